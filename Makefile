@@ -44,10 +44,13 @@ lint: .venv/.tools
 # The tests of each construct hold that it refuses a wrong argument; the messages are the library's own.
 # Of the type checkers one is enough to see that the lowest CDK has each type. All combinations of
 # options, and a search by chance, are for the newest: on the lowest, each option is held by itself.
+# The examples have versions of their own.
 WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_policy.py, \
-  $(wildcard tests/verify/test_*.py)) $(patsubst %,tests/%.py,test_demo test_limits test_linters test_matrix \
-  test_messages constructs/test_composition test_network test_signatures test_tables test_trust \
-  test_cfn_lint readiness/test_check readiness/test_fixes readiness/test_hostile_assemblies \
+  $(wildcard tests/verify/test_*.py)) $(patsubst %,tests/%.py,test_demo test_examples \
+  test_examples_operators test_limits test_linters test_lists test_matrix test_messages \
+  constructs/test_composition test_network test_patterns test_quoting test_security test_signatures \
+  test_tables test_trust test_vocabulary test_cfn_lint readiness/test_check readiness/test_compute \
+  readiness/test_fixes readiness/test_hostile_assemblies readiness/test_list_values \
   readiness/test_managed_policies readiness/test_names readiness/test_packets readiness/test_policies \
   readiness/test_rules_of_sessions readiness/test_steps readiness/test_taint readiness/test_templates \
   readiness/test_verdicts readiness/test_worlds \

@@ -94,18 +94,6 @@ def fleet(profiles: int, stacks: int) -> None:
     app.synth()
 
 
-def mixin(profiles: int, stacks: int) -> None:
-    """A `SessionManagerAccess`, applied to each L1 profile of the app."""
-    import aws_cdk as cdk
-
-    from session_manager_permissions import SessionManagerAccess
-
-    app, _ = app_with(profiles, stacks)
-    profiles_alone = cdk.ConstructSelector.resources_of_type("AWS::IAM::InstanceProfile")
-    cdk.Mixins.of(app, profiles_alone).apply(SessionManagerAccess())
-    app.synth()
-
-
 def aspect(profiles: int, stacks: int) -> None:
     """A Python Aspect that visits each node and keeps a policy for each stack."""
     import aws_cdk as cdk
@@ -149,14 +137,9 @@ def limit(profiles: int, stacks: int) -> None:
             assert stack
             roles.setdefault(stack, []).extend(node.roles)
     document = iam.PolicyDocument(statements=statements())
+    name = "SessionManager"
     for of_stack, names in roles.items():
-        iam.CfnPolicy(
-            of_stack,
-            "SessionManager",
-            policy_document=document,
-            policy_name="SessionManager",
-            roles=names,
-        )
+        iam.CfnPolicy(of_stack, name, policy_document=document, policy_name=name, roles=names)
     app.synth()
 
 
@@ -225,22 +208,9 @@ def web_readiness(_profiles: int, _stacks: int) -> None:
     app.synth()
 
 
-ARMS = {
-    arm.__name__: arm
-    for arm in (
-        floor,
-        hand_written,
-        construct,
-        fleet,
-        mixin,
-        aspect,
-        limit,
-        web,
-        web_construct,
-        web_fleet,
-        web_readiness,
-    )
-}
+BY_NUMBER = (floor, hand_written, construct, fleet, aspect, limit)
+OF_WEB = (web, web_construct, web_fleet, web_readiness)
+ARMS = {arm.__name__: arm for arm in (*BY_NUMBER, *OF_WEB)}
 
 
 def peak_kib() -> int | None:

@@ -18,7 +18,6 @@ APPS = {
     "the floor again": "floor",
     LIMIT: "limit",
     FLEET: "fleet",
-    "`SessionManagerAccess`": "mixin",
     "a Python Aspect": "aspect",
     "a construct for each role": "construct",
 }

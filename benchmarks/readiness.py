@@ -25,11 +25,20 @@ SIZES = (50, 100, 200, 500, 1000, 2000)
 RUNS = 15
 
 
-TRUST = {
-    "Effect": "Allow",
-    "Principal": {"Service": "ec2.amazonaws.com"},
-    "Action": "sts:AssumeRole",
-}
+def made(kind: str, **properties: object) -> dict[str, Any]:
+    """A resource of a type of AWS."""
+    return {"Type": f"AWS::{kind}", "Properties": properties}
+
+
+def ref(name: str) -> dict[str, str]:
+    """A reference to a resource of the template."""
+    return {"Ref": name}
+
+
+EC2 = {"Service": "ec2.amazonaws.com"}
+TRUST = {"Effect": "Allow", "Principal": EC2, "Action": "sts:AssumeRole"}
+VPC = {"VpcId": ref("Vpc")}
+OUT = {"CidrIp": "0.0.0.0/0", "IpProtocol": "-1"}
 
 
 def statement(*actions: str, on: object = "*", **more: object) -> dict[str, Any]:
@@ -40,31 +49,21 @@ def statement(*actions: str, on: object = "*", **more: object) -> dict[str, Any]
 def policy(role: str, *statements: dict[str, Any]) -> dict[str, Any]:
     """An `AWS::IAM::Policy` on a role of the template."""
     document = {"Version": "2012-10-17", "Statement": list(statements)}
-    return {
-        "Type": "AWS::IAM::Policy",
-        "Properties": {"PolicyDocument": document, "Roles": [{"Ref": role}]},
-    }
+    return made("IAM::Policy", PolicyDocument=document, Roles=[ref(role)])
 
 
 def machine(number: int) -> dict[str, Any]:
     """Ten resources: a machine, its profile, role and policies, and what else a stack has."""
-    role, bucket = f"Role{number}", f"Bucket{number}"
+    role, bucket, profile = f"Role{number}", f"Bucket{number}", f"Profile{number}"
     arn = {"Fn::GetAtt": [bucket, "Arn"]}
-    core = "iam::aws:policy/AmazonSSMManagedInstanceCore"
-    managed = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, f":{core}"]]}
-    others = {
-        f"{kind}{number}": {"Type": f"AWS::Other::{kind}", "Properties": {"Of": {"Ref": bucket}}}
-        for kind in ("Group", "Rule", "Queue", "Alarm")
-    }
-    return others | {
-        bucket: {"Type": "AWS::S3::Bucket"},
-        role: {
-            "Type": "AWS::IAM::Role",
-            "Properties": {
-                "AssumeRolePolicyDocument": {"Statement": [TRUST]},
-                "ManagedPolicyArns": [] if number % 2 else [managed],
-            },
-        },
+    core = ":iam::aws:policy/AmazonSSMManagedInstanceCore"
+    managed = [] if number % 2 else [{"Fn::Join": ["", ["arn:", ref("AWS::Partition"), core]]}]
+    kinds = ("Group", "Rule", "Queue", "Alarm")
+    return {f"{kind}{number}": made(f"Other::{kind}", Of=ref(bucket)) for kind in kinds} | {
+        bucket: made("S3::Bucket"),
+        role: made(
+            "IAM::Role", AssumeRolePolicyDocument={"Statement": [TRUST]}, ManagedPolicyArns=managed
+        ),
         f"Default{number}": policy(
             role,
             statement("s3:GetObject*", "s3:GetBucket*", "s3:List*", on=[arn]),
@@ -72,88 +71,51 @@ def machine(number: int) -> dict[str, Any]:
             statement("sqs:SendMessage", "sqs:GetQueueUrl", on=arn),
         ),
         f"Ours{number}": policy(role, statement(*CHANNELS.actions, Sid=CHANNELS.sid)),
-        f"Profile{number}": {
-            "Type": "AWS::IAM::InstanceProfile",
-            "Properties": {"Roles": [{"Ref": role}]},
-        },
-        f"Instance{number}": {
-            "Type": "AWS::EC2::Instance",
-            "Properties": {"IamInstanceProfile": {"Ref": f"Profile{number}"}},
-            "DependsOn": [role],
-        },
+        profile: made("IAM::InstanceProfile", Roles=[ref(role)]),
+        f"Instance{number}": made("EC2::Instance", IamInstanceProfile=ref(profile))
+        | {"DependsOn": [role]},
     }
+
+
+def route(table: str, **target: object) -> dict[str, Any]:
+    """A default route."""
+    whole = {"RouteTableId": ref(table), "DestinationCidrBlock": "0.0.0.0/0"}
+    return made("EC2::Route", **whole, **target)
 
 
 def place(number: int) -> dict[str, Any]:
     """Ten resources: two subnets with their routes, a security group, and a machine in both."""
-    subnets: dict[str, Any] = {}
-    for letter in "AB":
+    found: dict[str, Any] = {}
+    for letter, third in (("A", 0), ("B", 1)):
         name = f"{number}{letter}"
-        table = {"Ref": f"Table{name}"}
-        subnets |= {
-            f"Subnet{name}": {
-                "Type": "AWS::EC2::Subnet",
-                "Properties": {
-                    "VpcId": {"Ref": "Vpc"},
-                    "CidrBlock": f"10.{number % 256}.{'AB'.index(letter)}.0/24",
-                },
-            },
-            f"Table{name}": {
-                "Type": "AWS::EC2::RouteTable",
-                "Properties": {"VpcId": {"Ref": "Vpc"}},
-            },
-            f"Route{name}": {
-                "Type": "AWS::EC2::Route",
-                "Properties": {
-                    "RouteTableId": table,
-                    "DestinationCidrBlock": "0.0.0.0/0",
-                    "NatGatewayId": {"Ref": "Nat"},
-                },
-            },
-            f"Association{name}": {
-                "Type": "AWS::EC2::SubnetRouteTableAssociation",
-                "Properties": {"SubnetId": {"Ref": f"Subnet{name}"}, "RouteTableId": table},
-            },
+        subnet, table = f"Subnet{name}", f"Table{name}"
+        association = {"SubnetId": ref(subnet), "RouteTableId": ref(table)}
+        cidr = f"10.{number % 256}.{third}.0/24"
+        found |= {
+            subnet: made("EC2::Subnet", **VPC, CidrBlock=cidr),
+            table: made("EC2::RouteTable", **VPC),
+            f"Route{name}": route(table, NatGatewayId=ref("Nat")),
+            f"Association{name}": made("EC2::SubnetRouteTableAssociation", **association),
         }
-    return subnets | {
-        f"Group{number}": {
-            "Type": "AWS::EC2::SecurityGroup",
-            "Properties": {"VpcId": {"Ref": "Vpc"}, "SecurityGroupEgress": [OUT]},
-        },
-        f"Machine{number}": {
-            "Type": "AWS::EC2::Instance",
-            "Properties": {
-                "IamInstanceProfile": {"Ref": "Profile0"},
-                "SubnetId": {"Ref": f"Subnet{number}A"},
-                "SecurityGroupIds": [{"Fn::GetAtt": [f"Group{number}", "GroupId"]}],
-            },
-        },
-    }
-
-
-OUT = {"CidrIp": "0.0.0.0/0", "IpProtocol": "-1"}
+    group = f"Group{number}"
+    found[group] = made("EC2::SecurityGroup", **VPC, SecurityGroupEgress=[OUT])
+    found[f"Machine{number}"] = made(
+        "EC2::Instance",
+        IamInstanceProfile=ref("Profile0"),
+        SubnetId=ref(f"Subnet{number}A"),
+        SecurityGroupIds=[{"Fn::GetAtt": [group, "GroupId"]}],
+    )
+    return found
 
 
 def network() -> dict[str, Any]:
     """What the places of a template share: a VPC, and a NAT gateway in a public subnet."""
-    vpc = {"VpcId": {"Ref": "Vpc"}}
-    public: dict[str, Any] = place(0)
-    public["Route0A"]["Properties"] = {
-        "RouteTableId": {"Ref": "Table0A"},
-        "DestinationCidrBlock": "0.0.0.0/0",
-        "GatewayId": {"Ref": "Gateway"},
-    }
-    return public | {
-        "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/8"}},
-        "Gateway": {"Type": "AWS::EC2::InternetGateway"},
-        "Attachment": {
-            "Type": "AWS::EC2::VPCGatewayAttachment",
-            "Properties": vpc | {"InternetGatewayId": {"Ref": "Gateway"}},
-        },
-        "Nat": {
-            "Type": "AWS::EC2::NatGateway",
-            "Properties": {"SubnetId": {"Ref": "Subnet0A"}},
-        },
+    return place(0) | {
+        "Route0A": route("Table0A", GatewayId=ref("Gateway")),
+        "Vpc": made("EC2::VPC", CidrBlock="10.0.0.0/8"),
+        "Gateway": made("EC2::InternetGateway"),
+        "Attachment": made("EC2::VPCGatewayAttachment", **VPC, InternetGatewayId=ref("Gateway")),
+        "Nat": made("EC2::NatGateway", SubnetId=ref("Subnet0A")),
     }
 
 
@@ -210,13 +172,13 @@ def main() -> None:
     measure("subnets", lambda size: on_conditions(of_places(size)))
 
 
-def measure(kind: str, made: Callable[[int], dict[str, Any]]) -> None:
+def measure(kind: str, template_of: Callable[[int], dict[str, Any]]) -> None:
     """Print a Markdown table of growing templates."""
     types = {"profiles": "AWS::IAM::InstanceProfile", "subnets": "AWS::EC2::Subnet"}
     print(f"| resources | {kind} | findings | ms, median | lowest to highest | µs a resource |")
     print("|--:|--:|--:|--:|--:|--:|")
     for size in SIZES:
-        template = made(size)
+        template = template_of(size)
         resources = template["Resources"]
         count = [body["Type"] for body in resources.values()].count(types[kind])
         with TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The page about each cause.
+"""The address of the page about each cause.
 
 A rule at synthesis and a check on the live account share a page if they find the same.
 """

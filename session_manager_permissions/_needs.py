@@ -48,6 +48,12 @@ REGISTRATION_RESOURCES: Final = (
 )
 """Patterns of the ARNs on which a policy may allow registration instead of on `*`."""
 
+REQUEST_KEYS: Final = {"aws:SecureTransport": "true"}
+"""The condition keys that have the same value in each call of each agent, which always uses TLS."""
+
+REGION_KEY: Final = "aws:RequestedRegion"
+"""The condition key that has the region that is called, which is the instance's own."""
+
 HOST_MANAGEMENT_SETTING: Final = "/ssm/managed-instance/default-ec2-instance-management-role"
 """The service setting that names the role of Default Host Management Configuration."""
 

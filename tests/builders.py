@@ -34,14 +34,17 @@ ROLES_OF_AN_INCLUDED_PROFILE: Final[list[tuple[object, object]]] = [
 ]
 
 
+def role_by_arn(scope: Construct, arn: str = role_arn(), *, mutable: bool = True) -> iam.IRole:
+    """A role that is imported by its ARN."""
+    return iam.Role.from_role_arn(scope, "Role", arn, mutable=mutable)
+
+
 # A role that others create, who says so, and whether CDK is kept from making it.
 ROLES_OF_OTHERS: Final = [
     pytest.param(lambda s: owned_role(s, "Role"), "app", True, id="owned"),
     pytest.param(lambda s: owned_role(s, "Role"), "stack", False, id="owned, synthesized"),
     pytest.param(lambda s: existing_role(s, "Role"), "stack", True, id="by name"),
-    pytest.param(
-        lambda s: iam.Role.from_role_arn(s, "Role", role_arn()), "app", False, id="by ARN"
-    ),
+    pytest.param(role_by_arn, "app", False, id="by ARN"),
 ]
 
 

@@ -84,6 +84,8 @@ TEMPLATES = sorted((DATA / "templates").glob("*.json"))
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
 REGION, OTHER_REGION = "eu-west-1", "eu-west-2"
 HERE = cdk.Environment(account=ACCOUNT, region=REGION)
+ELSEWHERE = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
+THERE = cdk.Environment(account=ACCOUNT, region=OTHER_REGION)
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
 # Requests to CDK are counted exactly on the lowest version that is declared, as that one never
@@ -294,18 +296,21 @@ def owned_role(scope: Construct, construct_id: str = "Owned", name: str | None =
     return iam.Role(scope, construct_id, assumed_by=EC2, role_name=name)
 
 
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+        }
+    ],
+}
+"""That EC2 may assume a role."""
+
+
 def l1_role(scope: Construct, construct_id: str = "L1", name: str | None = None) -> iam.CfnRole:
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": "sts:AssumeRole",
-                "Principal": {"Service": "ec2.amazonaws.com"},
-            }
-        ],
-    }
-    return iam.CfnRole(scope, construct_id, assume_role_policy_document=trust, role_name=name)
+    return iam.CfnRole(scope, construct_id, assume_role_policy_document=TRUST, role_name=name)
 
 
 def existing_role(

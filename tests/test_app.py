@@ -19,7 +19,7 @@ from .scenarios import BUCKET, BUCKET_KEY, PREFIX, SCENARIOS
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 HERE = {"ACCOUNT": ACCOUNT, "REGION": REGION}
@@ -42,17 +42,8 @@ def call(
     )
 
 
-def build_as_the_cli_does(
-    folder: Path, context: Mapping[str, object], env: Mapping[str, str] = KNOWN
-) -> tuple[str, dict[str, Any]]:
-    """The name and the template of the one stack."""
-    done = call(folder, context, env)
-    assert (done.returncode, done.stderr) == (0, "")
-    return built(folder)
-
-
 def build(folder: Path, context: Mapping[str, object]) -> tuple[str, dict[str, Any]]:
-    """The same in this process, which takes a tenth of the time."""
+    """The name and the template of the one stack, in this process."""
     run_here(folder, context)
     return built(folder)
 
@@ -161,15 +152,24 @@ def asked_for(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def build_from_file(
-    folder: Path, option: str, text: str, **options: str
-) -> tuple[str, dict[str, Any]]:
-    """The stack, once the CLI has looked up what the app asked for on its first pass."""
+def ask(folder: Path, option: str, text: str, **options: str) -> list[dict[str, Any]]:
+    """What the app asks for on its first pass, about the names of a file."""
     (folder / "names.txt").write_text(text, encoding="utf-8")
+    build(folder, {option: "names.txt", **options})
+    return asked_for(folder)
+
+
+def build_from_file(
+    folder: Path,
+    option: str,
+    text: str,
+    answers: Callable[[dict[str, Any]], dict[str, object]] | None = None,
+    **options: str,
+) -> tuple[str, dict[str, Any]]:
+    """The stack, once the CLI has answered what the app asked for on its first pass."""
     given: dict[str, object] = {option: "names.txt", **options}
-    build(folder, given)
-    for one in asked_for(folder):
-        given |= answer(one)
+    for one in ask(folder, option, text, **options):
+        given |= (answers or answer)(one)
     return build(folder, given)
 
 
@@ -276,21 +276,14 @@ def test_an_error_shows_what_a_terminal_would_obey(here: Path, option: str, valu
 
 
 def test_two_profiles_of_one_role_are_no_error(here: Path) -> None:
-    (here / "names.txt").write_text("web\ndb\n", encoding="utf-8")
-    build(here, {"instance-profiles": "names.txt"})
-    found: dict[str, object] = {}
-    for one in asked_for(here):
-        found |= answer(one, Roles=["shared"])
-    assert policy(build(here, {"instance-profiles": "names.txt", **found})[1])["Roles"] == [
-        "shared"
-    ]
+    shared = functools.partial(answer, Roles=["shared"])
+    _, found = build_from_file(here, "instance-profiles", "web\ndb\n", shared)
+    assert policy(found)["Roles"] == ["shared"]
 
 
 def test_250_profiles_are_one_policy_and_500_roles_fit_without_a_bootstrap(here: Path) -> None:
     names = [f"{number:03}-{'n' * 55}" for number in range(250)]
-    (here / "names.txt").write_text(names[0], encoding="utf-8")
-    build(here, {"instance-profiles": "names.txt"})
-    (asked,) = asked_for(here)
+    (asked,) = ask(here, "instance-profiles", names[0])
     answers: dict[str, object] = {}
     for name in names:
         key = asked["key"].replace(names[0], name)
@@ -319,28 +312,38 @@ def test_a_new_line_leads_to_the_same_stack_and_policy(here: Path) -> None:
     assert policy(one)["PolicyName"] == policy(another)["PolicyName"]
 
 
-@pytest.mark.parametrize("path", ["./names.txt", "lists/../names.txt", "{here}/names.txt"])
-def test_a_file_has_one_stack_in_whichever_form_its_path_is_given(here: Path, path: str) -> None:
+def names_of_stacks(folder: Path, *contexts: Mapping[str, object]) -> set[str]:
+    names = set()
+    for context in contexts:
+        names.add(build(folder, context)[0])
+        for old in (folder / "cdk.out").iterdir():
+            old.unlink()
+    return names
+
+
+def test_a_file_has_one_stack_in_whichever_form_its_path_is_given(here: Path) -> None:
     (here / "lists").mkdir()
     (here / "names.txt").write_text("web\n", encoding="utf-8")
+    forms = ("names.txt", "./names.txt", "lists/../names.txt", f"{here}/names.txt")
 
-    given, plain = (
-        build(here, {"roles": form})[0] for form in (path.format(here=here), "names.txt")
-    )
-    assert given == plain
+    assert len(names_of_stacks(here, *({"roles": form} for form in forms))) == 1
 
 
-def test_two_files_have_two_stacks(here: Path) -> None:
-    names = set()
+def test_each_target_has_a_stack_of_its_own(here: Path) -> None:
     paths = ("a.txt", "a_txt", "lists/a.txt", "other/a.txt", f"{'a' * 99}.1", f"{'a' * 99}.2")
-    for option in ("roles", "instance-profiles"):
-        for path in paths:
-            (here / path).parent.mkdir(exist_ok=True)
-            (here / path).write_text("web\n", encoding="utf-8")
-            names.add(build(here, {option: path})[0])
-            for old in (here / "cdk.out").iterdir():
-                old.unlink()
-    assert len(names) == 2 * len(paths)
+    for path in paths:
+        (here / path).parent.mkdir(exist_ok=True)
+        (here / path).write_text("web\n", encoding="utf-8")
+    targets = [{option: one} for option in ("roles", "instance-profiles") for one in paths]
+    targets += [{"role": one} for one in ("a.b", "a_b", "n" * 64, "n" * 63)]
+    targets += [{"instance-profile": f"{'n' * 127}{one}"} for one in "12"]
+
+    assert len(names_of_stacks(here, *targets)) == len(targets)
+
+
+WRONG_NAMES = b"# a list\nweb db\nweb\n" + "r\u00f6le\n".encode() + b"n" * 65
+PROFILE_AND_ROLE = b"web\n" + role_arn("web").encode()
+OF_ANOTHER = role_arn("web", "444455556666").encode()
 
 
 @pytest.mark.parametrize(
@@ -350,33 +353,10 @@ def test_two_files_have_two_stacks(here: Path) -> None:
         pytest.param("roles", b"# none\n\n \t\nallow-registration = true\n", [], id="no names"),
         pytest.param("roles", b"\xff\xfew\0e\0b\0", [], id="UTF-16"),
         pytest.param("roles", b"\n".join(b"r%d" % one for one in range(501)), [], id="too many"),
-        pytest.param(
-            "roles",
-            b"# a list\nweb db\nweb\n" + "r\u00f6le\n".encode() + b"n" * 65,
-            [2, 4, 5],
-            id="not the names of roles",
-        ),
-        pytest.param(
-            "roles",
-            b"team/web\narn:aws:iam::1:role/web\narn:aws:iam::%b:instance-profile/web"
-            % ACCOUNT.encode(),
-            [1, 2, 3],
-            id="no ARNs",
-        ),
-        pytest.param(
-            "instance-profiles", b"web\n" + role_arn("web").encode(), [2], id="a role of profiles"
-        ),
-        pytest.param("roles", role_arn("web", "444455556666").encode(), [1], id="another account"),
-        pytest.param(
-            "roles", b"web\ndb\nweb # again\n" + role_arn("team/db").encode(), [3, 4], id="twice"
-        ),
-        pytest.param("instance-profiles", b"web\nWeb", [2], id="twice, regardless of case"),
-        pytest.param(
-            "roles",
-            b"key = alias/a\r\nlog_group = /a\r\nweb\r\ncheck-log-encryption = no\r\nWEB\r\n",
-            [1, 2, 4, 5],
-            id="options",
-        ),
+        pytest.param("roles", WRONG_NAMES, [2, 4, 5], id="not the names of roles"),
+        pytest.param("roles", b"web\nlog_group = /a\nWEB\n", [2, 3], id="no option, and twice"),
+        pytest.param("instance-profiles", PROFILE_AND_ROLE, [2], id="a role of profiles"),
+        pytest.param("roles", OF_ANOTHER, [1], id="another account"),
     ],
 )
 def test_a_wrong_file_is_said_line_by_line_before_anything_is_looked_up(
@@ -392,22 +372,14 @@ def test_a_wrong_file_is_said_line_by_line_before_anything_is_looked_up(
         assert line.startswith(f"app.py: {place}")
 
 
-def test_the_byte_order_mark_of_some_editors_is_not_part_of_a_name(here: Path) -> None:
-    (here / "names.txt").write_text("web\n", encoding="utf-8-sig")
-    build(here, {"roles": "names.txt"})
-    assert [one["props"]["exactIdentifier"] for one in asked_for(here)] == ["web"]
-
-
 @pytest.mark.parametrize("option", ["instance-profiles", "roles"])
 def test_each_name_that_does_not_exist_is_said_with_its_line(here: Path, option: str) -> None:
-    (here / "names.txt").write_text("# three\nweb\nnowhere\nneither\n", encoding="utf-8")
-    build(here, {option: "names.txt"})
-    found: dict[str, object] = {}
-    for one in asked_for(here):
-        name = one["props"]["exactIdentifier"]
+    def answers(asked: dict[str, Any]) -> dict[str, object]:
+        name = asked["props"]["exactIdentifier"]
         missing = {"$providerError": f"No resource: {name}", "$dontSaveContext": True}
-        found |= answer(one) if name == "web" else {one["key"]: missing}
-    build(here, {option: "names.txt", **found})
+        return answer(asked) if name == "web" else {asked["key"]: missing}
+
+    build_from_file(here, option, "# three\nweb\nnowhere\nneither\n", answers)
     assert errors(here) == {
         "names.txt:3": "No resource: nowhere",
         "names.txt:4": "No resource: neither",
@@ -416,14 +388,12 @@ def test_each_name_that_does_not_exist_is_said_with_its_line(here: Path, option:
 
 @pytest.mark.parametrize("without", [["web", "batch"], ["web", "db", "batch"]])
 def test_each_profile_without_a_role_is_said_with_its_line(here: Path, without: list[str]) -> None:
+    def answers(asked: dict[str, Any]) -> dict[str, object]:
+        name = asked["props"]["exactIdentifier"]
+        return answer(asked, **({"Roles": []} if name in without else {}))
+
     keys = f"key = {key_arn()}\nkey = {key_arn(region='eu-central-1')}"
-    (here / "names.txt").write_text(f"web\ndb\nbatch\n{keys}", encoding="utf-8")
-    build(here, {"instance-profiles": "names.txt"})
-    found: dict[str, object] = {}
-    for one in asked_for(here):
-        name = one["props"]["exactIdentifier"]
-        found |= answer(one, **({"Roles": []} if name in without else {}))
-    build(here, {"instance-profiles": "names.txt", **found})
+    build_from_file(here, "instance-profiles", f"web\ndb\nbatch\n{keys}", answers)
     said = errors(here)
     numbers = {"web": 1, "db": 2, "batch": 3}
     assert [*said] == [f"names.txt:{numbers[name]}" for name in without]
@@ -433,15 +403,13 @@ def test_each_profile_without_a_role_is_said_with_its_line(here: Path, without: 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_role_that_cant_be_changed_is_said_with_its_line(here: Path, number: int) -> None:
-    (here / "names.txt").write_text("one\ntwo", encoding="utf-8")
-    build(here, {"roles": "names.txt"})
-    found: dict[str, object] = {}
-    for line, one in enumerate(asked_for(here), start=1):
-        name = one["props"]["exactIdentifier"]
-        path = "aws-service-role/ec2.amazonaws.com/" if line == number else ""
-        found |= answer(one, Arn=role_arn(f"{path}{name}"))
+    def answers(asked: dict[str, Any]) -> dict[str, object]:
+        name = asked["props"]["exactIdentifier"]
+        path = "aws-service-role/ec2.amazonaws.com/" if name == str(number) else ""
+        return answer(asked, Arn=role_arn(f"{path}{name}"))
+
     with pytest.raises(SystemExit, match=rf"^app\.py: names\.txt:{number}: .*service-linked role"):
-        run_here(here, {"roles": "names.txt", **found})
+        build_from_file(here, "roles", "1\n2", answers)
 
 
 def test_a_wrong_option_is_not_said_of_a_line(here: Path) -> None:
@@ -478,31 +446,11 @@ def test_the_policys_own_name_tells_the_target_and_the_region(tmp_path: Path) ->
 
 
 def test_a_profile_by_its_name_is_looked_up_and_its_role_gets_the_policy(tmp_path: Path) -> None:
-    build_as_the_cli_does(tmp_path, {"instance-profile": "Existing"})
-    (asked,) = json.loads((tmp_path / "cdk.out" / "manifest.json").read_text())["missing"]
-    arn = f"arn:aws:iam::{ACCOUNT}:instance-profile/Existing"
-    answer = {asked["key"]: [{"Roles": ["ItsRole"], "Arn": arn, "Identifier": "Existing"}]}
-    name, found = build_as_the_cli_does(tmp_path, {"instance-profile": "Existing", **answer})
+    build(tmp_path, {"instance-profile": "Existing"})
+    (asked,) = asked_for(tmp_path)
+    name, found = build(tmp_path, {"instance-profile": "Existing", **answer(asked)})
     assert name == "SessionManager-InstanceProfile-Existing"
-    assert policy(found)["Roles"] == ["ItsRole"]
-
-
-@pytest.mark.parametrize(
-    ("one", "another"),
-    [
-        ({"role": "a.b"}, {"role": "a_b"}),
-        ({"role": "n" * 64}, {"role": "n" * 63}),
-        ({"instance-profile": "n" * 127 + "1"}, {"instance-profile": "n" * 127 + "2"}),
-    ],
-)
-def test_each_target_has_a_stack_of_its_own(
-    tmp_path: Path, one: Mapping[str, object], another: Mapping[str, object]
-) -> None:
-    names = set()
-    for number, context in enumerate((one, another)):
-        (folder := tmp_path / str(number)).mkdir()
-        names.add(build(folder, context)[0])
-    assert len(names) == 2
+    assert policy(found)["Roles"] == ["Existing-role"]
 
 
 def test_what_the_cli_keeps_for_itself_is_none_of_its_context(tmp_path: Path) -> None:
@@ -513,11 +461,11 @@ def test_what_the_cli_keeps_for_itself_is_none_of_its_context(tmp_path: Path) ->
 
 def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
     context = {"role": "Existing", "key": key_arn(resource="alias/sessions")}
-    found = [
-        build_as_the_cli_does(tmp_path, context, {**KNOWN, "PYTHONHASHSEED": seed})
-        for seed in ("1", "2")
-    ]
-    assert found[0] == found[1]
+    found = build(tmp_path, context)
+    for seed in ("1", "2"):
+        done = call(tmp_path, context, {**KNOWN, "PYTHONHASHSEED": seed})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert built(tmp_path) == found
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,6 @@ from .conftest import ROOT, run_python
 from .constructs.test_preferences import violations
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from syrupy.assertion import SnapshotAssertion
 
 EXAMPLE: Final = ROOT / "examples" / "operators"
@@ -24,39 +22,42 @@ MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
 ROLE: Final = "web-server"
 
 
-def synthesize(folder: Path, context: dict[str, object]) -> dict[str, Any]:
-    """Run the example as the CLI does, in its folder; the manifest."""
-    done = run_python(
-        "app.py",
-        cwd=EXAMPLE,
-        env={"CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps(context)},
-    )
-    assert done.returncode == 0, done.stderr
-    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-    return manifest
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, dict[str, Any]]:
+    """The template, as the CLI has the example make it, by whether policies are minimized.
 
-
-def template(folder: Path, *, minimize: bool) -> dict[str, Any]:
-    """The template with what the account said of the profile, which the example has with it."""
+    The example has with it what the account said of the profile.
+    """
     context: dict[str, object] = json.loads((EXAMPLE / "cdk.json").read_text())["context"]
     context |= json.loads((EXAMPLE / "cdk.context.json").read_text())
-    assert "missing" not in synthesize(folder, context | {MINIMIZE: minimize})
-    found: dict[str, Any] = json.loads((folder / "WebServerSessions.template.json").read_text())
-    return found
+    made = {}
+    for minimize in (False, True):
+        folder = tmp_path_factory.mktemp("operators")
+        given = json.dumps(context | {MINIMIZE: minimize})
+        environment = {"CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": given}
+        done = run_python("app.py", cwd=EXAMPLE, env=environment)
+        assert done.returncode == 0, done.stderr
+        assert "missing" not in json.loads((folder / "manifest.json").read_text())
+        made[minimize] = json.loads((folder / "WebServerSessions.template.json").read_text())
+    return made
+
+
+@pytest.fixture
+def resources(templates: dict[bool, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [*templates[False]["Resources"].values()]
 
 
 @pytest.mark.parametrize("minimize", [False, True], ids=["plain", "minimized"])
 def test_the_template_is_as_it_was(
-    tmp_path: Path, snapshot: SnapshotAssertion, *, minimize: bool
+    templates: dict[bool, dict[str, Any]], snapshot: SnapshotAssertion, *, minimize: bool
 ) -> None:
-    found = template(tmp_path, minimize=minimize)
+    found = templates[minimize]
 
     assert found == snapshot.use_extension(JSONSnapshotExtension)
     assert lint(json.dumps(found)) == []
 
 
-def test_both_ends_have_what_the_document_says(tmp_path: Path) -> None:
-    resources = template(tmp_path, minimize=False)["Resources"].values()
+def test_both_ends_have_what_the_document_says(resources: list[dict[str, Any]]) -> None:
     (document,) = (r["Properties"] for r in resources if r["Type"] == "AWS::SSM::Document")
     policies = [r["Properties"] for r in resources if r["Type"] == "AWS::IAM::Policy"]
     (agent,) = (found for found in policies if found.get("Roles") == [ROLE])
@@ -81,8 +82,9 @@ def test_both_ends_have_what_the_document_says(tmp_path: Path) -> None:
     assert inputs["cloudWatchLogGroupName"] in resources_of["logs:PutLogEvents"]["Fn::Join"][1]
 
 
-def test_cloudwatch_may_use_the_key_for_the_log_group_alone(tmp_path: Path) -> None:
-    resources = template(tmp_path, minimize=False)["Resources"].values()
+def test_cloudwatch_may_use_the_key_for_the_log_group_alone(
+    resources: list[dict[str, Any]],
+) -> None:
     (key,) = (r["Properties"] for r in resources if r["Type"] == "AWS::KMS::Key")
     (group,) = (r["Properties"] for r in resources if r["Type"] == "AWS::Logs::LogGroup")
     (service,) = (

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -60,7 +61,7 @@ from session_manager_permissions._verify.files import write
 from session_manager_permissions._verify.operators import _principal
 from session_manager_permissions._verify.resource_policy import key_policy
 
-from .builders import existing_bucket, l1_bucket, l1_profile
+from .builders import existing_bucket, l1_bucket, l1_profile, role_by_arn
 from .conftest import (
     ACCOUNT,
     HERE,
@@ -79,11 +80,11 @@ from .conftest import (
     run_app,
     warnings,
 )
+from .test_readme import code, prose
 from .verify import accounts, audits, nodes
 from .verify.test_verify import no_account
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
     from pathlib import Path
     from types import FrameType
@@ -96,15 +97,9 @@ if TYPE_CHECKING:
 
 __all__ = ["no_account"]  # a fixture
 
-ASKED: Final = (
-    "--role",
-    "web-server",
-    "--region",
-    REGION,
-    "--document",
-    "SSM-SessionManagerRunShell",
-)
-IN_REGION: Final = ("--role", "web", "--region", "eu-wst-1")
+SERVER: Final = f"--role web-server --region {REGION}"
+PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/web"
+NO_ROLE: Final = [{"Roles": [], "Arn": PROFILE_ARN}]
 SOURCES: Final = (ROOT / "app.py", *sorted((ROOT / "session_manager_permissions").rglob("*.py")))
 
 
@@ -206,6 +201,18 @@ def attached(role: Callable[[cdk.Stack], Any]) -> Cause:
     return permissions(role=role)
 
 
+def by_arn(arn: str, *, mutable: bool = True) -> Cause:
+    return attached(lambda s: role_by_arn(s, arn, mutable=mutable))
+
+
+def by_name(name: str) -> Cause:
+    return attached(lambda s: existing_role(s, "Role", name))
+
+
+def prefixed(prefix: str) -> Cause:
+    return statements(log_bucket=existing_bucket, log_prefix=prefix)
+
+
 def of_profile(profile: Callable[[cdk.Stack], Any]) -> Cause:
     return permissions(instance_profile=profile)
 
@@ -224,10 +231,6 @@ def profile(*roles: str) -> Callable[[cdk.Stack], iam.CfnInstanceProfile]:
 
 def parameter(stack: cdk.Stack) -> str:
     return cdk.CfnParameter(stack, "Parameter").value_as_string
-
-
-def listed(stack: cdk.Stack) -> list[str]:
-    return cdk.CfnParameter(stack, "List", type="CommaDelimitedList").value_as_list
 
 
 def in_other_account(stack: cdk.Stack) -> cdk.Stack:
@@ -320,18 +323,18 @@ def surprised(w: World) -> None:
     main(["verify", "--role", "web"])
 
 
-def command(*arguments: str, answers: Cause = lambda _: None) -> Cause:
+def command(line: str = "--role web", answers: Cause = lambda _: None) -> Cause:
     """The command, on an account that answers so."""
 
     def does(w: World) -> None:
         assert w.account
         answers(w)
-        _verify(_parser().parse_args(["verify", *arguments]))
+        _verify(_parser().parse_args(["verify", *shlex.split(line)]))
 
     return does
 
 
-def checked(*arguments: str, without_yaml: bool = False, **files: str | bytes) -> Cause:
+def checked(line: str, *, without_yaml: bool = False, **files: str | bytes) -> Cause:
     """The command `check`, in a folder of these files, each name with `_` for `.`."""
 
     def does(w: World) -> None:
@@ -343,30 +346,38 @@ def checked(*arguments: str, without_yaml: bool = False, **files: str | bytes) -
         if without_yaml:
             w.patch.setitem(sys.modules, "yaml", None)
         w.patch.setattr(loading, "_MOST_BYTES", 2**20)
-        _check(command_line().parse_args(["check", *arguments]))
+        _check(command_line().parse_args(["check", *line.split()]))
 
     return does
 
 
-def policy_command(*arguments: str) -> Cause:
+def yaml(text: str | bytes, **how: Any) -> Cause:  # noqa: ANN401
+    return checked("a.yaml", a_yaml=text, **how)
+
+
+def json_file(text: str) -> Cause:
+    return checked("a.json", a_json=text)
+
+
+def policy_command(line: str) -> Cause:
     """The command that asks no account."""
-    return lambda _: _policy(_policy_arguments(["policy", *arguments]))
+
+    def does(_: World) -> None:
+        arguments = _parser().parse_args(["policy", *line.split()])
+        del arguments.run
+        _policy(arguments)
+
+    return does
 
 
-def _policy_arguments(argv: list[str]) -> argparse.Namespace:
-    arguments = _parser().parse_args(argv)
-    del arguments.run
-    return arguments
-
-
-def of_node(*arguments: str, breaks: Callable[[nodes.World], object] = lambda _: None) -> Cause:
+def of_node(line: str, breaks: Callable[[nodes.World], object] = lambda _: None) -> Cause:
     """The command on a node, in an account that answers so."""
 
     def does(w: World) -> None:
         account = nodes.World()
         breaks(account)
         w.patch.setattr(command_module, "AwsSession", lambda *_: nodes.Session(account))
-        _verify(_parser().parse_args(["verify", "--instance-id", *arguments]))
+        _verify(_parser().parse_args(["verify", "--instance-id", *line.split()]))
 
     return does
 
@@ -377,7 +388,7 @@ def with_diagnostics(text: str) -> Cause:
     def does(w: World) -> None:
         w.patch.chdir(w.folder)
         (w.folder / "agent.json").write_text(text, encoding="utf-8")
-        of_node(nodes.NODE, "--agent-diagnostics", "agent.json")(w)
+        of_node(f"{nodes.NODE} --agent-diagnostics agent.json")(w)
 
     return does
 
@@ -394,7 +405,7 @@ def from_file(text: str | None) -> Cause:
     return does
 
 
-def audit(*arguments: str, region: str | None = REGION, denied: bool = False) -> Cause:
+def audit(line: str = "", region: str | None = REGION, *, denied: bool = False) -> Cause:
     """`audit` in an account without instances, which may answer nothing."""
 
     def does(w: World) -> int:
@@ -403,7 +414,7 @@ def audit(*arguments: str, region: str | None = REGION, denied: bool = False) ->
             account.refused["ec2:DescribeInstances"] = "UnauthorizedOperation"
         session = nodes.Session(account, region=region)
         w.patch.setattr(answering, "AwsSession", lambda *_, **__: session)
-        parsed = _parser().parse_args(["audit", "--output", "json", *arguments])
+        parsed = _parser().parse_args(["audit", "--output", "json", *line.split()])
         del parsed.run
         return _audit(parsed)
 
@@ -413,7 +424,7 @@ def audit(*arguments: str, region: str | None = REGION, denied: bool = False) ->
 def on_a_link(w: World) -> object:
     w.patch.chdir(w.folder)
     (w.folder / "linked.txt").symlink_to("profiles.txt")
-    return audit("--profiles-file", "linked.txt")(w)
+    return audit("--profiles-file linked.txt")(w)
 
 
 def on_a_read_only_file(w: World) -> None:
@@ -426,7 +437,7 @@ def on_a_read_only_file(w: World) -> None:
 def on_no_list(w: World) -> object:
     w.patch.chdir(w.folder)
     (w.folder / "wrong.txt").write_text("web\na b\n", encoding="utf-8")
-    return audit("--profiles-file", "wrong.txt")(w)
+    return audit("--profiles-file wrong.txt")(w)
 
 
 def of_a_large_file(w: World) -> object:
@@ -453,7 +464,7 @@ def of_two_accounts(w: World) -> object:
         for account in (ACCOUNT, OTHER_ACCOUNT)
     ]
     w.patch.chdir(w.folder)
-    return audit("--from", *paths, "--profiles-file", "profiles.txt")(w)
+    return audit(f"--from {' '.join(paths)} --profiles-file profiles.txt")(w)
 
 
 def interrupted(w: World) -> None:
@@ -511,12 +522,12 @@ def fails_by(error: Exception) -> Cause:
 
 def failing(error: Exception) -> Cause:
     """The command about a role, where boto3 comes to this."""
-    return command("--role", "web", answers=fails_by(error))
+    return command(answers=fails_by(error))
 
 
 def refusing(code: str) -> Cause:
     """The command about a role, where IAM answers with this error."""
-    return command("--role", "web", answers=says_no("GetRole", code))
+    return command(answers=says_no("GetRole", code))
 
 
 def is_not_read(w: World) -> None:
@@ -531,8 +542,11 @@ def has_no_standard_output(w: World) -> None:
     w.patch.setattr(sys, "stdout", None)
 
 
-def has_the_document(text: str) -> Cause:
-    return has_answer("ssm:get_document", {"Content": text})
+def of_document(kind: str, **inputs: object) -> Cause:
+    """The command about a role and a document that holds this."""
+    content = {"sessionType": kind} | ({"inputs": inputs} if inputs else {})
+    answer = has_answer("ssm:get_document", {"Content": json.dumps(content)})
+    return command(f"{SERVER} --document SSM-SessionManagerRunShell", answer)
 
 
 def has_no_alias(w: World) -> None:
@@ -555,17 +569,17 @@ def lacks_boto3(w: World) -> None:
     w.patch.setitem(sys.modules, "boto3", None)
 
 
-def without_an_answer(*arguments: str) -> Cause:
+def without_an_answer(line: str = "--role web") -> Cause:
     """The command, with no account behind it."""
-    return lambda _: _verify(_parser().parse_args(["verify", *arguments]))
+    return lambda _: _verify(_parser().parse_args(["verify", *line.split()]))
 
 
-def with_variable(name: str, value: str, *arguments: str) -> Cause:
+def with_variable(name: str, value: str) -> Cause:
     """The command, in an environment that has this too."""
 
     def does(w: World) -> None:
         w.patch.setenv(name, value)
-        without_an_answer(*arguments)(w)
+        without_an_answer()(w)
 
     return does
 
@@ -576,7 +590,7 @@ def with_profile(text: str) -> Cause:
     def does(w: World) -> None:
         (w.folder / "config").write_text(f"[profile prod]\n{text}", encoding="utf-8")
         w.patch.setenv("AWS_CONFIG_FILE", str(w.folder / "config"))
-        without_an_answer("--role", "web", "--profile", "prod")(w)
+        without_an_answer("--role web --profile prod")(w)
 
     return does
 
@@ -610,6 +624,17 @@ def app(
     return does
 
 
+def listed(text: str | bytes = b"web", answer: object = None, **context: Any) -> Cause:  # noqa: ANN401
+    """The app with a file of roles, or of profiles."""
+    kind = {} if "instance_profiles" in context else {"roles": "names.txt"}
+    file = text.encode() if isinstance(text, str) else text
+    return app(file=file, answer=answer, **kind, **context)
+
+
+def profiles_listed(text: str = "web", answer: object = None) -> Cause:
+    return listed(text, answer, instance_profiles="names.txt")
+
+
 def without_the_cli(w: World) -> None:
     w.patch.delenv("CDK_OUTDIR", raising=False)
     runpy.run_module("session_manager_permissions", run_name="__main__")
@@ -624,32 +649,16 @@ ROLES: Final = {
     "a profile for a role": permissions(role=profile("web")),
     "a string for a profile": permissions(instance_profile="web"),
     "a role for a profile": permissions(instance_profile=existing_role),
-    "a role of another account": attached(
-        lambda s: iam.Role.from_role_arn(s, "Role", role_arn("web", OTHER_ACCOUNT))
-    ),
+    "a role of another account": by_arn(role_arn("web", OTHER_ACCOUNT)),
     "a role that a stack of another account makes": attached(owned_elsewhere),
-    "a role with `mutable=False` or `without_policy_updates()`": attached(
-        lambda s: iam.Role.from_role_arn(s, "Role", role_arn("web"), mutable=False)
+    "a role with `mutable=False` or `without_policy_updates()`": by_arn(
+        role_arn("web"), mutable=False
     ),
-    "an ARN that is not a role's": attached(
-        lambda s: iam.Role.from_role_arn(s, "Role", f"arn:aws:iam::{ACCOUNT}:user/web")
-    ),
-    "an ARN given to `from_role_name`": attached(
-        lambda s: iam.Role.from_role_name(s, "Role", role_arn("web"))
-    ),
-    "a name that no role can have": attached(
-        lambda s: iam.Role.from_role_name(s, "Role", "web server")
-    ),
-    "a service-linked role": attached(
-        lambda s: iam.Role.from_role_arn(
-            s, "Role", role_arn("aws-service-role/ssm.amazonaws.com/Ssm")
-        )
-    ),
-    "a role under `/aws-reserved/`": attached(
-        lambda s: iam.Role.from_role_arn(
-            s, "Role", role_arn("aws-reserved/sso.amazonaws.com/Admin")
-        )
-    ),
+    "an ARN that is not a role's": by_arn(f"arn:aws:iam::{ACCOUNT}:user/web"),
+    "an ARN given to `from_role_name`": by_name(role_arn("web")),
+    "a name that no role can have": by_name("web server"),
+    "a service-linked role": by_arn(role_arn("aws-service-role/ssm.amazonaws.com/Ssm")),
+    "a role under `/aws-reserved/`": by_arn(role_arn("aws-reserved/sso.amazonaws.com/Admin")),
     "a profile imported without its role": of_profile(
         lambda s: iam.InstanceProfile.from_instance_profile_name(s, "Profile", "web")
     ),
@@ -661,16 +670,10 @@ NAMES: Final = {
     "a `policy_name` that is not a string": permissions(role=existing_role, policy_name=7),
     "the `policy_name` of another construct on the role": twice_on_one_role,
     "the `policy_name` of a policy that the role is made with": with_its_policy,
-    "a text with half a character, as bad decoding makes it": statements(
-        log_bucket=existing_bucket, log_prefix="\ud800"
-    ),
-    "a `log_prefix` with a character that IAM takes in no policy": statements(
-        log_bucket=existing_bucket, log_prefix="秘密/web"
-    ),
-    "a wildcard in `log_prefix`": statements(log_bucket=existing_bucket, log_prefix="web/*"),
-    "a wildcard in the name of a log group": statements(
-        log_group=lambda s: logs.LogGroup.from_log_group_name(s, "Group", "/web/*")
-    ),
+    "a text with half a character, as bad decoding makes it": prefixed("\ud800"),
+    "a `log_prefix` with a character that IAM takes in no policy": prefixed("秘密/web"),
+    "a wildcard in `log_prefix`": prefixed("web/*"),
+    "a wildcard in the name of a log group": statements(log_group=lambda s: group(s, "/web/*")),
     "a name that the package does not have": called(
         getattr, session_manager_permissions, "SessionManager"
     ),
@@ -703,13 +706,9 @@ LOGS: Final = {
     "a string for a log group": statements(log_group="/session/logs"),
     "a name that no log group can have": statements(log_group=lambda s: group(s, "a b")),
     "`log_prefix` without `log_bucket`": statements(log_prefix="web"),
-    "a `log_prefix` that is too long": statements(log_bucket=existing_bucket, log_prefix="é" * 513),
-    "a `log_prefix` that CloudFormation would resolve": statements(
-        log_bucket=existing_bucket, log_prefix="{{resolve:ssm:/web}}"
-    ),
-    "a `log_prefix` with `.` or `..` between its slashes": statements(
-        log_bucket=existing_bucket, log_prefix="../web"
-    ),
+    "a `log_prefix` that is too long": prefixed("é" * 513),
+    "a `log_prefix` that CloudFormation would resolve": prefixed("{{resolve:ssm:/web}}"),
+    "a `log_prefix` with `.` or `..` between its slashes": prefixed("../web"),
     "a string for `True` or `False`": statements(allow_registration="true"),
     "a string for `strict`": called(SessionManagerReadiness, strict="yes"),
     "a string for `network`": called(SessionManagerReadiness, network="no"),
@@ -721,11 +720,9 @@ LOGS: Final = {
 }
 FLEETS: Final = {
     "an ARN for the name of a profile to look up": lambda w: lookup_instance_profile(
-        w.stack, "Profile", instance_profile_name=f"arn:aws:iam::{ACCOUNT}:instance-profile/web"
+        w.stack, "Profile", instance_profile_name=PROFILE_ARN
     ),
-    "a look-up of a profile without a role": looked_up(
-        [{"Roles": [], "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web"}]
-    ),
+    "a look-up of a profile without a role": looked_up(NO_ROLE),
     "a string in `exclude`": fleet(exclude=["Web"]),
     "a role in `exclude`": fleet(exclude=lambda s: [existing_role(s)]),
     "what is no compute for `SessionManagerAccess.apply_to`": lambda w: (
@@ -816,90 +813,66 @@ WARNINGS: Final = {
     "in `exclude` of a fleet what has no compute": over_an_idle_exclusion,
     "`ssm-user` for `run_as_user`": preferences(run_as_user="ssm-user"),
 }
+IN_REGION: Final = "--role web --region eu-wst-1"
+NODE: Final = nodes.NODE
+THEIR_ROLE: Final = role_arn("team/web-server", OTHER_ACCOUNT)
+AWS_MANAGED: Final = key_arn(resource="alias/aws/ssm")
 REFUSED: Final[Any] = {"Error": {"Code": "UnauthorizedException", "Message": "No access"}}
 VERIFY: Final = {
     "`--log-prefix` without `--log-bucket`, as the command prints it": at_the_commands_end,
-    "a name with its path for `--role`": command("--role", "team/web"),
-    "an ARN for `--instance-profile`": command(
-        "--instance-profile", f"arn:aws:iam::{ACCOUNT}:instance-profile/web"
+    "a name with its path for `--role`": command("--role team/web"),
+    "an ARN for `--instance-profile`": command(f"--instance-profile {PROFILE_ARN}"),
+    "an id for `--key`": command(f"--role web --key {KEY_ID}"),
+    "a blank in `--document`": command("--role web --document 'a b'"),
+    "an ARN for `--log-bucket`": command("--role web --log-bucket arn:aws:s3:::logs"),
+    "a wildcard in `--log-prefix`": command("--role web --log-bucket logs --log-prefix web/*"),
+    "a wildcard in `--log-group`": command("--role web --log-group *"),
+    "`--log-prefix` without `--log-bucket`": command("--role web --log-prefix web"),
+    "`--document` and `--key`": command(f"--role web-server --document Sessions --key {key_arn()}"),
+    "`--document` without a region": command("--role web-server --document Sessions"),
+    "`--log-group` without a region": command("--role web-server --log-group sessions"),
+    "a `--document` that does not exist": command(
+        f"{SERVER} --document SSM-SessionManagerRunShell"
     ),
-    "an id for `--key`": command("--role", "web", "--key", KEY_ID),
-    "a blank in `--document`": command("--role", "web", "--document", "a b"),
-    "an ARN for `--log-bucket`": command("--role", "web", "--log-bucket", "arn:aws:s3:::logs"),
-    "a wildcard in `--log-prefix`": command(
-        "--role", "web", "--log-bucket", "logs", "--log-prefix", "web/*"
+    "a `--document` of another type": of_document("Shell"),
+    "a `--document` with a parameter": of_document("Standard_Stream", kmsKeyId="{{ key }}"),
+    "a `--document` with a name that AWS does not take": of_document(
+        "Standard_Stream", s3BucketName="*"
     ),
-    "a wildcard in `--log-group`": command("--role", "web", "--log-group", "*"),
-    "`--log-prefix` without `--log-bucket`": command("--role", "web", "--log-prefix", "web"),
-    "`--document` and `--key`": command(
-        "--role", "web-server", "--document", "Sessions", "--key", key_arn()
-    ),
-    "`--document` without a region": command(
-        "--role", "web-server", "--document", "Sessions", answers=has_role
-    ),
-    "`--log-group` without a region": command(
-        "--role", "web-server", "--log-group", "sessions", answers=has_role
-    ),
-    "a `--document` that does not exist": command(*ASKED, answers=has_role),
-    "a `--document` of another type": command(
-        *ASKED, answers=has_the_document('{"sessionType": "Shell"}')
-    ),
-    "a `--document` with a parameter": command(
-        *ASKED,
-        answers=has_the_document(
-            json.dumps({"sessionType": "Standard_Stream", "inputs": {"kmsKeyId": "{{ key }}"}})
-        ),
-    ),
-    "a `--document` with a name that AWS does not take": command(
-        *ASKED,
-        answers=has_the_document(
-            json.dumps({"sessionType": "Standard_Stream", "inputs": {"s3BucketName": "*"}})
-        ),
-    ),
-    "a `--document` with something else for a boolean": command(
-        *ASKED,
-        answers=has_the_document(
-            json.dumps({"sessionType": "Port", "inputs": {"runAsEnabled": "yes"}})
-        ),
-    ),
-    "`--operator` without `--instance-id`": command("--role", "web", "--operator", "caller"),
-    "`--log-group` with `--instance-id`": command(
-        "--instance-id", nodes.NODE, "--log-group", "sessions"
-    ),
-    "`--instance-id` without a region": command("--instance-id", nodes.NODE),
+    "a `--document` with something else for a boolean": of_document("Port", runAsEnabled="yes"),
+    "`--operator` without `--instance-id`": command("--role web --operator caller"),
+    "`--log-group` with `--instance-id`": command(f"--instance-id {NODE} --log-group sessions"),
+    "`--instance-id` without a region": command(f"--instance-id {NODE}"),
     "an `--instance-id` that does not exist": of_node(
-        nodes.NODE,
-        breaks=lambda w: w.refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound"),
+        NODE, lambda w: w.refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound")
     ),
     "an `--instance-id` that EC2 does not know any more": of_node(
-        nodes.NODE, breaks=lambda w: w.has("ec2:describe_instances", {"Reservations": []})
+        NODE, lambda w: w.has("ec2:describe_instances", {"Reservations": []})
     ),
     "an `--instance-id` of a hybrid node that does not exist": of_node(
-        nodes.HYBRID, breaks=lambda w: setattr(w, "record", None)
+        nodes.HYBRID, lambda w: setattr(w, "record", None)
     ),
-    "`--instance-id` and a `--document` that does not exist": of_node(
-        nodes.NODE, "--document", "Mine"
-    ),
+    "`--instance-id` and a `--document` that does not exist": of_node(f"{NODE} --document Mine"),
     "`--operator caller` as the root user": by_root,
     "an `--operator` of another account": of_another_account,
     "an `--agent-diagnostics` file that does not exist": of_node(
-        nodes.NODE, "--agent-diagnostics", "/nonexistent"
+        f"{NODE} --agent-diagnostics /nonexistent"
     ),
     "the table of the diagnostics, and not the JSON": with_diagnostics("┌────"),
     "`--agent-diagnostics` with other JSON": with_diagnostics("{}"),
     "`--agent-diagnostics` of another node": with_diagnostics(
         json.dumps({"DiagnosticsOutput": [OTHER_NODE]})
     ),
-    "the package without its extra": command("--role", "web", answers=lacks_boto3),
-    "no credentials": without_an_answer("--role", "web"),
+    "the package without its extra": command(answers=lacks_boto3),
+    "no credentials": without_an_answer(),
     "credentials that may not call IAM": refusing("AccessDenied"),
     "credentials that may not read a hybrid node": of_node(
-        nodes.HYBRID, breaks=lambda w: w.refuses("ssm:DescribeInstanceInformation")
+        nodes.HYBRID, lambda w: w.refuses("ssm:DescribeInstanceInformation")
     ),
-    "a `--profile` that does not exist": without_an_answer("--role", "web", "--profile", "nobody"),
-    "a `--profile` whose role may not be assumed": command("--role", "web", answers=may_not_assume),
+    "a `--profile` that does not exist": without_an_answer("--role web --profile nobody"),
+    "a `--profile` whose role may not be assumed": command(answers=may_not_assume),
     "a profile that asks for an MFA code, without a terminal": failing(EOFError()),
-    "`AWS_MAX_ATTEMPTS=often`": with_variable("AWS_MAX_ATTEMPTS", "often", "--role", "web"),
+    "`AWS_MAX_ATTEMPTS=often`": with_variable("AWS_MAX_ATTEMPTS", "often"),
     "a `credential_process` that does not exist": failing(
         FileNotFoundError(2, "No such file", "/nonexistent")
     ),
@@ -914,19 +887,15 @@ VERIFY: Final = {
     "credentials that can't be refreshed": failing(
         CredentialRetrievalError(provider="sso", error_msg="too late")
     ),
-    "`AWS_ENDPOINT_URL` without a region": with_variable(
-        "AWS_ENDPOINT_URL", "http://127.0.0.1:1", "--role", "web"
-    ),
+    "`AWS_ENDPOINT_URL` without a region": with_variable("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
     "a region that no host name can have": failing(InvalidRegionError(region_name="a_b")),
     "a proxy that answers in place of AWS": failing(KeyError("GetRoleResult")),
     "a role whose ARN is none": command(
-        "--role",
-        "web",
-        answers=has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}}),
+        answers=has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}})
     ),
     "a key policy that is not JSON": with_a_key_policy_of_no_json,
     "a region that is misspelt, of whose endpoint there is no address": command(
-        *IN_REGION, answers=fails_by(EndpointConnectionError(endpoint_url="https://iam"))
+        IN_REGION, fails_by(EndpointConnectionError(endpoint_url="https://iam"))
     ),
     "no network, and no region": failing(EndpointConnectionError(endpoint_url="https://iam")),
     "a sign-in of IAM Identity Center that AWS refuses": failing(
@@ -934,63 +903,51 @@ VERIFY: Final = {
     ),
     "a connection that ends": failing(ConnectionClosedError(endpoint_url="https://iam")),
     "a service that does not answer": of_node(
-        nodes.NODE,
-        "--document",
-        "Mine",
-        breaks=lambda w: w.has(
+        f"{NODE} --document Mine",
+        lambda w: w.has(
             "ssm:describe_instance_information", ConnectTimeoutError(endpoint_url="https://ssm")
         ),
     ),
     "credentials that have expired": refusing("ExpiredToken"),
     "a region that is not enabled": command(
-        *IN_REGION, answers=says_no("GetRole", "UnrecognizedClientException")
+        IN_REGION, says_no("GetRole", "UnrecognizedClientException")
     ),
     "a call that AWS refuses": refusing("Throttling"),
-    "an action that IAM does not answer": command(
-        "--role", "web-server", answers=leaves_an_answer_out
-    ),
+    "an action that IAM does not answer": command("--role web-server", leaves_an_answer_out),
     "a `--role` that does not exist": refusing("NoSuchEntity"),
     "a `--role` of another account": command(
-        "--role", role_arn("team/web-server", OTHER_ACCOUNT), answers=has_role
+        f"--role {role_arn('team/web-server', OTHER_ACCOUNT)}"
     ),
     "an `--instance-profile` that does not exist": command(
-        "--instance-profile", "web", answers=says_no("GetInstanceProfile", "NoSuchEntity")
+        "--instance-profile web", says_no("GetInstanceProfile", "NoSuchEntity")
     ),
     "an `--instance-profile` without a role": command(
-        "--instance-profile",
-        "web-server",
-        answers=lambda w: setattr(w.account, "of_profile", {"Roles": []}),
+        "--instance-profile web-server", lambda w: setattr(w.account, "of_profile", {"Roles": []})
     ),
     "a `--key` by an alias that does not exist": command(
-        "--role", "web-server", "--key", key_arn(resource="alias/sessions"), answers=has_no_alias
+        f"--role web-server --key {key_arn(resource='alias/sessions')}", has_no_alias
     ),
-    "a role that is deleted while IAM is asked": command(
-        "--role", "web-server", answers=loses_its_role
-    ),
-    "standard output that is closed": command(
-        "--role", "web-server", answers=has_no_standard_output
-    ),
-    "standard output that nobody reads": command("--role", "web-server", answers=is_not_read),
+    "a role that is deleted while IAM is asked": command("--role web-server", loses_its_role),
+    "standard output that is closed": command("--role web-server", has_no_standard_output),
+    "standard output that nobody reads": command("--role web-server", is_not_read),
     "an error of the program": surprised,
 }
 AUDIT: Final = {
-    "`--tag` without a value": audit("--tag", "env"),
-    "`--tag` twice with the same key": audit("--tag", "env=prod", "--tag", "env=test"),
+    "`--tag` without a value": audit("--tag env"),
+    "`--tag` twice with the same key": audit("--tag env=prod --tag env=test"),
     "no region": audit(region=None),
     "credentials that may read no region": audit(denied=True),
-    "a `--file` in a folder that does not exist": audit("--file", "/nowhere/audit.json"),
-    "a `--file` that is a folder": audit("--file", "/tmp"),  # noqa: S108
-    "a `--profiles-file` that is a folder": audit("--profiles-file", "/tmp"),  # noqa: S108
-    "one path for `--file` and `--profiles-file`": audit(
-        "--file", "a.txt", "--profiles-file", "./a.txt"
-    ),
+    "a `--file` in a folder that does not exist": audit("--file /nowhere/audit.json"),
+    "a `--file` that is a folder": audit("--file /tmp"),
+    "a `--profiles-file` that is a folder": audit("--profiles-file /tmp"),
+    "one path for `--file` and `--profiles-file`": audit("--file a.txt --profiles-file ./a.txt"),
     "a `--profiles-file` that is a symbolic link": on_a_link,
-    "a `--profiles-file` that is a device": audit("--profiles-file", os.devnull),
+    "a `--profiles-file` that is a device": audit(f"--profiles-file {os.devnull}"),
     "a `--profiles-file` that is read-only": on_a_read_only_file,
     "a `--profiles-file` that is no list": on_no_list,
     "`--profiles-file` for the results of two accounts": of_two_accounts,
     "Ctrl-C before there is an answer": interrupted,
-    "`--from` with `--tag`": audit("--from", "audit.json", "--tag", "env=prod"),
+    "`--from` with `--tag`": audit("--from audit.json --tag env=prod"),
     "a `--from` file that does not exist": from_file(None),
     "a `--from` file that is not JSON": from_file("┌────"),
     "a `--from` file that is nested too deep": from_file("[" * 51 + "]" * 51),
@@ -1000,14 +957,13 @@ AUDIT: Final = {
     "two `--from` files with one region of an account": of_one_region_twice,
 }
 POLICY: Final = {
-    "`--log-prefix` and no `--log-bucket`": policy_command("--log-prefix", "web"),
-    "the name of a log group alone": policy_command(
-        "--log-group", "/ssm/sessions", "--region", REGION
-    ),
-    "another ARN for `--log-group`": policy_command("--log-group", key_arn()),
-    "a `--key` of an AWS service": policy_command("--key", key_arn(resource="alias/aws/ssm")),
-    "ARNs of two partitions": policy_command("--key", key_arn(), "--partition", "aws-cn"),
+    "`--log-prefix` and no `--log-bucket`": policy_command("--log-prefix web"),
+    "the name of a log group alone": policy_command(f"--log-group /ssm/sessions --region {REGION}"),
+    "another ARN for `--log-group`": policy_command(f"--log-group {key_arn()}"),
+    "a `--key` of an AWS service": policy_command(f"--key {AWS_MANAGED}"),
+    "ARNs of two partitions": policy_command(f"--key {key_arn()} --partition aws-cn"),
 }
+NO_PROFILE: Final = "No resource of type AWS::IAM::InstanceProfile with identifier: web"
 APP: Final = {
     "the module without the CDK CLI": without_the_cli,
     "a misspelt option": app(rolle="web"),
@@ -1019,57 +975,33 @@ APP: Final = {
     "no credentials, or no region": app(role="web", environment={}),
     "an alias without its ARN for `key`": app(role="web", key="alias/sessions"),
     "the ARN of a bucket for `log-bucket`": app(role="web", log_bucket="arn:aws:s3:::logs"),
-    "an answer in `cdk.context.json` that the CLI has not written": app(
-        roles="names.txt", file=b"web", answer=[{"Arn": "web"}]
+    "an answer in `cdk.context.json` that the CLI has not written": listed(answer=[{"Arn": "web"}]),
+    "an option of a file that is not known": listed("allow_registration = true\nweb"),
+    "an option of a file without a space, which can be a name": listed(
+        "allow-registration=true\nweb"
     ),
-    "an option of a file that is not known": app(
-        roles="names.txt", file=b"allow_registration = true\nweb"
+    "an option that contradicts the file": listed(
+        "allow-registration = true\nweb", allow_registration="false"
     ),
-    "an option of a file without a space, which can be a name": app(
-        roles="names.txt", file=b"allow-registration=true\nweb"
-    ),
-    "an option that contradicts the file": app(
-        roles="names.txt", file=b"allow-registration = true\nweb", allow_registration="false"
-    ),
-    "a second key of a file that an AWS service has": app(
-        roles="names.txt",
-        file=f"key = {key_arn()}\nkey = {key_arn(resource='alias/aws/ssm')}\nweb".encode(),
+    "a second key of a file that an AWS service has": listed(
+        f"key = {key_arn()}\nkey = {AWS_MANAGED}\nweb"
     ),
     "`log-prefix` without `log-bucket`": app(role="web", log_prefix="web"),
     "the ARN of something else for `role`": app(role="arn:aws:s3:::logs"),
     "a file that does not exist": app(roles="nowhere.txt"),
-    "a file in UTF-16": app(roles="names.txt", file="web".encode("utf-16")),
-    "a file without a name": app(roles="names.txt", file=b"# none"),
-    "a file with too many names": app(roles="names.txt", file=b"web\n" * 501),
-    "a line that is not a name": app(roles="names.txt", file=b"web\na b"),
-    "a name that is in the file twice": app(
-        roles="names.txt", file=f"web\n{role_arn('web')}".encode()
+    "a file in UTF-16": listed("web".encode("utf-16")),
+    "a file without a name": listed("# none"),
+    "a file with too many names": listed("web\n" * 501),
+    "a line that is not a name": listed("web\na b"),
+    "a name that is in the file twice": listed(f"web\n{role_arn('web')}"),
+    "an ARN of another account": listed(role_arn("web", OTHER_ACCOUNT)),
+    "a service-linked role in a file": listed(
+        answer=[{"Arn": role_arn("aws-service-role/ec2.amazonaws.com/web")}]
     ),
-    "an ARN of another account": app(
-        roles="names.txt", file=role_arn("web", OTHER_ACCOUNT).encode()
-    ),
-    "a service-linked role in a file": app(
-        roles="names.txt",
-        file=b"web",
-        answer=[{"Arn": role_arn("aws-service-role/ec2.amazonaws.com/web")}],
-    ),
-    "the ARN of a role in a file of profiles": app(
-        instance_profiles="names.txt", file=role_arn("web").encode()
-    ),
-    "a name that does not exist": app(
-        instance_profiles="names.txt",
-        file=b"web",
-        answer={
-            "$providerError": "No resource of type AWS::IAM::InstanceProfile with identifier: web"
-        },
-    ),
-    "a profile without a role": app(
-        instance_profiles="names.txt",
-        file=b"web",
-        answer=[{"Roles": [], "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web"}],
-    ),
+    "the ARN of a role in a file of profiles": profiles_listed(role_arn("web")),
+    "a name that does not exist": profiles_listed(answer={"$providerError": NO_PROFILE}),
+    "a profile without a role": profiles_listed(answer=NO_ROLE),
 }
-OF_APP: Final[dict[str, Any]] = {"cdk__manifest_json": "{}"}
 STACK: Final = {
     "type": "aws:cloudformation:stack",
     "properties": {"templateFile": "Web.template.json"},
@@ -1080,32 +1012,32 @@ BOMB: Final = "\n".join(
     + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
 )
 CHECK: Final = {
-    "a `--skip` of a rule that does not exist": checked("--skip", "channel-mising", "a.json"),
-    "no `cdk.out`": checked(),
+    "a `--skip` of a rule that does not exist": checked("--skip channel-mising a.json"),
+    "no `cdk.out`": checked(""),
     "a file that does not exist": checked("a.json"),
     "a folder that CDK has not written": checked("cdk", cdk__a_json="{}"),
-    "the output of an app without a stack": checked("cdk", **OF_APP),
+    "the output of an app without a stack": checked("cdk", cdk__manifest_json="{}"),
     "a `manifest.json` that is cut off": checked("cdk", cdk__manifest_json="{"),
     "an app of which a file is missing": checked(
         "cdk", cdk__manifest_json=json.dumps({"artifacts": {"Web": STACK}})
     ),
     "a file that can't be read": checked("/proc/self/mem"),
     "a file without end": checked("/dev/zero"),
-    "a template without resources": checked("a.json", a_json="{}"),
-    "a file that is empty": checked("a.yaml", a_yaml=""),
-    "a file that is not text in UTF-8": checked("a.yaml", a_yaml=b"a: \xe4"),
-    "JSON with an error": checked("a.json", a_json="{,}"),
-    "JSON with a number of too many digits": checked("a.json", a_json='{"a": ' + "1" * 5_000 + "}"),
-    "JSON that is nested too deep": checked("a.json", a_json='{"a":' * 100_000),
-    "YAML with an error": checked("a.yaml", a_yaml="A: [\n"),
-    "YAML with a control character": checked("a.yaml", a_yaml="A: \x07\n"),
-    "YAML that is nested too deep": checked("a.yaml", a_yaml="[" * 450 + "]" * 450),
-    "YAML that is a list": checked("a.yaml", a_yaml="[]"),
-    "YAML with a key twice": checked("a.yaml", a_yaml="A: 1\nA: 2\n"),
-    "YAML with a list for a key": checked("a.yaml", a_yaml="? [a]\n: b\n"),
-    "YAML with an alias in its own value": checked("a.yaml", a_yaml="A: &a\n  B: *a\n"),
-    "YAML with aliases that multiply": checked("a.yaml", a_yaml=BOMB),
-    "YAML without the extra": checked("a.yaml", a_yaml="A: 1", without_yaml=True),
+    "a template without resources": json_file("{}"),
+    "a file that is empty": yaml(""),
+    "a file that is not text in UTF-8": yaml(b"a: \xe4"),
+    "JSON with an error": json_file("{,}"),
+    "JSON with a number of too many digits": json_file('{"a": ' + "1" * 5_000 + "}"),
+    "JSON that is nested too deep": json_file('{"a":' * 100_000),
+    "YAML with an error": yaml("A: [\n"),
+    "YAML with a control character": yaml("A: \x07\n"),
+    "YAML that is nested too deep": yaml("[" * 450 + "]" * 450),
+    "YAML that is a list": yaml("[]"),
+    "YAML with a key twice": yaml("A: 1\nA: 2\n"),
+    "YAML with a list for a key": yaml("? [a]\n: b\n"),
+    "YAML with an alias in its own value": yaml("A: &a\n  B: *a\n"),
+    "YAML with aliases that multiply": yaml(BOMB),
+    "YAML without the extra": yaml("A: 1", without_yaml=True),
 }
 SECTIONS: Final = {
     "Roles and profiles": ROLES,
@@ -1239,3 +1171,18 @@ def test_the_messages(
     assert "\n".join(page) == snapshot(extension_class=Text)
     assert len(SITES) > 100
     assert {*SITES.values()} - reached == set()
+
+
+@pytest.mark.parametrize("about", WARNINGS)
+def test_the_way_of_the_page_acknowledges_each_warning(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, about: str
+) -> None:
+    (way,) = {found for found in code(prose("docs/errors.md")) if "acknowledge" in found}
+    w = World(make_app, tmp_path, monkeypatch, ExitStack())
+    WARNINGS[about](w)
+    (text,) = warnings(w.stack)
+    (warning,) = re.findall(r"\[ack: (.*)\]$", text)
+
+    exec(way, {"cdk": cdk, "stack": w.stack, "id": warning})  # noqa: S102 - it is the page's
+
+    assert warnings(w.stack) == []

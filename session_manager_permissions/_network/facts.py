@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,14 @@ class Unknown:
 
     decides: str
     """What decides it, as a noun of a message: "the parameter 'VpcId'"."""
+
+
+@dataclass(frozen=True)
+class UnknownValue(Unknown):
+    """A value that is not known. Two that are equal have one value, whatever a message says."""
+
+    decides: str = field(compare=False)
+    value: Hashable
 
 
 Fact = bool | Unknown

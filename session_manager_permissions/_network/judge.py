@@ -50,25 +50,27 @@ class Judge:
     """Judges network paths, each distinct one once."""
 
     def __init__(
-        self, network: Network, in_doubt: Network | None = None, memory: Memory | None = None
+        self, network: Network, cautious: Network | None = None, memory: Memory | None = None
     ) -> None:
         """Judge paths in a network.
 
         Args:
             network: the network.
-            in_doubt: the same network, in which less is taken for granted; None if all is certain.
-                A path is closed only if it is closed in that network too.
-            memory: remembers what was judged. Default: - The network is the same whenever it is
-                read.
+            cautious: the same network, in which an id may be that of any part; None if ids are
+                certain. A path is closed only if it is closed in that network too.
+            memory: remembers what was judged. Default: - a memory for a network that never changes.
         """
         self._network = network
         self._memory = memory or _OfOneWorld()
-        self._in_doubt = None if in_doubt is None else Judge(in_doubt, memory=self._memory)
+        self._cautious = None if cautious is None else Judge(cautious, memory=self._memory)
 
     def judge(
         self, placements: Iterable[Placement], services: Iterable[str] = ALWAYS_NEEDED
     ) -> PathVerdict:
-        """Judge all places that compute may be in, and return the verdict of the worst.
+        """Judge all places that compute may be in.
+
+        The verdict has the worst path to each service, the problems of the first place that has
+        any, and what decides on any place.
 
         Args:
             placements: each place that the compute may be in. Without one, the verdict is unknown.
@@ -100,8 +102,8 @@ class Judge:
     def _verdict(self, placement: Placement, services: tuple[str, ...]) -> PathVerdict:
         paths = self._paths(placement, services)
         closed = tuple(service for service, path in paths.items() if path.problems)
-        if closed and self._in_doubt is not None:
-            paths |= self._in_doubt._paths(placement, closed)  # noqa: SLF001 # a judge too
+        if closed and self._cautious is not None:
+            paths |= self._cautious._paths(placement, closed)  # noqa: SLF001 # a judge too
         decides = unknown(*(name for path in paths.values() for name in path.decides)).decides
         return PathVerdict(paths, merged(paths), decides)
 
@@ -142,7 +144,7 @@ class _Ways:
             return unknown("another network interface of the instance")
         if path.problems and place.placement.changed_by:
             return unknown(place.placement.changed_by)
-        if path.problems and self._by_ipv6:
+        if path.problems and self._may_leave_by_ipv6:
             return unknown("whether the agent uses IPv6")
         if place.vpc is not None and isinstance(place.vpc.names_pass, Unknown):
             return through(path, unknown(place.vpc.names_pass.decides))
@@ -156,34 +158,40 @@ class _Ways:
         if vpc is None:
             return unknown(decider(subnet.vpc, "VPC"))
         served = vpc.endpoints.of(service)
-        endpoints = {endpoint.id: endpoint for endpoint in served if not endpoint.gateway}
         if isinstance(vpc.resolver, Unknown):  # it may answer with anything
             ways = [
                 self._by_route(service, subnet, vpc, served),
-                *(_by_endpoint(place, endpoint, subnet, vpc) for endpoint in endpoints.values()),
+                *(_by_endpoint(place, one, subnet, vpc) for one in served if not one.gateway),
             ]
             closed = vpc.complete is True and all(way.problems for way in ways)
             deciders = (one.decides for one in doubts((vpc.complete, vpc.resolver)))
             return ways[0] if closed else unknown(*deciders)
-        maybe: list[tuple[Fact, Path]] = []
-        for fact, endpoint in _leads_to(service, vpc, endpoints):
-            if fact is False:
-                continue
-            path = (
-                _by_endpoint(place, endpoint, subnet, vpc)
-                if isinstance(endpoint, Endpoint)
-                else unknown(endpoint)
-            )
-            if fact is True:
-                break
-            maybe.append((fact, path))
-        else:
-            path = self._by_route(service, subnet, vpc, served)
-            if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
-                path = unknown(vpc.complete.decides, *path.decides)
+        *maybe, (_, path) = self._candidates(service, subnet, vpc, served)
         for fact, led in reversed(maybe):
             path = either(fact, led, path)
         return path
+
+    def _candidates(
+        self, service: str, subnet: Subnet, vpc: Vpc, served: Sequence[Endpoint]
+    ) -> Iterator[tuple[Fact, Path]]:
+        """Yield the ways to which the service's name may lead, each with whether it does.
+
+        The first one to which it leads counts. The last one is the first that is certain.
+        """
+        endpoints = {endpoint.id: endpoint for endpoint in served if not endpoint.gateway}
+        for fact, endpoint in _leads_to(service, vpc, endpoints):
+            if fact is False:
+                continue
+            if isinstance(endpoint, Endpoint):
+                yield fact, _by_endpoint(self._place, endpoint, subnet, vpc)
+            else:
+                yield fact, unknown(endpoint)
+            if fact is True:
+                return
+        path = self._by_route(service, subnet, vpc, served)
+        if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
+            path = unknown(vpc.complete.decides, *path.decides)
+        yield True, path
 
     def _by_route(self, service: str, subnet: Subnet, vpc: Vpc, served: Sequence[Endpoint]) -> Path:
         """The way to the service's public addresses."""
@@ -220,7 +228,7 @@ class _Ways:
         return out_of(self._place, self._place.placement.subnet, self._place.public_address)
 
     @cached_property
-    def _by_ipv6(self) -> bool:
+    def _may_leave_by_ipv6(self) -> bool:
         subnet, vpc = self._place.subnet, self._place.vpc
         return subnet is not None and vpc is not None and by_ipv6(self._place, subnet, vpc)
 
@@ -267,7 +275,7 @@ def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> 
         let_out(place, "VPC endpoint", End(ranges, groups)),
         let_in(place, groups, subnet, shut),
         _by_policy(place, endpoint),
-        OPEN if endpoint.ipv4 is True else _by_ipv6(endpoint.ipv4),
+        _unless_ipv6_alone(endpoint),
         OPEN if endpoint.subnets else unknown(nowhere.decides),
         *_in_any([acls_between(place, subnet, one) for one in subnets if one]),
         *(bypassed(place, subnet, vpc, one) for one in ranges),
@@ -281,9 +289,14 @@ def _in_any(paths: list[Path]) -> list[Path]:
     return [unknown(WHICH_SUBNET) if path.problems else path for path in paths]
 
 
-def _by_ipv6(ipv4: Fact) -> Path:
-    """The way to an endpoint that may have addresses of IPv6 alone."""
-    return unknown(ipv4.decides if isinstance(ipv4, Unknown) else "whether the agent uses IPv6")
+def _unless_ipv6_alone(endpoint: Endpoint) -> Path:
+    """The way to an endpoint by IPv4, which it may have no addresses of."""
+    if endpoint.ipv4 is True:
+        return OPEN
+    deciding = endpoint.ipv4
+    return unknown(
+        deciding.decides if isinstance(deciding, Unknown) else "whether the agent uses IPv6"
+    )
 
 
 def _by_policy(place: Place, endpoint: Endpoint) -> Path:

@@ -161,8 +161,9 @@ class Place:
             in_it = Unknown(f"whether the service's public addresses are in {outer}")
             return in_it if may_be_public(outer) else False
         if isinstance(inner, Unknown):
-            apart = not any(isinstance(one, Unknown) or one.overlaps(outer) for one in ranges)
-            return False if ranges and apart else inner
+            blocks = self.blocks(inner)
+            overlap = any(one.overlaps(outer) for one in blocks)
+            return all(one.subnet_of(outer) for one in blocks) or (overlap and inner)
         partly = Unknown(f"which address of {inner} is used")
         return inner.subnet_of(outer) or (partly if inner.overlaps(outer) else False)
 

@@ -38,7 +38,7 @@ from .rules.remedies import Ask
 from .rules.steps import Steps
 from .rules.writer import LaunchedBy, Shared
 from .sessions import Sessions
-from .worlds import TooManyWorlds, World, deciders
+from .worlds import TooManyWorlds, WorldResult, deciders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,12 +67,12 @@ def check(
 
     Args:
         assembly: the templates.
-        constructs: knows what makes the resources, for the code of fixes. Default: - findings say
-            what to change in the templates.
         network: whether to look at compute, its network and the trust policies of its roles. The
             boot order is looked at in any case.
+        constructs: knows what makes the resources, for the code of fixes. Default: - findings say
+            what to change in the templates.
     """
-    checked = _Checking(assembly, network=network)
+    checked = _Checking(assembly, with_compute=network)
     found, verdicts = checked.findings()
     found = checked.written(found, constructs)
     if not found and verdicts["ready"]:
@@ -93,11 +93,11 @@ def not_read(stacks: list[Resource]) -> str:
     return f"Not read: the templates of {', '.join(one.logical_id for one in stacks)}"
 
 
-class _Merged(NamedTuple):
-    """What came of all worlds of what is judged."""
+class _Judgement(NamedTuple):
+    """What is known of a profile or of compute by all of its worlds."""
 
     found: list[Finding]
-    """What is wrong."""
+    """What is certainly wrong."""
     decides: list[str]
     """If it can't be known whether something is wrong, what decides."""
 
@@ -108,22 +108,28 @@ class _Merged(NamedTuple):
         return "can't be known" if self.decides else "ready"
 
 
-class _OfCompute(NamedTuple):
-    """What is told of what a resource launches, in a world or in all of them."""
+class _UsedByCompute(NamedTuple):
+    """What the instances that a resource launches use, in one world or in any of them."""
 
-    told: list[Told]
     profiles: set[Resource | None]
-    """The profile of each of its kinds of instances; None where it is not known."""
+    """The profile of each kind of instances; None where it is not known."""
     maybe: set[Resource | None]
     """The profiles that those whose profile is not known may have."""
-    uses: set[Resource]
-    """The launch templates that it launches from."""
+    launch_templates: set[Resource]
+
+    def and_(self, other: _UsedByCompute) -> _UsedByCompute:
+        """Return what these instances and others use."""
+        return _UsedByCompute(
+            self.profiles | other.profiles,
+            self.maybe | other.maybe,
+            self.launch_templates | other.launch_templates,
+        )
 
 
 class _Checking:
-    def __init__(self, assembly: Assembly, *, network: bool) -> None:
+    def __init__(self, assembly: Assembly, *, with_compute: bool) -> None:
         self._assembly = assembly
-        self._network = network
+        self._with_compute = with_compute
         self._worlds = assembly.worlds
         self._roles = Roles(assembly)
         self._parts = Parts(assembly)
@@ -148,15 +154,15 @@ class _Checking:
                 key = behind, finding._replace(resources=())
                 merged[key].update(dict.fromkeys(finding.resources))
         found = [one._replace(resources=tuple(where)) for (_, one), where in merged.items()]
-        found += self._of_all_compute(by_profile) if self._network else []
+        found += self._add_findings_on_compute(by_profile) if self._with_compute else []
         found += self._of_policies([*roles])
-        found += self._of_warnings()
+        found += self._warnings_on_compute()
         for service in self._assembly.by_type["AWS::ECS::Service"]:
             judge = partial(
                 containers.of_service, self._parts, self._roles, self._session_rules, service
             )
-            found += self._in_each_world(judge)
-        found += self._in_each_world(partial(tags.of_grants, self._parts, self._launchers))
+            found += self._in_all_worlds(judge)
+        found += self._in_all_worlds(partial(tags.of_grants, self._parts, self._launchers))
         for profile in [one for one, of_role in by_profile.items() if not of_role]:
             found += self._of_sessions(profile)
         verdicts = Counter(map(_verdict, by_profile.values()))
@@ -165,16 +171,16 @@ class _Checking:
     def written(self, found: list[Finding], constructs: Constructs | None) -> list[Finding]:
         """Return the findings with their fixes as code, or as changes of the templates."""
         has = ByTemplate().has if constructs is None else constructs.has
-        shared = Shared(self._parts, has, self._launches)
+        shared = Shared(self._parts, has, self._ways_to_launch)
         if constructs is None:
             return [_in_template(shared, one) for one in found]
         return [_in_python(shared, constructs, one) for one in found]
 
-    def _launches(self) -> list[LaunchedBy]:
-        """Return what launches instances in any world, each with its role."""
+    def _ways_to_launch(self) -> list[LaunchedBy]:
+        """Return each resource that launches instances in any world, with the role of these."""
 
         def of(resource: Resource) -> Iterator[LaunchedBy]:
-            for compute in self._launched(resource):
+            for compute in self._compute_of(resource):
                 _, role, _ = self._identity(compute)
                 opens = role is not None and boot_order.opens_at_boot(self._roles, compute, role)
                 of_role = role.resource if role else None
@@ -182,7 +188,7 @@ class _Checking:
 
         return [
             launch
-            for resource in self._launchers.resources()
+            for resource in self._launchers.resources
             for launch in self._in_any_world(partial(of, resource))
         ]
 
@@ -204,7 +210,7 @@ class _Checking:
         if not worlds:
             return None
         behind = (*dict.fromkeys(role for _, (role, _) in worlds),)
-        judged = _merged([World(one.answers, told) for one, (_, told) in worlds])
+        judged = _judgement([WorldResult(one.answers, told) for one, (_, told) in worlds])
         name = "NAME"
         match behind:
             case [role] if not role.in_app:
@@ -216,33 +222,39 @@ class _Checking:
     def _told_of_role(self, role: Role, profile: Resource) -> list[Told]:
         abilities = self._roles.abilities(role)
         told: list[Told] = [*permissions.of_abilities(role, profile, abilities)]
-        told = self._unless_mended(role, profile, told) if told else told
-        if self._network:
+        told = self._unless_healed(role, profile, told) if told else told
+        if self._with_compute:
             told += credentials.of_trust(self._parts, self._management, role)
         told += permissions.undecided(abilities)
         told += self._session_rules.of_role(role, profile)
         told += quotas.of_role(self._roles, role, profile)
         return told
 
-    def _unless_mended(self, role: Role, profile: Resource, told: list[Told]) -> list[Told]:
-        """Return what is told of the permissions of a role, or what may mend it."""
+    def _unless_healed(self, role: Role, profile: Resource, told: list[Told]) -> list[Told]:
+        """Return what is wrong with a role's permissions, or what may let agents do without them.
+
+        That is Default Host Management, a custom resource that may change the role, or a hybrid
+        activation.
+        """
         answers = (self._roles.abilities(role)[one] for one in _needs.REGISTRATION.actions)
         registers = all(one.decision.answer is Answer.ALLOWED for one in answers)
-        mends = self._management.stands_in(role, profile, registers=registers)
-        for resource in () if mends else self._activating:
-            for compute in self._launched(resource):
+        heals = self._management.stands_in(role, profile, registers=registers)
+        if heals:
+            return [heals]
+        for resource in self._activating:
+            for compute in self._compute_of(resource):
                 if compute.activation is not None and self._identity(compute)[0] is profile:
-                    mends = compute.activation.decides
-        return [mends] if mends else told
+                    return [compute.activation.decides]
+        return told
 
     @cached_property
     def _activating(self) -> list[Resource]:
-        """What may launch instances that have a hybrid activation beside a profile."""
+        """The resources that may launch instances that register by a hybrid activation."""
 
         def activations(resource: Resource) -> list[str]:
-            return [str(one.activation) for one in self._launched(resource) if one.activation]
+            return [str(one.activation) for one in self._compute_of(resource) if one.activation]
 
-        launchers = (*self._launchers.resources(), *self._launchers.templates())
+        launchers = (*self._launchers.resources, *self._launchers.templates())
         return [one for one in launchers if self._in_any_world(partial(activations, one))]
 
     def _of_policies(self, roles: list[Role]) -> Iterator[Finding]:
@@ -256,7 +268,10 @@ class _Checking:
                 yield from self._in_any_world(partial(advice.of_policy, self._roles, policy))
 
     def _in_any_world(self, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
-        """Return what is found in any world, of too many in those that are judged."""
+        """Return what is found in at least one world.
+
+        If there are too many worlds, only some of them are looked at.
+        """
         judged: list[list[_Found]]
         try:
             judged = [world.judged for world in self._worlds.each(lambda: [*find()])]
@@ -272,10 +287,13 @@ class _Checking:
                 return None
             return self._session_rules.of_documents(self._roles.of_holder(profile), profile)
 
-        return self._in_each_world(find)
+        return self._in_all_worlds(find)
 
-    def _in_each_world(self, find: Callable[[], Iterable[Finding] | None]) -> Iterable[Finding]:
-        """Return what is found in each world; `find` returns None in those that do not count."""
+    def _in_all_worlds(self, find: Callable[[], Iterable[Finding] | None]) -> Iterable[Finding]:
+        """Return what is found in every world; nothing if there are too many of them.
+
+        `find` returns None in the worlds that do not count.
+        """
         try:
             worlds = self._worlds.each(lambda: None if (found := find()) is None else [*found])
         except TooManyWorlds:
@@ -286,85 +304,81 @@ class _Checking:
 
     # Compute -------------------------------------------------------------------------------------
 
-    def _of_all_compute(self, by_profile: dict[Resource, list[Finding]]) -> list[Finding]:
-        """Return all findings, each cause once, and add them to those about each profile."""
+    def _add_findings_on_compute(self, by_profile: dict[Resource, list[Finding]]) -> list[Finding]:
+        """Add the findings on compute to those on its profile; return them all, each cause once."""
         found: list[Finding] = []
         used: set[Resource] = set()
         not_ready = {one for one, of_role in by_profile.items() if _verdict(of_role) == "not ready"}
-        for resource in (*self._launchers.resources(), *self._launchers.templates()):
+        for resource in (*self._launchers.resources, *self._launchers.templates()):
             if resource in used:
                 continue
-            of_resource, launched = self._of_launcher(resource)
-            used |= launched.uses
-            for one in launched.maybe:
+            of_resource, uses = self._judged_launcher(resource)
+            used |= uses.launch_templates
+            for one in uses.maybe:
                 if one in by_profile:
                     by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
-            if launched.profiles <= not_ready and any(
+            if uses.profiles <= not_ready and any(
                 one.rule == CANNOT_BE_KNOWN for one in of_resource
             ):
                 continue  # the finding on the profile says that it is not ready
             found += of_resource
-            for one in launched.profiles:
+            for one in uses.profiles:
                 if one is not None:
                     by_profile.setdefault(one, []).extend(of_resource)
         return _each_once(found)
 
-    def _of_launcher(self, resource: Resource) -> tuple[list[Finding], _OfCompute]:
-        """Judge what a resource launches; return the findings, and what is told in any world."""
+    def _judged_launcher(self, resource: Resource) -> tuple[list[Finding], _UsedByCompute]:
+        """Judge what a resource launches in all worlds; return as well what it uses in any."""
 
-        def judge() -> _OfCompute | None:
-            computes = self._launched(resource)
+        def judge() -> tuple[list[Told], _UsedByCompute] | None:
+            computes = self._compute_of(resource)
             return self._told_of_compute(computes) if computes else None
 
+        uses = _UsedByCompute(set(), set(), set())
         try:
             worlds = [(one, one.judged) for one in self._worlds.each(judge) if one.judged]
         except TooManyWorlds as many:
-            return [_unknown_compute(resource, many.deciders)], _OfCompute([], {None}, set(), set())
-        judged = _merged([World(one.answers, of_it.told) for one, of_it in worlds])
-        found = [_unknown_compute(resource, judged.decides)] if judged.decides else judged.found
-        profiles: set[Resource | None] = set()
-        maybe: set[Resource | None] = set()
-        uses: set[Resource] = set()
-        for _, of_it in worlds:
-            profiles |= of_it.profiles
-            maybe |= of_it.maybe
-            uses |= of_it.uses
-        return found, _OfCompute([], profiles, maybe, uses)
+            return [_unknown_compute(resource, many.deciders)], uses._replace(profiles={None})
+        for _, (_, of_world) in worlds:
+            uses = uses.and_(of_world)
+        judged = _judgement([WorldResult(one.answers, told) for one, (told, _) in worlds])
+        if judged.decides:
+            return [_unknown_compute(resource, judged.decides)], uses
+        return judged.found, uses
 
-    def _launched(self, resource: Resource) -> list[Compute]:
+    def _compute_of(self, resource: Resource) -> list[Compute]:
+        """Return what a resource launches, in the world that is judged."""
         return self._worlds.once(("launched", resource), lambda: self._launchers.of(resource))
 
-    def _told_of_compute(self, computes: list[Compute]) -> _OfCompute:
+    def _told_of_compute(self, computes: list[Compute]) -> tuple[list[Told], _UsedByCompute]:
         told: dict[Told, None] = {}
-        profiles: set[Resource | None] = set()
-        maybe: set[Resource | None] = set()
-        uses: set[Resource] = set()
+        uses = _UsedByCompute(set(), set(), set())
         for compute in computes:
             profile, role, unknown = self._identity(compute)
-            profiles |= {profile}
-            uses |= {*compute.uses}
+            maybe: set[Resource | None] = set()
             if compute.maybe_profile is not None and not isinstance(compute.profile, Written):
                 template, value = compute.maybe_profile
-                maybe |= {self._roles.profile_of(template, value)}
-            told |= dict.fromkeys([*unknown, *self._of(compute, role)])
-        return _OfCompute([*told], profiles, maybe, uses)
+                maybe = {self._roles.profile_of(template, value)}
+            uses = uses.and_(_UsedByCompute({profile}, maybe, {*compute.uses}))
+            told |= dict.fromkeys([*unknown, *self._keeping_from(compute, role)])
+        return [*told], uses
 
-    def _of_warnings(self) -> list[Finding]:
+    def _warnings_on_compute(self) -> list[Finding]:
         """Find what changes no verdict about compute: a late policy, and logs that are lost."""
         attaches = any(self._assembly.by_type[one] for one in ATTACHED_BY)
 
         def found(resource: Resource) -> Iterator[Finding]:
-            for compute in self._launched(resource):
+            for compute in self._compute_of(resource):
                 if attaches:
                     yield from boot_order.of_compute(self._roles, compute)
-                if self._network and compute.placements and not compute.opaque:
+                if self._with_compute and compute.placements and not compute.opaque:
                     _, role, _ = self._identity(compute)
                     uses = self._sessions.uses(compute.resource, role)
                     yield from network.of_logs(self._parts, self._judge, compute, uses)
 
         return _together(
             finding
-            for resource in self._launchers.resources()
+            for resource in self._launchers.resources
             for finding in self._in_any_world(partial(found, resource))
         )
 
@@ -380,7 +394,7 @@ class _Checking:
             return None, None, [decider(written.value, "instance profile")]
         return profile, self._roles.of_holder(profile), []
 
-    def _of(self, compute: Compute, role: Role | None) -> Iterator[Told]:
+    def _keeping_from(self, compute: Compute, role: Role | None) -> Iterator[Told]:
         """Yield what keeps Session Manager from compute, and what decides on that."""
         if compute.opaque:
             yield f"how {compute.opaque} launches them"
@@ -392,8 +406,12 @@ class _Checking:
         yield from network.of_compute(self._parts, self._judge, compute, uses)
 
 
-def _merged(worlds: list[World[list[Told]]]) -> _Merged:
-    """Merge what is told in each world: a verdict holds if it holds in all of them."""
+def _judgement(worlds: list[WorldResult[list[Told]]]) -> _Judgement:
+    """Judge by what is told in each world: a verdict holds if it holds in all of them.
+
+    If each world has a finding, those of the rules that all worlds have in common are returned, or
+    all of them if there is no such rule.
+    """
     findings = [[one for one in world.judged if isinstance(one, Finding)] for world in worlds]
     reasons = [[one for one in world.judged if isinstance(one, str)] for world in worlds]
     if all(findings):
@@ -403,19 +421,19 @@ def _merged(worlds: list[World[list[Told]]]) -> _Merged:
         for one in (one for told in findings for one in told):
             if one.rule in common or not common:
                 by_place[one.rule, one.resources, one.location].append(one)
-        # Of several that differ the shortest claims the least, such as an action that is missing.
-        return _Merged([min(several, key=_claim) for several in by_place.values()], [])
-    verdicts = [_Merged(*both).verdict for both in zip(findings, reasons, strict=True)]
+        # What is missing in one world may be less than in another: the shortest claims the least.
+        return _Judgement([min(several, key=_length) for several in by_place.values()], [])
+    verdicts = [_Judgement(*both).verdict for both in zip(findings, reasons, strict=True)]
     decides = [
         reason
         for found, several in zip(findings, reasons, strict=True)
         for reason in several
         if not found
     ]
-    return _Merged([], [*dict.fromkeys([*decides, *deciders(worlds, verdicts)])])
+    return _Judgement([], [*dict.fromkeys([*decides, *deciders(worlds, verdicts)])])
 
 
-def _claim(finding: Finding) -> tuple[int, str]:
+def _length(finding: Finding) -> tuple[int, str]:
     return len(finding.description), finding.description
 
 
@@ -484,7 +502,7 @@ def _in_python(shared: Shared, constructs: Constructs, finding: Finding) -> Find
     code = Code(shared, constructs, finding.resources)
     clauses = [fix.in_python(code) for fix in finding.fixes]
     written = code.text()
-    if not code.is_possible:
+    if not code.finds_all:
         clauses, written = [*map(_in_file, _in_template(shared, finding).steps)], ""
     said = dict.fromkeys(one for one in (finding.description, *clauses) if one)
     return finding._replace(fixes=(), description="; ".join(said), code=written)

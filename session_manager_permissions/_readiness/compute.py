@@ -34,19 +34,20 @@ if TYPE_CHECKING:
     from .parts import Parts
     from .templates.model import Value
 
-PROFILE: Final = "AWS::IAM::InstanceProfile"
+PROFILE_TYPE: Final = "AWS::IAM::InstanceProfile"
 _PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
 
 
-_CROSSING: Final = ("Fn::ImportValue", "Fn::GetStackOutput", "Ref")
+_FROM_OTHER_STACKS: Final = ("Fn::ImportValue", "Fn::GetStackOutput")
+"""The functions whose value may be a resource of another stack; in a nested one `Ref` as well."""
 
 
-class _Launcher(NamedTuple):
-    """Who launches the instances of a resource, and where it is written what and where."""
+class _Service(NamedTuple):
+    """A service that launches instances, and the properties that say what it launches."""
 
     name: str
-    inner: tuple[str, ...]
+    within: tuple[str, ...]
     """The property that has the others; nothing where they are properties of the resource."""
     profile: str
     subnets: tuple[str, ...]
@@ -57,10 +58,10 @@ class _Launcher(NamedTuple):
 
 _EMR: Final = "Amazon EMR"
 _SERVICES: Final = {
-    "AWS::Batch::ComputeEnvironment": _Launcher(
+    "AWS::Batch::ComputeEnvironment": _Service(
         "AWS Batch", ("ComputeResources",), "InstanceRole", ("Subnets",), (("SecurityGroupIds",),)
     ),
-    "AWS::EMR::Cluster": _Launcher(
+    "AWS::EMR::Cluster": _Service(
         _EMR,
         ("Instances",),
         "JobFlowRole",
@@ -71,7 +72,7 @@ _SERVICES: Final = {
         ),
         Unknown(f"whether {_EMR} gives its nodes public addresses"),
     ),
-    "AWS::ImageBuilder::InfrastructureConfiguration": _Launcher(
+    "AWS::ImageBuilder::InfrastructureConfiguration": _Service(
         "EC2 Image Builder", (), "InstanceProfileName", ("SubnetId",), (("SecurityGroupIds",),)
     ),
 }
@@ -91,7 +92,7 @@ _OPTIONS: Final = {
 https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
 """
 
-_ONLY_READ: Final = (
+_NEVER_LAUNCH: Final = (
     "AWS::CloudFormation::",
     "AWS::Config::",
     "AWS::DMS::",
@@ -112,7 +113,7 @@ _ONLY_READ: Final = (
 Farm name another kind of profile.
 """
 
-_PROFILE: Final = re.compile("instance[_-]?profile", re.IGNORECASE)
+_NAMES_A_PROFILE: Final = re.compile("instance[_-]?profile", re.IGNORECASE)
 """The name of a property, or of an option, that gives instances a profile."""
 
 
@@ -136,11 +137,13 @@ class Compute(NamedTuple):
     activation: Unknown | None = None
     """What registers them with a hybrid activation, or may do so; they need no profile then."""
     opaque: str = ""
-    """The service that launches them by its own rules, which the templates do not show."""
+    """Who launches them by rules that the templates do not show, such as a service."""
     uses: tuple[Resource, ...] = ()
     """The launch templates that they are launched from."""
     image: Written | None = None
     user_data: Written | None = None
+    stops_agent: bool = False
+    """Whether a script that they run stops the agent or removes it."""
 
 
 class Launchers:
@@ -165,24 +168,23 @@ class Launchers:
         }
         """What reads the compute of each type of resource, in the order of the findings."""
 
-    def resources(self) -> Iterator[Resource]:
-        """Yield what launches instances, without the launch templates."""
-        for type_ in self._read:
-            yield from self._parts.by_type[type_]
+    @cached_property
+    def resources(self) -> list[Resource]:
+        """What launches instances, without the launch templates."""
+        found = [one for type_ in self._read for one in self._parts.by_type[type_]]
+        known = {*self._read, *STACKS, TEMPLATE, CONFIGURATION}
         for type_, resources in [*self._parts.by_type.items()]:
-            if type_ in {*self._read, *STACKS, TEMPLATE, CONFIGURATION} or type_.startswith(
-                _ONLY_READ
-            ):
-                continue
-            yield from filter(self._may_name_a_profile, resources)
-        yield from filter(self._may_name_a_profile, self.stacks)
+            if type_ not in known and not type_.startswith(_NEVER_LAUNCH):
+                found += filter(self._may_name_a_profile, resources)
+        found += filter(self._may_name_a_profile, self.stacks)
         for template in self._parts.assembly.templates:
             for name in template.makers:
                 types = template.types_made[name]
-                if types & {UNKNOWN, *self._read} or _PROFILE.search(
+                if types & {UNKNOWN, *self._read} or _NAMES_A_PROFILE.search(
                     shown(template.made_later[name])
                 ):
-                    yield Resource(template, name, {})
+                    found.append(Resource(template, name, {}))
+        return found
 
     @cached_property
     def stacks(self) -> list[Resource]:
@@ -198,12 +200,12 @@ class Launchers:
         if not resource.exists:
             return []
         if resource.logical_id in resource.template.made_later:
-            return [self._hidden(resource, f"the loop {resource.logical_id!r}", None)]
+            return [self._opaque(resource, f"the loop {resource.logical_id!r}", None)]
         if resource.type == TEMPLATE:
-            return [self._by_others(resource)]
+            return [self._unused_template(resource)]
         if resource.type in STACKS:
             return [*self._of_stack(resource)]
-        return [*self._read.get(resource.type, self._of_others)(resource)]
+        return [*self._read.get(resource.type, self._unrecognized)(resource)]
 
     # Who else launches ---------------------------------------------------------------------------
 
@@ -213,10 +215,13 @@ class Launchers:
             return False
         properties = resource.body.get("Properties")
         written = json.dumps(properties)
-        if _PROFILE.search(written) or any(one.type == PROFILE for one in resource.mentions):
+        if _NAMES_A_PROFILE.search(written) or any(
+            one.type == PROFILE_TYPE for one in resource.mentions
+        ):
             return True
         # A profile of another template is named by these functions.
-        crossing = _CROSSING if resource.template.nested_as else _CROSSING[:-1]
+        parameters = ("Ref",) if resource.template.nested_as else ()
+        crossing = (*_FROM_OTHER_STACKS, *parameters)
         return any(one in written for one in crossing) and any(
             self._is_profile(resource, value)
             for value in mappings_in(properties)
@@ -228,10 +233,10 @@ class Launchers:
         """The custom resources, which may change what they are given."""
         return frozenset(one for one in self._parts.custom if "Custom" in one.type)
 
-    def _of_others(self, resource: Resource) -> Iterator[Compute]:
+    def _unrecognized(self, resource: Resource) -> Iterator[Compute]:
         """The instances of whatever else names a profile: it launches them by rules of its own."""
         for profile in self._profiles_in(resource, resource.properties, ""):
-            yield self._hidden(resource, resource.type, profile)
+            yield self._opaque(resource, resource.type, profile)
 
     def _profiles_in(self, resource: Resource, value: object, name: str) -> Iterator[object]:
         """Yield what names a profile in a value, by the property's name or by what it refers to."""
@@ -241,9 +246,9 @@ class Launchers:
         elif isinstance(value, dict) and not is_function(value):
             for inner_name, one in value.items():
                 if inner_name not in {"Tags", "Description"}:
-                    its = name if _PROFILE.search(name) else inner_name
+                    its = name if _NAMES_A_PROFILE.search(name) else inner_name
                     yield from self._profiles_in(resource, one, its)
-        elif _PROFILE.search(name) or self._is_profile(resource, value):
+        elif _NAMES_A_PROFILE.search(name) or self._is_profile(resource, value):
             yield value
 
     def _is_profile(self, resource: Resource, value: object) -> bool:
@@ -316,12 +321,9 @@ class Launchers:
                 resource, entry.get("LaunchTemplateSpecification") if entry else written
             )
             overrides = [*mappings(entry.get("Overrides") if entry else None)]
-            subnets = tuple(
-                self._parts.reference(resource.template, override["SubnetId"], SUBNET)
-                for override, _ in overrides
-                if override is not None and "SubnetId" in override
-            )
-            if len(subnets) < len(overrides):  # the others take the template's
+            given = [one["SubnetId"] for one, _ in overrides if one and "SubnetId" in one]
+            subnets = self._reader.subnets(resource, given)
+            if len(given) < len(overrides):  # the others take the template's
                 subnets += launch.subnets or (_DEFAULT_VPC,)
             launch = launch._replace(subnets=subnets or launch.subnets)
             yield self._compute(resource, launch)
@@ -359,10 +361,10 @@ class Launchers:
 
     def _of_service(self, resource: Resource) -> Iterator[Compute]:
         service = _SERVICES[resource.type]
-        data = inner(resource.properties, *service.inner) or {}
+        data = inner(resource.properties, *service.within) or {}
         written = data.get(service.profile, resource.properties.get(service.profile))
         if "ManagedInstancesProvider" in data:
-            yield from self._of_others(resource)
+            yield from self._unrecognized(resource)
             return
         if not (data or written) or self._has_no_instances(resource, data.get("Type")):
             return
@@ -378,7 +380,7 @@ class Launchers:
         for names in service.groups:
             groups = self._named(resource, data, names, GROUP) or base.groups
             if written is None or not subnets or not groups:
-                yield self._hidden(resource, service.name, written)._replace(uses=base.uses)
+                yield self._opaque(resource, service.name, written)._replace(uses=base.uses)
                 return
             launch = base._replace(
                 profile=Written(resource.template, written),
@@ -419,7 +421,7 @@ class Launchers:
         profile = options.get("IamInstanceProfile")
         subnets = self._parts.split(resource.template, options.get("Subnets", ""), SUBNET)
         if profile is None or not subnets or UNKNOWN in options:
-            yield self._hidden(resource, _ELASTIC_BEANSTALK, profile)
+            yield self._opaque(resource, _ELASTIC_BEANSTALK, profile)
             return
         groups = self._parts.split(resource.template, options.get("SecurityGroups", ""), GROUP)
         given = options.get("AssociatePublicIpAddress")
@@ -434,22 +436,23 @@ class Launchers:
 
     def _of_product(self, resource: Resource) -> Iterator[Compute]:
         if resource in self._parts.assembly.products_unread:
-            yield self._hidden(resource, "its template, which can't be read,", None)
+            yield self._opaque(resource, "its template, which can't be read,", None)
 
     def _of_stack(self, resource: Resource) -> Iterator[Compute]:
         """The instances of a template that is not read, under the profiles that it is given."""
         for profile in self._profiles_in(resource, resource.properties, ""):
-            yield self._hidden(
+            yield self._opaque(
                 resource, "the template that it deploys, which is not read,", profile
             )
 
-    def _hidden(self, resource: Resource, service: str, profile: object) -> Compute:
-        doubt = Unknown(service)
+    def _opaque(self, resource: Resource, launcher: str, profile: object) -> Compute:
+        """What is known of instances that are launched by rules that the templates do not show."""
+        doubt = Unknown(launcher)
         known = doubt if profile is None else Written(resource.template, profile)
-        return Compute(resource, resource, known, doubt, opaque=service)
+        return Compute(resource, resource, known, doubt, opaque=launcher)
 
-    def _by_others(self, resource: Resource) -> Compute:
-        """What is known of a launch template without who launches from it."""
+    def _unused_template(self, resource: Resource) -> Compute:
+        """What is known of a launch template that nothing of the app launches from."""
         launch = self._reader.read(resource, resource.properties.get("LaunchTemplateData"))
         if launch.profile is None:
             doubt = Unknown(f"who launches from the template {resource.logical_id!r}")
@@ -463,10 +466,10 @@ class Launchers:
         doubt = changed(resource) or changed(launch.origin)
         profile, off = launch.profile, launch.metadata_off or False
         scripts = launch.scripts.and_(self._reader.of_init(resource))
-        credentials = doubt or scripts.credentials
-        if credentials is not None:
-            profile = credentials if profile is None else profile
-            off = credentials if off is True else off
+        without_profile = doubt or scripts.activation
+        if without_profile is not None:
+            profile = without_profile if profile is None else profile
+            off = without_profile if off is True else off
         return Compute(
             resource,
             launch.origin,
@@ -474,10 +477,11 @@ class Launchers:
             off,
             self._places(resource, launch, doubt, scripts) if placed else (),
             maybe_profile=launch.maybe_profile,
-            activation=scripts.credentials,
+            activation=scripts.activation,
             uses=launch.uses,
             image=launch.image,
             user_data=launch.user_data,
+            stops_agent=scripts.stop_agent,
         )
 
     def _places(
@@ -502,16 +506,16 @@ class Launchers:
 def _may_launch(stack: Resource) -> bool:
     """Whether the template of a stack, which is not read, may have compute."""
     types = types_deployed(stack)
-    return any(one in STACKS or not one.startswith(_ONLY_READ) for one in types)
+    return any(one in STACKS or not one.startswith(_NEVER_LAUNCH) for one in types)
 
 
 def _names_profile(value: Value) -> bool:
     """Whether a value is the name or the ARN of a profile of the app."""
     match value:
         case (ReturnValue(one, _),):
-            return one.type == PROFILE
+            return one.type == PROFILE_TYPE
         case (str(start), *_, ReturnValue(one, "")):
-            return one.type == PROFILE and start.startswith("arn:")
+            return one.type == PROFILE_TYPE and start.startswith("arn:")
     return False
 
 

@@ -18,6 +18,7 @@ from .templates.functions import (
     candidates,
     intrinsic,
     is_function,
+    listed,
     mapping,
     mappings_in,
     shown,
@@ -47,6 +48,16 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-s
 """
 
 _ACTIVATION: Final = Unknown("the hybrid activation that a script registers the agent with")
+
+_AGENT: Final = r"amazon-?ssm-?agent"
+_CHANGES_AGENT: Final = re.compile(
+    rf"\b(?P<stops>(stop|disable|mask|remove|erase|uninstall|purge)\b[^\n\\;&|]*{_AGENT}|"
+    rf"{_AGENT}\s+(stop|disable))|"
+    rf"\b(?P<starts>(start|restart|enable|install)\b[^\n\\;&|]*{_AGENT}|"
+    rf"{_AGENT}\s+(re)?start)",
+    re.IGNORECASE,
+)
+"""The commands that stop the agent or remove it, and those that start it."""
 
 _INSTANCE: Final = PartKind("instance", ("AWS::EC2::Instance",))
 _INTERFACE: Final = PartKind("network interface", ("AWS::EC2::NetworkInterface",))
@@ -79,16 +90,22 @@ class Written(NamedTuple):
 class Scripts(NamedTuple):
     """What matters of the scripts that instances run when they boot."""
 
-    credentials: Unknown | None = None
-    """What gives the agent credentials in place of a profile, or may do so."""
+    activation: Unknown | None = None
+    """The hybrid activation that the agent may use in place of a profile, or what decides on it."""
     set_proxy: bool = False
     """Whether they speak of a proxy."""
+    stop_agent: bool = False
+    """Whether they stop the agent or remove it."""
 
     def and_(self, other: Scripts) -> Scripts:
         """Return what matters of these and of others."""
         if other is NO_SCRIPTS:
             return self
-        return Scripts(self.credentials or other.credentials, self.set_proxy or other.set_proxy)
+        return Scripts(
+            self.activation or other.activation,
+            self.set_proxy or other.set_proxy,
+            self.stop_agent or other.stop_agent,
+        )
 
 
 NO_SCRIPTS: Final = Scripts()
@@ -271,8 +288,12 @@ class LaunchReader:
         )
 
     def subnets(self, origin: Resource, written: object) -> tuple[Reference, ...]:
-        """The subnets that a property names."""
-        return self.parts.references(origin.template, written, SUBNET)
+        """The subnets that a property names, of which an entry may have several with commas."""
+        found = self.parts.references(origin.template, written, SUBNET)
+        if not any(isinstance(one, Unknown) for one in found):
+            return found
+        several = (self.parts.split(origin.template, entry, SUBNET) for entry in listed(written))
+        return tuple(one for each in several for one in each)
 
     def _groups(self, origin: Resource, data: dict[str, Any], *names: str) -> tuple[Reference, ...]:
         return tuple(
@@ -369,7 +390,9 @@ class LaunchReader:
 
 def _scripts(text: str) -> Scripts:
     activates = _ACTIVATES.search(text) is not None
-    return Scripts(_ACTIVATION if activates else None, "proxy" in text.lower())
+    last = {one.lastgroup: one.start() for one in _CHANGES_AGENT.finditer(text)}
+    stops = last.get("stops", -1) > last.get("starts", -1)
+    return Scripts(_ACTIVATION if activates else None, "proxy" in text.lower(), stops)
 
 
 def _decoded(script: str) -> str:

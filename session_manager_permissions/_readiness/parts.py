@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from session_manager_permissions._network.facts import Unknown
+from session_manager_permissions._network.facts import Unknown, UnknownValue
 
 from .templates.functions import (
     UNKNOWN,
@@ -127,18 +127,18 @@ class Parts:
 
     @cached_property
     def _customised(self) -> dict[Resource, list[Resource]]:
-        return self._by_mentioned(self.custom)
+        return self.by_mentioned(self.custom)
 
     @cached_property
     def _given_away(self) -> dict[Resource, list[Resource]]:
-        return self._by_mentioned(self.unread_stacks)
+        return self.by_mentioned(self.unread_stacks)
 
     @cached_property
     def given(self) -> list[Resource]:
         """The resources that a custom resource refers to, or a stack whose template is not here."""
         return [*dict.fromkeys((*self._given_away, *self._customised))]
 
-    def _by_mentioned(self, resources: list[Resource]) -> dict[Resource, list[Resource]]:
+    def by_mentioned(self, resources: list[Resource]) -> dict[Resource, list[Resource]]:
         """Map each resource that others refer to, to these. The last one is named first."""
         found: dict[Resource, list[Resource]] = {}
         for resource in reversed(resources):
@@ -233,14 +233,16 @@ class Parts:
 
     def range(self, template: Template, value: object) -> Range | Resource:
         """The CIDR block that a value is, or the resource whose block it is."""
-        found = self.behind(template, value)
-        if isinstance(found, Resource):
-            return found
-        try:
-            return _block(found or "")
-        except ValueError:
-            # The file's name keeps apart what two templates call the same.
-            return Unknown(f"{decider(value, 'CIDR block')} of {template.path.name!r}")
+        known = self.assembly.value(template, value)
+        match known:
+            case (ReturnValue(resource, "CidrBlock"),):
+                return resource
+            case (str(written),):
+                try:
+                    return _block(written.strip())
+                except ValueError:
+                    pass
+        return UnknownValue(decider(value, "CIDR block"), known)
 
 
 def _known(value: Value) -> Resource | str | None:

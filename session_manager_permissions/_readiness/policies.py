@@ -17,8 +17,9 @@ from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._patterns import UNKNOWN, any_matches, matches, widest
 
 from .parts import decider
-from .templates.functions import Deployed, candidates, is_function, listed, mapping, text
-from .templates.loading import parsed
+from .request_conditions import RequestContext, open_keys
+from .templates.functions import Deployed, candidates, is_function, listed, text
+from .templates.loading import as_document, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +31,9 @@ NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
 }
 """The actions that an instance needs, each with its resource."""
 
+
+NO_CONTEXT: Final = RequestContext({})
+"""The context of calls of which nothing is known."""
 
 _INSTANCE_IDS: Final = ("i-+7f0c2a9", "i-+7f0c2a9b1d3e4f56")
 """Ids of the two lengths that there are, of an instance that no pattern is about alone."""
@@ -108,10 +112,11 @@ def read(
     source: str,
     known: Callable[[object], str] = text,
     about: tuple[str, ...] | None = None,
+    context: RequestContext = NO_CONTEXT,
 ) -> list[Statement]:
     """Read the statements of a policy document that may be about some actions.
 
-    The `Condition` of a statement may hold or not, because its keys come from the request.
+    A statement whose `Condition` certainly does not hold is left out.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition.html
 
     Args:
@@ -120,10 +125,12 @@ def read(
         known: reads a value of the document as a text, with `UNKNOWN` for what is not known.
         about: the actions that matter. A statement about others is left out before it asks the
             world for anything. Default: - All actions matter.
+        context: the condition keys that are known of the calls. Default: - None of them.
     """
-    if isinstance(document, str):
-        document = parsed(document)
-    if not isinstance(document, dict) or is_function(document):
+    document = as_document(document)
+    if is_function(document):
+        document = parsed(known(document))
+    if not isinstance(document, dict):
         return anything(source)
     found: list[Statement] = []
     for candidate in candidates(document, "Statement"):
@@ -133,14 +140,13 @@ def read(
         elif not isinstance(entry, dict) or (about and not _may_be_about(entry, about)):
             continue
         elif candidate.is_there:
-            found += _of_entry(entry, source, known)
+            found += _of_entry(entry, source, known, context)
     return found
 
 
 def may_be_about(document: object, about: tuple[str, ...]) -> bool:
     """Tell whether a document may have a statement about one of the actions, in any world."""
-    if isinstance(document, str):
-        document = parsed(document)
+    document = as_document(document)
     if not isinstance(document, dict) or is_function(document):
         return True
     entries = (candidate.value for candidate in candidates(document, "Statement"))
@@ -168,8 +174,11 @@ def _may_match(patterns: tuple[str, ...], about: tuple[str, ...]) -> bool:
 
 
 def _of_entry(
-    entry: dict[str, Any], source: str, known: Callable[[object], str]
+    entry: dict[str, Any], source: str, known: Callable[[object], str], context: RequestContext
 ) -> Iterator[Statement]:
+    undecided = open_keys(entry.get("Condition"), context)
+    if undecided is None:
+        return
     not_actions, not_resources = "NotAction" in entry, "NotResource" in entry
     actions = _patterns(entry, "NotAction" if not_actions else "Action", known)
     effect = known(entry.get("Effect"))
@@ -183,19 +192,17 @@ def _of_entry(
             not_actions=not_actions,
             resources=_patterns(entry, "NotResource" if not_resources else "Resource", known),
             not_resources=not_resources,
-            certain=certain and not entry.get("Condition"),
+            certain=certain and not undecided,
             written_resource=entry.get("Resource"),
             condition=entry.get("Condition"),
-            doubt=_doubt(entry),
+            doubt=_doubt(entry, undecided),
         )
 
 
-def _doubt(entry: dict[str, Any]) -> str:
+def _doubt(entry: dict[str, Any], keys: list[str]) -> str:
     """Say which element of a statement decides, beyond the template, whether it applies."""
-    condition = entry.get("Condition")
-    if condition:
-        keys = [key for one in mapping(condition).values() for key in mapping(one)]
-        on = f" on {' and '.join(map(repr, keys))}" if keys and not is_function(condition) else ""
+    if keys:
+        on = f" on {' and '.join(map(repr, keys))}" if all(keys) else ""
         return f", whose Condition{on} may not hold for the agent's calls"
     for name in ("Effect", "Action", "NotAction", "Resource", "NotResource"):
         for written in listed(entry.get(name)):

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions import _limits, _needs
+from session_manager_permissions import _needs
 from session_manager_permissions._patterns import any_matches, matches
 
 from .managed_policies import aws_managed
 from .parts import NEVER_READ, STACKS, decider, types_deployed
 from .policies import (
     NEEDED,
+    NO_CONTEXT,
     Answer,
     Decision,
     Statement,
@@ -26,6 +27,8 @@ from .policies import (
     read,
     within,
 )
+from .request_conditions import MARKS, REQUEST_CONTEXT, RequestContext
+from .role_names import folded, may_be_named, name_in, role_in
 from .templates.functions import (
     UNKNOWN,
     Candidate,
@@ -110,7 +113,7 @@ class Policy:
         ]
 
 
-class Attached(NamedTuple):
+class Attachment(NamedTuple):
     """A policy that a role may have."""
 
     policy: Policy
@@ -128,8 +131,8 @@ class Role:
     resource: Resource
     """The role, or one of its profiles if the role is not in the app."""
     in_app: bool
-    inline: list[Attached] = field(default_factory=list)
-    managed: list[Attached] = field(default_factory=list)
+    inline: list[Attachment] = field(default_factory=list)
+    managed: list[Attachment] = field(default_factory=list)
     """The managed policies that are in the app."""
     others: list[Candidate] = field(default_factory=list)
     """The ARNs of the other managed policies."""
@@ -152,12 +155,17 @@ class Asked(NamedTuple):
         if theirs and ours and not theirs & ours:
             return False
         service = re.match("arn:[^:]*:([a-z0-9-]+):", text)
-        return False if service and service[1] != self.service else None
+        is_alias = ":alias/" in text  # by which no policy names a key
+        return False if is_alias or (service and service[1] != self.service) else None
 
 
 def _identified(value: Value) -> str:
-    """Return a value as a text in which each part that is only known at deployment has a name."""
-    return "".join(part if isinstance(part, str) else f"<{hash(part)}>" for part in value)
+    """Return a value as a text in which each part that is only known at deployment has a name.
+
+    An ARN is without its partition, as there is none of another partition.
+    """
+    named = "".join(part if isinstance(part, str) else f"<{hash(part)}>" for part in value)
+    return re.sub("^arn:[^:]*:", "arn::", named)
 
 
 _OF_SESSIONS: Final = _needs.of_session_key(None, sessions_only=True)
@@ -197,8 +205,8 @@ class Roles:
         self._named: defaultdict[tuple[str, str | None, Value], list[Resource]] = defaultdict(list)
         """Roles and profiles, by their type, their account and the names that they are given."""
         self._managed: dict[Resource, Policy] = {}
-        self._attached: defaultdict[Value, list[Attached]] = defaultdict(list)
-        """The policies of each role, by the reference or the name with which they give the role."""
+        self._by_role_name: defaultdict[Value, list[Attachment]] = defaultdict(list)
+        """What is attached to roles, by the reference to a role or the name of one."""
         self._roles: dict[object, Role] = {}
         for kind, naming in _NAMED_BY.items():
             for resource in assembly.by_type[kind]:
@@ -206,9 +214,11 @@ class Roles:
                     self._named[kind, resource.template.stack.account, name].append(resource)
         for kind, naming in ATTACHED_BY.items():
             for resource in assembly.by_type[kind]:
-                self._index_attached(resource, naming)
-        self._roleless = self._without_a_role()
-        self._unmatched = [one for one in self._roleless if one[1].policy.matters]
+                self._index_attachments(resource, naming)
+        self._perhaps_of_others = self._perhaps_not_of_app()
+        self._needed_perhaps_of_others = [
+            one for one in self._perhaps_of_others if one[1].policy.matters
+        ]
         self._unread = [*_unread(assembly)]
 
     def _possible_names(self, resource: Resource, naming: str) -> list[Value]:
@@ -219,7 +229,7 @@ class Roles:
             for name in self._assembly.possible(resource.template, candidate.value)
         ]
 
-    def _index_attached(self, resource: Resource, naming: str) -> None:
+    def _index_attachments(self, resource: Resource, naming: str) -> None:
         policy = Policy(resource, "Properties.PolicyDocument", resource.properties)
         if resource.type == _MANAGED:
             self._managed[resource] = policy
@@ -227,16 +237,16 @@ class Roles:
         for entry in candidates(resource.properties, naming):
             names = self._assembly.possible(resource.template, entry.value)
             for name in names:
-                attached = Attached(policy, entry, name if names[1:] else None)
-                is_several = not is_list and any("," in _folded(part) for part in name)
-                self._attached[(Unresolved(resource),) if is_several else name].append(attached)
+                attached = Attachment(policy, entry, name if names[1:] else None)
+                is_several = not is_list and any("," in folded(part) for part in name)
+                self._by_role_name[(Unresolved(resource),) if is_several else name].append(attached)
 
-    def _without_a_role(self) -> list[tuple[Value, Attached]]:
-        """Return the policies whose role is not certain to be one of the app."""
+    def _perhaps_not_of_app(self) -> list[tuple[Value, Attachment]]:
+        """Return what is attached to a role that is not certain to be one of the app."""
         return [
             (name, attached)
-            for name, several in self._attached.items()
-            if _role_in(name) is None
+            for name, several in self._by_role_name.items()
+            if role_in(name) is None
             for attached in several
             if not any(one.is_certain for one in self._roles_named(attached.policy.resource, name))
         ]
@@ -258,7 +268,7 @@ class Roles:
                 name = self._name_behind(holder.template, written)
             case [written]:
                 name = self._assembly.value(holder.template, written)
-        resource = _role_in(name)
+        resource = role_in(name)
         if resource is not None:
             if may_be_equal(account, resource.template.stack.account):
                 return self.of_resource(resource)
@@ -286,7 +296,7 @@ class Roles:
         role = Role(resource.logical_id, resource, in_app=True)
         for entry in candidates(resource.properties, "Policies"):
             policy = Policy(resource, "Properties.Policies", mapping(entry.value))
-            role.inline.append(Attached(policy, entry))
+            role.inline.append(Attachment(policy, entry))
         self._attach(role, (ReturnValue(resource),))
         names = self._possible_names(resource, "RoleName")
         guarded = any(one.guards for one in candidates(resource.properties, "RoleName"))
@@ -295,7 +305,7 @@ class Roles:
         for entry in candidates(resource.properties, "ManagedPolicyArns"):
             match self._assembly.possible(resource.template, entry.value):
                 case [(ReturnValue(found, _),)] if found in self._managed:
-                    role.managed.append(Attached(self._managed[found], entry))
+                    role.managed.append(Attachment(self._managed[found], entry))
                 case _:
                     role.others.append(entry)
         return role
@@ -305,13 +315,13 @@ class Roles:
     def _attach(self, role: Role, name: Value, *, is_certain: bool = True) -> None:
         """Attach the policies that refer to the role, or name it, in its account."""
         account = role.resource.template.stack.account
-        for attached in self._attached.get(name, ()):
+        for attached in self._by_role_name.get(name, ()):
             policy = attached.policy.resource
             if may_be_equal(account, policy.template.stack.account):
                 one = attached if is_certain else attached._replace(named=name)
                 (role.managed if policy in self._managed else role.inline).append(one)
 
-    def has(self, role: Role, attached: Attached) -> bool:
+    def has(self, role: Role, attached: Attachment) -> bool:
         """Tell whether a role has a policy in the world that is judged."""
         resource = attached.policy.resource
         if not resource.exists or not attached.entry.is_there:
@@ -327,18 +337,38 @@ class Roles:
         name = resource.properties.get(_NAMED_BY[resource.type])
         return None if name is None else self._assembly.value(resource.template, name)
 
-    def statements(self, policy: Policy, about: tuple[str, ...] = _NEEDED) -> list[Statement]:
-        """Return the statements of a policy about some actions. Default: - what is needed."""
+    def needed_statements(self, policy: Policy) -> list[Statement]:
+        """Return the statements of a policy about what every session needs."""
 
         def reads() -> list[Statement]:
-            known = partial(self._assembly.text, policy.resource.template)
-            found = read(policy.owner.get("PolicyDocument"), policy.source, known, about)
-            if about is not _NEEDED:
-                return found
             template = policy.resource.template
+            found = self._read(policy, _NEEDED, self._context(template))
             return [self._on_each(template, one) for one in found if _actions_of(one)]
 
-        return self._once((policy, about), reads)
+        return self._once((policy, "needed"), reads)
+
+    def statements(self, policy: Policy, about: tuple[str, ...]) -> list[Statement]:
+        """Return the statements of a policy about some actions that not every session needs."""
+        return self._once((policy, about), lambda: self._read(policy, about, NO_CONTEXT))
+
+    def _read(
+        self, policy: Policy, about: tuple[str, ...], context: RequestContext
+    ) -> list[Statement]:
+        known = partial(self._assembly.text, policy.resource.template)
+        return read(policy.owner.get("PolicyDocument"), policy.source, known, about, context)
+
+    def _context(self, template: Template) -> RequestContext:
+        """Return what is known of the calls of instances that get a policy of a template."""
+        value = partial(self._assembly.value, template)
+        values = {**REQUEST_CONTEXT.values}
+        if self._is_one_environment:
+            values[_needs.REGION_KEY.lower()] = _marked(value({"Ref": "AWS::Region"}))
+        return RequestContext(values, lambda written: _marked(value(written)))
+
+    @cached_property
+    def _is_one_environment(self) -> bool:
+        """Whether all instances of the app are certainly of one account and region."""
+        return len({one.stack.environment for one in self._assembly.templates}) == 1
 
     def _on_each(self, template: Template, statement: Statement) -> Statement:
         """Return a statement that allows something on each instance as one on those of EC2.
@@ -347,15 +377,14 @@ class Roles:
         """
         if not statement.allows or statement.not_resources or statement.resources == ("*",):
             return statement
-        stack = template.stack
-        if any(one.stack.environment != stack.environment for one in self._assembly.templates):
+        if not self._is_one_environment:
             return statement
         value = partial(self._assembly.value, template)
         partition, *place = (_marked(value({"Ref": one})) for one in _OF_STACK)
         for written in listed(statement.written_resource):
             pattern = _marked(value(written))
             # IAM refuses an ARN of another partition, so the one that is written is the stack's.
-            named = None if stack.partition else _PARTITION_NAMED.match(pattern)
+            named = None if template.stack.partition else _PARTITION_NAMED.match(pattern)
             if is_of_each_instance(pattern, named[1] if named else partition, *place):
                 instances = _needs.REGISTRATION_RESOURCES[0]
                 return statement._replace(resources=(*statement.resources, instances))
@@ -366,55 +395,20 @@ class Roles:
         found = self.policies(role, lambda one: any(sid.startswith(begin) for sid in one.sids))
         return any(True for _ in found)
 
-    # Quotas, of which each counts what the role has if all that it may have is too much.
-
-    def inline_length(self, role: Role) -> int:
-        """Return the least length of the inline policies of a role."""
-        if sum(one.policy.longest for one in role.inline) <= _limits.MAX_INLINE_POLICIES:
-            return 0
-        lengths = [one for one in role.inline if self._is_certain(role, one)]
-        return sum(one.policy.length for one in lengths if self.has(role, one))
-
-    def long_managed(self, role: Role) -> list[Policy]:
-        """Return the managed policies of a role that are certainly too long."""
-        most = _limits.MAX_MANAGED_POLICY
-        return [
-            one.policy
-            for one in role.managed
-            if one.policy.longest > most
-            and one.policy.length > most
-            and self._is_certain(role, one)
-            and self.has(role, one)
-        ]
-
-    def managed_policies(self, role: Role) -> int:
-        """Return the least number of managed policies that a role has."""
-        if len(role.managed) + len(role.others) <= _limits.MANAGED_POLICIES:
-            return 0
-        in_app = {
-            one.policy
-            for one in role.managed
-            if self._is_certain(role, one) and self.has(role, one)
-        }
-        arns = {text(entry.value) for entry in role.others if entry.is_there}
-        arns = {arn for arn in arns if arn.startswith("arn:")}
-        # a policy of the app may also be given by its ARN
-        aws = {arn for arn in arns if ":aws:policy/" in arn}
-        return len(aws) + max(len(in_app), len(arns - aws))
-
-    def aws_managed(self, role: Role) -> list[str]:
-        """Return the policies that AWS manages, by their paths and names."""
-        entries = [one for one in role.others if "AmazonEC2RoleforSSM" in text(one.value)]
+    def deprecated(self, role: Role) -> list[str]:
+        """Return the policies of a role that AWS advises against, by their paths and names."""
+        names = _needs.AWS_MANAGED_DEPRECATED
+        entries = [one for one in role.others if any(name in text(one.value) for name in names)]
         found = [self.managed_behind(role.resource, one.value) for one in entries if one.is_there]
-        return [one for one in found if isinstance(one, str)]
+        return [one for one in found if isinstance(one, str) and one in names]
 
     @staticmethod
-    def _is_certain(role: Role, attached: Attached) -> bool:
-        """Tell whether a policy is certain to be in the role's account."""
-        stack = attached.policy.resource.template.stack
+    def is_in_its_account(role: Role, policy: Policy) -> bool:
+        """Tell whether a policy of the app is certain to be in the account of a role."""
+        stack = policy.resource.template.stack
         return stack.account == role.resource.template.stack.account
 
-    def attached(self, role: Role) -> list[Policy]:
+    def relevant_policies(self, role: Role) -> list[Policy]:
         """Return the policies of the app that a role has, of those about what an instance needs."""
         return self._once(
             (role, "policies"), lambda: [*self.policies(role, lambda one: one.matters)]
@@ -437,13 +431,12 @@ class Roles:
         return self._once((role, without), lambda: self._decided(role, without))
 
     def _decided(self, role: Role, without: frozenset[Policy]) -> dict[str, Ability]:
-        account = role.resource.template.stack.account
         statements = [*self._of_others(role)]
-        for policy in self.attached(role):
+        for policy in self.relevant_policies(role):
             if policy not in without:
-                is_sure = policy.resource.template.stack.account == account
-                needed = self.statements(policy)
-                statements += needed if is_sure else _uncertain(needed)
+                needed = self.needed_statements(policy)
+                is_its = self.is_in_its_account(role, policy)
+                statements += needed if is_its else _uncertain(needed)
         boundary = self._boundary(role)
         found = {}
         for action, resource in NEEDED.items():
@@ -459,19 +452,19 @@ class Roles:
         return self._once((role, action, asked), lambda: self._answered(role, action, asked))
 
     def _answered(self, role: Role, action: str, asked: Asked) -> Answer:
-        found = [*self._of_others(role, (action,))]
+        found = [*self._of_others(role, needed=False)]
         for policy in self.policies(role, lambda one: self._may_grant(one, action)):
             found += self._about(policy, action, asked)
         name = self._name(role.resource)
-        for other, attached in self._roleless:
-            if self._may_grant(attached.policy, action) and _may_be_named(
+        for other, attached in self._perhaps_of_others:
+            if self._may_grant(attached.policy, action) and may_be_named(
                 role.resource, name, other
             ):
                 found += anything(attached.policy.source)
         decided = decide(found, action, "*").answer
-        return max(decided, self.limit(role, action, asked))
+        return max(decided, self.boundary_answer(role, action, asked))  # IAM asks for both
 
-    def limit(self, role: Role, action: str, asked: Asked) -> Answer:
+    def boundary_answer(self, role: Role, action: str, asked: Asked) -> Answer:
         """Decide about an action that some sessions need, by the permissions boundary alone."""
         arn = role.resource.properties.get("PermissionsBoundary") if role.in_app else None
         if arn is None:
@@ -500,8 +493,14 @@ class Roles:
                 on = ("*",) if covered else (UNKNOWN,)
                 yield one._replace(resources=on, not_resources=False, certain=certain)
 
-    def _of_others(self, role: Role, about: tuple[str, ...] = _NEEDED) -> Iterator[Statement]:
-        """Yield the statements of policies that are not in the app, or may be the role's."""
+    def _of_others(self, role: Role, *, needed: bool = True) -> Iterator[Statement]:
+        """Yield the statements of policies that are not in the app, or may be the role's.
+
+        Args:
+            role: the role.
+            needed: whether the statements are about what every session needs, and not about what
+                some sessions use.
+        """
         if not role.in_app:
             known = f"the role {role.name!r}, which is not in this app"
             named = next(listed(role.resource.properties.get("Roles")), None)
@@ -510,7 +509,7 @@ class Roles:
         for entry in role.others:
             found = self.managed_behind(role.resource, entry.value) if entry.is_there else None
             if isinstance(found, str):
-                yield from self._of_other(found, entry.value, about)
+                yield from self._of_other(found, entry.value, needed=needed)
         yield from self._of_unknown_roles(role)
 
     def _boundary(self, role: Role) -> list[Statement] | None:
@@ -519,17 +518,17 @@ class Roles:
         found = None if arn is None else self.managed_behind(role.resource, arn)
         match found:
             case Policy() as policy:
-                return self.statements(policy)
+                return self.needed_statements(policy)
             case str(name):
                 return self._of_other(name, arn)
         return None
 
     @staticmethod
-    def _of_other(found: str, arn: object, about: tuple[str, ...] = _NEEDED) -> list[Statement]:
+    def _of_other(found: str, arn: object, *, needed: bool = True) -> list[Statement]:
         """Return the statements of a managed policy that is not in the app."""
-        if found in _WITHOUT_DATA and about is not _NEEDED:
+        if found in _WITHOUT_DATA and not needed:
             return []
-        if found and about is _NEEDED:
+        if found and needed:
             return aws_managed(found)
         return anything(f"{decider(arn, 'managed policy')}, which is not in this app")
 
@@ -547,20 +546,21 @@ class Roles:
             if sees_it and may_be_equal(there.stack.account, template.stack.account):
                 yield from anything(source)
         account = there.stack.account
-        if len(self._unmatched) <= _MOST_COMPARED:
+        if len(self._needed_perhaps_of_others) <= _MOST_COMPARED:
             may_be_its = [
                 (other, attached)
-                for other, attached in self._unmatched
-                if other != name and _may_be_named(role.resource, name, other)
+                for other, attached in self._needed_perhaps_of_others
+                if other != name and may_be_named(role.resource, name, other)
             ]
             yield from self._merged(account, may_be_its)
         else:
             yield from self._once(
-                ("unmatched", account), lambda: self._merged(account, self._unmatched)
+                ("unmatched", account),
+                lambda: self._merged(account, self._needed_perhaps_of_others),
             )
 
     def _merged(
-        self, account: str | None, several: list[tuple[Value, Attached]]
+        self, account: str | None, several: list[tuple[Value, Attachment]]
     ) -> list[Statement]:
         """Uncertain statements for policies of an account, one for each action and effect."""
         found: dict[tuple[str, bool], Statement] = {}
@@ -574,7 +574,7 @@ class Roles:
             if not resource.exists or not entry.is_there or not is_its:
                 continue
             source = f"{policy.source}, which may be attached to this role"
-            for statement in self.statements(policy):
+            for statement in self.needed_statements(policy):
                 for action in _actions_of(statement):
                     shared = statement._replace(source=source, certain=False)
                     found.setdefault((action, statement.allows), shared)
@@ -585,7 +585,7 @@ class Roles:
 
         An empty text stands for one that is neither of the app nor of AWS.
         """
-        found = self._assembly.value(resource.template, arn)
+        found = self._assembly.settled(resource.template, arn)
         match found:
             case (ReturnValue(policy, _),):
                 return self._managed.get(policy, "")
@@ -597,10 +597,10 @@ class Roles:
         account = re.match("arn:[^:]*:iam::([0-9]+):", known)
         if account and not may_be_equal(account[1], resource.template.stack.account):
             return ""
-        named = self._with_name(_MANAGED, resource.template, _name_in(found))
+        named = self._with_name(_MANAGED, resource.template, name_in(found))
         return "" if named is None else self._managed[named]
 
-    # What launches instances
+    # Profiles and roles by a reference, a name or an ARN
 
     def profile_of(self, template: Template, name: object) -> Resource | None:
         """Return the profile of the app that is referred to, or named, or named in an ARN."""
@@ -616,7 +616,7 @@ class Roles:
         role = self._of_kind("AWS::IAM::Role", template, arn)
         if role is not None:
             return (ReturnValue(role),)
-        return _name_in(self._assembly.value(template, arn))
+        return name_in(self._assembly.value(template, arn))
 
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
         """Return the resource of this type that is referred to, or named, or named in an ARN."""
@@ -626,7 +626,7 @@ class Roles:
                 return resource if resource.type == kind else None
             case (str(first), *_, ReturnValue(resource, "")) if first.startswith("arn:"):
                 return resource if resource.type == kind else None
-        return self._with_name(kind, template, _name_in(value))
+        return self._with_name(kind, template, name_in(value))
 
     def _with_name(self, kind: str, template: Template, name: Value) -> Resource | None:
         """Return the resource of this type, in the account of a template, that has a name."""
@@ -645,7 +645,7 @@ _PARTITION_NAMED: Final = re.compile("arn:(aws[a-z-]*):")
 def _marked(value: Value) -> str:
     """Return a value as a text in which each pseudo parameter of a stack has a mark of its own."""
     return "".join(
-        chr(0xE000 + _OF_STACK.index(part.expression))
+        chr(MARKS + _OF_STACK.index(part.expression))
         if isinstance(part, Unresolved) and part.expression in _OF_STACK
         else as_text((part,))
         for part in value
@@ -660,72 +660,9 @@ _NAMED_BY: Final = {
 """The property that names a resource of these types."""
 
 
-def _name_in(arn: Value) -> Value:
-    """Return the name at the end of an ARN, where a path may be before it; a name as it is."""
-    for place, part in reversed([*enumerate(arn)]):
-        if isinstance(part, str) and "/" in part:
-            last = part.rpartition("/")[2]
-            return (*([last] if last else []), *arn[place + 1 :])
-    return arn
-
-
 def _actions_of(statement: Statement) -> list[str]:
     """Return the needed actions that a statement may match."""
     return [one for one, on in NEEDED.items() if statement.applies(one, on) is not False]
-
-
-def _role_in(name: Value) -> Resource | None:
-    """Return the role of the app that a value refers to."""
-    match name:
-        case (ReturnValue(resource, ""),) if resource.type == "AWS::IAM::Role":
-            return resource
-    return None
-
-
-def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
-    """Tell whether `other` may be the name of a role. If `name` is None, its name is generated.
-
-    IAM does not allow two names that differ only in case.
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-    """
-    if any(isinstance(part, ReturnValue) and part.resource is role for part in other):
-        return True
-    if name is None:
-        return _may_be_generated(role, other)
-    one, two = list(name), list(other)
-    while one and two and one[0] == two[0]:
-        del one[0], two[0]
-    while one and two and one[-1] == two[-1]:
-        del one[-1], two[-1]
-    if not one or not two:
-        return not any(isinstance(part, str) for part in (*one, *two))
-    head, other_head = sorted((_folded(one[0]), _folded(two[0])), key=len)
-    tail, other_tail = sorted((_folded(one[-1]), _folded(two[-1])), key=len)
-    if len(one) == len(two) == 1 and head:
-        return head == other_head
-    return other_head.startswith(head) and other_tail.endswith(tail)
-
-
-def _may_be_generated(role: Resource, other: Value) -> bool:
-    """Tell whether `other` may be a name that CloudFormation generates: `STACK-LOGICALID-RANDOM`.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
-    """
-    if not other:
-        return False
-    head, tail = _folded(other[0]), _folded(other[-1])
-    stack = role.template.stack.name.casefold()[: min(len(head), _SURELY_KEPT)]
-    is_whole = len(other) == 1 and tail != ""
-    if (is_whole or "-" in tail) and not re.search("-[a-z0-9]{8,}$", tail):
-        return False
-    return head.startswith(stack)
-
-
-_SURELY_KEPT: Final = 8  # characters of a stack's name, which CloudFormation may shorten
-
-
-def _folded(part: object) -> str:
-    return part.casefold() if isinstance(part, str) else ""
 
 
 class _Unread(NamedTuple):

@@ -9,7 +9,7 @@ from session_manager_permissions._network.facts import Fact, Unknown, all_of, an
 
 from .parts import decider
 from .templates.functions import UNKNOWN, is_function, mapping
-from .templates.loading import parsed
+from .templates.loading import as_document
 from .templates.model import ReturnValue
 
 if TYPE_CHECKING:
@@ -163,8 +163,7 @@ class Sessions:
 
 
 def _content(document: Resource) -> object:
-    content = document.properties.get("Content")
-    return parsed(content) if isinstance(content, str) else content
+    return as_document(document.properties.get("Content"))
 
 
 def _of_all(facts: list[Fact]) -> Fact:

@@ -48,15 +48,15 @@ class WorldQuestion:
     """What decides, as a noun of a message: "the condition 'IsProduction'"."""
 
 
-class World(NamedTuple, Generic[_Judged]):
-    """What came of one world."""
+class WorldResult(NamedTuple, Generic[_Judged]):
+    """What was judged in one world, and the answers that make it."""
 
     answers: tuple[tuple[WorldQuestion, bool], ...]
-    """The questions that it decided, in the order in which they were asked."""
+    """The questions that the world decides, in the order in which they were asked."""
     judged: _Judged
 
 
-class _Current:
+class _World:
     """The world that is judged."""
 
     def __init__(self, wanted: tuple[bool, ...] | None = None) -> None:
@@ -108,10 +108,10 @@ class _Current:
 
 
 class Worlds:
-    """Judges in each world, and what several worlds or judgements share only once."""
+    """Judges in each world. What several worlds or judgements share is judged once."""
 
     def __init__(self) -> None:
-        self._current = _Current()
+        self._current = _World()
         self._known: dict[Any, Any] = {}
         self._trees: dict[Hashable, Any] = {}
         self._questions: dict[tuple[Hashable, frozenset[str]], WorldQuestion] = {}
@@ -133,25 +133,25 @@ class Worlds:
         """Ask the world about something that is either true or not."""
         return self.is_one_of(variable, _YES, decider, _YES_OR_NO)
 
-    def each(self, judge: Callable[[], _Judged]) -> list[World[_Judged]]:
+    def each(self, judge: Callable[[], _Judged]) -> list[WorldResult[_Judged]]:
         """Judge in each world. `judge` is called once for each, and asks the questions.
 
         Raises:
             TooManyWorlds: there are more than `MOST`.
         """
-        outer, found = self._current, list[World[_Judged]]()
+        outer, found = self._current, list[WorldResult[_Judged]]()
         left: list[tuple[bool, ...]] = [()]
-        runs: list[_Current] = []
+        runs: list[_World] = []
         try:
             while left:
-                world = self._current = _Current(left.pop())
+                world = self._current = _World(left.pop())
                 runs.append(world)
                 try:
                     judged = judge()
                 except NoSuchDeployment:
                     pass
                 else:
-                    found.append(World(tuple(world.answers), judged))
+                    found.append(WorldResult(tuple(world.answers), judged))
                 if not world.answers:
                     continue
                 left += world.others()
@@ -190,7 +190,7 @@ class Worlds:
     def once_for_all(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
         """Return what `judge` returns, judged in all worlds when it is first asked for.
 
-        The world is then asked only what makes a difference: `once` asks it all that `judge` asks.
+        Unlike `once`, it asks the world only the questions whose answers change the result.
         """
         if key not in self._trees:
             try:
@@ -208,7 +208,7 @@ class Worlds:
 
 
 class _Fork:
-    """A question, and what was judged after each answer."""
+    """A question that was asked, and what was judged after each answer."""
 
     __slots__ = ("branches", "question")
 
@@ -218,7 +218,7 @@ class _Fork:
 
 
 class _Choice(NamedTuple):
-    """A question that makes a difference, and what was judged after each answer."""
+    """A question whose answer changes the result, and what was judged after each answer."""
 
     question: WorldQuestion
     yes: Any
@@ -228,7 +228,7 @@ class _Choice(NamedTuple):
 _NO_WORLD: Final = ("no such deployment",)
 
 
-def _tree(worlds: list[World[Any]], depth: int = 0) -> Any:  # noqa: ANN401
+def _tree(worlds: list[WorldResult[Any]], depth: int = 0) -> Any:  # noqa: ANN401
     """Return what was judged in these worlds, by the questions that make a difference."""
     if not worlds:
         return _NO_WORLD
@@ -242,7 +242,7 @@ def _tree(worlds: list[World[Any]], depth: int = 0) -> Any:  # noqa: ANN401
     return yes if yes == no else _Choice(first.answers[depth][0], yes, no)
 
 
-def deciders(worlds: list[World[Any]], verdicts: Sequence[Hashable]) -> Iterator[str]:
+def deciders(worlds: list[WorldResult[Any]], verdicts: Sequence[Hashable]) -> Iterator[str]:
     """Yield what decides between worlds of different verdicts: the questions that part them."""
     by_start: dict[tuple[bool, ...], tuple[str, set[Hashable], set[Hashable]]] = {}
     for world, verdict in zip(worlds, verdicts, strict=True):

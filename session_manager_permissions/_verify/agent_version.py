@@ -31,28 +31,22 @@ _UPDATE: Final = "AWS-UpdateSSMAgent"
 def agent_version(node: Node, preferences: Preferences) -> Outcome:
     """Check whether the agent, as it is on record, can do what the document asks."""
     if isinstance(node.record, CannotAsk):
-        return AGENT.unasked(node.id, node.record)
+        return AGENT.of(node.id).unasked(node.record)
     version = node.recorded("AgentVersion")
     if version is None:
-        return AGENT.skipped("Systems Manager has no version of the agent on record", node.id)
-    evidence = [Evidence(RECORD, "AgentVersion", version)]
+        why = "Systems Manager has no version of the agent on record"
+        return AGENT.of(node.id).skipped(why)
+    agent = AGENT.of(node.id, Evidence(RECORD, "AgentVersion", version))
     for what, least in _asked(node, preferences):
         is_new = at_least(version, least)
         if is_new is None:
             why = f"the version of the agent, {version!r}, can't be read"
-            return AGENT.unknown(node.id, why, fix=_update(node))
+            return AGENT.of(node.id).unknown(why, fix=_update(node))
         if not is_new:
             why = f"the agent has version {version}, and {what} takes {least} or a newer one"
             is_port = preferences.document.session_type == PORT
-            return AGENT.failed(
-                node.id,
-                why,
-                fix=_update(node),
-                evidence=evidence,
-                is_seen=is_port,
-            )
-    why = f"the agent has version {version}, which can do what the document asks"
-    return AGENT.passed(node.id, why, evidence=evidence)
+            return agent.failed(why, fix=_update(node), is_seen=is_port)
+    return agent.passed(f"the agent has version {version}, which can do what the document asks")
 
 
 def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:

@@ -140,92 +140,92 @@ class Check:
         """Whether it is about the link that leads to the stage, and not about the stage itself."""
         return self.is_symptom or self.group == "network"
 
-    def skipped(self, why: str, subject: str | None = None, *, fix: str = "") -> Outcome:
-        """Return the outcome for a subject that does not exist or is not used."""
-        return self._told(subject, "skipped", (why,), fix)
+    def of(self, subject: str | None, *evidence: Evidence) -> Subject:
+        """Name what is checked, and what the verdict rests on."""
+        return Subject(self, subject, evidence)
 
-    def passed(
-        self,
-        subject: str | None,
-        *why: str,
-        evidence: Iterable[Evidence] = (),
-        proven: bool = False,
-    ) -> Outcome:
+    def skipped(self, why: str) -> Outcome:
+        """Return the outcome where there is no subject."""
+        return self.of(None).skipped(why)
+
+
+class Subject(NamedTuple):
+    """What is checked, and what the verdict rests on."""
+
+    check: Check
+    name: str | None
+    """An ARN, an id or a name."""
+    evidence: tuple[Evidence, ...]
+
+    def skipped(self, why: str, *, fix: str = "") -> Outcome:
+        """Return the outcome for what does not exist or is not used."""
+        return self._told("skipped", (why,), fix)
+
+    def passed(self, *why: str, proven: bool = False) -> Outcome:
         """Return the outcome that the check passes, and whether the connection proves it."""
-        return self._told(subject, "proven" if proven else "pass", why, evidence=evidence)
+        return self._told("proven" if proven else "pass", why)
 
-    def unknown(
-        self,
-        subject: str | None,
-        *why: str,
-        fix: str | tuple[str, ...] = (),
-        evidence: Iterable[Evidence] = (),
-    ) -> Outcome:
+    def unknown(self, *why: str, fix: str | tuple[str, ...] = ()) -> Outcome:
         """Return the outcome that it is not known, with what to do to find out."""
-        return self._told(subject, "unknown", why, fix, evidence)
+        return self._told("unknown", why, fix)
 
-    def unasked(self, subject: str | None, error: CannotAsk) -> Outcome:
+    def unasked(self, error: CannotAsk) -> Outcome:
         """Return the outcome that AWS did not answer."""
-        return self.unknown(subject, str(error), fix=ways_out([error]))
+        return self.unknown(str(error), fix=ways_out([error]))
 
     def failed(
         self,
-        subject: str | None,
         *why: str,
         fix: str | tuple[str, ...],
-        evidence: Iterable[Evidence] = (),
         is_seen: bool = True,
         users_see: str | None = None,
     ) -> Outcome:
         """Return the outcome that it fails, with the message that users read because of it.
 
         Args:
-            subject: what is checked.
             why: the reasons.
             fix: what to do. That of a symptom is "", as it follows from the other checks.
-            evidence: what the verdict rests on.
             is_seen: whether users read a message.
             users_see: the message. Default: - that of the check
         """
-        whys = (*why, *_seen(users_see or self.users_see, is_seen=is_seen))
-        return self._told(subject, "fail", whys, fix, evidence)
+        seen = (users_see or self.check.users_see) if is_seen else None
+        return self._told("fail", (*why, *_seen(seen)), fix)
 
-    def simulated(
-        self, subject: str | None, verdict: Verdict | CannotAsk, *, is_seen: bool = True
-    ) -> Outcome:
+    def failed_if(self, why: str, fix: tuple[str, ...], *, enforced: bool | None) -> Outcome:
+        """Return the outcome that it fails, or may if a parameter of the document says so."""
+        if enforced is None:
+            return self.unknown(f"{why} if the document's parameter enforces encryption", fix=fix)
+        return self.failed(why, fix=fix)
+
+    def simulated(self, verdict: Verdict | CannotAsk, *, is_seen: bool = True) -> Outcome:
         """Return the outcome that IAM's policy simulator has given."""
         if isinstance(verdict, CannotAsk):
-            return self.unasked(subject, verdict)
-        evidence = simulated(verdict.answers)
+            return self.unasked(verdict)
+        of = self.check.of(self.name, *simulated(verdict.answers))
         if verdict.allowed:
-            why = (f"the policies of {verdict.role.arn} allow it", *verdict.notes)
-            return self.passed(subject, *why, evidence=evidence)
-        whys = (*verdict.why, *verdict.notes, *_seen(self.users_see, is_seen=is_seen))
-        kind: CheckVerdict = "unknown" if verdict.is_open else "fail"
-        return self._told(subject, kind, whys, tuple(verdict.fix), evidence)
+            return of.passed(f"the policies of {verdict.role.arn} allow it", *verdict.notes)
+        whys, fix = (*verdict.why, *verdict.notes), tuple(verdict.fix)
+        if verdict.is_open:
+            return of.unknown(*whys, *_seen(self.check.users_see if is_seen else None), fix=fix)
+        return of.failed(*whys, fix=fix, is_seen=is_seen)
 
     def _told(
-        self,
-        subject: str | None,
-        verdict: CheckVerdict,
-        why: tuple[str, ...],
-        fix: str | tuple[str, ...] = (),
-        evidence: Iterable[Evidence] = (),
+        self, verdict: CheckVerdict, why: tuple[str, ...], fix: str | tuple[str, ...] = ()
     ) -> Outcome:
         lines = fix if isinstance(fix, tuple) else (fix,) if fix else ()
         return Outcome(
-            check=self,
-            subject=subject,
+            check=self.check,
+            subject=self.name,
             verdict=verdict,
             why=why,
             fix=lines,
-            evidence=tuple(evidence),
+            evidence=self.evidence,
         )
 
 
-def _seen(users_see: str | None, *, is_seen: bool) -> tuple[str, ...]:
+def _seen(users_see: str | None) -> tuple[str, ...]:
     """Return the line with what users read."""
-    return (f'Users see: "{users_see}"',) if users_see and is_seen else ()
+    return (f'Users see: "{users_see}"',) if users_see else ()
 
 
 def ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:

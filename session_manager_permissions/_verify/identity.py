@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
-from session_manager_permissions._quoting import fitting, in_shell, word
+from session_manager_permissions._quoting import fitting, word
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
 
 from . import checks
@@ -33,6 +33,7 @@ from .simulator import (
 )
 
 if TYPE_CHECKING:
+    from .checks import Check
     from .node import Node
     from .session import Session
 
@@ -206,7 +207,7 @@ def _with_boundary(
     has_one = any(answer["allowed_by_permissions_boundary"] is not None for answer in answers)
     if role is None or role.boundary or not has_one:
         return role, permissions
-    found = tried(lambda: find_role(session, role.arn.rpartition("/")[2]))
+    found = tried(lambda: find_role(session, role.name))
     if isinstance(found, CannotAsk):
         return role, permissions
     named = role._replace(boundary=found.boundary)
@@ -261,23 +262,23 @@ def _setting(session: Session) -> str | CannotAsk:
 def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Outcome:
     name = profile.name
     if profile.error:
-        return checks.PROFILE.unasked(name, profile.error)
+        return checks.PROFILE.of(name).unasked(profile.error)
     evidence = [Evidence("ec2:DescribeInstances", "IamInstanceProfile", name)]
     if profile.role:
-        arn = profile.role.arn
-        evidence.append(Evidence(_PROFILE, "Roles[0].Arn", arn))
-        why = f"the instance has the profile {name} with the role {arn}"
-        return checks.PROFILE.passed(name, why, evidence=evidence)
+        evidence.append(Evidence(_PROFILE, "Roles[0].Arn", profile.role.arn))
     if profile.is_replaced:
         evidence.append(Evidence(_PROFILE, "InstanceProfileId", "another one"))
+    named = checks.PROFILE.of(name, *evidence)
+    if profile.role:
+        return named.passed(f"the instance has the profile {name} with the role {profile.role.arn}")
     fix = _giving_profile(node, profile)
     if isinstance(account, LiveRole):
-        replaced = f"{profile.fault}, and the account's role {account.arn} takes its place"
-        return replace(checks.PROFILE.skipped(replaced, name), evidence=tuple(evidence))
+        why = f"{profile.fault}, and the account's role {account.arn} takes its place"
+        return named.skipped(why)
     if isinstance(account, CannotAsk):
         why = f"{profile.fault}, and whether the account's role takes its place is not known"
-        return checks.PROFILE.unknown(name, why, fix=fix, evidence=evidence)
-    return checks.PROFILE.failed(name, profile.fault, fix=fix, evidence=evidence)
+        return named.unknown(why, fix=fix)
+    return named.failed(profile.fault, fix=fix)
 
 
 def _giving_profile(node: Node, profile: _Profile) -> tuple[str, ...]:
@@ -311,24 +312,25 @@ def _assumable(
     error: CannotAsk | None = None,
 ) -> Outcome:
     if found is None:
-        return checks.ASSUMABLE.unasked(None, error) if error else checks.ASSUMABLE.skipped(NO_ROLE)
-    arn = found.arn
-    name = in_shell(arn.rpartition("/")[2], _limits.ROLE.fault, "ROLE")
+        return _of_no_role(checks.ASSUMABLE, error)
     api = _ROLE if node.is_hybrid else _PROFILE
-    evidence = (Evidence(api, "AssumeRolePolicyDocument", trusted.answer),)
+    role = checks.ASSUMABLE.of(found.arn, Evidence(api, "AssumeRolePolicyDocument", trusted.answer))
     fix = let_assume(found, trusted, service, node.region_word)
     if trusted.answer == "denied" and replaced:
-        why = f"{trusted.why}, and the account's role takes its place"
-        return checks.ASSUMABLE.unknown(arn, why, fix=fix, evidence=evidence)
+        return role.unknown(f"{trusted.why}, and the account's role takes its place", fix=fix)
     if trusted.answer == "denied":
-        return checks.ASSUMABLE.failed(arn, trusted.why, fix=fix, evidence=evidence)
+        return role.failed(trusted.why, fix=fix)
     if node.connected and not replaced:
         why = "the agent is connected, and so it has credentials of the role"
-        return checks.ASSUMABLE.passed(arn, why, evidence=evidence, proven=True)
+        return role.passed(why, proven=True)
     if trusted.answer == "unknown":
-        look = node.aws(f"iam get-role --role-name {name}")
-        return checks.ASSUMABLE.unknown(arn, trusted.why, fix=look, evidence=evidence)
-    return checks.ASSUMABLE.passed(arn, trusted.why, evidence=evidence)
+        return role.unknown(trusted.why, fix=node.aws(f"iam get-role --role-name {found.word}"))
+    return role.passed(trusted.why)
+
+
+def _of_no_role(check: Check, error: CannotAsk | None) -> Outcome:
+    """Return the outcome where no role is known that does the work."""
+    return check.of(None).unasked(error) if error else check.skipped(NO_ROLE)
 
 
 def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tuple[str, ...]:
@@ -340,33 +342,30 @@ def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tup
         service: the service.
         region: a region of its partition, as a word of a command.
     """
-    name = in_shell(role.arn.rpartition("/")[2], _limits.ROLE.fault, "ROLE")
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     if trusted.by_deny or trusted.answer != "denied" or not isinstance(role.trust_policy, dict):
-        sentence = f"let {service} assume the role by the trust policy of {name}, without a Deny"
-        return (f"{sentence} or a condition: {json.dumps(statement)}",)
+        sentence = f"let {service} assume the role by the trust policy of {role.word}"
+        return (f"{sentence}, without a Deny or a condition: {json.dumps(statement)}",)
     policy = with_statement(role.trust_policy, statement)
-    update = f"aws iam update-assume-role-policy --role-name {name} --region {region}"
+    update = f"aws iam update-assume-role-policy --role-name {role.word} --region {region}"
     return (f"{update} --policy-document {in_json(policy)}",)
 
 
 def _metadata(node: Node) -> Outcome:
     options = (node.instance or {}).get("MetadataOptions", {})
     value = options.get("HttpEndpoint")
-    evidence = (Evidence("ec2:DescribeInstances", "MetadataOptions.HttpEndpoint", value),)
+    evidence = Evidence("ec2:DescribeInstances", "MetadataOptions.HttpEndpoint", value)
+    instance = checks.METADATA.of(node.id, evidence)
     if value == "disabled":
         why = "the metadata endpoint of the instance is off, so that the agent gets no credentials"
         modify = f"ec2 modify-instance-metadata-options --instance-id {node.id_word}"
-        fix = node.aws(modify, "--http-endpoint enabled")
-        return checks.METADATA.failed(node.id, why, fix=fix, evidence=evidence)
+        return instance.failed(why, fix=node.aws(modify, "--http-endpoint enabled"))
     if node.connected:
-        why = "the agent is connected, and so it has credentials"
-        return checks.METADATA.passed(node.id, why, evidence=evidence, proven=True)
+        return instance.passed("the agent is connected, and so it has credentials", proven=True)
     if value is None:
         why = "EC2 does not say whether the metadata endpoint is on"
-        fix = on_node("EC2 IMDS", node.platform)
-        return checks.METADATA.unknown(node.id, why, fix=fix, evidence=evidence)
-    return checks.METADATA.passed(node.id, "the metadata endpoint is on", evidence=evidence)
+        return instance.unknown(why, fix=on_node("EC2 IMDS", node.platform))
+    return instance.passed("the metadata endpoint is on")
 
 
 def _permissions(
@@ -374,8 +373,8 @@ def _permissions(
 ) -> list[Outcome]:
     both = checks.REGISTER, checks.REACH
     if worker is None:
-        return [check.unasked(None, error) if error else check.skipped(NO_ROLE) for check in both]
-    return [check.simulated(worker.arn, permissions[check.name]) for check in both]
+        return [_of_no_role(check, error) for check in both]
+    return [check.of(worker.arn).simulated(permissions[check.name]) for check in both]
 
 
 def _host_management(
@@ -392,9 +391,9 @@ def _host_management(
         reach = permissions["reach"]
         if isinstance(reach, Verdict) and not reach.allowed:
             why.append("the account's role takes its place only if it may not register")
-        return checks.HOST_MANAGEMENT.passed(arn, *why)
+        return checks.HOST_MANAGEMENT.of(arn).passed(*why)
     if isinstance(account, CannotAsk):
-        return checks.HOST_MANAGEMENT.unasked(None, account)
+        return checks.HOST_MANAGEMENT.of(None).unasked(account)
     if isinstance(account, str):
         return checks.HOST_MANAGEMENT.skipped(account)
     why = [f"the role {account.arn} of the account does the work, and needs the permissions"]
@@ -403,9 +402,9 @@ def _host_management(
         why = [f"whether {either} does the work is not known"]
     elif profile.role:
         why.append(f"the policies of {profile.role.arn} go unused")
-    fix = on_node("AWS Credentials", node.platform)
-    evidence = [Evidence("ssm:GetServiceSetting", _SETTING, account.arn)]
-    return checks.HOST_MANAGEMENT.unknown(account.arn, *why, fix=fix, evidence=evidence)
+    evidence = Evidence("ssm:GetServiceSetting", _SETTING, account.arn)
+    role = checks.HOST_MANAGEMENT.of(account.arn, evidence)
+    return role.unknown(*why, fix=on_node("AWS Credentials", node.platform))
 
 
 def _of_hybrid(session: Session, node: Node, uses: Uses) -> Identity:
@@ -438,9 +437,8 @@ def _of_activation(node: Node, named: str, found: LiveRole | CannotAsk) -> Outco
     if isinstance(found, NotThere):
         why = f"the role {named} of the node does not exist any more"
         update = f"ssm update-managed-instance-role --instance-id {node.id_word}"
-        fix = node.aws(update, "--iam-role ROLE")
-        evidence = [Evidence(_ROLE, "Role", None)]
-        return checks.ASSUMABLE.failed(named, why, fix=fix, evidence=evidence)
+        role = checks.ASSUMABLE.of(named, Evidence(_ROLE, "Role", None))
+        return role.failed(why, fix=node.aws(update, "--iam-role ROLE"))
     if isinstance(found, CannotAsk):
-        return checks.ASSUMABLE.unasked(named, found)
+        return checks.ASSUMABLE.of(named).unasked(found)
     return _assumable(node, found, trust(found.trust_policy, SYSTEMS_MANAGER), SYSTEMS_MANAGER)

@@ -173,8 +173,12 @@ class _Reader:
         """Read what most parts rest on."""
         self._subnets = self._of_vpc("DescribeSubnets", "Subnets") or []
         self._tables = self._of_vpc("DescribeRouteTables", "RouteTables") or []
-        self._acls = self._of_vpc("DescribeNetworkAcls", "NetworkAcls") or []
+        self._table_of = _by_subnet(self._tables)
+        self._acls = _by_subnet(self._of_vpc("DescribeNetworkAcls", "NetworkAcls") or [])
         self._endpoints = self._of_vpc("DescribeVpcEndpoints", "VpcEndpoints")
+        self._region = str(self.session.region)
+        owners = (one["OwnerId"] for one in self._tables if "OwnerId" in one)
+        self._owner = next(owners, self.account)
         self._lists = self._services_of_lists()
 
     def vpc(self, more_groups: tuple[str, ...]) -> LiveVpc:
@@ -189,14 +193,14 @@ class _Reader:
         )
         routes = [route for table in network.tables.values() for route in table.routes]
         if any(route.leads == "nat-gateway" for route in routes):
-            found = self._of_vpc("DescribeNatGateways", "NatGateways", by="Filter")
-            network.nat_gateways = {one["NatGatewayId"]: _nat(one) for one in found or []}
-        groups = self._of_vpc("DescribeSecurityGroups", "SecurityGroups")
+            found = self._of_vpc("DescribeNatGateways", "NatGateways", by="Filter") or []
+            network.nat_gateways = {one["NatGatewayId"]: _nat(one) for one in found}
+        groups = self._of_vpc("DescribeSecurityGroups", "SecurityGroups") or []
         if more_groups:
             by_id = [{"Name": "group-id", "Values": [*more_groups]}]
-            more = self._described("DescribeSecurityGroups", "SecurityGroups", Filters=by_id)
-            groups = [*(groups or []), *(more or [])]
-        network.groups = {one["GroupId"]: self._group(one) for one in groups or []}
+            more = self._asked("ec2:DescribeSecurityGroups", "SecurityGroups", Filters=by_id)
+            groups = [*groups, *(more or [])]
+        network.groups = {one["GroupId"]: self._group(one) for one in groups}
         return LiveVpc(
             id=self.id,
             network=network,
@@ -205,11 +209,7 @@ class _Reader:
             only_ipv6=frozenset(one["SubnetId"] for one in self._subnets if "CidrBlock" not in one),
             errors=tuple(self.unanswered.values()),
             knows_zones=zones is not None and self._owner == self.account,
-            acls={
-                one["SubnetId"]: acl
-                for one in self._subnets
-                if (acl := self._acl_of(one["SubnetId"]))
-            },
+            acls=self._acls,
             arriving=self._arriving(network),
         )
 
@@ -235,22 +235,11 @@ class _Reader:
 
     def _of_vpc(self, operation: str, result: str, by: str = "Filters") -> list[_Described] | None:
         of_vpc = [{"Name": "vpc-id", "Values": [self.id]}]
-        return self._described(operation, result, **{by: of_vpc})
-
-    def _described(self, operation: str, result: str, **asked: object) -> list[_Described] | None:
-        return self._asked(f"ec2:{operation}", result, **asked)
+        return self._asked(f"ec2:{operation}", result, **{by: of_vpc})
 
     def _attribute(self, name: str) -> Fact:
         found = self._noted(vpc_attribute(self.session, self.id, name))
         return Unknown(f"the attribute {name} of the VPC {self.id!r}") if found is None else found
-
-    @property
-    def _region(self) -> str:
-        return str(self.session.region)
-
-    @property
-    def _owner(self) -> str:
-        return next((one["OwnerId"] for one in self._tables if "OwnerId" in one), self.account)
 
     def _as_vpc(self, found_zones: list[_Described] | None) -> model.Vpc:
         zones = found_zones or []
@@ -333,8 +322,9 @@ class _Reader:
         )
         if found is None:
             return None
-        owned = [one.get("Owner", {}).get("OwningService") for one in found]
-        return [one for one, by in zip(found, owned, strict=True) if by != _OWNER_OF_ENDPOINTS]
+        return [
+            one for one in found if one.get("Owner", {}).get("OwningService") != _OWNER_OF_ENDPOINTS
+        ]
 
     def _is_below(self, service: str, zone: str) -> bool:
         """Tell whether the public name of a service is in a hosted zone."""
@@ -349,12 +339,12 @@ class _Reader:
         https://docs.aws.amazon.com/vpc/latest/userguide/VPC_DHCP_Options.html
         """
         own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.id!r}")
-        options = self._described("DescribeDhcpOptions", "DhcpOptions")
+        options = self._asked("ec2:DescribeDhcpOptions", "DhcpOptions")
         if options is None or self._owner != self.account:
             return own_servers
         if options and all({*_dns_servers(one)} <= _AMAZON_DNS for one in options):
             return True
-        for vpc in self._described("DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []:
+        for vpc in self._asked("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []:
             amazon = {*_AMAZON_DNS, str(IPv4Network(vpc["CidrBlock"])[_RESOLVER])}
             by_amazon = (
                 one["DhcpOptionsId"] == vpc["DhcpOptionsId"] and {*_dns_servers(one)} <= amazon
@@ -384,6 +374,7 @@ class _Reader:
             exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
         elif exists and service == "s3" and self.bucket_region is None:
             exists = Unknown("which region the log bucket is in, as an endpoint serves one alone")
+        policy = found.get("PolicyDocument")
         kinds = found.get("IpAddressType"), found.get("DnsOptions", {}).get("DnsRecordIpType")
         only_ipv6 = Unknown(
             f"whether the agent uses IPv6, of which alone the endpoint {found['VpcEndpointId']!r} "
@@ -400,43 +391,24 @@ class _Reader:
             subnets=tuple(found.get("SubnetIds", ())),
             groups=tuple(group["GroupId"] for group in found.get("Groups", ())),
             tables=tuple(found.get("RouteTableIds", ())),
-            policy=_policy(found),
+            policy=json.loads(policy) if policy else None,
             own_account=(self.account,),
         )
 
     def _as_subnet(self, found: _Described) -> model.Subnet:
-        tables = (
-            table["RouteTableId"]
-            for table in self._tables
-            if any(
-                one.get("SubnetId") == found["SubnetId"] for one in table.get("Associations", [])
-            )
-        )
+        name = found["SubnetId"]
+        table, acl = self._table_of.get(name), self._acls.get(name)
         return model.Subnet(
-            found["SubnetId"],
+            name,
             self.id,
             IPv4Network(found["CidrBlock"]),
             public_addresses=bool(found.get("MapPublicIpOnLaunch")),
             ipv6=bool(found.get("Ipv6CidrBlockAssociationSet")),
-            table=next(tables, None),
-            acl=self._acl(found["SubnetId"]),
+            table=table["RouteTableId"] if table else None,
+            acl=model.NetworkAcl(acl["NetworkAclId"], tuple(_entries(acl)))
+            if acl
+            else Unknown(f"the network ACL of the subnet {name!r}"),
             blocked=found.get("BlockPublicAccessStates", {}).get("InternetGatewayBlockMode", "off"),
-        )
-
-    def _acl(self, subnet: str) -> model.NetworkAcl | Unknown:
-        acl = self._acl_of(subnet)
-        if acl is None:
-            return Unknown(f"the network ACL of the subnet {subnet!r}")
-        return model.NetworkAcl(acl["NetworkAclId"], tuple(_entries(acl)))
-
-    def _acl_of(self, subnet: str) -> _Described | None:
-        return next(
-            (
-                acl
-                for acl in self._acls
-                if any(one.get("SubnetId") == subnet for one in acl["Associations"])
-            ),
-            None,
         )
 
     def _table(self, found: _Described) -> model.RouteTable:
@@ -463,14 +435,9 @@ class _Reader:
             one["VpcEndpointId"]: service_of(one.get("ServiceName", ""))[0]
             for one in self._endpoints or ()
         }
-        if self.bucket_region not in (
-            None,
-            self._region,
-        ):  # this region's S3 is not the one called
-            elsewhere = f"s3 in {self._region}"
-            services = {
-                one: elsewhere if service == "s3" else service for one, service in services.items()
-            }
+        if self.bucket_region not in (None, self._region):  # this region's S3 is not the one called
+            elsewhere = {"s3": f"s3 in {self._region}"}
+            services = {one: elsewhere.get(of, of) for one, of in services.items()}
         return {
             route["DestinationPrefixListId"]: services.get(route.get("GatewayId", ""), "")
             for table in self._tables
@@ -487,23 +454,33 @@ class _Reader:
 
     def _rules(self, permissions: Iterable[_Described]) -> Iterator[model.Rule]:
         by_ipv6: Peer = "ipv6"
-        for one in permissions:
-            if admits_https(one["IpProtocol"], one.get("FromPort"), one.get("ToPort")):
+        for found in permissions:
+            if admits_https(found["IpProtocol"], found.get("FromPort"), found.get("ToPort")):
+                blocks = (cidr["CidrIp"] for cidr in found.get("IpRanges", ()))
+                groups = (pair["GroupId"] for pair in found.get("UserIdGroupPairs", ()))
+                lists = (listed["PrefixListId"] for listed in found.get("PrefixListIds", ()))
                 peers: list[Peer] = [
+                    *(IPv4Network(block, strict=False) for block in blocks),
+                    *(by_ipv6 for _ in found.get("Ipv6Ranges", ())),
+                    *map(model.GroupPeer, groups),
                     *(
-                        IPv4Network(cidr["CidrIp"], strict=False)
-                        for cidr in one.get("IpRanges", ())
-                    ),
-                    *(by_ipv6 for _ in one.get("Ipv6Ranges", ())),
-                    *(model.GroupPeer(pair["GroupId"]) for pair in one.get("UserIdGroupPairs", ())),
-                    *(
-                        self._prefix_list(listed["PrefixListId"])
+                        self._prefix_list(one)
                         if self.bucket_region
-                        else model.PrefixList(f"the prefix list {listed['PrefixListId']!r}")
-                        for listed in one.get("PrefixListIds", ())
+                        else model.PrefixList(f"the prefix list {one!r}")
+                        for one in lists
                     ),
                 ]
                 yield from map(model.Rule, peers)
+
+
+def _by_subnet(listed: Iterable[_Described]) -> dict[str, _Described]:
+    """Return the route tables or the network ACLs by the subnets that are associated with them."""
+    return {
+        one["SubnetId"]: found
+        for found in listed
+        for one in found.get("Associations", [])
+        if "SubnetId" in one
+    }
 
 
 def _once_served(network: model.Network) -> model.Network:
@@ -588,16 +565,6 @@ def _private_dns(found: _Described, service: str) -> Fact:
     if inbound is None:
         return Unknown(f"whether the name of S3 leads to the endpoint {found['VpcEndpointId']!r}")
     return not inbound
-
-
-def _policy(found: _Described) -> object:
-    text = found.get("PolicyDocument")
-    if not text:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _entries(acl: _Described) -> Iterator[model.AclEntry]:

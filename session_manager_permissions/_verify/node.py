@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, NoNode, NotThere, answered, tried, well_formed
+from .asking import CannotAsk, NoNode, NotThere, answered, well_formed
 from .checks import CONNECTED, REGISTERED, RUNNING, Evidence, Outcome
 from .document import Home
 from .lines import region_word
@@ -137,7 +137,7 @@ def find_node(session: Session, node_id: str) -> Node:
     region = str(session.region)
     hybrid = node_id.startswith("mi-")
     instance, account = (None, "") if hybrid else _instance(session, node_id, region)
-    record = tried(lambda: _record(session, node_id))
+    record = _record(session, node_id)
     if hybrid:
         if answered(record) is None:
             raise NoNode(
@@ -163,7 +163,7 @@ def _instance(session: Session, node_id: str, region: str) -> tuple[dict[str, An
         "--region, or use credentials of its account"
     )
     instances = session.tried(
-        "ec2:DescribeInstances",
+        _INSTANCES,
         lambda found: [
             (one, entry["OwnerId"])
             for entry in found["Reservations"]
@@ -201,23 +201,20 @@ def who_asks(session: Session) -> str:
     )
 
 
-def _record(session: Session, node_id: str) -> dict[str, Any] | None:
-    try:
-        found = session.ask(
-            "ssm:DescribeInstanceInformation",
-            lambda found: found["InstanceInformationList"],
-            missing=f"Systems Manager has no record of {node_id}",
-            Filters=[{"Key": "InstanceIds", "Values": [node_id]}],
-        )
-    except NotThere:
-        return None
-    return dict(found[0]) if found else None
+def _record(session: Session, node_id: str) -> dict[str, Any] | CannotAsk | None:
+    found = session.tried(
+        RECORD,
+        lambda found: next(map(dict, found["InstanceInformationList"]), None),
+        missing=f"Systems Manager has no record of {node_id}",
+        Filters=[{"Key": "InstanceIds", "Values": [node_id]}],
+    )
+    return None if isinstance(found, NotThere) else found
 
 
 def ask_connection(session: Session, node_id: str) -> str | CannotAsk:
     """Ask whether the agent holds a connection to Session Manager."""
     return session.tried(
-        "ssm:GetConnectionStatus",
+        CONNECTION,
         lambda found: well_formed(found["Status"], _no_connection_status),
         on=node_id,
         missing=f"Systems Manager has no target {node_id}",
@@ -237,18 +234,18 @@ def ground_truth(node: Node) -> list[Outcome]:
 
 def _running(node: Node) -> Outcome:
     if node.state is None:
-        return RUNNING.skipped("the node is outside of EC2", node.id)
-    evidence = [Evidence(_INSTANCES, "State.Name", node.state)]
+        return RUNNING.of(node.id).skipped("the node is outside of EC2")
+    state = Evidence(_INSTANCES, "State.Name", node.state)
     if node.state != "running":
         why = f"the instance is {node.state}"
-        failed = RUNNING.failed(node.id, why, fix=_to_run(node), evidence=evidence)
+        failed = RUNNING.of(node.id, state).failed(why, fix=_to_run(node))
         return replace(failed, is_passing=node.state == "pending")
-    reports = node.connected or node.online
-    status = {} if reports else node.status_checks or {}
+    status = node.status_checks or {}
     if isinstance(status, CannotAsk):
-        return RUNNING.unasked(node.id, status)
+        return RUNNING.of(node.id).unasked(status)
     impaired = [kind for kind in status if status[kind] == "impaired"]
-    evidence += [Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status]
+    kinds = (Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status)
+    running = RUNNING.of(node.id, state, *kinds)
     if impaired:
         of_node = f"--instance-ids {node.id_word}"
         fix: tuple[str, ...] = (node.aws(f"ec2 reboot-instances {of_node}"),)
@@ -256,9 +253,8 @@ def _running(node: Node) -> Outcome:
             stop = node.aws(f"ec2 stop-instances {of_node}")
             fix = (stop, *_start(node), "after the start it runs on another host")
         why = f"a status check of the instance fails: {', '.join(impaired)}"
-        return RUNNING.failed(node.id, why, fix=fix, evidence=evidence)
-    why = "the instance is running"
-    return RUNNING.passed(node.id, why, evidence=evidence, proven=node.connected)
+        return running.failed(why, fix=fix)
+    return running.passed("the instance is running", proven=node.connected)
 
 
 def _to_run(node: Node) -> tuple[str, ...]:
@@ -287,7 +283,7 @@ def with_status_checks(session: Session, node: Node, **asked: Any) -> Node:  # n
     if node.state != "running" or node.connected or node.online:
         return node
     found: dict[str, dict[str, str]] | CannotAsk = session.tried(
-        "ec2:DescribeInstanceStatus",
+        _STATUS,
         lambda found: {one["InstanceId"]: _kinds(one) for one in found["InstanceStatuses"]},
         missing=f"there is no instance {node.id} any more",
         **asked,
@@ -307,40 +303,39 @@ def _kinds(status: dict[str, Any]) -> dict[str, str]:
 
 def _connected(node: Node) -> Outcome:
     if isinstance(node.connection, CannotAsk):
-        return CONNECTED.unasked(node.id, node.connection)
-    evidence = [Evidence(CONNECTION, "Status", node.connection)]
+        return CONNECTED.of(node.id).unasked(node.connection)
+    agent = CONNECTED.of(node.id, Evidence(CONNECTION, "Status", node.connection))
     if node.connected:
-        why = "the agent is connected to Session Manager"
-        return CONNECTED.passed(node.id, why, evidence=evidence)
-    why = "the agent is not connected to Session Manager"
-    return CONNECTED.failed(node.id, why, fix="", evidence=evidence)
+        return agent.passed("the agent is connected to Session Manager")
+    return agent.failed("the agent is not connected to Session Manager", fix="")
 
 
 def _registered(node: Node) -> Outcome:
     if isinstance(node.record, CannotAsk):
-        return REGISTERED.unasked(node.id, node.record)
+        return REGISTERED.of(node.id).unasked(node.record)
     if node.record is None:
-        evidence = [Evidence(RECORD, "InstanceInformationList", "empty")]
+        agent = REGISTERED.of(node.id, Evidence(RECORD, "InstanceInformationList", "empty"))
         if node.connected:
             why = "Systems Manager has no record of the node, although it is connected"
-            fix = "run the command again"
-            return REGISTERED.unknown(node.id, why, fix=fix, evidence=evidence)
+            return agent.unknown(why, fix="run the command again")
         why = "Systems Manager has no record of the instance: it never registered, or is stopped"
-        return REGISTERED.failed(node.id, why, fix="", evidence=evidence)
-    evidence = [
-        Evidence(RECORD, field, node.recorded(field))
-        for field in ("PingStatus", "LastPingDateTime", "AgentVersion")
-        if field == "PingStatus" or node.recorded(field) is not None
-    ]
+        return agent.failed(why, fix="")
+    agent = REGISTERED.of(
+        node.id,
+        *(
+            Evidence(RECORD, field, node.recorded(field))
+            for field in ("PingStatus", "LastPingDateTime", "AgentVersion")
+            if field == "PingStatus" or node.recorded(field) is not None
+        ),
+    )
     if node.online:
-        return REGISTERED.passed(node.id, "the agent reports in", evidence=evidence)
+        return agent.passed("the agent reports in")
     last = node.recorded("LastPingDateTime")
     when = f"and last reported in at {last}" if last else "and is not known to have reported in"
     why = f"the agent was registered {when}: PingStatus is {node.ping or 'not set'}"
     if node.connected:
-        fix = "check whether the node reaches the endpoint of ssm"
-        return REGISTERED.unknown(node.id, why, fix=fix, evidence=evidence)
-    return REGISTERED.failed(node.id, why, fix="", evidence=evidence)
+        return agent.unknown(why, fix="check whether the node reaches the endpoint of ssm")
+    return agent.failed(why, fix="")
 
 
 def at_least(version: str, least: str) -> bool | None:

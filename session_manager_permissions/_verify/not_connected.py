@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -133,13 +133,12 @@ def explained(
 
 def _with(outcome: Outcome, clue: Clue | None, node: Node, asking: _Asking) -> Outcome:
     if clue is not None:
-        return replace(AGENT.unknown(node.id, clue.why, evidence=clue.evidence), fix=clue.fix)
+        return AGENT.of(node.id, *clue.evidence).unknown(clue.why, fix=clue.fix)
     if outcome.verdict != "skipped":
         return outcome
     why = "nothing in the account shows whether the agent is installed and runs"
-    unanswered = tuple(map(str, asking.errors))
     fix = (*ask_node(node), *ways_out(asking.errors))
-    return replace(AGENT.unknown(node.id, why, *unanswered), fix=fix)
+    return AGENT.of(node.id).unknown(why, *map(str, asking.errors), fix=fix)
 
 
 def _clues(asking: _Asking, node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Clue]:

@@ -19,7 +19,6 @@ from .simulator import (
     Call,
     ConditionKey,
     all_of,
-    by_resource,
     decided,
     find_role,
     is_allowed,
@@ -69,7 +68,7 @@ class Operator:
     @property
     def is_user(self) -> bool:
         """Tell whether it is a user, whose tags no session can change."""
-        return isinstance(self.arn, str) and ":user/" in self.arn
+        return ":user/" in str(self.arn)
 
 
 def find_operator(session: Session, node: Node, given: str, *, with_tags: bool) -> Operator:
@@ -144,28 +143,26 @@ def may_start(
     """Check whether the operator may start a session with the document, and use its key."""
     arn = operator.arn
     if isinstance(arn, CannotAsk):
-        return OPERATOR.unasked(None, arn)
+        return OPERATOR.of(None).unasked(arn)
     tags = _node_tags(session, node)
     if isinstance(tags, CannotAsk):
-        return OPERATOR.unasked(arn, tags)
+        return OPERATOR.of(arn).unasked(tags)
     calls = _calls(node, preferences, operator, tags)
     on_own = _on_own_session(node, operator)
     found = simulate(session, arn, [*calls, *on_own])
     answers = all_of(found, calls)
     if isinstance(answers, CannotAsk):
-        return OPERATOR.unasked(arn, answers)
-    admissions = by_resource(session, arn, answers)
-    decisions = [decided(one, admissions, _lacks(one, node)) for one in answers]
+        return OPERATOR.of(arn).unasked(answers)
+    decisions = [decided(session, arn, one, _lacks(one, node)) for one in answers]
     denied = [one for one in decisions if not one.allowed]
     if len([one for one in denied if one.answer["action"] == _CHANNEL]) == 1:  # either is enough
         denied = [one for one in denied if one.answer["action"] != _CHANNEL]
-    evidence = checks.simulated(answers)
+    asked = OPERATOR.of(arn, *checks.simulated(answers))
     missing = sorted({key for one in decisions for key in one.missing})
     notes = [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
     notes += _about_own_session(all_of(found, on_own))
     if not denied:
-        why = f"IAM allows {arn} to start the session"
-        return OPERATOR.passed(arn, why, *notes, evidence=evidence)
+        return asked.passed(f"IAM allows {arn} to start the session", *notes)
     refusals = [one.answer for one in denied]
     whats = ", ".join(one.field for one in checks.simulated(refusals))
     fix = (
@@ -178,9 +175,9 @@ def may_start(
     why_not = f"{arn} is denied {whats}"
     if all(one.is_open for one in denied):
         open_ = {one.admission.why for one in denied if one.admission.answer == "unknown"}
-        return OPERATOR.unknown(arn, why_not, *notes, *sorted(open_), fix=fix, evidence=evidence)
+        return asked.unknown(why_not, *notes, *sorted(open_), fix=fix)
     first = refusals[0]["action"]  # in the order in which the client calls
-    return OPERATOR.failed(arn, why_not, fix=fix, evidence=evidence, users_see=_USERS_SEE[first])
+    return asked.failed(why_not, fix=fix, users_see=_USERS_SEE[first])
 
 
 def _lacks(answer: SimulatorAnswer, node: Node) -> set[str]:
@@ -327,10 +324,9 @@ _SESSION: Final = "-0123456789abcdef0"
 def plugin() -> Outcome:
     """Check whether the plug-in on this machine is new enough."""
     path = shutil.which(_PLUGIN)
-    evidence = [Evidence(_PLUGIN, "path", path)]
+    where = Evidence(_PLUGIN, "path", path)
     if path is None:
-        why = f"{_PLUGIN} is not on PATH"
-        return PLUGIN.failed(None, why, fix=_PLUGIN_PAGE, evidence=evidence)
+        return PLUGIN.of(None, where).failed(f"{_PLUGIN} is not on PATH", fix=_PLUGIN_PAGE)
     try:
         run = subprocess.run(  # noqa: S603 # the plug-in that the CLI would run
             [path, "--version"], capture_output=True, text=True, check=False, timeout=10
@@ -338,12 +334,11 @@ def plugin() -> Outcome:
         version = run.stdout.strip()
     except (OSError, subprocess.SubprocessError) as error:
         version = str(error)
-    evidence.append(Evidence(_PLUGIN, "--version", version))
+    found = PLUGIN.of(path, where, Evidence(_PLUGIN, "--version", version))
     new = at_least(version, _SIGNS_CHANNEL)
     if new is None:
-        why = f"{path} does not say its version"
-        return PLUGIN.unknown(path, why, fix=f"{path} --version", evidence=evidence)
+        return found.unknown(f"{path} does not say its version", fix=f"{path} --version")
     if new:
-        return PLUGIN.passed(path, f"the plug-in has version {version}", evidence=evidence)
+        return found.passed(f"the plug-in has version {version}")
     why = f"the plug-in has version {version}, and {_SIGNS_CHANNEL} is the oldest that will work"
-    return PLUGIN.failed(path, why, fix=_PLUGIN_PAGE, evidence=evidence, is_seen=False)
+    return found.failed(why, fix=_PLUGIN_PAGE, is_seen=False)

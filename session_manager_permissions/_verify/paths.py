@@ -18,7 +18,7 @@ from session_manager_permissions._network.verdicts import (
 )
 
 from .asking import CannotAsk, read_in
-from .checks import LATE_PROMPT, PATHS, Outcome, on_node, ways_out
+from .checks import LATE_PROMPT, PATHS, Check, Outcome, on_node, ways_out
 from .network import groups_of, read_vpc
 from .path_remedies import PathRemedies
 
@@ -54,23 +54,22 @@ def path_outcomes(
     judged: dict[str, Outcome] | CannotAsk = {}
     if {*wanted} - {*proven} and instance and "SubnetId" in instance:
         judged = read_in("ec2", lambda: _judged(session, node, preferences, identity, wanted))
-    outcomes = []
-    for service, check in PATHS.items():
+
+    def of(service: str, check: Check) -> Outcome:
         if service not in wanted:
-            outcome = check.skipped("sessions do not use it")
-        elif service in proven:
-            outcome = check.passed(service, proven[service], proven=True)
-        elif isinstance(judged, CannotAsk):
-            outcome = check.unasked(service, judged)
-        elif service in judged:
-            outcome = judged[service]
-        elif instance is None:
+            return check.skipped("sessions do not use it")
+        if service in proven:
+            return check.of(service).passed(proven[service], proven=True)
+        if isinstance(judged, CannotAsk):
+            return check.of(service).unasked(judged)
+        if service in judged:
+            return judged[service]
+        if instance is None:
             why = "the network of a node outside of EC2 is not known to EC2"
-            outcome = check.skipped(why, service, fix=_on_node(service, node))
-        else:
-            outcome = check.skipped(f"the instance is in no VPC: it is {node.state}", service)
-        outcomes.append(outcome)
-    return outcomes
+            return check.of(service).skipped(why, fix=_on_node(service, node))
+        return check.of(service).skipped(f"the instance is in no VPC: it is {node.state}")
+
+    return [of(service, check) for service, check in PATHS.items()]
 
 
 def _on_node(service: str, node: Node) -> str:
@@ -143,26 +142,25 @@ def _outcome(
         preferences: what sessions use.
         doubted: what shows that the network has ways that the judge does not find.
     """
-    check, node, vpc = PATHS[service], remedies.node, remedies.vpc
+    node, vpc = remedies.node, remedies.vpc
     evidence = vpc.evidence((node.instance or {})["SubnetId"], service)
-    on_it = _on_node(service, node)
+    of_path, on_it = PATHS[service].of(service, *evidence), _on_node(service, node)
     if path.state is State.OPEN:
-        why = f"the network leads from the instance to {service}"
-        return check.passed(service, why, evidence=evidence)
+        return of_path.passed(f"the network leads from the instance to {service}")
     if path.state is State.UNKNOWN:
         region = preferences.bucket_region
         of_bucket = [region] if service == "s3" and isinstance(region, CannotAsk) else []
         errors = [*vpc.errors, *of_bucket]
         decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
         whys = (decides, *dict.fromkeys(map(str, errors)))
-        return check.unknown(service, *whys, fix=(*ways_out(errors), on_it), evidence=evidence)
+        return of_path.unknown(*whys, fix=(*ways_out(errors), on_it))
     # Where there is an interface endpoint, it does not matter that no route leads out.
     seen = [one for one in path.problems if one.subject or service == "s3"]
     problems = [*dict.fromkeys((*seen, *served.problems))] or [*path.problems]
     reasons = [problem.why.replace(OF_SERVICES, service) for problem in problems]
     if doubted:
         reasons[0] += f"; but {doubted[0]}, so the network has a way that EC2 does not show"
-        return check.unknown(service, *reasons, fix=on_it, evidence=evidence)
+        return of_path.unknown(*reasons, fix=on_it)
     lines = (line for problem in problems for line in remedies.of(problem, service))
     fixes = tuple(dict.fromkeys(lines))
     if PRIVATE_DNS in {problem.fault for problem in problems} and not vpc.knows_zones:
@@ -170,15 +168,12 @@ def _outcome(
             f"; a private hosted zone for the name of {service}, if there is one, "
             "may lead to the endpoint"
         )
-        fixes = (*fixes, *ways_out(vpc.errors), on_it)
-        return check.unknown(service, *reasons, fix=fixes, evidence=evidence)
+        return of_path.unknown(*reasons, fix=(*fixes, *ways_out(vpc.errors), on_it))
     document = preferences.document
     is_late = service == "logs" and not document.enforces_log_group_encryption
-    failed = check.failed(
-        service,
+    failed = of_path.failed(
         *reasons,
         fix=fixes,
-        evidence=evidence,
         is_seen=service != "s3" or bool(document.enforces_s3_encryption),
         users_see=LATE_PROMPT if is_late else None,
     )

@@ -137,10 +137,10 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
 def of_unread(check: Check, name: str, error: CannotAsk) -> Outcome:
     """Return the outcome of a check of what a document names that can't be read."""
     if not isinstance(error, Refused) or _BY_FLAG[error.flag] is not check:
-        return check.unasked(name, error)
+        return check.of(name).unasked(error)
+    document = check.of(name, Evidence("ssm:GetDocument", f"inputs.{error.flag}", error.value))
     fix = f"set {error.flag} of the document to true or false"
-    evidence = [Evidence("ssm:GetDocument", f"inputs.{error.flag}", error.value)]
-    return check.failed(name, str(error), fix=fix, evidence=evidence, is_seen=False)
+    return document.failed(str(error), fix=fix, is_seen=False)
 
 
 def _no_document(name: str) -> str:
@@ -168,7 +168,7 @@ def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outco
     name, document, error = preferences.name, preferences.document, preferences.error
     if error or document.name is None:
         for check in checks.MAY_USE:
-            yield check.unasked(name, error) if error else check.skipped(_no_document(name))
+            yield check.of(name).unasked(error) if error else check.skipped(_no_document(name))
         return
     no_key = "sessions use no key"
     if document.session_type == PORT:
@@ -183,13 +183,13 @@ def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outco
             yield check.skipped(unused)
         elif check.name in identity.permissions:
             found = identity.permissions[check.name]
-            outcome = check.simulated(subject, found, is_seen=bool(enforced))
+            outcome = check.of(subject).simulated(found, is_seen=bool(enforced))
             is_open = check is checks.LOG_TO_S3 and isinstance(preferences.bucket_key, CannotAsk)
             yield _without_bucket_key(outcome, preferences.bucket_key) if is_open else outcome
         elif identity.role is None and identity.error:
-            yield check.unasked(subject, identity.error)
+            yield check.of(subject).unasked(identity.error)
         elif identity.role is None:
-            yield check.skipped(NO_ROLE, subject)
+            yield check.of(subject).skipped(NO_ROLE)
         else:
             yield _without_key(subject, preferences.outcomes[0])
 
@@ -206,36 +206,34 @@ def _without_key(subject: str, key_usable: Outcome) -> Outcome:
     """Check the permission on a key that is not known."""
     if key_usable.verdict == "unknown":
         return replace(key_usable, check=checks.ENCRYPT, subject=subject)
-    return checks.ENCRYPT.skipped("the key can't be used, whatever the role may do", subject)
+    return checks.ENCRYPT.of(subject).skipped("the key can't be used, whatever the role may do")
 
 
 def _key(session: Session, node: Node, given: str) -> _Key:
     region = given.split(":")[3]
     if region != node.region:
         why = f"the key is in {region}, and the node in {node.region}, where the agent calls KMS"
+        key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
         fix = f"set kmsKeyId of the document to a key of {node.region}"
-        evidence = [Evidence("ssm:GetDocument", "inputs.kmsKeyId", given)]
-        return _Key(checks.KEY_USABLE.failed(given, why, fix=fix, evidence=evidence), None)
+        return _Key(key.failed(why, fix=fix), None)
     found = tried(lambda: describe_key(session, given))
     if isinstance(found, NotThere):
+        key = checks.KEY_USABLE.of(given, Evidence(_KEY, "KeyMetadata", None))
         fix = "set kmsKeyId of the document to a key that exists"
-        evidence = [Evidence(_KEY, "KeyMetadata", None)]
-        return _Key(checks.KEY_USABLE.failed(given, str(found), fix=fix, evidence=evidence), None)
+        return _Key(key.failed(str(found), fix=fix), None)
     if isinstance(found, CannotAsk):
-        itself = LiveKey(given, given)
-        return _Key(checks.KEY_USABLE.unasked(given, found), None if itself.alias_name else itself)
+        itself, outcome = LiveKey(given, given), checks.KEY_USABLE.of(given).unasked(found)
+        return _Key(outcome, None if itself.alias_name else itself)
     return _Key(_usable(node, given, found), LiveKey(given, found["Arn"]))
 
 
 def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     spec = found.get("KeySpec") or found.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
     state = found.get("KeyState", "Enabled")
-    evidence = [
-        Evidence(_KEY, "KeyMetadata.KeyState", state),
-        Evidence(_KEY, "KeyMetadata.KeySpec", spec),
-        Evidence(_KEY, "KeyMetadata.KeyUsage", found.get("KeyUsage")),
-        Evidence(_KEY, "KeyMetadata.KeyManager", found.get("KeyManager")),
-    ]
+    usage, manager = found.get("KeyUsage"), found.get("KeyManager")
+    described = {"KeyState": state, "KeySpec": spec, "KeyUsage": usage, "KeyManager": manager}
+    evidence = (Evidence(_KEY, f"KeyMetadata.{name}", of) for name, of in described.items())
+    key = checks.KEY_USABLE.of(given, *evidence)
     of_key = f"--key-id {in_shell(found['Arn'], _limits.key_fault, 'KEY')}"
     enable = node.aws(f"kms enable-key {of_key}")
     why = ""
@@ -247,16 +245,13 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
         fix = (node.aws(f"kms cancel-key-deletion {of_key}"), enable)
     elif state not in _USABLE:
         why = f"the key is in the state {state}, in which it decrypts nothing"
-    elif spec != "SYMMETRIC_DEFAULT" or found.get("KeyUsage") != "ENCRYPT_DECRYPT":
-        why = (
-            f"the key is for {found.get('KeyUsage')} with the spec {spec}, and encrypts no session"
-        )
-    elif found.get("KeyManager") == "AWS":
+    elif spec != "SYMMETRIC_DEFAULT" or usage != "ENCRYPT_DECRYPT":
+        why = f"the key is for {usage} with the spec {spec}, and encrypts no session"
+    elif manager == "AWS":
         why = "the key is an AWS managed one, which only its own service may use"
     if why:
-        failed = checks.KEY_USABLE.failed(given, why, fix=fix, evidence=evidence)
-        return replace(failed, is_passing=state == "Creating")
-    return checks.KEY_USABLE.passed(given, "the key encrypts and decrypts", evidence=evidence)
+        return replace(key.failed(why, fix=fix), is_passing=state == "Creating")
+    return key.passed("the key encrypts and decrypts")
 
 
 def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
@@ -268,9 +263,10 @@ def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identi
         return replace(usable, verdict="unknown", why=(why,), fix=ways_out([policy.error]))
     role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
     admission = policy.admits(role, "kms:Decrypt", key.arn)
-    evidence = (*usable.evidence, Evidence("kms:GetKeyPolicy", "Policy", admission.answer))
+    evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)
+    judged = checks.KEY_USABLE.of(usable.subject, *usable.evidence, evidence)
     if admission.answer in ("named", "account"):
-        return replace(usable, why=(*usable.why, admission.why), evidence=evidence)
+        return judged.passed(*usable.why, admission.why)
     root = f"arn:{partition}:iam::{account}:root"
     fix: tuple[str, ...] = (f"remove the Deny from the key's policy, and allow {root} kms:* there",)
     if admission.answer == "closed":
@@ -284,9 +280,8 @@ def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identi
     elif admission.answer == "unknown":
         fix = (f"allow {root} kms:* in the key's policy, without a condition or a Deny",)
     if admission.answer == "unknown" or identity.role is None:
-        why = admission.why
-        return checks.KEY_USABLE.unknown(usable.subject, why, fix=fix, evidence=evidence)
-    return checks.KEY_USABLE.failed(usable.subject, admission.why, fix=fix, evidence=evidence)
+        return judged.unknown(admission.why, fix=fix)
+    return judged.failed(admission.why, fix=fix)
 
 
 class _Bucket(NamedTuple):
@@ -319,7 +314,8 @@ def _bucket(session: Session, node: Node, document: LiveDocument) -> _Bucket:
         return _Bucket(checks.BUCKET.skipped(_NOT_IN_S3))
     found = _encryption(session, bucket, node)
     if isinstance(found, CannotAsk):
-        return _Bucket(checks.BUCKET.unasked(bucket, found), region=found.bucket_region or found)
+        outcome = checks.BUCKET.of(bucket).unasked(found)
+        return _Bucket(outcome, region=found.bucket_region or found)
     region = found.region or node.region  # S3 would have named another one
     key = None
     if found.key is not None:
@@ -358,18 +354,16 @@ def _bucket_outcome(
     bucket: str, found: _Encryption, region: str, *, enforces: bool | None
 ) -> Outcome:
     algorithm = found.algorithm
-    evidence = [Evidence(_BUCKET, "SSEAlgorithm", algorithm)]
+    encrypted = checks.BUCKET.of(bucket, Evidence(_BUCKET, "SSEAlgorithm", algorithm))
     named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")
     if algorithm == _NO_BUCKET:
         place = region_word(region)
         of_place = f" --create-bucket-configuration LocationConstraint={place}"
         create = f"aws s3api create-bucket --bucket {named} --region {place}"
         create += "" if region == _WITHOUT_CONSTRAINT else of_place
-        return checks.BUCKET.failed(
-            bucket,
+        return encrypted.failed(
             f"there is no bucket {bucket!r}",
             fix=(create, "or set s3BucketName of the document to one that exists"),
-            evidence=evidence,
             is_seen=bool(enforces),
             users_see=checks.BUCKET_NOT_READ,
         )
@@ -377,7 +371,7 @@ def _bucket_outcome(
         text = f"the bucket encrypts with {algorithm}"
         if algorithm not in _TAKEN:
             text += ", which the agent does not count as encrypted, but nothing enforces encryption"
-        return checks.BUCKET.passed(bucket, text, evidence=evidence)
+        return encrypted.passed(text)
     text = (
         f"the bucket encrypts with {algorithm}, which the agent does not count as encrypted, so "
         "that it refuses each session"
@@ -392,10 +386,7 @@ def _bucket_outcome(
         f"{put} --server-side-encryption-configuration {rules}",
         "or set s3EncryptionEnabled of the document to false",
     )
-    if enforces is None:
-        text += " if the document's parameter enforces encryption"
-        return checks.BUCKET.unknown(bucket, text, fix=fix, evidence=evidence)
-    return checks.BUCKET.failed(bucket, text, fix=fix, evidence=evidence)
+    return encrypted.failed_if(text, fix, enforced=enforces)
 
 
 def _encryption(session: Session, bucket: str, node: Node) -> _Encryption | CannotAsk:
@@ -454,16 +445,17 @@ def _streaming_by_text(document: LiveDocument) -> Outcome | None:
     group, text = document.log_group, document.streams_by_text
     if group is None or text is None:
         return None
-    evidence = [Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", text)]
+    evidence = Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", text)
+    streamed = checks.LOG_GROUP.of(group, evidence)
     fix = (
         "write cloudWatchStreamingEnabled of the document as true or false, without quotation marks"
     )
     why = f"the document has the text {text!r} for cloudWatchStreamingEnabled"
     if "{{" in text:
         why += ", and what the agent gets for that parameter is not known"
-        return checks.LOG_GROUP.unknown(group, why, fix=fix, evidence=evidence)
+        return streamed.unknown(why, fix=fix)
     why += ", so that the agent drops each session"
-    return checks.LOG_GROUP.failed(group, why, fix=fix, evidence=evidence, users_see=NO_MESSAGE)
+    return streamed.failed(why, fix=fix, users_see=NO_MESSAGE)
 
 
 def _group(session: Session, node: Node, document: LiveDocument) -> Outcome:
@@ -479,32 +471,27 @@ def _group(session: Session, node: Node, document: LiveDocument) -> Outcome:
         PaginationConfig={"MaxItems": 1},
     )
     if isinstance(groups, CannotAsk):
-        return checks.LOG_GROUP.unasked(group, groups)
+        return checks.LOG_GROUP.of(group).unasked(groups)
     found = next((one for one in groups if one["logGroupName"] == group), None)
     enforces = document.enforces_log_group_encryption
-    named = in_shell(group, _limits.LOG_GROUP.fault, "GROUP")
-    of_group = f"--log-group-name {named}"
+    of_group = f"--log-group-name {in_shell(group, _limits.LOG_GROUP.fault, 'GROUP')}"
     if found is None:
-        evidence = [Evidence(_GROUP, "logGroupName", None)]
         why = f"there is no log group {group!r} in {node.region}, and the agent makes none"
         create = f"logs create-log-group {of_group}"
         fix: tuple[str, ...] = (node.aws(create),)
         if enforces:
             fix = (node.aws(create, "--kms-key-id KEY"), _KEY_OF_LOGS)
-        is_seen = bool(enforces)
-        return checks.LOG_GROUP.failed(group, why, fix=fix, evidence=evidence, is_seen=is_seen)
+        absent = checks.LOG_GROUP.of(group, Evidence(_GROUP, "logGroupName", None))
+        return absent.failed(why, fix=fix, is_seen=bool(enforces))
     key = found.get("kmsKeyId")
-    evidence = [Evidence(_GROUP, "kmsKeyId", key)]
+    logs = checks.LOG_GROUP.of(group, Evidence(_GROUP, "kmsKeyId", key))
     if key or enforces is False:
         why = "the log group is encrypted with a key" if key else "nothing enforces encryption"
-        return checks.LOG_GROUP.passed(group, why, evidence=evidence)
+        return logs.passed(why)
     why = "the log group has no KMS key, so that the agent refuses each session"
     fix = (
         node.aws(f"logs associate-kms-key {of_group}", "--kms-key-id KEY"),
         _KEY_OF_LOGS,
         "or set cloudWatchEncryptionEnabled of the document to false",
     )
-    if enforces is None:
-        why += " if the document's parameter enforces encryption"
-        return checks.LOG_GROUP.unknown(group, why, fix=fix, evidence=evidence)
-    return checks.LOG_GROUP.failed(group, why, fix=fix, evidence=evidence)
+    return logs.failed_if(why, fix, enforced=enforces)

@@ -17,6 +17,7 @@ from .node import RECORD
 from .preferences import of_unread
 
 if TYPE_CHECKING:
+    from .checks import Subject
     from .node import Node
     from .operators import Operator
     from .preferences import Preferences
@@ -31,15 +32,14 @@ def run_as(node: Node, preferences: Preferences, operator: Operator | None) -> O
         return of_unread(RUN_AS, preferences.name, preferences.error)
     if document.run_as_enabled is False:
         return RUN_AS.skipped("Run As is off, so that sessions run as ssm-user")
-    evidence = [Evidence("ssm:GetDocument", "inputs.runAsDefaultUser", document.run_as_user)]
+    evidence = Evidence("ssm:GetDocument", "inputs.runAsDefaultUser", document.run_as_user)
     if document.run_as_enabled is None:
         why = "a parameter of the document decides whether Run As is on"
-        fix = "set runAsEnabled of the document"
-        return RUN_AS.unknown(None, why, fix=fix, evidence=evidence)
+        return RUN_AS.of(None, evidence).unknown(why, fix="set runAsEnabled of the document")
     if node.platform == "Windows":
         why = "Run As is on, which is for Linux and macOS, and the node runs Windows"
         fix = "start the session with a document in which it is off"
-        return RUN_AS.unknown(None, why, fix=fix, evidence=evidence)
+        return RUN_AS.of(None, evidence).unknown(why, fix=fix)
     return _unless_usual_elsewhere(_of_operator(document.run_as_user, operator, evidence), node)
 
 
@@ -64,14 +64,12 @@ def _unless_usual_elsewhere(outcome: Outcome, node: Node) -> Outcome:
         f"images of {usual[0]} come with the user {outcome.subject}, and the node "
         f"runs {runs}: only the node knows whether somebody has made that user"
     )
-    evidence = (*outcome.evidence, Evidence(RECORD, "PlatformName", runs))
-    return RUN_AS.unknown(
-        outcome.subject, why, fix=f"on the node: id {outcome.subject}", evidence=evidence
-    )
+    user = RUN_AS.of(outcome.subject, *outcome.evidence, Evidence(RECORD, "PlatformName", runs))
+    return user.unknown(why, fix=f"on the node: id {outcome.subject}")
 
 
 def _of_operator(
-    in_document: str | None, operator: Operator | None, evidence: list[Evidence]
+    in_document: str | None, operator: Operator | None, of_document: Evidence
 ) -> Outcome:
     """Judge the user by the operator's tag, which wins over the document.
 
@@ -79,40 +77,40 @@ def _of_operator(
     """
     tags = operator.tags if operator else None
     if isinstance(tags, CannotAsk):
-        return RUN_AS.unasked(in_document, tags)
+        return RUN_AS.of(in_document).unasked(tags)
     tag = (tags or {}).get(_TAG)
     is_sure = operator is not None and operator.is_user
     if operator and tag:
         call = "iam:ListUserTags" if is_sure else "iam:ListRoleTags"
-        evidence = [*evidence, Evidence(call, _TAG, tag)]
-        return _of_user(tag, f"the tag {_TAG} of the operator", evidence, is_sure=is_sure)
+        by_tag = RUN_AS.of(tag, of_document, Evidence(call, _TAG, tag))
+        return _of_user(by_tag, tag, f"the tag {_TAG} of the operator", is_sure=is_sure)
+    named = RUN_AS.of(in_document, of_document)
     if in_document:
-        return _of_user(in_document, "the document", evidence, is_sure=is_sure)
+        return _of_user(named, in_document, "the document", is_sure=is_sure)
     why = "Run As is on, and the document names no user"
     fix = f"set runAsDefaultUser of the document, or the tag {_TAG} of the operator"
     if not is_sure:
         open_ = f"{why}: the tag {_TAG} of the operator or of the operator's session decides"
-        fix = fix if operator else "give --operator"
-        return RUN_AS.unknown(None, open_, fix=fix, evidence=evidence)
+        return named.unknown(open_, fix=fix if operator else "give --operator")
     why += ", nor does the operator's tag"
-    return RUN_AS.failed(None, why, fix=fix, evidence=evidence, users_see=RUN_AS_NOBODY)
+    return named.failed(why, fix=fix, users_see=RUN_AS_NOBODY)
 
 
-def _of_user(user: str, source: str, evidence: list[Evidence], *, is_sure: bool) -> Outcome:
+def _of_user(named: Subject, user: str, source: str, *, is_sure: bool) -> Outcome:
     if user == "root":
         why = f"{source} names root, and no session runs as root"
         fix = "name another user of the node"
         if is_sure:
-            return RUN_AS.failed(user, why, fix=fix, evidence=evidence, users_see=RUN_AS_ROOT)
+            return named.failed(why, fix=fix, users_see=RUN_AS_ROOT)
         wins = f"a tag {_TAG} of the operator or of the operator's session wins over it"
-        return RUN_AS.unknown(user, why, wins, fix=fix, evidence=evidence)
+        return named.unknown(why, wins, fix=fix)
     if user == "ssm-user":
         why = f"{source} names ssm-user, which the agent does not make while Run As is on"
-        return RUN_AS.unknown(user, why, fix="on the node: id ssm-user", evidence=evidence)
+        return named.unknown(why, fix="on the node: id ssm-user")
     look = f"id {in_shell(user, _limits.user_fault, 'USER')}"
     if fault := _limits.user_fault(user):
         why = f"{source} names {user!r}, which {fault}; only the node knows whether it exists"
-        fix = f"name a user of the node, or ask for this one on the node: {look}"
-        return RUN_AS.unknown(user, why, fix=fix, evidence=evidence)
-    why = f"{source} names {user}, and only the node knows whether it exists: {look}"
-    return RUN_AS.passed(user, why, evidence=evidence)
+        return named.unknown(
+            why, fix=f"name a user of the node, or ask for this one on the node: {look}"
+        )
+    return named.passed(f"{source} names {user}, and only the node knows whether it exists: {look}")

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
-from session_manager_permissions._quoting import fitting, in_python
+from session_manager_permissions._quoting import fitting, in_python, in_shell
 
 from .asking import CannotAsk, NotPermitted, NotThere, tried, well_formed
 from .document import LiveDocument
@@ -48,6 +48,16 @@ class LiveRole(NamedTuple):
     def account(self) -> str:
         """The account's id."""
         return self.arn.split(":")[4]
+
+    @property
+    def name(self) -> str:
+        """Its name, without the path."""
+        return self.arn.rpartition("/")[2]
+
+    @property
+    def word(self) -> str:
+        """Its name as a word of a shell command."""
+        return in_shell(self.name, _limits.ROLE.fault, "ROLE")
 
 
 class LiveKey(NamedTuple):
@@ -151,10 +161,6 @@ def is_allowed(answer: SimulatorAnswer) -> bool:
     return answer["decision"] == "allowed" or lacks_resource_policy(answer)
 
 
-Admissions = dict[tuple[str, str], Admission]
-"""What the policy of a key or a bucket says of an action on a resource that IAM denies."""
-
-
 class CallVerdict(NamedTuple):
     """What is known of one call: by IAM, and by the policy of the key or the bucket."""
 
@@ -175,9 +181,26 @@ class CallVerdict(NamedTuple):
         return bool(self.missing) or self.admission.answer == "unknown"
 
 
-def decided(answer: SimulatorAnswer, admissions: Admissions, lacks: Collection[str]) -> CallVerdict:
-    """Put together what is known of a call, which lacks some condition keys, in lower case."""
-    admission = admissions.get((answer["action"], answer["resource"]), Admission("closed", ""))
+def decided(
+    session: Session | None, principal: str, answer: SimulatorAnswer, lacks: Collection[str]
+) -> CallVerdict:
+    """Put together what is known of a call: what only IAM's policies do not allow, others may.
+
+    Args:
+        session: reads the policy of the key or the bucket. None: it is not read.
+        principal: who makes the call.
+        answer: what IAM says.
+        lacks: the condition keys that the call certainly does not have, in lower case.
+    """
+    blocked = False in (
+        answer["allowed_by_permissions_boundary"],
+        answer["allowed_by_organizations"],
+    )
+    admission = Admission("closed", "")
+    if session and answer["decision"] == "implicitDeny" and not blocked and not is_allowed(answer):
+        policy = policy_of(session, answer["resource"], principal.split(":")[4])
+        if policy is not None:
+            admission = policy.admits(principal, answer["action"], answer["resource"])
     return CallVerdict(answer, admission, tuple(missing_keys([answer], lacks)))
 
 
@@ -186,19 +209,20 @@ class Verdict(NamedTuple):
 
     question: Question
     role: LiveRole
-    answers: tuple[SimulatorAnswer, ...]
-    admissions: Admissions = {}  # noqa: RUF012 # a NamedTuple's default, which nothing changes
+    decisions: tuple[CallVerdict, ...]
+    """What is known of each call."""
     deployment: str = ""
     """The command that deploys all that the role was asked about; "" if no one command can."""
 
     @property
-    def _decisions(self) -> list[CallVerdict]:
-        return [decided(one, self.admissions, self.question.lacks) for one in self.answers]
+    def answers(self) -> list[SimulatorAnswer]:
+        """What IAM says of each call."""
+        return [one.answer for one in self.decisions]
 
     @property
     def _denied(self) -> list[CallVerdict]:
         """List what denies it; empty if it is allowed."""
-        return [] if self.allowed else [one for one in self._decisions if not one.allowed]
+        return [] if self.allowed else [one for one in self.decisions if not one.allowed]
 
     @property
     def allowed(self) -> bool:
@@ -207,7 +231,7 @@ class Verdict(NamedTuple):
         If one is enough, the last is on the instance itself, to which a deny on instances applies
         whatever is allowed on `*`.
         """
-        allowed = [one.allowed for one in self._decisions]
+        allowed = [one.allowed for one in self.decisions]
         if self.question.is_either:
             return any(allowed) and self.answers[-1]["decision"] != "explicitDeny"
         return all(allowed)
@@ -237,7 +261,7 @@ class Verdict(NamedTuple):
     def notes(self) -> list[str]:
         """Say what IAM could not judge, and what a denial leads to."""
         notes = []
-        unknown = sorted({key for one in self._decisions for key in one.missing})
+        unknown = sorted({key for one in self.decisions for key in one.missing})
         if unknown:
             notes.append(
                 f"the role's policies have conditions on {', '.join(unknown)}: not judged, as "
@@ -254,7 +278,7 @@ class Verdict(NamedTuple):
                 "the resource belongs to another account, whose own policy must allow the action "
                 "too: not judged"
             )
-        told = [one.admission for one in self._decisions if not is_allowed(one.answer)]
+        told = [one.admission for one in self.decisions if not is_allowed(one.answer)]
         notes += dict.fromkeys(one.why for one in told if one.answer in ("named", "unknown"))
         denied = {one.answer["action"] for one in self._denied}
         notes += [note for action, note in self.question.notes.items() if action in denied]
@@ -308,8 +332,7 @@ def with_deployment(
     options = [option for one in known for option in one.question.options]
     if not known or len({name for name, _ in options}) < len(options):  # a key for each region
         return found
-    name = fitting(known[0].role.arn.rpartition("/")[2], _limits.ROLE.fault, "ROLE")
-    target = f"role={name}"
+    target = f"role={fitting(known[0].role.name, _limits.ROLE.fault, 'ROLE')}"
     if instance_profile is not None:
         name = fitting(instance_profile, _limits.INSTANCE_PROFILE.fault, "PROFILE")
         target = f"instance-profile={name}"
@@ -647,31 +670,16 @@ def ask(
     """
     calls = [_calls(question, region, node_id) for question in asked]
     answers = simulate(session, role.arn, chain.from_iterable(calls), alike)
-    verdicts: list[Verdict | CannotAsk] = []
-    for question, of_question in zip(asked, calls, strict=True):
-        found = all_of(answers, of_question)
+
+    def verdict(question: Question, calls: list[Call]) -> Verdict | CannotAsk:
+        found = all_of(answers, calls)
         if isinstance(found, CannotAsk):
-            verdicts.append(found)
-        else:
-            reads = with_policies and not question.of_another_account
-            admissions = by_resource(session, role.arn, found) if reads else {}
-            verdicts.append(Verdict(question, role, answers=found, admissions=admissions))
-    return verdicts
+            return found
+        reader = session if with_policies and not question.of_another_account else None
+        decisions = (decided(reader, role.arn, one, question.lacks) for one in found)
+        return Verdict(question, role, (*decisions,))
 
-
-def by_resource(session: Session, principal: str, answers: Iterable[SimulatorAnswer]) -> Admissions:
-    """Read what the policies of keys and buckets say of what only IAM's policies do not allow."""
-    found = {}
-    for answer in answers:
-        blocked = False in (
-            answer["allowed_by_permissions_boundary"],
-            answer["allowed_by_organizations"],
-        )
-        if answer["decision"] == "implicitDeny" and not blocked and not is_allowed(answer):
-            action, resource = answer["action"], answer["resource"]
-            if policy := policy_of(session, resource, principal.split(":")[4]):
-                found[action, resource] = policy.admits(principal, action, resource)
-    return found
+    return [verdict(question, of_it) for question, of_it in zip(asked, calls, strict=True)]
 
 
 Answers = dict[Call, "SimulatorAnswer | CannotAsk"]
@@ -856,8 +864,8 @@ def _calls(question: Question, region: str | None, node_id: str) -> list[Call]:
 
 def request_context(region: str | None) -> Context:
     """Return the condition keys that each call to AWS has."""
-    tls = ConditionKey("aws:SecureTransport", "true", "boolean")
-    return (tls, ConditionKey("aws:RequestedRegion", region)) if region else (tls,)
+    known = tuple(ConditionKey(*one, "boolean") for one in _needs.REQUEST_KEYS.items())
+    return (*known, ConditionKey(_needs.REGION_KEY, region)) if region else known
 
 
 def session_context(node_id: str) -> Context:

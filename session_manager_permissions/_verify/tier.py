@@ -21,7 +21,7 @@ _ADVANCED, _STANDARD = "advanced", "standard"
 def tier(session: Session, node: Node) -> Outcome:
     """Check whether the region has the tier that sessions on hybrid nodes take."""
     if not node.is_hybrid:
-        return TIER.skipped("the node is an instance of EC2, which needs no tier", node.region)
+        return TIER.of(node.region).skipped("the node is an instance of EC2, which needs no tier")
     found = session.tried(
         "ssm:GetServiceSetting",
         lambda found: str(found["ServiceSetting"].get("SettingValue")),
@@ -30,20 +30,19 @@ def tier(session: Session, node: Node) -> Outcome:
         SettingId=_SETTING,
     )
     if isinstance(found, NotThere):
-        return TIER.skipped(str(found), node.region)
+        return TIER.of(node.region).skipped(str(found))
     if isinstance(found, CannotAsk):
-        return TIER.unasked(node.region, found)
-    evidence = [Evidence("ssm:GetServiceSetting", _SETTING, found)]
+        return TIER.of(node.region).unasked(found)
+    of_region = TIER.of(node.region, Evidence("ssm:GetServiceSetting", _SETTING, found))
     if found == _ADVANCED:
-        why = f"{node.region} is on the advanced-instances tier"
-        return TIER.passed(node.region, why, evidence=evidence)
+        return of_region.passed(f"{node.region} is on the advanced-instances tier")
     setting = f"--setting-id {_SETTING} --setting-value {_ADVANCED}"
     fix = node.aws(f"ssm update-service-setting {setting}")
     if found != _STANDARD:
         why = f"the tier of {node.region} is {found!r}, which is neither of the two that are known"
-        return TIER.unknown(node.region, why, fix=fix, evidence=evidence)
+        return of_region.unknown(why, fix=fix)
     why = (
         f"{node.region} is on the standard-instances tier, on which no session opens on a hybrid "
         "node; AWS charges the advanced one for each node"
     )
-    return TIER.failed(node.region, why, fix=fix, evidence=evidence)
+    return of_region.failed(why, fix=fix)

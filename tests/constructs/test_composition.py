@@ -1,270 +1,131 @@
-"""Options and keys compose: in every combination and any order, to the statements documented."""
+"""Options and keys compose: each adds its own statements, in any order and beside any other."""
 
 from __future__ import annotations
 
-import itertools
+import functools
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from session_manager_permissions import SessionManagerPermissions, session_manager_statements
+from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._limits import MAX_INLINE_POLICIES
 from tests.builders import as_list
-from tests.conftest import (
-    ACCOUNT,
-    HERE,
-    OTHER_ACCOUNT,
-    OTHER_REGION,
-    REGION,
-    existing_key,
-    existing_role,
-    key_arn,
-)
+from tests.conftest import HERE, OTHER_ACCOUNT, OTHER_REGION, existing_key, existing_role, key_arn
+from tests.scenarios import BUCKET_KEY, PREFIX, bucket, group
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
-    from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
+    Statements = dict[str, dict[str, Any]]
 
 pytestmark = pytest.mark.untraced
 MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
-BUCKET: Final = "arn:aws:s3:::session-logs"
-GROUP: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/session/logs"
-
-
-# What Session Manager needs of an instance's role, action by action: AWS's documentation, restated
-# here apart from the package. A statement of an alias has `…` for the digits of its name.
-TABLE: Final = {
-    "SessionManagerChannels": {
-        "ssmmessages:CreateControlChannel",
-        "ssmmessages:CreateDataChannel",
-        "ssmmessages:OpenControlChannel",
-        "ssmmessages:OpenDataChannel",
-    },
-    "SessionManagerRegistration": {"ssm:UpdateInstanceInformation"},
-    "SessionManagerLogEncryption": {"s3:GetEncryptionConfiguration"},
-    "SessionManagerLogObjects": {"s3:PutObject"},
-    "SessionManagerLogBucketKey": {"kms:GenerateDataKey", "kms:Decrypt"},
-    "SessionManagerLogGroups": {"logs:DescribeLogGroups"},
-    "SessionManagerLogStreams": {"logs:DescribeLogStreams"},
-    "SessionManagerLogEvents": {
-        "logs:CreateLogStream",
-        "logs:DescribeLogStreams",
-        "logs:PutLogEvents",
-    },
-    "SessionManagerDecrypt": {"kms:Decrypt"},
-    "SessionManagerDecryptAlias…": {"kms:Decrypt"},
+BUCKETS: Final = {
+    "bucket": (None, None),
+    "bucket with a key": (BUCKET_KEY, None),
+    "bucket with an alias": (key_arn(resource="alias/sessions"), None),
+    "their bucket": (None, OTHER_ACCOUNT),
 }
-ANYTHING: Final = {  # the only statements whose actions take no narrower resource
-    "SessionManagerChannels",
-    "SessionManagerRegistration",
-    "SessionManagerLogGroups",
-}
-OF_A_SESSION: Final = {"kms:EncryptionContext:aws:ssm:SessionId": "false"}
-BUCKETS: Final = ("none", "bare", "with-key", "with-alias", "theirs")
-
-
-class Choice(NamedTuple):
-    """A combination of options, without what they stand for in a stack."""
-
-    bucket: str
-    prefix: bool
-    group: bool
-    allow_registration: bool
-    check_log_encryption: bool
-    decrypt_sessions_only: bool
-
-    def sids(self, keys: Sequence[str]) -> set[str]:
-        """Which statements there are to be."""
-        logged = self.bucket != "none"
-        wanted = {
-            "SessionManagerChannels": True,
-            "SessionManagerRegistration": self.allow_registration,
-            "SessionManagerLogEncryption": self.check_log_encryption,
-            "SessionManagerLogObjects": logged,
-            "SessionManagerLogBucketKey": self.bucket in {"with-key", "with-alias"},
-            "SessionManagerLogGroups": self.group,
-            "SessionManagerLogStreams": self.group,
-            "SessionManagerLogEvents": self.group,
-            "SessionManagerDecrypt": bool({"key", "far-key"} & {*keys}),
-            "SessionManagerDecryptAlias…": any(key.endswith("alias") for key in keys),
-        }
-        return {sid for sid, is_wanted in wanted.items() if is_wanted}
-
-    def options(self, stack: cdk.Stack) -> dict[str, Any]:
-        """The options as they are given."""
-        return {
-            "log_bucket": log_bucket(stack, self.bucket),
-            "log_prefix": "sessions" if self.prefix else None,
-            "log_group": logs.LogGroup.from_log_group_arn(stack, "Group", GROUP)
-            if self.group
-            else None,
-            "allow_registration": self.allow_registration,
-            "check_log_encryption": self.check_log_encryption,
-            "decrypt_sessions_only": self.decrypt_sessions_only,
-        }
-
-
-ALL_CHOICES: Final = [
-    Choice(bucket, prefix, group, *flags)
-    for bucket, prefix, group in itertools.product(BUCKETS, (False, True), (False, True))
-    for flags in itertools.product((False, True), repeat=3)
-    if bucket != "none" or not prefix  # a prefix takes a bucket
-]
-
-
-def log_bucket(stack: cdk.Stack, kind: str) -> s3.IBucket | None:
-    if kind == "none":
-        return None
-    key: kms.IKey | None = None
-    if kind == "with-key":
-        key = existing_key(stack, "BucketKey")  # the same as the sessions'
-    elif kind == "with-alias":
-        key = kms.Alias.from_alias_name(stack, "BucketKey", "alias/sessions")
-    account = OTHER_ACCOUNT if kind == "theirs" else None
-    return s3.Bucket.from_bucket_attributes(
-        stack, "Bucket", bucket_arn=BUCKET, account=account, encryption_key=key
-    )
-
-
-SESSION_KEYS: Final = {
+KEYS: Final = {
     "key": key_arn(),
-    "far-key": key_arn(OTHER_REGION),
+    "far key": key_arn(OTHER_REGION),
     "alias": key_arn(resource="alias/sessions"),
-    "far-alias": key_arn(OTHER_REGION, resource="alias/sessions"),
-    "other-alias": key_arn(resource="alias/others"),
+    "far alias": key_arn(OTHER_REGION, resource="alias/sessions"),
+    "other alias": key_arn(resource="alias/others"),
 }
-KEYS: Final = tuple(SESSION_KEYS)
+OTHERS: Final = ("group", "allow_registration", "check_log_encryption")
 
 
-def new_stack(*, minimize: bool) -> cdk.Stack:
-    return cdk.Stack(cdk.App(context={MINIMIZE: minimize}), "Stack", env=HERE)
+def composed(parts: Sequence[str], *, first_later: bool = False, **flags: bool) -> Statements:
+    """The statements where these are given in this order, without the order within a statement.
 
-
-def by_sid(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The statements by Sid, without the order in which a policy lists actions and resources."""
-    sids = [statement["Sid"] for statement in found]
-    assert len(sids) == len(set(sids))
-    return {
-        statement["Sid"]: {
-            name: {json.dumps(one) for one in as_list(value)}
-            if name in {"Action", "Resource"}
-            else value
-            for name, value in statement.items()
-        }
-        for statement in found
-    }
-
-
-def documented(sid: str) -> str:
-    """The Sid, as the table documents it."""
-    head, alias, digits = sid.partition("SessionManagerDecryptAlias")
-    if alias:
-        assert head == ""
-        assert len(digits) == 8
-        return f"{alias}…"
-    return sid
-
-
-def synthesized(stack: cdk.Stack, permissions: SessionManagerPermissions) -> list[dict[str, Any]]:
-    """The policy's statements as the template gets them."""
-    found: list[dict[str, Any]] = stack.resolve(permissions.policy.document)["Statement"]
-    return found
-
-
-def composed(
-    choice: Choice,
-    keys: Sequence[str],
-    order: Sequence[str],
-    *,
-    key_as_option: bool,
-    minimize: bool,
-) -> list[dict[str, Any]]:
-    """The statements where the options are given, and the keys added, in that order."""
-    stack = new_stack(minimize=minimize)
-    options = choice.options(stack)
-    added: list[IKeyRef | IAliasRef] = [
-        kms.Key.from_key_arn(stack, f"Session{number}", SESSION_KEYS[kind])
-        for number, kind in enumerate(keys)
-    ]
-    if key_as_option and added:
-        options["encryption_key"] = added.pop(0)
-    permissions = SessionManagerPermissions(
-        stack,
-        "Permissions",
-        role=existing_role(stack),
-        **{name: options[name] for name in order if name in options},
-    )
-    for key in added:
+    Args:
+        parts: options; of the keys, the first is an option and the others are added.
+        first_later: whether the first key is added as well.
+        flags: other options, and `minimize`.
+    """
+    context = {MINIMIZE: flags.pop("minimize", False)}
+    stack = cdk.Stack(cdk.App(context=context), "Stack", env=HERE)
+    options: dict[str, Any] = dict(flags)
+    keys = []
+    for part in parts:
+        if part in BUCKETS:
+            options |= {"log_bucket": bucket(stack, *BUCKETS[part]), "log_prefix": PREFIX}
+        elif part in KEYS:
+            keys.append(kms.Key.from_key_arn(stack, part, KEYS[part]))
+        elif part == "group":
+            options["log_group"] = group(stack)
+        else:
+            options[part] = part != "check_log_encryption"
+    if keys and not first_later:
+        options["encryption_key"] = keys.pop(0)
+    role = existing_role(stack)
+    permissions = SessionManagerPermissions(stack, "Permissions", role=role, **options)
+    for key in keys:
         permissions.add_encryption_key(key)
-    return synthesized(stack, permissions)
+    found = stack.resolve(permissions.policy.document)["Statement"]
+    assert len({statement["Sid"] for statement in found}) == len(found)
+    return {statement["Sid"]: without_order(statement) for statement in found}
 
 
-OPTIONS: Final = (*Choice._fields[3:], "log_bucket", "log_prefix", "log_group", "encryption_key")
+@functools.cache
+def alone(part: str, sessions_only: bool) -> Statements:  # noqa: FBT001 - of a private function
+    return composed([part], decrypt_sessions_only=sessions_only)
+
+
+def without_order(statement: dict[str, Any]) -> dict[str, Any]:
+    lists = ("Action", "Resource")
+    sets = {name: {json.dumps(one) for one in as_list(statement[name])} for name in lists}
+    return statement | sets
+
+
+def union(found: Collection[Statements]) -> Statements:
+    """All statements, each with what it allows anywhere."""
+    merged: Statements = {}
+    for sid, statement in (one for statements in found for one in statements.items()):
+        known = merged.setdefault(sid, statement)
+        merged[sid] = known | {"Resource": known["Resource"] | statement["Resource"]}
+    return merged
 
 
 @settings(max_examples=50, deadline=None)
 @given(
-    choice=st.sampled_from(ALL_CHOICES),
-    keys=st.lists(st.sampled_from(KEYS), unique=True),
+    of_bucket=st.none() | st.sampled_from([*BUCKETS]),
+    others=st.lists(st.sampled_from(OTHERS), unique=True),
+    keys=st.lists(st.sampled_from([*KEYS]), unique=True),
+    sessions_only=st.booleans(),
     data=st.data(),
 )
-def test_any_options_in_any_order_grant_what_is_documented_and_no_more(
-    choice: Choice, keys: list[str], data: st.DataObject
+def test_any_options_in_any_order_add_what_each_adds_alone(
+    of_bucket: str | None,
+    others: list[str],
+    keys: list[str],
+    *,
+    sessions_only: bool,
+    data: st.DataObject,
 ) -> None:
-    plain = composed(choice, keys, OPTIONS, key_as_option=True, minimize=False)
+    parts = [*([of_bucket] if of_bucket else []), *others, *keys]
+    expected = union([composed([]), *(alone(part, sessions_only) for part in (*others, *keys))])
+    if of_bucket:
+        expected |= alone(of_bucket, sessions_only)  # which reads the encryption of that bucket
+    if "check_log_encryption" in others:
+        del expected["SessionManagerLogEncryption"]
 
-    other = composed(
-        choice,
-        data.draw(st.permutations(keys)),
-        data.draw(st.permutations(OPTIONS)),
-        key_as_option=data.draw(st.booleans()),
+    found = composed(
+        data.draw(st.permutations(parts)),
+        first_later=data.draw(st.booleans()),
         minimize=data.draw(st.booleans()),
+        decrypt_sessions_only=sessions_only,
     )
 
-    assert by_sid(other) == by_sid(plain)
-    assert {documented(sid) for sid in by_sid(plain)} == choice.sids(keys)
-    for statement in plain:
-        is_documented(statement, choice)
-
-
-def is_documented(statement: dict[str, Any], choice: Choice) -> None:
-    """Hold that a statement has the actions of the table, on as little as they can take."""
-    sid = documented(statement["Sid"])
-    actions = set(TABLE[sid])
-    if sid == "SessionManagerLogObjects" and choice.bucket == "theirs":
-        actions.add("s3:PutObjectAcl")
-    takes_all = sid in ANYTHING or (
-        sid == "SessionManagerLogEncryption" and choice.bucket == "none"
-    )
-    assert ("*" in as_list(statement["Resource"])) == takes_all
-    assert statement["Effect"] == "Allow"
-    assert set(as_list(statement["Action"])) == actions
-    narrowed = choice.decrypt_sessions_only and sid.startswith("SessionManagerDecrypt")
-    assert (statement.get("Condition", {}).get("Null") == OF_A_SESSION) == narrowed
-
-
-@pytest.mark.parametrize("kind", ["none", "key", "alias"])
-@pytest.mark.parametrize("choice", [ALL_CHOICES[0], *ALL_CHOICES[5::9], ALL_CHOICES[-1]])
-def test_statements_alone_are_those_of_the_construct(choice: Choice, kind: str) -> None:
-    stack = new_stack(minimize=True)
-    options = choice.options(stack)
-    if kind != "none":
-        options["encryption_key"] = kms.Key.from_key_arn(stack, kind, SESSION_KEYS[kind])
-
-    alone = iam.PolicyDocument(statements=session_manager_statements(**options))
-
-    made = SessionManagerPermissions(stack, "It", role=existing_role(stack), **options)
-    found: list[dict[str, Any]] = stack.resolve(alone)["Statement"]
-    assert by_sid(found) == by_sid(synthesized(stack, made))
+    assert found == expected
 
 
 # The limit of IAM
@@ -272,7 +133,7 @@ def test_statements_alone_are_those_of_the_construct(choice: Choice, kind: str) 
 
 def test_longest_options_fit() -> None:
     """The longest names that AWS takes, and the longest prefix, take half of what there is."""
-    stack = new_stack(minimize=True)
+    stack = cdk.Stack(cdk.App(context={MINIMIZE: True}), "Stack", env=HERE)
     key = kms.Alias.from_alias_name(stack, "Key", f"alias/{'a' * 250}")
     permissions = SessionManagerPermissions(
         stack,
@@ -290,7 +151,7 @@ def test_longest_options_fit() -> None:
 
     permissions.add_encryption_key(existing_key(stack, "Second"))
 
-    document = {"Version": "2012-10-17", "Statement": synthesized(stack, permissions)}
+    document = stack.resolve(permissions.policy.document)
     # IAM counts no white space.
     size = len(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
     assert size < MAX_INLINE_POLICIES / 2

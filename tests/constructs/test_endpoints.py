@@ -34,7 +34,7 @@ from tests.conftest import (
     template,
     warnings,
 )
-from tests.scenarios import BUCKET_KEY, SCENARIOS, bucket, group
+from tests.scenarios import SCENARIOS, bucket, group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +57,17 @@ def vpc_of(stack: cdk.Stack, *kinds: ec2.SubnetType, **options: Any) -> ec2.Vpc:
 
 def isolated(stack: cdk.Stack, **options: Any) -> ec2.Vpc:  # noqa: ANN401
     return vpc_of(stack, ISOLATED, **options)
+
+
+def existing_vpc(stack: cdk.Stack, name: str = "Vpc", **attributes: Any) -> ec2.IVpc:  # noqa: ANN401
+    """A VPC of one zone, which the app does not make."""
+    given: dict[str, Any] = {
+        "vpc_id": "vpc-1",
+        "vpc_cidr_block": "10.0.0.0/16",
+        "availability_zones": ["eu-west-1a"],
+        "isolated_subnet_ids": ["subnet-1"],
+    }
+    return ec2.Vpc.from_vpc_attributes(stack, name, **(given | attributes))
 
 
 def made(stack: cdk.Stack, vpc: ec2.IVpc | None = None, **options: Any) -> SessionManagerEndpoints:  # noqa: ANN401
@@ -96,19 +107,12 @@ def ingress(stack: cdk.Stack) -> list[dict[str, Any]]:
 
 # What is made
 
-NEEDED: Final = {
-    "encryption_key": ["kms"],
-    "encryption_key, an alias": ["kms"],
-    "log_bucket": ["s3"],
-    "log_bucket and log_prefix": ["s3"],
-    "log_bucket with a key": ["s3"],  # S3 calls KMS itself
-    "log_bucket with an alias": ["s3"],
-    "log_bucket of another account": ["s3"],
-    "log_group": ["logs"],
-    "decrypt_sessions_only": ["kms"],
-    "decrypt_sessions_only, an alias": ["kms"],
-    "all": ["kms", "logs", "s3"],
-}
+
+def needed(scenario: str) -> list[str]:
+    """The services of the options that a scenario has. S3 calls KMS for a bucket's key itself."""
+    services = {"encryption_key": "kms", "decrypt": "kms", "log_bucket": "s3", "log_group": "logs"}
+    every = scenario == "all"
+    return [*{name for option, name in services.items() if every or scenario.startswith(option)}]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -118,17 +122,13 @@ def test_options_need_these_endpoints_and_no_other(stack_here: cdk.Stack, scenar
     made(stack_here, **options)
     SessionManagerPermissions(stack_here, "P", role=existing_role(stack_here), **options)
 
-    assert services(stack_here) == sorted(ALWAYS + NEEDED.get(scenario, []))
+    assert services(stack_here) == sorted(ALWAYS + needed(scenario))
 
 
 def test_preferences_decide_what_is_needed(stack_here: cdk.Stack) -> None:
-    preferences = SessionPreferences(
-        stack_here,
-        "Preferences",
-        encryption_key=existing_key(stack_here),
-        log_bucket=bucket(stack_here, BUCKET_KEY),
-        log_group=group(stack_here),
-    )
+    options: dict[str, Any] = {**SCENARIOS["all"](stack_here)}
+    said = {name: options[name] for name in ("encryption_key", "log_bucket", "log_group")}
+    preferences = SessionPreferences(stack_here, "Preferences", **said)
 
     made(stack_here, preferences=preferences, check_log_encryption=False)
 
@@ -193,9 +193,7 @@ def test_default_subnets_are_the_most_private_with_the_fewest_needs(
 
 def test_group_refers_to_a_range_that_the_deployment_knows(stack_here: cdk.Stack) -> None:
     addresses = ec2.IpAddresses.aws_ipam_allocation(
-        ipv4_ipam_pool_id="ipam-pool-1",
-        ipv4_netmask_length=16,
-        default_subnet_ipv4_netmask_length=24,
+        ipv4_ipam_pool_id="p", ipv4_netmask_length=16, default_subnet_ipv4_netmask_length=24
     )
 
     made(stack_here, isolated(stack_here, ip_addresses=addresses))
@@ -436,19 +434,13 @@ def test_several_of_one_vpc_are_a_union(stack_here: cdk.Stack) -> None:
 
 
 @pytest.mark.parametrize("by_name", [True, False])
-def test_looked_up_vpc_is_one_however_often(make_stack: MakeStack, by_name: bool) -> None:  # noqa: FBT001
-    stack = make_stack(env=HERE)
-    attributes: Any = {
-        "vpc_id": "vpc-1" if by_name else cdk.Fn.import_value("Vpc"),
-        "vpc_cidr_block": "10.0.0.0/16",
-        "availability_zones": ["eu-west-1a"],
-        "isolated_subnet_ids": ["subnet-1"],
-    }
+def test_looked_up_vpc_is_one_however_often(stack_here: cdk.Stack, *, by_name: bool) -> None:
+    vpc_id = "vpc-1" if by_name else cdk.Fn.import_value("Vpc")
     for name in ("A", "B"):
-        vpc = ec2.Vpc.from_vpc_attributes(stack, f"Vpc{name}", **attributes)
-        SessionManagerEndpoints(stack, name, vpc=vpc)
+        vpc = existing_vpc(stack_here, f"Vpc{name}", vpc_id=vpc_id)
+        SessionManagerEndpoints(stack_here, name, vpc=vpc)
 
-    assert services(stack) == ALWAYS
+    assert services(stack_here) == ALWAYS
 
 
 # Gateways that are there already
@@ -468,11 +460,8 @@ def test_gateway_that_is_there_serves(stack_here: cdk.Stack) -> None:
 
 def test_gateway_is_made_for_the_route_tables_that_have_none(stack_here: cdk.Stack) -> None:
     vpc = vpc_of(stack_here, ISOLATED, ec2.SubnetType.PUBLIC)
-    vpc.add_gateway_endpoint(
-        "There",
-        service=ec2.GatewayVpcEndpointAwsService.S3,
-        subnets=[ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)],
-    )
+    public = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)
+    vpc.add_gateway_endpoint("There", service=S3, subnets=[public])
 
     made(stack_here, vpc, log_bucket=bucket(stack_here))
 
@@ -503,15 +492,9 @@ def test_gateway_in_route_tables_of_the_deployment_is_not_certain(stack_here: cd
 def test_other_endpoint_is_no_gateway_of_s3(stack_here: cdk.Stack, service: str, kind: str) -> None:
     vpc = isolated(stack_here)
     tables = [subnet.route_table.route_table_id for subnet in vpc.isolated_subnets]
-    is_other = service == "dynamodb"
-    l1(
-        stack_here,
-        vpc,
-        service,
-        vpc_endpoint_type=kind,
-        private_dns_enabled=False,
-        route_table_ids=tables if is_other else None,
-    )
+    said: dict[str, Any] = {"vpc_endpoint_type": kind, "private_dns_enabled": False}
+    said |= {"route_table_ids": tables} if service == "dynamodb" else {}
+    l1(stack_here, vpc, service, **said)
 
     found = made(stack_here, vpc, log_bucket=bucket(stack_here))
 
@@ -521,15 +504,8 @@ def test_other_endpoint_is_no_gateway_of_s3(stack_here: cdk.Stack, service: str,
 
 
 def test_route_table_that_an_import_does_not_say_is_left_out(stack_here: cdk.Stack) -> None:
-    vpc = ec2.Vpc.from_vpc_attributes(
-        stack_here,
-        "Vpc",
-        vpc_id="vpc-1",
-        vpc_cidr_block="10.0.0.0/16",
-        availability_zones=["eu-west-1a"],
-        private_subnet_ids=["subnet-1"],
-        private_subnet_route_table_ids=["rtb-1"],
-        isolated_subnet_ids=["subnet-2"],
+    vpc = existing_vpc(
+        stack_here, private_subnet_ids=["subnet-2"], private_subnet_route_table_ids=["rtb-1"]
     )
     l1(stack_here, vpc, "s3", vpc_endpoint_type="Gateway", route_table_ids=["rtb-2"])
 
@@ -577,33 +553,27 @@ def test_endpoint_on_a_condition_is_not_made_twice_and_warned_of(
 
 
 def test_endpoints_of_a_template_are_not_made_twice(stack_here: cdk.Stack, tmp_path: Path) -> None:
-    ssm = {
-        "VpcId": {"Fn::GetAtt": ["Network", "VpcId"]},
-        "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.ssm"},
-        "VpcEndpointType": "Interface",
-        "PrivateDnsEnabled": True,
+    by_name = {"Fn::Sub": "com.amazonaws.${AWS::Region}.ssm"}
+    dns = {"VpcEndpointType": "Interface", "PrivateDnsEnabled": True}
+    s3_name, here = {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"}, {"VpcId": {"Ref": "Network"}}
+    ssm = {"VpcId": {"Fn::GetAtt": ["Network", "VpcId"]}, "ServiceName": by_name, **dns}
+    body = {
+        "Network": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
+        "Table": {"Type": "AWS::EC2::RouteTable", "Properties": here},
+        "Ssm": {"Type": "AWS::EC2::VPCEndpoint", "Properties": ssm},
+        "S3": {
+            "Type": "AWS::EC2::VPCEndpoint",
+            "Properties": here | {"ServiceName": s3_name, "RouteTableIds": [{"Ref": "Table"}]},
+        },
     }
-    table = {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": {"Ref": "Network"}}}
-    s3_properties = {
-        "VpcId": {"Ref": "Network"},
-        "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},
-        "RouteTableIds": [{"Ref": "Table"}],
-    }
-    network = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
-    body = {"Network": network, "Table": table}
-    for name, properties in (("Ssm", ssm), ("S3", s3_properties)):
-        body[name] = {"Type": "AWS::EC2::VPCEndpoint", "Properties": properties}
     file = tmp_path / "template.json"
     file.write_text(json.dumps({"Resources": body}), encoding="utf-8")
     included = CfnInclude(stack_here, "Template", template_file=str(file))
-    vpc = ec2.Vpc.from_vpc_attributes(
+    tables = [included.get_resource("Table").ref]
+    vpc = existing_vpc(
         stack_here,
-        "Vpc",
         vpc_id=included.get_resource("Network").ref,
-        vpc_cidr_block="10.0.0.0/16",
-        availability_zones=["eu-west-1a"],
-        isolated_subnet_ids=["subnet-1"],
-        isolated_subnet_route_table_ids=[included.get_resource("Table").ref],
+        isolated_subnet_route_table_ids=tables,
     )
 
     made(stack_here, vpc, log_bucket=bucket(stack_here))
@@ -615,9 +585,7 @@ def test_endpoints_of_a_template_are_not_made_twice(stack_here: cdk.Stack, tmp_p
 
 AFTER: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
     **{name: make for name, make in THERE.items() if name != "in another stack"},
-    "a gateway": lambda _, vpc: vpc.add_gateway_endpoint(
-        "There", service=ec2.GatewayVpcEndpointAwsService.S3
-    ),
+    "a gateway": lambda _, vpc: vpc.add_gateway_endpoint("There", service=S3),
 }
 
 
@@ -693,40 +661,6 @@ def test_what_is_no_vpc_is_a_type_error(stack: cdk.Stack, vpc: Any) -> None:  # 
 def test_other_policy_is_refused(stack: cdk.Stack, policy: Any) -> None:  # noqa: ANN401
     with pytest.raises(ValueError, match=r"^endpoint_policy is "):
         made(stack, endpoint_policy=policy)
-
-
-WRONG: Final[dict[str, Callable[[cdk.Stack], dict[str, Any]]]] = {
-    "encryption_key": lambda _: {"encryption_key": "alias/sessions"},
-    "encryption_key, a signing key": lambda stack: {
-        "encryption_key": kms.Key(stack, "Key", key_spec=kms.KeySpec.RSA_2048)
-    },
-    "allow_registration": lambda _: {"allow_registration": "true"},
-    "log_bucket": lambda _: {"log_bucket": "session-logs"},
-    "log_prefix": lambda _: {"log_prefix": "web"},
-    "log_group": lambda _: {"log_group": "/session/logs"},
-    "check_log_encryption": lambda _: {"check_log_encryption": 1},
-    "preferences": lambda _: {"preferences": "Sessions"},
-    "decrypt_sessions_only": lambda _: {"decrypt_sessions_only": None},
-    "log_group twice": lambda stack: {
-        "log_group": group(stack),
-        "preferences": SessionPreferences(stack, "Preferences"),
-    },
-}
-
-
-@pytest.mark.parametrize("wrong", WRONG)
-def test_option_is_refused_as_the_permissions_refuse_it(stack: cdk.Stack, wrong: str) -> None:
-    options = WRONG[wrong](stack)
-    vpc, role = isolated(stack), existing_role(stack)
-    with pytest.raises((TypeError, ValueError)) as expected:
-        SessionManagerPermissions(stack, "Permissions", role=role, **options)
-    before = [child.node.path for child in stack.node.find_all()]
-
-    with pytest.raises(expected.type) as found:
-        SessionManagerEndpoints(stack, "Endpoints", vpc=vpc, **options)
-
-    assert str(found.value) == str(expected.value)
-    assert [child.node.path for child in stack.node.find_all()] == before
 
 
 # The whole

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -87,30 +86,23 @@ def owned_bucket(stack: cdk.Stack) -> s3.IBucket:
     return s3.Bucket(stack, "Logs")
 
 
+def bucket_of(stack: cdk.Stack, account: str | None) -> s3.IBucket:
+    return s3.Bucket.from_bucket_attributes(stack, "Logs", bucket_name=BUCKET, account=account)
+
+
 OWNED_BUCKET: Final = get_arn("Logs6819BB44")
 L1_BUCKET: Final = get_arn("Logs")
 BUCKET_ARN: Final = f"arn:aws:s3:::{BUCKET}"
+IN_CHINA: Final = f"arn:aws-cn:s3:::{BUCKET}"
 BUCKET_HERE: Final = in_partition(f":s3:::{BUCKET}")
 BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object]]] = {
     "owned": (owned_bucket, OWNED_BUCKET),
     "imported-by-name": (lambda s: s3.Bucket.from_bucket_name(s, "Logs", BUCKET), BUCKET_HERE),
-    "imported-by-arn": (
-        lambda s: s3.Bucket.from_bucket_arn(s, "Logs", f"arn:aws-cn:s3:::{BUCKET}"),
-        f"arn:aws-cn:s3:::{BUCKET}",
-    ),
-    "imported-by-attributes": (
-        lambda s: s3.Bucket.from_bucket_attributes(s, "Logs", bucket_name=BUCKET),
-        BUCKET_HERE,
-    ),
+    "imported-by-arn": (lambda s: s3.Bucket.from_bucket_arn(s, "Logs", IN_CHINA), IN_CHINA),
+    "imported-by-attributes": (lambda s: bucket_of(s, None), BUCKET_HERE),
     "l1": (lambda s: s3.CfnBucket(s, "Logs"), L1_BUCKET),
-    "l1-imported-by-name": (
-        lambda s: s3.CfnBucket.from_bucket_name(s, "Logs", BUCKET),
-        BUCKET_HERE,
-    ),
-    "l1-imported-by-arn": (
-        lambda s: s3.CfnBucket.from_bucket_arn(s, "Logs", BUCKET_ARN),
-        BUCKET_ARN,
-    ),
+    "l1-by-name": (lambda s: s3.CfnBucket.from_bucket_name(s, "Logs", BUCKET), BUCKET_HERE),
+    "l1-by-arn": (lambda s: s3.CfnBucket.from_bucket_arn(s, "Logs", BUCKET_ARN), BUCKET_ARN),
     "l2-of-l1": (lambda s: s3.Bucket.from_cfn_bucket(s3.CfnBucket(s, "Logs")), L1_BUCKET),
 }
 
@@ -121,23 +113,10 @@ def test_bucket_gets_its_objects_and_its_encryption_granted(
 ) -> None:
     found = granted(stack_here, log_bucket=make(stack_here), log_prefix="sessions")
 
-    assert set(found) == {
-        "SessionManagerChannels",
-        "SessionManagerLogEncryption",
-        "SessionManagerLogObjects",
-    }
-    assert found["SessionManagerLogEncryption"] == {
-        "Sid": "SessionManagerLogEncryption",
-        "Effect": "Allow",
-        "Action": "s3:GetEncryptionConfiguration",
-        "Resource": arn,
-    }
-    assert found["SessionManagerLogObjects"] == {
-        "Sid": "SessionManagerLogObjects",
-        "Effect": "Allow",
-        "Action": "s3:PutObject",
-        "Resource": below(arn, "/sessions/*"),
-    }
+    assert [(sid, one["Action"], one["Resource"]) for sid, one in found.items()][1:] == [
+        ("SessionManagerLogEncryption", "s3:GetEncryptionConfiguration", arn),
+        ("SessionManagerLogObjects", "s3:PutObject", below(arn, "/sessions/*")),
+    ]
 
 
 def test_check_of_a_bucket_s_encryption_taken_away_stays_away(stack_here: cdk.Stack) -> None:
@@ -148,67 +127,17 @@ def test_check_of_a_bucket_s_encryption_taken_away_stays_away(stack_here: cdk.St
     assert set(found) == {"SessionManagerChannels", "SessionManagerLogObjects"}
 
 
-@pytest.mark.parametrize(
-    ("option", "make"),
-    [
-        *((option, lambda _: "session-logs") for option in ("log_bucket", "log_group")),
-        *((option, existing_role) for option in ("log_bucket", "log_group")),
-        ("log_bucket", lambda stack: logs.CfnLogGroup(stack, "Group")),
-        ("log_group", lambda stack: s3.CfnBucket(stack, "Bucket")),
-        ("log_bucket", lambda _: {"bucket": BUCKET}),
-    ],
-)
-def test_what_is_no_bucket_or_no_log_group_is_a_type_error(
-    stack: cdk.Stack, option: str, make: Callable[[cdk.Stack], Any]
-) -> None:
-    given: dict[str, Any] = {option: make(stack)}
-    with pytest.raises(TypeError, match=f"^{option} must be "):
-        session_manager_statements(**given)
-
-
-@pytest.mark.parametrize(
-    ("of", "name_or_arn"),
-    [
-        (s3.CfnBucket.from_bucket_name, "session-*"),
-        (s3.CfnBucket.from_bucket_name, "logs-${aws:userid}"),
-        (s3.Bucket.from_bucket_arn, f"{BUCKET_ARN}/a.log"),
-        (s3.Bucket.from_bucket_arn, f"arn:aws:s3:{REGION}:{ACCOUNT}:{BUCKET}"),
-        (s3.CfnBucket.from_bucket_name, BUCKET_ARN),
-        (logs.LogGroup.from_log_group_arn, "arn:aws:s3:::logs"),
-        (logs.LogGroup.from_log_group_arn, f"{GROUP_ARN}:log-stream:a"),
-        (logs.LogGroup.from_log_group_arn, f"arn:aws:logs:{REGION}:{ACCOUNT}:destination:logs"),
-        (logs.LogGroup.from_log_group_arn, f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:*"),
-        (logs.LogGroup.from_log_group_arn, f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/a/*/b"),
-        (logs.LogGroup.from_log_group_name, GROUP_ARN),
-        (logs.LogGroup.from_log_group_name, "/session/*"),
-        (logs.LogGroup.from_log_group_name, "/a/${aws:username}"),
-    ],
-)
-def test_what_is_none_or_many_is_refused(
-    stack: cdk.Stack, of: Callable[..., Any], name_or_arn: str
-) -> None:
-    given = of(stack, "It", name_or_arn)
-    option = "log_bucket" if hasattr(given, "bucket_ref") else "log_group"
-    with pytest.raises(ValueError, match=f"^{option} "):
-        session_manager_statements(**{option: given})
-
-
 # Another account's bucket
-
-
-def bucket_of(stack: cdk.Stack, account: str | None) -> s3.IBucket:
-    return s3.Bucket.from_bucket_attributes(stack, "Logs", bucket_name=BUCKET, account=account)
 
 
 @pytest.mark.parametrize(
     ("env", "account", "acl"),
     [
-        pytest.param(HERE, OTHER_ACCOUNT, True, id="another-account"),
-        pytest.param(HERE, ACCOUNT, False, id="this-account"),
-        pytest.param(HERE, None, False, id="not-said"),
-        pytest.param(HERE, cdk.Aws.ACCOUNT_ID, False, id="token"),
-        pytest.param(None, OTHER_ACCOUNT, False, id="stack-of-no-known-account"),
+        (HERE, OTHER_ACCOUNT, True),
+        *((HERE, account, False) for account in (ACCOUNT, None, cdk.Aws.ACCOUNT_ID)),
+        (None, OTHER_ACCOUNT, False),
     ],
+    ids=["another", "this", "not said", "token", "stack of no known account"],
 )
 def test_objects_acl_is_granted_on_a_bucket_known_to_be_another_account_s(
     make_stack: MakeStack, env: cdk.Environment | None, account: str | None, *, acl: bool
@@ -220,20 +149,14 @@ def test_objects_acl_is_granted_on_a_bucket_known_to_be_another_account_s(
     assert objects["Action"] == (["s3:PutObject", "s3:PutObjectAcl"] if acl else "s3:PutObject")
 
 
-def test_statements_alone_compare_the_bucket_with_its_own_stack(stack_here: cdk.Stack) -> None:
-    for account, actions in (
-        (ACCOUNT, ["s3:PutObject"]),
-        (OTHER_ACCOUNT, ["s3:PutObject", "s3:PutObjectAcl"]),
-    ):
-        bucket = s3.Bucket.from_bucket_attributes(
-            stack_here, f"Logs{account}", bucket_name=BUCKET, account=account
-        )
-        (objects,) = (
-            statement
-            for statement in session_manager_statements(log_bucket=bucket)
-            if statement.sid == "SessionManagerLogObjects"
-        )
-        assert objects.actions == actions
+@pytest.mark.parametrize("account", [ACCOUNT, OTHER_ACCOUNT])
+def test_statements_alone_compare_the_bucket_with_its_own_stack(
+    stack_here: cdk.Stack, account: str
+) -> None:
+    found = session_manager_statements(log_bucket=bucket_of(stack_here, account))
+
+    (objects,) = (one for one in found if one.sid == "SessionManagerLogObjects")
+    assert ("s3:PutObjectAcl" in objects.actions) == (account == OTHER_ACCOUNT)
 
 
 # The prefix
@@ -306,6 +229,7 @@ def test_what_is_known_of_a_prefix_with_a_token_is_checked(
 PLAIN_KEY: Final = get_arn("Key961B73FD")
 L1_KEY: Final = get_arn("Key")
 KEYS_HERE: Final = in_partition(f":kms:{REGION}:{ACCOUNT}:key/*")
+KEY_HERE: Final = in_partition(f":kms:{REGION}:{ACCOUNT}:key/{KEY_ID}")
 
 
 def l1_key(stack: cdk.Stack) -> kms.CfnKey:
@@ -325,6 +249,14 @@ def imported_with(stack: cdk.Stack, key: kms.IKey) -> s3.IBucket:
     return s3.Bucket.from_bucket_attributes(stack, "Logs", bucket_name=BUCKET, encryption_key=key)
 
 
+def l2_bucket(encryption: s3.BucketEncryption) -> Callable[[cdk.Stack], s3.IBucket]:
+    return lambda stack: s3.Bucket(stack, "Logs", encryption=encryption)
+
+
+def alias(stack: cdk.Stack, name: str = "alias/logs") -> kms.IAlias:
+    return kms.Alias.from_alias_name(stack, "Key", name)
+
+
 def parameter(stack: cdk.Stack) -> str:
     return cdk.CfnParameter(stack, "KeyId").value_as_string
 
@@ -332,20 +264,11 @@ def parameter(stack: cdk.Stack) -> str:
 ALL_KEYS: Final = key_arn(resource="key/*")
 KEYS_OF_BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object]]] = {
     "owned": (lambda s: s3.Bucket(s, "Logs", encryption_key=kms.Key(s, "Key")), PLAIN_KEY),
-    "owned-key-made-by-cdk": (
-        lambda s: s3.Bucket(s, "Logs", encryption=s3.BucketEncryption.KMS),
-        get_arn("LogsKeyB5D1D597"),
-    ),
-    "owned-dual-layer": (
-        lambda s: s3.Bucket(s, "Logs", encryption=s3.BucketEncryption.DSSE),
-        get_arn("LogsKeyB5D1D597"),
-    ),
+    "owned-key-made-by-cdk": (l2_bucket(s3.BucketEncryption.KMS), get_arn("LogsKeyB5D1D597")),
+    "owned-dual-layer": (l2_bucket(s3.BucketEncryption.DSSE), get_arn("LogsKeyB5D1D597")),
     "owned-with-alias": (lambda s: s3.Bucket(s, "Logs", encryption_key=owned_alias(s)), KEYS_HERE),
     "imported": (lambda s: imported_with(s, existing_key(s)), key_arn()),
-    "imported-with-alias": (
-        lambda s: imported_with(s, kms.Alias.from_alias_name(s, "Key", "alias/logs")),
-        KEYS_HERE,
-    ),
+    "imported-with-alias": (lambda s: imported_with(s, alias(s)), KEYS_HERE),
     "imported-with-alias-by-arn": (
         lambda s: imported_with(s, existing_key(s, resource="alias/logs")),
         ALL_KEYS,
@@ -360,10 +283,7 @@ KEYS_OF_BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object
     "l1-name-of-an-owned-alias": (lambda s: l1_bucket(s, owned_alias(s).alias_name), KEYS_HERE),
     "l1-arn-of-an-owned-alias": (lambda s: l1_bucket(s, owned_alias(s).alias_arn), KEYS_HERE),
     "l1-arn": (lambda s: l1_bucket(s, key_arn()), key_arn()),
-    "l1-id": (
-        lambda s: l1_bucket(s, KEY_ID),
-        in_partition(f":kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"),
-    ),
+    "l1-id": (lambda s: l1_bucket(s, KEY_ID), KEY_HERE),
     "l1-arn-with-a-token": (
         lambda s: l1_bucket(s, key_arn(resource=f"key/{parameter(s)}")),
         joined(key_arn(resource="key/"), {"Ref": "KeyId"}),
@@ -393,17 +313,11 @@ def with_rule(stack: cdk.Stack) -> s3.CfnBucket:
     return s3.CfnBucket(stack, "Logs", bucket_encryption=encryption)
 
 
-def l2_bucket(encryption: s3.BucketEncryption) -> Callable[[cdk.Stack], s3.IBucket]:
-    return lambda stack: s3.Bucket(stack, "Logs", encryption=encryption)
-
-
 NO_KEY: Final[dict[str, Callable[[cdk.Stack], IBucketRef]]] = {
     "owned": owned_bucket,
     "owned, S3": l2_bucket(s3.BucketEncryption.S3_MANAGED),
     "owned, AWS managed": l2_bucket(s3.BucketEncryption.KMS_MANAGED),
-    "imported, AWS managed": lambda s: imported_with(
-        s, kms.Alias.from_alias_name(s, "Key", "alias/aws/s3")
-    ),
+    "imported, AWS managed": lambda s: imported_with(s, alias(s, "alias/aws/s3")),
     "imported": lambda s: s3.Bucket.from_bucket_name(s, "Logs", BUCKET),
     "L1": lambda s: s3.CfnBucket(s, "Logs"),
     "L1, S3": lambda s: l1_bucket(s, algorithm="AES256"),
@@ -449,47 +363,39 @@ def test_key_of_a_bucket_in_another_stack(
 def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
     """A template with a bucket whose key is named so, and with a key, an alias and a log group."""
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_id}
-    configuration = [{"ServerSideEncryptionByDefault": default}]
+    rules = [{"ServerSideEncryptionByDefault": default}]
+    encryption = {"BucketEncryption": {"ServerSideEncryptionConfiguration": rules}}
     key_policy: dict[str, object] = {"Version": "2012-10-17", "Statement": []}
-    resources = {
-        "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": key_policy}},
-        "Alias": {
-            "Type": "AWS::KMS::Alias",
-            "Properties": {"AliasName": "alias/logs", "TargetKeyId": {"Ref": "Key"}},
-        },
-        "Bucket": {
-            "Type": "AWS::S3::Bucket",
-            "Properties": {
-                "BucketEncryption": {"ServerSideEncryptionConfiguration": configuration}
-            },
-        },
-        "Group": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": GROUP}},
-    }
+    target = {"AliasName": "alias/logs", "TargetKeyId": {"Ref": "Key"}}
     text = {
         "Parameters": {"Given": {"Type": "String"}},
         "Conditions": {"Wanted": {"Fn::Equals": [{"Ref": "Given"}, "yes"]}},
-        "Resources": resources,
+        "Resources": {
+            "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": key_policy}},
+            "Alias": {"Type": "AWS::KMS::Alias", "Properties": target},
+            "Bucket": {"Type": "AWS::S3::Bucket", "Properties": encryption},
+            "Group": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": GROUP}},
+        },
     }
     (folder / "template.json").write_text(json.dumps(text), "utf-8")
     return CfnInclude(stack, "Included", template_file=str(folder / "template.json"))
 
 
+SUB_OF_ARN: Final = "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:key/${Key}"
+
+
 @pytest.mark.parametrize(
     ("key_id", "condition"),
     [
-        pytest.param({"Ref": "Key"}, None, id="ref"),
-        pytest.param({"Fn::GetAtt": ["Key", "Arn"]}, None, id="get-arn"),
-        pytest.param({"Fn::Sub": "${Key}"}, None, id="sub-of-the-id"),
-        pytest.param({"Fn::Sub": "${Key.Arn}"}, None, id="sub-of-the-arn"),
-        pytest.param(
-            {"Fn::Sub": "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:key/${Key}"},
-            None,
-            id="sub-within-the-arn",
+        ({"Ref": "Key"}, None),
+        ({"Fn::GetAtt": ["Key", "Arn"]}, None),
+        *(({"Fn::Sub": text}, None) for text in ("${Key}", "${Key.Arn}", SUB_OF_ARN)),
+        *(
+            (key_id, FOR_ALIAS)
+            for key_id in ({"Fn::Sub": "${Alias}"}, {"Ref": "Alias"}, "alias/logs")
         ),
-        pytest.param({"Fn::Sub": "${Alias}"}, FOR_ALIAS, id="sub-of-alias"),
-        pytest.param({"Ref": "Alias"}, FOR_ALIAS, id="ref-of-alias"),
-        pytest.param("alias/logs", FOR_ALIAS, id="alias"),
     ],
+    ids=str,
 )
 def test_bucket_and_group_of_a_template_that_is_included(
     stack_here: cdk.Stack, tmp_path: Path, key_id: object, condition: object
@@ -573,11 +479,9 @@ def test_a_bucket_with_a_key_that_only_the_deployment_knows_is_warned_of_once(
 
 def test_the_way_out_that_the_warning_says_is_one(stack_here: cdk.Stack) -> None:
     key = existing_key(stack_here)
+    arn = l1_bucket(stack_here, parameter(stack_here)).attr_arn
     bucket = s3.Bucket.from_bucket_attributes(
-        stack_here,
-        "WithKey",
-        bucket_arn=l1_bucket(stack_here, parameter(stack_here)).attr_arn,
-        encryption_key=key,
+        stack_here, "WithKey", bucket_arn=arn, encryption_key=key
     )
 
     found = granted(stack_here, log_bucket=bucket)
@@ -622,16 +526,16 @@ GROUP_HERE: Final = in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}")
 GROUPS: Final[dict[str, tuple[Callable[[cdk.Stack], ILogGroupRef], object]]] = {
     "owned": (lambda s: logs.LogGroup(s, "Group"), group_resource({"Ref": "GroupC77FDACD"})),
     "l1": (lambda s: logs.CfnLogGroup(s, "Group"), group_resource({"Ref": "Group"})),
+    **{
+        f"{of.__name__}.{by} {name}": (functools.partial(imported, of, by, name), arn)
+        for of in (logs.LogGroup, logs.CfnLogGroup)
+        for by, name, arn in (
+            ("from_log_group_name", GROUP, GROUP_HERE),
+            ("from_log_group_arn", GROUP_ARN, GROUP_ARN),
+            ("from_log_group_arn", f"{GROUP_ARN}:*", GROUP_ARN),
+        )
+    },
 }
-IMPORTS: Final = [
-    ("from_log_group_name", GROUP, GROUP_HERE),
-    ("from_log_group_arn", GROUP_ARN, GROUP_ARN),
-    ("from_log_group_arn", f"{GROUP_ARN}:*", GROUP_ARN),
-]
-
-
-for of, (by, name, arn) in itertools.product((logs.LogGroup, logs.CfnLogGroup), IMPORTS):
-    GROUPS[f"{of.__name__}.{by} {name}"] = (functools.partial(imported, of, by, name), arn)
 
 
 @pytest.mark.parametrize(("make", "group"), GROUPS.values(), ids=GROUPS)

@@ -53,21 +53,9 @@ def test_the_answer_gives_the_profile_and_its_role(make_app: MakeApp) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        "text",
-        7,
-        {},
-        [],
-        [None],
-        ["text"],
-        [{}],
-        [{"Arn": PROFILE_ARN}],
-        [{"Roles": ["ItsRole"]}],
-        [{"Roles": "ItsRole", "Arn": PROFILE_ARN}],
-        [{"Roles": [7], "Arn": PROFILE_ARN}],
-        [{"Roles": ["a b"], "Arn": PROFILE_ARN}],
-        [{"Roles": ["ItsRole"], "Arn": 7}],
-        [{"Roles": ["ItsRole"], "Arn": "arn:x"}],
-        [{"Roles": ["ItsRole"], "Arn": "Existing"}],
+        *("text", 7, {}, [], [None], ["text"], [{}], [{"Arn": PROFILE_ARN}], [{"Roles": ["It"]}]),
+        *([{"Roles": roles, "Arn": PROFILE_ARN}] for roles in ("It", [7], ["a b"])),
+        *([{"Roles": ["It"], "Arn": arn}] for arn in (7, "arn:x", "Existing")),
     ],
 )
 def test_an_answer_of_another_form_is_refused(make_app: MakeApp, answer: object) -> None:

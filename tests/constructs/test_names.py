@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -42,31 +42,25 @@ def name_of(stack: cdk.Stack) -> str:
     return name
 
 
-def two_stacks(app: cdk.App) -> list[cdk.Stack]:
-    return [cdk.Stack(app, "One"), cdk.Stack(app, "Another")]
+def stacks(app: cdk.App, *names: str) -> list[cdk.Stack]:
+    return [cdk.Stack(app, name) for name in names]
+
+
+def stages(app: cdk.App, *names: str) -> list[cdk.Stage]:
+    return [cdk.Stage(app, name) for name in names]
+
+
+def nested(app: cdk.App, *names: tuple[str, str]) -> list[cdk.Stack]:
+    """Nested stacks, each with the name of its parent."""
+    parents = {parent: cdk.Stack(app, parent) for parent in dict.fromkeys(dict(names))}
+    return [cdk.NestedStack(parents[parent], name) for parent, name in names]
 
 
 def two_regions(app: cdk.App) -> list[cdk.Stack]:
     return [
-        cdk.Stack(
-            cdk.Stage(app, region), "Stack", env=cdk.Environment(region=region), stack_name="Stack"
-        )
-        for region in (REGION, OTHER_REGION)
+        cdk.Stack(stage, "Stack", env=cdk.Environment(region=stage.node.id), stack_name="Stack")
+        for stage in stages(app, REGION, OTHER_REGION)
     ]
-
-
-def two_stages(app: cdk.App) -> list[cdk.Stack]:
-    return [cdk.Stack(cdk.Stage(app, name), "Stack") for name in ("One", "Another")]
-
-
-def two_nested_stacks(app: cdk.App) -> list[cdk.Stack]:
-    parent = cdk.Stack(app, "Parent")
-    return [cdk.NestedStack(parent, name) for name in ("One", "Another")]
-
-
-def nested_in_two_stacks(app: cdk.App) -> list[cdk.Stack]:
-    parents = [cdk.Stack(app, name) for name in ("One", "Another")]
-    return [cdk.NestedStack(parent, "Nested") for parent in parents]
 
 
 def a_stack_and_one_nested_in_it(app: cdk.App) -> list[cdk.Stack]:
@@ -74,35 +68,23 @@ def a_stack_and_one_nested_in_it(app: cdk.App) -> list[cdk.Stack]:
     return [parent, cdk.NestedStack(parent, "Nested")]
 
 
-def ids_that_read_the_same(app: cdk.App) -> list[cdk.Stack]:
-    return [
-        cdk.NestedStack(cdk.Stack(app, parent), nested)
-        for parent, nested in (("A", "B-C"), ("A-B", "C"))
-    ]
-
-
-def one_stack_under_two_names(app: cdk.App) -> list[cdk.Stack]:
-    names = ("One", "Another")
-    return [cdk.Stack(cdk.Stage(app, name), "Stack", stack_name=name) for name in names]
-
-
-@pytest.mark.parametrize(
-    "stacks_of",
-    [
-        two_stacks,
-        two_regions,
-        two_stages,
-        two_nested_stacks,
-        nested_in_two_stacks,
-        a_stack_and_one_nested_in_it,
-        ids_that_read_the_same,
-        one_stack_under_two_names,
+SHAPES: Final[dict[str, Callable[[cdk.App], list[cdk.Stack]]]] = {
+    "two stacks": lambda app: stacks(app, "One", "Another"),
+    "two regions": two_regions,
+    "two stages": lambda app: [cdk.Stack(one, "Stack") for one in stages(app, "One", "Another")],
+    "two nested": lambda app: nested(app, ("Parent", "One"), ("Parent", "Another")),
+    "nested in two": lambda app: nested(app, ("One", "Nested"), ("Another", "Nested")),
+    "a stack and one nested in it": a_stack_and_one_nested_in_it,
+    "ids that read the same": lambda app: nested(app, ("A", "B-C"), ("A-B", "C")),
+    "one stack under two names": lambda app: [
+        cdk.Stack(one, "Stack", stack_name=one.node.id) for one in stages(app, "One", "Another")
     ],
-)
-def test_two_stacks_of_one_shape_get_two_names(
-    make_app: MakeApp, stacks_of: Callable[[cdk.App], list[cdk.Stack]]
-) -> None:
-    one, another = [name_of(stack) for stack in stacks_of(make_app())]
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_two_stacks_of_one_shape_get_two_names(make_app: MakeApp, shape: str) -> None:
+    one, another = [name_of(stack) for stack in SHAPES[shape](make_app())]
     assert one != another
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import aws_cdk as cdk
 import jsii
@@ -20,10 +20,12 @@ from tests.builders import (
     include_profile,
     instance,
     l1_profile,
+    role_by_arn,
 )
 from tests.conftest import (
     ACCOUNT,
     EC2,
+    ELSEWHERE,
     HERE,
     OTHER_ACCOUNT,
     REGION,
@@ -56,7 +58,6 @@ if TYPE_CHECKING:
     ProfileOf = Callable[[cdk.Stack], IInstanceProfileRef]
 
 PROFILE_ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
-ELSEWHERE = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
 
 
 def attach_to_role(stack: cdk.Stack, role: IRoleRef, name: str | None = None) -> None:
@@ -76,32 +77,6 @@ def imported_profile(scope: cdk.Stack, role: iam.IRole) -> iam.IInstanceProfile:
 # what it attaches to
 
 
-@pytest.mark.parametrize(
-    "role_of",
-    [
-        pytest.param(lambda s: existing_role(s, name="Existing"), id="by name"),
-        pytest.param(
-            lambda s: iam.Role.from_role_arn(s, "Role", role_arn("Existing")), id="by ARN"
-        ),
-        pytest.param(
-            lambda s: iam.Role.from_role_arn(s, "Role", role_arn("some/path/Existing")),
-            id="by ARN with a path",
-        ),
-        pytest.param(
-            lambda s: iam.Role.from_role_arn(
-                s, "Role", f"arn:{cdk.Aws.PARTITION}:iam::{cdk.Aws.ACCOUNT_ID}:role/Existing"
-            ),
-            id="by ARN with tokens",
-        ),
-        pytest.param(lambda s: RoleOfOnesOwn(s, "Role"), id="a class of one's own"),
-    ],
-)
-def test_an_imported_role_gets_the_policy(stack: cdk.Stack, role_of: RoleOf) -> None:
-    attach_to_role(stack, role_of(stack))
-    assert policy(stack)["Roles"] == ["Existing"]
-    assert not resources(stack, "AWS::IAM::Role")
-
-
 @jsii.implements(iam_interfaces.IRoleRef)
 class RoleOfOnesOwn(cdk.Resource):
     @property
@@ -118,21 +93,30 @@ class ProfileOfOnesOwn(cdk.Resource):
         )
 
 
-@pytest.mark.parametrize(
-    "role_of",
-    [
-        pytest.param(owned_role, id="L2"),
-        pytest.param(lambda s: owned_role(s, name="Named"), id="L2 with a name"),
-        pytest.param(lambda s: owned_role(s).node.default_child, id="L1 of an L2"),
-        pytest.param(l1_role, id="L1"),
-        pytest.param(lambda s: l1_role(s, name="Named"), id="L1 with a name"),
-        pytest.param(lambda s: iam.LazyRole(s, "Lazy", assumed_by=EC2), id="LazyRole"),
-    ],
-)
-def test_an_owned_role_gets_the_policy(stack: cdk.Stack, role_of: RoleOf) -> None:
-    attach_to_role(stack, role_of(stack))
-    (role,) = resources(stack, "AWS::IAM::Role")
-    assert policy(stack)["Roles"] == [{"Ref": role}]
+TOKENS: Final = f"arn:{cdk.Aws.PARTITION}:iam::{cdk.Aws.ACCOUNT_ID}:role/Existing"
+EXISTING: Final[dict[str, RoleOf]] = {
+    "by name": existing_role,
+    "by ARN": role_by_arn,
+    "by ARN with a path": lambda s: role_by_arn(s, role_arn("some/path/Existing")),
+    "by ARN with tokens": lambda s: role_by_arn(s, TOKENS),
+    "a class of one's own": lambda s: RoleOfOnesOwn(s, "Role"),
+}
+OWNED: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
+    "L2": owned_role,
+    "L2 with a name": lambda s: owned_role(s, name="Named"),
+    "L1 of an L2": lambda s: owned_role(s).node.default_child,
+    "L1": l1_role,
+    "L1 with a name": lambda s: l1_role(s, name="Named"),
+    "LazyRole": lambda s: iam.LazyRole(s, "Lazy", assumed_by=EC2),
+}
+
+
+@pytest.mark.parametrize("kind", [*EXISTING, *OWNED])
+def test_a_role_gets_the_policy(stack: cdk.Stack, kind: str) -> None:
+    attach_to_role(stack, (EXISTING | OWNED)[kind](stack))
+    owned: list[object] = [{"Ref": name} for name in resources(stack, "AWS::IAM::Role")]
+    assert bool(owned) == (kind in OWNED)
+    assert policy(stack)["Roles"] == (owned or ["Existing"])
 
 
 def test_the_l1_of_an_l2_role_stands_for_the_l2(stack: cdk.Stack) -> None:
@@ -147,26 +131,21 @@ def test_an_l1_role_made_inside_an_l2_role_is_one_of_its_own(stack: cdk.Stack) -
     assert policy(stack)["Roles"] == [{"Ref": stack.get_logical_id(role)}]
 
 
-@pytest.mark.parametrize(
-    "profile_of",
-    [
-        pytest.param(lambda s: imported_profile(s, existing_role(s)), id="imported"),
-        pytest.param(lambda s: l1_profile(s, "Existing"), id="L1 by name"),
-        pytest.param(
-            lambda s: iam.InstanceProfile(s, "Profile", role=existing_role(s)),
-            id="L2 with an imported role",
-        ),
-        pytest.param(lambda s: iam.InstanceProfile(s, "Profile", role=owned_role(s)), id="L2"),
-        pytest.param(
-            lambda s: iam.InstanceProfile(s, "Profile").node.default_child, id="L1 of an L2"
-        ),
-        pytest.param(lambda s: l1_profile(s, l1_role(s).ref), id="L1 by the Ref of an L1"),
-        pytest.param(lambda s: l1_profile(s, owned_role(s).role_name), id="L1 by the Ref of an L2"),
-        pytest.param(lambda s: imported_profile(s, owned_role(s)), id="imported with an owned"),
-    ],
-)
-def test_a_profile_gives_the_policy_to_its_role(stack: cdk.Stack, profile_of: ProfileOf) -> None:
-    attach_to_profile(stack, profile_of(stack))
+PROFILES: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
+    "imported": lambda s: imported_profile(s, existing_role(s)),
+    "imported with an owned": lambda s: imported_profile(s, owned_role(s)),
+    "L2": lambda s: iam.InstanceProfile(s, "Profile", role=owned_role(s)),
+    "L2 with an imported": lambda s: iam.InstanceProfile(s, "Profile", role=existing_role(s)),
+    "L1 of an L2": lambda s: iam.InstanceProfile(s, "Profile").node.default_child,
+    "L1 by name": lambda s: l1_profile(s, "Existing"),
+    "L1 by the Ref of an L1": lambda s: l1_profile(s, l1_role(s).ref),
+    "L1 by the Ref of an L2": lambda s: l1_profile(s, owned_role(s).role_name),
+}
+
+
+@pytest.mark.parametrize("kind", PROFILES)
+def test_a_profile_gives_the_policy_to_its_role(stack: cdk.Stack, kind: str) -> None:
+    attach_to_profile(stack, PROFILES[kind](stack))
     owned: list[object] = [{"Ref": name} for name in resources(stack, "AWS::IAM::Role")]
     assert policy(stack)["Roles"] == (owned or ["Existing"])
 
@@ -177,8 +156,7 @@ def test_names_that_only_the_deployment_knows_are_let_through(stack: cdk.Stack) 
     permissions.attach_to_instance_profile(
         iam.CfnInstanceProfile(stack, "OfList", roles=names_of_a_parameter(stack))
     )
-    arn = cdk.CfnParameter(stack, "Arn").value_as_string
-    permissions.attach_to_role(iam.Role.from_role_arn(stack, "ByArn", arn))
+    permissions.attach_to_role(role_by_arn(stack, cdk.CfnParameter(stack, "Arn").value_as_string))
     by_parameter, by_list, by_arn = policy(stack)["Roles"]
     assert by_parameter == {"Ref": "Name"}
     assert by_list == {"Fn::Select": [0, {"Ref": "Names"}]}
@@ -272,7 +250,7 @@ def test_a_role_of_the_parent_stack_gets_the_policy_from_a_nested_stack(
 
 
 def test_an_environment_agnostic_stack_counts_every_account_as_its_own(stack: cdk.Stack) -> None:
-    attach_to_role(stack, iam.Role.from_role_arn(stack, "Role", role_arn(account=OTHER_ACCOUNT)))
+    attach_to_role(stack, role_by_arn(stack, role_arn(account=OTHER_ACCOUNT)))
     assert policy(stack)["Roles"] == ["Existing"]
 
 
@@ -291,24 +269,18 @@ def test_an_owned_role_counts_as_the_same_accounts_where_one_is_unknown(
 # what CDK would leave without the policy, in silence
 
 
-@pytest.mark.parametrize(
-    "role_of",
-    [
-        pytest.param(
-            lambda s: iam.Role.from_role_arn(s, "Role", role_arn("Other"), mutable=False),
-            id="mutable=False by ARN",
-        ),
-        pytest.param(
-            lambda s: iam.Role.from_role_name(s, "Role", "Other", mutable=False),
-            id="mutable=False by name",
-        ),
-        pytest.param(lambda s: owned_role(s).without_policy_updates(), id="without_policy_updates"),
-    ],
-)
+IMMUTABLE: Final[dict[str, RoleOf]] = {
+    "by ARN": lambda s: role_by_arn(s, role_arn("Other"), mutable=False),
+    "by name": lambda s: iam.Role.from_role_name(s, "Role", "Other", mutable=False),
+    "without_policy_updates": lambda s: owned_role(s).without_policy_updates(),
+}
+
+
+@pytest.mark.parametrize("kind", IMMUTABLE)
 def test_an_immutable_role_is_refused_where_another_one_took_the_policy_too(
-    stack: cdk.Stack, role_of: RoleOf
+    stack: cdk.Stack, kind: str
 ) -> None:
-    immutable = role_of(stack)
+    immutable = IMMUTABLE[kind](stack)
     says = r"^role 'Stack/.*' was imported with mutable=False"
     with pytest.raises(ValueError, match=says):
         SessionManagerPermissions(stack, "Alone", role=immutable)
@@ -322,28 +294,24 @@ def names_of_a_parameter(stack: cdk.Stack) -> list[str]:
     return cdk.CfnParameter(stack, "Names", type="CommaDelimitedList").value_as_list
 
 
-OF_ANOTHER_ACCOUNT: dict[str, Callable[[cdk.Stack, cdk.Stack], object]] = {
-    "role by ARN": lambda here, _: iam.Role.from_role_arn(
-        here, "Role", role_arn(account=OTHER_ACCOUNT)
-    ),
-    "role by an ARN with a region": lambda here, _: iam.Role.from_role_arn(
-        here, "Role", f"arn:aws:iam:{REGION}:{OTHER_ACCOUNT}:role/Existing"
-    ),
+THEIR_ARN: Final = role_arn(account=OTHER_ACCOUNT)
+WITH_A_REGION: Final = f"arn:aws:iam:{REGION}:{OTHER_ACCOUNT}:role/Existing"
+OF_ANOTHER_ACCOUNT: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], object]]] = {
+    "role by ARN": lambda here, _: role_by_arn(here, THEIR_ARN),
+    "role by an ARN with a region": lambda here, _: role_by_arn(here, WITH_A_REGION),
     "role by name in their stack": lambda _, there: existing_role(there),
     "L2 role": lambda _, there: owned_role(there, name="Named"),
     "L1 role": lambda _, there: l1_role(there, name="Named"),
-    "L1 profile of an L1": lambda _, there: l1_profile(there, l1_role(there, name="Named").ref),
+    "L1 profile of an L1": lambda _, there: l1_profile(there, l1_role(there, name="N").ref),
     "L1 profile of an L2": lambda _, there: l1_profile(
-        there, owned_role(there, name="Named").role_name
+        there, owned_role(there, name="N").role_name
     ),
     "L2 profile": lambda _, there: iam.InstanceProfile(there, "Profile"),
     "L1 profile with a name": lambda _, there: l1_profile(there, "Existing"),
     "L1 profile with a list": lambda _, there: iam.CfnInstanceProfile(
         there, "Profile", roles=names_of_a_parameter(there)
     ),
-    "imported profile": lambda here, there: imported_profile(
-        there, iam.Role.from_role_arn(here, "Role", role_arn(account=OTHER_ACCOUNT))
-    ),
+    "imported profile": lambda here, there: imported_profile(there, role_by_arn(here, THEIR_ARN)),
 }
 
 
@@ -366,7 +334,7 @@ def test_a_role_of_another_account_is_refused(stack_here: cdk.Stack, kind: str) 
 def test_a_role_really_of_the_dummys_account_is_refused_as_any_other_accounts(
     stack_here: cdk.Stack, name: str
 ) -> None:
-    role = iam.Role.from_role_arn(stack_here, "Role", role_arn(name, "123456789012"))
+    role = role_by_arn(stack_here, role_arn(name, "123456789012"))
     with pytest.raises(ValueError, match="belongs to account 123456789012"):
         attach_to_role(stack_here, role)
 
@@ -406,17 +374,13 @@ def test_two_looked_up_roles_with_policies_of_one_name_are_no_error_before_the_c
 # roles that others create (iam.Role.customize_roles)
 
 
+def immutable_by_name(stack: cdk.Stack) -> iam.IRole:
+    return iam.Role.from_role_name(stack, "Role", "Existing", mutable=False)
+
+
 @pytest.mark.parametrize(
     ("role_of", "where", "prevent_synthesis"),
-    [
-        *ROLES_OF_OTHERS,
-        pytest.param(
-            lambda s: iam.Role.from_role_name(s, "Role", "Existing", mutable=False),
-            "app",
-            True,
-            id="imported with mutable=False",
-        ),
-    ],
+    [*ROLES_OF_OTHERS, pytest.param(immutable_by_name, "app", True, id="mutable=False")],
 )
 def test_a_customized_role_is_no_error_and_the_report_lists_each_statement_once(
     make_app: MakeApp, role_of: RoleOf, where: str, *, prevent_synthesis: bool
@@ -469,12 +433,11 @@ def test_a_customized_role_beside_another_leaves_the_other_its_policy(make_app: 
 @pytest.mark.parametrize(
     "profile_of",
     [
-        pytest.param(lambda s: l1_profile(s, "Existing"), id="L1"),
-        pytest.param(lambda s: imported_profile(s, existing_role(s)), id="imported"),
-        pytest.param(
-            lambda s: imported_profile(s, iam.LazyRole(s, "Lazy", assumed_by=EC2)), id="lazy"
-        ),
+        lambda s: l1_profile(s, "Existing"),
+        lambda s: imported_profile(s, existing_role(s)),
+        lambda s: imported_profile(s, iam.LazyRole(s, "Lazy", assumed_by=EC2)),
     ],
+    ids=["L1", "imported", "lazy"],
 )
 def test_the_customized_role_of_a_profile_is_reported(
     make_app: MakeApp, profile_of: ProfileOf
@@ -494,20 +457,16 @@ def test_an_immutable_role_is_refused_where_roles_are_customized(make_app: MakeA
 # one role, one entry
 
 
-def twice(given: object) -> list[object]:
-    return [given, given]
-
-
-def roads_of_an_owned_role(role: iam.Role) -> list[object]:
+def roads_of_an_owned_role(stack: cdk.Stack) -> list[object]:
     """The role, and all by which it can be reached."""
-    stack = cdk.Stack.of(role)
+    role = owned_role(stack)
     return [
         role,
         role.node.default_child,
         l1_profile(stack, role.role_name),
         iam.InstanceProfile(stack, "L2Profile", role=role),
         existing_role(stack, "ByName", role.role_name),
-        iam.Role.from_role_arn(stack, "ByArn", role.role_arn),
+        role_by_arn(stack, role.role_arn),
     ]
 
 
@@ -517,24 +476,23 @@ def with_a_token_for_a_name(stack: cdk.Stack) -> list[object]:
 
 
 def of_a_token_list(stack: cdk.Stack) -> list[object]:
-    return twice(iam.CfnInstanceProfile(stack, "Profile", roles=names_of_a_parameter(stack)))
+    return [iam.CfnInstanceProfile(stack, "Profile", roles=names_of_a_parameter(stack))] * 2
 
 
 def roads_of_an_l1_role(stack: cdk.Stack) -> list[object]:
     role = l1_role(stack)
-    by_arn = iam.Role.from_role_arn(stack, "ByArn", role.attr_arn)
-    return [role, role, l1_profile(stack, role.ref), by_arn]
+    return [role, role, l1_profile(stack, role.ref), role_by_arn(stack, role.attr_arn)]
 
 
-ROADS: dict[str, Callable[[cdk.Stack], list[object]]] = {
-    "owned": lambda s: roads_of_an_owned_role(owned_role(s)),
+ROADS: Final[dict[str, Callable[[cdk.Stack], list[object]]]] = {
+    "owned": roads_of_an_owned_role,
     "L1": roads_of_an_l1_role,
     "token for a name": with_a_token_for_a_name,
     "token list": of_a_token_list,
     "by ARN and by name": lambda s: [
-        *twice(existing_role(s)),
-        iam.Role.from_role_arn(s, "ByArn", role_arn("path/Existing")),
-        *twice(l1_profile(s, "Existing")),
+        *[existing_role(s)] * 2,
+        role_by_arn(s, role_arn("path/Existing")),
+        *[l1_profile(s, "Existing")] * 2,
         l1_profile(s, "Existing", construct_id="Another"),
         owned_role(s, name="Existing"),
         l1_role(s, name="Existing"),
@@ -575,50 +533,33 @@ def test_another_role_can_be_attached_after_one_that_was_refused(stack: cdk.Stac
 @pytest.mark.parametrize(
     "arn",
     [
-        role_arn("aws-service-role/autoscaling.amazonaws.com/AWSServiceRole"),
-        role_arn("aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abc"),
-        f"arn:aws:iam::{ACCOUNT}:user/Existing",
-        f"arn:aws:iam::{ACCOUNT}:instance-profile/Existing",
-        f"arn:aws:sts::{ACCOUNT}:role/Existing",
-        f"arn:aws:sts::{ACCOUNT}:assumed-role/Existing/session",
-        "arn:aws:iam:::role/Existing",
-        f"arn:aws:iam::{'1' * 65}:role/Existing",
-        "arn:aws:iam::*:role/Existing",
-        role_arn("no name"),
-        role_arn("*"),
-        role_arn("r" * 65),
+        *map(role_arn, ("aws-service-role/a.amazonaws.com/A", "aws-reserved/sso.amazonaws.com/A")),
+        *map(role_arn, ("no name", "*", "r" * 65)),
+        *(f"arn:aws:iam::{ACCOUNT}:{kind}/Existing" for kind in ("user", "instance-profile")),
+        *(f"arn:aws:sts::{ACCOUNT}:{kind}/Existing" for kind in ("role", "assumed-role")),
+        *(f"arn:aws:iam::{account}:role/Existing" for account in ("", "1" * 65, "*")),
     ],
 )
 def test_an_arn_of_no_role_that_can_be_changed_is_refused(stack: cdk.Stack, arn: str) -> None:
     with pytest.raises(ValueError, match=f"^role '{re.escape(arn)}' "):
-        attach_to_role(stack, iam.Role.from_role_arn(stack, "Role", arn))
+        attach_to_role(stack, role_by_arn(stack, arn))
 
 
-@pytest.mark.parametrize(
-    "profile_of",
-    [
-        pytest.param(
-            lambda s: iam.InstanceProfile.from_instance_profile_name(s, "Imported", "Profile"),
-            id="by name",
-        ),
-        pytest.param(
-            lambda s: iam.InstanceProfile.from_instance_profile_attributes(
-                s, "Imported", instance_profile_arn=PROFILE_ARN
-            ),
-            id="by attributes",
-        ),
-        pytest.param(lambda s: ProfileOfOnesOwn(s, "Imported"), id="a class of one's own"),
-        pytest.param(lambda s: l1_profile(s, construct_id="Imported"), id="L1 of no role"),
-        pytest.param(
-            lambda s: l1_profile(s, "One", "Another", construct_id="Imported"), id="L1 of two roles"
-        ),
-    ],
-)
-def test_a_profile_of_which_no_one_role_is_known_is_refused(
-    stack: cdk.Stack, profile_of: ProfileOf
-) -> None:
-    with pytest.raises(ValueError, match=r"^instance_profile 'Stack/Imported' "):
-        attach_to_profile(stack, profile_of(stack))
+OF_NO_ROLE: Final[dict[str, ProfileOf]] = {
+    "by name": lambda s: iam.InstanceProfile.from_instance_profile_name(s, "It", "Profile"),
+    "by attributes": lambda s: iam.InstanceProfile.from_instance_profile_attributes(
+        s, "It", instance_profile_arn=PROFILE_ARN
+    ),
+    "a class of one's own": lambda s: ProfileOfOnesOwn(s, "It"),
+    "L1 of no role": lambda s: l1_profile(s, construct_id="It"),
+    "L1 of two roles": lambda s: l1_profile(s, "One", "Another", construct_id="It"),
+}
+
+
+@pytest.mark.parametrize("kind", OF_NO_ROLE)
+def test_a_profile_of_which_no_one_role_is_known_is_refused(stack: cdk.Stack, kind: str) -> None:
+    with pytest.raises(ValueError, match=r"^instance_profile 'Stack/It' "):
+        attach_to_profile(stack, OF_NO_ROLE[kind](stack))
 
 
 @pytest.mark.parametrize("name", [role_arn("path/Existing"), "", "a b"])
@@ -657,12 +598,9 @@ def test_what_is_no_role_or_no_profile_is_a_type_error(stack: cdk.Stack, kind: s
 # two policies of one name: IAM keeps only the one put last
 
 
-SHARED: dict[str, Callable[[cdk.Stack, cdk.Stack], list[Any]]] = {
+SHARED: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], list[Any]]]] = {
     "owned": lambda s, _: [owned_role(s)] * 2,
-    "by ARN and by name": lambda s, _: [
-        iam.Role.from_role_arn(s, "ByArn", role_arn()),
-        existing_role(s),
-    ],
+    "by ARN and by name": lambda s, _: [role_by_arn(s), existing_role(s)],
     "L1": lambda s, _: [l1_role(s)] * 2,
     "from two stacks": lambda s, other: [existing_role(s), existing_role(other)],
 }
@@ -727,11 +665,8 @@ def test_policies_of_one_name_are_no_error_on_roles_that_differ(make_stack: Make
     elsewhere = make_stack("Elsewhere", scope=app_of(here), env=ELSEWHERE)
     attach_to_role(here, existing_role(here), "Sessions")
     attach_to_role(elsewhere, existing_role(elsewhere), "Sessions")
-    SessionManagerPermissions(
-        here, "OnAnother", role=existing_role(here, "Another", "Another"), policy_name="Sessions"
-    )
-    SessionManagerPermissions(
-        here, "Named", role=existing_role(here, "Again"), policy_name="Sessions2"
-    )
+    another, again = existing_role(here, "Another", "Another"), existing_role(here, "Again")
+    SessionManagerPermissions(here, "OnAnother", role=another, policy_name="Sessions")
+    SessionManagerPermissions(here, "Named", role=again, policy_name="Sessions2")
     assert len(resources(here, "AWS::IAM::Policy")) == 3
     assert policy(elsewhere)["PolicyName"] == "Sessions"

@@ -27,7 +27,6 @@ from tests.conftest import (
     role_arn,
     template,
 )
-from tests.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,18 +50,6 @@ def imported(app: cdk.App) -> cdk.Stack:
         "Permissions",
         role=iam.Role.from_role_arn(stack, "Role", role_arn("path/Existing")),
         encryption_key=existing_key(stack),
-    )
-    return stack
-
-
-def key(app: cdk.App) -> cdk.Stack:
-    stack = cdk.Stack(app, "Stack")
-    SessionManagerPermissions(
-        stack,
-        "Permissions",
-        role=existing_role(stack),
-        encryption_key=kms.Key(stack, "Key", enable_key_rotation=True),
-        policy_name="SessionManager",
     )
     return stack
 
@@ -96,16 +83,6 @@ def several(app: cdk.App) -> cdk.Stack:
     return stack
 
 
-def every_option(app: cdk.App) -> cdk.Stack:
-    stack = cdk.Stack(app, "Stack", env=HERE)
-    permissions = SessionManagerPermissions(
-        stack, "Permissions", role=existing_role(stack), **SCENARIOS["all"](stack)
-    )
-    permissions.add_encryption_key(existing_key(stack, "Far", region=OTHER_REGION))
-    permissions.add_encryption_key(existing_key(stack, "Alias", resource="alias/sessions"))
-    return stack
-
-
 def every_option_owned(app: cdk.App) -> cdk.Stack:
     stack = cdk.Stack(app, "Stack")
     session_key = kms.Key(stack, "SessionKey", enable_key_rotation=True)
@@ -132,7 +109,7 @@ def example(app: cdk.App) -> cdk.Stack:
 
 @pytest.mark.parametrize(
     "build",
-    [default, imported, key, alias, several, every_option, every_option_owned, example],
+    [default, imported, alias, several, every_option_owned, example],
     ids=lambda build: str(build.__name__),
 )
 def test_the_template_is_as_it_was(

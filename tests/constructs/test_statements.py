@@ -3,87 +3,41 @@
 from __future__ import annotations
 
 import json
-from typing import Any
-
-import aws_cdk as cdk
-import pytest
-from aws_cdk import aws_iam as iam
+from typing import TYPE_CHECKING, Any
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
-from tests.conftest import DATA, existing_key, existing_role, key_arn, policy, resources, statements
+from tests.builders import as_list
+from tests.conftest import DATA, existing_key, existing_role, key_arn, policy, statements
 
-PROCEDURE = DATA / "procedure.json"
-CHANNELS = {
-    "Sid": "SessionManagerChannels",
-    "Effect": "Allow",
-    "Action": [
-        "ssmmessages:CreateControlChannel",
-        "ssmmessages:CreateDataChannel",
-        "ssmmessages:OpenControlChannel",
-        "ssmmessages:OpenDataChannel",
-    ],
-    "Resource": "*",
-}
-LOG_ENCRYPTION = {
-    "Sid": "SessionManagerLogEncryption",
-    "Effect": "Allow",
-    "Action": "s3:GetEncryptionConfiguration",
-    "Resource": "*",
-}
-DECRYPT = {
-    "Sid": "SessionManagerDecrypt",
-    "Effect": "Allow",
-    "Action": "kms:Decrypt",
-    "Resource": key_arn(),
-}
+if TYPE_CHECKING:
+    import aws_cdk as cdk
 
 
-def as_json(statements: list[iam.PolicyStatement]) -> list[dict[str, Any]]:
-    return [statement.to_statement_json() for statement in statements]
-
-
-def test_with_no_option_they_are_the_procedures_without_a_key() -> None:
-    assert as_json(session_manager_statements()) == [CHANNELS, LOG_ENCRYPTION]
-    assert as_json(session_manager_statements(encryption_key=None)) == [CHANNELS, LOG_ENCRYPTION]
+def as_json(**options: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    return [statement.to_statement_json() for statement in session_manager_statements(**options)]
 
 
 def test_they_are_the_procedures_word_for_word(stack: cdk.Stack) -> None:
-    procedure = json.loads(PROCEDURE.read_text(encoding="utf-8"))["Policy"]["Statement"]
-    (placeholder,) = (s for s in procedure if s["Action"] == ["kms:Decrypt"])
+    file = DATA / "procedure.json"
+    procedure = json.loads(file.read_text(encoding="utf-8"))["Policy"]["Statement"]
+    (placeholder,) = (one for one in procedure if one["Action"] == ["kms:Decrypt"])
     placeholder["Resource"] = key_arn()
 
-    def comparable(statement: dict[str, Any]) -> dict[str, Any]:
-        action = statement["Action"]
-        return {
-            **{name: value for name, value in statement.items() if name != "Sid"},
-            "Action": action if isinstance(action, list) else [action],
-        }
+    found = as_json(encryption_key=existing_key(stack))
 
-    found = as_json(session_manager_statements(encryption_key=existing_key(stack)))
-    assert [comparable(s) for s in found] == procedure
-
-
-def test_they_make_a_managed_policy(stack: cdk.Stack) -> None:
-    iam.ManagedPolicy(
-        stack, "Managed", statements=session_manager_statements(encryption_key=existing_key(stack))
-    )
-    (managed,) = resources(stack, "AWS::IAM::ManagedPolicy").values()
-    assert managed["Properties"]["PolicyDocument"]["Statement"] == [
-        CHANNELS,
-        LOG_ENCRYPTION,
-        DECRYPT,
-    ]
+    assert as_json() == as_json(encryption_key=None) == found[:2]
+    for statement in found:
+        del statement["Sid"]
+        statement["Action"] = as_list(statement["Action"])
+    assert found == procedure
 
 
 def test_each_call_makes_its_own(stack: cdk.Stack) -> None:
-    changed = session_manager_statements()
-    changed[0].add_resources("arn:aws:iam::111122223333:role/Unrelated")
-    assert as_json(session_manager_statements()) == [CHANNELS, LOG_ENCRYPTION]
+    before = as_json()
+    session_manager_statements()[0].add_resources("arn:aws:iam::111122223333:role/Unrelated")
+    assert as_json() == before
     SessionManagerPermissions(stack, "Permissions", role=existing_role(stack))
-    assert policy(stack)["PolicyDocument"]["Statement"] == [CHANNELS, LOG_ENCRYPTION]
-
-
-# the options
+    assert policy(stack)["PolicyDocument"]["Statement"] == before
 
 
 def test_keys_added_later_decrypt_sessions_only_too(stack: cdk.Stack) -> None:
@@ -101,44 +55,3 @@ def test_keys_added_later_decrypt_sessions_only_too(stack: cdk.Stack) -> None:
         "Resource": key_arn(),
         "Condition": {"Null": {"kms:EncryptionContext:aws:ssm:SessionId": "false"}},
     }
-
-
-def refused(stack: cdk.Stack, error: type[Exception], says: str, **options: object) -> None:
-    """The function and the construct refuse the options, and the tree stays as it was."""
-    given: dict[str, Any] = options
-    with pytest.raises(error, match=says):
-        session_manager_statements(**given)
-    role = existing_role(stack)
-    before = [child.node.path for child in stack.node.find_all()]
-    with pytest.raises(error, match=says):
-        SessionManagerPermissions(stack, "Permissions", **{"role": role, **given})
-    assert [child.node.path for child in stack.node.find_all()] == before
-
-
-@pytest.mark.parametrize(
-    ("flag", "value"),
-    [
-        *(("allow_registration", value) for value in ("true", 1, None)),
-        *(("decrypt_sessions_only", value) for value in ("false", 0, None)),
-        # None is the default of check_log_encryption, which preferences decide.
-        *(("check_log_encryption", value) for value in ("true", [True])),
-    ],
-)
-def test_flag_that_is_no_bool_is_a_type_error(stack: cdk.Stack, flag: str, value: object) -> None:
-    refused(stack, TypeError, rf"^{flag} must be a bool", **{flag: value})
-
-
-@pytest.mark.parametrize("option", ["allow_registrations", "logBucket", "role_name"])
-def test_option_that_does_not_exist_is_a_type_error(stack: cdk.Stack, option: str) -> None:
-    refused(stack, TypeError, f"unexpected keyword argument '{option}'", **{option: None})
-
-
-def test_prefix_without_a_bucket_leaves_the_tree_as_it_was(stack: cdk.Stack) -> None:
-    refused(stack, ValueError, "has no bucket", log_prefix="sessions")
-
-
-@pytest.mark.parametrize("target", ["role", "instance_profile", "policy_name"])
-def test_statements_alone_take_no_target(target: str) -> None:
-    options: Any = {target: None}
-    with pytest.raises(TypeError, match=f"'{target}'"):
-        session_manager_statements(**options)

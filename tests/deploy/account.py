@@ -18,7 +18,7 @@ from moto.ec2.models.route_tables import Route
 from moto.iam.models import iam_backends
 
 from session_manager_permissions._verify.policy import PolicyOptions, inline_policy
-from tests.verify.nodes import ACCOUNT_ROLE, HYBRID, KEY, NODE, REGION, ROLE, USER
+from tests.verify.nodes import ACCOUNT_ROLE, HYBRID, KEY, NODE, REGION, ROLE, USER, trusting
 
 from .gateway import ACCOUNT
 
@@ -31,12 +31,15 @@ BUCKET, GROUP = "session-logs", "/ssm/sessions"
 OF_ROLE: Final = ("kms", "s3:", "log")
 """The services of what a document names."""
 OPERATOR: Final = {
-    "ssm:StartSession": "*",
-    "ssmmessages:OpenDataChannel": "*",
-    "ssm:TerminateSession": "*",
-    "ssm:ResumeSession": "*",
-    "kms:GenerateDataKey": "*",
+    "Effect": "Allow",
+    "Action": [
+        *("ssm:StartSession", "ssm:TerminateSession", "ssm:ResumeSession"),
+        *("ssmmessages:OpenDataChannel", "kms:GenerateDataKey"),
+    ],
+    "Resource": "*",
 }
+"""What the operator may do, less what a world denies them."""
+ACCOUNT_TRUST: Final = {"Statement": [trusting("ssm.amazonaws.com")]}
 
 
 @dataclass
@@ -120,7 +123,7 @@ class Account:
     def _roles(self, made: Made, number: int) -> None:
         """The role of the node, that of Default Host Management, and the operator."""
         iam, world = self._clients["iam"], made.world
-        for arn, trust in ((ROLE, world.trust), (ACCOUNT_ROLE, _trusting("ssm.amazonaws.com"))):
+        for arn, trust in ((ROLE, world.trust), (ACCOUNT_ROLE, ACCOUNT_TRUST)):
             name = f"{arn.rpartition('/')[2]}-{number}"
             role = iam.create_role(
                 RoleName=name, AssumeRolePolicyDocument=_document(*trust["Statement"])
@@ -131,10 +134,7 @@ class Account:
             )
             made.names |= {arn: role["Arn"], arn.partition(":role/")[2]: name}
         made.names["service-role/Nodes"] = made.names["team/web-server"]
-        user = self.user(
-            f"alice-{number}",
-            *_without(world, USER, [_allowing(*one) for one in OPERATOR.items()]),
-        )
+        user = self.user(f"alice-{number}", *_without(world, USER, [OPERATOR]))
         made.names |= {USER: user["ARN"]}
         profile = f"profile-{number}"
         iam.create_instance_profile(InstanceProfileName=profile)
@@ -196,15 +196,6 @@ def _without(world: World, who: str, statements: list[dict[str, Any]]) -> list[d
         if kept:
             found.append({**statement, "Action": kept})
     return found
-
-
-def _allowing(action: str, resource: str) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": action, "Resource": resource}
-
-
-def _trusting(service: str) -> dict[str, Any]:
-    allowed = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
-    return {"Statement": [allowed]}
 
 
 def _document(*statements: dict[str, Any]) -> str:
@@ -313,20 +304,12 @@ class _Network:
         return str(found[kind])
 
     def _endpoint(self, said: dict[str, Any], vpc: str) -> None:
-        parts = {name: said[name] for name in ("PolicyDocument",) if name in said}
-        if said["VpcEndpointType"] == "Gateway":
-            parts["RouteTableIds"] = [self._names[one] for one in said["RouteTableIds"]]
-        else:
-            parts |= {
-                "SubnetIds": [self._names[one] for one in said["SubnetIds"]],
-                "SecurityGroupIds": [self._names[one["GroupId"]] for one in said["Groups"]],
-                "PrivateDnsEnabled": said["PrivateDnsEnabled"],
-            }
+        as_they_are = ("PolicyDocument", "VpcEndpointType", "ServiceName", "PrivateDnsEnabled")
         made = self._ec2.create_vpc_endpoint(
             VpcId=vpc,
-            VpcEndpointType=said["VpcEndpointType"],
-            ServiceName=said["ServiceName"],
-            **parts,
+            SubnetIds=[self._names[one] for one in said["SubnetIds"]],
+            SecurityGroupIds=[self._names[one["GroupId"]] for one in said["Groups"]],
+            **{name: said[name] for name in as_they_are if name in said},
         )["VpcEndpoint"]["VpcEndpointId"]
         self._backend.vpc_end_points[made].state = said["State"]
 

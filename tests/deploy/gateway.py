@@ -30,20 +30,12 @@ if TYPE_CHECKING:
 
     from .account import Made
 
-S3_OPERATIONS: Final = {
-    "encryption": "GetBucketEncryption",
-    "location": "GetBucketLocation",
-    "policy": "GetBucketPolicy",
-}
+S3_OPERATIONS: Final = {"encryption": "GetBucketEncryption", "policy": "GetBucketPolicy"}
 """By the query of a `GET` on a bucket."""
 ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 """Where an action in IAM is not named as the call is."""
 _THROTTLED: Final = {"ec2": "RequestLimitExceeded", "iam": "Throttling", "s3": "SlowDown"}
-_DENIED: Final = {
-    "ec2": "UnauthorizedOperation",
-    "iam": "AccessDenied",
-    "route53": "AccessDenied",
-}
+_DENIED: Final = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "route53": "AccessDenied"}
 _SIMULATE: Final = "SimulatePrincipalPolicy"
 _RESOURCES: Final = "ResourceArns.member."
 _LISTS: Final = {
@@ -78,7 +70,6 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     kind: str = "application/x-amz-json-1.1"
-    headers: Mapping[str, str] = {}
 
 
 _WITHOUT_NAMES: Final = {
@@ -235,17 +226,13 @@ def _passed_on(
     headers: Mapping[str, str],
 ) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    kept = {
-        name: value
-        for name, value in request.headers.items()
-        if name.lower() not in {"connection", "content-length", "expect", "transfer-encoding"}
-    }
-    kept = {name: value for name, value in kept.items() if name.lower() not in headers}
+    dropped = {"connection", "content-length", "expect", "transfer-encoding", *headers}
+    kept = {name: of for name, of in request.headers.items() if name.lower() not in dropped}
     try:
         connection.request(request.command, path, body or None, kept | dict(headers))
         response = connection.getresponse()
         kind = response.headers.get("Content-Type", "text/xml")
-        return Answer(response.status, response.read(), kind, {})
+        return Answer(response.status, response.read(), kind)
     finally:
         connection.close()
 
@@ -254,11 +241,8 @@ def _signed(
     call: Call, port: int, path: str, body: bytes, request: BaseHTTPRequestHandler
 ) -> dict[str, str]:
     """The headers of the call with another body, signed by the administrator."""
-    kept = {
-        name: request.headers[name]
-        for name in ("Content-Type", "X-Amz-Target")
-        if name in request.headers
-    }
+    names = ("Content-Type", "X-Amz-Target")
+    kept = {name: request.headers[name] for name in names if name in request.headers}
     url = f"http://127.0.0.1:{port}{path}"
     changed = AWSRequest(method=request.command, url=url, data=body, headers=kept)
     SigV4Auth(Credentials("test", "test"), call.service, call.region).add_auth(changed)
@@ -291,8 +275,6 @@ def served(gateway: Answers) -> Iterator[str]:
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
             self.send_header("Content-Length", str(len(answer.body)))
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(answer.body)

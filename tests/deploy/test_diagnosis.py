@@ -33,36 +33,21 @@ CALLS: Final = 30
 OF_THE_RUN: Final = re.compile(r"[a-z]+-[0-9a-f]{17}|\d\d:\d\d:\d\d")
 """What differs from run to run: ids of EC2, and when the instance started."""
 DEPLOYED: Final = """
-connected / connected, with everything used / preferences that name nothing / never registered
-lost / inactive / online and not connected / stopped / terminated / instance impaired / no profile
-an empty profile / no trust / no trust any more / metadata off / may not register
-may not register any more / no channels / no channels any more / no registration, no channels
-no profile, and metadata off / the account's role in place of a profile
-the account's role in place of one that may not register / the account's role that may not decrypt
-the account's role and metadata off / an agent that takes no account's role
-no channels, which the account's role does not fix / a disabled key / a key to be deleted
-an asymmetric key / may not decrypt / a disabled key, and may not decrypt / a bucket by dsse
-a bucket by dsse, not enforced / may not see how it encrypts / may not log
-may not log, not enforced / no such group / no such group, not enforced
-a longer name of a group / a group without a key
-a group without a key, not enforced / Run As / Run As ssm-user / Run As nobody / Run As on Windows
-an operator who may / an operator without ssm:StartSession
-an operator without ssmmessages:OpenDataChannel / an operator without kms:GenerateDataKey
-hybrid / hybrid, with everything used / hybrid and lost / hybrid, standard tier / hybrid, by EC2
-hybrid, no channels / hybrid, may not decrypt / by a NAT gateway / by an internet gateway
-no public address / no default route / a blackhole / a route in two halves
-a NAT gateway that failed / a NAT gateway without a way out / by tgw-1 / by pcx-1
-egress closed / an ACL that denies
-an ACL that denies Remote Desktop alone / endpoints / one of two endpoints
-a group that lets nobody in / a group that lets the VPC in / a group that lets another network in
-a group for HTTP / an endpoint that waits / an endpoint that failed / a policy for all
-a policy for S3 / a policy that denies / private DNS off / private DNS off, beside a NAT gateway
-own DNS beside a NAT gateway / own DNS / own DNS and Amazon's / own DNS of another VPC
-the VPC without enableDnsSupport / the VPC without enableDnsHostnames
+connected / connected, with everything used / never registered / lost / stopped / terminated
+instance impaired / no profile / an empty profile / no trust / metadata off / may not register
+no channels / the account's role in place of one that may not register / a disabled key
+a key to be deleted / an asymmetric key / may not decrypt / a bucket by dsse
+may not see how it encrypts / may not log / no such group / a longer name of a group
+a group without a key / Run As / an operator who may / an operator without ssm:StartSession
+an operator without kms:GenerateDataKey / hybrid, standard tier / hybrid, by EC2
+by a NAT gateway / by an internet gateway / no public address / no default route / a blackhole
+a NAT gateway that failed / by tgw-1 / by pcx-1 / egress closed / an ACL that denies / endpoints
+one of two endpoints / a group that lets nobody in / an endpoint that failed
+a policy that denies / private DNS off / own DNS / the VPC without enableDnsSupport
 """
 """The names of the causes that the services know."""
 NAMES: Final = [name for line in DEPLOYED.strip().splitlines() for name in line.split(" / ")]
-AS_PROCESSES: Final = {*NAMES[::12]}
+AS_PROCESSES: Final = {*NAMES[::24]}
 """A process of its own takes a second, so the others run in that of the test."""
 AUDITED: Final = {*NAMES[1::3]}
 """Those on which `audit` runs as well; `tests/verify/test_causes.py` has it agree on each."""

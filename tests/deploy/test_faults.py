@@ -3,11 +3,11 @@
 The CLI runs where it has a part in that: a proxy before the local AWS has it fail at a call. All
 else is up to CloudFormation; a wait condition has it stop, or fail, half-way through a stack.
 Where MiniStack is not CloudFormation:
-- It writes a policy in one step, and hides whoever asks a gap that closes at once: of such a gap is
-  held that the policy keeps its name, and that its resource is neither replaced nor taken away.
+- It writes a policy in one step, so that nobody could see a gap: it is held that the policy keeps
+  its name, and that its resource is neither replaced nor taken away.
 - It leaves an update that failed as it is, where CloudFormation may send it back: for a role that
   is gone that can end in UPDATE_ROLLBACK_FAILED.
-- It lets two stacks manage one policy.
+- It lets two stacks manage one policy, which CloudFormation refuses.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ import json
 import os
 import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 import aws_cdk as cdk
@@ -35,14 +34,13 @@ from local_aws import REGION, create_key, existing_profile
 
 from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._app import stack_name
-from session_manager_permissions._needs import CHANNELS
 
 from . import stacks
 from .stacks import legacy_app, until
 from .test_deploy import added_policies, assert_bare, assert_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from typing import TypeAlias
 
     from local_aws import ExistingProfile, LocalAws
@@ -50,6 +48,10 @@ if TYPE_CHECKING:
     Fault: TypeAlias = Callable[[], "Answer | None"]
 
 pytestmark = pytest.mark.deploy
+
+
+AFTER_POLICY: Final = "AfterPolicy"
+"""The wait condition of a stack that has one."""
 
 
 class Answer(NamedTuple):
@@ -152,12 +154,9 @@ class Target:
         key: str | None = None,
         policy_name: str | None = None,
         stack_name: str | None = None,
-        waits: Iterable[str] = (),
+        waits: bool = False,
     ) -> Path:
-        """The folder with the stack, synthesized, and with these wait conditions.
-
-        One whose name starts with `Before` is met before the policy, any other after it.
-        """
+        """The folder with the stack, synthesized; it may wait for a condition after the policy."""
         number = len(list(self.folder.iterdir()))
         app = legacy_app(self.folder / str(number))
         account = self.profile.role_arn.split(":")[4]
@@ -170,15 +169,12 @@ class Target:
             encryption_key=kms.Key.from_key_arn(stack, "Key", key) if key else None,
             policy_name=policy_name,
         )
-        for name in waits:
-            condition = cdk.CfnWaitCondition(stack, name)
+        if waits:
+            condition = cdk.CfnWaitCondition(stack, AFTER_POLICY)
             condition.cfn_options.creation_policy = cdk.CfnCreationPolicy(
                 resource_signal=cdk.CfnResourceSignal(count=1, timeout="PT2M")
             )
-            if name.startswith("Before"):
-                permissions.node.add_dependency(condition)
-            else:
-                condition.node.add_dependency(permissions)
+            condition.node.add_dependency(permissions)
         return Path(app.synth().directory)
 
     def put(self, app: Path) -> None:
@@ -207,23 +203,26 @@ class Target:
     def events(self) -> list[dict[str, Any]]:
         return stacks.events(self.profile.aws, self.stack)
 
-    def wait_for(self, condition: str) -> None:
-        """Wait until the deployment of the stack has come to this wait condition."""
-        until(lambda: condition in {event["LogicalResourceId"] for event in self.events()})
+    def wait(self) -> None:
+        """Wait until the deployment of the stack has come to the wait condition."""
+        until(lambda: AFTER_POLICY in {event["LogicalResourceId"] for event in self.events()})
 
-    def signal(self, condition: str, status: str) -> None:
+    def end_wait(self) -> None:
+        """Have the wait condition fail."""
         cloudformation = self.profile.aws.client("cloudformation")
 
         def is_taken() -> bool:
             try:
                 cloudformation.signal_resource(
-                    StackName=self.stack, LogicalResourceId=condition, UniqueId="1", Status=status
+                    StackName=self.stack,
+                    LogicalResourceId=AFTER_POLICY,
+                    UniqueId="1",
+                    Status="FAILURE",
                 )
             except ClientError:
                 return False
             return True
 
-        self.wait_for(condition)
         until(is_taken)
 
     def theirs(self) -> dict[str, Any]:
@@ -264,19 +263,6 @@ def test_a_deploy_killed_as_it_looks_up_can_be_run_again(target: Target) -> None
     assert target.profile.description() == theirs
 
     run = aws.cdk(*command)
-    assert run.exit_code == 0, run.output
-    assert_ready(profile)
-    assert target.theirs() == theirs
-
-
-def test_a_deploy_killed_before_its_change_set_is_executed_can_be_run_again(target: Target) -> None:
-    profile, theirs = target.profile, target.theirs()
-    command = ("deploy", "--app", str(target.app()))
-    kill_at(profile.aws, "ExecuteChangeSet", *command)
-    assert target.status() == "REVIEW_IN_PROGRESS"
-    assert target.profile.description() == theirs
-
-    run = profile.aws.cdk(*command)
     assert run.exit_code == 0, run.output
     assert_ready(profile)
     assert target.theirs() == theirs
@@ -327,11 +313,11 @@ def test_a_stack_is_destroyed_when_its_profile_is_gone_and_no_look_up_is_kept(
 
 def test_a_first_deployment_that_fails_leaves_nothing(target: Target) -> None:
     profile, theirs = target.profile, target.theirs()
-    target.start(target.app(waits=["AfterPolicy"]))
-    target.wait_for("AfterPolicy")
+    target.start(target.app(waits=True))
+    target.wait()
     assert_ready(profile)
 
-    target.signal("AfterPolicy", "FAILURE")
+    target.end_wait()
 
     until(lambda: target.status() == "ROLLBACK_COMPLETE")
     assert profile.description() == theirs
@@ -342,10 +328,10 @@ def test_an_update_that_rolls_back_leaves_the_policy_as_it_was(target: Target) -
     target.put(target.app())
     document = target.own_document()
 
-    target.start(target.app(key=key, waits=["AfterPolicy"]))
-    target.wait_for("AfterPolicy")
+    target.start(target.app(key=key, waits=True))
+    target.wait()
     assert profile.can_decrypt(key)
-    target.signal("AfterPolicy", "FAILURE")
+    target.end_wait()
 
     until(lambda: target.status() == "UPDATE_ROLLBACK_COMPLETE")
     assert target.own_document() == document
@@ -399,21 +385,6 @@ def test_a_role_deleted_between_two_deployments(target: Target) -> None:
     target.delete()
 
 
-def test_a_role_that_does_not_exist_is_named_and_the_stack_can_be_made_later(
-    target: Target,
-) -> None:
-    profile, app = target.profile, target.app()
-    made = delete_role(profile)
-
-    reason = target.fails(app, "ROLLBACK_COMPLETE")
-    assert f"The role with name {profile.role_name} cannot be found" in reason
-
-    make_role_again(profile, made)
-    target.delete()  # as the CLI does before it deploys again
-    target.put(app)
-    assert_ready(profile)
-
-
 def put_by_hand(profile: ExistingProfile, name: str, action: str) -> None:
     statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
     profile.aws.client("iam").put_role_policy(
@@ -423,7 +394,7 @@ def put_by_hand(profile: ExistingProfile, name: str, action: str) -> None:
     )
 
 
-def test_a_policy_edited_by_hand_is_restored_by_the_next_change(target: Target) -> None:
+def test_a_policy_edited_by_hand_is_restored_in_place_by_the_next_change(target: Target) -> None:
     profile, theirs, key = target.profile, target.theirs(), create_key(target.profile.aws)
     target.put(target.app())
     (name,) = added_policies(profile)
@@ -434,6 +405,10 @@ def test_a_policy_edited_by_hand_is_restored_by_the_next_change(target: Target) 
     assert_ready(profile)
     assert profile.can_decrypt(key)
     assert added_policies(profile) == [name]
+    of_policy = [one for one in target.events() if one["ResourceType"] == "AWS::IAM::Policy"]
+    assert [one["ResourceStatus"] for one in of_policy] == [
+        *("CREATE_IN_PROGRESS", "CREATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
+    ]
     assert target.theirs() == theirs
 
 
@@ -451,77 +426,3 @@ def test_a_policy_of_the_same_name_that_was_there_is_overwritten_and_gone_after(
     target.delete()
     assert_bare(profile)
     assert profile.description() == theirs
-
-
-@pytest.mark.xfail(reason="MiniStack lets two stacks manage one policy, CloudFormation does not")
-def test_a_policy_that_another_stack_manages_is_refused(target: Target) -> None:
-    target.put(target.app(policy_name="SessionManager"))
-    another = target.app(policy_name="SessionManager", stack_name=f"{target.stack}-another")
-
-    with pytest.raises(AssertionError):
-        target.put(another)
-
-
-@contextmanager
-def watched(profile: ExistingProfile) -> Iterator[list[bool]]:
-    """Whether the role may use Session Manager, asked of IAM over and over meanwhile."""
-    client, answers, is_over = profile.aws.client("iam"), [], threading.Event()
-
-    def ask() -> None:
-        while not is_over.is_set():
-            results = client.simulate_principal_policy(
-                PolicySourceArn=profile.role_arn, ActionNames=list(CHANNELS.actions)
-            )["EvaluationResults"]
-            answers.append(all(result["EvalDecision"] == "allowed" for result in results))
-            is_over.wait(0.01)
-
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(ask)
-        try:
-            yield answers
-        finally:
-            is_over.set()
-        asking.result()
-
-
-def hear(answers: list[bool]) -> None:
-    """Wait until there are more answers, so that some are to questions asked from now on."""
-    enough = len(answers) + 20
-    until(lambda: len(answers) > enough)
-
-
-def test_an_update_at_no_moment_takes_the_permission_away(target: Target) -> None:
-    profile, theirs, key = target.profile, target.theirs(), create_key(target.profile.aws)
-    update = target.app(key=key, waits=["BeforePolicy", "AfterPolicy"])
-    target.put(target.app())
-    name = added_policies(profile)
-
-    with watched(profile) as answers:
-        target.start(update)
-        target.wait_for("BeforePolicy")
-        assert not profile.can_decrypt(key)
-        hear(answers)
-        target.signal("BeforePolicy", "SUCCESS")
-        target.wait_for("AfterPolicy")
-        assert profile.can_decrypt(key)
-        hear(answers)
-        target.signal("AfterPolicy", "SUCCESS")
-        until(lambda: target.status() == "UPDATE_COMPLETE")
-        hear(answers)
-    assert all(answers)
-    of_policy = [one for one in target.events() if one["ResourceType"] == "AWS::IAM::Policy"]
-    assert [one["ResourceStatus"] for one in of_policy] == [
-        "CREATE_IN_PROGRESS",
-        "CREATE_COMPLETE",
-        "UPDATE_IN_PROGRESS",
-        "UPDATE_COMPLETE",
-    ]
-    assert added_policies(profile) == name
-    assert target.theirs() == theirs
-
-    with watched(profile) as answers:  # it would see a gap that lasts: here is one
-        hear(answers)
-        profile.aws.client("iam").delete_role_policy(RoleName=profile.role_name, PolicyName=name[0])
-        hear(answers)
-    assert answers[0]
-    assert not answers[-1]

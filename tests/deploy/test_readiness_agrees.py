@@ -15,6 +15,7 @@ from session_manager_permissions._readiness.rules import (
     EXPLICIT_DENY,
     REGISTRATION_MISSING,
 )
+from tests.conftest import TRUST
 from tests.readiness.policy_table import ACTIONS, RESOURCE_ROWS, ROWS, ResourceRow, Row, document
 
 if TYPE_CHECKING:
@@ -23,17 +24,6 @@ if TYPE_CHECKING:
     from tests.readiness.policy_table import Statement
 
 pytestmark = pytest.mark.deploy
-
-TRUST = document(
-    [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "ec2.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ]
-)
-
 
 SIMULATED = {
     Answer.ALLOWED: "allowed",

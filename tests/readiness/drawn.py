@@ -86,11 +86,8 @@ REQUESTS: Final[tuple[dict[str, Any], ...]] = (
 AWS_MANAGED: Final = (
     *("AmazonSSMManagedInstanceCore", "PowerUserAccess", "AdministratorAccess"),
     *("AmazonS3ReadOnlyAccess", "CloudWatchAgentServerPolicy", "AWSDenyAll"),
-    *(
-        "AmazonSSMManagedInstanceCore",
-        "service-role/AmazonEC2RoleforSSM",
-        "AmazonSSMPatchAssociation",
-    ),
+    *("AmazonSSMManagedInstanceCore", "service-role/AmazonEC2RoleforSSM"),
+    "AmazonSSMPatchAssociation",
 )
 
 
@@ -251,84 +248,10 @@ class _Draw:
         document: dict[str, Any] = {"Version": "2012-10-17", "Statement": statements}
         if self._likely(0.1):
             del document["Version"]
+        elif self._likely(0.05):
+            document["Version"] = "2008-10-17"
         if len(statements) == 1 and self._likely(0.2):
             document["Statement"] = statements[0]
-        if self._likely(0.1):
-            first = statements[0]
-            if "Effect" in first:
-                self._rng.choice(FAULTS)(document, first)
+        if "Effect" in statements[0] and self._likely(0.05):
+            statements[0]["Sid"] = self._rng.choice(("", {"Fn::Sub": "For${Service}"}))
         return self._maybe(document, 0.03, {"Version": "2012-10-17", "Statement": statements})
-
-
-def _fault(**elements: object) -> Any:  # noqa: ANN401
-    """What changes elements of a statement; `...` takes one away."""
-
-    def change(_: dict[str, Any], statement: dict[str, Any]) -> None:
-        for name, value in elements.items():
-            statement.pop(name, None)
-            if value is not ...:
-                statement[name] = value
-
-    return change
-
-
-def _of_document(**elements: object) -> Any:  # noqa: ANN401
-    def change(document: dict[str, Any], _: dict[str, Any]) -> None:
-        _fault(**elements)(document, document)
-
-    return change
-
-
-def _nested(document: dict[str, Any], statement: dict[str, Any]) -> None:
-    document["Statement"] = [{"Fn::If": ["HasKey", [statement], NO_VALUE]}]
-
-
-def _twice(document: dict[str, Any], statement: dict[str, Any]) -> None:
-    statement["Sid"] = "Same"
-    document["Statement"] = [statement, {**statement, "Action": "s3:*"}]
-
-
-FAULTS: Final = (
-    _twice,
-    _nested,
-    _of_document(Version="2012-10-18"),
-    _of_document(Version="2008-10-17"),
-    _of_document(Statement=[]),
-    _of_document(Statement=...),
-    _of_document(Statement=["Allow"]),
-    _of_document(Statements=[]),
-    _fault(Action="ssm"),
-    _fault(Action=["ssm:*", "s3:Get:Object"]),
-    _fault(Action=[]),
-    _fault(Action=..., NotAction=...),
-    _fault(Action="*", NotAction="s3:*"),
-    _fault(NotAction="ssm messages:*", Action=...),
-    _fault(NotAction={"Fn::If": ["HasKey", "s3:*", NO_VALUE]}, Action="*"),
-    _fault(Resource=..., NotResource=...),
-    _fault(Resource=["*"], NotResource=["*"]),
-    _fault(Resource="logs"),
-    _fault(Resource=["*", "**"]),
-    _fault(Resource="arn:aws:s3::logs"),
-    _fault(Resource="arn:amazon:s3:::logs"),
-    _fault(Resource={"Fn::If": ["HasKey", "*", "logs"]}),
-    _fault(Resource="arn:*"),
-    _fault(Resource=[]),
-    _fault(Resource=[{"Fn::If": ["HasKey", ["*"], "*"]}]),
-    _fault(Action=[["ssm:*"]]),
-    _fault(Action=[{"Name": "ssm:*"}]),
-    _fault(Action=[1]),
-    _fault(Sid=1),
-    _fault(Effect=True),
-    _fault(Effect="allow"),
-    _fault(Effect=...),
-    _fault(Effect={"Fn::If": ["IsPrivate", "Allow", "Permit"]}),
-    _fault(Sid="Session Manager"),
-    _fault(Sid=""),
-    _fault(Sid={"Fn::Sub": "For${Service}"}),
-    _fault(Principal="*"),
-    _fault(Resources="*"),
-    _fault(Condition={"StringIs": {"aws:RequestedRegion": "eu-west-1"}}),
-    _fault(Condition={"stringequals": {"aws:RequestedRegion": "eu-west-1"}}),
-    _fault(Condition="aws:SecureTransport"),
-    _fault(Condition={"Bool": "true"}),
-)

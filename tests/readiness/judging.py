@@ -6,6 +6,8 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
     EGRESS_CLOSED,
@@ -18,16 +20,24 @@ from session_manager_permissions._readiness.compute import Compute, Launchers
 from session_manager_permissions._readiness.network import judge_of
 from session_manager_permissions._readiness.parts import Parts
 from session_manager_permissions._readiness.templates import Assembly
-from session_manager_permissions._readiness.worlds import World, deciders
+from session_manager_permissions._readiness.worlds import WorldResult, deciders
 
 from .reports import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from _pytest.mark import ParameterSet
 
     from session_manager_permissions._readiness.templates.model import Resource
 
 REGION = "eu-west-1"
+
+
+def rows(table: Iterable[tuple[Any, ...]]) -> list[ParameterSet]:
+    """The rows of a table for pytest; the first entry of each is its id."""
+    return [pytest.param(*row, id=name) for name, *row in table]
 
 
 def resource(kind: str = "Test", **properties: object) -> dict[str, Any]:
@@ -87,7 +97,7 @@ def computes(paths: list[str]) -> list[Compute]:
     assembly = Assembly(paths)
     launchers = Launchers(Parts(assembly))
     found: list[Compute] = []
-    for resource in (*launchers.resources(), *launchers.templates()):
+    for resource in (*launchers.resources, *launchers.templates()):
         if not any(resource in one.uses for one in found):
             (world,) = assembly.worlds.each(partial(launchers.of, resource))
             found += world.judged
@@ -109,9 +119,9 @@ def verdicts(
         return [judge.judge(placements, services) for placements in placed]
 
     found = {}
-    for resource in launchers.resources():
+    for resource in launchers.resources:
         worlds = assembly.worlds.each(partial(judged, resource))
-        several = [World(one.answers, verdict) for one in worlds for verdict in one.judged]
+        several = [WorldResult(one.answers, verdict) for one in worlds for verdict in one.judged]
         if several:
             found[resource] = in_all(several)
     if services == ALWAYS_NEEDED:
@@ -135,7 +145,7 @@ def said_of(
     return said(verdict_of(folder, services, **bodies))
 
 
-def in_all(worlds: list[World[PathVerdict]]) -> PathVerdict:
+def in_all(worlds: list[WorldResult[PathVerdict]]) -> PathVerdict:
     """The verdict that holds in all worlds."""
     first, states = worlds[0].judged, [one.judged.state for one in worlds]
     if len({*states}) == 1:

@@ -18,6 +18,8 @@ Statement = dict[str, Any]
 ACTIONS = (*CHANNELS.actions, *REGISTRATION.actions)
 REGISTER = REGISTRATION.actions[0]
 AWS = "arn:aws:iam::aws:policy/"
+REGION = "us-east-1"
+"""The region of the check, and of the local AWS."""
 
 READY = frozenset[str]()
 NO_CHANNEL = frozenset({CHANNEL_MISSING})
@@ -27,7 +29,9 @@ DENIED = frozenset({EXPLICIT_DENY})
 UNKNOWN = frozenset({CANNOT_BE_KNOWN})
 
 IN_REQUEST = "the simulator is asked with a context; an instance's is not known"
+WITHOUT_TLS = "the local AWS's simulator is asked without TLS, which the agent always uses"
 NO_BOUNDARY = "the local AWS's simulator leaves the permissions boundary out"
+EMPTY = "the local AWS takes a policy of AWS that it does not have as empty"
 ONE_RESOURCE = "the simulator is asked about `*`; which instances there will be is not known"
 
 
@@ -57,6 +61,8 @@ class Row(NamedTuple):
     why: str = ""
 
 
+ALLOW_ALL = {"Effect": "Allow", "Action": "*"}
+DENY_ALL = {"Effect": "Deny", "Action": "*"}
 ALL = allow(*ACTIONS)
 CHANNELS_ONLY = allow(*CHANNELS.actions)
 REGISTER_ONLY = allow(REGISTER)
@@ -75,31 +81,23 @@ ALLOWING = [
     one("the actions by name", READY, ALL),
     one("two statements", READY, CHANNELS_ONLY, REGISTER_ONLY),
     Row("two policies that complete each other", READY, ([CHANNELS_ONLY], [REGISTER_ONLY])),
-    Row("a policy for each action", READY, tuple([allow(action)] for action in ACTIONS)),
     Row("inline and managed complete each other", READY, ([CHANNELS_ONLY],), ([REGISTER_ONLY],)),
     Row("a managed policy", READY, (), ([ALL],)),
-    Row("two managed policies", READY, (), ([CHANNELS_ONLY], [REGISTER_ONLY])),
-    one("an action that is no list", READY, {"Effect": "Allow", "Action": "*", "Resource": "*"}),
+    one("an action that is no list", READY, {**ALLOW_ALL, "Resource": "*"}),
     one("everything", READY, allow("*")),
-    one("everything, with a colon", READY, allow("*:*")),
     one("two stars", READY, allow("ssmmessages:**", "ssm:**")),
     one("whole services", READY, allow("ssmmessages:*", "ssm:*")),
     one("a star in front", READY, allow("ssmmessages:*Channel", REGISTER)),
     one("a star behind", READY, allow("ssmmessages:Create*", "ssmmessages:Open*", "ssm:Update*")),
     one("a star within", READY, allow("ssmmessages:C*l", "ssmmessages:O*l", "ssm:U*InstanceInf*n")),
     one("stars around", READY, allow("ssmmessages:*Control*", "ssmmessages:*Data*", "ssm:*Info*")),
-    one(
-        "question marks", READY, allow("ssmmessages:????*Channel", "ssm:UpdateInstanceInformatio?")
-    ),
-    one("question mark for one letter", READY, allow("ssmmessages:*Channe?", "ssm:?pdate*")),
+    one("question marks", READY, allow("ssmmessages:????*Channel", "ssm:?pdateInstance*")),
     one("both wildcards", READY, allow("ssmmessages:?*C?ann*", "ssm:*?Instance?nformation")),
     one("small letters", READY, allow(*(action.lower() for action in ACTIONS))),
     one("capitals", READY, allow(*(action.upper() for action in ACTIONS))),
-    one("capitals and a star", READY, allow("SSMMESSAGES:O*", "SsmMessages:c*", "SSM:update*")),
     one("a resource in a list", READY, allow(*ACTIONS, on=["*"])),
     one("a resource among others", READY, allow(*ACTIONS, on=["arn:aws:s3:::bucket", "*"])),
     one("a condition that is empty", READY, allow(*ACTIONS, Condition={})),
-    one("statements that allow twice", READY, ALL, CHANNELS_ONLY),
 ]
 
 NOT_ALLOWING = [
@@ -156,183 +154,99 @@ DENYING = [
     one("a deny of channels on a resource", READY, ALL, deny("ssmmessages:*", on="arn:aws:ssm:*")),
 ]
 
+BUT_BUCKET = {"NotResource": "arn:aws:s3:::bucket"}
+BUT_ONE = {"NotResource": "arn:aws:ec2:*:*:instance/i-1"}
+INSTANCES, SOME = "arn:aws:ec2:*:*:instance/*", "arn:aws:ec2:*:*:instance/i-1*"
 RESOURCES = [
-    one(
-        "a deny on all resources but none",
-        READY,
-        ALL,
-        {"Effect": "Deny", "Action": "*", "NotResource": "*"},
+    one("a deny on all but none", READY, ALL, {**DENY_ALL, "NotResource": "*"}),
+    one("a deny on all resources but one", DENIED, ALL, {**DENY_ALL, **BUT_BUCKET}),
+    one("an allow on all resources but one", READY, {**ALLOW_ALL, **BUT_BUCKET}),
+    *(
+        differs(row, simulated, ONE_RESOURCE)
+        for row, simulated in (
+            (one("registration of instances", READY, CHANNELS_ONLY, allow(REGISTER, on=INSTANCES)),
+             NO_REGISTRATION),
+            (one("a deny for some instances", UNKNOWN, ALL, deny("ssm:*", on=SOME)), READY),
+            (one("registration of all instances but one", UNKNOWN, CHANNELS_ONLY,
+                 {**ALLOW_ALL, "Action": REGISTER, **BUT_ONE}), READY),
+        )
     ),
-    one(
-        "a deny on all resources but one",
-        DENIED,
-        ALL,
-        {"Effect": "Deny", "Action": "*", "NotResource": "arn:aws:s3:::bucket"},
-    ),
-    one(
-        "an allow on all resources but one",
-        READY,
-        {"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::bucket"},
-    ),
-    differs(
-        one(
-            "registration of instances",
-            READY,
-            CHANNELS_ONLY,
-            allow(
-                REGISTER,
-                on=[
-                    "arn:aws:ec2:*:*:instance/*",
-                ],
-            ),
-        ),
-        NO_REGISTRATION,
-        ONE_RESOURCE,
-    ),
-    differs(
-        one(
-            "a deny for one instance", UNKNOWN, ALL, deny("ssm:*", on="arn:aws:ec2:*:instance/i-1*")
-        ),
-        READY,
-        ONE_RESOURCE,
-    ),
-    differs(
-        one(
-            "registration of all instances but one",
-            UNKNOWN,
-            CHANNELS_ONLY,
-            {"Effect": "Allow", "Action": REGISTER, "NotResource": "arn:aws:ec2:*:*:instance/i-1"},
-        ),
-        READY,
-        ONE_RESOURCE,
-    ),
-]
+]  # fmt: skip
 
-REGIONAL = {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}
+REGIONAL = {"StringEquals": {"aws:RequestedRegion": REGION}}
+ELSEWHERE = {"StringNotEquals": {"aws:RequestedRegion": REGION}}
 SECURE = {"Bool": {"aws:SecureTransport": "true"}}
+INSECURE = {"Bool": {"aws:SecureTransport": "false"}}
+REVOKED = {"DateLessThan": {"aws:TokenIssueTime": "2026-01-01T00:00:00Z"}}
+OF_INSTANCE = {"ArnLike": {"ssm:SourceInstanceARN": INSTANCES}}
 CONDITIONS = [
-    differs(one("by region", UNKNOWN, allow("*", Condition=REGIONAL)), READY, IN_REQUEST),
-    differs(one("by transport", UNKNOWN, allow("*", Condition=SECURE)), NEITHER, IN_REQUEST),
-    differs(
-        one(
-            "channels by region", UNKNOWN, allow("ssmmessages:*", Condition=REGIONAL), REGISTER_ONLY
-        ),
-        READY,
-        IN_REQUEST,
-    ),
-    differs(
-        one(
-            "by the instance's ARN",
-            UNKNOWN,
-            allow(
-                "*", Condition={"ArnLike": {"ssm:SourceInstanceARN": "arn:aws:ec2:*:*:instance/*"}}
-            ),
-        ),
-        NEITHER,
-        IN_REQUEST,
-    ),
-    one("with a condition and without", READY, allow("*", Condition=SECURE), ALL),
+    one("by region", READY, allow("*", Condition=REGIONAL)),
+    one("in other regions", NEITHER, allow("*", Condition=ELSEWHERE)),
+    one("channels by region", READY, allow("ssmmessages:*", Condition=REGIONAL), REGISTER_ONLY),
+    one("with a condition and without", READY, allow("*", Condition=OF_INSTANCE), ALL),
     one("a condition on what is not needed", READY, ALL, deny("s3:*", Condition=SECURE)),
-    one("a deny on a condition, none allowed", NEITHER, deny("*", Condition=SECURE)),
-    differs(
-        one(
-            "a deny in other regions",
-            UNKNOWN,
-            ALL,
-            deny("*", Condition={"StringNotEquals": {"aws:RequestedRegion": "us-east-1"}}),
-        ),
-        READY,
-        IN_REQUEST,
-    ),
-    differs(
-        one(
-            "a deny without TLS",
-            UNKNOWN,
-            ALL,
-            deny("*", Condition={"Bool": {"aws:SecureTransport": "false"}}),
-        ),
-        DENIED,
-        IN_REQUEST,
-    ),
-    differs(
-        one(
-            "sessions revoked",
-            UNKNOWN,
-            ALL,
-            deny("*", Condition={"DateLessThan": {"aws:TokenIssueTime": "2026-01-01T00:00:00Z"}}),
-        ),
-        READY,
-        IN_REQUEST,
-    ),
+    one("a deny in other regions", READY, ALL, deny("*", Condition=ELSEWHERE)),
+    one("a deny in the region", DENIED, ALL, deny("*", Condition=REGIONAL)),
+    one("a deny on a condition, none allowed", NEITHER, deny("*", Condition=OF_INSTANCE)),
     one(
         "a deny on a condition and one without",
         DENIED,
         ALL,
-        deny("ssm:*", Condition=SECURE),
+        deny("ssm:*", Condition=OF_INSTANCE),
         deny("ssmmessages:*"),
+    ),
+    *(
+        differs(one(name, UNKNOWN, *statements), simulated, IN_REQUEST)
+        for name, simulated, statements in (
+            ("by the instance's ARN", NEITHER, [allow("*", Condition=OF_INSTANCE)]),
+            ("sessions revoked", READY, [ALL, deny("*", Condition=REVOKED)]),
+        )
+    ),
+    *(
+        differs(one(name, found, *statements), simulated, WITHOUT_TLS)
+        for name, found, simulated, statements in (
+            ("by transport", READY, NEITHER, [allow("*", Condition=SECURE)]),
+            ("a deny by transport", DENIED, NEITHER, [deny("*", Condition=SECURE)]),
+            ("a deny without TLS", READY, DENIED, [ALL, deny("*", Condition=INSECURE)]),
+        )
     ),
 ]
 
+
+def bounded(name: str, found: frozenset[str], boundary: list[Statement] | str) -> Row:
+    return Row(name, found, ([ALL],), boundary=boundary)
+
+
 BOUNDARIES = [
-    Row("a boundary of all", READY, ([ALL],), boundary=[allow("*")]),
+    bounded("a boundary of all", READY, [allow("*")]),
     Row("a boundary of what is needed", READY, ([allow("*")],), boundary=[ALL]),
-    Row("a boundary of two statements", READY, ([ALL],), boundary=[CHANNELS_ONLY, REGISTER_ONLY]),
-    Row("a boundary of all but IAM", READY, ([ALL],), boundary=[not_actions("Allow", "iam:*")]),
-    Row("a boundary of AWS", READY, ([ALL],), boundary=f"{AWS}PowerUserAccess"),
+    bounded("a boundary of two statements", READY, [CHANNELS_ONLY, REGISTER_ONLY]),
+    bounded("a boundary of all but IAM", READY, [not_actions("Allow", "iam:*")]),
+    bounded("a boundary of AWS", READY, f"{AWS}PowerUserAccess"),
     Row("a boundary, and no policy", NEITHER, boundary=[allow("*")]),
     Row("a boundary, and no registration", NO_REGISTRATION, ([CHANNELS_ONLY],), boundary=[ALL]),
     *(
-        differs(row, READY, NO_BOUNDARY)
-        for row in (
-            Row("a boundary of S3", NEITHER, ([ALL],), boundary=[allow("s3:*")]),
-            Row("a boundary of the channels", NO_REGISTRATION, ([ALL],), boundary=[CHANNELS_ONLY]),
-            Row("a boundary of registration", NO_CHANNEL, ([ALL],), boundary=[REGISTER_ONLY]),
-            Row("a boundary with a deny", DENIED, ([ALL],), boundary=[allow("*"), deny("ssm:*")]),
-            Row("an AWS boundary of S3", NEITHER, ([ALL],), boundary=f"{AWS}AmazonS3FullAccess"),
-            Row(
-                "a boundary on a condition",
-                UNKNOWN,
-                ([ALL],),
-                boundary=[allow("*", Condition=REGIONAL)],
-            ),
+        differs(bounded(name, found, boundary), READY, NO_BOUNDARY)
+        for name, found, boundary in (
+            ("a boundary of S3", NEITHER, [allow("s3:*")]),
+            ("a boundary of the channels", NO_REGISTRATION, [CHANNELS_ONLY]),
+            ("a boundary of registration", NO_CHANNEL, [REGISTER_ONLY]),
+            ("a boundary with a deny", DENIED, [allow("*"), deny("ssm:*")]),
+            ("an AWS boundary of S3", NEITHER, f"{AWS}AmazonS3FullAccess"),
+            ("a boundary on a condition", UNKNOWN, [allow("*", Condition=OF_INSTANCE)]),
         )
     ),
 ]
 
-AWS_MANAGED = [
-    Row(name, found, (), (f"{AWS}{name}",))
-    for name, found in {
-        "AdministratorAccess": READY,
-        "AmazonSSMManagedInstanceCore": READY,
-        "PowerUserAccess": READY,
-        "AmazonDynamoDBFullAccess": NEITHER,
-        "AmazonEC2FullAccess": NEITHER,
-        "AmazonEC2ReadOnlyAccess": NEITHER,
-        "AmazonEKSWorkerNodePolicy": NEITHER,
-        "AmazonEKS_CNI_Policy": NEITHER,
-        "AmazonS3FullAccess": NEITHER,
-        "AmazonS3ReadOnlyAccess": NEITHER,
-        "AmazonSNSFullAccess": NEITHER,
-        "AmazonSQSFullAccess": NEITHER,
-        "AWSCloudFormationFullAccess": NEITHER,
-        "AWSXRayDaemonWriteAccess": NEITHER,
-        "CloudWatchAgentServerPolicy": NEITHER,
-        "CloudWatchLogsFullAccess": NEITHER,
-        "ReadOnlyAccess": NEITHER,
-        "SecurityAudit": NEITHER,
-    }.items()
-]
+CORE = f"{AWS}AmazonSSMManagedInstanceCore"
 MANAGED = [
-    *AWS_MANAGED,
-    Row("AWS's and a deny", DENIED, ([deny("ssm:*")],), (f"{AWS}AmazonSSMManagedInstanceCore",)),
+    Row("AWS's", READY, (), (CORE,)),
+    Row("AWS's that reads", NEITHER, (), (f"{AWS}ReadOnlyAccess",)),
+    Row("AWS's and a deny", DENIED, ([deny("ssm:*")],), (CORE,)),
     Row("AWS's for EKS, and inline", READY, ([ALL],), (f"{AWS}AmazonEKSWorkerNodePolicy",)),
     Row("AWS's of a path", NEITHER, (), (f"{AWS}service-role/AmazonEC2RoleforAWSCodeDeploy",)),
     *(
-        differs(
-            Row(f"AWS's {name}, and inline", found, ([ALL],), (f"{AWS}{name}",)),
-            READY,
-            "the local AWS has no such policy, and takes one that it does not have as empty",
-        )
+        differs(Row(f"AWS's {name}, and inline", found, ([ALL],), (f"{AWS}{name}",)), READY, EMPTY)
         for name, found in {
             "AWSDenyAll": DENIED,
             "AWSNewerThanTheData": UNKNOWN,
@@ -341,21 +255,13 @@ MANAGED = [
         }.items()
     ),
     differs(
-        Row("AWS's that is not known", UNKNOWN, (), (f"{AWS}AWSNewerThanTheData",)),
-        NEITHER,
-        "the local AWS takes a policy of AWS that it does not have as empty",
+        Row("AWS's that is not known", UNKNOWN, (), (f"{AWS}AWSNewerThanTheData",)), NEITHER, EMPTY
     ),
 ]
 
 ROWS = [
-    *ALLOWING,
-    *NOT_ALLOWING,
-    *NOT_ACTION,
-    *DENYING,
-    *RESOURCES,
-    *CONDITIONS,
-    *BOUNDARIES,
-    *MANAGED,
+    *(*ALLOWING, *NOT_ALLOWING, *NOT_ACTION, *DENYING),
+    *(*RESOURCES, *CONDITIONS, *BOUNDARIES, *MANAGED),
 ]
 
 
@@ -382,61 +288,37 @@ def on_log(name: str, answer: Answer, *statements: Statement) -> ResourceRow:
     return ResourceRow(name, answer, "s3:PutObject", LOG, list(statements))
 
 
+OTHER_KEY = f"{KEY[:-1]}c"
+BUT_KEY = {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": KEY}
+DENY_BUT_KEY = {"Effect": "Deny", "Action": "kms:*", "NotResource": f"{KEY[:-4]}*"}
+FOR_SESSIONS = {"Null": {"kms:EncryptionContext:aws:ssm:SessionId": "false"}}
+ALLOWED, UNKNOWN_, NOT_ALLOWED = Answer.ALLOWED, Answer.UNKNOWN, Answer.IMPLICIT_DENY
 RESOURCE_ROWS = [
-    on_key("the key", Answer.ALLOWED, allow("kms:Decrypt", on=KEY)),
-    on_key("the key in a list", Answer.ALLOWED, allow("kms:Decrypt", on=["arn:aws:s3:::b", KEY])),
-    on_key("another key", Answer.IMPLICIT_DENY, allow("kms:Decrypt", on=KEY[:-1] + "c")),
-    on_key("all keys of its account", Answer.ALLOWED, allow("kms:*", on=f"{KEYS}key/*")),
-    on_key("all keys of a region", Answer.ALLOWED, allow("kms:*", on="arn:aws:kms:eu-west-1:*")),
-    on_key("another region", Answer.IMPLICIT_DENY, allow("kms:*", on="arn:aws:kms:us-*:*:key/*")),
-    on_key("any partition", Answer.ALLOWED, allow("kms:*", on="arn:*:kms:*:*:key/*")),
-    on_key("a star across colons", Answer.ALLOWED, allow("kms:*", on="arn:aws:kms:*:key/1234*")),
-    on_key(
-        "question marks", Answer.ALLOWED, allow("kms:*", on=KEY.replace("1234abcd", "????????"))
-    ),
-    on_key("a question mark too few", Answer.IMPLICIT_DENY, allow("kms:*", on=f"{KEY[:-2]}?")),
-    on_key(
-        "capitals in a resource", Answer.IMPLICIT_DENY, allow("kms:*", on=KEY.replace("b", "B"))
-    ),
-    on_key("an alias", Answer.IMPLICIT_DENY, allow("kms:Decrypt", on=f"{KEYS}alias/sessions")),
+    on_key("the key", ALLOWED, allow("kms:Decrypt", on=KEY)),
+    on_key("the key in a list", ALLOWED, allow("kms:Decrypt", on=["arn:aws:s3:::b", KEY])),
+    on_key("another key", NOT_ALLOWED, allow("kms:Decrypt", on=OTHER_KEY)),
+    on_key("all keys of its account", ALLOWED, allow("kms:*", on=f"{KEYS}key/*")),
+    on_key("all keys of a region", ALLOWED, allow("kms:*", on="arn:aws:kms:eu-west-1:*")),
+    on_key("another region", NOT_ALLOWED, allow("kms:*", on="arn:aws:kms:us-*:*:key/*")),
+    on_key("any partition", ALLOWED, allow("kms:*", on="arn:*:kms:*:*:key/*")),
+    on_key("a star across colons", ALLOWED, allow("kms:*", on="arn:aws:kms:*:key/1234*")),
+    on_key("question marks", ALLOWED, allow("kms:*", on=KEY.replace("1234abcd", "????????"))),
+    on_key("a question mark too few", NOT_ALLOWED, allow("kms:*", on=f"{KEY[:-2]}?")),
+    on_key("capitals in a resource", NOT_ALLOWED, allow("kms:*", on=KEY.replace("b", "B"))),
+    on_key("an alias", NOT_ALLOWED, allow("kms:Decrypt", on=f"{KEYS}alias/sessions")),
     on_key("a deny of the key", Answer.EXPLICIT_DENY, allow("kms:*"), deny("kms:De*", on=KEY)),
-    on_key("a deny of another", Answer.ALLOWED, allow("kms:*"), deny("*", on=f"{KEY[:-1]}c")),
-    on_key(
-        "all but the key",
-        Answer.IMPLICIT_DENY,
-        {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": KEY},
-    ),
-    on_key(
-        "all but another",
-        Answer.ALLOWED,
-        {
-            "Effect": "Allow",
-            "Action": "kms:Decrypt",
-            "NotResource": [f"{KEY[:-1]}c", "arn:aws:s3:::b"],
-        },
-    ),
-    on_key(
-        "a deny of all but the key",
-        Answer.ALLOWED,
-        allow("kms:Decrypt", on=KEY),
-        {"Effect": "Deny", "Action": "kms:*", "NotResource": f"{KEY[:-4]}*"},
-    ),
-    on_key(
-        "sessions only",
-        Answer.UNKNOWN,
-        allow(
-            "kms:Decrypt", Condition={"Null": {"kms:EncryptionContext:aws:ssm:SessionId": "false"}}
-        ),
-    ),
-    on_log("objects below a prefix", Answer.ALLOWED, allow("s3:Put*", on="arn:aws:s3:::logs/s*")),
-    on_log("objects of another", Answer.IMPLICIT_DENY, allow("s3:*", on="arn:aws:s3:::logs/x/*")),
-    on_log("the bucket alone", Answer.IMPLICIT_DENY, allow("s3:*", on="arn:aws:s3:::logs")),
-    on_log("one letter", Answer.ALLOWED, allow("s3:*", on="arn:aws:s3:::log?/*/abc-*.log")),
-    on_log(
-        "a policy variable", Answer.UNKNOWN, allow("s3:*", on="arn:aws:s3:::logs/${aws:userid}*")
-    ),
-    on_log("a variable elsewhere", Answer.IMPLICIT_DENY, allow("s3:*", on="arn:aws:s3:::${a}/x")),
-    on_log("brackets", Answer.IMPLICIT_DENY, allow("s3:*", on="arn:aws:s3:::[logs]*")),
+    on_key("a deny of another", ALLOWED, allow("kms:*"), deny("*", on=OTHER_KEY)),
+    on_key("all but the key", NOT_ALLOWED, BUT_KEY),
+    on_key("all but another", ALLOWED, {**BUT_KEY, "NotResource": [OTHER_KEY, "arn:aws:s3:::b"]}),
+    on_key("a deny of all but the key", ALLOWED, allow("kms:Decrypt", on=KEY), DENY_BUT_KEY),
+    on_key("sessions only", UNKNOWN_, allow("kms:Decrypt", Condition=FOR_SESSIONS)),
+    on_log("objects below a prefix", ALLOWED, allow("s3:Put*", on="arn:aws:s3:::logs/s*")),
+    on_log("objects of another", NOT_ALLOWED, allow("s3:*", on="arn:aws:s3:::logs/x/*")),
+    on_log("the bucket alone", NOT_ALLOWED, allow("s3:*", on="arn:aws:s3:::logs")),
+    on_log("one letter", ALLOWED, allow("s3:*", on="arn:aws:s3:::log?/*/abc-*.log")),
+    on_log("a variable", UNKNOWN_, allow("s3:*", on="arn:aws:s3:::logs/${aws:userid}*")),
+    on_log("a variable elsewhere", NOT_ALLOWED, allow("s3:*", on="arn:aws:s3:::${a}/x")),
+    on_log("brackets", NOT_ALLOWED, allow("s3:*", on="arn:aws:s3:::[logs]*")),
 ]
 
 
@@ -476,12 +358,5 @@ def document(statements: list[Statement]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-EC2_TRUST: dict[str, Any] = document(
-    [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "ec2.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ]
-)
+EC2 = {"Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+EC2_TRUST: dict[str, Any] = document([{"Effect": "Allow", **EC2}])

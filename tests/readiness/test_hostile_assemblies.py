@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions._readiness import policies, roles
@@ -300,6 +300,8 @@ FUNCTIONS: Final[list[Any]] = [
     {"Fn::Select": [0, {"Fn::Split": ["", "a"]}]},
     {"Fn::Select": [1, {"Fn::Split": ["/", {"Fn::GetAtt": ["Role", "Arn"]}]}]},
     *({"Fn::FindInMap": ["M", "a", "b"]}, {"Fn::FindInMap": [[], {}, None]}),
+    {"Fn::FindInMap": ["M", "z", "b", {"DefaultValue": []}]},
+    {"Fn::Select": [0, {"Fn::Cidr": ["10.0.0.0/8", 9**99, "-1"]}]},
     *({"Fn::ImportValue": {"Fn::Sub": "x-${Name}"}}, {"Fn::ImportValue": []}),
     {"Fn::GetStackOutput": {"StackName": [], "OutputName": {}}},
     *({"Fn::If": ["C", {"Ref": "Role"}]}, {"Fn::If": []}),
@@ -307,6 +309,7 @@ FUNCTIONS: Final[list[Any]] = [
     *("{{resolve:ssm:x}}", "\0", "\ud800", "*" * 500),
 ]
 PLACES = places(WHOLE)
+OF_MANAGED = ("Resources", "Managed", "Properties", "PolicyDocument", "Statement", 0)
 
 
 def mutated(body: Any, way: tuple[str | int, ...], value: object) -> Any:  # noqa: ANN401
@@ -331,6 +334,7 @@ def mutated(body: Any, way: tuple[str | int, ...], value: object) -> Any:  # noq
         max_size=3,
     )
 )
+@example(changes=[((*OF_MANAGED, "Resource"), {"Fn::ForEach::Loop": [1]})])
 def test_mutated_templates(
     tmp_path: Path, changes: list[tuple[tuple[str | int, ...], object]]
 ) -> None:
@@ -420,7 +424,7 @@ def test_cost_of_roles_and_of_policies(check: Check, monkeypatch: pytest.MonkeyP
             more[f"Shared{one}"] = policy(allow("ssm:*"), roles=[{"Ref": "Role"}])
         return profile_and_role(**more)
 
-    counted = Counted(monkeypatch).of(policies.Statement, "applies").of(roles, "_may_be_named")
+    counted = Counted(monkeypatch).of(policies.Statement, "applies").of(roles, "may_be_named")
     few, many = counted.by_size(check, several, 40, 400)
 
     assert many < 11 * few

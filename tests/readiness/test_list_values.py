@@ -17,6 +17,8 @@ from .test_network import UNKNOWN as NOT_KNOWN
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .reports import Check
+
 CORE: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 OTHER: Final = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
 GIVEN: Final = ref("Given")
@@ -96,6 +98,27 @@ def test_lists_of_a_role(
         "Mappings": {"Map": {"both": {"arns": [OTHER, CORE]}, "none": {"arns": [OTHER]}}},
     }
     assert Report(write(tmp_path, Stack=parent, nested=child), strict=False).rules == expected
+
+
+OF_AWS: Final = {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/${Given}"}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [
+        (["AmazonSSMManagedInstanceCore", "AdministratorAccess"], READY),
+        (["AmazonS3ReadOnlyAccess", "AmazonEC2ReadOnlyAccess"], NO_CHANNEL),
+        (["AmazonSSMManagedInstanceCore", "AmazonS3ReadOnlyAccess"], UNKNOWN),
+        (None, UNKNOWN),
+    ],
+)
+def test_managed_policies_of_which_a_parameter_chooses_one(
+    check: Check, allowed: object, expected: frozenset[str]
+) -> None:
+    given = {"Type": "String"} | ({"AllowedValues": allowed} if allowed else {})
+    body = profile_and_role({"ManagedPolicyArns": [OF_AWS]}) | {"Parameters": {"Given": given}}
+
+    assert check(body).rules == expected
 
 
 @pytest.mark.parametrize(

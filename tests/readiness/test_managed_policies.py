@@ -21,8 +21,11 @@ from session_manager_permissions._readiness.managed_policies import aws_managed
 from session_manager_permissions._readiness.policies import Answer, anything, decide, read
 from tests.conftest import ROOT
 
-from .policy_table import ACTIONS
-from .reports import TRUST
+from .policy_table import (
+    ACTIONS,
+    AWS,
+)
+from .reports import profile_and_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +46,9 @@ MINISTACK: Final = {
 ALL = frozenset(ACTIONS)
 CHANNELS = frozenset(ACTIONS[:-1])
 REGISTER = frozenset(ACTIONS[-1:])
+CONTROL = {"ssmmessages:CreateControlChannel", "ssmmessages:OpenControlChannel"}
+
+KNOWN: Final = json.loads(DATA.read_text(encoding="utf-8"))
 
 moto = cache(policies)
 
@@ -52,27 +58,23 @@ def test_the_file_is_what_the_script_makes_of_the_pinned_moto() -> None:
 
 
 def test_it_has_every_policy_once() -> None:
-    data = json.loads(DATA.read_text(encoding="utf-8"))
-
     assert len(moto()) > 1500
-    assert sorted([*data["relevant"], *data["others"]]) == sorted(moto())
+    assert sorted([*KNOWN["relevant"], *KNOWN["others"]]) == sorted(moto())
 
 
 def test_the_page_says_of_when_it_is() -> None:
-    data = json.loads(DATA.read_text(encoding="utf-8"))
     page = (ROOT / "docs/readiness.md").read_text(encoding="utf-8")
 
-    assert f"known as of {data['newest']}, for {len(moto()):,} policies" in page
-    assert f"[moto](https://docs.getmoto.org) {data['source'].removeprefix('moto ')} " in page
+    assert f"known as of {KNOWN['newest']}, for {len(moto()):,} policies" in page
+    assert f"[moto](https://docs.getmoto.org) {KNOWN['source'].removeprefix('moto ')} " in page
 
 
 def test_it_names_its_source_and_the_licence_of_that() -> None:
-    data = json.loads(DATA.read_text(encoding="utf-8"))
     licence = metadata.distribution("moto").read_text("licenses/LICENSE") or ""
     holder = re.findall(r"^Copyright \d.*$", licence, re.MULTILINE)
 
-    assert data["source_url"] == "https://github.com/getmoto/moto"
-    assert data["license"] == f"Apache-2.0, {holder[0]}"
+    assert KNOWN["source_url"] == "https://github.com/getmoto/moto"
+    assert KNOWN["license"] == f"Apache-2.0, {holder[0]}"
     assert "Apache License" in licence
     assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
 
@@ -125,21 +127,13 @@ def test_ministack_answers_as_it_does_where_no_condition_decides(
 
 def test_which_policies_allow_and_deny_what_the_agent_asks_of_all_resources() -> None:
     """A list that a person has read: one that a newer moto changes is to be read again."""
-    allowed: dict[str, frozenset[str]] = {}
-    denied: dict[str, frozenset[str]] = {}
-    unknown: dict[str, frozenset[str]] = {}
+    found: dict[Answer, dict[str, set[str]]] = {one: {} for one in Answer}
     for name in moto():
-        answers = {action: decide(aws_managed(name), action, "*").answer for action in ACTIONS}
-        for answer, found in (
-            (Answer.ALLOWED, allowed),
-            (Answer.EXPLICIT_DENY, denied),
-            (Answer.UNKNOWN, unknown),
-        ):
-            actions = frozenset(action for action in ACTIONS if answers[action] is answer)
-            if actions:
-                found[name] = actions
+        for action in ACTIONS:
+            answer = decide(aws_managed(name), action, "*").answer
+            found[answer].setdefault(name, set()).add(action)
 
-    assert allowed == {
+    assert found[Answer.ALLOWED] == {
         "AIDevOpsAgentActionsPolicy": ALL,
         "AWSCloud9SSMInstanceProfile": ALL,
         "AWSEC2SqlHaInstancePolicy": CHANNELS,
@@ -148,10 +142,7 @@ def test_which_policies_allow_and_deny_what_the_agent_asks_of_all_resources() ->
         "AdministratorAccess": ALL,
         "AmazonEKSLocalOutpostClusterPolicy": ALL,
         "AmazonElasticFileSystemsUtils": ALL,
-        "AmazonRDSCustomInstanceProfileRolePolicy": {
-            "ssmmessages:CreateControlChannel",
-            "ssmmessages:OpenControlChannel",
-        },
+        "AmazonRDSCustomInstanceProfileRolePolicy": CONTROL,
         "AmazonSSMFullAccess": ALL,
         "AmazonSSMManagedEC2InstanceDefaultPolicy": ALL,
         "AmazonSSMManagedInstanceCore": ALL,
@@ -160,23 +151,22 @@ def test_which_policies_allow_and_deny_what_the_agent_asks_of_all_resources() ->
         "service-role/AmazonEC2RoleforSSM": ALL,
         "service-role/AmazonSSMAutomationRole": REGISTER,
     }
-    assert unknown == {"AWSMcpServiceActionsFullAccess": ALL}
-    assert denied == dict.fromkeys(
-        (
-            "AWSDenyAll",
-            "AWSIAMIdentityCenterAllowListForIdentityContext",
-            "AmazonDataZoneEnvironmentRolePermissionsBoundary",
-            "AmazonDataZoneSageMakerEnvironmentRolePermissionsBoundary",
-            "AmazonSecurityLakePermissionsBoundary",
-            "SageMakerStudioProjectUserRolePermissionsBoundary",
-            "root-task/IAMAuditRootUserCredentials",
-            "root-task/IAMCreateRootUserPassword",
-            "root-task/IAMDeleteRootUserCredentials",
-            "root-task/S3UnlockBucketPolicy",
-            "root-task/SQSUnlockQueuePolicy",
-        ),
-        ALL,
+    assert found[Answer.UNKNOWN] == {"AWSMcpServiceActionsFullAccess": ALL}
+    denying = (
+        *("AWSDenyAll", "AWSIAMIdentityCenterAllowListForIdentityContext"),
+        "AmazonDataZoneEnvironmentRolePermissionsBoundary",
+        "AmazonDataZoneSageMakerEnvironmentRolePermissionsBoundary",
+        "AmazonSecurityLakePermissionsBoundary",
+        "SageMakerStudioProjectUserRolePermissionsBoundary",
+        *("root-task/IAMAuditRootUserCredentials", "root-task/IAMCreateRootUserPassword"),
+        *("root-task/IAMDeleteRootUserCredentials", "root-task/S3UnlockBucketPolicy"),
+        "root-task/SQSUnlockQueuePolicy",
     )
+    assert found[Answer.EXPLICIT_DENY] == dict.fromkeys(denying, ALL)
+
+
+def profile_with(arn: str) -> dict[str, Any]:
+    return profile_and_role({"ManagedPolicyArns": [arn]})
 
 
 @pytest.mark.parametrize(
@@ -188,68 +178,17 @@ def test_which_policies_allow_and_deny_what_the_agent_asks_of_all_resources() ->
         pytest.param("amazonssmmanagedinstancecore", id="in other cases"),
     ],
 )
-def test_policy_that_the_data_does_not_have_may_say_anything(name: str) -> None:
-    date = json.loads(DATA.read_text(encoding="utf-8"))["newest"]
+def test_policy_that_the_data_does_not_have_may_say_anything(name: str, check: Check) -> None:
+    says = f"the AWS managed policy {name!r}, which AWS did not list on {KNOWN['newest']}"
 
-    assert aws_managed(name) == anything(
-        f"the AWS managed policy {name!r}, which AWS did not list on {date}"
-    )
+    assert aws_managed(name) == anything(says)
 
-
-def profile_on(managed: object) -> dict[str, Any]:
-    role = TRUST | {"ManagedPolicyArns": [managed]}
-    return {
-        "Parameters": {"Name": {"Type": "String"}},
-        "Resources": {
-            "Profile": {
-                "Type": "AWS::IAM::InstanceProfile",
-                "Properties": {"Roles": [{"Ref": "Role"}]},
-            },
-            "Role": {"Type": "AWS::IAM::Role", "Properties": role},
-        },
-    }
+    (finding,) = check(profile_with(f"{AWS}{name}")).findings
+    assert finding.rule == "cannot-be-known"
+    assert finding.description.endswith(says)
 
 
-@pytest.mark.parametrize(
-    ("arn", "verdict"),
-    [
-        ("arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore", "ready"),
-        ("arn:aws-cn:iam::aws:policy/AmazonSSMManagedInstanceCore", "can't be known"),
-        ({"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/PowerUserAccess"}, "ready"),
-        ("arn:aws:iam::aws:policy/job-function/ViewOnlyAccess", "not ready"),
-        ("arn:aws:iam::aws:policy/AWSDenyAll", "not ready"),
-        ("arn:aws:iam::aws:policy/AmazonEC2RoleforSSM", "can't be known"),
-        ("arn:aws:iam::aws:policy/AWSNewerThanTheData", "can't be known"),
-        ({"Fn::Sub": "arn:aws:iam::aws:policy/${Name}"}, "can't be known"),
-        ({"Fn::Sub": "arn:aws:iam::aws:policy/${Name}/ViewOnlyAccess"}, "can't be known"),
-        ({"Fn::Sub": "arn:aws:iam::aws:policy/AmazonS3${Name}"}, "can't be known"),
-        ("arn:aws:iam::111122223333:policy/AmazonSSMManagedInstanceCore", "can't be known"),
-    ],
-)
-def test_verdict_by_the_arn_of_the_policy(check: Check, arn: object, verdict: str) -> None:
-    assert check(profile_on(arn)).verdicts == {verdict: 1}
-
-
-@pytest.mark.parametrize(
-    ("arn", "region", "verdict"),
-    [
-        ("arn:aws-cn:iam::aws:policy/AmazonSSMManagedInstanceCore", "cn-north-1", "ready"),
-        ("arn:aws-us-gov:iam::aws:policy/PowerUserAccess", "us-gov-west-1", "ready"),
-        ("arn:aws:iam::aws:policy/PowerUserAccess", "us-gov-west-1", "can't be known"),
-        ("arn:aws-cn:iam::aws:policy/PowerUserAccess", "unknown-region", "ready"),
-    ],
-)
-def test_policy_of_aws_is_known_in_the_partition_of_its_arn(
-    check: Check, arn: str, region: str, verdict: str
-) -> None:
-    assert check(profile_on(arn), region=region).verdicts == {verdict: 1}
-
-
-def test_finding_names_the_date_of_what_is_known(check: Check) -> None:
-    (finding,) = check(profile_on("arn:aws:iam::aws:policy/AmazonEC2RoleforSSM")).findings
-
-    assert finding.description.endswith(aws_managed("AmazonEC2RoleforSSM")[0].source)
-
+# When the file is read ---------------------------------------------------------------------------
 
 READ = """
 import sys
@@ -287,9 +226,9 @@ def test_the_file_is_read_for_templates_that_name_a_policy_and_once(check: Check
     managed_policies.aws_managed.cache_clear()
     managed_policies._data.cache_clear()  # noqa: SLF001
 
-    check(profile_on("arn:aws:iam::111122223333:policy/Ours"))
+    check(profile_with("arn:aws:iam::111122223333:policy/Ours"))
     assert managed_policies._data.cache_info().misses == 0  # noqa: SLF001
 
     for name in ("ReadOnlyAccess", "AWSDenyAll", "AWSNewerThanTheData"):
-        check(profile_on(f"arn:aws:iam::aws:policy/{name}"))
+        check(profile_with(f"{AWS}{name}"))
     assert managed_policies._data.cache_info().misses == 1  # noqa: SLF001

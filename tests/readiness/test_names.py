@@ -74,6 +74,7 @@ RESOLVER_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("own DNS servers", served("10.0.0.5"), UNKNOWN),
     ("own DNS servers and Amazon's", served("10.0.0.5", "AmazonProvidedDNS"), UNKNOWN),
     ("Amazon's DNS servers", served("AmazonProvidedDNS"), OPEN),
+    ("Amazon's DNS server by its address", served("169.254.169.253"), OPEN),
     ("DHCP options by id", served(options="dopt-1"), UNKNOWN),
     ("own DNS servers of a VPC by parameter", served("10.0.0.5", vpc=PARAMETER), UNKNOWN),
     ("own DNS servers of a VPC by attribute", served("10.0.0.5", vpc=OF_CUSTOM) | GIVEN, UNKNOWN),
@@ -351,14 +352,34 @@ def test_where_names_lead(tmp_path: Path, body: dict[str, Any], expected: str) -
     assert said_of(tmp_path, Stack=body) == expected
 
 
+def here(service: str) -> dict[str, str]:
+    """The name of a service in the region of the stack."""
+    return {"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com"}
+
+
 @pytest.mark.parametrize(
-    ("region", "expected"),
-    [("eu-west-1", UNKNOWN), (ref("AWS::Region"), OPEN)],
-)
-def test_region_of_an_endpoint_in_a_stack_for_any_region(
-    tmp_path: Path, region: object, expected: str
+    ("body", "expected"),
+    [
+        (with_endpoints(Ssm=made("ssm", ServiceRegion="eu-west-1")), UNKNOWN),
+        (with_endpoints(Ssm=made("ssm", ServiceRegion=ref("AWS::Region"))), OPEN),
+        (with_endpoints(**by_zone(here("ssm"), record(here("ssm")))), OPEN),
+        (with_endpoints(**by_zone({"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"},
+                                  record({"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"}))),
+         OPEN),
+        (with_endpoints(**by_zone(SSM)), UNKNOWN),
+        (with_endpoints(**by_zone(here("sqs"))), ENDPOINT_UNREACHABLE),
+        (templated(**forwarding(Rule=here("ssm"))), UNKNOWN),
+        (templated(**forwarding(Rule="ssm.us-east-1.amazonaws.com")), UNKNOWN),
+        (templated(**forwarding(Rule=here("sqs"))), OPEN),
+        (templated(**forwarding(Rule="sqs.us-east-1.amazonaws.com")), OPEN),
+        (templated(**blocking(here("ssm"))), UNKNOWN),
+        (templated(**blocking("sqs.us-east-1.amazonaws.com")), OPEN),
+    ],
+)  # fmt: skip
+def test_names_in_a_stack_for_any_region(
+    tmp_path: Path, body: dict[str, Any], expected: str
 ) -> None:
-    paths = write(tmp_path, Stack=with_endpoints(Ssm=made("ssm", ServiceRegion=region)))
+    paths = write(tmp_path, Stack=body)
     deployed_to(tmp_path, "Stack", "unknown-account/unknown-region")
     (found,) = verdicts(paths).values()
     assert said(found) == expected

@@ -7,6 +7,8 @@ don't have: what only the deployment knows, other stacks and accounts, and what 
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
@@ -28,6 +30,7 @@ from session_manager_permissions._network.verdicts import (
     NO_NETWORK_PATH,
     State,
 )
+from session_manager_permissions._readiness.network.vpcs import _KNOWN
 from session_manager_permissions._readiness.rules import NO_INSTANCE_PROFILE
 from tests.conftest import DATA, synth
 
@@ -48,7 +51,6 @@ from .reports import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 OPEN, UNKNOWN = State.OPEN.value, State.UNKNOWN.value
 KINDS = ec2.SubnetType
@@ -559,7 +561,46 @@ ROUTE_ROWS: Final[list[Row]] = [
     behind_nat("prefix list whose entries suffice together", OPEN,
                **listing({"Cidr": "0.0.0.0/1"}, {"Cidr": "128.0.0.0/1"})),
     behind_nat("prefix list without entries", EGRESS_CLOSED, **listing()),
+    behind_nat("a type that is not known, with the VPC", UNKNOWN, New=part("VPCFilter", **VPC_ID)),
+    without_route("a type that is not known, with a subnet", UNKNOWN,
+                  New=part("Way", Subnets=[ref("Private")])),
+    behind_nat("a type that is not known, on a condition", UNKNOWN,
+               New=on(resource("AWS::Route53Resolver::Blocker", Of=ref("Vpc")), ON)),
+    behind_nat("a type that is not known, with another VPC", OPEN,
+               New=part("VPCFilter", VpcId=ref("Other")), Other=part("VPC", CidrBlock=BLOCK)),
+    behind_nat("a type of another service, with the VPC", OPEN,
+               New=resource("AWS::Database::Cluster", **VPC_ID)),
+    behind_nat("a type that changes no path, with the VPC", OPEN,
+               New=part("FlowLog", ResourceId=ref("Vpc"))),
 ]  # fmt: skip
+
+STRANGE: Final = {
+    "AWS::EC2::ApplicationStatusCheck",
+    "AWS::EC2::EnclaveCertificateIamRoleAssociation",
+    "AWS::EC2::FpgaImage",
+    "AWS::EC2::IPv4Pool",
+    "AWS::EC2::IpPoolRouteTableAssociation",
+    "AWS::EC2::NetworkPerformanceMetricSubscription",
+    "AWS::EC2::SecondaryNetwork",
+    "AWS::EC2::SnapshotBlockPublicAccess",
+    "AWS::EC2::SqlHaStandbyDetectedInstance",
+    "AWS::EC2::VPCEncryptionControl",
+}
+"""What CDK has that may change a network, or names no part of one."""
+
+
+def test_what_is_known_of_the_types_of_cdk() -> None:
+    library = Path(cdk.__file__).parent
+    modules = ("ec2", "networkfirewall", "networkmanager", "ram", "route53*", "vpclattice")
+    files = [one for name in modules for one in library.glob(f"aws_{name}/__init__.py")]
+    types = {
+        type_
+        for one in files
+        for type_ in re.findall(r"(?<=:cloudformationResource: )[\w:]+", one.read_text("utf-8"))
+        if not type_.startswith("AWS::Route53Rec") and not type_.startswith("AWS::Route53Global")
+    }
+    assert len(types) >= 100
+    assert {one for one in types if not _KNOWN.fullmatch(one)} <= STRANGE
 
 
 SELF: Final = {"Admits": group()}
@@ -597,6 +638,7 @@ ALLOWS_ALL: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resour
 ROOT: Final = {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}
 POLICIES_OF_ALL: Final[dict[str, object]] = {
     "as JSON": json.dumps({"Statement": [ALLOWS_ALL]}),
+    "as JSON that a function makes": {"Fn::ToJsonString": {"Statement": [ALLOWS_ALL]}},
     "with an action that is joined": {
         "Statement": ALLOWS_ALL | {"Action": {"Fn::Join": [":", ["ssm", "*"]]}}
     },
@@ -610,6 +652,27 @@ def allowing_by_reference(effect: str) -> dict[str, Any]:
     return {"Statement": [ALLOWS_ALL, ALLOWS_ALL | by_reference]}
 
 
+def ranged(
+    name: str, expected: str, *, subnet_of: object, admitted: object, vpc: object = BLOCK
+) -> Row:
+    """Endpoints that admit a range, and the ranges of the subnet and of the VPC."""
+    return by_endpoints(
+        name,
+        expected,
+        Vpc=part("VPC", CidrBlock=vpc, EnableDnsHostnames=True),
+        Private=part("Subnet", CidrBlock=subnet_of, **VPC_ID),
+        Admits=admitting(CidrIp=admitted),
+    )
+
+
+def nth(place: int, of: object) -> dict[str, Any]:
+    return {"Fn::Select": [place, of]}
+
+
+LIST: Final = {"Fn::Split": [";", PARAMETER]}
+BLOCKS: Final = {"Fn::Cidr": [att("Vpc", "CidrBlock"), "4", 8]}
+"""Subnets of 256 addresses."""
+MANY_BLOCKS: Final = {"Fn::Cidr": [BLOCK, 4, 28]}
 OTHER_GROUP: Final = {"Other": part("VPC", CidrBlock=BLOCK), "Apart": group(VpcId=ref("Other"))}
 NAMED_VPC: Final = part("VPC", CidrBlock=PARAMETER, EnableDnsHostnames=True)
 
@@ -704,6 +767,22 @@ ENDPOINT_ROWS: Final[list[Row]] = [
                  Admits=admitting(CidrIp=att("Vpc", "CidrBlock"))),
     by_endpoints("ranges by the same parameter", OPEN, Vpc=NAMED_VPC, Private=subnet(ref("Other")),
                  Admits=admitting(CidrIp=PARAMETER)),
+    ranged("ranges by one entry of a list", OPEN, subnet_of=nth(0, LIST), admitted=nth(0, LIST)),
+    ranged("two entries of a list", UNKNOWN, subnet_of=nth(0, LIST), admitted=nth(1, LIST)),
+    ranged("texts that differ in a parameter", UNKNOWN, subnet_of={"Fn::Sub": "${Given}.0/24"},
+           admitted={"Fn::Sub": "${Other}.0/24"}),
+    ranged("one block of several", OPEN, subnet_of=nth(1, BLOCKS), admitted="10.0.1.0/24"),
+    ranged("two blocks of several", ENDPOINT_UNREACHABLE, subnet_of=nth(1, BLOCKS),
+           admitted=nth(2, BLOCKS)),
+    ranged("the same block of a parameter", OPEN, subnet_of=nth(1, BLOCKS),
+           admitted=nth(1, BLOCKS), vpc=PARAMETER),
+    ranged("two blocks of a parameter", UNKNOWN, subnet_of=nth(1, BLOCKS),
+           admitted=nth(2, BLOCKS), vpc=PARAMETER),
+    ranged("more blocks than the range has", UNKNOWN, subnet_of=nth(0, MANY_BLOCKS),
+           admitted="10.0.1.0/24"),
+    ranged("more than the VPC", OPEN, subnet_of=PARAMETER, admitted="10.0.0.0/8"),
+    ranged("another range than the VPC's", ENDPOINT_UNREACHABLE, subnet_of=PARAMETER,
+           admitted="10.9.0.0/16"),
     by_endpoints("ranges by another parameter", UNKNOWN, Vpc=NAMED_VPC,
                  Admits=admitting(CidrIp=ref("Other"))),
     *(by_endpoints(f"in two subnets, {name} let out to", expected,

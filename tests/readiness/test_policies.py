@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -18,12 +18,15 @@ from session_manager_permissions._readiness.policies import (
     decide,
     within,
 )
-from session_manager_permissions._readiness.rules import CANNOT_BE_KNOWN, CHANNEL_MISSING
 from session_manager_permissions._readiness.templates import Assembly
 
+from .judging import att, ref, resource, rows
 from .policy_table import (
+    ALL,
+    AWS,
     CHANNELS_ONLY,
-    KEY,
+    DENIED,
+    NEITHER,
     NO_REGISTRATION,
     READY,
     RESOURCE_ROWS,
@@ -34,7 +37,7 @@ from .policy_table import (
     document,
     not_actions,
 )
-from .reports import Check, inline, profile_and_role
+from .reports import Check, inline, managed_policy, profile_and_role
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,26 +96,21 @@ def test_answer_where_a_template_has_functions(written: object, expected: Answer
     assert answer(written) is expected
 
 
-BUCKETS = {
-    "Bucket": {"Type": "AWS::S3::Bucket"},
-    "Key": {"Type": "AWS::KMS::Key"},
-    "Custom": {"Type": "Custom::Bucket"},
-    "Machine": {"Type": "AWS::EC2::Instance"},
-}
+BUCKET_ARN = att("Bucket", "Arn")
 
 
 @pytest.mark.parametrize(
     ("on", "expected"),
     [
-        ({"Fn::GetAtt": ["Bucket", "Arn"]}, Answer.IMPLICIT_DENY),
-        ({"Fn::Join": ["", [{"Fn::GetAtt": ["Bucket", "Arn"]}, "/*"]]}, Answer.IMPLICIT_DENY),
-        ({"Fn::GetAtt": ["Key", "Arn"]}, Answer.IMPLICIT_DENY),
-        (["arn:aws:s3:::a", {"Fn::GetAtt": ["Bucket", "Arn"]}], Answer.IMPLICIT_DENY),
-        ([{"Fn::GetAtt": ["Bucket", "Arn"]}, MAYBE_ALL], Answer.UNKNOWN),
-        ({"Fn::GetAtt": ["Custom", "Arn"]}, Answer.UNKNOWN),
-        ({"Fn::GetAtt": ["Machine", "Arn"]}, Answer.UNKNOWN),
-        ({"Fn::GetAtt": ["Bucket", "DomainName"]}, Answer.UNKNOWN),
-        ({"Fn::GetAtt": ["Missing", "Arn"]}, Answer.UNKNOWN),
+        (BUCKET_ARN, Answer.IMPLICIT_DENY),
+        ({"Fn::Join": ["", [BUCKET_ARN, "/*"]]}, Answer.IMPLICIT_DENY),
+        (att("Key", "Arn"), Answer.IMPLICIT_DENY),
+        (["arn:aws:s3:::a", BUCKET_ARN], Answer.IMPLICIT_DENY),
+        ([BUCKET_ARN, MAYBE_ALL], Answer.UNKNOWN),
+        (att("Custom", "Arn"), Answer.UNKNOWN),
+        (att("Machine", "Arn"), Answer.UNKNOWN),
+        (att("Bucket", "DomainName"), Answer.UNKNOWN),
+        (att("Missing", "Arn"), Answer.UNKNOWN),
         ({"Fn::GetAtt": ["Bucket", MAYBE_ALL]}, Answer.UNKNOWN),
         ({"Fn::Sub": "arn:${AWS::Partition}:s3:::${Name}"}, Answer.IMPLICIT_DENY),
         ({"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:*:a"}, Answer.IMPLICIT_DENY),
@@ -120,8 +118,10 @@ BUCKETS = {
     ],
 )
 def test_answer_on_a_resource_of_the_template(tmp_path: Path, on: object, expected: Answer) -> None:
+    kinds = {"Bucket": "AWS::S3::Bucket", "Key": "AWS::KMS::Key", "Custom": "Custom::Bucket"}
+    kinds |= {"Machine": "AWS::EC2::Instance"}
     path = tmp_path / "a.json"
-    path.write_text(json.dumps({"Resources": BUCKETS}))
+    path.write_text(json.dumps({"Resources": {name: resource(of) for name, of in kinds.items()}}))
     assembly = Assembly([str(path)])
     known = partial(assembly.text, *assembly.templates)
     found = policies.read({"Statement": allow("*", on=on)}, "test", known)
@@ -210,47 +210,29 @@ def test_sid_with_a_function_is_read_as_far_as_known() -> None:
     assert found.sid == "For"
 
 
-def test_case_of_a_resource_counts() -> None:
-    assert answer(allow(ACTION, on=KEY.replace("b", "B")), resource=KEY) is Answer.IMPLICIT_DENY
-    assert answer(allow(ACTION.upper(), on=KEY), resource=KEY) is Answer.ALLOWED
-
-
 HERE = "arn:aws:ec2:eu-west-1:111122223333:instance/*"
 OF_STACK = "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:instance/"
-REGISTRATION: list[tuple[str, dict[str, Any], frozenset[str]]] = [
-    ("each instance", allow(ACTION, on="arn:aws:ec2:*:*:instance/*"), READY),
-    ("each instance, by its id", allow(ACTION, on="arn:*:ec2:*:*:instance/i-*"), READY),
-    ("whatever is of EC2", allow(ACTION, on="arn:aws:ec2:*"), READY),
-    ("those of the stack", allow(ACTION, on={"Fn::Sub": f"{OF_STACK}*"}), READY),
-    ("those of a list", allow(ACTION, on=["arn:aws:s3:::b", {"Fn::Sub": f"{OF_STACK}*"}]), READY),
-    ("those of the account and region", allow(ACTION, on=HERE), READY),
-    ("those of another region", allow(ACTION, on=HERE.replace("-1:", "-2:")), UNKNOWN),
-    ("those of another account", allow(ACTION, on=HERE.replace("111122", "999922")), UNKNOWN),
-    ("those of another partition", allow(ACTION, on="arn:aws-cn:ec2:*:*:instance/*"), UNKNOWN),
-    ("some", allow(ACTION, on="arn:aws:ec2:*:*:instance/i-0*"), UNKNOWN),
-    ("those with short ids", allow(ACTION, on=f"arn:aws:ec2:*:*:instance/i-{'?' * 8}"), UNKNOWN),
-    ("one of a parameter", allow(ACTION, on={"Fn::Sub": f"{OF_STACK}${{Id}}"}), UNKNOWN),
-    (
-        "the principal's",
-        allow(ACTION, on="arn:aws:ec2:*:*:instance/${aws:PrincipalTag/i}"),
-        UNKNOWN,
-    ),
-    ("hybrid nodes", allow(ACTION, on="arn:aws:ssm:*:*:managed-instance/*"), UNKNOWN),
-    ("each, on a condition", allow(ACTION, on=HERE, Condition={"Bool": {"a:b": "c"}}), UNKNOWN),
-    ("all but each", {"Effect": "Allow", "Action": ACTION, "NotResource": HERE}, UNKNOWN),
-    ("other actions", allow("ssm:GetParameter", on=HERE), NO_REGISTRATION),
+REGISTRATION: list[tuple[str, object, frozenset[str]]] = [
+    ("each instance", "arn:aws:ec2:*:*:instance/*", READY),
+    ("each instance, by its id", "arn:*:ec2:*:*:instance/i-*", READY),
+    ("those of the stack", {"Fn::Sub": f"{OF_STACK}*"}, READY),
+    ("those of a list", ["arn:aws:s3:::b", {"Fn::Sub": f"{OF_STACK}*"}], READY),
+    ("those of the account and region", HERE, READY),
+    ("those of another region", HERE.replace("-1:", "-2:"), UNKNOWN),
+    ("those of another account", HERE.replace("111122", "999922"), UNKNOWN),
+    ("those of another partition", "arn:aws-cn:ec2:*:*:instance/*", UNKNOWN),
+    ("those with short ids", f"arn:aws:ec2:*:*:instance/i-{'?' * 8}", UNKNOWN),
+    ("one of a parameter", {"Fn::Sub": f"{OF_STACK}${{Id}}"}, UNKNOWN),
+    ("the principal's", "arn:aws:ec2:*:*:instance/${aws:PrincipalTag/i}", UNKNOWN),
+    ("hybrid nodes", "arn:aws:ssm:*:*:managed-instance/*", UNKNOWN),
 ]
 
 
-@pytest.mark.parametrize(
-    ("statement", "expected"), [pytest.param(*row[1:], id=row[0]) for row in REGISTRATION]
-)
-def test_registration_of_instances(
-    check: Check, statement: dict[str, Any], expected: frozenset[str]
-) -> None:
-    found = check(profile_and_role(inline(CHANNELS_ONLY, statement)), a="111122223333")
+@pytest.mark.parametrize(("on", "expected"), rows(REGISTRATION))
+def test_registration_of_instances(check: Check, on: object, expected: frozenset[str]) -> None:
+    body = profile_and_role(inline(CHANNELS_ONLY, allow(ACTION, on=on)))
 
-    assert found.rules == expected
+    assert check(body, a="111122223333").rules == expected
 
 
 @pytest.mark.parametrize(
@@ -280,21 +262,165 @@ def test_registration_of_instances_where_the_app_has_another_region(check: Check
     """A profile is of no region, and an instance of another stack may have it."""
     body = profile_and_role(inline(CHANNELS_ONLY, allow(ACTION, on=HERE)))
 
-    assert check(body, {"Resources": {}}, a="111122223333", b="444455556666").rules == UNKNOWN
+    found = check(body, {"Resources": {}}, a="111122223333", b="444455556666")
+
+    assert found.only("cannot-be-known").description.endswith(
+        "an inline policy of 'Role', whose Resource may not be the instance"
+    )
 
 
 def test_each_instance_is_no_resource_of_the_channels(check: Check) -> None:
     body = profile_and_role(inline(allow("*", on="arn:aws:ec2:*:*:instance/*")))
 
-    assert check(body).rules == {CHANNEL_MISSING}
+    assert check(body).rules == {"channel-missing"}
 
 
-def test_finding_says_that_the_resource_decides(check: Check) -> None:
-    body = profile_and_role(
-        inline(CHANNELS_ONLY, allow(ACTION, on="arn:aws:ec2:*:*:instance/i-0*"))
-    )
-    found = check(body).only(CANNOT_BE_KNOWN)
+# How a role names its policies -------------------------------------------------------------------
 
-    assert found.description.endswith(
-        "an inline policy of 'Role', whose Resource may not be the instance"
-    )
+
+def managed(*arns: object) -> dict[str, Any]:
+    return {"ManagedPolicyArns": list(arns)}
+
+
+def bounded(arn: object) -> dict[str, Any]:
+    return inline(ALL) | {"PermissionsBoundary": arn}
+
+
+def maybe(value: object) -> dict[str, Any]:
+    return {"Fn::If": ["Condition", value, {"Ref": "AWS::NoValue"}]}
+
+
+def sub(text: str, **names: object) -> dict[str, Any]:
+    return {"Fn::Sub": [text, names] if names else text}
+
+
+CORE: Final = f"{AWS}AmazonSSMManagedInstanceCore"
+OF_AWS: Final = "arn:${AWS::Partition}:iam::aws:policy/"
+OURS: Final = "arn:aws:iam::${AWS::AccountId}:policy/"
+OF_ACCOUNT: Final = "arn:aws:iam::111122223333:policy/"
+NAMED: Final = {
+    "Policy": ("core", CHANNELS_ONLY),
+    "ByParameter": (sub("${Owner}-core"), ALL),
+    "Sometimes": (maybe("maybe"), ALL),
+}
+
+
+@pytest.mark.parametrize(
+    ("role", "found"),
+    [
+        (managed(CORE), READY),
+        (managed(sub(f"{OF_AWS}PowerUserAccess")), READY),
+        (managed(sub(f"{AWS}${{P}}", P="AmazonSSMManagedInstanceCore")), READY),
+        (managed(f"{AWS}job-function/ViewOnlyAccess"), NEITHER),
+        (managed(f"{AWS}AdministratorAccess", f"{AWS}AWSDenyAll"), DENIED),
+        (managed(f"{AWS}AdministratorAccess", "arn:aws:iam::1:policy/x"), UNKNOWN),
+        (managed(CORE.replace("aws:iam", "aws-cn:iam")), UNKNOWN),
+        (managed(f"{OF_ACCOUNT}AmazonSSMManagedInstanceCore"), UNKNOWN),
+        (managed(sub("arn:aws:iam::${Account}:policy/AmazonSSMManagedInstanceCore")), UNKNOWN),
+        (managed(f"{AWS}core"), UNKNOWN),
+        # what a function leaves open may deny
+        (managed(sub(f"{AWS}${{Name}}")) | inline(ALL), UNKNOWN),
+        (managed(sub(f"{AWS}${{Name}}Core")) | inline(ALL), UNKNOWN),
+        (managed(sub(f"{AWS}${{Name}}/ViewOnlyAccess")) | inline(ALL), UNKNOWN),
+        (managed(sub(f"{OF_AWS}${{Name}}")) | inline(ALL), UNKNOWN),
+        (managed(sub(f"{AWS}${{P}}", P=ref("Name"))) | inline(ALL), UNKNOWN),
+        (managed({"Fn::Join": ["", [AWS, ref("Name")]]}) | inline(ALL), UNKNOWN),
+        (managed(AWS + "{{resolve:ssm:/policy}}") | inline(ALL), UNKNOWN),
+        (managed({"Fn::GetAtt": ["Other", "Arn"]}), UNKNOWN),
+        (managed(maybe(f"{AWS}AdministratorAccess")), UNKNOWN),
+        ({"ManagedPolicyArns": ref("Arns")}, UNKNOWN),
+        # those of the app
+        (managed(ref("Policy")), NO_REGISTRATION),
+        (managed(maybe(ref("Policy"))), NO_REGISTRATION),
+        (managed(sub(f"{OURS}core")), NO_REGISTRATION),
+        (managed(sub(f"{OURS}path/core")), NO_REGISTRATION),
+        (managed(sub(f"{OURS}${{Owner}}-core")), READY),
+        (managed(sub(f"{OURS}maybe")), UNKNOWN),
+        (managed(sub(f"{OURS}score")), UNKNOWN),
+        (bounded(f"{OF_ACCOUNT}core"), NO_REGISTRATION),
+        (bounded(ref("Policy")), NO_REGISTRATION),
+        (bounded(ref("Parameter")), UNKNOWN),
+        (bounded({"Ref": "AWS::NoValue"}), READY),
+        (bounded(maybe(ref("Policy"))), UNKNOWN),
+        # those in the role
+        ({"Policies": [maybe(inline(ALL)["Policies"][0])]}, UNKNOWN),
+        ({"Policies": ["malformed"]}, UNKNOWN),
+        (inline(CHANNELS_ONLY, allow("{{resolve:ssm:/actions}}")), UNKNOWN),
+        (inline(CHANNELS_ONLY, allow("ssm:{{resolve:ssm:/action}}")), UNKNOWN),
+    ],
+)
+def test_policies_of_a_role(check: Check, role: dict[str, Any], found: frozenset[str]) -> None:
+    more = {key: managed_policy(one, roles=[]) for key, (_, one) in NAMED.items()}
+    for key, (name, _) in NAMED.items():
+        more[key]["Properties"]["ManagedPolicyName"] = name
+
+    assert check(profile_and_role(role, **more, Other={"Type": "Other"})).rules == found
+
+
+def test_policy_of_another_account_is_another_policy(check: Check) -> None:
+    named = managed_policy(allow("s3:*"), roles=[])
+    named["Properties"]["ManagedPolicyName"] = "core"
+    body = profile_and_role(managed(f"{OF_ACCOUNT}core"), Policy=named)
+
+    assert check(body, a="111122223333").rules == NEITHER
+    assert check(body, a="444455556666").rules == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("arn", "region", "found"),
+    [
+        ("arn:aws-cn:iam::aws:policy/AmazonSSMManagedInstanceCore", "cn-north-1", READY),
+        ("arn:aws-us-gov:iam::aws:policy/PowerUserAccess", "us-gov-west-1", READY),
+        ("arn:aws:iam::aws:policy/PowerUserAccess", "us-gov-west-1", UNKNOWN),
+        ("arn:aws-cn:iam::aws:policy/PowerUserAccess", "unknown-region", READY),
+    ],
+)
+def test_policy_of_aws_is_known_in_the_partition_of_its_arn(
+    check: Check, arn: str, region: str, found: frozenset[str]
+) -> None:
+    assert check(profile_and_role(managed(arn)), region=region).rules == found
+
+
+REGION = {"Ref": "AWS::Region"}
+CONDITIONS: list[tuple[dict[str, Any], frozenset[str], frozenset[str]]] = [
+    # where the region is known as eu-west-1, and where it is not
+    ({"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, READY, UNKNOWN),
+    ({"StringEquals": {"aws:requestedregion": ["eu-west-2", "eu-west-1"]}}, READY, UNKNOWN),
+    ({"StringEquals": {"aws:RequestedRegion": REGION}}, READY, READY),
+    ({"StringLike": {"aws:RequestedRegion": "eu-*"}}, READY, UNKNOWN),
+    ({"StringEquals": {"aws:RequestedRegion": "eu-*"}}, NEITHER, UNKNOWN),
+    ({"StringEqualsIgnoreCase": {"aws:RequestedRegion": "EU-West-1"}}, READY, UNKNOWN),
+    ({"StringNotEquals": {"aws:RequestedRegion": ["eu-west-1"]}}, NEITHER, UNKNOWN),
+    ({"StringNotLikeIfExists": {"aws:RequestedRegion": "us-*"}}, READY, UNKNOWN),
+    ({"StringNotEquals": {"aws:RequestedRegion": REGION}}, NEITHER, NEITHER),
+    ({"StringEquals": {"aws:RequestedRegion": {"Ref": "Given"}}}, UNKNOWN, UNKNOWN),
+    ({"StringEquals": {"aws:RequestedRegion": "${aws:PrincipalTag/region}"}}, UNKNOWN, UNKNOWN),
+    ({"StringEquals": {"aws:RequestedRegion": []}}, UNKNOWN, UNKNOWN),
+    ({"ForAnyValue:StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, UNKNOWN, UNKNOWN),
+    ({"Null": {"aws:RequestedRegion": "false"}}, READY, READY),
+    ({"Null": {"aws:SecureTransport": True}}, NEITHER, NEITHER),
+    ({"Bool": {"aws:SecureTransport": True}}, READY, READY),
+    ({"BoolIfExists": {"aws:SecureTransport": "False"}}, NEITHER, NEITHER),
+    ({"Bool": {"aws:ViaAWSService": "false"}}, UNKNOWN, UNKNOWN),
+    ({"Bool": {"aws:SecureTransport": "true", "aws:ViaAWSService": "false"}}, UNKNOWN, UNKNOWN),
+    ({"Bool": {"aws:SecureTransport": "false", "aws:ViaAWSService": "false"}}, NEITHER, NEITHER),
+    ({"Fn::Transform": {"Name": "Macro"}}, UNKNOWN, UNKNOWN),
+    ({"Bool": {"Fn::Transform": {"Name": "Macro"}}}, UNKNOWN, UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("condition", "known", "unknown"), CONDITIONS)
+def test_condition_on_what_is_known_of_the_calls(
+    check: Check, condition: dict[str, Any], known: frozenset[str], unknown: frozenset[str]
+) -> None:
+    body = profile_and_role(inline(allow("*", Condition=condition)))
+
+    assert check(body).rules == known
+    assert check(body, region="unknown-region").rules == unknown
+
+
+def test_region_of_the_calls_is_not_known_where_the_app_has_several(check: Check) -> None:
+    condition = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
+    body = profile_and_role(inline(allow("*", Condition=condition)))
+
+    assert check(body, {"Resources": {}}, a="111122223333", b="444455556666").rules == UNKNOWN

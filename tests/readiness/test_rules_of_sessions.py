@@ -7,21 +7,13 @@ from typing import Any, Final
 import pytest
 
 from session_manager_permissions._needs import DEFAULT_DOCUMENT
-from session_manager_permissions._readiness.rules import (
-    AGENT_MISSING,
-    CANNOT_BE_KNOWN,
-    EXEC_DENIED,
-    LOG_LOST,
-    SESSION_DENIED,
-    TAGS_MATCH_NOTHING,
-)
 
-from .judging import att, on, ref, resource
+from .judging import att, on, ref, resource, rows
 from .policy_table import ALL, AWS, CHANNELS_ONLY, READY, UNKNOWN, Statement, allow, deny
 from .reports import TRUST, Check, inline, machine, managed_policy, policy, profile_and_role
 
-DENIED: Final = frozenset({SESSION_DENIED})
-LOST: Final = frozenset({LOG_LOST})
+DENIED: Final = frozenset({"session-denied"})
+LOST: Final = frozenset({"log-lost"})
 
 # Session documents
 
@@ -34,12 +26,44 @@ def document(name: str = "", kind: str = "Standard_Stream", **inputs: object) ->
 
 def key(*principals: object) -> dict[str, Any]:
     """A key whose policy lets the account in, and these principals."""
-    root = {"Fn::Join": ["", ["arn:", ref("AWS::Partition"), ":iam::1:root"]]}
+    root = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}
     statements = [allow("kms:*", Principal={"AWS": one}) for one in (root, *principals)]
     return resource("AWS::KMS::Key", KeyPolicy={"Statement": statements})
 
 
+def with_key_policy(*statements: Statement) -> dict[str, Any]:
+    """The default document, and a key with a policy of its own."""
+    made = resource("AWS::KMS::Key", KeyPolicy={"Statement": [*statements]})
+    return {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN), "Key": made}
+
+
+def with_bucket_policy(
+    *statements: Statement, of_bucket: object = None, algorithm: str = "AES256"
+) -> dict[str, Any]:
+    """The default document, which enforces encrypted logs, and a bucket policy: of its bucket."""
+    by_default = [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}]
+    encrypts = {"ServerSideEncryptionConfiguration": by_default}
+    of_it = {"Bucket": of_bucket or ref("Bucket"), "PolicyDocument": {"Statement": [*statements]}}
+    return {
+        "A": document(DEFAULT_DOCUMENT, s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
+        "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypts),
+        "P": resource("AWS::S3::BucketPolicy", **of_it),
+    }
+
+
+def of(principal: object) -> dict[str, Any]:
+    return {"Principal": {"AWS": principal}}
+
+
 ARN: Final = att("Key", "Arn")
+ACCOUNT: Final = of(ref("AWS::AccountId"))
+MINE: Final = of(att("Role", "Arn"))
+ANYBODY: Final = of("*")
+INSECURE: Final = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+ELSEWHERE: Final = document(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")
+BY_PARAMETER: Final = document(DEFAULT_DOCUMENT, kmsKeyId=ref("Free"))
+LOGS_ELSEWHERE: Final = document(DEFAULT_DOCUMENT, s3BucketName="logs", s3EncryptionEnabled=True)
+READS: Final = "s3:GetEncryptionConfiguration"
 WITH_KEY: Final = document(kmsKeyId=ARN)
 SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 OBJECTS: Final = {"Fn::Join": ["", [att("Bucket", "Arn"), "/logs/*"]]}
@@ -60,129 +84,87 @@ def bounded(by: object, *statements: Statement) -> dict[str, Any]:
     }
 
 
-DOCUMENTS: Final[dict[str, tuple[dict[str, Any], list[Statement], frozenset[str]]]] = {
-    "a key": ({"A": WITH_KEY}, [], DENIED),
-    "a key that is granted": ({"A": WITH_KEY}, [decrypt()], READY),
-    "all keys": ({"A": WITH_KEY}, [decrypt("arn:aws:kms:*:1:key/*")], READY),
-    "a key that is granted for sessions": (
-        {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN)},
-        [decrypt(Condition={"Null": {SESSION_ID: "false"}})],
-        READY,
-    ),
-    "another key": ({"A": WITH_KEY}, [decrypt(att("Other", "Arn"))], DENIED),
-    "a key that is denied": ({"A": WITH_KEY}, [decrypt(), deny("kms:*")], DENIED),
-    "all but another key": (
-        {"A": WITH_KEY},
-        [{"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": att("Other", "Arn")}],
-        READY,
-    ),
-    "a key beyond the boundary": ({"A": WITH_KEY} | bounded(ref("B")), [], DENIED),
-    "a key within the boundary": ({"A": WITH_KEY} | bounded(ref("B"), decrypt()), [], READY),
-    "a key, and a boundary that can't be known": (
-        {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN)} | bounded(ref("Free")),
-        [],
-        UNKNOWN,
-    ),
-    "a key by a literal ARN": (
-        {"A": WITH_KEY},
-        [decrypt("arn:aws:kms:eu-west-1:1:key/1234")],
-        READY,
-    ),
-    "a key by its alias": (
-        {"A": document(kmsKeyId=ref("Alias"))},
-        [
-            decrypt(
-                {"Fn::Sub": "arn:aws:kms:${AWS::Region}:1:key/*"},
-                Condition={"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/a"}},
-            )
-        ],
-        READY,
-    ),
-    "a key by its alias that is not granted": ({"A": document(kmsKeyId=ref("Alias"))}, [], DENIED),
-    "a key of another app": ({"A": document(kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")}, [], READY),
-    "a key whose policy lets the role in": (
-        {"A": WITH_KEY, "Key": key(att("Role", "Arn"))},
-        [],
-        READY,
-    ),
-    "a key whose policy lets anyone in": ({"A": WITH_KEY, "Key": key("*")}, [], READY),
-    "a key whose policy lets another role in": (
-        {"A": WITH_KEY, "Key": key(att("Other", "Arn")), "Other": resource("AWS::IAM::Role")},
-        [],
-        DENIED,
-    ),
-    "a key whose policy denies": (
-        {
-            "A": WITH_KEY,
-            "Key": resource(
-                "AWS::KMS::Key", KeyPolicy={"Statement": [deny("kms:*", Principal="*")]}
-            ),
-        },
-        [],
-        DENIED,
-    ),
-    "two documents, of which one can be used": ({"A": WITH_KEY, "B": document()}, [], READY),
-    "two documents, of which none can be used": ({"A": WITH_KEY, "B": WITH_KEY}, [], DENIED),
-    "the default document": ({"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN)}, [], DENIED),
-    "the default document, and a condition": (
-        {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN)},
-        [decrypt(Condition={"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}})],
-        UNKNOWN,
-    ),
-    "a document of ports": ({"A": document(kind="Port", kmsKeyId=ARN)}, [], READY),
-    "a document on a condition": ({"A": on(WITH_KEY, "Free")}, [], READY),
-    "a policy on a condition": (
-        {"A": WITH_KEY, "P": on(policy(decrypt()), "Free")},
-        [],
-        READY,
-    ),
-    "a policy on an unknown role": (
-        {"A": WITH_KEY, "P": policy(decrypt(), roles=[ref("Somebody")])},
-        [],
-        READY,
-    ),
-    "a policy on a role that is sure to be another": (
-        {"A": WITH_KEY, "P": policy(decrypt(), roles=["another"])},
-        [],
-        DENIED,
-    ),
-    "a managed policy": ({"A": WITH_KEY, "P": managed_policy(decrypt())}, [], READY),
-    "as root": ({"A": document(runAsEnabled=True, runAsDefaultUser="root")}, [], DENIED),
-    "as root, switched off": (
-        {"A": document(runAsEnabled=False, runAsDefaultUser="root")},
-        [],
-        READY,
-    ),
-    "a bucket": ({"A": TO_BUCKET}, [], LOST),
-    "a bucket that is granted": ({"A": TO_BUCKET}, [allow("s3:PutObject", on=OBJECTS)], READY),
-    "a bucket whose policy lets somebody in": (
-        {
-            "A": TO_BUCKET,
-            "P": resource(
-                "AWS::S3::BucketPolicy",
-                Bucket=ref("Bucket"),
-                PolicyDocument={"Statement": [allow("s3:PutObject", Principal="*")]},
-            ),
-        },
-        [],
-        READY,
-    ),
-    "a bucket that is enforced": (
-        {"A": document(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)},
-        [allow("s3:PutObject")],
-        DENIED,
-    ),
-    "a group": ({"A": document(**TO_GROUP)}, [], LOST),
-    "a group that is granted": ({"A": document(**TO_GROUP)}, [allow("logs:*")], READY),
-    "a group that is enforced": (
-        {"A": document(**TO_GROUP, cloudWatchEncryptionEnabled=True)},
-        [],
-        DENIED,
-    ),
-}
+BY_ALIAS: Final = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/a"}}
+BY_S3: Final = {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}
+BY_SESSIONS: Final = {"Null": {SESSION_ID: "false"}}
+KEYS: Final = {"Fn::Sub": "arn:aws:kms:${AWS::Region}:1:key/*"}
+OTHER: Final = att("Other", "Arn")
+DENIES: Final = {"Statement": [deny("kms:*", Principal="*")]}
+DEFAULT: Final = document(DEFAULT_DOCUMENT, kmsKeyId=ARN)
+ALIAS: Final = document(kmsKeyId=ref("Alias"))
+ANYONE: Final = {"Statement": [allow("s3:PutObject", Principal="*")]}
+OPEN: Final = resource("AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument=ANYONE)
+AS_ROOT: Final = {"runAsDefaultUser": "root"}
+ENCRYPTED: Final = document(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
+DOCUMENTS: Final[list[tuple[str, dict[str, Any], list[Statement], frozenset[str]]]] = [
+    ("a key", {"A": WITH_KEY}, [], DENIED),
+    ("a key that is granted", {"A": WITH_KEY}, [decrypt()], READY),
+    ("all keys", {"A": WITH_KEY}, [decrypt("arn:aws:kms:*:1:key/*")], READY),
+    ("a key that is granted for sessions", {"A": DEFAULT}, [decrypt(Condition=BY_SESSIONS)], READY),
+    ("another key", {"A": WITH_KEY}, [decrypt(OTHER)], DENIED),
+    ("a key that is denied", {"A": WITH_KEY}, [decrypt(), deny("kms:*")], DENIED),
+    ("all but another key", {"A": WITH_KEY},
+     [{"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": OTHER}], READY),
+    ("a key beyond the boundary", {"A": WITH_KEY} | bounded(ref("B")), [], DENIED),
+    ("a key within the boundary", {"A": WITH_KEY} | bounded(ref("B"), decrypt()), [], READY),
+    ("a key, and a boundary that can't be known", {"A": DEFAULT} | bounded(ref("Free")), [],
+     UNKNOWN),
+    ("a key by a literal ARN", {"A": WITH_KEY}, [decrypt("arn:aws:kms:eu-west-1:1:key/1234")],
+     READY),
+    ("a key by its alias", {"A": ALIAS}, [decrypt(KEYS, Condition=BY_ALIAS)], READY),
+    ("a key by its alias that is not granted", {"A": ALIAS}, [], DENIED),
+    ("a key of another app", {"A": document(kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")}, [], READY),
+    ("a key whose policy lets the role in",
+     {"A": WITH_KEY, "Key": key(att("Role", "Arn"))}, [], READY),
+    ("a key whose policy lets anyone in", {"A": WITH_KEY, "Key": key("*")}, [], READY),
+    ("a key whose policy lets another role in",
+     {"A": WITH_KEY, "Key": key(OTHER), "Other": resource("AWS::IAM::Role")}, [], DENIED),
+    ("a key whose policy denies",
+     {"A": WITH_KEY, "Key": resource("AWS::KMS::Key", KeyPolicy=DENIES)}, [], DENIED),
+    ("two documents, of which one can be used", {"A": WITH_KEY, "B": document()}, [], READY),
+    ("two documents, of which none can be used", {"A": WITH_KEY, "B": WITH_KEY}, [], DENIED),
+    ("the default document", {"A": DEFAULT}, [], DENIED),
+    ("the default document, and a condition", {"A": DEFAULT}, [decrypt(Condition=BY_S3)], UNKNOWN),
+    ("a key elsewhere", {"A": ELSEWHERE}, [], UNKNOWN),
+    ("a key elsewhere that is granted", {"A": ELSEWHERE}, [decrypt("arn:aws:kms:*:1:*")], READY),
+    ("a key elsewhere that is denied", {"A": ELSEWHERE}, [deny("kms:*")], UNKNOWN),
+    ("a key by parameter", {"A": BY_PARAMETER}, [], UNKNOWN),
+    ("a key by parameter that is granted", {"A": BY_PARAMETER}, [decrypt(ref("Free"))], READY),
+    ("a key granted by the ARN of its alias", {"A": WITH_KEY},
+     [decrypt("arn:aws:kms:eu-west-1:1:alias/a")], DENIED | {"key-not-by-arn"}),
+    ("a bucket elsewhere", {"A": LOGS_ELSEWHERE}, [], UNKNOWN),
+    ("a bucket elsewhere that is granted", {"A": LOGS_ELSEWHERE},
+     [allow(READS, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::logs"})], READY),
+    ("a bucket whose policy denies what is not encrypted on its way",
+     with_bucket_policy(deny("s3:*", **ANYBODY, **INSECURE)), [allow("s3:*")], READY),
+    ("a bucket, and the policy of another",
+     with_bucket_policy(deny("s3:*", **ANYBODY), of_bucket="another"), [allow("s3:*")], READY),
+    ("a bucket whose policy denies",
+     with_bucket_policy(deny("s3:*", **ANYBODY)), [allow("s3:*")], UNKNOWN),
+    ("a bucket that is encrypted twice",
+     with_bucket_policy(algorithm="aws:kms:dsse"), [allow("s3:*")], UNKNOWN),
+    ("a document of ports", {"A": document(kind="Port", kmsKeyId=ARN)}, [], READY),
+    ("a document on a condition", {"A": on(WITH_KEY, "Free")}, [], READY),
+    ("a policy on a condition", {"A": WITH_KEY, "P": on(policy(decrypt()), "Free")}, [], READY),
+    ("a policy on an unknown role",
+     {"A": WITH_KEY, "P": policy(decrypt(), roles=[ref("Somebody")])}, [], READY),
+    ("a policy on a role that is sure to be another",
+     {"A": WITH_KEY, "P": policy(decrypt(), roles=["another"])}, [], DENIED),
+    ("a managed policy", {"A": WITH_KEY, "P": managed_policy(decrypt())}, [], READY),
+    ("as root", {"A": document(runAsEnabled=True, **AS_ROOT)}, [], DENIED),
+    ("as root, switched off", {"A": document(runAsEnabled=False, **AS_ROOT)}, [], READY),
+    ("a bucket", {"A": TO_BUCKET}, [], LOST),
+    ("a bucket that is granted", {"A": TO_BUCKET}, [allow("s3:PutObject", on=OBJECTS)], READY),
+    ("a bucket whose policy lets somebody in", {"A": TO_BUCKET, "P": OPEN}, [], READY),
+    ("a bucket that is enforced", {"A": ENCRYPTED}, [allow("s3:PutObject")], DENIED),
+    ("a group", {"A": document(**TO_GROUP)}, [], LOST),
+    ("a group that is granted", {"A": document(**TO_GROUP)}, [allow("logs:*")], READY),
+    ("a group that is enforced",
+     {"A": document(**TO_GROUP, cloudWatchEncryptionEnabled=True)}, [], DENIED),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("added", "statements", "found"), DOCUMENTS.values(), ids=DOCUMENTS.keys())
+@pytest.mark.parametrize(("added", "statements", "found"), rows(DOCUMENTS))
 def test_session_documents(
     check: Check, added: dict[str, Any], statements: list[Statement], found: frozenset[str]
 ) -> None:
@@ -200,8 +182,57 @@ def test_session_documents(
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
-    [("AmazonSSMManagedInstanceCore", DENIED), ("AdministratorAccess", READY)],
+    ("policy_of_key", "grants", "found"),
+    [
+        ([allow("kms:Decrypt", **MINE)], False, READY),
+        ([allow("kms:Decrypt", **MINE, Condition={"Bool": {"a": "b"}})], True, UNKNOWN),
+        ([allow("kms:*", Principal={"Service": "logs.amazonaws.com"})], True, DENIED),
+        ([allow("kms:*", **of("2"))], True, DENIED),
+        ([allow("kms:*", **ACCOUNT)], True, READY),
+        ([allow("kms:*", **of(ref("Free")))], True, UNKNOWN),
+        ([allow("kms:*", **of("arn:aws:iam::1:role/web"))], True, UNKNOWN),
+        ([allow("kms:*", **of("arn:aws:iam::1:user/ana"))], True, DENIED),
+        ([allow("kms:*") | {"NotPrincipal": of("arn:aws:iam::1:user/ana")}], True, UNKNOWN),
+        ([allow("kms:List*", **ACCOUNT)], True, DENIED),
+        ([allow("kms:*", **ACCOUNT), deny("kms:Decrypt", **ACCOUNT)], True, DENIED),
+        ([allow("kms:*", **ACCOUNT), deny("kms:*", **ANYBODY, Condition={"Null": {"a": "b"}})],
+         True, UNKNOWN),
+        (None, True, READY),
+        (ref("Free"), True, UNKNOWN),
+    ],
+)  # fmt: skip
+def test_policy_of_a_key(
+    check: Check, policy_of_key: object, grants: object, found: frozenset[str]
+) -> None:
+    """None stands for a key without a policy of its own."""
+    if isinstance(policy_of_key, list):
+        parts = with_key_policy(*policy_of_key)
+    else:
+        given = {} if policy_of_key is None else {"KeyPolicy": policy_of_key}
+        parts = {"A": DEFAULT, "Key": resource("AWS::KMS::Key", **given)}
+    body = profile_and_role(inline(ALL, *([decrypt()] if grants else [])), **parts)
+
+    assert check(body, a="1").rules == found
+
+
+def test_policy_of_a_key_gives_nothing_beyond_the_boundary(check: Check) -> None:
+    body = profile_and_role(
+        inline(ALL), **{"A": DEFAULT, "Key": key(att("Role", "Arn"))} | bounded(ref("B"))
+    )
+
+    assert check(body).rules == DENIED
+
+
+@pytest.mark.parametrize(("account", "found"), [("1", READY), ("unknown-account", UNKNOWN)])
+def test_account_of_a_key_by_its_number(check: Check, account: str, found: frozenset[str]) -> None:
+    parts = with_key_policy(allow("kms:*", **of("arn:aws:iam::1:root")))
+    body = profile_and_role(inline(ALL, decrypt()), **parts)
+
+    assert check(body, a=account).rules == found
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("AmazonSSMManagedInstanceCore", DENIED), ("AdministratorAccess", READY)]
 )
 def test_managed_policies_of_aws(check: Check, name: str, found: frozenset[str]) -> None:
     role = {"ManagedPolicyArns": [f"{AWS}{name}"]}
@@ -222,16 +253,17 @@ def image(written: object, *lines: str) -> dict[str, object]:
 
 RESOLVED: Final = f"{{{{resolve:ssm:{PARAMETER}}}}}"
 IMAGES: Final[list[tuple[dict[str, object], str]]] = [
-    (image(RESOLVED), AGENT_MISSING),
-    (image(f"resolve:ssm:{PARAMETER}"), AGENT_MISSING),
-    (image(ref(OF_CDK)), AGENT_MISSING),
-    (image(RESOLVED, "dnf -y update", "", "# all is new"), AGENT_MISSING),
-    ({"ImageId": RESOLVED}, AGENT_MISSING),
-    (image(RESOLVED, "dnf install -y amazon-ssm-agent"), CANNOT_BE_KNOWN),
-    (image(RESOLVED, "curl https://example.com/boot | sh"), CANNOT_BE_KNOWN),
-    (image(RESOLVED, "yum install -y https://example.com/all.rpm"), CANNOT_BE_KNOWN),
-    ({"ImageId": RESOLVED, "UserData": ref("Script")}, CANNOT_BE_KNOWN),
-    (image(ref("Image")), CANNOT_BE_KNOWN),  # whoever deploys may pass another one
+    (image(RESOLVED), "agent-missing"),
+    (image(f"resolve:ssm:{PARAMETER}"), "agent-missing"),
+    (image(ref(OF_CDK)), "agent-missing"),
+    (image(RESOLVED, "dnf -y update", "", "# all is new"), "agent-missing"),
+    ({"ImageId": RESOLVED}, "agent-missing"),
+    (image(RESOLVED, "dnf install -y amazon-ssm-agent"), "cannot-be-known"),
+    (image(RESOLVED, "curl https://example.com/boot | sh"), "cannot-be-known"),
+    (image(RESOLVED, "yum install -y https://example.com/all.rpm"), "cannot-be-known"),
+    ({"ImageId": RESOLVED, "UserData": ref("Script")}, "cannot-be-known"),
+    (image(ref("Image")), "cannot-be-known"),  # whoever deploys may pass another one
+    (image("{{resolve:ssm:/aws/service/debian/release/12/latest/amd64}}"), "cannot-be-known"),
     (image(ref("Id")), ""),
     (image({"Fn::Sub": "ami-${Id}"}), ""),
     (image("ami-12345678"), ""),
@@ -248,9 +280,11 @@ def test_images(check: Check, given: dict[str, object], found: str) -> None:
     body["Parameters"] = {OF_CDK: typed, "Image": typed, "Id": {"Type": "String"}}
     report = check(body)
     (finding,) = report.findings
-    is_about_image = PARAMETER in finding.description or "'Image'" in finding.description
+    is_about_image = any(
+        one in finding.description for one in (PARAMETER, "'Image'", "/aws/service/debian/")
+    )
 
-    assert finding.rule == (found or CANNOT_BE_KNOWN)  # the default VPC can't be known
+    assert finding.rule == (found or "cannot-be-known")  # the default VPC can't be known
     assert is_about_image is bool(found)
 
 
@@ -268,27 +302,33 @@ def task(**more: object) -> dict[str, Any]:
     return resource("AWS::ECS::TaskDefinition", ContainerDefinitions=containers, **role)
 
 
+def tasks(**more: object) -> dict[str, Any]:
+    return {"Task": resource("AWS::ECS::TaskDefinition", **more)}
+
+
+READ_ONLY: Final = {"ReadonlyRootFilesystem": True}
+MOUNTED: Final = {"MountPoints": [{"ContainerPath": "/var/lib/amazon"}]}
+FREE_TASK: Final = tasks(ContainerDefinitions=ref("Free"), TaskRoleArn=att("Role", "Arn"))
+BARE_ROLE: Final = {"Role": resource("AWS::IAM::Role")}
 TASKS: Final[list[tuple[dict[str, Any], int]]] = [
     ({}, 0),
-    ({"Task": task(ReadonlyRootFilesystem=True)}, 1),
+    ({"Task": task(**READ_ONLY)}, 1),
     ({"Task": task(ReadonlyRootFilesystem="false")}, 0),
     ({"Task": task(ReadonlyRootFilesystem=ref("Free"))}, 0),
-    ({"Task": task(ReadonlyRootFilesystem=True,
-                   MountPoints=[{"ContainerPath": "/var/lib/amazon"}])}, 0),
+    ({"Task": task(**READ_ONLY, **MOUNTED)}, 0),
     ({"Task": task(Environment=[{"Name": "AWS_ACCESS_KEY_ID", "Value": "a"}])}, 1),
     ({"Task": task(Secrets=[{"Name": "AWS_SECRET_ACCESS_KEY", "ValueFrom": "a"}])}, 1),
     ({"Task": task(Environment=[{"Name": "AWS_REGION", "Value": "a"}])}, 0),
-    ({"Role": resource("AWS::IAM::Role")}, 1),
-    ({"Role": resource("AWS::IAM::Role"), "Service": service(EnableExecuteCommand=False)}, 0),
-    ({"Task": resource("AWS::ECS::TaskDefinition", RequiresCompatibilities=["FARGATE"])}, 1),
-    ({"Task": resource("AWS::ECS::TaskDefinition")}, 0),  # the instance's role may stand in
-    ({"Task": resource("AWS::ECS::TaskDefinition", TaskRoleArn=ref("Free"))}, 0),
+    (BARE_ROLE, 1),
+    (BARE_ROLE | {"Service": service(EnableExecuteCommand=False)}, 0),
+    (BARE_ROLE | {"Service": on(service(), "Never")}, 0),
+    (tasks(RequiresCompatibilities=["FARGATE"]), 1),
+    (tasks(), 0),  # the instance's role may stand in
+    (tasks(TaskRoleArn=ref("Free")), 0),
+    (FREE_TASK, 0),
     ({"Service": service(TaskDefinition="elsewhere:1")}, 0),
     ({"Service": service(TaskDefinition=ref("Role"))}, 0),
-    ({"Task": resource("AWS::ECS::TaskDefinition", ContainerDefinitions=ref("Free"),
-                       TaskRoleArn=att("Role", "Arn"))}, 0),
-    ({"Service": on(service(), "Never"), "Role": resource("AWS::IAM::Role")}, 0),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("changes", "number"), TASKS)
@@ -299,16 +339,15 @@ def test_commands_in_containers(check: Check, changes: dict[str, Any], number: i
 
     report = check({"Resources": resources, "Conditions": conditions})
 
-    assert [one.rule for one in report.findings] == [EXEC_DENIED] * number
+    assert [one.rule for one in report.findings] == ["exec-denied"] * number
 
 
 OVERRIDE: Final = {"Logging": "OVERRIDE"}
 BY_KEY: Final = {"KmsKeyId": ARN}
+S3: Final = {"S3BucketName": ref("Bucket")}
 TO_LOGS: Final = OVERRIDE | {"LogConfiguration": {"CloudWatchLogGroupName": ref("Logs")}}
-TO_S3: Final = OVERRIDE | {"LogConfiguration": {"S3BucketName": ref("Bucket")}}
-ENFORCED: Final = OVERRIDE | {
-    "LogConfiguration": {"S3BucketName": ref("Bucket"), "S3EncryptionEnabled": True}
-}
+TO_S3: Final = OVERRIDE | {"LogConfiguration": S3}
+ENFORCED: Final = OVERRIDE | {"LogConfiguration": S3 | {"S3EncryptionEnabled": True}}
 DENIED_EXEC: Final = "commands can't be executed in containers of this service: the task role"
 LOST_EXEC: Final = "the logs of commands in containers of this service are lost: the task role"
 WRITE: Final = allow("s3:PutObject", on={"Fn::Sub": "${Bucket.Arn}/*"})
@@ -337,19 +376,18 @@ def test_what_a_cluster_asks_of_a_task_role(
     check: Check, executes: object, statements: list[Statement], says: str, *, channels: bool
 ) -> None:
     given = [CHANNELS_ONLY, *statements] if channels else statements
+    configuration = {"ExecuteCommandConfiguration": executes}
     resources = {
         "Service": service(Cluster=ref("Cluster")),
         "Task": task(),
         "Role": resource("AWS::IAM::Role", **inline(*given)),
-        "Cluster": resource(
-            "AWS::ECS::Cluster", Configuration={"ExecuteCommandConfiguration": executes}
-        ),
+        "Cluster": resource("AWS::ECS::Cluster", Configuration=configuration),
         "Key": key(),
         "Bucket": resource("AWS::S3::Bucket"),
         "Logs": resource("AWS::Logs::LogGroup"),
     }
     report = check({"Resources": resources})
-    found = [one.description for one in report.findings if one.rule == EXEC_DENIED]
+    found = [one.description for one in report.findings if one.rule == "exec-denied"]
 
     assert len(found) == bool(says or not channels)
     assert all(one.startswith(says if channels else DENIED_EXEC) for one in found)
@@ -415,4 +453,4 @@ TAGS: Final[list[tuple[dict[str, Any], bool]]] = [
 def test_grants_by_tags(check: Check, changes: dict[str, Any], is_found: bool) -> None:  # noqa: FBT001
     report = check({"Resources": {"G": grant(Team="web")} | changes})
 
-    assert (TAGS_MATCH_NOTHING in report.rules) is is_found
+    assert ("tags-match-nothing" in report.rules) is is_found

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
 BOUNDARY = {"PermissionsBoundary": ref("Boundary")}
-MAYBE = allow("*", Condition={"StringEquals": {"aws:RequestedRegion": "eu-west-1"}})
+MAYBE = allow("*", Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}})
 NESTED = resource(
     "AWS::CloudFormation::Stack", TemplateURL="https://s3.amazonaws.com/templates/agent.yaml"
 )

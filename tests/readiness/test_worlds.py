@@ -68,6 +68,12 @@ ONE, TWO = env("prod"), env("prod", "dev")
 FREE: Final = {"Env": {"Type": "String"}}
 BY_SSM: Final = "AWS::SSM::Parameter::Value<String>"
 PROD, DEV = equals(ref("Env"), "prod"), equals("dev", ref("Env"))
+
+
+def sized(default: str) -> dict[str, Any]:
+    return {"Fn::FindInMap": ["Sizes", ref("Env"), "size", {"DefaultValue": default}]}
+
+
 LARGE: Final = equals({"Fn::FindInMap": ["Sizes", ref("Env"), "size"]}, "large")
 ENV_1: Final = {"Fn::Sub": "${Env}-1"}
 
@@ -92,6 +98,10 @@ CONDITIONS: Final[list[tuple[str, dict[str, Any], dict[str, Any], frozenset[str]
      {"A": equals(ref("AWS::AccountId"), "1"), "B": {"Fn::Not": [named("A")]}}, READY),
     ("of a map", TWO | {"Map": {}}, {"A": LARGE, "B": DEV}, READY),
     ("of a map, by any parameter", FREE, {"A": LARGE, "B": DEV}, READY),
+    ("of a map, or the default of any other value", FREE,
+     {"A": equals(sized("small"), "large"), "B": equals(sized("small"), "small")}, READY),
+    ("of a map, or a default that is neither", FREE,
+     {"A": equals(sized("none"), "large"), "B": DEV}, UNKNOWN),
     ("of a boolean", env(*[True, False]),
      {"A": equals(ref("Env"), "true"), "B": equals(ref("Env"), "false")}, READY),
     ("of a text with a parameter in it", FREE,
@@ -141,7 +151,7 @@ def test_condition(
     [
         (allow("*", NotAction=NO_VALUE), READY),
         (allow("*", Condition=either({})), READY),
-        (allow("*", Condition=either({"Bool": {"aws:SecureTransport": "true"}})), UNKNOWN),
+        (allow("*", Condition=either({"Bool": {"aws:ViaAWSService": "true"}})), UNKNOWN),
         (allow("s3:*", NotAction=NO_VALUE), NEITHER),
         (either(ALL, allow("ssm:*", "ssmmessages:*")), READY),
         (either(ALL, deny("*")), UNKNOWN),

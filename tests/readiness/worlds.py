@@ -22,7 +22,7 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.policy_validation import IAMPolicyDocumentValidator
 
-from .deployments import ACCOUNT, PSEUDO, Deployment
+from .deployments import ACCOUNT, PSEUDO, REGION, Deployment
 from .drawn import CONDITIONS, PARAMETERS
 from .policy_table import ACTIONS, REGISTER
 
@@ -40,25 +40,24 @@ KNOWN: Final = {**PSEUDO, "Bucket": "logs", "Bucket.Arn": "arn:aws:s3:::logs"}
 
 
 class Request(NamedTuple):
-    """Where a request comes from, and what its context has."""
+    """Where a request comes from, and what its context has. It is in the stack's region, by TLS."""
 
-    region: str
-    secure: bool
     address: str
     context: dict[str, Any]
 
 
 REQUESTS: Final = (
-    Request("eu-west-1", secure=True, address="10.1.2.3", context={"aws:sourcevpc": "vpc-12"}),
-    Request("us-east-1", secure=False, address="198.51.100.1", context={
-        "ssm:sourceinstancearn": INSTANCES[0],
-        "aws:principalorgpaths": ["o-1/r-1"],
-        "aws:principaltag/instance": "i-0ab",
-    }),
-    Request("eu-west-2", secure=True, address="10.1.2.3", context={
-        "aws:sourcevpc": "vpc-2", "ssm:sourceinstancearn": INSTANCES[1],
-    }),
-)  # fmt: skip
+    Request("10.1.2.3", {"aws:sourcevpc": "vpc-12"}),
+    Request(
+        "198.51.100.1",
+        {
+            "ssm:sourceinstancearn": INSTANCES[0],
+            "aws:principalorgpaths": ["o-1/r-1"],
+            "aws:principaltag/instance": "i-0ab",
+        },
+    ),
+    Request("10.1.2.3", {"aws:sourcevpc": "vpc-2", "ssm:sourceinstancearn": INSTANCES[1]}),
+)
 
 
 @cache
@@ -184,9 +183,9 @@ def _of_request(policies: Policies, request: Request) -> Iterator[bool]:
             principal_account=ACCOUNT,
             action=action,
             resource_arn=resource,
-            region=request.region,
+            region=REGION,
             source_ip=request.address,
-            secure_transport=request.secure,
+            secure_transport=True,
             service_context=request.context,
         )
         return bool(evaluate(context, identity, *limits).decision == "Allow")

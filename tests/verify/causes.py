@@ -34,7 +34,6 @@ from .nodes import (
     endpoint,
     group,
     key,
-    nothing,
     policy,
     status,
     trusting,
@@ -70,38 +69,42 @@ class Cause(NamedTuple):
         return world
 
 
-def cause(
-    name: str,
-    does: Change,
-    fails: str = "",
-    unknown: str = "",
-    *,
-    node: str = NODE,
-    operator: str | None = None,
-) -> Cause:
-    """A cause with the checks that fail and those that are unknown: no other is."""
-    return Cause(name, does, frozenset(fails.split()), frozenset(unknown.split()), node, operator)
+def cause(told: str, *does: Change, node: str = NODE, operator: str | None = None) -> Cause:
+    """A cause, with the checks that fail and, each with a `?`, those that are unknown."""
+    checks = frozenset(told.split())
+    unknown = frozenset(one for one in checks if one.endswith("?"))
+    asked = frozenset(one.removesuffix("?") for one in unknown)
+    return Cause("", both(*does), checks - unknown, asked, node, operator)
 
 
-def never(name: str, does: Change, fails: str = "", unknown: str = "") -> Cause:
+def perhaps(checks: str) -> str:
+    """These checks, as unknown ones."""
+    return " ".join(f"{one}?" for one in checks.split())
+
+
+def never(told: str, *does: Change) -> Cause:
     """A cause on a node that never registered."""
-    return cause(name, both(NEVER, does), f"connected registered {fails}", unknown)
+    return cause(f"connected registered {told}", NEVER, *does)
 
 
-def used(name: str, does: Change, fails: str = "", unknown: str = "") -> Cause:
+def used(told: str, *does: Change) -> Cause:
     """A cause on a node whose sessions use a key, a bucket and a log group, both enforced."""
-    return cause(name, both(using(), does), fails, unknown)
+    return cause(told, using(), *does)
 
 
-def under_account(name: str, does: Change, fails: str = "", unknown: str = "") -> Cause:
+def under_account(told: str, *does: Change) -> Cause:
     """A cause where the account's role of Default Host Management does the work."""
-    changed = both(UNDER_ACCOUNT, does)
-    return cause(f"the account's role {name}", changed, fails, f"{unknown} default-host-management")
+    return cause(f"{told} default-host-management?", UNDER_ACCOUNT, *does)
 
 
-def hybrid(name: str, does: Change, fails: str = "", unknown: str = "") -> Cause:
+def hybrid(told: str, *does: Change) -> Cause:
     """A cause on a hybrid node."""
-    return cause(name, does, fails, unknown, node=HYBRID)
+    return cause(told, *does, node=HYBRID)
+
+
+def named(*tables: dict[str, Cause]) -> list[Cause]:
+    """The causes of some tables, with their names."""
+    return [one._replace(name=name) for table in tables for name, one in table.items()]
 
 
 def instance(**parts: object) -> Change:
@@ -256,474 +259,351 @@ UNKNOWN_ALIAS: Final = both(bucket("aws:kms", "alias/logs"), refusing("kms:Descr
 UNKNOWN_KEY: Final = both(bucket("aws:kms", KEY), refusing("kms:DescribeKey"))
 OLD: Final = "2.3.50.0"
 
-STATES: Final = [
-    cause("connected", nothing),
-    cause("connected, with everything used", using()),
-    cause("preferences that name nothing", using(**dict.fromkeys(EVERYTHING, ""))),
-    never("never registered", nothing, unknown="agent"),
-    never(
-        "no managed node by an error",
-        refusing("ssm:DescribeInstanceInformation", "InvalidInstanceId"),
-        unknown="agent",
+STATES: Final = {
+    "connected": cause(""),
+    "connected, with everything used": cause("", using()),
+    "preferences that name nothing": cause("", using(**dict.fromkeys(EVERYTHING, ""))),
+    "never registered": never("agent?"),
+    "no managed node by an error": never(
+        "agent?", refusing("ssm:DescribeInstanceInformation", "InvalidInstanceId")
     ),
-    never("no status yet", statuses(), unknown="agent"),
-    cause("lost", LOST, "connected registered"),
-    cause("inactive", both(LOST, record(PingStatus="Inactive")), "connected registered"),
-    cause("online and not connected", ONLINE, "connected"),
-    cause("connected though lost", lambda w: w.is_lost("connected"), unknown="registered"),
-    cause("connected without a record", setting(record=None), unknown="registered"),
-    never("stopped", instance(State={"Name": "stopped"}), "instance-running"),
-    never("stopping", instance(State={"Name": "stopping"}), "instance-running"),
-    never("pending", instance(State={"Name": "pending"}), "instance-running"),
-    never("terminated", instance(State={"Name": "terminated"}), "instance-running"),
-    never("system impaired", statuses(status("impaired")), "instance-running"),
-    cause(
-        "instance impaired",
-        both(LOST, statuses(status("ok", "impaired"))),
-        "instance-running connected registered",
+    "no status yet": never("agent?", statuses()),
+    "lost": cause("connected registered", LOST),
+    "inactive": cause("connected registered", LOST, record(PingStatus="Inactive")),
+    "online and not connected": cause("connected", ONLINE),
+    "connected though lost": cause("registered?", lambda w: w.is_lost("connected")),
+    "connected without a record": cause("registered?", setting(record=None)),
+    "stopped": never("instance-running", instance(State={"Name": "stopped"})),
+    "stopping": never("instance-running", instance(State={"Name": "stopping"})),
+    "pending": never("instance-running", instance(State={"Name": "pending"})),
+    "terminated": never("instance-running", instance(State={"Name": "terminated"})),
+    "system impaired": never("instance-running", statuses(status("impaired"))),
+    "instance impaired": cause(
+        "instance-running connected registered", LOST, statuses(status("ok", "impaired"))
     ),
-    never(
-        "volumes impaired",
-        statuses(status() | {"AttachedEbsStatus": {"Status": "impaired"}}),
-        "instance-running",
+    "volumes impaired": never(
+        "instance-running", statuses(status() | {"AttachedEbsStatus": {"Status": "impaired"}})
     ),
-]
+}
 
-IDENTITY: Final = [
-    never("no profile", without_profile, "instance-profile"),
-    never("an empty profile", setting(of_profile={"Roles": []}), "instance-profile"),
-    never(
-        "a deleted profile",
-        refusing("iam:GetInstanceProfile", "NoSuchEntity"),
-        "instance-profile",
+IDENTITY: Final = {
+    "no profile": never("instance-profile", without_profile),
+    "an empty profile": never("instance-profile", setting(of_profile={"Roles": []})),
+    "a deleted profile": never(
+        "instance-profile", refusing("iam:GetInstanceProfile", "NoSuchEntity")
     ),
-    never(
-        "a profile that was deleted and made again",
-        setting(of_profile={"InstanceProfileId": "AIPA2"}),
-        "instance-profile",
+    "a profile that was deleted and made again": never(
+        "instance-profile", setting(of_profile={"InstanceProfileId": "AIPA2"})
     ),
-    cause("a profile whose id is none of AWS", setting(of_profile={"InstanceProfileId": "x"})),
-    never("no trust", NOT_TRUSTED, "role-assumable"),
-    cause("no trust any more", NOT_TRUSTED, "role-assumable"),
-    never("perhaps trusted", PERHAPS_TRUSTED, unknown="role-assumable"),
-    cause("perhaps trusted, and connected", PERHAPS_TRUSTED),
-    never("metadata off", METADATA_OFF, "metadata"),
-    never("metadata not said", instance(MetadataOptions={}), unknown="metadata"),
-    never("may not register", denying(REGISTER), "register"),
-    cause("may not register any more", denying(REGISTER), "register"),
-    cause("denied on the instances", on_all_and_instances("allowed", "explicitDeny"), "register"),
-    cause("denied on all", on_all_and_instances("explicitDeny", "explicitDeny"), "register"),
-    cause("not on the instances", on_all_and_instances("allowed", "implicitDeny")),
-    cause("on the instances alone", on_all_and_instances("implicitDeny", "allowed")),
-    cause("denied on all but the instances", on_all_and_instances("explicitDeny", "allowed")),
-    cause("no channels", both(ONLINE, denying(CHANNEL)), "reach connected"),
-    cause("no channels any more", denying(*CHANNELS), "reach"),
-    cause("channels by a condition", channels_by_condition(), unknown="reach"),
-    cause("a channel for certain, others by a condition", channels_by_condition(CHANNEL), "reach"),
-    never("no registration, no channels", denying(REGISTER, *CHANNELS), "register reach"),
-    never(
-        "no profile, and metadata off",
-        both(without_profile, METADATA_OFF),
-        "instance-profile metadata",
+    "a profile whose id is none of AWS": cause("", setting(of_profile={"InstanceProfileId": "x"})),
+    "no trust": never("role-assumable", NOT_TRUSTED),
+    "no trust any more": cause("role-assumable", NOT_TRUSTED),
+    "perhaps trusted": never("role-assumable?", PERHAPS_TRUSTED),
+    "perhaps trusted, and connected": cause("", PERHAPS_TRUSTED),
+    "metadata off": never("metadata", METADATA_OFF),
+    "metadata not said": never("metadata?", instance(MetadataOptions={})),
+    "may not register": never("register", denying(REGISTER)),
+    "may not register any more": cause("register", denying(REGISTER)),
+    "denied on the instances": cause("register", on_all_and_instances("allowed", "explicitDeny")),
+    "denied on all": cause("register", on_all_and_instances("explicitDeny", "explicitDeny")),
+    "not on the instances": cause("", on_all_and_instances("allowed", "implicitDeny")),
+    "on the instances alone": cause("", on_all_and_instances("implicitDeny", "allowed")),
+    "denied on all but the instances": cause("", on_all_and_instances("explicitDeny", "allowed")),
+    "no channels": cause("reach connected", ONLINE, denying(CHANNEL)),
+    "no channels any more": cause("reach", denying(*CHANNELS)),
+    "channels by a condition": cause("reach?", channels_by_condition()),
+    "a channel for certain, others by a condition": cause("reach", channels_by_condition(CHANNEL)),
+    "no registration, no channels": never("register reach", denying(REGISTER, *CHANNELS)),
+    "no profile, and metadata off": never(
+        "instance-profile metadata", without_profile, METADATA_OFF
     ),
-]
+}
 
-HOST_MANAGEMENT: Final = [
-    under_account("in place of a profile", without_profile),
-    under_account("in place of one that may not register", denying(f"{ROLE} {REGISTER}")),
-    under_account("in place of one that is not trusted", NOT_TRUSTED, unknown="role-assumable"),
-    under_account("beside one that is perhaps trusted", PERHAPS_TRUSTED),
-    under_account(
-        "that may not decrypt",
-        both(without_profile, using(), denying(f"{ACCOUNT_ROLE} kms:Decrypt")),
-        "encrypt",
+HOST_MANAGEMENT: Final = {
+    "the account's role in place of a profile": under_account("", without_profile),
+    "the account's role in place of one that may not register": under_account(
+        "", denying(f"{ROLE} {REGISTER}")
     ),
-    under_account(
-        "and metadata off",
-        both(NEVER, without_profile, METADATA_OFF),
-        "metadata connected registered",
+    "the account's role in place of one that is not trusted": under_account(
+        "role-assumable?", NOT_TRUSTED
     ),
-    under_account(
-        "for which the endpoint does not let the agent ask",
-        both(NEVER, without_profile, behind("ssm", "ssm:Update*")),
-        "path-ssm connected registered",
+    "the account's role beside one that is perhaps trusted": under_account("", PERHAPS_TRUSTED),
+    "the account's role that may not decrypt": under_account(
+        "encrypt", without_profile, using(), denying(f"{ACCOUNT_ROLE} kms:Decrypt")
     ),
-    under_account(
-        "for which the endpoint lets the agent ask",
-        both(NEVER, without_profile, behind("ssm", "ssm:*")),
-        "connected registered",
+    "the account's role and metadata off": under_account(
+        "metadata connected registered", NEVER, without_profile, METADATA_OFF
     ),
-    under_account(
-        "and an agent of a strange version", both(denying(REGISTER), agent("next")), "register"
+    "the account's role for which the endpoint does not let the agent ask": under_account(
+        "path-ssm connected registered", NEVER, without_profile, behind("ssm", "ssm:Update*")
     ),
-    cause(
-        "an agent that takes no account's role",
-        both(UNDER_ACCOUNT, denying(REGISTER), agent("3.1.0.0")),
-        "register",
+    "the account's role for which the endpoint lets the agent ask": under_account(
+        "connected registered", NEVER, without_profile, behind("ssm", "ssm:*")
     ),
-    cause(
-        "no channels, which the account's role does not fix",
-        both(UNDER_ACCOUNT, ONLINE, denying(f"{ROLE} {CHANNEL}")),
-        "reach connected",
+    "the account's role and an agent of a strange version": under_account(
+        "register", denying(REGISTER), agent("next")
     ),
-    cause("no setting at all", both(without_profile, NO_TIERS), "instance-profile"),
-    cause(
-        "an empty setting",
-        both(denying(REGISTER), lambda w: w.has_host_management("")),
-        "register",
+    "an agent that takes no account's role": cause(
+        "register", UNDER_ACCOUNT, denying(REGISTER), agent("3.1.0.0")
     ),
-]
+    "no channels, which the account's role does not fix": cause(
+        "reach connected", UNDER_ACCOUNT, ONLINE, denying(f"{ROLE} {CHANNEL}")
+    ),
+    "no setting at all": cause("instance-profile", without_profile, NO_TIERS),
+    "an empty setting": cause("register", denying(REGISTER), lambda w: w.has_host_management("")),
+}
 
-KEYS: Final = [
-    used("a disabled key", described_key(KeyState="Disabled"), "key-usable"),
-    used("a key to be deleted", described_key(KeyState="PendingDeletion"), "key-usable"),
-    used("a key without material", described_key(KeyState="PendingImport"), "key-usable"),
-    used("an asymmetric key", described_key(KeySpec="RSA_2048"), "key-usable"),
-    used(
-        "an asymmetric key of an old API",
-        described_key(KeySpec=None, CustomerMasterKeySpec="RSA_2048"),
-        "key-usable",
+KEYS: Final = {
+    "a disabled key": used("key-usable", described_key(KeyState="Disabled")),
+    "a key to be deleted": used("key-usable", described_key(KeyState="PendingDeletion")),
+    "a key without material": used("key-usable", described_key(KeyState="PendingImport")),
+    "an asymmetric key": used("key-usable", described_key(KeySpec="RSA_2048")),
+    "an asymmetric key of an old API": used(
+        "key-usable", described_key(KeySpec=None, CustomerMasterKeySpec="RSA_2048")
     ),
-    used("a key for signatures", described_key(KeyUsage="SIGN_VERIFY"), "key-usable"),
-    used("a key of AWS's own", described_key(KeyManager="AWS"), "key-usable"),
-    used("no such key", refusing("kms:DescribeKey", "NotFoundException"), "key-usable"),
-    used("a key of another region", using(kmsKeyId=KEY.replace(REGION, "us-east-1")), "key-usable"),
-    used("an alias", using(kmsKeyId="alias/sessions")),
-    used(
-        "an alias that can't be resolved",
-        both(using(kmsKeyId=ALIAS), refusing("kms:DescribeKey")),
-        unknown="key-usable encrypt",
+    "a key for signatures": used("key-usable", described_key(KeyUsage="SIGN_VERIFY")),
+    "a key of AWS's own": used("key-usable", described_key(KeyManager="AWS")),
+    "no such key": used("key-usable", refusing("kms:DescribeKey", "NotFoundException")),
+    "a key of another region": used("key-usable", using(kmsKeyId=KEY.replace(REGION, "us-east-1"))),
+    "an alias": used("", using(kmsKeyId="alias/sessions")),
+    "an alias that can't be resolved": used(
+        "key-usable? encrypt?", using(kmsKeyId=ALIAS), refusing("kms:DescribeKey")
     ),
-    used("no key by a denial", refusing("kms:DescribeKey"), unknown="key-usable"),
-    used(
-        "throttled for good",
-        refusing("kms:DescribeKey", "ThrottlingException"),
-        unknown="key-usable",
+    "no key by a denial": used("key-usable?", refusing("kms:DescribeKey")),
+    "throttled for good": used("key-usable?", refusing("kms:DescribeKey", "ThrottlingException")),
+    "a key whose ARN is none": used("key-usable?", described_key(Arn="arn:x")),
+    "may not decrypt": used("encrypt", DENIED_KEY),
+    "a condition on the service that a call comes by, which no call of the agent does": used(
+        "encrypt", DENIED_KEY, setting(missing=["kms:ViaService"])
     ),
-    used("a key whose ARN is none", described_key(Arn="arn:x"), unknown="key-usable"),
-    used("may not decrypt", DENIED_KEY, "encrypt"),
-    used(
-        "a condition on the service that a call comes by, which no call of the agent does",
-        both(DENIED_KEY, setting(missing=["kms:ViaService"])),
-        "encrypt",
+    "a disabled key, and may not decrypt": used(
+        "key-usable encrypt", described_key(KeyState="Disabled"), DENIED_KEY
     ),
-    used(
-        "a disabled key, and may not decrypt",
-        both(described_key(KeyState="Disabled"), DENIED_KEY),
-        "key-usable encrypt",
-    ),
-    # the policy of the key
-    used("the key names the role", both(DENIED_KEY, key_policy(allowing(ROLE, "kms:Decrypt")))),
-    used("the key names all", both(DENIED_KEY, key_policy(allowing("*", "kms:*")))),
-    used("the key is for all", both(DENIED_KEY, key_policy(PUBLIC))),
-    used("the key names nobody", key_policy(), "key-usable"),
-    used("the key names another", key_policy(allowing(USER, "kms:*")), "key-usable"),
-    used(
-        "the key names a session of the role",
+    "the key names the role": used("", DENIED_KEY, key_policy(allowing(ROLE, "kms:Decrypt"))),
+    "the key names all": used("", DENIED_KEY, key_policy(allowing("*", "kms:*"))),
+    "the key is for all": used("", DENIED_KEY, key_policy(PUBLIC)),
+    "the key names nobody": used("key-usable", key_policy()),
+    "the key names another": used("key-usable", key_policy(allowing(USER, "kms:*"))),
+    "the key names a session of the role": used(
+        "key-usable?",
         key_policy(allowing(f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/{NODE}", "kms:*")),
-        unknown="key-usable",
     ),
-    used("the key is by the account", key_policy(by("StringEquals", CALLER, ACCOUNT))),
-    used("the key is by others", key_policy(by("StringEquals", CALLER, "4" * 12)), "key-usable"),
-    used(
-        "the key is by all but others",
-        key_policy(by("StringNotEquals", CALLER, "4" * 12)),
-        unknown="key-usable",
+    "the key is by the account": used("", key_policy(by("StringEquals", CALLER, ACCOUNT))),
+    "the key is by others": used("key-usable", key_policy(by("StringEquals", CALLER, "4" * 12))),
+    "the key is by all but others": used(
+        "key-usable?", key_policy(by("StringNotEquals", CALLER, "4" * 12))
     ),
-    used("the key is by a text", key_policy(by("StringEquals", PRINCIPAL, "*")), "key-usable"),
-    used(
-        "the key is by patterns",
-        key_policy(by("ArnLike", PRINCIPAL, [USER, "arn:aws:iam::*:role/*"])),
+    "the key is by a text": used("key-usable", key_policy(by("StringEquals", PRINCIPAL, "*"))),
+    "the key is by patterns": used(
+        "", key_policy(by("ArnLike", PRINCIPAL, [USER, "arn:aws:iam::*:role/*"]))
     ),
-    used("the key is by TLS", key_policy(by("Bool", "aws:SecureTransport", value=True))),
-    used(
-        "the key denies calls without TLS",
+    "the key is by TLS": used("", key_policy(by("Bool", "aws:SecureTransport", value=True))),
+    "the key denies calls without TLS": used(
+        "",
         key_policy(
             allowing(ROOT, "kms:*"),
             by("Bool", "aws:SecureTransport", "false") | {"Effect": "Deny"},
         ),
     ),
-    used(
-        "the key is by a service",
-        key_policy(by("StringEquals", "kms:ViaService", f"s3.{REGION}.amazonaws.com")),
+    "the key is by a service": used(
+        "key-usable", key_policy(by("StringEquals", "kms:ViaService", f"s3.{REGION}.amazonaws.com"))
+    ),
+    "the key is by a tag": used("key-usable?", key_policy(BY_TAG)),
+    "the key may allow what IAM denies": used(
+        "key-usable? encrypt?", DENIED_KEY, key_policy(BY_TAG)
+    ),
+    "the key denies the role": used(
         "key-usable",
-    ),
-    used("the key is by a tag", key_policy(BY_TAG), unknown="key-usable"),
-    used(
-        "the key may allow what IAM denies",
-        both(DENIED_KEY, key_policy(BY_TAG)),
-        unknown="key-usable encrypt",
-    ),
-    used(
-        "the key denies the role",
         key_policy(allowing(ROOT, "kms:*"), allowing(ROLE, "kms:*") | {"Effect": "Deny"}),
-        "key-usable",
     ),
-    used(
-        "the key denies all but another",
+    "the key denies all but another": used(
+        "key-usable?",
         key_policy(
             allowing(ROOT, "kms:*"),
             {"Effect": "Deny", "NotPrincipal": {"AWS": USER}, "Action": "kms:*"},
         ),
-        unknown="key-usable",
     ),
-]
+}
 
-LOGS: Final = [
-    used("a bucket by dsse", DSSE, "bucket-encryption"),
-    used("a bucket by dsse, not enforced", both(NOT_ENFORCED, DSSE)),
-    used(
-        "a bucket by dsse, enforced by a parameter",
-        both(BY_PARAMETER, DSSE),
-        unknown="bucket-encryption",
-    ),
-    used(
-        "a bucket that does not encrypt",
-        refusing("s3:GetBucketEncryption", "ServerSideEncryptionConfigurationNotFoundError"),
+LOGS: Final = {
+    "a bucket by dsse": used("bucket-encryption", DSSE),
+    "a bucket by dsse, not enforced": used("", NOT_ENFORCED, DSSE),
+    "a bucket by dsse, enforced by a parameter": used("bucket-encryption?", BY_PARAMETER, DSSE),
+    "a bucket that does not encrypt": used(
         "bucket-encryption",
+        refusing("s3:GetBucketEncryption", "ServerSideEncryptionConfigurationNotFoundError"),
     ),
-    used("no such bucket", NO_BUCKET, "bucket-encryption"),
-    used("no such bucket, not enforced", both(NOT_ENFORCED, NO_BUCKET), "bucket-encryption"),
-    used(
-        "no bucket by a denial",
-        refusing("s3:GetBucketEncryption", "AccessDenied"),
-        unknown="bucket-encryption",
+    "no such bucket": used("bucket-encryption", NO_BUCKET),
+    "no such bucket, not enforced": used("bucket-encryption", NOT_ENFORCED, NO_BUCKET),
+    "no bucket by a denial": used(
+        "bucket-encryption?", refusing("s3:GetBucketEncryption", "AccessDenied")
     ),
-    *(
-        used(
-            f"a bucket with its key as {given}",
-            both(bucket("aws:kms", given), DENIED_BUCKET_KEY),
-            "log-to-s3",
+    **{
+        f"a bucket with its key as {given}": used(
+            "log-to-s3", bucket("aws:kms", given), DENIED_BUCKET_KEY
         )
         for given in (KEY, KEY.rpartition("/")[2], "alias/logs", ALIAS)
+    },
+    "an alias of a bucket, not known": used("log-to-s3?", NO_KEY, UNKNOWN_ALIAS),
+    "an alias of a bucket, not known, and no logs": used(
+        "log-to-s3", NO_KEY, UNKNOWN_ALIAS, DENIED_BUCKET
     ),
-    used("an alias of a bucket, not known", both(NO_KEY, UNKNOWN_ALIAS), unknown="log-to-s3"),
-    used(
-        "an alias of a bucket, not known, and no logs",
-        both(NO_KEY, UNKNOWN_ALIAS, DENIED_BUCKET),
-        "log-to-s3",
+    "the key of a bucket, not known": used("", NO_KEY, UNKNOWN_KEY),
+    "the key of a bucket, not known, and denied": used(
+        "log-to-s3", NO_KEY, UNKNOWN_KEY, DENIED_BUCKET_KEY
     ),
-    used("the key of a bucket, not known", both(NO_KEY, UNKNOWN_KEY)),
-    used(
-        "the key of a bucket, not known, and denied",
-        both(NO_KEY, UNKNOWN_KEY, DENIED_BUCKET_KEY),
-        "log-to-s3",
+    "the key of S3 that AWS manages, which needs no grant": used(
+        "", NO_KEY, bucket("aws:kms", KEY), described_key(KeyManager="AWS"), DENIED_BUCKET_KEY
     ),
-    used(
-        "the key of S3 that AWS manages, which needs no grant",
-        both(NO_KEY, bucket("aws:kms", KEY), described_key(KeyManager="AWS"), DENIED_BUCKET_KEY),
-    ),
-    *(
-        used(f"a bucket with no key: {given}", bucket("aws:kms", given), unknown="log-to-s3")
+    **{
+        f"a bucket with no key: {given}": used("log-to-s3?", bucket("aws:kms", given))
         for given in ("arn:x", "arn:aws:kms:a b:1:key/x", "a/b", 'x", y("')
+    },
+    "a bucket with a key in a region that botocore asks in no request": used(
+        "key-usable?",
+        bucket("aws:kms", KEY.replace(REGION, "-x-")),
+        having("kms:describe_key", InvalidRegionError(region_name="-x-")),
     ),
-    used(
-        "a bucket with a key in a region that botocore asks in no request",
-        both(
-            bucket("aws:kms", KEY.replace(REGION, "-x-")),
-            having("kms:describe_key", InvalidRegionError(region_name="-x-")),
-        ),
-        unknown="key-usable",
+    "the bucket names the role": used(
+        "", DENIED_BUCKET, bucket_policy(allowing(ROLE, "s3:PutObject"))
     ),
-    used(
-        "the bucket names the role",
-        both(DENIED_BUCKET, bucket_policy(allowing(ROLE, "s3:PutObject"))),
+    "the bucket names another role": used(
+        "log-to-s3", DENIED_BUCKET, bucket_policy(allowing(ACCOUNT_ROLE, "s3:PutObject"))
     ),
-    used(
-        "the bucket names another role",
-        both(DENIED_BUCKET, bucket_policy(allowing(ACCOUNT_ROLE, "s3:PutObject"))),
-        "log-to-s3",
-    ),
-    cause(
-        "a key of another account that names the role, which IAM does not allow",
-        both(
-            using(kmsKeyId=FOREIGN_KEY),
-            described_key(Arn=FOREIGN_KEY),
-            denying("kms:Decrypt"),
-            having("kms:get_key_policy", policy(allowing(ROLE, "kms:*"))),
-        ),
+    "a key of another account that names the role, which IAM does not allow": cause(
         "encrypt",
+        using(kmsKeyId=FOREIGN_KEY),
+        described_key(Arn=FOREIGN_KEY),
+        denying("kms:Decrypt"),
+        having("kms:get_key_policy", policy(allowing(ROLE, "kms:*"))),
     ),
-    used(
-        "the policy of the bucket may not be read",
-        both(DENIED_BUCKET, refusing("s3:GetBucketPolicy", "AccessDenied")),
-        unknown="log-to-s3",
+    "the policy of the bucket may not be read": used(
+        "log-to-s3?", DENIED_BUCKET, refusing("s3:GetBucketPolicy", "AccessDenied")
     ),
-    used("may not see how it encrypts", denying("s3:GetEncryptionConfiguration"), "log-to-s3"),
-    used("may not log", DENIED_LOGS, "log-to-s3 log-to-cloudwatch"),
-    used(
-        "may not log, not enforced", both(NOT_ENFORCED, DENIED_LOGS), "log-to-s3 log-to-cloudwatch"
+    "may not see how it encrypts": used("log-to-s3", denying("s3:GetEncryptionConfiguration")),
+    "may not log": used("log-to-s3 log-to-cloudwatch", DENIED_LOGS),
+    "may not log, not enforced": used("log-to-s3 log-to-cloudwatch", NOT_ENFORCED, DENIED_LOGS),
+    "no such group": used("log-group-encryption", log_groups()),
+    "no such group, not enforced": used("log-group-encryption", NOT_ENFORCED, log_groups()),
+    "a longer name of a group": used("log-group-encryption", log_groups("/ssm/sessions-2")),
+    "a group without a key": used("log-group-encryption", log_groups("/ssm/sessions")),
+    "a group without a key, not enforced": used("", NOT_ENFORCED, log_groups("/ssm/sessions")),
+    "a group without a key, enforced by a parameter": used(
+        "log-group-encryption?", BY_PARAMETER, log_groups("/ssm/sessions")
     ),
-    used("no such group", log_groups(), "log-group-encryption"),
-    used("no such group, not enforced", both(NOT_ENFORCED, log_groups()), "log-group-encryption"),
-    used("a longer name of a group", log_groups("/ssm/sessions-2"), "log-group-encryption"),
-    used("a group without a key", log_groups("/ssm/sessions"), "log-group-encryption"),
-    used("a group without a key, not enforced", both(NOT_ENFORCED, log_groups("/ssm/sessions"))),
-    used(
-        "a group without a key, enforced by a parameter",
-        both(BY_PARAMETER, log_groups("/ssm/sessions")),
-        unknown="log-group-encryption",
-    ),
-    used(
-        "no group by a denial", refusing("logs:DescribeLogGroups"), unknown="log-group-encryption"
-    ),
-    used(
-        "an endpoint that is not there",
+    "no group by a denial": used("log-group-encryption?", refusing("logs:DescribeLogGroups")),
+    "an endpoint that is not there": used(
+        "log-group-encryption?",
         having("logs:describe_log_groups", EndpointConnectionError(endpoint_url="https://logs")),
-        unknown="log-group-encryption",
     ),
-    cause("streamed to", using(cloudWatchStreamingEnabled=True)),
-    cause(
-        "streamed to by a text",
-        using(cloudWatchStreamingEnabled="true"),
-        "log-group-encryption",
+    "streamed to": cause("", using(cloudWatchStreamingEnabled=True)),
+    "streamed to by a text": cause(
+        "log-group-encryption", using(cloudWatchStreamingEnabled="true")
     ),
-    cause(
-        "streamed to by a parameter",
-        using(cloudWatchStreamingEnabled="{{stream}}"),
-        unknown="log-group-encryption",
+    "streamed to by a parameter": cause(
+        "log-group-encryption?", using(cloudWatchStreamingEnabled="{{stream}}")
     ),
-    cause(
-        "no group to stream to",
-        using(cloudWatchStreamingEnabled="false", cloudWatchLogGroupName=""),
+    "no group to stream to": cause(
+        "", using(cloudWatchStreamingEnabled="false", cloudWatchLogGroupName="")
     ),
-    used("enforced, and S3 for objects", behind("s3", "s3:PutObject"), "path-s3"),
-    used("enforced, and S3 for all", behind("s3", "s3:*")),
-    used("enforced, and logs for streams", behind("logs", "logs:*Stream*"), "path-logs"),
-    used("enforced, and logs for all", behind("logs", "logs:*")),
-    used(
-        "enforced by a parameter, and S3 for objects",
-        both(BY_PARAMETER, behind("s3", "s3:PutObject")),
-        unknown="path-s3",
+    "enforced, and S3 for objects": used("path-s3", behind("s3", "s3:PutObject")),
+    "enforced, and S3 for all": used("", behind("s3", "s3:*")),
+    "enforced, and logs for streams": used("path-logs", behind("logs", "logs:*Stream*")),
+    "enforced, and logs for all": used("", behind("logs", "logs:*")),
+    "enforced by a parameter, and S3 for objects": used(
+        "path-s3?", BY_PARAMETER, behind("s3", "s3:PutObject")
     ),
-    used("not enforced, and S3 for objects", both(NOT_ENFORCED, behind("s3", "s3:PutObject"))),
-]
+    "not enforced, and S3 for objects": used("", NOT_ENFORCED, behind("s3", "s3:PutObject")),
+}
 
-RUN_AS: Final = [
-    cause("Run As", run_as("web")),
-    cause("Run As of ports, whose sessions run as nobody", both(run_as(""), of_ports)),
-    cause(
-        "Run As root, where a tag of the operator may win",
-        using(runAsEnabled="true", runAsDefaultUser="root"),
-        unknown="run-as",
+RUN_AS: Final = {
+    "Run As": cause("", run_as("web")),
+    "Run As of ports, whose sessions run as nobody": cause("", run_as(""), of_ports),
+    "Run As root, where a tag of the operator may win": cause(
+        "run-as?", using(runAsEnabled="true", runAsDefaultUser="root")
     ),
-    cause("Run As what a shell would act on", run_as("$(touch P)"), unknown="run-as"),
-    cause("Run As ssm-user", run_as("ssm-user"), unknown="run-as"),
-    cause("Run As nobody", run_as(" "), unknown="run-as"),
-    cause("Run As by a parameter", using(runAsEnabled="{{run}}"), unknown="run-as"),
-    cause(
-        "Run As on Windows", both(run_as("web"), record(PlatformType="Windows")), unknown="run-as"
-    ),
-]
+    "Run As what a shell would act on": cause("run-as?", run_as("$(touch P)")),
+    "Run As ssm-user": cause("run-as?", run_as("ssm-user")),
+    "Run As nobody": cause("run-as?", run_as(" ")),
+    "Run As by a parameter": cause("run-as?", using(runAsEnabled="{{run}}")),
+    "Run As on Windows": cause("run-as?", run_as("web"), record(PlatformType="Windows")),
+}
 
-NOT_ASKED: Final = [
-    cause(
-        "no record by a denial",
-        refusing("ssm:DescribeInstanceInformation"),
-        unknown="agent registered",
+NOT_ASKED: Final = {
+    "no record by a denial": cause(
+        "agent? registered?", refusing("ssm:DescribeInstanceInformation")
     ),
-    cause("no connection by a denial", refusing("ssm:GetConnectionStatus"), unknown="connected"),
-    never(
-        "no status by a denial",
-        refusing("ec2:DescribeInstanceStatus", "UnauthorizedOperation"),
-        unknown="instance-running",
+    "no connection by a denial": cause("connected?", refusing("ssm:GetConnectionStatus")),
+    "no status by a denial": never(
+        "instance-running?", refusing("ec2:DescribeInstanceStatus", "UnauthorizedOperation")
     ),
-    cause("no profile by a denial", NO_PROFILE, unknown=OF_PROFILE),
-    under_account("and no profile by a denial", NO_PROFILE, unknown=OF_PROFILE),
-    cause(
-        "no setting by a denial",
-        both(without_profile, NO_SETTING),
-        unknown="instance-profile default-host-management",
+    "no profile by a denial": cause(perhaps(OF_PROFILE), NO_PROFILE),
+    "the account's role and no profile by a denial": under_account(perhaps(OF_PROFILE), NO_PROFILE),
+    "no setting by a denial": cause(
+        "instance-profile? default-host-management?", without_profile, NO_SETTING
     ),
-    *(
-        used(
-            f"no setting by a denial, and a role that lacks {action}",
-            both(denying(f"{ROLE} {action}", f"{ROLE} {REGISTER}"), NO_SETTING),
-            unknown=f"register {check} default-host-management",
+    **{
+        f"no setting by a denial, and a role that lacks {action}": used(
+            perhaps(f"register {check} default-host-management"),
+            denying(f"{ROLE} {action}", f"{ROLE} {REGISTER}"),
+            NO_SETTING,
         )
         for action, check in ((REGISTER, ""), (CHANNEL, "reach"), ("kms:Decrypt", "encrypt"))
+    },
+    "no setting by a denial, and a role that EC2 can't assume": cause(
+        "role-assumable? default-host-management?", NOT_TRUSTED, NO_SETTING
     ),
-    cause(
-        "no setting by a denial, and a role that EC2 can't assume",
-        both(NOT_TRUSTED, NO_SETTING),
-        unknown="role-assumable default-host-management",
-    ),
-    used(
-        "no simulator by a denial",
+    "no simulator by a denial": used(
+        "register? reach? encrypt? log-to-s3? log-to-cloudwatch?",
         refusing("iam:SimulatePrincipalPolicy", "AccessDenied"),
-        unknown="register reach encrypt log-to-s3 log-to-cloudwatch",
     ),
-    cause("no document by a denial", refusing("ssm:GetDocument"), unknown=OF_DOCUMENT),
-    *(
-        cause(
-            f"a document whose {flag} the agent can't read",
-            using(**{flag: "perhaps"}),
-            check,
-            OF_DOCUMENT.replace(check, ""),
+    "no document by a denial": cause(perhaps(OF_DOCUMENT), refusing("ssm:GetDocument")),
+    **{
+        f"a document whose {flag} the agent can't read": cause(
+            f"{check} {perhaps(OF_DOCUMENT.replace(check, ''))}", using(**{flag: "perhaps"})
         )
         for flag, check in {
             "runAsEnabled": "run-as",
             "s3EncryptionEnabled": "bucket-encryption",
             "cloudWatchEncryptionEnabled": "log-group-encryption",
         }.items()
-    ),
-    used(
-        "a bucket without rules",
+    },
+    "a bucket without rules": used(
+        "bucket-encryption?",
         having("s3:get_bucket_encryption", {"ServerSideEncryptionConfiguration": {"Rules": []}}),
-        unknown="bucket-encryption",
     ),
-    used(
-        "a bucket that is busy",
-        refusing("s3:GetBucketEncryption", "SlowDown"),
-        unknown="bucket-encryption",
+    "a bucket that is busy": used(
+        "bucket-encryption?", refusing("s3:GetBucketEncryption", "SlowDown")
     ),
-    used(
-        "a key without a description",
-        having("kms:describe_key", {"KeyMetadata": None}),
-        unknown="key-usable",
+    "a key without a description": used(
+        "key-usable?", having("kms:describe_key", {"KeyMetadata": None})
     ),
-    used(
-        "no list of groups", having("logs:describe_log_groups", {}), unknown="log-group-encryption"
+    "no list of groups": used("log-group-encryption?", having("logs:describe_log_groups", {})),
+    "no connection in the answer": cause("connected?", having("ssm:get_connection_status", {})),
+    "a connection of a strange kind": cause(
+        "connected?", having("ssm:get_connection_status", {"Status": "reconnecting"})
     ),
-    cause(
-        "no connection in the answer", having("ssm:get_connection_status", {}), unknown="connected"
+    "no profile in the answer": cause(
+        perhaps(OF_PROFILE), having("iam:get_instance_profile", {"InstanceProfile": None})
     ),
-    cause(
-        "a connection of a strange kind",
-        having("ssm:get_connection_status", {"Status": "reconnecting"}),
-        unknown="connected",
+    "a role whose ARN is none": cause(perhaps(OF_PROFILE), setting(of_role={"Arn": "web-server"})),
+    "no result of the simulator": cause(
+        "register? reach?", having("iam:simulate_principal_policy", {"EvaluationResults": [None]})
     ),
-    cause(
-        "no profile in the answer",
-        having("iam:get_instance_profile", {"InstanceProfile": None}),
-        unknown=OF_PROFILE,
-    ),
-    cause("a role whose ARN is none", setting(of_role={"Arn": "web-server"}), unknown=OF_PROFILE),
-    cause(
-        "no result of the simulator",
-        having("iam:simulate_principal_policy", {"EvaluationResults": [None]}),
-        unknown="register reach",
-    ),
-    never("a record without a ping", setting(record={"InstanceId": NODE}), unknown="agent"),
-    never(
-        "a subnet whose block is none",
-        with_a_strange_subnet,
-        unknown="path-ssm path-ssmmessages",
-    ),
-]
+    "a record without a ping": never("agent?", setting(record={"InstanceId": NODE})),
+    "a subnet whose block is none": never("path-ssm? path-ssmmessages?", with_a_strange_subnet),
+}
 
-AGENTS: Final = [
-    cause(f"an agent of {OLD}, connected", agent(OLD)),
-    cause(f"an agent of {OLD}, not connected", both(ONLINE, agent(OLD)), "agent connected"),
-    cause(f"an agent of {OLD}, and lost", both(LOST, agent(OLD)), "agent connected registered"),
-    used("an agent of 2.3.68.0, and a key", agent("2.3.68.0"), "agent"),
-    cause("an agent of 2.3.539.0, and Run As", both(run_as("web"), agent("2.3.539.0")), "agent"),
-    cause("an agent of 2.3.672.0, and all of it", both(run_as("web"), agent("2.3.672.0"))),
-    *(
-        cause(
-            f"an agent of {version}, and a document of ports with {' '.join(properties)}",
-            both(of_ports_with(properties), agent(version)),
-            fails,
+AGENTS: Final = {
+    f"an agent of {OLD}, connected": cause("", agent(OLD)),
+    f"an agent of {OLD}, not connected": cause("agent connected", ONLINE, agent(OLD)),
+    f"an agent of {OLD}, and lost": cause("agent connected registered", LOST, agent(OLD)),
+    "an agent of 2.3.68.0, and a key": used("agent", agent("2.3.68.0")),
+    "an agent of 2.3.539.0, and Run As": cause("agent", run_as("web"), agent("2.3.539.0")),
+    "an agent of 2.3.672.0, and all of it": cause("", run_as("web"), agent("2.3.672.0")),
+    **{
+        f"an agent of {version}, and a document of ports with {' '.join(properties)}": cause(
+            fails, of_ports_with(properties), agent(version)
         )
         for version, properties, fails in (
             ("2.3.600.0", {"portNumber": "80"}, "agent"),
@@ -732,49 +612,43 @@ AGENTS: Final = [
             ("3.1.1374.0", {"host": "{{ host }}"}, ""),
             ("3.1.1.0", {}, ""),
         )
-    ),
-    cause("a version that is none", both(ONLINE, agent("new")), "connected", "agent"),
-]
+    },
+    "a version that is none": cause("connected agent?", ONLINE, agent("new")),
+}
 
-OPERATORS: Final = [
-    cause("an operator who may", using(), "plugin", operator=USER),
-    *(
-        cause(
-            f"an operator without {action}",
-            both(using(), denying(f"{USER} {action}")),
-            "operator plugin",
-            operator=USER,
+OPERATORS: Final = {
+    "an operator who may": cause("plugin", using(), operator=USER),
+    **{
+        f"an operator without {action}": cause(
+            "operator plugin", using(), denying(f"{USER} {action}"), operator=USER
         )
         for action in ("ssm:StartSession", "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")
-    ),
-]
+    },
+}
 
-HYBRID_NODES: Final = [
-    hybrid("hybrid", nothing),
-    hybrid("hybrid, with everything used", using()),
-    hybrid("hybrid and lost", LOST, "connected registered"),
-    hybrid("hybrid, standard tier", setting(tier="standard"), "tier"),
-    hybrid(
-        "hybrid, standard tier, and lost",
-        both(LOST, setting(tier="standard")),
-        "tier connected registered",
+HYBRID_NODES: Final = {
+    "hybrid": hybrid(""),
+    "hybrid, with everything used": hybrid("", using()),
+    "hybrid and lost": hybrid("connected registered", LOST),
+    "hybrid, standard tier": hybrid("tier", setting(tier="standard")),
+    "hybrid, standard tier, and lost": hybrid(
+        "tier connected registered", LOST, setting(tier="standard")
     ),
-    hybrid("hybrid, another tier", setting(tier="golden"), unknown="tier"),
-    hybrid("hybrid, no tiers", NO_TIERS),
-    hybrid("hybrid, no tier by a denial", NO_SETTING, unknown="tier"),
-    hybrid("hybrid, by EC2", NOT_TRUSTED, "role-assumable"),
-    hybrid("hybrid, no channels", both(ONLINE, denying(CHANNEL)), "reach connected"),
-    hybrid("hybrid, may not decrypt", both(using(), DENIED_KEY), "encrypt"),
-    hybrid("hybrid, no role any more", refusing("iam:GetRole", "NoSuchEntity"), "role-assumable"),
-    hybrid(
-        "hybrid, no role by a denial",
-        refusing("iam:GetRole", "AccessDenied"),
-        unknown="role-assumable",
+    "hybrid, another tier": hybrid("tier?", setting(tier="golden")),
+    "hybrid, no tiers": hybrid("", NO_TIERS),
+    "hybrid, no tier by a denial": hybrid("tier?", NO_SETTING),
+    "hybrid, by EC2": hybrid("role-assumable", NOT_TRUSTED),
+    "hybrid, no channels": hybrid("reach connected", ONLINE, denying(CHANNEL)),
+    "hybrid, may not decrypt": hybrid("encrypt", using(), DENIED_KEY),
+    "hybrid, no role any more": hybrid("role-assumable", refusing("iam:GetRole", "NoSuchEntity")),
+    "hybrid, no role by a denial": hybrid(
+        "role-assumable?", refusing("iam:GetRole", "AccessDenied")
     ),
-    hybrid("hybrid, no role on record", both(using(), without_a_role)),
-]
+    "hybrid, no role on record": hybrid("", using(), without_a_role),
+}
 
-CAUSES: Final = [
-    *(*STATES, *IDENTITY, *HOST_MANAGEMENT, *KEYS, *LOGS, *RUN_AS, *NOT_ASKED, *AGENTS),
-    *(*OPERATORS, *HYBRID_NODES),
-]
+CAUSES: Final = named(
+    *(STATES, IDENTITY, HOST_MANAGEMENT, KEYS, LOGS, RUN_AS, NOT_ASKED, AGENTS),
+    *(OPERATORS, HYBRID_NODES),
+)
+"""Each command finds each cause: `verify` of a node and of its role, and `audit`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from .causes import having, instance, never, refusing
+from .causes import having, instance, named, never, perhaps, refusing
 from .nodes import (
     ACCOUNT,
     OTHER_ACCOUNT,
@@ -62,9 +62,11 @@ def admitted_by(found: dict[str, Any]) -> Change:
 
 def acls(*entries: dict[str, Any]) -> Change:
     """Have the private subnet in a network ACL with these entries before the others."""
-    found = {"NetworkAcls": [acl("acl-1", *entries), acl("acl-public")]}
-    found["NetworkAcls"][0]["Associations"].pop()
-    return having("ec2:describe_network_acls", found)
+    private, public = (
+        {"Associations": [{"SubnetId": f"subnet-{of}"}]} for of in ("private", "public")
+    )
+    found = [acl("acl-1", *entries) | private, acl("acl-public") | public]
+    return having("ec2:describe_network_acls", {"NetworkAcls": found})
 
 
 def nat(**parts: object) -> Change:
@@ -152,11 +154,12 @@ def zones(*found: dict[str, Any]) -> Change:
 
 
 CHANNELS: Final = "path-ssm path-ssmmessages"
+UNKNOWN: Final = perhaps(CHANNELS)
 
 
-def path(name: str, does: Change, fails: str = "", unknown: str = "") -> Cause:
+def path(told: str, *does: Change) -> Cause:
     """A network around a node that never registered, whose agent is in doubt if nothing else is."""
-    return never(name, does, fails, unknown if fails or unknown else "agent")
+    return never(told or "agent?", *does)
 
 
 TO_INTERNET: Final = routes(default_route(GatewayId="igw-1"))
@@ -189,25 +192,23 @@ OF_ENDPOINTS: Final = {"OwningService": "vpce.amazonaws.com"}
 OWN_DNS: Final = dns(["10.0.0.53"])
 OF_TWO: Final = (["AmazonProvidedDNS"], ["10.0.0.53"])
 
-ROUTES: Final = [
-    path("by a NAT gateway", lambda _: None),
-    path("by an internet gateway", both(TO_INTERNET, ADDRESS)),
-    path("by the address of the interface", both(TO_INTERNET, instance(NetworkInterfaces=[CARD]))),
-    path("no public address", TO_INTERNET, CHANNELS),
-    path("no default route", NO_ROUTE, CHANNELS),
-    path(
-        "a blackhole",
-        routes(default_route(NatGatewayId="nat-1") | {"State": "blackhole"}),
-        CHANNELS,
+ROUTES: Final = {
+    "by a NAT gateway": path(""),
+    "by an internet gateway": path("", TO_INTERNET, ADDRESS),
+    "by the address of the interface": path("", TO_INTERNET, instance(NetworkInterfaces=[CARD])),
+    "no public address": path(CHANNELS, TO_INTERNET),
+    "no default route": path(CHANNELS, NO_ROUTE),
+    "a blackhole": path(
+        CHANNELS, routes(default_route(NatGatewayId="nat-1") | {"State": "blackhole"})
     ),
-    path("a route in two halves", both(routes(*HALVES), ADDRESS)),
-    path("a NAT gateway that failed", nat(State="failed"), CHANNELS),
-    path("a NAT gateway that starts", nat(State="pending"), unknown=CHANNELS),
-    path("a private NAT gateway", nat(ConnectivityType="private"), CHANNELS),
-    path("a regional NAT gateway", nat(AvailabilityMode="regional")),
-    path("a NAT gateway without a way out", nat(SubnetId="subnet-private"), CHANNELS),
-    *(
-        path(f"by {target}", routes(default_route(**{field: target})), unknown=CHANNELS)
+    "a route in two halves": path("", routes(*HALVES), ADDRESS),
+    "a NAT gateway that failed": path(CHANNELS, nat(State="failed")),
+    "a NAT gateway that starts": path(UNKNOWN, nat(State="pending")),
+    "a private NAT gateway": path(CHANNELS, nat(ConnectivityType="private")),
+    "a regional NAT gateway": path("", nat(AvailabilityMode="regional")),
+    "a NAT gateway without a way out": path(CHANNELS, nat(SubnetId="subnet-private")),
+    **{
+        f"by {target}": path(UNKNOWN, routes(default_route(**{field: target})))
         for target, field in {
             "tgw-1": "TransitGatewayId",
             "pcx-1": "VpcPeeringConnectionId",
@@ -216,60 +217,46 @@ ROUTES: Final = [
             "vpce-firewall": "GatewayId",
             "arn:aws:odb:us-east-1:111122223333:odb-network/odbnet-1": "OdbNetworkArn",
         }.items()
+    },
+    "public access blocked in another subnet": path(
+        "", lambda w: w.answers["ec2:describe_subnets"]["Subnets"].append(OTHER_SUBNET)
     ),
-    path(
-        "public access blocked in another subnet",
-        lambda w: w.answers["ec2:describe_subnets"]["Subnets"].append(OTHER_SUBNET),
+    "public access blocked for what comes in, behind a NAT": path("", blocked("block-ingress")),
+    "public access blocked, behind a NAT": path(UNKNOWN, blocked("block-bidirectional")),
+    "public access blocked": path(
+        UNKNOWN, TO_INTERNET, ADDRESS, subnets(BlockPublicAccessStates=BLOCKED)
     ),
-    path("public access blocked for what comes in, behind a NAT", blocked("block-ingress")),
-    path("public access blocked, behind a NAT", blocked("block-bidirectional"), unknown=CHANNELS),
-    path(
-        "public access blocked",
-        both(TO_INTERNET, ADDRESS, subnets(BlockPublicAccessStates=BLOCKED)),
-        unknown=CHANNELS,
+    "IPv6 alone": path(UNKNOWN, routes(TO_IPV6), IPV6_SUBNET),
+    "a subnet without IPv4": path(
+        UNKNOWN, lambda w: w.answers["ec2:describe_subnets"]["Subnets"][0].pop("CidrBlock")
     ),
-    path("IPv6 alone", both(routes(TO_IPV6), IPV6_SUBNET), unknown=CHANNELS),
-    path(
-        "a subnet without IPv4",
-        lambda w: w.answers["ec2:describe_subnets"]["Subnets"][0].pop("CidrBlock"),
-        unknown=CHANNELS,
+    "another interface": path(UNKNOWN, NO_ROUTE, instance(NetworkInterfaces=TWO)),
+    "a shared VPC": path(
+        UNKNOWN, having("ec2:describe_route_tables", {"RouteTables": [OF_OTHERS]})
     ),
-    path("another interface", both(NO_ROUTE, instance(NetworkInterfaces=TWO)), unknown=CHANNELS),
-    path(
-        "a shared VPC",
-        having("ec2:describe_route_tables", {"RouteTables": [OF_OTHERS]}),
-        unknown=CHANNELS,
+    "egress closed": path(CHANNELS, groups(group("sg-web", IpPermissionsEgress=[]))),
+    "egress of IPv6 alone": path(CHANNELS, groups(ONLY_IPV6)),
+    "egress of IPv6 alone, in a subnet with IPv6": path(UNKNOWN, IPV6_SUBNET, groups(ONLY_IPV6)),
+    "an ACL that denies": path(CHANNELS, acls(entry(1, egress=True))),
+    "an ACL that denies Remote Desktop alone": path(
+        "", acls(entry(1, egress=False, PortRange={"From": 3389, "To": 3389}))
     ),
-    path("egress closed", groups(group("sg-web", IpPermissionsEgress=[])), CHANNELS),
-    path("egress of IPv6 alone", groups(ONLY_IPV6), CHANNELS),
-    path(
-        "egress of IPv6 alone, in a subnet with IPv6",
-        both(IPV6_SUBNET, groups(ONLY_IPV6)),
-        unknown=CHANNELS,
+    "an ACL that denies the subnet of the NAT gateway, to which no packet is addressed": path(
+        "", acls(*(entry(1, egress=out, CidrBlock="10.0.1.0/24") for out in (True, False)))
     ),
-    path("an ACL that denies", acls(entry(1, egress=True)), CHANNELS),
-    path(
-        "an ACL that denies Remote Desktop alone",
-        acls(entry(1, egress=False, PortRange={"From": 3389, "To": 3389})),
-    ),
-    path(
-        "an ACL that denies the subnet of the NAT gateway, to which no packet is addressed",
-        acls(*(entry(1, egress=out, CidrBlock="10.0.1.0/24") for out in (True, False))),
-    ),
-    path(
-        "an ACL that denies something else",
+    "an ACL that denies something else": path(
+        "",
         acls(
             entry(1, egress=True, PortRange={"From": 22, "To": 22}),
             entry(2, egress=True, Protocol="17"),
             {"RuleNumber": 3, "Egress": True, "RuleAction": "deny", "Protocol": "-1"},
         ),
     ),
-    *(
-        path(
-            f"{state} in a subnet whose address comes with the start",
-            both(TO_INTERNET, instance(State={"Name": state}, SubnetId=subnet)),
-            "instance-running",
-            CHANNELS,
+    **{
+        f"{state} in {subnet}, whose address comes with the start": path(
+            f"instance-running {UNKNOWN}",
+            TO_INTERNET,
+            instance(State={"Name": state}, SubnetId=subnet),
         )
         for state, subnet in (
             ("stopped", "subnet-public"),
@@ -277,74 +264,52 @@ ROUTES: Final = [
             ("pending", "subnet-private"),
             ("stopping", "subnet-private"),
         )
+    },
+    "a route to an endpoint of a resource": path(
+        UNKNOWN, endpoints(LATTICE), routes(TO_LATTICE, default_route(NatGatewayId="nat-1"))
     ),
-    path(
-        "a route to an endpoint of a resource",
-        both(endpoints(LATTICE), routes(TO_LATTICE, default_route(NatGatewayId="nat-1"))),
-        unknown=CHANNELS,
-    ),
-]
+}
 
-ENDPOINTS: Final = [
-    path("endpoints", closed(*BOTH_ENDPOINTS)),
-    path("one of two endpoints", closed(endpoint("ssm")), "path-ssmmessages"),
-    path("a group that lets nobody in", admitted_by(group("sg-endpoints")), "path-ssm"),
-    path("a group that lets the VPC in", admitted_by(OF_VPC)),
-    path(
-        "a group that lets another network in",
-        admitted_by(admitting({"IpRanges": [{"CidrIp": "10.1.0.0/16"}]})),
-        "path-ssm",
+ENDPOINTS: Final = {
+    "endpoints": path("", closed(*BOTH_ENDPOINTS)),
+    "one of two endpoints": path("path-ssmmessages", closed(endpoint("ssm"))),
+    "a group that lets nobody in": path("path-ssm", admitted_by(group("sg-endpoints"))),
+    "a group that lets the VPC in": path("", admitted_by(OF_VPC)),
+    "a group that lets another network in": path(
+        "path-ssm", admitted_by(admitting({"IpRanges": [{"CidrIp": "10.1.0.0/16"}]}))
     ),
-    path("a group for HTTP", admitted_by(admitting(FROM_WEB, FromPort=80, ToPort=80)), "path-ssm"),
-    path(
-        "a group for IPv6",
-        admitted_by(admitting({"Ipv6Ranges": [{"CidrIpv6": "::/0"}]})),
-        "path-ssm",
+    "a group for HTTP": path("path-ssm", admitted_by(admitting(FROM_WEB, FromPort=80, ToPort=80))),
+    "a group for IPv6": path(
+        "path-ssm", admitted_by(admitting({"Ipv6Ranges": [{"CidrIpv6": "::/0"}]}))
     ),
-    path("a group that lets the instance in", both(HERE, admitted_by(of_address("10.0.0.5")))),
-    path(
-        "a group that lets another in", both(HERE, admitted_by(of_address("10.0.0.6"))), "path-ssm"
+    "a group that lets the instance in": path("", HERE, admitted_by(of_address("10.0.0.5"))),
+    "a group that lets another in": path("path-ssm", HERE, admitted_by(of_address("10.0.0.6"))),
+    "a group for a prefix list": path(
+        "path-ssm?", admitted_by(admitting({"PrefixListIds": [{"PrefixListId": "pl-of-ours"}]}))
     ),
-    path(
-        "a group for a prefix list",
-        admitted_by(admitting({"PrefixListIds": [{"PrefixListId": "pl-of-ours"}]})),
-        unknown="path-ssm",
-    ),
-    path("no group", endpoints(endpoint("ssm", Groups=[])), unknown="path-ssm"),
-    path(
-        "an instance whose groups are not described",
-        both(
-            NO_ROUTE,
-            instance(SecurityGroups=[], NetworkInterfaces=[]),
-            endpoints(endpoint("ssm", PrivateDnsEnabled=False)),
-        ),
+    "no group": path("path-ssm?", endpoints(endpoint("ssm", Groups=[]))),
+    "an instance whose groups are not described": path(
         CHANNELS,
+        NO_ROUTE,
+        instance(SecurityGroups=[], NetworkInterfaces=[]),
+        endpoints(endpoint("ssm", PrivateDnsEnabled=False)),
     ),
-    path(
-        "an endpoint of IPv6",
-        both(endpoints(endpoint("ssm", IpAddressType="ipv6")), groups(group("sg-web"), OPEN)),
-        unknown="path-ssm",
+    "an endpoint of IPv6": path(
+        "path-ssm?", endpoints(endpoint("ssm", IpAddressType="ipv6")), groups(group("sg-web"), OPEN)
     ),
-    path(
-        "an endpoint with names of IPv6",
-        both(
-            endpoints(endpoint("ssm", DnsOptions={"DnsRecordIpType": "ipv6"})),
-            groups(group("sg-web"), OPEN),
-        ),
-        unknown="path-ssm",
+    "an endpoint with names of IPv6": path(
+        "path-ssm?",
+        endpoints(endpoint("ssm", DnsOptions={"DnsRecordIpType": "ipv6"})),
+        groups(group("sg-web"), OPEN),
     ),
-    path(
-        "an endpoint that waits",
-        closed(endpoint("ssm", State="pending"), endpoint("ssmmessages")),
-        unknown="path-ssm",
+    "an endpoint that waits": path(
+        "path-ssm?", closed(endpoint("ssm", State="pending"), endpoint("ssmmessages"))
     ),
-    path(
-        "an endpoint that failed",
-        closed(endpoint("ssm", State="Failed"), endpoint("ssmmessages")),
-        "path-ssm",
+    "an endpoint that failed": path(
+        "path-ssm", closed(endpoint("ssm", State="Failed"), endpoint("ssmmessages"))
     ),
-    path(
-        "endpoints of others",
+    "endpoints of others": path(
+        "",
         endpoints(
             endpoint("ssm-fips"),
             endpoint("ssm", ServiceRegion="us-east-1"),
@@ -352,101 +317,80 @@ ENDPOINTS: Final = [
             endpoint("ec2messages"),
         ),
     ),
-    path("a policy for all", behind_policy(policy())),
-    path("a policy for the account", behind_policy(policy(Principal={"AWS": ACCOUNT}))),
-    path("a policy for its root", behind_policy(policy(Principal={"AWS": [ROOT]}))),
-    path("a policy by the account", behind_policy(policy(Condition=BY_ACCOUNT))),
-    path(
-        "a policy for another account",
-        behind_policy(policy(Principal={"AWS": OTHER_ACCOUNT})),
-        unknown="path-ssm",
+    "a policy for all": path("", behind_policy(policy())),
+    "a policy for the account": path("", behind_policy(policy(Principal={"AWS": ACCOUNT}))),
+    "a policy for its root": path("", behind_policy(policy(Principal={"AWS": [ROOT]}))),
+    "a policy by the account": path("", behind_policy(policy(Condition=BY_ACCOUNT))),
+    "a policy for another account": path(
+        "path-ssm?", behind_policy(policy(Principal={"AWS": OTHER_ACCOUNT}))
     ),
-    path("a policy for S3", behind_policy(policy(Action="s3:*")), "path-ssm"),
-    path("a policy that denies", behind_policy(policy(Effect="Deny")), "path-ssm"),
-    path(
-        "a policy with a condition",
-        behind_policy(policy(Condition={"Bool": {}})),
-        unknown="path-ssm",
-    ),
-    path("a policy of no JSON", behind_policy("{"), unknown="path-ssm"),
-]
+    "a policy for S3": path("path-ssm", behind_policy(policy(Action="s3:*"))),
+    "a policy that denies": path("path-ssm", behind_policy(policy(Effect="Deny"))),
+    "a policy with a condition": path("path-ssm?", behind_policy(policy(Condition={"Bool": {}}))),
+    "a policy of no JSON": path(UNKNOWN, behind_policy("{")),
+}
 
-NAMES: Final = [
-    path("private DNS off", closed(NO_NAMES, endpoint("ssmmessages")), "path-ssm"),
-    path("private DNS off, beside a NAT gateway", endpoints(NO_NAMES)),
-    path(
-        "private DNS off, and zones that may not be listed",
-        both(
-            closed(NO_NAMES, endpoint("ssmmessages")),
-            lambda w: w.refuses("route53:ListHostedZonesByVPC", "AccessDenied"),
-        ),
-        unknown=CHANNELS,
+NAMES: Final = {
+    "private DNS off": path("path-ssm", closed(NO_NAMES, endpoint("ssmmessages"))),
+    "private DNS off, beside a NAT gateway": path("", endpoints(NO_NAMES)),
+    "private DNS off, and zones that may not be listed": path(
+        UNKNOWN,
+        closed(NO_NAMES, endpoint("ssmmessages")),
+        lambda w: w.refuses("route53:ListHostedZonesByVPC", "AccessDenied"),
     ),
-    path("a zone of a service", zones({"Name": SSM_ZONE}), unknown="path-ssm"),
-    path("a zone of all", zones({"Name": "amazonaws.com."}), unknown=CHANNELS),
-    path("a zone of something else", zones({"Name": "example.com."})),
-    path("a zone of an endpoint", zones({"Name": SSM_ZONE, "Owner": OF_ENDPOINTS})),
-    path(
-        "a DNS firewall",
+    "a zone of a service": path("path-ssm?", zones({"Name": SSM_ZONE})),
+    "a zone of all": path(UNKNOWN, zones({"Name": "amazonaws.com."})),
+    "a zone of something else": path("", zones({"Name": "example.com."})),
+    "a zone of an endpoint": path("", zones({"Name": SSM_ZONE, "Owner": OF_ENDPOINTS})),
+    "a DNS firewall": path(
+        UNKNOWN,
         having(
             "route53resolver:list_firewall_rule_group_associations",
             {"FirewallRuleGroupAssociations": [{"Id": "rslvr-frgassoc-1"}]},
         ),
-        unknown=CHANNELS,
     ),
-    path("own DNS beside a NAT gateway", dns(["10.0.0.53"]), unknown=CHANNELS),
-    path("own DNS", both(closed(*BOTH_ENDPOINTS), dns(["10.0.0.53"])), unknown=CHANNELS),
-    path("no DNS", both(closed(*BOTH_ENDPOINTS), dns([])), unknown=CHANNELS),
-    path(
-        "own DNS and Amazon's",
-        both(closed(*BOTH_ENDPOINTS), dns(["AmazonProvidedDNS", "10.0.0.53"])),
-        unknown=CHANNELS,
+    "own DNS beside a NAT gateway": path(UNKNOWN, dns(["10.0.0.53"])),
+    "own DNS": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns(["10.0.0.53"])),
+    "no DNS": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns([])),
+    "own DNS and Amazon's": path(
+        UNKNOWN, closed(*BOTH_ENDPOINTS), dns(["AmazonProvidedDNS", "10.0.0.53"])
     ),
-    path("Amazon's DNS by address", both(closed(*BOTH_ENDPOINTS), dns(["169.254.169.253"]))),
-    path("Amazon's DNS in the VPC", both(closed(*BOTH_ENDPOINTS), dns(["10.0.0.2"]))),
-    path("DNS in the VPC", both(closed(*BOTH_ENDPOINTS), dns(["10.0.0.3"])), unknown=CHANNELS),
-    path("own DNS of another VPC", both(closed(*BOTH_ENDPOINTS), dns(*OF_TWO))),
-    path(
-        "own DNS, and endpoints that let nobody in",
-        both(endpoints(*BOTH_ENDPOINTS), groups(group("sg-web"), group("sg-endpoints")), OWN_DNS),
-        unknown=CHANNELS,
+    "Amazon's DNS by address": path("", closed(*BOTH_ENDPOINTS), dns(["169.254.169.253"])),
+    "Amazon's DNS in the VPC": path("", closed(*BOTH_ENDPOINTS), dns(["10.0.0.2"])),
+    "DNS in the VPC": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns(["10.0.0.3"])),
+    "own DNS of another VPC": path("", closed(*BOTH_ENDPOINTS), dns(*OF_TWO)),
+    "own DNS, and endpoints that let nobody in": path(
+        UNKNOWN, endpoints(*BOTH_ENDPOINTS), groups(group("sg-web"), group("sg-endpoints")), OWN_DNS
     ),
-    *(
-        path(f"the VPC without {name}", both(closed(*BOTH_ENDPOINTS), attribute(name)), CHANNELS)
+    **{
+        f"the VPC without {name}": path(CHANNELS, closed(*BOTH_ENDPOINTS), attribute(name))
         for name in ("enableDnsSupport", "enableDnsHostnames")
-    ),
-]
+    },
+}
 
-DENIED: Final = [
-    *(
-        path(f"without {name}", refusing(f"ec2:{name}", "UnauthorizedOperation"), unknown=CHANNELS)
+DENIED: Final = {
+    **{
+        f"without {name}": path(UNKNOWN, refusing(f"ec2:{name}", "UnauthorizedOperation"))
         for name in (
             *("DescribeSubnets", "DescribeRouteTables", "DescribeNatGateways"),
             *("DescribeVpcEndpoints", "DescribeSecurityGroups", "DescribeNetworkAcls"),
             "DescribeVpcAttribute",
         )
-    ),
-    *(
-        path(
-            f"endpoints, without {name}",
-            both(
-                closed(*BOTH_ENDPOINTS),
-                dns(*OF_TWO),
-                refusing(f"ec2:{name}", "UnauthorizedOperation"),
-            ),
-            unknown=CHANNELS,
+    },
+    **{
+        f"endpoints, without {name}": path(
+            UNKNOWN,
+            closed(*BOTH_ENDPOINTS),
+            dns(*OF_TWO),
+            refusing(f"ec2:{name}", "UnauthorizedOperation"),
         )
         for name in ("DescribeDhcpOptions", "DescribeVpcs")
+    },
+    "stopped in a subnet that is not described": path(
+        f"instance-running {UNKNOWN}",
+        instance(State={"Name": "stopped"}),
+        refusing("ec2:DescribeSubnets", "UnauthorizedOperation"),
     ),
-    path(
-        "stopped in a subnet that is not described",
-        both(
-            instance(State={"Name": "stopped"}),
-            refusing("ec2:DescribeSubnets", "UnauthorizedOperation"),
-        ),
-        "instance-running",
-        CHANNELS,
-    ),
-]
+}
 
-NETWORKS: Final = [*ROUTES, *ENDPOINTS, *NAMES, *DENIED]
+NETWORKS: Final = named(ROUTES, ENDPOINTS, NAMES, DENIED)

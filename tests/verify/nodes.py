@@ -70,7 +70,8 @@ class Question(NamedTuple):
 class World:
     """What AWS answers, by `service:operation`; and what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, *does: Callable[[World], object]) -> None:
+        """Take what is changed in an account in which all is well."""
         self.calls: list[str] = []
         self.asked: list[dict[str, Any]] = []
         self.denies: set[str] = set()
@@ -150,6 +151,8 @@ class World:
             "sts:get_caller_identity": {"Account": ACCOUNT, "Arn": USER},
             **deepcopy(NETWORK),
         }
+        for change in does:
+            change(self)
 
     def has(self, name: str, answer: object) -> None:
         assert name in self.answers

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 from serving import serving
 
+from session_manager_permissions._verify.command import main
 from tests.conftest import ROOT
 
 from .nodes import REGISTER, ROLE
-from .test_verify import GET_ROLE, answered, operation
+from .test_verify import GET_ROLE, answered, no_account, operation, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+__all__ = ["no_account"]  # a fixture
+
 MAIN = "import sys; from session_manager_permissions._verify.command import main; sys.exit(main())"
-TEXT, HTML, XML = "text/plain", "text/html", "text/xml"
 WITHOUT_ARN = GET_ROLE.replace(f"<Arn>{ROLE}</Arn>", "")
 CONFIGURATION = """
 [profile no-such-file]
@@ -37,12 +40,8 @@ aws_secret_access_key = test
 """
 
 
-class Reply(NamedTuple):
-    """What stands between here and AWS answers."""
-
-    body: str
-    kind: str = XML
-    status: int = 200
+Reply = tuple[int, str]
+"""The status and the body of what answers."""
 
 
 class Process(NamedTuple):
@@ -58,9 +57,9 @@ def served(reply: Callable[[str], Reply]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:  # the name that http.server asks for
             asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            body, kind, status = reply(asked)
+            status, body = reply(asked)
             self.send_response(status)
-            self.send_header("Content-Type", kind)
+            self.send_header("Content-Type", "text/xml")
             self.send_header("Content-Length", str(len(body.encode())))
             self.end_headers()
             self.wfile.write(body.encode())
@@ -116,32 +115,15 @@ def account(endpoint: str) -> dict[str, str]:
     }
 
 
-def ready(body: str) -> Reply:
-    status, text = answered(body)
-    return Reply(text, status=status)
-
-
 def not_ready(body: str) -> Reply:
-    status, text = answered(body, REGISTER)
-    return Reply(text, status=status)
-
-
-def without(element: str) -> Callable[[str], Reply]:
-    """A role, and a simulation that lacks a part."""
-
-    def reply(body: str) -> Reply:
-        text = answered(body)[1]
-        return Reply(text if operation(body) == "GetRole" else text.replace(element, "Other"))
-
-    return reply
+    return answered(body, REGISTER)
 
 
 @pytest.mark.parametrize(
-    ("reply", "status"),
-    [(ready, 0), (not_ready, 1)],
+    ("reply", "status", "output"),
+    [(answered, 0, "json"), (not_ready, 1, "table")],
     ids=["ready", "not ready"],
 )
-@pytest.mark.parametrize("output", ["table", "json"])
 def test_the_status_says_whether_it_is_ready(
     reply: Callable[[str], Reply], status: int, output: str
 ) -> None:
@@ -152,100 +134,110 @@ def test_the_status_says_whether_it_is_ready(
     assert run.out
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        pytest.param(lambda _: Reply("bad gateway", TEXT, 502), id="a proxy's refusal"),
-        pytest.param(lambda _: Reply("<html>Sign in</html>", HTML), id="a page"),
-        pytest.param(lambda _: Reply(""), id="nothing"),
-        pytest.param(lambda _: Reply(WITHOUT_ARN), id="a role without an ARN"),
-        pytest.param(without("EvaluationResults"), id="no results"),
-        pytest.param(without("EvalDecision"), id="a result without a decision"),
-    ],
-)
-def test_an_answer_that_is_none_of_aws_is_said(reply: Callable[[str], Reply]) -> None:
-    with served(reply) as endpoint:
-        run = verify("--role", "web-server", env=account(endpoint))
+def without(element: str) -> Callable[[str], Reply]:
+    """A role, and a simulation that lacks a part."""
 
-    assert (run.status, run.out) == (2, b"")
-    assert run.err == (
-        "session-manager-permissions: what answered for iam is not AWS: look for a proxy, check "
-        "AWS_ENDPOINT_URL, or try again\n"
-    )
-
-
-@pytest.mark.parametrize(
-    "whom",
-    [
-        ("--instance-profile", "web-server"),
-        ("--role", "web-server", "--document", "Sessions"),
-        ("--role", "web-server", "--key", "arn:aws:kms:eu-west-1:111122223333:alias/sessions"),
-    ],
-    ids=["profile", "document", "alias"],
-)
-def test_a_page_in_place_of_any_answer_is_said(whom: tuple[str, ...]) -> None:
     def reply(body: str) -> Reply:
-        return ready(body) if "Action=GetRole" in body else Reply("<html>Sign in</html>", HTML)
+        status, text = answered(body)
+        is_role = operation(body) == "GetRole"
+        return status, text if is_role else text.replace(element, "Other")
 
-    with served(reply) as endpoint:
-        run = verify(*whom, env=account(endpoint))
-
-    assert (run.status, run.out) == (2, b"")
-    assert run.err.count("\n") == 1
-    assert "is not AWS: look for a proxy" in run.err
+    return reply
 
 
-@pytest.mark.parametrize("parts", ["", "<Roles><member><Path>/</Path></member></Roles>"])
-def test_a_profile_that_lacks_a_part_is_none_of_aws(parts: str) -> None:
+def in_place_of(body: str) -> Reply:
+    """A page in place of any answer but the role."""
+    return answered(body) if "Action=GetRole" in body else (200, PAGE)
+
+
+def profile_of(parts: str) -> Callable[[str], Reply]:
     text = (
         "<GetInstanceProfileResponse><GetInstanceProfileResult><InstanceProfile><Path>/</Path>"
         f"{parts}</InstanceProfile></GetInstanceProfileResult></GetInstanceProfileResponse>"
     )
-    with served(lambda _: Reply(text)) as endpoint:
-        run = verify("--instance-profile", "web-server", env=account(endpoint))
-
-    assert (run.status, run.out) == (2, b"")
-    assert "what answered for iam is not AWS" in run.err
+    return lambda _: (200, text)
 
 
-def test_a_program_for_credentials_that_is_not_there_is_said(tmp_path: Path) -> None:
+PAGE: Final = "<html>Sign in</html>"
+ROLE_: Final = ("--role", "web-server")
+PROFILE: Final = ("--instance-profile", "web-server")
+ALIAS: Final = "arn:aws:kms:eu-west-1:111122223333:alias/sessions"
+NOT_OF_AWS: Final = {
+    "a proxy's refusal": (lambda _: (502, "bad gateway"), ROLE_),
+    "a page": (lambda _: (200, PAGE), ROLE_),
+    "nothing": (lambda _: (200, ""), ROLE_),
+    "a role without an ARN": (lambda _: (200, WITHOUT_ARN), ROLE_),
+    "no results": (without("EvaluationResults"), ROLE_),
+    "a result without a decision": (without("EvalDecision"), ROLE_),
+    "a page for a profile": (in_place_of, PROFILE),
+    "a page for a document": (in_place_of, (*ROLE_, "--document", "Sessions")),
+    "a page for an alias": (in_place_of, (*ROLE_, "--key", ALIAS)),
+    "a profile without roles": (profile_of(""), PROFILE),
+    "a role of a profile without an ARN": (
+        profile_of("<Roles><member><Path>/</Path></member></Roles>"),
+        PROFILE,
+    ),
+}
+
+
+@pytest.mark.usefixtures("no_account")
+@pytest.mark.parametrize("name", NOT_OF_AWS)
+def test_an_answer_that_is_none_of_aws_is_said(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer, whom = NOT_OF_AWS[name]
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    serve(monkeypatch, answer)
+
+    assert main(["verify", "--region", "eu-west-1", *whom]) == 2
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(
+        r"session-manager-permissions: what answered for (iam|kms|ssm) is not AWS: look for a "
+        r"proxy, check AWS_ENDPOINT_URL, or try again\n",
+        said.err,
+    )
+
+
+NO_PROGRAM: Final = (
+    "session-manager-permissions: a variable or a setting of AWS can't be used: [Errno 2] No "
+    "such file or directory: '/nonexistent': correct it\n"
+)
+NO_TERMINAL: Final = (  # on the line of the prompt
+    "session-manager-permissions: no credentials: the profile asks for an MFA code, and there "
+    "is no terminal to enter it: sign in with the AWS CLI first, or run this in a terminal\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("profile", "stdin", "says"),
+    [
+        ("no-such-file", "</dev/null", NO_PROGRAM),
+        ("asks-for-a-code", "</dev/null", NO_TERMINAL),
+        ("asks-for-a-code", "<&-", NO_TERMINAL),
+    ],
+)
+def test_a_profile_that_gives_no_credentials_is_said(
+    profile: str, stdin: str, says: str, tmp_path: Path
+) -> None:
     configuration = tmp_path / "config"
     configuration.write_text(CONFIGURATION, encoding="utf-8")
 
     run = verify(
-        *("--role", "web", "--region", "eu-west-1", "--profile", "no-such-file"),
-        env={"AWS_CONFIG_FILE": str(configuration)},
-    )
-
-    assert (run.status, run.out) == (2, b"")
-    assert run.err == (
-        "session-manager-permissions: a variable or a setting of AWS can't be used: [Errno 2] No "
-        "such file or directory: '/nonexistent': correct it\n"
-    )
-
-
-@pytest.mark.parametrize("stdin", ["</dev/null", "<&-"])
-def test_a_code_that_nobody_can_be_asked_for_is_said(tmp_path: Path, stdin: str) -> None:
-    configuration = tmp_path / "config"
-    configuration.write_text(CONFIGURATION, encoding="utf-8")
-
-    run = verify(
-        *("--role", "web", "--region", "eu-west-1", "--profile", "asks-for-a-code"),
+        *("--role", "web", "--region", "eu-west-1", "--profile", profile),
         prefix=("sh", "-c", f'exec "$@" {stdin}', "sh"),
         env={"AWS_CONFIG_FILE": str(configuration)},
     )
 
     assert (run.status, run.out) == (2, b"")
-    assert run.err.endswith(  # on the line of the prompt
-        "session-manager-permissions: no credentials: the profile asks for an MFA code, and there "
-        "is no terminal to enter it: sign in with the AWS CLI first, or run this in a terminal\n"
-    )
+    assert run.err.endswith(says)
     assert "Traceback" not in run.err
 
 
 @pytest.mark.parametrize("region", [{}, {"AWS_REGION": ""}], ids=["unset", "empty"])
 def test_a_region_that_is_not_known_is_said(region: dict[str, str]) -> None:
-    with served(ready) as endpoint:
+    with served(answered) as endpoint:
         environment = account(endpoint)
         del environment["AWS_REGION"]
         run = verify("--role", "web", env=environment | region)
@@ -257,12 +249,10 @@ def test_a_region_that_is_not_known_is_said(region: dict[str, str]) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("encoding", "shown"), [("ascii", b"\\xe9"), ("cp1252", b"\xe9"), ("utf-8", b"\xc3\xa9")]
-)
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", b"\\xe9"), ("cp1252", b"\xe9")])
 def test_what_a_stream_can_not_show_is_escaped(encoding: str, shown: bytes) -> None:
     logs = ("--log-bucket", "logs", "--log-prefix", "é")
-    with served(lambda body: Reply(answered(body, "s3:PutObject")[1])) as endpoint:
+    with served(lambda body: answered(body, "s3:PutObject")) as endpoint:
         run = verify(
             "--role", "web-server", *logs, env=account(endpoint) | {"PYTHONIOENCODING": encoding}
         )
@@ -273,18 +263,11 @@ def test_what_a_stream_can_not_show_is_escaped(encoding: str, shown: bytes) -> N
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is full")
-@pytest.mark.parametrize("buffer", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffer", "none"])
-@pytest.mark.parametrize("output", ["table", "json"])
+@pytest.mark.parametrize(("output", "buffer"), [("table", {"PYTHONUNBUFFERED": "1"}), ("json", {})])
 def test_an_answer_that_can_not_be_written_is_said(output: str, buffer: dict[str, str]) -> None:
-    with served(ready) as endpoint, Path("/dev/full").open("wb") as full:
-        run = verify(
-            "--role",
-            "web-server",
-            "--output",
-            output,
-            stdout=full,
-            env=account(endpoint) | buffer,
-        )
+    with served(answered) as endpoint, Path("/dev/full").open("wb") as full:
+        asked = ("--role", "web-server", "--output", output)
+        run = verify(*asked, stdout=full, env=account(endpoint) | buffer)
 
     assert run.status == 2
     assert run.err == (
@@ -293,14 +276,11 @@ def test_an_answer_that_can_not_be_written_is_said(output: str, buffer: dict[str
     )
 
 
-@pytest.mark.parametrize("output", ["table", "json"])
-def test_an_answer_that_nobody_reads_is_said(output: str) -> None:
+def test_an_answer_that_nobody_reads_is_said() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with served(not_ready) as endpoint, os.fdopen(writer, "wb") as unread:
-        run = verify(
-            "--role", "web-server", "--output", output, stdout=unread, env=account(endpoint)
-        )
+        run = verify("--role", "web-server", stdout=unread, env=account(endpoint))
 
     assert run.status == 2
     assert run.err.count("\n") == 1
@@ -310,7 +290,7 @@ def test_an_answer_that_nobody_reads_is_said(output: str) -> None:
 @pytest.mark.parametrize("stream", [">&-", "2>&-"])
 def test_a_stream_that_is_closed_is_no_answer(stream: str) -> None:
     shell = ("sh", "-c", f'exec "$@" {stream}', "sh")
-    with served(ready if stream == ">&-" else lambda _: Reply("", status=500)) as endpoint:
+    with served(answered if stream == ">&-" else lambda _: (500, "")) as endpoint:
         run = verify("--role", "web-server", prefix=shell, env=account(endpoint))
 
     assert run.status == 2

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,46 +58,49 @@ def file(tmp_path: Path) -> Iterator[Path]:
     assert {one.name for one in tmp_path.iterdir()} <= {"list.txt", "linked.txt"}
 
 
-@pytest.mark.parametrize("does", WAYS)
-@pytest.mark.parametrize("fault", ["open", "write", "sync", "mode", "rename"])
-def test_a_fault_of_the_disk_leaves_the_file_as_it_was(
-    fault: str, does: Callable[[str], None], file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with monkeypatch.context() as patch:
-        if fault == "open":
-            patch.setattr(tempfile, "mkstemp", fails(full))
-        elif fault == "sync":
-            patch.setattr(os, "fsync", fails(full))
-        elif fault == "mode":
-            patch.setattr(Path, "chmod", fails(full))
-        elif fault == "rename":
-            patch.setattr(Path, "replace", fails(full))
-        else:
-            limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-            before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (2, limits[1]))
-        try:
-            with pytest.raises(CannotAsk) as error:
-                does(str(file))
-        finally:
-            if fault == "write":
-                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-                signal.signal(signal.SIGXFSZ, before)
+FULL: Final = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    assert f" {file} can't be written: " in str(error.value)
-    assert file.read_bytes() == OLD
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """No file has more than two bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
 
 
 @pytest.mark.parametrize("does", WAYS)
-def test_an_interrupt_leaves_the_file_as_it_was(
-    does: Callable[[str], None], file: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("fails_at", "error"),
+    [
+        pytest.param((tempfile, "mkstemp"), FULL, id="open"),
+        pytest.param(None, FULL, id="write"),
+        pytest.param((os, "fsync"), FULL, id="sync"),
+        pytest.param((Path, "chmod"), FULL, id="mode"),
+        pytest.param((Path, "replace"), FULL, id="rename"),
+        pytest.param((os, "fsync"), KeyboardInterrupt(), id="an interrupt"),
+    ],
+)
+def test_a_fault_of_the_disk_and_an_interrupt_leave_the_file_as_it_was(
+    fails_at: tuple[Any, str] | None,
+    error: BaseException,
+    does: Callable[[str], None],
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fails(KeyboardInterrupt()))
-        with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, nullcontext() if fails_at else limited():
+        if fails_at:
+            patch.setattr(*fails_at, fails(error))
+        with pytest.raises((CannotAsk, KeyboardInterrupt)) as raised:
             does(str(file))
 
+    told = f" {file} can't be written: " in str(raised.value)
+    assert told == isinstance(error, OSError)
     assert file.read_bytes() == OLD
 
 
@@ -194,85 +198,48 @@ def test_a_list_keeps_what_it_has_and_its_line_ends(file: Path) -> None:
     assert file.stat().st_ino == number  # nothing to add, nothing written
 
 
-@pytest.mark.parametrize(
-    ("has", "lacks", "options", "added", "says"),
-    [
-        pytest.param("", ("encrypt",), {"key": ["KEY"]}, "key = KEY\n", "", id="a key"),
-        pytest.param("key = KEY\n", ("encrypt",), {"key": ["KEY"]}, "", "", id="has it"),
-        pytest.param(
-            "key = KEY\n",
-            ("encrypt",),
-            {"key": ["ALIAS", "KEY"]},
-            "key = ALIAS\n",
-            "",
-            id="two keys",
-        ),
-        pytest.param(
-            "#key = KEY # not ours\n",
-            ("encrypt",),
-            {"key": ["KEY"]},
-            "",
-            "as commented out there: key = KEY",
-            id="a key that is commented out",
-        ),
-        pytest.param(
-            "allow-registration = false\n",
-            ("register",),
-            {},
-            "",
-            "as it has allow-registration = false: allow-registration = true",
-            id="another value",
-        ),
-        pytest.param("", ("encrypt",), {"key": ["alias/x"]}, "", "", id="no ARN of a key"),
-        pytest.param("", ("encrypt",), {}, "", "", id="a key that is not known"),
-        pytest.param("", (), {"key": ["KEY"]}, "", "", id="a key that is not lacking"),
-        pytest.param(
-            "",
-            ("log-to-s3", "log-to-cloudwatch"),
-            {"log_bucket": ["logs"], "log_prefix": ["a"], "log_group": ["/g"]},
-            "log-bucket = logs\nlog-prefix = a\nlog-group = /g\n",
-            "",
-            id="logs",
-        ),
-        pytest.param(
-            "",
-            ("log-to-s3",),
-            {"log_bucket": ["logs"], "log_prefix": ["a #b"]},
-            "",
-            "",
-            id="a prefix that no line can have",
-        ),
-    ],
-)
+KEY, ALIAS = (f"arn:aws:kms:eu-west-1:111122223333:{of}" for of in ("key/1", "alias/a"))
+ADDS: Final[dict[str, tuple[str, dict[str, list[str]], str]]] = {
+    "a key": ("", {"key": [KEY]}, f"key = {KEY}\n"),
+    "has it": (f"key = {KEY}\n", {"key": [KEY]}, ""),
+    "two keys": (f"key = {KEY}\n", {"key": [ALIAS, KEY]}, f"key = {ALIAS}\n"),
+    "a key that is commented out": (f"#key = {KEY} # not ours\n", {"key": [KEY]}, ""),
+    "another value": ("allow-registration = false\n", {}, ""),
+    "no ARN of a key": ("", {"key": ["alias/x"]}, ""),
+    "a key that is not known": ("", {}, ""),
+    "a key that is not lacking": ("", {"key": [KEY]}, ""),
+    "logs": (
+        "",
+        {"log_bucket": ["logs"], "log_prefix": ["a"], "log_group": ["/g"]},
+        "log-bucket = logs\nlog-prefix = a\nlog-group = /g\n",
+    ),
+    "a prefix that no line can have": ("", {"log_bucket": ["logs"], "log_prefix": ["a #b"]}, ""),
+}
+"""What the list has, what is known, and what is added."""
+LACKS: Final = {
+    "another value": ("register",),
+    "a key that is not lacking": (),
+    "logs": ("log-to-s3", "log-to-cloudwatch"),
+    "a prefix that no line can have": ("log-to-s3",),
+}
+SAYS: Final = {
+    "a key that is commented out": f"as commented out there: key = {KEY}",
+    "another value": "as it has allow-registration = false: allow-registration = true",
+}
+
+
+@pytest.mark.parametrize("name", ADDS)
 def test_the_options_that_are_known_to_be_needed_are_written(
-    *,
-    has: str,
-    lacks: tuple[str, ...],
-    options: dict[str, list[str]],
-    added: str,
-    says: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arns = {"KEY": audits_key("key/1"), "ALIAS": audits_key("alias/a")}
-
-    def filled(text: str) -> str:
-        for name, arn in arns.items():
-            text = text.replace(f" {name}", f" {arn}")
-        return text
-
-    known = {name: [arns.get(one, one) for one in values] for name, values in options.items()}
+    has, options, added = ADDS[name]
     path = tmp_path / "list.txt"
-    path.write_text(filled(f"web\n{has}"), encoding="utf-8")
+    path.write_text(f"web\n{has}", encoding="utf-8")
 
-    add_to_list(str(path), lacking("web", lacks=lacks, **known))
+    add_to_list(str(path), lacking("web", lacks=LACKS.get(name, ("encrypt",)), **options))
 
-    assert path.read_text(encoding="utf-8") == filled(f"web\n{has}{added}")
-    assert filled(says) in capsys.readouterr().err
-
-
-def audits_key(resource_: str) -> str:
-    return f"arn:aws:kms:eu-west-1:111122223333:{resource_}"
+    assert path.read_text(encoding="utf-8") == f"web\n{has}{added}"
+    assert SAYS.get(name, "") in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

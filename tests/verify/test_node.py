@@ -8,7 +8,19 @@ import pytest
 
 from session_manager_permissions._verify.asking import CannotAsk
 
-from .causes import CHANNEL, DENIED_BUCKET, DSSE, described_key, having, refusing
+from .causes import (
+    CHANNEL,
+    DENIED_BUCKET,
+    DSSE,
+    NEVER,
+    denying,
+    described_key,
+    having,
+    instance,
+    refusing,
+    setting,
+    without_profile,
+)
 from .nodes import (
     ACCOUNT,
     HYBRID,
@@ -28,16 +40,11 @@ from .nodes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .causes import Change
 
 
 def test_checks_are_in_their_order_and_each_is_there() -> None:
-    world = World()
-    world.uses()
-
-    found = diagnosed(world, operator=USER)
+    found = diagnosed(World(World.uses), operator=USER)
 
     names = """
         instance-running connected registered instance-profile role-assumable metadata agent tier
@@ -56,23 +63,17 @@ def test_what_the_connection_shows_is_proven() -> None:
 
 
 def test_a_symptom_says_what_to_fix_first() -> None:
-    world = World()
-    world.never_registered()
-    late = one(diagnosed(world), "registered").fix
-    del world.instance["IamInstanceProfile"]
-    not_said = one(diagnosed(world), "registered").fix
+    late = one(diagnosed(World(NEVER)), "registered").fix
+    by_cause = one(diagnosed(World(NEVER, without_profile)), "registered").fix
 
-    assert not_said[0] == "first fix instance-profile"
-    assert "sudo systemctl restart amazon-ssm-agent" in not_said[2]
+    assert by_cause[0] == "first fix instance-profile"
+    assert "sudo systemctl restart amazon-ssm-agent" in by_cause[2]
     assert late[0].startswith("nothing that the connection needs fails: restart the agent")
     assert late[2].startswith("aws ec2 reboot-instances")
 
 
 def test_what_sessions_need_is_no_cause_of_a_symptom() -> None:
-    world = World()
-    both(World.never_registered, World.uses, described_key(KeyState="Disabled"))(world)
-
-    found = diagnosed(world)
+    found = diagnosed(World(NEVER, World.uses, described_key(KeyState="Disabled")))
 
     assert one(found, "key-usable").verdict == "fail"
     assert found.cause == one(found, "connected")
@@ -80,9 +81,7 @@ def test_what_sessions_need_is_no_cause_of_a_symptom() -> None:
 
 
 def test_the_agent_of_windows_and_of_a_hybrid_node() -> None:
-    world = World()
-    world.never_registered()
-    world.instance["Platform"] = "windows"
+    world = World(NEVER, instance(Platform="windows"))
     found = diagnosed(world)
     assert "on the node: Restart-Service AmazonSSMAgent" in one(found, "registered").fix
     assert found.to_run[0].startswith(r'on the node: & "$env:ProgramFiles\Amazon\SSM\ssm-cli.exe"')
@@ -90,10 +89,8 @@ def test_the_agent_of_windows_and_of_a_hybrid_node() -> None:
     world.has("ssm:get_connection_status", {"Status": "connected"})
     assert "Get-PSDrive" in diagnosed(world).to_run[0]
 
-    world = World()
-    world.is_hybrid()
-    world.is_lost()
-    assert "reboot-instances" not in "".join(one(diagnosed(world, HYBRID), "registered").fix)
+    found = diagnosed(World(World.is_hybrid, World.is_lost), HYBRID)
+    assert "reboot-instances" not in "".join(one(found, "registered").fix)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +101,7 @@ def test_the_agent_of_windows_and_of_a_hybrid_node() -> None:
     ],
 )
 def test_the_node_itself_is_asked_about(node: str, partition: str, arn: str) -> None:
-    world = World()
-    world.partition = partition
-    if node == HYBRID:
-        world.is_hybrid()
+    world = World(setting(partition=partition), World.is_hybrid if node == HYBRID else nothing)
 
     diagnosed(world, node)
 
@@ -122,8 +116,6 @@ SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 def test_a_key_may_be_for_sessions_alone_or_for_all_but_sessions(
     *, denied_in_a_session: bool, says_what_misses: bool
 ) -> None:
-    world = World()
-    world.uses()
     contexts = []
 
     def decides(asked: Question) -> dict[str, Any] | None:
@@ -135,9 +127,7 @@ def test_a_key_may_be_for_sessions_alone_or_for_all_but_sessions(
         decision = "implicitDeny" if in_session is denied_in_a_session else "allowed"
         return {"EvalDecision": decision, "MissingContextValues": [SESSION_ID] if told else []}
 
-    world.decides = decides
-
-    found = one(diagnosed(world), "encrypt")
+    found = one(diagnosed(World(World.uses, setting(decides=decides))), "encrypt")
 
     assert found.verdict == ("fail" if denied_in_a_session else "pass")
     assert contexts[-1]["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
@@ -147,13 +137,9 @@ def test_a_key_may_be_for_sessions_alone_or_for_all_but_sessions(
     ("action", "name"), [(REGISTER, "register"), (CHANNEL, "reach"), ("kms:Decrypt", "encrypt")]
 )
 def test_a_denial_that_a_condition_may_turn_around_is_not_certain(action: str, name: str) -> None:
-    world = World()
-    world.uses()
-    world.denies.add(action)
-    world.missing = ["aws:ResourceTag/team"]
-    world.has_host_management()
+    condition = setting(missing=["aws:ResourceTag/team"])
 
-    found = diagnosed(world)
+    found = diagnosed(World(World.uses, World.has_host_management, denying(action), condition))
 
     assert of_verdict(found, "fail") == set()
     check = one(found, name)
@@ -164,8 +150,7 @@ def test_a_denial_that_a_condition_may_turn_around_is_not_certain(action: str, n
 
 @pytest.mark.parametrize("form", ["each resource", "the first alone", "refused", "organization"])
 def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> None:
-    world = World()
-    world.uses()
+    world = World(World.uses)
     plain = world.answers["iam:simulate_principal_policy"]
 
     def simulate(asked: dict[str, Any], _: str) -> dict[str, Any]:
@@ -223,6 +208,7 @@ def test_a_permissions_boundary_is_named(named_by: str, *, allows: bool) -> None
     assert allows or why in one(found, "reach").why[0]
 
 
+INSTANCES, RECORDS = "ec2:DescribeInstances", "ssm:DescribeInstanceInformation"
 NOT_FOUND: Final = f"there is no instance {NODE} in eu-west-1"
 NO_ID: Final = {"OwnerId": ACCOUNT, "Instances": [{"InstanceId": NODE}]}
 
@@ -230,36 +216,17 @@ NO_ID: Final = {"OwnerId": ACCOUNT, "Instances": [{"InstanceId": NODE}]}
 @pytest.mark.parametrize(
     ("breaks", "node", "says"),
     [
-        (refusing("ec2:DescribeInstances", "InvalidInstanceID.NotFound"), NODE, NOT_FOUND),
+        (refusing(INSTANCES, "InvalidInstanceID.NotFound"), NODE, NOT_FOUND),
         (having("ec2:describe_instances", {"Reservations": []}), NODE, NOT_FOUND),
-        (
-            refusing("ec2:DescribeInstances", "UnauthorizedOperation"),
-            NODE,
-            "they need ec2:DescribeInstances on *",
-        ),
+        (refusing(INSTANCES, "UnauthorizedOperation"), NODE, f"they need {INSTANCES} on *"),
         (having("ec2:describe_instances", {"Reservations": [NO_ID]}), NODE, "is not AWS"),
-        (
-            lambda world: setattr(world, "record", None),
-            HYBRID,
-            f"there is no managed node {HYBRID} in eu-west-1",
-        ),
-        (
-            refusing("ssm:DescribeInstanceInformation"),
-            HYBRID,
-            "they need ssm:DescribeInstanceInformation on *",
-        ),
-        (
-            having("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": "alice"}),
-            HYBRID,
-            "is not AWS",
-        ),
+        (setting(record=None), HYBRID, f"there is no managed node {HYBRID} in eu-west-1"),
+        (refusing(RECORDS), HYBRID, f"they need {RECORDS} on *"),
+        (having("sts:get_caller_identity", {"Arn": "alice"}), HYBRID, "is not AWS"),
     ],
 )
 def test_a_node_that_can_not_be_read(breaks: Change, node: str, says: str) -> None:
-    world = World()
-    if node == HYBRID:
-        world.is_hybrid()
-    breaks(world)
+    world = World(World.is_hybrid if node == HYBRID else nothing, breaks)
 
     with pytest.raises(CannotAsk, match=r".") as caught:
         diagnosed(world, node)
@@ -273,26 +240,22 @@ def test_the_document_that_is_named_has_to_be_there() -> None:
 
 
 def test_a_document_that_is_named_may_be_denied() -> None:
-    world = World()
-    world.refuses("ssm:GetDocument")
+    found = diagnosed(World(refusing("ssm:GetDocument")), document="Mine")
 
-    assert "encrypt" in of_verdict(diagnosed(world, document="Mine"), "unknown")
+    assert "encrypt" in of_verdict(found, "unknown")
 
 
 def test_a_port_session_uses_nothing() -> None:
-    world = World()
-    world.document = {"sessionType": "Port"}
+    ports = setting(document={"sessionType": "Port"})
 
-    found = one(diagnosed(world, document="Ports"), "encrypt")
+    found = one(diagnosed(World(ports), document="Ports"), "encrypt")
 
     assert found.verdict == "skipped"
     assert "neither encrypts nor logs" in found.why[0]
 
 
 def test_a_role_that_is_not_known_is_asked_for_nothing() -> None:
-    world = World()
-    world.uses()
-    world.refuses("iam:GetInstanceProfile", "AccessDenied")
+    world = World(World.uses, refusing("iam:GetInstanceProfile", "AccessDenied"))
 
     assert one(diagnosed(world), "encrypt").verdict == "unknown"
     assert not any("simulate" in name for name in world.calls)
@@ -301,19 +264,13 @@ def test_a_role_that_is_not_known_is_asked_for_nothing() -> None:
 @pytest.mark.parametrize(
     ("breaks", "within"),
     [
-        (both(World.never_registered, lambda w: w.denies.add(REGISTER)), "30 minutes"),
-        (both(World.is_online_only, lambda w: w.denies.add(CHANNEL)), "an hour"),
-        (World.never_registered, "an hour"),
+        pytest.param(both(NEVER, denying(REGISTER)), "30 minutes", id="registration"),
+        pytest.param(both(World.is_online_only, denying(CHANNEL)), "an hour", id="channels"),
+        pytest.param(NEVER, "an hour", id="nothing known"),
     ],
-    ids=["registration", "channels", "nothing known"],
 )
-def test_when_the_agent_tries_again_depends_on_what_was_denied(
-    breaks: Callable[[World], object], within: str
-) -> None:
-    world = World()
-    breaks(world)
-
-    found = one(diagnosed(world), "connected")
+def test_when_the_agent_tries_again_depends_on_what_was_denied(breaks: Change, within: str) -> None:
+    found = one(diagnosed(World(breaks)), "connected")
 
     assert f"until it tries again by itself, within {within}" in "\n".join(found.fix)
 
@@ -332,11 +289,9 @@ def test_when_the_agent_tries_again_depends_on_what_was_denied(
     ],
 )
 def test_a_bucket_of_another_account_is_not_known(
-    breaks: Callable[[World], object], verdicts: tuple[str, str]
+    breaks: Change, verdicts: tuple[str, str]
 ) -> None:
-    world = World()
-    world.uses()
-    breaks(world)
+    world = World(World.uses, breaks)
     answer = world.answers["s3:get_bucket_encryption"]
     owner = {"Bucket": "session-logs", "ExpectedBucketOwner": ACCOUNT}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -13,15 +13,12 @@ from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.report import print_diagnosis
 from session_manager_permissions._verify.text import rendered
 
-from .nodes import (
-    HYBRID,
-    NODE,
-    World,
-    diagnosed,
-    one,
-    trusting,
-    without_a_route,
-)
+from .causes import LOST, NEVER, NOT_TRUSTED, UNDER_ACCOUNT, instance, record
+from .networks import NO_ROUTE, routes
+from .nodes import HYBRID, NODE, World, default_route, diagnosed, nothing, one
+
+if TYPE_CHECKING:
+    from .causes import Change
 
 CREDENTIALS: Final = "AWS Credentials"
 IMDS: Final = "EC2 IMDS"
@@ -42,91 +39,35 @@ def written(folder: Path, *rows: tuple[str, str, str]) -> str:
     return str(path)
 
 
-def by_transit_gateway(world: World) -> None:
-    table = world.answers["ec2:describe_route_tables"]["RouteTables"][0]
-    table["Routes"][1] = {"DestinationCidrBlock": "0.0.0.0/0", "TransitGatewayId": "tgw-1"}
-
-
-def as_it_is(_: World) -> None:
-    """Leave the network open."""
+BY_GATEWAY: Final = routes(default_route(TransitGatewayId="tgw-1"))
+WORKS: Final = "on the node it works: it is reachable"
 
 
 @pytest.mark.parametrize(
-    ("breaks", "rows", "verdict", "says"),
+    ("breaks", "row", "verdict", "says"),
     [
-        pytest.param(
-            by_transit_gateway,
-            [(SSM, "Success", "ssm.eu-west-1.amazonaws.com is reachable")],
-            "pass",
-            "on the node it works: ssm.eu-west-1.amazonaws.com is reachable",
-            id="unknown, and it works",
-        ),
-        pytest.param(
-            by_transit_gateway,
-            [(SSM, "Failed", "ssm.eu-west-1.amazonaws.com is not reachable: timeout")],
-            "fail",
-            "on the node it fails",
-            id="unknown, and it fails",
-        ),
-        pytest.param(
-            as_it_is, [(SSM, "Failed", "timeout")], "fail", "timeout", id="open, and it fails"
-        ),
-        pytest.param(
-            without_a_route,
-            [(SSM, "Success", "reachable")],
-            "unknown",
-            "works",
-            id="closed, and it works",
-        ),
-        pytest.param(
-            without_a_route,
-            [(SSM, "Skipped", "Unable to fetch AWS region details")],
-            "fail",
-            "no default route",
-            id="closed, and not tried",
-        ),
-        pytest.param(
-            without_a_route,
-            [(PROXY, "Success", "Detected proxy configuration: https_proxy: …")],
-            "unknown",
-            "the agent uses a proxy",
-            id="closed, and a proxy",
-        ),
-        pytest.param(
-            without_a_route,
-            [(PROXY, "Skipped", "No proxy configuration detected")],
-            "fail",
-            "no default route",
-            id="closed, and no proxy",
-        ),
+        pytest.param(BY_GATEWAY, (SSM, "Success"), "pass", WORKS, id="unknown, and it works"),
+        pytest.param(BY_GATEWAY, (SSM, "Failed"), "fail", "fails", id="unknown, and it fails"),
+        pytest.param(nothing, (SSM, "Failed"), "fail", "fails", id="open, and it fails"),
+        pytest.param(NO_ROUTE, (SSM, "Success"), "unknown", WORKS, id="closed, and it works"),
+        pytest.param(NO_ROUTE, (SSM, "Skipped"), "fail", "no default", id="closed, not tried"),
+        pytest.param(NO_ROUTE, (PROXY, "Success"), "unknown", "a proxy", id="closed, and a proxy"),
+        pytest.param(NO_ROUTE, (PROXY, "Skipped"), "fail", "no default", id="closed, no proxy"),
     ],
 )
 def test_a_path(
-    breaks: Any,  # noqa: ANN401
-    rows: list[tuple[str, str, str]],
-    verdict: str,
-    says: str,
-    tmp_path: Path,
+    breaks: Change, row: tuple[str, str], verdict: str, says: str, tmp_path: Path
 ) -> None:
-    world = World()
-    world.never_registered()
-    breaks(world)
+    rows = written(tmp_path, (*row, "it is reachable"))
 
-    check = one(diagnosed(world, diagnostics=written(tmp_path, *rows)), "path-ssm")
+    found = diagnosed(World(NEVER, breaks), diagnostics=rows)
 
+    check = one(found, "path-ssm")
     assert check.verdict == verdict
     assert says in check.why[0]
     assert bool(check.fix) == (verdict != "pass")
-
-
-def test_a_path_that_fails_on_the_node_alone_has_a_remedy(tmp_path: Path) -> None:
-    world = World()
-    world.never_registered()
-
-    found = diagnosed(world, diagnostics=written(tmp_path, (SSM, "Failed", "timeout")))
-
-    assert found.cause == one(found, "path-ssm")
-    assert found.cause.fix
+    assert found.cause
+    assert (found.cause == check) == (verdict == "fail")
 
 
 def test_what_is_proven_stays_so(tmp_path: Path) -> None:
@@ -137,16 +78,10 @@ def test_what_is_proven_stays_so(tmp_path: Path) -> None:
 
 
 def test_the_path_of_a_hybrid_node(tmp_path: Path) -> None:
-    world = World()
-    world.is_hybrid()
-    world.uses()
-    world.is_lost()
-    rows = (
-        (SSM, "Success", "reachable"),
-        ("Connectivity to kms endpoint", "Failed", "timeout"),
-    )
+    kms = ("Connectivity to kms endpoint", "Failed", "timeout")
+    rows = written(tmp_path, (SSM, "Success", "reachable"), kms)
 
-    found = diagnosed(world, HYBRID, diagnostics=written(tmp_path, *rows))
+    found = diagnosed(World(World.is_hybrid, World.uses, LOST), HYBRID, diagnostics=rows)
 
     assert one(found, "path-ssm").verdict == "pass"
     assert one(found, "path-kms").verdict == "fail"
@@ -157,21 +92,17 @@ def test_the_path_of_a_hybrid_node(tmp_path: Path) -> None:
     ("status", "verdict"), [("Success", "pass"), ("Failed", "fail"), ("Skipped", "unknown")]
 )
 def test_the_metadata(status: str, verdict: str, tmp_path: Path) -> None:
-    world = World()
-    world.never_registered()
-    world.instance["MetadataOptions"] = {}
+    rows = written(tmp_path, (IMDS, status, "IMDS …"))
 
-    found = diagnosed(world, diagnostics=written(tmp_path, (IMDS, status, "IMDS …")))
+    found = diagnosed(World(NEVER, instance(MetadataOptions={})), diagnostics=rows)
 
     assert one(found, "metadata").verdict == verdict
 
 
 def test_the_credentials_are_noted(tmp_path: Path) -> None:
-    world = World()
-    world.trust = {"Statement": [trusting("lambda.amazonaws.com")]}
-    world.has_host_management()
+    rows = written(tmp_path, (CREDENTIALS, "Success", ROLE_SESSION))
 
-    found = diagnosed(world, diagnostics=written(tmp_path, (CREDENTIALS, "Success", ROLE_SESSION)))
+    found = diagnosed(World(NOT_TRUSTED, UNDER_ACCOUNT), diagnostics=rows)
 
     check = one(found, "default-host-management")
     assert check.verdict == "unknown"
@@ -187,22 +118,17 @@ def test_the_credentials_are_noted(tmp_path: Path) -> None:
     ],
 )
 def test_the_service(status: str, platform: str, fix: str, tmp_path: Path) -> None:
-    world = World()
-    world.is_lost()
-    assert world.record is not None
-    world.record["PlatformType"] = platform
-    note = "Agent is installed as a systemctl service but is not running"
+    rows = written(tmp_path, (SERVICE, status, "it is not running"))
 
-    found = diagnosed(world, diagnostics=written(tmp_path, (SERVICE, status, note)))
+    found = diagnosed(World(LOST, record(PlatformType=platform)), diagnostics=rows)
 
     check = one(found, "registered")
-    assert check.why[-1] == f"on the node: {note}"
+    assert check.why[-1] == "on the node: it is not running"
     assert check.fix[0].startswith(fix)
 
 
 def test_nothing_is_added_by_rows_that_are_not_there(tmp_path: Path) -> None:
-    world = World()
-    world.never_registered()
+    world = World(NEVER)
 
     assert diagnosed(world, diagnostics=written(tmp_path)).checks == diagnosed(world).checks
 
@@ -243,10 +169,9 @@ def test_the_file_of_another_node(tmp_path: Path) -> None:
 
 
 def test_what_a_node_says_moves_no_cursor_and_is_whole_in_json(tmp_path: Path) -> None:
-    world = World()
-    world.never_registered()
+    rows = written(tmp_path, (SSM, "Failed", "no\nanswer\x1b[2J"))
 
-    found = diagnosed(world, diagnostics=written(tmp_path, (SSM, "Failed", "no\nanswer\x1b[2J")))
+    found = diagnosed(World(NEVER), diagnostics=rows)
 
     assert "on the node it fails: no answer\x1b[2J" in one(found, "path-ssm").why
     out = rendered(partial(print_diagnosis, found))

@@ -26,17 +26,17 @@ from session_manager_permissions._verify.simulator import (
 )
 
 from . import networks
-from .causes import CAUSES
+from .causes import CAUSES, NEVER, NO_BUCKET, bucket, denying, setting, statuses
 from .networks import (
     BOTH_ENDPOINTS,
     FROM_WEB,
     NETWORKS,
     NO_ROUTE,
-    OPEN,
     S3_GATEWAY,
     acls,
     admitting,
     attribute,
+    closed,
     endpoints,
     entry,
     groups,
@@ -47,23 +47,24 @@ from .nodes import (
     NODE,
     REGION,
     USER,
-    Question,
     World,
     both,
     diagnosed,
     encrypted,
     endpoint,
     group,
-    refusal,
+    one,
     status,
 )
 from .test_what_checks_say import diagnoses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from session_manager_permissions._verify.diagnosis import Diagnosis
+
+    from .causes import Change
 
 PLACEHOLDER: Final = re.compile(r"[A-Z]+(_[A-Z]+)*")
 NESTED: Final = re.compile(r"\baws [a-z0-9-]+ [a-z-]+ --")
@@ -76,29 +77,10 @@ CUSTOM: Final = "aws ec2-instance-connect ssh "
 
 
 def shorthand(text: str) -> Any:  # noqa: ANN401 # of any shape
-    """The value of an option, written as the AWS CLI takes structures."""
-    value, rest = _value(text, "")
-    assert rest == "", text
-    return value
-
-
-def _value(text: str, ends: str) -> tuple[Any, str]:
-    if text.startswith("["):
-        listed, text = [], text[1:]
-        while not text.startswith("]"):
-            value, text = _value(text.removeprefix(","), ",]")
-            listed.append(value)
-        return listed, text[1:]
-    braced = text.startswith("{")
-    text = text.removeprefix("{")
-    if not re.match(r"\w+=", text):
-        found = re.match(rf"[^{re.escape(ends or ',')}]*", text)
-        assert found
-        return found[0], text[found.end() :]
-    members: dict[str, Any] = {}
-    while name := re.match(r",?(\w+)=", text):
-        members[name[1]], text = _value(text[name.end() :], ",}")
-    return members, text.removeprefix("}") if braced else text
+    """The value of an option, written as the AWS CLI takes structures: JSON without its quotes."""
+    quoted = re.sub(r"[^\[\]{},=]+", lambda found: json.dumps(found[0]), text).replace("=", ":")
+    is_structure = "=" in text.partition("{")[0]
+    return json.loads(f"{{{quoted}}}" if is_structure else quoted)
 
 
 def typed(shape: Any, value: Any) -> Any:  # noqa: ANN401 # of any shape
@@ -185,75 +167,59 @@ IN_OTHER: Final = {"SubnetIds": ["subnet-e"]}
 TO_ALL: Final = group("sg-endpoints", IpPermissionsEgress=[])
 DENIED: Final = networks.policy(Effect="Deny")
 FOR_OTHERS: Final = networks.policy(Action="ec2:*")
-NEVER: Final = World.never_registered
-MORE: Final[dict[str, Callable[[World], object]]] = {
-    **{
-        f"a group that admits {whom}": both(
-            NEVER, NO_ROUTE, groups(group("sg-web", IpPermissions=admitting(peer)["IpPermissions"]))
-        )
-        for whom, peer in {
-            "itself": FROM_WEB,
-            "the VPC": {"IpRanges": [{"CidrIp": "10.0.0.0/16"}]},
-            "another": {"IpRanges": [{"CidrIp": "10.1.0.0/16"}]},
-        }.items()
-    },
-    "DNS host names off, and no endpoint": both(NEVER, NO_ROUTE, attribute("enableDnsHostnames")),
+GATEWAY_FOR_OTHERS: Final = S3_GATEWAY | {
+    "State": "pending",
+    "RouteTableIds": [],
+    "PolicyDocument": FOR_OTHERS,
+}
+S3_FOR_RESOLVERS: Final = endpoint(
+    "s3", DnsOptions={"PrivateDnsOnlyForInboundResolverEndpoint": True}
+)
+NO_HOSTNAMES: Final = attribute("enableDnsHostnames")
+
+
+def never(*found: dict[str, Any], **parts: object) -> Change:
+    """A node that never registered, with no way out but these endpoints, changed so."""
+    return both(NEVER, closed(*(one | parts for one in found)))
+
+
+def in_shut_group(**parts: object) -> Change:
+    """An endpoint of ssm, in a group that lets nobody in."""
+    shut = groups(group("sg-web"), TO_ALL)
+    return both(NEVER, NO_ROUTE, endpoints(endpoint("ssm", **parts)), shut)
+
+
+def group_admits(peer: dict[str, Any]) -> Change:
+    """The instance's own group lets somebody in."""
+    rules = admitting(peer)["IpPermissions"]
+    return both(NEVER, NO_ROUTE, groups(group("sg-web", IpPermissions=rules)))
+
+
+def logs_by(*found: dict[str, Any]) -> Change:
+    """A node that is connected, and logs, with no way out but its endpoints and these."""
+    return both(World.uses, closed(*BOTH_ENDPOINTS, *found))
+
+
+MORE: Final[dict[str, Change]] = {
+    "a group that admits itself": group_admits(FROM_WEB),
+    "a group that admits the VPC": group_admits({"IpRanges": [{"CidrIp": "10.0.0.0/16"}]}),
+    "a group that admits another": group_admits({"IpRanges": [{"CidrIp": "10.1.0.0/16"}]}),
+    "DNS host names off, and no endpoint": both(NEVER, NO_ROUTE, NO_HOSTNAMES),
     "private DNS and DNS host names off": both(
-        NEVER,
-        NO_ROUTE,
-        attribute("enableDnsHostnames"),
-        endpoints(*(one | {"PrivateDnsEnabled": False} for one in BOTH_ENDPOINTS)),
-        groups(group("sg-web"), OPEN),
+        never(*BOTH_ENDPOINTS, PrivateDnsEnabled=False), NO_HOSTNAMES
     ),
-    "endpoints with a shut group and a policy that denies": both(
-        NEVER,
-        NO_ROUTE,
-        endpoints(*(one | {"PolicyDocument": DENIED} for one in BOTH_ENDPOINTS)),
-        groups(group("sg-web"), TO_ALL),
+    "an endpoint with a shut group and a policy that denies": in_shut_group(PolicyDocument=DENIED),
+    "an endpoint without private DNS, in a shut group": in_shut_group(PrivateDnsEnabled=False),
+    "an endpoint that is made in a shut group": in_shut_group(State="pending"),
+    "an endpoint that is made with a policy for others": never(
+        endpoint("ssm", State="Pending", PolicyDocument=FOR_OTHERS)
     ),
-    "an endpoint without private DNS, in a shut group": both(
-        NEVER,
-        NO_ROUTE,
-        endpoints(endpoint("ssm", PrivateDnsEnabled=False)),
-        groups(group("sg-web"), TO_ALL),
+    "an endpoint that waits for its acceptance": never(endpoint("ssm", State="pendingAcceptance")),
+    "a gateway endpoint that is made, with a policy for others": logs_by(GATEWAY_FOR_OTHERS),
+    "an endpoint that failed, and had no private DNS": never(
+        endpoint("ssm", State="Failed", PrivateDnsEnabled=False)
     ),
-    "an endpoint that is made in a shut group": both(
-        NEVER,
-        NO_ROUTE,
-        endpoints(endpoint("ssm", State="pending")),
-        groups(group("sg-web"), TO_ALL),
-    ),
-    "an endpoint that is made with a policy for others": both(
-        NEVER,
-        NO_ROUTE,
-        endpoints(endpoint("ssm", State="Pending", PolicyDocument=FOR_OTHERS)),
-        groups(group("sg-web"), OPEN),
-    ),
-    "an endpoint that waits for its acceptance": both(
-        NEVER,
-        NO_ROUTE,
-        endpoints(endpoint("ssm", State="pendingAcceptance")),
-        groups(group("sg-web"), OPEN),
-    ),
-    "a gateway endpoint that is made, with a policy for others": both(
-        World.uses,
-        NO_ROUTE,
-        endpoints(
-            *BOTH_ENDPOINTS,
-            S3_GATEWAY | {"State": "pending", "RouteTableIds": [], "PolicyDocument": FOR_OTHERS},
-        ),
-        groups(group("sg-web"), OPEN),
-    ),
-    "an endpoint that failed, and had no private DNS": both(
-        NEVER, NO_ROUTE, endpoints(endpoint("ssm", State="Failed", PrivateDnsEnabled=False))
-    ),
-    "endpoints behind a network ACL": both(
-        NEVER,
-        NO_ROUTE,
-        endpoints(*(one | IN_OTHER for one in BOTH_ENDPOINTS)),
-        groups(group("sg-web"), OPEN),
-        shut_acl,
-    ),
+    "endpoints behind a network ACL": both(never(*BOTH_ENDPOINTS, **IN_OTHER), shut_acl),
     "a network ACL whose first entries deny": both(
         NEVER,
         acls(entry(1, egress=True), entry(2, egress=True, Protocol="-1"), entry(1, egress=False)),
@@ -263,50 +229,21 @@ MORE: Final[dict[str, Callable[[World], object]]] = {
     ),
     "a network ACL that allows nothing": both(NEVER, acls(entry(90, egress=True))),
     "no way to S3": both(World.uses, NO_ROUTE),
-    "no way to S3 by the table": both(
-        World.uses,
-        NO_ROUTE,
-        endpoints(*BOTH_ENDPOINTS, S3_GATEWAY | {"RouteTableIds": ["rtb-public"]}),
-        groups(group("sg-web"), OPEN),
-    ),
-    "an interface endpoint of S3 alone": both(
-        World.uses,
-        NO_ROUTE,
-        endpoints(
-            *BOTH_ENDPOINTS,
-            endpoint("s3", DnsOptions={"PrivateDnsOnlyForInboundResolverEndpoint": True}),
-        ),
-        groups(group("sg-web"), OPEN),
-    ),
-    "a bucket with a key and dsse": both(
-        World.uses, lambda w: w.has("s3:get_bucket_encryption", encrypted("aws:kms:dsse", KEY))
-    ),
-    "a bucket with an alias and dsse": both(
-        World.uses,
-        lambda w: w.has("s3:get_bucket_encryption", encrypted("aws:kms:dsse", "alias/a/b")),
-    ),
+    "no way to S3 by the table": logs_by(S3_GATEWAY | {"RouteTableIds": ["rtb-public"]}),
+    "an interface endpoint of S3 alone": logs_by(S3_FOR_RESOLVERS),
+    "a bucket with a key and dsse": both(World.uses, bucket("aws:kms:dsse", KEY)),
+    "a bucket with an alias and dsse": both(World.uses, bucket("aws:kms:dsse", "alias/a/b")),
     "a bucket that is to be in us-east-1": both(
-        World.uses,
-        lambda w: setattr(w, "bucket_region", "us-east-1"),
-        lambda w: w.has("s3:get_bucket_encryption", refusal("GetBucketEncryption", "NoSuchBucket")),
+        World.uses, setting(bucket_region="us-east-1"), NO_BUCKET
     ),
-    "volumes and the system impaired": both(
-        World.is_lost,
-        lambda w: w.has("ec2:describe_instance_status", {"InstanceStatuses": [status("impaired")]}),
-    ),
+    "volumes and the system impaired": both(World.is_lost, statuses(status("impaired"))),
 }
 
 
 def every(folder: Path) -> Iterator[Diagnosis]:
     yield from (found for _, found in diagnoses(folder))
     for breaks in MORE.values():
-        yield diagnosed(changed(breaks))
-
-
-def changed(breaks: Callable[[World], object]) -> World:
-    world = World()
-    breaks(world)
-    return world
+        yield diagnosed(World(breaks))
 
 
 def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
@@ -325,21 +262,10 @@ def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
     assert options == {"instance-profile", "role", "allow-registration", "key"} | {
         *("log-bucket", "log-prefix", "log-bucket-key", "log-group"),
     }
-    assert calls == {
-        *("ec2:AssociateIamInstanceProfile", "ec2:AuthorizeSecurityGroupEgress"),
-        *("ec2:AuthorizeSecurityGroupIngress", "ec2:CreateNetworkAclEntry"),
-        *("ec2:CreateVpcEndpoint", "ec2:DeleteVpcEndpoints", "ec2:ModifyVpcAttribute"),
-        *("ec2:DescribeIamInstanceProfileAssociations", "ec2:ModifyInstanceMetadataOptions"),
-        "ec2:DescribeInstances",  # to wait
-        *("ec2:ModifyVpcEndpoint", "ec2:RebootInstances", "ec2:StartInstances"),
-        *("ec2:ReplaceNetworkAclEntry",),
-        *("ec2:ReplaceIamInstanceProfileAssociation", "ec2:StopInstances"),
-        *("iam:AddRoleToInstanceProfile", "iam:GetRole", "iam:PutUserPolicy"),
-        *("iam:UpdateAssumeRolePolicy", "ssm:UpdateManagedInstanceRole"),
-        *("kms:CancelKeyDeletion", "kms:EnableKey", "kms:PutKeyPolicy"),
-        *("logs:AssociateKmsKey", "logs:CreateLogGroup"),
-        *("s3:CreateBucket", "s3:PutBucketEncryption"),
-        *("ssm:SendCommand", "ssm:UpdateServiceSetting"),
+    repairs = {name for name in vars(Repair) if not name.startswith("_")} - {"run"}
+    assert {xform_name(call.partition(":")[2]) for call in calls} == repairs | {
+        *("cancel_key_deletion", "describe_iam_instance_profile_associations"),
+        *("get_role", "put_user_policy"),
     }
 
 
@@ -368,7 +294,7 @@ class Repair:
 
     def _has_dns(self) -> bool:
         told = self._world.answers["ec2:describe_vpc_attribute"].values()
-        return all(one["Value"] for found in told for one in found.values())
+        return all(value["Value"] for found in told for value in found.values())
 
     def create_vpc_endpoint(self, asked: dict[str, Any]) -> None:
         gateway = asked["VpcEndpointType"] == "Gateway"
@@ -382,15 +308,15 @@ class Repair:
                     table["Routes"].append(listed | {"State": "active"})
         else:
             assert self._has_dns()
-            same = [one for one in self._endpoints if one["ServiceName"] == asked["ServiceName"]]
-            assert not any(one["PrivateDnsEnabled"] for one in same)
-            ids = [{"GroupId": one} for one in asked["SecurityGroupIds"]]
+            same = [e for e in self._endpoints if e["ServiceName"] == asked["ServiceName"]]
+            assert not any(e["PrivateDnsEnabled"] for e in same)
+            ids = [{"GroupId": name} for name in asked["SecurityGroupIds"]]
             made = endpoint(service, Groups=ids, SubnetIds=asked["SubnetIds"])
         self._endpoints.append(made)
 
     def delete_vpc_endpoints(self, asked: dict[str, Any]) -> None:
         ids = asked["VpcEndpointIds"]
-        self._endpoints[:] = [one for one in self._endpoints if one["VpcEndpointId"] not in ids]
+        self._endpoints[:] = [e for e in self._endpoints if e["VpcEndpointId"] not in ids]
 
     def modify_vpc_endpoint(self, asked: dict[str, Any]) -> None:
         (found,) = (o for o in self._endpoints if o["VpcEndpointId"] == asked["VpcEndpointId"])
@@ -406,33 +332,31 @@ class Repair:
                 told = self._world.answers["ec2:describe_vpc_attribute"]
                 told[f"{name[0].lower()}{name[1:]}"][name] = asked[name]
 
-    def _authorize(self, asked: dict[str, Any], side: str) -> None:
-        for one in self._listed("describe_security_groups", "SecurityGroups"):
-            if one["GroupId"] == asked["GroupId"]:
-                one[side] = [*one[side], *asked["IpPermissions"]]
-
-    def authorize_security_group_ingress(self, asked: dict[str, Any]) -> None:
-        self._authorize(asked, "IpPermissions")
+    def authorize_security_group_ingress(
+        self, asked: dict[str, Any], side: str = "IpPermissions"
+    ) -> None:
+        for found in self._listed("describe_security_groups", "SecurityGroups"):
+            if found["GroupId"] == asked["GroupId"]:
+                found[side] = [*found[side], *asked["IpPermissions"]]
 
     def authorize_security_group_egress(self, asked: dict[str, Any]) -> None:
-        self._authorize(asked, "IpPermissionsEgress")
+        self.authorize_security_group_ingress(asked, "IpPermissionsEgress")
+
+    def _entries(self, asked: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+        """The entries of an ACL, and those with the number that is asked for."""
+        listed = self._listed("describe_network_acls", "NetworkAcls")
+        (entries,) = (a["Entries"] for a in listed if a["NetworkAclId"] == asked["NetworkAclId"])
+        named = ("RuleNumber", "Egress")
+        return entries, [e for e in entries if all(e[name] == asked[name] for name in named)]
 
     def create_network_acl_entry(self, asked: dict[str, Any]) -> None:
-        for one in self._listed("describe_network_acls", "NetworkAcls"):
-            if one["NetworkAclId"] == asked["NetworkAclId"]:
-                taken = [e["RuleNumber"] for e in one["Entries"] if e["Egress"] == asked["Egress"]]
-                assert asked["RuleNumber"] not in taken
-                one["Entries"].append(asked)
+        entries, same = self._entries(asked)
+        assert not same
+        entries.append(asked)
 
     def replace_network_acl_entry(self, asked: dict[str, Any]) -> None:
-        for one in self._listed("describe_network_acls", "NetworkAcls"):
-            if one["NetworkAclId"] == asked["NetworkAclId"]:
-                (old,) = (
-                    entry
-                    for entry in one["Entries"]
-                    if all(entry[name] == asked[name] for name in ("RuleNumber", "Egress"))
-                )
-                one["Entries"][one["Entries"].index(old)] = asked
+        entries, (old,) = self._entries(asked)
+        entries[entries.index(old)] = asked
 
     def modify_instance_metadata_options(self, asked: dict[str, Any]) -> None:
         self._world.instance["MetadataOptions"] = {"HttpEndpoint": asked["HttpEndpoint"]}
@@ -501,13 +425,16 @@ class Repair:
 
 
 REPAIRED: Final = {said.name: (said.world, said.node) for said in (*CAUSES, *NETWORKS)} | {
-    f"more: {name}": (functools.partial(changed, breaks), NODE) for name, breaks in MORE.items()
+    f"more: {name}": (functools.partial(World, breaks), NODE) for name, breaks in MORE.items()
 }
 UNREPAIRABLE: Final = {
     "more: a network ACL whose first entry denies, and the second allows",
-    "more: endpoints with a shut group and a policy that denies",
+    "more: an endpoint with a shut group and a policy that denies",
 }
 """What no command mends without undoing what somebody meant."""
+
+
+MODIFY, AUTHORIZE = "ec2:ModifyVpcEndpoint", "ec2:AuthorizeSecurityGroupIngress"
 
 
 @pytest.mark.untraced
@@ -534,31 +461,17 @@ def test_what_a_command_mends_is_not_found_again(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "service", "calls"),
+    ("name", "calls"),
     [
-        (
-            "an endpoint without private DNS, in a shut group",
-            "ssm",
-            ["ec2:ModifyVpcEndpoint", "ec2:AuthorizeSecurityGroupIngress"],
-        ),
-        (
-            "an endpoint that is made in a shut group",
-            "ssm",
-            ["ec2:AuthorizeSecurityGroupIngress"],
-        ),
-        ("an endpoint that is made with a policy for others", "ssm", ["ec2:ModifyVpcEndpoint"]),
-        ("an endpoint that waits for its acceptance", "ssm", []),
-        (
-            "a gateway endpoint that is made, with a policy for others",
-            "s3",
-            ["ec2:ModifyVpcEndpoint", "ec2:ModifyVpcEndpoint"],
-        ),
+        ("an endpoint without private DNS, in a shut group", [MODIFY, AUTHORIZE]),
+        ("an endpoint that is made in a shut group", [AUTHORIZE]),
+        ("an endpoint that is made with a policy for others", [MODIFY]),
+        ("an endpoint that waits for its acceptance", []),
+        ("a gateway endpoint that is made, with a policy for others", [MODIFY, MODIFY]),
     ],
 )
-def test_an_endpoint_that_is_there_is_not_made_again(
-    name: str, service: str, calls: list[str]
-) -> None:
-    (check,) = (c for c in diagnosed(changed(MORE[name])).checks if c.name == f"path-{service}")
+def test_an_endpoint_that_is_there_is_not_made_again(name: str, calls: list[str]) -> None:
+    check = one(diagnosed(World(MORE[name])), "path-s3" if "gateway" in name else "path-ssm")
 
     assert check.verdict == "fail"
     assert [parsed(line)[0] for line in check.fix if is_command(line)] == calls
@@ -570,20 +483,16 @@ def by_command(check: Any) -> bool:  # noqa: ANN401
 
 
 def test_an_operator_who_is_allowed_by_hand_may_start() -> None:
-    world = World()
-    world.uses()
-    world.denies |= {f"{USER} {action}" for action in ("ssm:StartSession", "kms:GenerateDataKey")}
-    world.denies.add(f"{USER} ssmmessages:OpenDataChannel")
-    (check,) = (c for c in diagnosed(world, operator=USER).checks if c.name == "operator")
+    actions = ("ssm:StartSession", "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")
+    denied = denying(*(f"{USER} {action}" for action in actions))
+
+    check = one(diagnosed(World(World.uses, denied), operator=USER), "operator")
 
     call, asked = parsed(check.fix[0])
-
     assert (call, asked["UserName"]) == ("iam:PutUserPolicy", "alice")
     assert asked["PolicyName"] == f"SessionManager-{NODE}"
-    allowed = {
-        one["Action"]: one["Resource"] for one in json.loads(asked["PolicyDocument"])["Statement"]
-    }
-    assert allowed == {
+    statements = json.loads(asked["PolicyDocument"])["Statement"]
+    assert {of["Action"]: of["Resource"] for of in statements} == {
         "ssm:StartSession": [
             f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}",
             f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/SSM-SessionManagerRunShell",
@@ -593,28 +502,27 @@ def test_an_operator_who_is_allowed_by_hand_may_start() -> None:
     }
 
 
-@pytest.mark.parametrize("why", ["an explicit deny", "a boundary", "IAM Identity Center"])
-def test_no_command_is_shown_where_it_would_not_help(why: str) -> None:
-    world = World()
-    operator = USER
-    if why == "IAM Identity Center":
-        operator = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/AWSReservedSSO_admin_0123"
-        world.denies.add(f"{operator} ssm:StartSession")
-    else:
+BY_BOUNDARY: Final = {
+    "EvalDecision": "implicitDeny",
+    "PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False},
+}
+OF_SSO: Final = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/AWSReservedSSO_admin_0123"
 
-        def decides(asked: Question) -> dict[str, Any] | None:
-            if asked.who != USER:
-                return None
-            if why == "an explicit deny":
-                return {"EvalDecision": "explicitDeny"}
-            boundary = {
-                "PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}
-            }
-            return {"EvalDecision": "implicitDeny", **boundary}
 
-        world.decides = decides
+@pytest.mark.parametrize(
+    ("operator", "decision"),
+    [
+        pytest.param(USER, {"EvalDecision": "explicitDeny"}, id="an explicit deny"),
+        pytest.param(USER, BY_BOUNDARY, id="a boundary"),
+        pytest.param(OF_SSO, {"EvalDecision": "implicitDeny"}, id="IAM Identity Center"),
+    ],
+)
+def test_no_command_is_shown_where_it_would_not_help(
+    operator: str, decision: dict[str, Any]
+) -> None:
+    decides = setting(decides=lambda asked: decision if asked.who == operator else None)
 
-    (check,) = (one for one in diagnosed(world, operator=operator).checks if one.name == "operator")
+    check = one(diagnosed(World(decides), operator=operator), "operator")
 
     assert check.verdict == "fail"
     assert not any(map(is_command, check.fix))

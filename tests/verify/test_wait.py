@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -10,27 +11,29 @@ from botocore.exceptions import EndpointConnectionError
 from session_manager_permissions._verify import waiting
 from session_manager_permissions._verify.checks import CHECKS
 
-from .nodes import NODE, World, both, endpoint, group, key, refusal, without_a_route
-from .test_node_command import Run, run, world
+from .causes import NEVER, described_key, having, instance, refusing, without_profile
+from .networks import BOTH_ENDPOINTS, closed, nat
+from .nodes import NODE, World, both, endpoint, nothing, refusal
+from .running import Run, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from botocore.exceptions import ClientError
 
-__all__ = ["run", "world"]  # fixtures
+    from .causes import Change
 
 SAID: Final = "session-manager-permissions: "
-ANYWHERE: Final = [{"CidrIp": "0.0.0.0/0"}]
+INSTANCES: Final = "ec2:DescribeInstances"
 
 
 class Clock:
     """A clock that only sleeping moves on; the world changes with it."""
 
-    def __init__(self, world_: World) -> None:
+    def __init__(self, world: World, changes: Mapping[float, Change]) -> None:
         self.now = 0.0
-        self.world = world_
-        self.changes: dict[float, Callable[[World], object]] = {}
+        self._world = world
+        self._changes = {**changes}
 
     def monotonic(self) -> float:
         return self.now
@@ -38,50 +41,43 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         assert seconds >= 0
         self.now += seconds
-        for when in sorted(self.changes):
+        for when in sorted(self._changes):
             if when <= self.now:
-                self.changes.pop(when)(self.world)
+                self._changes.pop(when)(self._world)
+
+
+Waits = Callable[..., tuple[Run, float]]
 
 
 @pytest.fixture
-def clock(world: World, monkeypatch: pytest.MonkeyPatch) -> Clock:  # a fixture
-    found = Clock(world)
-    monkeypatch.setattr(waiting, "time", found)
-    return found
+def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
+    """Wait for the node of a world that changes, and return how long that took."""
+
+    def wait(
+        world: World, seconds: str = "12", changes: Mapping[float, Change] | None = None
+    ) -> tuple[Run, float]:
+        clock = Clock(world, changes or {})
+        monkeypatch.setattr(waiting, "time", clock)
+        asked = ("--instance-id", NODE, "--wait", *filter(None, [seconds]), "--output", "json")
+        return run(world, "verify", *asked), clock.now
+
+    return wait
 
 
-def connects(world_: World) -> None:
-    world_.record = World().record
-    world_.has("ssm:get_connection_status", {"Status": "connected"})
+def connects(world: World) -> None:
+    world.record = World().record
+    world.has("ssm:get_connection_status", {"Status": "connected"})
 
 
-def runs(world_: World) -> None:
-    world_.instance["State"] = {"Name": "running"}
+def known_to_ec2(world: World) -> None:
+    world.has("ec2:describe_instances", World._instances.__get__(world))  # noqa: SLF001 # its answer
 
 
-def pending(world_: World) -> None:
-    world_.never_registered()
-    world_.instance["State"] = {"Name": "pending"}
-
-
-def unknown_to_ec2(world_: World) -> None:
-    world_.never_registered()
-    world_.refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound")
-
-
-def known_to_ec2(world_: World) -> None:
-    world_.has("ec2:describe_instances", World._instances.__get__(world_))  # noqa: SLF001 # its answer
-
-
-def refusing(call: str, code: str) -> Callable[[World], object]:
-    return lambda world_: world_.refuses(call, code)
-
-
-def known_again(world_: World) -> None:
-    known_to_ec2(world_)
-    connects(world_)
-
-
+KNOWN_AGAIN: Final = both(known_to_ec2, connects)
+RUNS, PENDING, STOPPED = (
+    instance(State={"Name": name}) for name in ("running", "pending", "stopped")
+)
+UNKNOWN_TO_EC2: Final = both(NEVER, refusing(INSTANCES, "InvalidInstanceID.NotFound"))
 UNREACHED: Final = EndpointConnectionError(endpoint_url="https://ec2.eu-west-1.amazonaws.com")
 
 
@@ -95,185 +91,106 @@ def of_status(status: int) -> ClientError:
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (UNREACHED, "Could not connect to the endpoint URL"),
-        (of_status(400), "ec2:DescribeInstances failed: Unavailable"),
-        (refusal("DescribeInstances", "UnauthorizedOperation"), "ec2:DescribeInstances"),
+        pytest.param(UNREACHED, "Could not connect to the endpoint URL", id="no connection"),
+        pytest.param(of_status(400), f"{INSTANCES} failed: Unavailable", id="another error"),
+        pytest.param(refusal("DescribeInstances", "AccessDenied"), INSTANCES, id="a denial"),
     ],
-    ids=["no connection in the first round", "another error", "a denial"],
 )
 def test_what_time_does_not_mend_ends_it_at_once(
-    answer: Exception,
-    says: str,
-    clock: Clock,
-    run: Callable[..., Run],  # a fixture
+    answer: Exception, says: str, waits: Waits
 ) -> None:
-    clock.world.has("ec2:describe_instances", answer)
+    found, spent = waits(World(having("ec2:describe_instances", answer)))
 
-    found = run("--instance-id", NODE, "--wait", "12")
-
-    assert (found.status, clock.now, found.out) == (2, 0, "")
+    assert (found.status, spent, found.out) == (2, 0, "")
     assert says in found.err
 
 
-def with_endpoint(state: str) -> Callable[[World], object]:
+def with_endpoint(state: str) -> Change:
     """Have no way to ssm but an endpoint in this state."""
-    found = [endpoint("ssm", State=state), endpoint("ssmmessages")]
-    opened = group("sg-endpoints", IpPermissions=[{"IpProtocol": "-1", "IpRanges": ANYWHERE}])
-    return both(
-        World.never_registered,
-        without_a_route,
-        lambda w: w.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": found}),
-        lambda w: w.answers["ec2:describe_security_groups"]["SecurityGroups"].append(opened),
-    )
+    return both(NEVER, closed(endpoint("ssm", State=state), BOTH_ENDPOINTS[1]))
 
 
-def with_nat(state: str, **subnet: str) -> Callable[[World], object]:
+def with_nat(state: str, **subnet: str) -> Change:
     """Have no way out but a NAT gateway in this state."""
-    return both(
-        World.never_registered,
-        lambda w: w.answers["ec2:describe_nat_gateways"]["NatGateways"][0].update(
-            State=state, **subnet
-        ),
-    )
+    return both(NEVER, nat(State=state, **subnet))
 
 
-@pytest.mark.parametrize(
-    ("breaks", "changes", "status", "spent", "says"),
-    [
-        pytest.param(
-            unknown_to_ec2,
-            {3: known_to_ec2, 6: connects},
+NOT_YET: Final = "is not ready after 0 of 12 s: connected"
+STAYS: Final = "does not change that: "
+CREATING: Final = both(World.uses, described_key(KeyState="Creating"))
+NO_STATUS: Final = refusing("ssm:GetConnectionStatus")
+THROTTLED: Final = "RequestLimitExceeded"
+ROWS: Final[dict[str, tuple[Change, dict[float, Change], int, float, str]]] = {
+    "EC2 does not know it yet": (
+        UNKNOWN_TO_EC2,
+        {3: known_to_ec2, 6: connects},
+        0,
+        10,
+        f"after 0 of 12 s, there is no instance {NODE}",
+    ),
+    "an endpoint that is made": (with_endpoint("pending"), {3: connects}, 0, 5, NOT_YET),
+    "an endpoint to accept": (with_endpoint("pendingAcceptance"), {3: connects}, 0, 5, NOT_YET),
+    "a NAT gateway that is made": (with_nat("pending"), {3: connects}, 0, 5, NOT_YET),
+    "a NAT gateway that is made where no way leads out": (
+        with_nat("pending", SubnetId="subnet-private"),
+        {3: connects},
+        0,
+        5,
+        NOT_YET,
+    ),
+    "an endpoint that is deleted": (with_endpoint("deleting"), {}, 1, 0, f"{STAYS}path-ssm"),
+    "a NAT gateway that has failed": (with_nat("failed"), {}, 1, 0, f"{STAYS}path-ssm"),
+    "a key that is made": (CREATING, {3: described_key()}, 0, 5, "after 0 of 12 s: key-usable"),
+    "later": (NEVER, {7: connects}, 0, 10, "is ready"),
+    "at once": (nothing, {}, 0, 0, "is ready after 0 s"),
+    "while it starts": (both(NEVER, PENDING), {3: RUNS, 6: connects}, 0, 10, "is ready"),
+    "never": (NEVER, {}, 1, 12, "is not ready after 12 s: connected, registered"),
+    "no profile": (both(NEVER, without_profile), {}, 1, 0, f"{STAYS}instance-profile"),
+    "stopped": (both(NEVER, STOPPED), {}, 1, 0, f"{STAYS}instance-running"),
+    "may not be asked": (NO_STATUS, {}, 1, 0, "connected, which the credentials may not ask"),
+    "throttled": (
+        refusing("ssm:GetConnectionStatus", "ThrottlingException"),
+        {4: connects},
+        0,
+        5,
+        "whether it is connected is not known",
+    ),
+    "throttled in the first round": (
+        refusing(INSTANCES, THROTTLED),
+        {3: KNOWN_AGAIN},
+        0,
+        5,
+        f"after 0 of 12 s, {INSTANCES} failed: {THROTTLED}",
+    ),
+    **{
+        f"{name} in a later round": (
+            NEVER,
+            {3: having("ec2:describe_instances", answer), 6: KNOWN_AGAIN},
             0,
             10,
-            f"after 0 of 12 s, there is no instance {NODE}",
-            id="EC2 does not know it yet",
-        ),
-        *(
-            pytest.param(
-                breaks, {3: connects}, 0, 5, "is not ready after 0 of 12 s: connected", id=name
-            )
-            for name, breaks in {
-                "an endpoint that is made": with_endpoint("pending"),
-                "an endpoint that waits for its acceptance": with_endpoint("pendingAcceptance"),
-                "a NAT gateway that is made": with_nat("pending"),
-                "a NAT gateway that is made where no way leads out": with_nat(
-                    "pending", SubnetId="subnet-private"
-                ),
-            }.items()
-        ),
-        *(
-            pytest.param(breaks, {3: connects}, 1, 0, "does not change that: path-ssm", id=name)
-            for name, breaks in {
-                "an endpoint that is deleted": with_endpoint("deleting"),
-                "a NAT gateway that has failed": with_nat("failed"),
-            }.items()
-        ),
-        pytest.param(
-            lambda w: (
-                w.uses(),
-                w.has("kms:describe_key", {"KeyMetadata": key(KeyState="Creating")}),
+            f"after 5 of 12 s, {says}",
+        )
+        for name, answer, says in (
+            (
+                "throttled",
+                refusal("DescribeInstances", THROTTLED),
+                f"{INSTANCES} failed: {THROTTLED}",
             ),
-            {3: lambda w: w.has("kms:describe_key", {"KeyMetadata": key()})},
-            0,
-            5,
-            "is not ready after 0 of 12 s: key-usable",
-            id="a key that is made",
-        ),
-        pytest.param(World.never_registered, {7: connects}, 0, 10, "is ready", id="later"),
-        pytest.param(lambda _: None, {}, 0, 0, "is ready after 0 s", id="at once"),
-        pytest.param(pending, {3: runs, 6: connects}, 0, 10, "is ready", id="while it starts"),
-        pytest.param(
-            World.never_registered,
-            {},
-            1,
-            12,
-            "is not ready after 12 s: connected, registered",
-            id="never",
-        ),
-        pytest.param(
-            both(World.never_registered, lambda w: w.instance.pop("IamInstanceProfile")),
-            {},
-            1,
-            0,
-            "waiting does not change that: instance-profile",
-            id="no profile",
-        ),
-        pytest.param(
-            both(World.never_registered, lambda w: w.instance.update(State={"Name": "stopped"})),
-            {},
-            1,
-            0,
-            "waiting does not change that: instance-running",
-            id="stopped",
-        ),
-        pytest.param(
-            lambda w: w.refuses("ssm:GetConnectionStatus"),
-            {},
-            1,
-            0,
-            "connected, which the credentials may not ask",
-            id="may not be asked",
-        ),
-        pytest.param(
-            lambda w: w.refuses("ssm:GetConnectionStatus", "ThrottlingException"),
-            {4: connects},
-            0,
-            5,
-            "whether it is connected is not known",
-            id="throttled",
-        ),
-        *(
-            pytest.param(
-                World.never_registered,
-                {3: refusing("ec2:DescribeInstances", code), 6: known_again},
-                0,
-                10,
-                f"after 5 of 12 s, ec2:DescribeInstances failed: {code}",
-                id=f"{code} in a later round",
-            )
-            for code in ("RequestLimitExceeded", "Throttling")
-        ),
-        pytest.param(
-            lambda w: w.refuses("ec2:DescribeInstances", "RequestLimitExceeded"),
-            {3: known_again},
-            0,
-            5,
-            "after 0 of 12 s, ec2:DescribeInstances failed: RequestLimitExceeded",
-            id="throttled in the first round",
-        ),
-        pytest.param(
-            World.never_registered,
-            {3: lambda w: w.has("ec2:describe_instances", UNREACHED), 6: known_again},
-            0,
-            10,
-            "after 5 of 12 s, Could not connect to the endpoint URL",
-            id="no connection in a later round",
-        ),
-        pytest.param(
-            World.never_registered,
-            {3: lambda w: w.has("ec2:describe_instances", of_status(503)), 6: known_again},
-            0,
-            10,
-            "after 5 of 12 s, ec2:DescribeInstances failed: Unavailable",
-            id="an error of AWS in a later round",
-        ),
-    ],
-)
-def test_it_waits_as_long_as_that_can_help(  # noqa: PLR0917 # the columns of the table
-    breaks: Callable[[World], object],
-    changes: dict[float, Callable[[World], object]],
-    status: int,
-    spent: float,
-    says: str,
-    clock: Clock,
-    run: Callable[..., Run],  # a fixture
-) -> None:
-    breaks(clock.world)
-    clock.changes = changes
+            ("busy", refusal("DescribeInstances", "Throttling"), f"{INSTANCES} failed: Throttling"),
+            ("no connection", UNREACHED, "Could not connect to the endpoint URL"),
+            ("an error of AWS", of_status(503), f"{INSTANCES} failed: Unavailable"),
+        )
+    },
+}
 
-    found = run("--instance-id", NODE, "--wait", "12", "--output", "json")
 
-    assert (found.status, clock.now) == (status, spent)
+@pytest.mark.parametrize("name", ROWS)
+def test_it_waits_as_long_as_that_can_help(name: str, waits: Waits) -> None:
+    breaks, changes, status, seconds, says = ROWS[name]
+
+    found, spent = waits(World(breaks), changes=changes)
+
+    assert (found.status, spent) == (status, seconds)
     assert found.json["ready"] is (status == 0)
     lines = found.err.splitlines()
     assert all(line.startswith((f"{SAID}{NODE} is ", f"{SAID}after ")) for line in lines)
@@ -281,66 +198,41 @@ def test_it_waits_as_long_as_that_can_help(  # noqa: PLR0917 # the columns of th
     assert len(lines) == -(-spent // 5) + 1
 
 
-def test_by_default_it_waits_ten_minutes(
-    clock: Clock,
-    run: Callable[..., Run],  # a fixture
-) -> None:
-    clock.world.never_registered()
+def test_by_default_it_waits_ten_minutes(waits: Waits) -> None:
+    found, spent = waits(World(NEVER), "")
 
-    assert run("--instance-id", NODE, "--wait").status == 1
-    assert clock.now == 600
+    assert (found.status, spent) == (1, 600)
 
 
-def test_each_round_asks_anew_and_the_last_alone_asks_why(
-    clock: Clock,
-    run: Callable[..., Run],  # a fixture
-) -> None:
-    clock.world.never_registered()
+def test_each_round_asks_anew_and_the_last_alone_asks_why(waits: Waits) -> None:
+    world = World(NEVER)
 
-    run("--instance-id", NODE, "--wait", "10")
+    waits(world, "10")
 
-    assert clock.world.calls.count("ec2:describe_route_tables") == 3
-    assert clock.world.calls.count("ec2:get_console_output") == 1
+    assert world.calls.count("ec2:describe_route_tables") == 3
+    assert world.calls.count("ec2:get_console_output") == 1
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "1.5", "soon", "9999999"])
-def test_what_is_no_time(seconds: str, run: Callable[..., Run]) -> None:  # a fixture
-    found = run("--instance-id", NODE, f"--wait={seconds}")
+def test_what_is_no_time(seconds: str) -> None:
+    found = run(World(), "verify", "--instance-id", NODE, f"--wait={seconds}")
 
     assert found.status == 2
     assert f"{seconds!r} is not a number of seconds" in found.err
 
 
-def test_only_a_node_can_be_waited_for(run: Callable[..., Run]) -> None:  # a fixture
-    found = run("--role", "web", "--wait")
+def test_an_instance_that_ec2_never_knows_is_no_answer(waits: Waits) -> None:
+    found, spent = waits(World(UNKNOWN_TO_EC2))
 
-    assert found.status == 2
-    assert "--wait needs --instance-id" in found.err
-
-
-def test_an_instance_that_ec2_never_knows_is_no_answer(
-    clock: Clock,
-    run: Callable[..., Run],  # a fixture
-) -> None:
-    unknown_to_ec2(clock.world)
-
-    found = run("--instance-id", NODE, "--wait", "12")
-
-    assert (found.status, clock.now, found.out) == (2, 12, "")
+    assert (found.status, spent, found.out) == (2, 12, "")
     assert found.err.splitlines()[-1].startswith(f"{SAID}there is no instance {NODE} in ")
 
 
-def test_ctrl_c_ends_it(
-    clock: Clock,
-    run: Callable[..., Run],  # a fixture
-) -> None:
+def test_ctrl_c_ends_it(waits: Waits) -> None:
     def interrupt(_: World) -> None:
         raise KeyboardInterrupt
 
-    clock.world.never_registered()
-    clock.changes = {1: interrupt}
-
-    found = run("--instance-id", NODE, "--wait")
+    found, _ = waits(World(NEVER), "", {1: interrupt})
 
     assert (found.status, found.out) == (2, "")
     assert found.err.endswith("interrupted before there was an answer\n")

@@ -24,8 +24,8 @@ def judge_of(assembly: Assembly) -> Judge:
     look up in one stack what it makes in another, so no path is closed unless it is closed
     whatever the literal ids stand for.
     """
-    in_doubt = network_of(Parts(assembly, doubts_ids=True)) if assembly.has_ids else None
-    return Judge(network_of(Parts(assembly)), in_doubt, assembly.worlds)
+    cautious = network_of(Parts(assembly, doubts_ids=True)) if assembly.has_ids else None
+    return Judge(network_of(Parts(assembly)), cautious, assembly.worlds)
 
 
 def network_of(parts: Parts) -> Network:

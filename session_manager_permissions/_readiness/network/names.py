@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,6 +16,7 @@ from session_manager_permissions._readiness.templates.model import (
     Resource,
     may_be_equal,
 )
+from session_manager_permissions._readiness.templates.values import as_text
 
 from .reading import PartOf
 
@@ -38,12 +40,36 @@ _RECORDS: Final = (
 )
 
 
+_AMAZON: Final = ("AmazonProvidedDNS", "169.254.169.253")
+"""How DHCP options name Amazon's resolver.
+
+https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html
+"""
+
+_REGION: Final = re.compile(r"\b[a-z]+(?:-[a-z]+)+-[0-9]+\b")
+_ANOTHER: Final = "any-region-0"
+"""Stands for the region of a stack if that is not known, and is none that a pattern names."""
+
+_SUFFIX: Final = "any.suffix"
+_OF_STACK: Final[dict[object, str]] = {"AWS::Region": _ANOTHER, "AWS::URLSuffix": _SUFFIX}
+
+
 class NameReader:
     """Reads what decides where the names of services lead in a VPC, besides its endpoints."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._parts = reading.parts
+
+    def _text(self, resource: Resource, value: object) -> str:
+        """A name as a text, with `UNKNOWN` for what is not known.
+
+        `_ANOTHER` and `_SUFFIX` stand for the region of its stack and for how names end there.
+        """
+        value = self._parts.assembly.value(resource.template, value)
+        return "".join(
+            _OF_STACK.get(getattr(part, "expression", ""), as_text((part,))) for part in value
+        )
 
     # The VPC -------------------------------------------------------------------------------------
 
@@ -85,9 +111,9 @@ class NameReader:
     def _is_of_amazon(self, association: Resource) -> bool:
         value = association.properties.get("DhcpOptionsId")
         options = self._parts.behind(association.template, value)
-        amazon = ["AmazonProvidedDNS"]
-        return isinstance(options, Resource) and (
-            options.properties.get("DomainNameServers", amazon) == amazon
+        return isinstance(options, Resource) and all(
+            self._parts.text(options, one) in _AMAZON
+            for one in listed(options.properties.get("DomainNameServers"))
         )
 
     def _forwarded(self, associations: list[Resource], name: str) -> Unknown | None:
@@ -102,7 +128,7 @@ class NameReader:
             rule = self._parts.behind(one.template, one.properties.get("ResolverRuleId"))
             if not isinstance(rule, Resource) or "DomainName" not in rule.properties:
                 return doubt
-            domain = self._parts.text(rule, rule.properties["DomainName"]).rstrip(".")
+            domain = self._text(rule, rule.properties["DomainName"]).rstrip(".")
             within = _is_within(domain, name)
             if within is False:
                 continue
@@ -164,7 +190,7 @@ class NameReader:
         if kind not in {"A", UNKNOWN}:
             patterns = []  # the agent asks for addresses of IPv4
         elif kind == "A" and isinstance(domains, Resource) and "Domains" in domains.properties:
-            patterns = [text(domains, one) for one in listed(domains.properties["Domains"])]
+            patterns = [self._text(domains, one) for one in listed(domains.properties["Domains"])]
         return _FirewallRule(
             association,
             patterns,
@@ -178,14 +204,18 @@ class NameReader:
         """Read the private hosted zones that a VPC has for the public name of a service."""
         names = _asked(service, vpc.template.stack)
         for resource in self._parts.by_type[_ZONE.types[0]]:
-            domain = self._parts.text(resource, resource.properties.get("Name"))
-            if all(_is_within(domain, name) is False for name in names) or not resource.exists:
+            domain = self._text(resource, resource.properties.get("Name"))
+            within = {_is_within(domain, name) for name in names}
+            if within == {False} or not resource.exists:
                 continue
+            named = True in within or Unknown(
+                f"the name of the hosted zone {resource.logical_id!r}"
+            )
             for written in listed(resource.properties.get("VPCs")):
                 meant = self._is_of(vpc, resource, written)
                 if meant is not False:
                     led = self._led_to(resource, service, names)
-                    exists = all_of((meant, self.supported(vpc), self.host_names(vpc)))
+                    exists = all_of((named, meant, self.supported(vpc), self.host_names(vpc)))
                     yield Zone(resource.logical_id, service, led, exists)
 
     def _is_of(self, vpc: Resource, zone: Resource, written: object) -> Fact:
@@ -218,7 +248,7 @@ class NameReader:
         if record is None:
             return {None}
         text = self._parts.text
-        name, kind = (text(resource, record.get(one)) for one in ("Name", "Type"))
+        name, kind = self._text(resource, record.get("Name")), text(resource, record.get("Type"))
         if all(_matches(name, one) is False for one in names) or kind not in {
             "A",
             "CNAME",
@@ -271,9 +301,22 @@ def _is_within(domain: str, name: str) -> bool | None:
 
 def _matches(pattern: str, name: str) -> bool | None:
     """Whether a name matches a pattern, both of which may have unknown parts; None if it may."""
+    suffix = next(one for one in SUFFIXES if name.endswith(one))
+    pattern = pattern.replace(_SUFFIX, suffix)
+    if ".*." not in name:
+        pattern = pattern.replace(_ANOTHER, UNKNOWN)
     glob = pattern.lower().rstrip(".").replace(UNKNOWN, "*")
+    # A region is one label, so it is either one that the pattern names or another.
+    regions = {_ANOTHER, *_REGION.findall(glob)}
+    found = {_matches_in(glob, name.replace(".*.", f".{one}.")) for one in regions}
+    if found == {True} and UNKNOWN in pattern:
+        return None
+    return found.pop() if len(found) == 1 else None
+
+
+def _matches_in(glob: str, name: str) -> bool | None:
     if fnmatchcase(name, glob):
-        return None if UNKNOWN in pattern else True
+        return True
     return None if _may_be_one(glob, name) else False
 
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
-from session_manager_permissions._network.facts import Fact, Unknown
+from session_manager_permissions._network.facts import Fact, Unknown, UnknownValue
 from session_manager_permissions._network.model import PrefixList
 from session_manager_permissions._readiness.parts import (
-    SUBNET,
-    VPC,
     PartKind,
     Parts,
     may_be_one_region,
@@ -194,11 +192,7 @@ class Reading:
     def range(self, resource: Resource, value: object) -> Range:
         """A CIDR block, also where a value refers to a VPC or a subnet for it."""
         found = self.parts.range(resource.template, value)
-        if not isinstance(found, Resource):
-            return found
-        if found.type in (*VPC.types, *SUBNET.types):
-            return self.block(found)
-        return Unknown(f"the CIDR block of {found.logical_id!r}")
+        return self.block(found) if isinstance(found, Resource) else found
 
     def of_list(self, resource: Resource, value: object) -> list[Range | PrefixList]:
         """What is in a prefix list, where the app makes it; else the list itself."""
@@ -213,9 +207,10 @@ class Reading:
 
     def block(self, resource: Resource) -> Range:
         """The CIDR block that a VPC or a subnet is given when it is made."""
-        block = self.parts.range(resource.template, resource.properties.get("CidrBlock"))
+        written = resource.properties.get("CidrBlock")
+        block = resource if written is None else self.parts.range(resource.template, written)
         if isinstance(block, Resource):
-            return Unknown(f"the CIDR block of {resource.logical_id!r}")
+            return UnknownValue(f"the CIDR block of {block.logical_id!r}", block)
         return block
 
 

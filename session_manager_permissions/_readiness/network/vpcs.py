@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, doubts
@@ -36,6 +38,29 @@ _EDGE: Final = PartOf(
 _BLOCKS_ACCESS: Final = "AWS::EC2::VPCBlockPublicAccessOptions"
 _TABLE_OF: Final = PartOf("AWS::EC2::SubnetRouteTableAssociation", "SubnetId", SUBNET)
 _BLOCK_OF: Final = PartOf("AWS::EC2::SubnetCidrBlock", "SubnetId", SUBNET)
+
+_NETWORK: Final = re.compile(
+    "AWS::(EC2|NetworkFirewall|NetworkManager|Route53[A-Za-z]*|RAM|VpcLattice)::.*"
+)
+"""The services that may change a network."""
+_KNOWN: Final = re.compile(
+    "AWS::(NetworkFirewall|NetworkManager|RAM|VpcLattice)::.*|"
+    "AWS::Route53(Profiles|Resolver)?::(CidrCollection|DNSSEC|DelegationSet|Firewall(DomainList|"
+    "RuleGroup(Association)?)|HealthCheck|HostedZone|KeySigningKey|OutpostResolver|Profile|"
+    "Profile(Resource)?Association|QueryLoggingConfig|RecordSet(Group)?|Resolver(Config|"
+    "DNSSECConfig|Endpoint|QueryLoggingConfig(Association)?|Rule(Association)?)|TrafficPolicy"
+    "(Instance)?)|"
+    "AWS::EC2::(Capacity.*|CarrierGateway|ClientVpn.*|CustomerGateway|DHCPOptions|EC2Fleet|EIP|"
+    "EIPAssociation|EgressOnlyInternetGateway|FlowLog|GatewayRouteTableAssociation|Host|I(PAM|pam).*|"
+    "Instance(ConnectEndpoint|EventWindow)?|InternetGateway|KeyPair|LaunchTemplate|LocalGateway.*|"
+    "NatGateway|NetworkAcl(Entry)?|NetworkInsights.*|NetworkInterface(Attachment|Permission)?|"
+    "PlacementGroup|PrefixList|Route|RouteServer.*|RouteTable|SecurityGroup(Egress|Ingress|"
+    "VpcAssociation)?|SpotFleet|Subnet(CidrBlock|CidrReservation|NetworkAclAssociation|"
+    "RouteTableAssociation)?|TrafficMirror.*|TransitGateway.*|VPC(BlockPublicAccess.*|CidrBlock|"
+    "DHCPOptionsAssociation|Endpoint.*|GatewayAttachment|PeeringConnection)?|VPN.*|"
+    "VerifiedAccess.*|Volume.*)"
+)
+"""Their types that are read, and those that change no path by themselves."""
 
 _OfService = TypeVar("_OfService", Endpoint, Zone)
 
@@ -82,12 +107,35 @@ class VpcReader:
                     (self._parts, "zones", vpc, service), lambda: [*zones(vpc, service)]
                 )
             ),
-            complete=self._parts.given_away(vpc) or self._reading.made_unseen(vpc) or True,
+            complete=self._parts.given_away(vpc)
+            or self._reading.made_unseen(vpc)
+            or self._strange(vpc)
+            or True,
             internet_gateways=Several(
                 lambda: once((self._parts, "gateways", vpc), lambda: self._gateways(vpc))
             ),
             main_table=vpc,
             default_group=vpc,
+        )
+
+    def _strange(self, vpc: Resource) -> Unknown | None:
+        """What is of a network service and of a type that is not known, and names a part of it."""
+        for part, several in self._strangers.items():
+            if part is vpc or self._parts.vpc_of(part) is vpc:
+                for one in several:
+                    if one.exists:
+                        return Unknown(f"what {one.logical_id!r} does, which is {one.type}")
+        return None
+
+    @cached_property
+    def _strangers(self) -> dict[Resource, list[Resource]]:
+        return self._parts.by_mentioned(
+            [
+                one
+                for type_, resources in self._parts.by_type.items()
+                if _NETWORK.fullmatch(type_) and not _KNOWN.fullmatch(type_)
+                for one in resources
+            ]
         )
 
     def _gateways(self, vpc: Resource) -> tuple[tuple[Reference, Fact], ...]:

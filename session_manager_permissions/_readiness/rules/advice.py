@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.roles import DECRYPT
-from session_manager_permissions._readiness.templates.functions import listed, shown, text
+from session_manager_permissions._readiness.templates.functions import (
+    intrinsic,
+    listed,
+    shown,
+    text,
+)
 
 from .remedies import Advice, Set
 from .rule import Finding, warning
@@ -55,17 +60,15 @@ _ALIAS_OR_ID: Final = re.compile(
 
 def of_role(roles: Roles, role: Role) -> Iterator[Finding]:
     """Find policies of AWS that it advises against."""
-    for name in roles.aws_managed(role):
-        instead = _needs.AWS_MANAGED_DEPRECATED.get(name)
-        if instead is not None:
-            yield Finding(
-                DEPRECATED_POLICY,
-                (role.resource,),
-                "Properties.ManagedPolicyArns",
-                f"the AWS managed policy {name} is deprecated: it allows more than the agent "
-                "needs, such as reading every S3 object",
-                (_replace(role.resource, name, instead),),
-            )
+    for name in roles.deprecated(role):
+        yield Finding(
+            DEPRECATED_POLICY,
+            (role.resource,),
+            "Properties.ManagedPolicyArns",
+            f"the AWS managed policy {name} is deprecated: it allows more than the agent needs, "
+            "such as reading every S3 object",
+            (_replace(role.resource, name, _needs.AWS_MANAGED_DEPRECATED[name]),),
+        )
 
 
 def of_policy(roles: Roles, policy: Policy) -> Iterator[Finding]:
@@ -98,8 +101,9 @@ def of_policy(roles: Roles, policy: Policy) -> Iterator[Finding]:
 
 def _is_no_key(written: object, resource: Resource) -> bool:
     """Tell whether a statement's resource is an alias, or the id of a key, in place of its ARN."""
-    if isinstance(written, dict) and "Ref" in written:
-        referenced = resource.template.resources.get(str(written["Ref"]))
+    function, name = intrinsic(written)
+    if function == "Ref":
+        referenced = resource.template.resources.get(name)
         return referenced is not None and referenced.type in {"AWS::KMS::Key", "AWS::KMS::Alias"}
     return _ALIAS_OR_ID.fullmatch(text(written)) is not None
 

@@ -35,6 +35,12 @@ RULES: Final = (
 _MINIMAL: Final = re.compile("/aws/service/ami-amazon-linux-latest/(al2023|amzn2?)-ami-minimal-.*")
 """The public parameters of the images without the agent."""
 
+_OF_OTHERS: Final = re.compile("/aws/service/(debian|freebsd)/")
+"""The public parameters of images that AWS does not list among those with the agent.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
+"""
+
 _OF_CDK: Final = "C96584B6F00A464EAD1953AFF4B05118Parameter"
 """How CDK ends the names of the parameters that it makes for an image. Nobody passes them."""
 
@@ -47,10 +53,14 @@ _HARMLESS: Final = re.compile(
 
 def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
     """Find compute whose image has no agent."""
+    if compute.stops_agent:
+        yield "whether the SSM Agent runs, which a script of the instance stops"
     image = compute.image
     if image is None:
         return
     path, may_be_other = _parameter(parts, image)
+    if _OF_OTHERS.match(path):
+        yield f"whether the image {path!r} has the SSM Agent"
     if _MINIMAL.fullmatch(path) is None:
         return
     where, instances = compute.set_in, kind_of(compute.set_in)
@@ -96,9 +106,7 @@ def _may_install(parts: Parts, compute: Compute) -> bool:
     written = compute.user_data
     if written is None:
         return False
-    script = written.value
-    if isinstance(script, dict) and "Fn::Base64" in script:
-        script = script["Fn::Base64"]
+    script = mapping(written.value).get("Fn::Base64", written.value)
     text = parts.assembly.text(written.template, script)
     return "ssm" in text or any(
         "://" in line or not _HARMLESS.fullmatch(line.strip()) for line in text.splitlines()

@@ -54,7 +54,11 @@ def of_compute(roles: Roles, compute: Compute) -> Iterator[Finding]:
         return
     role = roles.of_holder(holder)
     late = _late(roles, machine, role)
-    ours = [policy for policy in roles.attached(role) if policy in late and _is_ours(roles, policy)]
+    ours = [
+        policy
+        for policy in roles.relevant_policies(role)
+        if policy in late and _is_ours(roles, policy)
+    ]
     if ours and (lost := _lost(roles, role, late)):
         names = " and ".join(repr(policy.resource.logical_id) for policy in ours)
         yield Finding(
@@ -80,7 +84,7 @@ def _late(roles: Roles, machine: Resource, role: Role) -> frozenset[Policy]:
     """Return the policies that may be attached to the role after the machine has booted."""
     return frozenset(
         policy
-        for policy in roles.attached(role)
+        for policy in roles.relevant_policies(role)
         if policy.resource.template is machine.template
         and policy.resource.type in ATTACHED_BY
         and policy.resource not in machine.waits_for
@@ -89,7 +93,7 @@ def _late(roles: Roles, machine: Resource, role: Role) -> frozenset[Policy]:
 
 def _is_ours(roles: Roles, policy: Policy) -> bool:
     """Tell whether the policy has the statement of `session_manager_statements`."""
-    return any(one.sid == _needs.CHANNELS.sid for one in roles.statements(policy))
+    return any(one.sid == _needs.CHANNELS.sid for one in roles.needed_statements(policy))
 
 
 def _lost(roles: Roles, role: Role, late: frozenset[Policy]) -> tuple[str, ...]:

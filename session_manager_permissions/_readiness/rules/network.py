@@ -1,4 +1,4 @@
-"""The way of compute through its network to the services that Session Manager needs."""
+"""The rules about network paths: what detects a path that is closed, and what opens it."""
 
 from __future__ import annotations
 
@@ -150,8 +150,8 @@ def _fix(parts: Parts, place: Placement, problem: Problem) -> tuple[Fix, ...]:
     """Return what opens the way that a problem closes from a place."""
     if problem.cause == verdicts.EGRESS_CLOSED:
         groups = place.groups or (parts.vpc_of(place.subnet),)
-        return (LetOut(_made(groups[0])),)
-    subnet, vpc = _made(place.subnet), _made(parts.vpc_of(place.subnet))
+        return (LetOut(_as_resource(groups[0])),)
+    subnet, vpc = _as_resource(place.subnet), _as_resource(parts.vpc_of(place.subnet))
     if problem.fault == verdicts.NETWORK_ACL:
         return (LetPass(vpc, subnet),)
     if problem.cause in _BY_ENDPOINTS:
@@ -163,13 +163,13 @@ def _open_endpoint(parts: Parts, problem: Problem, vpc: Resource) -> tuple[Fix, 
     """Return what opens an endpoint."""
     if problem.fault == verdicts.VPC_DNS:
         return (*turn_on_dns(vpc),)
-    endpoint = _made(problem.subject)
+    endpoint = _as_resource(problem.subject)
     if problem.fault == verdicts.PRIVATE_DNS:
         return (Set(endpoint, "PrivateDnsEnabled", value=True), *turn_on_dns(vpc))
     if problem.fault == verdicts.GROUPS:
         given = endpoint.properties.get("SecurityGroupIds")
         groups = parts.references(endpoint.template, given, GROUP) or (vpc,)
-        return (Admit(_made(groups[0]), vpc),)
+        return (Admit(_as_resource(groups[0]), vpc),)
     return (_allow_calls(endpoint, problem.services),)
 
 
@@ -189,7 +189,7 @@ def _behind_closed_groups(
     )
 
 
-def _made(part: object) -> Resource:
+def _as_resource(part: object) -> Resource:
     assert isinstance(part, Resource)  # noqa: S101 # nothing else certainly closes a way
     return part
 
@@ -319,7 +319,7 @@ class LetOut(Remedy):
 
     def apply(self, to: Writer) -> str:
         """Make the rule."""
-        to.rule(self.group, "Egress", "0.0.0.0/0")
+        to.add_https_rule(self.group, "Egress", "0.0.0.0/0")
         return ""
 
 
@@ -335,7 +335,7 @@ class Admit(Remedy):
         if not to.reaches(self.group, self.vpc):
             return "admit TCP 443 from the VPC to one of them, where it is defined"
         for block in _blocks(to, self.vpc):
-            to.rule(self.group, "Ingress", block)
+            to.add_https_rule(self.group, "Ingress", block)
         return ""
 
 
@@ -370,15 +370,16 @@ class _Entry(NamedTuple):
     last: int
 
 
-_ASKS: Final = (
+_OF_CLIENTS: Final = (
     _Entry(egress=True, first=443, last=443),
     _Entry(egress=False, first=1024, last=65535),
 )
-_ANSWERS: Final = (
+"""What the network ACL of a subnet with clients lets pass: TCP 443 out, and the answers in."""
+_OF_SERVERS: Final = (
     _Entry(egress=False, first=443, last=443),
     _Entry(egress=True, first=1024, last=65535),
 )
-"""What passes the subnet of a client, and that of a server: TCP 443, and the answers to it."""
+"""What the network ACL of a subnet with servers lets pass: TCP 443 in, and the answers out."""
 
 
 @dataclass(frozen=True)
@@ -408,10 +409,10 @@ class LetPass(Remedy):
 
     def _subnets(self, to: Writer) -> Iterator[tuple[Resource, tuple[_Entry, ...]]]:
         """Yield the subnets on the way, with what has to pass."""
-        yield self.subnet, _ASKS
+        yield self.subnet, _OF_CLIENTS
         for type_, by, entries in (
-            ("AWS::EC2::NatGateway", "SubnetId", (*_ANSWERS, *_ASKS)),
-            (_ENDPOINT, "SubnetIds", _ANSWERS),
+            ("AWS::EC2::NatGateway", "SubnetId", (*_OF_SERVERS, *_OF_CLIENTS)),
+            (_ENDPOINT, "SubnetIds", _OF_SERVERS),
         ):
             for resource in to.parts.by_type[type_]:
                 for one in to.named(resource, by):

@@ -46,8 +46,8 @@ class Code(Writing):
         stacks = {self._constructs.made(one).stack for one in resources}
         self._stack = stacks.pop() if len(stacks) == 1 else None
         """The ids of the stack that `self` is; None where it is any construct of the app."""
-        self.is_possible = True
-        """Whether the app makes all that the code takes."""
+        self.finds_all = True
+        """Whether every construct that the code looks up is in the app."""
         self._imports: dict[str, set[str]] = {}
         self._lines: list[str] = []
         self._remarks: list[str] = []
@@ -88,19 +88,19 @@ class Code(Writing):
         where, value = (f"{path}.{len(there)}", entry) if there else (path, [entry])
         self.set(resource, where, value)
 
-    def statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
+    def add_statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
         """Add a statement by the L2 construct, if there is one that takes statements."""
         adds = _ADDS_STATEMENTS.get(resource.type)
         if adds is None or not self.is_l2(resource):
-            return super().statement(resource, path, statement)
+            return super().add_statement(resource, path, statement)
         made = f"{self.cdk('iam')}.PolicyStatement.from_json({self.literal(statement)})"
         self.add(f"{self.l2(resource)}.{adds}({made})")
         return True
 
-    def rule(self, group: Resource, direction: str, block: object) -> None:
+    def add_https_rule(self, group: Resource, direction: str, block: object) -> None:
         """Add a rule by the L2 construct of a security group, if there is one."""
         if group.type != "AWS::EC2::SecurityGroup" or not self.is_l2(group):
-            super().rule(group, direction, block)
+            super().add_https_rule(group, direction, block)
             return
         ec2 = self.cdk("ec2")
         rule = f"{ec2}.Peer.ipv4({self.literal(block)}), {ec2}.Port.tcp(443)"
@@ -110,7 +110,8 @@ class Code(Writing):
         """Make an L1 construct, and return the code that makes it."""
         _, module, name = type_.split("::")
         given = (
-            f"{snake(name)}={self.literal(_of_jsii(value))}" for name, value in properties.items()
+            f"{snake(name)}={self.literal(_in_camel_case(value))}"
+            for name, value in properties.items()
         )
         made_by = f"{self.cdk(module.lower())}.Cfn{name}"
         made = f"{made_by}({self.stack(about)}, {self.new_id(about, what)}, {', '.join(given)})"
@@ -146,8 +147,10 @@ class Code(Writing):
         made_by = self.library("SessionManagerPermissions")
         return self.new("permissions", f"{made_by}({', '.join(given)})")
 
-    def give(self, role: Resource, arguments: Iterable[str], *, registers: bool) -> None:
-        """Give a role the permissions, and have the compute with it wait for them.
+    def give_permissions(
+        self, role: Resource, arguments: Iterable[str], *, registers: bool
+    ) -> None:
+        """Give a role the permissions, and have the compute that uses it wait for them.
 
         Args:
             role: the role; a profile of it if it is not in the app.
@@ -210,7 +213,7 @@ class Code(Writing):
     def made(self, resource: Resource) -> Made:
         """Return the construct that makes a resource."""
         made = self._constructs.made(resource)
-        self.is_possible = self.is_possible and made.is_in_app
+        self.finds_all = self.finds_all and made.is_in_app
         return made
 
     def fleet(self) -> FleetMade | None:
@@ -288,7 +291,7 @@ class Code(Writing):
         return Expression(f"{self.l1(resource)}.{name}")
 
     def reaches(self, resource: Resource, other: Resource) -> bool:  # noqa: ARG002
-        """Tell that CDK refers to a resource of another stack as well."""
+        """Return True: CDK passes references between stacks."""
         return True
 
     def block(self, resource: Resource) -> object:
@@ -333,8 +336,8 @@ _ADDS_STATEMENTS: Final = {
 """What adds a statement to the document of an L2 construct."""
 
 
-def _of_jsii(value: object) -> object:
-    """Return an inner property with the names that an L1 construct has for its parts."""
+def _in_camel_case(value: object) -> object:
+    """Return a nested value with its keys as L1 constructs take them."""
     if isinstance(value, dict) and not is_function(value):
         return {f"{name[0].lower()}{name[1:]}": one for name, one in value.items()}
     return value

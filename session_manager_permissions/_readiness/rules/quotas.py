@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._readiness.roles import ROLE_IN
+from session_manager_permissions._readiness.templates.functions import text
 
 from .permissions import its_role
 from .remedies import Ask
@@ -17,7 +18,7 @@ from .rule import Finding, Told, not_ready
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from session_manager_permissions._readiness.roles import Role, Roles
+    from session_manager_permissions._readiness.roles import Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
 POLICIES_TOO_LONG: Final = "inline-policies-too-long"
@@ -49,7 +50,7 @@ LOOK_UP: Final = Ask("Look up the quota of the account in Service Quotas")
 
 def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
     """Find policies beyond IAM's quotas."""
-    length = roles.inline_length(role)
+    length = _inline_length(roles, role)
     if length > _limits.MAX_INLINE_POLICIES:
         yield Finding(
             POLICIES_TOO_LONG,
@@ -59,7 +60,7 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
             f"{length} characters, and IAM allows {_limits.MAX_INLINE_POLICIES} for a role: "
             "make a managed policy of one of them",
         )
-    for policy in roles.long_managed(role):
+    for policy in _long_managed(roles, role):
         yield Finding(
             MANAGED_POLICY_TOO_LONG,
             (policy.resource,),
@@ -68,7 +69,7 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
             f"at least {policy.length} characters, and IAM allows {_limits.MAX_MANAGED_POLICY}: "
             "move some of its statements to another managed policy",
         )
-    number = roles.managed_policies(role)
+    number = _managed_policies(roles, role)
     if number > _limits.MAX_MANAGED_POLICIES:
         yield Finding(
             TOO_MANY_MANAGED_POLICIES,
@@ -83,3 +84,44 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
             f"{QUOTA}{_limits.MANAGED_POLICIES} unless it was raised ({its_role(role)} has "
             f"{number})"
         )
+
+
+# What the role may have in all worlds together is compared with the quota first: only if that is
+# more is the world asked what the role has.
+
+
+def _inline_length(roles: Roles, role: Role) -> int:
+    """Return the least length of a role's inline policies; 0 if they can't be too long."""
+    if sum(one.policy.longest for one in role.inline) <= _limits.MAX_INLINE_POLICIES:
+        return 0
+    its = [one for one in role.inline if roles.is_in_its_account(role, one.policy)]
+    return sum(one.policy.length for one in its if roles.has(role, one))
+
+
+def _long_managed(roles: Roles, role: Role) -> list[Policy]:
+    """Return the managed policies of a role that are certainly too long."""
+    most = _limits.MAX_MANAGED_POLICY
+    return [
+        one.policy
+        for one in role.managed
+        if one.policy.longest > most
+        and one.policy.length > most
+        and roles.is_in_its_account(role, one.policy)
+        and roles.has(role, one)
+    ]
+
+
+def _managed_policies(roles: Roles, role: Role) -> int:
+    """Return the least number of a role's managed policies; 0 if they can't be too many."""
+    if len(role.managed) + len(role.others) <= _limits.MANAGED_POLICIES:
+        return 0
+    in_app = {
+        one.policy
+        for one in role.managed
+        if roles.is_in_its_account(role, one.policy) and roles.has(role, one)
+    }
+    arns = {text(entry.value) for entry in role.others if entry.is_there}
+    arns = {arn for arn in arns if arn.startswith("arn:")}
+    # A policy of the app may also be given by its ARN.
+    aws = {arn for arn in arns if ":aws:policy/" in arn}
+    return len(aws) + max(len(in_app), len(arns - aws))

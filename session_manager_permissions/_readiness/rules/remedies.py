@@ -117,7 +117,7 @@ class AddStatement(Remedy):
 
     def apply(self, to: Writer) -> str:
         """Add it."""
-        is_added = to.statement(self.resource, self.path, self.statement)
+        is_added = to.add_statement(self.resource, self.path, self.statement)
         return "" if is_added else self.otherwise
 
 
@@ -130,7 +130,7 @@ class Option(NamedTuple):
 
 
 class GivePolicy(NamedTuple):
-    """Gives a role a policy of its own, on which the compute with it waits."""
+    """Gives a role a policy of its own, which the compute that uses the role waits for."""
 
     role: Resource
     """The role; a profile of it if it is not in the app."""
@@ -142,23 +142,27 @@ class GivePolicy(NamedTuple):
     def in_python(self, code: Code) -> str:
         """Write the construct that makes the policy."""
         given = [f"{name}={self._argument(code, name, value)}" for name, value in self.options]
-        code.give(self.role, given, registers=registers(self.actions))
+        code.give_permissions(self.role, given, registers=registers(self.actions))
         return ""
 
     def in_template(self, steps: Steps) -> str:
-        """Add the policy to those of the role; beside it if the policy of a key may name it."""
+        """Add an inline policy with what every session needs, and a policy resource with the rest.
+
+        A key that the options name may refer to the role in its key policy, and an inline policy of
+        the role would then make a circle.
+        """
         made = [one for _, one in self.options if isinstance(one, Resource)]
         if any(one.template is not self.role.template for one in made):
             names = ", ".join(repr(one.logical_id) for one in made)
             return f"allow the role {self.role.logical_id!r} to use {names}, of another template"
         of_options = [statement_of(one) for one in self._needed()]
         if of_options:
-            steps.give(self.role, of_options)
+            steps.add_policy(self.role, of_options)
         if self.actions:
             may = [allow(self.actions)]
             name = steps.shared.free_id(self.role.template, f"{self.role.logical_id}Channels")
             if not steps.append(self.role, "Policies", inline(name, may)):
-                steps.give(self.role, may)
+                steps.add_policy(self.role, may)
         return ""
 
     def _needed(self) -> Iterator[NeededStatement]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._readiness.policies import Answer, may_be_about
+from session_manager_permissions._readiness.own_policies import OwnPolicies
+from session_manager_permissions._readiness.policies import Answer
 from session_manager_permissions._readiness.roles import DECRYPT, Asked
-from session_manager_permissions._readiness.templates.functions import listed, mapping
+from session_manager_permissions._readiness.templates.functions import mappings_in
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue
 
 from .remedies import LEAVE_OUT, Advice, GivePolicy, Option
@@ -42,6 +43,7 @@ RULES: Final = (
 )
 
 _INPUTS: Final = "Properties.Content"
+_IN_TWO_LAYERS: Final = "aws:kms:dsse"
 
 
 class AgentCall(NamedTuple):
@@ -64,6 +66,7 @@ class SessionRules:
         self._parts = parts
         self._roles = roles
         self._sessions = sessions
+        self._own = OwnPolicies(parts, roles)
 
     def of_role(self, role: Role, profile: Resource) -> Iterator[Told]:
         """Find what keeps sessions that name no document from instances under a profile."""
@@ -72,6 +75,7 @@ class SessionRules:
                 yield finding
         for document in self._sessions.documents(profile.template.stack):
             if self._is_default(document.resource):
+                yield from self._encrypted_twice(document)
                 for call in self._calls(document):
                     if call.ends and self._answer(role, call) is Answer.UNKNOWN:
                         name = document.resource.logical_id
@@ -111,7 +115,10 @@ class SessionRules:
         if any(self._answer(role, call) is Answer.EXPLICIT_DENY for call in calls):
             return Advice(LEAVE_OUT)
         for call in calls:
-            if self._roles.limit(role, call.action, call.on) is not Answer.ALLOWED:
+            if call.resource and self._roles.answer(role, call.action, call.on) is Answer.ALLOWED:
+                name = call.resource.logical_id
+                return Advice(f"let the account's policies of IAM decide in the policy of {name!r}")
+            if self._roles.boundary_answer(role, call.action, call.on) is not Answer.ALLOWED:
                 return Advice("allow these actions in the permissions boundary and in a policy")
         if not all(call.options for call in calls):
             return Advice("allow them on the log group")
@@ -124,50 +131,21 @@ class SessionRules:
                 yield call
 
     def _answer(self, role: Role, call: AgentCall) -> Answer:
-        answer = self._roles.answer(role, call.action, call.on)
-        if answer is Answer.IMPLICIT_DENY and call.on.service != "logs":
-            mine = call.resource is not None and not self._may_allow(call.resource, role, call)
-            return answer if mine else Answer.UNKNOWN
-        return answer
+        by_iam = self._roles.answer(role, call.action, call.on)
+        if call.on.service == "logs":
+            return by_iam
+        if call.resource is None:  # it has a policy of its own, which is not here
+            return min(by_iam, Answer.UNKNOWN)
+        limit = self._roles.boundary_answer(role, call.action, call.on)
+        return self._own.answer(call.resource, role, call.action, by_iam=by_iam, limit=limit)
 
-    def _may_allow(self, resource: Resource, role: Role, call: AgentCall) -> bool:
-        """Tell whether the own policy of a key or a bucket may let a role in by itself."""
-        if resource.type == "AWS::KMS::Key":
-            policies = [(resource, resource.properties.get("KeyPolicy", {}))]
-        else:
-            policies = [
-                (one, one.properties.get("PolicyDocument"))
-                for one in self._parts.by_type["AWS::S3::BucketPolicy"]
-                if one.exists and resource in one.mentions
-            ]
-        return any(
-            not isinstance(document, dict)
-            or any(
-                may_be_about({"Statement": [one]}, (call.action,))
-                and self._lets_in(owner, one, role)
-                for one in listed(document.get("Statement"))
-            )
-            for owner, document in policies
-        )
-
-    def _lets_in(self, owner: Resource, statement: object, role: Role) -> bool:
-        """Tell whether a statement may let a role in: not the account, a service, or another."""
-        effect, principal = map(mapping(statement).get, ("Effect", "Principal"))
-        if effect == "Deny":
-            return False
-        if not isinstance(principal, dict):
-            return True
-        others = {kind: one for kind, one in principal.items() if kind != "Service"}
-        for named in listed([*others.values()]):
-            match self._parts.assembly.value(owner.template, named):
-                case [*_, ReturnValue(other, _)] if other.type == role.resource.type:
-                    if other is role.resource:
-                        return True
-                case [*_, str(last)] if last.endswith(":root"):
-                    pass
-                case _:
-                    return True
-        return False
+    def _encrypted_twice(self, document: Document) -> Iterator[str]:
+        """Yield a bucket whose encryption the agent of 2024 does not take for one."""
+        bucket = _made(self._sessions.input(document, "s3BucketName"), "AWS::S3::Bucket")
+        if bucket and self._sessions.is_on(document, "s3EncryptionEnabled") is True:
+            written = mappings_in(bucket.properties.get("BucketEncryption"))
+            if any(one.get("SSEAlgorithm") == _IN_TWO_LAYERS for one in written):
+                yield f"whether the agent accepts {_IN_TWO_LAYERS} of {bucket.logical_id!r}"
 
     def _runs_as_root(self, document: Document) -> bool:
         user = self._sessions.input(document, "runAsDefaultUser")
@@ -175,15 +153,23 @@ class SessionRules:
 
     def _calls(self, document: Document) -> Iterator[AgentCall]:
         read, is_on = self._sessions.input, self._sessions.is_on
-        key = self._key(read(document, "kmsKeyId"))
+        named = read(document, "kmsKeyId")
+        key = self._key(named)
         if key is not None:
             on = Asked((ReturnValue(key, "Arn"),), "kms")
             yield AgentCall(DECRYPT, on, (Option("encryption_key", key),), ends=True, resource=key)
-        bucket = _made(read(document, "s3BucketName"), "AWS::S3::Bucket")
+        elif named:
+            yield AgentCall(DECRYPT, Asked(named, "kms"), (), ends=True)
+        name = read(document, "s3BucketName")
+        bucket = _made(name, "AWS::S3::Bucket")
+        enforced = is_on(document, "s3EncryptionEnabled") is True
+        if bucket is None and name and enforced:
+            on = Asked(_merged(("arn:aws:s3:::", *name)), "s3")
+            yield AgentCall("s3:GetEncryptionConfiguration", on, (), ends=True)
         if bucket is not None:
             arn = ReturnValue(bucket, "Arn")
             options: tuple[Option, ...] = (Option("log_bucket", bucket),)
-            if is_on(document, "s3EncryptionEnabled") is True:
+            if enforced:
                 action = "s3:GetEncryptionConfiguration"
                 yield AgentCall(action, Asked((arn,), "s3"), options, ends=True, resource=bucket)
             prefix = read(document, "s3KeyPrefix")

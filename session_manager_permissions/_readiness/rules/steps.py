@@ -1,4 +1,7 @@
-"""Writes a fix as steps: what to change in a template."""
+"""Writes a fix as steps: what to change in a template.
+
+The changes that are made of others are in `writer.py`.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,9 @@ class Step(NamedTuple):
     path: str = ""
     """The place in the resource, such as `Properties.Tags`; empty for a new resource."""
     value: Any = None
-    """What is there then, or one more entry of what is there."""
+    """The new value of that place, or the entry to add to the list there."""
     adds: bool = False
-    """Whether the value is one more entry of a list."""
+    """Whether the value is an entry to add."""
 
 
 class Steps(Writing):
@@ -106,8 +109,8 @@ class Steps(Writing):
             text = f"set DependsOn of {machine.logical_id} to {json.dumps(both)}"
             self._add(Step(text, machine.template, machine.logical_id, "DependsOn", both))
 
-    def give(self, role: Resource, statements: Sequence[Mapping[str, object]]) -> None:
-        """Give a role a policy, on which the compute with it waits."""
+    def add_policy(self, role: Resource, statements: Sequence[Mapping[str, object]]) -> None:
+        """Add a policy of a role, which the compute that uses the role waits for."""
         new_name = self.shared.free_id(role.template, f"{role.logical_id}SessionManager")
         properties = {"RoleName": self.ref(role), **inline(new_name, statements)}
         new = self.make(role, "SessionManager", "AWS::IAM::RolePolicy", properties)

@@ -58,7 +58,7 @@ def of_grants(parts: Parts, launchers: Launchers) -> list[Finding]:
     ]
     if not grants:
         return []
-    compute = [one for one in (*launchers.resources(), *launchers.stacks) if one.exists]
+    compute = [one for one in (*launchers.resources, *launchers.stacks) if one.exists]
     if not compute or any(one.type not in _READ or one.template.stack.tagged for one in compute):
         return []
     tags = [tag for one in compute for tag in _tags(parts, one)]

@@ -1,10 +1,10 @@
-"""What writes a fix: for whoever writes the app, or for whoever writes the template."""
+"""The changes that fixes are made of; `python.py` writes them as code, `steps.py` as steps."""
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from session_manager_permissions._readiness.templates.functions import is_function
 
@@ -22,7 +22,7 @@ class LaunchedBy(NamedTuple):
 
     machine: Resource
     set_in: Resource
-    """Where their profile belongs: it, or its launch template."""
+    """The resource in which to set the profile: the machine itself, or its launch template."""
     role: Resource | None
     """Their role, or their profile if the role is not in the app; None without one."""
     opens_at_boot: bool
@@ -104,7 +104,7 @@ class Writing(ABC):
         """What is made once for this fix."""
 
     def named(self, resource: Resource, path: str) -> list[Resource | str]:
-        """Return what the entries of a property are, of those that are the same in every world."""
+        """Return the resources and texts in a property, of those that each world has there."""
         return [*self.parts.in_each_world(resource, written(resource, path))]
 
     def machines(self, role: Resource) -> list[Resource]:
@@ -139,6 +139,14 @@ class Writing(ABC):
     def ref(self, resource: Resource, attribute: str = "") -> object:
         """Return what a property of another resource has as a reference."""
 
+    @abstractmethod
+    def reaches(self, resource: Resource, other: Resource) -> bool:
+        """Tell whether a resource can refer to another one."""
+
+    @abstractmethod
+    def block(self, resource: Resource) -> object:
+        """Return the IPv4 range that a resource gives a VPC, as a value or a reference."""
+
     # Changes that are made of others
 
     def append(self, resource: Resource, path: str, entry: object) -> bool:
@@ -155,25 +163,25 @@ class Writing(ABC):
             self.set(resource, path, [there, entry])
         return True
 
-    def statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
+    def add_statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
         """Add a statement to a policy document; tell whether there is a way."""
         document = written(resource, path)
         is_document = isinstance(document, dict) and not is_function(document)
         return is_document and self.append(resource, f"{path}.Statement", statement)
 
-    def rule(self, group: Resource, direction: str, block: object) -> None:
+    def add_https_rule(self, group: Resource, direction: str, block: object) -> None:
         """Let TCP 443 pass by a rule of a security group, or of a resource's own group."""
         attribute = _OWN_GROUP.get(group.type, "GroupId")
         properties = {"GroupId": self.ref(group, attribute), **HTTPS, "CidrIp": block}
         self.make(group, f"Https{direction}", f"AWS::EC2::SecurityGroup{direction}", properties)
 
 
-_OWN_GROUP = {
+_OWN_GROUP: Final = {
     "AWS::EC2::VPC": "DefaultSecurityGroup",
     "AWS::EKS::Cluster": "ClusterSecurityGroupId",
 }
 """The attribute with the id of the security group that AWS makes with a resource."""
-HTTPS = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+HTTPS: Final = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
 
 
 def written(resource: Resource, path: str) -> object:

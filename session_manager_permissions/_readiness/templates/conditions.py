@@ -21,22 +21,24 @@ class Conditions:
     def __init__(self, worlds: Worlds, value: Callable[[Template, object], Value]) -> None:
         self._worlds = worlds
         self._value = value
-        self._open: set[tuple[Template, str]] = set()
+        self._evaluating: set[tuple[Template, str]] = set()
 
     def holds(self, template: Template, name: object) -> bool:
         """Tell whether a condition of a template holds; ask the world if that is open."""
         key = template, str(name)
-        if key in self._open:  # a condition that refers to itself, which CloudFormation refuses
+        if (
+            key in self._evaluating
+        ):  # a condition that refers to itself, which CloudFormation refuses
             return False
         return self._worlds.once(("condition", *key), lambda: self._of_name(*key))
 
     def _of_name(self, template: Template, name: str) -> bool:
         key = template, name
-        self._open.add(key)
+        self._evaluating.add(key)
         try:
             return self._of(template, template.conditions.get(name), name)
         finally:
-            self._open.remove(key)
+            self._evaluating.remove(key)
 
     def _of(self, template: Template, written: object, name: str) -> bool:
         match intrinsic(written):

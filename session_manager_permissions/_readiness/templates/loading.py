@@ -10,6 +10,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from .functions import intrinsic
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -53,6 +55,14 @@ def parsed(written: str | bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return _cut(found) if isinstance(found, dict) else None
+
+
+def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
+    """Return a document of a template, which may have its JSON, by a function as well."""
+    if isinstance(written, str):
+        return parsed(written)
+    function, argument = intrinsic(written)
+    return argument if function == "Fn::ToJsonString" else written
 
 
 def _cut(found: dict[str, Any]) -> dict[str, Any]:

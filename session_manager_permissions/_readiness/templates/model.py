@@ -182,18 +182,32 @@ class Template:
 
 APART: Final = (
     "AWS::ApiGateway",
+    "AWS::AppSync::",
+    "AWS::ApplicationAutoScaling::",
+    "AWS::Backup::",
+    "AWS::CertificateManager::",
+    "AWS::CloudFront::",
+    "AWS::CloudTrail::",
     "AWS::CloudWatch::",
+    "AWS::CodeBuild::",
+    "AWS::Cognito::",
     "AWS::DynamoDB::",
     "AWS::ECR::",
+    "AWS::EFS::",
+    "AWS::ElastiCache::",
+    "AWS::ElasticLoadBalancing",
     "AWS::Events::",
     "AWS::KMS::",
     "AWS::Kinesis",
+    "AWS::Lambda::",
     "AWS::Logs::",
     "AWS::S3::",
     "AWS::SNS::",
     "AWS::SQS::",
     "AWS::SSM::Parameter",
     "AWS::SecretsManager::",
+    "AWS::StepFunctions::",
+    "AWS::WAFv2::",
 )
 """Types whose resources launch nothing, and are no part of a network or a role."""
 

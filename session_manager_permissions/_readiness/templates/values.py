@@ -6,6 +6,8 @@ import json
 import re
 from collections import defaultdict
 from functools import cached_property, partial
+from ipaddress import IPv4Network
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _patterns
@@ -26,7 +28,7 @@ from .functions import (
     split_dynamic,
     text,
 )
-from .loading import parsed
+from .loading import as_document, parsed
 from .model import ReturnValue, Unresolved
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class Assembly:
         self.worlds = Worlds()
         self.by_type: defaultdict[str, list[Resource]] = defaultdict(list)
         """The resources of each type, in the order of the templates."""
-        self._open: set[Hashable] = set()
+        self._reading: set[Hashable] = set()
         self._functions: dict[str, Callable[[Template, Any], Value | None]] = {
             "Fn::FindInMap": self._find_in_map,
             "Fn::GetAtt": self._attribute,
@@ -119,8 +121,22 @@ class Assembly:
                 return self.text(template, entry)
             return as_text(tuple(map(_named, self.value(template, entry))))
 
+        if not isinstance(written, str):
+            written = as_document(written)
         found = rewritten(written, read)
         return parsed(found) if isinstance(found, str) else found
+
+    def settled(self, template: Template, expression: object) -> Value:
+        """Return the value, with the one of the `AllowedValues` of a parameter that a world has."""
+        return _joined((self._settled(part),) for part in self.value(template, expression))
+
+    def _settled(self, part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolved:
+        if isinstance(part, Unresolved):
+            decider = f"the parameter {part.expression!r}"
+            for one in sorted(part.allowed or ()):
+                if self.worlds.is_one_of(part, frozenset({one}), decider, part.allowed):
+                    return one
+        return part
 
     def possible(self, template: Template, expression: object) -> list[Value]:
         """Return each value that an expression has in a world."""
@@ -173,18 +189,19 @@ class Assembly:
             and resource is not None
             and resource.is_certain
             and name not in template.nested
+            and argument[-1] != "CidrBlock"
             and not isinstance(resource.properties, Deployed)
         )
 
     def _once(self, key: Hashable, read: Callable[[], Value]) -> Value:
         """Return the value of a parameter or an output: read once, following no circle."""
-        if key in self._open:
+        if key in self._reading:
             return (Unresolved(("a circle", key)),)
-        self._open.add(key)
+        self._reading.add(key)
         try:
             return self.worlds.once(("value", key), read)
         finally:
-            self._open.remove(key)
+            self._reading.remove(key)
 
     def _chosen(self, template: Template, argument: object) -> Value | None:
         match argument:
@@ -235,6 +252,10 @@ class Assembly:
         _existing(resource)
         if resource.type == "AWS::IAM::Role" and attribute == "Arn":
             return self._role_arn(resource)
+        if resource.type == "AWS::EC2::VPC" and attribute == "CidrBlock":
+            block = resource.properties.get(attribute)
+            if block is not None:  # else IPAM gives it one
+                return self._once(("block", resource), lambda: self.value(template, block))
         return (ReturnValue(resource, attribute),)
 
     def _output(self, template: Template, name: str) -> Value | None:
@@ -337,19 +358,22 @@ class Assembly:
             case "Fn::FindInMap", of:
                 found = self._in_map(template, of)
                 return self._list(template, found) if isinstance(found, list) else None
+            case "Fn::Cidr", [_, _, _] as argument:
+                return _blocks(*(as_text(self.value(template, one)) for one in argument))
         return None
 
     def _find_in_map(self, template: Template, argument: object) -> Value | None:
         found = self._in_map(template, argument)
-        return _literal(template, found) if isinstance(found, str) else _scalar(found)
+        return None if found is None else self.value(template, found)
 
     def _in_map(self, template: Template, argument: object) -> object:
-        """Return an entry of a map; None if it is not known which."""
+        """Return an entry of a map, or the default where it has none; None if that is not known."""
         match argument:
             case [str(name), *keys] if len(keys) in {2, 3}:
                 found: object = template.mappings.get(name)
             case _:
                 return None
+        default = mapping(keys[-1]).get("DefaultValue")
         for key in keys[:2]:
             match self.value(template, key):
                 case (str(known),):
@@ -358,10 +382,12 @@ class Assembly:
                     ref = mapping(key).get("Ref")
                     decider = f"the parameter {ref!r}" if ref else f"the value {shown(key)}"
                     found = self._entry(mapping(found), unknown, decider)
-                    if found is None and len(keys) == len(keys[:2]):
+                    if found is None and default is None:
                         raise NoSuchDeployment  # CloudFormation finds no such entry
                 case _:
                     return None
+            if found is None:
+                return default
         return found
 
     def _entry(self, among: dict[str, Any], unknown: Unresolved, decider: str) -> object:
@@ -531,6 +557,15 @@ def _is_plain(part: ReturnValue | Unresolved, separator: str) -> bool:
         name = text(mapping(part.resource.body.get("Properties")).get(_NAMED[type_], ""))
         return "," not in separator or not ("," in name or UNKNOWN in name)
     return type_ in _WITH_ID and (not attribute or attribute.endswith("Id"))
+
+
+def _blocks(block: str, count: str, bits: str) -> list[Value] | None:
+    """Return what `Fn::Cidr` makes of a block of IPv4; None if that is not known."""
+    try:
+        several = IPv4Network(block).subnets(new_prefix=32 - int(bits))
+        return [(str(one),) for one in islice(several, min(int(count), 256))]
+    except ValueError:
+        return None
 
 
 def _stripped(value: Value) -> Value:

@@ -1,0 +1,154 @@
+"""What the own policies of keys and buckets of the app say of a role.
+
+https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from session_manager_permissions._patterns import UNKNOWN
+
+from .policies import Answer, may_be_about
+from .request_conditions import REQUEST_CONTEXT, open_keys
+from .templates.functions import is_function, listed, mapping
+from .templates.loading import as_document
+from .templates.values import ACCOUNT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .parts import Parts
+    from .roles import Role, Roles
+    from .templates.model import Resource
+
+_KEY: Final = "AWS::KMS::Key"
+
+
+class _OwnStatement(NamedTuple):
+    """A statement about an action and a role, as far as it is known."""
+
+    allows: bool
+    about: Literal["role", "account"]
+    certain: bool = False
+
+
+class OwnPolicies:
+    """Decides by the own policy of a key or a bucket and by the policies of a role together."""
+
+    def __init__(self, parts: Parts, roles: Roles) -> None:
+        self._parts = parts
+        self._roles = roles
+
+    def answer(
+        self, resource: Resource, role: Role, action: str, *, by_iam: Answer, limit: Answer
+    ) -> Answer:
+        """Decide about an action of a role.
+
+        Args:
+            resource: the key or the bucket.
+            role: the role.
+            action: the action.
+            by_iam: the answer of the policies of IAM.
+            limit: that of the role's permissions boundary alone, which limits what the policy of
+                the resource allows as well.
+        """
+        found = [*self._statements(resource, role, action)]
+        if _OwnStatement(allows=False, about="role", certain=True) in found:
+            return Answer.EXPLICIT_DENY
+        itself = _best(found, "role")
+        if itself is not Answer.IMPLICIT_DENY:
+            itself = max(itself, limit)
+        account = _best(found, "account") if resource.type == _KEY else Answer.ALLOWED
+        answer = by_iam
+        if by_iam is not Answer.EXPLICIT_DENY:
+            answer = min(itself, max(by_iam, account))
+        return answer if all(one.allows for one in found) else max(answer, Answer.UNKNOWN)
+
+    def _statements(self, resource: Resource, role: Role, action: str) -> Iterator[_OwnStatement]:
+        for owner, written in self._documents(resource):
+            document = as_document(written)
+            if not isinstance(document, dict) or is_function(document):
+                yield _OwnStatement(allows=True, about="role")
+                yield _OwnStatement(allows=True, about="account")
+                continue
+            for entry in listed(document.get("Statement")):
+                if may_be_about({"Statement": [entry]}, (action,)):
+                    yield from self._read(owner, mapping(entry), role, action)
+
+    def _documents(self, resource: Resource) -> Iterator[tuple[Resource, object]]:
+        if resource.type == _KEY:
+            yield resource, resource.properties.get("KeyPolicy", _DEFAULT)
+            return
+        for one in self._parts.by_type["AWS::S3::BucketPolicy"]:
+            if one.exists and resource in one.mentions:
+                yield one, one.properties.get("PolicyDocument")
+
+    def _read(
+        self, owner: Resource, entry: dict[str, Any], role: Role, action: str
+    ) -> Iterator[_OwnStatement]:
+        effect = entry.get("Effect")
+        undecided = open_keys(entry.get("Condition"), REQUEST_CONTEXT)
+        if undecided is None:
+            return
+        actions = [str(one).lower() for one in listed(entry.get("Action"))]
+        is_plain = not undecided and any(one in actions for one in ("kms:*", action.lower()))
+        # A statement of a bucket's policy may be about a part of the bucket.
+        is_certain = is_plain and owner.type == _KEY
+        for about, certain in self._principals(owner, entry, role):
+            # A Deny of the account is one of each of its roles.
+            of = about if effect == "Allow" else "role"
+            yield _OwnStatement(effect == "Allow", of, certain and is_certain)
+
+    def _principals(
+        self, owner: Resource, entry: dict[str, Any], role: Role
+    ) -> Iterator[tuple[Literal["role", "account"], bool]]:
+        """Yield whether a statement is about a role or its account, and whether that is certain."""
+        principal = entry.get("Principal")
+        if principal == "*":
+            yield "role", True
+        elif not isinstance(principal, dict) or is_function(principal):
+            yield "role", False
+        else:
+            for one in listed(principal.get("AWS")):
+                yield from self._of_aws(owner, one, role)
+
+    def _of_aws(
+        self, owner: Resource, written: object, role: Role
+    ) -> Iterator[tuple[Literal["role", "account"], bool]]:
+        template = owner.template
+        found = self._roles.role_of(template, written)
+        document = self._parts.assembly.document(template, [written])
+        (known,) = document if isinstance(document, list) else (UNKNOWN,)
+        account = template.stack.account or ACCOUNT
+        if found is not None:
+            if found.resource is role.resource:
+                yield "role", True
+        elif known == "*":
+            yield "role", True
+        elif known == account or known.endswith(f"::{account}:root"):
+            yield "account", True
+        elif known.isdecimal() or known.endswith(":root"):
+            if template.stack.account is None:
+                yield "account", False
+        elif UNKNOWN in known or ":role/" in known or ":assumed-role/" in known:
+            yield "role", False
+
+
+_DEFAULT: Final = {
+    "Statement": {
+        "Effect": "Allow",
+        "Action": "kms:*",
+        "Principal": {"AWS": {"Ref": "AWS::AccountId"}},
+    }
+}
+"""The key policy that KMS gives a key without one."""
+
+
+def _best(found: list[_OwnStatement], about: str) -> Answer:
+    """Return what the statements that allow something say of a role or of its account."""
+    certain = [one.certain for one in found if one.allows and one.about == about]
+    if not certain:
+        return Answer.IMPLICIT_DENY
+    return Answer.ALLOWED if any(certain) else Answer.UNKNOWN

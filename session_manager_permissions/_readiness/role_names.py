@@ -1,0 +1,74 @@
+"""What the name of a role may be, where a template gives it, or where CloudFormation makes it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from .templates.model import Resource, ReturnValue
+
+if TYPE_CHECKING:
+    from .templates.model import Value
+
+
+def name_in(arn: Value) -> Value:
+    """Return the name at the end of an ARN, where a path may be before it; a name as it is."""
+    for place, part in reversed([*enumerate(arn)]):
+        if isinstance(part, str) and "/" in part:
+            last = part.rpartition("/")[2]
+            return (*([last] if last else []), *arn[place + 1 :])
+    return arn
+
+
+def role_in(name: Value) -> Resource | None:
+    """Return the role of the app that a value refers to."""
+    match name:
+        case (ReturnValue(resource, ""),) if resource.type == "AWS::IAM::Role":
+            return resource
+    return None
+
+
+def may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
+    """Tell whether `other` may be the name of a role. If `name` is None, its name is generated.
+
+    IAM does not allow two names that differ only in case.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    if any(isinstance(part, ReturnValue) and part.resource is role for part in other):
+        return True
+    if name is None:
+        return _may_be_generated(role, other)
+    one, two = list(name), list(other)
+    while one and two and one[0] == two[0]:
+        del one[0], two[0]
+    while one and two and one[-1] == two[-1]:
+        del one[-1], two[-1]
+    if not one or not two:
+        return not any(isinstance(part, str) for part in (*one, *two))
+    head, other_head = sorted((folded(one[0]), folded(two[0])), key=len)
+    tail, other_tail = sorted((folded(one[-1]), folded(two[-1])), key=len)
+    if len(one) == len(two) == 1 and head:
+        return head == other_head
+    return other_head.startswith(head) and other_tail.endswith(tail)
+
+
+def _may_be_generated(role: Resource, other: Value) -> bool:
+    """Tell whether `other` may be a name that CloudFormation generates: `STACK-LOGICALID-RANDOM`.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
+    """
+    if not other:
+        return False
+    head, tail = folded(other[0]), folded(other[-1])
+    stack = role.template.stack.name.casefold()[: min(len(head), _SURELY_KEPT)]
+    is_whole = len(other) == 1 and tail != ""
+    if (is_whole or "-" in tail) and not re.search("-[a-z0-9]{8,}$", tail):
+        return False
+    return head.startswith(stack)
+
+
+_SURELY_KEPT: Final = 8  # characters of a stack's name, which CloudFormation may shorten
+
+
+def folded(part: object) -> str:
+    return part.casefold() if isinstance(part, str) else ""

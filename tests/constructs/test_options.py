@@ -1,0 +1,217 @@
+"""The options that several constructs take: each does the same, or is refused alike, wherever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+
+from session_manager_permissions import (
+    SessionManagerAccess,
+    SessionManagerEndpoints,
+    SessionManagerFleet,
+    SessionManagerPermissions,
+    SessionPreferences,
+    session_manager_statements,
+)
+from tests.builders import l1_profile
+from tests.conftest import (
+    ACCOUNT,
+    HERE,
+    KEY_ID,
+    REGION,
+    MakeApp,
+    existing_key,
+    existing_role,
+    owned_role,
+    policy,
+)
+from tests.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Make = Callable[[cdk.Stack], object]
+    Take = Callable[..., object]
+
+TAKE: Final[dict[str, Take]] = {
+    "construct": lambda s, **options: SessionManagerPermissions(
+        s, "It", instance_profile=l1_profile(s, "Existing"), **options
+    ),
+    "fleet": lambda s, **options: (
+        l1_profile(s, "Existing") and SessionManagerFleet(s, "It", **options)
+    ),
+    "mixin": lambda s, **options: l1_profile(s, "Existing").with_(SessionManagerAccess(**options)),
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_each_option_allows_the_same_wherever_it_is_given(make_app: MakeApp, scenario: str) -> None:
+    alone = cdk.Stack(make_app(), "Stack", env=HERE)
+    statements = session_manager_statements(**SCENARIOS[scenario](alone))
+    expected = alone.resolve(iam.PolicyDocument(statements=statements))
+    app = make_app()
+    stacks = {name: cdk.Stack(app, name, env=HERE) for name in TAKE}
+    for name, stack in stacks.items():
+        TAKE[name](stack, **SCENARIOS[scenario](stack))
+    for stack in stacks.values():
+        assert policy(stack)["PolicyDocument"] == expected
+
+
+def signing_key(scope: cdk.Stack) -> kms.Key:
+    spec, usage = kms.KeySpec.ECC_NIST_P256, kms.KeyUsage.SIGN_VERIFY
+    return kms.Key(scope, "Key", key_spec=spec, key_usage=usage)
+
+
+def alias(scope: cdk.Stack, name: str) -> kms.IAlias:
+    return kms.Alias.from_alias_name(scope, "Alias", name)
+
+
+def l1_alias(scope: cdk.Stack, target: str) -> kms.CfnAlias:
+    return kms.CfnAlias(scope, "Alias", alias_name="alias/sessions", target_key_id=target)
+
+
+def rsa(scope: cdk.Stack) -> kms.CfnKey:
+    return kms.CfnKey(scope, "Key", key_spec="RSA_2048")
+
+
+def bucket(name_or_arn: str) -> Make:
+    by_arn, by_name = s3.Bucket.from_bucket_arn, s3.CfnBucket.from_bucket_name
+    is_arn = "/" in name_or_arn or REGION in name_or_arn
+    return lambda s: (by_arn if is_arn else by_name)(s, "It", name_or_arn)
+
+
+def group_by_name(name: str) -> Make:
+    return lambda s: logs.LogGroup.from_log_group_name(s, "It", name)
+
+
+def group_by_arn(resource: str, service: str = "logs") -> Make:
+    arn = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
+    return lambda s: logs.LogGroup.from_log_group_arn(s, "It", arn)
+
+
+UNFIT: Final[dict[str, Make]] = {
+    "L2": signing_key,
+    "L1": rsa,
+    "alias": lambda s: kms.Alias(s, "A", alias_name="alias/a", target_key=signing_key(s)),
+    "alias by its attributes": lambda s: kms.Alias.from_alias_attributes(
+        s, "Alias", alias_name="alias/sessions", alias_target_key=signing_key(s)
+    ),
+    "L1 alias by a Ref": lambda s: l1_alias(s, rsa(s).ref),
+    "L1 alias by an ARN": lambda s: l1_alias(s, signing_key(s).key_arn),
+}
+"""Keys that are known not to decrypt."""
+ON_NO_KEY: Final[dict[str, Make]] = {
+    "AWS managed": lambda s: alias(s, "alias/aws/ssm"),
+    "AWS managed, by ARN": lambda s: existing_key(s, resource="alias/aws/ssm"),
+    "alias without its prefix": lambda s: alias(s, "sessions"),
+    "all aliases": lambda s: alias(s, "alias/*"),
+    "all keys": lambda s: existing_key(s, resource="key/*"),
+    "another service's": lambda s: kms.Key.from_key_arn(s, "Key", f"arn:aws:s3:::key/{KEY_ID}"),
+    "no region": lambda s: existing_key(s, region=""),
+    "no account": lambda s: existing_key(s, account="", resource="alias/sessions"),
+    "no region's name": lambda s: existing_key(s, region="eu west", resource="alias/sessions"),
+    "no account's id": lambda s: existing_key(s, account="my account"),
+}
+NO_ONE_BUCKET: Final = (
+    *("session-*", "logs-${aws:userid}", "arn:aws:s3:::session-logs"),
+    *("arn:aws:s3:::session-logs/a.log", f"arn:aws:s3:{REGION}:{ACCOUNT}:session-logs"),
+)
+NO_ONE_GROUP: Final[dict[str, Make]] = {
+    "another service's": group_by_arn("logs", "s3"),
+    "stream": group_by_arn("log-group:/session/logs:log-stream:a"),
+    "destination": group_by_arn("destination:logs"),
+    "all": group_by_arn("log-group:*"),
+    "many": group_by_arn("log-group:/a/*/b"),
+    "ARN for a name": group_by_name(f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/session/logs"),
+    "wildcard": group_by_name("/session/*"),
+    "variable": group_by_name("/a/${aws:username}"),
+}
+WRONG_TYPES: Final[dict[str, tuple[object, ...]]] = {
+    "encryption_key": ("alias/sessions", 7, owned_role, existing_role),
+    "log_bucket": ("session-logs", 7, {"bucket": 1}, existing_role, logs.CfnLogGroup),
+    "log_group": ("/session/logs", 7, existing_role, s3.CfnBucket),
+    "allow_registration": ("true", 1, None),
+    "decrypt_sessions_only": ("false", 0, None),
+    # None is the default of check_log_encryption, which preferences decide.
+    "check_log_encryption": ("true", 1, [True]),
+    "preferences": ("SSM-SessionManagerRunShell", {"log_bucket": 1}, True),
+}
+WRONG: Final = [
+    *(
+        pytest.param(option, value, TypeError, id=f"{option} {value}")
+        for option, values in WRONG_TYPES.items()
+        for value in values
+    ),
+    *(
+        pytest.param(option, value, ValueError, id=f"{option} {kind}")
+        for option, values in {
+            "encryption_key": UNFIT | ON_NO_KEY,
+            "log_bucket": {name: bucket(name) for name in NO_ONE_BUCKET},
+            "log_group": NO_ONE_GROUP,
+            "log_prefix": {"without a bucket": "web"},
+        }.items()
+        for kind, value in values.items()
+    ),
+]
+IN_A_DOCUMENT: Final = ("encryption_key", "log_bucket", "log_prefix", "log_group")
+"""The options that preferences have as well."""
+
+
+def takers(stack: cdk.Stack, option: str) -> dict[str, Take]:
+    """Whatever takes the option."""
+    vpc, role = ec2.Vpc(stack, "Vpc", max_azs=1), existing_role(stack, "Role")
+    permissions = SessionManagerPermissions(stack, "Permissions", role=role)
+    found: dict[str, Take] = {
+        "function": session_manager_statements,
+        "construct": lambda **o: SessionManagerPermissions(stack, "It", role=role, **o),
+        "fleet": lambda **o: SessionManagerFleet(stack, "It", **o),
+        "mixin": SessionManagerAccess,
+        "endpoints": lambda **o: SessionManagerEndpoints(stack, "It", vpc=vpc, **o),
+    }
+    if option in IN_A_DOCUMENT:
+        exists = SessionPreferences.from_document_name
+        found["preferences"] = lambda **o: SessionPreferences(stack, "It", **o)
+        found["preferences that exist"] = lambda **o: exists(stack, "It", **o)
+    if option == "encryption_key":
+        found["later"] = permissions.add_encryption_key
+    return found
+
+
+@pytest.mark.parametrize(("option", "wrong", "error"), WRONG)
+def test_a_wrong_option_is_refused_alike_wherever_and_nothing_is_made(
+    stack: cdk.Stack, option: str, wrong: object, error: type[Exception]
+) -> None:
+    given: dict[str, Any] = {option: wrong}
+    if callable(wrong):
+        given[option] = wrong(stack, "Wrong") if isinstance(wrong, type) else wrong(stack)
+    take = takers(stack, option)
+    before = [child.node.path for child in stack.node.find_all()]
+    said = set()
+    for call in take.values():
+        with pytest.raises(error, match=f"^{option} ") as caught:
+            call(**given)
+        said.add((caught.type, str(caught.value)))
+    assert len(said) == 1
+    assert [child.node.path for child in stack.node.find_all()] == before
+
+
+@pytest.mark.parametrize("option", ["allow_registrations", "logBucket", "role_name"])
+def test_an_option_that_does_not_exist_is_a_type_error(stack: cdk.Stack, option: str) -> None:
+    given: dict[str, Any] = {option: None}
+    for call in takers(stack, option).values():
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
+            call(**given)
+
+
+@pytest.mark.parametrize("target", ["role", "instance_profile", "policy_name"])
+def test_statements_alone_take_no_target(target: str) -> None:
+    options: Any = {target: None}
+    with pytest.raises(TypeError, match=f"'{target}'"):
+        session_manager_statements(**options)

@@ -1,0 +1,767 @@
+"""Apps and templates with faults, a row each: for what mends them in code and in a template."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_eks as eks
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from session_manager_permissions import (
+    SessionManagerAccess,
+    SessionManagerPermissions,
+    SessionPreferences,
+    session_manager_statements,
+)
+
+from .judging import att, ref, resource
+from .policy_table import ALL, AWS, allow, deny
+from .reports import TRUST, inline, machine, profile_and_role
+from .test_network import (
+    ISOLATED,
+    MACHINE,
+    PUBLIC,
+    SSM,
+    a_shut_network_acl,
+    endpoints,
+    instance,
+    isolated,
+    vpc,
+)
+from .test_what_findings_say import MACHINE as PROFILE
+from .test_what_findings_say import MINIMAL, OURS, RDS, endpoint, session
+from .test_what_findings_say import isolated as isolated_in_l1
+
+Build = Callable[[cdk.Stack], object]
+Body = dict[str, Any]
+
+EC2: Final = iam.ServicePrincipal("ec2.amazonaws.com")
+NO_WAY_OUT: Final[dict[str, Any]] = {"allow_all_outbound": False}
+OFF: Final = "MetadataOptions.HttpEndpoint", "disabled"
+
+
+# Roles and what launches under them --------------------------------------------------------------
+
+
+def one_instance(stack: cdk.Stack, **given: Any) -> ec2.Instance:  # noqa: ANN401
+    return instance(stack, vpc(stack), **given)
+
+
+def l1_instance(
+    stack: cdk.Stack,
+    network: ec2.Vpc | None = None,
+    **given: Any,  # noqa: ANN401
+) -> ec2.CfnInstance:
+    (subnet,) = (network or vpc(stack)).private_subnets
+    given |= {"image_id": "ami-12345678", "subnet_id": subnet.subnet_id}
+    return ec2.CfnInstance(stack, "Instance", **given)
+
+
+def a_group(stack: cdk.Stack, **given: Any) -> None:  # noqa: ANN401
+    autoscaling.AutoScalingGroup(stack, "Group", vpc=vpc(stack), **given, **MACHINE)
+
+
+def a_template(stack: cdk.Stack, *, egress: bool = True, **given: Any) -> None:  # noqa: ANN401
+    """A group of a launch template."""
+    network = vpc(stack)
+    group = ec2.SecurityGroup(stack, "Given", vpc=network, allow_all_outbound=egress)
+    template = ec2.LaunchTemplate(
+        stack, "Template", security_group=group, **{**MACHINE, **given}
+    )  # fmt: skip
+    autoscaling.AutoScalingGroup(stack, "Group", vpc=network, launch_template=template)
+
+
+def a_role(stack: cdk.Stack, service: str = "ec2.amazonaws.com", **given: Any) -> iam.Role:  # noqa: ANN401
+    return iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal(service), **given)
+
+
+def reaching(stack: cdk.Stack, *, registers: bool = True) -> iam.Role:
+    """A role with all that the SSM Agent needs, or with the channels alone."""
+    statements = session_manager_statements(allow_registration=registers)
+    return a_role(stack, inline_policies={"Reach": iam.PolicyDocument(statements=statements)})
+
+
+def permits(stack: cdk.Stack, role: iam.IRole, **given: Any) -> SessionManagerPermissions:  # noqa: ANN401
+    return SessionManagerPermissions(stack, "SessionManagerPermissions", role=role, **given)
+
+
+def two_of_one_role(stack: cdk.Stack) -> None:
+    role, network = a_role(stack), vpc(stack)
+    for construct_id in ("A", "B"):
+        ec2.Instance(stack, construct_id, vpc=network, role=role, **MACHINE)
+
+
+def below_a_construct(stack: cdk.Stack) -> None:
+    service = Construct(stack, "class service\n")
+    ec2.Instance(service, "Instance", vpc=vpc(stack), **MACHINE)
+
+
+def in_a_nested_stack(stack: cdk.Stack) -> None:
+    one_instance(cdk.NestedStack(stack, "Nested"))
+
+
+def id_that_is_taken(stack: cdk.Stack) -> None:
+    one_instance(stack)
+    cdk.CfnResource(stack, "InstanceInstanceRoleSessionManager", type="AWS::S3::Bucket")
+
+
+def late(stack: cdk.Stack, **given: Any) -> None:  # noqa: ANN401
+    permits(stack, one_instance(stack).role, **given)
+
+
+def waits_without_registration(stack: cdk.Stack) -> None:
+    server = one_instance(stack)
+    server.node.add_dependency(permits(stack, server.role))
+
+
+def opens_by_a_policy_of_its_own(stack: cdk.Stack) -> None:
+    server = one_instance(stack)
+    channels = session_manager_statements()[0].to_statement_json()
+    channels.pop("Sid")
+    statements = [iam.PolicyStatement.from_json(channels)]
+    own = iam.Policy(stack, "Own", roles=[server.role], statements=statements)
+    server.node.add_dependency(own)
+
+
+def opens_by_the_role_alone(stack: cdk.Stack) -> None:
+    one_instance(stack, role=reaching(stack, registers=False))
+
+
+def group_that_starts_empty(stack: cdk.Stack) -> None:
+    a_group(stack, role=reaching(stack, registers=False), min_capacity=0)
+
+
+def late_by_the_mixin(stack: cdk.Stack) -> None:
+    profile: Any = one_instance(stack).node.find_child("InstanceProfile")
+    profile.with_(SessionManagerAccess(allow_registration=True))
+
+
+def late_by_a_policy(stack: cdk.Stack) -> None:
+    statements = session_manager_statements(allow_registration=True)
+    iam.Policy(stack, "Policy", roles=[one_instance(stack).role], statements=statements)
+
+
+def bounded(stack: cdk.Stack, *statements: iam.PolicyStatement) -> None:
+    """Give the roles a boundary of the app."""
+    boundary = iam.ManagedPolicy(stack, "Boundary", statements=[*statements])
+    iam.PermissionsBoundary.of(stack).apply(boundary)
+
+
+def boundary_of_the_app(stack: cdk.Stack) -> None:
+    one_instance(stack)
+    bounded(stack, iam.PolicyStatement(actions=["s3:*"], resources=["*"]))
+
+
+def deprecated(stack: cdk.Stack) -> None:
+    policy = iam.ManagedPolicy.from_aws_managed_policy_name("service-role/AmazonEC2RoleforSSM")
+    iam.InstanceProfile(stack, "Profile", role=a_role(stack, managed_policies=[policy]))
+
+
+def nodes_without_permissions(stack: cdk.Stack) -> None:
+    subnets = [one.subnet_id for one in vpc(stack).private_subnets]
+    role = a_role(stack).role_arn
+    eks.CfnNodegroup(stack, "Nodes", cluster_name="cluster", node_role=role, subnets=subnets)
+
+
+def metadata_off(stack: cdk.Stack) -> None:
+    one_instance(stack).instance.add_property_override(*OFF)
+
+
+def metadata_off_in_l1(stack: cdk.Stack) -> None:
+    l1_instance(stack).add_property_override(*OFF)
+
+
+def minimal_image(
+    stack: cdk.Stack, cpu: ec2.AmazonLinuxCpuType = ec2.AmazonLinuxCpuType.X86_64
+) -> None:
+    image = ec2.MachineImage.latest_amazon_linux2023(
+        edition=ec2.AmazonLinuxEdition.MINIMAL, cpu_type=cpu
+    )
+    small = ec2.InstanceType("t3.micro" if cpu.name == "X86_64" else "t4g.micro")
+    ec2.Instance(stack, "Instance", vpc=vpc(stack), machine_image=image, instance_type=small)
+
+
+def minimal_image_of_a_template(stack: cdk.Stack) -> None:
+    image = ec2.MachineImage.latest_amazon_linux2(edition=ec2.AmazonLinuxEdition.MINIMAL)
+    of_a_template(stack, machine_image=image)
+
+
+# Networks ----------------------------------------------------------------------------------------
+
+
+def isolated_instance(stack: cdk.Stack, **given: Any) -> tuple[ec2.Vpc, ec2.Instance]:  # noqa: ANN401
+    network = isolated(stack, **given)
+    return network, instance(stack, network, vpc_subnets=ISOLATED)
+
+
+def without_an_address(stack: cdk.Stack) -> None:
+    one_instance(stack, vpc_subnets=PUBLIC, associate_public_ip_address=False)
+
+
+def used(stack: cdk.Stack) -> dict[str, Any]:
+    """A key, a log group and a log bucket."""
+    key, group = kms.Key(stack, "Key"), logs.LogGroup(stack, "LogGroup")
+    return {"encryption_key": key, "log_group": group, "log_bucket": s3.Bucket(stack, "Bucket")}
+
+
+def with_preferences(stack: cdk.Stack, build: Build) -> None:
+    build(stack)
+    SessionPreferences(stack, "Preferences", enforce_cloudwatch_encryption=False, **used(stack))
+
+
+def without_an_endpoint_of_messages(stack: cdk.Stack) -> ec2.Instance:
+    network, server = isolated_instance(stack)
+    network.add_interface_endpoint("Ssm", service=SSM)
+    return server
+
+
+def with_endpoints(stack: cdk.Stack, **given: Any) -> ec2.Instance:  # noqa: ANN401
+    network, server = isolated_instance(stack, **given)
+    endpoints(network)
+    return server
+
+
+def without_endpoints_of_the_permissions(stack: cdk.Stack) -> None:
+    permits(stack, with_endpoints(stack).role, allow_registration=True, **used(stack))
+
+
+def by_endpoints(stack: cdk.Stack, **given: Any) -> ec2.InterfaceVpcEndpoint:  # noqa: ANN401
+    """In an isolated subnet, with the endpoint of `ssm` as it is given."""
+    network, _ = isolated_instance(stack)
+    network.add_interface_endpoint(
+        "Messages", service=ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES
+    )
+    return network.add_interface_endpoint("Ssm", service=SSM, **given)
+
+
+def by_anyone(*actions: str, effect: iam.Effect = iam.Effect.ALLOW) -> iam.PolicyStatement:
+    given = {"principals": [iam.AnyPrincipal()], "actions": [*actions], "resources": ["*"]}
+    return iam.PolicyStatement(effect=effect, **given)
+
+
+def endpoint_that_allows_others(stack: cdk.Stack) -> None:
+    by_endpoints(stack).add_to_policy(by_anyone("ssm:GetParameter"))
+
+
+def nothing_let_out_of_l1(stack: cdk.Stack) -> None:
+    network = vpc(stack)
+    group = ec2.SecurityGroup(stack, "Given", vpc=network, **NO_WAY_OUT)
+    l1_instance(stack, network, security_group_ids=[group.security_group_id])
+
+
+def in_the_default_group_that_cdk_empties(stack: cdk.Stack) -> None:
+    l1_instance(stack, vpc(stack, restrict_default_security_group=True))
+
+
+def template_without_a_group(stack: cdk.Stack) -> None:
+    network = vpc(stack, restrict_default_security_group=True)
+    template = ec2.LaunchTemplate(stack, "Template", role=a_role(stack), **MACHINE)
+    launch: Any = {
+        "launchTemplateId": template.launch_template_id,
+        "version": template.latest_version_number,
+    }
+    subnets = [one.subnet_id for one in network.private_subnets]
+    sizes = {"max_size": "1", "min_size": "1", "vpc_zone_identifier": subnets}
+    autoscaling.CfnAutoScalingGroup(stack, "Group", launch_template=launch, **sizes)
+
+
+def group_that_is_imported(stack: cdk.Stack) -> None:
+    network = vpc(stack)
+    own = ec2.SecurityGroup(stack, "Own", vpc=network, **NO_WAY_OUT)
+    imported = ec2.SecurityGroup.from_security_group_id(
+        stack, "Imported", own.security_group_id, mutable=False
+    )
+    instance(stack, network, security_group=imported)
+
+
+def endpoints_in(stack: cdk.Stack, network: ec2.Vpc, **given: Any) -> None:  # noqa: ANN401
+    """Endpoints as L1 constructs."""
+    given |= {"vpc_id": network.vpc_id, "subnet_ids": [network.isolated_subnets[0].subnet_id]}
+    given |= {"vpc_endpoint_type": "Interface", "private_dns_enabled": True}
+    for service in ("ssm", "ssmmessages"):
+        name = f"com.amazonaws.{stack.region}.{service}"
+        ec2.CfnVPCEndpoint(stack, f"Endpoint{service}", service_name=name, **given)
+
+
+def l1_endpoints_in_the_default_group(stack: cdk.Stack) -> None:
+    endpoints_in(stack, isolated_instance(stack)[0])
+
+
+def l1_endpoints_in_a_group(stack: cdk.Stack) -> None:
+    network, _ = isolated_instance(stack)
+    shut = ec2.SecurityGroup(stack, "Shut", vpc=network)
+    endpoints_in(stack, network, security_group_ids=[shut.security_group_id])
+
+
+def acl(stack: cdk.Stack, network: ec2.Vpc, *subnets: ec2.ISubnet) -> None:
+    """A network ACL of subnets, which lets SSH out by the entry of number 1."""
+    shut = ec2.CfnNetworkAcl(stack, "Acl", vpc_id=network.vpc_id)
+    for number, subnet in enumerate(subnets):
+        ec2.CfnSubnetNetworkAclAssociation(
+            stack, f"Uses{number}", network_acl_id=shut.ref, subnet_id=subnet.subnet_id
+        )
+    entry = {"Protocol": 6, "RuleAction": "allow", "Egress": True, "CidrBlock": "10.0.0.0/16"}
+    entry |= {"NetworkAclId": shut.ref, "RuleNumber": 1, "PortRange": {"From": 22, "To": 22}}
+    cdk.CfnResource(stack, "Ssh", type="AWS::EC2::NetworkAclEntry", properties=entry)
+
+
+def acl_of_the_nat_gateway(stack: cdk.Stack) -> None:
+    network = vpc(stack)
+    instance(stack, network)
+    acl(stack, network, *network.public_subnets)
+
+
+def acl_of_all(stack: cdk.Stack) -> None:
+    network = vpc(stack)
+    instance(stack, network)
+    acl(stack, network, *network.public_subnets, *network.private_subnets)
+
+
+def acl_of_endpoints(stack: cdk.Stack) -> None:
+    private = ec2.SubnetType.PRIVATE_ISOLATED
+    configurations = [
+        ec2.SubnetConfiguration(name=name, subnet_type=private) for name in ("Own", "Endpoints")
+    ]
+    network = ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0, subnet_configuration=configurations)
+    instance(stack, network, vpc_subnets=ec2.SubnetSelection(subnet_group_name="Own"))
+    there = ec2.SubnetSelection(subnet_group_name="Endpoints")
+    endpoints(network, subnets=there)
+    acl(stack, network, *network.select_subnets(subnet_group_name="Endpoints").subnets)
+
+
+# Sessions and commands in containers -------------------------------------------------------------
+
+
+def session_document(stack: cdk.Stack, **inputs: object) -> iam.Role:
+    """A Session document, and an instance whose role is ready but for that."""
+    role = reaching(stack)
+    one_instance(stack, role=role)
+    properties = session(**inputs)["Properties"]
+    cdk.CfnResource(stack, "Document", type="AWS::SSM::Document", properties=properties)
+    return role
+
+
+def key_that_is_not_granted(stack: cdk.Stack) -> iam.Role:
+    return session_document(stack, kmsKeyId=kms.Key(stack, "Key").key_arn)
+
+
+def bucket_that_is_not_granted(stack: cdk.Stack) -> None:
+    bucket = s3.Bucket(stack, "Bucket")
+    session_document(stack, s3BucketName=bucket.bucket_name, s3KeyPrefix="sessions")
+
+
+def enforced_group_that_is_not_granted(stack: cdk.Stack) -> None:
+    name = logs.LogGroup(stack, "Logs").log_group_name
+    session_document(stack, cloudWatchLogGroupName=name, cloudWatchEncryptionEnabled=True)
+
+
+def service_of(stack: cdk.Stack, task: str) -> ecs.CfnService:
+    given: Any = {"enable_execute_command": True, "launch_type": "FARGATE"}
+    return ecs.CfnService(stack, "Service", task_definition=task, **given)
+
+
+def containers(stack: cdk.Stack, *, channels: bool = True, **more: Any) -> ecs.CfnService:  # noqa: ANN401
+    """A service that may execute commands in a container, whose role is ready but for that."""
+    task = ecs.FargateTaskDefinition(stack, "Task")
+    task.add_container("App", image=ecs.ContainerImage.from_registry("nginx"), **more)
+    for statement in session_manager_statements() if channels else ():
+        task.add_to_task_role_policy(statement)
+    return service_of(stack, task.task_definition_arn)
+
+
+def cluster_that_asks_for_more(stack: cdk.Stack, *, channels: bool = True) -> None:
+    asked = used(stack)
+    logged = {
+        "s3BucketName": asked["log_bucket"].bucket_name,
+        "cloudWatchLogGroupName": asked["log_group"].log_group_name,
+    }
+    key = asked["encryption_key"].key_arn
+    executes: Any = {"kmsKeyId": key, "logging": "OVERRIDE", "logConfiguration": logged}
+    cluster = ecs.CfnCluster(
+        stack, "Cluster", configuration={"executeCommandConfiguration": executes}
+    )  # fmt: skip
+    containers(stack, channels=channels).cluster = cluster.ref
+
+
+def task_without_a_role(stack: cdk.Stack) -> None:
+    given: Any = [{"name": "app", "image": "nginx"}]
+    service_of(stack, ecs.CfnTaskDefinition(stack, "Task", container_definitions=given).ref)
+
+
+def without_the_tag(stack: cdk.Stack, build: Build) -> None:
+    """Operators who may start sessions by a tag that nothing has."""
+    build(stack)
+    operators = iam.Role(stack, "Operators", assumed_by=iam.AccountRootPrincipal())
+    preferences = SessionPreferences(stack, "Preferences")
+    preferences.grant_start_session(operators, instance_tags={"Team": "web"})
+
+
+def trusted_by_rds(stack: cdk.Stack) -> None:
+    one_instance(stack, role=a_role(stack, "rds.amazonaws.com"))
+
+
+def of_a_template(stack: cdk.Stack, **given: Any) -> None:  # noqa: ANN401
+    a_template(stack, role=a_role(stack), **given)
+
+
+FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
+    "channel-missing": [
+        ("one instance", one_instance, "Instance"),
+        ("two of one role", two_of_one_role, ""),
+        ("a group", a_group, "Group"),
+        ("below a construct", below_a_construct, ""),
+        ("in a nested stack", in_a_nested_stack, ""),
+        ("an id that is taken", id_that_is_taken, ""),
+        ("a boundary of the app", boundary_of_the_app, ""),
+        ("nodes without permissions", nodes_without_permissions, "Nodes"),
+    ],
+    "boot-order": [
+        ("late", partial(late, allow_registration=True), "Instance"),
+        ("late by the mixin", late_by_the_mixin, ""),
+        ("late by a policy", late_by_a_policy, ""),
+    ],
+    "registration-missing": [
+        ("late without registration", late, ""),
+        ("waits without registration", waits_without_registration, ""),
+        ("opens by a policy of its own", opens_by_a_policy_of_its_own, ""),
+        ("opens by the role alone", opens_by_the_role_alone, ""),
+        ("a group that starts empty", group_that_starts_empty, ""),
+    ],
+    "deprecated-policy": [("the deprecated policy", deprecated, "Role")],
+    "no-instance-profile": [
+        ("an L1 instance", l1_instance, "Instance"),
+        ("a template without a role", a_template, "Template"),
+    ],
+    "role-not-assumable": [("trusted by RDS", trusted_by_rds, "Role")],
+    "metadata-off": [
+        ("metadata off", metadata_off, "Instance"),
+        ("metadata off in L1", metadata_off_in_l1, "Instance"),
+        ("metadata off in a template", partial(of_a_template, http_endpoint=False), "Template"),
+    ],
+    "agent-missing": [
+        ("a minimal image", minimal_image, ""),
+        ("a minimal image for ARM", partial(minimal_image, cpu=ec2.AmazonLinuxCpuType.ARM_64), ""),
+        ("a minimal image of a template", minimal_image_of_a_template, ""),
+    ],
+    "no-network-path": [
+        ("isolated", isolated_instance, "Instance"),
+        ("isolated, and logs", partial(with_preferences, build=isolated_instance), "Instance"),
+        ("without an address", without_an_address, "Instance"),
+        ("a shut network ACL", a_shut_network_acl, "Instance"),
+        ("a network ACL of the NAT gateway", acl_of_the_nat_gateway, ""),
+        ("a network ACL of all", acl_of_all, ""),
+        ("a network ACL of endpoints", acl_of_endpoints, ""),
+    ],
+    "endpoint-missing": [
+        ("without an endpoint of messages", without_an_endpoint_of_messages, "Instance"),
+        ("without those of preferences", partial(with_preferences, build=with_endpoints), "Inst"),
+        ("without those of the permissions", without_endpoints_of_the_permissions, "Instance"),
+    ],
+    "endpoint-unreachable": [
+        ("private DNS off", partial(by_endpoints, private_dns_enabled=False), "VpcSsm"),
+        ("no DNS host names", partial(with_endpoints, enable_dns_hostnames=False), "VpcSsm"),
+        ("a shut endpoint", partial(by_endpoints, open=False), "VpcSsm"),
+        ("an endpoint that allows others", endpoint_that_allows_others, "VpcSsm"),
+        ("L1 endpoints in no group", l1_endpoints_in_the_default_group, "Endpointssm"),
+        ("L1 endpoints in a group", l1_endpoints_in_a_group, "Endpointssm"),
+    ],
+    "egress-closed": [
+        ("nothing let out", partial(one_instance, **NO_WAY_OUT), "Instance"),
+        ("nothing let out of a group", partial(a_group, **NO_WAY_OUT), "Group"),
+        ("nothing let out of a template", partial(of_a_template, egress=False), "Template"),
+        ("nothing let out of L1", nothing_let_out_of_l1, "Instance"),
+        ("in a group that CDK empties", in_the_default_group_that_cdk_empties, "Instance"),
+        ("a template without a group", template_without_a_group, ""),
+        ("a group that is imported", group_that_is_imported, ""),
+    ],
+    "session-denied": [
+        ("a key that is not granted", key_that_is_not_granted, ""),
+        ("an enforced group that is not granted", enforced_group_that_is_not_granted, ""),
+    ],
+    "log-lost": [
+        ("a bucket that is not granted", bucket_that_is_not_granted, ""),
+        ("a group by its name", partial(session_document, cloudWatchLogGroupName="sessions"), ""),
+    ],
+    "exec-denied": [
+        ("a read-only container", partial(containers, readonly_root_filesystem=True), ""),
+        ("a task without a role", task_without_a_role, ""),
+        ("a task whose role lacks the channels", partial(containers, channels=False), ""),
+        ("a cluster that asks for more", cluster_that_asks_for_more, ""),
+        ("and for the channels", partial(cluster_that_asks_for_more, channels=False), ""),
+    ],
+    "tags-match-nothing": [
+        ("an instance without the tag", partial(without_the_tag, build=one_instance), ""),
+        ("a group without the tag", partial(without_the_tag, build=a_group), ""),
+    ],
+}
+"""Apps with a fault, by the rule that finds it, and how the id of what it is found on begins."""
+FAULTS: Final = [
+    (name, build, rule, at) for rule, of in FAULTS_OF.items() for name, build, at in of
+]
+BY_NAME: Final = {name: (build, rule) for name, build, rule, _ in FAULTS}
+SHOWN: Final = (
+    *("one instance", "late without registration", "an L1 instance", "trusted by RDS"),
+    *("metadata off", "isolated", "without an endpoint of messages", "a shut endpoint"),
+    *("nothing let out", "the deprecated policy", "late", "a minimal image"),
+    *("a key that is not granted", "a bucket that is not granted", "a read-only container"),
+    "an instance without the tag",
+)
+"""What the pages about the rules show, one of each rule."""
+
+
+# Templates ---------------------------------------------------------------------------------------
+
+
+def launched(**parts: object) -> Body:
+    """A launch template or configuration `Template`, and what launches from it."""
+    return {"Resources": dict(parts)}
+
+
+def scaling(**launch: object) -> Body:
+    return resource("AWS::AutoScaling::AutoScalingGroup", MaxSize="1", MinSize="1", **launch)
+
+
+def spot(specifications: object) -> Body:
+    data = {"IamFleetRole": "arn:aws:iam::111122223333:role/fleet", "TargetCapacity": 1}
+    data |= {"LaunchSpecifications": specifications}
+    return {"Fleet": resource("AWS::EC2::SpotFleet", SpotFleetRequestConfigData=data)}
+
+
+def uses_acl(subnet: str, acl: object) -> Body:
+    return resource("AWS::EC2::SubnetNetworkAclAssociation", SubnetId=ref(subnet), NetworkAclId=acl)
+
+
+def denies(acl: str) -> Body:
+    """The entry of a network ACL that denies all out, before any other."""
+    first = {"RuleNumber": 1, "Protocol": -1, "RuleAction": "deny", "CidrBlock": "0.0.0.0/0"}
+    return resource("AWS::EC2::NetworkAclEntry", NetworkAclId=ref(acl), Egress=True, **first)
+
+
+def behind_an_acl(**more: object) -> Body:
+    """An instance with a NAT gateway in its own subnet, whose network ACL has no entry."""
+    all_ = {"DestinationCidrBlock": "0.0.0.0/0"}
+    attached = {"VpcId": ref("Vpc"), "InternetGatewayId": ref("Gateway")}
+    parts: Body = {
+        "Acl": resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc")),
+        "Uses": uses_acl("Subnet", ref("Acl")),
+        "Route": resource(
+            "AWS::EC2::Route", RouteTableId=ref("Table"), NatGatewayId=ref("Nat"), **all_
+        ),
+        "Nat": resource("AWS::EC2::NatGateway", SubnetId=ref("Public")),
+        "Public": resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.9.0/24"),
+        "PublicTable": resource("AWS::EC2::RouteTable", VpcId=ref("Vpc")),
+        "PublicAssociation": associated("Public", "PublicTable"),
+        "Gateway": resource("AWS::EC2::InternetGateway"),
+        "Attachment": resource("AWS::EC2::VPCGatewayAttachment", **attached),
+        "PublicRoute": resource(
+            "AWS::EC2::Route", RouteTableId=ref("PublicTable"), GatewayId=ref("Gateway"), **all_
+        ),
+    }
+    return isolated_in_l1(**(parts | more))
+
+
+def associated(subnet: str, table: str) -> Body:
+    by = {"SubnetId": ref(subnet), "RouteTableId": ref(table)}
+    return resource("AWS::EC2::SubnetRouteTableAssociation", **by)
+
+
+def endpoints_of_two_subnets() -> Body:
+    """Instances in two subnets, one with an ACL of another app, and endpoints behind an ACL.
+
+    Another VPC has a NAT gateway.
+    """
+    second = {"SubnetId": ref("Second"), "SecurityGroupIds": [ref("Group")]}
+    return behind_an_acl(
+        Ssm=endpoint("ssm", SubnetIds=[ref("Public")]),
+        Messages=endpoint("ssmmessages", SubnetIds=[ref("Public")]),
+        Uses=uses_acl("Public", ref("Acl")),
+        Second=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.1.0/24"),
+        SecondAssociation=associated("Second", "Table"),
+        UsesOther=uses_acl("Second", "acl-12345678"),
+        SecondMachine=machine(IamInstanceProfile=ref("Profile"), **second),
+        OtherVpc=resource("AWS::EC2::VPC", CidrBlock="10.9.0.0/16"),
+        OtherSubnet=resource("AWS::EC2::Subnet", VpcId=ref("OtherVpc"), CidrBlock="10.9.0.0/24"),
+        OtherNat=resource("AWS::EC2::NatGateway", SubnetId=ref("OtherSubnet")),
+        OtherAcl=resource("AWS::EC2::NetworkAcl", VpcId=ref("OtherVpc")),
+        OtherEntry=denies("OtherAcl"),
+    )
+
+
+def by_l1_endpoints(**of_ssm: object) -> Body:
+    """An isolated instance with endpoints, that of `ssm` as it is given."""
+    return isolated_in_l1(Ssm=endpoint("ssm", **of_ssm), Messages=endpoint("ssmmessages"))
+
+
+def in_either(body: Body) -> Body:
+    """A template with the condition C, without the resources that are None."""
+    made = {key: one for key, one in body["Resources"].items() if one is not None}
+    return {
+        "Parameters": {"P": {"Type": "String"}},
+        "Conditions": {"C": {"Fn::Equals": [ref("P"), "yes"]}},
+        "Resources": made,
+    }
+
+
+def within(boundary: object, *statements: object, **more: object) -> Body:
+    """A ready role within a boundary; the one of the app has these statements, or one alone."""
+    written = statements[0] if len(statements) == 1 else [*statements]
+    made = resource("AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": written})
+    role = inline(ALL) | {"PermissionsBoundary": boundary}
+    return profile_and_role(role, **{"Boundary": made, **more})
+
+
+def trusting(statements: object, **more: object) -> Body:
+    trust = {"AssumeRolePolicyDocument": {"Statement": statements}}
+    return profile_and_role(inline(ALL) | trust, **more)
+
+
+def vpc_block(of: str, block: str) -> Body:
+    return resource("AWS::EC2::VPCCidrBlock", VpcId=ref(of), CidrBlock=block)
+
+
+IN_TEMPLATE: Final = {"LaunchTemplateId": ref("Template")}
+IN_TEMPLATE |= {"Version": att("Template", "LatestVersionNumber")}
+ONE_SPECIFICATION: Final = {"ImageId": "ami-12345678", "InstanceType": "t3.micro"}
+LAUNCHES_MINIMAL: Final = ONE_SPECIFICATION | {"ImageId": MINIMAL}
+SHUT: Final = resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"), GroupDescription="-")
+BEHIND: Final = {"SecurityGroupIds": [ref("Shut")]}
+UDP: Final = [{"IpProtocol": "udp", "CidrIp": "0.0.0.0/0"}]
+DENIES_NAMES: Final = resource(
+    "AWS::EC2::VPC", CidrBlock="10.0.0.0/16", EnableDnsSupport=True, EnableDnsHostnames=False
+)
+WITH_BUCKET: Final = {
+    "Bucket": resource("AWS::S3::Bucket"),
+    "Document": session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
+    "Role": resource("AWS::IAM::Role", **TRUST, **inline(allow("*"))),
+}
+EITHER_POLICIES: Final = {
+    "Fn::If": ["C", inline(allow("s3:*"))["Policies"], inline(allow("s3:Get*"))["Policies"]]
+}
+OTHERS: Final = allow("ssm:GetParameter", Principal="*")
+NAMED_OURS: Final = OURS | {"Properties": OURS["Properties"] | {"PolicyName": "Ours"}}
+DEPRECATED: Final = f"{AWS}service-role/AmazonEC2RoleforSSM"
+OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
+    "a launch template without a profile": ("no-instance-profile", launched(
+        Template=resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=ONE_SPECIFICATION),
+        Group=scaling(LaunchTemplate=IN_TEMPLATE))),
+    "a launch configuration without a profile": ("no-instance-profile", launched(
+        Template=resource("AWS::AutoScaling::LaunchConfiguration", **ONE_SPECIFICATION),
+        Group=scaling(LaunchConfigurationName=ref("Template")))),
+    "a second launch specification without a profile": ("no-instance-profile", profile_and_role(
+        inline(ALL), **spot([ONE_SPECIFICATION | {"IamInstanceProfile": {"Arn": att(
+            "Profile", "Arn")}}, LAUNCHES_MINIMAL]))),
+    "one object in place of a list": ("no-instance-profile", launched(**spot(LAUNCHES_MINIMAL))),
+    "endpoints of all but S3": ("endpoint-missing", isolated_in_l1(
+        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), **WITH_BUCKET)),
+    "private DNS off": ("endpoint-unreachable", by_l1_endpoints(PrivateDnsEnabled=False)),
+    "no DNS host names": ("endpoint-unreachable", isolated_in_l1(
+        Vpc=DENIES_NAMES, Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"))),
+    "an endpoint of one statement": ("endpoint-unreachable", by_l1_endpoints(
+        PolicyDocument={"Statement": OTHERS})),
+    "an endpoint that allows others": ("endpoint-unreachable", by_l1_endpoints(
+        PolicyDocument={"Statement": [OTHERS]})),
+}  # fmt: skip
+"""Templates whose resources are L1 constructs of an app."""
+INCLUDED: Final[dict[str, tuple[str, Body]]] = {
+    "a trust policy of one statement": ("role-not-assumable", trusting(RDS)),
+    "a trust policy of several": ("role-not-assumable", trusting([RDS])),
+    "a boundary of one statement": ("channel-missing", within(ref("Boundary"), allow("s3:*"))),
+    "a boundary of several": ("channel-missing",
+                              within(ref("Boundary"), allow("s3:*"), allow("ec2:*"))),
+    "the deprecated policy, second": ("deprecated-policy", profile_and_role(
+        {"ManagedPolicyArns": [f"{AWS}AmazonS3FullAccess", DEPRECATED]})),
+    "an instance that has no profile": ("no-instance-profile", profile_and_role(
+        inline(ALL), Machine=machine(ImageId="ami-12345678"))),
+    "an instance whose role has no policy": ("channel-missing", profile_and_role(
+        Machine=machine(**PROFILE))),
+    "metadata off": ("metadata-off", profile_and_role(inline(ALL), Machine=machine(
+        **PROFILE, MetadataOptions={"HttpEndpoint": "disabled"}))),
+    "an instance that waits for something else": ("boot-order", profile_and_role(
+        Policy=NAMED_OURS, Machine=machine(**PROFILE) | {"DependsOn": "Role"})),
+    "a role whose policies a condition chooses": ("channel-missing", in_either(
+        profile_and_role({"Policies": EITHER_POLICIES}))),
+    "no way out": ("no-network-path", isolated_in_l1()),
+    "endpoints in the default group": ("endpoint-unreachable", isolated_in_l1(
+        Ssm=endpoint("ssm", SecurityGroupIds=ref("AWS::NoValue")),
+        Messages=endpoint("ssmmessages"))),
+    "a shut endpoint, in a VPC of two ranges": ("endpoint-unreachable", isolated_in_l1(
+        Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages", **BEHIND), Shut=SHUT,
+        Subnet=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.1.1.0/24"),
+        More=vpc_block("Vpc", "10.1.0.0/16"), Of=vpc_block("OtherVpc", "10.3.0.0/16"),
+        OtherVpc=resource("AWS::EC2::VPC", CidrBlock="10.2.0.0/16"),
+        Six=resource("AWS::EC2::VPCCidrBlock", VpcId=ref("Vpc"), AmazonProvidedIpv6CidrBlock=True),
+    )),
+    "a group that lets nothing out": ("egress-closed", isolated_in_l1(
+        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Group=resource(
+            "AWS::EC2::SecurityGroup", VpcId=ref("Vpc"), GroupDescription="-",
+            SecurityGroupEgress=UDP))),
+    "endpoints behind a network ACL": ("no-network-path", endpoints_of_two_subnets()),
+}  # fmt: skip
+"""Templates that an app includes."""
+CHOSEN: Final = {"Fn::If": ["C", ref("Acl"), ref("Second")]}
+ONLY_S3: Final = {"Fn::If": ["C", allow("s3:*"), [allow("s3:Get*")]]}
+EITHER_STATEMENT: Final = {"Fn::If": ["C", allow("ssm:GetParameter"), [allow("ssm:Get*")]]}
+EITHER_DOCUMENT: Final = {"Fn::If": ["C", {"Statement": OTHERS}, {"Statement": [OTHERS]}]}
+BOTH_DEPRECATED: Final = {"ManagedPolicyArns": [f"{AWS}AmazonSSMManagedInstanceCore", DEPRECATED]}
+IN_WORDS: Final[dict[str, tuple[str, Body, str]]] = {
+    "a trust policy whose statements a condition chooses": (
+        "role-not-assumable",
+        trusting({"Fn::If": ["C", RDS, [RDS]]}, Machine=machine(**PROFILE)),
+        "let ec2.amazonaws.com assume the role"),
+    "an endpoint that denies": (
+        "endpoint-unreachable",
+        by_l1_endpoints(PolicyDocument={"Statement": [
+            allow("*", Principal="*"), deny("ssm:Update*", Principal="*")]}),
+        "leave ssm:UpdateInstanceInformation out of the Deny of the endpoint's policy"),
+    "both policies of AWS": ("deprecated-policy", profile_and_role(BOTH_DEPRECATED),
+                             "take service-role/AmazonEC2RoleforSSM from the role"),
+    "a policy that waits for the instance": (
+        "boot-order",
+        profile_and_role(Policy=OURS | {"DependsOn": "Machine"}, Machine=machine(**PROFILE)),
+        "'Machine' can't wait for 'Policy'"),
+    "a boundary whose statements a condition chooses": (
+        "channel-missing", within(ref("Boundary"), ONLY_S3), "or give the role another boundary"),
+    "a boundary that a condition chooses": (
+        "channel-missing",
+        within({"Fn::If": ["C", ref("Boundary"), ref("Second")]}, allow("s3:*"), Second=resource(
+            "AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": [allow("s3:*")]})),
+        "or give the role another boundary"),
+    "a key whose policy leaves IAM out": (
+        "session-denied",
+        profile_and_role(
+            inline(ALL, allow("kms:Decrypt", on=att("Key", "Arn"))),
+            Key=resource("AWS::KMS::Key", KeyPolicy={"Statement": []}),
+            Document=session(kmsKeyId=att("Key", "Arn"))),
+        "let the account's policies of IAM decide in the policy of 'Key'"),
+    "a bucket, and no route table": (
+        "endpoint-missing",
+        isolated_in_l1(Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Table=None,
+                       Association=None, **WITH_BUCKET),
+        "where the route tables are defined"),
+    "an endpoint whose statements a condition chooses": (
+        "endpoint-unreachable",
+        by_l1_endpoints(PolicyDocument={"Statement": EITHER_STATEMENT}),
+        "in the policy of the endpoint"),
+    "an endpoint whose policy a condition chooses": (
+        "endpoint-unreachable",
+        by_l1_endpoints(PolicyDocument=EITHER_DOCUMENT),
+        "in the policy of the endpoint"),
+    "a network ACL that a condition chooses": (
+        "no-network-path",
+        behind_an_acl(Uses=uses_acl("Subnet", CHOSEN),
+                      Second=resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc"))),
+        "TCP 1024 to 65535, pass the network ACLs"),
+    "a network ACL that denies at first": (
+        "no-network-path", behind_an_acl(Entry=denies("Acl")), "before 'Acl' denies it"),
+}  # fmt: skip
+"""Templates that neither code nor a step can mend, and what is said of them."""
