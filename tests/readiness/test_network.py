@@ -197,8 +197,7 @@ def nodes_of_eks(stack: cdk.Stack) -> None:
     cluster.add_nodegroup_capacity("Nodes")
 
 
-# Others are in `test_networks_of_public_apps`; those that are closed are `BROKEN` in
-# `test_compute_findings`.
+# Others are in `test_networks_of_public_apps`; those that are closed are in `faults`.
 SHAPES: Final[list[tuple[str, Callable[[cdk.Stack], object], str]]] = [
     ("in a public subnet without addresses", in_public_without_addresses, NO_NETWORK_PATH),
     ("with an Elastic IP address", with_an_elastic_address, OPEN),
