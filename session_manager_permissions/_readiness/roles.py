@@ -445,10 +445,13 @@ class Roles:
     def _decided(self, role: Role, without: frozenset[Policy]) -> dict[str, Ability]:
         account = role.resource.template.stack.account
         statements = [*self._of_others(role)]
+        overwritten = self._overwritten(role)
         for policy in self.attached(role):
             if policy not in without:
                 is_sure = policy.resource.template.stack.account == account
                 needed = self.statements(policy)
+                if policy in overwritten:
+                    needed = _uncertain(needed, ", as another policy of the role has its name")
                 statements += needed if is_sure else _uncertain(needed)
         boundary = self._boundary(role)
         found = {}
@@ -459,6 +462,19 @@ class Roles:
                 limit = decide(boundary, action, resource)
             found[action] = Ability(identity, limit, within(identity, limit))
         return found
+
+    def _overwritten(self, role: Role) -> set[Policy]:
+        """Return the inline policies of one name, of which a role keeps the last that is put."""
+        by_name = defaultdict[object, list[Attached]](list)
+        for one in role.inline:
+            name = dict.get(one.policy.owner, "PolicyName")
+            by_name[name if isinstance(name, str) else one.policy].append(one)
+        return {
+            one.policy
+            for several in by_name.values()
+            if several[1:] and len({other.policy for other in several if self.has(role, other)}) > 1
+            for one in several
+        }
 
     def answer(self, role: Role, action: str, asked: Asked) -> Answer:
         """Decide about an action that some sessions need, by the role's own policies."""
@@ -764,5 +780,5 @@ def _unread(assembly: Assembly) -> Iterator[_Unread]:
 _MAY_ATTACH: Final = frozenset({*ATTACHED_BY, *STACKS, UNKNOWN})
 
 
-def _uncertain(found: list[Statement]) -> list[Statement]:
-    return [statement._replace(certain=False) for statement in found]
+def _uncertain(found: list[Statement], doubt: str = "") -> list[Statement]:
+    return [one._replace(certain=False, doubt=doubt or one.doubt) for one in found]

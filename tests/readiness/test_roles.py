@@ -12,7 +12,7 @@ from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._readiness.rules import CANNOT_BE_KNOWN
 from tests.conftest import owned_role
 
-from .judging import nested
+from .judging import nested, ref
 from .policy_table import (
     ALL,
     AWS,
@@ -21,6 +21,7 @@ from .policy_table import (
     NEITHER,
     READY,
     UNKNOWN,
+    Statement,
     allow,
     deny,
 )
@@ -125,6 +126,34 @@ def test_name_whose_branches_agree_is_of_one_role(check: Check) -> None:
     body = profile_and_role(inline(ALL) | named, roles=["web"])
 
     assert check(body | {"Conditions": {"C": {"Fn::Equals": ["a", "b"]}}}).rules == READY
+
+
+def put(name: object, *statements: Statement, **more: object) -> dict[str, Any]:
+    """An inline policy of a name as a resource; those of `inline` are called `Inline`."""
+    made = policy(*statements, **more)
+    return made | {"Properties": made["Properties"] | {"PolicyName": name}}
+
+
+@pytest.mark.parametrize(
+    ("role", "others", "found"),
+    [
+        (inline(ALL), {"P": put("Inline", allow("s3:*"))}, UNKNOWN),
+        (inline(ALL), {"P": put("Other", allow("s3:*"))}, READY),
+        (inline(ALL), {"P": put("Inline", allow("s3:*"), roles=["other"])}, READY),
+        (inline(allow("ec2:*")), {"P": put("Inline", allow("s3:*"))}, NEITHER),
+        ({}, {"P": put("Same", ALL), "Q": put("Same", deny("*"))}, UNKNOWN),
+        ({}, {"P": put("Same", ALL, Condition="C"), "Q": put("Same", allow("s3:*"))}, NEITHER),
+        ({}, {"P": put("Same", ALL, Condition="C"), "Q": put(ref("Name"), ALL)}, READY),
+    ],
+)
+def test_policies_of_one_name_overwrite_each_other(
+    check: Check, role: dict[str, Any], others: dict[str, Any], found: frozenset[str]
+) -> None:
+    body = profile_and_role(role, **others)
+    body["Conditions"] = {"C": {"Fn::Equals": ["a", "b"]}}
+    body["Parameters"] = {"Name": {"Type": "String"}}
+
+    assert check(body).rules == found
 
 
 # Every form in which a policy can name its role
