@@ -145,8 +145,11 @@ class Asked(NamedTuple):
     def is_covered_by(self, pattern: Value) -> bool | None:
         """Tell whether the resource of a statement covers it; None if that is not known."""
         text = as_text(pattern)
-        if text == "*" or matches(_identified(pattern), _identified(self.value)):
+        written, asked = _identified(pattern), _identified(self.value)
+        if text == "*" or matches(written, asked):
             return True
+        if "<" not in written + asked and matches(written, asked) is False:
+            return False
         theirs = {part.resource for part in pattern if isinstance(part, ReturnValue)}
         ours = {part.resource for part in self.value if isinstance(part, ReturnValue)}
         if theirs and ours and not theirs & ours:
@@ -161,8 +164,31 @@ def _identified(value: Value) -> str:
 
     An ARN is without its partition, as there is none of another partition.
     """
-    named = "".join(part if isinstance(part, str) else f"<{hash(part)}>" for part in value)
-    return re.sub("^arn:[^:]*:", "arn::", named)
+    return re.sub("^arn:[^:]*:", "arn::", "".join(map(_named, value)))
+
+
+def _named(part: str | ReturnValue | Unresolved) -> str:
+    if isinstance(part, ReturnValue) and part.resource.type in _ARNS:
+        resource, attribute = part
+        if attribute == "Arn":
+            stack = resource.template.stack
+            region, account = (
+                known or _named(Unresolved(stack.environment, name))
+                for known, name in zip(stack.environment[::-1], _OF_STACK[1:], strict=True)
+            )
+            name = _named(ReturnValue(resource))
+            return _ARNS[resource.type].format(region=region, account=account, name=name)
+        written = dict.get(resource.properties, "BucketName")
+        if not attribute and isinstance(written, str):
+            return written
+    return part if isinstance(part, str) else f"<{hash(part)}>"
+
+
+_ARNS: Final = {
+    "AWS::KMS::Key": "arn::kms:{region}:{account}:key/{name}",
+    "AWS::S3::Bucket": "arn::s3:::{name}",
+}
+"""The ARNs of these types, by the name that `Ref` returns."""
 
 
 _OF_SESSIONS: Final = _needs.of_session_key(None, sessions_only=True)

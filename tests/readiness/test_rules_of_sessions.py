@@ -46,7 +46,9 @@ def with_key_policy(*statements: Statement) -> dict[str, Any]:
     return {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN), "Key": made}
 
 
-def with_bucket_policy(*statements: Statement, algorithm: str = "AES256") -> dict[str, Any]:
+def with_bucket_policy(
+    *statements: Statement, algorithm: str = "AES256", **more: object
+) -> dict[str, Any]:
     """The default document, which enforces encrypted logs, and the policy of its bucket."""
     by_default = [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}]
     policy_of_bucket = resource(
@@ -57,6 +59,7 @@ def with_bucket_policy(*statements: Statement, algorithm: str = "AES256") -> dic
         "Bucket": resource(
             "AWS::S3::Bucket",
             BucketEncryption={"ServerSideEncryptionConfiguration": by_default},
+            **more,
         ),
         "P": policy_of_bucket,
     }
@@ -166,6 +169,33 @@ DOCUMENTS: Final[dict[str, tuple[dict[str, Any], list[Statement], frozenset[str]
     "a key elsewhere": ({"A": ELSEWHERE}, [], UNKNOWN),
     "a key elsewhere that is granted": ({"A": ELSEWHERE}, [decrypt("arn:aws:kms:*:1:*")], READY),
     "a key elsewhere that is denied": ({"A": ELSEWHERE}, [deny("kms:*")], UNKNOWN),
+    "all keys of the default document": (
+        with_key_policy(allow("kms:*", **ACCOUNT)),
+        [decrypt("arn:aws:kms:*:1:key/*")],
+        READY,
+    ),
+    "a key by its ARN in parts": (
+        with_key_policy(allow("kms:*", **ACCOUNT)),
+        [decrypt({"Fn::Sub": "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:key/${Key}"})],
+        READY,
+    ),
+    "another key by its ARN in parts": (
+        with_key_policy(allow("kms:*", **ACCOUNT)),
+        [decrypt({"Fn::Sub": "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:key/${Other}"})],
+        DENIED,
+    ),
+    "a document that can't be read": (
+        {
+            "A": resource(
+                "AWS::SSM::Document",
+                Name=DEFAULT_DOCUMENT,
+                DocumentType="Session",
+                Content=ref("Free"),
+            )
+        },
+        [],
+        UNKNOWN,
+    ),
     "a key by parameter": ({"A": BY_PARAMETER}, [], UNKNOWN),
     "a key by parameter that is granted": ({"A": BY_PARAMETER}, [decrypt(ref("Free"))], READY),
     "a key granted by the ARN of its alias": (
@@ -261,6 +291,21 @@ DOCUMENTS: Final[dict[str, tuple[dict[str, Any], list[Statement], frozenset[str]
         ),
         [decrypt()],
         UNKNOWN,
+    ),
+    "a bucket by its ARN in parts": (
+        with_bucket_policy(),
+        [allow(READS, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::${Bucket}"}), allow("s3:Put*")],
+        READY,
+    ),
+    "a bucket by its name": (
+        with_bucket_policy(BucketName="my-logs"),
+        [allow(READS, on="arn:aws:s3:::my-*"), allow("s3:Put*", on="arn:aws:s3:::my-logs/*")],
+        READY,
+    ),
+    "another bucket by its name": (
+        with_bucket_policy(BucketName="my-logs"),
+        [allow(READS, on="arn:aws:s3:::others")],
+        DENIED,
     ),
     "a bucket elsewhere": ({"A": LOGS_ELSEWHERE}, [], UNKNOWN),
     "a bucket elsewhere that is granted": (
