@@ -223,6 +223,16 @@ DOCUMENTS: Final[dict[str, tuple[dict[str, Any], list[Statement], frozenset[str]
         [decrypt()],
         DENIED,
     ),
+    "a key whose policy a custom resource may change": (
+        with_key_policy() | {"Custom": resource("Custom::Policy", Key=ref("Key"))},
+        [decrypt()],
+        UNKNOWN,
+    ),
+    "a key whose policy a custom resource may change, and a Deny of the role": (
+        with_key_policy() | {"Custom": resource("Custom::Policy", Key=ref("Key"))},
+        [decrypt(), deny("kms:Decrypt")],
+        DENIED,
+    ),
     "a key whose policy lets in another account": (
         with_key_policy(allow("kms:*", **of("2"))),
         [decrypt()],
