@@ -148,8 +148,9 @@ class Asked(NamedTuple):
         written, asked = _identified(pattern), _identified(self.value)
         if text == "*" or matches(written, asked):
             return True
-        if "<" not in written + asked and matches(written, asked) is False:
-            return False
+        is_known = asked.startswith("arn:") and "<" not in written + asked
+        if is_known and not asked.endswith("/log"):  # which stands for the log of any session
+            return matches(written, asked)
         theirs = {part.resource for part in pattern if isinstance(part, ReturnValue)}
         ours = {part.resource for part in self.value if isinstance(part, ReturnValue)}
         if theirs and ours and not theirs & ours:

@@ -312,6 +312,14 @@ DOCUMENTS: Final[dict[str, tuple[dict[str, Any], list[Statement], frozenset[str]
         [allow(READS, on="arn:aws:s3:::my-*"), allow("s3:Put*", on="arn:aws:s3:::my-logs/*")],
         READY,
     ),
+    "a bucket by the names of its logs": (
+        {
+            "A": document(s3BucketName=ref("Bucket")),
+            "Bucket": resource("AWS::S3::Bucket", BucketName="my-logs"),
+        },
+        [allow("s3:PutObject", on="arn:aws:s3:::my-logs/*.log")],
+        READY,
+    ),
     "another bucket by its name": (
         with_bucket_policy(BucketName="my-logs"),
         [allow(READS, on="arn:aws:s3:::others")],
