@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _KEY: Final = "AWS::KMS::Key"
 
 
-class _Statement(NamedTuple):
+class _OwnStatement(NamedTuple):
     """A statement about an action and a role, as far as it is known."""
 
     allows: bool
@@ -62,7 +62,7 @@ class OwnPolicies:
         self, resource: Resource, role: Role, action: str, by_iam: Answer, limit: Answer
     ) -> Answer:
         found = [*self._statements(resource, role, action)]
-        if _Statement(allows=False, about="role", certain=True) in found:
+        if _OwnStatement(allows=False, about="role", certain=True) in found:
             return Answer.EXPLICIT_DENY
         itself = _best(found, "role")
         if itself is not Answer.IMPLICIT_DENY:
@@ -71,12 +71,12 @@ class OwnPolicies:
         answer = min(itself, max(by_iam, account))
         return answer if all(one.allows for one in found) else max(answer, Answer.UNKNOWN)
 
-    def _statements(self, resource: Resource, role: Role, action: str) -> Iterator[_Statement]:
+    def _statements(self, resource: Resource, role: Role, action: str) -> Iterator[_OwnStatement]:
         for owner, written in self._documents(resource):
             document = as_document(written)
             if not isinstance(document, dict) or is_function(document):
-                yield _Statement(allows=True, about="role")
-                yield _Statement(allows=True, about="account")
+                yield _OwnStatement(allows=True, about="role")
+                yield _OwnStatement(allows=True, about="account")
                 continue
             for entry in listed(document.get("Statement")):
                 if may_be_about({"Statement": [entry]}, (action,)):
@@ -92,7 +92,7 @@ class OwnPolicies:
 
     def _read(
         self, owner: Resource, entry: dict[str, Any], role: Role, action: str
-    ) -> Iterator[_Statement]:
+    ) -> Iterator[_OwnStatement]:
         text, always = self._parts.text, holds(entry.get("Condition"))
         effect = text(owner, entry.get("Effect"))
         if always is False:
@@ -105,9 +105,9 @@ class OwnPolicies:
         )  # a statement of a bucket is about a part of it
         for about, certain in self._principals(owner, entry, role):
             if effect != "Deny":
-                yield _Statement(allows=True, about=about, certain=certain and is_certain)
+                yield _OwnStatement(allows=True, about=about, certain=certain and is_certain)
             if effect != "Allow":  # a Deny of the account is one of each of its roles
-                yield _Statement(allows=False, about="role", certain=certain and is_certain)
+                yield _OwnStatement(allows=False, about="role", certain=certain and is_certain)
 
     def _principals(
         self, owner: Resource, entry: dict[str, Any], role: Role
@@ -154,7 +154,7 @@ _DEFAULT: Final = {
 """The key policy that KMS gives a key without one."""
 
 
-def _best(found: list[_Statement], about: str) -> Answer:
+def _best(found: list[_OwnStatement], about: str) -> Answer:
     """Return what the statements that allow something say of a role or of its account."""
     certain = [one.certain for one in found if one.allows and one.about == about]
     if not certain:

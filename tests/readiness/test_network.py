@@ -1058,6 +1058,7 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      OPEN),
     ("ranges by two blocks of a parameter", ranged(nth(1, BLOCKS), nth(2, BLOCKS), PARAMETER),
      UNKNOWN),
+    ("a range that is none", ranged("10.0.1.0/24", "none"), UNKNOWN),
     ("more blocks than the range has", ranged(nth(0, {"Fn::Cidr": [BLOCK, 4, 28]}), "10.0.1.0/24"),
      UNKNOWN),
     ("a subnet by parameter, and more than the VPC", ranged(PARAMETER, "10.0.0.0/8"), OPEN),
