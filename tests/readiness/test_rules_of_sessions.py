@@ -64,6 +64,20 @@ ELSEWHERE: Final = document(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:eu-west-1:1:
 BY_PARAMETER: Final = document(DEFAULT_DOCUMENT, kmsKeyId=ref("Free"))
 LOGS_ELSEWHERE: Final = document(DEFAULT_DOCUMENT, s3BucketName="logs", s3EncryptionEnabled=True)
 READS: Final = "s3:GetEncryptionConfiguration"
+
+
+def with_key(**properties: object) -> dict[str, Any]:
+    return {"A": document(kmsKeyId=ARN), "Key": resource("AWS::KMS::Key", **properties)}
+
+
+def group(**properties: object) -> dict[str, Any]:
+    return resource("AWS::Logs::LogGroup", **properties)
+
+
+DISABLED: Final = with_key(Enabled=False)
+ENFORCED_GROUP: Final = {
+    "A": document(cloudWatchLogGroupName=ref("Group"), cloudWatchEncryptionEnabled=True)
+}
 CHANGES: Final = {"Custom": resource("Custom::Policy", Key=ref("Key"))}
 UNREAD: Final = resource(
     "AWS::SSM::Document", Name=DEFAULT_DOCUMENT, DocumentType="Session", Content=ref("Free")
@@ -178,6 +192,16 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
      {"A": WITH_KEY, "P": policy(decrypt(), roles=["another"])}, [], DENIED),
     ("a managed policy", {"A": WITH_KEY, "P": managed_policy(decrypt())}, [], READY),
     ("as root", {"A": document(runAsEnabled=True, **AS_ROOT)}, [], DENIED),
+    ("a key that is disabled", DISABLED, [decrypt()], DENIED),
+    ("a key that is disabled by a parameter",
+     with_key(Enabled=ref("Free")) | {"A": DEFAULT}, [decrypt()], UNKNOWN),
+    ("a key that is enabled", with_key(Enabled="true"), [decrypt()], READY),
+    ("a key for signatures",
+     with_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"), [decrypt()], DENIED),
+    ("a group that has to encrypt and has no key", ENFORCED_GROUP | {"Group": group()},
+     [allow("logs:*")], DENIED),
+    ("a group that has to encrypt, with a key", ENFORCED_GROUP | {"Group": group(KmsKeyId=ARN)},
+     [allow("logs:*")], READY),
     ("as root, switched off", {"A": document(runAsEnabled=False, **AS_ROOT)}, [], READY),
     ("a bucket", {"A": TO_BUCKET}, [], LOST),
     ("a bucket that is granted", {"A": TO_BUCKET}, [allow("s3:PutObject", on=OBJECTS)], READY),
