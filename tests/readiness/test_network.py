@@ -781,6 +781,7 @@ ENDPOINT_ROWS: Final[list[Row]] = [
            admitted=nth(1, BLOCKS), vpc=PARAMETER),
     ranged("two blocks of a parameter", UNKNOWN, subnet_of=nth(1, BLOCKS),
            admitted=nth(2, BLOCKS), vpc=PARAMETER),
+    ranged("a range that is none", UNKNOWN, subnet_of="10.0.1.0/24", admitted="none"),
     ranged("more blocks than the range has", UNKNOWN, subnet_of=nth(0, MANY_BLOCKS),
            admitted="10.0.1.0/24"),
     ranged("more than the VPC", OPEN, subnet_of=PARAMETER, admitted="10.0.0.0/8"),

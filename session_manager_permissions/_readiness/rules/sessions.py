@@ -75,6 +75,8 @@ class SessionRules:
                 yield finding
         for document in self._sessions.documents(profile.template.stack):
             if self._is_default(document.resource):
+                if document.inputs is None:
+                    yield f"what the Session document {document.resource.logical_id!r} asks for"
                 yield from self._encrypted_twice(document)
                 for call in self._calls(document):
                     if call.ends and self._answer(role, call) is Answer.UNKNOWN:
