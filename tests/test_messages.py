@@ -97,6 +97,7 @@ if TYPE_CHECKING:
 
 __all__ = ["no_account"]  # a fixture
 
+NODE: Final = nodes.NODE
 SERVER: Final = f"--role web-server --region {REGION}"
 PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/web"
 NO_ROLE: Final = [{"Roles": [], "Arn": PROFILE_ARN}]
@@ -112,6 +113,7 @@ class World:
         self.make_app = make_app
         self.folder = folder
         self.patch = patch
+        patch.chdir(folder)
         self.app = make_app()
         self.stack = cdk.Stack(self.app, "Stack", env=HERE)
         self._exits = exits
@@ -338,7 +340,6 @@ def checked(line: str, *, without_yaml: bool = False, **files: str | bytes) -> C
     """The command `check`, in a folder of these files, each name with `_` for `.`."""
 
     def does(w: World) -> None:
-        w.patch.chdir(w.folder)
         for name, content in files.items():
             file = w.folder / name.replace("_", ".").replace("..", "/")
             file.parent.mkdir(exist_ok=True)
@@ -382,27 +383,24 @@ def of_node(line: str, breaks: Callable[[nodes.World], object] = lambda _: None)
     return does
 
 
+def beside(name: str, text: str, does: Cause) -> Cause:
+    """What the user did in a folder with a file of this text."""
+
+    def with_file(w: World) -> object:
+        (w.folder / name).write_text(text, encoding="utf-8")
+        return does(w)
+
+    return with_file
+
+
 def with_diagnostics(text: str) -> Cause:
     """The command on a node, with a file of this text."""
-
-    def does(w: World) -> None:
-        w.patch.chdir(w.folder)
-        (w.folder / "agent.json").write_text(text, encoding="utf-8")
-        of_node(f"{nodes.NODE} --agent-diagnostics agent.json")(w)
-
-    return does
+    return beside("agent.json", text, of_node(f"{NODE} --agent-diagnostics agent.json"))
 
 
-def from_file(text: str | None) -> Cause:
-    """`audit --from`, with a file of this text, or without one."""
-
-    def does(w: World) -> object:
-        w.patch.chdir(w.folder)
-        if text is not None:
-            (w.folder / "audit.json").write_text(text, encoding="utf-8")
-        return read(["audit.json" if text else "none.json"])
-
-    return does
+def from_file(text: str) -> Cause:
+    """`audit --from`, with a file of this text."""
+    return beside("audit.json", text, called(read, ["audit.json"]))
 
 
 def audit(line: str = "", region: str | None = REGION, *, denied: bool = False) -> Cause:
@@ -422,22 +420,13 @@ def audit(line: str = "", region: str | None = REGION, *, denied: bool = False) 
 
 
 def on_a_link(w: World) -> object:
-    w.patch.chdir(w.folder)
     (w.folder / "linked.txt").symlink_to("profiles.txt")
     return audit("--profiles-file linked.txt")(w)
 
 
 def on_a_read_only_file(w: World) -> None:
-    w.patch.chdir(w.folder)
-    (w.folder / "kept.txt").write_text("web", encoding="utf-8")
     w.patch.setattr(os, "access", lambda *_: False)  # root may write everywhere
     write("kept.txt", "--profiles-file", "web\n")
-
-
-def on_no_list(w: World) -> object:
-    w.patch.chdir(w.folder)
-    (w.folder / "wrong.txt").write_text("web\na b\n", encoding="utf-8")
-    return audit("--profiles-file wrong.txt")(w)
 
 
 def of_a_large_file(w: World) -> object:
@@ -451,7 +440,6 @@ def of_an_option_that_is_not_in_the_file(w: World) -> None:
 
 def of_one_region_twice(w: World) -> object:
     """`audit --from` two files that both have a region of an account."""
-    w.patch.chdir(w.folder)
     for name in ("audit.json", "again.json"):
         audits.written(w.folder, name, audits.result([]))
     return read(["audit.json", "again.json"])
@@ -463,7 +451,6 @@ def of_two_accounts(w: World) -> object:
         audits.written(w.folder, f"{account}.json", audits.result([audits.node(account=account)]))
         for account in (ACCOUNT, OTHER_ACCOUNT)
     ]
-    w.patch.chdir(w.folder)
     return audit(f"--from {' '.join(paths)} --profiles-file profiles.txt")(w)
 
 
@@ -613,7 +600,6 @@ def app(
         given = {name.replace("_", "-"): value for name, value in context.items()}
         environment = given.pop("environment", {"ACCOUNT": ACCOUNT, "REGION": REGION})
         if file:
-            w.patch.chdir(w.folder)
             (w.folder / "names.txt").write_bytes(file)
         if answer:
             run_app(w.patch, w.folder / "app", given, environment)
@@ -814,7 +800,6 @@ WARNINGS: Final = {
     "`ssm-user` for `run_as_user`": preferences(run_as_user="ssm-user"),
 }
 IN_REGION: Final = "--role web --region eu-wst-1"
-NODE: Final = nodes.NODE
 THEIR_ROLE: Final = role_arn("team/web-server", OTHER_ACCOUNT)
 AWS_MANAGED: Final = key_arn(resource="alias/aws/ssm")
 REFUSED: Final[Any] = {"Error": {"Code": "UnauthorizedException", "Message": "No access"}}
@@ -943,12 +928,14 @@ AUDIT: Final = {
     "one path for `--file` and `--profiles-file`": audit("--file a.txt --profiles-file ./a.txt"),
     "a `--profiles-file` that is a symbolic link": on_a_link,
     "a `--profiles-file` that is a device": audit(f"--profiles-file {os.devnull}"),
-    "a `--profiles-file` that is read-only": on_a_read_only_file,
-    "a `--profiles-file` that is no list": on_no_list,
+    "a `--profiles-file` that is read-only": beside("kept.txt", "web", on_a_read_only_file),
+    "a `--profiles-file` that is no list": beside(
+        "wrong.txt", "web\na b\n", audit("--profiles-file wrong.txt")
+    ),
     "`--profiles-file` for the results of two accounts": of_two_accounts,
     "Ctrl-C before there is an answer": interrupted,
     "`--from` with `--tag`": audit("--from audit.json --tag env=prod"),
-    "a `--from` file that does not exist": from_file(None),
+    "a `--from` file that does not exist": called(read, ["none.json"]),
     "a `--from` file that is not JSON": from_file("┌────"),
     "a `--from` file that is nested too deep": from_file("[" * 51 + "]" * 51),
     "a `--from` file that is too large": of_a_large_file,

@@ -14,7 +14,7 @@ import venv
 from email import message_from_string
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 import pytest
@@ -42,7 +42,13 @@ SOURCES = (
 """What a build reads besides the package."""
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
+PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 pytestmark = pytest.mark.packaging
+
+
+def workflow_of(name: str) -> Any:  # noqa: ANN401 - what YAML has
+    return yaml.safe_load((ROOT / f".github/workflows/{name}.yml").read_text(encoding="utf-8"))
 
 
 def run(*command: str | Path, cwd: Path) -> None:
@@ -235,21 +241,19 @@ def test_workflows_take_each_action_by_its_commit(workflow: Path) -> None:
 
 
 def test_workflows_run_what_the_makefile_has() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     texts = [workflow.read_text(encoding="utf-8") for workflow in WORKFLOWS]
 
     targets = {target for text in texts for target in re.findall(r"run: make (\w+)", text)}
 
     assert targets == {"audit", "dist", "docs"}
-    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+    assert all(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) for target in targets)
     assert any("run: .ci/run\n" in text for text in texts)
 
 
 def test_release_goes_to_the_index_from_a_tag_of_its_version_that_the_ci_passed() -> None:
-    release = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))
+    release = workflow_of("release")
     jobs = release["jobs"]
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    (version,) = re.findall(r'^version = "(.*)"$', project, re.MULTILINE)
+    (version,) = re.findall(r'^version = "(.*)"$', PROJECT, re.MULTILINE)
     (check,) = (step["run"] for step in jobs["build"]["steps"] if "REF_NAME" in step.get("run", ""))
 
     assert release[True] == {"push": {"tags": ["v*"]}}  # YAML reads `on` as True
@@ -263,7 +267,7 @@ def test_release_goes_to_the_index_from_a_tag_of_its_version_that_the_ci_passed(
 
 
 def test_the_site_is_published_from_the_tag_of_a_release() -> None:
-    docs = yaml.safe_load((ROOT / ".github/workflows/docs.yml").read_text(encoding="utf-8"))
+    docs = workflow_of("docs")
     publish = docs["jobs"]["publish"]
 
     assert docs[True]["push"] == {"tags": ["v*"]}
@@ -286,13 +290,11 @@ def test_audit_asks_about_each_environment_and_about_the_cli() -> None:
 
 
 def test_every_tool_is_pinned() -> None:
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    (groups,) = re.findall(r"^\[dependency-groups\]\n(.*?)^\[", project, re.MULTILINE | re.DOTALL)
+    (groups,) = re.findall(r"^\[dependency-groups\]\n(.*?)^\[", PROJECT, re.MULTILINE | re.DOTALL)
     tools = re.findall(r'"([^"]+)"', re.sub("include-group = .*", "", groups))
-    (backend,) = re.findall(r"^requires = \[(.*)\]$", project, re.MULTILINE)
+    (backend,) = re.findall(r"^requires = \[(.*)\]$", PROJECT, re.MULTILINE)
     backends = re.findall(r'"(.*?)"', backend)
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    installers = re.findall(r" ((?:pip|uv)\b[=<>~!]\S*)", makefile)
+    installers = re.findall(r" ((?:pip|uv)\b[=<>~!]\S*)", MAKEFILE)
     matrix = (ROOT / "tools/matrix.py").read_text(encoding="utf-8")
     (pip_there,) = re.findall(r'"install", "(pip.*?)"', matrix)
     npm = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
@@ -305,9 +307,8 @@ def test_every_tool_is_pinned() -> None:
 
 
 def test_what_makes_a_release_is_locked_with_hashes_and_nothing_else_is_installed() -> None:
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    (group,) = re.findall(r"^release = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
-    (backend,) = re.findall(r"^requires = \[(.*)\]$", project, re.MULTILINE)
+    (group,) = re.findall(r"^release = \[(.*?)^\]", PROJECT, re.MULTILINE | re.DOTALL)
+    (backend,) = re.findall(r"^requires = \[(.*)\]$", PROJECT, re.MULTILINE)
     lock = (ROOT / ".ci/release.txt").read_text(encoding="utf-8")
     made = subprocess.check_output(["make", "-nB", "dist"], cwd=ROOT, text=True)  # noqa: S607
 
@@ -325,7 +326,7 @@ def test_what_makes_a_release_is_locked_with_hashes_and_nothing_else_is_installe
 
 
 def test_what_the_release_page_holds_is_attested() -> None:
-    release = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))
+    release = workflow_of("release")
     attach = release["jobs"]["attach"]
     (attest,) = (step for step in attach["steps"] if "attest" in step.get("uses", ""))
     (create,) = (step["run"] for step in attach["steps"] if "gh release create" in str(step))

@@ -202,7 +202,7 @@ def test_aliases_whose_names_only_the_deployment_knows_are_let_through_each_by_i
     ]
 
 
-# what can not decrypt
+# of one's own making
 
 
 @pytest.mark.parametrize(

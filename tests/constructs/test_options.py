@@ -151,7 +151,7 @@ WRONG_VALUES: Final[dict[str, dict[str, object]]] = {
 }
 WRONG: Final = [
     *(
-        pytest.param(option, value, TypeError, id=f"{option} {value}")
+        pytest.param(option, value, TypeError, id=f"{option} {getattr(value, '__name__', value)}")
         for option, values in WRONG_TYPES.items()
         for value in values
     ),

@@ -398,9 +398,6 @@ def test_a_time_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) 
     assert found["idleSessionTimeout"] == found["maxSessionDuration"] == {"Ref": "Minutes"}
 
 
-# logs
-
-
 # enforced encryption
 
 

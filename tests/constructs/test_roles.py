@@ -60,12 +60,11 @@ if TYPE_CHECKING:
 PROFILE_ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
 
 
-def attach_to_role(stack: cdk.Stack, role: IRoleRef, name: str | None = None) -> None:
-    SessionManagerPermissions(stack, "Permissions", role=role, policy_name=name)
-
-
-def attach_to_profile(stack: cdk.Stack, profile: IInstanceProfileRef) -> SessionManagerPermissions:
-    return SessionManagerPermissions(stack, "Permissions", instance_profile=profile)
+def permit(stack: cdk.Stack, target: object, name: str | None = None) -> SessionManagerPermissions:
+    """Give the construct a role or a profile."""
+    is_profile = hasattr(target, "instance_profile_ref")
+    given: dict[str, Any] = {"instance_profile" if is_profile else "role": target}
+    return SessionManagerPermissions(stack, "Permissions", policy_name=name, **given)
 
 
 def imported_profile(scope: cdk.Stack, role: iam.IRole) -> iam.IInstanceProfile:
@@ -113,7 +112,7 @@ OWNED: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
 
 @pytest.mark.parametrize("kind", [*EXISTING, *OWNED])
 def test_a_role_gets_the_policy(stack: cdk.Stack, kind: str) -> None:
-    attach_to_role(stack, (EXISTING | OWNED)[kind](stack))
+    permit(stack, (EXISTING | OWNED)[kind](stack))
     owned: list[object] = [{"Ref": name} for name in resources(stack, "AWS::IAM::Role")]
     assert bool(owned) == (kind in OWNED)
     assert policy(stack)["Roles"] == (owned or ["Existing"])
@@ -122,12 +121,12 @@ def test_a_role_gets_the_policy(stack: cdk.Stack, kind: str) -> None:
 def test_the_l1_of_an_l2_role_stands_for_the_l2(stack: cdk.Stack) -> None:
     role = owned_role(stack)
     profile = l1_profile(stack, role.role_name)
-    assert attach_to_profile(stack, profile).roles == [role]
+    assert permit(stack, profile).roles == [role]
 
 
 def test_an_l1_role_made_inside_an_l2_role_is_one_of_its_own(stack: cdk.Stack) -> None:
     role = l1_role(owned_role(stack), "Another")
-    attach_to_role(stack, role)
+    permit(stack, role)
     assert policy(stack)["Roles"] == [{"Ref": stack.get_logical_id(role)}]
 
 
@@ -145,14 +144,14 @@ PROFILES: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
 
 @pytest.mark.parametrize("kind", PROFILES)
 def test_a_profile_gives_the_policy_to_its_role(stack: cdk.Stack, kind: str) -> None:
-    attach_to_profile(stack, PROFILES[kind](stack))
+    permit(stack, PROFILES[kind](stack))
     owned: list[object] = [{"Ref": name} for name in resources(stack, "AWS::IAM::Role")]
     assert policy(stack)["Roles"] == (owned or ["Existing"])
 
 
 def test_names_that_only_the_deployment_knows_are_let_through(stack: cdk.Stack) -> None:
     name = cdk.CfnParameter(stack, "Name").value_as_string
-    permissions = attach_to_profile(stack, l1_profile(stack, name))
+    permissions = permit(stack, l1_profile(stack, name))
     permissions.attach_to_instance_profile(
         iam.CfnInstanceProfile(stack, "OfList", roles=names_of_a_parameter(stack))
     )
@@ -169,7 +168,7 @@ def test_a_profile_of_an_included_template_gives_the_policy_to_its_role(
 ) -> None:
     profile = include_profile(stack, tmp_path, given).get_resource("Profile")
     assert isinstance(profile, iam.CfnInstanceProfile)
-    attach_to_profile(stack, profile)
+    permit(stack, profile)
     assert policy(stack)["Roles"] == [attached]
 
 
@@ -190,7 +189,7 @@ def test_an_included_role_on_a_condition_is_warned_of(
     template = include_profile(stack, tmp_path, [{"Ref": "Role"}])
     role = template.get_resource("Role")
     given: Any = template.get_resource(kind)
-    (attach_to_role if kind == "Role" else attach_to_profile)(stack, given)
+    permit(stack, given)
     assert warnings(stack) == []
 
     role.cfn_options.condition = cdk.CfnCondition(stack, "HasRole")
@@ -224,7 +223,7 @@ def test_a_role_of_another_stack_gets_the_policy_by_an_output(
 ) -> None:
     app = make_app(**references)
     owner, here = cdk.Stack(app, "Owner", env=HERE), cdk.Stack(app, "Here", env=HERE)
-    attach_to_role(here, make_role(owner))
+    permit(here, make_role(owner))
     (role,) = policy(here)["Roles"]
     outputs = template(owner)["Outputs"]
     if references:
@@ -250,7 +249,7 @@ def test_a_role_of_the_parent_stack_gets_the_policy_from_a_nested_stack(
 
 
 def test_an_environment_agnostic_stack_counts_every_account_as_its_own(stack: cdk.Stack) -> None:
-    attach_to_role(stack, role_by_arn(stack, role_arn(account=OTHER_ACCOUNT)))
+    permit(stack, role_by_arn(stack, role_arn(account=OTHER_ACCOUNT)))
     assert policy(stack)["Roles"] == ["Existing"]
 
 
@@ -262,7 +261,7 @@ def test_an_owned_role_counts_as_the_same_accounts_where_one_is_unknown(
 ) -> None:
     owner = make_stack("Owner", env=owner_env)
     stack = make_stack("Stack", scope=app_of(owner), env=env)
-    attach_to_role(stack, owned_role(owner, name="Named"))
+    permit(stack, owned_role(owner, name="Named"))
     assert policy(stack)["Roles"] == ["Named"]
 
 
@@ -315,13 +314,6 @@ OF_ANOTHER_ACCOUNT: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], object]]] =
 }
 
 
-def permit(stack: cdk.Stack, target: object) -> SessionManagerPermissions:
-    """Give the construct a role or a profile."""
-    is_profile = hasattr(target, "instance_profile_ref")
-    given: dict[str, Any] = {"instance_profile" if is_profile else "role": target}
-    return SessionManagerPermissions(stack, "Permissions", **given)
-
-
 @pytest.mark.parametrize("kind", OF_ANOTHER_ACCOUNT)
 def test_a_role_of_another_account_is_refused(stack_here: cdk.Stack, kind: str) -> None:
     there = cdk.Stack(app_of(stack_here), "Other", env=ELSEWHERE)
@@ -336,7 +328,7 @@ def test_a_role_really_of_the_dummys_account_is_refused_as_any_other_accounts(
 ) -> None:
     role = role_by_arn(stack_here, role_arn(name, "123456789012"))
     with pytest.raises(ValueError, match="belongs to account 123456789012"):
-        attach_to_role(stack_here, role)
+        permit(stack_here, role)
 
 
 # look-ups
@@ -347,7 +339,7 @@ def test_a_looked_up_role_is_no_error_before_the_cli_has_asked(
     make_app: MakeApp, account: str
 ) -> None:
     def use(stack: cdk.Stack) -> None:
-        attach_to_role(stack, iam.Role.from_lookup(stack, "Role", role_name="Existing"))
+        permit(stack, iam.Role.from_lookup(stack, "Role", role_name="Existing"))
 
     stack = answered(make_app, use, [{"Arn": role_arn("path/Existing", account)}], account)
     assert policy(stack)["Roles"] == ["Existing"]
@@ -356,7 +348,7 @@ def test_a_looked_up_role_is_no_error_before_the_cli_has_asked(
 def test_a_looked_up_role_that_is_immutable_is_refused_once_it_is_known(make_app: MakeApp) -> None:
     def use(stack: cdk.Stack) -> None:
         role = iam.Role.from_lookup(stack, "Role", role_name="Existing", mutable=False)
-        attach_to_role(stack, role)
+        permit(stack, role)
 
     with pytest.raises(ValueError, match="mutable=False"):
         answered(make_app, use, [{"Arn": role_arn()}])
@@ -443,7 +435,7 @@ def test_the_customized_role_of_a_profile_is_reported(
     make_app: MakeApp, profile_of: ProfileOf
 ) -> None:
     stack = customized(make_app(), prevent_synthesis=False)
-    attach_to_profile(stack, profile_of(stack))
+    permit(stack, profile_of(stack))
     (statements,) = reported(stack).values()
     assert [s["Resource"] for s in statements] == ["*", "*"]
 
@@ -451,7 +443,7 @@ def test_the_customized_role_of_a_profile_is_reported(
 def test_an_immutable_role_is_refused_where_roles_are_customized(make_app: MakeApp) -> None:
     stack = customized(make_app())
     with pytest.raises(ValueError, match="was imported with mutable=False"):
-        attach_to_role(stack, owned_role(stack).without_policy_updates())
+        permit(stack, owned_role(stack).without_policy_updates())
 
 
 # one role, one entry
@@ -542,7 +534,7 @@ def test_another_role_can_be_attached_after_one_that_was_refused(stack: cdk.Stac
 )
 def test_an_arn_of_no_role_that_can_be_changed_is_refused(stack: cdk.Stack, arn: str) -> None:
     with pytest.raises(ValueError, match=f"^role '{re.escape(arn)}' "):
-        attach_to_role(stack, role_by_arn(stack, arn))
+        permit(stack, role_by_arn(stack, arn))
 
 
 OF_NO_ROLE: Final[dict[str, ProfileOf]] = {
@@ -559,14 +551,14 @@ OF_NO_ROLE: Final[dict[str, ProfileOf]] = {
 @pytest.mark.parametrize("kind", OF_NO_ROLE)
 def test_a_profile_of_which_no_one_role_is_known_is_refused(stack: cdk.Stack, kind: str) -> None:
     with pytest.raises(ValueError, match=r"^instance_profile 'Stack/It' "):
-        attach_to_profile(stack, OF_NO_ROLE[kind](stack))
+        permit(stack, OF_NO_ROLE[kind](stack))
 
 
 @pytest.mark.parametrize("name", [role_arn("path/Existing"), "", "a b"])
 def test_what_is_no_role_s_name_is_refused(stack: cdk.Stack, name: str) -> None:
     profile = l1_profile(stack, name)
     with pytest.raises(ValueError, match=r"role is given by the name|which no role can have"):
-        attach_to_profile(stack, profile)
+        permit(stack, profile)
 
 
 # what is no role, or no profile
@@ -613,7 +605,7 @@ def test_two_policies_of_one_name_on_one_role_are_refused(
 ) -> None:
     scope = cdk.Stack(app_of(stack), "Second") if kind == "from two stacks" else stack
     first, second = SHARED[kind](stack, scope)
-    attach_to_role(stack, first, "Sessions")
+    permit(stack, first, "Sessions")
     role = existing_role(scope, "Unshared", "Unshared") if later else second
 
     with pytest.raises(ValueError, match=r"^policy_name 'Sessions' is that of 'Stack/Permissions'"):
@@ -657,14 +649,14 @@ def test_the_name_of_another_policy_of_the_role_is_refused(
 ) -> None:
     role = role_of(stack)
     with pytest.raises(error, match="Sessions"):
-        attach_to_role(stack, role, "Sessions")
+        permit(stack, role, "Sessions")
 
 
 def test_policies_of_one_name_are_no_error_on_roles_that_differ(make_stack: MakeStack) -> None:
     here = make_stack("Here", env=HERE)
     elsewhere = make_stack("Elsewhere", scope=app_of(here), env=ELSEWHERE)
-    attach_to_role(here, existing_role(here), "Sessions")
-    attach_to_role(elsewhere, existing_role(elsewhere), "Sessions")
+    permit(here, existing_role(here), "Sessions")
+    permit(elsewhere, existing_role(elsewhere), "Sessions")
     another, again = existing_role(here, "Another", "Another"), existing_role(here, "Again")
     SessionManagerPermissions(here, "OnAnother", role=another, policy_name="Sessions")
     SessionManagerPermissions(here, "Named", role=again, policy_name="Sessions2")
