@@ -22,6 +22,8 @@ from session_manager_permissions._readiness.templates.model import Template
 from .judging import resource
 from .policy_table import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, allow, deny
 from .reports import NAMED, Check, Report, inline, machine, policy, profile_and_role
+from .test_network import compute, made, with_endpoints
+from .test_what_findings_say import session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -260,12 +262,15 @@ def test_template_that_is_a_folder_or_not_there(tmp_path: Path) -> None:
 
 WHOLE: dict[str, Any] = profile_and_role(
     inline(ALL) | {"ManagedPolicyArns": [{"Fn::Sub": f"{AWS}ReadOnlyAccess"}], "Path": "/a/"},
-    Machine=machine(IamInstanceProfile={"Ref": "Profile"}),
+    **with_endpoints(S3=made("s3"), Instance=compute(IamInstanceProfile={"Ref": "Profile"}))[
+        "Resources"
+    ],
+    Document=session(s3BucketName="logs", kmsKeyId="key"),
     Policy=policy(allow("s3:*"), roles=[{"Fn::GetAtt": ["Role", "Arn"]}], Condition="C"),
     Managed=policy(allow("kms:Decrypt")) | {"Type": "AWS::IAM::ManagedPolicy"},
     Nested=resource(STACK, Parameters={"A": {"Ref": "Role"}})
     | {"Metadata": {"aws:asset:path": "nested.json"}},
-    Group=resource(
+    Fleet=resource(
         "AWS::AutoScaling::AutoScalingGroup",
         LaunchTemplate={"LaunchTemplateId": {"Ref": "Launch"}},
         MinSize="1",

@@ -20,7 +20,6 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_route53 as route53
 from aws_cdk import aws_route53_targets as targets
 from aws_cdk.cloudformation_include import CfnInclude
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions._network.verdicts import (
@@ -1136,19 +1135,6 @@ ANYTHING = st.recursive(
     ),
     max_leaves=4,
 )
-
-
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture],
-          deadline=None)  # fmt: skip
-@given(
-    body=st.sampled_from([templated(), with_endpoints(S3=made("s3"))]),
-    path=st.lists(st.integers(0, 20), min_size=2, max_size=6),
-    value=ANYTHING,
-)
-def test_whatever_a_template_says_there_is_a_verdict(
-    tmp_path: Path, body: dict[str, Any], path: list[int], value: object
-) -> None:
-    verdicts(write(tmp_path, Stack=mutated(body, path, value)), ("ssm", "ssmmessages", "s3"))
 
 
 def big(number: int) -> dict[str, Any]:
