@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .node import Node
     from .preferences import Preferences
     from .session import Session
-    from .simulator import Context
+    from .simulator import CallVerdict, Context
 
 CALLER: Final = "caller"
 """Stands for the identity of the credentials."""
@@ -154,7 +154,7 @@ def may_start(
     answers = all_of(found, calls)
     if isinstance(answers, CannotAsk):
         return OPERATOR.unasked(arn, answers)
-    admissions = by_resource(session, arn, answers)
+    admissions = by_resource(session, arn, zip(calls, answers, strict=True))
     decisions = [decided(one, admissions, _lacks(one, node)) for one in answers]
     denied = [one for one in decisions if not one.allowed]
     if len([one for one in denied if one.answer["action"] == _CHANNEL]) == 1:  # either is enough
@@ -166,21 +166,31 @@ def may_start(
     if not denied:
         why = f"IAM allows {arn} to start the session"
         return OPERATOR.passed(arn, why, *notes, evidence=evidence)
-    refusals = [one.answer for one in denied]
-    whats = ", ".join(one.field for one in checks.simulated(refusals))
+    why_not = f"{arn} is denied {_in_words(denied)}"
     fix = (
-        *_by_hand(node, arn, refusals),
-        (
-            "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow "
-            f"{arn.rpartition('/')[2]}: {whats}"
-        ),
+        *_by_iam(node, arn, [one for one in denied if not is_allowed(one.answer)]),
+        *(one.admission.fix for one in denied if is_allowed(one.answer) and one.admission.fix),
     )
-    why_not = f"{arn} is denied {whats}"
+    by_key = {one.admission.why for one in denied if is_allowed(one.answer) or one.is_open}
+    whys = sorted(filter(None, by_key))
     if all(one.is_open for one in denied):
-        open_ = {one.admission.why for one in denied if one.admission.answer == "unknown"}
-        return OPERATOR.unknown(arn, why_not, *notes, *sorted(open_), fix=fix, evidence=evidence)
-    first = refusals[0]["action"]  # in the order in which the client calls
-    return OPERATOR.failed(arn, why_not, fix=fix, evidence=evidence, users_see=_USERS_SEE[first])
+        return OPERATOR.unknown(arn, why_not, *notes, *whys, fix=fix, evidence=evidence)
+    first = denied[0].answer["action"]  # in the order in which the client calls
+    seen = _USERS_SEE[first]
+    return OPERATOR.failed(arn, why_not, *whys, fix=fix, evidence=evidence, users_see=seen)
+
+
+def _in_words(denied: Iterable[CallVerdict]) -> str:
+    return ", ".join(one.field for one in checks.simulated(one.answer for one in denied))
+
+
+def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:
+    """Say how to allow an operator what no policy of IAM allows."""
+    if not denied:
+        return ()
+    written = "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow"
+    sentence = f"{written} {arn.rpartition('/')[2]}: {_in_words(denied)}"
+    return (*_by_hand(node, arn, [one.answer for one in denied]), sentence)
 
 
 def _lacks(answer: SimulatorAnswer, node: Node) -> set[str]:

@@ -15,7 +15,15 @@ from .document import PORT, Refused, key_arn, read_document
 from .identity import unless_replaced
 from .lines import hidden, in_json, region_word, with_statement
 from .resource_policy import key_policy
-from .simulator import LiveKey, Uses, describe_key
+from .simulator import (
+    SESSION_ID,
+    TARGET,
+    LiveKey,
+    Uses,
+    Verdict,
+    by_resources_too,
+    describe_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -119,6 +127,7 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
         keys=(key.key,) if key and key.key else (),
         log_bucket_key=bucket.key if isinstance(bucket.key, LiveKey) else None,
         foreign_bucket=bucket.is_foreign,
+        bucket_encryption=bucket.encryption,
     )
     outcomes = [
         checks.KEY_USABLE.skipped("sessions use no key") if key is None else key.outcome,
@@ -148,10 +157,25 @@ def _no_document(name: str) -> str:
 
 
 def uses_outcomes(
-    session: Session, node: Node, preferences: Preferences, identity: Identity
+    session: Session,
+    node: Node,
+    preferences: Preferences,
+    identity: Identity,
+    *,
+    most_calls: int | None = None,
 ) -> list[Outcome]:
-    """Check whether the role that does the work may use what the document names."""
+    """Check whether the role that does the work may use what the document names.
+
+    Args:
+        session: asks AWS.
+        node: the node.
+        preferences: what sessions use.
+        identity: the role that does the work.
+        most_calls: how many calls the session makes at most. Default: - any number
+    """
     outcomes = [*_permissions(preferences, identity)]
+    if (found := _log_to_s3(session, preferences, identity, most_calls)) is not None:
+        outcomes = [found if one.check is checks.LOG_TO_S3 else one for one in outcomes]
     if preferences.uses.foreign_bucket:
         outcomes = [
             _unless_theirs(one, node) if one.check is checks.LOG_TO_S3 else one for one in outcomes
@@ -160,8 +184,29 @@ def uses_outcomes(
         outcomes = [unless_replaced(one) for one in outcomes]
     key_usable, *others = preferences.outcomes
     if key_usable.verdict == "pass" and preferences.key:
-        key_usable = _by_policy(session, key_usable, preferences.key, identity)
+        key_usable = _by_policy(session, node, key_usable, preferences.key, identity)
     return [*outcomes, key_usable, *others]
+
+
+def _log_to_s3(
+    session: Session, preferences: Preferences, identity: Identity, most_calls: int | None
+) -> Outcome | None:
+    """Judge what IAM allows by the policies of the bucket and its key; None if it is not that."""
+    found = identity.permissions.get(checks.LOG_TO_S3.name)
+    if not isinstance(found, Verdict) or not found.allowed:
+        return None
+    if found.question.of_another_account or isinstance(preferences.bucket_key, CannotAsk):
+        return None
+    subject, document = preferences.document.log_bucket, preferences.document
+    if most_calls is not None and session.waiting.calls + _OF_POLICIES > most_calls:
+        why = "the policies of the bucket and its key are not read, as too many calls were made"
+        return checks.LOG_TO_S3.unknown(subject, *found.why, why)
+    is_seen = bool(document.enforces_s3_encryption)
+    return checks.LOG_TO_S3.simulated(subject, by_resources_too(session, found), is_seen=is_seen)
+
+
+_OF_POLICIES: Final = 2
+"""How many calls read the policies of a bucket and its key."""
 
 
 def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
@@ -259,7 +304,9 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     return checks.KEY_USABLE.passed(given, "the key encrypts and decrypts", evidence=evidence)
 
 
-def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
+def _by_policy(
+    session: Session, node: Node, usable: Outcome, key: LiveKey, identity: Identity
+) -> Outcome:
     """Judge the key by its own policy, without which no policy of the role counts."""
     partition, account = (key.arn.split(":")[part] for part in (1, 4))
     policy = key_policy(session, key.arn)
@@ -267,7 +314,8 @@ def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identi
         why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
         return replace(usable, verdict="unknown", why=(why,), fix=ways_out([policy.error]))
     role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
-    admission = policy.admits(role, "kms:Decrypt", key.arn)
+    told = {SESSION_ID: None, TARGET: node.id}
+    admission = policy.admits(role, "kms:Decrypt", key.arn, told)
     evidence = (*usable.evidence, Evidence("kms:GetKeyPolicy", "Policy", admission.answer))
     if admission.answer in ("named", "account"):
         return replace(usable, why=(*usable.why, admission.why), evidence=evidence)
@@ -299,6 +347,8 @@ class _Bucket(NamedTuple):
     """The key that the role needs; None if it needs none."""
     is_foreign: bool = False
     """Whether it is of another account than the node."""
+    encryption: str | None = None
+    """How it encrypts, if that is known and the agent takes it."""
 
 
 class _Encryption(NamedTuple):
@@ -328,7 +378,8 @@ def _bucket(session: Session, node: Node, document: LiveDocument) -> _Bucket:
     outcome = _bucket_outcome(bucket, found, region, enforces=enforces)
     if found.is_foreign:
         outcome = _unless_theirs(outcome, node)
-    return _Bucket(outcome, region=region, key=key, is_foreign=found.is_foreign)
+    taken = found.algorithm if found.algorithm in _TAKEN else None
+    return _Bucket(outcome, region=region, key=key, is_foreign=found.is_foreign, encryption=taken)
 
 
 def _unless_theirs(outcome: Outcome, node: Node) -> Outcome:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from session_manager_permissions._patterns import any_matches, as_list, covers_action, matches
 
 from .asking import CannotAsk, NotThere
+from .checks import ways_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
     from .session import Session
 
 _ABSENT: Final = ("kms:viaservice", "kms:grantisforawsresource")
-"""The condition keys that no call of the agent or of an operator to KMS has."""
-_POSITIVE: Final = (
-    "arnequals",
-    "arnlike",
-    "bool",
-    "stringequals",
-    "stringlike",
-)
-"""The operators of conditions that fail if the key is absent."""
+"""The condition keys that a call to KMS lacks, unless a service makes it."""
+_EXACT: Final = ("bool", "stringequals", "stringequalsignorecase")
+_BY_PATTERN: Final = ("arnequals", "arnlike", "stringlike")
+_OLD_TLS: Final = ("numericlessthan", "s3:tlsversion")
+_OLDEST_TLS: Final = "1.2"
+"""AWS takes nothing older.
+
+https://docs.aws.amazon.com/general/latest/gr/aws-security-credentials.html
+"""
+_OF_VIA: Final = ("aws:securetransport", "aws:viaawsservice")
+"""The condition keys whose values are not known of a call that a service makes."""
 
 
 class Admission(NamedTuple):
@@ -38,6 +41,8 @@ class Admission(NamedTuple):
     `closed`: it does neither."""
     why: str
     """A clause, without a full stop."""
+    fix: str = ""
+    """What to change in it, so that it lets the principal in."""
 
 
 class ResourcePolicy(NamedTuple):
@@ -48,36 +53,58 @@ class ResourcePolicy(NamedTuple):
     statements: tuple[Any, ...]
     error: CannotAsk | None = None
     """Why it could not be read."""
+    lets_iam_in: bool = False
+    """Whether policies of IAM count whatever it allows, as for a bucket and not for a key."""
 
     def admits(  # noqa: PLR0911 # one for each answer
-        self, principal: str, action: str, resource: str
+        self,
+        principal: str,
+        action: str,
+        resource: str,
+        told: Mapping[str, str | None] = {},  # which nothing changes
+        *,
+        by_iam: bool = False,
     ) -> Admission:
-        """Tell whether the policy lets a user or a role do something to the resource."""
+        """Tell whether the policy lets a user or a role do something to the resource.
+
+        Args:
+            principal: the ARN of the user or the role.
+            action: the action.
+            resource: the ARN of the resource.
+            told: condition keys of the call, with None for a value that is not known.
+            by_iam: whether the policies of IAM allow it.
+        """
+        does = "deny" if by_iam and self.lets_iam_in else "allow"
+        fix = f"allow {principal} {action} in the policy of {self.of}"
         if self.error:
-            why = f"the policy of {self.of} may allow it, and could not be read: {self.error}"
-            return Admission("unknown", why)
+            why = f"the policy of {self.of} may {does} it, and could not be read: {self.error}"
+            return Admission("unknown", why, "".join(ways_out([self.error])))
         found: dict[tuple[str, str], bool | None] = {}
-        for effect, kind, applies in self._applying(principal, action, resource):
+        known = _known(principal) | {name.lower(): value for name, value in told.items()}
+        if "kms:viaservice" in known:
+            known = {name: value for name, value in known.items() if name not in _OF_VIA}
+        for effect, kind, applies in self._applying(principal, action, resource, known):
             if applies is not False:
                 found[effect, kind] = found.get((effect, kind)) or applies
         denies = [found[key] for key in found if key[0] == "Deny"]
         if True in denies:
-            return Admission("denied", f"the policy of {self.of} denies it")
+            fix = f"take {action} by {principal} out of the Deny in the policy of {self.of}"
+            return Admission("denied", f"the policy of {self.of} denies it", fix)
         if None in denies:
             why = f"a Deny in the policy of {self.of} may apply, as its conditions decide"
-            return Admission("unknown", why)
+            return Admission("unknown", why, f"{fix}, without a Deny")
         if found.get(("Allow", "named")):
             return Admission("named", f"the policy of {self.of} allows {principal} itself")
-        if found.get(("Allow", "account")):
+        if found.get(("Allow", "account")) or (by_iam and self.lets_iam_in):
             return Admission("account", f"the policy of {self.of} leaves it to policies of IAM")
         if found:
             why = f"the policy of {self.of} may allow it, as its conditions decide"
-            return Admission("unknown", why)
+            return Admission("unknown", why, f"{fix}, without a condition")
         why = f"the policy of {self.of} lets neither the account nor {principal} in"
-        return Admission("closed", why)
+        return Admission("closed", why, fix)
 
     def _applying(
-        self, principal: str, action: str, resource: str
+        self, principal: str, action: str, resource: str, known: Mapping[str, str | None]
     ) -> Iterator[tuple[str, str, bool | None]]:
         """Yield the effect of each statement, whom it is about, and whether it applies."""
         for entry in self.statements:
@@ -89,7 +116,7 @@ class ResourcePolicy(NamedTuple):
                 is_sure or None,
                 covers_action(entry, action.lower()),
                 _covers_resource(entry, resource),
-                _holds(entry.get("Condition", {}), principal),
+                _holds(entry.get("Condition", {}), known),
             )
             applies = False if False in facts else None if None in facts else True
             yield entry["Effect"], kind, applies
@@ -121,35 +148,65 @@ def _covers_resource(entry: Mapping[str, Any], resource: str) -> bool | None:
     return any_matches([matches(one, resource) for one in patterns], negated=negated)
 
 
-def _holds(condition: Mapping[str, Any], principal: str) -> bool | None:
-    """Tell whether a condition holds for a call that the principal makes itself."""
+def _known(principal: str) -> dict[str, str | None]:
+    """Return the condition keys of each call that a principal makes itself."""
+    account = principal.split(":")[4]
+    return {
+        "aws:principalaccount": account,
+        "aws:principalarn": principal,
+        "aws:principalisawsservice": "false",
+        "aws:securetransport": "true",
+        "aws:viaawsservice": "false",
+        "kms:calleraccount": account,
+    }
+
+
+def _holds(condition: Mapping[str, Any], known: Mapping[str, str | None]) -> bool | None:
+    """Tell whether a condition holds for a call with these condition keys."""
     facts = [
-        _one_holds(operator.lower(), key.lower(), values, principal)
+        _one_holds(operator.lower(), key.lower(), as_list(values), known)
         for operator, keys in condition.items()
         for key, values in keys.items()
     ]
     return False if False in facts else None if None in facts else True
 
 
-def _one_holds(operator: str, key: str, values: object, principal: str) -> bool | None:
-    known = {
-        "aws:principalaccount": principal.split(":")[4],
-        "aws:principalarn": principal,
-        "aws:securetransport": "true",
-        "kms:calleraccount": principal.split(":")[4],
-    }
-    if operator not in _POSITIVE:
+def _one_holds(
+    operator: str, key: str, values: list[object], known: Mapping[str, str | None]
+) -> bool | None:
+    if (operator, key) == _OLD_TLS:
+        return None if any(str(one) > _OLDEST_TLS for one in values) else False
+    if key not in known and key not in _ABSENT:
         return None
-    if key in _ABSENT:
-        return False
+    if operator == "null":
+        return str(key not in known).lower() in [str(one).lower() for one in values]
+    name = operator.removesuffix("ifexists")
+    positive = name.replace("not", "")
+    negated = positive != name
+    if positive not in (*_EXACT, *_BY_PATTERN):
+        return None
     if key not in known:
+        return negated or name != operator
+    return _matches(positive, known[key], values, negated=negated)
+
+
+def _matches(
+    operator: str, value: str | None, values: list[object], *, negated: bool
+) -> bool | None:
+    if value is None:
         return None
-    wanted = [str(one).lower() if operator == "bool" else str(one) for one in as_list(values)]
-    exact = operator == "stringequals"
-    return any_matches([one == known[key] if exact else matches(one, known[key]) for one in wanted])
+    lowers = operator in ("bool", "stringequalsignorecase")
+    wanted = [str(one).lower() if lowers else str(one) for one in values]
+    value = value.lower() if lowers else value
+    if operator in _BY_PATTERN:
+        return any_matches([matches(one, value) for one in wanted], negated=negated)
+    exact = [None if "${" in one else one == value for one in wanted]
+    return any_matches(exact, negated=negated)
 
 
-def policy_of(session: Session, resource: str, account: str) -> ResourcePolicy | None:
+def policy_of(
+    session: Session, resource: str, account: str, *, by_iam: bool
+) -> ResourcePolicy | None:
     """Read the policy of a key, or of the bucket of an object; None of anything else.
 
     That of a key of another account lets nobody in alone, as the account of the caller has to as
@@ -159,16 +216,18 @@ def policy_of(session: Session, resource: str, account: str) -> ResourcePolicy |
         session: asks AWS.
         resource: the ARN of the key or of the object.
         account: the account that owns the bucket. S3 does not tell of a bucket of another one.
+        by_iam: whether the policies of IAM allow what is asked about.
     """
     service, _, owner, name = resource.split(":", 5)[2:] if ":" in resource else ("", "", "", "")
     if service == "kms":
-        return key_policy(session, resource) if owner == account else None
+        return key_policy(session, resource) if owner == account or by_iam else None
     if service != "s3":
         return None
     bucket = name.partition("/")[0]
     on, of = resource.partition("/")[0], f"the bucket {bucket}"
     asked = {"Bucket": bucket, "ExpectedBucketOwner": account}
-    return _read(session, "s3:GetBucketPolicy", of, on=on, region=None, **asked)
+    found = _read(session, "s3:GetBucketPolicy", of, on=on, region=None, **asked)
+    return found._replace(lets_iam_in=True)
 
 
 def key_policy(session: Session, arn: str) -> ResourcePolicy:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import EndpointConnectionError, InvalidRegionError
 
+from session_manager_permissions._verify.simulator import SESSION_ID, TARGET
+
 from .nodes import (
     ACCOUNT,
     ACCOUNT_ROLE,
@@ -191,6 +193,12 @@ def by(operator: str, name: str, value: object) -> dict[str, Any]:
     return PUBLIC | {"Condition": {operator: {name: value}}}
 
 
+def denies(operator: str, name: str, value: object) -> dict[str, Any]:
+    """Return a statement that denies the key, or uploads to the bucket, by a condition."""
+    denied = {"Effect": "Deny", "Action": ["kms:*", "s3:PutObject"]}
+    return by(operator, name, value) | denied
+
+
 def behind(service: str, action: str) -> Change:
     """Have an endpoint whose policy allows this alone, and whose group lets all in."""
     allowed = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": "*"}
@@ -237,7 +245,9 @@ NOT_TRUSTED: Final = trusts("lambda.amazonaws.com")
 PERHAPS_TRUSTED: Final = trusts("ec2.amazonaws.com", Condition={"Bool": {}})
 PUBLIC: Final = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
 BY_TAG: Final = allowing(ROLE, "kms:*", Condition={"StringEquals": {"aws:ResourceTag/team": "web"}})
-CALLER, PRINCIPAL = "kms:CallerAccount", "aws:PrincipalArn"
+CALLER, PRINCIPAL, VIA = "kms:CallerAccount", "aws:PrincipalArn", "kms:ViaService"
+OF_S3: Final = f"s3.{REGION}.amazonaws.com"
+SSE: Final = "s3:x-amz-server-side-encryption"
 DSSE: Final = bucket("aws:kms:dsse")
 NO_BUCKET: Final = refusing("s3:GetBucketEncryption", "NoSuchBucket")
 NOT_ENFORCED: Final = using(s3EncryptionEnabled=False, cloudWatchEncryptionEnabled=False)
@@ -428,7 +438,33 @@ KEYS: Final = [
     used(
         "the key is by all but others",
         key_policy(by("StringNotEquals", CALLER, "4" * 12)),
-        unknown="key-usable",
+    ),
+    *(
+        used(f"the key denies {name}", key_policy(allowing(ROOT, "kms:*"), denied), fails, unknown)
+        for name, denied, fails, unknown in (
+            ("outsiders", denies("StringNotEquals", CALLER, ACCOUNT), "", ""),
+            ("the account", denies("StringNotEquals", CALLER, "4" * 12), "key-usable", ""),
+            ("other roles", denies("ArnNotLike", PRINCIPAL, "arn:aws:iam::*:role/team/*"), "", ""),
+            ("this role", denies("StringNotLike", PRINCIPAL, "*/admin"), "key-usable", ""),
+            ("people", denies("Bool", "aws:PrincipalIsAWSService", "false"), "key-usable", ""),
+            ("calls by no service", denies("StringNotEquals", VIA, OF_S3), "key-usable", ""),
+            ("calls by a service", denies("StringLike", VIA, "*"), "", ""),
+            ("what is no session", denies("Null", SESSION_ID, "true"), "", ""),
+            ("sessions by their ids", denies("StringLike", SESSION_ID, "a*"), "", "key-usable"),
+            ("another node", denies("StringEquals", TARGET, "i-0"), "", ""),
+            (
+                "an organization",
+                denies("StringNotEquals", "aws:PrincipalOrgID", "o-1"),
+                "",
+                "key-usable",
+            ),
+            ("a text", denies("StringEquals", CALLER, "${aws:PrincipalAccount}"), "", "key-usable"),
+            ("by a date", denies("DateLessThan", CALLER, "2020-01-01"), "", "key-usable"),
+        )
+    ),
+    used(
+        "the key is by a service if one makes the call",
+        key_policy(by("StringEqualsIfExists", VIA, OF_S3)),
     ),
     used("the key is by a text", key_policy(by("StringEquals", PRINCIPAL, "*")), "key-usable"),
     used(
@@ -543,6 +579,45 @@ LOGS: Final = [
             having("kms:get_key_policy", policy(allowing(ROLE, "kms:*"))),
         ),
         "encrypt",
+    ),
+    *(
+        used(f"the bucket denies {name}", bucket_policy(denied), fails, unknown)
+        for name, denied, fails, unknown in (
+            ("all", PUBLIC | {"Effect": "Deny", "Action": "s3:*"}, "log-to-s3", ""),
+            ("calls without TLS", denies("Bool", "aws:SecureTransport", "false"), "", ""),
+            ("old TLS", denies("NumericLessThan", "s3:TlsVersion", ["1.1", 1.2]), "", ""),
+            ("TLS 1.2", denies("NumericLessThan", "s3:TlsVersion", 1.3), "", "log-to-s3"),
+            ("uploads without a header", denies("Null", SSE, "true"), "", ""),
+            ("other encryption", denies("StringNotEquals", SSE, "AES256"), "", ""),
+            ("its own encryption", denies("StringNotEquals", SSE, "aws:kms"), "log-to-s3", ""),
+            (
+                "ACLs",
+                denies("StringNotEquals", "s3:x-amz-acl", "bucket-owner-full-control"),
+                "",
+                "",
+            ),
+            ("other networks", denies("StringNotEquals", "aws:SourceVpce", "v"), "", "log-to-s3"),
+        )
+    ),
+    used(
+        "the policy of the bucket may not be read, and IAM allows it",
+        refusing("s3:GetBucketPolicy", "AccessDenied"),
+        unknown="log-to-s3",
+    ),
+    used(
+        "the key of the bucket lets nobody in",
+        both(NO_KEY, bucket("aws:kms", KEY), key_policy()),
+        "log-to-s3",
+    ),
+    used(
+        "the key of the bucket lets all in by way of S3",
+        both(
+            NO_KEY,
+            bucket("aws:kms", KEY),
+            DENIED_KEY,
+            DENIED_BUCKET_KEY,
+            key_policy(by("StringEquals", VIA, OF_S3)),
+        ),
     ),
     used(
         "the policy of the bucket may not be read",
@@ -746,6 +821,20 @@ OPERATORS: Final = [
             operator=USER,
         )
         for action in ("ssm:StartSession", "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")
+    ),
+    *(
+        cause(
+            f"an operator, and a key {name}",
+            both(using(), key_policy(allowing(ROLE, "kms:*"), *statements)),
+            f"{fails} plugin",
+            unknown,
+            operator=USER,
+        )
+        for name, statements, fails, unknown in (
+            ("for the role alone", [], "operator", ""),
+            ("for both", [allowing(USER, "kms:*")], "", ""),
+            ("for both by a tag", [BY_TAG | {"Principal": {"AWS": USER}}], "", "operator"),
+        )
     ),
 ]
 
