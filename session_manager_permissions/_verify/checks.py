@@ -127,6 +127,8 @@ class Check:
     """Whether it fails because another one does, and passes some time after that one."""
     of_role: bool = False
     """Whether it is about what the policies of the role allow, its trust policy among them."""
+    seen_of: str = ""
+    """The action whose denial alone users read of. Default: - that of each"""
     label: str = ""
     """What the role may do, as `verify --role` names it; only where IAM's simulator is asked."""
 
@@ -200,7 +202,8 @@ class Check:
         if verdict.allowed:
             why = (f"the policies of {verdict.role.arn} allow it", *verdict.notes)
             return self.passed(subject, *why, evidence=evidence)
-        whys = (*verdict.why, *verdict.notes, *_seen(self.users_see, is_seen=is_seen))
+        seen = is_seen and (not self.seen_of or self.seen_of in verdict.denied)
+        whys = (*verdict.why, *verdict.notes, *_seen(self.users_see, is_seen=seen))
         kind: CheckVerdict = "unknown" if verdict.is_open else "fail"
         return self._told(subject, kind, whys, tuple(verdict.fix), evidence)
 
@@ -426,6 +429,7 @@ LOG_TO_S3: Final = Check(
     passes_if="the role may put logs into the bucket that the document names",
     asks=("iam:GetInstanceProfile", "ssm:GetDocument", "s3:GetBucketPolicy", *_SIMULATES),
     users_see=BUCKET_NOT_READ,
+    seen_of="s3:GetEncryptionConfiguration",
     of_role=True,
     label="log to S3",
 )
@@ -437,6 +441,7 @@ LOG_TO_CLOUDWATCH: Final = Check(
     passes_if="the role may write to the log group that the document names",
     asks=("iam:GetInstanceProfile", "ssm:GetDocument", *_SIMULATES),
     users_see=_GROUP_NOT_ENCRYPTED,
+    seen_of="logs:DescribeLogGroups",
     of_role=True,
     label="log to CloudWatch",
 )

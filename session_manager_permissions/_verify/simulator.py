@@ -229,6 +229,11 @@ class Verdict(NamedTuple):
         return all(allowed)
 
     @property
+    def denied(self) -> set[str]:
+        """The actions that are denied."""
+        return {one.answer["action"] for one in self._denied}
+
+    @property
     def why(self) -> list[str]:
         """Say which actions are denied, and by what; empty if all are allowed."""
         denied: dict[str, list[str]] = {}
