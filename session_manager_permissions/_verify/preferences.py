@@ -273,35 +273,48 @@ def _key(session: Session, node: Node, given: str) -> _Key:
 
 
 def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
-    spec = found.get("KeySpec") or found.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
-    state = found.get("KeyState", "Enabled")
+    state, spec = _state(found), _spec(found)
     evidence = [
         Evidence(_KEY, "KeyMetadata.KeyState", state),
         Evidence(_KEY, "KeyMetadata.KeySpec", spec),
         Evidence(_KEY, "KeyMetadata.KeyUsage", found.get("KeyUsage")),
         Evidence(_KEY, "KeyMetadata.KeyManager", found.get("KeyManager")),
     ]
-    of_key = f"--key-id {in_shell(found['Arn'], _limits.key_fault, 'KEY')}"
-    enable = node.aws(f"kms enable-key {of_key}")
-    why = ""
-    fix: tuple[str, ...] = ("set kmsKeyId of the document to a symmetric customer managed key",)
-    if state == "Disabled":
-        why, fix = "the key is disabled", (enable,)
-    elif state == "PendingDeletion":
-        why = "the key is scheduled for deletion"
-        fix = (node.aws(f"kms cancel-key-deletion {of_key}"), enable)
-    elif state not in _USABLE:
-        why = f"the key is in the state {state}, in which it decrypts nothing"
-    elif spec != "SYMMETRIC_DEFAULT" or found.get("KeyUsage") != "ENCRYPT_DECRYPT":
-        why = (
-            f"the key is for {found.get('KeyUsage')} with the spec {spec}, and encrypts no session"
-        )
-    elif found.get("KeyManager") == "AWS":
+    why, fix = _fault(node, found)
+    if not why and found.get("KeyManager") == "AWS":
         why = "the key is an AWS managed one, which only its own service may use"
     if why:
+        another = "set kmsKeyId of the document to a symmetric customer managed key"
+        fix = fix or (another,)
         failed = checks.KEY_USABLE.failed(given, why, fix=fix, evidence=evidence)
         return replace(failed, is_passing=state == "Creating")
     return checks.KEY_USABLE.passed(given, "the key encrypts and decrypts", evidence=evidence)
+
+
+def _state(found: Mapping[str, Any]) -> str:
+    return str(found.get("KeyState", "Enabled"))
+
+
+def _spec(found: Mapping[str, Any]) -> str:
+    return str(found.get("KeySpec") or found.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT")
+
+
+def _fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Say why a key encrypts nothing, and what to run, if that helps; "" if it does."""
+    state, spec = _state(found), _spec(found)
+    of_key = f"--key-id {in_shell(found['Arn'], _limits.key_fault, 'KEY')}"
+    enable = node.aws(f"kms enable-key {of_key}")
+    if state == "Disabled":
+        return "the key is disabled", (enable,)
+    if state == "PendingDeletion":
+        cancel = node.aws(f"kms cancel-key-deletion {of_key}")
+        return "the key is scheduled for deletion", (cancel, enable)
+    if state not in _USABLE:
+        return f"the key is in the state {state}, in which it decrypts nothing", ()
+    if spec != "SYMMETRIC_DEFAULT" or found.get("KeyUsage") != "ENCRYPT_DECRYPT":
+        usage = found.get("KeyUsage")
+        return f"the key is for {usage} with the spec {spec}, and makes no data keys", ()
+    return "", ()
 
 
 def _by_policy(
@@ -376,6 +389,7 @@ def _bucket(session: Session, node: Node, document: LiveDocument) -> _Bucket:
         key = _bucket_key(session, bucket, found.key, node.home(region))
     enforces = document.enforces_s3_encryption
     outcome = _bucket_outcome(bucket, found, region, enforces=enforces)
+    outcome = _with_key(session, node, outcome, key)
     if found.is_foreign:
         outcome = _unless_theirs(outcome, node)
     taken = found.algorithm if found.algorithm in _TAKEN else None
@@ -495,6 +509,31 @@ def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey 
         itself = LiveKey(arn, arn)
         return found if itself.alias_name else itself
     return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])
+
+
+def _with_key(
+    session: Session, node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None
+) -> Outcome:
+    """Judge a bucket by its key as well, without which S3 takes no object."""
+    if outcome.verdict != "pass" or not isinstance(key, LiveKey):
+        return outcome
+    found = tried(lambda: describe_key(session, key.given))
+    if isinstance(found, NotThere):
+        why, fix, state = str(found), (), None
+    elif isinstance(found, CannotAsk):
+        return outcome
+    else:
+        (why, fix), state = _fault(node, found), _state(found)
+    if not why:
+        return outcome
+    evidence = (*outcome.evidence, Evidence(_KEY, "KeyMetadata.KeyState", state))
+    return checks.BUCKET.failed(
+        outcome.subject,
+        f"the bucket encrypts with the key {key.given}, so that it takes no log: {why}",
+        fix=fix or ("name a symmetric key in the default encryption of the bucket",),
+        evidence=evidence,
+        is_seen=False,
+    )
 
 
 _KEY_OF_LOGS: Final = "KEY is the ARN of a key whose policy lets CloudWatch Logs use it"

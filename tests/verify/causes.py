@@ -263,7 +263,8 @@ DENIED_BUCKET_KEY: Final = denying("kms:GenerateDataKey")
 NO_SETTING: Final = refusing("ssm:GetServiceSetting")
 NO_TIERS: Final = refusing("ssm:GetServiceSetting", "ServiceSettingNotFound")
 UNKNOWN_ALIAS: Final = both(bucket("aws:kms", "alias/logs"), refusing("kms:DescribeKey"))
-UNKNOWN_KEY: Final = both(bucket("aws:kms", KEY), refusing("kms:DescribeKey"))
+BY_KEY: Final = bucket("aws:kms", KEY)
+UNKNOWN_KEY: Final = both(BY_KEY, refusing("kms:DescribeKey"))
 OLD: Final = "2.3.50.0"
 
 STATES: Final = [
@@ -540,6 +541,14 @@ LOGS: Final = [
         "log-to-s3",
     ),
     used("the key of a bucket, not known", both(NO_KEY, UNKNOWN_KEY)),
+    *(
+        used(f"a bucket whose key {name}", both(NO_KEY, BY_KEY, does), "bucket-encryption")
+        for name, does in {
+            "is disabled": described_key(KeyState="Disabled"),
+            "is for signatures": described_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"),
+            "does not exist": refusing("kms:DescribeKey", "NotFoundException"),
+        }.items()
+    ),
     used(
         "the key of a bucket, not known, and denied",
         both(NO_KEY, UNKNOWN_KEY, DENIED_BUCKET_KEY),
@@ -547,7 +556,7 @@ LOGS: Final = [
     ),
     used(
         "the key of S3 that AWS manages, which needs no grant",
-        both(NO_KEY, bucket("aws:kms", KEY), described_key(KeyManager="AWS"), DENIED_BUCKET_KEY),
+        both(NO_KEY, BY_KEY, described_key(KeyManager="AWS"), DENIED_BUCKET_KEY),
     ),
     *(
         used(f"a bucket with no key: {given}", bucket("aws:kms", given), unknown="log-to-s3")
@@ -606,14 +615,14 @@ LOGS: Final = [
     ),
     used(
         "the key of the bucket lets nobody in",
-        both(NO_KEY, bucket("aws:kms", KEY), key_policy()),
+        both(NO_KEY, BY_KEY, key_policy()),
         "log-to-s3",
     ),
     used(
         "the key of the bucket lets all in by way of S3",
         both(
             NO_KEY,
-            bucket("aws:kms", KEY),
+            BY_KEY,
             DENIED_KEY,
             DENIED_BUCKET_KEY,
             key_policy(by("StringEquals", VIA, OF_S3)),
