@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._patterns import as_list, covers_action
+from session_manager_permissions._conditions import holds, of_principal
+from session_manager_permissions._patterns import any_matches, as_list, covers_action, matches
 
 from .facts import Fact, Unknown, all_of, any_of
+from .model import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .model import Endpoint
+
+NOBODY: Final = Placement(None)
+"""The caller of whom nothing is known."""
 
 ACTIONS: Final = {
     "ssm": _needs.REGISTRATION.actions,
@@ -29,10 +34,15 @@ def called(service: str, more: Iterable[str] = ()) -> tuple[str, ...]:
     return (*ACTIONS[service], *(one for one in more if one.startswith(f"{service}:")))
 
 
-def policy_allows(endpoint: Endpoint, actions: Iterable[str]) -> Fact:
+def policy_allows(endpoint: Endpoint, actions: Iterable[str], caller: Placement = NOBODY) -> Fact:
     """Whether the policy of an endpoint allows what the agent asks its service for.
 
-    Only what is said of every principal and every resource, without a condition, is certain.
+    Args:
+        endpoint: the endpoint.
+        actions: what the agent asks for.
+        caller: who asks, and for what. Default: - that is not known, and only what is said of
+            every principal and every resource is certain
+
     https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html
     """
     if endpoint.policy is None:
@@ -44,61 +54,89 @@ def policy_allows(endpoint: Endpoint, actions: Iterable[str]) -> Fact:
         isinstance(entry, dict) and entry.get("Effect") in ("Allow", "Deny") for entry in statements
     ):
         return unknown
-    return all_of(
-        _statements_allow(statements, action.lower(), endpoint, unknown) for action in actions
-    )
+    resources = dict(caller.resources)
+    calls = [_Call(action, caller.principal, resources.get(action, "")) for action in actions]
+    return all_of(_statements_allow(statements, call, endpoint, unknown) for call in calls)
+
+
+class _Call(NamedTuple):
+    action: str
+    principal: str
+    """The ARN of the role, if it is known and signs the call."""
+    resource: str
+    """The ARN of the resource, if it is known."""
 
 
 def _statements_allow(
-    statements: list[dict[str, Any]], action: str, endpoint: Endpoint, unknown: Unknown
+    statements: list[dict[str, Any]], call: _Call, endpoint: Endpoint, unknown: Unknown
 ) -> Fact:
     facts: dict[str, list[Fact]] = {"Allow": [], "Deny": []}
     for entry in statements:
-        covers = covers_action(entry, action)
-        if covers is not False:
-            is_certain = covers and _is_plain(entry, endpoint)
-            facts[entry["Effect"]].append(True if is_certain else unknown)
+        applies = _applies(entry, call, endpoint)
+        if applies is not False:
+            facts[entry["Effect"]].append(applies or unknown)
     allowed, denied = any_of(facts["Allow"]), any_of(facts["Deny"])
     return False if denied is True else all_of((allowed, unknown if denied else True))
 
 
-def _is_plain(statement: dict[str, Any], endpoint: Endpoint) -> bool:
-    """Whether a statement covers every resource, and every principal or those of the account."""
-    return (
-        _is_of_all(statement.get("Principal"), endpoint)
-        and statement.get("Resource") in ("*", ["*"])
-        and _is_met(statement.get("Condition"), endpoint)
+def _applies(statement: dict[str, Any], call: _Call, endpoint: Endpoint) -> bool | None:
+    facts = (
+        covers_action(statement, call.action.lower()),
+        _covers_principal(statement.get("Principal"), call, endpoint),
+        _covers_resource(statement.get("Resource"), call),
+        _is_met(statement.get("Condition"), call, endpoint),
     )
+    return False if False in facts else None if None in facts else True
 
 
-def _is_of_all(principal: object, endpoint: Endpoint) -> bool:
-    """Whether a principal is everybody, or the account.
+def _covers_principal(principal: object, call: _Call, endpoint: Endpoint) -> bool | None:
+    """Whether a principal is everybody, the account, or the role.
 
     To a gateway endpoint, the account stands for its root user alone.
     https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html
     """
     if principal == "*":
         return True
-    named = as_list(principal.get("AWS")) if isinstance(principal, dict) else []
+    named = as_list(principal.get("AWS", [])) if isinstance(principal, dict) else [None]
     accounts = () if endpoint.gateway else tuple(map(str, endpoint.own_account))
-    return any(
+    if any(
         one == "*" or one in accounts or str(one).endswith(tuple(f"::{a}:root" for a in accounts))
         for one in named
         if one is not None
-    )
+    ):
+        return True
+    if not call.principal or endpoint.gateway:
+        return None
+    if call.principal in named:
+        return True
+    is_open = any(not isinstance(one, str) or ":assumed-role/" in one for one in named)
+    return None if is_open else False
 
 
-def _is_met(condition: object, endpoint: Endpoint) -> bool:
-    """Whether a condition holds for each principal of the account."""
-    if condition is None or not isinstance(condition, dict):
-        return condition is None
-    return bool(condition) and all(
+def _covers_resource(resource: object, call: _Call) -> bool | None:
+    patterns = as_list(resource)
+    if "*" in patterns:
+        return True
+    if not call.resource or resource is None:
+        return None
+    return any_matches([matches(str(one), call.resource) for one in patterns])
+
+
+def _is_met(condition: object, call: _Call, endpoint: Endpoint) -> bool | None:
+    """Whether a condition holds for the role, or for each principal of the account."""
+    if condition is None:
+        return True
+    if not isinstance(condition, dict) or not condition:
+        return None
+    if not all(isinstance(keys, dict) for keys in condition.values()):
+        return None
+    of_account = all(
         operator in ("StringEquals", "StringLike")
-        and isinstance(keys, dict)
-        and all(
-            key.lower() == "aws:principalaccount"
-            and any(one in as_list(values) for one in endpoint.own_account)
-            for key, values in keys.items()
-        )
+        and key.lower() == "aws:principalaccount"
+        and any(one in as_list(values) for one in endpoint.own_account)
         for operator, keys in condition.items()
+        for key, values in keys.items()
     )
+    if of_account or not call.principal:
+        return of_account or None
+    return holds(condition, of_principal(call.principal))

@@ -219,5 +219,9 @@ class Placement(NamedTuple):
     """What may give the compute another path after its launch, as a noun of a message."""
     address: IPv4Network | None = None
     """Its private address, if it is known and any rule is about less than the subnet."""
+    principal: str = ""
+    """The ARN of the role that makes its calls, if that is known."""
+    resources: tuple[tuple[str, str], ...] = ()
+    """The ARN of the resource of an action, if that is known, such as of `s3:PutObject`."""
     more_actions: tuple[str, ...] = ()
     """What it calls besides what each agent does, such as `logs:DescribeLogGroups`."""

@@ -205,7 +205,8 @@ class Check:
         seen = is_seen and (not self.seen_of or self.seen_of in verdict.denied)
         whys = (*verdict.why, *verdict.notes, *_seen(self.users_see, is_seen=seen))
         kind: CheckVerdict = "unknown" if verdict.is_open else "fail"
-        return self._told(subject, kind, whys, tuple(verdict.fix), evidence)
+        fix = (*verdict.fix, *ways_out(verdict.unread))
+        return self._told(subject, kind, whys, fix, evidence)
 
     def _told(
         self,

@@ -170,6 +170,7 @@ def may_start(
     fix = (
         *_by_iam(node, arn, [one for one in denied if not is_allowed(one.answer)]),
         *(one.admission.fix for one in denied if is_allowed(one.answer) and one.admission.fix),
+        *checks.ways_out(one.admission.error for one in denied if one.admission.error),
     )
     by_key = {one.admission.why for one in denied if is_allowed(one.answer) or one.is_open}
     whys = sorted(filter(None, by_key))

@@ -518,11 +518,11 @@ def _with_key(
     if outcome.verdict != "pass" or not isinstance(key, LiveKey):
         return outcome
     found = tried(lambda: describe_key(session, key.given))
+    fix: tuple[str, ...] = ()
+    why, state = "", None
     if isinstance(found, NotThere):
-        why, fix, state = str(found), (), None
-    elif isinstance(found, CannotAsk):
-        return outcome
-    else:
+        why = str(found)
+    elif not isinstance(found, CannotAsk):
         (why, fix), state = _fault(node, found), _state(found)
     if not why:
         return outcome

@@ -9,26 +9,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from session_manager_permissions._conditions import holds, of_principal
 from session_manager_permissions._patterns import any_matches, as_list, covers_action, matches
 
 from .asking import CannotAsk, NotThere
-from .checks import ways_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .session import Session
 
-_ABSENT: Final = ("kms:viaservice", "kms:grantisforawsresource")
-"""The condition keys that a call to KMS lacks, unless a service makes it."""
-_EXACT: Final = ("bool", "stringequals", "stringequalsignorecase")
-_BY_PATTERN: Final = ("arnequals", "arnlike", "stringlike")
-_OLD_TLS: Final = ("numericlessthan", "s3:tlsversion")
-_OLDEST_TLS: Final = "1.2"
-"""AWS takes nothing older.
-
-https://docs.aws.amazon.com/general/latest/gr/aws-security-credentials.html
-"""
 _OF_VIA: Final = ("aws:securetransport", "aws:viaawsservice")
 """The condition keys whose values are not known of a call that a service makes."""
 
@@ -43,6 +33,8 @@ class Admission(NamedTuple):
     """A clause, without a full stop."""
     fix: str = ""
     """What to change in it, so that it lets the principal in."""
+    error: CannotAsk | None = None
+    """Why it could not be read."""
 
 
 class ResourcePolicy(NamedTuple):
@@ -78,9 +70,9 @@ class ResourcePolicy(NamedTuple):
         fix = f"allow {principal} {action} in the policy of {self.of}"
         if self.error:
             why = f"the policy of {self.of} may {does} it, and could not be read: {self.error}"
-            return Admission("unknown", why, "".join(ways_out([self.error])))
+            return Admission("unknown", why, error=self.error)
         found: dict[tuple[str, str], bool | None] = {}
-        known = _known(principal) | {name.lower(): value for name, value in told.items()}
+        known = of_principal(principal) | {name.lower(): value for name, value in told.items()}
         if "kms:viaservice" in known:
             known = {name: value for name, value in known.items() if name not in _OF_VIA}
         for effect, kind, applies in self._applying(principal, action, resource, known):
@@ -116,7 +108,7 @@ class ResourcePolicy(NamedTuple):
                 is_sure or None,
                 covers_action(entry, action.lower()),
                 _covers_resource(entry, resource),
-                _holds(entry.get("Condition", {}), known),
+                holds(entry.get("Condition", {}), known),
             )
             applies = False if False in facts else None if None in facts else True
             yield entry["Effect"], kind, applies
@@ -146,62 +138,6 @@ def _covers_resource(entry: Mapping[str, Any], resource: str) -> bool | None:
     negated = "NotResource" in entry
     patterns = as_list(entry.get("NotResource" if negated else "Resource", "*"))
     return any_matches([matches(one, resource) for one in patterns], negated=negated)
-
-
-def _known(principal: str) -> dict[str, str | None]:
-    """Return the condition keys of each call that a principal makes itself."""
-    account = principal.split(":")[4]
-    return {
-        "aws:principalaccount": account,
-        "aws:principalarn": principal,
-        "aws:principalisawsservice": "false",
-        "aws:securetransport": "true",
-        "aws:viaawsservice": "false",
-        "kms:calleraccount": account,
-    }
-
-
-def _holds(condition: Mapping[str, Any], known: Mapping[str, str | None]) -> bool | None:
-    """Tell whether a condition holds for a call with these condition keys."""
-    facts = [
-        _one_holds(operator.lower(), key.lower(), as_list(values), known)
-        for operator, keys in condition.items()
-        for key, values in keys.items()
-    ]
-    return False if False in facts else None if None in facts else True
-
-
-def _one_holds(
-    operator: str, key: str, values: list[object], known: Mapping[str, str | None]
-) -> bool | None:
-    if (operator, key) == _OLD_TLS:
-        return None if any(str(one) > _OLDEST_TLS for one in values) else False
-    if key not in known and key not in _ABSENT:
-        return None
-    if operator == "null":
-        return str(key not in known).lower() in [str(one).lower() for one in values]
-    name = operator.removesuffix("ifexists")
-    positive = name.replace("not", "")
-    negated = positive != name
-    if positive not in (*_EXACT, *_BY_PATTERN):
-        return None
-    if key not in known:
-        return negated or name != operator
-    return _matches(positive, known[key], values, negated=negated)
-
-
-def _matches(
-    operator: str, value: str | None, values: list[object], *, negated: bool
-) -> bool | None:
-    if value is None:
-        return None
-    lowers = operator in ("bool", "stringequalsignorecase")
-    wanted = [str(one).lower() if lowers else str(one) for one in values]
-    value = value.lower() if lowers else value
-    if operator in _BY_PATTERN:
-        return any_matches([matches(one, value) for one in wanted], negated=negated)
-    exact = [None if "${" in one else one == value for one in wanted]
-    return any_matches(exact, negated=negated)
 
 
 def policy_of(

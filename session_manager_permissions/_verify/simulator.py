@@ -249,6 +249,11 @@ class Verdict(NamedTuple):
         return list(dict.fromkeys(chain.from_iterable(fixes)))
 
     @property
+    def unread(self) -> list[CannotAsk]:
+        """Why policies of keys and buckets could not be read, which may turn the denial around."""
+        return [one.admission.error for one in self._denied if one.admission.error]
+
+    @property
     def is_open(self) -> bool:
         """Tell whether what is not known may turn the denial around."""
         open_ = [one.is_open for one in self._denied]

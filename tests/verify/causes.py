@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     Change = Callable[[World], object]
 
 CHANNEL: Final = CHANNELS[1]
+BUCKET: Final = "arn:aws:s3:::session-logs"
 FOREIGN_KEY: Final = KEY.replace(ACCOUNT, OTHER_ACCOUNT)
 OF_DOCUMENT: Final = (
     "encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as"
@@ -199,9 +200,10 @@ def denies(operator: str, name: str, value: object) -> dict[str, Any]:
     return by(operator, name, value) | denied
 
 
-def behind(service: str, action: str) -> Change:
+def behind(service: str, action: str, *resources: str) -> Change:
     """Have an endpoint whose policy allows this alone, and whose group lets all in."""
-    allowed = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": "*"}
+    of = [*resources] or "*"
+    allowed = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": of}
     names = {"PrivateDnsOnlyForInboundResolverEndpoint": False}  # of the endpoint of S3
     made = endpoint(service, PolicyDocument=json.dumps({"Statement": [allowed]}), DnsOptions=names)
     anybody = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
@@ -673,6 +675,10 @@ LOGS: Final = [
     ),
     used("enforced, and S3 for objects", behind("s3", "s3:PutObject"), "path-s3"),
     used("enforced, and S3 for all", behind("s3", "s3:*")),
+    used("S3 for the bucket", behind("s3", "s3:*", f"{BUCKET}/web/*", BUCKET)),
+    used("S3 for another bucket", behind("s3", "s3:*", f"{BUCKET}-2/*"), "path-s3"),
+    used("KMS for the key", behind("kms", "kms:*", KEY)),
+    used("KMS for another key", behind("kms", "kms:*", f"{KEY}0"), "path-kms"),
     used("enforced, and logs for streams", behind("logs", "logs:*Stream*"), "path-logs"),
     used("enforced, and logs for all", behind("logs", "logs:*")),
     used(

@@ -10,6 +10,7 @@ from .nodes import (
     ACCOUNT,
     OTHER_ACCOUNT,
     REGION,
+    ROLE,
     ROOT,
     World,
     acl,
@@ -185,6 +186,10 @@ TO_LATTICE: Final = {
 }
 NO_NAMES: Final = endpoint("ssm", PrivateDnsEnabled=False)
 BY_ACCOUNT: Final = {"StringEquals": {"aws:PrincipalAccount": [ACCOUNT]}}
+BY_ARN: Final = "aws:PrincipalArn"
+NOT_OURS: Final = {"StringNotEquals": {"aws:PrincipalAccount": ACCOUNT}}
+OUTSIDERS: Final = ALLOW | {"Effect": "Deny", "Condition": NOT_OURS}
+A_SESSION: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/i-1"
 OF_ENDPOINTS: Final = {"OwningService": "vpce.amazonaws.com"}
 OWN_DNS: Final = dns(["10.0.0.53"])
 OF_TWO: Final = (["AmazonProvidedDNS"], ["10.0.0.53"])
@@ -359,13 +364,28 @@ ENDPOINTS: Final = [
     path(
         "a policy for another account",
         behind_policy(policy(Principal={"AWS": OTHER_ACCOUNT})),
-        unknown="path-ssm",
+        "path-ssm",
+    ),
+    *(
+        path(f"a policy {name}", behind_policy(text), fails, unknown)
+        for name, text, fails, unknown in (
+            ("for the role", policy(Principal={"AWS": [ROLE]}), "", ""),
+            ("for one of its sessions", policy(Principal={"AWS": A_SESSION}), "", "path-ssm"),
+            ("for a service", policy(Principal={"Service": "ssm.amazonaws.com"}), "path-ssm", ""),
+            ("for no principal", policy(Principal=None), "", "path-ssm"),
+            ("by the role", policy(Condition={"ArnLike": {BY_ARN: "*:role/team/*"}}), "", ""),
+            ("by others", policy(Condition={"ArnLike": {BY_ARN: "*:role/db"}}), "path-ssm", ""),
+            ("that denies outsiders", json.dumps({"Statement": [ALLOW, OUTSIDERS]}), "", ""),
+            ("for all resources among others", policy(Resource=["arn:aws:s3:::b", "*"]), "", ""),
+            ("for some resources", policy(Resource="arn:aws:s3:::b"), "", "path-ssm"),
+            ("with a condition of no form", policy(Condition={"Bool": 1}), "", "path-ssm"),
+        )
     ),
     path("a policy for S3", behind_policy(policy(Action="s3:*")), "path-ssm"),
     path("a policy that denies", behind_policy(policy(Effect="Deny")), "path-ssm"),
     path(
         "a policy with a condition",
-        behind_policy(policy(Condition={"Bool": {}})),
+        behind_policy(policy(Condition={"StringEquals": {"aws:PrincipalOrgID": "o-1"}})),
         unknown="path-ssm",
     ),
     path("a policy of no JSON", behind_policy("{"), unknown="path-ssm"),
