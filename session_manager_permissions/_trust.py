@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from ._conditions import holds
 from ._patterns import UNKNOWN, any_matches, as_list, covers_action
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ class Trust(NamedTuple):
     """Whether a Deny says no, which no Allow overrides."""
 
 
-def trust(document: object, service: str) -> Trust:
+def trust(
+    document: object,
+    service: str,
+    known: Mapping[str, str | None] = {},  # which nothing changes
+) -> Trust:
     """Tell whether a trust policy lets a service assume its role.
 
     A statement with a condition, and a part that can't be read, leave the answer unknown unless
@@ -44,11 +49,12 @@ def trust(document: object, service: str) -> Trust:
             place of what only the deployment knows.
         service: `EC2` or `SYSTEMS_MANAGER`. The name with the suffix of another partition, or with
             `${AWS::URLSuffix}`, is the same service.
+        known: the condition keys of its call, in lower case. Default: - none is known
     """
     written = document.get("Statement") if isinstance(document, dict) else None
     if written is None:
         return Trust("unknown", "the trust policy can't be read")
-    judged = [_applies(entry, service) for entry in as_list(written)]
+    judged = [_applies(entry, service, known) for entry in as_list(written)]
     allows = [applies for effect, applies in judged if effect != "Deny"]
     denies = [applies for effect, applies in judged if effect != "Allow"]
     if True in denies:
@@ -65,15 +71,19 @@ def trust(document: object, service: str) -> Trust:
     )
 
 
-def _applies(entry: object, service: str) -> tuple[str | None, bool | None]:
+def _applies(
+    entry: object, service: str, known: Mapping[str, str | None]
+) -> tuple[str | None, bool | None]:
     """Tell the effect of a statement, and whether it applies to the service; None if unknown."""
     if not isinstance(entry, dict) or entry.get("Effect") not in ("Allow", "Deny"):
         return None, None
-    action = covers_action(entry, _ASSUME)
-    principal = _on_principal(entry, service)
-    if action is False or principal is False:
-        return entry["Effect"], False
-    return entry["Effect"], True if action and principal and not entry.get("Condition") else None
+    condition = entry.get("Condition")
+    facts = (
+        covers_action(entry, _ASSUME),
+        _on_principal(entry, service),
+        (holds(condition, known) if known else None) if condition else True,
+    )
+    return entry["Effect"], False if False in facts else None if None in facts else True
 
 
 def _on_principal(entry: Mapping[str, Any], service: str) -> bool | None:

@@ -443,4 +443,23 @@ def _of_activation(node: Node, named: str, found: LiveRole | CannotAsk) -> Outco
         return checks.ASSUMABLE.failed(named, why, fix=fix, evidence=evidence)
     if isinstance(found, CannotAsk):
         return checks.ASSUMABLE.unasked(named, found)
-    return _assumable(node, found, trust(found.trust_policy, SYSTEMS_MANAGER), SYSTEMS_MANAGER)
+    return _assumable(node, found, _trusts_activation(node, found), SYSTEMS_MANAGER)
+
+
+def _trusts_activation(node: Node, role: LiveRole) -> Trust:
+    """Tell whether Systems Manager may assume the role for the node.
+
+    The trust policy that AWS shows asks for the account, and for an ARN of the region.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-service-role.html
+    """
+    source = f"arn:{node.partition}:ssm:{node.region}:{node.account}:"
+    itself, other = (
+        trust(
+            role.trust_policy,
+            SYSTEMS_MANAGER,
+            {"aws:sourceaccount": node.account, "aws:sourcearn": f"{source}{resource}"},
+        )
+        for resource in (f"managed-instance/{node.id}", "")
+    )
+    # Which resource it names is not known.
+    return itself if itself == other else trust(role.trust_policy, SYSTEMS_MANAGER)

@@ -263,6 +263,8 @@ DENIED_KEY: Final = denying("kms:Decrypt")
 DENIED_BUCKET: Final = denying("s3:PutObject")
 DENIED_BUCKET_KEY: Final = denying("kms:GenerateDataKey")
 NO_SETTING: Final = refusing("ssm:GetServiceSetting")
+SOURCE: Final = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+ARN, OF_REGION = "aws:SourceArn", f"arn:aws:ssm:{REGION}:{ACCOUNT}:"
 NO_TIERS: Final = refusing("ssm:GetServiceSetting", "ServiceSettingNotFound")
 UNKNOWN_ALIAS: Final = both(bucket("aws:kms", "alias/logs"), refusing("kms:DescribeKey"))
 BY_KEY: Final = bucket("aws:kms", KEY)
@@ -867,6 +869,21 @@ HYBRID_NODES: Final = [
     hybrid("hybrid, no tiers", NO_TIERS),
     hybrid("hybrid, no tier by a denial", NO_SETTING, unknown="tier"),
     hybrid("hybrid, by EC2", NOT_TRUSTED, "role-assumable"),
+    *(
+        hybrid(
+            f"hybrid and lost, by {name}",
+            both(LOST, trusts("ssm.amazonaws.com", Condition=condition)),
+            f"{fails} connected registered",
+            unknown,
+        )
+        for name, condition, fails, unknown in (
+            ("its account and region", {**SOURCE, "ArnEquals": {ARN: f"{OF_REGION}*"}}, "", ""),
+            ("its account", SOURCE, "", ""),
+            ("a node", {"ArnEquals": {ARN: f"{OF_REGION}managed-instance/*"}}, "", "role-assumable"),
+            ("another region", {"ArnLike": {ARN: "*:us-east-1:*:*"}}, "role-assumable", ""),
+            ("an organization", {"StringLike": {"aws:SourceOrgID": "o"}}, "", "role-assumable"),
+        )
+    ),
     hybrid("hybrid, no channels", both(ONLINE, denying(CHANNEL)), "reach connected"),
     hybrid("hybrid, may not decrypt", both(using(), DENIED_KEY), "encrypt"),
     hybrid("hybrid, no role any more", refusing("iam:GetRole", "NoSuchEntity"), "role-assumable"),
