@@ -134,6 +134,8 @@ class Vpc(NamedTuple):
     """Whether these are all of its endpoints."""
     internet_gateways: Iterable[tuple[Reference, Fact]] = ()
     """Each with whether it is attached."""
+    answers: tuple[tuple[Reference, Route], ...] = ()
+    """The routes of what comes in by an internet gateway, where they lead out of the way."""
     main_table: Reference | None = None
     """Its main route table; None where that has local routes alone."""
     default_group: Hashable = None

@@ -308,8 +308,15 @@ class _Reader:
                 for gateway in dict.fromkeys(route.get("GatewayId", "") for route in routes)
                 if gateway.startswith("igw-")
             ),
+            answers=tuple(self._answers()),
             main_table=next(mains, Unknown(f"the main route table of the VPC {self.id!r}")),
         )
+
+    def _answers(self) -> Iterator[tuple[str, model.Route]]:
+        for table in self._tables:
+            for gateway in (one.get("GatewayId") for one in table.get("Associations", [])):
+                routes = self._table(table).routes if gateway else ()
+                yield from ((gateway, route) for route in routes if route.leads != "local")
 
     def _ranges(self) -> tuple[IPv4Network, ...]:
         """Return the ranges of the VPC, to which each route table has a local route."""

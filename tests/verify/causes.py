@@ -879,7 +879,12 @@ HYBRID_NODES: Final = [
         for name, condition, fails, unknown in (
             ("its account and region", {**SOURCE, "ArnEquals": {ARN: f"{OF_REGION}*"}}, "", ""),
             ("its account", SOURCE, "", ""),
-            ("a node", {"ArnEquals": {ARN: f"{OF_REGION}managed-instance/*"}}, "", "role-assumable"),
+            (
+                "a node",
+                {"ArnEquals": {ARN: f"{OF_REGION}managed-instance/*"}},
+                "",
+                "role-assumable",
+            ),
             ("another region", {"ArnLike": {ARN: "*:us-east-1:*:*"}}, "role-assumable", ""),
             ("an organization", {"StringLike": {"aws:SourceOrgID": "o"}}, "", "role-assumable"),
         )

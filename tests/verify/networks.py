@@ -37,6 +37,12 @@ def routes(*found: dict[str, Any], **parts: object) -> Change:
     return having("ec2:describe_route_tables", {"RouteTables": [main, PUBLIC]})
 
 
+def edge(*found: dict[str, Any]) -> Change:
+    """Have a route table of the internet gateway with these routes."""
+    made = table("rtb-edge", *found, Associations=[{"GatewayId": "igw-1"}])
+    return lambda w: w.answers["ec2:describe_route_tables"]["RouteTables"].append(made)
+
+
 def endpoints(*found: dict[str, Any]) -> Change:
     return having("ec2:describe_vpc_endpoints", {"VpcEndpoints": [*found]})
 
@@ -176,6 +182,7 @@ OTHER_SUBNET: Final = {
     "BlockPublicAccessStates": BLOCKED,
 }
 TO_IPV6: Final = {"DestinationIpv6CidrBlock": "::/0", "EgressOnlyInternetGatewayId": "eigw-1"}
+APPLIANCE: Final = {"DestinationCidrBlock": "10.0.1.0/24", "NetworkInterfaceId": "eni-1"}
 TWO: Final = [{"Attachment": {"DeviceIndex": 0}}, {}]
 OF_OTHERS: Final = table("rtb-main", Associations=MAIN, OwnerId=OTHER_ACCOUNT)
 LATTICE: Final = {"VpcEndpointId": "vpce-r", "VpcEndpointType": "Resource", "State": "Available"}
@@ -221,6 +228,15 @@ ROUTES: Final = [
             "vpce-firewall": "GatewayId",
             "arn:aws:odb:us-east-1:111122223333:odb-network/odbnet-1": "OdbNetworkArn",
         }.items()
+    ),
+    *(
+        path(f"an internet gateway whose table has {name}", edge(*found), unknown=unknown)
+        for name, found, unknown in (
+            ("local routes alone", [], ""),
+            ("an appliance before the subnet of the NAT gateway", [APPLIANCE], CHANNELS),
+            ("one before another", [APPLIANCE | {"DestinationCidrBlock": "10.0.7.0/24"}], ""),
+            ("one for IPv6", [TO_IPV6], ""),
+        )
     ),
     path(
         "public access blocked in another subnet",
