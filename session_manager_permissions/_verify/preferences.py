@@ -328,7 +328,8 @@ def _by_policy(
         return replace(usable, verdict="unknown", why=(why,), fix=ways_out([policy.error]))
     role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
     told = {SESSION_ID: None, TARGET: node.id}
-    admission = policy.admits(role, "kms:Decrypt", key.arn, told)
+    # What IAM says of the role is a check of its own.
+    admission = policy.admits(role, "kms:Decrypt", key.arn, told, by_iam=True)
     evidence = (*usable.evidence, Evidence("kms:GetKeyPolicy", "Policy", admission.answer))
     if admission.answer in ("named", "account"):
         return replace(usable, why=(*usable.why, admission.why), evidence=evidence)

@@ -71,6 +71,34 @@ class ResourcePolicy(NamedTuple):
         if self.error:
             why = f"the policy of {self.of} may {does} it, and could not be read: {self.error}"
             return Admission("unknown", why, error=self.error)
+        found = self._found(principal, action, resource, told)
+        denies = [found[key] for key in found if key[0] == "Deny"]
+        if True in denies:
+            fix = f"take {action} by {principal} out of the Deny in the policy of {self.of}"
+            return Admission("denied", f"the policy of {self.of} denies it", fix)
+        named, account = (found.get(("Allow", kind), False) for kind in ("named", "account"))
+        if by_iam and self.lets_iam_in:
+            account = True
+        if named is account is False:
+            why = f"the policy of {self.of} lets neither the account nor {principal} in"
+            return Admission("closed", why, fix)
+        left_to_iam = Admission("account", f"the policy of {self.of} leaves it to policies of IAM")
+        if named is False and not by_iam:
+            return left_to_iam
+        if None in denies:
+            why = f"a Deny in the policy of {self.of} may apply, as its conditions decide"
+            return Admission("unknown", why, f"{fix}, without a Deny")
+        if named:
+            return Admission("named", f"the policy of {self.of} allows {principal} itself")
+        if by_iam and account:
+            return left_to_iam
+        why = f"the policy of {self.of} may allow it, as its conditions decide"
+        return Admission("unknown", why, f"{fix}, without a condition")
+
+    def _found(
+        self, principal: str, action: str, resource: str, told: Mapping[str, str | None]
+    ) -> dict[tuple[str, str], bool | None]:
+        """Tell whether a statement applies, by its effect and whom it is about; None if perhaps."""
         found: dict[tuple[str, str], bool | None] = {}
         known = of_principal(principal) | {name.lower(): value for name, value in told.items()}
         if "kms:viaservice" in known:
@@ -78,22 +106,7 @@ class ResourcePolicy(NamedTuple):
         for effect, kind, applies in self._applying(principal, action, resource, known):
             if applies is not False:
                 found[effect, kind] = found.get((effect, kind)) or applies
-        denies = [found[key] for key in found if key[0] == "Deny"]
-        if True in denies:
-            fix = f"take {action} by {principal} out of the Deny in the policy of {self.of}"
-            return Admission("denied", f"the policy of {self.of} denies it", fix)
-        if None in denies:
-            why = f"a Deny in the policy of {self.of} may apply, as its conditions decide"
-            return Admission("unknown", why, f"{fix}, without a Deny")
-        if found.get(("Allow", "named")):
-            return Admission("named", f"the policy of {self.of} allows {principal} itself")
-        if found.get(("Allow", "account")) or (by_iam and self.lets_iam_in):
-            return Admission("account", f"the policy of {self.of} leaves it to policies of IAM")
-        if found:
-            why = f"the policy of {self.of} may allow it, as its conditions decide"
-            return Admission("unknown", why, f"{fix}, without a condition")
-        why = f"the policy of {self.of} lets neither the account nor {principal} in"
-        return Admission("closed", why, fix)
+        return found
 
     def _applying(
         self, principal: str, action: str, resource: str, known: Mapping[str, str | None]

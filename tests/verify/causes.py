@@ -247,6 +247,7 @@ NOT_TRUSTED: Final = trusts("lambda.amazonaws.com")
 PERHAPS_TRUSTED: Final = trusts("ec2.amazonaws.com", Condition={"Bool": {}})
 PUBLIC: Final = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
 BY_TAG: Final = allowing(ROLE, "kms:*", Condition={"StringEquals": {"aws:ResourceTag/team": "web"}})
+DENY_BY_TAG: Final = BY_TAG | {"Effect": "Deny"}
 CALLER, PRINCIPAL, VIA = "kms:CallerAccount", "aws:PrincipalArn", "kms:ViaService"
 OF_S3: Final = f"s3.{REGION}.amazonaws.com"
 SSE: Final = "s3:x-amz-server-side-encryption"
@@ -490,6 +491,18 @@ KEYS: Final = [
         "key-usable",
     ),
     used("the key is by a tag", key_policy(BY_TAG), unknown="key-usable"),
+    used(
+        "the key may allow what IAM denies, and lets the account in",
+        both(DENIED_KEY, key_policy(BY_TAG, allowing(ROOT, "kms:*"))),
+        unknown="encrypt",
+    ),
+    used(
+        "the key lets the account in by a tag, and IAM denies",
+        both(DENIED_KEY, key_policy(BY_TAG | {"Principal": {"AWS": ROOT}})),
+        "encrypt",
+        "key-usable",
+    ),
+    used("the key denies by a tag whom it lets in nowhere", key_policy(DENY_BY_TAG), "key-usable"),
     used(
         "the key may allow what IAM denies",
         both(DENIED_KEY, key_policy(BY_TAG)),
