@@ -55,11 +55,11 @@ def policy_allows(endpoint: Endpoint, actions: Iterable[str], caller: Placement 
     ):
         return unknown
     resources = dict(caller.resources)
-    calls = [_Call(action, caller.principal, resources.get(action, "")) for action in actions]
+    calls = [_Request(action, caller.principal, resources.get(action, "")) for action in actions]
     return all_of(_statements_allow(statements, call, endpoint, unknown) for call in calls)
 
 
-class _Call(NamedTuple):
+class _Request(NamedTuple):
     action: str
     principal: str
     """The ARN of the role, if it is known and signs the call."""
@@ -68,7 +68,7 @@ class _Call(NamedTuple):
 
 
 def _statements_allow(
-    statements: list[dict[str, Any]], call: _Call, endpoint: Endpoint, unknown: Unknown
+    statements: list[dict[str, Any]], call: _Request, endpoint: Endpoint, unknown: Unknown
 ) -> Fact:
     facts: dict[str, list[Fact]] = {"Allow": [], "Deny": []}
     for entry in statements:
@@ -79,7 +79,7 @@ def _statements_allow(
     return False if denied is True else all_of((allowed, unknown if denied else True))
 
 
-def _applies(statement: dict[str, Any], call: _Call, endpoint: Endpoint) -> bool | None:
+def _applies(statement: dict[str, Any], call: _Request, endpoint: Endpoint) -> bool | None:
     facts = (
         covers_action(statement, call.action.lower()),
         _covers_principal(statement.get("Principal"), call, endpoint),
@@ -89,7 +89,7 @@ def _applies(statement: dict[str, Any], call: _Call, endpoint: Endpoint) -> bool
     return False if False in facts else None if None in facts else True
 
 
-def _covers_principal(principal: object, call: _Call, endpoint: Endpoint) -> bool | None:
+def _covers_principal(principal: object, call: _Request, endpoint: Endpoint) -> bool | None:
     """Whether a principal is everybody, the account, or the role.
 
     To a gateway endpoint, the account stands for its root user alone.
@@ -113,7 +113,7 @@ def _covers_principal(principal: object, call: _Call, endpoint: Endpoint) -> boo
     return None if is_open else False
 
 
-def _covers_resource(resource: object, call: _Call) -> bool | None:
+def _covers_resource(resource: object, call: _Request) -> bool | None:
     patterns = as_list(resource)
     if "*" in patterns:
         return True
@@ -122,7 +122,7 @@ def _covers_resource(resource: object, call: _Call) -> bool | None:
     return any_matches([matches(str(one), call.resource) for one in patterns])
 
 
-def _is_met(condition: object, call: _Call, endpoint: Endpoint) -> bool | None:
+def _is_met(condition: object, call: _Request, endpoint: Endpoint) -> bool | None:
     """Whether a condition holds for the role, or for each principal of the account."""
     if condition is None:
         return True
