@@ -169,7 +169,7 @@ def may_start(
     why_not = f"{arn} is denied {_in_words(denied)}"
     fix = (
         *_by_iam(node, arn, [one for one in denied if not is_allowed(one.answer)]),
-        *(one.admission.fix for one in denied if is_allowed(one.answer) and one.admission.fix),
+        *(fix for one in denied if is_allowed(one.answer) for fix in one.admission.fix),
         *checks.ways_out(one.admission.error for one in denied if one.admission.error),
     )
     by_key = {one.admission.why for one in denied if is_allowed(one.answer) or one.is_open}

@@ -13,7 +13,7 @@ from .asking import CannotAsk, NotPermitted, NotThere, tried
 from .checks import NO_MESSAGE, NO_ROLE, Evidence, Outcome, ways_out
 from .document import PORT, Refused, key_arn, read_document
 from .identity import unless_replaced
-from .lines import hidden, in_json, region_word, with_statement
+from .lines import hidden, region_word
 from .resource_policy import key_policy
 from .simulator import (
     SESSION_ID,
@@ -334,13 +334,7 @@ def _by_policy(
     root = f"arn:{partition}:iam::{account}:root"
     fix: tuple[str, ...] = (f"remove the Deny from the key's policy, and allow {root} kms:* there",)
     if admission.answer == "closed":
-        named = in_shell(key.arn, _limits.key_fault, "KEY")
-        of_key = f"--key-id {named} --region {region_word(key.arn.split(':')[3])}"
-        open_ = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
-        whole = with_statement({"Version": "2012-10-17", "Statement": [*policy.statements]}, open_)
-        put = f"aws kms put-key-policy {of_key} --policy-name default --policy {in_json(whole)}"
-        keeps = f"that keeps what the key's policy has and allows {root} kms:*"
-        fix = put, f"{keeps}; whoever the policy lets change it may run it"
+        fix = admission.fix
     elif admission.answer == "unknown":
         fix = (f"allow {root} kms:* in the key's policy, without a condition or a Deny",)
     if admission.answer == "unknown" or identity.role is None:

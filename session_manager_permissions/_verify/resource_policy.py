@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from session_manager_permissions import _limits
 from session_manager_permissions._conditions import holds, of_principal
 from session_manager_permissions._patterns import any_matches, as_list, covers_action, matches
+from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NotThere
+from .lines import in_json, region_word, with_statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +36,7 @@ class Admission(NamedTuple):
     `closed`: it does neither."""
     why: str
     """A clause, without a full stop."""
-    fix: str = ""
+    fix: tuple[str, ...] = ()
     """What to change in it, so that it lets the principal in."""
     error: CannotAsk | None = None
     """Why it could not be read."""
@@ -49,6 +52,8 @@ class ResourcePolicy(NamedTuple):
     """Why it could not be read."""
     lets_iam_in: bool = False
     """Whether policies of IAM count whatever it allows, as for a bucket and not for a key."""
+    key: str = ""
+    """The ARN of the key, if it belongs to one."""
 
     def admits(  # noqa: PLR0911 # one for each answer
         self,
@@ -77,25 +82,37 @@ class ResourcePolicy(NamedTuple):
         denies = [found[key] for key in found if key[0] == "Deny"]
         if True in denies:
             fix = f"take {action} by {principal} out of the Deny in the policy of {self.of}"
-            return Admission("denied", f"the policy of {self.of} denies it", fix)
+            return Admission("denied", f"the policy of {self.of} denies it", (fix,))
         named, account = (found.get(("Allow", kind), False) for kind in ("named", "account"))
         if by_iam and self.lets_iam_in:
             account = True
         if named is account is False:
             why = f"the policy of {self.of} lets neither the account nor {principal} in"
-            return Admission("closed", why, fix)
+            return Admission("closed", why, self._opening(principal) if self.key else (fix,))
         left_to_iam = Admission("account", f"the policy of {self.of} leaves it to policies of IAM")
         if named is False and not by_iam:
             return left_to_iam
         if None in denies:
             why = f"a Deny in the policy of {self.of} may apply, as its conditions decide"
-            return Admission("unknown", why, f"{fix}, without a Deny")
+            return Admission("unknown", why, (f"{fix}, without a Deny",))
         if named:
             return Admission("named", f"the policy of {self.of} allows {principal} itself")
         if by_iam and account:
             return left_to_iam
         why = f"the policy of {self.of} may allow it, as its conditions decide"
-        return Admission("unknown", why, f"{fix}, without a condition")
+        return Admission("unknown", why, (f"{fix}, without a condition",))
+
+    def _opening(self, principal: str) -> tuple[str, ...]:
+        """Say how to let the account in to a key, besides all whom its policy has."""
+        partition, account = (principal.split(":")[part] for part in (1, 4))
+        root = f"arn:{partition}:iam::{account}:root"
+        named = in_shell(self.key, _limits.key_fault, "KEY")
+        of_key = f"--key-id {named} --region {region_word(self.key.split(':')[3])}"
+        open_ = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
+        whole = with_statement({"Version": "2012-10-17", "Statement": [*self.statements]}, open_)
+        put = f"aws kms put-key-policy {of_key} --policy-name default --policy {in_json(whole)}"
+        keeps = f"that keeps what the key's policy has and allows {root} kms:*"
+        return put, f"{keeps}; whoever the policy lets change it may run it"
 
     def _found(
         self, principal: str, action: str, resource: str, told: Mapping[str, str | None]
@@ -185,7 +202,8 @@ def key_policy(session: Session, arn: str) -> ResourcePolicy:
     """Read the policy of a key."""
     asked = {"KeyId": arn, "PolicyName": "default"}
     of, region = f"the key {arn}", arn.split(":")[3]
-    return _read(session, "kms:GetKeyPolicy", of, on=arn, region=region, **asked)
+    found = _read(session, "kms:GetKeyPolicy", of, on=arn, region=region, **asked)
+    return found._replace(key=arn)
 
 
 def _read(

@@ -317,8 +317,7 @@ class Verdict(NamedTuple):
 
     def _causes(self, denied: CallVerdict) -> list[tuple[str, list[str]]]:
         """List what denies the action, each with what to do about it."""
-        why, fix = denied.admission.why, [*filter(None, [denied.admission.fix])]
-        of_resource = [(why, fix)]
+        of_resource = [(denied.admission.why, [*denied.admission.fix])]
         if is_allowed(denied.answer):
             return of_resource
         of_iam = self._causes_in_iam(denied.answer)
