@@ -55,6 +55,14 @@ class OwnPolicies:
             limit: that of the role's permissions boundary alone, which limits what the policy of
                 the resource allows as well.
         """
+        if by_iam is Answer.EXPLICIT_DENY:
+            return by_iam
+        answer = self._with_its_own(resource, role, action, by_iam, limit)
+        return answer if self._parts.changed(resource) is None else min(answer, Answer.UNKNOWN)
+
+    def _with_its_own(
+        self, resource: Resource, role: Role, action: str, by_iam: Answer, limit: Answer
+    ) -> Answer:
         found = [*self._statements(resource, role, action)]
         if _OwnStatement(allows=False, about="role", certain=True) in found:
             return Answer.EXPLICIT_DENY
@@ -62,9 +70,7 @@ class OwnPolicies:
         if itself is not Answer.IMPLICIT_DENY:
             itself = max(itself, limit)
         account = _best(found, "account") if resource.type == _KEY else Answer.ALLOWED
-        answer = by_iam
-        if by_iam is not Answer.EXPLICIT_DENY:
-            answer = min(itself, max(by_iam, account))
+        answer = min(itself, max(by_iam, account))
         return answer if all(one.allows for one in found) else max(answer, Answer.UNKNOWN)
 
     def _statements(self, resource: Resource, role: Role, action: str) -> Iterator[_OwnStatement]:

@@ -82,8 +82,9 @@ the agent's calls |
     | `egress-closed` | warning; error if strict | the instance or launch template | security \
 groups that do not let TCP 443 out |
     | `session-denied` | warning; error if strict | the Session document | a Session document \
-whose key or enforced logs a role of the app may not use, or that runs sessions as `root`; the \
-profile is not ready only if the document is the account's default, `SSM-SessionManagerRunShell` |
+whose key or enforced logs a role of the app may not use, whose key encrypts nothing, that \
+enforces encrypted logs in a log group without a key, or that runs sessions as `root`; the profile \
+is not ready only if the document is the account's default, `SSM-SessionManagerRunShell` |
     | `log-lost` | warning | the Session document or the compute | logs of sessions that do not \
 arrive: the role may not write them, or the network does not lead there |
     | `exec-denied` | warning | the ECS service | `EnableExecuteCommand` with a container whose \

@@ -149,8 +149,12 @@ class Asked(NamedTuple):
     def is_covered_by(self, pattern: Value) -> bool | None:
         """Tell whether the resource of a statement covers it; None if that is not known."""
         text = as_text(pattern)
-        if text == "*" or matches(_identified(pattern), _identified(self.value)):
+        written, asked = _identified(pattern), _identified(self.value)
+        if text == "*" or matches(written, asked):
             return True
+        is_known = asked.startswith("arn:") and "<" not in written + asked
+        if is_known and not asked.endswith("/log"):  # which stands for the log of any session
+            return matches(written, asked)
         theirs = {part.resource for part in pattern if isinstance(part, ReturnValue)}
         ours = {part.resource for part in self.value if isinstance(part, ReturnValue)}
         if theirs and ours and not theirs & ours:
@@ -165,8 +169,31 @@ def _identified(value: Value) -> str:
 
     An ARN is without its partition, as there is none of another partition.
     """
-    named = "".join(part if isinstance(part, str) else f"<{hash(part)}>" for part in value)
-    return re.sub("^arn:[^:]*:", "arn::", named)
+    return re.sub("^arn:[^:]*:", "arn::", "".join(map(_named, value)))
+
+
+def _named(part: str | ReturnValue | Unresolved) -> str:
+    if isinstance(part, ReturnValue) and part.resource.type in _ARNS:
+        resource, attribute = part
+        if attribute == "Arn":
+            stack = resource.template.stack
+            region, account = (
+                known or _named(Unresolved(stack.environment, name))
+                for known, name in zip(stack.environment[::-1], _OF_STACK[1:], strict=True)
+            )
+            name = _named(ReturnValue(resource))
+            return _ARNS[resource.type].format(region=region, account=account, name=name)
+        written = dict.get(resource.properties, "BucketName")
+        if not attribute and isinstance(written, str):
+            return written
+    return part if isinstance(part, str) else f"<{hash(part)}>"
+
+
+_ARNS: Final = {
+    "AWS::KMS::Key": "arn::kms:{region}:{account}:key/{name}",
+    "AWS::S3::Bucket": "arn::s3:::{name}",
+}
+"""The ARNs of these types, by the name that `Ref` returns."""
 
 
 _OF_SESSIONS: Final = _needs.of_session_key(None, sessions_only=True)
@@ -435,9 +462,12 @@ class Roles:
 
     def _decided(self, role: Role, without: frozenset[Policy]) -> dict[str, Ability]:
         statements = [*self._of_others(role)]
+        overwritten = self._overwritten(role)
         for policy in self.relevant_policies(role):
             if policy not in without:
                 needed = self.needed_statements(policy)
+                if policy in overwritten:
+                    needed = _uncertain(needed, ", as another policy of the role has its name")
                 is_its = self.is_in_its_account(role, policy)
                 statements += needed if is_its else _uncertain(needed)
         boundary = self._boundary(role)
@@ -449,6 +479,19 @@ class Roles:
                 limit = decide(boundary, action, resource)
             found[action] = Ability(identity, limit, within(identity, limit))
         return found
+
+    def _overwritten(self, role: Role) -> set[Policy]:
+        """Return the inline policies of one name, of which a role keeps the last that is put."""
+        by_name = defaultdict[object, list[Attachment]](list)
+        for one in role.inline:
+            name = dict.get(one.policy.owner, "PolicyName")
+            by_name[name if isinstance(name, str) else one.policy].append(one)
+        return {
+            one.policy
+            for several in by_name.values()
+            if several[1:] and len({other.policy for other in several if self.has(role, other)}) > 1
+            for one in several
+        }
 
     def answer(self, role: Role, action: str, asked: Asked) -> Answer:
         """Decide about an action that some sessions need, by the role's own policies."""
@@ -698,5 +741,5 @@ def _unread(assembly: Assembly) -> Iterator[_Unread]:
 _MAY_ATTACH: Final = frozenset({*ATTACHED_BY, *STACKS, UNKNOWN})
 
 
-def _uncertain(found: list[Statement]) -> list[Statement]:
-    return [statement._replace(certain=False) for statement in found]
+def _uncertain(found: list[Statement], doubt: str = "") -> list[Statement]:
+    return [one._replace(certain=False, doubt=doubt or one.doubt) for one in found]

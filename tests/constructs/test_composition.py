@@ -76,7 +76,7 @@ def composed(parts: Sequence[str], *, first_later: bool = False, **flags: bool) 
 
 
 @functools.cache
-def alone(part: str, sessions_only: bool) -> Statements:  # noqa: FBT001 - of a private function
+def alone(part: str, *, sessions_only: bool) -> Statements:
     return composed([part], decrypt_sessions_only=sessions_only)
 
 
@@ -112,9 +112,10 @@ def test_any_options_in_any_order_add_what_each_adds_alone(
     data: st.DataObject,
 ) -> None:
     parts = [*([of_bucket] if of_bucket else []), *others, *keys]
-    expected = union([composed([]), *(alone(part, sessions_only) for part in (*others, *keys))])
-    if of_bucket:
-        expected |= alone(of_bucket, sessions_only)  # which reads the encryption of that bucket
+    added = [alone(part, sessions_only=sessions_only) for part in (*others, *keys)]
+    expected = union([composed([]), *added])
+    if of_bucket:  # whose encryption is read, in place of that of any bucket
+        expected |= alone(of_bucket, sessions_only=sessions_only)
     if "check_log_encryption" in others:
         del expected["SessionManagerLogEncryption"]
 

@@ -38,6 +38,7 @@ from tests.conftest import (
     EC2,
     ELSEWHERE,
     HERE,
+    ON_LOWEST_CDK,
     OTHER_ACCOUNT,
     OTHER_REGION,
     REGION,
@@ -55,7 +56,6 @@ from tests.conftest import (
     reported,
     resources,
     role_arn,
-    run_python,
     synth,
     template,
     template_text,
@@ -1358,6 +1358,7 @@ def test_aspects_of_others_work_beside_the_fleet(
 # the order against boots
 
 
+@pytest.mark.skipif(ON_LOWEST_CDK, reason="cfn-lint is asked about what the newest CDK makes")
 @pytest.mark.parametrize("waits_for_the_fleet", [False, True])
 def test_an_instance_waits_for_a_policy_of_its_own_and_not_for_the_fleet_s(
     stack: cdk.Stack, *, waits_for_the_fleet: bool
@@ -1376,25 +1377,3 @@ def test_an_instance_waits_for_a_policy_of_its_own_and_not_for_the_fleet_s(
         waiting.instance.add_dependency(made)
     circles = [one for one in lint(template_text(stack)) if one.rule.id == "E3004"]
     assert bool(circles) == waits_for_the_fleet
-
-
-CLI = """
-import aws_cdk as cdk
-from aws_cdk import aws_iam as iam
-from session_manager_permissions import SessionManagerFleet
-app = cdk.App()
-stack = cdk.Stack(app, "Stack")
-role = iam.Role.from_role_name(stack, "Role", "web", mutable=False)
-iam.InstanceProfile(stack, "Profile", role=role)
-SessionManagerFleet(stack, "Fleet")
-app.synth()
-"""
-
-
-def test_what_the_fleet_tries_is_not_synthesized_where_the_cli_reads(tmp_path: Path) -> None:
-    """CDK synthesizes an app as the process ends if the CLI has set `CDK_OUTDIR`."""
-    done = run_python("-c", CLI, cwd=tmp_path, env={"CDK_OUTDIR": str(tmp_path / "cdk.out")})
-    assert done.returncode == 0, done.stderr
-    made = {path.name for path in (tmp_path / "cdk.out").glob("*.template.json")}
-    assert made == {"Stack.template.json"}
-    assert "Probe" not in (tmp_path / "cdk.out" / "manifest.json").read_text()

@@ -41,17 +41,13 @@ MANAGED_INSTANCE_CORE: Final[list[dict[str, Any]]] = policies()["AmazonSSMManage
     "Statement"
 ]
 # Not looked up: the first policy of AWS's page "Create a custom IAM role for Session Manager".
+CHANNELS: Final = ("CreateControl", "CreateData", "OpenControl", "OpenData")
+ON_ALL: Final = [
+    "ssm:UpdateInstanceInformation",
+    *(f"ssmmessages:{channel}Channel" for channel in CHANNELS),
+]
 MINIMAL_ROLE: Final[list[dict[str, Any]]] = [
-    {
-        "Action": [
-            "ssm:UpdateInstanceInformation",
-            "ssmmessages:CreateControlChannel",
-            "ssmmessages:CreateDataChannel",
-            "ssmmessages:OpenControlChannel",
-            "ssmmessages:OpenDataChannel",
-        ],
-        "Resource": "*",
-    },
+    {"Action": ON_ALL, "Resource": "*"},
     {"Action": "kms:Decrypt", "Resource": key_arn()},
 ]
 

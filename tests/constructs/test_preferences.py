@@ -233,45 +233,41 @@ IMPORTED: Final = "imported bucket"
 NAMED: Final = "group by its name"
 
 
-@pytest.mark.parametrize(
-    ("bucket", "group", "arguments", "said"),
-    [
-        (IMPORTED, None, {}, {"s3EncryptionEnabled": True}),
-        (IMPORTED, None, {"enforce_s3_encryption": False}, {"s3EncryptionEnabled": False}),
-        (None, None, {"enforce_s3_encryption": True}, {"s3EncryptionEnabled": False}),
-        (None, NAMED, {}, {"cloudWatchStreamingEnabled": True}),
-        (None, NAMED, {}, {"cloudWatchEncryptionEnabled": False}),
-        (None, NAMED, {"stream_logs": False}, {"cloudWatchStreamingEnabled": False}),
-        (None, None, {"stream_logs": True}, {"cloudWatchStreamingEnabled": False}),
-        *(
-            (None, kind, {"enforce_cloudwatch_encryption": True}, {})
-            for kind in GROUPS
-            if kind not in UNENCRYPTED_GROUPS
-        ),
-        *(
-            (IMPORTED, None, {"log_prefix": prefix}, {"s3KeyPrefix": said})
-            for prefix, said in (("/sessions/", "sessions"), ("a//b/", "a/b"), ("/", ""), ("", ""))
-        ),
-        (None, None, {"run_as_enabled": None}, {"runAsEnabled": False}),
-        # the operator's tag names the user
-        (None, None, {"run_as_enabled": True}, {"runAsEnabled": True, "runAsDefaultUser": ""}),
-        (None, None, {"run_as_user": "operator"}, {"runAsEnabled": True}),
-        (None, None, {"run_as_enabled": True, "run_as_user": "a"}, {"runAsDefaultUser": "a"}),
-    ],
-)
-def test_what_is_enforced_and_turned_on(
-    stack: cdk.Stack,
-    bucket: str | None,
-    group: str | None,
-    arguments: dict[str, Any],
-    said: dict[str, Any],
-) -> None:
-    sources: dict[str, Any] = {
-        "log_bucket": BUCKETS[bucket](stack) if bucket else None,
-        "log_group": GROUPS[group](stack) if group else None,
-    }
-    preferences(stack, **sources, **arguments)
+ENFORCED: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
+    ({"log_bucket": IMPORTED}, {"s3EncryptionEnabled": True}),
+    ({"log_bucket": IMPORTED, "enforce_s3_encryption": False}, {"s3EncryptionEnabled": False}),
+    ({"enforce_s3_encryption": True}, {"s3EncryptionEnabled": False}),
+    ({"log_group": NAMED}, {"cloudWatchStreamingEnabled": True}),
+    ({"log_group": NAMED}, {"cloudWatchEncryptionEnabled": False}),
+    ({"log_group": NAMED, "stream_logs": False}, {"cloudWatchStreamingEnabled": False}),
+    ({"stream_logs": True}, {"cloudWatchStreamingEnabled": False}),
+    *(
+        ({"log_group": kind, "enforce_cloudwatch_encryption": True}, {})
+        for kind in GROUPS
+        if kind not in UNENCRYPTED_GROUPS
+    ),
+    *(
+        ({"log_bucket": IMPORTED, "log_prefix": prefix}, {"s3KeyPrefix": said})
+        for prefix, said in (("/sessions/", "sessions"), ("a//b/", "a/b"), ("/", ""), ("", ""))
+    ),
+    ({"run_as_enabled": None}, {"runAsEnabled": False}),
+    # the operator's tag names the user
+    ({"run_as_enabled": True}, {"runAsEnabled": True, "runAsDefaultUser": ""}),
+    ({"run_as_user": "operator"}, {"runAsEnabled": True}),
+    ({"run_as_enabled": True, "run_as_user": "a"}, {"runAsDefaultUser": "a"}),
+]
 
+
+@pytest.mark.parametrize(("arguments", "said"), ENFORCED)
+def test_what_is_enforced_and_turned_on(
+    stack: cdk.Stack, arguments: dict[str, Any], said: dict[str, Any]
+) -> None:
+    kinds: dict[str, Callable[[cdk.Stack], object]] = {**BUCKETS, **GROUPS}
+    made = {
+        name: kinds[value](stack) if name in {"log_bucket", "log_group"} else value
+        for name, value in arguments.items()
+    }
+    preferences(stack, **made)
     assert inputs(stack).items() >= said.items()
 
 
@@ -308,24 +304,16 @@ def test_a_default_name_that_would_be_too_long_has_all_that_ssm_takes(
 
 
 def test_the_default_name_is_unique_to_stack_and_construct(make_app: MakeApp) -> None:
-    app = make_app()
-    stacks = [cdk.Stack(app, name) for name in ("One", "Two")]
-    for stack in stacks:
+    app, names = make_app(), []
+    for stack in (cdk.Stack(app, "One"), cdk.Stack(app, "Two")):
         for name in ("First", "Second"):
             SessionPreferences(stack, name)
+        found = resources(stack, "AWS::SSM::Document").values()
+        names += [one["Properties"]["Name"] for one in found]
 
-    names = [
-        found["Properties"]["Name"]
-        for stack in stacks
-        for found in resources(stack, "AWS::SSM::Document").values()
-    ]
-
-    assert names == [
-        "One-First-DBE8B80D",
-        "One-Second-61FEBA6C",
-        "Two-First-CA9D3B20",
-        "Two-Second-D36B27E7",
-    ]
+    of_one, of_two = names[:2], names[2:]
+    assert of_one == ["One-First-DBE8B80D", "One-Second-61FEBA6C"]
+    assert of_two == ["Two-First-CA9D3B20", "Two-Second-D36B27E7"]
 
 
 @pytest.mark.parametrize("construct_id", ["P" * 300, "Préférences: all", "a/b"])
@@ -378,10 +366,8 @@ def test_a_default_name_that_aws_keeps_for_itself_is_refused(make_stack: MakeSta
 @pytest.mark.parametrize(
     ("time", "minutes"),
     [
-        (cdk.Duration.minutes(1), "1"),
-        (cdk.Duration.hours(1), "60"),
-        (cdk.Duration.hours(0.5), "30"),
-        (cdk.Duration.millis(60_000), "1"),
+        *((cdk.Duration.minutes(1), "1"), (cdk.Duration.hours(1), "60")),
+        *((cdk.Duration.hours(0.5), "30"), (cdk.Duration.millis(60_000), "1")),
         (cdk.Duration.parse("PT30M"), "30"),
     ],
 )

@@ -98,7 +98,7 @@ def deployed(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
         one.get("AllowedValues") or [*_compared(name, json.dumps(declared)), "else"]
         for name, one in parameters.items()
     ]
-    bodies = {name: repr(one) for name, one in resources.items()}
+    bodies = {name: repr(one["Properties"]) for name, one in resources.items()}
     whole = repr(resources)
     matters = [name for name in declared if repr(name) in whole]
     direct = [name for name in parameters if repr({"Ref": name}) in whole]

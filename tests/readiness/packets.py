@@ -118,19 +118,11 @@ class Network:
 
     def _places(self) -> Iterator[tuple[str, Resource, bool]]:
         for name, one in self.resources.items():
-            if one["Type"] == "AWS::EC2::Instance":
-                launched = self._launched(one) | one
-                interface = (launched.get("NetworkInterfaces") or [{}])[0]
-                elastic = self.of("EIP", InstanceId=name) + self.of(
-                    "EIPAssociation", InstanceId=name
-                )
-                data = launched | interface
-                yield data["SubnetId"], data, bool(elastic)
-            elif one["Type"] == "AWS::AutoScaling::AutoScalingGroup":
-                launched = self._launched(one)
-                interface = (launched.get("NetworkInterfaces") or [{}])[0]
-                for subnet in one["VPCZoneIdentifier"]:
-                    yield subnet, launched | interface, False
+            if one["Type"] in ("AWS::EC2::Instance", "AWS::AutoScaling::AutoScalingGroup"):
+                data = self._launched(one) | one
+                data |= (data.get("NetworkInterfaces") or [{}])[0]
+                for subnet in data.get("VPCZoneIdentifier") or [data["SubnetId"]]:
+                    yield subnet, data, bool(self.of("EIP", InstanceId=name))
 
     def _launched(self, one: Resource) -> Resource:
         if "LaunchTemplate" in one:
@@ -329,7 +321,7 @@ class Network:
             ports = entry.get("PortRange", {"From": 0, "To": 65535})
             if (
                 entry.get("Egress", False) is egress
-                and within(peer, entry.get("CidrBlock") or entry["Ipv6CidrBlock"])
+                and within(peer, entry["CidrBlock"])
                 and ports["From"] <= port <= ports["To"]
             ):
                 return bool(entry["RuleAction"] == "allow")
@@ -355,9 +347,9 @@ class Network:
         return None if separate or inline is not None else True
 
     def _admits(self, rule: Resource, peer: str, peers: tuple[str, ...]) -> bool:
-        protocol = str(rule["IpProtocol"])
-        if protocol != "-1" and not (
-            protocol in ("tcp", "6") and rule["FromPort"] <= HTTPS <= rule["ToPort"]
+        protocol = rule["IpProtocol"]
+        if protocol != "-1" and (
+            protocol != "tcp" or not rule["FromPort"] <= HTTPS <= rule["ToPort"]
         ):
             return False
         for name in ("CidrIp", "CidrIpv6"):

@@ -331,7 +331,7 @@ SECOND: Final = {
 SPOT: Final = {
     "SubnetId": ref("Subnet"), "SecurityGroups": [{"GroupId": GROUP}], "IamInstanceProfile": BY_ARN
 }  # fmt: skip
-JOINED: Final = {"Fn::Join": [",", [ref("Subnet"), ref("Other")]]}
+BOTH_JOINED: Final = {"Fn::Join": [",", [ref("Subnet"), ref("Other")]]}
 LAUNCH_OTHER: Final = "? the launch configuration 'Other'"
 FLEETS: Final[list[tuple[str, Parts, list[Known]]]] = [
     ("a launch configuration",
@@ -353,11 +353,11 @@ FLEETS: Final[list[tuple[str, Parts, list[Known]]]] = [
      {"Template": IN_GROUP, "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=PARAMETER)},
      [known("Fleet", set_in="Template", places=[at(GIVEN, "Group")])]),
     ("subnets that are joined",
-     {"Template": IN_GROUP, "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=[JOINED])},
+     {"Template": IN_GROUP, "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=[BOTH_JOINED])},
      [known("Fleet", set_in="Template", places=BOTH)]),
     ("an override of several subnets",
      {"Template": IN_GROUP, "Fleet": spot(LaunchTemplateConfigs=[
-         {"LaunchTemplateSpecification": SPEC, "Overrides": [{"SubnetId": JOINED}]}])},
+         {"LaunchTemplateSpecification": SPEC, "Overrides": [{"SubnetId": BOTH_JOINED}]}])},
      [known("Fleet", set_in="Template", places=BOTH)]),
     ("no value for subnets",
      {"Template": IN_GROUP, "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=NO_VALUE)},

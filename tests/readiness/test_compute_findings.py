@@ -532,6 +532,42 @@ def test_services_that_sessions_use(
     assert check(with_role(**added)).rules == READY  # behind a NAT gateway
 
 
+TO_BUCKET: Final = {"s3BucketName": ref("Bucket")}
+MAY_PUT: Final = may("Allow", "s3:PutObject") | {"Principal": "*"}
+MAY_READ: Final = may("Allow", "s3:GetEncryptionConfiguration") | {"Principal": "*"}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "statements", "expected"),
+    [
+        (TO_BUCKET, [MAY_PUT], READY),
+        (TO_BUCKET | {"s3EncryptionEnabled": True}, [MAY_PUT], frozenset({"endpoint-unreachable"})),
+        (TO_BUCKET | {"s3EncryptionEnabled": True}, [MAY_PUT, MAY_READ], READY),
+    ],
+)
+def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
+    check: Check,
+    inputs: dict[str, Any],
+    statements: list[dict[str, Any]],
+    expected: frozenset[str],
+) -> None:
+    by_gateway = {
+        "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},
+        "RouteTableIds": [ref("PrivateTable")],
+        "PolicyDocument": {"Statement": statements},
+    }
+    added = {
+        **with_endpoints()["Resources"],
+        **{name: BODY[name] for name in ("Role", "Profile", "Instance")},
+        "Bucket": resource("AWS::S3::Bucket"),
+        "Document": document(of(inputs)),
+        "Grants": policy(allow("s3:*")),
+        "Gateway": resource("AWS::EC2::VPCEndpoint", VpcId=ref("Vpc"), **by_gateway),
+    }
+
+    assert check({"Resources": added}).rules == expected
+
+
 def test_document_of_another_region_says_nothing(tmp_path: Path) -> None:
     here = {"Resources": {**with_endpoints()["Resources"], **COMPUTE}}
     there = {"Resources": {"Document": document(of(OF_KEY))}}

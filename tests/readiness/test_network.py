@@ -197,8 +197,7 @@ def nodes_of_eks(stack: cdk.Stack) -> None:
     cluster.add_nodegroup_capacity("Nodes")
 
 
-# Others are in `test_networks_of_public_apps`; those that are closed are `BROKEN` in
-# `test_compute_findings`.
+# Others are in `test_networks_of_public_apps`; those that are closed are in `faults`.
 SHAPES: Final[list[tuple[str, Callable[[cdk.Stack], object], str]]] = [
     ("in a public subnet without addresses", in_public_without_addresses, NO_NETWORK_PATH),
     ("with an Elastic IP address", with_an_elastic_address, OPEN),
@@ -591,7 +590,7 @@ STRANGE: Final = {
 
 def test_what_is_known_of_the_types_of_cdk() -> None:
     library = Path(cdk.__file__).parent
-    modules = ("ec2", "networkfirewall", "networkmanager", "ram", "route53*", "vpclattice")
+    modules = ("ec2", "route53*")
     files = [one for name in modules for one in library.glob(f"aws_{name}/__init__.py")]
     types = {
         type_
@@ -782,6 +781,7 @@ ENDPOINT_ROWS: Final[list[Row]] = [
            admitted=nth(1, BLOCKS), vpc=PARAMETER),
     ranged("two blocks of a parameter", UNKNOWN, subnet_of=nth(1, BLOCKS),
            admitted=nth(2, BLOCKS), vpc=PARAMETER),
+    ranged("a range that is none", UNKNOWN, subnet_of="10.0.1.0/24", admitted="none"),
     ranged("more blocks than the range has", UNKNOWN, subnet_of=nth(0, MANY_BLOCKS),
            admitted="10.0.1.0/24"),
     ranged("more than the VPC", OPEN, subnet_of=PARAMETER, admitted="10.0.0.0/8"),

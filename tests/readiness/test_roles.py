@@ -12,7 +12,7 @@ from session_manager_permissions import SessionManagerPermissions
 from tests.conftest import owned_role
 
 from .judging import each, nested, ref, resource
-from .policy_table import ALL, DENIED, NEITHER, READY, UNKNOWN, allow, deny, document
+from .policy_table import ALL, DENIED, NEITHER, READY, UNKNOWN, Statement, allow, deny, document
 from .reports import NAMED, TRUST, Body, Check, check_app, inline, policy, profile_and_role
 
 if TYPE_CHECKING:
@@ -517,6 +517,34 @@ def test_what_cannot_be_read_reaches_a_generated_name_only_where_it_is_disclosed
 
     assert check(body).rules == found
     assert check(body | {"Transform": "Macro"}).rules == UNKNOWN
+
+
+def put(name: object, *statements: Statement, **more: object) -> Body:
+    """An inline policy of a name as a resource; those of `inline` are called `Inline`."""
+    made = policy(*statements, **more)
+    return made | {"Properties": made["Properties"] | {"PolicyName": name}}
+
+
+@pytest.mark.parametrize(
+    ("role", "others", "found"),
+    [
+        (inline(ALL), {"P": put("Inline", allow("s3:*"))}, UNKNOWN),
+        (inline(ALL), {"P": put("Other", allow("s3:*"))}, READY),
+        (inline(ALL), {"P": put("Inline", allow("s3:*"), roles=["other"])}, READY),
+        (inline(allow("ec2:*")), {"P": put("Inline", allow("s3:*"))}, NEITHER),
+        ({}, {"P": put("Same", ALL), "Q": put("Same", deny("*"))}, UNKNOWN),
+        ({}, {"P": put("Same", ALL, Condition="C"), "Q": put("Same", allow("s3:*"))}, NEITHER),
+        ({}, {"P": put("Same", ALL, Condition="C"), "Q": put(ref("Name"), ALL)}, READY),
+    ],
+)
+def test_policies_of_one_name_overwrite_each_other(
+    check: Check, role: Body, others: Body, found: frozenset[str]
+) -> None:
+    body = profile_and_role(role, **others)
+    body["Conditions"] = {"C": {"Fn::Equals": ["a", "b"]}}
+    body["Parameters"] = {"Name": {"Type": "String"}}
+
+    assert check(body).rules == found
 
 
 def test_name_whose_branches_agree_is_of_one_role(check: Check) -> None:

@@ -38,7 +38,7 @@ def with_key_policy(*statements: Statement) -> dict[str, Any]:
 
 
 def with_bucket_policy(
-    *statements: Statement, of_bucket: object = None, algorithm: str = "AES256"
+    *statements: Statement, of_bucket: object = None, algorithm: str = "AES256", **more: object
 ) -> dict[str, Any]:
     """The default document, which enforces encrypted logs, and a bucket policy: of its bucket."""
     by_default = [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}]
@@ -46,7 +46,7 @@ def with_bucket_policy(
     of_it = {"Bucket": of_bucket or ref("Bucket"), "PolicyDocument": {"Statement": [*statements]}}
     return {
         "A": document(DEFAULT_DOCUMENT, s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
-        "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypts),
+        "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypts, **more),
         "P": resource("AWS::S3::BucketPolicy", **of_it),
     }
 
@@ -64,6 +64,24 @@ ELSEWHERE: Final = document(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:eu-west-1:1:
 BY_PARAMETER: Final = document(DEFAULT_DOCUMENT, kmsKeyId=ref("Free"))
 LOGS_ELSEWHERE: Final = document(DEFAULT_DOCUMENT, s3BucketName="logs", s3EncryptionEnabled=True)
 READS: Final = "s3:GetEncryptionConfiguration"
+
+
+def with_key(**properties: object) -> dict[str, Any]:
+    return {"A": document(kmsKeyId=ARN), "Key": resource("AWS::KMS::Key", **properties)}
+
+
+def group(**properties: object) -> dict[str, Any]:
+    return resource("AWS::Logs::LogGroup", **properties)
+
+
+DISABLED: Final = with_key(Enabled=False)
+ENFORCED_GROUP: Final = {
+    "A": document(cloudWatchLogGroupName=ref("Group"), cloudWatchEncryptionEnabled=True)
+}
+CHANGES: Final = {"Custom": resource("Custom::Policy", Key=ref("Key"))}
+UNREAD: Final = resource(
+    "AWS::SSM::Document", Name=DEFAULT_DOCUMENT, DocumentType="Session", Content=ref("Free")
+)
 WITH_KEY: Final = document(kmsKeyId=ARN)
 SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 OBJECTS: Final = {"Fn::Join": ["", [att("Bucket", "Arn"), "/logs/*"]]}
@@ -128,10 +146,32 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
     ("a key elsewhere", {"A": ELSEWHERE}, [], UNKNOWN),
     ("a key elsewhere that is granted", {"A": ELSEWHERE}, [decrypt("arn:aws:kms:*:1:*")], READY),
     ("a key elsewhere that is denied", {"A": ELSEWHERE}, [deny("kms:*")], UNKNOWN),
+    ("all keys of the default document", with_key_policy(allow("kms:*", **ACCOUNT)),
+     [decrypt("arn:aws:kms:*:1:key/*")], READY),
+    ("a key by its ARN in parts", with_key_policy(allow("kms:*", **ACCOUNT)),
+     [decrypt({"Fn::Sub": "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:key/${Key}"})], READY),
+    ("another key by its ARN in parts", with_key_policy(allow("kms:*", **ACCOUNT)),
+     [decrypt({"Fn::Sub": "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:key/${Other}"})], DENIED),
+    ("a document that can't be read", {"A": UNREAD}, [], UNKNOWN),
+    ("a key whose policy a custom resource may change", with_key_policy() | CHANGES,
+     [decrypt()], UNKNOWN),
+    ("a key whose policy a custom resource may change, and a Deny of the role",
+     with_key_policy() | CHANGES, [decrypt(), deny("kms:Decrypt")], DENIED),
     ("a key by parameter", {"A": BY_PARAMETER}, [], UNKNOWN),
     ("a key by parameter that is granted", {"A": BY_PARAMETER}, [decrypt(ref("Free"))], READY),
     ("a key granted by the ARN of its alias", {"A": WITH_KEY},
      [decrypt("arn:aws:kms:eu-west-1:1:alias/a")], DENIED | {"key-not-by-arn"}),
+    ("a bucket by its ARN in parts", with_bucket_policy(),
+     [allow(READS, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::${Bucket}"}), allow("s3:Put*")],
+     READY),
+    ("a bucket by its name", with_bucket_policy(BucketName="my-logs"),
+     [allow(READS, on="arn:aws:s3:::my-*"), allow("s3:Put*", on="arn:aws:s3:::my-logs/*")], READY),
+    ("a bucket by the names of its logs",
+     {"A": document(s3BucketName=ref("Bucket")),
+      "Bucket": resource("AWS::S3::Bucket", BucketName="my-logs")},
+     [allow("s3:PutObject", on="arn:aws:s3:::my-logs/*.log")], READY),
+    ("another bucket by its name", with_bucket_policy(BucketName="my-logs"),
+     [allow(READS, on="arn:aws:s3:::others")], DENIED),
     ("a bucket elsewhere", {"A": LOGS_ELSEWHERE}, [], UNKNOWN),
     ("a bucket elsewhere that is granted", {"A": LOGS_ELSEWHERE},
      [allow(READS, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::logs"})], READY),
@@ -152,6 +192,16 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
      {"A": WITH_KEY, "P": policy(decrypt(), roles=["another"])}, [], DENIED),
     ("a managed policy", {"A": WITH_KEY, "P": managed_policy(decrypt())}, [], READY),
     ("as root", {"A": document(runAsEnabled=True, **AS_ROOT)}, [], DENIED),
+    ("a key that is disabled", DISABLED, [decrypt()], DENIED),
+    ("a key that is disabled by a parameter",
+     with_key(Enabled=ref("Free")) | {"A": DEFAULT}, [decrypt()], UNKNOWN),
+    ("a key that is enabled", with_key(Enabled="true"), [decrypt()], READY),
+    ("a key for signatures",
+     with_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"), [decrypt()], DENIED),
+    ("a group that has to encrypt and has no key", ENFORCED_GROUP | {"Group": group()},
+     [allow("logs:*")], DENIED),
+    ("a group that has to encrypt, with a key", ENFORCED_GROUP | {"Group": group(KmsKeyId=ARN)},
+     [allow("logs:*")], READY),
     ("as root, switched off", {"A": document(runAsEnabled=False, **AS_ROOT)}, [], READY),
     ("a bucket", {"A": TO_BUCKET}, [], LOST),
     ("a bucket that is granted", {"A": TO_BUCKET}, [allow("s3:PutObject", on=OBJECTS)], READY),

@@ -77,70 +77,66 @@ def sized(default: str) -> dict[str, Any]:
 LARGE: Final = equals({"Fn::FindInMap": ["Sizes", ref("Env"), "size"]}, "large")
 ENV_1: Final = {"Fn::Sub": "${Env}-1"}
 
-CONDITIONS: Final[list[tuple[str, dict[str, Any], dict[str, Any], frozenset[str]]]] = [
-    # that the role has ALL on the condition A, and on the condition B
-    ("of nothing", {}, {}, UNKNOWN),
-    ("of a free parameter", FREE, {"A": PROD, "B": DEV}, UNKNOWN),
-    ("of all allowed values", TWO, {"A": PROD, "B": DEV}, READY),
-    ("of a value that is not allowed", TWO, {"A": PROD, "B": equals(ref("Env"), "test")}, UNKNOWN),
-    ("and the opposite", FREE, {"A": PROD, "B": {"Fn::Not": [PROD]}}, READY),
-    ("and the opposite by name", FREE, {"A": PROD, "B": {"Fn::Not": [named("A")]}}, READY),
-    ("and neither", FREE, {"A": {"Fn::Or": [PROD, DEV]}, "B": neither(PROD, DEV)}, READY),
-    ("and neither of some", FREE, {"A": PROD, "B": neither(PROD, DEV)}, UNKNOWN),
-    ("both at once", FREE, {"A": {"Fn::And": [PROD, DEV]}, "B": {"Fn::And": [PROD, DEV]}}, NEITHER),
-    ("always", FREE, {"A": equals("a", "a"), "B": PROD}, READY),
-    ("never", FREE, {"A": equals("a", "b"), "B": equals("a", "")}, NEITHER),
-    ("of the region", {}, {"A": equals(ref("AWS::Region"), "eu-west-1"), "B": equals(1, 2)}, READY),
-    ("of another region", {},
-     {"A": equals(ref("AWS::Region"), "us-east-1"), "B": equals(ref("AWS::Partition"), "aws-cn")},
-     NEITHER),
+
+def other_than(condition: object) -> dict[str, Any]:
+    return {"Fn::Not": [condition]}
+
+
+ENV, REGION = ref("Env"), ref("AWS::Region")
+BOTH: Final = {"Fn::And": [PROD, DEV]}
+CONDITIONS: Final[list[tuple[str, dict[str, Any], object, object, frozenset[str]]]] = [
+    # the parameters; that the role has ALL on the condition A, and on the condition B
+    ("of nothing", {}, None, None, UNKNOWN),
+    ("of a free parameter", FREE, PROD, DEV, UNKNOWN),
+    ("of all allowed values", TWO, PROD, DEV, READY),
+    ("of a value that is not allowed", TWO, PROD, equals(ENV, "test"), UNKNOWN),
+    ("and the opposite", FREE, PROD, other_than(PROD), READY),
+    ("and the opposite by name", FREE, PROD, other_than(named("A")), READY),
+    ("and neither", FREE, {"Fn::Or": [PROD, DEV]}, neither(PROD, DEV), READY),
+    ("and neither of some", FREE, PROD, neither(PROD, DEV), UNKNOWN),
+    ("both at once", FREE, BOTH, BOTH, NEITHER),
+    ("always", FREE, equals("a", "a"), PROD, READY),
+    ("never", FREE, equals("a", "b"), equals("a", ""), NEITHER),
+    ("of the region", {}, equals(REGION, "eu-west-1"), equals(1, 2), READY),
+    ("of another region", {}, equals(REGION, "us-east-1"), equals(1, 2), NEITHER),
+    ("of another partition", {}, equals(ref("AWS::Partition"), "aws-cn"), equals(1, 2), NEITHER),
     ("of the account, which is not known", {},
-     {"A": equals(ref("AWS::AccountId"), "1"), "B": {"Fn::Not": [named("A")]}}, READY),
-    ("of a map", TWO | {"Map": {}}, {"A": LARGE, "B": DEV}, READY),
-    ("of a map, by any parameter", FREE, {"A": LARGE, "B": DEV}, READY),
+     equals(ref("AWS::AccountId"), "1"), other_than(named("A")), READY),
+    ("of a map", TWO | {"Map": {}}, LARGE, DEV, READY),
+    ("of a map, by any parameter", FREE, LARGE, DEV, READY),
     ("of a map, or the default of any other value", FREE,
-     {"A": equals(sized("small"), "large"), "B": equals(sized("small"), "small")}, READY),
-    ("of a map, or a default that is neither", FREE,
-     {"A": equals(sized("none"), "large"), "B": DEV}, UNKNOWN),
-    ("of a boolean", env(*[True, False]),
-     {"A": equals(ref("Env"), "true"), "B": equals(ref("Env"), "false")}, READY),
-    ("of a text with a parameter in it", FREE,
-     {"A": equals(ENV_1, "prod-1"), "B": {"Fn::Not": [PROD]}}, READY),
+     equals(sized("small"), "large"), equals(sized("small"), "small"), READY),
+    ("of a map, or a default that is neither", FREE, equals(sized("none"), "large"), DEV, UNKNOWN),
+    ("of a boolean", env(*[True, False]), equals(ENV, "true"), equals(ENV, "false"), READY),
+    ("of a text with a parameter in it", FREE, equals(ENV_1, "prod-1"), other_than(PROD), READY),
     ("of a text that can't be", FREE,
-     {"A": equals(ENV_1, "prod"), "B": equals({"Fn::Sub": "a${Env}"}, "")}, NEITHER),
+     equals(ENV_1, "prod"), equals({"Fn::Sub": "a${Env}"}, ""), NEITHER),
     ("of two parameters", FREE | {"Other": {"Type": "String"}},
-     {"A": equals(ref("Env"), ref("Other")), "B": {"Fn::Not": [equals(ref("Other"), ref("Env"))]}},
-     READY),
-    ("of a parameter and itself", FREE, {"A": equals(ref("Env"), ref("Env")), "B": PROD}, READY),
-    ("of the one value that is allowed", ONE, {"A": PROD, "B": DEV}, READY),
+     equals(ENV, ref("Other")), other_than(equals(ref("Other"), ENV)), READY),
+    ("of a parameter and itself", FREE, equals(ENV, ENV), PROD, READY),
+    ("of the one value that is allowed", ONE, PROD, DEV, READY),
     ("of the one value that is allowed, twice", env(1, 1, type_="Number"),
-     {"A": equals(ref("Env"), "1"), "B": equals(ref("Env"), "2")}, READY),
+     equals(ENV, "1"), equals(ENV, "2"), READY),
     ("of a text with the one value in it", ONE,
-     {"A": equals(ENV_1, {"Fn::Join": ["-", [ref("Env"), "1"]]}), "B": DEV}, READY),
-    ("of the one entry that a list allows", env("prod", type_="CommaDelimitedList"),
-     {"A": PROD, "B": DEV}, UNKNOWN),
-    ("of a parameter of Systems Manager with one value", env("prod", type_=BY_SSM),
-     {"A": PROD, "B": DEV}, UNKNOWN),
-    ("of a parameter of Systems Manager", env("prod", "dev", type_=BY_SSM),
-     {"A": PROD, "B": DEV}, UNKNOWN),
-    ("in a circle", {}, {"A": named("B"), "B": named("A")}, NEITHER),
-    ("malformed", {}, {"A": {"Fn::Equals": "a"}, "B": {"Fn::Not": [named("A")]}}, READY),
+     equals(ENV_1, {"Fn::Join": ["-", [ENV, "1"]]}), DEV, READY),
+    ("of the one entry of a list", env("prod", type_="CommaDelimitedList"), PROD, DEV, UNKNOWN),
+    ("of one of Systems Manager with one value", env("prod", type_=BY_SSM), PROD, DEV, UNKNOWN),
+    ("of one of Systems Manager", env("prod", "dev", type_=BY_SSM), PROD, DEV, UNKNOWN),
+    ("in a circle", {}, named("B"), named("A"), NEITHER),
+    ("malformed", {}, {"Fn::Equals": "a"}, other_than(named("A")), READY),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("parameters", "conditions", "expected"),
+    ("parameters", "on_a", "on_b", "expected"),
     [pytest.param(*row[1:], id=row[0]) for row in CONDITIONS],
 )
 def test_condition(
-    check: Check,
-    parameters: dict[str, Any],
-    conditions: dict[str, Any],
-    expected: frozenset[str],
+    check: Check, parameters: dict[str, Any], on_a: object, on_b: object, expected: frozenset[str]
 ) -> None:
     sizes = {"Sizes": {"prod": {"size": "large"}, "dev": {"size": "small"}}}
-    of_a, of_b = policy(ALL, Condition="A"), policy(ALL, Condition="B")
-    body = profile_and_role(OfA=of_a, OfB=of_b)
+    body = profile_and_role(OfA=policy(ALL, Condition="A"), OfB=policy(ALL, Condition="B"))
+    conditions = {name: one for name, one in (("A", on_a), ("B", on_b)) if one is not None}
     more = {"Parameters": parameters, "Conditions": conditions, "Mappings": sizes}
 
     assert check(body | more).rules == expected

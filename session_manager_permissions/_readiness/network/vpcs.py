@@ -39,12 +39,9 @@ _BLOCKS_ACCESS: Final = "AWS::EC2::VPCBlockPublicAccessOptions"
 _TABLE_OF: Final = PartOf("AWS::EC2::SubnetRouteTableAssociation", "SubnetId", SUBNET)
 _BLOCK_OF: Final = PartOf("AWS::EC2::SubnetCidrBlock", "SubnetId", SUBNET)
 
-_NETWORK: Final = re.compile(
-    "AWS::(EC2|NetworkFirewall|NetworkManager|Route53[A-Za-z]*|RAM|VpcLattice)::.*"
-)
-"""The services that may change a network."""
+_NETWORK: Final = re.compile("AWS::(EC2|Route53[A-Za-z]*)::.*")
+"""The services whose types may change a network: one that is not known makes it unknown."""
 _KNOWN: Final = re.compile(
-    "AWS::(NetworkFirewall|NetworkManager|RAM|VpcLattice)::.*|"
     "AWS::Route53(Profiles|Resolver)?::(CidrCollection|DNSSEC|DelegationSet|Firewall(DomainList|"
     "RuleGroup(Association)?)|HealthCheck|HostedZone|KeySigningKey|OutpostResolver|Profile|"
     "Profile(Resource)?Association|QueryLoggingConfig|RecordSet(Group)?|Resolver(Config|"
@@ -119,7 +116,7 @@ class VpcReader:
         )
 
     def _strange(self, vpc: Resource) -> Unknown | None:
-        """What is of a network service and of a type that is not known, and names a part of it."""
+        """What a resource of a type that is not known may do to a VPC: it names a part of it."""
         for part, several in self._strangers.items():
             if part is vpc or self._parts.vpc_of(part) is vpc:
                 for one in several:

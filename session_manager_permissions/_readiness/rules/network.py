@@ -63,6 +63,10 @@ _BY_ENDPOINTS: Final = (verdicts.NO_NETWORK_PATH, verdicts.ENDPOINT_MISSING)
 """The causes that endpoints mend."""
 
 
+_IF_ENFORCED: Final = ("s3:GetEncryptionConfiguration", "logs:DescribeLogGroups")
+"""What the agent calls besides where encrypted logs are enforced."""
+
+
 def of_compute(
     parts: Parts, judge: Judge, compute: Compute, uses: dict[str, ServiceUse]
 ) -> Iterator[Told]:
@@ -78,6 +82,10 @@ def of_compute(
         yield "what launches from it, and where"
         return
     needed = (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
+    more = tuple(one for one in _IF_ENFORCED if one.partition(":")[0] in needed)
+    if more:
+        places = tuple(one._replace(more_actions=more) for one in compute.placements)
+        compute = compute._replace(placements=places)
     verdict = judge.judge(compute.placements, needed)
     yield from verdict.decides
     for service, use in uses.items():
@@ -350,7 +358,7 @@ def _blocks(to: Writer, vpc: Resource) -> Iterator[object]:
 
 def _allow_calls(endpoint: Resource, services: tuple[str, ...]) -> Fix:
     """Allow the agent's calls in the policy of an endpoint."""
-    actions = endpoint_policy.ACTIONS[services[0]]
+    actions = endpoint_policy.called(services[0], _IF_ENFORCED)
     statements = listed(written(endpoint, "PolicyDocument.Statement"))
     if any(mapping(one).get("Effect") == "Deny" for one in statements):
         return Advice(f"leave {in_words(actions)} out of the Deny of the endpoint's policy")

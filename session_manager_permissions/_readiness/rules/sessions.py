@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.own_policies import OwnPolicies
+from session_manager_permissions._readiness.parts import decider
 from session_manager_permissions._readiness.policies import Answer
 from session_manager_permissions._readiness.roles import DECRYPT, Asked
-from session_manager_permissions._readiness.templates.functions import mappings_in
+from session_manager_permissions._readiness.templates.functions import UNKNOWN, mappings_in
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue
 
-from .remedies import LEAVE_OUT, Advice, GivePolicy, Option
+from .remedies import LEAVE_OUT, Advice, GivePolicy, Option, Set
 from .rule import Finding, Told, not_ready, warning
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ LOG_LOST: Final = "log-lost"
 RULES: Final = (
     not_ready(
         SESSION_DENIED,
-        "a Session document whose key or enforced logs a role of the app may not use, or that "
-        "runs sessions as `root`; the profile is not ready only if the document is the account's "
+        "a Session document whose key or enforced logs a role of the app may not use, whose key "
+        "encrypts nothing, that enforces encrypted logs in a log group without a key, or that runs "
+        "sessions as `root`; the profile is not ready only if the document is the account's "
         "default, `SSM-SessionManagerRunShell`",
         "the Session document",
     ),
@@ -44,6 +46,13 @@ RULES: Final = (
 
 _INPUTS: Final = "Properties.Content"
 _IN_TWO_LAYERS: Final = "aws:kms:dsse"
+"""An encryption of buckets that older agents do not take for one."""
+_OF_KEY: Final = {
+    "Enabled": "true",
+    "KeySpec": "SYMMETRIC_DEFAULT",
+    "KeyUsage": "ENCRYPT_DECRYPT",
+}
+"""What the properties of a key have to be, which is their default, for it to encrypt sessions."""
 
 
 class AgentCall(NamedTuple):
@@ -75,7 +84,9 @@ class SessionRules:
                 yield finding
         for document in self._sessions.documents(profile.template.stack):
             if self._is_default(document.resource):
-                yield from self._encrypted_twice(document)
+                if document.inputs is None:
+                    yield f"what the Session document {document.resource.logical_id!r} asks for"
+                yield from (one for one in self._faults(document) if isinstance(one, str))
                 for call in self._calls(document):
                     if call.ends and self._answer(role, call) is Answer.UNKNOWN:
                         name = document.resource.logical_id
@@ -100,8 +111,7 @@ class SessionRules:
     def _found(self, role: Role, profile: Resource) -> Iterator[Finding]:
         documents = self._sessions.documents(profile.template.stack)
         for document in documents:
-            if self._runs_as_root(document):
-                yield _as_root(document)
+            yield from (one for one in self._faults(document) if isinstance(one, Finding))
         for ends in (True, False):
             denied = [(one, [*self._denied(one, role, ends=ends)]) for one in documents]
             if denied and all(calls for _, calls in denied):
@@ -139,17 +149,42 @@ class SessionRules:
         limit = self._roles.boundary_answer(role, call.action, call.on)
         return self._own.answer(call.resource, role, call.action, by_iam=by_iam, limit=limit)
 
-    def _encrypted_twice(self, document: Document) -> Iterator[str]:
-        """Yield a bucket whose encryption the agent of 2024 does not take for one."""
-        bucket = _made(self._sessions.input(document, "s3BucketName"), "AWS::S3::Bucket")
-        if bucket and self._sessions.is_on(document, "s3EncryptionEnabled") is True:
-            written = mappings_in(bucket.properties.get("BucketEncryption"))
-            if any(one.get("SSEAlgorithm") == _IN_TWO_LAYERS for one in written):
+    def _faults(self, document: Document) -> Iterator[Told]:
+        """Yield why sessions with a document are refused whatever the role, and what decides."""
+        read, is_on = self._sessions.input, self._sessions.is_on
+        if (
+            read(document, "runAsDefaultUser") == ("root",)
+            and is_on(document, "runAsEnabled") is True
+        ):
+            why = "they run as 'root', which Session Manager does not allow"
+            yield _refused(document, why, Advice("set runAsDefaultUser to a user who may use sudo"))
+        key = self._key(read(document, "kmsKeyId"))
+        if key is not None:
+            yield from self._faults_of_key(document, key)
+        group = _made(read(document, "cloudWatchLogGroupName"), "AWS::Logs::LogGroup")
+        enforced = is_on(document, "cloudWatchEncryptionEnabled") is True
+        if group is not None and enforced and "KmsKeyId" not in group.properties:
+            why = f"their logs have to be encrypted, and the log group {group.logical_id!r} has no key"
+            yield _refused(
+                document, why, Advice("give the log group a KMS key, or do not enforce it")
+            )
+        bucket = _made(read(document, "s3BucketName"), "AWS::S3::Bucket")
+        if bucket is not None and is_on(document, "s3EncryptionEnabled") is True:
+            of_bucket = mappings_in(bucket.properties.get("BucketEncryption"))
+            if any(one.get("SSEAlgorithm") == _IN_TWO_LAYERS for one in of_bucket):
                 yield f"whether the agent accepts {_IN_TWO_LAYERS} of {bucket.logical_id!r}"
 
-    def _runs_as_root(self, document: Document) -> bool:
-        user = self._sessions.input(document, "runAsDefaultUser")
-        return user == ("root",) and self._sessions.is_on(document, "runAsEnabled") is True
+    def _faults_of_key(self, document: Document, key: Resource) -> Iterator[Told]:
+        for name, needed in _OF_KEY.items():
+            written = key.properties.get(name, needed)
+            known = self._parts.text(key, written)
+            if UNKNOWN in known:
+                yield decider(written, f"{name} of the key {key.logical_id!r}")
+            elif known.lower() != needed.lower():
+                why = f"{name} of their key {key.logical_id!r} is {known}, and has to be {needed}"
+                another: Fix = Advice("name a symmetric key that encrypts and decrypts")
+                enable = Set(key, name, value=True)
+                yield _refused(document, why, enable if name == "Enabled" else another)
 
     def _calls(self, document: Document) -> Iterator[AgentCall]:
         read, is_on = self._sessions.input, self._sessions.is_on
@@ -225,16 +260,10 @@ def _merged(value: Iterable[object]) -> Value:
     return tuple(parts)  # type: ignore[arg-type]
 
 
-def _as_root(document: Document) -> Finding:
+def _refused(document: Document, why: str, fix: Fix) -> Finding:
     name = document.resource.logical_id
-    return Finding(
-        SESSION_DENIED,
-        (document.resource,),
-        _INPUTS,
-        f"sessions with the Session document {name!r} are refused: they run as 'root', which "
-        "Session Manager does not allow",
-        (Advice("set runAsDefaultUser to a user who may use sudo"),),
-    )
+    said = f"sessions with the Session document {name!r} are refused: {why}"
+    return Finding(SESSION_DENIED, (document.resource,), _INPUTS, said, (fix,))
 
 
 def _finding(
