@@ -463,11 +463,10 @@ def test_what_the_cli_keeps_for_itself_is_none_of_its_context(tmp_path: Path) ->
 
 def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
     context = {"role": "Existing", "key": key_arn(resource="alias/sessions")}
-    found = build(tmp_path, context)
-    for seed in ("1", "2"):
-        done = call(tmp_path, context, {**KNOWN, "PYTHONHASHSEED": seed})
-        assert (done.returncode, done.stderr) == (0, "")
-        assert built(tmp_path) == found
+    found = build(tmp_path, context)  # by hashes that are random
+    done = call(tmp_path, context, {**KNOWN, "PYTHONHASHSEED": "1"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert built(tmp_path) == found
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,13 @@ def table(*rows: Row) -> pytest.MarkDecorator:
 
 
 TO_DYNAMODB: Final = TO_TRANSIT._replace(destination=PrefixList("pl-1", "dynamodb"))
+BEYOND: Final[list[tuple[str, Peer, str]]] = [
+    ("all", ALL, UNKNOWN),
+    ("a group by id", GroupPeer("sg-1"), UNKNOWN),
+    ("the own group", GroupPeer("own"), NO_NETWORK_PATH),
+    ("a prefix list", PrefixList("pl-1"), UNKNOWN),
+    ("IPv6", "ipv6", EGRESS_CLOSED),
+]
 PROPAGATED: Final = Route(MAYBE, "elsewhere", name="vgw")
 SOME_DROPPED, ABROAD_DROPPED = (
     BLACKHOLE._replace(destination=one) for one in (cidr("52.0.0.0/8"), ABROAD)
@@ -189,10 +196,9 @@ SOME_DROPPED, ABROAD_DROPPED = (
     ("a blackhole", network(routes=(BLACKHOLE,)), NO_NETWORK_PATH),
     ("a blackhole for some addresses", network(routes=(TO_NAT, SOME_DROPPED)), UNKNOWN),
     ("a blackhole for private addresses", network(routes=(TO_NAT, ABROAD_DROPPED)), OPEN),
-    ("a peered VPC, and a group by id let out to",
-     network(routes=(TO_CENTER,), outbound=rules(GroupPeer("sg-1"))), UNKNOWN),
-    ("a peered VPC, and the own group let out to",
-     network(routes=(TO_CENTER,), outbound=rules(GroupPeer("own"))), NO_NETWORK_PATH),
+    *((f"a peered VPC, and {what} let out to",
+       network(routes=(TO_CENTER,), outbound=rules(peer)), expected)
+      for what, peer, expected in BEYOND),
     ("the prefix list of another service", network(routes=(TO_NAT, TO_DYNAMODB)), OPEN),
     ("the prefix list of another service alone", network(routes=(TO_DYNAMODB,)), NO_NETWORK_PATH),
     ("propagated routes beside NAT", network(routes=(TO_NAT, PROPAGATED)), UNKNOWN),
@@ -209,6 +215,9 @@ SOME_DROPPED, ABROAD_DROPPED = (
     ("gateway attached on a condition", by_address(vpc={"internet_gateways": (("igw", ON),)}),
      UNKNOWN),
 
+    ("a route to a gateway by parameter", by_address(routes=(TO_INTERNET._replace(target=MAYBE),)),
+     UNKNOWN),
+    ("NAT that leads to itself", by_nat(exit_routes=(TO_NAT,)), NO_NETWORK_PATH),
     ("NAT that failed", by_nat(nat={"available": False}), NO_NETWORK_PATH),
     ("NAT on a condition", by_nat(nat={"available": ON}), UNKNOWN),
     ("private NAT, to a transit gateway", by_nat(nat={"public": False}, exit_routes=(TO_TRANSIT,)),

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import venv
 from email import message_from_string
@@ -361,14 +360,6 @@ def test_the_form_of_an_issue_is_one_of_github(form: Path) -> None:
     assert len(fields) == len({*fields})
 
 
-def take_compiled(environment: Path) -> None:
-    """Give an environment what Python has compiled of CDK: it takes it for its own if it fits."""
-    (ours,) = {path for path in map(Path, sys.path) if (path / "aws_cdk").is_dir()}
-    (theirs,) = environment.glob("lib/python*/site-packages")
-    for path in (ours / "aws_cdk").rglob("__pycache__"):
-        shutil.copytree(path, theirs / path.relative_to(ours), dirs_exist_ok=True)
-
-
 @pytest.fixture(scope="module")
 def python(distributions: Path) -> Path:
     """The Python of an environment that has the wheel and nothing else."""
@@ -377,7 +368,6 @@ def python(distributions: Path) -> Path:
     venv.create(folder)
     install = (UV, "pip", "install", "--quiet", "--system-certs", "--python", folder)
     run(*install, wheel, cwd=distributions.parent)
-    take_compiled(folder)
     return folder / "bin" / "python"
 
 

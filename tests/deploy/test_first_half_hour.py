@@ -1,8 +1,8 @@
 """The README from the top, as a newcomer tries it: a clean checkout and an empty home.
 
-The packages are the exception: uv has downloaded them for these tests, jsii has unpacked them, and
-Python has compiled CDK. All three are taken again. The demo runs in the environment of the tests,
-which `make` has set up as it sets up that of a clone.
+The packages are the exception: uv has downloaded them for these tests and jsii has unpacked them,
+and both take them again. The demo runs in the environment of the tests, which `make` has set up as
+it sets up that of a clone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from instances import launch, lead_to_the_internet, systems_manager
 from local_aws import ADMINISTRATOR, CLI, REGION, ROOT, existing_profile
 
 from tests.releases import git
-from tests.test_packaging import UV, take_compiled
+from tests.test_packaging import UV
 from tests.test_readme import blocks
 
 from .test_demo import assert_shows_before_and_after
@@ -158,7 +158,6 @@ def app(newcomer: Newcomer, made: Path) -> Path:
     """The app of `cdk init`, with the library: the first of the two commands."""
     install, _ = ON_AWS.splitlines()
     newcomer.run(f". .venv/bin/activate\n{newcomer.from_checkout(install)}", cwd=made)
-    take_compiled(made / ".venv")
     return made
 
 

@@ -39,9 +39,6 @@ def roles(stack: cdk.Stack, owned: iam.Role, lazy: iam.LazyRole) -> SessionManag
     SessionManagerPermissions(stack, "D", role=lazy, instance_profile=None)
     SessionManagerPermissions(stack, "E", role=l1, encryption_key=None)
     permissions = SessionManagerPermissions(scope=stack, construct_id="F", role=owned)
-    permissions.attach_to_role(by_name)
-    permissions.attach_to_role(owned)
-    permissions.attach_to_role(lazy)
     permissions.attach_to_role(l1)
     return permissions
 
@@ -62,8 +59,6 @@ def profiles(stack: cdk.Stack, role: iam.IRole) -> SessionManagerPermissions:
     SessionManagerPermissions(stack, "B", instance_profile=looked_up, policy_name="Sessions")
     SessionManagerPermissions(stack, "C", instance_profile=l1, role=None)
     permissions = SessionManagerPermissions(stack, "D", instance_profile=owned)
-    permissions.attach_to_instance_profile(owned)
-    permissions.attach_to_instance_profile(imported)
     permissions.attach_to_instance_profile(looked_up)
     permissions.attach_to_instance_profile(l1)
     return permissions
@@ -103,12 +98,7 @@ def keys(stack: cdk.Stack, role: iam.Role) -> list[iam.PolicyStatement]:
     SessionManagerPermissions(stack, "E", role=role, encryption_key=imported_alias)
     SessionManagerPermissions(stack, "F", role=role, encryption_key=l1_alias)
     permissions = SessionManagerPermissions(stack, "G", role=role, encryption_key=owned)
-    permissions.add_encryption_key(owned)
-    permissions.add_encryption_key(imported)
     permissions.add_encryption_key(looked_up)
-    permissions.add_encryption_key(l1)
-    permissions.add_encryption_key(owned_alias)
-    permissions.add_encryption_key(imported_alias)
     permissions.add_encryption_key(l1_alias)
     session_manager_statements(encryption_key=owned)
     session_manager_statements(encryption_key=imported_alias)

@@ -164,10 +164,8 @@ class SessionRules:
         group = _made(read(document, "cloudWatchLogGroupName"), "AWS::Logs::LogGroup")
         enforced = is_on(document, "cloudWatchEncryptionEnabled") is True
         if group is not None and enforced and "KmsKeyId" not in group.properties:
-            why = f"their logs have to be encrypted, and the log group {group.logical_id!r} has no key"
-            yield _refused(
-                document, why, Advice("give the log group a KMS key, or do not enforce it")
-            )
+            why = f"the log group {group.logical_id!r} has no key, and they enforce encrypted logs"
+            yield _refused(document, why, Advice("give the log group a KMS key"))
         bucket = _made(read(document, "s3BucketName"), "AWS::S3::Bucket")
         if bucket is not None and is_on(document, "s3EncryptionEnabled") is True:
             of_bucket = mappings_in(bucket.properties.get("BucketEncryption"))
