@@ -147,11 +147,7 @@ def uses_outcomes(
     session: Session, node: Node, preferences: Preferences, identity: Identity
 ) -> list[Outcome]:
     """Check whether the role that does the work may use what the document names."""
-    outcomes = [*_permissions(preferences, identity)]
-    if preferences.uses.foreign_bucket:
-        outcomes = [
-            _unless_theirs(one, node) if one.check is checks.LOG_TO_S3 else one for one in outcomes
-        ]
+    outcomes = [*_permissions(node, preferences, identity)]
     if identity.in_doubt:
         outcomes = [unless_replaced(one) for one in outcomes]
     key_usable, *others = preferences.outcomes
@@ -160,7 +156,7 @@ def uses_outcomes(
     return [*outcomes, key_usable, *others]
 
 
-def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
+def _permissions(node: Node, preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
     name, document, error = preferences.name, preferences.document, preferences.error
     if error or document.name is None:
         for check in checks.MAY_USE:
@@ -180,8 +176,7 @@ def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outco
         elif check.name in identity.permissions:
             found = identity.permissions[check.name]
             outcome = check.of(subject).simulated(found, is_seen=bool(enforced))
-            is_open = check is checks.LOG_TO_S3 and isinstance(preferences.bucket_key, CannotAsk)
-            yield _without_bucket_key(outcome, preferences.bucket_key) if is_open else outcome
+            yield _of_bucket(outcome, node, preferences) if check is checks.LOG_TO_S3 else outcome
         elif identity.role is None and identity.error:
             yield check.of(subject).unasked(identity.error)
         elif identity.role is None:
@@ -190,12 +185,13 @@ def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outco
             yield _without_key(subject, preferences.outcomes[0])
 
 
-def _without_bucket_key(outcome: Outcome, error: object) -> Outcome:
-    """Leave the permission open, as IAM could not be asked about the bucket's key."""
-    if outcome.verdict != "pass" or not isinstance(error, CannotAsk):
-        return outcome
-    why = (f"whether the role may use the key of the bucket is not known: {error}",)
-    return replace(outcome, verdict="unknown", why=why, fix=ways_out([error]))
+def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcome:
+    """Leave the permission open if IAM could not be asked about all that the bucket takes."""
+    error = preferences.bucket_key
+    if outcome.verdict == "pass" and isinstance(error, CannotAsk):
+        why = (f"whether the role may use the key of the bucket is not known: {error}",)
+        return replace(outcome, verdict="unknown", why=why, fix=ways_out([error]))
+    return _unless_theirs(outcome, node) if preferences.uses.foreign_bucket else outcome
 
 
 def _without_key(subject: str, key_usable: Outcome) -> Outcome:
