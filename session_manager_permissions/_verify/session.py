@@ -12,7 +12,17 @@ from copy import copy
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from .asking import NO_ANSWER, CannotAsk, NotReached, NotThere, answered, asking, read_in, tried
+from .asking import (
+    NO_ANSWER,
+    Asked,
+    CannotAsk,
+    NotReached,
+    NotThere,
+    answered,
+    asking,
+    read_in,
+    tried,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -286,7 +296,7 @@ class Session:
         where = region or self.region
         if silent := self._silent.get((service, where)):
             raise silent
-        with asking(service, where, on, missing, self.profile):
+        with asking(Asked(service, where, on, missing, self.profile)):
             try:
                 with self.waiting.on(call):
                     yield from self._calls.pages(service, where, operation, asked)
