@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import signal
@@ -306,17 +307,20 @@ def test_what_the_app_would_refuse_is_no_list(text: str, file: Path) -> None:
 
 
 RUN: Final = """
-import sys
-from tests.verify.test_files import add_to_list, lacking
-for name in sys.argv[2:]:
-    add_to_list(sys.argv[1], lacking(name))
+import json, sys
+from session_manager_permissions._verify.audit.listing import add_to_list
+for result in sys.argv[2:]:
+    add_to_list(sys.argv[1], json.loads(result))
 """
 
 
 def test_runs_at_once_lose_nothing(file: Path) -> None:
     names = [[f"run-{run}-{number}" for number in range(25)] for run in range(4)]
     runs = [
-        subprocess.Popen([sys.executable, "-c", RUN, str(file), *some], cwd=ROOT)  # noqa: S603
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", RUN, file, *(json.dumps(lacking(name)) for name in some)],
+            cwd=ROOT,
+        )
         for some in names
     ]
     assert [run.wait() for run in runs] == [0] * 4
