@@ -80,7 +80,7 @@ from .conftest import (
     warnings,
 )
 from .verify import accounts, audits, nodes
-from .verify.test_verify import no_account
+from .verify.conftest import no_account
 
 if TYPE_CHECKING:
     import argparse
