@@ -169,13 +169,9 @@ def uses_outcomes(
         identity: the role that does the work.
         most_calls: how many calls the session makes at most. Default: - any number
     """
-    outcomes = [*_permissions(preferences, identity)]
+    outcomes = [*_permissions(node, preferences, identity)]
     if (found := _log_to_s3(session, preferences, identity, most_calls)) is not None:
         outcomes = [found if one.check is checks.LOG_TO_S3 else one for one in outcomes]
-    if preferences.uses.foreign_bucket:
-        outcomes = [
-            _unless_theirs(one, node) if one.check is checks.LOG_TO_S3 else one for one in outcomes
-        ]
     if identity.in_doubt:
         outcomes = [unless_replaced(one) for one in outcomes]
     key_usable, *others = preferences.outcomes
@@ -206,7 +202,7 @@ _OF_POLICIES: Final = 2
 """How many calls read the policies of a bucket and its key."""
 
 
-def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
+def _permissions(node: Node, preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
     name, document, error = preferences.name, preferences.document, preferences.error
     if error or document.name is None:
         for check in checks.MAY_USE:
@@ -226,8 +222,7 @@ def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outco
         elif check.name in identity.permissions:
             found = identity.permissions[check.name]
             outcome = check.of(subject).simulated(found, is_seen=bool(enforced))
-            is_open = check is checks.LOG_TO_S3 and isinstance(preferences.bucket_key, CannotAsk)
-            yield _without_bucket_key(outcome, preferences.bucket_key) if is_open else outcome
+            yield _of_bucket(outcome, node, preferences) if check is checks.LOG_TO_S3 else outcome
         elif identity.role is None and identity.error:
             yield check.of(subject).unasked(identity.error)
         elif identity.role is None:
@@ -236,12 +231,13 @@ def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outco
             yield _without_key(subject, preferences.outcomes[0])
 
 
-def _without_bucket_key(outcome: Outcome, error: object) -> Outcome:
-    """Leave the permission open, as IAM could not be asked about the bucket's key."""
-    if outcome.verdict != "pass" or not isinstance(error, CannotAsk):
-        return outcome
-    why = (f"whether the role may use the key of the bucket is not known: {error}",)
-    return replace(outcome, verdict="unknown", why=why, fix=ways_out([error]))
+def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcome:
+    """Leave the permission open if IAM could not be asked about all that the bucket takes."""
+    error = preferences.bucket_key
+    if outcome.verdict == "pass" and isinstance(error, CannotAsk):
+        why = (f"whether the role may use the key of the bucket is not known: {error}",)
+        return replace(outcome, verdict="unknown", why=why, fix=ways_out([error]))
+    return _unless_theirs(outcome, node) if preferences.uses.foreign_bucket else outcome
 
 
 def _without_key(subject: str, key_usable: Outcome) -> Outcome:
