@@ -432,6 +432,7 @@ KEYS: Final = [
     used("the key names the role", both(DENIED_KEY, key_policy(allowing(ROLE, "kms:Decrypt")))),
     used("the key names all", both(DENIED_KEY, key_policy(allowing("*", "kms:*")))),
     used("the key is for all", both(DENIED_KEY, key_policy(PUBLIC))),
+    used("the key may not be read", refusing("kms:GetKeyPolicy"), unknown="key-usable"),
     used("the key names nobody", key_policy(), "key-usable"),
     used("the key names another", key_policy(allowing(USER, "kms:*")), "key-usable"),
     used(
