@@ -451,7 +451,8 @@ BUCKET: Final = Check(
     title="The log bucket does not exist, or is not encrypted as enforced",
     group="session preferences",
     stage="Session Manager",
-    passes_if="the bucket exists, and is encrypted as the document enforces, with a key that works",
+    passes_if="the bucket exists, is encrypted as the document enforces, and its key is not seen "
+    "to be unusable",
     asks=("ssm:GetDocument", "s3:GetEncryptionConfiguration"),
     users_see="We couldn't start the session because encryption is not set up on the selected "
     "Amazon S3 bucket.",

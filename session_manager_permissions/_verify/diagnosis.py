@@ -113,7 +113,8 @@ def diagnose(
     ]
     if who is not None:
         checks += [may_start(session, node, preferences, who), plugin()]
-    most = MOST_CALLS if explains else None
+    # Of a node that is connected, less is asked before.
+    most = MOST_CALLS if explains and node.connection == "notconnected" else None
     checks += uses_outcomes(session, node, preferences, identity, most_calls=most)
     if rows is not None:
         checks = [merged(check, rows, node) for check in checks]

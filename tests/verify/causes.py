@@ -408,6 +408,7 @@ KEYS: Final = {
     "the key names the role": used("", DENIED_KEY, key_policy(allowing(ROLE, "kms:Decrypt"))),
     "the key names all": used("", DENIED_KEY, key_policy(allowing("*", "kms:*"))),
     "the key is for all": used("", DENIED_KEY, key_policy(PUBLIC)),
+    "the key may not be read": used("key-usable?", refusing("kms:GetKeyPolicy")),
     "the key names nobody": used("key-usable", key_policy()),
     "the key names another": used("key-usable", key_policy(allowing(USER, "kms:*"))),
     "the key names a session of the role": used(

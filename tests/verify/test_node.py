@@ -172,7 +172,7 @@ def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> Non
 
     world.has("iam:simulate_principal_policy", simulate)
 
-    found = diagnosed(world, explains=False)  # with any number of calls
+    found = diagnosed(world)
 
     assert of_verdict(found, "fail") | of_verdict(found, "unknown") == set()
     assert one(found, "log-to-cloudwatch").verdict == "pass"
