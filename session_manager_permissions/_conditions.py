@@ -1,4 +1,4 @@
-"""Judge the `Condition` of a statement by what is known of the agent's calls. Knows nothing of CDK.
+"""Judge the `Condition` of a statement by what is known of a call. Knows nothing of CDK.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 """
@@ -23,28 +23,73 @@ def _as_text(value: object) -> str:
 
 
 class RequestContext(NamedTuple):
-    """What is known of the agent's calls."""
+    """What is known of the condition keys of a call."""
 
-    values: Mapping[str, str]
-    """The condition keys whose values are known, by their names in lower case."""
+    values: Mapping[str, str | None]
+    """The values of keys, by the names of these in lower case.
+
+    None stands for a value that is not known, of a key that the call certainly has.
+    """
+    lacks: frozenset[str] = frozenset()
+    """The keys that the call certainly lacks, in lower case, unless they have a value."""
     read: Callable[[object], str] = _as_text
     """Reads a value of a condition as a text, with `UNKNOWN` for what is not known."""
 
-    def knowing(self, key: str, value: str) -> RequestContext:
-        """Return the context in which a key has this value as well."""
-        return self._replace(values={**self.values, key.lower(): value})
+    def knowing(self, values: Mapping[str, str | None]) -> RequestContext:
+        """Return the context in which these keys have these values as well."""
+        known = {key.lower(): value for key, value in values.items()}
+        return self._replace(values={**self.values, **known})
+
+    def without(self, *keys: str) -> RequestContext:
+        """Return the context in which nothing is known of these keys, in lower case."""
+        left = {key: value for key, value in self.values.items() if key not in keys}
+        return self._replace(values=left)
 
 
-EACH_CALL: Final = RequestContext({key.lower(): value for key, value in REQUEST_KEYS.items()})
+NO_CONTEXT: Final = RequestContext({})
+"""The context of calls of which nothing is known."""
+EACH_CALL: Final = NO_CONTEXT.knowing(REQUEST_KEYS)
 """What is known of each call of each agent."""
 
-_OPERATORS: Final[dict[str, Callable[[str, str], bool | None]]] = {
-    "Bool": lambda asked, has: asked.lower() == has.lower(),
-    "StringEquals": lambda asked, has: asked == has,
-    "StringEqualsIgnoreCase": lambda asked, has: asked.lower() == has.lower(),
-    "StringLike": matches,
+
+def of_principal(arn: str) -> RequestContext:
+    """Return what is known of each call that a user or a role makes itself."""
+    account = arn.split(":")[4]
+    context = EACH_CALL._replace(lacks=frozenset({"kms:viaservice", "kms:grantisforawsresource"}))
+    return context.knowing(
+        {
+            "aws:PrincipalAccount": account,
+            "aws:PrincipalArn": arn,
+            "aws:PrincipalIsAWSService": "false",
+            "aws:ViaAWSService": "false",
+            "kms:CallerAccount": account,
+        }
+    )
+
+
+_EXACT: Final[dict[str, Callable[[str, str], bool]]] = {
+    "bool": lambda asked, has: asked.lower() == has.lower(),
+    "stringequals": lambda asked, has: asked == has,
+    "stringequalsignorecase": lambda asked, has: asked.lower() == has.lower(),
 }
-"""The operators that are judged, besides `Null`. Those of texts have a negated form as well."""
+_BY_PATTERN: Final = ("arnequals", "arnlike", "stringlike")
+_JUDGED: Final = (*_EXACT, *_BY_PATTERN)
+"""The operators that are judged, in lower case, as IAM ignores their case.
+
+`Null` is judged as well, and so is each negated form.
+"""
+_TLS: Final = ("numericlessthan", "s3:tlsversion")
+_TLS_OF_EACH: Final = ("1", "1.0", "1.1", "1.2")
+"""The versions of TLS that no call is below, as AWS takes nothing older than 1.2.
+
+https://docs.aws.amazon.com/general/latest/gr/aws-security-credentials.html
+"""
+
+
+def holds(condition: object, context: RequestContext) -> bool | None:
+    """Tell whether a condition holds for a call; None if that is not known."""
+    undecided = open_keys(condition, context)
+    return False if undecided is None else None if undecided else True
 
 
 def open_keys(condition: object, context: RequestContext = EACH_CALL) -> list[str] | None:
@@ -55,10 +100,11 @@ def open_keys(condition: object, context: RequestContext = EACH_CALL) -> list[st
     found: list[str] = []
     for operator, keys in _entries(condition) if condition else ():
         for key, asked in _entries(keys):
-            holds = _holds(operator, key, [*map(context.read, as_list(asked))], context)
-            if holds is False:
+            values = [*map(context.read, as_list(asked))]
+            is_met = _is_met(operator.lower(), key.lower(), values, context)
+            if is_met is False:
                 return None
-            if holds is None:
+            if is_met is None:
                 found.append(key)
     return found
 
@@ -71,24 +117,34 @@ def _entries(written: object) -> list[tuple[str, object]]:
     return [*written.items()]
 
 
-def _holds(operator: str, key: str, asked: list[str], context: RequestContext) -> bool | None:
-    has = context.values.get(key.lower())
-    if has is None or not asked:
+def _is_met(operator: str, key: str, asked: list[str], context: RequestContext) -> bool | None:
+    if (operator, key) == _TLS and asked:
+        return False if {*asked} <= {*_TLS_OF_EACH} else None
+    is_absent = key in context.lacks and key not in context.values
+    if not asked or not (is_absent or key in context.values):
         return None
-    if operator == "Null":
-        return any_matches([_compared("Bool", one, "false") for one in asked])
-    name = operator.removesuffix("IfExists")
-    compared = [_compared(name.replace("Not", "", 1), one, has) for one in asked]
-    return any_matches(compared, negated="Not" in name)
+    if operator == "null":
+        return any_matches([_compared("bool", one, str(is_absent)) for one in asked])
+    name = operator.removesuffix("ifexists")
+    positive = name.replace("not", "", 1)
+    is_negated = positive != name
+    if is_absent:
+        return (is_negated or name != operator) if positive in _JUDGED else None
+    has = context.values[key]
+    return any_matches([_compared(positive, one, has) for one in asked], negated=is_negated)
 
 
-def _compared(operator: str, asked: str, has: str) -> bool | None:
+def _compared(operator: str, asked: str, has: str | None) -> bool | None:
     """Tell whether the value that a key has is one that is asked for."""
-    if operator not in _OPERATORS:
+    if has is None or operator not in _JUDGED:
         return None
     if asked == has:
         return True
-    return None if _is_open(asked) or _is_open(has) else _OPERATORS[operator](asked, has)
+    if _is_open(has):
+        return None
+    if operator in _BY_PATTERN:
+        return matches("".join(UNKNOWN if ord(one) >= MARKS else one for one in asked), has)
+    return None if _is_open(asked) else _EXACT[operator](asked, has)
 
 
 def _is_open(text: str) -> bool:

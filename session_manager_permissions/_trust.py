@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from ._conditions import NO_CONTEXT, holds
 from ._patterns import UNKNOWN, any_matches, as_list, covers_action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ._conditions import RequestContext
 
 EC2: Final = "ec2.amazonaws.com"
 """The service that assumes the role of an instance profile."""
@@ -33,7 +36,7 @@ class Trust(NamedTuple):
     """Whether a Deny says no, which no Allow overrides."""
 
 
-def trust(document: object, service: str) -> Trust:
+def trust(document: object, service: str, context: RequestContext = NO_CONTEXT) -> Trust:
     """Tell whether a trust policy lets a service assume its role.
 
     A statement with a condition, and a part that can't be read, leave the answer unknown unless
@@ -44,11 +47,12 @@ def trust(document: object, service: str) -> Trust:
             place of what only the deployment knows.
         service: `EC2` or `SYSTEMS_MANAGER`. The name with the suffix of another partition, or with
             `${AWS::URLSuffix}`, is the same service.
+        context: what is known of the condition keys of its call. Default: - nothing
     """
     written = document.get("Statement") if isinstance(document, dict) else None
     if written is None:
         return Trust("unknown", "the trust policy can't be read")
-    judged = [_applies(entry, service) for entry in as_list(written)]
+    judged = [_applies(entry, service, context) for entry in as_list(written)]
     allows = [applies for effect, applies in judged if effect != "Deny"]
     denies = [applies for effect, applies in judged if effect != "Allow"]
     if True in denies:
@@ -65,15 +69,18 @@ def trust(document: object, service: str) -> Trust:
     )
 
 
-def _applies(entry: object, service: str) -> tuple[str | None, bool | None]:
+def _applies(
+    entry: object, service: str, context: RequestContext
+) -> tuple[str | None, bool | None]:
     """Tell the effect of a statement, and whether it applies to the service; None if unknown."""
     if not isinstance(entry, dict) or entry.get("Effect") not in ("Allow", "Deny"):
         return None, None
-    action = covers_action(entry, _ASSUME)
-    principal = _on_principal(entry, service)
-    if action is False or principal is False:
-        return entry["Effect"], False
-    return entry["Effect"], True if action and principal and not entry.get("Condition") else None
+    facts = (
+        covers_action(entry, _ASSUME),
+        _on_principal(entry, service),
+        holds(entry.get("Condition"), context),
+    )
+    return entry["Effect"], False if False in facts else None if None in facts else True
 
 
 def _on_principal(entry: Mapping[str, Any], service: str) -> bool | None:

@@ -1,14 +1,17 @@
-"""Which conditions hold for each call of the agent, which always uses TLS."""
+"""Which conditions hold for each call of the agent, which always uses TLS, and for a role's own."""
 
 from __future__ import annotations
 
 import pytest
 
-from session_manager_permissions._conditions import open_keys
+from session_manager_permissions._conditions import MARKS, holds, of_principal, open_keys
+from session_manager_permissions._patterns import UNKNOWN
 
 SECURE = {"aws:SecureTransport": "true"}
 INSECURE = {"aws:SecureTransport": False}
 VIA, VPC = "aws:ViaAWSService", {"aws:SourceVpc": "true"}
+ARN, IP, BY, TLS = "aws:PrincipalArn", "aws:SourceIp", "kms:ViaService", "s3:TlsVersion"
+OF_ROLE = of_principal("arn:aws:iam::111122223333:role/web").knowing({IP: None})
 
 
 @pytest.mark.parametrize(
@@ -32,3 +35,44 @@ VIA, VPC = "aws:ViaAWSService", {"aws:SourceVpc": "true"}
 )
 def test_keys_that_are_open(condition: object, expected: list[str] | None) -> None:
     assert open_keys(condition) == expected
+
+
+@pytest.mark.parametrize(
+    ("operator", "key", "asked", "expected"),
+    [
+        ("ArnLike", ARN, ["arn:aws:iam::*:user/*", "arn:aws:iam::*:role/*"], True),
+        ("ArnEquals", ARN, "arn:aws:iam::*:role/db", False),
+        ("arnnotlike", "AWS:principalarn", "arn:aws:iam::*:role/*", False),
+        ("StringLike", ARN, "arn:${aws:PrincipalTag/of}", None),
+        ("StringLike", ARN, f"arn:{chr(MARKS)}:*", None),
+        ("StringLike", ARN, f"{UNKNOWN}/db", False),
+        ("StringEquals", ARN, UNKNOWN, None),
+        ("StringEquals", "kms:CallerAccount", "111122223333", True),
+        ("Bool", "aws:PrincipalIsAWSService", "False", True),
+        ("StringEquals", BY, "s3", False),
+        ("StringNotEquals", BY, "s3", True),
+        ("StringEqualsIfExists", BY, "s3", True),
+        ("Null", BY, "true", True),
+        ("Null", BY, False, False),
+        ("DateLessThan", BY, "2020-01-01", None),
+        ("Null", IP, "true", False),
+        ("StringLike", IP, "10.*", None),
+        ("StringNotLike", IP, "10.*", None),
+        ("NumericLessThan", TLS, ["1.1", 1.2], False),
+        ("NumericLessThan", TLS, ["1.2", "1.3"], None),
+        ("NumericLessThan", TLS, UNKNOWN, None),
+        ("NumericLessThanIfExists", TLS, "1.2", None),
+        ("StringEquals", "aws:PrincipalTag/of", "a", None),
+    ],
+)
+def test_conditions_of_a_call_of_a_role(
+    operator: str, key: str, asked: object, *, expected: bool | None
+) -> None:
+    assert holds({operator: {key: asked}}, OF_ROLE) is expected
+
+
+def test_nothing_is_known_of_a_key_without_its_value() -> None:
+    context = OF_ROLE.without("aws:principalarn")
+
+    assert holds({"ArnLike": {ARN: "*:role/web"}}, OF_ROLE) is True
+    assert holds({"ArnLike": {ARN: "*:role/web"}}, context) is None

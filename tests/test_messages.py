@@ -82,7 +82,7 @@ from .conftest import (
 )
 from .test_readme import code, prose
 from .verify import accounts, audits, nodes
-from .verify.test_verify import no_account
+from .verify.conftest import no_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -94,10 +94,7 @@ SHOWN: Final = {
     "endpoint-missing": ("path-ssmmessages", "no default route, and no VPC endpoint"),
     "endpoint-unreachable": ("path-ssm", "of the endpoint 'vpce-ssm' admits"),
     "log-group-encryption": ("log-group-encryption", "has no KMS key"),
-    "log-to-s3": (
-        "log-to-s3",
-        "s3:PutObject: implicit deny: no policy of the role allows it\n  Users see",
-    ),
+    "log-to-s3": ("log-to-s3", r"\A  s3:PutObject: implicit deny: no policy of the role"),
     "no-network-path": ("path-ssm", r"\A  the route table .* no VPC endpoint"),
     "run-as": ("run-as", "root"),
 }

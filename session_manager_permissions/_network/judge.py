@@ -306,7 +306,7 @@ def _by_policy(place: Place, endpoint: Endpoint) -> Path:
         why = f"the policy of the endpoint {endpoint.name!r} does not allow {in_words(actions)}"
         return Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=POLICY)
 
-    return unless(policy_allows(endpoint, actions), problem)
+    return unless(policy_allows(endpoint, actions, place.placement), problem)
 
 
 def _explained(problem: Problem, vpc: Vpc, served: Sequence[Endpoint]) -> Path:

@@ -134,6 +134,8 @@ class Vpc(NamedTuple):
     """Whether these are all of its endpoints."""
     internet_gateways: Iterable[tuple[Reference, Fact]] = ()
     """Each with whether it is attached."""
+    answers: tuple[tuple[Reference, Route], ...] = ()
+    """The routes of what comes in by an internet gateway, where they lead out of the way."""
     main_table: Reference | None = None
     """Its main route table; None where that has local routes alone."""
     default_group: Hashable = None
@@ -219,5 +221,9 @@ class Placement(NamedTuple):
     """What may give the compute another path after its launch, as a noun of a message."""
     address: IPv4Network | None = None
     """Its private address, if it is known and any rule is about less than the subnet."""
+    principal: str = ""
+    """The ARN of the role that makes its calls, if that is known."""
+    resources: tuple[tuple[str, str], ...] = ()
+    """The ARN of the resource of an action, if that is known, such as of `s3:PutObject`."""
     more_actions: tuple[str, ...] = ()
     """What it calls besides what each agent does, such as `logs:DescribeLogGroups`."""

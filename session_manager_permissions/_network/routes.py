@@ -185,6 +185,7 @@ def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:
         without = f"{where} leads to an internet gateway, which needs a public IPv4 address"
         return through(
             unknown("VPC Block Public Access") if _is_blocked(start) else OPEN,
+            _answered(place, route, start),
             unless(attached, lambda: Problem(NO_NETWORK_PATH, detached)),
             unless(start.address, lambda: Problem(NO_NETWORK_PATH, without)),
         )
@@ -196,6 +197,22 @@ def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:
             return _closed(f"{where} leads back to it")
         return _by_nat(place, nat, where, start._replace(seen=start.seen | {route.target}))
     return unknown(route.name)
+
+
+def _answered(place: Place, out: Route, start: _Start) -> Path:
+    """Judge the way back: the route table of an internet gateway may lead to an appliance.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/gateway-route-tables.html
+    """
+    return unknown(
+        *(
+            route.name
+            for gateway, route in start.vpc.answers
+            if gateway == out.target
+            and isinstance(route.destination, IPv4Network)
+            and place.covers(route.destination, start.subnet.range) is not False
+        )
+    )
 
 
 def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._conditions import RequestContext, open_keys
+from session_manager_permissions._conditions import NO_CONTEXT, open_keys
 from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._patterns import UNKNOWN, any_matches, matches, widest
 
@@ -24,16 +24,14 @@ from .templates.loading import as_document, parsed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from session_manager_permissions._conditions import RequestContext
+
 NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
     **dict.fromkeys(_needs.CHANNELS.actions, _needs.CHANNELS.resource),
     # A policy may allow it on some instances, and it is not known which will have the profile.
     **dict.fromkeys(_needs.REGISTRATION.actions, _needs.REGISTRATION_RESOURCES),
 }
 """The actions that an instance needs, each with its resource."""
-
-
-NO_CONTEXT: Final = RequestContext({})
-"""The context of calls of which nothing is known."""
 
 _INSTANCE_IDS: Final = ("i-+7f0c2a9", "i-+7f0c2a9b1d3e4f56")
 """Ids of the two lengths that there are, of an instance that no pattern is about alone."""

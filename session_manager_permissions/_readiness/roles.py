@@ -10,14 +10,13 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._conditions import EACH_CALL, MARKS, RequestContext
+from session_manager_permissions._conditions import EACH_CALL, MARKS, NO_CONTEXT
 from session_manager_permissions._patterns import any_matches, matches
 
 from .managed_policies import aws_managed
 from .parts import NEVER_READ, STACKS, decider, types_deployed
 from .policies import (
     NEEDED,
-    NO_CONTEXT,
     Answer,
     Decision,
     Statement,
@@ -43,6 +42,8 @@ from .templates.values import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from session_manager_permissions._conditions import RequestContext
 
     from .templates import Assembly
     from .templates.model import Template, Value
@@ -390,7 +391,8 @@ class Roles:
         value = partial(self._assembly.value, template)
         context = EACH_CALL._replace(read=lambda written: _marked(value(written)))
         if self._is_one_environment:
-            return context.knowing(_needs.REGION_KEY, _marked(value({"Ref": "AWS::Region"})))
+            region = _marked(value({"Ref": "AWS::Region"}))
+            return context.knowing({_needs.REGION_KEY: region})
         return context
 
     @cached_property

@@ -6,7 +6,7 @@ import os
 import re
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from session_manager_permissions import _limits
@@ -196,20 +196,25 @@ def not_from_aws(service: str) -> CannotAsk:
     )
 
 
+class Asked(NamedTuple):
+    """Who is asked, and what is said of it."""
+
+    service: str
+    """The prefix of the actions in IAM."""
+    region: str | None
+    resource: str
+    """What the credentials need the action on."""
+    missing: str
+    """What to say if the resource does not exist."""
+    profile: str | None = None
+    """The profile of the AWS configuration, if it is given."""
+
+
 @contextmanager
-def asking(
-    service: str, region: str | None, resource: str, missing: str, profile: str | None = None
-) -> Generator[None, None, None]:
+def asking(asked: Asked) -> Generator[None, None, None]:
     """Turn an error of AWS, and an answer that is not AWS's, into a `CannotAsk`.
 
     Read the answer's fields within: if one is missing, whatever answered is not AWS.
-
-    Args:
-        service: the prefix of the actions in IAM.
-        region: where the service is asked.
-        resource: what the credentials need the action on.
-        missing: what to say if the resource does not exist.
-        profile: the profile of the AWS configuration, if it is given.
 
     Raises:
         NotPermitted: the credentials may not make the call.
@@ -230,57 +235,47 @@ def asking(
     try:
         yield
     except ClientError as error:
-        raise _refusal(
-            error, service, region=region, resource=resource, missing=missing, profile=profile
-        ) from None
+        raise _refusal(error, asked) from None
     except EndpointConnectionError as error:
         of_region = ""
-        if region:
-            of_region = f", and whether there is a region {region}{_misspelt(region)}"
+        if asked.region:
+            of_region = f", and whether there is a region {asked.region}{_misspelt(asked.region)}"
         raise NotReached(f"{error}: check the network{of_region}") from None
     except (NoConnection, HTTPClientError) as error:
         raise NotReached(f"{error}: check the network") from None
     # A name or a region that comes from another answer, and that no request can have.
     except (InvalidRegionError, ParamValidationError, UnicodeError) as error:
         said = " ".join(str(error).split())
-        raise CannotAsk(f"{service} can't be asked: {said}") from None
+        raise CannotAsk(f"{asked.service} can't be asked: {said}") from None
     # botocore raises a KeyError too, for a page of HTML
     except (ResponseParserError, *NO_ANSWER):
-        raise not_from_aws(service) from None
+        raise not_from_aws(asked.service) from None
 
 
-def _refusal(
-    error: Exception,
-    service: str,
-    *,
-    region: str | None,
-    resource: str,
-    missing: str,
-    profile: str | None,
-) -> CannotAsk:
+def _refusal(error: Exception, asked: Asked) -> CannotAsk:
     response, operation = error.response, error.operation_name  # type: ignore[attr-defined]
     code, reason = response["Error"]["Code"], response["Error"].get("Message")
-    action = f"{service}:{operation}"
+    action = f"{asked.service}:{operation}"
     told = {"code": code, "bucket_region": response.get("BucketRegion")}
     # botocore makes these calls to get the credentials of a profile.
     if operation.startswith(("Assume", "GetRoleCredentials")):
-        way_out = sign_in(profile)
+        way_out = sign_in(asked.profile)
         if operation == "AssumeRole" and code in _DENIED:
             way_out = "let the identity assume the role_arn of the profile, or give another profile"
         return CannotAsk(f"no credentials: {operation} failed: {code}: {reason}: {way_out}")
     if code in _DENIED:
-        return NotPermitted(_ACTIONS.get(action, action), resource, **told)
+        return NotPermitted(_ACTIONS.get(action, action), asked.resource, **told)
     if code in _MISSING or code.endswith(".NotFound"):
-        return NotThere(missing, **told)
+        return NotThere(asked.missing, **told)
     if code in _EXPIRED:
         expired = f"{action} failed: {code}: the credentials have expired"
-        return CannotAsk(f"{expired}: {sign_in(profile)}")
+        return CannotAsk(f"{expired}: {sign_in(asked.profile)}")
     if code in _UNKNOWN_HERE:
-        named = in_shell(region or "", _limits.REGION.fault, "REGION")
+        named = in_shell(asked.region or "", _limits.REGION.fault, "REGION")
+        enable = f"aws account enable-region --region-name {named}{_of_profile(asked.profile)}"
         return CannotAsk(
             f"{action} failed: {code}: {reason}: AWS does not know the credentials there: "
-            f"{sign_in(profile)}, or enable the region: aws account enable-region --region-name "
-            f"{named}{_of_profile(profile)}"
+            f"{sign_in(asked.profile)}, or enable the region: {enable}"
         )
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = NotNow if code in _THROTTLED or status >= _ERROR_OF_AWS else CannotAsk

@@ -127,6 +127,8 @@ class Check:
     """Whether it fails because another one does, and passes some time after that one."""
     of_role: bool = False
     """Whether it is about what the policies of the role allow, its trust policy among them."""
+    seen_of: str = ""
+    """The action whose denial alone users read of. Default: - that of each"""
     label: str = ""
     """What the role may do, as `verify --role` names it; only where IAM's simulator is asked."""
 
@@ -204,10 +206,12 @@ class Subject(NamedTuple):
         of = self.check.of(self.name, *simulated(verdict.answers))
         if verdict.allowed:
             return of.passed(f"the policies of {verdict.role.arn} allow it", *verdict.notes)
-        whys, fix = (*verdict.why, *verdict.notes), tuple(verdict.fix)
+        seen = is_seen and (not self.check.seen_of or self.check.seen_of in verdict.denied)
+        whys = (*verdict.why, *verdict.notes)
+        fix = (*verdict.fix, *ways_out(verdict.unread))
         if verdict.is_open:
-            return of.unknown(*whys, *_seen(self.check.users_see if is_seen else None), fix=fix)
-        return of.failed(*whys, fix=fix, is_seen=is_seen)
+            return of.unknown(*whys, *_seen(self.check.users_see if seen else None), fix=fix)
+        return of.failed(*whys, fix=fix, is_seen=seen)
 
     def _told(
         self, verdict: CheckVerdict, why: tuple[str, ...], fix: str | tuple[str, ...] = ()
@@ -416,6 +420,7 @@ LOG_TO_S3: Final = Check(
     passes_if="the role may put logs into the bucket that the document names",
     asks=("iam:GetInstanceProfile", "ssm:GetDocument", "s3:GetBucketPolicy", *_SIMULATES),
     users_see=BUCKET_NOT_READ,
+    seen_of="s3:GetEncryptionConfiguration",
     of_role=True,
     label="log to S3",
 )
@@ -427,6 +432,7 @@ LOG_TO_CLOUDWATCH: Final = Check(
     passes_if="the role may write to the log group that the document names",
     asks=("iam:GetInstanceProfile", "ssm:GetDocument", *_SIMULATES),
     users_see=_GROUP_NOT_ENCRYPTED,
+    seen_of="logs:DescribeLogGroups",
     of_role=True,
     label="log to CloudWatch",
 )
@@ -445,7 +451,8 @@ BUCKET: Final = Check(
     title="The log bucket does not exist, or is not encrypted as enforced",
     group="session preferences",
     stage="Session Manager",
-    passes_if="the bucket exists, and is encrypted as the document enforces",
+    passes_if="the bucket exists, is encrypted as the document enforces, and its key is not seen "
+    "to be unusable",
     asks=("ssm:GetDocument", "s3:GetEncryptionConfiguration"),
     users_see="We couldn't start the session because encryption is not set up on the selected "
     "Amazon S3 bucket.",

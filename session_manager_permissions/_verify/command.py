@@ -132,34 +132,23 @@ def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.Arg
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add(commands)
-    policy = commands.add_parser(
-        "policy",
-        help="print the inline policy that the role of an instance needs",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    add_command = partial(commands.add_parser, formatter_class=argparse.RawDescriptionHelpFormatter)
+    policy_help = "print the inline policy that the role of an instance needs"
+    policy = add_command("policy", help=policy_help, description=DESCRIPTION)
     add_arguments(policy)
     policy.set_defaults(run=_policy)
-    audit = commands.add_parser(
-        "audit",
-        help="say which instances of the account can't be reached, and why",
-        description=of_audit.DESCRIPTION,
-        epilog=of_audit.EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    audit_help = "say which instances of the account can't be reached, and why"
+    audit = add_command(
+        "audit", help=audit_help, description=of_audit.DESCRIPTION, epilog=of_audit.EPILOG
     )
     of_audit.add_arguments(audit)
     audit.set_defaults(run=_audit)
-    verify = commands.add_parser(
-        "verify",
-        help="say why a session does not open, or ask IAM whether a role is ready",
-        usage=_USAGE,
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    verify_help = "say why a session does not open, or ask IAM whether a role is ready"
+    verify = add_command(
+        "verify", help=verify_help, usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG
     )
     of = verify.add_argument_group("what to ask about").add_mutually_exclusive_group(required=True)
-    profile_help = "the role in this instance profile"
-    fault = _limits.INSTANCE_PROFILE.fault
+    profile_help, fault = "the role in this instance profile", _limits.INSTANCE_PROFILE.fault
     add_option(of, "--instance-profile", "NAME", profile_help, fault)
     add_option(of, "--role", "NAME_OR_ARN", "this role", _limits.role_fault)
     id_help = "the instance, or the hybrid node (mi-...): why does its session not open?"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
+from session_manager_permissions._conditions import NO_CONTEXT
 from session_manager_permissions._quoting import fitting, word
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
 
@@ -441,4 +442,24 @@ def _of_activation(node: Node, named: str, found: LiveRole | CannotAsk) -> Outco
         return role.failed(why, fix=node.aws(update, "--iam-role ROLE"))
     if isinstance(found, CannotAsk):
         return checks.ASSUMABLE.of(named).unasked(found)
-    return _assumable(node, found, trust(found.trust_policy, SYSTEMS_MANAGER), SYSTEMS_MANAGER)
+    return _assumable(node, found, _trusts_activation(node, found), SYSTEMS_MANAGER)
+
+
+def _trusts_activation(node: Node, role: LiveRole) -> Trust:
+    """Tell whether Systems Manager may assume the role for the node.
+
+    The trust policy that AWS shows asks for the account, and for an ARN of the region.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-service-role.html
+    """
+    source = f"arn:{node.partition}:ssm:{node.region}:{node.account}:"
+    of_account = NO_CONTEXT.knowing({"aws:SourceAccount": node.account})
+    itself, other = (
+        trust(
+            role.trust_policy,
+            SYSTEMS_MANAGER,
+            of_account.knowing({"aws:SourceArn": f"{source}{resource}"}),
+        )
+        for resource in (f"managed-instance/{node.id}", "")
+    )
+    # Which resource it names is not known.
+    return itself if itself == other else trust(role.trust_policy, SYSTEMS_MANAGER, of_account)

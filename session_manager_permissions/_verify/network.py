@@ -65,14 +65,25 @@ class LiveVpc:
     arriving: frozenset[str]
     """The services to which a way is being made: an endpoint of theirs, or a NAT gateway."""
 
-    def placement(self, instance: _Described, more_actions: tuple[str, ...]) -> model.Placement:
+    def placement(
+        self,
+        instance: _Described,
+        more_actions: tuple[str, ...],
+        principal: str = "",
+        resources: tuple[tuple[str, str], ...] = (),
+    ) -> model.Placement:
         """Say where an instance is.
 
         Args:
             instance: the instance, as `DescribeInstances` has it.
             more_actions: what it calls besides what every agent does.
+            principal: the ARN of the role that makes its calls. Default: - not known
+            resources: the resources of actions. Default: - not known
         """
         own = instance["SubnetId"]
+        # Without a policy to judge, instances with other roles are in the same place.
+        endpoints = self.network.vpcs[self.id].endpoints
+        is_asked = any(one.policy is not None for one in endpoints)
         subnet = self.network.subnets.get(own)
         only_ipv6 = own in self.only_ipv6
         return model.Placement(
@@ -81,6 +92,8 @@ class LiveVpc:
             _public_address(instance),
             other_interfaces=len(instance.get("NetworkInterfaces", [])) > 1,
             address=self._address(instance, subnet),
+            principal=principal if is_asked else "",
+            resources=resources if is_asked else (),
             more_actions=more_actions,
         )
 
@@ -280,8 +293,15 @@ class _Reader:
                 for gateway in dict.fromkeys(route.get("GatewayId", "") for route in routes)
                 if gateway.startswith("igw-")
             ),
+            answers=tuple(self._answers()),
             main_table=next(mains, Unknown(f"the main route table of the VPC {self.id!r}")),
         )
+
+    def _answers(self) -> Iterator[tuple[str, model.Route]]:
+        for table in self._tables:
+            for gateway in (one.get("GatewayId") for one in table.get("Associations", [])):
+                routes = self._table(table).routes if gateway else ()
+                yield from ((gateway, route) for route in routes if route.leads != "local")
 
     def _ranges(self) -> tuple[IPv4Network, ...]:
         """Return the ranges of the VPC, to which each route table has a local route."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .node import Node
     from .preferences import Preferences
     from .session import Session
-    from .simulator import Context
+    from .simulator import CallVerdict, Context
 
 CALLER: Final = "caller"
 """Stands for the identity of the credentials."""
@@ -153,7 +153,10 @@ def may_start(
     answers = all_of(found, calls)
     if isinstance(answers, CannotAsk):
         return OPERATOR.of(arn).unasked(answers)
-    decisions = [decided(session, arn, one, _lacks(one, node)) for one in answers]
+    decisions = [
+        decided(session, arn, call, answer, _lacks(answer, node))
+        for call, answer in zip(calls, answers, strict=True)
+    ]
     denied = [one for one in decisions if not one.allowed]
     if len([one for one in denied if one.answer["action"] == _CHANNEL]) == 1:  # either is enough
         denied = [one for one in denied if one.answer["action"] != _CHANNEL]
@@ -163,21 +166,31 @@ def may_start(
     notes += _about_own_session(all_of(found, on_own))
     if not denied:
         return asked.passed(f"IAM allows {arn} to start the session", *notes)
-    refusals = [one.answer for one in denied]
-    whats = ", ".join(one.field for one in checks.simulated(refusals))
+    why_not = f"{arn} is denied {_in_words(denied)}"
     fix = (
-        *_by_hand(node, arn, refusals),
-        (
-            "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow "
-            f"{arn.rpartition('/')[2]}: {whats}"
-        ),
+        *_by_iam(node, arn, [one for one in denied if not is_allowed(one.answer)]),
+        *(fix for one in denied if is_allowed(one.answer) for fix in one.admission.fix),
+        *checks.ways_out(one.admission.error for one in denied if one.admission.error),
     )
-    why_not = f"{arn} is denied {whats}"
+    by_key = {one.admission.why for one in denied if is_allowed(one.answer) or one.is_open}
+    whys = sorted(filter(None, by_key))
     if all(one.is_open for one in denied):
-        open_ = {one.admission.why for one in denied if one.admission.answer == "unknown"}
-        return asked.unknown(why_not, *notes, *sorted(open_), fix=fix)
-    first = refusals[0]["action"]  # in the order in which the client calls
-    return asked.failed(why_not, fix=fix, users_see=_USERS_SEE[first])
+        return asked.unknown(why_not, *notes, *whys, fix=fix)
+    first = denied[0].answer["action"]  # in the order in which the client calls
+    return asked.failed(why_not, *whys, fix=fix, users_see=_USERS_SEE[first])
+
+
+def _in_words(denied: Iterable[CallVerdict]) -> str:
+    return ", ".join(one.field for one in checks.simulated(one.answer for one in denied))
+
+
+def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:
+    """Say how to allow an operator what no policy of IAM allows."""
+    if not denied:
+        return ()
+    written = "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow"
+    sentence = f"{written} {arn.rpartition('/')[2]}: {_in_words(denied)}"
+    return (*_by_hand(node, arn, [one.answer for one in denied]), sentence)
 
 
 def _lacks(answer: SimulatorAnswer, node: Node) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions import _needs
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
     OF_SERVICES,
@@ -23,6 +24,8 @@ from .network import groups_of, read_vpc
 from .path_remedies import PathRemedies
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from session_manager_permissions._network.verdicts import Path
 
     from .identity import Identity
@@ -95,8 +98,11 @@ def _judged(
     if foreign:  # such as those that another account shares
         vpc = read_vpc(*asked, groups=foreign)
     certain, possible = _more_actions(preferences, identity)
+    is_sure = identity.role is not None and not identity.replaced and not identity.in_doubt
+    principal = identity.role.arn if identity.role and is_sure else ""
+    resources = tuple(_resources(node, preferences))
     paths, in_case, served = (
-        judge.judge([vpc.placement(instance, actions)], wanted).paths
+        judge.judge([vpc.placement(instance, actions, principal, resources)], wanted).paths
         for judge, actions in (
             (vpc.judge, certain),
             (vpc.judge, possible),
@@ -121,6 +127,22 @@ def _judged(
         service: _outcome(service, path, served[service], remedies, preferences, doubted=doubted)
         for service, path in paths.items()
     }
+
+
+def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
+    """Yield the resources of what the agent calls, by the action."""
+    document = preferences.document
+    if document.log_bucket:
+        bucket = f"arn:{node.partition}:s3:::{document.log_bucket}"
+        yield "s3:GetEncryptionConfiguration", bucket
+        prefix = _needs.joined(document.log_prefix or "")
+        yield "s3:PutObject", "/".join(filter(None, (bucket, prefix, _LOG)))
+    if preferences.key:
+        yield "kms:Decrypt", preferences.key.arn
+
+
+_LOG: Final = "session-0123456789abcdef0.log"
+"""A sample of the name of a log."""
 
 
 def _outcome(

@@ -13,9 +13,17 @@ from .asking import CannotAsk, NotPermitted, NotThere, tried
 from .checks import NO_MESSAGE, NO_ROLE, Evidence, Outcome, ways_out
 from .document import PORT, Refused, key_arn, read_document
 from .identity import unless_replaced
-from .lines import hidden, in_json, region_word, with_statement
+from .lines import hidden, region_word
 from .resource_policy import key_policy
-from .simulator import LiveKey, Uses, describe_key
+from .simulator import (
+    SESSION_ID,
+    TARGET,
+    LiveKey,
+    Uses,
+    Verdict,
+    by_resources_too,
+    describe_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -119,6 +127,7 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
         keys=(key.key,) if key and key.key else (),
         log_bucket_key=bucket.key if isinstance(bucket.key, LiveKey) else None,
         foreign_bucket=bucket.is_foreign,
+        bucket_encryption=bucket.encryption,
     )
     outcomes = [
         checks.KEY_USABLE.skipped("sessions use no key") if key is None else key.outcome,
@@ -144,23 +153,56 @@ def _no_document(name: str) -> str:
 
 
 def uses_outcomes(
-    session: Session, node: Node, preferences: Preferences, identity: Identity
+    session: Session,
+    node: Node,
+    preferences: Preferences,
+    identity: Identity,
+    *,
+    most_calls: int | None = None,
 ) -> list[Outcome]:
-    """Check whether the role that does the work may use what the document names."""
-    outcomes = [*_permissions(preferences, identity)]
-    if preferences.uses.foreign_bucket:
-        outcomes = [
-            _unless_theirs(one, node) if one.check is checks.LOG_TO_S3 else one for one in outcomes
-        ]
+    """Check whether the role that does the work may use what the document names.
+
+    Args:
+        session: asks AWS.
+        node: the node.
+        preferences: what sessions use.
+        identity: the role that does the work.
+        most_calls: how many calls the session makes at most. Default: - any number
+    """
+    outcomes = [*_permissions(node, preferences, identity)]
+    if (found := _log_to_s3(session, preferences, identity, most_calls)) is not None:
+        outcomes = [found if one.check is checks.LOG_TO_S3 else one for one in outcomes]
     if identity.in_doubt:
         outcomes = [unless_replaced(one) for one in outcomes]
     key_usable, *others = preferences.outcomes
     if key_usable.verdict == "pass" and preferences.key:
-        key_usable = _by_policy(session, key_usable, preferences.key, identity)
+        key_usable = _by_policy(session, node, key_usable, preferences.key, identity)
     return [*outcomes, key_usable, *others]
 
 
-def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
+def _log_to_s3(
+    session: Session, preferences: Preferences, identity: Identity, most_calls: int | None
+) -> Outcome | None:
+    """Judge what IAM allows by the policies of the bucket and its key; None if it is not that."""
+    found = identity.permissions.get(checks.LOG_TO_S3.name)
+    if not isinstance(found, Verdict) or not found.allowed:
+        return None
+    if found.question.of_another_account or isinstance(preferences.bucket_key, CannotAsk):
+        return None
+    document = preferences.document
+    log = checks.LOG_TO_S3.of(document.log_bucket)
+    if most_calls is not None and session.waiting.calls + _OF_POLICIES > most_calls:
+        why = "the policies of the bucket and its key are not read, as too many calls were made"
+        return log.unknown(*found.why, why)
+    is_seen = bool(document.enforces_s3_encryption)
+    return log.simulated(by_resources_too(session, found), is_seen=is_seen)
+
+
+_OF_POLICIES: Final = 2
+"""How many calls read the policies of a bucket and its key."""
+
+
+def _permissions(node: Node, preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
     name, document, error = preferences.name, preferences.document, preferences.error
     if error or document.name is None:
         for check in checks.MAY_USE:
@@ -180,8 +222,7 @@ def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outco
         elif check.name in identity.permissions:
             found = identity.permissions[check.name]
             outcome = check.of(subject).simulated(found, is_seen=bool(enforced))
-            is_open = check is checks.LOG_TO_S3 and isinstance(preferences.bucket_key, CannotAsk)
-            yield _without_bucket_key(outcome, preferences.bucket_key) if is_open else outcome
+            yield _of_bucket(outcome, node, preferences) if check is checks.LOG_TO_S3 else outcome
         elif identity.role is None and identity.error:
             yield check.of(subject).unasked(identity.error)
         elif identity.role is None:
@@ -190,12 +231,13 @@ def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outco
             yield _without_key(subject, preferences.outcomes[0])
 
 
-def _without_bucket_key(outcome: Outcome, error: object) -> Outcome:
-    """Leave the permission open, as IAM could not be asked about the bucket's key."""
-    if outcome.verdict != "pass" or not isinstance(error, CannotAsk):
-        return outcome
-    why = (f"whether the role may use the key of the bucket is not known: {error}",)
-    return replace(outcome, verdict="unknown", why=why, fix=ways_out([error]))
+def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcome:
+    """Leave the permission open if IAM could not be asked about all that the bucket takes."""
+    error = preferences.bucket_key
+    if outcome.verdict == "pass" and isinstance(error, CannotAsk):
+        why = (f"whether the role may use the key of the bucket is not known: {error}",)
+        return replace(outcome, verdict="unknown", why=why, fix=ways_out([error]))
+    return _unless_theirs(outcome, node) if preferences.uses.foreign_bucket else outcome
 
 
 def _without_key(subject: str, key_usable: Outcome) -> Outcome:
@@ -224,33 +266,53 @@ def _key(session: Session, node: Node, given: str) -> _Key:
 
 
 def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
-    spec = found.get("KeySpec") or found.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
-    state = found.get("KeyState", "Enabled")
-    usage, manager = found.get("KeyUsage"), found.get("KeyManager")
-    described = {"KeyState": state, "KeySpec": spec, "KeyUsage": usage, "KeyManager": manager}
+    described = {
+        "KeyState": _state(found),
+        "KeySpec": _spec(found),
+        "KeyUsage": found.get("KeyUsage"),
+        "KeyManager": found.get("KeyManager"),
+    }
     evidence = (Evidence(_KEY, f"KeyMetadata.{name}", of) for name, of in described.items())
     key = checks.KEY_USABLE.of(given, *evidence)
-    of_key = f"--key-id {in_shell(found['Arn'], _limits.key_fault, 'KEY')}"
-    enable = node.aws(f"kms enable-key {of_key}")
-    why = ""
-    fix: tuple[str, ...] = ("set kmsKeyId of the document to a symmetric customer managed key",)
-    if state == "Disabled":
-        why, fix = "the key is disabled", (enable,)
-    elif state == "PendingDeletion":
-        why = "the key is scheduled for deletion"
-        fix = (node.aws(f"kms cancel-key-deletion {of_key}"), enable)
-    elif state not in _USABLE:
-        why = f"the key is in the state {state}, in which it decrypts nothing"
-    elif spec != "SYMMETRIC_DEFAULT" or usage != "ENCRYPT_DECRYPT":
-        why = f"the key is for {usage} with the spec {spec}, and encrypts no session"
-    elif manager == "AWS":
+    why, fix = _fault(node, found)
+    if not why and found.get("KeyManager") == "AWS":
         why = "the key is an AWS managed one, which only its own service may use"
     if why:
-        return replace(key.failed(why, fix=fix), is_passing=state == "Creating")
+        another = "set kmsKeyId of the document to a symmetric customer managed key"
+        failed = key.failed(why, fix=fix or (another,))
+        return replace(failed, is_passing=_state(found) == "Creating")
     return key.passed("the key encrypts and decrypts")
 
 
-def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
+def _state(found: Mapping[str, Any]) -> str:
+    return str(found.get("KeyState", "Enabled"))
+
+
+def _spec(found: Mapping[str, Any]) -> str:
+    return str(found.get("KeySpec") or found.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT")
+
+
+def _fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Say why a key encrypts nothing, and what to run, if that helps; "" if it does."""
+    state, spec = _state(found), _spec(found)
+    of_key = f"--key-id {in_shell(found['Arn'], _limits.key_fault, 'KEY')}"
+    enable = node.aws(f"kms enable-key {of_key}")
+    if state == "Disabled":
+        return "the key is disabled", (enable,)
+    if state == "PendingDeletion":
+        cancel = node.aws(f"kms cancel-key-deletion {of_key}")
+        return "the key is scheduled for deletion", (cancel, enable)
+    if state not in _USABLE:
+        return f"the key is in the state {state}, in which it decrypts nothing", ()
+    if spec != "SYMMETRIC_DEFAULT" or found.get("KeyUsage") != "ENCRYPT_DECRYPT":
+        usage = found.get("KeyUsage")
+        return f"the key is for {usage} with the spec {spec}, and makes no data keys", ()
+    return "", ()
+
+
+def _by_policy(
+    session: Session, node: Node, usable: Outcome, key: LiveKey, identity: Identity
+) -> Outcome:
     """Judge the key by its own policy, without which no policy of the role counts."""
     partition, account = (key.arn.split(":")[part] for part in (1, 4))
     policy = key_policy(session, key.arn)
@@ -258,7 +320,9 @@ def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identi
         why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
         return replace(usable, verdict="unknown", why=(why,), fix=ways_out([policy.error]))
     role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
-    admission = policy.admits(role, "kms:Decrypt", key.arn)
+    told = {SESSION_ID: None, TARGET: node.id}
+    # What IAM says of the role is a check of its own.
+    admission = policy.admits(role, "kms:Decrypt", key.arn, told, by_iam=True)
     evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)
     judged = checks.KEY_USABLE.of(usable.subject, *usable.evidence, evidence)
     if admission.answer in ("named", "account"):
@@ -266,13 +330,7 @@ def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identi
     root = f"arn:{partition}:iam::{account}:root"
     fix: tuple[str, ...] = (f"remove the Deny from the key's policy, and allow {root} kms:* there",)
     if admission.answer == "closed":
-        named = in_shell(key.arn, _limits.key_fault, "KEY")
-        of_key = f"--key-id {named} --region {region_word(key.arn.split(':')[3])}"
-        open_ = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
-        whole = with_statement({"Version": "2012-10-17", "Statement": [*policy.statements]}, open_)
-        put = f"aws kms put-key-policy {of_key} --policy-name default --policy {in_json(whole)}"
-        keeps = f"that keeps what the key's policy has and allows {root} kms:*"
-        fix = put, f"{keeps}; whoever the policy lets change it may run it"
+        fix = admission.fix
     elif admission.answer == "unknown":
         fix = (f"allow {root} kms:* in the key's policy, without a condition or a Deny",)
     if admission.answer == "unknown" or identity.role is None:
@@ -290,6 +348,8 @@ class _Bucket(NamedTuple):
     """The key that the role needs; None if it needs none."""
     is_foreign: bool = False
     """Whether it is of another account than the node."""
+    encryption: str | None = None
+    """How it encrypts, if that is known and the agent takes it."""
 
 
 class _Encryption(NamedTuple):
@@ -318,9 +378,11 @@ def _bucket(session: Session, node: Node, document: LiveDocument) -> _Bucket:
         key = _bucket_key(session, bucket, found.key, node.home(region))
     enforces = document.enforces_s3_encryption
     outcome = _bucket_outcome(bucket, found, region, enforces=enforces)
+    outcome = _with_key(session, node, outcome, key)
     if found.is_foreign:
         outcome = _unless_theirs(outcome, node)
-    return _Bucket(outcome, region=region, key=key, is_foreign=found.is_foreign)
+    taken = found.algorithm if found.algorithm in _TAKEN else None
+    return _Bucket(outcome, region=region, key=key, is_foreign=found.is_foreign, encryption=taken)
 
 
 def _unless_theirs(outcome: Outcome, node: Node) -> Outcome:
@@ -431,6 +493,29 @@ def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey 
         itself = LiveKey(arn, arn)
         return found if itself.alias_name else itself
     return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])
+
+
+def _with_key(
+    session: Session, node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None
+) -> Outcome:
+    """Judge a bucket by its key as well, without which S3 takes no object."""
+    if outcome.verdict != "pass" or not isinstance(key, LiveKey):
+        return outcome
+    found = tried(lambda: describe_key(session, key.given))
+    fix: tuple[str, ...] = ()
+    why, state = "", None
+    if isinstance(found, NotThere):
+        why = str(found)
+    elif not isinstance(found, CannotAsk):
+        (why, fix), state = _fault(node, found), _state(found)
+    if not why:
+        return outcome
+    evidence = Evidence(_KEY, "KeyMetadata.KeyState", state)
+    return checks.BUCKET.of(outcome.subject, *outcome.evidence, evidence).failed(
+        f"the bucket encrypts with the key {key.given}, so that it takes no log: {why}",
+        fix=fix or ("name a symmetric key in the default encryption of the bucket",),
+        is_seen=False,
+    )
 
 
 _KEY_OF_LOGS: Final = "KEY is the ARN of a key whose policy lets CloudWatch Logs use it"

@@ -9,19 +9,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from session_manager_permissions import _limits
+from session_manager_permissions._conditions import holds, of_principal
 from session_manager_permissions._patterns import any_matches, as_list, covers_action, matches
+from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NotThere
+from .lines import in_json, region_word, with_statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from session_manager_permissions._conditions import RequestContext
+
     from .session import Session
 
-_ABSENT: Final = ("kms:viaservice", "kms:grantisforawsresource")
-"""The condition keys that no call of the agent or of an operator to KMS has."""
-_POSITIVE: Final = ("arnequals", "arnlike", "bool", "stringequals", "stringlike")
-"""The operators of conditions that fail if the key is absent."""
+_OF_VIA: Final = ("aws:securetransport", "aws:viaawsservice")
+"""The condition keys whose values are not known of a call that a service makes."""
 
 
 class Admission(NamedTuple):
@@ -32,6 +36,10 @@ class Admission(NamedTuple):
     `closed`: it does neither."""
     why: str
     """A clause, without a full stop."""
+    fix: tuple[str, ...] = ()
+    """What to change in it, so that it lets the principal in."""
+    error: CannotAsk | None = None
+    """Why it could not be read."""
 
 
 class ResourcePolicy(NamedTuple):
@@ -42,36 +50,85 @@ class ResourcePolicy(NamedTuple):
     statements: tuple[Any, ...]
     error: CannotAsk | None = None
     """Why it could not be read."""
+    lets_iam_in: bool = False
+    """Whether policies of IAM count whatever it allows, as for a bucket and not for a key."""
+    key: str = ""
+    """The ARN of the key, if it belongs to one."""
 
     def admits(  # noqa: PLR0911 # one for each answer
-        self, principal: str, action: str, resource: str
+        self,
+        principal: str,
+        action: str,
+        resource: str,
+        told: Mapping[str, str | None] = {},  # which nothing changes
+        *,
+        by_iam: bool = False,
     ) -> Admission:
-        """Tell whether the policy lets a user or a role do something to the resource."""
+        """Tell whether the policy lets a user or a role do something to the resource.
+
+        Args:
+            principal: the ARN of the user or the role.
+            action: the action.
+            resource: the ARN of the resource.
+            told: condition keys of the call, with None for a value that is not known.
+            by_iam: whether the policies of IAM allow it.
+        """
+        does = "deny" if by_iam and self.lets_iam_in else "allow"
+        fix = f"allow {principal} {action} in the policy of {self.of}"
         if self.error:
-            why = f"the policy of {self.of} may allow it, and could not be read: {self.error}"
-            return Admission("unknown", why)
-        found: dict[tuple[str, str], bool | None] = {}
-        for effect, kind, applies in self._applying(principal, action, resource):
-            if applies is not False:
-                found[effect, kind] = found.get((effect, kind)) or applies
+            why = f"the policy of {self.of} may {does} it, and could not be read: {self.error}"
+            return Admission("unknown", why, error=self.error)
+        found = self._found(principal, action, resource, told)
         denies = [found[key] for key in found if key[0] == "Deny"]
         if True in denies:
-            return Admission("denied", f"the policy of {self.of} denies it")
+            fix = f"take {action} by {principal} out of the Deny in the policy of {self.of}"
+            return Admission("denied", f"the policy of {self.of} denies it", (fix,))
+        named, account = (found.get(("Allow", kind), False) for kind in ("named", "account"))
+        if by_iam and self.lets_iam_in:
+            account = True
+        if named is account is False:
+            why = f"the policy of {self.of} lets neither the account nor {principal} in"
+            return Admission("closed", why, self._opening(principal) if self.key else (fix,))
+        left_to_iam = Admission("account", f"the policy of {self.of} leaves it to policies of IAM")
+        if named is False and not by_iam:
+            return left_to_iam
         if None in denies:
             why = f"a Deny in the policy of {self.of} may apply, as its conditions decide"
-            return Admission("unknown", why)
-        if found.get(("Allow", "named")):
+            return Admission("unknown", why, (f"{fix}, without a Deny",))
+        if named:
             return Admission("named", f"the policy of {self.of} allows {principal} itself")
-        if found.get(("Allow", "account")):
-            return Admission("account", f"the policy of {self.of} leaves it to policies of IAM")
-        if found:
-            why = f"the policy of {self.of} may allow it, as its conditions decide"
-            return Admission("unknown", why)
-        why = f"the policy of {self.of} lets neither the account nor {principal} in"
-        return Admission("closed", why)
+        if by_iam and account:
+            return left_to_iam
+        why = f"the policy of {self.of} may allow it, as its conditions decide"
+        return Admission("unknown", why, (f"{fix}, without a condition",))
+
+    def _opening(self, principal: str) -> tuple[str, ...]:
+        """Say how to let the account in to a key, besides all whom its policy has."""
+        partition, account = (principal.split(":")[part] for part in (1, 4))
+        root = f"arn:{partition}:iam::{account}:root"
+        named = in_shell(self.key, _limits.key_fault, "KEY")
+        of_key = f"--key-id {named} --region {region_word(self.key.split(':')[3])}"
+        open_ = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
+        whole = with_statement({"Version": "2012-10-17", "Statement": [*self.statements]}, open_)
+        put = f"aws kms put-key-policy {of_key} --policy-name default --policy {in_json(whole)}"
+        keeps = f"that keeps what the key's policy has and allows {root} kms:*"
+        return put, f"{keeps}; whoever the policy lets change it may run it"
+
+    def _found(
+        self, principal: str, action: str, resource: str, told: Mapping[str, str | None]
+    ) -> dict[tuple[str, str], bool | None]:
+        """Tell whether a statement applies, by its effect and whom it is about; None if perhaps."""
+        found: dict[tuple[str, str], bool | None] = {}
+        context = of_principal(principal).knowing(told)
+        if "kms:viaservice" in context.values:
+            context = context.without(*_OF_VIA)
+        for effect, kind, applies in self._applying(principal, action, resource, context):
+            if applies is not False:
+                found[effect, kind] = found.get((effect, kind)) or applies
+        return found
 
     def _applying(
-        self, principal: str, action: str, resource: str
+        self, principal: str, action: str, resource: str, context: RequestContext
     ) -> Iterator[tuple[str, str, bool | None]]:
         """Yield the effect of each statement, whom it is about, and whether it applies."""
         for entry in self.statements:
@@ -83,7 +140,7 @@ class ResourcePolicy(NamedTuple):
                 is_sure or None,
                 covers_action(entry, action.lower()),
                 _covers_resource(entry, resource),
-                _holds(entry.get("Condition", {}), principal),
+                holds(entry.get("Condition"), context),
             )
             applies = False if False in facts else None if None in facts else True
             yield entry["Effect"], kind, applies
@@ -115,35 +172,9 @@ def _covers_resource(entry: Mapping[str, Any], resource: str) -> bool | None:
     return any_matches([matches(one, resource) for one in patterns], negated=negated)
 
 
-def _holds(condition: Mapping[str, Any], principal: str) -> bool | None:
-    """Tell whether a condition holds for a call that the principal makes itself."""
-    facts = [
-        _one_holds(operator.lower(), key.lower(), values, principal)
-        for operator, keys in condition.items()
-        for key, values in keys.items()
-    ]
-    return False if False in facts else None if None in facts else True
-
-
-def _one_holds(operator: str, key: str, values: object, principal: str) -> bool | None:
-    known = {
-        "aws:principalaccount": principal.split(":")[4],
-        "aws:principalarn": principal,
-        "aws:securetransport": "true",
-        "kms:calleraccount": principal.split(":")[4],
-    }
-    if operator not in _POSITIVE:
-        return None
-    if key in _ABSENT:
-        return False
-    if key not in known:
-        return None
-    wanted = [str(one).lower() if operator == "bool" else str(one) for one in as_list(values)]
-    exact = operator == "stringequals"
-    return any_matches([one == known[key] if exact else matches(one, known[key]) for one in wanted])
-
-
-def policy_of(session: Session, resource: str, account: str) -> ResourcePolicy | None:
+def policy_of(
+    session: Session, resource: str, account: str, *, by_iam: bool
+) -> ResourcePolicy | None:
     """Read the policy of a key, or of the bucket of an object; None of anything else.
 
     That of a key of another account lets nobody in alone, as the account of the caller has to as
@@ -153,23 +184,26 @@ def policy_of(session: Session, resource: str, account: str) -> ResourcePolicy |
         session: asks AWS.
         resource: the ARN of the key or of the object.
         account: the account that owns the bucket. S3 does not tell of a bucket of another one.
+        by_iam: whether the policies of IAM allow what is asked about.
     """
     service, _, owner, name = resource.split(":", 5)[2:] if ":" in resource else ("", "", "", "")
     if service == "kms":
-        return key_policy(session, resource) if owner == account else None
+        return key_policy(session, resource) if owner == account or by_iam else None
     if service != "s3":
         return None
     bucket = name.partition("/")[0]
     on, of = resource.partition("/")[0], f"the bucket {bucket}"
     asked = {"Bucket": bucket, "ExpectedBucketOwner": account}
-    return _read(session, "s3:GetBucketPolicy", of, on=on, region=None, **asked)
+    found = _read(session, "s3:GetBucketPolicy", of, on=on, region=None, **asked)
+    return found._replace(lets_iam_in=True)
 
 
 def key_policy(session: Session, arn: str) -> ResourcePolicy:
     """Read the policy of a key."""
     asked = {"KeyId": arn, "PolicyName": "default"}
     of, region = f"the key {arn}", arn.split(":")[3]
-    return _read(session, "kms:GetKeyPolicy", of, on=arn, region=region, **asked)
+    found = _read(session, "kms:GetKeyPolicy", of, on=arn, region=region, **asked)
+    return found._replace(key=arn)
 
 
 def _read(

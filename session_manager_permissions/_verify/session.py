@@ -12,7 +12,17 @@ from copy import copy
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from .asking import NO_ANSWER, CannotAsk, NotReached, NotThere, answered, asking, read_in, tried
+from .asking import (
+    NO_ANSWER,
+    Asked,
+    CannotAsk,
+    NotReached,
+    NotThere,
+    answered,
+    asking,
+    read_in,
+    tried,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -35,13 +45,11 @@ _told_region: ContextVar[list[str] | None] = ContextVar("told_region", default=N
 class Calls(Protocol):
     """Makes calls to AWS."""
 
-    @property
-    def partition(self) -> str:
-        """The partition of the region."""
+    def partition_of(self, region: str | None) -> str:
+        """Return the partition of a region."""
 
-    @property
-    def dns_suffix(self) -> str:
-        """What the names of its services end in, such as `amazonaws.com`."""
+    def dns_suffix_of(self, region: str | None) -> str:
+        """Return what the names of its services end in, such as `amazonaws.com`."""
 
     def pages(
         self, service: str, region: str | None, operation: str, asked: Mapping[str, Any]
@@ -87,17 +95,15 @@ class Boto:
         self.region: str | None = self._session.region_name
         """The region, if one is known."""
 
-    @property
-    def partition(self) -> str:
-        """The partition of the region."""
-        partition: str = self._session.get_partition_for_region(self.region)
-        return partition
+    def partition_of(self, region: str | None) -> str:
+        """Return the partition of a region."""
+        return str(self._session.get_partition_for_region(region))
 
-    @property
-    def dns_suffix(self) -> str:
-        """What the names of its services end in, such as `amazonaws.com`."""
+    def dns_suffix_of(self, region: str | None) -> str:
+        """Return what the names of its services end in, such as `amazonaws.com`."""
+        partition = self.partition_of(region)
         partitions = self._core.get_data("endpoints")["partitions"]
-        return str(next(p["dnsSuffix"] for p in partitions if p["partition"] == self.partition))
+        return str(next(p["dnsSuffix"] for p in partitions if p["partition"] == partition))
 
     def pages(
         self, service: str, region: str | None, operation: str, asked: Mapping[str, Any]
@@ -216,12 +222,12 @@ class Session:
     @property
     def partition(self) -> str:
         """The partition of the region."""
-        return self._calls.partition
+        return self._calls.partition_of(self.region)
 
     @property
     def dns_suffix(self) -> str:
         """What the public names of services end in."""
-        return self._calls.dns_suffix
+        return self._calls.dns_suffix_of(self.region)
 
     def ask(
         self,
@@ -290,7 +296,7 @@ class Session:
         where = region or self.region
         if silent := self._silent.get((service, where)):
             raise silent
-        with asking(service, where, on, missing, self.profile):
+        with asking(Asked(service, where, on, missing, self.profile)):
             try:
                 with self.waiting.on(call):
                     yield from self._calls.pages(service, where, operation, asked)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SESSION: Final = "session-0123456789abcdef0"
 _INSTANCE: Final = "i-0123456789abcdef0"
+SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 """Samples for the simulator, which needs a session and an instance. Neither has to exist."""
 
@@ -89,6 +90,8 @@ class Uses(NamedTuple):
     log_bucket_key: LiveKey | None = None
     foreign_bucket: bool = False
     """Whether the log bucket is of another account than the role."""
+    bucket_encryption: str | None = None
+    """How the log bucket encrypts, as the agent says in a header of each upload, if it is known."""
 
 
 _VIA: Final = "kms:viaservice"
@@ -123,6 +126,10 @@ class Question(NamedTuple):
     """Whether the subject is of another account, so that no policy of its own is enough."""
     lacks: frozenset[str] = _LACKS
     """The condition keys that the calls certainly do not have, in lower case."""
+    headers: tuple[ConditionKey, ...] = ()
+    """The condition keys of an upload, which are those of its headers."""
+    via: str = ""
+    """The service that calls AWS KMS for the agent, if one does."""
 
 
 def lacks_resource_policy(answer: SimulatorAnswer) -> bool:
@@ -157,44 +164,63 @@ def is_allowed(answer: SimulatorAnswer) -> bool:
 class CallVerdict(NamedTuple):
     """What is known of one call: by IAM, and by the policy of the key or the bucket."""
 
+    call: Call
     answer: SimulatorAnswer
+    """What IAM says."""
     admission: Admission
-    """What the policy of a key or a bucket says, if IAM's policies do not allow the call."""
+    """What the policy of a key or a bucket says, `account` if it was not asked."""
     missing: tuple[str, ...]
     """The condition keys that the call may have, and IAM was given no value of."""
 
     @property
     def allowed(self) -> bool:
         """Tell whether the call is allowed."""
-        return is_allowed(self.answer) or self.admission.answer == "named"
+        by_account = is_allowed(self.answer) and self.admission.answer == "account"
+        return by_account or self.admission.answer == "named"
 
     @property
     def is_open(self) -> bool:
         """Tell whether what is not known may turn a denial around."""
-        return bool(self.missing) or self.admission.answer == "unknown"
+        by_iam = bool(self.missing) and not is_allowed(self.answer)
+        by_resource = self.admission.answer
+        return by_resource == "unknown" or (by_iam and by_resource != "denied")
 
 
 def decided(
-    session: Session | None, principal: str, answer: SimulatorAnswer, lacks: Collection[str]
+    session: Session | None,
+    principal: str,
+    call: Call,
+    answer: SimulatorAnswer,
+    lacks: Collection[str],
+    *,
+    if_allowed: bool = True,
 ) -> CallVerdict:
-    """Put together what is known of a call: what only IAM's policies do not allow, others may.
+    """Put together what is known of a call: what IAM's policies say, and the resource's own.
 
     Args:
         session: reads the policy of the key or the bucket. None: it is not read.
         principal: who makes the call.
+        call: the call.
         answer: what IAM says.
         lacks: the condition keys that the call certainly does not have, in lower case.
+        if_allowed: whether that policy is read also where IAM's policies allow the call.
     """
+    by_iam = is_allowed(answer)
     blocked = False in (
         answer["allowed_by_permissions_boundary"],
         answer["allowed_by_organizations"],
     )
-    admission = Admission("closed", "")
-    if session and answer["decision"] == "implicitDeny" and not blocked and not is_allowed(answer):
-        policy = policy_of(session, answer["resource"], principal.split(":")[4])
+    admission = Admission("account", "")
+    if session and (if_allowed if by_iam else answer["decision"] == "implicitDeny" and not blocked):
+        action, resource = answer["action"], answer["resource"]
+        policy = policy_of(session, resource, principal.split(":")[4], by_iam=by_iam)
         if policy is not None:
-            admission = policy.admits(principal, answer["action"], answer["resource"])
-    return CallVerdict(answer, admission, tuple(missing_keys([answer], lacks)))
+            told = {
+                key.name: None if key.name in _SAMPLES else key.value
+                for key in call.with_own.context
+            }
+            admission = policy.admits(principal, action, resource, told, by_iam=by_iam)
+    return CallVerdict(call, answer, admission, tuple(missing_keys([answer], lacks)))
 
 
 class Verdict(NamedTuple):
@@ -230,19 +256,29 @@ class Verdict(NamedTuple):
         return all(allowed)
 
     @property
+    def denied(self) -> set[str]:
+        """The actions that are denied."""
+        return {one.answer["action"] for one in self._denied}
+
+    @property
     def why(self) -> list[str]:
         """Say which actions are denied, and by what; empty if all are allowed."""
         denied: dict[str, list[str]] = {}
         for one in self._denied:
-            causes = " and ".join(why for why, _ in self._causes(one.answer))
+            causes = " and ".join(why for why, _ in self._causes(one))
             denied.setdefault(causes, []).append(one.answer["action"])
         return [f"{', '.join(dict.fromkeys(found))}: {by}" for by, found in denied.items()]
 
     @property
     def fix(self) -> list[str]:
         """Say what would allow them; empty if all are allowed."""
-        fixes = [fix for one in self._denied for _, fix in self._causes(one.answer)]
+        fixes = [fix for one in self._denied for _, fix in self._causes(one)]
         return list(dict.fromkeys(chain.from_iterable(fixes)))
+
+    @property
+    def unread(self) -> list[CannotAsk]:
+        """Why policies of keys and buckets could not be read, which may turn the denial around."""
+        return [one.admission.error for one in self._denied if one.admission.error]
 
     @property
     def is_open(self) -> bool:
@@ -273,12 +309,21 @@ class Verdict(NamedTuple):
             )
         told = [one.admission for one in self.decisions if not is_allowed(one.answer)]
         notes += dict.fromkeys(one.why for one in told if one.answer in ("named", "unknown"))
-        denied = {one.answer["action"] for one in self._denied}
+        in_doubt = (one.is_open and is_allowed(one.answer) for one in self._denied)
+        sure = zip(self._denied, in_doubt, strict=True)
+        denied = {one.answer["action"] for one, doubted in sure if not doubted}
         notes += [note for action, note in self.question.notes.items() if action in denied]
         return notes
 
-    def _causes(self, answer: SimulatorAnswer) -> list[tuple[str, list[str]]]:
+    def _causes(self, denied: CallVerdict) -> list[tuple[str, list[str]]]:
         """List what denies the action, each with what to do about it."""
+        of_resource = [(denied.admission.why, [*denied.admission.fix])]
+        if is_allowed(denied.answer):
+            return of_resource
+        of_iam = self._causes_in_iam(denied.answer)
+        return [*of_iam, *(of_resource if denied.admission.answer == "denied" else ())]
+
+    def _causes_in_iam(self, answer: SimulatorAnswer) -> list[tuple[str, list[str]]]:
         kind = "explicit" if answer["decision"] == "explicitDeny" else "implicit"
         names = ", ".join(dict.fromkeys(one["policy"] for one in answer["matched_statements"]))
         causes = []
@@ -553,7 +598,20 @@ def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
         given,
         notes={action: note},
         of_another_account=uses.foreign_bucket,
+        headers=_headers(uses.bucket_encryption),
+        via="s3",
     )
+
+
+_UPLOAD: Final = ("s3:PutObject",)
+
+
+def _headers(encryption: str | None) -> tuple[ConditionKey, ...]:
+    """Return the condition keys of an upload by its headers: agent/s3util/s3util.go."""
+    acl = ConditionKey(_ACL, "bucket-owner-full-control")
+    if encryption is None:
+        return (acl,)
+    return (acl, ConditionKey(_ENCRYPTION, encryption))
 
 
 _WITHOUT_HEADER: Final = (
@@ -605,6 +663,11 @@ class ConditionKey(NamedTuple):
 
 Context = tuple[ConditionKey, ...]
 
+_VIA_SERVICE: Final = "kms:ViaService"
+_ACL, _ENCRYPTION = "s3:x-amz-acl", "s3:x-amz-server-side-encryption"
+_SELDOM_ASKED: Final = (_VIA_SERVICE, _ACL, _ENCRYPTION)
+"""The condition keys that few policies of roles ask for."""
+
 
 class Call(NamedTuple):
     """A call whose permission IAM is asked about: one action on one resource."""
@@ -625,6 +688,11 @@ class Call(NamedTuple):
     def without_own(self) -> Call:
         """Return the call without the condition keys that others do not have."""
         return self._replace(own_context=())
+
+    @property
+    def has_asked_keys(self) -> bool:
+        """Tell whether a policy that allows the call is likely to ask for keys of its own."""
+        return any(key.name not in _SELDOM_ASKED for key in self.own_context)
 
     @property
     def for_any_node(self) -> Call:
@@ -661,7 +729,7 @@ def ask(
     Returns:
         For each question the verdict, or why IAM could not be asked.
     """
-    calls = [_calls(question, region, node_id) for question in asked]
+    calls = [_calls(session, question, region, node_id) for question in asked]
     answers = simulate(session, role.arn, chain.from_iterable(calls), alike)
 
     def verdict(question: Question, calls: list[Call]) -> Verdict | CannotAsk:
@@ -669,11 +737,26 @@ def ask(
         if isinstance(found, CannotAsk):
             return found
         reader = session if with_policies and not question.of_another_account else None
-        decisions = (decided(reader, role.arn, one, question.lacks) for one in found)
+        decisions = (
+            decided(reader, role.arn, call, answer, question.lacks, if_allowed=False)
+            for call, answer in zip(calls, found, strict=True)
+        )
         return Verdict(question, role, (*decisions,))
 
     return [verdict(question, of_it) for question, of_it in zip(asked, calls, strict=True)]
 
+
+def by_resources_too(session: Session, verdict: Verdict) -> Verdict:
+    """Ask what the policies of keys and buckets say of what IAM's policies allow, too."""
+    decisions = (
+        decided(session, verdict.role.arn, one.call, one.answer, verdict.question.lacks)
+        for one in verdict.decisions
+    )
+    return verdict._replace(decisions=(*decisions,))
+
+
+_SAMPLES: Final = {SESSION_ID, "aws:userid"}
+"""The condition keys whose values differ from session to session."""
 
 Answers = dict[Call, "SimulatorAnswer | CannotAsk"]
 
@@ -728,7 +811,7 @@ def simulate(
             several = [call.without_own._replace(resource=arn) for arn in of_nodes]
             known |= _shared(session, principal, several)
     for group in _in_groups(call for call in asked if call.resource not in of_nodes):
-        if group[1:] and not all(call.own_context for call in group):
+        if group[1:] and not all(call.has_asked_keys for call in group):
             several = [call.without_own for call in group]
             known |= _shared(session, principal, several)
             refusal = known.get(several[0])
@@ -839,7 +922,7 @@ def _requested(
     return {call: found[call] for call in calls if call in found}
 
 
-def _calls(question: Question, region: str | None, node_id: str) -> list[Call]:
+def _calls(session: Session, question: Question, region: str | None, node_id: str) -> list[Call]:
     """List the agent's calls, each with the condition keys whose values are known beforehand."""
     calls = []
     for need in question.needs:
@@ -851,6 +934,11 @@ def _calls(question: Question, region: str | None, node_id: str) -> list[Call]:
                 own += [ConditionKey(key, value, "stringList") for key, value in keys.items()]
         of_resource = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
         context = request_context(of_resource or region)
+        if need.actions == _UPLOAD:
+            own += question.headers
+        if question.via and ":kms:" in need.resource and session.region is not None:
+            service = f"{question.via}.{of_resource}.{session.dns_suffix}"
+            own.append(ConditionKey(_VIA_SERVICE, service))
         calls += [Call(action, need.resource, context, (*own,)) for action in need.actions]
     return calls
 
@@ -864,7 +952,7 @@ def request_context(region: str | None) -> Context:
 def session_context(node_id: str) -> Context:
     """Return the encryption context of a session: agent/session/crypto/blockcipher.go."""
     return (
-        ConditionKey("kms:EncryptionContext:aws:ssm:SessionId", _SESSION),
+        ConditionKey(SESSION_ID, _SESSION),
         ConditionKey(TARGET, node_id),
     )
 

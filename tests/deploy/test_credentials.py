@@ -45,14 +45,9 @@ def test_with_them_everything_is_answered(diagnoser: Diagnoser) -> None:
 @pytest.mark.parametrize(
     "action",
     [
-        "ec2:DescribeSubnets",
-        "iam:GetInstanceProfile",
-        "iam:SimulatePrincipalPolicy",
-        "kms:DescribeKey",
-        "logs:DescribeLogGroups",
-        "route53:ListHostedZonesByVPC",
-        "s3:GetBucketPolicy",
-        "ssm:GetDocument",
+        *("ec2:DescribeSubnets", "iam:GetInstanceProfile", "iam:SimulatePrincipalPolicy"),
+        *("kms:DescribeKey", "logs:DescribeLogGroups", "route53:ListHostedZonesByVPC"),
+        *("s3:GetBucketPolicy", "ssm:GetDocument"),
     ],
 )
 def test_without_one_its_checks_are_unknown_and_no_other(action: str, diagnoser: Diagnoser) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import EndpointConnectionError, InvalidRegionError
 
+from session_manager_permissions._verify.simulator import SESSION_ID, TARGET
+
 from .nodes import (
     ACCOUNT,
     ACCOUNT_ROLE,
@@ -50,6 +52,7 @@ RECORDS: Final = "ssm:DescribeInstanceInformation"
 ENCRYPTION: Final = "s3:GetBucketEncryption"
 PUT: Final = "s3:PutObject"
 OTHERS: Final = "4" * 12
+BUCKET: Final = "arn:aws:s3:::session-logs"
 FOREIGN_KEY: Final = KEY.replace(ACCOUNT, OTHER_ACCOUNT)
 OF_DOCUMENT: Final = (
     "encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as"
@@ -207,9 +210,15 @@ def by(operator: str, name: str, value: object) -> dict[str, Any]:
     return PUBLIC | {"Condition": {operator: {name: value}}}
 
 
-def behind(service: str, action: str) -> Change:
+def denies(operator: str, name: str, value: object) -> dict[str, Any]:
+    """Return a statement that denies the key, or uploads to the bucket, by a condition."""
+    return by(operator, name, value) | {"Effect": "Deny", "Action": ["kms:*", PUT]}
+
+
+def behind(service: str, action: str, *resources: str) -> Change:
     """Have an endpoint whose policy allows this alone, and whose group lets all in."""
-    allowed = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": "*"}
+    of = [*resources] or "*"
+    allowed = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": of}
     names = {"PrivateDnsOnlyForInboundResolverEndpoint": False}  # of the endpoint of S3
     made = endpoint(service, PolicyDocument=json.dumps({"Statement": [allowed]}), DnsOptions=names)
     anybody = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
@@ -253,7 +262,12 @@ NOT_TRUSTED: Final = trusts("lambda.amazonaws.com")
 PERHAPS_TRUSTED: Final = trusts("ec2.amazonaws.com", Condition={"Bool": {}})
 PUBLIC: Final = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
 BY_TAG: Final = allowing(ROLE, "kms:*", Condition={"StringEquals": {"aws:ResourceTag/team": "web"}})
-CALLER, PRINCIPAL = "kms:CallerAccount", "aws:PrincipalArn"
+DENY_BY_TAG: Final = BY_TAG | {"Effect": "Deny"}
+CALLER, PRINCIPAL, VIA = "kms:CallerAccount", "aws:PrincipalArn", "kms:ViaService"
+OF_S3: Final = f"s3.{REGION}.amazonaws.com"
+KEY_BY_S3: Final = key_by("StringEquals", VIA, OF_S3)
+ORGANIZATION: Final = "aws:PrincipalOrgID"
+SSE: Final = "s3:x-amz-server-side-encryption"
 DSSE: Final = bucket("aws:kms:dsse")
 NO_BUCKET: Final = refusing(ENCRYPTION, "NoSuchBucket")
 NOT_ENFORCED: Final = using(s3EncryptionEnabled=False, cloudWatchEncryptionEnabled=False)
@@ -267,9 +281,12 @@ DENIED_KEY: Final = denying("kms:Decrypt")
 DENIED_BUCKET: Final = denying(PUT)
 DENIED_BUCKET_KEY: Final = denying("kms:GenerateDataKey")
 NO_SETTING: Final = refusing("ssm:GetServiceSetting")
+SOURCE: Final = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+ARN, OF_REGION = "aws:SourceArn", f"arn:aws:ssm:{REGION}:{ACCOUNT}:"
 NO_TIERS: Final = refusing("ssm:GetServiceSetting", "ServiceSettingNotFound")
 SOME_ALIAS: Final = both(bucket("aws:kms", "alias/logs"), refusing("kms:DescribeKey"))
-SOME_KEY: Final = both(bucket("aws:kms", KEY), refusing("kms:DescribeKey"))
+BY_KEY: Final = bucket("aws:kms", KEY)
+SOME_KEY: Final = both(BY_KEY, refusing("kms:DescribeKey"))
 OLD: Final = "2.3.50.0"
 
 STATES: Final = {
@@ -391,6 +408,7 @@ KEYS: Final = {
     "the key names the role": used("", DENIED_KEY, key_policy(allowing(ROLE, "kms:Decrypt"))),
     "the key names all": used("", DENIED_KEY, key_policy(allowing("*", "kms:*"))),
     "the key is for all": used("", DENIED_KEY, key_policy(PUBLIC)),
+    "the key may not be read": used("key-usable?", refusing("kms:GetKeyPolicy")),
     "the key names nobody": used("key-usable", key_policy()),
     "the key names another": used("key-usable", key_policy(allowing(USER, "kms:*"))),
     "the key names a session of the role": used(
@@ -399,20 +417,41 @@ KEYS: Final = {
     ),
     "the key is by the account": used("", key_by("StringEquals", CALLER, ACCOUNT)),
     "the key is by others": used("key-usable", key_by("StringEquals", CALLER, OTHERS)),
-    "the key is by all but others": used("key-usable?", key_by("StringNotEquals", CALLER, OTHERS)),
+    "the key is by all but others": used("", key_by("StringNotEquals", CALLER, OTHERS)),
+    "the key is by a service if one makes the call": used(
+        "", key_by("StringEqualsIfExists", VIA, OF_S3)
+    ),
     "the key is by a text": used("key-usable", key_by("StringEquals", PRINCIPAL, "*")),
     "the key is by ARNs": used("", key_by("ArnLike", PRINCIPAL, [USER, "arn:aws:iam::*:role/*"])),
     "the key is by TLS": used("", key_by("Bool", "aws:SecureTransport", value=True)),
-    "the key denies calls without TLS": used(
-        "",
-        key_policy(
-            allowing(ROOT, "kms:*"), by("Bool", "aws:SecureTransport", "false") | {"Effect": "Deny"}
-        ),
-    ),
-    "the key is by a service": used(
-        "key-usable", key_by("StringEquals", "kms:ViaService", f"s3.{REGION}.amazonaws.com")
-    ),
+    **{
+        f"the key denies {name}": used(told, key_policy(allowing(ROOT, "kms:*"), denied))
+        for name, told, denied in (
+            ("calls without TLS", "", denies("Bool", "aws:SecureTransport", "false")),
+            ("outsiders", "", denies("StringNotEquals", CALLER, ACCOUNT)),
+            ("the account", "key-usable", denies("StringNotEquals", CALLER, OTHERS)),
+            ("other roles", "", denies("ArnNotLike", PRINCIPAL, "arn:aws:iam::*:role/team/*")),
+            ("this role", "key-usable", denies("StringNotLike", PRINCIPAL, "*/admin")),
+            ("people", "key-usable", denies("Bool", "aws:PrincipalIsAWSService", "false")),
+            ("calls by no service", "key-usable", denies("StringNotEquals", VIA, OF_S3)),
+            ("calls by a service", "", denies("StringLike", VIA, "*")),
+            ("what is no session", "", denies("Null", SESSION_ID, "true")),
+            ("sessions by their ids", "key-usable?", denies("StringLike", SESSION_ID, "a*")),
+            ("another node", "", denies("StringEquals", TARGET, "i-0")),
+            ("an organization", "key-usable?", denies("StringNotEquals", ORGANIZATION, "o-1")),
+            ("a text", "key-usable?", denies("StringEquals", CALLER, "${aws:PrincipalAccount}")),
+            ("by a date", "key-usable?", denies("DateLessThan", CALLER, "2020-01-01")),
+        )
+    },
+    "the key is by a service": used("key-usable", KEY_BY_S3),
     "the key is by a tag": used("key-usable?", key_policy(BY_TAG)),
+    "the key may allow what IAM denies, and lets the account in": used(
+        "encrypt?", DENIED_KEY, key_policy(BY_TAG, allowing(ROOT, "kms:*"))
+    ),
+    "the key lets the account in by a tag, and IAM denies": used(
+        "encrypt key-usable?", DENIED_KEY, key_policy(BY_TAG | {"Principal": {"AWS": ROOT}})
+    ),
+    "the key denies by a tag whom it lets in nowhere": used("key-usable", key_policy(DENY_BY_TAG)),
     "the key may allow what IAM denies": used(
         "key-usable? encrypt?", DENIED_KEY, key_policy(BY_TAG)
     ),
@@ -449,8 +488,16 @@ LOGS: Final = {
     "an unknown alias of a bucket, no logs": used("log-to-s3", NO_KEY, SOME_ALIAS, DENIED_BUCKET),
     "an unknown key of a bucket": used("", NO_KEY, SOME_KEY),
     "an unknown key of a bucket, denied": used("log-to-s3", NO_KEY, SOME_KEY, DENIED_BUCKET_KEY),
+    **{
+        f"a bucket whose key {name}": used("bucket-encryption", NO_KEY, BY_KEY, does)
+        for name, does in {
+            "is disabled": described_key(KeyState="Disabled"),
+            "is for signatures": described_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"),
+            "does not exist": refusing("kms:DescribeKey", "NotFoundException"),
+        }.items()
+    },
     "the key of S3 that AWS manages, which needs no grant": used(
-        "", NO_KEY, bucket("aws:kms", KEY), described_key(KeyManager="AWS"), DENIED_BUCKET_KEY
+        "", NO_KEY, BY_KEY, described_key(KeyManager="AWS"), DENIED_BUCKET_KEY
     ),
     **{
         f"a bucket with no key: {given}": used("log-to-s3?", bucket("aws:kms", given))
@@ -471,6 +518,27 @@ LOGS: Final = {
         described_key(Arn=FOREIGN_KEY),
         denying("kms:Decrypt"),
         having("kms:get_key_policy", policy(allowing(ROLE, "kms:*"))),
+    ),
+    **{
+        f"the bucket denies {name}": used(told, bucket_policy(denied))
+        for name, told, denied in (
+            ("all", "log-to-s3", PUBLIC | {"Effect": "Deny", "Action": "s3:*"}),
+            ("calls without TLS", "", denies("Bool", "aws:SecureTransport", "false")),
+            ("old TLS", "", denies("NumericLessThan", "s3:TlsVersion", ["1.1", 1.2])),
+            ("TLS 1.2", "log-to-s3?", denies("NumericLessThan", "s3:TlsVersion", 1.3)),
+            ("uploads without a header", "", denies("Null", SSE, "true")),
+            ("other encryption", "", denies("StringNotEquals", SSE, "AES256")),
+            ("its own encryption", "log-to-s3", denies("StringNotEquals", SSE, "aws:kms")),
+            ("ACLs", "", denies("StringNotEquals", "s3:x-amz-acl", "bucket-owner-full-control")),
+            ("other networks", "log-to-s3?", denies("StringNotEquals", "aws:SourceVpce", "v")),
+        )
+    },
+    "the policy of the bucket may not be read, and IAM allows it": used(
+        "log-to-s3?", refusing("s3:GetBucketPolicy")
+    ),
+    "the key of the bucket lets nobody in": used("log-to-s3", NO_KEY, BY_KEY, key_policy()),
+    "the key of the bucket lets all in by way of S3": used(
+        "", NO_KEY, BY_KEY, denying("kms:Decrypt", "kms:GenerateDataKey"), KEY_BY_S3
     ),
     "the policy of the bucket may not be read": used(
         "log-to-s3?", DENIED_BUCKET, refusing("s3:GetBucketPolicy")
@@ -497,6 +565,10 @@ LOGS: Final = {
     "no group to stream to": cause("", streaming("false", cloudWatchLogGroupName="")),
     "enforced, and S3 for objects": used("path-s3", behind("s3", PUT)),
     "enforced, and S3 for all": used("", behind("s3", "s3:*")),
+    "S3 for the bucket": used("", behind("s3", "s3:*", f"{BUCKET}/web/*", BUCKET)),
+    "S3 for another bucket": used("path-s3", behind("s3", "s3:*", f"{BUCKET}-2/*")),
+    "KMS for the key": used("", behind("kms", "kms:*", KEY)),
+    "KMS for another key": used("path-kms", behind("kms", "kms:*", f"{KEY}0")),
     "enforced, and logs for streams": used("path-logs", behind("logs", "logs:*Stream*")),
     "enforced, and logs for all": used("", behind("logs", "logs:*")),
     "by a parameter, and S3 for objects": used("path-s3?", BY_PARAMETER, behind("s3", PUT)),
@@ -605,6 +677,19 @@ OPERATORS: Final = {
         )
         for action in ("ssm:StartSession", "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")
     },
+    **{
+        f"an operator, and a key {name}": cause(
+            f"{told} plugin",
+            using(),
+            key_policy(allowing(ROLE, "kms:*"), *statements),
+            operator=USER,
+        )
+        for name, told, statements in (
+            ("for the role alone", "operator", []),
+            ("for both", "", [allowing(USER, "kms:*")]),
+            ("for both by a tag", "operator?", [BY_TAG | {"Principal": {"AWS": USER}}]),
+        )
+    },
 }
 
 HYBRID_NODES: Final = {
@@ -619,6 +704,18 @@ HYBRID_NODES: Final = {
     "hybrid, no tiers": hybrid("", NO_TIERS),
     "hybrid, no tier by a denial": hybrid("tier?", NO_SETTING),
     "hybrid, by EC2": hybrid("role-assumable", NOT_TRUSTED),
+    **{
+        f"hybrid and lost, by {name}": hybrid(
+            f"{told} connected registered", LOST, trusts("ssm.amazonaws.com", Condition=condition)
+        )
+        for name, told, condition in (
+            ("its account and region", "", {**SOURCE, "ArnEquals": {ARN: f"{OF_REGION}*"}}),
+            ("its account", "", SOURCE),
+            ("a node", "role-assumable?", {"ArnEquals": {ARN: f"{OF_REGION}managed-instance/*"}}),
+            ("another region", "role-assumable", {"ArnLike": {ARN: "*:us-east-1:*:*"}}),
+            ("an organization", "role-assumable?", {"StringLike": {"aws:SourceOrgID": "o"}}),
+        )
+    },
     "hybrid, no channels": hybrid("reach connected", ONLINE, denying(CHANNEL)),
     "hybrid, may not decrypt": hybrid("encrypt", using(), DENIED_KEY),
     "hybrid, no role any more": hybrid("role-assumable", refusing("iam:GetRole", "NoSuchEntity")),

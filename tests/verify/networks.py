@@ -10,6 +10,7 @@ from .nodes import (
     ACCOUNT,
     OTHER_ACCOUNT,
     REGION,
+    ROLE,
     ROOT,
     World,
     acl,
@@ -34,6 +35,12 @@ def routes(*found: dict[str, Any], **parts: object) -> Change:
     """Have the main table with these routes."""
     main = table("rtb-main", *found, Associations=MAIN, **parts)
     return having("ec2:describe_route_tables", {"RouteTables": [main, PUBLIC]})
+
+
+def edge(*found: dict[str, Any]) -> Change:
+    """Have a route table of the internet gateway with these routes."""
+    made = table("rtb-edge", *found, Associations=[{"GatewayId": "igw-1"}])
+    return lambda w: w.answers["ec2:describe_route_tables"]["RouteTables"].append(made)
 
 
 def endpoints(*found: dict[str, Any]) -> Change:
@@ -177,6 +184,7 @@ OTHER_SUBNET: Final = {
     "BlockPublicAccessStates": BLOCKED,
 }
 TO_IPV6: Final = {"DestinationIpv6CidrBlock": "::/0", "EgressOnlyInternetGatewayId": "eigw-1"}
+APPLIANCE: Final = {"DestinationCidrBlock": "10.0.1.0/24", "NetworkInterfaceId": "eni-1"}
 TWO: Final = [{"Attachment": {"DeviceIndex": 0}}, {}]
 OF_OTHERS: Final = table("rtb-main", Associations=MAIN, OwnerId=OTHER_ACCOUNT)
 LATTICE: Final = {"VpcEndpointId": "vpce-r", "VpcEndpointType": "Resource", "State": "Available"}
@@ -184,6 +192,11 @@ BY_NAT: Final = default_route(NatGatewayId="nat-1")
 TO_LATTICE: Final = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-r", "State": "active"}
 NO_NAMES: Final = endpoint("ssm", PrivateDnsEnabled=False)
 BY_ACCOUNT: Final = {"StringEquals": {"aws:PrincipalAccount": [ACCOUNT]}}
+BY_ARN: Final = "aws:PrincipalArn"
+NOT_OURS: Final = {"StringNotEquals": {"aws:PrincipalAccount": ACCOUNT}}
+OUTSIDERS: Final = ALLOW | {"Effect": "Deny", "Condition": NOT_OURS}
+A_SESSION: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/i-1"
+BY_ORGANIZATION: Final = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
 OF_ENDPOINTS: Final = {"OwningService": "vpce.amazonaws.com"}
 OWN_DNS: Final = dns(["10.0.0.53"])
 OF_TWO: Final = (["AmazonProvidedDNS"], ["10.0.0.53"])
@@ -211,6 +224,15 @@ ROUTES: Final = {
             "vpce-firewall": "GatewayId",
             "arn:aws:odb:us-east-1:111122223333:odb-network/odbnet-1": "OdbNetworkArn",
         }.items()
+    },
+    **{
+        f"an internet gateway whose table has {name}": path(told, edge(*found))
+        for name, told, found in (
+            ("local routes alone", "", []),
+            ("an appliance before the subnet of the NAT gateway", UNKNOWN, [APPLIANCE]),
+            ("one before another", "", [APPLIANCE | {"DestinationCidrBlock": "10.0.7.0/24"}]),
+            ("one for IPv6", "", [TO_IPV6]),
+        )
     },
     "public access blocked in another subnet": path(
         "", lambda w: w.answers["ec2:describe_subnets"]["Subnets"].append(OTHER_SUBNET)
@@ -318,11 +340,26 @@ ENDPOINTS: Final = {
     "a policy for its root": path("", behind_policy(policy(Principal={"AWS": [ROOT]}))),
     "a policy by the account": path("", behind_policy(policy(Condition=BY_ACCOUNT))),
     "a policy for another account": path(
-        "path-ssm?", behind_policy(policy(Principal={"AWS": OTHER_ACCOUNT}))
+        "path-ssm", behind_policy(policy(Principal={"AWS": OTHER_ACCOUNT}))
     ),
+    **{
+        f"a policy {name}": path(told, behind_policy(text))
+        for name, told, text in (
+            ("for the role", "", policy(Principal={"AWS": [ROLE]})),
+            ("for one of its sessions", "path-ssm?", policy(Principal={"AWS": A_SESSION})),
+            ("for a service", "path-ssm", policy(Principal={"Service": "ssm.amazonaws.com"})),
+            ("for no principal", "path-ssm?", policy(Principal=None)),
+            ("by the role", "", policy(Condition={"ArnLike": {BY_ARN: "*:role/team/*"}})),
+            ("by others", "path-ssm", policy(Condition={"ArnLike": {BY_ARN: "*:role/db"}})),
+            ("that denies outsiders", "", json.dumps({"Statement": [ALLOW, OUTSIDERS]})),
+            ("for all resources among others", "", policy(Resource=["arn:aws:s3:::b", "*"])),
+            ("for some resources", "path-ssm?", policy(Resource="arn:aws:s3:::b")),
+            ("with a condition of no form", "path-ssm?", policy(Condition={"Bool": 1})),
+            ("with a condition", "path-ssm?", policy(Condition=BY_ORGANIZATION)),
+        )
+    },
     "a policy for S3": path("path-ssm", behind_policy(policy(Action="s3:*"))),
     "a policy that denies": path("path-ssm", behind_policy(policy(Effect="Deny"))),
-    "a policy with a condition": path("path-ssm?", behind_policy(policy(Condition={"Bool": {}}))),
     "a policy of no JSON": path(UNKNOWN, behind_policy("{")),
 }
 

@@ -95,7 +95,6 @@ class World:
         self.one_by_one = False
         """Whether the simulator refuses more than one resource in a request."""
         self.partition = "aws"
-        self.dns_suffix = "amazonaws.com"
         self.bucket_region: str | None = None
         """What S3 says where a bucket is in another region."""
         self.instance: dict[str, Any] = {
@@ -189,6 +188,12 @@ class World:
 
     def has_host_management(self, value: str = "service-role/DefaultNodes") -> None:
         self.has("ssm:get_service_setting", {"ServiceSetting": {"SettingValue": value}})
+
+    def partition_of(self, region: str | None) -> str:  # noqa: ARG002 # as the other has it
+        return self.partition
+
+    def dns_suffix_of(self, region: str | None) -> str:  # noqa: ARG002
+        return "amazonaws.com"
 
     def pages(
         self, service: str, region: str | None, operation: str, asked: Mapping[str, Any]

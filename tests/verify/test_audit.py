@@ -12,7 +12,6 @@ import pytest
 from botocore.exceptions import (
     CredentialRetrievalError,
     EndpointConnectionError,
-    UnknownRegionError,
 )
 
 from session_manager_permissions._verify import command
@@ -20,6 +19,7 @@ from session_manager_permissions._verify.audit import answering, judging
 from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.audit.result import VERDICTS
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
+from session_manager_permissions._verify.session import Boto
 from session_manager_permissions._verify.text import INTERRUPTED
 
 from . import audits
@@ -473,14 +473,9 @@ def test_a_region_that_is_not_there(
     region: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = Account(Machine(A, OTHER_REGION))
-    real = Session.in_region
-    no_region = UnknownRegionError(region_name="mars-north-1", error_msg="")
+    boto = Boto(None, region)
     unreached = EndpointConnectionError(endpoint_url="https://example.org")
-    monkeypatch.setattr(
-        Session,
-        "in_region",
-        lambda self, name: raising(no_region)() if name == "mars-north-1" else real(self, name),
-    )
+    monkeypatch.setattr(account, "partition_of", boto.partition_of)
     account.before = lambda asked, *_: raising(unreached)() if asked == REGION else None
 
     for regions in ((OTHER_REGION, region), (region, OTHER_REGION)):

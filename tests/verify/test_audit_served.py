@@ -127,13 +127,7 @@ def test_calls_grow_with_roles_and_pages() -> None:
         assert calls["ssm:GetConnectionStatus"] <= instances
     per_region = {name for name, count in large.items() if count == small[name]}
     assert per_region >= {
-        "ec2:DescribeInstances",
-        "ec2:DescribeInstanceStatus",
-        "ec2:DescribeRouteTables",
-        "ec2:DescribeSecurityGroups",
-        "ec2:DescribeSubnets",
-        "ec2:DescribeVpcEndpoints",
-        "kms:DescribeKey",
-        "ssm:GetDocument",
-        "ssm:GetServiceSetting",
+        *("ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "ec2:DescribeRouteTables"),
+        *("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints"),
+        *("kms:DescribeKey", "ssm:GetDocument", "ssm:GetServiceSetting"),
     }

@@ -132,7 +132,7 @@ def without(element: str) -> Callable[[str], Reply]:
     return reply
 
 
-def in_place_of(body: str) -> Reply:
+def page_but_for_role(body: str) -> Reply:
     """A page in place of any answer but the role."""
     return answered(body) if "Action=GetRole" in body else (200, PAGE)
 
@@ -146,23 +146,23 @@ def profile_of(parts: str) -> Callable[[str], Reply]:
 
 
 PAGE: Final = "<html>Sign in</html>"
-ROLE_: Final = ("--role", "web-server")
-PROFILE: Final = ("--instance-profile", "web-server")
+OF_ROLE: Final = ("--role", "web-server")
+OF_PROFILE: Final = ("--instance-profile", "web-server")
 ALIAS: Final = "arn:aws:kms:eu-west-1:111122223333:alias/sessions"
 NOT_OF_AWS: Final = {
-    "a proxy's refusal": (lambda _: (502, "bad gateway"), ROLE_),
-    "a page": (lambda _: (200, PAGE), ROLE_),
-    "nothing": (lambda _: (200, ""), ROLE_),
-    "a role without an ARN": (lambda _: (200, WITHOUT_ARN), ROLE_),
-    "no results": (without("EvaluationResults"), ROLE_),
-    "a result without a decision": (without("EvalDecision"), ROLE_),
-    "a page for a profile": (in_place_of, PROFILE),
-    "a page for a document": (in_place_of, (*ROLE_, "--document", "Sessions")),
-    "a page for an alias": (in_place_of, (*ROLE_, "--key", ALIAS)),
-    "a profile without roles": (profile_of(""), PROFILE),
+    "a proxy's refusal": (lambda _: (502, "bad gateway"), OF_ROLE),
+    "a page": (lambda _: (200, PAGE), OF_ROLE),
+    "nothing": (lambda _: (200, ""), OF_ROLE),
+    "a role without an ARN": (lambda _: (200, WITHOUT_ARN), OF_ROLE),
+    "no results": (without("EvaluationResults"), OF_ROLE),
+    "a result without a decision": (without("EvalDecision"), OF_ROLE),
+    "a page for a profile": (page_but_for_role, OF_PROFILE),
+    "a page for a document": (page_but_for_role, (*OF_ROLE, "--document", "Sessions")),
+    "a page for an alias": (page_but_for_role, (*OF_ROLE, "--key", ALIAS)),
+    "a profile without roles": (profile_of(""), OF_PROFILE),
     "a role of a profile without an ARN": (
         profile_of("<Roles><member><Path>/</Path></member></Roles>"),
-        PROFILE,
+        OF_PROFILE,
     ),
 }
 

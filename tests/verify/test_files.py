@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import signal
@@ -13,7 +14,7 @@ import tempfile
 import threading
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
@@ -25,7 +26,7 @@ from tests.conftest import ROOT
 from . import audits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from session_manager_permissions._verify.audit.result import AuditResult
 
@@ -231,32 +232,40 @@ def test_a_name_that_is_commented_out_is_said(
 
 
 KEY, ALIAS = (f"arn:aws:kms:eu-west-1:111122223333:{of}" for of in ("key/1", "alias/a"))
-ADDS: Final[dict[str, tuple[str, dict[str, list[str]], str]]] = {
-    "a key": ("", {"key": [KEY]}, f"key = {KEY}\n"),
-    "has it": (f"key = {KEY}\n", {"key": [KEY]}, ""),
-    "two keys": (f"key = {KEY}\n", {"key": [ALIAS, KEY]}, f"key = {ALIAS}\n"),
-    "a key that is commented out": (f"#key = {KEY} # not ours\n", {"key": [KEY]}, ""),
-    "another value": ("allow-registration = false\n", {}, ""),
-    "no ARN of a key": ("", {"key": ["alias/x"]}, ""),
-    "a key that is not known": ("", {}, ""),
-    "a key that is not lacking": ("", {"key": [KEY]}, ""),
-    "logs": (
-        "",
-        {"log_bucket": ["logs"], "log_prefix": ["a"], "log_group": ["/g"]},
-        "log-bucket = logs\nlog-prefix = a\nlog-group = /g\n",
+
+
+class Adds(NamedTuple):
+    """What a list has, what the audit knows of it, and what is added and said."""
+
+    has: str
+    added: str = ""
+    options: Mapping[str, list[str]] = {}
+    lacks: tuple[str, ...] = ("encrypt",)
+    says: str = ""
+
+
+ONE_KEY: Final = {"key": [KEY]}
+LOGS: Final = {"log_bucket": ["logs"], "log_prefix": ["a"], "log_group": ["/g"]}
+IN_LIST: Final = "log-bucket = logs\nlog-prefix = a\nlog-group = /g\n"
+NO_LINE: Final = {"log_bucket": ["logs"], "log_prefix": ["a #b"]}
+NOT_REGISTERED: Final = "allow-registration = false"
+ADDS: Final = {
+    "a key": Adds("", f"key = {KEY}\n", ONE_KEY),
+    "has it": Adds(f"key = {KEY}\n", "", ONE_KEY),
+    "two keys": Adds(f"key = {KEY}\n", f"key = {ALIAS}\n", {"key": [ALIAS, KEY]}),
+    "a key that is commented out": Adds(
+        f"#key = {KEY} # not ours\n", "", ONE_KEY, says=f"as commented out there: key = {KEY}"
     ),
-    "a prefix that no line can have": ("", {"log_bucket": ["logs"], "log_prefix": ["a #b"]}, ""),
-}
-"""What the list has, what is known, and what is added."""
-LACKS: Final = {
-    "another value": ("register",),
-    "a key that is not lacking": (),
-    "logs": ("log-to-s3", "log-to-cloudwatch"),
-    "a prefix that no line can have": ("log-to-s3",),
-}
-SAYS: Final = {
-    "a key that is commented out": f"as commented out there: key = {KEY}",
-    "another value": "as it has allow-registration = false: allow-registration = true",
+    "another value": Adds(
+        f"{NOT_REGISTERED}\n",
+        lacks=("register",),
+        says=f"as it has {NOT_REGISTERED}: allow-registration = true",
+    ),
+    "no ARN of a key": Adds("", "", {"key": ["alias/x"]}),
+    "a key that is not known": Adds(""),
+    "a key that is not lacking": Adds("", "", ONE_KEY, ()),
+    "logs": Adds("", IN_LIST, LOGS, ("log-to-s3", "log-to-cloudwatch")),
+    "a prefix that no line can have": Adds("", "", NO_LINE, ("log-to-s3",)),
 }
 
 
@@ -264,14 +273,14 @@ SAYS: Final = {
 def test_the_options_that_are_known_to_be_needed_are_written(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    has, options, added = ADDS[name]
+    has, added, options, lacks, says = ADDS[name]
     path = tmp_path / "list.txt"
     path.write_text(f"web\n{has}", encoding="utf-8")
 
-    add_to_list(str(path), lacking("web", lacks=LACKS.get(name, ("encrypt",)), **options))
+    add_to_list(str(path), lacking("web", lacks=lacks, **options))
 
     assert path.read_text(encoding="utf-8") == f"web\n{has}{added}"
-    assert SAYS.get(name, "") in capsys.readouterr().err
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -298,17 +307,20 @@ def test_what_the_app_would_refuse_is_no_list(text: str, file: Path) -> None:
 
 
 RUN: Final = """
-import sys
-from tests.verify.test_files import add_to_list, lacking
-for name in sys.argv[2:]:
-    add_to_list(sys.argv[1], lacking(name))
+import json, sys
+from session_manager_permissions._verify.audit.listing import add_to_list
+for result in sys.argv[2:]:
+    add_to_list(sys.argv[1], json.loads(result))
 """
 
 
 def test_runs_at_once_lose_nothing(file: Path) -> None:
     names = [[f"run-{run}-{number}" for number in range(25)] for run in range(4)]
     runs = [
-        subprocess.Popen([sys.executable, "-c", RUN, str(file), *some], cwd=ROOT)  # noqa: S603
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", RUN, file, *(json.dumps(lacking(name)) for name in some)],
+            cwd=ROOT,
+        )
         for some in names
     ]
     assert [run.wait() for run in runs] == [0] * 4

@@ -136,8 +136,7 @@ SHOWN: Final = {
             "al2023-ami-minimal-2023.6.20241010.0-kernel-6.1-x86_64",
             "amzn2-ami-minimal-hvm-2.0.2022-x86_64-ebs",
             "amzn-ami-minimal-hvm-2018.03.0-x86_64-ebs",
-            "amzn-ami-2018.03.g-amazon-ecs-optimized",
-            "amazon-eks-node-1.19-v20210526",
+            *("amzn-ami-2018.03.g-amazon-ecs-optimized", "amazon-eks-node-1.19-v20210526"),
             "amazon-eks-gpu-node-1.19-v20210620",
         )
     },
@@ -184,10 +183,8 @@ SILENT: Final = {
         for name in (
             "al2023-ami-2023.6.20241010.0-kernel-6.1-x86_64",
             "al2023-ami-ecs-hvm-2023.0.20241010-kernel-6.1-x86_64",
-            "amazon-eks-node-1.20-v20210621",
-            "amazon-eks-arm64-node-1.30-v20240901",
-            "Windows_Server-2022-English-Full-Base-2024.09.11",
-            "RHEL-9.4.0_HVM",
+            *("amazon-eks-node-1.20-v20210621", "amazon-eks-arm64-node-1.30-v20240901"),
+            *("Windows_Server-2022-English-Full-Base-2024.09.11", "RHEL-9.4.0_HVM"),
         )
     },
     "a minimal image of one's own": never(image("al2023-ami-minimal-2023.6")),

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}"
 SESSION_OF_ROLE = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
 AWS_SSM = f"arn:aws:ssm:{REGION}"
+FORWARDING = "AWS-StartPortForwardingSession"
+SHARED = f"{AWS_SSM}:{OTHER_ACCOUNT}:document/Shared"
 DOCUMENT_ARN = f"{AWS_SSM}:{ACCOUNT}:document/SSM-SessionManagerRunShell"
 START = "ssm:StartSession"
 CHANNEL = "ssmmessages:OpenDataChannel"
@@ -51,9 +53,7 @@ DATA_KEY = "kms:GenerateDataKey"
 
 def world_of(*does: Change, **inputs: object) -> World:
     """An account whose sessions use everything, but for these inputs."""
-    world = World()
-    both(using(**inputs), *does)(world)
-    return world
+    return World(using(**inputs), *does)
 
 
 def operator_of(world: World, name: str = "operator", operator: str = USER) -> Outcome:
@@ -62,16 +62,15 @@ def operator_of(world: World, name: str = "operator", operator: str = USER) -> O
 
 def asked_of(world: World, action: str) -> list[tuple[str, dict[str, list[str]]]]:
     """The resources that the simulator was asked about one by one, each with its context."""
+    of_action = [one for one in world.asked if one.get("ActionNames") == [action]]
     return [
         (
-            asked["ResourceArns"][0],
-            {
-                entry["ContextKeyName"]: entry["ContextKeyValues"]
-                for entry in asked["ContextEntries"]
-            },
+            arn,
+            {entry["ContextKeyName"]: entry["ContextKeyValues"] for entry in one["ContextEntries"]},
         )
-        for asked in world.asked
-        if asked.get("ActionNames") == [action] and not asked["ResourceArns"][1:]
+        for one in of_action
+        for arn, *others in [one["ResourceArns"]]
+        if not others
     ]
 
 
@@ -107,24 +106,20 @@ def test_an_alias_and_no_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "arn"),
-    [
-        (f"{AWS_SSM}::document/AWS-StartPortForwardingSession", None),
-        (f"{AWS_SSM}:{OTHER_ACCOUNT}:document/Shared", "Shared"),
-    ],
+    ("document", "arn"), [(FORWARDING, f"{AWS_SSM}::document/{FORWARDING}"), (SHARED, SHARED)]
 )
 def test_a_document_of_aws_is_in_no_account_and_a_shared_one_in_another(
-    document: str, arn: str | None
+    document: str, arn: str
 ) -> None:
     world = world_of(setting(one_by_one=True))
-    diagnosed(world, document=document if arn else document.rpartition("/")[2], operator=USER)
 
-    assert [of for of, _ in asked_of(world, START)] == [INSTANCE, document]
+    diagnosed(world, document=document, operator=USER)
+
+    assert [of for of, _ in asked_of(world, START)] == [INSTANCE, arn]
 
 
 def test_the_tags_of_a_hybrid_node() -> None:
-    world = World()
-    both(World.is_hybrid, setting(one_by_one=True))(world)
+    world = World(World.is_hybrid, setting(one_by_one=True))
     diagnosed(world, HYBRID, operator=USER)
     _, tags = asked_of(world, START)[0]
     assert tags["ssm:resourceTag/team"] == ["web"]

@@ -379,8 +379,8 @@ def test_clients_are_where_the_key_is(monkeypatch: pytest.MonkeyPatch, variable:
     for service in ("kms", "ssm"):
         assert calls.client(service, "eu-west-1").meta.region_name == "eu-west-1"
     assert calls.client("kms", "eu-west-1") is calls.client("kms", "eu-west-1")
-    china = Boto(None, "cn-north-1")
-    assert (china.partition, china.dns_suffix) == ("aws-cn", "amazonaws.com.cn")
+    assert calls.partition_of("cn-north-1") == "aws-cn"
+    assert calls.dns_suffix_of("cn-north-1") == "amazonaws.com.cn"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.files import refuse_link
@@ -84,56 +84,38 @@ def _is_same(one: str, other: str) -> bool:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
+    several: dict[str, Any] = {"action": "append", "default": []}
     which = parser.add_argument_group("which instances")
     regions = which.add_mutually_exclusive_group()
-    add_option(
-        regions,
-        "--region",
-        "REGION",
-        "a region; repeat the option for several (default: the profile's or the environment's)",
-        action="append",
-        default=[],
+    region_help = (
+        "a region; repeat the option for several (default: the profile's or the environment's)"
     )
+    add_option(regions, "--region", "REGION", region_help, **several)
     add_flag(regions, "--all-regions", "all regions that are enabled for the account")
-    add_option(
-        which,
-        "--tag",
-        "KEY=VALUE",
-        "only those with this tag; repeat the option for several tags that they must all have",
-        _tag_fault,
-        action="append",
-        default=[],
+    tag_help = (
+        "only those with this tag; repeat the option for several tags that they must all have"
     )
-    add_option(
-        which,
-        "--document",
-        "NAME",
+    add_option(which, "--tag", "KEY=VALUE", tag_help, _tag_fault, **several)
+    document_help = (
         "the Session document that sessions are started with (default: "
-        "SSM-SessionManagerRunShell, where it exists)",
-        document_fault,
+        "SSM-SessionManagerRunShell, where it exists)"
     )
+    add_option(which, "--document", "NAME", document_help, document_fault)
     add_option(which, "--profile", "PROFILE", "a profile of the AWS configuration")
     results = parser.add_argument_group("results in files")
-    add_option(
-        results,
-        "--from",
-        "FILE",
+    from_help = (
         "ask nothing: show what --output json wrote, and merge the results of several accounts or "
-        "regions",
-        dest="results",
-        nargs="+",
-        default=[],
+        "regions"
     )
+    add_option(results, "--from", "FILE", from_help, dest="results", nargs="+", default=[])
     shown = parser.add_argument_group("the answer")
     add_output(shown, EXTRAS)
     add_option(shown, "--file", "FILE", "write the answer there")
-    add_option(
-        shown,
-        "--profiles-file",
-        "FILE",
+    list_help = (
         "also add the names of the instance profiles that lack a permission there, one a line, "
-        "and the options that they need, as the app takes them by -c instance-profiles=FILE",
+        "and the options that they need, as the app takes them by -c instance-profiles=FILE"
     )
+    add_option(shown, "--profiles-file", "FILE", list_help)
     print_help = "print a policy with what the credentials need, and exit"
     add_flag(shown, "--print-permissions", print_help)
 

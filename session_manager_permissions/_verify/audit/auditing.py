@@ -84,112 +84,103 @@ def audit(
         CannotAsk: the account is not known.
     """
     asked_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    account = _account(session, regions)
-    found = _AccountAudit(session, account, regions)
+    account, interrupted = _account(session, regions), False
+    audits = [_RegionAudit(session.in_region(name), account) for name in sorted({*regions})]
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        found.list_nodes(pool, tags, progress)
-        found.judge(pool, document, progress)
+        _list(audits, tags, pool, progress)
+        _judge(audits, document, pool, progress)
     except KeyboardInterrupt:
         INTERRUPTED.set()  # what is known is shown, however long that takes
-        found.interrupted = True
+        interrupted = True
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         progress.end()
-    return found.result(asked_at, tags, document)
+    judged = [one for region in audits for one in region.judged]
+    result = added_up(
+        [region.result(asked_at, interrupted=interrupted) for region in audits],
+        [one.result for one in judged],
+        [one.role for one in judged if one.role],
+    )
+    listed = sorted(f"{key}={value}" for key, value in tags.items())
+    return {**result, "tags": listed, "document": document}
 
 
 @dataclass
 class _RegionAudit:
     """The audit of a region, as far as it has come."""
 
-    session: Session | None = None
+    session: Session
+    account: str
     inventory: Inventory | None = None
     judged: list[Judged] = field(default_factory=list)
 
-    @property
-    def is_complete(self) -> bool:
-        return self.inventory is not None and len(self.judged) == len(self.inventory.nodes)
+    def list_nodes(self, tags: Mapping[str, str]) -> None:
+        """List the nodes."""
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
 
-    def error(self, *, interrupted: bool) -> str | None:
+        try:
+            inventory = list_nodes(self.session, self.account, tags)
+        except BotoCoreError as error:  # there is no such region
+            inventory = Inventory([], [CannotAsk(before_aws(error, self.session.profile))])
+        self.inventory = inventory._replace(nodes=_asked_together(inventory.nodes))
+
+    def result(self, asked_at: str, *, interrupted: bool) -> RegionResult:
+        """Say how many nodes are judged, and what is not known."""
+        return {
+            "account": self.account,
+            "region": str(self.session.region),
+            "asked_at": asked_at,
+            "instances": len(self.judged),
+            "error": self._error(interrupted=interrupted),
+        }
+
+    def _error(self, *, interrupted: bool) -> str | None:
         """Say in one line what is not known of the region."""
+        listed = self.inventory.nodes if self.inventory else None
         errors = [*self.inventory.errors] if self.inventory else []
-        errors += self.session.unanswered.values() if self.session else []
+        errors += self.session.unanswered.values()
+        errors += [one.error for one in self.judged if one.error]
         needed = {one.permission for one in errors if isinstance(one, NotPermitted)}
         said = [str(one) for one in errors if not isinstance(one, NotPermitted)]
         if needed:
             said.insert(0, f"the credentials may not ask: they need {', '.join(sorted(needed))}")
-        if interrupted and not self.is_complete:
-            listed = len(self.inventory.nodes) if self.inventory else "all"
-            said.append(f"the audit was interrupted: this is {len(self.judged)} of {listed}")
+        if interrupted and (listed is None or len(self.judged) < len(listed)):
+            of = "all" if listed is None else len(listed)
+            said.append(f"the audit was interrupted: this is {len(self.judged)} of {of}")
         return "; ".join(" ".join(one.split()) for one in dict.fromkeys(said)) or None
 
 
-class _AccountAudit:
-    """The audit of an account, as far as it has come."""
+def _list(
+    audits: Sequence[_RegionAudit],
+    tags: Mapping[str, str],
+    pool: ThreadPoolExecutor,
+    progress: Progress,
+) -> None:
+    """List the nodes of all regions."""
+    asked = [pool.submit(region.list_nodes, tags) for region in audits]
+    for done, one in enumerate(as_completed(asked), 1):
+        one.result()
+        progress.listed(done, len(asked))
 
-    def __init__(self, session: Session, account: str, regions: Iterable[str]) -> None:
-        self._session = session
-        self._account = account
-        self._regions = {region: _RegionAudit() for region in sorted({*regions})}
-        self.interrupted = False
 
-    def list_nodes(
-        self, pool: ThreadPoolExecutor, tags: Mapping[str, str], progress: Progress
-    ) -> None:
-        """List the nodes of all regions."""
-        asked = [
-            pool.submit(self._list, name, region, tags) for name, region in self._regions.items()
-        ]
-        for done, one in enumerate(as_completed(asked), 1):
-            one.result()
-            progress.listed(done, len(asked))
-
-    def _list(self, name: str, region: _RegionAudit, tags: Mapping[str, str]) -> None:
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
-
-        try:
-            region.session = self._session.in_region(name)
-            inventory = list_nodes(region.session, self._account, tags)
-        except BotoCoreError as error:  # there is no such region
-            why = CannotAsk(before_aws(error, self._session.profile))
-            inventory = Inventory([], [why])
-        region.inventory = inventory._replace(nodes=_asked_together(inventory.nodes))
-
-    def judge(self, pool: ThreadPoolExecutor, document: str | None, progress: Progress) -> None:
-        """Judge all nodes, of all regions by turns, as AWS limits the calls in each region."""
-        listed = [
-            [(region.session, node) for node in region.inventory.nodes]
-            for region in self._regions.values()
-            if region.session and region.inventory
-        ]
-        by_turns = [one for nodes in zip_longest(*listed) for one in nodes if one]
-        asked = [pool.submit(_judged, session, node, document) for session, node in by_turns]
-        for done, one in enumerate(as_completed(asked), 1):
-            judged = one.result()
-            self._regions[judged.result["region"]].judged.append(judged)
-            progress.judged(done, len(asked))
-
-    def result(self, asked_at: str, tags: Mapping[str, str], document: str | None) -> AuditResult:
-        """Add up what is known."""
-        judged = [one for region in self._regions.values() for one in region.judged]
-        result = added_up(
-            [self._as_result(name, asked_at) for name in self._regions],
-            [one.result for one in judged],
-            [one.role for one in judged if one.role],
-        )
-        listed = sorted(f"{key}={value}" for key, value in tags.items())
-        return {**result, "tags": listed, "document": document}
-
-    def _as_result(self, name: str, asked_at: str) -> RegionResult:
-        region = self._regions[name]
-        return {
-            "account": self._account,
-            "region": name,
-            "asked_at": asked_at,
-            "instances": len(region.judged),
-            "error": region.error(interrupted=self.interrupted),
-        }
+def _judge(
+    audits: Sequence[_RegionAudit],
+    document: str | None,
+    pool: ThreadPoolExecutor,
+    progress: Progress,
+) -> None:
+    """Judge all nodes, of all regions by turns, as AWS limits the calls in each region."""
+    listed = [
+        [(region, node) for node in region.inventory.nodes] for region in audits if region.inventory
+    ]
+    by_turns = [one for nodes in zip_longest(*listed) for one in nodes if one]
+    asked = {
+        pool.submit(_judged, region.session, node, document): region for region, node in by_turns
+    }
+    for done, one in enumerate(as_completed(asked), 1):
+        asked[one].judged.append(one.result())
+        progress.judged(done, len(asked))
 
 
 def _asked_together(nodes: Iterable[Node]) -> list[Node]:
@@ -215,5 +206,4 @@ def _judged(session: Session, node: Node, document: str | None) -> Judged:
         why = CannotAsk(before_aws(error, session.profile))
     except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
         why = CannotAsk(f"an error of the program, {type(error).__name__}: {error}: report it")
-    session.unanswered[str(why)] = why
-    return Judged(unjudged(node, str(why)))
+    return Judged(unjudged(node, str(why)), error=why)

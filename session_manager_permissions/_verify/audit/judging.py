@@ -33,6 +33,8 @@ class Judged(NamedTuple):
     result: NodeResult
     role: RoleResult | None = None
     """What is known of the role that does the work; None without one."""
+    error: CannotAsk | None = None
+    """Why it could not be judged."""
 
 
 def judge(session: Session, node: Node, document: str | None) -> Judged:
