@@ -70,7 +70,7 @@ def with_key(**properties: object) -> dict[str, Any]:
     return {"A": document(kmsKeyId=ARN), "Key": resource("AWS::KMS::Key", **properties)}
 
 
-def group(**properties: object) -> dict[str, Any]:
+def log_group(**properties: object) -> dict[str, Any]:
     return resource("AWS::Logs::LogGroup", **properties)
 
 
@@ -198,9 +198,9 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
     ("a key that is enabled", with_key(Enabled="true"), [decrypt()], READY),
     ("a key for signatures",
      with_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"), [decrypt()], DENIED),
-    ("a group that has to encrypt and has no key", ENFORCED_GROUP | {"Group": group()},
+    ("a group that has to encrypt and has no key", ENFORCED_GROUP | {"Group": log_group()},
      [allow("logs:*")], DENIED),
-    ("a group that has to encrypt, with a key", ENFORCED_GROUP | {"Group": group(KmsKeyId=ARN)},
+    ("a group that has to encrypt, with a key", ENFORCED_GROUP | {"Group": log_group(KmsKeyId=ARN)},
      [allow("logs:*")], READY),
     ("as root, switched off", {"A": document(runAsEnabled=False, **AS_ROOT)}, [], READY),
     ("a bucket", {"A": TO_BUCKET}, [], LOST),
