@@ -184,6 +184,7 @@ BEYOND: Final[list[tuple[str, Peer, str]]] = [
     ("a prefix list", PrefixList("pl-1"), UNKNOWN),
     ("IPv6", "ipv6", EGRESS_CLOSED),
 ]
+BY_IPV6: Final = TO_INTERNET._replace(destination="ipv6")
 PROPAGATED: Final = Route(MAYBE, "elsewhere", name="vgw")
 SOME_DROPPED, ABROAD_DROPPED = (
     BLACKHOLE._replace(destination=one) for one in (cidr("52.0.0.0/8"), ABROAD)
@@ -193,6 +194,11 @@ SOME_DROPPED, ABROAD_DROPPED = (
 @table(
     ("NAT", by_nat(), OPEN),
     ("nothing", network(), NO_NETWORK_PATH),
+    ("NAT by two halves", network(routes=HALVES), OPEN),
+    ("a peered VPC beside the NAT", network(routes=(TO_NAT, TO_CENTER)), OPEN),
+    ("IPv6 alone", network(routes=(BY_IPV6,)), NO_NETWORK_PATH),
+    ("IPv6 beside NAT", network(routes=(TO_NAT, BY_IPV6), subnet={"ipv6": True}), OPEN),
+    ("no DNS and no way", network(vpc={"dns_support": False}), NO_NETWORK_PATH),
     ("a blackhole", network(routes=(BLACKHOLE,)), NO_NETWORK_PATH),
     ("a blackhole for some addresses", network(routes=(TO_NAT, SOME_DROPPED)), UNKNOWN),
     ("a blackhole for private addresses", network(routes=(TO_NAT, ABROAD_DROPPED)), OPEN),
@@ -231,6 +237,8 @@ def test_routes(net: Network, expected: str) -> None:
 
 @table(
     ("both", by_endpoints({}), OPEN),
+    ("ssm alone", network(endpoints=both()[:1]), ENDPOINT_MISSING),
+    ("ssm alone beside NAT", by_nat(endpoints=both()[:1]), OPEN),
     ("another service's", network(endpoints=(endpoint("kms"),)), NO_NETWORK_PATH),
     ("private DNS by parameter, beside NAT",
      by_endpoints({"private_dns": MAYBE}, routes=(TO_NAT,)), OPEN),
@@ -292,6 +300,8 @@ def test_ranges_that_the_deployment_decides(
     [
         (rules(cidr("0.0.0.0/1"), cidr("128.0.0.0/1")), OPEN, OPEN),
         (rules(cidr("10.0.0.0/8"), cidr("100.64.0.0/10")), EGRESS_CLOSED, OPEN),
+        (rules(cidr("52.0.0.0/8")), UNKNOWN, EGRESS_CLOSED),
+        (rules(GroupPeer("admits")), EGRESS_CLOSED, OPEN),
         (rules(GroupPeer("own")), EGRESS_CLOSED, EGRESS_CLOSED),
         (rules(GroupPeer(MAYBE)), EGRESS_CLOSED, UNKNOWN),
         (rules(PrefixList("pl-1")), UNKNOWN, UNKNOWN),
@@ -368,6 +378,7 @@ def test_what_decides(net: Network, place: Placement | None, decides: str) -> No
 
 DENY: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}
 ALLOW = DENY | {"Effect": "Allow"}
+WITHOUT_ACTION: dict[str, Any] = {"Principal": "*", "Resource": "*"}
 OWN = {"StringEquals": {"aws:PrincipalAccount": "111122223333"}}
 OTHER = {"StringEquals": {"aws:PrincipalAccount": "444455556666"}}
 
@@ -394,6 +405,9 @@ OTHER = {"StringEquals": {"aws:PrincipalAccount": "444455556666"}}
         ([ALLOW, DENY | {"Principal": {"AWS": "444455556666"}}], UNKNOWN),
         ([ALLOW, DENY | {"Resource": "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"}], UNKNOWN),
         ([ALLOW | {"Condition": OWN}], OPEN),
+        ([ALLOW | {"Action": "ssm:*"}, DENY | {"Action": "s3:*"}], OPEN),
+        ([ALLOW, WITHOUT_ACTION | {"Effect": "Deny", "NotAction": "ssm:*"}], OPEN),
+        ([WITHOUT_ACTION | {"Effect": "Allow", "NotAction": "s3:*"}], OPEN),
         ([ALLOW | {"Action": {"Ref": "Action"}}], UNKNOWN),
         ([{"Fn::If": ["Production", ALLOW, DENY]}], UNKNOWN),
         ({"Fn::If": ["Production", ALLOW, DENY]}, UNKNOWN),
@@ -485,6 +499,8 @@ DENIED = OUT._replace(number=99, allows=False)
         ((OUT, BACK, OUT._replace(number=101, allows=False)), OPEN, OPEN),
         ((OUT, BACK, DENIED._replace(range=cidr("52.0.0.0/8"))), UNKNOWN, OPEN),
         ((OUT, BACK, DENIED._replace(range=MAYBE)), UNKNOWN, UNKNOWN),
+        ((OUT, BACK, DENIED._replace(range=ABROAD)), OPEN, OPEN),
+        ((OUT, BACK, DENIED._replace(ports=(22, 22))), OPEN, OPEN),
     ],
 )
 def test_network_acl(entries: tuple[AclEntry, ...], to_nat: str, to_endpoint: str) -> None:
