@@ -83,7 +83,10 @@ def template(row: Row) -> Body:
         return ref(name)
 
     arns = [managed(f"Managed{number}", one) for number, one in enumerate(row.managed)]
-    policies = [one for of in row.inline for one in inline(*of)["Policies"]]
+    policies = [
+        {"PolicyName": f"Inline{number}", "PolicyDocument": document(statements)}
+        for number, statements in enumerate(row.inline)
+    ]
     role: Body = {"Policies": policies, "ManagedPolicyArns": arns}
     if row.boundary is not None:
         role["PermissionsBoundary"] = managed("Boundary", row.boundary)
