@@ -196,7 +196,7 @@ def not_from_aws(service: str) -> CannotAsk:
     )
 
 
-class Asked(NamedTuple):
+class Addressee(NamedTuple):
     """Who is asked, and what is said of it."""
 
     service: str
@@ -211,7 +211,7 @@ class Asked(NamedTuple):
 
 
 @contextmanager
-def asking(asked: Asked) -> Generator[None, None, None]:
+def asking(asked: Addressee) -> Generator[None, None, None]:
     """Turn an error of AWS, and an answer that is not AWS's, into a `CannotAsk`.
 
     Read the answer's fields within: if one is missing, whatever answered is not AWS.
@@ -252,7 +252,7 @@ def asking(asked: Asked) -> Generator[None, None, None]:
         raise not_from_aws(asked.service) from None
 
 
-def _refusal(error: Exception, asked: Asked) -> CannotAsk:
+def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
     response, operation = error.response, error.operation_name  # type: ignore[attr-defined]
     code, reason = response["Error"]["Code"], response["Error"].get("Message")
     action = f"{asked.service}:{operation}"

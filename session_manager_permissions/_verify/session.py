@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from .asking import (
     NO_ANSWER,
-    Asked,
+    Addressee,
     CannotAsk,
     NotReached,
     NotThere,
@@ -296,7 +296,7 @@ class Session:
         where = region or self.region
         if silent := self._silent.get((service, where)):
             raise silent
-        with asking(Asked(service, where, on, missing, self.profile)):
+        with asking(Addressee(service, where, on, missing, self.profile)):
             try:
                 with self.waiting.on(call):
                     yield from self._calls.pages(service, where, operation, asked)

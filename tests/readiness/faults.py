@@ -355,7 +355,7 @@ def bucket_that_is_not_granted(stack: cdk.Stack) -> None:
 
 
 def enforced_group_that_is_not_granted(stack: cdk.Stack) -> None:
-    name = logs.LogGroup(stack, "Logs").log_group_name
+    name = logs.LogGroup(stack, "Logs", encryption_key=kms.Key(stack, "Key")).log_group_name
     session_document(stack, cloudWatchLogGroupName=name, cloudWatchEncryptionEnabled=True)
 
 

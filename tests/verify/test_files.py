@@ -215,7 +215,7 @@ def test_the_names_that_a_list_lacks_are_added(
 ) -> None:
     file.write_text(has, encoding=encoding)
 
-    add_to_list(str(file), lacking("three", "two", "web"))
+    add_to_list(str(file), lacking("Web", "three", "two"))
 
     assert file.read_text(encoding="utf-8") == f"{has}{added}"
 

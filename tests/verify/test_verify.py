@@ -465,6 +465,7 @@ def test_table_has_names_as_they_are_and_no_fix_is_broken() -> None:
 
     found = run(saying("s3:PutObject", "implicitDeny"), "verify", *asked)
 
+    assert "arn:aws:s3:::logs/[bold]" in found.out
     deploys, fix = (one for one in found.out.splitlines() if one.startswith("- log to S3"))
     assert f"log-prefix={prefix}" in shlex.split(deploys)
     assert fix.endswith(f'log_prefix="{prefix}"')
