@@ -355,8 +355,9 @@ def bucket_that_is_not_granted(stack: cdk.Stack) -> None:
 
 
 def enforced_group_that_is_not_granted(stack: cdk.Stack) -> None:
-    name = logs.LogGroup(stack, "Logs").log_group_name
-    session_document(stack, cloudWatchLogGroupName=name, cloudWatchEncryptionEnabled=True)
+    group = logs.LogGroup(stack, "Logs", encryption_key=kms.Key(stack, "Key"))
+    given = {"cloudWatchLogGroupName": group.log_group_name, "cloudWatchEncryptionEnabled": True}
+    session_document(stack, **given)
 
 
 def service_of(stack: cdk.Stack, task: str) -> ecs.CfnService:
