@@ -184,10 +184,6 @@ class Deployed(dict[str, Any]):
         """Return the entries that the world has."""
         return [(name, self[name]) for name in self]
 
-    def values(self) -> Any:  # noqa: ANN401
-        """Return the values that the world has."""
-        return [self[name] for name in self]
-
     def written(self, name: str) -> object:
         """Return an entry as the template has it, None if it has none.
 
