@@ -264,7 +264,13 @@ class Launchers:
         launch = self._reader.read(resource, resource.properties)
         written = resource.properties.get("LaunchTemplate")
         if written is not None:
-            launch = launch.over(self._reader.from_template(resource, written))
+            of_template = self._reader.from_template(resource, written)
+            has_others = "MetadataOptions" in resource.properties and launch.metadata_off is None
+            if has_others and of_template.metadata_off is True:
+                whether = f"whether the metadata options of {resource.logical_id!r} replace those"
+                doubt = Unknown(f"{whether} of its launch template")
+                of_template = of_template._replace(metadata_off=doubt)
+            launch = launch.over(of_template)
         address = self._reader.has_elastic_address(resource) or launch.elastic_address
         yield self._compute(resource, launch._replace(elastic_address=address))
 

@@ -184,12 +184,18 @@ IN_GROUP: Final = template(SecurityGroupIds=[GROUP])
 LATEST: Final = att("Template", "LatestVersionNumber")
 SPEC: Final = {"LaunchTemplateId": ref("Template"), "Version": LATEST}
 ELSEWHERE: Final = {"DeviceIndex": 0, "SubnetId": ref("Other"), "Groups": [GROUP]}
+REPLACED: Final = (
+    "? whether the metadata options of 'Instance' replace those of its launch template"
+)
 FROM_TEMPLATES: Final[list[tuple[str, Known, dict[str, Any], Known]]] = [
     ("all", {}, FULL, {"profile": ARN, "metadata_off": True}),
     ("its own profile", {"IamInstanceProfile": "Own"}, FULL,
      {"profile": "Own", "metadata_off": True}),
     ("its own metadata options", {"MetadataOptions": {"HttpEndpoint": "enabled"}}, FULL,
      {"profile": ARN}),
+    ("its own metadata options, but for the endpoint",
+     {"MetadataOptions": {"HttpTokens": "required"}}, FULL,
+     {"profile": ARN, "metadata_off": REPLACED}),
     ("its own groups", {"SecurityGroupIds": ["sg-1"]}, FULL,
      {"profile": ARN, "metadata_off": True, "places": [at("Subnet", "sg-1")]}),
     ("a profile by its name", {},
