@@ -1091,6 +1091,12 @@ def test_instance_of_another_stack(tmp_path: Path) -> None:
     assert verdict_of(tmp_path, Here=here, There=there).decides == ("the import 'Private'",)
 
 
+def test_macro_of_another_stack_may_add_a_route(tmp_path: Path) -> None:
+    here, macro = templated(PrivateRoute=None), {"Resources": {}, "Transform": "Own"}
+
+    assert said_of(tmp_path, Stack=here, Other=macro) == UNKNOWN
+
+
 def test_custom_resource_of_another_stack_may_add_a_route(tmp_path: Path) -> None:
     exported = {"Table": {"Value": ref("PrivateTable"), "Export": {"Name": "Table"}}}
     given = {"Table": [{"Fn::Join": ["", [{"Fn::ImportValue": "Table"}]]}]}
