@@ -235,6 +235,7 @@ def test_session_documents(
     ("policy_of_key", "grants", "found"),
     [
         ([allow("kms:Decrypt", **MINE)], False, READY),
+        ([allow("kms:Decrypt", **ANYBODY)], False, READY),
         ([allow("kms:Decrypt", **MINE, Condition={"Bool": {"a": "b"}})], True, UNKNOWN),
         ([allow("kms:*", Principal={"Service": "logs.amazonaws.com"})], True, DENIED),
         ([allow("kms:*", **of("2"))], True, DENIED),
