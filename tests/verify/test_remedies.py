@@ -478,6 +478,18 @@ def test_an_endpoint_that_is_there_is_not_made_again(name: str, calls: list[str]
     assert any("vpce-" in line for line in (*check.why, *check.fix))
 
 
+@pytest.mark.parametrize(
+    ("who", "opened"), [("itself", False), ("the VPC", False), ("another", True)]
+)
+def test_the_group_of_a_new_endpoint_is_opened_only_if_it_is_shut(
+    who: str, *, opened: bool
+) -> None:
+    check = one(diagnosed(World(MORE[f"a group that admits {who}"])), "path-ssm")
+
+    calls = [parsed(line)[0] for line in check.fix if is_command(line)]
+    assert (AUTHORIZE in calls) is opened
+
+
 def by_command(check: Any) -> bool:  # noqa: ANN401
     return not check.check.is_symptom and any(map(is_command, check.fix))
 
