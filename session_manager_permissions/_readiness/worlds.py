@@ -49,7 +49,7 @@ class WorldQuestion:
 
 
 class WorldResult(NamedTuple, Generic[_Judged]):
-    """What was judged in one world, and the answers that make it."""
+    """What was judged in one world, and the answers that define the world."""
 
     answers: tuple[tuple[WorldQuestion, bool], ...]
     """The questions that the world decides, in the order in which they were asked."""

@@ -349,7 +349,7 @@ class _Bucket(NamedTuple):
     is_foreign: bool = False
     """Whether it is of another account than the node."""
     encryption: str | None = None
-    """How it encrypts, if that is known and the agent takes it."""
+    """The algorithm of its encryption, if that is known and the agent accepts it."""
 
 
 class _Encryption(NamedTuple):

@@ -103,7 +103,7 @@ class ResourcePolicy(NamedTuple):
         return Admission("unknown", why, (f"{fix}, without a condition",))
 
     def _opening(self, principal: str) -> tuple[str, ...]:
-        """Say how to let the account in to a key, besides all whom its policy has."""
+        """Say how to let the account use a key, and keep all statements of the key policy."""
         partition, account = (principal.split(":")[part] for part in (1, 4))
         root = f"arn:{partition}:iam::{account}:root"
         named = in_shell(self.key, _limits.key_fault, "KEY")

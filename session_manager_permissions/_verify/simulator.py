@@ -277,7 +277,7 @@ class Verdict(NamedTuple):
 
     @property
     def unread(self) -> list[CannotAsk]:
-        """Why policies of keys and buckets could not be read, which may turn the denial around."""
+        """Why the policies of keys and buckets, which may allow the call, could not be read."""
         return [one.admission.error for one in self._denied if one.admission.error]
 
     @property

@@ -20,6 +20,7 @@ from aws_cdk import aws_s3 as s3
 from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.session import Boto
+from tests.conftest import TRUST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,16 +31,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.deploy
 
 REGION = "us-east-1"
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": "sts:AssumeRole",
-            "Principal": {"Service": "ec2.amazonaws.com"},
-        }
-    ],
-}
 BUCKET, PREFIX, GROUP = "session-logs", "web", "/ssm/sessions"
 
 

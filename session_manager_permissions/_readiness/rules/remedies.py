@@ -148,8 +148,8 @@ class GivePolicy(NamedTuple):
     def in_template(self, steps: Steps) -> str:
         """Add an inline policy with what every session needs, and a policy resource with the rest.
 
-        A key that the options name may refer to the role in its key policy, and an inline policy of
-        the role would then make a circle.
+        The key policy of a key that the options name may refer to the role. If an inline policy of
+        the role referred to that key, the two resources would depend on each other.
         """
         made = [one for _, one in self.options if isinstance(one, Resource)]
         if any(one.template is not self.role.template for one in made):

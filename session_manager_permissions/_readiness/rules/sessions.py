@@ -46,13 +46,13 @@ RULES: Final = (
 
 _INPUTS: Final = "Properties.Content"
 _IN_TWO_LAYERS: Final = "aws:kms:dsse"
-"""An encryption of buckets that older agents do not take for one."""
+"""The encryption of buckets that older agents do not recognize as encryption."""
 _OF_KEY: Final = {
     "Enabled": "true",
     "KeySpec": "SYMMETRIC_DEFAULT",
     "KeyUsage": "ENCRYPT_DECRYPT",
 }
-"""What the properties of a key have to be, which is their default, for it to encrypt sessions."""
+"""What a key needs to encrypt sessions. Each value is the default of its property."""
 
 
 class AgentCall(NamedTuple):

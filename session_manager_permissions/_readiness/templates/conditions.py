@@ -26,9 +26,8 @@ class Conditions:
     def holds(self, template: Template, name: object) -> bool:
         """Tell whether a condition of a template holds; ask the world if that is open."""
         key = template, str(name)
-        if (
-            key in self._evaluating
-        ):  # a condition that refers to itself, which CloudFormation refuses
+        # CloudFormation refuses a condition that refers to itself.
+        if key in self._evaluating:
             return False
         return self._worlds.once(("condition", *key), lambda: self._of_name(*key))
 

@@ -127,7 +127,7 @@ class Assembly:
         return parsed(found) if isinstance(found, str) else found
 
     def settled(self, template: Template, expression: object) -> Value:
-        """Return the value, with the one of the `AllowedValues` of a parameter that a world has."""
+        """Return the value. A parameter with `AllowedValues` has the one of the current world."""
         return _joined((self._settled(part),) for part in self.value(template, expression))
 
     def _settled(self, part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolved:
