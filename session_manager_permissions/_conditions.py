@@ -72,7 +72,8 @@ _EXACT: Final[dict[str, Callable[[str, str], bool]]] = {
     "stringequals": lambda asked, has: asked == has,
     "stringequalsignorecase": lambda asked, has: asked.lower() == has.lower(),
 }
-_BY_PATTERN: Final = ("arnequals", "arnlike", "stringlike")
+_OF_ARNS: Final = ("arnequals", "arnlike")
+_BY_PATTERN: Final = (*_OF_ARNS, "stringlike")
 _JUDGED: Final = (*_EXACT, *_BY_PATTERN)
 """The operators that are judged, in lower case, as IAM ignores their case.
 
@@ -143,8 +144,19 @@ def _compared(operator: str, asked: str, has: str | None) -> bool | None:
     if _is_open(has):
         return None
     if operator in _BY_PATTERN:
-        return matches("".join(UNKNOWN if ord(one) >= MARKS else one for one in asked), has)
+        pattern = "".join(UNKNOWN if ord(one) >= MARKS else one for one in asked)
+        found = matches(pattern, has)
+        return None if found and operator in _OF_ARNS and not _fits_arn(pattern, has) else found
     return None if _is_open(asked) else _EXACT[operator](asked, has)
+
+
+def _fits_arn(pattern: str, arn: str) -> bool:
+    """Tell whether each of the six parts of an ARN matches its own part of the pattern.
+
+    IAM checks the parts one by one. It does not document what a wildcard for several parts does.
+    """
+    patterns, parts = (text.split(":", 5) for text in (pattern, arn))
+    return len(patterns) == len(parts) and all(map(matches, patterns, parts))
 
 
 def _is_open(text: str) -> bool:

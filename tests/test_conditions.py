@@ -42,6 +42,11 @@ def test_keys_that_are_open(condition: object, expected: list[str] | None) -> No
     [
         ("ArnLike", ARN, ["arn:aws:iam::*:user/*", "arn:aws:iam::*:role/*"], True),
         ("ArnEquals", ARN, "arn:aws:iam::*:role/db", False),
+        ("ArnLike", ARN, "*:role/web", None),
+        ("ArnNotLike", ARN, "*:role/web", None),
+        ("ArnLike", ARN, "*:role/db", False),
+        ("ArnLike", ARN, "arn:*:role/web", None),
+        ("StringLike", ARN, "*:role/web", True),
         ("arnnotlike", "AWS:principalarn", "arn:aws:iam::*:role/*", False),
         ("StringLike", ARN, "arn:${aws:PrincipalTag/of}", None),
         ("StringLike", ARN, f"arn:{chr(MARKS)}:*", None),
@@ -74,5 +79,5 @@ def test_conditions_of_a_call_of_a_role(
 def test_nothing_is_known_of_a_key_without_its_value() -> None:
     context = OF_ROLE.without("aws:principalarn")
 
-    assert holds({"ArnLike": {ARN: "*:role/web"}}, OF_ROLE) is True
-    assert holds({"ArnLike": {ARN: "*:role/web"}}, context) is None
+    assert holds({"ArnLike": {ARN: "arn:aws:iam::*:role/web"}}, OF_ROLE) is True
+    assert holds({"ArnLike": {ARN: "arn:aws:iam::*:role/web"}}, context) is None

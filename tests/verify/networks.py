@@ -349,7 +349,7 @@ ENDPOINTS: Final = {
             ("for one of its sessions", "path-ssm?", policy(Principal={"AWS": A_SESSION})),
             ("for a service", "path-ssm", policy(Principal={"Service": "ssm.amazonaws.com"})),
             ("for no principal", "path-ssm?", policy(Principal=None)),
-            ("by the role", "", policy(Condition={"ArnLike": {BY_ARN: "*:role/team/*"}})),
+            ("by the role", "", policy(Condition={"ArnLike": {BY_ARN: "arn:*:*::*:role/team/*"}})),
             ("by others", "path-ssm", policy(Condition={"ArnLike": {BY_ARN: "*:role/db"}})),
             ("that denies outsiders", "", json.dumps({"Statement": [ALLOW, OUTSIDERS]})),
             ("for all resources among others", "", policy(Resource=["arn:aws:s3:::b", "*"])),
