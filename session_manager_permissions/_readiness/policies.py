@@ -144,8 +144,10 @@ def read(
 
 def may_be_about(document: object, about: tuple[str, ...]) -> bool:
     """Tell whether a document may have a statement about one of the actions, in any world."""
+    if is_function(document):  # whose argument only a world has
+        return True
     document = as_document(document)
-    if not isinstance(document, dict) or is_function(document):
+    if not isinstance(document, dict):
         return True
     entries = (candidate.value for candidate in candidates(document, "Statement"))
     return any(is_function(one) or _may_be_about(one, about) for one in entries)

@@ -343,6 +343,9 @@ IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
     ("policy by a function that makes JSON",
      with_policy({"Fn::ToJsonString": {"Statement": [CHANNELS_ONLY]}}),
      frozenset({"registration-missing"})),
+    ("policy by a function that makes JSON, on a condition",
+     with_policy({"Fn::ToJsonString": {"Fn::If": [
+         "Production", {"Statement": [ALL]}, {"Statement": [allow("*")]}]}}), READY),
     ("policy in a text by a parameter", with_policy(PARAMETER), UNKNOWN),
     ("properties of a macro", launched(**{"Fn::Transform": {"Name": "M"}}), UNKNOWN),
     ("loop in its tags", launched(Tags={"Fn::ForEach::Tags": ["T", ["a"], {}]}), READY),

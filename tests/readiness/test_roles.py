@@ -554,6 +554,14 @@ def test_name_whose_branches_agree_is_of_one_role(check: Check) -> None:
     assert check(body | {"Conditions": {"C": {"Fn::Equals": ["a", "b"]}}}).rules == READY
 
 
+def test_name_of_which_a_condition_decides_a_part(check: Check) -> None:
+    named = {"Fn::Join": ["-", [{"Fn::If": ["C", "blue", "green"]}, "web"]]}
+    body = profile_and_role(inline(ALL) | {"RoleName": named}, roles=[named])
+    body["Parameters"] = {"Name": {"Type": "String"}}
+
+    assert check(body | {"Conditions": {"C": {"Fn::Equals": [ref("Name"), "b"]}}}).rules == READY
+
+
 # What a template makes of itself -----------------------------------------------------------------
 
 

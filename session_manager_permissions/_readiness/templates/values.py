@@ -178,18 +178,16 @@ class Assembly:
 
     def is_certain(self, template: Template, expression: object) -> bool:
         """Tell whether an expression certainly refers to one resource, as most do."""
-        function, argument = intrinsic(expression)
-        match argument:
-            case [str(name), _] | str(name):
+        match [*dict.items(mapping(expression))]:  # as it is written, which asks no world
+            case [("Ref", str(name)) | ("Fn::GetAtt", [str(name), _])] as written:
                 resource = template.resources.get(name)
             case _:
                 return False
         return (
-            function in {"Ref", "Fn::GetAtt"}
-            and resource is not None
+            resource is not None
             and resource.is_certain
             and name not in template.nested
-            and argument[-1] != "CidrBlock"
+            and written != [("Fn::GetAtt", [name, "CidrBlock"])]
             and not isinstance(resource.properties, Deployed)
         )
 
