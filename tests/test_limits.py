@@ -62,6 +62,11 @@ def role(stack: cdk.Stack, name_or_arn: str) -> object:
     return SessionManagerPermissions(stack, "Permissions", role=found)
 
 
+def document(stack: cdk.Stack, name: str) -> object:
+    SessionPreferences.from_document_name(stack, "Existing", name)
+    return SessionPreferences(stack, "Made", document_name=name)
+
+
 class Kind(NamedTuple):
     """Something that has a name, and who takes it."""
 
@@ -85,6 +90,8 @@ KINDS: Final = {
             *("x" * 65, "a b", "a:b", "ä", "web\n", f"{ROLES}", f"{ROLES}a b/web", f"{ROLES}/web"),
             *(f"{ROLES}{'p' * 511}/web", ROLES.replace(":iam:", ":sts:") + "web"),
             *(f"arn:aws:iam::{ACCOUNT}:user/web", f"{ROLES}team/", f"{ROLES}té/web", f"{ROLES}*"),
+            *(f"arn:aws:iam::{ACCOUNT}:instance-profile/web", f"{ROLES}a b", f"{ROLES}{'x' * 65}"),
+            *(f"arn:aws:iam::{account}:role/web" for account in ("", "1" * 65, "*")),
         ),
     ),
     "--instance-profile": Kind(
@@ -93,8 +100,8 @@ KINDS: Final = {
         ("", "x" * 129, "a/b", "a b", "a:b", "ä", "web\n"),
     ),
     "--document": Kind(
-        lambda stack, name: SessionPreferences.from_document_name(stack, "Document", name),
-        ("abc", "x" * 128, "SSM-Session_1.2"),
+        document,
+        ("abc", "x" * 128, "SSM-Session_1.2", "My-aws-sessions", "..."),
         ("", "ab", "x" * 129, "a b c", "a/bc", "äbc", "abc\n"),
     ),
     "--key": Kind(

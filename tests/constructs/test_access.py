@@ -10,10 +10,9 @@ import pytest
 from aws_cdk import aws_eks as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
-from constructs import Construct
 
 from session_manager_permissions import SessionManagerAccess, SessionManagerPermissions
-from tests.builders import include_profile, instance, l1_profile, network
+from tests.builders import instance, l1_profile, network
 from tests.conftest import (
     HERE,
     OTHER_REGION,
@@ -32,11 +31,8 @@ from tests.conftest import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from constructs import IConstruct
-
-PROFILES: Final = cdk.ConstructSelector.resources_of_type("AWS::IAM::InstanceProfile")
 
 
 def nodes(stack: cdk.Stack, role: str = role_arn()) -> eks.CfnNodegroup:
@@ -84,16 +80,6 @@ def test_the_role_of_compute_gets_the_policy(stack_here: cdk.Stack, kind: str) -
     assert len(policy(stack_here)["Roles"]) == 1
 
 
-def test_the_role_of_two_included_profiles_gets_the_policy(
-    stack: cdk.Stack, tmp_path: Path
-) -> None:
-    include_profile(stack, tmp_path, [{"Fn::Sub": "${Name}-x"}])
-
-    cdk.Mixins.of(stack, PROFILES).require_any().apply(SessionManagerAccess())
-
-    assert policy(stack)["Roles"] == [{"Fn::Sub": "${Name}-x"}]
-
-
 def test_all_that_is_there_is_covered_in_one_policy_of_each_stack_and_nothing_later(
     make_app: MakeApp,
 ) -> None:
@@ -123,7 +109,7 @@ def test_the_logical_id_and_the_name_are_a_contract(stack_here: cdk.Stack) -> No
 
 
 def test_other_options_add_a_policy_and_the_same_options_do_not(stack: cdk.Stack) -> None:
-    Construct(stack, "SessionManagerAccess2")  # of the user's own
+    theirs = SessionManagerPermissions(stack, "SessionManagerAccess2", role=owned_role(stack))
     profile = iam.InstanceProfile(stack, "Profile")
     key = existing_key(stack)
 
@@ -132,19 +118,12 @@ def test_other_options_add_a_policy_and_the_same_options_do_not(stack: cdk.Stack
 
     made = resources(stack, "AWS::IAM::Policy")
     assert [name[:-8] for name in made] == [
+        "SessionManagerAccess2Policy",
         "SessionManagerAccessPolicy",
         "SessionManagerAccess3Policy",
     ]
-    assert [len(one["Properties"]["Roles"]) for one in made.values()] == [1, 1]
-
-
-def test_a_construct_of_the_users_own_is_left_as_it_is(stack: cdk.Stack) -> None:
-    theirs = SessionManagerPermissions(stack, "SessionManagerAccess", role=owned_role(stack))
-
-    iam.InstanceProfile(stack, "Profile").with_(SessionManagerAccess())
-
+    assert [len(one["Properties"]["Roles"]) for one in made.values()] == [1, 1, 1]
     assert len(theirs.roles) == 1
-    assert len(resources(stack, "AWS::IAM::Policy")) == 2
 
 
 def test_compute_on_a_condition_has_a_policy_on_it(stack: cdk.Stack) -> None:

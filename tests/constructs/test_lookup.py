@@ -84,15 +84,3 @@ def test_profiles_with_policies_of_one_name_are_no_error_before_the_cli_has_aske
             stack_here, f"On{name}", instance_profile=profile, policy_name="Sessions"
         ).attach_to_instance_profile(profile)
     assert len(lookups(stack_here)) == 2
-
-
-@pytest.mark.parametrize("name", ["", PROFILE_ARN, "path/Existing", "n" * 129, "a name"])
-def test_what_is_no_profiles_name_is_refused(stack_here: cdk.Stack, name: str) -> None:
-    with pytest.raises(ValueError, match=r"^instance_profile_name '.*' can't be looked up: give"):
-        lookup_instance_profile(stack_here, "Profile", instance_profile_name=name)
-
-
-def test_a_name_that_only_the_deployment_knows_is_refused(stack_here: cdk.Stack) -> None:
-    name = cdk.CfnParameter(stack_here, "Name").value_as_string
-    with pytest.raises(ValueError, match="not an ARN or a token"):
-        lookup_instance_profile(stack_here, "Profile", instance_profile_name=name)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -23,7 +22,6 @@ from tests.conftest import (
     existing_role,
     policy,
     resources,
-    template_text,
 )
 
 if TYPE_CHECKING:
@@ -88,34 +86,10 @@ def test_two_stacks_of_one_shape_get_two_names(make_app: MakeApp, shape: str) ->
     assert one != another
 
 
-def test_two_constructs_in_one_stack_get_two_names(stack: cdk.Stack) -> None:
-    role = existing_role(stack)
-    for name in ("One", "Another"):
-        SessionManagerPermissions(stack, name, role=role)
-    names = {
-        found["Properties"]["PolicyName"] for found in resources(stack, "AWS::IAM::Policy").values()
-    }
-    assert len(names) == 2
-
-
 def test_a_name_tells_its_stack_construct_and_region(make_stack: MakeStack) -> None:
     assert re.fullmatch(r"Stack-Permissions-[0-9A-F]{8}", name_of(make_stack()))
     named = make_stack(stack_name="Named", env=HERE)
     assert re.fullmatch(rf"Named-Permissions-[0-9A-F]{{8}}-{REGION}", name_of(named))
-
-
-@pytest.mark.parametrize("env", [None, HERE], ids=["agnostic", "known"])
-def test_the_same_app_synthesized_twice_gives_the_same_template(
-    make_stack: MakeStack, env: cdk.Environment | None
-) -> None:
-    def build() -> str:
-        stack = make_stack(env=env)
-        permissions = fill(stack)
-        permissions.add_encryption_key(existing_key(stack, resource="alias/sessions"))
-        permissions.add_encryption_key(kms.Key(stack, "Owned"))
-        return template_text(stack)
-
-    assert build() == build()
 
 
 # CDK keeps children in an object of JavaScript, which has a `__proto__` already.

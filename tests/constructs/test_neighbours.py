@@ -40,16 +40,6 @@ RESOURCES: Final = {
 MANAGED_INSTANCE_CORE: Final[list[dict[str, Any]]] = policies()["AmazonSSMManagedInstanceCore"][
     "Statement"
 ]
-# Not looked up: the first policy of AWS's page "Create a custom IAM role for Session Manager".
-CHANNELS: Final = ("CreateControl", "CreateData", "OpenControl", "OpenData")
-ON_ALL: Final = [
-    "ssm:UpdateInstanceInformation",
-    *(f"ssmmessages:{channel}Channel" for channel in CHANNELS),
-]
-MINIMAL_ROLE: Final[list[dict[str, Any]]] = [
-    {"Action": ON_ALL, "Resource": "*"},
-    {"Action": "kms:Decrypt", "Resource": key_arn()},
-]
 
 
 def granted(statements: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
@@ -103,7 +93,6 @@ NEIGHBOURS: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
     "this library": this_library,
     "AmazonSSMManagedInstanceCore": lambda: MANAGED_INSTANCE_CORE,
     "ECS Exec of CDK": ecs_exec,
-    "AWS's minimal role": lambda: MINIMAL_ROLE,
 }
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import aws_cdk as cdk
-import jsii
 import pytest
 from aws_cdk import aws_iam as iam
 
@@ -22,12 +19,6 @@ from tests.conftest import (
     synth,
     template,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from constructs import IConstruct
-
 
 # the name
 
@@ -82,49 +73,6 @@ def test_the_policy_and_its_roles_can_be_had(stack: cdk.Stack) -> None:
 
 
 # what others do to it
-
-
-def test_a_property_injector_for_policies_works(stack: cdk.Stack) -> None:
-    @jsii.implements(cdk.IPropertyInjector)
-    class Prefix:
-        @property
-        def construct_unique_id(self) -> str:
-            return iam.Policy.PROPERTY_INJECTION_ID
-
-        def inject(
-            self,
-            original_props: Mapping[str, Any],
-            *,
-            id: str,  # noqa: A002
-            scope: IConstruct,
-        ) -> Mapping[str, Any]:
-            del id, scope
-            return {**original_props, "policyName": f"acme-{original_props['policyName']}"}
-
-    cdk.PropertyInjectors.of(stack).add(Prefix())
-    SessionManagerPermissions(
-        stack, "Permissions", role=existing_role(stack), policy_name="Sessions"
-    )
-    found = policy(stack)
-    assert found["PolicyName"] == "acme-Sessions"
-    assert len(found["PolicyDocument"]["Statement"]) == 2
-    assert found["Roles"] == ["Existing"]
-
-
-def test_an_aspect_on_policies_works(stack: cdk.Stack) -> None:
-    @jsii.implements(cdk.IAspect)
-    class Deny:
-        def visit(self, node: IConstruct) -> None:
-            if isinstance(node, iam.Policy):
-                node.add_statements(
-                    iam.PolicyStatement(
-                        sid="Added", effect=iam.Effect.DENY, actions=["s3:*"], resources=["*"]
-                    )
-                )
-
-    cdk.Aspects.of(stack).add(Deny())
-    SessionManagerPermissions(stack, "Permissions", role=existing_role(stack))
-    assert policy(stack)["PolicyDocument"]["Statement"][-1]["Sid"] == "Added"
 
 
 @pytest.mark.parametrize("own_role", [True, False], ids=["the instance's own role", "a role"])

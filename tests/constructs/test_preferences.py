@@ -326,21 +326,6 @@ def test_the_default_name_is_one_that_systems_manager_takes(
 
 
 @pytest.mark.parametrize(
-    "name", ["...", "b" * 128, "SSM-SessionManagerRunShell2", "My-aws-sessions", "A_1-.z"]
-)
-def test_a_name_that_systems_manager_takes_is_the_documents(stack: cdk.Stack, name: str) -> None:
-    preferences(stack, document_name=name)
-    assert document(stack)["Name"] == name
-
-
-@pytest.mark.parametrize(
-    "name", ["", "n" * 129, "Acme Sessions", "Sessions\n", "${Stack}-Sessions"]
-)
-def test_a_name_that_systems_manager_does_not_take_is_refused(stack: cdk.Stack, name: str) -> None:
-    refused(stack, ValueError, document_name=name)
-
-
-@pytest.mark.parametrize(
     "name",
     [
         *("aws-sessions", "amazonSessions", "amzn.sessions", "AWSEC2-Sessions", "AWSSupport-S"),

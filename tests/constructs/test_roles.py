@@ -93,13 +93,19 @@ class ProfileOfOnesOwn(cdk.Resource):
 
 
 TOKENS: Final = f"arn:{cdk.Aws.PARTITION}:iam::{cdk.Aws.ACCOUNT_ID}:role/Existing"
-EXISTING: Final[dict[str, RoleOf]] = {
+
+
+EXISTING: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     "by name": existing_role,
     "by ARN": role_by_arn,
     "by ARN with a path": lambda s: role_by_arn(s, role_arn("some/path/Existing")),
     "by ARN with tokens": lambda s: role_by_arn(s, TOKENS),
     "a class of one's own": lambda s: RoleOfOnesOwn(s, "Role"),
+    "profile": lambda s: imported_profile(s, existing_role(s)),
+    "L2 profile": lambda s: iam.InstanceProfile(s, "Profile", role=existing_role(s)),
+    "L1 profile": lambda s: l1_profile(s, "Existing"),
 }
+"""Roles that exist, and profiles of them."""
 OWNED: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     "L2": owned_role,
     "L2 with a name": lambda s: owned_role(s, name="Named"),
@@ -107,11 +113,16 @@ OWNED: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     "L1": l1_role,
     "L1 with a name": lambda s: l1_role(s, name="Named"),
     "LazyRole": lambda s: iam.LazyRole(s, "Lazy", assumed_by=EC2),
+    "imported profile of an L2": lambda s: imported_profile(s, owned_role(s)),
+    "L2 profile of an L2": lambda s: iam.InstanceProfile(s, "Profile", role=owned_role(s)),
+    "L1 of an L2 profile": lambda s: iam.InstanceProfile(s, "Profile").node.default_child,
+    "L1 profile of an L1": lambda s: l1_profile(s, l1_role(s).ref),
+    "L1 profile of an L2": lambda s: l1_profile(s, owned_role(s).role_name),
 }
 
 
 @pytest.mark.parametrize("kind", [*EXISTING, *OWNED])
-def test_a_role_gets_the_policy(stack: cdk.Stack, kind: str) -> None:
+def test_a_role_or_the_role_of_a_profile_gets_the_policy(stack: cdk.Stack, kind: str) -> None:
     permit(stack, (EXISTING | OWNED)[kind](stack))
     owned: list[object] = [{"Ref": name} for name in resources(stack, "AWS::IAM::Role")]
     assert bool(owned) == (kind in OWNED)
@@ -128,25 +139,6 @@ def test_an_l1_role_made_inside_an_l2_role_is_one_of_its_own(stack: cdk.Stack) -
     role = l1_role(owned_role(stack), "Another")
     permit(stack, role)
     assert policy(stack)["Roles"] == [{"Ref": stack.get_logical_id(role)}]
-
-
-PROFILES: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
-    "imported": lambda s: imported_profile(s, existing_role(s)),
-    "imported with an owned": lambda s: imported_profile(s, owned_role(s)),
-    "L2": lambda s: iam.InstanceProfile(s, "Profile", role=owned_role(s)),
-    "L2 with an imported": lambda s: iam.InstanceProfile(s, "Profile", role=existing_role(s)),
-    "L1 of an L2": lambda s: iam.InstanceProfile(s, "Profile").node.default_child,
-    "L1 by name": lambda s: l1_profile(s, "Existing"),
-    "L1 by the Ref of an L1": lambda s: l1_profile(s, l1_role(s).ref),
-    "L1 by the Ref of an L2": lambda s: l1_profile(s, owned_role(s).role_name),
-}
-
-
-@pytest.mark.parametrize("kind", PROFILES)
-def test_a_profile_gives_the_policy_to_its_role(stack: cdk.Stack, kind: str) -> None:
-    permit(stack, PROFILES[kind](stack))
-    owned: list[object] = [{"Ref": name} for name in resources(stack, "AWS::IAM::Role")]
-    assert policy(stack)["Roles"] == (owned or ["Existing"])
 
 
 def test_names_that_only_the_deployment_knows_are_let_through(stack: cdk.Stack) -> None:
@@ -519,31 +511,11 @@ def test_another_role_can_be_attached_after_one_that_was_refused(stack: cdk.Stac
     assert policy(stack)["Roles"] == ["Existing", {"Ref": "L1"}]
 
 
-# what CDK takes without a word
-
-
-@pytest.mark.parametrize(
-    "arn",
-    [
-        *map(role_arn, ("aws-service-role/a.amazonaws.com/A", "aws-reserved/sso.amazonaws.com/A")),
-        *map(role_arn, ("no name", "*", "r" * 65)),
-        *(f"arn:aws:iam::{ACCOUNT}:{kind}/Existing" for kind in ("user", "instance-profile")),
-        *(f"arn:aws:sts::{ACCOUNT}:{kind}/Existing" for kind in ("role", "assumed-role")),
-        *(f"arn:aws:iam::{account}:role/Existing" for account in ("", "1" * 65, "*")),
-    ],
-)
-def test_an_arn_of_no_role_that_can_be_changed_is_refused(stack: cdk.Stack, arn: str) -> None:
-    with pytest.raises(ValueError, match=f"^role '{re.escape(arn)}' "):
-        permit(stack, role_by_arn(stack, arn))
-
-
 OF_NO_ROLE: Final[dict[str, ProfileOf]] = {
-    "by name": lambda s: iam.InstanceProfile.from_instance_profile_name(s, "It", "Profile"),
     "by attributes": lambda s: iam.InstanceProfile.from_instance_profile_attributes(
         s, "It", instance_profile_arn=PROFILE_ARN
     ),
     "a class of one's own": lambda s: ProfileOfOnesOwn(s, "It"),
-    "L1 of no role": lambda s: l1_profile(s, construct_id="It"),
     "L1 of two roles": lambda s: l1_profile(s, "One", "Another", construct_id="It"),
 }
 
@@ -554,25 +526,14 @@ def test_a_profile_of_which_no_one_role_is_known_is_refused(stack: cdk.Stack, ki
         permit(stack, OF_NO_ROLE[kind](stack))
 
 
-@pytest.mark.parametrize("name", [role_arn("path/Existing"), "", "a b"])
-def test_what_is_no_role_s_name_is_refused(stack: cdk.Stack, name: str) -> None:
-    profile = l1_profile(stack, name)
-    with pytest.raises(ValueError, match=r"role is given by the name|which no role can have"):
-        permit(stack, profile)
-
-
 # what is no role, or no profile
 
 
 WRONG: dict[str, tuple[str, Callable[[cdk.Stack], object]]] = {
-    "name": ("role", lambda _: "Existing"),
     "user": ("role", lambda s: iam.User(s, "User")),
     "any L1": ("role", lambda s: cdk.CfnResource(s, "Wrong", type="AWS::EC2::Instance")),
     "what has a role's ARN": ("role", lambda _: SimpleNamespace(role_arn=role_arn())),
-    "profile": ("role", lambda s: iam.InstanceProfile(s, "Wrong")),
     "L1 profile": ("role", lambda s: l1_profile(s, "Existing")),
-    "profile's name": ("instance_profile", lambda _: "Profile"),
-    "role": ("instance_profile", owned_role),
     "imported role": ("instance_profile", existing_role),
     "L1 role": ("instance_profile", l1_role),
     "what has a role": ("instance_profile", instance),

@@ -24,7 +24,6 @@ from tests.conftest import (
     existing_role,
     l1_role,
     owned_role,
-    role_arn,
     template,
 )
 
@@ -40,29 +39,6 @@ def default(app: cdk.App) -> cdk.Stack:
     stack = cdk.Stack(app, "Stack")
     profile = iam.InstanceProfile(stack, "Profile", role=owned_role(stack))
     SessionManagerPermissions(stack, "Permissions", instance_profile=profile)
-    return stack
-
-
-def imported(app: cdk.App) -> cdk.Stack:
-    stack = cdk.Stack(app, "Stack", env=HERE)
-    SessionManagerPermissions(
-        stack,
-        "Permissions",
-        role=iam.Role.from_role_arn(stack, "Role", role_arn("path/Existing")),
-        encryption_key=existing_key(stack),
-    )
-    return stack
-
-
-def alias(app: cdk.App) -> cdk.Stack:
-    stack = cdk.Stack(app, "Stack", env=HERE)
-    target = kms.Key(stack, "Key", enable_key_rotation=True)
-    SessionManagerPermissions(
-        stack,
-        "Permissions",
-        role=existing_role(stack),
-        encryption_key=kms.Alias(stack, "Alias", alias_name="alias/owned", target_key=target),
-    ).add_encryption_key(kms.Alias.from_alias_name(stack, "Imported", "alias/imported"))
     return stack
 
 
@@ -109,7 +85,7 @@ def example(app: cdk.App) -> cdk.Stack:
 
 @pytest.mark.parametrize(
     "build",
-    [default, imported, alias, several, every_option_owned, example],
+    [default, several, every_option_owned, example],
     ids=lambda build: str(build.__name__),
 )
 def test_the_template_is_as_it_was(
