@@ -237,7 +237,7 @@ def test_the_role_of_an_included_profile_gets_the_policy(
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
-def test_each_role_of_a_template_as_people_write_it_gets_the_policy(
+def test_each_role_of_a_template_gets_the_policy_and_nothing_else_changes(
     stack: cdk.Stack, path: Path
 ) -> None:
     expected: dict[str | None, dict[str, Any]] = {}
@@ -246,9 +246,12 @@ def test_each_role_of_a_template_as_people_write_it_gets_the_policy(
             on_condition = expected.setdefault(resource.get("Condition"), {})
             on_condition |= {json.dumps(role): role for role in resource["Properties"]["Roles"]}
     CfnInclude(stack, "Included", template_file=str(path))
+    before = template(stack)
     SessionManagerFleet(stack, "Fleet")
-    found = resources(stack, "AWS::IAM::Policy")
-    ours = [body for key, body in found.items() if key.startswith("Fleet")]
+    after = template(stack)
+    added = after["Resources"].keys() - before["Resources"].keys()
+    ours = [after["Resources"].pop(name) for name in added]
+    assert after == before
     assert {body.get("Condition"): body["Properties"]["Roles"] for body in ours} == {
         condition: [*listed.values()] for condition, listed in expected.items()
     }
@@ -306,14 +309,6 @@ def test_the_role_that_the_template_names_counts_where_a_profile_was_changed(
     SessionManagerFleet(stack, "Fleet")
     assert all_roles(stack) == changed
     assert len(warnings(stack)) == (0 if changed else 1)
-
-
-def test_a_fleet_in_a_profile_covers_that_profile(stack: cdk.Stack) -> None:
-    SessionManagerFleet(profile(stack), "Fleet")
-    SessionManagerFleet(l1_profile(stack, "Existing", construct_id="Other"), "Fleet")
-    profile(stack, "Third")
-    assert len(all_roles(stack)) == 2
-    assert "Existing" in all_roles(stack)
 
 
 # profiles on a condition
@@ -468,18 +463,6 @@ def test_what_can_t_be_attached_to_is_in_each_stack_s_one_warning(make_app: Make
         (warning,) = warnings(stack)
         assert all(f"{stack.node.id}/{name}: " in warning for name in ("ByArn", "Prod", "Test"))
         assert not all_roles(stack)
-
-
-# one policy
-
-
-def test_each_stack_has_its_own_policy_with_its_own_roles(make_app: MakeApp) -> None:
-    *stacks, empty = covered(make_app(), "One", "Another", "WithoutAny", env=None)
-    for stack in stacks:
-        profile(stack)
-        profile(stack, "Second")
-    assert all(lists_its_own(stack, 2) for stack in stacks)
-    assert "Resources" not in template(empty)
 
 
 def test_a_second_synthesis_adds_nothing(stack: cdk.Stack) -> None:
@@ -887,51 +870,165 @@ def test_the_role_of_an_included_node_group_gets_the_policy(
     assert [NOT_ATTACHED in text for text in warnings(stack_here)] == [True] * (not attached)
 
 
-# a fleet that covers nothing
+# which fleet covers what
+
+
+KINDS: Final[dict[str, Callable[[Construct, str], Construct]]] = {
+    "Stack": cdk.Stack,
+    "Nested": cdk.NestedStack,
+    "Stage": cdk.Stage,
+    "Group": Construct,
+    "Profile": profile,
+}
+
+
+def grow(app: cdk.App, row: str, *, strict: bool = False) -> dict[str, str]:
+    """Make the constructs of a row in their order, and return what the row says of each path.
+
+    `Stack/Fleet - Stack/Group` is a fleet that excludes a group. `Stack/Profile: Fleet` says of a
+    profile that the fleet covers it. An id begins with the construct's kind.
+    """
+    made: dict[str, Any] = {"app": app}
+    said = {}
+    for part in row.split(", "):
+        construct, _, says = part.partition(": ")
+        path, *excluded = construct.split(" - ")
+        scope: Any = app
+        for one in path.split("/"):
+            found = scope.node.try_find_child(one)
+            if found is None and one.startswith("Fleet"):
+                left_out = [made[other] for other in excluded]
+                found = SessionManagerFleet(scope, one, exclude=left_out, strict=strict)
+            scope = found or next(KINDS[kind] for kind in KINDS if one.startswith(kind))(scope, one)
+            made[scope.node.path] = scope
+        said |= {path: says} if says else {}
+    return said
+
+
+def stacks_of(app: cdk.App) -> list[cdk.Stack]:
+    return [node for node in app.node.find_all() if isinstance(node, cdk.Stack)]
+
+
+def covering(app: cdk.App) -> dict[str, str]:
+    """The id of the fleet that covers each profile, by the profile's path."""
+    covered = {}
+    for stack in stacks_of(app):
+        profiles = [one for one in stack.node.find_all() if isinstance(one, iam.InstanceProfile)]
+        by_role = {
+            stack.resolve(one.role.role_name)["Ref"]: one.node.path
+            for one in profiles
+            if one.role and one.stack is stack
+        }
+        for body in resources(stack, "AWS::IAM::Policy").values():
+            (fleet,) = re.findall("-(Fleet[A-Z]?)", body["Properties"]["PolicyName"])
+            covered |= {by_role[role["Ref"]]: fleet for role in body["Properties"]["Roles"]}
+    return covered
+
+
+OF_NESTED: Final = (
+    "Stack/ProfileA: Fleet, Stack/Nested/ProfileA: Fleet, Stack/Nested/NestedB/Profile: Fleet, "
+    "Stack/Nested/ProfileB: Fleet, Stack/ProfileB: Fleet"
+)
+COVERED: Final = (
+    "Fleet, StackA/ProfileA: Fleet, StackA/ProfileB: Fleet, StackB/Profile: Fleet, StackC",
+    f"Fleet, {OF_NESTED}",
+    f"Stack/Fleet, {OF_NESTED}",
+    "Stack/Nested/Fleet, Stack/Profile, Stack/Nested/Profile: Fleet",
+    "Stack/ProfileA: Fleet, Stack/ProfileA/Fleet, Stack/ProfileB",
+    "Stack/Group/Fleet, Stack/Profile, Stack/Group/Profile: Fleet",
+    "Group/Fleet, Stack/Profile, Group/Stack/Profile: Fleet",
+    (
+        "Stack/Group/Fleet, Stack/Group/Profile: Fleet, Stack/Group/StackA/Profile: Fleet, "
+        "Stack/Group/StackB/Profile: Fleet, Stack/Group/StackC"
+    ),
+    (
+        "StageA/FleetA, StageB/FleetB, StageA/Stack/Profile: FleetA, StageB/Stack/Profile: FleetB, "
+        "Stack/Profile: Fleet, Fleet"
+    ),
+    # of two, the nearer
+    (
+        "StackA/Profile: FleetB, StackA/Group/Profile: FleetC, StackB/Profile: FleetA, "
+        "FleetA, StackA/FleetB, StackA/Group/FleetC"
+    ),
+    # of two with one scope, the first
+    "Stack/Group/Profile: FleetA, FleetA, FleetB",
+    "Stack/Group/Profile: FleetA, Stack/FleetA, Stack/FleetB",
+    "Stack/Group/Profile: FleetA, Stack/Group/FleetA, Stack/Group/FleetB",
+    (
+        "StackA/Profile: FleetA, StackB/Profile: FleetB, StackB/Group/Profile: FleetB, "
+        "FleetA - StackB, FleetB - StackA, FleetC"
+    ),
+    # both have one list of what is excluded
+    (
+        "StageA/Stack/ProfileA, StageA/Stack/ProfileB: FleetA, StageB/Stack/ProfileA, "
+        "StageB/Stack/ProfileB: FleetB, StageA/FleetA - StageA/Stack/ProfileA - StageB/Stack/ProfileA, "
+        "StageB/FleetB - StageA/Stack/ProfileA - StageB/Stack/ProfileA"
+    ),
+    "StackA/Profile, StackB/Profile: Fleet, Fleet - StackA",
+    "Stack/Profile, Fleet - app",
+)
+
+
+@pytest.mark.parametrize("row", COVERED)
+def test_compute_is_covered_by_the_nearest_fleet_and_by_no_other(
+    make_app: MakeApp, row: str
+) -> None:
+    expected = grow(app := make_app(), row)
+    assert covering(app) == expected
 
 
 @pytest.mark.parametrize(
-    ("scope", "strict"),
+    "row",
     [
-        *(("app", False), ("group of stacks", True), ("stack", True), ("construct", False)),
-        *(("nested stack", False), ("construct", True)),
+        "Fleet, StageA/FleetA, StageB: Fleet",
+        "Stack/Fleet, Stack/StageA/FleetA, Stack/StageB: Stack/Fleet",
+        "Fleet, Stage: Fleet, Stage/Stack/FleetA",
+        "Fleet, Stage/StageB: Stage/FleetA, Stage/FleetA",
+        "Stage: FleetA, FleetA, FleetB",
+        "Stage: FleetB, FleetA - Stage, FleetB",
     ],
 )
-def test_a_fleet_that_covers_nothing_says_so(
-    make_app: MakeApp, scope: str, *, strict: bool
+def test_a_stage_without_a_fleet_is_an_error_of_the_fleet_that_would_cover_it(
+    make_app: MakeApp, row: str
 ) -> None:
-    app = make_app()
-    group = Construct(app, "Group")
-    stack = cdk.Stack(group, "Stack")
-    cdk.Stack(app, "Second")
-    inner, nested = Construct(stack, "Inner"), cdk.NestedStack(stack, "Nested")
-    of = {"app": app, "group of stacks": group, "stack": stack, "construct": inner}
-    SessionManagerFleet(of.get(scope, nested), "Fleet", strict=strict)
-    (said,) = [failure(app)] if strict else warnings(stack)
-    assert "covers nothing: there is no instance profile" in said
-    assert ("[ack: session-manager-permissions:fleet-covers-nothing]" in said) != strict
+    expected = grow(app := make_app(), row)
+    said = re.findall(r"\[(.*?)\] stage '(.*?)' has no SessionManagerFleet of", failure(app))
+    assert {stage: fleet for fleet, stage in said} == expected
+    assert len(said) == 1
 
 
-def test_a_fleet_around_no_stack_says_so_on_a_stack_of_the_app(make_app: MakeApp) -> None:
-    app = make_app()
-    SessionManagerFleet(Construct(app, "Group"), "Fleet")
-    in_a_stage = cdk.Stack(cdk.Stage(app, "Stage"), "Stack")
-    stack = cdk.Stack(app, "Stack")
-    profile(stack)
-    (warning,) = warnings(stack)
-    assert "below 'Group'" in warning
-    assert not warnings(in_a_stage)
+# a fleet that covers nothing
 
 
-def test_a_fleet_of_a_stage_that_covers_nothing_says_so_in_the_stage(make_app: MakeApp) -> None:
-    app = make_app()
-    profile(cdk.Stack(app, "Stack"))
-    SessionManagerFleet(app, "Fleet")
-    stage = cdk.Stage(app, "Stage")
-    stack = cdk.Stack(stage, "Stack")
-    SessionManagerFleet(stage, "Fleet")
-    (warning,) = warnings(stack)
-    assert "below 'Stage'" in warning
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    "row",
+    [
+        "Group/Stack: the app, Stack, Fleet",
+        "Group/Stack: 'Group', Group/Fleet, Stack",
+        "StackB, Stack: 'Stack', Stack/Fleet",
+        "Stack: 'Stack/Group', Stack/Group/Fleet",
+        "Stack: 'Stack/Nested', Stack/Nested/Fleet",
+        "Group/Fleet, Stage/Stack, Stack: 'Group', Stack/Profile",
+        "Stack/Profile, Fleet, Stage/Stack: 'Stage', Stage/FleetA",
+        "StackA, Stage/Stack, StackB: 'StackB', StackB/FleetB, Fleet - StackA - Stage",
+        # on purpose
+        "Stack/Profile, Stack/Group/Profile, Stack/Group/Fleet, FleetA - Stack/Profile, FleetB",
+    ],
+)
+def test_a_fleet_that_covers_nothing_says_so_unless_on_purpose(
+    make_app: MakeApp, row: str, *, strict: bool
+) -> None:
+    expected = grow(app := make_app(), row, strict=strict)
+    if strict and expected:
+        said = [(path, failure(app)) for path in expected]
+    else:
+        stacks = [one for one in stacks_of(app) if one.nested_stack_parent is None]
+        said = [(one.node.path, text) for one in stacks for text in warnings(one)]
+    below = r"covers nothing: there is no instance profile .* below (.*?);"
+    assert {path: re.findall(below, text) for path, text in said} == {
+        path: [where] for path, where in expected.items()
+    }
 
 
 def test_a_fleet_without_any_stack_says_so_where_strict(make_app: MakeApp) -> None:
@@ -939,31 +1036,6 @@ def test_a_fleet_without_any_stack_says_so_where_strict(make_app: MakeApp) -> No
     quiet.synth()
     SessionManagerFleet(strict := make_app(), "Fleet", strict=True)
     assert "below the app" in failure(strict)
-
-
-def test_a_fleet_that_covers_nothing_on_purpose_says_nothing(make_app: MakeApp) -> None:
-    app = make_app()
-    stack = cdk.Stack(app, "Stack")
-    excluded = profile(stack)
-    inner = Construct(stack, "Inner")
-    profile(inner)
-    SessionManagerFleet(inner, "Fleet", strict=True)
-    SessionManagerFleet(app, "Fleet", exclude=[excluded], strict=True)
-    SessionManagerFleet(app, "Second", strict=True)
-    assert not warnings(stack)
-
-
-def test_a_fleet_whose_stacks_are_all_left_alone_says_nothing(make_app: MakeApp) -> None:
-    app = make_app()
-    excluded, stage = cdk.Stack(app, "Excluded"), cdk.Stage(app, "Stage")
-    cdk.Stack(stage, "Inner")
-    alone = cdk.Stack(app, "Alone")
-    owned_role(alone)
-    inner = SessionManagerFleet(alone, "Fleet")
-    SessionManagerFleet(app, "Fleet", exclude=[excluded, stage], strict=True)
-    (warning,) = warnings(alone)
-    assert repr(inner.node.path) in warning
-    assert not warnings(excluded)
 
 
 # the first pass of a look-up, and roles that others create
@@ -1057,48 +1129,6 @@ def test_an_exclusion_without_effect_is_said(make_app: MakeApp, *, strict: bool)
     assert len(said) == (1 if strict else 3)
 
 
-def test_several_fleets_may_have_one_list_of_what_is_excluded(make_app: MakeApp) -> None:
-    app = make_app()
-    stages = [cdk.Stage(app, name) for name in ("Beta", "Prod")]
-    stacks = [cdk.Stack(stage, "Stack") for stage in stages]
-    left_alone = [profile(stack, "Alone") for stack in stacks]
-    for stage, stack in zip(stages, stacks, strict=True):
-        profile(stack)
-        SessionManagerFleet(stage, "Fleet", exclude=left_alone)
-    for stack in stacks:
-        (covered,) = roles(stack)
-        assert str(covered).startswith("Profile")
-
-
-@pytest.mark.parametrize("scope", ["stack", "scope"])
-def test_an_excluded_stack_is_left_alone(make_app: MakeApp, scope: str) -> None:
-    app = make_app()
-    one, another = (cdk.Stack(app, name) for name in ("One", "Another"))
-    for stack in (one, another):
-        profile(stack)
-    SessionManagerFleet(app, "Fleet", exclude=[one if scope == "stack" else app])
-    assert not all_roles(one)
-    assert all_roles(another) == ([] if scope == "scope" else policy(another)["Roles"])
-
-
-# nested stacks
-
-
-@pytest.mark.parametrize("scope", ["app", "stack"])
-def test_a_nested_stack_has_its_own_policy(make_app: MakeApp, scope: str) -> None:
-    app = make_app()
-    parent = cdk.Stack(app, "Parent")
-    SessionManagerFleet(app if scope == "app" else parent, "Fleet")
-    profile(parent, "First")
-    nested = cdk.NestedStack(parent, "Nested")
-    innermost = cdk.NestedStack(nested, "Innermost")
-    for stack, name in ((nested, "Profile"), (innermost, "It"), (nested, "Last"), (parent, "Last")):
-        profile(stack, name)
-    assert lists_its_own(parent, 2)
-    assert lists_its_own(nested, 2)
-    assert lists_its_own(innermost)
-
-
 @pytest.mark.parametrize("parent_uses_it", [True, False])
 def test_a_role_of_the_parent_is_attached_by_it_or_by_each_nested_stack_that_uses_it(
     stack: cdk.Stack, *, parent_uses_it: bool
@@ -1115,144 +1145,6 @@ def test_a_role_of_the_parent_is_attached_by_it_or_by_each_nested_stack_that_use
         assert lists_its_own(stack)
     else:
         assert not all_roles(stack)
-
-
-def test_a_fleet_in_a_nested_stack_leaves_its_parent_alone(stack: cdk.Stack) -> None:
-    nested = cdk.NestedStack(stack, "Nested")
-    SessionManagerFleet(nested, "Fleet")
-    profile(stack)
-    profile(nested)
-    assert lists_its_own(nested)
-    assert not resources(stack, "AWS::IAM::Policy")
-
-
-# scopes and stages
-
-
-@pytest.mark.parametrize("is_in_stack", [True, False])
-def test_a_fleet_in_a_construct_covers_what_is_in_the_construct(
-    make_app: MakeApp, *, is_in_stack: bool
-) -> None:
-    outer = cdk.Stack(app := make_app(), "Outer")
-    group = Construct(outer if is_in_stack else app, "Group")
-    SessionManagerFleet(group, "Fleet")
-    profile(outer, "Outside")
-    inside = group if is_in_stack else cdk.Stack(group, "Covered")
-    profile(inside, "Inside")
-    (attached,) = all_roles(*{outer, cdk.Stack.of(inside)})
-    assert "Inside" in json.dumps(attached)
-
-
-def test_a_stack_below_a_construct_or_a_stack_counts(make_app: MakeApp) -> None:
-    outer = cdk.Stack(make_app(), "Outer")
-    group = Construct(outer, "Group")
-    inner, another, _empty = (cdk.Stack(group, name) for name in ("Inner", "Another", "Empty"))
-    SessionManagerFleet(group, "Fleet")
-    for stack in (group, inner, another):
-        profile(stack)
-    assert all(lists_its_own(stack) for stack in (outer, inner, another))
-
-
-def test_a_fleet_in_each_stage_covers_its_own(make_app: MakeApp) -> None:
-    app = make_app()
-    stages = [cdk.Stage(app, name) for name in ("Test", "Prod")]
-    for stage in stages:
-        SessionManagerFleet(stage, "Fleet")
-    stacks = [cdk.Stack(scope, "Stack") for scope in (*stages, app)]
-    for stack in stacks:
-        profile(stack)
-    SessionManagerFleet(app, "Fleet", strict=True)
-    assert all(lists_its_own(stack) for stack in stacks)
-
-
-@pytest.mark.parametrize("is_in_stack", [False, True], ids=["in the app", "in a stack"])
-def test_a_stage_without_a_fleet_below_one_is_an_error_that_names_it(
-    make_app: MakeApp, *, is_in_stack: bool
-) -> None:
-    app = make_app()
-    scope = cdk.Stack(app, "Pipeline") if is_in_stack else app
-    SessionManagerFleet(scope, "Fleet")
-    SessionManagerFleet(cdk.Stage(scope, "Test"), "Fleet")
-    cdk.Stage(scope, "Prod")
-    said = failure(app)
-    assert "Prod' has no SessionManagerFleet of its own" in said
-    assert "Test" not in said
-
-
-def test_a_stage_whose_fleet_covers_a_part_of_it_is_an_error(make_app: MakeApp) -> None:
-    app = make_app()
-    SessionManagerFleet(app, "Fleet")
-    SessionManagerFleet(cdk.Stack(cdk.Stage(app, "Prod"), "Stack"), "Fleet")
-    assert "stage 'Prod' has no SessionManagerFleet of its own" in failure(app)
-
-
-def test_a_stage_in_a_stage_is_the_inner_fleet_s_to_report(make_app: MakeApp) -> None:
-    app = make_app()
-    SessionManagerFleet(app, "Fleet")
-    stage = cdk.Stage(app, "Prod")
-    cdk.Stage(stage, "Cell")
-    SessionManagerFleet(stage, "Fleet")
-    said = failure(app)
-    assert said.count("has no SessionManagerFleet of its own") == 1
-    assert "stage 'Prod/Cell' has no" in said
-
-
-# two fleets
-
-
-def test_of_two_fleets_the_one_that_is_nearer_covers(make_app: MakeApp) -> None:
-    app = make_app()
-    one, another = (cdk.Stack(app, name) for name in ("One", "Another"))
-    group = Construct(one, "Group")
-    for scope in (one, group, another):
-        profile(scope)
-    SessionManagerFleet(app, "Fleet")
-    SessionManagerFleet(one, "Fleet", allow_registration=True)
-    SessionManagerFleet(group, "Fleet")
-    found = resources(one, "AWS::IAM::Policy").values()
-    sizes = [len(body["Properties"]["PolicyDocument"]["Statement"]) for body in found]
-    assert sorted(sizes) == [2, 3]
-    assert [len(all_roles(stack)) for stack in (one, another)] == [2, 1]
-
-
-@pytest.mark.parametrize("scope", ["app", "stack", "construct"])
-def test_of_two_fleets_with_one_scope_the_first_covers(make_app: MakeApp, scope: str) -> None:
-    stack = cdk.Stack(app := make_app(), "Stack")
-    profile(group := Construct(stack, "Group"))
-    of = {"app": app, "stack": stack, "construct": group}[scope]
-    SessionManagerFleet(of, "First")
-    SessionManagerFleet(of, "Second")
-    assert "-First" in policy(stack)["PolicyName"]
-    assert lists_its_own(stack)
-
-
-def test_of_two_fleets_with_one_scope_the_second_covers_what_the_first_excludes(
-    make_app: MakeApp,
-) -> None:
-    app = make_app()
-    one, another = (cdk.Stack(app, name) for name in ("One", "Another"))
-    group = Construct(another, "Group")
-    for scope in (one, another, group):
-        profile(scope)
-    SessionManagerFleet(app, "First", exclude=[another])
-    SessionManagerFleet(app, "Second", exclude=[one])
-    SessionManagerFleet(app, "Third")
-    assert "-First" in policy(one)["PolicyName"]
-    assert "-Second" in policy(another)["PolicyName"]
-    assert [len(roles(stack)) for stack in (one, another)] == [1, 2]
-
-
-@pytest.mark.parametrize(("is_excluded", "who"), [(False, "First"), (True, "Second")])
-def test_of_two_fleets_with_one_scope_the_one_that_would_cover_a_stage_reports_it(
-    make_app: MakeApp, who: str, *, is_excluded: bool
-) -> None:
-    app = make_app()
-    stage = cdk.Stage(app, "Prod")
-    SessionManagerFleet(app, "First", exclude=[stage] if is_excluded else [])
-    SessionManagerFleet(app, "Second")
-    said = failure(app)
-    assert said.count("has no SessionManagerFleet of its own") == 1
-    assert f"[{who}] stage 'Prod'" in said
 
 
 # keys out of reach
