@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+import aws_cdk as cdk
+import jsii
 import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
+from aws_cdk.interfaces import aws_iam as iam_interfaces
 
-from .conftest import ACCOUNT, REGION, existing_role, owned_role, role_arn
+from .conftest import ACCOUNT, EC2, REGION, existing_role, l1_role, owned_role, role_arn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from constructs import Construct
 
+PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
 PSEUDO_PARAMETERS: Final = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Partition": "aws",
@@ -109,6 +114,46 @@ def include_profile(scope: Construct, folder: Path, roles: object) -> CfnInclude
     path = folder / "template.json"
     path.write_text(json.dumps(body), encoding="utf-8")
     return CfnInclude(scope, "Included", template_file=str(path))
+
+
+def imported_profile(scope: cdk.Stack, role: iam.IRole) -> iam.IInstanceProfile:
+    return iam.InstanceProfile.from_instance_profile_attributes(
+        scope, "Profile", instance_profile_arn=PROFILE_ARN, role=role
+    )
+
+
+@jsii.implements(iam_interfaces.IRoleRef)
+class RoleOfOnesOwn(cdk.Resource):
+    @property
+    def role_ref(self) -> iam_interfaces.RoleReference:
+        return iam_interfaces.RoleReference(role_arn=role_arn(), role_name="Existing")
+
+
+IN_TOKENS: Final = f"arn:{cdk.Aws.PARTITION}:iam::{cdk.Aws.ACCOUNT_ID}:role/Existing"
+EXISTING_ROLES: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
+    "by name": existing_role,
+    "by ARN": role_by_arn,
+    "by ARN with a path": lambda s: role_by_arn(s, role_arn("some/path/Existing")),
+    "by ARN with tokens": lambda s: role_by_arn(s, IN_TOKENS),
+    "a class of one's own": lambda s: RoleOfOnesOwn(s, "Role"),
+    "profile": lambda s: imported_profile(s, existing_role(s)),
+    "L2 profile": lambda s: iam.InstanceProfile(s, "Profile", role=existing_role(s)),
+    "L1 profile": lambda s: l1_profile(s, "Existing"),
+}
+"""Roles that exist, and profiles of them."""
+OWNED_ROLES: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
+    "L2": owned_role,
+    "L2 with a name": lambda s: owned_role(s, name="Named"),
+    "L1 of an L2": lambda s: owned_role(s).node.default_child,
+    "L1": l1_role,
+    "L1 with a name": lambda s: l1_role(s, name="Named"),
+    "LazyRole": lambda s: iam.LazyRole(s, "Lazy", assumed_by=EC2),
+    "imported profile of an L2": lambda s: imported_profile(s, owned_role(s)),
+    "L2 profile of an L2": lambda s: iam.InstanceProfile(s, "Profile", role=owned_role(s)),
+    "L1 of an L2 profile": lambda s: iam.InstanceProfile(s, "Profile").node.default_child,
+    "L1 profile of an L1": lambda s: l1_profile(s, l1_role(s).ref),
+    "L1 profile of an L2": lambda s: l1_profile(s, owned_role(s).role_name),
+}
 
 
 def existing_bucket(scope: Construct) -> s3.IBucket:

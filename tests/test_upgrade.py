@@ -13,9 +13,9 @@ import pytest
 
 from session_manager_permissions import SessionManagerPermissions, SessionPreferences
 
+from . import scenarios
 from .conftest import HERE, ROOT, MakeStack, existing_role, resources, run_python
 from .releases import LAST, RELEASES, unpacked
-from .scenarios import SCENARIOS
 from .test_packaging import PACKAGE, UV, run
 
 pytestmark = pytest.mark.packaging
@@ -48,7 +48,7 @@ def synthesized(library: Path, folder: Path) -> dict[str, object]:
     The validation report is left out: what the check says of a template is no contract.
     """
     folder.mkdir()
-    done = run_python(APP, "cdk.out", cwd=folder, env={"PYTHONPATH": str(library)})
+    done = run_python(APP, "cdk.out", cwd=folder, env={"PYTHONPATH": f"{library}:{ROOT}"})
     assert done.returncode == 0, done.stderr
     assembly = folder / "cdk.out"
     paths = [path for path in assembly.rglob("*") if path.is_file()]
@@ -206,7 +206,7 @@ def test_the_app_uses_all_that_the_release_could_do(release: Path, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     public = json.loads(done.stdout)
 
-    text = Path(APP).read_text(encoding="utf-8")
+    text = "".join(Path(path).read_text(encoding="utf-8") for path in (APP, scenarios.__file__))
     assert len(public) >= 45
     used = {name for name in public if re.search(rf"\b{name}\b", text)}
     assert {*public} - used == {"rule_ids", "validate"}  # which CDK asks the plug-in for
@@ -258,24 +258,24 @@ def test_what_changed_on_purpose_excuses_nothing_else(changed: Changed, *, diffe
 @pytest.fixture
 def deployed(released: dict[str, object]) -> dict[str, Any]:
     """The policy, by its logical id, that the last release gave with no option."""
-    text = released["NamedHere.template.json"]
+    text = released["ByNameHere.template.json"]
     assert isinstance(text, bytes)
     found: dict[str, Any] = json.loads(text)["Resources"]
     return found
 
 
-@pytest.mark.parametrize("added", [*SCENARIOS, "preferences"])
+@pytest.mark.parametrize("added", [*scenarios.SCENARIOS, "preferences"])
 def test_an_option_added_with_the_upgrade_changes_the_document_of_the_policy_alone(
     deployed: dict[str, Any], make_stack: MakeStack, added: str
 ) -> None:
-    stack = make_stack("NamedHere", env=HERE)
+    stack = make_stack("ByNameHere", env=HERE)
     SessionManagerPermissions(
         stack,
         "Permissions",
         role=existing_role(stack),
         **(
-            SCENARIOS[added](stack)
-            if added in SCENARIOS
+            scenarios.SCENARIOS[added](stack)
+            if added in scenarios.SCENARIOS
             else {"preferences": SessionPreferences(stack, "Preferences")}
         ),
     )

@@ -889,7 +889,7 @@ def grow(app: cdk.App, row: str, *, strict: bool = False) -> dict[str, str]:
     profile that the fleet covers it. An id begins with the construct's kind.
     """
     made: dict[str, Any] = {"app": app}
-    said = {}
+    said: dict[str, str] = {}
     for part in row.split(", "):
         construct, _, says = part.partition(": ")
         path, *excluded = construct.split(" - ")
@@ -911,7 +911,7 @@ def stacks_of(app: cdk.App) -> list[cdk.Stack]:
 
 def covering(app: cdk.App) -> dict[str, str]:
     """The id of the fleet that covers each profile, by the profile's path."""
-    covered = {}
+    covered: dict[str, str] = {}
     for stack in stacks_of(app):
         profiles = [one for one in stack.node.find_all() if isinstance(one, iam.InstanceProfile)]
         by_role = {
@@ -961,7 +961,8 @@ COVERED: Final = (
     # both have one list of what is excluded
     (
         "StageA/Stack/ProfileA, StageA/Stack/ProfileB: FleetA, StageB/Stack/ProfileA, "
-        "StageB/Stack/ProfileB: FleetB, StageA/FleetA - StageA/Stack/ProfileA - StageB/Stack/ProfileA, "
+        "StageB/Stack/ProfileB: FleetB, "
+        "StageA/FleetA - StageA/Stack/ProfileA - StageB/Stack/ProfileA, "
         "StageB/FleetB - StageA/Stack/ProfileA - StageB/Stack/ProfileA"
     ),
     "StackA/Profile, StackB/Profile: Fleet, Fleet - StackA",

@@ -15,8 +15,12 @@ from aws_cdk.interfaces import aws_iam as iam_interfaces
 
 from session_manager_permissions import SessionManagerPermissions
 from tests.builders import (
+    EXISTING_ROLES,
+    OWNED_ROLES,
+    PROFILE_ARN,
     ROLES_OF_AN_INCLUDED_PROFILE,
     ROLES_OF_OTHERS,
+    imported_profile,
     include_profile,
     instance,
     l1_profile,
@@ -57,8 +61,6 @@ if TYPE_CHECKING:
     RoleOf = Callable[[cdk.Stack], IRoleRef]
     ProfileOf = Callable[[cdk.Stack], IInstanceProfileRef]
 
-PROFILE_ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
-
 
 def permit(stack: cdk.Stack, target: object, name: str | None = None) -> SessionManagerPermissions:
     """Give the construct a role or a profile."""
@@ -67,20 +69,7 @@ def permit(stack: cdk.Stack, target: object, name: str | None = None) -> Session
     return SessionManagerPermissions(stack, "Permissions", policy_name=name, **given)
 
 
-def imported_profile(scope: cdk.Stack, role: iam.IRole) -> iam.IInstanceProfile:
-    return iam.InstanceProfile.from_instance_profile_attributes(
-        scope, "Profile", instance_profile_arn=PROFILE_ARN, role=role
-    )
-
-
 # what it attaches to
-
-
-@jsii.implements(iam_interfaces.IRoleRef)
-class RoleOfOnesOwn(cdk.Resource):
-    @property
-    def role_ref(self) -> iam_interfaces.RoleReference:
-        return iam_interfaces.RoleReference(role_arn=role_arn(), role_name="Existing")
 
 
 @jsii.implements(iam_interfaces.IInstanceProfileRef)
@@ -92,40 +81,11 @@ class ProfileOfOnesOwn(cdk.Resource):
         )
 
 
-TOKENS: Final = f"arn:{cdk.Aws.PARTITION}:iam::{cdk.Aws.ACCOUNT_ID}:role/Existing"
-
-
-EXISTING: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
-    "by name": existing_role,
-    "by ARN": role_by_arn,
-    "by ARN with a path": lambda s: role_by_arn(s, role_arn("some/path/Existing")),
-    "by ARN with tokens": lambda s: role_by_arn(s, TOKENS),
-    "a class of one's own": lambda s: RoleOfOnesOwn(s, "Role"),
-    "profile": lambda s: imported_profile(s, existing_role(s)),
-    "L2 profile": lambda s: iam.InstanceProfile(s, "Profile", role=existing_role(s)),
-    "L1 profile": lambda s: l1_profile(s, "Existing"),
-}
-"""Roles that exist, and profiles of them."""
-OWNED: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
-    "L2": owned_role,
-    "L2 with a name": lambda s: owned_role(s, name="Named"),
-    "L1 of an L2": lambda s: owned_role(s).node.default_child,
-    "L1": l1_role,
-    "L1 with a name": lambda s: l1_role(s, name="Named"),
-    "LazyRole": lambda s: iam.LazyRole(s, "Lazy", assumed_by=EC2),
-    "imported profile of an L2": lambda s: imported_profile(s, owned_role(s)),
-    "L2 profile of an L2": lambda s: iam.InstanceProfile(s, "Profile", role=owned_role(s)),
-    "L1 of an L2 profile": lambda s: iam.InstanceProfile(s, "Profile").node.default_child,
-    "L1 profile of an L1": lambda s: l1_profile(s, l1_role(s).ref),
-    "L1 profile of an L2": lambda s: l1_profile(s, owned_role(s).role_name),
-}
-
-
-@pytest.mark.parametrize("kind", [*EXISTING, *OWNED])
+@pytest.mark.parametrize("kind", [*EXISTING_ROLES, *OWNED_ROLES])
 def test_a_role_or_the_role_of_a_profile_gets_the_policy(stack: cdk.Stack, kind: str) -> None:
-    permit(stack, (EXISTING | OWNED)[kind](stack))
+    permit(stack, (EXISTING_ROLES | OWNED_ROLES)[kind](stack))
     owned: list[object] = [{"Ref": name} for name in resources(stack, "AWS::IAM::Role")]
-    assert bool(owned) == (kind in OWNED)
+    assert bool(owned) == (kind in OWNED_ROLES)
     assert policy(stack)["Roles"] == (owned or ["Existing"])
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import functools
+import re
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -13,218 +13,127 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from aws_cdk.cloudformation_include import CfnInclude
 from constructs import Construct
 
 from session_manager_permissions import (
     SessionManagerEndpoints,
     SessionManagerFleet,
-    SessionManagerOptions,
     SessionManagerPermissions,
     SessionManagerReadiness,
     SessionPreferences,
     lookup_instance_profile,
     session_manager_statements,
 )
+from tests import scenarios
+from tests.builders import EXISTING_ROLES, OWNED_ROLES, instance, l1_bucket, l1_profile, role_by_arn
+from tests.conftest import (
+    ACCOUNT,
+    HERE,
+    OTHER_ACCOUNT,
+    OTHER_REGION,
+    REGION,
+    existing_key,
+    existing_role,
+    l1_role,
+    owned_role,
+    role_arn,
+)
+from tests.preference_options import BUCKETS, GROUPS, KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
-REGION, OTHER_REGION = "eu-west-1", "eu-west-2"
-ENVIRONMENTS = {"Here": cdk.Environment(account=ACCOUNT, region=REGION), "Anywhere": None}
-EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
-TRUST = {"Version": "2012-10-17", "Statement": []}
-TEMPLATE = {
-    "Resources": {
-        "Profile": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": ["Existing"]}}
-    }
-}
+    Make = Callable[[cdk.Stack], Any]
+    Build = Callable[[cdk.Stack], object]
+
+ENVIRONMENTS = {"Here": HERE, "Anywhere": None}
 
 
 def parameter(stack: cdk.Stack, kind: str = "String") -> cdk.CfnParameter:
     return cdk.CfnParameter(stack, "Parameter", type=kind)
 
 
-def existing(stack: cdk.Stack) -> iam.IRole:
-    return iam.Role.from_role_name(stack, "Existing", "Existing")
+def permit(stack: cdk.Stack, make: Make, **options: Any) -> SessionManagerPermissions:  # noqa: ANN401
+    """Give the construct a role or a profile."""
+    target = make(stack)
+    role_or_profile = "instance_profile" if hasattr(target, "instance_profile_ref") else "role"
+    given: dict[str, Any] = {role_or_profile: target, **options}
+    return SessionManagerPermissions(stack, "Permissions", **given)
 
 
-def owned(stack: cdk.Stack, name: str | None = None) -> iam.Role:
-    return iam.Role(stack, "Owned", assumed_by=EC2, role_name=name)
+def permit_with(stack: cdk.Stack, option: str, make: Make) -> None:
+    permit(stack, owned_role, **{option: make(stack)})
 
 
-def l1(stack: cdk.Stack, name: str | None = None) -> iam.CfnRole:
-    return iam.CfnRole(stack, "L1", assume_role_policy_document=TRUST, role_name=name)
-
-
-def l1_profile(stack: cdk.Stack, roles: list[str]) -> iam.CfnInstanceProfile:
-    return iam.CfnInstanceProfile(stack, "Profile", roles=roles)
-
-
-def imported_profile(stack: cdk.Stack) -> iam.IInstanceProfile:
-    arn = f"arn:aws:iam::{ACCOUNT}:instance-profile/path/Existing"
-    return iam.InstanceProfile.from_instance_profile_attributes(
-        stack, "Profile", instance_profile_arn=arn, role=existing(stack)
-    )
-
-
-def included_profile(stack: cdk.Stack) -> iam.CfnInstanceProfile:
-    path = Path("template.json")
-    path.write_text(json.dumps(TEMPLATE), encoding="utf-8")
-    included = CfnInclude(stack, "Included", template_file=str(path))
-    return cast("iam.CfnInstanceProfile", included.get_resource("Profile"))
-
-
-ROLES: dict[str, Callable[[cdk.Stack], Any]] = {
-    "Named": existing,
-    "ByArn": lambda s: iam.Role.from_role_arn(s, "Role", f"arn:aws:iam::{ACCOUNT}:role/path/Its"),
-    "ByParameter": lambda s: iam.Role.from_role_name(s, "Role", parameter(s).value_as_string),
-    "Owned": owned,
-    "OwnedNamed": lambda s: owned(s, "Owned"),
-    "L1": l1,
-    "L1Named": lambda s: l1(s, "Owned"),
-}
-PROFILES: dict[str, Callable[[cdk.Stack], Any]] = {
-    "Profile": lambda s: iam.InstanceProfile(s, "Profile", role=owned(s)),
-    "ProfileOfItsOwn": lambda s: iam.InstanceProfile(s, "Profile"),
-    "ImportedProfile": imported_profile,
-    "L1Profile": lambda s: l1_profile(s, ["Existing"]),
-    "L1ProfileOfL1": lambda s: l1_profile(s, [l1(s).ref]),
-    "L1ProfileOfParameter": lambda s: l1_profile(
-        s, parameter(s, "CommaDelimitedList").value_as_list
-    ),
-    "IncludedProfile": included_profile,
-}
-
-
-def key_by_arn(
-    stack: cdk.Stack, region: str = REGION, account: str = ACCOUNT, resource: str = "key/1234abcd"
-) -> kms.IKey:
-    arn = f"arn:aws:kms:{region}:{account}:{resource}"
-    return kms.Key.from_key_arn(stack, f"{region}{account}{resource}".replace("/", ""), arn)
-
-
-def l1_alias(stack: cdk.Stack) -> kms.CfnAlias:
-    target = kms.CfnKey(stack, "KeyOfAlias").ref
-    return kms.CfnAlias(stack, "Alias", alias_name="alias/owned", target_key_id=target)
-
-
-KEYS: dict[str, Callable[[cdk.Stack], list[Any]]] = {
-    "NoKey": lambda _: [],
-    "Key": lambda s: [kms.Key(s, "Key")],
-    "L1Key": lambda s: [kms.CfnKey(s, "Key")],
-    "KeyByArn": lambda s: [key_by_arn(s)],
-    "KeyByParameter": lambda s: [
-        kms.Key.from_key_arn(s, "Key", cdk.CfnParameter(s, "Arn").value_as_string)
-    ],
-    "KeyElsewhere": lambda s: [key_by_arn(s, OTHER_REGION, OTHER_ACCOUNT)],
-    "KeysOfTwoRegions": lambda s: [key_by_arn(s, OTHER_REGION), key_by_arn(s)],
-    "Alias": lambda s: [kms.Key(s, "Key").add_alias("owned")],
-    "L1Alias": lambda s: [l1_alias(s)],
-    "AliasByName": lambda s: [kms.Alias.from_alias_name(s, "Alias", "alias/sessions")],
-    "AliasByArn": lambda s: [key_by_arn(s, resource="alias/sessions")],
-    "AliasByParameter": lambda s: [
-        kms.Alias.from_alias_name(s, "Alias", cdk.CfnParameter(s, "Name").value_as_string)
-    ],
-    "KeysAndAliases": lambda s: [
-        key_by_arn(s, resource="alias/sessions"),
-        key_by_arn(s),
-        key_by_arn(s, OTHER_REGION, resource="alias/sessions"),
-        key_by_arn(s, resource="alias/other"),
-        key_by_arn(s, OTHER_REGION),
-    ],
-}
-
-
-def permit(
-    stack: cdk.Stack, target: str, keys: str = "NoKey", policy_name: str | None = None
-) -> SessionManagerPermissions:
-    first, *more = KEYS[keys](stack) or [None]
-    permissions = SessionManagerPermissions(
-        stack,
-        "Permissions",
-        role=ROLES[target](stack) if target in ROLES else None,
-        instance_profile=PROFILES[target](stack) if target in PROFILES else None,
-        encryption_key=first,
-        policy_name=policy_name,
-    )
-    for key in more:
-        permissions.add_encryption_key(key)
-    return permissions
+def permit_scenario(stack: cdk.Stack, name: str) -> None:
+    permit(stack, owned_role, **scenarios.SCENARIOS[name](stack))
 
 
 def several(stack: cdk.Stack) -> None:
-    permissions = permit(stack, "Owned", "KeyByArn")
-    permissions.attach_to_role(existing(stack))
-    permissions.attach_to_role(iam.Role.from_role_name(stack, "ExistingAgain", "Existing"))
-    permissions.attach_to_instance_profile(l1_profile(stack, [l1(stack).ref]))
+    permissions = permit(stack, owned_role, encryption_key=existing_key(stack))
+    permissions.attach_to_role(existing_role(stack))
+    permissions.attach_to_role(existing_role(stack, "ExistingAgain"))
+    permissions.attach_to_instance_profile(l1_profile(stack, l1_role(stack).ref))
     permissions.attach_to_instance_profile(iam.InstanceProfile(stack, "ItsOwn"))
-    permissions.add_encryption_key(key_by_arn(stack, OTHER_REGION))
+    for number, (region, resource) in enumerate(
+        [
+            *((OTHER_REGION, "key/1234"), (REGION, "alias/sessions"), (REGION, "alias/other")),
+            (OTHER_REGION, "alias/sessions"),
+        ]
+    ):
+        key = existing_key(stack, f"Key{number}", region=region, resource=resource)
+        permissions.add_encryption_key(key)
     cdk.CfnOutput(stack, "Policy", value=permissions.policy.policy_name)
     cdk.CfnOutput(stack, "Roles", value=",".join(role.role_name for role in permissions.roles))
 
 
-def statements(stack: cdk.Stack) -> None:
-    iam.ManagedPolicy(stack, "Plain", statements=session_manager_statements())
-    key = key_by_arn(stack)
-    iam.ManagedPolicy(stack, "Key", statements=session_manager_statements(encryption_key=key))
-
-
 def across(stack: cdk.Stack) -> None:
     other = cdk.Stack(stack, "Other", env=ENVIRONMENTS[stack.node.id.removeprefix("Across")])
-    SessionManagerPermissions(
-        stack, "Permissions", role=owned(other), encryption_key=kms.Key(other, "Key")
-    )
+    key = kms.Key(other, "Key")
+    permit(stack, lambda _: owned_role(other), encryption_key=key)
 
 
 def reported(stack: cdk.Stack) -> None:
     iam.Role.customize_roles(stack)
-    permit(stack, "Owned", "KeyByArn").add_encryption_key(key_by_arn(stack, OTHER_REGION))
+    permissions = permit(stack, owned_role, encryption_key=existing_key(stack))
+    permissions.add_encryption_key(existing_key(stack, "Later", region=OTHER_REGION))
 
 
-def bucket(stack: cdk.Stack, key: kms.IKey | None = None, account: str = ACCOUNT) -> s3.IBucket:
-    return s3.Bucket.from_bucket_attributes(
-        stack, "Bucket", bucket_name="session-logs", encryption_key=key, account=account
-    )
-
-
-def l1_bucket(stack: cdk.Stack) -> s3.CfnBucket:
-    of = s3.CfnBucket
-    default = of.ServerSideEncryptionByDefaultProperty(
-        sse_algorithm="aws:kms", kms_master_key_id=parameter(stack).value_as_string
-    )
-    rule = of.ServerSideEncryptionRuleProperty(server_side_encryption_by_default=default)
-    encryption = of.BucketEncryptionProperty(server_side_encryption_configuration=[rule])
-    return of(stack, "Bucket", bucket_encryption=encryption)
-
-
-OPTIONS: dict[str, Callable[[cdk.Stack], SessionManagerOptions]] = {
-    "Registration": lambda _: {"allow_registration": True},
-    "Bucket": lambda s: {"log_bucket": s3.Bucket(s, "Bucket"), "log_prefix": "web"},
-    "BucketWithItsKey": lambda s: {
-        "log_bucket": s3.Bucket(s, "Bucket", encryption=s3.BucketEncryption.KMS)
-    },
-    "BucketByName": lambda s: {"log_bucket": bucket(s)},
-    "BucketByNameWithKey": lambda s: {"log_bucket": bucket(s, key_by_arn(s))},
-    "BucketElsewhere": lambda s: {"log_bucket": bucket(s, account=OTHER_ACCOUNT)},
-    "L1Bucket": lambda s: {"log_bucket": l1_bucket(s)},
-    "LogGroup": lambda s: {"log_group": logs.LogGroup(s, "LogGroup")},
-    "L1LogGroup": lambda s: {"log_group": logs.CfnLogGroup(s, "LogGroup")},
-    "LogGroupByName": lambda s: {
-        "log_group": logs.LogGroup.from_log_group_name(s, "LogGroup", "/session/logs")
-    },
-    "NoLogEncryptionCheck": lambda _: {"check_log_encryption": False},
-    "SessionsOnly": lambda s: {"encryption_key": key_by_arn(s), "decrypt_sessions_only": True},
-    "AllOptions": lambda s: {
-        "encryption_key": key_by_arn(s, resource="alias/sessions"),
-        "allow_registration": True,
-        "log_bucket": bucket(s, key_by_arn(s)),
-        "log_prefix": "/web/",
-        "log_group": logs.LogGroup(s, "LogGroup"),
-        "check_log_encryption": True,
-        "decrypt_sessions_only": True,
-    },
+OTHERS: dict[str, Build] = {
+    "RoleByParameter": lambda s: permit(
+        s, lambda s: existing_role(s, name=parameter(s).value_as_string)
+    ),
+    "ProfileOfParameter": lambda s: permit(
+        s, lambda s: l1_profile(s, *parameter(s, "CommaDelimitedList").value_as_list)
+    ),
+    "KeyByParameter": lambda s: permit_with(
+        s,
+        "encryption_key",
+        lambda s: kms.Key.from_key_arn(s, "Key", parameter(s).value_as_string),
+    ),
+    "AliasByParameter": lambda s: permit_with(
+        s,
+        "encryption_key",
+        lambda s: kms.Alias.from_alias_name(s, "Alias", parameter(s).value_as_string),
+    ),
+    "KeyElsewhere": lambda s: permit_with(
+        s,
+        "encryption_key",
+        lambda s: existing_key(s, region=OTHER_REGION, account=OTHER_ACCOUNT),
+    ),
+    "BucketOfParameter": lambda s: permit_with(
+        s, "log_bucket", lambda s: l1_bucket(s, parameter(s).value_as_string)
+    ),
+    "BucketWithItsKey": lambda s: permit_with(
+        s, "log_bucket", lambda s: s3.Bucket(s, "Logs", encryption=s3.BucketEncryption.KMS)
+    ),
+    "NamedPolicy": lambda s: permit(s, existing_role, policy_name="SessionManager"),
+    "Several": several,
+    "Statements": lambda s: iam.ManagedPolicy(s, "It", statements=session_manager_statements()),
+    "Across": across,
+    "Nested": lambda s: permit(cdk.NestedStack(s, "Nested"), existing_role),
+    "Reported": reported,
+    "AVeryLongName" + "x" * 100: lambda s: permit(s, existing_role),
 }
 
 
@@ -251,19 +160,21 @@ def all_preferences(stack: cdk.Stack) -> SessionPreferences:
 
 PREFERENCES: dict[str, Callable[[cdk.Stack], SessionPreferences]] = {
     "Preferences": lambda s: SessionPreferences(s, "Preferences"),
-    "PreferencesWithBucket": lambda s: SessionPreferences(s, "Preferences", log_bucket=bucket(s)),
     "PreferencesUnenforced": lambda s: SessionPreferences(
-        s, "Preferences", log_bucket=bucket(s), enforce_s3_encryption=False
+        s,
+        "Preferences",
+        log_bucket=scenarios.bucket(s),
+        enforce_s3_encryption=False,
+        run_as_enabled=True,
     ),
     "PreferencesWithAll": all_preferences,
-    "PreferencesByTag": lambda s: SessionPreferences(s, "Preferences", run_as_enabled=True),
     "PreferencesThatExist": lambda s: SessionPreferences.from_document_name(s, "Preferences"),
     "PreferencesToldOfAll": lambda s: SessionPreferences.from_document_name(
         s,
         "Preferences",
         "Sessions",
-        encryption_key=key_by_arn(s),
-        log_bucket=bucket(s),
+        encryption_key=existing_key(s),
+        log_bucket=scenarios.bucket(s),
         log_prefix="web",
         log_group=logs.LogGroup(s, "LogGroup"),
     ),
@@ -272,26 +183,17 @@ PREFERENCES: dict[str, Callable[[cdk.Stack], SessionPreferences]] = {
 
 def prefer(stack: cdk.Stack, kind: str) -> None:
     preferences = PREFERENCES[kind](stack)
-    SessionManagerPermissions(stack, "Permissions", role=owned(stack), preferences=preferences)
-    statements = session_manager_statements(preferences=preferences)
-    iam.ManagedPolicy(stack, "Managed", statements=statements)
+    permit(stack, owned_role, preferences=preferences)
     cdk.CfnOutput(stack, "DocumentName", value=preferences.document_name)
     cdk.CfnOutput(stack, "DocumentArn", value=preferences.document_arn)
-    says = {
-        "encryption_key": preferences.encryption_key is not None,
-        "log_bucket": preferences.log_bucket is not None,
-        "log_prefix": preferences.log_prefix,
-        "log_group": preferences.log_group is not None,
-    }
-    cdk.CfnOutput(stack, "Says", value=json.dumps(says))
 
 
 def operate(stack: cdk.Stack, grantee: iam.IGrantable, **access: Any) -> None:  # noqa: ANN401
-    preferences = SessionPreferences(stack, "Preferences", encryption_key=key_by_arn(stack))
+    preferences = SessionPreferences(stack, "Preferences", encryption_key=existing_key(stack))
     preferences.grant_start_session(grantee, **access)
 
 
-def operate_user(stack: cdk.Stack, **access: Any) -> None:  # noqa: ANN401
+def operate_user(stack: cdk.Stack, **access: bool) -> None:
     operate(stack, iam.User(stack, "User"), all_instances=True, **access)
 
 
@@ -303,12 +205,12 @@ def operators_of_two(stack: cdk.Stack) -> None:
 
 
 INSTANCE_ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
-OPERATORS: dict[str, Callable[[cdk.Stack], None]] = {
+OPERATORS: dict[str, Build] = {
     "Operators": operate_user,
     "OperatorsByTag": lambda s: operate(
         s, iam.Group(s, "Group"), instance_tags={"team": ["web", "shop"], "stage": "test"}
     ),
-    "OperatorsByArn": lambda s: operate(s, existing(s), instance_arns=[INSTANCE_ARN]),
+    "OperatorsByArn": lambda s: operate(s, existing_role(s), instance_arns=[INSTANCE_ARN]),
     "OperatorsBySsh": lambda s: operate_user(s, allow_ssh=True, allow_port_forwarding=True),
     "OperatorsByConsole": lambda s: operate_user(s, allow_console=True),
     "OperatorsByCommand": lambda s: operate_user(s, allow_interactive_commands=True),
@@ -320,16 +222,9 @@ OPERATORS: dict[str, Callable[[cdk.Stack], None]] = {
 def fleet(stack: cdk.Stack) -> None:
     alone = Construct(stack, "Alone")
     iam.InstanceProfile(alone, "Profile")
-    SessionManagerFleet(
-        stack,
-        "Fleet",
-        exclude=[alone],
-        strict=True,
-        encryption_key=key_by_arn(stack),
-        allow_registration=True,
-    )
-    iam.InstanceProfile(stack, "Profile", role=owned(stack))
-    l1_profile(cdk.NestedStack(stack, "Nested"), ["Existing"])
+    SessionManagerFleet(stack, "Fleet", exclude=[alone], strict=True, allow_registration=True)
+    iam.InstanceProfile(stack, "Profile", role=owned_role(stack))
+    l1_profile(cdk.NestedStack(stack, "Nested"), "Existing")
     group = Construct(stack, "Group")
     SessionManagerFleet(group, "Fleet")
     iam.InstanceProfile(group, "Profile")
@@ -337,28 +232,10 @@ def fleet(stack: cdk.Stack) -> None:
 
 def fleet_on_condition(stack: cdk.Stack) -> None:
     condition = cdk.CfnCondition(stack, "Condition", expression=cdk.Fn.condition_equals(1, 1))
-    profile = l1_profile(stack, [(role := l1(stack)).ref])
+    profile = l1_profile(stack, (role := l1_role(stack)).ref)
     role.cfn_options.condition = profile.cfn_options.condition = condition
-    iam.CfnInstanceProfile(stack, "Always", roles=["Existing"])
+    l1_profile(stack, "Existing", construct_id="Always")
     SessionManagerFleet(stack, "Fleet")
-
-
-def vpc(stack: cdk.Stack) -> ec2.IVpc:
-    return ec2.Vpc.from_vpc_attributes(
-        stack,
-        "Vpc",
-        vpc_id="vpc-12345678",
-        availability_zones=[REGION + "a"],
-        public_subnet_ids=["subnet-12345678"],
-    )
-
-
-def instance(stack: cdk.Stack, role: iam.IRole | None = None) -> ec2.Instance:
-    image = ec2.MachineImage.generic_linux({REGION: "ami-12345678"})
-    size = ec2.InstanceType("t3.micro")
-    return ec2.Instance(
-        stack, "Instance", vpc=vpc(stack), role=role, instance_type=size, machine_image=image
-    )
 
 
 def fleet_of_instances(stack: cdk.Stack) -> None:
@@ -366,34 +243,23 @@ def fleet_of_instances(stack: cdk.Stack) -> None:
     SessionManagerFleet(stack, "Fleet")
 
 
-def fixed(stack: cdk.Stack) -> iam.IRole:
-    arn = f"arn:aws:iam::{ACCOUNT}:role/Fixed"
-    return iam.Role.from_role_arn(stack, "Fixed", arn, mutable=False)
-
-
-def fleet_not_attached(stack: cdk.Stack) -> None:
-    iam.InstanceProfile(stack, "Profile", role=fixed(stack))
-    SessionManagerFleet(stack, "Fleet")
-
-
 def fleet_of_fixed_role(stack: cdk.Stack) -> None:
-    instance(stack, fixed(stack))
+    instance(stack, role=role_by_arn(stack, role_arn("Fixed"), mutable=False))
     SessionManagerFleet(stack, "Fleet")
 
 
 def fleet_of_two_stacks(stack: cdk.Stack) -> None:
     env = ENVIRONMENTS["Anywhere" if cdk.Token.is_unresolved(stack.account) else "Here"]
-    role = owned(stack)
+    role = owned_role(stack)
     for name in ("One", "Two"):
         iam.InstanceProfile(cdk.Stack(stack, name, env=env), "Profile", role=role)
     SessionManagerFleet(stack, "Fleet")
 
 
-FLEETS: dict[str, Callable[[cdk.Stack], None]] = {
+FLEETS: dict[str, Build] = {
     "Fleet": fleet,
     "FleetOnCondition": fleet_on_condition,
     "FleetOfInstances": fleet_of_instances,
-    "FleetNotAttached": fleet_not_attached,
     "FleetOfFixedRole": fleet_of_fixed_role,
     "FleetOfTwoStacks": fleet_of_two_stacks,
 }
@@ -406,42 +272,49 @@ def endpoints(stack: cdk.Stack) -> None:
         "Endpoints",
         vpc=network,
         subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
-        security_groups=[ec2.SecurityGroup(stack, "Group", vpc=network)],
+        security_groups=[ec2.SecurityGroup(stack, "SecurityGroup", vpc=network)],
         endpoint_policy="account",
-        encryption_key=key_by_arn(stack),
-        log_bucket=bucket(stack),
+        encryption_key=existing_key(stack),
+        log_bucket=scenarios.bucket(stack),
         log_group=logs.LogGroup(stack, "LogGroup"),
     )
     made.connections.allow_default_port_from(ec2.Peer.ipv4("192.0.2.0/24"))
 
 
-OTHERS: dict[str, Callable[[cdk.Stack], object]] = {
+def each(
+    prefix: str, build: Callable[..., object], makers: Mapping[str, object]
+) -> dict[str, Build]:
+    """What `build` makes of each maker, by names that ids of stacks can have."""
+    return {
+        prefix + re.sub(r"\W", "", kind.title()): functools.partial(build, make=make)
+        for kind, make in makers.items()
+    }
+
+
+BUILDS: dict[str, Build] = {
+    **each("", permit, EXISTING_ROLES),
+    **each("Owned", permit, OWNED_ROLES),
+    **each("", functools.partial(permit_with, option="encryption_key"), KEYS),
+    **each("", functools.partial(permit_with, option="log_bucket"), BUCKETS),
+    **each("", functools.partial(permit_with, option="log_group"), GROUPS),
+    **{
+        f"Scenario{n}": functools.partial(permit_scenario, name=name)
+        for n, name in enumerate(scenarios.SCENARIOS)
+    },
+    **{kind: functools.partial(prefer, kind=kind) for kind in PREFERENCES},
+    **OTHERS,
+    **OPERATORS,
+    **FLEETS,
     "Endpoints": endpoints,
-    "NamedPolicy": lambda s: permit(s, "Named", policy_name="SessionManager"),
-    "Several": several,
-    "Statements": statements,
-    "Across": across,
-    "Nested": lambda s: permit(cdk.NestedStack(s, "Nested"), "Named", "Key"),
-    "Reported": reported,
-    "AVeryLongName" + "x" * 100: lambda s: permit(s, "Named"),
 }
 
 
 def main() -> None:
     app = cdk.App(outdir=sys.argv[1])
     for place, env in ENVIRONMENTS.items():
-        for target in (*ROLES, *PROFILES):
-            permit(cdk.Stack(app, target + place, env=env), target)
-        for keys in KEYS:
-            permit(cdk.Stack(app, keys + place, env=env), "Owned", keys)
-        for name, options in OPTIONS.items():
-            stack = cdk.Stack(app, name + place, env=env)
-            SessionManagerPermissions(stack, "Permissions", role=owned(stack), **options(stack))
-        for kind in PREFERENCES:
-            prefer(cdk.Stack(app, kind + place, env=env), kind)
-        for name, build in {**OPERATORS, **FLEETS, **OTHERS}.items():
+        for name, build in BUILDS.items():
             build(cdk.Stack(app, name + place, env=env))
-    stage = cdk.Stage(app, "Stage", env=ENVIRONMENTS["Here"])
+    stage = cdk.Stage(app, "Stage", env=HERE)
     stack = cdk.Stack(stage, "Stack")
     profile = lookup_instance_profile(stack, "Profile", instance_profile_name="Existing")
     SessionManagerPermissions(stack, "Permissions", instance_profile=profile)
