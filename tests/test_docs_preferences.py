@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from session_manager_permissions import SessionPreferences
 
 from .conftest import ROOT
-from .constructs.test_preferences import violations
-from .test_readme import Synthesis
+from .test_readme import Synthesis, code
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,20 +24,6 @@ def snippets() -> list[tuple[int, str]]:
     """The line and the text of each block of Python, also of those within a list."""
     fences = re.finditer(r"^( *)```python\n(.*?)^\1```$", TEXT, re.MULTILINE | re.DOTALL)
     return [(TEXT.count("\n", 0, fence.start()) + 1, textwrap.dedent(fence[2])) for fence in fences]
-
-
-def code(cell: str) -> list[str]:
-    """What stands between backticks."""
-    return re.findall(r"`([^`]+)`", cell)
-
-
-def resources(folder: Path, kind: str) -> list[dict[str, Any]]:
-    return [
-        resource["Properties"]
-        for template in folder.glob("cdk.out/*.template.json")
-        for resource in json.loads(template.read_text(encoding="utf-8"))["Resources"].values()
-        if resource["Type"] == kind
-    ]
 
 
 @pytest.mark.parametrize(
@@ -61,10 +45,8 @@ def test_each_snippet_grants_sessions_and_makes_no_warning(
     ]
     assert [sid for sid in sids if sid.startswith("StartSessionInstances")]
     assert ("SessionManagerChannels" in sids) == ("SessionManagerPermissions(" in snippet)
-    documents = resources(tmp_path, "AWS::SSM::Document")
+    documents = synthesis.resources("AWS::SSM::Document")
     assert len(documents) == snippet.count("SessionPreferences(")
-    for document in documents:
-        assert violations(document["Content"]) == []
     assert synthesis.warnings() == set()
 
 

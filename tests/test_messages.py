@@ -48,18 +48,16 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 from session_manager_permissions._app import warn_of_option
-from session_manager_permissions._command import _check
-from session_manager_permissions._command import parser as command_line
+from session_manager_permissions._command import main
 from session_manager_permissions._readiness.templates import loading
 from session_manager_permissions._verify import command as command_module
 from session_manager_permissions._verify import options as options_module
 from session_manager_permissions._verify.asking import answered
 from session_manager_permissions._verify.audit import answering
-from session_manager_permissions._verify.audit.merge import read
-from session_manager_permissions._verify.command import _audit, _parser, _policy, _verify, main
 from session_manager_permissions._verify.files import write
 from session_manager_permissions._verify.operators import _principal
 from session_manager_permissions._verify.resource_policy import key_policy
+from session_manager_permissions._verify.text import PROGRAM
 
 from .builders import existing_bucket, l1_bucket, l1_profile, role_by_arn
 from .conftest import (
@@ -97,8 +95,9 @@ if TYPE_CHECKING:
 
 __all__ = ["no_account"]  # a fixture
 
-NODE: Final = nodes.NODE
 SERVER: Final = f"--role web-server --region {REGION}"
+HERE_ON: Final = f"--region {REGION} --instance-id"
+NODE: Final = f"{HERE_ON} {nodes.NODE}"
 PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/web"
 NO_ROLE: Final = [{"Roles": [], "Arn": PROFILE_ARN}]
 SOURCES: Final = (ROOT / "app.py", *sorted((ROOT / "session_manager_permissions").rglob("*.py")))
@@ -316,159 +315,118 @@ def owned_elsewhere(stack: cdk.Stack) -> iam.Role:
     return owned_role(in_other_account(stack))
 
 
-def at_the_commands_end(_: World) -> None:
-    main(["verify", "--role", "web", "--log-prefix", "a"])
-
-
-def surprised(w: World) -> None:
-    fails_by(RuntimeError("on\ntwo lines"))(w)
-    main(["verify", "--role", "web"])
-
-
-def command(line: str = "--role web", answers: Cause = lambda _: None) -> Cause:
-    """The command, on an account that answers so."""
+def run(line: str, *changes: Cause) -> Cause:
+    """The command, where this is changed before."""
 
     def does(w: World) -> None:
-        assert w.account
-        answers(w)
-        _verify(_parser().parse_args(["verify", *shlex.split(line)]))
+        for change in changes:
+            change(w)
+        main(shlex.split(line))
 
     return does
 
 
-def checked(line: str, *, without_yaml: bool = False, **files: str | bytes) -> Cause:
-    """The command `check`, in a folder of these files, each name with `_` for `.`."""
+def signed_in(w: World) -> None:
+    assert w.account
+
+
+def command(line: str = "--role web", *changes: Cause) -> Cause:
+    """`verify`, in an account that is changed so."""
+    return run(f"verify {line}", signed_in, *changes)
+
+
+def file(name: str, content: str | bytes) -> Cause:
+    """A file in the folder."""
 
     def does(w: World) -> None:
-        for name, content in files.items():
-            file = w.folder / name.replace("_", ".").replace("..", "/")
-            file.parent.mkdir(exist_ok=True)
-            file.write_bytes(content.encode() if isinstance(content, str) else content)
-        if without_yaml:
-            w.patch.setitem(sys.modules, "yaml", None)
-        w.patch.setattr(loading, "_MOST_BYTES", 2**20)
-        _check(command_line().parse_args(["check", *line.split()]))
+        path = w.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
 
     return does
 
 
-def yaml(text: str | bytes, **how: Any) -> Cause:  # noqa: ANN401
-    return checked("a.yaml", a_yaml=text, **how)
+def has_no_large_files(w: World) -> None:
+    for module, most in ((loading, "_MOST_BYTES"), (options_module, "MOST_BYTES")):
+        w.patch.setattr(module, most, 2**20)
+
+
+def checked(line: str, *changes: Cause) -> Cause:
+    return run(f"check {line}", has_no_large_files, *changes)
+
+
+def lacks_yaml(w: World) -> None:
+    w.patch.setitem(sys.modules, "yaml", None)
+
+
+def yaml(text: str | bytes, *changes: Cause) -> Cause:
+    return checked("a.yaml", file("a.yaml", text), *changes)
 
 
 def json_file(text: str) -> Cause:
-    return checked("a.json", a_json=text)
-
-
-def policy_command(line: str) -> Cause:
-    """The command that asks no account."""
-
-    def does(_: World) -> None:
-        arguments = _parser().parse_args(["policy", *line.split()])
-        del arguments.run
-        _policy(arguments)
-
-    return does
-
-
-def of_node(line: str, breaks: Callable[[nodes.World], object] = lambda _: None) -> Cause:
-    """The command on a node, in an account that answers so."""
-
-    def does(w: World) -> None:
-        account = nodes.World()
-        breaks(account)
-        w.patch.setattr(command_module, "AwsSession", lambda *_: nodes.Session(account))
-        _verify(_parser().parse_args(["verify", "--instance-id", *line.split()]))
-
-    return does
-
-
-def beside(name: str, text: str, does: Cause) -> Cause:
-    """What the user did in a folder with a file of this text."""
-
-    def with_file(w: World) -> object:
-        (w.folder / name).write_text(text, encoding="utf-8")
-        return does(w)
-
-    return with_file
+    return checked("a.json", file("a.json", text))
 
 
 def with_diagnostics(text: str) -> Cause:
-    """The command on a node, with a file of this text."""
-    return beside("agent.json", text, of_node(f"{NODE} --agent-diagnostics agent.json"))
+    """`verify` of a node, with a file of this text."""
+    return command(f"{NODE} --agent-diagnostics agent.json", file("agent.json", text))
 
 
-def from_file(text: str) -> Cause:
-    """`audit --from`, with a file of this text."""
-    return beside("audit.json", text, called(read, ["audit.json"]))
-
-
-def audit(line: str = "", region: str | None = REGION, *, denied: bool = False) -> Cause:
+def audit(
+    line: str = "", *changes: Cause, region: str | None = REGION, denied: bool = False
+) -> Cause:
     """`audit` in an account without instances, which may answer nothing."""
 
-    def does(w: World) -> int:
+    def serve(w: World) -> None:
         account = accounts.Account()
         if denied:
             account.refused["ec2:DescribeInstances"] = "UnauthorizedOperation"
         session = nodes.Session(account, region=region)
         w.patch.setattr(answering, "AwsSession", lambda *_, **__: session)
-        parsed = _parser().parse_args(["audit", "--output", "json", *line.split()])
-        del parsed.run
-        return _audit(parsed)
 
-    return does
+    return run(f"audit --output json {line}", serve, *changes)
 
 
-def on_a_link(w: World) -> object:
+def from_file(text: str) -> Cause:
+    """`audit --from`, with a file of this text."""
+    return audit("--from audit.json", has_no_large_files, file("audit.json", text))
+
+
+def is_a_link(w: World) -> None:
     (w.folder / "linked.txt").symlink_to("profiles.txt")
-    return audit("--profiles-file linked.txt")(w)
 
 
-def on_a_read_only_file(w: World) -> None:
+def is_read_only(w: World) -> None:
     w.patch.setattr(os, "access", lambda *_: False)  # root may write everywhere
     write("kept.txt", "--profiles-file", "web\n")
-
-
-def of_a_large_file(w: World) -> object:
-    w.patch.setattr(options_module, "MOST_BYTES", 2**20)
-    return from_file(f'"{"a" * 2**20}"')(w)
 
 
 def of_an_option_that_is_not_in_the_file(w: World) -> None:
     warn_of_option(w.stack, "allow-registration", "true", "names.txt")
 
 
-def of_one_region_twice(w: World) -> object:
-    """`audit --from` two files that both have a region of an account."""
+def has_one_region_twice(w: World) -> None:
     for name in ("audit.json", "again.json"):
         audits.written(w.folder, name, audits.result([]))
-    return read(["audit.json", "again.json"])
 
 
-def of_two_accounts(w: World) -> object:
-    """`audit --from` two accounts, with one `--profiles-file`."""
-    paths = [
+def has_two_accounts(w: World) -> None:
+    for account in (ACCOUNT, OTHER_ACCOUNT):
         audits.written(w.folder, f"{account}.json", audits.result([audits.node(account=account)]))
-        for account in (ACCOUNT, OTHER_ACCOUNT)
-    ]
-    return audit(f"--from {' '.join(paths)} --profiles-file profiles.txt")(w)
 
 
-def interrupted(w: World) -> None:
+def is_interrupted(w: World) -> None:
     w.patch.setattr(command_module, "_audit", Mock(side_effect=KeyboardInterrupt))
-    main(["audit"])
 
 
-def by_root(_: World) -> None:
-    account = nodes.World()
-    root = {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
-    account.has("sts:get_caller_identity", root)
-    _principal(nodes.Session(account), Mock(account=ACCOUNT), "caller")
+def operator(given: str) -> Cause:
+    """What the check of an operator can't ask, where the root user asks."""
 
+    def does(w: World) -> None:
+        w.account.has("sts:get_caller_identity", ROOT_USER)
+        _principal(nodes.Session(w.account), Mock(account=ACCOUNT), given)
 
-def of_another_account(_: World) -> None:
-    operator = role_arn("operator", OTHER_ACCOUNT)
-    _principal(nodes.Session(nodes.World()), Mock(account=ACCOUNT), operator)
+    return does
 
 
 def with_a_key_policy_of_no_json(_: World) -> None:
@@ -488,18 +446,9 @@ def has_answer(name: str, answer: object) -> Cause:
     return lambda w: w.account.has(name, answer)
 
 
-def has_role(w: World) -> None:
-    assert w.account
-
-
 def says_no(operation: str, code: str) -> Cause:
     error = ClientError({"Error": {"Code": code, "Message": "Rate exceeded"}}, operation)
     return has_answer(f"iam:{xform_name(operation)}", error)
-
-
-def may_not_assume(w: World) -> None:
-    denied = {"Error": {"Code": "AccessDenied", "Message": "not you"}}
-    fails_by(ClientError(denied, "AssumeRole"))(w)
 
 
 def fails_by(error: Exception) -> Cause:
@@ -509,23 +458,21 @@ def fails_by(error: Exception) -> Cause:
 
 def failing(error: Exception) -> Cause:
     """The command about a role, where boto3 comes to this."""
-    return command(answers=fails_by(error))
+    return command("--role web", fails_by(error))
 
 
 def refusing(code: str) -> Cause:
     """The command about a role, where IAM answers with this error."""
-    return command(answers=says_no("GetRole", code))
+    return command("--role web", says_no("GetRole", code))
 
 
 def is_not_read(w: World) -> None:
-    has_role(w)
     reader, writer = os.pipe()
     os.close(reader)
     w.patch.setattr(sys, "stdout", w.open(writer))
 
 
 def has_no_standard_output(w: World) -> None:
-    has_role(w)
     w.patch.setattr(sys, "stdout", None)
 
 
@@ -556,30 +503,16 @@ def lacks_boto3(w: World) -> None:
     w.patch.setitem(sys.modules, "boto3", None)
 
 
-def without_an_answer(line: str = "--role web") -> Cause:
-    """The command, with no account behind it."""
-    return lambda _: _verify(_parser().parse_args(["verify", *line.split()]))
-
-
 def with_variable(name: str, value: str) -> Cause:
-    """The command, in an environment that has this too."""
-
-    def does(w: World) -> None:
-        w.patch.setenv(name, value)
-        without_an_answer()(w)
-
-    return does
+    return lambda w: w.patch.setenv(name, value)
 
 
 def with_profile(text: str) -> Cause:
-    """The command with a profile of this text in the AWS configuration."""
-
-    def does(w: World) -> None:
-        (w.folder / "config").write_text(f"[profile prod]\n{text}", encoding="utf-8")
-        w.patch.setenv("AWS_CONFIG_FILE", str(w.folder / "config"))
-        without_an_answer("--role web --profile prod")(w)
-
-    return does
+    """`verify` with a profile of this text in the AWS configuration."""
+    config = with_variable("AWS_CONFIG_FILE", "config")
+    return run(
+        "verify --role web --profile prod", file("config", f"[profile prod]\n{text}"), config
+    )
 
 
 def app(
@@ -802,9 +735,10 @@ WARNINGS: Final = {
 IN_REGION: Final = "--role web --region eu-wst-1"
 THEIR_ROLE: Final = role_arn("team/web-server", OTHER_ACCOUNT)
 AWS_MANAGED: Final = key_arn(resource="alias/aws/ssm")
+NOT_YOU: Final[Any] = {"Error": {"Code": "AccessDenied", "Message": "not you"}}
+ROOT_USER: Final = {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
 REFUSED: Final[Any] = {"Error": {"Code": "UnauthorizedException", "Message": "No access"}}
 VERIFY: Final = {
-    "`--log-prefix` without `--log-bucket`, as the command prints it": at_the_commands_end,
     "a name with its path for `--role`": command("--role team/web"),
     "an ARN for `--instance-profile`": command(f"--instance-profile {PROFILE_ARN}"),
     "an id for `--key`": command(f"--role web --key {KEY_ID}"),
@@ -826,21 +760,21 @@ VERIFY: Final = {
     ),
     "a `--document` with something else for a boolean": of_document("Port", runAsEnabled="yes"),
     "`--operator` without `--instance-id`": command("--role web --operator caller"),
-    "`--log-group` with `--instance-id`": command(f"--instance-id {NODE} --log-group sessions"),
-    "`--instance-id` without a region": command(f"--instance-id {NODE}"),
-    "an `--instance-id` that does not exist": of_node(
-        NODE, lambda w: w.refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound")
+    "`--log-group` with `--instance-id`": command(f"{NODE} --log-group sessions"),
+    "`--instance-id` without a region": command(f"--instance-id {nodes.NODE}"),
+    "an `--instance-id` that does not exist": command(
+        NODE, lambda w: w.account.refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound")
     ),
-    "an `--instance-id` that EC2 does not know any more": of_node(
-        NODE, lambda w: w.has("ec2:describe_instances", {"Reservations": []})
+    "an `--instance-id` that EC2 does not know any more": command(
+        NODE, lambda w: w.account.has("ec2:describe_instances", {"Reservations": []})
     ),
-    "an `--instance-id` of a hybrid node that does not exist": of_node(
-        nodes.HYBRID, lambda w: setattr(w, "record", None)
+    "an `--instance-id` of a hybrid node that does not exist": command(
+        f"{HERE_ON} {nodes.HYBRID}", lambda w: setattr(w.account, "record", None)
     ),
-    "`--instance-id` and a `--document` that does not exist": of_node(f"{NODE} --document Mine"),
-    "`--operator caller` as the root user": by_root,
-    "an `--operator` of another account": of_another_account,
-    "an `--agent-diagnostics` file that does not exist": of_node(
+    "`--instance-id` and a `--document` that does not exist": command(f"{NODE} --document Mine"),
+    "`--operator caller` as the root user": operator("caller"),
+    "an `--operator` of another account": operator(role_arn("operator", OTHER_ACCOUNT)),
+    "an `--agent-diagnostics` file that does not exist": command(
         f"{NODE} --agent-diagnostics /nonexistent"
     ),
     "the table of the diagnostics, and not the JSON": with_diagnostics("┌────"),
@@ -848,16 +782,19 @@ VERIFY: Final = {
     "`--agent-diagnostics` of another node": with_diagnostics(
         json.dumps({"DiagnosticsOutput": [OTHER_NODE]})
     ),
-    "the package without its extra": command(answers=lacks_boto3),
-    "no credentials": without_an_answer(),
+    "the package without its extra": command("--role web", lacks_boto3),
+    "no credentials": run("verify --role web"),
     "credentials that may not call IAM": refusing("AccessDenied"),
-    "credentials that may not read a hybrid node": of_node(
-        nodes.HYBRID, lambda w: w.refuses("ssm:DescribeInstanceInformation")
+    "credentials that may not read a hybrid node": command(
+        f"{HERE_ON} {nodes.HYBRID}",
+        lambda w: w.account.refuses("ssm:DescribeInstanceInformation"),
     ),
-    "a `--profile` that does not exist": without_an_answer("--role web --profile nobody"),
-    "a `--profile` whose role may not be assumed": command(answers=may_not_assume),
+    "a `--profile` that does not exist": run("verify --role web --profile nobody"),
+    "a `--profile` whose role may not be assumed": failing(ClientError(NOT_YOU, "AssumeRole")),
     "a profile that asks for an MFA code, without a terminal": failing(EOFError()),
-    "`AWS_MAX_ATTEMPTS=often`": with_variable("AWS_MAX_ATTEMPTS", "often"),
+    "`AWS_MAX_ATTEMPTS=often`": run(
+        "verify --role web", with_variable("AWS_MAX_ATTEMPTS", "often")
+    ),
     "a `credential_process` that does not exist": failing(
         FileNotFoundError(2, "No such file", "/nonexistent")
     ),
@@ -872,11 +809,13 @@ VERIFY: Final = {
     "credentials that can't be refreshed": failing(
         CredentialRetrievalError(provider="sso", error_msg="too late")
     ),
-    "`AWS_ENDPOINT_URL` without a region": with_variable("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+    "`AWS_ENDPOINT_URL` without a region": run(
+        "verify --role web", with_variable("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    ),
     "a region that no host name can have": failing(InvalidRegionError(region_name="a_b")),
     "a proxy that answers in place of AWS": failing(KeyError("GetRoleResult")),
     "a role whose ARN is none": command(
-        answers=has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}})
+        "--role web", has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}})
     ),
     "a key policy that is not JSON": with_a_key_policy_of_no_json,
     "a region that is misspelt, of whose endpoint there is no address": command(
@@ -887,9 +826,9 @@ VERIFY: Final = {
         ClientError(REFUSED, "GetRoleCredentials")
     ),
     "a connection that ends": failing(ConnectionClosedError(endpoint_url="https://iam")),
-    "a service that does not answer": of_node(
+    "a service that does not answer": command(
         f"{NODE} --document Mine",
-        lambda w: w.has(
+        has_answer(
             "ssm:describe_instance_information", ConnectTimeoutError(endpoint_url="https://ssm")
         ),
     ),
@@ -915,7 +854,7 @@ VERIFY: Final = {
     "a role that is deleted while IAM is asked": command("--role web-server", loses_its_role),
     "standard output that is closed": command("--role web-server", has_no_standard_output),
     "standard output that nobody reads": command("--role web-server", is_not_read),
-    "an error of the program": surprised,
+    "an error of the program": failing(RuntimeError("on\ntwo lines")),
 }
 AUDIT: Final = {
     "`--tag` without a value": audit("--tag env"),
@@ -926,29 +865,35 @@ AUDIT: Final = {
     "a `--file` that is a folder": audit("--file /tmp"),
     "a `--profiles-file` that is a folder": audit("--profiles-file /tmp"),
     "one path for `--file` and `--profiles-file`": audit("--file a.txt --profiles-file ./a.txt"),
-    "a `--profiles-file` that is a symbolic link": on_a_link,
+    "a `--profiles-file` that is a symbolic link": audit("--profiles-file linked.txt", is_a_link),
     "a `--profiles-file` that is a device": audit(f"--profiles-file {os.devnull}"),
-    "a `--profiles-file` that is read-only": beside("kept.txt", "web", on_a_read_only_file),
-    "a `--profiles-file` that is no list": beside(
-        "wrong.txt", "web\na b\n", audit("--profiles-file wrong.txt")
+    "a `--profiles-file` that is read-only": audit(
+        "--profiles-file kept.txt", file("kept.txt", "web"), is_read_only
     ),
-    "`--profiles-file` for the results of two accounts": of_two_accounts,
-    "Ctrl-C before there is an answer": interrupted,
+    "a `--profiles-file` that is no list": audit(
+        "--profiles-file wrong.txt", file("wrong.txt", "web\na b\n")
+    ),
+    "`--profiles-file` for the results of two accounts": audit(
+        f"--from {ACCOUNT}.json {OTHER_ACCOUNT}.json --profiles-file profiles.txt", has_two_accounts
+    ),
+    "Ctrl-C before there is an answer": run("audit", is_interrupted),
     "`--from` with `--tag`": audit("--from audit.json --tag env=prod"),
-    "a `--from` file that does not exist": called(read, ["none.json"]),
+    "a `--from` file that does not exist": audit("--from none.json"),
     "a `--from` file that is not JSON": from_file("┌────"),
     "a `--from` file that is nested too deep": from_file("[" * 51 + "]" * 51),
-    "a `--from` file that is too large": of_a_large_file,
+    "a `--from` file that is too large": from_file(f'"{"a" * 2**20}"'),
     "`--from` with the JSON of `verify`": from_file('{"version": 1, "ready": true}'),
     "`--from` with the result of a newer version": from_file('{"version": 2}'),
-    "two `--from` files with one region of an account": of_one_region_twice,
+    "two `--from` files with one region of an account": audit(
+        "--from audit.json again.json", has_one_region_twice
+    ),
 }
 POLICY: Final = {
-    "`--log-prefix` and no `--log-bucket`": policy_command("--log-prefix web"),
-    "the name of a log group alone": policy_command(f"--log-group /ssm/sessions --region {REGION}"),
-    "another ARN for `--log-group`": policy_command(f"--log-group {key_arn()}"),
-    "a `--key` of an AWS service": policy_command(f"--key {AWS_MANAGED}"),
-    "ARNs of two partitions": policy_command(f"--key {key_arn()} --partition aws-cn"),
+    "`--log-prefix` and no `--log-bucket`": run("policy --log-prefix web"),
+    "the name of a log group alone": run(f"policy --log-group /ssm/sessions --region {REGION}"),
+    "another ARN for `--log-group`": run(f"policy --log-group {key_arn()}"),
+    "a `--key` of an AWS service": run(f"policy --key {AWS_MANAGED}"),
+    "ARNs of two partitions": run(f"policy --key {key_arn()} --partition aws-cn"),
 }
 NO_PROFILE: Final = "No resource of type AWS::IAM::InstanceProfile with identifier: web"
 APP: Final = {
@@ -1002,11 +947,11 @@ CHECK: Final = {
     "a `--skip` of a rule that does not exist": checked("--skip channel-mising a.json"),
     "no `cdk.out`": checked(""),
     "a file that does not exist": checked("a.json"),
-    "a folder that CDK has not written": checked("cdk", cdk__a_json="{}"),
-    "the output of an app without a stack": checked("cdk", cdk__manifest_json="{}"),
-    "a `manifest.json` that is cut off": checked("cdk", cdk__manifest_json="{"),
+    "a folder that CDK has not written": checked("cdk", file("cdk/a.json", "{}")),
+    "the output of an app without a stack": checked("cdk", file("cdk/manifest.json", "{}")),
+    "a `manifest.json` that is cut off": checked("cdk", file("cdk/manifest.json", "{")),
     "an app of which a file is missing": checked(
-        "cdk", cdk__manifest_json=json.dumps({"artifacts": {"Web": STACK}})
+        "cdk", file("cdk/manifest.json", json.dumps({"artifacts": {"Web": STACK}}))
     ),
     "a file that can't be read": checked("/proc/self/mem"),
     "a file without end": checked("/dev/zero"),
@@ -1024,7 +969,7 @@ CHECK: Final = {
     "YAML with a list for a key": yaml("? [a]\n: b\n"),
     "YAML with an alias in its own value": yaml("A: &a\n  B: *a\n"),
     "YAML with aliases that multiply": yaml(BOMB),
-    "YAML without the extra": yaml("A: 1", without_yaml=True),
+    "YAML without the extra": yaml("A: 1", lacks_yaml),
 }
 SECTIONS: Final = {
     "Roles and profiles": ROLES,
@@ -1101,6 +1046,9 @@ def said(does: Cause, w: World, capsys: pytest.CaptureFixture[str]) -> str:
 
 def read_elsewhere(w: World, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     """What the user reads of the CLI or on standard error, if there was no exception."""
+    lines = capsys.readouterr().err.splitlines()
+    if lines and lines[-1].startswith(f"{PROGRAM}: "):
+        return "stderr", lines[-1].removeprefix(f"{PROGRAM}: ")
     errors = errors_of_the_cli(w.folder / "app")
     if errors:
         (text,) = errors
@@ -1109,10 +1057,8 @@ def read_elsewhere(w: World, capsys: pytest.CaptureFixture[str]) -> tuple[str, s
         found = warnings(w.stack)
     except RuntimeError as failure:
         return "synthesis", str(failure).partition("] ")[2]
-    if found:
-        (text,) = found
-        return "warning", text
-    return "stderr", capsys.readouterr().err.splitlines()[-1]
+    (text,) = found
+    return "warning", text
 
 
 def errors_of_the_cli(folder: Path) -> list[str]:

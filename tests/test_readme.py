@@ -122,13 +122,16 @@ class Synthesis:
         missing: list[dict[str, Any]] = manifest.get("missing", [])
         return missing
 
-    def policies(self) -> list[dict[str, Any]]:
+    def resources(self, *kinds: str) -> list[dict[str, Any]]:
         return [
             resource["Properties"]
             for template in self.folder.glob("cdk.out/*.template.json")
             for resource in json.loads(template.read_text(encoding="utf-8"))["Resources"].values()
-            if resource["Type"] in {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}
+            if resource["Type"] in kinds
         ]
+
+    def policies(self) -> list[dict[str, Any]]:
+        return self.resources("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 
     def warnings(self) -> set[str]:
         """The ids of this package's warnings."""

@@ -17,9 +17,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 from session_manager_permissions import (
     SessionManagerEndpoints,
     SessionManagerPermissions,
-    SessionPreferences,
 )
-from tests.builders import instance, network
 from tests.cfn_lint import lint
 from tests.conftest import (
     ACCOUNT,
@@ -123,35 +121,6 @@ def test_options_need_these_endpoints_and_no_other(stack_here: cdk.Stack, scenar
     SessionManagerPermissions(stack_here, "P", role=existing_role(stack_here), **options)
 
     assert services(stack_here) == sorted(ALWAYS + needed(scenario))
-
-
-def test_preferences_decide_what_is_needed(stack_here: cdk.Stack) -> None:
-    options: dict[str, Any] = {**SCENARIOS["all"](stack_here)}
-    said = {name: options[name] for name in ("encryption_key", "log_bucket", "log_group")}
-    preferences = SessionPreferences(stack_here, "Preferences", **said)
-
-    made(stack_here, preferences=preferences, check_log_encryption=False)
-
-    assert services(stack_here) == ["kms", "logs", "s3", "ssm", "ssmmessages"]
-
-
-def test_interface_endpoints_have_private_dns_and_one_group(stack_here: cdk.Stack) -> None:
-    made(stack_here, security_groups=[])
-
-    ((group_id, group),) = resources(stack_here, "AWS::EC2::SecurityGroup").items()
-    for service in ALWAYS:
-        found = endpoint(stack_here, service)
-        assert found["ServiceName"] == f"com.amazonaws.{REGION}.{service}"
-        assert found["VpcEndpointType"] == "Interface"
-        assert found["PrivateDnsEnabled"] is True
-        assert found["SecurityGroupIds"] == [{"Fn::GetAtt": [group_id, "GroupId"]}]
-        assert len(found["SubnetIds"]) == 2
-        assert "PolicyDocument" not in found
-    (rule,) = group["Properties"]["SecurityGroupIngress"]
-    assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 443, 443)
-    assert rule["CidrIp"] == "10.0.0.0/16"
-    (rule,) = group["Properties"]["SecurityGroupEgress"]
-    assert (rule["CidrIp"], rule["IpProtocol"]) == ("255.255.255.255/32", "icmp")  # CDK's none
 
 
 def test_gateway_endpoint_is_in_each_route_table_of_the_vpc(stack_here: cdk.Stack) -> None:
@@ -261,16 +230,6 @@ def test_connections_reach_endpoints_that_were_there(stack_here: cdk.Stack) -> N
 
     found = resources(stack_here, "AWS::EC2::SecurityGroup").values()
     assert sum("100.64.0.0/16" in json.dumps(body) for body in found) == 2
-
-
-def test_instance_can_wait_for_the_endpoints(stack: cdk.Stack) -> None:
-    vpc = network(stack)
-    waiting = instance(stack, vpc=vpc)
-
-    waiting.instance.node.add_dependency(made(stack, vpc))
-
-    (body,) = resources(stack, "AWS::EC2::Instance").values()
-    assert {*endpoints(stack)} <= {*body["DependsOn"]}
 
 
 # Endpoint policies

@@ -142,10 +142,6 @@ def failure(construct: Construct) -> str:
 # whoever made the compute: each holder with a role that it is given
 
 
-class Bastion(ec2.Instance):
-    """A class of one's own."""
-
-
 class Standard(iam.CfnInstanceProfile):
     """A class of one's own."""
 
@@ -184,7 +180,6 @@ HOLDERS: Final[dict[str, Hold]] = {
     "L1 profile": lambda s, role: l1_profile(s, role.role_name, construct_id="It"),
     "class of L1": lambda s, role: Standard(s, "It", roles=[role.role_name]),
     "instance": lambda s, role: instance(s, "It", role),
-    "bastion": lambda s, role: Bastion(s, "It", role=role, **machine(s)),
     "group": lambda s, role: autoscaling.AutoScalingGroup(s, "It", role=role, **machine(s)),
     "template": lambda s, role: ec2.LaunchTemplate(s, "It", machine_image=linux(), role=role),
     "ECS capacity": in_ecs_capacity,
@@ -194,25 +189,6 @@ HOLDERS: Final[dict[str, Hold]] = {
     "node group": lambda s, role: eks.Nodegroup(s, "It", cluster=cluster(s), node_role=role),
     "L1 node group": lambda s, role: l1_nodes(s, role.role_arn),
 }
-MAKERS: Final[dict[str, Callable[[cdk.Stack], object]]] = {
-    "bastion": lambda s: ec2.BastionHostLinux(s, "It", vpc=network(s)),
-    "template of a profile": lambda s: ec2.LaunchTemplate(s, "It", instance_profile=profile(s)),
-    "ECS capacity": lambda s: ecs.Cluster(s, "It", vpc=network(s)).add_capacity(
-        "Capacity", instance_type=SIZE
-    ),
-    "EKS capacity": lambda s: cluster(s).add_auto_scaling_group_capacity("It", instance_type=SIZE),
-    "node group": lambda s: cluster(s).add_nodegroup_capacity("Nodes"),
-    "profile": profile,
-}
-"""Those that make the role themselves."""
-
-
-@pytest.mark.parametrize("maker", MAKERS)
-def test_the_role_that_compute_makes_gets_the_policy(stack_here: cdk.Stack, maker: str) -> None:
-    SessionManagerFleet(stack_here, "Fleet", strict=True)
-    MAKERS[maker](stack_here)
-    assert fleet_roles(stack_here) == [[{"Ref": role} for role in role_ids(stack_here)]]
-    assert len(role_ids(stack_here)) == 1
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
