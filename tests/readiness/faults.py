@@ -27,25 +27,44 @@ from session_manager_permissions import (
 from .judging import att, ref, resource
 from .policy_table import ALL, AWS, allow, deny
 from .reports import TRUST, Body, inline, machine, profile_and_role
-from .test_network import (
-    ISOLATED,
-    MACHINE,
-    PUBLIC,
-    SSM,
-    a_shut_network_acl,
-    endpoints,
-    instance,
-    isolated,
-    vpc,
-)
 from .test_what_findings_say import MACHINE as PROFILE
 from .test_what_findings_say import MINIMAL, OURS, RDS, endpoint, session
 from .test_what_findings_say import isolated as isolated_in_l1
 
 Build = Callable[[cdk.Stack], object]
 
+KINDS: Final = ec2.SubnetType
+PUBLIC: Final = ec2.SubnetSelection(subnet_type=KINDS.PUBLIC)
+EGRESS: Final = ec2.SubnetSelection(subnet_type=KINDS.PRIVATE_WITH_EGRESS)
+ISOLATED: Final = ec2.SubnetSelection(subnet_type=KINDS.PRIVATE_ISOLATED)
+MACHINE: Final[dict[str, Any]] = {
+    "instance_type": ec2.InstanceType("t3.micro"),
+    "machine_image": ec2.MachineImage.generic_linux({"eu-west-1": "ami-12345678"}),
+}
+SSM: Final = ec2.InterfaceVpcEndpointAwsService.SSM
+MESSAGES: Final = ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES
 NO_WAY_OUT: Final[dict[str, Any]] = {"allow_all_outbound": False}
 OFF: Final = "MetadataOptions.HttpEndpoint", "disabled"
+
+
+def vpc(stack: cdk.Stack, *kinds: ec2.SubnetType, **more: Any) -> ec2.Vpc:  # noqa: ANN401
+    """A VPC with a subnet of each kind; of CDK's own default kinds where none is given."""
+    subnets = [ec2.SubnetConfiguration(name=one.name.title(), subnet_type=one) for one in kinds]
+    given: dict[str, Any] = {"subnet_configuration": subnets} if kinds else {}
+    return ec2.Vpc(stack, "Vpc", max_azs=1, **given, **more)
+
+
+def isolated(stack: cdk.Stack, **more: Any) -> ec2.Vpc:  # noqa: ANN401
+    return vpc(stack, KINDS.PRIVATE_ISOLATED, **more)
+
+
+def instance(stack: cdk.Stack, network: ec2.IVpc, **more: Any) -> ec2.Instance:  # noqa: ANN401
+    return ec2.Instance(stack, "Instance", vpc=network, **MACHINE, **more)
+
+
+def endpoints(network: ec2.Vpc, **more: Any) -> None:  # noqa: ANN401
+    network.add_interface_endpoint("Ssm", service=SSM, **more)
+    network.add_interface_endpoint("Messages", service=MESSAGES, **more)
 
 
 # Roles and what launches under them --------------------------------------------------------------
@@ -235,9 +254,7 @@ def without_endpoints_of_the_permissions(stack: cdk.Stack) -> None:
 def by_endpoints(stack: cdk.Stack, **given: Any) -> ec2.InterfaceVpcEndpoint:  # noqa: ANN401
     """In an isolated subnet, with the endpoint of `ssm` as it is given."""
     network, _ = isolated_instance(stack)
-    network.add_interface_endpoint(
-        "Messages", service=ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES
-    )
+    network.add_interface_endpoint("Messages", service=MESSAGES)
     return network.add_interface_endpoint("Ssm", service=SSM, **given)
 
 
@@ -307,6 +324,12 @@ def acl(stack: cdk.Stack, network: ec2.Vpc, *subnets: ec2.ISubnet) -> None:
     entry = {"Protocol": 6, "RuleAction": "allow", "Egress": True, "CidrBlock": "10.0.0.0/16"}
     entry |= {"NetworkAclId": shut.ref, "RuleNumber": 1, "PortRange": {"From": 22, "To": 22}}
     cdk.CfnResource(stack, "Ssh", type="AWS::EC2::NetworkAclEntry", properties=entry)
+
+
+def a_shut_network_acl(stack: cdk.Stack) -> None:
+    network = vpc(stack)
+    instance(stack, network)
+    ec2.NetworkAcl(stack, "Acl", vpc=network, subnet_selection=EGRESS)
 
 
 def acl_of_the_nat_gateway(stack: cdk.Stack) -> None:

@@ -14,24 +14,20 @@ from session_manager_permissions._network.verdicts import (
 )
 from session_manager_permissions._readiness.templates.model import Stack
 
-from .judging import att, deployed_to, on, ref, resource, said, said_of, verdicts, write
-from .test_network import (
+from .judging import att, deployed_to, on, ref, resource, rows, said, said_of, verdicts, write
+from .networks import (
+    BLOCK,
     ON,
-    OPEN,
     PARAMETER,
-    UNKNOWN,
-    Row,
-    by_endpoints,
+    Parts,
     custom,
-    each_row,
     either,
     group,
-    made,
-    of_ssm,
     part,
     templated,
     with_endpoints,
 )
+from .test_network import OPEN, UNKNOWN, Row, of_ssm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +38,7 @@ OF_CUSTOM: Final = att("Custom", "Vpc")
 RESOLVER: Final = "AWS::Route53Resolver::"
 
 
-def served(*servers: object, vpc: object = ref("Vpc"), options: object = ref("Options")) -> Any:  # noqa: ANN401
+def served(*servers: object, vpc: object = ref("Vpc"), options: object = ref("Options")) -> Parts:
     """DHCP options with these DNS servers."""
     return {
         "Options": part("DHCPOptions", DomainNameServers=[*servers]),
@@ -50,12 +46,12 @@ def served(*servers: object, vpc: object = ref("Vpc"), options: object = ref("Op
     }
 
 
-def profile(vpc: object) -> dict[str, Any]:
+def profile(vpc: object) -> Parts:
     kind = "AWS::Route53Profiles::ProfileAssociation"
     return {"Profiled": resource(kind, ResourceId=vpc, ProfileId="rp-1")}
 
 
-def forwarding(vpc: object = ref("Vpc"), /, **domains: object) -> dict[str, Any]:
+def forwarding(vpc: object = ref("Vpc"), /, **domains: object) -> Parts:
     """Resolver rules for these domains; a tuple has the type of the rule and the domain."""
     made_ = {}
     for name, written in domains.items():
@@ -70,7 +66,7 @@ BY_ID: Final = {"VPCId": ref("Vpc"), "ResolverRuleId": "rslvr-rr-1"}
 AWS_NAME: Final = "amazonaws.com"
 SSM: Final = "ssm.eu-west-1.amazonaws.com"
 
-RESOLVER_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
+RESOLVERS: Final[list[Row]] = [
     ("own DNS servers", served("10.0.0.5"), UNKNOWN),
     ("own DNS servers and Amazon's", served("10.0.0.5", "AmazonProvidedDNS"), UNKNOWN),
     ("Amazon's DNS servers", served("AmazonProvidedDNS"), OPEN),
@@ -119,7 +115,7 @@ RESOLVER_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
 ]  # fmt: skip
 
 
-def firewall(*rules: object, vpc: object = ref("Vpc"), **domains: object) -> dict[str, Any]:
+def firewall(*rules: object, vpc: object = ref("Vpc"), **domains: object) -> Parts:
     """A DNS firewall of the VPC with these rules, for domains and for those of AWS."""
     kind = f"{RESOLVER}Firewall"
     given = {"VpcId": vpc, "FirewallRuleGroupId": ref("Rules"), "Priority": 101}
@@ -131,16 +127,16 @@ def firewall(*rules: object, vpc: object = ref("Vpc"), **domains: object) -> dic
     }
 
 
-def rule(action: object, domains: object, priority: object = 5, **more: object) -> dict[str, Any]:
+def rule(action: object, domains: object, priority: object = 5, **more: object) -> Parts:
     return {"Action": action, "FirewallDomainListId": domains, "Priority": priority, **more}
 
 
 DOMAINS, AWS = att("Domains", "Id"), att("Aws", "Id")
 BLOCKS = rule("BLOCK", DOMAINS)
-ALL: Final[dict[str, Any]] = {"Domains": ["*"]}
+ALL: Final[Parts] = {"Domains": ["*"]}
 
 
-def before(priority: object, *rules: object) -> dict[str, Any]:
+def before(priority: object, *rules: object) -> Parts:
     """Another group of firewall rules, beside one that blocks everything."""
     kind = f"{RESOLVER}FirewallRuleGroup"
     given = {"VpcId": ref("Vpc"), "FirewallRuleGroupId": ref("Others"), "Priority": priority}
@@ -150,12 +146,12 @@ def before(priority: object, *rules: object) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def blocking(*domains: object, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def blocking(*domains: object, **more: Any) -> Parts:  # noqa: ANN401
     """A DNS firewall that blocks these domains."""
     return firewall(BLOCKS, Domains=[*domains], **more)
 
 
-FIREWALL_ROWS: Final[list[Row]] = [
+FIREWALLS: Final[list[Row]] = [
     ("firewall without rules", firewall(), OPEN),
     ("firewall against all", firewall(BLOCKS, **ALL), UNKNOWN),
     ("against the name", blocking("ssm.eu-west-1.amazonaws.com."), UNKNOWN),
@@ -200,99 +196,133 @@ FIREWALL_ROWS: Final[list[Row]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("parts", "expected"),
-    [pytest.param(*row[1:], id=row[0]) for row in (*RESOLVER_ROWS, *FIREWALL_ROWS)],
-)
-def test_who_answers_for_names(tmp_path: Path, parts: dict[str, Any], expected: str) -> None:
+@pytest.mark.parametrize(("parts", "expected"), rows([*RESOLVERS, *FIREWALLS]))
+def test_who_answers_for_names(tmp_path: Path, parts: Parts, expected: str) -> None:
     """It decides beside a NAT gateway and beside endpoints, and opens nothing that is shut."""
-    assert said_of(tmp_path, Stack=templated(**parts)) == expected
-    assert said_of(tmp_path, Stack=with_endpoints(**parts)) == expected
-    assert said_of(tmp_path, Stack=templated(PrivateRoute=None, **parts)) == NO_NETWORK_PATH
+    for body in (templated(parts), with_endpoints(parts)):
+        assert said_of(tmp_path, Stack=body) == expected
+    assert said_of(tmp_path, Stack=templated(parts, PrivateRoute=None)) == NO_NETWORK_PATH
 
 
 MESSAGES: Final = "ssmmessages.eu-west-1.amazonaws.com"
-OFF: Final = made("ssm", PrivateDnsEnabled=False)
 
 
-def zone(name: object, **changes: object) -> dict[str, Any]:
-    given: dict[str, object] = {"Name": name, "VPCs": [{"VPCId": ref("Vpc")}], **changes}
+def zone(name: object, **changes: object) -> Parts:
+    given: Parts = {"Name": name, "VPCs": [{"VPCId": ref("Vpc")}], **changes}
     return resource("AWS::Route53::HostedZone", **given)
 
 
-def record(name: object = SSM, endpoint: str = "Ssm", **changes: object) -> dict[str, Any]:
-    target = {"DNSName": {"Fn::Select": [0, att(endpoint, "DnsEntries")]}}
-    given: dict[str, object] = {
-        "HostedZoneId": ref("Zone"), "Name": name, "Type": "A", "AliasTarget": target, **changes
-    }  # fmt: skip
-    return resource("AWS::Route53::RecordSet", **given)
+def record(name: object = SSM, endpoint_: str = "Ssm", **changes: object) -> Parts:
+    target = {"DNSName": {"Fn::Select": [0, att(endpoint_, "DnsEntries")]}}
+    given: Parts = {"HostedZoneId": ref("Zone"), "Name": name, "Type": "A", "AliasTarget": target}
+    return resource("AWS::Route53::RecordSet", **given | changes)
 
 
-def record_group(written: object) -> dict[str, Any]:
+def record_group(written: object) -> Parts:
     return resource("AWS::Route53::RecordSetGroup", HostedZoneId=ref("Zone"), RecordSets=written)
 
 
-def records(*several: dict[str, Any]) -> dict[str, Any]:
+def records(*several: Parts) -> Parts:
     return record_group([one["Properties"] for one in several])
 
 
-def by_zone(name: object, leads: object = None, **changes: object) -> dict[str, Any]:
-    """A hosted zone in place of the private DNS of the endpoint."""
-    return {"Ssm": OFF, "Zone": zone(name, **changes), "Record": leads or record()}
+def zoned(name: object, leads: Parts | None = None, **changes: object) -> Parts:
+    """A hosted zone in place of the private DNS of the endpoint of `ssm`."""
+    parts = {"Zone": zone(name, **changes), "Record": leads or record()}
+    return {"Ssm.PrivateDnsEnabled": False, **parts}
 
 
-def zoned(name: str, expected: str, of: object, /, *leads: dict[str, Any], **changes: Any) -> Row:  # noqa: ANN401
-    return name, with_endpoints(**by_zone(of, *leads, **changes)), expected
+def in_vpcs(written: object) -> Parts:
+    return zoned(SSM, VPCs=written)
 
 
-BY_REGION: Final = "ssm.${AWS::Region}.${AWS::URLSuffix}"
+BY_REGION: Final = {"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"}
 DIFFERS: Final = record(AliasTarget={"DNSName": "example.com"})
-BY_CNAME: Final[dict[str, Any]] = {
+BY_CNAME: Final[Parts] = {
     "AliasTarget": None,
     "Type": "CNAME",
     "ResourceRecords": [{"Fn::Select": [0, att("Ssm", "DnsEntries")]}],
 }
-ZONE_ROWS: Final[list[Row]] = [
-    zoned("the name", OPEN, SSM),
-    zoned("the name with a dot, in capitals", OPEN, f"{SSM.upper()}.", record(f"{SSM}.")),
-    zoned("by region", OPEN, {"Fn::Sub": "ssm.${AWS::Region}.amazonaws.com"}),
-    zoned("by region and suffix", OPEN, {"Fn::Sub": BY_REGION}, record({"Fn::Sub": BY_REGION})),
-    zoned("by branches that agree", OPEN, either(SSM, f"{SSM}.")),
-    zoned("by branches that differ", UNKNOWN, either(SSM, "example.com")),
-    zoned("by parameter", UNKNOWN, {"Fn::Sub": "${Given}.${AWS::Region}.amazonaws.com"}),
-    *(zoned(f"by another name, {name}", ENDPOINT_UNREACHABLE, name)
+IN_REGION: Final = {"VPCId": PARAMETER, "VPCRegion": "eu-west-1"}
+ZONES: Final[list[Row]] = [
+    ("the name", zoned(SSM), OPEN),
+    ("the name with a dot, in capitals", zoned(f"{SSM.upper()}.", record(f"{SSM}.")), OPEN),
+    ("by region", zoned({"Fn::Sub": "ssm.${AWS::Region}.amazonaws.com"}), OPEN),
+    ("by region and suffix", zoned(BY_REGION, record(BY_REGION)), OPEN),
+    ("by branches that agree", zoned(either(SSM, f"{SSM}.")), OPEN),
+    ("by branches that differ", zoned(either(SSM, "example.com")), UNKNOWN),
+    ("by parameter", zoned({"Fn::Sub": "${Given}.${AWS::Region}.amazonaws.com"}), UNKNOWN),
+    *((f"by another name, {name}", zoned(name), ENDPOINT_UNREACHABLE)
       for name in ("example.com", "kms.eu-west-1.amazonaws.com", "ssm.us-east-1.amazonaws.com",
                    "ssm.eu-west-1.amazonaws.eu")),
-    zoned("by a part of AWS's domain", ENDPOINT_UNREACHABLE, {"Fn::Sub": "corp.${AWS::URLSuffix}"}),
-    zoned("of all AWS, with the records", OPEN, AWS_NAME,
-          records(record(), record(MESSAGES, "Messages"))),
-    zoned("of all AWS, with one record", UNKNOWN, AWS_NAME),
-    zoned("a wildcard", OPEN, SSM, record("*.amazonaws.com")),
-    zoned("of all AWS, with another record", UNKNOWN, AWS_NAME, record("kms.amazonaws.com")),
-    by_endpoints("without records", UNKNOWN, Ssm=OFF, Zone=zone(SSM)),
-    zoned("a group of records", OPEN, SSM, records(record("a." + SSM), record())),
-    zoned("a group of records by parameter", UNKNOWN, SSM, record_group(PARAMETER)),
-    zoned("a group with records that differ", UNKNOWN, SSM, records(record(), DIFFERS)),
-    zoned("a record of IPv6", UNKNOWN, SSM, record(Type="AAAA")),
-    zoned("a record of the endpoint of another service", UNKNOWN, SSM, record(endpoint="Messages")),
-    zoned("a record by an alias", OPEN, SSM, record(**BY_CNAME)),
-    zoned("a record on a condition", UNKNOWN, SSM, on(record(), ON)),
-    by_endpoints("on a condition", UNKNOWN, **by_zone(SSM) | {"Zone": on(zone(SSM), ON)}),
-    by_endpoints("that a custom resource changes", UNKNOWN, **by_zone(SSM),
-                 Custom=custom(Of=ref("Zone"))),
-    *(zoned(f"of VPCs, {name}", expected, SSM, VPCs=vpcs) for name, vpcs, expected in (
-        ("one by parameter", [{"VPCId": PARAMETER}], UNKNOWN),
-        ("all by parameter", PARAMETER, UNKNOWN),
-        ("one by id", [{"VPCId": "vpc-1"}], UNKNOWN),
-        ("by parameter in the region", [{"VPCId": PARAMETER, "VPCRegion": "eu-west-1"}], UNKNOWN),
-        ("by parameter in another region", [{"VPCId": PARAMETER, "VPCRegion": "us-east-1"}],
-         ENDPOINT_UNREACHABLE),
-        ("none, as it is public", None, ENDPOINT_UNREACHABLE))),
-    by_endpoints("of another VPC", ENDPOINT_UNREACHABLE, **OTHER,
-                 **by_zone(SSM, VPCs=[{"VPCId": ref("Other")}])),
-    by_endpoints("of a part of the name, beside private DNS", UNKNOWN,
-                 Zone=zone("eu-west-1.amazonaws.com")),
+    ("by a part of AWS's domain", zoned({"Fn::Sub": "corp.${AWS::URLSuffix}"}),
+     ENDPOINT_UNREACHABLE),
+    ("of all AWS, with the records",
+     zoned(AWS_NAME, records(record(), record(MESSAGES, "Messages"))), OPEN),
+    ("of all AWS, with one record", zoned(AWS_NAME), UNKNOWN),
+    ("a wildcard", zoned(SSM, record("*.amazonaws.com")), OPEN),
+    ("of all AWS, with another record", zoned(AWS_NAME, record("kms.amazonaws.com")), UNKNOWN),
+    ("without records", {**zoned(SSM), "Record": None}, UNKNOWN),
+    ("a group of records", zoned(SSM, records(record("a." + SSM), record())), OPEN),
+    ("a group of records by parameter", zoned(SSM, record_group(PARAMETER)), UNKNOWN),
+    ("a group with records that differ", zoned(SSM, records(record(), DIFFERS)), UNKNOWN),
+    ("a record of IPv6", zoned(SSM, record(Type="AAAA")), UNKNOWN),
+    ("a record of the endpoint of another service",
+     zoned(SSM, record(endpoint_="Messages")), UNKNOWN),
+    ("a record by an alias", zoned(SSM, record(**BY_CNAME)), OPEN),
+    ("a record on a condition", zoned(SSM, on(record(), ON)), UNKNOWN),
+    ("on a condition", {**zoned(SSM), "Zone": on(zone(SSM), ON)}, UNKNOWN),
+    ("that a custom resource changes", {**zoned(SSM), "Custom": custom(Of=ref("Zone"))}, UNKNOWN),
+    ("of VPCs, one by parameter", in_vpcs([{"VPCId": PARAMETER}]), UNKNOWN),
+    ("of VPCs, all by parameter", in_vpcs(PARAMETER), UNKNOWN),
+    ("of VPCs, one by id", in_vpcs([{"VPCId": "vpc-1"}]), UNKNOWN),
+    ("of VPCs, by parameter in the region", in_vpcs([IN_REGION]), UNKNOWN),
+    ("of VPCs, by parameter in another region", in_vpcs([IN_REGION | {"VPCRegion": "us-east-1"}]),
+     ENDPOINT_UNREACHABLE),
+    ("of no VPC, as it is public", in_vpcs(None), ENDPOINT_UNREACHABLE),
+    ("of another VPC", {**OTHER, **in_vpcs([{"VPCId": ref("Other")}])}, ENDPOINT_UNREACHABLE),
+    ("of a part of the name, beside private DNS", {"Zone": zone("eu-west-1.amazonaws.com")},
+     UNKNOWN),
 ]  # fmt: skip
+
+
+def resolving_to(kind: str) -> Parts:
+    return of_ssm(IpAddressType="dualstack", DnsOptions={"DnsRecordIpType": kind})
+
+
+ADDRESSES: Final[list[Row]] = [
+    ("dual-stack", of_ssm(IpAddressType="dualstack"), OPEN),
+    ("IPv6", of_ssm(IpAddressType="ipv6"), UNKNOWN),
+    ("addresses by parameter", of_ssm(IpAddressType=PARAMETER), UNKNOWN),
+    ("IPv4 or dual-stack", of_ssm(IpAddressType=either("ipv4", "dualstack")), OPEN),
+    ("records of IPv4", resolving_to("ipv4"), OPEN),
+    ("records of IPv6", resolving_to("ipv6"), UNKNOWN),
+    ("records as the service defines them",
+     of_ssm(DnsOptions={"DnsRecordIpType": "service-defined"}), UNKNOWN),
+    ("records by parameter", of_ssm(DnsOptions={"DnsRecordIpType": PARAMETER}), UNKNOWN),
+    ("options by parameter", of_ssm(DnsOptions=PARAMETER), UNKNOWN),
+    ("IPv6 and shut", {**of_ssm(IpAddressType="ipv6"), "Admits": group()}, ENDPOINT_UNREACHABLE),
+    ("its own region", of_ssm(ServiceRegion="eu-west-1"), OPEN),
+    ("another region", of_ssm(ServiceRegion="us-east-1"), ENDPOINT_MISSING),
+    ("a region by parameter", of_ssm(ServiceRegion=PARAMETER), UNKNOWN),
+    ("its own region or another", of_ssm(ServiceRegion=either("eu-west-1", "us-east-1")), UNKNOWN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "expected"), rows([*ZONES, *ADDRESSES]))
+def test_where_names_lead(tmp_path: Path, changes: Parts, expected: str) -> None:
+    assert said_of(tmp_path, Stack=with_endpoints(changes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({"IpAddressType": "ipv6"}, UNKNOWN), ({"ServiceRegion": "us-east-1"}, OPEN)],
+)
+def test_endpoint_that_may_not_be_used_beside_a_nat(
+    tmp_path: Path, changes: Parts, expected: str
+) -> None:
+    body = templated(of_ssm(**changes), Admits=group({"IpProtocol": "-1", "CidrIp": BLOCK}))
+    assert said_of(tmp_path, Stack=body) == expected
 
 
 PARTITIONS: Final = botocore.session.get_session().get_data("partitions")["partitions"]
@@ -300,56 +330,18 @@ SUFFIXES: Final = sorted({one["outputs"]["dnsSuffix"] for one in PARTITIONS})
 
 
 @pytest.mark.parametrize("partition", PARTITIONS, ids=lambda one: one["id"])
-def test_partitions_are_those_that_botocore_knows(partition: dict[str, Any]) -> None:
-    expected = (partition["id"], partition["outputs"]["dnsSuffix"])
-    regions = [one for one in partition["regions"] if not one.endswith("-global")]
-    assert {Stack(region=one).partition for one in regions} <= {expected}
-
-
-@pytest.mark.parametrize("partition", PARTITIONS, ids=lambda one: one["id"])
 def test_names_in_each_partition(tmp_path: Path, partition: dict[str, Any]) -> None:
     """A hosted zone is of a service's name where it has the suffix of the partition."""
-    region = next(one for one in partition["regions"] if not one.endswith("-global"))
     own = partition["outputs"]["dnsSuffix"]
+    regions = [one for one in partition["regions"] if not one.endswith("-global")]
+    assert {Stack(region=one).partition for one in regions} <= {(partition["id"], own)}
     another = next(one for one in SUFFIXES if one != own)
     for suffix, expected in ((own, OPEN), (another, ENDPOINT_UNREACHABLE)):
-        name = f"ssm.{region}.{suffix}"
-        paths = write(tmp_path, Stack=with_endpoints(**by_zone(name, record(name))))
-        deployed_to(tmp_path, "Stack", f"111122223333/{region}")
+        name = f"ssm.{regions[0]}.{suffix}"
+        paths = write(tmp_path, Stack=with_endpoints(zoned(name, record(name))))
+        deployed_to(tmp_path, "Stack", f"111122223333/{regions[0]}")
         (found,) = verdicts(paths).values()
         assert said(found) == expected
-
-
-ENTERS: Final = {"SecurityGroupIngress": [{"IpProtocol": "-1", "CidrIp": "10.0.0.0/16"}]}
-
-
-@each_row(
-    *ZONE_ROWS,
-    of_ssm("dual-stack", OPEN, IpAddressType="dualstack"),
-    of_ssm("IPv6", UNKNOWN, IpAddressType="ipv6"),
-    of_ssm("addresses by parameter", UNKNOWN, IpAddressType=PARAMETER),
-    of_ssm("IPv4 or dual-stack", OPEN, IpAddressType=either("ipv4", "dualstack")),
-    *(of_ssm(f"records of {kind}", expected, IpAddressType="dualstack",
-             DnsOptions={"DnsRecordIpType": kind})
-      for kind, expected in (("ipv4", OPEN), ("ipv6", UNKNOWN))),
-    of_ssm("records as the service defines them", UNKNOWN,
-           DnsOptions={"DnsRecordIpType": "service-defined"}),
-    of_ssm("records by parameter", UNKNOWN, DnsOptions={"DnsRecordIpType": PARAMETER}),
-    of_ssm("options by parameter", UNKNOWN, DnsOptions=PARAMETER),
-    by_endpoints("IPv6 and shut", ENDPOINT_UNREACHABLE, Ssm=made("ssm", IpAddressType="ipv6"),
-                 Admits=group()),
-    ("IPv6 beside a NAT",
-     templated(Ssm=made("ssm", IpAddressType="ipv6", SecurityGroupIds=[ref("Group")]),
-               Group=group(**ENTERS)), UNKNOWN),
-    of_ssm("its own region", OPEN, ServiceRegion="eu-west-1"),
-    of_ssm("another region", ENDPOINT_MISSING, ServiceRegion="us-east-1"),
-    of_ssm("a region by parameter", UNKNOWN, ServiceRegion=PARAMETER),
-    of_ssm("its own region or another", UNKNOWN, ServiceRegion=either("eu-west-1", "us-east-1")),
-    ("another region beside a NAT",
-     templated(Ssm=made("ssm", ServiceRegion="us-east-1", SecurityGroupIds=["sg-1"])), OPEN),
-)  # fmt: skip
-def test_where_names_lead(tmp_path: Path, body: dict[str, Any], expected: str) -> None:
-    assert said_of(tmp_path, Stack=body) == expected
 
 
 def here(service: str) -> dict[str, str]:
@@ -360,25 +352,21 @@ def here(service: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (with_endpoints(Ssm=made("ssm", ServiceRegion="eu-west-1")), UNKNOWN),
-        (with_endpoints(Ssm=made("ssm", ServiceRegion=ref("AWS::Region"))), OPEN),
-        (with_endpoints(**by_zone(here("ssm"), record(here("ssm")))), OPEN),
-        (with_endpoints(**by_zone({"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"},
-                                  record({"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"}))),
-         OPEN),
-        (with_endpoints(**by_zone(SSM)), UNKNOWN),
-        (with_endpoints(**by_zone(here("sqs"))), ENDPOINT_UNREACHABLE),
-        (templated(**forwarding(Rule=here("ssm"))), UNKNOWN),
-        (templated(**forwarding(Rule="ssm.us-east-1.amazonaws.com")), UNKNOWN),
-        (templated(**forwarding(Rule=here("sqs"))), OPEN),
-        (templated(**forwarding(Rule="sqs.us-east-1.amazonaws.com")), OPEN),
-        (templated(**blocking(here("ssm"))), UNKNOWN),
-        (templated(**blocking("sqs.us-east-1.amazonaws.com")), OPEN),
+        (with_endpoints(of_ssm(ServiceRegion="eu-west-1")), UNKNOWN),
+        (with_endpoints(of_ssm(ServiceRegion=ref("AWS::Region"))), OPEN),
+        (with_endpoints(zoned(here("ssm"), record(here("ssm")))), OPEN),
+        (with_endpoints(zoned(BY_REGION, record(BY_REGION))), OPEN),
+        (with_endpoints(zoned(SSM)), UNKNOWN),
+        (with_endpoints(zoned(here("sqs"))), ENDPOINT_UNREACHABLE),
+        (templated(forwarding(Rule=here("ssm"))), UNKNOWN),
+        (templated(forwarding(Rule="ssm.us-east-1.amazonaws.com")), UNKNOWN),
+        (templated(forwarding(Rule=here("sqs"))), OPEN),
+        (templated(forwarding(Rule="sqs.us-east-1.amazonaws.com")), OPEN),
+        (templated(blocking(here("ssm"))), UNKNOWN),
+        (templated(blocking("sqs.us-east-1.amazonaws.com")), OPEN),
     ],
-)  # fmt: skip
-def test_names_in_a_stack_for_any_region(
-    tmp_path: Path, body: dict[str, Any], expected: str
-) -> None:
+)
+def test_names_in_a_stack_for_any_region(tmp_path: Path, body: Parts, expected: str) -> None:
     paths = write(tmp_path, Stack=body)
     deployed_to(tmp_path, "Stack", "unknown-account/unknown-region")
     (found,) = verdicts(paths).values()

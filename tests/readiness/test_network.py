@@ -9,18 +9,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_eks_v2 as eks
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_route53 as route53
-from aws_cdk import aws_route53_targets as targets
 from aws_cdk.cloudformation_include import CfnInclude
-from hypothesis import strategies as st
 
 from session_manager_permissions._network.verdicts import (
     EGRESS_CLOSED,
@@ -33,6 +28,8 @@ from session_manager_permissions._readiness.network.vpcs import _KNOWN
 from session_manager_permissions._readiness.rules import NO_INSTANCE_PROFILE
 from tests.conftest import DATA, synth
 
+from .deployments import NO_VALUE
+from .faults import ISOLATED, PUBLIC, endpoints, instance, isolated, vpc
 from .judging import (
     att,
     deployed_to,
@@ -40,11 +37,37 @@ from .judging import (
     on,
     ref,
     resource,
+    rows,
     said,
     said_of,
     verdict_of,
     verdicts,
     write,
+)
+from .networks import (
+    ANYWHERE,
+    BLOCK,
+    ON,
+    PARAMETER,
+    STACK,
+    TO_NAT,
+    VPC_ID,
+    Parts,
+    acl,
+    association,
+    attachment,
+    compute,
+    custom,
+    either,
+    endpoint,
+    entry,
+    group,
+    https,
+    part,
+    route,
+    subnet,
+    templated,
+    with_endpoints,
 )
 from .reports import Report
 
@@ -52,94 +75,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OPEN, UNKNOWN = State.OPEN.value, State.UNKNOWN.value
-KINDS = ec2.SubnetType
-PUBLIC = ec2.SubnetSelection(subnet_type=KINDS.PUBLIC)
-EGRESS = ec2.SubnetSelection(subnet_type=KINDS.PRIVATE_WITH_EGRESS)
-ISOLATED = ec2.SubnetSelection(subnet_type=KINDS.PRIVATE_ISOLATED)
-MACHINE: dict[str, Any] = {
-    "instance_type": ec2.InstanceType("t3.micro"),
-    "machine_image": ec2.MachineImage.generic_linux({"eu-west-1": "ami-12345678"}),
-}
-SSM = ec2.InterfaceVpcEndpointAwsService.SSM
-MESSAGES = ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES
+Row = tuple[str, Parts, str]
 
-# What CDK writes
-
-
-def vpc(stack: cdk.Stack, *kinds: ec2.SubnetType, **more: Any) -> ec2.Vpc:  # noqa: ANN401
-    """A VPC with a subnet of each kind; of CDK's own default kinds where none is given."""
-    subnets = [ec2.SubnetConfiguration(name=one.name.title(), subnet_type=one) for one in kinds]
-    given: dict[str, Any] = {"subnet_configuration": subnets} if kinds else {}
-    return ec2.Vpc(stack, "Vpc", max_azs=1, **given, **more)
-
-
-def isolated(stack: cdk.Stack, **more: Any) -> ec2.Vpc:  # noqa: ANN401
-    return vpc(stack, KINDS.PRIVATE_ISOLATED, **more)
-
-
-def instance(stack: cdk.Stack, network: ec2.IVpc, **more: Any) -> ec2.Instance:  # noqa: ANN401
-    return ec2.Instance(stack, "Instance", vpc=network, **MACHINE, **more)
-
-
-def endpoints(network: ec2.Vpc, **more: Any) -> list[ec2.InterfaceVpcEndpoint]:  # noqa: ANN401
-    return [
-        network.add_interface_endpoint("Ssm", service=SSM, **more),
-        network.add_interface_endpoint("Messages", service=MESSAGES, **more),
-    ]
-
-
-def in_public(stack: cdk.Stack, **more: Any) -> ec2.Instance:  # noqa: ANN401
-    return instance(stack, vpc(stack), vpc_subnets=PUBLIC, **more)
-
-
-def in_isolated(stack: cdk.Stack, **of_vpc: Any) -> ec2.Vpc:  # noqa: ANN401
-    """The VPC of an instance in an isolated subnet."""
-    network = isolated(stack, **of_vpc)
-    instance(stack, network, vpc_subnets=ISOLATED)
-    return network
-
-
-def in_public_without_addresses(stack: cdk.Stack) -> None:
-    kind = ec2.SubnetConfiguration(
-        name="Public", subnet_type=KINDS.PUBLIC, map_public_ip_on_launch=False
-    )
-    instance(stack, vpc(stack, subnet_configuration=[kind]), vpc_subnets=PUBLIC)
-
-
-def with_an_elastic_address(stack: cdk.Stack) -> None:
-    machine = in_public(stack, associate_public_ip_address=False)
-    ec2.CfnEIP(stack, "Address", instance_id=machine.instance_id)
-
-
-def by_zones_of_ones_own(stack: cdk.Stack) -> None:
-    network = in_isolated(stack)
-    for endpoint in endpoints(network, private_dns_enabled=False):
-        name = "ssm" if endpoint.node.id == "Ssm" else "ssmmessages"
-        zone = route53.PrivateHostedZone(
-            endpoint, "Zone", zone_name=f"{name}.eu-west-1.amazonaws.com", vpc=network
-        )
-        target = targets.InterfaceVpcEndpointTarget(endpoint)
-        alias = route53.RecordTarget.from_alias(target)
-        route53.ARecord(endpoint, "Record", zone=zone, target=alias)
-
-
-def by_endpoints_that_admit_the_instance(stack: cdk.Stack) -> None:
-    network = isolated(stack)
-    machine = instance(stack, network, vpc_subnets=ISOLATED)
-    for endpoint in endpoints(network, open=False):
-        endpoint.connections.allow_default_port_from(machine)
-
-
-def by_endpoints_in_an_imported_group(stack: cdk.Stack) -> None:
-    group = ec2.SecurityGroup.from_security_group_id(stack, "Given", "sg-1")
-    endpoints(in_isolated(stack), security_groups=[group], open=False)
-
-
-def by_endpoints_for_the_own_account(stack: cdk.Stack) -> None:
-    of_account = {"StringEquals": {"aws:PrincipalAccount": stack.account}}
-    given: dict[str, Any] = {"actions": ["*"], "resources": ["*"], "conditions": of_account}
-    for endpoint in endpoints(in_isolated(stack)):
-        endpoint.add_to_policy(iam.PolicyStatement(principals=[iam.AnyPrincipal()], **given))
+# What CDK writes. Apps that are closed are in `faults` ------------------------------------------
 
 
 def in_addresses_of_ipam(stack: cdk.Stack) -> None:
@@ -148,40 +86,13 @@ def in_addresses_of_ipam(stack: cdk.Stack) -> None:
         ipv4_netmask_length=16,
         default_subnet_ipv4_netmask_length=24,
     )
-    endpoints(in_isolated(stack, ip_addresses=addresses))
+    network = isolated(stack, ip_addresses=addresses)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    endpoints(network)
 
 
-def let_out_to_a_group(stack: cdk.Stack) -> None:
-    """CDK writes the rule as a resource of its own, and AWS's default may stay beside it."""
-    network = vpc(stack)
-    machine = instance(stack, network, allow_all_outbound=False)
-    database = ec2.SecurityGroup(stack, "Database", vpc=network)
-    machine.connections.allow_to(database, ec2.Port.tcp(5432))
-
-
-def a_shut_network_acl(stack: cdk.Stack, *ports: ec2.AclTraffic) -> None:
-    network = vpc(stack)
-    instance(stack, network)
-    acl = ec2.NetworkAcl(stack, "Acl", vpc=network, subnet_selection=EGRESS)
-    for number, traffic in enumerate(ports):
-        for direction in ec2.TrafficDirection:
-            acl.add_entry(
-                f"{direction.name}{number}",
-                cidr=ec2.AclCidr.any_ipv4(),
-                rule_number=100 + number,
-                traffic=traffic,
-                direction=direction,
-            )
-
-
-def an_open_network_acl(stack: cdk.Stack) -> None:
-    answers = ec2.AclTraffic.tcp_port_range(1024, 65535)
-    a_shut_network_acl(stack, ec2.AclTraffic.tcp_port(443), answers)
-
-
-def capacity_of_ecs(stack: cdk.Stack) -> None:
-    cluster = ecs.Cluster(stack, "Cluster", vpc=vpc(stack))
-    cluster.add_capacity("Capacity", instance_type=ec2.InstanceType("t3.micro"))
+def dual_stack(stack: cdk.Stack) -> None:
+    instance(stack, vpc(stack, ip_protocol=ec2.IpProtocol.DUAL_STACK), vpc_subnets=PUBLIC)
 
 
 def nodes_of_eks(stack: cdk.Stack) -> None:
@@ -196,31 +107,9 @@ def nodes_of_eks(stack: cdk.Stack) -> None:
     cluster.add_nodegroup_capacity("Nodes")
 
 
-# Others are in `test_networks_of_public_apps`; those that are closed are in `faults`.
-SHAPES: Final[list[tuple[str, Callable[[cdk.Stack], object], str]]] = [
-    ("in a public subnet without addresses", in_public_without_addresses, NO_NETWORK_PATH),
-    ("with an Elastic IP address", with_an_elastic_address, OPEN),
-    ("behind no NAT", lambda s: instance(
-        s, vpc(s, KINDS.PUBLIC, KINDS.PRIVATE_WITH_EGRESS, nat_gateways=0), vpc_subnets=EGRESS),
-     NO_NETWORK_PATH),
-    ("with routes that a VPN gateway propagates",
-     lambda s: in_isolated(s, vpn_gateway=True, vpn_route_propagation=[ISOLATED]), UNKNOWN),
-    ("by zones of one's own", by_zones_of_ones_own, OPEN),
-    ("by endpoints that admit the instance", by_endpoints_that_admit_the_instance, OPEN),
-    ("by endpoints in an imported group", by_endpoints_in_an_imported_group, UNKNOWN),
-    ("by endpoints for the own account", by_endpoints_for_the_own_account, OPEN),
-    ("in addresses of IPAM", in_addresses_of_ipam, OPEN),
-    ("let out to a group", let_out_to_a_group, UNKNOWN),
-    ("dual-stack", lambda s: instance(
-        s, vpc(s, ip_protocol=ec2.IpProtocol.DUAL_STACK), vpc_subnets=PUBLIC), UNKNOWN),
-    ("an open network ACL", an_open_network_acl, OPEN),
-    ("capacity of ECS", capacity_of_ecs, OPEN),
-    ("nodes of EKS", nodes_of_eks, OPEN),
-]  # fmt: skip
-
-
 @pytest.mark.parametrize(
-    ("build", "expected"), [pytest.param(*row[1:], id=row[0]) for row in SHAPES]
+    ("build", "expected"),
+    [(in_addresses_of_ipam, OPEN), (dual_stack, UNKNOWN), (nodes_of_eks, OPEN)],
 )
 def test_shapes_of_cdk(
     stack_here: cdk.Stack, build: Callable[[cdk.Stack], object], expected: str
@@ -230,17 +119,17 @@ def test_shapes_of_cdk(
     assert said(found) == expected
 
 
-APP_VERDICTS: Final[list[tuple[str, dict[str, str]]]] = [
-    ("build_runners", {f"AutoScalingGroup{number}": OPEN for number in range(1, 6)}),
-    ("code_server", {"Instance1": OPEN}),
-    ("containers_in_public_subnets", {"AutoScalingGroup1": OPEN}),
-    ("editor_behind_a_distribution", {"Instance1": OPEN}),
-    ("endpoint_for_signals", {"Instance1": OPEN, "Instance2": NO_NETWORK_PATH}),
-    ("instance_connect", {"Instance1": OPEN}),
-]
-
-
-@pytest.mark.parametrize(("name", "expected"), APP_VERDICTS)
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("build_runners", {f"AutoScalingGroup{number}": OPEN for number in range(1, 6)}),
+        ("code_server", {"Instance1": OPEN}),
+        ("containers_in_public_subnets", {"AutoScalingGroup1": OPEN}),
+        ("editor_behind_a_distribution", {"Instance1": OPEN}),
+        ("endpoint_for_signals", {"Instance1": OPEN, "Instance2": NO_NETWORK_PATH}),
+        ("instance_connect", {"Instance1": OPEN}),
+    ],
+)
 def test_networks_of_public_apps(name: str, expected: dict[str, str]) -> None:
     found = verdicts([str(DATA / "apps" / f"{name}.json")])
     assert {by.logical_id: said(one) for by, one in found.items()} == expected
@@ -257,324 +146,226 @@ def test_nat_instance_is_open_itself_and_what_is_behind_it_is_not_known(
     assert found[of_instance].decides[0].startswith("the instance 'VpcPublicSubnet1NatInstance")
 
 
-# Templates that are written here
+# Behind a NAT gateway ----------------------------------------------------------------------------
 
-BLOCK, ANYWHERE = "10.0.0.0/16", "0.0.0.0/0"
-VPC_ID: Final = {"VpcId": ref("Vpc")}
-ON = "Production"
-PARAMETER = ref("Given")
-CUSTOM = "Custom::Routes"
-TO_NAT: Final = {"NatGatewayId": ref("Nat")}
-LOOP = {"Fn::ForEach::Endpoints": ["Service", ["ssm", "ssmmessages"], {}]}
-
-
-def part(kind: str, condition: str = "", /, **properties: object) -> dict[str, Any]:
-    """A resource of EC2; a property that is None is not written."""
-    given = {name: value for name, value in properties.items() if value is not None}
-    return on(resource(f"AWS::EC2::{kind}", **given), condition)
-
-
-def custom(**given: object) -> dict[str, Any]:
-    return resource(CUSTOM, **given)
-
-
-def either(*branches: object) -> dict[str, Any]:
-    return {"Fn::If": [ON, *branches]}
-
-
-def subnet(block: object = "10.0.1.0/24", **more: object) -> dict[str, Any]:
-    return part("Subnet", **{**VPC_ID, "CidrBlock": block, **more})
-
-
-def association(subnet_: object, table: object) -> dict[str, Any]:
-    return part("SubnetRouteTableAssociation", SubnetId=subnet_, RouteTableId=table)
-
-
-def route(
-    table: object = ref("PrivateTable"), condition: str = "", /, **to: object
-) -> dict[str, Any]:
-    given = {"RouteTableId": table, "DestinationCidrBlock": ANYWHERE, **to}
-    return part("Route", condition, **given)
-
-
-def attachment(**changes: object) -> dict[str, Any]:
-    return part(
-        "VPCGatewayAttachment", **{**VPC_ID, "InternetGatewayId": ref("Gateway"), **changes}
-    )
-
-
-def nat(**changes: object) -> dict[str, Any]:
-    given = {"SubnetId": ref("Public"), "AllocationId": "eipalloc-1", **changes}
-    return part("NatGateway", **given)
-
-
-def regional_nat() -> dict[str, Any]:
-    return part("NatGateway", AvailabilityMode="regional", **VPC_ID)
-
-
-def group(egress: object = None, **more: object) -> dict[str, Any]:
-    given = {"GroupDescription": "-", **VPC_ID, **more}
-    return part("SecurityGroup", SecurityGroupEgress=egress, **given)
-
-
-def compute(**changes: object) -> dict[str, Any]:
-    groups = [att("Group", "GroupId")]
-    return part("Instance", **{"SubnetId": ref("Private"), "SecurityGroupIds": groups, **changes})
-
-
-def instance_on() -> dict[str, Any]:
-    """The instance, on a condition."""
-    return on(compute(), ON)
-
-
-def templated(**changes: dict[str, Any] | None) -> dict[str, Any]:
-    """A template with an instance behind NAT, and what differs in it; None is left out."""
-    parts: dict[str, dict[str, Any] | None] = {
-        "Vpc": part("VPC", CidrBlock=BLOCK, EnableDnsSupport=True, EnableDnsHostnames="true"),
-        "Gateway": part("InternetGateway"),
-        "Attachment": attachment(),
-        "Private": subnet(),
-        "Public": subnet("10.0.3.0/24"),
-        "PrivateTable": part("RouteTable", **VPC_ID),
-        "PublicTable": part("RouteTable", **VPC_ID),
-        "PrivateAssociation": association(ref("Private"), ref("PrivateTable")),
-        "PublicAssociation": association(ref("Public"), ref("PublicTable")),
-        "PrivateRoute": route(**TO_NAT),
-        "PublicRoute": route(ref("PublicTable"), GatewayId=ref("Gateway")),
-        "Nat": nat(),
-        "Group": group(),
-        "Instance": compute(),
-        **changes,
-    }
-    return {"Resources": {name: part for name, part in parts.items() if part is not None}}
-
-
-def made(service: str, condition: str = "", /, **changes: object) -> dict[str, Any]:
-    """An interface endpoint of a service."""
-    given: dict[str, object] = {
-        **VPC_ID,
-        "VpcEndpointType": "Interface",
-        "ServiceName": {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"},
-        "PrivateDnsEnabled": True,
-        "SubnetIds": [ref("Private")],
-        "SecurityGroupIds": [ref("Admits")],
-        **changes,
-    }
-    return part("VPCEndpoint", condition, **given)
-
-
-def https(**peer: object) -> dict[str, Any]:
-    """A rule of a security group."""
-    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, **peer}
-    return {name: value for name, value in rule.items() if value is not None}
-
-
-def admitting(**changes: object) -> dict[str, Any]:
-    """The group of the endpoints, which admits HTTPS from the VPC."""
-    return group(SecurityGroupIngress=[https(**{"CidrIp": BLOCK, **changes})])
-
-
-def with_endpoints(**changes: dict[str, Any] | None) -> dict[str, Any]:
-    """A template with an instance whose only way out is by endpoints."""
-    by = {"Ssm": made("ssm"), "Messages": made("ssmmessages"), "Admits": admitting()}
-    return templated(**{"PrivateRoute": None, **by, **changes})
-
-
-Row = tuple[str, dict[str, Any], str]
-
-
-def behind_nat(name: str, expected: str, /, **changes: dict[str, Any] | None) -> Row:
-    return name, templated(**changes), expected
-
-
-def by_endpoints(name: str, expected: str, /, **changes: dict[str, Any] | None) -> Row:
-    return name, with_endpoints(**changes), expected
-
-
-def each_row(*rows: Row) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        ("body", "expected"), [pytest.param(*row[1:], id=row[0]) for row in rows]
-    )
-
-
-def without_route(name: str, expected: str, /, **changes: dict[str, Any] | None) -> Row:
-    return name, templated(**{"PrivateRoute": None, **changes}), expected
-
-
-def routed(name: str, expected: str, /, **to: object) -> Row:
-    """The private subnet has another default route."""
-    return name, templated(PrivateRoute=route(**to)), expected
-
-
-def nothing_but(kind: str, name: str, expected: str, /, **properties: object) -> Row:
-    """The app has a resource in place of the route."""
-    return name, templated(PrivateRoute=resource(kind, **properties)), expected
-
-
-def blocking(mode: object) -> dict[str, Any]:
-    return part("VPCBlockPublicAccessOptions", InternetGatewayBlockMode=mode)
-
-
-def edge(gateway: object, *, table: object = ref("EdgeTable"), **more: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A route table of a gateway, which sends what comes in to an appliance."""
-    inspects = route(ref("EdgeTable"), DestinationCidrBlock="10.0.3.0/24", VpcEndpointId="vpce-1")
-    uses = part("GatewayRouteTableAssociation", GatewayId=gateway, RouteTableId=table)
-    return {"EdgeTable": part("RouteTable", **VPC_ID), "Inspects": inspects, "Edge": uses, **more}
-
-
-def listing(*entries: object) -> dict[str, Any]:
-    """A prefix list of the app, which is all that the group lets out to."""
-    rule = {"IpProtocol": "-1", "DestinationPrefixListId": att("List", "PrefixListId")}
-    return {"List": part("PrefixList", Entries=[*entries]), "Group": group([rule])}
-
-
-def acl(of_subnet: object = ref("Private"), **entries: dict[str, Any] | None) -> dict[str, Any]:
-    """A network ACL of a subnet with these entries."""
-    uses = {"SubnetId": of_subnet, "NetworkAclId": ref("Acl")}
-    shut = {
-        "Acl": part("NetworkAcl", **VPC_ID),
-        "Uses": part("SubnetNetworkAclAssociation", **uses),
-    }
-    return {**shut, **entries}
-
-
-def entry(number: object = 100, *, egress: object = True, **changes: object) -> dict[str, Any]:
-    of_acl = {"NetworkAclId": ref("Acl"), "RuleNumber": number, "Egress": egress}
-    given = {"Protocol": -1, "RuleAction": "allow", "CidrBlock": ANYWHERE, **of_acl, **changes}
-    return part("NetworkAclEntry", **given)
-
-
-def interface(**of_instance: object) -> dict[str, Any]:
-    return part(
-        "NetworkInterfaceAttachment", NetworkInterfaceId=PARAMETER, DeviceIndex="1", **of_instance
-    )
-
-
+WITH_VPC, OTHER = {"Of": ref("Vpc")}, part("VPC", CidrBlock=BLOCK)
 IPV6: Final = part("SubnetCidrBlock", SubnetId=ref("Private"), Ipv6CidrBlock="2001:db8::/64")
 TO_IPV6: Final = route(DestinationCidrBlock=None, DestinationIpv6CidrBlock="::/0",
                        EgressOnlyInternetGatewayId="eigw-1")  # fmt: skip
+REGIONAL: Final = part("NatGateway", AvailabilityMode="regional", **VPC_ID)
 PROXY: Final = {"Fn::Base64": {"Fn::Join": ["", ["HTTPS_PROXY=http://", ref("Proxy"), ":3128"]]}}
-STACK: Final = "AWS::CloudFormation::Stack"
-INCLUDE: Final = {"Name": "AWS::Include", "Parameters": {"Location": "s3://bucket/key"}}
+LOOP: Final = {"Fn::ForEach::Endpoints": ["Service", ["ssm", "ssmmessages"], {}]}
+OF_TABLE, INTO_TABLE = {"Table": ref("PrivateTable")}, {"RouteTableId": ref("PrivateTable")}
+SERVER: Final = "AWS::EC2::RouteServerPropagation"
 
 
-def transformed(name: str, transform: object, expected: str) -> Row:
-    return name, templated(PrivateRoute=None) | {"Transform": transform}, expected
+def routed(**to: object) -> Parts:
+    """The private subnet has another default route."""
+    return {"PrivateRoute": route(**to)}
 
 
-ROUTE_ROWS: Final[list[Row]] = [
-    behind_nat("connectivity by parameter", UNKNOWN, Nat=nat(ConnectivityType=PARAMETER)),
-    routed("NAT gateway by parameter", UNKNOWN, NatGatewayId=PARAMETER),
-    routed("NAT gateway by id", UNKNOWN, NatGatewayId="nat-1"),
-    behind_nat("attachment to a VPC by parameter", UNKNOWN, Attachment=attachment(VpcId=PARAMETER)),
-    behind_nat("attachment of a gateway by parameter", UNKNOWN,
-               Attachment=attachment(InternetGatewayId=PARAMETER)),
-    behind_nat("attachment of a VPN gateway", NO_NETWORK_PATH,
-               Attachment=attachment(InternetGatewayId=None, VpnGatewayId="vgw-1")),
-    routed("gateway by id", UNKNOWN, GatewayId="igw-1"),
-    routed("gateway by parameter", UNKNOWN, GatewayId=PARAMETER),
-    routed("local gateway", NO_NETWORK_PATH, GatewayId="local"),
-    behind_nat("VPN gateway", UNKNOWN, Vpn=part("VPNGateway"),
-               PrivateRoute=route(GatewayId=ref("Vpn"))),
-    routed("transit gateway by import", UNKNOWN, TransitGatewayId={"Fn::ImportValue": "Tgw"}),
-    routed("two targets", UNKNOWN, **TO_NAT, InstanceId="i-1"),
-    routed("destination by parameter", UNKNOWN, **TO_NAT, DestinationCidrBlock=PARAMETER),
-    routed("destination by prefix list", UNKNOWN, **TO_NAT, DestinationCidrBlock=None,
-           DestinationPrefixListId="pl-1"),
-    behind_nat("IPv6 in a subnet with IPv6", UNKNOWN, Block=IPV6, PrivateRoute=TO_IPV6),
-    behind_nat("IPv6 in a subnet without it", NO_NETWORK_PATH, PrivateRoute=TO_IPV6),
-    behind_nat("no association", NO_NETWORK_PATH, PrivateAssociation=None),
-    behind_nat("an IPv6-only subnet", UNKNOWN, Private=subnet(None, Ipv6Native=True)),
-    routed("route into a table by parameter", UNKNOWN, **TO_NAT, RouteTableId=PARAMETER),
-    routed("route into a table by id", UNKNOWN, **TO_NAT, RouteTableId="rtb-1"),
-    behind_nat("association of a subnet by parameter", UNKNOWN,
-               PrivateAssociation=association(PARAMETER, ref("PrivateTable"))),
-    behind_nat("association with another app's table", UNKNOWN,
-               PrivateAssociation=association(ref("Private"), "rtb-1")),
-    nothing_but("AWS::EC2::VPNGatewayRoutePropagation", "propagated by a VPN gateway", UNKNOWN,
-                RouteTableIds=[ref("PrivateTable")]),
-    nothing_but("AWS::EC2::RouteServerPropagation", "propagated by a route server", UNKNOWN,
-                RouteTableId=ref("PrivateTable")),
-    nothing_but("AWS::EC2::RouteServerPropagation", "propagated into another table",
-                NO_NETWORK_PATH, RouteTableId=ref("PublicTable")),
-    *(nothing_but(CUSTOM, f"custom resource with the {name}", UNKNOWN, Of=ref(name))
+def instead(kind: str, **properties: object) -> Parts:
+    """The app has a resource in place of the route."""
+    return {"PrivateRoute": resource(kind, **properties)}
+
+
+def blocking(mode: object) -> Parts:
+    return {"Blocks": part("VPCBlockPublicAccessOptions", InternetGatewayBlockMode=mode)}
+
+
+def edge(gateway: object, table: object = ref("EdgeTable")) -> Parts:
+    """A route table of a gateway, which sends what comes in to an appliance."""
+    inspects = route(ref("EdgeTable"), DestinationCidrBlock="10.0.3.0/24", VpcEndpointId="vpce-1")
+    uses = part("GatewayRouteTableAssociation", GatewayId=gateway, RouteTableId=table)
+    return {"EdgeTable": part("RouteTable", **VPC_ID), "Inspects": inspects, "Edge": uses}
+
+
+def listing(*entries: object) -> Parts:
+    """A prefix list of the app, which is all that the group lets out to."""
+    rule = {"IpProtocol": "-1", "DestinationPrefixListId": att("List", "PrefixListId")}
+    return {"List": part("PrefixList", Entries=[*entries]), "Group": group(egress=[rule])}
+
+
+def interface(of_instance: object) -> Parts:
+    given = {"NetworkInterfaceId": PARAMETER, "DeviceIndex": "1", "InstanceId": of_instance}
+    return {"More": part("NetworkInterfaceAttachment", **given)}
+
+
+ROUTES: Final[list[Row]] = [
+    ("connectivity by parameter", {"Nat.ConnectivityType": PARAMETER}, UNKNOWN),
+    ("NAT gateway by parameter", routed(NatGatewayId=PARAMETER), UNKNOWN),
+    ("NAT gateway by id", routed(NatGatewayId="nat-1"), UNKNOWN),
+    ("attachment to a VPC by parameter", {"Attachment.VpcId": PARAMETER}, UNKNOWN),
+    ("attachment of a gateway by parameter", {"Attachment.InternetGatewayId": PARAMETER}, UNKNOWN),
+    ("attachment of a VPN gateway",
+     {"Attachment": attachment(InternetGatewayId=None, VpnGatewayId="vgw-1")}, NO_NETWORK_PATH),
+    ("gateway by id", routed(GatewayId="igw-1"), UNKNOWN),
+    ("gateway by parameter", routed(GatewayId=PARAMETER), UNKNOWN),
+    ("local gateway", routed(GatewayId="local"), NO_NETWORK_PATH),
+    ("VPN gateway", {"Vpn": part("VPNGateway"), **routed(GatewayId=ref("Vpn"))}, UNKNOWN),
+    ("transit gateway by import", routed(TransitGatewayId={"Fn::ImportValue": "Tgw"}), UNKNOWN),
+    ("two targets", routed(**TO_NAT, InstanceId="i-1"), UNKNOWN),
+    ("destination by parameter", {"PrivateRoute.DestinationCidrBlock": PARAMETER}, UNKNOWN),
+    ("destination by prefix list",
+     routed(**TO_NAT, DestinationCidrBlock=None, DestinationPrefixListId="pl-1"), UNKNOWN),
+    ("IPv6 in a subnet with IPv6", {"Block": IPV6, "PrivateRoute": TO_IPV6}, UNKNOWN),
+    ("IPv6 in a subnet without it", {"PrivateRoute": TO_IPV6}, NO_NETWORK_PATH),
+    ("an IPv6-only subnet", {"Private.CidrBlock": None, "Private.Ipv6Native": True}, UNKNOWN),
+    ("route into a table by parameter", {"PrivateRoute.RouteTableId": PARAMETER}, UNKNOWN),
+    ("route into a table by id", {"PrivateRoute.RouteTableId": "rtb-1"}, UNKNOWN),
+    ("association of a subnet by parameter", {"PrivateAssociation.SubnetId": PARAMETER}, UNKNOWN),
+    ("association with another app's table", {"PrivateAssociation.RouteTableId": "rtb-1"}, UNKNOWN),
+    ("propagated by a VPN gateway",
+     instead("AWS::EC2::VPNGatewayRoutePropagation", RouteTableIds=[ref("PrivateTable")]), UNKNOWN),
+    ("propagated by a route server", instead(SERVER, **INTO_TABLE), UNKNOWN),
+    ("propagated into another table", instead(SERVER, RouteTableId=ref("PublicTable")),
+     NO_NETWORK_PATH),
+    *((f"custom resource with the {name}", {"PrivateRoute": custom(Of=ref(name))}, UNKNOWN)
       for name in ("PrivateTable", "Vpc", "Private", "Instance")),
-    nothing_but(CUSTOM, "custom resource with another", NO_NETWORK_PATH, Of=ref("PublicTable")),
-    *(behind_nat(f"custom resource with the {name}, beside NAT", OPEN, Custom=custom(Of=ref(name)))
+    ("custom resource with another", {"PrivateRoute": custom(Of=ref("PublicTable"))},
+     NO_NETWORK_PATH),
+    *((f"custom resource with the {name}, beside NAT", {"Custom": custom(Of=ref(name))}, OPEN)
       for name in ("Vpc", "Private", "Instance")),
-    behind_nat("custom resource with the VPC, and no table of the subnet", UNKNOWN,
-               PrivateAssociation=None, Custom=custom(Vpc=ref("Vpc"))),
-    behind_nat("route into a table by attribute, and no table of the subnet", UNKNOWN,
-               PrivateAssociation=None, Custom=custom(),
-               Main=route(att("Custom", "Main"), **TO_NAT)),
-    nothing_but("AWS::CloudFormation::CustomResource", "custom resource of CloudFormation", UNKNOWN,
-                Table=ref("PrivateTable")),
-    nothing_but("Own::Network::Route", "type of one's own", UNKNOWN, Table=ref("PrivateTable")),
-    nothing_but("Custom::AWSCDK-EKS-Cluster", "custom resource of CDK's EKS", NO_NETWORK_PATH,
-                Table=ref("PrivateTable")),
-    nothing_but("Custom::CrossRegionExportWriter", "CDK's writer of exports", NO_NETWORK_PATH,
-                Writer={"exports": {"/cdk/exports/Table": ref("PrivateTable")}}),
-    nothing_but(STACK, "stack that is not here with the table", UNKNOWN,
-                Parameters={"Table": ref("PrivateTable")}),
-    nothing_but(STACK, "stack that is not here with something else", NO_NETWORK_PATH,
-                Parameters={"Gateway": ref("Gateway")}),
-    behind_nat("stack that is not here with the VPC, beside NAT", UNKNOWN,
-               Other=resource(STACK, Parameters={"Vpc": ref("Vpc")})),
-    nothing_but("Own::Network::Part::MODULE", "module", UNKNOWN),
-    transformed("included parts", INCLUDE, UNKNOWN),
-    transformed("a macro", ["AWS::Serverless-2016-10-31", "Own"], UNKNOWN),
-    transformed("a macro that makes no network", "AWS::CodeDeployBlueGreen", NO_NETWORK_PATH),
-    transformed("a macro of AWS", "AWS::Serverless-2016-10-31", NO_NETWORK_PATH),
-    ("a loop beside NAT", {"Resources": templated()["Resources"] | LOOP}, UNKNOWN),
-    ("a loop alone", {"Resources": templated(PrivateRoute=None)["Resources"] | LOOP}, UNKNOWN),
-    without_route("user data that sets a proxy", UNKNOWN, Instance=compute(UserData=PROXY)),
-    behind_nat("user data that sets a proxy, beside NAT", OPEN, Instance=compute(UserData=PROXY)),
-    without_route("another interface", UNKNOWN, More=interface(InstanceId=ref("Instance"))),
-    without_route("another interface of an instance by parameter", UNKNOWN,
-                  More=interface(InstanceId=PARAMETER)),
-    behind_nat("VPC by parameter", UNKNOWN, Private=subnet(VpcId=PARAMETER)),
-    behind_nat("VPC of a custom resource", UNKNOWN, Private=subnet(VpcId=att("Custom", "VpcId")),
-               Custom=custom()),
-    *(behind_nat(f"subnet {name}", UNKNOWN, Instance=compute(SubnetId=id_))
+    ("custom resource with the VPC, and no table of the subnet",
+     {"PrivateAssociation": None, "Custom": custom(**WITH_VPC)}, UNKNOWN),
+    ("route into a table by attribute, and no table of the subnet",
+     {"PrivateAssociation": None, "Custom": custom(),
+      "Main": route(att("Custom", "Main"), **TO_NAT)}, UNKNOWN),
+    ("custom resource of CloudFormation",
+     instead("AWS::CloudFormation::CustomResource", **OF_TABLE), UNKNOWN),
+    ("type of one's own", instead("Own::Network::Route", **OF_TABLE), UNKNOWN),
+    ("custom resource of CDK's EKS", instead("Custom::AWSCDK-EKS-Cluster", **OF_TABLE),
+     NO_NETWORK_PATH),
+    ("CDK's writer of exports", instead("Custom::CrossRegionExportWriter", Writer=OF_TABLE),
+     NO_NETWORK_PATH),
+    ("stack that is not here with the table", instead(STACK, Parameters=OF_TABLE), UNKNOWN),
+    ("stack that is not here with something else",
+     instead(STACK, Parameters={"Gateway": ref("Gateway")}), NO_NETWORK_PATH),
+    ("stack that is not here with the VPC, beside NAT",
+     {"Other": resource(STACK, Parameters=WITH_VPC)}, UNKNOWN),
+    ("module", instead("Own::Network::Part::MODULE"), UNKNOWN),
+    ("a loop beside NAT", LOOP, UNKNOWN),
+    ("a loop alone", {"PrivateRoute": None, **LOOP}, UNKNOWN),
+    ("user data that sets a proxy", {"PrivateRoute": None, "Instance.UserData": PROXY}, UNKNOWN),
+    ("user data that sets a proxy, beside NAT", {"Instance.UserData": PROXY}, OPEN),
+    ("another interface", {"PrivateRoute": None, **interface(ref("Instance"))}, UNKNOWN),
+    ("another interface of an instance by parameter",
+     {"PrivateRoute": None, **interface(PARAMETER)}, UNKNOWN),
+    ("VPC by parameter", {"Private.VpcId": PARAMETER}, UNKNOWN),
+    ("VPC of a custom resource", {"Private.VpcId": att("Custom", "VpcId"), "Custom": custom()},
+     UNKNOWN),
+    *((f"subnet {name}", {"Instance.SubnetId": id_}, UNKNOWN)
       for name, id_ in (("by parameter", PARAMETER), ("by id", "subnet-1"), ("of nobody", None))),
-    behind_nat("public access not blocked", OPEN, Blocks=blocking("off")),
-    behind_nat("public access blocked both ways", UNKNOWN, Blocks=blocking("block-bidirectional")),
-    behind_nat("public access blocked both ways, and a regional NAT gateway", UNKNOWN,
-               Blocks=blocking("block-bidirectional"), Nat=regional_nat()),
-    behind_nat("public access blocked by parameter", UNKNOWN, Blocks=blocking(PARAMETER)),
-    behind_nat("route table of the internet gateway", UNKNOWN, **edge(ref("Gateway"))),
-    behind_nat("route table of the internet gateway without routes", OPEN,
-               **edge(ref("Gateway"), Inspects=None)),
-    behind_nat("route table of the internet gateway by id", UNKNOWN,
-               **edge(ref("Gateway"), table="rtb-1")),
-    behind_nat("route table of a gateway by parameter", UNKNOWN, **edge(PARAMETER)),
-    behind_nat("route table of a VPN gateway", OPEN, Vpn=part("VPNGateway"), **edge(ref("Vpn"))),
-    behind_nat("an entry of the default network ACL", UNKNOWN,
-               No=entry(99, NetworkAclId=att("Vpc", "DefaultNetworkAcl"), RuleAction="deny")),
-    behind_nat("network ACL of a subnet by parameter", UNKNOWN, **acl(PARAMETER)),
-    behind_nat("network ACL of another subnet", OPEN, Third=subnet("10.0.4.0/24"),
-               **acl(ref("Third"))),
-    behind_nat("network ACL of a subnet by attribute", UNKNOWN, Custom=custom(),
-               **acl(att("Custom", "Subnet"))),
-    behind_nat("prefix list that a custom resource changes", UNKNOWN, **listing({"Cidr": ANYWHERE}),
-               Custom=custom(List=ref("List"))),
-    behind_nat("prefix list with an entry by parameter", UNKNOWN, **listing(PARAMETER)),
-    behind_nat("prefix list with a range by parameter", UNKNOWN, **listing({"Cidr": PARAMETER})),
-    behind_nat("prefix list whose entries suffice together", OPEN,
-               **listing({"Cidr": "0.0.0.0/1"}, {"Cidr": "128.0.0.0/1"})),
-    behind_nat("prefix list without entries", EGRESS_CLOSED, **listing()),
-    behind_nat("a type that is not known, with the VPC", UNKNOWN, New=part("VPCFilter", **VPC_ID)),
-    without_route("a type that is not known, with a subnet", UNKNOWN,
-                  New=part("Way", Subnets=[ref("Private")])),
-    behind_nat("a type that is not known, on a condition", UNKNOWN,
-               New=on(resource("AWS::Route53Resolver::Blocker", Of=ref("Vpc")), ON)),
-    behind_nat("a type that is not known, with another VPC", OPEN,
-               New=part("VPCFilter", VpcId=ref("Other")), Other=part("VPC", CidrBlock=BLOCK)),
-    behind_nat("a type of another service, with the VPC", OPEN,
-               New=resource("AWS::Database::Cluster", **VPC_ID)),
-    behind_nat("a type that changes no path, with the VPC", OPEN,
-               New=part("FlowLog", ResourceId=ref("Vpc"))),
+    ("public access not blocked", blocking("off"), OPEN),
+    ("public access blocked both ways", blocking("block-bidirectional"), UNKNOWN),
+    ("public access blocked both ways, and a regional NAT gateway",
+     {**blocking("block-bidirectional"), "Nat": REGIONAL}, UNKNOWN),
+    ("public access blocked by parameter", blocking(PARAMETER), UNKNOWN),
+    ("route table of the internet gateway", edge(ref("Gateway")), UNKNOWN),
+    ("route table of the internet gateway without routes",
+     {name: one for name, one in edge(ref("Gateway")).items() if name != "Inspects"}, OPEN),
+    ("route table of the internet gateway by id", edge(ref("Gateway"), "rtb-1"), UNKNOWN),
+    ("route table of a gateway by parameter", edge(PARAMETER), UNKNOWN),
+    ("route table of a VPN gateway", {"Vpn": part("VPNGateway"), **edge(ref("Vpn"))}, OPEN),
+    ("an entry of the default network ACL",
+     {"No": entry(99, NetworkAclId=att("Vpc", "DefaultNetworkAcl"), RuleAction="deny")}, UNKNOWN),
+    ("network ACL of a subnet by parameter", acl(PARAMETER), UNKNOWN),
+    ("network ACL of another subnet", {"Third": subnet("10.0.4.0/24"), **acl(ref("Third"))}, OPEN),
+    ("network ACL of a subnet by attribute", {"Custom": custom(), **acl(att("Custom", "Subnet"))},
+     UNKNOWN),
+    ("prefix list that a custom resource changes",
+     {**listing({"Cidr": ANYWHERE}), "Custom": custom(List=ref("List"))}, UNKNOWN),
+    ("prefix list with an entry by parameter", listing(PARAMETER), UNKNOWN),
+    ("prefix list with a range by parameter", listing({"Cidr": PARAMETER}), UNKNOWN),
+    ("prefix list whose entries suffice together",
+     listing({"Cidr": "0.0.0.0/1"}, {"Cidr": "128.0.0.0/1"}), OPEN),
+    ("prefix list without entries", listing(), EGRESS_CLOSED),
+    ("a type that is not known, with the VPC", {"New": part("VPCFilter", **VPC_ID)}, UNKNOWN),
+    ("a type that is not known, with a subnet",
+     {"PrivateRoute": None, "New": part("Way", Subnets=[ref("Private")])}, UNKNOWN),
+    ("a type that is not known, on a condition",
+     {"New": on(resource("AWS::Route53Resolver::Blocker", **WITH_VPC), ON)}, UNKNOWN),
+    ("a type that is not known, with another VPC",
+     {"New": part("VPCFilter", VpcId=ref("Other")), "Other": OTHER}, OPEN),
+    ("a type of another service, with the VPC",
+     {"New": resource("AWS::Database::Cluster", **VPC_ID)}, OPEN),
+    ("a type that changes no path, with the VPC",
+     {"New": part("FlowLog", ResourceId=ref("Vpc"))}, OPEN),
 ]  # fmt: skip
+
+ANY: Final = {"IpProtocol": "-1", "CidrIp": ANYWHERE}
+NOWHERE: Final = ANY | {"CidrIp": "127.0.0.1/32"}
+UDP: Final = ANY | {"IpProtocol": "udp"}
+SIX: Final = https(CidrIpv6="::/0")
+LET_OUT, LET_OUT_UDP = (
+    part("SecurityGroupEgress", GroupId=ref("Group"), **rule) for rule in (ANY, UDP)
+)
+
+
+def lets_out(egress: object, **more: Parts | None) -> Parts:
+    return {"Group": group(egress=egress), **more}
+
+
+EGRESS: Final[list[Row]] = [
+    ("rules that are not there", lets_out(NO_VALUE), OPEN),
+    ("an empty list of rules", lets_out([]), UNKNOWN),
+    ("a rule on a condition", lets_out([either(ANY)]), UNKNOWN),
+    ("UDP", lets_out([UDP]), EGRESS_CLOSED),
+    ("IPv6", lets_out([SIX]), EGRESS_CLOSED),
+    ("IPv6 in a subnet with IPv6", lets_out([SIX], Block=IPV6), UNKNOWN),
+    ("a protocol by a name that is none", lets_out([ANY | {"IpProtocol": "all"}]), UNKNOWN),
+    ("a rule of its own beside one inline", lets_out([NOWHERE], Rule=LET_OUT), OPEN),
+    ("a rule of its own on a condition", lets_out([NOWHERE], Rule=on(LET_OUT, ON)), UNKNOWN),
+    ("a rule of its own of another protocol", lets_out(None, Rule=LET_OUT_UDP), UNKNOWN),
+    ("a prefix list by id", lets_out([https(DestinationPrefixListId="pl-1")]), UNKNOWN),
+    ("a group that is not there", {"Group": None}, UNKNOWN),
+]
+
+
+def entries(**more: Parts | None) -> Parts:
+    """A network ACL that lets all in and out has these entries as well."""
+    return acl(In=entry(egress=False), **{"Out": entry(egress="true"), **more})
+
+
+ACLS: Final[list[Row]] = [
+    ("all", entries(), OPEN),
+    ("HTTPS by the number of TCP",
+     entries(Out=entry(Protocol=6, PortRange={"From": 443, "To": 443})), OPEN),
+    ("of which one is of IPv6",
+     entries(No=entry(99, RuleAction="deny", CidrBlock=None, Ipv6CidrBlock="::/0")), OPEN),
+    ("an action by parameter", entries(No=entry(99, RuleAction=PARAMETER)), UNKNOWN),
+    ("a direction by parameter", entries(No=entry(99, egress=PARAMETER)), UNKNOWN),
+    ("a number by parameter", entries(No=entry(PARAMETER)), UNKNOWN),
+    ("a protocol by parameter", entries(No=entry(99, Protocol=PARAMETER)), UNKNOWN),
+    ("a range by parameter that is allowed", entries(No=entry(99, CidrBlock=PARAMETER)), OPEN),
+    ("a range by parameter that is denied",
+     entries(No=entry(99, CidrBlock=PARAMETER, RuleAction="deny")), UNKNOWN),
+    ("ports by parameter", entries(Out=entry(Protocol=6, PortRange=PARAMETER)), UNKNOWN),
+    ("of a network ACL by parameter", entries(Out=entry(1, NetworkAclId=PARAMETER)), UNKNOWN),
+    ("of a network ACL that is not there",
+     {name: one for name, one in entries().items() if name != "Acl"}, UNKNOWN),
+    ("that a custom resource may change", entries(Custom=custom(Acl=ref("Acl"))), UNKNOWN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "expected"), rows([*ROUTES, *EGRESS, *ACLS]))
+def test_behind_a_nat_gateway(tmp_path: Path, changes: Parts, expected: str) -> None:
+    assert said_of(tmp_path, Stack=templated(changes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("transform", "expected"),
+    [
+        ({"Name": "AWS::Include", "Parameters": {"Location": "s3://bucket/key"}}, UNKNOWN),
+        (["AWS::Serverless-2016-10-31", "Own"], UNKNOWN),
+        ("AWS::CodeDeployBlueGreen", NO_NETWORK_PATH),
+        ("AWS::Serverless-2016-10-31", NO_NETWORK_PATH),
+    ],
+)
+def test_what_a_macro_may_add(tmp_path: Path, transform: object, expected: str) -> None:
+    body = templated(PrivateRoute=None) | {"Transform": transform}
+    assert said_of(tmp_path, Stack=body) == expected
+
 
 STRANGE: Final = {
     "AWS::EC2::ApplicationStatusCheck",
@@ -605,37 +396,15 @@ def test_what_is_known_of_the_types_of_cdk() -> None:
     assert {one for one in types if not _KNOWN.fullmatch(one)} <= STRANGE
 
 
+# By endpoints ------------------------------------------------------------------------------------
+
 SELF: Final = {"Admits": group()}
-
-
-def ingress(**changes: object) -> dict[str, Any]:
-    rule = {"GroupId": ref("Admits"), "IpProtocol": "-1", "CidrIp": BLOCK}
-    return part("SecurityGroupIngress", **{**rule, **changes})
-
-
-def of_ssm(name: str, expected: str, /, **changes: object) -> Row:
-    """The endpoint of `ssm` differs."""
-    return name, with_endpoints(Ssm=made("ssm", **changes)), expected
-
-
-def admits(name: str, expected: str, /, **changes: object) -> Row:
-    """The one rule of the endpoints' group differs."""
-    return name, with_endpoints(Admits=admitting(**changes)), expected
-
-
-def by_rule(name: str, expected: str, /, *, condition: str = "", **changes: object) -> Row:
-    """The endpoints' group admits by a rule of its own alone."""
-    return name, with_endpoints(**SELF, Rule=on(ingress(**changes), condition)), expected
-
-
-ONE_OF_MANY: Final = {
-    "Fn::Join": ["-", ["sg", *({"Fn::If": [f"{ON}{bit}", "0", "1"]} for bit in range(7))]]
-}
-"""A group in twice as many worlds as are judged."""
-
 FOREIGN: Final = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
 """What an endpoint is in, by ids."""
-
+ONE_OF_MANY: Final = {
+    "Fn::Join": ["-", ["sg", *(either("0", "1", f"{ON}{bit}") for bit in range(7))]]
+}
+"""A group in twice as many worlds as are judged."""
 ALLOWS_ALL: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 ROOT: Final = {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}
 POLICIES_OF_ALL: Final[dict[str, object]] = {
@@ -647,250 +416,219 @@ POLICIES_OF_ALL: Final[dict[str, object]] = {
     "for the account": {"Statement": ALLOWS_ALL | {"Principal": {"AWS": ref("AWS::AccountId")}}},
     "for the root of the account": {"Statement": ALLOWS_ALL | {"Principal": ROOT}},
 }
+BY_REFERENCE: Final = ALLOWS_ALL | {"Action": "{{resolve:ssm:/action}}"}
+DENIES_BY_REFERENCE: Final = BY_REFERENCE | {"Effect": "Deny"}
 
 
-def allowing_by_reference(effect: str) -> dict[str, Any]:
-    by_reference = {"Effect": effect, "Action": "{{resolve:ssm:/action}}"}
-    return {"Statement": [ALLOWS_ALL, ALLOWS_ALL | by_reference]}
+def of_ssm(**changes: object) -> Parts:
+    """The endpoint of `ssm` differs."""
+    return {"Ssm": endpoint("ssm", **changes)}
 
 
-def ranged(
-    name: str, expected: str, *, subnet_of: object, admitted: object, vpc: object = BLOCK
-) -> Row:
-    """Endpoints that admit a range, and the ranges of the subnet and of the VPC."""
-    return by_endpoints(
-        name,
-        expected,
-        Vpc=part("VPC", CidrBlock=vpc, EnableDnsHostnames=True),
-        Private=part("Subnet", CidrBlock=subnet_of, **VPC_ID),
-        Admits=admitting(CidrIp=admitted),
-    )
+def admits(**changes: object) -> Parts:
+    """The one rule of the endpoints' group differs."""
+    return {"Admits": group(https(**{"CidrIp": BLOCK, **changes}))}
 
 
-def nth(place: int, of: object) -> dict[str, Any]:
+def ingress(condition: str = "", **changes: object) -> Parts:
+    """A rule of its own, of the endpoints' group."""
+    rule = {"GroupId": ref("Admits"), "IpProtocol": "-1", "CidrIp": BLOCK, **changes}
+    return {"Rule": part("SecurityGroupIngress", condition, **rule)}
+
+
+def by_rule(condition: str = "", **changes: object) -> Parts:
+    """The endpoints' group admits by a rule of its own alone."""
+    return {**SELF, **ingress(condition, **changes)}
+
+
+def policy_of_ssm(*statements: object) -> Parts:
+    return of_ssm(PolicyDocument={"Statement": [*statements]})
+
+
+ENDPOINT: Final[list[Row]] = [
+    ("gateway type", of_ssm(VpcEndpointType="Gateway"), ENDPOINT_MISSING),
+    ("another type", of_ssm(VpcEndpointType="GatewayLoadBalancer"), ENDPOINT_MISSING),
+    ("type by parameter", of_ssm(VpcEndpointType=PARAMETER), UNKNOWN),
+    ("of FIPS", {"Ssm": endpoint("ssm-fips"), "Messages": endpoint("ssmmessages-fips")}, UNKNOWN),
+    ("private DNS not written", of_ssm(PrivateDnsEnabled=None), ENDPOINT_UNREACHABLE),
+    ("private DNS by parameter", of_ssm(PrivateDnsEnabled=PARAMETER), UNKNOWN),
+    ("service by parameter", of_ssm(ServiceName=PARAMETER), UNKNOWN),
+    ("named as in China", of_ssm(ServiceName="cn.com.amazonaws.eu-west-1.ssm"), OPEN),
+    ("of another region", of_ssm(ServiceName="com.amazonaws.eu-west-2.ssm"), ENDPOINT_MISSING),
+    ("in a VPC by parameter", of_ssm(VpcId=PARAMETER, **FOREIGN), UNKNOWN),
+    ("in a VPC by parameter, in a subnet of the VPC", of_ssm(VpcId=PARAMETER), OPEN),
+    ("in the VPC or in one by parameter, in a subnet of the VPC",
+     of_ssm(VpcId=either(ref("Vpc"), PARAMETER)), OPEN),
+    ("in a VPC by id", of_ssm(VpcId="vpc-1", **FOREIGN), UNKNOWN),
+    ("in a VPC by id, in a group of the VPC", of_ssm(VpcId="vpc-1", SubnetIds=["subnet-1"]), OPEN),
+    ("in a VPC by id, in a group of another VPC",
+     {"Other": OTHER, "Apart": group(VpcId=ref("Other")),
+      **of_ssm(VpcId="vpc-1", SubnetIds=["subnet-1"], SecurityGroupIds=[ref("Apart")])},
+     ENDPOINT_MISSING),
+    ("in no subnet", of_ssm(SubnetIds=[]), UNKNOWN),
+    ("in subnets that are not written", of_ssm(SubnetIds=None), UNKNOWN),
+    ("in subnets by parameter", of_ssm(SubnetIds=PARAMETER), OPEN),
+    ("no groups", of_ssm(SecurityGroupIds=None), ENDPOINT_UNREACHABLE),
+    ("groups by parameter", of_ssm(SecurityGroupIds=PARAMETER), UNKNOWN),
+    ("no groups, and a rule of the default one",
+     {**of_ssm(SecurityGroupIds=None), **ingress(GroupId=att("Vpc", "DefaultSecurityGroup"))},
+     OPEN),
+    ("custom resource with the endpoint that admits nothing",
+     {"Admits": group(NOWHERE), "Custom": custom(Of=[ref("Ssm"), ref("Messages")])}, UNKNOWN),
+    ("custom resource with the endpoint whose policy allows nothing",
+     {**policy_of_ssm(), "Custom": custom(Of=ref("Ssm"))}, UNKNOWN),
+    ("custom resource with the endpoint that admits all", {"Custom": custom(Of=ref("Ssm"))}, OPEN),
+    ("custom resource with the default group, which admits itself alone",
+     {**of_ssm(SecurityGroupIds=None), "Custom": custom(Of=att("Vpc", "DefaultSecurityGroup"))},
+     UNKNOWN),
+    ("custom resource with the endpoint without private DNS",
+     {**of_ssm(PrivateDnsEnabled=None), "Custom": custom(Of=ref("Ssm"))}, UNKNOWN),
+    ("policy by parameter", of_ssm(PolicyDocument=PARAMETER), UNKNOWN),
+    *((f"policy that allows all, {name}", of_ssm(PolicyDocument=policy), OPEN)
+      for name, policy in POLICIES_OF_ALL.items()),
+    ("policy as JSON that allows nothing", of_ssm(PolicyDocument='{"Statement": []}'),
+     ENDPOINT_UNREACHABLE),
+    ("policy as JSON that can't be read", of_ssm(PolicyDocument="{"), UNKNOWN),
+    ("policy as JSON with a part by parameter",
+     of_ssm(PolicyDocument={"Fn::Sub": '{"Statement": {"Action": "${Given}"}}'}), UNKNOWN),
+    ("policy by a dynamic reference", of_ssm(PolicyDocument="{{resolve:ssm:/policy}}"), UNKNOWN),
+    ("policy that allows an action by a dynamic reference as well",
+     policy_of_ssm(ALLOWS_ALL, BY_REFERENCE), OPEN),
+    ("policy that denies an action by a dynamic reference",
+     policy_of_ssm(ALLOWS_ALL, DENIES_BY_REFERENCE), UNKNOWN),
+    ("policy that is not there", of_ssm(PolicyDocument=NO_VALUE), OPEN),
+]  # fmt: skip
+ADMITS: Final[list[Row]] = [
+    ("another port", admits(FromPort=80, ToPort=80), ENDPOINT_UNREACHABLE),
+    ("ports by parameter", admits(FromPort=PARAMETER), UNKNOWN),
+    ("ports by functions",
+     admits(FromPort={"Fn::Sub": "443"}, IpProtocol={"Fn::Sub": "tcp"},
+            ToPort={"Fn::Join": ["", ["44", "3"]]}), OPEN),
+    ("other ports by functions", admits(FromPort={"Fn::Sub": "80"}, ToPort={"Fn::Sub": "80"}),
+     ENDPOINT_UNREACHABLE),
+    ("a range of ports, one of them a text", admits(FromPort=0, ToPort="65535"), OPEN),
+    ("a range by parameter", admits(CidrIp=PARAMETER), UNKNOWN),
+    ("a range by attribute", {"Custom": custom(), **admits(CidrIp=att("Custom", "Block"))},
+     UNKNOWN),
+    ("IPv6", {"Admits": group(SIX)}, ENDPOINT_UNREACHABLE),
+    ("IPv6 in a subnet with IPv6", {"Block": IPV6, "Admits": group(SIX)}, UNKNOWN),
+    ("nobody knows whom", admits(CidrIp=None), UNKNOWN),
+    ("a group by id", admits(CidrIp=None, SourceSecurityGroupId="sg-1"), UNKNOWN),
+    ("a group by parameter", admits(CidrIp=None, SourceSecurityGroupId=PARAMETER), UNKNOWN),
+    ("a prefix list", admits(CidrIp=None, SourcePrefixListId="pl-1"), UNKNOWN),
+    ("rules by parameter", {"Admits.SecurityGroupIngress": PARAMETER}, UNKNOWN),
+    ("rules by parameter on a condition", {"Admits": group(either(PARAMETER))}, UNKNOWN),
+    ("an address, which the instance has by parameter",
+     {"Instance.PrivateIpAddress": PARAMETER, **admits(CidrIp="10.0.1.7/32")}, UNKNOWN),
+    ("half the subnet, in which the instance's address is",
+     {"Instance.PrivateIpAddress": "10.0.1.77", **admits(CidrIp="10.0.1.0/25")}, OPEN),
+    ("half the subnet, in which the instance's address is not",
+     {"Instance.PrivateIpAddress": "10.0.1.177", **admits(CidrIp="10.0.1.0/25")},
+     ENDPOINT_UNREACHABLE),
+    ("rule of another group", by_rule(GroupId=ref("Group")), ENDPOINT_UNREACHABLE),
+    ("rule of a group by parameter", by_rule(GroupId=PARAMETER), UNKNOWN),
+    ("the same on a condition", by_rule(ON, GroupId=PARAMETER), UNKNOWN),
+    ("rule of the group or another", by_rule(GroupId=either(ref("Admits"), PARAMETER)), UNKNOWN),
+    ("rule of one of too many groups, of another protocol",
+     by_rule(GroupId=ONE_OF_MANY, IpProtocol="udp"), ENDPOINT_UNREACHABLE),
+    ("rule of a group by id", by_rule(GroupId="sg-1"), UNKNOWN),
+    ("by a custom resource", {**SELF, "Rule": custom(Of=ref("Admits"))}, UNKNOWN),
+    ("by a custom resource on a condition", {**SELF, "Rule": on(custom(Of=ref("Admits")), ON)},
+     UNKNOWN),
+]  # fmt: skip
+
+
+def ranged(subnet_of: object, admitted: object, vpc: object = BLOCK) -> Parts:
+    """The ranges of the subnet and of the VPC, and the one that the endpoints admit."""
+    return {"Vpc.CidrBlock": vpc, "Private.CidrBlock": subnet_of, **admits(CidrIp=admitted)}
+
+
+def of_two_ranges(**given: object) -> Parts:
+    return {"More": part("VPCCidrBlock", **{**VPC_ID, "CidrBlock": "10.9.0.0/16", **given})}
+
+
+def nth(place: int, of: object) -> Parts:
     return {"Fn::Select": [place, of]}
+
+
+def in_two_subnets(let_out_to: str) -> Parts:
+    rule = {"IpProtocol": "-1", "CidrIp": let_out_to}
+    two = [ref("Private"), ref("Public")]
+    return {**of_ssm(SubnetIds=two), "Group": group(egress=[rule])}
 
 
 LIST: Final = {"Fn::Split": [";", PARAMETER]}
 BLOCKS: Final = {"Fn::Cidr": [att("Vpc", "CidrBlock"), "4", 8]}
 """Subnets of 256 addresses."""
-MANY_BLOCKS: Final = {"Fn::Cidr": [BLOCK, 4, 28]}
-OTHER_GROUP: Final = {"Other": part("VPC", CidrBlock=BLOCK), "Apart": group(VpcId=ref("Other"))}
-NAMED_VPC: Final = part("VPC", CidrBlock=PARAMETER, EnableDnsHostnames=True)
-
-ENDPOINT_ROWS: Final[list[Row]] = [
-    of_ssm("gateway type", ENDPOINT_MISSING, VpcEndpointType="Gateway"),
-    of_ssm("another type", ENDPOINT_MISSING, VpcEndpointType="GatewayLoadBalancer"),
-    of_ssm("type by parameter", UNKNOWN, VpcEndpointType=PARAMETER),
-    by_endpoints("of FIPS", UNKNOWN, Ssm=made("ssm-fips"), Messages=made("ssmmessages-fips")),
-    of_ssm("private DNS not written", ENDPOINT_UNREACHABLE, PrivateDnsEnabled=None),
-    of_ssm("private DNS by parameter", UNKNOWN, PrivateDnsEnabled=PARAMETER),
-    of_ssm("service by parameter", UNKNOWN, ServiceName=PARAMETER),
-    of_ssm("named as in China", OPEN, ServiceName="cn.com.amazonaws.eu-west-1.ssm"),
-    of_ssm("of another region", ENDPOINT_MISSING, ServiceName="com.amazonaws.eu-west-2.ssm"),
-    of_ssm("in a VPC by parameter", UNKNOWN, VpcId=PARAMETER, **FOREIGN),
-    of_ssm("in a VPC by parameter, in a subnet of the VPC", OPEN, VpcId=PARAMETER),
-    of_ssm("in the VPC or in one by parameter, in a subnet of the VPC", OPEN,
-           VpcId=either(ref("Vpc"), PARAMETER)),
-    of_ssm("in a VPC by id", UNKNOWN, VpcId="vpc-1", **FOREIGN),
-    of_ssm("in a VPC by id, in a group of the VPC", OPEN, VpcId="vpc-1", SubnetIds=["subnet-1"]),
-    by_endpoints("in a VPC by id, in a group of another VPC", ENDPOINT_MISSING, **OTHER_GROUP,
-                 Ssm=made("ssm", VpcId="vpc-1", SubnetIds=["subnet-1"],
-                          SecurityGroupIds=[ref("Apart")])),
-    of_ssm("in no subnet", UNKNOWN, SubnetIds=[]),
-    of_ssm("in subnets that are not written", UNKNOWN, SubnetIds=None),
-    of_ssm("in subnets by parameter", OPEN, SubnetIds=PARAMETER),
-    of_ssm("no groups", ENDPOINT_UNREACHABLE, SecurityGroupIds=None),
-    of_ssm("groups by parameter", UNKNOWN, SecurityGroupIds=PARAMETER),
-    by_endpoints("no groups, and a rule of the default one", OPEN,
-                 Ssm=made("ssm", SecurityGroupIds=None),
-                 Rule=ingress(GroupId=att("Vpc", "DefaultSecurityGroup"))),
-    by_endpoints("custom resource with the endpoint that admits nothing", UNKNOWN,
-                 Admits=admitting(CidrIp="127.0.0.1/32"),
-                 Custom=custom(Endpoints=[ref("Ssm"), ref("Messages")])),
-    by_endpoints("custom resource with the endpoint whose policy allows nothing", UNKNOWN,
-                 Ssm=made("ssm", PolicyDocument={"Statement": []}), Custom=custom(Of=ref("Ssm"))),
-    by_endpoints("custom resource with the endpoint that admits all", OPEN,
-                 Custom=custom(Endpoint=ref("Ssm"))),
-    by_endpoints("custom resource with the default group, which admits itself alone", UNKNOWN,
-                 Ssm=made("ssm", SecurityGroupIds=None),
-                 Custom=custom(Group=att("Vpc", "DefaultSecurityGroup"))),
-    by_endpoints("custom resource with the endpoint without private DNS", UNKNOWN,
-                 Ssm=made("ssm", PrivateDnsEnabled=None), Custom=custom(Endpoint=ref("Ssm"))),
-    of_ssm("policy by parameter", UNKNOWN, PolicyDocument=PARAMETER),
-    *(of_ssm(f"policy that allows all, {name}", OPEN, PolicyDocument=policy)
-      for name, policy in POLICIES_OF_ALL.items()),
-    of_ssm("policy as JSON that allows nothing", ENDPOINT_UNREACHABLE,
-           PolicyDocument='{"Statement": []}'),
-    of_ssm("policy as JSON that can't be read", UNKNOWN, PolicyDocument="{"),
-    of_ssm("policy as JSON with a part by parameter", UNKNOWN,
-           PolicyDocument={"Fn::Sub": '{"Statement": {"Action": "${Given}"}}'}),
-    of_ssm("policy by a dynamic reference", UNKNOWN, PolicyDocument="{{resolve:ssm:/policy}}"),
-    of_ssm("policy that allows an action by a dynamic reference as well", OPEN,
-           PolicyDocument=allowing_by_reference("Allow")),
-    of_ssm("policy that denies an action by a dynamic reference", UNKNOWN,
-           PolicyDocument=allowing_by_reference("Deny")),
-    of_ssm("policy that is not there", OPEN, PolicyDocument=ref("AWS::NoValue")),
-    admits("another port", ENDPOINT_UNREACHABLE, FromPort=80, ToPort=80),
-    admits("ports by parameter", UNKNOWN, FromPort=PARAMETER),
-    admits("ports by functions", OPEN, FromPort={"Fn::Sub": "443"}, IpProtocol={"Fn::Sub": "tcp"},
-           ToPort={"Fn::Join": ["", ["44", "3"]]}),
-    admits("other ports by functions", ENDPOINT_UNREACHABLE, FromPort={"Fn::Sub": "80"},
-           ToPort={"Fn::Sub": "80"}),
-    admits("a range of ports, one of them a text", OPEN, FromPort=0, ToPort="65535"),
-    admits("a range by parameter", UNKNOWN, CidrIp=PARAMETER),
-    by_endpoints("a range by attribute", UNKNOWN, Custom=custom(),
-                 Admits=admitting(CidrIp=att("Custom", "Block"))),
-    admits("IPv6", ENDPOINT_UNREACHABLE, CidrIp=None, CidrIpv6="::/0"),
-    by_endpoints("IPv6 in a subnet with IPv6", UNKNOWN, Block=IPV6,
-                 Admits=admitting(CidrIp=None, CidrIpv6="::/0")),
-    admits("nobody knows whom", UNKNOWN, CidrIp=None),
-    admits("a group by id", UNKNOWN, CidrIp=None, SourceSecurityGroupId="sg-1"),
-    admits("a group by parameter", UNKNOWN, CidrIp=None, SourceSecurityGroupId=PARAMETER),
-    admits("a prefix list", UNKNOWN, CidrIp=None, SourcePrefixListId="pl-1"),
-    by_endpoints("admitting by parameter", UNKNOWN, Admits=group(SecurityGroupIngress=PARAMETER)),
-    by_endpoints("admitting by parameter on a condition", UNKNOWN,
-                 Admits=group(SecurityGroupIngress=[either(PARAMETER, ref("AWS::NoValue"))])),
-    by_endpoints("admitting an address, which the instance has by parameter", UNKNOWN,
-                 Instance=compute(PrivateIpAddress=PARAMETER),
-                 Admits=admitting(CidrIp="10.0.1.7/32")),
-    by_rule("rule of another group", ENDPOINT_UNREACHABLE, GroupId=ref("Group")),
-    by_rule("rule of a group by parameter", UNKNOWN, GroupId=PARAMETER),
-    by_rule("the same on a condition", UNKNOWN, GroupId=PARAMETER, condition=ON),
-    by_rule("rule of the group or another", UNKNOWN, GroupId=either(ref("Admits"), PARAMETER)),
-    by_rule("rule of one of too many groups, of another protocol", ENDPOINT_UNREACHABLE,
-            GroupId=ONE_OF_MANY, IpProtocol="udp"),
-    by_rule("rule of a group by id", UNKNOWN, GroupId="sg-1"),
-    by_endpoints("admitting by a custom resource", UNKNOWN, **SELF, Rule=custom(Of=ref("Admits"))),
-    by_endpoints("admitting by a custom resource on a condition", UNKNOWN, **SELF,
-                 Rule=on(custom(Of=ref("Admits")), ON)),
-    by_endpoints("a VPC with two ranges", OPEN,
-                 More=part("VPCCidrBlock", CidrBlock="10.9.0.0/16", **VPC_ID)),
-    by_endpoints("a VPC with ranges of IPv6", OPEN,
-                 More=part("VPCCidrBlock", AmazonProvidedIpv6CidrBlock=True, **VPC_ID)),
-    by_endpoints("ranges of a VPC by parameter", OPEN,
-                 More=part("VPCCidrBlock", VpcId=PARAMETER, CidrBlock="10.9.0.0/16")),
-    by_endpoints("a VPC whose range a custom resource gives", OPEN, Custom=custom(),
-                 Vpc=part("VPC", CidrBlock=att("Custom", "Block"), EnableDnsHostnames=True),
-                 Admits=admitting(CidrIp=att("Vpc", "CidrBlock"))),
-    by_endpoints("ranges by the same parameter", OPEN, Vpc=NAMED_VPC, Private=subnet(ref("Other")),
-                 Admits=admitting(CidrIp=PARAMETER)),
-    ranged("ranges by one entry of a list", OPEN, subnet_of=nth(0, LIST), admitted=nth(0, LIST)),
-    ranged("two entries of a list", UNKNOWN, subnet_of=nth(0, LIST), admitted=nth(1, LIST)),
-    ranged("texts that differ in a parameter", UNKNOWN, subnet_of={"Fn::Sub": "${Given}.0/24"},
-           admitted={"Fn::Sub": "${Other}.0/24"}),
-    ranged("one block of several", OPEN, subnet_of=nth(1, BLOCKS), admitted="10.0.1.0/24"),
-    ranged("two blocks of several", ENDPOINT_UNREACHABLE, subnet_of=nth(1, BLOCKS),
-           admitted=nth(2, BLOCKS)),
-    ranged("the same block of a parameter", OPEN, subnet_of=nth(1, BLOCKS),
-           admitted=nth(1, BLOCKS), vpc=PARAMETER),
-    ranged("two blocks of a parameter", UNKNOWN, subnet_of=nth(1, BLOCKS),
-           admitted=nth(2, BLOCKS), vpc=PARAMETER),
-    ranged("a range that is none", UNKNOWN, subnet_of="10.0.1.0/24", admitted="none"),
-    ranged("more blocks than the range has", UNKNOWN, subnet_of=nth(0, MANY_BLOCKS),
-           admitted="10.0.1.0/24"),
-    ranged("more than the VPC", OPEN, subnet_of=PARAMETER, admitted="10.0.0.0/8"),
-    ranged("another range than the VPC's", ENDPOINT_UNREACHABLE, subnet_of=PARAMETER,
-           admitted="10.9.0.0/16"),
-    by_endpoints("ranges by another parameter", UNKNOWN, Vpc=NAMED_VPC,
-                 Admits=admitting(CidrIp=ref("Other"))),
-    *(by_endpoints(f"in two subnets, {name} let out to", expected,
-                   Ssm=made("ssm", SubnetIds=[ref("Private"), ref("Public")]),
-                   Group=group([{"IpProtocol": "-1", "CidrIp": block}]))
-      for name, block, expected in (("one of which is", "10.0.1.0/24", UNKNOWN),
-                                    ("neither of which is", "10.0.9.0/24", EGRESS_CLOSED))),
+RANGES: Final[list[Row]] = [
+    ("a VPC with two ranges", of_two_ranges(), OPEN),
+    ("a VPC with ranges of IPv6",
+     of_two_ranges(CidrBlock=None, AmazonProvidedIpv6CidrBlock=True), OPEN),
+    ("ranges of a VPC by parameter", of_two_ranges(VpcId=PARAMETER), OPEN),
+    ("a VPC whose range a custom resource gives",
+     {"Custom": custom(), "Vpc.CidrBlock": att("Custom", "Block"),
+      **admits(CidrIp=att("Vpc", "CidrBlock"))}, OPEN),
+    ("ranges by the same parameter", ranged(ref("Other"), PARAMETER, PARAMETER), OPEN),
+    ("ranges by another parameter", ranged("10.0.1.0/24", ref("Other"), PARAMETER), UNKNOWN),
+    ("ranges by one entry of a list", ranged(nth(0, LIST), nth(0, LIST)), OPEN),
+    ("two entries of a list", ranged(nth(0, LIST), nth(1, LIST)), UNKNOWN),
+    ("texts that differ in a parameter",
+     ranged({"Fn::Sub": "${Given}.0/24"}, {"Fn::Sub": "${Other}.0/24"}), UNKNOWN),
+    ("one block of several", ranged(nth(1, BLOCKS), "10.0.1.0/24"), OPEN),
+    ("two blocks of several", ranged(nth(1, BLOCKS), nth(2, BLOCKS)), ENDPOINT_UNREACHABLE),
+    ("the same block of a parameter", ranged(nth(1, BLOCKS), nth(1, BLOCKS), PARAMETER), OPEN),
+    ("two blocks of a parameter", ranged(nth(1, BLOCKS), nth(2, BLOCKS), PARAMETER), UNKNOWN),
+    ("a range that is none", ranged("10.0.1.0/24", "none"), UNKNOWN),
+    ("more blocks than the range has",
+     ranged(nth(0, {"Fn::Cidr": [BLOCK, 4, 28]}), "10.0.1.0/24"), UNKNOWN),
+    ("more than the VPC", ranged(PARAMETER, "10.0.0.0/8"), OPEN),
+    ("another range than the VPC's", ranged(PARAMETER, "10.9.0.0/16"), ENDPOINT_UNREACHABLE),
+    ("in two subnets, one of which is let out to", in_two_subnets("10.0.1.0/24"), UNKNOWN),
+    ("in two subnets, neither of which is let out to", in_two_subnets("10.0.9.0/24"),
+     EGRESS_CLOSED),
 ]  # fmt: skip
 
 
-ANY: Final = {"IpProtocol": "-1", "CidrIp": ANYWHERE}
-NOWHERE: Final = ANY | {"CidrIp": "127.0.0.1/32"}
-LET_OUT: Final = part("SecurityGroupEgress", GroupId=ref("Group"), **ANY)
-LET_OUT_UDP: Final = part(
-    "SecurityGroupEgress", GroupId=ref("Group"), **ANY | {"IpProtocol": "udp"}
-)
+@pytest.mark.parametrize(("changes", "expected"), rows([*ENDPOINT, *ADMITS, *RANGES]))
+def test_by_endpoints(tmp_path: Path, changes: Parts, expected: str) -> None:
+    assert said_of(tmp_path, Stack=with_endpoints(changes)) == expected
 
 
-def lets_out(name: str, expected: str, egress: object, **more: dict[str, Any] | None) -> Row:
-    return name, templated(Group=group(egress), **more), expected
+def to_s3(**changes: object) -> Parts:
+    return {"S3": endpoint("s3", **changes)}
 
 
-EGRESS_ROWS: Final[list[Row]] = [
-    lets_out("rules that are not there", OPEN, ref("AWS::NoValue")),
-    lets_out("an empty list of rules", UNKNOWN, []),
-    lets_out("a rule on a condition", UNKNOWN, [either(ANY, ref("AWS::NoValue"))]),
-    lets_out("UDP", EGRESS_CLOSED, [ANY | {"IpProtocol": "udp"}]),
-    lets_out("IPv6", EGRESS_CLOSED, [https(CidrIpv6="::/0")]),
-    lets_out("a protocol by a name that is none", UNKNOWN, [ANY | {"IpProtocol": "all"}]),
-    lets_out("a rule of its own beside one inline", OPEN, [NOWHERE], Rule=LET_OUT),
-    lets_out("a rule of its own on a condition", UNKNOWN, [NOWHERE], Rule=on(LET_OUT, ON)),
-    lets_out("a rule of its own of another protocol", UNKNOWN, None, Rule=LET_OUT_UDP),
-    lets_out("a prefix list by id", UNKNOWN, [https(DestinationPrefixListId="pl-1")]),
-    behind_nat("a group that is not there", UNKNOWN, Group=None),
-    lets_out("IPv6 in a subnet with IPv6", UNKNOWN, [https(CidrIpv6="::/0")], Block=IPV6),
-]
-LETS_IN, LETS_OUT = entry(egress=False), entry(egress="true")
+def by_gateway(tables: object) -> Parts:
+    by = {"VpcEndpointType": "Gateway", "SubnetIds": None, "SecurityGroupIds": None}
+    return to_s3(**by, RouteTableIds=tables)
 
 
-def entries(name: str, expected: str, /, **more: dict[str, Any] | None) -> Row:
-    """A network ACL that lets all in and out has these entries as well."""
-    return name, templated(**acl(In=LETS_IN, **{"Out": LETS_OUT, **more})), expected
-
-
-ACL_ROWS: Final[list[Row]] = [
-    entries("all", OPEN),
-    entries("HTTPS by the number of TCP", OPEN,
-            Out=entry(Protocol=6, PortRange={"From": 443, "To": 443})),
-    entries("of which one is of IPv6", OPEN,
-            No=entry(99, RuleAction="deny", CidrBlock=None, Ipv6CidrBlock="::/0")),
-    entries("an action by parameter", UNKNOWN, No=entry(99, RuleAction=PARAMETER)),
-    entries("a direction by parameter", UNKNOWN, No=entry(99, egress=PARAMETER)),
-    entries("a number by parameter", UNKNOWN, No=entry(PARAMETER)),
-    entries("a protocol by parameter", UNKNOWN, No=entry(99, Protocol=PARAMETER)),
-    entries("a range by parameter that is allowed", OPEN, No=entry(99, CidrBlock=PARAMETER)),
-    entries("a range by parameter that is denied", UNKNOWN,
-            No=entry(99, CidrBlock=PARAMETER, RuleAction="deny")),
-    entries("ports by parameter", UNKNOWN, Out=entry(Protocol=6, PortRange=PARAMETER)),
-    entries("of a network ACL by parameter", UNKNOWN, Out=entry(1, NetworkAclId=PARAMETER)),
-    entries("of a network ACL that is not there", UNKNOWN, Acl=None),
-    entries("that a custom resource may change", UNKNOWN, Custom=custom(Acl=ref("Acl"))),
-]  # fmt: skip
-
-
-@each_row(*ROUTE_ROWS, *ENDPOINT_ROWS, *EGRESS_ROWS, *ACL_ROWS)
-def test_template(tmp_path: Path, body: dict[str, Any], expected: str) -> None:
-    assert said_of(tmp_path, Stack=body) == expected
-
-
-def to_s3(name: str, expected: str, /, **changes: object) -> Row:
-    return name, with_endpoints(S3=made("s3", **changes)), expected
-
-
-GATEWAY: Final = {"VpcEndpointType": "Gateway", "SubnetIds": None, "SecurityGroupIds": None}
 ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
 
 
-@each_row(
-    by_endpoints("none", ENDPOINT_MISSING),
-    to_s3("gateway", OPEN, **GATEWAY, RouteTableIds=[ref("PrivateTable")]),
-    to_s3("gateway of a table that is no list", OPEN, **GATEWAY, RouteTableIds=ref("PrivateTable")),
-    to_s3("gateway of another table", ENDPOINT_MISSING, **GATEWAY,
-          RouteTableIds=[ref("PublicTable")]),
-    to_s3("gateway of tables by parameter", UNKNOWN, **GATEWAY, RouteTableIds=PARAMETER),
-    to_s3("interface", UNKNOWN),
-    to_s3("interface for the VPC", OPEN, DnsOptions={ONLY_INBOUND: "AllResolvers"}),
-    to_s3("interface for others", ENDPOINT_UNREACHABLE,
-          DnsOptions={ONLY_INBOUND: "OnlyInboundResolver"}),
-    to_s3("interface without private DNS", ENDPOINT_UNREACHABLE, PrivateDnsEnabled=False),
-    to_s3("interface with options by parameter", UNKNOWN, DnsOptions=PARAMETER),
-)  # fmt: skip
-def test_way_to_s3(tmp_path: Path, body: dict[str, Any], expected: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ENDPOINT_MISSING),
+        (by_gateway([ref("PrivateTable")]), OPEN),
+        (by_gateway(ref("PrivateTable")), OPEN),
+        (by_gateway([ref("PublicTable")]), ENDPOINT_MISSING),
+        (by_gateway(PARAMETER), UNKNOWN),
+        (to_s3(), UNKNOWN),
+        (to_s3(DnsOptions={ONLY_INBOUND: "AllResolvers"}), OPEN),
+        (to_s3(DnsOptions={ONLY_INBOUND: "OnlyInboundResolver"}), ENDPOINT_UNREACHABLE),
+        (to_s3(PrivateDnsEnabled=False), ENDPOINT_UNREACHABLE),
+        (to_s3(DnsOptions=PARAMETER), UNKNOWN),
+    ],
+)
+def test_way_to_s3(tmp_path: Path, changes: Parts, expected: str) -> None:
+    body = with_endpoints(changes)
     assert said_of(tmp_path, ("ssm", "ssmmessages", "s3"), Stack=body) == expected
 
 
 def test_entries_that_a_loop_makes_are_not_known(tmp_path: Path) -> None:
-    in_public = {"SubnetIds": [ref("Public")]}
-    by = {"Ssm": made("ssm", **in_public), "Messages": made("ssmmessages", **in_public)}
-    body = with_endpoints(**acl(), **by)
+    in_public = {"Ssm.SubnetIds": [ref("Public")], "Messages.SubnetIds": [ref("Public")]}
+    body = with_endpoints(acl() | in_public)
     assert said_of(tmp_path, Stack=body) == NO_NETWORK_PATH
     loop = ["Egress", ["true", "false"], {"Entry${Egress}": entry(1, egress=ref("Egress"))}]
     body["Resources"]["Fn::ForEach::Entries"] = loop
@@ -899,8 +637,7 @@ def test_entries_that_a_loop_makes_are_not_known(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", POLICIES_OF_ALL)
 def test_policy_of_an_endpoint_in_an_account_that_is_not_known(tmp_path: Path, name: str) -> None:
-    policy = made("ssm", PolicyDocument=POLICIES_OF_ALL[name])
-    paths = write(tmp_path, Stack=with_endpoints(Ssm=policy))
+    paths = write(tmp_path, Stack=with_endpoints(of_ssm(PolicyDocument=POLICIES_OF_ALL[name])))
     deployed_to(tmp_path, "Stack", "unknown-account/eu-west-1")
 
     assert {said(one) for one in verdicts(paths).values()} == {OPEN}
@@ -909,34 +646,33 @@ def test_policy_of_an_endpoint_in_an_account_that_is_not_known(tmp_path: Path, n
 # A second stack that refers to things by their ids, as `Vpc.from_lookup` gives them
 
 
-def both(**changes: object) -> dict[str, Any]:
+def both(**changes: object) -> Parts:
     """Both endpoints in a VPC by id."""
     given = {"VpcId": "vpc-1", **FOREIGN, **changes}
-    return {"Ssm": made("ssm", **given), "Messages": made("ssmmessages", **given)}
+    return {"Ssm": endpoint("ssm", **given), "Messages": endpoint("ssmmessages", **given)}
 
 
-def both_admitting(block: str) -> dict[str, Any]:
-    rules = [{"IpProtocol": "-1", "CidrIp": block}]
-    admits_ = group(VpcId="vpc-1", SecurityGroupIngress=rules)
+def both_admitting(block: str) -> Parts:
+    admits_ = group({"IpProtocol": "-1", "CidrIp": block}, VpcId="vpc-1")
     return both(SecurityGroupIds=[ref("Admits")]) | {"Admits": admits_}
 
 
 ALONE: Final = templated(PrivateRoute=None)
-SHUT: Final = with_endpoints(**SELF)
+SHUT: Final = with_endpoints(SELF)
 OFF_BOTH: Final = with_endpoints(
-    Ssm=made("ssm", PrivateDnsEnabled=False), Messages=made("ssmmessages", PrivateDnsEnabled=False)
+    {"Ssm.PrivateDnsEnabled": False, "Messages.PrivateDnsEnabled": False}
 )
-NOTHING_OUT: Final = templated(Group=group([NOWHERE]))
+NOTHING_OUT: Final = templated(Group=group(egress=[NOWHERE]))
 UNASSOCIATED: Final = templated(PrivateAssociation=None)
-SHUT_BY_ACL: Final = templated(**acl())
+SHUT_BY_ACL: Final = templated(acl())
 
 
-def of_group(kind: str, **more: object) -> dict[str, Any]:
+def of_group(kind: str, **more: object) -> Parts:
     rule = {"GroupId": "sg-1", **https(CidrIp=ANYWHERE), **more}
     return {"Rule": part(f"SecurityGroup{kind}", **rule)}
 
 
-def by_id(**more: object) -> dict[str, Any]:
+def by_id(**more: object) -> Parts:
     return {"Route": route("rtb-1", **{"TransitGatewayId": "tgw-1", **more})}
 
 
@@ -947,18 +683,18 @@ ACL: Final = {
 SERVERS: Final = part("VPCDHCPOptionsAssociation", VpcId="vpc-1", DhcpOptionsId="dopt-1")
 INSTANCE: Final = {"Other": part("Instance", SubnetId="subnet-1")}
 
-BY_ID_ROWS: Final[list[tuple[str, dict[str, Any], dict[str, Any], str]]] = [
+BY_ID: Final[list[tuple[str, Parts, Parts, str]]] = [
     ("endpoints", ALONE, both(), UNKNOWN),
     ("endpoints beside NAT", templated(), both(), OPEN),
     ("endpoints, one of them", ALONE, {"Ssm": both()["Ssm"]}, ENDPOINT_MISSING),
     ("endpoints without private DNS", ALONE, both(PrivateDnsEnabled=False), NO_NETWORK_PATH),
-    ("endpoints of other services", ALONE, {"Ec2": made("ec2messages", VpcId="vpc-1", **FOREIGN)},
-     NO_NETWORK_PATH),
+    ("endpoints of other services", ALONE,
+     {"Ec2": endpoint("ec2messages", VpcId="vpc-1", **FOREIGN)}, NO_NETWORK_PATH),
     ("endpoints beside shut ones, of which a VPC takes no second", SHUT, both(),
      ENDPOINT_UNREACHABLE),
     ("endpoints beside ones without private DNS", OFF_BOTH, both(), UNKNOWN),
     ("endpoints for a VPC without DNS host names",
-     templated(PrivateRoute=None, Vpc=part("VPC", CidrBlock=BLOCK)), both(), NO_NETWORK_PATH),
+     templated({"PrivateRoute": None, "Vpc": OTHER}), both(), NO_NETWORK_PATH),
     ("endpoints whose group admits another range", ALONE, both_admitting("10.9.0.0/16"),
      NO_NETWORK_PATH),
     ("endpoints whose group admits the range", ALONE, both_admitting(BLOCK), UNKNOWN),
@@ -1003,11 +739,9 @@ BY_ID_ROWS: Final[list[tuple[str, dict[str, Any], dict[str, Any], str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("body", "other", "expected"), [pytest.param(*row[1:], id=row[0]) for row in BY_ID_ROWS]
-)
+@pytest.mark.parametrize(("body", "other", "expected"), rows(BY_ID))
 def test_ids_that_another_stack_may_have_looked_up(
-    tmp_path: Path, body: dict[str, Any], other: dict[str, Any], expected: str
+    tmp_path: Path, body: Parts, other: Parts, expected: str
 ) -> None:
     """The other stack may refer to the network of the first, or to that of another app."""
     found = verdicts(write(tmp_path, Here=body, There={"Resources": other}))
@@ -1047,7 +781,7 @@ def test_what_another_account_or_region_adds_is_of_something_else(
 # Several templates
 
 
-def split(body: dict[str, Any], **given: object) -> tuple[dict[str, Any], dict[str, Any]]:
+def split(body: Parts, **given: object) -> tuple[Parts, Parts]:
     """A template without its instance, which a nested one has; it is given the subnet and group."""
     parts = body["Resources"]
     parameters = {"Private": ref("Private"), "Group": att("Group", "GroupId")}
@@ -1072,7 +806,7 @@ NAT_ON: Final = templated(PrivateRoute=route(ref("PrivateTable"), ON, **TO_NAT))
     ],
 )
 def test_instance_in_a_nested_stack(
-    tmp_path: Path, bodies: tuple[dict[str, Any], dict[str, Any]], expected: str
+    tmp_path: Path, bodies: tuple[Parts, Parts], expected: str
 ) -> None:
     here, there = bodies
     assert said_of(tmp_path, Stack=here, nested=there) == expected
@@ -1106,10 +840,10 @@ def test_custom_resource_of_another_stack_may_add_a_route(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "body", [templated(), templated(Group=group([NOWHERE])), with_endpoints(Messages=None)]
+    "body", [templated(), templated(Group=group(egress=[NOWHERE])), with_endpoints(Messages=None)]
 )
 def test_included_template_gets_the_same_findings(
-    tmp_path: Path, stack_here: cdk.Stack, body: dict[str, Any]
+    tmp_path: Path, stack_here: cdk.Stack, body: Parts
 ) -> None:
     paths = write(tmp_path, Stack=body)
     CfnInclude(stack_here, "Included", template_file=paths[0])
@@ -1122,42 +856,3 @@ def test_included_template_gets_the_same_findings(
 
     assert found == as_written
     assert NO_INSTANCE_PROFILE in {rule for rule, *_ in found}
-
-
-def mutated(body: dict[str, Any], path: list[int], value: object) -> dict[str, Any]:
-    """A copy of a template in which something, somewhere, is another value."""
-    copy: dict[str, Any] = json.loads(json.dumps(body))
-    here: Any = copy["Resources"]
-    for step in path:
-        keys = [*here] if isinstance(here, dict) else [*range(len(here))]
-        if not keys:
-            break
-        key = keys[step % len(keys)]
-        if not isinstance(here[key], (dict, list)) or step == path[-1]:
-            here[key] = value
-            break
-        here = here[key]
-    return copy
-
-
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
-    lambda inner: (
-        st.lists(inner, max_size=2)
-        | st.dictionaries(st.sampled_from(["Ref", "Fn::If", "Fn::GetAtt", "Value"]), inner)
-    ),
-    max_leaves=4,
-)
-
-
-def big(number: int) -> dict[str, Any]:
-    """A template with five resources for each instance: a fifth of them subnets."""
-    parts: dict[str, Any] = {**with_endpoints()["Resources"]}
-    for index in range(number):
-        named = {"SubnetId": ref(f"Subnet{index}"), "SecurityGroupIds": [ref(f"Group{index}")]}
-        parts[f"Subnet{index}"] = subnet(f"10.0.{index % 256}.0/24")
-        parts[f"Table{index}"] = part("RouteTable", **VPC_ID)
-        parts[f"Association{index}"] = association(ref(f"Subnet{index}"), ref(f"Table{index}"))
-        parts[f"Group{index}"] = group()
-        parts[f"Instance{index}"] = compute(**named)
-    return {"Resources": parts}

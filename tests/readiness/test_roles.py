@@ -11,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import SessionManagerPermissions
 from tests.conftest import owned_role
 
-from .judging import each, nested, ref, resource
+from .judging import att, each, nested, ref, resource
 from .policy_table import ALL, DENIED, NEITHER, READY, UNKNOWN, Statement, allow, deny, document
 from .reports import NAMED, TRUST, Body, Check, check_app, inline, policy, profile_and_role
 
@@ -240,6 +240,21 @@ def test_role_of_another_account_is_another_role(check: Check) -> None:
 
 
 OUTPUT = {"StackName": "Stack", "OutputName": "Role"}
+OUTPUTS: Final = {
+    "Role": {"Value": ref("Role"), "Export": {"Name": "it"}},
+    **{name: {"Value": ref("Role"), "Export": {"Name": "twice"}} for name in ("One", "Other")},
+}
+INNER: Final = {
+    "Resources": {"Role": resource("AWS::IAM::Role", **TRUST)},
+    "Conditions": {"Always": {"Fn::Equals": [1, 1]}, "Never": {"Fn::Equals": [1, 2]}},
+    "Outputs": {
+        "Given": {"Value": ref("Of")},
+        "Other": {"Value": ref("Role")},
+        "Chosen": {"Value": {"Fn::If": ["Always", ref("Of"), "other"]}},
+        "Absent": {"Value": ref("Of"), "Condition": "Never"},
+        "Malformed": "value",
+    },
+}
 GENERATED = {
     READY: (
         of_arn(ARN), of_arn({"Fn::Sub": "${Role.Arn}"}),
@@ -247,12 +262,17 @@ GENERATED = {
         {"Fn::Sub": "${Role}"}, {"Fn::Sub": ["${Role}"]}, {"Fn::GetStackOutput": OUTPUT},
         {"Fn::Sub": ["${It}", {"It": ref("Role")}]}, {"Fn::Select": ["1", ["other", ref("Role")]]},
         {"Fn::Select": [1, {"Fn::Split": ["/", {"Fn::Sub": "role/${Role}"}]}]},
+        att("Nested", "Outputs.Given"), att("Nested", "Outputs.Chosen"), {"Fn::ImportValue": "it"},
+        {"Fn::FindInMap": ["Names", "z", "role", {"DefaultValue": ref("Role")}]},
     ),
     # another role, for certain
     NEITHER: (
         "existing", ref("Other"), of_arn({"Fn::GetAtt": ["Other", "Arn"]}), {"Fn::Sub": "${Other}"},
         of_arn("arn:aws:iam::111122223333:role/existing"), {"Fn::Sub": "${Prefix}-instance-role"},
-        {"Fn::FindInMap": ["Names", "eu", "role"]}, 3, "",
+        {"Fn::FindInMap": ["Names", "eu", "role"]}, 3, "", att("Nested", "Outputs.Other"),
+        {"Fn::FindInMap": ["Names", "eu", "role", {"DefaultValue": ref("Role")}]},
+        {"Fn::FindInMap": ["Names", ref("Name"), "role"]},  # the only entry
+        att("Nested", "Outputs.Absent"),
         {"Fn::Sub": "a-${Name}"},  # the stack is named otherwise
         # not as CloudFormation names a role of the stack
         "Else-Role-1A2B3C4D5E6F", "Stack-Role-web",
@@ -268,7 +288,10 @@ GENERATED = {
         {"Fn::Select": [0, {"Fn::Split": ["-", {"Fn::Sub": "${Role}-x"}]}]},
         {"Fn::Select": [0, {"Fn::Split": [",", ref("Names")]}]}, "{{resolve:ssm:/role}}",
         {"Fn::If": ["Condition", ref("Role"), ref("Other")]},
-        {"Fn::FindInMap": ["Names", ref("AWS::Region"), "role"]},
+        {"Fn::FindInMap": ["Names", ref("AWS::Region"), "role"]}, {"Fn::FindInMap": ["Names", "z"]},
+        {"Fn::FindInMap": ["Names", "z", "role"]}, {"Fn::ImportValue": "twice"},
+        {"Fn::ImportValue": {"Ref": "Name"}}, att("Nested", "Outputs.Nothing"),
+        {"Ref": ["malformed"]}, {"Fn::If": ["C", ref("Role")]},
         {"Fn::Join": ["", ["{{resolve:ssm:", ref("Name"), "}}"]]},
         ARN,  # IAM takes no ARN, and the deployment fails
         "Stack-Role-1A2B3C4D5E6F",
@@ -284,13 +307,14 @@ def test_policy_on_a_role_that_cloudformation_names(
         "Other": resource("AWS::IAM::Role", **TRUST),
         "WithOpenPath": resource("AWS::IAM::Role", Path=ref("Path")),
         "Custom": CUSTOM,
+        "Nested": resource("AWS::CloudFormation::Stack", Parameters={"Of": ref("Role")}),
     }
-    names = {"Mappings": {"Names": {"eu": {"role": "existing"}}}}
-    names["Outputs"] = {"Role": {"Value": ref("Role")}}
+    check.write("nested.json", INNER)
+    more["Nested"] |= {"Metadata": {"aws:asset:path": "nested.json"}}
+    names = {"Mappings": {"Names": {"eu": {"role": "existing"}}}, "Outputs": OUTPUTS}
+    allows = profile_and_role(Policy=on_role(name), **more)
 
-    assert (
-        check(profile_and_role(Policy=on_role(name), **more) | names, name="Stack").rules == found
-    )
+    assert check(allows | names, name="Stack").rules == found
 
     denies = profile_and_role(inline(ALL), Policy=policy(deny("*"), roles=[name]), **more)
     of_denial = {READY: DENIED, NEITHER: READY}.get(found, UNKNOWN)

@@ -1,4 +1,4 @@
-"""What is known of a value in a synthesized template."""
+"""Which templates and values there are; what they come to is in `test_roles` and `test_worlds`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from session_manager_permissions._readiness.templates import Assembly
-from session_manager_permissions._readiness.templates.functions import (
-    UNKNOWN,
-    listed,
-    shortest,
-    shown,
-    text,
-)
+from session_manager_permissions._readiness.templates.functions import UNKNOWN, shortest, text
 from session_manager_permissions._readiness.templates.model import ReturnValue, Template
 
 from .judging import deployed_to, ref, resource
@@ -48,59 +42,6 @@ def read(path: Path, **body: object) -> Assembly:
 
 
 @pytest.mark.parametrize(
-    ("value", "known"),
-    [
-        ("name", "name"),
-        (None, UNKNOWN),
-        (3, UNKNOWN),
-        ({"Ref": "Name"}, UNKNOWN),
-        ({"Fn::Join": ["-", ["IAM", "EC2", "Role"]]}, "IAM-EC2-Role"),
-        ({"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":iam"]]}, f"arn:{UNKNOWN}:iam"),
-        ({"Fn::Join": ["", {"Ref": "Names"}]}, UNKNOWN),
-        ({"Fn::Join": ["", ["a", {"Fn::Join": ["b", ["c", "d"]]}]]}, "acbd"),
-        ({"Fn::Sub": "arn:${AWS::Partition}:iam"}, f"arn:{UNKNOWN}:iam"),
-        ({"Fn::Sub": ["${Name}-role", {"Name": "x"}]}, "x-role"),
-        ({"Fn::Sub": ["${Name}-role", {"Name": {"Ref": "x"}}]}, f"{UNKNOWN}-role"),
-        ({"Fn::Sub": "logs/${!aws:userid}/*"}, "logs/${aws:userid}/*"),
-        ({"Fn::If": ["Condition", "a", "b"]}, UNKNOWN),
-        ({"Fn::Join": "malformed"}, UNKNOWN),
-        ({"Fn::Sub": {"malformed": "too"}}, UNKNOWN),
-        ({"Ref": "A", "Fn::Sub": "b"}, UNKNOWN),
-    ],
-)
-def test_text(value: object, known: str) -> None:
-    assert text(value) == known
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ("name", "'name'"),
-        ({"Fn::Sub": "${Name}-role"}, "'…-role'"),
-        ({"Ref": "Name"}, '{"Ref": "Name"}'),
-    ],
-)
-def test_shown(value: object, message: str) -> None:
-    assert shown(value) == message
-
-
-@pytest.mark.parametrize(
-    ("value", "entries"),
-    [
-        (None, []),
-        (NO_VALUE, []),
-        ("a", ["a"]),
-        (["a", "b"], ["a", "b"]),
-        (["a", ["b", NO_VALUE]], ["a", "b"]),
-        ({"Fn::If": "malformed"}, [{"Fn::If": "malformed"}]),
-        ({"Ref": "Names"}, [{"Ref": "Names"}]),
-    ],
-)
-def test_listed(value: object, entries: list[object]) -> None:
-    assert list(listed(value)) == entries
-
-
-@pytest.mark.parametrize(
     ("value", "length"),
     [
         ({"Statement": []}, len('{"Statement":[]}')),
@@ -117,58 +58,6 @@ def test_shortest(value: object, length: int) -> None:
     assert shortest(value) == length
 
 
-INNER: Final = {
-    "Resources": {"InnerRole": resource()},
-    "Outputs": {"Name": {"Value": ref("InnerRole")}, "Malformed": "value"},
-}
-MIDDLE: Final = {
-    "Resources": {
-        "Inner": nested_in("inner.json", {"Passed": ref("Given")}), "MiddleRole": resource()
-    },
-    "Conditions": {"Always": {"Fn::Equals": [1, 1]}, "Never": {"Fn::Equals": [1, 2]}},
-    "Outputs": {
-        "Deep": {"Value": {"Fn::GetAtt": ["Inner", "Outputs.Name"]}},
-        "Chosen": {"Value": {"Fn::If": ["Always", ref("MiddleRole"), "else"]}},
-        "Absent": {"Value": "a name", "Condition": "Never"},
-    },
-}  # fmt: skip
-FIRST: Final = {
-    "Resources": {
-        "Role": resource(),
-        "Middle": resource(STACK, Parameters={"Given": ref("Role"), "Text": "a name"},
-                           TemplateURL={"Fn::Sub": f"https://${{Host}}/{HASH}.json"}),
-        "Fn::ForEach::Loop": ["Name", ["a"], {}],
-    },
-    "Mappings": {"Names": {"a": {"b": "c"}}},
-    "Outputs": {
-        "Role": exported(ref("Role"), "role"),
-        "Twice": exported(ref("Role"), "twice"),
-        "Other": exported(ref("Role"), "twice"),
-        "Hidden": exported(ref("Role"), ref("Name")),
-        "Circle": exported({"Fn::ImportValue": "circle"}, "circle"),
-    },
-}  # fmt: skip
-ASSETS: Final = {"files": {HASH: {"source": {"path": "middle.json"}}, "other": {"source": {}}}}
-
-
-class Stacks:
-    """An assembly of a stack, its nested stack and one nested in that, and a second stack."""
-
-    def __init__(self, folder: Path) -> None:
-        write(folder / "inner.json", INNER)
-        write(folder / "middle.json", MIDDLE)
-        write(folder / "First.assets.json", ASSETS)
-        paths = [write(folder / "First.template.json", FIRST)]
-        paths.append(write(folder / "Second.template.json", {"Resources": {"Second": resource()}}))
-        self.assembly = Assembly([*paths, paths[0]])
-        self.first, self.middle, self.inner, self.second = self.assembly.templates
-
-
-@pytest.fixture
-def stacks(tmp_path: Path) -> Stacks:
-    return Stacks(tmp_path)
-
-
 def behind(assembly: Assembly, template: Template, written: object) -> str | None:
     """The resource or the text that something comes to, None if it is not known."""
     match assembly.possible(template, written):
@@ -179,66 +68,6 @@ def behind(assembly: Assembly, template: Template, written: object) -> str | Non
         case [(ReturnValue(resource, _),)]:
             return resource.logical_id
     return None
-
-
-def test_each_template_is_read_once(stacks: Stacks) -> None:
-    names = [template.path.name for template in stacks.assembly.templates]
-    assert names == ["First.template.json", "middle.json", "inner.json", "Second.template.json"]
-
-
-CHOICES: Final = [{"Fn::If": [f"C{number}", "a", "b"]} for number in range(7)]
-
-
-@pytest.mark.parametrize(
-    ("template", "value", "found"),
-    [
-        ("first", "a name", "a name"),
-        ("first", {"Fn::Join": ["-", ["a", "b"]]}, "a-b"),
-        ("first", {"Ref": "Role"}, "Role"),
-        ("first", {"Ref": "Nothing"}, None),
-        ("first", {"Ref": ["malformed"]}, None),
-        ("first", {"Fn::GetAtt": ["Role", "Arn"]}, "Role"),
-        ("first", {"Fn::GetAtt": "Role.Arn"}, "Role"),
-        ("first", {"Fn::GetAtt": []}, None),
-        ("first", {"Fn::GetAtt": ["Middle", "Outputs.Deep"]}, "InnerRole"),
-        ("first", {"Fn::GetAtt": ["Middle", "Outputs.Nothing"]}, None),
-        ("first", {"Fn::GetAtt": ["Middle", "Outputs.Chosen"]}, "MiddleRole"),
-        ("first", {"Fn::GetAtt": ["Middle", "Outputs.Absent"]}, None),
-        ("first", {"Fn::Select": [0, ["a", *CHOICES[:6]]]}, "a"),
-        ("first", {"Fn::Select": [0, ["a", *CHOICES]]}, None),  # more worlds than are judged
-        ("first", {"Fn::If": ["C", "a"]}, None),
-        ("middle", {"Ref": "Given"}, "Role"),
-        ("middle", {"Ref": "Text"}, "a name"),
-        ("middle", {"Ref": "MiddleRole"}, "MiddleRole"),
-        ("inner", {"Ref": "Passed"}, "Role"),
-        ("second", {"Fn::ImportValue": "role"}, "Role"),
-        ("second", {"Fn::ImportValue": "twice"}, None),
-        ("second", {"Fn::ImportValue": "nothing"}, None),
-        ("second", {"Fn::ImportValue": {"Ref": "Name"}}, None),
-        ("second", {"Fn::ImportValue": "circle"}, None),
-        ("second", {"Fn::Sub": "${Name}-role"}, None),
-        ("second", None, None),
-        ("first", "", ""),
-        ("first", {"Fn::Sub": "${!aws:userid}-x"}, "${aws:userid}-x"),
-        ("first", "{{resolve:secretsmanager:names:SecretString:a{b}}", None),
-        ("first", {"Ref": "AWS::Region"}, None),
-        ("first", {"Fn::FindInMap": ["Names", "a", "b"]}, "c"),
-        ("first", {"Fn::FindInMap": ["Names", {"Ref": "Name"}, "b"]}, "c"),  # the only entry
-        ("first", {"Fn::FindInMap": ["Names", "z", "b"]}, None),
-        ("first", {"Fn::FindInMap": ["Names", {"Fn::Sub": "${Name}-x"}, {"Ref": "Name"}]}, None),
-        ("first", {"Fn::FindInMap": ["Names", "a"]}, None),
-        ("first", {"Fn::FindInMap": ["Names", "a", "b", {"DefaultValue": "d"}]}, "c"),
-        ("first", {"Fn::FindInMap": ["Names", "z", "b", {"DefaultValue": "d"}]}, "d"),
-        ("first", {"Fn::FindInMap": ["Names", "z", "b", {"DefaultValue": {"Ref": "Role"}}]},
-         "Role"),
-        ("first", {"Fn::Select": [0, {"Fn::Split": ["-", "a-b"]}]}, "a"),
-        ("first", {"Fn::Select": [0, {"Fn::Split": ["-", {"Ref": "Role"}]}]}, None),
-        ("first", {"Fn::Select": [0, {"Fn::Split": ["-", {"Fn::Sub": "a-${Role}"}]}]}, "a"),
-        ("second", {"Fn::GetStackOutput": {"StackName": "", "OutputName": "Role"}}, None),
-    ],
-)  # fmt: skip
-def test_behind(stacks: Stacks, template: str, value: object, found: str | None) -> None:
-    assert behind(stacks.assembly, getattr(stacks, template), value) == found
 
 
 def test_exports_are_those_of_the_account_and_region(tmp_path: Path) -> None:

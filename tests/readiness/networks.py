@@ -1,0 +1,153 @@
+"""Templates of an instance in a network, with what differs in them."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, Final
+
+from .deployments import NO_VALUE
+from .judging import att, on, ref, resource
+
+Parts = dict[str, Any]
+"""Parts of a template by their names, or changes of it by their paths."""
+
+BLOCK, ANYWHERE = "10.0.0.0/16", "0.0.0.0/0"
+VPC_ID: Final = {"VpcId": ref("Vpc")}
+ON: Final = "Production"
+PARAMETER: Final = ref("Given")
+TO_NAT: Final = {"NatGatewayId": ref("Nat")}
+STACK: Final = "AWS::CloudFormation::Stack"
+
+
+def part(kind: str, condition: str = "", /, **properties: object) -> Parts:
+    """A resource of EC2; a property that is None is not written."""
+    given = {name: value for name, value in properties.items() if value is not None}
+    return on(resource(f"AWS::EC2::{kind}", **given), condition)
+
+
+def custom(**given: object) -> Parts:
+    return resource("Custom::Routes", **given)
+
+
+def either(one: object, other: object = NO_VALUE, condition: str = ON) -> Parts:
+    return {"Fn::If": [condition, one, other]}
+
+
+def subnet(block: object, **more: object) -> Parts:
+    return part("Subnet", **VPC_ID, CidrBlock=block, **more)
+
+
+def association(subnet_: object, table: object) -> Parts:
+    return part("SubnetRouteTableAssociation", SubnetId=subnet_, RouteTableId=table)
+
+
+def route(table: object = ref("PrivateTable"), condition: str = "", /, **to: object) -> Parts:
+    given = {"RouteTableId": table, "DestinationCidrBlock": ANYWHERE, **to}
+    return part("Route", condition, **given)
+
+
+def attachment(**changes: object) -> Parts:
+    given = {**VPC_ID, "InternetGatewayId": ref("Gateway"), **changes}
+    return part("VPCGatewayAttachment", **given)
+
+
+def https(**peer: object) -> Parts:
+    """A rule of a security group."""
+    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, **peer}
+    return {name: value for name, value in rule.items() if value is not None}
+
+
+def group(*admits: object, egress: object = None, **more: object) -> Parts:
+    """A security group with rules that admit; without `egress`, it lets all out."""
+    given = {"GroupDescription": "-", **VPC_ID, "SecurityGroupEgress": egress, **more}
+    return part("SecurityGroup", SecurityGroupIngress=[*admits] or None, **given)
+
+
+def compute(**changes: object) -> Parts:
+    groups = [att("Group", "GroupId")]
+    return part("Instance", **{"SubnetId": ref("Private"), "SecurityGroupIds": groups, **changes})
+
+
+def endpoint(service: str, condition: str = "", /, **changes: object) -> Parts:
+    """An interface endpoint of a service."""
+    given = {
+        **VPC_ID,
+        "VpcEndpointType": "Interface",
+        "ServiceName": {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"},
+        "PrivateDnsEnabled": True,
+        "SubnetIds": [ref("Private")],
+        "SecurityGroupIds": [ref("Admits")],
+        **changes,
+    }
+    return part("VPCEndpoint", condition, **given)
+
+
+def acl(of_subnet: object = ref("Private"), **entries: Parts | None) -> Parts:
+    """A network ACL of a subnet with these entries."""
+    uses = {"SubnetId": of_subnet, "NetworkAclId": ref("Acl")}
+    shut = {
+        "Acl": part("NetworkAcl", **VPC_ID),
+        "Uses": part("SubnetNetworkAclAssociation", **uses),
+    }
+    return {**shut, **entries}
+
+
+def entry(number: object = 100, *, egress: object = True, **changes: object) -> Parts:
+    of_acl = {"NetworkAclId": ref("Acl"), "RuleNumber": number, "Egress": egress}
+    given = {"Protocol": -1, "RuleAction": "allow", "CidrBlock": ANYWHERE, **of_acl, **changes}
+    return part("NetworkAclEntry", **given)
+
+
+NETWORK: Final = {
+    "Vpc": part("VPC", CidrBlock=BLOCK, EnableDnsSupport=True, EnableDnsHostnames="true"),
+    "Gateway": part("InternetGateway"),
+    "Attachment": attachment(),
+    "Private": subnet("10.0.1.0/24"),
+    "Public": subnet("10.0.3.0/24"),
+    "PrivateTable": part("RouteTable", **VPC_ID),
+    "PublicTable": part("RouteTable", **VPC_ID),
+    "PrivateAssociation": association(ref("Private"), ref("PrivateTable")),
+    "PublicAssociation": association(ref("Public"), ref("PublicTable")),
+    "PrivateRoute": route(**TO_NAT),
+    "PublicRoute": route(ref("PublicTable"), GatewayId=ref("Gateway")),
+    "Nat": part("NatGateway", SubnetId=ref("Public"), AllocationId="eipalloc-1"),
+    "Group": group(),
+    "Instance": compute(),
+}
+"""An instance behind a NAT gateway."""
+ENDPOINTS: Final = {
+    "PrivateRoute": None,
+    "Ssm": endpoint("ssm"),
+    "Messages": endpoint("ssmmessages"),
+    "Admits": group(https(CidrIp=BLOCK)),
+}
+"""Endpoints in place of the route to the NAT gateway."""
+
+
+def changed(parts: Parts, changes: Parts) -> Parts:
+    """A template of these parts with changes; None takes away.
+
+    A change is of a part, or of a property by its path, such as `Admits.SecurityGroupIngress.0`.
+    """
+    resources: Any = deepcopy(parts)
+    for path, value in changes.items():
+        name, *within = path.split(".")
+        place, key = resources, name
+        for step in within:
+            place = place[key] if place is not resources else resources[name]["Properties"]
+            key = int(step) if isinstance(place, list) else step
+        if value is None:
+            place.pop(key, None)
+        else:
+            place[key] = deepcopy(value)
+    return {"Resources": resources}
+
+
+def templated(changes: Parts | None = None, /, **more: Parts | None) -> Parts:
+    """A template of an instance behind a NAT gateway, with changes."""
+    return changed(NETWORK, {**(changes or {}), **more})
+
+
+def with_endpoints(changes: Parts | None = None, /, **more: Parts | None) -> Parts:
+    """A template of an instance whose only way out is by endpoints, with changes."""
+    return changed(NETWORK, {**ENDPOINTS, **(changes or {}), **more})
