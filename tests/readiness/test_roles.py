@@ -11,7 +11,9 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import SessionManagerPermissions
 from tests.conftest import owned_role
 
-from .judging import att, each, nested, ref, resource
+from .deployments import NO_VALUE
+from .judging import att, each, on, ref, resource
+from .networks import STACK, either
 from .policy_table import ALL, DENIED, NEITHER, READY, UNKNOWN, Statement, allow, deny, document
 from .reports import NAMED, TRUST, Body, Check, check_app, inline, policy, profile_and_role
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 Found = frozenset[str]
 
-NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 ARN: Final = {"Fn::GetAtt": ["Role", "Arn"]}
 PARAMETER: Final = {"Name": {"Type": "String", "Default": "a-default"}}
 ROLE: Final = {"RoleName": "role"}
@@ -106,17 +107,29 @@ def test_references_to_stacks_in_other_regions(make_app: MakeApp) -> None:
 
 # The role of a profile ---------------------------------------------------------------------------
 
+JOINED_NAME: Final = {"Fn::Join": ["-", ["my", "role"]]}
+BY_NAME: Final = {"RoleName": ref("Name")}
+AGREEING: Final = {"RoleName": either("web", "web", "C")}
+PARTLY: Final = {"Fn::Join": ["-", [either("blue", "green", "C"), "web"]]}
+FREELY: Final = {
+    "Parameters": {"Name": {"Type": "String"}},
+    "Conditions": {"C": {"Fn::Equals": [ref("Name"), "b"]}},
+}
+NEVER: Final = {"Conditions": {"C": {"Fn::Equals": ["a", "b"]}}}
 
-def maybe(value: object) -> Body:
-    return {"Fn::If": ["Condition", value, NO_VALUE]}
+
+def behind(roles: object, role: Body | None = None) -> Body:
+    """A ready role, and a profile that names its roles so."""
+    return profile_and_role((role or {}) | inline(ALL), roles, Custom=CUSTOM)
 
 
-def attached(of_role: str = "", of_profile: str = "", **more: object) -> Body:
+def attached(
+    of_role: str = "", of_profile: str = "", role: Body | None = None, **more: object
+) -> Body:
     """A role with a policy that is attached to it, on conditions."""
-    body = profile_and_role(Policy=policy(ALL, **more))
+    body = profile_and_role(role, ["web"] if role else None, Policy=policy(ALL, **more))
     for name, condition in (("Role", of_role), ("Profile", of_profile)):
-        if condition:
-            body["Resources"][name]["Condition"] = condition
+        body["Resources"][name] = on(body["Resources"][name], condition)
     return body
 
 
@@ -124,47 +137,64 @@ def naming_its_role(kind: str, **roles: object) -> Body:
     return profile_and_role(Policy=resource(kind, PolicyDocument=document([ALL]), **roles))
 
 
-JOINED_NAME: Final = {"Fn::Join": ["-", ["my", "role"]]}
-BY_NAME: Final = {"RoleName": ref("Name")}
+def put(name: object, *statements: Statement, **more: object) -> Body:
+    """An inline policy of a name as a resource; those of `inline` are called `Inline`."""
+    made = policy(*statements, **more)
+    return made | {"Properties": made["Properties"] | {"PolicyName": name}}
 
 
-OF_PROFILE: Final[dict[Found, tuple[tuple[Body, object], ...]]] = {
-    UNKNOWN: (
-        ({}, []), ({}, [ref("Role"), ref("Role")]), ({}, [ref("RoleName")]), ({}, ref("RoleNames")),
-        ({}, [{"Fn::If": ["Condition", ref("Role"), "other"]}]), ({}, [maybe(ref("Role"))]),
-        ({}, [{"Fn::ImportValue": "role"}]), ({}, [{"Fn::GetAtt": ["Custom", "RoleName"]}]),
-        ({}, ["other"]), (BY_NAME, [ref("Else")]),
-    ),
+def two(first: Body, second: Body, role: Body | None = None) -> Body:
+    """A role with two policies, where the condition C does not hold."""
+    return profile_and_role(role, P=first, Q=second) | NEVER
+
+
+def denied_another(name: object, **condition: str) -> Body:
+    """A ready role, and a policy that denies another one everything."""
+    other = resource("AWS::IAM::Role", **TRUST, RoleName=name) | condition
+    return profile_and_role(inline(ALL), Other=other, Policy=policy(deny("*"), roles=[name]))
+
+
+S3: Final = allow("s3:*")
+JOINED: Final = {"Fn::Join": ["-", ["web", ref("Name")]]}
+ELSEWHERE: Final = {"Condition": "ThenElsewhere"}
+BEHIND: Final[dict[Found, tuple[Body, ...]]] = {
     READY: (
-        ({}, [of_arn(ARN)]), ({}, [{"Fn::Sub": "${Role}"}]), (ROLE, ["role"]),
-        ({}, {"Fn::Split": [",", ref("Role")]}), ({"RoleName": JOINED_NAME}, ["my-role"]),
-        (BY_NAME, [ref("Name")]),
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("named", "found"), each(OF_PROFILE))
-def test_the_role_behind_a_profile(check: Check, named: tuple[Body, object], found: Found) -> None:
-    role, roles = named
-
-    assert check(profile_and_role(role | inline(ALL), roles, Custom=CUSTOM)).rules == found
-
-
-BEHIND = {
-    READY: (
+        behind([of_arn(ARN)]), behind([{"Fn::Sub": "${Role}"}]), behind(["role"], ROLE),
+        behind({"Fn::Split": [",", ref("Role")]}), behind(["my-role"], {"RoleName": JOINED_NAME}),
+        behind([ref("Name")], BY_NAME), behind(["web"], AGREEING) | NEVER,
+        behind([PARTLY], {"RoleName": PARTLY}) | FREELY,
         attached(), attached("Linux", Condition="Linux"), attached("Linux"),
         # as a fleet makes it: the role may not be there without the profile
-        attached(of_profile="Linux", Condition="Linux"),
+        attached(of_profile="Linux", Condition="Linux"), attached("New", "New", NAMED),
         naming_its_role("AWS::IAM::ManagedPolicy", Roles=[ref("Role")]),
         naming_its_role("AWS::IAM::RolePolicy", RoleName=ref("Role")),
+        # policies of one name overwrite each other
+        two(put("Other", S3), CUSTOM, inline(ALL)),
+        two(put("Inline", S3, roles=["other"]), CUSTOM, inline(ALL)),
+        two(put("Same", ALL, Condition="C"), put(ref("Name"), ALL)),
+        denied_another(ref("Name")), denied_another(JOINED), denied_another("web"),
+        denied_another(JOINED, **ELSEWHERE), denied_another("web", **ELSEWHERE),
     ),
-    UNKNOWN: (attached(Condition="Linux"), attached("Windows", Condition="Linux")),
+    UNKNOWN: (
+        behind([]), behind([ref("Role"), ref("Role")]), behind([ref("RoleName")]),
+        behind(ref("RoleNames")), behind([either(ref("Role"), "other")]),
+        behind([either(ref("Role"))]), behind([{"Fn::ImportValue": "role"}]),
+        behind([att("Custom", "RoleName")]), behind(["other"]), behind([ref("Else")], BY_NAME),
+        attached(Condition="Linux"), attached("Windows", Condition="Linux"),
+        attached("New", "", NAMED),
+        two(put("Inline", S3), CUSTOM, inline(ALL)), two(put("Same", ALL), put("Same", deny("*"))),
+        denied_another(ref("Name"), **ELSEWHERE),
+    ),
+    NEITHER: (
+        two(put("Inline", S3), CUSTOM, inline(allow("ec2:*"))),
+        two(put("Same", ALL, Condition="C"), put("Same", S3)),
+    ),
     DENIED: (profile_and_role(roles=["other"], Policy=policy(deny("*"), roles=["other"])),),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("body", "found"), each(BEHIND))
-def test_the_policies_behind_a_profile(check: Check, body: Body, found: Found) -> None:
+def test_role_and_policies_behind_a_profile(check: Check, body: Body, found: Found) -> None:
     assert check(body).rules == found
 
 
@@ -175,64 +205,73 @@ def test_each_profile_has_a_condition_of_its_own(check: Check) -> None:
     assert check(body).verdicts == {"ready": 1, "can't be known": 1}
 
 
-def test_named_role_on_a_condition_may_be_another(check: Check) -> None:
-    body = profile_and_role(NAMED | inline(ALL), ["web"])
-    body["Resources"]["Role"]["Condition"] = "New"
+@pytest.mark.parametrize("path", ["/", "/app/", "/a/b/"])
+def test_name_out_of_the_arn_of_a_role_with_a_path(check: Check, path: str) -> None:
+    """CDK takes what follows `role/`, which is the path where there is one."""
+    for place in range(1, 4):
+        body = profile_and_role({"Path": path}, Policy=on_role(of_arn(ARN, place=place)))
+        is_name = place == path.count("/")
+        beyond = place > path.count("/")
+        assert check(body).rules == (READY if is_name else UNKNOWN if beyond else NEITHER)
 
-    assert check(body).rules == UNKNOWN
 
-    body["Resources"]["Profile"]["Condition"] = "New"
-
-    assert check(body).rules == READY
+@pytest.mark.parametrize("some", [1, 64, 65, 200])
+def test_many_policies_whose_roles_cannot_be_known(check: Check, some: int) -> None:
+    """What says nothing of sessions changes nothing, whichever role it is attached to."""
+    of_others = S3, deny("ec2:*")
+    loose = {f"Loose{one}": policy(*of_others, roles=[ref(f"Name{one}")]) for one in range(some)}
+    assert check(profile_and_role(**loose)).rules == NEITHER
+    assert check(profile_and_role(inline(ALL), **loose)).rules == READY
+    loose["Last"] = policy(deny("ssm:*"), roles=[ref("Name")])
+    assert check(profile_and_role(inline(ALL), **loose)).rules == UNKNOWN
 
 
 # Accounts ----------------------------------------------------------------------------------------
 
-
-def test_role_by_its_name_is_that_of_the_account(check: Check) -> None:
-    named, bare = profile_and_role(ROLE | inline(ALL), ["role"]), profile_and_role(ROLE, ["role"])
-
-    assert check(named, bare, a="1", b="2").verdicts == {"ready": 1, "not ready": 1}
-    assert check(named, bare, a="1", b="1").verdicts == {"can't be known": 2}
-
-
+NAMED_SO, UNNAMED = profile_and_role(ROLE), profile_and_role()
+WITH_POLICY: Final = profile_and_role(ROLE, Policy=on_role("role"))
+READY_AND_NAMED: Final = profile_and_role(ROLE | inline(ALL))
 SOMEWHERE: Final = {"Resources": {"Policy": on_role(ref("Name"))}}
-ELSEWHERE: Final = {"Resources": {"Policy": on_role("role")}}
+THERE: Final = {"Resources": {"Policy": on_role("role")}}
+OF_ONE, OF_TWO = {"a": "1", "b": "1"}, {"a": "1", "b": "2"}
 
 
 @pytest.mark.parametrize(
     ("role", "elsewhere", "accounts", "found"),
     [
-        (profile_and_role(ROLE), ELSEWHERE, {"a": "1", "b": "1"}, READY),
-        (profile_and_role(ROLE), ELSEWHERE, {}, READY),
-        # the other's is known at deployment only
-        (profile_and_role(ROLE), ELSEWHERE, {"a": "1"}, UNKNOWN),
-        (profile_and_role(ROLE), ELSEWHERE, {"a": "1", "b": "2"}, NEITHER),
-        # the policy of another account does not hide the next
-        (profile_and_role(ROLE, Policy=on_role("role")), ELSEWHERE, {"a": "1", "b": "2"}, READY),
-        (profile_and_role(), SOMEWHERE, {"a": "1", "b": "2"}, NEITHER),
-        (profile_and_role(), SOMEWHERE, {"a": "1", "b": "1"}, UNKNOWN),
-        (profile_and_role(), SOMEWHERE, {"a": "1"}, UNKNOWN),
+        (NAMED_SO, THERE, OF_ONE, READY),
+        (NAMED_SO, THERE, {}, READY),
+        (NAMED_SO, THERE, {"a": "1"}, UNKNOWN),  # the other's is known at deployment only
+        (NAMED_SO, THERE, OF_TWO, NEITHER),
+        (WITH_POLICY, THERE, OF_TWO, READY),  # another account's does not hide the next
+        (UNNAMED, SOMEWHERE, OF_TWO, NEITHER),
+        (UNNAMED, SOMEWHERE, OF_ONE, UNKNOWN),
+        (UNNAMED, SOMEWHERE, {"a": "1"}, UNKNOWN),
+        # a template that can't be read may attach anything
+        (READY_AND_NAMED, [], {}, UNKNOWN),
+        (READY_AND_NAMED, [], OF_TWO, READY),
     ],
 )
 def test_policy_of_another_account(
-    check: Check, role: Body, elsewhere: Body, accounts: Body, found: Found
+    check: Check, role: Body, elsewhere: object, accounts: Body, found: Found
 ) -> None:
     assert check(role, elsewhere, **accounts).rules == found
 
 
 def test_role_of_another_account_is_another_role(check: Check) -> None:
     """IAM attaches by the name, in the account of the policy or of the profile."""
+    named, bare = behind(["role"], ROLE), profile_and_role(ROLE, ["role"])
+    assert check(named, bare, **OF_TWO).verdicts == {"ready": 1, "not ready": 1}
+    assert check(named, bare, **OF_ONE).verdicts == {"can't be known": 2}
+
     output = {"Role": {"Value": ref("Role")}}
     of_output = {"StackName": "a", "Region": "eu-west-1", "OutputName": "Role"}
     got = {"Fn::GetStackOutput": of_output | {"RoleArn": "arn:aws:iam::1:role/reader"}}
     policies = {"Resources": {"Policy": on_role(got)}}
+    assert check(UNNAMED | {"Outputs": output}, policies, **OF_TWO).rules == NEITHER
 
-    assert check(profile_and_role() | {"Outputs": output}, policies, a="1", b="2").rules == NEITHER
-
-    profiles = profile_and_role(roles=[got])
-    report = check(profile_and_role(inline(ALL)) | {"Outputs": output}, profiles, a="1", b="2")
-
+    ready, profiles = profile_and_role(inline(ALL)), profile_and_role(roles=[got])
+    report = check(ready | {"Outputs": output}, profiles, **OF_TWO)
     assert report.verdicts == {"ready": 1, "can't be known": 1}
 
 
@@ -307,7 +346,7 @@ def test_policy_on_a_role_that_cloudformation_names(
         "Other": resource("AWS::IAM::Role", **TRUST),
         "WithOpenPath": resource("AWS::IAM::Role", Path=ref("Path")),
         "Custom": CUSTOM,
-        "Nested": resource("AWS::CloudFormation::Stack", Parameters={"Of": ref("Role")}),
+        "Nested": resource(STACK, Parameters={"Of": ref("Role")}),
     }
     check.write("nested.json", INNER)
     more["Nested"] |= {"Metadata": {"aws:asset:path": "nested.json"}}
@@ -320,9 +359,6 @@ def test_policy_on_a_role_that_cloudformation_names(
     of_denial = {READY: DENIED, NEITHER: READY}.get(found, UNKNOWN)
 
     assert check(denies | names, name="Stack").rules == of_denial
-
-
-JOINED: Final = {"Fn::Join": ["-", ["web", ref("Name")]]}
 
 
 OF_REGION = {"Fn::Sub": "web-${AWS::Region}"}
@@ -359,147 +395,86 @@ def test_policy_on_a_role_that_has_a_name(
     assert check(body | {"Parameters": PARAMETER}, name="Stack").rules == found
 
 
-def test_name_of_a_nested_stack_is_not_that_of_its_parent(check: Check) -> None:
-    named = profile_and_role({"RoleName": {"Fn::Sub": "${AWS::StackName}-role"}})
-    outer = {"Policy": on_role("Stack-role"), "Nested": nested("Inner")}
-    check.write("Inner.template.json", named)
-
-    assert check({"Resources": outer}, name="Stack").rules == UNKNOWN
+# Nested stacks -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "found"), [(ref("Name"), UNKNOWN), (JOINED, READY), ("web", READY)]
-)
-def test_policy_on_a_role_that_is_sure_to_be_another_leaves_this_one_alone(
-    check: Check, name: object, found: Found
-) -> None:
-    other = resource("AWS::IAM::Role", **TRUST, RoleName=name)
-    body = profile_and_role(inline(ALL), Other=other, Policy=policy(deny("*"), roles=[name]))
-
-    assert check(body).rules == READY
-
-    other["Condition"] = "ThenElsewhere"
-
-    assert check(body).rules == found
+def nesting(of: object = None, role: Body | None = None, **more: object) -> Body:
+    """A role, and a nested stack that is given `of`."""
+    given = {"Parameters": {"Of": of}} if of else {}
+    stack = resource(STACK, **given) | {"Metadata": {"aws:asset:path": "nested.json"}} | more
+    return profile_and_role(role, Nested=stack)
 
 
-@pytest.mark.parametrize("path", ["/", "/app/", "/a/b/"])
-def test_name_out_of_the_arn_of_a_role_with_a_path(check: Check, path: str) -> None:
-    """CDK takes what follows `role/`, which is the path where there is one."""
-    for place in range(1, 4):
-        body = profile_and_role({"Path": path}, Policy=on_role(of_arn(ARN, place=place)))
-        is_name = place == path.count("/")
-        beyond = place > path.count("/")
-        assert check(body).rules == (READY if is_name else UNKNOWN if beyond else NEITHER)
+def of_conditions(of_role: str, of_stack: object = None) -> Body:
+    body = nesting(ref("Role"), **({"Condition": of_stack} if of_stack else {}))
+    body["Resources"]["Role"] = on(body["Resources"]["Role"], of_role)
+    return body
 
 
-@pytest.mark.parametrize("some", [1, 64, 65, 200])
-def test_many_policies_whose_roles_cannot_be_known(check: Check, some: int) -> None:
-    """What says nothing of sessions changes nothing, whichever role it is attached to."""
-    of_others = allow("s3:*"), deny("ec2:*")
-    loose = {f"Loose{one}": policy(*of_others, roles=[ref(f"Name{one}")]) for one in range(some)}
-    assert check(profile_and_role(**loose)).rules == NEITHER
-    assert check(profile_and_role(inline(ALL), **loose)).rules == READY
-    loose["Last"] = policy(deny("ssm:*"), roles=[ref("Name")])
-    assert check(profile_and_role(inline(ALL), **loose)).rules == UNKNOWN
+TO_PARAMETER, ON_LINUX = on_role(ref("Of")), on_role(ref("Of"), Condition="Linux")
+OF_STACK: Final = {"RoleName": {"Fn::Sub": "${AWS::StackName}-role"}}
+NESTED: Final[dict[Found, tuple[tuple[Body, Body], ...]]] = {
+    READY: (
+        (nesting(ref("Role")), {"Policy": TO_PARAMETER}),
+        (nesting(ref("Name"), BY_NAME), {"Policy": TO_PARAMETER}),
+        (of_conditions("Linux", "Linux"), {"Policy": TO_PARAMETER}),
+        # what is in a nested stack on a condition is there together
+        ({"Resources": {"Nested": nesting(Condition="Linux")["Resources"]["Nested"]}},
+         profile_and_role(Policy=policy(ALL))["Resources"]),
+    ),
+    UNKNOWN: (
+        (nesting(ref("Name")), {"Policy": TO_PARAMETER}),
+        (nesting(either(ref("Role"), "other")), {"Policy": TO_PARAMETER}),
+        (of_conditions("", "Linux"), {"Policy": TO_PARAMETER}),
+        (of_conditions("Linux", "Windows"), {"Policy": TO_PARAMETER}),
+        (of_conditions("Linux", ["malformed"]), {"Policy": TO_PARAMETER}),
+        (of_conditions("Linux"), {"Policy": ON_LINUX}),  # two conditions of one name
+        # the name of a nested stack is not that of its parent
+        ({"Resources": {"Policy": on_role("Stack-role"),
+                        "Nested": nesting()["Resources"]["Nested"]}},
+         profile_and_role(OF_STACK)["Resources"]),
+    ),
+}  # fmt: skip
 
 
-# Nested stacks and conditions --------------------------------------------------------------------
-
-
-def nests(check: Check, inner: Body, body: Body, of: object = None, **more: object) -> Found:
-    """What is found where a template nests a stack, which is given `of`."""
+@pytest.mark.parametrize(("bodies", "found"), each(NESTED))
+def test_nested_stack(check: Check, bodies: tuple[Body, Body], found: Found) -> None:
+    outer, inner = bodies
     check.write("nested.json", {"Resources": inner})
-    stack = resource("AWS::CloudFormation::Stack", **({"Parameters": {"Of": of}} if of else {}))
-    metadata = {"Metadata": {"aws:asset:path": "nested.json"}}
-    body["Resources"]["Nested"] = stack | metadata | more
-    return check(body).rules
+
+    assert check(outer, name="Stack").rules == found
 
 
-@pytest.mark.parametrize(
-    ("role", "of", "found"),
-    [
-        ({}, ref("Role"), READY),
-        ({}, ref("Name"), UNKNOWN),
-        (BY_NAME, ref("Name"), READY),
-        ({}, {"Fn::If": ["C", ref("Role"), "other"]}, UNKNOWN),
-    ],
-)
-def test_parameter_of_a_nested_stack_is_what_it_is_given(
-    check: Check, role: Body, of: object, found: Found
-) -> None:
-    assert nests(check, {"Policy": on_role(ref("Of"))}, profile_and_role(role), of) == found
-
-
-@pytest.mark.parametrize(
-    ("of_role", "of_policy", "of_stack", "found"),
-    [
-        (None, None, "Linux", UNKNOWN),
-        ("Linux", None, "Linux", READY),
-        ("Linux", None, "Windows", UNKNOWN),
-        ("Linux", None, ["malformed"], UNKNOWN),
-        ("Linux", "Linux", None, UNKNOWN),  # two conditions of one name in two templates
-    ],
-)
-def test_nested_stack_on_a_condition(
-    check: Check, of_role: object, of_policy: object, of_stack: object, found: Found
-) -> None:
-    def on(condition: object) -> dict[str, object]:
-        return {"Condition": condition} if condition else {}
-
-    body = profile_and_role()
-    body["Resources"]["Role"] |= on(of_role)
-    inner = {"Policy": on_role(ref("Of"), **on(of_policy))}
-
-    assert nests(check, inner, body, ref("Role"), **on(of_stack)) == found
-
-
-def test_what_is_in_a_nested_stack_on_a_condition_is_there_together(check: Check) -> None:
-    inner = profile_and_role(Policy=policy(ALL))["Resources"]
-
-    assert nests(check, inner, {"Resources": {}}, Condition="Linux") == READY
-
-
-@pytest.mark.parametrize("file", ["missing.json", "stack.yaml", "nested.json"])
-def test_nested_stack_that_cannot_be_read_may_attach_anything(check: Check, file: str) -> None:
-    inner = {"Policy": policy(allow("s3:*"), roles=[ref("Of")])}
-    known, at = file == "nested.json", {"aws:asset:path": file}
-    for policies, found in (({}, NEITHER), (inline(ALL), READY)):
-        body = profile_and_role(ROLE | policies)
-        assert nests(check, inner, body, Metadata=at) == (found if known else UNKNOWN)
-    denied = profile_and_role(ROLE | inline(deny("*")))
-    assert nests(check, inner, denied, Metadata=at) == DENIED
-
-
-def test_template_that_cannot_be_read_may_attach_anything(check: Check) -> None:
-    assert check(profile_and_role(ROLE | inline(ALL)), []).rules == UNKNOWN
-    assert check(profile_and_role(ROLE | inline(ALL)), [], a="1", b="2").rules == READY
-
-
+UNREADABLE: Final = resource(STACK, TemplateURL="https://b.example/t.yaml")
 STACK_SET: Final = "AWS::CloudFormation::StackSet"
+UNREAD: Final[dict[bool, tuple[Body, ...]]] = {
+    False: (
+        *(resource(STACK) | {"Metadata": {"aws:asset:path": file}}
+          for file in ("missing.json", "stack.yaml")),
+        resource(STACK_SET, TemplateURL="https://example.com/t"), UNREADABLE,
+        resource(STACK_SET, TemplateBody="P: AWS::IAM::RolePolicy"),
+        resource(STACK_SET, TemplateBody=ref("Body")),
+        resource("AWS::ServiceCatalog::CloudFormationProvisionedProduct"),
+    ),
+    True: (
+        nesting()["Resources"]["Nested"], resource(STACK_SET, TemplateBody="P: AWS::IAM::Role"),
+        resource("AWS::ServiceCatalog::CloudFormationProduct"),
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("kind", "more", "found"),
-    [
-        (STACK_SET, {"TemplateURL": "https://example.com/t"}, UNKNOWN),
-        (STACK_SET, {"TemplateBody": "P: AWS::IAM::RolePolicy"}, UNKNOWN),
-        (STACK_SET, {"TemplateBody": ref("Body")}, UNKNOWN),
-        (STACK_SET, {"TemplateBody": "P: AWS::IAM::Role"}, READY),
-        ("AWS::ServiceCatalog::CloudFormationProvisionedProduct", {}, UNKNOWN),
-        ("AWS::ServiceCatalog::CloudFormationProduct", {}, READY),
-    ],
-)
-def test_template_that_is_never_read_may_attach_anything(
-    check: Check, kind: str, more: Body, found: Found
+@pytest.mark.parametrize(("it", "known"), each(UNREAD))
+def test_template_that_cannot_be_read_may_attach_anything(
+    check: Check, it: Body, *, known: bool
 ) -> None:
-    deploys = resource(kind, **more)
+    check.write("nested.json", {"Resources": {"Policy": policy(S3, roles=[ref("Of")])}})
+    for policies, found in (({}, NEITHER), (inline(ALL), READY)):
+        named = profile_and_role(ROLE | policies, It=it)
+        assert check(named).rules == (found if known else UNKNOWN)
+    assert check(profile_and_role(ROLE | inline(deny("*")), It=it)).rules == DENIED
+    assert check(profile_and_role(inline(ALL), It=it)).rules == READY
 
-    assert check(profile_and_role(ROLE | inline(ALL), It=deploys)).rules == found
-    assert check(profile_and_role(inline(ALL), It=deploys)).rules == READY
 
-
-UNREADABLE: Final = resource("AWS::CloudFormation::Stack", TemplateURL="https://b.example/t.yaml")
 PARAMETER_OF_LOOP: Final = {"${X}": {"Type": "AWS::SSM::Parameter", "Value": ref("Role")}}
 PARAMETERS: Final[Body] = {"Fn::ForEach::L": ["X", ["a"], PARAMETER_OF_LOOP]}
 
@@ -541,49 +516,6 @@ def test_what_cannot_be_read_reaches_a_generated_name_only_where_it_is_disclosed
 
     assert check(body).rules == found
     assert check(body | {"Transform": "Macro"}).rules == UNKNOWN
-
-
-def put(name: object, *statements: Statement, **more: object) -> Body:
-    """An inline policy of a name as a resource; those of `inline` are called `Inline`."""
-    made = policy(*statements, **more)
-    return made | {"Properties": made["Properties"] | {"PolicyName": name}}
-
-
-@pytest.mark.parametrize(
-    ("role", "others", "found"),
-    [
-        (inline(ALL), {"P": put("Inline", allow("s3:*"))}, UNKNOWN),
-        (inline(ALL), {"P": put("Other", allow("s3:*"))}, READY),
-        (inline(ALL), {"P": put("Inline", allow("s3:*"), roles=["other"])}, READY),
-        (inline(allow("ec2:*")), {"P": put("Inline", allow("s3:*"))}, NEITHER),
-        ({}, {"P": put("Same", ALL), "Q": put("Same", deny("*"))}, UNKNOWN),
-        ({}, {"P": put("Same", ALL, Condition="C"), "Q": put("Same", allow("s3:*"))}, NEITHER),
-        ({}, {"P": put("Same", ALL, Condition="C"), "Q": put(ref("Name"), ALL)}, READY),
-    ],
-)
-def test_policies_of_one_name_overwrite_each_other(
-    check: Check, role: Body, others: Body, found: frozenset[str]
-) -> None:
-    body = profile_and_role(role, **others)
-    body["Conditions"] = {"C": {"Fn::Equals": ["a", "b"]}}
-    body["Parameters"] = {"Name": {"Type": "String"}}
-
-    assert check(body).rules == found
-
-
-def test_name_whose_branches_agree_is_of_one_role(check: Check) -> None:
-    named = {"RoleName": {"Fn::If": ["C", "web", "web"]}}
-    body = profile_and_role(inline(ALL) | named, roles=["web"])
-
-    assert check(body | {"Conditions": {"C": {"Fn::Equals": ["a", "b"]}}}).rules == READY
-
-
-def test_name_of_which_a_condition_decides_a_part(check: Check) -> None:
-    named = {"Fn::Join": ["-", [{"Fn::If": ["C", "blue", "green"]}, "web"]]}
-    body = profile_and_role(inline(ALL) | {"RoleName": named}, roles=[named])
-    body["Parameters"] = {"Name": {"Type": "String"}}
-
-    assert check(body | {"Conditions": {"C": {"Fn::Equals": [ref("Name"), "b"]}}}).rules == READY
 
 
 # What a template makes of itself -----------------------------------------------------------------
