@@ -51,10 +51,9 @@ WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_pol
   constructs/test_composition test_network test_patterns test_quoting test_security test_signatures \
   test_tables test_trust test_vocabulary test_cfn_lint readiness/test_check readiness/test_compute \
   readiness/test_fixes readiness/test_hostile_assemblies readiness/test_list_values \
-  readiness/test_managed_policies readiness/test_names readiness/test_packets readiness/test_policies \
-  readiness/test_rules_of_sessions readiness/test_steps readiness/test_taint readiness/test_templates \
-  readiness/test_verdicts readiness/test_worlds \
-  readiness/test_what_findings_say)) -k 'not mypy and not pyright'
+  readiness/test_managed_policies readiness/test_names readiness/test_policies \
+  readiness/test_rules_of_sessions readiness/test_taint readiness/test_templates \
+  readiness/test_verdicts readiness/test_what_findings_say readiness/test_worlds)) -k 'not mypy and not pyright'
 
 # mypy takes one core alone, and environments wait for the network: the tests fill the rest.
 # The last run is the one whose summary counts: all tests, on the newest versions.

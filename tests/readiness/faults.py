@@ -25,6 +25,19 @@ from session_manager_permissions import (
 )
 
 from .judging import att, ref, resource
+from .networks import (
+    BLOCK,
+    NETWORK,
+    TO_NAT,
+    VPC_ID,
+    acl,
+    association,
+    entry,
+    group,
+    part,
+    route,
+    subnet,
+)
 from .policy_table import ALL, AWS, allow, deny
 from .reports import TRUST, Body, inline, machine, profile_and_role
 from .test_what_findings_say import MACHINE as PROFILE
@@ -84,8 +97,8 @@ def l1_instance(
     return ec2.CfnInstance(stack, "Instance", **given)
 
 
-def a_group(stack: cdk.Stack, **given: Any) -> None:  # noqa: ANN401
-    autoscaling.AutoScalingGroup(stack, "Group", vpc=vpc(stack), **given, **MACHINE)
+def a_group(stack: cdk.Stack, **given: Any) -> autoscaling.AutoScalingGroup:  # noqa: ANN401
+    return autoscaling.AutoScalingGroup(stack, "Group", vpc=vpc(stack), **given, **MACHINE)
 
 
 def a_template(stack: cdk.Stack, *, egress: bool = True, **given: Any) -> None:  # noqa: ANN401
@@ -165,6 +178,25 @@ def late_by_the_mixin(stack: cdk.Stack) -> None:
 def late_by_a_policy(stack: cdk.Stack) -> None:
     statements = session_manager_statements(allow_registration=True)
     iam.Policy(stack, "Policy", roles=[one_instance(stack).role], statements=statements)
+
+
+def late_in_l1(stack: cdk.Stack) -> None:
+    role = a_role(stack)
+    profile = iam.InstanceProfile(stack, "Profile", role=role)
+    l1_instance(stack, iam_instance_profile=profile.instance_profile_name)
+    permits(stack, role, allow_registration=True)
+
+
+def late_by_a_managed_policy(stack: cdk.Stack) -> None:
+    """Under a profile that stands by itself."""
+    role = a_role(stack)
+    one_instance(stack, instance_profile=iam.InstanceProfile(stack, "Profile", role=role))
+    statements = session_manager_statements(allow_registration=True)
+    iam.ManagedPolicy(stack, "ByHand", statements=statements, roles=[role])
+
+
+def late_group(stack: cdk.Stack) -> None:
+    permits(stack, a_group(stack).role, allow_registration=True)
 
 
 def bounded(stack: cdk.Stack, *statements: iam.PolicyStatement) -> None:
@@ -314,12 +346,12 @@ def l1_endpoints_in_a_group(stack: cdk.Stack) -> None:
     endpoints_in(stack, network, security_group_ids=[shut.security_group_id])
 
 
-def acl(stack: cdk.Stack, network: ec2.Vpc, *subnets: ec2.ISubnet) -> None:
+def shut_acl(stack: cdk.Stack, network: ec2.Vpc, *subnets: ec2.ISubnet) -> None:
     """A network ACL of subnets, which lets SSH out by the entry of number 1."""
     shut = ec2.CfnNetworkAcl(stack, "Acl", vpc_id=network.vpc_id)
-    for number, subnet in enumerate(subnets):
+    for number, one in enumerate(subnets):
         ec2.CfnSubnetNetworkAclAssociation(
-            stack, f"Uses{number}", network_acl_id=shut.ref, subnet_id=subnet.subnet_id
+            stack, f"Uses{number}", network_acl_id=shut.ref, subnet_id=one.subnet_id
         )
     entry = {"Protocol": 6, "RuleAction": "allow", "Egress": True, "CidrBlock": "10.0.0.0/16"}
     entry |= {"NetworkAclId": shut.ref, "RuleNumber": 1, "PortRange": {"From": 22, "To": 22}}
@@ -335,13 +367,13 @@ def a_shut_network_acl(stack: cdk.Stack) -> None:
 def acl_of_the_nat_gateway(stack: cdk.Stack) -> None:
     network = vpc(stack)
     instance(stack, network)
-    acl(stack, network, *network.public_subnets)
+    shut_acl(stack, network, *network.public_subnets)
 
 
 def acl_of_all(stack: cdk.Stack) -> None:
     network = vpc(stack)
     instance(stack, network)
-    acl(stack, network, *network.public_subnets, *network.private_subnets)
+    shut_acl(stack, network, *network.public_subnets, *network.private_subnets)
 
 
 def acl_of_endpoints(stack: cdk.Stack) -> None:
@@ -353,7 +385,7 @@ def acl_of_endpoints(stack: cdk.Stack) -> None:
     instance(stack, network, vpc_subnets=ec2.SubnetSelection(subnet_group_name="Own"))
     there = ec2.SubnetSelection(subnet_group_name="Endpoints")
     endpoints(network, subnets=there)
-    acl(stack, network, *network.select_subnets(subnet_group_name="Endpoints").subnets)
+    shut_acl(stack, network, *network.select_subnets(subnet_group_name="Endpoints").subnets)
 
 
 # Sessions and commands in containers -------------------------------------------------------------
@@ -445,6 +477,9 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("late", partial(late, allow_registration=True), "Instance"),
         ("late by the mixin", late_by_the_mixin, ""),
         ("late by a policy", late_by_a_policy, ""),
+        ("late by a managed policy", late_by_a_managed_policy, "Instance"),
+        ("late in L1", late_in_l1, "Instance"),
+        ("a late group", late_group, "Group"),
     ],
     "registration-missing": [
         ("late without registration", late, ""),
@@ -553,42 +588,21 @@ def spot(specifications: object) -> Body:
     return {"Fleet": resource("AWS::EC2::SpotFleet", SpotFleetRequestConfigData=data)}
 
 
-def uses_acl(subnet: str, acl: object) -> Body:
-    return resource("AWS::EC2::SubnetNetworkAclAssociation", SubnetId=ref(subnet), NetworkAclId=acl)
-
-
-def denies(acl: str) -> Body:
+def denies(acl_: str) -> Body:
     """The entry of a network ACL that denies all out, before any other."""
-    first = {"RuleNumber": 1, "Protocol": -1, "RuleAction": "deny", "CidrBlock": "0.0.0.0/0"}
-    return resource("AWS::EC2::NetworkAclEntry", NetworkAclId=ref(acl), Egress=True, **first)
+    return entry(1, RuleAction="deny", NetworkAclId=ref(acl_))
 
 
-def behind_an_acl(**more: object) -> Body:
+def behind_an_acl(of_subnet: object = ref("Subnet"), **more: object) -> Body:
     """An instance with a NAT gateway in its own subnet, whose network ACL has no entry."""
-    all_ = {"DestinationCidrBlock": "0.0.0.0/0"}
-    attached = {"VpcId": ref("Vpc"), "InternetGatewayId": ref("Gateway")}
-    parts: Body = {
-        "Acl": resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc")),
-        "Uses": uses_acl("Subnet", ref("Acl")),
-        "Route": resource(
-            "AWS::EC2::Route", RouteTableId=ref("Table"), NatGatewayId=ref("Nat"), **all_
-        ),
-        "Nat": resource("AWS::EC2::NatGateway", SubnetId=ref("Public")),
-        "Public": resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.9.0/24"),
-        "PublicTable": resource("AWS::EC2::RouteTable", VpcId=ref("Vpc")),
-        "PublicAssociation": associated("Public", "PublicTable"),
-        "Gateway": resource("AWS::EC2::InternetGateway"),
-        "Attachment": resource("AWS::EC2::VPCGatewayAttachment", **attached),
-        "PublicRoute": resource(
-            "AWS::EC2::Route", RouteTableId=ref("PublicTable"), GatewayId=ref("Gateway"), **all_
-        ),
-    }
-    return isolated_in_l1(**(parts | more))
+    names = ("Gateway", "Attachment", "Public", "PublicTable", "PublicAssociation", "PublicRoute")
+    parts = {name: NETWORK[name] for name in (*names, "Nat")}
+    parts["Route"] = route(ref("Table"), **TO_NAT)
+    return isolated_in_l1(**parts | acl(of_subnet) | more)
 
 
-def associated(subnet: str, table: str) -> Body:
-    by = {"SubnetId": ref(subnet), "RouteTableId": ref(table)}
-    return resource("AWS::EC2::SubnetRouteTableAssociation", **by)
+def in_public(service: str) -> Body:
+    return endpoint(service, SubnetIds=[ref("Public")])
 
 
 def endpoints_of_two_subnets() -> Body:
@@ -596,19 +610,21 @@ def endpoints_of_two_subnets() -> Body:
 
     Another VPC has a NAT gateway.
     """
-    second = {"SubnetId": ref("Second"), "SecurityGroupIds": [ref("Group")]}
+    in_second = {"SubnetId": ref("Second")}
+    others = part("SubnetNetworkAclAssociation", **in_second, NetworkAclId="acl-12345678")
+    second = machine(**PROFILE, **in_second, SecurityGroupIds=[ref("Group")])
     return behind_an_acl(
-        Ssm=endpoint("ssm", SubnetIds=[ref("Public")]),
-        Messages=endpoint("ssmmessages", SubnetIds=[ref("Public")]),
-        Uses=uses_acl("Public", ref("Acl")),
-        Second=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.1.0/24"),
-        SecondAssociation=associated("Second", "Table"),
-        UsesOther=uses_acl("Second", "acl-12345678"),
-        SecondMachine=machine(IamInstanceProfile=ref("Profile"), **second),
-        OtherVpc=resource("AWS::EC2::VPC", CidrBlock="10.9.0.0/16"),
-        OtherSubnet=resource("AWS::EC2::Subnet", VpcId=ref("OtherVpc"), CidrBlock="10.9.0.0/24"),
-        OtherNat=resource("AWS::EC2::NatGateway", SubnetId=ref("OtherSubnet")),
-        OtherAcl=resource("AWS::EC2::NetworkAcl", VpcId=ref("OtherVpc")),
+        ref("Public"),
+        Ssm=in_public("ssm"),
+        Messages=in_public("ssmmessages"),
+        Second=subnet("10.0.1.0/24"),
+        SecondAssociation=association(ref("Second"), ref("Table")),
+        UsesOther=others,
+        SecondMachine=second,
+        OtherVpc=part("VPC", CidrBlock="10.9.0.0/16"),
+        OtherSubnet=part("Subnet", VpcId=ref("OtherVpc"), CidrBlock="10.9.0.0/24"),
+        OtherNat=part("NatGateway", SubnetId=ref("OtherSubnet")),
+        OtherAcl=part("NetworkAcl", VpcId=ref("OtherVpc")),
         OtherEntry=denies("OtherAcl"),
     )
 
@@ -641,20 +657,13 @@ def trusting(statements: object, **more: Body) -> Body:
     return profile_and_role(inline(ALL) | trust, **more)
 
 
-def vpc_block(of: str, block: str) -> Body:
-    return resource("AWS::EC2::VPCCidrBlock", VpcId=ref(of), CidrBlock=block)
-
-
 LATEST: Final = att("Template", "LatestVersionNumber")
 IN_TEMPLATE: Final = {"LaunchTemplateId": ref("Template"), "Version": LATEST}
 ONE_SPECIFICATION: Final = {"ImageId": "ami-12345678", "InstanceType": "t3.micro"}
 LAUNCHES_MINIMAL: Final = ONE_SPECIFICATION | {"ImageId": MINIMAL}
-SHUT: Final = resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"), GroupDescription="-")
 BEHIND: Final = {"SecurityGroupIds": [ref("Shut")]}
 UDP: Final = [{"IpProtocol": "udp", "CidrIp": "0.0.0.0/0"}]
-DENIES_NAMES: Final = resource(
-    "AWS::EC2::VPC", CidrBlock="10.0.0.0/16", EnableDnsSupport=True, EnableDnsHostnames=False
-)
+DENIES_NAMES: Final = part("VPC", CidrBlock=BLOCK, EnableDnsHostnames=False)
 WITH_BUCKET: Final = {
     "Bucket": resource("AWS::S3::Bucket"),
     "Document": session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
@@ -711,16 +720,14 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         Ssm=endpoint("ssm", SecurityGroupIds=ref("AWS::NoValue")),
         Messages=endpoint("ssmmessages"))),
     "a shut endpoint, in a VPC of two ranges": ("endpoint-unreachable", isolated_in_l1(
-        Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages", **BEHIND), Shut=SHUT,
-        Subnet=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.1.1.0/24"),
-        More=vpc_block("Vpc", "10.1.0.0/16"), Of=vpc_block("OtherVpc", "10.3.0.0/16"),
-        OtherVpc=resource("AWS::EC2::VPC", CidrBlock="10.2.0.0/16"),
-        Six=resource("AWS::EC2::VPCCidrBlock", VpcId=ref("Vpc"), AmazonProvidedIpv6CidrBlock=True),
+        Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages", **BEHIND), Shut=group(),
+        Subnet=subnet("10.1.1.0/24"), More=part("VPCCidrBlock", **VPC_ID, CidrBlock="10.1.0.0/16"),
+        Of=part("VPCCidrBlock", VpcId=ref("OtherVpc"), CidrBlock="10.3.0.0/16"),
+        OtherVpc=part("VPC", CidrBlock="10.2.0.0/16"),
+        Six=part("VPCCidrBlock", **VPC_ID, AmazonProvidedIpv6CidrBlock=True),
     )),
     "a group that lets nothing out": ("egress-closed", isolated_in_l1(
-        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Group=resource(
-            "AWS::EC2::SecurityGroup", VpcId=ref("Vpc"), GroupDescription="-",
-            SecurityGroupEgress=UDP))),
+        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Group=group(egress=UDP))),
     "endpoints behind a network ACL": ("no-network-path", endpoints_of_two_subnets()),
 }  # fmt: skip
 """Templates that an app includes."""
@@ -774,8 +781,8 @@ IN_WORDS: Final[dict[str, tuple[str, Body, str]]] = {
         "in the policy of the endpoint"),
     "a network ACL that a condition chooses": (
         "no-network-path",
-        behind_an_acl(Uses=uses_acl("Subnet", CHOSEN),
-                      Second=resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc"))),
+        behind_an_acl(Second=part("NetworkAcl", **VPC_ID), Uses=part(
+            "SubnetNetworkAclAssociation", SubnetId=ref("Subnet"), NetworkAclId=CHOSEN)),
         "TCP 1024 to 65535, pass the network ACLs"),
     "a network ACL that denies at first": (
         "no-network-path", behind_an_acl(Entry=denies("Acl")), "before 'Acl' denies it"),

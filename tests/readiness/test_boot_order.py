@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_autoscaling as autoscaling
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 
-from session_manager_permissions import (
-    SessionManagerFleet,
-    SessionManagerPermissions,
-    session_manager_statements,
-)
+from session_manager_permissions import SessionManagerFleet
 from session_manager_permissions import _needs as needs
 from session_manager_permissions._readiness.rules import BOOT_ORDER
-from tests.builders import SIZE, public_vpc
+from tests.builders import public_vpc
 from tests.conftest import owned_role
 
+from .deployments import NO_VALUE
+from .faults import instance, permits
 from .judging import att, each, ref, resource
 from .policy_table import ALL, AWS, CHANNELS_ONLY, DENIED, READY, allow, deny
 from .reports import Body, Check, check_app, inline, machine, policy, profile_and_role
@@ -27,70 +22,28 @@ from .reports import Body, Check, check_app, inline, machine, policy, profile_an
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import MakeApp
+    import aws_cdk as cdk
+    from aws_cdk import aws_ec2 as ec2
 
 Found = frozenset[str]
 
 FIRES: Final = frozenset({BOOT_ORDER})
 OURS: Final = CHANNELS_ONLY | {"Sid": needs.CHANNELS.sid}
 LATE: Final = policy(ALL, OURS)
-MACHINE: Final[Body] = {
-    "instance_type": SIZE,
-    "machine_image": ec2.MachineImage.generic_linux({"eu-west-1": "ami-12345678"}),
-}
 
 
-# Apps of CDK: what the finding shows fixes what it finds -----------------------------------------
-
-
-@pytest.fixture
-def stack(make_app: MakeApp) -> cdk.Stack:
-    """A stack whose template has the paths of the constructs, as the CLI makes it."""
-    return cdk.Stack(make_app(**{"aws:cdk:enable-path-metadata": True}), "Stack")
+# Apps of CDK that wait, or need not. Those that are late are in `faults` -------------------------
 
 
 def an_instance(stack: cdk.Stack, **given: Any) -> ec2.Instance:  # noqa: ANN401
-    return ec2.Instance(stack, "Instance", vpc=public_vpc(stack), **given, **MACHINE)
-
-
-def a_group(stack: cdk.Stack, **given: Any) -> autoscaling.AutoScalingGroup:  # noqa: ANN401
-    network = public_vpc(stack)
-    return autoscaling.AutoScalingGroup(stack, "Group", vpc=network, **given, **MACHINE)
-
-
-def permits(stack: cdk.Stack, role: iam.IRole) -> SessionManagerPermissions:
-    return SessionManagerPermissions(
-        stack, "SessionManagerPermissions", role=role, allow_registration=True
-    )
-
-
-def under_a_profile(stack: cdk.Stack) -> iam.InstanceProfile:
-    """An instance under a profile that stands by itself, and its role."""
-    profile = iam.InstanceProfile(stack, "Profile", role=owned_role(stack))
-    an_instance(stack, instance_profile=profile)
-    return profile
-
-
-@pytest.mark.parametrize("by_fleet", [False, True])
-@pytest.mark.parametrize("make", [an_instance, a_group])
-def test_the_fix_mends_it(stack: cdk.Stack, make: Callable[..., Any], *, by_fleet: bool) -> None:
-    role = make(stack).role
-    if by_fleet:
-        SessionManagerFleet(stack, "Fleet", allow_registration=True)
-    else:
-        permits(stack, role)
-
-    finding = check_app(stack).only(BOOT_ORDER)
-    exec(finding.fix, {"self": stack})  # noqa: S102 # as it is shown
-
-    assert ("SessionManagerPermissions(" in finding.fix) is by_fleet
-    assert check_app(stack).rules == READY
+    return instance(stack, public_vpc(stack), **given)
 
 
 def excluded_from_a_fleet(stack: cdk.Stack) -> None:
-    instance = an_instance(stack)
-    instance.instance.node.add_dependency(permits(stack, instance.role))
-    SessionManagerFleet(stack, "Fleet", exclude=[instance], allow_registration=True)
+    server = an_instance(stack)
+    permissions = permits(stack, server.role, allow_registration=True)
+    server.instance.node.add_dependency(permissions)
+    SessionManagerFleet(stack, "Fleet", exclude=[server], allow_registration=True)
 
 
 def fleet_over_what_is_reached_from_the_first_boot(stack: cdk.Stack) -> None:
@@ -101,9 +54,10 @@ def fleet_over_what_is_reached_from_the_first_boot(stack: cdk.Stack) -> None:
 
 
 def profile_that_waits_for_the_policy(stack: cdk.Stack) -> None:
-    profile = under_a_profile(stack)
+    profile = iam.InstanceProfile(stack, "Profile", role=owned_role(stack))
+    an_instance(stack, instance_profile=profile)
     assert profile.role
-    profile.node.add_dependency(permits(stack, profile.role))
+    profile.node.add_dependency(permits(stack, profile.role, allow_registration=True))
 
 
 @pytest.mark.parametrize(
@@ -120,35 +74,6 @@ def test_nothing_is_found_of_what_waits_or_needs_not(
     build(stack)
 
     assert check_app(stack).rules == READY
-
-
-def l1_instance(stack: cdk.Stack) -> None:
-    profile = iam.InstanceProfile(stack, "Profile", role=owned_role(stack))
-    ec2.CfnInstance(stack, "Machine", iam_instance_profile=profile.instance_profile_name)
-    assert profile.role
-    permits(stack, profile.role)
-
-
-def policy_that_is_written_by_hand(stack: cdk.Stack) -> None:
-    role = under_a_profile(stack).role
-    assert role
-    statements = session_manager_statements(allow_registration=True)
-    iam.ManagedPolicy(stack, "ByHand", statements=statements, roles=[role])
-
-
-@pytest.mark.parametrize(
-    ("build", "line"),
-    [
-        (l1_instance, "machine.node.add_dependency(session_manager_permissions)"),
-        (policy_that_is_written_by_hand, "cfn_instance.node.add_dependency(cfn_by_hand)"),
-    ],
-)
-def test_the_fix_waits_for_what_makes_the_policy(
-    stack: cdk.Stack, build: Callable[[cdk.Stack], None], line: str
-) -> None:
-    build(stack)
-
-    assert check_app(stack).only(BOOT_ORDER).fix.splitlines()[-1] == line
 
 
 # Templates ---------------------------------------------------------------------------------------
@@ -206,7 +131,6 @@ OTHERS: Final = {"LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1"}}
 OVERRIDDEN: Final = {"LaunchTemplate": OTHERS | {"Overrides": OVERRIDES}}
 WAITS: Final = {"DependsOn": ["Policy"]}
 FROM_ID: Final = group(LaunchTemplate=BY_ID)
-NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 OTHER_ROLE: Final = "arn:aws:iam::111122223333:role/other"
 
 

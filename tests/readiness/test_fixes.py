@@ -1,10 +1,15 @@
-"""Each fix runs as it stands: the finding that shows it is gone then, and there is no new one."""
+"""What a finding says to change, done, makes it go and raises no other.
+
+Its fix is run as it stands in an app, and its steps are done to a template.
+"""
 
 from __future__ import annotations
 
+import ast
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -16,36 +21,122 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
 
 from session_manager_permissions import SessionManagerFleet, session_manager_statements
+from session_manager_permissions._readiness.apps import apps
+from session_manager_permissions._readiness.check import check as judge
+from session_manager_permissions._readiness.rules import READY
 from session_manager_permissions._readiness.rules.statements import trusted
+from session_manager_permissions._readiness.templates import Assembly
 from session_manager_permissions._trust import EC2 as EC2_SERVICE
-from tests.conftest import HERE
+from tests.conftest import HERE, ROOT
 
 from . import faults
+from .faults import ISOLATED, MACHINE, instance, isolated, vpc
 from .judging import rows
-from .mending import (
-    TEMPLATES,
-    Judged,
-    assert_each_fix_mends,
-    assert_the_steps_mend,
-    in_app,
-    including,
-    is_code,
-    mended,
-    of_constructs,
-)
 from .policy_table import ALL
-from .reports import Body, inline, machine, profile_and_role
-from .test_network import ISOLATED, MACHINE, instance, isolated, vpc
-from .test_what_findings_say import Text
+from .reports import Body, Report, inline, machine, profile_and_role
+from .test_what_findings_say import EXAMPLES, GRANT, Text, endpoint, session
+from .test_what_findings_say import MACHINE as PROFILE
+from .test_what_findings_say import isolated as isolated_in_l1
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from syrupy.assertion import SnapshotAssertion
 
+    from session_manager_permissions._readiness.rules import Finding
+    from session_manager_permissions._readiness.rules.steps import Step
+
+    from . import reports
     from .faults import Build
     from .reports import Check
+
+TEMPLATES = sorted(
+    path
+    for path in (ROOT / "tests/data").glob("*/*.json")
+    # What is left of these is no template that CDK includes.
+    if path.stem not in {"build_runners", "code_server", "containers_in_public_subnets"}
+)
+
+
+# Apps, and the code of fixes ---------------------------------------------------------------------
+
+
+class Judged:
+    """An app that is synthesized, with what the check says of it."""
+
+    def __init__(self, app: cdk.App) -> None:
+        assembly = app.synth(force=True)
+        self.folder = Path(assembly.directory)
+        paths = [one.template_full_path for one in assembly.stacks_recursively]
+        report = Report(paths, strict=False, app=app)
+        self.findings = [one for one in report.findings if one.severity != "info"]
+        self.wrong = {(one.rule, one.file, one.logical_id) for one in self.findings}
+        self.verdicts = report.verdicts
+
+    @property
+    def rules(self) -> set[str]:
+        return {one.rule for one in self.findings}
+
+
+def is_code(fix: str) -> bool:
+    """Tell whether a fix has code; all of it is Python in any case."""
+    return bool(ast.parse(fix).body)
+
+
+def use(app: cdk.App, finding: reports.Finding) -> None:
+    """Run a fix in the stack that its finding is in, where no name is defined but `self`."""
+    stacks = (one for one in app.node.find_all() if isinstance(one, cdk.Stack))
+    (here,) = (one for one in stacks if one.template_file == finding.file)
+    exec(finding.fix, {"self": here})  # noqa: S102 # as it is shown
+
+
+def assert_each_fix_mends(build: Callable[[], cdk.App]) -> Judged:
+    """Use each fix on its own, in an app of its own."""
+    before = Judged(build())
+    for finding in before.findings:
+        if is_code(finding.fix):
+            app = build()
+            use(app, finding)
+            after = Judged(app).wrong
+            assert (finding.rule, finding.file, finding.logical_id) not in after, finding
+            assert not after - before.wrong, finding
+    return before
+
+
+def mended(build: Callable[[], cdk.App], passes: int = 2) -> Judged:
+    """Use all fixes, and all of what is found then."""
+    used: dict[str, reports.Finding] = {}
+    judged = Judged(build())
+    for _ in range(passes):
+        used |= {one.fix: one for one in judged.findings if is_code(one.fix)}
+        app = build()
+        for finding in used.values():
+            use(app, finding)
+        judged = Judged(app)
+    return judged
+
+
+def in_app(build: Build, *, fleet: bool = False) -> cdk.App:
+    """An app with one stack; with a fleet, in a stage that it covers, and with path metadata."""
+    app = cdk.App(context={"aws:cdk:enable-path-metadata": fleet})
+    scope = cdk.Stage(app, "Prod") if fleet else app
+    stack = cdk.Stack(scope, "Web", env=HERE)
+    build(stack)
+    if fleet:
+        SessionManagerFleet(scope, "Fleet")
+    return app
+
+
+def including(stack: cdk.Stack, folder: Path, body: object) -> None:
+    file = folder / "template.json"
+    file.write_text(json.dumps(body))
+    CfnInclude(stack, "Included", template_file=str(file))
+
+
+def of_constructs(stack: cdk.Stack, body: Body) -> None:
+    """Make the resources of a template as L1 constructs."""
+    for name, one in body["Resources"].items():
+        cdk.CfnResource(stack, name, type=one["Type"], properties=one["Properties"])
 
 
 @pytest.mark.parametrize(("build", "rule", "where"), rows(faults.FAULTS))
@@ -360,3 +451,149 @@ def test_fix_takes_what_is_in_several_stacks_from_the_app(tmp_path: Path) -> Non
             f"cfn_instance.{sets}",
         ]
     ] * 2
+
+
+# Templates, and the steps ----------------------------------------------------------------------
+
+
+def findings(*paths: Path) -> list[Finding]:
+    return [
+        finding
+        for app in apps([*map(str, paths)])
+        for finding in judge(app.assembly, network=True)[0]
+        if finding.rule not in {"cannot-be-known", READY}  # nothing in a template tells these
+    ]
+
+
+def do(step: Step) -> None:
+    """Do to the file of a template what a step says."""
+    assert step.template is not None, step.text
+    file = step.template.path
+    body = json.loads(file.read_text())
+    resources = body["Resources"]
+    if not step.path:
+        assert step.logical_id not in resources
+        resources[step.logical_id] = step.value
+    else:
+        *above, last = step.path.split(".")
+        place: Any = resources[step.logical_id]
+        for name in above:
+            place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
+        if step.adds:
+            place.setdefault(last, []).append(step.value)
+        elif isinstance(place, list):
+            place[int(last)] = step.value
+        else:
+            place[last] = step.value
+    file.write_text(json.dumps(body))
+
+
+def assert_the_steps_mend(path: Path) -> set[str]:
+    """Do the steps of all findings, twice for what shows behind another, and return the rules."""
+    found = findings(path)
+    told = {one.rule for one in found}
+    for _ in range(3):  # a lost log shows once sessions are allowed, and these once the way is open
+        steps = [step for one in findings(path) for step in one.steps]
+        for step in {step.text: step for step in steps}.values():
+            do(step)
+    assert findings(path) == []
+    return told
+
+
+def said(rule: str, *paths: Path) -> list[str]:
+    """The steps of a rule's findings, none of which changes a template."""
+    found = [one for one in findings(*paths) if one.rule == rule]
+    steps = [step for one in found for step in one.steps]
+    assert found
+    assert all(step.template is None for step in steps)
+    return [step.text for step in steps]
+
+
+@pytest.mark.parametrize("name", [*faults.INCLUDED, *faults.OF_CONSTRUCTS])
+def test_the_steps_mend_a_template(name: str, tmp_path: Path) -> None:
+    rule, body = (faults.INCLUDED | faults.OF_CONSTRUCTS)[name]
+    file = tmp_path / "template.json"
+    file.write_text(json.dumps(body))
+
+    assert rule in assert_the_steps_mend(file)
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_the_steps_mend_a_template_of_others(path: Path, tmp_path: Path) -> None:
+    file = tmp_path / path.name
+    file.write_text(path.read_text(encoding="utf-8"))
+
+    assert_the_steps_mend(file)
+
+
+EITHER_TAG: Final = {"Fn::If": ["C", [{"Key": "A", "Value": "a"}], [{"Key": "B", "Value": "b"}]]}
+BY_ENDPOINTS: Final = {"Ssm": endpoint("ssm"), "Messages": endpoint("ssmmessages")}
+SHUT_SSM: Final = {"Ssm": endpoint("ssm", SecurityGroupIds=[{"Ref": "Group"}])}
+IN_OTHERS: Final[dict[str, tuple[str, Body, str, str]]] = {
+    "the VPC": ("no-network-path", isolated_in_l1(), "Vpc",
+                "make VPC endpoints of ssm and ssmmessages where the subnets are defined"),
+    "the VPC of route tables": (
+        "endpoint-missing", isolated_in_l1(**BY_ENDPOINTS, **faults.WITH_BUCKET), "Vpc",
+        "make VPC endpoints of s3 where the VPC is defined"),
+    "the VPC of a security group": (
+        "endpoint-unreachable",
+        isolated_in_l1(**BY_ENDPOINTS | SHUT_SSM), "Vpc",
+        "admit TCP 443 from the VPC to one of them, where it is defined"),
+    "the bucket of a document": (
+        "log-lost",
+        profile_and_role(inline(ALL), Bucket={"Type": "AWS::S3::Bucket"},
+                         Document=session(s3BucketName={"Ref": "Bucket"})),
+        "Bucket", "allow the role 'Role' to use 'Bucket', of another template"),
+}  # fmt: skip
+"""A template, what of it is in another one, and what the step says then."""
+
+
+@pytest.mark.parametrize("name", IN_OTHERS)
+def test_a_step_names_what_another_template_defines(name: str, tmp_path: Path) -> None:
+    rule, body, apart, says = IN_OTHERS[name]
+    resources = dict(body["Resources"])
+    exported = {
+        "Resources": {apart: resources.pop(apart)},
+        "Outputs": {"Out": {"Value": {"Ref": apart}, "Export": {"Name": apart}}},
+    }
+    rest = json.dumps({"Resources": resources})
+    (tmp_path / "a.json").write_text(json.dumps(exported))
+    (tmp_path / "b.json").write_text(
+        rest.replace(json.dumps({"Ref": apart}), json.dumps({"Fn::ImportValue": apart}))
+    )
+
+    assert said(rule, tmp_path / "a.json", tmp_path / "b.json") == [says]
+
+
+@pytest.mark.parametrize("name", faults.IN_WORDS)
+def test_what_no_step_can_mend_is_said_in_words(name: str, tmp_path: Path) -> None:
+    rule, body, says = faults.IN_WORDS[name]
+    file = tmp_path / "template.json"
+    file.write_text(json.dumps(faults.in_either(body)))
+
+    assert all(says in one for one in said(rule, file))
+
+
+def test_tags_that_a_condition_chooses_are_left_to_who_writes_them(tmp_path: Path) -> None:
+    server = machine(**PROFILE, Tags=EITHER_TAG)
+    file = tmp_path / "template.json"
+    file.write_text(
+        json.dumps(faults.in_either(profile_and_role(inline(ALL), Machine=server, Grant=GRANT)))
+    )
+
+    assert said("tags-match-nothing", file) == ["give Machine the tag 'Team' with 'web'"]
+
+
+def test_what_the_steps_say(check: Check, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    page = []
+    for cause, bodies in EXAMPLES.items():
+        check(*bodies, a="1", b="1")
+        names = [f"{name}.template.json" for name, _ in zip("ab", bodies, strict=False)]
+        files = [str(tmp_path / name) for name in names]
+        page += [
+            f"{cause}: {one.rule}\n  {step.text}\n"
+            for one in judge(Assembly(files), network=True)[0]
+            for step in one.steps
+        ]
+
+    assert "\n".join(page) == snapshot(extension_class=Text)

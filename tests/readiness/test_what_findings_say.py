@@ -13,6 +13,8 @@ from session_manager_permissions._needs import CHANNELS
 from session_manager_permissions._readiness.rules import RULES
 
 from .judging import att, ref, resource
+from .networks import BLOCK, NETWORK, association, group, https, subnet
+from .networks import endpoint as endpoint_of
 from .policy_table import ALL, AWS, CHANNELS_ONLY, allow, deny, not_actions
 from .reports import NAMED, Check, inline, machine, managed_policy, policy, profile_and_role
 
@@ -74,39 +76,23 @@ GRANT = policy(
     roles=["operators"],
 )
 RDS = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "rds.amazonaws.com"}}
-IN_VPC: Final = {"VpcId": ref("Vpc")}
-
-
-def group(**rules: object) -> dict[str, Any]:
-    return resource("AWS::EC2::SecurityGroup", **IN_VPC, GroupDescription="-", **rules)
+BOTH_IN: Final = {"SubnetIds": [ref("Subnet")], "SecurityGroupIds": [ref("Open")]}
 
 
 def endpoint(service: str, **more: object) -> dict[str, Any]:
-    given = {
-        **IN_VPC,
-        "VpcEndpointType": "Interface",
-        "ServiceName": {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"},
-        "SubnetIds": [ref("Subnet")],
-        "SecurityGroupIds": [ref("Open")],
-        "PrivateDnsEnabled": True,
-    }
-    return resource("AWS::EC2::VPCEndpoint", **given | more)
+    return endpoint_of(service, **BOTH_IN | more)
 
 
 def isolated(**more: object) -> dict[str, Any]:
     """A ready profile, and an instance under it in a subnet without a route out."""
-    vpc = {"CidrBlock": "10.0.0.0/16", "EnableDnsSupport": True, "EnableDnsHostnames": True}
-    https = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": "10.0.0.0/16"}
-    association = {"SubnetId": ref("Subnet"), "RouteTableId": ref("Table")}
-    placed = {"SubnetId": ref("Subnet"), "SecurityGroupIds": [ref("Group")]}
     resources: dict[str, Any] = {
-        "Vpc": resource("AWS::EC2::VPC", **vpc),
-        "Subnet": resource("AWS::EC2::Subnet", **IN_VPC, CidrBlock="10.0.0.0/24"),
-        "Table": resource("AWS::EC2::RouteTable", **IN_VPC),
-        "Association": resource("AWS::EC2::SubnetRouteTableAssociation", **association),
+        "Vpc": NETWORK["Vpc"],
+        "Subnet": subnet("10.0.0.0/24"),
+        "Table": NETWORK["PrivateTable"],
+        "Association": association(ref("Subnet"), ref("Table")),
         "Group": group(),
-        "Open": group(SecurityGroupIngress=[https]),
-        "Machine": machine(**MACHINE, **placed),
+        "Open": group(https(CidrIp=BLOCK)),
+        "Machine": machine(**MACHINE, SubnetId=ref("Subnet"), SecurityGroupIds=[ref("Group")]),
     }
     return profile_and_role(inline(ALL), **(resources | more))
 
@@ -165,7 +151,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "endpoints without private DNS": (
         isolated(**BOTH | {"Ssm": endpoint("ssm", PrivateDnsEnabled=False)}),),
     "a security group that lets nothing out": (
-        isolated(**BOTH, Group=group(SecurityGroupEgress=[NOWHERE])),),
+        isolated(**BOTH, Group=group(egress=[NOWHERE])),),
     "an image without the agent": ready(Machine=machine(**MACHINE, ImageId=MINIMAL)),
     "a Session document whose key the role may not use": ready(
         Key=resource("AWS::KMS::Key"), Document=SESSION),
