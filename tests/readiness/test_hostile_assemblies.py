@@ -20,9 +20,9 @@ from session_manager_permissions._readiness.templates import Assembly, files
 from session_manager_permissions._readiness.templates.model import Template
 
 from .judging import resource
+from .networks import compute, endpoint, with_endpoints
 from .policy_table import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, allow, deny
 from .reports import NAMED, Check, Report, inline, machine, policy, profile_and_role
-from .test_network import compute, made, with_endpoints
 from .test_what_findings_say import session
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def test_template_that_is_a_folder_or_not_there(tmp_path: Path) -> None:
 
 WHOLE: dict[str, Any] = profile_and_role(
     inline(ALL) | {"ManagedPolicyArns": [{"Fn::Sub": f"{AWS}ReadOnlyAccess"}], "Path": "/a/"},
-    **with_endpoints(S3=made("s3"), Instance=compute(IamInstanceProfile={"Ref": "Profile"}))[
+    **with_endpoints(S3=endpoint("s3"), Instance=compute(IamInstanceProfile={"Ref": "Profile"}))[
         "Resources"
     ],
     Document=session(s3BucketName="logs", kmsKeyId="key"),

@@ -9,9 +9,10 @@ import pytest
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 
 from .judging import att, nested, ref, resource, said_of, write
+from .networks import templated
 from .policy_table import ALL, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, deny
 from .reports import Report, inline, policy, profile_and_role
-from .test_network import OPEN, templated
+from .test_network import OPEN
 from .test_network import UNKNOWN as NOT_KNOWN
 
 if TYPE_CHECKING:

@@ -11,7 +11,19 @@ from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 from session_manager_permissions._readiness.worlds import MOST, NoSuchDeployment, Worlds
 from tests.conftest import ROOT
 
+from .deployments import NO_VALUE
 from .judging import att, on, ref, write
+from .networks import (
+    TO_NAT,
+    compute,
+    either,
+    endpoint,
+    part,
+    route,
+    subnet,
+    templated,
+    with_endpoints,
+)
 from .policy_table import (
     ALL,
     CHANNELS_ONLY,
@@ -25,22 +37,10 @@ from .policy_table import (
 )
 from .reports import Check, inline, policy, profile_and_role
 from .test_compute_findings import calls
-from .test_network import (
-    TO_NAT,
-    compute,
-    made,
-    part,
-    route,
-    subnet,
-    templated,
-    with_endpoints,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-NO_VALUE = ref("AWS::NoValue")
 
 
 def equals(one: object, other: object) -> dict[str, Any]:
@@ -53,10 +53,6 @@ def neither(*conditions: object) -> dict[str, Any]:
 
 def named(name: str) -> dict[str, str]:
     return {"Condition": name}
-
-
-def either(one: object, other: object = NO_VALUE, condition: str = "C") -> dict[str, Any]:
-    return {"Fn::If": [condition, one, other]}
 
 
 def env(*allowed: object, type_: str = "String") -> dict[str, Any]:
@@ -197,11 +193,11 @@ DECIDES_NOTHING: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
     "properties of the instance that say nothing": lambda number: with_endpoints(
         Instance=with_properties(number)),
     "other parts of the network": lambda number: with_endpoints(
-        **on_conditions(number, lambda _: subnet())),
+        on_conditions(number, lambda _: subnet("10.0.1.0/24"))),
     "rules of the group that let something else in": lambda number: with_endpoints(
-        **on_conditions(number, enters)),
+        on_conditions(number, enters)),
     "endpoints of other services": lambda number: with_endpoints(
-        **on_conditions(number, lambda one: made(f"s{one}"))),
+        on_conditions(number, lambda one: endpoint(f"s{one}"))),
 }  # fmt: skip
 
 
