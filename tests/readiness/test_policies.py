@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
-from session_manager_permissions._needs import REGISTRATION_RESOURCES
 from session_manager_permissions._readiness import policies
 from session_manager_permissions._readiness.policies import (
     Answer,
@@ -18,7 +15,6 @@ from session_manager_permissions._readiness.policies import (
     decide,
     within,
 )
-from session_manager_permissions._readiness.templates import Assembly
 
 from .judging import att, each, ref, resource
 from .policy_table import (
@@ -39,19 +35,12 @@ from .policy_table import (
 )
 from .reports import Body, Check, inline, managed_policy, profile_and_role
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 ACTION = "ssm:UpdateInstanceInformation"
 MAYBE_ALL = {"Ref": "Parameter"}
 
 
 def read(*written: object) -> list[Statement]:
     return policies.read({"Statement": list(written)}, "test")
-
-
-def answer(*written: object, resource: str | tuple[str, ...] = "*") -> Answer:
-    return decide(read(*written), ACTION, resource).answer
 
 
 @pytest.mark.parametrize("row", RESOURCE_ROWS, ids=lambda row: row.name)
@@ -61,72 +50,6 @@ def test_answer_on_a_resource(row: ResourceRow) -> None:
     assert decide(found, row.action, row.resource).answer is row.answer
 
 
-ALLOWED, DENIED_, OPEN = Answer.ALLOWED, Answer.IMPLICIT_DENY, Answer.UNKNOWN
-BUT_MAYBE = {"Effect": "Allow", "Action": "*", "NotResource": MAYBE_ALL}
-OF_EFFECT = {"Effect": MAYBE_ALL, "Resource": "*"}
-IN_FUNCTIONS = {
-    ALLOWED: (
-        allow(ACTION, on=[MAYBE_ALL, "*"]),
-        allow("*") | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}},
-    ),
-    DENIED_: (
-        allow(ACTION, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::b"}),
-        allow({"Fn::Sub": "s3:${A}"}), allow("ssm:*${"), "malformed", ["malformed"],
-        not_actions("Allow", "ssm:*", MAYBE_ALL), OF_EFFECT | {"Action": "s3:*"},
-    ),
-    OPEN: (
-        allow(ACTION, on=MAYBE_ALL), allow(ACTION, on=[]), allow(MAYBE_ALL), BUT_MAYBE,
-        allow({"Fn::Sub": "ssm:${A}"}), not_actions("Allow", MAYBE_ALL), MAYBE_ALL,
-        # what IAM refuses makes the deployment fail, and IAM says so
-        {"Effect": "Allow", "Resource": "*"}, {"Effect": "Allow", "Action": "*"},
-        {"Effect": "allow", "Action": "*", "Resource": "*"},
-        # of other functions nothing is known
-        OF_EFFECT | {"Action": "*"}, allow("*", Condition=MAYBE_ALL), allow("*", Action=MAYBE_ALL),
-        allow("*", Resource={"Fn::Split": [",", MAYBE_ALL]}),
-        allow("*", Resource={"Fn::If": ["C", "*"]}),
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("written", "expected"), each(IN_FUNCTIONS))
-def test_answer_where_a_template_has_functions(written: object, expected: Answer) -> None:
-    assert answer(written) is expected
-
-
-BUCKET_ARN = att("Bucket", "Arn")
-
-
-OF_TEMPLATE = {
-    DENIED_: (
-        BUCKET_ARN, {"Fn::Join": ["", [BUCKET_ARN, "/*"]]}, att("Key", "Arn"),
-        ["arn:aws:s3:::a", BUCKET_ARN], {"Fn::Sub": "arn:${AWS::Partition}:s3:::${Name}"},
-        {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:*:a"},
-    ),
-    OPEN: (
-        [BUCKET_ARN, MAYBE_ALL], att("Custom", "Arn"), att("Machine", "Arn"),
-        att("Bucket", "DomainName"), att("Missing", "Arn"), {"Fn::GetAtt": ["Bucket", MAYBE_ALL]},
-        {"Fn::Sub": "arn:aws:ec2:*:*:${Kind}/*"},
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("on", "expected"), each(OF_TEMPLATE))
-def test_answer_on_a_resource_of_the_template(tmp_path: Path, on: object, expected: Answer) -> None:
-    kinds = {"Bucket": "AWS::S3::Bucket", "Key": "AWS::KMS::Key", "Custom": "Custom::Bucket"}
-    kinds |= {"Machine": "AWS::EC2::Instance"}
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps({"Resources": {name: resource(of) for name, of in kinds.items()}}))
-    assembly = Assembly([str(path)])
-    known = partial(assembly.text, *assembly.templates)
-    found = policies.read({"Statement": allow("*", on=on)}, "test", known)
-
-    assert decide(found, ACTION, REGISTRATION_RESOURCES).answer is expected
-
-
-def test_a_statement_that_cannot_be_read_does_not_hide_the_next() -> None:
-    assert answer({"Fn::Transform": {"Name": "Macro"}}, deny(ACTION)) is Answer.EXPLICIT_DENY
-
-
 @pytest.mark.parametrize("written", [None, "text", {"Ref": "Policy"}, []])
 def test_document_that_cannot_be_read_may_say_anything(written: object) -> None:
     found = policies.read(written, "the policy")
@@ -134,29 +57,6 @@ def test_document_that_cannot_be_read_may_say_anything(written: object) -> None:
     assert found == anything("the policy")
     assert decide(found, ACTION, "*") == Decision(Answer.UNKNOWN, tuple(found))
     assert decide([*read(allow("*")), *found], ACTION, "*").by == (found[1],)
-
-
-NOT_KNOWN = {
-    ALLOWED: ("*",),
-    DENIED_: (
-        "arn:aws:ssm:*:*:parameter/*", "arn:aws:ec2:*:*:volume/*", "arn:aws:s3:::bucket/*",
-        "arn:aws:ec2:*:*:managed-instance/*", "arn:aws:ssm:*:*:instance/*",
-        "arn:aws:ec2:*:*:instance", "arn:aws:ec2:*:*:inst?ance/i-0",
-        "arn:aws:ec2:*:*:instance/i-1/x",
-    ),
-    OPEN: (
-        "arn:aws:ec2:*:*:instance/*", "arn:aws:ssm:eu-west-1:111122223333:managed-instance/mi-1",
-        "arn:aws:ssm:*", "arn:aws:ec2:eu-west-1:*", "arn:aws:ec2:*:*:inst?nce/i-0",
-        "arn:aws:ec2:*:*:instance*/i-*", "arn:aws:ec2:*:*:*/i-????????", "arn:aws:*:*:*:*",
-        {"Fn::Sub": "arn:${AWS::Partition}:ec2:*:*:instance/*"}, MAYBE_ALL,
-        "arn:aws:ec?:*:*:instance/*",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("resource", "expected"), each(NOT_KNOWN))
-def test_answer_on_a_resource_that_is_not_known(resource: object, expected: Answer) -> None:
-    assert answer(allow(ACTION, on=resource), resource=REGISTRATION_RESOURCES) is expected
 
 
 def test_decision_names_the_statements_that_deny() -> None:
@@ -198,12 +98,29 @@ def test_sid_with_a_function_is_read_as_far_as_known() -> None:
     assert found.sid == "For"
 
 
-HERE = "arn:aws:ec2:eu-west-1:111122223333:instance/*"
-OF_STACK = "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:instance/"
-REGISTRATION = {
+# Whether a statement allows to register, beside one that allows the channels ---------------------
+
+HERE: Final = "arn:aws:ec2:eu-west-1:111122223333:instance/*"
+OF_STACK: Final = "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:instance/"
+BUCKET_ARN: Final = att("Bucket", "Arn")
+BUT_MAYBE: Final = {"Effect": "Allow", "Action": "*", "NotResource": MAYBE_ALL}
+OF_EFFECT: Final = {"Effect": MAYBE_ALL, "Resource": "*"}
+RESOURCES: Final[dict[frozenset[str], tuple[object, ...]]] = {
     READY: (
-        "arn:aws:ec2:*:*:instance/*", "arn:*:ec2:*:*:instance/i-*", HERE,
+        "*", [MAYBE_ALL, "*"], "arn:aws:ec2:*:*:instance/*", "arn:*:ec2:*:*:instance/i-*", HERE,
         {"Fn::Sub": f"{OF_STACK}*"}, ["arn:aws:s3:::b", {"Fn::Sub": f"{OF_STACK}*"}],
+        {"Fn::Sub": "arn:${AWS::Partition}:ec2:*:*:instance/*"},
+        *("arn:aws:ec?:*:*:instance/*", "arn:aws:ec2:eu-west-1:*", "arn:aws:ec2:*:*:instance*/i-*", "arn:aws:*:*:*:*"),
+    ),
+    NO_REGISTRATION: (
+        "arn:aws:ssm:*:*:parameter/*", "arn:aws:ec2:*:*:volume/*", "arn:aws:s3:::bucket/*",
+        "arn:aws:ec2:*:*:managed-instance/*", "arn:aws:ssm:*:*:instance/*",
+        "arn:aws:ec2:*:*:instance", "arn:aws:ec2:*:*:inst?ance/i-0",
+        "arn:aws:ec2:*:*:instance/i-1/x",
+        {"Fn::Sub": "arn:${AWS::Partition}:s3:::b"}, BUCKET_ARN, att("Key", "Arn"),
+        {"Fn::Join": ["", [BUCKET_ARN, "/*"]]}, ["arn:aws:s3:::a", BUCKET_ARN],
+        {"Fn::Sub": "arn:${AWS::Partition}:s3:::${Name}"},
+        {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:*:a"},
     ),
     UNKNOWN: (
         # of another region, account and partition, short ids, a parameter's and the principal's
@@ -211,8 +128,58 @@ REGISTRATION = {
         "arn:aws-cn:ec2:*:*:instance/*", f"arn:aws:ec2:*:*:instance/i-{'?' * 8}",
         {"Fn::Sub": f"{OF_STACK}${{Id}}"}, "arn:aws:ec2:*:*:instance/${aws:PrincipalTag/i}",
         "arn:aws:ssm:*:*:managed-instance/*",
+        "arn:aws:ssm:eu-west-1:111122223333:managed-instance/mi-1",
+        "arn:aws:ssm:*", "arn:aws:ec2:*:*:inst?nce/i-0", "arn:aws:ec2:*:*:*/i-????????", MAYBE_ALL,
+        [], {"Fn::Split": [",", MAYBE_ALL]}, {"Fn::If": ["C", "*"]},
+        [BUCKET_ARN, MAYBE_ALL], att("Custom", "Arn"), att("Machine", "Arn"),
+        att("Bucket", "DomainName"), att("Missing", "Arn"), {"Fn::GetAtt": ["Bucket", MAYBE_ALL]},
+        {"Fn::Sub": "arn:aws:ec2:*:*:${Kind}/*"},
     ),
 }  # fmt: skip
+STATEMENTS: Final[dict[frozenset[str], tuple[object, ...]]] = {
+    READY: (allow("*") | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}},),
+    NO_REGISTRATION: (
+        allow({"Fn::Sub": "s3:${A}"}), allow("ssm:*${"), "malformed", ["malformed"],
+        not_actions("Allow", "ssm:*", MAYBE_ALL), OF_EFFECT | {"Action": "s3:*"},
+    ),
+    UNKNOWN: (
+        allow(MAYBE_ALL), BUT_MAYBE, allow({"Fn::Sub": "ssm:${A}"}),
+        not_actions("Allow", MAYBE_ALL), MAYBE_ALL, {"Fn::Transform": {"Name": "Macro"}},
+        # what IAM refuses makes the deployment fail, and IAM says so
+        {"Effect": "Allow", "Resource": "*"}, {"Effect": "Allow", "Action": "*"},
+        {"Effect": "allow", "Action": "*", "Resource": "*"},
+        OF_EFFECT | {"Action": "*"}, allow("*", Condition=MAYBE_ALL), allow("*", Action=MAYBE_ALL),
+    ),
+}  # fmt: skip
+KINDS: Final = {
+    "Bucket": resource("AWS::S3::Bucket"),
+    "Key": resource("AWS::KMS::Key"),
+    "Custom": resource("Custom::Bucket"),
+    "Machine": resource("AWS::EC2::Instance"),
+}
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        *((allow(ACTION, on=written), found) for written, found in each(RESOURCES)),
+        *each(STATEMENTS),
+    ],
+)
+def test_registration_of_instances(
+    check: Check, statement: Statement, expected: frozenset[str]
+) -> None:
+    body = profile_and_role(inline(CHANNELS_ONLY, statement), **KINDS)
+
+    assert check(body, a="111122223333", network=False).rules == expected
+
+
+def test_a_statement_that_cannot_be_read_does_not_hide_the_next(check: Check) -> None:
+    unread: Any = {"Fn::Transform": {"Name": "Macro"}}
+
+    assert check(profile_and_role(inline(unread, deny(ACTION)))).rules == DENIED
+
+
 IN_ANY_REGION = {
     READY: (
         "arn:aws:ec2:*:*:instance/*", "arn:aws-cn:ec2:*:*:instance/*", "arn:aws:*",
@@ -225,13 +192,6 @@ IN_ANY_REGION = {
     ),
     NO_REGISTRATION: ("arn:",),
 }  # fmt: skip
-
-
-@pytest.mark.parametrize(("on", "expected"), each(REGISTRATION))
-def test_registration_of_instances(check: Check, on: object, expected: frozenset[str]) -> None:
-    body = profile_and_role(inline(CHANNELS_ONLY, allow(ACTION, on=on)))
-
-    assert check(body, a="111122223333").rules == expected
 
 
 @pytest.mark.parametrize(("on", "expected"), each(IN_ANY_REGION))
