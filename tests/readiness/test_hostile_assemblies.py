@@ -14,15 +14,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from session_manager_permissions._readiness import policies, roles
 from session_manager_permissions._readiness.check import check as run
 from session_manager_permissions._readiness.templates import Assembly, files
 from session_manager_permissions._readiness.templates.model import Template
 
-from .judging import resource
+from .judging import resource, write
 from .networks import compute, endpoint, with_endpoints
 from .policy_table import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, allow, deny
 from .reports import NAMED, Check, Report, inline, machine, policy, profile_and_role
+from .test_compute_findings import calls
 from .test_what_findings_say import session
 
 if TYPE_CHECKING:
@@ -358,94 +358,71 @@ def test_mutated_templates(
 # Cost, counted
 
 
-class Counted:
-    """How often some functions were called."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.calls = 0
-        self._monkeypatch = monkeypatch
-
-    def of(self, owner: object, name: str) -> Counted:
-        """Count the calls of a function as well."""
-        original = getattr(owner, name)
-
-        def counting(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401
-            self.calls += 1
-            return original(*arguments, **named)
-
-        self._monkeypatch.setattr(owner, name, counting)
-        return self
-
-    def by_size(
-        self, check: Check, body: Callable[[int], dict[str, Any]], *sizes: int
-    ) -> list[int]:
-        """How many calls the check of a template of each size makes."""
-        found = []
-        for size in sizes:
-            self.calls = 0
-            check(body(size))
-            found.append(self.calls)
-        return found
+def waiting(length: int) -> dict[str, Any]:
+    """Instances that wait for each other."""
+    machines = {
+        f"Machine{number}": machine(IamInstanceProfile={"Ref": "Profile"})
+        | ({"DependsOn": f"Machine{number - 1}"} if number else {})
+        for number in range(length)
+    }
+    late = policy(ALL | {"Sid": "SessionManagerChannels"})
+    return profile_and_role(**machines, **{f"Late{number}": late for number in range(3)})
 
 
-def test_cost_of_instances_that_wait_for_each_other(
+def test_each_instance_that_waits_for_another_is_visited_once(
     check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def waiting(length: int) -> dict[str, Any]:
-        machines = {
-            f"Machine{number}": machine(IamInstanceProfile={"Ref": "Profile"})
-            | ({"DependsOn": f"Machine{number - 1}"} if number else {})
-            for number in range(length)
-        }
-        late = policy(ALL | {"Sid": "SessionManagerChannels"})
-        return profile_and_role(**machines, **{f"Late{number}": late for number in range(3)})
+    visits, original = [0], Template.mentioned_in
 
-    counted = Counted(monkeypatch).of(Template, "mentioned_in")
-    few, many = counted.by_size(check, waiting, 100, 400)
+    def counting(*arguments: Any) -> Any:  # noqa: ANN401
+        visits[-1] += 1
+        return original(*arguments)
 
-    assert many - few == 300  # each instance more is visited once
+    monkeypatch.setattr(Template, "mentioned_in", counting)
+    for length in (100, 400):
+        check(waiting(length))
+        visits.append(0)
 
-
-def test_cost_of_profiles_on_one_role(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    def profiles(number: int) -> dict[str, Any]:
-        body = profile_and_role()
-        profile = body["Resources"]["Profile"]
-        body["Resources"] |= {f"Profile{one}": profile for one in range(number)}
-        return body
-
-    assert Counted(monkeypatch).of(roles, "decide").by_size(check, profiles, 1, 1_000) == [5, 5]
+    assert visits[1] - visits[0] == 300
 
 
-def test_cost_of_roles_and_of_policies(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten times as many roles and policies take ten times as long, even if no role is known."""
-
-    def several(number: int) -> dict[str, Any]:
-        more: dict[str, Any] = {}
-        for one in range(number):
-            of_role = profile_and_role(roles=[{"Ref": f"Role{one}"}])["Resources"]
-            more |= {f"Role{one}": of_role["Role"], f"Profile{one}": of_role["Profile"]}
-            more[f"Own{one}"] = policy(ALL, roles=[{"Ref": f"Role{one}"}])
-            more[f"Loose{one}"] = policy(allow("s3:*"), roles=[{"Ref": f"Name{one}"}])
-            more[f"Shared{one}"] = policy(allow("ssm:*"), roles=[{"Ref": "Role"}])
-        return profile_and_role(**more)
-
-    counted = Counted(monkeypatch).of(policies.Statement, "applies").of(roles, "may_be_named")
-    few, many = counted.by_size(check, several, 40, 400)
-
-    assert many < 11 * few
+def of_one_role(number: int) -> dict[str, Any]:
+    body = profile_and_role()
+    profile = body["Resources"]["Profile"]
+    body["Resources"] |= {f"Profile{one}": profile for one in range(number)}
+    return body
 
 
-def test_each_resource_is_read_once(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+def of_roles_and_policies(number: int) -> dict[str, Any]:
+    """No role is known."""
+    more: dict[str, Any] = {}
+    for one in range(number):
+        of_role = profile_and_role(roles=[{"Ref": f"Role{one}"}])["Resources"]
+        more |= {f"Role{one}": of_role["Role"], f"Profile{one}": of_role["Profile"]}
+        more[f"Own{one}"] = policy(ALL, roles=[{"Ref": f"Role{one}"}])
+        more[f"Loose{one}"] = policy(allow("s3:*"), roles=[{"Ref": f"Name{one}"}])
+        more[f"Shared{one}"] = policy(allow("ssm:*"), roles=[{"Ref": "Role"}])
+    return profile_and_role(**more)
+
+
+def of_names(number: int) -> dict[str, Any]:
     names = [{"Fn::GetAtt": ["Role", "Arn"]}, {"Ref": "Role"}, {"Ref": "Name"}]
+    return profile_and_role(**{f"Policy{one}": policy(ALL, roles=names) for one in range(number)})
 
-    def several(number: int) -> dict[str, Any]:
-        return profile_and_role(
-            **{f"Policy{one}": policy(ALL, roles=names) for one in range(number)}
-        )
 
-    few, many = Counted(monkeypatch).of(Assembly, "value").by_size(check, several, 10, 100)
+@pytest.mark.parametrize(
+    ("body", "one_more"),
+    [(of_one_role, 460), (of_roles_and_policies, 2_400), (of_names, 1_200)],
+)
+def test_cost_grows_with_the_size_and_no_faster(
+    tmp_path: Path, body: Callable[[int], dict[str, Any]], one_more: int
+) -> None:
+    few, more, many = (
+        calls(write(tmp_path, Stack=body(number)), network=True) for number in (40, 80, 400)
+    )
 
-    assert many < 11 * few
+    assert (more - few) / 40 < one_more
+    assert (many - few) / 360 < 1.1 * (more - few) / 40
 
 
 OPENED: Final[dict[str, Callable[[int], dict[str, Any]]]] = {

@@ -110,7 +110,8 @@ RESOURCES: Final[dict[frozenset[str], tuple[object, ...]]] = {
         "*", [MAYBE_ALL, "*"], "arn:aws:ec2:*:*:instance/*", "arn:*:ec2:*:*:instance/i-*", HERE,
         {"Fn::Sub": f"{OF_STACK}*"}, ["arn:aws:s3:::b", {"Fn::Sub": f"{OF_STACK}*"}],
         {"Fn::Sub": "arn:${AWS::Partition}:ec2:*:*:instance/*"},
-        *("arn:aws:ec?:*:*:instance/*", "arn:aws:ec2:eu-west-1:*", "arn:aws:ec2:*:*:instance*/i-*", "arn:aws:*:*:*:*"),
+        *("arn:aws:ec?:*:*:instance/*", "arn:aws:ec2:eu-west-1:*", "arn:aws:*:*:*:*"),
+        "arn:aws:ec2:*:*:instance*/i-*",
     ),
     NO_REGISTRATION: (
         "arn:aws:ssm:*:*:parameter/*", "arn:aws:ec2:*:*:volume/*", "arn:aws:s3:::bucket/*",

@@ -8,12 +8,11 @@ from collections import Counter
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
@@ -22,17 +21,14 @@ from session_manager_permissions import (
     SessionManagerReadiness,
     _limits,
     _readiness,
-    session_manager_statements,
 )
-from tests.builders import SIZE, public_vpc
+from tests.builders import public_vpc
 from tests.conftest import (
     EC2,
-    HERE,
     OTHER_ACCOUNT,
     ROOT,
     TEMPLATES,
     MakeApp,
-    MakeStack,
     key_arn,
     owned_role,
     run_python,
@@ -155,26 +151,9 @@ def permits(stack: cdk.Stack, role: iam.IRole, **options: Any) -> SessionManager
     )
 
 
-def session_permissions_of_cdk(stack: cdk.Stack) -> None:
-    image = ec2.MachineImage.generic_linux({"eu-west-1": "ami-12345678"})
-    given: Body = {"instance_type": SIZE, "machine_image": image}
-    ec2.Instance(stack, "Instance", vpc=public_vpc(stack), ssm_session_permissions=True, **given)
-
-
 def bastion_host(stack: cdk.Stack) -> None:
     """Its role has ssmmessages:* and ssm:UpdateInstanceInformation on *."""
     ec2.BastionHostLinux(stack, "Bastion", vpc=public_vpc(stack))
-
-
-def ecs_capacity(stack: cdk.Stack) -> None:
-    """Its role has a policy about ecs, ecr and logs."""
-    ecs.Cluster(stack, "Cluster", vpc=public_vpc(stack)).add_capacity("More", instance_type=SIZE)
-
-
-def our_statements_in_a_managed_policy(stack: cdk.Stack) -> None:
-    role = profile_of_an_owned_role(stack)
-    statements = session_manager_statements(allow_registration=True)
-    iam.ManagedPolicy(stack, "Policy", roles=[role], statements=statements)
 
 
 def our_construct_with_keys(stack: cdk.Stack) -> None:
@@ -193,21 +172,17 @@ def alias_of_cdk(stack: cdk.Stack) -> None:
 @pytest.mark.parametrize(
     ("build", "found"),
     [
-        (session_permissions_of_cdk, READY),
         (bastion_host, READY),
-        (ecs_capacity, NEITHER),
-        (our_statements_in_a_managed_policy, READY),
         (our_construct_with_keys, READY),
         (alias_of_cdk, frozenset({"key-not-by-arn"})),
     ],
 )
 def test_apps(
-    make_stack: MakeStack, build: Callable[[cdk.Stack], object], found: frozenset[str]
+    stack_here: cdk.Stack, build: Callable[[cdk.Stack], object], found: frozenset[str]
 ) -> None:
-    stack = make_stack(env=HERE)
-    build(stack)
+    build(stack_here)
 
-    assert check_app(stack).rules == found
+    assert check_app(stack_here).rules == found
 
 
 def test_account_of_another_stack_does_not_matter_to_a_reference(make_app: MakeApp) -> None:
@@ -314,76 +289,65 @@ def padding(characters: int) -> Statement:
     return deny("s3:*", on=f"{BUCKET}{'x' * (characters - length(deny('s3:*', on=BUCKET)))}")
 
 
-@pytest.mark.parametrize(
-    ("extra", "found"), [(0, READY), (1, frozenset({"inline-policies-too-long"}))]
-)
-def test_inline_policies_that_are_too_long(check: Check, extra: int, found: frozenset[str]) -> None:
-    half = padding(4_500)
-    left = _limits.MAX_INLINE_POLICIES - length(half) - length(ALL, half)
-    of_role = {"RoleName": ref("Role"), "PolicyDocument": document([half])}
-    body = profile_and_role(
-        inline(ALL, half),
+TOO_LONG: Final = frozenset({"managed-policy-too-long"})
+INLINE_TOO_LONG: Final = frozenset({"inline-policies-too-long"})
+VERDICTS: Final = {READY: "ready", UNKNOWN: "can't be known"}
+SPACES: Final = " " * _limits.MAX_INLINE_POLICIES
+HALF: Final = padding(4_500)
+LEFT: Final = _limits.MAX_INLINE_POLICIES - length(HALF) - length(ALL, HALF)
+OTHER: Final = {
+    "Other": resource("AWS::IAM::Role", **TRUST, **inline(ALL)),
+    "Behind": resource("AWS::IAM::InstanceProfile", Roles=[ref("Other")]),
+}
+
+
+def of_three(extra: int, **more: Body) -> Body:
+    """Inline policies in three places, which together are too long by `extra` characters."""
+    of_role = {"RoleName": ref("Role"), "PolicyDocument": document([HALF])}
+    return profile_and_role(
+        inline(ALL, HALF),
         RolePolicy=resource("AWS::IAM::RolePolicy", **of_role),
-        Policy=policy(padding(left + extra)),
-        Managed=managed_policy(half),
-        **({"OnCondition": policy(half, Condition="Condition")} if extra else {}),
+        Policy=policy(padding(LEFT + extra)),
+        Managed=managed_policy(HALF),
+        **more,
     )
 
+
+def of_two_roles(characters: int) -> Body:
+    """A managed policy of two roles that has this many characters, and spaces."""
+    long = padding(characters)
+    long["Resource"] += SPACES
+    return profile_and_role(
+        inline(ALL), Long=managed_policy(long, roles=[ref("Role"), ref("Other")]), **OTHER
+    )
+
+
+def by_reference(characters: int, *arns: object, **more: object) -> Body:
+    role = inline(ALL) | {"ManagedPolicyArns": [*arns]}
+    return profile_and_role(role, Long=managed_policy(padding(characters), **more))
+
+
+@pytest.mark.parametrize(
+    ("body", "found", "counted"),
+    [
+        (of_three(0), READY, ""),
+        (of_three(1, OnCondition=policy(HALF, Condition="C")), INLINE_TOO_LONG,
+         "have at least 10241"),
+        (profile_and_role(inline(ALL, deny("s3:*", on=f"{BUCKET}x{SPACES}"))), READY, ""),
+        (of_two_roles(6_144), READY, ""),
+        (of_two_roles(6_145), TOO_LONG, "has at least 6145"),
+        (by_reference(6_145, ref("Long"), roles=[]), TOO_LONG, "has at least 6145"),
+        (by_reference(6_145, Condition="C"), UNKNOWN, ""),
+    ],
+)  # fmt: skip
+def test_length_of_policies(check: Check, body: Body, found: frozenset[str], counted: str) -> None:
     report = check(body, strict=True)
 
     assert report.rules == found
-    assert report.success is (not found)
-    if found:
-        assert report.verdicts == {"not ready": 1}
-        assert (
-            "have at least 10241 characters" in report.only("inline-policies-too-long").description
-        )
-
-
-def test_length_of_policies_leaves_white_space_out(check: Check) -> None:
-    spaces = deny("s3:*", on=BUCKET + "x" + " " * _limits.MAX_INLINE_POLICIES)
-
-    assert check(profile_and_role(inline(ALL, spaces))).rules == READY
-
-
-TOO_LONG = frozenset({"managed-policy-too-long"})
-
-
-@pytest.mark.parametrize(("extra", "found"), [(0, READY), (1, TOO_LONG)])
-def test_managed_policy_that_is_too_long(check: Check, extra: int, found: frozenset[str]) -> None:
-    long = padding(6_144 + extra)
-    long["Resource"] += " " * _limits.MAX_INLINE_POLICIES
-    body = profile_and_role(
-        inline(ALL),
-        Other=resource("AWS::IAM::Role", **TRUST, **inline(ALL)),
-        Behind=resource("AWS::IAM::InstanceProfile", Roles=[ref("Other")]),
-        Long=managed_policy(long, roles=[ref("Role"), ref("Other")]),
-    )
-
-    report = check(body, strict=True)
-
-    assert report.success is (not found)
-    assert report.violations == ([*found] or ["ready"])
-    assert report.verdicts == {"not ready" if found else "ready": 2}
-    if found:
-        only = report.only("managed-policy-too-long")
-        assert only.logical_id == "Long"
-        assert "has at least 6145 characters" in only.description
-
-
-@pytest.mark.parametrize(
-    ("long", "arns", "found"),
-    [
-        (managed_policy(padding(6_145), roles=[]), [ref("Long")], TOO_LONG),
-        (managed_policy(padding(6_145), Condition="Condition"), [], UNKNOWN),
-    ],
-)
-def test_managed_policy_by_its_reference_and_on_a_condition(
-    check: Check, long: Body, arns: list[object], found: frozenset[str]
-) -> None:
-    role = inline(ALL) | {"ManagedPolicyArns": arns}
-
-    assert check(profile_and_role(role, Long=long)).rules == found
+    assert report.success is (not counted)
+    assert {*report.verdicts} == {VERDICTS.get(found, "not ready")}
+    assert len(report.findings) == len(found)
+    assert all(f"{counted} characters" in one.description for one in report.findings if counted)
 
 
 @pytest.mark.parametrize(
@@ -477,14 +441,9 @@ def test_keys_in_statements(check: Check, statement: Statement, found: frozenset
 
 
 def test_policy_of_two_roles_is_reported_once(check: Check) -> None:
-    body = profile_and_role(
-        inline(ALL),
-        Other=resource("AWS::IAM::Role", **TRUST, **inline(ALL)),
-        Behind=resource("AWS::IAM::InstanceProfile", Roles=[ref("Other")]),
-        Policy=policy(allow("kms:Decrypt"), roles=[ref("Role"), ref("Other")]),
-    )
+    shared = policy(allow("kms:Decrypt"), roles=[ref("Role"), ref("Other")])
 
-    report = check(body)
+    report = check(profile_and_role(inline(ALL), Policy=shared, **OTHER))
 
     assert report.verdicts == {"ready": 2}
     assert [finding.rule for finding in report.findings] == ["decrypt-on-all-keys"]
