@@ -135,8 +135,9 @@ def _text(
         return None
     if not isinstance(value, str) or "{{" in value:
         raise CannotAsk(
-            f"{where} has {value!r} for {name}, which is known only when a session starts: give "
-            "the value by --key, --log-bucket, --log-prefix and --log-group instead of --document"
+            f"{where} has {value!r} for {name}, which is known only when a session starts: ask "
+            "by --role or --instance-profile, and give the value by --key, --log-bucket, "
+            "--log-prefix or --log-group instead of --document"
         )
     if found := fault(value):
         raise CannotAsk(f"{where} can't be asked about: {value!r} {found}; correct the document")
