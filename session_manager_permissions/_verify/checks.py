@@ -6,7 +6,7 @@ and the table of `audit`, the policies that `--print-permissions` prints, and th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -82,8 +82,15 @@ class Outcome:
     fix: tuple[str, ...] = ()
     """Lines to run or to write."""
     evidence: tuple[Evidence, ...] = ()
+    errors: tuple[CannotAsk, ...] = ()
+    """Why AWS did not answer what the check asked."""
     is_passing: bool = False
     """Whether what fails is on its way, and passes if one waits."""
+
+    @property
+    def anew(self) -> Subject:
+        """The same subject and evidence, for another verdict."""
+        return Subject(self.check, self.subject, self.evidence)
 
     @property
     def is_shown(self) -> bool:
@@ -167,13 +174,23 @@ class Subject(NamedTuple):
         """Return the outcome that the check passes, and whether the connection proves it."""
         return self._told("proven" if proven else "pass", why)
 
-    def unknown(self, *why: str, fix: str | tuple[str, ...] = ()) -> Outcome:
-        """Return the outcome that it is not known, with what to do to find out."""
-        return self._told("unknown", why, fix)
+    def unknown(
+        self, *why: str, fix: str | tuple[str, ...] = (), errors: Iterable[CannotAsk] = ()
+    ) -> Outcome:
+        """Return the outcome that it is not known, with what to do to find out.
+
+        Args:
+            why: the reasons.
+            fix: what to do, after what would have AWS answer.
+            errors: why AWS did not answer.
+        """
+        errors = (*errors,)
+        outcome = self._told("unknown", why, fix)
+        return replace(outcome, fix=(*_ways_out(errors), *outcome.fix), errors=errors)
 
     def unasked(self, error: CannotAsk) -> Outcome:
         """Return the outcome that AWS did not answer."""
-        return self.unknown(str(error), fix=ways_out([error]))
+        return self.unknown(str(error), errors=[error])
 
     def failed(
         self,
@@ -181,6 +198,7 @@ class Subject(NamedTuple):
         fix: str | tuple[str, ...],
         is_seen: bool = True,
         users_see: str | None = None,
+        errors: Iterable[CannotAsk] = (),
     ) -> Outcome:
         """Return the outcome that it fails, with the message that users read because of it.
 
@@ -189,9 +207,12 @@ class Subject(NamedTuple):
             fix: what to do. That of a symptom is "", as it follows from the other checks.
             is_seen: whether users read a message.
             users_see: the message. Default: - that of the check
+            errors: why AWS did not answer what may be a reason, too.
         """
         seen = (users_see or self.check.users_see) if is_seen else None
-        return self._told("fail", (*why, *_seen(seen)), fix)
+        errors = (*errors,)
+        outcome = self._told("fail", (*why, *_seen(seen)), fix)
+        return replace(outcome, fix=(*outcome.fix, *_ways_out(errors)), errors=errors)
 
     def failed_if(self, why: str, fix: tuple[str, ...], *, enforced: bool | None) -> Outcome:
         """Return the outcome that it fails, or may if a parameter of the document says so."""
@@ -208,13 +229,17 @@ class Subject(NamedTuple):
             return of.passed(f"the policies of {verdict.role.arn} allow it", *verdict.notes)
         seen = is_seen and (not self.check.seen_of or self.check.seen_of in verdict.denied)
         whys = (*verdict.why, *verdict.notes)
-        fix = (*verdict.fix, *ways_out(verdict.unread))
+        fix, errors = (*verdict.fix,), verdict.unread
         if verdict.is_open:
-            return of.unknown(*whys, *_seen(self.check.users_see if seen else None), fix=fix)
-        return of.failed(*whys, fix=fix, is_seen=seen)
+            users_see = _seen(self.check.users_see if seen else None)
+            return of.unknown(*whys, *users_see, fix=fix, errors=errors)
+        return of.failed(*whys, fix=fix, is_seen=seen, errors=errors)
 
     def _told(
-        self, verdict: CheckVerdict, why: tuple[str, ...], fix: str | tuple[str, ...] = ()
+        self,
+        verdict: CheckVerdict,
+        why: tuple[str, ...],
+        fix: str | tuple[str, ...] = (),
     ) -> Outcome:
         lines = fix if isinstance(fix, tuple) else (fix,) if fix else ()
         return Outcome(
@@ -232,7 +257,7 @@ def _seen(users_see: str | None) -> tuple[str, ...]:
     return (f'Users see: "{users_see}"',) if users_see else ()
 
 
-def ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
+def _ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
     """Say what to allow the credentials, if they may not make some of the calls."""
     needed = sorted({error.permission for error in errors if isinstance(error, NotPermitted)})
     if not needed:
@@ -328,7 +353,7 @@ AGENT: Final = Check(
     "connection needs fails, it is unknown, with what shows why the agent is not connected",
     asks=(
         *("ssm:DescribeInstanceInformation", "ec2:DescribeIamInstanceProfileAssociations"),
-        *("ec2:DescribeImages", "ec2:GetConsoleOutput", "iam:GetPolicy"),
+        *("ec2:DescribeImages", "ec2:GetConsoleOutput", "iam:ListPolicies"),
         "iam:ListAttachedRolePolicies",
     ),
     users_see=PORT_NOT_SUPPORTED,

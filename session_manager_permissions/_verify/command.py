@@ -36,7 +36,7 @@ from .permissions import policy_for_audit, policy_for_credentials
 from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
 from .role import of_role, print_role, role_as_json
-from .session import AwsSession
+from .session import AwsSession, Waiting
 from .text import INTERRUPTED, PROGRAM, line_of, rendered, say
 from .waiting import wait_until_ready
 
@@ -193,8 +193,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     found: Mapping[str, object]
     with said_in_a_line(arguments.profile):
         if arguments.instance_id is None:
-            session = AwsSession(arguments.profile, arguments.region)
-            with session.waiting.said(say):
+            with (waiting := Waiting()).said(say):
+                session = AwsSession(arguments.profile, arguments.region, waiting)
                 asked = of_role(arguments, session)
             found, show = asked, partial(print_role, asked)
         else:
@@ -243,15 +243,15 @@ def _show_audit(arguments: argparse.Namespace, result: AuditResult) -> None:
 def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
     node_id, file = arguments.instance_id, arguments.agent_diagnostics
     tell = line_of(sys.stderr)
-    session = AwsSession(arguments.profile, arguments.region)
+    waiting = Waiting(lambda call: tell(f"asking {call}"))
+    session = AwsSession(arguments.profile, arguments.region, waiting)
     if session.region is None:
         raise CannotAsk("a node is in a region, and no region is known: give --region")
-    session.waiting.tell = lambda call: tell(f"asking {call}")
     rows = None if file is None else read_diagnostics(file, node_id)
 
     def diagnosed(anew: Session, *, explains: bool = True) -> Diagnosis:
         try:
-            with anew.waiting.said(say):
+            with waiting.said(say):
                 node = find_node(anew, node_id)
                 named = arguments.document, arguments.operator, rows
                 return diagnose(anew, node, *named, explains=explains)

@@ -11,7 +11,7 @@ from .checks import AGENT, ORDER, Outcome, get_diagnostics
 from .identity import Identity, find_identity
 from .lines import with_profile
 from .node import Node, ground_truth
-from .not_connected import MOST_CALLS, explained
+from .not_connected import explained
 from .operators import find_operator, may_start, plugin
 from .paths import path_outcomes
 from .preferences import Preferences, find_preferences, uses_outcomes
@@ -113,9 +113,7 @@ def diagnose(
     ]
     if who is not None:
         checks += [may_start(session, node, preferences, who), plugin()]
-    # Of a node that is connected, less is asked before.
-    most = MOST_CALLS if explains and node.connection == "notconnected" else None
-    checks += uses_outcomes(session, node, preferences, identity, most_calls=most)
+    checks += uses_outcomes(session, node, preferences, identity)
     if rows is not None:
         checks = [merged(check, rows, node) for check in checks]
     if explains:

@@ -233,8 +233,7 @@ class _Reader:
     def _asked(self, call: str, result: str, **asked: object) -> list[_Described] | None:
         """Return all that a call lists; None if it can't be asked."""
         missing = f"the VPC {self.id} has none"
-        found = self.session.tried(call, lambda found: [*found[result]], missing=missing, **asked)
-        return self._noted(found)
+        return self._noted(self.session.listed(call, result, missing=missing, **asked))
 
     def _noted(self, found: _Found | CannotAsk) -> _Found | None:
         if isinstance(found, CannotAsk):

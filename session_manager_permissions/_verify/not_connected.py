@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .asking import CannotAsk, NotThere
-from .checks import AGENT, CONNECTED, Evidence, Outcome, ways_out
+from .checks import AGENT, CONNECTED, Evidence, Outcome
 from .remedies import ask_node, restart, restart_on_node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .identity import Identity
     from .node import Node
     from .session import Session
 
-_Found = TypeVar("_Found")
-
-MOST_CALLS: Final = 30
-"""How many calls a diagnosis makes at most."""
-_SPARED: Final = 4
-"""How many of them are left for what shows more than the dates of policies."""
 _BOOT: Final = timedelta(minutes=1)
 """How long after its launch an agent makes its first try, at the soonest."""
 _UP: Final = timedelta(minutes=5)
@@ -82,32 +75,6 @@ class _Change(NamedTuple):
     evidence: Evidence
 
 
-@dataclass(frozen=True)
-class _Asking:
-    """Asks what may show a cause, as long as calls are left."""
-
-    session: Session
-    errors: list[CannotAsk] = field(default_factory=list)
-
-    def ask(
-        self,
-        call: str,
-        read: Callable[[Any], _Found],
-        spared: int = 0,
-        **asked: Any,  # noqa: ANN401 # as `Session.ask` takes it
-    ) -> _Found | None:
-        """Return an answer; None if there is none."""
-        if self.session.waiting.calls + spared >= MOST_CALLS:
-            return None
-        missing = "there is none"
-        found = self.session.tried(call, read, missing=missing, **asked)
-        if isinstance(found, CannotAsk):
-            if not isinstance(found, NotThere):
-                self.errors.append(found)
-            return None
-        return found
-
-
 def explained(
     session: Session, node: Node, identity: Identity, outcomes: Sequence[Outcome]
 ) -> list[Outcome]:
@@ -123,29 +90,38 @@ def explained(
     is_silent = any(one.check is CONNECTED and one.verdict == "fail" for one in outcomes)
     if not is_silent or any(one.verdict == "fail" for one in needed):
         return [*outcomes]
-    asking = _Asking(session)
     all_pass = not any(one.verdict == "unknown" for one in needed)
-    clue = next(_clues(asking, node, identity, all_pass=all_pass), None)
+    errors: list[CannotAsk] = []
+    clue: Clue | None = None
+    for found in _clues(session, node, identity, all_pass=all_pass):
+        if isinstance(found, Clue):
+            clue = found
+            break
+        errors += [] if isinstance(found, NotThere) else [found]
     if clue is None and not all_pass:
         return [*outcomes]  # what is unknown comes first
-    return [_with(one, clue, node, asking) if one.check is AGENT else one for one in outcomes]
+    return [_with(one, clue, node, errors) if one.check is AGENT else one for one in outcomes]
 
 
-def _with(outcome: Outcome, clue: Clue | None, node: Node, asking: _Asking) -> Outcome:
+def _with(outcome: Outcome, clue: Clue | None, node: Node, errors: list[CannotAsk]) -> Outcome:
     if clue is not None:
         return AGENT.of(node.id, *clue.evidence).unknown(clue.why, fix=clue.fix)
     if outcome.verdict != "skipped":
         return outcome
     why = "nothing in the account shows whether the agent is installed and runs"
-    fix = (*ask_node(node), *ways_out(asking.errors))
-    return AGENT.of(node.id).unknown(why, *map(str, asking.errors), fix=fix)
+    return AGENT.of(node.id).unknown(why, *map(str, errors), fix=ask_node(node), errors=errors)
 
 
-def _clues(asking: _Asking, node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Clue]:
+def _clues(
+    session: Session, node: Node, identity: Identity, *, all_pass: bool
+) -> Iterator[Clue | CannotAsk]:
+    """Yield what shows a cause, and why AWS did not answer; ask no more than what is taken."""
     now, launched = datetime.now(timezone.utc), _time(node.instance, "LaunchTime")
     earlier: list[Clue] = []
-    for change in _changes(asking, node, identity):
-        if change.when > _last_try(node, launched):
+    for change in _changes(session, node, identity):
+        if isinstance(change, CannotAsk):
+            yield change
+        elif change.when > _last_try(node, launched):
             clue = _late(node, change)
             if now - change.when < _RETRIES:
                 yield clue
@@ -153,10 +129,10 @@ def _clues(asking: _Asking, node: Node, identity: Identity, *, all_pass: bool) -
     if launched is not None and now - launched < _UP:
         yield _just_up(node, launched)
     if node.instance is not None and node.record is None:
-        yield from _of_image(asking, node.instance)
-        yield from _hybrid(asking, node, node.instance)
+        yield from _of_image(session, node.instance)
+        yield from _hybrid(session, node, node.instance)
     if node.instance is not None and all_pass:
-        yield from _in_console(asking, node)
+        yield from _in_console(session, node)
     yield from earlier
 
 
@@ -172,7 +148,7 @@ def _last_try(node: Node, launched: datetime | None) -> datetime:
     return max(known, default=datetime.max.replace(tzinfo=timezone.utc))
 
 
-def _changes(asking: _Asking, node: Node, identity: Identity) -> Iterator[_Change]:
+def _changes(session: Session, node: Node, identity: Identity) -> Iterator[_Change | CannotAsk]:
     """Yield what gave the agent its role and its permissions, with its date.
 
     IAM has no date of an inline policy, and none of the attachment of a policy.
@@ -182,22 +158,9 @@ def _changes(asking: _Asking, node: Node, identity: Identity) -> Iterator[_Chang
         evidence = Evidence(_api_of_role(node), "CreateDate", str(role.created))
         yield _Change(f"the role {role.arn} was made", role.created, evidence)
     if node.profile_arn and not identity.replaced:
-        call = "ec2:DescribeIamInstanceProfileAssociations"
-        times = asking.ask(
-            call,
-            lambda found: [
-                one.get("Timestamp")
-                for one in found["IamInstanceProfileAssociations"]
-                if one.get("State") in ("associating", "associated")
-            ],
-            Filters=[{"Name": "instance-id", "Values": [node.id]}],
-        )
-        for when in times or ():
-            if isinstance(when, datetime):
-                evidence = Evidence(call, "Timestamp", str(when))
-                yield _Change("the instance got its instance profile", when, evidence)
+        yield from _associations(session, node)
     if role is not None:
-        yield from _policies(asking, role.arn)
+        yield from _policies(session, role.arn)
 
 
 def _api_of_role(node: Node) -> str:
@@ -205,27 +168,43 @@ def _api_of_role(node: Node) -> str:
     return "iam:GetRole" if node.is_hybrid else "iam:GetInstanceProfile"
 
 
-def _policies(asking: _Asking, role: str) -> Iterator[_Change]:
-    """Yield the managed policies of the role, but those of AWS, by their last change."""
-    account = role.split(":")[4]
-    arns = asking.ask(
-        "iam:ListAttachedRolePolicies",
-        lambda found: [one["PolicyArn"] for one in found["AttachedPolicies"]],
-        on=role,
-        RoleName=role.rpartition("/")[2],
+def _associations(session: Session, node: Node) -> Iterator[_Change | CannotAsk]:
+    """Yield when the instance got its profile."""
+    call = "ec2:DescribeIamInstanceProfileAssociations"
+    of_node = [{"Name": "instance-id", "Values": [node.id]}]
+    found = session.listed(call, "IamInstanceProfileAssociations", Filters=of_node)
+    if isinstance(found, CannotAsk):
+        yield found
+        return
+    for one in found:
+        when = _time(one, "Timestamp")
+        if when is not None and one.get("State") in ("associating", "associated"):
+            evidence = Evidence(call, "Timestamp", str(when))
+            yield _Change("the instance got its instance profile", when, evidence)
+
+
+def _policies(session: Session, role: str) -> Iterator[_Change | CannotAsk]:
+    """Yield the managed policies of the role, but those of AWS, by their last change.
+
+    One call has the dates of all policies, so that a role may have any number of them.
+    """
+    call, name, of = "iam:ListPolicies", role.rpartition("/")[2], f"::{role.split(':')[4]}:"
+    attached = session.listed(
+        "iam:ListAttachedRolePolicies", "AttachedPolicies", on=role, RoleName=name
     )
-    for arn in arns or ():
-        if f"::{account}:" in arn:
-            when = asking.ask(
-                "iam:GetPolicy",
-                lambda found: _time(found["Policy"], "UpdateDate"),
-                spared=_SPARED,
-                on=arn,
-                PolicyArn=arn,
-            )
-            if when is not None:
-                evidence = Evidence("iam:GetPolicy", "UpdateDate", str(when))
-                yield _Change(f"the policy {arn} of the role was changed", when, evidence)
+    if isinstance(attached, CannotAsk):
+        yield attached
+        return
+    own = {one.get("PolicyArn") for one in attached if of in str(one.get("PolicyArn"))}
+    found = session.listed(call, "Policies", Scope="Local", OnlyAttached=True) if own else []
+    if isinstance(found, CannotAsk):
+        yield found
+        return
+    for one in found:
+        when = _time(one, "UpdateDate")
+        if when is not None and one.get("Arn") in own:
+            evidence = Evidence(call, "UpdateDate", str(when))
+            yield _Change(f"the policy {one['Arn']} of the role was changed", when, evidence)
 
 
 def _late(node: Node, change: _Change) -> Clue:
@@ -241,12 +220,13 @@ def _just_up(node: Node, launched: datetime) -> Clue:
     return Clue(why, (f"{wait} --region {node.region_word}",), (evidence,))
 
 
-def _of_image(asking: _Asking, instance: Mapping[str, Any]) -> Iterator[Clue]:
+def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue | CannotAsk]:
     image = instance.get("ImageId")
-    found = image and asking.ask(
-        "ec2:DescribeImages", lambda found: [*found["Images"]], ImageIds=[image]
-    )
-    for one in found or ():
+    found = session.listed("ec2:DescribeImages", "Images", ImageIds=[image]) if image else []
+    if isinstance(found, CannotAsk):
+        yield found
+        return
+    for one in found:
         name, owner = str(one.get("Name")), one.get("ImageOwnerAlias") or one.get("OwnerId")
         named = [*_WITHOUT_AGENT.get(str(owner), ())]
         named += _WITHOUT_AGENT.get(str(one.get("OwnerId")), ())
@@ -272,20 +252,23 @@ def _to_install(name: str) -> tuple[str, ...]:
     )
 
 
-def _hybrid(asking: _Asking, node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
+def _hybrid(
+    session: Session, node: Node, instance: Mapping[str, Any]
+) -> Iterator[Clue | CannotAsk]:
     """Yield the hybrid node that the agent has registered as, by its address."""
     own = {instance.get("PrivateIpAddress"), instance.get("PublicIpAddress")} - {None}
     call = "ssm:DescribeInstanceInformation"
-    found = asking.ask(
+    found = session.listed(
         call,
-        lambda found: [
-            (str(one["InstanceId"]), one.get("IPAddress"))
-            for one in found["InstanceInformationList"]
-        ],
+        "InstanceInformationList",
         Filters=[{"Key": "ResourceType", "Values": ["ManagedInstance"]}],
         PaginationConfig={"MaxItems": _MOST_HYBRID_NODES, "PageSize": 50},
     )
-    for name, address in found or ():
+    if isinstance(found, CannotAsk):
+        yield found
+        return
+    for one in found:
+        name, address = str(one.get("InstanceId")), one.get("IPAddress")
         if name.startswith("mi-") and address in own:
             why = (
                 f"Systems Manager has the hybrid node {name} with the address {address} of the "
@@ -296,21 +279,24 @@ def _hybrid(asking: _Asking, node: Node, instance: Mapping[str, Any]) -> Iterato
             yield Clue(why, (fix,), (Evidence(call, f"{name}: IPAddress", address),))
 
 
-def _in_console(asking: _Asking, node: Node) -> Iterator[Clue]:
+def _output(found: Mapping[str, Any]) -> str:
+    return str(found.get("Output") or "")
+
+
+def _in_console(session: Session, node: Node) -> Iterator[Clue | CannotAsk]:
     """Yield what the console output says of the clock, the memory and the disk.
 
     Only an instance on the Nitro System has an output that is not of its last start.
     """
     call = "ec2:GetConsoleOutput"
-    read: Callable[[Any], str] = lambda found: str(found.get("Output") or "")  # noqa: E731 # of two calls
-    unsupported = "UnsupportedOperation"
-    output = asking.ask(
-        call, read, on=node.arn, asked_again_if=unsupported, InstanceId=node.id, Latest=True
-    )
-    if output is None and asking.errors and unsupported in str(asking.errors[-1]):
-        asking.errors.pop()
-        output = asking.ask(call, read, on=node.arn, InstanceId=node.id)
-    lines = [line.strip()[:_LONGEST] for line in (output or "").splitlines()]
+    asked = {"on": node.arn, "InstanceId": node.id}
+    output = session.tried(call, _output, **asked, Latest=True)
+    if isinstance(output, CannotAsk) and "UnsupportedOperation" in str(output):
+        output = session.tried(call, _output, **asked)
+    if isinstance(output, CannotAsk):
+        yield output
+        return
+    lines = [line.strip()[:_LONGEST] for line in output.splitlines()]
     for line in reversed(lines):
         if (found := _CLOCK.search(line)) and _OF_AGENT.search(line[: found.start()]):
             why = f"the clock of the instance said {found[1]} when that of AWS said {found[2]}"

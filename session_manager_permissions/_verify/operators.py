@@ -170,14 +170,14 @@ def may_start(
     fix = (
         *_by_iam(node, arn, [one for one in denied if not is_allowed(one.answer)]),
         *(fix for one in denied if is_allowed(one.answer) for fix in one.admission.fix),
-        *checks.ways_out(one.admission.error for one in denied if one.admission.error),
     )
+    errors = [one.admission.error for one in denied if one.admission.error]
     by_key = {one.admission.why for one in denied if is_allowed(one.answer) or one.is_open}
     whys = sorted(filter(None, by_key))
     if all(one.is_open for one in denied):
-        return asked.unknown(why_not, *notes, *whys, fix=fix)
+        return asked.unknown(why_not, *notes, *whys, fix=fix, errors=errors)
     first = denied[0].answer["action"]  # in the order in which the client calls
-    return asked.failed(why_not, *whys, fix=fix, users_see=_USERS_SEE[first])
+    return asked.failed(why_not, *whys, fix=fix, users_see=_USERS_SEE[first], errors=errors)
 
 
 def _in_words(denied: Iterable[CallVerdict]) -> str:

@@ -19,7 +19,7 @@ from session_manager_permissions._network.verdicts import (
 )
 
 from .asking import CannotAsk, read_in
-from .checks import LATE_PROMPT, PATHS, Check, Outcome, on_node, ways_out
+from .checks import LATE_PROMPT, PATHS, Check, Outcome, on_node
 from .network import groups_of, read_vpc
 from .path_remedies import PathRemedies
 
@@ -175,7 +175,7 @@ def _outcome(
         errors = [*vpc.errors, *of_bucket]
         decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
         whys = (decides, *dict.fromkeys(map(str, errors)))
-        return of_path.unknown(*whys, fix=(*ways_out(errors), on_it))
+        return of_path.unknown(*whys, fix=on_it, errors=errors)
     # Where there is an interface endpoint, it does not matter that no route leads out.
     seen = [one for one in path.problems if one.subject or service == "s3"]
     problems = [*dict.fromkeys((*seen, *served.problems))] or [*path.problems]
@@ -190,7 +190,7 @@ def _outcome(
             f"; a private hosted zone for the name of {service}, if there is one, "
             "may lead to the endpoint"
         )
-        return of_path.unknown(*reasons, fix=(*fixes, *ways_out(vpc.errors), on_it))
+        return of_path.unknown(*reasons, fix=(*fixes, on_it), errors=vpc.errors)
     document = preferences.document
     is_late = service == "logs" and not document.enforces_log_group_encryption
     failed = of_path.failed(

@@ -10,7 +10,7 @@ from session_manager_permissions._quoting import fitting, in_shell, word
 
 from . import checks
 from .asking import CannotAsk, NotPermitted, NotThere, tried
-from .checks import NO_MESSAGE, NO_ROLE, Evidence, Outcome, ways_out
+from .checks import NO_MESSAGE, NO_ROLE, Evidence, Outcome
 from .document import PORT, Refused, key_arn, read_document
 from .identity import unless_replaced
 from .lines import hidden, region_word
@@ -50,7 +50,6 @@ _BY_FLAG: Final = {
 """The check that fails if the agent can't read a flag of the document."""
 _NOT_IN_S3: Final = "sessions are not logged in S3"
 _NOT_IN_CLOUDWATCH: Final = "sessions are not logged in CloudWatch"
-_DENIED: Final = "the credentials may not ask"
 _TAKEN: Final = ("AES256", "aws:kms")
 """What the agent takes for an encrypted bucket: agent/s3util/s3util.go of amazon-ssm-agent."""
 
@@ -157,20 +156,10 @@ def uses_outcomes(
     node: Node,
     preferences: Preferences,
     identity: Identity,
-    *,
-    most_calls: int | None = None,
 ) -> list[Outcome]:
-    """Check whether the role that does the work may use what the document names.
-
-    Args:
-        session: asks AWS.
-        node: the node.
-        preferences: what sessions use.
-        identity: the role that does the work.
-        most_calls: how many calls the session makes at most. Default: - any number
-    """
+    """Check whether the role that does the work may use what the document names."""
     outcomes = [*_permissions(node, preferences, identity)]
-    if (found := _log_to_s3(session, preferences, identity, most_calls)) is not None:
+    if (found := _log_to_s3(session, preferences, identity)) is not None:
         outcomes = [found if one.check is checks.LOG_TO_S3 else one for one in outcomes]
     if identity.in_doubt:
         outcomes = [unless_replaced(one) for one in outcomes]
@@ -180,9 +169,7 @@ def uses_outcomes(
     return [*outcomes, key_usable, *others]
 
 
-def _log_to_s3(
-    session: Session, preferences: Preferences, identity: Identity, most_calls: int | None
-) -> Outcome | None:
+def _log_to_s3(session: Session, preferences: Preferences, identity: Identity) -> Outcome | None:
     """Judge what IAM allows by the policies of the bucket and its key; None if it is not that."""
     found = identity.permissions.get(checks.LOG_TO_S3.name)
     if not isinstance(found, Verdict) or not found.allowed:
@@ -191,15 +178,8 @@ def _log_to_s3(
         return None
     document = preferences.document
     log = checks.LOG_TO_S3.of(document.log_bucket)
-    if most_calls is not None and session.waiting.calls + _OF_POLICIES > most_calls:
-        why = "the policies of the bucket and its key are not read, as too many calls were made"
-        return log.unknown(*found.why, why)
     is_seen = bool(document.enforces_s3_encryption)
     return log.simulated(by_resources_too(session, found), is_seen=is_seen)
-
-
-_OF_POLICIES: Final = 2
-"""How many calls read the policies of a bucket and its key."""
 
 
 def _permissions(node: Node, preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
@@ -235,8 +215,8 @@ def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcom
     """Leave the permission open if IAM could not be asked about all that the bucket takes."""
     error = preferences.bucket_key
     if outcome.verdict == "pass" and isinstance(error, CannotAsk):
-        why = (f"whether the role may use the key of the bucket is not known: {error}",)
-        return replace(outcome, verdict="unknown", why=why, fix=ways_out([error]))
+        why = f"whether the role may use the key of the bucket is not known: {error}"
+        return outcome.anew.unknown(why, errors=[error])
     return _unless_theirs(outcome, node) if preferences.uses.foreign_bucket else outcome
 
 
@@ -318,7 +298,7 @@ def _by_policy(
     policy = key_policy(session, key.arn)
     if policy.error:
         why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
-        return replace(usable, verdict="unknown", why=(why,), fix=ways_out([policy.error]))
+        return usable.anew.unknown(why, errors=[policy.error])
     role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
     told = {SESSION_ID: None, TARGET: node.id}
     # What IAM says of the role is a check of its own.
@@ -464,8 +444,7 @@ def _encryption(session: Session, bucket: str, node: Node) -> _Encryption | Cann
         "missing": f"there is no bucket {bucket!r}",
         "Bucket": bucket,
     }
-    of_owner = {"asked_again_if": _DENIED, "ExpectedBucketOwner": node.account}
-    found = session.tried(_BUCKET, read, **asked, **of_owner)
+    found = session.tried(_BUCKET, read, **asked, ExpectedBucketOwner=node.account)
     if isinstance(found, NotPermitted):
         of_anyone = session.tried(_BUCKET, read, **asked)
         if isinstance(of_anyone, _Encryption):
@@ -506,7 +485,9 @@ def _with_key(
     why, state = "", None
     if isinstance(found, NotThere):
         why = str(found)
-    elif not isinstance(found, CannotAsk):
+    elif isinstance(found, CannotAsk):
+        return replace(outcome, errors=(found,))
+    else:
         (why, fix), state = _fault(node, found), _state(found)
     if not why:
         return outcome

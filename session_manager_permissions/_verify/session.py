@@ -17,7 +17,6 @@ from .asking import (
     Addressee,
     CannotAsk,
     NotReached,
-    NotThere,
     answered,
     asking,
     read_in,
@@ -153,18 +152,15 @@ def _note_bucket_region(response_dict: Any, parsed_response: Any, **_: object) -
 class Waiting:
     """The calls that AWS has not answered yet."""
 
-    def __init__(self) -> None:
-        self.calls = 0
-        """How many calls were made."""
+    def __init__(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Take what is told of each call before it is made."""
+        self._tell = tell
         self._since: dict[int, tuple[str, float]] = {}
-        self.tell: Callable[[str], None] = lambda _: None
-        """Is told of each call before it is made."""
 
     @contextmanager
     def on(self, call: str) -> Iterator[None]:
         """Wait for a call as long as the block lasts."""
-        self.tell(call)
-        self.calls += 1
+        self._tell(call)
         number = id(entry := (call, time.monotonic()))
         self._since[number] = entry
         try:
@@ -195,28 +191,30 @@ class Waiting:
 class Session:
     """Asks AWS in one region. A session in another region shares the answers."""
 
-    def __init__(self, calls: Calls, region: str | None, profile: str | None = None) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        region: str | None,
+        profile: str | None = None,
+        waiting: Waiting | None = None,
+    ) -> None:
         self._calls = calls
         self.region = region
         self.profile = profile
         """The profile of the AWS configuration that the user named."""
-        self.waiting = Waiting()
-        self.unanswered: dict[str, CannotAsk] = {}
-        """Why calls in this region were not answered, each reason once."""
+        self._waiting = waiting or Waiting()
         self._lock = Lock()
         self._answers: dict[Hashable, Future[Any]] = {}
         self._silent: dict[tuple[str, str | None], CannotAsk] = {}
 
     def anew(self) -> Session:
         """Return a session that asks the same calls, and knows no answer yet."""
-        other = Session(self._calls, self.region, self.profile)
-        other.waiting.tell = self.waiting.tell
-        return other
+        return Session(self._calls, self.region, self.profile, self._waiting)
 
     def in_region(self, region: str) -> Session:
         """Return a session with the same credentials in another region."""
         other = copy(self)
-        other.region, other.unanswered = region, {}
+        other.region = region
         return other
 
     @property
@@ -234,11 +232,10 @@ class Session:
         call: str,
         read: Callable[[Any], _Found],
         *,
-        missing: str,
+        missing: str = "there is none",
         on: str = "*",
         region: str | None = None,
         kept: bool = True,
-        asked_again_if: str | None = None,
         **asked: object,
     ) -> _Found:
         """Ask AWS, once for the same parameters, and read the answer, of which all pages are one.
@@ -247,11 +244,10 @@ class Session:
             call: the call, as `service:Operation`.
             read: reads the answer, for all who ask the same. If a field is missing, whatever
                 answered is not AWS.
-            missing: what to say if the resource does not exist.
+            missing: what to say if the resource does not exist. Default: - that there is none
             on: what the credentials need the action on. Default: - `*`
             region: the region. Default: - that of the session
             kept: whether to keep the answer, as somebody may ask the same.
-            asked_again_if: a part of the reason after which it is asked in another way.
             asked: the parameters.
 
         Raises:
@@ -267,18 +263,18 @@ class Session:
             return answered(read_in(service, lambda: read(answer)))
 
         shared = None if service in _GLOBAL else where
-        try:
-            if not kept:
-                return find()
-            return self.once((call, shared, json.dumps(asked, sort_keys=True)), find)
-        except CannotAsk as error:
-            is_asked_again = asked_again_if is not None and asked_again_if in str(error)
-            if not is_asked_again and not isinstance(error, NotThere):
-                self.unanswered[str(error)] = error
-            raise
+        if not kept:
+            return find()
+        return self.once((call, shared, json.dumps(asked, sort_keys=True)), find)
 
     def pages(
-        self, call: str, *, missing: str, on: str = "*", region: str | None = None, **asked: object
+        self,
+        call: str,
+        *,
+        missing: str = "there is none",
+        on: str = "*",
+        region: str | None = None,
+        **asked: object,
     ) -> Iterator[Any]:
         """Ask AWS, and yield the pages of the answer, which are not kept.
 
@@ -298,7 +294,7 @@ class Session:
             raise silent
         with asking(Addressee(service, where, on, missing, self.profile)):
             try:
-                with self.waiting.on(call):
+                with self._waiting.on(call):
                     yield from self._calls.pages(service, where, operation, asked)
             except (ConnectTimeoutError, ReadTimeoutError) as error:
                 text = f"{service} in {where} does not answer: {error}: check the network"
@@ -334,12 +330,21 @@ class Session:
         """Ask AWS, and return what it answers, or why it could not be asked."""
         return tried(lambda: self.ask(call, read, **more))
 
+    def listed(self, call: str, name: str, **more: Any) -> list[_Described] | CannotAsk:  # noqa: ANN401
+        """Return the list of this name in an answer, or why AWS could not be asked."""
+        return self.tried(call, lambda found: [*found[name]], **more)
+
 
 class AwsSession(Session):
     """Asks AWS by boto3."""
 
     def __init__(
-        self, profile: str | None, region: str | None, *, retries: Mapping[str, object] = _RETRIES
+        self,
+        profile: str | None,
+        region: str | None,
+        waiting: Waiting,
+        *,
+        retries: Mapping[str, object] = _RETRIES,
     ) -> None:
         calls = Boto(profile, region, retries=retries)
-        super().__init__(calls, calls.region, profile)
+        super().__init__(calls, calls.region, profile, waiting)

@@ -910,7 +910,6 @@ def _requested(
         read,
         on=principal,
         missing=f"there is no {kind} {principal} any more: give another",
-        asked_again_if=_ONE_BY_ONE if calls[1:] else None,
         PolicySourceArn=principal,
         ActionNames=[*actions.values()],
         ResourceArns=resources,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from session_manager_permissions._verify.checks import Outcome
+    from session_manager_permissions._verify.session import Waiting
 
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
 REGION: Final = "eu-west-1"
@@ -59,6 +60,7 @@ _EMPTY: Final = {
     "ec2:describe_iam_instance_profile_associations": "IamInstanceProfileAssociations",
     "ec2:describe_images": "Images",
     "iam:list_attached_role_policies": "AttachedPolicies",
+    "iam:list_policies": "Policies",
     "iam:list_role_tags": "Tags",
     "iam:list_user_tags": "Tags",
     "route53:list_hosted_zones_by_vpc": "HostedZoneSummaries",
@@ -130,7 +132,6 @@ class World:
             "ec2:describe_instances": self._instances,
             "ec2:describe_instance_status": {"InstanceStatuses": [status()]},
             "ec2:get_console_output": {},
-            "iam:get_policy": {"Policy": {}},
             "ssm:describe_instance_information": self._records,
             "ssm:get_connection_status": {"Status": "connected"},
             "ssm:get_service_setting": {"ServiceSetting": {"SettingValue": "$None"}},
@@ -289,9 +290,13 @@ class Session(_Session):
     """Asks the world."""
 
     def __init__(
-        self, world: World, profile: str | None = None, region: str | None = REGION
+        self,
+        world: World,
+        profile: str | None = None,
+        region: str | None = REGION,
+        waiting: Waiting | None = None,
     ) -> None:
-        super().__init__(world, region, profile)
+        super().__init__(world, region, profile, waiting)
 
 
 def diagnosed(

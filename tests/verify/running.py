@@ -19,6 +19,8 @@ from session_manager_permissions._verify.audit import answering
 from .nodes import REGION, Session
 
 if TYPE_CHECKING:
+    from session_manager_permissions._verify.session import Waiting
+
     from .nodes import World
 
 
@@ -74,8 +76,8 @@ _parser: Final = functools.cache(command._parser)  # noqa: SLF001 # a fifth of t
 def run(world: World, *arguments: str, region: str | None = REGION) -> Run:
     """Run the command. The region is that of the environment."""
 
-    def session(profile: str | None, given: str | None, **_: object) -> Session:
-        return Session(world, profile, given or region)
+    def session(profile: str | None, given: str | None, waiting: Waiting, **_: object) -> Session:
+        return Session(world, profile, given or region, waiting)
 
     out, err = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):

@@ -82,11 +82,16 @@ def role_made(**units: float) -> Change:
     return when(lambda time: setting(of_role={"CreateDate": time}), **units)
 
 
+def changed(arn: str, time: datetime) -> dict[str, Any]:
+    of_others = {"Arn": f"{arn}-2", "UpdateDate": time}
+    return {"Policies": [of_others, {"Arn": arn, "UpdateDate": time}]}
+
+
 def policy_changed(arn: str = OWN, **units: float) -> Change:
     attached = {"AttachedPolicies": [{"PolicyArn": arn}]}
     return both(
         having("iam:list_attached_role_policies", attached),
-        when(lambda time: having("iam:get_policy", {"Policy": {"UpdateDate": time}}), **units),
+        when(lambda time: having("iam:list_policies", changed(arn, time)), **units),
     )
 
 
@@ -240,7 +245,7 @@ def test_without_a_clue_the_node_is_asked_the_most_frequent_first() -> None:
         ("ec2:DescribeImages", MINIMAL),
         ("ec2:GetConsoleOutput", printed(MEMORY)),
         ("iam:ListAttachedRolePolicies", nothing),
-        ("iam:GetPolicy", policy_changed(hours=9)),
+        ("iam:ListPolicies", policy_changed(hours=9)),
     ],
 )
 def test_a_denial_fails_nothing_and_names_the_permission(call: str, does: Change) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.files import write
-from session_manager_permissions._verify.session import AwsSession
+from session_manager_permissions._verify.session import AwsSession, Waiting
 from session_manager_permissions._verify.text import rendered, say
 
 from .arguments import tags_of
@@ -50,8 +50,9 @@ def _of_account(arguments: argparse.Namespace, tags: Mapping[str, str]) -> Audit
     if "AWS_MAX_ATTEMPTS" not in os.environ:
         retries["total_max_attempts"] = _ATTEMPTS
     regions = arguments.region
-    session = AwsSession(arguments.profile, next(iter(regions), None), retries=retries)
-    with session.waiting.said(say):
+    with (waiting := Waiting()).said(say):
+        first = next(iter(regions), None)
+        session = AwsSession(arguments.profile, first, waiting, retries=retries)
         return _asked(session, arguments, regions, tags)
 
 

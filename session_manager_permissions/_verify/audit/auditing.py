@@ -139,8 +139,7 @@ class _RegionAudit:
         """Say in one line what is not known of the region."""
         listed = self.inventory.nodes if self.inventory else None
         errors = [*self.inventory.errors] if self.inventory else []
-        errors += self.session.unanswered.values()
-        errors += [one.error for one in self.judged if one.error]
+        errors += [error for one in self.judged for error in one.errors]
         needed = {one.permission for one in errors if isinstance(one, NotPermitted)}
         said = [str(one) for one in errors if not isinstance(one, NotPermitted)]
         if needed:
@@ -206,4 +205,4 @@ def _judged(session: Session, node: Node, document: str | None) -> Judged:
         why = CannotAsk(before_aws(error, session.profile))
     except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
         why = CannotAsk(f"an error of the program, {type(error).__name__}: {error}: report it")
-    return Judged(unjudged(node, str(why)), error=why)
+    return Judged(unjudged(node, str(why)), errors=(why,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.asking import CannotAsk, NotThere
 from session_manager_permissions._verify.checks import ASSUMABLE
 from session_manager_permissions._verify.diagnosis import diagnose
 from session_manager_permissions._verify.node import ask_connection, with_status_checks
@@ -33,8 +33,8 @@ class Judged(NamedTuple):
     result: NodeResult
     role: RoleResult | None = None
     """What is known of the role that does the work; None without one."""
-    error: CannotAsk | None = None
-    """Why it could not be judged."""
+    errors: tuple[CannotAsk, ...] = ()
+    """Why it could not be judged, or not by all checks."""
 
 
 def judge(session: Session, node: Node, document: str | None) -> Judged:
@@ -69,7 +69,9 @@ def judge(session: Session, node: Node, document: str | None) -> Judged:
         "why": _each(line for check in because for line in check.why),
         "fix": _each(line for check in because for line in check.fix),
     }
-    return Judged(result, _role(diagnosis, checks))
+    errors = [error for one in diagnosis.checks for error in one.errors]
+    unasked = tuple(one for one in errors if not isinstance(one, NotThere))
+    return Judged(result, _role(diagnosis, checks), unasked)
 
 
 def _role(diagnosis: Diagnosis, checks: Sequence[Outcome]) -> RoleResult | None:
