@@ -28,7 +28,7 @@ _STATUS: Final = "ec2:DescribeInstanceStatus"
 _KINDS: Final = ("SystemStatus", "InstanceStatus")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
     """An instance, or a hybrid node, as EC2 and Systems Manager have it."""
 

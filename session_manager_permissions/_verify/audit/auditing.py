@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, before_aws
@@ -112,7 +112,12 @@ class _RegionAudit:
 
     session: Session
     account: str
-    inventory: Inventory | None = None
+    listed: int | None = None
+    """How many nodes it has; None until they are listed."""
+    errors: list[CannotAsk] = field(default_factory=list)
+    """Why there may be more."""
+    left: list[Node] = field(default_factory=list)
+    """The nodes that are not judged yet."""
     judged: list[Judged] = field(default_factory=list)
 
     def list_nodes(self, tags: Mapping[str, str]) -> None:
@@ -123,7 +128,8 @@ class _RegionAudit:
             inventory = list_nodes(self.session, self.account, tags)
         except BotoCoreError as error:  # there is no such region
             inventory = Inventory([], [CannotAsk(before_aws(error, self.session.profile))])
-        self.inventory = inventory._replace(nodes=_asked_together(inventory.nodes))
+        self.left, self.errors = _asked_together(inventory.nodes), inventory.errors
+        self.listed = len(self.left)
 
     def result(self, asked_at: str, *, interrupted: bool) -> RegionResult:
         """Say how many nodes are judged, and what is not known."""
@@ -137,15 +143,13 @@ class _RegionAudit:
 
     def _error(self, *, interrupted: bool) -> str | None:
         """Say in one line what is not known of the region."""
-        listed = self.inventory.nodes if self.inventory else None
-        errors = [*self.inventory.errors] if self.inventory else []
-        errors += [error for one in self.judged for error in one.errors]
+        errors = [*self.errors, *(error for one in self.judged for error in one.errors)]
         needed = {one.permission for one in errors if isinstance(one, NotPermitted)}
         said = [str(one) for one in errors if not isinstance(one, NotPermitted)]
         if needed:
             said.insert(0, f"the credentials may not ask: they need {', '.join(sorted(needed))}")
-        if interrupted and (listed is None or len(self.judged) < len(listed)):
-            of = "all" if listed is None else len(listed)
+        if interrupted and len(self.judged) != self.listed:
+            of = "all" if self.listed is None else self.listed
             said.append(f"the audit was interrupted: this is {len(self.judged)} of {of}")
         return "; ".join(" ".join(one.split()) for one in dict.fromkeys(said)) or None
 
@@ -169,17 +173,22 @@ def _judge(
     pool: ThreadPoolExecutor,
     progress: Progress,
 ) -> None:
-    """Judge all nodes, of all regions by turns, as AWS limits the calls in each region."""
-    listed = [
-        [(region, node) for node in region.inventory.nodes] for region in audits if region.inventory
-    ]
-    by_turns = [one for nodes in zip_longest(*listed) for one in nodes if one]
+    """Judge all nodes, of all regions by turns, as AWS limits the calls in each region.
+
+    Nothing but its thread keeps a node, so that its memory is free once it is judged.
+    """
+    by_turns = zip_longest(*([(region, node) for node in region.left] for region in audits))
     asked = {
-        pool.submit(_judged, region.session, node, document): region for region, node in by_turns
+        pool.submit(_judged, region.session, node, document): region
+        for region, node in filter(None, chain.from_iterable(by_turns))
     }
+    del by_turns
+    for region in audits:
+        region.left.clear()
+    total = len(asked)
     for done, one in enumerate(as_completed(asked), 1):
-        asked[one].judged.append(one.result())
-        progress.judged(done, len(asked))
+        asked.pop(one).judged.append(one.result())
+        progress.judged(done, total)
 
 
 def _asked_together(nodes: Iterable[Node]) -> list[Node]:

@@ -21,21 +21,25 @@ _PAGES: Final = {"ec2:DescribeInstances": 1000, "ssm:DescribeInstanceInformation
 """The largest page that each call gives."""
 _USED: Final = frozenset(
     {
-        *("IamInstanceProfile", "InstanceId", "MetadataOptions", "NetworkInterfaces", "Platform"),
-        *("PrivateIpAddress", "PublicIpAddress", "SecurityGroups", "State", "SubnetId", "Tags"),
-        "VpcId",
+        *("IamInstanceProfile", "InstanceId", "MetadataOptions", "Platform", "PrivateIpAddress"),
+        *("PublicIpAddress", "SecurityGroups", "State", "SubnetId", "VpcId"),
     }
 )
 """What the checks read of an instance: the rest would take most of the memory."""
 _USED_OF_INTERFACE: Final = frozenset({"Association", "Attachment", "Groups"})
+_USED_OF_RECORD: Final = frozenset(
+    {
+        *("AgentVersion", "IamRole", "InstanceId", "LastPingDateTime", "Name", "PingStatus"),
+        *("PlatformName", "PlatformType"),
+    }
+)
 
 
 def name_of(node: Node) -> str | None:
     """Return the tag `Name`; of a hybrid node, the name that its activation gave it."""
     if node.instance is None:
         return node.recorded("Name")
-    tags = node.instance.get("Tags", [])
-    return next((tag.get("Value") for tag in tags if tag.get("Key") == "Name"), None)
+    return next((tag.get("Value") for tag in node.instance["Tags"]), None)
 
 
 def role_source(node: Node) -> str | None:
@@ -109,7 +113,7 @@ def _instances(
 def _records(session: Session, filters: list[dict[str, Any]]) -> Iterator[tuple[str, _Described]]:
     for page in _pages(session, "ssm:DescribeInstanceInformation", filters):
         for one in page["InstanceInformationList"]:
-            yield one["InstanceId"], one
+            yield one["InstanceId"], _only(_USED_OF_RECORD, one)
 
 
 def _pages(session: Session, call: str, filters: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
@@ -125,9 +129,13 @@ def _plain(value: str) -> str:
 
 
 def _used(instance: _Described) -> _Described:
-    used = {name: value for name, value in instance.items() if name in _USED}
-    used["NetworkInterfaces"] = [
-        {name: value for name, value in one.items() if name in _USED_OF_INTERFACE}
-        for one in instance.get("NetworkInterfaces", ())
-    ]
-    return used
+    interfaces = instance.get("NetworkInterfaces", ())
+    return {
+        **_only(_USED, instance),
+        "NetworkInterfaces": [_only(_USED_OF_INTERFACE, one) for one in interfaces],
+        "Tags": [tag for tag in instance.get("Tags", ()) if tag.get("Key") == "Name"],
+    }
+
+
+def _only(used: frozenset[str], found: _Described) -> _Described:
+    return {name: value for name, value in found.items() if name in used}
