@@ -254,7 +254,7 @@ def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
             with waiting.said(say):
                 node = find_node(anew, node_id)
                 named = arguments.document, arguments.operator, rows
-                return diagnose(anew, node, *named, explains=explains)
+                return diagnose(node, *named, explains=explains)
         finally:
             tell("")
 
@@ -343,5 +343,7 @@ def said_in_a_line(profile: str | None) -> Iterator[None]:
 def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
     identity, document = diagnosis.identity, diagnosis.preferences.document
     verdicts = identity.verdicts
-    found = role_as_json(identity.profile, identity.role, document, verdicts, diagnosis.profile)
+    found = role_as_json(
+        identity.profile, identity.role, document, verdicts, diagnosis.node.session.profile
+    )
     return {**found, "ready": diagnosis.ready, **node_as_json(diagnosis)}

@@ -21,7 +21,6 @@ from .tier import tier
 
 if TYPE_CHECKING:
     from .agent import Diagnostics
-    from .session import Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +31,6 @@ class Diagnosis:
     identity: Identity
     preferences: Preferences
     checks: list[Outcome]
-    profile: str | None = None
-    """The profile of the AWS configuration, for the commands to run."""
 
     @property
     def ready(self) -> bool:
@@ -73,11 +70,10 @@ class Diagnosis:
         if not is_windows:
             connect = f"ec2-instance-connect ssh --instance-id {self.node.id_word}"
             lines.append(self.node.aws(connect))
-        return [*with_profile(lines, self.profile)]
+        return [*with_profile(lines, self.node.session.profile)]
 
 
 def diagnose(
-    session: Session,
     node: Node,
     document: str | None = None,
     operator: str | None = None,
@@ -88,7 +84,6 @@ def diagnose(
     """Check all that stands between a node and a session.
 
     Args:
-        session: asks AWS.
         node: the node.
         document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, where
             it exists
@@ -99,35 +94,34 @@ def diagnose(
     Raises:
         CannotAsk: what an argument names can't be read.
     """
-    preferences = find_preferences(session, node, document)
-    identity = find_identity(session, node, preferences.uses)
+    preferences = find_preferences(node, document)
+    identity = find_identity(node, preferences.uses)
     with_tags = bool(preferences.document.run_as_enabled)
-    who = None if operator is None else find_operator(session, node, operator, with_tags=with_tags)
+    who = None if operator is None else find_operator(node, operator, with_tags=with_tags)
     checks = [
         *ground_truth(node),
         *identity.outcomes,
         agent_version(node, preferences),
-        tier(session, node),
-        *path_outcomes(session, node, preferences, identity),
+        tier(node),
+        *path_outcomes(node, preferences, identity),
         run_as(node, preferences, who),
     ]
     if who is not None:
-        checks += [may_start(session, node, preferences, who), plugin()]
-    checks += uses_outcomes(session, node, preferences, identity)
+        checks += [may_start(node, preferences, who), plugin()]
+    checks += uses_outcomes(node, preferences, identity)
     if rows is not None:
         checks = [merged(check, rows, node) for check in checks]
     if explains:
-        checks = explained(session, node, identity, checks)
+        checks = explained(node, identity, checks)
     checks.sort(key=lambda check: ORDER.index(check.name))
     return Diagnosis(
         node=node,
         identity=identity,
         preferences=preferences,
         checks=[
-            replace(one, fix=with_profile(one.fix, session.profile))
+            replace(one, fix=with_profile(one.fix, node.session.profile))
             for one in _with_remedies(checks, node)
         ],
-        profile=session.profile,
     )
 
 

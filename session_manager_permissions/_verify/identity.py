@@ -98,30 +98,30 @@ class Identity:
         return [one for one in self.permissions.values() if isinstance(one, Verdict)]
 
 
-def find_identity(session: Session, node: Node, uses: Uses) -> Identity:
+def find_identity(node: Node, uses: Uses) -> Identity:
     """Find the role that the agent works with, and ask IAM whether it may do what sessions use."""
     if node.instance is None:
-        return _of_hybrid(session, node, uses)
+        return _of_hybrid(node, uses)
     if node.state == "terminated":
         why = "the instance is terminated"
         skipped = [check.skipped(why) for check in CHECKS.values() if check.group == "identity"]
         return Identity(outcomes=skipped)
-    return _of_instance(session, node, uses)
+    return _of_instance(node, uses)
 
 
-def _of_instance(session: Session, node: Node, uses: Uses) -> Identity:
-    profile = _read_profile(session, node)
+def _of_instance(node: Node, uses: Uses) -> Identity:
+    profile = _read_profile(node)
     own = profile.role
     trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, EC2)
-    registers = _does_register(session, node, uses, profile, trusted)
-    account = "" if registers else _account_role(session, node)
+    registers = _does_register(node, uses, profile, trusted)
+    account = "" if registers else _account_role(node)
     worker, replaced = own, False
     if registers is False and isinstance(account, LiveRole):
         worker, replaced = account, True
     of_profile = None if replaced else profile.name
-    permissions = {} if worker is None else _may(session, node, worker, uses, profile=of_profile)
+    permissions = {} if worker is None else _may(node, worker, uses, profile=of_profile)
     if not replaced:
-        worker, permissions = _with_boundary(session, worker, permissions)
+        worker, permissions = _with_boundary(node.session, worker, permissions)
     in_doubt = not registers and not replaced and not isinstance(account, str)
     assumable = _assumable(node, own, trusted, EC2, replaced=replaced, error=profile.error)
     of_role = [assumable, *_permissions(worker, permissions, profile.error)]
@@ -150,11 +150,11 @@ def unless_replaced(outcome: Outcome) -> Outcome:
     return replace(outcome, verdict="unknown", why=(*outcome.why, why))
 
 
-def _read_profile(session: Session, node: Node) -> _Profile:
+def _read_profile(node: Node) -> _Profile:
     if node.profile_arn is None:
         return _Profile(fault="the instance has no instance profile")
     name = node.profile_arn.rpartition("/")[2]
-    found = tried(lambda: find_profile(session, name))
+    found = tried(lambda: find_profile(node.session, name))
     if isinstance(found, NotThere):
         return _Profile(name=name, fault=f"the instance profile {name} does not exist any more")
     if isinstance(found, CannotAsk):
@@ -173,7 +173,6 @@ def _read_profile(session: Session, node: Node) -> _Profile:
 
 
 def _may(
-    session: Session,
     node: Node,
     role: LiveRole,
     uses: Uses,
@@ -184,7 +183,6 @@ def _may(
     """Ask IAM whether a role may do what the agent does on a node, by capability.
 
     Args:
-        session: asks AWS.
         node: the node.
         role: the role.
         uses: what sessions use.
@@ -194,7 +192,7 @@ def _may(
     asked = questions(role, uses, node.region, node.arn)
     if only_connects:
         asked = [one for one in asked if one.capability in ("reach", "register")]
-    verdicts = ask(session, role, asked, node.region, node_id=node.id, alike=node.alike)
+    verdicts = ask(node.session, role, asked, node.region, node_id=node.id, alike=node.alike)
     verdicts = with_deployment(verdicts, profile)
     return {one.capability: verdict for one, verdict in zip(asked, verdicts, strict=True)}
 
@@ -218,24 +216,22 @@ def _with_boundary(
     }
 
 
-def _does_register(
-    session: Session, node: Node, uses: Uses, profile: _Profile, trusted: Trust
-) -> bool | None:
+def _does_register(node: Node, uses: Uses, profile: _Profile, trusted: Trust) -> bool | None:
     """Tell whether the agent registers with the role of the profile; None if that is not known."""
     if profile.error:
         return None
     if profile.role is None or trusted.answer == "denied":
         return False
     # Nodes that are alike have the whole answer in common.
-    may = _may(session, node, profile.role, uses, only_connects=not node.alike)
+    may = _may(node, profile.role, uses, only_connects=not node.alike)
     register = may["register"]
     if isinstance(register, CannotAsk) or register.is_open:
         return None
     return None if register.allowed and trusted.answer == "unknown" else register.allowed
 
 
-def _account_role(session: Session, node: Node) -> _AccountRole:
-    value = _setting(session)
+def _account_role(node: Node) -> _AccountRole:
+    value = _setting(node.session)
     if isinstance(value, CannotAsk):
         return value
     if value == _OFF:
@@ -408,7 +404,7 @@ def _host_management(
     return role.unknown(*why, fix=on_node("AWS Credentials", node.platform))
 
 
-def _of_hybrid(session: Session, node: Node, uses: Uses) -> Identity:
+def _of_hybrid(node: Node, uses: Uses) -> Identity:
     """Find the role of a hybrid node's activation, which Systems Manager assumes."""
     outside = "the node is outside of EC2"
     named = node.recorded("IamRole")
@@ -418,12 +414,12 @@ def _of_hybrid(session: Session, node: Node, uses: Uses) -> Identity:
         assumable = checks.ASSUMABLE.skipped("Systems Manager has no role of the node on record")
     else:
         name = named.rpartition("/")[2]
-        found = tried(lambda: find_role(session, name))
+        found = tried(lambda: find_role(node.session, name))
         assumable = _of_activation(node, named, found)
         if not isinstance(found, NotThere):
             itself = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{named}")
             role = itself if isinstance(found, CannotAsk) else found
-            permissions = _may(session, node, role, uses)
+            permissions = _may(node, role, uses)
     outcomes = [
         checks.PROFILE.skipped(outside),
         assumable,

@@ -33,7 +33,8 @@ class Node:
     """An instance, or a hybrid node, as EC2 and Systems Manager have it."""
 
     id: str
-    region: str
+    session: Session
+    """Asks AWS in its region."""
     partition: str
     account: str
     instance: dict[str, Any] | None
@@ -46,6 +47,11 @@ class Node:
     """What EC2's status checks say of a running instance that does not report in."""
     alike: tuple[str, ...] = ()
     """The ARNs of the nodes about which IAM is asked together, as they have the same role."""
+
+    @property
+    def region(self) -> str:
+        """Its region."""
+        return str(self.session.region)
 
     @property
     def is_hybrid(self) -> bool:
@@ -147,14 +153,14 @@ def find_node(session: Session, node_id: str) -> Node:
         account = own_account(session)
     node = Node(
         id=node_id,
-        region=region,
+        session=session,
         partition=session.partition,
         account=account,
         instance=instance,
         record=record,
         connection=ask_connection(session, node_id),
     )
-    return with_status_checks(session, node, InstanceIds=[node_id])
+    return with_status_checks(node, InstanceIds=[node_id])
 
 
 def _instance(session: Session, node_id: str, region: str) -> tuple[dict[str, Any], str]:
@@ -272,17 +278,16 @@ def _start(node: Node) -> tuple[str, ...]:
     return (*wait, node.aws(f"ec2 start-instances {of_node}"))
 
 
-def with_status_checks(session: Session, node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as boto3 takes it
+def with_status_checks(node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as boto3 takes it
     """Return the node with EC2's status checks, if it is an instance that runs and is silent.
 
     Args:
-        session: asks AWS.
         node: the node.
         asked: which instances EC2 is asked about.
     """
     if node.state != "running" or node.connected or node.online:
         return node
-    found: dict[str, dict[str, str]] | CannotAsk = session.tried(
+    found: dict[str, dict[str, str]] | CannotAsk = node.session.tried(
         _STATUS,
         lambda found: {one["InstanceId"]: _kinds(one) for one in found["InstanceStatuses"]},
         missing=f"there is no instance {node.id} any more",

@@ -75,13 +75,10 @@ class _Change(NamedTuple):
     evidence: Evidence
 
 
-def explained(
-    session: Session, node: Node, identity: Identity, outcomes: Sequence[Outcome]
-) -> list[Outcome]:
+def explained(node: Node, identity: Identity, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Say of an agent that is not connected, although nothing else fails, what shows why.
 
     Args:
-        session: asks AWS.
         node: the node.
         identity: the role that the agent works with.
         outcomes: the outcomes of all checks.
@@ -93,7 +90,7 @@ def explained(
     all_pass = not any(one.verdict == "unknown" for one in needed)
     errors: list[CannotAsk] = []
     clue: Clue | None = None
-    for found in _clues(session, node, identity, all_pass=all_pass):
+    for found in _clues(node, identity, all_pass=all_pass):
         if isinstance(found, Clue):
             clue = found
             break
@@ -112,13 +109,11 @@ def _with(outcome: Outcome, clue: Clue | None, node: Node, errors: list[CannotAs
     return AGENT.of(node.id).unknown(why, *map(str, errors), fix=ask_node(node), errors=errors)
 
 
-def _clues(
-    session: Session, node: Node, identity: Identity, *, all_pass: bool
-) -> Iterator[Clue | CannotAsk]:
+def _clues(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Clue | CannotAsk]:
     """Yield what shows a cause, and why AWS did not answer; ask no more than what is taken."""
     now, launched = datetime.now(timezone.utc), _time(node.instance, "LaunchTime")
     earlier: list[Clue] = []
-    for change in _changes(session, node, identity):
+    for change in _changes(node, identity):
         if isinstance(change, CannotAsk):
             yield change
         elif change.when > _last_try(node, launched):
@@ -129,10 +124,10 @@ def _clues(
     if launched is not None and now - launched < _UP:
         yield _just_up(node, launched)
     if node.instance is not None and node.record is None:
-        yield from _of_image(session, node.instance)
-        yield from _hybrid(session, node, node.instance)
+        yield from _of_image(node.session, node.instance)
+        yield from _hybrid(node, node.instance)
     if node.instance is not None and all_pass:
-        yield from _in_console(session, node)
+        yield from _in_console(node)
     yield from earlier
 
 
@@ -148,7 +143,7 @@ def _last_try(node: Node, launched: datetime | None) -> datetime:
     return max(known, default=datetime.max.replace(tzinfo=timezone.utc))
 
 
-def _changes(session: Session, node: Node, identity: Identity) -> Iterator[_Change | CannotAsk]:
+def _changes(node: Node, identity: Identity) -> Iterator[_Change | CannotAsk]:
     """Yield what gave the agent its role and its permissions, with its date.
 
     IAM has no date of an inline policy, and none of the attachment of a policy.
@@ -158,9 +153,9 @@ def _changes(session: Session, node: Node, identity: Identity) -> Iterator[_Chan
         evidence = Evidence(_api_of_role(node), "CreateDate", str(role.created))
         yield _Change(f"the role {role.arn} was made", role.created, evidence)
     if node.profile_arn and not identity.replaced:
-        yield from _associations(session, node)
+        yield from _associations(node)
     if role is not None:
-        yield from _policies(session, role.arn)
+        yield from _policies(node.session, role.arn)
 
 
 def _api_of_role(node: Node) -> str:
@@ -168,11 +163,11 @@ def _api_of_role(node: Node) -> str:
     return "iam:GetRole" if node.is_hybrid else "iam:GetInstanceProfile"
 
 
-def _associations(session: Session, node: Node) -> Iterator[_Change | CannotAsk]:
+def _associations(node: Node) -> Iterator[_Change | CannotAsk]:
     """Yield when the instance got its profile."""
     call = "ec2:DescribeIamInstanceProfileAssociations"
     of_node = [{"Name": "instance-id", "Values": [node.id]}]
-    found = session.listed(call, "IamInstanceProfileAssociations", Filters=of_node)
+    found = node.session.listed(call, "IamInstanceProfileAssociations", Filters=of_node)
     if isinstance(found, CannotAsk):
         yield found
         return
@@ -252,13 +247,11 @@ def _to_install(name: str) -> tuple[str, ...]:
     )
 
 
-def _hybrid(
-    session: Session, node: Node, instance: Mapping[str, Any]
-) -> Iterator[Clue | CannotAsk]:
+def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue | CannotAsk]:
     """Yield the hybrid node that the agent has registered as, by its address."""
     own = {instance.get("PrivateIpAddress"), instance.get("PublicIpAddress")} - {None}
     call = "ssm:DescribeInstanceInformation"
-    found = session.listed(
+    found = node.session.listed(
         call,
         "InstanceInformationList",
         Filters=[{"Key": "ResourceType", "Values": ["ManagedInstance"]}],
@@ -283,16 +276,16 @@ def _output(found: Mapping[str, Any]) -> str:
     return str(found.get("Output") or "")
 
 
-def _in_console(session: Session, node: Node) -> Iterator[Clue | CannotAsk]:
+def _in_console(node: Node) -> Iterator[Clue | CannotAsk]:
     """Yield what the console output says of the clock, the memory and the disk.
 
     Only an instance on the Nitro System has an output that is not of its last start.
     """
     call = "ec2:GetConsoleOutput"
     asked = {"on": node.arn, "InstanceId": node.id}
-    output = session.tried(call, _output, **asked, Latest=True)
+    output = node.session.tried(call, _output, **asked, Latest=True)
     if isinstance(output, CannotAsk) and "UnsupportedOperation" in str(output):
-        output = session.tried(call, _output, **asked)
+        output = node.session.tried(call, _output, **asked)
     if isinstance(output, CannotAsk):
         yield output
         return

@@ -71,33 +71,32 @@ class Operator:
         return ":user/" in str(self.arn)
 
 
-def find_operator(session: Session, node: Node, given: str, *, with_tags: bool) -> Operator:
+def find_operator(node: Node, given: str, *, with_tags: bool) -> Operator:
     """Find the user or the role behind an ARN, or the caller.
 
     Args:
-        session: asks AWS.
         node: the node.
         given: the ARN of a user, a role or an assumed role, or `caller`.
         with_tags: whether its tags are asked for.
     """
-    found = tried(lambda: _principal(session, node, given))
+    found = tried(lambda: _principal(node, given))
     if isinstance(found, CannotAsk):
         return Operator(arn=found, tags=found)
     if found.tags is None and with_tags and isinstance(found.arn, str):
-        return replace(found, tags=_tags(session, found.arn))
+        return replace(found, tags=_tags(node.session, found.arn))
     return found
 
 
-def _principal(session: Session, node: Node, given: str) -> Operator:
+def _principal(node: Node, given: str) -> Operator:
     """Find the ARN of the user or the role, and its tags if they come along."""
-    arn = who_asks(session) if given == CALLER else given
+    arn = who_asks(node.session) if given == CALLER else given
     if arn.split(":")[4] != node.account:  # IAM is asked by names, which are those of one account
         raise CannotAsk(
             f"{arn} is in another account than the node, which is in {node.account}: give a user "
             "or a role of that account, which starts the session"
         )
     if ":assumed-role/" in arn:
-        role = find_role(session, arn.split("/")[1])
+        role = find_role(node.session, arn.split("/")[1])
         return Operator(arn=role.arn, tags=role.tags, session_name=arn.rpartition("/")[2])
     if _limits.principal_fault(arn):
         raise CannotAsk(
@@ -122,12 +121,12 @@ def _tags(session: Session, arn: str) -> dict[str, str] | CannotAsk:
     )
 
 
-def _node_tags(session: Session, node: Node) -> dict[str, str] | CannotAsk:
+def _node_tags(node: Node) -> dict[str, str] | CannotAsk:
     """Read the node's tags, which an operator's policy may ask for."""
     if node.instance is not None:
         tags = node.instance.get("Tags", [])
         return read_in("ec2", lambda: _as_dict(tags))
-    return session.tried(
+    return node.session.tried(
         "ssm:ListTagsForResource",
         lambda found: _as_dict(found["TagList"]),
         on=node.arn,
@@ -137,24 +136,22 @@ def _node_tags(session: Session, node: Node) -> dict[str, str] | CannotAsk:
     )
 
 
-def may_start(
-    session: Session, node: Node, preferences: Preferences, operator: Operator
-) -> Outcome:
+def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outcome:
     """Check whether the operator may start a session with the document, and use its key."""
     arn = operator.arn
     if isinstance(arn, CannotAsk):
         return OPERATOR.of(None).unasked(arn)
-    tags = _node_tags(session, node)
+    tags = _node_tags(node)
     if isinstance(tags, CannotAsk):
         return OPERATOR.of(arn).unasked(tags)
     calls = _calls(node, preferences, operator, tags)
     on_own = _on_own_session(node, operator)
-    found = simulate(session, arn, [*calls, *on_own])
+    found = simulate(node.session, arn, [*calls, *on_own])
     answers = all_of(found, calls)
     if isinstance(answers, CannotAsk):
         return OPERATOR.of(arn).unasked(answers)
     decisions = [
-        decided(session, arn, call, answer, _lacks(answer, node))
+        decided(node.session, arn, call, answer, _lacks(answer, node))
         for call, answer in zip(calls, answers, strict=True)
     ]
     denied = [one for one in decisions if not one.allowed]

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from .network import LiveVpc
     from .node import Node
-    from .session import Session
 
 _DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hostnames"}
 """The attributes of a VPC that private DNS needs, and how the AWS CLI names them."""
@@ -42,7 +41,6 @@ https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
 class PathRemedies(NamedTuple):
     """What to do about the paths from a node to services."""
 
-    session: Session
     node: Node
     vpc: LiveVpc
     bucket_region: str | None
@@ -154,7 +152,7 @@ class PathRemedies(NamedTuple):
     def _with_dns(self) -> Iterator[str]:
         """Turn on what private DNS needs, if it is not known to be on."""
         for attribute, option in _DNS.items():
-            if vpc_attribute(self.session, self.vpc.id, attribute) is not True:
+            if vpc_attribute(self.node.session, self.vpc.id, attribute) is not True:
                 modify = self._ec2(f"modify-vpc-attribute --vpc-id {self._vpc_word}")
                 yield f"{modify} --enable-{option} Value=true"
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .identity import Identity
     from .node import Node
     from .preferences import Preferences
-    from .session import Session
 
 _BY_TOKEN: Final = ("ssm:RequestManagedInstanceRoleToken", "ssm:RegisterManagedInstance")
 """What the agent calls to work with the role of Default Host Management."""
@@ -47,16 +46,14 @@ def _proven_by(node: Node) -> dict[str, str]:
     return proven
 
 
-def path_outcomes(
-    session: Session, node: Node, preferences: Preferences, identity: Identity
-) -> list[Outcome]:
+def path_outcomes(node: Node, preferences: Preferences, identity: Identity) -> list[Outcome]:
     """Check the path to each service."""
     wanted = (*ALWAYS_NEEDED, *preferences.services)
     proven = _proven_by(node)
     instance = node.instance
     judged: dict[str, Outcome] | CannotAsk = {}
     if {*wanted} - {*proven} and instance and "SubnetId" in instance:
-        judged = read_in("ec2", lambda: _judged(session, node, preferences, identity, wanted))
+        judged = read_in("ec2", lambda: _judged(node, preferences, identity, wanted))
 
     def of(service: str, check: Check) -> Outcome:
         if service not in wanted:
@@ -80,7 +77,6 @@ def _on_node(service: str, node: Node) -> str:
 
 
 def _judged(
-    session: Session,
     node: Node,
     preferences: Preferences,
     identity: Identity,
@@ -92,7 +88,7 @@ def _judged(
     """
     instance, region = node.instance or {}, preferences.bucket_region
     bucket_region = region if isinstance(region, str) else None
-    asked = session, instance["VpcId"], node.account, wanted, bucket_region
+    asked = node.session, instance["VpcId"], node.account, wanted, bucket_region
     vpc = read_vpc(*asked)
     foreign = tuple(one for one in groups_of(instance) if one not in vpc.network.groups)
     if foreign:  # such as those that another account shares
@@ -116,7 +112,6 @@ def _judged(
     proven = _proven_by(node)
     doubted = [why for one, why in proven.items() if paths[one].state is not State.OPEN]
     remedies = PathRemedies(
-        session=session,
         node=node,
         vpc=vpc,
         bucket_region=bucket_region,

@@ -98,11 +98,10 @@ class _Key(NamedTuple):
     """None if it does not exist, or if it is not known which key an alias points to."""
 
 
-def find_preferences(session: Session, node: Node, given: str | None) -> Preferences:
+def find_preferences(node: Node, given: str | None) -> Preferences:
     """Read the document, and check whether what it names can be used.
 
     Args:
-        session: asks AWS.
         node: the node.
         given: the document's name. Default: - `SSM-SessionManagerRunShell`, if it exists
 
@@ -110,7 +109,7 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
         CannotAsk: there is no document of the given name, or it is not one of sessions.
     """
     name = given or _needs.DEFAULT_DOCUMENT
-    found = tried(lambda: read_document(session, name, node.home()))
+    found = tried(lambda: read_document(node.session, name, node.home()))
     if isinstance(found, NotThere) and given is None:
         why = _no_document(name)
         return Preferences(name=name, outcomes=[check.skipped(why) for check in checks.USABLE])
@@ -119,8 +118,8 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
     if isinstance(found, CannotAsk):
         outcomes = [of_unread(check, name, found) for check in checks.USABLE]
         return Preferences(name=name, outcomes=outcomes, error=found)
-    key = None if found.key is None else _key(session, node, found.key)
-    bucket = _bucket(session, node, found)
+    key = None if found.key is None else _key(node, found.key)
+    bucket = _bucket(node, found)
     uses = Uses(
         document=found,
         keys=(key.key,) if key and key.key else (),
@@ -131,7 +130,7 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
     outcomes = [
         checks.KEY_USABLE.skipped("sessions use no key") if key is None else key.outcome,
         bucket.outcome,
-        _streaming_by_text(found) or _group(session, node, found),
+        _streaming_by_text(found) or _group(node, found),
     ]
     return Preferences(
         name=name, outcomes=outcomes, uses=uses, bucket_key=bucket.key, bucket_region=bucket.region
@@ -152,20 +151,19 @@ def _no_document(name: str) -> str:
 
 
 def uses_outcomes(
-    session: Session,
     node: Node,
     preferences: Preferences,
     identity: Identity,
 ) -> list[Outcome]:
     """Check whether the role that does the work may use what the document names."""
     outcomes = [*_permissions(node, preferences, identity)]
-    if (found := _log_to_s3(session, preferences, identity)) is not None:
+    if (found := _log_to_s3(node.session, preferences, identity)) is not None:
         outcomes = [found if one.check is checks.LOG_TO_S3 else one for one in outcomes]
     if identity.in_doubt:
         outcomes = [unless_replaced(one) for one in outcomes]
     key_usable, *others = preferences.outcomes
     if key_usable.verdict == "pass" and preferences.key:
-        key_usable = _by_policy(session, node, key_usable, preferences.key, identity)
+        key_usable = _by_policy(node, key_usable, preferences.key, identity)
     return [*outcomes, key_usable, *others]
 
 
@@ -227,14 +225,14 @@ def _without_key(subject: str, key_usable: Outcome) -> Outcome:
     return checks.ENCRYPT.of(subject).skipped("the key can't be used, whatever the role may do")
 
 
-def _key(session: Session, node: Node, given: str) -> _Key:
+def _key(node: Node, given: str) -> _Key:
     region = given.split(":")[3]
     if region != node.region:
         why = f"the key is in {region}, and the node in {node.region}, where the agent calls KMS"
         key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
         fix = f"set kmsKeyId of the document to a key of {node.region}"
         return _Key(key.failed(why, fix=fix), None)
-    found = tried(lambda: describe_key(session, given))
+    found = tried(lambda: describe_key(node.session, given))
     if isinstance(found, NotThere):
         key = checks.KEY_USABLE.of(given, Evidence(_KEY, "KeyMetadata", None))
         fix = "set kmsKeyId of the document to a key that exists"
@@ -290,12 +288,10 @@ def _fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     return "", ()
 
 
-def _by_policy(
-    session: Session, node: Node, usable: Outcome, key: LiveKey, identity: Identity
-) -> Outcome:
+def _by_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
     """Judge the key by its own policy, without which no policy of the role counts."""
     partition, account = (key.arn.split(":")[part] for part in (1, 4))
-    policy = key_policy(session, key.arn)
+    policy = key_policy(node.session, key.arn)
     if policy.error:
         why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
         return usable.anew.unknown(why, errors=[policy.error])
@@ -344,21 +340,21 @@ class _Encryption(NamedTuple):
     """Whether it is of another account than the node."""
 
 
-def _bucket(session: Session, node: Node, document: LiveDocument) -> _Bucket:
+def _bucket(node: Node, document: LiveDocument) -> _Bucket:
     bucket = document.log_bucket
     if bucket is None:
         return _Bucket(checks.BUCKET.skipped(_NOT_IN_S3))
-    found = _encryption(session, bucket, node)
+    found = _encryption(bucket, node)
     if isinstance(found, CannotAsk):
         outcome = checks.BUCKET.of(bucket).unasked(found)
         return _Bucket(outcome, region=found.bucket_region or found)
     region = found.region or node.region  # S3 would have named another one
     key = None
     if found.key is not None:
-        key = _bucket_key(session, bucket, found.key, node.home(region))
+        key = _bucket_key(node.session, bucket, found.key, node.home(region))
     enforces = document.enforces_s3_encryption
     outcome = _bucket_outcome(bucket, found, region, enforces=enforces)
-    outcome = _with_key(session, node, outcome, key)
+    outcome = _with_key(node, outcome, key)
     if found.is_foreign:
         outcome = _unless_theirs(outcome, node)
     taken = found.algorithm if found.algorithm in _TAKEN else None
@@ -427,7 +423,7 @@ def _bucket_outcome(
     return encrypted.failed_if(text, fix, enforced=enforces)
 
 
-def _encryption(session: Session, bucket: str, node: Node) -> _Encryption | CannotAsk:
+def _encryption(bucket: str, node: Node) -> _Encryption | CannotAsk:
     """Read how the bucket encrypts, and with which key, if that is named.
 
     S3 denies a call that expects another owner of the bucket, as it denies one that is not allowed.
@@ -444,9 +440,9 @@ def _encryption(session: Session, bucket: str, node: Node) -> _Encryption | Cann
         "missing": f"there is no bucket {bucket!r}",
         "Bucket": bucket,
     }
-    found = session.tried(_BUCKET, read, **asked, ExpectedBucketOwner=node.account)
+    found = node.session.tried(_BUCKET, read, **asked, ExpectedBucketOwner=node.account)
     if isinstance(found, NotPermitted):
-        of_anyone = session.tried(_BUCKET, read, **asked)
+        of_anyone = node.session.tried(_BUCKET, read, **asked)
         if isinstance(of_anyone, _Encryption):
             return of_anyone._replace(is_foreign=True)
     if isinstance(found, NotThere):
@@ -474,13 +470,11 @@ def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey 
     return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])
 
 
-def _with_key(
-    session: Session, node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None
-) -> Outcome:
+def _with_key(node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None) -> Outcome:
     """Judge a bucket by its key as well, without which S3 takes no object."""
     if outcome.verdict != "pass" or not isinstance(key, LiveKey):
         return outcome
-    found = tried(lambda: describe_key(session, key.given))
+    found = tried(lambda: describe_key(node.session, key.given))
     fix: tuple[str, ...] = ()
     why, state = "", None
     if isinstance(found, NotThere):
@@ -520,12 +514,12 @@ def _streaming_by_text(document: LiveDocument) -> Outcome | None:
     return streamed.failed(why, fix=fix, users_see=NO_MESSAGE)
 
 
-def _group(session: Session, node: Node, document: LiveDocument) -> Outcome:
+def _group(node: Node, document: LiveDocument) -> Outcome:
     group = document.log_group
     if group is None:
         return checks.LOG_GROUP.skipped(_NOT_IN_CLOUDWATCH)
     # The log group of just this name is the first of those that begin with it.
-    groups = session.tried(
+    groups = node.session.tried(
         _GROUP,
         lambda found: [{**one, "logGroupName": one["logGroupName"]} for one in found["logGroups"]],
         missing=f"there is no log group {group!r}",

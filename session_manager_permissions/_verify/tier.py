@@ -12,17 +12,16 @@ from .checks import TIER, Evidence, Outcome
 
 if TYPE_CHECKING:
     from .node import Node
-    from .session import Session
 
 _SETTING: Final = "/ssm/managed-instance/activation-tier"
 _ADVANCED, _STANDARD = "advanced", "standard"
 
 
-def tier(session: Session, node: Node) -> Outcome:
+def tier(node: Node) -> Outcome:
     """Check whether the region has the tier that sessions on hybrid nodes take."""
     if not node.is_hybrid:
         return TIER.of(node.region).skipped("the node is an instance of EC2, which needs no tier")
-    found = session.tried(
+    found = node.session.tried(
         "ssm:GetServiceSetting",
         lambda found: str(found["ServiceSetting"].get("SettingValue")),
         on=f"the service setting {_SETTING}",

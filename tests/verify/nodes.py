@@ -307,7 +307,7 @@ def diagnosed(
 ) -> Diagnosis:
     session = Session(world)
     rows = None if diagnostics is None else read_diagnostics(diagnostics, node)
-    return diagnose(session, find_node(session, node), rows=rows, **arguments)
+    return diagnose(find_node(session, node), rows=rows, **arguments)
 
 
 def of_verdict(found: Diagnosis, verdict: str) -> set[str]:

@@ -300,7 +300,7 @@ def test_an_audit_does_not_ask_why() -> None:
     world = World(NEVER, MINIMAL)
     session = Session(world)
 
-    found = diagnose(session, find_node(session, NODE), explains=False)
+    found = diagnose(find_node(session, NODE), explains=False)
 
     assert one(found, "agent").verdict == "skipped"
     assert "ec2:describe_images" not in world.calls
@@ -323,7 +323,7 @@ def test_a_node_that_is_online_is_restarted_without_a_login(
     session = Session(World(ONLINE, record(PlatformType=platform, PlatformName=name)))
     session.profile = profile
 
-    fixes = one(diagnose(session, find_node(session, NODE)), "connected").fix
+    fixes = one(diagnose(find_node(session, NODE)), "connected").fix
 
     (line,) = (fix for fix in fixes if fix.startswith("aws ssm send-command "))
     words = shlex.split(line)

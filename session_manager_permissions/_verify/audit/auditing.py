@@ -179,7 +179,7 @@ def _judge(
     """
     by_turns = zip_longest(*([(region, node) for node in region.left] for region in audits))
     asked = {
-        pool.submit(_judged, region.session, node, document): region
+        pool.submit(_judged, node, document): region
         for region, node in filter(None, chain.from_iterable(by_turns))
     }
     del by_turns
@@ -205,13 +205,13 @@ def _asked_together(nodes: Iterable[Node]) -> list[Node]:
     return together
 
 
-def _judged(session: Session, node: Node, document: str | None) -> Judged:
+def _judged(node: Node, document: str | None) -> Judged:
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
 
     try:
-        return judge(session, node, document)
+        return judge(node, document)
     except (BotoCoreError, CannotAsk) as error:  # credentials that expired; no such document
-        why = CannotAsk(before_aws(error, session.profile))
+        why = CannotAsk(before_aws(error, node.session.profile))
     except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
         why = CannotAsk(f"an error of the program, {type(error).__name__}: {error}: report it")
     return Judged(unjudged(node, str(why)), errors=(why,))

@@ -65,7 +65,6 @@ def list_nodes(session: Session, account: str, tags: Mapping[str, str]) -> Inven
         account: the account of the credentials.
         tags: the values, by key.
     """
-    region = str(session.region)
     records: dict[str, _Described] = {}  # by id, as a node may be on two pages
     without_records = read_in("ssm", lambda: records.update(_records(session, [])))
     instances: dict[str, tuple[_Described, str]] = {}
@@ -87,7 +86,7 @@ def list_nodes(session: Session, account: str, tags: Mapping[str, str]) -> Inven
     nodes = [
         Node(
             id=name,
-            region=region,
+            session=session,
             partition=partition,
             account=owner,
             instance=one,

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from session_manager_permissions._verify.checks import Outcome
     from session_manager_permissions._verify.diagnosis import Diagnosis
     from session_manager_permissions._verify.node import Node
-    from session_manager_permissions._verify.session import Session
 
     from .result import NodeResult, NodeVerdict, RoleResult
 
@@ -37,11 +36,10 @@ class Judged(NamedTuple):
     """Why it could not be judged, or not by all checks."""
 
 
-def judge(session: Session, node: Node, document: str | None) -> Judged:
+def judge(node: Node, document: str | None) -> Judged:
     """Ask whether the node is connected, and check all that stands between it and a session.
 
     Args:
-        session: asks AWS, in the node's region.
         node: the node, as it is listed.
         document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, if it
             exists
@@ -51,9 +49,9 @@ def judge(session: Session, node: Node, document: str | None) -> Judged:
     """
     is_asked = node.runs
     if is_asked:
-        node = replace(node, connection=ask_connection(session, node.id))
-    node = with_status_checks(session, node, **_ALL)
-    diagnosis = diagnose(session, node, document, explains=False)
+        node = replace(node, connection=ask_connection(node.session, node.id))
+    node = with_status_checks(node, **_ALL)
+    diagnosis = diagnose(node, document, explains=False)
     # One that never registered is not connected either, which says nothing more.
     is_told = is_asked and (node.record is not None or node.connected)
     checks = [one for one in diagnosis.checks if is_told or one.name != "connected"]
