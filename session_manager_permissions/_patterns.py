@@ -60,6 +60,11 @@ def any_matches(answers: Sequence[bool | None], *, negated: bool = False) -> boo
     return None if None in answers else negated
 
 
+def all_hold(*facts: bool | None) -> bool | None:
+    """Tell whether all facts are True: False if one is False, None if that is not known."""
+    return False if False in facts else None if None in facts else True
+
+
 def as_list(value: object) -> list[Any]:
     """Return `value` as a list, as an element of a policy may have one entry without a list."""
     return value if isinstance(value, list) else [value]

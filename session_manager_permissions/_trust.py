@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from ._conditions import NO_CONTEXT, holds
-from ._patterns import UNKNOWN, any_matches, as_list, covers_action
+from ._patterns import UNKNOWN, all_hold, any_matches, as_list, covers_action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,12 +75,12 @@ def _applies(
     """Tell the effect of a statement, and whether it applies to the service; None if unknown."""
     if not isinstance(entry, dict) or entry.get("Effect") not in ("Allow", "Deny"):
         return None, None
-    facts = (
+    applies = all_hold(
         covers_action(entry, _ASSUME),
         _on_principal(entry, service),
         holds(entry.get("Condition"), context),
     )
-    return entry["Effect"], False if False in facts else None if None in facts else True
+    return entry["Effect"], applies
 
 
 def _on_principal(entry: Mapping[str, Any], service: str) -> bool | None:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._conditions import EACH_CALL, holds, of_principal
-from session_manager_permissions._patterns import any_matches, as_list, covers_action, matches
+from session_manager_permissions._patterns import (
+    all_hold,
+    any_matches,
+    as_list,
+    covers_action,
+    matches,
+)
 
 from .facts import Fact, Unknown, all_of, any_of
 from .model import Placement
@@ -80,13 +86,12 @@ def _statements_allow(
 
 
 def _applies(statement: dict[str, Any], call: _Request, endpoint: Endpoint) -> bool | None:
-    facts = (
+    return all_hold(
         covers_action(statement, call.action.lower()),
         _covers_principal(statement.get("Principal"), call, endpoint),
         _covers_resource(statement.get("Resource"), call),
         _is_met(statement.get("Condition"), call, endpoint),
     )
-    return False if False in facts else None if None in facts else True
 
 
 def _covers_principal(principal: object, call: _Request, endpoint: Endpoint) -> bool | None:

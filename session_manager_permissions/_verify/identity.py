@@ -113,14 +113,13 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
     profile = _read_profile(node)
     own = profile.role
     trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, EC2)
-    registers = _does_register(node, uses, profile, trusted)
+    permissions = {} if own is None else _may(node, own, uses, profile=profile.name)
+    registers = _does_register(profile, permissions, trusted)
     account = "" if registers else _account_role(node)
     worker, replaced = own, False
     if registers is False and isinstance(account, LiveRole):
-        worker, replaced = account, True
-    of_profile = None if replaced else profile.name
-    permissions = {} if worker is None else _may(node, worker, uses, profile=of_profile)
-    if not replaced:
+        worker, permissions, replaced = account, _may(node, account, uses), True
+    else:
         worker, permissions = _with_boundary(node.session, worker, permissions)
     in_doubt = not registers and not replaced and not isinstance(account, str)
     assumable = _assumable(node, own, trusted, EC2, replaced=replaced, error=profile.error)
@@ -178,7 +177,6 @@ def _may(
     uses: Uses,
     *,
     profile: str | None = None,
-    only_connects: bool = False,
 ) -> Permissions:
     """Ask IAM whether a role may do what the agent does on a node, by capability.
 
@@ -187,11 +185,8 @@ def _may(
         role: the role.
         uses: what sessions use.
         profile: the name of the role's instance profile. Default: - the role is in none
-        only_connects: whether to ask about the registration and the channels alone.
     """
     asked = questions(role, uses, node.region, node.arn)
-    if only_connects:
-        asked = [one for one in asked if one.capability in ("reach", "register")]
     verdicts = ask(node.session, role, asked, node.region, node_id=node.id, alike=node.alike)
     verdicts = with_deployment(verdicts, profile)
     return {one.capability: verdict for one, verdict in zip(asked, verdicts, strict=True)}
@@ -216,15 +211,13 @@ def _with_boundary(
     }
 
 
-def _does_register(node: Node, uses: Uses, profile: _Profile, trusted: Trust) -> bool | None:
+def _does_register(profile: _Profile, permissions: Permissions, trusted: Trust) -> bool | None:
     """Tell whether the agent registers with the role of the profile; None if that is not known."""
     if profile.error:
         return None
     if profile.role is None or trusted.answer == "denied":
         return False
-    # Nodes that are alike have the whole answer in common.
-    may = _may(node, profile.role, uses, only_connects=not node.alike)
-    register = may["register"]
+    register = permissions["register"]
     if isinstance(register, CannotAsk) or register.is_open:
         return None
     return None if register.allowed and trusted.answer == "unknown" else register.allowed

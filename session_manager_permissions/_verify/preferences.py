@@ -303,15 +303,9 @@ def _by_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) ->
     judged = checks.KEY_USABLE.of(usable.subject, *usable.evidence, evidence)
     if admission.answer in ("named", "account"):
         return judged.passed(*usable.why, admission.why)
-    root = f"arn:{partition}:iam::{account}:root"
-    fix: tuple[str, ...] = (f"remove the Deny from the key's policy, and allow {root} kms:* there",)
-    if admission.answer == "closed":
-        fix = admission.fix
-    elif admission.answer == "unknown":
-        fix = (f"allow {root} kms:* in the key's policy, without a condition or a Deny",)
     if admission.answer == "unknown" or identity.role is None:
-        return judged.unknown(admission.why, fix=fix)
-    return judged.failed(admission.why, fix=fix)
+        return judged.unknown(admission.why, fix=admission.fix)
+    return judged.failed(admission.why, fix=admission.fix)
 
 
 class _Bucket(NamedTuple):

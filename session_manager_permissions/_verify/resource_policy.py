@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from session_manager_permissions import _limits
 from session_manager_permissions._conditions import holds, of_principal
-from session_manager_permissions._patterns import any_matches, as_list, covers_action, matches
+from session_manager_permissions._patterns import (
+    all_hold,
+    any_matches,
+    as_list,
+    covers_action,
+    matches,
+)
 from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NotThere
 from .lines import in_json, region_word, with_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from session_manager_permissions._conditions import RequestContext
+    from collections.abc import Mapping
 
     from .session import Session
 
@@ -74,45 +78,48 @@ class ResourcePolicy(NamedTuple):
             by_iam: whether the policies of IAM allow it.
         """
         does = "deny" if by_iam and self.lets_iam_in else "allow"
-        fix = f"allow {principal} {action} in the policy of {self.of}"
         if self.error:
             why = f"the policy of {self.of} may {does} it, and could not be read: {self.error}"
             return Admission("unknown", why, error=self.error)
         found = self._found(principal, action, resource, told)
         denies = [found[key] for key in found if key[0] == "Deny"]
+        no_deny = f"remove the Deny from the policy of {self.of}, or have it leave {principal} out"
         if True in denies:
-            fix = f"take {action} by {principal} out of the Deny in the policy of {self.of}"
-            return Admission("denied", f"the policy of {self.of} denies it", (fix,))
+            return Admission("denied", f"the policy of {self.of} denies it", (no_deny,))
         named, account = (found.get(("Allow", kind), False) for kind in ("named", "account"))
         if by_iam and self.lets_iam_in:
             account = True
         if named is account is False:
             why = f"the policy of {self.of} lets neither the account nor {principal} in"
-            return Admission("closed", why, self._opening(principal) if self.key else (fix,))
+            return Admission("closed", why, self._opening(principal, action))
         left_to_iam = Admission("account", f"the policy of {self.of} leaves it to policies of IAM")
         if named is False and not by_iam:
             return left_to_iam
         if None in denies:
             why = f"a Deny in the policy of {self.of} may apply, as its conditions decide"
-            return Admission("unknown", why, (f"{fix}, without a Deny",))
+            return Admission("unknown", why, (no_deny,))
         if named:
             return Admission("named", f"the policy of {self.of} allows {principal} itself")
         if by_iam and account:
             return left_to_iam
         why = f"the policy of {self.of} may allow it, as its conditions decide"
-        return Admission("unknown", why, (f"{fix}, without a condition",))
+        return Admission("unknown", why, self._opening(principal, action))
 
-    def _opening(self, principal: str) -> tuple[str, ...]:
-        """Say how to let the account use a key, and keep all statements of the key policy."""
+    def _opening(self, principal: str, action: str) -> tuple[str, ...]:
+        """Say how to let the principal in; of a key, how to leave that to the policies of IAM."""
+        if not self.key:
+            return (f"allow {principal} {action} in the policy of {self.of}, without a condition",)
+        named, region = in_shell(self.key, _limits.key_fault, "KEY"), self.key.split(":")[3]
+        put = f"aws kms put-key-policy --key-id {named} --region {region_word(region)}"
         partition, account = (principal.split(":")[part] for part in (1, 4))
         root = f"arn:{partition}:iam::{account}:root"
-        named = in_shell(self.key, _limits.key_fault, "KEY")
-        of_key = f"--key-id {named} --region {region_word(self.key.split(':')[3])}"
-        open_ = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
-        whole = with_statement({"Version": "2012-10-17", "Statement": [*self.statements]}, open_)
-        put = f"aws kms put-key-policy {of_key} --policy-name default --policy {in_json(whole)}"
-        keeps = f"that keeps what the key's policy has and allows {root} kms:*"
-        return put, f"{keeps}; whoever the policy lets change it may run it"
+        allows = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
+        whole = with_statement({"Version": "2012-10-17", "Statement": [*self.statements]}, allows)
+        what_it_does = (
+            f"the command adds a statement to the policy that lets {root} use the key, and keeps "
+            "all others: run it as somebody whom the policy lets change it"
+        )
+        return (f"{put} --policy-name default --policy {in_json(whole)}", what_it_does)
 
     def _found(
         self, principal: str, action: str, resource: str, told: Mapping[str, str | None]
@@ -122,28 +129,18 @@ class ResourcePolicy(NamedTuple):
         context = of_principal(principal).knowing(told)
         if "kms:viaservice" in context.values:
             context = context.without(*_OF_VIA)
-        for effect, kind, applies in self._applying(principal, action, resource, context):
-            if applies is not False:
-                found[effect, kind] = found.get((effect, kind)) or applies
-        return found
-
-    def _applying(
-        self, principal: str, action: str, resource: str, context: RequestContext
-    ) -> Iterator[tuple[str, str, bool | None]]:
-        """Yield the effect of each statement, whom it is about, and whether it applies."""
         for entry in self.statements:
-            about = _is_about(entry, principal)
-            if about is None:
-                continue
-            kind, is_sure = about
-            facts = (
-                is_sure or None,
-                covers_action(entry, action.lower()),
-                _covers_resource(entry, resource),
-                holds(entry.get("Condition"), context),
-            )
-            applies = False if False in facts else None if None in facts else True
-            yield entry["Effect"], kind, applies
+            if about := _is_about(entry, principal):
+                kind, is_sure = about
+                applies = all_hold(
+                    is_sure or None,
+                    covers_action(entry, action.lower()),
+                    _covers_resource(entry, resource),
+                    holds(entry.get("Condition"), context),
+                )
+                if applies is not False:
+                    found[entry["Effect"], kind] = found.get((entry["Effect"], kind)) or applies
+        return found
 
 
 def _is_about(entry: Mapping[str, Any], principal: str) -> tuple[str, bool] | None:
