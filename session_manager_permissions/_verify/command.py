@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
 
+from . import options
 from .agent import read_diagnostics
 from .asking import CannotAsk, before_aws, without_passwords
 from .audit import answering as audits
@@ -22,16 +23,7 @@ from .audit import arguments as of_audit
 from .diagnosis import diagnose
 from .node import find_node
 from .operators import operator_fault
-from .options import (
-    EXTRAS,
-    add_flag,
-    add_key_and_bucket,
-    add_option,
-    add_output,
-    document_fault,
-    refuse,
-    refuse_without_bucket,
-)
+from .options import add_flag, add_option
 from .permissions import policy_for_audit, policy_for_credentials
 from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
@@ -161,8 +153,8 @@ def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.Arg
         "bucket, the prefix and the log group from it (default, with --instance-id: "
         "SSM-SessionManagerRunShell, where it exists)"
     )
-    add_option(uses, "--document", "NAME_OR_ARN", document_help, document_fault)
-    add_key_and_bucket(uses)
+    add_option(uses, "--document", "NAME_OR_ARN", document_help, options.document_fault)
+    options.add_key_and_bucket(uses)
     group_help = "the CloudWatch log group for session logs"
     add_option(uses, "--log-group", "GROUP", group_help, _limits.LOG_GROUP.fault)
     node = verify.add_argument_group("with --instance-id")
@@ -179,7 +171,7 @@ def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.Arg
     add_option(aws, "--profile", "PROFILE", "a profile of the AWS configuration")
     region_help = "the region of the instances (default: the profile's or the environment's)"
     add_option(aws, "--region", "REGION", region_help)
-    add_output(verify, ("table", "json"))
+    options.add_output(verify, ("table", "json"))
     verify.set_defaults(run=_verify)
     return parser
 
@@ -189,7 +181,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         _print_json(policy_for_credentials())
         return READY
     _refuse_unused_options(arguments)
-    import_extras(("boto3", *EXTRAS[arguments.output]))
+    import_extras(("boto3", *options.EXTRAS[arguments.output]))
     found: Mapping[str, object]
     with said_in_a_line(arguments.profile):
         if arguments.instance_id is None:
@@ -218,7 +210,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         _print_json(policy_for_audit())
         return READY
     of_audit.refuse_unusable(arguments)
-    import_extras(("boto3", *EXTRAS[arguments.output]))
+    import_extras(("boto3", *options.EXTRAS[arguments.output]))
     try:
         with said_in_a_line(arguments.profile):
             result = audits.answer(arguments)
@@ -279,12 +271,14 @@ def _refuse_unused_options(arguments: argparse.Namespace) -> None:
     if arguments.instance_id is not None:
         unused = (*of_document, "log_bucket_key")
         why = "is not for --instance-id, which reads it from the document: give --document"
-    refuse(arguments, unused, why)
+    options.refuse(arguments, unused, why)
     if arguments.document is None:
-        refuse_without_bucket(arguments.log_bucket, arguments.log_prefix, arguments.log_bucket_key)
+        options.refuse_without_bucket(
+            arguments.log_bucket, arguments.log_prefix, arguments.log_bucket_key
+        )
     else:
         why = "is given twice, as the document of --document names it too: leave out {flag}"
-        refuse(arguments, of_document, why)
+        options.refuse(arguments, of_document, why)
 
 
 def _print_json(found: Mapping[str, object]) -> None:

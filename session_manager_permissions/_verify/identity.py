@@ -17,21 +17,12 @@ from session_manager_permissions._conditions import NO_CONTEXT
 from session_manager_permissions._quoting import fitting, word
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
 
-from . import checks
+from . import checks, simulator
 from .asking import CannotAsk, NotThere, tried
 from .checks import CHECKS, NO_ROLE, Evidence, Outcome, on_node
 from .lines import in_json, with_statement
 from .node import at_least
-from .simulator import (
-    LiveRole,
-    Uses,
-    Verdict,
-    ask,
-    find_profile,
-    find_role,
-    questions,
-    with_deployment,
-)
+from .simulator import LiveRole, Uses, Verdict
 
 if TYPE_CHECKING:
     from .checks import Check
@@ -153,7 +144,7 @@ def _read_profile(node: Node) -> _Profile:
     if node.profile_arn is None:
         return _Profile(fault="the instance has no instance profile")
     name = node.profile_arn.rpartition("/")[2]
-    found = tried(lambda: find_profile(node.session, name))
+    found = tried(lambda: simulator.find_profile(node.session, name))
     if isinstance(found, NotThere):
         return _Profile(name=name, fault=f"the instance profile {name} does not exist any more")
     if isinstance(found, CannotAsk):
@@ -186,9 +177,11 @@ def _may(
         uses: what sessions use.
         profile: the name of the role's instance profile. Default: - the role is in none
     """
-    asked = questions(role, uses, node.region, node.arn)
-    verdicts = ask(node.session, role, asked, node.region, node_id=node.id, alike=node.alike)
-    verdicts = with_deployment(verdicts, profile)
+    asked = simulator.questions(role, uses, node.region, node.arn)
+    verdicts = simulator.ask(
+        node.session, role, asked, node.region, node_id=node.id, alike=node.alike
+    )
+    verdicts = simulator.with_deployment(verdicts, profile)
     return {one.capability: verdict for one, verdict in zip(asked, verdicts, strict=True)}
 
 
@@ -201,7 +194,7 @@ def _with_boundary(
     has_one = any(answer["allowed_by_permissions_boundary"] is not None for answer in answers)
     if role is None or role.boundary or not has_one:
         return role, permissions
-    found = tried(lambda: find_role(session, role.name))
+    found = tried(lambda: simulator.find_role(session, role.name))
     if isinstance(found, CannotAsk):
         return role, permissions
     named = role._replace(boundary=found.boundary)
@@ -407,7 +400,7 @@ def _of_hybrid(node: Node, uses: Uses) -> Identity:
         assumable = checks.ASSUMABLE.skipped("Systems Manager has no role of the node on record")
     else:
         name = named.rpartition("/")[2]
-        found = tried(lambda: find_role(node.session, name))
+        found = tried(lambda: simulator.find_role(node.session, name))
         assumable = _of_activation(node, named, found)
         if not isinstance(found, NotThere):
             itself = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{named}")

@@ -10,23 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
-from . import checks
+from . import checks, simulator
 from .asking import CannotAsk, read_in, tried
 from .checks import OPERATOR, PLUGIN, Evidence, Outcome
 from .lines import in_json
 from .node import at_least, who_asks
-from .simulator import (
-    Call,
-    ConditionKey,
-    all_of,
-    decided,
-    find_role,
-    is_allowed,
-    missing_keys,
-    request_context,
-    session_context,
-    simulate,
-)
+from .simulator import Call, ConditionKey, is_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -96,7 +85,7 @@ def _principal(node: Node, given: str) -> Operator:
             "or a role of that account, which starts the session"
         )
     if ":assumed-role/" in arn:
-        role = find_role(node.session, arn.split("/")[1])
+        role = simulator.find_role(node.session, arn.split("/")[1])
         return Operator(arn=role.arn, tags=role.tags, session_name=arn.rpartition("/")[2])
     if _limits.principal_fault(arn):
         raise CannotAsk(
@@ -146,12 +135,12 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
         return OPERATOR.of(arn).unasked(tags)
     calls = _calls(node, preferences, operator, tags)
     on_own = _on_own_session(node, operator)
-    found = simulate(node.session, arn, [*calls, *on_own])
-    answers = all_of(found, calls)
+    found = simulator.simulate(node.session, arn, [*calls, *on_own])
+    answers = simulator.all_of(found, calls)
     if isinstance(answers, CannotAsk):
         return OPERATOR.of(arn).unasked(answers)
     decisions = [
-        decided(node.session, arn, call, answer, _lacks(answer, node))
+        simulator.decided(node.session, arn, call, answer, _lacks(answer, node))
         for call, answer in zip(calls, answers, strict=True)
     ]
     denied = [one for one in decisions if not one.allowed]
@@ -160,7 +149,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     asked = OPERATOR.of(arn, *checks.simulated(answers))
     missing = sorted({key for one in decisions for key in one.missing})
     notes = [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
-    notes += _about_own_session(all_of(found, on_own))
+    notes += _about_own_session(simulator.all_of(found, on_own))
     if not denied:
         return asked.passed(f"IAM allows {arn} to start the session", *notes)
     why_not = f"{arn} is denied {_in_words(denied)}"
@@ -250,7 +239,7 @@ def _identity(node: Node, operator: Operator) -> tuple[str, str, Context]:
     return (
         name,
         user_id,
-        (*request_context(node.region), ConditionKey("aws:userid", user_id), *identity),
+        (*simulator.request_context(node.region), ConditionKey("aws:userid", user_id), *identity),
     )
 
 
@@ -274,7 +263,7 @@ def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iter
     if not denied:
         yield "IAM allows the operator to resume and end sessions of their own"
         return
-    missing = missing_keys(one for one in answers if not is_allowed(one))
+    missing = simulator.missing_keys(one for one in answers if not is_allowed(one))
     is_open = f", unless {', '.join(missing)} has a value that allows it" if missing else ""
     what = " nor ".join(_OWN[action] for action in denied)
     yield (
@@ -314,7 +303,7 @@ def _calls(
         Call(_CHANNEL, f"{sessions}{user_id}{_SESSION}", common),
     ]
     if preferences.key is not None:
-        of_key, alias = session_context(node.id), preferences.key.alias_name
+        of_key, alias = simulator.session_context(node.id), preferences.key.alias_name
         if alias:
             of_key = (*of_key, ConditionKey("kms:ResourceAliases", alias, "stringList"))
         calls.append(Call("kms:GenerateDataKey", preferences.key.arn, common, of_key))

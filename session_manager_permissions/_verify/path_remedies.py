@@ -6,15 +6,9 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits
+from session_manager_permissions._network import verdicts
 from session_manager_permissions._network.endpoint_policy import called, policy_allows
 from session_manager_permissions._network.model import GroupPeer
-from session_manager_permissions._network.verdicts import (
-    EGRESS_CLOSED,
-    GROUPS,
-    POLICY,
-    PRIVATE_DNS,
-    VPC_DNS,
-)
 from session_manager_permissions._quoting import fitting, word
 
 from .lines import in_json, with_statement
@@ -56,20 +50,20 @@ class PathRemedies(NamedTuple):
             problem: the problem.
             service: the service that the path leads to.
         """
-        if problem.cause == EGRESS_CLOSED:
+        if problem.cause == verdicts.EGRESS_CLOSED:
             to_all = "IpRanges=[{CidrIp=0.0.0.0/0}]"
             return (self._authorize("egress", self._own_groups[0], to_all),)
         if problem.acl is not None:
             return self._of_acl(problem.acl)
-        if problem.fault == VPC_DNS:
+        if problem.fault == verdicts.VPC_DNS:
             return tuple(self._with_dns())
-        if problem.fault == GROUPS:
+        if problem.fault == verdicts.GROUPS:
             (group, *_) = self._endpoint(problem).groups
             source = f"UserIdGroupPairs=[{{GroupId={self._own_groups[0]}}}]"
             return (self._authorize("ingress", _id(group, "ENDPOINT_GROUP"), source),)
-        if problem.fault == POLICY:
+        if problem.fault == verdicts.POLICY:
             return self._of_policy(self._endpoint(problem))
-        if problem.fault == PRIVATE_DNS and service != "s3":
+        if problem.fault == verdicts.PRIVATE_DNS and service != "s3":
             return (*self._with_dns(), f"{self._modify(problem.subject)} --private-dns-enabled")
         return self._of_route(service)
 

@@ -8,22 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import fitting, in_shell, word
 
-from . import checks
+from . import checks, simulator
 from .asking import CannotAsk, NotPermitted, NotThere, tried
 from .checks import NO_MESSAGE, NO_ROLE, Evidence, Outcome
 from .document import PORT, Refused, key_arn, read_document
 from .identity import unless_replaced
 from .lines import hidden, region_word
 from .resource_policy import key_policy
-from .simulator import (
-    SESSION_ID,
-    TARGET,
-    LiveKey,
-    Uses,
-    Verdict,
-    by_resources_too,
-    describe_key,
-)
+from .simulator import LiveKey, Uses, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -177,7 +169,7 @@ def _log_to_s3(session: Session, preferences: Preferences, identity: Identity) -
     document = preferences.document
     log = checks.LOG_TO_S3.of(document.log_bucket)
     is_seen = bool(document.enforces_s3_encryption)
-    return log.simulated(by_resources_too(session, found), is_seen=is_seen)
+    return log.simulated(simulator.by_resources_too(session, found), is_seen=is_seen)
 
 
 def _permissions(node: Node, preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
@@ -232,7 +224,7 @@ def _key(node: Node, given: str) -> _Key:
         key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
         fix = f"set kmsKeyId of the document to a key of {node.region}"
         return _Key(key.failed(why, fix=fix), None)
-    found = tried(lambda: describe_key(node.session, given))
+    found = tried(lambda: simulator.describe_key(node.session, given))
     if isinstance(found, NotThere):
         key = checks.KEY_USABLE.of(given, Evidence(_KEY, "KeyMetadata", None))
         fix = "set kmsKeyId of the document to a key that exists"
@@ -296,7 +288,7 @@ def _by_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) ->
         why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
         return usable.anew.unknown(why, errors=[policy.error])
     role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
-    told = {SESSION_ID: None, TARGET: node.id}
+    told = {simulator.SESSION_ID: None, simulator.TARGET: node.id}
     # What IAM says of the role is a check of its own.
     admission = policy.admits(role, "kms:Decrypt", key.arn, told, by_iam=True)
     evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)
@@ -457,7 +449,7 @@ def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey 
             "neither the id nor the ARN of a KMS key, nor an alias: correct the encryption of the "
             "bucket"
         )
-    found = tried(lambda: describe_key(session, arn))
+    found = tried(lambda: simulator.describe_key(session, arn))
     if isinstance(found, CannotAsk):
         itself = LiveKey(arn, arn)
         return found if itself.alias_name else itself
@@ -468,7 +460,7 @@ def _with_key(node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None) -> 
     """Judge a bucket by its key as well, without which S3 takes no object."""
     if outcome.verdict != "pass" or not isinstance(key, LiveKey):
         return outcome
-    found = tried(lambda: describe_key(node.session, key.given))
+    found = tried(lambda: simulator.describe_key(node.session, key.given))
     fix: tuple[str, ...] = ()
     why, state = "", None
     if isinstance(found, NotThere):

@@ -9,15 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from session_manager_permissions import _limits
+from session_manager_permissions import _limits, _patterns
 from session_manager_permissions._conditions import holds, of_principal
-from session_manager_permissions._patterns import (
-    all_hold,
-    any_matches,
-    as_list,
-    covers_action,
-    matches,
-)
 from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NotThere
@@ -132,9 +125,9 @@ class ResourcePolicy(NamedTuple):
         for entry in self.statements:
             if about := _is_about(entry, principal):
                 kind, is_sure = about
-                applies = all_hold(
+                applies = _patterns.all_hold(
                     is_sure or None,
-                    covers_action(entry, action.lower()),
+                    _patterns.covers_action(entry, action.lower()),
                     _covers_resource(entry, resource),
                     holds(entry.get("Condition"), context),
                 )
@@ -148,7 +141,7 @@ def _is_about(entry: Mapping[str, Any], principal: str) -> tuple[str, bool] | No
     if "NotPrincipal" in entry:
         return "named", False
     named = entry["Principal"]
-    listed = as_list(named if named == "*" else named.get("AWS", []))
+    listed = _patterns.as_list(named if named == "*" else named.get("AWS", []))
     account = principal.split(":")[4]
     # A deny on the account is one on each of its principals.
     of_account = "account" if entry["Effect"] == "Allow" else "named"
@@ -165,8 +158,10 @@ def _is_about(entry: Mapping[str, Any], principal: str) -> tuple[str, bool] | No
 
 def _covers_resource(entry: Mapping[str, Any], resource: str) -> bool | None:
     negated = "NotResource" in entry
-    patterns = as_list(entry.get("NotResource" if negated else "Resource", "*"))
-    return any_matches([matches(one, resource) for one in patterns], negated=negated)
+    patterns = _patterns.as_list(entry.get("NotResource" if negated else "Resource", "*"))
+    return _patterns.any_matches(
+        [_patterns.matches(one, resource) for one in patterns], negated=negated
+    )
 
 
 def policy_of(
@@ -207,7 +202,9 @@ def _read(
     session: Session, call: str, of: str, *, on: str, region: str | None, **asked: str
 ) -> ResourcePolicy:
     def read(found: Mapping[str, Any]) -> ResourcePolicy:
-        return ResourcePolicy(of, tuple(as_list(json.loads(found["Policy"])["Statement"])))
+        return ResourcePolicy(
+            of, tuple(_patterns.as_list(json.loads(found["Policy"])["Statement"]))
+        )
 
     missing = f"{of} has no policy"
     found = session.tried(call, read, on=on, missing=missing, region=region, **asked)

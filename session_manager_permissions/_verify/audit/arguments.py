@@ -6,16 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from session_manager_permissions._verify import options
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.files import refuse_link
-from session_manager_permissions._verify.options import (
-    EXTRAS,
-    add_flag,
-    add_option,
-    add_output,
-    document_fault,
-    refuse,
-)
+from session_manager_permissions._verify.options import add_flag, add_option
 from session_manager_permissions._verify.text import PROGRAM
 
 if TYPE_CHECKING:
@@ -64,7 +58,7 @@ def refuse_unusable(arguments: argparse.Namespace) -> None:
     """
     if arguments.results:
         unused = ("region", "all_regions", "tag", "document", "profile")
-        refuse(arguments, unused, "is not for --from, which asks nothing: leave it out")
+        options.refuse(arguments, unused, "is not for --from, which asks nothing: leave it out")
     file, listed = arguments.file, arguments.profiles_file
     if file is not None and listed is not None and _is_same(file, listed):
         raise CannotAsk(f"--file and --profiles-file are both {file}: give each a file of its own")
@@ -100,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the Session document that sessions are started with (default: "
         "SSM-SessionManagerRunShell, where it exists)"
     )
-    add_option(which, "--document", "NAME", document_help, document_fault)
+    add_option(which, "--document", "NAME", document_help, options.document_fault)
     add_option(which, "--profile", "PROFILE", "a profile of the AWS configuration")
     results = parser.add_argument_group("results in files")
     from_help = (
@@ -109,7 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_option(results, "--from", "FILE", from_help, dest="results", nargs="+", default=[])
     shown = parser.add_argument_group("the answer")
-    add_output(shown, EXTRAS)
+    options.add_output(shown, options.EXTRAS)
     add_option(shown, "--file", "FILE", "write the answer there")
     list_help = (
         "also add the names of the instance profiles that lack a permission there, one a line, "
