@@ -55,7 +55,7 @@ from session_manager_permissions._verify import options as options_module
 from session_manager_permissions._verify.asking import answered
 from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.files import write
-from session_manager_permissions._verify.operators import _principal
+from session_manager_permissions._verify.operators import find_operator
 from session_manager_permissions._verify.resource_policy import key_policy
 from session_manager_permissions._verify.text import PROGRAM
 
@@ -424,7 +424,8 @@ def operator(given: str) -> Cause:
 
     def does(w: World) -> None:
         w.account.has("sts:get_caller_identity", ROOT_USER)
-        _principal(nodes.Session(w.account), Mock(account=ACCOUNT), given)
+        node: Any = Mock(account=ACCOUNT, session=nodes.Session(w.account))
+        answered(find_operator(node, given, with_tags=False).arn)
 
     return does
 

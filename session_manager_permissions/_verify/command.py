@@ -19,7 +19,6 @@ from . import options
 from .agent import read_diagnostics
 from .asking import CannotAsk, before_aws, without_passwords
 from .audit import answering as audits
-from .audit import arguments as of_audit
 from .diagnosis import diagnose
 from .node import find_node
 from .operators import operator_fault
@@ -131,9 +130,9 @@ def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.Arg
     policy.set_defaults(run=_policy)
     audit_help = "say which instances of the account can't be reached, and why"
     audit = add_command(
-        "audit", help=audit_help, description=of_audit.DESCRIPTION, epilog=of_audit.EPILOG
+        "audit", help=audit_help, description=audits.DESCRIPTION, epilog=audits.EPILOG
     )
-    of_audit.add_arguments(audit)
+    audits.add_arguments(audit)
     audit.set_defaults(run=_audit)
     verify_help = "say why a session does not open, or ask IAM whether a role is ready"
     verify = add_command(
@@ -209,7 +208,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     if arguments.print_permissions:
         _print_json(policy_for_audit())
         return READY
-    of_audit.refuse_unusable(arguments)
+    audits.refuse_unusable(arguments)
     import_extras(("boto3", *options.EXTRAS[arguments.output]))
     try:
         with said_in_a_line(arguments.profile):

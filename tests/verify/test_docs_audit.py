@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from session_manager_permissions._verify.audit.arguments import add_arguments
+from session_manager_permissions._verify.audit.answering import add_arguments
 from tests.conftest import ROOT
 
 from .accounts import OTHER_REGION, Account, Machine, Role
