@@ -9,6 +9,7 @@ CHECKOV := .venv-checkov
 DOCS := .venv-docs
 SITE := site
 RELEASE := .venv-release
+MATRIX := .venv-matrix
 DIST := dist
 UV := .venv-uv
 # uv sets up an environment in seconds where pip takes a minute.
@@ -101,9 +102,10 @@ release-lock: $(UV)/.done
 	$(UV)/bin/uv pip compile --quiet --system-certs --universal --python-version 3.10 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url --group release --output-file .ci/release.txt
 
-# The Pythons are those on PATH, python3.10 to python3.14; each Node.js comes from PyPI.
-matrix:
-	@$(PYTHON) tools/matrix.py
+# The Pythons are those on PATH, python3.10 to python3.14; each Node.js comes from PyPI. `tox.ini` names
+# the cells: CELLS=py313-node24-newest,py310-node20-lowest TESTS=tests/test_app.py takes some.
+matrix: $(MATRIX)/.done
+	UV_SYSTEM_CERTS=true UV_PYTHON_DOWNLOADS=never $(MATRIX)/bin/tox run-parallel --parallel-no-spinner $(if $(CELLS),-e $(CELLS)) $(if $(TESTS),-- $(TESTS))
 
 # Which changes of a line does no test notice? MODULES="_constructs/keys _constructs/roles"; all of them take
 # hours, and SAMPLE=50 draws that many for each module. On the lowest CDK, as requests are counted exactly there.
@@ -124,7 +126,7 @@ managed-policies: .venv/.tools
 	$(BIN)/python tools/aws_managed_policies.py
 
 clean:
-	rm -rf $(UV) .venv $(LOWEST) $(CHECKOV) $(DOCS) $(RELEASE) node_modules cdk.out dist $(SITE) .coverage* .hypothesis .*_cache
+	rm -rf $(UV) .venv $(LOWEST) $(CHECKOV) $(DOCS) $(RELEASE) $(MATRIX) .tox node_modules cdk.out dist $(SITE) .coverage* .hypothesis .*_cache
 
 $(UV)/.done: Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -134,7 +136,7 @@ $(UV)/.done: Makefile
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@touch $@
 
-.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(DOCS)/.done: $(UV)/.done pyproject.toml
+.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(DOCS)/.done $(MATRIX)/.done: $(UV)/.done pyproject.toml
 	@echo 'Setting up $(@D): once' >&2
 	@$(PYTHON) -m venv --without-pip $(@D)
 	@$(INSTALL) $(@D) pip==26.3 $(PACKAGES)
@@ -143,6 +145,7 @@ $(UV)/.done: Makefile
 .venv/.done: PACKAGES = --editable . --group demo
 $(CHECKOV)/.done: PACKAGES = --group checkov
 $(DOCS)/.done: PACKAGES = --group docs
+$(MATRIX)/.done: PACKAGES = --group matrix
 $(LOWEST)/.done: PACKAGES = --editable . --group test --group lint $(CONSTRAINTS)
 # The lowest version that pyproject.toml declares of each dependency.
 CONSTRAINTS = $(shell sed -n '/^dependencies = /p' pyproject.toml | \

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 import pytest
-from agent_calls import MEASURED
+from tables import MEASURED
 
 from .conftest import HERE, OTHER_ACCOUNT
 from .scenarios import PREFIX, SCENARIOS

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import configparser
 import itertools
 import re
-from typing import TYPE_CHECKING
+from typing import Final
 
-import matrix
 import yaml
 
 from .conftest import ROOT
 from .test_readme import table
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
+PROJECT: Final = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+TOX: Final = configparser.ConfigParser(interpolation=None)
+TOX.read(ROOT / "tox.ini", encoding="utf-8")
+CELLS: Final = [
+    (f"{python[:1]}.{python[1:]}", node, dependencies)
+    for python, node, dependencies in re.findall(
+        r"^py(\d+)-node(\d+)-(newest|lowest)$", TOX["tox"]["env_list"], re.MULTILINE
+    )
+]
 
 
 def test_the_pythons_declared_are_those_of_the_matrix() -> None:
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    declared = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', project)
+    declared = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', PROJECT)
 
-    assert {*declared} == {cell.python for cell in matrix.CELLS}
+    assert {*declared} == {python for python, _, _ in CELLS}
+
+
+def test_the_lowest_dependencies_are_those_declared() -> None:
+    (declared,) = re.findall(r"^dependencies = (.*)$", PROJECT, re.MULTILINE)
+    lowest = re.findall(r"^lowest: (\S+)==(\S+)$", TOX["testenv"]["deps"], re.MULTILINE)
+
+    assert lowest == re.findall(r"([a-z-]+)>=([\d.]+)", declared)
 
 
 def test_the_workflow_has_its_pythons_and_nodes_and_the_history() -> None:
@@ -34,12 +45,11 @@ def test_the_workflow_has_its_pythons_and_nodes_and_the_history() -> None:
     assert [
         *itertools.product(axes["python"], axes["node"]),
         *((pair["python"], pair["node"]) for pair in axes["include"]),
-    ] == [(python, node) for python, node, dependencies in matrix.CELLS if dependencies == "newest"]
+    ] == [(python, node) for python, node, dependencies in CELLS if dependencies == "newest"]
     assert checkout["with"]["fetch-depth"] == 0  # without it the upgrade tests skip
 
 
 def test_the_page_has_its_cells_and_what_came_of_them() -> None:
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     rows = table("`make matrix`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
     (lowest,) = {library for dependencies, _, _, library, _ in rows if dependencies == "lowest"}
 
@@ -48,27 +58,7 @@ def test_the_page_has_its_cells_and_what_came_of_them() -> None:
         for dependencies, pythons, nodes, *_ in rows
         for python in pythons.split(", ")
         for node in nodes.split(", ")
-    } == {*matrix.CELLS}
-    assert f"aws-cdk-lib=={lowest}" in matrix.lowest()
-    assert f'"aws-cdk-lib>={lowest},' in project
+    } == {*CELLS}
+    assert f'"aws-cdk-lib>={lowest},' in PROJECT
     for *_, tests in rows:
         assert tests == "all pass" or tests.startswith("not run"), tests
-
-
-def test_a_python_that_is_not_here_is_said_to_be_so_and_fails_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    outcome = matrix.run(matrix.Cell("3.10", "22", "newest"), tmp_path)
-    assert outcome == (("3.10", "22", "newest", "", ""), "not here", False)
-
-
-def test_a_command_that_stands_for_a_python_that_is_not_here_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "python3.10").write_text("#!/bin/sh\nexit 127\n", encoding="utf-8")
-    (tmp_path / "python3.10").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    assert matrix.run(matrix.Cell("3.10", "22", "newest"), tmp_path).tests == "not here"

@@ -2,7 +2,7 @@
 
 `make mutants MODULES="_constructs/keys _constructs/roles"`. The tests run once, and coverage tells
 which of them reach each line. Each mutant is then left to those tests, in a fork of a process that
-has imported all that they import but the package. All modules take hours; `SAMPLE=50` draws that
+has imported what takes long to import, but for CDK. All modules take hours; `SAMPLE=50` draws that
 many of each. `tests/mutants.md` lists the mutants that survive, and why no test can notice each.
 """
 
@@ -13,6 +13,7 @@ import ast
 import gc
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -26,12 +27,13 @@ from typing import TYPE_CHECKING, Final
 
 import coverage
 import pytest
+from cosmic_ray.commands import init
 from cosmic_ray.mutating import use_mutation
 from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from typing import TypeAlias
 
     from cosmic_ray.work_item import MutationSpec
@@ -41,9 +43,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGE: Final = "session_manager_permissions"
-UNIT: Final = "not deploy and not packaging and not site"
 OPTIONS: Final = (
-    *("-q", "-p", "no:cacheprovider", "-m", UNIT),
+    *("-q", "-p", "no:cacheprovider", "-m", "not deploy and not packaging and not site"),
     "--ignore=tests/test_linters.py",  # which are not installed beside the lowest CDK
     "-Wignore::pytest.PytestAssertRewriteWarning",  # of plug-ins that are imported already
 )
@@ -59,42 +60,12 @@ UNTRACED: Final = tuple(
 """Tests that start another process or read signatures: coverage does not record what they reach."""
 SECONDS: Final = 600
 """Tests that take longer are ended, and count as having noticed a mutant that never ends."""
-CONFIG: Final = """\
-[cosmic-ray]
-module-path = {module!r}
-timeout = 1.0
-excluded-modules = []
-test-command = ""
-[cosmic-ray.distributor]
-name = "local"
-[cosmic-ray.filters.operators-filter]
-# `|` is that of annotations, `*` and `**` those of arguments; one comparison for each will do
-exclude-operators = [
-  "core/ReplaceBinaryOperator_(?!Add_Sub|Sub_Add|BitAnd_BitOr).*",
-  "core/ReplaceComparisonOperator_(?!Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is|Gt_GtE|Lt_LtE|LtE_Lt).*",
-]
-"""
-
-
-class Chosen:
-    """A plug-in of pytest: runs these tests alone, in this order."""
-
-    def __init__(self, tests: Iterable[str]) -> None:
-        self._order = {test: number for number, test in enumerate(tests)}
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Leave out the others."""
-        items[:] = [item for item in items if item.nodeid in self._order]
-        items.sort(key=lambda item: self._order[item.nodeid])
-
-
-def copied(folder: Path) -> Path:
-    """Copy the files that git tracks."""
-    for name in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).split():  # noqa: S607
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    return folder
+LEFT_OUT: Final = re.compile(
+    r"core/ReplaceBinaryOperator_(?!Add_Sub|Sub_Add|BitAnd_BitOr)"
+    r"|core/ReplaceComparisonOperator_(?!Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is|Gt_GtE|Lt_LtE|LtE_Lt)"
+)
+"""`|` is that of annotations, `*` and `**` those of arguments; one comparison for each will do."""
+TAKE_LONG: Final = ("boto3", "cfnlint.api", "hypothesis", "jsonschema", "rich.console", "syrupy")
 
 
 def run_all(folder: Path) -> coverage.CoverageData:
@@ -108,13 +79,10 @@ def run_all(folder: Path) -> coverage.CoverageData:
 
 def mutations(path: Path, sample: int | None) -> list[MutationSpec]:
     """List the mutants of a module: all, or a sample that is the same for the same code."""
-    config, session = path.with_suffix(".toml"), path.with_suffix(".sqlite")
-    config.write_text(CONFIG.format(module=str(path)), encoding="utf-8")
-    scripts = Path(sys.executable).parent
-    subprocess.run([scripts / "cosmic-ray", "init", config, session], check=True)
-    subprocess.run([scripts / "cr-filter-operators", session, config], check=True)
-    with use_db(session, WorkDB.Mode.open) as database:
-        found = [one for item in database.pending_work_items for one in item.mutations]
+    with use_db(path.with_suffix(".sqlite"), WorkDB.Mode.create) as database:
+        init([path], database, {})
+        specs = [one for item in database.work_items for one in item.mutations]
+    found = [one for one in specs if not LEFT_OUT.match(one.operator_name)]
     if sample is not None:
         found = random.Random(0).sample(found, min(sample, len(found)))  # noqa: S311
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -130,18 +98,15 @@ def reaching(path: Path, line: int, by_line: Lines) -> list[str]:
     function comes before the second case of any. A statement of a module or a class runs when the
     module is imported: the tests are all those of the module.
     """
-    functions, others = (ast.FunctionDef, ast.AsyncFunctionDef), (ast.Module, ast.ClassDef)
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    around = [
+    *outer, inner = (
         node
         for node in ast.walk(tree)
         if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
-    ]
-    is_in_function = any(isinstance(node, functions) for node in around[:-1])
-    if is_in_function and not isinstance(around[-1], others):
-        inside = range(around[-1].lineno, (around[-1].end_lineno or 0) + 1)
-    else:
-        inside = range(1, max(by_line, default=0) + 1)
+    )
+    inside = range(1, max(by_line, default=0) + 1)
+    if any(isinstance(node, ast.FunctionDef) for node in outer):
+        inside = range(inner.lineno, (inner.end_lineno or 0) + 1)
     tests = {context.rpartition("|")[0] for one in inside for context in by_line.get(one, ())}
     seen: Counter[str] = Counter()
     turns = []
@@ -152,29 +117,8 @@ def reaching(path: Path, line: int, by_line: Lines) -> list[str]:
     return [test for *_, test in sorted(turns)]
 
 
-def warm_up(folder: Path) -> None:
-    """Import what the tests import of other projects, but for CDK: each fork starts its Node.js."""
-    os.chdir(folder)
-    sys.dont_write_bytecode = True
-    os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
-    script = (
-        "import pytest, sys; pytest.main(['--collect-only', '-qq']);"
-        "print(*(n for n, m in [*sys.modules.items()] "
-        "if 'site-packages' in (getattr(m, '__file__', None) or '')))"
-    )
-    said = subprocess.check_output([sys.executable, "-c", script], text=True)
-    for name in said.splitlines()[-1].split():
-        if not name.startswith(
-            ("aws_cdk", "cdk", "constructs", "jsii", "pytest", "_pytest", "py.")
-        ):
-            with suppress(Exception):
-                import_module(name)
-    gc.collect()
-    gc.freeze()
-
-
-def passes(files: Iterable[str], plugins: Sequence[object] = ()) -> bool:
-    """Run tests in a fork, and tell whether all pass."""
+def passes(tests: Iterable[str]) -> bool:
+    """Run tests in a fork, in this order, and tell whether all pass."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -183,12 +127,9 @@ def passes(files: Iterable[str], plugins: Sequence[object] = ()) -> bool:
             for stream in (0, 1, 2):
                 os.dup2(nothing, stream)
             signal.alarm(SECONDS)
-            status = int(pytest.main(["-x", *OPTIONS, *files], [*plugins]))
+            status = int(pytest.main(["-x", *OPTIONS, *tests]))
         os._exit(status)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
-        raise RuntimeError("the tests that were chosen are not there")
-    return status == pytest.ExitCode.OK
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == pytest.ExitCode.OK
 
 
 def survivor(spec: MutationSpec, by_line: Lines) -> str | None:
@@ -197,12 +138,9 @@ def survivor(spec: MutationSpec, by_line: Lines) -> str | None:
     tests = reaching(path, line, by_line)
     operator = get_operator(spec.operator_name)()
     with use_mutation(path, operator, spec.occurrence) as (before, after):
-        for some in filter(None, (tests[:FIRST], tests[FIRST:MOST])):
-            files = dict.fromkeys(test.partition("::")[0] for test in some)
-            if not passes(files, [Chosen(some)]):
+        for some in (tests[:FIRST], tests[FIRST:MOST], UNTRACED):
+            if some and not passes(some):
                 return None
-        if not passes(UNTRACED):
-            return None
     was, now = (text.splitlines()[line - 1].strip() for text in (before, after))
     return f"{line} {spec.operator_name.removeprefix('core/')}: {was} -> {now}"
 
@@ -216,11 +154,19 @@ def main() -> None:
     paths = (path.relative_to(ROOT / PACKAGE) for path in sorted((ROOT / PACKAGE).rglob("*.py")))
     modules = given.modules or [str(path.with_suffix("")) for path in paths]
     with TemporaryDirectory() as name:
-        folder = copied(Path(name))
+        folder = Path(name).resolve()
+        others = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "node_modules")
+        shutil.copytree(ROOT, folder, ignore=others, dirs_exist_ok=True)
         data = run_all(folder)
-        warm_up(folder)
-        if not passes(UNTRACED):
-            sys.exit("the tests fail in a fork, though nothing is changed")
+        os.chdir(folder)
+        sys.dont_write_bytecode = True
+        os.environ |= {"PYTHONPATH": name, "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
+        for slow in TAKE_LONG:
+            import_module(slow)
+        gc.freeze()
+        traced = {context.rpartition("|")[0] for context in data.measured_contexts()} - {""}
+        if not (passes(["--collect-only", *traced]) and passes(UNTRACED)):
+            sys.exit("a test fails in a fork or is not found, though nothing is changed")
         for module in modules:
             path = folder / PACKAGE / f"{module}.py"
             shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)

@@ -5,20 +5,16 @@ A page marks such a region: `<!-- made by: make tables NAME -->` before it, `<!-
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import posixpath
 import re
-import sys
-import textwrap
 from argparse import Action, ArgumentParser, _SubParsersAction
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints, is_typeddict
 
-import agent_calls
+import griffe
 import picture
 
 from session_manager_permissions import (
@@ -39,7 +35,7 @@ from session_manager_permissions._verify.checks import CHECKS, ORDER
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FINDINGS: Final = (
@@ -75,6 +71,8 @@ STATEMENTS: Final = {
     ),
 }
 """The resources of each statement, and the option that adds it."""
+NOT_OF_THE_AGENT: Final = {"SessionManagerLogBucketKey", ALIAS_SID}
+"""S3 uses the key of the bucket; what an alias adds is said by itself."""
 
 CALLABLES: Final[dict[str, Callable[..., Any]]] = {
     "SessionManagerPermissions": SessionManagerPermissions.__init__,
@@ -106,29 +104,17 @@ ANSWERS: Final = {
 """What the commands print as JSON."""
 IN_JSON: Final = {bool: "boolean", int: "number", str: "string"}
 
-MEASURED: Final[dict[str, Callable[[], agent_calls.Table]]] = {
-    "versions": agent_calls.versions,
-    "role": lambda: agent_calls.role(
-        {sid: when.removesuffix(", a key") for sid, (_, when) in STATEMENTS.items()}
-    ),
-    "instance": agent_calls.instance,
-    "operator": agent_calls.operator,
-    "retries": agent_calls.retries,
-    "logs": agent_calls.logs,
-}
-"""The tables of what was measured of the agent."""
+MEASURED: Final[dict[str, list[dict[str, Any]]]] = json.loads(
+    (ROOT / "tests/data/agent_calls.json").read_text("utf-8")
+)
+"""What was measured of the agent: `with` names the option with which a denial `loses` something."""
 
 REGION: Final = re.compile(
     r"<!-- made by: make tables (?P<name>.*?) -->\n\n(?P<text>.*?)\n<!-- end -->", re.DOTALL
 )
-IN_DOCSTRINGS: Final = {
-    "session_manager_permissions/_readiness/plugin.py": ("rules", "| rule | severity |"),
-    "session_manager_permissions/_constructs/statements.py": ("statements", "| Sid | actions |"),
-}
-"""The table in the docstrings of a file: its name, and how it begins."""
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(header: Collection[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a table in Markdown."""
     lines = [" | ".join(header), *(" | ".join(row) for row in rows)]
     first, *others = [f"| {line} |\n" for line in lines]
@@ -153,12 +139,11 @@ def linked(name: str, here: str) -> str:
 
 def rules(here: str) -> str:
     """Return what each rule at synthesis finds."""
-    of_code = here.endswith(".py")
     return table(
         ("rule", "severity", "reported on", "what it finds"),
         (
             (
-                f"`{rule.id}`" if of_code or rule.id == READY else linked(rule.id, here),
+                f"`{rule.id}`" if rule.id == READY else linked(rule.id, here),
                 rule.severity,
                 rule.reported_on,
                 rule.finds,
@@ -319,7 +304,45 @@ def statements(_: str) -> str:
 
 def measured(name: str) -> str:
     """Return a table of what was measured of the agent."""
-    return table(*MEASURED[name]())
+    rows = MEASURED[name]
+    if "action" in rows[0]:
+        rows = [called(call, name) for call in rows]
+    return table([*rows[0]], (row.values() for row in rows))
+
+
+def called(call: Mapping[str, Any], by: str) -> dict[str, str]:
+    """Return the row of a call, which was signed with the role or otherwise."""
+    row = {"action": f"`{call['action']}`", "when": call["when"]}
+    if "on" in call:
+        row["resource"] = resource(call["on"])
+    row["what a denial does"] = call["denied"]
+    if by == "role":
+        row["granted by"] = granted_by(call["action"])
+    return row
+
+
+def resource(on: str) -> str:
+    """Return the resource of a measured call in the words of the page."""
+    if on.endswith(":log-group::log-stream:"):
+        return "all log groups: `*`"
+    if ":key/" in on:
+        return "the key"
+    name = on.replace("arn:aws:s3:::session-logs", "BUCKET").replace("/session/logs", "GROUP")
+    name = re.sub("^arn:aws:logs:.*?:log-group:", "log-group:", name)
+    return name if " " in name else f"`{name}`"
+
+
+def granted_by(action: str) -> str:
+    """Return the options with which the role may make a call of the agent."""
+    for where, other_account in (("", False), (", of another account", True)):
+        options = [
+            STATEMENTS[need.sid][1].removesuffix(", a key") + where
+            for need in needs(other_account=other_account)
+            if action in need.actions and need.sid not in NOT_OF_THE_AGENT
+        ]
+        if options:
+            return "; ".join(dict.fromkeys(options))
+    return "none"
 
 
 def endpoints(_: str) -> str:
@@ -399,7 +422,7 @@ def fields(name: str) -> str:
 
 
 def _fields(kind: type, path: str) -> Iterator[tuple[str, str, str]]:
-    described = _descriptions(kind.__module__)
+    described = griffe.load(kind.__module__)[kind.__name__].all_members
     for name, hint in get_type_hints(kind).items():
         item, in_list = (get_args(hint)[0], "[]") if get_origin(hint) is list else (hint, "")
         kinds = [one for one in get_args(item) if one is not type(None)]
@@ -407,33 +430,12 @@ def _fields(kind: type, path: str) -> Iterator[tuple[str, str, str]]:
         (value,) = kinds if is_null else [item]
         in_json = "object" if is_typeddict(value) else IN_JSON.get(value, "")
         in_json = in_json or ("object" if get_origin(value) is dict else "string")  # a Literal
-        meaning = described[kind.__name__, name].rstrip(".")
+        meaning = " ".join(described[name].docstring.value.split()).rstrip(".")
         meaning = meaning[0].lower() + meaning[1:] if meaning[1].islower() else meaning
         at = f"{path}{name}{in_list}"
         yield f"`{at}`", in_json + (" or null" if is_null else ""), meaning
         if is_typeddict(value):
             yield from _fields(value, f"{at}.")
-
-
-@cache
-def _descriptions(module: str) -> dict[tuple[str, str], str]:
-    """Return what stands below each field of the classes of a module, those inherited included."""
-    tree = ast.parse(inspect.getsource(sys.modules[module]))
-    found: dict[tuple[str, str], str] = {}
-    for of in (one for one in tree.body if isinstance(one, ast.ClassDef)):
-        for base in of.bases:
-            inherited = {
-                name: text for (owner, name), text in found.items() if owner == ast.unparse(base)
-            }
-            found |= {(of.name, name): text for name, text in inherited.items()}
-        for field, below in pairwise(of.body):
-            match field, below:
-                case (
-                    ast.AnnAssign(target=ast.Name(id=name)),
-                    ast.Expr(value=ast.Constant(value=str(text))),
-                ):
-                    found[of.name, name] = " ".join(text.split())
-    return found
 
 
 def statuses(command: str) -> str:
@@ -503,44 +505,13 @@ def rewritten(path: Path) -> str:
     return REGION.sub(region, path.read_text("utf-8"))
 
 
-def rewritten_code(path: Path) -> str:
-    """Return a module with the table in its docstring as it should be."""
-    here = path.relative_to(ROOT).as_posix()
-    name, begins = IN_DOCSTRINGS[here]
-    text = "".join(in_docstring(line) for line in made(name, here).splitlines())
-    pattern = rf"^    {re.escape(begins)}.*?(?=\n\n)"
-    found, number = re.subn(
-        pattern,
-        lambda _: text.rstrip("\n"),
-        path.read_text("utf-8"),
-        flags=re.MULTILINE | re.DOTALL,
-    )
-    if number != 1:
-        raise ValueError(f"{here} must have one table that begins with {begins!r}")
-    return found
-
-
-def in_docstring(row: str) -> str:
-    """Return a row of a table as a docstring has it: in lines that the linter takes."""
-    lines = textwrap.wrap(
-        row, 98, initial_indent="    ", break_long_words=False, break_on_hyphens=False
-    )
-    return " \\\n".join(lines) + "\n"
-
-
 def outdated() -> Iterator[tuple[Path, str]]:
     """Find the files that are not as they should be, each with what it should be."""
-    for paths, make in (
-        (pages(), rewritten),
-        ([ROOT / name for name in IN_DOCSTRINGS], rewritten_code),
-    ):
-        for path in paths:
-            text = make(path)
-            if text != path.read_text("utf-8"):
-                yield path, text
-    for path, draw in PICTURES.items():
-        if draw() != path.read_text("utf-8"):
-            yield path, draw()
+    made = {path: rewritten(path) for path in pages()}
+    made |= {path: draw() for path, draw in PICTURES.items()}
+    for path, text in made.items():
+        if text != path.read_text("utf-8"):
+            yield path, text
 
 
 if __name__ == "__main__":

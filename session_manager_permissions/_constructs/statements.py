@@ -114,26 +114,8 @@ def session_manager_statements(
     Use them for a managed policy, a permission set or a role that you define yourself. For a role
     that exists, use `SessionManagerPermissions`, which has the same options.
 
-    | Sid | actions | resources | when |
-    |---|---|---|---|
-    | `SessionManagerChannels` | `ssmmessages:CreateControlChannel`, \
-`ssmmessages:CreateDataChannel`, `ssmmessages:OpenControlChannel`, `ssmmessages:OpenDataChannel` | \
-`*`: the actions have no resource type | always |
-    | `SessionManagerRegistration` | `ssm:UpdateInstanceInformation` | `*` | `allow_registration` \
-|
-    | `SessionManagerLogEncryption` | `s3:GetEncryptionConfiguration` | the log bucket; `*` if \
-there is none | unless `check_log_encryption=False`, or `preferences` have no log bucket |
-    | `SessionManagerLogObjects` | `s3:PutObject`, and `s3:PutObjectAcl` in another account's \
-bucket | the objects below the prefix | `log_bucket` |
-    | `SessionManagerLogBucketKey` | `kms:Decrypt`, `kms:GenerateDataKey` | the bucket's key | \
-`log_bucket` with a key that CDK knows |
-    | `SessionManagerLogGroups` | `logs:DescribeLogGroups` | `*` | `log_group` |
-    | `SessionManagerLogStreams` | `logs:DescribeLogStreams` | the group | `log_group` |
-    | `SessionManagerLogEvents` | `logs:CreateLogStream`, `logs:DescribeLogStreams`, \
-`logs:PutLogEvents` | the group's streams | `log_group` |
-    | `SessionManagerDecrypt` | `kms:Decrypt` | the keys | `encryption_key`, a key |
-    | `SessionManagerDecryptAlias…` | `kms:Decrypt` | all keys of the alias's account and region, \
-if `kms:ResourceAliases` has the alias | `encryption_key`, an alias |
+    The page about the permissions has a table of the statements: the Sid of each, its actions and
+    resources, and the option that adds it.
 
     Args:
         encryption_key: the KMS key that encrypts session data, or an alias of it: owned, imported

@@ -46,62 +46,8 @@ class SessionManagerReadiness:
     worst finding about a profile, its role or its compute is the profile's verdict.
 
     A role with several profiles has one finding for each cause, which names all of the profiles.
-
-    | rule | severity | reported on | what it finds |
-    |---|---|---|---|
-    | `channel-missing` | warning; error if strict | the profile | a `ssmmessages` channel action \
-that no policy allows, or the permissions boundary does not; it says as well if the registration \
-is missing |
-    | `registration-missing` | warning; error if strict | the profile | that no policy allows \
-`ssm:UpdateInstanceInformation`, or the permissions boundary does not; Default Host Management \
-Configuration can stand in for it |
-    | `explicit-deny` | warning; error if strict | the profile | a `Deny` of a channel action or \
-of `ssm:UpdateInstanceInformation` |
-    | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of its \
-role with more than 10,240 characters, which IAM refuses |
-    | `managed-policy-too-long` | warning; error if strict | the policy | a managed policy of the \
-role with more than 6,144 characters, which IAM refuses |
-    | `too-many-managed-policies` | warning; error if strict | the profile | more than 25 managed \
-policies on its role, the most that the quota can be raised to |
-    | `no-instance-profile` | warning; error if strict | the instance, launch template or launch \
-configuration | compute without an instance profile: the agent has no credentials, unless Default \
-Host Management Configuration gives it some |
-    | `role-not-assumable` | warning; error if strict | the role | a trust policy that does not \
-let EC2 assume the role |
-    | `metadata-off` | warning; error if strict | the instance, launch template or launch \
-configuration | `HttpEndpoint: disabled`: the agent gets no credentials |
-    | `agent-missing` | warning; error if strict | the instance or launch template | an image that \
-AWS ships without the SSM Agent, as Amazon Linux *minimal*, and nothing that installs it |
-    | `no-network-path` | warning; error if strict | the instance, group, fleet or node group | a \
-subnet without a way out, and without VPC endpoints of `ssm` and `ssmmessages` |
-    | `endpoint-missing` | warning; error if strict | the instance, group, fleet or node group | \
-VPC endpoints as the only way out, of which one that is needed is missing |
-    | `endpoint-unreachable` | warning; error if strict | the VPC endpoint | private DNS that is \
-off, security groups that do not admit TCP 443 from the compute, or a policy that does not allow \
-the agent's calls |
-    | `egress-closed` | warning; error if strict | the instance or launch template | security \
-groups that do not let TCP 443 out |
-    | `session-denied` | warning; error if strict | the Session document | a Session document \
-whose key or enforced logs a role of the app may not use, whose key encrypts nothing, that \
-enforces encrypted logs in a log group without a key, or that runs sessions as `root`; the profile \
-is not ready only if the document is the account's default, `SSM-SessionManagerRunShell` |
-    | `log-lost` | warning | the Session document or the compute | logs of sessions that do not \
-arrive: the role may not write them, or the network does not lead there |
-    | `exec-denied` | warning | the ECS service | `EnableExecuteCommand` with a container whose \
-root file system is read-only or that has AWS keys in its environment, or with a task role that \
-may not open the channels, or not use the key or the logs of the cluster |
-    | `tags-match-nothing` | warning | the policy of the grant | `instance_tags` of a grant to \
-operators that no compute of the app has |
-    | `key-not-by-arn` | warning | the policy | `kms:Decrypt` on an alias or a bare key id, which \
-grants nothing |
-    | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally |
-    | `deprecated-policy` | warning | the role | `AmazonEC2RoleforSSM` |
-    | `boot-order` | warning | the instance, Auto Scaling group or fleet | compute that may boot \
-before the policy of its role that allows what the agent needs |
-    | `cannot-be-known` | info | the profile or the compute | that what decides is known only \
-after the deployment |
-    | `ready` | info | nothing | that every profile is ready: it is not printed, and keeps the \
-counts in CDK's report |
+    The page about the check has a table of the rules: the severity of each, on what it reports, and
+    what it finds.
 
     Each finding can be acknowledged, on the construct that it is reported on or on one above it, by
     the name of the check and the rule, as the CLI prints it:

@@ -48,7 +48,8 @@ class WorldQuestion:
     """What decides, as a noun of a message: "the condition 'IsProduction'"."""
 
 
-class WorldResult(NamedTuple, Generic[_Judged]):
+@dataclass(frozen=True)  # which Python 3.10 lets be generic, unlike a NamedTuple
+class WorldResult(Generic[_Judged]):
     """What was judged in one world, and the answers that define the world."""
 
     answers: tuple[tuple[WorldQuestion, bool], ...]
