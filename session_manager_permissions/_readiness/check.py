@@ -16,7 +16,7 @@ from .launch import Written
 from .network import judge_of
 from .parts import Parts, decider
 from .policies import Answer
-from .roles import ATTACHED_BY, ROLE_IN, Roles
+from .roles import ATTACHED_BY, DECRYPT, ROLE_IN, Roles
 from .rules import (
     CANNOT_BE_KNOWN,
     Finding,
@@ -31,7 +31,7 @@ from .rules import (
     sessions,
     tags,
 )
-from .rules.constructs import ByTemplate
+from .rules.constructs import Constructs
 from .rules.kinds import kind_of
 from .rules.python import Code
 from .rules.remedies import Ask
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from .compute import Compute
     from .roles import Role
     from .rules import Told
-    from .rules.constructs import Constructs
     from .rules.steps import Step
     from .templates import Assembly
     from .templates.model import Resource
@@ -170,8 +169,7 @@ class _Checking:
 
     def written(self, found: list[Finding], constructs: Constructs | None) -> list[Finding]:
         """Return the findings with their fixes as code, or as changes of the templates."""
-        has = ByTemplate().has if constructs is None else constructs.has
-        shared = Shared(self._parts, has, self._ways_to_launch)
+        shared = Shared(self._parts, (constructs or Constructs()).has, self._ways_to_launch)
         if constructs is None:
             return [_in_template(shared, one) for one in found]
         return [_in_python(shared, constructs, one) for one in found]
@@ -264,7 +262,7 @@ class _Checking:
                 yield from self._in_any_world(partial(advice.of_role, self._roles, role))
         policies = (one.policy for role in roles for one in (*role.inline, *role.managed))
         for policy in dict.fromkeys(policies):
-            if policy.may_decrypt:
+            if policy.may_be_about((DECRYPT,)):
                 yield from self._in_any_world(partial(advice.of_policy, self._roles, policy))
 
     def _in_any_world(self, find: Callable[[], Iterable[_Found]]) -> list[_Found]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from session_manager_permissions._conditions import EACH_CALL, open_keys
 from session_manager_permissions._patterns import UNKNOWN
 
-from .policies import Answer, may_be_about
+from .policies import Answer, is_about
 from .templates.functions import is_function, listed, mapping
 from .templates.loading import as_document
 from .templates.values import ACCOUNT
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .parts import Parts
-    from .roles import Role, Roles
+    from .roles import Ability, Role, Roles
     from .templates.model import Resource
 
 _KEY: Final = "AWS::KMS::Key"
@@ -42,35 +42,32 @@ class OwnPolicies:
         self._parts = parts
         self._roles = roles
 
-    def answer(
-        self, resource: Resource, role: Role, action: str, *, by_iam: Answer, limit: Answer
-    ) -> Answer:
+    def answer(self, resource: Resource, role: Role, action: str, ability: Ability) -> Answer:
         """Decide about an action of a role.
 
         Args:
             resource: the key or the bucket.
             role: the role.
             action: the action.
-            by_iam: the answer of the policies of IAM.
-            limit: that of the role's permissions boundary alone, which limits what the policy of
-                the resource allows as well.
+            ability: what the policies of IAM say. The permissions boundary limits what the policy
+                of the resource allows as well.
         """
-        if by_iam is Answer.EXPLICIT_DENY:
-            return by_iam
-        answer = self._with_its_own(resource, role, action, by_iam, limit)
+        if ability.decision.answer is Answer.EXPLICIT_DENY:
+            return Answer.EXPLICIT_DENY
+        answer = self._with_its_own(resource, role, action, ability)
         return answer if self._parts.changed(resource) is None else min(answer, Answer.UNKNOWN)
 
     def _with_its_own(
-        self, resource: Resource, role: Role, action: str, by_iam: Answer, limit: Answer
+        self, resource: Resource, role: Role, action: str, ability: Ability
     ) -> Answer:
         found = [*self._statements(resource, role, action)]
         if _OwnStatement(allows=False, about="role", certain=True) in found:
             return Answer.EXPLICIT_DENY
         itself = _best(found, "role")
         if itself is not Answer.IMPLICIT_DENY:
-            itself = max(itself, limit)
+            itself = max(itself, ability.boundary.answer)
         account = _best(found, "account") if resource.type == _KEY else Answer.ALLOWED
-        answer = min(itself, max(by_iam, account))
+        answer = min(itself, max(ability.decision.answer, account))
         return answer if all(one.allows for one in found) else max(answer, Answer.UNKNOWN)
 
     def _statements(self, resource: Resource, role: Role, action: str) -> Iterator[_OwnStatement]:
@@ -81,7 +78,7 @@ class OwnPolicies:
                 yield _OwnStatement(allows=True, about="account")
                 continue
             for entry in listed(document.get("Statement")):
-                if may_be_about({"Statement": [entry]}, (action,)):
+                if is_about(entry, (action,)):
                     yield from self._read(owner, mapping(entry), role, action)
 
     def _documents(self, resource: Resource) -> Iterator[tuple[Resource, object]]:

@@ -93,7 +93,7 @@ def _late(roles: Roles, machine: Resource, role: Role) -> frozenset[Policy]:
 
 def _is_ours(roles: Roles, policy: Policy) -> bool:
     """Tell whether the policy has the statement of `session_manager_statements`."""
-    return any(one.sid == _needs.CHANNELS.sid for one in roles.needed_statements(policy))
+    return any(one.sid == _needs.CHANNELS.sid for one in roles.asked_statements(policy))
 
 
 def _lost(roles: Roles, role: Role, late: frozenset[Policy]) -> tuple[str, ...]:

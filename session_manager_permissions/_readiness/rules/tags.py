@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._readiness.parts import mappings
-from session_manager_permissions._readiness.policies import may_be_about
+from session_manager_permissions._readiness.policies import is_about, may_be_about
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
-    candidates,
     listed,
     mapping,
 )
@@ -17,11 +16,10 @@ from .remedies import Advice
 from .rule import Finding, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from session_manager_permissions._readiness.compute import Launchers
     from session_manager_permissions._readiness.parts import Parts
-    from session_manager_permissions._readiness.templates.functions import Candidate
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .python import Code
@@ -53,7 +51,7 @@ def of_grants(parts: Parts, launchers: Launchers) -> list[Finding]:
         (policy, key, values)
         for type_ in _POLICIES
         for policy in parts.by_type[type_]
-        if any(may_be_about(one.value, _START) for one in _documents(policy)) and policy.exists
+        if may_be_about(policy.properties, _START) and policy.exists
         for key, values in _asked(parts, policy)
     ]
     if not grants:
@@ -79,16 +77,11 @@ def of_grants(parts: Parts, launchers: Launchers) -> list[Finding]:
     ]
 
 
-def _documents(policy: Resource) -> Iterable[Candidate]:
-    """Return the documents that a policy has in any world."""
-    return candidates(policy.properties, "PolicyDocument")
-
-
 def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
     """Yield each tag that a grant asks for, with its values, if these are known."""
     document = mapping(policy.properties.get("PolicyDocument"))
     for statement, _ in mappings(document.get("Statement")):
-        if may_be_about({"Statement": [statement]}, _START):
+        if is_about(statement, _START):
             condition = mapping(mapping(statement).get("Condition"))
             for key, written in mapping(condition.get("StringEquals")).items():
                 values = [parts.text(policy, one) for one in listed(written)]
