@@ -15,8 +15,8 @@ from .host_management import HostManagement
 from .launch import Written
 from .network import judge_of
 from .parts import Parts, decider
-from .policies import Answer
-from .roles import ATTACHED_BY, DECRYPT, ROLE_IN, Roles
+from .policies import DECRYPT, Answer
+from .roles import ATTACHED_BY, ROLE_IN, Roles
 from .rules import (
     CANNOT_BE_KNOWN,
     Finding,

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._conditions import NO_CONTEXT, open_keys
+from session_manager_permissions._conditions import EACH_CALL, NO_CONTEXT, open_keys
 from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._patterns import UNKNOWN, any_matches, matches, widest
 
@@ -36,6 +36,9 @@ NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
 }
 """The actions that an instance needs, each with its resource."""
 
+DECRYPT: Final = "kms:Decrypt"
+"""The action on the key of a session."""
+
 _OF_SOME_SESSIONS: Final = (
     _needs.decrypt("*", sessions_only=False),
     _needs.log_encryption(),
@@ -49,14 +52,13 @@ ASKED: Final = (
 )
 """All actions that are asked about."""
 
-_INSTANCE_IDS: Final = ("i-+7f0c2a9", "i-+7f0c2a9b1d3e4f56")
-"""Ids of the two lengths that there are, of an instance that no pattern is about alone."""
+
+_OF_SESSION: Final = EACH_CALL.knowing({_needs.SESSION_KEY: None})
 
 
-def is_of_each_instance(pattern: str, partition: str, region: str, account: str) -> bool:
-    """Tell whether a pattern matches the ARN of each instance of an account and region."""
-    arn = f"arn:{partition}:ec2:{region}:{account}:instance/"
-    return all(matches(pattern, f"{arn}{one}") for one in _INSTANCE_IDS)
+def known_of(actions: tuple[str, ...]) -> RequestContext:
+    """Return what is known of each call of these actions by the agent."""
+    return _OF_SESSION if actions == (DECRYPT,) else EACH_CALL
 
 
 class Answer(IntEnum):
@@ -91,6 +93,8 @@ class Statement(NamedTuple):
     """Whether it is certainly attached, and its `Condition` certainly holds."""
     written_resource: object = None
     """The element `Resource` as the template has it."""
+    principal: object = None
+    """The element `Principal` as the template has it."""
     doubt: str = ""
     """Why it is not certain whether it applies, as what follows its name in a message."""
 
@@ -217,6 +221,7 @@ def _of_entry(
             not_resources=not_resources,
             certain=certain and not undecided,
             written_resource=entry.get("Resource"),
+            principal=entry.get("Principal"),
             doubt=_doubt(entry, undecided),
         )
 

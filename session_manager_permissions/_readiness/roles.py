@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._conditions import EACH_CALL, MARKS, NO_CONTEXT
+from session_manager_permissions._conditions import MARKS, NO_CONTEXT
 from session_manager_permissions._patterns import any_matches, matches
 
 from .managed_policies import aws_managed
@@ -21,7 +21,7 @@ from .policies import (
     Statement,
     anything,
     decide,
-    is_of_each_instance,
+    known_of,
     may_be_about,
     may_match,
     read,
@@ -55,11 +55,9 @@ ATTACHED_BY: Final = {
 }
 """The policies that are resources, and the property that names their roles."""
 
-_NODES: Final = "AWS::EKS::Nodegroup"
-ROLE_IN: Final = {"AWS::IAM::InstanceProfile": "Roles", _NODES: "NodeRole"}
+ROLE_IN: Final = {"AWS::IAM::InstanceProfile": "Roles", "AWS::EKS::Nodegroup": "NodeRole"}
 """What holds a role for instances, and the property that names the role."""
 
-DECRYPT: Final = "kms:Decrypt"
 _MANAGED: Final = "AWS::IAM::ManagedPolicy"
 _OF_AWS: Final = ":iam::aws:policy/"
 """What is in the ARN of a policy that AWS manages."""
@@ -143,49 +141,59 @@ class Asked(NamedTuple):
     def is_on(self, pattern: Value) -> bool | None:
         """Tell whether the resource of a statement covers it; None if that is not known."""
         ours = self.on or ()
-        text = as_text(pattern)
-        written, asked = _identified(pattern), _identified(ours)
-        if text == "*" or matches(written, asked):
+        written, asked = marked(pattern), marked(ours)
+        if written == "*" or matches(written, asked):
             return True
-        if asked.startswith("arn:") and "<" not in written + asked:
+        if asked.startswith("arn:") and not has_marks(written + asked):
             return None if may_match(written, asked) else False
-        theirs, its = (
-            {one.resource for one in value if isinstance(one, ReturnValue)}
-            for value in (pattern, ours)
-        )
+        theirs, its = _resources_in(pattern), _resources_in(ours)
         if theirs and its and not theirs & its:
             return False
+        text = as_text(pattern)
         service = re.match("arn:[^:]*:([a-z0-9-]+):", text)
         is_alias = ":alias/" in text  # by which no policy names a key
         is_other = service and service[1] != self.actions[0].partition(":")[0]
         return False if is_alias or is_other else None
 
 
-def _identified(value: Value) -> str:
-    """Return a value as a text in which each part that is only known at deployment has a name.
+def _resources_in(value: Value) -> set[Resource]:
+    return {part.resource for part in value if isinstance(part, ReturnValue)}
 
-    An ARN is without its partition, as there is none of another partition.
+
+def marked(value: Value) -> str:
+    """Return a value as a text, with marks in place of each part that is known at deployment only.
+
+    Equal parts have the same marks. An ARN is without its partition, as there is none of another.
     """
-    return re.sub("^arn:[^:]*:", "arn::", "".join(map(_named, value)))
+    return re.sub(r"^arn:(\*|[^:*?]*):", "arn::", "".join(map(_marked_part, value)))
 
 
-def _named(part: str | ReturnValue | Unresolved) -> str:
+def _marked_part(part: str | ReturnValue | Unresolved) -> str:
     if isinstance(part, ReturnValue) and part.resource.type in _ARNS:
         resource, attribute = part
+        stack = resource.template.stack
         if attribute == "Arn":
-            stack = resource.template.stack
             region, account = (
-                known or _named(Unresolved(stack.environment, name))
-                for known, name in zip(stack.environment[::-1], _OF_STACK[1:], strict=True)
+                known or _marked_part(Unresolved(stack.environment, name))
+                for known, name in (
+                    (stack.region, "AWS::Region"),
+                    (stack.account, "AWS::AccountId"),
+                )
             )
-            name = _named(ReturnValue(resource))
+            name = _marked_part(ReturnValue(resource))
             return _ARNS[resource.type].format(region=region, account=account, name=name)
         written = dict.get(resource.properties, "BucketName")
         if not attribute and isinstance(written, str):
             return written
-    return part if isinstance(part, str) else f"<{hash(part)}>"
+    return part if isinstance(part, str) else f"{hash(part):x}".translate(_DIGITS)
 
 
+def has_marks(text: str) -> bool:
+    """Tell whether a part of a text is known at the deployment only."""
+    return any(ord(one) >= MARKS for one in text)
+
+
+_DIGITS: Final = {ord(digit): MARKS + number for number, digit in enumerate("-0123456789abcdef")}
 _ARNS: Final = {
     "AWS::KMS::Key": "arn::kms:{region}:{account}:key/{name}",
     "AWS::S3::Bucket": "arn::s3:::{name}",
@@ -195,9 +203,6 @@ _ARNS: Final = {
 
 EACH_SESSION: Final = Asked(tuple(NEEDED))
 """What every session needs."""
-
-_OF_SESSION: Final = EACH_CALL.knowing({_needs.SESSION_KEY: None})
-"""What is known of each use of the key of a session."""
 
 
 class Ability(NamedTuple):
@@ -281,18 +286,12 @@ class Roles:
         account = holder.template.stack.account
         name: Value = (Unresolved(holder),)
         match [*listed(holder.properties.get(ROLE_IN[holder.type]))]:
-            case [written] if holder.type == _NODES:
-                name = self._name_behind(holder.template, written)
             case [written]:
-                name = self._assembly.value(holder.template, written)
-        resource = role_in(name)
-        if resource is not None:
-            if may_be_equal(account, resource.template.stack.account):
-                return self.of_resource(resource)
-            name = (Unresolved(holder),)  # the role of that name in its own account
-        named = self._with_name("AWS::IAM::Role", holder.template, name)
-        if named is not None:
-            return self.of_resource(named)
+                resource = self._of_kind("AWS::IAM::Role", holder.template, written)
+                if resource is None:
+                    name = name_in(self._assembly.value(holder.template, written))
+                elif may_be_equal(account, resource.template.stack.account):
+                    return self.of_resource(resource)
         key = name, account
         if key not in self._roles:
             role = Role("", holder, in_app=False)
@@ -377,10 +376,9 @@ class Roles:
     def _context(self, template: Template, asked: Asked) -> RequestContext:
         """Return what is known of the calls of instances that get a policy of a template."""
         value = partial(self._assembly.value, template)
-        context = _OF_SESSION if asked.actions == (DECRYPT,) else EACH_CALL
-        context = context._replace(read=lambda written: _marked(value(written)))
+        context = known_of(asked.actions)._replace(read=lambda written: marked(value(written)))
         if self._is_one_environment:
-            region = _marked(value({"Ref": "AWS::Region"}))
+            region = marked(value({"Ref": "AWS::Region"}))
             return context.knowing({_needs.REGION_KEY: region})
         return context
 
@@ -392,7 +390,7 @@ class Roles:
     def _on(self, template: Template, found: list[Statement], asked: Asked) -> list[Statement]:
         """Return the statements that may be on what is asked about, as ones on `*` if they are."""
         if asked.on is None:
-            return [self._on_each(template, one) for one in found]
+            return [self._on_instances(template, one) for one in found]
         on = []
         for one in found:
             covered: bool | None = None
@@ -404,22 +402,15 @@ class Roles:
                 on.append(one._replace(resources=resources, not_resources=False))
         return on
 
-    def _on_each(self, template: Template, statement: Statement) -> Statement:
+    def _on_instances(self, template: Template, statement: Statement) -> Statement:
         """Return a statement that allows something on each instance as one on those of EC2.
 
         The instances are those of the template's account and region.
         """
-        if not statement.allows or statement.not_resources or statement.resources == ("*",):
-            return statement
-        if not self._is_one_environment:
-            return statement
-        value = partial(self._assembly.value, template)
-        partition, *place = (_marked(value({"Ref": one})) for one in _OF_STACK)
-        for written in listed(statement.written_resource):
-            pattern = _marked(value(written))
-            # IAM refuses an ARN of another partition, so the one that is written is the stack's.
-            named = None if template.stack.partition else _PARTITION_NAMED.match(pattern)
-            if is_of_each_instance(pattern, named[1] if named else partition, *place):
+        if statement.allows and not statement.not_resources and self._is_one_environment:
+            value = partial(self._assembly.value, template)
+            instance = Asked(_needs.REGISTRATION.actions, value({"Fn::Sub": _INSTANCE}))
+            if any(instance.is_on(value(on)) for on in listed(statement.written_resource)):
                 instances = _needs.REGISTRATION_RESOURCES[0]
                 return statement._replace(resources=(*statement.resources, instances))
         return statement
@@ -628,13 +619,6 @@ class Roles:
         resource = self._of_kind("AWS::IAM::Role", template, name)
         return None if resource is None else self.of_resource(resource)
 
-    def _name_behind(self, template: Template, arn: object) -> Value:
-        """Return the name of the role with this ARN, or what refers to the role."""
-        role = self._of_kind("AWS::IAM::Role", template, arn)
-        if role is not None:
-            return (ReturnValue(role),)
-        return name_in(self._assembly.value(template, arn))
-
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
         """Return the resource of this type that is referred to, or named, or named in an ARN."""
         value = self._assembly.value(template, name)
@@ -655,19 +639,8 @@ class Roles:
         return found[0] if len(found) == 1 else None
 
 
-_OF_STACK: Final = ("AWS::Partition", "AWS::Region", "AWS::AccountId")
-_PARTITION_NAMED: Final = re.compile("arn:(aws[a-z-]*):")
-
-
-def _marked(value: Value) -> str:
-    """Return a value as a text in which each pseudo parameter of a stack has a mark of its own."""
-    return "".join(
-        chr(MARKS + _OF_STACK.index(part.expression))
-        if isinstance(part, Unresolved) and part.expression in _OF_STACK
-        else as_text((part,))
-        for part in value
-    )
-
+_INSTANCE: Final = "arn:aws:ec2:${AWS::Region}:${AWS::AccountId}:instance/i-+7f0c2a9b1d3e4f56"
+"""An instance that no pattern is about alone."""
 
 _NAMED_BY: Final = {
     _MANAGED: "ManagedPolicyName",

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import decider
-from session_manager_permissions._readiness.policies import Answer
-from session_manager_permissions._readiness.roles import DECRYPT
+from session_manager_permissions._readiness.policies import DECRYPT, Answer
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, mappings_in
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue
 
