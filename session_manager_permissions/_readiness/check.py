@@ -445,19 +445,14 @@ def _verdict(found: list[Finding]) -> str:
 
 def _unknown_profile(profile: Resource, role: str, decides: list[str]) -> Finding:
     of_quota = len(decides) == 1 and decides[0].startswith(quotas.QUOTA)
-    return Finding(
+    return permissions.on_role_of(
+        profile,
         CANNOT_BE_KNOWN,
-        (profile,),
-        f"Properties.{ROLE_IN[profile.type]}",
         "it can't be known at synthesis whether Session Manager reaches "
         f"{kind_of(profile).instances}: that depends on {', and on '.join(decides)}",
-        (
-            quotas.LOOK_UP
-            if of_quota
-            else Ask(
-                f"Ask IAM after the deployment: session-manager-permissions verify --role {role}"
-            ),
-        ),
+        quotas.LOOK_UP
+        if of_quota
+        else Ask(f"Ask IAM after the deployment: session-manager-permissions verify --role {role}"),
     )
 
 
@@ -490,19 +485,19 @@ def _in_template(shared: Shared, finding: Finding) -> Finding:
     """Return a finding with its fixes as steps."""
     steps = Steps(shared)
     for fix in finding.fixes:
-        if clause := fix.in_template(steps):
-            steps.say(clause)
+        fix.in_template(steps)
     return finding._replace(fixes=(), steps=steps.steps)
 
 
 def _in_python(shared: Shared, constructs: Constructs, finding: Finding) -> Finding:
     """Return a finding with its fixes as code, and with what code can't mend in words."""
     code = Code(shared, constructs, finding.resources)
-    clauses = [fix.in_python(code) for fix in finding.fixes]
-    written = code.text()
+    for fix in finding.fixes:
+        fix.in_python(code)
+    clauses, written = code.clauses, code.text()
     if not code.finds_all:
         clauses, written = [*map(_in_file, _in_template(shared, finding).steps)], ""
-    said = dict.fromkeys(one for one in (finding.description, *clauses) if one)
+    said = dict.fromkeys((finding.description, *clauses))
     return finding._replace(fixes=(), description="; ".join(said), code=written)
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
-from session_manager_permissions._readiness.roles import ROLE_IN
 from session_manager_permissions._readiness.templates.functions import text
 
-from .permissions import its_role
+from .permissions import its_role, on_role_of
 from .remedies import Ask
 from .rule import Finding, Told, not_ready
 
@@ -52,10 +51,9 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
     """Find policies beyond IAM's quotas."""
     length = _inline_length(roles, role)
     if length > _limits.MAX_INLINE_POLICIES:
-        yield Finding(
+        yield on_role_of(
+            profile,
             POLICIES_TOO_LONG,
-            (profile,),
-            f"Properties.{ROLE_IN[profile.type]}",
             f"the deployment will fail: the inline policies of {its_role(role)} have at least "
             f"{length} characters, and IAM allows {_limits.MAX_INLINE_POLICIES} for a role: "
             "make a managed policy of one of them",
@@ -71,10 +69,9 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
         )
     number = _managed_policies(roles, role)
     if number > _limits.MAX_MANAGED_POLICIES:
-        yield Finding(
+        yield on_role_of(
+            profile,
             TOO_MANY_MANAGED_POLICIES,
-            (profile,),
-            f"Properties.{ROLE_IN[profile.type]}",
             f"the deployment will fail: {its_role(role)} has at least {number} "
             f"managed policies, and IAM allows at most {_limits.MAX_MANAGED_POLICIES} on a role: "
             "merge several of them into one, or use inline policies",

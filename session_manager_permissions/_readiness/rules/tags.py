@@ -94,26 +94,23 @@ def _tags(parts: Parts, compute: Resource) -> Iterator[tuple[str, str]]:
     if compute.type == "AWS::EKS::Nodegroup":
         return  # its own tags do not reach its instances
     for entry, _ in mappings(compute.properties.get("Tags")):
-        if entry is None:
-            yield UNKNOWN, UNKNOWN
-        elif (
-            compute.type != _GROUP or parts.text(compute, entry.get("PropagateAtLaunch")) != "false"
-        ):
-            yield parts.text(compute, entry.get("Key")), parts.text(compute, entry.get("Value"))
+        given = mapping(entry).get("PropagateAtLaunch")
+        if compute.type != _GROUP or parts.text(compute, given) != "false":
+            yield _tag(parts, compute, entry)
 
 
 def _of_template(parts: Parts, template: Resource) -> Iterator[tuple[str, str]]:
     data = mapping(template.properties.get("LaunchTemplateData"))
     for entry, _ in mappings(data.get("TagSpecifications")):
-        if parts.text(template, mapping(entry).get("ResourceType", UNKNOWN)) in {
-            "instance",
-            UNKNOWN,
-        }:
+        type_ = parts.text(template, mapping(entry).get("ResourceType"))
+        if type_ in {"instance", UNKNOWN}:
             for tag, _ in mappings(mapping(entry).get("Tags", UNKNOWN)):
-                yield (
-                    parts.text(template, mapping(tag).get("Key", UNKNOWN)),
-                    parts.text(template, mapping(tag).get("Value", UNKNOWN)),
-                )
+                yield _tag(parts, template, tag)
+
+
+def _tag(parts: Parts, owner: Resource, entry: object) -> tuple[str, str]:
+    tag = mapping(entry)
+    return parts.text(owner, tag.get("Key")), parts.text(owner, tag.get("Value"))
 
 
 # Fixes -------------------------------------------------------------------------------------------
@@ -133,17 +130,15 @@ class Tag(NamedTuple):
     key: str
     value: str
 
-    def in_python(self, code: Code) -> str:
+    def in_python(self, code: Code) -> None:
         """Write the tag."""
         given = f"{code.literal(self.key)}, {code.literal(self.value)}"
         code.add(f"{code.core('Tags')}.of({code.l1(self.compute)}).add({given})")
-        return ""
 
-    def in_template(self, steps: Steps) -> str:
+    def in_template(self, steps: Steps) -> None:
         """Add the tag."""
         tag: dict[str, object] = {"Key": self.key, "Value": self.value}
         if self.compute.type == _GROUP:
             tag["PropagateAtLaunch"] = True
-        if steps.append(self.compute, "Tags", tag):
-            return ""
-        return f"give {self.compute.logical_id} the tag {self.key!r} with {self.value!r}"
+        if not steps.append(self.compute, "Tags", tag):
+            steps.say(f"give {self.compute.logical_id} the tag {self.key!r} with {self.value!r}")
