@@ -51,6 +51,9 @@ REGISTRATION_RESOURCES: Final = (
 REQUEST_KEYS: Final = {"aws:SecureTransport": "true"}
 """The condition keys that have the same value in each call of each agent, which always uses TLS."""
 
+SESSION_KEY: Final = "kms:EncryptionContext:aws:ssm:SessionId"
+"""The condition key that each use of the key of a session has, with the session's id."""
+
 REGION_KEY: Final = "aws:RequestedRegion"
 """The condition key that has the region that is called, which is the instance's own."""
 
@@ -159,7 +162,7 @@ def of_session_key(alias_name: str | None, *, sessions_only: bool) -> dict[str, 
     """
     conditions = having_alias(alias_name)
     if sessions_only:
-        conditions["Null"] = {"kms:EncryptionContext:aws:ssm:SessionId": "false"}
+        conditions["Null"] = {SESSION_KEY: "false"}
     return conditions
 
 

@@ -1,4 +1,4 @@
-"""`make managed-policies`: what AWS managed policies say of what Session Manager needs.
+"""`make managed-policies`: what AWS managed policies say of what the check asks about.
 
 The source is the copy of all of them that moto has, from an account of the partition `aws`. Kept of
 a policy are the statements that match one of the actions, with the actions by name; the rest of a
@@ -16,11 +16,10 @@ from typing import Any
 
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from session_manager_permissions._needs import CHANNELS, REGISTRATION
+from session_manager_permissions._readiness.policies import ASKED
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "session_manager_permissions/_readiness/aws_managed_policies.json"
-ACTIONS = (*CHANNELS.actions, *REGISTRATION.actions)
 
 
 def policies() -> dict[str, dict[str, Any]]:
@@ -38,7 +37,7 @@ def reduced(document: dict[str, Any]) -> dict[str, Any]:
         patterns = _listed(statement.get("Action", statement.get("NotAction")))
         matching = [
             action
-            for action in ACTIONS
+            for action in ASKED
             if any(fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
             is ("Action" in statement)
         ]

@@ -15,7 +15,7 @@ from .host_management import HostManagement
 from .launch import Written
 from .network import judge_of
 from .parts import Parts, decider
-from .policies import Answer
+from .policies import DECRYPT, Answer
 from .roles import ATTACHED_BY, ROLE_IN, Roles
 from .rules import (
     CANNOT_BE_KNOWN,
@@ -31,7 +31,7 @@ from .rules import (
     sessions,
     tags,
 )
-from .rules.constructs import ByTemplate
+from .rules.constructs import Constructs
 from .rules.kinds import kind_of
 from .rules.python import Code
 from .rules.remedies import Ask
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from .compute import Compute
     from .roles import Role
     from .rules import Told
-    from .rules.constructs import Constructs
     from .rules.steps import Step
     from .templates import Assembly
     from .templates.model import Resource
@@ -170,8 +169,7 @@ class _Checking:
 
     def written(self, found: list[Finding], constructs: Constructs | None) -> list[Finding]:
         """Return the findings with their fixes as code, or as changes of the templates."""
-        has = ByTemplate().has if constructs is None else constructs.has
-        shared = Shared(self._parts, has, self._ways_to_launch)
+        shared = Shared(self._parts, (constructs or Constructs()).has, self._ways_to_launch)
         if constructs is None:
             return [_in_template(shared, one) for one in found]
         return [_in_python(shared, constructs, one) for one in found]
@@ -264,7 +262,7 @@ class _Checking:
                 yield from self._in_any_world(partial(advice.of_role, self._roles, role))
         policies = (one.policy for role in roles for one in (*role.inline, *role.managed))
         for policy in dict.fromkeys(policies):
-            if policy.may_decrypt:
+            if policy.may_be_about((DECRYPT,)):
                 yield from self._in_any_world(partial(advice.of_policy, self._roles, policy))
 
     def _in_any_world(self, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
@@ -447,19 +445,14 @@ def _verdict(found: list[Finding]) -> str:
 
 def _unknown_profile(profile: Resource, role: str, decides: list[str]) -> Finding:
     of_quota = len(decides) == 1 and decides[0].startswith(quotas.QUOTA)
-    return Finding(
+    return permissions.on_role_of(
+        profile,
         CANNOT_BE_KNOWN,
-        (profile,),
-        f"Properties.{ROLE_IN[profile.type]}",
         "it can't be known at synthesis whether Session Manager reaches "
         f"{kind_of(profile).instances}: that depends on {', and on '.join(decides)}",
-        (
-            quotas.LOOK_UP
-            if of_quota
-            else Ask(
-                f"Ask IAM after the deployment: session-manager-permissions verify --role {role}"
-            ),
-        ),
+        quotas.LOOK_UP
+        if of_quota
+        else Ask(f"Ask IAM after the deployment: session-manager-permissions verify --role {role}"),
     )
 
 
@@ -492,19 +485,19 @@ def _in_template(shared: Shared, finding: Finding) -> Finding:
     """Return a finding with its fixes as steps."""
     steps = Steps(shared)
     for fix in finding.fixes:
-        if clause := fix.in_template(steps):
-            steps.say(clause)
+        fix.in_template(steps)
     return finding._replace(fixes=(), steps=steps.steps)
 
 
 def _in_python(shared: Shared, constructs: Constructs, finding: Finding) -> Finding:
     """Return a finding with its fixes as code, and with what code can't mend in words."""
     code = Code(shared, constructs, finding.resources)
-    clauses = [fix.in_python(code) for fix in finding.fixes]
-    written = code.text()
+    for fix in finding.fixes:
+        fix.in_python(code)
+    clauses, written = code.clauses, code.text()
     if not code.finds_all:
         clauses, written = [*map(_in_file, _in_template(shared, finding).steps)], ""
-    said = dict.fromkeys(one for one in (finding.description, *clauses) if one)
+    said = dict.fromkeys((finding.description, *clauses))
     return finding._replace(fixes=(), description="; ".join(said), code=written)
 
 

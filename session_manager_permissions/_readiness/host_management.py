@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _needs
 
 from .parts import may_be_one_region
-from .policies import may_be_about
-from .templates.functions import UNKNOWN, candidates, mapping, shown, text
+from .policies import ASSOCIATE, Answer, decide
+from .roles import Asked
+from .templates.functions import UNKNOWN, mapping, shown
 from .templates.model import may_be_equal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .parts import Parts
-    from .roles import Policy, Role, Roles
+    from .roles import Role, Roles
     from .templates.model import Resource
 
 _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING.rpartition("/")[2]
@@ -40,18 +41,7 @@ _RUNS: Final = {
 _ATTACHES: Final = re.compile("AttachIAMToInstance|AssociateIamInstanceProfile", re.IGNORECASE)
 """A part of the names of AWS's runbooks that give an instance a profile, and of the API call."""
 
-_ASSOCIATE: Final = "ec2:AssociateIamInstanceProfile"
-_OF_AWS: Final = ":aws:policy/"
-"""What is in the ARN of a policy that AWS manages, before its path and its name."""
-_MAY_ASSOCIATE: Final = frozenset(
-    {
-        "AdministratorAccess",
-        "AmazonEC2FullAccess",
-        "PowerUserAccess",
-        "job-function/SystemAdministrator",
-    }
-)
-"""The policies that AWS manages, and that allow this for roles of customers."""
+_TO_ASSOCIATE: Final = Asked((ASSOCIATE,))
 
 
 class HostManagement:
@@ -120,54 +110,17 @@ class HostManagement:
 
     def _by_role(self, resource: Resource) -> str:
         account = resource.template.stack.account
-        for one in self._associating:
+        for one in self._parts.by_type["AWS::IAM::Role"]:
             same = may_be_equal(account, one.template.stack.account)
             if same and one.exists and self._may_associate(self._roles.of_resource(one)):
                 return f"the role {one.logical_id!r}, which may give instances a profile"
         return ""
 
-    @cached_property
-    def _associating(self) -> list[Resource]:
-        """The roles that may be allowed to give an instance a profile in any world."""
-        return [
-            one
-            for one in self._parts.by_type["AWS::IAM::Role"]
-            if self._has_one(self._roles.of_resource(one))
-        ]
-
-    def _has_one(self, role: Role) -> bool:
-        policies = (one.policy for one in (*role.inline, *role.managed))
-        by_arn = (text(one.value).partition(_OF_AWS) for one in role.others)
-        return any(not of_aws or name in _MAY_ASSOCIATE for _, of_aws, name in by_arn) or any(
-            map(_is_about, policies)
-        )
-
     def _may_associate(self, role: Role) -> bool:
-        statements = [
-            statement
-            for policy in self._roles.policies(role, _is_about)
-            for statement in self._roles.statements(policy, (_ASSOCIATE,))
-            if statement.covers_action(_ASSOCIATE) is not False
-        ]
-        if any(
-            one.certain
-            and not one.allows
-            and one.covers_action(_ASSOCIATE)
-            and "*" in one.resources
-            for one in statements
-        ):
-            return False
-        broad = any(one.is_there and _is_broad(one.value) for one in role.others)
-        return broad or any(one.allows for one in statements)
-
-
-def _is_broad(arn: object) -> bool:
-    return text(arn).partition(_OF_AWS)[2] in _MAY_ASSOCIATE
-
-
-def _is_about(policy: Policy) -> bool:
-    documents = candidates(policy.owner, "PolicyDocument")
-    return any(may_be_about(one.value, (_ASSOCIATE,)) for one in documents)
+        """Whether the policies of a role that can be read may let it give an instance a profile."""
+        statements = self._roles.readable(role, _TO_ASSOCIATE)
+        on_instances = _needs.REGISTRATION_RESOURCES[:1]
+        return decide(statements, ASSOCIATE, on_instances).answer <= Answer.UNKNOWN
 
 
 def _turning_on(parts: Parts) -> Iterator[tuple[str, Resource]]:

@@ -11,26 +11,27 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .policies import NEEDED, anything, read
+from .policies import ASKED, anything, read
 
 if TYPE_CHECKING:
     from .policies import Statement
 
 
 @cache
-def aws_managed(name: str) -> list[Statement]:
-    """Return the statements of an AWS managed policy about the actions that an instance needs.
+def aws_managed(name: str, about: tuple[str, ...] = ASKED) -> list[Statement]:
+    """Return the statements of an AWS managed policy about some of the actions of `ASKED`.
 
     A policy that is not in the file may allow and deny anything, as AWS may have added it later.
 
     Args:
         name: the part of its ARN after `policy/`, with the path: IAM does not find a policy under
             a wrong path.
+        about: the actions.
     """
     data = _data()
     source = f"the AWS managed policy {name!r}"
     if name in data["relevant"]:
-        return read(data["relevant"][name], source, about=tuple(NEEDED))
+        return read(data["relevant"][name], source, about=about)
     if name in data["others"]:
         return []
     return anything(f"{source}, which AWS did not list on {data['newest']}")

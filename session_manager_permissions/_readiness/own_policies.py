@@ -7,21 +7,17 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from session_manager_permissions._conditions import EACH_CALL, open_keys
-from session_manager_permissions._patterns import UNKNOWN
-
-from .policies import Answer, may_be_about
-from .templates.functions import is_function, listed, mapping
-from .templates.loading import as_document
-from .templates.values import ACCOUNT
+from .policies import Answer, known_of, read
+from .roles import has_marks, marked
+from .templates.functions import is_function, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .parts import Parts
-    from .roles import Role, Roles
+    from .roles import Ability, Role, Roles
     from .templates.model import Resource
 
 _KEY: Final = "AWS::KMS::Key"
@@ -42,47 +38,45 @@ class OwnPolicies:
         self._parts = parts
         self._roles = roles
 
-    def answer(
-        self, resource: Resource, role: Role, action: str, *, by_iam: Answer, limit: Answer
-    ) -> Answer:
+    def answer(self, resource: Resource, role: Role, action: str, ability: Ability) -> Answer:
         """Decide about an action of a role.
 
         Args:
             resource: the key or the bucket.
             role: the role.
             action: the action.
-            by_iam: the answer of the policies of IAM.
-            limit: that of the role's permissions boundary alone, which limits what the policy of
-                the resource allows as well.
+            ability: what the policies of IAM say. The permissions boundary limits what the policy
+                of the resource allows as well.
         """
-        if by_iam is Answer.EXPLICIT_DENY:
-            return by_iam
-        answer = self._with_its_own(resource, role, action, by_iam, limit)
+        if ability.decision.answer is Answer.EXPLICIT_DENY:
+            return Answer.EXPLICIT_DENY
+        answer = self._with_its_own(resource, role, action, ability)
         return answer if self._parts.changed(resource) is None else min(answer, Answer.UNKNOWN)
 
     def _with_its_own(
-        self, resource: Resource, role: Role, action: str, by_iam: Answer, limit: Answer
+        self, resource: Resource, role: Role, action: str, ability: Ability
     ) -> Answer:
         found = [*self._statements(resource, role, action)]
         if _OwnStatement(allows=False, about="role", certain=True) in found:
             return Answer.EXPLICIT_DENY
         itself = _best(found, "role")
         if itself is not Answer.IMPLICIT_DENY:
-            itself = max(itself, limit)
+            itself = max(itself, ability.boundary.answer)
         account = _best(found, "account") if resource.type == _KEY else Answer.ALLOWED
-        answer = min(itself, max(by_iam, account))
+        answer = min(itself, max(ability.decision.answer, account))
         return answer if all(one.allows for one in found) else max(answer, Answer.UNKNOWN)
 
     def _statements(self, resource: Resource, role: Role, action: str) -> Iterator[_OwnStatement]:
         for owner, written in self._documents(resource):
-            document = as_document(written)
-            if not isinstance(document, dict) or is_function(document):
-                yield _OwnStatement(allows=True, about="role")
-                yield _OwnStatement(allows=True, about="account")
-                continue
-            for entry in listed(document.get("Statement")):
-                if may_be_about({"Statement": [entry]}, (action,)):
-                    yield from self._read(owner, mapping(entry), role, action)
+            known = partial(self._parts.text, owner)
+            context = known_of((action,))._replace(read=known)
+            for one in read(written, "", known, (action,), context):
+                # A statement of a bucket's policy may be about a part of the bucket.
+                is_sure = one.certain and one.covers_action(action) and owner.type == _KEY
+                for about, certain in self._principals(owner, one.principal, role):
+                    # A Deny of the account is one of each of its roles.
+                    of = about if one.allows else "role"
+                    yield _OwnStatement(one.allows, of, certain=certain and bool(is_sure))
 
     def _documents(self, resource: Resource) -> Iterator[tuple[Resource, object]]:
         if resource.type == _KEY:
@@ -92,29 +86,10 @@ class OwnPolicies:
             if one.exists and resource in one.mentions:
                 yield one, one.properties.get("PolicyDocument")
 
-    def _read(
-        self, owner: Resource, entry: dict[str, Any], role: Role, action: str
-    ) -> Iterator[_OwnStatement]:
-        read = partial(self._parts.text, owner)
-        undecided = open_keys(entry.get("Condition"), EACH_CALL._replace(read=read))
-        if undecided is None:
-            return
-        effect = read(entry.get("Effect"))
-        actions = [read(one).lower() for one in listed(entry.get("Action"))]
-        is_plain = not undecided and any(one in actions for one in ("kms:*", action.lower()))
-        # A statement of a bucket's policy may be about a part of the bucket.
-        is_certain = is_plain and owner.type == _KEY and effect in {"Allow", "Deny"}
-        for about, certain in self._principals(owner, entry, role):
-            if effect != "Deny":
-                yield _OwnStatement(allows=True, about=about, certain=certain and is_certain)
-            if effect != "Allow":  # a Deny of the account is one of each of its roles
-                yield _OwnStatement(allows=False, about="role", certain=certain and is_certain)
-
     def _principals(
-        self, owner: Resource, entry: dict[str, Any], role: Role
+        self, owner: Resource, principal: object, role: Role
     ) -> Iterator[tuple[Literal["role", "account"], bool]]:
         """Yield whether a statement is about a role or its account, and whether that is certain."""
-        principal = entry.get("Principal")
         if principal == "*":
             yield "role", True
         elif not isinstance(principal, dict) or is_function(principal):
@@ -126,22 +101,20 @@ class OwnPolicies:
     def _of_aws(
         self, owner: Resource, written: object, role: Role
     ) -> Iterator[tuple[Literal["role", "account"], bool]]:
-        template = owner.template
-        found = self._roles.role_of(template, written)
-        document = self._parts.assembly.document(template, [written])
-        (known,) = document if isinstance(document, list) else (UNKNOWN,)
-        account = template.stack.account or ACCOUNT
+        found = self._roles.role_of(owner.template, written)
+        value = partial(self._parts.assembly.value, owner.template)
+        known, account = marked(value(written)), marked(value({"Ref": "AWS::AccountId"}))
         if found is not None:
             if found.resource is role.resource:
                 yield "role", True
         elif known == "*":
             yield "role", True
-        elif known == account or known.endswith(f"::{account}:root"):
+        elif known in (account, f"arn::iam::{account}:root"):
             yield "account", True
         elif known.isdecimal() or known.endswith(":root"):
-            if template.stack.account is None:
+            if has_marks(known + account):
                 yield "account", False
-        elif UNKNOWN in known or ":role/" in known or ":assumed-role/" in known:
+        elif has_marks(known) or ":role/" in known or ":assumed-role/" in known:
             yield "role", False
 
 

@@ -13,7 +13,7 @@ from session_manager_permissions._quoting import shown
 
 from .check import VERDICTS, check
 from .rules import READY, RULES
-from .rules.constructs import ByTemplate
+from .rules.constructs import Constructs
 from .templates import Assembly
 from .tree import ConstructTree
 
@@ -127,7 +127,7 @@ class SessionManagerReadiness:
         findings, verdicts = check(
             Assembly(context.template_paths),
             network=self._network,
-            constructs=ByTemplate() if app is None else ConstructTree(app),
+            constructs=Constructs() if app is None else ConstructTree(app),
         )
         return cdk.PolicyValidationPluginReport(
             success=not (self._strict and any(RULES[one.rule].not_ready for one in findings)),

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._conditions import NO_CONTEXT, open_keys
+from session_manager_permissions._conditions import EACH_CALL, NO_CONTEXT, open_keys
 from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._patterns import UNKNOWN, any_matches, matches, widest
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._conditions import RequestContext
 
+ASSOCIATE: Final = "ec2:AssociateIamInstanceProfile"
+"""The action that gives an instance a profile as it runs."""
+
 NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
     **dict.fromkeys(_needs.CHANNELS.actions, _needs.CHANNELS.resource),
     # A policy may allow it on some instances, and it is not known which will have the profile.
@@ -33,14 +36,29 @@ NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
 }
 """The actions that an instance needs, each with its resource."""
 
-_INSTANCE_IDS: Final = ("i-+7f0c2a9", "i-+7f0c2a9b1d3e4f56")
-"""Ids of the two lengths that there are, of an instance that no pattern is about alone."""
+DECRYPT: Final = "kms:Decrypt"
+"""The action on the key of a session."""
+
+_OF_SOME_SESSIONS: Final = (
+    _needs.decrypt("*", sessions_only=False),
+    _needs.log_encryption(),
+    _needs.log_objects("*", "", other_account=False),
+    *_needs.log_group("*"),
+)
+ASKED: Final = (
+    *NEEDED,
+    *dict.fromkeys(action for one in _OF_SOME_SESSIONS for action in one.actions),
+    ASSOCIATE,
+)
+"""All actions that are asked about."""
 
 
-def is_of_each_instance(pattern: str, partition: str, region: str, account: str) -> bool:
-    """Tell whether a pattern matches the ARN of each instance of an account and region."""
-    arn = f"arn:{partition}:ec2:{region}:{account}:instance/"
-    return all(matches(pattern, f"{arn}{one}") for one in _INSTANCE_IDS)
+_OF_SESSION: Final = EACH_CALL.knowing({_needs.SESSION_KEY: None})
+
+
+def known_of(actions: tuple[str, ...]) -> RequestContext:
+    """Return what is known of each call of these actions by the agent."""
+    return _OF_SESSION if actions == (DECRYPT,) else EACH_CALL
 
 
 class Answer(IntEnum):
@@ -75,8 +93,8 @@ class Statement(NamedTuple):
     """Whether it is certainly attached, and its `Condition` certainly holds."""
     written_resource: object = None
     """The element `Resource` as the template has it."""
-    condition: object = None
-    """The element `Condition` as the template has it."""
+    principal: object = None
+    """The element `Principal` as the template has it."""
     doubt: str = ""
     """Why it is not certain whether it applies, as what follows its name in a message."""
 
@@ -109,7 +127,7 @@ def read(
     document: object,
     source: str,
     known: Callable[[object], str] = text,
-    about: tuple[str, ...] | None = None,
+    about: tuple[str, ...] = ASKED,
     context: RequestContext = NO_CONTEXT,
 ) -> list[Statement]:
     """Read the statements of a policy document that may be about some actions.
@@ -122,7 +140,7 @@ def read(
         source: what a message calls the policy.
         known: reads a value of the document as a text, with `UNKNOWN` for what is not known.
         about: the actions that matter. A statement about others is left out before it asks the
-            world for anything. Default: - All actions matter.
+            world for anything. Default: - All that are asked about.
         context: the condition keys that are known of the calls. Default: - None of them.
     """
     document = as_document(document)
@@ -133,29 +151,38 @@ def read(
     found: list[Statement] = []
     for candidate in candidates(document, "Statement"):
         entry = candidate.value
-        if is_function(entry):
-            found += anything(source) if candidate.is_there else []
-        elif not isinstance(entry, dict) or (about and not _may_be_about(entry, about)):
-            continue
-        elif candidate.is_there:
-            found += _of_entry(entry, source, known, context)
+        if is_about(entry, about) and candidate.is_there:
+            if is_function(entry):
+                found += anything(source)
+            else:
+                found += _of_entry(entry, source, known, context)
     return found
 
 
-def may_be_about(document: object, about: tuple[str, ...]) -> bool:
-    """Tell whether a document may have a statement about one of the actions, in any world."""
+def may_be_about(owner: dict[str, Any], about: tuple[str, ...]) -> bool:
+    """Tell whether a policy may have a statement about one of the actions, in any world.
+
+    Args:
+        owner: what has the document, as its `PolicyDocument`.
+        about: the actions.
+    """
+    documents = [one.value for one in candidates(owner, "PolicyDocument")]
+    return not documents or any(_may_be_about(one, about) for one in documents)
+
+
+def _may_be_about(document: object, about: tuple[str, ...]) -> bool:
     if is_function(document):  # whose argument only a world has
         return True
     document = as_document(document)
     if not isinstance(document, dict):
         return True
-    entries = (candidate.value for candidate in candidates(document, "Statement"))
-    return any(is_function(one) or _may_be_about(one, about) for one in entries)
+    return any(is_about(one.value, about) for one in candidates(document, "Statement"))
 
 
-def _may_be_about(entry: object, about: tuple[str, ...]) -> bool:
-    if not isinstance(entry, dict):
-        return False
+def is_about(entry: object, about: tuple[str, ...]) -> bool:
+    """Tell whether a statement may be about one of the actions, in any world."""
+    if not isinstance(entry, dict) or is_function(entry):
+        return is_function(entry)
     if "NotAction" in dict.keys(entry) or "Action" not in dict.keys(entry):
         return True
     actions = [one.value for one in candidates(entry, "Action")]
@@ -194,7 +221,7 @@ def _of_entry(
             not_resources=not_resources,
             certain=certain and not undecided,
             written_resource=entry.get("Resource"),
-            condition=entry.get("Condition"),
+            principal=entry.get("Principal"),
             doubt=_doubt(entry, undecided),
         )
 
@@ -268,14 +295,15 @@ def _covers(pattern: str, resource: str | tuple[str, ...]) -> bool | None:
         return matches(pattern, resource)
     if pattern in resource or (pattern and not pattern.strip("*")):
         return True
-    return None if any(_meet(widest(pattern), arns) for arns in resource) else False
+    return None if any(may_match(pattern, arns) for arns in resource) else False
 
 
-def _meet(pattern: str, arns: str) -> bool:
+def may_match(pattern: str, arns: str) -> bool:
     """Tell whether the pattern matches one of the ARNs of the form `arns`.
 
     Walks through both texts at once; `*` and `ARN_PART` may each match any number of characters.
     """
+    pattern = widest(pattern)
     done, left = set(), [(0, 0)]
     while left:
         here = left.pop()

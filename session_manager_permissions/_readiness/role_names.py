@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from .templates.conditions import certainly_differ, without_the_same
 from .templates.model import Resource, ReturnValue
 
 if TYPE_CHECKING:
@@ -38,18 +39,8 @@ def may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
         return True
     if name is None:
         return _may_be_generated(role, other)
-    one, two = list(name), list(other)
-    while one and two and one[0] == two[0]:
-        del one[0], two[0]
-    while one and two and one[-1] == two[-1]:
-        del one[-1], two[-1]
-    if not one or not two:
-        return not any(isinstance(part, str) for part in (*one, *two))
-    head, other_head = sorted((folded(one[0]), folded(two[0])), key=len)
-    tail, other_tail = sorted((folded(one[-1]), folded(two[-1])), key=len)
-    if len(one) == len(two) == 1 and head:
-        return head == other_head
-    return other_head.startswith(head) and other_tail.endswith(tail)
+    pair = (tuple(folded(part) or part for part in value) for value in (name, other))
+    return not certainly_differ(*without_the_same(*pair))
 
 
 def _may_be_generated(role: Resource, other: Value) -> bool:

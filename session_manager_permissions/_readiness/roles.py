@@ -10,20 +10,20 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._conditions import EACH_CALL, MARKS, NO_CONTEXT
+from session_manager_permissions._conditions import MARKS, NO_CONTEXT
 from session_manager_permissions._patterns import any_matches, matches
 
 from .managed_policies import aws_managed
 from .parts import NEVER_READ, STACKS, decider, types_deployed
 from .policies import (
     NEEDED,
-    Answer,
     Decision,
     Statement,
     anything,
     decide,
-    is_of_each_instance,
+    known_of,
     may_be_about,
+    may_match,
     read,
     within,
 )
@@ -55,12 +55,9 @@ ATTACHED_BY: Final = {
 }
 """The policies that are resources, and the property that names their roles."""
 
-_NODES: Final = "AWS::EKS::Nodegroup"
-ROLE_IN: Final = {"AWS::IAM::InstanceProfile": "Roles", _NODES: "NodeRole"}
+ROLE_IN: Final = {"AWS::IAM::InstanceProfile": "Roles", "AWS::EKS::Nodegroup": "NodeRole"}
 """What holds a role for instances, and the property that names the role."""
 
-DECRYPT: Final = "kms:Decrypt"
-_NEEDED: Final = tuple(NEEDED)
 _MANAGED: Final = "AWS::IAM::ManagedPolicy"
 _OF_AWS: Final = ":iam::aws:policy/"
 """What is in the ARN of a policy that AWS manages."""
@@ -75,6 +72,7 @@ class Policy:
     location: str
     owner: dict[str, Any]
     """What has the document, as its `PolicyDocument`."""
+    _about: dict[tuple[str, ...], bool] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -82,17 +80,11 @@ class Policy:
         called = "the policy" if self.resource.type in ATTACHED_BY else "an inline policy of"
         return f"{called} {self.resource.logical_id!r}"
 
-    @cached_property
-    def matters(self) -> bool:
-        """Whether it may have a statement about what an instance needs, in any world."""
-        documents = [one.value for one in candidates(self.owner, "PolicyDocument")]
-        return not documents or any(may_be_about(one, _NEEDED) for one in documents)
-
-    @cached_property
-    def may_decrypt(self) -> bool:
-        """Whether it may have a statement about the decryption by a key, in any world."""
-        documents = (one.value for one in candidates(self.owner, "PolicyDocument"))
-        return any(may_be_about(one, (DECRYPT,)) for one in documents)
+    def may_be_about(self, actions: tuple[str, ...]) -> bool:
+        """Tell whether it may have a statement about one of these actions, in any world."""
+        if actions not in self._about:
+            self._about[actions] = may_be_about(self.owner, actions)
+        return self._about[actions]
 
     @cached_property
     def length(self) -> int:
@@ -140,55 +132,68 @@ class Role:
 
 
 class Asked(NamedTuple):
-    """The resource of an action."""
+    """The actions that are asked about, all on the same resource."""
 
-    value: Value
-    service: str
-    """The service in its ARN."""
+    actions: tuple[str, ...]
+    on: Value | None = None
+    """The resource; None if it is what `NEEDED` has for each action."""
 
-    def is_covered_by(self, pattern: Value) -> bool | None:
+    def is_on(self, pattern: Value) -> bool | None:
         """Tell whether the resource of a statement covers it; None if that is not known."""
-        text = as_text(pattern)
-        written, asked = _identified(pattern), _identified(self.value)
-        if text == "*" or matches(written, asked):
+        ours = self.on or ()
+        written, asked = marked(pattern), marked(ours)
+        if written == "*" or matches(written, asked):
             return True
-        is_known = asked.startswith("arn:") and "<" not in written + asked
-        if is_known and not asked.endswith("/log"):  # which stands for the log of any session
-            return matches(written, asked)
-        theirs = {part.resource for part in pattern if isinstance(part, ReturnValue)}
-        ours = {part.resource for part in self.value if isinstance(part, ReturnValue)}
-        if theirs and ours and not theirs & ours:
+        if asked.startswith("arn:") and not has_marks(written + asked):
+            return None if may_match(written, asked) else False
+        theirs, its = _resources_in(pattern), _resources_in(ours)
+        if theirs and its and not theirs & its:
             return False
+        text = as_text(pattern)
         service = re.match("arn:[^:]*:([a-z0-9-]+):", text)
         is_alias = ":alias/" in text  # by which no policy names a key
-        return False if is_alias or (service and service[1] != self.service) else None
+        is_other = service and service[1] != self.actions[0].partition(":")[0]
+        return False if is_alias or is_other else None
 
 
-def _identified(value: Value) -> str:
-    """Return a value as a text in which each part that is only known at deployment has a name.
+def _resources_in(value: Value) -> set[Resource]:
+    return {part.resource for part in value if isinstance(part, ReturnValue)}
 
-    An ARN is without its partition, as there is none of another partition.
+
+def marked(value: Value) -> str:
+    """Return a value as a text, with marks in place of each part that is known at deployment only.
+
+    Equal parts have the same marks. An ARN is without its partition, as there is none of another.
     """
-    return re.sub("^arn:[^:]*:", "arn::", "".join(map(_named, value)))
+    return re.sub(r"^arn:(\*|[^:*?]*):", "arn::", "".join(map(_marked_part, value)))
 
 
-def _named(part: str | ReturnValue | Unresolved) -> str:
+def _marked_part(part: str | ReturnValue | Unresolved) -> str:
     if isinstance(part, ReturnValue) and part.resource.type in _ARNS:
         resource, attribute = part
+        stack = resource.template.stack
         if attribute == "Arn":
-            stack = resource.template.stack
             region, account = (
-                known or _named(Unresolved(stack.environment, name))
-                for known, name in zip(stack.environment[::-1], _OF_STACK[1:], strict=True)
+                known or _marked_part(Unresolved(stack.environment, name))
+                for known, name in (
+                    (stack.region, "AWS::Region"),
+                    (stack.account, "AWS::AccountId"),
+                )
             )
-            name = _named(ReturnValue(resource))
+            name = _marked_part(ReturnValue(resource))
             return _ARNS[resource.type].format(region=region, account=account, name=name)
         written = dict.get(resource.properties, "BucketName")
         if not attribute and isinstance(written, str):
             return written
-    return part if isinstance(part, str) else f"<{hash(part)}>"
+    return part if isinstance(part, str) else f"{hash(part):x}".translate(_DIGITS)
 
 
+def has_marks(text: str) -> bool:
+    """Tell whether a part of a text is known at the deployment only."""
+    return any(ord(one) >= MARKS for one in text)
+
+
+_DIGITS: Final = {ord(digit): MARKS + number for number, digit in enumerate("-0123456789abcdef")}
 _ARNS: Final = {
     "AWS::KMS::Key": "arn::kms:{region}:{account}:key/{name}",
     "AWS::S3::Bucket": "arn::s3:::{name}",
@@ -196,17 +201,8 @@ _ARNS: Final = {
 """The ARNs of these types, by the name that `Ref` returns."""
 
 
-_OF_SESSIONS: Final = _needs.of_session_key(None, sessions_only=True)
-"""The condition that each use of a key by a session meets."""
-
-_WITHOUT_DATA: Final = (
-    "AmazonSSMManagedInstanceCore",
-    "AmazonSSMPatchAssociation",
-    "AmazonEC2ContainerRegistryReadOnly",
-    "AmazonEKSWorkerNodePolicy",
-    "AmazonEKS_CNI_Policy",
-)
-"""Policies of AWS that allow nothing of KMS, S3 and CloudWatch Logs, and deny nothing."""
+EACH_SESSION: Final = Asked(tuple(NEEDED))
+"""What every session needs."""
 
 
 class Ability(NamedTuple):
@@ -244,9 +240,6 @@ class Roles:
             for resource in assembly.by_type[kind]:
                 self._index_attachments(resource, naming)
         self._perhaps_of_others = self._perhaps_not_of_app()
-        self._needed_perhaps_of_others = [
-            one for one in self._perhaps_of_others if one[1].policy.matters
-        ]
         self._unread = [*_unread(assembly)]
 
     def _possible_names(self, resource: Resource, naming: str) -> list[Value]:
@@ -293,18 +286,12 @@ class Roles:
         account = holder.template.stack.account
         name: Value = (Unresolved(holder),)
         match [*listed(holder.properties.get(ROLE_IN[holder.type]))]:
-            case [written] if holder.type == _NODES:
-                name = self._name_behind(holder.template, written)
             case [written]:
-                name = self._assembly.value(holder.template, written)
-        resource = role_in(name)
-        if resource is not None:
-            if may_be_equal(account, resource.template.stack.account):
-                return self.of_resource(resource)
-            name = (Unresolved(holder),)  # the role of that name in its own account
-        named = self._with_name("AWS::IAM::Role", holder.template, name)
-        if named is not None:
-            return self.of_resource(named)
+                resource = self._of_kind("AWS::IAM::Role", holder.template, written)
+                if resource is None:
+                    name = name_in(self._assembly.value(holder.template, written))
+                elif may_be_equal(account, resource.template.stack.account):
+                    return self.of_resource(resource)
         key = name, account
         if key not in self._roles:
             role = Role("", holder, in_app=False)
@@ -366,18 +353,8 @@ class Roles:
         name = resource.properties.get(_NAMED_BY[resource.type])
         return None if name is None else self._assembly.value(resource.template, name)
 
-    def needed_statements(self, policy: Policy) -> list[Statement]:
-        """Return the statements of a policy about what every session needs."""
-
-        def reads() -> list[Statement]:
-            template = policy.resource.template
-            found = self._read(policy, _NEEDED, self._context(template))
-            return [self._on_each(template, one) for one in found if _actions_of(one)]
-
-        return self._once((policy, "needed"), reads)
-
     def statements(self, policy: Policy, about: tuple[str, ...]) -> list[Statement]:
-        """Return the statements of a policy about some actions that not every session needs."""
+        """Return the statements of a policy about some actions, whoever calls them."""
         return self._once((policy, about), lambda: self._read(policy, about, NO_CONTEXT))
 
     def _read(
@@ -386,12 +363,22 @@ class Roles:
         known = partial(self._assembly.text, policy.resource.template)
         return read(policy.owner.get("PolicyDocument"), policy.source, known, about, context)
 
-    def _context(self, template: Template) -> RequestContext:
+    def asked_statements(self, policy: Policy, asked: Asked = EACH_SESSION) -> list[Statement]:
+        """Return the statements of a policy about what an instance calls."""
+
+        def reads() -> list[Statement]:
+            template = policy.resource.template
+            found = self._read(policy, asked.actions, self._context(template, asked))
+            return self._on(template, found, asked)
+
+        return self._once((policy, asked), reads)
+
+    def _context(self, template: Template, asked: Asked) -> RequestContext:
         """Return what is known of the calls of instances that get a policy of a template."""
         value = partial(self._assembly.value, template)
-        context = EACH_CALL._replace(read=lambda written: _marked(value(written)))
+        context = known_of(asked.actions)._replace(read=lambda written: marked(value(written)))
         if self._is_one_environment:
-            region = _marked(value({"Ref": "AWS::Region"}))
+            region = marked(value({"Ref": "AWS::Region"}))
             return context.knowing({_needs.REGION_KEY: region})
         return context
 
@@ -400,22 +387,30 @@ class Roles:
         """Whether all instances of the app are certainly of one account and region."""
         return len({one.stack.environment for one in self._assembly.templates}) == 1
 
-    def _on_each(self, template: Template, statement: Statement) -> Statement:
+    def _on(self, template: Template, found: list[Statement], asked: Asked) -> list[Statement]:
+        """Return the statements that may be on what is asked about, as ones on `*` if they are."""
+        if asked.on is None:
+            return [self._on_instances(template, one) for one in found]
+        on = []
+        for one in found:
+            covered: bool | None = None
+            if not one.not_resources:
+                values = [self._assembly.value(template, on) for on in listed(one.written_resource)]
+                covered = any_matches([asked.is_on(value) for value in values])
+            if covered is not False:
+                resources = ("*",) if covered else (UNKNOWN,)
+                on.append(one._replace(resources=resources, not_resources=False))
+        return on
+
+    def _on_instances(self, template: Template, statement: Statement) -> Statement:
         """Return a statement that allows something on each instance as one on those of EC2.
 
         The instances are those of the template's account and region.
         """
-        if not statement.allows or statement.not_resources or statement.resources == ("*",):
-            return statement
-        if not self._is_one_environment:
-            return statement
-        value = partial(self._assembly.value, template)
-        partition, *place = (_marked(value({"Ref": one})) for one in _OF_STACK)
-        for written in listed(statement.written_resource):
-            pattern = _marked(value(written))
-            # IAM refuses an ARN of another partition, so the one that is written is the stack's.
-            named = None if template.stack.partition else _PARTITION_NAMED.match(pattern)
-            if is_of_each_instance(pattern, named[1] if named else partition, *place):
+        if statement.allows and not statement.not_resources and self._is_one_environment:
+            value = partial(self._assembly.value, template)
+            instance = Asked(_needs.REGISTRATION.actions, value({"Fn::Sub": _INSTANCE}))
+            if any(instance.is_on(value(on)) for on in listed(statement.written_resource)):
                 instances = _needs.REGISTRATION_RESOURCES[0]
                 return statement._replace(resources=(*statement.resources, instances))
         return statement
@@ -438,47 +433,58 @@ class Roles:
         stack = policy.resource.template.stack
         return stack.account == role.resource.template.stack.account
 
-    def relevant_policies(self, role: Role) -> list[Policy]:
-        """Return the policies of the app that a role has, of those about what an instance needs."""
+    def relevant_policies(self, role: Role, asked: Asked = EACH_SESSION) -> list[Policy]:
+        """Return the policies of the app that a role has, of those about what is asked."""
         return self._once(
-            (role, "policies"), lambda: [*self.policies(role, lambda one: one.matters)]
+            (role, "policies", asked.actions),
+            lambda: self.policies(role, lambda one: one.may_be_about(asked.actions)),
         )
 
-    def policies(self, role: Role, matters: Callable[[Policy], bool]) -> Iterator[Policy]:
-        """Yield the policies of the app that a role has, of those that matter."""
-        for attached in (*role.inline, *role.managed):
-            if matters(attached.policy) and self.has(role, attached):
-                yield attached.policy
-        for entry in role.others:
-            if _OF_AWS in text(entry.value) or not entry.is_there:
-                continue
-            found = self.managed_behind(role.resource, entry.value)
-            if isinstance(found, Policy) and matters(found):
-                yield found
+    def policies(self, role: Role, matters: Callable[[Policy], bool]) -> list[Policy]:
+        """Return the policies of the app that a role has, of those that matter."""
+        found = [
+            one.policy
+            for one in (*role.inline, *role.managed)
+            if matters(one.policy) and self.has(role, one)
+        ]
+        by_arn = (one for one in role.others if _OF_AWS not in text(one.value) and one.is_there)
+        named = (self.managed_behind(role.resource, one.value) for one in by_arn)
+        return [*found, *(one for one in named if isinstance(one, Policy) and matters(one))]
 
     def abilities(self, role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, Ability]:
         """Decide about each action that an instance needs, leaving out the policies `without`."""
-        return self._once((role, without), lambda: self._decided(role, without))
+        return self._once((role, without), lambda: self._decided(role, EACH_SESSION, without))
 
-    def _decided(self, role: Role, without: frozenset[Policy]) -> dict[str, Ability]:
-        statements = [*self._of_others(role)]
-        overwritten = self._overwritten(role)
-        for policy in self.relevant_policies(role):
-            if policy not in without:
-                needed = self.needed_statements(policy)
-                if policy in overwritten:
-                    needed = _uncertain(needed, ", as another policy of the role has its name")
-                is_its = self.is_in_its_account(role, policy)
-                statements += needed if is_its else _uncertain(needed)
-        boundary = self._boundary(role)
+    def ability(self, role: Role, action: str, on: Value) -> Ability:
+        """Decide about an action that only some sessions need."""
+        asked = Asked((action,), on)
+        return self._once((role, asked), lambda: self._decided(role, asked)[action])
+
+    def _decided(
+        self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
+    ) -> dict[str, Ability]:
+        statements = [*self._of_others(role, asked), *self.readable(role, asked, without)]
+        boundary = self._boundary(role, asked)
         found = {}
-        for action, resource in NEEDED.items():
-            identity = decide(statements, action, resource)
-            limit = Decision(Answer.ALLOWED)
-            if boundary is not None:
-                limit = decide(boundary, action, resource)
+        for action in asked.actions:
+            on = NEEDED.get(action, "*")
+            identity, limit = (decide(one, action, on) for one in (statements, boundary))
             found[action] = Ability(identity, limit, within(identity, limit))
         return found
+
+    def readable(
+        self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
+    ) -> Iterator[Statement]:
+        """Yield the statements of the policies of a role that are of AWS or of the app."""
+        for name, _ in self._not_of_app(role):
+            yield from self._of_aws(role, name, asked) if name else ()
+        overwritten = self._overwritten(role)
+        for policy in self.relevant_policies(role, asked):
+            if policy not in without:
+                found = self.asked_statements(policy, asked)
+                if policy in overwritten:
+                    found = _uncertain(found, ", as another policy of the role has its name")
+                yield from found if self.is_in_its_account(role, policy) else _uncertain(found)
 
     def _overwritten(self, role: Role) -> set[Policy]:
         """Return the inline policies of one name, of which a role keeps the last that is put."""
@@ -493,92 +499,46 @@ class Roles:
             for one in several
         }
 
-    def answer(self, role: Role, action: str, asked: Asked) -> Answer:
-        """Decide about an action that some sessions need, by the role's own policies."""
-        return self._once((role, action, asked), lambda: self._answered(role, action, asked))
-
-    def _answered(self, role: Role, action: str, asked: Asked) -> Answer:
-        found = [*self._of_others(role, needed=False)]
-        for policy in self.policies(role, lambda one: self._may_grant(one, action)):
-            found += self._about(policy, action, asked)
-        name = self._name(role.resource)
-        for other, attached in self._perhaps_of_others:
-            if self._may_grant(attached.policy, action) and may_be_named(
-                role.resource, name, other
-            ):
-                found += anything(attached.policy.source)
-        decided = decide(found, action, "*").answer
-        return max(decided, self.boundary_answer(role, action, asked))  # IAM asks for both
-
-    def boundary_answer(self, role: Role, action: str, asked: Asked) -> Answer:
-        """Decide about an action that some sessions need, by the permissions boundary alone."""
-        arn = role.resource.properties.get("PermissionsBoundary") if role.in_app else None
-        if arn is None:
-            return Answer.ALLOWED
-        match self.managed_behind(role.resource, arn):
-            case Policy() as policy:
-                return decide(self._about(policy, action, asked), action, "*").answer
-        return Answer.UNKNOWN
-
-    def _may_grant(self, policy: Policy, action: str) -> bool:
-        documents = (one.value for one in candidates(policy.owner, "PolicyDocument"))
-        return any(may_be_about(one, (action,)) for one in documents)
-
-    def _about(self, policy: Policy, action: str, asked: Asked) -> Iterator[Statement]:
-        """Yield the statements about an action, each on `*` if it is on what is asked about."""
-        template = policy.resource.template
-        for one in self.statements(policy, (action,)):
-            covered: bool | None = None
-            if not one.not_resources:
-                values = [self._assembly.value(template, on) for on in listed(one.written_resource)]
-                covered = any_matches(
-                    [asked.is_covered_by(value) for value in values], negated=False
-                )
-            if covered is not False:
-                certain = one.certain or one.condition == _OF_SESSIONS
-                on = ("*",) if covered else (UNKNOWN,)
-                yield one._replace(resources=on, not_resources=False, certain=certain)
-
-    def _of_others(self, role: Role, *, needed: bool = True) -> Iterator[Statement]:
-        """Yield the statements of policies that are not in the app, or may be the role's.
-
-        Args:
-            role: the role.
-            needed: whether the statements are about what every session needs, and not about what
-                some sessions use.
-        """
+    def _of_others(self, role: Role, asked: Asked) -> Iterator[Statement]:
+        """Yield statements for what can't be read: policies of others, and a role of others."""
         if not role.in_app:
             known = f"the role {role.name!r}, which is not in this app"
             named = next(listed(role.resource.properties.get("Roles")), None)
             yield from anything(known if role.name else decider(named, "role of the profile"))
             return
-        for entry in role.others:
-            found = self.managed_behind(role.resource, entry.value) if entry.is_there else None
-            if isinstance(found, str):
-                yield from self._of_other(found, entry.value, needed=needed)
-        yield from self._of_unknown_roles(role)
+        for name, arn in self._not_of_app(role):
+            yield from () if name else _of_others_policy(arn)
+        yield from self._of_unknown_roles(role, asked)
 
-    def _boundary(self, role: Role) -> list[Statement] | None:
-        """Return the statements of a role's permissions boundary, None without one."""
+    def _not_of_app(self, role: Role) -> list[tuple[str, object]]:
+        """Return the managed policies of a role that are not of the app: path and name, and ARN.
+
+        The path and the name are empty of one that is not of AWS either.
+        """
+        found = (
+            (self.managed_behind(role.resource, one.value), one.value)
+            for one in role.others
+            if one.is_there
+        )
+        return [(name, arn) for name, arn in found if isinstance(name, str)]
+
+    def _boundary(self, role: Role, asked: Asked) -> list[Statement]:
+        """Return the statements of a role's permissions boundary; without one all is allowed."""
         arn = role.resource.properties.get("PermissionsBoundary") if role.in_app else None
-        found = None if arn is None else self.managed_behind(role.resource, arn)
-        match found:
+        if arn is None:
+            return [Statement("", allows=True, certain=True)]
+        match self.managed_behind(role.resource, arn):
             case Policy() as policy:
-                return self.needed_statements(policy)
-            case str(name):
-                return self._of_other(name, arn)
-        return None
+                return self.asked_statements(policy, asked)
+            case "":
+                return _of_others_policy(arn)
+            case name:
+                return self._of_aws(role, name, asked)
 
-    @staticmethod
-    def _of_other(found: str, arn: object, *, needed: bool = True) -> list[Statement]:
-        """Return the statements of a managed policy that is not in the app."""
-        if found in _WITHOUT_DATA and not needed:
-            return []
-        if found and needed:
-            return aws_managed(found)
-        return anything(f"{decider(arn, 'managed policy')}, which is not in this app")
+    def _of_aws(self, role: Role, name: str, asked: Asked) -> list[Statement]:
+        return self._on(role.resource.template, aws_managed(name, asked.actions), asked)
 
-    def _of_unknown_roles(self, role: Role) -> Iterator[Statement]:
+    def _of_unknown_roles(self, role: Role, asked: Asked) -> Iterator[Statement]:
         """Yield statements for the policies that may be attached to the role.
 
         Such policies are in what can't be read, or their name of a role may mean this one. A role
@@ -592,21 +552,22 @@ class Roles:
             if sees_it and may_be_equal(there.stack.account, template.stack.account):
                 yield from anything(source)
         account = there.stack.account
-        if len(self._needed_perhaps_of_others) <= _MOST_COMPARED:
-            may_be_its = [
-                (other, attached)
-                for other, attached in self._needed_perhaps_of_others
-                if other != name and may_be_named(role.resource, name, other)
+        perhaps = [
+            one for one in self._perhaps_of_others if one[1].policy.may_be_about(asked.actions)
+        ]
+        if len(perhaps) <= _MOST_COMPARED:
+            its = [
+                one
+                for one in perhaps
+                if one[0] != name and may_be_named(role.resource, name, one[0])
             ]
-            yield from self._merged(account, may_be_its)
+            yield from self._merged(account, its, asked)
         else:
-            yield from self._once(
-                ("unmatched", account),
-                lambda: self._merged(account, self._needed_perhaps_of_others),
-            )
+            key = "unmatched", account, asked
+            yield from self._once(key, lambda: self._merged(account, perhaps, asked))
 
     def _merged(
-        self, account: str | None, several: list[tuple[Value, Attachment]]
+        self, account: str | None, several: list[tuple[Value, Attachment]], asked: Asked
     ) -> list[Statement]:
         """Uncertain statements for policies of an account, one for each action and effect."""
         found: dict[tuple[str, bool], Statement] = {}
@@ -620,10 +581,11 @@ class Roles:
             if not resource.exists or not entry.is_there or not is_its:
                 continue
             source = f"{policy.source}, which may be attached to this role"
-            for statement in self.needed_statements(policy):
-                for action in _actions_of(statement):
-                    shared = statement._replace(source=source, certain=False)
-                    found.setdefault((action, statement.allows), shared)
+            for statement in self.asked_statements(policy, asked):
+                for action in asked.actions:
+                    if statement.applies(action, NEEDED.get(action, "*")) is not False:
+                        shared = statement._replace(source=source, certain=False)
+                        found.setdefault((action, statement.allows), shared)
         return [*found.values()]
 
     def managed_behind(self, resource: Resource, arn: object) -> Policy | str:
@@ -657,13 +619,6 @@ class Roles:
         resource = self._of_kind("AWS::IAM::Role", template, name)
         return None if resource is None else self.of_resource(resource)
 
-    def _name_behind(self, template: Template, arn: object) -> Value:
-        """Return the name of the role with this ARN, or what refers to the role."""
-        role = self._of_kind("AWS::IAM::Role", template, arn)
-        if role is not None:
-            return (ReturnValue(role),)
-        return name_in(self._assembly.value(template, arn))
-
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
         """Return the resource of this type that is referred to, or named, or named in an ARN."""
         value = self._assembly.value(template, name)
@@ -684,19 +639,8 @@ class Roles:
         return found[0] if len(found) == 1 else None
 
 
-_OF_STACK: Final = ("AWS::Partition", "AWS::Region", "AWS::AccountId")
-_PARTITION_NAMED: Final = re.compile("arn:(aws[a-z-]*):")
-
-
-def _marked(value: Value) -> str:
-    """Return a value as a text in which each pseudo parameter of a stack has a mark of its own."""
-    return "".join(
-        chr(MARKS + _OF_STACK.index(part.expression))
-        if isinstance(part, Unresolved) and part.expression in _OF_STACK
-        else as_text((part,))
-        for part in value
-    )
-
+_INSTANCE: Final = "arn:aws:ec2:${AWS::Region}:${AWS::AccountId}:instance/i-+7f0c2a9b1d3e4f56"
+"""An instance that no pattern is about alone."""
 
 _NAMED_BY: Final = {
     _MANAGED: "ManagedPolicyName",
@@ -704,11 +648,6 @@ _NAMED_BY: Final = {
     "AWS::IAM::InstanceProfile": "InstanceProfileName",
 }
 """The property that names a resource of these types."""
-
-
-def _actions_of(statement: Statement) -> list[str]:
-    """Return the needed actions that a statement may match."""
-    return [one for one, on in NEEDED.items() if statement.applies(one, on) is not False]
 
 
 class _Unread(NamedTuple):
@@ -739,6 +678,10 @@ def _unread(assembly: Assembly) -> Iterator[_Unread]:
 
 
 _MAY_ATTACH: Final = frozenset({*ATTACHED_BY, *STACKS, UNKNOWN})
+
+
+def _of_others_policy(arn: object) -> list[Statement]:
+    return anything(f"{decider(arn, 'managed policy')}, which is not in this app")
 
 
 def _uncertain(found: list[Statement], doubt: str = "") -> list[Statement]:

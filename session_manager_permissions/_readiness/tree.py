@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 
-from .rules.constructs import Argument, ByTemplate, ConstructPath, FleetMade, Made
+from .rules.constructs import Argument, ConstructPath, Constructs, FleetMade, Made
 
 if TYPE_CHECKING:
     from constructs import IConstruct
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FLEET: Final = "SessionManagerFleet"
 
 
-class ConstructTree:
+class ConstructTree(Constructs):
     """The construct tree of an app that has been synthesized."""
 
     def __init__(self, app: IConstruct) -> None:
@@ -30,8 +30,8 @@ class ConstructTree:
         Args:
             app: the app, or the stage, that is validated.
         """
+        super().__init__()
         self._app = app
-        self._by_template = ByTemplate()
         self._resources: dict[tuple[str, str], dict[str, IConstruct]] = {}
         self._made: dict[Resource, Made] = {}
 
@@ -55,7 +55,7 @@ class ConstructTree:
         stack = self._stacks.get(resource.template.path.name)
         construct = None if stack is None else self._construct(stack, resource)
         if stack is None or construct is None:
-            made = self._by_template.made(resource)
+            made = super().made(resource)
             return made._replace(is_in_app=stack is not None)
         stack_path = stack.node.path
         ids = construct.node.path.removeprefix(f"{stack_path}/").split("/")
@@ -84,13 +84,8 @@ class ConstructTree:
         """Tell whether the stack of a template has a child of this id."""
         stack = self._stacks.get(template.path.name)
         if stack is None:
-            return self._by_template.has(template, construct_id)
+            return super().has(template, construct_id)
         return stack.node.try_find_child(construct_id) is not None
-
-    def maker(self, policy: Resource) -> tuple[str, ...] | None:
-        """Return the ids from the stack to the construct that a policy is a part of."""
-        ids = self.made(policy).ids
-        return ids[:-2] if ids[-2:] == ("Policy", "Resource") and ids[:-2] else None
 
     def is_of_fleet(self, policy: Resource) -> bool:
         """Tell whether a fleet makes a policy: an L1 one, in the fleet or beside it."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _SESSION: Final = "session-0123456789abcdef0"
 _INSTANCE: Final = "i-0123456789abcdef0"
-SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
+SESSION_ID: Final = _needs.SESSION_KEY
 TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 """Samples for the simulator, which needs a session and an instance. Neither has to exist."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
 from session_manager_permissions._readiness.policies import Answer, decide, read
-from session_manager_permissions._readiness.rules import (
+from session_manager_permissions._readiness.rules.permissions import (
     CHANNEL_MISSING,
     EXPLICIT_DENY,
     REGISTRATION_MISSING,

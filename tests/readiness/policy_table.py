@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
 from session_manager_permissions._readiness.policies import Answer
-from session_manager_permissions._readiness.rules import (
-    CANNOT_BE_KNOWN,
+from session_manager_permissions._readiness.rules import CANNOT_BE_KNOWN
+from session_manager_permissions._readiness.rules.permissions import (
     CHANNEL_MISSING,
     EXPLICIT_DENY,
     REGISTRATION_MISSING,

@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import SessionManagerFleet
 from session_manager_permissions import _needs as needs
-from session_manager_permissions._readiness.rules import BOOT_ORDER
+from session_manager_permissions._readiness.rules.boot_order import BOOT_ORDER
 from tests.builders import public_vpc
 from tests.conftest import owned_role
 

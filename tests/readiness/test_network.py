@@ -25,7 +25,7 @@ from session_manager_permissions._network.verdicts import (
     State,
 )
 from session_manager_permissions._readiness.network.vpcs import _KNOWN
-from session_manager_permissions._readiness.rules import NO_INSTANCE_PROFILE
+from session_manager_permissions._readiness.rules.credentials import NO_INSTANCE_PROFILE
 from tests.conftest import DATA, synth
 
 from .deployments import NO_VALUE

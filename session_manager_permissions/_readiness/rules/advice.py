@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
-from session_manager_permissions._readiness.roles import DECRYPT
+from session_manager_permissions._readiness.policies import DECRYPT
 from session_manager_permissions._readiness.templates.functions import (
     intrinsic,
     listed,

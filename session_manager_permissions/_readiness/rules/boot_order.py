@@ -93,7 +93,7 @@ def _late(roles: Roles, machine: Resource, role: Role) -> frozenset[Policy]:
 
 def _is_ours(roles: Roles, policy: Policy) -> bool:
     """Tell whether the policy has the statement of `session_manager_statements`."""
-    return any(one.sid == _needs.CHANNELS.sid for one in roles.needed_statements(policy))
+    return any(one.sid == _needs.CHANNELS.sid for one in roles.asked_statements(policy))
 
 
 def _lost(roles: Roles, role: Role, late: frozenset[Policy]) -> tuple[str, ...]:
@@ -127,26 +127,27 @@ class Wait(NamedTuple):
     late: tuple[str, ...]
     """The actions that they allow too late."""
 
-    def in_python(self, code: Code) -> str:
+    def in_python(self, code: Code) -> None:
         """Write the dependencies; in place of a fleet's policy, on one of the role's own.
 
         A fleet makes its policies when all else is made, so nothing can wait for one.
         """
         if any(map(code.is_of_fleet, self.policies)):
             instead = GivePolicy(self.role, self.late)
-            return code.once(instead, partial(instead.in_python, code))
-        return self._wait(code)
+            code.once(instead, partial(instead.in_python, code))
+        else:
+            self._wait(code)
 
-    def in_template(self, steps: Steps) -> str:
+    def in_template(self, steps: Steps) -> None:
         """Name the policies in `DependsOn`."""
-        return self._wait(steps)
+        self._wait(steps)
 
-    def _wait(self, to: Writer) -> str:
+    def _wait(self, to: Writer) -> None:
         for policy in self.policies:
             if self.machine in policy.waits_for:
-                return (
+                to.say(
                     f"{self.machine.logical_id!r} can't wait for {policy.logical_id!r}, which "
                     "itself depends on it: remove that dependency"
                 )
+                return
             to.wait(self.machine, policy)
-        return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,33 +45,17 @@ class ConstructPath(NamedTuple):
 Argument: TypeAlias = "ConstructPath | bool | str | tuple[ConstructPath, ...]"
 
 
-class Constructs(Protocol):
-    """Knows what makes the resources of templates."""
+class Constructs:
+    """Tells what makes the resources of templates, by what these show of it.
 
-    def made(self, resource: Resource) -> Made:
-        """Return the construct that makes a resource."""
-
-    def has(self, template: Template, construct_id: str) -> bool:
-        """Tell whether the stack of a template has a child of this id."""
-
-    def fleet(self, resource: Resource) -> FleetMade | None:
-        """Return the fleet that covers an instance profile or a node group."""
-
-    def maker(self, policy: Resource) -> tuple[str, ...] | None:
-        """Return the ids from the stack to the construct that a policy is a part of."""
-
-    def is_of_fleet(self, policy: Resource) -> bool:
-        """Tell whether a fleet makes a policy, which it does at the end of the synthesis."""
-
-
-class ByTemplate:
-    """Tells constructs by what the templates show of them, where there is no app to ask."""
+    Where there is an app to ask, `ConstructTree` asks it.
+    """
 
     def __init__(self) -> None:
         self._children: dict[Template, set[str]] = {}
 
     def made(self, resource: Resource) -> Made:
-        """Read the path that CDK writes into the template; without one it is included."""
+        """Return the construct that makes a resource; of an include, if it has no path."""
         stack, *ids = resource.path.split("/")
         if not ids:
             return Made((), ("Template", resource.logical_id), is_included=True)
@@ -79,22 +63,23 @@ class ByTemplate:
         return Made((stack,), tuple(ids), L2.get(resource.type, "") if is_part else "")
 
     def has(self, template: Template, construct_id: str) -> bool:
-        """Look through the first ids of the paths."""
+        """Tell whether the stack of a template has a child of this id."""
         if template not in self._children:
             paths = [one.path.split("/") for one in template.resources.values()]
             self._children[template] = {first for path in paths for first in path[1:2]}
         return construct_id in self._children[template]
 
-    def fleet(self, resource: Resource) -> None:
-        """Nothing in a template tells that a fleet covers it."""
+    def fleet(self, resource: Resource) -> FleetMade | None:  # noqa: ARG002
+        """Return the fleet that covers a profile or a node group, which no template shows."""
+        return None
 
     def maker(self, policy: Resource) -> tuple[str, ...] | None:
-        """Tell it by the ids of the L2 policy."""
+        """Return the ids from the stack to the construct that a policy is a part of."""
         ids = self.made(policy).ids
         return ids[:-2] if ids[-2:] == ("Policy", "Resource") and ids[:-2] else None
 
     def is_of_fleet(self, policy: Resource) -> bool:
-        """A fleet makes L1 policies of this id."""
+        """Tell whether a fleet makes a policy, which it does at the end of the synthesis."""
         made = self.made(policy)
         return not made.is_included and made.ids[1:][-1:] == ("Policy",)
 

@@ -46,14 +46,6 @@ _DENIED: Final = "commands can't be executed in containers of this service"
 _LOST: Final = "the logs of commands in containers of this service are lost"
 _CLUSTER: Final = "AWS::ECS::Cluster"
 _EXECUTES: Final = ("Configuration", "ExecuteCommandConfiguration")
-_INPUTS: Final = {
-    "S3BucketName": "s3BucketName",
-    "S3EncryptionEnabled": "s3EncryptionEnabled",
-    "S3KeyPrefix": "s3KeyPrefix",
-    "CloudWatchLogGroupName": "cloudWatchLogGroupName",
-    "CloudWatchEncryptionEnabled": "cloudWatchEncryptionEnabled",
-}
-"""What a cluster says of the logs of commands, and what a Session document calls it."""
 
 
 def of_service(
@@ -162,7 +154,8 @@ def _asked(parts: Parts, service: Resource) -> Document | None:
     inputs = {"kmsKeyId": executes.get("KmsKeyId")}
     if parts.text(cluster, executes.get("Logging")) == "OVERRIDE":
         logs = mapping(executes.get("LogConfiguration"))
-        inputs |= {ours: logs.get(name) for name, ours in _INPUTS.items()}
+        # The inputs of a Session document have the same names in camel case.
+        inputs |= {f"{name[0].lower()}{name[1:]}": value for name, value in logs.items()}
     return Document(cluster, inputs)
 
 
@@ -175,9 +168,8 @@ class GiveTaskRole(Remedy):
 
     task: Resource
 
-    def apply(self, to: Writer) -> str:
+    def apply(self, to: Writer) -> None:
         """Make the role with its policy."""
         service, may = "ecs-tasks.amazonaws.com", (_needs.CHANNELS,)
         role = to.make_role(self.task, service, may, "check_log_encryption=False")
         to.set(self.task, "TaskRoleArn", role.arn)
-        return ""

@@ -129,7 +129,7 @@ class GiveProfile(Remedy):
     """What has to name the profile."""
     paths: tuple[str, ...]
 
-    def apply(self, to: Writer) -> str:
+    def apply(self, to: Writer) -> None:
         """Make the profile, name it, and have the instances wait for its policy."""
         where = self.where
         profile: NewRole = to.once(("profile", where.template), partial(_new_profile, to, where))
@@ -138,7 +138,6 @@ class GiveProfile(Remedy):
             to.set(where, path, given)
         for machine in to.launched_from(where) if profile.policy else ():
             to.wait(machine, profile.policy)
-        return ""
 
 
 def _new_profile(to: Writer, about: Resource) -> NewRole:

@@ -164,10 +164,12 @@ def _fix(parts: Parts, place: Placement, problem: Problem) -> tuple[Fix, ...]:
         return (LetPass(vpc, subnet),)
     if problem.cause in _BY_ENDPOINTS:
         return (MakeEndpoints(vpc, problem.services, subnet),)
-    return _open_endpoint(parts, problem, vpc)
+    return _open_endpoint(parts, place, problem, vpc)
 
 
-def _open_endpoint(parts: Parts, problem: Problem, vpc: Resource) -> tuple[Fix, ...]:
+def _open_endpoint(
+    parts: Parts, place: Placement, problem: Problem, vpc: Resource
+) -> tuple[Fix, ...]:
     """Return what opens an endpoint."""
     if problem.fault == verdicts.VPC_DNS:
         return (*turn_on_dns(vpc),)
@@ -178,7 +180,8 @@ def _open_endpoint(parts: Parts, problem: Problem, vpc: Resource) -> tuple[Fix, 
         given = endpoint.properties.get("SecurityGroupIds")
         groups = parts.references(endpoint.template, given, GROUP) or (vpc,)
         return (Admit(_as_resource(groups[0]), vpc),)
-    return (_allow_calls(endpoint, problem.services),)
+    (service,) = problem.services
+    return (_allow_calls(endpoint, endpoint_policy.called(service, place.more_actions)),)
 
 
 def _behind_closed_groups(
@@ -216,11 +219,9 @@ class MakeEndpoints:
     subnet: Resource = field(compare=False)
     """A subnet of the compute."""
 
-    def in_python(self, code: Code) -> str:
+    def in_python(self, code: Code) -> None:
         """Write the constructs, and turn on the DNS of the VPC that leads to them."""
-        clause, tables, interfaces = self._needed(code)
-        if clause:
-            return clause
+        tables, interfaces = self._needed(code)
         if interfaces:
             stack, vpc = code.stack(self.vpc), self._as_l2(code)
             if not {*interfaces}.isdisjoint(ALWAYS_NEEDED):
@@ -230,13 +231,10 @@ class MakeEndpoints:
                 if service in _SERVICES:
                     self._interface(code, service, vpc)
         self._gateway(code, tables)
-        return ""
 
-    def in_template(self, steps: Steps) -> str:
+    def in_template(self, steps: Steps) -> None:
         """Make the endpoints, with a security group that admits each range of the VPC."""
-        clause, tables, interfaces = self._needed(steps)
-        if clause:
-            return clause
+        tables, interfaces = self._needed(steps)
         if interfaces:
             admits = [{**HTTPS, "CidrIp": block} for block in _blocks(steps, self.vpc)]
             given = {"VpcId": steps.ref(self.vpc), "GroupDescription": "Session Manager"}
@@ -251,10 +249,9 @@ class MakeEndpoints:
                 of_service = self._endpoint(steps, service, "Interface")
                 steps.make(self.vpc, service.title(), _ENDPOINT, of_service | properties)
         self._gateway(steps, tables)
-        return ""
 
-    def _needed(self, to: Writer) -> tuple[str, list[Resource], list[str]]:
-        """Return what to do in words; or the route tables, and the services of interfaces."""
+    def _needed(self, to: Writer) -> tuple[list[Resource], list[str]]:
+        """Return the route tables, and the services of interfaces; none if there is no way."""
         interfaces, tables = [one for one in self.services if one != "s3"], list[Resource]()
         if "s3" in self.services:
             of_region = to.parts.by_type["AWS::EC2::RouteTable"]
@@ -268,10 +265,11 @@ class MakeEndpoints:
             where = "the route tables are"
         if where:
             services = in_words(self.services)
-            return f"make VPC endpoints of {services} where {where} defined", [], []
+            to.say(f"make VPC endpoints of {services} where {where} defined")
+            return [], []
         for off in turn_on_dns(self.vpc) if interfaces else ():
             off.apply(to)
-        return "", tables, interfaces
+        return tables, interfaces
 
     def _endpoint(self, to: Writer, service: str, kind: str) -> dict[str, object]:
         name = {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"}
@@ -325,10 +323,9 @@ class LetOut(Remedy):
 
     group: Resource
 
-    def apply(self, to: Writer) -> str:
+    def apply(self, to: Writer) -> None:
         """Make the rule."""
         to.add_https_rule(self.group, "Egress", "0.0.0.0/0")
-        return ""
 
 
 @dataclass(frozen=True)
@@ -338,13 +335,13 @@ class Admit(Remedy):
     group: Resource
     vpc: Resource
 
-    def apply(self, to: Writer) -> str:
+    def apply(self, to: Writer) -> None:
         """Make a rule for each range of the VPC."""
         if not to.reaches(self.group, self.vpc):
-            return "admit TCP 443 from the VPC to one of them, where it is defined"
+            to.say("admit TCP 443 from the VPC to one of them, where it is defined")
+            return
         for block in _blocks(to, self.vpc):
             to.add_https_rule(self.group, "Ingress", block)
-        return ""
 
 
 def _blocks(to: Writer, vpc: Resource) -> Iterator[object]:
@@ -356,9 +353,8 @@ def _blocks(to: Writer, vpc: Resource) -> Iterator[object]:
             yield to.block(more)
 
 
-def _allow_calls(endpoint: Resource, services: tuple[str, ...]) -> Fix:
+def _allow_calls(endpoint: Resource, actions: tuple[str, ...]) -> Fix:
     """Allow the agent's calls in the policy of an endpoint."""
-    actions = endpoint_policy.called(services[0], _IF_ENFORCED)
     statements = listed(written(endpoint, "PolicyDocument.Statement"))
     if any(mapping(one).get("Effect") == "Deny" for one in statements):
         return Advice(f"leave {in_words(actions)} out of the Deny of the endpoint's policy")
@@ -397,23 +393,23 @@ class LetPass(Remedy):
     vpc: Resource
     subnet: Resource
 
-    def apply(self, to: Writer) -> str:
+    def apply(self, to: Writer) -> None:
         """Make the entries that the ACLs of the compute, NAT gateways and endpoints need."""
         needed: dict[Resource, dict[_Entry, None]] = {}
         for subnet, entries in self._subnets(to):
             for acl in _acls(to, subnet):
                 needed.setdefault(acl, {}).update(dict.fromkeys(entries))
         if not needed:
-            return "let TCP 443 and the answers to it, TCP 1024 to 65535, pass the network ACLs"
+            to.say("let TCP 443 and the answers to it, TCP 1024 to 65535, pass the network ACLs")
         for acl, passing in needed.items():
             numbers = to.shared.once(("numbers", acl), partial(_free_numbers, to, acl))
             if len(numbers) < len(passing):
-                return (
+                to.say(
                     f"let TCP 443 and the answers to it pass, before {acl.logical_id!r} denies it"
                 )
+                return
             for entry in passing:
                 to.once((acl, entry), partial(_make_entry, to, acl, entry, numbers))
-        return ""
 
     def _subnets(self, to: Writer) -> Iterator[tuple[Resource, tuple[_Entry, ...]]]:
         """Yield the subnets on the way, with what has to pass."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Ability, Role
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .remedies import Option
+    from .remedies import Fix, Option
 
 CHANNEL_MISSING: Final = "channel-missing"
 REGISTRATION_MISSING: Final = "registration-missing"
@@ -50,34 +50,36 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
     denied = _answered(abilities, Answer.EXPLICIT_DENY)
     channels = sorted(missing.keys() & {*_needs.CHANNELS.actions})
     if channels:
-        yield Finding(
+        yield on_role_of(
+            profile,
             CHANNEL_MISSING,
-            (profile,),
-            f"Properties.{ROLE_IN[profile.type]}",
             f"Session Manager can't reach {kind_of(profile).instances}: {its_role(role)} is not "
             f"allowed to call {', '.join(channels)}",
-            (allow(role, missing),),
+            allow(role, missing),
         )
     registration = missing.keys() & {*_needs.REGISTRATION.actions}
     if registration:
-        yield Finding(
+        yield on_role_of(
+            profile,
             REGISTRATION_MISSING,
-            (profile,),
-            f"Properties.{ROLE_IN[profile.type]}",
             f"{kind_of(profile).instances} can't register with Systems Manager: {its_role(role)} "
             f"is not allowed to call {', '.join(registration)}, so they depend on the account's "
             "Default Host Management Configuration",
-            (allow(role, missing),),
+            allow(role, missing),
         )
     if denied:
-        yield Finding(
+        yield on_role_of(
+            profile,
             EXPLICIT_DENY,
-            (profile,),
-            f"Properties.{ROLE_IN[profile.type]}",
             f"Session Manager can't reach {kind_of(profile).instances}: {its_role(role)} is denied "
             f"{', '.join(denied)} by {_deciding(denied)}, and a Deny overrides every Allow: "
             f"{LEAVE_OUT}",
         )
+
+
+def on_role_of(profile: Resource, rule: str, said: str, *fixes: Fix) -> Finding:
+    """Return a finding about the role of a profile."""
+    return Finding(rule, (profile,), f"Properties.{ROLE_IN[profile.type]}", said, fixes)
 
 
 def together(found: list[Finding]) -> list[Finding]:

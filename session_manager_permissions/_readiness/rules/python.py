@@ -51,6 +51,8 @@ class Code(Writing):
         self._imports: dict[str, set[str]] = {}
         self._lines: list[str] = []
         self._remarks: list[str] = []
+        self.clauses: list[str] = []
+        """What to do where no code can do it."""
         self._variables: dict[object, str] = {}
         self._names: set[str] = set()
 
@@ -71,6 +73,10 @@ class Code(Writing):
     def add(self, *lines: str) -> None:
         """Add lines of code."""
         self._lines += lines
+
+    def say(self, clause: str) -> None:
+        """Say what to do, where no code can do it."""
+        self.clauses.append(clause)
 
     def remark(self, text: str) -> None:
         """Add a comment."""

@@ -8,17 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
-from session_manager_permissions._readiness.roles import ROLE_IN
 from session_manager_permissions._readiness.templates.functions import text
 
-from .permissions import its_role
+from .permissions import its_role, on_role_of
 from .remedies import Ask
 from .rule import Finding, Told, not_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from session_manager_permissions._readiness.roles import Policy, Role, Roles
+    from session_manager_permissions._readiness.roles import Attachment, Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
 POLICIES_TOO_LONG: Final = "inline-policies-too-long"
@@ -52,10 +51,9 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
     """Find policies beyond IAM's quotas."""
     length = _inline_length(roles, role)
     if length > _limits.MAX_INLINE_POLICIES:
-        yield Finding(
+        yield on_role_of(
+            profile,
             POLICIES_TOO_LONG,
-            (profile,),
-            f"Properties.{ROLE_IN[profile.type]}",
             f"the deployment will fail: the inline policies of {its_role(role)} have at least "
             f"{length} characters, and IAM allows {_limits.MAX_INLINE_POLICIES} for a role: "
             "make a managed policy of one of them",
@@ -71,10 +69,9 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
         )
     number = _managed_policies(roles, role)
     if number > _limits.MAX_MANAGED_POLICIES:
-        yield Finding(
+        yield on_role_of(
+            profile,
             TOO_MANY_MANAGED_POLICIES,
-            (profile,),
-            f"Properties.{ROLE_IN[profile.type]}",
             f"the deployment will fail: {its_role(role)} has at least {number} "
             f"managed policies, and IAM allows at most {_limits.MAX_MANAGED_POLICIES} on a role: "
             "merge several of them into one, or use inline policies",
@@ -90,36 +87,34 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
 # more is the world asked what the role has.
 
 
+def _certain(roles: Roles, role: Role, attached: Iterable[Attachment]) -> list[Policy]:
+    """Return the policies that a role certainly has, of those that it may have."""
+    return [
+        one.policy
+        for one in attached
+        if roles.is_in_its_account(role, one.policy) and roles.has(role, one)
+    ]
+
+
 def _inline_length(roles: Roles, role: Role) -> int:
     """Return the least length of a role's inline policies; 0 if they can't be too long."""
     if sum(one.policy.longest for one in role.inline) <= _limits.MAX_INLINE_POLICIES:
         return 0
-    its = [one for one in role.inline if roles.is_in_its_account(role, one.policy)]
-    return sum(one.policy.length for one in its if roles.has(role, one))
+    return sum(policy.length for policy in _certain(roles, role, role.inline))
 
 
 def _long_managed(roles: Roles, role: Role) -> list[Policy]:
     """Return the managed policies of a role that are certainly too long."""
     most = _limits.MAX_MANAGED_POLICY
-    return [
-        one.policy
-        for one in role.managed
-        if one.policy.longest > most
-        and one.policy.length > most
-        and roles.is_in_its_account(role, one.policy)
-        and roles.has(role, one)
-    ]
+    long = [one for one in role.managed if one.policy.longest > most and one.policy.length > most]
+    return _certain(roles, role, long)
 
 
 def _managed_policies(roles: Roles, role: Role) -> int:
     """Return the least number of a role's managed policies; 0 if they can't be too many."""
     if len(role.managed) + len(role.others) <= _limits.MANAGED_POLICIES:
         return 0
-    in_app = {
-        one.policy
-        for one in role.managed
-        if roles.is_in_its_account(role, one.policy) and roles.has(role, one)
-    }
+    in_app = {*_certain(roles, role, role.managed)}
     arns = {text(entry.value) for entry in role.others if entry.is_there}
     arns = {arn for arn in arns if arn.startswith("arn:")}
     # A policy of the app may also be given by its ARN.

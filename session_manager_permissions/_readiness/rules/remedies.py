@@ -36,27 +36,27 @@ LEAVE_OUT: Final = "leave these actions out of the Deny (of one with `NotAction`
 class Fix(Protocol):
     """What mends a finding, or a part of it."""
 
-    def in_python(self, code: Code) -> str:
-        """Write it as code; where no code can do it, return what to do, as a clause."""
+    def in_python(self, code: Code) -> None:
+        """Write it as code; where no code can do it, say what to do."""
 
-    def in_template(self, steps: Steps) -> str:
-        """Write it as steps; where that can't be told, return what to do, as a clause."""
+    def in_template(self, steps: Steps) -> None:
+        """Write it as steps; where that can't be told, say what to do."""
 
 
 class Remedy(ABC):
     """A fix that is said once."""
 
     @abstractmethod
-    def apply(self, to: Writer) -> str:
-        """Have it written; where that is not possible, return what to do, as a clause."""
+    def apply(self, to: Writer) -> None:
+        """Have it written; where that is not possible, say what to do."""
 
-    def in_python(self, code: Code) -> str:
+    def in_python(self, code: Code) -> None:
         """Write it as code."""
-        return self.apply(code)
+        self.apply(code)
 
-    def in_template(self, steps: Steps) -> str:
+    def in_template(self, steps: Steps) -> None:
         """Write it as steps."""
-        return self.apply(steps)
+        self.apply(steps)
 
 
 class Advice(NamedTuple):
@@ -66,13 +66,13 @@ class Advice(NamedTuple):
     for_template: str = ""
     """What to do in a template, if that is something else."""
 
-    def in_python(self, code: Code) -> str:  # noqa: ARG002
-        """Return the advice."""
-        return self.clause
+    def in_python(self, code: Code) -> None:
+        """Say it."""
+        code.say(self.clause)
 
-    def in_template(self, steps: Steps) -> str:  # noqa: ARG002
-        """Return the advice."""
-        return self.for_template or self.clause
+    def in_template(self, steps: Steps) -> None:
+        """Say it."""
+        steps.say(self.for_template or self.clause)
 
 
 class Ask(NamedTuple):
@@ -80,14 +80,13 @@ class Ask(NamedTuple):
 
     sentence: str
 
-    def in_python(self, code: Code) -> str:
+    def in_python(self, code: Code) -> None:
         """Write a comment."""
         code.remark(self.sentence)
-        return ""
 
-    def in_template(self, steps: Steps) -> str:  # noqa: ARG002
-        """Return the sentence."""
-        return self.sentence
+    def in_template(self, steps: Steps) -> None:
+        """Say it."""
+        steps.say(self.sentence)
 
 
 @dataclass(frozen=True)
@@ -98,10 +97,9 @@ class Set(Remedy):
     path: str
     value: object = field(hash=False)
 
-    def apply(self, to: Writer) -> str:
+    def apply(self, to: Writer) -> None:
         """Set it."""
         to.set(self.resource, self.path, self.value)
-        return ""
 
 
 @dataclass(frozen=True)
@@ -115,10 +113,10 @@ class AddStatement(Remedy):
     otherwise: str
     """What to do where the statements are not written as such."""
 
-    def apply(self, to: Writer) -> str:
+    def apply(self, to: Writer) -> None:
         """Add it."""
-        is_added = to.add_statement(self.resource, self.path, self.statement)
-        return "" if is_added else self.otherwise
+        if not to.add_statement(self.resource, self.path, self.statement):
+            to.say(self.otherwise)
 
 
 class Option(NamedTuple):
@@ -139,13 +137,12 @@ class GivePolicy(NamedTuple):
     options: tuple[Option, ...] = ()
     """What sessions need besides."""
 
-    def in_python(self, code: Code) -> str:
+    def in_python(self, code: Code) -> None:
         """Write the construct that makes the policy."""
         given = [f"{name}={self._argument(code, name, value)}" for name, value in self.options]
         code.give_permissions(self.role, given, registers=registers(self.actions))
-        return ""
 
-    def in_template(self, steps: Steps) -> str:
+    def in_template(self, steps: Steps) -> None:
         """Add an inline policy with what every session needs, and a policy resource with the rest.
 
         The key policy of a key that the options name may refer to the role. If an inline policy of
@@ -154,7 +151,10 @@ class GivePolicy(NamedTuple):
         made = [one for _, one in self.options if isinstance(one, Resource)]
         if any(one.template is not self.role.template for one in made):
             names = ", ".join(repr(one.logical_id) for one in made)
-            return f"allow the role {self.role.logical_id!r} to use {names}, of another template"
+            steps.say(
+                f"allow the role {self.role.logical_id!r} to use {names}, of another template"
+            )
+            return
         of_options = [statement_of(one) for one in self._needed()]
         if of_options:
             steps.add_policy(self.role, of_options)
@@ -163,7 +163,6 @@ class GivePolicy(NamedTuple):
             name = steps.shared.free_id(self.role.template, f"{self.role.logical_id}Channels")
             if not steps.append(self.role, "Policies", inline(name, may)):
                 steps.add_policy(self.role, may)
-        return ""
 
     def _needed(self) -> Iterator[NeededStatement]:
         given = dict(self.options)
@@ -205,24 +204,24 @@ class Allow(NamedTuple):
     by_boundary: tuple[str, ...]
     """The actions that the boundary does not allow."""
 
-    def in_python(self, code: Code) -> str:
+    def in_python(self, code: Code) -> None:
         """Write the policy, or the option of the fleet; neither helps if the boundary denies it."""
-        clause = self._widen_boundary(code)
-        if clause or not self.policy.actions:
-            return clause
+        if not self._widen_boundary(code) or not self.policy.actions:
+            return
         fleet = None
         if {*self.policy.actions} <= {*_needs.REGISTRATION.actions} and not self.by_boundary:
             fleet = None if self._opens_at_boot(code) else code.fleet()
         if fleet is None:
-            return self.policy.in_python(code)
-        if fleet.arguments is None:
-            return f"give allow_registration=True to the fleet {fleet.id!r}"
-        _remake(code, fleet)
-        return ""
+            self.policy.in_python(code)
+        elif fleet.arguments is None:
+            code.say(f"give allow_registration=True to the fleet {fleet.id!r}")
+        else:
+            _remake(code, fleet)
 
-    def in_template(self, steps: Steps) -> str:
+    def in_template(self, steps: Steps) -> None:
         """Add both."""
-        return self.policy.in_template(steps) or self._widen_boundary(steps)
+        self.policy.in_template(steps)
+        self._widen_boundary(steps)
 
     def _opens_at_boot(self, code: Code) -> bool:
         """Tell whether compute with the role may open the channels as soon as it boots.
@@ -232,18 +231,20 @@ class Allow(NamedTuple):
         role = self.policy.role
         return any(one.opens_at_boot for one in code.shared.launched() if one.role is role)
 
-    def _widen_boundary(self, to: Writer) -> str:
+    def _widen_boundary(self, to: Writer) -> bool:
+        """Have the boundary allow what it lacks, if anything; tell whether there is a way."""
         if not self.by_boundary:
-            return ""
+            return True
         boundary = next(iter(to.named(self.policy.role, "PermissionsBoundary")), None)
-        otherwise = (
-            f"allow {', '.join(self.by_boundary)} in the permissions boundary, or give the role "
-            "another boundary if that one is not yours to change"
+        is_widened = isinstance(boundary, Resource) and to.add_statement(
+            boundary, "PolicyDocument", allow(self.by_boundary)
         )
-        if not isinstance(boundary, Resource):
-            return otherwise
-        statement = allow(self.by_boundary)
-        return AddStatement(boundary, "PolicyDocument", statement, otherwise).apply(to)
+        if not is_widened:
+            to.say(
+                f"allow {', '.join(self.by_boundary)} in the permissions boundary, or give the "
+                "role another boundary if that one is not yours to change"
+            )
+        return is_widened
 
 
 def registers(actions: Iterable[str]) -> bool:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import decider
-from session_manager_permissions._readiness.policies import Answer
-from session_manager_permissions._readiness.roles import DECRYPT, Asked
+from session_manager_permissions._readiness.policies import DECRYPT, Answer
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, mappings_in
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue
 
@@ -45,6 +44,7 @@ RULES: Final = (
 )
 
 _INPUTS: Final = "Properties.Content"
+(_ENCRYPTION,) = _needs.log_encryption().actions
 _IN_TWO_LAYERS: Final = "aws:kms:dsse"
 """The encryption of buckets that older agents do not recognize as encryption."""
 _OF_KEY: Final = {
@@ -59,7 +59,7 @@ class AgentCall(NamedTuple):
     """A call that the agent makes for a session with a document."""
 
     action: str
-    on: Asked
+    on: Value
     options: tuple[Option, ...]
     """The options of `SessionManagerPermissions` that allow it; none where they are not known."""
     ends: bool
@@ -125,10 +125,11 @@ class SessionRules:
         if any(self._answer(role, call) is Answer.EXPLICIT_DENY for call in calls):
             return Advice(LEAVE_OUT)
         for call in calls:
-            if call.resource and self._roles.answer(role, call.action, call.on) is Answer.ALLOWED:
+            ability = self._roles.ability(role, call.action, call.on)
+            if call.resource and ability.decision.answer is Answer.ALLOWED:
                 name = call.resource.logical_id
                 return Advice(f"let the account's policies of IAM decide in the policy of {name!r}")
-            if self._roles.boundary_answer(role, call.action, call.on) is not Answer.ALLOWED:
+            if ability.boundary.answer is not Answer.ALLOWED:
                 return Advice("allow these actions in the permissions boundary and in a policy")
         if not all(call.options for call in calls):
             return Advice("allow them on the log group")
@@ -141,13 +142,12 @@ class SessionRules:
                 yield call
 
     def _answer(self, role: Role, call: AgentCall) -> Answer:
-        by_iam = self._roles.answer(role, call.action, call.on)
-        if call.on.service == "logs":
-            return by_iam
+        ability = self._roles.ability(role, call.action, call.on)
+        if call.action.startswith("logs:"):
+            return ability.decision.answer
         if call.resource is None:  # it has a policy of its own, which is not here
-            return min(by_iam, Answer.UNKNOWN)
-        limit = self._roles.boundary_answer(role, call.action, call.on)
-        return self._own.answer(call.resource, role, call.action, by_iam=by_iam, limit=limit)
+            return min(ability.decision.answer, Answer.UNKNOWN)
+        return self._own.answer(call.resource, role, call.action, ability)
 
     def _faults(self, document: Document) -> Iterator[Told]:
         """Yield why sessions with a document are refused whatever the role, and what decides."""
@@ -189,37 +189,35 @@ class SessionRules:
         named = read(document, "kmsKeyId")
         key = self._key(named)
         if key is not None:
-            on = Asked((ReturnValue(key, "Arn"),), "kms")
-            yield AgentCall(DECRYPT, on, (Option("encryption_key", key),), ends=True, resource=key)
+            options: tuple[Option, ...] = (Option("encryption_key", key),)
+            arn: Value = (ReturnValue(key, "Arn"),)
+            yield AgentCall(DECRYPT, arn, options, ends=True, resource=key)
         elif named:
-            yield AgentCall(DECRYPT, Asked(named, "kms"), (), ends=True)
+            yield AgentCall(DECRYPT, named, (), ends=True)
         name = read(document, "s3BucketName")
         bucket = _made(name, "AWS::S3::Bucket")
         enforced = is_on(document, "s3EncryptionEnabled") is True
         if bucket is None and name and enforced:
-            on = Asked(_merged(("arn:aws:s3:::", *name)), "s3")
-            yield AgentCall("s3:GetEncryptionConfiguration", on, (), ends=True)
+            arn = _merged(("arn:aws:s3:::", *name))
+            yield AgentCall(_ENCRYPTION, arn, (), ends=True)
         if bucket is not None:
-            arn = ReturnValue(bucket, "Arn")
-            options: tuple[Option, ...] = (Option("log_bucket", bucket),)
+            options, arn = (Option("log_bucket", bucket),), (ReturnValue(bucket, "Arn"),)
             if enforced:
-                action = "s3:GetEncryptionConfiguration"
-                yield AgentCall(action, Asked((arn,), "s3"), options, ends=True, resource=bucket)
+                yield AgentCall(_ENCRYPTION, arn, options, ends=True, resource=bucket)
             prefix = read(document, "s3KeyPrefix")
-            log = (arn, "/", *prefix, "/log") if prefix else (arn, "/log")
-            on = Asked(_merged(log), "s3")
+            log = _merged((*arn, "/" if prefix else "", *prefix, f"/{_needs.ARN_PART}.log"))
             match prefix:
                 case (str(known),) if known:
                     options = (*options, Option("log_prefix", known))
-            yield AgentCall("s3:PutObject", on, options, ends=False, resource=bucket)
+            yield AgentCall("s3:PutObject", log, options, ends=False, resource=bucket)
         name = read(document, "cloudWatchLogGroupName")
         if name:
-            options, on = _log_group(name), Asked(name, "logs")
+            options = _log_group(name)
             enforced = is_on(document, "cloudWatchEncryptionEnabled") is True
             if enforced or is_on(document, "cloudWatchStreamingEnabled") is True:
-                yield AgentCall("logs:DescribeLogGroups", on, options, ends=enforced)
+                yield AgentCall("logs:DescribeLogGroups", name, options, ends=enforced)
             for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
-                yield AgentCall(action, on, options, ends=False)
+                yield AgentCall(action, name, options, ends=False)
 
     def _key(self, value: Value) -> Resource | None:
         """The key of the app that an input names, by itself or by an alias."""

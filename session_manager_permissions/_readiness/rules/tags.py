@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._readiness.parts import mappings
-from session_manager_permissions._readiness.policies import may_be_about
+from session_manager_permissions._readiness.policies import is_about, may_be_about
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
-    candidates,
     listed,
     mapping,
 )
@@ -17,11 +16,10 @@ from .remedies import Advice
 from .rule import Finding, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from session_manager_permissions._readiness.compute import Launchers
     from session_manager_permissions._readiness.parts import Parts
-    from session_manager_permissions._readiness.templates.functions import Candidate
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .python import Code
@@ -53,7 +51,7 @@ def of_grants(parts: Parts, launchers: Launchers) -> list[Finding]:
         (policy, key, values)
         for type_ in _POLICIES
         for policy in parts.by_type[type_]
-        if any(may_be_about(one.value, _START) for one in _documents(policy)) and policy.exists
+        if may_be_about(policy.properties, _START) and policy.exists
         for key, values in _asked(parts, policy)
     ]
     if not grants:
@@ -79,16 +77,11 @@ def of_grants(parts: Parts, launchers: Launchers) -> list[Finding]:
     ]
 
 
-def _documents(policy: Resource) -> Iterable[Candidate]:
-    """Return the documents that a policy has in any world."""
-    return candidates(policy.properties, "PolicyDocument")
-
-
 def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
     """Yield each tag that a grant asks for, with its values, if these are known."""
     document = mapping(policy.properties.get("PolicyDocument"))
     for statement, _ in mappings(document.get("Statement")):
-        if may_be_about({"Statement": [statement]}, _START):
+        if is_about(statement, _START):
             condition = mapping(mapping(statement).get("Condition"))
             for key, written in mapping(condition.get("StringEquals")).items():
                 values = [parts.text(policy, one) for one in listed(written)]
@@ -101,26 +94,23 @@ def _tags(parts: Parts, compute: Resource) -> Iterator[tuple[str, str]]:
     if compute.type == "AWS::EKS::Nodegroup":
         return  # its own tags do not reach its instances
     for entry, _ in mappings(compute.properties.get("Tags")):
-        if entry is None:
-            yield UNKNOWN, UNKNOWN
-        elif (
-            compute.type != _GROUP or parts.text(compute, entry.get("PropagateAtLaunch")) != "false"
-        ):
-            yield parts.text(compute, entry.get("Key")), parts.text(compute, entry.get("Value"))
+        given = mapping(entry).get("PropagateAtLaunch")
+        if compute.type != _GROUP or parts.text(compute, given) != "false":
+            yield _tag(parts, compute, entry)
 
 
 def _of_template(parts: Parts, template: Resource) -> Iterator[tuple[str, str]]:
     data = mapping(template.properties.get("LaunchTemplateData"))
     for entry, _ in mappings(data.get("TagSpecifications")):
-        if parts.text(template, mapping(entry).get("ResourceType", UNKNOWN)) in {
-            "instance",
-            UNKNOWN,
-        }:
+        type_ = parts.text(template, mapping(entry).get("ResourceType"))
+        if type_ in {"instance", UNKNOWN}:
             for tag, _ in mappings(mapping(entry).get("Tags", UNKNOWN)):
-                yield (
-                    parts.text(template, mapping(tag).get("Key", UNKNOWN)),
-                    parts.text(template, mapping(tag).get("Value", UNKNOWN)),
-                )
+                yield _tag(parts, template, tag)
+
+
+def _tag(parts: Parts, owner: Resource, entry: object) -> tuple[str, str]:
+    tag = mapping(entry)
+    return parts.text(owner, tag.get("Key")), parts.text(owner, tag.get("Value"))
 
 
 # Fixes -------------------------------------------------------------------------------------------
@@ -140,17 +130,15 @@ class Tag(NamedTuple):
     key: str
     value: str
 
-    def in_python(self, code: Code) -> str:
+    def in_python(self, code: Code) -> None:
         """Write the tag."""
         given = f"{code.literal(self.key)}, {code.literal(self.value)}"
         code.add(f"{code.core('Tags')}.of({code.l1(self.compute)}).add({given})")
-        return ""
 
-    def in_template(self, steps: Steps) -> str:
+    def in_template(self, steps: Steps) -> None:
         """Add the tag."""
         tag: dict[str, object] = {"Key": self.key, "Value": self.value}
         if self.compute.type == _GROUP:
             tag["PropagateAtLaunch"] = True
-        if steps.append(self.compute, "Tags", tag):
-            return ""
-        return f"give {self.compute.logical_id} the tag {self.key!r} with {self.value!r}"
+        if not steps.append(self.compute, "Tags", tag):
+            steps.say(f"give {self.compute.logical_id} the tag {self.key!r} with {self.value!r}")

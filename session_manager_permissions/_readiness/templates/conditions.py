@@ -56,16 +56,11 @@ class Conditions:
         return self._worlds.is_true(("condition", template, name), f"the condition {name!r}")
 
     def _equal(self, one: Value, other: Value, decider: str) -> bool:
-        one, other = _without_the_same(one, other)
-        match one, other:
-            case (), ():
-                return True
-            case ((str(), *_), (str(), *_)) | ((*_, str()), (*_, str())):
-                return False  # they begin or end differently
-            case ((), (*parts,)) | ((*parts,), ()):
-                # the text of a resource's reference is never empty
-                if not all(isinstance(part, Unresolved) for part in parts):
-                    return False
+        one, other = without_the_same(one, other)
+        if not one and not other:
+            return True
+        if certainly_differ(one, other):
+            return False
         for unknown, known in ((one, other), (other, one)):
             match unknown, known:
                 case (Unresolved() as part,), () | (str(),):
@@ -74,7 +69,18 @@ class Conditions:
         return self._worlds.is_true(("equal", frozenset({one, other})), decider)
 
 
-def _without_the_same(one: Value, other: Value) -> tuple[Value, Value]:
+def certainly_differ(one: Value, other: Value) -> bool:
+    """Tell whether two texts that begin and end differently have different values."""
+    match one, other:
+        case ((str(), *_), (str(), *_)) | ((*_, str()), (*_, str())):
+            return True
+        case ((), (*parts,)) | ((*parts,), ()):
+            # the text of a resource's reference is never empty
+            return not all(isinstance(part, Unresolved) for part in parts)
+    return False
+
+
+def without_the_same(one: Value, other: Value) -> tuple[Value, Value]:
     """Return two texts without what they begin and end with alike."""
     pairs = [[*one], [*other]]
     for end in (0, -1):
