@@ -114,7 +114,13 @@ KINDS: Final = {
         (
             *("", "1234abcd-12ab-34cd-56ef-1234567890ab", "alias/a", KMS, f"{KMS}key/"),
             *(f"{KMS}alias/", f"{KMS}alias/{'x' * 251}", f"{KMS}alias/a.b", f"{KMS}key/a:b"),
-            *(f"{KMS}key/*", f"{KMS}key/a\n", KMS.replace("kms", "ssm") + "key/a", f"{KMS}alias/ä"),
+            *(
+                f"{KMS}key/*",
+                f"{KMS}key/a\n",
+                f"{KMS}key/a/b",
+                KMS.replace("kms", "ssm") + "key/a",
+                f"{KMS}alias/ä",
+            ),
         ),
         "kmsKeyId",
         before=f"{KMS}alias/",

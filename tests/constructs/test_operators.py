@@ -259,7 +259,13 @@ def test_which_instances_is_said_once_and_all_of_them_by_name(
             f"arn:aws:ec2:{REGION}:{ACCOUNT}:{resource}"
             for resource in (
                 *("instance/i-1/i-2", "instance/{{resolve:ssm:x}}", f"instance/{'i' * 65}"),
-                *("instance/é", "instance/", "volume/vol-0123456789abcdef0", "instance/*"),
+                *(
+                    "instance/é",
+                    "instance/",
+                    "instance/a ",
+                    "volume/vol-0123456789abcdef0",
+                    "instance/*",
+                ),
                 "instance/${aws:PrincipalTag/instance}",
             )
         ),

@@ -115,6 +115,8 @@ ON_NO_KEY: Final[dict[str, Make]] = {
     "all keys": lambda s: existing_key(s, resource="key/*"),
     "another service's": lambda s: kms.Key.from_key_arn(s, "Key", f"arn:aws:s3:::key/{KEY_ID}"),
     "no region": lambda s: existing_key(s, region=""),
+    "all regions": lambda s: existing_key(s, region="*"),
+    "all accounts": lambda s: existing_key(s, account="*"),
     "no account": lambda s: existing_key(s, account="", resource="alias/sessions"),
     "no region's name": lambda s: existing_key(s, region="eu west", resource="alias/sessions"),
     "no account's id": lambda s: existing_key(s, account="my account"),
