@@ -426,12 +426,6 @@ def test_the_module_is_of_no_use_but_to_be_run() -> None:
     assert "main" not in runpy.run_module("session_manager_permissions.__main__")
 
 
-def test_the_policys_own_name_tells_the_target_and_the_region(tmp_path: Path) -> None:
-    name = policy(build(tmp_path, {"role": "Existing"})[1])["PolicyName"]
-    assert name.startswith("SessionManager-Role-Existing-")
-    assert name.endswith(f"-{REGION}")
-
-
 def test_a_profile_by_its_name_is_looked_up_and_its_role_gets_the_policy(tmp_path: Path) -> None:
     build(tmp_path, {"instance-profile": "Existing"})
     (asked,) = asked_for(tmp_path)
@@ -481,9 +475,3 @@ def test_a_wrong_value_gives_one_clear_line(
 def test_the_line_is_all_that_the_cli_shows(tmp_path: Path) -> None:
     done = call(tmp_path, {"role": ""})
     assert (done.returncode, done.stderr) == (1, "app.py: -c role=: give a value\n")
-
-
-@pytest.mark.parametrize("missing", HERE)
-def test_no_account_or_no_region_gives_one_clear_line(tmp_path: Path, missing: str) -> None:
-    with pytest.raises(SystemExit, match=r"^app\.py: .*account and region.*credentials.*$"):
-        run_here(tmp_path, {"role": "Existing"}, {**HERE, missing: ""})

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import TYPE_CHECKING
 
 import matrix
 import yaml
 
 from .conftest import ROOT
 from .test_readme import table
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
 
 
 def test_the_pythons_declared_are_those_of_the_matrix() -> None:
@@ -53,22 +47,3 @@ def test_the_page_has_its_cells_and_what_came_of_them() -> None:
     assert f'"aws-cdk-lib>={lowest},' in project
     for *_, tests in rows:
         assert tests == "all pass" or tests.startswith("not run"), tests
-
-
-def test_a_python_that_is_not_here_is_said_to_be_so_and_fails_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    outcome = matrix.run(matrix.Cell("3.10", "22", "newest"), tmp_path)
-    assert outcome == (("3.10", "22", "newest", "", ""), "not here", False)
-
-
-def test_a_command_that_stands_for_a_python_that_is_not_here_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "python3.10").write_text("#!/bin/sh\nexit 127\n", encoding="utf-8")
-    (tmp_path / "python3.10").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    assert matrix.run(matrix.Cell("3.10", "22", "newest"), tmp_path).tests == "not here"

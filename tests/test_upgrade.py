@@ -230,31 +230,6 @@ def test_all_that_the_release_could_do_is_synthesized_as_it_was(
     assert [name for name in before if before[name] != after[name]] == []
 
 
-@pytest.mark.parametrize(
-    ("changed", "differs"),
-    [
-        (Changed("Nowhere", ""), True),
-        (Changed("Operators", "", frozenset({"ssm:StartSession"})), False),
-        (Changed("OperatorsBy", "", frozenset({"ssm:ResumeSession", "kms:Decrypt"})), True),
-        (Changed("OperatorsHere", ""), False),
-    ],
-)
-def test_what_changed_on_purpose_excuses_nothing_else(changed: Changed, *, differs: bool) -> None:
-    def file(*statements: dict[str, Any]) -> bytes:
-        policy = {"Properties": {"PolicyDocument": {"Statement": [*statements]}}}
-        return json.dumps({"Resources": {"Queue": {"Properties": {}}, "Policy": policy}}).encode()
-
-    start = {"Action": "ssm:StartSession", "Resource": "*"}
-    stop = {"Action": ["ssm:TerminateSession", "ssm:ResumeSession"], "Resource": "*"}
-    was, before = excused("OperatorsHere.template.json", file(start, stop), changed)
-    now, after = excused(
-        "OperatorsHere.template.json", file({**start, "Resource": []}, stop), changed
-    )
-
-    assert (before != after) is differs
-    assert (was != now) is not differs
-
-
 @pytest.fixture
 def deployed(released: dict[str, object]) -> dict[str, Any]:
     """The policy, by its logical id, that the last release gave with no option."""

@@ -353,15 +353,6 @@ def test_a_customized_role_is_no_error_and_the_report_lists_each_statement_once(
     assert not resources(stack, "AWS::IAM::Policy")
 
 
-def test_the_report_lists_a_key_added_before_the_role_once(make_app: MakeApp) -> None:
-    stack = customized(make_app())
-    permissions = SessionManagerPermissions(stack, "Permissions", role=existing_role(stack, "One"))
-    permissions.add_encryption_key(existing_key(stack))
-    permissions.attach_to_role(existing_role(stack, "Another", "Another"))
-    for statements in reported(stack).values():
-        assert [s["Resource"] for s in statements] == ["*", "*", key_arn()]
-
-
 def test_a_customized_role_beside_another_leaves_the_other_its_policy(make_app: MakeApp) -> None:
     app = make_app()
     theirs = cdk.Stack(app, "Theirs")
