@@ -14,7 +14,6 @@ from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_eks as eks_l1
 from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk.cloudformation_include import CfnInclude
@@ -27,6 +26,7 @@ from tests.builders import (
     SIZE,
     include_profile,
     instance,
+    l1_nodes,
     l1_profile,
     linux,
     network,
@@ -167,12 +167,6 @@ def cluster(scope: Construct) -> Any:  # noqa: ANN401 - the stub of ICluster lac
     )
 
 
-def l1_nodes(scope: Construct, node_role: str, construct_id: str = "It") -> eks_l1.CfnNodegroup:
-    return eks_l1.CfnNodegroup(
-        scope, construct_id, cluster_name="shop", node_role=node_role, subnets=["subnet-1"]
-    )
-
-
 HOLDERS: Final[dict[str, Hold]] = {
     "profile": lambda s, role: profile(s, "It", role),
     "L1 profile": lambda s, role: l1_profile(s, role.role_name, construct_id="It"),
@@ -185,7 +179,7 @@ HOLDERS: Final[dict[str, Hold]] = {
         s, "It", vpc=network(s), instance_role=role
     ),
     "node group": lambda s, role: eks.Nodegroup(s, "It", cluster=cluster(s), node_role=role),
-    "L1 node group": lambda s, role: l1_nodes(s, role.role_arn),
+    "L1 node group": lambda s, role: l1_nodes(s, role.role_arn, "It"),
 }
 
 
