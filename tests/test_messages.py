@@ -784,8 +784,7 @@ VERIFY: Final = {
     "no credentials": run("verify --role web"),
     "credentials that may not call IAM": refusing("AccessDenied"),
     "credentials that may not read a hybrid node": command(
-        f"{HERE_ON} {nodes.HYBRID}",
-        lambda w: w.account.refuses("ssm:DescribeInstanceInformation"),
+        f"{HERE_ON} {nodes.HYBRID}", lambda w: w.account.refuses("ssm:DescribeInstanceInformation")
     ),
     "a `--profile` that does not exist": run("verify --role web --profile nobody"),
     "a `--profile` whose role may not be assumed": failing(ClientError(NOT_YOU, "AssumeRole")),

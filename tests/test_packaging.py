@@ -31,14 +31,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "session_manager_permissions"
 UV = ROOT / ".venv-uv/bin/uv"
-SOURCES = (
-    ".gitignore",
-    "CHANGELOG.md",
-    "LICENSE",
-    "README.md",
-    "hatch_build.py",
-    "pyproject.toml",
-)
+SOURCES = (".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "hatch_build.py", "pyproject.toml")
 """What a build reads besides the package."""
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 

@@ -391,11 +391,7 @@ def anchors(page: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-PAGES: Final = [
-    *(path.name for path in ROOT.glob("*.md")),
-    *DOCS,
-    "benchmarks/RESULTS.md",
-]
+PAGES: Final = [*(path.name for path in ROOT.glob("*.md")), *DOCS, "benchmarks/RESULTS.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -14,10 +14,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from session_manager_permissions import (
-    SessionManagerEndpoints,
-    SessionManagerPermissions,
-)
+from session_manager_permissions import SessionManagerEndpoints, SessionManagerPermissions
 from tests.cfn_lint import lint
 from tests.conftest import (
     ACCOUNT,

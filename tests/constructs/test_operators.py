@@ -345,10 +345,7 @@ def test_the_sids_of_what_could_be_granted_before_are_those_of_0_2_0(
     stack = make_stack("Stack", env=HERE)
     grant(stack, managed_policy(stack), **access)
 
-    assert sids(stack) == {
-        f"StartSessionInstances{digits}",
-        f"StartSessionDocument{digits}",
-    }
+    assert sids(stack) == {f"StartSessionInstances{digits}", f"StartSessionDocument{digits}"}
 
 
 def test_documents_of_two_stacks_with_one_logical_id_have_different_sids(make_app: MakeApp) -> None:
@@ -807,10 +804,7 @@ GRANTS: Final[dict[str, tuple[dict[str, Any], set[str]]]] = {
         {"instance_arns": (INSTANCE, MANAGED_INSTANCE), **ON_WEB},
         ALWAYS | {"web", "web and test", "on premises"},
     ),
-    "all": (
-        {"all_instances": True},
-        OF_WEB | OF_THE_INSTANCE | OF_SHOP | {"other, untagged"},
-    ),
+    "all": ({"all_instances": True}, OF_WEB | OF_THE_INSTANCE | OF_SHOP | {"other, untagged"}),
     "SSH": ({**ON_WEB, "allow_ssh": True}, OF_WEB | {"SSH"}),
     "ports": ({**ON_WEB, "allow_port_forwarding": True}, OF_WEB | {"port"}),
     "remote ports": ({**ON_WEB, "allow_remote_port_forwarding": True}, OF_WEB | {"remote port"}),

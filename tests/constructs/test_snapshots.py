@@ -16,11 +16,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions import _app as real_app
 from tests.cfn_lint import lint
-from tests.conftest import (
-    MakeApp,
-    owned_role,
-    template,
-)
+from tests.conftest import MakeApp, owned_role, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,9 +58,7 @@ def example(app: cdk.App) -> cdk.Stack:
 
 
 @pytest.mark.parametrize(
-    "build",
-    [default, every_option_owned, example],
-    ids=lambda build: str(build.__name__),
+    "build", [default, every_option_owned, example], ids=lambda build: str(build.__name__)
 )
 def test_the_template_is_as_it_was(
     make_app: MakeApp, build: Callable[[cdk.App], cdk.Stack], snapshot: SnapshotAssertion
