@@ -9,6 +9,7 @@ import aws_cdk as cdk
 import jsii
 import pytest
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_eks as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
@@ -100,6 +101,14 @@ def l1_profile(
     return iam.CfnInstanceProfile(scope, construct_id, roles=[*roles])
 
 
+def l1_nodes(
+    scope: Construct, node_role: str = role_arn(), construct_id: str = "Nodes"
+) -> eks.CfnNodegroup:
+    return eks.CfnNodegroup(
+        scope, construct_id, cluster_name="shop", node_role=node_role, subnets=["subnet-1"]
+    )
+
+
 def include_profile(scope: Construct, folder: Path, roles: object) -> CfnInclude:
     """A template that others wrote: a role, and two profiles that give their roles as `roles`."""
     profile = {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": roles}}
@@ -116,7 +125,7 @@ def include_profile(scope: Construct, folder: Path, roles: object) -> CfnInclude
     return CfnInclude(scope, "Included", template_file=str(path))
 
 
-def imported_profile(scope: cdk.Stack, role: iam.IRole) -> iam.IInstanceProfile:
+def imported_profile(scope: cdk.Stack, role: iam.IRole | None = None) -> iam.IInstanceProfile:
     return iam.InstanceProfile.from_instance_profile_attributes(
         scope, "Profile", instance_profile_arn=PROFILE_ARN, role=role
     )

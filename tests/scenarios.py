@@ -51,10 +51,7 @@ SCENARIOS: Final[dict[str, Callable[[cdk.Stack], SessionManagerOptions]]] = {
     "encryption_key, an alias": lambda stack: {"encryption_key": alias(stack)},
     "allow_registration": lambda _: {"allow_registration": True},
     "log_bucket": lambda stack: {"log_bucket": bucket(stack)},
-    "log_bucket and log_prefix": lambda stack: {
-        "log_bucket": bucket(stack),
-        "log_prefix": PREFIX,
-    },
+    "log_bucket and log_prefix": lambda stack: {"log_bucket": bucket(stack), "log_prefix": PREFIX},
     "log_bucket with a key": lambda stack: {"log_bucket": bucket(stack, BUCKET_KEY)},
     "log_bucket with an alias": lambda stack: {"log_bucket": bucket(stack, ALIAS_ARN)},
     "log_bucket of another account": lambda stack: {

@@ -9,6 +9,7 @@ import aws_cdk as cdk
 import pytest
 from tables import MEASURED
 
+from .builders import as_list
 from .conftest import HERE, OTHER_ACCOUNT
 from .scenarios import PREFIX, SCENARIOS
 from .test_docs_statements import written
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 ALIAS: Final = "alias/sessions"
 NOT_GRANTED: Final = {
     "ssm:UpdateInstanceInformation": "without `allow_registration` another policy of the role "
-    "allows it, or Default Host Management registers the node",
+    "allows it, or Default Host Management registers the node"
 }
 NOT_NEEDED: Final = {
     ("SessionManagerLogEncryption", "s3:GetEncryptionConfiguration"): "without a log bucket, as "
@@ -46,10 +47,6 @@ def calls(scenario: str) -> Iterator[dict[str, Any]]:
     for call in MEASURED["role"]:
         if call.get("with") in uses:
             yield {**call, "on": call["on"].replace("PREFIX/", prefix)}
-
-
-def as_list(value: Any) -> list[Any]:  # noqa: ANN401 - an element of a policy
-    return value if isinstance(value, list) else [value]
 
 
 def allows(statement: dict[str, Any], call: dict[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from session_manager_permissions import session_manager_statements
 from session_manager_permissions._verify.command import main
 from tests.cfn_lint import lint
 
-from .builders import deployed
+from .builders import as_list, deployed
 from .conftest import ROOT, existing_key, run_python
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/app.py"))
 def templates(example: Path, folder: Path) -> dict[str, dict[str, Any]]:
     """What `cdk synth` makes of the example, by the file's name."""
     context = json.loads((example / "cdk.json").read_text())["context"]
+    looked_up = example / "cdk.context.json"
+    context |= json.loads(looked_up.read_text()) if looked_up.exists() else {}
     done = run_python(
         str(example / "app.py"),
         cwd=folder,
@@ -63,9 +65,7 @@ def of_type(template: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def organization(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def organization(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
     return with_member("organization", tmp_path_factory)
 
 
@@ -77,6 +77,14 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dic
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     return templates(ROOT / "examples" / "pipeline", tmp_path_factory.mktemp("pipeline"))
+
+
+@pytest.fixture(scope="module")
+def operators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    (found,) = templates(
+        ROOT / "examples" / "operators", tmp_path_factory.mktemp("operators")
+    ).values()
+    return found
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
@@ -366,3 +374,49 @@ def test_the_build_audits_each_account_and_fails_for_one_without_an_answer(
         "credential_source": "EcsContainer",
     }
     assert len(config.sections()) == 3
+
+
+def test_the_operators_and_the_role_get_what_they_had(
+    operators: dict[str, Any], snapshot: SnapshotAssertion
+) -> None:
+    assert operators == snapshot(extension_class=JSONSnapshotExtension)
+    assert lint(json.dumps(operators)) == []
+
+
+def test_both_ends_have_what_the_document_says(operators: dict[str, Any]) -> None:
+    (document,) = of_type(operators, "AWS::SSM::Document")
+    policies = of_type(operators, "AWS::IAM::Policy")
+    (agent,) = (found for found in policies if found.get("Roles") == ["web-server"])
+    (operator,) = (found for found in policies if found.get("Groups") == ["web-operators"])
+
+    inputs = document["Content"]["inputs"]
+    resources_of = {
+        action: statement["Resource"]
+        for policy in (agent, operator)
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in as_list(statement["Action"])
+        if statement.get("Sid") != "SessionManagerLogBucketKey"
+    }
+    assert resources_of["kms:Decrypt"] == inputs["kmsKeyId"]
+    assert resources_of["kms:GenerateDataKey"] == inputs["kmsKeyId"]
+    assert inputs["s3BucketName"] == {
+        "Ref": resources_of["s3:GetEncryptionConfiguration"]["Fn::GetAtt"][0]
+    }
+    assert inputs["s3KeyPrefix"] == "web-server"
+    assert resources_of["s3:PutObject"]["Fn::Join"][1][-1] == "/web-server/*"
+    assert inputs["cloudWatchLogGroupName"] in resources_of["logs:PutLogEvents"]["Fn::Join"][1]
+
+
+def test_cloudwatch_may_use_the_key_for_the_log_group_alone(operators: dict[str, Any]) -> None:
+    (key,) = of_type(operators, "AWS::KMS::Key")
+    (group,) = of_type(operators, "AWS::Logs::LogGroup")
+    (service,) = (
+        statement
+        for statement in key["KeyPolicy"]["Statement"]
+        if "logs." in str(statement["Principal"])
+    )
+
+    arn = f"arn:aws:logs:us-west-2:111122223333:log-group:{group['LogGroupName']}"
+    assert deployed(service["Condition"]) == {
+        "ArnEquals": {"kms:EncryptionContext:aws:logs:arn": arn}
+    }

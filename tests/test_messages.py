@@ -59,7 +59,7 @@ from session_manager_permissions._verify.operators import find_operator
 from session_manager_permissions._verify.resource_policy import key_policy
 from session_manager_permissions._verify.text import PROGRAM
 
-from .builders import existing_bucket, l1_bucket, l1_profile, role_by_arn
+from .builders import existing_bucket, l1_bucket, l1_nodes, l1_profile, role_by_arn
 from .conftest import (
     ACCOUNT,
     HERE,
@@ -294,9 +294,7 @@ def before_an_aspect(w: World) -> None:
 
 def over_a_node_group(node_role: str) -> Cause:
     def does(w: World) -> object:
-        eks.CfnNodegroup(
-            w.stack, "Nodes", cluster_name="shop", node_role=node_role, subnets=["subnet-1"]
-        )
+        l1_nodes(w.stack, node_role)
         return SessionManagerFleet(w.stack, "Fleet", strict=True)
 
     return does
@@ -787,8 +785,7 @@ VERIFY: Final = {
     "no credentials": run("verify --role web"),
     "credentials that may not call IAM": refusing("AccessDenied"),
     "credentials that may not read a hybrid node": command(
-        f"{HERE_ON} {nodes.HYBRID}",
-        lambda w: w.account.refuses("ssm:DescribeInstanceInformation"),
+        f"{HERE_ON} {nodes.HYBRID}", lambda w: w.account.refuses("ssm:DescribeInstanceInformation")
     ),
     "a `--profile` that does not exist": run("verify --role web --profile nobody"),
     "a `--profile` whose role may not be assumed": failing(ClientError(NOT_YOU, "AssumeRole")),

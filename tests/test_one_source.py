@@ -102,9 +102,7 @@ def test_an_option_that_is_none_is_not_given(stack: cdk.Stack) -> None:
     assert "SessionManagerDecrypt" in [statement.sid for statement in statements]
 
 
-def test_preferences_of_another_stack_make_an_import_of_what_it_owns(
-    make_app: MakeApp,
-) -> None:
+def test_preferences_of_another_stack_make_an_import_of_what_it_owns(make_app: MakeApp) -> None:
     app = make_app()
     theirs, ours = cdk.Stack(app, "Theirs"), cdk.Stack(app, "Ours")
     found = preferences(theirs, "made", encryption_key=KEYS["owned key"](theirs))

@@ -31,14 +31,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "session_manager_permissions"
 UV = ROOT / ".venv-uv/bin/uv"
-SOURCES = (
-    ".gitignore",
-    "CHANGELOG.md",
-    "LICENSE",
-    "README.md",
-    "hatch_build.py",
-    "pyproject.toml",
-)
+SOURCES = (".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "hatch_build.py", "pyproject.toml")
 """What a build reads besides the package."""
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
@@ -266,16 +259,6 @@ def test_release_goes_to_the_index_from_a_tag_of_its_version_that_the_ci_passed(
         assert subprocess.call(["bash", "-c", check], cwd=ROOT, env=tagged) == status  # noqa: S603, S607
 
 
-def test_the_site_is_published_from_the_tag_of_a_release() -> None:
-    docs = workflow_of("docs")
-    publish = docs["jobs"]["publish"]
-
-    assert docs[True]["push"] == {"tags": ["v*"]}
-    assert docs["permissions"] == {"contents": "read"}
-    assert publish["needs"] == ["ci", "build"]
-    assert publish["permissions"] == {"id-token": "write", "pages": "write"}
-
-
 def test_audit_asks_about_each_environment_and_about_the_cli() -> None:
     test, audit = (
         subprocess.check_output(["make", "-nB", target], cwd=ROOT, text=True)  # noqa: S603, S607
@@ -347,18 +330,6 @@ def test_updates_are_offered_for_all_that_is_pinned() -> None:
     for path in (ROOT / "pyproject.toml", *locks):
         folder = f"/{path.parent.relative_to(ROOT).as_posix()}".removesuffix("/.")
         assert any(fnmatch(folder or "/", pattern) for pattern in folders), path
-
-
-@pytest.mark.parametrize("form", sorted(ROOT.glob(".github/ISSUE_TEMPLATE/[bf]*.yml")))
-def test_the_form_of_an_issue_is_one_of_github(form: Path) -> None:
-    found = yaml.safe_load(form.read_text(encoding="utf-8"))
-
-    assert found.keys() == {"name", "description", "labels", "body"}
-    for field in found["body"]:
-        assert field["type"] in {"markdown", "input", "textarea"}
-        assert ("value" if field["type"] == "markdown" else "label") in field["attributes"]
-    fields = [field["id"] for field in found["body"] if "id" in field]
-    assert len(fields) == len({*fields})
 
 
 @pytest.fixture(scope="module")

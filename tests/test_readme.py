@@ -8,6 +8,7 @@ import json
 import re
 import runpy
 import shlex
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ import pytest
 from botocore import xform_name
 
 import session_manager_permissions
-from session_manager_permissions import SessionManagerPermissions, _address
+from session_manager_permissions import SessionManagerPermissions, SessionPreferences
 from session_manager_permissions._app import CONTEXT, stack_name
 from session_manager_permissions._command import parser
 
@@ -57,13 +58,13 @@ WARNING_ID: Final = r"session-manager-permissions:[a-z-]+"
 def prose(name: str) -> str:
     """A page without its fenced blocks."""
     text = (ROOT / name).read_text(encoding="utf-8")
-    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def blocks(language: str, page: str = README) -> list[tuple[int, str]]:
-    """The line and the text of each fenced block in `language`."""
-    fences = re.finditer(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    return [(page.count("\n", 0, fence.start()) + 1, fence[1]) for fence in fences]
+    """The line and the text of each fenced block in `language`, also of those within a list."""
+    fences = re.finditer(rf"^( *)```{language}\n(.*?)^\1```$", page, re.MULTILINE | re.DOTALL)
+    return [(page.count("\n", 0, fence.start()) + 1, textwrap.dedent(fence[2])) for fence in fences]
 
 
 def table(first_header: str, page: str = README) -> list[list[str]]:
@@ -197,6 +198,8 @@ def test_each_snippet_of_the_reference_pages_runs(
 
     synthesis.run(script)
 
+    granted = json.dumps(synthesis.policies())
+    assert ("StartSessionInstances" in granted) == ("grant_start_session(" in snippet)
     assert synthesis.warnings() == set()
 
 
@@ -215,6 +218,9 @@ def test_every_way_in_has_a_snippet() -> None:
         "log_bucket=",
         "log_group=",
         "decrypt_sessions_only=",
+        "from_document_name(",
+        "preferences=",
+        "PrincipalTag",
     ):
         assert name in snippets
 
@@ -330,12 +336,14 @@ def test_the_file_shown_on_the_page_names_three_profiles(
     assert synthesis.looked_up == ["web-server", "batch-worker", "db"]
 
 
-def test_the_public_members_of_the_construct_are_named() -> None:
-    members = vars(SessionManagerPermissions)
+@pytest.mark.parametrize(
+    ("construct", "page"),
+    [(SessionManagerPermissions, "permissions"), (SessionPreferences, "preferences")],
+)
+def test_the_public_members_of_the_construct_are_named(construct: type, page: str) -> None:
+    members = {name for name in vars(construct) if not name.startswith("_")}
 
-    assert {name for name in members if not name.startswith("_")} <= set(
-        code(prose("docs/permissions.md"))
-    )
+    assert members <= set(code(prose(f"docs/{page}.md")))
 
 
 def test_the_warnings_listed_are_the_package_s() -> None:
@@ -368,9 +376,7 @@ DOCS: Final = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "doc
 @pytest.mark.parametrize("page", ["README.md", *DOCS])
 def test_each_block_is_one_that_a_test_reads(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    if page == "docs/preferences.md":  # test_docs_preferences.py reads those of its lists too
-        text = re.sub("^ +(?=```)", "", text, flags=re.MULTILINE)
-    fences = re.findall(r"^[ \t>]*(?:```|~~~).*$", text, re.MULTILINE)
+    fences = [found.strip() for found in re.findall(r"^[ \t>]*(?:```|~~~).*$", text, re.MULTILINE)]
 
     assert fences[1::2] == ["```"] * len(fences[::2])
     for fence in fences[::2]:
@@ -385,11 +391,7 @@ def anchors(page: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-PAGES: Final = [
-    *(path.name for path in ROOT.glob("*.md")),
-    *DOCS,
-    "benchmarks/RESULTS.md",
-]
+PAGES: Final = [*(path.name for path in ROOT.glob("*.md")), *DOCS, "benchmarks/RESULTS.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -415,10 +417,6 @@ def test_the_lowest_python_named_is_that_of_the_package() -> None:
 
     for page in ("README.md", "CONTRIBUTING.md"):
         assert set(re.findall(r"Python (3\.\d+)\s+or newer", prose(page))) == {lowest}
-
-
-def test_the_site_of_a_repository_is_where_github_serves_it() -> None:
-    assert _address.of_pages("https://github.com/Some/name") == "https://some.github.io/name/"
 
 
 def test_the_readme_is_read_in_one_sitting() -> None:

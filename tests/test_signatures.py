@@ -1,11 +1,10 @@
-"""Each option stands in the signatures, with its type and its default: editors show it."""
+"""Each option stands in the signatures, with its type and its default, so that editors show it."""
 
 from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
-import jedi
 import pytest
 
 from session_manager_permissions import (
@@ -16,8 +15,6 @@ from session_manager_permissions import (
     SessionManagerPermissions,
     session_manager_statements,
 )
-
-from .conftest import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,16 +56,3 @@ def test_a_default_given_is_the_same_as_none_given() -> None:
     }
     given, not_given = session_manager_statements(**defaults), session_manager_statements()
     assert [one.to_json() for one in given] == [one.to_json() for one in not_given]
-
-
-@pytest.mark.parametrize("name", CALLEES)
-def test_jedi_shows_each_option_with_its_default(name: str) -> None:
-    code = f"from session_manager_permissions import {name}\n{name}("
-    here = jedi.InterpreterEnvironment()  # asks no process of its own
-    script = jedi.Script(code, project=jedi.Project(ROOT), environment=here)
-
-    (signature,) = script.get_signatures()
-    shown = [parameter.description.removeprefix("param ") for parameter in signature.params]
-    assert {f"{key}: {TYPES[key]}={one.default}" for key, one in options(name).items()} <= {*shown}
-    completed = [one.name for one in script.complete()]
-    assert {f"{key}=" for key in TYPES} <= {*completed}

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import html
-import inspect
 import os
 import re
 import subprocess
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import pytest
-
-import session_manager_permissions
-from session_manager_permissions import SessionManagerOptions, SessionPreferences
 
 from .browser import complaints, served
 from .conftest import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.site
 
-
-PUBLIC: Final[dict[str, Callable[..., Any]]] = {
-    **{
-        name: vars(found)["__init__"] if isinstance(found, type) else found
-        for name in session_manager_permissions.__all__
-        if (found := getattr(session_manager_permissions, name)) is not SessionManagerOptions
-    },
-    "SessionPreferences.from_document_name": SessionPreferences.from_document_name,
-    "SessionPreferences.grant_start_session": SessionPreferences.grant_start_session,
-}
 
 EACH_KIND_OF_PAGE: Final = (
     "",
@@ -98,50 +82,6 @@ def test_with_an_address_of_the_project_the_site_has_its_own_and_asks_no_other_h
 
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{address[1]} {address[0]} name\n<a>\n"
-
-
-@pytest.fixture(scope="module")
-def reference(site: Path) -> str:
-    return (site / "reference/index.html").read_text("utf-8")
-
-
-def plain(markup: str) -> str:
-    """What a reader sees, in one line."""
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", markup)).split())
-
-
-def section(reference: str, name: str) -> str:
-    """What the reference has between the heading of a name and the next heading of this level."""
-    start = f'id="session_manager_permissions.{name}"'
-    _, found, rest = reference.partition(start)
-    assert found, name
-    return re.split(r'<h[23] id="session_manager_permissions\.', rest)[0]
-
-
-@pytest.mark.parametrize("name", PUBLIC)
-def test_the_reference_has_each_argument_with_its_default_and_its_doc(
-    reference: str, name: str
-) -> None:
-    item = re.compile(r"<b><code>(\w+)</code></b>(.*?)</li>", re.DOTALL)
-    parameters = inspect.signature(PUBLIC[name]).parameters
-
-    listed = {code: plain(text) for code, text in item.findall(section(reference, name))}
-
-    assert [*listed] == [argument for argument in parameters if argument != "self"]
-    for argument, text in listed.items():
-        kind, _, doc = text.partition(" \N{EN DASH} ")
-        default = parameters[argument].default
-        assert doc, argument
-        if default is inspect.Parameter.empty:
-            assert "default:" not in kind
-        else:
-            assert f"default: {default}" in kind.replace("'", "")
-
-
-def test_the_reference_has_each_option_with_its_doc(reference: str) -> None:
-    for option in SessionManagerOptions.__annotations__:
-        found = section(reference, f"SessionManagerOptions.{option}")
-        assert re.search(r"Default: - ", plain(found)), option
 
 
 def test_nothing_is_loaded_from_another_host(site: Path) -> None:

@@ -32,7 +32,6 @@ from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Use
 
 from .builders import as_list
 from .conftest import HERE, REGION, ROOT, existing_key, key_arn, role_arn
-from .scenarios import SCENARIOS
 from .test_readme import code, table
 
 if TYPE_CHECKING:
@@ -134,25 +133,6 @@ def test_a_number_that_pages_repeat_is_that_of_the_code(looks_like: str, number:
         written = written.replace(measured["version"], "")
 
     assert {*re.findall(looks_like, written)} == {number}
-
-
-def test_the_statements_are_those_synthesized() -> None:
-    found = [
-        statement.to_json()
-        for scenario in ("all", "encryption_key, an alias")
-        for statement in session_manager_statements(**SCENARIOS[scenario](cdk.Stack(env=HERE)))
-    ]
-    actions = {
-        re.sub(r"(?<=Alias)[0-9a-f]{8}$", "…", statement["Sid"]): statement["Action"]
-        for statement in found
-    }
-    rows = [row.split(" | ") for row in tables.statements("").splitlines()[2:]]
-
-    listed = {sid.strip("| `"): re.findall(r"`(.*?)`", cell) for sid, cell, *_ in rows}
-
-    assert listed == {
-        sid: [action] if isinstance(action, str) else action for sid, action in actions.items()
-    }
 
 
 def test_the_endpoints_are_those_of_the_construct() -> None:

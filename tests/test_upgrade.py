@@ -11,17 +11,14 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from session_manager_permissions import SessionManagerPermissions, SessionPreferences
-
 from . import scenarios
-from .conftest import HERE, ROOT, MakeStack, existing_role, resources, run_python
+from .conftest import ROOT, run_python
 from .releases import LAST, RELEASES, unpacked
 from .test_packaging import PACKAGE, UV, run
 
 pytestmark = pytest.mark.packaging
 
 APP: Final = str(ROOT / "tests" / "deploy" / "release_app.py")
-POLICY: Final = "AWS::IAM::Policy"
 
 
 @pytest.fixture(scope="module")
@@ -228,60 +225,3 @@ def test_all_that_the_release_could_do_is_synthesized_as_it_was(
         assert excuses_any, f"nothing differs any more of {changed}"
     assert before.keys() == after.keys()
     assert [name for name in before if before[name] != after[name]] == []
-
-
-@pytest.mark.parametrize(
-    ("changed", "differs"),
-    [
-        (Changed("Nowhere", ""), True),
-        (Changed("Operators", "", frozenset({"ssm:StartSession"})), False),
-        (Changed("OperatorsBy", "", frozenset({"ssm:ResumeSession", "kms:Decrypt"})), True),
-        (Changed("OperatorsHere", ""), False),
-    ],
-)
-def test_what_changed_on_purpose_excuses_nothing_else(changed: Changed, *, differs: bool) -> None:
-    def file(*statements: dict[str, Any]) -> bytes:
-        policy = {"Properties": {"PolicyDocument": {"Statement": [*statements]}}}
-        return json.dumps({"Resources": {"Queue": {"Properties": {}}, "Policy": policy}}).encode()
-
-    start = {"Action": "ssm:StartSession", "Resource": "*"}
-    stop = {"Action": ["ssm:TerminateSession", "ssm:ResumeSession"], "Resource": "*"}
-    was, before = excused("OperatorsHere.template.json", file(start, stop), changed)
-    now, after = excused(
-        "OperatorsHere.template.json", file({**start, "Resource": []}, stop), changed
-    )
-
-    assert (before != after) is differs
-    assert (was != now) is not differs
-
-
-@pytest.fixture
-def deployed(released: dict[str, object]) -> dict[str, Any]:
-    """The policy, by its logical id, that the last release gave with no option."""
-    text = released["ByNameHere.template.json"]
-    assert isinstance(text, bytes)
-    found: dict[str, Any] = json.loads(text)["Resources"]
-    return found
-
-
-@pytest.mark.parametrize("added", [*scenarios.SCENARIOS, "preferences"])
-def test_an_option_added_with_the_upgrade_changes_the_document_of_the_policy_alone(
-    deployed: dict[str, Any], make_stack: MakeStack, added: str
-) -> None:
-    stack = make_stack("ByNameHere", env=HERE)
-    SessionManagerPermissions(
-        stack,
-        "Permissions",
-        role=existing_role(stack),
-        **(
-            scenarios.SCENARIOS[added](stack)
-            if added in scenarios.SCENARIOS
-            else {"preferences": SessionPreferences(stack, "Preferences")}
-        ),
-    )
-    after = resources(stack, POLICY)
-
-    ((logical_id, before),) = deployed.items()
-    document = after[logical_id]["Properties"]["PolicyDocument"]
-    before["Properties"]["PolicyDocument"] = document
-    assert after == {logical_id: before}

@@ -142,11 +142,11 @@ def _uses(policies: list[FleetPolicy], tree: Tree) -> tuple[list[_Use], list[_Us
         roles = _roles_of(policy, named[policy], probe, is_customized=policy in customized)
         for token, value in roles.items():
             if isinstance(value, str):
-                key = RoleKey(policy.environment.account or policy.stack, value)
-                by_name.append(_Use(policy, token, key))
+                key = RoleKey(owner=policy.environment.account or policy.stack, name=value)
+                by_name.append(_Use(policy=policy, token=token, key=key))
             else:
-                key = RoleKey(policy.stack, _as_json(value))
-                references.append(_Use(policy, token, key))
+                key = RoleKey(owner=policy.stack, name=_as_json(value))
+                references.append(_Use(policy=policy, token=token, key=key))
     return references, by_name
 
 
@@ -226,8 +226,8 @@ def _owned_by_name(tree: Tree) -> dict[RoleKey, dict[RoleKey, cdk.CfnResource]]:
         given = role.role_name if isinstance(role, iam.CfnRole) else None
         name = stack.resolve(given) if given and is_token(given) else given
         if isinstance(name, str):
-            key = RoleKey(Environment.of(stack).account or stack, name)
-            reference = RoleKey(stack, _as_json(stack.resolve(role.ref)))
+            key = RoleKey(owner=Environment.of(stack).account or stack, name=name)
+            reference = RoleKey(owner=stack, name=_as_json(stack.resolve(role.ref)))
             owned.setdefault(key, {})[reference] = role
     return owned
 

@@ -64,7 +64,7 @@ class Tree:
         if self.home is not None and not isinstance(self.scope, cdk.Stack):
             scopes.insert(0, (self.home, self.scope))
         found = [
-            Found(cast("cdk.CfnResource", resource), stack)
+            Found(resource=cast("cdk.CfnResource", resource), stack=stack)
             for stack, below in scopes
             for resource in selector.select(below)
         ]
@@ -108,7 +108,7 @@ def _imported(role: iam.IRole) -> tuple[str, Imported]:
     arn = role.role_arn
     parts = parse_arn(arn)
     name = "" if parts is None else parts.resource.partition("/")[2].rpartition("/")[2]
-    return name or role.role_name, Imported(role, arn)
+    return name or role.role_name, Imported(role=role, arn=arn)
 
 
 def compute_below(scope: IConstruct) -> list[cdk.CfnResource]:

@@ -94,7 +94,7 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
     parts = parse_arn(arn)
     refuse_wildcards(argument, alias_name or (parts.resource if parts else arn))
     if parts is None and without_tokens(arn) != arn:  # known at deployment only
-        return KeyResource(arn)
+        return KeyResource(resource=arn)
     if parts is not None and alias_name is None and parts.resource.startswith(_needs.ALIAS):
         alias_name = parts.resource
     if (
@@ -107,14 +107,14 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
             f"{argument} has the ARN {arn!r}, which is not the ARN of one KMS key: {_BY_ARN}"
         )
     if alias_name is None:
-        return KeyResource(arn)
+        return KeyResource(resource=arn)
     if not _may_be(alias_name, _needs.ALIAS, _limits.ALIAS):
         raise ValueError(
             f"{argument} has the alias name {alias_name!r}, which no key can have: "
             f"give it as 'alias/NAME', with a name of {_limits.ALIAS.rule}"
         )
     of_its_keys, _ = _needs.key_of_alias(str(parts._replace(resource=_needs.ALIAS)))
-    return KeyResource(of_its_keys, alias_name)
+    return KeyResource(resource=of_its_keys, alias_name=alias_name)
 
 
 def _may_be(text: str, prefix: str, limit: _limits.Name) -> bool:

@@ -179,20 +179,28 @@ def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
     sessions = stack.format_arn(
         service="ssm", region="*", account="*", resource="session", resource_name="*"
     )
-    yield _Permission(["ssm:TerminateSession", "ssm:ResumeSession"], [sessions], _OWN_SESSIONS)
+    yield _Permission(
+        actions=["ssm:TerminateSession", "ssm:ResumeSession"],
+        resources=[sessions],
+        conditions=_OWN_SESSIONS,
+    )
     # The action has no condition key. It lets nobody into the session of another operator, as a
     # channel also takes the token that Session Manager gives to whoever starts the session.
-    yield _Permission(["ssmmessages:OpenDataChannel"], [sessions])
+    yield _Permission(actions=["ssmmessages:OpenDataChannel"], resources=[sessions])
     if access.allow_remote_desktop:
-        yield _Permission([*_CONNECT_TO_DESKTOP], ["*"])
+        yield _Permission(actions=[*_CONNECT_TO_DESKTOP], resources=["*"])
     if access.allow_console:
-        yield _Permission([*_CONSOLE], ["*"])
+        yield _Permission(actions=[*_CONSOLE], resources=["*"])
     if access.encryption_key is not None:
         found = session_key(access.encryption_key)
         conditions = _needs.of_session_key(
             found.alias_name, sessions_only=access.decrypt_sessions_only
         )
-        yield _Permission(["kms:GenerateDataKey"], [found.resource], conditions or None)
+        yield _Permission(
+            actions=["kms:GenerateDataKey"],
+            resources=[found.resource],
+            conditions=conditions or None,
+        )
 
 
 def _refuse_wrong_choice(access: Access) -> None:

@@ -12,7 +12,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
 from session_manager_permissions import SessionManagerAccess, SessionManagerPermissions
-from tests.builders import instance, l1_profile, network
+from tests.builders import imported_profile, instance, l1_nodes, l1_profile, network
 from tests.conftest import (
     HERE,
     OTHER_REGION,
@@ -23,7 +23,6 @@ from tests.conftest import (
     owned_role,
     policy,
     resources,
-    role_arn,
     statements,
     template,
     warnings,
@@ -35,21 +34,10 @@ if TYPE_CHECKING:
     from constructs import IConstruct
 
 
-def nodes(stack: cdk.Stack, role: str = role_arn()) -> eks.CfnNodegroup:
-    return eks.CfnNodegroup(stack, "Nodes", cluster_name="c", node_role=role, subnets=["subnet-1"])
-
-
 def l2_nodes(stack: cdk.Stack) -> eks.Nodegroup:
     given: dict[str, Any] = {"cluster_name": "shop", "vpc": network(stack)}
     cluster = eks.Cluster.from_cluster_attributes(stack, "Cluster", **given)
     return eks.Nodegroup(stack, "L2Nodes", cluster=cluster, node_role=owned_role(stack))
-
-
-def imported(stack: cdk.Stack, role: iam.IRole | None = None) -> iam.IInstanceProfile:
-    arn = "arn:aws:iam::111122223333:instance-profile/web"
-    return iam.InstanceProfile.from_instance_profile_attributes(
-        stack, "Imported", instance_profile_arn=arn, role=role
-    )
 
 
 COMPUTE: Final[dict[str, Callable[[cdk.Stack], IConstruct]]] = {
@@ -59,9 +47,9 @@ COMPUTE: Final[dict[str, Callable[[cdk.Stack], IConstruct]]] = {
     ),
     "L1 profile": lambda s: l1_profile(s, "web"),
     "L1 of an L2 profile": lambda s: iam.InstanceProfile(s, "P").node.find_child("Resource"),
-    "imported profile": lambda s: imported(s, existing_role(s)),
+    "imported profile": lambda s: imported_profile(s, existing_role(s)),
     "profile of an instance": instance,
-    "L1 node group": nodes,
+    "L1 node group": l1_nodes,
     "L2 node group": l2_nodes,
 }
 
@@ -150,7 +138,7 @@ def immutable(stack: cdk.Stack) -> IConstruct:
 
 REFUSED: Final[dict[str, tuple[Callable[[cdk.Stack], IConstruct], str]]] = {
     "immutable": (immutable, "'Stack/Role' was imported with mutable=False"),
-    "import without its role": (imported, "'Stack/Imported' was imported without its role"),
+    "import without its role": (imported_profile, "'Stack/Profile' was imported without its role"),
     "bare resource": (
         lambda s: cdk.CfnResource(s, "Profile", type="AWS::IAM::InstanceProfile"),
         "'Stack/Profile' is a cdk.CfnResource",
@@ -159,7 +147,7 @@ REFUSED: Final[dict[str, tuple[Callable[[cdk.Stack], IConstruct], str]]] = {
         lambda s: eks.Nodegroup.from_nodegroup_name(s, "Nodes", "workers"),
         "node group 'Stack/Nodes' was imported without its role",
     ),
-    "node group of no role": (lambda s: nodes(s, "worker"), "'worker' is not the ARN of a role"),
+    "node group of no role": (lambda s: l1_nodes(s, "worker"), "'worker' is not the ARN of a role"),
 }
 
 

@@ -14,7 +14,6 @@ from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_eks as eks_l1
 from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk.cloudformation_include import CfnInclude
@@ -27,6 +26,7 @@ from tests.builders import (
     SIZE,
     include_profile,
     instance,
+    l1_nodes,
     l1_profile,
     linux,
     network,
@@ -40,8 +40,6 @@ from tests.conftest import (
     HERE,
     ON_LOWEST_CDK,
     OTHER_ACCOUNT,
-    OTHER_REGION,
-    REGION,
     TEMPLATES,
     THERE,
     MakeApp,
@@ -169,12 +167,6 @@ def cluster(scope: Construct) -> Any:  # noqa: ANN401 - the stub of ICluster lac
     )
 
 
-def l1_nodes(scope: Construct, node_role: str, construct_id: str = "It") -> eks_l1.CfnNodegroup:
-    return eks_l1.CfnNodegroup(
-        scope, construct_id, cluster_name="shop", node_role=node_role, subnets=["subnet-1"]
-    )
-
-
 HOLDERS: Final[dict[str, Hold]] = {
     "profile": lambda s, role: profile(s, "It", role),
     "L1 profile": lambda s, role: l1_profile(s, role.role_name, construct_id="It"),
@@ -187,7 +179,7 @@ HOLDERS: Final[dict[str, Hold]] = {
         s, "It", vpc=network(s), instance_role=role
     ),
     "node group": lambda s, role: eks.Nodegroup(s, "It", cluster=cluster(s), node_role=role),
-    "L1 node group": lambda s, role: l1_nodes(s, role.role_arn),
+    "L1 node group": lambda s, role: l1_nodes(s, role.role_arn, "It"),
 }
 
 
@@ -1152,17 +1144,6 @@ def test_a_key_of_another_account_or_region_is_a_warning_on_each_stack_with_comp
 # names
 
 
-def test_a_name_differs_from_stack_to_stack_and_region_to_region(make_app: MakeApp) -> None:
-    SessionManagerFleet(app := make_app(), "Fleet")
-    stacks = [cdk.Stack(app, f"Stack{at}", env=env) for at, env in enumerate([HERE, THERE, None])]
-    for stack in stacks:
-        profile(stack)
-    names = [policy(stack)["PolicyName"] for stack in stacks]
-    assert len(set(names)) == 3
-    assert names[0].endswith(f"-{REGION}")
-    assert names[1].endswith(f"-{OTHER_REGION}")
-
-
 @pytest.mark.parametrize(
     ("scope", "logical_id"),
     [("stack", "FleetPolicy18712D8A"), ("app", "Fleet2bb4f92cPolicy5445CCF7")],
@@ -1172,41 +1153,6 @@ def test_the_logical_id_is_a_contract(make_app: MakeApp, scope: str, logical_id:
     SessionManagerFleet(app if scope == "app" else stack, "Fleet")
     profile(stack)
     assert list(resources(stack, "AWS::IAM::Policy")) == [logical_id]
-
-
-# aspects of others, and the flags
-
-
-@jsii.implements(cdk.IAspect)
-class NamePolicies:
-    """Names every policy of an app by the rules of a company."""
-
-    def visit(self, node: IConstruct) -> None:
-        if isinstance(node, iam.CfnPolicy) and not node.policy_name.startswith("acme-"):
-            node.policy_name = f"acme-{node.policy_name}"
-
-
-@pytest.mark.parametrize("is_stable", [True, False], ids=["stabilized", "not stabilized"])
-@pytest.mark.parametrize("is_first", [True, False], ids=["stacks after it", "stacks before it"])
-def test_aspects_of_others_work_beside_the_fleet(
-    make_app: MakeApp, *, is_stable: bool, is_first: bool
-) -> None:
-    app = make_app(**{"@aws-cdk/core:aspectStabilization": is_stable})
-    cdk.Tags.of(app).add("team", "web")
-    cdk.Aspects.of(app).add(NamePolicies())
-    if is_first:
-        SessionManagerFleet(app, "Fleet")
-    stack = cdk.Stack(app, "Stack")
-    profile(stack)
-    if not is_first:
-        SessionManagerFleet(app, "Fleet")
-    found = template(stack)["Resources"].values()  # once: a second synthesis visits what is new
-    (role,) = (body["Properties"] for body in found if body["Type"] == "AWS::IAM::Role")
-    (made,) = (body["Properties"] for body in found if body["Type"] == "AWS::IAM::Policy")
-    assert len(made["Roles"]) == 1
-    assert role["Tags"] == [{"Key": "team", "Value": "web"}]
-    # Without the flag, CDK visits what an aspect adds only where it has not been yet.
-    assert made["PolicyName"].startswith("acme-") == (is_stable or is_first)
 
 
 # the order against boots

@@ -23,9 +23,10 @@ from tests.conftest import (
     policy,
     resources,
 )
+from tests.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 
@@ -129,21 +130,23 @@ def test_a_name_that_would_be_too_long_has_all_that_iam_takes(make_stack: MakeSt
     assert len(name_of(make_stack("S" * 128))) == 128
 
 
-def test_no_key_and_no_role_more_moves_the_logical_id_or_the_name(make_stack: MakeStack) -> None:
+def test_no_option_no_key_and_no_role_more_moves_the_logical_id_or_the_name(
+    make_stack: MakeStack,
+) -> None:
     def build(
+        options: Callable[[cdk.Stack], Mapping[str, Any]] = lambda _: {},
         change: Callable[[cdk.Stack, SessionManagerPermissions], object] = lambda _, __: None,
-        **options: Any,  # noqa: ANN401
     ) -> tuple[str, str]:
         stack = make_stack(env=HERE)
-        given = {name: value(stack) for name, value in options.items()}
         role = existing_role(stack)
-        change(stack, SessionManagerPermissions(stack, "Permissions", role=role, **given))
+        made = SessionManagerPermissions(stack, "Permissions", role=role, **options(stack))
+        change(stack, made)
         ((logical_id, body),) = resources(stack, "AWS::IAM::Policy").items()
         return logical_id, body["Properties"]["PolicyName"]
 
     before = build()
     assert before[0] == "PermissionsPolicyB6C46DEA"
-    assert build(lambda s, p: p.add_encryption_key(existing_key(s))) == before
-    assert build(lambda s, p: p.attach_to_role(existing_role(s, "Second", "Second"))) == before
-    assert build(encryption_key=existing_key) == before
-    assert build(policy_name=lambda _: "Sessions") == (before[0], "Sessions")
+    assert {build(options) for options in SCENARIOS.values()} == {before}
+    assert build(change=lambda s, p: p.add_encryption_key(existing_key(s))) == before
+    assert build(change=lambda s, p: p.attach_to_role(existing_role(s, "B", "B"))) == before
+    assert build(lambda _: {"policy_name": "Sessions"}) == (before[0], "Sessions")

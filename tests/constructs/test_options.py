@@ -115,6 +115,8 @@ ON_NO_KEY: Final[dict[str, Make]] = {
     "all keys": lambda s: existing_key(s, resource="key/*"),
     "another service's": lambda s: kms.Key.from_key_arn(s, "Key", f"arn:aws:s3:::key/{KEY_ID}"),
     "no region": lambda s: existing_key(s, region=""),
+    "all regions": lambda s: existing_key(s, region="*"),
+    "all accounts": lambda s: existing_key(s, account="*"),
     "no account": lambda s: existing_key(s, account="", resource="alias/sessions"),
     "no region's name": lambda s: existing_key(s, region="eu west", resource="alias/sessions"),
     "no account's id": lambda s: existing_key(s, account="my account"),
@@ -201,18 +203,3 @@ def test_a_wrong_option_is_refused_alike_wherever_and_nothing_is_made(
         said.add((caught.type, str(caught.value)))
     assert len(said) == 1
     assert [child.node.path for child in stack.node.find_all()] == before
-
-
-@pytest.mark.parametrize("option", ["allow_registrations", "logBucket", "role_name"])
-def test_an_option_that_does_not_exist_is_a_type_error(stack: cdk.Stack, option: str) -> None:
-    given: dict[str, Any] = {option: None}
-    for call in takers(stack, option).values():
-        with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
-            call(**given)
-
-
-@pytest.mark.parametrize("target", ["role", "instance_profile", "policy_name"])
-def test_statements_alone_take_no_target(target: str) -> None:
-    options: Any = {target: None}
-    with pytest.raises(TypeError, match=f"'{target}'"):
-        session_manager_statements(**options)

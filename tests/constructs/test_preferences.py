@@ -252,12 +252,7 @@ def test_a_default_name_that_aws_keeps_for_itself_is_refused(make_stack: MakeSta
 
 
 @pytest.mark.parametrize(
-    ("time", "minutes"),
-    [
-        *((cdk.Duration.minutes(1), "1"), (cdk.Duration.hours(1), "60")),
-        *((cdk.Duration.hours(0.5), "30"), (cdk.Duration.millis(60_000), "1")),
-        (cdk.Duration.parse("PT30M"), "30"),
-    ],
+    ("time", "minutes"), [(cdk.Duration.hours(1), "60"), (cdk.Duration.millis(60_000), "1")]
 )
 def test_a_time_may_be_given_in_any_unit(
     stack: cdk.Stack, time: cdk.Duration, minutes: str

@@ -16,16 +16,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions import _app as real_app
 from tests.cfn_lint import lint
-from tests.conftest import (
-    HERE,
-    OTHER_REGION,
-    MakeApp,
-    existing_key,
-    existing_role,
-    l1_role,
-    owned_role,
-    template,
-)
+from tests.conftest import MakeApp, owned_role, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,23 +30,6 @@ def default(app: cdk.App) -> cdk.Stack:
     stack = cdk.Stack(app, "Stack")
     profile = iam.InstanceProfile(stack, "Profile", role=owned_role(stack))
     SessionManagerPermissions(stack, "Permissions", instance_profile=profile)
-    return stack
-
-
-def several(app: cdk.App) -> cdk.Stack:
-    stack = cdk.Stack(app, "Stack", env=HERE)
-    permissions = SessionManagerPermissions(
-        stack, "Permissions", role=owned_role(stack), encryption_key=existing_key(stack, "Key1")
-    )
-    permissions.attach_to_role(existing_role(stack))
-    permissions.attach_to_instance_profile(
-        iam.CfnInstanceProfile(stack, "Profile", roles=[l1_role(stack).ref])
-    )
-    permissions.add_encryption_key(existing_key(stack, "Key2", region=OTHER_REGION))
-    permissions.add_encryption_key(existing_key(stack, "Alias1", resource="alias/sessions"))
-    permissions.add_encryption_key(
-        existing_key(stack, "Alias2", region=OTHER_REGION, resource="alias/sessions")
-    )
     return stack
 
 
@@ -84,9 +58,7 @@ def example(app: cdk.App) -> cdk.Stack:
 
 
 @pytest.mark.parametrize(
-    "build",
-    [default, several, every_option_owned, example],
-    ids=lambda build: str(build.__name__),
+    "build", [default, every_option_owned, example], ids=lambda build: str(build.__name__)
 )
 def test_the_template_is_as_it_was(
     make_app: MakeApp, build: Callable[[cdk.App], cdk.Stack], snapshot: SnapshotAssertion

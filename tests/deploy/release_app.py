@@ -107,9 +107,7 @@ OTHERS: dict[str, Build] = {
         s, lambda s: l1_profile(s, *parameter(s, "CommaDelimitedList").value_as_list)
     ),
     "KeyByParameter": lambda s: permit_with(
-        s,
-        "encryption_key",
-        lambda s: kms.Key.from_key_arn(s, "Key", parameter(s).value_as_string),
+        s, "encryption_key", lambda s: kms.Key.from_key_arn(s, "Key", parameter(s).value_as_string)
     ),
     "AliasByParameter": lambda s: permit_with(
         s,
@@ -117,9 +115,7 @@ OTHERS: dict[str, Build] = {
         lambda s: kms.Alias.from_alias_name(s, "Alias", parameter(s).value_as_string),
     ),
     "KeyElsewhere": lambda s: permit_with(
-        s,
-        "encryption_key",
-        lambda s: existing_key(s, region=OTHER_REGION, account=OTHER_ACCOUNT),
+        s, "encryption_key", lambda s: existing_key(s, region=OTHER_REGION, account=OTHER_ACCOUNT)
     ),
     "BucketOfParameter": lambda s: permit_with(
         s, "log_bucket", lambda s: l1_bucket(s, parameter(s).value_as_string)

@@ -47,10 +47,7 @@ def looked_up(assembly: Path, profile: ExistingProfile) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     ("by", "more"),
-    [
-        ("instance-profile", {}),
-        ("role", {"policy-name": "Sessions", **LOGS}),
-    ],
+    [("instance-profile", {}), ("role", {"policy-name": "Sessions", **LOGS})],
     ids=["by-default", "with-a-name-and-logs"],
 )
 def test_nothing_differs_until_an_option_is_added_and_then_the_same_policy_is_updated(

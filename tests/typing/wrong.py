@@ -18,14 +18,12 @@ if TYPE_CHECKING:
     import aws_cdk as cdk
     from aws_cdk import aws_ec2 as ec2
     from aws_cdk import aws_iam as iam
-    from aws_cdk import aws_kms as kms
     from aws_cdk import aws_logs as logs
 
 
-def roles(stack: cdk.Stack, role: iam.Role, profile: iam.InstanceProfile, key: kms.Key) -> None:
+def roles(stack: cdk.Stack, role: iam.Role, profile: iam.InstanceProfile) -> None:
     SessionManagerPermissions(stack, "A", role="Existing")  # wrong
     SessionManagerPermissions(stack, "B", role=profile)  # wrong
-    SessionManagerPermissions(stack, "C", role=key)  # wrong
     SessionManagerPermissions(stack, "D", role)  # wrong
     SessionManagerPermissions(stack, "E", instance_profile="Existing")  # wrong
     SessionManagerPermissions(stack, "F", instance_profile=role)  # wrong
@@ -35,7 +33,6 @@ def roles(stack: cdk.Stack, role: iam.Role, profile: iam.InstanceProfile, key: k
 def options(stack: cdk.Stack, role: iam.IRole, group: logs.ILogGroup) -> None:
     SessionManagerPermissions(stack, "A", role=role, policy_name=7)  # wrong
     SessionManagerPermissions(stack, "B", role=role, encryption_key="alias/sessions")  # wrong
-    SessionManagerPermissions(stack, "C", role=role, encryption_key=role)  # wrong
     SessionManagerPermissions(stack, "D", role=role, encryption_keys=None)  # wrong
     SessionManagerPermissions(stack, "E", role=role, log_bucket="session-logs")  # wrong
     SessionManagerPermissions(stack, "F", role=role, log_bucket=group)  # wrong
@@ -48,26 +45,18 @@ def options(stack: cdk.Stack, role: iam.IRole, group: logs.ILogGroup) -> None:
 
 
 def methods(
-    permissions: SessionManagerPermissions,
-    role: iam.IRole,
-    profile: iam.IInstanceProfile,
-    key: kms.IKey,
+    permissions: SessionManagerPermissions, role: iam.IRole, profile: iam.IInstanceProfile
 ) -> None:
     permissions.attach_to_role("Existing")  # wrong
     permissions.attach_to_role(profile)  # wrong
     permissions.attach_to_instance_profile(role)  # wrong
-    permissions.attach_to_instance_profile(key)  # wrong
-    permissions.add_encryption_key("alias/sessions")  # wrong
     permissions.add_encryption_key(role)  # wrong
     permissions.roles = []  # wrong
 
 
-def preferences(stack: cdk.Stack, role: iam.IRole, group: logs.ILogGroup) -> None:
+def preferences(stack: cdk.Stack, role: iam.IRole) -> None:
     SessionPreferences(stack, "A", "Sessions")  # wrong
     SessionPreferences(stack, "B", document_name=7)  # wrong
-    SessionPreferences(stack, "C", encryption_key=role)  # wrong
-    SessionPreferences(stack, "D", log_bucket=group)  # wrong
-    SessionPreferences(stack, "E", log_group="/session/logs")  # wrong
     SessionPreferences(stack, "F", stream_logs="yes")  # wrong
     SessionPreferences(stack, "G", idle_timeout=15)  # wrong
     SessionPreferences(stack, "H", run_as_user=True)  # wrong
@@ -94,31 +83,27 @@ def operators(preferences: SessionPreferences, user: iam.IUser, l1: iam.CfnRole)
 
 def fleet(stack: cdk.Stack) -> None:
     SessionManagerFleet(stack, "A", allow_registraton=True)  # wrong
-    SessionManagerFleet(stack, "B", log_prefix=7)  # wrong
 
 
 def mixin(role: iam.Role) -> None:
     SessionManagerAccess(role)  # wrong
     SessionManagerAccess(allow_registraton=True)  # wrong
-    SessionManagerAccess(encryption_key=role)  # wrong
     SessionManagerAccess(policy_name="Sessions")  # wrong
     SessionManagerAccess().supports("Role")  # wrong
 
 
-def endpoints(stack: cdk.Stack, vpc: ec2.IVpc, role: iam.IRole) -> None:
+def endpoints(stack: cdk.Stack, vpc: ec2.IVpc) -> None:
     SessionManagerEndpoints(stack, "A")  # wrong
     SessionManagerEndpoints(stack, "B", vpc="vpc-1")  # wrong
     SessionManagerEndpoints(stack, "C", vpc=vpc, subnets=["subnet-1"])  # wrong
     SessionManagerEndpoints(stack, "D", vpc=vpc, security_groups=["sg-1"])  # wrong
     SessionManagerEndpoints(stack, "E", vpc=vpc, endpoint_policy="organization")  # wrong
-    SessionManagerEndpoints(stack, "F", vpc=vpc, encryption_key=role)  # wrong
     SessionManagerEndpoints(stack, "G", vpc=vpc, encryption_keys=None)  # wrong
 
 
 def functions(stack: cdk.Stack, role: iam.IRole) -> None:
     session_manager_statements(role=role)  # wrong
     session_manager_statements(allow_registraton=True)  # wrong
-    session_manager_statements(encryption_key=role)  # wrong
     session_manager_statements("alias/sessions")  # wrong
     lookup_instance_profile(stack, "A")  # wrong
     lookup_instance_profile(stack, "B", "Existing")  # wrong
