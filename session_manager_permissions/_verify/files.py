@@ -10,13 +10,27 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions import _needs
+
 from .asking import CannotAsk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+if sys.platform == "win32":  # pragma: no cover
+    import msvcrt
+
+    def _wait_for(lock: int) -> None:
+        msvcrt.locking(lock, msvcrt.LK_LOCK, 1)
+else:
+    import fcntl
+
+    def _wait_for(lock: int) -> None:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
 _PREFIX: Final = ".session-manager-permissions-"
-"""How the file begins that is beside the user's file for a moment."""
+"""How the files begin that are beside the user's file for a moment."""
 
 
 def is_stream(path: str) -> bool:
@@ -104,6 +118,48 @@ def _give_owner_and_mode(status: os.stat_result, temporary: str) -> None:
         except OSError:
             mode &= ~stat.S_IRWXG  # the rights of its group are not for the user's
     Path(temporary).chmod(mode)
+
+
+@contextmanager
+def locked(path: str, option: str) -> Iterator[None]:
+    """Keep other runs of the command from changing a file meanwhile.
+
+    The lock is on a file beside it, as the file itself is replaced. It ends with the process.
+
+    Args:
+        path: the file.
+        option: the option that names it, for the errors.
+
+    Raises:
+        CannotAsk: there can't be a lock.
+    """
+    file = Path(path)
+    with _said(path, option):
+        lock = file.with_name(f"{_PREFIX}{_needs.digest(ascii(file.name))}.lock")
+        handle = _take(lock)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes no file that another run has open
+            lock.unlink()
+        os.close(handle)
+
+
+def _take(lock: Path) -> int:
+    """Wait for the lock, and return the open file that holds it."""
+    while True:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        handle = os.open(lock, flags, 0o600)
+        try:
+            _wait_for(handle)
+            # Whoever had it before has removed it, and the next run makes another one.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), lock.stat()):
+                    return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
 
 
 @contextmanager

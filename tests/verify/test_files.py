@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import signal
 import stat
+import subprocess
+import sys
 import tempfile
 import threading
 from contextlib import contextmanager, nullcontext
@@ -18,6 +21,7 @@ import pytest
 from session_manager_permissions._verify import files
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.audit.listing import add_to_list
+from tests.conftest import ROOT
 
 from . import audits
 
@@ -300,3 +304,55 @@ def test_what_the_app_would_refuse_is_no_list(text: str, file: Path) -> None:
         add_to_list(str(file), lacking("new"))
 
     assert file.read_text(encoding="utf-8") == text
+
+
+RUN: Final = """
+import json, sys
+from session_manager_permissions._verify.audit.listing import add_to_list
+for result in sys.argv[2:]:
+    add_to_list(sys.argv[1], json.loads(result))
+"""
+
+
+def test_runs_at_once_lose_nothing(file: Path) -> None:
+    names = [[f"run-{run}-{number}" for number in range(25)] for run in range(4)]
+    runs = [
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", RUN, file, *(json.dumps(lacking(name)) for name in some)],
+            cwd=ROOT,
+        )
+        for some in names
+    ]
+    assert [run.wait() for run in runs] == [0] * 4
+
+    found = file.read_text(encoding="utf-8").split()
+    assert sorted(found[3:]) == sorted(name for some in names for name in some)
+
+
+def test_a_lock_that_its_owner_has_removed_is_taken_anew(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (wait, waits) = (files._wait_for, iter([True, False]))  # noqa: SLF001
+
+    def removed_meanwhile(lock: int) -> None:
+        if next(waits):
+            (path,) = file.parent.glob(".*.lock")
+            path.unlink()
+        wait(lock)
+
+    monkeypatch.setattr(files, "_wait_for", removed_meanwhile)
+    add_to_list(str(file), lacking("new"))
+
+    assert [*waits] == []
+    assert file.read_bytes() == OLD + b"new\r\n"
+
+
+def test_no_lock_no_write(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_wait_for", fails(OSError(errno.ENOLCK, "No locks available")))
+
+    with pytest.raises(CannotAsk, match="No locks available"):
+        add_to_list(str(file), lacking("new"))
+
+    assert file.read_bytes() == OLD
+    for lock in file.parent.glob(".*.lock"):
+        lock.unlink()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _limits, _lists
 from session_manager_permissions._quoting import fitting
 from session_manager_permissions._verify.asking import CannotAsk
-from session_manager_permissions._verify.files import is_stream, write
+from session_manager_permissions._verify.files import is_stream, locked, write
 from session_manager_permissions._verify.lines import deployment as deployment_of
 from session_manager_permissions._verify.lines import hidden, of_profile
 from session_manager_permissions._verify.text import say
@@ -126,23 +126,24 @@ def add_to_list(path: str, result: AuditResult) -> None:
     """Add the names and the options that the list lacks, but for those that are commented out.
 
     A stack may follow the file, and would take the policy from a profile that it no longer names.
-    So what the file has stays as it is.
+    So what the file has stays as it is, and two runs that add to it take turns.
 
     Raises:
         CannotAsk: the file can't be read or written, or it is no list.
     """
-    text = _read(path)
-    listed = _lists.parse(text or "", path, _limits.instance_profile_fault)
-    if listed.faults:
-        raise CannotAsk(
-            f"{_FLAG} {path} is no list that the app takes, and is left as it is: "
-            f"{'; '.join(listed.faults.values())}: correct it first"
-        )
-    options, kept = _lacking_options(listed, needed(result)[0])
-    names, refused = _lacking_names(listed, result["profiles"])
-    added = [*options, *names]
-    if added or text is None:
-        write(path, _FLAG, _with_lines(text or "", added))
+    with locked(path, _FLAG):
+        text = _read(path)
+        listed = _lists.parse(text or "", path, _limits.instance_profile_fault)
+        if listed.faults:
+            raise CannotAsk(
+                f"{_FLAG} {path} is no list that the app takes, and is left as it is: "
+                f"{'; '.join(listed.faults.values())}: correct it first"
+            )
+        options, kept = _lacking_options(listed, needed(result)[0])
+        names, refused = _lacking_names(listed, result["profiles"])
+        added = [*options, *names]
+        if added or text is None:
+            write(path, _FLAG, _with_lines(text or "", added))
     for said in (*kept, *refused):
         say(f"not added to {_FLAG} {path}, {said}")
 
