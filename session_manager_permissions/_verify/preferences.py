@@ -15,7 +15,7 @@ from .document import PORT, Refused, key_arn, read_document
 from .identity import unless_replaced
 from .lines import hidden, region_word
 from .resource_policy import key_policy
-from .simulator import LiveKey, Uses, Verdict
+from .simulator import LiveKey, Uses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -149,27 +149,12 @@ def uses_outcomes(
 ) -> list[Outcome]:
     """Check whether the role that does the work may use what the document names."""
     outcomes = [*_permissions(node, preferences, identity)]
-    if (found := _log_to_s3(node.session, preferences, identity)) is not None:
-        outcomes = [found if one.check is checks.LOG_TO_S3 else one for one in outcomes]
     if identity.in_doubt:
         outcomes = [unless_replaced(one) for one in outcomes]
     key_usable, *others = preferences.outcomes
     if key_usable.verdict == "pass" and preferences.key:
         key_usable = _by_policy(node, key_usable, preferences.key, identity)
     return [*outcomes, key_usable, *others]
-
-
-def _log_to_s3(session: Session, preferences: Preferences, identity: Identity) -> Outcome | None:
-    """Judge what IAM allows by the policies of the bucket and its key; None if it is not that."""
-    found = identity.permissions.get(checks.LOG_TO_S3.name)
-    if not isinstance(found, Verdict) or not found.allowed:
-        return None
-    if found.question.of_another_account or isinstance(preferences.bucket_key, CannotAsk):
-        return None
-    document = preferences.document
-    log = checks.LOG_TO_S3.of(document.log_bucket)
-    is_seen = bool(document.enforces_s3_encryption)
-    return log.simulated(simulator.by_resources_too(session, found), is_seen=is_seen)
 
 
 def _permissions(node: Node, preferences: Preferences, identity: Identity) -> Iterator[Outcome]:

@@ -130,6 +130,8 @@ class Question(NamedTuple):
     """The condition keys of an upload, which are those of its headers."""
     via: str = ""
     """The service that calls AWS KMS for the agent, if one does."""
+    policies_count: bool = False
+    """Whether the policies of the resources are judged also where those of IAM allow it."""
 
 
 def lacks_resource_policy(answer: SimulatorAnswer) -> bool:
@@ -600,6 +602,7 @@ def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
         of_another_account=uses.foreign_bucket,
         headers=_headers(uses.bucket_encryption),
         via="s3",
+        policies_count=True,
     )
 
 
@@ -714,7 +717,7 @@ def ask(
     """Ask IAM's simulator about the role's policies, its boundary and the organization's policies.
 
     Nothing is done or changed. The simulator does not read the policies of keys and buckets. So if
-    only the role's policies lack an action on one, its own policy is read as well.
+    only the role's policies lack an action on one, or its policies count, they are read as well.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
     Args:
@@ -737,22 +740,14 @@ def ask(
         if isinstance(found, CannotAsk):
             return found
         reader = session if with_policies and not question.of_another_account else None
+        counts = question.policies_count
         decisions = (
-            decided(reader, role.arn, call, answer, question.lacks, if_allowed=False)
+            decided(reader, role.arn, call, answer, question.lacks, if_allowed=counts)
             for call, answer in zip(calls, found, strict=True)
         )
         return Verdict(question, role, (*decisions,))
 
     return [verdict(question, of_it) for question, of_it in zip(asked, calls, strict=True)]
-
-
-def by_resources_too(session: Session, verdict: Verdict) -> Verdict:
-    """Ask what the policies of keys and buckets say of what IAM's policies allow, too."""
-    decisions = (
-        decided(session, verdict.role.arn, one.call, one.answer, verdict.question.lacks)
-        for one in verdict.decisions
-    )
-    return verdict._replace(decisions=(*decisions,))
 
 
 _SAMPLES: Final = {SESSION_ID, "aws:userid"}
