@@ -52,10 +52,14 @@ EACH_CALL: Final = NO_CONTEXT.knowing(REQUEST_KEYS)
 """What is known of each call of each agent."""
 
 
+BY_NO_SERVICE: Final = frozenset({"kms:viaservice", "kms:grantisforawsresource"})
+"""The keys, in lower case, that no call to AWS KMS has which a user or a role makes itself."""
+
+
 def of_principal(arn: str) -> RequestContext:
     """Return what is known of each call that a user or a role makes itself."""
     account = arn.split(":")[4]
-    context = EACH_CALL._replace(lacks=frozenset({"kms:viaservice", "kms:grantisforawsresource"}))
+    context = EACH_CALL._replace(lacks=BY_NO_SERVICE)
     return context.knowing(
         {
             "aws:PrincipalAccount": account,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .asking import CannotAsk
 from .checks import Evidence, Outcome
 from .options import read_json
+from .remedies import START
 
 if TYPE_CHECKING:
     from .checks import CheckVerdict
@@ -126,7 +127,5 @@ def _service(check: Outcome, row: _Row | None, node: Node) -> Outcome:
     noted = _noted(check, row)
     if row is None or row.status != "Failed":
         return noted
-    start = "sudo systemctl enable --now amazon-ssm-agent"
-    if node.platform == "Windows":
-        start = "Start-Service AmazonSSMAgent"
+    start = "Start-Service AmazonSSMAgent" if node.platform == "Windows" else START
     return replace(noted, fix=(f"on the node: {start}", *check.fix))

@@ -12,6 +12,7 @@ from .asking import CannotAsk
 from .checks import AGENT, Evidence, Outcome
 from .document import PORT
 from .node import RECORD, at_least
+from .remedies import INSTALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,4 @@ def _update(node: Node) -> str:
     if node.online:
         of_node = f"--instance-ids {node.id_word} --document-name {_UPDATE}"
         return node.aws(f"ssm send-command {of_node}")
-    return (
-        "install the newest agent on the node: https://docs.aws.amazon.com/systems-manager/latest/"
-        "userguide/manually-install-ssm-agent-linux.html"
-    )
+    return f"install the newest agent on the node: {INSTALL}"

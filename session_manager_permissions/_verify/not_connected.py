@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .asking import CannotAsk, NotThere
 from .checks import AGENT, CONNECTED, Evidence, Outcome
-from .remedies import ask_node, restart, restart_on_node
+from .remedies import INSTALL, START, ask_node, restart, restart_on_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,10 +27,6 @@ _MOST_HYBRID_NODES: Final = 100
 """Of how many hybrid nodes the address is compared."""
 _LONGEST: Final = 300
 """How many characters of a line of the console are shown."""
-_INSTALL: Final = (
-    "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
-    "manually-install-ssm-agent-linux.html"
-)
 _AMAZON: Final = "amazon"
 _WITHOUT_AGENT: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     _AMAZON: (
@@ -236,11 +232,10 @@ def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue | 
 
 
 def _to_install(name: str) -> tuple[str, ...]:
-    start = "sudo systemctl enable --now amazon-ssm-agent"
     packages = "dnf" if name.startswith("al2023") else "yum"
-    install = f"sudo {packages} install -y amazon-ssm-agent && {start}"
+    install = f"sudo {packages} install -y amazon-ssm-agent && {START}"
     if not name.startswith(("al2023-", "amzn2-", "amazon-eks-")):
-        return (f"install the agent on the node, or in the user data: {_INSTALL}",)
+        return (f"install the agent on the node, or in the user data: {INSTALL}",)
     return (
         f"on the node, or in the user data: {install}",
         "or launch it from the standard image, which has the agent",

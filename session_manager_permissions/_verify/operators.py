@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits
+from session_manager_permissions._conditions import BY_NO_SERVICE
 from session_manager_permissions._quoting import in_shell
 
 from . import checks, simulator
@@ -15,7 +16,7 @@ from .asking import CannotAsk, read_in, tried
 from .checks import OPERATOR, PLUGIN, Evidence, Outcome
 from .lines import in_json
 from .node import at_least, who_asks
-from .simulator import Call, ConditionKey, is_allowed
+from .simulator import SAMPLE_ID, Call, ConditionKey, is_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -187,7 +188,7 @@ def _lacks(answer: SimulatorAnswer, node: Node) -> set[str]:
     missing = {key.lower() for key in answer["missing_context_values"]}
     of_tags = tuple(prefix.lower() for prefix in _TAGS)
     tags = {key for key in missing if key.startswith(of_tags)}
-    return {*_NEITHER_OF_PLUGIN, *(tags if answer["resource"] == node.arn else ())}
+    return {*BY_NO_SERVICE, *(tags if answer["resource"] == node.arn else ())}
 
 
 def _by_hand(node: Node, arn: str, denied: Sequence[SimulatorAnswer]) -> tuple[str, ...]:
@@ -225,8 +226,6 @@ _OWN: Final = {"ssm:ResumeSession": "resume", "ssm:TerminateSession": "end"}
 _SESSION_TAG: Final = "aws:ssmmessages:session-id"
 _CHANNEL: Final = "ssmmessages:OpenDataChannel"
 _TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
-_NEITHER_OF_PLUGIN: Final = frozenset({"kms:viaservice", "kms:grantisforawsresource"})
-"""The condition keys that no call of the plug-in has, as it calls KMS itself."""
 
 
 def _identity(node: Node, operator: Operator) -> tuple[str, str, Context]:
@@ -250,7 +249,7 @@ def _on_own_session(node: Node, operator: Operator) -> list[Call]:
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
     """
     name, user_id, common = _identity(node, operator)
-    arn = f"arn:{node.partition}:ssm:{node.region}:{node.account}:session/{name}{_SESSION}"
+    arn = f"arn:{node.partition}:ssm:{node.region}:{node.account}:session/{name}-{SAMPLE_ID}"
     tagged = tuple(ConditionKey(f"{prefix}{_SESSION_TAG}", user_id) for prefix in _TAGS)
     return [Call(action, arn, common, tagged) for action in _OWN]
 
@@ -299,8 +298,8 @@ def _calls(
     calls = [
         Call(start, node.arn, common, (checked, *tagged)),
         Call(start, document, common, (checked,)),
-        Call(_CHANNEL, f"{sessions}{name}{_SESSION}", common),
-        Call(_CHANNEL, f"{sessions}{user_id}{_SESSION}", common),
+        Call(_CHANNEL, f"{sessions}{name}-{SAMPLE_ID}", common),
+        Call(_CHANNEL, f"{sessions}{user_id}-{SAMPLE_ID}", common),
     ]
     if preferences.key is not None:
         of_key, alias = simulator.session_context(node.id), preferences.key.alias_name
@@ -316,8 +315,6 @@ _USERS_SEE: Final = {
     "kms:GenerateDataKey": checks.NO_DATA_KEY,
 }
 """What the operator sees, by the first call that is denied."""
-_SESSION: Final = "-0123456789abcdef0"
-"""The end of the id of a session, which does not need to exist."""
 
 
 def plugin() -> Outcome:

@@ -22,6 +22,7 @@ from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Check, Outcome, on_node
 from .network import groups_of, read_vpc
 from .path_remedies import PathRemedies
+from .simulator import SAMPLE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,13 +132,9 @@ def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]
         bucket = f"arn:{node.partition}:s3:::{document.log_bucket}"
         yield "s3:GetEncryptionConfiguration", bucket
         prefix = _needs.joined(document.log_prefix or "")
-        yield "s3:PutObject", "/".join(filter(None, (bucket, prefix, _LOG)))
+        yield "s3:PutObject", "/".join(filter(None, (bucket, prefix, f"session-{SAMPLE_ID}.log")))
     if preferences.key:
         yield "kms:Decrypt", preferences.key.arn
-
-
-_LOG: Final = "session-0123456789abcdef0.log"
-"""A sample of the name of a log."""
 
 
 def _outcome(

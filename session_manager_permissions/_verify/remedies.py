@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from .node import Node
 
 _SERVICE: Final = "amazon-ssm-agent"
+START: Final = f"sudo systemctl enable --now {_SERVICE}"
+"""Starts the agent on Linux, now and at each boot."""
+INSTALL: Final = (
+    "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
+    "manually-install-ssm-agent-linux.html"
+)
 _SNAP: Final = f"snap restart {_SERVICE}"
 _SYSTEMD: Final = f"systemctl restart {_SERVICE}"
 

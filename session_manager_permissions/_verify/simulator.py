@@ -6,6 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
+from session_manager_permissions._conditions import BY_NO_SERVICE
 from session_manager_permissions._quoting import fitting, in_python, in_shell
 
 from .asking import CannotAsk, NotPermitted, NotThere, tried, well_formed
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from .answers import SimulatorAnswer
     from .session import Session
 
-_SESSION: Final = "session-0123456789abcdef0"
-_INSTANCE: Final = "i-0123456789abcdef0"
+SAMPLE_ID: Final = "0123456789abcdef0"
+_SESSION: Final = f"session-{SAMPLE_ID}"
+_INSTANCE: Final = f"i-{SAMPLE_ID}"
 SESSION_ID: Final = _needs.SESSION_KEY
 TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 """Samples for the simulator, which needs a session and an instance. Neither has to exist."""
@@ -94,7 +96,6 @@ class Uses(NamedTuple):
     """How the log bucket encrypts, as the agent says in a header of each upload, if it is known."""
 
 
-_VIA: Final = "kms:viaservice"
 _LACKS: Final = frozenset(
     {
         *("aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:multifactorauthage"),
@@ -536,7 +537,9 @@ def questions(
         grant = f"encryption_key={key.in_python}"
         # The agent calls KMS itself.
         options = (("key", key.given),)
-        asked.append(Question("encrypt", key.given, (need,), grant, options, lacks=_LACKS | {_VIA}))
+        asked.append(
+            Question("encrypt", key.given, (need,), grant, options, lacks=_LACKS | BY_NO_SERVICE)
+        )
     bucket, group = uses.document.log_bucket, uses.document.log_group
     if bucket is not None:
         asked.append(_logs_in_s3(role, uses, bucket))
