@@ -37,6 +37,7 @@ from .nodes import (
     group,
     key,
     policy,
+    refusal,
     status,
     trusting,
 )
@@ -242,6 +243,58 @@ def without_a_role(world: World) -> None:
     del world.record["IamRole"]
 
 
+def without_a_vpc(world: World) -> None:
+    del world.instance["VpcId"], world.instance["SubnetId"]
+
+
+def foreign(world: World) -> None:
+    """Have the bucket belong to another account, which S3 denies to whoever expects the own."""
+    answer = world.answers["s3:get_bucket_encryption"]
+
+    def of_owner(asked: dict[str, Any], _: str) -> Any:  # noqa: ANN401
+        if "ExpectedBucketOwner" in asked:
+            raise refusal("GetBucketEncryption", "AccessDenied")
+        return answer
+
+    world.has("s3:get_bucket_encryption", of_owner)
+
+
+def tagged(user: str, kind: str = "user") -> Change:
+    """Have a tag of the operator name who sessions run as."""
+    tags = [{"Key": "SSMSessionRunAs", "Value": user}] if user else []
+    return having(f"iam:list_{kind}_tags", {"Tags": tags})
+
+
+def decides(*missing: str, if_: Callable[[Question], bool]) -> Change:
+    """Have IAM deny some calls, and say which condition keys it was told no value of."""
+    found = {"EvalDecision": "implicitDeny", "MissingContextValues": [*missing]}
+    return setting(decides=lambda asked: found if if_(asked) else None)
+
+
+def of_instance(asked: Question) -> bool:
+    return ":instance/" in asked.resource and asked.action == START
+
+
+def certainly_no_document(asked: Question) -> dict[str, Any] | None:
+    missing = [MFA] if of_instance(asked) else []
+    denied = of_instance(asked) or ":document/" in asked.resource
+    return {"EvalDecision": "implicitDeny", "MissingContextValues": missing} if denied else None
+
+
+def of_channel(*, by_name: bool) -> Callable[[Question], bool]:
+    def is_one(asked: Question) -> bool:
+        of = asked.resource.partition(":session/")[2]
+        is_channel = asked.action == "ssmmessages:OpenDataChannel"
+        return bool(of) and is_channel and of.startswith("alice-") is by_name
+
+    return is_one
+
+
+def by_session_tag(asked: Question) -> bool:
+    of_session = asked.action in {"ssm:ResumeSession", "ssm:TerminateSession"}
+    return of_session and asked.told.get(SESSION_TAG) != asked.told.get("aws:userid")
+
+
 def with_a_strange_subnet(world: World) -> None:
     world.answers["ec2:describe_subnets"]["Subnets"][0]["CidrBlock"] = "10.0.0.0/x"
 
@@ -288,6 +341,14 @@ SOME_ALIAS: Final = both(bucket("aws:kms", "alias/logs"), refusing("kms:Describe
 BY_KEY: Final = bucket("aws:kms", KEY)
 SOME_KEY: Final = both(BY_KEY, refusing("kms:DescribeKey"))
 OLD: Final = "2.3.50.0"
+START: Final = "ssm:StartSession"
+MFA: Final = "aws:MultiFactorAuthPresent"
+SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
+WITHOUT_MFA: Final = setting(missing=[MFA])
+NO_DATA_KEY: Final = denying(f"{USER} kms:GenerateDataKey")
+RESUME, END = (f"{USER} ssm:{verb}Session" for verb in ("Resume", "Terminate"))
+OF_ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
+ELSEWHERE: Final = f"arn:aws:iam::{OTHER_ACCOUNT}:role/web"
 
 STATES: Final = {
     "connected": cause(""),
@@ -305,6 +366,9 @@ STATES: Final = {
     "stopping": never("instance-running", instance(State={"Name": "stopping"})),
     "pending": never("instance-running", instance(State={"Name": "pending"})),
     "terminated": never("instance-running", instance(State={"Name": "terminated"})),
+    "terminated, and in no VPC any more": never(
+        "instance-running", instance(State={"Name": "terminated"}), without_a_vpc
+    ),
     "system impaired": never("instance-running", statuses(status("impaired"))),
     "instance impaired": cause(
         "instance-running connected registered", LOST, statuses(status("ok", "impaired"))
@@ -339,6 +403,16 @@ IDENTITY: Final = {
     "no channels any more": cause("reach", denying(*CHANNELS)),
     "channels by a condition": cause("reach?", channels_by_condition()),
     "a channel for certain, others by a condition": cause("reach", channels_by_condition(CHANNEL)),
+    **{
+        f"no {action}, by a condition that may turn it around": used(
+            told, UNDER_ACCOUNT, denying(action), setting(missing=["aws:ResourceTag/team"])
+        )
+        for action, told in (
+            (REGISTER, "register? default-host-management?"),
+            (CHANNEL, "reach?"),
+            ("kms:Decrypt", "encrypt?"),
+        )
+    },
     "no registration, no channels": never("register reach", denying(REGISTER, *CHANNELS)),
     "no profile, and metadata off": never(
         "instance-profile metadata", without_profile, NO_METADATA
@@ -382,6 +456,9 @@ HOST_MANAGEMENT: Final = {
 KEYS: Final = {
     "a disabled key": used("key-usable", described_key(KeyState="Disabled")),
     "a key to be deleted": used("key-usable", described_key(KeyState="PendingDeletion")),
+    "a disabled key, which is no cause": never(
+        "key-usable agent?", using(), described_key(KeyState="Disabled")
+    ),
     "a key without material": used("key-usable", described_key(KeyState="PendingImport")),
     "an asymmetric key": used("key-usable", described_key(KeySpec="RSA_2048")),
     "an asymmetric key of an old API": used(
@@ -508,6 +585,14 @@ LOGS: Final = {
         bucket("aws:kms", KEY.replace(REGION, "-x-")),
         having("kms:describe_key", InvalidRegionError(region_name="-x-")),
     ),
+    **{
+        f"a bucket of another account{name}": used(told, *does, foreign)
+        for name, told, does in (
+            ("", "bucket-encryption? log-to-s3?", []),
+            (", and no encryption counts", "bucket-encryption log-to-s3?", [DSSE]),
+            (", denied", "bucket-encryption? log-to-s3", [DENIED_BUCKET]),
+        )
+    },
     "the bucket names the role": used("", DENIED_BUCKET, bucket_policy(allowing(ROLE, PUT))),
     "the bucket names another role": used(
         "log-to-s3", DENIED_BUCKET, bucket_policy(allowing(ACCOUNT_ROLE, PUT))
@@ -586,6 +671,38 @@ RUN_AS: Final = {
     "Run As nobody": cause("run-as?", run_as(" ")),
     "Run As by a parameter": cause("run-as?", using(runAsEnabled="{{run}}")),
     "Run As on Windows": cause("run-as?", run_as("web"), record(PlatformType="Windows")),
+    **{
+        f"Run As {user} on {platform}": cause(told, run_as(user), record(PlatformName=platform))
+        for user, platform, told in (
+            ("ubuntu", "Amazon Linux", "run-as?"),
+            ("ubuntu", "Ubuntu", ""),
+            ("ec2-user", "Ubuntu", "run-as?"),
+            ("ec2-user", "Amazon Linux AMI", ""),
+            ("admin", "Debian GNU/Linux", ""),
+            ("centos", "Red Hat Enterprise Linux Server", "run-as?"),
+            ("web", "Amazon Linux", ""),
+            ("ssm-user", "Amazon Linux", "run-as?"),
+        )
+    },
+    **{
+        f"Run As {user or 'nobody'}, and {tag or 'nobody'} by the tag of a {kind}": cause(
+            f"{told} plugin", run_as(user), tagged(tag, kind), operator=operator
+        )
+        for user, kind, operator, tag, told in (
+            ("root", "user", USER, "web", ""),
+            ("web", "user", USER, "root", "run-as"),
+            ("root", "user", USER, "", "run-as"),
+            ("web", "user", USER, "ssm-user", "run-as?"),
+            ("web", "user", USER, "", ""),
+            ("$(id)", "user", USER, "", "run-as?"),
+            ("", "user", USER, "", "run-as"),
+            ("", "role", ROLE, "", "run-as?"),
+            ("root", "role", ROLE, "web", ""),
+        )
+    },
+    "Run As, and a tag that may not be read": cause(
+        "run-as? plugin", run_as("web"), refusing("iam:ListUserTags"), operator=USER
+    ),
 }
 
 NOT_ASKED: Final = {
@@ -593,6 +710,9 @@ NOT_ASKED: Final = {
     "no connection by a denial": cause("connected?", refusing("ssm:GetConnectionStatus")),
     "no status by a denial": never("instance-running?", refusing("ec2:DescribeInstanceStatus")),
     "no profile by a denial": cause(perhaps(OF_PROFILE), NO_PROFILE),
+    "no profile by a denial, with everything used": used(
+        perhaps(f"{OF_PROFILE} encrypt log-to-s3 log-to-cloudwatch"), NO_PROFILE
+    ),
     "the account's role and no profile by a denial": under_account(perhaps(OF_PROFILE), NO_PROFILE),
     "no setting by a denial": cause(
         "instance-profile? default-host-management?", without_profile, NO_SETTING
@@ -671,6 +791,77 @@ AGENTS: Final = {
 
 OPERATORS: Final = {
     "an operator who may": cause("plugin", using(), operator=USER),
+    "an operator who uses nothing": cause("plugin", operator=USER),
+    **{
+        f"an operator, and {name}": cause(f"{told} plugin", using(), does, operator=USER)
+        for name, told, does in (
+            ("tags that can't be read", "operator?", instance(Tags=[{"Value": "web"}])),
+            ("the channel by the name", "", decides(if_=of_channel(by_name=False))),
+            ("the channel by the id", "", decides(if_=of_channel(by_name=True))),
+            (
+                "a tag that the node lacks",
+                "operator",
+                decides("ssm:resourceTag/owner", if_=of_instance),
+            ),
+            ("a tag of theirs", "operator?", decides("aws:PrincipalTag/team", if_=of_instance)),
+            ("a condition", "", WITHOUT_MFA),
+            (
+                "a condition that denies",
+                "operator?",
+                both(WITHOUT_MFA, denying(f"{USER} {START}")),
+            ),
+            (
+                "a document that no condition allows",
+                "operator",
+                setting(decides=certainly_no_document),
+            ),
+            ("no right to resume", "", denying(RESUME)),
+            ("no right to end", "", denying(END)),
+            ("neither right", "", denying(RESUME, END)),
+            ("the tag of the session", "", decides(SESSION_TAG, if_=by_session_tag)),
+            ("perhaps the right to resume", "", both(WITHOUT_MFA, denying(RESUME))),
+            (
+                "no answer about sessions of their own",
+                "",
+                setting(decides=lambda asked: {} if asked.action == "ssm:ResumeSession" else None),
+            ),
+        )
+    },
+    **{
+        f"an operator, and a key that leaves it to IAM and names {name}": cause(
+            f"{told} plugin",
+            using(),
+            NO_DATA_KEY,
+            key_policy(allowing(ROOT, "kms:*"), allowing(who, "kms:*")),
+            operator=USER,
+        )
+        for name, who, told in (("the operator", USER, ""), ("the role", ROLE, "operator"))
+    },
+    "an operator, and no simulator": used(
+        "register? reach? encrypt? log-to-s3? log-to-cloudwatch? operator? plugin",
+        refusing("iam:SimulatePrincipalPolicy"),
+    )._replace(operator=USER),
+    **{
+        f"the operator {arn}": cause(f"{told} plugin", run_as("web"), *does, operator=arn)
+        for arn, told, does in (
+            (ELSEWHERE, "operator? run-as?", []),
+            (
+                ELSEWHERE.replace("iam::", "sts::").replace("role", "assumed-role/web-server"),
+                "operator? run-as?",
+                [],
+            ),
+            (OF_ROLE, "operator? run-as?", [refusing("iam:GetRole")]),
+        )
+    },
+    **{
+        f"the caller {arn}": cause(
+            f"{told} plugin",
+            using(),
+            having("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn}),
+            operator="caller",
+        )
+        for arn, told in ((USER, ""), (OF_ROLE, ""), (ROOT, "operator?"))
+    },
     **{
         f"an operator without {action}": cause(
             "operator plugin", using(), denying(f"{USER} {action}"), operator=USER
@@ -721,6 +912,9 @@ HYBRID_NODES: Final = {
     "hybrid, no role any more": hybrid("role-assumable", refusing("iam:GetRole", "NoSuchEntity")),
     "hybrid, no role by a denial": hybrid("role-assumable?", refusing("iam:GetRole")),
     "hybrid, no role on record": hybrid("", using(), without_a_role),
+    "hybrid, whose tags may not be read": hybrid(
+        "operator? plugin", refusing("ssm:ListTagsForResource")
+    )._replace(operator=USER),
 }
 
 CAUSES: Final = named(

@@ -5,7 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from .causes import having, instance, named, never, perhaps, refusing
+from .causes import (
+    cause,
+    having,
+    instance,
+    named,
+    never,
+    perhaps,
+    refusing,
+    setting,
+    used,
+    using,
+)
 from .nodes import (
     ACCOUNT,
     OTHER_ACCOUNT,
@@ -421,4 +432,99 @@ DENIED: Final = {
     ),
 }
 
-NETWORKS: Final = named(ROUTES, ENDPOINTS, NAMES, DENIED)
+S3_LIST: Final = {"DestinationPrefixListId": "pl-s3", "GatewayId": "vpce-s3", "State": "active"}
+PLAIN_DNS: Final = {"PrivateDnsOnlyForInboundResolverEndpoint": False}
+TO_S3: Final = [
+    *admitting({"PrefixListIds": [{"PrefixListId": "pl-s3"}]})["IpPermissions"],
+    {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "10.0.0.0/16"}]},
+]
+BY_LIST: Final = groups(group("sg-web", IpPermissionsEgress=TO_S3), OPEN)
+BY_GATEWAY: Final = endpoints(S3_GATEWAY)
+TO_NAT: Final = routes(S3_LIST, BY_NAT)
+THERE: Final = "us-west-2"
+OF_REGION: Final = endpoints(endpoint("s3", ServiceRegion=THERE, DnsOptions=PLAIN_DNS))
+SHUT: Final = groups(group("sg-web"), group("sg-endpoints"))
+"""Lets nobody in to the endpoints."""
+
+
+def interface(**options: bool) -> Change:
+    return endpoints(endpoint("s3", DnsOptions=options))
+
+
+def beside_others(world: World) -> None:
+    found = world.answers["ec2:describe_vpc_endpoints"]["VpcEndpoints"]
+    endpoints(*BOTH_ENDPOINTS, *found)(world)
+
+
+def logged(told: str, *does: Change) -> Cause:
+    """A node that is connected through endpoints, and logs in S3."""
+    return cause(
+        told,
+        using(kmsKeyId="", cloudWatchLogGroupName=""),
+        *(routes(S3_LIST), groups(group("sg-web"), OPEN), *does, beside_others),
+    )
+
+
+CONNECTED: Final = {
+    "connected, without a route": used("path-kms? path-logs? path-s3?", NO_ROUTE),
+    "connected, and the endpoint of the key shut": used(
+        "path-kms", endpoints(endpoint("kms")), SHUT
+    ),
+    "online, and the endpoint of the channels shut": cause(
+        "connected path-ssmmessages", World.is_online_only, endpoints(MESSAGES), SHUT
+    ),
+    **{
+        f"connected, and the endpoint of {service} shut, {enforced=}": cause(
+            f"path-{service}",
+            using(s3EncryptionEnabled=enforced, cloudWatchEncryptionEnabled=enforced),
+            endpoints(endpoint(service, DnsOptions=PLAIN_DNS)),
+            SHUT,
+        )
+        for enforced in (True, False)
+        for service in ("s3", "logs")
+    },
+    **{
+        f"to S3 {name}": logged(told, *does)
+        for name, told, does in (
+            ("by a gateway", "", [BY_GATEWAY]),
+            ("by none", "path-s3", [NO_ROUTE]),
+            ("by a list of a gateway that is not seen", "path-s3?", []),
+            ("by its prefix list", "", [BY_GATEWAY, BY_LIST]),
+            (
+                "by a gateway of another table",
+                "path-s3",
+                [endpoints(S3_GATEWAY | {"RouteTableIds": ["rtb-public"]})],
+            ),
+            ("by an interface", "", [interface(**PLAIN_DNS)]),
+            (
+                "by an interface for resolvers",
+                "path-s3",
+                [interface(**dict.fromkeys(PLAIN_DNS, True))],
+            ),
+            ("by an interface, perhaps", "path-s3?", [interface()]),
+        )
+    },
+    **{
+        f"to S3 of another region {name}": logged(
+            told, setting(bucket_region=THERE), BY_GATEWAY, *does
+        )
+        for name, told, does in (
+            ("by a gateway", "path-s3", []),
+            ("by NAT", "", [TO_NAT]),
+            ("by its list", "path-s3", [TO_NAT, BY_LIST]),
+            ("by an endpoint of that region", "", [OF_REGION]),
+        )
+    },
+    **{
+        f"to S3 of some region {name}": logged(
+            f"{told} bucket-encryption?", refusing("s3:GetBucketEncryption"), BY_GATEWAY, *does
+        )
+        for name, told, does in (
+            ("by a gateway", "path-s3?", []),
+            ("by a gateway or NAT", "", [TO_NAT]),
+            ("by its list", "path-s3?", [TO_NAT, BY_LIST]),
+        )
+    },
+}
+
+NETWORKS: Final = named(ROUTES, ENDPOINTS, NAMES, DENIED, CONNECTED)

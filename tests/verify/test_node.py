@@ -10,29 +10,23 @@ from session_manager_permissions._verify.asking import CannotAsk
 
 from .causes import (
     CHANNEL,
-    DENIED_BUCKET,
-    DSSE,
     NEVER,
-    denying,
-    described_key,
     having,
     instance,
     refusing,
     setting,
-    without_profile,
 )
+from .networks import OPEN, endpoints, groups
 from .nodes import (
     ACCOUNT,
     HYBRID,
-    KEY,
     NODE,
-    REGISTER,
-    ROLE,
     USER,
     Question,
     World,
-    both,
     diagnosed,
+    endpoint,
+    group,
     nothing,
     of_verdict,
     one,
@@ -60,24 +54,6 @@ def test_what_the_connection_shows_is_proven() -> None:
 
     proven = "instance-running role-assumable metadata path-ssm path-ssmmessages"
     assert of_verdict(found, "proven") == {*proven.split()}
-
-
-def test_a_symptom_says_what_to_fix_first() -> None:
-    late = one(diagnosed(World(NEVER)), "registered").fix
-    by_cause = one(diagnosed(World(NEVER, without_profile)), "registered").fix
-
-    assert by_cause[0] == "first fix instance-profile"
-    assert "sudo systemctl restart amazon-ssm-agent" in by_cause[2]
-    assert late[0].startswith("nothing that the connection needs fails: restart the agent")
-    assert late[2].startswith("aws ec2 reboot-instances")
-
-
-def test_what_sessions_need_is_no_cause_of_a_symptom() -> None:
-    found = diagnosed(World(NEVER, World.uses, described_key(KeyState="Disabled")))
-
-    assert one(found, "key-usable").verdict == "fail"
-    assert found.cause == one(found, "connected")
-    assert found.cause.fix[0].startswith("nothing that the connection needs fails")
 
 
 def test_the_agent_of_windows_and_of_a_hybrid_node() -> None:
@@ -131,21 +107,6 @@ def test_a_key_may_be_for_sessions_alone_or_for_all_but_sessions(
 
     assert found.verdict == ("fail" if denied_in_a_session else "pass")
     assert contexts[-1]["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
-
-
-@pytest.mark.parametrize(
-    ("action", "name"), [(REGISTER, "register"), (CHANNEL, "reach"), ("kms:Decrypt", "encrypt")]
-)
-def test_a_denial_that_a_condition_may_turn_around_is_not_certain(action: str, name: str) -> None:
-    condition = setting(missing=["aws:ResourceTag/team"])
-
-    found = diagnosed(World(World.uses, World.has_host_management, denying(action), condition))
-
-    assert of_verdict(found, "fail") == set()
-    check = one(found, name)
-    assert check.verdict == "unknown"
-    assert "conditions on aws:ResourceTag/team" in str(check.why)
-    assert check.subject in {ROLE, KEY}
 
 
 @pytest.mark.parametrize("form", ["each resource", "the first alone", "refused", "organization"])
@@ -245,68 +206,13 @@ def test_a_document_that_is_named_may_be_denied() -> None:
     assert "encrypt" in of_verdict(found, "unknown")
 
 
-def test_a_port_session_uses_nothing() -> None:
-    ports = setting(document={"sessionType": "Port"})
+def test_evidence_names_the_table_and_the_endpoints() -> None:
+    opened = groups(group("sg-web"), OPEN)
+    found = diagnosed(World(NEVER, endpoints(endpoint("ssm")), opened))
 
-    found = one(diagnosed(World(ports), document="Ports"), "encrypt")
-
-    assert found.verdict == "skipped"
-    assert "neither encrypts nor logs" in found.why[0]
-
-
-def test_a_role_that_is_not_known_is_asked_for_nothing() -> None:
-    world = World(World.uses, refusing("iam:GetInstanceProfile"))
-
-    assert one(diagnosed(world), "encrypt").verdict == "unknown"
-    assert not any("simulate" in name for name in world.calls)
-
-
-@pytest.mark.parametrize(
-    ("breaks", "within"),
-    [
-        pytest.param(both(NEVER, denying(REGISTER)), "30 minutes", id="registration"),
-        pytest.param(both(World.is_online_only, denying(CHANNEL)), "an hour", id="channels"),
-        pytest.param(NEVER, "an hour", id="nothing known"),
-    ],
-)
-def test_when_the_agent_tries_again_depends_on_what_was_denied(breaks: Change, within: str) -> None:
-    found = one(diagnosed(World(breaks)), "connected")
-
-    assert f"until it tries again by itself, within {within}" in "\n".join(found.fix)
-
-
-@pytest.mark.parametrize(
-    ("breaks", "verdicts"),
-    [
-        pytest.param(nothing, ("unknown", "unknown"), id="foreign"),
-        pytest.param(DSSE, ("fail", "unknown"), id="foreign, and no encryption counts"),
-        pytest.param(DENIED_BUCKET, ("unknown", "fail"), id="foreign, and denied"),
-        pytest.param(
-            both(DENIED_BUCKET, refusing("s3:GetBucketPolicy")),
-            ("unknown", "fail"),
-            id="foreign, denied, and its policy too",
-        ),
-    ],
-)
-def test_a_bucket_of_another_account_is_not_known(
-    breaks: Change, verdicts: tuple[str, str]
-) -> None:
-    world = World(World.uses, breaks)
-    answer = world.answers["s3:get_bucket_encryption"]
-    owner = {"Bucket": "session-logs", "ExpectedBucketOwner": ACCOUNT}
-
-    def of_owner(asked: dict[str, Any], _: str) -> dict[str, Any]:
-        if asked == owner:
-            raise refusal("GetBucketEncryption", "AccessDenied")
-        return answer  # type: ignore[no-any-return]
-
-    world.has("s3:get_bucket_encryption", of_owner)
-
-    found = diagnosed(world)
-
-    checks = [one(found, name) for name in ("bucket-encryption", "log-to-s3")]
-    assert tuple(check.verdict for check in checks) == verdicts
-    for check in checks:
-        assert check.verdict == "fail" or f"is not of the account {ACCOUNT}" in check.why[0]
-    asked = zip(world.calls, world.asked, strict=True)
-    assert all(said == owner for call, said in asked if call == "s3:get_bucket_policy")
+    assert one(found, "path-ssm").evidence[1:] == (
+        ("ec2:DescribeVpcEndpoints", "VpcEndpointId", "vpce-ssm"),
+        ("ec2:DescribeRouteTables", "RouteTableId", "rtb-main"),
+    )
+    assert one(found, "path-ssmmessages").evidence[1].value is None
+    assert ACCOUNT not in str(one(found, "path-ssm").evidence)

@@ -12,11 +12,10 @@ import pytest
 from session_manager_permissions._verify.checks import ORDER
 from tests.readiness.test_what_findings_say import Text
 
-from .causes import CAUSES, NEVER, denying, having, run_as
+from .causes import CAUSES, NEVER
 from .networks import NETWORKS, NO_ROUTE
-from .nodes import USER, World, both, diagnosed, nothing
+from .nodes import World, diagnosed, nothing
 from .test_node_agent import IMDS, PROXY, SERVICE, SSM, written
-from .test_node_operator import START, tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,30 +25,16 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._verify.diagnosis import Diagnosis
 
-    from .causes import Change
 
 pytestmark = pytest.mark.untraced
 
 NO_PLUGIN: Final = "/nonexistent"
 
 
-def runs_as(in_document: str, in_tag: str = "") -> Change:
-    return both(run_as(in_document), having("iam:list_user_tags", tag(in_tag)))
-
-
 def diagnoses(folder: Path) -> Iterator[tuple[str, Diagnosis]]:
-    """Each cause, by its name; and what an operator and the agent's diagnostics add."""
+    """Each cause, by its name; and what the agent's diagnostics add."""
     for said in (*CAUSES, *NETWORKS):
         yield said.name, diagnosed(said.world(), said.node, operator=said.operator)
-    for name, breaks in {
-        "an operator": nothing,
-        "an operator who may not": both(World.uses, denying(f"{USER} {START}")),
-        "an operator, and Run As nobody": runs_as(""),
-        "an operator, and Run As root": runs_as("root"),
-        "an operator whose tag says ssm-user": runs_as("web", "ssm-user"),
-        "an operator, and Run As what a shell would act on": runs_as("$(id)"),
-    }.items():
-        yield name, diagnosed(World(breaks), operator=USER)
     for status in ("Success", "Failed"):
         rows = [(name, status, "a note") for name in (IMDS, PROXY, SERVICE, SSM)]
         for closed in (nothing, NO_ROUTE):
