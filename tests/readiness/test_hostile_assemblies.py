@@ -228,15 +228,19 @@ def write_with(path: Path, body: Any, at: tuple[str, ...], odd: object) -> None:
 
 
 DIGITS: Final = b"1" * 10_000
-NO_JSON: Final = (
+NO_TEMPLATES: Final = (
     *(b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"a":' * 100_000, DIGITS, b"\0"),
     *(b'{"a": ' + DIGITS + b"}", b"a: " + DIGITS),
+    b"[]",
+    b'{"Resources": [], "Outputs": null}',
+    b'{"Resources": {"A": {"Type": 1, "Properties": []}}, "Outputs": {"O": {"Export": 2}}}',
+    b'{"Resources": {"A": {"Type": "AWS::CloudFormation::Stack", "Metadata": []}}}',
 )
 
 
-@pytest.mark.parametrize("content", NO_JSON)
+@pytest.mark.parametrize("content", NO_TEMPLATES)
 @pytest.mark.parametrize("file", ["a.template.json", "manifest.json", "a.assets.json"])
-def test_files_that_are_no_json(tmp_path: Path, file: str, content: bytes) -> None:
+def test_files_that_are_no_json_or_no_template(tmp_path: Path, file: str, content: bytes) -> None:
     (tmp_path / "a.template.json").write_text(json.dumps(profile_and_role(NAMED, Nested=BY_HASH)))
     (tmp_path / file).write_bytes(content)
 

@@ -450,7 +450,7 @@ STACK_SET: Final = "AWS::CloudFormation::StackSet"
 UNREAD: Final[dict[bool, tuple[Body, ...]]] = {
     False: (
         *(resource(STACK) | {"Metadata": {"aws:asset:path": file}}
-          for file in ("missing.json", "stack.yaml")),
+          for file in ("missing.json", "../folder/missing.json", "stack.yaml", "\0")),
         resource(STACK_SET, TemplateURL="https://example.com/t"), UNREADABLE,
         resource(STACK_SET, TemplateBody="P: AWS::IAM::RolePolicy"),
         resource(STACK_SET, TemplateBody=ref("Body")),
