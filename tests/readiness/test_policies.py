@@ -132,7 +132,7 @@ KINDS: Final = {
     ],
 )
 def test_registration_of_instances(
-    check: Check, statement: Statement, expected: frozenset[str]
+    check: Check, statement: dict[str, Any], expected: frozenset[str]
 ) -> None:
     body = profile_and_role(inline(CHANNELS_ONLY, statement), **KINDS)
 
