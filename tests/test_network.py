@@ -512,11 +512,9 @@ def test_several_groups_are_named_in_the_plural() -> None:
     [
         ("-1", None, None, True),
         (-1, None, None, True),
-        ("TCP", "443", "443", True),
         (6, 0, 65535, True),
         ("tcp", 444, {"Ref": "High"}, False),
         ("tcp", {"Ref": "Low"}, 80, False),
-        ("tcp", {"Ref": "Low"}, 443, None),
         ("tcp", 443, {"Ref": "High"}, None),
         ("tcp", None, None, None),
         ("tcp", "4" * 5_000, 443, None),  # more digits than Python turns into a number

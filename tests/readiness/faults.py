@@ -18,7 +18,6 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from session_manager_permissions import (
-    SessionManagerAccess,
     SessionManagerPermissions,
     SessionPreferences,
     session_manager_statements,
@@ -153,26 +152,12 @@ def waits_without_registration(stack: cdk.Stack) -> None:
     server.node.add_dependency(permits(stack, server.role))
 
 
-def opens_by_a_policy_of_its_own(stack: cdk.Stack) -> None:
-    server = one_instance(stack)
-    channels = session_manager_statements()[0].to_statement_json()
-    channels.pop("Sid")
-    statements = [iam.PolicyStatement.from_json(channels)]
-    own = iam.Policy(stack, "Own", roles=[server.role], statements=statements)
-    server.node.add_dependency(own)
-
-
 def opens_by_the_role_alone(stack: cdk.Stack) -> None:
     one_instance(stack, role=reaching(stack, registers=False))
 
 
 def group_that_starts_empty(stack: cdk.Stack) -> None:
     a_group(stack, role=reaching(stack, registers=False), min_capacity=0)
-
-
-def late_by_the_mixin(stack: cdk.Stack) -> None:
-    profile: Any = one_instance(stack).node.find_child("InstanceProfile")
-    profile.with_(SessionManagerAccess(allow_registration=True))
 
 
 def late_by_a_policy(stack: cdk.Stack) -> None:
@@ -185,14 +170,6 @@ def late_in_l1(stack: cdk.Stack) -> None:
     profile = iam.InstanceProfile(stack, "Profile", role=role)
     l1_instance(stack, iam_instance_profile=profile.instance_profile_name)
     permits(stack, role, allow_registration=True)
-
-
-def late_by_a_managed_policy(stack: cdk.Stack) -> None:
-    """Under a profile that stands by itself."""
-    role = a_role(stack)
-    one_instance(stack, instance_profile=iam.InstanceProfile(stack, "Profile", role=role))
-    statements = session_manager_statements(allow_registration=True)
-    iam.ManagedPolicy(stack, "ByHand", statements=statements, roles=[role])
 
 
 def late_group(stack: cdk.Stack) -> None:
@@ -223,10 +200,6 @@ def nodes_without_permissions(stack: cdk.Stack) -> None:
 
 def metadata_off(stack: cdk.Stack) -> None:
     one_instance(stack).instance.add_property_override(*OFF)
-
-
-def metadata_off_in_l1(stack: cdk.Stack) -> None:
-    l1_instance(stack).add_property_override(*OFF)
 
 
 def minimal_image(
@@ -262,8 +235,8 @@ def used(stack: cdk.Stack) -> dict[str, Any]:
     return {"encryption_key": key, "log_group": group, "log_bucket": s3.Bucket(stack, "Bucket")}
 
 
-def with_preferences(stack: cdk.Stack, build: Build) -> None:
-    build(stack)
+def with_preferences(stack: cdk.Stack) -> None:
+    with_endpoints(stack)
     SessionPreferences(stack, "Preferences", enforce_cloudwatch_encryption=False, **used(stack))
 
 
@@ -296,12 +269,6 @@ def endpoint_that_allows_others(stack: cdk.Stack) -> None:
     by_endpoints(stack).add_to_policy(statement)
 
 
-def nothing_let_out_of_l1(stack: cdk.Stack) -> None:
-    network = vpc(stack)
-    group = ec2.SecurityGroup(stack, "Given", vpc=network, **NO_WAY_OUT)
-    l1_instance(stack, network, security_group_ids=[group.security_group_id])
-
-
 def in_the_default_group_that_cdk_empties(stack: cdk.Stack) -> None:
     l1_instance(stack, vpc(stack, restrict_default_security_group=True))
 
@@ -327,23 +294,13 @@ def group_that_is_imported(stack: cdk.Stack) -> None:
     instance(stack, network, security_group=imported)
 
 
-def endpoints_in(stack: cdk.Stack, network: ec2.Vpc, **given: Any) -> None:  # noqa: ANN401
-    """Endpoints as L1 constructs."""
+def l1_endpoints_in_the_default_group(stack: cdk.Stack) -> None:
+    network, _ = isolated_instance(stack)
+    given: Body = {"vpc_endpoint_type": "Interface", "private_dns_enabled": True}
     given |= {"vpc_id": network.vpc_id, "subnet_ids": [network.isolated_subnets[0].subnet_id]}
-    given |= {"vpc_endpoint_type": "Interface", "private_dns_enabled": True}
     for service in ("ssm", "ssmmessages"):
         name = f"com.amazonaws.{stack.region}.{service}"
         ec2.CfnVPCEndpoint(stack, f"Endpoint{service}", service_name=name, **given)
-
-
-def l1_endpoints_in_the_default_group(stack: cdk.Stack) -> None:
-    endpoints_in(stack, isolated_instance(stack)[0])
-
-
-def l1_endpoints_in_a_group(stack: cdk.Stack) -> None:
-    network, _ = isolated_instance(stack)
-    shut = ec2.SecurityGroup(stack, "Shut", vpc=network)
-    endpoints_in(stack, network, security_group_ids=[shut.security_group_id])
 
 
 def shut_acl(stack: cdk.Stack, network: ec2.Vpc, *subnets: ec2.ISubnet) -> None:
@@ -475,16 +432,13 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
     ],
     "boot-order": [
         ("late", partial(late, allow_registration=True), "Instance"),
-        ("late by the mixin", late_by_the_mixin, ""),
         ("late by a policy", late_by_a_policy, ""),
-        ("late by a managed policy", late_by_a_managed_policy, "Instance"),
         ("late in L1", late_in_l1, "Instance"),
         ("a late group", late_group, "Group"),
     ],
     "registration-missing": [
         ("late without registration", late, ""),
         ("waits without registration", waits_without_registration, ""),
-        ("opens by a policy of its own", opens_by_a_policy_of_its_own, ""),
         ("opens by the role alone", opens_by_the_role_alone, ""),
         ("a group that starts empty", group_that_starts_empty, ""),
     ],
@@ -496,7 +450,6 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
     "role-not-assumable": [("trusted by RDS", trusted_by_rds, "Role")],
     "metadata-off": [
         ("metadata off", metadata_off, "Instance"),
-        ("metadata off in L1", metadata_off_in_l1, "Instance"),
         ("metadata off in a template", partial(of_a_template, http_endpoint=False), "Template"),
     ],
     "agent-missing": [
@@ -506,7 +459,6 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
     ],
     "no-network-path": [
         ("isolated", isolated_instance, "Instance"),
-        ("isolated, and logs", partial(with_preferences, build=isolated_instance), "Instance"),
         ("without an address", without_an_address, "Instance"),
         ("a shut network ACL", a_shut_network_acl, "Instance"),
         ("a network ACL of the NAT gateway", acl_of_the_nat_gateway, ""),
@@ -515,7 +467,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
     ],
     "endpoint-missing": [
         ("without an endpoint of messages", without_an_endpoint_of_messages, "Instance"),
-        ("without those of preferences", partial(with_preferences, build=with_endpoints), "Inst"),
+        ("without those of preferences", with_preferences, "Instance"),
         ("without those of the permissions", without_endpoints_of_the_permissions, "Instance"),
     ],
     "endpoint-unreachable": [
@@ -524,13 +476,10 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("a shut endpoint", partial(by_endpoints, open=False), "VpcSsm"),
         ("an endpoint that allows others", endpoint_that_allows_others, "VpcSsm"),
         ("L1 endpoints in no group", l1_endpoints_in_the_default_group, "Endpointssm"),
-        ("L1 endpoints in a group", l1_endpoints_in_a_group, "Endpointssm"),
     ],
     "egress-closed": [
         ("nothing let out", partial(one_instance, **NO_WAY_OUT), "Instance"),
-        ("nothing let out of a group", partial(a_group, **NO_WAY_OUT), "Group"),
         ("nothing let out of a template", partial(of_a_template, egress=False), "Template"),
-        ("nothing let out of L1", nothing_let_out_of_l1, "Instance"),
         ("in a group that CDK empties", in_the_default_group_that_cdk_empties, "Instance"),
         ("a template without a group", template_without_a_group, ""),
         ("a group that is imported", group_that_is_imported, ""),

@@ -9,7 +9,7 @@ from .deployments import NO_VALUE
 from .judging import att, on, ref, resource
 
 Parts = dict[str, Any]
-"""Parts of a template by their names, or changes of it by their paths."""
+"""Parts of a template by their names, or changes of properties such as `Nat.SubnetId`."""
 
 BLOCK, ANYWHERE = "10.0.0.0/16", "0.0.0.0/0"
 VPC_ID: Final = {"VpcId": ref("Vpc")}
@@ -125,17 +125,11 @@ ENDPOINTS: Final = {
 
 
 def changed(parts: Parts, changes: Parts) -> Parts:
-    """A template of these parts with changes; None takes away.
-
-    A change is of a part, or of a property by its path, such as `Admits.SecurityGroupIngress.0`.
-    """
-    resources: Any = deepcopy(parts)
+    """A template of these parts with changes, each of a part or of a property; None takes away."""
+    resources = deepcopy(parts)
     for path, value in changes.items():
-        name, *within = path.split(".")
-        place, key = resources, name
-        for step in within:
-            place = place[key] if place is not resources else resources[name]["Properties"]
-            key = int(step) if isinstance(place, list) else step
+        name, _, property_ = path.partition(".")
+        place, key = (resources[name]["Properties"], property_) if property_ else (resources, name)
         if value is None:
             place.pop(key, None)
         else:

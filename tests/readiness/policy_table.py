@@ -81,40 +81,30 @@ ALLOWING = [
     one("the actions by name", READY, ALL),
     one("two statements", READY, CHANNELS_ONLY, REGISTER_ONLY),
     Row("two policies that complete each other", READY, ([CHANNELS_ONLY], [REGISTER_ONLY])),
-    Row("inline and managed complete each other", READY, ([CHANNELS_ONLY],), ([REGISTER_ONLY],)),
     Row("a managed policy", READY, (), ([ALL],)),
-    one("an action that is no list", READY, {**ALLOW_ALL, "Resource": "*"}),
     one("everything", READY, allow("*")),
     one("two stars", READY, allow("ssmmessages:**", "ssm:**")),
     one("whole services", READY, allow("ssmmessages:*", "ssm:*")),
-    one("a star in front", READY, allow("ssmmessages:*Channel", REGISTER)),
     one("a star behind", READY, allow("ssmmessages:Create*", "ssmmessages:Open*", "ssm:Update*")),
     one("a star within", READY, allow("ssmmessages:C*l", "ssmmessages:O*l", "ssm:U*InstanceInf*n")),
-    one("stars around", READY, allow("ssmmessages:*Control*", "ssmmessages:*Data*", "ssm:*Info*")),
     one("question marks", READY, allow("ssmmessages:????*Channel", "ssm:?pdateInstance*")),
     one("both wildcards", READY, allow("ssmmessages:?*C?ann*", "ssm:*?Instance?nformation")),
     one("small letters", READY, allow(*(action.lower() for action in ACTIONS))),
     one("capitals", READY, allow(*(action.upper() for action in ACTIONS))),
-    one("a resource in a list", READY, allow(*ACTIONS, on=["*"])),
     one("a resource among others", READY, allow(*ACTIONS, on=["arn:aws:s3:::bucket", "*"])),
     one("a condition that is empty", READY, allow(*ACTIONS, Condition={})),
 ]
 
 NOT_ALLOWING = [
     Row("no policy", NEITHER),
-    one("other actions", NEITHER, allow("s3:*", "logs:*")),
     one("no registration", NO_REGISTRATION, CHANNELS_ONLY),
     one("no channels", NO_CHANNEL, REGISTER_ONLY),
-    *(
-        one(f"no {action}", NO_CHANNEL, allow(*(other for other in ACTIONS if other != action)))
-        for action in CHANNELS.actions
-    ),
+    one("no control channel", NO_CHANNEL, allow(*ACTIONS[1:])),
     one("a name cut short", NEITHER, allow("ssmmessages:Create", "ssm:UpdateInstance")),
     one("a name too long", NO_CHANNEL, allow("ssmmessages:*Channels", REGISTER)),
     one("a question mark too many", NO_CHANNEL, allow("ssmmessages:*Channel?", REGISTER)),
     one("a question mark is one letter", NO_REGISTRATION, CHANNELS_ONLY, allow("ssm:?")),
     one("brackets are no wildcard", NO_CHANNEL, allow("ssmmessages:[CO]*", REGISTER)),
-    one("the messages of before", NO_CHANNEL, allow("ec2messages:*", "ssm:*")),
     one("another verb of the service", NO_REGISTRATION, CHANNELS_ONLY, allow("ssm:Describe*")),
     one("no resource type", NO_CHANNEL, allow("ssmmessages:*", on="arn:aws:ssm:*"), REGISTER_ONLY),
     one("another's resource", NEITHER, allow("*", on="arn:aws:s3:::bucket/*")),
@@ -124,7 +114,6 @@ NOT_ACTION = [
     one("all but IAM", READY, not_actions("Allow", "iam:*")),
     one("as PowerUserAccess", READY, not_actions("Allow", "iam:*", "organizations:*", "account:*")),
     one("all but Systems Manager", NO_REGISTRATION, not_actions("Allow", "ssm:*")),
-    one("all but the channels", NO_CHANNEL, not_actions("Allow", "ssmmessages:*")),
     one("all but opening", NO_CHANNEL, not_actions("Allow", "ssmmessages:OPEN*")),
     one("all but all", NEITHER, not_actions("Allow", "*")),
     Row(
@@ -133,23 +122,18 @@ NOT_ACTION = [
         ([not_actions("Allow", "ssm:*")], [not_actions("Allow", "ssmmessages:*")]),
     ),
     one("a deny of all else", READY, ALL, not_actions("Deny", "ssm:*", "ssmmessages:*")),
-    one("a deny of all but S3", DENIED, ALL, not_actions("Deny", "s3:*")),
     one("a deny of all but the channels", DENIED, ALL, not_actions("Deny", "ssmmessages:*")),
 ]
 
 DENYING = [
-    one("a deny of the channels", DENIED, ALL, deny("ssmmessages:*")),
     one("a deny before the allow", DENIED, deny("ssmmessages:*"), ALL),
-    one("a deny of all", DENIED, ALL, deny("*")),
     one("a deny of one", DENIED, ALL, deny("ssmmessages:OpenDataChannel")),
     one("a deny in small letters", DENIED, ALL, deny("ssmmessages:open*channel")),
     one("a deny of registration", DENIED, ALL, deny(REGISTER)),
-    Row("a deny in another policy", DENIED, ([ALL], [deny("ssm:*")])),
     Row("a deny in a managed policy", DENIED, ([ALL],), ([deny("ssmmessages:Create*")],)),
     one("a deny of what is not allowed", DENIED, deny("*")),
     one("a deny and no registration", DENIED | NO_REGISTRATION, deny("ssmmessages:*")),
     one("a deny of other actions", READY, ALL, deny("iam:*", "ec2messages:*")),
-    one("other actions denied, none allowed", NEITHER, deny("s3:*")),
     one("a deny on another's resource", READY, ALL, deny("*", on="arn:aws:s3:::secret/*")),
     one("a deny of channels on a resource", READY, ALL, deny("ssmmessages:*", on="arn:aws:ssm:*")),
 ]
@@ -188,13 +172,8 @@ CONDITIONS = [
     one("a deny in other regions", READY, ALL, deny("*", Condition=ELSEWHERE)),
     one("a deny in the region", DENIED, ALL, deny("*", Condition=REGIONAL)),
     one("a deny on a condition, none allowed", NEITHER, deny("*", Condition=OF_INSTANCE)),
-    one(
-        "a deny on a condition and one without",
-        DENIED,
-        ALL,
-        deny("ssm:*", Condition=OF_INSTANCE),
-        deny("ssmmessages:*"),
-    ),
+    one("a deny on a condition and one without", DENIED,
+        ALL, deny("ssm:*", Condition=OF_INSTANCE), deny("ssmmessages:*")),
     *(
         differs(one(name, UNKNOWN, *statements), simulated, IN_REQUEST)
         for name, simulated, statements in (
@@ -210,7 +189,7 @@ CONDITIONS = [
             ("a deny without TLS", READY, DENIED, [ALL, deny("*", Condition=INSECURE)]),
         )
     ),
-]
+]  # fmt: skip
 
 
 def bounded(name: str, found: frozenset[str], boundary: list[Statement] | str) -> Row:
@@ -220,7 +199,6 @@ def bounded(name: str, found: frozenset[str], boundary: list[Statement] | str) -
 BOUNDARIES = [
     bounded("a boundary of all", READY, [allow("*")]),
     Row("a boundary of what is needed", READY, ([allow("*")],), boundary=[ALL]),
-    bounded("a boundary of two statements", READY, [CHANNELS_ONLY, REGISTER_ONLY]),
     bounded("a boundary of all but IAM", READY, [not_actions("Allow", "iam:*")]),
     bounded("a boundary of AWS", READY, f"{AWS}PowerUserAccess"),
     Row("a boundary, and no policy", NEITHER, boundary=[allow("*")]),
@@ -295,17 +273,13 @@ FOR_SESSIONS = {"Null": {"kms:EncryptionContext:aws:ssm:SessionId": "false"}}
 ALLOWED, UNKNOWN_, NOT_ALLOWED = Answer.ALLOWED, Answer.UNKNOWN, Answer.IMPLICIT_DENY
 RESOURCE_ROWS = [
     on_key("the key", ALLOWED, allow("kms:Decrypt", on=KEY)),
-    on_key("the key in a list", ALLOWED, allow("kms:Decrypt", on=["arn:aws:s3:::b", KEY])),
     on_key("another key", NOT_ALLOWED, allow("kms:Decrypt", on=OTHER_KEY)),
     on_key("all keys of its account", ALLOWED, allow("kms:*", on=f"{KEYS}key/*")),
-    on_key("all keys of a region", ALLOWED, allow("kms:*", on="arn:aws:kms:eu-west-1:*")),
-    on_key("another region", NOT_ALLOWED, allow("kms:*", on="arn:aws:kms:us-*:*:key/*")),
     on_key("any partition", ALLOWED, allow("kms:*", on="arn:*:kms:*:*:key/*")),
     on_key("a star across colons", ALLOWED, allow("kms:*", on="arn:aws:kms:*:key/1234*")),
     on_key("question marks", ALLOWED, allow("kms:*", on=KEY.replace("1234abcd", "????????"))),
     on_key("a question mark too few", NOT_ALLOWED, allow("kms:*", on=f"{KEY[:-2]}?")),
     on_key("capitals in a resource", NOT_ALLOWED, allow("kms:*", on=KEY.replace("b", "B"))),
-    on_key("an alias", NOT_ALLOWED, allow("kms:Decrypt", on=f"{KEYS}alias/sessions")),
     on_key("a deny of the key", Answer.EXPLICIT_DENY, allow("kms:*"), deny("kms:De*", on=KEY)),
     on_key("a deny of another", ALLOWED, allow("kms:*"), deny("*", on=OTHER_KEY)),
     on_key("all but the key", NOT_ALLOWED, BUT_KEY),
@@ -313,9 +287,7 @@ RESOURCE_ROWS = [
     on_key("a deny of all but the key", ALLOWED, allow("kms:Decrypt", on=KEY), DENY_BUT_KEY),
     on_key("sessions only", UNKNOWN_, allow("kms:Decrypt", Condition=FOR_SESSIONS)),
     on_log("objects below a prefix", ALLOWED, allow("s3:Put*", on="arn:aws:s3:::logs/s*")),
-    on_log("objects of another", NOT_ALLOWED, allow("s3:*", on="arn:aws:s3:::logs/x/*")),
     on_log("the bucket alone", NOT_ALLOWED, allow("s3:*", on="arn:aws:s3:::logs")),
-    on_log("one letter", ALLOWED, allow("s3:*", on="arn:aws:s3:::log?/*/abc-*.log")),
     on_log("a variable", UNKNOWN_, allow("s3:*", on="arn:aws:s3:::logs/${aws:userid}*")),
     on_log("a variable elsewhere", NOT_ALLOWED, allow("s3:*", on="arn:aws:s3:::${a}/x")),
     on_log("brackets", NOT_ALLOWED, allow("s3:*", on="arn:aws:s3:::[logs]*")),

@@ -241,15 +241,6 @@ def test_role_of_another_app_may_allow_it_all(check: Check) -> None:
     assert BOOT_ORDER not in check(body, network=False).rules
 
 
-def test_one_finding_for_all_instances_of_a_role(check: Check) -> None:
-    machines = {f"Machine{number}": machine(**PROFILE) for number in range(3)}
-
-    report = check(profile_and_role(Policy=LATE, **machines), network=False)
-
-    assert report.violations == [BOOT_ORDER]
-    assert [finding.logical_id for finding in report.findings] == [*machines]
-
-
 def test_policy_of_another_template_is_not_in_the_order(check: Check) -> None:
     role = profile_and_role({"RoleName": "role"}, Machine=machine(**PROFILE))
     elsewhere = {"Resources": {"Policy": policy(ALL, OURS, roles=["role"])}}

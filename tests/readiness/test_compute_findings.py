@@ -324,7 +324,6 @@ IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
     ("image without the agent, custom resource with the instance",
      launched(ImageId=MINIMAL) | custom("Instance"), UNKNOWN),
     ("agent removed", with_script("yum remove -y amazon-ssm-agent"), UNKNOWN),
-    ("agent switched off", with_script("systemctl disable --now amazon-ssm-agent"), UNKNOWN),
     ("agent stopped as a service", with_script("service amazon-ssm-agent stop"), UNKNOWN),
     ("agent of Windows stopped", with_script("Stop-Service AmazonSSMAgent"), UNKNOWN),
     ("agent stopped in encoded user data",

@@ -8,12 +8,8 @@ import pytest
 
 from session_manager_permissions._readiness import policies
 from session_manager_permissions._readiness.policies import (
-    Answer,
-    Decision,
     Statement,
-    anything,
     decide,
-    within,
 )
 
 from .judging import att, each, ref, resource
@@ -50,23 +46,6 @@ def test_answer_on_a_resource(row: ResourceRow) -> None:
     assert decide(found, row.action, row.resource).answer is row.answer
 
 
-@pytest.mark.parametrize("written", [None, "text", {"Ref": "Policy"}, []])
-def test_document_that_cannot_be_read_may_say_anything(written: object) -> None:
-    found = policies.read(written, "the policy")
-
-    assert found == anything("the policy")
-    assert decide(found, ACTION, "*") == Decision(Answer.UNKNOWN, tuple(found))
-    assert decide([*read(allow("*")), *found], ACTION, "*").by == (found[1],)
-
-
-def test_decision_names_the_statements_that_deny() -> None:
-    found = read(allow("*"), deny("ssm:*", Sid="First"), deny("*", Sid="Second"), deny("s3:*"))
-
-    decision = decide(found, ACTION, "*")
-
-    assert [statement.sid for statement in decision.by] == ["First", "Second"]
-
-
 def test_decision_names_the_statements_that_leave_it_open() -> None:
     condition: Body = {"Bool": {"aws:SecureTransport": "false"}}
     found = read(
@@ -75,21 +54,6 @@ def test_decision_names_the_statements_that_leave_it_open() -> None:
 
     assert [one.sid for one in decide(found, ACTION, "*").by] == ["Open", "Denies"]
     assert [one.sid for one in decide([*found, *read(allow("*"))], ACTION, "*").by] == ["Denies"]
-
-
-ANSWERS = [Answer.ALLOWED, Answer.UNKNOWN, Answer.IMPLICIT_DENY, Answer.EXPLICIT_DENY]
-
-
-@pytest.mark.parametrize("identity", ANSWERS)
-@pytest.mark.parametrize("boundary", ANSWERS)
-def test_boundary_takes_away_and_never_gives(identity: Answer, boundary: Answer) -> None:
-    by = tuple(read(allow("*")))
-
-    found = within(Decision(identity), Decision(boundary, by))
-
-    stricter = max(ANSWERS.index(identity), ANSWERS.index(boundary))
-    assert found.answer is ANSWERS[stricter]
-    assert found.by == (by if found.answer is boundary else ())
 
 
 def test_sid_with_a_function_is_read_as_far_as_known() -> None:
@@ -168,7 +132,7 @@ KINDS: Final = {
     ],
 )
 def test_registration_of_instances(
-    check: Check, statement: Statement, expected: frozenset[str]
+    check: Check, statement: dict[str, Any], expected: frozenset[str]
 ) -> None:
     body = profile_and_role(inline(CHANNELS_ONLY, statement), **KINDS)
 

@@ -411,7 +411,7 @@ IN_STATEMENTS = {
     NOT_BY_ARN: (
         decrypts(ALIAS), decrypts({"Fn::Sub": ALIAS_OF_STACK}), decrypts("alias/sessions"),
         decrypts(KEY_ID), decrypts(f"key/{KEY_ID}"), decrypts(f"mrk-{KEY_ID.replace('-', '')}"),
-        decrypts(ref("Key")), decrypts(ref("Alias")), decrypts([key_arn(), "alias/sessions"]),
+        decrypts(ref("Key")), decrypts([key_arn(), "alias/sessions"]),
         # in both branches, and named once
         decrypts({"Fn::If": ["C", [ref("Key"), key_arn()], ref("Key")]}),
     ),

@@ -233,7 +233,8 @@ WITH_POLICY: Final = profile_and_role(ROLE, Policy=on_role("role"))
 READY_AND_NAMED: Final = profile_and_role(ROLE | inline(ALL))
 SOMEWHERE: Final = {"Resources": {"Policy": on_role(ref("Name"))}}
 THERE: Final = {"Resources": {"Policy": on_role("role")}}
-OF_ONE, OF_TWO = {"a": "1", "b": "1"}, {"a": "1", "b": "2"}
+OF_ONE: Final[Body] = {"a": "1", "b": "1"}
+OF_TWO: Final[Body] = {"a": "1", "b": "2"}
 
 
 @pytest.mark.parametrize(
@@ -406,7 +407,8 @@ def nesting(of: object = None, role: Body | None = None, **more: object) -> Body
 
 
 def of_conditions(of_role: str, of_stack: object = None) -> Body:
-    body = nesting(ref("Role"), **({"Condition": of_stack} if of_stack else {}))
+    condition: Body = {"Condition": of_stack} if of_stack else {}
+    body = nesting(ref("Role"), **condition)
     body["Resources"]["Role"] = on(body["Resources"]["Role"], of_role)
     return body
 
@@ -450,7 +452,7 @@ STACK_SET: Final = "AWS::CloudFormation::StackSet"
 UNREAD: Final[dict[bool, tuple[Body, ...]]] = {
     False: (
         *(resource(STACK) | {"Metadata": {"aws:asset:path": file}}
-          for file in ("missing.json", "stack.yaml")),
+          for file in ("missing.json", "../folder/missing.json", "stack.yaml", "\0")),
         resource(STACK_SET, TemplateURL="https://example.com/t"), UNREADABLE,
         resource(STACK_SET, TemplateBody="P: AWS::IAM::RolePolicy"),
         resource(STACK_SET, TemplateBody=ref("Body")),

@@ -83,34 +83,6 @@ def test_exports_are_those_of_the_account_and_region(tmp_path: Path) -> None:
     assert behind(assembly, template, {"Fn::ImportValue": "shared"}) == "name"
 
 
-@pytest.mark.parametrize("environment", ["", "unknown-account/unknown-region"])
-def test_account_that_only_the_deployment_knows(tmp_path: Path, environment: str) -> None:
-    paths = assembly_of(tmp_path, a={})
-    deployed_to(tmp_path, "a", environment)
-
-    (template,) = Assembly(paths).templates
-
-    assert template.stack.account is None
-
-
-@pytest.mark.parametrize(
-    "nested",
-    [
-        resource(STACK, TemplateURL="https://example.com/template.json"),
-        *map(nested_in, ("missing.json", "../folder/missing.json", "\0")),
-        resource(STACK, TemplateURL=f"https://example.com/{HASH}.json"),
-    ],
-)
-def test_nested_template_that_is_not_there_is_left_out(
-    tmp_path: Path, nested: dict[str, Any]
-) -> None:
-    assembly = read(tmp_path / "a.json", Resources={"Nested": nested})
-
-    (template,) = assembly.templates
-    assert behind(assembly, template, {"Fn::GetAtt": ["Nested", "Outputs.Name"]}) == "Nested"
-    assert [there for there, _ in assembly.unread] == [template]
-
-
 @pytest.mark.parametrize(
     ("of_a", "of_b"), [("a.json", None), ("b.json", "a.json"), ("b.json", "../folder/b.json")]
 )
@@ -124,28 +96,6 @@ def test_templates_that_are_nested_in_themselves_are_read_to_a_depth(
 
     assert len(assembly.templates) == 51
     assert len(assembly.unread) == 1
-
-
-def test_template_that_is_nested_twice_is_read_twice(tmp_path: Path) -> None:
-    write(tmp_path / "b.json", {"Resources": {"Role": resource()}})
-    twice = dict.fromkeys(("First", "Second"), nested_in("b.json"))
-
-    assembly = read(tmp_path / "a.json", Resources=twice)
-
-    assert len(assembly.templates) == 3
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        [],
-        {"Resources": [], "Outputs": None},
-        {"Resources": {"A": {"Type": 1, "Properties": []}}, "Outputs": {"O": {"Export": 2}}},
-        {"Resources": {"A": {"Type": "AWS::CloudFormation::Stack", "Metadata": []}}},
-    ],
-)
-def test_malformed_templates_are_read(tmp_path: Path, body: object) -> None:
-    assert len(Assembly([write(tmp_path / "a.json", body)]).templates) == 1
 
 
 @pytest.mark.parametrize(

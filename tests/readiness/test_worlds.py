@@ -11,7 +11,6 @@ from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 from session_manager_permissions._readiness.worlds import MOST, NoSuchDeployment, Worlds
 from tests.conftest import ROOT
 
-from .deployments import NO_VALUE
 from .judging import att, on, ref, write
 from .networks import (
     TO_NAT,
@@ -26,10 +25,8 @@ from .networks import (
 )
 from .policy_table import (
     ALL,
-    CHANNELS_ONLY,
     DENIED,
     NEITHER,
-    NO_REGISTRATION,
     READY,
     UNKNOWN,
     allow,
@@ -136,32 +133,6 @@ def test_condition(
     more = {"Parameters": parameters, "Conditions": conditions, "Mappings": sizes}
 
     assert check(body | more).rules == expected
-
-
-@pytest.mark.parametrize(
-    ("statement", "expected"),
-    [
-        (allow("*", NotAction=NO_VALUE), READY),
-        (allow("*", Condition=either({})), READY),
-        (allow("*", Condition=either({"Bool": {"aws:ViaAWSService": "true"}})), UNKNOWN),
-        (allow("s3:*", NotAction=NO_VALUE), NEITHER),
-        (either(ALL, allow("ssm:*", "ssmmessages:*")), READY),
-        (either(ALL, deny("*")), UNKNOWN),
-        (either(deny("*"), deny("ssm:*", "ssmmessages:*")), DENIED),
-        (either(ALL, CHANNELS_ONLY), UNKNOWN),
-        (either(CHANNELS_ONLY, allow("ssmmessages:*", "s3:*")), NO_REGISTRATION),
-        (either(either(ALL, deny("s3:*")), ALL), READY),
-        (either(either(ALL, ALL, "D"), deny("*")), UNKNOWN),
-        (allow(either("ssm:*", ["ssm:Update*", "s3:*"]), "ssmmessages:*"), READY),
-        (allow("*", on=either("*", ["*"])), READY),
-        (allow({"Fn::Sub": ["${A}:*", {"A": either("ssm", "s3")}]}, "ssmmessages:*"), UNKNOWN),
-        (allow("*") | {"Effect": either("Allow", "Allow")}, READY),
-        (allow("*") | {"Effect": either("Allow", "Deny")}, UNKNOWN),
-        ({"Effect": "Allow", "NotAction": either("s3:*", "iam:*"), "Resource": "*"}, READY),
-    ],
-)
-def test_statement(check: Check, statement: dict[str, Any], expected: frozenset[str]) -> None:
-    assert check(profile_and_role(inline(statement))).rules == expected
 
 
 def many(number: int, one: Callable[[int], Any]) -> list[Any]:
