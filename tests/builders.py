@@ -14,6 +14,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
 from aws_cdk.interfaces import aws_iam as iam_interfaces
+from constructs import Construct
 
 from .conftest import ACCOUNT, EC2, REGION, existing_role, l1_role, owned_role, role_arn
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from constructs import Construct
 
 PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
 PSEUDO_PARAMETERS: Final = {
@@ -57,6 +57,27 @@ ROLES_OF_OTHERS: Final = [
 def in_partition(rest: str) -> dict[str, Any]:
     """An ARN in the partition of the deployment."""
     return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, rest]]}
+
+
+KINDS: Final[dict[str, Callable[[Construct, str], Construct]]] = {
+    "Stack": cdk.Stack,
+    "Nested": cdk.NestedStack,
+    "Stage": cdk.Stage,
+    "Group": Construct,
+    "Profile": iam.InstanceProfile,
+}
+
+
+def grown(app: cdk.App, path: str) -> Any:  # noqa: ANN401
+    """The construct of the path, which is made where it is not there; its id begins with its kind.
+
+    The empty path is that of the app.
+    """
+    scope: Any = app
+    for one in filter(None, path.split("/")):
+        kind = next(kind for kind in KINDS if one.startswith(kind))
+        scope = scope.node.try_find_child(one) or KINDS[kind](scope, one)
+    return scope
 
 
 def as_list(value: object) -> list[Any]:
