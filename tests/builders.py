@@ -11,12 +11,13 @@ import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_eks as eks
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
 from aws_cdk.interfaces import aws_iam as iam_interfaces
 from constructs import Construct
 
-from .conftest import ACCOUNT, EC2, REGION, existing_role, l1_role, owned_role, role_arn
+from .conftest import ACCOUNT, ALIAS, EC2, REGION, existing_role, l1_role, owned_role, role_arn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,8 +187,26 @@ OWNED_ROLES: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
 }
 
 
+def imported_alias(scope: Construct, name: str = ALIAS) -> kms.IAlias:
+    return kms.Alias.from_alias_name(scope, "Alias", name)
+
+
+def owned_alias(scope: Construct, key: kms.IKey | None = None) -> kms.Alias:
+    key = key or kms.Key(scope, "Key")
+    return kms.Alias(scope, "Alias", alias_name=ALIAS, target_key=key)
+
+
+def l1_alias(scope: Construct, target: str | None = None) -> kms.CfnAlias:
+    target = target or kms.CfnKey(scope, "Key").ref
+    return kms.CfnAlias(scope, "Alias", alias_name=ALIAS, target_key_id=target)
+
+
 def existing_bucket(scope: Construct) -> s3.IBucket:
     return s3.Bucket.from_bucket_name(scope, "Logs", "session-logs")
+
+
+def l2_bucket(encryption: s3.BucketEncryption) -> Callable[[Construct], s3.IBucket]:
+    return lambda scope: s3.Bucket(scope, "Logs", encryption=encryption)
 
 
 def l1_bucket(
