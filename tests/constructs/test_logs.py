@@ -12,8 +12,6 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
 from tests.builders import (
@@ -162,15 +160,6 @@ def test_statements_alone_compare_the_bucket_with_its_own_stack(
 # The prefix
 
 
-# No slash, and nothing that a policy takes as a pattern.
-PART: Final = st.text(
-    st.characters(max_codepoint=0xFF, exclude_categories=["Cc"], exclude_characters="/*?${"),
-    min_size=1,
-).filter(lambda part: part not in {".", ".."})
-PARTS: Final = st.lists(PART, min_size=1, max_size=4)
-SLASHES: Final = st.integers(0, 3).map("/".__mul__)
-
-
 @pytest.fixture(scope="module")
 def bucket() -> s3.IBucket:
     return s3.Bucket.from_bucket_arn(cdk.Stack(), "Logs", f"arn:aws:s3:::{BUCKET}")
@@ -183,16 +172,6 @@ def objects_below(prefix: str, bucket: s3.IBucket) -> list[str]:
         if statement.sid == "SessionManagerLogObjects"
     )
     return objects
-
-
-@settings(deadline=None)
-@given(parts=PARTS, before=SLASHES, after=SLASHES, between=SLASHES.filter(bool))
-def test_prefix_means_the_same_with_and_without_slashes(
-    bucket: s3.IBucket, parts: list[str], before: str, after: str, between: str
-) -> None:
-    found = objects_below(before + between.join(parts) + after, bucket)
-
-    assert found == [f"arn:aws:s3:::{BUCKET}/{'/'.join(parts)}/*"]
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "//"])
