@@ -11,17 +11,18 @@ import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_eks as eks
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
 from aws_cdk.interfaces import aws_iam as iam_interfaces
+from constructs import Construct
 
-from .conftest import ACCOUNT, EC2, REGION, existing_role, l1_role, owned_role, role_arn
+from .conftest import ACCOUNT, ALIAS, EC2, REGION, existing_role, l1_role, owned_role, role_arn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from constructs import Construct
 
 PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
 PSEUDO_PARAMETERS: Final = {
@@ -57,6 +58,27 @@ ROLES_OF_OTHERS: Final = [
 def in_partition(rest: str) -> dict[str, Any]:
     """An ARN in the partition of the deployment."""
     return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, rest]]}
+
+
+KINDS: Final[dict[str, Callable[[Construct, str], Construct]]] = {
+    "Stack": cdk.Stack,
+    "Nested": cdk.NestedStack,
+    "Stage": cdk.Stage,
+    "Group": Construct,
+    "Profile": iam.InstanceProfile,
+}
+
+
+def grown(app: cdk.App, path: str) -> Any:  # noqa: ANN401
+    """The construct of the path, which is made where it is not there; its id begins with its kind.
+
+    The empty path is that of the app.
+    """
+    scope: Any = app
+    for one in filter(None, path.split("/")):
+        kind = next(kind for kind in KINDS if one.startswith(kind))
+        scope = scope.node.try_find_child(one) or KINDS[kind](scope, one)
+    return scope
 
 
 def as_list(value: object) -> list[Any]:
@@ -165,8 +187,26 @@ OWNED_ROLES: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
 }
 
 
+def imported_alias(scope: Construct, name: str = ALIAS) -> kms.IAlias:
+    return kms.Alias.from_alias_name(scope, "Alias", name)
+
+
+def owned_alias(scope: Construct, key: kms.IKey | None = None) -> kms.Alias:
+    key = key or kms.Key(scope, "Key")
+    return kms.Alias(scope, "Alias", alias_name=ALIAS, target_key=key)
+
+
+def l1_alias(scope: Construct, target: str | None = None) -> kms.CfnAlias:
+    target = target or kms.CfnKey(scope, "Key").ref
+    return kms.CfnAlias(scope, "Alias", alias_name=ALIAS, target_key_id=target)
+
+
 def existing_bucket(scope: Construct) -> s3.IBucket:
     return s3.Bucket.from_bucket_name(scope, "Logs", "session-logs")
+
+
+def l2_bucket(encryption: s3.BucketEncryption) -> Callable[[Construct], s3.IBucket]:
+    return lambda scope: s3.Bucket(scope, "Logs", encryption=encryption)
 
 
 def l1_bucket(

@@ -87,6 +87,7 @@ HERE = cdk.Environment(account=ACCOUNT, region=REGION)
 ELSEWHERE = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
 THERE = cdk.Environment(account=ACCOUNT, region=OTHER_REGION)
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+ALIAS = "alias/sessions"
 EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
 # Requests to CDK are counted exactly on the lowest version that is declared, as that one never
 # changes. On a newer one a bound will do: a release of CDK is not to turn the build red.

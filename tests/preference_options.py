@@ -10,7 +10,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from hypothesis import strategies as st
 
-from .conftest import ACCOUNT, OTHER_ACCOUNT, REGION, existing_key, key_arn
+from .builders import imported_alias, l1_alias, owned_alias
+from .conftest import ACCOUNT, ALIAS, OTHER_ACCOUNT, REGION, existing_key, key_arn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,13 +23,7 @@ if TYPE_CHECKING:
 BUCKET: Final = "session-logs"
 GROUP: Final = "/session/logs"
 GROUP_ARN: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"
-ALIAS: Final = "alias/sessions"
 ALIAS_ARN: Final = key_arn(resource=ALIAS)
-
-
-def l1_alias(stack: cdk.Stack) -> kms.CfnAlias:
-    target = kms.CfnKey(stack, "Target").ref
-    return kms.CfnAlias(stack, "Alias", alias_name=ALIAS, target_key_id=target)
 
 
 KEYS: Final[Mapping[str, Callable[[cdk.Stack], IKeyRef | IAliasRef]]] = {
@@ -36,11 +31,9 @@ KEYS: Final[Mapping[str, Callable[[cdk.Stack], IKeyRef | IAliasRef]]] = {
     "owned key": lambda stack: kms.Key(stack, "Key"),
     "L1 key": lambda stack: kms.CfnKey(stack, "Key"),
     "key by reference": lambda stack: kms.CfnKey.from_key_arn(stack, "Key", key_arn()),
-    "imported alias": lambda stack: kms.Alias.from_alias_name(stack, "Alias", ALIAS),
+    "imported alias": imported_alias,
     "alias by its ARN": lambda stack: existing_key(stack, resource=ALIAS),
-    "owned alias": lambda stack: kms.Alias(
-        stack, "Alias", alias_name=ALIAS, target_key=kms.Key(stack, "Target")
-    ),
+    "owned alias": owned_alias,
     "L1 alias": l1_alias,
 }
 BUCKETS: Final[Mapping[str, Callable[[cdk.Stack], IBucketRef]]] = {

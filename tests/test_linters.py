@@ -131,13 +131,6 @@ def test_cfn_lint_finds_nothing(assembly: Path, scenario: str) -> None:
         assert lint(template.read_text(encoding="utf-8"), REGION) == []
 
 
-def test_cfn_lint_finds_nothing_in_endpoints(assembly: Path) -> None:
-    template = (assembly / "minimize-True" / "Endpoints.template.json").read_text(encoding="utf-8")
-
-    assert template.count('"AWS::EC2::VPCEndpoint"') == 5
-    assert lint(template) == []
-
-
 # parliament, with the checks of its community
 
 RESOURCE_STAR: Final = ("RESOURCE_STAR", "SessionManagerLogEncryption")

@@ -59,7 +59,7 @@ from session_manager_permissions._verify.operators import find_operator
 from session_manager_permissions._verify.resource_policy import key_policy
 from session_manager_permissions._verify.text import PROGRAM
 
-from .builders import existing_bucket, l1_bucket, l1_nodes, l1_profile, role_by_arn
+from .builders import existing_bucket, l1_bucket, l1_nodes, l1_profile, l2_bucket, role_by_arn
 from .conftest import (
     ACCOUNT,
     HERE,
@@ -198,24 +198,16 @@ def called(callee: Any, *arguments: Any, **options: Any) -> Cause:  # noqa: ANN4
     return lambda _: callee(*arguments, **options)
 
 
-def attached(role: Callable[[cdk.Stack], Any]) -> Cause:
-    return permissions(role=role)
-
-
 def by_arn(arn: str, *, mutable: bool = True) -> Cause:
-    return attached(lambda s: role_by_arn(s, arn, mutable=mutable))
+    return permissions(role=lambda s: role_by_arn(s, arn, mutable=mutable))
 
 
 def by_name(name: str) -> Cause:
-    return attached(lambda s: existing_role(s, "Role", name))
+    return permissions(role=lambda s: existing_role(s, "Role", name))
 
 
 def prefixed(prefix: str) -> Cause:
     return statements(log_bucket=existing_bucket, log_prefix=prefix)
-
-
-def of_profile(profile: Callable[[cdk.Stack], Any]) -> Cause:
-    return permissions(instance_profile=profile)
 
 
 def key(arn: str) -> Callable[[cdk.Stack], kms.IKey]:
@@ -494,10 +486,6 @@ def leaves_an_answer_out(w: World) -> None:
     w.account.decides = lambda asked: {} if asked.action == nodes.CHANNELS[-1] else None
 
 
-def encrypted_twice(stack: cdk.Stack) -> s3.Bucket:
-    return s3.Bucket(stack, "Logs", encryption=s3.BucketEncryption.DSSE_MANAGED)
-
-
 def lacks_boto3(w: World) -> None:
     w.patch.setitem(sys.modules, "boto3", None)
 
@@ -568,7 +556,7 @@ ROLES: Final = {
     "a string for a profile": permissions(instance_profile="web"),
     "a role for a profile": permissions(instance_profile=existing_role),
     "a role of another account": by_arn(role_arn("web", OTHER_ACCOUNT)),
-    "a role that a stack of another account makes": attached(owned_elsewhere),
+    "a role that a stack of another account makes": permissions(role=owned_elsewhere),
     "a role with `mutable=False` or `without_policy_updates()`": by_arn(
         role_arn("web"), mutable=False
     ),
@@ -577,11 +565,13 @@ ROLES: Final = {
     "a name that no role can have": by_name("web server"),
     "a service-linked role": by_arn(role_arn("aws-service-role/ssm.amazonaws.com/Ssm")),
     "a role under `/aws-reserved/`": by_arn(role_arn("aws-reserved/sso.amazonaws.com/Admin")),
-    "a profile imported without its role": of_profile(
-        lambda s: iam.InstanceProfile.from_instance_profile_name(s, "Profile", "web")
+    "a profile imported without its role": permissions(
+        instance_profile=lambda s: iam.InstanceProfile.from_instance_profile_name(
+            s, "Profile", "web"
+        )
     ),
-    "an L1 profile without a role": of_profile(profile()),
-    "an L1 profile that has its role's ARN": of_profile(profile(role_arn("web"))),
+    "an L1 profile without a role": permissions(instance_profile=profile()),
+    "an L1 profile that has its role's ARN": permissions(instance_profile=profile(role_arn("web"))),
 }
 NAMES: Final = {
     "an invalid `policy_name`": permissions(role=existing_role, policy_name="a b"),
@@ -683,7 +673,7 @@ PREFERENCES: Final = {
         enforce_cloudwatch_encryption=True, log_group=lambda s: logs.LogGroup(s, "LogGroup")
     ),
     "`enforce_s3_encryption`, which is the default, and a bucket that encrypts twice": preferences(
-        log_bucket=encrypted_twice
+        log_bucket=l2_bucket(s3.BucketEncryption.DSSE_MANAGED)
     ),
     "a shell profile with a `{{`": preferences(
         linux_shell_profile="docker ps --format '{{.Names}}'"
@@ -723,7 +713,9 @@ WARNINGS: Final = {
     "an L1 bucket whose key only the deployment knows": statements(
         log_bucket=lambda s: l1_bucket(s, parameter(s))
     ),
-    "a bucket that encrypts twice": statements(log_bucket=encrypted_twice),
+    "a bucket that encrypts twice": statements(
+        log_bucket=l2_bucket(s3.BucketEncryption.DSSE_MANAGED)
+    ),
     "an L1 role that has a condition": on_a_condition,
     "an L1 endpoint that has a condition": beside_an_endpoint_on_a_condition,
     "a profile that a fleet can't attach to": of_a_bare_resource(strict=False),

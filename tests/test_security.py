@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 import socket
 from typing import Final
 
 import pytest
 
-from session_manager_permissions import SessionManagerPermissions, SessionPreferences
 from session_manager_permissions._verify.command import main
 
 from .conftest import ROOT
@@ -83,14 +81,3 @@ def test_each_command_of_the_page_is_said_to_call_something() -> None:
         assert f"`{command} --print-permissions`" in calls
         assert changes.startswith("nothing")
         assert f"`{command} --print-permissions`" in POLICY
-
-
-@pytest.mark.parametrize(
-    "function", [SessionManagerPermissions.__init__, SessionPreferences.grant_start_session]
-)
-def test_what_the_page_calls_off_by_default_is_off(function: object) -> None:
-    assert callable(function)
-    parameters = inspect.signature(function).parameters
-
-    assert parameters["decrypt_sessions_only"].default is False
-    assert "### Why `decrypt_sessions_only` is off by default" in PAGE

@@ -24,6 +24,7 @@ from session_manager_permissions._constructs.fleet_tree import Tree
 from tests.builders import (
     ROLES_OF_AN_INCLUDED_PROFILE,
     SIZE,
+    grown,
     include_profile,
     instance,
     l1_nodes,
@@ -841,34 +842,22 @@ def test_the_role_of_an_included_node_group_gets_the_policy(
 # which fleet covers what
 
 
-KINDS: Final[dict[str, Callable[[Construct, str], Construct]]] = {
-    "Stack": cdk.Stack,
-    "Nested": cdk.NestedStack,
-    "Stage": cdk.Stage,
-    "Group": Construct,
-    "Profile": profile,
-}
-
-
 def grow(app: cdk.App, row: str, *, strict: bool = False) -> dict[str, str]:
     """Make the constructs of a row in their order, and return what the row says of each path.
 
     `Stack/Fleet - Stack/Group` is a fleet that excludes a group. `Stack/Profile: Fleet` says of a
-    profile that the fleet covers it. An id begins with the construct's kind.
+    profile that the fleet covers it.
     """
-    made: dict[str, Any] = {"app": app}
     said: dict[str, str] = {}
     for part in row.split(", "):
         construct, _, says = part.partition(": ")
         path, *excluded = construct.split(" - ")
-        scope: Any = app
-        for one in path.split("/"):
-            found = scope.node.try_find_child(one)
-            if found is None and one.startswith("Fleet"):
-                left_out = [made[other] for other in excluded]
-                found = SessionManagerFleet(scope, one, exclude=left_out, strict=strict)
-            scope = found or next(KINDS[kind] for kind in KINDS if one.startswith(kind))(scope, one)
-            made[scope.node.path] = scope
+        above, _, last = path.rpartition("/")
+        if last.startswith("Fleet"):
+            left_out = [grown(app, other) for other in excluded]
+            SessionManagerFleet(grown(app, above), last, exclude=left_out, strict=strict)
+        else:
+            grown(app, path)
         said |= {path: says} if says else {}
     return said
 
@@ -934,7 +923,7 @@ COVERED: Final = (
         "StageB/FleetB - StageA/Stack/ProfileA - StageB/Stack/ProfileA"
     ),
     "StackA/Profile, StackB/Profile: Fleet, Fleet - StackA",
-    "Stack/Profile, Fleet - app",
+    "Stack/Profile, Fleet - ",
 )
 
 

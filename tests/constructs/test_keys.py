@@ -12,9 +12,10 @@ from aws_cdk import aws_kms as kms
 from aws_cdk.interfaces import aws_kms as kms_interfaces
 
 from session_manager_permissions import SessionManagerPermissions
-from tests.builders import as_list, in_partition
+from tests.builders import as_list, imported_alias, in_partition, l1_alias, owned_alias
 from tests.conftest import (
     ACCOUNT,
+    ALIAS,
     HERE,
     KEY_ID,
     OTHER_ACCOUNT,
@@ -61,26 +62,13 @@ def decrypt(stack: cdk.Stack) -> list[dict[str, Any]]:
     return [{name: s[name] for name in ("Resource", "Condition") if name in s} for s in found]
 
 
-def on_alias(resource: object, name: object = "alias/sessions") -> dict[str, object]:
+def on_alias(resource: object, name: object = ALIAS) -> dict[str, object]:
     condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": name}}
     return {"Resource": resource, "Condition": condition}
 
 
 HERE_IN_ARN = [":kms:", {"Ref": "AWS::Region"}, ":", {"Ref": "AWS::AccountId"}, ":key/*"]
 ALL_KEYS_HERE = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, *HERE_IN_ARN]]}
-
-
-def imported_alias(scope: cdk.Stack, name: str = "alias/sessions") -> kms.IAlias:
-    return kms.Alias.from_alias_name(scope, "Alias", name)
-
-
-def owned_alias(scope: cdk.Stack, key: kms.IKey | None = None) -> kms.Alias:
-    key = key or kms.Key(scope, "Key")
-    return kms.Alias(scope, "Alias", alias_name="alias/sessions", target_key=key)
-
-
-def l1_alias(scope: cdk.Stack, target: str) -> kms.CfnAlias:
-    return kms.CfnAlias(scope, "Alias", alias_name="alias/sessions", target_key_id=target)
 
 
 # keys
@@ -130,7 +118,7 @@ def test_a_key_whose_arn_only_the_deployment_knows_is_let_through(stack: cdk.Sta
 
 def test_a_looked_up_key_is_no_error_before_the_cli_has_asked(make_app: MakeApp) -> None:
     def use(stack: cdk.Stack) -> None:
-        permit(stack, kms.Key.from_lookup(stack, "Key", alias_name="alias/sessions"))
+        permit(stack, kms.Key.from_lookup(stack, "Key", alias_name=ALIAS))
 
     (statement,) = decrypt(answered(make_app, use, {"keyId": "real-id"}))
     assert statement["Resource"]["Fn::Join"][1][-1] == f":kms:{REGION}:{ACCOUNT}:key/real-id"
@@ -144,11 +132,11 @@ ALIASES: dict[str, Callable[[cdk.Stack], Any]] = {
     "add_alias": lambda s: kms.Key(s, "Key").add_alias("sessions"),
     "L2 of an imported key": lambda s: owned_alias(s, existing_key(s)),
     "L1 of an L2": lambda s: owned_alias(s).node.default_child,
-    "L1 by a Ref": lambda s: l1_alias(s, kms.CfnKey(s, "Key").ref),
+    "L1 by a Ref": l1_alias,
     "L1 by an id": lambda s: l1_alias(s, KEY_ID),
     "from_alias_name": imported_alias,
     "from_alias_attributes": lambda s: kms.Alias.from_alias_attributes(
-        s, "Alias", alias_name="alias/sessions", alias_target_key=existing_key(s)
+        s, "Alias", alias_name=ALIAS, alias_target_key=existing_key(s)
     ),
 }
 
@@ -169,12 +157,12 @@ def test_keys_and_each_alias_have_a_statement_of_their_own_with_all_regions(
 ) -> None:
     stack = cdk.Stack(make_app(**{"@aws-cdk/aws-iam:minimizePolicies": minimize}), "Stack")
     added = [
-        existing_key(stack, "Alias1", resource="alias/sessions"),
+        existing_key(stack, "Alias1", resource=ALIAS),
         existing_key(stack, "Key1"),
         existing_key(stack, "Alias2", resource="alias/other"),
         existing_key(stack, "Key2", region=OTHER_REGION),
-        existing_key(stack, "Alias3", region=OTHER_REGION, resource="alias/sessions"),
-        existing_key(stack, "Alias4", account=OTHER_ACCOUNT, resource="alias/sessions"),
+        existing_key(stack, "Alias3", region=OTHER_REGION, resource=ALIAS),
+        existing_key(stack, "Alias4", account=OTHER_ACCOUNT, resource=ALIAS),
     ]
     permit(stack, *added, *added)
     every_key = key_arn(resource="key/*")
@@ -230,7 +218,7 @@ def test_an_alias_of_ones_own_making_is_taken(stack_here: cdk.Stack) -> None:
     class Alias(cdk.Resource):
         @property
         def alias_ref(self) -> kms_interfaces.AliasReference:
-            return kms_interfaces.AliasReference(alias_name="alias/sessions")
+            return kms_interfaces.AliasReference(alias_name=ALIAS)
 
     permit(stack_here, Alias(stack_here, "Alias"))
 
@@ -255,14 +243,13 @@ def elsewhere(stack: cdk.Stack, account: str = ACCOUNT, region: str = REGION) ->
     return cdk.Stack(app_of(stack), "Other", env=env, cross_region_references=True)
 
 
-SESSIONS = "alias/sessions"
 UNREACHED: dict[str, tuple[KeyOf, list[str]]] = {
     "their far key": (
         lambda s: existing_key(s, account=OTHER_ACCOUNT, region=OTHER_REGION),
         [ANOTHER_ACCOUNT, NO_KEY_HERE],
     ),
     "their alias": (
-        lambda s: existing_key(s, account=OTHER_ACCOUNT, resource=SESSIONS),
+        lambda s: existing_key(s, account=OTHER_ACCOUNT, resource=ALIAS),
         [ANOTHER_ACCOUNT],
     ),
     "their stack's alias": (
@@ -270,7 +257,7 @@ UNREACHED: dict[str, tuple[KeyOf, list[str]]] = {
         [ANOTHER_ACCOUNT],
     ),
     "far key": (lambda s: existing_key(s, region=OTHER_REGION), [NO_KEY_HERE]),
-    "far alias": (lambda s: existing_key(s, region=OTHER_REGION, resource=SESSIONS), [NO_KEY_HERE]),
+    "far alias": (lambda s: existing_key(s, region=OTHER_REGION, resource=ALIAS), [NO_KEY_HERE]),
     "far stack's alias": (lambda s: owned_alias(elsewhere(s, region=OTHER_REGION)), [NO_KEY_HERE]),
     "far stack's key": (lambda s: kms.Key(elsewhere(s, region=OTHER_REGION), "Key"), [NO_KEY_HERE]),
 }

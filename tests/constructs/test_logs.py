@@ -12,13 +12,20 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
-from tests.builders import deployed, in_partition, l1_bucket
+from tests.builders import (
+    deployed,
+    imported_alias,
+    in_partition,
+    l1_alias,
+    l1_bucket,
+    l2_bucket,
+    owned_alias,
+)
 from tests.conftest import (
     ACCOUNT,
+    ALIAS,
     HERE,
     KEY_ID,
     OTHER_ACCOUNT,
@@ -47,7 +54,7 @@ if TYPE_CHECKING:
 BUCKET: Final = "session-logs"
 GROUP: Final = "/session/logs"
 GROUP_ARN: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"
-FOR_ALIAS: Final = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/logs"}}
+FOR_ALIAS: Final = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": ALIAS}}
 
 
 def granted(
@@ -153,15 +160,6 @@ def test_statements_alone_compare_the_bucket_with_its_own_stack(
 # The prefix
 
 
-# No slash, and nothing that a policy takes as a pattern.
-PART: Final = st.text(
-    st.characters(max_codepoint=0xFF, exclude_categories=["Cc"], exclude_characters="/*?${"),
-    min_size=1,
-).filter(lambda part: part not in {".", ".."})
-PARTS: Final = st.lists(PART, min_size=1, max_size=4)
-SLASHES: Final = st.integers(0, 3).map("/".__mul__)
-
-
 @pytest.fixture(scope="module")
 def bucket() -> s3.IBucket:
     return s3.Bucket.from_bucket_arn(cdk.Stack(), "Logs", f"arn:aws:s3:::{BUCKET}")
@@ -174,16 +172,6 @@ def objects_below(prefix: str, bucket: s3.IBucket) -> list[str]:
         if statement.sid == "SessionManagerLogObjects"
     )
     return objects
-
-
-@settings(deadline=None)
-@given(parts=PARTS, before=SLASHES, after=SLASHES, between=SLASHES.filter(bool))
-def test_prefix_means_the_same_with_and_without_slashes(
-    bucket: s3.IBucket, parts: list[str], before: str, after: str, between: str
-) -> None:
-    found = objects_below(before + between.join(parts) + after, bucket)
-
-    assert found == [f"arn:aws:s3:::{BUCKET}/{'/'.join(parts)}/*"]
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "//"])
@@ -227,25 +215,8 @@ def l1_key(stack: cdk.Stack) -> kms.CfnKey:
     return kms.CfnKey(stack, "Key", key_policy={"Version": "2012-10-17", "Statement": []})
 
 
-def l1_alias(stack: cdk.Stack) -> kms.CfnAlias:
-    target = l1_key(stack).ref
-    return kms.CfnAlias(stack, "Alias", alias_name="alias/logs", target_key_id=target)
-
-
-def owned_alias(stack: cdk.Stack) -> kms.Alias:
-    return kms.Alias(stack, "Alias", alias_name="alias/logs", target_key=kms.Key(stack, "Key"))
-
-
 def imported_with(stack: cdk.Stack, key: kms.IKey) -> s3.IBucket:
     return s3.Bucket.from_bucket_attributes(stack, "Logs", bucket_name=BUCKET, encryption_key=key)
-
-
-def l2_bucket(encryption: s3.BucketEncryption) -> Callable[[cdk.Stack], s3.IBucket]:
-    return lambda stack: s3.Bucket(stack, "Logs", encryption=encryption)
-
-
-def alias(stack: cdk.Stack, name: str = "alias/logs") -> kms.IAlias:
-    return kms.Alias.from_alias_name(stack, "Key", name)
 
 
 def parameter(stack: cdk.Stack) -> str:
@@ -259,9 +230,9 @@ KEYS_OF_BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object
     "owned-dual-layer": (l2_bucket(s3.BucketEncryption.DSSE), get_arn("LogsKeyB5D1D597")),
     "owned-with-alias": (lambda s: s3.Bucket(s, "Logs", encryption_key=owned_alias(s)), KEYS_HERE),
     "imported": (lambda s: imported_with(s, existing_key(s)), key_arn()),
-    "imported-with-alias": (lambda s: imported_with(s, alias(s)), KEYS_HERE),
+    "imported-with-alias": (lambda s: imported_with(s, imported_alias(s)), KEYS_HERE),
     "imported-with-alias-by-arn": (
-        lambda s: imported_with(s, existing_key(s, resource="alias/logs")),
+        lambda s: imported_with(s, existing_key(s, resource=ALIAS)),
         ALL_KEYS,
     ),
     "l2-of-l1": (lambda s: s3.Bucket.from_cfn_bucket(l1_bucket(s, l1_key(s).attr_arn)), L1_KEY),
@@ -279,8 +250,8 @@ KEYS_OF_BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object
         lambda s: l1_bucket(s, key_arn(resource=f"key/{parameter(s)}")),
         joined(key_arn(resource="key/"), {"Ref": "KeyId"}),
     ),
-    "l1-alias": (lambda s: l1_bucket(s, "alias/logs"), KEYS_HERE),
-    "l1-alias-arn": (lambda s: l1_bucket(s, key_arn(resource="alias/logs")), ALL_KEYS),
+    "l1-alias": (lambda s: l1_bucket(s, ALIAS), KEYS_HERE),
+    "l1-alias-arn": (lambda s: l1_bucket(s, key_arn(resource=ALIAS)), ALL_KEYS),
 }
 
 
@@ -308,7 +279,7 @@ NO_KEY: Final[dict[str, Callable[[cdk.Stack], IBucketRef]]] = {
     "owned": owned_bucket,
     "owned, S3": l2_bucket(s3.BucketEncryption.S3_MANAGED),
     "owned, AWS managed": l2_bucket(s3.BucketEncryption.KMS_MANAGED),
-    "imported, AWS managed": lambda s: imported_with(s, alias(s, "alias/aws/s3")),
+    "imported, AWS managed": lambda s: imported_with(s, imported_alias(s, "alias/aws/s3")),
     "imported": lambda s: s3.Bucket.from_bucket_name(s, "Logs", BUCKET),
     "L1": lambda s: s3.CfnBucket(s, "Logs"),
     "L1, S3": lambda s: l1_bucket(s, algorithm="AES256"),
@@ -321,7 +292,7 @@ NO_KEY: Final[dict[str, Callable[[cdk.Stack], IBucketRef]]] = {
     "L1, a rule of no key": with_rule,
     "L1, imported": lambda s: s3.CfnBucket.from_bucket_name(s, "Logs", BUCKET),
     "L1, S3 with a key by a condition": lambda s: l1_bucket(
-        s, cdk.Fn.condition_if("Wanted", "alias/logs", cdk.Aws.NO_VALUE).to_string(), "AES256"
+        s, cdk.Fn.condition_if("Wanted", ALIAS, cdk.Aws.NO_VALUE).to_string(), "AES256"
     ),
 }
 
@@ -343,7 +314,7 @@ def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
     rules = [{"ServerSideEncryptionByDefault": default}]
     encryption = {"BucketEncryption": {"ServerSideEncryptionConfiguration": rules}}
     key_policy: dict[str, object] = {"Version": "2012-10-17", "Statement": []}
-    target = {"AliasName": "alias/logs", "TargetKeyId": {"Ref": "Key"}}
+    target = {"AliasName": ALIAS, "TargetKeyId": {"Ref": "Key"}}
     text = {
         "Parameters": {"Given": {"Type": "String"}},
         "Conditions": {"Wanted": {"Fn::Equals": [{"Ref": "Given"}, "yes"]}},
@@ -406,7 +377,7 @@ def test_the_key_of_a_bucket_in_a_nested_stack_of_a_template_is_granted_on(
 
 IN_REGION: Final = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/"
 ALIASES: Final[list[tuple[str, object]]] = [
-    (f"{IN_REGION}logs", "alias/logs"),
+    (f"{IN_REGION}sessions", ALIAS),
     (f"{IN_REGION}aws/s3", None),
     ("alias/${Given}", {"Fn::Join": ["", ["alias/", {"Ref": "Given"}]]}),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import SessionManagerPermissions
+from tests.builders import grown
 from tests.conftest import (
     HERE,
     OTHER_REGION,
@@ -41,56 +42,28 @@ def name_of(stack: cdk.Stack) -> str:
     return name
 
 
-def stacks(app: cdk.App, *names: str) -> list[cdk.Stack]:
-    return [cdk.Stack(app, name) for name in names]
-
-
-def stages(app: cdk.App, *names: str) -> list[cdk.Stage]:
-    return [cdk.Stage(app, name) for name in names]
-
-
-def nested(app: cdk.App, *names: tuple[str, str]) -> list[cdk.Stack]:
-    """Nested stacks, each with the name of its parent."""
-    parents = {parent: cdk.Stack(app, parent) for parent in dict.fromkeys(dict(names))}
-    return [cdk.NestedStack(parents[parent], name) for parent, name in names]
-
-
-def two_regions(app: cdk.App) -> list[cdk.Stack]:
-    return [
-        cdk.Stack(stage, "Stack", env=cdk.Environment(region=stage.node.id), stack_name="Stack")
-        for stage in stages(app, REGION, OTHER_REGION)
-    ]
-
-
-def a_stack_and_one_nested_in_it(app: cdk.App) -> list[cdk.Stack]:
-    parent = cdk.Stack(app, "Parent")
-    return [parent, cdk.NestedStack(parent, "Nested")]
-
-
-SHAPES: Final[dict[str, Callable[[cdk.App], list[cdk.Stack]]]] = {
-    "two stacks": lambda app: stacks(app, "One", "Another"),
-    "two regions": two_regions,
-    "two stages": lambda app: [cdk.Stack(one, "Stack") for one in stages(app, "One", "Another")],
-    "two nested": lambda app: nested(app, ("Parent", "One"), ("Parent", "Another")),
-    "nested in two": lambda app: nested(app, ("One", "Nested"), ("Another", "Nested")),
-    "a stack and one nested in it": a_stack_and_one_nested_in_it,
-    "ids that read the same": lambda app: nested(app, ("A", "B-C"), ("A-B", "C")),
-    "one stack under two names": lambda app: [
-        cdk.Stack(one, "Stack", stack_name=one.node.id) for one in stages(app, "One", "Another")
+@pytest.mark.parametrize(
+    ("one", "another"),
+    [
+        ("StackA", "StackB"),
+        ("StageA/Stack", "StageB/Stack"),
+        ("Stack/NestedA", "Stack/NestedB"),
+        ("StackA/Nested", "StackB/Nested"),
+        ("Stack", "Stack/Nested"),
+        ("StackA/NestedB-NestedC", "StackA-NestedB/NestedC"),  # which read the same
     ],
-}
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_two_stacks_of_one_shape_get_two_names(make_app: MakeApp, shape: str) -> None:
-    one, another = [name_of(stack) for stack in SHAPES[shape](make_app())]
-    assert one != another
+)
+def test_two_stacks_get_two_names(make_app: MakeApp, one: str, another: str) -> None:
+    app = make_app()
+    assert name_of(grown(app, one)) != name_of(grown(app, another))
 
 
 def test_a_name_tells_its_stack_construct_and_region(make_stack: MakeStack) -> None:
     assert re.fullmatch(r"Stack-Permissions-[0-9A-F]{8}", name_of(make_stack()))
-    named = make_stack(stack_name="Named", env=HERE)
-    assert re.fullmatch(rf"Named-Permissions-[0-9A-F]{{8}}-{REGION}", name_of(named))
+    for region in (REGION, OTHER_REGION):
+        env = cdk.Environment(region=region)
+        named = make_stack(stack_name="Named", env=env)
+        assert re.fullmatch(rf"Named-Permissions-[0-9A-F]{{8}}-{region}", name_of(named))
 
 
 # CDK keeps children in an object of JavaScript, which has a `__proto__` already.

@@ -22,6 +22,7 @@ from tests.builders import ROLES_OF_OTHERS, as_list, deployed, role_by_arn
 from tests.cfn_lint import lint
 from tests.conftest import (
     ACCOUNT,
+    ALIAS,
     ELSEWHERE,
     HERE,
     KEY_ID,
@@ -44,7 +45,7 @@ from tests.conftest import (
     template,
     template_text,
 )
-from tests.preference_options import ALIAS, KEYS
+from tests.preference_options import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -20,9 +20,10 @@ from session_manager_permissions import (
     SessionPreferences,
     session_manager_statements,
 )
-from tests.builders import l1_profile
+from tests.builders import imported_alias, l1_alias, l1_profile
 from tests.conftest import (
     ACCOUNT,
+    ALIAS,
     HERE,
     KEY_ID,
     REGION,
@@ -69,14 +70,6 @@ def signing_key(scope: cdk.Stack) -> kms.Key:
     return kms.Key(scope, "Key", key_spec=spec, key_usage=usage)
 
 
-def alias(scope: cdk.Stack, name: str) -> kms.IAlias:
-    return kms.Alias.from_alias_name(scope, "Alias", name)
-
-
-def l1_alias(scope: cdk.Stack, target: str) -> kms.CfnAlias:
-    return kms.CfnAlias(scope, "Alias", alias_name="alias/sessions", target_key_id=target)
-
-
 def rsa(scope: cdk.Stack) -> kms.CfnKey:
     return kms.CfnKey(scope, "Key", key_spec="RSA_2048")
 
@@ -101,24 +94,24 @@ UNFIT: Final[dict[str, Make]] = {
     "L1": rsa,
     "alias": lambda s: kms.Alias(s, "A", alias_name="alias/a", target_key=signing_key(s)),
     "alias by its attributes": lambda s: kms.Alias.from_alias_attributes(
-        s, "Alias", alias_name="alias/sessions", alias_target_key=signing_key(s)
+        s, "Alias", alias_name=ALIAS, alias_target_key=signing_key(s)
     ),
     "L1 alias by a Ref": lambda s: l1_alias(s, rsa(s).ref),
     "L1 alias by an ARN": lambda s: l1_alias(s, signing_key(s).key_arn),
 }
 """Keys that are known not to decrypt."""
 ON_NO_KEY: Final[dict[str, Make]] = {
-    "AWS managed": lambda s: alias(s, "alias/aws/ssm"),
+    "AWS managed": lambda s: imported_alias(s, "alias/aws/ssm"),
     "AWS managed, by ARN": lambda s: existing_key(s, resource="alias/aws/ssm"),
-    "alias without its prefix": lambda s: alias(s, "sessions"),
-    "all aliases": lambda s: alias(s, "alias/*"),
+    "alias without its prefix": lambda s: imported_alias(s, "sessions"),
+    "all aliases": lambda s: imported_alias(s, "alias/*"),
     "all keys": lambda s: existing_key(s, resource="key/*"),
     "another service's": lambda s: kms.Key.from_key_arn(s, "Key", f"arn:aws:s3:::key/{KEY_ID}"),
     "no region": lambda s: existing_key(s, region=""),
     "all regions": lambda s: existing_key(s, region="*"),
     "all accounts": lambda s: existing_key(s, account="*"),
-    "no account": lambda s: existing_key(s, account="", resource="alias/sessions"),
-    "no region's name": lambda s: existing_key(s, region="eu west", resource="alias/sessions"),
+    "no account": lambda s: existing_key(s, account="", resource=ALIAS),
+    "no region's name": lambda s: existing_key(s, region="eu west", resource=ALIAS),
     "no account's id": lambda s: existing_key(s, account="my account"),
 }
 NO_ONE_BUCKET: Final = (
@@ -136,7 +129,7 @@ NO_ONE_GROUP: Final[dict[str, Make]] = {
     "variable": group_by_name("/a/${aws:username}"),
 }
 WRONG_TYPES: Final[dict[str, tuple[object, ...]]] = {
-    "encryption_key": ("alias/sessions", 7, owned_role, existing_role),
+    "encryption_key": (ALIAS, 7, owned_role, existing_role),
     "log_bucket": ("session-logs", 7, {"bucket": 1}, existing_role, logs.CfnLogGroup),
     "log_group": ("/session/logs", 7, existing_role, s3.CfnBucket),
     "allow_registration": ("true", 1, None),

@@ -15,7 +15,7 @@ from session_manager_permissions import (
     SessionPreferences,
     session_manager_statements,
 )
-from tests.builders import deployed, in_partition, l1_bucket
+from tests.builders import deployed, in_partition, l1_bucket, l2_bucket
 from tests.conftest import (
     ACCOUNT,
     REGION,
@@ -287,10 +287,6 @@ def test_a_time_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) 
 TWICE: Final = "aws:kms:dsse"
 
 
-def l2_bucket(encryption: s3.BucketEncryption) -> Callable[[cdk.Stack], s3.IBucket]:
-    return lambda stack: s3.Bucket(stack, "Bucket", encryption=encryption)
-
-
 ENCRYPTED_TWICE: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     "DSSE": l2_bucket(s3.BucketEncryption.DSSE),
     "DSSE_MANAGED": l2_bucket(s3.BucketEncryption.DSSE_MANAGED),
@@ -397,8 +393,8 @@ KEY_IDS: Final[dict[str, object]] = {
     "key by reference": key_arn(),
     "owned key": {"Fn::GetAtt": ["Key961B73FD", "Arn"]},
     "L1 key": {"Fn::GetAtt": ["Key", "Arn"]},
-    "owned alias": {"Fn::GetAtt": ["Target3191CF44", "Arn"]},
-    "L1 alias": {"Fn::GetAtt": ["Target", "Arn"]},
+    "owned alias": {"Fn::GetAtt": ["Key961B73FD", "Arn"]},
+    "L1 alias": {"Fn::GetAtt": ["Key", "Arn"]},
     "alias by its ARN": ALIAS_ARN,
     "imported alias": ALIAS_HERE,
 }
