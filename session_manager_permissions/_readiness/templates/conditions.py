@@ -22,23 +22,17 @@ class Conditions:
     def __init__(self, worlds: Worlds, value: Callable[[Template, object], Value]) -> None:
         self._worlds = worlds
         self._value = value
-        self._evaluating: set[tuple[Template, str]] = set()
 
     def holds(self, template: Template, name: object) -> bool:
         """Tell whether a condition of a template holds; ask the world if that is open."""
-        key = template, str(name)
-        # CloudFormation refuses a condition that refers to itself.
-        if key in self._evaluating:
-            return False
-        return self._worlds.once(("condition", *key), lambda: self._of_name(*key))
-
-    def _of_name(self, template: Template, name: str) -> bool:
-        key = template, name
-        self._evaluating.add(key)
+        called = str(name)
+        written = template.conditions.get(called)
         try:
-            return self._of(template, template.conditions.get(name), name)
-        finally:
-            self._evaluating.remove(key)
+            return self._worlds.once(
+                ("condition", template, called), lambda: self._of(template, written, called)
+            )
+        except RecursionError:  # CloudFormation refuses a condition that refers to itself
+            return False
 
     def _of(self, template: Template, written: object, name: str) -> bool:
         match intrinsic(written):
