@@ -7,9 +7,9 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
-from .policies import Answer, known_of, read
+from .policies import Answer, Statement, decide, known_of, read
 from .roles import has_marks, marked
 from .templates.functions import is_function, listed
 
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
     from .templates.model import Resource
 
 _KEY: Final = "AWS::KMS::Key"
-
-
-class _OwnStatement(NamedTuple):
-    """A statement about an action and a role, as far as it is known."""
-
-    allows: bool
-    about: Literal["role", "account"]
-    certain: bool = False
 
 
 class OwnPolicies:
@@ -56,27 +48,31 @@ class OwnPolicies:
     def _with_its_own(
         self, resource: Resource, role: Role, action: str, ability: Ability
     ) -> Answer:
-        found = [*self._statements(resource, role, action)]
-        if _OwnStatement(allows=False, about="role", certain=True) in found:
-            return Answer.EXPLICIT_DENY
-        itself = _best(found, "role")
-        if itself is not Answer.IMPLICIT_DENY:
-            itself = max(itself, ability.boundary.answer)
-        account = _best(found, "account") if resource.type == _KEY else Answer.ALLOWED
-        answer = min(itself, max(ability.decision.answer, account))
-        return answer if all(one.allows for one in found) else max(answer, Answer.UNKNOWN)
+        of_role, of_account = list[Statement](), list[Statement]()
+        if resource.type != _KEY:
+            of_account.append(Statement("", allows=True, certain=True))
+        for about, one in self._statements(resource, role, action):
+            # A Deny of the account is one of each of its roles.
+            of_role += [one] if about == "role" or not one.allows else []
+            of_account += [one] if about == "account" or not one.allows else []
+        itself = max(decide(of_role, action, "*").answer, ability.boundary.answer)
+        return min(itself, max(decide(of_account, action, "*").answer, ability.decision.answer))
 
-    def _statements(self, resource: Resource, role: Role, action: str) -> Iterator[_OwnStatement]:
+    def _statements(
+        self, resource: Resource, role: Role, action: str
+    ) -> Iterator[tuple[Literal["role", "account"], Statement]]:
+        """Yield the statements about an action, each with whom it is about."""
         for owner, written in self._documents(resource):
             known = partial(self._parts.text, owner)
             context = known_of((action,))._replace(read=known)
             for one in read(written, "", known, (action,), context):
-                # A statement of a bucket's policy may be about a part of the bucket.
-                is_sure = one.certain and one.covers_action(action) and owner.type == _KEY
-                for about, certain in self._principals(owner, one.principal, role):
-                    # A Deny of the account is one of each of its roles.
-                    of = about if one.allows else "role"
-                    yield _OwnStatement(one.allows, of, certain=certain and bool(is_sure))
+                for about, is_sure in self._principals(owner, one.principal, role):
+                    # A statement of a bucket's policy may be about a part of the bucket.
+                    certain = one.certain and is_sure and owner.type == _KEY
+                    yield (
+                        about,
+                        one._replace(resources=("*",), not_resources=False, certain=certain),
+                    )
 
     def _documents(self, resource: Resource) -> Iterator[tuple[Resource, object]]:
         if resource.type == _KEY:
@@ -126,11 +122,3 @@ _DEFAULT: Final = {
     }
 }
 """The key policy that KMS gives a key without one."""
-
-
-def _best(found: list[_OwnStatement], about: str) -> Answer:
-    """Return what the statements that allow something say of a role or of its account."""
-    certain = [one.certain for one in found if one.allows and one.about == about]
-    if not certain:
-        return Answer.IMPLICIT_DENY
-    return Answer.ALLOWED if any(certain) else Answer.UNKNOWN

@@ -407,7 +407,8 @@ class Roles:
 
         The instances are those of the template's account and region.
         """
-        if statement.allows and not statement.not_resources and self._is_one_environment:
+        is_on_some = statement.allows and statement.resources != ("*",)
+        if is_on_some and not statement.not_resources and self._is_one_environment:
             value = partial(self._assembly.value, template)
             instance = Asked(_needs.REGISTRATION.actions, value({"Fn::Sub": _INSTANCE}))
             if any(instance.is_on(value(on)) for on in listed(statement.written_resource)):
@@ -418,7 +419,7 @@ class Roles:
     def has_statement(self, role: Role, begin: str) -> bool:
         """Tell whether a policy of the role has a statement whose Sid begins so."""
         found = self.policies(role, lambda one: any(sid.startswith(begin) for sid in one.sids))
-        return any(True for _ in found)
+        return bool(found)
 
     def deprecated(self, role: Role) -> list[str]:
         """Return the policies of a role that AWS advises against, by their paths and names."""
@@ -552,9 +553,12 @@ class Roles:
             if sees_it and may_be_equal(there.stack.account, template.stack.account):
                 yield from anything(source)
         account = there.stack.account
-        perhaps = [
-            one for one in self._perhaps_of_others if one[1].policy.may_be_about(asked.actions)
-        ]
+        perhaps = self._once(
+            ("perhaps", asked.actions),
+            lambda: [
+                one for one in self._perhaps_of_others if one[1].policy.may_be_about(asked.actions)
+            ],
+        )
         if len(perhaps) <= _MOST_COMPARED:
             its = [
                 one
@@ -598,7 +602,7 @@ class Roles:
             case (ReturnValue(policy, _),):
                 return self._managed.get(policy, "")
         known = "".join(part if isinstance(part, str) else UNKNOWN for part in found)
-        of_aws = re.fullmatch(rf"arn:([^:]*):iam::aws:policy/([^,{UNKNOWN}]+)", known)
+        of_aws = re.fullmatch(rf"arn:([^:]*){_OF_AWS}([^,{UNKNOWN}]+)", known)
         partition = resource.template.stack.partition
         if of_aws and of_aws[1] in {UNKNOWN, partition.name if partition else of_aws[1]}:
             return of_aws[2]

@@ -9,13 +9,13 @@ from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import decider
 from session_manager_permissions._readiness.policies import DECRYPT, Answer
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, mappings_in
-from session_manager_permissions._readiness.templates.model import Resource, ReturnValue
+from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, merged
 
 from .remedies import LEAVE_OUT, Advice, GivePolicy, Option, Set
 from .rule import Finding, Told, not_ready, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Role, Roles
@@ -198,14 +198,14 @@ class SessionRules:
         bucket = _made(name, "AWS::S3::Bucket")
         enforced = is_on(document, "s3EncryptionEnabled") is True
         if bucket is None and name and enforced:
-            arn = _merged(("arn:aws:s3:::", *name))
+            arn = merged(("arn:aws:s3:::", *name))
             yield AgentCall(_ENCRYPTION, arn, (), ends=True)
         if bucket is not None:
             options, arn = (Option("log_bucket", bucket),), (ReturnValue(bucket, "Arn"),)
             if enforced:
                 yield AgentCall(_ENCRYPTION, arn, options, ends=True, resource=bucket)
             prefix = read(document, "s3KeyPrefix")
-            log = _merged((*arn, "/" if prefix else "", *prefix, f"/{_needs.ARN_PART}.log"))
+            log = merged((*arn, "/" if prefix else "", *prefix, f"/{_needs.ARN_PART}.log"))
             match prefix:
                 case (str(known),) if known:
                     options = (*options, Option("log_prefix", known))
@@ -243,17 +243,6 @@ def _log_group(name: Value) -> tuple[Option, ...]:
         case (str(known),):
             return (Option("log_group", known),)
     return ()
-
-
-def _merged(value: Iterable[object]) -> Value:
-    """Put texts that are next to each other into one."""
-    parts: list[object] = []
-    for part in value:
-        if isinstance(part, str) and parts and isinstance(parts[-1], str):
-            parts[-1] += part
-        else:
-            parts.append(part)
-    return tuple(parts)  # type: ignore[arg-type]
 
 
 def _refused(document: Document, why: str, fix: Fix) -> Finding:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from .functions import intrinsic
-from .model import Unresolved
+from .model import Unresolved, merged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from session_manager_permissions._readiness.worlds import Worlds
 
-    from .model import Template, Value
+    from .model import ReturnValue, Template, Value
 
 
 class Conditions:
@@ -21,23 +22,17 @@ class Conditions:
     def __init__(self, worlds: Worlds, value: Callable[[Template, object], Value]) -> None:
         self._worlds = worlds
         self._value = value
-        self._evaluating: set[tuple[Template, str]] = set()
 
     def holds(self, template: Template, name: object) -> bool:
         """Tell whether a condition of a template holds; ask the world if that is open."""
-        key = template, str(name)
-        # CloudFormation refuses a condition that refers to itself.
-        if key in self._evaluating:
-            return False
-        return self._worlds.once(("condition", *key), lambda: self._of_name(*key))
-
-    def _of_name(self, template: Template, name: str) -> bool:
-        key = template, name
-        self._evaluating.add(key)
+        called = str(name)
+        written = template.conditions.get(called)
         try:
-            return self._of(template, template.conditions.get(name), name)
-        finally:
-            self._evaluating.remove(key)
+            return self._worlds.once(
+                ("condition", template, called), lambda: self._of(template, written, called)
+            )
+        except RecursionError:  # CloudFormation refuses a condition that refers to itself
+            return False
 
     def _of(self, template: Template, written: object, name: str) -> bool:
         match intrinsic(written):
@@ -82,27 +77,14 @@ def certainly_differ(one: Value, other: Value) -> bool:
 
 def without_the_same(one: Value, other: Value) -> tuple[Value, Value]:
     """Return two texts without what they begin and end with alike."""
-    pairs = [[*one], [*other]]
-    for end in (0, -1):
-        while all(pairs):
-            first, second = (parts[end] for parts in pairs)
-            if first != second:
-                if isinstance(first, str) and isinstance(second, str):
-                    _cut(pairs, first, second, end)
-                break
-            for parts in pairs:
-                del parts[end]
-    return tuple(pairs[0]), tuple(pairs[1])
+    pair = [_characters(one), _characters(other)]
+    for _ in range(2):  # the second time from the end
+        same = takewhile(lambda both: both[0] == both[1], zip(*pair, strict=False))
+        number = len([*same])
+        pair = [several[number:][::-1] for several in pair]
+    return merged(pair[0]), merged(pair[1])
 
 
-def _cut(pairs: list[list[Any]], first: str, second: str, end: int) -> None:
-    """Take the shorter of two texts from both ends that are alike."""
-    short = min(first, second, key=len)
-    alike = str.startswith if end == 0 else str.endswith
-    if not (alike(first, short) and alike(second, short)):
-        return
-    for parts, whole in zip(pairs, (first, second), strict=True):
-        rest = whole[len(short) :] if end == 0 else whole[: len(whole) - len(short)]
-        parts[end] = rest
-        if not rest:
-            del parts[end]
+def _characters(value: Value) -> list[str | ReturnValue | Unresolved]:
+    """Return the characters of a value, and the parts of it that are not known."""
+    return [one for part in value for one in (part if isinstance(part, str) else (part,))]

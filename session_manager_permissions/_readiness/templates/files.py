@@ -19,16 +19,8 @@ PRODUCT: Final = "AWS::ServiceCatalog::CloudFormationProduct"
 _MOST_NESTED: Final = 50  # nested stacks within nested stacks
 _MOST_TEMPLATES: Final = 5_000  # more than an account's quota of stacks, which is 2,000
 _ID: Final = re.compile(rb"\b(?:acl|dopt|eni|i|igw|nat|rtb|sg|subnet|vpc|vpce)-")
-_CHOICES: Final = (
-    b"Fn::If",
-    b"!If",
-    b"AWS::NoValue",
-    b"Fn::Transform",
-    b"!Transform",
-    b"Fn::ForEach",
-    b"Fn::Split",
-    b"!Split",
-)
+_CHOICES: Final = re.compile(rb"(Fn::|!)(If|Split|Transform)|Fn::ForEach|AWS::NoValue")
+"""What may make a property other in another world."""
 _NESTED: Final = {
     "AWS::CloudFormation::Stack": "TemplateURL",
     "AWS::Serverless::Application": "Location",
@@ -102,7 +94,7 @@ class Files:
             return None
         template = Template(path, body, stack, nested_as)
         has_lists = bool(template.lists) or template.maps_lists
-        template.has_choices = has_lists or any(one in written for one in _CHOICES)
+        template.has_choices = has_lists or _CHOICES.search(written) is not None
         self.has_ids = self.has_ids or _ID.search(written) is not None
         return template
 

@@ -163,16 +163,16 @@ class Deployed(dict[str, Any]):
 
     def __init__(self, written: dict[str, Any], by: Decided) -> None:
         super().__init__(written)
-        self._by = by
+        self.by = by
         self._maker = maker_in(written)
 
     def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
         """Return an entry; the default if the world does not have it."""
-        value = deployed(self.written(name), self._by)
+        value = deployed(self.written(name), self.by)
         return default if value is None or value == NO_VALUE else value
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401
-        return deployed(super().__getitem__(name), self._by)
+        return deployed(super().__getitem__(name), self.by)
 
     def __contains__(self, name: object) -> bool:
         return bool(self.get(str(name), NO_VALUE) != NO_VALUE)
@@ -193,14 +193,6 @@ class Deployed(dict[str, Any]):
             return super().get(name)
         may_change = MACRO in self._maker and self._maker[MACRO] != _INCLUDE
         return self._maker if may_change else super().get(name, self._maker)
-
-    def candidate(self, value: Any, guards: tuple[tuple[object, bool], ...]) -> Candidate:  # noqa: ANN401
-        """Return an entry of a list that is there where these conditions hold, or do not."""
-        return Candidate(deployed(value, self._by), guards, self._by.holds)
-
-    def entries(self, value: object) -> list[Any] | None:
-        """Return an expression for each entry of a list that a function makes."""
-        return self._by.entries(value)
 
 
 def maker_in(written: dict[str, Any]) -> dict[str, Any]:
@@ -269,8 +261,8 @@ def _candidates(owner: Deployed, name: str) -> Iterator[Candidate]:
                 left.append((otherwise, (*guards, (condition, False))))
                 left.append((then, (*guards, (condition, True))))
                 continue
-        several = value if isinstance(value, list) else owner.entries(value)
+        several = value if isinstance(value, list) else owner.by.entries(value)
         if several is not None:
             left += [(one, guards) for one in reversed(several)]
         elif value is not None and value != NO_VALUE:
-            yield owner.candidate(value, guards)
+            yield Candidate(deployed(value, owner.by), guards, owner.by.holds)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import cache, cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from .functions import NO_VALUE, UNKNOWN, Deployed, listed, maker_in, mapping, mappings_in, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
     from pathlib import Path
 
 
@@ -88,6 +89,15 @@ class Unresolved(NamedTuple):
 
 Value: TypeAlias = "tuple[str | ReturnValue | Unresolved, ...]"
 """A text in parts. No part is empty, and no two strings are next to each other."""
+
+
+def merged(parts: Iterable[str | ReturnValue | Unresolved]) -> Value:
+    """Return the value of these parts, of which a text may be empty or next to another one."""
+    found: list[str | ReturnValue | Unresolved] = []
+    for is_text, several in groupby(parts, lambda part: isinstance(part, str)):
+        group = [*several]
+        found += filter(None, ["".join(map(str, group))]) if is_text else group
+    return tuple(found)
 
 
 class Template:

@@ -29,7 +29,7 @@ from .functions import (
     text,
 )
 from .loading import as_document, parsed
-from .model import ReturnValue, Unresolved
+from .model import ReturnValue, Unresolved, merged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -291,11 +291,9 @@ class Assembly:
 
     def _import(self, template: Template, name: object) -> Value:
         key = template.stack.environment, self.value(template, name)
-        match self._exports.get(key):
-            case [(there, output)]:
-                found = self._output(there, output)
-                return (Unresolved(*key),) if found is None else found
-        return (Unresolved(*key),)
+        several = self._exports.get(key, [])
+        found = self._output(*several[0]) if len(several) == 1 else None
+        return (Unresolved(*key),) if found is None else found
 
     def _stack_output(self, template: Template, argument: object) -> Value | None:
         """Return an output of a stack of the same account, by the stack's name and region.
@@ -479,26 +477,18 @@ def _literal(template: Template, string: str) -> Value:
 
 
 def _joined(values: Iterable[Value], separator: str = "") -> Value:
-    parts: list[str | ReturnValue | Unresolved] = []
-    text: list[str] = []
-    for place, value in enumerate(values):
-        for part in (separator, *value) if place else value:
-            if isinstance(part, str):
-                text.append(part)
-                continue
-            if any(text):
-                parts.append("".join(text))
-            text = []
-            parts.append(part)
-    if any(text):
-        parts.append("".join(text))
+    parts = merged(
+        part
+        for place, value in enumerate(values)
+        for part in ((separator, *value) if place else value)
+    )
     strings = [part for part in parts if isinstance(part, str)]
     if len(parts) > _MOST_PARTS or any(len(one) > _MOST_CHARACTERS for one in strings):
-        return (Unresolved(tuple(parts)),)
+        return (Unresolved(parts),)
     if any("{{resolve" in one for one in strings):
         # CloudFormation resolves the reference after it joins the parts.
-        return (Unresolved(tuple(parts)),)
-    return tuple(parts)
+        return (Unresolved(parts),)
+    return parts
 
 
 _REST: Final = "the rest of a list"
@@ -507,21 +497,9 @@ _REST: Final = "the rest of a list"
 _APART: Final = re.compile("[ ,/:;|]+")
 """Separators that are in no id of EC2, and in no name of a region, a partition or an account."""
 
-_WITH_ID: Final = frozenset(
-    f"AWS::EC2::{name}"
-    for name in (
-        "Instance",
-        "InternetGateway",
-        "LaunchTemplate",
-        "NatGateway",
-        "NetworkAcl",
-        "NetworkInterface",
-        "RouteTable",
-        "SecurityGroup",
-        "Subnet",
-        "VPC",
-        "VPCEndpoint",
-    )
+_WITH_ID: Final = re.compile(
+    "AWS::EC2::(Instance|InternetGateway|LaunchTemplate|NatGateway|NetworkAcl|NetworkInterface|"
+    "RouteTable|SecurityGroup|Subnet|VPC|VPCEndpoint)"
 )
 """Types whose `Ref` is an id of EC2, as their attributes are whose names end in `Id`."""
 
@@ -566,7 +544,7 @@ def _is_plain(part: ReturnValue | Unresolved, separator: str) -> bool:
     if type_ in _NAMED and not attribute:
         name = text(mapping(part.resource.body.get("Properties")).get(_NAMED[type_], ""))
         return "," not in separator or not ("," in name or UNKNOWN in name)
-    return type_ in _WITH_ID and (not attribute or attribute.endswith("Id"))
+    return _WITH_ID.fullmatch(type_) is not None and (not attribute or attribute.endswith("Id"))
 
 
 def _blocks(block: str, count: str, bits: str) -> list[Value] | None:
