@@ -76,10 +76,10 @@ exit status:
   {NOT_READY}  not ready: the output says why, and what to do about it
   {CANNOT_ASK}  AWS could not be asked, or the answer could not be written: see standard error
 
-A role is ready if it may reach Session Manager, register the instance, and use each key, bucket and
-log group that you name. IAM takes the role's policies, its permissions boundary and the
-organization's service control policies into account. It does not look at the policies of keys and
-buckets. The network and the agent are looked at with --instance-id only.
+A role is ready if it can be assumed, and may reach Session Manager, register the instance, and use
+each key, bucket and log group that you name. IAM takes the role's policies, its permissions
+boundary and the organization's service control policies into account. The policies of keys and
+buckets, the network and the agent are looked at with --instance-id only.
 
 For a role, the credentials need iam:GetInstanceProfile, iam:GetRole and
 iam:SimulatePrincipalPolicy, for a key that you name by an alias kms:DescribeKey, and for --document
