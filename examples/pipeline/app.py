@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The role `web-server` of a few accounts gets the policy by CDK Pipelines, wave by wave.
 
-The role exists in each account and is in no CDK app. Before each deployment `verify` asks IAM whether
+The role exists in each account and is in no CDK app. Before each deployment IAM is asked whether
 the role is there, and after it whether the role may do what Session Manager needs.
 """
 
