@@ -350,8 +350,8 @@ AGENT: Final = Check(
     title="The agent is too old for what is asked",
     group="node",
     stage="Instance",
-    passes_if="the version of the agent can do what the document asks. If nothing that the "
-    "connection needs fails, it is unknown, with what shows why the agent is not connected",
+    passes_if="the version of the agent can do what the document asks. If the agent is not "
+    "connected and nothing that it needs fails, it is unknown, with what shows why",
     asks=(
         *("ssm:DescribeInstanceInformation", "ec2:DescribeIamInstanceProfileAssociations"),
         *("ec2:DescribeImages", "ec2:GetConsoleOutput", "iam:ListPolicies"),
