@@ -116,7 +116,7 @@ def main(
 
 def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="Session Manager on roles and instance profiles that exist."
+        prog=PROGRAM, description="Does Session Manager reach the instances, and if not, why?"
     )
     parser.add_argument(
         "--version", action="version", version=f"{PROGRAM} {metadata.version(PROGRAM)}"
