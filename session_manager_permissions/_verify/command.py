@@ -162,8 +162,8 @@ def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.Arg
     diagnostics_help = "what `sudo ssm-cli get-diagnostics --output json` printed on the node"
     add_option(node, "--agent-diagnostics", "FILE", diagnostics_help)
     wait_help = (
-        "ask again until the node is ready, for so many seconds at most, or until a check fails "
-        "that waiting can't mend (default: %(const)s)"
+        "ask again until the node is ready, for so many seconds at most (%(const)s if you give no "
+        "number), or until a check fails that waiting can't mend"
     )
     add_option(node, "--wait", "SECONDS", wait_help, _seconds_fault, nargs="?", const=_WAIT)
     aws = verify.add_argument_group("the account")
