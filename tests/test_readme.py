@@ -346,6 +346,13 @@ def test_the_public_members_of_the_construct_are_named(construct: type, page: st
     assert members <= set(code(prose(f"docs/{page}.md")))
 
 
+def test_the_properties_listed_are_those_of_the_preferences() -> None:
+    (listed,) = re.findall(r"has these properties: ([^.]*)", prose("docs/preferences.md"))
+
+    members = vars(SessionPreferences).items()
+    assert {*code(listed)} == {name for name, one in members if isinstance(one, property)}
+
+
 def test_the_warnings_listed_are_the_package_s() -> None:
     sources = (ROOT / "session_manager_permissions").rglob("*.py")
     ids = {found for path in sources for found in re.findall(WARNING_ID, path.read_text("utf-8"))}

@@ -454,13 +454,15 @@ def commands() -> dict[str, ArgumentParser]:
 def spelled(action: Action) -> str:
     """Return an option with what it takes."""
     choices = f"{{{','.join(action.choices)}}}" if action.choices else ""
-    takes = action.metavar or choices
+    takes = str(action.metavar or choices)
+    if action.nargs == "?":
+        takes = f"[{takes}]"
     return f"{action.option_strings[0]} {takes}".strip()
 
 
 def explained(action: Action) -> str:
     """Return the help of an option."""
-    return (action.help or "").replace("%(default)s", str(action.default))
+    return (action.help or "") % vars(action)
 
 
 def in_code(text: str) -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Preferences, the instances' policy and the operators' policy, which can't differ.
+"""Preferences, the instances' policy and the operators' policy, from one source.
 
 The instance profile `web-server` and the group `web-operators` exist. Put your account and region
 in place of those below, and deploy with `cdk deploy` in this folder; then an operator connects to

@@ -2,7 +2,7 @@
 """The role `web-server` of a few accounts gets the policy by CDK Pipelines, wave by wave.
 
 The role exists in each account and is in no CDK app. Before each deployment IAM is asked whether
-the role is there, and after it whether Session Manager now reaches what has the role.
+the role is there, and after it whether the role may do what Session Manager needs.
 """
 
 from __future__ import annotations

@@ -28,18 +28,18 @@ class SessionManagerReadiness:
     A policy validation plug-in, for an app or a stage:
     `cdk.Validations.of(app).add_plugins(SessionManagerReadiness())`.
 
-    For every `AWS::IAM::InstanceProfile` in the templates (with those of nested stacks), it reads
-    the policies of the role: its inline policies, `AWS::IAM::Policy`, `AWS::IAM::RolePolicy`,
-    `AWS::IAM::ManagedPolicy`, the AWS managed policies whose content is known, and the permissions
-    boundary. A profile is *ready* if they allow the four channel actions and the registration, and
-    if nothing is wrong with its compute; the check then reports nothing. It is *not ready* if one
-    of these actions is denied, if the role's policies are beyond IAM's quotas, or if its compute
-    can't reach Systems Manager. It *can't be known* if something decides that is in no template,
-    such as a role of another app, the `Condition` of a statement, a policy given by its ARN, or a
-    policy on a role that is only known at deployment. A verdict holds for every deployment that
-    the conditions of the templates allow; where these deployments differ, it can't be known. The
-    check does not look at policies that others attach to the role, at service control policies or
-    at the agent.
+    For every `AWS::IAM::InstanceProfile` and `AWS::EKS::Nodegroup` in the templates (with those of
+    nested stacks), it reads the policies of the role: its inline policies, `AWS::IAM::Policy`,
+    `AWS::IAM::RolePolicy`, `AWS::IAM::ManagedPolicy`, the AWS managed policies whose content is
+    known, and the permissions boundary. A profile is *ready* if they allow the four channel actions
+    and the registration, and if nothing is wrong with its compute; only warnings are then reported.
+    It is *not ready* if one of these actions is denied, if the role's policies are beyond IAM's
+    quotas, or if its compute can't reach Systems Manager. It *can't be known* if something decides
+    that is in no template, such as a role of another app, the `Condition` of a statement, a policy
+    given by its ARN, or a policy on a role that is only known at deployment. A verdict holds for
+    every deployment that the conditions of the templates allow; where these deployments differ, it
+    can't be known. The check does not look at policies that others attach to the role, at service
+    control policies or at what runs on the instance.
 
     For all compute of the app, the check finds its role, and follows TCP 443 from each of its
     subnets to the VPC endpoints of `ssm` and `ssmmessages`, or along a route out of the VPC. The
@@ -82,8 +82,8 @@ class SessionManagerReadiness:
                 Default: - False: findings are reported, as not every profile is meant for Session
                 Manager.
             network: whether compute is looked at too: its instance profile, its role's trust
-                policy, its metadata service, and the way through its network. The order in which
-                compute boots is looked at in any case. Default: - True.
+                policy, its metadata service, its image, and the way through its network. The order
+                in which compute boots is looked at in any case. Default: - True.
 
         Raises:
             TypeError: `strict` or `network` is no bool.

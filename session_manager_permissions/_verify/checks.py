@@ -281,6 +281,7 @@ def simulated(answers: Iterable[SimulatorAnswer]) -> tuple[Evidence, ...]:
 
 _connecting: Final = partial(Check, connects=True, users_see=_NOT_CONNECTED)
 _SIMULATES: Final = ("iam:SimulatePrincipalPolicy",)
+_OF_KEY: Final = ("kms:DescribeKey", "kms:GetKeyPolicy")
 _WAY: Final = (
     *("ec2:DescribeNatGateways", "ec2:DescribeNetworkAcls", "ec2:DescribeRouteTables"),
     *("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcAttribute"),
@@ -349,8 +350,8 @@ AGENT: Final = Check(
     title="The agent is too old for what is asked",
     group="node",
     stage="Instance",
-    passes_if="the version of the agent can do what the document asks. If nothing that the "
-    "connection needs fails, it is unknown, with what shows why the agent is not connected",
+    passes_if="the version of the agent can do what the document asks. If the agent is not "
+    "connected and nothing that it needs fails, it is unknown, with what shows why",
     asks=(
         *("ssm:DescribeInstanceInformation", "ec2:DescribeIamInstanceProfileAssociations"),
         *("ec2:DescribeImages", "ec2:GetConsoleOutput", "iam:ListPolicies"),
@@ -431,7 +432,7 @@ ENCRYPT: Final = Check(
     group="session preferences",
     stage="Profile, role",
     passes_if="the role may decrypt with the key that the document names",
-    asks=("iam:GetInstanceProfile", "ssm:GetDocument", "kms:GetKeyPolicy", *_SIMULATES),
+    asks=("iam:GetInstanceProfile", "ssm:GetDocument", *_OF_KEY, *_SIMULATES),
     users_see="Fetching data key failed: ... Error when decrypting data key "
     f"AccessDeniedException, or {_HANDSHAKE}",
     of_role=True,
@@ -443,7 +444,10 @@ LOG_TO_S3: Final = Check(
     group="session preferences",
     stage="Profile, role",
     passes_if="the role may put logs into the bucket that the document names",
-    asks=("iam:GetInstanceProfile", "ssm:GetDocument", "s3:GetBucketPolicy", *_SIMULATES),
+    asks=(
+        *("iam:GetInstanceProfile", "ssm:GetDocument", *_OF_KEY, *_SIMULATES),
+        *("s3:GetBucketPolicy", "s3:GetEncryptionConfiguration"),
+    ),
     users_see=BUCKET_NOT_READ,
     seen_of="s3:GetEncryptionConfiguration",
     of_role=True,
@@ -468,7 +472,7 @@ KEY_USABLE: Final = Check(
     stage="Session Manager",
     passes_if="the key is enabled, symmetric, for encryption, customer managed and in the node's "
     "region, and its own policy lets the account or the role use it",
-    asks=("ssm:GetDocument", "kms:DescribeKey", "kms:GetKeyPolicy"),
+    asks=("ssm:GetDocument", *_OF_KEY),
     users_see=NO_DATA_KEY,
 )
 BUCKET: Final = Check(

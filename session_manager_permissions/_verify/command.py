@@ -76,10 +76,10 @@ exit status:
   {NOT_READY}  not ready: the output says why, and what to do about it
   {CANNOT_ASK}  AWS could not be asked, or the answer could not be written: see standard error
 
-A role is ready if it may reach Session Manager, register the instance, and use each key, bucket and
-log group that you name. IAM takes the role's policies, its permissions boundary and the
-organization's service control policies into account. It does not look at the policies of keys and
-buckets. The network and the agent are looked at with --instance-id only.
+A role is ready if it can be assumed, and may reach Session Manager, register the instance, and use
+each key, bucket and log group that you name. IAM takes the role's policies, its permissions
+boundary and the organization's service control policies into account. The policies of keys and
+buckets, the network and the agent are looked at with --instance-id only.
 
 For a role, the credentials need iam:GetInstanceProfile, iam:GetRole and
 iam:SimulatePrincipalPolicy, for a key that you name by an alias kms:DescribeKey, and for --document
@@ -116,7 +116,7 @@ def main(
 
 def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="Session Manager on roles and instance profiles that exist."
+        prog=PROGRAM, description="Does Session Manager reach the instances, and if not, why?"
     )
     parser.add_argument(
         "--version", action="version", version=f"{PROGRAM} {metadata.version(PROGRAM)}"
@@ -162,8 +162,8 @@ def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.Arg
     diagnostics_help = "what `sudo ssm-cli get-diagnostics --output json` printed on the node"
     add_option(node, "--agent-diagnostics", "FILE", diagnostics_help)
     wait_help = (
-        "ask again until the node is ready, for so many seconds at most, or until a check fails "
-        "that waiting can't mend (default: %(const)s)"
+        "ask again until the node is ready, for so many seconds at most (%(const)s if you give no "
+        "number), or until a check fails that waiting can't mend"
     )
     add_option(node, "--wait", "SECONDS", wait_help, _seconds_fault, nargs="?", const=_WAIT)
     aws = verify.add_argument_group("the account")

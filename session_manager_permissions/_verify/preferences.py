@@ -318,7 +318,7 @@ def _bucket(node: Node, document: LiveDocument) -> _Bucket:
     found = _encryption(bucket, node)
     if isinstance(found, CannotAsk):
         outcome = checks.BUCKET.of(bucket).unasked(found)
-        return _Bucket(outcome, region=found.bucket_region or found)
+        return _Bucket(outcome, region=found.bucket_region or found, key=found)
     region = found.region or node.region  # S3 would have named another one
     key = None
     if found.key is not None:

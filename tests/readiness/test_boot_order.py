@@ -119,6 +119,12 @@ def nodes(**changes: object) -> Body:
     return resource("AWS::EKS::Nodegroup", **given)
 
 
+def batch(**sizes: int) -> Body:
+    place = {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    resources = {"InstanceRole": ref("Profile"), **place, **sizes}
+    return resource("AWS::Batch::ComputeEnvironment", ComputeResources=resources)
+
+
 PROFILE: Final = {"IamInstanceProfile": ref("Profile")}
 ARN: Final = att("Profile", "Arn")
 LITERAL_ARN: Final = "arn:aws:iam::111122223333:instance-profile/path/by-name"
@@ -148,6 +154,7 @@ MAY_BOOT: Final = {
         (group(LaunchTemplate=BY_ID, MinSize="1"), template(Arn=ARN)),
         (group(LaunchTemplate=BY_ID, MinSize="0", DesiredCapacity="1"), template(Arn=ARN)),
         (fleet(), template(Arn=ARN)), (spot_fleet(), None), (nodes(), None),
+        (batch(), None), (batch(MinvCpus=0, DesiredvCpus=2), None),
     ),
     READY: (
         (machine(IamInstanceProfile=ref("Role")), None), (machine(), None),
@@ -160,7 +167,7 @@ MAY_BOOT: Final = {
         (group(), template(Arn=ARN)),  # nothing boots of it
         (fleet(0), template(Arn=ARN)), (fleet() | WAITS, template(Arn=ARN)), (spot_fleet(0), None),
         (nodes() | WAITS, None), (nodes(ScalingConfig={"DesiredSize": 0}), None),
-        (nodes(NodeRole=OTHER_ROLE), None),
+        (nodes(NodeRole=OTHER_ROLE), None), (batch(MinvCpus=0), None),
     ),
 }  # fmt: skip
 

@@ -554,7 +554,7 @@ LOGS: Final = {
     ),
     "no such bucket": used("bucket-encryption", NO_BUCKET),
     "no such bucket, not enforced": used("bucket-encryption", NOT_ENFORCED, NO_BUCKET),
-    "no bucket by a denial": used("bucket-encryption?", refusing(ENCRYPTION)),
+    "no bucket by a denial": used("bucket-encryption? log-to-s3?", refusing(ENCRYPTION)),
     **{
         f"a bucket with its key as {given}": used(
             "log-to-s3", bucket("aws:kms", given), DENIED_BUCKET_KEY
@@ -744,10 +744,12 @@ NOT_ASKED: Final = {
         }.items()
     },
     "a bucket without rules": used(
-        "bucket-encryption?",
+        "bucket-encryption? log-to-s3?",
         having("s3:get_bucket_encryption", {"ServerSideEncryptionConfiguration": {"Rules": []}}),
     ),
-    "a bucket that is busy": used("bucket-encryption?", refusing(ENCRYPTION, "SlowDown")),
+    "a bucket that is busy": used(
+        "bucket-encryption? log-to-s3?", refusing(ENCRYPTION, "SlowDown")
+    ),
     "no description of a key": used(
         "key-usable?", having("kms:describe_key", {"KeyMetadata": None})
     ),

@@ -13,9 +13,9 @@ import pytest
 from session_manager_permissions._verify.checks import AGENT, ORDER, REGISTERED
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_credentials
 
-from .causes import Cause, cause, denying, hybrid, never, run_as, trusts, used
+from .causes import Cause, bucket, cause, denying, hybrid, never, run_as, trusts, used, using
 from .networks import BOTH_ENDPOINTS, OF_TWO, S3_GATEWAY, closed, dns
-from .nodes import ACCOUNT, REGION, USER, diagnosed, endpoint, of_verdict, one
+from .nodes import ACCOUNT, KEY, REGION, USER, diagnosed, endpoint, of_verdict, one
 
 OPERATOR_ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/alice"
 OF_CLUES: Final = {*AGENT.asks} - {*REGISTERED.asks}
@@ -32,7 +32,8 @@ WHERE_ASKED: Final = {
     "iam:ListRoleTags": cause("", run_as("web"), operator=OPERATOR_ROLE),
     "iam:ListUserTags": cause("", run_as("web"), operator=USER),
     # of what IAM denies, the policies of keys and buckets are read
-    "kms:GetKeyPolicy": used("", NO_KEY)._replace(operator=USER),
+    "kms:DescribeKey": used("", using(kmsKeyId="alias/sessions"), bucket("aws:kms", "alias/logs")),
+    "kms:GetKeyPolicy": used("", NO_KEY, bucket("aws:kms", KEY))._replace(operator=USER),
     "s3:GetBucketPolicy": used("", denying("s3:PutObject")),
     "s3:GetEncryptionConfiguration": used(  # of a bucket that may be in another region
         "", closed(*BOTH_ENDPOINTS, endpoint("kms"), endpoint("logs"), S3_GATEWAY)

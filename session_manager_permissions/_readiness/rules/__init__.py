@@ -40,7 +40,7 @@ _OF_NO_FAMILY: Final = (
     info(
         CANNOT_BE_KNOWN,
         "that what decides is known only after the deployment",
-        "the profile or the compute",
+        "the profile, node group or compute",
     ),
     info(
         READY,

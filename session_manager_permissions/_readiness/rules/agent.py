@@ -28,7 +28,7 @@ RULES: Final = (
         AGENT_MISSING,
         "an image that AWS ships without the SSM Agent, as Amazon Linux *minimal*, and nothing "
         "that installs it",
-        "the instance or launch template",
+        "the instance, launch template, launch configuration or Spot fleet",
     ),
 )
 

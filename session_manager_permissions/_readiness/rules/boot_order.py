@@ -31,7 +31,7 @@ RULES: Final = (
     warning(
         BOOT_ORDER,
         "compute that may boot before the policy of its role that allows what the agent needs",
-        "the instance, Auto Scaling group or fleet",
+        "the instance, or what launches it",
     ),
 )
 
@@ -103,16 +103,18 @@ def _lost(roles: Roles, role: Role, late: frozenset[Policy]) -> tuple[str, ...]:
 
 
 def _boots_at_once(compute: Compute) -> bool:
-    """Tell whether instances boot as the stack is deployed: no group or fleet starts with none.
+    """Tell whether instances boot as the stack is deployed; not those of a group of size 0.
 
-    A launch template that nothing uses, and what a service launches, have no placements.
+    A launch template that nothing uses has no placements.
     """
     properties = compute.resource.properties
+    of_batch = mapping(properties.get("ComputeResources"))
     sizes = (
         mapping(properties.get("SpotFleetRequestConfigData")).get("TargetCapacity"),
         mapping(properties.get("TargetCapacitySpecification")).get("TotalTargetCapacity"),
         properties.get("DesiredCapacity", properties.get("MinSize")),
         mapping(properties.get("ScalingConfig")).get("DesiredSize"),
+        of_batch.get("DesiredvCpus", of_batch.get("MinvCpus")),
     )
     return bool(compute.placements) and "0" not in map(str, sizes)
 

@@ -35,7 +35,7 @@ RULES: Final = (
         NO_INSTANCE_PROFILE,
         "compute without an instance profile: the agent has no credentials, unless Default "
         "Host Management Configuration gives it some",
-        "the instance, launch template or launch configuration",
+        "the instance, launch template, launch configuration or Spot fleet",
     ),
     not_ready(
         ROLE_NOT_ASSUMABLE, "a trust policy that does not let EC2 assume the role", "the role"
@@ -43,7 +43,7 @@ RULES: Final = (
     not_ready(
         METADATA_OFF,
         "`HttpEndpoint: disabled`: the agent gets no credentials",
-        "the instance, launch template or launch configuration",
+        "the instance, launch template, launch configuration or Spot fleet",
     ),
 )
 

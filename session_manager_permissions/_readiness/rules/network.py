@@ -39,12 +39,12 @@ RULES: Final = (
     not_ready(
         verdicts.NO_NETWORK_PATH,
         "a subnet without a way out, and without VPC endpoints of `ssm` and `ssmmessages`",
-        "the instance, group, fleet or node group",
+        "the instance, or what launches it",
     ),
     not_ready(
         verdicts.ENDPOINT_MISSING,
         "VPC endpoints as the only way out, of which one that is needed is missing",
-        "the instance, group, fleet or node group",
+        "the instance, or what launches it",
     ),
     not_ready(
         verdicts.ENDPOINT_UNREACHABLE,
@@ -55,7 +55,7 @@ RULES: Final = (
     not_ready(
         verdicts.EGRESS_CLOSED,
         "security groups that do not let TCP 443 out",
-        "the instance or launch template",
+        "the instance, or what sets its security groups",
     ),
 )
 

@@ -21,7 +21,7 @@ class ReadinessRule(NamedTuple):
     """`warning`, `info`, or a warning that is an error with `strict`."""
     id: str
     finds: str
-    reported_on: str = "the profile"
+    reported_on: str = "the profile or node group"
 
     @property
     def not_ready(self) -> bool:
