@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from .asking import CannotAsk, NotThere
+from .asking import CannotAsk, NotThere, answered
 from .checks import AGENT, CONNECTED, Evidence, Outcome
 from .remedies import INSTALL, START, ask_node, restart, restart_on_node
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .identity import Identity
     from .node import Node
     from .session import Session
+
+_Found = TypeVar("_Found")
 
 _BOOT: Final = timedelta(minutes=1)
 """How long after its launch an agent makes its first try, at the soonest."""
@@ -120,11 +122,19 @@ def _clues(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Clue |
     if launched is not None and now - launched < _UP:
         yield _just_up(node, launched)
     if node.instance is not None and node.record is None:
-        yield from _of_image(node.session, node.instance)
-        yield from _hybrid(node, node.instance)
+        yield from _or_why_not(_of_image(node.session, node.instance))
+        yield from _or_why_not(_hybrid(node, node.instance))
     if node.instance is not None and all_pass:
-        yield from _in_console(node)
+        yield from _or_why_not(_in_console(node))
     yield from earlier
+
+
+def _or_why_not(found: Iterator[_Found]) -> Iterator[_Found | CannotAsk]:
+    """Yield what is found, or why AWS did not answer."""
+    try:
+        yield from found
+    except CannotAsk as error:
+        yield error
 
 
 def _time(found: object, name: str) -> datetime | None:
@@ -149,9 +159,9 @@ def _changes(node: Node, identity: Identity) -> Iterator[_Change | CannotAsk]:
         evidence = Evidence(_api_of_role(node), "CreateDate", str(role.created))
         yield _Change(f"the role {role.arn} was made", role.created, evidence)
     if node.profile_arn and not identity.replaced:
-        yield from _associations(node)
+        yield from _or_why_not(_associations(node))
     if role is not None:
-        yield from _policies(node.session, role.arn)
+        yield from _or_why_not(_policies(node.session, role.arn))
 
 
 def _api_of_role(node: Node) -> str:
@@ -159,22 +169,19 @@ def _api_of_role(node: Node) -> str:
     return "iam:GetRole" if node.is_hybrid else "iam:GetInstanceProfile"
 
 
-def _associations(node: Node) -> Iterator[_Change | CannotAsk]:
+def _associations(node: Node) -> Iterator[_Change]:
     """Yield when the instance got its profile."""
     call = "ec2:DescribeIamInstanceProfileAssociations"
     of_node = [{"Name": "instance-id", "Values": [node.id]}]
     found = node.session.listed(call, "IamInstanceProfileAssociations", Filters=of_node)
-    if isinstance(found, CannotAsk):
-        yield found
-        return
-    for one in found:
+    for one in answered(found):
         when = _time(one, "Timestamp")
         if when is not None and one.get("State") in ("associating", "associated"):
             evidence = Evidence(call, "Timestamp", str(when))
             yield _Change("the instance got its instance profile", when, evidence)
 
 
-def _policies(session: Session, role: str) -> Iterator[_Change | CannotAsk]:
+def _policies(session: Session, role: str) -> Iterator[_Change]:
     """Yield the managed policies of the role, but those of AWS, by their last change.
 
     One call has the dates of all policies, so that a role may have any number of them.
@@ -183,15 +190,10 @@ def _policies(session: Session, role: str) -> Iterator[_Change | CannotAsk]:
     attached = session.listed(
         "iam:ListAttachedRolePolicies", "AttachedPolicies", on=role, RoleName=name
     )
-    if isinstance(attached, CannotAsk):
-        yield attached
-        return
-    own = {one.get("PolicyArn") for one in attached if of in str(one.get("PolicyArn"))}
+    own = {str(one.get("PolicyArn")) for one in answered(attached)}
+    own = {arn for arn in own if of in arn}
     found = session.listed(call, "Policies", Scope="Local", OnlyAttached=True) if own else []
-    if isinstance(found, CannotAsk):
-        yield found
-        return
-    for one in found:
+    for one in answered(found):
         when = _time(one, "UpdateDate")
         if when is not None and one.get("Arn") in own:
             evidence = Evidence(call, "UpdateDate", str(when))
@@ -211,13 +213,10 @@ def _just_up(node: Node, launched: datetime) -> Clue:
     return Clue(why, (f"{wait} --region {node.region_word}",), (evidence,))
 
 
-def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue | CannotAsk]:
+def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
     image = instance.get("ImageId")
     found = session.listed("ec2:DescribeImages", "Images", ImageIds=[image]) if image else []
-    if isinstance(found, CannotAsk):
-        yield found
-        return
-    for one in found:
+    for one in answered(found):
         name, owner = str(one.get("Name")), one.get("ImageOwnerAlias") or one.get("OwnerId")
         named = [*_WITHOUT_AGENT.get(str(owner), ())]
         named += _WITHOUT_AGENT.get(str(one.get("OwnerId")), ())
@@ -242,7 +241,7 @@ def _to_install(name: str) -> tuple[str, ...]:
     )
 
 
-def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue | CannotAsk]:
+def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
     """Yield the hybrid node that the agent has registered as, by its address."""
     own = {instance.get("PrivateIpAddress"), instance.get("PublicIpAddress")} - {None}
     call = "ssm:DescribeInstanceInformation"
@@ -252,10 +251,7 @@ def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue | CannotAs
         Filters=[{"Key": "ResourceType", "Values": ["ManagedInstance"]}],
         PaginationConfig={"MaxItems": _MOST_HYBRID_NODES, "PageSize": 50},
     )
-    if isinstance(found, CannotAsk):
-        yield found
-        return
-    for one in found:
+    for one in answered(found):
         name, address = str(one.get("InstanceId")), one.get("IPAddress")
         if name.startswith("mi-") and address in own:
             why = (
@@ -271,7 +267,7 @@ def _output(found: Mapping[str, Any]) -> str:
     return str(found.get("Output") or "")
 
 
-def _in_console(node: Node) -> Iterator[Clue | CannotAsk]:
+def _in_console(node: Node) -> Iterator[Clue]:
     """Yield what the console output says of the clock, the memory and the disk.
 
     Only an instance on the Nitro System has an output that is not of its last start.
@@ -281,10 +277,7 @@ def _in_console(node: Node) -> Iterator[Clue | CannotAsk]:
     output = node.session.tried(call, _output, **asked, Latest=True)
     if isinstance(output, CannotAsk) and "UnsupportedOperation" in str(output):
         output = node.session.tried(call, _output, **asked)
-    if isinstance(output, CannotAsk):
-        yield output
-        return
-    lines = [line.strip()[:_LONGEST] for line in output.splitlines()]
+    lines = [line.strip()[:_LONGEST] for line in answered(output).splitlines()]
     for line in reversed(lines):
         if (found := _CLOCK.search(line)) and _OF_AGENT.search(line[: found.start()]):
             why = f"the clock of the instance said {found[1]} when that of AWS said {found[2]}"

@@ -82,14 +82,6 @@ class Preferences:
         return tuple(service for service, value in used if value)
 
 
-class _Key(NamedTuple):
-    """A key, as far as it is known, and its check."""
-
-    outcome: Outcome
-    key: LiveKey | None
-    """None if it does not exist, or if it is not known which key an alias points to."""
-
-
 def find_preferences(node: Node, given: str | None) -> Preferences:
     """Read the document, and check whether what it names can be used.
 
@@ -110,17 +102,17 @@ def find_preferences(node: Node, given: str | None) -> Preferences:
     if isinstance(found, CannotAsk):
         outcomes = [of_unread(check, name, found) for check in checks.USABLE]
         return Preferences(name=name, outcomes=outcomes, error=found)
-    key = None if found.key is None else _key(node, found.key)
+    key_usable, key = _key(node, found.key)
     bucket = _bucket(node, found)
     uses = Uses(
         document=found,
-        keys=(key.key,) if key and key.key else (),
+        keys=(key,) if key else (),
         log_bucket_key=bucket.key if isinstance(bucket.key, LiveKey) else None,
         foreign_bucket=bucket.is_foreign,
         bucket_encryption=bucket.encryption,
     )
     outcomes = [
-        checks.KEY_USABLE.skipped("sessions use no key") if key is None else key.outcome,
+        key_usable,
         bucket.outcome,
         _streaming_by_text(found) or _group(node, found),
     ]
@@ -202,22 +194,25 @@ def _without_key(subject: str, key_usable: Outcome) -> Outcome:
     return checks.ENCRYPT.of(subject).skipped("the key can't be used, whatever the role may do")
 
 
-def _key(node: Node, given: str) -> _Key:
+def _key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | None]:
+    """Check the key, and find it; None if it does not exist, or an alias points to none known."""
+    if given is None:
+        return checks.KEY_USABLE.skipped("sessions use no key"), None
     region = given.split(":")[3]
     if region != node.region:
         why = f"the key is in {region}, and the node in {node.region}, where the agent calls KMS"
         key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
         fix = f"set kmsKeyId of the document to a key of {node.region}"
-        return _Key(key.failed(why, fix=fix), None)
+        return key.failed(why, fix=fix), None
     found = tried(lambda: simulator.describe_key(node.session, given))
     if isinstance(found, NotThere):
         key = checks.KEY_USABLE.of(given, Evidence(_KEY, "KeyMetadata", None))
         fix = "set kmsKeyId of the document to a key that exists"
-        return _Key(key.failed(str(found), fix=fix), None)
+        return key.failed(str(found), fix=fix), None
     if isinstance(found, CannotAsk):
         itself, outcome = LiveKey(given, given), checks.KEY_USABLE.of(given).unasked(found)
-        return _Key(outcome, None if itself.alias_name else itself)
-    return _Key(_usable(node, given, found), LiveKey(given, found["Arn"]))
+        return outcome, None if itself.alias_name else itself
+    return _usable(node, given, found), LiveKey(given, found["Arn"])
 
 
 def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:

@@ -62,7 +62,7 @@ def _as_json(check: Outcome) -> CheckAnswer:
         "fix": list(check.fix),
         "page": page(check.check.page),
         "evidence": [
-            {"api": one.api, "field": one.field, "value": one.value} for one in check.evidence
+            {"api": api, "field": of, "value": value} for api, of, value in check.evidence
         ],
     }
 
