@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import json
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from aws_managed_policies import policies
 
 from session_manager_permissions import session_manager_statements
 from tests.builders import as_list, deployed
-from tests.conftest import HERE, ROOT, key_arn
+from tests.conftest import HERE, REGION, ROOT, existing_key, key_arn
 from tests.scenarios import BUCKET, BUCKET_KEY, GROUP_ARN, PREFIX, SCENARIOS
 from tests.test_readme import code, table
 
@@ -53,9 +60,39 @@ def this_library() -> list[dict[str, Any]]:
     return [statement.to_statement_json() for statement in statements]
 
 
+def ecs_exec(key_of: Callable[[cdk.Stack], kms.IKey] = existing_key) -> list[dict[str, Any]]:
+    """What CDK's ECS grants for `enable_execute_command`, with all that can be set."""
+    stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
+    cluster = ecs.Cluster(
+        stack,
+        "Cluster",
+        vpc=ec2.Vpc(stack, "Vpc", availability_zones=[f"{REGION}a"]),
+        execute_command_configuration=ecs.ExecuteCommandConfiguration(
+            kms_key=key_of(stack),
+            logging=ecs.ExecuteCommandLogging.OVERRIDE,
+            log_configuration=ecs.ExecuteCommandLogConfiguration(
+                cloud_watch_log_group=logs.LogGroup.from_log_group_arn(stack, "Group", GROUP_ARN),
+                cloud_watch_encryption_enabled=True,
+                s3_bucket=s3.Bucket.from_bucket_arn(stack, "Bucket", f"arn:aws:s3:::{BUCKET}"),
+                s3_encryption_enabled=True,
+                s3_key_prefix=PREFIX,
+            ),
+        ),
+    )
+    task = ecs.FargateTaskDefinition(stack, "Task")
+    task.add_container("Container", image=ecs.ContainerImage.from_registry("any"))
+    ecs.FargateService(
+        stack, "Service", cluster=cluster, task_definition=task, enable_execute_command=True
+    )
+    policy = cast("iam.Policy", task.task_role.node.find_child("DefaultPolicy"))
+    found: list[dict[str, Any]] = stack.resolve(policy.document)["Statement"]
+    return found
+
+
 NEIGHBOURS: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
     "this library": this_library,
     "AmazonSSMManagedInstanceCore": lambda: MANAGED_INSTANCE_CORE,
+    "ECS Exec of CDK": ecs_exec,
 }
 
 
@@ -69,3 +106,11 @@ def test_the_comparison_says_what_is_granted(column: int, name: str) -> None:
     }
 
     assert said == granted(NEIGHBOURS[name]())
+
+
+def test_ecs_exec_grants_on_the_arn_of_an_alias() -> None:
+    arns = json.dumps(ecs_exec(lambda stack: kms.Alias.from_alias_name(stack, "Key", "alias/a")))
+
+    assert ":alias/a" in arns
+    assert "key/*" not in arns
+    assert "kms:ResourceAliases" not in arns
