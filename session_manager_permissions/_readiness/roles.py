@@ -552,9 +552,12 @@ class Roles:
             if sees_it and may_be_equal(there.stack.account, template.stack.account):
                 yield from anything(source)
         account = there.stack.account
-        perhaps = [
-            one for one in self._perhaps_of_others if one[1].policy.may_be_about(asked.actions)
-        ]
+        perhaps = self._once(
+            ("perhaps", asked.actions),
+            lambda: [
+                one for one in self._perhaps_of_others if one[1].policy.may_be_about(asked.actions)
+            ],
+        )
         if len(perhaps) <= _MOST_COMPARED:
             its = [
                 one
