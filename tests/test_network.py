@@ -206,6 +206,8 @@ SOME_DROPPED, ABROAD_DROPPED = (
     ("another gateway attached", by_address(routes=(TO_INTERNET._replace(target="igw-2"),)),
      NO_NETWORK_PATH),
 
+    ("a route to a gateway by parameter", by_address(routes=(TO_INTERNET._replace(target=MAYBE),)),
+     UNKNOWN),
     ("NAT that leads to itself", by_nat(exit_routes=(TO_NAT,)), NO_NETWORK_PATH),
     ("NAT that failed", by_nat(nat={"available": False}), NO_NETWORK_PATH),
     ("private NAT, to a transit gateway", by_nat(nat={"public": False}, exit_routes=(TO_TRANSIT,)),

@@ -415,7 +415,7 @@ def of_names(number: int) -> dict[str, Any]:
 
 
 def one_more(
-    folder: Path, body: Callable[[int], dict[str, Any]], few: int = 40, many: int = 80
+    folder: Path, body: Callable[[int], dict[str, Any]], few: int = 100, many: int = 200
 ) -> float:
     """What a profile or a policy more costs."""
     some, more = (calls(write(folder, Stack=body(number)), network=True) for number in (few, many))
@@ -426,7 +426,7 @@ def one_more(
 def test_cost_grows_with_the_size_and_no_faster(
     tmp_path: Path, body: Callable[[int], dict[str, Any]]
 ) -> None:
-    assert one_more(tmp_path, body, 80, 400) < 1.1 * one_more(tmp_path, body)
+    assert one_more(tmp_path, body, 200, 400) < 1.1 * one_more(tmp_path, body)
 
 
 def test_profiles_of_one_role_are_judged_once(tmp_path: Path) -> None:

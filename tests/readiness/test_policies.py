@@ -243,6 +243,7 @@ OF_A_ROLE = {
         {"ManagedPolicyArns": ref("Arns")}, managed(sub(f"{OURS}maybe")),
         managed(sub(f"{OURS}score")), bounded(ref("Parameter")), bounded(maybe(ref("Policy"))),
         {"Policies": [maybe(inline(ALL)["Policies"][0])]}, {"Policies": ["malformed"]},
+        *({"Policies": [{"PolicyName": "P", "PolicyDocument": one}]} for one in (None, "text", [])),
         inline(CHANNELS_ONLY, allow("{{resolve:ssm:/actions}}")),
         inline(CHANNELS_ONLY, allow("ssm:{{resolve:ssm:/action}}")),
     ),

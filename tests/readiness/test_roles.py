@@ -330,6 +330,7 @@ GENERATED = {
         {"Fn::If": ["Condition", ref("Role"), ref("Other")]},
         {"Fn::FindInMap": ["Names", ref("AWS::Region"), "role"]}, {"Fn::FindInMap": ["Names", "z"]},
         {"Fn::FindInMap": ["Names", "z", "role"]}, {"Fn::ImportValue": "twice"},
+        {"Fn::FindInMap": ["Names", {"Fn::Sub": "${Name}-x"}, "role"]},
         {"Fn::ImportValue": {"Ref": "Name"}}, att("Nested", "Outputs.Nothing"),
         {"Ref": ["malformed"]}, {"Fn::If": ["C", ref("Role")]},
         {"Fn::Join": ["", ["{{resolve:ssm:", ref("Name"), "}}"]]},
@@ -374,7 +375,8 @@ GIVEN = {
     NEITHER: (
         (JOINED, {"Fn::Sub": "api-${Name}"}), (JOINED, {"Fn::Sub": "web-${Name}-api"}),
         (JOINED, {"Fn::Sub": "web-2-${Name}"}), (JOINED, "api-eu"), ("web", "api"),
-        ("web", {"Fn::Sub": "${Name}-api"}), (OF_REGION, "web-eu-west-2"), (NO_VALUE, NO_VALUE),
+        ("web", {"Fn::Sub": "${Name}-api"}), ("web", {"Fn::Sub": "${!Name}-api"}),
+        (OF_REGION, "web-eu-west-2"), (NO_VALUE, NO_VALUE),
     ),
     UNKNOWN: (
         (ref("Name"), ref("Another")), (ref("Name"), "web"), (JOINED, "web-eu"),
