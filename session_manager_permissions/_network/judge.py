@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from .ec2 import HAVING_PREFIX_LIST
 from .endpoint_policy import called, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acls_between, acls_to_public, leaves, let_in, let_out
@@ -26,7 +27,6 @@ from .verdicts import (
     State,
     either,
     in_words,
-    merged,
     through,
     unknown,
     unless,
@@ -79,37 +79,32 @@ class Judge:
         """
         wanted = tuple(services)
         places = dict.fromkeys(placements) or [_NOWHERE]
-        verdicts = [self._of(placement, wanted) for placement in places]
-        if not verdicts[1:]:
-            return verdicts[0]
-        closed = [verdict for verdict in verdicts if verdict.problems]
-        return PathVerdict(
-            {
+        several = [self._from(placement, wanted) for placement in places]
+        closed = [paths for paths in several if any(path.problems for path in paths.values())]
+        worst = several[0]
+        if several[1:]:
+            worst = {
                 service: max(
-                    (verdict.paths[service] for verdict in verdicts),
+                    (paths[service] for paths in several),
                     key=lambda path: _STATES.index(path.state),
                 )
                 for service in wanted
-            },
-            closed[0].problems if closed else (),
-            unknown(*(name for verdict in verdicts for name in verdict.decides)).decides,
-        )
+            }
+        decides = (name for paths in several for path in paths.values() for name in path.decides)
+        return PathVerdict(worst, closed[0] if closed else {}, unknown(*decides).decides)
 
-    def _of(self, placement: Placement, services: tuple[str, ...]) -> PathVerdict:
+    def _from(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
+        """Return the path from a place to each service."""
         key = self, placement, services
-        return self._memory.once(key, lambda: self._verdict(placement, services))
-
-    def _verdict(self, placement: Placement, services: tuple[str, ...]) -> PathVerdict:
-        paths = self._paths(placement, services)
-        closed = tuple(service for service, path in paths.items() if path.problems)
-        if closed and self._cautious is not None:
-            paths |= self._cautious._paths(placement, closed)  # noqa: SLF001 # a judge too
-        decides = unknown(*(name for path in paths.values() for name in path.decides)).decides
-        return PathVerdict(paths, merged(paths), decides)
+        return self._memory.once(key, lambda: self._paths(placement, services))
 
     def _paths(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
         ways = _Ways(Place(self._network, placement, self._memory))
-        return {service: ways.to(service) for service in services}
+        paths = {service: ways.to(service) for service in services}
+        closed = tuple(service for service, path in paths.items() if path.problems)
+        if closed and self._cautious is not None:
+            paths |= self._cautious._paths(placement, closed)  # noqa: SLF001 # a judge too
+        return paths
 
 
 class _OfOneWorld:
@@ -125,17 +120,29 @@ class _OfOneWorld:
         known: _Judged = self._known[key]
         return known
 
-    once_for_all = once
-
 
 class _Ways:
     """The ways from a place to the services."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self._known: dict[str, Path] = {}
 
     def to(self, service: str) -> Path:
-        """Return the way to a service."""
+        """Return the way to a service; it is one to all services at public addresses alone."""
+        end = service if self._is_apart(service) else ""
+        if end not in self._known:
+            self._known[end] = self._to(end)
+        return self._known[end]
+
+    def _is_apart(self, service: str) -> bool:
+        """Whether the VPC has something for a service, or rules may name the service."""
+        vpc = self._place.vpc
+        return service in HAVING_PREFIX_LIST or (
+            vpc is not None and bool(vpc.endpoints.of(service) or vpc.zones.of(service))
+        )
+
+    def _to(self, service: str) -> Path:
         place = self._place
         path = self._by_name(service)
         if path.state is not State.OPEN and self._leaves.problems:

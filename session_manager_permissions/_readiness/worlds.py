@@ -60,6 +60,8 @@ class WorldResult(Generic[_Judged]):
 class _World:
     """The world that is judged."""
 
+    __slots__ = ("_known", "_values", "answers", "wanted")
+
     def __init__(self, wanted: tuple[bool, ...] | None = None) -> None:
         self.wanted = wanted
         """How to answer the first questions that are open; None outside of all worlds."""
@@ -67,14 +69,11 @@ class _World:
         self._known: dict[WorldQuestion, bool] = {}
         self._values: dict[Hashable, tuple[frozenset[str] | None, frozenset[str]]] = {}
         """The values that each variable may still have, None for any, and those that it has not."""
-        self.asked: list[dict[WorldQuestion, bool]] = [{}]
-        """All questions, those that were decided before as well, of each part that is judged."""
 
     def answer(self, question: WorldQuestion) -> bool:
         answer = self._known.get(question)
         if answer is None:
             answer = self._known[question] = self._answer(question)
-        self.asked[-1][question] = answer
         return answer
 
     def _answer(self, question: WorldQuestion) -> bool:
@@ -113,8 +112,8 @@ class Worlds:
 
     def __init__(self) -> None:
         self._current = _World()
-        self._known: dict[Any, Any] = {}
         self._trees: dict[Hashable, Any] = {}
+        """What was judged once, by the answers of the world; None if there are too many worlds."""
         self._questions: dict[tuple[Hashable, frozenset[str]], WorldQuestion] = {}
 
     def is_one_of(
@@ -164,34 +163,9 @@ class Worlds:
         return found
 
     def once(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
-        """Return what `judge` returns, judged once for all worlds that answer it the same.
-
-        The answers of `judge` are a tree: at each fork is the question that it asks next.
-        """
-        place: dict[Any, Any] = self._known
-        branch: Any = key
-        while (known := place.get(branch)) is not None:
-            if type(known) is not _Fork:
-                return known[0]  # type: ignore[no-any-return]
-            place, branch = known.branches, self._current.answer(known.question)
-        asked = self._current.asked
-        asked.append({})
-        try:
-            judged = judge()
-        finally:
-            answers = asked.pop()
-            asked[-1].update(answers)
-        place, branch = self._known, key
-        for question, answer in answers.items():
-            fork = place.setdefault(branch, _Fork(question))
-            place, branch = fork.branches, answer
-        place[branch] = (judged,)
-        return judged
-
-    def once_for_all(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
         """Return what `judge` returns, judged in all worlds when it is first asked for.
 
-        Unlike `once`, it asks the world only the questions whose answers change the result.
+        The world is asked only the questions whose answers change the result.
         """
         if key not in self._trees:
             try:
@@ -200,22 +174,12 @@ class Worlds:
                 self._trees[key] = None
         tree = self._trees[key]
         if tree is None:
-            return self.once(key, judge)
+            return judge()
         while type(tree) is _Choice:
             tree = tree.yes if self._current.answer(tree.question) else tree.no
         if tree is _NO_WORLD:
             raise NoSuchDeployment
         return tree[0]  # type: ignore[no-any-return]
-
-
-class _Fork:
-    """A question that was asked, and what was judged after each answer."""
-
-    __slots__ = ("branches", "question")
-
-    def __init__(self, question: WorldQuestion) -> None:
-        self.question = question
-        self.branches: dict[bool, Any] = {}
 
 
 class _Choice(NamedTuple):

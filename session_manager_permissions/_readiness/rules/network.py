@@ -92,7 +92,8 @@ def of_compute(
         if isinstance(use.needed, Unknown) and judge.judge(compute.placements, (service,)).problems:
             yield use.needed.decides
     for problem in verdict.problems:
-        yield _of_problem(parts, judge, problem, compute, (*needed, *_of_lost_logs(uses)))
+        used = (*needed, *_of_lost_logs(uses))
+        yield partial(_of_problem, parts, judge, problem, compute, used)
 
 
 def of_logs(
