@@ -429,7 +429,10 @@ def _found(
     judged: tuple[_Subject, list[Told]] | None,
 ) -> tuple[_Subject, list[Told]] | None:
     """Find what takes some time to find."""
-    return judged and (judged[0], [one() if callable(one) else one for one in judged[1]])
+    if judged is None:
+        return None
+    subject, told = judged
+    return subject, [one for each in told for one in (each() if callable(each) else (each,))]
 
 
 def _findings_in(told: list[Told]) -> list[Any]:

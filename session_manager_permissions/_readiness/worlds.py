@@ -18,6 +18,7 @@ MOST: Final = 64
 
 _Judged = TypeVar("_Judged")
 _YES: Final = frozenset({"yes"})
+_NOTHING: Final = frozenset[str]()
 _YES_OR_NO: Final = frozenset({"yes", "no"})
 
 
@@ -52,7 +53,7 @@ class WorldQuestion:
 class WorldResult(Generic[_Judged]):
     """What was judged in one world, and the answers that define the world."""
 
-    answers: tuple[tuple[WorldQuestion, bool], ...]
+    answers: Sequence[tuple[WorldQuestion, bool]]
     """The questions that the world decides, in the order in which they were asked."""
     judged: _Judged
 
@@ -77,8 +78,8 @@ class _World:
         return answer
 
     def _answer(self, question: WorldQuestion) -> bool:
-        may_be, is_not = self._values.get(question.variable, (question.allowed, frozenset()))
-        within = question.values - is_not
+        may_be, is_not = self._values.get(question.variable, (question.allowed, _NOTHING))
+        within = question.values - is_not if is_not else question.values
         if may_be is not None:
             within &= may_be
         answer = bool(within)
@@ -102,7 +103,7 @@ class _World:
 
     def others(self) -> list[tuple[bool, ...]]:
         """Return how to answer in the worlds that part from this one at a question it decided."""
-        answers = tuple(answer for _, answer in self.answers)
+        answers = [answer for _, answer in self.answers]
         first = len(self.wanted or ())
         return [(*answers[:one], not answers[one]) for one in range(first, len(answers))]
 
@@ -113,7 +114,7 @@ class Worlds:
     def __init__(self) -> None:
         self._current = _World()
         self._trees: dict[Hashable, Any] = {}
-        """What was judged once, by the answers of the world; None if there are too many worlds."""
+        """What was judged once, by the answers of the world."""
         self._questions: dict[tuple[Hashable, frozenset[str]], WorldQuestion] = {}
 
     def is_one_of(
@@ -139,24 +140,25 @@ class Worlds:
         Raises:
             TooManyWorlds: there are more than `MOST`.
         """
-        outer, found = self._current, list[WorldResult[_Judged]]()
+        outer = self._current
+        found: list[WorldResult[_Judged]] = []
         left: list[tuple[bool, ...]] = [()]
-        runs: list[_World] = []
+        several: list[_World] = []
         try:
             while left:
                 world = self._current = _World(left.pop())
-                runs.append(world)
                 try:
                     judged = judge()
                 except NoSuchDeployment:
                     pass
                 else:
-                    found.append(WorldResult(tuple(world.answers), judged))
+                    found.append(WorldResult(world.answers, judged))
                 if not world.answers:
-                    continue
+                    break  # there is one world
+                several.append(world)
                 left += world.others()
-                if len(runs) + len(left) > MOST:
-                    asked = [one.decider for each in runs for one, _ in each.answers]
+                if len(several) + len(left) > MOST:
+                    asked = [one.decider for each in several for one, _ in each.answers]
                     raise TooManyWorlds([*dict.fromkeys(asked)], [one.judged for one in found])
         finally:
             self._current = outer
@@ -167,13 +169,14 @@ class Worlds:
 
         The world is asked only the questions whose answers change the result.
         """
-        if key not in self._trees:
-            try:
-                self._trees[key] = _tree(self.each(judge))
-            except TooManyWorlds:
-                self._trees[key] = None
-        tree = self._trees[key]
+        tree: Any = self._trees.get(key)
         if tree is None:
+            try:
+                tree = _tree(self.each(judge))
+            except TooManyWorlds:
+                tree = _TOO_MANY
+            self._trees[key] = tree
+        if tree is _TOO_MANY:
             return judge()
         while type(tree) is _Choice:
             tree = tree.yes if self._current.answer(tree.question) else tree.no
@@ -191,6 +194,7 @@ class _Choice(NamedTuple):
 
 
 _NO_WORLD: Final = ("no such deployment",)
+_TOO_MANY: Final = ("too many worlds to judge at once",)
 
 
 def _tree(worlds: list[WorldResult[Any]], depth: int = 0) -> Any:  # noqa: ANN401

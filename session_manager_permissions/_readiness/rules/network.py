@@ -91,9 +91,11 @@ def of_compute(
     for service, use in uses.items():
         if isinstance(use.needed, Unknown) and judge.judge(compute.placements, (service,)).problems:
             yield use.needed.decides
-    for problem in verdict.problems:
+    if verdict.closed:
         used = (*needed, *_of_lost_logs(uses))
-        yield partial(_of_problem, parts, judge, problem, compute, used)
+        yield lambda: [
+            _of_problem(parts, judge, problem, compute, used) for problem in verdict.problems
+        ]
 
 
 def of_logs(

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from session_manager_permissions._readiness.templates.model import Resource
 
@@ -57,8 +57,8 @@ class Finding(NamedTuple):
     """What is written of that for a template."""
 
 
-Told: TypeAlias = "Finding | Callable[[], Finding] | str"
-"""What is wrong in a world, or what finds that with its fix, which may take some time to find.
+Told: TypeAlias = "Finding | Callable[[], Iterable[Finding]] | str"
+"""What is wrong in a world, or what finds that with its fixes, which may take some time to find.
 
 If it can't be known whether something is wrong, a noun that says what decides.
 """
