@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from .ec2 import HAVING_PREFIX_LIST
 from .endpoint_policy import called, policy_allows
@@ -35,7 +34,7 @@ from .verdicts import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
-    from .model import Network, Subnet, Vpc
+    from .model import Network, Subnet, Vpc, Zone
     from .place import Memory
 
 
@@ -121,6 +120,15 @@ class _OfOneWorld:
         return known
 
 
+class _End(NamedTuple):
+    """What the ways to a service depend on."""
+
+    service: str = ""
+    """Empty for services that only public addresses lead to, and whose names no rule has."""
+    endpoints: Sequence[Endpoint] = ()
+    zones: Sequence[Zone] = ()
+
+
 class _Ways:
     """The ways from a place to the services."""
 
@@ -129,64 +137,57 @@ class _Ways:
         self._known: dict[str, Path] = {}
 
     def to(self, service: str) -> Path:
-        """Return the way to a service; it is one to all services at public addresses alone."""
-        end = service if self._is_apart(service) else ""
-        if end not in self._known:
-            self._known[end] = self._to(end)
-        return self._known[end]
-
-    def _is_apart(self, service: str) -> bool:
-        """Whether the VPC has something for a service, or rules may name the service."""
+        """Return the way to a service."""
         vpc = self._place.vpc
-        return service in HAVING_PREFIX_LIST or (
-            vpc is not None and bool(vpc.endpoints.of(service) or vpc.zones.of(service))
-        )
+        end = _End(service, vpc.endpoints.of(service), vpc.zones.of(service)) if vpc else _End()
+        if not (end.endpoints or end.zones or service in HAVING_PREFIX_LIST):
+            end = _End()
+        if end.service not in self._known:
+            self._known[end.service] = self._to(end)
+        return self._known[end.service]
 
-    def _to(self, service: str) -> Path:
+    def _to(self, end: _End) -> Path:
         place = self._place
-        path = self._by_name(service)
-        if path.state is not State.OPEN and self._leaves.problems:
-            path = self._leaves
+        path = self._by_name(end)
+        if path != OPEN and (none_leaves := leaves(place)).problems:
+            path = none_leaves
         if path.problems and place.placement.other_interfaces:
             return unknown("another network interface of the instance")
         if path.problems and place.placement.changed_by:
             return unknown(place.placement.changed_by)
-        if path.problems and self._may_leave_by_ipv6:
+        if path.problems and by_ipv6(place):
             return unknown("whether the agent uses IPv6")
         if place.vpc is not None and isinstance(place.vpc.names_pass, Unknown):
             return through(path, unknown(place.vpc.names_pass.decides))
         return path
 
-    def _by_name(self, service: str) -> Path:
+    def _by_name(self, end: _End) -> Path:
         """The way to where the service's public name leads: an endpoint, else public addresses."""
         place, subnet, vpc = self._place, self._place.subnet, self._place.vpc
         if subnet is None:
             return unknown(decider(place.placement.subnet, "subnet"))
         if vpc is None:
             return unknown(decider(subnet.vpc, "VPC"))
-        served = vpc.endpoints.of(service)
         if isinstance(vpc.resolver, Unknown):  # it may answer with anything
+            interfaces = (one for one in end.endpoints if not one.gateway)
             ways = [
-                self._by_route(service, subnet, vpc, served),
-                *(_by_endpoint(place, one, subnet, vpc) for one in served if not one.gateway),
+                self._by_route(end, subnet, vpc),
+                *(_by_endpoint(place, one, subnet, vpc) for one in interfaces),
             ]
             closed = vpc.complete is True and all(way.problems for way in ways)
             deciders = (one.decides for one in doubts((vpc.complete, vpc.resolver)))
             return ways[0] if closed else unknown(*deciders)
-        *maybe, (_, path) = self._candidates(service, subnet, vpc, served)
+        *maybe, (_, path) = self._candidates(end, subnet, vpc)
         for fact, led in reversed(maybe):
             path = either(fact, led, path)
         return path
 
-    def _candidates(
-        self, service: str, subnet: Subnet, vpc: Vpc, served: Sequence[Endpoint]
-    ) -> Iterator[tuple[Fact, Path]]:
+    def _candidates(self, end: _End, subnet: Subnet, vpc: Vpc) -> Iterator[tuple[Fact, Path]]:
         """Yield the ways to which the service's name may lead, each with whether it does.
 
         The first one to which it leads counts. The last one is the first that is certain.
         """
-        endpoints = {endpoint.id: endpoint for endpoint in served if not endpoint.gateway}
-        for fact, endpoint in _leads_to(service, vpc, endpoints):
+        for fact, endpoint in _leads_to(end, vpc):
             if fact is False:
                 continue
             if isinstance(endpoint, Endpoint):
@@ -195,28 +196,29 @@ class _Ways:
                 yield fact, unknown(endpoint)
             if fact is True:
                 return
-        path = self._by_route(service, subnet, vpc, served)
+        path = self._by_route(end, subnet, vpc)
         if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
             path = unknown(vpc.complete.decides, *path.decides)
         yield True, path
 
-    def _by_route(self, service: str, subnet: Subnet, vpc: Vpc, served: Sequence[Endpoint]) -> Path:
+    def _by_route(self, end: _End, subnet: Subnet, vpc: Vpc) -> Path:
         """The way to the service's public addresses."""
-        place, path = self._place, self._out
+        place = self._place
+        path = out_of(place, place.placement.subnet, place.public_address)
         if path.problems:  # without a route the security groups do not matter
-            path = _explained(path.problems[0], vpc, served)
+            path = _explained(path.problems[0], vpc, end.endpoints)
         else:
-            path = through(path, self._released(service))
-        for endpoint in served:
+            path = through(path, self._released(end.service))
+        for endpoint in end.endpoints:
             if endpoint.gateway:
                 by_gateway = through(
-                    self._released(service),
+                    self._released(end.service),
                     _by_policy(place, endpoint),
                     acls_to_public(place, subnet),
                 )
                 path = either(in_table(endpoint, subnet, vpc), by_gateway, path)
-        if path.problems and self._elsewhere:
-            return unknown(*self._elsewhere)
+        if path.problems and (others := elsewhere(place, subnet, vpc)):
+            return unknown(*others)
         if not path.problems and vpc.dns_support is not True:
             return unknown(f"what resolves names in the VPC {vpc.name!r} without DNS support")
         return path
@@ -225,34 +227,14 @@ class _Ways:
         """What the security groups of the compute let out to the service's public addresses."""
         return let_out(self._place, "public addresses", End((PUBLIC,), service=service))
 
-    @cached_property
-    def _leaves(self) -> Path:
-        return leaves(self._place)
 
-    @cached_property
-    def _out(self) -> Path:
-        """The way to public addresses, the security groups of the compute aside."""
-        return out_of(self._place, self._place.placement.subnet, self._place.public_address)
-
-    @cached_property
-    def _may_leave_by_ipv6(self) -> bool:
-        subnet, vpc = self._place.subnet, self._place.vpc
-        return subnet is not None and vpc is not None and by_ipv6(self._place, subnet, vpc)
-
-    @cached_property
-    def _elsewhere(self) -> list[str]:
-        subnet, vpc = self._place.subnet, self._place.vpc
-        return elsewhere(self._place, subnet, vpc) if subnet and vpc else []
-
-
-def _leads_to(
-    service: str, vpc: Vpc, endpoints: dict[Hashable, Endpoint]
-) -> Iterator[tuple[Fact, Endpoint | str]]:
+def _leads_to(end: _End, vpc: Vpc) -> Iterator[tuple[Fact, Endpoint | str]]:
     """Yield where the service's name may lead, each with whether it does.
 
     The first one to which it leads counts. It is an endpoint, or a text that says what is unknown.
     """
-    for zone in vpc.zones.of(service):
+    endpoints = {endpoint.id: endpoint for endpoint in end.endpoints if not endpoint.gateway}
+    for zone in end.zones:
         led = found(endpoints, zone.endpoint)
         yield zone.exists, led or f"where the hosted zone {zone.name!r} leads"
     for endpoint in endpoints.values():

@@ -113,9 +113,10 @@ def elsewhere(place: Place, subnet: Subnet, vpc: Vpc) -> list[str]:
     ]
 
 
-def by_ipv6(place: Place, subnet: Subnet, vpc: Vpc) -> bool:
+def by_ipv6(place: Place) -> bool:
     """Whether agents that are set to use IPv6, with names of its own, may have another way out."""
-    if subnet.ipv6 is False:
+    subnet, vpc = place.subnet, place.vpc
+    if subnet is None or vpc is None or subnet.ipv6 is False:
         return False
     table = _table(place, subnet, vpc)
     return not isinstance(table, RouteTable) or any(

@@ -114,6 +114,8 @@ class _Launched(NamedTuple):
     compute: Compute
     profile: Resource | None = None
     """None where it has none, or where that is not known."""
+    role: Role | None = None
+    """The role of the profile."""
     maybe_profile: Resource | None = None
     """The profile of the app that it may have, if that is not known."""
     decides: tuple[str, ...] = ()
@@ -183,8 +185,7 @@ class _Checking:
         """Return each resource that launches instances in any world, with the role of these."""
 
         def of(resource: Resource) -> Iterator[LaunchedBy]:
-            for compute, profile, *_ in self._launched(resource):
-                role = self._role_of(profile)
+            for compute, _, role, *_ in self._launched(resource):
                 opens = role is not None and boot_order.opens_at_boot(self._roles, compute, role)
                 of_role = role.resource if role else None
                 yield LaunchedBy(compute.resource, compute.set_in, of_role, opens)
@@ -360,27 +361,27 @@ class _Checking:
 
     def _with_profile(self, compute: Compute) -> _Launched:
         if compute.resource.type in ROLE_IN:
-            return _Launched(compute, compute.resource)
+            return _Launched(compute, compute.resource, self._roles.of_holder(compute.resource))
         given, maybe = compute.profile, compute.maybe_profile
         if not isinstance(given, Written):
-            return _Launched(compute, None, maybe and self._roles.profile_of(*maybe))
+            maybe_profile = maybe and self._roles.profile_of(*maybe)
+            return _Launched(compute, maybe_profile=maybe_profile)
         profile = self._roles.profile_of(*given)
-        decides = (decider(given.value, "instance profile"),) if profile is None else ()
-        return _Launched(compute, profile, None, decides)
-
-    def _role_of(self, profile: Resource | None) -> Role | None:
-        return None if profile is None else self._roles.of_holder(profile)
+        if profile is None:
+            return _Launched(compute, decides=(decider(given.value, "instance profile"),))
+        return _Launched(compute, profile, self._roles.of_holder(profile))
 
     def _warnings_on_compute(self) -> list[Finding]:
         """Find what changes no verdict about compute: a late policy, and logs that are lost."""
         attaches = any(self._assembly.by_type[one] for one in ATTACHED_BY)
 
         def found(resource: Resource) -> Iterator[Finding]:
-            for compute, profile, maybe_profile, _ in self._launched(resource):
-                if attaches and (role := self._role_of(profile or maybe_profile)):
-                    yield from boot_order.of_compute(self._roles, compute, role)
+            for compute, _, role, maybe_profile, _ in self._launched(resource):
+                may_have = self._roles.of_holder(maybe_profile) if maybe_profile else role
+                if attaches and may_have:
+                    yield from boot_order.of_compute(self._roles, compute, may_have)
                 if self._with_compute and compute.placements and not compute.opaque:
-                    uses = self._sessions.uses(compute.resource, self._role_of(profile))
+                    uses = self._sessions.uses(compute.resource, role)
                     yield from network.of_logs(self._parts, self._judge, compute, uses)
 
         return _together(
@@ -399,7 +400,7 @@ class _Checking:
         yield from credentials.of_profile(self._management, compute)
         yield from credentials.of_metadata(compute)
         yield from agent.of_compute(self._parts, compute)
-        uses = self._sessions.uses(compute.resource, self._role_of(launched.profile))
+        uses = self._sessions.uses(compute.resource, launched.role)
         yield from network.of_compute(self._parts, self._judge, compute, uses)
 
     # Judgements ----------------------------------------------------------------------------------

@@ -84,7 +84,10 @@ class _World:
             within &= may_be
         answer = bool(within)
         if within and within != may_be:
-            answer = self._decided(question)
+            assert self.wanted is not None, question.decider  # noqa: S101 # only a world is asked
+            number = len(self.answers)
+            answer = self.wanted[number] if number < len(self.wanted) else True
+            self.answers.append((question, answer))
             if answer:
                 may_be = within
             elif may_be is None:
@@ -92,13 +95,6 @@ class _World:
             else:
                 may_be -= within
             self._values[question.variable] = may_be, is_not
-        return answer
-
-    def _decided(self, question: WorldQuestion) -> bool:
-        assert self.wanted is not None, question.decider  # noqa: S101 # only a world is asked
-        number = len(self.answers)
-        answer = self.wanted[number] if number < len(self.wanted) else True
-        self.answers.append((question, answer))
         return answer
 
     def others(self) -> list[tuple[bool, ...]]:
@@ -201,14 +197,12 @@ def _tree(worlds: list[WorldResult[Any]], depth: int = 0) -> Any:  # noqa: ANN40
     """Return what was judged in these worlds, by the questions that make a difference."""
     if not worlds:
         return _NO_WORLD
-    first = worlds[0]
-    if len(first.answers) == depth:
-        return (first.judged,)
-    yes, no = (
-        _tree([one for one in worlds if one.answers[depth][1] is answer], depth + 1)
-        for answer in (True, False)
-    )
-    return yes if yes == no else _Choice(first.answers[depth][0], yes, no)
+    answers, judged = worlds[0]
+    if len(answers) == depth:
+        return (judged,)
+    yes = _tree([one for one in worlds if one.answers[depth][1]], depth + 1)
+    no = _tree([one for one in worlds if not one.answers[depth][1]], depth + 1)
+    return yes if yes == no else _Choice(answers[depth][0], yes, no)
 
 
 def deciders(worlds: list[WorldResult[Any]], verdicts: Sequence[Hashable]) -> Iterator[str]:
