@@ -10,6 +10,9 @@ HTTPS: Final = 443
 SERVICES: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
 """The services that a session may need."""
 
+HAVING_PREFIX_LIST: Final = ("s3",)
+"""Those whose public addresses AWS has in a prefix list, which rules can name."""
+
 ELSEWHERE: Final = {
     "CarrierGatewayId": "carrier gateway",
     "CoreNetworkArn": "core network",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from .ec2 import HAVING_PREFIX_LIST
 from .endpoint_policy import called, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acls_between, acls_to_public, leaves, let_in, let_out
@@ -26,7 +26,6 @@ from .verdicts import (
     State,
     either,
     in_words,
-    merged,
     through,
     unknown,
     unless,
@@ -35,7 +34,7 @@ from .verdicts import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
-    from .model import Network, Subnet, Vpc
+    from .model import Network, Subnet, Vpc, Zone
     from .place import Memory
 
 
@@ -79,37 +78,32 @@ class Judge:
         """
         wanted = tuple(services)
         places = dict.fromkeys(placements) or [_NOWHERE]
-        verdicts = [self._of(placement, wanted) for placement in places]
-        if not verdicts[1:]:
-            return verdicts[0]
-        closed = [verdict for verdict in verdicts if verdict.problems]
-        return PathVerdict(
-            {
+        several = [self._from(placement, wanted) for placement in places]
+        closed = [paths for paths in several if any(path.problems for path in paths.values())]
+        worst = several[0]
+        if several[1:]:
+            worst = {
                 service: max(
-                    (verdict.paths[service] for verdict in verdicts),
+                    (paths[service] for paths in several),
                     key=lambda path: _STATES.index(path.state),
                 )
                 for service in wanted
-            },
-            closed[0].problems if closed else (),
-            unknown(*(name for verdict in verdicts for name in verdict.decides)).decides,
-        )
+            }
+        decides = (name for paths in several for path in paths.values() for name in path.decides)
+        return PathVerdict(worst, closed[0] if closed else {}, unknown(*decides).decides)
 
-    def _of(self, placement: Placement, services: tuple[str, ...]) -> PathVerdict:
+    def _from(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
+        """Return the path from a place to each service."""
         key = self, placement, services
-        return self._memory.once(key, lambda: self._verdict(placement, services))
-
-    def _verdict(self, placement: Placement, services: tuple[str, ...]) -> PathVerdict:
-        paths = self._paths(placement, services)
-        closed = tuple(service for service, path in paths.items() if path.problems)
-        if closed and self._cautious is not None:
-            paths |= self._cautious._paths(placement, closed)  # noqa: SLF001 # a judge too
-        decides = unknown(*(name for path in paths.values() for name in path.decides)).decides
-        return PathVerdict(paths, merged(paths), decides)
+        return self._memory.once(key, lambda: self._paths(placement, services))
 
     def _paths(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
         ways = _Ways(Place(self._network, placement, self._memory))
-        return {service: ways.to(service) for service in services}
+        paths = {service: ways.to(service) for service in services}
+        closed = tuple(service for service, path in paths.items() if path.problems)
+        if closed and self._cautious is not None:
+            paths |= self._cautious._paths(placement, closed)  # noqa: SLF001 # a judge too
+        return paths
 
 
 class _OfOneWorld:
@@ -125,7 +119,14 @@ class _OfOneWorld:
         known: _Judged = self._known[key]
         return known
 
-    once_for_all = once
+
+class _End(NamedTuple):
+    """What the ways to a service depend on."""
+
+    service: str = ""
+    """Empty for services that only public addresses lead to, and whose names no rule has."""
+    endpoints: Sequence[Endpoint] = ()
+    zones: Sequence[Zone] = ()
 
 
 class _Ways:
@@ -133,53 +134,60 @@ class _Ways:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self._known: dict[str, Path] = {}
 
     def to(self, service: str) -> Path:
         """Return the way to a service."""
+        vpc = self._place.vpc
+        end = _End(service, vpc.endpoints.of(service), vpc.zones.of(service)) if vpc else _End()
+        if not (end.endpoints or end.zones or service in HAVING_PREFIX_LIST):
+            end = _End()
+        if end.service not in self._known:
+            self._known[end.service] = self._to(end)
+        return self._known[end.service]
+
+    def _to(self, end: _End) -> Path:
         place = self._place
-        path = self._by_name(service)
-        if path.state is not State.OPEN and self._leaves.problems:
-            path = self._leaves
+        path = self._by_name(end)
+        if path != OPEN and (none_leaves := leaves(place)).problems:
+            path = none_leaves
         if path.problems and place.placement.other_interfaces:
             return unknown("another network interface of the instance")
         if path.problems and place.placement.changed_by:
             return unknown(place.placement.changed_by)
-        if path.problems and self._may_leave_by_ipv6:
+        if path.problems and by_ipv6(place):
             return unknown("whether the agent uses IPv6")
         if place.vpc is not None and isinstance(place.vpc.names_pass, Unknown):
             return through(path, unknown(place.vpc.names_pass.decides))
         return path
 
-    def _by_name(self, service: str) -> Path:
+    def _by_name(self, end: _End) -> Path:
         """The way to where the service's public name leads: an endpoint, else public addresses."""
         place, subnet, vpc = self._place, self._place.subnet, self._place.vpc
         if subnet is None:
             return unknown(decider(place.placement.subnet, "subnet"))
         if vpc is None:
             return unknown(decider(subnet.vpc, "VPC"))
-        served = vpc.endpoints.of(service)
         if isinstance(vpc.resolver, Unknown):  # it may answer with anything
+            interfaces = (one for one in end.endpoints if not one.gateway)
             ways = [
-                self._by_route(service, subnet, vpc, served),
-                *(_by_endpoint(place, one, subnet, vpc) for one in served if not one.gateway),
+                self._by_route(end, subnet, vpc),
+                *(_by_endpoint(place, one, subnet, vpc) for one in interfaces),
             ]
             closed = vpc.complete is True and all(way.problems for way in ways)
             deciders = (one.decides for one in doubts((vpc.complete, vpc.resolver)))
             return ways[0] if closed else unknown(*deciders)
-        *maybe, (_, path) = self._candidates(service, subnet, vpc, served)
+        *maybe, (_, path) = self._candidates(end, subnet, vpc)
         for fact, led in reversed(maybe):
             path = either(fact, led, path)
         return path
 
-    def _candidates(
-        self, service: str, subnet: Subnet, vpc: Vpc, served: Sequence[Endpoint]
-    ) -> Iterator[tuple[Fact, Path]]:
+    def _candidates(self, end: _End, subnet: Subnet, vpc: Vpc) -> Iterator[tuple[Fact, Path]]:
         """Yield the ways to which the service's name may lead, each with whether it does.
 
         The first one to which it leads counts. The last one is the first that is certain.
         """
-        endpoints = {endpoint.id: endpoint for endpoint in served if not endpoint.gateway}
-        for fact, endpoint in _leads_to(service, vpc, endpoints):
+        for fact, endpoint in _leads_to(end, vpc):
             if fact is False:
                 continue
             if isinstance(endpoint, Endpoint):
@@ -188,28 +196,29 @@ class _Ways:
                 yield fact, unknown(endpoint)
             if fact is True:
                 return
-        path = self._by_route(service, subnet, vpc, served)
+        path = self._by_route(end, subnet, vpc)
         if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
             path = unknown(vpc.complete.decides, *path.decides)
         yield True, path
 
-    def _by_route(self, service: str, subnet: Subnet, vpc: Vpc, served: Sequence[Endpoint]) -> Path:
+    def _by_route(self, end: _End, subnet: Subnet, vpc: Vpc) -> Path:
         """The way to the service's public addresses."""
-        place, path = self._place, self._out
+        place = self._place
+        path = out_of(place, place.placement.subnet, place.public_address)
         if path.problems:  # without a route the security groups do not matter
-            path = _explained(path.problems[0], vpc, served)
+            path = _explained(path.problems[0], vpc, end.endpoints)
         else:
-            path = through(path, self._released(service))
-        for endpoint in served:
+            path = through(path, self._released(end.service))
+        for endpoint in end.endpoints:
             if endpoint.gateway:
                 by_gateway = through(
-                    self._released(service),
+                    self._released(end.service),
                     _by_policy(place, endpoint),
                     acls_to_public(place, subnet),
                 )
                 path = either(in_table(endpoint, subnet, vpc), by_gateway, path)
-        if path.problems and self._elsewhere:
-            return unknown(*self._elsewhere)
+        if path.problems and (others := elsewhere(place, subnet, vpc)):
+            return unknown(*others)
         if not path.problems and vpc.dns_support is not True:
             return unknown(f"what resolves names in the VPC {vpc.name!r} without DNS support")
         return path
@@ -218,34 +227,14 @@ class _Ways:
         """What the security groups of the compute let out to the service's public addresses."""
         return let_out(self._place, "public addresses", End((PUBLIC,), service=service))
 
-    @cached_property
-    def _leaves(self) -> Path:
-        return leaves(self._place)
 
-    @cached_property
-    def _out(self) -> Path:
-        """The way to public addresses, the security groups of the compute aside."""
-        return out_of(self._place, self._place.placement.subnet, self._place.public_address)
-
-    @cached_property
-    def _may_leave_by_ipv6(self) -> bool:
-        subnet, vpc = self._place.subnet, self._place.vpc
-        return subnet is not None and vpc is not None and by_ipv6(self._place, subnet, vpc)
-
-    @cached_property
-    def _elsewhere(self) -> list[str]:
-        subnet, vpc = self._place.subnet, self._place.vpc
-        return elsewhere(self._place, subnet, vpc) if subnet and vpc else []
-
-
-def _leads_to(
-    service: str, vpc: Vpc, endpoints: dict[Hashable, Endpoint]
-) -> Iterator[tuple[Fact, Endpoint | str]]:
+def _leads_to(end: _End, vpc: Vpc) -> Iterator[tuple[Fact, Endpoint | str]]:
     """Yield where the service's name may lead, each with whether it does.
 
     The first one to which it leads counts. It is an endpoint, or a text that says what is unknown.
     """
-    for zone in vpc.zones.of(service):
+    endpoints = {endpoint.id: endpoint for endpoint in end.endpoints if not endpoint.gateway}
+    for zone in end.zones:
         led = found(endpoints, zone.endpoint)
         yield zone.exists, led or f"where the hosted zone {zone.name!r} leads"
     for endpoint in endpoints.values():

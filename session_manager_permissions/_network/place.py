@@ -83,10 +83,7 @@ class Memory(Protocol):
     """Remembers what was judged in a network that may be read differently in each world."""
 
     def once(self, key: Hashable, judge: Callable[[], _Judged], /) -> _Judged:
-        """Return what `judge` returns, judged once for all worlds in which it reads the same."""
-
-    def once_for_all(self, key: Hashable, judge: Callable[[], _Judged], /) -> _Judged:
-        """Return the same, judged in all worlds as soon as it is asked for in one of them."""
+        """Return what `judge` returns, judged once in each world in which it may differ."""
 
 
 class Place:
@@ -108,7 +105,7 @@ class Place:
             judge: judges the part. It is given the place, read anew: what it reads in this network
                 may be other in another world.
         """
-        return self._memory.once_for_all(
+        return self._memory.once(
             (self.network, *key),
             lambda: judge(Place(self.network, self.placement, self._memory)),
         )

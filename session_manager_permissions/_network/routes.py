@@ -113,12 +113,14 @@ def elsewhere(place: Place, subnet: Subnet, vpc: Vpc) -> list[str]:
     ]
 
 
-def by_ipv6(place: Place, subnet: Subnet, vpc: Vpc) -> bool:
+def by_ipv6(place: Place) -> bool:
     """Whether agents that are set to use IPv6, with names of its own, may have another way out."""
+    subnet, vpc = place.subnet, place.vpc
+    if subnet is None or vpc is None or subnet.ipv6 is False:
+        return False
     table = _table(place, subnet, vpc)
-    return subnet.ipv6 is not False and not (
-        isinstance(table, RouteTable)
-        and all(route.destination != "ipv6" or route.leads == "local" for route in table.routes)
+    return not isinstance(table, RouteTable) or any(
+        route.destination == "ipv6" and route.leads != "local" for route in table.routes
     )
 
 

@@ -87,14 +87,21 @@ class PathVerdict(NamedTuple):
 
     paths: dict[str, Path]
     """The worst path to each service."""
-    problems: tuple[Problem, ...]
-    """Each cause once, with the services that it concerns."""
+    closed: dict[str, Path]
+    """The paths from the first place from which one is closed."""
     decides: tuple[str, ...]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Each cause once, with the services that it concerns."""
+        return _merged(self.closed)
 
     @property
     def state(self) -> State:
         """Whether every service can be reached from every place."""
-        return Path(self.problems, self.decides).state
+        if self.closed:
+            return State.CLOSED
+        return State.UNKNOWN if self.decides else State.OPEN
 
 
 def unknown(*deciders: str) -> Path:
@@ -135,7 +142,7 @@ def in_words(names: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def merged(paths: dict[str, Path]) -> tuple[Problem, ...]:
+def _merged(paths: dict[str, Path]) -> tuple[Problem, ...]:
     """The problems of the paths to several services, each cause once.
 
     If no service in `ALWAYS_NEEDED` can be reached, that is one problem, `no-network-path`. If one

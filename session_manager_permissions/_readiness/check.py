@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from .templates.model import Resource
 
 _Found = TypeVar("_Found")
+_Subject = TypeVar("_Subject")
 
 _ASK_AWS: Final = Ask(
     "Ask AWS after the deployment: session-manager-permissions verify --instance-id ID"
@@ -107,22 +108,28 @@ class _Judgement(NamedTuple):
         return "can't be known" if self.decides else "ready"
 
 
+class _Launched(NamedTuple):
+    """Compute, with its profile. A node group stands for the one that EKS makes for its nodes."""
+
+    compute: Compute
+    profile: Resource | None = None
+    """None where it has none, or where that is not known."""
+    role: Role | None = None
+    """The role of the profile."""
+    maybe_profile: Resource | None = None
+    """The profile of the app that it may have, if that is not known."""
+    decides: tuple[str, ...] = ()
+    """What decides on its profile, if that is not known."""
+
+
 class _UsedByCompute(NamedTuple):
-    """What the instances that a resource launches use, in one world or in any of them."""
+    """What the instances that a resource launches use, in any world."""
 
     profiles: set[Resource | None]
     """The profile of each kind of instances; None where it is not known."""
     maybe: set[Resource | None]
     """The profiles that those whose profile is not known may have."""
     launch_templates: set[Resource]
-
-    def and_(self, other: _UsedByCompute) -> _UsedByCompute:
-        """Return what these instances and others use."""
-        return _UsedByCompute(
-            self.profiles | other.profiles,
-            self.maybe | other.maybe,
-            self.launch_templates | other.launch_templates,
-        )
 
 
 class _Checking:
@@ -178,8 +185,7 @@ class _Checking:
         """Return each resource that launches instances in any world, with the role of these."""
 
         def of(resource: Resource) -> Iterator[LaunchedBy]:
-            for compute in self._compute_of(resource):
-                _, role, _ = self._identity(compute)
+            for compute, _, role, *_ in self._launched(resource):
                 opens = role is not None and boot_order.opens_at_boot(self._roles, compute, role)
                 of_role = role.resource if role else None
                 yield LaunchedBy(compute.resource, compute.set_in, of_role, opens)
@@ -202,13 +208,12 @@ class _Checking:
             return role, self._told_of_role(role, profile)
 
         try:
-            worlds = [(one, one.judged) for one in self._worlds.each(judge) if one.judged]
+            roles, judged = self._judged(judge)
         except TooManyWorlds as many:
             return (), [_unknown_profile(profile, "NAME", many.deciders)]
-        if not worlds:
+        if not roles:
             return None
-        behind = (*dict.fromkeys(role for _, (role, _) in worlds),)
-        judged = _judgement([WorldResult(one.answers, told) for one, (_, told) in worlds])
+        behind = (*dict.fromkeys(roles),)
         name = "NAME"
         match behind:
             case [role] if not role.in_app:
@@ -240,8 +245,8 @@ class _Checking:
         if heals:
             return [heals]
         for resource in self._activating:
-            for compute in self._compute_of(resource):
-                if compute.activation is not None and self._identity(compute)[0] is profile:
+            for compute, its_profile, *_ in self._launched(resource):
+                if compute.activation is not None and its_profile is profile:
                     return [compute.activation.decides]
         return told
 
@@ -250,7 +255,8 @@ class _Checking:
         """The resources that may launch instances that register by a hybrid activation."""
 
         def activations(resource: Resource) -> list[str]:
-            return [str(one.activation) for one in self._compute_of(resource) if one.activation]
+            several = (compute for compute, *_ in self._launched(resource))
+            return [str(one.activation) for one in several if one.activation]
 
         launchers = (*self._launchers.resources, *self._launchers.templates())
         return [one for one in launchers if self._in_any_world(partial(activations, one))]
@@ -293,10 +299,10 @@ class _Checking:
         `find` returns None in the worlds that do not count.
         """
         try:
-            worlds = self._worlds.each(lambda: None if (found := find()) is None else [*found])
+            worlds = self._counted(lambda: None if (found := find()) is None else [*found])
         except TooManyWorlds:
             return []
-        several = [one.judged for one in worlds if one.judged is not None]
+        several = [one.judged for one in worlds]
         first = several[0] if several else []
         return [one for one in first if all(one in other for other in several)]
 
@@ -328,49 +334,53 @@ class _Checking:
     def _judged_launcher(self, resource: Resource) -> tuple[list[Finding], _UsedByCompute]:
         """Judge what a resource launches in all worlds; return as well what it uses in any."""
 
-        def judge() -> tuple[list[Told], _UsedByCompute] | None:
-            computes = self._compute_of(resource)
-            return self._told_of_compute(computes) if computes else None
+        def judge() -> tuple[list[_Launched], list[Told]] | None:
+            launched = self._launched(resource)
+            told = [told for one in launched for told in self._keeping_from(one)]
+            return (launched, told) if launched else None
 
         uses = _UsedByCompute(set(), set(), set())
         try:
-            worlds = [(one, one.judged) for one in self._worlds.each(judge) if one.judged]
+            in_worlds, judged = self._judged(judge)
         except TooManyWorlds as many:
             return [_unknown_compute(resource, many.deciders)], uses._replace(profiles={None})
-        for _, (_, of_world) in worlds:
-            uses = uses.and_(of_world)
-        judged = _judgement([WorldResult(one.answers, told) for one, (told, _) in worlds])
+        for one in (one for several in in_worlds for one in several):
+            uses.profiles.add(one.profile)
+            uses.maybe.add(one.maybe_profile)
+            uses.launch_templates.update(one.compute.uses)
         if judged.decides:
             return [_unknown_compute(resource, judged.decides)], uses
         return judged.found, uses
 
-    def _compute_of(self, resource: Resource) -> list[Compute]:
+    def _launched(self, resource: Resource) -> list[_Launched]:
         """Return what a resource launches, in the world that is judged."""
-        return self._worlds.once(("launched", resource), lambda: self._launchers.of(resource))
+        return self._worlds.once(
+            ("launched", resource),
+            lambda: [*map(self._with_profile, self._launchers.of(resource))],
+        )
 
-    def _told_of_compute(self, computes: list[Compute]) -> tuple[list[Told], _UsedByCompute]:
-        told: dict[Told, None] = {}
-        uses = _UsedByCompute(set(), set(), set())
-        for compute in computes:
-            profile, role, unknown = self._identity(compute)
-            maybe: set[Resource | None] = set()
-            if compute.maybe_profile is not None and not isinstance(compute.profile, Written):
-                template, value = compute.maybe_profile
-                maybe = {self._roles.profile_of(template, value)}
-            uses = uses.and_(_UsedByCompute({profile}, maybe, {*compute.uses}))
-            told |= dict.fromkeys([*unknown, *self._keeping_from(compute, role)])
-        return [*told], uses
+    def _with_profile(self, compute: Compute) -> _Launched:
+        if compute.resource.type in ROLE_IN:
+            return _Launched(compute, compute.resource, self._roles.of_holder(compute.resource))
+        given, maybe = compute.profile, compute.maybe_profile
+        if not isinstance(given, Written):
+            maybe_profile = maybe and self._roles.profile_of(*maybe)
+            return _Launched(compute, maybe_profile=maybe_profile)
+        profile = self._roles.profile_of(*given)
+        if profile is None:
+            return _Launched(compute, decides=(decider(given.value, "instance profile"),))
+        return _Launched(compute, profile, self._roles.of_holder(profile))
 
     def _warnings_on_compute(self) -> list[Finding]:
         """Find what changes no verdict about compute: a late policy, and logs that are lost."""
         attaches = any(self._assembly.by_type[one] for one in ATTACHED_BY)
 
         def found(resource: Resource) -> Iterator[Finding]:
-            for compute in self._compute_of(resource):
-                if attaches:
-                    yield from boot_order.of_compute(self._roles, compute)
+            for compute, _, role, maybe_profile, _ in self._launched(resource):
+                may_have = self._roles.of_holder(maybe_profile) if maybe_profile else role
+                if attaches and may_have:
+                    yield from boot_order.of_compute(self._roles, compute, may_have)
                 if self._with_compute and compute.placements and not compute.opaque:
-                    _, role, _ = self._identity(compute)
                     uses = self._sessions.uses(compute.resource, role)
                     yield from network.of_logs(self._parts, self._judge, compute, uses)
 
@@ -380,28 +390,54 @@ class _Checking:
             for finding in self._in_any_world(partial(found, resource))
         )
 
-    def _identity(self, compute: Compute) -> tuple[Resource | None, Role | None, list[str]]:
-        """Return the profile and the role of compute, and if they are not known, what decides."""
-        written = compute.profile
-        if compute.resource.type in ROLE_IN:
-            return compute.resource, self._roles.of_holder(compute.resource), []
-        if not isinstance(written, Written):
-            return None, None, []
-        profile = self._roles.profile_of(written.template, written.value)
-        if profile is None:
-            return None, None, [decider(written.value, "instance profile")]
-        return profile, self._roles.of_holder(profile), []
-
-    def _keeping_from(self, compute: Compute, role: Role | None) -> Iterator[Told]:
+    def _keeping_from(self, launched: _Launched) -> Iterator[Told]:
         """Yield what keeps Session Manager from compute, and what decides on that."""
+        compute = launched.compute
+        yield from launched.decides
         if compute.opaque:
             yield f"how {compute.opaque} launches them"
             return
         yield from credentials.of_profile(self._management, compute)
         yield from credentials.of_metadata(compute)
         yield from agent.of_compute(self._parts, compute)
-        uses = self._sessions.uses(compute.resource, role)
+        uses = self._sessions.uses(compute.resource, launched.role)
         yield from network.of_compute(self._parts, self._judge, compute, uses)
+
+    # Judgements ----------------------------------------------------------------------------------
+
+    def _judged(
+        self, judge: Callable[[], tuple[_Subject, list[Told]] | None]
+    ) -> tuple[list[_Subject], _Judgement]:
+        """Judge by what is told in each world, and return what that is about in each.
+
+        `judge` returns None in the worlds that do not count. What takes some time to find is found
+        only where each world has something wrong.
+        """
+        worlds = self._counted(judge)
+        told = [told for _, (_, told) in worlds]
+        if all(map(_findings_in, told)) and any(callable(one) for each in told for one in each):
+            worlds = self._counted(lambda: _found(judge()))
+        judged = _judgement([WorldResult(answers, told) for answers, (_, told) in worlds])
+        return [subject for _, (subject, _) in worlds], judged
+
+    def _counted(self, judge: Callable[[], _Subject | None]) -> list[WorldResult[_Subject]]:
+        """Judge in each world, and leave out those of which `judge` returns None."""
+        worlds = self._worlds.each(judge)
+        return [WorldResult(answers, judged) for answers, judged in worlds if judged is not None]
+
+
+def _found(
+    judged: tuple[_Subject, list[Told]] | None,
+) -> tuple[_Subject, list[Told]] | None:
+    """Find what takes some time to find."""
+    if judged is None:
+        return None
+    subject, told = judged
+    return subject, [one for each in told for one in (each() if callable(each) else (each,))]
+
+
+def _findings_in(told: list[Told]) -> list[Any]:
+    return [one for one in told if not isinstance(one, str)]
 
 
 def _judgement(worlds: list[WorldResult[list[Told]]]) -> _Judgement:
@@ -410,7 +446,7 @@ def _judgement(worlds: list[WorldResult[list[Told]]]) -> _Judgement:
     If each world has a finding, those of the rules that all worlds have in common are returned, or
     all of them if there is no such rule.
     """
-    findings = [[one for one in world.judged if isinstance(one, Finding)] for world in worlds]
+    findings = [_findings_in(world.judged) for world in worlds]
     reasons = [[one for one in world.judged if isinstance(one, str)] for world in worlds]
     if all(findings):
         rules_of = [{one.rule for one in told} for told in findings]

@@ -218,8 +218,8 @@ class LaunchReader:
             self._profile(origin, data),
             self._metadata_off(origin, data),
             scripts=self._of_user_data(origin, data.get("UserData")).and_(self.of_init(origin)),
-            image=Written(origin.template, data["ImageId"]) if "ImageId" in data else None,
-            user_data=Written(origin.template, data["UserData"]) if "UserData" in data else None,
+            image=self._written(origin, data.get("ImageId")),
+            user_data=self._written(origin, data.get("UserData")),
         )
         interfaces = [*mappings(data.get("NetworkInterfaces"))]
         if interfaces:
@@ -308,7 +308,11 @@ class LaunchReader:
         value = data.get("IamInstanceProfile")
         if isinstance(value, dict) and ("Arn" in value or "Name" in value):
             value = value.get("Arn", value.get("Name"))
-        return None if value is None or value == {} else Written(origin.template, value)
+        return self._written(origin, None if value == {} else value)
+
+    @staticmethod
+    def _written(origin: Resource, value: object) -> Written | None:
+        return None if value is None else Written(origin.template, value)
 
     def _address(self, origin: Resource, data: dict[str, Any]) -> IPv4Network | None:
         """The private IPv4 address that is written, if it is known."""

@@ -18,6 +18,7 @@ MOST: Final = 64
 
 _Judged = TypeVar("_Judged")
 _YES: Final = frozenset({"yes"})
+_NOTHING: Final = frozenset[str]()
 _YES_OR_NO: Final = frozenset({"yes", "no"})
 
 
@@ -52,13 +53,15 @@ class WorldQuestion:
 class WorldResult(Generic[_Judged]):
     """What was judged in one world, and the answers that define the world."""
 
-    answers: tuple[tuple[WorldQuestion, bool], ...]
+    answers: Sequence[tuple[WorldQuestion, bool]]
     """The questions that the world decides, in the order in which they were asked."""
     judged: _Judged
 
 
 class _World:
     """The world that is judged."""
+
+    __slots__ = ("_known", "_values", "answers", "wanted")
 
     def __init__(self, wanted: tuple[bool, ...] | None = None) -> None:
         self.wanted = wanted
@@ -67,24 +70,24 @@ class _World:
         self._known: dict[WorldQuestion, bool] = {}
         self._values: dict[Hashable, tuple[frozenset[str] | None, frozenset[str]]] = {}
         """The values that each variable may still have, None for any, and those that it has not."""
-        self.asked: list[dict[WorldQuestion, bool]] = [{}]
-        """All questions, those that were decided before as well, of each part that is judged."""
 
     def answer(self, question: WorldQuestion) -> bool:
         answer = self._known.get(question)
         if answer is None:
             answer = self._known[question] = self._answer(question)
-        self.asked[-1][question] = answer
         return answer
 
     def _answer(self, question: WorldQuestion) -> bool:
-        may_be, is_not = self._values.get(question.variable, (question.allowed, frozenset()))
-        within = question.values - is_not
+        may_be, is_not = self._values.get(question.variable, (question.allowed, _NOTHING))
+        within = question.values - is_not if is_not else question.values
         if may_be is not None:
             within &= may_be
         answer = bool(within)
         if within and within != may_be:
-            answer = self._decided(question)
+            assert self.wanted is not None, question.decider  # noqa: S101 # only a world is asked
+            number = len(self.answers)
+            answer = self.wanted[number] if number < len(self.wanted) else True
+            self.answers.append((question, answer))
             if answer:
                 may_be = within
             elif may_be is None:
@@ -94,16 +97,9 @@ class _World:
             self._values[question.variable] = may_be, is_not
         return answer
 
-    def _decided(self, question: WorldQuestion) -> bool:
-        assert self.wanted is not None, question.decider  # noqa: S101 # only a world is asked
-        number = len(self.answers)
-        answer = self.wanted[number] if number < len(self.wanted) else True
-        self.answers.append((question, answer))
-        return answer
-
     def others(self) -> list[tuple[bool, ...]]:
         """Return how to answer in the worlds that part from this one at a question it decided."""
-        answers = tuple(answer for _, answer in self.answers)
+        answers = [answer for _, answer in self.answers]
         first = len(self.wanted or ())
         return [(*answers[:one], not answers[one]) for one in range(first, len(answers))]
 
@@ -113,8 +109,8 @@ class Worlds:
 
     def __init__(self) -> None:
         self._current = _World()
-        self._known: dict[Any, Any] = {}
         self._trees: dict[Hashable, Any] = {}
+        """What was judged once, by the answers of the world."""
         self._questions: dict[tuple[Hashable, frozenset[str]], WorldQuestion] = {}
 
     def is_one_of(
@@ -140,82 +136,49 @@ class Worlds:
         Raises:
             TooManyWorlds: there are more than `MOST`.
         """
-        outer, found = self._current, list[WorldResult[_Judged]]()
+        outer = self._current
+        found: list[WorldResult[_Judged]] = []
         left: list[tuple[bool, ...]] = [()]
-        runs: list[_World] = []
+        several: list[_World] = []
         try:
             while left:
                 world = self._current = _World(left.pop())
-                runs.append(world)
                 try:
                     judged = judge()
                 except NoSuchDeployment:
                     pass
                 else:
-                    found.append(WorldResult(tuple(world.answers), judged))
+                    found.append(WorldResult(world.answers, judged))
                 if not world.answers:
-                    continue
+                    break  # there is one world
+                several.append(world)
                 left += world.others()
-                if len(runs) + len(left) > MOST:
-                    asked = [one.decider for each in runs for one, _ in each.answers]
+                if len(several) + len(left) > MOST:
+                    asked = [one.decider for each in several for one, _ in each.answers]
                     raise TooManyWorlds([*dict.fromkeys(asked)], [one.judged for one in found])
         finally:
             self._current = outer
         return found
 
     def once(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
-        """Return what `judge` returns, judged once for all worlds that answer it the same.
-
-        The answers of `judge` are a tree: at each fork is the question that it asks next.
-        """
-        place: dict[Any, Any] = self._known
-        branch: Any = key
-        while (known := place.get(branch)) is not None:
-            if type(known) is not _Fork:
-                return known[0]  # type: ignore[no-any-return]
-            place, branch = known.branches, self._current.answer(known.question)
-        asked = self._current.asked
-        asked.append({})
-        try:
-            judged = judge()
-        finally:
-            answers = asked.pop()
-            asked[-1].update(answers)
-        place, branch = self._known, key
-        for question, answer in answers.items():
-            fork = place.setdefault(branch, _Fork(question))
-            place, branch = fork.branches, answer
-        place[branch] = (judged,)
-        return judged
-
-    def once_for_all(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
         """Return what `judge` returns, judged in all worlds when it is first asked for.
 
-        Unlike `once`, it asks the world only the questions whose answers change the result.
+        The world is asked only the questions whose answers change the result.
         """
-        if key not in self._trees:
-            try:
-                self._trees[key] = _tree(self.each(judge))
-            except TooManyWorlds:
-                self._trees[key] = None
-        tree = self._trees[key]
+        tree: Any = self._trees.get(key)
         if tree is None:
-            return self.once(key, judge)
+            try:
+                tree = _tree(self.each(judge))
+            except TooManyWorlds:
+                tree = _TOO_MANY
+            self._trees[key] = tree
+        if tree is _TOO_MANY:
+            return judge()
         while type(tree) is _Choice:
             tree = tree.yes if self._current.answer(tree.question) else tree.no
         if tree is _NO_WORLD:
             raise NoSuchDeployment
         return tree[0]  # type: ignore[no-any-return]
-
-
-class _Fork:
-    """A question that was asked, and what was judged after each answer."""
-
-    __slots__ = ("branches", "question")
-
-    def __init__(self, question: WorldQuestion) -> None:
-        self.question = question
-        self.branches: dict[bool, Any] = {}
 
 
 class _Choice(NamedTuple):
@@ -227,20 +190,19 @@ class _Choice(NamedTuple):
 
 
 _NO_WORLD: Final = ("no such deployment",)
+_TOO_MANY: Final = ("too many worlds to judge at once",)
 
 
 def _tree(worlds: list[WorldResult[Any]], depth: int = 0) -> Any:  # noqa: ANN401
     """Return what was judged in these worlds, by the questions that make a difference."""
     if not worlds:
         return _NO_WORLD
-    first = worlds[0]
-    if len(first.answers) == depth:
-        return (first.judged,)
-    yes, no = (
-        _tree([one for one in worlds if one.answers[depth][1] is answer], depth + 1)
-        for answer in (True, False)
-    )
-    return yes if yes == no else _Choice(first.answers[depth][0], yes, no)
+    answers, judged = worlds[0]
+    if len(answers) == depth:
+        return (judged,)
+    yes = _tree([one for one in worlds if one.answers[depth][1]], depth + 1)
+    no = _tree([one for one in worlds if not one.answers[depth][1]], depth + 1)
+    return yes if yes == no else _Choice(answers[depth][0], yes, no)
 
 
 def deciders(worlds: list[WorldResult[Any]], verdicts: Sequence[Hashable]) -> Iterator[str]:

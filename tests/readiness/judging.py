@@ -156,7 +156,7 @@ def in_all(worlds: list[WorldResult[PathVerdict]]) -> PathVerdict:
     if len({*states}) == 1:
         return first
     decides = [name for one in worlds for name in one.judged.decides]
-    return PathVerdict(first.paths, (), (*dict.fromkeys([*decides, *deciders(worlds, states)]),))
+    return PathVerdict(first.paths, {}, (*dict.fromkeys([*decides, *deciders(worlds, states)]),))
 
 
 NETWORK: Final = {NO_NETWORK_PATH, ENDPOINT_MISSING, ENDPOINT_UNREACHABLE, EGRESS_CLOSED}

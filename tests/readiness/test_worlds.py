@@ -252,7 +252,7 @@ def test_part_that_no_deployment_has_in_some_worlds() -> None:
             raise NoSuchDeployment
         return "judged"
 
-    (world,) = worlds.each(lambda: worlds.once_for_all("part", judge))
+    (world,) = worlds.each(lambda: worlds.once("part", judge))
 
     assert world.judged == "judged"
     assert [answer for _, answer in world.answers] == [False]
@@ -268,7 +268,7 @@ def test_part_of_too_many_worlds_is_judged_in_those_that_reach_it() -> None:
         return sum(map(yes, range(7)))
 
     def reached() -> int | None:
-        return None if any(map(yes, range(5))) else worlds.once_for_all("part", judge)
+        return None if any(map(yes, range(5))) else worlds.once("part", judge)
 
     found = [world.judged for world in worlds.each(reached)]
 

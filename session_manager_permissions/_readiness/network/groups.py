@@ -78,7 +78,7 @@ class GroupReader:
         rules = [
             rule
             for one in self._reading.of(group, kind, self._may_admit)
-            for rule in self._rule(one, one.properties, side)
+            for rule in self._rules(one, one.properties, side, self._ports(one, one.properties))
         ]
         doubt = self._reading.complete(group, kind, self._may_admit)
         return [*rules, *(Rule(one, one) for one in doubts([doubt]))]
@@ -89,26 +89,29 @@ class GroupReader:
             if not isinstance(entry.value, dict) or is_function(entry.value):
                 if entry.is_there:
                     rules.append(Rule(Unknown(decider(entry.value, "rule"))))
-            elif self._admits(group, entry.value) is not False and entry.is_there:
-                rules += self._rule(group, entry.value, side)
+                continue
+            ports = self._ports(group, entry.value)
+            if ports is not False and entry.is_there:
+                rules += self._rules(group, entry.value, side, ports)
         return rules
 
-    def _rule(self, resource: Resource, entry: dict[str, Any], side: str) -> list[Rule]:
-        """A rule that may be about TCP 443."""
-        ports: Fact = self._admits(resource, entry) or Unknown(
-            f"the ports of a rule of {resource.logical_id!r}"
-        )
+    def _rules(
+        self, resource: Resource, entry: dict[str, Any], side: str, ports: Fact
+    ) -> list[Rule]:
+        """A rule that may be about TCP 443, which is several where its peer is."""
         return [Rule(peer, ports) for peer in self._peers(resource, entry, side)]
 
     def _may_admit(self, resource: Resource) -> bool:
-        return self._admits(resource, resource.properties) is not False
+        return self._ports(resource, resource.properties) is not False
 
-    def _admits(self, resource: Resource, entry: dict[str, Any]) -> bool | None:
-        """Whether a rule is about TCP 443; None where that is not known."""
+    def _ports(self, resource: Resource, entry: dict[str, Any]) -> Fact:
+        """Whether a rule is about TCP 443."""
         written = (entry.get(name) for name in ("IpProtocol", "FromPort", "ToPort"))
-        return admits_https(
+        admits = admits_https(
             *(self._parts.text(resource, one) if isinstance(one, dict) else one for one in written)
         )
+        doubt = Unknown(f"the ports of a rule of {resource.logical_id!r}")
+        return doubt if admits is None else admits
 
     def _peers(self, resource: Resource, entry: dict[str, Any], side: str) -> Sequence[Peer]:
         """The peer of a rule, which are several where it is a prefix list of the app."""

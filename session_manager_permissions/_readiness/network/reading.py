@@ -43,14 +43,14 @@ class Lazily(dict["Hashable", _Part]):
     def __init__(self, parts: Parts, kind: str, read: Callable[[Resource], _Part]) -> None:
         super().__init__()
         self._once = parts.worlds.once
-        self._key = parts, kind
+        self._part = parts, kind
         self._read = read
 
     def get(self, id_: Hashable, default: object = None, /) -> Any:  # noqa: ANN401, ARG002
         """Return a part; None if it is not one of the app."""
         if not isinstance(id_, Resource):
             return None
-        return self._once((*self._key, id_), lambda: self._read(id_))
+        return self._once((self._part, id_), lambda: self._read(id_))
 
 
 class Several(Generic[_Part]):

@@ -6,10 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._readiness.launch import Written
+from session_manager_permissions._readiness.parts import inner
 from session_manager_permissions._readiness.policies import NEEDED, Answer
-from session_manager_permissions._readiness.roles import ATTACHED_BY, ROLE_IN
-from session_manager_permissions._readiness.templates.functions import mapping
+from session_manager_permissions._readiness.roles import ATTACHED_BY
 
 from .kinds import kind_of
 from .remedies import GivePolicy
@@ -36,30 +35,17 @@ RULES: Final = (
 )
 
 
-def of_compute(roles: Roles, compute: Compute) -> Iterator[Finding]:
+def of_compute(roles: Roles, compute: Compute, role: Role) -> Iterator[Finding]:
     """Find policies of this library that may be attached after the instance has booted.
 
     The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes; where it
     may register and not open a channel, less at first.
     Only policies of the machine's own template count: the order of stacks is another matter.
     """
-    machine, given = compute.resource, compute.profile
-    given = given if isinstance(given, Written) else compute.maybe_profile
-    if not _boots_at_once(compute):
-        return
-    holder = machine if machine.type in ROLE_IN else None
-    if given is not None and holder is None:
-        holder = roles.profile_of(given.template, given.value)
-    if holder is None:
-        return
-    role = roles.of_holder(holder)
+    machine = compute.resource
     late = _late(roles, machine, role)
-    ours = [
-        policy
-        for policy in roles.relevant_policies(role)
-        if policy in late and _is_ours(roles, policy)
-    ]
-    if ours and (lost := _lost(roles, role, late)):
+    ours = [policy for policy in late if _is_ours(roles, policy)]
+    if ours and _boots_at_once(compute) and (lost := _lost(roles, role, late)):
         names = " and ".join(repr(policy.resource.logical_id) for policy in ours)
         yield Finding(
             BOOT_ORDER,
@@ -75,20 +61,20 @@ def opens_at_boot(roles: Roles, compute: Compute, role: Role) -> bool:
     """Tell whether the role of compute that boots at once may open the channels by then."""
     if not _boots_at_once(compute):
         return False
-    at_boot = roles.abilities(role, _late(roles, compute.resource, role))
+    at_boot = roles.abilities(role, frozenset(_late(roles, compute.resource, role)))
     answers = (at_boot[one].decision.answer for one in _needs.CHANNELS.actions)
     return all(one is Answer.ALLOWED for one in answers)
 
 
-def _late(roles: Roles, machine: Resource, role: Role) -> frozenset[Policy]:
+def _late(roles: Roles, machine: Resource, role: Role) -> list[Policy]:
     """Return the policies that may be attached to the role after the machine has booted."""
-    return frozenset(
+    return [
         policy
         for policy in roles.relevant_policies(role)
         if policy.resource.template is machine.template
         and policy.resource.type in ATTACHED_BY
         and policy.resource not in machine.waits_for
-    )
+    ]
 
 
 def _is_ours(roles: Roles, policy: Policy) -> bool:
@@ -96,9 +82,9 @@ def _is_ours(roles: Roles, policy: Policy) -> bool:
     return any(one.sid == _needs.CHANNELS.sid for one in roles.asked_statements(policy))
 
 
-def _lost(roles: Roles, role: Role, late: frozenset[Policy]) -> tuple[str, ...]:
+def _lost(roles: Roles, role: Role, late: list[Policy]) -> tuple[str, ...]:
     """Return the actions that are allowed at boot less certainly than when all is attached."""
-    then, at_boot = roles.abilities(role), roles.abilities(role, late)
+    then, at_boot = roles.abilities(role), roles.abilities(role, frozenset(late))
     return tuple(one for one in NEEDED if then[one].decision.answer < at_boot[one].decision.answer)
 
 
@@ -107,16 +93,20 @@ def _boots_at_once(compute: Compute) -> bool:
 
     A launch template that nothing uses has no placements.
     """
-    properties = compute.resource.properties
-    of_batch = mapping(properties.get("ComputeResources"))
-    sizes = (
-        mapping(properties.get("SpotFleetRequestConfigData")).get("TargetCapacity"),
-        mapping(properties.get("TargetCapacitySpecification")).get("TotalTargetCapacity"),
-        properties.get("DesiredCapacity", properties.get("MinSize")),
-        mapping(properties.get("ScalingConfig")).get("DesiredSize"),
-        of_batch.get("DesiredvCpus", of_batch.get("MinvCpus")),
-    )
-    return bool(compute.placements) and "0" not in map(str, sizes)
+    within, names = _SIZES.get(compute.resource.type, ((), ()))
+    given = inner(compute.resource.properties, *within) or {}
+    size = next((given[name] for name in names if name in given), None)
+    return bool(compute.placements) and str(size) != "0"
+
+
+_SIZES: Final = {
+    "AWS::AutoScaling::AutoScalingGroup": ((), ("DesiredCapacity", "MinSize")),
+    "AWS::Batch::ComputeEnvironment": (("ComputeResources",), ("DesiredvCpus", "MinvCpus")),
+    "AWS::EC2::EC2Fleet": (("TargetCapacitySpecification",), ("TotalTargetCapacity",)),
+    "AWS::EC2::SpotFleet": (("SpotFleetRequestConfigData",), ("TargetCapacity",)),
+    "AWS::EKS::Nodegroup": (("ScalingConfig",), ("DesiredSize",)),
+}
+"""Where each type says how many instances boot: in which property, and the first of these."""
 
 
 class Wait(NamedTuple):

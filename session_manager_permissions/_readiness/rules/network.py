@@ -91,8 +91,11 @@ def of_compute(
     for service, use in uses.items():
         if isinstance(use.needed, Unknown) and judge.judge(compute.placements, (service,)).problems:
             yield use.needed.decides
-    for problem in verdict.problems:
-        yield _of_problem(parts, judge, problem, compute, (*needed, *_of_lost_logs(uses)))
+    if verdict.closed:
+        used = (*needed, *_of_lost_logs(uses))
+        yield lambda: [
+            _of_problem(parts, judge, problem, compute, used) for problem in verdict.problems
+        ]
 
 
 def of_logs(

@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .remedies import Fix
@@ -55,5 +57,8 @@ class Finding(NamedTuple):
     """What is written of that for a template."""
 
 
-Told: TypeAlias = "Finding | str"
-"""What is wrong in a world; or what decides on that, if it can't be known, as a noun."""
+Told: TypeAlias = "Finding | Callable[[], Iterable[Finding]] | str"
+"""What is wrong in a world, or what finds that with its fixes, which may take some time to find.
+
+If it can't be known whether something is wrong, a noun that says what decides.
+"""

@@ -168,7 +168,8 @@ class Deployed(dict[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
         """Return an entry; the default if the world does not have it."""
-        value = deployed(self.written(name), self.by)
+        written = self.written(name)
+        value = None if written is None else deployed(written, self.by)
         return default if value is None or value == NO_VALUE else value
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401

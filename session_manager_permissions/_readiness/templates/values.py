@@ -251,10 +251,15 @@ class Assembly:
         if resource.type == "AWS::IAM::Role" and attribute == "Arn":
             return self._role_arn(resource)
         if resource.type == "AWS::EC2::VPC" and attribute == "CidrBlock":
-            block = resource.properties.get(attribute)
-            if block is not None:  # else IPAM gives it one
-                return self._once(("block", resource), lambda: self.value(template, block))
+            return self._once(("block", resource), lambda: self._block(resource))
         return (ReturnValue(resource, attribute),)
+
+    def _block(self, vpc: Resource) -> Value:
+        """Return the CIDR block of a VPC, which IPAM gives it if none is written."""
+        block = vpc.properties.get("CidrBlock")
+        if block is None:
+            return (ReturnValue(vpc, "CidrBlock"),)
+        return self.value(vpc.template, block)
 
     def _output(self, template: Template, name: str) -> Value | None:
         output = mapping(template.outputs.get(name))
