@@ -414,16 +414,16 @@ class _Checking:
         only where each world has something wrong.
         """
         worlds = self._counted(judge)
-        told = [told for _, (_, told) in worlds]
+        told = [one.judged[1] for one in worlds]
         if all(map(_findings_in, told)) and any(callable(one) for each in told for one in each):
             worlds = self._counted(lambda: _found(judge()))
-        judged = _judgement([WorldResult(answers, told) for answers, (_, told) in worlds])
-        return [subject for _, (subject, _) in worlds], judged
+        judged = _judgement([WorldResult(one.answers, one.judged[1]) for one in worlds])
+        return [one.judged[0] for one in worlds], judged
 
     def _counted(self, judge: Callable[[], _Subject | None]) -> list[WorldResult[_Subject]]:
         """Judge in each world, and leave out those of which `judge` returns None."""
         worlds = self._worlds.each(judge)
-        return [WorldResult(answers, judged) for answers, judged in worlds if judged is not None]
+        return [WorldResult(one.answers, one.judged) for one in worlds if one.judged is not None]
 
 
 def _found(

@@ -197,12 +197,12 @@ def _tree(worlds: list[WorldResult[Any]], depth: int = 0) -> Any:  # noqa: ANN40
     """Return what was judged in these worlds, by the questions that make a difference."""
     if not worlds:
         return _NO_WORLD
-    answers, judged = worlds[0]
-    if len(answers) == depth:
-        return (judged,)
+    first = worlds[0]
+    if len(first.answers) == depth:
+        return (first.judged,)
     yes = _tree([one for one in worlds if one.answers[depth][1]], depth + 1)
     no = _tree([one for one in worlds if not one.answers[depth][1]], depth + 1)
-    return yes if yes == no else _Choice(answers[depth][0], yes, no)
+    return yes if yes == no else _Choice(first.answers[depth][0], yes, no)
 
 
 def deciders(worlds: list[WorldResult[Any]], verdicts: Sequence[Hashable]) -> Iterator[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from .answers import RoleAnswer, TrustAnswer
+    from .answers import CapabilityAnswer, RoleAnswer, TrustAnswer
     from .session import Session
     from .simulator import LiveRole, Verdict
 
@@ -150,8 +150,7 @@ def print_role(found: RoleAnswer, console: Console) -> None:
         column.min_width = len(str(column.header))
     for one in capabilities:
         reasons = "\n".join([*one["why"], *one["notes"]])
-        what = "\n".join(filter(None, [_LABELS[one["capability"]], one["subject"]]))
-        table.add_row(plainly(what), _cell(one["verdict"]), plainly(reasons))
+        table.add_row(capability(one), answer(one), plainly(reasons))
     trusted = found.get("trust")
     verdicts = {one["verdict"] for one in capabilities}
     if trusted and trusted["fix"]:
@@ -176,6 +175,17 @@ def print_role(found: RoleAnswer, console: Console) -> None:
             "neither encrypts them with a key nor logs them."
         )
     console.print("Not judged: policies of keys and buckets, the network, the agent.")
+
+
+def capability(found: CapabilityAnswer) -> Text:
+    """Make the table cell that says what was asked."""
+    label, subject = _LABELS[found["capability"]], found["subject"]
+    return plainly(label if subject is None else f"{label}\n{subject}")
+
+
+def answer(found: CapabilityAnswer) -> Text:
+    """Make the table cell that says whether it is allowed."""
+    return _cell(found["verdict"])
 
 
 def _cell(verdict: str) -> Text:

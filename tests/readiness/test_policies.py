@@ -192,6 +192,10 @@ def managed(*arns: object) -> Body:
     return {"ManagedPolicyArns": list(arns)}
 
 
+def of_document(document: object) -> Body:
+    return {"Policies": [{"PolicyName": "P", "PolicyDocument": document}]}
+
+
 def bounded(arn: object) -> Body:
     return inline(ALL) | {"PermissionsBoundary": arn}
 
@@ -243,7 +247,7 @@ OF_A_ROLE = {
         {"ManagedPolicyArns": ref("Arns")}, managed(sub(f"{OURS}maybe")),
         managed(sub(f"{OURS}score")), bounded(ref("Parameter")), bounded(maybe(ref("Policy"))),
         {"Policies": [maybe(inline(ALL)["Policies"][0])]}, {"Policies": ["malformed"]},
-        *({"Policies": [{"PolicyName": "P", "PolicyDocument": one}]} for one in (None, "text", [])),
+        *map(of_document, [None, "text", []]),
         inline(CHANNELS_ONLY, allow("{{resolve:ssm:/actions}}")),
         inline(CHANNELS_ONLY, allow("ssm:{{resolve:ssm:/action}}")),
     ),
