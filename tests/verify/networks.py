@@ -517,7 +517,8 @@ CONNECTED: Final = {
     },
     **{
         f"to S3 of some region {name}": logged(
-            f"{told} bucket-encryption?", refusing("s3:GetBucketEncryption"), BY_GATEWAY, *does
+            f"{told} bucket-encryption? log-to-s3?",
+            *(refusing("s3:GetBucketEncryption"), BY_GATEWAY, *does),
         )
         for name, told, does in (
             ("by a gateway", "path-s3?", []),
