@@ -184,6 +184,21 @@ HOLDERS: Final[dict[str, Hold]] = {
 }
 
 
+MAKERS: Final[dict[str, Callable[[cdk.Stack], object]]] = {
+    "bastion": lambda s: ec2.BastionHostLinux(s, "It", vpc=network(s)),
+    "EKS capacity": lambda s: cluster(s).add_auto_scaling_group_capacity("It", instance_type=SIZE),
+    "node group": lambda s: cluster(s).add_nodegroup_capacity("Nodes"),
+}
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_the_role_that_compute_makes_gets_the_policy(stack_here: cdk.Stack, maker: str) -> None:
+    SessionManagerFleet(stack_here, "Fleet", strict=True)
+    MAKERS[maker](stack_here)
+    (role,) = role_ids(stack_here)
+    assert fleet_roles(stack_here) == [[{"Ref": role}]]
+
+
 @pytest.mark.parametrize("holder", HOLDERS)
 def test_the_role_that_compute_is_given_gets_the_policy(make_app: MakeApp, holder: str) -> None:
     app = make_app()
@@ -1142,6 +1157,41 @@ def test_the_logical_id_is_a_contract(make_app: MakeApp, scope: str, logical_id:
     SessionManagerFleet(app if scope == "app" else stack, "Fleet")
     profile(stack)
     assert list(resources(stack, "AWS::IAM::Policy")) == [logical_id]
+
+
+# aspects of others
+
+
+@jsii.implements(cdk.IAspect)
+class NamePolicies:
+    """Names every policy of an app by the rules of a company."""
+
+    def visit(self, node: IConstruct) -> None:
+        if isinstance(node, iam.CfnPolicy) and not node.policy_name.startswith("acme-"):
+            node.policy_name = f"acme-{node.policy_name}"
+
+
+@pytest.mark.parametrize("is_stable", [True, False], ids=["stabilized", "not stabilized"])
+@pytest.mark.parametrize("is_first", [True, False], ids=["stacks after it", "stacks before it"])
+def test_aspects_of_others_work_beside_the_fleet(
+    make_app: MakeApp, *, is_stable: bool, is_first: bool
+) -> None:
+    app = make_app(**{"@aws-cdk/core:aspectStabilization": is_stable})
+    cdk.Tags.of(app).add("team", "web")
+    cdk.Aspects.of(app).add(NamePolicies())
+    if is_first:
+        SessionManagerFleet(app, "Fleet")
+    stack = cdk.Stack(app, "Stack")
+    profile(stack)
+    if not is_first:
+        SessionManagerFleet(app, "Fleet")
+    found = template(stack)["Resources"].values()  # once: a second synthesis visits what is new
+    (role,) = (body["Properties"] for body in found if body["Type"] == "AWS::IAM::Role")
+    (made,) = (body["Properties"] for body in found if body["Type"] == "AWS::IAM::Policy")
+    assert len(made["Roles"]) == 1
+    assert role["Tags"] == [{"Key": "team", "Value": "web"}]
+    # Without the flag, CDK visits what an aspect adds only where it has not been yet.
+    assert made["PolicyName"].startswith("acme-") == (is_stable or is_first)
 
 
 # the order against boots

@@ -27,6 +27,7 @@ from tests.conftest import (
     HERE,
     KEY_ID,
     OTHER_ACCOUNT,
+    OTHER_REGION,
     REGION,
     MakeApp,
     MakeStack,
@@ -609,6 +610,37 @@ def test_a_grantee_that_only_the_deployment_knows_is_let_through(stack: cdk.Stac
         iam.Role.from_role_arn(stack, "RoleByArn", whole),
     ):
         assert found.grant_start_session(grantee, all_instances=True).success
+
+
+@pytest.mark.parametrize(("region_in_id", "names"), [(False, 1), (True, 2)])
+def test_a_groups_policy_is_named_after_its_id_in_the_stack(
+    make_app: MakeApp, names: int, *, region_in_id: bool
+) -> None:
+    """As documented: a group is global, so two regions must not name its policies alike."""
+    app, found = make_app(), set()
+    for region in (REGION, OTHER_REGION):
+        env = cdk.Environment(account=ACCOUNT, region=region)
+        stack = cdk.Stack(app, f"Stack-{region}", env=env)
+        construct_id = f"Operators-{stack.region}" if region_in_id else "Operators"
+        grant(stack, iam.Group.from_group_name(stack, construct_id, "operators"))
+        found.add(policy(stack)["PolicyName"])
+
+    assert len(found) == names
+
+
+def with_no_conditions(principal: iam.IPrincipal) -> iam.PrincipalWithConditions:
+    return iam.PrincipalWithConditions(principal, {})
+
+
+@pytest.mark.parametrize("wrap", [iam.SessionTagsPrincipal, with_no_conditions])
+def test_what_wraps_an_immutable_role_hides_that_it_takes_nothing(
+    stack_here: cdk.Stack, wrap: Callable[[iam.IPrincipal], iam.IPrincipal]
+) -> None:
+    """As documented: CDK reports success, and does not show the role that is wrapped."""
+    role = iam.Role.from_role_name(stack_here, "It", "Existing", mutable=False)
+
+    assert grant(stack_here, wrap(role)).success
+    assert resources(stack_here, "AWS::IAM::Policy") == {}
 
 
 # grants that CDK leaves out on purpose
