@@ -27,7 +27,7 @@ from .policies import (
     read,
     within,
 )
-from .role_names import folded, may_be_named, name_in, role_in
+from .role_names import may_be_named, name_in, role_in
 from .templates.functions import (
     UNKNOWN,
     Candidate,
@@ -255,13 +255,11 @@ class Roles:
         policy = Policy(resource, "Properties.PolicyDocument", resource.properties)
         if resource.type == _MANAGED:
             self._managed[resource] = policy
-        is_list = isinstance(mapping(resource.body.get("Properties")).get(naming), list)
         for entry in candidates(resource.properties, naming):
             names = self._assembly.possible(resource.template, entry.value)
             for name in names:
                 attached = Attachment(policy, entry, name if names[1:] else None)
-                is_several = not is_list and any("," in folded(part) for part in name)
-                self._by_role_name[(Unresolved(resource),) if is_several else name].append(attached)
+                self._by_role_name[name].append(attached)
 
     def _perhaps_not_of_app(self) -> list[tuple[Value, Attachment]]:
         """Return what is attached to a role that is not certain to be one of the app."""
