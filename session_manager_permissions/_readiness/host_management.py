@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
@@ -90,7 +89,8 @@ class HostManagement:
         return (UNKNOWN in id_ or id_.endswith(_SETTING)) and value != "$None"
 
     def _by_runbook(self, resource: Resource) -> str:
-        for noun, by, found in self._runbooks:
+        runs = ((one, *how) for type_, how in _RUNS.items() for one in self._parts.by_type[type_])
+        for found, noun, by in runs:
             if may_be_one_region(found.template.stack, resource.template.stack) and found.exists:
                 written = found.properties.get(by)
                 known = self._parts.text(found, written)
@@ -99,14 +99,6 @@ class HostManagement:
                 if is_open or _ATTACHES.search(f"{known} {shown(written)}"):
                     return f"the {noun} {found.logical_id!r}"
         return ""
-
-    @cached_property
-    def _runbooks(self) -> list[tuple[str, str, Resource]]:
-        return [
-            (noun, by, one)
-            for type_, (noun, by) in _RUNS.items()
-            for one in self._parts.by_type[type_]
-        ]
 
     def _by_role(self, resource: Resource) -> str:
         account = resource.template.stack.account

@@ -27,7 +27,7 @@ from .policies import (
     read,
     within,
 )
-from .role_names import folded, may_be_named, name_in, role_in
+from .role_names import may_be_named, name_in, role_in
 from .templates.functions import (
     UNKNOWN,
     Candidate,
@@ -255,13 +255,11 @@ class Roles:
         policy = Policy(resource, "Properties.PolicyDocument", resource.properties)
         if resource.type == _MANAGED:
             self._managed[resource] = policy
-        is_list = isinstance(mapping(resource.body.get("Properties")).get(naming), list)
         for entry in candidates(resource.properties, naming):
             names = self._assembly.possible(resource.template, entry.value)
             for name in names:
                 attached = Attachment(policy, entry, name if names[1:] else None)
-                is_several = not is_list and any("," in folded(part) for part in name)
-                self._by_role_name[(Unresolved(resource),) if is_several else name].append(attached)
+                self._by_role_name[name].append(attached)
 
     def _perhaps_not_of_app(self) -> list[tuple[Value, Attachment]]:
         """Return what is attached to a role that is not certain to be one of the app."""
@@ -654,31 +652,25 @@ _NAMED_BY: Final = {
 """The property that names a resource of these types."""
 
 
-class _Unread(NamedTuple):
-    """A part of the app that can't be read, and may attach policies to roles of its account."""
+def _unread(assembly: Assembly) -> Iterator[tuple[Template, str, bool]]:
+    """Yield the parts of an app that can't be read, and may attach policies to roles.
 
-    template: Template
-    """The template that it is in."""
-    source: str
-    """What a message calls it."""
-    sees_all: bool
-    """Whether it can refer to every resource of its template."""
-
-
-def _unread(assembly: Assembly) -> Iterator[_Unread]:
+    Each is the template that it is in, what a message calls it, and whether it can refer to every
+    resource of that template.
+    """
     for template, source in assembly.unread:
-        yield _Unread(template, source, sees_all=False)
+        yield template, source, False
     for stack in (one for type_ in NEVER_READ for one in assembly.by_type[type_]):
         if types_deployed(stack) & _MAY_ATTACH:
             source = f"the template that {stack.logical_id!r} deploys, which is not read"
-            yield _Unread(stack.template, source, sees_all=False)
+            yield stack.template, source, False
     for template in assembly.templates:
         of = f"of the template {template.path.name!r}"
         for name in template.transforms:
-            yield _Unread(template, f"the transform {name!r} {of}", sees_all=True)
+            yield template, f"the transform {name!r} {of}", True
         for name, types in template.types_made.items():
             if types & _MAY_ATTACH:
-                yield _Unread(template, f"{name!r} {of}", sees_all=True)
+                yield template, f"{name!r} {of}", True
 
 
 _MAY_ATTACH: Final = frozenset({*ATTACHED_BY, *STACKS, UNKNOWN})

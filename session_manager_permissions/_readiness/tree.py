@@ -65,7 +65,7 @@ class ConstructTree(Constructs):
         if parent is not None and not is_included and not isinstance(parent, cdk.Stack):
             child = parent.node.default_child
             if child is not None and child.node.path == construct.node.path:
-                l2 = _first(names)
+                l2 = next(iter(names), "")
         return Made(tuple(stack_path.split("/")), tuple(ids), l2, is_included)
 
     def _construct(self, stack: cdk.Stack, resource: Resource) -> IConstruct | None:
@@ -96,7 +96,7 @@ class ConstructTree(Constructs):
     def _fleets(self) -> list[tuple[str, Any]]:
         """The fleets, each with the path of its scope."""
         fleets: list[Any] = [one for one in self._nodes if _FLEET in _classes(one)]
-        return [(_above(one.node.path), one) for one in fleets]
+        return [(one.node.path.rpartition("/")[0], one) for one in fleets]
 
     def fleet(self, resource: Resource) -> FleetMade | None:
         """Return the fleet that covers an instance profile or a node group: the nearest above."""
@@ -117,14 +117,6 @@ def _classes(construct: object) -> list[str]:
     """Return the names of the classes of a construct that CDK or this library defines."""
     known = ("aws_cdk", "session_manager_permissions")
     return [one.__name__ for one in type(construct).__mro__ if one.__module__.startswith(known)]
-
-
-def _first(names: list[str]) -> str:
-    return names[0] if names else ""
-
-
-def _above(path: str) -> str:
-    return path.rpartition("/")[0]
 
 
 def _is_below(path: str, other: str) -> bool:

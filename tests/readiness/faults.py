@@ -685,6 +685,16 @@ ONLY_S3: Final = {"Fn::If": ["C", allow("s3:*"), [allow("s3:Get*")]]}
 EITHER_STATEMENT: Final = {"Fn::If": ["C", allow("ssm:GetParameter"), [allow("ssm:Get*")]]}
 EITHER_DOCUMENT: Final = {"Fn::If": ["C", {"Statement": OTHERS}, {"Statement": [OTHERS]}]}
 BOTH_DEPRECATED: Final = {"ManagedPolicyArns": [f"{AWS}AmazonSSMManagedInstanceCore", DEPRECATED]}
+LOGS: Final = {"cloudWatchLogGroupName": "sessions"}
+ENDPOINTS_OF_LOGS: Final = {
+    "Role": WITH_BUCKET["Role"],
+    "Ssm": endpoint("ssm"),
+    "Messages": endpoint("ssmmessages"),
+    "Logs": endpoint(
+        "logs",
+        PolicyDocument={"Statement": [allow("*", Principal="*"), deny("logs:*", Principal="*")]},
+    ),
+}
 IN_WORDS: Final[dict[str, tuple[str, Body, str]]] = {
     "a trust policy whose statements a condition chooses": (
         "role-not-assumable",
@@ -695,6 +705,15 @@ IN_WORDS: Final[dict[str, tuple[str, Body, str]]] = {
         by_l1_endpoints(PolicyDocument={"Statement": [
             allow("*", Principal="*"), deny("ssm:Update*", Principal="*")]}),
         "leave ssm:UpdateInstanceInformation out of the Deny of the endpoint's policy"),
+    "an endpoint that denies calls for logs": (
+        "log-lost",
+        isolated_in_l1(**ENDPOINTS_OF_LOGS, Document=session(**LOGS)),
+        "leave logs:CreateLogStream, logs:DescribeLogStreams and logs:PutLogEvents out of the"),
+    "an endpoint that denies calls for enforced logs": (
+        "endpoint-unreachable",
+        isolated_in_l1(
+            **ENDPOINTS_OF_LOGS, Document=session(**LOGS, cloudWatchEncryptionEnabled=True)),
+        "logs:PutLogEvents and logs:DescribeLogGroups out of the Deny"),
     "both policies of AWS": ("deprecated-policy", profile_and_role(BOTH_DEPRECATED),
                              "take service-role/AmazonEC2RoleforSSM from the role"),
     "a policy that waits for the instance": (

@@ -233,6 +233,8 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("role that may give one", {"Other": ASSOCIATES}),
     ("role that may do anything", {"Other": associating(may("Allow", "*"))}),
     ("administrator", {"Other": associating(ManagedPolicyArns=[ADMINISTRATOR])}),
+    ("role that may give one of Quick Setup's", {"Other": associating(
+        ManagedPolicyArns=[f"{AWS}AWSQuickSetupManagedInstanceProfileExecutionPolicy"])}),
     ("role whose policy can't be read", {"Other": associating(Policies=[
         {"PolicyName": "p", "PolicyDocument": PARAMETER}])}),
     ("role with the policy of a name that allows it", by_name("ec2:*")),
@@ -258,6 +260,8 @@ GIVES_NONE: Final[list[tuple[str, Parts]]] = [
         "AWS::Events::Rule", EventPattern=LISTENS, Targets=[{"Arn": "a"}])}),
     ("maintenance window of a function",
      {"Other": resource(WINDOW, TaskArn=att("Function", "Arn"))}),
+    ("role that may write logs", {"Other": associating(
+        ManagedPolicyArns=[f"{AWS}CloudWatchAgentServerPolicy"])}),
     ("role that may not give one", {"Other": associating(may("Allow", "ec2:DescribeInstances"))}),
     ("role that is denied it",
      {"Other": associating(may("Allow", "ec2:*"), may("Deny", "ec2:Associate*"))}),

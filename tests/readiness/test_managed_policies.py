@@ -18,7 +18,7 @@ from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_doc
 from session_manager_permissions._needs import REGISTRATION, REGISTRATION_RESOURCES
 from session_manager_permissions._readiness import managed_policies
 from session_manager_permissions._readiness.managed_policies import aws_managed
-from session_manager_permissions._readiness.policies import Answer, anything, decide, read
+from session_manager_permissions._readiness.policies import ASKED, Answer, anything, decide, read
 from tests.conftest import ROOT
 
 from .policy_table import ACTIONS, AWS
@@ -77,7 +77,7 @@ def test_it_names_its_source_and_the_licence_of_that() -> None:
 
 
 def questions() -> Iterator[tuple[str, str | tuple[str, ...]]]:
-    for action in ACTIONS:
+    for action in ASKED:
         for resource in RESOURCES:
             yield action, resource
     for action in REGISTRATION.actions:

@@ -286,10 +286,16 @@ def test_account_of_a_key_by_its_number(check: Check, account: str, found: froze
 
 
 @pytest.mark.parametrize(
-    ("name", "found"), [("AmazonSSMManagedInstanceCore", DENIED), ("AdministratorAccess", READY)]
+    ("name", "found"),
+    [
+        ("AmazonSSMManagedInstanceCore", DENIED),
+        ("AmazonS3FullAccess", DENIED),
+        ("AWSKeyManagementServicePowerUser", DENIED),
+        ("AdministratorAccess", READY),
+    ],
 )
 def test_managed_policies_of_aws(check: Check, name: str, found: frozenset[str]) -> None:
-    role = {"ManagedPolicyArns": [f"{AWS}{name}"]}
+    role = inline(ALL) | {"ManagedPolicyArns": [f"{AWS}{name}"]}
 
     assert check(profile_and_role(role, Key=key(), A=WITH_KEY)).rules == found
 

@@ -33,6 +33,9 @@ LEAVE_OUT: Final = "leave these actions out of the Deny (of one with `NotAction`
 """What to do about an explicit Deny, which no code can find where a statement is made."""
 
 
+_LOG_GROUPS: Final = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
+
+
 class Fix(Protocol):
     """What mends a finding, or a part of it."""
 
@@ -166,25 +169,19 @@ class GivePolicy(NamedTuple):
 
     def _needed(self) -> Iterator[NeededStatement]:
         given = dict(self.options)
-        match given.get("encryption_key"):
-            case Resource(logical_id=key):
-                yield _needs.decrypt(f"${{{key}.Arn}}", sessions_only=False)
-        match given.get("log_bucket"):
-            case Resource(logical_id=bucket):
-                arn = f"${{{bucket}.Arn}}"
-                prefix = _needs.joined(str(given.get("log_prefix", "")))
-                yield _needs.log_encryption(arn)
-                yield _needs.log_objects(arn, prefix, other_account=False)
-        match given.get("log_group"):
-            case None:
-                return
-            case Resource(logical_id=name):
-                name = f"${{{name}}}"
-            case name:
-                pass
-        yield from _needs.log_group(
-            f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:{name}"
+        key, bucket, group = map(given.get, ("encryption_key", "log_bucket", "log_group"))
+        if isinstance(key, Resource):
+            yield _needs.decrypt(f"${{{key.logical_id}.Arn}}", sessions_only=False)
+        name = f"${{{group.logical_id}}}" if isinstance(group, Resource) else group
+        needed = _needs.needed(
+            bucket_arn=f"${{{bucket.logical_id}.Arn}}" if isinstance(bucket, Resource) else None,
+            bucket_key=None,
+            prefix=_needs.joined(str(given.get("log_prefix", ""))),
+            group_arn=f"{_LOG_GROUPS}{name}" if name else None,
+            allow_registration=False,
+            check_log_encryption=bucket is not None,
         )
+        yield from (one for one in needed if one is not _needs.CHANNELS)
 
     def _argument(self, code: Code, name: str, value: Resource | str | bool) -> str:  # noqa: FBT001
         if isinstance(value, Resource):

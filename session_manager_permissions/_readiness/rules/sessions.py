@@ -79,7 +79,7 @@ class SessionRules:
 
     def of_role(self, role: Role, profile: Resource) -> Iterator[Told]:
         """Find what keeps sessions that name no document from instances under a profile."""
-        for finding in self._found(role, profile):
+        for finding in self.of_documents(role, profile):
             if finding.rule == SESSION_DENIED and self._is_default(finding.resources[0]):
                 yield finding
         for document in self._sessions.documents(profile.template.stack):
@@ -97,28 +97,26 @@ class SessionRules:
 
         A session may be started with any of the documents, so a role that may use one is fine.
         """
-        return self._found(role, profile)
+        documents = self._sessions.documents(profile.template.stack)
+        for document in documents:
+            yield from (one for one in self._faults(document) if isinstance(one, Finding))
+        denied = [(one, self._denied(one, role)) for one in documents]
+        for ends in (True, False):
+            those = [(one, [call for call in calls if call.ends is ends]) for one, calls in denied]
+            if those and all(calls for _, calls in those):
+                for document, calls in those:
+                    fix = self._fix(role, calls)
+                    yield _finding(document, role, calls, fix, ends=ends)
+                return  # a session that is refused has no log
 
     def denied(self, role: Role, document: Document) -> tuple[list[AgentCall], list[Fix]]:
         """Return what a document asks for and a role may not call, and what allows it."""
-        calls = [one for ends in (True, False) for one in self._denied(document, role, ends=ends)]
+        calls = self._denied(document, role)
         return calls, [self._fix(role, calls)] if calls else []
 
     def _is_default(self, document: Resource) -> bool:
         name = document.properties.get("Name")
         return self._parts.text(document, name) == _needs.DEFAULT_DOCUMENT
-
-    def _found(self, role: Role, profile: Resource) -> Iterator[Finding]:
-        documents = self._sessions.documents(profile.template.stack)
-        for document in documents:
-            yield from (one for one in self._faults(document) if isinstance(one, Finding))
-        for ends in (True, False):
-            denied = [(one, [*self._denied(one, role, ends=ends)]) for one in documents]
-            if denied and all(calls for _, calls in denied):
-                for document, calls in denied:
-                    fix = self._fix(role, calls)
-                    yield _finding(document, role, calls, fix, ends=ends)
-                return  # a session that is refused has no log
 
     def _fix(self, role: Role, calls: list[AgentCall]) -> Fix:
         """Return what allows a role the calls."""
@@ -136,10 +134,11 @@ class SessionRules:
         options = dict.fromkeys(one for call in calls for one in call.options)
         return GivePolicy(role.resource, options=(*options,))
 
-    def _denied(self, document: Document, role: Role, *, ends: bool) -> Iterator[AgentCall]:
-        for call in self._calls(document):
-            if call.ends is ends and self._answer(role, call) >= Answer.IMPLICIT_DENY:
-                yield call
+    def _denied(self, document: Document, role: Role) -> list[AgentCall]:
+        """Return the calls that a role may not make, those without which sessions fail first."""
+        calls = self._calls(document)
+        denied = [one for one in calls if self._answer(role, one) >= Answer.IMPLICIT_DENY]
+        return sorted(denied, key=lambda one: not one.ends)
 
     def _answer(self, role: Role, call: AgentCall) -> Answer:
         ability = self._roles.ability(role, call.action, call.on)

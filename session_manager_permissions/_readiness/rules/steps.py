@@ -58,8 +58,7 @@ class Steps(Writing):
         """Say what a property has to be."""
         path = f"Properties.{path_written(resource, path) if '.' in path else path}"
         text = f"set {path} of {resource.logical_id} to {json.dumps(value)}"
-        step = Step(text, resource.template, resource.logical_id, path, value)
-        self._steps.setdefault(text, step)
+        self._add(Step(text, resource.template, resource.logical_id, path, value))
 
     def add_entry(self, resource: Resource, path: str, there: list[Any], entry: object) -> None:  # noqa: ARG002
         """Say what to add to a list."""

@@ -116,7 +116,7 @@ class Template:
         self.depth: int = self.parent.depth + 1 if self.parent else 0
         self.holds: Callable[[object], bool] = bool
         """Tells whether a condition of the template holds in the world that is judged."""
-        self.entries: Callable[[object], list[Any] | None] = _no_list
+        self.entries: Callable[[object], list[Any] | None] = lambda _: None
         """Returns the entries of a list that a function makes, as `Decided` says."""
         self.conditions = mapping(body.get("Conditions"))
         self.parameters = mapping(body.get("Parameters"))
@@ -323,10 +323,6 @@ def _mentioned(name: str, entry: object) -> list[str]:
         case _, [*names]:
             return [found for found in names if isinstance(found, str)]
     return []
-
-
-def _no_list(_: object) -> None:
-    """Return None: a template by itself has nothing that evaluates its functions."""
 
 
 def may_be_equal(one: str | None, other: str | None) -> bool:

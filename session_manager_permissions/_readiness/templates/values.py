@@ -71,7 +71,7 @@ class Assembly:
             "Fn::ImportValue": self._import,
             "Fn::Join": self._join,
             "Fn::Select": self._select,
-            "Fn::Sub": self._substitute,
+            "Fn::Sub": lambda template, of: self._join(template, ["", parts_of_sub(of)]),
             "Ref": self._reference,
         }
         """Each reads a function of a template, and returns None if its value is not known."""
@@ -334,9 +334,6 @@ class Assembly:
                 parts = self._list(template, entries)
                 return None if parts is None else _joined(parts, separator)
         return None
-
-    def _substitute(self, template: Template, argument: object) -> Value | None:
-        return self._join(template, ["", parts_of_sub(argument)])
 
     def _select(self, template: Template, argument: object) -> Value | None:
         match argument:
