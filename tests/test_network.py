@@ -520,6 +520,9 @@ def test_several_groups_are_named_in_the_plural() -> None:
         ("tcp", 443, {"Ref": "High"}, None),
         ("tcp", None, None, None),
         ("tcp", "4" * 5_000, 443, None),  # more digits than Python turns into a number
+        ("tcp", "0673", "0673", None),  # which is 443 in octal
+        ("06", 443, 443, None),
+        ("17", 443, 443, False),
         ("udp", 443, 443, False),
         ("icmp", -1, -1, False),
         ({"Ref": "Protocol"}, 443, 443, None),

@@ -43,13 +43,15 @@ def admits_https(protocol: object, low: object, high: object) -> bool | None:
     if str(protocol) == "-1":
         return True
     if str(protocol).lower() not in {"tcp", "6"}:
-        return False if re.fullmatch(r"\d+|udp|icmp(v?6)?", str(protocol).lower()) else None
-    first, last = _number(low), _number(high)
+        is_named = re.fullmatch("udp|icmp(v?6)?", str(protocol).lower())
+        return False if is_named or number(protocol) is not None else None
+    first, last = number(low), number(high)
     if first is None or last is None:
         known = (first is not None and first > HTTPS) or (last is not None and last < HTTPS)
         return False if known else None
     return first <= HTTPS <= last
 
 
-def _number(value: object) -> int | None:
-    return int(str(value)) if re.fullmatch(r"\d{1,9}", str(value)) else None
+def number(value: object) -> int | None:
+    """Return a number; None for one that begins with 0, which YAML may take for an octal one."""
+    return int(str(value)) if re.fullmatch("0|[1-9][0-9]{0,8}", str(value)) else None

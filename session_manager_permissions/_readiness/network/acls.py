@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions._network.ec2 import number
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import AclEntry, NetworkAcl
 from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider
@@ -22,6 +23,7 @@ _ACL: Final = PartKind("network ACL", ("AWS::EC2::NetworkAcl", *VPC.types))
 _ASSOCIATION: Final = PartOf("AWS::EC2::SubnetNetworkAclAssociation", "SubnetId", SUBNET)
 _ENTRY: Final = PartOf("AWS::EC2::NetworkAclEntry", "NetworkAclId", _ACL)
 _TCP: Final = {"6", "-1"}
+_ALL: Final = {"From": 0, "To": 65535}
 
 
 def acl_of(reading: Reading, subnet: Resource, vpc: object) -> NetworkAcl | Unknown | None:
@@ -54,18 +56,18 @@ def _entry(reading: Reading, resource: Resource) -> AclEntry | Unknown | None:
     properties, parts = resource.properties, reading.parts
     protocol = parts.text(resource, properties.get("Protocol"))
     doubt = Unknown(f"the network ACL entry {resource.logical_id!r}")
-    if "CidrBlock" not in properties or (protocol.isdecimal() and protocol not in _TCP):
+    if "CidrBlock" not in properties or (number(protocol) is not None and protocol not in _TCP):
         return None
-    ports = mapping(properties.get("PortRange", {"From": 0, "To": 65535}))
+    ports = _ALL if protocol == "-1" else mapping(properties.get("PortRange", _ALL))
+    written = properties.get("RuleNumber"), ports.get("From"), ports.get("To")
+    numbers = [number(parts.text(resource, one)) for one in written]
     egress = parts.fact(resource, properties.get("Egress"), "direction", default=False)
-    try:
-        number = int(parts.text(resource, properties.get("RuleNumber")))
-        low, high = (int(parts.text(resource, ports.get(name))) for name in ("From", "To"))
-    except ValueError:
-        return doubt
     action = parts.text(resource, properties.get("RuleAction"))
     allows = {"allow": True, "deny": False}.get(action)
     if protocol not in _TCP or allows is None or isinstance(egress, Unknown):
         return doubt
-    range_ = reading.range(resource, properties["CidrBlock"])
-    return AclEntry(number, egress, allows, range_, (0, 65535) if protocol == "-1" else (low, high))
+    match numbers:
+        case [int(rule), int(low), int(high)]:
+            range_ = reading.range(resource, properties["CidrBlock"])
+            return AclEntry(rule, egress, allows, range_, (low, high))
+    return doubt
