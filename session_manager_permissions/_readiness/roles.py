@@ -392,7 +392,7 @@ class Roles:
         on = []
         for one in found:
             covered: bool | None = None
-            if not one.not_resources:
+            if not one.not_resources and one.written_resource is not None:
                 values = [self._assembly.value(template, on) for on in listed(one.written_resource)]
                 covered = any_matches([asked.is_on(value) for value in values])
             if covered is not False:

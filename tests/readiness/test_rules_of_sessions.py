@@ -89,6 +89,11 @@ TO_BUCKET: Final = document(s3BucketName=ref("Bucket"), s3KeyPrefix="logs")
 TO_GROUP: Final = {"cloudWatchLogGroupName": "sessions"}
 
 
+def of_role(**properties: object) -> Body:
+    """A role that is ready but for these properties."""
+    return {"Role": resource("AWS::IAM::Role", **TRUST | inline(ALL) | properties)}
+
+
 def decrypt(on: object = ARN, **more: object) -> Statement:
     return allow("kms:Decrypt", on=on, **more)
 
@@ -157,6 +162,10 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
      [decrypt()], UNKNOWN),
     ("a key whose policy a custom resource may change, and a Deny of the role",
      with_key_policy() | CHANGES, [decrypt(), deny("kms:Decrypt")], DENIED),
+    ("a key, and a statement of a macro", {"A": DEFAULT}, [{"Fn::Transform": {"Name": "M"}}],
+     UNKNOWN),
+    ("a key, and a policy of AWS that is not known",
+     {"A": DEFAULT} | of_role(ManagedPolicyArns=[f"{AWS}NewerThanTheData"]), [], UNKNOWN),
     ("a key by parameter", {"A": BY_PARAMETER}, [], UNKNOWN),
     ("a key by parameter that is granted", {"A": BY_PARAMETER}, [decrypt(ref("Free"))], READY),
     ("a key granted by the ARN of its alias", {"A": WITH_KEY},
