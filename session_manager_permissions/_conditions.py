@@ -48,26 +48,19 @@ class RequestContext(NamedTuple):
 
 NO_CONTEXT: Final = RequestContext({})
 """The context of calls of which nothing is known."""
-EACH_CALL: Final = NO_CONTEXT.knowing(REQUEST_KEYS)
-"""What is known of each call of each agent."""
-
-
 BY_NO_SERVICE: Final = frozenset({"kms:viaservice", "kms:grantisforawsresource"})
 """The keys, in lower case, that no call to AWS KMS has which a user or a role makes itself."""
+EACH_CALL: Final = RequestContext({}, lacks=BY_NO_SERVICE).knowing(
+    {**REQUEST_KEYS, "aws:PrincipalIsAWSService": "false", "aws:ViaAWSService": "false"}
+)
+"""What is known of each call that an agent makes itself."""
 
 
 def of_principal(arn: str) -> RequestContext:
     """Return what is known of each call that a user or a role makes itself."""
     account = arn.split(":")[4]
-    context = EACH_CALL._replace(lacks=BY_NO_SERVICE)
-    return context.knowing(
-        {
-            "aws:PrincipalAccount": account,
-            "aws:PrincipalArn": arn,
-            "aws:PrincipalIsAWSService": "false",
-            "aws:ViaAWSService": "false",
-            "kms:CallerAccount": account,
-        }
+    return EACH_CALL.knowing(
+        {"aws:PrincipalAccount": account, "aws:PrincipalArn": arn, "kms:CallerAccount": account}
     )
 
 

@@ -1,4 +1,4 @@
-"""Which conditions hold for each call of the agent, which always uses TLS, and for a role's own."""
+"""Which conditions hold for each call of the agent, and for the calls of a role."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ OF_ROLE = of_principal("arn:aws:iam::111122223333:role/web").knowing({IP: None})
         ({"Bool": INSECURE}, None),
         ({"Bool": INSECURE, "Null": VPC}, None),
         ({"Bool": SECURE, "Null": VPC}, ["aws:SourceVpc"]),
-        ({"Bool": SECURE | {VIA: "true"}}, [VIA]),
+        ({"Bool": SECURE | {VIA: "true"}}, None),
+        ({"Bool": SECURE | {VIA: "false"}, "Null": {BY: "true"}}, []),
+        ({"Bool": {"aws:MultiFactorAuthPresent": "true"}}, ["aws:MultiFactorAuthPresent"]),
         ({"StringNotEquals": SECURE}, None),
         ({"NumericEquals": SECURE}, ["aws:SecureTransport"]),
         ({"Bool": {"aws:SecureTransport": []}}, ["aws:SecureTransport"]),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .parts import Parts
-    from .roles import Ability, Role, Roles
+    from .roles import Ability, Asked, Role, Roles
     from .templates.model import Resource
 
 _KEY: Final = "AWS::KMS::Key"
@@ -30,28 +30,29 @@ class OwnPolicies:
         self._parts = parts
         self._roles = roles
 
-    def answer(self, resource: Resource, role: Role, action: str, ability: Ability) -> Answer:
+    def answer(self, resource: Resource, role: Role, asked: Asked, ability: Ability) -> Answer:
         """Decide about an action of a role.
 
         Args:
             resource: the key or the bucket.
             role: the role.
-            action: the action.
+            asked: the action, and what it is on: the key, the bucket, or a part of this.
             ability: what the policies of IAM say. The permissions boundary limits what the policy
                 of the resource allows as well.
         """
         if ability.decision.answer is Answer.EXPLICIT_DENY:
             return Answer.EXPLICIT_DENY
-        answer = self._with_its_own(resource, role, action, ability)
+        answer = self._with_its_own(resource, role, asked, ability)
         return answer if self._parts.changed(resource) is None else min(answer, Answer.UNKNOWN)
 
     def _with_its_own(
-        self, resource: Resource, role: Role, action: str, ability: Ability
+        self, resource: Resource, role: Role, asked: Asked, ability: Ability
     ) -> Answer:
+        (action,) = asked.actions
         of_role, of_account = list[Statement](), list[Statement]()
         if resource.type != _KEY:
             of_account.append(Statement("", allows=True, certain=True))
-        for about, one in self._statements(resource, role, action):
+        for about, one in self._statements(resource, role, asked):
             # A Deny of the account is one of each of its roles.
             of_role += [one] if about == "role" or not one.allows else []
             of_account += [one] if about == "account" or not one.allows else []
@@ -59,27 +60,25 @@ class OwnPolicies:
         return min(itself, max(decide(of_account, action, "*").answer, ability.decision.answer))
 
     def _statements(
-        self, resource: Resource, role: Role, action: str
+        self, resource: Resource, role: Role, asked: Asked
     ) -> Iterator[tuple[Literal["role", "account"], Statement]]:
         """Yield the statements about an action, each with whom it is about."""
         for owner, written in self._documents(resource):
             known = partial(self._parts.text, owner)
-            context = known_of((action,))._replace(read=known)
-            for one in read(written, "", known, (action,), context):
+            context = known_of(asked.actions)._replace(read=known)
+            found = read(written, "", known, asked.actions, context)
+            for one in self._roles.on(owner.template, found, asked):
                 for about, is_sure in self._principals(owner, one.principal, role):
-                    # A statement of a bucket's policy may be about a part of the bucket.
-                    certain = one.certain and is_sure and owner.type == _KEY
-                    yield (
-                        about,
-                        one._replace(resources=("*",), not_resources=False, certain=certain),
-                    )
+                    yield about, one._replace(certain=one.certain and is_sure)
 
     def _documents(self, resource: Resource) -> Iterator[tuple[Resource, object]]:
         if resource.type == _KEY:
             yield resource, resource.properties.get("KeyPolicy", _DEFAULT)
             return
+        name = self._parts.text(resource, resource.properties.get("BucketName", ""))
         for one in self._parts.by_type["AWS::S3::BucketPolicy"]:
-            if one.exists and resource in one.mentions:
+            bucket = self._parts.behind(one.template, one.properties.get("Bucket"))
+            if one.exists and bucket in {resource, name, None}:  # None may be any bucket
                 yield one, one.properties.get("PolicyDocument")
 
     def _principals(
@@ -110,7 +109,10 @@ class OwnPolicies:
         elif known.isdecimal() or known.endswith(":root"):
             if has_marks(known + account):
                 yield "account", False
-        elif has_marks(known) or ":role/" in known or ":assumed-role/" in known:
+        elif ":role/" in known:
+            if self._roles.may_be(role, owner.template, written):
+                yield "role", False
+        elif has_marks(known) or ":assumed-role/" in known:
             yield "role", False
 
 
@@ -119,6 +121,7 @@ _DEFAULT: Final = {
         "Effect": "Allow",
         "Action": "kms:*",
         "Principal": {"AWS": {"Ref": "AWS::AccountId"}},
+        "Resource": "*",
     }
 }
 """The key policy that KMS gives a key without one."""

@@ -38,11 +38,14 @@ NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
 
 DECRYPT: Final = "kms:Decrypt"
 """The action on the key of a session."""
+ENCRYPT_LOG: Final = "kms:GenerateDataKey"
+"""The action on the key of a log bucket, which S3 calls for the agent."""
 
 _OF_SOME_SESSIONS: Final = (
     _needs.decrypt("*", sessions_only=False),
     _needs.log_encryption(),
     _needs.log_objects("*", "", other_account=False),
+    _needs.log_bucket_key("*"),
     *_needs.log_group("*"),
 )
 ASKED: Final = (
@@ -58,6 +61,8 @@ _OF_SESSION: Final = EACH_CALL.knowing({_needs.SESSION_KEY: None})
 
 def known_of(actions: tuple[str, ...]) -> RequestContext:
     """Return what is known of each call of these actions by the agent."""
+    if actions == (ENCRYPT_LOG,):
+        return NO_CONTEXT
     return _OF_SESSION if actions == (DECRYPT,) else EACH_CALL
 
 

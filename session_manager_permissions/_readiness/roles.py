@@ -367,7 +367,7 @@ class Roles:
         def reads() -> list[Statement]:
             template = policy.resource.template
             found = self._read(policy, asked.actions, self._context(template, asked))
-            return self._on(template, found, asked)
+            return self.on(template, found, asked)
 
         return self._once((policy, asked), reads)
 
@@ -385,7 +385,7 @@ class Roles:
         """Whether all instances of the app are certainly of one account and region."""
         return len({one.stack.environment for one in self._assembly.templates}) == 1
 
-    def _on(self, template: Template, found: list[Statement], asked: Asked) -> list[Statement]:
+    def on(self, template: Template, found: list[Statement], asked: Asked) -> list[Statement]:
         """Return the statements that may be on what is asked about, as ones on `*` if they are."""
         if asked.on is None:
             return [self._on_instances(template, one) for one in found]
@@ -535,7 +535,7 @@ class Roles:
                 return self._of_aws(role, name, asked)
 
     def _of_aws(self, role: Role, name: str, asked: Asked) -> list[Statement]:
-        return self._on(role.resource.template, aws_managed(name, asked.actions), asked)
+        return self.on(role.resource.template, aws_managed(name, asked.actions), asked)
 
     def _of_unknown_roles(self, role: Role, asked: Asked) -> Iterator[Statement]:
         """Yield statements for the policies that may be attached to the role.
@@ -620,6 +620,13 @@ class Roles:
         """Return the role of the app that is referred to, or named, or named in an ARN."""
         resource = self._of_kind("AWS::IAM::Role", template, name)
         return None if resource is None else self.of_resource(resource)
+
+    def may_be(self, role: Role, template: Template, arn: object) -> bool:
+        """Tell whether an ARN may be that of a role, by the name that the role may have."""
+        if not role.in_app:
+            return True
+        name = self._name(role.resource)
+        return may_be_named(role.resource, name, name_in(self._assembly.value(template, arn)))
 
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
         """Return the resource of this type that is referred to, or named, or named in an ARN."""

@@ -39,6 +39,12 @@ _SERVICES: Final = {
         "cloudWatchLogGroupName", "cloudWatchEncryptionEnabled", _needs.log_group("*")[-1].sid
     ),
 }
+_NAMED_BY: Final = {
+    "kmsKeyId": ("AWS::KMS::Alias", "AliasName"),
+    "s3BucketName": ("AWS::S3::Bucket", "BucketName"),
+    "cloudWatchLogGroupName": ("AWS::Logs::LogGroup", "LogGroupName"),
+}
+"""What an input may name, and the property that gives the name."""
 _SESSION: Final = "Session"
 _SCHEMA: Final = "1.0"
 _WITHOUT_INPUTS: Final = "Port"
@@ -100,14 +106,16 @@ class Sessions:
         beside = [one for one in existing if one.template.stack.environment == stack.environment]
         own = [one for one in beside if one.template.stack == stack]
         for resource in self._of_sessions(own) or self._of_sessions(beside):
-            content = _content(resource)
-            inputs = None
-            if isinstance(content, dict) and "schemaVersion" in content:
-                inputs = content.get("inputs", {})
-                if content.get("sessionType") == _WITHOUT_INPUTS:
-                    inputs = {}
-            is_read = isinstance(inputs, dict) and not is_function(inputs)
-            is_read = is_read and self._type(resource) == _SESSION
+            content = mapping(_content(resource))
+            kind = self._parts.text(resource, content.get("sessionType", ""))
+            inputs = {} if kind == _WITHOUT_INPUTS else content.get("inputs", {})
+            is_read = (
+                "schemaVersion" in content
+                and UNKNOWN not in kind
+                and isinstance(inputs, dict)
+                and not is_function(inputs)
+                and self._type(resource) == _SESSION
+            )
             yield Document(resource, inputs if is_read else None)
 
     def _of_sessions(self, resources: list[Resource]) -> list[Resource]:
@@ -149,11 +157,23 @@ class Sessions:
         )
 
     def input(self, document: Document, name: str) -> Value:
-        """The value of an input of a document; empty if it is not given."""
+        """The value of an input of a document; empty if it is not given.
+
+        The name that a resource of the app is given reads as a reference to it.
+        """
         written = (document.inputs or {}).get(name)
         if written is None:
             return ()
-        return self._parts.assembly.value(document.resource.template, written)
+        assembly, template = self._parts.assembly, document.resource.template
+        value = assembly.value(template, written)
+        match _NAMED_BY.get(name):
+            case (kind, naming):
+                for one in self._parts.by_type[kind]:
+                    given = one.properties.get(naming) if one.exists else None
+                    is_beside = one.template.stack.environment == template.stack.environment
+                    if given and is_beside and assembly.value(one.template, given) == value:
+                        return (ReturnValue(one),)
+        return value
 
     def is_on(self, document: Document, name: str) -> Fact:
         """Whether an input of a document is true."""

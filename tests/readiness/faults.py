@@ -647,6 +647,11 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
 }  # fmt: skip
 """Templates whose resources are L1 constructs of an app."""
 INCLUDED: Final[dict[str, tuple[str, Body]]] = {
+    "a bucket with a key": ("log-lost", profile_and_role(
+        inline(ALL, allow("s3:PutObject")), Document=session(s3BucketName=ref("Bucket")),
+        Key=resource("AWS::KMS::Key"), Bucket=resource("AWS::S3::Bucket", BucketEncryption={
+            "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {
+                "SSEAlgorithm": "aws:kms", "KMSMasterKeyID": att("Key", "Arn")}}]}))),
     "a trust policy of one statement": ("role-not-assumable", trusting(RDS)),
     "a trust policy of several": ("role-not-assumable", trusting([RDS])),
     "a boundary of one statement": ("channel-missing", within(ref("Boundary"), allow("s3:*"))),

@@ -221,7 +221,8 @@ AFTER_EARLY: Final = EARLY | {"Wait": {"Type": "Test", "DependsOn": "Early"}}
         (inline(allow("*", Condition=IN_VPC)), {}, FIRES),
         ({}, EARLY, FIRES),  # which is as late, for all that is known
         ({}, AFTER_EARLY, READY),
-        ({}, {"Policy": policy(ALL)}, READY),  # which has no statement of ours
+        ({}, {"Policy": policy(ALL)}, FIRES),
+        ({}, AFTER_EARLY | {"Policy": policy(deny("s3:*"))}, READY),
         ({}, {"Policy": policy(OURS, deny("*"))}, DENIED),
     ],
 )

@@ -305,7 +305,7 @@ IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
     ("bare role", BARE, NEITHER),
     ("bare role, activation", BARE | launched(**ACTIVATED), UNKNOWN),
     ("bare role, activation under another profile", BARE | OTHER_PROFILE, NEITHER),
-    ("bare role, policy in JSON", BARE | IN_JSON, READY),
+    ("bare role, policy in JSON", BARE | IN_JSON, frozenset({"boot-order"})),
     ("bare role, Default Host Management", BARE | HOST_MANAGEMENT, UNKNOWN),
     ("bare role, role that may give a profile", BARE | {"Other": ASSOCIATES}, NEITHER),
     ("bare role, custom resource with the role", BARE | custom("Role"), UNKNOWN),

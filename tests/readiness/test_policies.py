@@ -287,7 +287,7 @@ def test_policy_of_aws_is_known_in_the_partition_of_its_arn(
     assert check(profile_and_role(managed(arn)), region=region).rules == found
 
 
-REGION = {"Ref": "AWS::Region"}
+REGION, MFA = {"Ref": "AWS::Region"}, "aws:MultiFactorAuthPresent"
 CONDITIONS: list[tuple[dict[str, Any], frozenset[str], frozenset[str]]] = [
     # where the region is known as eu-west-1, and where it is not
     ({"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, READY, UNKNOWN),
@@ -307,9 +307,9 @@ CONDITIONS: list[tuple[dict[str, Any], frozenset[str], frozenset[str]]] = [
     ({"Null": {"aws:SecureTransport": True}}, NEITHER, NEITHER),
     ({"Bool": {"aws:SecureTransport": True}}, READY, READY),
     ({"BoolIfExists": {"aws:SecureTransport": "False"}}, NEITHER, NEITHER),
-    ({"Bool": {"aws:ViaAWSService": "false"}}, UNKNOWN, UNKNOWN),
-    ({"Bool": {"aws:SecureTransport": "true", "aws:ViaAWSService": "false"}}, UNKNOWN, UNKNOWN),
-    ({"Bool": {"aws:SecureTransport": "false", "aws:ViaAWSService": "false"}}, NEITHER, NEITHER),
+    ({"Bool": {"aws:ViaAWSService": "false"}}, READY, READY),
+    ({"Bool": {"aws:SecureTransport": "true", MFA: "false"}}, UNKNOWN, UNKNOWN),
+    ({"Bool": {"aws:SecureTransport": "false", MFA: "false"}}, NEITHER, NEITHER),
     ({"Fn::Transform": {"Name": "Macro"}}, UNKNOWN, UNKNOWN),
     ({"Bool": {"Fn::Transform": {"Name": "Macro"}}}, UNKNOWN, UNKNOWN),
 ]

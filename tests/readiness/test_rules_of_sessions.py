@@ -18,7 +18,7 @@ LOST: Final = frozenset({"log-lost"})
 # Session documents
 
 
-def document(name: str = "", kind: str = "Standard_Stream", **inputs: object) -> Body:
+def document(name: str = "", kind: object = "Standard_Stream", **inputs: object) -> Body:
     content = {"schemaVersion": "1.0", "sessionType": kind, "inputs": inputs}
     named = {"Name": name} if name else {}
     return resource("AWS::SSM::Document", DocumentType="Session", Content=content, **named)
@@ -37,16 +37,20 @@ def with_key_policy(*statements: Statement) -> dict[str, Any]:
     return {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN), "Key": made}
 
 
+def encrypted(algorithm: str, by: object = None) -> Body:
+    """The encryption of a bucket."""
+    given = {"SSEAlgorithm": algorithm} | ({} if by is None else {"KMSMasterKeyID": by})
+    return {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": given}]}
+
+
 def with_bucket_policy(
     *statements: Statement, of_bucket: object = None, algorithm: str = "AES256", **more: object
 ) -> dict[str, Any]:
     """The default document, which enforces encrypted logs, and a bucket policy: of its bucket."""
-    by_default = [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}]
-    encrypts = {"ServerSideEncryptionConfiguration": by_default}
     of_it = {"Bucket": of_bucket or ref("Bucket"), "PolicyDocument": {"Statement": [*statements]}}
     return {
         "A": document(DEFAULT_DOCUMENT, s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
-        "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypts, **more),
+        "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypted(algorithm), **more),
         "P": resource("AWS::S3::BucketPolicy", **of_it),
     }
 
@@ -64,6 +68,12 @@ ELSEWHERE: Final = document(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:eu-west-1:1:
 BY_PARAMETER: Final = document(DEFAULT_DOCUMENT, kmsKeyId=ref("Free"))
 LOGS_ELSEWHERE: Final = document(DEFAULT_DOCUMENT, s3BucketName="logs", s3EncryptionEnabled=True)
 READS: Final = "s3:GetEncryptionConfiguration"
+
+
+def closed(to: object) -> Body:
+    """A policy of the bucket that denies everybody everything on this."""
+    denies = {"Statement": [deny("s3:*", on=to, **ANYBODY)]}
+    return resource("AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument=denies)
 
 
 def with_key(**properties: object) -> dict[str, Any]:
@@ -86,6 +96,10 @@ WITH_KEY: Final = document(kmsKeyId=ARN)
 SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 OBJECTS: Final = {"Fn::Join": ["", [att("Bucket", "Arn"), "/logs/*"]]}
 TO_BUCKET: Final = document(s3BucketName=ref("Bucket"), s3KeyPrefix="logs")
+TO_KEY: Final = {
+    "A": TO_BUCKET,
+    "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypted("aws:kms", ref("Alias"))),
+}
 TO_GROUP: Final = {"cloudWatchLogGroupName": "sessions"}
 
 
@@ -109,6 +123,7 @@ def bounded(by: object, *statements: Statement) -> Body:
 
 BY_ALIAS: Final = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/a"}}
 BY_S3: Final = {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}
+BY_VPC: Final = {"StringEquals": {"aws:SourceVpc": "vpc-1"}}
 BY_SESSIONS: Final = {"Null": {SESSION_ID: "false"}}
 KEYS: Final = {"Fn::Sub": "arn:aws:kms:${AWS::Region}:1:key/*"}
 OTHER: Final = att("Other", "Arn")
@@ -116,7 +131,11 @@ DENIES: Final = {"Statement": [deny("kms:*", Principal="*")]}
 DEFAULT: Final = document(DEFAULT_DOCUMENT, kmsKeyId=ARN)
 ALIAS: Final = document(kmsKeyId=ref("Alias"))
 ANYONE: Final = {"Statement": [allow("s3:PutObject", Principal="*")]}
+ANYONE_IN_FREE: Final = {
+    "Statement": [allow("s3:PutObject", Principal="*", on={"Fn::Sub": "arn:aws:s3:::${Free}/*"})]
+}
 OPEN: Final = resource("AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument=ANYONE)
+FOREIGN: Final = "arn:aws:kms:eu-west-1:2:key/1"
 AS_ROOT: Final = {"runAsDefaultUser": "root"}
 ENCRYPTED: Final = document(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
 DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
@@ -147,10 +166,28 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
     ("two documents, of which one can be used", {"A": WITH_KEY, "B": document()}, [], READY),
     ("two documents, of which none can be used", {"A": WITH_KEY, "B": WITH_KEY}, [], DENIED),
     ("the default document", {"A": DEFAULT}, [], DENIED),
-    ("the default document, and a condition", {"A": DEFAULT}, [decrypt(Condition=BY_S3)], UNKNOWN),
+    ("the default document, and a condition", {"A": DEFAULT}, [decrypt(Condition=BY_VPC)], UNKNOWN),
+    ("a key that only S3 may use", {"A": DEFAULT}, [decrypt(Condition=BY_S3)], DENIED),
+    ("a key that S3 may not use", {"A": DEFAULT}, [decrypt(), deny("kms:*", Condition=BY_S3)],
+     READY),
     ("a key elsewhere", {"A": ELSEWHERE}, [], UNKNOWN),
     ("a key elsewhere that is granted", {"A": ELSEWHERE}, [decrypt("arn:aws:kms:*:1:*")], READY),
-    ("a key elsewhere that is denied", {"A": ELSEWHERE}, [deny("kms:*")], UNKNOWN),
+    ("a key elsewhere that is denied", {"A": ELSEWHERE}, [deny("kms:*")], DENIED),
+    ("a key of another account", {"A": document(DEFAULT_DOCUMENT, kmsKeyId=FOREIGN)}, [], DENIED),
+    ("a key of another account that is granted",
+     {"A": document(DEFAULT_DOCUMENT, kmsKeyId=FOREIGN)}, [decrypt(FOREIGN)], UNKNOWN),
+    ("a key of another region",
+     {"A": document(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:us-east-1:1:key/1")},
+     [decrypt("arn:aws:kms:*:1:key/1")], DENIED),
+    ("a key by the name of its alias", {"A": document(kmsKeyId="alias/a")}, [], DENIED),
+    ("a key by the name of another alias", {"A": document(kmsKeyId="alias/b")}, [], READY),
+    ("a bucket by its name in the document",
+     with_bucket_policy(BucketName="my-logs")
+     | {"A": document(DEFAULT_DOCUMENT, s3BucketName="my-logs", s3EncryptionEnabled=True)},
+     [], DENIED),
+    ("a group by its name that has to encrypt and has no key",
+     {"A": document(**TO_GROUP, cloudWatchEncryptionEnabled=True),
+      "Group": log_group(LogGroupName="sessions")}, [allow("logs:*")], DENIED),
     ("all keys of the default document", with_key_policy(allow("kms:*", **ACCOUNT)),
      [decrypt("arn:aws:kms:*:1:key/*")], READY),
     ("a key by its ARN in parts", with_key_policy(allow("kms:*", **ACCOUNT)),
@@ -189,10 +226,26 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
     ("a bucket, and the policy of another",
      with_bucket_policy(deny("s3:*", **ANYBODY), of_bucket="another"), [allow("s3:*")], READY),
     ("a bucket whose policy denies",
-     with_bucket_policy(deny("s3:*", **ANYBODY)), [allow("s3:*")], UNKNOWN),
+     with_bucket_policy(deny("s3:*", **ANYBODY)), [allow("s3:*")], DENIED),
+    ("a bucket whose policy names it, and denies",
+     with_bucket_policy(deny("s3:*", **ANYBODY), of_bucket="my-logs", BucketName="my-logs"),
+     [allow("s3:*")], DENIED),
+    ("a bucket, and the policy of one by parameter, which lets somebody in",
+     {"A": TO_BUCKET, "P": OPEN | {"Properties": OPEN["Properties"] | {
+         "Bucket": ref("Free"), "PolicyDocument": ANYONE_IN_FREE}}}, [], READY),
+    ("a bucket whose policy denies somebody",
+     with_bucket_policy(deny("s3:*", **of(ref("Free")))), [allow("s3:*")], UNKNOWN),
+    ("a bucket whose policy denies its objects", {"A": TO_BUCKET, "P": closed(OBJECTS)},
+     [allow("s3:*")], LOST),
+    ("a bucket whose policy denies other objects",
+     {"A": TO_BUCKET, "P": closed({"Fn::Sub": "${Bucket.Arn}/secret/*"})}, [allow("s3:*")], READY),
     ("a bucket that is encrypted twice",
      with_bucket_policy(algorithm="aws:kms:dsse"), [allow("s3:*")], UNKNOWN),
     ("a document of ports", {"A": document(kind="Port", kmsKeyId=ARN)}, [], READY),
+    ("a document of ports by a function",
+     {"A": document(kind={"Fn::Join": ["", ["Po", "rt"]]}, kmsKeyId=ARN)}, [], READY),
+    ("a document of sessions by parameter",
+     {"A": document(DEFAULT_DOCUMENT, kind=ref("Free"), kmsKeyId=ARN)}, [], UNKNOWN),
     ("a document on a condition", {"A": on(WITH_KEY, "Free")}, [], READY),
     ("a policy on a condition", {"A": WITH_KEY, "P": on(policy(decrypt()), "Free")}, [], READY),
     ("a policy on an unknown role",
@@ -215,6 +268,12 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
     ("a bucket", {"A": TO_BUCKET}, [], LOST),
     ("a bucket that is granted", {"A": TO_BUCKET}, [allow("s3:PutObject", on=OBJECTS)], READY),
     ("a bucket whose policy lets somebody in", {"A": TO_BUCKET, "P": OPEN}, [], READY),
+    ("a bucket whose key is not granted", TO_KEY, [allow("s3:*"), decrypt()], LOST),
+    ("a bucket whose key is granted", TO_KEY, [allow("s3:*"), allow("kms:*", on=ARN)], READY),
+    ("a bucket whose key is granted for S3", TO_KEY,
+     [allow("s3:*"), allow("kms:Generate*", on=ARN, Condition=BY_S3)], READY),
+    ("a bucket whose key is of AWS", with_bucket_policy(algorithm="aws:kms"), [allow("s3:*")],
+     READY),
     ("a bucket that is enforced", {"A": ENCRYPTED}, [allow("s3:PutObject")], DENIED),
     ("a group", {"A": document(**TO_GROUP)}, [], LOST),
     ("a group that is granted", {"A": document(**TO_GROUP)}, [allow("logs:*")], READY),
@@ -245,12 +304,15 @@ def test_session_documents(
     [
         ([allow("kms:Decrypt", **MINE)], False, READY),
         ([allow("kms:Decrypt", **ANYBODY)], False, READY),
+        ([allow("kms:Decrypt", **ANYBODY, Condition=BY_S3)], False, DENIED),
         ([allow("kms:Decrypt", **MINE, Condition={"Bool": {"a": "b"}})], True, UNKNOWN),
         ([allow("kms:*", Principal={"Service": "logs.amazonaws.com"})], True, DENIED),
         ([allow("kms:*", **of("2"))], True, DENIED),
         ([allow("kms:*", **ACCOUNT)], True, READY),
         ([allow("kms:*", **of(ref("Free")))], True, UNKNOWN),
-        ([allow("kms:*", **of("arn:aws:iam::1:role/web"))], True, UNKNOWN),
+        ([allow("kms:*", **of("arn:aws:iam::1:role/a-Role-1A2B3C4D5E6F"))], True, UNKNOWN),
+        ([allow("kms:*", **of("arn:aws:iam::1:role/web"))], True, DENIED),
+        ([allow("kms:*", **of("arn:aws:sts::1:assumed-role/web/ana"))], True, UNKNOWN),
         ([allow("kms:*", **of("arn:aws:iam::1:user/ana"))], True, DENIED),
         ([allow("kms:*") | {"NotPrincipal": of("arn:aws:iam::1:user/ana")}], True, UNKNOWN),
         ([allow("kms:List*", **ACCOUNT)], True, DENIED),

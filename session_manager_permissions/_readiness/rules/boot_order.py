@@ -36,7 +36,7 @@ RULES: Final = (
 
 
 def of_compute(roles: Roles, compute: Compute, role: Role) -> Iterator[Finding]:
-    """Find policies of this library that may be attached after the instance has booted.
+    """Find policies of the role that may be attached after the instance has booted.
 
     The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes; where it
     may register and not open a channel, less at first.
@@ -44,16 +44,16 @@ def of_compute(roles: Roles, compute: Compute, role: Role) -> Iterator[Finding]:
     """
     machine = compute.resource
     late = _late(roles, machine, role)
-    ours = [policy for policy in late if _is_ours(roles, policy)]
-    if ours and _boots_at_once(compute) and (lost := _lost(roles, role, late)):
-        names = " and ".join(repr(policy.resource.logical_id) for policy in ours)
+    if late and _boots_at_once(compute) and (lost := _lost(roles, role, late)):
+        policies = [one.resource for one in late if _may_allow(roles, one, lost)]
+        names = " and ".join(repr(one.logical_id) for one in policies)
         yield Finding(
             BOOT_ORDER,
             (machine,),
             "DependsOn",
             f"{kind_of(machine).instances} may boot before the role has the policy {names}, "
             "without which the agent is denied until it tries again, which can take 30 minutes",
-            (Wait(machine, role.resource, (*dict.fromkeys(one.resource for one in ours),), lost),),
+            (Wait(machine, role.resource, (*dict.fromkeys(policies),), lost),),
         )
 
 
@@ -77,9 +77,10 @@ def _late(roles: Roles, machine: Resource, role: Role) -> list[Policy]:
     ]
 
 
-def _is_ours(roles: Roles, policy: Policy) -> bool:
-    """Tell whether the policy has the statement of `session_manager_statements`."""
-    return any(one.sid == _needs.CHANNELS.sid for one in roles.asked_statements(policy))
+def _may_allow(roles: Roles, policy: Policy, actions: tuple[str, ...]) -> bool:
+    """Tell whether a policy may allow one of some actions."""
+    statements = [one for one in roles.asked_statements(policy) if one.allows]
+    return any(one.covers_action(action) is not False for one in statements for action in actions)
 
 
 def _lost(roles: Roles, role: Role, late: list[Policy]) -> tuple[str, ...]:

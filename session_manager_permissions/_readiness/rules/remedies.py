@@ -122,6 +122,10 @@ class AddStatement(Remedy):
             to.say(self.otherwise)
 
 
+BUCKET_KEY: Final = "log_bucket_key"
+"""The option that stands for the key of the log bucket."""
+
+
 class Option(NamedTuple):
     """An argument of `SessionManagerPermissions`."""
 
@@ -142,7 +146,11 @@ class GivePolicy(NamedTuple):
 
     def in_python(self, code: Code) -> None:
         """Write the construct that makes the policy."""
-        given = [f"{name}={self._argument(code, name, value)}" for name, value in self.options]
+        given = [
+            f"{name}={self._argument(code, name, value)}"
+            for name, value in self.options
+            if name != BUCKET_KEY  # which the construct finds by the bucket
+        ]
         code.give_permissions(self.role, given, registers=registers(self.actions))
 
     def in_template(self, steps: Steps) -> None:
@@ -170,12 +178,15 @@ class GivePolicy(NamedTuple):
     def _needed(self) -> Iterator[NeededStatement]:
         given = dict(self.options)
         key, bucket, group = map(given.get, ("encryption_key", "log_bucket", "log_group"))
+        of_bucket = given.get(BUCKET_KEY)
         if isinstance(key, Resource):
             yield _needs.decrypt(f"${{{key.logical_id}.Arn}}", sessions_only=False)
         name = f"${{{group.logical_id}}}" if isinstance(group, Resource) else group
         needed = _needs.needed(
             bucket_arn=f"${{{bucket.logical_id}.Arn}}" if isinstance(bucket, Resource) else None,
-            bucket_key=None,
+            bucket_key=(f"${{{of_bucket.logical_id}.Arn}}", None)
+            if isinstance(of_bucket, Resource)
+            else None,
             prefix=_needs.joined(str(given.get("log_prefix", ""))),
             group_arn=f"{_LOG_GROUPS}{name}" if name else None,
             allow_registration=False,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import decider
-from session_manager_permissions._readiness.policies import DECRYPT, Answer
-from session_manager_permissions._readiness.templates.functions import UNKNOWN, mappings_in
+from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG, Answer
+from session_manager_permissions._readiness.roles import Asked
+from session_manager_permissions._readiness.templates.functions import UNKNOWN, listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, merged
 
-from .remedies import LEAVE_OUT, Advice, GivePolicy, Option, Set
+from .remedies import BUCKET_KEY, LEAVE_OUT, Advice, GivePolicy, Option, Set
 from .rule import Finding, Told, not_ready, warning
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ RULES: Final = (
 
 _INPUTS: Final = "Properties.Content"
 (_ENCRYPTION,) = _needs.log_encryption().actions
+_NOUNS: Final = {"kms": "key", "logs": "log group", "s3": "bucket"}
 _IN_TWO_LAYERS: Final = "aws:kms:dsse"
 """The encryption of buckets that older agents do not recognize as encryption."""
 _OF_KEY: Final = {
@@ -130,7 +133,7 @@ class SessionRules:
             if ability.boundary.answer is not Answer.ALLOWED:
                 return Advice("allow these actions in the permissions boundary and in a policy")
         if not all(call.options for call in calls):
-            return Advice("allow them on the log group")
+            return Advice(f"allow them on the {_NOUNS[calls[0].action.partition(':')[0]]}")
         options = dict.fromkeys(one for call in calls for one in call.options)
         return GivePolicy(role.resource, options=(*options,))
 
@@ -142,11 +145,15 @@ class SessionRules:
 
     def _answer(self, role: Role, call: AgentCall) -> Answer:
         ability = self._roles.ability(role, call.action, call.on)
+        by_iam = ability.decision.answer
         if call.action.startswith("logs:"):
-            return ability.decision.answer
+            return by_iam
         if call.resource is None:  # it has a policy of its own, which is not here
-            return min(ability.decision.answer, Answer.UNKNOWN)
-        return self._own.answer(call.resource, role, call.action, ability)
+            own, other = role.resource.template.stack.account, _in_arn(call.on, 4)
+            if own and other and own != other:  # both accounts have to allow it
+                return max(by_iam, Answer.UNKNOWN)
+            return by_iam if by_iam is Answer.EXPLICIT_DENY else min(by_iam, Answer.UNKNOWN)
+        return self._own.answer(call.resource, role, Asked((call.action,), call.on), ability)
 
     def _faults(self, document: Document) -> Iterator[Told]:
         """Yield why sessions with a document are refused whatever the role, and what decides."""
@@ -160,16 +167,20 @@ class SessionRules:
         key = self._key(read(document, "kmsKeyId"))
         if key is not None:
             yield from self._faults_of_key(document, key)
+        own = document.resource.template.stack.region
+        of_key = _in_arn(read(document, "kmsKeyId"), 3)
+        if own and of_key and own != of_key:
+            why = f"their key is of {of_key}, and instances of {own} can't use it"
+            yield _refused(document, why, Advice("name a key of the region of the instances"))
         group = _made(read(document, "cloudWatchLogGroupName"), "AWS::Logs::LogGroup")
         enforced = is_on(document, "cloudWatchEncryptionEnabled") is True
         if group is not None and enforced and "KmsKeyId" not in group.properties:
             why = f"the log group {group.logical_id!r} has no key, and they enforce encrypted logs"
             yield _refused(document, why, Advice("give the log group a KMS key"))
         bucket = _made(read(document, "s3BucketName"), "AWS::S3::Bucket")
-        if bucket is not None and is_on(document, "s3EncryptionEnabled") is True:
-            of_bucket = mappings_in(bucket.properties.get("BucketEncryption"))
-            if any(one.get("SSEAlgorithm") == _IN_TWO_LAYERS for one in of_bucket):
-                yield f"whether the agent accepts {_IN_TWO_LAYERS} of {bucket.logical_id!r}"
+        enforced = is_on(document, "s3EncryptionEnabled") is True
+        if bucket and enforced and _encryption(bucket).get("SSEAlgorithm") == _IN_TWO_LAYERS:
+            yield f"whether the agent accepts {_IN_TWO_LAYERS} of {bucket.logical_id!r}"
 
     def _faults_of_key(self, document: Document, key: Resource) -> Iterator[Told]:
         for name, needed in _OF_KEY.items():
@@ -193,22 +204,7 @@ class SessionRules:
             yield AgentCall(DECRYPT, arn, options, ends=True, resource=key)
         elif named:
             yield AgentCall(DECRYPT, named, (), ends=True)
-        name = read(document, "s3BucketName")
-        bucket = _made(name, "AWS::S3::Bucket")
-        enforced = is_on(document, "s3EncryptionEnabled") is True
-        if bucket is None and name and enforced:
-            arn = merged(("arn:aws:s3:::", *name))
-            yield AgentCall(_ENCRYPTION, arn, (), ends=True)
-        if bucket is not None:
-            options, arn = (Option("log_bucket", bucket),), (ReturnValue(bucket, "Arn"),)
-            if enforced:
-                yield AgentCall(_ENCRYPTION, arn, options, ends=True, resource=bucket)
-            prefix = read(document, "s3KeyPrefix")
-            log = merged((*arn, "/" if prefix else "", *prefix, f"/{_needs.ARN_PART}.log"))
-            match prefix:
-                case (str(known),) if known:
-                    options = (*options, Option("log_prefix", known))
-            yield AgentCall("s3:PutObject", log, options, ends=False, resource=bucket)
+        yield from self._calls_to_bucket(document)
         name = read(document, "cloudWatchLogGroupName")
         if name:
             options = _log_group(name)
@@ -218,6 +214,31 @@ class SessionRules:
             for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
                 yield AgentCall(action, name, options, ends=False)
 
+    def _calls_to_bucket(self, document: Document) -> Iterator[AgentCall]:
+        read = self._sessions.input
+        name, prefix = read(document, "s3BucketName"), read(document, "s3KeyPrefix")
+        enforced = self._sessions.is_on(document, "s3EncryptionEnabled") is True
+        bucket = _made(name, "AWS::S3::Bucket")
+        if bucket is None:
+            if name and enforced:
+                yield AgentCall(_ENCRYPTION, merged(("arn:aws:s3:::", *name)), (), ends=True)
+            return
+        arn: Value = (ReturnValue(bucket, "Arn"),)
+        options: tuple[Option, ...] = (Option("log_bucket", bucket),)
+        match prefix:
+            case (str(known),) if known:
+                options = (*options, Option("log_prefix", known))
+        written = _encryption(bucket).get("KMSMasterKeyID")
+        key = self._key(self._parts.assembly.value(bucket.template, written))
+        if key is not None:
+            options = (*options, Option(BUCKET_KEY, key))
+            of_key: Value = (ReturnValue(key, "Arn"),)
+            yield AgentCall(ENCRYPT_LOG, of_key, options, ends=False, resource=key)
+        if enforced:
+            yield AgentCall(_ENCRYPTION, arn, options, ends=True, resource=bucket)
+        log = merged((*arn, "/" if prefix else "", *prefix, f"/{_needs.ARN_PART}.log"))
+        yield AgentCall("s3:PutObject", log, options, ends=False, resource=bucket)
+
     def _key(self, value: Value) -> Resource | None:
         """The key of the app that an input names, by itself or by an alias."""
         alias = _made(value, "AWS::KMS::Alias")
@@ -225,6 +246,21 @@ class SessionRules:
             target = alias.properties.get("TargetKeyId")
             return _made(self._parts.assembly.value(alias.template, target), "AWS::KMS::Key")
         return _made(value, "AWS::KMS::Key")
+
+
+def _encryption(bucket: Resource) -> dict[str, Any]:
+    """Return how a bucket encrypts by default."""
+    of_bucket = mapping(bucket.properties.get("BucketEncryption"))
+    rule = next(listed(of_bucket.get("ServerSideEncryptionConfiguration")), None)
+    return mapping(mapping(rule).get("ServerSideEncryptionByDefault"))
+
+
+def _in_arn(value: Value, place: int) -> str:
+    """Return a part of an ARN; an empty text where the value is none."""
+    match value:
+        case (str(arn),) if re.match("arn(:[^:]*){5}", arn):
+            return arn.split(":")[place]
+    return ""
 
 
 def _made(value: Value, type_: str) -> Resource | None:
