@@ -49,7 +49,7 @@ class WorldQuestion:
     """What decides, as a noun of a message: "the condition 'IsProduction'"."""
 
 
-@dataclass(frozen=True)  # which Python 3.10 lets be generic, unlike a NamedTuple
+@dataclass(slots=True)  # which Python 3.10 lets be generic, unlike a NamedTuple
 class WorldResult(Generic[_Judged]):
     """What was judged in one world, and the answers that define the world."""
 
