@@ -311,7 +311,7 @@ def run(line: str, *changes: Cause) -> Cause:
     def does(w: World) -> None:
         for change in changes:
             change(w)
-        main(shlex.split(line))
+        assert main(shlex.split(line)) == command_module.CANNOT_ASK
 
     return does
 

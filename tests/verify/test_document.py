@@ -18,7 +18,7 @@ from tests.builders import deployed
 from tests.conftest import HERE, REGION, existing_role
 from tests.preference_options import Given, given_preferences
 
-from .causes import having, refusing, setting
+from .causes import having, setting
 from .nodes import ACCOUNT, DOCUMENT, EVERYTHING, KEY, Session, World
 from .running import Run, run
 
@@ -166,20 +166,6 @@ def test_a_document_that_can_not_be_asked_about_is_said(
     assert found.status == 2
     assert says in found.err
     assert DOCUMENT in found.err
-
-
-@pytest.mark.parametrize(
-    ("code", "says"),
-    [
-        ("InvalidDocument", f"there is no document '{DOCUMENT}' in eu-west-1"),
-        ("AccessDeniedException", f"they need ssm:GetDocument on the document {DOCUMENT}"),
-    ],
-)
-def test_a_document_that_is_not_given_is_said(code: str, says: str) -> None:
-    found = run(World(refusing("ssm:GetDocument", code)), *ASKED, "json")
-
-    assert found.status == 2
-    assert says in found.err
 
 
 @pytest.mark.parametrize(

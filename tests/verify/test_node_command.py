@@ -238,13 +238,6 @@ def test_options_that_are_of_something_else(whom: str, option: str, why: str) ->
     assert found.err == f"session-manager-permissions: {option} {why.format(option)}\n"
 
 
-def test_a_region_has_to_be_known() -> None:
-    found = run(World(), "verify", "--instance-id", NODE, region=None)
-
-    assert found.status == 2
-    assert "a node is in a region, and no region is known: give --region" in found.err
-
-
 @pytest.mark.parametrize(
     ("text", "is_one"),
     [(NODE, True), ("i-12345678", True), ("i-1234567", False), ("I-12345678", False)],

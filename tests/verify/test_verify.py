@@ -362,13 +362,6 @@ def test_throttling_is_tried_again_and_every_page_read(
         assert "iam:GetRole failed: Throttling: Rate exceeded" in said.err
 
 
-def test_no_such_profile_in_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["verify", "--role", "web-server", "--profile", "of-no-one"]) == 2
-    said = capsys.readouterr().err
-    assert "of-no-one" in said
-    assert said.count("\n") == 1
-
-
 @pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
 def test_clients_are_where_the_key_is(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "us-west-2")
@@ -402,29 +395,6 @@ def test_extra_that_is_not_installed(
 
     said = f"{module} is not installed: pip install 'session-manager-permissions[verify]'"
     assert (said in capsys.readouterr().err) is (status == 2)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ("", "one of the arguments --instance-profile --role --instance-id --print-permissions is"),
-        ("--role a --instance-profile b", "not allowed with"),
-        ("--role a/b", "is not the name of a role or its ARN"),
-        (f"--instance-profile {PROFILE}", "not the name of an instance profile"),
-        (f"--role a --key {KEY_ID}", "not the ARN of a KMS key"),
-        ("--role a --log-bucket arn:aws:s3:::logs", "not the name of an S3 bucket: 3 to 255"),
-        ("--role a --log-prefix a\x1b[31m", "without control characters"),
-        ("--role a --log-group logs:*", "not the name of a log group"),
-        ("--role a --log-prefix web", "--log-prefix web has no bucket"),
-        (f"--role a --log-bucket-key {KEY}", f"--log-bucket-key {KEY} has no bucket"),
-        ("--role a --output yaml", "invalid choice"),
-    ],
-)
-def test_wrong_command_line(arguments: str, says: str) -> None:
-    found = run(World(), "verify", *arguments.split())
-
-    assert (found.status, found.out) == (2, "")
-    assert says in found.err
 
 
 def test_version_is_that_of_the_package() -> None:
