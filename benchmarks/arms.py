@@ -37,9 +37,9 @@ def of_profiles(app: cdk.App, profiles: int, stacks: int) -> Iterable[iam.IRole]
     for place in range(stacks):
         stack = cdk.Stack(app, f"Stack{place}", env=ENV)
         for number in range(place, profiles, stacks):
-            role = iam.Role(stack, f"Role{number}", assumed_by=ec2)
-            made.append(iam.InstanceProfile(stack, f"Profile{number}", role=role))
-    return (profile.role for profile in made if profile.role)
+            owned = iam.Role(stack, f"Role{number}", assumed_by=ec2)
+            made.append(iam.InstanceProfile(stack, f"Profile{number}", role=owned))
+    return (role for profile in made if (role := profile.role))
 
 
 def of_web(app: cdk.App) -> Iterable[iam.IRole]:
