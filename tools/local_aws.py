@@ -217,7 +217,7 @@ def local_aws() -> Iterator[LocalAws]:
                 start_new_session=True,  # Ctrl-C is for those who still need it to clean up
             ) as server,
         ):
-            _wait_until_ready(server, port, folder / "server.log")
+            wait_until_ready(server, port, folder / "server.log")
             yield LocalAws(folder, port, server.pid)
 
 
@@ -244,7 +244,8 @@ def _server_environment(folder: Path, port: int) -> dict[str, str]:
     }
 
 
-def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait until a server listens, for a minute at most; where it ends, say what it said."""
     deadline = time.monotonic() + 60
     while server.poll() is None and time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
