@@ -28,7 +28,7 @@ synth: .venv/.done node_modules/.done
 
 # Takes half an hour on a machine that does nothing else; ROUNDS=3 gives a first look.
 bench: .venv/.tools
-	$(BIN)/python benchmarks/results.py $(if $(ROUNDS),--rounds $(ROUNDS) --fleet-rounds $(ROUNDS))
+	$(BIN)/python benchmarks/results.py $(ROUNDS) $(ROUNDS)
 
 # The site, in strict mode: a dead link fails, and so does a page that is left out.
 docs: $(DOCS)/.done node_modules/.done
@@ -161,8 +161,7 @@ $(RELEASE)/.done: .ci/release.txt
 
 .venv/.tools: .venv/.done
 	@echo 'Setting up the tools in $(@D): once' >&2
-	@$(INSTALL) .venv --group test --group lint --group policy-lint --group browser \
-	  --group bench
+	@$(INSTALL) .venv --group test --group lint --group policy-lint --group browser
 	@touch $@
 
 node_modules/.done: package.json

@@ -1,4 +1,4 @@
-"""What an audit of a large account costs: `python benchmarks/audit.py`.
+"""What an audit of a large account costs: `python benchmarks/audit.py [SIZE…]`.
 
 The account is simulated by a server of the tests on this machine, 200 roles and 40 subnets in four
 regions. It answers after 50 ms, and throttles. The limit of EC2 is the documented one: 100 calls at
@@ -9,14 +9,12 @@ https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
@@ -24,9 +22,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 from tests.deploy.gateway import served  # noqa: E402
 from tests.verify.accounts import REGIONS, fleet  # noqa: E402
 from tests.verify.served import Limit, Served  # noqa: E402
-
-if TYPE_CHECKING:
-    from collections import Counter
 
 LIMITS = {"ec2": Limit(100, 20), "ssm": Limit(40, 20), "iam": Limit(20, 10)}
 LATENCY = 0.05
@@ -41,19 +36,8 @@ ENVIRONMENT = {
 }
 
 
-class Cost(NamedTuple):
-    """What an audit cost."""
-
-    instances: int
-    calls: Counter[str]
-    throttled: int
-    seconds: float
-    processor: float
-    mebibytes: float
-
-
-def cost(instances: int) -> Cost:
-    """Run the command on an account of this size."""
+def cost(instances: int) -> dict[str, str]:
+    """Run the command on an account of this size; the figures by what they are of."""
     server = Served(fleet(instances), LIMITS, LATENCY)
     regions = [argument for region in REGIONS for argument in ("--region", region)]
     with TemporaryDirectory() as folder, served(server) as address:
@@ -64,35 +48,26 @@ def cost(instances: int) -> Cost:
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.monotonic() - started
     assert os.waitstatus_to_exitcode(status) == 1  # not all are reachable
-    return Cost(
-        instances,
-        server.calls,
-        sum(server.throttled.values()),
-        seconds,
-        used.ru_utime + used.ru_stime,
-        used.ru_maxrss / 1024,
-    )
+    calls = server.calls.total()
+    return {
+        "calls": f"{calls:,}",
+        "calls an instance": f"{calls / instances:.2f}",
+        "throttled": f"{server.throttled.total():,}",
+        "wall, s": f"{seconds:.0f}",
+        "CPU, s": f"{used.ru_utime + used.ru_stime:.1f}",
+        "peak, MiB": f"{used.ru_maxrss / 1024:.0f}",
+        **{f"`{name}`": f"{count:,}" for name, count in server.calls.most_common()},
+    }
 
 
 def main(sizes: list[int]) -> None:
-    """Print Markdown tables."""
+    """Print a Markdown table."""
     costs = [cost(size) for size in sizes]
-    print("| instances | calls | calls an instance | throttled | wall, s | CPU, s | peak, MiB |")
-    print("|--:|--:|--:|--:|--:|--:|--:|")
-    for one in costs:
-        calls = sum(one.calls.values())
-        print(
-            f"| {one.instances:,} | {calls:,} | {calls / one.instances:.2f} | {one.throttled:,} | "
-            f"{one.seconds:.0f} | {one.processor:.1f} | {one.mebibytes:.0f} |"
-        )
-    print(f"\n| call | {' | '.join(f'{size:,}' for size in sizes)} |")
+    print(f"| instances | {' | '.join(f'{size:,}' for size in sizes)} |")
     print(f"|---|{'--:|' * len(sizes)}")
-    for name, _ in costs[-1].calls.most_common():
-        counts = (f"{one.calls[name]:,}" for one in costs)
-        print(f"| `{name}` | {' | '.join(counts)} |")
+    for name in costs[-1]:
+        print(f"| {name} | {' | '.join(one.get(name, '0') for one in costs)} |")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sizes", type=int, nargs="*", default=[100, 1000, 10_000])
-    main(parser.parse_args().sizes)
+    main([int(size) for size in sys.argv[1:]] or [100, 1000, 10_000])

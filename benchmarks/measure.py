@@ -11,7 +11,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,18 +29,13 @@ class Arm:
     """One app to measure; `name` stands in the table."""
 
     name: str
-    app: str
-    profiles: int = 1
-    stacks: int = 1
+    policy: str
+    numbers: tuple[int, ...] = ()
+    """Those of the profiles and of the stacks; none for the app as people write them."""
 
 
-class Sample(NamedTuple):
-    """One run of an arm."""
-
-    wall: float
-    """Seconds."""
-    peak: float
-    """MiB, the peak of Python and that of Node.js added."""
+Samples = dict[Arm, list[float]]
+"""The seconds of each run."""
 
 
 class Output(NamedTuple):
@@ -50,72 +45,55 @@ class Output(NamedTuple):
     size: int
     """Bytes of all templates, as CDK writes them."""
     resources: int
-    roles: int
-    """Roles that the policies list."""
 
 
-def _run(arm: Arm, folder: Path, **environment: str) -> Sample:
-    command = [sys.executable, str(HERE / "arms.py"), arm.app, str(arm.profiles), str(arm.stacks)]
+def _run(arm: Arm, folder: Path, **environment: str) -> str:
+    """Run the arm, and return what it and jsii say."""
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("CDK_", "PYTHONDONTWRITEBYTECODE"))
     }
-    errors = folder / "stderr"
-    with errors.open("w") as stderr:
-        start = time.perf_counter()
-        done = subprocess.run(
-            command,
-            env=inherited | ENVIRONMENT | {"CDK_OUTDIR": str(folder / "cdk.out")} | environment,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            cwd=folder,
-            check=False,
-        )
-        wall = time.perf_counter() - start
+    done = subprocess.run(
+        [sys.executable, str(HERE / "arms.py"), arm.policy, *map(str, arm.numbers)],
+        env=inherited | ENVIRONMENT | {"CDK_OUTDIR": str(folder / "cdk.out")} | environment,
+        capture_output=True,
+        check=False,
+        cwd=folder,
+        text=True,
+        errors="replace",
+    )
     if done.returncode != 0:
-        raise RuntimeError(f"{arm.name}: {errors.read_text()[-2000:]}")
-    peak = (json.loads(done.stdout)["peak_kib"] or float("nan")) / 1024
-    return Sample(wall=wall, peak=peak)
+        raise RuntimeError(f"{arm.name}: {done.stderr[-2000:]}")
+    return done.stderr
 
 
 def output(arm: Arm) -> Output:
     """What the arm makes, by one more run, in which jsii tells each request."""
     with tempfile.TemporaryDirectory() as folder:
-        _run(arm, Path(folder), JSII_DEBUG="1")
-        with Path(folder, "stderr").open(errors="replace") as stderr:
-            round_trips = sum(
-                line.startswith("> {") and not line.startswith('> {"exit"') for line in stderr
-            )
+        said = _run(arm, Path(folder), JSII_DEBUG="1").splitlines()
         templates = [path.read_text() for path in Path(folder).glob("cdk.out/*.template.json")]
-    resources: list[dict[str, Any]] = [
-        resource
-        for template in templates
-        for resource in json.loads(template).get("Resources", {}).values()
-    ]
     return Output(
-        round_trips=round_trips,
-        size=sum(len(template.encode()) for template in templates),
-        resources=len(resources),
-        roles=sum(
-            len(resource["Properties"]["Roles"])
-            for resource in resources
-            if resource["Type"] == "AWS::IAM::Policy"
+        round_trips=sum(
+            line.startswith("> {") and not line.startswith('> {"exit"') for line in said
         ),
+        size=sum(len(template.encode()) for template in templates),
+        resources=sum(len(json.loads(template).get("Resources", {})) for template in templates),
     )
 
 
-def interleaved(arms: Sequence[Arm], rounds: int) -> dict[Arm, list[Sample]]:
+def interleaved(arms: Sequence[Arm], rounds: int) -> Samples:
     """The samples of each arm; every round runs all, and begins with another."""
-    samples: dict[Arm, list[Sample]] = {arm: [] for arm in arms}
+    samples: Samples = {arm: [] for arm in arms}
     for number in range(-1, rounds):  # the first warms the disk, and does not count
         start = number % len(arms)
         for arm in [*arms[start:], *arms[:start]]:
             print(f"round {number + 1} of {rounds}: {arm.name}", file=sys.stderr)
             with tempfile.TemporaryDirectory() as folder:
-                sample = _run(arm, Path(folder))
-            if number >= 0:
-                samples[arm].append(sample)
+                started = time.perf_counter()
+                _run(arm, Path(folder))
+                if number >= 0:
+                    samples[arm].append(time.perf_counter() - started)
     return samples
 
 
@@ -125,10 +103,9 @@ def spread(values: Iterable[float], form: str = ".2f") -> str:
     return f"{median:{form}} ({low:{form}} to {high:{form}})"
 
 
-def over(samples: Sequence[Sample], base: Sequence[Sample]) -> list[float]:
-    """Per cent of wall over `base`, round by round: what slows a whole round down cancels out."""
-    pairs = zip(samples, base, strict=True)
-    return [100 * (mine.wall / theirs.wall - 1) for mine, theirs in pairs]
+def over(samples: Sequence[float], base: Sequence[float]) -> list[float]:
+    """Per cent over `base`, round by round: what slows a whole round down cancels out."""
+    return [100 * (mine / theirs - 1) for mine, theirs in zip(samples, base, strict=True)]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

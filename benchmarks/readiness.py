@@ -17,12 +17,16 @@ from session_manager_permissions import SessionManagerReadiness
 from session_manager_permissions._needs import CHANNELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import aws_cdk as cdk
 
-SIZES = (50, 100, 200, 500, 1000, 2000)
+SIZES = (60, 200, 600, 2000)
 RUNS = 15
+A_PLACE = 20
+EC2 = {"Service": "ec2.amazonaws.com"}
+TRUST = {"Statement": [{"Effect": "Allow", "Principal": EC2, "Action": "sts:AssumeRole"}]}
+VPC = {"VpcId": {"Ref": "Vpc"}}
+OUT = {"CidrIp": "0.0.0.0/0", "IpProtocol": "-1"}
+NOTHING = {"Ref": "AWS::NoValue"}
 
 
 def made(kind: str, **properties: object) -> dict[str, Any]:
@@ -35,167 +39,113 @@ def ref(name: str) -> dict[str, str]:
     return {"Ref": name}
 
 
-EC2 = {"Service": "ec2.amazonaws.com"}
-TRUST = {"Effect": "Allow", "Principal": EC2, "Action": "sts:AssumeRole"}
-VPC = {"VpcId": ref("Vpc")}
-OUT = {"CidrIp": "0.0.0.0/0", "IpProtocol": "-1"}
-
-
-def statement(*actions: str, on: object = "*", **more: object) -> dict[str, Any]:
-    """A statement that allows."""
-    return {"Effect": "Allow", "Action": list(actions), "Resource": on, **more}
-
-
-def policy(role: str, *statements: dict[str, Any]) -> dict[str, Any]:
+def policy(role: str, *actions: str) -> dict[str, Any]:
     """An `AWS::IAM::Policy` on a role of the template."""
-    document = {"Version": "2012-10-17", "Statement": list(statements)}
+    document = {"Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
     return made("IAM::Policy", PolicyDocument=document, Roles=[ref(role)])
-
-
-def machine(number: int) -> dict[str, Any]:
-    """Ten resources: a machine, its profile, role and policies, and what else a stack has."""
-    role, bucket, profile = f"Role{number}", f"Bucket{number}", f"Profile{number}"
-    arn = {"Fn::GetAtt": [bucket, "Arn"]}
-    core = ":iam::aws:policy/AmazonSSMManagedInstanceCore"
-    managed = [] if number % 2 else [{"Fn::Join": ["", ["arn:", ref("AWS::Partition"), core]]}]
-    kinds = ("Group", "Rule", "Queue", "Alarm")
-    return {f"{kind}{number}": made(f"Other::{kind}", Of=ref(bucket)) for kind in kinds} | {
-        bucket: made("S3::Bucket"),
-        role: made(
-            "IAM::Role", AssumeRolePolicyDocument={"Statement": [TRUST]}, ManagedPolicyArns=managed
-        ),
-        f"Default{number}": policy(
-            role,
-            statement("s3:GetObject*", "s3:GetBucket*", "s3:List*", on=[arn]),
-            statement("logs:CreateLogStream", "logs:PutLogEvents", on=arn),
-            statement("sqs:SendMessage", "sqs:GetQueueUrl", on=arn),
-        ),
-        f"Ours{number}": policy(role, statement(*CHANNELS.actions, Sid=CHANNELS.sid)),
-        profile: made("IAM::InstanceProfile", Roles=[ref(role)]),
-        f"Instance{number}": made("EC2::Instance", IamInstanceProfile=ref(profile))
-        | {"DependsOn": [role]},
-    }
 
 
 def route(table: str, **target: object) -> dict[str, Any]:
     """A default route."""
-    whole = {"RouteTableId": ref(table), "DestinationCidrBlock": "0.0.0.0/0"}
-    return made("EC2::Route", **whole, **target)
+    return made("EC2::Route", RouteTableId=ref(table), DestinationCidrBlock="0.0.0.0/0", **target)
 
 
 def place(number: int) -> dict[str, Any]:
-    """Ten resources: two subnets with their routes, a security group, and a machine in both."""
-    found: dict[str, Any] = {}
-    for letter, third in (("A", 0), ("B", 1)):
-        name = f"{number}{letter}"
-        subnet, table = f"Subnet{name}", f"Table{name}"
+    """Twenty resources: a machine with its role, two subnets, and what else a stack has."""
+    role, profile, group = (f"{kind}{number}" for kind in ("Role", "Profile", "Group"))
+    core = {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"}
+    found = {
+        role: made("IAM::Role", AssumeRolePolicyDocument=TRUST, ManagedPolicyArns=[core]),
+        f"Default{number}": policy(role, "s3:GetObject*", "s3:List*", "logs:PutLogEvents"),
+        f"Ours{number}": policy(role, *CHANNELS.actions),
+        profile: made("IAM::InstanceProfile", Roles=[ref(role)]),
+        group: made("EC2::SecurityGroup", **VPC, SecurityGroupEgress=[OUT]),
+        f"Machine{number}": made(
+            "EC2::Instance",
+            IamInstanceProfile=ref(profile),
+            SubnetId=ref(f"Subnet{number}A"),
+            SecurityGroupIds=[{"Fn::GetAtt": [group, "GroupId"]}],
+        ),
+        **{f"Other{number}{one}": made("Other::Kind", Of=ref(role)) for one in range(6)},
+    }
+    for third, letter in enumerate("AB"):
+        subnet, table = f"Subnet{number}{letter}", f"Table{number}{letter}"
         association = {"SubnetId": ref(subnet), "RouteTableId": ref(table)}
-        cidr = f"10.{number % 256}.{third}.0/24"
         found |= {
-            subnet: made("EC2::Subnet", **VPC, CidrBlock=cidr),
+            subnet: made("EC2::Subnet", **VPC, CidrBlock=f"10.{number % 256}.{third}.0/24"),
             table: made("EC2::RouteTable", **VPC),
-            f"Route{name}": route(table, NatGatewayId=ref("Nat")),
-            f"Association{name}": made("EC2::SubnetRouteTableAssociation", **association),
+            f"Route{number}{letter}": route(table, NatGatewayId=ref("Nat")),
+            f"Association{number}{letter}": made("EC2::SubnetRouteTableAssociation", **association),
         }
-    group = f"Group{number}"
-    found[group] = made("EC2::SecurityGroup", **VPC, SecurityGroupEgress=[OUT])
-    found[f"Machine{number}"] = made(
-        "EC2::Instance",
-        IamInstanceProfile=ref("Profile0"),
-        SubnetId=ref(f"Subnet{number}A"),
-        SecurityGroupIds=[{"Fn::GetAtt": [group, "GroupId"]}],
-    )
     return found
 
 
-def network() -> dict[str, Any]:
-    """What the places of a template share: a VPC, and a NAT gateway in a public subnet."""
-    return place(0) | {
+def template(size: int) -> dict[str, Any]:
+    """A template of about this many resources: places behind the NAT gateway of the first one."""
+    places = {name: body for one in range(size // A_PLACE) for name, body in place(one).items()}
+    shared = {
         "Route0A": route("Table0A", GatewayId=ref("Gateway")),
         "Vpc": made("EC2::VPC", CidrBlock="10.0.0.0/8"),
         "Gateway": made("EC2::InternetGateway"),
         "Attachment": made("EC2::VPCGatewayAttachment", **VPC, InternetGatewayId=ref("Gateway")),
         "Nat": made("EC2::NatGateway", SubnetId=ref("Subnet0A")),
     }
+    return {"Resources": places | shared}
 
 
-def of_machines(size: int) -> dict[str, Any]:
-    """A template of that many resources, of which a tenth are instances with roles."""
-    return {name: body for one in range(size // 10) for name, body in machine(one).items()}
-
-
-def of_places(size: int) -> dict[str, Any]:
-    """A template of about that many resources, of which a fifth are subnets."""
-    shared = machine(0) | network()
-    return shared | {
-        name: body for one in range(1, size // 10 + 1) for name, body in place(one).items()
-    }
-
-
-def on_conditions(resources: dict[str, Any]) -> dict[str, Any]:
-    """A template whose profiles and places depend on four conditions, each of its own parameter."""
+def on_conditions(size: int) -> dict[str, Any]:
+    """The same on four conditions, each of a parameter of its own."""
+    resources = template(size)["Resources"]
     for name, resource in resources.items():
-        properties, kind = resource.setdefault("Properties", {}), resource["Type"]
-        if name.startswith("Ours"):
+        properties, kind = resource["Properties"], resource["Type"]
+        if name.startswith("Ours") or kind == "AWS::EC2::VPCGatewayAttachment":
             resource["Condition"] = "C0"
         elif kind == "AWS::IAM::Role":
-            arns = properties["ManagedPolicyArns"]
-            properties["ManagedPolicyArns"] = {"Fn::If": ["C1", arns, {"Ref": "AWS::NoValue"}]}
-        elif kind == "AWS::EC2::Instance" and "SubnetId" in properties:
-            subnet = {"Ref": properties["SubnetId"]["Ref"][:-1] + "B"}
-            properties["SubnetId"] = {"Fn::If": ["C2", properties["SubnetId"], subnet]}
-        elif kind == "AWS::EC2::Instance":
-            off = {"HttpEndpoint": {"Fn::If": ["C2", "enabled", "disabled"]}}
-            properties["MetadataOptions"] = off
-        elif kind == "AWS::EC2::Route":
-            resource["Condition"] = "C3"
+            core = properties["ManagedPolicyArns"]
+            properties["ManagedPolicyArns"] = {"Fn::If": ["C1", core, NOTHING]}
         elif kind == "AWS::EC2::SecurityGroup":
             out = {"Fn::If": ["C1", OUT, OUT | {"CidrIp": "10.0.0.0/8"}]}
             properties["SecurityGroupEgress"] = [out]
-        elif kind == "AWS::EC2::VPCGatewayAttachment":
-            resource["Condition"] = "C0"
+        elif kind == "AWS::EC2::Instance":
+            subnet = properties["SubnetId"]
+            other = ref(subnet["Ref"][:-1] + "B")
+            properties["SubnetId"] = {"Fn::If": ["C2", subnet, other]}
+        elif kind == "AWS::EC2::Route":
+            resource["Condition"] = "C3"
+    numbers = range(4)
     return {
-        "Parameters": {f"P{number}": {"Type": "String"} for number in range(4)},
-        "Conditions": {
-            f"C{number}": {"Fn::Equals": [{"Ref": f"P{number}"}, "yes"]} for number in range(4)
-        },
+        "Parameters": {f"P{one}": {"Type": "String"} for one in numbers},
+        "Conditions": {f"C{one}": {"Fn::Equals": [ref(f"P{one}"), "yes"]} for one in numbers},
         "Resources": resources,
     }
 
 
+def cost(body: dict[str, Any]) -> str:
+    """The row of a template: what the check finds, and how long it takes."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "Stack.template.json"
+        path.write_text(json.dumps(body, indent=1), encoding="utf-8")
+        context = cast("cdk.IPolicyValidationContext", SimpleNamespace(template_paths=[path]))
+        check, times = SessionManagerReadiness(), []
+        for _ in range(RUNS):
+            start = time.process_time()
+            report = check.validate(context)
+            times.append(1000 * (time.process_time() - start))
+    median, count = statistics.median(times), len(body["Resources"])
+    return (
+        f"| {count} | {len(report.violations)} | {median:.1f} | {min(times):.1f} to "
+        f"{max(times):.1f} | {1000 * median / count:.0f} |"
+    )
+
+
 def main() -> None:
-    """Print Markdown tables."""
-    measure("profiles", lambda size: {"Resources": of_machines(size)})
-    measure("subnets", lambda size: {"Resources": of_places(size)})
-    print("With four conditions:\n")
-    measure("profiles", lambda size: on_conditions(of_machines(size)))
-    measure("subnets", lambda size: on_conditions(of_places(size)))
-
-
-def measure(kind: str, template_of: Callable[[int], dict[str, Any]]) -> None:
-    """Print a Markdown table of growing templates."""
-    types = {"profiles": "AWS::IAM::InstanceProfile", "subnets": "AWS::EC2::Subnet"}
-    print(f"| resources | {kind} | findings | ms, median | lowest to highest | µs a resource |")
-    print("|--:|--:|--:|--:|--:|--:|")
-    for size in SIZES:
-        template = template_of(size)
-        resources = template["Resources"]
-        count = [body["Type"] for body in resources.values()].count(types[kind])
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "Stack.template.json"
-            path.write_text(json.dumps(template, indent=1), encoding="utf-8")
-            context = cast("cdk.IPolicyValidationContext", SimpleNamespace(template_paths=[path]))
-            check, times = SessionManagerReadiness(), []
-            for _ in range(RUNS):
-                start = time.process_time()
-                report = check.validate(context)
-                times.append(1000 * (time.process_time() - start))
-        median = statistics.median(times)
-        print(
-            f"| {len(resources)} | {count} | {len(report.violations)} | {median:.1f} | "
-            f"{min(times):.1f} to {max(times):.1f} | {1000 * median / len(resources):.0f} |"
-        )
-    print()
+    """Print Markdown tables: of templates without conditions, and with four."""
+    for make in (template, on_conditions):
+        print(f"\n{make.__doc__}\n")
+        print("| resources | findings | ms, median | lowest to highest | µs a resource |")
+        print("|--:|--:|--:|--:|--:|")
+        for size in SIZES:
+            print(cost(make(size)))
 
 
 if __name__ == "__main__":

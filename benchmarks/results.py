@@ -1,46 +1,56 @@
-"""All benchmarks, into RESULTS.md and RESULTS.svg beside this file."""
+"""All benchmarks, into RESULTS.md beside this file."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
-import statistics
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import apps
 import fleets
-import matplotlib as mpl
-import matplotlib.pyplot as plt
+from measure import Arm, interleaved, output, over, spread, table
 
-HERE = Path(__file__).parent
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ONE_ROLE = [
+    Arm("`iam.Policy`", "hand_written", (1, 1)),
+    Arm("`SessionManagerPermissions`, aim 1 %", "construct", (1, 1)),
+]
+WEB_APP = [
+    Arm("the app alone", "nothing"),
+    Arm("the app alone again", "nothing"),
+    Arm("with `SessionManagerPermissions`, aim 2 %", "attached"),
+    Arm("with `SessionManagerFleet`, aim 4 %", "fleet"),
+    Arm("with `SessionManagerReadiness`, aim 4 %", "readiness"),
+]
 TEXT = """\
 # What it costs
 
 `make bench` writes this page. Every run is a process of its own. The arms of a benchmark are
 interleaved, in an order that shifts from round to round, and a first round does not count. A figure
 is the median and, in brackets, the middle half of the runs. Per cents are taken round by round.
-"The floor again" is the floor against itself: what differs no more than that is noise. The peak is
-the sum of the peaks of Python and Node.js. A round trip is a request from Python to Node.js.
-`CDK_VALIDATION` is `false` in all arms. All arms but the floor grant the same actions.
+What has "again" in its name is compared with itself: what differs no more than that is noise. A
+round trip is a request from Python to Node.js. `CDK_VALIDATION` is `false` in all arms. An aim is
+the most that an arm may add to the wall time of the first one.
 
 {machine}
 
 ## One role
 
+The construct beside the policy that its users would write by hand, which grants the same actions.
+
 {one_role}
 ## An app as people write them
 
 A VPC of two zones, two instances, and an Auto Scaling group behind a load balancer. The construct
-is attached to all three roles, the fleet covers them, and the check judges the network too. An aim
-is the most that it may add to the wall time of the app alone.
+is attached to all three roles, the fleet covers them, and the check judges the network too.
 
 {web_app}
 ## Fleets
-
-![Wall time and round trips over the number of profiles](RESULTS.svg)
 
 {fleets}"""
 
@@ -57,42 +67,27 @@ def machine() -> str:
     )
 
 
-def plot(results: fleets.Results) -> None:
-    """Wall time and round trips of each arm over the number of profiles."""
-    mpl.rcParams["svg.hashsalt"] = "the same file for the same figures"
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for name, points in results.items():
-        sizes = list(points)
-        label = name.replace("`", "")
-        style = {"marker": "o", "linestyle": "--" if "floor" in name else "-", "label": label}
-        walls = [[run.wall for run in point.runs] for point in points.values()]
-        axes[0].plot(sizes, [statistics.median(runs) for runs in walls], **style)
-        low, _, high = zip(*(statistics.quantiles(runs, n=4) for runs in walls), strict=True)
-        axes[0].fill_between(sizes, low, high, alpha=0.2)
-        axes[1].plot(sizes, [point.made.round_trips for point in points.values()], **style)
-    for axis, title in zip(axes, ("wall time, s", "round trips"), strict=True):
-        axis.set(xscale="log", yscale="log", xlabel="profiles", title=title)
-        axis.grid(visible=True, which="major", alpha=0.3)
-    axes[0].legend()
-    figure.savefig(HERE / "RESULTS.svg", metadata={"Date": None})
+def compared(arms: Sequence[Arm], rounds: int) -> str:
+    """The table of the arms, of which the first is what the others are compared with."""
+    samples, base = interleaved(arms, rounds), arms[0]
+    rows = []
+    for arm, runs in samples.items():
+        made = output(arm)
+        more = "" if arm is base else spread(over(runs, samples[base]), "+.1f")
+        rows.append((arm.name, spread(runs), more, made.round_trips, made.resources))
+    return table(("arm", "wall, s", "over the first, %", "round trips", "resources"), rows)
 
 
-def main(rounds: int, fleet_rounds: int) -> None:
-    """Measure, and write both files."""
-    fleet_results = fleets.measure(fleet_rounds)
+def main(rounds: int = 15, fleet_rounds: int = 7) -> None:
+    """Measure, and write the page: so many rounds of one role and of the app, so many of fleets."""
     text = TEXT.format(
         machine=machine(),
-        one_role=apps.one_role(rounds),
-        web_app=apps.web_app(rounds),
-        fleets=fleets.tables(fleet_results),
+        one_role=compared(ONE_ROLE, rounds),
+        web_app=compared(WEB_APP, rounds),
+        fleets=fleets.tables(fleets.measure(fleet_rounds)),
     )
-    (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
-    plot(fleet_results)
+    (Path(__file__).parent / "RESULTS.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="of one role and of the app")
-    parser.add_argument("--fleet-rounds", type=int, default=7, help="of what takes longer")
-    given = parser.parse_args()
-    main(given.rounds, given.fleet_rounds)
+    main(*map(int, sys.argv[1:]))

@@ -14,22 +14,17 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from instances import launch, lead_to_the_internet, systems_manager
-from local_aws import (
-    ExistingProfile,
-    LocalAws,
-    allow_registration,
-    allow_sessions,
-    create_key,
-    existing_profile,
-    local_aws,
-)
+from local_aws import ExistingProfile, LocalAws, allow, create_key, existing_profile, local_aws
 from rich.console import Console
 from rich.table import Table
 
+from session_manager_permissions._needs import CHANNELS, REGISTRATION
 from session_manager_permissions._verify.role import answer, capability
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from local_aws import CliRun
 
     from session_manager_permissions._verify.answers import CapabilityAnswer
 
@@ -88,32 +83,19 @@ def comparison_table(**times: Sequence[CapabilityAnswer]) -> Table:
     return table
 
 
-def show_command(*words: str) -> None:
-    """Show the command as a user types it."""
-    console.print(f"[bold]$ {shlex.join(words)}[/]", soft_wrap=True)
+def run(command: Callable[..., CliRun], *arguments: str, fails: bool = False, **more: str) -> None:
+    """Run `cdk`, or the audit, and show what it says: it fails, or not, as expected."""
+    name = {"cdk": "cdk", "audit": "session-manager-permissions audit"}[command.__name__]
+    console.print(f"[bold]$ {name} {shlex.join(arguments)}[/]", soft_wrap=True)
+    done = command(*arguments, show=show_line, **more)
+    if done.exit_code != fails:
+        sys.exit(f"{name} {arguments[0]} failed")
 
 
 def show_line(line: str) -> None:
     """Show a line that a command prints."""
     if line:
         console.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
-
-
-def cdk(aws: LocalAws, *arguments: str) -> None:
-    """Run the CLI and show what it says."""
-    show_command("cdk", *arguments)
-    run = aws.cdk(*arguments, show=show_line)
-    if run.exit_code != 0:
-        sys.exit(f"cdk {arguments[0]} failed")
-
-
-def audit(aws: LocalAws, address: str, *arguments: str) -> int:
-    """Run the audit, show what it says, and return its exit status: 0, or 1 with findings."""
-    show_command("session-manager-permissions", "audit", *arguments)
-    status = aws.audit(*arguments, systems_manager=address, show=show_line).exit_code
-    if status not in {0, 1}:
-        sys.exit("session-manager-permissions audit failed")
-    return status
 
 
 def expect(what: str, *, holds: bool) -> None:
@@ -140,7 +122,7 @@ def one_profile(aws: LocalAws) -> None:
     """Deploy the app to an account that has a profile and a key already, and take it back."""
     step(2, "Some other team makes an instance profile, its role and a KMS key")
     profile = existing_profile(aws, PROFILE)
-    allow_registration(profile)
+    allow(profile, *REGISTRATION.actions)
     key, other_key = create_key(aws), create_key(aws)
     console.print(f"{profile.name} with {profile.role_arn}\n{key}", soft_wrap=True)
     made = profile.description()
@@ -156,7 +138,7 @@ def one_profile(aws: LocalAws) -> None:
 
     step(4, "Give it Session Manager")
     options = ("-c", f"instance-profile={PROFILE}", "-c", f"key={key}")
-    cdk(aws, "deploy", *options)
+    run(aws.cdk, "deploy", *options)
     after = ask(profile, key, other_key)
     show(profile, before=before, after=after)
     expect(
@@ -166,7 +148,7 @@ def one_profile(aws: LocalAws) -> None:
     )
 
     step(5, "Take it back")
-    cdk(aws, "destroy", "--force", *options)
+    run(aws.cdk, "destroy", "--force", *options)
 
     step(6, "The role and the profile are there as they were, the policy is gone")
     destroyed = ask(profile, key, other_key)
@@ -180,28 +162,26 @@ def whole_account(aws: LocalAws) -> None:
     step(7, "The account gets four instances, each with a profile of its own")
     profiles = [existing_profile(aws, name) for name in (*LACKING, FINE)]
     for profile in profiles[:-1]:
-        allow_registration(profile)
-    allow_sessions(profiles[-1])
+        allow(profile, *REGISTRATION.actions)
+    allow(profiles[-1], *REGISTRATION.actions, *CHANNELS.actions)
     lead_to_the_internet(profiles[0])
     running = {launch(profile): profile for profile in profiles}
     console.print(", ".join(f"{name} ({profile.name})" for name, profile in running.items()))
 
     with systems_manager(running) as address:
         step(8, "Audit the account, and write the profiles that lack permissions to a file")
-        status = audit(aws, address, "--profiles-file", FILE)
+        run(aws.audit, "--profiles-file", FILE, systems_manager=address, fails=True)
         text = (aws.project / FILE).read_text(encoding="utf-8")
         console.print(f"{FILE}:\n{text.rstrip()}")
         expect("the three profiles that lack permissions", holds=text.split() == [*LACKING])
-        expect("exit status 1", holds=status == 1)
 
         step(9, "Give all of them Session Manager: one stack, one policy")
-        cdk(aws, "deploy", "-c", f"instance-profiles={FILE}")
+        run(aws.cdk, "deploy", "-c", f"instance-profiles={FILE}")
 
         step(10, "Audit the account again: here, agents connect at once; on AWS, in 30 minutes")
-        status = audit(aws, address, "--profiles-file", "lacking.txt")
+        run(aws.audit, "--profiles-file", "lacking.txt", systems_manager=address)
         text = (aws.project / "lacking.txt").read_text(encoding="utf-8")
         expect("no profile that lacks permissions", holds=text == "")
-        expect("exit status 0", holds=status == 0)
 
 
 def on_a_real_account() -> None:

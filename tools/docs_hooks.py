@@ -28,7 +28,6 @@ from session_manager_permissions._verify.checks import CHECKS  # noqa: E402
 MERMAID: Final = "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"
 SCRIPT: Final = "assets/mermaid.js"
 AS_THEY_ARE: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/RESULTS.md")
-FILES: Final = ("LICENSE", "benchmarks/RESULTS.svg")
 LANGUAGES: Final = {".py": "python", ".json": "json", ".txt": "text"}
 """The files of an example that its page shows."""
 EXAMPLES: Final = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir())
@@ -65,9 +64,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         pages[f"examples/{name}.md"] = example(name)
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
-    for name in FILES:
-        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
-    files.append(File.generated(config, SCRIPT, abs_src_path=str(ROOT / MERMAID)))
+    for name, source in {"LICENSE": "LICENSE", SCRIPT: MERMAID}.items():
+        files.append(File.generated(config, name, abs_src_path=str(ROOT / source)))
     return files
 
 

@@ -37,21 +37,16 @@ def lead_to_the_internet(profile: ExistingProfile) -> None:
 
 def launch(profile: ExistingProfile) -> str:
     """Launch an instance with the profile, and return its id."""
-    (instance,) = profile.aws.client("ec2").run_instances(
+    tags = {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": profile.name}]}
+    reservation = profile.aws.client("ec2").run_instances(
         ImageId="ami-12345678",
         MinCount=1,
         MaxCount=1,
+        TagSpecifications=[tags],
         IamInstanceProfile={"Name": profile.name},
-        TagSpecifications=[
-            {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": profile.name}]}
-        ],
-    )["Instances"]
-    found: str = instance["InstanceId"]
+    )
+    found: str = reservation["Instances"][0]["InstanceId"]
     return found
-
-
-def _may(profile: ExistingProfile, *actions: str) -> bool:
-    return all(profile.simulate(action) for action in actions)
 
 
 def _answer(
@@ -69,16 +64,13 @@ def _answer(
                     "AgentVersion": "3.3.3270.0",
                 }
                 for name, profile in instances.items()
-                if _may(profile, *REGISTRATION.actions)
+                if profile.may(*REGISTRATION.actions)
             ]
             return 200, {"InstanceInformationList": online}
         case "GetConnectionStatus":
-            profile = instances[asked["Target"]]
-            connected = _may(profile, *REGISTRATION.actions, *CHANNELS.actions)
-            return 200, {
-                "Target": asked["Target"],
-                "Status": "connected" if connected else "notconnected",
-            }
+            target = asked["Target"]
+            connected = instances[target].may(*REGISTRATION.actions, *CHANNELS.actions)
+            return 200, {"Target": target, "Status": f"{'' if connected else 'not'}connected"}
         case "GetServiceSetting":
             return 200, {"ServiceSetting": {"SettingValue": "$None"}}
     return 400, {"__type": "InvalidDocument"}  # the account has no preferences

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shlex
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -218,7 +217,7 @@ def local_aws() -> Iterator[LocalAws]:
                 start_new_session=True,  # Ctrl-C is for those who still need it to clean up
             ) as server,
         ):
-            _wait_until_ready(server, port, folder / "server.log")
+            wait_until_ready(server, port, folder / "server.log")
             yield LocalAws(folder, port, server.pid)
 
 
@@ -245,24 +244,14 @@ def _server_environment(folder: Path, port: int) -> dict[str, str]:
     }
 
 
-def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait until a server listens, for a minute at most; where it ends, say what it said."""
     deadline = time.monotonic() + 60
-    while not _answers(port):
-        if server.poll() is not None or time.monotonic() > deadline:
-            text = log.read_text(encoding="utf-8")
-            raise RuntimeError(f"the local AWS did not start:\n{text[-2000:]}")
+    while server.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
         time.sleep(0.1)
-
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/_ministack/health")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()
+    raise RuntimeError(f"the local AWS did not start:\n{log.read_text(encoding='utf-8')[-2000:]}")
 
 
 @dataclass(frozen=True)
@@ -277,9 +266,8 @@ class ExistingProfile:
 
     def inline_policies(self) -> list[str]:
         """The names of the role's inline policies."""
-        names: list[str] = self.aws.client("iam").list_role_policies(RoleName=self.role_name)[
-            "PolicyNames"
-        ]
+        listed = self.aws.client("iam").list_role_policies(RoleName=self.role_name)
+        names: list[str] = listed["PolicyNames"]
         return names
 
     def description(self) -> dict[str, object]:
@@ -304,6 +292,10 @@ class ExistingProfile:
         allowed: bool = result["EvalDecision"] == "allowed"
         return allowed
 
+    def may(self, *actions: str) -> bool:
+        """Whether IAM's simulator allows all of these, on every resource."""
+        return all(self.simulate(action) for action in actions)
+
     def can_decrypt(self, key_arn: str) -> bool:
         """Whether KMS decrypts by this key when the role asks, with credentials of its own."""
         encrypted = self.aws.client("kms").encrypt(KeyId=key_arn, Plaintext=b"session data")
@@ -322,9 +314,8 @@ class ExistingProfile:
 
     def credentials(self) -> dict[str, str]:
         """The role's own, as an instance has them."""
-        assumed = self.aws.client("sts").assume_role(
-            RoleArn=self.role_arn, RoleSessionName="instance"
-        )
+        sts = self.aws.client("sts")
+        assumed = sts.assume_role(RoleArn=self.role_arn, RoleSessionName="instance")
         credentials: dict[str, str] = assumed["Credentials"]
         return credentials
 
@@ -376,23 +367,12 @@ def existing_profile(aws: LocalAws, name: str) -> ExistingProfile:
     return ExistingProfile(aws, name, role_name, role["Arn"], bucket)
 
 
-def allow_registration(profile: ExistingProfile) -> None:
-    """Give the role what AWS's procedure takes for given: it may register with Systems Manager."""
+def allow(profile: ExistingProfile, *actions: str) -> None:
+    """Give the role a policy of its own team that allows the actions on every resource."""
     profile.aws.client("iam").put_role_policy(
         RoleName=profile.role_name,
-        PolicyName="register",
-        PolicyDocument=_policy(Action="ssm:UpdateInstanceInformation", Resource="*"),
-    )
-
-
-def allow_sessions(profile: ExistingProfile) -> None:
-    """Give the role all that the agent needs, as AmazonSSMManagedInstanceCore does."""
-    profile.aws.client("iam").put_role_policy(
-        RoleName=profile.role_name,
-        PolicyName="sessions",
-        PolicyDocument=_policy(
-            Action=["ssm:UpdateInstanceInformation", "ssmmessages:*"], Resource="*"
-        ),
+        PolicyName="own",
+        PolicyDocument=_policy(Action=actions, Resource="*"),
     )
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints, is_typeddict
 
 import griffe
-import picture
 
 from session_manager_permissions import (
     SessionManagerEndpoints,
@@ -33,6 +32,7 @@ from session_manager_permissions._verify import answers
 from session_manager_permissions._verify.audit import result
 from session_manager_permissions._verify.checks import CHECKS, ORDER
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
+from tests.verify import picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from local_aws import LocalAws, free_port, local_aws
+from local_aws import LocalAws, free_port, local_aws, wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,11 +45,7 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
         ) as server,
     ):
         try:
-            deadline = time.monotonic() + 60
-            while f"127.0.0.1:{port}" not in (folder / "server.log").read_text(encoding="utf-8"):
-                assert server.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            wait_until_ready(server, port, folder / "server.log")
             yield Moto(folder, port, server.pid)
         finally:
             server.terminate()

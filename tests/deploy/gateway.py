@@ -154,7 +154,7 @@ class Gateway:
             name = f"{call.operation}Response"
             return Answer(200, f"<{name}>{found}</{name}>".encode(), kind)
         body = body.replace(b"&NextToken=second", b"")
-        return _passed_on(self.moto, path, body, request, {"x-moto-account-id": ACCOUNT})
+        return passed_on(self.moto, path, body, request, {"x-moto-account-id": ACCOUNT})
 
     def _of_simulator(
         self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
@@ -197,7 +197,7 @@ class Gateway:
             return Answer(200, b'{"logGroups": [], "nextToken": "second"}')
         asked = body.replace(b', "nextToken": "second"', b"")
         headers = {} if asked == body else _signed(call, self.ministack, path, asked, request)
-        return _passed_on(self.ministack, path, asked, request, headers)
+        return passed_on(self.ministack, path, asked, request, headers)
 
 
 ACCOUNT: Final = "000000000000"
@@ -218,9 +218,10 @@ def error_of(call: Call, code: str, of_xml: int, of_json: int) -> Answer:
     return Answer(of_json, json.dumps({"__type": code, "message": message}).encode())
 
 
-def _passed_on(
+def passed_on(
     port: int, path: str, body: bytes, request: BaseHTTPRequestHandler, headers: Mapping[str, str]
 ) -> Answer:
+    """What the service at this port answers to the call, with these headers in place of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     dropped = {"connection", "content-length", "expect", "transfer-encoding", *headers}
     kept = {name: of for name, of in request.headers.items() if name.lower() not in dropped}

@@ -13,17 +13,13 @@ Where MiniStack is not CloudFormation:
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import os
 import signal
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import parse_qs
+from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -36,16 +32,17 @@ from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._app import stack_name
 
 from . import stacks
+from .gateway import error_of, passed_on, served
 from .stacks import legacy_app, until
 from .test_deploy import added_policies, assert_bare, assert_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import TypeAlias
+    from http.server import BaseHTTPRequestHandler
 
     from local_aws import ExistingProfile, LocalAws
 
-    Fault: TypeAlias = Callable[[], "Answer | None"]
+    from .gateway import Answer, Call
 
 pytestmark = pytest.mark.deploy
 
@@ -54,85 +51,32 @@ AFTER_POLICY: Final = "AfterPolicy"
 """The wait condition of a stack that has one."""
 
 
-class Answer(NamedTuple):
-    """What a service answers to a call."""
+@dataclass(frozen=True)
+class Proxy:
+    """Between the CLI and the local AWS, in whose place `fault` answers one call."""
 
-    status: int
-    content_type: str
-    body: bytes
+    aws: LocalAws
+    operation: str
+    fault: Callable[[], object] = lambda: None
 
-
-class Proxy(ThreadingHTTPServer):
-    """Between the CLI and the local AWS. `fault` answers `call` in place of AWS, or not at all."""
-
-    def __init__(self, aws: LocalAws, call: str, fault: Fault) -> None:
-        super().__init__(("127.0.0.1", 0), PassOn)
-        self.aws, self.call, self.fault = aws, call, fault
-
-
-class PassOn(BaseHTTPRequestHandler):
-    """One connection of the CLI."""
-
-    server: Proxy
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        # the JSON protocol names the call in a header, the query protocol in the body
-        target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        call = target or parse_qs(body.decode())["Action"][0]
-        answer = self.server.fault() if call == self.server.call else self.passed_on(body)
-        if answer is None:
-            self.close_connection = True
-            return
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.end_headers()
-        self.wfile.write(answer.body)
-
-    def passed_on(self, body: bytes) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.aws.port, timeout=60)
-        connection.request("POST", self.path, body, dict(self.headers))
-        response = connection.getresponse()
-        answer = Answer(response.status, response.headers["Content-Type"], response.read())
-        connection.close()
-        return answer
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
+    def answer(self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler) -> Answer:
+        if call.operation != self.operation:
+            return passed_on(self.aws.port, path, body, request, {})
+        self.fault()
+        return error_of(call, "AccessDeniedException", 403, 400)
 
 
 @contextmanager
-def faulty(aws: LocalAws, call: str, fault: Fault) -> Iterator[LocalAws]:
+def faulty(proxy: Proxy) -> Iterator[LocalAws]:
     """The same AWS with a fault at one call."""
-    with Proxy(aws, call, fault) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever)
-        thread.start()
-        try:
-            yield replace(aws, port=proxy.server_port)
-        finally:
-            proxy.shutdown()
-            thread.join()
-
-
-def denied() -> Answer:
-    """The Cloud Control API's answer to who may not ask."""
-    body = {
-        "__type": "com.amazon.cloudcontrol#AccessDeniedException",
-        "message": "User: someone is not authorized to perform: cloudformation:GetResource",
-    }
-    return Answer(400, "application/x-amz-json-1.0", json.dumps(body).encode())
+    with served(proxy) as address:
+        yield replace(proxy.aws, port=int(address.rpartition(":")[2]))
 
 
 def kill_at(aws: LocalAws, call: str, *arguments: str) -> None:
     """Run the CLI, and kill it with all that it started when it makes this call."""
     groups: list[int] = []
-
-    def fault() -> None:
-        os.killpg(groups[0], signal.SIGKILL)
-
-    with faulty(aws, call, fault) as through:
+    with faulty(Proxy(aws, call, lambda: os.killpg(groups[0], signal.SIGKILL))) as through:
         run = through.cdk(*arguments, started=groups.append)
     assert run.exit_code == -signal.SIGKILL, run.output
 
@@ -270,12 +214,12 @@ def test_a_deploy_killed_as_it_looks_up_can_be_run_again(target: Target) -> None
 
 def test_a_look_up_that_is_denied_is_said_and_not_kept(target: Target) -> None:
     profile, theirs = target.profile, target.theirs()
-    with faulty(profile.aws, "GetResource", denied) as through:
+    with faulty(Proxy(profile.aws, "GetResource")) as through:
         run = through.cdk("deploy", "-c", f"instance-profile={profile.name}")
 
     assert run.exit_code == 1
     assert f"while getting AWS::IAM::InstanceProfile resource {profile.name}" in run.output
-    assert "not authorized to perform: cloudformation:GetResource" in run.output
+    assert "AccessDeniedException: cloudcontrolapi:GetResource" in run.output  # as AWS says it
     assert "Traceback" not in run.output
     assert stacks.status(profile.aws, stack_name("InstanceProfile", profile.name)) is None
     kept = profile.aws.project / "cdk.context.json"

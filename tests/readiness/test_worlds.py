@@ -231,17 +231,15 @@ def test_a_deployment_that_cloudformation_refuses_is_no_world(check: Check) -> N
     assert check(body | {"Conditions": {"Never": equals("a", "b")}}).verdicts == {}
 
 
-@pytest.mark.parametrize(("kind", "bound"), [("of_places", 5), ("of_machines", 2.5)])
-def test_cost_of_conditions_that_are_independent(tmp_path: Path, kind: str, bound: float) -> None:
+def test_cost_of_conditions_that_are_independent(tmp_path: Path) -> None:
     """Of four conditions each part of a path tells two apart, or three, and not all 16 worlds."""
     benchmark = runpy.run_path(str(ROOT / "benchmarks" / "readiness.py"))
-    resources = benchmark[kind](400)
+    without, with_four = (
+        calls(write(tmp_path, Stack=benchmark[make](400)), network=True)
+        for make in ("template", "on_conditions")
+    )
 
-    def cost(body: dict[str, Any]) -> int:
-        return calls(write(tmp_path, Stack=body), network=True)
-
-    of_conditions = benchmark["on_conditions"](resources)
-    assert cost(of_conditions) < bound * cost({"Resources": benchmark[kind](400)})
+    assert with_four < 3 * without
 
 
 def test_part_that_no_deployment_has_in_some_worlds() -> None:

@@ -9,7 +9,8 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from session_manager_permissions._verify.report import print_diagnosis
-from tests.verify.nodes import NODE, World, diagnosed, endpoint, group, without_a_route
+
+from .nodes import NODE, World, diagnosed, endpoint, group, without_a_route
 
 
 def drawn() -> str:
