@@ -17,7 +17,17 @@ from aws_cdk.cloudformation_include import CfnInclude
 from aws_cdk.interfaces import aws_iam as iam_interfaces
 from constructs import Construct
 
-from .conftest import ACCOUNT, ALIAS, EC2, REGION, existing_role, l1_role, owned_role, role_arn
+from .conftest import (
+    ACCOUNT,
+    ALIAS,
+    EC2,
+    OTHER_ACCOUNT,
+    REGION,
+    existing_role,
+    l1_role,
+    owned_role,
+    role_arn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +56,37 @@ def role_by_arn(scope: Construct, arn: str = role_arn(), *, mutable: bool = True
     return iam.Role.from_role_arn(scope, "Role", arn, mutable=mutable)
 
 
+def immutable_role(scope: Construct, name: str = "Existing") -> iam.IRole:
+    return iam.Role.from_role_name(scope, "Role", name, mutable=False)
+
+
+def parameter(scope: Construct, name: str = "Given") -> str:
+    return cdk.CfnParameter(scope, name).value_as_string
+
+
+FIXED_ROLES: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
+    "immutable by name": (immutable_role, "mutable=False"),
+    "immutable by ARN": (lambda s: role_by_arn(s, mutable=False), "mutable=False"),
+    "immutable by a parameter": (lambda s: immutable_role(s, parameter(s)), "mutable=False"),
+    "by a parameter's ARN": (
+        lambda s: role_by_arn(s, parameter(s), mutable=False),
+        "mutable=False",
+    ),
+    "a view": (lambda s: owned_role(s).without_policy_updates(), "without_policy_updates()"),
+    "another account's": (
+        lambda s: role_by_arn(s, role_arn(account=OTHER_ACCOUNT)),
+        f"belongs to account {OTHER_ACCOUNT}",
+    ),
+    "reserved": (
+        lambda s: role_by_arn(s, role_arn("aws-reserved/sso.amazonaws.com/Admins")),
+        "reserved by AWS",
+    ),
+    "service-linked": (
+        lambda s: role_by_arn(s, role_arn("aws-service-role/x.amazonaws.com/X")),
+        "is a service-linked role",
+    ),
+}
+"""Roles that can't be changed, and what is said of each."""
 # A role that others create, who says so, and whether CDK is kept from making it.
 ROLES_OF_OTHERS: Final = [
     pytest.param(lambda s: owned_role(s, "Role"), "app", True, id="owned"),

@@ -102,9 +102,3 @@ def test_a_log_bucket_leaves_no_grant_on_all_buckets() -> None:
 
     assert without
     assert not [name for name in without if "log_bucket" in SCENARIOS[name](cdk.Stack(env=HERE))]
-
-
-@pytest.mark.parametrize("call", MEASURED["role"], ids=lambda call: call["action"])
-def test_what_loses_something_says_with_which_option(call: dict[str, Any]) -> None:
-    assert call.get("loses") in {None, "session", "log"}
-    assert ("loses" in call) == ("with" in call)

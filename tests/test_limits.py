@@ -210,20 +210,6 @@ def test_constructs_command_and_document_agree_on_a_name(
         assert document_takes(name, text) is takes
 
 
-@pytest.mark.parametrize("alias", ["alias/a", "alias/team:web"])
-def test_construct_and_command_reach_the_key_of_an_alias_alike(
-    capsys: pytest.CaptureFixture[str], alias: str
-) -> None:
-    found = kms.Key.from_key_arn(cdk.Stack(env=HERE), "Key", KMS + alias)
-    *_, expected = session_manager_statements(encryption_key=found)
-
-    assert command.main(["policy", "--key", KMS + alias]) == 0
-    *_, printed = json.loads(capsys.readouterr().out)["Statement"]
-
-    assert printed["Resource"] == f"{KMS}key/*" == expected.resources[0]
-    assert printed["Condition"] == expected.conditions
-
-
 @pytest.mark.parametrize("option", KINDS)
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40

@@ -48,11 +48,3 @@ def test_each_option_is_a_keyword_of_the_type_that_the_typed_dict_has(name: str)
     assert {key: one.default for key, one in found.items()} == {**dict.fromkeys(TYPES), **flags}
     others = inspect.signature(CALLEES[name]).parameters.values()
     assert [one for one in others if one.kind is one.VAR_KEYWORD] == []
-
-
-def test_a_default_given_is_the_same_as_none_given() -> None:
-    defaults: dict[str, Any] = {
-        key: one.default for key, one in options("session_manager_statements").items()
-    }
-    given, not_given = session_manager_statements(**defaults), session_manager_statements()
-    assert [one.to_json() for one in given] == [one.to_json() for one in not_given]

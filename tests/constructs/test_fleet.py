@@ -22,15 +22,18 @@ from constructs import Construct
 from session_manager_permissions import SessionManagerFleet, SessionManagerPermissions
 from session_manager_permissions._constructs.fleet_tree import Tree
 from tests.builders import (
+    FIXED_ROLES,
     ROLES_OF_AN_INCLUDED_PROFILE,
     SIZE,
     grown,
+    immutable_role,
     include_profile,
     instance,
     l1_nodes,
     l1_profile,
     linux,
     network,
+    parameter,
     role_by_arn,
 )
 from tests.cfn_lint import lint
@@ -485,10 +488,6 @@ def beside_users_and_groups(stack: cdk.Stack) -> str:
     return owned_by_two_and_an_l1(stack)
 
 
-def parameter(stack: cdk.Stack, name: str = "Given") -> str:
-    return cdk.CfnParameter(stack, name).value_as_string
-
-
 ROLES: Final[dict[str, Callable[[cdk.Stack], str]]] = {
     "owned by two, and an L1": owned_by_two_and_an_l1,
     "imported by name and ARN, and an L1": lambda s: profiles(
@@ -703,28 +702,20 @@ def test_what_can_t_be_attached_to_is_named_in_a_warning(stack_here: cdk.Stack, 
     assert not warnings(stack_here)
 
 
-def immutable(scope: Construct, name: str = "Existing") -> iam.IRole:
-    return iam.Role.from_role_name(scope, "Role", name, mutable=False)
-
-
-NOT_MUTABLE = "mutable=False"
-RESERVED: Final = role_arn("aws-reserved/sso.amazonaws.com/Admins")
-LINKED: Final = role_arn("aws-service-role/x.amazonaws.com/X")
 FIXED: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
-    "immutable by name": (immutable, NOT_MUTABLE),
-    "immutable by ARN": (lambda s: role_by_arn(s, mutable=False), NOT_MUTABLE),
-    "immutable by a parameter": (lambda s: immutable(s, parameter(s)), NOT_MUTABLE),
-    "by a parameter's ARN": (lambda s: role_by_arn(s, parameter(s), mutable=False), NOT_MUTABLE),
+    **FIXED_ROLES,
     "immutable in another stack": (
-        lambda s: immutable(cdk.Stack(cdk.Stage.of(s), "Shared", env=HERE)),
-        NOT_MUTABLE,
+        lambda s: immutable_role(cdk.Stack(cdk.Stage.of(s), "Shared", env=HERE)),
+        "mutable=False",
     ),
-    "immutable beside a mutable": (lambda s: (existing_role(s), immutable(s))[1], NOT_MUTABLE),
-    "mutable beside an immutable": (lambda s: (immutable(s), existing_role(s))[1], NOT_MUTABLE),
-    "a view": (lambda s: owned_role(s).without_policy_updates(), "without_policy_updates()"),
-    "another account's": (lambda s: role_by_arn(s, THEIR_ARN), THEIR_ACCOUNT),
-    "reserved": (lambda s: role_by_arn(s, RESERVED), "reserved by AWS"),
-    "service-linked": (lambda s: role_by_arn(s, LINKED), "is a service-linked role"),
+    "immutable beside a mutable": (
+        lambda s: (existing_role(s), immutable_role(s))[1],
+        "mutable=False",
+    ),
+    "mutable beside an immutable": (
+        lambda s: (immutable_role(s), existing_role(s))[1],
+        "mutable=False",
+    ),
 }
 
 
@@ -749,7 +740,7 @@ def test_a_role_that_must_not_change_is_never_attached_to(
 
 
 def test_a_role_that_must_not_change_keeps_the_policy_from_no_other(stack: cdk.Stack) -> None:
-    profiles(stack, existing_role(stack), immutable(stack, "Fixed"))
+    profiles(stack, existing_role(stack), immutable_role(stack, "Fixed"))
     SessionManagerFleet(stack, "Fleet")
     assert roles(stack) == ["Existing"]
     (warning,) = warnings(stack)
@@ -765,7 +756,7 @@ def test_another_account_s_role_of_the_same_name_is_another_role(stack_here: cdk
 
 def test_a_role_that_only_javascript_code_has_imported_is_asked_too(stack_here: cdk.Stack) -> None:
     """Python then sees no role in the tree. Constructs of other libraries may do this."""
-    instance(stack_here, "It", immutable(stack_here))
+    instance(stack_here, "It", immutable_role(stack_here))
     hidden = Tree(stack_here)
     hidden.in_app = [node for node in hidden.in_app if not hasattr(node, "grant_pass_role")]
     assert hidden.imported_roles(with_owned=False) == {}

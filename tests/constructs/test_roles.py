@@ -16,6 +16,7 @@ from aws_cdk.interfaces import aws_iam as iam_interfaces
 from session_manager_permissions import SessionManagerPermissions
 from tests.builders import (
     EXISTING_ROLES,
+    FIXED_ROLES,
     OWNED_ROLES,
     PROFILE_ARN,
     ROLES_OF_AN_INCLUDED_PROFILE,
@@ -203,25 +204,19 @@ def test_an_owned_role_counts_as_the_same_accounts_where_one_is_unknown(
 # what CDK would leave without the policy, in silence
 
 
-IMMUTABLE: Final[dict[str, RoleOf]] = {
-    "by ARN": lambda s: role_by_arn(s, role_arn("Other"), mutable=False),
-    "by name": lambda s: iam.Role.from_role_name(s, "Role", "Other", mutable=False),
-    "without_policy_updates": lambda s: owned_role(s).without_policy_updates(),
-}
-
-
-@pytest.mark.parametrize("kind", IMMUTABLE)
-def test_an_immutable_role_is_refused_where_another_one_took_the_policy_too(
-    stack: cdk.Stack, kind: str
+@pytest.mark.parametrize("kind", FIXED_ROLES)
+def test_a_role_that_cant_be_changed_is_refused_where_another_one_took_the_policy_too(
+    stack_here: cdk.Stack, kind: str
 ) -> None:
-    immutable = IMMUTABLE[kind](stack)
-    says = r"^role 'Stack/.*' was imported with mutable=False"
-    with pytest.raises(ValueError, match=says):
-        SessionManagerPermissions(stack, "Alone", role=immutable)
-    permissions = SessionManagerPermissions(stack, "Permissions", role=existing_role(stack))
-    with pytest.raises(ValueError, match=says):
-        permissions.attach_to_role(immutable)
-    assert [role.role_name for role in permissions.roles] == ["Existing"]
+    make, why = FIXED_ROLES[kind]
+    fixed = make(stack_here)
+    with pytest.raises(ValueError, match=re.escape(why)):
+        SessionManagerPermissions(stack_here, "Alone", role=fixed)
+    role = existing_role(stack_here, "Other", "Other")
+    permissions = SessionManagerPermissions(stack_here, "Permissions", role=role)
+    with pytest.raises(ValueError, match=re.escape(why)):
+        permissions.attach_to_role(fixed)
+    assert permissions.roles == [role]
 
 
 def names_of_a_parameter(stack: cdk.Stack) -> list[str]:
@@ -231,7 +226,6 @@ def names_of_a_parameter(stack: cdk.Stack) -> list[str]:
 THEIR_ARN: Final = role_arn(account=OTHER_ACCOUNT)
 WITH_A_REGION: Final = f"arn:aws:iam:{REGION}:{OTHER_ACCOUNT}:role/Existing"
 OF_ANOTHER_ACCOUNT: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], object]]] = {
-    "role by ARN": lambda here, _: role_by_arn(here, THEIR_ARN),
     "role by an ARN with a region": lambda here, _: role_by_arn(here, WITH_A_REGION),
     "role by name in their stack": lambda _, there: existing_role(there),
     "L2 role": lambda _, there: owned_role(there, name="Named"),

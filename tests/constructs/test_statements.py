@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
 from tests.builders import as_list
-from tests.conftest import DATA, existing_key, existing_role, key_arn, policy, statements
+from tests.conftest import DATA, existing_key, existing_role, key_arn, policy
 
 if TYPE_CHECKING:
     import aws_cdk as cdk
@@ -38,20 +38,3 @@ def test_each_call_makes_its_own(stack: cdk.Stack) -> None:
     assert as_json() == before
     SessionManagerPermissions(stack, "Permissions", role=existing_role(stack))
     assert policy(stack)["PolicyDocument"]["Statement"] == before
-
-
-def test_keys_added_later_decrypt_sessions_only_too(stack: cdk.Stack) -> None:
-    permissions = SessionManagerPermissions(
-        stack, "Permissions", role=existing_role(stack), decrypt_sessions_only=True
-    )
-    assert "kms:" not in str(statements(stack))
-
-    permissions.add_encryption_key(existing_key(stack))
-
-    assert statements(stack)["SessionManagerDecrypt"] == {
-        "Sid": "SessionManagerDecrypt",
-        "Effect": "Allow",
-        "Action": "kms:Decrypt",
-        "Resource": key_arn(),
-        "Condition": {"Null": {"kms:EncryptionContext:aws:ssm:SessionId": "false"}},
-    }
