@@ -122,11 +122,10 @@ def _of_role(
     if role is None:
         return
     abilities = roles.abilities(role)
-    by_action = {action: abilities[action] for action in _needs.CHANNELS.actions}
     missing = {
-        action: ability
-        for action, ability in by_action.items()
-        if ability.decision.answer >= Answer.IMPLICIT_DENY
+        action: abilities[action]
+        for action in _needs.CHANNELS.actions
+        if abilities[action].decision.answer >= Answer.IMPLICIT_DENY
     }
     asked = _asked(parts, service)
     calls, fixes = rules.denied(role, asked) if asked else ([], [])
