@@ -258,6 +258,9 @@ def test_what_the_groups_of_an_endpoint_admit(inbound: tuple[Rule, ...], expecte
         (rules(PrefixList("pl-1", "s3")), EGRESS_CLOSED, EGRESS_CLOSED),
         (rules(MAYBE), UNKNOWN, UNKNOWN),
         (rules(ALL, exists=MAYBE), UNKNOWN, UNKNOWN),
+        (rules(ALL, exists=False), EGRESS_CLOSED, EGRESS_CLOSED),
+        (rules(cidr("0.0.0.0/1")) + rules(cidr("128.0.0.0/1"), exists=MAYBE), UNKNOWN, OPEN),
+        (rules(cidr("0.0.0.0/1"), cidr("128.0.0.0/1")), OPEN, OPEN),
     ],
 )
 def test_what_the_groups_of_the_compute_let_out(
@@ -338,8 +341,6 @@ OTHER = {"StringEquals": {"aws:PrincipalAccount": "444455556666"}}
         ([ALLOW | {"Action": [*_needs.REGISTRATION.actions]}], OPEN),
         ([ALLOW | {"Action": "ssm:Get*"}, ALLOW | {"Condition": "unreadable"}], UNKNOWN),
         ([ALLOW | {"Condition": {}}], OPEN),
-        ([ALLOW | {"Condition": {"Bool": {"aws:SecureTransport": "true"}}}], OPEN),
-        ([ALLOW, DENY | {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}], OPEN),
         ([ALLOW, DENY | {"Condition": {"Bool": {"aws:SecureTransport": True}}}],
          ENDPOINT_UNREACHABLE),
         ([ALLOW | {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}],

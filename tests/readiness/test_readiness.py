@@ -513,13 +513,6 @@ def test_counts_are_in_the_report_where_there_is_nothing_to_report(check: Check)
     assert check({"Resources": {}}).violations == []
 
 
-@pytest.mark.parametrize("kind", [{"a": 1}, [], None, {"Ref": "Role"}])
-def test_a_resource_of_no_type_is_passed_over(check: Check, kind: object) -> None:
-    odd = {"Type": kind, "Properties": {"Roles": ["Role"]}}
-
-    assert check(profile_and_role(Odd=odd)).verdicts == {"not ready": 1}
-
-
 def test_version_is_that_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "version", lambda name: f"{name} 1.2.3")
     assert SessionManagerReadiness().version == "session-manager-permissions 1.2.3"
