@@ -1,4 +1,4 @@
-"""Which instances and groups may boot before their role has the policy, and what fixes it."""
+"""Which instances and groups may boot before their role has the policy."""
 
 from __future__ import annotations
 
