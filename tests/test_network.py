@@ -2,7 +2,7 @@
 
 Each table is about one rule. Draws make networks of which each part is known, and judge them by
 packets: `readiness/test_verdicts.py`. Templates make those of which something is unknown:
-`readiness/test_network.py`. The rows here are about what neither has, and what is said of it.
+`readiness/test_network.py`. The rows here are about what neither has.
 """
 
 from __future__ import annotations
