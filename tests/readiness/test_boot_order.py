@@ -1,4 +1,4 @@
-"""Which instances and groups may boot before their role has the policy, and what fixes it."""
+"""Which instances and groups may boot before their role has the policy."""
 
 from __future__ import annotations
 
@@ -140,6 +140,11 @@ FROM_ID: Final = group(LaunchTemplate=BY_ID)
 OTHER_ROLE: Final = "arn:aws:iam::111122223333:role/other"
 
 
+def waiting(on: object = None, /, **properties: object) -> Body:
+    """An instance that waits for something, or refers to it."""
+    return machine(**PROFILE, **properties) | ({} if on is None else {"DependsOn": on})
+
+
 MAY_BOOT: Final = {
     FIRES: (
         (machine(**PROFILE), None), (machine(IamInstanceProfile="by-name"), None),
@@ -155,10 +160,13 @@ MAY_BOOT: Final = {
         (group(LaunchTemplate=BY_ID, MinSize="0", DesiredCapacity="1"), template(Arn=ARN)),
         (fleet(), template(Arn=ARN)), (spot_fleet(), None), (nodes(), None),
         (batch(), None), (batch(MinvCpus=0, DesiredvCpus=2), None),
+        # what it refers to or waits for is not the policy
+        (waiting("Machine"), None), (waiting(["Else", 1]), None), (waiting(Is="Policy"), None),
+        (waiting(Is={"Fn::Sub": "${!Policy}"}), None),
     ),
     READY: (
         (machine(IamInstanceProfile=ref("Role")), None), (machine(), None),
-        (machine(IamInstanceProfile="Elsewhere"), None), (machine(**PROFILE) | WAITS, None),
+        (machine(IamInstanceProfile="Elsewhere"), None), (waiting("Policy"), None),
         (machine(IamInstanceProfile=NO_VALUE), None), (FROM_ID, template()),
         (FROM_ID, template(Arn=ARN) | WAITS), (FROM_ID | WAITS, template(Arn=ARN)),
         (group(LaunchTemplate={"LaunchTemplateId": "lt-1"}), template(Arn=ARN)),
@@ -167,7 +175,16 @@ MAY_BOOT: Final = {
         (group(), template(Arn=ARN)),  # nothing boots of it
         (fleet(0), template(Arn=ARN)), (fleet() | WAITS, template(Arn=ARN)), (spot_fleet(0), None),
         (nodes() | WAITS, None), (nodes(ScalingConfig={"DesiredSize": 0}), None),
-        (nodes(NodeRole=OTHER_ROLE), None), (batch(MinvCpus=0), None),
+        (batch(MinvCpus=0), None),
+        (nodes(NodeRole=OTHER_ROLE), None),
+        (waiting(["Role", "Policy"]), None), (waiting("Between"), None),
+        # CloudFormation refuses a circular dependency, and says so
+        (waiting(["Machine", "Between"]), None),
+        (waiting(Is=[{"Of": ref("Policy")}]), None), (waiting(Is=att("Policy", "Arn")), None),
+        (waiting(Is={"Fn::GetAtt": "Policy.Arn"}), None),
+        (waiting(Is={"Fn::Sub": "${Policy}"}), None),
+        (waiting(Is={"Fn::Sub": ["${X}-${Policy.Arn}", {"X": "y"}]}), None),
+        (waiting(Is={"Fn::Sub": ["${X}", {"X": ref("Between")}]}), None),
     ),
 }  # fmt: skip
 
@@ -177,7 +194,8 @@ def test_what_may_boot_early(
     check: Check, launched: tuple[Body, Body | None], found: Found
 ) -> None:
     machine, launch = launched
-    parts = {"Launch": launch} if launch else {}
+    parts = {"Between": {"Type": "Test", "DependsOn": "Policy"}}
+    parts |= {"Launch": launch} if launch else {}
 
     report = check(with_name(Machine=machine, **parts), network=False)
 

@@ -16,7 +16,9 @@ from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._readiness.launch import Written
 from session_manager_permissions._readiness.templates.model import Resource
 
+from .deployments import NO_VALUE
 from .judging import att, computes, ref, resource, rows, write
+from .networks import PARAMETER
 from .reports import Report
 
 if TYPE_CHECKING:
@@ -28,8 +30,6 @@ Parts = dict[str, dict[str, Any]]
 Known = dict[str, object]
 Place = tuple[object, list[object], object]
 
-NO_VALUE: Final = {"Ref": "AWS::NoValue"}
-PARAMETER: Final = ref("Given")
 GIVEN: Final = "? the parameter 'Given'"
 GROUP: Final = att("Group", "GroupId")
 ARN: Final = att("Profile", "Arn")
@@ -221,6 +221,7 @@ def by_id(version: object) -> Known:
     return {"LaunchTemplateId": ref("Template"), "Version": version}
 
 
+OTHERS: Final = {"LaunchTemplateId": "lt-1"}
 DEFAULT: Final = "which version of the launch template 'Template' is its default"
 VERSION: Final = "the version of the launch template 'Template'"
 
@@ -236,7 +237,7 @@ VERSION: Final = "the version of the launch template 'Template'"
         (by_id(att("Other", "LatestVersionNumber")), VERSION),
         (by_id("1"), VERSION),
         (by_id(PARAMETER), VERSION),
-        ({"LaunchTemplateId": "lt-1"}, 'the launch template {"LaunchTemplateId": "lt-1"}'),
+        (OTHERS, 'the launch template {"LaunchTemplateId": "lt-1"}'),
         ({"LaunchTemplateName": "Other"}, 'the launch template {"LaunchTemplateName": "Other"}'),
         ({"LaunchTemplateId": ref("Group")},
          'the launch template {"LaunchTemplateId": {"Ref": "Group"}}'),
@@ -275,27 +276,17 @@ def batch(**given: object) -> dict[str, Any]:
     return resource("AWS::Batch::ComputeEnvironment", ComputeResources=resources)
 
 
-def test_template_that_only_others_use_needs_no_profile(tmp_path: Path) -> None:
+def test_template_needs_a_profile_unless_only_others_use_it(tmp_path: Path) -> None:
     by_batch = batch(LaunchTemplate={"LaunchTemplateId": ref("Template")})
     own = instance(IamInstanceProfile="Own", LaunchTemplate=SPEC)
     cluster = resource("AWS::EKS::Cluster")
     for user in (by_batch, own, nodes(LaunchTemplate={"Id": ref("Template")})):
         found = of(tmp_path, Template=template(), User=user, Cluster=cluster)
         assert [one["by"] for one in found] == ["User"]
-
-
-@pytest.mark.parametrize(
-    ("data", "profile"),
-    [
-        (template(), "? who launches from the template 'Template'"),
-        (template(IamInstanceProfile={"Name": "P"}), "P"),
-    ],
-)
-def test_template_that_nothing_uses(tmp_path: Path, data: dict[str, Any], profile: object) -> None:
-    by_batch = batch(LaunchTemplate={"LaunchTemplateId": "lt-1"})
-    assert of(tmp_path, Template=data, Batch=by_batch)[1:] == [
-        known("Template", profile=profile, places=[])
-    ]
+    nobody = "? who launches from the template 'Template'"
+    for given, profile in (({}, nobody), ({"IamInstanceProfile": {"Name": "P"}}, "P")):
+        found = of(tmp_path, Template=template(**given), Batch=batch(LaunchTemplate=OTHERS))
+        assert found[1:] == [known("Template", profile=profile, places=[])]
 
 
 # Fleets ------------------------------------------------------------------------------------------

@@ -235,6 +235,7 @@ NO_TEMPLATES: Final = (
     b'{"Resources": [], "Outputs": null}',
     b'{"Resources": {"A": {"Type": 1, "Properties": []}}, "Outputs": {"O": {"Export": 2}}}',
     b'{"Resources": {"A": {"Type": "AWS::CloudFormation::Stack", "Metadata": []}}}',
+    b'{"Resources": {"A": {"Type": {"Ref": "A"}, "Properties": {"Roles": ["A"]}}}}',
 )
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
@@ -16,16 +14,16 @@ from ministack.core import iam_evaluator
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
 from session_manager_permissions._needs import REGISTRATION, REGISTRATION_RESOURCES
-from session_manager_permissions._readiness import managed_policies
 from session_manager_permissions._readiness.managed_policies import aws_managed
 from session_manager_permissions._readiness.policies import ASKED, Answer, anything, decide, read
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_python
 
 from .policy_table import ACTIONS, AWS
-from .reports import Body, profile_and_role
+from .reports import profile_and_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from .reports import Check
 
@@ -162,10 +160,6 @@ def test_which_policies_allow_and_deny_what_the_agent_asks_of_all_resources() ->
     assert found[Answer.EXPLICIT_DENY] == dict.fromkeys(denying, ALL)
 
 
-def profile_with(arn: str) -> Body:
-    return profile_and_role({"ManagedPolicyArns": [arn]})
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -180,7 +174,7 @@ def test_policy_that_the_data_does_not_have_may_say_anything(name: str, check: C
 
     assert aws_managed(name) == anything(says)
 
-    (finding,) = check(profile_with(f"{AWS}{name}")).findings
+    (finding,) = check(profile_and_role({"ManagedPolicyArns": [f"{AWS}{name}"]})).findings
     assert finding.rule == "cannot-be-known"
     assert finding.description.endswith(says)
 
@@ -191,39 +185,27 @@ READ = """
 import sys
 opened = []
 sys.addaudithook(lambda event, args: event == "open" and opened.append(str(args[0])))
-{script}
-print(any(path.endswith("aws_managed_policies.json") for path in opened))
-"""
-IMPORTS = """
 from session_manager_permissions import *
 import session_manager_permissions._verify.command
-from session_manager_permissions._readiness.managed_policies import aws_managed
+from session_manager_permissions._command import main
+main(["check", "--output", "json", sys.argv[1]])
+print(sum(path.endswith("aws_managed_policies.json") for path in opened), file=sys.stderr)
 """
 
 
 @pytest.mark.parametrize(
-    ("script", "reads"), [(IMPORTS, False), (f"{IMPORTS}aws_managed('ReadOnlyAccess')", True)]
+    ("arns", "times"),
+    [
+        (["arn:aws:iam::111122223333:policy/Ours"], 0),
+        ([f"{AWS}{name}" for name in ("ReadOnlyAccess", "AWSDenyAll", "AWSNewerThanTheData")], 1),
+    ],
 )
-def test_the_file_is_read_when_a_policy_is_asked_for(script: str, *, reads: bool) -> None:
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", READ.format(script=script)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
+def test_the_file_is_read_for_templates_that_name_a_policy_and_once(
+    tmp_path: Path, arns: list[str], times: int
+) -> None:
+    file = tmp_path / "template.json"
+    file.write_text(json.dumps(profile_and_role({"ManagedPolicyArns": arns})))
 
-    assert done.stdout == f"{reads}\n"
+    done = run_python("-c", READ, str(file), cwd=tmp_path)
 
-
-def test_the_file_is_read_for_templates_that_name_a_policy_and_once(check: Check) -> None:
-    managed_policies.aws_managed.cache_clear()
-    managed_policies._data.cache_clear()  # noqa: SLF001
-
-    check(profile_with("arn:aws:iam::111122223333:policy/Ours"))
-    assert managed_policies._data.cache_info().misses == 0  # noqa: SLF001
-
-    for name in ("ReadOnlyAccess", "AWSDenyAll", "AWSNewerThanTheData"):
-        check(profile_with(f"{AWS}{name}"))
-    assert managed_policies._data.cache_info().misses == 1  # noqa: SLF001
+    assert done.stderr.splitlines() == [str(times)]

@@ -98,39 +98,6 @@ def test_templates_that_are_nested_in_themselves_are_read_to_a_depth(
     assert len(assembly.unread) == 1
 
 
-@pytest.mark.parametrize(
-    ("body", "waits"),
-    [
-        ({"DependsOn": "Other"}, True),
-        ({"DependsOn": ["Else", "Other"]}, True),
-        ({"DependsOn": "Between"}, True),
-        # CloudFormation refuses a circular dependency, and says so.
-        ({"DependsOn": ["First", "Between"]}, True),
-        ({"DependsOn": "First"}, False),
-        ({"Properties": {"A": [{"B": {"Ref": "Other"}}]}}, True),
-        ({"Properties": {"A": {"Fn::GetAtt": ["Other", "Arn"]}}}, True),
-        ({"Properties": {"A": {"Fn::GetAtt": "Other.Arn"}}}, True),
-        ({"Properties": {"A": {"Fn::Sub": "${Other}"}}}, True),
-        ({"Properties": {"A": {"Fn::Sub": ["${X}-${Other.Arn}", {"X": "y"}]}}}, True),
-        ({"Properties": {"A": {"Fn::Sub": ["${X}", {"X": {"Ref": "Between"}}]}}}, True),
-        ({"Properties": {"A": {"Fn::Sub": "${!Other}"}}}, False),
-        ({"Properties": {"A": "Other"}}, False),
-        ({"DependsOn": ["Else", 1]}, False),
-        ({}, False),
-    ],
-)
-def test_waits_for(tmp_path: Path, body: dict[str, Any], waits: bool) -> None:  # noqa: FBT001
-    resources = {
-        "First": {"Type": "Test", **body},
-        "Between": {"Type": "Test", "DependsOn": "Other"},
-        "Else": {"Type": "Test"},
-        "Other": {"Type": "Test"},
-    }
-    (template,) = read(tmp_path / "a.json", Resources=resources).templates
-
-    assert (template.resources["Other"] in template.resources["First"].waits_for) is waits
-
-
 NAME_OF_A: Final = {"StackName": "a", "OutputName": "Name"}
 NAME_OF_B: Final = {"StackName": "b", "OutputName": "Name"}
 
