@@ -348,6 +348,12 @@ def test_policy_of_a_key_gives_nothing_beyond_the_boundary(check: Check) -> None
     assert check(body).rules == DENIED
 
 
+def test_policy_of_a_key_may_name_a_role_of_another_app(check: Check) -> None:
+    parts = with_key_policy(allow("kms:*", **of("arn:aws:iam::1:role/web")))
+
+    assert check(profile_and_role(roles=["web"], **parts), a="1").rules == UNKNOWN
+
+
 @pytest.mark.parametrize(("account", "found"), [("1", READY), ("unknown-account", UNKNOWN)])
 def test_account_of_a_key_by_its_number(check: Check, account: str, found: frozenset[str]) -> None:
     parts = with_key_policy(allow("kms:*", **of("arn:aws:iam::1:root")))
