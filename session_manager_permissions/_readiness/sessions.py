@@ -168,10 +168,17 @@ class Sessions:
         value = assembly.value(template, written)
         match _NAMED_BY.get(name):
             case (kind, naming):
-                for one in self._parts.by_type[kind]:
-                    given = one.properties.get(naming) if one.exists else None
-                    is_beside = one.template.stack.environment == template.stack.environment
-                    if given and is_beside and assembly.value(one.template, given) == value:
+                named = [
+                    one
+                    for one in self._parts.by_type[kind]
+                    if one.exists
+                    and one.template.stack.environment == template.stack.environment
+                    and (given := one.properties.get(naming))
+                    and assembly.value(one.template, given) == value
+                ]
+                own = [one for one in named if one.template.stack == template.stack]
+                match own or named:  # stacks of one name for it are not deployed to one place
+                    case [one]:
                         return (ReturnValue(one),)
         return value
 

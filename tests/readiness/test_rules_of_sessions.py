@@ -348,6 +348,14 @@ def test_policy_of_a_key_gives_nothing_beyond_the_boundary(check: Check) -> None
     assert check(body).rules == DENIED
 
 
+def test_names_are_those_of_the_own_stack(check: Check) -> None:
+    alias = resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key"))
+    by_name = document(DEFAULT_DOCUMENT, kmsKeyId="alias/a")
+    body = profile_and_role(inline(ALL, decrypt()), Alias=alias, Key=key(), A=by_name)
+
+    assert check(body, body).rules == READY
+
+
 def test_policy_of_a_key_may_name_a_role_of_another_app(check: Check) -> None:
     parts = with_key_policy(allow("kms:*", **of("arn:aws:iam::1:role/web")))
 
