@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
@@ -144,8 +145,10 @@ class Asked(NamedTuple):
         written, asked = marked(pattern), marked(ours)
         if written == "*" or matches(written, asked):
             return True
-        if asked.startswith("arn:") and not has_marks(written + asked):
-            return None if may_match(written, asked) else False
+        alike = len(commonprefix((written, asked)))  # noqa: RUF071 # they are no paths
+        rest = written[alike:], asked[alike:]
+        if asked.startswith("arn:") and not has_marks("".join(rest)):
+            return None if may_match(*rest) else False
         theirs, its = _resources_in(pattern), _resources_in(ours)
         if theirs and its and not theirs & its:
             return False
