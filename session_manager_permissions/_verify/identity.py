@@ -62,7 +62,8 @@ class _Profile(NamedTuple):
 Permissions = Mapping[str, Callable[[], Verdict | CannotAsk]]
 """What returns what IAM says of a role, by the capability of each question."""
 _AccountRole = LiveRole | CannotAsk | str
-"""The role of Default Host Management; why it could not be asked about, or why there is none."""
+"""The role of Default Host Management; why it could not be asked about, of which `NotThere` says
+that the setting names none that exists; or why there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +111,17 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
     account = "" if registers else _account_role(node)
     worker, replaced = own, False
     if registers is False and isinstance(account, LiveRole):
-        worker, permissions, replaced = account, _may(node, account, uses), True
-    elif own is not None:
-        worker = _with_boundary(node.session, own, permissions)
+        by_account = _may(node, account, uses)
+        found = by_account[checks.REGISTER.name]()
+        if isinstance(found, NotThere):
+            named = f"Default Host Management Configuration names {account.arn}"
+            account = NotThere(named, code=found.code)
+        else:
+            worker, permissions, replaced = account, by_account, True
+    if worker is not None and not replaced:
+        worker = _with_boundary(node.session, worker, permissions)
         permissions = _may(node, worker, uses, profile=profile.name)
-    in_doubt = not registers and not replaced and not isinstance(account, str)
+    in_doubt = not (registers or replaced or isinstance(account, (str, NotThere)))
     assumable = _assumable(node, own, trusted, EC2, replaced=replaced, error=profile.error)
     of_role = [assumable, *_permissions(worker, permissions, profile.error)]
     outcomes = [
@@ -259,7 +266,7 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Outcome:
     if isinstance(account, LiveRole):
         why = f"{profile.fault}, and the account's role {account.arn} takes its place"
         return named.skipped(why)
-    if isinstance(account, CannotAsk):
+    if isinstance(account, CannotAsk) and not isinstance(account, NotThere):
         why = f"{profile.fault}, and whether the account's role takes its place is not known"
         return named.unknown(why, fix=fix)
     return named.failed(profile.fault, fix=fix)
@@ -376,6 +383,16 @@ def _host_management(
         if isinstance(reach, Verdict) and not reach.allowed:
             why.append("the account's role takes its place only if it may not register")
         return checks.HOST_MANAGEMENT.of(arn).passed(*why)
+    if isinstance(account, NotThere):
+        update = f"ssm update-service-setting --setting-id {_SETTING}"
+        fix = (
+            node.aws(update, "--setting-value ROLE"),
+            f"ROLE is the path and the name of a role that {SYSTEMS_MANAGER} may assume",
+            "or turn it off, and let the instance work with the role of its profile",
+        )
+        why = [f"{account}, and there is no such role, so that it registers no node"]
+        evidence = Evidence("iam:SimulatePrincipalPolicy", "Error.Code", account.code)
+        return checks.HOST_MANAGEMENT.of(None, evidence).failed(*why, fix=fix)
     if isinstance(account, CannotAsk):
         return checks.HOST_MANAGEMENT.of(None).unasked(account)
     if isinstance(account, str):
