@@ -52,7 +52,8 @@ def trust(document: object, service: str, context: RequestContext = NO_CONTEXT) 
     written = document.get("Statement") if isinstance(document, dict) else None
     if written is None:
         return Trust("unknown", "the trust policy can't be read")
-    judged = [_applies(entry, service, context) for entry in as_list(written)]
+    by_service = context.knowing({"aws:PrincipalIsAWSService": "true"})
+    judged = [_applies(entry, service, by_service) for entry in as_list(written)]
     allows = [applies for effect, applies in judged if effect != "Deny"]
     denies = [applies for effect, applies in judged if effect != "Allow"]
     if True in denies:

@@ -29,6 +29,11 @@ def not_principal(**parts: object) -> dict[str, Any]:
 DENY: Final = statement(Effect="Deny")
 CONDITION: Final = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
 ON_CONDITION: Final = statement(Condition=CONDITION)
+TO_NO_SERVICE: Final = {
+    "Principal": {"AWS": "*"},
+    "Condition": {"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}},
+}
+TO_A_SERVICE: Final = {"Condition": {"Bool": {"aws:PrincipalIsAWSService": "true"}}}
 LAMBDA: Final = statement("lambda.amazonaws.com")
 ACCOUNT: Final = {"AWS": "arn:aws:iam::1:root"}
 OF_EC2: Final = {"Service": EC2}
@@ -48,6 +53,8 @@ STATEMENTS: Final[dict[str, dict[str, object]]] = {
         "another service denied": [statement(), LAMBDA | {"Effect": "Deny"}],
         "all others denied": [statement(), not_principal(Effect="Deny", NotPrincipal=OF_EC2)],
         "a tag": [statement(), statement(Effect="Deny", Action="sts:TagSession")],
+        "all but services denied": [statement(), DENY | TO_NO_SERVICE],
+        "a condition that each service meets": [statement(**TO_A_SERVICE)],
         "accounts too": [statement(Principal=ACCOUNT | OF_EC2)],
     },
     "denied": {
@@ -61,6 +68,7 @@ STATEMENTS: Final[dict[str, dict[str, object]]] = {
         "NotAction": [without("Action", NotAction="sts:*")],
         "a Deny": [statement(), DENY],
         "a Deny before it": [DENY, statement()],
+        "services denied": [statement(), DENY | TO_A_SERVICE],
         "all denied": [statement(), statement(Effect="Deny", Principal="*")],
         "a Deny on a condition, and nothing allowed": [LAMBDA, ON_CONDITION | {"Effect": "Deny"}],
         "another service of some suffix": [statement(f"lambda.{UNKNOWN}")],

@@ -8,7 +8,7 @@ Host Management Configuration, if the account has that on.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -59,10 +59,11 @@ class _Profile(NamedTuple):
     error: CannotAsk | None = None
 
 
-Permissions = Mapping[str, Verdict | CannotAsk]
-"""What IAM says of a role, by the capability of each question."""
+Permissions = Mapping[str, Callable[[], Verdict | CannotAsk]]
+"""What returns what IAM says of a role, by the capability of each question."""
 _AccountRole = LiveRole | CannotAsk | str
-"""The role of Default Host Management; why it could not be asked about, or why there is none."""
+"""The role of Default Host Management; why it could not be asked about, of which `NotThere` says
+that the setting names none that exists; or why there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,8 @@ class Identity:
     @property
     def verdicts(self) -> list[Verdict]:
         """What IAM answered about the role."""
-        return [one for one in self.permissions.values() if isinstance(one, Verdict)]
+        found = [one() for one in self.permissions.values()]
+        return [one for one in found if isinstance(one, Verdict)]
 
 
 def find_identity(node: Node, uses: Uses) -> Identity:
@@ -109,10 +111,17 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
     account = "" if registers else _account_role(node)
     worker, replaced = own, False
     if registers is False and isinstance(account, LiveRole):
-        worker, permissions, replaced = account, _may(node, account, uses), True
-    else:
-        worker, permissions = _with_boundary(node.session, worker, permissions)
-    in_doubt = not registers and not replaced and not isinstance(account, str)
+        by_account = _may(node, account, uses)
+        found = by_account[checks.REGISTER.name]()
+        if isinstance(found, NotThere):
+            named = f"Default Host Management Configuration names {account.arn}"
+            account = NotThere(named, code=found.code)
+        else:
+            worker, permissions, replaced = account, by_account, True
+    if worker is not None and not replaced:
+        worker = _with_boundary(node.session, worker, permissions)
+        permissions = _may(node, worker, uses, profile=profile.name)
+    in_doubt = not (registers or replaced or isinstance(account, (str, NotThere)))
     assumable = _assumable(node, own, trusted, EC2, replaced=replaced, error=profile.error)
     of_role = [assumable, *_permissions(worker, permissions, profile.error)]
     outcomes = [
@@ -179,29 +188,28 @@ def _may(
     """
     asked = simulator.questions(role, uses, node.region, node.arn)
     verdicts = simulator.ask(
-        node.session, role, asked, node.region, node_id=node.id, alike=node.alike
+        node.session,
+        role,
+        asked,
+        node.region,
+        instance_profile=profile,
+        node_id=node.id,
+        alike=node.alike,
+        spare=node.spare,
     )
-    verdicts = simulator.with_deployment(verdicts, profile)
     return {one.capability: verdict for one, verdict in zip(asked, verdicts, strict=True)}
 
 
-def _with_boundary(
-    session: Session, role: LiveRole | None, permissions: Permissions
-) -> tuple[LiveRole | None, Permissions]:
+def _with_boundary(session: Session, role: LiveRole, permissions: Permissions) -> LiveRole:
     """Name the permissions boundary of a role, if IAM says that it has one."""
-    verdicts = [one for one in permissions.values() if isinstance(one, Verdict)]
-    answers = [answer for one in verdicts for answer in one.answers]
+    found = [permissions[check.name]() for check in (checks.REGISTER, checks.REACH)]
+    answers = [answer for one in found if isinstance(one, Verdict) for answer in one.answers]
     has_one = any(answer["allowed_by_permissions_boundary"] is not None for answer in answers)
-    if role is None or role.boundary or not has_one:
-        return role, permissions
-    found = tried(lambda: simulator.find_role(session, role.name))
-    if isinstance(found, CannotAsk):
-        return role, permissions
-    named = role._replace(boundary=found.boundary)
-    return named, {
-        capability: one._replace(role=named) if isinstance(one, Verdict) else one
-        for capability, one in permissions.items()
-    }
+    if role.boundary or not has_one:
+        return role
+    described = tried(lambda: simulator.find_role(session, role.name))
+    boundary = None if isinstance(described, CannotAsk) else described.boundary
+    return role._replace(boundary=boundary)
 
 
 def _does_register(profile: _Profile, permissions: Permissions, trusted: Trust) -> bool | None:
@@ -210,7 +218,7 @@ def _does_register(profile: _Profile, permissions: Permissions, trusted: Trust) 
         return None
     if profile.role is None or trusted.answer == "denied":
         return False
-    register = permissions["register"]
+    register = permissions["register"]()
     if isinstance(register, CannotAsk) or register.is_open:
         return None
     return None if register.allowed and trusted.answer == "unknown" else register.allowed
@@ -258,7 +266,7 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Outcome:
     if isinstance(account, LiveRole):
         why = f"{profile.fault}, and the account's role {account.arn} takes its place"
         return named.skipped(why)
-    if isinstance(account, CannotAsk):
+    if isinstance(account, CannotAsk) and not isinstance(account, NotThere):
         why = f"{profile.fault}, and whether the account's role takes its place is not known"
         return named.unknown(why, fix=fix)
     return named.failed(profile.fault, fix=fix)
@@ -357,7 +365,7 @@ def _permissions(
     both = checks.REGISTER, checks.REACH
     if worker is None:
         return [_of_no_role(check, error) for check in both]
-    return [check.of(worker.arn).simulated(permissions[check.name]) for check in both]
+    return [check.of(worker.arn).simulated(permissions[check.name]()) for check in both]
 
 
 def _host_management(
@@ -371,10 +379,20 @@ def _host_management(
     if registers and profile.role:
         arn = profile.role.arn
         why = [f"the role {arn} of the profile registers the instance, and does the work"]
-        reach = permissions["reach"]
+        reach = permissions["reach"]()
         if isinstance(reach, Verdict) and not reach.allowed:
             why.append("the account's role takes its place only if it may not register")
         return checks.HOST_MANAGEMENT.of(arn).passed(*why)
+    if isinstance(account, NotThere):
+        update = f"ssm update-service-setting --setting-id {_SETTING}"
+        fix = (
+            node.aws(update, "--setting-value ROLE"),
+            f"ROLE is the path and the name of a role that {SYSTEMS_MANAGER} may assume",
+            "or turn it off, and let the instance work with the role of its profile",
+        )
+        why = [f"{account}, and there is no such role, so that it registers no node"]
+        evidence = Evidence("iam:SimulatePrincipalPolicy", "Error.Code", account.code)
+        return checks.HOST_MANAGEMENT.of(None, evidence).failed(*why, fix=fix)
     if isinstance(account, CannotAsk):
         return checks.HOST_MANAGEMENT.of(None).unasked(account)
     if isinstance(account, str):

@@ -354,8 +354,9 @@ class _Reader:
         https://docs.aws.amazon.com/vpc/latest/userguide/VPC_DHCP_Options.html
         """
         own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.id!r}")
-        options = self._asked("ec2:DescribeDhcpOptions", "DhcpOptions")
-        if options is None or self._owner != self.account:
+        shared = self._owner != self.account
+        options = None if shared else self._asked("ec2:DescribeDhcpOptions", "DhcpOptions")
+        if options is None:
             return own_servers
         if options and all({*_dns_servers(one)} <= _AMAZON_DNS for one in options):
             return True

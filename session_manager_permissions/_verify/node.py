@@ -26,6 +26,8 @@ CONNECTION: Final = "ssm:GetConnectionStatus"
 _INSTANCES: Final = "ec2:DescribeInstances"
 _STATUS: Final = "ec2:DescribeInstanceStatus"
 _KINDS: Final = ("SystemStatus", "InstanceStatus")
+_MOST_CALLS: Final = 30
+"""After so many calls, a diagnosis of one node leaves open what it can do without."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +37,8 @@ class Node:
     id: str
     session: Session
     """Asks AWS in its region."""
+    spare: Session
+    """Asks the same, but in a diagnosis of one node nothing more after `_MOST_CALLS` calls."""
     partition: str
     account: str
     instance: dict[str, Any] | None
@@ -154,6 +158,7 @@ def find_node(session: Session, node_id: str) -> Node:
     node = Node(
         id=node_id,
         session=session,
+        spare=session.up_to(_MOST_CALLS),
         partition=session.partition,
         account=account,
         instance=instance,
@@ -217,14 +222,14 @@ def _record(session: Session, node_id: str) -> dict[str, Any] | CannotAsk | None
     return None if isinstance(found, NotThere) else found
 
 
-def ask_connection(session: Session, node_id: str) -> str | CannotAsk:
+def ask_connection(session: Session, node_id: str, *, kept: bool = True) -> str | CannotAsk:
     """Ask whether the agent holds a connection to Session Manager."""
     return session.tried(
         CONNECTION,
         lambda found: well_formed(found["Status"], _no_connection_status),
         on=node_id,
         missing=f"Systems Manager has no target {node_id}",
-        kept=False,
+        kept=kept,
         Target=node_id,
     )
 

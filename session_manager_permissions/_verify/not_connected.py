@@ -122,7 +122,7 @@ def _clues(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Clue |
     if launched is not None and now - launched < _UP:
         yield _just_up(node, launched)
     if node.instance is not None and node.record is None:
-        yield from _or_why_not(_of_image(node.session, node.instance))
+        yield from _or_why_not(_of_image(node.spare, node.instance))
         yield from _or_why_not(_hybrid(node, node.instance))
     if node.instance is not None and all_pass:
         yield from _or_why_not(_in_console(node))
@@ -161,7 +161,7 @@ def _changes(node: Node, identity: Identity) -> Iterator[_Change | CannotAsk]:
     if node.profile_arn and not identity.replaced:
         yield from _or_why_not(_associations(node))
     if role is not None:
-        yield from _or_why_not(_policies(node.session, role.arn))
+        yield from _or_why_not(_policies(node.spare, role.arn))
 
 
 def _api_of_role(node: Node) -> str:
@@ -173,7 +173,7 @@ def _associations(node: Node) -> Iterator[_Change]:
     """Yield when the instance got its profile."""
     call = "ec2:DescribeIamInstanceProfileAssociations"
     of_node = [{"Name": "instance-id", "Values": [node.id]}]
-    found = node.session.listed(call, "IamInstanceProfileAssociations", Filters=of_node)
+    found = node.spare.listed(call, "IamInstanceProfileAssociations", Filters=of_node)
     for one in answered(found):
         when = _time(one, "Timestamp")
         if when is not None and one.get("State") in ("associating", "associated"):
@@ -245,7 +245,7 @@ def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
     """Yield the hybrid node that the agent has registered as, by its address."""
     own = {instance.get("PrivateIpAddress"), instance.get("PublicIpAddress")} - {None}
     call = "ssm:DescribeInstanceInformation"
-    found = node.session.listed(
+    found = node.spare.listed(
         call,
         "InstanceInformationList",
         Filters=[{"Key": "ResourceType", "Values": ["ManagedInstance"]}],
@@ -274,9 +274,9 @@ def _in_console(node: Node) -> Iterator[Clue]:
     """
     call = "ec2:GetConsoleOutput"
     asked = {"on": node.arn, "InstanceId": node.id}
-    output = node.session.tried(call, _output, **asked, Latest=True)
+    output = node.spare.tried(call, _output, **asked, Latest=True)
     if isinstance(output, CannotAsk) and "UnsupportedOperation" in str(output):
-        output = node.session.tried(call, _output, **asked)
+        output = node.spare.tried(call, _output, **asked)
     lines = [line.strip()[:_LONGEST] for line in answered(output).splitlines()]
     for line in reversed(lines):
         if (found := _CLOCK.search(line)) and _OF_AGENT.search(line[: found.start()]):

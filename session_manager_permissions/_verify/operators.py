@@ -141,7 +141,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     if isinstance(answers, CannotAsk):
         return OPERATOR.of(arn).unasked(answers)
     decisions = [
-        simulator.decided(node.session, arn, call, answer, _lacks(answer, node))
+        simulator.decided(node.spare, arn, call, answer, _lacks(answer, node))
         for call, answer in zip(calls, answers, strict=True)
     ]
     denied = [one for one in decisions if not one.allowed]

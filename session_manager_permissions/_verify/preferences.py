@@ -167,7 +167,7 @@ def _permissions(node: Node, preferences: Preferences, identity: Identity) -> It
         if subject is None:
             yield check.skipped(unused)
         elif check.name in identity.permissions:
-            found = identity.permissions[check.name]
+            found = identity.permissions[check.name]()
             outcome = check.of(subject).simulated(found, is_seen=bool(enforced))
             yield _of_bucket(outcome, node, preferences) if check is checks.LOG_TO_S3 else outcome
         elif identity.role is None and identity.error:
@@ -263,7 +263,7 @@ def _fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 def _by_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
     """Judge the key by its own policy, without which no policy of the role counts."""
     partition, account = (key.arn.split(":")[part] for part in (1, 4))
-    policy = key_policy(node.session, key.arn)
+    policy = key_policy(node.spare, key.arn)
     if policy.error:
         why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
         return usable.anew.unknown(why, errors=[policy.error])

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from .asking import (
     NO_ANSWER,
@@ -36,6 +36,9 @@ _CONNECT, _READ = 5, 10
 """How many seconds a service has to accept a connection, and to answer."""
 _LONG: Final = 4
 """After so many seconds a wait is told."""
+_IN_PARTS: Final = "iam:SimulatePrincipalPolicy"
+_PARTS: Final = 4
+"""So many requests to IAM's simulator count, as IAM may take what is asked only in more of them."""
 _GLOBAL: Final = ("iam", "route53")
 """The services that answer the same in every region."""
 _told_region: ContextVar[list[str] | None] = ContextVar("told_region", default=None)
@@ -188,6 +191,14 @@ class Waiting:
                     say(f"still waiting for an answer to {call}")
 
 
+class _Question(NamedTuple):
+    """What AWS is asked."""
+
+    call: str
+    region: str | None
+    parameters: str
+
+
 class Session:
     """Asks AWS in one region. A session in another region shares the answers."""
 
@@ -206,6 +217,8 @@ class Session:
         self._lock = Lock()
         self._answers: dict[Hashable, Future[Any]] = {}
         self._silent: dict[tuple[str, str | None], CannotAsk] = {}
+        self.most: int | None = None
+        """After how many questions it asks nothing new. Default: - it asks any number"""
 
     def anew(self) -> Session:
         """Return a session that asks the same calls, and knows no answer yet."""
@@ -215,6 +228,12 @@ class Session:
         """Return a session with the same credentials in another region."""
         other = copy(self)
         other.region = region
+        return other
+
+    def up_to(self, most: int) -> Session:
+        """Return a session that asks nothing new once so many questions have been asked."""
+        other = copy(self)
+        other.most = most
         return other
 
     @property
@@ -265,7 +284,17 @@ class Session:
         shared = None if service in _GLOBAL else where
         if not kept:
             return find()
-        return self.once((call, shared, json.dumps(asked, sort_keys=True)), find)
+        question = _Question(call, shared, json.dumps(asked, sort_keys=True))
+        if self.most is not None and question not in self._answers:
+            in_parts = [one.call == _IN_PARTS for one in self._asked_before]
+            made = in_parts.count(False) + min(in_parts.count(True), _PARTS)
+            if made >= self.most:
+                raise CannotAsk(f"{call} is not asked, as {made} calls were made before")
+        return self.once(question, find)
+
+    @property
+    def _asked_before(self) -> list[_Question]:
+        return [one for one in self._answers if isinstance(one, _Question)]
 
     def pages(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,7 +16,7 @@ from .lines import deployment
 from .resource_policy import Admission, policy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from types_boto3_iam.literals import ContextKeyTypeEnumType
@@ -357,28 +358,19 @@ class Verdict(NamedTuple):
         return [*filter(None, [self.deployment, by_construct])]
 
 
-def with_deployment(
-    verdicts: Iterable[Verdict | CannotAsk], instance_profile: str | None = None
-) -> list[Verdict | CannotAsk]:
-    """Name the command that gives the role all that it was asked about.
+def _deployment(role: LiveRole, asked: Iterable[Question], instance_profile: str | None) -> str:
+    """Return the command that gives a role all that it is asked about; "" if no one command can.
 
     It is one for all, as another deployment without one of the options would take that away.
-
-    Args:
-        verdicts: what IAM says of one role.
-        instance_profile: the profile that the role is named by. Default: - its own name
     """
-    found = [*verdicts]
-    known = [one for one in found if isinstance(one, Verdict)]
-    options = [option for one in known for option in one.question.options]
-    if not known or len({name for name, _ in options}) < len(options):  # a key for each region
-        return found
-    target = f"role={fitting(known[0].role.name, _limits.ROLE.fault, 'ROLE')}"
+    options = [option for one in asked for option in one.options]
+    if len({name for name, _ in options}) < len(options):  # a key for each region
+        return ""
+    target = f"role={fitting(role.name, _limits.ROLE.fault, 'ROLE')}"
     if instance_profile is not None:
         name = fitting(instance_profile, _limits.INSTANCE_PROFILE.fault, "PROFILE")
         target = f"instance-profile={name}"
-    command = deployment(target, options)
-    return [one._replace(deployment=command) if isinstance(one, Verdict) else one for one in found]
+    return deployment(target, options)
 
 
 _HERE: Final = (
@@ -713,14 +705,16 @@ def ask(
     asked: Sequence[Question],
     region: str | None,
     *,
+    instance_profile: str | None = None,
     node_id: str = _INSTANCE,
     alike: Sequence[str] = (),
-    with_policies: bool = True,
-) -> list[Verdict | CannotAsk]:
+    spare: Session | None = None,
+) -> list[Callable[[], Verdict | CannotAsk]]:
     """Ask IAM's simulator about the role's policies, its boundary and the organization's policies.
 
     Nothing is done or changed. The simulator does not read the policies of keys and buckets. So if
     only the role's policies lack an action on one, or its policies count, they are read as well.
+    Uploads and those policies are asked about when a verdict is wanted.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
     Args:
@@ -728,29 +722,34 @@ def ask(
         role: the instance's role.
         asked: the `questions`.
         region: the instance's region, if it is known.
+        instance_profile: the profile that the role is named by. Default: - its own name
         node_id: the id of the instance. Default: - a sample
         alike: the ARNs of the nodes about which IAM is asked together, as they share the role.
-        with_policies: whether the policies of keys and buckets are read.
+        spare: asks about uploads, and reads the policies of keys and buckets. Default: - they are
+            not read
 
     Returns:
-        For each question the verdict, or why IAM could not be asked.
+        For each question what returns the verdict, or why IAM could not be asked.
     """
     calls = [_calls(session, question, region, node_id) for question in asked]
-    answers = simulate(session, role.arn, chain.from_iterable(calls), alike)
+    at_once = [one for one in chain.from_iterable(calls) if one.action not in _UPLOAD]
+    answers = simulate(session, role.arn, at_once, alike)
+    command = _deployment(role, asked, instance_profile)
 
     def verdict(question: Question, calls: list[Call]) -> Verdict | CannotAsk:
-        found = all_of(answers, calls)
+        uploads = [one for one in calls if one.action in _UPLOAD]
+        found = all_of({**answers, **simulate(spare or session, role.arn, uploads)}, calls)
         if isinstance(found, CannotAsk):
             return found
-        reader = session if with_policies and not question.of_another_account else None
+        reader = None if question.of_another_account else spare
         counts = question.policies_count
         decisions = (
             decided(reader, role.arn, call, answer, question.lacks, if_allowed=counts)
             for call, answer in zip(calls, found, strict=True)
         )
-        return Verdict(question, role, (*decisions,))
+        return Verdict(question, role, (*decisions,), command)
 
-    return [verdict(question, of_it) for question, of_it in zip(asked, calls, strict=True)]
+    return [cache(partial(verdict, *one)) for one in zip(asked, calls, strict=True)]
 
 
 _SAMPLES: Final = {SESSION_ID, "aws:userid"}

@@ -259,6 +259,19 @@ def foreign(world: World) -> None:
     world.has("s3:get_bucket_encryption", of_owner)
 
 
+def without_account_role(world: World) -> None:
+    """Have Default Host Management name a role that does not exist."""
+    world.has_host_management()
+    answer = world.answers["iam:simulate_principal_policy"]
+
+    def of_others(asked: dict[str, Any], region: str) -> Any:  # noqa: ANN401
+        if asked["PolicySourceArn"] == ACCOUNT_ROLE:
+            raise refusal("SimulatePrincipalPolicy", "NoSuchEntity")
+        return answer(asked, region)
+
+    world.has("iam:simulate_principal_policy", of_others)
+
+
 def tagged(user: str, kind: str = "user") -> Change:
     """Have a tag of the operator name who sessions run as."""
     tags = [{"Key": "SSMSessionRunAs", "Value": user}] if user else []
@@ -312,6 +325,11 @@ LOST: Final = World.is_lost
 ONLINE: Final = World.is_online_only
 UNDER_ACCOUNT: Final = World.has_host_management
 NOT_TRUSTED: Final = trusts("lambda.amazonaws.com")
+BY_NO_SERVICE: Final = {"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}}
+OUTSIDERS: Final = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+EXCEPT_SERVICES: Final = setting(
+    trust={"Statement": [trusting("ec2.amazonaws.com"), OUTSIDERS | {"Condition": BY_NO_SERVICE}]}
+)
 PERHAPS_TRUSTED: Final = trusts("ec2.amazonaws.com", Condition={"Bool": {}})
 PUBLIC: Final = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
 BY_TAG: Final = allowing(ROLE, "kms:*", Condition={"StringEquals": {"aws:ResourceTag/team": "web"}})
@@ -390,6 +408,7 @@ IDENTITY: Final = {
     "no trust any more": cause("role-assumable", NOT_TRUSTED),
     "perhaps trusted": never("role-assumable?", PERHAPS_TRUSTED),
     "perhaps trusted, and connected": cause("", PERHAPS_TRUSTED),
+    "trusted, and not who is of no service": never("agent?", EXCEPT_SERVICES),
     "metadata off": never("metadata", NO_METADATA),
     "metadata not said": never("metadata?", instance(MetadataOptions={})),
     "may not register": never("register", denying(REGISTER)),
@@ -449,6 +468,13 @@ HOST_MANAGEMENT: Final = {
     "no channels, which the account's role does not fix": cause(
         "reach connected", UNDER_ACCOUNT, ONLINE, denying(f"{ROLE} {CHANNEL}")
     ),
+    "the account's role does not exist, and no profile": never(
+        "instance-profile default-host-management", without_profile, without_account_role
+    ),
+    "the account's role does not exist, and may not register": cause(
+        "register default-host-management", denying(REGISTER), without_account_role
+    ),
+    "the account's role does not exist, and is not needed": cause("", without_account_role),
     "no setting at all": cause("instance-profile", without_profile, NO_TIERS),
     "an empty setting": cause("register", denying(REGISTER), lambda w: w.has_host_management("")),
 }

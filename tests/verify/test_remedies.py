@@ -16,14 +16,6 @@ from botocore.validate import ParamValidator
 
 from session_manager_permissions import _lists
 from session_manager_permissions._verify.lines import is_command, with_profile
-from session_manager_permissions._verify.simulator import (
-    LiveKey,
-    LiveRole,
-    Uses,
-    Verdict,
-    questions,
-    with_deployment,
-)
 
 from . import networks
 from .causes import CAUSES, NEVER, NO_BUCKET, bucket, denying, setting, statuses
@@ -56,6 +48,7 @@ from .nodes import (
     one,
     status,
 )
+from .running import run
 from .test_what_checks_say import diagnoses
 
 if TYPE_CHECKING:
@@ -541,11 +534,16 @@ def test_no_command_is_shown_where_it_would_not_help(
 
 
 def test_keys_of_several_regions_are_in_no_one_command() -> None:
-    keys = [LiveKey(one, one) for one in (KEY, KEY.replace(REGION, "us-east-1"))]
-    role = LiveRole(f"arn:aws:iam::{ACCOUNT}:role/web")
-    verdicts = [Verdict(one, role, ()) for one in questions(role, Uses(keys=(*keys,)), REGION)]
+    keys = [KEY, KEY.replace(REGION, "us-east-1")]
+    named = [word for key in keys for word in ("--key", key)]
 
-    assert with_deployment(verdicts) == verdicts
+    found = run(
+        World(denying("kms:Decrypt")), "verify", "--role", "web", *named, "--output", "json"
+    )
+
+    denied = [one for one in found.json["capabilities"] if one["verdict"] == "denied"]
+    assert [one["subject"] for one in denied] == keys
+    assert not any(is_command(line) for one in denied for line in one["fix"])
 
 
 def test_commands_have_the_profile_that_was_given() -> None:

@@ -87,6 +87,7 @@ def list_nodes(session: Session, account: str, tags: Mapping[str, str]) -> Inven
         Node(
             id=name,
             session=session,
+            spare=session,
             partition=partition,
             account=owner,
             instance=one,

@@ -49,7 +49,7 @@ def judge(node: Node, document: str | None) -> Judged:
     """
     is_asked = node.runs
     if is_asked:
-        node = replace(node, connection=ask_connection(node.session, node.id))
+        node = replace(node, connection=ask_connection(node.session, node.id, kept=False))
     node = with_status_checks(node, **_ALL)
     diagnosis = diagnose(node, document, explains=False)
     # One that never registered is not connected either, which says nothing more.
