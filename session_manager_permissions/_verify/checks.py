@@ -6,14 +6,14 @@ and the table of `audit`, the policies that `--print-permissions` prints, and th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from .asking import CannotAsk, NotPermitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .answers import SimulatorAnswer
     from .simulator import Verdict
@@ -168,14 +168,14 @@ class Subject(NamedTuple):
 
     def skipped(self, why: str, *, fix: str = "") -> Outcome:
         """Return the outcome for what does not exist or is not used."""
-        return self._told("skipped", (why,), fix)
+        return self._told("skipped", (why,), _lines(fix))
 
     def passed(self, *why: str, proven: bool = False) -> Outcome:
         """Return the outcome that the check passes, and whether the connection proves it."""
         return self._told("proven" if proven else "pass", why)
 
     def unknown(
-        self, *why: str, fix: str | tuple[str, ...] = (), errors: Iterable[CannotAsk] = ()
+        self, *why: str, fix: str | tuple[str, ...] = (), errors: Sequence[CannotAsk] = ()
     ) -> Outcome:
         """Return the outcome that it is not known, with what to do to find out.
 
@@ -184,9 +184,7 @@ class Subject(NamedTuple):
             fix: what to do, after what would have AWS answer.
             errors: why AWS did not answer.
         """
-        errors = (*errors,)
-        outcome = self._told("unknown", why, fix)
-        return replace(outcome, fix=(*_ways_out(errors), *outcome.fix), errors=errors)
+        return self._told("unknown", why, (*_ways_out(errors), *_lines(fix)), errors)
 
     def unasked(self, error: CannotAsk) -> Outcome:
         """Return the outcome that AWS did not answer."""
@@ -198,7 +196,7 @@ class Subject(NamedTuple):
         fix: str | tuple[str, ...],
         is_seen: bool = True,
         users_see: str | None = None,
-        errors: Iterable[CannotAsk] = (),
+        errors: Sequence[CannotAsk] = (),
     ) -> Outcome:
         """Return the outcome that it fails, with the message that users read because of it.
 
@@ -210,9 +208,8 @@ class Subject(NamedTuple):
             errors: why AWS did not answer what may be a reason, too.
         """
         seen = (users_see or self.check.users_see) if is_seen else None
-        errors = (*errors,)
-        outcome = self._told("fail", (*why, *_seen(seen)), fix)
-        return replace(outcome, fix=(*outcome.fix, *_ways_out(errors)), errors=errors)
+        lines = (*_lines(fix), *_ways_out(errors))
+        return self._told("fail", (*why, *_seen(seen)), lines, errors)
 
     def failed_if(self, why: str, fix: tuple[str, ...], *, enforced: bool | None) -> Outcome:
         """Return the outcome that it fails, or may if a parameter of the document says so."""
@@ -239,17 +236,23 @@ class Subject(NamedTuple):
         self,
         verdict: CheckVerdict,
         why: tuple[str, ...],
-        fix: str | tuple[str, ...] = (),
+        fix: tuple[str, ...] = (),
+        errors: Sequence[CannotAsk] = (),
     ) -> Outcome:
-        lines = fix if isinstance(fix, tuple) else (fix,) if fix else ()
         return Outcome(
             check=self.check,
             subject=self.name,
             verdict=verdict,
             why=why,
-            fix=lines,
+            fix=fix,
             evidence=self.evidence,
+            errors=(*errors,),
         )
+
+
+def _lines(fix: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the lines of a remedy, which is often one."""
+    return fix if isinstance(fix, tuple) else (fix,) if fix else ()
 
 
 def _seen(users_see: str | None) -> tuple[str, ...]:
