@@ -231,7 +231,7 @@ def test_a_deployment_that_cloudformation_refuses_is_no_world(check: Check) -> N
     assert check(body | {"Conditions": {"Never": equals("a", "b")}}).verdicts == {}
 
 
-@pytest.mark.parametrize(("kind", "bound"), [("of_places", 5), ("of_machines", 2.5)])
+@pytest.mark.parametrize(("kind", "bound"), [("of_places", 3.5), ("of_machines", 2.2)])
 def test_cost_of_conditions_that_are_independent(tmp_path: Path, kind: str, bound: float) -> None:
     """Of four conditions each part of a path tells two apart, or three, and not all 16 worlds."""
     benchmark = runpy.run_path(str(ROOT / "benchmarks" / "readiness.py"))
