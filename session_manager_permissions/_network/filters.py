@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from .ec2 import HTTPS
 from .facts import Fact, Unknown, all_of, any_of, doubts
 from .model import GroupPeer, PrefixList
-from .place import PUBLIC, Place, decider, found, is_one_of, without
+from .place import PUBLIC, Place, decider, is_one_of, without
 from .verdicts import (
     EGRESS_CLOSED,
     NETWORK_ACL,
@@ -65,7 +65,7 @@ def leaves(place: Place) -> Path:
 def _leaves(place: Place) -> Path:
     facts: list[Fact] = []
     for reference in place.groups:
-        group = found(place.network.groups, reference)
+        group = place.network.groups.get(reference)
         if group is None:
             return OPEN
         facts += [
@@ -99,7 +99,7 @@ def let_out(place: Place, to: str, end: End) -> Path:
 
 def lets_out_of(place: Place, vpc: Vpc, destination: IPv4Network) -> bool:
     """Whether the security groups of the compute may let TCP 443 out of the VPC to a range."""
-    groups = [found(place.network.groups, one) for one in place.groups]
+    groups = [place.network.groups.get(one) for one in place.groups]
     return any(
         group is None
         or group.complete is not True
@@ -152,7 +152,7 @@ def _all_pass(
     rules: list[Rule] = []
     unseen: list[Unknown] = []
     for reference in groups:
-        group = found(place.network.groups, reference)
+        group = place.network.groups.get(reference)
         if group is None:
             unseen.append(Unknown(decider(reference, "security group")))
             continue

@@ -9,7 +9,7 @@ from .endpoint_policy import called, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acls_between, acls_to_public, leaves, let_in, let_out
 from .model import Endpoint, Placement
-from .place import PUBLIC, Place, decider, found
+from .place import PUBLIC, Place, decider
 from .routes import by_ipv6, bypassed, elsewhere, in_table, out_of
 from .verdicts import (
     ALWAYS_NEEDED,
@@ -235,7 +235,7 @@ def _leads_to(end: _End, vpc: Vpc) -> Iterator[tuple[Fact, Endpoint | str]]:
     """
     endpoints = {endpoint.id: endpoint for endpoint in end.endpoints if not endpoint.gateway}
     for zone in end.zones:
-        led = found(endpoints, zone.endpoint)
+        led = endpoints.get(zone.endpoint)
         yield zone.exists, led or f"where the hosted zone {zone.name!r} leads"
     for endpoint in endpoints.values():
         yield _resolves(endpoint, vpc), endpoint
@@ -248,7 +248,7 @@ def _resolves(endpoint: Endpoint, vpc: Vpc) -> Fact:
 
 def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Path:
     """The way where the service's name leads to an interface endpoint."""
-    subnets = [found(place.network.subnets, one) for one in endpoint.subnets]
+    subnets = [place.network.subnets.get(one) for one in endpoint.subnets]
     nowhere = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
     ranges = tuple(one.range if one else nowhere for one in subnets) or (nowhere,)
     groups = place.groups_or_default(endpoint.groups)

@@ -35,13 +35,7 @@ _NOT_PUBLIC: Final = tuple(
 )
 """Ranges in which no service has public addresses (RFC 6890)."""
 
-_Part = TypeVar("_Part")
 _Judged = TypeVar("_Judged")
-
-
-def found(parts: dict[Hashable, _Part], reference: Reference) -> _Part | None:
-    """Return the part that is referred to; None if it is not in the network."""
-    return None if isinstance(reference, Unknown) else parts.get(reference)
 
 
 def decider(reference: Reference, kind: str) -> str:
@@ -93,8 +87,8 @@ class Place:
         self.network = network
         self.placement = placement
         self._memory = memory
-        self.subnet: Subnet | None = found(network.subnets, placement.subnet)
-        self.vpc: Vpc | None = found(network.vpcs, self.subnet.vpc) if self.subnet else None
+        self.subnet: Subnet | None = network.subnets.get(placement.subnet)
+        self.vpc: Vpc | None = network.vpcs.get(self.subnet.vpc) if self.subnet else None
         self.groups = self.groups_or_default(placement.groups)
 
     def once(self, *key: Hashable, judge: Callable[[Place], _Judged]) -> _Judged:
@@ -118,7 +112,7 @@ class Place:
 
     def named(self, groups: tuple[Reference, ...]) -> str:
         """Security groups as a sentence names them."""
-        known: list[SecurityGroup | None] = [found(self.network.groups, one) for one in groups]
+        known: list[SecurityGroup | None] = [self.network.groups.get(one) for one in groups]
         names = [repr(group.name) for group in known if group]
         if not names:
             return "the compute's security groups"

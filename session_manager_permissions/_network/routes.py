@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .facts import Fact, Unknown, all_of, any_of
 from .filters import acl_from, acls_to_public, lets_out_of
 from .model import PrefixList, RouteTable
-from .place import PUBLIC, Place, decider, found, is_one_of, may_be_public
+from .place import PUBLIC, Place, decider, is_one_of, may_be_public
 from .verdicts import (
     NO_NETWORK_PATH,
     OPEN,
@@ -56,10 +56,10 @@ def out_of(
 
 
 def _out_of(place: Place, reference: Reference, address: Fact, seen: frozenset[Hashable]) -> Path:
-    subnet = found(place.network.subnets, reference)
+    subnet = place.network.subnets.get(reference)
     if subnet is None:
         return unknown(decider(reference, "subnet"))
-    vpc = found(place.network.vpcs, subnet.vpc)
+    vpc = place.network.vpcs.get(subnet.vpc)
     if vpc is None:
         return unknown(decider(subnet.vpc, "VPC"))
     table = _table(place, subnet, vpc)
@@ -74,7 +74,7 @@ def _table(place: Place, subnet: Subnet, vpc: Vpc) -> RouteTable | Unknown:
     reference = vpc.main_table if subnet.table is None else subnet.table
     if reference is None:
         return RouteTable(f"main route table of {vpc.name}")
-    table = found(place.network.tables, reference)
+    table = place.network.tables.get(reference)
     return table or Unknown(decider(reference, "route table"))
 
 
@@ -192,7 +192,7 @@ def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:
             unless(start.address, lambda: Problem(NO_NETWORK_PATH, without)),
         )
     if route.leads == "nat-gateway":
-        nat = found(place.network.nat_gateways, route.target)
+        nat = place.network.nat_gateways.get(route.target)
         if nat is None:
             return unknown(decider(route.target, "NAT gateway"))
         if route.target in start.seen:
@@ -221,14 +221,14 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:
     name = f"the NAT gateway {nat.name!r}, to which {where} leads,"
     available = unless(nat.available, lambda: Problem(NO_NETWORK_PATH, f"{name} is not available"))
     if nat.subnet is None:
-        vpc = found(place.network.vpcs, nat.vpc)
+        vpc = place.network.vpcs.get(nat.vpc)
         gateways = vpc.internet_gateways if vpc else ()
         attached = any(fact is True for _, fact in gateways) and not _is_blocked(start)
         return through(available, OPEN if attached else unknown(f"whether {name} has a way out"))
     out = out_of(place, nat.subnet, nat.public, start.seen)
     if out.problems:
         out = _closed(f"{name} has no way out itself: {out.problems[0].why}")
-    subnet = found(place.network.subnets, nat.subnet)
+    subnet = place.network.subnets.get(nat.subnet)
     return through(available, out, acl_from(place, subnet, start.subnet) if subnet else OPEN)
 
 

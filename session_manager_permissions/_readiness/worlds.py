@@ -72,12 +72,9 @@ class _World:
         """The values that each variable may still have, None for any, and those that it has not."""
 
     def answer(self, question: WorldQuestion) -> bool:
-        answer = self._known.get(question)
-        if answer is None:
-            answer = self._known[question] = self._answer(question)
-        return answer
-
-    def _answer(self, question: WorldQuestion) -> bool:
+        known = self._known.get(question)
+        if known is not None:
+            return known
         may_be, is_not = self._values.get(question.variable, (question.allowed, _NOTHING))
         within = question.values - is_not if is_not else question.values
         if may_be is not None:
@@ -95,6 +92,7 @@ class _World:
             else:
                 may_be -= within
             self._values[question.variable] = may_be, is_not
+        self._known[question] = answer
         return answer
 
     def others(self) -> list[tuple[bool, ...]]:
