@@ -120,7 +120,7 @@ class _OfOneWorld:
         return known
 
 
-class _End(NamedTuple):
+class _Destination(NamedTuple):
     """What the ways to a service depend on."""
 
     service: str = ""
@@ -139,14 +139,18 @@ class _Ways:
     def to(self, service: str) -> Path:
         """Return the way to a service."""
         vpc = self._place.vpc
-        end = _End(service, vpc.endpoints.of(service), vpc.zones.of(service)) if vpc else _End()
+        end = (
+            _Destination(service, vpc.endpoints.of(service), vpc.zones.of(service))
+            if vpc
+            else _Destination()
+        )
         if not (end.endpoints or end.zones or service in HAVING_PREFIX_LIST):
-            end = _End()
+            end = _Destination()
         if end.service not in self._known:
             self._known[end.service] = self._to(end)
         return self._known[end.service]
 
-    def _to(self, end: _End) -> Path:
+    def _to(self, end: _Destination) -> Path:
         place = self._place
         path = self._by_name(end)
         if path != OPEN and (none_leaves := leaves(place)).problems:
@@ -161,7 +165,7 @@ class _Ways:
             return through(path, unknown(place.vpc.names_pass.decides))
         return path
 
-    def _by_name(self, end: _End) -> Path:
+    def _by_name(self, end: _Destination) -> Path:
         """The way to where the service's public name leads: an endpoint, else public addresses."""
         place, subnet, vpc = self._place, self._place.subnet, self._place.vpc
         if subnet is None:
@@ -182,7 +186,9 @@ class _Ways:
             path = either(fact, led, path)
         return path
 
-    def _candidates(self, end: _End, subnet: Subnet, vpc: Vpc) -> Iterator[tuple[Fact, Path]]:
+    def _candidates(
+        self, end: _Destination, subnet: Subnet, vpc: Vpc
+    ) -> Iterator[tuple[Fact, Path]]:
         """Yield the ways to which the service's name may lead, each with whether it does.
 
         The first one to which it leads counts. The last one is the first that is certain.
@@ -201,7 +207,7 @@ class _Ways:
             path = unknown(vpc.complete.decides, *path.decides)
         yield True, path
 
-    def _by_route(self, end: _End, subnet: Subnet, vpc: Vpc) -> Path:
+    def _by_route(self, end: _Destination, subnet: Subnet, vpc: Vpc) -> Path:
         """The way to the service's public addresses."""
         place = self._place
         path = out_of(place, place.placement.subnet, place.public_address)
@@ -228,7 +234,7 @@ class _Ways:
         return let_out(self._place, "public addresses", End((PUBLIC,), service=service))
 
 
-def _leads_to(end: _End, vpc: Vpc) -> Iterator[tuple[Fact, Endpoint | str]]:
+def _leads_to(end: _Destination, vpc: Vpc) -> Iterator[tuple[Fact, Endpoint | str]]:
     """Yield where the service's name may lead, each with whether it does.
 
     The first one to which it leads counts. It is an endpoint, or a text that says what is unknown.

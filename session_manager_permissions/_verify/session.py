@@ -191,7 +191,7 @@ class Waiting:
                     say(f"still waiting for an answer to {call}")
 
 
-class _Question(NamedTuple):
+class _ApiCall(NamedTuple):
     """What AWS is asked."""
 
     call: str
@@ -284,7 +284,7 @@ class Session:
         shared = None if service in _GLOBAL else where
         if not kept:
             return find()
-        question = _Question(call, shared, json.dumps(asked, sort_keys=True))
+        question = _ApiCall(call, shared, json.dumps(asked, sort_keys=True))
         if self.most is not None and question not in self._answers:
             in_parts = [one.call == _IN_PARTS for one in self._asked_before]
             made = in_parts.count(False) + min(in_parts.count(True), _PARTS)
@@ -293,8 +293,8 @@ class Session:
         return self.once(question, find)
 
     @property
-    def _asked_before(self) -> list[_Question]:
-        return [one for one in self._answers if isinstance(one, _Question)]
+    def _asked_before(self) -> list[_ApiCall]:
+        return [one for one in self._answers if isinstance(one, _ApiCall)]
 
     def pages(
         self,
