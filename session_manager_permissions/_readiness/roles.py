@@ -191,6 +191,14 @@ def _marked_part(part: str | ReturnValue | Unresolved) -> str:
     return part if isinstance(part, str) else f"{hash(part):x}".translate(_DIGITS)
 
 
+_OF_ANOTHER: Final = ", whose Resource is of another partition, which IAM refuses"
+
+
+def _is_of_another(partition: str, arn: str) -> bool:
+    named = re.match("arn:(aws[a-z-]*):", arn)
+    return named is not None and named[1] != partition
+
+
 def has_marks(text: str) -> bool:
     """Tell whether a part of a text is known at the deployment only."""
     return any(ord(one) >= MARKS for one in text)
@@ -390,6 +398,13 @@ class Roles:
 
     def on(self, template: Template, found: list[Statement], asked: Asked) -> list[Statement]:
         """Return the statements that may be on what is asked about, as ones on `*` if they are."""
+        partition = template.stack.partition
+        found = [
+            one._replace(certain=False, doubt=_OF_ANOTHER)
+            if partition and any(_is_of_another(partition.name, arn) for arn in one.resources)
+            else one
+            for one in found
+        ]
         if asked.on is None:
             return [self._on_instances(template, one) for one in found]
         on = []

@@ -88,8 +88,9 @@ RESOURCES: Final[dict[frozenset[str], tuple[object, ...]]] = {
         {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:*:a"},
     ),
     UNKNOWN: (
-        # of another region and account, short ids, a parameter's and the principal's
+        # of another region, account and partition, short ids, a parameter's and the principal's
         HERE.replace("-1:", "-2:"), HERE.replace("111122", "999922"),
+        "arn:aws-cn:ec2:*:*:instance/*",
         f"arn:aws:ec2:*:*:instance/i-{'?' * 8}",
         {"Fn::Sub": f"{OF_STACK}${{Id}}"}, "arn:aws:ec2:*:*:instance/${aws:PrincipalTag/i}",
         "arn:aws:ssm:*:*:managed-instance/*",
