@@ -953,6 +953,10 @@ def session_context(node_id: str) -> Context:
     )
 
 
+def _no_decision(text: str) -> str | None:
+    return None if text in ("allowed", "explicitDeny", "implicitDeny") else "is none that is known"
+
+
 def _answer(result: Mapping[str, Any], specific: Mapping[str, Any] | None) -> SimulatorAnswer:
     """Read what IAM says of an action, and what it says of one resource in particular."""
     told = {**result, **(specific or {})}
@@ -962,7 +966,9 @@ def _answer(result: Mapping[str, Any], specific: Mapping[str, Any] | None) -> Si
     return {
         "action": result["EvalActionName"],
         "resource": told.get("EvalResourceName", ""),
-        "decision": told.get("EvalResourceDecision", result["EvalDecision"]),
+        "decision": well_formed(
+            told.get("EvalResourceDecision", result["EvalDecision"]), _no_decision
+        ),
         "matched_statements": [
             {
                 "policy": one.get("SourcePolicyId", "a policy without a name"),

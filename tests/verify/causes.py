@@ -788,6 +788,9 @@ NOT_ASKED: Final = {
         perhaps(OF_PROFILE), having("iam:get_instance_profile", {"InstanceProfile": None})
     ),
     "a role whose ARN is none": cause(perhaps(OF_PROFILE), setting(of_role={"Arn": "web-server"})),
+    "no decision that is known": cause(
+        "reach? register?", setting(decides=lambda _: {"EvalDecision": "perhaps"})
+    ),
     "no result of the simulator": cause(
         "register? reach?", having("iam:simulate_principal_policy", {"EvaluationResults": [None]})
     ),
