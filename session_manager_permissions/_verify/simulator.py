@@ -288,6 +288,8 @@ class Verdict(NamedTuple):
     def is_open(self) -> bool:
         """Tell whether what is not known may turn the denial around."""
         open_ = [one.is_open for one in self._denied]
+        if self.question.is_either and not self.decisions[1:]:  # the other is not asked about
+            open_ += [one.answer["decision"] == "implicitDeny" for one in self._denied]
         return any(open_) and (self.question.is_either or all(open_))
 
     @property
