@@ -86,6 +86,8 @@ class Outcome:
     """Why AWS did not answer what the check asked."""
     is_passing: bool = False
     """Whether what fails is on its way, and passes if one waits."""
+    is_seen: bool = False
+    """Whether users read a message because it fails. If not, a session opens all the same."""
 
     @property
     def anew(self) -> Subject:
@@ -209,7 +211,7 @@ class Subject(NamedTuple):
         """
         seen = (users_see or self.check.users_see) if is_seen else None
         lines = (*_lines(fix), *_ways_out(errors))
-        return self._told("fail", (*why, *_seen(seen)), lines, errors)
+        return self._told("fail", (*why, *_seen(seen)), lines, errors, is_seen=seen is not None)
 
     def failed_if(self, why: str, fix: tuple[str, ...], *, enforced: bool | None) -> Outcome:
         """Return the outcome that it fails, or may if a parameter of the document says so."""
@@ -238,6 +240,8 @@ class Subject(NamedTuple):
         why: tuple[str, ...],
         fix: tuple[str, ...] = (),
         errors: Sequence[CannotAsk] = (),
+        *,
+        is_seen: bool = False,
     ) -> Outcome:
         return Outcome(
             check=self.check,
@@ -247,6 +251,7 @@ class Subject(NamedTuple):
             fix=fix,
             evidence=self.evidence,
             errors=(*errors,),
+            is_seen=is_seen,
         )
 
 

@@ -41,7 +41,8 @@ class Diagnosis:
     def cause(self) -> Outcome | None:
         """Find the first check that fails; for a symptom, the first that can be its cause.
 
-        If nothing but symptoms fails, it is what shows why the agent is not connected.
+        If nothing but symptoms fails, it is what shows why the agent is not connected. What keeps
+        a session from opening comes before what only loses its log.
         """
         failing = [one for one in self.checks if one.verdict == "fail"]
         if any(one.check.is_symptom for one in failing):
@@ -49,6 +50,8 @@ class Diagnosis:
             if not failing[0].check.connects:
                 shown = [one for one in self.checks if one.check is AGENT and one.is_shown]
                 failing = [*shown, *failing]
+        else:
+            failing.sort(key=lambda one: not one.is_seen)
         return next(iter(failing), None)
 
     @property

@@ -154,17 +154,36 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     if not denied:
         return asked.passed(f"IAM allows {arn} to start the session", *notes)
     why_not = f"{arn} is denied {_in_words(denied)}"
+    blocks = {
+        f"{one.answer['action']}: {why}": _unless_open(one, fix)
+        for one in denied
+        for why, fix in simulator.blocks(one.answer, "operator")
+    }
+    lacking = [
+        one
+        for one in denied
+        if not (is_allowed(one.answer) or simulator.blocks(one.answer, "operator"))
+    ]
+    by_key = [one for one in denied if is_allowed(one.answer) or one.admission.answer == "denied"]
     fix = (
-        *_by_iam(node, arn, [one for one in denied if not is_allowed(one.answer)]),
-        *(fix for one in denied if is_allowed(one.answer) for fix in one.admission.fix),
+        *dict.fromkeys(line for lines in blocks.values() for line in lines),
+        *_by_iam(node, arn, lacking),
+        *(fix for one in by_key for fix in one.admission.fix),
     )
     errors = [one.admission.error for one in denied if one.admission.error]
-    by_key = {one.admission.why for one in denied if is_allowed(one.answer) or one.is_open}
-    whys = sorted(filter(None, by_key))
+    of_key = {one.admission.why for one in denied if one in by_key or one.is_open}
+    whys = [*blocks, *sorted(filter(None, of_key))]
     if all(one.is_open for one in denied):
         return asked.unknown(why_not, *notes, *whys, fix=fix, errors=errors)
     first = denied[0].answer["action"]  # in the order in which the client calls
     return asked.failed(why_not, *whys, fix=fix, users_see=_USERS_SEE[first], errors=errors)
+
+
+def _unless_open(one: CallVerdict, fix: list[str]) -> list[str]:
+    """Return the remedy of a denial; if it is not certain, what decides."""
+    if not one.is_open:
+        return fix
+    return [f"find out whether the operator's own {', '.join(one.missing)} meets the condition"]
 
 
 def _in_words(denied: Iterable[CallVerdict]) -> str:
@@ -198,12 +217,7 @@ def _by_hand(node: Node, arn: str, denied: Sequence[SimulatorAnswer]) -> tuple[s
     change the roles of IAM Identity Center.
     """
     name = arn.rpartition("/")[2]
-    blocked = any(
-        one["decision"] == "explicitDeny"
-        or False in (one["allowed_by_permissions_boundary"], one["allowed_by_organizations"])
-        for one in denied
-    )
-    if blocked or name.startswith("AWSReservedSSO_"):
+    if name.startswith("AWSReservedSSO_"):
         return ()
     resources: dict[str, list[str]] = {}
     for one in denied:

@@ -288,6 +288,8 @@ class Verdict(NamedTuple):
     def is_open(self) -> bool:
         """Tell whether what is not known may turn the denial around."""
         open_ = [one.is_open for one in self._denied]
+        if self.question.is_either and not self.decisions[1:]:  # the other is not asked about
+            open_ += [one.answer["decision"] == "implicitDeny" for one in self._denied]
         return any(open_) and (self.question.is_either or all(open_))
 
     @property
@@ -328,34 +330,44 @@ class Verdict(NamedTuple):
         return [*of_iam, *(of_resource if denied.admission.answer == "denied" else ())]
 
     def _causes_in_iam(self, answer: SimulatorAnswer) -> list[tuple[str, list[str]]]:
-        kind = "explicit" if answer["decision"] == "explicitDeny" else "implicit"
-        names = ", ".join(dict.fromkeys(one["policy"] for one in answer["matched_statements"]))
-        causes = []
-        if kind == "explicit" and names:
-            causes = [
-                (f"explicit deny in {names}", [f"remove the action from the Deny in {names}"])
-            ]
-        boundary = f"the permissions boundary {self.role.boundary or 'of the role'}"
-        for allows, policies in (
-            (answer["allowed_by_organizations"], "the organization's service control policies"),
-            (answer["allowed_by_permissions_boundary"], boundary),
-        ):
-            if allows is False:
-                causes.append((f"{kind} deny by {policies}", [f"allow the action in {policies}"]))
-        if causes:
-            return causes
-        why = "implicit deny: no policy of the role allows it"
-        fix = self._granting
-        if kind == "explicit":
-            why = "explicit deny in a policy that IAM does not name"
-            fix = ["remove the action from the Deny in the role's policies"]
-        return [(why, fix)]
+        lacking = "implicit deny: no policy of the role allows it"
+        return blocks(answer, "role", self.role.boundary) or [(lacking, self._granting)]
 
     @property
     def _granting(self) -> list[str]:
         """Say how to give the role the permission, without code first."""
         by_construct = f"give SessionManagerPermissions {self.question.grant}"
         return [*filter(None, [self.deployment, by_construct])]
+
+
+def blocks(
+    answer: SimulatorAnswer, of: str, boundary: str | None = None
+) -> list[tuple[str, list[str]]]:
+    """List what denies an action whatever is granted, each with what to do about it.
+
+    Args:
+        answer: what IAM says.
+        of: whose policies these are, such as `role`.
+        boundary: the ARN of the permissions boundary, if it is known.
+    """
+    kind = "explicit" if answer["decision"] == "explicitDeny" else "implicit"
+    names = ", ".join(dict.fromkeys(one["policy"] for one in answer["matched_statements"]))
+    found = []
+    if kind == "explicit" and names:
+        found = [(f"explicit deny in {names}", [f"remove the action from the Deny in {names}"])]
+    for allows, policies in (
+        (answer["allowed_by_organizations"], "the organization's service control policies"),
+        (
+            answer["allowed_by_permissions_boundary"],
+            f"the permissions boundary {boundary or f'of the {of}'}",
+        ),
+    ):
+        if allows is False:
+            found.append((f"{kind} deny by {policies}", [f"allow the action in {policies}"]))
+    if kind == "explicit" and not found:
+        why = "explicit deny in a policy that IAM does not name"
+        found = [(why, [f"remove the action from the Deny in the {of}'s policies"])]
+    return found
 
 
 def _deployment(role: LiveRole, asked: Iterable[Question], instance_profile: str | None) -> str:
@@ -953,6 +965,10 @@ def session_context(node_id: str) -> Context:
     )
 
 
+def _no_decision(text: str) -> str | None:
+    return None if text in ("allowed", "explicitDeny", "implicitDeny") else "is none that is known"
+
+
 def _answer(result: Mapping[str, Any], specific: Mapping[str, Any] | None) -> SimulatorAnswer:
     """Read what IAM says of an action, and what it says of one resource in particular."""
     told = {**result, **(specific or {})}
@@ -962,7 +978,9 @@ def _answer(result: Mapping[str, Any], specific: Mapping[str, Any] | None) -> Si
     return {
         "action": result["EvalActionName"],
         "resource": told.get("EvalResourceName", ""),
-        "decision": told.get("EvalResourceDecision", result["EvalDecision"]),
+        "decision": well_formed(
+            told.get("EvalResourceDecision", result["EvalDecision"]), _no_decision
+        ),
         "matched_statements": [
             {
                 "policy": one.get("SourcePolicyId", "a policy without a name"),

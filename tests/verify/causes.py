@@ -360,7 +360,14 @@ BY_KEY: Final = bucket("aws:kms", KEY)
 SOME_KEY: Final = both(BY_KEY, refusing("kms:DescribeKey"))
 OLD: Final = "2.3.50.0"
 START: Final = "ssm:StartSession"
+NAMED: Final = {"SourcePolicyId": "NoSessions", "SourcePolicyType": "IAM Policy"}
 MFA: Final = "aws:MultiFactorAuthPresent"
+BY_MFA: Final = {
+    "EvalDecision": "explicitDeny",
+    "MatchedStatements": [NAMED],
+    "MissingContextValues": [MFA],
+}
+BY_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
 SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 WITHOUT_MFA: Final = setting(missing=[MFA])
 NO_DATA_KEY: Final = denying(f"{USER} kms:GenerateDataKey")
@@ -788,6 +795,9 @@ NOT_ASKED: Final = {
         perhaps(OF_PROFILE), having("iam:get_instance_profile", {"InstanceProfile": None})
     ),
     "a role whose ARN is none": cause(perhaps(OF_PROFILE), setting(of_role={"Arn": "web-server"})),
+    "no decision that is known": cause(
+        "reach? register?", setting(decides=lambda _: {"EvalDecision": "perhaps"})
+    ),
     "no result of the simulator": cause(
         "register? reach?", having("iam:simulate_principal_policy", {"EvaluationResults": [None]})
     ),
@@ -896,6 +906,30 @@ OPERATORS: Final = {
         )
         for action in ("ssm:StartSession", "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")
     },
+    **{
+        f"an operator, and a deny by {name}": cause(
+            "operator plugin",
+            setting(decides=lambda asked, says=says: says if asked.action == START else None),
+            operator=USER,
+        )
+        for name, says in (
+            ("an organization", {"EvalDecision": "implicitDeny", **BY_ORGANIZATION}),
+            ("a policy", {"EvalDecision": "explicitDeny", "MatchedStatements": [NAMED]}),
+            ("a policy that IAM does not name", {"EvalDecision": "explicitDeny"}),
+        )
+    },
+    "an operator, and a deny by a policy without MFA": cause(
+        "operator? plugin",
+        setting(decides=lambda asked: BY_MFA if asked.who == USER else None),
+        operator=USER,
+    ),
+    "an operator whom neither IAM nor the key lets in": cause(
+        "operator plugin",
+        using(),
+        key_policy(allowing(ROOT, "kms:*"), allowing(USER, "kms:*") | {"Effect": "Deny"}),
+        denying(f"{USER} kms:GenerateDataKey"),
+        operator=USER,
+    ),
     **{
         f"an operator, and a key {name}": cause(
             f"{told} plugin",

@@ -10,7 +10,14 @@ from session_manager_permissions._verify.asking import CannotAsk
 
 from .causes import (
     CHANNEL,
+    DENIED_BUCKET,
+    DENIED_KEY,
+    DSSE,
+    LOST,
     NEVER,
+    NO_BUCKET,
+    NOT_ENFORCED,
+    denying,
     having,
     instance,
     refusing,
@@ -21,9 +28,11 @@ from .nodes import (
     ACCOUNT,
     HYBRID,
     NODE,
+    REGISTER,
     USER,
     Question,
     World,
+    both,
     diagnosed,
     endpoint,
     group,
@@ -206,3 +215,21 @@ def test_evidence_names_the_table_and_the_endpoints() -> None:
     )
     assert one(found, "path-ssmmessages").evidence[1].value is None
     assert ACCOUNT not in str(one(found, "path-ssm").evidence)
+
+
+@pytest.mark.parametrize(
+    ("cause", "does"),
+    [
+        ("operator", both(NOT_ENFORCED, NO_BUCKET, denying(f"{USER} ssm:StartSession"))),
+        ("encrypt", both(NOT_ENFORCED, NO_BUCKET, DENIED_KEY)),
+        ("bucket-encryption", both(World.uses, DSSE, DENIED_BUCKET)),
+        ("bucket-encryption", both(NOT_ENFORCED, NO_BUCKET)),
+        ("register", both(NOT_ENFORCED, NO_BUCKET, denying(REGISTER))),
+        ("connected", both(LOST, NOT_ENFORCED, NO_BUCKET)),
+    ],
+)
+def test_the_cause_keeps_a_session_from_opening_if_anything_does(cause: str, does: Change) -> None:
+    found = diagnosed(World(does), operator=USER if cause == "operator" else None)
+
+    assert found.cause
+    assert found.cause.name == cause

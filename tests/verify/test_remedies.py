@@ -38,6 +38,7 @@ from .nodes import (
     KEY,
     NODE,
     REGION,
+    TIER,
     USER,
     World,
     both,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
     from .causes import Change
 
+SIMULATES: Final = "iam:simulate_principal_policy"
 PLACEHOLDER: Final = re.compile(r"[A-Z]+(_[A-Z]+)*")
 NESTED: Final = re.compile(r"\baws [a-z0-9-]+ [a-z-]+ --")
 SESSION: Final = botocore.session.get_session()
@@ -414,7 +416,11 @@ class Repair:
             self._world.record["AgentVersion"] = "3.3.3270.0"
 
     def update_service_setting(self, asked: dict[str, Any]) -> None:
-        self._world.tier = asked["SettingValue"]
+        if asked["SettingId"] == TIER:
+            self._world.tier = asked["SettingValue"]
+        else:
+            self._world.has_host_management()
+            self._world.has(SIMULATES, World().answers[SIMULATES])
 
 
 REPAIRED: Final = {said.name: (said.world, said.node) for said in (*CAUSES, *NETWORKS)} | {

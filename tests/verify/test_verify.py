@@ -164,6 +164,18 @@ def test_no_region_is_made_up() -> None:
     assert contexts(world) == {CHANNELS[0]: [TLS]}
 
 
+@pytest.mark.parametrize(
+    ("decision", "verdict"),
+    [("allowed", "allowed"), ("implicitDeny", "unknown"), ("explicitDeny", "denied")],
+)
+def test_without_a_region_a_role_may_register_instances_by_name(
+    decision: str, verdict: str
+) -> None:
+    found = verify(World(setting(decides=lambda _: {"EvalDecision": decision})))
+
+    assert found.capability("register")["verdict"] == verdict
+
+
 def test_alias_is_asked_as_the_key_it_stands_for() -> None:
     world = World()
 
