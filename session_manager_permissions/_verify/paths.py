@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
+from session_manager_permissions._network.endpoint_policy import called
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
     OF_SERVICES,
@@ -133,6 +134,10 @@ def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]
         yield "s3:GetEncryptionConfiguration", bucket
         prefix = _needs.joined(document.log_prefix or "")
         yield "s3:PutObject", "/".join(filter(None, (bucket, prefix, f"session-{SAMPLE_ID}.log")))
+    if document.log_group:
+        logs = f"arn:{node.partition}:logs:{node.region}:{node.account}"
+        stream = f"{logs}:log-group:{document.log_group}:log-stream:session-{SAMPLE_ID}"
+        yield from ((action, stream) for action in called("logs"))
     if preferences.key:
         yield "kms:Decrypt", preferences.key.arn
 

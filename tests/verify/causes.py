@@ -54,6 +54,7 @@ ENCRYPTION: Final = "s3:GetBucketEncryption"
 PUT: Final = "s3:PutObject"
 OTHERS: Final = "4" * 12
 BUCKET: Final = "arn:aws:s3:::session-logs"
+GROUP: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/ssm/sessions"
 FOREIGN_KEY: Final = KEY.replace(ACCOUNT, OTHER_ACCOUNT)
 OF_DOCUMENT: Final = (
     "encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as"
@@ -687,6 +688,14 @@ LOGS: Final = {
     "S3 for another bucket": used("path-s3", behind("s3", "s3:*", f"{BUCKET}-2/*")),
     "KMS for the key": used("", behind("kms", "kms:*", KEY)),
     "KMS for another key": used("path-kms", behind("kms", "kms:*", f"{KEY}0")),
+    **{
+        f"logs for {name}": used(told, NOT_ENFORCED, behind("logs", "logs:*", f"{GROUP}{of}"))
+        for name, told, of in (
+            ("the group", "", ":*"),
+            ("the group, and none of its streams", "path-logs", ""),
+            ("another group", "path-logs", "-2:*"),
+        )
+    },
     "enforced, and logs for streams": used("path-logs", behind("logs", "logs:*Stream*")),
     "enforced, and logs for all": used("", behind("logs", "logs:*")),
     "by a parameter, and S3 for objects": used("path-s3?", BY_PARAMETER, behind("s3", PUT)),
