@@ -340,6 +340,7 @@ OF_S3: Final = f"s3.{REGION}.amazonaws.com"
 KEY_BY_S3: Final = key_by("StringEquals", VIA, OF_S3)
 ORGANIZATION: Final = "aws:PrincipalOrgID"
 SSE: Final = "s3:x-amz-server-side-encryption"
+OWN_KEY: Final = f"{SSE}-customer-algorithm"
 DSSE: Final = bucket("aws:kms:dsse")
 NO_BUCKET: Final = refusing(ENCRYPTION, "NoSuchBucket")
 NOT_ENFORCED: Final = using(s3EncryptionEnabled=False, cloudWatchEncryptionEnabled=False)
@@ -649,6 +650,8 @@ LOGS: Final = {
             ("other encryption", "", denies("StringNotEquals", SSE, "AES256")),
             ("its own encryption", "log-to-s3", denies("StringNotEquals", SSE, "aws:kms")),
             ("ACLs", "", denies("StringNotEquals", "s3:x-amz-acl", "bucket-owner-full-control")),
+            ("keys that come with an upload", "", denies("Null", OWN_KEY, "false")),
+            ("what brings no key along", "log-to-s3", denies("Null", OWN_KEY, "true")),
             ("other networks", "log-to-s3?", denies("StringNotEquals", "aws:SourceVpce", "v")),
         )
     },
