@@ -350,7 +350,7 @@ class _Reader:
     def _resolver(self) -> Fact:
         """Tell whether the VPC's instances ask Amazon's DNS resolver, by its DHCP options.
 
-        The options of the VPC are looked up only if the account has some with other servers.
+        A VPC may have no options, which leaves its instances without a resolver.
         https://docs.aws.amazon.com/vpc/latest/userguide/VPC_DHCP_Options.html
         """
         own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.id!r}")
@@ -358,8 +358,6 @@ class _Reader:
         options = None if shared else self._asked("ec2:DescribeDhcpOptions", "DhcpOptions")
         if options is None:
             return own_servers
-        if options and all({*_dns_servers(one)} <= _AMAZON_DNS for one in options):
-            return True
         for vpc in self._asked("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []:
             amazon = {*_AMAZON_DNS, str(IPv4Network(vpc["CidrBlock"])[_RESOLVER])}
             by_amazon = (

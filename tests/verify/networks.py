@@ -119,6 +119,11 @@ def dns(*servers: list[str]) -> Change:
     return having("ec2:describe_dhcp_options", {"DhcpOptions": options})
 
 
+def dhcp_of_vpc(name: str) -> Change:
+    """Have the VPC with these DHCP options; `default`: with none."""
+    return lambda w: w.answers["ec2:describe_vpcs"]["Vpcs"][0].update(DhcpOptionsId=name)
+
+
 def blocked(mode: str) -> Change:
     """Have VPC Block Public Access on for the subnet of the NAT gateway."""
     states = {"BlockPublicAccessStates": {"InternetGatewayBlockMode": mode}}
@@ -401,6 +406,7 @@ NAMES: Final = {
     "Amazon's DNS in the VPC": path("", closed(*BOTH_ENDPOINTS), dns(["10.0.0.2"])),
     "DNS in the VPC": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns(["10.0.0.3"])),
     "own DNS of another VPC": path("", closed(*BOTH_ENDPOINTS), dns(*OF_TWO)),
+    "no DHCP options": path(UNKNOWN, dhcp_of_vpc("default")),
     "own DNS, and endpoints that let nobody in": path(
         UNKNOWN, endpoints(*BOTH_ENDPOINTS), groups(group("sg-web"), group("sg-endpoints")), OWN_DNS
     ),

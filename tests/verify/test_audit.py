@@ -522,8 +522,8 @@ def test_what_is_shared_is_asked_once() -> None:
     once_in_a_region = {
         *("ec2:DescribeDhcpOptions", "ec2:DescribeInstances", "ec2:DescribeNatGateways"),
         *("ec2:DescribeNetworkAcls", "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups"),
-        *("ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints", "kms:DescribeKey", "kms:GetKeyPolicy"),
-        *("route53:ListHostedZonesByVPC", "ssm:GetDocument"),
+        *("ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs"),
+        *("kms:DescribeKey", "kms:GetKeyPolicy", "route53:ListHostedZonesByVPC", "ssm:GetDocument"),
         "route53resolver:ListFirewallRuleGroupAssociations",
     }
     assert Counter(account.made) == dict.fromkeys(once_in_a_region, 2) | {
