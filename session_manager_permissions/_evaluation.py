@@ -75,6 +75,7 @@ def evaluate(statements: Iterable[object], call: Call) -> Decision[Mapping[str, 
 def _judged(
     statements: Iterable[object], call: Call
 ) -> Iterator[tuple[Mapping[str, Any], bool, bool | None]]:
+    """Yield statements for `decide`: one whose effect is not known may allow, and may deny."""
     for written in statements:
         statement = written if isinstance(written, dict) else {}  # of which nothing is known
         applies = call.matched_by(statement)
@@ -86,12 +87,12 @@ def _judged(
 
 
 def names_role(principal: object, role: str, account: str = "") -> bool | None:
-    """Tell whether a `Principal` names a role or a user, as everybody does.
+    """Tell whether a `Principal` names a role or a user, or all; None if only a session of it.
 
     Args:
         principal: the element.
         role: the ARN of the role or the user; "" if it is not known.
-        account: its account, where this stands for all in it. Default: - it does not
+        account: its account, where that stands for everybody in it. Default: - it does not
     """
     session = f":assumed-role/{role.rpartition('/')[2]}/"
 

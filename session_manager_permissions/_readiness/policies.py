@@ -1,8 +1,7 @@
-"""Evaluate IAM policies as IAM does, as far as their statements are known at synthesis.
+"""Read the IAM policies of templates, as far as they are known at synthesis, and decide by them.
 
-The rules are those of "Policy evaluation logic" in the IAM user guide: the statements of all
-policies count together, a matching `Deny` overrides every `Allow`, an action without a matching
-`Allow` is denied, and a permissions boundary has to allow the action as well.
+The statements of all policies of a role count together, and its permissions boundary has to allow
+an action as well.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
@@ -102,11 +101,11 @@ class Statement(NamedTuple):
         part of an ARN.
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
         """
-        return all_hold(
-            self.covers_action(action),
-            _any_covers(self.resources, resource, negated=self.not_resources),
-            self.certain or None,
-        )
+        actions = self.covers_action(action)
+        if actions is False:
+            return False
+        resources = _any_covers(self.resources, resource, negated=self.not_resources)
+        return all_hold(actions, resources, self.certain or None)
 
 
 Decision = _evaluation.Decision[Statement]
