@@ -1,7 +1,7 @@
-"""Evaluate the statements of a policy about a call, as IAM does. Knows nothing of CDK.
+"""Evaluate the statements of a policy about a request, as IAM does. Knows nothing of CDK.
 
 A matching `Deny` overrides every `Allow`, and what no `Allow` matches is denied. The answer is
-unknown where a part of the policy or of the call that is not known decides.
+unknown where a part of the policy or of the request that is not known decides.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
@@ -39,8 +39,8 @@ class Decision(Generic[_Statement]):
     by: tuple[_Statement, ...] = ()
 
 
-class Call(NamedTuple):
-    """A call, as far as it is known."""
+class Request(NamedTuple):
+    """A request to AWS, as far as it is known."""
 
     action: str
     is_about: Callable[[Mapping[str, Any]], bool | None]
@@ -50,7 +50,7 @@ class Call(NamedTuple):
     """The ARN, or `UNKNOWN`. None for a trust policy, whose statements name no resource."""
 
     def matched_by(self, statement: Mapping[str, Any]) -> bool | None:
-        """Tell whether a statement matches the call."""
+        """Tell whether a statement matches the request."""
         return all_hold(
             _covers(statement, "Action", self._is_action),
             self.is_about(statement),
@@ -67,18 +67,18 @@ class Call(NamedTuple):
         return None if self.resource in {None, UNKNOWN} else matches(pattern, self.resource)
 
 
-def evaluate(statements: Iterable[object], call: Call) -> Decision[Mapping[str, Any]]:
-    """Decide about a call by the statements of a document."""
-    return decide(_judged(statements, call))
+def evaluate(statements: Iterable[object], request: Request) -> Decision[Mapping[str, Any]]:
+    """Decide about a request by the statements of a document."""
+    return decide(_judged(statements, request))
 
 
 def _judged(
-    statements: Iterable[object], call: Call
+    statements: Iterable[object], request: Request
 ) -> Iterator[tuple[Mapping[str, Any], bool, bool | None]]:
     """Yield statements for `decide`: one whose effect is not known may allow, and may deny."""
     for written in statements:
         statement = written if isinstance(written, dict) else {}  # of which nothing is known
-        applies = call.matched_by(statement)
+        applies = request.matched_by(statement)
         effect = statement.get("Effect")
         if effect in ("Allow", "Deny"):
             yield statement, effect == "Allow", applies

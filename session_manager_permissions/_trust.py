@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from ._conditions import NO_CONTEXT
-from ._evaluation import Answer, Call, evaluate, principals
+from ._evaluation import Answer, Request, evaluate, principals
 from ._patterns import UNKNOWN, any_matches, as_list
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def trust(document: object, service: str, context: RequestContext = NO_CONTEXT) 
     if written is None:
         return Trust("unknown", "the trust policy can't be read")
     by_service = context.knowing({"aws:PrincipalIsAWSService": "true"})
-    call = Call(_ASSUME, partial(_is_about, service), by_service)
-    match evaluate(as_list(written), call).answer:
+    request = Request(_ASSUME, partial(_is_about, service), by_service)
+    match evaluate(as_list(written), request).answer:
         case Answer.EXPLICIT_DENY:
             why = f"a Deny of the trust policy keeps {service} from assuming the role"
             return Trust("denied", why, by_deny=True)

@@ -1,4 +1,4 @@
-"""What the statements of a policy say of a call, as far as they and the call are known."""
+"""What the statements of a policy say of a request, as far as both are known."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import pytest
 
-from session_manager_permissions._evaluation import Answer, Call, evaluate, names_role
+from session_manager_permissions._evaluation import Answer, Request, evaluate, names_role
 from session_manager_permissions._patterns import UNKNOWN
 
 from .readiness.judging import each
 
-CALL = Call("ssm:UpdateInstanceInformation", lambda _: True)
+REQUEST = Request("ssm:UpdateInstanceInformation", lambda _: True)
 ALLOW: dict[str, Any] = {"Effect": "Allow", "Action": "*"}
 DENY: dict[str, Any] = {"Effect": "Deny", "Action": "*"}
 OF_EC2: Final = {"Effect": "Deny", "Action": "ec2:*"}
@@ -41,7 +41,7 @@ STATEMENTS: Final[dict[Answer, tuple[list[object], ...]]] = {
 
 @pytest.mark.parametrize(("statements", "answer"), each(STATEMENTS))
 def test_answer(statements: list[object], answer: Answer) -> None:
-    assert evaluate(statements, CALL).answer is answer
+    assert evaluate(statements, REQUEST).answer is answer
 
 
 EACH: Final[dict[bool | None, Answer]] = {
@@ -60,7 +60,7 @@ ACTIONS: Final[dict[bool | None, tuple[dict[str, Any], ...]]] = {
 
 @pytest.mark.parametrize(("written", "applies"), each(ACTIONS))
 def test_action(written: dict[str, Any], applies: bool | None) -> None:  # noqa: FBT001
-    assert evaluate([{"Effect": "Allow", **written}], CALL).answer is EACH[applies]
+    assert evaluate([{"Effect": "Allow", **written}], REQUEST).answer is EACH[applies]
 
 
 OBJECT: Final = "arn:aws:s3:::logs/i-1"
@@ -89,7 +89,7 @@ RESOURCES: Final[dict[bool | None, tuple[tuple[str, dict[str, Any]], ...]]] = {
 @pytest.mark.parametrize(("row", "applies"), each(RESOURCES))
 def test_resource(row: tuple[str, dict[str, Any]], applies: bool | None) -> None:  # noqa: FBT001
     resource, written = row
-    assert evaluate([ALLOW | written], CALL._replace(resource=resource)).answer is EACH[applies]
+    assert evaluate([ALLOW | written], REQUEST._replace(resource=resource)).answer is EACH[applies]
 
 
 ACCOUNT: Final = "111122223333"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._conditions import EACH_CALL, of_principal
-from session_manager_permissions._evaluation import Answer, Call, evaluate, names_role
+from session_manager_permissions._evaluation import Answer, Request, evaluate, names_role
 from session_manager_permissions._patterns import UNKNOWN, as_list
 
 from .facts import Fact, Unknown
@@ -54,8 +54,8 @@ def policy_allows(endpoint: Endpoint, actions: Iterable[str], caller: Placement 
     if endpoint.own_account:
         context = context.knowing({"aws:PrincipalAccount": endpoint.own_account})
     resources = dict(caller.resources)
-    calls = [
-        Call(
+    requests = [
+        Request(
             action,
             partial(_is_about, endpoint, caller.principal),
             context,
@@ -64,7 +64,7 @@ def policy_allows(endpoint: Endpoint, actions: Iterable[str], caller: Placement 
         for action in actions
     ]
     statements = as_list(policy.get("Statement"))
-    strictest = max(evaluate(statements, call).answer for call in calls)
+    strictest = max(evaluate(statements, request).answer for request in requests)
     if strictest is Answer.UNKNOWN:
         return Unknown(f"the policy of the endpoint {endpoint.name!r}")
     return strictest is Answer.ALLOWED

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from session_manager_permissions import _limits
 from session_manager_permissions._conditions import of_principal
-from session_manager_permissions._evaluation import Answer, Call, evaluate, names_role
+from session_manager_permissions._evaluation import Answer, Request, evaluate, names_role
 from session_manager_permissions._patterns import as_list
 from session_manager_permissions._quoting import in_shell
 
@@ -80,11 +80,11 @@ class ResourcePolicy(NamedTuple):
         context = of_principal(principal).knowing(told)
         if "kms:viaservice" in context.values:
             context = context.without(*_OF_VIA)
-        call = Call(action, partial(_is_about, principal), context, resource)
-        itself = evaluate(self.statements, call)
-        call = call._replace(is_about=partial(_is_about, principal, by_account=True))
+        request = Request(action, partial(_is_about, principal), context, resource)
+        itself = evaluate(self.statements, request)
+        request = request._replace(is_about=partial(_is_about, principal, by_account=True))
         of_bucket = [_LETS_ALL_IN] if by_iam and self.lets_iam_in else []
-        by_account = evaluate([*self.statements, *of_bucket], call)
+        by_account = evaluate([*self.statements, *of_bucket], request)
         no_deny = f"remove the Deny from the policy of {self.of}, or have it leave {principal} out"
         if itself.answer is Answer.EXPLICIT_DENY:
             return Admission("denied", f"the policy of {self.of} denies it", (no_deny,))
