@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 UNKNOWN: Final = "\0"
 """In a text, stands for a part that is only known at deployment."""
@@ -43,14 +43,6 @@ def split_at(text: str, opens: str, closes: str) -> list[str]:
         else:
             between += [opens, other]
     return [*parts, "".join(between)]
-
-
-def covers_action(statement: Mapping[str, Any], action: str) -> bool | None:
-    """Tell whether a statement is about `action`, in lower case, because IAM ignores the case."""
-    negated = "NotAction" in statement
-    patterns = as_list(statement.get("NotAction" if negated else "Action"))
-    answers = [matches(one.lower(), action) if isinstance(one, str) else None for one in patterns]
-    return any_matches(answers, negated=negated)
 
 
 def any_matches(answers: Sequence[bool | None], *, negated: bool = False) -> bool | None:

@@ -7,10 +7,12 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_pri
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from ._conditions import NO_CONTEXT, holds
-from ._patterns import UNKNOWN, all_hold, any_matches, as_list, covers_action
+from ._conditions import NO_CONTEXT
+from ._evaluation import Answer, Request, evaluate, principals
+from ._patterns import UNKNOWN, any_matches, as_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,16 +55,16 @@ def trust(document: object, service: str, context: RequestContext = NO_CONTEXT) 
     if written is None:
         return Trust("unknown", "the trust policy can't be read")
     by_service = context.knowing({"aws:PrincipalIsAWSService": "true"})
-    judged = [_applies(entry, service, by_service) for entry in as_list(written)]
-    allows = [applies for effect, applies in judged if effect != "Deny"]
-    denies = [applies for effect, applies in judged if effect != "Allow"]
-    if True in denies:
-        why = f"a Deny of the trust policy keeps {service} from assuming the role"
-        return Trust("denied", why, by_deny=True)
-    if True not in allows and None not in allows:
-        return Trust("denied", f"no statement of the trust policy lets {service} assume the role")
-    if True in allows and None not in denies:
-        return Trust("allowed", f"the trust policy lets {service} assume the role")
+    request = Request(_ASSUME, partial(_is_about, service), by_service)
+    match evaluate(as_list(written), request).answer:
+        case Answer.EXPLICIT_DENY:
+            why = f"a Deny of the trust policy keeps {service} from assuming the role"
+            return Trust("denied", why, by_deny=True)
+        case Answer.IMPLICIT_DENY:
+            why = f"no statement of the trust policy lets {service} assume the role"
+            return Trust("denied", why)
+        case Answer.ALLOWED:
+            return Trust("allowed", f"the trust policy lets {service} assume the role")
     return Trust(
         "unknown",
         f"a condition, or a part of the trust policy that can't be read, decides whether {service} "
@@ -70,38 +72,19 @@ def trust(document: object, service: str, context: RequestContext = NO_CONTEXT) 
     )
 
 
-def _applies(
-    entry: object, service: str, context: RequestContext
-) -> tuple[str | None, bool | None]:
-    """Tell the effect of a statement, and whether it applies to the service; None if unknown."""
-    if not isinstance(entry, dict) or entry.get("Effect") not in ("Allow", "Deny"):
-        return None, None
-    applies = all_hold(
-        covers_action(entry, _ASSUME),
-        _on_principal(entry, service),
-        holds(entry.get("Condition"), context),
-    )
-    return entry["Effect"], applies
-
-
-def _on_principal(entry: Mapping[str, Any], service: str) -> bool | None:
-    if "NotPrincipal" in entry:
-        excluded = _is_named(entry["NotPrincipal"], service)
-        return False if excluded else None
-    named = _is_named(entry.get("Principal"), service)
-    if named is None and entry.get("Principal") == "*" and entry.get("Effect") == "Deny":
+def _is_about(service: str, statement: Mapping[str, Any]) -> bool | None:
+    if "NotPrincipal" in statement:
+        return False if _is_named(statement["NotPrincipal"], service) else None
+    principal = statement.get("Principal")
+    if principal == "*" and statement.get("Effect") == "Deny":
         return True
-    return named
+    return _is_named(principal, service)
 
 
 def _is_named(principal: object, service: str) -> bool | None:
     """Tell whether a `Principal` names the service; None for `*`, which may include it."""
-    if principal == "*" or not isinstance(principal, dict):
-        return None
-    if not {*principal} <= {"AWS", "CanonicalUser", "Federated", "Service"}:
-        return None  # an intrinsic function
-    of_services = (_is_service(name, service) for name in as_list(principal.get("Service", [])))
-    everybody = (None for name in as_list(principal.get("AWS", [])) if name == "*")
+    of_services = (_is_service(name, service) for name in principals(principal, "Service"))
+    everybody = (None for name in principals(principal, "AWS") if name == "*")
     return any_matches((*of_services, *everybody))
 
 

@@ -354,6 +354,8 @@ OTHER = {"StringEquals": {"aws:PrincipalAccount": "444455556666"}}
         ([ALLOW | {"Action": {"Ref": "Action"}}], UNKNOWN),
         ([{"Fn::If": ["Production", ALLOW, DENY]}], UNKNOWN),
         ({"Fn::If": ["Production", ALLOW, DENY]}, UNKNOWN),
+        ([{"Fn::If": ["Production", ALLOW, DENY]}, DENY], ENDPOINT_UNREACHABLE),
+        ([ALLOW | {"Principal": {"Service": "ssm.amazonaws.com"}}], ENDPOINT_UNREACHABLE),
         ("unreadable", UNKNOWN),
         ([ALLOW | {"Effect": {"Ref": "Effect"}}], UNKNOWN),
     ],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from session_manager_permissions._patterns import UNKNOWN, any_matches, covers_action, matches
+from session_manager_permissions._patterns import UNKNOWN, any_matches, matches
 
 from .readiness.judging import each
 
@@ -21,22 +21,11 @@ MATCHES: Final = {
     None: (UNKNOWN, f"ssm:{UNKNOWN}", "ssm:${aws:userid}*",
            "ssm:${aws:PrincipalTag/team, 'a{b'}*"),
 }  # fmt: skip
-COVERS: Final[dict[bool | None, tuple[dict[str, Any], ...]]] = {
-    True: ({"Action": "SSM:UpdateInstanceInformation"}, {"Action": ["s3:*", "ssm:*"]},
-           {"Action": ["ssm:*", {"Ref": "Action"}]}, {"NotAction": ["s3:*"]}, {"NotAction": []}),
-    False: ({"Action": ["s3:*"]}, {"NotAction": "ssm:*"}, {"Action": []}),
-    None: ({"Action": ["s3:*", {"Ref": "Action"}]}, {"NotAction": ["s3:*", 3]}, {}),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize(("pattern", "expected"), each(MATCHES))
 def test_matches(pattern: str, expected: bool | None) -> None:  # noqa: FBT001
     assert matches(pattern, ACTION) is expected
-
-
-@pytest.mark.parametrize(("statement", "expected"), each(COVERS))
-def test_covers_action(statement: dict[str, Any], expected: bool | None) -> None:  # noqa: FBT001
-    assert covers_action(statement, ACTION) is expected
 
 
 @pytest.mark.parametrize(

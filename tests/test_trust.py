@@ -52,6 +52,7 @@ STATEMENTS: Final[dict[str, dict[str, object]]] = {
         "a condition beside it": [ON_CONDITION, statement()],
         "another service denied": [statement(), LAMBDA | {"Effect": "Deny"}],
         "all others denied": [statement(), not_principal(Effect="Deny", NotPrincipal=OF_EC2)],
+        "another service by some effect": [statement(), LAMBDA | {"Effect": UNKNOWN}],
         "a tag": [statement(), statement(Effect="Deny", Action="sts:TagSession")],
         "all but services denied": [statement(), DENY | TO_NO_SERVICE],
         "a condition that each service meets": [statement(**TO_A_SERVICE)],

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from session_manager_permissions import _limits, _needs
+from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._quoting import in_shell
 
 from . import rules
@@ -15,7 +16,7 @@ from .host_management import HostManagement
 from .launch import Written
 from .network import judge_of
 from .parts import Parts, decider
-from .policies import DECRYPT, Answer
+from .policies import DECRYPT
 from .roles import ATTACHED_BY, ROLE_IN, Roles
 from .rules import (
     CANNOT_BE_KNOWN,

@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
+from session_manager_permissions._evaluation import Answer
 
 from .parts import may_be_one_region
-from .policies import ASSOCIATE, Answer, decide
+from .policies import ASSOCIATE, decide
 from .roles import Asked
 from .templates.functions import UNKNOWN, mapping, shown
 from .templates.model import may_be_equal

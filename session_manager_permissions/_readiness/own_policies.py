@@ -9,7 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from .policies import Answer, Statement, decide, known_of, read
+from session_manager_permissions._evaluation import Answer
+
+from .policies import Statement, decide, known_of, read
 from .roles import has_marks, marked
 from .templates.functions import is_function, listed
 

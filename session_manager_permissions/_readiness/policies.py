@@ -1,21 +1,19 @@
-"""Evaluate IAM policies as IAM does, as far as their statements are known at synthesis.
+"""Read the IAM policies of templates, as far as they are known at synthesis, and decide by them.
 
-The rules are those of "Policy evaluation logic" in the IAM user guide: the statements of all
-policies count together, a matching `Deny` overrides every `Allow`, an action without a matching
-`Allow` is denied, and a permissions boundary has to allow the action as well.
+The statements of all policies of a role count together, and its permissions boundary has to allow
+an action as well.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions import _needs
+from session_manager_permissions import _evaluation, _needs
 from session_manager_permissions._conditions import EACH_CALL, NO_CONTEXT, open_keys
 from session_manager_permissions._needs import ARN_PART
-from session_manager_permissions._patterns import UNKNOWN, any_matches, matches, widest
+from session_manager_permissions._patterns import UNKNOWN, all_hold, any_matches, matches, widest
 
 from .parts import decider
 from .templates.functions import Deployed, candidates, is_function, listed, text
@@ -66,22 +64,6 @@ def known_of(actions: tuple[str, ...]) -> RequestContext:
     return _OF_SESSION if actions == (DECRYPT,) else EACH_CALL
 
 
-class Answer(IntEnum):
-    """IAM's answers and "unknown", each stricter than the one before."""
-
-    ALLOWED = 1
-    UNKNOWN = 2
-    IMPLICIT_DENY = 3
-    EXPLICIT_DENY = 4
-
-
-class Decision(NamedTuple):
-    """An answer, and the statements that deny the action or that make the answer unknown."""
-
-    answer: Answer
-    by: tuple[Statement, ...] = ()
-
-
 class Statement(NamedTuple):
     """One statement of a policy, as far as it is known: by default it may apply to anything."""
 
@@ -123,9 +105,10 @@ class Statement(NamedTuple):
         if actions is False:
             return False
         resources = _any_covers(self.resources, resource, negated=self.not_resources)
-        if resources is False:
-            return False
-        return True if actions and resources and self.certain else None
+        return all_hold(actions, resources, self.certain or None)
+
+
+Decision = _evaluation.Decision[Statement]
 
 
 def read(
@@ -262,19 +245,7 @@ def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, .
         resource: an ARN, or `*` for an action without resource types. If it may be any of several
             ARNs, their forms, with `ARN_PART` for a part that varies.
     """
-    matched = [
-        (one, applies) for one in found if (applies := one.applies(action, resource)) is not False
-    ]
-    denies = tuple(one for one, applies in matched if applies and not one.allows)
-    if denies:
-        return Decision(Answer.EXPLICIT_DENY, denies)
-    allowed = any(applies and one.allows for one, applies in matched)
-    undecided = tuple(
-        one for one, applies in matched if applies is None and not (allowed and one.allows)
-    )
-    if not allowed and not any(one.allows for one in undecided):
-        return Decision(Answer.IMPLICIT_DENY)
-    return Decision(Answer.UNKNOWN if undecided else Answer.ALLOWED, undecided)
+    return _evaluation.decide((one, one.allows, one.applies(action, resource)) for one in found)
 
 
 def within(identity: Decision, boundary: Decision) -> Decision:

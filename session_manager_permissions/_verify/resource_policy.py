@@ -7,10 +7,13 @@ https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from session_manager_permissions import _limits, _patterns
-from session_manager_permissions._conditions import holds, of_principal
+from session_manager_permissions import _limits
+from session_manager_permissions._conditions import of_principal
+from session_manager_permissions._evaluation import Answer, Request, evaluate, names_role
+from session_manager_permissions._patterns import as_list
 from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NotThere
@@ -74,26 +77,29 @@ class ResourcePolicy(NamedTuple):
         if self.error:
             why = f"the policy of {self.of} may {does} it, and could not be read: {self.error}"
             return Admission("unknown", why, error=self.error)
-        found = self._found(principal, action, resource, told)
-        denies = [found[key] for key in found if key[0] == "Deny"]
+        context = of_principal(principal).knowing(told)
+        if "kms:viaservice" in context.values:
+            context = context.without(*_OF_VIA)
+        request = Request(action, partial(_is_about, principal), context, resource)
+        itself = evaluate(self.statements, request)
+        request = request._replace(is_about=partial(_is_about, principal, by_account=True))
+        of_bucket = [_LETS_ALL_IN] if by_iam and self.lets_iam_in else []
+        by_account = evaluate([*self.statements, *of_bucket], request)
         no_deny = f"remove the Deny from the policy of {self.of}, or have it leave {principal} out"
-        if True in denies:
+        if itself.answer is Answer.EXPLICIT_DENY:
             return Admission("denied", f"the policy of {self.of} denies it", (no_deny,))
-        named, account = (found.get(("Allow", kind), False) for kind in ("named", "account"))
-        if by_iam and self.lets_iam_in:
-            account = True
-        if named is account is False:
+        if by_account.answer is Answer.IMPLICIT_DENY:
             why = f"the policy of {self.of} lets neither the account nor {principal} in"
             return Admission("closed", why, self._opening(principal, action))
         left_to_iam = Admission("account", f"the policy of {self.of} leaves it to policies of IAM")
-        if named is False and not by_iam:
+        if itself.answer is Answer.IMPLICIT_DENY and not by_iam:
             return left_to_iam
-        if None in denies:
+        if any(one["Effect"] == "Deny" for one in by_account.by):
             why = f"a Deny in the policy of {self.of} may apply, as its conditions decide"
             return Admission("unknown", why, (no_deny,))
-        if named:
+        if itself.answer is Answer.ALLOWED:
             return Admission("named", f"the policy of {self.of} allows {principal} itself")
-        if by_iam and account:
+        if by_iam and by_account.answer is Answer.ALLOWED:
             return left_to_iam
         why = f"the policy of {self.of} may allow it, as its conditions decide"
         return Admission("unknown", why, self._opening(principal, action))
@@ -114,54 +120,20 @@ class ResourcePolicy(NamedTuple):
         )
         return (f"{put} --policy-name default --policy {in_json(whole)}", what_it_does)
 
-    def _found(
-        self, principal: str, action: str, resource: str, told: Mapping[str, str | None]
-    ) -> dict[tuple[str, str], bool | None]:
-        """Tell whether a statement applies, by its effect and whom it is about; None if perhaps."""
-        found: dict[tuple[str, str], bool | None] = {}
-        context = of_principal(principal).knowing(told)
-        if "kms:viaservice" in context.values:
-            context = context.without(*_OF_VIA)
-        for entry in self.statements:
-            if about := _is_about(entry, principal):
-                kind, is_sure = about
-                applies = _patterns.all_hold(
-                    is_sure or None,
-                    _patterns.covers_action(entry, action.lower()),
-                    _covers_resource(entry, resource),
-                    holds(entry.get("Condition"), context),
-                )
-                if applies is not False:
-                    found[entry["Effect"], kind] = found.get((entry["Effect"], kind)) or applies
-        return found
+
+_LETS_ALL_IN: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 
 
-def _is_about(entry: Mapping[str, Any], principal: str) -> tuple[str, bool] | None:
-    """Tell whom a statement is about, and whether that is certain; None if about others."""
-    if "NotPrincipal" in entry:
-        return "named", False
-    named = entry["Principal"]
-    listed = _patterns.as_list(named if named == "*" else named.get("AWS", []))
-    account = principal.split(":")[4]
-    # A deny on the account is one on each of its principals.
-    of_account = "account" if entry["Effect"] == "Allow" else "named"
-    if "*" in listed or principal in listed:
-        return "named", True
-    if {account, f"{principal.split(':iam:', maxsplit=1)[0]}:iam::{account}:root"} & {*listed}:
-        return of_account, True
-    name = principal.rpartition("/")[2]
-    sessions = f":assumed-role/{name}/"
-    if any(sessions in one for one in listed):
-        return "named", False
-    return None
+def _is_about(
+    principal: str, statement: Mapping[str, Any], *, by_account: bool = False
+) -> bool | None:
+    """Tell whether a statement is about a user or a role, or also about its account.
 
-
-def _covers_resource(entry: Mapping[str, Any], resource: str) -> bool | None:
-    negated = "NotResource" in entry
-    patterns = _patterns.as_list(entry.get("NotResource" if negated else "Resource", "*"))
-    return _patterns.any_matches(
-        [_patterns.matches(one, resource) for one in patterns], negated=negated
-    )
+    A Deny on the account is one on each of its principals.
+    """
+    is_wide = by_account or statement["Effect"] == "Deny"
+    account = principal.split(":")[4] if is_wide else ""
+    return names_role(statement.get("Principal"), principal, account)
 
 
 def policy_of(
@@ -202,9 +174,7 @@ def _read(
     session: Session, call: str, of: str, *, on: str, region: str | None, **asked: str
 ) -> ResourcePolicy:
     def read(found: Mapping[str, Any]) -> ResourcePolicy:
-        return ResourcePolicy(
-            of, tuple(_patterns.as_list(json.loads(found["Policy"])["Statement"]))
-        )
+        return ResourcePolicy(of, tuple(as_list(json.loads(found["Policy"])["Statement"])))
 
     missing = f"{of} has no policy"
     found = session.tried(call, read, on=on, missing=missing, region=region, **asked)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
-from session_manager_permissions._readiness.policies import Answer, decide, read
+from session_manager_permissions._readiness.policies import decide, read
 from session_manager_permissions._readiness.rules.permissions import (
     CHANNEL_MISSING,
     EXPLICIT_DENY,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
-from session_manager_permissions._readiness.policies import Answer
 from session_manager_permissions._readiness.rules import CANNOT_BE_KNOWN
 from session_manager_permissions._readiness.rules.permissions import (
     CHANNEL_MISSING,

@@ -13,9 +13,10 @@ from aws_managed_policies import DATA, made, policies
 from ministack.core import iam_evaluator
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
+from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._needs import REGISTRATION, REGISTRATION_RESOURCES
 from session_manager_permissions._readiness.managed_policies import aws_managed
-from session_manager_permissions._readiness.policies import ASKED, Answer, anything, decide, read
+from session_manager_permissions._readiness.policies import ASKED, anything, decide, read
 from tests.conftest import ROOT, run_python
 
 from .policy_table import ACTIONS, AWS

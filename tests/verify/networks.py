@@ -212,6 +212,7 @@ BY_ARN: Final = "aws:PrincipalArn"
 NOT_OURS: Final = {"StringNotEquals": {"aws:PrincipalAccount": ACCOUNT}}
 OUTSIDERS: Final = ALLOW | {"Effect": "Deny", "Condition": NOT_OURS}
 A_SESSION: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/i-1"
+OTHER_SESSION: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/db/i-1"
 BY_ORGANIZATION: Final = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
 OF_ENDPOINTS: Final = {"OwningService": "vpce.amazonaws.com"}
 OWN_DNS: Final = dns(["10.0.0.53"])
@@ -363,6 +364,7 @@ ENDPOINTS: Final = {
         for name, told, text in (
             ("for the role", "", policy(Principal={"AWS": [ROLE]})),
             ("for one of its sessions", "path-ssm?", policy(Principal={"AWS": A_SESSION})),
+            ("for a session of another", "path-ssm", policy(Principal={"AWS": OTHER_SESSION})),
             ("for a service", "path-ssm", policy(Principal={"Service": "ssm.amazonaws.com"})),
             ("for no principal", "path-ssm?", policy(Principal=None)),
             ("by the role", "", policy(Condition={"ArnLike": {BY_ARN: "arn:*:*::*:role/team/*"}})),

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import SessionManagerPermissions, SessionPreferences, _needs
-from session_manager_permissions._readiness.policies import Answer, decide, read
+from session_manager_permissions._evaluation import Answer
+from session_manager_permissions._readiness.policies import decide, read
 from session_manager_permissions._verify.document import Home, read_document
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 from tests.builders import deployed

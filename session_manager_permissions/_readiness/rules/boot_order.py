@@ -6,8 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
+from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.parts import inner
-from session_manager_permissions._readiness.policies import NEEDED, Answer
+from session_manager_permissions._readiness.policies import NEEDED
 from session_manager_permissions._readiness.roles import ATTACHED_BY
 
 from .kinds import kind_of

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
+from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.parts import inner, mappings
-from session_manager_permissions._readiness.policies import Answer
 from session_manager_permissions._readiness.sessions import Document
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
-from session_manager_permissions._readiness.policies import Answer
+from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.roles import ROLE_IN
 
 from .kinds import kind_of

@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
+from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import decider
-from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG, Answer
+from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG
 from session_manager_permissions._readiness.roles import Asked
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, merged

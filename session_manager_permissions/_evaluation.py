@@ -1,0 +1,140 @@
+"""Evaluate the statements of a policy about a request, as IAM does. Knows nothing of CDK.
+
+A matching `Deny` overrides every `Allow`, and what no `Allow` matches is denied. The answer is
+unknown where a part of the policy or of the request that is not known decides.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+
+from ._conditions import NO_CONTEXT, holds
+from ._patterns import UNKNOWN, all_hold, any_matches, as_list, matches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from ._conditions import RequestContext
+
+_Statement = TypeVar("_Statement")
+
+
+class Answer(IntEnum):
+    """IAM's answers and "unknown", each stricter than the one before."""
+
+    ALLOWED = 1
+    UNKNOWN = 2
+    IMPLICIT_DENY = 3
+    EXPLICIT_DENY = 4
+
+
+@dataclass(frozen=True)
+class Decision(Generic[_Statement]):
+    """An answer, and the statements that deny the action or that make the answer unknown."""
+
+    answer: Answer
+    by: tuple[_Statement, ...] = ()
+
+
+class Request(NamedTuple):
+    """A request to AWS, as far as it is known."""
+
+    action: str
+    is_about: Callable[[Mapping[str, Any]], bool | None]
+    """Tells whether a statement is about the caller, by its `Principal` or `NotPrincipal`."""
+    context: RequestContext = NO_CONTEXT
+    resource: str | None = None
+    """The ARN, or `UNKNOWN`. None for a trust policy, whose statements name no resource."""
+
+    def matched_by(self, statement: Mapping[str, Any]) -> bool | None:
+        """Tell whether a statement matches the request."""
+        return all_hold(
+            _covers(statement, "Action", self._is_action),
+            self.is_about(statement),
+            self.resource is None or _covers(statement, "Resource", self._is_resource),
+            holds(statement.get("Condition"), self.context),
+        )
+
+    def _is_action(self, pattern: str) -> bool | None:
+        return matches(pattern.lower(), self.action.lower())  # IAM ignores the case
+
+    def _is_resource(self, pattern: str) -> bool | None:
+        if pattern == "*":
+            return True
+        return None if self.resource in {None, UNKNOWN} else matches(pattern, self.resource)
+
+
+def evaluate(statements: Iterable[object], request: Request) -> Decision[Mapping[str, Any]]:
+    """Decide about a request by the statements of a document."""
+    return decide(_judged(statements, request))
+
+
+def _judged(
+    statements: Iterable[object], request: Request
+) -> Iterator[tuple[Mapping[str, Any], bool, bool | None]]:
+    """Yield statements for `decide`: one whose effect is not known may allow, and may deny."""
+    for written in statements:
+        statement = written if isinstance(written, dict) else {}  # of which nothing is known
+        applies = request.matched_by(statement)
+        effect = statement.get("Effect")
+        if effect in ("Allow", "Deny"):
+            yield statement, effect == "Allow", applies
+        elif applies is not False:
+            yield from ((statement, allows, None) for allows in (True, False))
+
+
+def names_role(principal: object, role: str, account: str = "") -> bool | None:
+    """Tell whether a `Principal` names a role or a user, or all; None if only a session of it.
+
+    Args:
+        principal: the element.
+        role: the ARN of the role or the user; "" if it is not known.
+        account: its account, where that stands for everybody in it. Default: - it does not
+    """
+    session = f":assumed-role/{role.rpartition('/')[2]}/"
+
+    def is_its(named: object) -> bool | None:
+        if not isinstance(named, str):
+            return None
+        if named in {"*", role, account} or named.endswith(f"::{account}:root"):
+            return True
+        return None if not role or session in named else False
+
+    return any_matches([*map(is_its, principals(principal, "AWS"))])
+
+
+def principals(written: object, kind: Literal["AWS", "Service"]) -> list[object]:
+    """List whom a `Principal` names of a kind, with None for what can't be read."""
+    if written == "*":
+        return ["*"]
+    if not isinstance(written, dict) or not {*written} <= {"AWS", "Federated", "Service"}:
+        return [None]
+    return as_list(written.get(kind, []))
+
+
+def _covers(
+    statement: Mapping[str, Any], element: str, is_meant: Callable[[str], bool | None]
+) -> bool | None:
+    """Tell whether an element, or its negated form such as `NotAction`, covers what is meant."""
+    negated = f"Not{element}" in statement
+    patterns = as_list(statement.get(f"Not{element}" if negated else element))
+    answers = [is_meant(one) if isinstance(one, str) else None for one in patterns]
+    return any_matches(answers, negated=negated)
+
+
+def decide(judged: Iterable[tuple[_Statement, bool, bool | None]]) -> Decision[_Statement]:
+    """Decide by statements, each with whether it allows and whether it applies."""
+    matched = [one for one in judged if one[2] is not False]
+    denies = tuple(one for one, allows, applies in matched if applies and not allows)
+    if denies:
+        return Decision(Answer.EXPLICIT_DENY, denies)
+    if not any(allows for _, allows, _ in matched):
+        return Decision(Answer.IMPLICIT_DENY)
+    allowed = any(allows and applies for _, allows, applies in matched)
+    undecided = tuple(
+        one for one, allows, applies in matched if applies is None and not (allowed and allows)
+    )
+    return Decision(Answer.UNKNOWN if undecided else Answer.ALLOWED, undecided)
