@@ -426,6 +426,13 @@ def with_a_key_policy_of_no_json(_: World) -> None:
     answered(key_policy(nodes.Session(account), nodes.KEY).error)
 
 
+def after_all_calls(w: World) -> None:
+    session = nodes.Session(w.account).up_to(30)
+    for number in range(30):
+        session.ask("iam:GetRole", dict, RoleName=str(number))
+    answered(key_policy(session, nodes.KEY).error)
+
+
 OTHER_NODE: Final = {
     "Check": "EC2 IMDS",
     "Status": "Success",
@@ -808,6 +815,7 @@ VERIFY: Final = {
         "--role web", has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}})
     ),
     "a key policy that is not JSON": with_a_key_policy_of_no_json,
+    "a key policy that is asked for after all calls that a diagnosis makes": after_all_calls,
     "a region that is misspelt, of whose endpoint there is no address": command(
         IN_REGION, fails_by(EndpointConnectionError(endpoint_url="https://iam"))
     ),
