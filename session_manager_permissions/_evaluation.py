@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from ._conditions import NO_CONTEXT, holds
@@ -52,19 +53,21 @@ class Request(NamedTuple):
     def matched_by(self, statement: Mapping[str, Any]) -> bool | None:
         """Tell whether a statement matches the request."""
         return all_hold(
-            _covers(statement, "Action", self._is_action),
+            _covers(statement, "Action", partial(_is_of, self.action)),
             self.is_about(statement),
-            self.resource is None or _covers(statement, "Resource", self._is_resource),
+            self.resource is None or _covers(statement, "Resource", partial(_is_on, self.resource)),
             holds(statement.get("Condition"), self.context),
         )
 
-    def _is_action(self, pattern: str) -> bool | None:
-        return matches(pattern.lower(), self.action.lower())  # IAM ignores the case
 
-    def _is_resource(self, pattern: str) -> bool | None:
-        if pattern == "*":
-            return True
-        return None if self.resource in {None, UNKNOWN} else matches(pattern, self.resource)
+def _is_of(action: str, pattern: str) -> bool | None:
+    return matches(pattern.lower(), action.lower())  # IAM ignores the case
+
+
+def _is_on(resource: str, pattern: str) -> bool | None:
+    if pattern == "*":
+        return True
+    return None if resource == UNKNOWN else matches(pattern, resource)
 
 
 def evaluate(statements: Iterable[object], request: Request) -> Decision[Mapping[str, Any]]:
@@ -87,7 +90,7 @@ def _judged(
 
 
 def names_role(principal: object, role: str, account: str = "") -> bool | None:
-    """Tell whether a `Principal` names a role or a user, or all; None if only a session of it.
+    """Tell whether a `Principal` includes a role or a user; None if it names sessions of it only.
 
     Args:
         principal: the element.
