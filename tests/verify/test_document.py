@@ -81,16 +81,24 @@ FALSE: Final = (False, None, "", "false", "False", "FALSE", "f", "F", "0")
 NEITHER: Final[tuple[object, ...]] = ("yes", "tRUE", " true", 0, 1, [], {})
 
 
+def enforcing(value: object) -> dict[str, object]:
+    return {"s3EncryptionEnabled": value}
+
+
 @pytest.mark.parametrize(
-    ("value", "ends"),
+    ("said", "ends"),
     [
-        *((value, "so it refuses each session") for value in TRUE),
-        *((value, "which a bucket policy may refuse") for value in FALSE),
-        ("{{ enforced }}", "each session if the session preferences enforce encrypted logs"),
+        *((enforcing(value), "so it refuses each session") for value in TRUE),
+        *((enforcing(value), "which a bucket policy may refuse") for value in FALSE),
+        ({}, "which a bucket policy may refuse"),
+        (
+            enforcing("{{ enforced }}"),
+            "each session if the session preferences enforce encrypted logs",
+        ),
     ],
 )
-def test_a_boolean_is_read_as_the_agent_reads_it(value: object, ends: str) -> None:
-    world = account({"s3BucketName": "session-logs", "s3EncryptionEnabled": value})
+def test_a_boolean_is_read_as_the_agent_reads_it(said: dict[str, object], ends: str) -> None:
+    world = account({"s3BucketName": "session-logs", **said})
     world.denies.add("s3:GetEncryptionConfiguration")
 
     found = run(world, *ASKED, "json")
@@ -98,12 +106,6 @@ def test_a_boolean_is_read_as_the_agent_reads_it(value: object, ends: str) -> No
     assert found.status == 1
     (note,) = found.capability("log-to-s3")["notes"]
     assert note.endswith(ends)
-
-
-def test_a_missing_boolean_is_false() -> None:
-    document = read_document(Session(account({})), DOCUMENT, Home("aws", ACCOUNT, REGION))
-
-    assert document.enforces_s3_encryption is False
 
 
 @pytest.mark.parametrize("session_type", ["Standard_Stream", "Port"])

@@ -85,22 +85,23 @@ def texts(found: object) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("asked", "profile", "shown"),
     [
-        ("--instance-id", NODE, "--operator", "caller"),
-        ("--instance-id", NODE, "--wait", "1"),
-        ("--role", ROLE),
-        ("--instance-profile", "web-server"),
+        (("--instance-id", NODE, "--operator", "caller"), "prod account", "'prod account'"),
+        (("--instance-id", NODE, "--wait", "1"), "prod", "prod"),
+        (("--role", ROLE), "prod account", "'prod account'"),
+        (("--instance-profile", "web-server"), "-x", "PROFILE"),
     ],
-    ids=lambda asked: asked[-2],
 )
-def test_each_command_has_the_profile_once(asked: tuple[str, ...]) -> None:
+def test_each_command_has_the_profile_once(
+    asked: tuple[str, ...], profile: str, shown: str
+) -> None:
     world = World(
         *(NEVER, World.uses, NO_ROUTE, NO_SETTING, log_groups(), setting(trust={"Statement": []})),
         denying(REGISTER, f"{USER} ssm:StartSession"),
     )
     for form in ("json", "table"):
-        found = run(world, "verify", *asked, "--profile", "prod", "--output", form)
+        found = run(world, "verify", *asked, f"--profile={profile}", "--output", form)
         lines = texts(found.json) if form == "json" else found.out.splitlines()
         # the table has before each line where it belongs
         commands = [
@@ -108,7 +109,7 @@ def test_each_command_has_the_profile_once(asked: tuple[str, ...]) -> None:
         ]
 
         assert len(commands) > 1
-        assert {line.count("--profile prod") for line in commands} == {1}
+        assert {line.count(f"--profile {shown}") for line in commands} == {1}
 
 
 def test_a_page_is_named_to_those_who_have_it(

@@ -15,7 +15,7 @@ from botocore import xform_name
 from botocore.validate import ParamValidator
 
 from session_manager_permissions import _lists
-from session_manager_permissions._verify.lines import is_command, with_profile
+from session_manager_permissions._verify.lines import is_command
 
 from . import networks
 from .causes import CAUSES, NEVER, NO_BUCKET, bucket, denying, setting, statuses
@@ -550,15 +550,3 @@ def test_keys_of_several_regions_are_in_no_one_command() -> None:
     denied = [one for one in found.json["capabilities"] if one["verdict"] == "denied"]
     assert [one["subject"] for one in denied] == keys
     assert not any(is_command(line) for one in denied for line in one["fix"])
-
-
-def test_commands_have_the_profile_that_was_given() -> None:
-    lines = ("aws iam get-role", "npx aws-cdk deploy", "wait")
-
-    assert with_profile(lines, "prod account") == (
-        "aws iam get-role --profile 'prod account'",
-        "npx aws-cdk deploy --profile 'prod account'",
-        "wait",
-    )
-    assert with_profile(lines, None) == lines
-    assert with_profile(lines[:1], "-x") == ("aws iam get-role --profile PROFILE",)
