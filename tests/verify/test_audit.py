@@ -114,19 +114,10 @@ def on_later_page(account: Account, call: str, does: Callable[[], object]) -> Ac
     return account
 
 
-def lacking_page(account: Account) -> Account:
-    """The second page of the instances can't be read."""
-    call = "ec2:DescribeInstances"
-    return on_later_page(
-        account, call, lambda: account.refused.update({call: "RequestLimitExceeded"})
-    )
-
-
-def lacking_records(account: Account) -> Account:
-    """The second page of the records can't be read, but for those with a tag."""
-    call = "ssm:DescribeInstanceInformation"
-    refused = refusal("DescribeInstanceInformation", "ThrottlingException")
-    return on_later_page(account, call, raising(refused))
+def lacking_page(account: Account, call: str, code: str) -> Account:
+    """The second page of a list can't be read; of one with a tag it can."""
+    operation = call.partition(":")[2]
+    return on_later_page(account, call, raising(refusal(operation, code)))
 
 
 def ending(account: Account) -> Account:
@@ -185,7 +176,9 @@ ROWS: Final = {
     "many pages": row(Account(Machine(A), Machine(B)), {A: (R,), B: (R,)}, size=1),
     "one ends between two pages": row(ending(Account(Machine(A), Machine(B))), {A: (R,), B: (R,)}),
     "a page can't be read": row(
-        lacking_page(Account(Machine(A), Machine(B))),
+        lacking_page(
+            Account(Machine(A), Machine(B)), "ec2:DescribeInstances", "RequestLimitExceeded"
+        ),
         {A: (R,)},
         says="RequestLimitExceeded",
         is_whole=False,
@@ -258,12 +251,14 @@ ROWS: Final = {
         *("--tag", "env=prod", "--tag", "team=a*b=c"),
     ),
     "a tag, and a page of the records can't be read": row(
-        lacking_records(
+        lacking_page(
             Account(
                 Machine(HYBRID, role="nodes"),
                 Machine(OTHER_HYBRID, role="nodes", **PROD),
                 roles=NODES,
-            )
+            ),
+            "ssm:DescribeInstanceInformation",
+            "ThrottlingException",
         ),
         {OTHER_HYBRID: (R,)},
         *("--tag", "env=prod"),
