@@ -76,6 +76,7 @@ def test_ready(given: tuple[str, ...], profile: str | None) -> None:
     found = verify(World(), *given)
 
     assert (found.status, found.err) == (0, "")
+    assert found.out == f"{json.dumps(found.json, indent=2)}\n"
     assert (found.json["ready"], found.json["role"]) == (True, ROLE)
     assert found.json["instance_profile"] == profile
     assert [one["capability"] for one in found.json["capabilities"]] == ["reach", "register"]
@@ -380,70 +381,6 @@ def test_fix_has_the_prefix_as_python_reads_it(prefix: str) -> None:
     assert isinstance(call, ast.Call)
     given = {keyword.arg: keyword.value for keyword in call.keywords}
     assert ast.literal_eval(given["log_prefix"]) == prefix
-
-
-def fields(value: object, path: str = "") -> set[str]:
-    """The paths of all fields, as docs/verify.md writes them."""
-    if isinstance(value, dict) and not path.endswith("decision_details"):
-        found = {
-            name
-            for key, inner in value.items()
-            for name in fields(inner, f"{path}.{key}" if path else key)
-        }
-        return found | ({path} if path else set())
-    if isinstance(value, list):
-        return {f"{path}[]"}.union(*(fields(one, f"{path}[]") for one in value))
-    return {path}
-
-
-def documented(*, of_node: bool = False) -> dict[str, list[str]]:
-    """The fields of each answer, or those that the answer about a node has besides."""
-    text = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
-    tables = re.findall(r"^\| field \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
-    assert len(tables) == 2
-    rows = tables[of_node].splitlines()
-    table = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
-    return {name.strip("`"): kind.split(" or ") for name, kind, _ in table}
-
-
-def test_json_has_the_documented_shape() -> None:
-    details = {"EvalDecisionDetails": {"IAM Policy": "explicitDeny"}}
-    said = {"EvalDecision": "explicitDeny", **BY_VPC, **details, **matched("deny")}
-    decides = setting(decides=lambda asked: said if asked.action in CHANNELS else None)
-    world = World(decides, OF_BOUNDARY)
-
-    found = verify(world)
-
-    assert found.out == f"{json.dumps(found.json, indent=2)}\n"
-    assert fields(found.json) == documented().keys()
-    assert found.json["version"] == 1
-    has_the_documented_kinds(found, documented())
-
-
-def has_the_documented_kinds(found: Run, kinds: dict[str, list[str]]) -> None:
-    for path, of_path in kinds.items():
-        for value in values(found.json, path):
-            assert KINDS[type(value)] in of_path, path
-
-
-def values(value: dict[str, Any], path: str) -> list[Any]:
-    """What is at a path; of a list, its items."""
-    found: list[Any] = [value]
-    for part in path.split("."):
-        name = part.removesuffix("[]")
-        found = [one[name] for one in found]
-        if part != name:
-            found = [item for items in found for item in items]
-    return found
-
-
-KINDS: dict[type, str] = {
-    bool: "boolean",
-    dict: "object",
-    int: "number",
-    str: "string",
-    type(None): "null",
-}
 
 
 def test_documented_actions_are_those_that_are_asked() -> None:
