@@ -10,7 +10,8 @@ from session_manager_permissions._verify.audit.merge import summary
 
 from .causes import LOST, NEVER, ONLINE, denying, instance, refusing, without_profile
 from .networks import NO_ROUTE
-from .nodes import ACCOUNT, CHANNELS, NODE, REGION, REGISTER, ROLE, World, both, diagnosed, nothing
+from .nodes import ACCOUNT, CHANNELS, NODE, REGION, REGISTER, ROLE, World, both, nothing
+from .running import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
     from session_manager_permissions._verify.audit.result import (
         AuditResult,
         NodeResult,
-        NodeVerdict,
         RoleResult,
     )
-    from session_manager_permissions._verify.diagnosis import Diagnosis
 
     from .causes import Change
 
@@ -70,43 +69,18 @@ def sample() -> AuditResult:
 
 
 @functools.cache
-def broken_by(fault: Change) -> Diagnosis:
-    return diagnosed(World(fault))
+def audited(fault: Change) -> str:
+    """What an audit says of the one node with this fault."""
+    (found,) = run(World(fault), "audit", "--output", "json").json["instances"]
+    return json.dumps(found)
 
 
 def judged(kind: Kind, region: str, name: str, node_id: str) -> NodeResult:
-    found = broken_by(kind.fault)
-    failing = [check for check in found.checks if check.verdict == "fail"]
-    causes = [check for check in failing if not check.check.is_symptom] or failing
-    verdict: NodeVerdict = "unreachable" if causes else "reachable"
-    if kind.fault is STOPPED:
-        verdict = "stopped"
-    if kind.fault is NOT_ASKED:
-        verdict = "unknown"
-        causes = [check for check in found.checks if check.name == "connected"]
-    role = None if kind.profile is None else f"arn:aws:iam::{ACCOUNT}:role/{kind.profile}"
-
-    def told(lines: dict[str, None]) -> list[str]:
-        return [
-            line.replace(NODE, node_id).replace(REGION, region).replace(ROLE, str(role))
-            for line in lines
-        ]
-
-    return {
-        "id": node_id,
-        "account": ACCOUNT,
-        "region": region,
-        "name": name,
-        "state": found.node.state,
-        "profile": kind.profile,
-        "role": role,
-        "ping": found.node.ping,
-        "connection": found.node.connection if isinstance(found.node.connection, str) else None,
-        "verdict": verdict,
-        "causes": [check.name for check in causes] if verdict == "unreachable" else [],
-        "why": told(dict.fromkeys(line for check in causes for line in check.why)),
-        "fix": told(dict.fromkeys(line for check in causes for line in check.fix)),
-    }
+    """The same of another node."""
+    role = kind.profile and f"arn:aws:iam::{ACCOUNT}:role/{kind.profile}"
+    said = audited(kind.fault).replace(NODE, node_id).replace(REGION, region)
+    found = json.loads(said.replace(ROLE, str(role)))
+    return found | {"name": name, "profile": kind.profile, "role": role}  # type: ignore[no-any-return]
 
 
 def _roles(nodes: list[NodeResult]) -> list[RoleResult]:
