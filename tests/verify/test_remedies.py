@@ -234,6 +234,7 @@ def every_line(folder: Path) -> set[str]:
     return fixes | {line for of in found for line in of.to_run}
 
 
+@pytest.mark.untraced
 def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
     calls, options, sentences = set(), set(), set()
     for line in every_line(tmp_path):

@@ -86,6 +86,13 @@ def test_ready(given: tuple[str, ...], profile: str | None) -> None:
     )
 
 
+def test_nothing_is_said_of_a_trust_policy_that_is_not_told() -> None:
+    found = verify(World(setting(of_role={"AssumeRolePolicyDocument": None})))
+
+    assert found.status == 0
+    assert "trust" not in found.json
+
+
 def test_all_that_is_used_is_asked_in_a_request_for_each_context() -> None:
     world = World()
 
