@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 from botocore.config import Config
 from moto.ec2.models import ec2_backends
-from moto.ec2.models.instances import Instance
-from moto.ec2.models.route_tables import Route
 from moto.iam.models import iam_backends
 
 from session_manager_permissions._verify.policy import PolicyOptions, inline_policy
@@ -87,7 +85,7 @@ class Account:
         """Make what the world describes."""
         made = Made(world, {})
         answers = (world.answers[name] for name in sorted(world.answers) if name[:3] in OF_ROLE)
-        own = (world.document, sorted(world.denies), world.trust, world.of_profile)
+        own = (world.document, sorted(world.denies), world.trust)
         found = repr([*own, *answers])
         if found not in self._made:
             self._preferences(made, len(self._made))
@@ -104,11 +102,9 @@ class Account:
         """The key, the bucket and the log groups."""
         key = made.world.answers["kms:describe_key"]["KeyMetadata"]
         kms, s3, logs = (self._clients[name] for name in ("kms", "s3", "logs"))
-        arn = kms.create_key(KeySpec=key["KeySpec"], KeyUsage=key["KeyUsage"])["KeyMetadata"]["Arn"]
+        arn = kms.create_key()["KeyMetadata"]["Arn"]
         if key["KeyState"] == "Disabled":
             kms.disable_key(KeyId=arn)
-        if key["KeyState"] == "PendingDeletion":
-            kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
         made.names |= {KEY: arn, BUCKET: f"{BUCKET}-{number}", GROUP: f"{GROUP}-{number}"}
         s3.create_bucket(
             Bucket=made.names[BUCKET], CreateBucketConfiguration={"LocationConstraint": REGION}
@@ -138,10 +134,9 @@ class Account:
         made.names |= {USER: user["ARN"]}
         profile = f"profile-{number}"
         iam.create_instance_profile(InstanceProfileName=profile)
-        if world.of_profile.get("Roles") != []:
-            iam.add_role_to_instance_profile(
-                InstanceProfileName=profile, RoleName=made.names["team/web-server"]
-            )
+        iam.add_role_to_instance_profile(
+            InstanceProfileName=profile, RoleName=made.names["team/web-server"]
+        )
         backend = ec2_backends[ACCOUNT][REGION]
         iam_backends[ACCOUNT][backend.partition].create_instance_profile(profile, "/", [])
         made.names["instance-profile"] = profile
@@ -281,27 +276,10 @@ class _Network:
             table = found["RouteTableId"]
         self._names[said["RouteTableId"]] = table
         for route in said["Routes"][1:]:
-            parts = {**route}
-            state, block = parts.pop("State"), parts.pop("DestinationCidrBlock")
-            ((kind, target),) = parts.items()
-            if target not in self._names:
-                self._names[target] = self._other(kind, vpc)
-            leads = {kind: self._names[target]}
+            gateways = {"GatewayId", "NatGatewayId"} & {*route}
+            leads = {kind: self._names[route[kind]] for kind in gateways}
+            block = route["DestinationCidrBlock"]
             self._ec2.create_route(RouteTableId=table, DestinationCidrBlock=block, **leads)
-            if state == "blackhole":
-                kept: Any = self._backend.route_tables[table].routes[-1]
-                kept.__class__ = _Blackhole
-
-    def _other(self, kind: str, vpc: str) -> str:
-        """A gateway to where EC2 does not say."""
-        if kind == "TransitGatewayId":
-            found = self._ec2.create_transit_gateway()["TransitGateway"]
-        else:
-            other = self._ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
-            found = self._ec2.create_vpc_peering_connection(VpcId=vpc, PeerVpcId=other)[
-                "VpcPeeringConnection"
-            ]
-        return str(found[kind])
 
     def _endpoint(self, said: dict[str, Any], vpc: str) -> None:
         as_they_are = ("PolicyDocument", "VpcEndpointType", "ServiceName", "PrivateDnsEnabled")
@@ -340,26 +318,5 @@ class _Network:
         found = self._names[NODE] = made["InstanceId"]
         if said["State"]["Name"] == "stopped":
             self._ec2.stop_instances(InstanceIds=[found])
-        if said["State"]["Name"] == "terminated":
-            self._ec2.terminate_instances(InstanceIds=[found])
         kept: Any = self._backend.get_instance(found)
         kept.InstanceId = found  # which moto leaves out of the answer about status checks
-        (status,) = self._described("instance_status")
-        if status["InstanceStatus"]["Status"] == "impaired":
-            kept.__class__ = _Impaired
-
-
-class _Blackhole(Route):
-    """A route whose target is gone, of which moto knows none."""
-
-    @property
-    def state(self) -> str:
-        return "blackhole"
-
-
-class _Impaired(Instance):
-    """An instance that fails its status checks, of which moto knows none."""
-
-    @property
-    def instance_status(self) -> dict[str, Any]:
-        return {"Details": [{"Name": "reachability", "Status": "failed"}], "Status": "impaired"}

@@ -1,8 +1,8 @@
 """The one endpoint that a command under test asks, which passes each call on and keeps a record.
 
 EC2 is moto's server, Systems Manager is the account in memory, and all else is MiniStack. What
-those do not enforce, the gateway does: who may call EC2 and Systems Manager (by MiniStack's IAM),
-and throttling. Errors have the code and the form that each service documents.
+those do not enforce, the gateway does: who may call EC2 and Systems Manager, by MiniStack's IAM.
+Errors have the code and the form that each service documents.
 """
 
 from __future__ import annotations
@@ -10,18 +10,14 @@ from __future__ import annotations
 import http.client
 import json
 import re
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from botocore import xform_name
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from serving import serving
 
@@ -34,20 +30,8 @@ S3_OPERATIONS: Final = {"encryption": "GetBucketEncryption", "policy": "GetBucke
 """By the query of a `GET` on a bucket."""
 ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 """Where an action in IAM is not named as the call is."""
-_THROTTLED: Final = {"ec2": "RequestLimitExceeded", "iam": "Throttling", "s3": "SlowDown"}
 _DENIED: Final = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "route53": "AccessDenied"}
 _SIMULATE: Final = "SimulatePrincipalPolicy"
-_RESOURCES: Final = "ResourceArns.member."
-_LISTS: Final = {
-    "DescribeInstanceStatus": "instanceStatusSet",
-    "DescribeNatGateways": "natGatewaySet",
-    "DescribeNetworkAcls": "networkAclSet",
-    "DescribeRouteTables": "routeTableSet",
-    "DescribeSecurityGroups": "securityGroupInfo",
-    "DescribeSubnets": "subnetSet",
-    "DescribeVpcEndpoints": "vpcEndpointSet",
-}
-"""The list in the answer of each call of EC2 that has pages."""
 
 
 class Call(NamedTuple):
@@ -95,30 +79,12 @@ class Gateway:
     moto: int
     may_call: Callable[[str], bool] = lambda _: True
     """Whether the credentials may do this action of EC2 or Systems Manager."""
-    errors: Mapping[str, str] = field(default_factory=dict)
-    """The code of the error that each of these actions is answered with."""
-    throttles: int = 0
-    """How often each call is told to come again."""
-    pages: bool = False
-    """Whether the first page of each list is empty, which AWS allows itself."""
     calls: list[Call] = field(default_factory=list)
-    """All that was asked, throttled calls included."""
-    questions: list[tuple[Call, str, bytes]] = field(default_factory=list)
-    """What was asked, without what was throttled and without the next pages of an answer."""
-    seen: Counter[Call] = field(default_factory=Counter)
+    """All that was asked."""
 
-    def answer(  # noqa: PLR0911 # one for each who knows
-        self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
-    ) -> Answer:
+    def answer(self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler) -> Answer:
         """Answer one call, by whoever knows."""
         self.calls.append(call)
-        self.seen[call] += 1
-        if self.seen[call] <= self.throttles:
-            return error_of(call, _THROTTLED.get(call.service, "ThrottlingException"), 503, 400)
-        if b"nexttoken" not in body.lower():
-            self.questions.append((call, path, body))
-        if call.action in self.errors:
-            return error_of(call, self.errors[call.action], 500, 500)
         of_names = call.service in {"route53", "route53resolver"}
         enforced_here = of_names or call.service in {"ec2", "ssm"} or call.operation == _SIMULATE
         if enforced_here and not self.may_call(call.action):
@@ -128,15 +94,12 @@ class Gateway:
         if call.service == "ssm":
             return self._of_systems_manager(call, json.loads(body))
         if call.service == "ec2":
-            return self._of_moto(call, path, body, request)
-        by = self._of_simulator if call.operation == _SIMULATE else self._of_ministack
-        return by(call, path, body, request)
+            return passed_on(self.moto, path, body, request, {"x-moto-account-id": ACCOUNT})
+        if call.operation == _SIMULATE and b"ResourceArns.member.2" in body:
+            return error_of(call, "InvalidInput", 400, 400)  # MiniStack looks at the first alone
+        return passed_on(self.ministack, path, body, request, {})
 
     def _of_systems_manager(self, call: Call, asked: dict[str, Any]) -> Answer:
-        first = call.operation == "DescribeInstanceInformation" and "NextToken" not in asked
-        if self.pages and first:
-            empty = {"InstanceInformationList": [], "NextToken": "0"}
-            return Answer(200, json.dumps(empty).encode())
         assert self.made
         try:
             found = self.made.world.call("ssm", xform_name(call.operation), asked)
@@ -144,60 +107,6 @@ class Gateway:
             return error_of(call, error.response["Error"]["Code"], 400, 400)
         text = json.dumps(found, default=datetime.timestamp)
         return Answer(200, self.made.renamed(text).encode())
-
-    def _of_moto(
-        self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
-    ) -> Answer:
-        kind = "text/xml;charset=UTF-8"
-        if self.pages and call.operation in _LISTS and b"NextToken=" not in body:
-            found = f"<{_LISTS[call.operation]}/><nextToken>second</nextToken>"
-            name = f"{call.operation}Response"
-            return Answer(200, f"<{name}>{found}</{name}>".encode(), kind)
-        body = body.replace(b"&NextToken=second", b"")
-        return passed_on(self.moto, path, body, request, {"x-moto-account-id": ACCOUNT})
-
-    def _of_simulator(
-        self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
-    ) -> Answer:
-        """Answer about each resource, as IAM documents it; MiniStack looks at the first alone."""
-        asked = dict(parse_qsl(body.decode()))
-        resources = [value for name, value in asked.items() if name.startswith(_RESOURCES)]
-        rest = {name: value for name, value in asked.items() if not name.startswith(_RESOURCES)}
-        by_action: dict[str, str] = {}
-        for resource in resources if resources[1:] else ():
-            one = urlencode(rest | {f"{_RESOURCES}1": resource}).encode()
-            answer = self._of_ministack(call, path, one, request)
-            for action, decision in re.findall(
-                r"<EvalActionName>(.*?)</EvalActionName>.*?<EvalDecision>(.*?)</EvalDecision>",
-                answer.body.decode(),
-                re.DOTALL,
-            ):
-                by_action[action] = by_action.get(action, "") + (
-                    f"<member><EvalResourceName>{resource}</EvalResourceName>"
-                    f"<EvalResourceDecision>{decision}</EvalResourceDecision></member>"
-                )
-        if not by_action:
-            return self._of_ministack(call, path, body, request)
-        results = "".join(
-            f"<member><EvalActionName>{action}</EvalActionName><EvalDecision>implicitDeny"
-            f"</EvalDecision><ResourceSpecificResults>{specific}</ResourceSpecificResults></member>"
-            for action, specific in by_action.items()
-        )
-        listed = f"<EvaluationResults>{results}</EvaluationResults>"
-        found = f"<{_SIMULATE}Result>{listed}</{_SIMULATE}Result>"
-        return Answer(
-            200, f"<{_SIMULATE}Response>{found}</{_SIMULATE}Response>".encode(), "text/xml"
-        )
-
-    def _of_ministack(
-        self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
-    ) -> Answer:
-        listed = call.operation == "DescribeLogGroups"
-        if self.pages and listed and b"nextToken" not in body:
-            return Answer(200, b'{"logGroups": [], "nextToken": "second"}')
-        asked = body.replace(b', "nextToken": "second"', b"")
-        headers = {} if asked == body else _signed(call, self.ministack, path, asked, request)
-        return passed_on(self.ministack, path, asked, request, headers)
 
 
 ACCOUNT: Final = "000000000000"
@@ -232,20 +141,6 @@ def passed_on(
         return Answer(response.status, response.read(), kind)
     finally:
         connection.close()
-
-
-def _signed(
-    call: Call, port: int, path: str, body: bytes, request: BaseHTTPRequestHandler
-) -> dict[str, str]:
-    """The headers of the call with another body, signed by the administrator."""
-    names = ("Content-Type", "X-Amz-Target")
-    kept = {name: request.headers[name] for name in names if name in request.headers}
-    url = f"http://127.0.0.1:{port}{path}"
-    changed = AWSRequest(method=request.command, url=url, data=body, headers=kept)
-    SigV4Auth(Credentials("test", "test"), call.service, call.region).add_auth(changed)
-    return {"host": f"127.0.0.1:{port}"} | {
-        name.lower(): value for name, value in changed.headers.items()
-    }
 
 
 class Answers(Protocol):

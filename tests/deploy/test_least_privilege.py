@@ -1,9 +1,10 @@
 """What the options let a role do, and not: asked of a local AWS that enforces IAM.
 
-Each role makes every call with its own credentials. Where MiniStack answers otherwise than AWS,
-its simulator is asked: it has no `ssmmessages` and no registration, and judges a call on a log
-stream by `log-group:NAME`, AWS by the stream. Its KMS tells IAM neither the encryption context nor
-the key's aliases: what these decide is in `tests/test_agent_calls.py`.
+Each role makes every call with its own credentials, and `verify --role` says the same of it. Where
+MiniStack answers otherwise than AWS, its simulator is asked: it has no `ssmmessages` and no
+registration, and judges a call on a log stream by `log-group:NAME`, AWS by the stream. Its KMS
+tells IAM neither the encryption context nor the key's aliases: what these decide is in
+`tests/test_agent_calls.py`.
 
 What nobody answers here: whether AWS judges `logs:DescribeLogStreams` by `log-group:NAME`, as the
 service authorization reference has it and MiniStack does, or by `log-group:NAME:log-stream:`; what
@@ -13,6 +14,7 @@ or that of Default Host Management.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -286,3 +288,28 @@ def test_simulator_allows_the_channels_and_the_streams_of_the_group_alone(
         for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
             stream = f"{arn}:log-stream:admin-0123456789abcdef0"
             assert found.profile.simulate(action, stream) == (group == own)
+
+
+@pytest.mark.parametrize("role", ["nothing", "all"])
+def test_the_command_says_of_a_role_what_its_calls_show(
+    instances: dict[str, Instance], role: str
+) -> None:
+    found, has_all = instances[role], role == "all"
+    alias = f"{found.keys.session.partition(':key/')[0]}:alias/{role}"
+    group = f"arn:aws:logs:{REGION}:{found.account}:log-group:{GROUP}"
+    found.aws.client("kms").create_alias(AliasName=f"alias/{role}", TargetKeyId=found.keys.session)
+    logs_to = ("--log-bucket", BUCKET, "--log-prefix", "instances", "--log-group", GROUP)
+    keys = ("--key", alias, "--key", found.keys.other)
+
+    run = found.aws.verify("--role", f"{role}-role", *logs_to, *keys, "--output", "json")
+
+    assert (run.returncode, run.stderr) == (1, "")
+    answers = json.loads(run.stdout)["capabilities"]
+    assert {(one["capability"], one["subject"]): one["allowed"] for one in answers} == {
+        ("reach", None): True,
+        ("register", None): has_all,
+        ("encrypt", alias): has_all,
+        ("encrypt", found.keys.other): False,
+        ("log-to-s3", f"arn:aws:s3:::{BUCKET}/instances"): has_all,
+        ("log-to-cloudwatch", group): has_all,
+    }

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from local_aws import ROOT
+from local_aws import REGION, ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,40 @@ def granted(moto: Moto, role_name: str) -> list[dict[str, Any]]:
     ]
 
 
+def launched(moto: Moto) -> list[dict[str, Any]]:
+    reservations = moto.client("ec2").describe_instances()["Reservations"]
+    return [instance for one in reservations for instance in one["Instances"]]
+
+
+def assert_each_service_has_one_endpoint(moto: Moto, vpc_id: str) -> None:
+    client = moto.client("ec2")
+    (vpc,) = client.describe_vpcs(VpcIds=[vpc_id])["Vpcs"]
+    filters = [{"Name": "vpc-id", "Values": [vpc_id]}]
+    listed = client.describe_vpc_endpoints(Filters=filters)["VpcEndpoints"]
+    endpoints = {one["ServiceName"]: one for one in listed}
+    services = ("ssm", "ssmmessages", "kms", "logs", "s3")
+    assert len(endpoints) == len(listed)
+    assert {*endpoints} == {f"com.amazonaws.{REGION}.{service}" for service in services}
+
+    gateway = endpoints.pop(f"com.amazonaws.{REGION}.s3")
+    assert gateway["VpcEndpointType"] == "Gateway"
+    of_subnets = {
+        table["RouteTableId"]
+        for table in client.describe_route_tables(Filters=filters)["RouteTables"]
+        if not any(association.get("Main") for association in table["Associations"])
+    }
+    assert {*gateway["RouteTableIds"]} == of_subnets
+    for one in endpoints.values():
+        assert (one["VpcEndpointType"], one["PrivateDnsEnabled"]) == ("Interface", True)
+        subnets = client.describe_subnets(SubnetIds=one["SubnetIds"])["Subnets"]
+        assert len({subnet["AvailabilityZone"] for subnet in subnets}) == len(subnets) == 2
+        (group_id,) = (group["GroupId"] for group in one["Groups"])
+        (group,) = client.describe_security_groups(GroupIds=[group_id])["SecurityGroups"]
+        (rule,) = group["IpPermissions"]
+        assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 443, 443)
+        assert [found["CidrIp"] for found in rule["IpRanges"]] == [vpc["CidrBlock"]]
+
+
 def test_the_strict_check_passes_and_each_team_has_what_a_session_needs(
     moto: Moto, tmp_path: Path
 ) -> None:
@@ -45,16 +79,10 @@ def test_the_strict_check_passes_and_each_team_has_what_a_session_needs(
     assert run.exit_code == 0, run.output
     assert "SessionManagerReadiness" not in run.output
 
-    reservations = moto.client("ec2").describe_instances()["Reservations"]
-    launched = [instance for one in reservations for instance in one["Instances"]]
-    tags = {tag["Value"] for one in launched for tag in one["Tags"] if tag["Key"] == "team"}
-    assert tags == TEAMS
-    (vpc_id,) = {one["VpcId"] for one in launched}
-
-    filters = [{"Name": "vpc-id", "Values": [vpc_id]}]
-    endpoints = moto.client("ec2").describe_vpc_endpoints(Filters=filters)["VpcEndpoints"]
-    services = {one["ServiceName"].rpartition(".")[2] for one in endpoints}
-    assert services == {"ssm", "ssmmessages", "kms", "logs", "s3"}
+    tags = [tag for one in launched(moto) for tag in one["Tags"]]
+    assert {tag["Value"] for tag in tags if tag["Key"] == "team"} == TEAMS
+    (vpc_id,) = {one["VpcId"] for one in launched(moto)}
+    assert_each_service_has_one_endpoint(moto, vpc_id)
 
     document = moto.client("ssm").get_document(Name="PrivateFleet-Sessions")
     inputs = json.loads(document["Content"])["inputs"]

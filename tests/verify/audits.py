@@ -10,7 +10,8 @@ from session_manager_permissions._verify.audit.merge import summary
 
 from .causes import LOST, NEVER, ONLINE, denying, instance, refusing, without_profile
 from .networks import NO_ROUTE
-from .nodes import ACCOUNT, CHANNELS, NODE, REGION, REGISTER, ROLE, World, both, diagnosed, nothing
+from .nodes import ACCOUNT, CHANNELS, NODE, REGION, REGISTER, ROLE, World, both, nothing
+from .running import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
     from session_manager_permissions._verify.audit.result import (
         AuditResult,
         NodeResult,
-        NodeVerdict,
         RoleResult,
     )
-    from session_manager_permissions._verify.diagnosis import Diagnosis
 
     from .causes import Change
 
@@ -70,43 +69,18 @@ def sample() -> AuditResult:
 
 
 @functools.cache
-def broken_by(fault: Change) -> Diagnosis:
-    return diagnosed(World(fault))
+def audited(fault: Change) -> str:
+    """What an audit says of the one node with this fault."""
+    (found,) = run(World(fault), "audit", "--output", "json").json["instances"]
+    return json.dumps(found)
 
 
 def judged(kind: Kind, region: str, name: str, node_id: str) -> NodeResult:
-    found = broken_by(kind.fault)
-    failing = [check for check in found.checks if check.verdict == "fail"]
-    causes = [check for check in failing if not check.check.is_symptom] or failing
-    verdict: NodeVerdict = "unreachable" if causes else "reachable"
-    if kind.fault is STOPPED:
-        verdict = "stopped"
-    if kind.fault is NOT_ASKED:
-        verdict = "unknown"
-        causes = [check for check in found.checks if check.name == "connected"]
-    role = None if kind.profile is None else f"arn:aws:iam::{ACCOUNT}:role/{kind.profile}"
-
-    def told(lines: dict[str, None]) -> list[str]:
-        return [
-            line.replace(NODE, node_id).replace(REGION, region).replace(ROLE, str(role))
-            for line in lines
-        ]
-
-    return {
-        "id": node_id,
-        "account": ACCOUNT,
-        "region": region,
-        "name": name,
-        "state": found.node.state,
-        "profile": kind.profile,
-        "role": role,
-        "ping": found.node.ping,
-        "connection": found.node.connection if isinstance(found.node.connection, str) else None,
-        "verdict": verdict,
-        "causes": [check.name for check in causes] if verdict == "unreachable" else [],
-        "why": told(dict.fromkeys(line for check in causes for line in check.why)),
-        "fix": told(dict.fromkeys(line for check in causes for line in check.fix)),
-    }
+    """The same of another node."""
+    role = kind.profile and f"arn:aws:iam::{ACCOUNT}:role/{kind.profile}"
+    said = audited(kind.fault).replace(NODE, node_id).replace(REGION, region)
+    found = json.loads(said.replace(ROLE, str(role)))
+    return found | {"name": name, "profile": kind.profile, "role": role}  # type: ignore[no-any-return]
 
 
 def _roles(nodes: list[NodeResult]) -> list[RoleResult]:
@@ -187,29 +161,16 @@ def result(nodes: list[NodeResult], **fields: Any) -> AuditResult:  # noqa: ANN4
 
 
 def large(size: int) -> AuditResult:
-    """An account of so many instances in four regions, with 200 roles and 40 subnets."""
+    """So many instances in four regions, of 200 services: one in five is cut off in its subnet."""
+    regions = ("eu-central-1", "eu-west-1", "us-east-1", "us-west-2")
     nodes = []
     for n in range(size):
-        causes = [[], [], [], ["register", "reach"], ["path-ssm", "path-ssmmessages"]][n % 5]
-        name = f"service-{n % 200}"
-        why = [f"{cause}: no policy of the role allows it" for cause in causes]
-        if n % 5 == 4:
-            why = [
-                f"the route table 'rtb-{n % 40}' of the subnet 'subnet-{n % 40}' has no default "
-                f"route, and no VPC endpoint of {cause.removeprefix('path-')} serves it"
-                for cause in causes
-            ]
+        cut_off = {"causes": ["path-ssm"], "why": [f"no way out by rtb-{n % 40}"]}
+        fault = cut_off if n % 5 == 4 else {}
+        service = f"service-{n % 200}"
+        name = f"{service}-{n // 200}"
         nodes.append(
-            node(
-                f"i-{n:017x}",
-                region=("eu-central-1", "eu-west-1", "us-east-1", "us-west-2")[n % 4],
-                name=f"{name}-{n // 200}",
-                profile=name,
-                role=f"arn:aws:iam::{ACCOUNT}:role/{name}",
-                causes=causes,
-                why=why,
-                fix=[f"fix {cause}" for cause in causes],
-            )
+            node(f"i-{n:017x}", region=regions[n % 4], name=name, profile=service, **fault)
         )
     return result(nodes)
 

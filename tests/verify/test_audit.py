@@ -24,15 +24,18 @@ from session_manager_permissions._verify.text import INTERRUPTED
 
 from . import audits
 from .accounts import OTHER_REGION, Account, Machine, Role
+from .causes import instance
 from .nodes import (
     ACCOUNT,
     CHANNELS,
     KEY,
+    NODE,
     OTHER_ACCOUNT,
     REGION,
     REGISTER,
     Session,
     Terminal,
+    World,
     refusal,
 )
 from .running import Run, run
@@ -111,19 +114,10 @@ def on_later_page(account: Account, call: str, does: Callable[[], object]) -> Ac
     return account
 
 
-def lacking_page(account: Account) -> Account:
-    """The second page of the instances can't be read."""
-    call = "ec2:DescribeInstances"
-    return on_later_page(
-        account, call, lambda: account.refused.update({call: "RequestLimitExceeded"})
-    )
-
-
-def lacking_records(account: Account) -> Account:
-    """The second page of the records can't be read, but for those with a tag."""
-    call = "ssm:DescribeInstanceInformation"
-    refused = refusal("DescribeInstanceInformation", "ThrottlingException")
-    return on_later_page(account, call, raising(refused))
+def lacking_page(account: Account, call: str, code: str) -> Account:
+    """The second page of a list can't be read; of one with a tag it can."""
+    operation = call.partition(":")[2]
+    return on_later_page(account, call, raising(refusal(operation, code)))
 
 
 def ending(account: Account) -> Account:
@@ -158,6 +152,7 @@ NODES: Final = {"nodes": Role("ssm.amazonaws.com")}
 PROD: Final[dict[str, Any]] = {"tags": {"env": "prod"}}
 PROD_OF_TEAM: Final[dict[str, Any]] = {"tags": {"env": "prod", "team": "a*b=c"}}
 OTHER_HYBRID: Final = f"mi-{17 * '1'}"
+EXPIRED: Final = CredentialRetrievalError(provider="sso", error_msg="the token has expired")
 EC2_DENIED: Final = {f"{OTHER_REGION} ec2:DescribeInstances": "UnauthorizedOperation"}
 ROWS: Final = {
     "one of two registers": row(
@@ -181,7 +176,9 @@ ROWS: Final = {
     "many pages": row(Account(Machine(A), Machine(B)), {A: (R,), B: (R,)}, size=1),
     "one ends between two pages": row(ending(Account(Machine(A), Machine(B))), {A: (R,), B: (R,)}),
     "a page can't be read": row(
-        lacking_page(Account(Machine(A), Machine(B))),
+        lacking_page(
+            Account(Machine(A), Machine(B)), "ec2:DescribeInstances", "RequestLimitExceeded"
+        ),
         {A: (R,)},
         says="RequestLimitExceeded",
         is_whole=False,
@@ -219,6 +216,14 @@ ROWS: Final = {
         says=f"{DENIED} iam:GetInstanceProfile",
         is_whole=False,
     ),
+    "the credentials end half-way": row(
+        on_call(
+            Account(Machine(A), Machine(B, **NEVER)), "ssm:GetConnectionStatus", raising(EXPIRED)
+        ),
+        {A: (Q,), B: (Q,)},
+        says="no credentials: Error when retrieving credentials from sso: the token has expired",
+        is_whole=False,
+    ),
     "IAM refuses each question": row(
         Account(Machine(A)),
         {A: (R,)},
@@ -246,12 +251,14 @@ ROWS: Final = {
         *("--tag", "env=prod", "--tag", "team=a*b=c"),
     ),
     "a tag, and a page of the records can't be read": row(
-        lacking_records(
+        lacking_page(
             Account(
                 Machine(HYBRID, role="nodes"),
                 Machine(OTHER_HYBRID, role="nodes", **PROD),
                 roles=NODES,
-            )
+            ),
+            "ssm:DescribeInstanceInformation",
+            "ThrottlingException",
         ),
         {OTHER_HYBRID: (R,)},
         *("--tag", "env=prod"),
@@ -381,27 +388,6 @@ def test_no_text_of_a_file_moves_the_cursor_in_an_error(tmp_path: Path) -> None:
     assert rf"{A}\u001b[2J is in {REGION}, which is not among the regions" in found.err
 
 
-def test_an_interrupt_before_anything_is_known_is_said_in_a_line() -> None:
-    call = "sts:GetCallerIdentity"
-
-    found = audit(on_call(Account(Machine(A)), call, raising(KeyboardInterrupt())))
-
-    assert (found.status, found.out) == (2, "")
-    assert found.err == "session-manager-permissions: interrupted before there was an answer\n"
-
-
-def test_what_is_no_list_of_names_is_left_as_it_is(tmp_path: Path) -> None:
-    file = tmp_path / "profiles.txt"
-    file.write_bytes(b"\xff")
-
-    found = audit(Account(Machine(A)), "--profiles-file", str(file))
-
-    assert found.status == 2
-    assert f"--profiles-file {file} can't be read, and names are added" in found.err
-    assert file.read_bytes() == b"\xff"
-    assert found.nodes == {A: (R,)}
-
-
 def test_its_last_line_deploys_to_the_list(tmp_path: Path) -> None:
     file = tmp_path / "my list; $(x).txt"
     account = Account(Machine(A), roles={"web": Role(lacks=(REGISTER,))})
@@ -453,15 +439,6 @@ def test_an_answer_is_shown_if_its_file_cant_be_written() -> None:
     assert "--file /dev/full can't be written: No space left on device" in found.err
 
 
-def test_nothing_could_be_asked() -> None:
-    both = ("ec2:DescribeInstances", "ssm:DescribeInstanceInformation")
-
-    found = audit(Account(Machine(A), refused=dict.fromkeys(both, "AccessDenied")))
-
-    assert (found.status, found.out) == (2, "")
-    assert f"{REGION}: {DENIED} {', '.join(both)}" in found.err
-
-
 @pytest.mark.parametrize(
     ("region", "says"),
     [
@@ -510,7 +487,12 @@ def test_an_error_of_the_program_is_no_verdict(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_is_shared_is_asked_once() -> None:
     nodes = [
-        Machine(f"i-{number:017x}", (REGION, OTHER_REGION)[number % 2], f"role-{number // 2 % 5}")
+        Machine(
+            f"i-{number:017x}",
+            (REGION, OTHER_REGION)[number % 2],
+            f"role-{number // 2 % 5}",
+            **(NEVER if number < 20 else {}),
+        )
         for number in range(400)
     ]
     roles = {f"role-{number}": Role() for number in range(5)}
@@ -518,13 +500,13 @@ def test_what_is_shared_is_asked_once() -> None:
 
     found = audit(account, "--all-regions")
 
-    assert found.status == 0
+    assert found.status == 1
     once_in_a_region = {
         *("ec2:DescribeDhcpOptions", "ec2:DescribeInstances", "ec2:DescribeNatGateways"),
         *("ec2:DescribeNetworkAcls", "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups"),
         *("ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs"),
         *("kms:DescribeKey", "kms:GetKeyPolicy", "route53:ListHostedZonesByVPC", "ssm:GetDocument"),
-        "route53resolver:ListFirewallRuleGroupAssociations",
+        *("ec2:DescribeInstanceStatus", "route53resolver:ListFirewallRuleGroupAssociations"),
     }
     assert Counter(account.made) == dict.fromkeys(once_in_a_region, 2) | {
         "sts:GetCallerIdentity": 1,
@@ -546,29 +528,6 @@ def test_the_connection_is_asked_of_nodes_that_run() -> None:
     assert account.made.count("ssm:GetConnectionStatus") == 2
     connections = [found.one(node)["connection"] for node in (A, B, C)]
     assert connections == ["connected", "notconnected", None]
-
-
-def test_a_role_that_is_refused_is_asked_once() -> None:
-    nodes = (Machine(f"i-{number:017x}") for number in range(60))
-    account = Account(*nodes, refused=dict.fromkeys(OF_IAM, "AccessDenied"))
-
-    audit(account)
-
-    assert account.made.count("iam:GetInstanceProfile") == 1
-    assert account.made.count("iam:SimulatePrincipalPolicy") == 0
-
-
-def test_credentials_may_end_half_way() -> None:
-    expired = CredentialRetrievalError(provider="sso", error_msg="the token has expired")
-    account = Account(Machine(A), Machine(B, **NEVER))
-
-    found = audit(on_call(account, "ssm:GetConnectionStatus", raising(expired)))
-
-    assert (found.status, found.nodes) == (1, {A: (Q,), B: (Q,)})
-    assert found.error() == (
-        "no credentials: Error when retrieving credentials from sso: the token has expired: sign "
-        "in with the AWS CLI, such as by aws sso login or aws login"
-    )
 
 
 @pytest.mark.parametrize("code", ["InvalidInput", "Throttling"])
@@ -678,8 +637,6 @@ def test_results_of_files(tmp_path: Path) -> None:
     [
         (["--tag", "=prod"], "'=prod' is not KEY=VALUE"),
         (["--tag", "env="], "'env=' is not KEY=VALUE"),
-        (["--from", "one.json", "--all-regions"], "--all-regions is not for --from"),
-        (["--profiles-file", "/nowhere/list"], "--profiles-file /nowhere/list can't be written"),
     ],
 )
 def test_what_the_command_line_refuses(arguments: list[str], says: str) -> None:
@@ -767,16 +724,9 @@ def test_the_table_of_two_accounts(tmp_path: Path, snapshot: SnapshotAssertion) 
     assert found.out == snapshot
 
 
-class WithATagWithoutAKey(Account):
-    """An account whose instances have a tag without a key before the others."""
-
-    def _instance(self, machine: Machine) -> dict[str, Any]:
-        found = super()._instance(machine)
-        return found | {"Tags": [{"Value": "odd"}, *found["Tags"]]}
-
-
 def test_a_tag_without_a_key_is_no_name() -> None:
-    found = audit(WithATagWithoutAKey(Machine(A, tags={"Name": "web-1"}), Machine(B)))
+    tags = [{"Value": "odd"}, {"Key": "Name", "Value": "web-1"}]
 
-    assert found.nodes == {A: (R,), B: (R,)}
-    assert [one["name"] for one in found.json["instances"]] == ["web-1", None]
+    found = run(World(instance(Tags=tags)), "audit", "--output", "json")
+
+    assert found.one(NODE)["name"] == "web-1"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from session_manager_permissions._verify import options
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.audit.merge import read
 
@@ -66,19 +65,6 @@ def test_what_is_merged_can_be_merged_again(tmp_path: Path) -> None:
     at_once = merged(tmp_path, *others)
 
     assert merged(tmp_path, merged(tmp_path, *others[:2]), others[2]) == at_once
-
-
-@pytest.mark.parametrize("names", [("0.json", "1.json"), ("0.json", "0.json")])
-def test_a_region_that_two_files_have_is_refused(tmp_path: Path, names: tuple[str, str]) -> None:
-    paths = [written(tmp_path, name, sample()) for name in names]
-
-    with pytest.raises(CannotAsk) as error:
-        read(paths)
-
-    assert str(error.value) == (
-        f"--from {paths[0]} and {paths[1]} both have {REGION} of the account {ACCOUNT}: give one "
-        "of the two"
-    )
 
 
 def test_merge_has_a_time_only_if_all_of_it_has(tmp_path: Path) -> None:
@@ -165,15 +151,11 @@ def without_accounts() -> str:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("not JSON", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("[]", "it is [], not an object"),
         ("null", "it is null, not an object"),
         (changed(added=json.loads("[" * 50 + "]" * 50)), "is not JSON of at most 50 levels"),
         (changed(added=json.loads('{"a":' * 500 + "1" + "}" * 500)), "of at most 50 levels"),
-        ("[" * 5000 + "]" * 5000, "of at most 50 levels"),
-        ('{"version": 1, "ready": true}', "it has no field account, accounts, asked_at, instances"),
-        (changed(version=2), "has the version 2, and this program reads version 1"),
         (changed(account=7), "account is 7, not a string"),
         (changed(regions={}), "regions is {}, not a list"),
         (changed(instances=[{}]), "instances[0] has no field account, causes"),
@@ -202,14 +184,7 @@ def test_what_is_no_result_is_refused_by_the_name_of_its_file(
     assert "\n" not in str(error.value)
 
 
-def test_nesting_and_size_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nesting_is_bounded(tmp_path: Path) -> None:
     found = merged(tmp_path, sample() | {"added": json.loads("[" * 49 + "]" * 49)})
+
     assert found["regions"] == sample()["regions"]
-    monkeypatch.setattr(options, "MOST_BYTES", 2**20)
-    with pytest.raises(CannotAsk, match="has more than 1 MiB: give what"):
-        merged(tmp_path, sample() | {"added": "a" * 2**20})
-
-
-def test_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CannotAsk, match="can't be read: No such file or directory"):
-        read([str(tmp_path / "none.json")])

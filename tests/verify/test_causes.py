@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import botocore.session
 import pytest
-from botocore import xform_name
-from botocore.validate import ParamValidator
 
 from session_manager_permissions._verify.checks import CHECKS
 
 from .causes import CAUSES, NEVER, Cause, bucket, denying, having, instance, using
+from .models import assert_takes
 from .networks import NETWORKS, OF_TWO, dns, endpoints
 from .nodes import (
     ACCOUNT,
@@ -32,8 +29,6 @@ from .nodes import (
 from .running import Run, run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .causes import Change
 
 OF_ROLE: Final = ("role-assumable", "reach", "register", "encrypt", "log-to-cloudwatch")
@@ -71,17 +66,8 @@ def asks_little(world: World) -> None:
     asked = [*zip(world.calls, world.asked, strict=True)]
     assert len({json.dumps(one) for one in asked}) == len(asked) <= MOST
     for call, parameters in asked:
-        service, _, operation = call.partition(":")
-        shape = operations(service)[operation].input_shape
         of_call = {name: parameters[name] for name in parameters if name != "PaginationConfig"}
-        report = ParamValidator().validate(of_call, shape)
-        assert not report.has_errors(), report.generate_report()
-
-
-@functools.cache
-def operations(service: str) -> Mapping[str, Any]:
-    model = botocore.session.get_session().get_service_model(service)
-    return {xform_name(name): model.operation_model(name) for name in model.operation_names}
+        assert_takes(call, json.dumps(of_call))
 
 
 def audit_agrees(said: Cause, of_verify: Run) -> None:

@@ -1,31 +1,27 @@
-"""The command as a process: a status of 1 is "not ready" and nothing else, and no traceback."""
+"""The command over HTTP, and as a process: what is no answer ends it with a line and 2."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import pytest
-from serving import serving
 
 from session_manager_permissions._verify.command import main
 from tests.conftest import ROOT
+from tests.deploy.gateway import Answer, served
 
+from .accounts import Account, Role
+from .causes import having
 from .conftest import NOBODY, SIGNED_IN
-from .nodes import REGISTER, ROLE
-from .test_verify import GET_ROLE, answered, operation, serve
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from .nodes import ALIAS, World
+from .running import run
+from .served import Limit, Served
 
 MAIN = "import sys; from session_manager_permissions._verify.command import main; sys.exit(main())"
-WITHOUT_ARN = GET_ROLE.replace(f"<Arn>{ROLE}</Arn>", "")
 CONFIGURATION = """
 [profile no-such-file]
 credential_process = /nonexistent
@@ -39,35 +35,18 @@ aws_secret_access_key = test
 """
 
 
-Reply = tuple[int, str]
-"""The status and the body of what answers."""
+READY: Final = Account(roles={"web-server": Role()})
+ROLE_CALL, SIMULATION = "iam:GetRole", "iam:SimulatePrincipalPolicy"
+NOT_AWS: Final = (
+    "session-manager-permissions: what answered for {} is not AWS: look for a proxy, check "
+    "AWS_ENDPOINT_URL, or try again\n"
+)
 
 
 class Process(NamedTuple):
     status: int
     out: bytes
     err: str
-
-
-@contextmanager
-def served(reply: Callable[[str], Reply]) -> Iterator[str]:
-    """The address of what replies so to the body of each request."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # the name that http.server asks for
-            asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            status, body = reply(asked)
-            self.send_response(status)
-            self.send_header("Content-Type", "text/xml")
-            self.send_header("Content-Length", str(len(body.encode())))
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with serving(Handler) as address:
-        yield address
 
 
 def verify(
@@ -84,7 +63,7 @@ def verify(
     }
     here = {"AWS_MAX_ATTEMPTS": "1", "COLUMNS": "100"}
     of_python = {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "0"}
-    run = subprocess.run(  # noqa: S603
+    ended = subprocess.run(  # noqa: S603
         [*prefix, sys.executable, "-c", MAIN, "verify", *arguments],
         env=inherited | NOBODY | here | of_python | env,
         stdin=subprocess.DEVNULL,
@@ -94,7 +73,7 @@ def verify(
         timeout=300,
         start_new_session=True,  # which has no terminal
     )
-    return Process(run.returncode, run.stdout or b"", run.stderr.decode())
+    return Process(ended.returncode, ended.stdout or b"", ended.stderr.decode())
 
 
 def account(endpoint: str) -> dict[str, str]:
@@ -102,88 +81,95 @@ def account(endpoint: str) -> dict[str, str]:
     return SIGNED_IN | {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "eu-west-1"}
 
 
-def not_ready(body: str) -> Reply:
-    return answered(body, REGISTER)
+PAGE: Final = b"<html>Sign in</html>"
+OF_ROLE: Final = ("--role", "web-server")
+OF_PROFILE: Final = ("--instance-profile", "web-server")
+OF_DOCUMENT: Final = (*OF_ROLE, "--document", "Sessions")
+OF_ALIAS: Final = (*OF_ROLE, "--key", ALIAS)
+
+
+class Proxy(NamedTuple):
+    """Answers in place of AWS."""
+
+    status: int
+    body: bytes
+
+    def answer(self, *_: object) -> Answer:
+        return Answer(self.status, self.body, "text/html")
 
 
 @pytest.mark.parametrize(
-    ("reply", "status", "output"),
-    [(answered, 0, "json"), (not_ready, 1, "table")],
-    ids=["ready", "not ready"],
+    ("service", "reply", "asked"),
+    [
+        pytest.param("iam", Proxy(502, b"bad gateway"), OF_ROLE, id="a refusal"),
+        pytest.param("iam", Proxy(200, b""), OF_ROLE, id="nothing"),
+        pytest.param("iam", Proxy(200, PAGE), OF_ROLE, id="a page"),
+        pytest.param("iam", Proxy(200, PAGE), OF_PROFILE, id="a page for a profile"),
+        pytest.param("ssm", Proxy(200, PAGE), OF_DOCUMENT, id="a page for a document"),
+        pytest.param("kms", Proxy(200, PAGE), OF_ALIAS, id="a page for an alias"),
+    ],
 )
-def test_the_status_says_whether_it_is_ready(
-    reply: Callable[[str], Reply], status: int, output: str
+def test_what_answers_in_place_of_aws_is_said(
+    service: str,
+    reply: Proxy,
+    asked: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with served(reply) as endpoint:
-        run = verify("--role", "web-server", "--output", output, env=account(endpoint))
+    with served(Served(READY)) as endpoint, served(reply) as proxy:
+        of_service = {f"AWS_ENDPOINT_URL_{service.upper()}": proxy, "AWS_MAX_ATTEMPTS": "1"}
+        for name, value in (account(endpoint) | of_service).items():
+            monkeypatch.setenv(name, value)
 
-    assert (run.status, run.err) == (status, "")
-    assert run.out
+        assert main(["verify", *asked]) == 2
 
-
-def without(element: str) -> Callable[[str], Reply]:
-    """A role, and a simulation that lacks a part."""
-
-    def reply(body: str) -> Reply:
-        status, text = answered(body)
-        is_role = operation(body) == "GetRole"
-        return status, text if is_role else text.replace(element, "Other")
-
-    return reply
+    assert capsys.readouterr() == ("", NOT_AWS.format(service))
 
 
-def page_but_for_role(body: str) -> Reply:
-    """A page in place of any answer but the role."""
-    return answered(body) if "Action=GetRole" in body else (200, PAGE)
-
-
-def profile_of(parts: str) -> Callable[[str], Reply]:
-    text = (
-        "<GetInstanceProfileResponse><GetInstanceProfileResult><InstanceProfile><Path>/</Path>"
-        f"{parts}</InstanceProfile></GetInstanceProfileResult></GetInstanceProfileResponse>"
-    )
-    return lambda _: (200, text)
-
-
-PAGE: Final = "<html>Sign in</html>"
-OF_ROLE: Final = ("--role", "web-server")
-OF_PROFILE: Final = ("--instance-profile", "web-server")
-ALIAS: Final = "arn:aws:kms:eu-west-1:111122223333:alias/sessions"
-NOT_OF_AWS: Final = {
-    "a proxy's refusal": (lambda _: (502, "bad gateway"), OF_ROLE),
-    "a page": (lambda _: (200, PAGE), OF_ROLE),
-    "nothing": (lambda _: (200, ""), OF_ROLE),
-    "a role without an ARN": (lambda _: (200, WITHOUT_ARN), OF_ROLE),
-    "no results": (without("EvaluationResults"), OF_ROLE),
-    "a result without a decision": (without("EvalDecision"), OF_ROLE),
-    "a page for a profile": (page_but_for_role, OF_PROFILE),
-    "a page for a document": (page_but_for_role, (*OF_ROLE, "--document", "Sessions")),
-    "a page for an alias": (page_but_for_role, (*OF_ROLE, "--key", ALIAS)),
-    "a profile without roles": (profile_of(""), OF_PROFILE),
-    "a role of a profile without an ARN": (
-        profile_of("<Roles><member><Path>/</Path></member></Roles>"),
-        OF_PROFILE,
-    ),
-}
-
-
-@pytest.mark.parametrize("name", NOT_OF_AWS)
-def test_an_answer_that_is_none_of_aws_is_said(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("call", "answer", "asked"),
+    [
+        ("iam:get_role", {"Role": {}}, OF_ROLE),
+        ("iam:simulate_principal_policy", {}, OF_ROLE),
+        ("iam:simulate_principal_policy", {"EvaluationResults": [{}]}, OF_ROLE),
+        ("iam:get_instance_profile", {"InstanceProfile": {}}, OF_PROFILE),
+        ("iam:get_instance_profile", {"InstanceProfile": {"Roles": [{}]}}, OF_PROFILE),
+    ],
+)
+def test_an_answer_that_lacks_a_part_is_none_of_aws(
+    call: str, answer: object, asked: tuple[str, ...]
 ) -> None:
-    answer, whom = NOT_OF_AWS[name]
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    serve(monkeypatch, answer)
+    found = run(World(having(call, answer)), "verify", *asked)
 
-    assert main(["verify", "--region", "eu-west-1", *whom]) == 2
+    assert found == (2, "", NOT_AWS.format("iam"))
 
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert re.fullmatch(
-        r"session-manager-permissions: what answered for (iam|kms|ssm) is not AWS: look for a "
-        r"proxy, check AWS_ENDPOINT_URL, or try again\n",
-        said.err,
-    )
+
+@pytest.mark.parametrize(
+    ("limits", "status", "throttled"),
+    [
+        ({"refused_first": (ROLE_CALL, SIMULATION)}, 0, {ROLE_CALL: 1, SIMULATION: 1}),
+        ({"limits": {"iam": Limit(0, 0)}}, 2, {ROLE_CALL: 3}),
+    ],
+    ids=["once", "for good"],
+)
+def test_what_is_throttled_is_asked_again(
+    limits: dict[str, Any],
+    status: int,
+    throttled: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    server = Served(READY, **limits)
+    with served(server) as endpoint:
+        for name, value in (account(endpoint) | {"AWS_MAX_ATTEMPTS": "3"}).items():
+            monkeypatch.setenv(name, value)
+
+        assert main(["verify", *OF_ROLE]) == status
+
+    assert server.throttled == throttled
+    said = "session-manager-permissions: iam:GetRole failed: " if status else ""
+    assert capsys.readouterr().err.partition("Throttling")[0] == said
 
 
 NO_PROGRAM: Final = (
@@ -210,74 +196,49 @@ def test_a_profile_that_gives_no_credentials_is_said(
     configuration = tmp_path / "config"
     configuration.write_text(CONFIGURATION, encoding="utf-8")
 
-    run = verify(
+    ended = verify(
         *("--role", "web", "--region", "eu-west-1", "--profile", profile),
         prefix=("sh", "-c", f'exec "$@" {stdin}', "sh"),
         env={"AWS_CONFIG_FILE": str(configuration)},
     )
 
-    assert (run.status, run.out) == (2, b"")
-    assert run.err.endswith(says)
-    assert "Traceback" not in run.err
-
-
-@pytest.mark.parametrize("region", [{}, {"AWS_REGION": ""}], ids=["unset", "empty"])
-def test_a_region_that_is_not_known_is_said(region: dict[str, str]) -> None:
-    with served(answered) as endpoint:
-        environment = account(endpoint)
-        del environment["AWS_REGION"]
-        run = verify("--role", "web", env=environment | region)
-
-    assert (run.status, run.out) == (2, b"")
-    assert run.err == (
-        "session-manager-permissions: a request needs a region, and no region is known: give "
-        "--region or AWS_REGION\n"
-    )
+    assert (ended.status, ended.out) == (2, b"")
+    assert ended.err.endswith(says)
+    assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize(("encoding", "shown"), [("ascii", b"\\xe9"), ("cp1252", b"\xe9")])
 def test_what_a_stream_can_not_show_is_escaped(encoding: str, shown: bytes) -> None:
     logs = ("--log-bucket", "logs", "--log-prefix", "é")
-    with served(lambda body: answered(body, "s3:PutObject")) as endpoint:
-        run = verify(
-            "--role", "web-server", *logs, env=account(endpoint) | {"PYTHONIOENCODING": encoding}
-        )
+    lacking = Account(roles={"web-server": Role(lacks=("s3:PutObject",))})
+    with served(Served(lacking)) as endpoint:
+        encoded = account(endpoint) | {"PYTHONIOENCODING": encoding}
+        ended = verify(*OF_ROLE, *logs, env=encoded)
 
-    assert (run.status, run.err) == (1, "")
-    assert b'log_prefix="' + shown + b'"' in run.out
-    assert b"arn:aws:s3:::logs/" + shown in run.out
+    assert (ended.status, ended.err) == (1, "")
+    assert b'log_prefix="' + shown + b'"' in ended.out
+    assert b"arn:aws:s3:::logs/" + shown in ended.out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is full")
 @pytest.mark.parametrize(("output", "buffer"), [("table", {"PYTHONUNBUFFERED": "1"}), ("json", {})])
 def test_an_answer_that_can_not_be_written_is_said(output: str, buffer: dict[str, str]) -> None:
-    with served(answered) as endpoint, Path("/dev/full").open("wb") as full:
-        asked = ("--role", "web-server", "--output", output)
-        run = verify(*asked, stdout=full, env=account(endpoint) | buffer)
+    with served(Served(READY)) as endpoint, Path("/dev/full").open("wb") as full:
+        asked = (*OF_ROLE, "--output", output)
+        ended = verify(*asked, stdout=full, env=account(endpoint) | buffer)
 
-    assert run.status == 2
-    assert run.err == (
+    assert ended.status == 2
+    assert ended.err == (
         "session-manager-permissions: the answer can't be written: [Errno 28] No space left on "
         "device: make room for standard output, and keep its reader open\n"
     )
 
 
-def test_an_answer_that_nobody_reads_is_said() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with served(not_ready) as endpoint, os.fdopen(writer, "wb") as unread:
-        run = verify("--role", "web-server", stdout=unread, env=account(endpoint))
-
-    assert run.status == 2
-    assert run.err.count("\n") == 1
-    assert "can't be written: [Errno 32] Broken pipe" in run.err
-
-
 @pytest.mark.parametrize("stream", [">&-", "2>&-"])
 def test_a_stream_that_is_closed_is_no_answer(stream: str) -> None:
     shell = ("sh", "-c", f'exec "$@" {stream}', "sh")
-    with served(answered if stream == ">&-" else lambda _: (500, "")) as endpoint:
-        run = verify("--role", "web-server", prefix=shell, env=account(endpoint))
+    with served(Served(READY) if stream == ">&-" else Proxy(500, b"")) as endpoint:
+        ended = verify(*OF_ROLE, prefix=shell, env=account(endpoint))
 
-    assert run.status == 2
-    assert run.err.count("\n") == (stream == ">&-")
+    assert ended.status == 2
+    assert ended.err.count("\n") == (stream == ">&-")

@@ -12,6 +12,7 @@ import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
 
 import pytest
 
@@ -45,12 +46,15 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 @pytest.fixture
-def load() -> Iterator[Callable[..., Any]]:
-    """Load the module in a process that takes Ctrl-C or ignores it."""
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Load the module: it runs this command, and takes Ctrl-C or ignores it."""
     before = signal.getsignal(signal.SIGINT)
 
-    def load(handler: object = signal.default_int_handler) -> Any:  # noqa: ANN401 # a module
+    def load(
+        main: Callable[[], int] = lambda: 0, handler: object = signal.default_int_handler
+    ) -> Any:  # noqa: ANN401 # a module
         signal.signal(signal.SIGINT, handler)  # type: ignore[arg-type]
+        monkeypatch.setattr(_command, "main", main)
         return importlib.reload(importlib.import_module("session_manager_permissions._entry"))
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -88,8 +92,7 @@ def test_the_first_interrupts_and_the_second_ends_it(
             interrupt()
         return 7
 
-    entry = load()
-    monkeypatch.setattr(_command, "main", main)
+    entry = load(main)
     monkeypatch.setattr(sys, "stdout", None)  # as `>&-` has it
     with pytest.raises(Ended, match="7"):
         entry.main()
@@ -99,59 +102,45 @@ def test_the_first_interrupts_and_the_second_ends_it(
     assert said == []
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [(SystemExit(0), 0), (SystemExit(2), 2), (KeyboardInterrupt(), 2)],
-    ids=["--help", "a wrong command line", "a Ctrl-C while it says that there was one"],
-)
-def test_what_the_command_does_not_catch_ends_it_as_well(
-    error: BaseException,
-    status: int,
-    load: Callable[..., Any],
-    said: list[bytes],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def raising(error: BaseException) -> Callable[[], int]:
     def main() -> int:
         raise error
 
-    entry = load()
-    monkeypatch.setattr(_command, "main", main)
-
-    with pytest.raises(Ended, match=str(status)):
-        entry.main()
-
-    assert said == []
+    return main
 
 
-def test_what_can_not_be_written_is_no_answer(
-    load: Callable[..., Any], said: list[bytes], monkeypatch: pytest.MonkeyPatch
+class Full(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("main", "stdout", "status"),
+    [
+        pytest.param(raising(SystemExit(0)), None, 0, id="--help"),
+        pytest.param(raising(SystemExit(2)), None, 2, id="a wrong command line"),
+        pytest.param(raising(KeyboardInterrupt()), None, 2, id="a Ctrl-C while it says so"),
+        pytest.param(lambda: 0, Full(), 2, id="it can't be written"),
+    ],
+)
+def test_how_it_ends(
+    main: Callable[[], int],
+    stdout: io.StringIO | None,
+    status: int,
+    load: Callable[..., Any],
+    said: list[bytes],
 ) -> None:
-    def main() -> int:
-        print("1.2.3")  # noqa: T201 # as argparse prints a version
-        return 0
-
-    class Full(io.StringIO):
-        def flush(self) -> None:
-            raise OSError(28, "No space left on device")
-
-    entry = load()
-    monkeypatch.setattr(_command, "main", main)
-    monkeypatch.setattr(sys, "stdout", Full())
-
-    with pytest.raises(Ended, match="2"):
-        entry.main()
+    with patch.object(sys, "stdout", stdout), pytest.raises(Ended, match=str(status)):
+        load(main).main()
 
     assert said == []
 
 
 def test_who_ignores_ctrl_c_goes_on_ignoring_it(
-    load: Callable[..., Any], said: list[bytes], monkeypatch: pytest.MonkeyPatch
+    load: Callable[..., Any], said: list[bytes]
 ) -> None:
-    entry = load(signal.SIG_IGN)
-    monkeypatch.setattr(_command, "main", lambda: 0)
-
     with pytest.raises(Ended, match="0"):
-        entry.main()
+        load(handler=signal.SIG_IGN).main()
 
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     assert said == []

@@ -178,25 +178,21 @@ def test_a_permissions_boundary_is_named(named_by: str, *, allows: bool) -> None
     assert allows or why in one(found, "reach").why[0]
 
 
-INSTANCES: Final = "ec2:DescribeInstances"
 NO_ID: Final = {"OwnerId": ACCOUNT, "Instances": [{"InstanceId": NODE}]}
 
 
 @pytest.mark.parametrize(
-    ("breaks", "node", "says"),
+    ("breaks", "node"),
     [
-        (refusing(INSTANCES), NODE, f"they need {INSTANCES} on *"),
-        (having("ec2:describe_instances", {"Reservations": [NO_ID]}), NODE, "is not AWS"),
-        (having("sts:get_caller_identity", {"Arn": "alice"}), HYBRID, "is not AWS"),
+        (having("ec2:describe_instances", {"Reservations": [NO_ID]}), NODE),
+        (having("sts:get_caller_identity", {"Arn": "alice"}), HYBRID),
     ],
 )
-def test_a_node_that_can_not_be_read(breaks: Change, node: str, says: str) -> None:
+def test_a_node_that_can_not_be_read(breaks: Change, node: str) -> None:
     world = World(World.is_hybrid if node == HYBRID else nothing, breaks)
 
-    with pytest.raises(CannotAsk, match=r".") as caught:
+    with pytest.raises(CannotAsk, match="is not AWS"):
         diagnosed(world, node)
-
-    assert says in str(caught.value)
 
 
 def test_a_document_that_is_named_may_be_denied() -> None:

@@ -55,15 +55,13 @@ def operator_of(world: World, name: str = "operator", operator: str = USER) -> O
 
 def asked_of(world: World, action: str) -> list[tuple[str, dict[str, list[str]]]]:
     """The resources that the simulator was asked about one by one, each with its context."""
-    of_action = [one for one in world.asked if one.get("ActionNames") == [action]]
     return [
         (
-            arn,
-            {entry["ContextKeyName"]: entry["ContextKeyValues"] for entry in one["ContextEntries"]},
+            one["ResourceArns"][0],
+            {of["ContextKeyName"]: of["ContextKeyValues"] for of in one["ContextEntries"]},
         )
-        for one in of_action
-        for arn, *others in [one["ResourceArns"]]
-        if not others
+        for one in world.asked
+        if one.get("ActionNames") == [action] and len(one["ResourceArns"]) == 1
     ]
 
 

@@ -114,12 +114,6 @@ def test_by_default_it_is_the_procedures() -> None:
     assert [one["Sid"] for one in statements] == sids
 
 
-def test_the_partition_is_that_of_the_arns() -> None:
-    key = f"arn:aws-cn:kms:cn-north-1:{ACCOUNT}:key/{KEY_ID}"
-    said = PolicyOptions(key=(key,), log_bucket="session-logs")
-    assert "arn:aws-cn:s3:::session-logs/*" in json.dumps(inline_policy(said))
-
-
 def test_a_log_group_by_its_name_is_one_of_the_region_and_the_account() -> None:
     said = PolicyOptions(log_group="/ssm/sessions", region="eu-west-1", account=ACCOUNT)
     group = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/ssm/sessions:*"
@@ -136,15 +130,8 @@ def test_a_bucket_with_the_key_of_s3_needs_no_statement() -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (PolicyOptions(log_prefix="web"), "--log-prefix web has no bucket"),
         (PolicyOptions(log_bucket_key="arn:…:key/1"), "--log-bucket-key arn:…:key/1 has no bucket"),
-        (PolicyOptions(log_group="/ssm", region="eu-west-1"), "--log-group /ssm is in no region"),
         (PolicyOptions(log_group="/ssm", account=ACCOUNT), "give its ARN, or --region and"),
-        (PolicyOptions(key=(f"{KMS}alias/aws/ssm",)), "is an AWS managed key"),
-        (
-            PolicyOptions(key=(f"{KMS}key/{KEY_ID}",), partition="aws-cn"),
-            "several partitions, aws, aws-cn: make a policy for each",
-        ),
     ],
 )
 def test_what_makes_no_policy_is_said(said: PolicyOptions, message: str) -> None:

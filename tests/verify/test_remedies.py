@@ -9,16 +9,15 @@ import shlex
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
-import botocore.session
 import pytest
 from botocore import xform_name
-from botocore.validate import ParamValidator
 
 from session_manager_permissions import _lists
-from session_manager_permissions._verify.lines import is_command, with_profile
+from session_manager_permissions._verify.lines import is_command
 
 from . import networks
 from .causes import CAUSES, NEVER, NO_BUCKET, bucket, denying, setting, statuses
+from .models import SESSION, assert_taken, operation
 from .networks import (
     BOTH_ENDPOINTS,
     FROM_WEB,
@@ -53,17 +52,13 @@ from .running import run
 from .test_what_checks_say import diagnoses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-    from session_manager_permissions._verify.diagnosis import Diagnosis
 
     from .causes import Change
 
 SIMULATES: Final = "iam:simulate_principal_policy"
 PLACEHOLDER: Final = re.compile(r"[A-Z]+(_[A-Z]+)*")
 NESTED: Final = re.compile(r"\baws [a-z0-9-]+ [a-z-]+ --")
-SESSION: Final = botocore.session.get_session()
 RENAMED: Final = {"--ingress": ("--egress", False)}
 """How the AWS CLI names an option of which botocore has the opposite."""
 OF_CLI: Final = ("--region", "--profile")
@@ -97,14 +92,12 @@ def parsed(line: str) -> tuple[str, dict[str, Any]]:
     program, service, command, *words = shlex.split(line)
     assert program == "aws"
     service = {"s3api": "s3"}.get(service, service)
-    model = SESSION.get_service_model(service)
     if command == "wait":
         waiters = SESSION.get_waiter_model(service)
         names = {xform_name(name, "-"): waiters.get_waiter(name) for name in waiters.waiter_names}
         command = xform_name(names[words.pop(0)].operation, "-")
-    names = {xform_name(name, "-"): name for name in model.operation_names}
-    operation = model.operation_model(names[command])
-    shapes = {f"--{xform_name(n, '-')}": (n, s) for n, s in operation.input_shape.members.items()}
+    found = operation(service, command, "-")
+    shapes = {f"--{xform_name(n, '-')}": (n, s) for n, s in found.input_shape.members.items()}
     asked: dict[str, Any] = {}
     while words:
         option, *words = words
@@ -121,15 +114,13 @@ def parsed(line: str) -> tuple[str, dict[str, Any]]:
             values.append(words.pop(0))
         assert values, line
         if shape.type_name in ("list", "map", "structure"):
-            found: Any = [shorthand(one) for one in values]
-            found = found[0] if len(found) == 1 else found
-            asked[name] = typed(shape, found)
+            given: Any = [shorthand(one) for one in values]
+            asked[name] = typed(shape, given[0] if len(given) == 1 else given)
         else:
             (value,) = values
             asked[name] = typed(shape, value)
-    report = ParamValidator().validate(asked, operation.input_shape)
-    assert not report.has_errors(), (line, report.generate_report())
-    return f"{service}:{operation.name}", asked
+    assert_taken(found, asked)
+    return f"{service}:{found.name}", asked
 
 
 def deployed(line: str) -> dict[str, str]:
@@ -235,23 +226,25 @@ MORE: Final[dict[str, Change]] = {
 }
 
 
-def every(folder: Path) -> Iterator[Diagnosis]:
-    yield from (found for _, found in diagnoses(folder))
-    for breaks in MORE.values():
-        yield diagnosed(World(breaks))
+def every_line(folder: Path) -> set[str]:
+    """Each line that some diagnosis shows to fix or to run."""
+    found = [of for _, of in diagnoses(folder)]
+    found += [diagnosed(World(breaks)) for breaks in MORE.values()]
+    fixes = {line for of in found for check in of.checks for line in check.fix}
+    return fixes | {line for of in found for line in of.to_run}
 
 
+@pytest.mark.untraced
 def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
     calls, options, sentences = set(), set(), set()
-    for found in every(tmp_path):
-        for line in (*(fix for check in found.checks for fix in check.fix), *found.to_run):
-            if not is_command(line):
-                sentences.add(line)
-            elif line.startswith("npx "):
-                options |= {*deployed(line)}
-            elif not line.startswith(CUSTOM):
-                calls.add(parsed(line)[0])
-                assert f"--region {REGION}" in line or "us-east-1" in line
+    for line in every_line(tmp_path):
+        if not is_command(line):
+            sentences.add(line)
+        elif line.startswith("npx "):
+            options |= {*deployed(line)}
+        elif not line.startswith(CUSTOM):
+            calls.add(parsed(line)[0])
+            assert f"--region {REGION}" in line or "us-east-1" in line
 
     assert not [line for line in sentences if NESTED.search(line)]
     assert options == {"instance-profile", "role", "allow-registration", "key"} | {
@@ -550,15 +543,3 @@ def test_keys_of_several_regions_are_in_no_one_command() -> None:
     denied = [one for one in found.json["capabilities"] if one["verdict"] == "denied"]
     assert [one["subject"] for one in denied] == keys
     assert not any(is_command(line) for one in denied for line in one["fix"])
-
-
-def test_commands_have_the_profile_that_was_given() -> None:
-    lines = ("aws iam get-role", "npx aws-cdk deploy", "wait")
-
-    assert with_profile(lines, "prod account") == (
-        "aws iam get-role --profile 'prod account'",
-        "npx aws-cdk deploy --profile 'prod account'",
-        "wait",
-    )
-    assert with_profile(lines, None) == lines
-    assert with_profile(lines[:1], "-x") == ("aws iam get-role --profile PROFILE",)

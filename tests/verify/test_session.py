@@ -12,9 +12,10 @@ from session_manager_permissions._verify import session
 from session_manager_permissions._verify.session import Boto, Waiting
 
 from .conftest import SIGNED_IN
-from .test_verify import Raw
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from botocore.awsrequest import AWSPreparedRequest
 
 HERE, ELSEWHERE = "eu-west-1", "us-west-2"
@@ -22,6 +23,16 @@ MALFORMED = f"<Error><Code>AuthorizationHeaderMalformed</Code><Region>{ELSEWHERE
 THERE = {"x-amz-bucket-region": ELSEWHERE}
 REDIRECT = "<Error><Code>PermanentRedirect</Code></Error>"
 FOUND = "<ServerSideEncryptionConfiguration/>"
+
+
+class Raw:
+    """A body as urllib3 gives it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self._content
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """`verify` of a role: what IAM answers, as the documentation of SimulatePrincipalPolicy has it.
 
 That it agrees with the diagnosis of a node is in `test_causes.py`, what a local AWS answers in
-`tests/deploy/test_verify.py`.
+`tests/deploy/test_least_privilege.py`.
 """
 
 from __future__ import annotations
@@ -15,23 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from botocore.awsrequest import AWSResponse
 
 from session_manager_permissions._constructs.statements import SessionManagerOptions
-from session_manager_permissions._verify import command
 from session_manager_permissions._verify.session import Boto
 from tests.readiness.test_what_findings_say import Text
 
 from .causes import denying, refusing, setting, trusts
-from .conftest import SIGNED_IN
 from .nodes import ACCOUNT, ALIAS, CHANNELS, KEY, OTHER_ACCOUNT, REGISTER, ROLE, Question, World
 from .running import Run, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from botocore.awsrequest import AWSPreparedRequest
-    from botocore.client import BaseClient
     from syrupy.assertion import SnapshotAssertion
 
     from .causes import Change
@@ -83,6 +76,7 @@ def test_ready(given: tuple[str, ...], profile: str | None) -> None:
     found = verify(World(), *given)
 
     assert (found.status, found.err) == (0, "")
+    assert found.out == f"{json.dumps(found.json, indent=2)}\n"
     assert (found.json["ready"], found.json["role"]) == (True, ROLE)
     assert found.json["instance_profile"] == profile
     assert [one["capability"] for one in found.json["capabilities"]] == ["reach", "register"]
@@ -90,6 +84,13 @@ def test_ready(given: tuple[str, ...], profile: str | None) -> None:
         (one["allowed"], one["why"], one["fix"], one["notes"]) == (True, [], [], [])
         for one in found.json["capabilities"]
     )
+
+
+def test_nothing_is_said_of_a_trust_policy_that_is_not_told() -> None:
+    found = verify(World(setting(of_role={"AssumeRolePolicyDocument": None})))
+
+    assert found.status == 0
+    assert "trust" not in found.json
 
 
 def test_all_that_is_used_is_asked_in_a_request_for_each_context() -> None:
@@ -272,111 +273,15 @@ def test_permission_that_is_missing_is_named(operation: str, needs: str) -> None
     assert found.err == f"{said} {needs}\n"
 
 
-def serve(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str], tuple[int, str]]) -> None:
-    """Answer each request by its body, in place of AWS and below botocore's retries."""
-    made = Boto.client
-
-    def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
-        body = request.body
-        status, text = answer(body if isinstance(body, str) else body.decode())
-        return AWSResponse(request.url, status, {}, Raw(text.encode()))
-
-    def served(calls: Boto, service: str, region: str | None) -> BaseClient:
-        client: Any = made(calls, service, region)
-        client.meta.events.register("before-send", send, unique_id="served")
-        return client
-
-    for name, value in SIGNED_IN.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(Boto, "client", served)
-
-
-def answered(body: str, denied: str | None = None, after: str = "") -> tuple[int, str]:
-    """What IAM answers of a role that may do all but one thing, on the page after this marker."""
-    if operation(body) == "GetRole":
-        return 200, GET_ROLE
-    actions = re.findall(r"ActionNames\.member\.\d+=([^&]+)", body.replace("%3A", ":"))
-    members = "".join(
-        f"<member><EvalActionName>{action}</EvalActionName><EvalDecision>"
-        f"{'implicitDeny' if action == denied else 'allowed'}</EvalDecision></member>"
-        for action in actions
-    )
-    more = "<IsTruncated>false</IsTruncated>"
-    if after and f"Marker={after}" not in body:
-        members, more = "", f"<IsTruncated>true</IsTruncated><Marker>{after}</Marker>"
-    text = (
-        "<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult>"
-        f"<EvaluationResults>{members}</EvaluationResults>{more}"
-        "</SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
-    )
-    return 200, text
-
-
-def operation(body: str) -> str:
-    found = re.search(r"Action=(\w+)", body)
-    assert found
-    return found[1]
-
-
-GET_ROLE = (
-    f"<GetRoleResponse><GetRoleResult><Role><Path>/</Path><Arn>{ROLE}</Arn>"
-    "</Role></GetRoleResult></GetRoleResponse>"
-)
-THROTTLED = (
-    "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code>"
-    "<Message>Rate exceeded</Message></Error></ErrorResponse>"
-)
-
-
-class Raw:
-    """A body as urllib3 gives it."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def stream(self, **_: object) -> Iterator[bytes]:
-        yield self._content
-
-
 @pytest.mark.parametrize(
-    ("throttles", "status", "sent"),
-    [
-        ({1, 2, 4}, 1, ["GetRole"] * 3 + ["SimulatePrincipalPolicy"] * 3),
-        ({*range(9)}, 2, ["GetRole"] * 3),
-    ],
+    ("first", "second"), [("us-west-2", None), (None, "us-west-2"), ("", "us-west-2")]
 )
-def test_throttling_is_tried_again_and_every_page_read(
-    throttles: set[int],
-    status: int,
-    sent: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_clients_are_where_the_key_is(
+    first: str | None, second: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[str] = []
-
-    def answer(body: str) -> tuple[int, str]:
-        made.append(operation(body))
-        return (400, THROTTLED) if len(made) in throttles else answered(body, REGISTER, "second")
-
-    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
-    serve(monkeypatch, answer)
-
-    assert command.main(["verify", "--role", "web-server", "--output", "json"]) == status
-
-    said = capsys.readouterr()
-    assert made == sent
-    if status == 1:
-        register = json.loads(said.out)["capabilities"][1]
-        assert [one["decision"] for one in register["answers"]] == ["implicitDeny"]
-    else:
-        assert said.err.count("\n") == 1
-        assert "iam:GetRole failed: Throttling: Rate exceeded" in said.err
-
-
-@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
-def test_clients_are_where_the_key_is(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    monkeypatch.setenv(variable, "us-west-2")
+    for name, value in (("AWS_REGION", first), ("AWS_DEFAULT_REGION", second)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
 
     calls = Boto(None, None)
 
@@ -388,25 +293,17 @@ def test_clients_are_where_the_key_is(monkeypatch: pytest.MonkeyPatch, variable:
     assert calls.dns_suffix_of("cn-north-1") == "amazonaws.com.cn"
 
 
-@pytest.mark.parametrize(
-    ("module", "output", "status"),
-    [("boto3", "table", 2), ("boto3", "json", 2), ("rich", "table", 2), ("rich", "json", 0)],
-)
-def test_extra_that_is_not_installed(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    module: str,
-    output: str,
-    status: int,
+@pytest.mark.parametrize(("output", "status"), [("table", 2), ("json", 0)])
+def test_the_table_alone_needs_rich(
+    output: str, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if module == "rich":
-        serve(monkeypatch, answered)
-    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "rich", None)
 
-    assert command.main(["verify", "--role", "web-server", "--output", output]) == status
+    found = run(World(), "verify", "--role", "web-server", "--output", output)
 
-    said = f"{module} is not installed: pip install 'session-manager-permissions[verify]'"
-    assert (said in capsys.readouterr().err) is (status == 2)
+    assert found.status == status
+    said = "rich is not installed: pip install 'session-manager-permissions[verify]'"
+    assert (said in found.err) is (status == 2)
 
 
 def test_version_is_that_of_the_package() -> None:
@@ -491,70 +388,6 @@ def test_fix_has_the_prefix_as_python_reads_it(prefix: str) -> None:
     assert isinstance(call, ast.Call)
     given = {keyword.arg: keyword.value for keyword in call.keywords}
     assert ast.literal_eval(given["log_prefix"]) == prefix
-
-
-def fields(value: object, path: str = "") -> set[str]:
-    """The paths of all fields, as docs/verify.md writes them."""
-    if isinstance(value, dict) and not path.endswith("decision_details"):
-        found = {
-            name
-            for key, inner in value.items()
-            for name in fields(inner, f"{path}.{key}" if path else key)
-        }
-        return found | ({path} if path else set())
-    if isinstance(value, list):
-        return {f"{path}[]"}.union(*(fields(one, f"{path}[]") for one in value))
-    return {path}
-
-
-def documented(*, of_node: bool = False) -> dict[str, list[str]]:
-    """The fields of each answer, or those that the answer about a node has besides."""
-    text = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
-    tables = re.findall(r"^\| field \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
-    assert len(tables) == 2
-    rows = tables[of_node].splitlines()
-    table = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
-    return {name.strip("`"): kind.split(" or ") for name, kind, _ in table}
-
-
-def test_json_has_the_documented_shape() -> None:
-    details = {"EvalDecisionDetails": {"IAM Policy": "explicitDeny"}}
-    said = {"EvalDecision": "explicitDeny", **BY_VPC, **details, **matched("deny")}
-    decides = setting(decides=lambda asked: said if asked.action in CHANNELS else None)
-    world = World(decides, OF_BOUNDARY)
-
-    found = verify(world)
-
-    assert found.out == f"{json.dumps(found.json, indent=2)}\n"
-    assert fields(found.json) == documented().keys()
-    assert found.json["version"] == 1
-    has_the_documented_kinds(found, documented())
-
-
-def has_the_documented_kinds(found: Run, kinds: dict[str, list[str]]) -> None:
-    for path, of_path in kinds.items():
-        for value in values(found.json, path):
-            assert KINDS[type(value)] in of_path, path
-
-
-def values(value: dict[str, Any], path: str) -> list[Any]:
-    """What is at a path; of a list, its items."""
-    found: list[Any] = [value]
-    for part in path.split("."):
-        name = part.removesuffix("[]")
-        found = [one[name] for one in found]
-        if part != name:
-            found = [item for items in found for item in items]
-    return found
-
-
-KINDS: dict[type, str] = {
-    bool: "boolean",
-    dict: "object",
-    int: "number",
-    str: "string",
-    type(None): "null",
-}
 
 
 def test_documented_actions_are_those_that_are_asked() -> None:

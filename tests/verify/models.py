@@ -1,0 +1,44 @@
+"""What botocore's models say of the calls of AWS."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import botocore.session
+from botocore import xform_name
+from botocore.validate import ParamValidator
+
+if TYPE_CHECKING:
+    from botocore.model import OperationModel, ServiceModel
+
+SESSION: Final = botocore.session.get_session()
+
+
+@functools.cache
+def service_model(service: str) -> ServiceModel:
+    return SESSION.get_service_model(service)
+
+
+@functools.cache
+def _names(service: str, separator: str) -> dict[str, str]:
+    return {xform_name(name, separator): name for name in service_model(service).operation_names}
+
+
+def operation(service: str, name: str, separator: str = "_") -> OperationModel:
+    """The operation of this name: in Python's form, or in the AWS CLI's, which separates by `-`."""
+    return service_model(service).operation_model(_names(service, separator)[name])
+
+
+def assert_taken(found: OperationModel, asked: dict[str, Any]) -> None:
+    """Botocore takes the parameters."""
+    report = ParamValidator().validate(asked, found.input_shape)
+    assert not report.has_errors(), (found.name, asked, report.generate_report())
+
+
+@functools.cache
+def assert_takes(call: str, asked: str) -> None:
+    """The call, as `service:operation`, takes the parameters, as JSON: asked once of each."""
+    service, _, name = call.partition(":")
+    assert_taken(operation(service, name), json.loads(asked))
