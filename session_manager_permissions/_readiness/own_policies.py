@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -101,16 +102,18 @@ class OwnPolicies:
         found = self._roles.role_of(owner.template, written)
         value = partial(self._parts.assembly.value, owner.template)
         known, account = marked(value(written)), marked(value({"Ref": "AWS::AccountId"}))
+        of = re.match("arn::iam::([^:]*):", known)
+        named = of[1] if of else known if known.isdecimal() else account
+        is_own = named == account
+        if not is_own and not has_marks(named + account):
+            return
         if found is not None:
             if found.resource is role.resource:
-                yield "role", True
+                yield "role", is_own
         elif known == "*":
             yield "role", True
-        elif known in (account, f"arn::iam::{account}:root"):
-            yield "account", True
-        elif known.isdecimal() or known.endswith(":root"):
-            if has_marks(known + account):
-                yield "account", False
+        elif known in (named, f"arn::iam::{named}:root"):
+            yield "account", is_own
         elif ":role/" in known:
             if self._roles.may_be(role, owner.template, written):
                 yield "role", False

@@ -147,7 +147,8 @@ class Asked(NamedTuple):
             return True
         alike = len(commonprefix((written, asked)))  # noqa: RUF071 # they are no paths
         rest = written[alike:], asked[alike:]
-        if asked.startswith("arn:") and not has_marks("".join(rest)):
+        is_known = not (has_marks("".join(rest)) or re.match("arn:[^:]+:", written))
+        if asked.startswith("arn:") and is_known:
             return None if may_match(*rest) else False
         theirs, its = _resources_in(pattern), _resources_in(ours)
         if theirs and its and not theirs & its:
@@ -166,9 +167,10 @@ def _resources_in(value: Value) -> set[Resource]:
 def marked(value: Value) -> str:
     """Return a value as a text, with marks in place of each part that is known at deployment only.
 
-    Equal parts have the same marks. An ARN is without its partition, as there is none of another.
+    Equal parts have the same marks. An ARN is without its partition, as there is none of another;
+    that of each begins with `aws`.
     """
-    return re.sub(r"^arn:(\*|[^:*?]*):", "arn::", "".join(map(_marked_part, value)))
+    return re.sub(r"^arn:(\*|aws\*|[^:*?]*):", "arn::", "".join(map(_marked_part, value)))
 
 
 def _marked_part(part: str | ReturnValue | Unresolved) -> str:
@@ -507,8 +509,9 @@ class Roles:
         """Return the inline policies of one name, of which a role keeps the last that is put."""
         by_name = defaultdict[object, list[Attachment]](list)
         for one in role.inline:
-            name = dict.get(one.policy.owner, "PolicyName")
-            by_name[name if isinstance(name, str) else one.policy].append(one)
+            written = dict.get(one.policy.owner, "PolicyName")
+            for name in self._assembly.possible(one.policy.resource.template, written):
+                by_name[name].append(one)
         return {
             one.policy
             for several in by_name.values()

@@ -73,7 +73,7 @@ RESOURCES: Final[dict[frozenset[str], tuple[object, ...]]] = {
     READY: (
         "*", [MAYBE_ALL, "*"], "arn:aws:ec2:*:*:instance/*", "arn:*:ec2:*:*:instance/i-*", HERE,
         {"Fn::Sub": f"{OF_STACK}*"}, ["arn:aws:s3:::b", {"Fn::Sub": f"{OF_STACK}*"}],
-        {"Fn::Sub": "arn:${AWS::Partition}:ec2:*:*:instance/*"},
+        {"Fn::Sub": "arn:${AWS::Partition}:ec2:*:*:instance/*"}, "arn:aws*:ec2:*:*:instance/*",
         *("arn:aws:ec?:*:*:instance/*", "arn:aws:ec2:eu-west-1:*", "arn:aws:*:*:*:*"),
         "arn:aws:ec2:*:*:instance*/i-*",
     ),
@@ -90,7 +90,7 @@ RESOURCES: Final[dict[frozenset[str], tuple[object, ...]]] = {
     UNKNOWN: (
         # of another region, account and partition, short ids, a parameter's and the principal's
         HERE.replace("-1:", "-2:"), HERE.replace("111122", "999922"),
-        "arn:aws-cn:ec2:*:*:instance/*",
+        "arn:aws-cn:ec2:*:*:instance/*", "arn:aws-*:ec2:*:*:instance/*",
         f"arn:aws:ec2:*:*:instance/i-{'?' * 8}",
         {"Fn::Sub": f"{OF_STACK}${{Id}}"}, "arn:aws:ec2:*:*:instance/${aws:PrincipalTag/i}",
         "arn:aws:ssm:*:*:managed-instance/*",

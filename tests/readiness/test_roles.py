@@ -172,6 +172,7 @@ BEHIND: Final[dict[Found, tuple[Body, ...]]] = {
         two(put("Other", S3), CUSTOM, inline(ALL)),
         two(put("Inline", S3, roles=["other"]), CUSTOM, inline(ALL)),
         two(put("Same", ALL, Condition="C"), put(ref("Name"), ALL)),
+        two(put(JOINED, ALL), put(ref("Name"), S3)), two(put(either("A", "B"), ALL), put("C", S3)),
         denied_another(ref("Name")), denied_another(JOINED), denied_another("web"),
         denied_another(JOINED, **ELSEWHERE), denied_another("web", **ELSEWHERE),
     ),
@@ -183,6 +184,7 @@ BEHIND: Final[dict[Found, tuple[Body, ...]]] = {
         attached(Condition="Linux"), attached("Windows", Condition="Linux"),
         attached("New", "", NAMED),
         two(put("Inline", S3), CUSTOM, inline(ALL)), two(put("Same", ALL), put("Same", deny("*"))),
+        two(put(JOINED, ALL), put(JOINED, S3)), two(put(either("A", "B"), ALL), put("B", S3)),
         denied_another(ref("Name"), **ELSEWHERE),
     ),
     NEITHER: (

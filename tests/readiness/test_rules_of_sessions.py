@@ -142,6 +142,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
     ("a key", {"A": WITH_KEY}, [], DENIED),
     ("a key that is granted", {"A": WITH_KEY}, [decrypt()], READY),
     ("all keys", {"A": WITH_KEY}, [decrypt("arn:aws:kms:*:1:key/*")], READY),
+    ("all keys of each partition", {"A": WITH_KEY}, [decrypt("arn:aws*:kms:*:1:key/*")], READY),
     ("a key that is granted for sessions", {"A": DEFAULT}, [decrypt(Condition=BY_SESSIONS)], READY),
     ("another key", {"A": WITH_KEY}, [decrypt(OTHER)], DENIED),
     ("a key that is denied", {"A": WITH_KEY}, [decrypt(), deny("kms:*")], DENIED),
@@ -218,6 +219,8 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
      [allow("s3:PutObject", on="arn:aws:s3:::my-logs/*.log")], READY),
     ("another bucket by its name", with_bucket_policy(BucketName="my-logs"),
      [allow(READS, on="arn:aws:s3:::others")], DENIED),
+    ("a bucket of some partitions", with_bucket_policy(BucketName="my-logs"),
+     [allow(READS, on="arn:aws-*:s3:::my-logs"), allow("s3:Put*")], UNKNOWN),
     ("a bucket elsewhere", {"A": LOGS_ELSEWHERE}, [], UNKNOWN),
     ("a bucket elsewhere that is granted", {"A": LOGS_ELSEWHERE},
      [allow(READS, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::logs"})], READY),
@@ -366,10 +369,15 @@ def test_policy_of_a_key_may_name_a_role_of_another_app(check: Check) -> None:
     assert check(profile_and_role(roles=["web"], **parts), a="1").rules == UNKNOWN
 
 
-@pytest.mark.parametrize(("account", "found"), [("1", READY), ("unknown-account", UNKNOWN)])
-def test_account_of_a_key_by_its_number(check: Check, account: str, found: frozenset[str]) -> None:
-    parts = with_key_policy(allow("kms:*", **of("arn:aws:iam::1:root")))
-    body = profile_and_role(inline(ALL, decrypt()), **parts)
+@pytest.mark.parametrize("principal", ["root", "role/web"])
+@pytest.mark.parametrize(
+    ("account", "found"), [("1", READY), ("2", DENIED), ("unknown-account", UNKNOWN)]
+)
+def test_account_of_a_key_by_its_number(
+    check: Check, principal: str, account: str, found: frozenset[str]
+) -> None:
+    parts = with_key_policy(allow("kms:*", **of(f"arn:aws:iam::1:{principal}")))
+    body = profile_and_role(inline(ALL, decrypt()) | {"RoleName": "web"}, **parts)
 
     assert check(body, a=account).rules == found
 
