@@ -32,7 +32,6 @@ CLI = ROOT / "node_modules" / ".bin" / "cdk"
 COMMAND = Path(sys.executable).with_name("session-manager-permissions")
 REGION = "us-east-1"
 ADMINISTRATOR = {"AccessKeyId": "test", "SecretAccessKey": "test"}
-SERVICES = ("cloudcontrol", "cloudformation", "ec2", "iam", "kms", "logs", "s3", "ssm", "sts")
 
 
 class CliRun(NamedTuple):
@@ -171,7 +170,6 @@ def _run(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
         encoding="utf-8",
         start_new_session=True,  # a group of its own, to be ended with all that it started
     ) as process:
@@ -229,7 +227,7 @@ def _server_environment(folder: Path, port: int) -> dict[str, str]:
         "IOT_MTLS_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
         "PATH": os.environ["PATH"],
-        "SERVICES": ",".join(SERVICES),
+        "SERVICES": "cloudcontrol,cloudformation,ec2,iam,kms,logs,s3,ssm,sts",
         "SFTP_ENABLED": "0",
         "TMPDIR": str(folder),
     }
@@ -363,17 +361,14 @@ def _policy(**statement: object) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
 
 
-def _serve() -> None:
-    """Be MiniStack until stdin closes: so it ends with its parent, even with one that is killed."""
-    from ministack.app import main  # noqa: PLC0415 — configured by the environment when imported
+if __name__ == "__main__":
+    # Be MiniStack until stdin closes: so it ends with its parent, even with one that is killed.
+    from ministack.app import main  # configured by the environment when imported
 
     def end() -> None:
+        """End the process with its parent."""
         sys.stdin.read()
         os._exit(0)
 
     threading.Thread(target=end, daemon=True).start()
     main()
-
-
-if __name__ == "__main__":
-    _serve()

@@ -28,8 +28,8 @@ from session_manager_permissions import (
 from session_manager_permissions._causes import more
 from session_manager_permissions._command import parser as command_line
 from session_manager_permissions._readiness.rules import READY, RULES
-from session_manager_permissions._verify import answers
-from session_manager_permissions._verify.audit import result
+from session_manager_permissions._verify.answers import NodeAnswer, RoleAnswer
+from session_manager_permissions._verify.audit.result import AuditResult
 from session_manager_permissions._verify.checks import CHECKS, ORDER
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 from tests.verify import picture
@@ -38,11 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FINDINGS: Final = (
-    ROOT / "tests/readiness/__snapshots__/test_what_findings_say/test_what_each_finding_says.txt"
-)
+SNAPSHOTS: Final = ROOT / "tests/readiness/__snapshots__"
+FINDINGS: Final = SNAPSHOTS / "test_what_findings_say/test_what_each_finding_says.txt"
 """What the check at synthesis says of each cause. A test holds that it does."""
-FIXES: Final = ROOT / "tests/readiness/__snapshots__/test_fixes/test_what_the_pages_show.txt"
+FIXES: Final = SNAPSHOTS / "test_fixes/test_what_the_pages_show.txt"
 """The same of apps, each with a fix that a test has used as it stands."""
 ANSWERS_OF_CHECKS: Final = (
     ROOT / "tests/verify/__snapshots__/test_what_checks_say/test_what_each_check_says.txt"
@@ -98,9 +97,7 @@ SHOWN: Final = {
 }
 """The check and a pattern of the answer that a page shows; others show the first of their check."""
 
-ANSWERS: Final = {
-    kind.__name__: kind for kind in (result.AuditResult, answers.RoleAnswer, answers.NodeAnswer)
-}
+ANSWERS: Final = {kind.__name__: kind for kind in (AuditResult, RoleAnswer, NodeAnswer)}
 """What the commands print as JSON."""
 IN_JSON: Final = {bool: "boolean", int: "number", str: "string", dict: "object"}
 
@@ -117,9 +114,8 @@ REGION: Final = re.compile(
 
 def table(header: Collection[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a table in Markdown."""
-    lines = [" | ".join(header), *(" | ".join(row) for row in rows)]
-    first, *others = [f"| {line} |\n" for line in lines]
-    return "".join([first, f"|{'---|' * len(header)}\n", *others])
+    head, *body = (f"| {' | '.join(row)} |\n" for row in (header, *rows))
+    return "".join([head, f"|{'---|' * len(header)}\n", *body])
 
 
 def code(names: Iterable[str]) -> str:
@@ -204,12 +200,9 @@ def cause(here: str) -> str:
 def synthesis(here: str) -> str:
     """Return what the check at synthesis says about the cause of a page."""
     name = Path(here).stem
-    found = re.findall(
-        r"^(?P<case>[^\n]+): ([\w-]+)\n  (.*?)\n  Fix: (.*?)\n$",
-        "\n".join(one.read_text("utf-8") for one in (FIXES, FINDINGS)) + "\n",
-        re.MULTILINE | re.DOTALL,
-    )
-    description, fix = next((says, fix) for _, rule, says, fix in found if rule == name)
+    text = "\n".join(one.read_text("utf-8") for one in (FIXES, FINDINGS)) + "\n"
+    entry = rf"^[^\n]+: {name}\n  (.*?)\n  Fix: (.*?)\n$"
+    description, fix = re.findall(entry, text, re.MULTILINE | re.DOTALL)[0]
     severity = RULES[name].severity.partition(";")[0].upper()
     lines = "\n   ".join([*fix.splitlines(), f"# {more(name)}"])
     return (
@@ -223,16 +216,14 @@ def live(here: str) -> str:
     """Return what the command says about the cause of a page."""
     name = Path(here).stem
     check, part = SHOWN.get(name) or (checks_of(name)[0], "")
-    rows, *sections = re.split("^# ", ANSWERS_OF_CHECKS.read_text("utf-8")[2:], flags=re.MULTILINE)
-    order = [row.strip().rpartition(": ")[0] for row in rows.splitlines()]
+    text = ANSWERS_OF_CHECKS.read_text("utf-8")
+    order = re.findall("^  (.*): ", text.partition("\n\n")[0], re.MULTILINE)
     found = []
-    for section in sections:
-        heading, *answers = section.strip("\n").split("\n\n")
-        of, _, verdict = heading.partition(": ")
-        if of == check and verdict in ("fail", "unknown"):
-            for cause, _, answer in (one[1:].partition("]\n") for one in answers):
-                place = order.index(cause) if cause in order else len(order)
-                found.append((not re.search(part, answer), verdict, place, answer))
+    for verdict in ("fail", "unknown"):
+        section = text.partition(f"\n# {check}: {verdict}\n")[2].partition("\n# ")[0]
+        for cause, answer in re.findall(r"^\[(.*)\]\n((?:  .*\n)+)", section + "\n", re.MULTILINE):
+            place = order.index(cause) if cause in order else len(order)
+            found.append((not re.search(part, answer), verdict, place, answer))
     _, verdict, _, answer = min(found)  # of what fits, what the first cause shows
     text = answer.strip().replace("\n    Fix: ", "\n  ")
     is_symptom = verdict == "fail" and "first fix" in text
@@ -471,9 +462,8 @@ def rewritten(path: Path) -> str:
     """Return a page with its regions as they should be."""
     here = path.relative_to(ROOT).as_posix()
 
-    return REGION.sub(
-        lambda region: region["begin"] + made(region["name"], here), path.read_text("utf-8")
-    )
+    text = path.read_text("utf-8")
+    return REGION.sub(lambda region: region["begin"] + made(region["name"], here), text)
 
 
 if __name__ == "__main__":
