@@ -16,25 +16,26 @@ from typing import Any
 
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
+from session_manager_permissions._patterns import as_list
 from session_manager_permissions._readiness.policies import ASKED
 
 ROOT = Path(__file__).resolve().parent.parent
+MOTO = json.loads(aws_managed_policies_data)
 DATA = ROOT / "session_manager_permissions/_readiness/aws_managed_policies.json"
 
 
 def policies() -> dict[str, dict[str, Any]]:
     """The whole documents of moto, by what an ARN has behind `policy/`: the path and the name."""
     return {
-        f"{policy['Path'].lstrip('/')}{name}": policy["Document"]
-        for name, policy in json.loads(aws_managed_policies_data).items()
+        f"{policy['Path'].lstrip('/')}{name}": policy["Document"] for name, policy in MOTO.items()
     }
 
 
 def reduced(document: dict[str, Any]) -> dict[str, Any]:
     """The document without what is not about the actions."""
     statements = []
-    for statement in _listed(document["Statement"]):
-        patterns = _listed(statement.get("Action", statement.get("NotAction")))
+    for statement in as_list(document["Statement"]):
+        patterns = as_list(statement.get("Action", statement.get("NotAction")))
         matching = [
             action
             for action in ASKED
@@ -49,21 +50,16 @@ def reduced(document: dict[str, Any]) -> dict[str, Any]:
 
 def made() -> str:
     """The text of the file."""
-    updated = (policy["UpdateDate"] for policy in json.loads(aws_managed_policies_data).values())
     found = {name: reduced(document) for name, document in policies().items()}
     data = {
         "source": f"moto {version('moto')}",
         "source_url": metadata("moto")["Home-page"],
         "license": f"{metadata('moto')['License']}, Copyright 2012 Steve Pulec",
-        "newest": max(updated)[:10],
+        "newest": max(policy["UpdateDate"] for policy in MOTO.values())[:10],
         "relevant": {name: document for name, document in found.items() if document["Statement"]},
         "others": sorted(name for name, document in found.items() if not document["Statement"]),
     }
     return json.dumps(data, indent=1, sort_keys=True) + "\n"
-
-
-def _listed(value: Any) -> list[Any]:  # noqa: ANN401 # of JSON
-    return value if isinstance(value, list) else [value]
 
 
 if __name__ == "__main__":

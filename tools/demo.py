@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from instances import launch, lead_to_the_internet, systems_manager
-from local_aws import ExistingProfile, LocalAws, allow, create_key, existing_profile, local_aws
+from local_aws import allow, create_key, existing_profile, local_aws
 from rich.console import Console
 from rich.table import Table
 
@@ -24,7 +24,7 @@ from session_manager_permissions._verify.role import answer, capability
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from local_aws import CliRun
+    from local_aws import CliRun, ExistingProfile, LocalAws
 
     from session_manager_permissions._verify.answers import CapabilityAnswer
 
@@ -33,7 +33,18 @@ LACKING = ("api", "batch", "database")
 FINE = "bastion"
 FILE = "profiles.txt"
 
-console = Console(highlight=False, emoji=False)
+ON_A_REAL_ACCOUNT = """
+On a real account, with its credentials and region in the environment:
+[bold]  . .venv/bin/activate
+  npx cdk deploy -c instance-profile=NAME -c key=KEY_ARN[/]
+or -c role=NAME_OR_ARN, or -c instance-profiles=FILE; leave the key out if session data has none
+of its own.
+The agent must also be able to register with Systems Manager, which other policies of the role
+allow: see README.md."""
+"""What to run next."""
+ENDED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+console = Console(highlight=False, emoji=False, soft_wrap=True)
 
 
 class Times(NamedTuple):
@@ -45,9 +56,9 @@ class Times(NamedTuple):
     """Whether a call, made with credentials of the role, was let through."""
 
     @property
-    def allowed(self) -> list[bool]:
-        """In the order of the table."""
-        return [found["allowed"] for found in self.capabilities]
+    def outcome(self) -> tuple[list[bool], list[bool]]:
+        """What IAM allows, in the order of the table, and which calls were let through."""
+        return [found["allowed"] for found in self.capabilities], [*self.calls.values()]
 
 
 def ask(profile: ExistingProfile, key: str, other_key: str) -> Times:
@@ -67,12 +78,13 @@ def ask(profile: ExistingProfile, key: str, other_key: str) -> Times:
 
 def show(profile: ExistingProfile, **times: Times) -> None:
     """What may be done, each time that IAM was asked, and what else there is to see of it."""
-    console.print(comparison_table(**{name: time.capabilities for name, time in times.items()}))
+    table = comparison_table(**{name: time.capabilities for name, time in times.items()})
+    console.print(table, soft_wrap=False)
     *_, last = times.values()
     let_through = ", ".join(call for call, done in last.calls.items() if done)
-    console.print(f"Calls of the role that are let through: {let_through}", soft_wrap=True)
+    console.print(f"Calls of the role that are let through: {let_through}")
     policies = ", ".join(profile.inline_policies())
-    console.print(f"Inline policies of the role: {policies}", soft_wrap=True)
+    console.print(f"Inline policies of the role: {policies}")
 
 
 def comparison_table(**times: Sequence[CapabilityAnswer]) -> Table:
@@ -86,7 +98,7 @@ def comparison_table(**times: Sequence[CapabilityAnswer]) -> Table:
 def run(command: Callable[..., CliRun], *arguments: str, fails: bool = False, **more: str) -> None:
     """Run `cdk`, or the audit, and show what it says: it fails, or not, as expected."""
     name = {"cdk": "cdk", "audit": "session-manager-permissions audit"}[command.__name__]
-    console.print(f"[bold]$ {name} {shlex.join(arguments)}[/]", soft_wrap=True)
+    console.print(f"[bold]$ {name} {shlex.join(arguments)}[/]")
     done = command(*arguments, show=show_line, **more)
     if done.exit_code != fails:
         sys.exit(f"{name} {arguments[0]} failed")
@@ -95,7 +107,7 @@ def run(command: Callable[..., CliRun], *arguments: str, fails: bool = False, **
 def show_line(line: str) -> None:
     """Show a line that a command prints."""
     if line:
-        console.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
+        console.print(f"  {line}", style="dim", markup=False)
 
 
 def expect(what: str, *, holds: bool) -> None:
@@ -109,22 +121,13 @@ def step(number: int, text: str) -> None:
     console.print(f"\n[bold cyan]{number}/10[/] {text}")
 
 
-def demo() -> None:
-    """Show both halves on one local AWS."""
-    step(1, "Start a local AWS, with IAM enforced")
-    with local_aws() as aws:
-        console.print(f"MiniStack on {aws.endpoint}, process {aws.pid}")
-        one_profile(aws)
-        whole_account(aws)
-
-
 def one_profile(aws: LocalAws) -> None:
     """Deploy the app to an account that has a profile and a key already, and take it back."""
     step(2, "Some other team makes an instance profile, its role and a KMS key")
     profile = existing_profile(aws, PROFILE)
     allow(profile, *REGISTRATION.actions)
     key, other_key = create_key(aws), create_key(aws)
-    console.print(f"{profile.name} with {profile.role_arn}\n{key}", soft_wrap=True)
+    console.print(f"{profile.name} with {profile.role_arn}\n{key}")
     made = profile.description()
 
     step(3, "What the role may do: calls with its own credentials, and what IAM simulates")
@@ -132,8 +135,7 @@ def one_profile(aws: LocalAws) -> None:
     show(profile, before=before)
     expect(
         "a role that may register, and do its own team's work",
-        holds=before.allowed == [False, True, False, False]
-        and [*before.calls.values()] == [False, False, False, True],
+        holds=before.outcome == ([False, True, False, False], [False, False, False, True]),
     )
 
     step(4, "Give it Session Manager")
@@ -143,8 +145,7 @@ def one_profile(aws: LocalAws) -> None:
     show(profile, before=before, after=after)
     expect(
         "all that Session Manager needs, and no other key",
-        holds=after.allowed == [True, True, True, False]
-        and [*after.calls.values()] == [True, False, True, True],
+        holds=after.outcome == ([True, True, True, False], [True, False, True, True]),
     )
 
     step(5, "Take it back")
@@ -184,37 +185,28 @@ def whole_account(aws: LocalAws) -> None:
         expect("no profile that lacks permissions", holds=text == "")
 
 
-def on_a_real_account() -> None:
-    """What to run next."""
-    console.print(
-        "\nOn a real account, with its credentials and region in the environment:\n"
-        "[bold]  . .venv/bin/activate\n"
-        "  npx cdk deploy -c instance-profile=NAME -c key=KEY_ARN[/]\n"
-        "or -c role=NAME_OR_ARN, or -c instance-profiles=FILE; leave the key out if session data "
-        "has none of its own.\nThe agent must also be able to register with Systems Manager, which "
-        "other policies of the role allow: see README.md.",
-        soft_wrap=True,
-    )
-
-
 def stop(number: int, _frame: object) -> NoReturn:
     """Unwind, so that everything started is stopped; once is enough."""
-    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for ignored in ENDED_BY:
         signal.signal(ignored, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
 def main() -> None:
     """Run the demo; whatever ends it, the local AWS and its files are gone then."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDED_BY:
         signal.signal(number, stop)
     # The CLI's check of the templates takes longer than all else, and finds nothing in these.
     os.environ.setdefault("CDK_VALIDATION", "false")
+    step(1, "Start a local AWS, with IAM enforced")
     try:
-        demo()
+        with local_aws() as aws:
+            console.print(f"MiniStack on {aws.endpoint}, process {aws.pid}")
+            one_profile(aws)
+            whole_account(aws)
     except RuntimeError as error:  # the local AWS did not start
         sys.exit(str(error))
-    on_a_real_account()
+    console.print(ON_A_REAL_ACCOUNT)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ from session_manager_permissions._verify.checks import CHECKS  # noqa: E402
 MERMAID: Final = "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"
 SCRIPT: Final = "assets/mermaid.js"
 AS_THEY_ARE: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/RESULTS.md")
+SOURCES: Final = {"index.md": "README.md"} | {name: name for name in AS_THEY_ARE}
+"""The pages that are not in `docs/`, each with its file of the repository."""
 LANGUAGES: Final = {".py": "python", ".json": "json", ".txt": "text"}
 """The files of an example that its page shows."""
 EXAMPLES: Final = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir())
@@ -58,14 +60,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages and the files that are not in `docs/`."""
-    pages = {site_path(name): (ROOT / name).read_text("utf-8") for name in AS_THEY_ARE}
-    pages["index.md"] = (ROOT / "README.md").read_text("utf-8")
+    for path, source in (SOURCES | {"LICENSE": "LICENSE", SCRIPT: MERMAID}).items():
+        files.append(File.generated(config, path, abs_src_path=str(ROOT / source)))
     for name in EXAMPLES:
-        pages[f"examples/{name}.md"] = example(name)
-    for path, text in pages.items():
-        files.append(File.generated(config, path, content=text))
-    for name, source in {"LICENSE": "LICENSE", SCRIPT: MERMAID}.items():
-        files.append(File.generated(config, name, abs_src_path=str(ROOT / source)))
+        files.append(File.generated(config, f"examples/{name}.md", content=example(name)))
     return files
 
 
@@ -91,13 +89,6 @@ def site_path(path: str) -> str:
     return path.removeprefix("docs/")
 
 
-def repository_path(page: str) -> str:
-    """The file of the repository that a page of the site is."""
-    if page == "index.md":
-        return "README.md"
-    return page if page in AS_THEY_ARE else f"docs/{page}"
-
-
 def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
     """Have links to files of the repository lead to their pages, and names of checks to theirs."""
     here = page.file.src_uri
@@ -105,7 +96,7 @@ def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
         markdown = re.sub(
             r"^\|.*", lambda row: _CHECK.sub(cause, row[0]), markdown, flags=re.MULTILINE
         )
-    folder = posixpath.dirname(repository_path(here))
+    folder = posixpath.dirname(SOURCES.get(here, f"docs/{here}"))
 
     def moved(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, match[0]))
@@ -120,22 +111,22 @@ def cause(name: re.Match[str]) -> str:
     return f"[{name[0]}]({target})" if (ROOT / "docs" / target).is_file() else name[0]
 
 
-def on_post_template(output: str, *, template_name: str, **_: object) -> str:
-    """Name the search of the page that a server shows for one that does not exist."""
-    return with_a_name_of_the_search(output) if template_name == "404.html" else output
+def on_post_template(output: str, **_: object) -> str:
+    """Adapt the page that a server shows for one that does not exist."""
+    return adapted(output)
 
 
 def on_post_page(output: str, *, page: Page, **_: object) -> str:
-    """Name the search, and load what draws Mermaid on the pages that have some."""
-    output = with_a_name_of_the_search(output)
-    # The theme would ask GitHub's API for the stars of the repository: another host.
-    output = output.replace(' data-md-component="source"', "")
+    """Adapt a page, and load what draws Mermaid if it has some."""
+    output = adapted(output)
     if 'class="mermaid"' not in output:
         return output
     script = posixpath.relpath(SCRIPT, posixpath.dirname(page.file.dest_uri) or ".")
     return output.replace("</head>", f'<script src="{script}"></script></head>', 1)
 
 
-def with_a_name_of_the_search(output: str) -> str:
-    """Return the page with the name that readers of a screen have for its search."""
+def adapted(output: str) -> str:
+    """Return what the theme makes with a name for its search, and without what asks GitHub."""
+    # The API of GitHub would be asked for the stars of the repository: another host.
+    output = output.replace(' data-md-component="source"', "")
     return output.replace('role="dialog"', 'role="dialog" aria-label="Search"', 1)

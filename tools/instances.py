@@ -9,7 +9,6 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInst
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,8 @@ from serving import serving
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from local_aws import ExistingProfile
 
@@ -45,8 +45,7 @@ def launch(profile: ExistingProfile) -> str:
         TagSpecifications=[tags],
         IamInstanceProfile={"Name": profile.name},
     )
-    found: str = reservation["Instances"][0]["InstanceId"]
-    return found
+    return str(reservation["Instances"][0]["InstanceId"])
 
 
 def _answer(
@@ -64,20 +63,19 @@ def _answer(
                     "AgentVersion": "3.3.3270.0",
                 }
                 for name, profile in instances.items()
-                if profile.may(*REGISTRATION.actions)
+                if profile.simulate(*REGISTRATION.actions)
             ]
             return 200, {"InstanceInformationList": online}
         case "GetConnectionStatus":
             target = asked["Target"]
-            connected = instances[target].may(*REGISTRATION.actions, *CHANNELS.actions)
+            connected = instances[target].simulate(*REGISTRATION.actions, *CHANNELS.actions)
             return 200, {"Target": target, "Status": f"{'' if connected else 'not'}connected"}
         case "GetServiceSetting":
             return 200, {"ServiceSetting": {"SettingValue": "$None"}}
     return 400, {"__type": "InvalidDocument"}  # the account has no preferences
 
 
-@contextmanager
-def systems_manager(instances: Mapping[str, ExistingProfile]) -> Iterator[str]:
+def systems_manager(instances: Mapping[str, ExistingProfile]) -> AbstractContextManager[str]:
     """Serve Systems Manager on 127.0.0.1 as long as the block lasts, and give the address.
 
     Args:
@@ -96,5 +94,4 @@ def systems_manager(instances: Mapping[str, ExistingProfile]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with serving(Handler) as address:
-        yield address
+    return serving(Handler)

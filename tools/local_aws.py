@@ -18,10 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
-import boto3
-import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +32,6 @@ CLI = ROOT / "node_modules" / ".bin" / "cdk"
 COMMAND = Path(sys.executable).with_name("session-manager-permissions")
 REGION = "us-east-1"
 ADMINISTRATOR = {"AccessKeyId": "test", "SecretAccessKey": "test"}
-SERVICES = ("cloudcontrol", "cloudformation", "ec2", "iam", "kms", "logs", "s3", "ssm", "sts")
 
 
 class CliRun(NamedTuple):
@@ -57,8 +55,8 @@ class LocalAws:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, service: str, credentials: Mapping[str, str] = ADMINISTRATOR) -> BaseClient:
-        """A boto3 client that reads neither the environment nor the files of a real account."""
-        return self._session.client(
+        """A client that reads neither the environment nor the files of a real account."""
+        return self._session.create_client(
             service,
             region_name=REGION,
             endpoint_url=self.endpoint,
@@ -69,13 +67,10 @@ class LocalAws:
         )
 
     @cached_property
-    def _session(self) -> boto3.Session:  # one, as each reads the models of the services anew
+    def _session(self) -> Session:  # one, as each reads the models of the services anew
         unset = (None, None, None, None)
         nothing = (None, None, os.devnull, None)
-        session = botocore.session.Session(
-            {"profile": unset, "config_file": nothing, "credentials_file": nothing}
-        )
-        return boto3.Session(botocore_session=session)
+        return Session({"profile": unset, "config_file": nothing, "credentials_file": nothing})
 
     def cdk(
         self,
@@ -95,10 +90,7 @@ class LocalAws:
             started: gets the group of the CLI's processes.
         """
         command = [str(CLI), *arguments]
-        environment = self._environment() | {
-            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
-        }
+        environment = self._environment(credentials)
         return _run(command, project or self.project, environment, show, started)
 
     def verify(self, *arguments: str, command: Path = COMMAND) -> subprocess.CompletedProcess[str]:
@@ -137,7 +129,7 @@ class LocalAws:
         (project / "cdk.json").write_text(json.dumps(settings), encoding="utf-8")
         return project
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, credentials: Mapping[str, str] = ADMINISTRATOR) -> dict[str, str]:
         """The user's own, without what leads to a real account or past this AWS."""
         leads_away = ("AWS_", "CDK_")  # each option of the CLI has a variable, `CDK_PROFILE`
         kept = {
@@ -147,8 +139,8 @@ class LocalAws:
             or not (name.startswith(leads_away) or name.upper().endswith("_PROXY"))
         }
         return kept | {
-            "AWS_ACCESS_KEY_ID": ADMINISTRATOR["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": ADMINISTRATOR["SecretAccessKey"],
+            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -178,7 +170,6 @@ def _run(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
         encoding="utf-8",
         start_new_session=True,  # a group of its own, to be ended with all that it started
     ) as process:
@@ -223,10 +214,8 @@ def local_aws() -> Iterator[LocalAws]:
 
 def free_port() -> int:
     """Find a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def _server_environment(folder: Path, port: int) -> dict[str, str]:
@@ -238,7 +227,7 @@ def _server_environment(folder: Path, port: int) -> dict[str, str]:
         "IOT_MTLS_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
         "PATH": os.environ["PATH"],
-        "SERVICES": ",".join(SERVICES),
+        "SERVICES": "cloudcontrol,cloudformation,ec2,iam,kms,logs,s3,ssm,sts",
         "SFTP_ENABLED": "0",
         "TMPDIR": str(folder),
     }
@@ -267,8 +256,7 @@ class ExistingProfile:
     def inline_policies(self) -> list[str]:
         """The names of the role's inline policies."""
         listed = self.aws.client("iam").list_role_policies(RoleName=self.role_name)
-        names: list[str] = listed["PolicyNames"]
-        return names
+        return list(listed["PolicyNames"])
 
     def description(self) -> dict[str, object]:
         """All that IAM tells of profile and role, the documents of their policies included."""
@@ -284,53 +272,41 @@ class ExistingProfile:
             },
         }
 
-    def simulate(self, action: str, resource: str = "*") -> bool:
-        """What IAM's simulator says: for actions that MiniStack has no service for."""
-        (result,) = self.aws.client("iam").simulate_principal_policy(
-            PolicySourceArn=self.role_arn, ActionNames=[action], ResourceArns=[resource]
+    def simulate(self, *actions: str, resource: str = "*") -> bool:
+        """Whether IAM's simulator allows all of these: MiniStack has no service for some."""
+        results = self.aws.client("iam").simulate_principal_policy(
+            PolicySourceArn=self.role_arn, ActionNames=actions, ResourceArns=[resource]
         )["EvaluationResults"]
-        allowed: bool = result["EvalDecision"] == "allowed"
-        return allowed
-
-    def may(self, *actions: str) -> bool:
-        """Whether IAM's simulator allows all of these, on every resource."""
-        return all(self.simulate(action) for action in actions)
+        return all(result["EvalDecision"] == "allowed" for result in results)
 
     def can_decrypt(self, key_arn: str) -> bool:
-        """Whether KMS decrypts by this key when the role asks, with credentials of its own."""
+        """Whether KMS decrypts by this key when the role asks."""
         encrypted = self.aws.client("kms").encrypt(KeyId=key_arn, Plaintext=b"session data")
-        kms = self._own_client("kms")
-        return _allowed(lambda: kms.decrypt(CiphertextBlob=encrypted["CiphertextBlob"]))
+        return self._can("kms", "decrypt", CiphertextBlob=encrypted["CiphertextBlob"])
 
     def can_see_log_encryption(self) -> bool:
         """Whether S3 tells the role how the bucket is encrypted."""
-        s3 = self._own_client("s3")
-        return _allowed(lambda: s3.get_bucket_encryption(Bucket=self.bucket))
+        return self._can("s3", "get_bucket_encryption", Bucket=self.bucket)
 
     def can_list_bucket(self) -> bool:
         """Whether the role may still do what its own team gave it."""
-        s3 = self._own_client("s3")
-        return _allowed(lambda: s3.list_objects_v2(Bucket=self.bucket))
+        return self._can("s3", "list_objects_v2", Bucket=self.bucket)
 
     def credentials(self) -> dict[str, str]:
         """The role's own, as an instance has them."""
         sts = self.aws.client("sts")
         assumed = sts.assume_role(RoleArn=self.role_arn, RoleSessionName="instance")
-        credentials: dict[str, str] = assumed["Credentials"]
-        return credentials
+        return dict(assumed["Credentials"])
 
-    def _own_client(self, service: str) -> BaseClient:
-        return self.aws.client(service, self.credentials())
-
-
-def _allowed(call: Callable[[], object]) -> bool:
-    try:
-        call()
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in {"AccessDenied", "AccessDeniedException"}:
-            raise
-        return False
-    return True
+    def _can(self, service: str, call: str, **arguments: object) -> bool:
+        """Whether a call with the role's own credentials is let through."""
+        try:
+            getattr(self.aws.client(service, self.credentials()), call)(**arguments)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in {"AccessDenied", "AccessDeniedException"}:
+                raise
+            return False
+        return True
 
 
 def existing_profile(aws: LocalAws, name: str) -> ExistingProfile:
@@ -378,25 +354,21 @@ def allow(profile: ExistingProfile, *actions: str) -> None:
 
 def create_key(aws: LocalAws) -> str:
     """Make a KMS key whose policy leaves it to IAM who may use it, and give its ARN."""
-    arn: str = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
-    return arn
+    return str(aws.client("kms").create_key()["KeyMetadata"]["Arn"])
 
 
 def _policy(**statement: object) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
 
 
-def _serve() -> None:
-    """Be MiniStack until stdin closes: so it ends with its parent, even with one that is killed."""
-    from ministack.app import main  # noqa: PLC0415 — configured by the environment when imported
+if __name__ == "__main__":
+    # Be MiniStack until stdin closes: so it ends with its parent, even with one that is killed.
+    from ministack.app import main  # configured by the environment when imported
 
     def end() -> None:
+        """End the process with its parent."""
         sys.stdin.read()
         os._exit(0)
 
     threading.Thread(target=end, daemon=True).start()
     main()
-
-
-if __name__ == "__main__":
-    _serve()

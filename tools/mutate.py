@@ -34,12 +34,8 @@ from cosmic_ray.work_db import WorkDB, use_db
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import TypeAlias
 
     from cosmic_ray.work_item import MutationSpec
-
-    Lines: TypeAlias = "Mapping[int, list[str]]"
-    """The tests that reach each line of a module, as coverage names them."""
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGE: Final = "session_manager_permissions"
@@ -50,12 +46,12 @@ OPTIONS: Final = (
 )
 FIRST, MOST = 30, 500
 """Run this many tests first, as they notice most mutants, and at most this many in all."""
-UNTRACED: Final = tuple(
-    f"tests/{name}"
-    for name in (
-        *("constructs/test_gates.py", "test_app.py", "test_imports.py", "test_signatures.py"),
-        "verify/test_command.py",
-    )
+UNTRACED: Final = (
+    "tests/constructs/test_gates.py",
+    "tests/test_app.py",
+    "tests/test_imports.py",
+    "tests/test_signatures.py",
+    "tests/verify/test_command.py",
 )
 """Tests that start another process or read signatures: coverage does not record what they reach."""
 SECONDS: Final = 600
@@ -77,26 +73,25 @@ def run_all(folder: Path) -> coverage.CoverageData:
     return data
 
 
-def mutations(path: Path, sample: int | None) -> list[MutationSpec]:
-    """List the mutants of a module: all, or a sample that is the same for the same code."""
+def mutations(path: Path, sample: int) -> list[MutationSpec]:
+    """List mutants of a module, at most so many: the same sample for the same code."""
     with use_db(path.with_suffix(".sqlite"), WorkDB.Mode.create) as database:
         init([path], database, {})
         specs = [one for item in database.work_items for one in item.mutations]
     found = [one for one in specs if not LEFT_OUT.match(one.operator_name)]
-    if sample is not None:
-        found = random.Random(0).sample(found, min(sample, len(found)))  # noqa: S311
+    found = random.Random(0).sample(found, min(sample, len(found)))  # noqa: S311
     lines = path.read_text(encoding="utf-8").splitlines()
     # Names for annotations alone, which nothing evaluates.
     found = [one for one in found if lines[one.start_pos[0] - 1] != "if TYPE_CHECKING:"]
     return sorted(found, key=lambda one: one.start_pos)
 
 
-def reaching(path: Path, line: int, by_line: Lines) -> list[str]:
+def reaching(path: Path, line: int, by_line: Mapping[int, list[str]]) -> list[str]:
     """List the tests that reach the statement of a line.
 
     Those in the module's own test file come first. Within each part, one case of every test
     function comes before the second case of any. A statement of a module or a class runs when the
-    module is imported: the tests are all those of the module.
+    module is imported: the tests are all those of the module. `by_line` is of coverage.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     *outer, inner = (
@@ -132,7 +127,7 @@ def passes(tests: Iterable[str]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == pytest.ExitCode.OK
 
 
-def survivor(spec: MutationSpec, by_line: Lines) -> str | None:
+def survivor(spec: MutationSpec, by_line: Mapping[int, list[str]]) -> str | None:
     """Return what a mutant changes; None if a test notices it."""
     path, line = Path(spec.module_path), spec.start_pos[0]
     tests = reaching(path, line, by_line)
@@ -149,7 +144,9 @@ def main() -> None:
     """Print for each module how many mutants there are, and those that no test notices."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*")
-    parser.add_argument("--sample", type=int, help="how many mutants of each module; default: all")
+    parser.add_argument(
+        "--sample", type=int, default=sys.maxsize, help="how many mutants of each; default: all"
+    )
     given = parser.parse_args()
     paths = (path.relative_to(ROOT / PACKAGE) for path in sorted((ROOT / PACKAGE).rglob("*.py")))
     modules = given.modules or [str(path.with_suffix("")) for path in paths]
@@ -173,12 +170,8 @@ def main() -> None:
             specs = mutations(path, given.sample)
             by_line = data.contexts_by_lineno(str(path))
             survivors = [one for spec in specs if (one := survivor(spec, by_line))]
-            print(  # noqa: T201
-                f"{module}: {len(specs)} mutants, {len(survivors)} survive",
-                *(f"{module}:{one}" for one in survivors),
-                sep="\n",
-                flush=True,
-            )
+            summary = f"{module}: {len(specs)} mutants, {len(survivors)} survive"
+            print(summary, *survivors, sep=f"\n{module}:", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ from session_manager_permissions import (
 from session_manager_permissions._causes import more
 from session_manager_permissions._command import parser as command_line
 from session_manager_permissions._readiness.rules import READY, RULES
-from session_manager_permissions._verify import answers
-from session_manager_permissions._verify.audit import result
+from session_manager_permissions._verify.answers import NodeAnswer, RoleAnswer
+from session_manager_permissions._verify.audit.result import AuditResult
 from session_manager_permissions._verify.checks import CHECKS, ORDER
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 from tests.verify import picture
@@ -38,11 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FINDINGS: Final = (
-    ROOT / "tests/readiness/__snapshots__/test_what_findings_say/test_what_each_finding_says.txt"
-)
+SNAPSHOTS: Final = ROOT / "tests/readiness/__snapshots__"
+FINDINGS: Final = SNAPSHOTS / "test_what_findings_say/test_what_each_finding_says.txt"
 """What the check at synthesis says of each cause. A test holds that it does."""
-FIXES: Final = ROOT / "tests/readiness/__snapshots__/test_fixes/test_what_the_pages_show.txt"
+FIXES: Final = SNAPSHOTS / "test_fixes/test_what_the_pages_show.txt"
 """The same of apps, each with a fix that a test has used as it stands."""
 ANSWERS_OF_CHECKS: Final = (
     ROOT / "tests/verify/__snapshots__/test_what_checks_say/test_what_each_check_says.txt"
@@ -98,11 +97,9 @@ SHOWN: Final = {
 }
 """The check and a pattern of the answer that a page shows; others show the first of their check."""
 
-ANSWERS: Final = {
-    kind.__name__: kind for kind in (result.AuditResult, answers.RoleAnswer, answers.NodeAnswer)
-}
+ANSWERS: Final = {kind.__name__: kind for kind in (AuditResult, RoleAnswer, NodeAnswer)}
 """What the commands print as JSON."""
-IN_JSON: Final = {bool: "boolean", int: "number", str: "string"}
+IN_JSON: Final = {bool: "boolean", int: "number", str: "string", dict: "object"}
 
 MEASURED: Final[dict[str, list[dict[str, Any]]]] = json.loads(
     (ROOT / "tests/data/agent_calls.json").read_text("utf-8")
@@ -110,15 +107,15 @@ MEASURED: Final[dict[str, list[dict[str, Any]]]] = json.loads(
 """What was measured of the agent: `with` names the option with which a denial `loses` something."""
 
 REGION: Final = re.compile(
-    r"<!-- made by: make tables (?P<name>.*?) -->\n\n(?P<text>.*?)\n<!-- end -->", re.DOTALL
+    r"(?P<begin><!-- made by: make tables (?P<name>.*?) -->\n\n)(?P<text>.*?)(?=\n<!-- end -->)",
+    re.DOTALL,
 )
 
 
 def table(header: Collection[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a table in Markdown."""
-    lines = [" | ".join(header), *(" | ".join(row) for row in rows)]
-    first, *others = [f"| {line} |\n" for line in lines]
-    return "".join([first, f"|{'---|' * len(header)}\n", *others])
+    head, *body = (f"| {' | '.join(row)} |\n" for row in (header, *rows))
+    return "".join([head, f"|{'---|' * len(header)}\n", *body])
 
 
 def code(names: Iterable[str]) -> str:
@@ -131,34 +128,32 @@ def cause_of(name: str) -> str:
     return CHECKS[name].page if name in CHECKS else name
 
 
+def checks_of(cause: str) -> list[str]:
+    """Return the names of the checks that find a cause."""
+    return [check for check in ORDER if cause_of(check) == cause]
+
+
 def linked(name: str, here: str) -> str:
     """Return the name of a rule or a check as a link, from a page to what is said about it."""
+    if name == READY:  # which is no cause, and has no page
+        return f"`{name}`"
     target = posixpath.relpath(f"docs/causes/{cause_of(name)}.md", posixpath.dirname(here))
     return f"[`{name}`]({target})"
 
 
 def rules(here: str) -> str:
     """Return what each rule at synthesis finds."""
-    return table(
-        ("rule", "severity", "reported on", "what it finds"),
-        (
-            (
-                f"`{rule.id}`" if rule.id == READY else linked(rule.id, here),
-                rule.severity,
-                rule.reported_on,
-                rule.finds,
-            )
-            for rule in RULES.values()
-        ),
+    rows = (
+        (linked(rule.id, here), rule.severity, rule.reported_on, rule.finds)
+        for rule in RULES.values()
     )
+    return table(("rule", "severity", "reported on", "what it finds"), rows)
 
 
 def checks(here: str) -> str:
     """Return what each check on the live account passes for, and what it asks."""
-    return table(
-        ("check", "passes if", "the calls that it makes"),
-        ((linked(check, here), CHECKS[check].passes_if, calls(check)) for check in ORDER),
-    )
+    rows = ((linked(check, here), CHECKS[check].passes_if, calls(check)) for check in ORDER)
+    return table(("check", "passes if", "the calls that it makes"), rows)
 
 
 def calls(check: str) -> str:
@@ -170,10 +165,8 @@ def calls(check: str) -> str:
 
 def permissions(_: str) -> str:
     """Return what is unknown without each action."""
-    return table(
-        ("action", "without it these checks are unknown"),
-        ((f"`{action}`", code(names)) for action, names in PERMISSIONS.items()),
-    )
+    rows = ((f"`{action}`", code(names)) for action, names in PERMISSIONS.items())
+    return table(("action", "without it these checks are unknown"), rows)
 
 
 def audit_policy(_: str) -> str:
@@ -183,44 +176,33 @@ def audit_policy(_: str) -> str:
 
 def causes(here: str) -> str:
     """Return all causes: what each is called at synthesis and on the live account."""
-    found: dict[str, list[str]] = {rule: [] for rule in RULES if rule != READY}
-    for check in ORDER:
-        found.setdefault(cause_of(check), []).append(check)
-    return table(
-        ("cause", "rule at synthesis", "checks of `verify`"),
-        (
-            (linked(cause, here), f"`{cause}`" if cause in RULES else "", code(names))
-            for cause, names in found.items()
-        ),
+    found = dict.fromkeys(cause_of(name) for name in (*RULES, *ORDER) if name != READY)
+    rows = (
+        (linked(cause, here), f"`{cause}`" if cause in RULES else "", code(checks_of(cause)))
+        for cause in found
     )
+    return table(("cause", "rule at synthesis", "checks of `verify`"), rows)
 
 
 def cause(here: str) -> str:
     """Return how the check at synthesis and the command call the cause of a page."""
     name = Path(here).stem
-    rows = []
-    if name in RULES:
-        rule = RULES[name]
-        rows.append(
-            (f"at synthesis, the rule `{name}`", f"finds {rule.finds}", f"on {rule.reported_on}")
-        )
-    rows += [
+    rows = [
         (f"live, the check `{check}`", f"passes if {CHECKS[check].passes_if}", "on the node")
-        for check in ORDER
-        if cause_of(check) == name
+        for check in checks_of(name)
     ]
+    if rule := RULES.get(name):
+        where = f"at synthesis, the rule `{name}`"
+        rows.insert(0, (where, f"finds {rule.finds}", f"on {rule.reported_on}"))
     return table(("where", "what", "reported"), rows)
 
 
 def synthesis(here: str) -> str:
     """Return what the check at synthesis says about the cause of a page."""
     name = Path(here).stem
-    found = re.findall(
-        r"^(?P<case>[^\n]+): ([\w-]+)\n  (.*?)\n  Fix: (.*?)\n$",
-        "\n".join(one.read_text("utf-8") for one in (FIXES, FINDINGS)) + "\n",
-        re.MULTILINE | re.DOTALL,
-    )
-    description, fix = next((says, fix) for _, rule, says, fix in found if rule == name)
+    text = "\n".join(one.read_text("utf-8") for one in (FIXES, FINDINGS)) + "\n"
+    entry = rf"^[^\n]+: {name}\n  (.*?)\n  Fix: (.*?)\n$"
+    description, fix = re.findall(entry, text, re.MULTILINE | re.DOTALL)[0]
     severity = RULES[name].severity.partition(";")[0].upper()
     lines = "\n   ".join([*fix.splitlines(), f"# {more(name)}"])
     return (
@@ -233,17 +215,15 @@ def synthesis(here: str) -> str:
 def live(here: str) -> str:
     """Return what the command says about the cause of a page."""
     name = Path(here).stem
-    check, part = SHOWN.get(name) or (next(one for one in ORDER if cause_of(one) == name), "")
-    rows, *sections = re.split("^# ", ANSWERS_OF_CHECKS.read_text("utf-8")[2:], flags=re.MULTILINE)
-    order = [row.strip().rpartition(": ")[0] for row in rows.splitlines()]
+    check, part = SHOWN.get(name) or (checks_of(name)[0], "")
+    text = ANSWERS_OF_CHECKS.read_text("utf-8")
+    order = re.findall("^  (.*): ", text.partition("\n\n")[0], re.MULTILINE)
     found = []
-    for section in sections:
-        heading, *answers = section.strip("\n").split("\n\n")
-        of, _, verdict = heading.partition(": ")
-        if of == check and verdict in ("fail", "unknown"):
-            for cause, _, answer in (one[1:].partition("]\n") for one in answers):
-                place = order.index(cause) if cause in order else len(order)
-                found.append((not re.search(part, answer), verdict, place, answer))
+    for verdict in ("fail", "unknown"):
+        section = text.partition(f"\n# {check}: {verdict}\n")[2].partition("\n# ")[0]
+        for cause, answer in re.findall(r"^\[(.*)\]\n((?:  .*\n)+)", section + "\n", re.MULTILINE):
+            place = order.index(cause) if cause in order else len(order)
+            found.append((not re.search(part, answer), verdict, place, answer))
     _, verdict, _, answer = min(found)  # of what fits, what the first cause shows
     text = answer.strip().replace("\n    Fix: ", "\n  ")
     is_symptom = verdict == "fail" and "first fix" in text
@@ -253,13 +233,11 @@ def live(here: str) -> str:
 
 def messages(heading: str) -> str:
     """Return the errors below a heading: what the user did, and the message."""
-    return table(
-        ("what you did", "message"),
-        (
-            (did + (", at synthesis" if kind == "synthesis" else ""), quoted(text))
-            for did, kind, text in said()[heading]
-        ),
+    rows = (
+        (f"{did}, at synthesis" if kind == "synthesis" else did, quoted(text))
+        for did, kind, text in said()[heading]
     )
+    return table(("what you did", "message"), rows)
 
 
 def warnings(_: str) -> str:
@@ -368,27 +346,23 @@ def needs(*, other_account: bool) -> Iterator[_needs.NeededStatement]:
 
 def arguments(name: str) -> str:
     """Return the arguments of a callable, as its docstring says."""
-    named = documented(CALLABLES[name])
     left_out = {"scope", "construct_id", "grantee"}
     if name in SHARE_OPTIONS:
         left_out |= {*SessionManagerOptions.__annotations__}
-    return table(
-        (f"argument of `{name}`", "meaning", "default"),
-        (
-            (f"`{argument}`", *meaning_and_default(text))
-            for argument, text in named.items()
-            if argument not in left_out
-        ),
+    rows = (
+        (f"`{argument}`", *meaning_and_default(text))
+        for argument, text in documented(CALLABLES[name]).items()
+        if argument not in left_out
     )
+    return table((f"argument of `{name}`", "meaning", "default"), rows)
 
 
 def documented(function: Callable[..., Any]) -> dict[str, str]:
     """Return the arguments in a docstring, and what it says about each."""
-    text = inspect.getdoc(function) or ""
-    (section,) = re.findall(r"^Args:\n(.*?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
-    entries = re.split(r"^    (?=\w+: )", section, flags=re.MULTILINE)[1:]
-    pairs = (" ".join(entry.split()).partition(": ") for entry in entries)
-    return {argument: meaning for argument, _, meaning in pairs}
+    docstring = griffe.Docstring(inspect.getdoc(function) or "")
+    sections = griffe.parse_google(docstring, warn_missing_types=False, warn_unknown_params=False)
+    (described,) = (one.value for one in sections if one.kind.value == "parameters")
+    return {one.name: " ".join(one.description.split()) for one in described}
 
 
 def meaning_and_default(text: str) -> tuple[str, str]:
@@ -400,20 +374,14 @@ def meaning_and_default(text: str) -> tuple[str, str]:
 
 def options(command: str) -> str:
     """Return the options of a command, as its help says."""
-    parser = commands()[command]
-    return table(
-        ("option", "for", "meaning"),
-        (
-            (
-                f"`{spelled(action)}`",
-                in_code("" if group.title == "options" else str(group.title)),
-                in_code(explained(action)),
-            )
-            for group in parser._action_groups  # noqa: SLF001 - argparse has nothing public
-            for action in group._group_actions  # noqa: SLF001
-            if action.option_strings and action.dest != "help"
-        ),
-    )
+    rows = []
+    for group in commands()[command]._action_groups:  # noqa: SLF001 - argparse has nothing public
+        purpose = "" if group.title == "options" else str(group.title)
+        for action in group._group_actions:  # noqa: SLF001
+            if action.option_strings and action.dest != "help":
+                meaning = (action.help or "") % vars(action)
+                rows.append((f"`{spelled(action)}`", in_code(purpose), in_code(meaning)))
+    return table(("option", "for", "meaning"), rows)
 
 
 def fields(name: str) -> str:
@@ -425,15 +393,14 @@ def _fields(kind: type, path: str) -> Iterator[tuple[str, str, str]]:
     described = griffe.load(kind.__module__)[kind.__name__].all_members
     for name, hint in get_type_hints(kind).items():
         item, in_list = (get_args(hint)[0], "[]") if get_origin(hint) is list else (hint, "")
-        kinds = [one for one in get_args(item) if one is not type(None)]
-        is_null = type(None) in get_args(item)
-        (value,) = kinds if is_null else [item]
-        in_json = "object" if is_typeddict(value) else IN_JSON.get(value, "")
-        in_json = in_json or ("object" if get_origin(value) is dict else "string")  # a Literal
+        value, *others = get_args(item) if type(None) in get_args(item) else [item]
+        in_json = (
+            "object" if is_typeddict(value) else IN_JSON.get(get_origin(value) or value, "string")
+        )
         meaning = " ".join(described[name].docstring.value.split()).rstrip(".")
         meaning = meaning[0].lower() + meaning[1:] if meaning[1].islower() else meaning
         at = f"{path}{name}{in_list}"
-        yield f"`{at}`", in_json + (" or null" if is_null else ""), meaning
+        yield f"`{at}`", in_json + (" or null" if others else ""), meaning
         if is_typeddict(value):
             yield from _fields(value, f"{at}.")
 
@@ -458,11 +425,6 @@ def spelled(action: Action) -> str:
     if action.nargs == "?":
         takes = f"[{takes}]"
     return f"{action.option_strings[0]} {takes}".strip()
-
-
-def explained(action: Action) -> str:
-    """Return the help of an option."""
-    return (action.help or "") % vars(action)
 
 
 def in_code(text: str) -> str:
@@ -500,23 +462,14 @@ def rewritten(path: Path) -> str:
     """Return a page with its regions as they should be."""
     here = path.relative_to(ROOT).as_posix()
 
-    def region(match: re.Match[str]) -> str:
-        text = made(match["name"], here)
-        return f"<!-- made by: make tables {match['name']} -->\n\n{text}\n<!-- end -->"
-
-    return REGION.sub(region, path.read_text("utf-8"))
-
-
-def outdated() -> Iterator[tuple[Path, str]]:
-    """Find the files that are not as they should be, each with what it should be."""
-    made = {path: rewritten(path) for path in pages()}
-    made |= {path: draw() for path, draw in PICTURES.items()}
-    for path, text in made.items():
-        if text != path.read_text("utf-8"):
-            yield path, text
+    text = path.read_text("utf-8")
+    return REGION.sub(lambda region: region["begin"] + made(region["name"], here), text)
 
 
 if __name__ == "__main__":
-    for changed, new in outdated():
-        changed.write_text(new, encoding="utf-8")
-        print(f"wrote {changed.relative_to(ROOT)}")  # noqa: T201
+    new = {path: rewritten(path) for path in pages()}
+    new |= {path: draw() for path, draw in PICTURES.items()}
+    for path, text in new.items():
+        if text != path.read_text("utf-8"):
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")  # noqa: T201

@@ -287,7 +287,7 @@ def test_simulator_allows_the_channels_and_the_streams_of_the_group_alone(
         arn = f"arn:aws:logs:{REGION}:{found.account}:log-group:{group}"
         for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
             stream = f"{arn}:log-stream:admin-0123456789abcdef0"
-            assert found.profile.simulate(action, stream) == (group == own)
+            assert found.profile.simulate(action, resource=stream) == (group == own)
 
 
 @pytest.mark.parametrize("role", ["nothing", "all"])
