@@ -139,7 +139,7 @@ def _or_why_not(found: Iterator[_Found]) -> Iterator[_Found | CannotAsk]:
 
 def _time(found: object, name: str) -> datetime | None:
     value = found.get(name) if isinstance(found, dict) else None
-    return value if isinstance(value, datetime) else None
+    return value.astimezone(timezone.utc) if isinstance(value, datetime) else None
 
 
 def _last_try(node: Node, launched: datetime | None) -> datetime:

@@ -347,3 +347,13 @@ def test_one_that_is_lost_is_restarted_on_it(name: str, node: str, line: str) ->
     world = World(is_hybrid, LOST, record(PlatformName=name))
 
     assert line in one(diagnosed(world, node), "connected").fix[1]
+
+
+@pytest.mark.parametrize("hours", [-8, 0, 9])
+def test_times_are_told_in_utc_whatever_their_zone(hours: int) -> None:
+    time = ago(minutes=3)
+    there = time.astimezone(timezone(timedelta(hours=hours)))
+
+    check = one(diagnosed(World(NEVER, instance(LaunchTime=there))), "agent")
+
+    assert f"started at {time:%H:%M:%S} UTC" in check.why[0]
