@@ -111,11 +111,11 @@ def diagnose(
     ]
     if who is not None:
         checks += [may_start(node, preferences, who), plugin()]
+    checks += uses_outcomes(node, preferences, identity)
     if rows is not None:
         checks = [merged(check, rows, node) for check in checks]
     if explains:
         checks = explained(node, identity, checks)
-    checks += uses_outcomes(node, preferences, identity)
     checks.sort(key=lambda check: ORDER.index(check.name))
     return Diagnosis(
         node=node,

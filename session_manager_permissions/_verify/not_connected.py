@@ -111,22 +111,34 @@ def _clues(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Clue |
     """Yield what shows a cause, and why AWS did not answer; ask no more than what is taken."""
     now, launched = datetime.now(timezone.utc), _time(node.instance, "LaunchTime")
     earlier: list[Clue] = []
-    for change in _changes(node, identity):
-        if isinstance(change, CannotAsk):
-            yield change
-        elif change.when > _last_try(node, launched):
-            clue = _late(node, change)
-            if now - change.when < _RETRIES:
-                yield clue
-            earlier.append(clue)
+    yield from _recent(node, _changes(node, identity), earlier)
     if launched is not None and now - launched < _UP:
         yield _just_up(node, launched)
     if node.instance is not None and node.record is None:
         yield from _or_why_not(_of_image(node.spare, node.instance))
-        yield from _or_why_not(_hybrid(node, node.instance))
     if node.instance is not None and all_pass:
         yield from _or_why_not(_in_console(node))
+    if node.instance is not None and node.record is None:
+        yield from _or_why_not(_hybrid(node, node.instance))
+    if identity.role is not None:  # last, as these take two calls
+        policies = _or_why_not(_policies(node.spare, identity.role.arn))
+        yield from _recent(node, policies, earlier)
     yield from earlier
+
+
+def _recent(
+    node: Node, changes: Iterator[_Change | CannotAsk], earlier: list[Clue]
+) -> Iterator[Clue | CannotAsk]:
+    """Yield the changes after the agent's last try; those that it can have tried since, later."""
+    last_try = _last_try(node, _time(node.instance, "LaunchTime"))
+    for change in changes:
+        if isinstance(change, CannotAsk):
+            yield change
+        elif change.when > last_try:
+            clue = _late(node, change)
+            if datetime.now(timezone.utc) - change.when < _RETRIES:
+                yield clue
+            earlier.append(clue)
 
 
 def _or_why_not(found: Iterator[_Found]) -> Iterator[_Found | CannotAsk]:
@@ -150,18 +162,13 @@ def _last_try(node: Node, launched: datetime | None) -> datetime:
 
 
 def _changes(node: Node, identity: Identity) -> Iterator[_Change | CannotAsk]:
-    """Yield what gave the agent its role and its permissions, with its date.
-
-    IAM has no date of an inline policy, and none of the attachment of a policy.
-    """
+    """Yield what gave the agent its role, with its date."""
     role = identity.role
     if role is not None and role.created is not None:
         evidence = Evidence(_api_of_role(node), "CreateDate", str(role.created))
         yield _Change(f"the role {role.arn} was made", role.created, evidence)
     if node.profile_arn and not identity.replaced:
         yield from _or_why_not(_associations(node))
-    if role is not None:
-        yield from _or_why_not(_policies(node.spare, role.arn))
 
 
 def _api_of_role(node: Node) -> str:
@@ -184,7 +191,8 @@ def _associations(node: Node) -> Iterator[_Change]:
 def _policies(session: Session, role: str) -> Iterator[_Change]:
     """Yield the managed policies of the role, but those of AWS, by their last change.
 
-    One call has the dates of all policies, so that a role may have any number of them.
+    One call has the dates of all policies, so that a role may have any number of them. IAM has no
+    date of an inline policy, and none of the attachment of a policy.
     """
     call, name, of = "iam:ListPolicies", role.rpartition("/")[2], f"::{role.split(':')[4]}:"
     attached = session.listed(
