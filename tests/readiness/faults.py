@@ -739,6 +739,12 @@ IN_WORDS: Final[dict[str, tuple[str, Body, str]]] = {
             Key=resource("AWS::KMS::Key", KeyPolicy={"Statement": []}),
             Document=session(kmsKeyId=att("Key", "Arn"))),
         "let the account's policies of IAM decide in the policy of 'Key'"),
+    "a key whose policy leaves IAM out, and a role without a grant": (
+        "session-denied",
+        profile_and_role(
+            inline(ALL), Key=resource("AWS::KMS::Key", KeyPolicy={"Statement": []}),
+            Document=session(kmsKeyId=att("Key", "Arn"))),
+        "of 'Key', and allow the role these actions in one of them"),
     "a bucket, and no route table": (
         "endpoint-missing",
         isolated_in_l1(Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Table=None,

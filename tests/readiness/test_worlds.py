@@ -25,8 +25,11 @@ from .networks import (
 )
 from .policy_table import (
     ALL,
+    CHANNELS_ONLY,
     DENIED,
     NEITHER,
+    NO_CHANNEL,
+    NO_REGISTRATION,
     READY,
     UNKNOWN,
     allow,
@@ -133,6 +136,16 @@ def test_condition(
     more = {"Parameters": parameters, "Conditions": conditions, "Mappings": sizes}
 
     assert check(body | more).rules == expected
+
+
+def test_worlds_that_lack_one_of_both_each_say_what_they_lack(check: Check) -> None:
+    body = profile_and_role(
+        OfA=policy(CHANNELS_ONLY, Condition="A"),
+        OfB=policy(allow("ssm:UpdateInstanceInformation"), Condition="B"),
+    )
+    more = {"Parameters": TWO, "Conditions": {"A": PROD, "B": DEV}}
+
+    assert check(body | more).rules == NO_CHANNEL | NO_REGISTRATION
 
 
 def many(number: int, one: Callable[[int], Any]) -> list[Any]:

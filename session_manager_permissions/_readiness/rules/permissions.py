@@ -83,8 +83,9 @@ def on_role_of(profile: Resource, rule: str, said: str, *fixes: Fix) -> Finding:
 
 
 def together(found: list[Finding]) -> list[Finding]:
-    """Have one finding say both where the channels and the registration are missing."""
-    if not {CHANNEL_MISSING, REGISTRATION_MISSING} <= {one.rule for one in found}:
+    """Have one finding say both where a world lacks the channels and the registration."""
+    fixes = {one.rule: one.fixes for one in found}
+    if fixes.get(CHANNEL_MISSING) != fixes.get(REGISTRATION_MISSING):
         return found
     also = ", ".join(("", *_needs.REGISTRATION.actions))
     return [

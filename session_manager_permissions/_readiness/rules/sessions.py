@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from session_manager_permissions._readiness.parts import Parts
-    from session_manager_permissions._readiness.roles import Role, Roles
+    from session_manager_permissions._readiness.roles import Ability, Role, Roles
     from session_manager_permissions._readiness.sessions import Document, Sessions
     from session_manager_permissions._readiness.templates.model import Value
 
@@ -128,15 +128,26 @@ class SessionRules:
             return Advice(LEAVE_OUT)
         for call in calls:
             ability = self._roles.ability(role, call.action, call.on)
-            if call.resource and ability.decision.answer is Answer.ALLOWED:
-                name = call.resource.logical_id
-                return Advice(f"let the account's policies of IAM decide in the policy of {name!r}")
             if ability.boundary.answer is not Answer.ALLOWED:
                 return Advice("allow these actions in the permissions boundary and in a policy")
+            if call.resource and not self._leaves_to_iam(call.resource, role, call, ability):
+                name = call.resource.logical_id
+                said = f"let the account's policies of IAM decide in the policy of {name!r}"
+                if ability.decision.answer is not Answer.ALLOWED:
+                    said += ", and allow the role these actions in one of them"
+                return Advice(said)
         if not all(call.options for call in calls):
             return Advice(f"allow them on the {_NOUNS[calls[0].action.partition(':')[0]]}")
         options = dict.fromkeys(one for call in calls for one in call.options)
         return GivePolicy(role.resource, options=(*options,))
+
+    def _leaves_to_iam(
+        self, resource: Resource, role: Role, call: AgentCall, ability: Ability
+    ) -> bool:
+        """Tell whether a role whose policies allow a call may make it."""
+        allowed = ability._replace(decision=ability.boundary)
+        answer = self._own.answer(resource, role, Asked((call.action,), call.on), allowed)
+        return answer < Answer.IMPLICIT_DENY
 
     def _denied(self, document: Document, role: Role) -> list[AgentCall]:
         """Return the calls that a role may not make, those without which sessions fail first."""
