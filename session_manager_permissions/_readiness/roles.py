@@ -247,7 +247,7 @@ class Roles:
         self._roles: dict[object, Role] = {}
         for kind, naming in _NAMED_BY.items():
             for resource in assembly.by_type[kind]:
-                for name in self._possible_names(resource, naming):
+                for name in self._possible_names(resource.template, resource.properties, naming):
                     self._named[kind, resource.template.stack.account, name].append(resource)
         for kind, naming in ATTACHED_BY.items():
             for resource in assembly.by_type[kind]:
@@ -255,12 +255,14 @@ class Roles:
         self._perhaps_of_others = self._perhaps_not_of_app()
         self._unread = [*_unread(assembly)]
 
-    def _possible_names(self, resource: Resource, naming: str) -> list[Value]:
-        """Return the names that a resource may be given, other than one that is generated."""
+    def _possible_names(
+        self, template: Template, owner: dict[str, Any], naming: str
+    ) -> list[Value]:
+        """Return the names that something may be given, other than one that is generated."""
         names = (
             name
-            for candidate in candidates(resource.properties, naming)
-            for name in self._assembly.possible(resource.template, candidate.value)
+            for candidate in candidates(owner, naming)
+            for name in self._assembly.possible(template, candidate.value)
         )
         return [*dict.fromkeys(names)]
 
@@ -325,7 +327,7 @@ class Roles:
             policy = Policy(resource, "Properties.Policies", mapping(entry.value))
             role.inline.append(Attachment(policy, entry))
         self._attach(role, (ReturnValue(resource),))
-        names = self._possible_names(resource, "RoleName")
+        names = self._possible_names(resource.template, resource.properties, "RoleName")
         guarded = any(one.guards for one in candidates(resource.properties, "RoleName"))
         for name in names:
             self._attach(role, name, is_certain=not (guarded or names[1:]))
@@ -509,8 +511,8 @@ class Roles:
         """Return the inline policies of one name, of which a role keeps the last that is put."""
         by_name = defaultdict[object, list[Attachment]](list)
         for one in role.inline:
-            written = dict.get(one.policy.owner, "PolicyName")
-            for name in self._assembly.possible(one.policy.resource.template, written):
+            owner, template = one.policy.owner, one.policy.resource.template
+            for name in self._possible_names(template, owner, "PolicyName"):
                 by_name[name].append(one)
         return {
             one.policy
