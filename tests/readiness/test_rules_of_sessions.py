@@ -142,7 +142,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
     ("a key", {"A": WITH_KEY}, [], DENIED),
     ("a key that is granted", {"A": WITH_KEY}, [decrypt()], READY),
     ("all keys", {"A": WITH_KEY}, [decrypt("arn:aws:kms:*:1:key/*")], READY),
-    ("all keys of each partition", {"A": WITH_KEY}, [decrypt("arn:aws*:kms:*:1:key/*")], READY),
+    ("all keys of each partition", {"A": DEFAULT}, [decrypt("arn:aws*:kms:*:1:key/*")], READY),
     ("a key that is granted for sessions", {"A": DEFAULT}, [decrypt(Condition=BY_SESSIONS)], READY),
     ("another key", {"A": WITH_KEY}, [decrypt(OTHER)], DENIED),
     ("a key that is denied", {"A": WITH_KEY}, [decrypt(), deny("kms:*")], DENIED),
