@@ -174,7 +174,8 @@ def _read(
     session: Session, call: str, of: str, *, on: str, region: str | None, **asked: str
 ) -> ResourcePolicy:
     def read(found: Mapping[str, Any]) -> ResourcePolicy:
-        return ResourcePolicy(of, tuple(as_list(json.loads(found["Policy"])["Statement"])))
+        statements = as_list(json.loads(found["Policy"])["Statement"])
+        return ResourcePolicy(of, tuple(one | {"Effect": one["Effect"]} for one in statements))
 
     missing = f"{of} has no policy"
     found = session.tried(call, read, on=on, missing=missing, region=region, **asked)

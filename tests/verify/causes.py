@@ -557,6 +557,7 @@ KEYS: Final = {
     },
     "the key is by a service": used("key-usable", KEY_BY_S3),
     "the key is by a tag": used("key-usable?", key_policy(BY_TAG)),
+    "the key is by a statement that can't be read": used("key-usable?", key_policy({})),
     "the key may allow what IAM denies, and lets the account in": used(
         "encrypt?", DENIED_KEY, key_policy(BY_TAG, allowing(ROOT, "kms:*"))
     ),
