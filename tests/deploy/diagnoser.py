@@ -17,6 +17,7 @@ from moto.server import ThreadedMotoServer
 
 from session_manager_permissions._verify.command import main
 from session_manager_permissions._verify.permissions import PERMISSIONS
+from tests.verify.conftest import SIGNED_IN
 from tests.verify.nodes import REGION
 from tests.verify.running import Run
 
@@ -87,26 +88,15 @@ class Diagnoser:
     def _run(self, arguments: list[str], environment: dict[str, str]) -> Run:
         """Run the command in this process, which saves the start of a process for each cause."""
         out, err = StringIO(), StringIO()
+        nothing_else = {"NO_PROXY": "127.0.0.1", "PATH": str(self.folder)}  # which has no plug-in
         with (
-            patch.dict(os.environ, self._environment() | environment, clear=True),
+            patch.dict(os.environ, SIGNED_IN | nothing_else | environment, clear=True),
             patch.object(botocore.session, "create_loader", _shared_loader),
             redirect_stdout(out),
             redirect_stderr(err),
         ):
             status = main(arguments)
         return Run(status, out.getvalue(), err.getvalue())
-
-    def _environment(self) -> dict[str, str]:
-        """Nothing of who runs the tests; there is no plug-in on PATH."""
-        return {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "NO_PROXY": "127.0.0.1",
-            "PATH": str(self.folder),
-        }
 
 
 @contextmanager

@@ -429,8 +429,13 @@ UNREPAIRABLE: Final = {
 MODIFY, AUTHORIZE = "ec2:ModifyVpcEndpoint", "ec2:AuthorizeSecurityGroupIngress"
 
 
-@pytest.mark.untraced
-@pytest.mark.parametrize("name", REPAIRED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name.startswith("more: ") else pytest.mark.untraced)
+        for name in REPAIRED
+    ],
+)
 def test_what_a_command_mends_is_not_found_again(name: str) -> None:
     make, node = REPAIRED[name]
     world = make()
