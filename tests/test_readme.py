@@ -18,7 +18,7 @@ import pytest
 from botocore import xform_name
 
 import session_manager_permissions
-from session_manager_permissions import SessionManagerPermissions, SessionPreferences
+from session_manager_permissions import SessionManagerPermissions, SessionPreferences, _address
 from session_manager_permissions._app import CONTEXT, stack_name
 from session_manager_permissions._command import parser
 
@@ -424,6 +424,10 @@ def test_the_lowest_python_named_is_that_of_the_package() -> None:
 
     for page in ("README.md", "CONTRIBUTING.md"):
         assert set(re.findall(r"Python (3\.\d+)\s+or newer", prose(page))) == {lowest}
+
+
+def test_the_site_of_a_repository_is_where_github_serves_it() -> None:
+    assert _address.of_pages("https://github.com/Some/name") == "https://some.github.io/name/"
 
 
 def test_the_readme_is_read_in_one_sitting() -> None:

@@ -13,7 +13,11 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
 
-from session_manager_permissions import SessionManagerPermissions, session_manager_statements
+from session_manager_permissions import (
+    SessionManagerPermissions,
+    SessionPreferences,
+    session_manager_statements,
+)
 from tests.builders import (
     deployed,
     imported_alias,
@@ -123,6 +127,18 @@ def test_bucket_gets_its_objects_and_its_encryption_granted(
         ("SessionManagerLogEncryption", "s3:GetEncryptionConfiguration", arn),
         ("SessionManagerLogObjects", "s3:PutObject", below(arn, "/sessions/*")),
     ]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_the_argument_decides_on_reading_the_encryption_whatever_preferences_have(
+    stack_here: cdk.Stack, *, check: bool
+) -> None:
+    log_bucket = None if check else l1_bucket(stack_here)
+    preferences = SessionPreferences(stack_here, "Preferences", log_bucket=log_bucket)
+
+    found = granted(stack_here, preferences=preferences, check_log_encryption=check)
+
+    assert ("SessionManagerLogEncryption" in found) == check
 
 
 # Another account's bucket
