@@ -103,6 +103,10 @@ class HostManagement:
 
     def _by_role(self, resource: Resource) -> str:
         account = resource.template.stack.account
+        once = self._parts.assembly.worlds.once
+        return once((_TO_ASSOCIATE, account), lambda: self._associating(account))
+
+    def _associating(self, account: str | None) -> str:
         for one in self._parts.by_type["AWS::IAM::Role"]:
             same = may_be_equal(account, one.template.stack.account)
             if same and one.exists and self._may_associate(self._roles.of_resource(one)):

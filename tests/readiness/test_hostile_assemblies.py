@@ -415,6 +415,15 @@ def of_names(number: int) -> dict[str, Any]:
     return profile_and_role(**{f"Policy{one}": policy(ALL, roles=names) for one in range(number)})
 
 
+def without_profiles(number: int) -> dict[str, Any]:
+    """Each role might be one that may give each instance a profile."""
+    body = profile_and_role()
+    role, machine = body["Resources"]["Role"], {"Type": "AWS::EC2::Instance"}
+    for one in range(number):
+        body["Resources"] |= {f"Role{one}": role, f"Machine{one}": machine}
+    return body
+
+
 def one_more(
     folder: Path, body: Callable[[int], dict[str, Any]], few: int = 100, many: int = 200
 ) -> float:
@@ -423,7 +432,7 @@ def one_more(
     return (more - some) / (many - few)
 
 
-@pytest.mark.parametrize("body", [of_one_role, of_roles_and_policies, of_names])
+@pytest.mark.parametrize("body", [of_one_role, of_roles_and_policies, of_names, without_profiles])
 def test_cost_grows_with_the_size_and_no_faster(
     tmp_path: Path, body: Callable[[int], dict[str, Any]]
 ) -> None:
