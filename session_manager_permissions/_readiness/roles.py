@@ -145,6 +145,7 @@ class Asked(NamedTuple):
         written, asked = marked(pattern), marked(ours)
         if written == "*" or matches(written, asked):
             return True
+        # Equal beginnings match, so what is not known in them decides nothing.
         alike = len(commonprefix((written, asked)))  # noqa: RUF071 # they are no paths
         rest = written[alike:], asked[alike:]
         is_known = not (has_marks("".join(rest)) or re.match("arn:[^:]+:", written))
@@ -167,8 +168,8 @@ def _resources_in(value: Value) -> set[Resource]:
 def marked(value: Value) -> str:
     """Return a value as a text, with marks in place of each part that is known at deployment only.
 
-    Equal parts have the same marks. An ARN is without its partition, as there is none of another;
-    that of each begins with `aws`.
+    Equal parts have the same marks. The partition of an ARN is left out if it is written or covers
+    every partition, as `*` and `aws*` do: a policy can't name resources of another partition.
     """
     return re.sub(r"^arn:(\*|aws\*|[^:*?]*):", "arn::", "".join(map(_marked_part, value)))
 
@@ -373,8 +374,15 @@ class Roles:
     def _read(
         self, policy: Policy, about: tuple[str, ...], context: RequestContext
     ) -> list[Statement]:
-        known = partial(self._assembly.text, policy.resource.template)
-        return read(policy.owner.get("PolicyDocument"), policy.source, known, about, context)
+        template = policy.resource.template
+        known, partition = partial(self._assembly.text, template), template.stack.partition
+        found = read(policy.owner.get("PolicyDocument"), policy.source, known, about, context)
+        return [
+            one._replace(certain=False, doubt=_OF_ANOTHER)
+            if partition and any(_is_of_another(partition.name, arn) for arn in one.resources)
+            else one
+            for one in found
+        ]
 
     def asked_statements(self, policy: Policy, asked: Asked = EACH_SESSION) -> list[Statement]:
         """Return the statements of a policy about what an instance calls."""
@@ -402,13 +410,6 @@ class Roles:
 
     def on(self, template: Template, found: list[Statement], asked: Asked) -> list[Statement]:
         """Return the statements that may be on what is asked about, as ones on `*` if they are."""
-        partition = template.stack.partition
-        found = [
-            one._replace(certain=False, doubt=_OF_ANOTHER)
-            if partition and any(_is_of_another(partition.name, arn) for arn in one.resources)
-            else one
-            for one in found
-        ]
         if asked.on is None:
             return [self._on_instances(template, one) for one in found]
         on = []

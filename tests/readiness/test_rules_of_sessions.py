@@ -9,7 +9,17 @@ import pytest
 from session_manager_permissions._needs import DEFAULT_DOCUMENT
 
 from .judging import att, on, ref, resource, rows
-from .policy_table import ALL, AWS, CHANNELS_ONLY, READY, UNKNOWN, Statement, allow, deny
+from .policy_table import (
+    ALL,
+    AWS,
+    CHANNELS_ONLY,
+    READY,
+    REGISTER_ONLY,
+    UNKNOWN,
+    Statement,
+    allow,
+    deny,
+)
 from .reports import TRUST, Body, Check, inline, machine, managed_policy, policy, profile_and_role
 
 DENIED: Final = frozenset({"session-denied"})
@@ -395,6 +405,16 @@ def test_managed_policies_of_aws(check: Check, name: str, found: frozenset[str])
     role = inline(ALL) | {"ManagedPolicyArns": [f"{AWS}{name}"]}
 
     assert check(profile_and_role(role, Key=key(), A=WITH_KEY)).rules == found
+
+
+@pytest.mark.parametrize("region", ["eu-west-1", "cn-north-1"])
+def test_managed_policies_of_aws_are_the_same_in_each_partition(check: Check, region: str) -> None:
+    """AWS has those of each partition with the ARNs of that partition."""
+    arn = {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/AWSElasticBeanstalkWebTier"}
+    role = inline(CHANNELS_ONLY, REGISTER_ONLY) | {"ManagedPolicyArns": [arn]}
+    parts = with_bucket_policy(BucketName="elasticbeanstalk-logs")
+
+    assert check(profile_and_role(role, **parts), region=region).rules == READY
 
 
 # Images
