@@ -175,6 +175,7 @@ def _read(
 ) -> ResourcePolicy:
     def read(found: Mapping[str, Any]) -> ResourcePolicy:
         statements = as_list(json.loads(found["Policy"])["Statement"])
+        # Each statement of a policy has an Effect: an answer without one is not of AWS.
         return ResourcePolicy(of, tuple(one | {"Effect": one["Effect"]} for one in statements))
 
     missing = f"{of} has no policy"

@@ -36,9 +36,11 @@ _CONNECT, _READ = 5, 10
 """How many seconds a service has to accept a connection, and to answer."""
 _LONG: Final = 4
 """After so many seconds a wait is told."""
-_IN_PARTS: Final = "iam:SimulatePrincipalPolicy"
-_PARTS: Final = 4
-"""So many requests to IAM's simulator count, as IAM may take what is asked only in more of them."""
+_SIMULATES: Final = "iam:SimulatePrincipalPolicy"
+_MOST_SIMULATIONS: Final = 4
+"""How many requests to IAM's simulator count. IAM may take one resource in a request and no more,
+which needs many requests for the same answer.
+"""
 _GLOBAL: Final = ("iam", "route53")
 """The services that answer the same in every region."""
 _told_region: ContextVar[list[str] | None] = ContextVar("told_region", default=None)
@@ -286,15 +288,14 @@ class Session:
             return find()
         question = _ApiCall(call, shared, json.dumps(asked, sort_keys=True))
         if self.most is not None and question not in self._answers:
-            in_parts = [one.call == _IN_PARTS for one in self._asked_before]
-            made = in_parts.count(False) + min(in_parts.count(True), _PARTS)
+            made = self._calls_that_count()
             if made >= self.most:
                 raise CannotAsk(f"{call} is not asked, as {made} calls were made before")
         return self.once(question, find)
 
-    @property
-    def _asked_before(self) -> list[_ApiCall]:
-        return [one for one in self._answers if isinstance(one, _ApiCall)]
+    def _calls_that_count(self) -> int:
+        calls = [one.call for one in self._answers if isinstance(one, _ApiCall)]
+        return len(calls) - max(0, calls.count(_SIMULATES) - _MOST_SIMULATIONS)
 
     def pages(
         self,
