@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._conditions import NO_CONTEXT
 from session_manager_permissions._quoting import fitting, word
-from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
+from session_manager_permissions._trust import SYSTEMS_MANAGER, Trust, ec2_in, trust
 
 from . import checks, simulator
 from .asking import CannotAsk, NotThere, tried
@@ -104,8 +104,8 @@ def find_identity(node: Node, uses: Uses) -> Identity:
 
 def _of_instance(node: Node, uses: Uses) -> Identity:
     profile = _read_profile(node)
-    own = profile.role
-    trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, EC2)
+    own, ec2 = profile.role, ec2_in(node.partition)
+    trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, ec2)
     permissions = {} if own is None else _may(node, own, uses, profile=profile.name)
     registers = _does_register(profile, permissions, trusted)
     account = "" if registers else _account_role(node)
@@ -122,8 +122,11 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
         worker = _with_boundary(node.session, worker, permissions)
         permissions = _may(node, worker, uses, profile=profile.name)
     in_doubt = not (registers or replaced or isinstance(account, (str, NotThere)))
-    assumable = _assumable(node, own, trusted, EC2, replaced=replaced, error=profile.error)
-    of_role = [assumable, *_permissions(worker, permissions, profile.error)]
+    assumable = _assumable(node, own, trusted, ec2, replaced=replaced, error=profile.error)
+    error = profile.error
+    if worker is None and in_doubt and isinstance(account, CannotAsk):
+        error = error or account
+    of_role = [assumable, *_permissions(worker, permissions, error)]
     outcomes = [
         _profile(node, profile, account),
         _metadata(node),
@@ -134,7 +137,7 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
         outcomes=outcomes,
         profile=profile.name,
         role=worker,
-        error=profile.error,
+        error=error,
         permissions=permissions,
         replaced=replaced,
         in_doubt=in_doubt,

@@ -56,6 +56,8 @@ class LiveVpc:
     lead to them."""
     only_ipv6: frozenset[str]
     """The ids of the subnets without IPv4."""
+    holding_endpoints: tuple[str, ...]
+    """The ids of the subnets with IPv4 in which an interface endpoint can be made."""
     errors: tuple[CannotAsk, ...]
     """Why a part of it could not be read."""
     knows_zones: bool
@@ -216,6 +218,9 @@ class _Reader:
             judge=Judge(network),
             once_served=Judge(_once_served(network)),
             only_ipv6=frozenset(one["SubnetId"] for one in self._subnets if "CidrBlock" not in one),
+            holding_endpoints=tuple(
+                one["SubnetId"] for one in self._subnets if self._holds_endpoints(one)
+            ),
             errors=tuple(self.unanswered.values()),
             knows_zones=zones is not None and self._owner == self.account,
             acls=self._acls,
@@ -424,6 +429,14 @@ class _Reader:
             else Unknown(f"the network ACL of the subnet {name!r}"),
             blocked=found.get("BlockPublicAccessStates", {}).get("InternetGatewayBlockMode", "off"),
         )
+
+    def _holds_endpoints(self, subnet: _Described) -> bool:
+        """Tell whether a subnet with IPv4 is in an Availability Zone, such as `eu-west-1a`.
+
+        A Local Zone and a Wavelength Zone have longer names, and no endpoints of the services.
+        """
+        zone = subnet.get("AvailabilityZone", f"{self._region}a").removeprefix(self._region)
+        return "CidrBlock" in subnet and "OutpostArn" not in subnet and len(zone) == 1
 
     def _table(self, found: _Described) -> model.RouteTable:
         routes = tuple(self._route(route) for route in found["Routes"])

@@ -6,9 +6,13 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from session_manager_permissions._trust import SYSTEMS_MANAGER, trust
+
 from .asking import CannotAsk, NotThere, answered
 from .checks import AGENT, CONNECTED, Evidence, Outcome
+from .identity import let_assume
 from .remedies import INSTALL, START, ask_node, restart, restart_on_node
+from .simulator import find_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from .identity import Identity
     from .node import Node
     from .session import Session
+    from .simulator import LiveRole
 
 _Found = TypeVar("_Found")
 
@@ -111,6 +116,8 @@ def _clues(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Clue |
     """Yield what shows a cause, and why AWS did not answer; ask no more than what is taken."""
     now, launched = datetime.now(timezone.utc), _time(node.instance, "LaunchTime")
     earlier: list[Clue] = []
+    if identity.role is not None and identity.replaced:
+        yield from _or_why_not(_not_assumable(node, identity.role))
     yield from _recent(node, _changes(node, identity), earlier)
     if launched is not None and now - launched < _UP:
         yield _just_up(node, launched)
@@ -159,6 +166,17 @@ def _last_try(node: Node, launched: datetime | None) -> datetime:
     pinged = _time(node.record, "LastPingDateTime")
     known = [one for one in (launched and launched + _BOOT, pinged) if one]
     return max(known, default=datetime.max.replace(tzinfo=timezone.utc))
+
+
+def _not_assumable(node: Node, role: LiveRole) -> Iterator[Clue]:
+    """Yield why Systems Manager can't assume the account's role."""
+    found = find_role(node.spare, role.arn)
+    trusted = trust(found.trust_policy, SYSTEMS_MANAGER)
+    if trusted.answer == "denied":
+        why = f"Default Host Management Configuration names {role.arn}, and {trusted.why}"
+        fix = let_assume(found, trusted, SYSTEMS_MANAGER, node.region_word)
+        evidence = Evidence("iam:GetRole", "AssumeRolePolicyDocument", trusted.answer)
+        yield Clue(why, fix, (evidence,))
 
 
 def _changes(node: Node, identity: Identity) -> Iterator[_Change | CannotAsk]:

@@ -235,6 +235,8 @@ def _by_hand(node: Node, arn: str, denied: Sequence[SimulatorAnswer]) -> tuple[s
     return (node.aws(f"iam put-{kind}-policy --{kind}-name {named}", of_node),)
 
 
+_OF_AWS: Final = ("AWS-", "AWSFleetManager-", "AmazonECS-", "AmazonEKS-")
+"""How the names of AWS's own Session documents begin, which are in no account."""
 _OWN: Final = {"ssm:ResumeSession": "resume", "ssm:TerminateSession": "end"}
 """What an operator does with a session of their own, by the action."""
 _SESSION_TAG: Final = "aws:ssmmessages:session-id"
@@ -303,7 +305,7 @@ def _calls(
     tagged = tuple(
         ConditionKey(f"{prefix}{key}", value) for key, value in tags.items() for prefix in _TAGS
     )
-    owner = "" if preferences.name.startswith("AWS-") else node.account
+    owner = "" if preferences.name.startswith(_OF_AWS) else node.account
     where = f"arn:{node.partition}:ssm:{node.region}"
     document = f"{where}:{owner}:document/{preferences.name}"
     if preferences.name.startswith("arn:"):

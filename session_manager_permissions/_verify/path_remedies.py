@@ -199,9 +199,11 @@ class PathRemedies(NamedTuple):
         groups, admits = self._groups_of_others(), True
         if not groups:
             groups, admits = self._own_groups[:1], self._admits_itself()
-        subnet = word(_id((self.node.instance or {}).get("SubnetId"), "SUBNET"))
+        own, held = (self.node.instance or {}).get("SubnetId"), self.vpc.holding_endpoints
+        subnet = own if own in held else next(iter(held), "")
         yield (
-            f"{self._create('Interface', service)} --private-dns-enabled --subnet-ids {subnet} "
+            f"{self._create('Interface', service)} --private-dns-enabled "
+            f"--subnet-ids {word(_id(subnet, 'SUBNET'))} "
             f"--security-group-ids {' '.join(map(word, groups))}"
         )
         if not admits:

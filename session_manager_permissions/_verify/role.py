@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, trust
+from session_manager_permissions._trust import SYSTEMS_MANAGER, ec2_in, trust
 
 from . import simulator
 from .asking import CannotAsk, answered
@@ -79,7 +79,8 @@ def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAn
     """Tell whether the trust policy lets EC2 or, of a role, Systems Manager assume the role."""
     if role.trust_policy is None:
         return None
-    services = (EC2,) if of_instances else (EC2, SYSTEMS_MANAGER)
+    ec2 = ec2_in(role.partition)
+    services = (ec2,) if of_instances else (ec2, SYSTEMS_MANAGER)
     found = [trust(role.trust_policy, service) for service in services]
     best = next((one for one in found if one.answer == "allowed"), None)
     best = best or next((one for one in found if one.answer == "unknown"), found[0])
@@ -89,7 +90,7 @@ def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAn
     fix: tuple[str, ...] = ()
     if best.answer != "allowed":
         region = region_word(session.region or "")
-        fix = with_profile(let_assume(role, best, EC2, region), session.profile)
+        fix = with_profile(let_assume(role, best, ec2, region), session.profile)
     return {"verdict": best.answer, "why": why, "fix": [*fix]}
 
 

@@ -57,7 +57,8 @@ BUCKET: Final = "arn:aws:s3:::session-logs"
 GROUP: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/ssm/sessions"
 FOREIGN_KEY: Final = KEY.replace(ACCOUNT, OTHER_ACCOUNT)
 OF_DOCUMENT: Final = (
-    "encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as"
+    "encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as "
+    "path-kms path-logs path-s3"
 )
 
 
@@ -415,6 +416,9 @@ IDENTITY: Final = {
     "a profile whose id is none of AWS": cause("", setting(of_profile={"InstanceProfileId": "x"})),
     "no trust": never("role-assumable", NOT_TRUSTED),
     "no trust any more": cause("role-assumable", NOT_TRUSTED),
+    "no trust in China": never("role-assumable", setting(partition="aws-cn"), NOT_TRUSTED),
+    "trust in China": never("agent?", setting(partition="aws-cn"), trusts("ec2.amazonaws.com.cn")),
+    "no trust in GovCloud": never("role-assumable", setting(partition="aws-us-gov"), NOT_TRUSTED),
     "perhaps trusted": never("role-assumable?", PERHAPS_TRUSTED),
     "perhaps trusted, and connected": cause("", PERHAPS_TRUSTED),
     "trusted, and not who is of no service": never("agent?", EXCEPT_SERVICES),
@@ -761,7 +765,13 @@ NOT_ASKED: Final = {
     ),
     "the account's role and no profile by a denial": under_account(perhaps(OF_PROFILE), NO_PROFILE),
     "no setting by a denial": cause(
-        "instance-profile? default-host-management?", without_profile, NO_SETTING
+        perhaps("instance-profile default-host-management register reach"),
+        *(without_profile, NO_SETTING),
+    ),
+    "no setting by a denial, and a profile without a role for all that is used": used(
+        perhaps("instance-profile default-host-management register reach encrypt log-to-s3")
+        + " log-to-cloudwatch?",
+        *(setting(of_profile={"Roles": []}), NO_SETTING),
     ),
     **{
         f"no setting by a denial, and a role that lacks {action}": used(

@@ -224,6 +224,22 @@ ROUTES: Final = {
     "by the address of the interface": path("", TO_INTERNET, instance(NetworkInterfaces=[CARD])),
     "no public address": path(CHANNELS, TO_INTERNET),
     "no default route": path(CHANNELS, NO_ROUTE),
+    **{
+        f"no default route in {name}": path(CHANNELS, NO_ROUTE, subnets(**parts))
+        for name, parts in (
+            ("an Availability Zone", {"AvailabilityZone": f"{REGION}c"}),
+            ("a Local Zone", {"AvailabilityZone": f"{REGION}-ham-1a"}),
+            ("an Outpost", {"AvailabilityZone": f"{REGION}a", "OutpostArn": "arn:x"}),
+        )
+    },
+    "no default route in a VPC of Local Zones": path(
+        CHANNELS,
+        NO_ROUTE,
+        lambda w: [
+            one.update(AvailabilityZone=f"{REGION}-ham-1a")
+            for one in w.answers["ec2:describe_subnets"]["Subnets"]
+        ],
+    ),
     "a blackhole": path(CHANNELS, routes(BY_NAT | {"State": "blackhole"})),
     "a route in two halves": path("", routes(*HALVES), ADDRESS),
     "a NAT gateway that failed": path(CHANNELS, nat(State="failed")),

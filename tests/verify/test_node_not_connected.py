@@ -13,9 +13,10 @@ from session_manager_permissions._verify.diagnosis import diagnose
 from session_manager_permissions._verify.node import find_node
 from tests.test_readme import refuse_unknown_options
 
-from .causes import denying, having, instance, record, refusing, setting
+from .causes import denying, having, instance, record, refusing, setting, without_profile
 from .nodes import (
     ACCOUNT,
+    ACCOUNT_ROLE,
     HYBRID,
     NODE,
     REGISTER,
@@ -28,6 +29,7 @@ from .nodes import (
     of_verdict,
     one,
     refusal,
+    trusting,
 )
 from .running import run
 
@@ -119,6 +121,17 @@ def never(*does: Change) -> Change:
     return both(NEVER, *does)
 
 
+def by_account_role(service: str, **parts: object) -> Change:
+    """Have the account's role do the work, which this service may assume."""
+    role = {
+        "Arn": ACCOUNT_ROLE,
+        "AssumeRolePolicyDocument": {"Statement": [trusting(service) | parts]},
+    }
+    return never(
+        *(without_profile, World.has_host_management, having("iam:get_role", {"Role": role}))
+    )
+
+
 MINIMAL: Final = amazon("al2023-ami-minimal-2023.6.20241010.0-kernel-6.1-x86_64")
 OF_AWS: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 SHOWN: Final = {
@@ -135,6 +148,7 @@ SHOWN: Final = {
     "the role of a hybrid node changed after the last ping": both(
         World.is_hybrid, LOST, policy_changed(minutes=20), pinged(minutes=30)
     ),
+    "Systems Manager can't assume the account's role": by_account_role("ec2.amazonaws.com"),
     # images
     **{
         f"the image {name}": never(amazon(name))
@@ -183,6 +197,10 @@ SILENT: Final = {
     "under Default Host Management the profile does not count": never(
         *(World.has_host_management, denying(f"{ROLE} {REGISTER}")),
         *(started(hours=5), associated(minutes=10)),
+    ),
+    "Systems Manager may assume the account's role": by_account_role("ssm.amazonaws.com"),
+    "Systems Manager may assume the account's role by a condition": by_account_role(
+        "ssm.amazonaws.com", Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}}
     ),
     **{
         f"the image {name}, which has it": never(amazon(name))

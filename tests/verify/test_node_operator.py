@@ -37,6 +37,7 @@ INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}"
 SESSION_OF_ROLE = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
 AWS_SSM = f"arn:aws:ssm:{REGION}"
 FORWARDING = "AWS-StartPortForwardingSession"
+FLEET_MANAGER = "AWSFleetManager-GetUsers"
 SHARED = f"{AWS_SSM}:{OTHER_ACCOUNT}:document/Shared"
 DOCUMENT_ARN = f"{AWS_SSM}:{ACCOUNT}:document/SSM-SessionManagerRunShell"
 START = "ssm:StartSession"
@@ -97,7 +98,12 @@ def test_an_alias_and_no_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "arn"), [(FORWARDING, f"{AWS_SSM}::document/{FORWARDING}"), (SHARED, SHARED)]
+    ("document", "arn"),
+    [
+        *((of_aws, f"{AWS_SSM}::document/{of_aws}") for of_aws in (FORWARDING, FLEET_MANAGER)),
+        ("AWSSessions", f"{AWS_SSM}:{ACCOUNT}:document/AWSSessions"),
+        (SHARED, SHARED),
+    ],
 )
 def test_a_document_of_aws_is_in_no_account_and_a_shared_one_in_another(
     document: str, arn: str
