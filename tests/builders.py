@@ -40,15 +40,6 @@ PSEUDO_PARAMETERS: Final = {
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
 }
-# How people write the role of an instance profile, and how a policy has to list it.
-ROLES_OF_AN_INCLUDED_PROFILE: Final[list[tuple[object, object]]] = [
-    ([{"Ref": "Role"}], {"Ref": "Role"}),
-    ([{"Ref": "Name"}], {"Ref": "Name"}),
-    (["Existing"], "Existing"),
-    ({"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}),
-    ([{"Fn::Sub": "${Name}-x"}], {"Fn::Sub": "${Name}-x"}),
-    ([{"Fn::ImportValue": "shared-role"}], {"Fn::ImportValue": "shared-role"}),
-]
 
 
 def role_by_arn(scope: Construct, arn: str = role_arn(), *, mutable: bool = True) -> iam.IRole:
@@ -96,9 +87,14 @@ ROLES_OF_OTHERS: Final = [
 ]
 
 
-def in_partition(rest: str) -> dict[str, Any]:
+def in_partition(*rest: object) -> dict[str, Any]:
     """An ARN in the partition of the deployment."""
-    return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, rest]]}
+    return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, *rest]]}
+
+
+ALL_KEYS_HERE: Final = in_partition(
+    ":kms:", {"Ref": "AWS::Region"}, ":", {"Ref": "AWS::AccountId"}, ":key/*"
+)
 
 
 KINDS: Final[dict[str, Callable[[Construct, str], Construct]]] = {

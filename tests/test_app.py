@@ -94,9 +94,7 @@ def test_it_needs_no_bootstrap(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("role", ["Existing", role_arn("some/path/Existing")])
-def test_a_role_by_its_name_or_its_arn_gets_the_policy_in_the_same_stack(
-    tmp_path: Path, role: str
-) -> None:
+def test_a_role_by_its_name_or_its_arn_gets_the_policy(tmp_path: Path, role: str) -> None:
     name, found = build(tmp_path, {"role": role, "policy-name": "Sessions"})
     assert name == "SessionManager-Role-Existing"
     assert policy(found)["Roles"] == ["Existing"]
@@ -115,9 +113,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("scenario", OPTIONS)
-def test_each_option_grants_what_it_grants_in_code(
-    tmp_path: Path, stack_here: cdk.Stack, scenario: str
-) -> None:
+def test_an_option_grants_as_in_code(tmp_path: Path, stack_here: cdk.Stack, scenario: str) -> None:
     found = policy(build(tmp_path, {"role": "Existing", **OPTIONS[scenario]})[1])
     by_hand = session_manager_statements(**SCENARIOS[scenario](stack_here))
     expected = stack_here.resolve([one.to_statement_json() for one in by_hand])
@@ -191,7 +187,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_profiles_of_a_file_are_looked_up_at_once_and_their_roles_get_one_policy(
+def test_the_profiles_of_a_file_are_looked_up_at_once_and_get_one_policy(
     here: Path,
 ) -> None:
     text = f"""

@@ -237,9 +237,7 @@ def test_the_sizes_in_the_docs_are_those_synthesized(
     }
 
 
-def test_cdk_nag_finds_in_the_audit_what_costs_more_or_has_no_resource(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cdk_nag_finds_what_has_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The calls that read have no resource; a log of accesses and a key are each user's choice."""
     cdk_nag = pytest.importorskip("cdk_nag")  # which the lowest CDK is not tested with
     app = cdk.App(outdir=str(tmp_path))

@@ -198,9 +198,7 @@ def document_takes(name: str, text: str) -> bool:
 
 
 @pytest.mark.parametrize(("option", "text", "takes"), ALL)
-def test_constructs_command_and_document_agree_on_a_name(
-    option: str, text: str, *, takes: bool
-) -> None:
+def test_constructs_command_and_document_agree(option: str, text: str, *, takes: bool) -> None:
     name = KINDS[option].input
 
     assert construct_takes(option, text) is takes

@@ -153,7 +153,7 @@ def rendered(readme: str) -> str:
     return page
 
 
-def test_without_an_address_the_metadata_has_the_readme_as_it_is_and_no_links(
+def test_without_an_address_the_metadata_has_the_readme_as_it_is(
     distributions: Path,
 ) -> None:
     (wheel,) = distributions.glob("*.whl")
@@ -168,7 +168,7 @@ def test_without_an_address_the_metadata_has_the_readme_as_it_is_and_no_links(
     assert re.search("<h1[^>]*>session-manager-permissions<", rendered(readme))
 
 
-def test_with_an_address_each_link_of_the_readme_and_of_the_metadata_is_absolute(
+def test_with_an_address_each_link_of_readme_and_metadata_is_absolute(
     public: Path,
 ) -> None:
     (dist_info,) = public.glob("*.dist-info")
@@ -200,9 +200,7 @@ def test_with_an_address_each_link_of_the_readme_and_of_the_metadata_is_absolute
     assert readme == (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_with_an_address_messages_and_json_have_the_pages_of_the_site(
-    public: Path, tmp_path: Path
-) -> None:
+def test_with_an_address_messages_and_json_have_its_pages(public: Path, tmp_path: Path) -> None:
     script = "from session_manager_permissions._causes import *; print(page('x'), more('x'))"
     done = run_python("-c", script, cwd=tmp_path, env={"PYTHONPATH": str(public)})
 

@@ -160,9 +160,7 @@ def synthesis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Synthesis:
         for line, text in blocks("python", page)
     ],
 )
-def test_each_snippet_makes_the_policy_and_no_warning(
-    snippet: str, tmp_path: Path, synthesis: Synthesis
-) -> None:
+def test_each_snippet_makes_the_policy(snippet: str, tmp_path: Path, synthesis: Synthesis) -> None:
     template = tmp_path / "template.json"
     template.write_text(json.dumps(TEMPLATE), encoding="utf-8")
     script = tmp_path / "snippet.py"
@@ -190,9 +188,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("snippet", [pytest.param(text, id=name) for name, text in pages()])
-def test_each_snippet_of_the_reference_pages_runs(
-    snippet: str, tmp_path: Path, synthesis: Synthesis
-) -> None:
+def test_each_snippet_of_a_page_runs(snippet: str, tmp_path: Path, synthesis: Synthesis) -> None:
     script = tmp_path / "snippet.py"
     script.write_text(snippet, encoding="utf-8")
 

@@ -209,9 +209,7 @@ def test_the_app_uses_all_that_the_release_could_do(release: Path, tmp_path: Pat
     assert {*public} - used == {"rule_ids", "validate"}  # which CDK asks the plug-in for
 
 
-def test_all_that_the_release_could_do_is_synthesized_as_it_was(
-    released: dict[str, object], tmp_path: Path
-) -> None:
+def test_the_release_is_synthesized_as_it_was(released: dict[str, object], tmp_path: Path) -> None:
     """Of equal statements in the same order CDK makes equal policies, minimized or not."""
     before, after = {**released}, synthesized(ROOT, tmp_path / "after")
 

@@ -204,7 +204,7 @@ def test_groups_of_the_user_are_used_as_they_are(stack_here: cdk.Stack) -> None:
     assert ids == [{"Fn::GetAtt": [name, "GroupId"]}, "sg-1"]
 
 
-def test_connections_open_https_between_an_instance_and_the_endpoints(
+def test_connections_open_https_between_instances_and_endpoints(
     stack_here: cdk.Stack,
 ) -> None:
     vpc = isolated(stack_here)
@@ -301,9 +301,7 @@ THERE: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
 
 
 @pytest.mark.parametrize("there", THERE)
-def test_endpoint_that_is_there_is_not_made_twice_and_stays_as_it_is(
-    stack_here: cdk.Stack, there: str
-) -> None:
+def test_endpoint_that_is_there_is_not_made_twice(stack_here: cdk.Stack, there: str) -> None:
     vpc = isolated(stack_here)
     THERE[there](stack_here, vpc)
 
@@ -341,9 +339,7 @@ NO_HELP: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
 
 @pytest.mark.parametrize("comes_after", [False, True])
 @pytest.mark.parametrize("there", NO_HELP)
-def test_endpoint_that_does_not_help_stands_beside(
-    stack_here: cdk.Stack, there: str, *, comes_after: bool
-) -> None:
+def test_endpoint_of_no_help_stays(stack_here: cdk.Stack, there: str, *, comes_after: bool) -> None:
     vpc = isolated(stack_here)
     if comes_after:
         made(stack_here, vpc)
@@ -488,9 +484,7 @@ def conditional(endpoint: ec2.CfnVPCEndpoint) -> None:
 
 
 @pytest.mark.parametrize("there", UNCERTAIN)
-def test_endpoint_on_a_condition_is_not_made_twice_and_warned_of(
-    stack_here: cdk.Stack, there: str
-) -> None:
+def test_endpoint_on_a_condition_is_warned_of(stack_here: cdk.Stack, there: str) -> None:
     vpc = isolated(stack_here)
     UNCERTAIN[there](stack_here, vpc)
 
@@ -540,9 +534,7 @@ AFTER: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
 
 
 @pytest.mark.parametrize("there", AFTER)
-def test_endpoint_that_comes_after_is_an_error_at_synthesis(
-    stack_here: cdk.Stack, there: str
-) -> None:
+def test_endpoint_that_comes_after_is_an_error(stack_here: cdk.Stack, there: str) -> None:
     vpc = isolated(stack_here)
     made(stack_here, vpc, log_bucket=bucket(stack_here))
     AFTER[there](stack_here, vpc)

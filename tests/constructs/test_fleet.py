@@ -23,11 +23,9 @@ from session_manager_permissions import SessionManagerFleet, SessionManagerPermi
 from session_manager_permissions._constructs.fleet_tree import Tree
 from tests.builders import (
     FIXED_ROLES,
-    ROLES_OF_AN_INCLUDED_PROFILE,
     SIZE,
     grown,
     immutable_role,
-    include_profile,
     instance,
     l1_nodes,
     l1_profile,
@@ -214,19 +212,8 @@ def test_the_role_that_compute_is_given_gets_the_policy(make_app: MakeApp, holde
     assert [fleet_roles(owning), fleet_roles(importing)] == [[[{"Ref": role}]], [["Existing"]]]
 
 
-@pytest.mark.parametrize(("given", "attached"), ROLES_OF_AN_INCLUDED_PROFILE)
-def test_the_role_of_an_included_profile_gets_the_policy(
-    stack: cdk.Stack, tmp_path: Path, given: object, attached: object
-) -> None:
-    include_profile(stack, tmp_path, given)
-    SessionManagerFleet(stack, "Fleet")
-    assert policy(stack)["Roles"] == [attached]
-
-
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
-def test_each_role_of_a_template_gets_the_policy_and_nothing_else_changes(
-    stack: cdk.Stack, path: Path
-) -> None:
+def test_a_template_changes_only_by_the_policy_of_its_roles(stack: cdk.Stack, path: Path) -> None:
     expected: dict[str | None, dict[str, Any]] = {}
     for resource in json.loads(path.read_text(encoding="utf-8"))["Resources"].values():
         if resource["Type"] == "AWS::IAM::InstanceProfile":
@@ -386,9 +373,7 @@ ON_CONDITIONS: Final[dict[str, tuple[dict[str, Any], list[tuple[object, str | No
 
 
 @pytest.mark.parametrize("row", ON_CONDITIONS)
-def test_profiles_on_a_condition_have_a_policy_on_it(
-    stack: cdk.Stack, tmp_path: Path, row: str
-) -> None:
+def test_a_policy_has_the_condition_of_profiles(stack: cdk.Stack, tmp_path: Path, row: str) -> None:
     own_roles, given, listed = ON_CONDITIONS[row]
     made = {
         f"Profile{number}": on(condition, "InstanceProfile", Roles=role if role is LIST else [role])
@@ -399,9 +384,7 @@ def test_profiles_on_a_condition_have_a_policy_on_it(
     assert on_conditions(stack) == listed
 
 
-def test_a_role_by_a_reference_in_a_text_is_listed_once_in_a_nested_stack_of_a_template_too(
-    stack: cdk.Stack, tmp_path: Path
-) -> None:
+def test_a_reference_in_a_nested_template_is_listed_once(stack: cdk.Stack, tmp_path: Path) -> None:
     inner = tmp_path / "inner.json"
     by_text, by_reference = (
         on(None, "InstanceProfile", Roles=[role])
@@ -426,7 +409,7 @@ def test_a_condition_outside_of_the_scope_counts(stack: cdk.Stack) -> None:
     assert list(on_conditions(stack)) == ["Prod"]
 
 
-def test_conditions_of_one_id_or_one_stack_beside_another_are_each_their_own(
+def test_conditions_of_one_id_or_one_stack_are_each_their_own(
     make_app: MakeApp,
 ) -> None:
     stacks = covered(make_app(), "One", "Another")
@@ -501,6 +484,7 @@ ROLES: Final[dict[str, Callable[[cdk.Stack], str]]] = {
     "behind a view": behind_a_view_that_another_construct_has,
     "lazy": lambda s: profiles(s, iam.LazyRole(s, "Lazy", assumed_by=EC2)),
     "beside users and groups": beside_users_and_groups,
+    "by the ARN of a parameter": lambda s: profiles(s, role_by_arn(s, parameter(s))),
 }
 
 
@@ -510,14 +494,6 @@ def test_one_role_is_listed_once(make_app: MakeApp, kind: str, env: cdk.Environm
     role = ROLES[kind](stack)
     SessionManagerFleet(stack, "Fleet", strict=True)
     assert policy(stack)["Roles"] == [stack.resolve(role)]
-
-
-def test_a_role_by_an_arn_that_only_the_deployment_knows_is_attached(stack: cdk.Stack) -> None:
-    profile(stack, role=role_by_arn(stack, parameter(stack, "Arn")))
-    SessionManagerFleet(stack, "Fleet")
-    (attached,) = roles(stack)
-    assert '{"Ref": "Arn"}' in json.dumps(attached)
-    assert not warnings(stack)
 
 
 @pytest.mark.parametrize("names", [("Owner", "User"), ("User", "Owner")])
@@ -576,7 +552,7 @@ def test_a_role_that_has_a_name_for_other_regions_is_attached_by_its_own_stack_o
     assert len(all_roles(owner)) == owner_uses_it
 
 
-def test_a_role_on_a_condition_and_without_one_is_listed_once_in_another_stack(
+def test_a_role_on_a_condition_and_without_one_is_listed_once(
     make_app: MakeApp,
 ) -> None:
     owner, user = covered(make_app(), "Owner", "User")
@@ -609,7 +585,7 @@ def test_a_role_that_exists_is_attached_by_each_stack_that_uses_it(
     assert not any(warnings(stack) for stack in stacks)
 
 
-def test_an_import_of_a_role_that_an_l1_names_keeps_no_other_from_the_policy(
+def test_an_import_of_a_role_that_an_l1_names_keeps_no_other_from_it(
     stack: cdk.Stack,
 ) -> None:
     SessionManagerFleet(stack, "Fleet")
@@ -636,7 +612,7 @@ def test_roles_that_read_the_same_in_two_stacks_are_both_attached(make_app: Make
     assert "Fn::ImportValue" in attached[1]
 
 
-def test_the_same_token_of_two_stacks_that_refers_to_no_role_is_each_its_own(
+def test_the_same_token_of_two_stacks_is_each_its_own(
     make_app: MakeApp,
 ) -> None:
     stacks = covered(make_app(), "One", "Another")
@@ -727,9 +703,7 @@ FIXED: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
         *zip(itertools.cycle(one for one in HOLDERS if one != "L1 profile"), FIXED, strict=False),
     ],
 )
-def test_a_role_that_must_not_change_is_never_attached_to(
-    stack_here: cdk.Stack, holder: str, kind: str
-) -> None:
+def test_a_fixed_role_is_never_attached_to(stack_here: cdk.Stack, holder: str, kind: str) -> None:
     make_role, why = FIXED[kind]
     HOLDERS[holder](stack_here, make_role(stack_here))
     SessionManagerFleet(stack_here, "Fleet")
@@ -780,26 +754,6 @@ def test_a_group_whose_launch_template_has_no_role_has_none_to_ask(stack_here: c
     l1_profile(group, "Existing")
     SessionManagerFleet(stack_here, "Fleet")
     assert roles(stack_here) == ["Existing"]
-
-
-@pytest.mark.parametrize(
-    ("holder", "kind"),
-    [
-        ("instance", "immutable by ARN"),
-        ("group", "a view"),
-        ("template", "another account's"),
-        ("Batch", "service-linked"),
-    ],
-)
-def test_the_construct_refuses_the_l1_profile_of_such_a_role_too(
-    stack_here: cdk.Stack, holder: str, kind: str
-) -> None:
-    make_role, why = FIXED[kind]
-    HOLDERS[holder](stack_here, make_role(stack_here))
-    found = stack_here.node.find_all()
-    made = next(node for node in found if isinstance(node, iam.CfnInstanceProfile))
-    with pytest.raises(ValueError, match=re.escape(why)):
-        SessionManagerPermissions(stack_here, "Permissions", instance_profile=made)
 
 
 # node groups of EKS
@@ -934,9 +888,7 @@ COVERED: Final = (
 
 
 @pytest.mark.parametrize("row", COVERED)
-def test_compute_is_covered_by_the_nearest_fleet_and_by_no_other(
-    make_app: MakeApp, row: str
-) -> None:
+def test_compute_is_covered_by_the_nearest_fleet_and_no_other(make_app: MakeApp, row: str) -> None:
     expected = grow(app := make_app(), row)
     assert covering(app) == expected
 
@@ -952,9 +904,7 @@ def test_compute_is_covered_by_the_nearest_fleet_and_by_no_other(
         "Stage: FleetB, FleetA - Stage, FleetB",
     ],
 )
-def test_a_stage_without_a_fleet_is_an_error_of_the_fleet_that_would_cover_it(
-    make_app: MakeApp, row: str
-) -> None:
+def test_a_stage_without_a_fleet_is_an_error_of_the_one_above(make_app: MakeApp, row: str) -> None:
     expected = grow(app := make_app(), row)
     said = re.findall(r"\[(.*?)\] stage '(.*?)' has no SessionManagerFleet of", failure(app))
     assert {stage: fleet for fleet, stage in said} == expected
@@ -980,9 +930,7 @@ def test_a_stage_without_a_fleet_is_an_error_of_the_fleet_that_would_cover_it(
         "Stack/Profile, Stack/Group/Profile, Stack/Group/Fleet, FleetA - Stack/Profile, FleetB",
     ],
 )
-def test_a_fleet_that_covers_nothing_says_so_unless_on_purpose(
-    make_app: MakeApp, row: str, *, strict: bool
-) -> None:
+def test_a_fleet_that_covers_nothing_says_so(make_app: MakeApp, row: str, *, strict: bool) -> None:
     expected = grow(app := make_app(), row, strict=strict)
     if strict and expected:
         said = [(path, failure(app)) for path in expected]
@@ -1094,7 +1042,7 @@ def test_an_exclusion_without_effect_is_said(make_app: MakeApp, *, strict: bool)
 
 
 @pytest.mark.parametrize("parent_uses_it", [True, False])
-def test_a_role_of_the_parent_is_attached_by_it_or_by_each_nested_stack_that_uses_it(
+def test_a_parent_s_role_is_attached_by_its_users(
     stack: cdk.Stack, *, parent_uses_it: bool
 ) -> None:
     SessionManagerFleet(stack, "Fleet")
@@ -1164,9 +1112,7 @@ class NamePolicies:
 
 @pytest.mark.parametrize("is_stable", [True, False], ids=["stabilized", "not stabilized"])
 @pytest.mark.parametrize("is_first", [True, False], ids=["stacks after it", "stacks before it"])
-def test_aspects_of_others_work_beside_the_fleet(
-    make_app: MakeApp, *, is_stable: bool, is_first: bool
-) -> None:
+def test_aspects_of_others_work_too(make_app: MakeApp, *, is_stable: bool, is_first: bool) -> None:
     app = make_app(**{"@aws-cdk/core:aspectStabilization": is_stable})
     cdk.Tags.of(app).add("team", "web")
     cdk.Aspects.of(app).add(NamePolicies())
@@ -1189,10 +1135,8 @@ def test_aspects_of_others_work_beside_the_fleet(
 
 
 @pytest.mark.skipif(ON_LOWEST_CDK, reason="cfn-lint is asked about what the newest CDK makes")
-@pytest.mark.parametrize("waits_for_the_fleet", [False, True])
-def test_an_instance_waits_for_a_policy_of_its_own_and_not_for_the_fleet_s(
-    stack: cdk.Stack, *, waits_for_the_fleet: bool
-) -> None:
+@pytest.mark.parametrize("for_the_fleet", [False, True])
+def test_an_instance_waits_for_its_own_policy(stack: cdk.Stack, *, for_the_fleet: bool) -> None:
     """The fleet's policy may list a role that refers to the instance, and would wait for it."""
     waiting = instance(stack)
     other = owned_role(stack)
@@ -1202,8 +1146,8 @@ def test_an_instance_waits_for_a_policy_of_its_own_and_not_for_the_fleet_s(
     waiting.instance.node.add_dependency(own)
     fleet = SessionManagerFleet(stack, "Fleet", exclude=[waiting])
     assert len(all_roles(stack)) == 2
-    if waits_for_the_fleet:
+    if for_the_fleet:
         (made,) = (one for one in fleet.node.find_all() if isinstance(one, iam.CfnPolicy))
         waiting.instance.add_dependency(made)
     circles = [one for one in lint(template_text(stack)) if one.rule.id == "E3004"]
-    assert bool(circles) == waits_for_the_fleet
+    assert bool(circles) == for_the_fleet

@@ -103,9 +103,7 @@ def size(stack: cdk.Stack) -> int:
 
 
 @pytest.mark.parametrize("number", [1, 10, 100])
-def test_a_fleet_adds_one_resource_and_less_than_fifty_bytes_a_role(
-    make_stack: MakeStack, number: int
-) -> None:
+def test_a_fleet_adds_one_resource_and_few_bytes_a_role(make_stack: MakeStack, number: int) -> None:
     def build(*, has_fleet: bool) -> cdk.Stack:
         stack = make_stack()
         for place in range(number):

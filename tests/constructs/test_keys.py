@@ -12,7 +12,14 @@ from aws_cdk import aws_kms as kms
 from aws_cdk.interfaces import aws_kms as kms_interfaces
 
 from session_manager_permissions import SessionManagerPermissions
-from tests.builders import as_list, imported_alias, in_partition, l1_alias, owned_alias
+from tests.builders import (
+    ALL_KEYS_HERE,
+    as_list,
+    imported_alias,
+    in_partition,
+    l1_alias,
+    owned_alias,
+)
 from tests.conftest import (
     ACCOUNT,
     ALIAS,
@@ -65,10 +72,6 @@ def decrypt(stack: cdk.Stack) -> list[dict[str, Any]]:
 def on_alias(resource: object, name: object = ALIAS) -> dict[str, object]:
     condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": name}}
     return {"Resource": resource, "Condition": condition}
-
-
-HERE_IN_ARN = [":kms:", {"Ref": "AWS::Region"}, ":", {"Ref": "AWS::AccountId"}, ":key/*"]
-ALL_KEYS_HERE = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, *HERE_IN_ARN]]}
 
 
 # keys
@@ -143,18 +146,14 @@ ALIASES: dict[str, Callable[[cdk.Stack], Any]] = {
 
 @pytest.mark.parametrize("alias_name_ref", [False, True])
 @pytest.mark.parametrize("kind", ALIASES)
-def test_an_alias_grants_on_the_key_that_has_it(
-    make_app: MakeApp, kind: str, *, alias_name_ref: bool
-) -> None:
+def test_an_alias_grants_on_its_key(make_app: MakeApp, kind: str, *, alias_name_ref: bool) -> None:
     stack = cdk.Stack(make_app(**{ALIAS_NAME_REF: alias_name_ref}), "Stack")
     permit(stack, ALIASES[kind](stack))
     assert decrypt(stack) == [on_alias(ALL_KEYS_HERE)]
 
 
 @pytest.mark.parametrize("minimize", [False, True])
-def test_keys_and_each_alias_have_a_statement_of_their_own_with_all_regions(
-    make_app: MakeApp, *, minimize: bool
-) -> None:
+def test_keys_and_each_alias_have_their_statements(make_app: MakeApp, *, minimize: bool) -> None:
     stack = cdk.Stack(make_app(**{"@aws-cdk/aws-iam:minimizePolicies": minimize}), "Stack")
     added = [
         existing_key(stack, "Alias1", resource=ALIAS),
@@ -175,7 +174,7 @@ def test_keys_and_each_alias_have_a_statement_of_their_own_with_all_regions(
     ]
 
 
-def test_aliases_whose_names_only_the_deployment_knows_are_let_through_each_by_itself(
+def test_aliases_that_only_the_deployment_knows_are_each_let_through(
     stack: cdk.Stack,
 ) -> None:
     names = [cdk.CfnParameter(stack, name).value_as_string for name in ("One", "Two")]
@@ -286,9 +285,7 @@ KEYS_HERE: dict[str, KeyOf] = {
 
 @pytest.mark.parametrize("kind", KEYS_HERE)
 @pytest.mark.parametrize("last", [False, True])
-def test_a_key_in_the_stacks_region_is_enough_whenever_it_is_added(
-    stack_here: cdk.Stack, kind: str, *, last: bool
-) -> None:
+def test_a_key_in_the_region_is_enough(stack_here: cdk.Stack, kind: str, *, last: bool) -> None:
     keys = [KEYS_HERE[kind](stack_here), existing_key(stack_here, "There", region=OTHER_REGION)]
     permit(stack_here, *(reversed(keys) if last else keys))
     assert warnings(stack_here) == []

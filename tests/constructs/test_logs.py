@@ -19,6 +19,7 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 from tests.builders import (
+    ALL_KEYS_HERE,
     deployed,
     imported_alias,
     in_partition,
@@ -51,9 +52,8 @@ if TYPE_CHECKING:
 
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
-    from typing_extensions import Unpack
 
-    from session_manager_permissions._constructs.statements import SessionManagerOptions
+    MakeBucket = Callable[[cdk.Stack], IBucketRef]
 
 BUCKET: Final = "session-logs"
 GROUP: Final = "/session/logs"
@@ -61,9 +61,7 @@ GROUP_ARN: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"
 FOR_ALIAS: Final = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": ALIAS}}
 
 
-def granted(
-    stack: cdk.Stack, **options: Unpack[SessionManagerOptions]
-) -> dict[str, dict[str, Any]]:
+def granted(stack: cdk.Stack, **options: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401
     """The statements that the construct puts on a role in `stack`, by Sid."""
     SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), **options)
     return statements(stack)
@@ -105,7 +103,7 @@ L1_BUCKET: Final = get_arn("Logs")
 BUCKET_ARN: Final = f"arn:aws:s3:::{BUCKET}"
 IN_CHINA: Final = f"arn:aws-cn:s3:::{BUCKET}"
 BUCKET_HERE: Final = in_partition(f":s3:::{BUCKET}")
-BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object]]] = {
+BUCKETS: Final[dict[str, tuple[MakeBucket, object]]] = {
     "owned": (owned_bucket, OWNED_BUCKET),
     "imported-by-name": (lambda s: s3.Bucket.from_bucket_name(s, "Logs", BUCKET), BUCKET_HERE),
     "imported-by-arn": (lambda s: s3.Bucket.from_bucket_arn(s, "Logs", IN_CHINA), IN_CHINA),
@@ -119,7 +117,7 @@ BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object]]] = {
 
 @pytest.mark.parametrize(("make", "arn"), BUCKETS.values(), ids=BUCKETS)
 def test_bucket_gets_its_objects_and_its_encryption_granted(
-    stack_here: cdk.Stack, make: Callable[[cdk.Stack], IBucketRef], arn: object
+    stack_here: cdk.Stack, make: MakeBucket, arn: object
 ) -> None:
     found = granted(stack_here, log_bucket=make(stack_here), log_prefix="sessions")
 
@@ -130,9 +128,7 @@ def test_bucket_gets_its_objects_and_its_encryption_granted(
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_the_argument_decides_on_reading_the_encryption_whatever_preferences_have(
-    stack_here: cdk.Stack, *, check: bool
-) -> None:
+def test_check_log_encryption_outranks_preferences(stack_here: cdk.Stack, *, check: bool) -> None:
     log_bucket = None if check else l1_bucket(stack_here)
     preferences = SessionPreferences(stack_here, "Preferences", log_bucket=log_bucket)
 
@@ -164,9 +160,7 @@ def test_objects_acl_is_granted_on_a_bucket_known_to_be_another_account_s(
 
 
 @pytest.mark.parametrize("account", [ACCOUNT, OTHER_ACCOUNT])
-def test_statements_alone_compare_the_bucket_with_its_own_stack(
-    stack_here: cdk.Stack, account: str
-) -> None:
+def test_statements_compare_a_bucket_with_its_stack(stack_here: cdk.Stack, account: str) -> None:
     found = session_manager_statements(log_bucket=bucket_of(stack_here, account))
 
     (objects,) = (one for one in found if one.sid == "SessionManagerLogObjects")
@@ -209,7 +203,7 @@ def test_prefix_may_be_a_token(stack_here: cdk.Stack) -> None:
 
 
 @pytest.mark.parametrize("rest", ["/*", "/${aws:userid}", "?", "/.."])
-def test_what_is_known_of_a_prefix_with_a_token_is_checked(
+def test_the_rest_behind_a_token_is_checked(
     stack: cdk.Stack, bucket: s3.IBucket, rest: str
 ) -> None:
     parameter = cdk.CfnParameter(stack, "Prefix").value_as_string
@@ -240,7 +234,7 @@ def parameter(stack: cdk.Stack) -> str:
 
 
 ALL_KEYS: Final = key_arn(resource="key/*")
-KEYS_OF_BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object]]] = {
+KEYS_OF_BUCKETS: Final[dict[str, tuple[MakeBucket, object]]] = {
     "owned": (lambda s: s3.Bucket(s, "Logs", encryption_key=kms.Key(s, "Key")), PLAIN_KEY),
     "owned-key-made-by-cdk": (l2_bucket(s3.BucketEncryption.KMS), get_arn("LogsKeyB5D1D597")),
     "owned-dual-layer": (l2_bucket(s3.BucketEncryption.DSSE), get_arn("LogsKeyB5D1D597")),
@@ -271,19 +265,6 @@ KEYS_OF_BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object
 }
 
 
-@pytest.mark.parametrize(("make", "resource"), KEYS_OF_BUCKETS.values(), ids=KEYS_OF_BUCKETS)
-def test_key_of_the_bucket_is_granted_in_a_statement_of_its_own(
-    stack_here: cdk.Stack, make: Callable[[cdk.Stack], IBucketRef], resource: object
-) -> None:
-    found = granted(stack_here, log_bucket=make(stack_here))
-
-    key = found["SessionManagerLogBucketKey"]
-    assert key["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
-    assert key["Resource"] == resource
-    assert key.get("Condition") == (FOR_ALIAS if resource in (KEYS_HERE, ALL_KEYS) else None)
-    assert "SessionManagerDecrypt" not in found
-
-
 def with_rule(stack: cdk.Stack) -> s3.CfnBucket:
     """A bucket with a rule that says nothing of a key."""
     rule = s3.CfnBucket.ServerSideEncryptionRuleProperty(bucket_key_enabled=True)
@@ -291,7 +272,8 @@ def with_rule(stack: cdk.Stack) -> s3.CfnBucket:
     return s3.CfnBucket(stack, "Logs", bucket_encryption=encryption)
 
 
-NO_KEY: Final[dict[str, Callable[[cdk.Stack], IBucketRef]]] = {
+# those with no key to grant on, or none that is known
+NO_KEY: Final[dict[str, MakeBucket]] = {
     "owned": owned_bucket,
     "owned, S3": l2_bucket(s3.BucketEncryption.S3_MANAGED),
     "owned, AWS managed": l2_bucket(s3.BucketEncryption.KMS_MANAGED),
@@ -313,15 +295,34 @@ NO_KEY: Final[dict[str, Callable[[cdk.Stack], IBucketRef]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", NO_KEY)
-def test_no_key_is_granted_where_there_is_none_to_grant_or_none_is_known(
-    stack_here: cdk.Stack, kind: str
-) -> None:
-    found = granted(stack_here, log_bucket=NO_KEY[kind](stack_here))
+def of_keys(found: dict[str, dict[str, Any]]) -> list[tuple[object, object, object]]:
+    """The actions, the resource and the condition of each statement on keys."""
+    return [
+        (one["Action"], one["Resource"], one.get("Condition"))
+        for one in found.values()
+        if "kms:" in str(one["Action"])
+    ]
 
+
+def on_bucket_key(resource: object, condition: object = None) -> list[tuple[object, ...]]:
+    """What the agent needs of the bucket's key, and no more on any key."""
+    return [(["kms:Decrypt", "kms:GenerateDataKey"], resource, condition)]
+
+
+@pytest.mark.parametrize(
+    ("make", "resource"),
+    [*KEYS_OF_BUCKETS.values(), *((make, None) for make in NO_KEY.values())],
+    ids=[*KEYS_OF_BUCKETS, *(f"no key: {kind}" for kind in NO_KEY)],
+)
+def test_the_bucket_s_key_is_granted_on(
+    stack_here: cdk.Stack, make: MakeBucket, resource: object
+) -> None:
+    found = granted(stack_here, log_bucket=make(stack_here))
+
+    condition = FOR_ALIAS if resource in (KEYS_HERE, ALL_KEYS) else None
+    assert of_keys(found) == (on_bucket_key(resource, condition) if resource else [])
     assert "SessionManagerLogObjects" in found
-    assert warnings(stack_here) == []
-    assert "kms:" not in json.dumps([statement["Action"] for statement in found.values()])
+    assert [text for text in warnings(stack_here) if "log-bucket-dsse" not in text] == []
 
 
 def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
@@ -346,40 +347,55 @@ def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
 
 
 SUB_OF_ARN: Final = "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:key/${Key}"
+IN_REGION: Final = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:"
+OF_PARAMETER: Final = {"Fn::Join": ["", ["alias/", {"Ref": "Given"}]]}
+KEYS_OF_TEMPLATES: Final[list[tuple[object, object, object]]] = [
+    ({"Ref": "Key"}, get_arn("Key"), None),
+    *(({"Fn::Sub": text}, get_arn("Key"), None) for text in ("${Key}", "${Key.Arn}", SUB_OF_ARN)),
+    ({"Fn::Sub": "${Alias}"}, KEYS_HERE, ALIAS),
+    ({"Fn::Sub": f"{IN_REGION}{ALIAS}"}, ALL_KEYS_HERE, ALIAS),
+    ({"Fn::Sub": "alias/${Given}"}, KEYS_HERE, OF_PARAMETER),
+    ({"Fn::Sub": f"{IN_REGION}alias/aws/s3"}, None, None),
+]
+"""A bucket's key in a template, the resource that is granted on, and the alias in its condition."""
+# a bucket with one of these is warned of
+KNOWN_AT_DEPLOYMENT: Final[list[object]] = [
+    {"Ref": "Given"},
+    {"Fn::Sub": "${Given}"},
+    {"Fn::Sub": ["${It}", {"It": {"Ref": "Key"}}]},
+    {"Fn::If": ["Wanted", {"Ref": "Key"}, {"Ref": "AWS::NoValue"}]},
+    {"Fn::ImportValue": "key"},
+]
 
 
 @pytest.mark.parametrize(
-    ("key_id", "condition"),
-    [
-        ({"Ref": "Key"}, None),
-        *(({"Fn::Sub": text}, None) for text in ("${Key}", "${Key.Arn}", SUB_OF_ARN)),
-        ({"Fn::Sub": "${Alias}"}, FOR_ALIAS),
-    ],
+    ("key_id", "resource", "alias"),
+    [*KEYS_OF_TEMPLATES, *((key_id, None, None) for key_id in KNOWN_AT_DEPLOYMENT)],
     ids=str,
 )
 def test_bucket_and_group_of_a_template_that_is_included(
-    stack_here: cdk.Stack, tmp_path: Path, key_id: object, condition: object
+    stack_here: cdk.Stack, tmp_path: Path, key_id: object, resource: object, alias: object
 ) -> None:
     nested = cdk.NestedStack(stack_here, "Nested")
     l1_key(nested).override_logical_id("Key")  # another, of the same name
     template = included(stack_here, tmp_path, key_id)
+    bucket = cast("s3.CfnBucket", template.get_resource("Bucket"))
+    group = cast("logs.CfnLogGroup", template.get_resource("Group"))
 
-    found = granted(
-        stack_here,
-        log_bucket=cast("s3.CfnBucket", template.get_resource("Bucket")),
-        log_group=cast("logs.CfnLogGroup", template.get_resource("Group")),
-    )
+    session_manager_statements(log_bucket=bucket)  # a warning is said once
+    found = granted(stack_here, log_bucket=bucket, log_group=group)
 
     assert found["SessionManagerLogEncryption"]["Resource"] == get_arn("Bucket")
-    key = found["SessionManagerLogBucketKey"]
-    assert key["Resource"] == (KEYS_HERE if condition else get_arn("Key"))
-    assert key.get("Condition") == condition
     assert found["SessionManagerLogStreams"]["Resource"] == group_resource({"Ref": "Group"})
+    condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}} if alias else None
+    assert of_keys(found) == (on_bucket_key(resource, condition) if resource else [])
+    said = [
+        text.rpartition("[ack: session-manager-permissions:")[2] for text in warnings(stack_here)
+    ]
+    assert said == ["log-bucket-key-not-known]"] * (key_id in KNOWN_AT_DEPLOYMENT)
 
 
-def test_the_key_of_a_bucket_in_a_nested_stack_of_a_template_is_granted_on(
-    stack: cdk.Stack, tmp_path: Path
-) -> None:
+def test_a_bucket_s_key_in_a_nested_template_is_granted(stack: cdk.Stack, tmp_path: Path) -> None:
     included(stack, tmp_path, {"Fn::Sub": "${Key.Arn}"})  # the file, and keys of the same ids
     inside = included_nested(stack, tmp_path / "template.json")
     bucket = cast("s3.CfnBucket", inside.included_template.get_resource("Bucket"))
@@ -389,52 +405,6 @@ def test_the_key_of_a_bucket_in_a_nested_stack_of_a_template_is_granted_on(
     (resource,) = found["SessionManagerLogBucketKey"].resources
     assert inside.stack.resolve(resource) == get_arn("Key")
     assert not warnings(stack)
-
-
-IN_REGION: Final = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/"
-ALIASES: Final[list[tuple[str, object]]] = [
-    (f"{IN_REGION}sessions", ALIAS),
-    (f"{IN_REGION}aws/s3", None),
-    ("alias/${Given}", {"Fn::Join": ["", ["alias/", {"Ref": "Given"}]]}),
-]
-
-
-@pytest.mark.parametrize(("text", "alias"), ALIASES)
-def test_parameters_in_the_text_of_a_bucket_s_key_are_read(
-    stack_here: cdk.Stack, tmp_path: Path, text: str, alias: object
-) -> None:
-    template = included(stack_here, tmp_path, {"Fn::Sub": text})
-
-    found = granted(stack_here, log_bucket=cast("s3.CfnBucket", template.get_resource("Bucket")))
-
-    conditions = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}
-    of_key = [one for sid, one in found.items() if sid == "SessionManagerLogBucketKey"]
-    assert [one["Condition"] for one in of_key] == ([conditions] if alias else [])
-    assert [":key/*" in json.dumps(one["Resource"]) for one in of_key] == [True] * len(of_key)
-    assert not warnings(stack_here)
-
-
-@pytest.mark.parametrize(
-    "key_id",
-    [
-        {"Ref": "Given"},
-        {"Fn::Sub": "${Given}"},
-        {"Fn::Sub": ["${It}", {"It": {"Ref": "Key"}}]},
-        {"Fn::If": ["Wanted", {"Ref": "Key"}, {"Ref": "AWS::NoValue"}]},
-        {"Fn::ImportValue": "key"},
-    ],
-    ids=json.dumps,
-)
-def test_a_bucket_with_a_key_that_only_the_deployment_knows_is_warned_of_once(
-    stack_here: cdk.Stack, tmp_path: Path, key_id: object
-) -> None:
-    template = included(stack_here, tmp_path, key_id)
-    bucket = cast("s3.CfnBucket", template.get_resource("Bucket"))
-
-    session_manager_statements(log_bucket=bucket)
-    assert "SessionManagerLogBucketKey" not in granted(stack_here, log_bucket=bucket)
-    (warning,) = warnings(stack_here)
-    assert "[ack: session-manager-permissions:log-bucket-key-not-known]" in warning
 
 
 def test_the_way_out_that_the_warning_says_is_one(stack_here: cdk.Stack) -> None:
@@ -449,9 +419,6 @@ def test_the_way_out_that_the_warning_says_is_one(stack_here: cdk.Stack) -> None
     assert found["SessionManagerLogBucketKey"]["Resource"] == key_arn()
     assert found["SessionManagerLogEncryption"]["Resource"] == get_arn("Logs")
     assert warnings(stack_here) == []
-
-
-# The session's key beside the bucket's
 
 
 # The log group
@@ -516,12 +483,9 @@ def test_log_group_whose_arn_is_a_token(stack_here: cdk.Stack, given: str) -> No
     assert deployed(found["SessionManagerLogEvents"]["Resource"], Group=given) == f"{GROUP_ARN}:*"
 
 
-def test_policy_in_another_stack_than_bucket_key_and_group(
-    make_app: MakeApp, make_stack: MakeStack, references: dict[str, object]
-) -> None:
+def test_a_policy_in_another_stack(make_app: MakeApp, references: dict[str, object]) -> None:
     app = make_app(**references)
-    stack = make_stack(scope=app, env=HERE)
-    other = make_stack("Other", scope=app, env=HERE)
+    stack, other = (cdk.Stack(app, name, env=HERE) for name in ("Stack", "Other"))
 
     found = granted(
         stack,

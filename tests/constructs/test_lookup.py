@@ -1,14 +1,34 @@
-"""A profile by its name alone: asked of the account, as CDK's own look-ups are."""
+"""What is looked up by its name alone: a profile, and a role by CDK's own look-up."""
 
 from __future__ import annotations
 
 import enum
+import functools
+from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_iam as iam
 
-from session_manager_permissions import SessionManagerPermissions, lookup_instance_profile
-from tests.conftest import ACCOUNT, HERE, REGION, MakeApp, app_of, lookups, policy
+from session_manager_permissions import (
+    SessionManagerPermissions,
+    SessionPreferences,
+    lookup_instance_profile,
+)
+from tests.conftest import (
+    ACCOUNT,
+    HERE,
+    REGION,
+    MakeApp,
+    answered,
+    app_of,
+    lookups,
+    policy,
+    role_arn,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROFILE_ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/path/Existing"
 
@@ -75,12 +95,38 @@ def test_id_and_name_may_be_of_an_enum_of_texts(stack_here: cdk.Stack) -> None:
     assert profile.instance_profile_arn.endswith(":instance-profile/web")
 
 
-def test_profiles_with_policies_of_one_name_are_no_error_before_the_cli_has_asked(
-    stack_here: cdk.Stack,
-) -> None:
+def test_policies_of_one_name_are_no_error_before_the_cli_asked(stack_here: cdk.Stack) -> None:
     for name in ("One", "Another"):
-        profile = lookup_instance_profile(stack_here, name, instance_profile_name=name)
-        SessionManagerPermissions(
+        profile = lookup_instance_profile(stack_here, f"P{name}", instance_profile_name=name)
+        permissions = SessionManagerPermissions(
             stack_here, f"On{name}", instance_profile=profile, policy_name="Sessions"
-        ).attach_to_instance_profile(profile)
-    assert len(lookups(stack_here)) == 2
+        )
+        permissions.attach_to_instance_profile(profile)
+        permissions.attach_to_role(iam.Role.from_lookup(stack_here, name, role_name=name))
+    assert len(lookups(stack_here)) == 4
+
+
+# roles by CDK's own look-up
+
+
+def permit(stack: cdk.Stack, role: iam.IRole) -> None:
+    SessionManagerPermissions(stack, "Permissions", role=role)
+
+
+def grant(stack: cdk.Stack, role: iam.IRole) -> None:
+    preferences = SessionPreferences.from_document_name(stack, "Preferences")
+    assert preferences.grant_start_session(role, all_instances=True).success
+
+
+@pytest.mark.parametrize(("take", "why"), [(permit, "mutable=False"), (grant, "^grantee 'Stack/R")])
+def test_a_role_is_refused_only_once_it_is_known(
+    make_app: MakeApp, take: Callable[[cdk.Stack, iam.IRole], None], why: str
+) -> None:
+    def use(stack: cdk.Stack, *, mutable: bool = True) -> None:
+        take(stack, iam.Role.from_lookup(stack, "Role", role_name="Existing", mutable=mutable))
+
+    for account in (ACCOUNT, "123456789012"):
+        stack = answered(make_app, use, [{"Arn": role_arn("path/Existing", account)}], account)
+        assert policy(stack)["Roles"] == ["Existing"]
+    with pytest.raises(ValueError, match=why):
+        answered(make_app, functools.partial(use, mutable=False), [{"Arn": role_arn()}])

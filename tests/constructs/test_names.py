@@ -103,7 +103,7 @@ def test_a_name_that_would_be_too_long_has_all_that_iam_takes(make_stack: MakeSt
     assert len(name_of(make_stack("S" * 128))) == 128
 
 
-def test_no_option_no_key_and_no_role_more_moves_the_logical_id_or_the_name(
+def test_no_option_key_or_role_moves_the_logical_id_or_the_name(
     make_stack: MakeStack,
 ) -> None:
     def build(

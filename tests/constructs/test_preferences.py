@@ -39,7 +39,7 @@ from tests.preference_options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 ACCOUNT_DEFAULT: Final = "SSM-SessionManagerRunShell"
 
@@ -70,6 +70,19 @@ def refused(stack: cdk.Stack, error: type[Exception], **arguments: object) -> No
 
 # the document
 
+NOTHING: Final = {
+    "s3BucketName": "",
+    "s3KeyPrefix": "",
+    "s3EncryptionEnabled": False,
+    "cloudWatchLogGroupName": "",
+    "cloudWatchEncryptionEnabled": False,
+    "cloudWatchStreamingEnabled": False,
+    "kmsKeyId": "",
+    "runAsEnabled": False,
+    "runAsDefaultUser": "",
+    "shellProfile": {"linux": "", "windows": ""},
+}
+
 
 def test_with_no_argument_nothing_is_turned_on(stack: cdk.Stack) -> None:
     preferences(stack, document_name="Acme-Sessions")
@@ -83,123 +96,165 @@ def test_with_no_argument_nothing_is_turned_on(stack: cdk.Stack) -> None:
             "schemaVersion": "1.0",
             "description": "Session Manager preferences",
             "sessionType": "Standard_Stream",
-            "inputs": {
-                "s3BucketName": "",
-                "s3KeyPrefix": "",
-                "s3EncryptionEnabled": False,
-                "cloudWatchLogGroupName": "",
-                "cloudWatchEncryptionEnabled": False,
-                "cloudWatchStreamingEnabled": False,
-                "kmsKeyId": "",
-                "runAsEnabled": False,
-                "runAsDefaultUser": "",
-                "shellProfile": {"linux": "", "windows": ""},
-            },
+            "inputs": NOTHING,
         },
     }
 
 
-def test_each_argument_is_in_its_input(stack_here: cdk.Stack) -> None:
-    preferences(
-        stack_here,
-        encryption_key=existing_key(stack_here),
-        log_bucket=BUCKETS["imported bucket"](stack_here),
-        log_prefix="sessions",
-        log_group=GROUPS["group by its name"](stack_here),
-        stream_logs=False,
-        enforce_s3_encryption=True,
-        enforce_cloudwatch_encryption=True,
-        idle_timeout=cdk.Duration.minutes(15),
-        max_duration=cdk.Duration.hours(8),
-        run_as_user="operator",
-        linux_shell_profile="cd /",
-        windows_shell_profile="date",
-    )
-
-    assert inputs(stack_here) == {
-        "s3BucketName": BUCKET,
-        "s3KeyPrefix": "sessions",
-        "s3EncryptionEnabled": True,
-        "cloudWatchLogGroupName": GROUP,
-        "cloudWatchEncryptionEnabled": True,
-        "cloudWatchStreamingEnabled": False,
-        "kmsKeyId": key_arn(),
-        "runAsEnabled": True,
-        "runAsDefaultUser": "operator",
-        "idleSessionTimeout": "15",
-        "maxSessionDuration": "480",
-        "shellProfile": {"linux": "cd /", "windows": "date"},
-    }
+def meant_by_a_reference(_: cdk.Stack) -> str:
+    return cdk.CfnDynamicReference(cdk.CfnDynamicReferenceService.SSM, "/profile").to_string()
 
 
-IMPORTED: Final = "imported bucket"
-NAMED: Final = "group by its name"
+def minutes_of_a_parameter(stack: cdk.Stack) -> cdk.Duration:
+    number = cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number
+    return cdk.Duration.minutes(number)
 
 
-ENFORCED: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
-    ({"log_bucket": IMPORTED}, {"s3EncryptionEnabled": True}),
-    ({"log_bucket": IMPORTED, "enforce_s3_encryption": False}, {"s3EncryptionEnabled": False}),
-    ({"enforce_s3_encryption": True}, {"s3EncryptionEnabled": False}),
-    ({"log_group": NAMED}, {"cloudWatchStreamingEnabled": True}),
-    ({"log_group": NAMED}, {"cloudWatchEncryptionEnabled": False}),
-    ({"log_group": NAMED, "stream_logs": False}, {"cloudWatchStreamingEnabled": False}),
-    ({"stream_logs": True}, {"cloudWatchStreamingEnabled": False}),
-    *(
-        ({"log_group": kind, "enforce_cloudwatch_encryption": True}, {})
-        for kind in GROUPS
-        if kind not in UNENCRYPTED_GROUPS
+IMPORTED: Final = BUCKETS["imported bucket"]
+NAMED: Final = GROUPS["group by its name"]
+IN_S3: Final = {"s3BucketName": BUCKET, "s3EncryptionEnabled": True}
+IN_LOGS: Final = {"cloudWatchLogGroupName": GROUP, "cloudWatchStreamingEnabled": True}
+BUCKET_NAMES: Final[dict[str, object]] = {
+    **dict.fromkeys(BUCKETS, BUCKET),
+    "owned bucket": {"Ref": "Bucket83908E77"},
+    "L1 bucket": {"Ref": "Bucket"},
+}
+GROUP_NAMES: Final[dict[str, object]] = {
+    **dict.fromkeys(GROUPS, GROUP),
+    "owned group": {"Ref": "GroupC77FDACD"},
+    "owned group with a key": {"Ref": "GroupC77FDACD"},
+    "L1 group": {"Ref": "Group"},
+    "L1 group with a key": {"Ref": "Group"},
+}
+# KMS would look for the bare name of an alias in the account of the caller.
+KEY_IDS: Final[dict[str, object]] = {
+    "imported key": key_arn(),
+    "key by reference": key_arn(),
+    "owned key": {"Fn::GetAtt": ["Key961B73FD", "Arn"]},
+    "owned alias": {"Fn::GetAtt": ["Key961B73FD", "Arn"]},
+    "L1 key": {"Fn::GetAtt": ["Key", "Arn"]},
+    "L1 alias": {"Fn::GetAtt": ["Key", "Arn"]},
+    "alias by its ARN": ALIAS_ARN,
+    "imported alias": in_partition(f":kms:{REGION}:{ACCOUNT}:alias/sessions"),
+}
+TIMES: Final = {"idle_timeout": "idleSessionTimeout", "max_duration": "maxSessionDuration"}
+SAID: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
+    (
+        {
+            "encryption_key": existing_key,
+            "log_bucket": IMPORTED,
+            "log_prefix": "sessions",
+            "log_group": NAMED,
+            "stream_logs": False,
+            "enforce_s3_encryption": True,
+            "enforce_cloudwatch_encryption": True,
+            "idle_timeout": cdk.Duration.minutes(15),
+            "max_duration": cdk.Duration.hours(8),
+            "run_as_user": "operator",
+            "linux_shell_profile": "cd /",
+            "windows_shell_profile": "date",
+        },
+        {
+            "s3BucketName": BUCKET,
+            "s3KeyPrefix": "sessions",
+            "s3EncryptionEnabled": True,
+            "cloudWatchLogGroupName": GROUP,
+            "cloudWatchEncryptionEnabled": True,
+            "cloudWatchStreamingEnabled": False,
+            "kmsKeyId": key_arn(),
+            "runAsEnabled": True,
+            "runAsDefaultUser": "operator",
+            "idleSessionTimeout": "15",
+            "maxSessionDuration": "480",
+            "shellProfile": {"linux": "cd /", "windows": "date"},
+        },
     ),
+    # what is enforced and turned on
+    ({"log_bucket": IMPORTED, "enforce_s3_encryption": False}, {"s3BucketName": BUCKET}),
+    ({"enforce_s3_encryption": True}, {}),
+    ({"log_group": NAMED, "stream_logs": False}, {"cloudWatchLogGroupName": GROUP}),
+    ({"stream_logs": True}, {}),
     *(
-        ({"log_bucket": IMPORTED, "log_prefix": prefix}, {"s3KeyPrefix": said})
+        ({"log_bucket": IMPORTED, "log_prefix": prefix}, {**IN_S3, "s3KeyPrefix": said})
         for prefix, said in (("/sessions/", "sessions"), ("a//b/", "a/b"), ("/", ""), ("", ""))
     ),
-    ({"run_as_enabled": None}, {"runAsEnabled": False}),
-    # the operator's tag names the user
-    ({"run_as_enabled": True}, {"runAsEnabled": True, "runAsDefaultUser": ""}),
-    ({"run_as_user": "operator"}, {"runAsEnabled": True}),
-    ({"run_as_enabled": True, "run_as_user": "a"}, {"runAsDefaultUser": "a"}),
+    # names and ARNs
+    *(
+        ({"log_bucket": BUCKETS[kind]}, {**IN_S3, "s3BucketName": name})
+        for kind, name in BUCKET_NAMES.items()
+    ),
+    *(
+        ({"log_group": GROUPS[kind]}, {**IN_LOGS, "cloudWatchLogGroupName": name})
+        for kind, name in GROUP_NAMES.items()
+    ),
+    *(
+        (
+            {"log_group": GROUPS[kind], "enforce_cloudwatch_encryption": True},
+            {**IN_LOGS, "cloudWatchLogGroupName": name, "cloudWatchEncryptionEnabled": True},
+        )
+        for kind, name in GROUP_NAMES.items()
+        if kind not in UNENCRYPTED_GROUPS
+    ),
+    *(({"encryption_key": KEYS[kind]}, {"kmsKeyId": said}) for kind, said in KEY_IDS.items()),
+    # times, in any unit
+    ({"idle_timeout": cdk.Duration.hours(1)}, {"idleSessionTimeout": "60"}),
+    ({"idle_timeout": cdk.Duration.millis(60_000)}, {"idleSessionTimeout": "1"}),
+    ({"max_duration": cdk.Duration.days(1)}, {"maxSessionDuration": "1440"}),
+    *(({name: minutes_of_a_parameter}, {said: {"Ref": "Minutes"}}) for name, said in TIMES.items()),
+    # who runs it
+    ({"run_as_enabled": None}, {}),
+    ({"run_as_enabled": True}, {"runAsEnabled": True}),  # the operator's tag names the user
+    (
+        {"run_as_enabled": True, "run_as_user": "a"},
+        {"runAsEnabled": True, "runAsDefaultUser": "a"},
+    ),
+    *(
+        ({"run_as_user": user}, {"runAsEnabled": True, "runAsDefaultUser": user})
+        for user in (
+            *("ssm-user", "_", "first.last", "U" * 32, "jane@corp.example.com"),
+            *("jane.doe-x_1@CORP", "1234567@corp.example.com", "u" * 64 + "@c.net"),
+            "root@corp.example.com",
+        )
+    ),
+    # shell profiles
+    *(
+        (
+            {"linux_shell_profile": linux, "windows_shell_profile": windows},
+            {"shellProfile": {"linux": linux, "windows": windows}},
+        )
+        for linux, windows in (
+            ("export PS1='\\u@\\h $ '\ncd \"$HOME\"\n", 'Write-Host "`t$env:USER"'),
+            ("{ ssm } ${AWS::Region} *", "\u2028\x00\N{PILE OF POO}"),
+            ("f(){{ :; }; }", ""),
+        )
+    ),
+    (
+        {"linux_shell_profile": meant_by_a_reference},
+        {"shellProfile": {"linux": "{{resolve:ssm:/profile}}", "windows": ""}},
+    ),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "said"), ENFORCED)
-def test_what_is_enforced_and_turned_on(
-    stack: cdk.Stack, arguments: dict[str, Any], said: dict[str, Any]
+@pytest.mark.parametrize(("arguments", "said"), SAID)
+def test_what_is_given_is_in_its_inputs(
+    stack_here: cdk.Stack, arguments: dict[str, Any], said: dict[str, Any]
 ) -> None:
-    kinds: dict[str, Callable[[cdk.Stack], object]] = {**BUCKETS, **GROUPS}
-    made = {
-        name: kinds[value](stack) if name in {"log_bucket", "log_group"} else value
-        for name, value in arguments.items()
-    }
-    preferences(stack, **made)
-    assert inputs(stack).items() >= said.items()
-
-
-NAMES: Final[dict[str, object]] = {
-    "owned bucket": {"Ref": "Bucket83908E77"},
-    "L1 bucket": {"Ref": "Bucket"},
-    **dict.fromkeys(("bucket with a key", "bucket by reference"), BUCKET),
-    "owned group": {"Ref": "GroupC77FDACD"},
-    "L1 group": {"Ref": "Group"},
-    **dict.fromkeys(("group by its ARN", "group by reference"), GROUP),
-}
-
-
-@pytest.mark.parametrize("kind", NAMES)
-def test_a_bucket_or_a_log_group_is_in_it_by_its_name(stack_here: cdk.Stack, kind: str) -> None:
-    if kind in BUCKETS:
-        preferences(stack_here, log_bucket=BUCKETS[kind](stack_here))
-        assert inputs(stack_here)["s3BucketName"] == NAMES[kind]
-    else:
-        preferences(stack_here, log_group=GROUPS[kind](stack_here))
-        assert inputs(stack_here)["cloudWatchLogGroupName"] == NAMES[kind]
+    preferences(
+        stack_here,
+        **{
+            name: value(stack_here) if callable(value) else value
+            for name, value in arguments.items()
+        },
+    )
+    assert inputs(stack_here) == {**NOTHING, **said}
+    is_ssm_user = arguments.get("run_as_user") == "ssm-user"
+    assert ["run-as-ssm-user" in text for text in warnings(stack_here)] == [True] * is_ssm_user
 
 
 # its name
 
 
-def test_a_default_name_that_would_be_too_long_has_all_that_ssm_takes(
-    make_stack: MakeStack,
-) -> None:
+def test_a_default_name_that_is_too_long_has_all_that_ssm_takes(make_stack: MakeStack) -> None:
     stack = make_stack("S" * 128)
     preferences(stack)
 
@@ -220,23 +275,10 @@ def test_the_default_name_is_unique_to_stack_and_construct(make_app: MakeApp) ->
 
 
 @pytest.mark.parametrize("construct_id", ["P" * 300, "Préférences: all", "a/b"])
-def test_the_default_name_is_one_that_systems_manager_takes(
-    stack: cdk.Stack, construct_id: str
-) -> None:
+def test_the_default_name_is_one_that_ssm_takes(stack: cdk.Stack, construct_id: str) -> None:
     SessionPreferences(stack, construct_id)
 
     assert re.fullmatch(r"[A-Za-z0-9_.-]{3,128}", document(stack)["Name"])
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("aws-sessions", "amazonSessions", "amzn.sessions", "AWSEC2-Sessions", "AWSSupport-S"),
-        ACCOUNT_DEFAULT,
-    ],
-)
-def test_a_name_that_aws_keeps_for_itself_is_refused(stack: cdk.Stack, name: str) -> None:
-    refused(stack, ValueError, document_name=name)
 
 
 def test_a_default_name_that_aws_keeps_for_itself_is_refused(make_stack: MakeStack) -> None:
@@ -246,39 +288,6 @@ def test_a_default_name_that_aws_keeps_for_itself_is_refused(make_stack: MakeSta
         preferences(stack)
 
     preferences(make_stack("aws-operations"), document_name="Operations")
-
-
-# times
-
-
-@pytest.mark.parametrize(
-    ("time", "minutes"), [(cdk.Duration.hours(1), "60"), (cdk.Duration.millis(60_000), "1")]
-)
-def test_a_time_may_be_given_in_any_unit(
-    stack: cdk.Stack, time: cdk.Duration, minutes: str
-) -> None:
-    preferences(stack, idle_timeout=time, max_duration=cdk.Duration.days(1))
-
-    found = inputs(stack)
-    assert (found["idleSessionTimeout"], found["maxSessionDuration"]) == (minutes, "1440")
-
-
-@pytest.mark.parametrize(
-    ("argument", "minutes"),
-    [("idle_timeout", 0), ("idle_timeout", 61), ("max_duration", 0), ("max_duration", 1441)],
-)
-def test_a_time_out_of_bounds_is_refused(stack: cdk.Stack, argument: str, minutes: int) -> None:
-    refused(stack, ValueError, **{argument: cdk.Duration.minutes(minutes)})
-
-
-def test_a_time_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
-    number = cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number
-
-    time = cdk.Duration.minutes(number)
-    preferences(stack, idle_timeout=time, max_duration=time)
-
-    found = inputs(stack)
-    assert found["idleSessionTimeout"] == found["maxSessionDuration"] == {"Ref": "Minutes"}
 
 
 # enforced encryption
@@ -325,7 +334,7 @@ class Later:
 
 
 @pytest.mark.parametrize("kind", ENCRYPTED_TWICE)
-def test_a_bucket_that_the_agent_does_not_take_for_encrypted_is_refused_where_that_is_enforced(
+def test_a_bucket_encrypted_twice_is_refused_where_that_is_enforced(
     stack: cdk.Stack, kind: str
 ) -> None:
     bucket = ENCRYPTED_TWICE[kind](stack)
@@ -346,9 +355,7 @@ def permitted(stack: cdk.Stack, **options: Any) -> None:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("way", ["log_bucket", "a document that exists", "both"])
-def test_it_is_warned_of_once_where_it_is_not_known_what_is_enforced(
-    stack: cdk.Stack, way: str
-) -> None:
+def test_it_is_warned_of_once_where_that_may_be_enforced(stack: cdk.Stack, way: str) -> None:
     bucket = ENCRYPTED_TWICE["L1"](stack)
 
     if way == "log_bucket":
@@ -363,9 +370,7 @@ def test_it_is_warned_of_once_where_it_is_not_known_what_is_enforced(
 
 
 @pytest.mark.parametrize("kind", ENCRYPTED_OR_NOT_KNOWN)
-def test_a_bucket_that_may_be_encrypted_as_the_agent_wants_it_is_taken_without_a_word(
-    stack: cdk.Stack, kind: str
-) -> None:
+def test_any_other_bucket_is_taken_without_a_word(stack: cdk.Stack, kind: str) -> None:
     bucket = ENCRYPTED_OR_NOT_KNOWN[kind](stack)
 
     preferences(stack, log_bucket=bucket)
@@ -377,120 +382,58 @@ def test_a_bucket_that_may_be_encrypted_as_the_agent_wants_it_is_taken_without_a
 
 
 @pytest.mark.parametrize("kind", [None, *UNENCRYPTED_GROUPS])
-def test_encryption_of_a_log_group_known_to_have_no_key_is_not_enforced(
+def test_encryption_of_a_group_without_a_key_is_not_enforced(
     stack: cdk.Stack, kind: str | None
 ) -> None:
     group = GROUPS[kind](stack) if kind else None
     refused(stack, ValueError, enforce_cloudwatch_encryption=True, log_group=group)
 
 
-# the key
+# wrong arguments
 
-
-ALIAS_HERE: Final = in_partition(f":kms:{REGION}:{ACCOUNT}:alias/sessions")
-KEY_IDS: Final[dict[str, object]] = {
-    "imported key": key_arn(),
-    "key by reference": key_arn(),
-    "owned key": {"Fn::GetAtt": ["Key961B73FD", "Arn"]},
-    "L1 key": {"Fn::GetAtt": ["Key", "Arn"]},
-    "owned alias": {"Fn::GetAtt": ["Key961B73FD", "Arn"]},
-    "L1 alias": {"Fn::GetAtt": ["Key", "Arn"]},
-    "alias by its ARN": ALIAS_ARN,
-    "imported alias": ALIAS_HERE,
-}
-
-
-@pytest.mark.parametrize("kind", KEY_IDS)
-def test_a_key_or_an_alias_is_in_it_by_an_arn(stack_here: cdk.Stack, kind: str) -> None:
-    """KMS would look for the bare name of an alias in the account of the caller."""
-    preferences(stack_here, encryption_key=KEYS[kind](stack_here))
-    assert inputs(stack_here)["kmsKeyId"] == KEY_IDS[kind]
-
-
-# who runs it
-
-
-@pytest.mark.parametrize(
-    "user",
-    [
-        *("ssm-user", "_", "first.last", "U" * 32, "jane@corp.example.com", "jane.doe-x_1@CORP"),
-        *("1234567@corp.example.com", "u" * 64 + "@c.net", "root@corp.example.com"),
-    ],
-)
-def test_a_user_is_the_one_sessions_run_as(stack: cdk.Stack, user: str) -> None:
-    preferences(stack, run_as_user=user)
-
-    found = inputs(stack)
-    assert (found["runAsEnabled"], found["runAsDefaultUser"]) == (True, user)
-    assert ["run-as-ssm-user" in text for text in warnings(stack)] == [True] * (user == "ssm-user")
-
-
-@pytest.mark.parametrize(
-    "user",
-    [
+WRONG_VALUES: Final[dict[str, Sequence[object]]] = {
+    "document_name": (
+        *("aws-sessions", "amazonSessions", "amzn.sessions", "AWSEC2-Sessions", "AWSSupport-S"),
+        ACCOUNT_DEFAULT,
+    ),
+    "idle_timeout": [cdk.Duration.minutes(0), cdk.Duration.minutes(61)],
+    "max_duration": [cdk.Duration.minutes(0), cdk.Duration.minutes(1441)],
+    "run_as_user": (
         *("root", "", "1user", "-user", "u" * 33, "some user", "user\n", "user;id", "DOMAIN\\user"),
         *("é", "@corp.example.com", "user@", "user@corp@example.com", "user@corp_example"),
         *("user@corp.example.com;id", "some user@corp.example.com", "-user@corp.example.com"),
         "u" * 65 + "@corp.example.com",
-    ],
-)
-def test_what_is_no_unix_user_is_refused(stack: cdk.Stack, user: str) -> None:
-    refused(stack, ValueError, run_as_user=user)
+    ),
+    # what others would take for theirs
+    **dict.fromkeys(
+        ("linux_shell_profile", "windows_shell_profile"),
+        (
+            "docker ps --format '{{.Names}}'",
+            "{{resolve:secretsmanager:x}}",
+            "echo {{ x }}",
+            "\ud800",
+        ),
+    ),
+}
+WRONG_TYPES: Final[dict[str, Sequence[object]]] = {
+    **dict.fromkeys(("stream_logs", "enforce_s3_encryption"), ("yes", 1, None)),
+    "enforce_cloudwatch_encryption": ["false"],
+    **dict.fromkeys(("idle_timeout", "max_duration"), (20, "1h")),
+    "run_as_enabled": ["true"],
+}
+WRONG: Final = [
+    (argument, value, error)
+    for error, wrong in ((ValueError, WRONG_VALUES), (TypeError, WRONG_TYPES))
+    for argument, values in wrong.items()
+    for value in values
+]
 
 
-# shell profiles
-
-
-@pytest.mark.parametrize(
-    ("linux", "windows"),
-    [
-        ("export PS1='\\u@\\h $ '\ncd \"$HOME\"\n", 'Write-Host "`t$env:USER"'),
-        ("{ ssm } ${AWS::Region} *", "\u2028\x00\N{PILE OF POO}"),
-    ],
-)
-def test_shell_profiles_are_in_it_as_they_are(stack: cdk.Stack, linux: str, windows: str) -> None:
-    preferences(stack, linux_shell_profile=linux, windows_shell_profile=windows)
-    assert inputs(stack)["shellProfile"] == {"linux": linux, "windows": windows}
-
-
-@pytest.mark.parametrize("argument", ["linux_shell_profile", "windows_shell_profile"])
-@pytest.mark.parametrize(
-    "profile",
-    ["docker ps --format '{{.Names}}'", "{{resolve:secretsmanager:x}}", "echo {{ x }}", "\ud800"],
-)
-def test_what_others_take_for_theirs_in_a_shell_profile_is_refused(
-    stack: cdk.Stack, argument: str, profile: str
+@pytest.mark.parametrize(("argument", "value", "error"), WRONG)
+def test_a_wrong_argument_is_refused(
+    stack: cdk.Stack, argument: str, value: object, error: type[Exception]
 ) -> None:
-    refused(stack, ValueError, **{argument: profile})
-
-
-def test_other_braces_and_a_reference_that_is_meant_stay_in_a_shell_profile(
-    stack: cdk.Stack,
-) -> None:
-    meant = cdk.CfnDynamicReference(cdk.CfnDynamicReferenceService.SSM, "/profile").to_string()
-    preferences(stack, linux_shell_profile="f(){{ :; }; }", windows_shell_profile=meant)
-
-    profile = {"linux": "f(){{ :; }; }", "windows": "{{resolve:ssm:/profile}}"}
-    assert inputs(stack)["shellProfile"] == profile
-
-
-# types
-
-
-@pytest.mark.parametrize(
-    ("argument", "values"),
-    [
-        *((name, ["yes", 1, None]) for name in ("stream_logs", "enforce_s3_encryption")),
-        ("enforce_cloudwatch_encryption", ["false"]),
-        *((name, [20, "1h"]) for name in ("idle_timeout", "max_duration")),
-        ("run_as_enabled", ["true"]),
-    ],
-)
-def test_an_argument_of_the_wrong_type_is_a_type_error(
-    stack: cdk.Stack, argument: str, values: list[object]
-) -> None:
-    for value in values:
-        refused(stack, TypeError, **{argument: value})
+    refused(stack, error, **{argument: value})
 
 
 # what it says

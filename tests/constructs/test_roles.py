@@ -13,14 +13,18 @@ import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk.interfaces import aws_iam as iam_interfaces
 
-from session_manager_permissions import SessionManagerPermissions
+from session_manager_permissions import (
+    SessionManagerAccess,
+    SessionManagerFleet,
+    SessionManagerPermissions,
+)
 from tests.builders import (
     EXISTING_ROLES,
     FIXED_ROLES,
     OWNED_ROLES,
     PROFILE_ARN,
-    ROLES_OF_AN_INCLUDED_PROFILE,
     ROLES_OF_OTHERS,
+    immutable_role,
     imported_profile,
     include_profile,
     instance,
@@ -28,7 +32,6 @@ from tests.builders import (
     role_by_arn,
 )
 from tests.conftest import (
-    ACCOUNT,
     EC2,
     ELSEWHERE,
     HERE,
@@ -36,14 +39,12 @@ from tests.conftest import (
     REGION,
     MakeApp,
     MakeStack,
-    answered,
     app_of,
     customized,
     existing_key,
     existing_role,
     key_arn,
     l1_role,
-    lookups,
     owned_role,
     policy,
     reported,
@@ -115,13 +116,29 @@ def test_names_that_only_the_deployment_knows_are_let_through(stack: cdk.Stack) 
     assert '{"Ref": "Arn"}' in json.dumps(by_arn)
 
 
-@pytest.mark.parametrize(("given", "attached"), ROLES_OF_AN_INCLUDED_PROFILE)
-def test_a_profile_of_an_included_template_gives_the_policy_to_its_role(
-    stack: cdk.Stack, tmp_path: Path, given: object, attached: object
+# How people write the role of an instance profile, and how a policy has to list it.
+ROLES_OF_INCLUDED_PROFILES: Final[list[tuple[object, object]]] = [
+    ([{"Ref": "Role"}], {"Ref": "Role"}),
+    ([{"Ref": "Name"}], {"Ref": "Name"}),
+    (["Existing"], "Existing"),
+    ({"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}),
+    ([{"Fn::Sub": "${Name}-x"}], {"Fn::Sub": "${Name}-x"}),
+    ([{"Fn::ImportValue": "shared-role"}], {"Fn::ImportValue": "shared-role"}),
+]
+WAYS: Final[dict[str, Callable[[cdk.Stack, Any], object]]] = {
+    "construct": permit,
+    "fleet": lambda stack, _: SessionManagerFleet(stack, "Fleet"),
+    "mixin": lambda stack, _: stack.with_(SessionManagerAccess()),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("given", "attached"), ROLES_OF_INCLUDED_PROFILES)
+def test_the_role_of_an_included_profile_gets_the_policy(
+    stack: cdk.Stack, tmp_path: Path, way: str, given: object, attached: object
 ) -> None:
-    profile = include_profile(stack, tmp_path, given).get_resource("Profile")
-    assert isinstance(profile, iam.CfnInstanceProfile)
-    permit(stack, profile)
+    included = include_profile(stack, tmp_path, given)
+    WAYS[way](stack, included.get_resource("Profile"))
     assert policy(stack)["Roles"] == [attached]
 
 
@@ -172,7 +189,7 @@ def test_a_role_of_another_stack_gets_the_policy_by_an_output(
     assert output["Value"] == {"Ref": next(iter(resources(owner, "AWS::IAM::Role")))}
 
 
-def test_a_role_of_the_parent_stack_gets_the_policy_from_a_nested_stack(
+def test_a_role_of_the_parent_stack_gets_it_from_a_nested_stack(
     make_stack: MakeStack,
 ) -> None:
     parent = make_stack()
@@ -205,13 +222,14 @@ def test_an_owned_role_counts_as_the_same_accounts_where_one_is_unknown(
 
 
 @pytest.mark.parametrize("kind", FIXED_ROLES)
-def test_a_role_that_cant_be_changed_is_refused_where_another_one_took_the_policy_too(
-    stack_here: cdk.Stack, kind: str
-) -> None:
+def test_a_fixed_role_is_refused_also_beside_another(stack_here: cdk.Stack, kind: str) -> None:
     make, why = FIXED_ROLES[kind]
     fixed = make(stack_here)
     with pytest.raises(ValueError, match=re.escape(why)):
         SessionManagerPermissions(stack_here, "Alone", role=fixed)
+    made = iam.InstanceProfile(stack_here, "Profile", role=fixed).node.default_child
+    with pytest.raises(ValueError, match=re.escape(why)):
+        SessionManagerPermissions(stack_here, "OfProfile", instance_profile=cast("Any", made))
     role = existing_role(stack_here, "Other", "Other")
     permissions = SessionManagerPermissions(stack_here, "Permissions", role=role)
     with pytest.raises(ValueError, match=re.escape(why)):
@@ -252,56 +270,18 @@ def test_a_role_of_another_account_is_refused(stack_here: cdk.Stack, kind: str) 
 
 
 @pytest.mark.parametrize("name", ["Existing", "DUMMY_ARN"])
-def test_a_role_really_of_the_dummys_account_is_refused_as_any_other_accounts(
-    stack_here: cdk.Stack, name: str
-) -> None:
+def test_a_role_really_of_the_dummys_account_is_refused(stack_here: cdk.Stack, name: str) -> None:
     role = role_by_arn(stack_here, role_arn(name, "123456789012"))
     with pytest.raises(ValueError, match="belongs to account 123456789012"):
         permit(stack_here, role)
 
 
-# look-ups
-
-
-@pytest.mark.parametrize("account", [ACCOUNT, "123456789012"])
-def test_a_looked_up_role_is_no_error_before_the_cli_has_asked(
-    make_app: MakeApp, account: str
-) -> None:
-    def use(stack: cdk.Stack) -> None:
-        permit(stack, iam.Role.from_lookup(stack, "Role", role_name="Existing"))
-
-    stack = answered(make_app, use, [{"Arn": role_arn("path/Existing", account)}], account)
-    assert policy(stack)["Roles"] == ["Existing"]
-
-
-def test_a_looked_up_role_that_is_immutable_is_refused_once_it_is_known(make_app: MakeApp) -> None:
-    def use(stack: cdk.Stack) -> None:
-        role = iam.Role.from_lookup(stack, "Role", role_name="Existing", mutable=False)
-        permit(stack, role)
-
-    with pytest.raises(ValueError, match="mutable=False"):
-        answered(make_app, use, [{"Arn": role_arn()}])
-
-
-def test_two_looked_up_roles_with_policies_of_one_name_are_no_error_before_the_cli_has_asked(
-    stack_here: cdk.Stack,
-) -> None:
-    for name in ("One", "Another"):
-        role = iam.Role.from_lookup(stack_here, name, role_name=name)
-        SessionManagerPermissions(stack_here, f"On{name}", role=role, policy_name="Sessions")
-    assert len(lookups(stack_here)) == 2
-
-
 # roles that others create (iam.Role.customize_roles)
-
-
-def immutable_by_name(stack: cdk.Stack) -> iam.IRole:
-    return iam.Role.from_role_name(stack, "Role", "Existing", mutable=False)
 
 
 @pytest.mark.parametrize(
     ("role_of", "where", "prevent_synthesis"),
-    [*ROLES_OF_OTHERS, pytest.param(immutable_by_name, "app", True, id="mutable=False")],
+    [*ROLES_OF_OTHERS, pytest.param(immutable_role, "app", True, id="mutable=False")],
 )
 def test_a_customized_role_is_no_error_and_the_report_lists_each_statement_once(
     make_app: MakeApp, role_of: RoleOf, where: str, *, prevent_synthesis: bool
@@ -351,9 +331,7 @@ def test_a_customized_role_beside_another_leaves_the_other_its_policy(make_app: 
     ],
     ids=["L1", "imported", "lazy"],
 )
-def test_the_customized_role_of_a_profile_is_reported(
-    make_app: MakeApp, profile_of: ProfileOf
-) -> None:
+def test_a_profile_s_customized_role_is_reported(make_app: MakeApp, profile_of: ProfileOf) -> None:
     stack = customized(make_app(), prevent_synthesis=False)
     permit(stack, profile_of(stack))
     (statements,) = reported(stack).values()
@@ -415,9 +393,7 @@ ROADS: Final[dict[str, Callable[[cdk.Stack], list[object]]]] = {
 
 @pytest.mark.parametrize("backwards", [False, True], ids=["", "backwards"])
 @pytest.mark.parametrize("kind", ROADS)
-def test_one_role_reached_by_several_roads_is_attached_once(
-    stack: cdk.Stack, kind: str, *, backwards: bool
-) -> None:
+def test_one_role_is_attached_once(stack: cdk.Stack, kind: str, *, backwards: bool) -> None:
     roads: list[Any] = ROADS[kind](stack)
     first, *others = reversed(roads) if backwards else roads
     permissions = permit(stack, first)
@@ -489,9 +465,7 @@ SHARED: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], list[Any]]]] = {
 
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "attached later"])
 @pytest.mark.parametrize("kind", SHARED)
-def test_two_policies_of_one_name_on_one_role_are_refused(
-    stack: cdk.Stack, kind: str, *, later: bool
-) -> None:
+def test_two_policies_of_one_name_are_refused(stack: cdk.Stack, kind: str, *, later: bool) -> None:
     scope = cdk.Stack(app_of(stack), "Second") if kind == "from two stacks" else stack
     first, second = SHARED[kind](stack, scope)
     permit(stack, first, "Sessions")
@@ -533,9 +507,7 @@ def l1_with_an_inline_policy(stack: cdk.Stack) -> iam.CfnRole:
     ],
     ids=["L2", "imported", "made with it", "L1 made with it"],
 )
-def test_the_name_of_another_policy_of_the_role_is_refused(
-    stack: cdk.Stack, role_of: RoleOf, error: type[Exception]
-) -> None:
+def test_a_taken_name_is_refused(stack: cdk.Stack, role_of: RoleOf, error: type[Exception]) -> None:
     role = role_of(stack)
     with pytest.raises(error, match="Sessions"):
         permit(stack, role, "Sessions")
