@@ -17,7 +17,6 @@ from syrupy.extensions.json import JSONSnapshotExtension
 from session_manager_permissions import SessionManagerEndpoints, SessionManagerPermissions
 from tests.cfn_lint import lint
 from tests.conftest import (
-    ACCOUNT,
     HERE,
     REGION,
     app_of,
@@ -37,7 +36,9 @@ if TYPE_CHECKING:
 
     from syrupy.assertion import SnapshotAssertion
 
-    from tests.conftest import MakeApp, MakeStack
+    from tests.conftest import MakeApp
+
+    Place = Callable[[cdk.Stack, ec2.Vpc], object]
 
 SERVICES: Final = ec2.InterfaceVpcEndpointAwsService
 ISOLATED: Final = ec2.SubnetType.PRIVATE_ISOLATED
@@ -77,18 +78,17 @@ def endpoints(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
     return {name: body["Properties"] for name, body in found.items()}
 
 
+def service_of(endpoint: dict[str, Any]) -> str:
+    return json.dumps(endpoint.get("ServiceName")).rstrip('"]}').rpartition(".")[2]
+
+
 def services(stack: cdk.Stack) -> list[str]:
     """The services of the stack's endpoints, one for each endpoint."""
-    written = (json.dumps(found.get("ServiceName")) for found in endpoints(stack).values())
-    return sorted(text.rstrip('"]}').rpartition(".")[2] for text in written)
+    return sorted(service_of(found) for found in endpoints(stack).values())
 
 
 def endpoint(stack: cdk.Stack, service: str) -> dict[str, Any]:
-    (found,) = (
-        found
-        for found in endpoints(stack).values()
-        if str(found["ServiceName"]).rstrip("']}").endswith(f".{service}")
-    )
+    (found,) = (one for one in endpoints(stack).values() if service_of(one) == service)
     return found
 
 
@@ -167,11 +167,9 @@ def test_group_refers_to_a_range_that_the_deployment_knows(stack_here: cdk.Stack
     assert ingress(stack_here)[0]["CidrIp"]["Fn::GetAtt"][1] == "CidrBlock"
 
 
-def test_group_admits_each_range_that_the_app_has_given_the_vpc(
-    make_app: MakeApp, make_stack: MakeStack
-) -> None:
+def test_group_admits_each_range_that_the_app_has_given_the_vpc(make_app: MakeApp) -> None:
     app = make_app()
-    stack, elsewhere = (make_stack(name, scope=app, env=HERE) for name in ("Stack", "Elsewhere"))
+    stack, elsewhere = (cdk.Stack(app, name, env=HERE) for name in ("Stack", "Elsewhere"))
     vpc = isolated(stack)
     other = ec2.CfnVPC(stack, "Other", cidr_block="10.0.0.0/16")
     ranges: list[tuple[cdk.Stack, str, str, dict[str, Any]]] = [
@@ -229,25 +227,6 @@ def test_connections_reach_endpoints_that_were_there(stack_here: cdk.Stack) -> N
     assert sum("100.64.0.0/16" in json.dumps(body) for body in found) == 2
 
 
-# Endpoint policies
-
-
-def test_policy_admits_principals_of_the_account_alone(stack_here: cdk.Stack) -> None:
-    made(stack_here, endpoint_policy="account", **SCENARIOS["all"](stack_here))
-
-    found = endpoints(stack_here).values()
-    assert len(found) == 5
-    for body in found:
-        (statement,) = body["PolicyDocument"]["Statement"]
-        assert statement == {
-            "Effect": "Allow",
-            "Principal": "*",  # a gateway endpoint takes no other
-            "Action": "*",
-            "Resource": "*",
-            "Condition": {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}},
-        }
-
-
 # What is there already
 
 
@@ -280,7 +259,7 @@ def in_another_stack(stack: cdk.Stack, vpc: ec2.Vpc) -> None:
     ec2.InterfaceVpcEndpoint(other, "There", vpc=vpc, service=SERVICES.SSM)
 
 
-THERE: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
+THERE: Final[dict[str, Place]] = {
     "L2": lambda _, vpc: vpc.add_interface_endpoint("There", service=SERVICES.SSM),
     "L2 in one zone": lambda _, vpc: vpc.add_interface_endpoint(
         "There",
@@ -300,25 +279,12 @@ THERE: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
 }
 
 
-@pytest.mark.parametrize("there", THERE)
-def test_endpoint_that_is_there_is_not_made_twice(stack_here: cdk.Stack, there: str) -> None:
-    vpc = isolated(stack_here)
-    THERE[there](stack_here, vpc)
-
-    found = made(stack_here, vpc, endpoint_policy="account")
-
-    with_policy = [one for one in endpoints(stack_here).values() if "PolicyDocument" in one]
-    assert [one["ServiceName"] for one in with_policy] == [f"com.amazonaws.{REGION}.ssmmessages"]
-    assert [one.node.id for one in found.interface_endpoints] == ["SsmMessages"]
-    assert warnings(stack_here) == []
-
-
 def elsewhere(stack: cdk.Stack, _: ec2.Vpc) -> None:
     other = ec2.Vpc(stack, "Elsewhere", max_azs=1)
     other.add_interface_endpoint("There", service=SERVICES.SSM)
 
 
-NO_HELP: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
+NO_HELP: Final[dict[str, Place]] = {
     "private DNS off": lambda _, vpc: vpc.add_interface_endpoint(
         "There", service=SERVICES.SSM, private_dns_enabled=False
     ),
@@ -337,18 +303,72 @@ NO_HELP: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
 }
 
 
-@pytest.mark.parametrize("comes_after", [False, True])
-@pytest.mark.parametrize("there", NO_HELP)
-def test_endpoint_of_no_help_stays(stack_here: cdk.Stack, there: str, *, comes_after: bool) -> None:
-    vpc = isolated(stack_here)
-    if comes_after:
-        made(stack_here, vpc)
-    NO_HELP[there](stack_here, vpc)
-    if not comes_after:
-        made(stack_here, vpc)
+def condition(stack: cdk.Stack) -> cdk.CfnCondition:
+    text = cdk.CfnParameter(stack, "WithEndpoints").value_as_string
+    return cdk.CfnCondition(stack, "Has", expression=cdk.Fn.condition_equals(text, "yes"))
 
-    assert len([name for name in endpoints(stack_here) if name.startswith("Endpoints")]) == 2
-    assert warnings(stack_here) == []
+
+def conditional(stack: cdk.Stack, vpc: ec2.Vpc) -> None:
+    l1(stack, vpc).cfn_options.condition = condition(stack)
+
+
+UNCERTAIN: Final[dict[str, Place]] = {
+    "a condition": conditional,
+    "private DNS by a condition": lambda stack, vpc: l1(
+        stack,
+        vpc,
+        private_dns_enabled=cdk.Fn.condition_if(condition(stack).logical_id, True, False),  # noqa: FBT003
+    ),
+}
+BOTH: Final = ["Ssm", "SsmMessages"]
+BEFORE: Final = [
+    *(pytest.param(there, BOTH[1:], 0, id=f"there: {kind}") for kind, there in THERE.items()),
+    *(pytest.param(there, BOTH, 0, id=f"no help: {kind}") for kind, there in NO_HELP.items()),
+    *(
+        pytest.param(there, BOTH[1:], 1, id=f"not certain: {kind}")
+        for kind, there in UNCERTAIN.items()
+    ),
+]
+
+
+@pytest.mark.parametrize(("there", "ids", "warned"), BEFORE)
+def test_what_is_there_is_not_made_twice_and_stays_as_it_is(
+    stack_here: cdk.Stack, there: Place, ids: list[str], warned: int
+) -> None:
+    vpc = isolated(stack_here)
+    there(stack_here, vpc)
+
+    found = made(stack_here, vpc, endpoint_policy="account")
+
+    assert [one.node.id for one in found.interface_endpoints] == ids
+    names = [name for name, one in endpoints(stack_here).items() if "PolicyDocument" in one]
+    assert [name.startswith("Endpoints") for name in names] == [True] * len(ids)
+    assert ["'Stack/There'" in text for text in warnings(stack_here)] == [True] * warned
+
+
+S3: Final = ec2.GatewayVpcEndpointAwsService.S3
+AFTER: Final = [
+    *(pytest.param(there, True, id=kind) for kind, there in THERE.items() if "stack" not in kind),
+    pytest.param(lambda _, vpc: vpc.add_gateway_endpoint("There", service=S3), True, id="gateway"),
+    *(pytest.param(there, False, id=kind) for kind, there in (NO_HELP | UNCERTAIN).items()),
+    pytest.param(lambda stack, vpc: l1(stack, vpc, "s3"), False, id="interface of S3"),
+]
+
+
+@pytest.mark.parametrize(("there", "clashes"), AFTER)
+def test_what_comes_after_is_an_error_if_it_clashes(
+    stack_here: cdk.Stack, there: Place, *, clashes: bool
+) -> None:
+    vpc = isolated(stack_here)
+    made(stack_here, vpc, log_bucket=bucket(stack_here))
+    there(stack_here, vpc)
+
+    if clashes:
+        with pytest.raises(RuntimeError, match=r"There.*' of (ssm|s3) is defined after this"):
+            synth(stack_here)
+    else:
+        assert len([name for name in endpoints(stack_here) if name.startswith("Endpoints")]) == 3
+        assert warnings(stack_here) == []
 
 
 def test_nothing_is_made_where_all_is_there(stack_here: cdk.Stack) -> None:
@@ -390,9 +410,6 @@ def test_looked_up_vpc_is_one_however_often(stack_here: cdk.Stack, *, by_name: b
 
 
 # Gateways that are there already
-
-
-S3: Final = ec2.GatewayVpcEndpointAwsService.S3
 
 
 def test_gateway_that_is_there_serves(stack_here: cdk.Stack) -> None:
@@ -462,40 +479,6 @@ def test_route_table_that_an_import_does_not_say_is_left_out(stack_here: cdk.Sta
     assert [tables for tables in ours if tables] == [["rtb-1"]]
 
 
-# What only the deployment knows
-
-UNCERTAIN: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
-    "a condition": lambda stack, vpc: conditional(l1(stack, vpc)),
-    "private DNS by a condition": lambda stack, vpc: l1(
-        stack,
-        vpc,
-        private_dns_enabled=cdk.Fn.condition_if(condition(stack).logical_id, True, False),  # noqa: FBT003
-    ),
-}
-
-
-def condition(stack: cdk.Stack) -> cdk.CfnCondition:
-    text = cdk.CfnParameter(stack, "WithEndpoints").value_as_string
-    return cdk.CfnCondition(stack, "Has", expression=cdk.Fn.condition_equals(text, "yes"))
-
-
-def conditional(endpoint: ec2.CfnVPCEndpoint) -> None:
-    endpoint.cfn_options.condition = condition(cdk.Stack.of(endpoint))
-
-
-@pytest.mark.parametrize("there", UNCERTAIN)
-def test_endpoint_on_a_condition_is_warned_of(stack_here: cdk.Stack, there: str) -> None:
-    vpc = isolated(stack_here)
-    UNCERTAIN[there](stack_here, vpc)
-
-    made(stack_here, vpc)
-
-    assert services(stack_here) == ALWAYS
-    (warning,) = warnings(stack_here)
-    assert "'Stack/There'" in warning
-    assert "session-manager-permissions:endpoint-not-certain" in warning
-
-
 def test_endpoints_of_a_template_are_not_made_twice(stack_here: cdk.Stack, tmp_path: Path) -> None:
     by_name = {"Fn::Sub": "com.amazonaws.${AWS::Region}.ssm"}
     dns = {"VpcEndpointType": "Interface", "PrivateDnsEnabled": True}
@@ -523,35 +506,6 @@ def test_endpoints_of_a_template_are_not_made_twice(stack_here: cdk.Stack, tmp_p
     made(stack_here, vpc, log_bucket=bucket(stack_here))
 
     assert services(stack_here) == ["s3", *ALWAYS]
-
-
-# What comes after
-
-AFTER: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
-    **{name: make for name, make in THERE.items() if name != "in another stack"},
-    "a gateway": lambda _, vpc: vpc.add_gateway_endpoint("There", service=S3),
-}
-
-
-@pytest.mark.parametrize("there", AFTER)
-def test_endpoint_that_comes_after_is_an_error(stack_here: cdk.Stack, there: str) -> None:
-    vpc = isolated(stack_here)
-    made(stack_here, vpc, log_bucket=bucket(stack_here))
-    AFTER[there](stack_here, vpc)
-
-    with pytest.raises(RuntimeError, match=r"There.*' of (ssm|s3) is defined after this"):
-        synth(stack_here)
-
-
-@pytest.mark.parametrize("there", [*UNCERTAIN.values(), lambda stack, vpc: l1(stack, vpc, "s3")])
-def test_endpoint_that_may_not_clash_may_come_after(
-    stack_here: cdk.Stack, there: Callable[[cdk.Stack, ec2.Vpc], object]
-) -> None:
-    vpc = isolated(stack_here)
-    made(stack_here, vpc, log_bucket=bucket(stack_here))
-    there(stack_here, vpc)
-
-    assert len(services(stack_here)) == 4
 
 
 def test_two_of_others_are_theirs_to_fix(stack_here: cdk.Stack) -> None:
@@ -588,9 +542,6 @@ def test_vpc_of_another_stack_is_referred_to(stack_here: cdk.Stack) -> None:
     SessionManagerEndpoints(other, "Endpoints", vpc=isolated(stack_here), log_bucket=bucket(other))
 
     assert services(other) == ["s3", *ALWAYS]
-
-
-# Wrong arguments
 
 
 # The whole
