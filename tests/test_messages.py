@@ -23,16 +23,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from botocore import xform_name
-from botocore.exceptions import (
-    ClientError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    InvalidRegionError,
-    LoginRefreshRequired,
-)
+from botocore import exceptions, xform_name
 from constructs import Construct
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
@@ -50,29 +41,41 @@ from session_manager_permissions import (
 from session_manager_permissions._app import warn_of_option
 from session_manager_permissions._command import main
 from session_manager_permissions._readiness.templates import loading
+from session_manager_permissions._verify import asking
 from session_manager_permissions._verify import command as command_module
 from session_manager_permissions._verify import options as options_module
-from session_manager_permissions._verify.asking import answered
 from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.files import write
 from session_manager_permissions._verify.operators import find_operator
 from session_manager_permissions._verify.resource_policy import key_policy
 from session_manager_permissions._verify.text import PROGRAM
 
-from .builders import existing_bucket, l1_bucket, l1_nodes, l1_profile, l2_bucket, role_by_arn
+from .builders import (
+    existing_bucket,
+    imported_alias,
+    imported_profile,
+    l1_bucket,
+    l1_nodes,
+    l1_profile,
+    l2_bucket,
+    parameter,
+    role_by_arn,
+)
 from .conftest import (
     ACCOUNT,
+    ELSEWHERE,
     HERE,
     KEY_ID,
     OTHER_ACCOUNT,
     OTHER_REGION,
     REGION,
     ROOT,
+    answered,
+    app_of,
     existing_key,
     existing_role,
     key_arn,
     l1_role,
-    lookups,
     owned_role,
     role_arn,
     run_app,
@@ -95,6 +98,7 @@ if TYPE_CHECKING:
 
 __all__ = ["no_account"]  # a fixture
 
+DOCUMENT: Final = "SSM-SessionManagerRunShell"
 SERVER: Final = f"--role web-server --region {REGION}"
 HERE_ON: Final = f"--region {REGION} --instance-id"
 NODE: Final = f"{HERE_ON} {nodes.NODE}"
@@ -210,8 +214,8 @@ def prefixed(prefix: str) -> Cause:
     return statements(log_bucket=existing_bucket, log_prefix=prefix)
 
 
-def key(arn: str) -> Callable[[cdk.Stack], kms.IKey]:
-    return lambda s: kms.Key.from_key_arn(s, "Key", arn)
+def with_key(arn: str) -> Cause:
+    return statements(encryption_key=lambda s: kms.Key.from_key_arn(s, "Key", arn))
 
 
 def group(stack: cdk.Stack, name: str = "/session/logs") -> logs.ILogGroup:
@@ -222,23 +226,8 @@ def profile(*roles: str) -> Callable[[cdk.Stack], iam.CfnInstanceProfile]:
     return lambda s: l1_profile(s, *roles)
 
 
-def parameter(stack: cdk.Stack) -> str:
-    return cdk.CfnParameter(stack, "Parameter").value_as_string
-
-
-def in_other_account(stack: cdk.Stack) -> cdk.Stack:
-    env = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
-    return cdk.Stack(cdk.App.of(stack), "Other", env=env)
-
-
-def looked_up(answer: object) -> Cause:
-    def does(w: World) -> object:
-        lookup_instance_profile(w.stack, "Profile", instance_profile_name="web")
-        (asked,) = lookups(w.stack)
-        stack = cdk.Stack(w.make_app(**{asked["key"]: answer}), "Stack", env=HERE)
-        return lookup_instance_profile(stack, "Profile", instance_profile_name="web")
-
-    return does
+def look_up(stack: cdk.Stack) -> iam.IInstanceProfile:
+    return lookup_instance_profile(stack, "Profile", instance_profile_name="web")
 
 
 def twice_on_one_role(w: World) -> None:
@@ -248,9 +237,8 @@ def twice_on_one_role(w: World) -> None:
 
 
 def with_its_policy(w: World) -> object:
-    policy = iam.CfnRole.PolicyProperty(
-        policy_document=iam.PolicyDocument(), policy_name="Sessions"
-    )
+    document = iam.PolicyDocument()
+    policy = iam.CfnRole.PolicyProperty(policy_document=document, policy_name="Sessions")
     role = iam.CfnRole(w.stack, "Role", assume_role_policy_document={}, policies=[policy])
     return SessionManagerPermissions(w.stack, "Permissions", role=role, policy_name="Sessions")
 
@@ -302,7 +290,7 @@ def of_a_bare_resource(*, strict: bool) -> Cause:
 
 
 def owned_elsewhere(stack: cdk.Stack) -> iam.Role:
-    return owned_role(in_other_account(stack))
+    return owned_role(cdk.Stack(app_of(stack), "Other", env=ELSEWHERE))
 
 
 def run(line: str, *changes: Cause) -> Cause:
@@ -415,7 +403,7 @@ def operator(given: str) -> Cause:
     def does(w: World) -> None:
         w.account.has("sts:get_caller_identity", ROOT_USER)
         node: Any = Mock(account=ACCOUNT, session=nodes.Session(w.account))
-        answered(find_operator(node, given, with_tags=False).arn)
+        asking.answered(find_operator(node, given, with_tags=False).arn)
 
     return does
 
@@ -423,14 +411,14 @@ def operator(given: str) -> Cause:
 def with_a_key_policy_of_no_json(_: World) -> None:
     account = nodes.World()
     account.has("kms:get_key_policy", {"Policy": "<html>"})
-    answered(key_policy(nodes.Session(account), nodes.KEY).error)
+    asking.answered(key_policy(nodes.Session(account), nodes.KEY).error)
 
 
 def after_all_calls(w: World) -> None:
     session = nodes.Session(w.account).up_to(30)
     for number in range(30):
         session.ask("iam:GetRole", dict, RoleName=str(number))
-    answered(key_policy(session, nodes.KEY).error)
+    asking.answered(key_policy(session, nodes.KEY).error)
 
 
 OTHER_NODE: Final = {
@@ -444,9 +432,12 @@ def has_answer(name: str, answer: object) -> Cause:
     return lambda w: w.account.has(name, answer)
 
 
+def client_error(operation: str, code: str, message: str = "Rate exceeded") -> Exception:
+    return exceptions.ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
 def says_no(operation: str, code: str) -> Cause:
-    error = ClientError({"Error": {"Code": code, "Message": "Rate exceeded"}}, operation)
-    return has_answer(f"iam:{xform_name(operation)}", error)
+    return has_answer(f"iam:{xform_name(operation)}", client_error(operation, code))
 
 
 def fails_by(error: Exception) -> Cause:
@@ -478,7 +469,7 @@ def of_document(kind: str, **inputs: object) -> Cause:
     """The command about a role and a document that holds this."""
     content = {"sessionType": kind} | ({"inputs": inputs} if inputs else {})
     answer = has_answer("ssm:get_document", {"Content": json.dumps(content)})
-    return command(f"{SERVER} --document SSM-SessionManagerRunShell", answer)
+    return command(f"{SERVER} --document {DOCUMENT}", answer)
 
 
 def has_no_alias(w: World) -> None:
@@ -497,16 +488,14 @@ def lacks_boto3(w: World) -> None:
     w.patch.setitem(sys.modules, "boto3", None)
 
 
-def with_variable(name: str, value: str) -> Cause:
+def with_env(name: str, value: str) -> Cause:
     return lambda w: w.patch.setenv(name, value)
 
 
 def with_profile(text: str) -> Cause:
     """`verify` with a profile of this text in the AWS configuration."""
-    config = with_variable("AWS_CONFIG_FILE", "config")
-    return run(
-        "verify --role web --profile prod", file("config", f"[profile prod]\n{text}"), config
-    )
+    config = file("config", f"[profile prod]\n{text}")
+    return run("verify --role web --profile prod", config, with_env("AWS_CONFIG_FILE", "config"))
 
 
 def app(
@@ -553,6 +542,7 @@ def without_the_cli(w: World) -> None:
     runpy.run_module("session_manager_permissions", run_name="__main__")
 
 
+ENCRYPTS_TWICE: Final = l2_bucket(s3.BucketEncryption.DSSE_MANAGED)
 ROLES: Final = {
     "neither `role` nor `instance_profile`": permissions(),
     "both `role` and `instance_profile`": permissions(
@@ -572,11 +562,7 @@ ROLES: Final = {
     "a name that no role can have": by_name("web server"),
     "a service-linked role": by_arn(role_arn("aws-service-role/ssm.amazonaws.com/Ssm")),
     "a role under `/aws-reserved/`": by_arn(role_arn("aws-reserved/sso.amazonaws.com/Admin")),
-    "a profile imported without its role": permissions(
-        instance_profile=lambda s: iam.InstanceProfile.from_instance_profile_name(
-            s, "Profile", "web"
-        )
-    ),
+    "a profile imported without its role": permissions(instance_profile=imported_profile),
     "an L1 profile without a role": permissions(instance_profile=profile()),
     "an L1 profile that has its role's ARN": permissions(instance_profile=profile(role_arn("web"))),
 }
@@ -598,19 +584,15 @@ KEYS: Final = {
     "a key for signing": statements(
         encryption_key=lambda s: kms.Key(s, "Key", key_spec=kms.KeySpec.RSA_2048)
     ),
-    "an AWS managed key": statements(
-        encryption_key=lambda s: kms.Alias.from_alias_name(s, "Key", "alias/aws/ssm")
-    ),
-    "an ARN of another service for a key": statements(
-        encryption_key=key(f"arn:aws:s3:{REGION}:{ACCOUNT}:key/{KEY_ID}")
-    ),
-    "an ARN that is not one key's": statements(encryption_key=key(key_arn(resource="key/a/b"))),
-    "a key's ARN without a region": statements(encryption_key=key(key_arn(region=""))),
+    "an AWS managed key": statements(encryption_key=lambda s: imported_alias(s, "alias/aws/ssm")),
+    "an ARN of another service for a key": with_key(f"arn:aws:s3:{REGION}:{ACCOUNT}:key/{KEY_ID}"),
+    "an ARN that is not one key's": with_key(key_arn(resource="key/a/b")),
+    "a key's ARN without a region": with_key(key_arn(region="")),
     "an L1 bucket that names its key by something other than an ARN": statements(
         log_bucket=lambda s: l1_bucket(s, "arn:1234")
     ),
     "an alias that no key can have": statements(
-        encryption_key=lambda s: kms.Alias.from_alias_name(s, "Key", "sessions")
+        encryption_key=lambda s: imported_alias(s, "sessions")
     ),
 }
 LOGS: Final = {
@@ -627,7 +609,7 @@ LOGS: Final = {
     "a string for `True` or `False`": statements(allow_registration="true"),
     "a string for `strict`": called(SessionManagerReadiness, strict="yes"),
     "a string for `network`": called(SessionManagerReadiness, network="no"),
-    "a string for `preferences`": statements(preferences="SSM-SessionManagerRunShell"),
+    "a string for `preferences`": statements(preferences=DOCUMENT),
     "an option that the preferences decide": statements(
         log_prefix="web",
         preferences=lambda s: SessionPreferences.from_document_name(s, "Preferences"),
@@ -637,7 +619,7 @@ FLEETS: Final = {
     "an ARN for the name of a profile to look up": lambda w: lookup_instance_profile(
         w.stack, "Profile", instance_profile_name=PROFILE_ARN
     ),
-    "a look-up of a profile without a role": looked_up(NO_ROLE),
+    "a look-up of a profile without a role": lambda w: answered(w.make_app, look_up, NO_ROLE),
     "a string in `exclude`": fleet(exclude=["Web"]),
     "a role in `exclude`": fleet(exclude=lambda s: [existing_role(s)]),
     "what is no compute for `SessionManagerAccess.apply_to`": lambda w: (
@@ -660,9 +642,7 @@ FLEETS: Final = {
 }
 PREFERENCES: Final = {
     "an invalid `document_name`": preferences(document_name="a b"),
-    "the account's default document for a new one": preferences(
-        document_name="SSM-SessionManagerRunShell"
-    ),
+    "the account's default document for a new one": preferences(document_name=DOCUMENT),
     "a `document_name` that begins as AWS's own documents do": preferences(
         document_name="AWSSupport-Sessions"
     ),
@@ -680,7 +660,7 @@ PREFERENCES: Final = {
         enforce_cloudwatch_encryption=True, log_group=lambda s: logs.LogGroup(s, "LogGroup")
     ),
     "`enforce_s3_encryption`, which is the default, and a bucket that encrypts twice": preferences(
-        log_bucket=l2_bucket(s3.BucketEncryption.DSSE_MANAGED)
+        log_bucket=ENCRYPTS_TWICE
     ),
     "a shell profile with a `{{`": preferences(
         linux_shell_profile="docker ps --format '{{.Names}}'"
@@ -720,9 +700,7 @@ WARNINGS: Final = {
     "an L1 bucket whose key only the deployment knows": statements(
         log_bucket=lambda s: l1_bucket(s, parameter(s))
     ),
-    "a bucket that encrypts twice": statements(
-        log_bucket=l2_bucket(s3.BucketEncryption.DSSE_MANAGED)
-    ),
+    "a bucket that encrypts twice": statements(log_bucket=ENCRYPTS_TWICE),
     "an L1 role that has a condition": on_a_condition,
     "an L1 endpoint that has a condition": beside_an_endpoint_on_a_condition,
     "a profile that a fleet can't attach to": of_a_bare_resource(strict=False),
@@ -733,9 +711,7 @@ WARNINGS: Final = {
 IN_REGION: Final = "--role web --region eu-wst-1"
 THEIR_ROLE: Final = role_arn("team/web-server", OTHER_ACCOUNT)
 AWS_MANAGED: Final = key_arn(resource="alias/aws/ssm")
-NOT_YOU: Final[Any] = {"Error": {"Code": "AccessDenied", "Message": "not you"}}
 ROOT_USER: Final = {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
-REFUSED: Final[Any] = {"Error": {"Code": "UnauthorizedException", "Message": "No access"}}
 VERIFY: Final = {
     "a name with its path for `--role`": command("--role team/web"),
     "an ARN for `--instance-profile`": command(f"--instance-profile {PROFILE_ARN}"),
@@ -748,9 +724,7 @@ VERIFY: Final = {
     "`--document` and `--key`": command(f"--role web-server --document Sessions --key {key_arn()}"),
     "`--document` without a region": command("--role web-server --document Sessions"),
     "`--log-group` without a region": command("--role web-server --log-group sessions"),
-    "a `--document` that does not exist": command(
-        f"{SERVER} --document SSM-SessionManagerRunShell"
-    ),
+    "a `--document` that does not exist": command(f"{SERVER} --document {DOCUMENT}"),
     "a `--document` of another type": of_document("Shell"),
     "a `--document` with a parameter": of_document("Standard_Stream", kmsKeyId="{{ key }}"),
     "a `--document` with a name that AWS does not take": of_document(
@@ -787,11 +761,11 @@ VERIFY: Final = {
         f"{HERE_ON} {nodes.HYBRID}", lambda w: w.account.refuses("ssm:DescribeInstanceInformation")
     ),
     "a `--profile` that does not exist": run("verify --role web --profile nobody"),
-    "a `--profile` whose role may not be assumed": failing(ClientError(NOT_YOU, "AssumeRole")),
-    "a profile that asks for an MFA code, without a terminal": failing(EOFError()),
-    "`AWS_MAX_ATTEMPTS=often`": run(
-        "verify --role web", with_variable("AWS_MAX_ATTEMPTS", "often")
+    "a `--profile` whose role may not be assumed": failing(
+        client_error("AssumeRole", "AccessDenied", "not you")
     ),
+    "a profile that asks for an MFA code, without a terminal": failing(EOFError()),
+    "`AWS_MAX_ATTEMPTS=often`": run("verify --role web", with_env("AWS_MAX_ATTEMPTS", "often")),
     "a `credential_process` that does not exist": failing(
         FileNotFoundError(2, "No such file", "/nonexistent")
     ),
@@ -802,14 +776,16 @@ VERIFY: Final = {
         "sso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1\n"
         f"sso_account_id = {ACCOUNT}\nsso_role_name = operator\n"
     ),
-    "a sign-in of the AWS CLI that has expired": failing(LoginRefreshRequired()),
+    "a sign-in of the AWS CLI that has expired": failing(exceptions.LoginRefreshRequired()),
     "credentials that can't be refreshed": failing(
-        CredentialRetrievalError(provider="sso", error_msg="too late")
+        exceptions.CredentialRetrievalError(provider="sso", error_msg="too late")
     ),
     "`AWS_ENDPOINT_URL` without a region": run(
-        "verify --role web", with_variable("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        "verify --role web", with_env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     ),
-    "a region that no host name can have": failing(InvalidRegionError(region_name="a_b")),
+    "a region that no host name can have": failing(
+        exceptions.InvalidRegionError(region_name="a_b")
+    ),
     "a proxy that answers in place of AWS": failing(KeyError("GetRoleResult")),
     "a role whose ARN is none": command(
         "--role web", has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}})
@@ -817,17 +793,20 @@ VERIFY: Final = {
     "a key policy that is not JSON": with_a_key_policy_of_no_json,
     "a key policy that is asked for after all calls that a diagnosis makes": after_all_calls,
     "a region that is misspelt, of whose endpoint there is no address": command(
-        IN_REGION, fails_by(EndpointConnectionError(endpoint_url="https://iam"))
+        IN_REGION, fails_by(exceptions.EndpointConnectionError(endpoint_url="https://iam"))
     ),
-    "no network, and no region": failing(EndpointConnectionError(endpoint_url="https://iam")),
+    "no network, and no region": failing(
+        exceptions.EndpointConnectionError(endpoint_url="https://iam")
+    ),
     "a sign-in of IAM Identity Center that AWS refuses": failing(
-        ClientError(REFUSED, "GetRoleCredentials")
+        client_error("GetRoleCredentials", "UnauthorizedException", "No access")
     ),
-    "a connection that ends": failing(ConnectionClosedError(endpoint_url="https://iam")),
+    "a connection that ends": failing(exceptions.ConnectionClosedError(endpoint_url="https://iam")),
     "a service that does not answer": command(
         f"{NODE} --document Mine",
         has_answer(
-            "ssm:describe_instance_information", ConnectTimeoutError(endpoint_url="https://ssm")
+            "ssm:describe_instance_information",
+            exceptions.ConnectTimeoutError(endpoint_url="https://ssm"),
         ),
     ),
     "credentials that have expired": refusing("ExpiredToken"),
@@ -837,9 +816,7 @@ VERIFY: Final = {
     "a call that AWS refuses": refusing("Throttling"),
     "an action that IAM does not answer": command("--role web-server", leaves_an_answer_out),
     "a `--role` that does not exist": refusing("NoSuchEntity"),
-    "a `--role` of another account": command(
-        f"--role {role_arn('team/web-server', OTHER_ACCOUNT)}"
-    ),
+    "a `--role` of another account": command(f"--role {THEIR_ROLE}"),
     "an `--instance-profile` that does not exist": command(
         "--instance-profile web", says_no("GetInstanceProfile", "NoSuchEntity")
     ),
