@@ -241,11 +241,27 @@ def included_nested(stack: cdk.Stack, inner: Path) -> IncludedNestedStack:
     return included.get_nested_stack("Nested")
 
 
-def lookups(construct: Construct) -> list[dict[str, Any]]:
-    """Return what the CLI would look up before it synthesizes again."""
-    manifest = json.loads((synth(construct) / "manifest.json").read_text())
+def asked_for(assembly: Path) -> list[dict[str, Any]]:
+    """What the CLI would look up before it synthesizes again."""
+    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
     found: list[dict[str, Any]] = manifest.get("missing", [])
     return found
+
+
+def lookups(construct: Construct) -> list[dict[str, Any]]:
+    """What the CLI would look up for the construct's app."""
+    return asked_for(synth(construct))
+
+
+def errors_of_the_cli(assembly: Path) -> dict[str, str]:
+    """What the CLI shows as errors of an app that has been synthesized, by the constructs' ids."""
+    return {
+        path.rpartition("/")[2]: entry["data"]
+        for file in assembly.glob("*.metadata.json")
+        for path, entries in json.loads(file.read_text(encoding="utf-8")).items()
+        for entry in entries
+        if entry["type"] == "aws:cdk:error"
+    }
 
 
 def answered(

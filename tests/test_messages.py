@@ -72,6 +72,8 @@ from .conftest import (
     ROOT,
     answered,
     app_of,
+    asked_for,
+    errors_of_the_cli,
     existing_key,
     existing_role,
     key_arn,
@@ -272,12 +274,9 @@ def before_an_aspect(w: World) -> None:
     cdk.Aspects.of(w.stack).add(MakeProfile())
 
 
-def over_a_node_group(node_role: str) -> Cause:
-    def does(w: World) -> object:
-        l1_nodes(w.stack, node_role)
-        return SessionManagerFleet(w.stack, "Fleet", strict=True)
-
-    return does
+def over_a_node_group(w: World) -> None:
+    l1_nodes(w.stack, "worker")
+    SessionManagerFleet(w.stack, "Fleet", strict=True)
 
 
 def of_a_bare_resource(*, strict: bool) -> Cause:
@@ -519,8 +518,7 @@ def app(
             (w.folder / "names.txt").write_bytes(file)
         if answer:
             run_app(w.patch, w.folder / "app", given, environment)
-            manifest = json.loads((w.folder / "app" / "manifest.json").read_text())
-            given |= {asked["key"]: answer for asked in manifest["missing"]}
+            given |= {asked["key"]: answer for asked in asked_for(w.folder / "app")}
         run_app(w.patch, w.folder / "app", given, environment)
 
     return does
@@ -633,9 +631,7 @@ FLEETS: Final = {
     "a stage below a fleet that has no fleet of its own": over_a_stage,
     "a profile that an Aspect makes after a fleet's turn": before_an_aspect,
     "a profile that a fleet with `strict=True` can't attach to": of_a_bare_resource(strict=True),
-    "a node group whose role is not given by its ARN, and a strict fleet": over_a_node_group(
-        "worker"
-    ),
+    "a node group whose role is not given by its ARN, and a strict fleet": over_a_node_group,
     "a fleet with `strict=True` that covers nothing": lambda w: SessionManagerFleet(
         w.app, "Fleet", strict=True
     ),
@@ -1026,7 +1022,7 @@ def read_elsewhere(w: World, capsys: pytest.CaptureFixture[str]) -> tuple[str, s
         return "stderr", lines[-1].removeprefix(f"{PROGRAM}: ")
     errors = errors_of_the_cli(w.folder / "app")
     if errors:
-        (text,) = errors
+        (text,) = errors.values()
         return "error", text
     try:
         found = warnings(w.stack)
@@ -1034,17 +1030,6 @@ def read_elsewhere(w: World, capsys: pytest.CaptureFixture[str]) -> tuple[str, s
         return "synthesis", str(failure).partition("] ")[2]
     (text,) = found
     return "warning", text
-
-
-def errors_of_the_cli(folder: Path) -> list[str]:
-    """What the CLI shows as errors of an app that has been synthesized."""
-    return [
-        entry["data"]
-        for file in folder.glob("*.metadata.json")
-        for entries in json.loads(file.read_text(encoding="utf-8")).values()
-        for entry in entries
-        if entry["type"] == "aws:cdk:error"
-    ]
 
 
 class Text(SingleFileSnapshotExtension):

@@ -22,16 +22,16 @@ from session_manager_permissions import SessionManagerPermissions, SessionPrefer
 from session_manager_permissions._app import CONTEXT, stack_name
 from session_manager_permissions._command import parser
 
+from .conftest import ACCOUNT, ROOT, asked_for
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT: Final = Path(__file__).parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 
 EXISTING: Final = (ROOT / "docs" / "existing-profiles.md").read_text(encoding="utf-8")
 PERMISSIONS: Final = (ROOT / "docs" / "permissions.md").read_text(encoding="utf-8")
 
-ACCOUNT: Final = "111122223333"
 REGION: Final = "us-west-2"
 ROLE: Final = "the-role-looked-up"
 ANSWERS: Final = {  # the account's, by what asks
@@ -119,9 +119,7 @@ class Synthesis:
         app = functools.partial(_App, outdir=str(self.folder / "cdk.out"), context=context)
         self.monkeypatch.setattr(cdk, "App", app)
         runpy.run_path(str(script), run_name="__main__")
-        manifest = json.loads((self.folder / "cdk.out/manifest.json").read_text(encoding="utf-8"))
-        missing: list[dict[str, Any]] = manifest.get("missing", [])
-        return missing
+        return asked_for(self.folder / "cdk.out")
 
     def resources(self, *kinds: str) -> list[dict[str, Any]]:
         return [
