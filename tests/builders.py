@@ -118,6 +118,18 @@ def grown(app: cdk.App, path: str) -> Any:  # noqa: ANN401
     return scope
 
 
+# every argument of grant_start_session that allows more
+EVERY_GRANT: Final[dict[str, Any]] = {
+    "allow_ssh": True,
+    "allow_port_forwarding": True,
+    "allow_remote_port_forwarding": True,
+    "allow_interactive_commands": True,
+    "allow_remote_desktop": True,
+    "allow_console": True,
+    "decrypt_sessions_only": True,
+}
+
+
 def as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
 

@@ -11,6 +11,7 @@ import pytest
 
 from session_manager_permissions import session_manager_statements
 
+from .builders import deployed
 from .conftest import HERE, ROOT
 from .scenarios import SCENARIOS
 
@@ -27,10 +28,8 @@ def written(scenario: str) -> list[dict[str, Any]]:
     """The statements in a stack of a known account and region."""
     stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
     statements = session_manager_statements(**SCENARIOS[scenario](stack))
-    found = json.dumps(stack.resolve([each.to_statement_json() for each in statements]))
-    # a partition is known at deployment
-    parts = r'\{"Fn::Join": \["", \["arn:", \{"Ref": "AWS::Partition"\}, "([^"]*)"\]\]\}'
-    statements_json: list[dict[str, Any]] = json.loads(re.sub(parts, r'"arn:aws\1"', found))
+    found = stack.resolve([each.to_statement_json() for each in statements])
+    statements_json: list[dict[str, Any]] = deployed(found)
     return statements_json
 
 

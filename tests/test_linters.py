@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import subprocess
 import warnings
 from pathlib import Path
@@ -26,6 +25,7 @@ from session_manager_permissions import (
 )
 from tests.cfn_lint import lint
 
+from .builders import EVERY_GRANT, deployed
 from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, owned_role
 from .scenarios import BUCKET, GROUP_ARN, PREFIX, SCENARIOS
 from .test_readme import PERMISSIONS, blocks, first_column
@@ -158,12 +158,15 @@ EXPECTED: Final = {
 }
 
 
+def analyzed(document: dict[str, Any]) -> list[Any]:
+    text = json.dumps(document)
+    found = parliament.analyze_policy_string(text, include_community_auditors=True)
+    return [*found.findings]
+
+
 def findings(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What parliament finds, each with what it is about."""
-    analyzed = parliament.analyze_policy_string(
-        json.dumps(document), include_community_auditors=True
-    )
-    for finding in analyzed.findings:
+    for finding in analyzed(document):
         if finding.issue == "RESOURCE_STAR":
             sids = {
                 statement["Sid"]
@@ -205,22 +208,12 @@ def test_parliament_finds_what_is_argued_of_an_operator(tmp_path: Path, *, minim
     preferences.grant_start_session(
         iam.Group(stack, "Operators"),
         instance_tags={"team": "web"},
-        allow_ssh=True,
-        allow_port_forwarding=True,
-        allow_remote_port_forwarding=True,
-        decrypt_sessions_only=True,
-        allow_interactive_commands=True,
-        allow_remote_desktop=True,
-        allow_console=True,
+        **EVERY_GRANT,
     )
     app.synth()
 
-    text = json.dumps(policy_document(tmp_path / "Stack.template.json"))
-    parts = r'\{"Fn::Join": \["", \["arn:", \{"Ref": "AWS::Partition"\}, "([^"]*)"\]\]\}'
-    analyzed = parliament.analyze_policy_string(
-        re.sub(parts, r'"arn:aws\1"', text), include_community_auditors=True
-    )
-    found = {(finding.issue, str(finding.detail)) for finding in analyzed.findings}
+    document = deployed(policy_document(tmp_path / "Stack.template.json"))
+    found = {(finding.issue, str(finding.detail)) for finding in analyzed(document)}
     about = {
         (issue, action)
         for issue, action in OPERATORS

@@ -24,6 +24,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from botocore import exceptions, xform_name
+from botocore.exceptions import ClientError
 from constructs import Construct
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
@@ -431,8 +432,8 @@ def has_answer(name: str, answer: object) -> Cause:
     return lambda w: w.account.has(name, answer)
 
 
-def client_error(operation: str, code: str, message: str = "Rate exceeded") -> Exception:
-    return exceptions.ClientError({"Error": {"Code": code, "Message": message}}, operation)
+def client_error(operation: str, code: str, message: str = "Rate exceeded") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
 def says_no(operation: str, code: str) -> Cause:

@@ -18,7 +18,14 @@ from hypothesis import strategies as st
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
 from session_manager_permissions import SessionPreferences
-from tests.builders import ROLES_OF_OTHERS, as_list, deployed, role_by_arn
+from tests.builders import (
+    EVERY_GRANT,
+    ROLES_OF_OTHERS,
+    as_list,
+    deployed,
+    in_partition,
+    role_by_arn,
+)
 from tests.cfn_lint import lint
 from tests.conftest import (
     ACCOUNT,
@@ -60,15 +67,6 @@ INSTANCE: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
 OTHER_INSTANCE: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0fedcba9876543210"
 MANAGED_INSTANCE: Final = f"arn:aws:ssm:{REGION}:{ACCOUNT}:managed-instance/mi-0123456789abcdef0"
 OPERATORS: Final = iam.AccountPrincipal(ACCOUNT)
-EVERY_OPTION: Final[dict[str, Any]] = {
-    "allow_ssh": True,
-    "allow_port_forwarding": True,
-    "allow_remote_port_forwarding": True,
-    "allow_interactive_commands": True,
-    "allow_remote_desktop": True,
-    "allow_console": True,
-    "decrypt_sessions_only": True,
-}
 SESSION_KINDS: Final = ("_ssh", "_forwarding", "_commands", "_desktop")
 """How the options end that allow another kind of session."""
 CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
@@ -130,8 +128,7 @@ def by_sid(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
 
 def arn(service: str, resource: str, *, region: str = REGION, account: str = ACCOUNT) -> Any:  # noqa: ANN401
     """An ARN in whatever partition the stack is deployed to."""
-    place = f":{service}:{region}:{account}:{resource}"
-    return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, place]]}
+    return in_partition(f":{service}:{region}:{account}:{resource}")
 
 
 ANY_INSTANCE: Final = arn("ec2", "instance/*")
@@ -215,7 +212,7 @@ TAGS: Final[list[tuple[Mapping[str, Any], dict[str, Any]]]] = [
 def test_an_instance_has_all_of_the_tags_each_with_one_of_its_values(
     stack_here: cdk.Stack, tags: Mapping[str, Any], condition: dict[str, Any]
 ) -> None:
-    grant(stack_here, group(stack_here), instance_tags=tags, **EVERY_OPTION)
+    grant(stack_here, group(stack_here), instance_tags=tags, **EVERY_GRANT)
 
     instances = by_sid(stack_here)["StartSessionInstances"]
     assert instances["Condition"] == {**CHECK_DOCUMENT, "StringEquals": condition}
@@ -240,32 +237,24 @@ def test_instances_are_chosen_in_one_way(stack: cdk.Stack, access: dict[str, Any
     assert resources(stack, "AWS::IAM::Policy") == {}
 
 
+NO_INSTANCES: Final = (
+    *("instance/i-1/i-2", "instance/{{resolve:ssm:x}}", f"instance/{'i' * 65}", "instance/é"),
+    *("instance/", "instance/a ", "volume/vol-0123456789abcdef0", "instance/*"),
+    "instance/${aws:PrincipalTag/instance}",
+)
+NO_PLACES: Final = (
+    *(f":ec2:{REGION}:{ACCOUNT}", f"aws:ec2::{ACCOUNT}", f"aws:ec2:{REGION}:"),
+    *(f"aws:ec2:{REGION}:my account", f"aws:ec2:*:{ACCOUNT}"),
+)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         *("", "i-0123456789abcdef0", f" {INSTANCE}", f"{INSTANCE}\n", "*", "${aws:userid}"),
         pytest.param(f"i-{cdk.Aws.REGION}", id="a text before a token"),
-        *(
-            f"arn:aws:ec2:{REGION}:{ACCOUNT}:{resource}"
-            for resource in (
-                *("instance/i-1/i-2", "instance/{{resolve:ssm:x}}", f"instance/{'i' * 65}"),
-                *(
-                    "instance/é",
-                    "instance/",
-                    "instance/a ",
-                    "volume/vol-0123456789abcdef0",
-                    "instance/*",
-                ),
-                "instance/${aws:PrincipalTag/instance}",
-            )
-        ),
-        *(
-            f"arn:{place}:instance/i-1"
-            for place in (
-                *(f":ec2:{REGION}:{ACCOUNT}", f"aws:ec2::{ACCOUNT}", f"aws:ec2:{REGION}:"),
-                *(f"aws:ec2:{REGION}:my account", f"aws:ec2:*:{ACCOUNT}"),
-            )
-        ),
+        *(f"arn:aws:ec2:{REGION}:{ACCOUNT}:{resource}" for resource in NO_INSTANCES),
+        *(f"arn:{place}:instance/i-1" for place in NO_PLACES),
         f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/Sessions",
     ],
 )
@@ -283,9 +272,8 @@ def test_arns_that_only_the_deployment_knows_are_let_through(stack_here: cdk.Sta
     operators = group(stack_here)
 
     grant(stack_here, operators, instance_arns=[whole, elsewhere])
-    preferences(stack_here, construct_id="Others").grant_start_session(
-        operators, instance_arns=several
-    )
+    others = preferences(stack_here, construct_id="Others")
+    others.grant_start_session(operators, instance_arns=several)
 
     found = allowing(statements(stack_here), "ssm:StartSession")
     by_arn, by_list = (one["Resource"] for one in found if "Instances" in one["Sid"])
@@ -313,7 +301,7 @@ def test_the_same_grant_twice_changes_nothing(make_app: MakeApp, *, minimize: bo
 
 def test_different_grants_on_a_document_have_different_sids(stack_here: cdk.Stack) -> None:
     found, operators = preferences(stack_here), group(stack_here)
-    kinds = [{option: True} for option in EVERY_OPTION if option.endswith(SESSION_KINDS)]
+    kinds = [{option: True} for option in EVERY_GRANT if option.endswith(SESSION_KINDS)]
     chosen: list[dict[str, Any]] = [
         {"instance_tags": {"team": "web"}},
         {"instance_tags": {"team": "shop"}},
@@ -366,7 +354,7 @@ def test_a_grant_with_everything_fits_into_a_users_inline_policies(make_stack: M
     found = preferences(stack, encryption_key=existing_key(stack, resource="alias/session-manager"))
 
     found.grant_start_session(
-        iam.User(stack, "Operator"), instance_tags={"team": "web-servers"}, **EVERY_OPTION
+        iam.User(stack, "Operator"), instance_tags={"team": "web-servers"}, **EVERY_GRANT
     )
 
     assert len(json.dumps(deployed(statements(stack)), separators=(",", ":"))) < 2048
@@ -615,11 +603,9 @@ def test_a_groups_id_names_its_policy(make_app: MakeApp, names: int, *, region_i
     assert len(found) == names
 
 
-def with_no_conditions(principal: iam.IPrincipal) -> iam.PrincipalWithConditions:
-    return iam.PrincipalWithConditions(principal, {})
-
-
-@pytest.mark.parametrize("wrap", [iam.SessionTagsPrincipal, with_no_conditions])
+@pytest.mark.parametrize(
+    "wrap", [iam.SessionTagsPrincipal, lambda one: iam.PrincipalWithConditions(one, {})]
+)
 def test_what_wraps_an_immutable_role_hides_that_it_takes_nothing(
     stack_here: cdk.Stack, wrap: Callable[[iam.IPrincipal], iam.IPrincipal]
 ) -> None:
@@ -658,7 +644,7 @@ def test_a_role_that_others_create_is_no_error_and_the_report_lists_the_statemen
         ("instance_arns", INSTANCE),
         ("instance_tags", ["team"]),
         ("instance_tags", []),
-        *((name, wrong) for name in ("all_instances", *EVERY_OPTION) for wrong in ("no", 1, None)),
+        *((name, wrong) for name in ("all_instances", *EVERY_GRANT) for wrong in ("no", 1, None)),
     ],
 )
 def test_a_wrong_type_is_a_type_error(stack: cdk.Stack, argument: str, value: object) -> None:
@@ -679,7 +665,7 @@ def test_cfn_lint_finds_nothing(make_app: MakeApp, *, minimize: bool) -> None:
     web: dict[str, Any] = {"instance_tags": {"team": "${aws:PrincipalTag/team}"}}
     found.grant_start_session(operators, instance_arns=[INSTANCE, OTHER_INSTANCE], **TWO_TAGS)
     found.grant_start_session(operators, **web, allow_console=True)
-    found.grant_start_session(operators, all_instances=True, **EVERY_OPTION)
+    found.grant_start_session(operators, all_instances=True, **EVERY_GRANT)
 
     assert lint(template_text(stack)) == []
 
@@ -814,7 +800,7 @@ GRANTS: Final[dict[str, tuple[dict[str, Any], set[str]]]] = {
     "desktop": ({**ON_WEB, "allow_remote_desktop": True}, OF_WEB | DESKTOP | {"port"}),
     "console": ({**ON_WEB, "allow_console": True}, OF_WEB | CONSOLE),
     "every option": (
-        {**ON_WEB, **EVERY_OPTION},
+        {**ON_WEB, **EVERY_GRANT},
         OF_WEB | DESKTOP | CONSOLE | {"SSH", "port", "remote port", "command", "silent command"},
     ),
     "key": ({**ON_WEB, "key": "imported key"}, OF_WEB | KEY),
