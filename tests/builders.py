@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
-PSEUDO_PARAMETERS: Final = {
+PSEUDO: Final = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
@@ -59,7 +59,7 @@ FIXED_ROLES: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
     "immutable by name": (immutable_role, "mutable=False"),
     "immutable by ARN": (lambda s: role_by_arn(s, mutable=False), "mutable=False"),
     "immutable by a parameter": (lambda s: immutable_role(s, parameter(s)), "mutable=False"),
-    "by a parameter's ARN": (
+    "a parameter's ARN": (
         lambda s: role_by_arn(s, parameter(s), mutable=False),
         "mutable=False",
     ),
@@ -271,7 +271,7 @@ def l1_bucket(
 
 def deployed(value: Any, **parameters: str) -> Any:  # noqa: ANN401
     """What CloudFormation makes of the functions in `value`, with these values of parameters."""
-    known = PSEUDO_PARAMETERS | parameters
+    known = PSEUDO | parameters
     match value:
         case {"Ref": name} if name in known:
             value = known[name]

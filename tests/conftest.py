@@ -18,7 +18,7 @@ import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk.cloudformation_include import CfnInclude, CfnIncludeProps
-from hypothesis import is_hypothesis_test, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from .browser import browser  # noqa: F401 # a fixture
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+# Each draw makes all that it changes anew: it may share the fixtures of its test with the others.
+BY_CHANCE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 # What jsii makes stays until the process ends: to look through all of it again and again takes a
 # quarter of the time.

@@ -28,43 +28,41 @@ ALIAS_ARN: Final = key_arn(resource=ALIAS)
 
 KEYS: Final[Mapping[str, Callable[[cdk.Stack], IKeyRef | IAliasRef]]] = {
     "imported key": existing_key,
-    "owned key": lambda stack: kms.Key(stack, "Key"),
-    "L1 key": lambda stack: kms.CfnKey(stack, "Key"),
-    "key by reference": lambda stack: kms.CfnKey.from_key_arn(stack, "Key", key_arn()),
+    "owned key": lambda s: kms.Key(s, "Key"),
+    "L1 key": lambda s: kms.CfnKey(s, "Key"),
+    "key by reference": lambda s: kms.CfnKey.from_key_arn(s, "Key", key_arn()),
     "imported alias": imported_alias,
-    "alias by its ARN": lambda stack: existing_key(stack, resource=ALIAS),
+    "alias by its ARN": lambda s: existing_key(s, resource=ALIAS),
     "owned alias": owned_alias,
     "L1 alias": l1_alias,
 }
 BUCKETS: Final[Mapping[str, Callable[[cdk.Stack], IBucketRef]]] = {
-    "imported bucket": lambda stack: s3.Bucket.from_bucket_name(stack, "Bucket", BUCKET),
-    "bucket with a key": lambda stack: s3.Bucket.from_bucket_attributes(
-        stack,
+    "imported bucket": lambda s: s3.Bucket.from_bucket_name(s, "Bucket", BUCKET),
+    "bucket with a key": lambda s: s3.Bucket.from_bucket_attributes(
+        s,
         "Bucket",
         bucket_name=BUCKET,
-        encryption_key=existing_key(stack, "BucketKey", resource="key/5678"),
+        encryption_key=existing_key(s, "BucketKey", resource="key/5678"),
     ),
-    "bucket of another account": lambda stack: s3.Bucket.from_bucket_attributes(
-        stack, "Bucket", bucket_name=BUCKET, account=OTHER_ACCOUNT
+    "bucket of another account": lambda s: s3.Bucket.from_bucket_attributes(
+        s, "Bucket", bucket_name=BUCKET, account=OTHER_ACCOUNT
     ),
-    "bucket by reference": lambda stack: s3.CfnBucket.from_bucket_name(stack, "Bucket", BUCKET),
-    "owned bucket": lambda stack: s3.Bucket(stack, "Bucket"),
-    "L1 bucket": lambda stack: s3.CfnBucket(stack, "Bucket"),
+    "bucket by reference": lambda s: s3.CfnBucket.from_bucket_name(s, "Bucket", BUCKET),
+    "owned bucket": lambda s: s3.Bucket(s, "Bucket"),
+    "L1 bucket": lambda s: s3.CfnBucket(s, "Bucket"),
 }
 UNENCRYPTED_GROUPS: Final[Mapping[str, Callable[[cdk.Stack], ILogGroupRef]]] = {
-    "owned group": lambda stack: logs.LogGroup(stack, "Group"),
-    "L1 group": lambda stack: logs.CfnLogGroup(stack, "Group"),
+    "owned group": lambda s: logs.LogGroup(s, "Group"),
+    "L1 group": lambda s: logs.CfnLogGroup(s, "Group"),
 }
 GROUPS: Final[Mapping[str, Callable[[cdk.Stack], ILogGroupRef]]] = {
-    "group by its name": lambda stack: logs.LogGroup.from_log_group_name(stack, "Group", GROUP),
-    "group by its ARN": lambda stack: logs.LogGroup.from_log_group_arn(stack, "Group", GROUP_ARN),
-    "group by reference": lambda stack: logs.CfnLogGroup.from_log_group_arn(
-        stack, "Group", GROUP_ARN
+    "group by its name": lambda s: logs.LogGroup.from_log_group_name(s, "Group", GROUP),
+    "group by its ARN": lambda s: logs.LogGroup.from_log_group_arn(s, "Group", GROUP_ARN),
+    "group by reference": lambda s: logs.CfnLogGroup.from_log_group_arn(s, "Group", GROUP_ARN),
+    "owned group with a key": lambda s: logs.LogGroup(
+        s, "Group", encryption_key=existing_key(s, "GroupKey", resource="key/9abc")
     ),
-    "owned group with a key": lambda stack: logs.LogGroup(
-        stack, "Group", encryption_key=existing_key(stack, "GroupKey", resource="key/9abc")
-    ),
-    "L1 group with a key": lambda stack: logs.CfnLogGroup(stack, "Group", kms_key_id=key_arn()),
+    "L1 group with a key": lambda s: logs.CfnLogGroup(s, "Group", kms_key_id=key_arn()),
     **UNENCRYPTED_GROUPS,
 }
 
@@ -101,9 +99,7 @@ USERS: Final = st.from_regex(r"[a-z_][a-z0-9_-]{0,31}", fullmatch=True).filter("
 @st.composite
 def given_preferences(draw: st.DrawFn) -> Given:
     """Any arguments that are right together."""
-    key, bucket, group = (
-        draw(st.sampled_from([None, *kinds])) for kinds in (KEYS, BUCKETS, GROUPS)
-    )
+    key, bucket, group = (draw(st.sampled_from([None, *of])) for of in (KEYS, BUCKETS, GROUPS))
     prefix = draw(st.none() | PREFIXES) if bucket else None
     others = draw(
         st.fixed_dictionaries(

@@ -47,32 +47,30 @@ def alias(stack: cdk.Stack) -> kms.IKey:
 
 SCENARIOS: Final[dict[str, Callable[[cdk.Stack], SessionManagerOptions]]] = {
     "nothing": lambda _: {},
-    "encryption_key": lambda stack: {"encryption_key": existing_key(stack)},
-    "encryption_key, an alias": lambda stack: {"encryption_key": alias(stack)},
+    "encryption_key": lambda s: {"encryption_key": existing_key(s)},
+    "encryption_key, an alias": lambda s: {"encryption_key": alias(s)},
     "allow_registration": lambda _: {"allow_registration": True},
-    "log_bucket": lambda stack: {"log_bucket": bucket(stack)},
-    "log_bucket and log_prefix": lambda stack: {"log_bucket": bucket(stack), "log_prefix": PREFIX},
-    "log_bucket with a key": lambda stack: {"log_bucket": bucket(stack, BUCKET_KEY)},
-    "log_bucket with an alias": lambda stack: {"log_bucket": bucket(stack, ALIAS_ARN)},
-    "log_bucket of another account": lambda stack: {
-        "log_bucket": bucket(stack, account=OTHER_ACCOUNT)
-    },
-    "log_group": lambda stack: {"log_group": group(stack)},
+    "log_bucket": lambda s: {"log_bucket": bucket(s)},
+    "log_bucket and log_prefix": lambda s: {"log_bucket": bucket(s), "log_prefix": PREFIX},
+    "log_bucket with a key": lambda s: {"log_bucket": bucket(s, BUCKET_KEY)},
+    "log_bucket with an alias": lambda s: {"log_bucket": bucket(s, ALIAS_ARN)},
+    "log_bucket of another account": lambda s: {"log_bucket": bucket(s, account=OTHER_ACCOUNT)},
+    "log_group": lambda s: {"log_group": group(s)},
     "check_log_encryption off": lambda _: {"check_log_encryption": False},
-    "decrypt_sessions_only": lambda stack: {
-        "encryption_key": existing_key(stack),
+    "decrypt_sessions_only": lambda s: {
+        "encryption_key": existing_key(s),
         "decrypt_sessions_only": True,
     },
-    "decrypt_sessions_only, an alias": lambda stack: {
-        "encryption_key": alias(stack),
+    "decrypt_sessions_only, an alias": lambda s: {
+        "encryption_key": alias(s),
         "decrypt_sessions_only": True,
     },
-    "all": lambda stack: {
-        "encryption_key": existing_key(stack),
+    "all": lambda s: {
+        "encryption_key": existing_key(s),
         "allow_registration": True,
-        "log_bucket": bucket(stack, BUCKET_KEY, OTHER_ACCOUNT),
+        "log_bucket": bucket(s, BUCKET_KEY, OTHER_ACCOUNT),
         "log_prefix": PREFIX,
-        "log_group": group(stack),
+        "log_group": group(s),
         "check_log_encryption": True,
         "decrypt_sessions_only": True,
     },

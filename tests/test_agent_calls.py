@@ -11,8 +11,8 @@ from tables import MEASURED
 
 from .builders import as_list
 from .conftest import HERE, OTHER_ACCOUNT
+from .constructs.test_neighbours import written
 from .scenarios import PREFIX, SCENARIOS
-from .test_docs_statements import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

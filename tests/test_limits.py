@@ -12,7 +12,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import (
@@ -25,7 +25,7 @@ from session_manager_permissions._verify import command
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.document import Home, read_document
 
-from .conftest import ACCOUNT, HERE, REGION
+from .conftest import ACCOUNT, BY_CHANCE, HERE, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,9 +130,7 @@ KINDS: Final = {
         "s3BucketName",
     ),
     "--log-prefix": Kind(
-        lambda stack, prefix: session_manager_statements(
-            log_bucket=bucket(stack), log_prefix=prefix
-        ),
+        lambda s, prefix: session_manager_statements(log_bucket=bucket(s), log_prefix=prefix),
         (
             *("web", "/web//a/", "a b", "a..b/.c", "é", "\xa0", "~!@#$%^&()=+[]{};:'\",.<>|\\`"),
             *("x" * 1024, "é" * 512),
@@ -209,9 +207,7 @@ def test_constructs_command_and_document_agree(option: str, text: str, *, takes:
 
 
 @pytest.mark.parametrize("option", KINDS)
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
-)
+@settings(BY_CHANCE, max_examples=40)
 @given(text=st.text(st.sampled_from("aZ09_-.+=,@:/# *?${}é\n\x9b"), max_size=8))
 def test_constructs_and_command_agree_on_any_name(option: str, text: str) -> None:
     text = KINDS[option].before + text

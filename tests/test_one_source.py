@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import (
@@ -15,7 +15,7 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 
-from .conftest import HERE, MakeApp, MakeStack, existing_key, existing_role, policy
+from .conftest import BY_CHANCE, HERE, MakeApp, MakeStack, existing_key, existing_role, policy
 from .preference_options import KEYS, Given, given_preferences
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ def granted(stack: cdk.Stack, name: str, **options: Any) -> tuple[object, object
     )
 
 
-EVERYTHING: Final = Given(
-    "imported alias", "bucket with a key", "sessions", "group by its name", {}
-)
+FULL: Final = Given("imported alias", "bucket with a key", "sessions", "group by its name", {})
 FLAGS: Final = st.fixed_dictionaries(
     {},
     optional={
@@ -60,15 +58,13 @@ FLAGS: Final = st.fixed_dictionaries(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
-)
+@settings(BY_CHANCE, max_examples=60)
 @given(chosen=given_preferences(), kind=st.sampled_from(KINDS), flags=FLAGS)
 @example(chosen=Given(None, None, None, None, {}), kind="made", flags={})
 @example(chosen=Given(None, None, None, None, {}), kind="exists", flags={})
-@example(chosen=EVERYTHING, kind="made", flags={"check_log_encryption": False})
-@example(chosen=EVERYTHING, kind="exists", flags={"decrypt_sessions_only": True})
-@example(chosen=EVERYTHING._replace(others={"enforce_s3_encryption": False}), kind="made", flags={})
+@example(chosen=FULL, kind="made", flags={"check_log_encryption": False})
+@example(chosen=FULL, kind="exists", flags={"decrypt_sessions_only": True})
+@example(chosen=FULL._replace(others={"enforce_s3_encryption": False}), kind="made", flags={})
 def test_any_preferences_grant_what_the_same_options_by_hand_grant(
     make_stack: MakeStack, chosen: Given, kind: str, flags: dict[str, bool]
 ) -> None:

@@ -44,7 +44,7 @@ TEMPLATE: Final = {  # what the snippet of `CfnInclude` includes
     "Resources": {
         "Role": {
             "Type": "AWS::IAM::Role",
-            "Properties": {"AssumeRolePolicyDocument": {"Statement": []}},
+            "Properties": {"AssumeRolePolicyDocument": {}},
         },
         "InstanceProfile": {
             "Type": "AWS::IAM::InstanceProfile",

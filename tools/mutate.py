@@ -50,7 +50,7 @@ UNTRACED: Final = (
     "tests/constructs/test_gates.py",
     "tests/test_app.py",
     "tests/test_imports.py",
-    "tests/test_signatures.py",
+    "tests/constructs/test_options.py::test_each_option_is_a_keyword_of_its_type",
     "tests/verify/test_command.py",
 )
 """Tests that start another process or read signatures: coverage does not record what they reach."""

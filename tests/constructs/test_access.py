@@ -42,9 +42,7 @@ def l2_nodes(stack: cdk.Stack) -> eks.Nodegroup:
 
 COMPUTE: Final[dict[str, Callable[[cdk.Stack], IConstruct]]] = {
     "L2 profile": lambda s: iam.InstanceProfile(s, "Profile"),
-    "L2 profile of a role that exists": lambda s: iam.InstanceProfile(
-        s, "Profile", role=existing_role(s)
-    ),
+    "L2 profile of an import": lambda s: iam.InstanceProfile(s, "Profile", role=existing_role(s)),
     "L1 profile": lambda s: l1_profile(s, "web"),
     "L1 of an L2 profile": lambda s: iam.InstanceProfile(s, "P").node.find_child("Resource"),
     "imported profile": lambda s: imported_profile(s, existing_role(s)),

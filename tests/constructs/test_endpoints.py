@@ -312,7 +312,7 @@ def conditional(stack: cdk.Stack, vpc: ec2.Vpc) -> None:
     l1(stack, vpc).cfn_options.condition = condition(stack)
 
 
-UNCERTAIN: Final[dict[str, Place]] = {
+MAYBE: Final[dict[str, Place]] = {
     "a condition": conditional,
     "private DNS by a condition": lambda stack, vpc: l1(
         stack,
@@ -324,10 +324,7 @@ BOTH: Final = ["Ssm", "SsmMessages"]
 BEFORE: Final = [
     *(pytest.param(there, BOTH[1:], 0, id=f"there: {kind}") for kind, there in THERE.items()),
     *(pytest.param(there, BOTH, 0, id=f"no help: {kind}") for kind, there in NO_HELP.items()),
-    *(
-        pytest.param(there, BOTH[1:], 1, id=f"not certain: {kind}")
-        for kind, there in UNCERTAIN.items()
-    ),
+    *(pytest.param(there, BOTH[1:], 1, id=f"not certain: {kind}") for kind, there in MAYBE.items()),
 ]
 
 
@@ -350,7 +347,7 @@ S3: Final = ec2.GatewayVpcEndpointAwsService.S3
 AFTER: Final = [
     *(pytest.param(there, True, id=kind) for kind, there in THERE.items() if "stack" not in kind),
     pytest.param(lambda _, vpc: vpc.add_gateway_endpoint("There", service=S3), True, id="gateway"),
-    *(pytest.param(there, False, id=kind) for kind, there in (NO_HELP | UNCERTAIN).items()),
+    *(pytest.param(there, False, id=kind) for kind, there in (NO_HELP | MAYBE).items()),
     pytest.param(lambda stack, vpc: l1(stack, vpc, "s3"), False, id="interface of S3"),
 ]
 

@@ -340,7 +340,7 @@ ON_CONDITIONS: Final[dict[str, tuple[dict[str, Any], list[tuple[object, str | No
         [(PROD, "Prod"), (TEST, "Test"), (ALWAYS, None), ("Existing", "Prod")],
         {None: [ALWAYS], "Prod": [PROD, "Existing"], "Test": [TEST]},
     ),
-    "a role on two": (
+    "role on two": (
         {},
         [(ALWAYS, "Prod"), (ALWAYS, "Test")],
         {"Prod": [ALWAYS], "Test": [ALWAYS]},
@@ -473,9 +473,7 @@ def beside_users_and_groups(stack: cdk.Stack) -> str:
 
 ROLES: Final[dict[str, Callable[[cdk.Stack], str]]] = {
     "owned by two, and an L1": owned_by_two_and_an_l1,
-    "imported by name and ARN, and an L1": lambda s: profiles(
-        s, existing_role(s), role_by_arn(s), "Existing"
-    ),
+    "imports, and an L1": lambda s: profiles(s, existing_role(s), role_by_arn(s), "Existing"),
     "a parameter of two": lambda s: profiles(s, parameter(s), cdk.Fn.ref("Given")),
     "of a profile and node groups": owned_by_a_profile_and_node_groups,
     "owned, and by its name": lambda s: profiles(s, owned_role(s, name="Named"), "Named"),
@@ -684,11 +682,11 @@ FIXED: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
         lambda s: immutable_role(cdk.Stack(cdk.Stage.of(s), "Shared", env=HERE)),
         "mutable=False",
     ),
-    "immutable beside a mutable": (
+    "immutable by mutable": (
         lambda s: (existing_role(s), immutable_role(s))[1],
         "mutable=False",
     ),
-    "mutable beside an immutable": (
+    "mutable by immutable": (
         lambda s: (immutable_role(s), existing_role(s))[1],
         "mutable=False",
     ),

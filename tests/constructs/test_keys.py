@@ -80,9 +80,7 @@ def on_alias(resource: object, name: object = ALIAS) -> dict[str, object]:
 KEYS: dict[str, Callable[[cdk.Stack], Any]] = {
     "L2": lambda s: kms.Key(s, "Key"),
     "L1 of an L2": lambda s: kms.Key(s, "Key").node.default_child,
-    "L2 of an L1": lambda s: kms.Key.from_cfn_key(
-        kms.CfnKey(s, "Key", key_policy={"Statement": []})
-    ),
+    "L2 of L1": lambda s: kms.Key.from_cfn_key(kms.CfnKey(s, "Key", key_policy={"Statement": []})),
     "L1 of a spec that only the deployment knows": lambda s: kms.CfnKey(
         s, "Key", key_spec=cdk.CfnParameter(s, "Spec").value_as_string
     ),
@@ -183,10 +181,7 @@ def test_aliases_that_only_the_deployment_knows_are_each_let_through(
         kms.Alias.from_alias_name(stack, "Alias1", names[0]),
         kms.CfnAlias(stack, "Alias2", alias_name=names[1], target_key_id=KEY_ID),
     )
-    assert decrypt(stack) == [
-        on_alias(ALL_KEYS_HERE, {"Ref": "One"}),
-        on_alias(ALL_KEYS_HERE, {"Ref": "Two"}),
-    ]
+    assert decrypt(stack) == [on_alias(ALL_KEYS_HERE, {"Ref": name}) for name in ("One", "Two")]
 
 
 # of one's own making
@@ -227,7 +222,7 @@ def test_an_alias_of_ones_own_making_is_taken(stack_here: cdk.Stack) -> None:
 
 # what may be meant, and is often a mistake
 
-ANOTHER_ACCOUNT = "session-manager-permissions:key-of-another-account"
+THEIRS = "session-manager-permissions:key-of-another-account"
 NO_KEY_HERE = "session-manager-permissions:no-key-in-region"
 
 
@@ -245,15 +240,15 @@ def elsewhere(stack: cdk.Stack, account: str = ACCOUNT, region: str = REGION) ->
 UNREACHED: dict[str, tuple[KeyOf, list[str]]] = {
     "their far key": (
         lambda s: existing_key(s, account=OTHER_ACCOUNT, region=OTHER_REGION),
-        [ANOTHER_ACCOUNT, NO_KEY_HERE],
+        [THEIRS, NO_KEY_HERE],
     ),
     "their alias": (
         lambda s: existing_key(s, account=OTHER_ACCOUNT, resource=ALIAS),
-        [ANOTHER_ACCOUNT],
+        [THEIRS],
     ),
     "their stack's alias": (
         lambda s: imported_alias(elsewhere(s, account=OTHER_ACCOUNT)),
-        [ANOTHER_ACCOUNT],
+        [THEIRS],
     ),
     "far key": (lambda s: existing_key(s, region=OTHER_REGION), [NO_KEY_HERE]),
     "far alias": (lambda s: existing_key(s, region=OTHER_REGION, resource=ALIAS), [NO_KEY_HERE]),

@@ -411,7 +411,7 @@ def test_the_way_out_that_the_warning_says_is_one(stack_here: cdk.Stack) -> None
     key = existing_key(stack_here)
     arn = l1_bucket(stack_here, parameter(stack_here)).attr_arn
     bucket = s3.Bucket.from_bucket_attributes(
-        stack_here, "WithKey", bucket_arn=arn, encryption_key=key
+        stack_here, "Known", bucket_arn=arn, encryption_key=key
     )
 
     found = granted(stack_here, log_bucket=bucket)

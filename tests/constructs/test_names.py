@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import aws_cdk as cdk
 import pytest
 from constructs import Construct
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import SessionManagerPermissions
 from tests.builders import grown
 from tests.conftest import (
+    BY_CHANCE,
     HERE,
     OTHER_REGION,
     REGION,
@@ -72,9 +73,7 @@ IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
-)
+@settings(BY_CHANCE, max_examples=40)
 @given(
     stack_name=st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,127}", fullmatch=True),
     ids=st.lists(IDS, max_size=5),

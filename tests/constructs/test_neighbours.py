@@ -1,8 +1,9 @@
-"""The comparison with the neighbours, against what each of them really grants."""
+"""`docs/statements.md` against what is synthesized, and against what the neighbours grant."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import aws_cdk as cdk
@@ -37,9 +38,33 @@ RESOURCES: Final = {
 }
 """What the page calls each resource."""
 
-MANAGED_INSTANCE_CORE: Final[list[dict[str, Any]]] = policies()["AmazonSSMManagedInstanceCore"][
-    "Statement"
-]
+CORE: Final = "AmazonSSMManagedInstanceCore"
+
+
+def shown() -> dict[str, list[dict[str, Any]]]:
+    """The statements under each heading."""
+    found = re.findall(r"^## (.*)\n(?:.*\n)*?```json\n((?:.*\n)*?)```$", PAGE, re.MULTILINE)
+    return {heading.replace("`", "").lower(): json.loads(text) for heading, text in found}
+
+
+def written(scenario: str) -> list[dict[str, Any]]:
+    """The statements in a stack of a known account and region."""
+    stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
+    statements = session_manager_statements(**SCENARIOS[scenario](stack))
+    found = stack.resolve([each.to_statement_json() for each in statements])
+    statements_json: list[dict[str, Any]] = deployed(found)
+    return statements_json
+
+
+def test_every_scenario_is_shown() -> None:
+    assert list(shown()) == list(SCENARIOS)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_statements_shown_are_those_that_the_option_changes(scenario: str) -> None:
+    default = [] if scenario in {"nothing", "all"} else written("nothing")
+
+    assert shown()[scenario] == [each for each in written(scenario) if each not in default]
 
 
 def granted(statements: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
@@ -47,17 +72,9 @@ def granted(statements: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for statement in statements:
         for action in as_list(statement["Action"]):
-            resources = {
-                RESOURCES[deployed(resource)] for resource in as_list(statement["Resource"])
-            }
+            resources = {RESOURCES[deployed(one)] for one in as_list(statement["Resource"])}
             found.setdefault(action, set()).update(resources)
     return found
-
-
-def this_library() -> list[dict[str, Any]]:
-    stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
-    statements = session_manager_statements(**SCENARIOS["all"](stack))
-    return [statement.to_statement_json() for statement in statements]
 
 
 def ecs_exec(key_of: Callable[[cdk.Stack], kms.IKey] = existing_key) -> list[dict[str, Any]]:
@@ -90,8 +107,8 @@ def ecs_exec(key_of: Callable[[cdk.Stack], kms.IKey] = existing_key) -> list[dic
 
 
 NEIGHBOURS: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
-    "this library": this_library,
-    "AmazonSSMManagedInstanceCore": lambda: MANAGED_INSTANCE_CORE,
+    "this library": lambda: written("all"),
+    CORE: lambda: policies()[CORE]["Statement"],
     "ECS Exec of CDK": ecs_exec,
 }
 

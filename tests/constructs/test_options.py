@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
@@ -16,6 +17,7 @@ from session_manager_permissions import (
     SessionManagerAccess,
     SessionManagerEndpoints,
     SessionManagerFleet,
+    SessionManagerOptions,
     SessionManagerPermissions,
     SessionPreferences,
     session_manager_statements,
@@ -45,9 +47,7 @@ TAKE: Final[dict[str, Take]] = {
     "construct": lambda s, **options: SessionManagerPermissions(
         s, "It", instance_profile=l1_profile(s, "Existing"), **options
     ),
-    "fleet": lambda s, **options: (
-        l1_profile(s, "Existing") and SessionManagerFleet(s, "It", **options)
-    ),
+    "fleet": lambda s, **o: l1_profile(s, "Existing") and SessionManagerFleet(s, "It", **o),
     "mixin": lambda s, **options: l1_profile(s, "Existing").with_(SessionManagerAccess(**options)),
 }
 
@@ -196,3 +196,28 @@ def test_a_wrong_option_is_refused_alike_wherever_and_nothing_is_made(
         said.add((caught.type, str(caught.value)))
     assert len(said) == 1
     assert [child.node.path for child in stack.node.find_all()] == before
+
+
+TYPES: Final = {
+    key: one.__forward_arg__ for key, one in SessionManagerOptions.__annotations__.items()
+}
+CONSTRUCTS: Final = (
+    *(SessionManagerPermissions, SessionManagerFleet),
+    *(SessionManagerEndpoints, SessionManagerAccess),
+)
+
+
+@pytest.mark.parametrize(
+    "callee", [session_manager_statements, *(one.__init__ for one in CONSTRUCTS)]
+)
+def test_each_option_is_a_keyword_of_its_type(
+    callee: Callable[..., object],
+) -> None:
+    """Editors show it so, with its default."""
+    parameters = inspect.signature(callee).parameters
+    flags = {"allow_registration": False, "decrypt_sessions_only": False}
+    found = {key: one for key, one in parameters.items() if key in TYPES}
+    assert {key: one.annotation for key, one in found.items()} == TYPES
+    assert {one.kind for one in found.values()} == {inspect.Parameter.KEYWORD_ONLY}
+    assert {key: one.default for key, one in found.items()} == {**dict.fromkeys(TYPES), **flags}
+    assert [one for one in parameters.values() if one.kind is one.VAR_KEYWORD] == []

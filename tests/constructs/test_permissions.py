@@ -1,17 +1,22 @@
-"""The construct: one policy, its name, and what CDK lets others do to it."""
+"""The construct: its statements, its one policy, the name, and what CDK lets others do to it."""
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 
-from session_manager_permissions import SessionManagerPermissions
-from tests.builders import instance, l1_profile
+from session_manager_permissions import SessionManagerPermissions, session_manager_statements
+from tests.builders import as_list, instance, l1_profile
 from tests.conftest import (
+    DATA,
     EC2,
     existing_key,
     existing_role,
+    key_arn,
     l1_role,
     owned_role,
     policy,
@@ -19,6 +24,36 @@ from tests.conftest import (
     synth,
     template,
 )
+
+# the statements: the default is the AWS procedure to the letter
+
+
+def as_json(**options: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    return [statement.to_statement_json() for statement in session_manager_statements(**options)]
+
+
+def test_they_are_the_procedures_word_for_word(stack: cdk.Stack) -> None:
+    file = DATA / "procedure.json"
+    procedure = json.loads(file.read_text(encoding="utf-8"))["Policy"]["Statement"]
+    (placeholder,) = (one for one in procedure if one["Action"] == ["kms:Decrypt"])
+    placeholder["Resource"] = key_arn()
+
+    found = as_json(encryption_key=existing_key(stack))
+
+    assert as_json() == as_json(encryption_key=None) == found[:2]
+    for statement in found:
+        del statement["Sid"]
+        statement["Action"] = as_list(statement["Action"])
+    assert found == procedure
+
+
+def test_each_call_makes_its_own(stack: cdk.Stack) -> None:
+    before = as_json()
+    session_manager_statements()[0].add_resources("arn:aws:iam::111122223333:role/Unrelated")
+    assert as_json() == before
+    SessionManagerPermissions(stack, "Permissions", role=existing_role(stack))
+    assert policy(stack)["PolicyDocument"]["Statement"] == before
+
 
 # the name
 

@@ -249,9 +249,7 @@ OF_ANOTHER_ACCOUNT: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], object]]] =
     "L2 role": lambda _, there: owned_role(there, name="Named"),
     "L1 role": lambda _, there: l1_role(there, name="Named"),
     "L1 profile of an L1": lambda _, there: l1_profile(there, l1_role(there, name="N").ref),
-    "L1 profile of an L2": lambda _, there: l1_profile(
-        there, owned_role(there, name="N").role_name
-    ),
+    "L1 profile of L2": lambda _, there: l1_profile(there, owned_role(there, name="N").role_name),
     "L2 profile": lambda _, there: iam.InstanceProfile(there, "Profile"),
     "L1 profile with a name": lambda _, there: l1_profile(there, "Existing"),
     "L1 profile with a list": lambda _, there: iam.CfnInstanceProfile(

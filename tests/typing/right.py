@@ -1,4 +1,4 @@
-"""Each way to call the API that must type-check; tests/test_signatures.py has options be alike."""
+"""Each way to call the API that must type-check; `test_options.py` has options be alike."""
 
 from __future__ import annotations
 
