@@ -200,7 +200,8 @@ class Launchers:
         if not resource.exists:
             return []
         if resource.logical_id in resource.template.made_later:
-            return [self._opaque(resource, f"the loop {resource.logical_id!r}", None)]
+            kind = "loop" if resource.logical_id.startswith("Fn::ForEach::") else "macro"
+            return [self._opaque(resource, f"the {kind} {resource.logical_id!r}", None)]
         if resource.type == TEMPLATE:
             return [self._unused_template(resource)]
         if resource.type in STACKS:

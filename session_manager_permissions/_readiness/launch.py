@@ -158,8 +158,7 @@ class LaunchReader:
         launch = self.read(found, found.properties.get("LaunchTemplateData"))
         given = spec.get("Version")
         version = self.parts.assembly.value(resource.template, given)
-        newest = (ReturnValue(found, "LatestVersionNumber"),)
-        if version != newest and given != "$Latest":
+        if version not in ((ReturnValue(found, "LatestVersionNumber"),), ("$Latest",)):
             maybe = launch.profile if isinstance(launch.profile, Written) else None
             launch = self.unknown(found, _version(found, given, version))
             launch = launch._replace(maybe_profile=maybe)
@@ -180,12 +179,12 @@ class LaunchReader:
         found = self.parts.behind(template, value)
         if isinstance(found, Resource):
             return found if found.type == type_ else None
-        named = [
+        named = {
             one
             for one in self._named.get((type_, found), ())
             if one.template.stack.environment == template.stack.environment and one.exists
-        ]
-        return named[0] if len(named) == 1 else None
+        }
+        return named.pop() if len(named) == 1 else None
 
     @cached_property
     def _named(self) -> dict[tuple[str, str | None], list[Resource]]:
@@ -224,12 +223,21 @@ class LaunchReader:
         interfaces = [*mappings(data.get("NetworkInterfaces"))]
         if interfaces:
             return self._by_interfaces(launch, interfaces)
-        return launch._replace(
+        launch = launch._replace(
             subnets=self.subnets(origin, data.get("SubnetId")),
             groups=self._groups(origin, data, "SecurityGroupIds", "SecurityGroups"),
             public_address=self._public(origin, data),
             address=self._address(origin, data),
         )
+        return launch.over(self._copied(origin)) if "InstanceId" in data else launch
+
+    def _copied(self, origin: Resource) -> Launch:
+        """What a launch configuration takes from an instance, which are all but its addresses.
+
+        https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-lc-with-instanceID.html
+        """
+        copied = self.unknown(origin, f"the instance that {origin.logical_id!r} is made from")
+        return copied._replace(public_address=None)
 
     def _of_user_data(self, origin: Resource, written: object) -> Scripts:
         """What the user data says, which is encoded unless `Fn::Base64` encodes it."""

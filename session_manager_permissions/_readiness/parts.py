@@ -285,8 +285,10 @@ def decider(value: object, noun: str) -> str:
             return f"the import {text(name)!r}"
         case {"Fn::Transform": macro}:
             return f"the macro {shown(mapping(macro).get('Name', macro))}"
-        case {"Fn::Select": [_, {**source}]} | {"Fn::Split": [_, {**source}]}:
+        case {"Fn::Select": [_, {**source}]}:
             return decider(source, noun)
+        case {"Fn::Split": [_, whole]}:
+            return decider(whole, noun)
     return f"the {noun} {shown(value)}"
 
 

@@ -139,6 +139,8 @@ INSTANCES: Final[list[tuple[str, dict[str, Any], Known]]] = [
     ("no subnet", resource("AWS::EC2::Instance"), {"places": [at(DEFAULT_VPC)]}),
     ("ids", instance(SubnetId="subnet-1", SecurityGroupIds=["sg-1", PARAMETER]),
      {"places": [at("subnet-1", "sg-1", GIVEN)]}),
+    ("a subnet by a dynamic reference", instance(SubnetId="{{resolve:ssm:/subnet}}"),
+     {"places": [at('? the subnet "{{resolve:ssm:/subnet}}"', "Group")]}),
     ("no subnet by its type", instance(SubnetId=ref("Vpc")),
      {"places": [at("? the subnet 'Vpc'", "Group")]}),
     ("an interface", with_interfaces(interface()), {}),
@@ -234,6 +236,7 @@ VERSION: Final = "the version of the launch template 'Template'"
         (by_id("$Default"), DEFAULT),
         (by_id(att("Template", "DefaultVersionNumber")), DEFAULT),
         ({"LaunchTemplateId": ref("Template")}, DEFAULT),
+        (by_id({"Fn::Sub": "$Latest"}), None),
         (by_id(att("Other", "LatestVersionNumber")), VERSION),
         (by_id("1"), VERSION),
         (by_id(PARAMETER), VERSION),
@@ -329,6 +332,7 @@ SPOT: Final = {
     "SubnetId": ref("Subnet"), "SecurityGroups": [{"GroupId": GROUP}], "IamInstanceProfile": BY_ARN
 }  # fmt: skip
 BOTH_JOINED: Final = {"Fn::Join": [",", [ref("Subnet"), ref("Other")]]}
+COPIED: Final = "? the instance that 'Launch' is made from"
 LAUNCH_OTHER: Final = "? the launch configuration 'Other'"
 FLEETS: Final[list[tuple[str, Parts, list[Known]]]] = [
     ("a launch configuration",
@@ -343,6 +347,15 @@ FLEETS: Final[list[tuple[str, Parts, list[Known]]]] = [
     ("another launch configuration",
      {"Fleet": scaling(LaunchConfigurationName="Other", VPCZoneIdentifier=["subnet-1"])},
      [unknown("Fleet", LAUNCH_OTHER, "subnet-1")]),
+    ("a launch configuration that is made from an instance",
+     {"Launch": launch_configuration(InstanceId="i-1"),
+      "Fleet": scaling(LaunchConfigurationName=ref("Launch"))},
+     [known("Fleet", set_in="Launch", profile=COPIED, metadata_off=COPIED, places=BOTH)]),
+    ("a launch configuration that replaces what it has of an instance",
+     {"Launch": launch_configuration(InstanceId=PARAMETER, IamInstanceProfile=ref("Profile"),
+                                     MetadataOptions=OFF),
+      "Fleet": scaling(LaunchConfigurationName=ref("Launch"))},
+     [known("Fleet", set_in="Launch", profile=ref("Profile"), metadata_off=True, places=BOTH)]),
     ("a template without data",
      {"Template": resource("AWS::EC2::LaunchTemplate"), "Fleet": scaling(LaunchTemplate=SPEC)},
      [known("Fleet", set_in="Template", places=[at("Subnet"), at("Other")])]),
@@ -412,6 +425,9 @@ NAMED_T: Final = '? the launch template {"Name": "t"}'
 NODES: Final[list[tuple[str, Parts, Place]]] = [
     ("of a cluster", {"Nodes": nodes()}, at("Subnet", "Cluster")),
     ("of a cluster by its name", {"Nodes": nodes(ClusterName="Named")}, at("Subnet", "Cluster")),
+    ("of a cluster by a name that two branches have",
+     {"Cluster": resource("AWS::EKS::Cluster", Name={"Fn::If": ["Production", "Named", "Named"]}),
+      "Nodes": nodes(ClusterName="Named")}, at("Subnet", "Cluster")),
     ("of another cluster", {"Nodes": nodes(ClusterName="Other")},
      at("Subnet", f"{OF_CLUSTER} cluster 'Other'")),
     ("of a cluster by a parameter", {"Nodes": nodes(ClusterName=PARAMETER)},

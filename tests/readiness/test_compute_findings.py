@@ -290,6 +290,7 @@ DISABLED: Final = {"HttpEndpoint": "disabled"}
 DYNAMIC: Final = "{{resolve:ssm:service}}"
 SUFFIX: Final = {"Fn::Join": ["", ["ec2.", ref("AWS::URLSuffix")]]}
 IF: Final = either(PARAMETER, "other")
+NAME_IN_ARN: Final = {"Fn::Select": [1, {"Fn::Split": ["/", att("Profile", "Arn")]}]}
 OWN_NAME: Final = {"RoleName": "web", "AssumeRolePolicyDocument": {"Statement": []}}
 NO_ROUTE: Final = {"PrivateRoute": None}
 NO_WAY: Final = frozenset({"no-network-path"})
@@ -300,6 +301,10 @@ IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
     ("profile, role that may give one", {"Other": ASSOCIATES}, READY),
     ("profile, and registered with an activation", launched(**ACTIVATED), READY),
     ("profile of another app", launched(IamInstanceProfile="other"), UNKNOWN),
+    ("profile by the name in its ARN", launched(IamInstanceProfile=NAME_IN_ARN), READY),
+    ("profile by the name in its ARN, with a path by a parameter", {
+        "Profile": resource("AWS::IAM::InstanceProfile", Roles=[ref("Role")], Path=PARAMETER),
+        **launched(IamInstanceProfile=NAME_IN_ARN)}, UNKNOWN),
     ("profile on a condition", launched(IamInstanceProfile=IF), UNKNOWN),
     ("bare role", BARE, NEITHER),
     ("bare role, activation", BARE | launched(**ACTIVATED), UNKNOWN),
@@ -398,14 +403,15 @@ def test_what_a_loop_launches_is_not_silent(check: Check) -> None:
     loops = {
         "Fn::ForEach::Machines": ["Zone", ["A", "B"], machines],
         "Fn::ForEach::Topics": ["Name", ["A", "B"], topics],
+        "Fn::Transform": {"Name": "AWS::Include"},
     }
 
-    found = check({"Resources": loops}).only("cannot-be-known")
+    found = check({"Resources": loops}).findings
 
-    assert found.logical_id == "Fn::ForEach::Machines"
-    assert found.description.endswith(
-        "that depends on how the loop 'Fn::ForEach::Machines' launches them"
-    )
+    assert [one.logical_id for one in found] == ["Fn::ForEach::Machines", "Fn::Transform"]
+    for kind, one in zip(("loop", "macro"), found, strict=True):
+        depends = f"that depends on how the {kind} {one.logical_id!r} launches them"
+        assert one.description.endswith(depends)
 
 
 @pytest.mark.parametrize(("there", "expected"), [("Here", UNKNOWN), ("There", BARE_COMPUTE)])

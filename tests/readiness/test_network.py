@@ -358,14 +358,15 @@ def test_behind_a_nat_gateway(tmp_path: Path, changes: Parts, expected: str) -> 
 @pytest.mark.parametrize(
     ("transform", "expected"),
     [
-        ({"Name": "AWS::Include", "Parameters": {"Location": "s3://bucket/key"}}, UNKNOWN),
-        (["AWS::Serverless-2016-10-31", "Own"], UNKNOWN),
-        ("AWS::CodeDeployBlueGreen", NO_NETWORK_PATH),
-        ("AWS::Serverless-2016-10-31", NO_NETWORK_PATH),
+        ({"Transform": {"Name": "AWS::Include", "Parameters": {}}}, UNKNOWN),
+        ({"Fn::Transform": {"Name": "AWS::Include", "Parameters": {}}}, UNKNOWN),
+        ({"Transform": ["AWS::Serverless-2016-10-31", "Own"]}, UNKNOWN),
+        ({"Transform": "AWS::CodeDeployBlueGreen"}, NO_NETWORK_PATH),
+        ({"Transform": "AWS::Serverless-2016-10-31"}, NO_NETWORK_PATH),
     ],
 )
-def test_what_a_macro_may_add(tmp_path: Path, transform: object, expected: str) -> None:
-    body = templated(PrivateRoute=None) | {"Transform": transform}
+def test_what_a_macro_may_add(tmp_path: Path, transform: Parts, expected: str) -> None:
+    body = templated(PrivateRoute=None) | transform
     assert said_of(tmp_path, Stack=body) == expected
 
 

@@ -297,6 +297,7 @@ INNER: Final = {
         "Malformed": "value",
     },
 }
+INCLUDE: Final = {"Name": "AWS::Include", "Parameters": {"Location": "s3://bucket/key"}}
 GENERATED = {
     READY: (
         of_arn(ARN), of_arn({"Fn::Sub": "${Role.Arn}"}),
@@ -314,6 +315,8 @@ GENERATED = {
         {"Fn::FindInMap": ["Names", "eu", "role"]}, 3, "", att("Nested", "Outputs.Other"),
         {"Fn::FindInMap": ["Names", "eu", "role", {"DefaultValue": ref("Role")}]},
         {"Fn::FindInMap": ["Names", ref("Name"), "role"]},  # the only entry
+        {"Fn::FindInMap": [{"Fn::Sub": "Names"}, "eu", "role"]},
+        {"Fn::FindInMap": ["Included", "us", "role"]},  # beside what is included
         att("Nested", "Outputs.Absent"),
         {"Fn::Sub": "a-${Name}"},  # the stack is named otherwise
         # not as CloudFormation names a role of the stack
@@ -332,6 +335,8 @@ GENERATED = {
         {"Fn::If": ["Condition", ref("Role"), ref("Other")]},
         {"Fn::FindInMap": ["Names", ref("AWS::Region"), "role"]}, {"Fn::FindInMap": ["Names", "z"]},
         {"Fn::FindInMap": ["Names", "z", "role"]}, {"Fn::ImportValue": "twice"},
+        {"Fn::FindInMap": ["Included", "eu", "role"]},
+        {"Fn::FindInMap": ["Included", ref("Name"), "role"]},
         {"Fn::FindInMap": ["Names", {"Fn::Sub": "${Name}-x"}, "role"]},
         {"Fn::ImportValue": {"Ref": "Name"}}, att("Nested", "Outputs.Nothing"),
         {"Ref": ["malformed"]}, {"Fn::If": ["C", ref("Role")]},
@@ -354,7 +359,9 @@ def test_policy_on_a_role_that_cloudformation_names(
     }
     check.write("nested.json", INNER)
     more["Nested"] |= {"Metadata": {"aws:asset:path": "nested.json"}}
-    names = {"Mappings": {"Names": {"eu": {"role": "existing"}}}, "Outputs": OUTPUTS}
+    existing = {"role": "existing"}
+    maps = {"Names": {"eu": existing}, "Included": {"us": existing, "Fn::Transform": INCLUDE}}
+    names = {"Mappings": maps, "Outputs": OUTPUTS}
     allows = profile_and_role(Policy=on_role(name), **more)
 
     assert check(allows | names, name="Stack").rules == found

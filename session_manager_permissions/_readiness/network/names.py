@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from ipaddress import IPv4Network
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._network.ec2 import SERVICES, service_of
@@ -40,8 +42,8 @@ _RECORDS: Final = (
 )
 
 
-_AMAZON: Final = ("AmazonProvidedDNS", "169.254.169.253")
-"""How DHCP options name Amazon's resolver.
+_AMAZON: Final = ("AmazonProvidedDNS", "169.254.169.253", "fd00:ec2::253")
+"""How DHCP options name Amazon's resolver. It is also at the third address of the VPC's range.
 
 https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html
 """
@@ -88,7 +90,7 @@ class NameReader:
     def resolver(self, vpc: Resource) -> Fact:
         """Whether the instances of a VPC ask Amazon's resolver alone for the names of services."""
         for one in self._reading.of(vpc, _DHCP):
-            if not self._is_of_amazon(one):
+            if not self._is_of_amazon(one, vpc):
                 return Unknown(f"the DNS servers of {one.logical_id!r}")
         for one in self._reading.of(vpc, _PROFILE):
             return Unknown(f"the DNS rules of {one.logical_id!r}")
@@ -102,17 +104,20 @@ class NameReader:
 
         unseen = self._reading.unseen
         return (
-            unseen(vpc, _DHCP, lambda one: not self._is_of_amazon(one))
+            unseen(vpc, _DHCP, lambda one: not self._is_of_amazon(one, vpc), vpc)
             or unseen(vpc, _PROFILE)
             or unseen(vpc, _RULE, forwards, vpc.template.stack)
             or True
         )
 
-    def _is_of_amazon(self, association: Resource) -> bool:
+    def _is_of_amazon(self, association: Resource, vpc: Resource) -> bool:
         value = association.properties.get("DhcpOptionsId")
         options = self._parts.behind(association.template, value)
+        block = self._reading.block(vpc)
+        by_address = islice(block, 2, 3) if isinstance(block, IPv4Network) else ()
+        of_amazon = {*_AMAZON, *map(str, by_address)}
         return isinstance(options, Resource) and all(
-            self._parts.text(options, one) in _AMAZON
+            self._parts.text(options, one) in of_amazon
             for one in listed(options.properties.get("DomainNameServers"))
         )
 

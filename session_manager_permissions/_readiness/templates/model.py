@@ -7,7 +7,17 @@ from functools import cache, cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from .functions import NO_VALUE, UNKNOWN, Deployed, listed, maker_in, mapping, mappings_in, text
+from .functions import (
+    MACRO,
+    NO_VALUE,
+    UNKNOWN,
+    Deployed,
+    listed,
+    maker_in,
+    mapping,
+    mappings_in,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -146,7 +156,8 @@ class Template:
             name: frozenset(_types_made(name, entry)) for name, entry in self.made_later.items()
         }
         """The types of resource that each of them makes, with `UNKNOWN` for any type."""
-        macros = [text(mapping(one).get("Name", one)) for one in listed(body.get("Transform"))]
+        written = listed([body.get("Transform"), body.get(MACRO)])
+        macros = [text(mapping(one).get("Name", one)) for one in written]
         self.transforms = [name for name in macros if name not in _HARMLESS_TRANSFORMS]
         """The macros that may change the template in any way."""
 

@@ -21,6 +21,8 @@ from .functions import (
     Deployed,
     chosen,
     intrinsic,
+    is_function,
+    maker_in,
     mapping,
     parts_of_sub,
     rewritten,
@@ -41,6 +43,9 @@ _MOST_CHARACTERS: Final = 10_000  # of such a text
 
 _OF_ENVIRONMENT: Final = ("AWS::AccountId", "AWS::Partition", "AWS::Region", "AWS::URLSuffix")
 """Pseudo parameters with one value in all stacks of an account and region."""
+
+_OF_IAM: Final = {"AWS::IAM::InstanceProfile": "instance-profile", "AWS::IAM::Role": "role"}
+"""Types whose `Ref` is a name, and what their ARNs call them."""
 
 _HAVING_ARN: Final = re.compile("AWS::(DynamoDB|ECR|IAM|KMS|Lambda|Logs|S3|SecretsManager|SQS)::")
 """Services whose resources have an attribute `Arn` with the service's name in lower case."""
@@ -248,8 +253,8 @@ class Assembly:
         if nested is not None:
             return self._output(nested, attribute.removeprefix("Outputs."))
         _existing(resource)
-        if resource.type == "AWS::IAM::Role" and attribute == "Arn":
-            return self._role_arn(resource)
+        if resource.type in _OF_IAM and attribute == "Arn":
+            return self._arn_of_iam(resource)
         if resource.type == "AWS::EC2::VPC" and attribute == "CidrBlock":
             return self._once(("block", resource), lambda: self._block(resource))
         return (ReturnValue(resource, attribute),)
@@ -272,15 +277,16 @@ class Assembly:
         written = output["Value"]
         return self._once((template, "output", name), lambda: self.value(template, written))
 
-    def _role_arn(self, role: Resource) -> Value:
-        """Return the ARN of a role, with its path before its name."""
-        arn = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role${Path}${Name}"
+    def _arn_of_iam(self, one: Resource) -> Value:
+        """Return the ARN of a role or an instance profile, with its path before its name."""
+        kind = _OF_IAM[one.type]
+        arn = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{kind}${{Path}}${{Name}}"
 
         def read() -> Value:
-            given = {"Path": role.properties.get("Path", "/"), "Name": {"Ref": role.logical_id}}
-            return self.value(role.template, {"Fn::Sub": [arn, given]})
+            given = {"Path": one.properties.get("Path", "/"), "Name": {"Ref": one.logical_id}}
+            return self.value(one.template, {"Fn::Sub": [arn, given]})
 
-        return self._once(("arn", role), read)
+        return self._once(("arn", one), read)
 
     @cached_property
     def _exports(self) -> dict[Hashable, list[tuple[Template, str]]]:
@@ -367,26 +373,27 @@ class Assembly:
     def _in_map(self, template: Template, argument: object) -> object:
         """Return an entry of a map, or the default where it has none; None if that is not known."""
         match argument:
-            case [str(name), *keys] if len(keys) in {2, 3}:
-                found: object = template.mappings.get(name)
+            case [*keys] if len(keys) in {3, 4}:
+                found: object = template.mappings
             case _:
                 return None
         default = mapping(keys[-1]).get("DefaultValue")
-        for key in keys[:2]:
+        for key in keys[:3]:
+            among = mapping(found)
             match self.value(template, key):
                 case (str(known),):
-                    found = mapping(found).get(known)
-                case (Unresolved() as unknown,):
+                    found = Deployed(among, template).written(known)
+                case (Unresolved() as unknown,) if not maker_in(among):
                     ref = mapping(key).get("Ref")
                     decider = f"the parameter {ref!r}" if ref else f"the value {shown(key)}"
-                    found = self._entry(mapping(found), unknown, decider)
+                    found = self._entry(among, unknown, decider)
                     if found is None and default is None:
                         raise NoSuchDeployment  # CloudFormation finds no such entry
                 case _:
                     return None
             if found is None:
                 return default
-        return found
+        return None if is_function(found) else found  # a macro makes it
 
     def _entry(self, among: dict[str, Any], unknown: Unresolved, decider: str) -> object:
         """Return the entry of a mapping that the world chooses by the value of a parameter."""
