@@ -8,22 +8,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import boto3
 from botocore.config import Config
+from local_aws import LocalAws
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 
 from session_manager_permissions._verify.policy import PolicyOptions, inline_policy
-from tests.verify.nodes import ACCOUNT_ROLE, HYBRID, KEY, NODE, REGION, ROLE, USER, trusting
+from tests.verify.nodes import ACCOUNT_ROLE, HYBRID, KEY, NODE, REGION, ROLE, USER, World, trusting
 
 from .gateway import ACCOUNT
-
-if TYPE_CHECKING:
-    from local_aws import LocalAws
-
-    from tests.verify.nodes import World
 
 BUCKET, GROUP = "session-logs", "/ssm/sessions"
 OF_ROLE: Final = ("kms", "s3:", "log")

@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from local_aws import LocalAws, free_port, local_aws, wait_until_ready
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .diagnoser import Diagnoser
+from .diagnoser import Diagnoser
 
 
 @pytest.fixture(scope="session")

@@ -5,34 +5,28 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
 from io import StringIO
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 from unittest.mock import patch
 
 import botocore.session
+from local_aws import LocalAws
 from moto.server import ThreadedMotoServer
 
 from session_manager_permissions._verify.command import main
 from session_manager_permissions._verify.permissions import PERMISSIONS
+from tests.verify.causes import Cause
 from tests.verify.conftest import SIGNED_IN
 from tests.verify.nodes import REGION
 from tests.verify.running import Run
 
 from .account import Account
-from .gateway import Gateway, served
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from local_aws import LocalAws
-
-    from tests.verify.causes import Cause
-
-    from .gateway import Call
+from .gateway import Call, Gateway, served
 
 READS: Final = re.compile(r"Describe|Get|List|Simulate")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,9 +23,7 @@ from botocore.exceptions import ClientError
 from serving import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from .account import Made
+    from .account import Made  # which loads moto
 
 S3_OPERATIONS: Final = {"encryption": "GetBucketEncryption", "policy": "GetBucketPolicy"}
 """By the query of a `GET` on a bucket."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -40,11 +41,8 @@ from tests.conftest import (
 )
 from tests.preference_options import BUCKETS, GROUPS, KEYS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    Make = Callable[[cdk.Stack], Any]
-    Build = Callable[[cdk.Stack], object]
+Make = Callable[[cdk.Stack], Any]
+Build = Callable[[cdk.Stack], object]
 
 ENVIRONMENTS = {"Here": HERE, "Anywhere": None}
 

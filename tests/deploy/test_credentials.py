@@ -8,17 +8,14 @@ tests/verify/test_permissions.py.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_credentials
 from tests.verify.test_permissions import EVERYTHING, WHERE_ASKED
 
+from .diagnoser import Diagnoser
 from .test_diagnosis import CANNOT_ASK
-
-if TYPE_CHECKING:
-    from .diagnoser import Diagnoser
 
 pytestmark = pytest.mark.deploy
 

@@ -9,19 +9,16 @@ import json
 import re
 import shlex
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 from botocore.exceptions import ClientError
-from local_aws import ROOT, ExistingProfile, create_key, existing_profile
+from local_aws import ROOT, ExistingProfile, LocalAws, create_key, existing_profile
 
 from session_manager_permissions._needs import CHANNELS
 from tests.builders import as_list
 
 from .stacks import events
-
-if TYPE_CHECKING:
-    from local_aws import LocalAws
 
 pytestmark = pytest.mark.deploy
 

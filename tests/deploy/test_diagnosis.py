@@ -7,7 +7,7 @@ in tests/verify, against documented answers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
@@ -17,8 +17,7 @@ from tests.verify.causes import CAUSES, Cause
 from tests.verify.networks import NETWORKS
 from tests.verify.nodes import HYBRID
 
-if TYPE_CHECKING:
-    from .diagnoser import Diagnoser
+from .diagnoser import Diagnoser
 
 pytestmark = pytest.mark.deploy
 

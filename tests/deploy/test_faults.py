@@ -16,33 +16,27 @@ import hashlib
 import json
 import os
 import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from botocore.exceptions import ClientError
-from local_aws import REGION, create_key, existing_profile
+from local_aws import REGION, ExistingProfile, LocalAws, create_key, existing_profile
 
 from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._app import stack_name
 
 from . import stacks
-from .gateway import error_of, passed_on, served
+from .gateway import Answer, Call, error_of, passed_on, served
 from .stacks import legacy_app, until
 from .test_deploy import added_policies, assert_bare, assert_ready
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from http.server import BaseHTTPRequestHandler
-
-    from local_aws import ExistingProfile, LocalAws
-
-    from .gateway import Answer, Call
 
 pytestmark = pytest.mark.deploy
 

@@ -16,20 +16,16 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from instances import launch, lead_to_the_internet, systems_manager
-from local_aws import ADMINISTRATOR, CLI, REGION, ROOT, existing_profile
+from local_aws import ADMINISTRATOR, CLI, REGION, ROOT, ExistingProfile, LocalAws, existing_profile
 
 from tests.releases import git
 from tests.test_packaging import UV
 from tests.test_readme import blocks
 
 from .test_demo import assert_shows_before_and_after
-
-if TYPE_CHECKING:
-    from local_aws import ExistingProfile, LocalAws
 
 pytestmark = [pytest.mark.deploy, pytest.mark.packaging]
 

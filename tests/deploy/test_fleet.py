@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
-from local_aws import REGION, existing_profile
+from local_aws import REGION, LocalAws, existing_profile
 
 from session_manager_permissions import SessionManagerFleet
 from tests.conftest import owned_role
@@ -15,11 +15,6 @@ from tests.conftest import owned_role
 from . import stacks
 from .stacks import legacy_app
 from .test_deploy import added_policies, assert_bare, assert_ready
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from local_aws import LocalAws
 
 pytestmark = pytest.mark.deploy
 

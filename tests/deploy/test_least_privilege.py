@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -25,6 +27,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from local_aws import REGION, ExistingProfile, LocalAws, create_key, existing_profile
 
@@ -33,13 +36,7 @@ from session_manager_permissions._needs import CHANNELS
 
 from . import stacks
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from botocore.client import BaseClient
-
-    Call = Callable[["Instance"], bool]
+Call = Callable[["Instance"], bool]
 
 pytestmark = pytest.mark.deploy
 

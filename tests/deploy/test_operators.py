@@ -8,24 +8,20 @@ asked of its evaluator in `tests/constructs/test_operators.py`.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from botocore.exceptions import ClientError
-from local_aws import REGION, create_key
+from local_aws import REGION, LocalAws, create_key
 
 from session_manager_permissions import SessionPreferences
 from tests.conftest import TRUST
 
 from . import stacks
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from local_aws import LocalAws
 
 pytestmark = pytest.mark.deploy
 

@@ -7,7 +7,8 @@ than AWS's is set right in `moto_server.py`.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -18,11 +19,7 @@ from aws_cdk import aws_s3 as s3
 from session_manager_permissions import SessionPreferences
 
 from . import stacks
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .conftest import Moto
+from .conftest import Moto
 
 pytestmark = pytest.mark.deploy
 

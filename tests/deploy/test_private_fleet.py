@@ -6,15 +6,13 @@ import json
 import shlex
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from local_aws import REGION, ROOT
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .conftest import Moto
+from .conftest import Moto
 
 pytestmark = pytest.mark.deploy
 

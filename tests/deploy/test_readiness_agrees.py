@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING
 
 import pytest
+from local_aws import LocalAws
 
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
@@ -17,12 +17,15 @@ from session_manager_permissions._readiness.rules.permissions import (
     REGISTRATION_MISSING,
 )
 from tests.conftest import TRUST
-from tests.readiness.policy_table import ACTIONS, RESOURCE_ROWS, ROWS, ResourceRow, Row, document
-
-if TYPE_CHECKING:
-    from local_aws import LocalAws
-
-    from tests.readiness.policy_table import Statement
+from tests.readiness.policy_table import (
+    ACTIONS,
+    RESOURCE_ROWS,
+    ROWS,
+    ResourceRow,
+    Row,
+    Statement,
+    document,
+)
 
 pytestmark = pytest.mark.deploy
 

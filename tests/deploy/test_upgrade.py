@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from local_aws import REGION, create_key, existing_profile
+from local_aws import REGION, ExistingProfile, LocalAws, create_key, existing_profile
 
 from tests.conftest import run_app, run_python
 from tests.releases import LAST, unpacked
 
 from . import stacks
 from .test_deploy import added_policies
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from local_aws import ExistingProfile, LocalAws
 
 pytestmark = pytest.mark.deploy
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from botocore import xform_name
 
@@ -26,9 +27,6 @@ from .nodes import (
     trusting,
     without_a_route,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 OTHER_REGION: Final = "us-west-2"
 REGIONS: Final = ("eu-west-1", "eu-west-2", "us-east-1", "us-west-2")

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from session_manager_permissions._verify.audit.merge import summary
+from session_manager_permissions._verify.audit.result import (
+    AuditResult,
+    NodeResult,
+    RoleResult,
+)
 
-from .causes import LOST, NEVER, ONLINE, denying, instance, refusing, without_profile
+from .causes import LOST, NEVER, ONLINE, Change, denying, instance, refusing, without_profile
 from .networks import NO_ROUTE
 from .nodes import ACCOUNT, CHANNELS, NODE, REGION, REGISTER, ROLE, World, both, nothing
 from .running import run
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from session_manager_permissions._verify.audit.result import (
-        AuditResult,
-        NodeResult,
-        RoleResult,
-    )
-
-    from .causes import Change
 
 ASKED_AT: Final = "2026-03-02T06:30:00Z"
 STOPPED: Final = both(NEVER, instance(State={"Name": "stopped"}))

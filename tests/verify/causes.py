@@ -7,7 +7,8 @@ MiniStack know.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from botocore.exceptions import EndpointConnectionError, InvalidRegionError
 
@@ -42,10 +43,7 @@ from .nodes import (
     trusting,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Change = Callable[[World], object]
+Change = Callable[[World], object]
 
 CHANNEL: Final = CHANNELS[1]
 PROFILES: Final = "iam:GetInstanceProfile"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import botocore.session
 from botocore import xform_name
+from botocore.model import OperationModel, ServiceModel
 from botocore.validate import ParamValidator
-
-if TYPE_CHECKING:
-    from botocore.model import OperationModel, ServiceModel
 
 SESSION: Final = botocore.session.get_session()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .causes import (
+    Cause,
+    Change,
     cause,
     having,
     instance,
@@ -32,9 +34,6 @@ from .nodes import (
     group,
     table,
 )
-
-if TYPE_CHECKING:
-    from .causes import Cause, Change
 
 MAIN: Final = [{"Main": True}]
 PUBLIC: Final = table(

@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from session_manager_permissions._verify.agent import read_diagnostics
+from session_manager_permissions._verify.checks import Outcome
 from session_manager_permissions._verify.diagnosis import Diagnosis, diagnose
 from session_manager_permissions._verify.node import find_node
 from session_manager_permissions._verify.session import Session as _Session
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from session_manager_permissions._verify.checks import Outcome
-    from session_manager_permissions._verify.session import Waiting
+from session_manager_permissions._verify.session import Waiting
 
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
 REGION: Final = "eu-west-1"

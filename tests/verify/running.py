@@ -7,7 +7,7 @@ import json
 import re
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -15,13 +15,9 @@ import pytest
 import session_manager_permissions._verify.audit.table  # noqa: F401
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering
+from session_manager_permissions._verify.session import Waiting
 
-from .nodes import REGION, Session
-
-if TYPE_CHECKING:
-    from session_manager_permissions._verify.session import Waiting
-
-    from .nodes import World
+from .nodes import REGION, Session, World
 
 
 class Run(NamedTuple):

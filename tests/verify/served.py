@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Collection
 from functools import cache
+from http.server import BaseHTTPRequestHandler
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, quote
 
 from botocore.exceptions import ClientError
@@ -18,11 +20,7 @@ from werkzeug.datastructures import MultiDict
 
 from tests.deploy.gateway import Answer, Call, error_of
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from http.server import BaseHTTPRequestHandler
-
-    from .accounts import Account
+from .accounts import Account
 
 _KINDS: Final = {"ec2": "text/xml", "iam": "text/xml", "sts": "text/xml"}
 

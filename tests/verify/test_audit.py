@@ -6,13 +6,16 @@ import re
 import shlex
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import pytest
 from botocore.exceptions import (
     CredentialRetrievalError,
     EndpointConnectionError,
 )
+from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering, judging
@@ -40,12 +43,6 @@ from .nodes import (
 )
 from .running import Run, run
 from .test_audit_page import of_all
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from syrupy.assertion import SnapshotAssertion
 
 A, B, C = (f"i-{name * 17}" for name in "abc")
 HYBRID: Final = "mi-0123456789abcdef0"

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.audit.merge import read
+from session_manager_permissions._verify.audit.result import AuditResult, NodeResult
 
 from .audits import ASKED_AT, node, result, role, sample, written
 from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from session_manager_permissions._verify.audit.result import AuditResult, NodeResult
 
 BUCKET: Final = {"log-bucket": ["a"]}
 EARLIER: Final = "2026-03-01T06:30:00Z"

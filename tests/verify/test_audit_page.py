@@ -6,20 +6,18 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from session_manager_permissions._quoting import shown
 from session_manager_permissions._verify.audit.causes import grouped
 from session_manager_permissions._verify.audit.page import STAGES, html, picture
+from session_manager_permissions._verify.audit.result import AuditResult
 from session_manager_permissions._verify.checks import ORDER
 
 from .audits import node, result, role, sample
 from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION
-
-if TYPE_CHECKING:
-    from session_manager_permissions._verify.audit.result import AuditResult
 
 HOSTILE: Final = (
     "<script>alert(1)</script>",

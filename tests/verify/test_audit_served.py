@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
@@ -20,9 +21,6 @@ from .accounts import OTHER_REGION, Account, Machine, fleet
 from .conftest import SIGNED_IN
 from .nodes import REGION
 from .served import Served
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ENVIRONMENT: Final = SIGNED_IN | {"NO_PROXY": "127.0.0.1", "PYTHONPATH": str(ROOT)}
 COMMAND: Final = [str(Path(sys.executable).with_name("session-manager-permissions")), "audit"]

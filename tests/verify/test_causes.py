@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
 from session_manager_permissions._verify.checks import CHECKS
 
-from .causes import CAUSES, NEVER, Cause, bucket, denying, having, instance, using
+from .causes import CAUSES, NEVER, Cause, Change, bucket, denying, having, instance, using
 from .models import assert_takes
 from .networks import NETWORKS, OF_TWO, dns, endpoints
 from .nodes import (
@@ -27,9 +27,6 @@ from .nodes import (
     endpoint,
 )
 from .running import Run, run
-
-if TYPE_CHECKING:
-    from .causes import Change
 
 OF_ROLE: Final = ("role-assumable", "reach", "register", "encrypt", "log-to-cloudwatch")
 """The checks that a role is asked about as its node is. Of a bucket a role has no key."""

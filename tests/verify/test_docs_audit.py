@@ -8,20 +8,18 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from session_manager_permissions._verify.audit.answering import add_arguments
+from session_manager_permissions._verify.audit.result import NodeResult
 from tests.conftest import ROOT
 
 from .accounts import OTHER_REGION, Account, Machine, Role
 from .audits import node, result, role, written
 from .nodes import ACCOUNT, OTHER_ACCOUNT, REGISTER
 from .running import run
-
-if TYPE_CHECKING:
-    from session_manager_permissions._verify.audit.result import NodeResult
 
 PAGE: Final = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
 NEVER: Final[dict[str, Any]] = {"ping": None, "connection": "notconnected"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -19,13 +20,8 @@ from tests.conftest import HERE, existing_role
 from tests.preference_options import Given, given_preferences
 
 from .causes import having, setting
-from .nodes import ACCOUNT, DOCUMENT, EVERYTHING, KEY, World
+from .nodes import ACCOUNT, DOCUMENT, EVERYTHING, KEY, Question, World
 from .running import Run, run
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .nodes import Question
 
 ASKED = ("verify", "--role", "web-server", "--document", DOCUMENT, "--output")
 

@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from unittest.mock import patch
 
 import pytest
@@ -20,9 +21,6 @@ from session_manager_permissions import _command
 from session_manager_permissions._verify.text import INTERRUPTED
 
 from .conftest import SIGNED_IN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 COMMAND: Final = Path(sys.executable).with_name("session-manager-permissions")
 SAID: Final = "session-manager-permissions: interrupted before there was an answer\n"

@@ -12,23 +12,20 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 
 from session_manager_permissions._verify import files
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.audit.listing import add_to_list
+from session_manager_permissions._verify.audit.result import AuditResult
 from tests.conftest import ROOT
 
 from . import audits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from session_manager_permissions._verify.audit.result import AuditResult
 
 LONG: Final = "x" * 129
 WEB: Final = "arn:aws:iam::111122223333:instance-profile/team/web"

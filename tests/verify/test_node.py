@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -17,6 +17,7 @@ from .causes import (
     NEVER,
     NO_BUCKET,
     NOT_ENFORCED,
+    Change,
     denying,
     having,
     instance,
@@ -41,9 +42,6 @@ from .nodes import (
     one,
     refusal,
 )
-
-if TYPE_CHECKING:
-    from .causes import Change
 
 
 def test_checks_are_in_their_order_and_each_is_there() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
@@ -13,12 +13,9 @@ from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.report import print_diagnosis
 from session_manager_permissions._verify.text import rendered
 
-from .causes import LOST, NEVER, NOT_TRUSTED, UNDER_ACCOUNT, instance, record
+from .causes import LOST, NEVER, NOT_TRUSTED, UNDER_ACCOUNT, Change, instance, record
 from .networks import NO_ROUTE, routes
 from .nodes import HYBRID, World, default_route, diagnosed, nothing, one
-
-if TYPE_CHECKING:
-    from .causes import Change
 
 CREDENTIALS: Final = "AWS Credentials"
 IMDS: Final = "EC2 IMDS"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from contextlib import redirect_stderr
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions import _causes
 from session_manager_permissions._verify.permissions import policy_for_credentials
@@ -28,12 +31,6 @@ from .nodes import (
     World,
 )
 from .running import Run, run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from syrupy.assertion import SnapshotAssertion
 
 
 @pytest.fixture(autouse=True)

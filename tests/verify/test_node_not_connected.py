@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions._verify.diagnosis import diagnose
 from session_manager_permissions._verify.node import find_node
 from tests.test_readme import refuse_unknown_options
 
-from .causes import denying, having, instance, record, refusing, setting, without_profile
+from .causes import Change, denying, having, instance, record, refusing, setting, without_profile
 from .nodes import (
     ACCOUNT,
     ACCOUNT_ROLE,
@@ -32,13 +34,6 @@ from .nodes import (
     trusting,
 )
 from .running import run
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from .causes import Change
 
 NEVER, LOST, ONLINE = World.never_registered, World.is_lost, World.is_online_only
 OWN: Final = f"arn:aws:iam::{ACCOUNT}:policy/sessions"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
-from .causes import having, setting, using
+from session_manager_permissions._verify.checks import Outcome
+
+from .causes import Change, having, setting, using
 from .nodes import (
     ACCOUNT,
     ALIAS,
@@ -24,14 +28,6 @@ from .nodes import (
     one,
 )
 from .running import run
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from session_manager_permissions._verify.checks import Outcome
-
-    from .causes import Change
 
 INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}"
 SESSION_OF_ROLE = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -13,14 +13,12 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.command import main
 from session_manager_permissions._verify.policy import PolicyOptions, inline_policy
-
-if TYPE_CHECKING:
-    from hypothesis.strategies import SearchStrategy
 
 ACCOUNT = "111122223333"
 KMS = f"arn:aws:kms:eu-west-1:{ACCOUNT}:"

@@ -7,7 +7,8 @@ import json
 import re
 import shlex
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from botocore import xform_name
@@ -16,7 +17,7 @@ from session_manager_permissions import _lists
 from session_manager_permissions._verify.lines import is_command
 
 from . import networks
-from .causes import CAUSES, NEVER, NO_BUCKET, bucket, denying, setting, statuses
+from .causes import CAUSES, NEVER, NO_BUCKET, Change, bucket, denying, setting, statuses
 from .models import SESSION, assert_taken, operation
 from .networks import (
     BOTH_ENDPOINTS,
@@ -50,11 +51,6 @@ from .nodes import (
 )
 from .running import run
 from .test_what_checks_say import diagnoses
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .causes import Change
 
 SIMULATES: Final = "iam:simulate_principal_policy"
 PLACEHOLDER: Final = re.compile(r"[A-Z]+(_[A-Z]+)*")

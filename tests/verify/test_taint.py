@@ -12,8 +12,9 @@ import json
 import re
 import shlex
 import unicodedata
+from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -21,6 +22,7 @@ from . import running
 from .accounts import Account, Machine, Role
 from .causes import (
     NEVER,
+    Change,
     bucket,
     denying,
     described_key,
@@ -34,12 +36,7 @@ from .causes import (
 )
 from .networks import BOTH_ENDPOINTS, NO_ROUTE, endpoints, groups
 from .nodes import ALIAS, HYBRID, NODE, REGISTER, USER, World, both, group
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .causes import Change
-    from .running import Run
+from .running import Run
 
 pytestmark = pytest.mark.untraced
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
@@ -12,9 +13,6 @@ from session_manager_permissions._verify import checks
 from session_manager_permissions._verify.checks import CHECKS, ORDER
 from tests.conftest import ROOT
 from tests.test_readme import refuse_unknown_options
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PAGE: Final = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 SECTIONS: Final = dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", PAGE, re.MULTILINE))

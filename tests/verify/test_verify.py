@@ -12,22 +12,18 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions._constructs.statements import SessionManagerOptions
 from session_manager_permissions._verify.session import Boto
 from tests.readiness.test_what_findings_say import Text
 
-from .causes import denying, refusing, setting, trusts
+from .causes import Change, denying, refusing, setting, trusts
 from .nodes import ACCOUNT, ALIAS, CHANNELS, KEY, OTHER_ACCOUNT, REGISTER, ROLE, Question, World
 from .running import Run, run
-
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
-
-    from .causes import Change
 
 ROOT = Path(__file__).parents[2]
 KEY_ID = KEY.rpartition("/")[2]

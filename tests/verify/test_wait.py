@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from session_manager_permissions._verify import waiting
 from session_manager_permissions._verify.checks import CHECKS
 
-from .causes import NEVER, described_key, having, instance, refusing, without_profile
+from .causes import NEVER, Change, described_key, having, instance, refusing, without_profile
 from .networks import BOTH_ENDPOINTS, closed, nat
 from .nodes import NODE, World, both, endpoint, nothing, refusal
 from .running import Run, run
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from botocore.exceptions import ClientError
-
-    from .causes import Change
 
 SAID: Final = "session-manager-permissions: "
 INSTANCES: Final = "ec2:DescribeInstances"

@@ -5,26 +5,21 @@ Each text is under the first cause that has it. `test_causes.py` holds the verdi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions._verify.checks import ORDER
+from session_manager_permissions._verify.diagnosis import Diagnosis
 from tests.readiness.test_what_findings_say import Text
 
 from .causes import CAUSES, NEVER
 from .networks import NETWORKS, NO_ROUTE
 from .nodes import World, diagnosed, nothing
 from .test_node_agent import IMDS, PROXY, SERVICE, SSM, written
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from session_manager_permissions._verify.diagnosis import Diagnosis
-
 
 pytestmark = pytest.mark.untraced
 
