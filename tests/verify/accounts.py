@@ -16,8 +16,10 @@ from .nodes import (
     DOCUMENT,
     KEY,
     NETWORK,
+    RECORD,
     REGION,
     REGISTER,
+    Decides,
     Question,
     World,
     acl,
@@ -30,7 +32,6 @@ from .nodes import (
 
 OTHER_REGION: Final = "us-west-2"
 REGIONS: Final = ("eu-west-1", "eu-west-2", "us-east-1", "us-west-2")
-TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 
 
 @dataclass
@@ -40,16 +41,8 @@ class Role:
     trusts: str = "ec2.amazonaws.com"
     lacks: tuple[str, ...] = ()
     """Actions that no policy allows."""
-    only_on: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """The resources on which an action is allowed, by action."""
-    denied_on: tuple[str, ...] = ()
-    """Resources on which a policy denies everything."""
-    if_target: tuple[str, ...] = ()
-    """Nodes for whose sessions alone the policies allow `kms:Decrypt`, by a condition."""
-    if_told: tuple[str, ...] = ()
-    """Condition keys that the policies allow everything on, and no request has."""
-    organization_denies: tuple[str, ...] = ()
-    path: str = "/"
+    decides: Decides = lambda _: None
+    """What IAM says instead; None: nothing else."""
 
 
 @dataclass
@@ -66,8 +59,6 @@ class Machine:
     connection: str = "connected"
     metadata: str = "enabled"
     subnet: str = "subnet-private"
-    agent: str = "3.3.3270.0"
-    impaired: bool = False
     role: str | None = None
     """The role of a hybrid node."""
 
@@ -148,7 +139,7 @@ class Account(World):
         return f"arn:{self.partition}:iam::{ACCOUNT}:{resource}"
 
     def role_arn(self, name: str) -> str:
-        return self.arn(f"role{self.roles[name].path}{name}")
+        return self.arn(f"role/{name}")
 
     # Instances
 
@@ -183,11 +174,7 @@ class Account(World):
             if one.region == region and one.state == "running" and not one.is_hybrid
         ]
         page, more = self._page(found, asked)
-        statuses = [
-            status(instance="impaired" if one.impaired else "ok") | {"InstanceId": one.id}
-            for one in page
-        ]
-        return {"InstanceStatuses": statuses, **more}
+        return {"InstanceStatuses": [status() | {"InstanceId": one.id} for one in page], **more}
 
     def _records(self, asked: dict[str, Any], region: str) -> dict[str, Any]:
         wanted = {one["Key"]: one["Values"] for one in asked.get("Filters", ())}
@@ -200,12 +187,10 @@ class Account(World):
         return {"InstanceInformationList": [self._of_machine(one) for one in page], **more}
 
     def _of_machine(self, machine: Machine) -> dict[str, Any]:
-        found = {
+        found = RECORD | {
             "InstanceId": machine.id,
             "PingStatus": machine.ping,
             "LastPingDateTime": datetime(2026, 1, 1, tzinfo=timezone.utc),
-            "AgentVersion": machine.agent,
-            "PlatformType": "Linux",
         }
         return found | ({"IamRole": machine.role, "Name": "rack"} if machine.is_hybrid else {})
 
@@ -256,15 +241,8 @@ class Account(World):
         if name not in self.roles:
             raise refusal("SimulatePrincipalPolicy", "NoSuchEntity")
         role = self.roles[name]
-        missing = [*role.if_told]
-        if role.if_target and asked.action == "kms:Decrypt" and TARGET not in asked.told:
-            missing.append(TARGET)
-        organization = asked.action not in role.organization_denies
-        return {
-            "EvalDecision": _decision(role, asked),
-            "OrganizationsDecisionDetail": {"AllowedByOrganizations": organization},
-            "MissingContextValues": missing,
-        }
+        decision = "implicitDeny" if asked.action in role.lacks else "allowed"
+        return role.decides(asked) or {"EvalDecision": decision}
 
     # The network
 
@@ -296,18 +274,6 @@ def _has_tags(machine: Machine, wanted: dict[str, list[str]]) -> bool:
         in [value.replace("\\", "") if "\\" in value else value for value in values]
         for name, values in wanted.items()
     )
-
-
-def _decision(role: Role, asked: Question) -> str:
-    action, resource = asked.action, asked.resource
-    if resource in role.denied_on:
-        return "explicitDeny"
-    by_target = action == "kms:Decrypt" and role.if_target
-    if by_target and asked.told.get(TARGET, [""])[0] not in role.if_target:
-        return "implicitDeny"
-    lacks = action in role.lacks or action in role.organization_denies or bool(role.if_told)
-    allowed = resource in role.only_on.get(action, (resource,))
-    return "allowed" if allowed and not lacks else "implicitDeny"
 
 
 def fleet(instances: int) -> Account:

@@ -78,6 +78,17 @@ class Question(NamedTuple):
     """The values of condition keys."""
 
 
+Decides = Callable[[Question], dict[str, Any] | None]
+"""What IAM says of a question; None: what it says else."""
+RECORD: Final = {
+    "InstanceId": NODE,
+    "PingStatus": "Online",
+    "LastPingDateTime": "2026-01-01 00:00:00+00:00",
+    "AgentVersion": "3.3.3270.0",
+    "PlatformType": "Linux",
+}
+
+
 class World:
     """What AWS answers, by `service:operation`; and what it was asked."""
 
@@ -89,7 +100,7 @@ class World:
         """Actions that IAM denies to all, or `ARN action` to one role."""
         self.missing: list[str] = []
         """Condition keys of denied actions whose values IAM was not told."""
-        self.decides: Callable[[Question], dict[str, Any] | None] = lambda _: None
+        self.decides: Decides = lambda _: None
         """What IAM says instead of what `denies` and `missing` have; None: nothing else."""
         self.one_by_one = False
         """Whether the simulator refuses more than one resource in a request."""
@@ -110,13 +121,7 @@ class World:
             "NetworkInterfaces": [{"Attachment": {"DeviceIndex": 0}, "Groups": _OF_WEB}],
             "Tags": [{"Key": "team", "Value": "web"}],
         }
-        self.record: dict[str, Any] | None = {
-            "InstanceId": NODE,
-            "PingStatus": "Online",
-            "LastPingDateTime": "2026-01-01 00:00:00+00:00",
-            "AgentVersion": "3.3.3270.0",
-            "PlatformType": "Linux",
-        }
+        self.record: dict[str, Any] | None = {**RECORD}
         self.tier = "advanced"
         self.hybrid_nodes: list[dict[str, Any]] = []
         """The records of nodes outside of EC2."""

@@ -23,11 +23,12 @@ from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.audit.result import VERDICTS
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 from session_manager_permissions._verify.session import Boto
+from session_manager_permissions._verify.simulator import TARGET
 from session_manager_permissions._verify.text import INTERRUPTED
 
 from . import audits
 from .accounts import OTHER_REGION, Account, Machine, Role
-from .causes import instance
+from .causes import BY_ORGANIZATION, instance
 from .nodes import (
     ACCOUNT,
     CHANNELS,
@@ -36,6 +37,7 @@ from .nodes import (
     OTHER_ACCOUNT,
     REGION,
     REGISTER,
+    Question,
     Session,
     Terminal,
     World,
@@ -90,9 +92,18 @@ def uses_key(account: Account, *regions: str) -> Account:
     return account
 
 
-def in_china() -> Account:
-    web = Role(only_on={REGISTER: ()})
-    return Account(Machine(A, "cn-north-1", **NEVER), partition="aws-cn", roles={"web": web})
+def denied(if_: Callable[[Question], bool], **says: object) -> Role:
+    """A role that IAM denies some calls, with what else it says of them."""
+    said = {"EvalDecision": "implicitDeny", **says}
+    return Role(decides=lambda asked: said if if_(asked) else None)
+
+
+def by_condition_on_node(asked: Question) -> dict[str, Any] | None:
+    """What IAM says of a role that may decrypt what is of sessions of the first node alone."""
+    if asked.action != "kms:Decrypt" or asked.told.get(TARGET) == [A]:
+        return None
+    missing = [] if TARGET in asked.told else [TARGET]
+    return {"EvalDecision": "implicitDeny", "MissingContextValues": missing}
 
 
 def of_db(*nodes: str, role: Role, **parts: Any) -> Account:  # noqa: ANN401
@@ -144,7 +155,7 @@ def losing_role(account: Account) -> Account:
     return on_call(account, call, lambda: account.roles.pop("db", None))
 
 
-ARN: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/"
+BY_TAG_KEYS: Final = denied(lambda _: True, MissingContextValues=["aws:TagKeys"])
 NODES: Final = {"nodes": Role("ssm.amazonaws.com")}
 PROD: Final[dict[str, Any]] = {"tags": {"env": "prod"}}
 PROD_OF_TEAM: Final[dict[str, Any]] = {"tags": {"env": "prod", "team": "a*b=c"}}
@@ -153,13 +164,17 @@ EXPIRED: Final = CredentialRetrievalError(provider="sso", error_msg="the token h
 EC2_DENIED: Final = {f"{OTHER_REGION} ec2:DescribeInstances": "UnauthorizedOperation"}
 ROWS: Final = {
     "one of two registers": row(
-        of_db(A, B, role=Role(only_on={REGISTER: (ARN + A,)})), {A: (R,), B: (U, "register")}
+        of_db(
+            A, B, role=denied(lambda asked: asked.action == REGISTER and A not in asked.resource)
+        ),
+        {A: (R,), B: (U, "register")},
     ),
     "one of two is denied": row(
-        of_db(A, B, role=Role(denied_on=(ARN + B,))), {A: (R,), B: (U, "register")}
+        of_db(A, B, role=denied(lambda asked: B in asked.resource, EvalDecision="explicitDeny")),
+        {A: (R,), B: (U, "register")},
     ),
     "an organization denies two": row(
-        of_db(A, B, role=Role(organization_denies=(REGISTER,))),
+        of_db(A, B, role=denied(lambda asked: asked.action == REGISTER, **BY_ORGANIZATION)),
         {A: (U, "register"), B: (U, "register")},
     ),
     "a role is deleted half-way": row(
@@ -186,7 +201,12 @@ ROWS: Final = {
         *("--region", OTHER_REGION, "--region", REGION),
         shut={OTHER_REGION},
     ),
-    "in China": row(in_china(), {A: (U, "register")}, "--region", "cn-north-1"),
+    "in China": row(
+        Account(Machine(A, "cn-north-1", **NEVER), roles={"web": Role(lacks=(REGISTER,))}),
+        {A: (U, "register")},
+        *("--region", "cn-north-1"),
+        partition="aws-cn",
+    ),
     "the region is denied": row(
         Account(Machine(A), Machine(B, OTHER_REGION)),
         {A: (R,)},
@@ -229,7 +249,7 @@ ROWS: Final = {
         is_whole=False,
     ),
     "a condition on the node of a session": row(
-        uses_key(of_db(A, B, role=Role(if_target=(A,)))), {A: (R,), B: (U, "encrypt")}
+        uses_key(of_db(A, B, role=Role(decides=by_condition_on_node))), {A: (R,), B: (U, "encrypt")}
     ),
     "a document of one region": row(
         uses_key(Account(Machine(A), Machine(B, OTHER_REGION))),
@@ -332,7 +352,7 @@ OF_ROLES: Final = {
     "who may assume a profile's role says nothing of the account's": OfRoles(
         of_db(A, role=Role("lambda.amazonaws.com"), host_management=REPLACED), {"web": ()}, ()
     ),
-    "a condition decides": OfRoles(of_db(A, role=Role(if_told=("aws:TagKeys",))), {"db": ()}, ()),
+    "a condition decides": OfRoles(of_db(A, role=BY_TAG_KEYS), {"db": ()}, ()),
     "a hybrid node has no profile": OfRoles(
         Account(
             Machine(HYBRID, role="nodes"),
