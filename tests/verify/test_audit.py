@@ -650,20 +650,6 @@ def test_results_of_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--tag", "=prod"], "'=prod' is not KEY=VALUE"),
-        (["--tag", "env="], "'env=' is not KEY=VALUE"),
-    ],
-)
-def test_what_the_command_line_refuses(arguments: list[str], says: str) -> None:
-    found = audit(Account(), *arguments)
-
-    assert (found.status, found.out) == (2, "")
-    assert says in found.err
-
-
-@pytest.mark.parametrize(
     ("variable", "retries"),
     [(None, {"mode": "adaptive", "total_max_attempts": 10}), ("4", {"mode": "adaptive"})],
 )

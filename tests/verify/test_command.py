@@ -15,10 +15,8 @@ from tests.conftest import ROOT
 from tests.deploy.gateway import Answer, served
 
 from .accounts import Account, Role
-from .causes import having
 from .conftest import NOBODY, SIGNED_IN
-from .nodes import ALIAS, World
-from .running import run
+from .nodes import ALIAS
 from .served import Limit, Served
 
 MAIN = "import sys; from session_manager_permissions._verify.command import main; sys.exit(main())"
@@ -124,24 +122,6 @@ def test_what_answers_in_place_of_aws_is_said(
         assert main(["verify", *asked]) == 2
 
     assert capsys.readouterr() == ("", NOT_AWS.format(service))
-
-
-@pytest.mark.parametrize(
-    ("call", "answer", "asked"),
-    [
-        ("iam:get_role", {"Role": {}}, OF_ROLE),
-        ("iam:simulate_principal_policy", {}, OF_ROLE),
-        ("iam:simulate_principal_policy", {"EvaluationResults": [{}]}, OF_ROLE),
-        ("iam:get_instance_profile", {"InstanceProfile": {}}, OF_PROFILE),
-        ("iam:get_instance_profile", {"InstanceProfile": {"Roles": [{}]}}, OF_PROFILE),
-    ],
-)
-def test_an_answer_that_lacks_a_part_is_none_of_aws(
-    call: str, answer: object, asked: tuple[str, ...]
-) -> None:
-    found = run(World(having(call, answer)), "verify", *asked)
-
-    assert found == (2, "", NOT_AWS.format("iam"))
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,6 @@ def test_a_port_session_is_neither_encrypted_nor_logged() -> None:
 # As Go's `strconv.ParseBool` parses the strings.
 TRUE: Final = (True, "true", "True", "TRUE", "t", "T", "1")
 FALSE: Final = (False, None, "", "false", "False", "FALSE", "f", "F", "0")
-NEITHER: Final[tuple[object, ...]] = ("yes", "tRUE", " true", 0, 1, [], {})
 
 
 def enforcing(value: object) -> dict[str, object]:
@@ -108,25 +107,6 @@ def test_a_boolean_is_read_as_the_agent_reads_it(said: dict[str, object], ends: 
     assert note.endswith(ends)
 
 
-@pytest.mark.parametrize("session_type", ["Standard_Stream", "Port"])
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("s3EncryptionEnabled", value) for value in NEITHER),
-        ("cloudWatchEncryptionEnabled", "yes"),
-        ("runAsEnabled", "yes"),
-    ],
-    ids=str,
-)
-def test_a_boolean_that_the_agent_refuses_is_said(
-    session_type: str, name: str, value: object
-) -> None:
-    found = run(account({name: value}, session_type), *ASKED, "json")
-
-    assert found.status == 2
-    assert f"has {value!r} for {name}" in found.err
-
-
 @pytest.mark.parametrize("inputs", [{}, dict.fromkeys(EVERYTHING, ""), {"s3KeyPrefix": "a/../b"}])
 def test_what_the_document_leaves_empty_is_not_asked(inputs: dict[str, Any]) -> None:
     found = run(account(inputs), *ASKED, "json")
@@ -140,50 +120,6 @@ def test_a_key_by_its_id_or_its_alias_is_one_of_the_role_s_account(given: str) -
 
     assert found.status == 0
     assert asked_about(found) == {"encrypt": [("kms:Decrypt", KEY)]}
-
-
-NO_SESSIONS: Final = "is not a Session document"
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("schemaVersion: '1.0'", NO_SESSIONS),
-        ("[]", NO_SESSIONS),
-        ({"sessionType": ["Port"]}, NO_SESSIONS),
-        ({"sessionType": "Port", "inputs": ["a"]}, NO_SESSIONS),
-        (
-            {"sessionType": "Standard_Stream", "inputs": {"s3BucketName": 7}},
-            "has 7 for s3BucketName",
-        ),
-    ],
-)
-def test_a_document_that_can_not_be_asked_about_is_said(
-    text: str | dict[str, Any], says: str
-) -> None:
-    content = text if isinstance(text, str) else json.dumps(text)
-
-    found = run(World(having("ssm:get_document", {"Content": content})), *ASKED, "json")
-
-    assert found.status == 2
-    assert says in found.err
-    assert DOCUMENT in found.err
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "says"),
-    [
-        ("--log-bucket", "session-logs", "is given twice"),
-        ("--log-prefix", "web", "is given twice"),
-        ("--log-group", "/ssm/sessions", "is given twice"),
-        ("--log-bucket-key", KEY, f"{KEY} has no bucket"),
-    ],
-)
-def test_what_the_document_says_is_not_given_as_well(option: str, value: str, says: str) -> None:
-    found = run(account({}), *ASKED, "json", option, value)
-
-    assert found.status == 2
-    assert f"{option} {says}" in found.err
 
 
 def is_of_this_app(chosen: Given) -> bool:

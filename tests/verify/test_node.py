@@ -6,8 +6,6 @@ from typing import Any, Final
 
 import pytest
 
-from session_manager_permissions._verify.asking import CannotAsk
-
 from .causes import (
     CHANNEL,
     DENIED_BUCKET,
@@ -19,7 +17,6 @@ from .causes import (
     NOT_ENFORCED,
     Change,
     denying,
-    having,
     instance,
     refusing,
     setting,
@@ -174,23 +171,6 @@ def test_a_permissions_boundary_is_named(named_by: str, *, allows: bool) -> None
     assert world.calls.count("iam:get_role") == (named_by != "GetInstanceProfile")
     why = f"implicit deny by the permissions boundary {boundary or 'of the role'}"
     assert allows or why in one(found, "reach").why[0]
-
-
-NO_ID: Final = {"OwnerId": ACCOUNT, "Instances": [{"InstanceId": NODE}]}
-
-
-@pytest.mark.parametrize(
-    ("breaks", "node"),
-    [
-        (having("ec2:describe_instances", {"Reservations": [NO_ID]}), NODE),
-        (having("sts:get_caller_identity", {"Arn": "alice"}), HYBRID),
-    ],
-)
-def test_a_node_that_can_not_be_read(breaks: Change, node: str) -> None:
-    world = World(World.is_hybrid if node == HYBRID else nothing, breaks)
-
-    with pytest.raises(CannotAsk, match="is not AWS"):
-        diagnosed(world, node)
 
 
 def test_a_document_that_is_named_may_be_denied() -> None:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Final
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -21,7 +20,6 @@ from .networks import NO_ROUTE
 from .nodes import (
     ACCOUNT,
     HYBRID,
-    KEY,
     NODE,
     REGION,
     REGISTER,
@@ -191,38 +189,6 @@ def test_permissions_are_printed() -> None:
 
     assert found.status == 0
     assert found.json == policy_for_credentials()
-
-
-OF_DOCUMENT: Final = {"key": KEY, "log-bucket": "logs", "log-prefix": "web", "log-bucket-key": KEY}
-
-
-@pytest.mark.parametrize(
-    ("asked", "says"),
-    [
-        ("--role web --agent-diagnostics a.json", "--agent-diagnostics needs --instance-id"),
-        ("--role web --wait 1", "--wait needs --instance-id"),
-        *(
-            (f"--instance-id {NODE} --{name} {value}", f"--{name} is not for --instance-id")
-            for name, value in OF_DOCUMENT.items()
-        ),
-    ],
-)
-def test_options_that_are_of_something_else(asked: str, says: str) -> None:
-    found = run(World(), "verify", *asked.split())
-
-    assert (found.status, found.out) == (2, "")
-    assert says in found.err
-
-
-@pytest.mark.parametrize(
-    ("text", "is_one"),
-    [(NODE, True), ("i-12345678", True), ("i-1234567", False), ("I-12345678", False)],
-)
-def test_what_is_an_id(text: str, is_one: bool) -> None:  # noqa: FBT001 # of the table
-    found = run(World(), "verify", "--instance-id", text)
-
-    assert (found.status != 2) is is_one
-    assert is_one or "is not the id of an instance" in found.err
 
 
 def test_no_answer_leads_to_an_account() -> None:

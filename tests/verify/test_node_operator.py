@@ -27,7 +27,6 @@ from .nodes import (
     diagnosed,
     one,
 )
-from .running import run
 
 INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}"
 SESSION_OF_ROLE = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
@@ -172,25 +171,6 @@ def test_an_operator_with_the_quick_start_of_aws(
 
     assert check.verdict == ("fail" if denied else "pass")
     assert not denied or f"is denied {action} on " in check.why[0]
-
-
-@pytest.mark.parametrize(
-    ("text", "is_one"),
-    [
-        ("caller", True),
-        (USER, True),
-        (ROLE, True),
-        (SESSION_OF_ROLE, True),
-        (f"arn:aws:iam::{ACCOUNT}:root", False),
-        (f"arn:aws:iam::{ACCOUNT}:group/web", False),
-        ("alice", False),
-    ],
-)
-def test_what_names_an_operator(text: str, is_one: bool) -> None:  # noqa: FBT001 # of the table
-    found = run(World(), "verify", "--instance-id", NODE, "--operator", text)
-
-    assert (found.status != 2) is is_one
-    assert is_one or "argument --operator: " in found.err
 
 
 def test_the_tags_of_a_caller_come_with_the_role() -> None:

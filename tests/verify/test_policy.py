@@ -156,21 +156,3 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert main(["policy", *given, *named, "--log-group", f"{arn}:*", *flags]) == 0
     assert json.loads(capsys.readouterr().out) == inline_policy(options)
-
-
-@pytest.mark.parametrize(
-    "text", ["*", "eu-*", "?", "${aws:RequestedRegion}", "eu west", "a:b", "é", ""]
-)
-@pytest.mark.parametrize("flag", ["--region", "--account", "--partition"])
-def test_what_would_widen_the_policy_is_refused(
-    flag: str, text: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given = {"--region": "eu-west-1", "--account": ACCOUNT, "--partition": "aws"} | {flag: text}
-    options = [part for pair in given.items() for part in pair]
-
-    with pytest.raises(SystemExit, match="2"):
-        main(["policy", "--log-group", "/ssm/sessions", *options])
-
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert f"argument {flag}: {text!r} is not " in said.err

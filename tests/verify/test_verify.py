@@ -254,22 +254,6 @@ def test_a_role_that_can_not_be_asked_about_takes_one_request(code: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("operation", "needs"),
-    [
-        ("GetInstanceProfile", "iam:GetInstanceProfile on the instance profile web-server"),
-        ("GetRole", "iam:GetRole on the role web-server"),
-        ("SimulatePrincipalPolicy", f"iam:SimulatePrincipalPolicy on {ROLE}"),
-    ],
-)
-def test_permission_that_is_missing_is_named(operation: str, needs: str) -> None:
-    found = verify(World(refusing(f"iam:{operation}")), "--instance-profile", "web-server")
-
-    assert (found.status, found.out) == (2, "")
-    said = "session-manager-permissions: the credentials may not ask: they need"
-    assert found.err == f"{said} {needs}\n"
-
-
-@pytest.mark.parametrize(
     ("first", "second"), [("us-west-2", None), (None, "us-west-2"), ("", "us-west-2")]
 )
 def test_clients_are_where_the_key_is(
@@ -311,13 +295,6 @@ def test_version_is_that_of_the_package() -> None:
         f"session-manager-permissions {version[1]}\n",
         "",
     )
-
-
-def test_command_is_needed() -> None:
-    found = run(World())
-
-    assert found.status == 2
-    assert "COMMAND" in found.err
 
 
 def test_help_has_examples_statuses_and_permissions() -> None:

@@ -215,14 +215,6 @@ def test_each_round_asks_anew_and_the_last_alone_asks_why(waits: Waits) -> None:
     assert world.calls.count("ec2:get_console_output") == 1
 
 
-@pytest.mark.parametrize("seconds", ["0", "-1", "1.5", "soon", "9999999"])
-def test_what_is_no_time(seconds: str) -> None:
-    found = run(World(), "verify", "--instance-id", NODE, f"--wait={seconds}")
-
-    assert found.status == 2
-    assert f"{seconds!r} is not a number of seconds" in found.err
-
-
 def test_an_instance_that_ec2_never_knows_is_no_answer(waits: Waits) -> None:
     found, spent = waits(World(UNKNOWN_TO_EC2))
 
