@@ -393,24 +393,20 @@ STATES: Final = {
     "pending": never("instance-running", instance(State={"Name": "pending"})),
     "terminated": never("instance-running", instance(State={"Name": "terminated"})),
     "terminated, and in no VPC any more": never(
-        "instance-running", instance(State={"Name": "terminated"}), without_a_vpc
-    ),
+        "instance-running", instance(State={"Name": "terminated"}), without_a_vpc),
     "system impaired": never("instance-running", statuses(status("impaired"))),
     "instance impaired": cause(
-        "instance-running connected registered", LOST, statuses(status("ok", "impaired"))
-    ),
+        "instance-running connected registered", LOST, statuses(status("ok", "impaired"))),
     "volumes impaired": never(
-        "instance-running", statuses(status() | {"AttachedEbsStatus": {"Status": "impaired"}})
-    ),
-}
+        "instance-running", statuses(status() | {"AttachedEbsStatus": {"Status": "impaired"}})),
+}  # fmt: skip
 
 IDENTITY: Final = {
     "no profile": never("instance-profile", without_profile),
     "an empty profile": never("instance-profile", setting(of_profile={"Roles": []})),
     "a deleted profile": never("instance-profile", refusing(PROFILES, "NoSuchEntity")),
     "a profile that was deleted and made again": never(
-        "instance-profile", setting(of_profile={"InstanceProfileId": "AIPA2"})
-    ),
+        "instance-profile", setting(of_profile={"InstanceProfileId": "AIPA2"})),
     "a profile whose id is none of AWS": cause("", setting(of_profile={"InstanceProfileId": "x"})),
     "no trust": never("role-assumable", NOT_TRUSTED),
     "no trust any more": cause("role-assumable", NOT_TRUSTED),
@@ -433,92 +429,72 @@ IDENTITY: Final = {
     "no channels any more": cause("reach", denying(*CHANNELS)),
     "channels by a condition": cause("reach?", channels_by_condition()),
     "a channel for certain, others by a condition": cause("reach", channels_by_condition(CHANNEL)),
-    **{
-        f"no {action}, by a condition that may turn it around": used(
-            told, UNDER_ACCOUNT, denying(action), setting(missing=["aws:ResourceTag/team"])
-        )
-        for action, told in (
-            (REGISTER, "register? default-host-management?"),
-            (CHANNEL, "reach?"),
-            ("kms:Decrypt", "encrypt?"),
-        )
-    },
+    **{f"no {action}, by a condition that may turn it around": used(
+           told, UNDER_ACCOUNT, denying(action), setting(missing=["aws:ResourceTag/team"]))
+       for action, told in (
+           (REGISTER, "register? default-host-management?"),
+           (CHANNEL, "reach?"),
+           ("kms:Decrypt", "encrypt?"),
+       )},
     "no registration, no channels": never("register reach", denying(REGISTER, *CHANNELS)),
     "no profile, and metadata off": never(
-        "instance-profile metadata", without_profile, NO_METADATA
-    ),
-}
+        "instance-profile metadata", without_profile, NO_METADATA),
+}  # fmt: skip
 
 HOST_MANAGEMENT: Final = {
     "the account's role in place of a profile": under_account("", without_profile),
     "the account's role in place of one that may not register": under_account(
-        "", denying(f"{ROLE} {REGISTER}")
-    ),
+        "", denying(f"{ROLE} {REGISTER}")),
     "the account's role in place of one that is not trusted": under_account(
-        "role-assumable?", NOT_TRUSTED
-    ),
+        "role-assumable?", NOT_TRUSTED),
     "the account's role beside one that is perhaps trusted": under_account("", PERHAPS_TRUSTED),
     "the account's role that may not decrypt": under_account(
-        "encrypt", without_profile, using(), denying(f"{ACCOUNT_ROLE} kms:Decrypt")
-    ),
+        "encrypt", without_profile, using(), denying(f"{ACCOUNT_ROLE} kms:Decrypt")),
     "the account's role and metadata off": under_account(
-        "metadata connected registered", NEVER, without_profile, NO_METADATA
-    ),
+        "metadata connected registered", NEVER, without_profile, NO_METADATA),
     "the account's role for which the endpoint does not let the agent ask": under_account(
-        "path-ssm connected registered", NEVER, without_profile, behind("ssm", "ssm:Update*")
-    ),
+        "path-ssm connected registered", NEVER, without_profile, behind("ssm", "ssm:Update*")),
     "the account's role for which the endpoint lets the agent ask": under_account(
-        "connected registered", NEVER, without_profile, behind("ssm", "ssm:*")
-    ),
+        "connected registered", NEVER, without_profile, behind("ssm", "ssm:*")),
     "the account's role and an agent of a strange version": under_account(
-        "register", denying(REGISTER), agent("next")
-    ),
+        "register", denying(REGISTER), agent("next")),
     "an agent that takes no account's role": cause(
-        "register", UNDER_ACCOUNT, denying(REGISTER), agent("3.1.0.0")
-    ),
+        "register", UNDER_ACCOUNT, denying(REGISTER), agent("3.1.0.0")),
     "no channels, which the account's role does not fix": cause(
-        "reach connected", UNDER_ACCOUNT, ONLINE, denying(f"{ROLE} {CHANNEL}")
-    ),
+        "reach connected", UNDER_ACCOUNT, ONLINE, denying(f"{ROLE} {CHANNEL}")),
     "the account's role does not exist, and no profile": never(
-        "instance-profile default-host-management", without_profile, without_account_role
-    ),
+        "instance-profile default-host-management", without_profile, without_account_role),
     "the account's role does not exist, and may not register": cause(
-        "register default-host-management", denying(REGISTER), without_account_role
-    ),
+        "register default-host-management", denying(REGISTER), without_account_role),
     "the account's role does not exist, and is not needed": cause("", without_account_role),
     "no setting at all": cause("instance-profile", without_profile, NO_TIERS),
     "an empty setting": cause("register", denying(REGISTER), lambda w: w.has_host_management("")),
-}
+}  # fmt: skip
 
 KEYS: Final = {
     "a disabled key": used("key-usable", described_key(KeyState="Disabled")),
     "a key to be deleted": used("key-usable", described_key(KeyState="PendingDeletion")),
     "a disabled key, which is no cause": never(
-        "key-usable agent?", using(), described_key(KeyState="Disabled")
-    ),
+        "key-usable agent?", using(), described_key(KeyState="Disabled")),
     "a key without material": used("key-usable", described_key(KeyState="PendingImport")),
     "an asymmetric key": used("key-usable", described_key(KeySpec="RSA_2048")),
     "an asymmetric key of an old API": used(
-        "key-usable", described_key(KeySpec=None, CustomerMasterKeySpec="RSA_2048")
-    ),
+        "key-usable", described_key(KeySpec=None, CustomerMasterKeySpec="RSA_2048")),
     "a key for signatures": used("key-usable", described_key(KeyUsage="SIGN_VERIFY")),
     "a key of AWS's own": used("key-usable", described_key(KeyManager="AWS")),
     "no such key": used("key-usable", refusing("kms:DescribeKey", "NotFoundException")),
     "a key of another region": used("key-usable", using(kmsKeyId=KEY.replace(REGION, "us-east-1"))),
     "an alias": used("", using(kmsKeyId="alias/sessions")),
     "an alias that can't be resolved": used(
-        "key-usable? encrypt?", using(kmsKeyId=ALIAS), refusing("kms:DescribeKey")
-    ),
+        "key-usable? encrypt?", using(kmsKeyId=ALIAS), refusing("kms:DescribeKey")),
     "no key by a denial": used("key-usable?", refusing("kms:DescribeKey")),
     "throttled for good": used("key-usable?", refusing("kms:DescribeKey", "ThrottlingException")),
     "a key whose ARN is none": used("key-usable?", described_key(Arn="arn:x")),
     "may not decrypt": used("encrypt", DENIED_KEY),
     "a condition on the service that a call comes by, which no call of the agent does": used(
-        "encrypt", DENIED_KEY, setting(missing=["kms:ViaService"])
-    ),
+        "encrypt", DENIED_KEY, setting(missing=["kms:ViaService"])),
     "a disabled key, and may not decrypt": used(
-        "key-usable encrypt", described_key(KeyState="Disabled"), DENIED_KEY
-    ),
+        "key-usable encrypt", described_key(KeyState="Disabled"), DENIED_KEY),
     "the key names the role": used("", DENIED_KEY, key_policy(allowing(ROLE, "kms:Decrypt"))),
     "the key names all": used("", DENIED_KEY, key_policy(allowing("*", "kms:*"))),
     "the key is for all": used("", DENIED_KEY, key_policy(PUBLIC)),
@@ -527,61 +503,50 @@ KEYS: Final = {
     "the key names another": used("key-usable", key_policy(allowing(USER, "kms:*"))),
     "the key names a session of the role": used(
         "key-usable?",
-        key_policy(allowing(f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/{NODE}", "kms:*")),
-    ),
+        key_policy(allowing(f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/{NODE}", "kms:*"))),
     "the key is by the account": used("", key_by("StringEquals", CALLER, ACCOUNT)),
     "the key is by others": used("key-usable", key_by("StringEquals", CALLER, OTHERS)),
     "the key is by all but others": used("", key_by("StringNotEquals", CALLER, OTHERS)),
     "the key is by a service if one makes the call": used(
-        "", key_by("StringEqualsIfExists", VIA, OF_S3)
-    ),
+        "", key_by("StringEqualsIfExists", VIA, OF_S3)),
     "the key is by a text": used("key-usable", key_by("StringEquals", PRINCIPAL, "*")),
     "the key is by ARNs": used("", key_by("ArnLike", PRINCIPAL, [USER, "arn:aws:iam::*:role/*"])),
     "the key is by TLS": used("", key_by("Bool", "aws:SecureTransport", value=True)),
-    **{
-        f"the key denies {name}": used(told, key_policy(allowing(ROOT, "kms:*"), denied))
-        for name, told, denied in (
-            ("calls without TLS", "", denies("Bool", "aws:SecureTransport", "false")),
-            ("outsiders", "", denies("StringNotEquals", CALLER, ACCOUNT)),
-            ("the account", "key-usable", denies("StringNotEquals", CALLER, OTHERS)),
-            ("other roles", "", denies("ArnNotLike", PRINCIPAL, "arn:aws:iam::*:role/team/*")),
-            ("this role", "key-usable", denies("StringNotLike", PRINCIPAL, "*/admin")),
-            ("people", "key-usable", denies("Bool", "aws:PrincipalIsAWSService", "false")),
-            ("calls by no service", "key-usable", denies("StringNotEquals", VIA, OF_S3)),
-            ("calls by a service", "", denies("StringLike", VIA, "*")),
-            ("what is no session", "", denies("Null", SESSION_ID, "true")),
-            ("sessions by their ids", "key-usable?", denies("StringLike", SESSION_ID, "a*")),
-            ("another node", "", denies("StringEquals", TARGET, "i-0")),
-            ("an organization", "key-usable?", denies("StringNotEquals", ORGANIZATION, "o-1")),
-            ("a text", "key-usable?", denies("StringEquals", CALLER, "${aws:PrincipalAccount}")),
-            ("by a date", "key-usable?", denies("DateLessThan", CALLER, "2020-01-01")),
-        )
-    },
+    **{f"the key denies {name}": used(told, key_policy(allowing(ROOT, "kms:*"), denied))
+       for name, told, denied in (
+           ("calls without TLS", "", denies("Bool", "aws:SecureTransport", "false")),
+           ("outsiders", "", denies("StringNotEquals", CALLER, ACCOUNT)),
+           ("the account", "key-usable", denies("StringNotEquals", CALLER, OTHERS)),
+           ("other roles", "", denies("ArnNotLike", PRINCIPAL, "arn:aws:iam::*:role/team/*")),
+           ("this role", "key-usable", denies("StringNotLike", PRINCIPAL, "*/admin")),
+           ("people", "key-usable", denies("Bool", "aws:PrincipalIsAWSService", "false")),
+           ("calls by no service", "key-usable", denies("StringNotEquals", VIA, OF_S3)),
+           ("calls by a service", "", denies("StringLike", VIA, "*")),
+           ("what is no session", "", denies("Null", SESSION_ID, "true")),
+           ("sessions by their ids", "key-usable?", denies("StringLike", SESSION_ID, "a*")),
+           ("another node", "", denies("StringEquals", TARGET, "i-0")),
+           ("an organization", "key-usable?", denies("StringNotEquals", ORGANIZATION, "o-1")),
+           ("a text", "key-usable?", denies("StringEquals", CALLER, "${aws:PrincipalAccount}")),
+           ("by a date", "key-usable?", denies("DateLessThan", CALLER, "2020-01-01")),
+       )},
     "the key is by a service": used("key-usable", KEY_BY_S3),
     "the key is by a tag": used("key-usable?", key_policy(BY_TAG)),
     "the key is by a statement that can't be read": used("key-usable?", key_policy({})),
     "the key may allow what IAM denies, and lets the account in": used(
-        "encrypt?", DENIED_KEY, key_policy(BY_TAG, allowing(ROOT, "kms:*"))
-    ),
+        "encrypt?", DENIED_KEY, key_policy(BY_TAG, allowing(ROOT, "kms:*"))),
     "the key lets the account in by a tag, and IAM denies": used(
-        "encrypt key-usable?", DENIED_KEY, key_policy(BY_TAG | {"Principal": {"AWS": ROOT}})
-    ),
+        "encrypt key-usable?", DENIED_KEY, key_policy(BY_TAG | {"Principal": {"AWS": ROOT}})),
     "the key denies by a tag whom it lets in nowhere": used("key-usable", key_policy(DENY_BY_TAG)),
     "the key may allow what IAM denies": used(
-        "key-usable? encrypt?", DENIED_KEY, key_policy(BY_TAG)
-    ),
+        "key-usable? encrypt?", DENIED_KEY, key_policy(BY_TAG)),
     "the key denies the role": used(
         "key-usable",
-        key_policy(allowing(ROOT, "kms:*"), allowing(ROLE, "kms:*") | {"Effect": "Deny"}),
-    ),
+        key_policy(allowing(ROOT, "kms:*"), allowing(ROLE, "kms:*") | {"Effect": "Deny"})),
     "the key denies all but another": used(
         "key-usable?",
-        key_policy(
-            allowing(ROOT, "kms:*"),
-            {"Effect": "Deny", "NotPrincipal": {"AWS": USER}, "Action": "kms:*"},
-        ),
-    ),
-}
+        key_policy(allowing(ROOT, "kms:*"),
+                   {"Effect": "Deny", "NotPrincipal": {"AWS": USER}, "Action": "kms:*"})),
+}  # fmt: skip
 
 LOGS: Final = {
     "a bucket by dsse": used("bucket-encryption", DSSE),
@@ -593,81 +558,58 @@ LOGS: Final = {
     "no such bucket": used("bucket-encryption", NO_BUCKET),
     "no such bucket, not enforced": used("bucket-encryption", NOT_ENFORCED, NO_BUCKET),
     "no bucket by a denial": used("bucket-encryption? log-to-s3?", refusing(ENCRYPTION)),
-    **{
-        f"a bucket with its key as {given}": used(
-            "log-to-s3", bucket("aws:kms", given), DENIED_BUCKET_KEY
-        )
-        for given in (KEY, KEY.rpartition("/")[2], "alias/logs", ALIAS)
-    },
+    **{f"a bucket with its key as {given}": used(
+           "log-to-s3", bucket("aws:kms", given), DENIED_BUCKET_KEY)
+       for given in (KEY, KEY.rpartition("/")[2], "alias/logs", ALIAS)},
     "an unknown alias of a bucket": used("log-to-s3?", NO_KEY, SOME_ALIAS),
     "an unknown alias of a bucket, no logs": used("log-to-s3", NO_KEY, SOME_ALIAS, DENIED_BUCKET),
     "an unknown key of a bucket": used("", NO_KEY, SOME_KEY),
     "an unknown key of a bucket, denied": used("log-to-s3", NO_KEY, SOME_KEY, DENIED_BUCKET_KEY),
-    **{
-        f"a bucket whose key {name}": used("bucket-encryption", NO_KEY, BY_KEY, does)
-        for name, does in {
-            "is disabled": described_key(KeyState="Disabled"),
-            "is for signatures": described_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"),
-            "does not exist": refusing("kms:DescribeKey", "NotFoundException"),
-        }.items()
-    },
+    **{f"a bucket whose key {name}": used("bucket-encryption", NO_KEY, BY_KEY, does)
+       for name, does in {
+           "is disabled": described_key(KeyState="Disabled"),
+           "is for signatures": described_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"),
+           "does not exist": refusing("kms:DescribeKey", "NotFoundException")}.items()},
     "the key of S3 that AWS manages, which needs no grant": used(
-        "", NO_KEY, BY_KEY, described_key(KeyManager="AWS"), DENIED_BUCKET_KEY
-    ),
-    **{
-        f"a bucket with no key: {given}": used("log-to-s3?", bucket("aws:kms", given))
-        for given in ("arn:x", "arn:aws:kms:a b:1:key/x", "a/b", 'x", y("')
-    },
+        "", NO_KEY, BY_KEY, described_key(KeyManager="AWS"), DENIED_BUCKET_KEY),
+    **{f"a bucket with no key: {given}": used("log-to-s3?", bucket("aws:kms", given))
+       for given in ("arn:x", "arn:aws:kms:a b:1:key/x", "a/b", 'x", y("')},
     "a bucket with a key in a region that botocore asks in no request": used(
-        "key-usable?",
-        bucket("aws:kms", KEY.replace(REGION, "-x-")),
-        having("kms:describe_key", InvalidRegionError(region_name="-x-")),
-    ),
-    **{
-        f"a bucket of another account{name}": used(told, *does, foreign)
-        for name, told, does in (
-            ("", "bucket-encryption? log-to-s3?", []),
-            (", and no encryption counts", "bucket-encryption log-to-s3?", [DSSE]),
-            (", denied", "bucket-encryption? log-to-s3", [DENIED_BUCKET]),
-        )
-    },
+        "key-usable?", bucket("aws:kms", KEY.replace(REGION, "-x-")),
+        having("kms:describe_key", InvalidRegionError(region_name="-x-"))),
+    **{f"a bucket of another account{name}": used(told, *does, foreign)
+       for name, told, does in (
+           ("", "bucket-encryption? log-to-s3?", []),
+           (", and no encryption counts", "bucket-encryption log-to-s3?", [DSSE]),
+           (", denied", "bucket-encryption? log-to-s3", [DENIED_BUCKET]),
+       )},
     "the bucket names the role": used("", DENIED_BUCKET, bucket_policy(allowing(ROLE, PUT))),
     "the bucket names another role": used(
-        "log-to-s3", DENIED_BUCKET, bucket_policy(allowing(ACCOUNT_ROLE, PUT))
-    ),
+        "log-to-s3", DENIED_BUCKET, bucket_policy(allowing(ACCOUNT_ROLE, PUT))),
     "a key of another account that names the role, which IAM does not allow": cause(
-        "encrypt",
-        using(kmsKeyId=FOREIGN_KEY),
-        described_key(Arn=FOREIGN_KEY),
-        denying("kms:Decrypt"),
-        having("kms:get_key_policy", policy(allowing(ROLE, "kms:*"))),
-    ),
-    **{
-        f"the bucket denies {name}": used(told, bucket_policy(denied))
-        for name, told, denied in (
-            ("all", "log-to-s3", PUBLIC | {"Effect": "Deny", "Action": "s3:*"}),
-            ("calls without TLS", "", denies("Bool", "aws:SecureTransport", "false")),
-            ("old TLS", "", denies("NumericLessThan", "s3:TlsVersion", ["1.1", 1.2])),
-            ("TLS 1.2", "log-to-s3?", denies("NumericLessThan", "s3:TlsVersion", 1.3)),
-            ("uploads without a header", "", denies("Null", SSE, "true")),
-            ("other encryption", "", denies("StringNotEquals", SSE, "AES256")),
-            ("its own encryption", "log-to-s3", denies("StringNotEquals", SSE, "aws:kms")),
-            ("ACLs", "", denies("StringNotEquals", "s3:x-amz-acl", "bucket-owner-full-control")),
-            ("keys that come with an upload", "", denies("Null", OWN_KEY, "false")),
-            ("what brings no key along", "log-to-s3", denies("Null", OWN_KEY, "true")),
-            ("other networks", "log-to-s3?", denies("StringNotEquals", "aws:SourceVpce", "v")),
-        )
-    },
+        "encrypt", using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
+        denying("kms:Decrypt"), having("kms:get_key_policy", policy(allowing(ROLE, "kms:*")))),
+    **{f"the bucket denies {name}": used(told, bucket_policy(denied))
+       for name, told, denied in (
+           ("all", "log-to-s3", PUBLIC | {"Effect": "Deny", "Action": "s3:*"}),
+           ("calls without TLS", "", denies("Bool", "aws:SecureTransport", "false")),
+           ("old TLS", "", denies("NumericLessThan", "s3:TlsVersion", ["1.1", 1.2])),
+           ("TLS 1.2", "log-to-s3?", denies("NumericLessThan", "s3:TlsVersion", 1.3)),
+           ("uploads without a header", "", denies("Null", SSE, "true")),
+           ("other encryption", "", denies("StringNotEquals", SSE, "AES256")),
+           ("its own encryption", "log-to-s3", denies("StringNotEquals", SSE, "aws:kms")),
+           ("ACLs", "", denies("StringNotEquals", "s3:x-amz-acl", "bucket-owner-full-control")),
+           ("keys that come with an upload", "", denies("Null", OWN_KEY, "false")),
+           ("what brings no key along", "log-to-s3", denies("Null", OWN_KEY, "true")),
+           ("other networks", "log-to-s3?", denies("StringNotEquals", "aws:SourceVpce", "v")),
+       )},
     "the policy of the bucket may not be read, and IAM allows it": used(
-        "log-to-s3?", refusing("s3:GetBucketPolicy")
-    ),
+        "log-to-s3?", refusing("s3:GetBucketPolicy")),
     "the key of the bucket lets nobody in": used("log-to-s3", NO_KEY, BY_KEY, key_policy()),
     "the key of the bucket lets all in by way of S3": used(
-        "", NO_KEY, BY_KEY, denying("kms:Decrypt", "kms:GenerateDataKey"), KEY_BY_S3
-    ),
+        "", NO_KEY, BY_KEY, denying("kms:Decrypt", "kms:GenerateDataKey"), KEY_BY_S3),
     "the policy of the bucket may not be read": used(
-        "log-to-s3?", DENIED_BUCKET, refusing("s3:GetBucketPolicy")
-    ),
+        "log-to-s3?", DENIED_BUCKET, refusing("s3:GetBucketPolicy")),
     "may not see how it encrypts": used("log-to-s3", denying("s3:GetEncryptionConfiguration")),
     "may not log": used("log-to-s3 log-to-cloudwatch", DENIED_LOGS),
     "may not log, not enforced": used("log-to-s3 log-to-cloudwatch", NOT_ENFORCED, DENIED_LOGS),
@@ -677,13 +619,11 @@ LOGS: Final = {
     "a group without a key": used("log-group-encryption", log_groups("/ssm/sessions")),
     "a group without a key, not enforced": used("", NOT_ENFORCED, log_groups("/ssm/sessions")),
     "a group without a key, enforced by a parameter": used(
-        "log-group-encryption?", BY_PARAMETER, log_groups("/ssm/sessions")
-    ),
+        "log-group-encryption?", BY_PARAMETER, log_groups("/ssm/sessions")),
     "no group by a denial": used("log-group-encryption?", refusing("logs:DescribeLogGroups")),
     "an endpoint that is not there": used(
         "log-group-encryption?",
-        having("logs:describe_log_groups", EndpointConnectionError(endpoint_url="https://logs")),
-    ),
+        having("logs:describe_log_groups", EndpointConnectionError(endpoint_url="https://logs"))),
     "streamed to": cause("", streaming(value=True)),
     "streamed to by a text": cause("log-group-encryption", streaming("true")),
     "streamed to by a parameter": cause("log-group-encryption?", streaming("{{stream}}")),
@@ -694,64 +634,55 @@ LOGS: Final = {
     "S3 for another bucket": used("path-s3", behind("s3", "s3:*", f"{BUCKET}-2/*")),
     "KMS for the key": used("", behind("kms", "kms:*", KEY)),
     "KMS for another key": used("path-kms", behind("kms", "kms:*", f"{KEY}0")),
-    **{
-        f"logs for {name}": used(told, NOT_ENFORCED, behind("logs", "logs:*", f"{GROUP}{of}"))
-        for name, told, of in (
-            ("the group", "", ":*"),
-            ("the group, and none of its streams", "path-logs", ""),
-            ("another group", "path-logs", "-2:*"),
-        )
-    },
+    **{f"logs for {name}": used(told, NOT_ENFORCED, behind("logs", "logs:*", f"{GROUP}{of}"))
+       for name, told, of in (
+           ("the group", "", ":*"),
+           ("the group, and none of its streams", "path-logs", ""),
+           ("another group", "path-logs", "-2:*"),
+       )},
     "enforced, and logs for streams": used("path-logs", behind("logs", "logs:*Stream*")),
     "enforced, and logs for all": used("", behind("logs", "logs:*")),
     "by a parameter, and S3 for objects": used("path-s3?", BY_PARAMETER, behind("s3", PUT)),
     "not enforced, and S3 for objects": used("", NOT_ENFORCED, behind("s3", PUT)),
-}
+}  # fmt: skip
 
 RUN_AS: Final = {
     "Run As": cause("", run_as("web")),
     "Run As of ports, whose sessions run as nobody": cause("", run_as(""), of_ports),
     "Run As root, where a tag of the operator may win": cause(
-        "run-as?", using(runAsEnabled="true", runAsDefaultUser="root")
-    ),
+        "run-as?", using(runAsEnabled="true", runAsDefaultUser="root")),
     "Run As what a shell would act on": cause("run-as?", run_as("$(touch P)")),
     "Run As ssm-user": cause("run-as?", run_as("ssm-user")),
     "Run As nobody": cause("run-as?", run_as(" ")),
     "Run As by a parameter": cause("run-as?", using(runAsEnabled="{{run}}")),
     "Run As on Windows": cause("run-as?", run_as("web"), record(PlatformType="Windows")),
-    **{
-        f"Run As {user} on {platform}": cause(told, run_as(user), record(PlatformName=platform))
-        for user, platform, told in (
-            ("ubuntu", "Amazon Linux", "run-as?"),
-            ("ubuntu", "Ubuntu", ""),
-            ("ec2-user", "Ubuntu", "run-as?"),
-            ("ec2-user", "Amazon Linux AMI", ""),
-            ("admin", "Debian GNU/Linux", ""),
-            ("centos", "Red Hat Enterprise Linux Server", "run-as?"),
-            ("web", "Amazon Linux", ""),
-            ("ssm-user", "Amazon Linux", "run-as?"),
-        )
-    },
-    **{
-        f"Run As {user or 'nobody'}, and {tag or 'nobody'} by the tag of a {kind}": cause(
-            f"{told} plugin", run_as(user), tagged(tag, kind), operator=operator
-        )
-        for user, kind, operator, tag, told in (
-            ("root", "user", USER, "web", ""),
-            ("web", "user", USER, "root", "run-as"),
-            ("root", "user", USER, "", "run-as"),
-            ("web", "user", USER, "ssm-user", "run-as?"),
-            ("web", "user", USER, "", ""),
-            ("$(id)", "user", USER, "", "run-as?"),
-            ("", "user", USER, "", "run-as"),
-            ("", "role", ROLE, "", "run-as?"),
-            ("root", "role", ROLE, "web", ""),
-        )
-    },
+    **{f"Run As {user} on {platform}": cause(told, run_as(user), record(PlatformName=platform))
+       for user, platform, told in (
+           ("ubuntu", "Amazon Linux", "run-as?"),
+           ("ubuntu", "Ubuntu", ""),
+           ("ec2-user", "Ubuntu", "run-as?"),
+           ("ec2-user", "Amazon Linux AMI", ""),
+           ("admin", "Debian GNU/Linux", ""),
+           ("centos", "Red Hat Enterprise Linux Server", "run-as?"),
+           ("web", "Amazon Linux", ""),
+           ("ssm-user", "Amazon Linux", "run-as?"),
+       )},
+    **{f"Run As {user or 'nobody'}, and {tag or 'nobody'} by the tag of a {kind}": cause(
+           f"{told} plugin", run_as(user), tagged(tag, kind), operator=operator)
+       for user, kind, operator, tag, told in (
+           ("root", "user", USER, "web", ""),
+           ("web", "user", USER, "root", "run-as"),
+           ("root", "user", USER, "", "run-as"),
+           ("web", "user", USER, "ssm-user", "run-as?"),
+           ("web", "user", USER, "", ""),
+           ("$(id)", "user", USER, "", "run-as?"),
+           ("", "user", USER, "", "run-as"),
+           ("", "role", ROLE, "", "run-as?"),
+           ("root", "role", ROLE, "web", ""),
+       )},
     "Run As, and a tag that may not be read": cause(
-        "run-as? plugin", run_as("web"), refusing("iam:ListUserTags"), operator=USER
-    ),
-}
+        "run-as? plugin", run_as("web"), refusing("iam:ListUserTags"), operator=USER),
+}  # fmt: skip
 
 NOT_ASKED: Final = {
     "no record by a denial": cause("agent? registered?", refusing(RECORDS)),
@@ -759,72 +690,51 @@ NOT_ASKED: Final = {
     "no status by a denial": never("instance-running?", refusing("ec2:DescribeInstanceStatus")),
     "no profile by a denial": cause(perhaps(OF_PROFILE), NO_PROFILE),
     "no profile by a denial, with everything used": used(
-        perhaps(f"{OF_PROFILE} encrypt log-to-s3 log-to-cloudwatch"), NO_PROFILE
-    ),
+        perhaps(f"{OF_PROFILE} encrypt log-to-s3 log-to-cloudwatch"), NO_PROFILE),
     "the account's role and no profile by a denial": under_account(perhaps(OF_PROFILE), NO_PROFILE),
     "no setting by a denial": cause(
         perhaps("instance-profile default-host-management register reach"),
-        *(without_profile, NO_SETTING),
-    ),
+        *(without_profile, NO_SETTING)),
     "no setting by a denial, and a profile without a role for all that is used": used(
         perhaps("instance-profile default-host-management register reach encrypt log-to-s3")
         + " log-to-cloudwatch?",
         *(setting(of_profile={"Roles": []}), NO_SETTING),
     ),
-    **{
-        f"no setting by a denial, and a role that lacks {action}": used(
-            perhaps(f"register {check} default-host-management"),
-            denying(f"{ROLE} {action}", f"{ROLE} {REGISTER}"),
-            NO_SETTING,
-        )
-        for action, check in ((REGISTER, ""), (CHANNEL, "reach"), ("kms:Decrypt", "encrypt"))
-    },
+    **{f"no setting by a denial, and a role that lacks {action}": used(
+           perhaps(f"register {check} default-host-management"),
+           denying(f"{ROLE} {action}", f"{ROLE} {REGISTER}"), NO_SETTING)
+       for action, check in ((REGISTER, ""), (CHANNEL, "reach"), ("kms:Decrypt", "encrypt"))},
     "no setting by a denial, and a role that EC2 can't assume": cause(
-        "role-assumable? default-host-management?", NOT_TRUSTED, NO_SETTING
-    ),
+        "role-assumable? default-host-management?", NOT_TRUSTED, NO_SETTING),
     "no simulator by a denial": used(
         "register? reach? encrypt? log-to-s3? log-to-cloudwatch?",
-        refusing("iam:SimulatePrincipalPolicy"),
-    ),
+        refusing("iam:SimulatePrincipalPolicy")),
     "no document by a denial": cause(perhaps(OF_DOCUMENT), refusing("ssm:GetDocument")),
-    **{
-        f"a document whose {flag} the agent can't read": cause(
-            f"{check} {perhaps(OF_DOCUMENT.replace(check, ''))}", using(**{flag: "perhaps"})
-        )
-        for flag, check in {
-            "runAsEnabled": "run-as",
-            "s3EncryptionEnabled": "bucket-encryption",
-            "cloudWatchEncryptionEnabled": "log-group-encryption",
-        }.items()
-    },
+    **{f"a document whose {flag} the agent can't read": cause(
+           f"{check} {perhaps(OF_DOCUMENT.replace(check, ''))}", using(**{flag: "perhaps"}))
+       for flag, check in {"runAsEnabled": "run-as", "s3EncryptionEnabled": "bucket-encryption",
+                           "cloudWatchEncryptionEnabled": "log-group-encryption"}.items()},
     "a bucket without rules": used(
         "bucket-encryption? log-to-s3?",
-        having("s3:get_bucket_encryption", {"ServerSideEncryptionConfiguration": {"Rules": []}}),
-    ),
+        having("s3:get_bucket_encryption", {"ServerSideEncryptionConfiguration": {"Rules": []}})),
     "a bucket that is busy": used(
-        "bucket-encryption? log-to-s3?", refusing(ENCRYPTION, "SlowDown")
-    ),
+        "bucket-encryption? log-to-s3?", refusing(ENCRYPTION, "SlowDown")),
     "no description of a key": used(
-        "key-usable?", having("kms:describe_key", {"KeyMetadata": None})
-    ),
+        "key-usable?", having("kms:describe_key", {"KeyMetadata": None})),
     "no list of groups": used("log-group-encryption?", having("logs:describe_log_groups", {})),
     "no connection in the answer": cause("connected?", having("ssm:get_connection_status", {})),
     "a connection of a strange kind": cause(
-        "connected?", having("ssm:get_connection_status", {"Status": "reconnecting"})
-    ),
+        "connected?", having("ssm:get_connection_status", {"Status": "reconnecting"})),
     "no profile in the answer": cause(
-        perhaps(OF_PROFILE), having("iam:get_instance_profile", {"InstanceProfile": None})
-    ),
+        perhaps(OF_PROFILE), having("iam:get_instance_profile", {"InstanceProfile": None})),
     "a role whose ARN is none": cause(perhaps(OF_PROFILE), setting(of_role={"Arn": "web-server"})),
     "no decision that is known": cause(
-        "reach? register?", setting(decides=lambda _: {"EvalDecision": "perhaps"})
-    ),
+        "reach? register?", setting(decides=lambda _: {"EvalDecision": "perhaps"})),
     "no result of the simulator": cause(
-        "register? reach?", having("iam:simulate_principal_policy", {"EvaluationResults": [None]})
-    ),
+        "register? reach?", having("iam:simulate_principal_policy", {"EvaluationResults": [None]})),
     "a record without a ping": never("agent?", setting(record={"InstanceId": NODE})),
     "a subnet whose block is none": never("path-ssm? path-ssmmessages?", with_a_strange_subnet),
-}
+}  # fmt: skip
 
 AGENTS: Final = {
     f"an agent of {OLD}, connected": cause("", agent(OLD)),
@@ -833,138 +743,87 @@ AGENTS: Final = {
     "an agent of 2.3.68.0, and a key": used("agent", agent("2.3.68.0")),
     "an agent of 2.3.539.0, and Run As": cause("agent", run_as("web"), agent("2.3.539.0")),
     "an agent of 2.3.672.0, and all of it": cause("", run_as("web"), agent("2.3.672.0")),
-    **{
-        f"an agent of {version}, and a document of ports with {' '.join(properties)}": cause(
-            fails, of_ports_with(properties), agent(version)
-        )
-        for version, properties, fails in (
-            ("2.3.600.0", {"portNumber": "80"}, "agent"),
-            ("2.3.672.0", {"portNumber": "80"}, ""),
-            ("3.1.1373.9", {"host": "{{ host }}"}, "agent"),
-            ("3.1.1374.0", {"host": "{{ host }}"}, ""),
-            ("3.1.1.0", {}, ""),
-        )
-    },
+    **{f"an agent of {version}, and a document of ports with {' '.join(properties)}": cause(
+           fails, of_ports_with(properties), agent(version))
+       for version, properties, fails in (
+           ("2.3.600.0", {"portNumber": "80"}, "agent"),
+           ("2.3.672.0", {"portNumber": "80"}, ""),
+           ("3.1.1373.9", {"host": "{{ host }}"}, "agent"),
+           ("3.1.1374.0", {"host": "{{ host }}"}, ""),
+           ("3.1.1.0", {}, ""),
+       )},
     "a version that is none": cause("connected agent?", ONLINE, agent("new")),
-}
+}  # fmt: skip
 
 OPERATORS: Final = {
     "an operator who may": cause("plugin", using(), operator=USER),
     "an operator who uses nothing": cause("plugin", operator=USER),
-    **{
-        f"an operator, and {name}": cause(f"{told} plugin", using(), does, operator=USER)
-        for name, told, does in (
-            ("tags that can't be read", "operator?", instance(Tags=[{"Value": "web"}])),
-            ("the channel by the name", "", decides(if_=of_channel(by_name=False))),
-            ("the channel by the id", "", decides(if_=of_channel(by_name=True))),
-            (
-                "a tag that the node lacks",
-                "operator",
-                decides("ssm:resourceTag/owner", if_=of_instance),
-            ),
-            ("a tag of theirs", "operator?", decides("aws:PrincipalTag/team", if_=of_instance)),
-            ("a condition", "", WITHOUT_MFA),
-            (
-                "a condition that denies",
-                "operator?",
-                both(WITHOUT_MFA, denying(f"{USER} {START}")),
-            ),
-            (
-                "a document that no condition allows",
-                "operator",
-                setting(decides=certainly_no_document),
-            ),
-            ("no right to resume", "", denying(RESUME)),
-            ("no right to end", "", denying(END)),
-            ("neither right", "", denying(RESUME, END)),
-            ("the tag of the session", "", decides(SESSION_TAG, if_=by_session_tag)),
-            ("perhaps the right to resume", "", both(WITHOUT_MFA, denying(RESUME))),
-            (
-                "no answer about sessions of their own",
-                "",
-                setting(decides=lambda asked: {} if asked.action == "ssm:ResumeSession" else None),
-            ),
-        )
-    },
-    **{
-        f"an operator, and a key that leaves it to IAM and names {name}": cause(
-            f"{told} plugin",
-            using(),
-            NO_DATA_KEY,
-            key_policy(allowing(ROOT, "kms:*"), allowing(who, "kms:*")),
-            operator=USER,
-        )
-        for name, who, told in (("the operator", USER, ""), ("the role", ROLE, "operator"))
-    },
+    **{f"an operator, and {name}": cause(f"{told} plugin", using(), does, operator=USER)
+       for name, told, does in (
+           ("tags that can't be read", "operator?", instance(Tags=[{"Value": "web"}])),
+           ("the channel by the name", "", decides(if_=of_channel(by_name=False))),
+           ("the channel by the id", "", decides(if_=of_channel(by_name=True))),
+           ("a tag that the node lacks", "operator",
+            decides("ssm:resourceTag/owner", if_=of_instance)),
+           ("a tag of theirs", "operator?", decides("aws:PrincipalTag/team", if_=of_instance)),
+           ("a condition", "", WITHOUT_MFA),
+           ("a condition that denies", "operator?", both(WITHOUT_MFA, denying(f"{USER} {START}"))),
+           ("a document that no condition allows", "operator",
+            setting(decides=certainly_no_document)),
+           ("no right to resume", "", denying(RESUME)),
+           ("no right to end", "", denying(END)),
+           ("neither right", "", denying(RESUME, END)),
+           ("the tag of the session", "", decides(SESSION_TAG, if_=by_session_tag)),
+           ("perhaps the right to resume", "", both(WITHOUT_MFA, denying(RESUME))),
+           ("no answer about sessions of their own", "",
+            setting(decides=lambda asked: {} if asked.action == "ssm:ResumeSession" else None)),
+       )},
+    **{f"an operator, and a key that leaves it to IAM and names {name}": cause(
+           f"{told} plugin", using(), NO_DATA_KEY,
+           key_policy(allowing(ROOT, "kms:*"), allowing(who, "kms:*")), operator=USER)
+       for name, who, told in (("the operator", USER, ""), ("the role", ROLE, "operator"))},
     "an operator, and no simulator": used(
         "register? reach? encrypt? log-to-s3? log-to-cloudwatch? operator? plugin",
-        refusing("iam:SimulatePrincipalPolicy"),
-    )._replace(operator=USER),
-    **{
-        f"the operator {arn}": cause(f"{told} plugin", run_as("web"), *does, operator=arn)
-        for arn, told, does in (
-            (ELSEWHERE, "operator? run-as?", []),
-            (
-                ELSEWHERE.replace("iam::", "sts::").replace("role", "assumed-role/web-server"),
-                "operator? run-as?",
-                [],
-            ),
-            (OF_ROLE, "operator? run-as?", [refusing("iam:GetRole")]),
-        )
-    },
-    **{
-        f"the caller {arn}": cause(
-            f"{told} plugin",
-            using(),
-            having("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn}),
-            operator="caller",
-        )
-        for arn, told in ((USER, ""), (OF_ROLE, ""), (ROOT, "operator?"))
-    },
-    **{
-        f"an operator without {action}": cause(
-            "operator plugin", using(), denying(f"{USER} {action}"), operator=USER
-        )
-        for action in ("ssm:StartSession", "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")
-    },
-    **{
-        f"an operator, and a deny by {name}": cause(
-            "operator plugin",
-            setting(decides=lambda asked, says=says: says if asked.action == START else None),
-            operator=USER,
-        )
-        for name, says in (
-            ("an organization", {"EvalDecision": "implicitDeny", **BY_ORGANIZATION}),
-            ("a policy", {"EvalDecision": "explicitDeny", "MatchedStatements": [NAMED]}),
-            ("a policy that IAM does not name", {"EvalDecision": "explicitDeny"}),
-        )
-    },
+        refusing("iam:SimulatePrincipalPolicy"))._replace(operator=USER),
+    **{f"the operator {arn}": cause(f"{told} plugin", run_as("web"), *does, operator=arn)
+       for arn, told, does in (
+           (ELSEWHERE, "operator? run-as?", []),
+           (ELSEWHERE.replace("iam::", "sts::").replace("role", "assumed-role/web-server"),
+            "operator? run-as?", []),
+           (OF_ROLE, "operator? run-as?", [refusing("iam:GetRole")]),
+       )},
+    **{f"the caller {arn}": cause(
+           f"{told} plugin", using(),
+           having("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn}), operator="caller")
+       for arn, told in ((USER, ""), (OF_ROLE, ""), (ROOT, "operator?"))},
+    **{f"an operator without {action}": cause(
+           "operator plugin", using(), denying(f"{USER} {action}"), operator=USER)
+       for action in ("ssm:StartSession", "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")},
+    **{f"an operator, and a deny by {name}": cause(
+           "operator plugin",
+           setting(decides=lambda asked, says=says: says if asked.action == START else None),
+           operator=USER)
+       for name, says in (
+           ("an organization", {"EvalDecision": "implicitDeny", **BY_ORGANIZATION}),
+           ("a policy", {"EvalDecision": "explicitDeny", "MatchedStatements": [NAMED]}),
+           ("a policy that IAM does not name", {"EvalDecision": "explicitDeny"}),
+       )},
     "an operator, and a deny by a policy without MFA": cause(
-        "operator? plugin",
-        setting(decides=lambda asked: BY_MFA if asked.who == USER else None),
-        operator=USER,
-    ),
+        "operator? plugin", setting(decides=lambda asked: BY_MFA if asked.who == USER else None),
+        operator=USER),
     "an operator whom neither IAM nor the key lets in": cause(
-        "operator plugin",
-        using(),
+        "operator plugin", using(),
         key_policy(allowing(ROOT, "kms:*"), allowing(USER, "kms:*") | {"Effect": "Deny"}),
-        denying(f"{USER} kms:GenerateDataKey"),
-        operator=USER,
-    ),
-    **{
-        f"an operator, and a key {name}": cause(
-            f"{told} plugin",
-            using(),
-            key_policy(allowing(ROLE, "kms:*"), *statements),
-            operator=USER,
-        )
-        for name, told, statements in (
-            ("for the role alone", "operator", []),
-            ("for both", "", [allowing(USER, "kms:*")]),
-            ("for both by a tag", "operator?", [BY_TAG | {"Principal": {"AWS": USER}}]),
-        )
-    },
-}
+        denying(f"{USER} kms:GenerateDataKey"), operator=USER),
+    **{f"an operator, and a key {name}": cause(
+           f"{told} plugin", using(), key_policy(allowing(ROLE, "kms:*"), *statements),
+           operator=USER)
+       for name, told, statements in (
+           ("for the role alone", "operator", []),
+           ("for both", "", [allowing(USER, "kms:*")]),
+           ("for both by a tag", "operator?", [BY_TAG | {"Principal": {"AWS": USER}}]),
+       )},
+}  # fmt: skip
 
 HYBRID_NODES: Final = {
     "hybrid": hybrid(""),
@@ -972,33 +831,28 @@ HYBRID_NODES: Final = {
     "hybrid and lost": hybrid("connected registered", LOST),
     "hybrid, standard tier": hybrid("tier", setting(tier="standard")),
     "hybrid, standard tier, and lost": hybrid(
-        "tier connected registered", LOST, setting(tier="standard")
-    ),
+        "tier connected registered", LOST, setting(tier="standard")),
     "hybrid, another tier": hybrid("tier?", setting(tier="golden")),
     "hybrid, no tiers": hybrid("", NO_TIERS),
     "hybrid, no tier by a denial": hybrid("tier?", NO_SETTING),
     "hybrid, by EC2": hybrid("role-assumable", NOT_TRUSTED),
-    **{
-        f"hybrid and lost, by {name}": hybrid(
-            f"{told} connected registered", LOST, trusts("ssm.amazonaws.com", Condition=condition)
-        )
-        for name, told, condition in (
-            ("its account and region", "", {**SOURCE, "ArnEquals": {ARN: f"{OF_REGION}*"}}),
-            ("its account", "", SOURCE),
-            ("a node", "role-assumable?", {"ArnEquals": {ARN: f"{OF_REGION}managed-instance/*"}}),
-            ("another region", "role-assumable", {"ArnLike": {ARN: "*:us-east-1:*:*"}}),
-            ("an organization", "role-assumable?", {"StringLike": {"aws:SourceOrgID": "o"}}),
-        )
-    },
+    **{f"hybrid and lost, by {name}": hybrid(
+           f"{told} connected registered", LOST, trusts("ssm.amazonaws.com", Condition=condition))
+       for name, told, condition in (
+           ("its account and region", "", {**SOURCE, "ArnEquals": {ARN: f"{OF_REGION}*"}}),
+           ("its account", "", SOURCE),
+           ("a node", "role-assumable?", {"ArnEquals": {ARN: f"{OF_REGION}managed-instance/*"}}),
+           ("another region", "role-assumable", {"ArnLike": {ARN: "*:us-east-1:*:*"}}),
+           ("an organization", "role-assumable?", {"StringLike": {"aws:SourceOrgID": "o"}}),
+       )},
     "hybrid, no channels": hybrid("reach connected", ONLINE, denying(CHANNEL)),
     "hybrid, may not decrypt": hybrid("encrypt", using(), DENIED_KEY),
     "hybrid, no role any more": hybrid("role-assumable", refusing("iam:GetRole", "NoSuchEntity")),
     "hybrid, no role by a denial": hybrid("role-assumable?", refusing("iam:GetRole")),
     "hybrid, no role on record": hybrid("", using(), without_a_role),
     "hybrid, whose tags may not be read": hybrid(
-        "operator? plugin", refusing("ssm:ListTagsForResource")
-    )._replace(operator=USER),
-}
+        "operator? plugin", refusing("ssm:ListTagsForResource"))._replace(operator=USER),
+}  # fmt: skip
 
 CAUSES: Final = named(
     *(STATES, IDENTITY, HOST_MANAGEMENT, KEYS, LOGS, RUN_AS, NOT_ASKED, AGENTS),

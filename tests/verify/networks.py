@@ -246,77 +246,55 @@ ROUTES: Final = {
     "a private NAT gateway": path(CHANNELS, nat(ConnectivityType="private")),
     "a regional NAT gateway": path("", nat(AvailabilityMode="regional")),
     "a NAT gateway without a way out": path(CHANNELS, nat(SubnetId="subnet-private")),
-    **{
-        f"by {target}": path(UNKNOWN, routes(default_route(**{field: target})))
-        for target, field in {
-            "tgw-1": "TransitGatewayId",
-            "pcx-1": "VpcPeeringConnectionId",
-            "eni-1": "NetworkInterfaceId",
-            "vgw-1": "GatewayId",
-            "vpce-firewall": "GatewayId",
-            "arn:aws:odb:us-east-1:111122223333:odb-network/odbnet-1": "OdbNetworkArn",
-        }.items()
-    },
-    **{
-        f"an internet gateway whose table has {name}": path(told, edge(*found))
-        for name, told, found in (
-            ("local routes alone", "", []),
-            ("an appliance before the subnet of the NAT gateway", UNKNOWN, [APPLIANCE]),
-            ("one before another", "", [APPLIANCE | {"DestinationCidrBlock": "10.0.7.0/24"}]),
-            ("one for IPv6", "", [TO_IPV6]),
-        )
-    },
+    **{f"by {target}": path(UNKNOWN, routes(default_route(**{field: target})))
+       for target, field in {
+           "tgw-1": "TransitGatewayId", "pcx-1": "VpcPeeringConnectionId",
+           "eni-1": "NetworkInterfaceId", "vgw-1": "GatewayId", "vpce-firewall": "GatewayId",
+           "arn:aws:odb:us-east-1:111122223333:odb-network/odbnet-1": "OdbNetworkArn"}.items()},
+    **{f"an internet gateway whose table has {name}": path(told, edge(*found))
+       for name, told, found in (
+           ("local routes alone", "", []),
+           ("an appliance before the subnet of the NAT gateway", UNKNOWN, [APPLIANCE]),
+           ("one before another", "", [APPLIANCE | {"DestinationCidrBlock": "10.0.7.0/24"}]),
+           ("one for IPv6", "", [TO_IPV6]),
+       )},
     "public access blocked in another subnet": path(
-        "", lambda w: w.answers["ec2:describe_subnets"]["Subnets"].append(OTHER_SUBNET)
-    ),
+        "", lambda w: w.answers["ec2:describe_subnets"]["Subnets"].append(OTHER_SUBNET)),
     "public access blocked for what comes in, behind a NAT": path("", blocked("block-ingress")),
     "public access blocked, behind a NAT": path(UNKNOWN, blocked("block-bidirectional")),
     "public access blocked": path(
-        UNKNOWN, TO_INTERNET, ADDRESS, subnets(BlockPublicAccessStates=BLOCKED)
-    ),
+        UNKNOWN, TO_INTERNET, ADDRESS, subnets(BlockPublicAccessStates=BLOCKED)),
     "IPv6 alone": path(UNKNOWN, routes(TO_IPV6), IPV6_SUBNET),
     "a subnet without IPv4": path(
-        UNKNOWN, lambda w: w.answers["ec2:describe_subnets"]["Subnets"][0].pop("CidrBlock")
-    ),
+        UNKNOWN, lambda w: w.answers["ec2:describe_subnets"]["Subnets"][0].pop("CidrBlock")),
     "another interface": path(UNKNOWN, NO_ROUTE, instance(NetworkInterfaces=TWO)),
     "a shared VPC": path(
-        UNKNOWN, having("ec2:describe_route_tables", {"RouteTables": [OF_OTHERS]})
-    ),
+        UNKNOWN, having("ec2:describe_route_tables", {"RouteTables": [OF_OTHERS]})),
     "egress closed": path(CHANNELS, groups(group("sg-web", IpPermissionsEgress=[]))),
     "egress of IPv6 alone": path(CHANNELS, groups(ONLY_IPV6)),
     "egress of IPv6 alone, in a subnet with IPv6": path(UNKNOWN, IPV6_SUBNET, groups(ONLY_IPV6)),
     "an ACL that denies": path(CHANNELS, acls(entry(1, egress=True))),
     "an ACL that denies Remote Desktop alone": path(
-        "", acls(entry(1, egress=False, PortRange={"From": 3389, "To": 3389}))
-    ),
+        "", acls(entry(1, egress=False, PortRange={"From": 3389, "To": 3389}))),
     "an ACL that denies the subnet of the NAT gateway, to which no packet is addressed": path(
-        "", acls(*(entry(1, egress=out, CidrBlock="10.0.1.0/24") for out in (True, False)))
-    ),
+        "", acls(*(entry(1, egress=out, CidrBlock="10.0.1.0/24") for out in (True, False)))),
     "an ACL that denies something else": path(
         "",
-        acls(
-            entry(1, egress=True, PortRange={"From": 22, "To": 22}),
-            entry(2, egress=True, Protocol="17"),
-            {"RuleNumber": 3, "Egress": True, "RuleAction": "deny", "Protocol": "-1"},
-        ),
-    ),
-    **{
-        f"{state} in {subnet}, whose address comes with the start": path(
-            f"instance-running {UNKNOWN}",
-            TO_INTERNET,
-            instance(State={"Name": state}, SubnetId=subnet),
-        )
-        for state, subnet in (
-            ("stopped", "subnet-public"),
-            ("stopped", "subnet-private"),
-            ("pending", "subnet-private"),
-            ("stopping", "subnet-private"),
-        )
-    },
+        acls(entry(1, egress=True, PortRange={"From": 22, "To": 22}),
+             entry(2, egress=True, Protocol="17"),
+             {"RuleNumber": 3, "Egress": True, "RuleAction": "deny", "Protocol": "-1"})),
+    **{f"{state} in {subnet}, whose address comes with the start": path(
+           f"instance-running {UNKNOWN}", TO_INTERNET,
+           instance(State={"Name": state}, SubnetId=subnet))
+       for state, subnet in (
+           ("stopped", "subnet-public"),
+           ("stopped", "subnet-private"),
+           ("pending", "subnet-private"),
+           ("stopping", "subnet-private"),
+       )},
     "a route to an endpoint of a resource": path(
-        UNKNOWN, endpoints(LATTICE), routes(TO_LATTICE, BY_NAT)
-    ),
-}
+        UNKNOWN, endpoints(LATTICE), routes(TO_LATTICE, BY_NAT)),
+}  # fmt: skip
 
 
 def shared_group(asked: dict[str, Any], _: str) -> dict[str, Any]:
@@ -331,94 +309,72 @@ ENDPOINTS: Final = {
     "a group that lets nobody in": path("path-ssm", admitted_by(group("sg-endpoints"))),
     "a group that lets the VPC in": path("", admitted_by(OF_VPC)),
     "a group that lets another network in": path(
-        "path-ssm", admitted_by(admitting({"IpRanges": [{"CidrIp": "10.1.0.0/16"}]}))
-    ),
+        "path-ssm", admitted_by(admitting({"IpRanges": [{"CidrIp": "10.1.0.0/16"}]}))),
     "a group for HTTP": path("path-ssm", admitted_by(admitting(FROM_WEB, FromPort=80, ToPort=80))),
     "a group for IPv6": path("path-ssm", admitted_by(admitting(ALL_IPV6))),
     "a group that lets the instance in": path("", HERE, admitted_by(of_address("10.0.0.5"))),
     "a group that lets another in": path("path-ssm", HERE, admitted_by(of_address("10.0.0.6"))),
     "a group for a prefix list": path(
-        "path-ssm?", admitted_by(admitting({"PrefixListIds": [{"PrefixListId": "pl-of-ours"}]}))
-    ),
+        "path-ssm?", admitted_by(admitting({"PrefixListIds": [{"PrefixListId": "pl-of-ours"}]}))),
     "a group of another account": path("", having("ec2:describe_security_groups", shared_group)),
     "no group": path("path-ssm?", endpoints(endpoint("ssm", Groups=[]))),
     "an instance whose groups are not described": path(
-        CHANNELS,
-        NO_ROUTE,
-        instance(SecurityGroups=[], NetworkInterfaces=[]),
-        endpoints(endpoint("ssm", PrivateDnsEnabled=False)),
-    ),
-    "an endpoint of IPv6": path(
-        "path-ssm?", endpoints(endpoint("ssm", IpAddressType="ipv6")), groups(group("sg-web"), OPEN)
-    ),
+        CHANNELS, NO_ROUTE, instance(SecurityGroups=[], NetworkInterfaces=[]),
+        endpoints(endpoint("ssm", PrivateDnsEnabled=False))),
+    "an endpoint of IPv6": path("path-ssm?", endpoints(endpoint("ssm", IpAddressType="ipv6")),
+                                groups(group("sg-web"), OPEN)),
     "an endpoint with names of IPv6": path(
-        "path-ssm?",
-        endpoints(endpoint("ssm", DnsOptions={"DnsRecordIpType": "ipv6"})),
-        groups(group("sg-web"), OPEN),
-    ),
+        "path-ssm?", endpoints(endpoint("ssm", DnsOptions={"DnsRecordIpType": "ipv6"})),
+        groups(group("sg-web"), OPEN)),
     "an endpoint that waits": path("path-ssm?", closed(endpoint("ssm", State="pending"), MESSAGES)),
     "an endpoint that failed": path("path-ssm", closed(endpoint("ssm", State="Failed"), MESSAGES)),
     "endpoints of others": path(
         "",
-        endpoints(
-            endpoint("ssm-fips"),
-            endpoint("ssm", ServiceRegion="us-east-1"),
-            endpoint("ssm", VpcEndpointType="GatewayLoadBalancer"),
-            endpoint("ec2messages"),
-        ),
-    ),
+        endpoints(endpoint("ssm-fips"), endpoint("ssm", ServiceRegion="us-east-1"),
+                  endpoint("ssm", VpcEndpointType="GatewayLoadBalancer"), endpoint("ec2messages"))),
     "a policy for all": path("", behind_policy(policy())),
     "a policy for the account": path("", behind_policy(policy(Principal={"AWS": ACCOUNT}))),
     "a policy for its root": path("", behind_policy(policy(Principal={"AWS": [ROOT]}))),
     "a policy by the account": path("", behind_policy(policy(Condition=BY_ACCOUNT))),
     "a policy for another account": path(
-        "path-ssm", behind_policy(policy(Principal={"AWS": OTHER_ACCOUNT}))
-    ),
-    **{
-        f"a policy {name}": path(told, behind_policy(text))
-        for name, told, text in (
-            ("for the role", "", policy(Principal={"AWS": [ROLE]})),
-            ("for one of its sessions", "path-ssm?", policy(Principal={"AWS": A_SESSION})),
-            ("for a session of another", "path-ssm", policy(Principal={"AWS": OTHER_SESSION})),
-            ("for a service", "path-ssm", policy(Principal={"Service": "ssm.amazonaws.com"})),
-            ("for no principal", "path-ssm?", policy(Principal=None)),
-            ("by the role", "", policy(Condition={"ArnLike": {BY_ARN: "arn:*:*::*:role/team/*"}})),
-            ("by others", "path-ssm", policy(Condition={"ArnLike": {BY_ARN: "*:role/db"}})),
-            ("that denies outsiders", "", json.dumps({"Statement": [ALLOW, OUTSIDERS]})),
-            ("for all resources among others", "", policy(Resource=["arn:aws:s3:::b", "*"])),
-            ("for some resources", "path-ssm?", policy(Resource="arn:aws:s3:::b")),
-            ("with a condition of no form", "path-ssm?", policy(Condition={"Bool": 1})),
-            ("with a condition", "path-ssm?", policy(Condition=BY_ORGANIZATION)),
-        )
-    },
+        "path-ssm", behind_policy(policy(Principal={"AWS": OTHER_ACCOUNT}))),
+    **{f"a policy {name}": path(told, behind_policy(text))
+       for name, told, text in (
+           ("for the role", "", policy(Principal={"AWS": [ROLE]})),
+           ("for one of its sessions", "path-ssm?", policy(Principal={"AWS": A_SESSION})),
+           ("for a session of another", "path-ssm", policy(Principal={"AWS": OTHER_SESSION})),
+           ("for a service", "path-ssm", policy(Principal={"Service": "ssm.amazonaws.com"})),
+           ("for no principal", "path-ssm?", policy(Principal=None)),
+           ("by the role", "", policy(Condition={"ArnLike": {BY_ARN: "arn:*:*::*:role/team/*"}})),
+           ("by others", "path-ssm", policy(Condition={"ArnLike": {BY_ARN: "*:role/db"}})),
+           ("that denies outsiders", "", json.dumps({"Statement": [ALLOW, OUTSIDERS]})),
+           ("for all resources among others", "", policy(Resource=["arn:aws:s3:::b", "*"])),
+           ("for some resources", "path-ssm?", policy(Resource="arn:aws:s3:::b")),
+           ("with a condition of no form", "path-ssm?", policy(Condition={"Bool": 1})),
+           ("with a condition", "path-ssm?", policy(Condition=BY_ORGANIZATION)),
+       )},
     "a policy for S3": path("path-ssm", behind_policy(policy(Action="s3:*"))),
     "a policy that denies": path("path-ssm", behind_policy(policy(Effect="Deny"))),
     "a policy of no JSON": path(UNKNOWN, behind_policy("{")),
-}
+}  # fmt: skip
 
 NAMES: Final = {
     "private DNS off": path("path-ssm", closed(NO_NAMES, MESSAGES)),
     "private DNS off, beside a NAT gateway": path("", endpoints(NO_NAMES)),
     "private DNS off, and zones that may not be listed": path(
-        UNKNOWN, closed(NO_NAMES, MESSAGES), lambda w: w.refuses("route53:ListHostedZonesByVPC")
-    ),
+        UNKNOWN, closed(NO_NAMES, MESSAGES), lambda w: w.refuses("route53:ListHostedZonesByVPC")),
     "a zone of a service": path("path-ssm?", zones({"Name": SSM_ZONE})),
     "a zone of all": path(UNKNOWN, zones({"Name": "amazonaws.com."})),
     "a zone of something else": path("", zones({"Name": "example.com."})),
     "a zone of an endpoint": path("", zones({"Name": SSM_ZONE, "Owner": OF_ENDPOINTS})),
-    "a DNS firewall": path(
-        UNKNOWN,
-        having(
-            "route53resolver:list_firewall_rule_group_associations",
-            {"FirewallRuleGroupAssociations": [{"Id": "rslvr-frgassoc-1"}]},
-        ),
-    ),
+    "a DNS firewall": path(UNKNOWN,
+                           having("route53resolver:list_firewall_rule_group_associations",
+                                  {"FirewallRuleGroupAssociations": [{"Id": "rslvr-frgassoc-1"}]})),
     "own DNS beside a NAT gateway": path(UNKNOWN, dns(["10.0.0.53"])),
     "own DNS": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns(["10.0.0.53"])),
     "no DNS": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns([])),
     "own DNS and Amazon's": path(
-        UNKNOWN, closed(*BOTH_ENDPOINTS), dns(["AmazonProvidedDNS", "10.0.0.53"])
-    ),
+        UNKNOWN, closed(*BOTH_ENDPOINTS), dns(["AmazonProvidedDNS", "10.0.0.53"])),
     "Amazon's DNS by address": path("", closed(*BOTH_ENDPOINTS), dns(["169.254.169.253"])),
     "Amazon's DNS in the VPC": path("", closed(*BOTH_ENDPOINTS), dns(["10.0.0.2"])),
     "DNS in the VPC": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns(["10.0.0.3"])),
@@ -427,33 +383,24 @@ NAMES: Final = {
     "own DNS, and endpoints that let nobody in": path(
         UNKNOWN, endpoints(*BOTH_ENDPOINTS), groups(group("sg-web"), group("sg-endpoints")), OWN_DNS
     ),
-    **{
-        f"the VPC without {name}": path(CHANNELS, closed(*BOTH_ENDPOINTS), attribute(name))
-        for name in ("enableDnsSupport", "enableDnsHostnames")
-    },
-}
+    **{f"the VPC without {name}": path(CHANNELS, closed(*BOTH_ENDPOINTS), attribute(name))
+       for name in ("enableDnsSupport", "enableDnsHostnames")},
+}  # fmt: skip
 
 DENIED: Final = {
-    **{
-        f"without {name}": path(UNKNOWN, refusing(f"ec2:{name}"))
-        for name in (
-            *("DescribeSubnets", "DescribeRouteTables", "DescribeNatGateways"),
-            *("DescribeVpcEndpoints", "DescribeSecurityGroups", "DescribeNetworkAcls"),
-            "DescribeVpcAttribute",
-        )
-    },
-    **{
-        f"endpoints, without {name}": path(
-            UNKNOWN, closed(*BOTH_ENDPOINTS), dns(*OF_TWO), refusing(f"ec2:{name}")
-        )
-        for name in ("DescribeDhcpOptions", "DescribeVpcs")
-    },
+    **{f"without {name}": path(UNKNOWN, refusing(f"ec2:{name}"))
+       for name in (
+           *("DescribeSubnets", "DescribeRouteTables", "DescribeNatGateways"),
+           *("DescribeVpcEndpoints", "DescribeSecurityGroups", "DescribeNetworkAcls"),
+           "DescribeVpcAttribute",
+       )},
+    **{f"endpoints, without {name}": path(
+           UNKNOWN, closed(*BOTH_ENDPOINTS), dns(*OF_TWO), refusing(f"ec2:{name}"))
+       for name in ("DescribeDhcpOptions", "DescribeVpcs")},
     "stopped in a subnet that is not described": path(
-        f"instance-running {UNKNOWN}",
-        instance(State={"Name": "stopped"}),
-        refusing("ec2:DescribeSubnets"),
-    ),
-}
+        f"instance-running {UNKNOWN}", instance(State={"Name": "stopped"}),
+        refusing("ec2:DescribeSubnets")),
+}  # fmt: skip
 
 S3_LIST: Final = {"DestinationPrefixListId": "pl-s3", "GatewayId": "vpce-s3", "State": "active"}
 PLAIN_DNS: Final = {"PrivateDnsOnlyForInboundResolverEndpoint": False}
@@ -491,64 +438,44 @@ def logged(told: str, *does: Change) -> Cause:
 CONNECTED: Final = {
     "connected, without a route": used("path-kms? path-logs? path-s3?", NO_ROUTE),
     "connected, and the endpoint of the key shut": used(
-        "path-kms", endpoints(endpoint("kms")), SHUT
-    ),
+        "path-kms", endpoints(endpoint("kms")), SHUT),
     "online, and the endpoint of the channels shut": cause(
-        "connected path-ssmmessages", World.is_online_only, endpoints(MESSAGES), SHUT
-    ),
-    **{
-        f"connected, and the endpoint of {service} shut, {enforced=}": cause(
-            f"path-{service}",
-            using(s3EncryptionEnabled=enforced, cloudWatchEncryptionEnabled=enforced),
-            endpoints(endpoint(service, DnsOptions=PLAIN_DNS)),
-            SHUT,
-        )
-        for enforced in (True, False)
-        for service in ("s3", "logs")
-    },
-    **{
-        f"to S3 {name}": logged(told, *does)
-        for name, told, does in (
-            ("by a gateway", "", [BY_GATEWAY]),
-            ("by none", "path-s3", [NO_ROUTE]),
-            ("by a list of a gateway that is not seen", "path-s3?", []),
-            ("by its prefix list", "", [BY_GATEWAY, BY_LIST]),
-            (
-                "by a gateway of another table",
-                "path-s3",
-                [endpoints(S3_GATEWAY | {"RouteTableIds": ["rtb-public"]})],
-            ),
-            ("by an interface", "", [interface(**PLAIN_DNS)]),
-            (
-                "by an interface for resolvers",
-                "path-s3",
-                [interface(**dict.fromkeys(PLAIN_DNS, True))],
-            ),
-            ("by an interface, perhaps", "path-s3?", [interface()]),
-        )
-    },
-    **{
-        f"to S3 of another region {name}": logged(
-            told, setting(bucket_region=THERE), BY_GATEWAY, *does
-        )
-        for name, told, does in (
-            ("by a gateway", "path-s3", []),
-            ("by NAT", "", [TO_NAT]),
-            ("by its list", "path-s3", [TO_NAT, BY_LIST]),
-            ("by an endpoint of that region", "", [OF_REGION]),
-        )
-    },
-    **{
-        f"to S3 of some region {name}": logged(
-            f"{told} bucket-encryption? log-to-s3?",
-            *(refusing("s3:GetBucketEncryption"), BY_GATEWAY, *does),
-        )
-        for name, told, does in (
-            ("by a gateway", "path-s3?", []),
-            ("by a gateway or NAT", "", [TO_NAT]),
-            ("by its list", "path-s3?", [TO_NAT, BY_LIST]),
-        )
-    },
-}
+        "connected path-ssmmessages", World.is_online_only, endpoints(MESSAGES), SHUT),
+    **{f"connected, and the endpoint of {service} shut, {enforced=}": cause(
+           f"path-{service}",
+           using(s3EncryptionEnabled=enforced, cloudWatchEncryptionEnabled=enforced),
+           endpoints(endpoint(service, DnsOptions=PLAIN_DNS)), SHUT)
+       for enforced in (True, False)
+       for service in ("s3", "logs")},
+    **{f"to S3 {name}": logged(told, *does)
+       for name, told, does in (
+           ("by a gateway", "", [BY_GATEWAY]),
+           ("by none", "path-s3", [NO_ROUTE]),
+           ("by a list of a gateway that is not seen", "path-s3?", []),
+           ("by its prefix list", "", [BY_GATEWAY, BY_LIST]),
+           ("by a gateway of another table", "path-s3",
+            [endpoints(S3_GATEWAY | {"RouteTableIds": ["rtb-public"]})]),
+           ("by an interface", "", [interface(**PLAIN_DNS)]),
+           ("by an interface for resolvers", "path-s3",
+            [interface(**dict.fromkeys(PLAIN_DNS, True))]),
+           ("by an interface, perhaps", "path-s3?", [interface()]),
+       )},
+    **{f"to S3 of another region {name}": logged(
+           told, setting(bucket_region=THERE), BY_GATEWAY, *does)
+       for name, told, does in (
+           ("by a gateway", "path-s3", []),
+           ("by NAT", "", [TO_NAT]),
+           ("by its list", "path-s3", [TO_NAT, BY_LIST]),
+           ("by an endpoint of that region", "", [OF_REGION]),
+       )},
+    **{f"to S3 of some region {name}": logged(
+           f"{told} bucket-encryption? log-to-s3?",
+           *(refusing("s3:GetBucketEncryption"), BY_GATEWAY, *does))
+       for name, told, does in (
+           ("by a gateway", "path-s3?", []),
+           ("by a gateway or NAT", "", [TO_NAT]),
+           ("by its list", "path-s3?", [TO_NAT, BY_LIST]),
+       )},
+}  # fmt: skip
 
 NETWORKS: Final = named(ROUTES, ENDPOINTS, NAMES, DENIED, CONNECTED)
