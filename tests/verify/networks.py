@@ -367,9 +367,9 @@ NAMES: Final = {
     "a zone of all": path(UNKNOWN, zones({"Name": "amazonaws.com."})),
     "a zone of something else": path("", zones({"Name": "example.com."})),
     "a zone of an endpoint": path("", zones({"Name": SSM_ZONE, "Owner": OF_ENDPOINTS})),
-    "a DNS firewall": path(UNKNOWN,
-                           having("route53resolver:list_firewall_rule_group_associations",
-                                  {"FirewallRuleGroupAssociations": [{"Id": "rslvr-frgassoc-1"}]})),
+    "a DNS firewall": path(UNKNOWN, having(
+        "route53resolver:list_firewall_rule_group_associations",
+        {"FirewallRuleGroupAssociations": [{"Id": "rslvr-frgassoc-1"}]})),
     "own DNS beside a NAT gateway": path(UNKNOWN, dns(["10.0.0.53"])),
     "own DNS": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns(["10.0.0.53"])),
     "no DNS": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns([])),
