@@ -15,17 +15,13 @@ from session_manager_permissions._verify.text import rendered
 
 from .causes import LOST, NEVER, NOT_TRUSTED, UNDER_ACCOUNT, Change, instance, record
 from .networks import NO_ROUTE, routes
-from .nodes import HYBRID, World, default_route, diagnosed, nothing, one
+from .nodes import HYBRID, NODE, World, both, default_route, diagnosed, nothing, one
 
 CREDENTIALS: Final = "AWS Credentials"
 IMDS: Final = "EC2 IMDS"
 PROXY: Final = "Proxy configuration"
 SERVICE: Final = "Agent service"
 SSM: Final = "Connectivity to ssm endpoint"
-ROLE_SESSION: Final = (
-    "Credentials are for arn:aws:sts::111122223333:assumed-role/DefaultNodes/i-0123456789abcdef0 "
-    "and will expire at 2026-01-01 13:24:42 +0000 UTC"
-)
 
 
 def written(folder: Path, *rows: tuple[str, str, str]) -> str:
@@ -37,91 +33,63 @@ def written(folder: Path, *rows: tuple[str, str, str]) -> str:
 
 
 BY_GATEWAY: Final = routes(default_route(TransitGatewayId="tgw-1"))
-WORKS: Final = "on the node it works: it is reachable"
+WORKS: Final = "on the node it works: a note"
+
+
+def never(*does: Change) -> Change:
+    return both(NEVER, *does)
+
+
+KMS: Final = "Connectivity to kms endpoint"
+OF_HYBRID: Final = both(World.is_hybrid, World.uses, LOST)
+NO_METADATA: Final = never(instance(MetadataOptions={}))
+ON_WINDOWS: Final = both(LOST, record(PlatformType="Windows"))
+FAILS: Final = "on the node it fails: a note"
+STOPPED: Final = "on the node: a note\non the node: "
 
 
 @pytest.mark.parametrize(
-    ("breaks", "row", "verdict", "says"),
+    ("does", "row", "told", "says"),
     [
-        pytest.param(BY_GATEWAY, (SSM, "Success"), "pass", WORKS, id="unknown, and it works"),
-        pytest.param(BY_GATEWAY, (SSM, "Failed"), "fail", "fails", id="unknown, and it fails"),
-        pytest.param(nothing, (SSM, "Failed"), "fail", "fails", id="open, and it fails"),
-        pytest.param(NO_ROUTE, (SSM, "Success"), "unknown", WORKS, id="closed, and it works"),
-        pytest.param(NO_ROUTE, (SSM, "Skipped"), "fail", "no default", id="closed, not tried"),
-        pytest.param(NO_ROUTE, (PROXY, "Success"), "unknown", "a proxy", id="closed, and a proxy"),
-        pytest.param(NO_ROUTE, (PROXY, "Skipped"), "fail", "no default", id="closed, no proxy"),
+        (never(BY_GATEWAY), (SSM, "Success"), "path-ssm pass", WORKS),
+        (never(BY_GATEWAY), (SSM, "Failed"), "path-ssm fail", FAILS),
+        (never(), (SSM, "Failed"), "path-ssm fail", FAILS),
+        (never(NO_ROUTE), (SSM, "Success"), "path-ssm unknown", WORKS),
+        (never(NO_ROUTE), (SSM, "Skipped"), "path-ssm fail", "no default"),
+        (never(NO_ROUTE), (PROXY, "Success"), "path-ssm unknown", "a proxy"),
+        (never(NO_ROUTE), (PROXY, "Skipped"), "path-ssm fail", "no default"),
+        (nothing, (SSM, "Failed"), "path-ssm proven", ""),
+        (OF_HYBRID, (SSM, "Success"), "path-ssm pass", WORKS),
+        (OF_HYBRID, (KMS, "Failed"), "path-kms fail", FAILS),
+        (OF_HYBRID, (KMS, "Failed"), "path-logs skipped", ""),
+        (NO_METADATA, (IMDS, "Success"), "metadata pass", ""),
+        (NO_METADATA, (IMDS, "Failed"), "metadata fail", ""),
+        (NO_METADATA, (IMDS, "Skipped"), "metadata unknown", ""),
+        (both(NOT_TRUSTED, UNDER_ACCOUNT), (CREDENTIALS, "Success"),
+         "default-host-management unknown", "\non the node: a note"),
+        (LOST, (SERVICE, "Failed"), "registered fail",
+         f"{STOPPED}sudo systemctl enable --now amazon-ssm-agent"),
+        (ON_WINDOWS, (SERVICE, "Failed"), "registered fail",
+         f"{STOPPED}Start-Service AmazonSSMAgent"),
+        (LOST, (SERVICE, "Success"), "registered fail",
+         "on the node: a note\nnothing that the connection needs fails"),
     ],
-)
-def test_a_path(
-    breaks: Change, row: tuple[str, str], verdict: str, says: str, tmp_path: Path
+)  # fmt: skip
+def test_what_a_row_adds(
+    does: Change, row: tuple[str, str], told: str, says: str, tmp_path: Path
 ) -> None:
-    rows = written(tmp_path, (*row, "it is reachable"))
+    node = HYBRID if does is OF_HYBRID else NODE
 
-    found = diagnosed(World(NEVER, breaks), diagnostics=rows)
+    found = diagnosed(World(does), node, diagnostics=written(tmp_path, (*row, "a note")))
 
-    check = one(found, "path-ssm")
+    name, verdict = told.split()
+    check = one(found, name)
     assert check.verdict == verdict
-    assert says in check.why[0]
-    assert bool(check.fix) == (verdict != "pass")
-    assert found.cause
-    assert (found.cause == check) == (verdict == "fail")
-
-
-def test_what_is_proven_stays_so(tmp_path: Path) -> None:
-    found = diagnosed(World(), diagnostics=written(tmp_path, (SSM, "Failed", "timeout")))
-
-    assert one(found, "path-ssm").verdict == "proven"
-    assert found.ready
-
-
-def test_the_path_of_a_hybrid_node(tmp_path: Path) -> None:
-    kms = ("Connectivity to kms endpoint", "Failed", "timeout")
-    rows = written(tmp_path, (SSM, "Success", "reachable"), kms)
-
-    found = diagnosed(World(World.is_hybrid, World.uses, LOST), HYBRID, diagnostics=rows)
-
-    assert one(found, "path-ssm").verdict == "pass"
-    assert one(found, "path-kms").verdict == "fail"
-    assert one(found, "path-logs").verdict == "skipped"
-
-
-@pytest.mark.parametrize(
-    ("status", "verdict"), [("Success", "pass"), ("Failed", "fail"), ("Skipped", "unknown")]
-)
-def test_the_metadata(status: str, verdict: str, tmp_path: Path) -> None:
-    rows = written(tmp_path, (IMDS, status, "IMDS …"))
-
-    found = diagnosed(World(NEVER, instance(MetadataOptions={})), diagnostics=rows)
-
-    assert one(found, "metadata").verdict == verdict
-
-
-def test_the_credentials_are_noted(tmp_path: Path) -> None:
-    rows = written(tmp_path, (CREDENTIALS, "Success", ROLE_SESSION))
-
-    found = diagnosed(World(NOT_TRUSTED, UNDER_ACCOUNT), diagnostics=rows)
-
-    check = one(found, "default-host-management")
-    assert check.verdict == "unknown"
-    assert check.why[-1] == f"on the node: {ROLE_SESSION}"
-
-
-@pytest.mark.parametrize(
-    ("status", "platform", "fix"),
-    [
-        ("Failed", "Linux", "on the node: sudo systemctl enable --now amazon-ssm-agent"),
-        ("Failed", "Windows", "on the node: Start-Service AmazonSSMAgent"),
-        ("Success", "Linux", "nothing that the connection needs fails"),
-    ],
-)
-def test_the_service(status: str, platform: str, fix: str, tmp_path: Path) -> None:
-    rows = written(tmp_path, (SERVICE, status, "it is not running"))
-
-    found = diagnosed(World(LOST, record(PlatformType=platform)), diagnostics=rows)
-
-    check = one(found, "registered")
-    assert check.why[-1] == "on the node: it is not running"
-    assert check.fix[0].startswith(fix)
+    assert says in "\n".join((*check.why, *check.fix))
+    assert found.ready or verdict != "proven"
+    if "path-" in name:
+        assert bool(check.fix) == (verdict in ("fail", "unknown", "skipped"))
+        assert (found.cause == check) == (verdict == "fail" and node == NODE)
 
 
 def test_nothing_is_added_by_rows_that_are_not_there(tmp_path: Path) -> None:
