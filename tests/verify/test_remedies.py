@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import json
 import re
@@ -14,6 +15,7 @@ import pytest
 from botocore import xform_name
 
 from session_manager_permissions import _lists
+from session_manager_permissions._constructs.statements import SessionManagerOptions
 from session_manager_permissions._verify.lines import is_command
 
 from . import networks
@@ -55,6 +57,7 @@ from .test_what_checks_say import diagnoses
 SIMULATES: Final = "iam:simulate_principal_policy"
 PLACEHOLDER: Final = re.compile(r"[A-Z]+(_[A-Z]+)*")
 NESTED: Final = re.compile(r"\baws [a-z0-9-]+ [a-z-]+ --")
+OF_CONSTRUCT: Final = re.compile(r"give SessionManagerPermissions (\w+=.*?)(?:; |$)")
 RENAMED: Final = {"--ingress": ("--egress", False)}
 """How the AWS CLI names an option of which botocore has the opposite."""
 OF_CLI: Final = ("--region", "--profile")
@@ -132,6 +135,12 @@ def deployed(line: str) -> dict[str, str]:
     for name in {*options} & {*_lists.OPTIONS}:
         assert _lists.OPTIONS[name](options[name]) is None or PLACEHOLDER.fullmatch(options[name])
     return options
+
+
+def python_call(arguments: str) -> ast.Call:
+    found = ast.parse(f"call({arguments})", mode="eval").body
+    assert isinstance(found, ast.Call)
+    return found
 
 
 def shut_acl(world: World) -> None:
@@ -243,6 +252,16 @@ def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
             assert f"--region {REGION}" in line or "us-east-1" in line
 
     assert not [line for line in sentences if NESTED.search(line)]
+    of_construct = [found[1] for line in sentences if (found := OF_CONSTRUCT.match(line))]
+    given = {one.arg for text in of_construct for one in python_call(text).keywords}
+    assert given == {
+        "allow_registration",
+        "encryption_key",
+        "log_bucket",
+        "log_group",
+        "log_prefix",
+    }
+    assert given <= SessionManagerOptions.__optional_keys__
     assert options == {"instance-profile", "role", "allow-registration", "key"} | {
         *("log-bucket", "log-prefix", "log-bucket-key", "log-group")
     }

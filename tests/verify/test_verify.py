@@ -6,7 +6,6 @@ That it agrees with the diagnosis of a node is in `test_causes.py`, what a local
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shlex
@@ -17,7 +16,6 @@ from typing import Any, Final
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from session_manager_permissions._constructs.statements import SessionManagerOptions
 from session_manager_permissions._verify.session import Boto
 from tests.readiness.test_what_findings_say import Text
 
@@ -114,77 +112,36 @@ def test_all_that_is_used_is_asked_in_a_request_for_each_context() -> None:
     ]
 
 
-def test_keys_of_several_regions() -> None:
-    elsewhere = KEY.replace("eu-west-1", "us-west-2")
-    said = {"EvalDecision": "implicitDeny"}
-    world = World(setting(decides=lambda asked: said if asked.resource == elsewhere else None))
-
-    found = verify(world, "--key", KEY, "--key", elsewhere)
-
-    assert found.status == 1
-    keys = [one for one in found.json["capabilities"] if one["capability"] == "encrypt"]
-    assert [(one["subject"], one["allowed"]) for one in keys] == [(KEY, True), (elsewhere, False)]
-
-
-def contexts(world: World) -> dict[str, list[dict[str, Any]]]:
-    """The condition keys that IAM was told, by the first action."""
-    return {
-        asked["ActionNames"][0]: asked["ContextEntries"]
-        for asked in world.asked
-        if "ActionNames" in asked
-    }
-
-
 def entry(key: str, value: str, kind: str = "string") -> dict[str, Any]:
     return {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": kind}
 
 
 TLS: Final = entry("aws:SecureTransport", "true", "boolean")
-
-
-def test_iam_is_told_what_a_session_has() -> None:
-    session = entry("kms:EncryptionContext:aws:ssm:SessionId", "session-0123456789abcdef0")
-    target = entry("kms:EncryptionContext:aws:ssm:TargetId", "i-0123456789abcdef0")
-    world = World()
-
-    assert verify(world, "--region", "us-west-2", "--key", KEY).status == 0
-    told = contexts(world)
-    assert told[CHANNELS[0]] == [TLS, entry("aws:RequestedRegion", "us-west-2")]
-    region = entry("aws:RequestedRegion", "eu-west-1")
-    assert told["kms:Decrypt"] == [TLS, region, session, target]
-
-
-def test_no_region_is_made_up() -> None:
-    world = World()
-
-    assert verify(world).status == 0
-    assert contexts(world) == {CHANNELS[0]: [TLS]}
+REGION_OF_KEY: Final = entry("aws:RequestedRegion", "eu-west-1")
+BY_ALIAS: Final = entry("kms:ResourceAliases", "alias/sessions", "stringList")
+SESSION: Final = (
+    entry("kms:EncryptionContext:aws:ssm:SessionId", "session-0123456789abcdef0"),
+    entry("kms:EncryptionContext:aws:ssm:TargetId", "i-0123456789abcdef0"),
+)
 
 
 @pytest.mark.parametrize(
-    ("decision", "verdict"),
-    [("allowed", "allowed"), ("implicitDeny", "unknown"), ("explicitDeny", "denied")],
+    ("asked", "of_channels", "of_keys"),
+    [
+        ((), [TLS], []),
+        (("--region", "us-west-2"), [TLS, entry("aws:RequestedRegion", "us-west-2")], []),
+        (("--key", KEY), [TLS], [TLS, REGION_OF_KEY, *SESSION]),
+        (("--key", ALIAS), [TLS], [TLS, REGION_OF_KEY, BY_ALIAS, *SESSION]),
+    ],
 )
-def test_without_a_region_a_role_may_register_instances_by_name(
-    decision: str, verdict: str
+def test_iam_is_told_what_a_session_has(
+    asked: tuple[str, ...], of_channels: list[Any], of_keys: list[Any]
 ) -> None:
-    found = verify(World(setting(decides=lambda _: {"EvalDecision": decision})))
-
-    assert found.capability("register")["verdict"] == verdict
-
-
-def test_alias_is_asked_as_the_key_it_stands_for() -> None:
     world = World()
 
-    found = verify(world, "--key", ALIAS)
-
-    assert found.status == 0
-    encrypt = found.capability("encrypt")
-    assert (encrypt["subject"], encrypt["answers"][0]["resource"]) == (ALIAS, KEY)
-    assert (
-        entry("kms:ResourceAliases", "alias/sessions", "stringList")
-        in (contexts(world)["kms:Decrypt"])
-    )
+    assert verify(world, *asked).status == 0
+    told = [one["ContextEntries"] for one in world.asked if "ActionNames" in one]
+    assert told == [of_channels, *([of_keys] if of_keys else [])]
 
 
 def test_partition_is_the_role_s() -> None:
@@ -323,46 +280,6 @@ def test_table_has_names_as_they_are_and_no_fix_is_broken() -> None:
     assert fix.endswith(f'log_prefix="{prefix}"')
 
 
-@pytest.mark.parametrize(
-    ("arguments", "denied"),
-    [
-        ([], REGISTER),
-        (["--key", KEY], "kms:Decrypt"),
-        (["--log-bucket", "session-logs", "--log-prefix", "web"], "s3:PutObject"),
-        (["--log-bucket", "session-logs", "--log-bucket-key", KEY], "kms:GenerateDataKey"),
-        (["--log-group", "sessions"], "logs:PutLogEvents"),
-    ],
-)
-def test_fix_is_an_option_of_the_construct(arguments: list[str], denied: str) -> None:
-    found = verify(saying(denied, "implicitDeny"), "--region", "eu-west-1", *arguments)
-
-    assert found.status == 1
-    fixes = [one["fix"] for one in found.json["capabilities"] if one["fix"]]
-    assert fixes
-    for without_code, fix in fixes:
-        assert without_code.startswith("npx aws-cdk deploy ")
-        options = re.findall(r"(?:^give SessionManagerPermissions |\), )(\w+)=", fix)
-        assert options
-        assert set(options) <= SessionManagerOptions.__optional_keys__
-        arguments_given = fix.partition("SessionManagerPermissions ")[2].partition("; ")[0]
-        assert ast.parse(f"call({arguments_given})")
-
-
-@pytest.mark.parametrize("prefix", ["web", 'a"b', "a'b", "a\\n", "a\\", "é", "\xa0"])
-def test_fix_has_the_prefix_as_python_reads_it(prefix: str) -> None:
-    world = saying("s3:PutObject", "implicitDeny")
-
-    found = verify(world, "--log-bucket", "logs", "--log-prefix", prefix)
-
-    deploys, fix = found.capability("log-to-s3")["fix"]
-    assert f"log-prefix={prefix}" in shlex.split(deploys)
-    options = fix.partition("SessionManagerPermissions ")[2]
-    call = ast.parse(f"call({options})", mode="eval").body
-    assert isinstance(call, ast.Call)
-    given = {keyword.arg: keyword.value for keyword in call.keywords}
-    assert ast.literal_eval(given["log_prefix"]) == prefix
-
-
 def test_documented_actions_are_those_that_are_asked() -> None:
     text = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
     rows = re.findall(
@@ -392,6 +309,9 @@ MORE_OF_KEY: Final = {
 }
 
 
+NO: Final = {"EvalDecision": "implicitDeny"}
+
+
 def said(world: World, *arguments: str) -> tuple[World, tuple[str, ...]]:
     return world, arguments
 
@@ -414,6 +334,11 @@ SAID: Final = {
             "by all of it": matched("no-sessions") | BY_BOUNDARY | BY_ORGANIZATION,
         }.items()
     },
+    "a key by its alias": said(World(denying("kms:Decrypt")), "--key", ALIAS),
+    "one of two keys": said(
+        World(setting(decides=lambda asked: NO if "us-west-2" in asked.resource else None)),
+        *("--key", KEY, "--key", KEY.replace("eu-west-1", "us-west-2")),
+    ),
     "IAM says more of the key": said(saying("kms:Decrypt", "allowed", **MORE_OF_KEY), "--key", KEY),
     "a condition that the agent may meet": said(saying(CHANNELS[0], "implicitDeny", **BY_VPC)),
     "a role for hybrid nodes": said(World(trusts("ssm.amazonaws.com"))),
