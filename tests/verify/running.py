@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import json
 import re
@@ -85,3 +86,10 @@ def run(world: World, *arguments: str, region: str | None = REGION) -> Run:
         except SystemExit as ended:  # argparse's way
             status = ended.code
     return Run(status, out.getvalue(), err.getvalue())
+
+
+def python_call(arguments: str) -> ast.Call:
+    """The arguments of a call, which a fix has."""
+    found = ast.parse(f"call({arguments})", mode="eval").body
+    assert isinstance(found, ast.Call)
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import json
 import re
@@ -51,7 +50,7 @@ from .nodes import (
     one,
     status,
 )
-from .running import run
+from .running import python_call, run
 from .test_what_checks_say import diagnoses
 
 SIMULATES: Final = "iam:simulate_principal_policy"
@@ -135,12 +134,6 @@ def deployed(line: str) -> dict[str, str]:
     for name in {*options} & {*_lists.OPTIONS}:
         assert _lists.OPTIONS[name](options[name]) is None or PLACEHOLDER.fullmatch(options[name])
     return options
-
-
-def python_call(arguments: str) -> ast.Call:
-    found = ast.parse(f"call({arguments})", mode="eval").body
-    assert isinstance(found, ast.Call)
-    return found
 
 
 def shut_acl(world: World) -> None:

@@ -21,7 +21,7 @@ from tests.readiness.test_what_findings_say import Text
 
 from .causes import Change, denying, refusing, setting, trusts
 from .nodes import ACCOUNT, ALIAS, CHANNELS, KEY, OTHER_ACCOUNT, REGISTER, ROLE, Question, World
-from .running import Run, run
+from .running import Run, python_call, run
 
 ROOT = Path(__file__).parents[2]
 KEY_ID = KEY.rpartition("/")[2]
@@ -268,16 +268,19 @@ def test_help_has_examples_statuses_and_permissions() -> None:
     assert max(len(line) for line in found.out.splitlines()) <= 100
 
 
-def test_table_has_names_as_they_are_and_no_fix_is_broken() -> None:
-    prefix = "[bold]:key:[/bold]" * 9
+@pytest.mark.parametrize(
+    "prefix", ["[bold]:key:[/bold]" * 9, "web", 'a"b', "a'b", "a\\n", "a\\", "é", "\xa0"]
+)
+def test_table_has_names_as_they_are_and_no_fix_is_broken(prefix: str) -> None:
     asked = ("--role", "web-server", "--log-bucket", "logs", "--log-prefix", prefix)
 
     found = run(saying("s3:PutObject", "implicitDeny"), "verify", *asked)
 
-    assert "arn:aws:s3:::logs/[bold]" in found.out
+    assert f"arn:aws:s3:::logs/{prefix[:6]}" in found.out
     deploys, fix = (one for one in found.out.splitlines() if one.startswith("- log to S3"))
     assert f"log-prefix={prefix}" in shlex.split(deploys)
-    assert fix.endswith(f'log_prefix="{prefix}"')
+    call = python_call(fix.partition("SessionManagerPermissions ")[2])
+    assert {one.arg: one.value for one in call.keywords}["log_prefix"].value == prefix  # type: ignore[attr-defined]
 
 
 def test_documented_actions_are_those_that_are_asked() -> None:
