@@ -11,24 +11,8 @@ from typing import Any, Final
 
 from botocore import xform_name
 
-from .nodes import (
-    ACCOUNT,
-    DOCUMENT,
-    KEY,
-    NETWORK,
-    RECORD,
-    REGION,
-    REGISTER,
-    Decides,
-    Question,
-    World,
-    acl,
-    key,
-    refusal,
-    status,
-    trusting,
-    without_a_route,
-)
+from . import nodes
+from .nodes import ACCOUNT, DOCUMENT, REGION, Decides, World, key, refusal, status, without_a_route
 
 OTHER_REGION: Final = "us-west-2"
 REGIONS: Final = ("eu-west-1", "eu-west-2", "us-east-1", "us-west-2")
@@ -187,7 +171,7 @@ class Account(World):
         return {"InstanceInformationList": [self._of_machine(one) for one in page], **more}
 
     def _of_machine(self, machine: Machine) -> dict[str, Any]:
-        found = RECORD | {
+        found = nodes.RECORD | {
             "InstanceId": machine.id,
             "PingStatus": machine.ping,
             "LastPingDateTime": datetime(2026, 1, 1, tzinfo=timezone.utc),
@@ -233,10 +217,10 @@ class Account(World):
         return {"Role": self._described(asked["RoleName"])}
 
     def _described(self, name: str) -> dict[str, Any]:
-        trust = {"Statement": [trusting(self.roles[name].trusts)]}
+        trust = {"Statement": [nodes.trusting(self.roles[name].trusts)]}
         return {"Arn": self.role_arn(name), "RoleName": name, "AssumeRolePolicyDocument": trust}
 
-    def _decided(self, asked: Question) -> dict[str, Any]:
+    def _decided(self, asked: nodes.Question) -> dict[str, Any]:
         name = asked.who.rpartition("/")[2]
         if name not in self.roles:
             raise refusal("SimulatePrincipalPolicy", "NoSuchEntity")
@@ -247,7 +231,7 @@ class Account(World):
     # The network
 
     def _subnets(self, *_: object) -> dict[str, Any]:
-        private, public = NETWORK["ec2:describe_subnets"]["Subnets"]
+        private, public = nodes.NETWORK["ec2:describe_subnets"]["Subnets"]
         names = sorted({one.subnet for one in self.machines} | {"subnet-private"})
         of_machines = [
             private | {"SubnetId": name, "CidrBlock": f"10.0.{number}.0/24"}
@@ -264,7 +248,7 @@ class Account(World):
 
     def _acls(self, *_: object) -> dict[str, Any]:
         subnets = self._subnets()["Subnets"]
-        return {"NetworkAcls": [acl("acl-1") | {"Associations": subnets}]}
+        return {"NetworkAcls": [nodes.acl("acl-1") | {"Associations": subnets}]}
 
 
 def _has_tags(machine: Machine, wanted: dict[str, list[str]]) -> bool:
@@ -283,7 +267,9 @@ def fleet(instances: int) -> Account:
     a permission. Sessions use a key.
     """
     roles = max(2, instances // 50)
-    lacks = {f"role-{number}": (REGISTER,) if number % 10 == 3 else () for number in range(roles)}
+    lacks = {
+        f"role-{number}": (nodes.REGISTER,) if number % 10 == 3 else () for number in range(roles)
+    }
     account = Account(roles={name: Role(lacks=of) for name, of in lacks.items()})
     for number in range(instances):
         in_region, region = divmod(number, len(REGIONS))
@@ -298,5 +284,5 @@ def fleet(instances: int) -> Account:
             Machine(f"i-{number:017x}", REGIONS[region], profile, tags, subnet=subnet, **state)
         )
     for name in REGIONS:
-        account.has_document(name, kmsKeyId=KEY.replace(REGION, name))
+        account.has_document(name, kmsKeyId=nodes.KEY.replace(REGION, name))
     return account

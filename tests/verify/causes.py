@@ -14,38 +14,12 @@ from botocore.exceptions import EndpointConnectionError, InvalidRegionError
 
 from session_manager_permissions._verify.simulator import SESSION_ID, TARGET
 
-from .nodes import (
-    ACCOUNT,
-    ACCOUNT_ROLE,
-    ALIAS,
-    CHANNELS,
-    EVERYTHING,
-    HYBRID,
-    KEY,
-    NODE,
-    OTHER_ACCOUNT,
-    REGION,
-    REGISTER,
-    ROLE,
-    ROOT,
-    USER,
-    Question,
-    World,
-    allowing,
-    both,
-    encrypted,
-    endpoint,
-    group,
-    key,
-    policy,
-    refusal,
-    status,
-    trusting,
-)
+from . import nodes
+from .nodes import ACCOUNT, KEY, REGION, REGISTER, ROLE, ROOT, USER, Question, World, allowing, both
 
 Change = Callable[[World], object]
 
-CHANNEL: Final = CHANNELS[1]
+CHANNEL: Final = nodes.CHANNELS[1]
 PROFILES: Final = "iam:GetInstanceProfile"
 RECORDS: Final = "ssm:DescribeInstanceInformation"
 ENCRYPTION: Final = "s3:GetBucketEncryption"
@@ -53,7 +27,7 @@ PUT: Final = "s3:PutObject"
 OTHERS: Final = "4" * 12
 BUCKET: Final = "arn:aws:s3:::session-logs"
 GROUP: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/ssm/sessions"
-FOREIGN_KEY: Final = KEY.replace(ACCOUNT, OTHER_ACCOUNT)
+FOREIGN_KEY: Final = KEY.replace(ACCOUNT, nodes.OTHER_ACCOUNT)
 OF_DOCUMENT: Final = (
     "encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as "
     "path-kms path-logs path-s3"
@@ -72,13 +46,13 @@ class Cause(NamedTuple):
 
     def world(self) -> World:
         world = World()
-        if self.node == HYBRID:
+        if self.node == nodes.HYBRID:
             world.is_hybrid()
         self.does(world)
         return world
 
 
-def cause(told: str, *does: Change, node: str = NODE, operator: str | None = None) -> Cause:
+def cause(told: str, *does: Change, node: str = nodes.NODE, operator: str | None = None) -> Cause:
     """A cause, with the checks that fail and, each with a `?`, those that are unknown."""
     checks = frozenset(told.split())
     unknown = frozenset(one for one in checks if one.endswith("?"))
@@ -108,7 +82,7 @@ def under_account(told: str, *does: Change) -> Cause:
 
 def hybrid(told: str, *does: Change) -> Cause:
     """A cause on a hybrid node."""
-    return cause(told, *does, node=HYBRID)
+    return cause(told, *does, node=nodes.HYBRID)
 
 
 def named(*tables: dict[str, Cause]) -> list[Cause]:
@@ -163,7 +137,7 @@ def channels_by_condition(*certain: str) -> Change:
     """Have IAM deny channels by a condition without a value, and some for certain."""
 
     def decides(asked: Question) -> dict[str, Any] | None:
-        if asked.action not in CHANNELS:
+        if asked.action not in nodes.CHANNELS:
             return None
         missing = [] if asked.action in certain else ["aws:SourceVpc"]
         return {"EvalDecision": "implicitDeny", "MissingContextValues": missing}
@@ -172,7 +146,7 @@ def channels_by_condition(*certain: str) -> Change:
 
 
 def key_policy(*statements: dict[str, Any]) -> Change:
-    return having("kms:get_key_policy", policy(*statements))
+    return having("kms:get_key_policy", nodes.policy(*statements))
 
 
 def key_by(operator: str, name: str, value: object) -> Change:
@@ -184,11 +158,11 @@ def streaming(value: object, **inputs: object) -> Change:
 
 
 def bucket_policy(*statements: dict[str, Any]) -> Change:
-    return having("s3:get_bucket_policy", policy(*statements))
+    return having("s3:get_bucket_policy", nodes.policy(*statements))
 
 
 def bucket(algorithm: str, with_key: str | None = None) -> Change:
-    return having("s3:get_bucket_encryption", encrypted(algorithm, with_key))
+    return having("s3:get_bucket_encryption", nodes.encrypted(algorithm, with_key))
 
 
 def log_groups(*names: str) -> Change:
@@ -196,7 +170,7 @@ def log_groups(*names: str) -> Change:
 
 
 def described_key(**parts: object) -> Change:
-    return having("kms:describe_key", {"KeyMetadata": key(**parts)})
+    return having("kms:describe_key", {"KeyMetadata": nodes.key(**parts)})
 
 
 def statuses(*found: dict[str, Any]) -> Change:
@@ -221,17 +195,19 @@ def behind(service: str, action: str, *resources: str) -> Change:
     of = [*resources] or "*"
     allowed = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": of}
     names = {"PrivateDnsOnlyForInboundResolverEndpoint": False}  # of the endpoint of S3
-    made = endpoint(service, PolicyDocument=json.dumps({"Statement": [allowed]}), DnsOptions=names)
+    made = nodes.endpoint(
+        service, PolicyDocument=json.dumps({"Statement": [allowed]}), DnsOptions=names
+    )
     anybody = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
-    opened = group("sg-endpoints", IpPermissions=anybody)
+    opened = nodes.group("sg-endpoints", IpPermissions=anybody)
     return both(
         having("ec2:describe_vpc_endpoints", {"VpcEndpoints": [made]}),
-        having("ec2:describe_security_groups", {"SecurityGroups": [group("sg-web"), opened]}),
+        having("ec2:describe_security_groups", {"SecurityGroups": [nodes.group("sg-web"), opened]}),
     )
 
 
 def trusts(service: str, **parts: object) -> Change:
-    return lambda world: setattr(world, "trust", {"Statement": [trusting(service) | parts]})
+    return lambda world: setattr(world, "trust", {"Statement": [nodes.trusting(service) | parts]})
 
 
 def without_profile(world: World) -> None:
@@ -253,7 +229,7 @@ def foreign(world: World) -> None:
 
     def of_owner(asked: dict[str, Any], _: str) -> Any:  # noqa: ANN401
         if "ExpectedBucketOwner" in asked:
-            raise refusal("GetBucketEncryption", "AccessDenied")
+            raise nodes.refusal("GetBucketEncryption", "AccessDenied")
         return answer
 
     world.has("s3:get_bucket_encryption", of_owner)
@@ -265,8 +241,8 @@ def without_account_role(world: World) -> None:
     answer = world.answers["iam:simulate_principal_policy"]
 
     def of_others(asked: dict[str, Any], region: str) -> Any:  # noqa: ANN401
-        if asked["PolicySourceArn"] == ACCOUNT_ROLE:
-            raise refusal("SimulatePrincipalPolicy", "NoSuchEntity")
+        if asked["PolicySourceArn"] == nodes.ACCOUNT_ROLE:
+            raise nodes.refusal("SimulatePrincipalPolicy", "NoSuchEntity")
         return answer(asked, region)
 
     world.has("iam:simulate_principal_policy", of_others)
@@ -328,7 +304,9 @@ NOT_TRUSTED: Final = trusts("lambda.amazonaws.com")
 BY_NO_SERVICE: Final = {"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}}
 OUTSIDERS: Final = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
 EXCEPT_SERVICES: Final = setting(
-    trust={"Statement": [trusting("ec2.amazonaws.com"), OUTSIDERS | {"Condition": BY_NO_SERVICE}]}
+    trust={
+        "Statement": [nodes.trusting("ec2.amazonaws.com"), OUTSIDERS | {"Condition": BY_NO_SERVICE}]
+    }
 )
 PERHAPS_TRUSTED: Final = trusts("ec2.amazonaws.com", Condition={"Bool": {}})
 PUBLIC: Final = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
@@ -374,12 +352,13 @@ WITHOUT_MFA: Final = setting(missing=[MFA])
 NO_DATA_KEY: Final = denying(f"{USER} kms:GenerateDataKey")
 RESUME, END = (f"{USER} ssm:{verb}Session" for verb in ("Resume", "Terminate"))
 OF_ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
-ELSEWHERE: Final = f"arn:aws:iam::{OTHER_ACCOUNT}:role/web"
+OF_NODE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/{nodes.NODE}"
+ELSEWHERE: Final = f"arn:aws:iam::{nodes.OTHER_ACCOUNT}:role/web"
 
 STATES: Final = {
     "connected": cause(""),
     "connected, with everything used": cause("", using()),
-    "preferences that name nothing": cause("", using(**dict.fromkeys(EVERYTHING, ""))),
+    "preferences that name nothing": cause("", using(**dict.fromkeys(nodes.EVERYTHING, ""))),
     "never registered": never("agent?"),
     "no managed node by an error": never("agent?", refusing(RECORDS, "InvalidInstanceId")),
     "no status yet": never("agent?", statuses()),
@@ -394,11 +373,12 @@ STATES: Final = {
     "terminated": never("instance-running", instance(State={"Name": "terminated"})),
     "terminated, and in no VPC any more": never(
         "instance-running", instance(State={"Name": "terminated"}), without_a_vpc),
-    "system impaired": never("instance-running", statuses(status("impaired"))),
+    "system impaired": never("instance-running", statuses(nodes.status("impaired"))),
     "instance impaired": cause(
-        "instance-running connected registered", LOST, statuses(status("ok", "impaired"))),
+        "instance-running connected registered", LOST, statuses(nodes.status("ok", "impaired"))),
     "volumes impaired": never(
-        "instance-running", statuses(status() | {"AttachedEbsStatus": {"Status": "impaired"}})),
+        "instance-running",
+        statuses(nodes.status() | {"AttachedEbsStatus": {"Status": "impaired"}})),
 }  # fmt: skip
 
 IDENTITY: Final = {
@@ -426,7 +406,7 @@ IDENTITY: Final = {
     "on the instances alone": cause("", on_all_and_instances("implicitDeny", "allowed")),
     "denied on all but the instances": cause("", on_all_and_instances("explicitDeny", "allowed")),
     "no channels": cause("reach connected", ONLINE, denying(CHANNEL)),
-    "no channels any more": cause("reach", denying(*CHANNELS)),
+    "no channels any more": cause("reach", denying(*nodes.CHANNELS)),
     "channels by a condition": cause("reach?", channels_by_condition()),
     "a channel for certain, others by a condition": cause("reach", channels_by_condition(CHANNEL)),
     **{f"no {action}, by a condition that may turn it around": used(
@@ -436,7 +416,7 @@ IDENTITY: Final = {
            (CHANNEL, "reach?"),
            ("kms:Decrypt", "encrypt?"),
        )},
-    "no registration, no channels": never("register reach", denying(REGISTER, *CHANNELS)),
+    "no registration, no channels": never("register reach", denying(REGISTER, *nodes.CHANNELS)),
     "no profile, and metadata off": never(
         "instance-profile metadata", without_profile, NO_METADATA),
 }  # fmt: skip
@@ -449,7 +429,7 @@ HOST_MANAGEMENT: Final = {
         "role-assumable?", NOT_TRUSTED),
     "the account's role beside one that is perhaps trusted": under_account("", PERHAPS_TRUSTED),
     "the account's role that may not decrypt": under_account(
-        "encrypt", without_profile, using(), denying(f"{ACCOUNT_ROLE} kms:Decrypt")),
+        "encrypt", without_profile, using(), denying(f"{nodes.ACCOUNT_ROLE} kms:Decrypt")),
     "the account's role and metadata off": under_account(
         "metadata connected registered", NEVER, without_profile, NO_METADATA),
     "the account's role for which the endpoint does not let the agent ask": under_account(
@@ -486,7 +466,7 @@ KEYS: Final = {
     "a key of another region": used("key-usable", using(kmsKeyId=KEY.replace(REGION, "us-east-1"))),
     "an alias": used("", using(kmsKeyId="alias/sessions")),
     "an alias that can't be resolved": used(
-        "key-usable? encrypt?", using(kmsKeyId=ALIAS), refusing("kms:DescribeKey")),
+        "key-usable? encrypt?", using(kmsKeyId=nodes.ALIAS), refusing("kms:DescribeKey")),
     "no key by a denial": used("key-usable?", refusing("kms:DescribeKey")),
     "throttled for good": used("key-usable?", refusing("kms:DescribeKey", "ThrottlingException")),
     "a key whose ARN is none": used("key-usable?", described_key(Arn="arn:x")),
@@ -502,8 +482,7 @@ KEYS: Final = {
     "the key names nobody": used("key-usable", key_policy()),
     "the key names another": used("key-usable", key_policy(allowing(USER, "kms:*"))),
     "the key names a session of the role": used(
-        "key-usable?",
-        key_policy(allowing(f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/{NODE}", "kms:*"))),
+        "key-usable?", key_policy(allowing(OF_NODE, "kms:*"))),
     "the key is by the account": used("", key_by("StringEquals", CALLER, ACCOUNT)),
     "the key is by others": used("key-usable", key_by("StringEquals", CALLER, OTHERS)),
     "the key is by all but others": used("", key_by("StringNotEquals", CALLER, OTHERS)),
@@ -560,7 +539,7 @@ LOGS: Final = {
     "no bucket by a denial": used("bucket-encryption? log-to-s3?", refusing(ENCRYPTION)),
     **{f"a bucket with its key as {given}": used(
            "log-to-s3", bucket("aws:kms", given), DENIED_BUCKET_KEY)
-       for given in (KEY, KEY.rpartition("/")[2], "alias/logs", ALIAS)},
+       for given in (KEY, KEY.rpartition("/")[2], "alias/logs", nodes.ALIAS)},
     "an unknown alias of a bucket": used("log-to-s3?", NO_KEY, SOME_ALIAS),
     "an unknown alias of a bucket, no logs": used("log-to-s3", NO_KEY, SOME_ALIAS, DENIED_BUCKET),
     "an unknown key of a bucket": used("", NO_KEY, SOME_KEY),
@@ -585,10 +564,10 @@ LOGS: Final = {
        )},
     "the bucket names the role": used("", DENIED_BUCKET, bucket_policy(allowing(ROLE, PUT))),
     "the bucket names another role": used(
-        "log-to-s3", DENIED_BUCKET, bucket_policy(allowing(ACCOUNT_ROLE, PUT))),
+        "log-to-s3", DENIED_BUCKET, bucket_policy(allowing(nodes.ACCOUNT_ROLE, PUT))),
     "a key of another account that names the role, which IAM does not allow": cause(
         "encrypt", using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
-        denying("kms:Decrypt"), having("kms:get_key_policy", policy(allowing(ROLE, "kms:*")))),
+        DENIED_KEY, key_policy(allowing(ROLE, "kms:*"))),
     **{f"the bucket denies {name}": used(told, bucket_policy(denied))
        for name, told, denied in (
            ("all", "log-to-s3", PUBLIC | {"Effect": "Deny", "Action": "s3:*"}),
@@ -732,7 +711,7 @@ NOT_ASKED: Final = {
         "reach? register?", setting(decides=lambda _: {"EvalDecision": "perhaps"})),
     "no result of the simulator": cause(
         "register? reach?", having("iam:simulate_principal_policy", {"EvaluationResults": [None]})),
-    "a record without a ping": never("agent?", setting(record={"InstanceId": NODE})),
+    "a record without a ping": never("agent?", setting(record={"InstanceId": nodes.NODE})),
     "a subnet whose block is none": never("path-ssm? path-ssmmessages?", with_a_strange_subnet),
 }  # fmt: skip
 

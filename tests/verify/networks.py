@@ -5,35 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from .causes import (
-    Cause,
-    Change,
-    cause,
-    having,
-    instance,
-    named,
-    never,
-    perhaps,
-    refusing,
-    setting,
-    used,
-    using,
-)
-from .nodes import (
-    ACCOUNT,
-    OTHER_ACCOUNT,
-    REGION,
-    ROLE,
-    ROOT,
-    World,
-    acl,
-    both,
-    default_route,
-    dhcp_options,
-    endpoint,
-    group,
-    table,
-)
+from . import causes, nodes
+from .causes import Cause, Change, cause, having, instance, named, never, refusing, used, using
+from .nodes import ACCOUNT, OTHER_ACCOUNT, World, acl, both, default_route, endpoint, group, table
 
 MAIN: Final = [{"Main": True}]
 PUBLIC: Final = table(
@@ -114,7 +88,7 @@ def attribute(name: str) -> Change:
 
 def dns(*servers: list[str]) -> Change:
     """Have DHCP options with these DNS servers; the VPC has the first."""
-    options = [dhcp_options(f"dopt-{number}", *of) for number, of in enumerate(servers, 1)]
+    options = [nodes.dhcp_options(f"dopt-{number}", *of) for number, of in enumerate(servers, 1)]
     return having("ec2:describe_dhcp_options", {"DhcpOptions": options})
 
 
@@ -166,7 +140,7 @@ def policy(**parts: object) -> str:
     return json.dumps({"Statement": [ALLOW | parts]})
 
 
-SSM_ZONE: Final = f"ssm.{REGION}.amazonaws.com."
+SSM_ZONE: Final = f"ssm.{nodes.REGION}.amazonaws.com."
 
 
 def zones(*found: dict[str, Any]) -> Change:
@@ -175,7 +149,7 @@ def zones(*found: dict[str, Any]) -> Change:
 
 
 CHANNELS: Final = "path-ssm path-ssmmessages"
-UNKNOWN: Final = perhaps(CHANNELS)
+UNKNOWN: Final = causes.perhaps(CHANNELS)
 
 
 def path(told: str, *does: Change) -> Cause:
@@ -223,22 +197,16 @@ ROUTES: Final = {
     "by the address of the interface": path("", TO_INTERNET, instance(NetworkInterfaces=[CARD])),
     "no public address": path(CHANNELS, TO_INTERNET),
     "no default route": path(CHANNELS, NO_ROUTE),
-    **{
-        f"no default route in {name}": path(CHANNELS, NO_ROUTE, subnets(**parts))
-        for name, parts in (
-            ("an Availability Zone", {"AvailabilityZone": f"{REGION}c"}),
-            ("a Local Zone", {"AvailabilityZone": f"{REGION}-ham-1a"}),
-            ("an Outpost", {"AvailabilityZone": f"{REGION}a", "OutpostArn": "arn:x"}),
-        )
-    },
+    **{f"no default route in {name}": path(CHANNELS, NO_ROUTE, subnets(**parts))
+       for name, parts in (
+           ("an Availability Zone", {"AvailabilityZone": f"{nodes.REGION}c"}),
+           ("a Local Zone", {"AvailabilityZone": f"{nodes.REGION}-ham-1a"}),
+           ("an Outpost", {"AvailabilityZone": f"{nodes.REGION}a", "OutpostArn": "arn:x"}),
+       )},
     "no default route in a VPC of Local Zones": path(
-        CHANNELS,
-        NO_ROUTE,
-        lambda w: [
-            one.update(AvailabilityZone=f"{REGION}-ham-1a")
-            for one in w.answers["ec2:describe_subnets"]["Subnets"]
-        ],
-    ),
+        CHANNELS, NO_ROUTE,
+        lambda w: [one.update(AvailabilityZone=f"{nodes.REGION}-ham-1a")
+                   for one in w.answers["ec2:describe_subnets"]["Subnets"]]),
     "a blackhole": path(CHANNELS, routes(BY_NAT | {"State": "blackhole"})),
     "a route in two halves": path("", routes(*HALVES), ADDRESS),
     "a NAT gateway that failed": path(CHANNELS, nat(State="failed")),
@@ -334,13 +302,13 @@ ENDPOINTS: Final = {
                   endpoint("ssm", VpcEndpointType="GatewayLoadBalancer"), endpoint("ec2messages"))),
     "a policy for all": path("", behind_policy(policy())),
     "a policy for the account": path("", behind_policy(policy(Principal={"AWS": ACCOUNT}))),
-    "a policy for its root": path("", behind_policy(policy(Principal={"AWS": [ROOT]}))),
+    "a policy for its root": path("", behind_policy(policy(Principal={"AWS": [nodes.ROOT]}))),
     "a policy by the account": path("", behind_policy(policy(Condition=BY_ACCOUNT))),
     "a policy for another account": path(
         "path-ssm", behind_policy(policy(Principal={"AWS": OTHER_ACCOUNT}))),
     **{f"a policy {name}": path(told, behind_policy(text))
        for name, told, text in (
-           ("for the role", "", policy(Principal={"AWS": [ROLE]})),
+           ("for the role", "", policy(Principal={"AWS": [nodes.ROLE]})),
            ("for one of its sessions", "path-ssm?", policy(Principal={"AWS": A_SESSION})),
            ("for a session of another", "path-ssm", policy(Principal={"AWS": OTHER_SESSION})),
            ("for a service", "path-ssm", policy(Principal={"Service": "ssm.amazonaws.com"})),
@@ -461,7 +429,7 @@ CONNECTED: Final = {
            ("by an interface, perhaps", "path-s3?", [interface()]),
        )},
     **{f"to S3 of another region {name}": logged(
-           told, setting(bucket_region=THERE), BY_GATEWAY, *does)
+           told, causes.setting(bucket_region=THERE), BY_GATEWAY, *does)
        for name, told, does in (
            ("by a gateway", "path-s3", []),
            ("by NAT", "", [TO_NAT]),

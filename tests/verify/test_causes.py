@@ -10,22 +10,11 @@ import pytest
 
 from session_manager_permissions._verify.checks import CHECKS
 
+from . import nodes
 from .causes import CAUSES, NEVER, Cause, Change, bucket, denying, having, instance, using
 from .models import assert_takes
 from .networks import NETWORKS, OF_TWO, dns, endpoints
-from .nodes import (
-    ACCOUNT,
-    ALIAS,
-    DOCUMENT,
-    HYBRID,
-    NODE,
-    REGISTER,
-    ROLE,
-    USER,
-    World,
-    both,
-    endpoint,
-)
+from .nodes import ACCOUNT, ALIAS, DOCUMENT, HYBRID, NODE, REGISTER, USER, World, both, endpoint
 from .running import Run, run
 
 OF_ROLE: Final = ("role-assumable", "reach", "register", "encrypt", "log-to-cloudwatch")
@@ -116,7 +105,7 @@ def role_agrees(said: Cause, of_verify: Run) -> None:
 CALLER: Final = having(
     "sts:get_caller_identity", {"Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/alice"}
 )
-REPLACED: Final = both(World.has_host_management, denying(f"{ROLE} {REGISTER}"))
+REPLACED: Final = both(World.has_host_management, denying(f"{nodes.ROLE} {REGISTER}"))
 """The account's role does the work, because the profile's role may not register."""
 POLICIES: Final = [{"PolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/{number}"} for number in range(9)]
 ALL_CLUES: Final = both(

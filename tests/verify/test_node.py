@@ -6,39 +6,10 @@ from typing import Any, Final
 
 import pytest
 
-from .causes import (
-    CHANNEL,
-    DENIED_BUCKET,
-    DENIED_KEY,
-    DSSE,
-    LOST,
-    NEVER,
-    NO_BUCKET,
-    NOT_ENFORCED,
-    Change,
-    denying,
-    instance,
-    refusing,
-    setting,
-)
+from . import causes, nodes
+from .causes import CHANNEL, DENIED_BUCKET, NEVER, NO_BUCKET, NOT_ENFORCED, Change, denying, setting
 from .networks import OPEN, endpoints, groups
-from .nodes import (
-    ACCOUNT,
-    HYBRID,
-    NODE,
-    REGISTER,
-    USER,
-    Question,
-    World,
-    both,
-    diagnosed,
-    endpoint,
-    group,
-    nothing,
-    of_verdict,
-    one,
-    refusal,
-)
+from .nodes import ACCOUNT, HYBRID, NODE, USER, World, both, diagnosed, group, of_verdict, one
 
 
 def test_checks_are_in_their_order_and_each_is_there() -> None:
@@ -61,7 +32,7 @@ def test_what_the_connection_shows_is_proven() -> None:
 
 
 def test_the_agent_of_windows_and_of_a_hybrid_node() -> None:
-    world = World(NEVER, instance(Platform="windows"))
+    world = World(NEVER, causes.instance(Platform="windows"))
     found = diagnosed(world)
     assert "on the node: Restart-Service AmazonSSMAgent" in one(found, "registered").fix
     assert found.to_run[0].startswith(r'on the node: & "$env:ProgramFiles\Amazon\SSM\ssm-cli.exe"')
@@ -81,7 +52,9 @@ def test_the_agent_of_windows_and_of_a_hybrid_node() -> None:
     ],
 )
 def test_the_node_itself_is_asked_about(node: str, partition: str, arn: str) -> None:
-    world = World(setting(partition=partition), World.is_hybrid if node == HYBRID else nothing)
+    world = World(
+        setting(partition=partition), World.is_hybrid if node == HYBRID else nodes.nothing
+    )
 
     diagnosed(world, node)
 
@@ -98,7 +71,7 @@ def test_a_key_may_be_for_sessions_alone_or_for_all_but_sessions(
 ) -> None:
     contexts = []
 
-    def decides(asked: Question) -> dict[str, Any] | None:
+    def decides(asked: nodes.Question) -> dict[str, Any] | None:
         if asked.action != "kms:Decrypt":
             return None
         contexts.append(asked.told)
@@ -121,7 +94,7 @@ def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> Non
     def simulate(asked: dict[str, Any], _: str) -> dict[str, Any]:
         arns = asked["ResourceArns"]
         if form == "refused" and (arns[1:] or asked["ActionNames"][1:]):
-            raise refusal("SimulatePrincipalPolicy", "InvalidInput")
+            raise nodes.refusal("SimulatePrincipalPolicy", "InvalidInput")
         found: dict[str, Any] = plain(asked)
         for result in found["EvaluationResults"]:
             of_streams = result["EvalActionName"] == "logs:CreateLogStream"
@@ -174,14 +147,14 @@ def test_a_permissions_boundary_is_named(named_by: str, *, allows: bool) -> None
 
 
 def test_a_document_that_is_named_may_be_denied() -> None:
-    found = diagnosed(World(refusing("ssm:GetDocument")), document="Mine")
+    found = diagnosed(World(causes.refusing("ssm:GetDocument")), document="Mine")
 
     assert "encrypt" in of_verdict(found, "unknown")
 
 
 def test_evidence_names_the_table_and_the_endpoints() -> None:
     opened = groups(group("sg-web"), OPEN)
-    found = diagnosed(World(NEVER, endpoints(endpoint("ssm")), opened))
+    found = diagnosed(World(NEVER, endpoints(nodes.endpoint("ssm")), opened))
 
     assert one(found, "path-ssm").evidence[1:] == (
         ("ec2:DescribeVpcEndpoints", "VpcEndpointId", "vpce-ssm"),
@@ -195,11 +168,11 @@ def test_evidence_names_the_table_and_the_endpoints() -> None:
     ("cause", "does"),
     [
         ("operator", both(NOT_ENFORCED, NO_BUCKET, denying(f"{USER} ssm:StartSession"))),
-        ("encrypt", both(NOT_ENFORCED, NO_BUCKET, DENIED_KEY)),
-        ("bucket-encryption", both(World.uses, DSSE, DENIED_BUCKET)),
+        ("encrypt", both(NOT_ENFORCED, NO_BUCKET, causes.DENIED_KEY)),
+        ("bucket-encryption", both(World.uses, causes.DSSE, DENIED_BUCKET)),
         ("bucket-encryption", both(NOT_ENFORCED, NO_BUCKET)),
-        ("register", both(NOT_ENFORCED, NO_BUCKET, denying(REGISTER))),
-        ("connected", both(LOST, NOT_ENFORCED, NO_BUCKET)),
+        ("register", both(NOT_ENFORCED, NO_BUCKET, denying(nodes.REGISTER))),
+        ("connected", both(causes.LOST, NOT_ENFORCED, NO_BUCKET)),
     ],
 )
 def test_the_cause_keeps_a_session_from_opening_if_anything_does(cause: str, does: Change) -> None:

@@ -17,17 +17,7 @@ from session_manager_permissions._verify.permissions import policy_for_credentia
 from . import running
 from .causes import NEVER, NO_SETTING, denying, log_groups, refusing, run_as, setting
 from .networks import NO_ROUTE
-from .nodes import (
-    ACCOUNT,
-    HYBRID,
-    NODE,
-    REGION,
-    REGISTER,
-    ROLE,
-    USER,
-    Terminal,
-    World,
-)
+from .nodes import ACCOUNT, HYBRID, NODE, REGION, REGISTER, ROLE, USER, Terminal, World
 from .running import Run, run
 
 

@@ -15,24 +15,9 @@ from session_manager_permissions._verify.diagnosis import diagnose
 from session_manager_permissions._verify.node import find_node
 from tests.test_readme import refuse_unknown_options
 
+from . import nodes
 from .causes import Change, denying, having, instance, record, refusing, setting, without_profile
-from .nodes import (
-    ACCOUNT,
-    ACCOUNT_ROLE,
-    HYBRID,
-    NODE,
-    REGISTER,
-    ROLE,
-    Session,
-    World,
-    both,
-    diagnosed,
-    nothing,
-    of_verdict,
-    one,
-    refusal,
-    trusting,
-)
+from .nodes import ACCOUNT, HYBRID, NODE, REGISTER, World, both, diagnosed, nothing, of_verdict, one
 from .running import run
 
 NEVER, LOST, ONLINE = World.never_registered, World.is_lost, World.is_online_only
@@ -119,8 +104,8 @@ def never(*does: Change) -> Change:
 def by_account_role(service: str, **parts: object) -> Change:
     """Have the account's role do the work, which this service may assume."""
     role = {
-        "Arn": ACCOUNT_ROLE,
-        "AssumeRolePolicyDocument": {"Statement": [trusting(service) | parts]},
+        "Arn": nodes.ACCOUNT_ROLE,
+        "AssumeRolePolicyDocument": {"Statement": [nodes.trusting(service) | parts]},
     }
     return never(
         *(without_profile, World.has_host_management, having("iam:get_role", {"Role": role}))
@@ -190,7 +175,7 @@ SILENT: Final = {
     ),
     "it started a while ago": never(started(minutes=6)),
     "under Default Host Management the profile does not count": never(
-        *(World.has_host_management, denying(f"{ROLE} {REGISTER}")),
+        *(World.has_host_management, denying(f"{nodes.ROLE} {REGISTER}")),
         *(started(hours=5), associated(minutes=10)),
     ),
     "Systems Manager may assume the account's role": by_account_role("ssm.amazonaws.com"),
@@ -279,7 +264,7 @@ def test_an_instance_that_has_no_latest_output_gives_that_of_its_start() -> None
 
     def refuse_latest(asked: dict[str, Any], _: str) -> dict[str, Any]:
         if asked.get("Latest"):
-            raise refusal("GetConsoleOutput", "UnsupportedOperation")
+            raise nodes.refusal("GetConsoleOutput", "UnsupportedOperation")
         return answer  # type: ignore[no-any-return]
 
     world.has("ec2:get_console_output", refuse_latest)
@@ -331,7 +316,7 @@ def test_an_audit_does_not_ask_why() -> None:
 def test_a_node_that_is_online_is_restarted_without_a_login(
     platform: str, name: str, command: str, profile: str | None
 ) -> None:
-    session = Session(World(ONLINE, record(PlatformType=platform, PlatformName=name)))
+    session = nodes.Session(World(ONLINE, record(PlatformType=platform, PlatformName=name)))
     session.profile = profile
 
     fixes = one(diagnose(find_node(session, NODE)), "connected").fix

@@ -11,22 +11,9 @@ import pytest
 
 from session_manager_permissions._verify.checks import Outcome
 
+from . import nodes
 from .causes import Change, having, setting, using
-from .nodes import (
-    ACCOUNT,
-    ALIAS,
-    HYBRID,
-    KEY,
-    NODE,
-    OTHER_ACCOUNT,
-    REGION,
-    ROLE,
-    USER,
-    Question,
-    World,
-    diagnosed,
-    one,
-)
+from .nodes import ACCOUNT, ALIAS, KEY, NODE, OTHER_ACCOUNT, REGION, USER, World, diagnosed, one
 
 INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}"
 SESSION_OF_ROLE = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
@@ -112,7 +99,7 @@ def test_a_document_of_aws_is_in_no_account_and_a_shared_one_in_another(
 
 def test_the_tags_of_a_hybrid_node() -> None:
     world = World(World.is_hybrid, setting(one_by_one=True))
-    diagnosed(world, HYBRID, operator=USER)
+    diagnosed(world, nodes.HYBRID, operator=USER)
     _, tags = asked_of(world, START)[0]
     assert tags["ssm:resourceTag/team"] == ["web"]
 
@@ -134,7 +121,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-res
 def allows_operator(world: World, allowed: Mapping[str, tuple[str, ...]], operator: str) -> None:
     """Have IAM allow an operator some actions, each on some resources, and nothing else."""
 
-    def decides(asked: Question) -> dict[str, Any] | None:
+    def decides(asked: nodes.Question) -> dict[str, Any] | None:
         if asked.who != operator:
             return None
         patterns = [
@@ -174,7 +161,7 @@ def test_an_operator_with_the_quick_start_of_aws(
 
 
 def test_the_tags_of_a_caller_come_with_the_role() -> None:
-    role = {"Arn": ROLE, "Tags": [{"Key": "SSMSessionRunAs", "Value": "root"}]}
+    role = {"Arn": nodes.ROLE, "Tags": [{"Key": "SSMSessionRunAs", "Value": "root"}]}
     world = world_of(having("iam:get_role", {"Role": role}), runAsEnabled=True)
 
     assert operator_of(world, "run-as", SESSION_OF_ROLE).subject == "root"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -23,6 +23,8 @@ NOT_AWS: Final = (
 )
 SESSION_OF_ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
 NO_ID: Final = {"OwnerId": ACCOUNT, "Instances": [{"InstanceId": NODE}]}
+NO_RESULTS: Final[tuple[Any, ...]] = ({}, {"EvaluationResults": [{}]})
+NO_PROFILES: Final[tuple[Any, ...]] = ({}, {"Roles": [{}]})
 WIDE: Final = ("*", "eu-*", "?", "${aws:RequestedRegion}", "eu west", "a:b", "é", "")
 OPTIONS: Final = {"key": KEY, "log-bucket": "logs", "log-prefix": "web", "log-bucket-key": KEY}
 # As Go's `strconv.ParseBool` would refuse the strings.
@@ -84,7 +86,8 @@ BOOLEANS: Final = (
         *((OF_DOCUMENT, f"{DOCUMENT} is not a Session document", document(of))
           for of in ("schemaVersion: '1.0'", "[]", {"sessionType": ["Port"]},
                      {"sessionType": "Port", "inputs": ["a"]})),
-        (OF_DOCUMENT, f"{DOCUMENT} has 7 for s3BucketName", document("Port", s3BucketName=7)),
+        (OF_DOCUMENT, f"{DOCUMENT} has 7 for s3BucketName",
+         document("Standard_Stream", s3BucketName=7)),
         *((OF_DOCUMENT, f"{DOCUMENT} has {value!r} for {name}", document(kind, **{name: value}))
           for kind in ("Standard_Stream", "Port") for name, value in BOOLEANS),
         (OF_PROFILE, f"{NEEDS} iam:GetInstanceProfile on the instance profile web-server\n",
@@ -94,10 +97,10 @@ BOOLEANS: Final = (
          refusing("iam:SimulatePrincipalPolicy")),
         (OF_ROLE, NOT_AWS.format("iam"), having("iam:get_role", {"Role": {}})),
         *((OF_ROLE, NOT_AWS.format("iam"), having("iam:simulate_principal_policy", answer))
-          for answer in ({}, {"EvaluationResults": [{}]})),
+          for answer in NO_RESULTS),
         *((OF_PROFILE, NOT_AWS.format("iam"),
            having("iam:get_instance_profile", {"InstanceProfile": found}))
-          for found in ({}, {"Roles": [{}]})),
+          for found in NO_PROFILES),
         (OF_NODE, NOT_AWS.format("ec2"),
          having("ec2:describe_instances", {"Reservations": [NO_ID]})),
         (OF_HYBRID, NOT_AWS.format("sts"),

@@ -17,39 +17,11 @@ from session_manager_permissions import _lists
 from session_manager_permissions._constructs.statements import SessionManagerOptions
 from session_manager_permissions._verify.lines import is_command
 
-from . import networks
+from . import networks, nodes
 from .causes import CAUSES, NEVER, NO_BUCKET, Change, bucket, denying, setting, statuses
 from .models import SESSION, assert_taken, operation
-from .networks import (
-    BOTH_ENDPOINTS,
-    FROM_WEB,
-    NETWORKS,
-    NO_ROUTE,
-    S3_GATEWAY,
-    acls,
-    admitting,
-    attribute,
-    closed,
-    endpoints,
-    entry,
-    groups,
-)
-from .nodes import (
-    ACCOUNT,
-    KEY,
-    NODE,
-    REGION,
-    TIER,
-    USER,
-    World,
-    both,
-    diagnosed,
-    encrypted,
-    endpoint,
-    group,
-    one,
-    status,
-)
+from .networks import BOTH_ENDPOINTS, NO_ROUTE, S3_GATEWAY, acls, admitting, closed, entry, groups
+from .nodes import ACCOUNT, KEY, NODE, REGION, USER, World, both, diagnosed, endpoint, group, one
 from .running import python_call, run
 from .test_what_checks_say import diagnoses
 
@@ -159,7 +131,7 @@ GATEWAY_FOR_OTHERS: Final = S3_GATEWAY | {
 S3_FOR_RESOLVERS: Final = endpoint(
     "s3", DnsOptions={"PrivateDnsOnlyForInboundResolverEndpoint": True}
 )
-NO_HOSTNAMES: Final = attribute("enableDnsHostnames")
+NO_HOSTNAMES: Final = networks.attribute("enableDnsHostnames")
 
 
 def never(*found: dict[str, Any], **parts: object) -> Change:
@@ -170,7 +142,7 @@ def never(*found: dict[str, Any], **parts: object) -> Change:
 def in_shut_group(**parts: object) -> Change:
     """An endpoint of ssm, in a group that lets nobody in."""
     shut = groups(group("sg-web"), TO_ALL)
-    return both(NEVER, NO_ROUTE, endpoints(endpoint("ssm", **parts)), shut)
+    return both(NEVER, NO_ROUTE, networks.endpoints(endpoint("ssm", **parts)), shut)
 
 
 def group_admits(peer: dict[str, Any]) -> Change:
@@ -185,7 +157,7 @@ def logs_by(*found: dict[str, Any]) -> Change:
 
 
 MORE: Final[dict[str, Change]] = {
-    "a group that admits itself": group_admits(FROM_WEB),
+    "a group that admits itself": group_admits(networks.FROM_WEB),
     "a group that admits the VPC": group_admits({"IpRanges": [{"CidrIp": "10.0.0.0/16"}]}),
     "a group that admits another": group_admits({"IpRanges": [{"CidrIp": "10.1.0.0/16"}]}),
     "DNS host names off, and no endpoint": both(NEVER, NO_ROUTE, NO_HOSTNAMES),
@@ -220,7 +192,7 @@ MORE: Final[dict[str, Change]] = {
     "a bucket that is to be in us-east-1": both(
         World.uses, setting(bucket_region="us-east-1"), NO_BUCKET
     ),
-    "volumes and the system impaired": both(World.is_lost, statuses(status("impaired"))),
+    "volumes and the system impaired": both(World.is_lost, statuses(nodes.status("impaired"))),
 }
 
 
@@ -371,7 +343,7 @@ class Repair:
 
     def reboot_instances(self, _: dict[str, Any]) -> None:
         self._world.instance["State"] = {"Name": "running"}
-        self._world.has("ec2:describe_instance_status", {"InstanceStatuses": [status()]})
+        self._world.has("ec2:describe_instance_status", {"InstanceStatuses": [nodes.status()]})
 
     def associate_iam_instance_profile(self, asked: dict[str, Any]) -> None:
         assert "IamInstanceProfile" not in self._world.instance
@@ -399,7 +371,7 @@ class Repair:
         self._world.has("kms:get_key_policy", {"Policy": asked["Policy"]})
 
     def create_bucket(self, _: dict[str, Any]) -> None:
-        self._world.has("s3:get_bucket_encryption", encrypted("AES256"))
+        self._world.has("s3:get_bucket_encryption", nodes.encrypted("AES256"))
 
     def put_bucket_encryption(self, asked: dict[str, Any]) -> None:
         found = {"ServerSideEncryptionConfiguration": asked["ServerSideEncryptionConfiguration"]}
@@ -417,14 +389,14 @@ class Repair:
             self._world.record["AgentVersion"] = "3.3.3270.0"
 
     def update_service_setting(self, asked: dict[str, Any]) -> None:
-        if asked["SettingId"] == TIER:
+        if asked["SettingId"] == nodes.TIER:
             self._world.tier = asked["SettingValue"]
         else:
             self._world.has_host_management()
             self._world.has(SIMULATES, World().answers[SIMULATES])
 
 
-REPAIRED: Final = {said.name: (said.world, said.node) for said in (*CAUSES, *NETWORKS)} | {
+REPAIRED: Final = {said.name: (said.world, said.node) for said in (*CAUSES, *networks.NETWORKS)} | {
     f"more: {name}": (functools.partial(World, breaks), NODE) for name, breaks in MORE.items()
 }
 UNREPAIRABLE: Final = {

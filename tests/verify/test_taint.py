@@ -18,22 +18,9 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from . import running
+from . import causes, running
 from .accounts import Account, Machine, Role
-from .causes import (
-    NEVER,
-    Change,
-    bucket,
-    denying,
-    described_key,
-    having,
-    instance,
-    log_groups,
-    run_as,
-    setting,
-    trusts,
-    using,
-)
+from .causes import NEVER, Change, bucket, denying, described_key, instance, setting, trusts, using
 from .networks import BOTH_ENDPOINTS, NO_ROUTE, endpoints, groups
 from .nodes import ALIAS, HYBRID, NODE, REGISTER, USER, World, both, group
 from .running import Run
@@ -102,9 +89,11 @@ BY_KEY: Final = bucket("aws:kms", ALIAS)
 LOGS: Final = denying(
     *("s3:PutObject", "s3:GetEncryptionConfiguration", "logs:PutLogEvents", "kms:Decrypt")
 )
-OF_TAG: Final = having("iam:list_user_tags", {"Tags": [{"Key": "SSMSessionRunAs", "Value": "web"}]})
+OF_TAG: Final = causes.having(
+    "iam:list_user_tags", {"Tags": [{"Key": "SSMSessionRunAs", "Value": "web"}]}
+)
 NODES: Final = {
-    "ready": case(run_as("web"), BY_KEY),
+    "ready": case(causes.run_as("web"), BY_KEY),
     "denied": case(World.uses, BY_KEY, LOGS, denying("kms:GenerateDataKey")),
     "a role": case(World.uses, LOGS, arguments=("--role", "web-server", "--document", "Sessions")),
     "operator": case(
@@ -112,7 +101,7 @@ NODES: Final = {
         arguments=("--instance-id", NODE, "--operator", "caller"),
     ),
     "no log bucket": case(World.uses, bucket("aws:fsx")),
-    "no log group": case(World.uses, log_groups()),
+    "no log group": case(World.uses, causes.log_groups()),
     "disabled key": case(World.uses, described_key(KeyState="Disabled")),
     "stopped": case(NEVER, instance(State={"Name": "stopped"})),
     "impaired": case(World.is_lost),
