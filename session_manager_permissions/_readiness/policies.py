@@ -54,6 +54,7 @@ ASKED: Final = (
 """All actions that are asked about."""
 
 
+_ANY: Final = ("*",)
 _OF_SESSION: Final = EACH_CALL.knowing({_needs.SESSION_KEY: None})
 
 
@@ -154,33 +155,43 @@ def may_be_about(owner: dict[str, Any], about: tuple[str, ...]) -> bool:
         owner: what has the document, as its `PolicyDocument`.
         about: the actions.
     """
+    return may_match_any(actions_of(owner), about)
+
+
+def actions_of(owner: dict[str, Any]) -> tuple[str, ...]:
+    """Return the patterns of the actions that a policy may be about, in any world."""
     documents = [one.value for one in candidates(owner, "PolicyDocument")]
-    return not documents or any(_may_be_about(one, about) for one in documents)
+    return tuple(one for each in documents for one in _actions_in(each)) if documents else _ANY
 
 
-def _may_be_about(document: object, about: tuple[str, ...]) -> bool:
+def _actions_in(document: object) -> tuple[str, ...]:
     if is_function(document):  # whose argument only a world has
-        return True
+        return _ANY
     document = as_document(document)
     if not isinstance(document, dict):
-        return True
-    return any(is_about(one.value, about) for one in candidates(document, "Statement"))
+        return _ANY
+    several = [one.value for one in candidates(document, "Statement")]
+    return tuple(action for one in several for action in _actions(one))
+
+
+def _actions(entry: object) -> tuple[str, ...]:
+    if not isinstance(entry, dict):
+        return ()
+    keys = dict.keys(entry)
+    if is_function(entry) or "NotAction" in keys or "Action" not in keys:
+        return _ANY
+    actions = [one.value for one in candidates(entry, "Action")]
+    return _ANY if any(isinstance(one, Deployed) for one in actions) else tuple(map(text, actions))
 
 
 def is_about(entry: object, about: tuple[str, ...]) -> bool:
     """Tell whether a statement may be about one of the actions, in any world."""
-    if not isinstance(entry, dict) or is_function(entry):
-        return is_function(entry)
-    if "NotAction" in dict.keys(entry) or "Action" not in dict.keys(entry):
-        return True
-    actions = [one.value for one in candidates(entry, "Action")]
-    if any(isinstance(one, Deployed) for one in actions):
-        return True
-    return _may_match(tuple(map(text, actions)), about)
+    return may_match_any(_actions(entry), about)
 
 
 @lru_cache(maxsize=4096)  # the policies of most roles have the same few statements
-def _may_match(patterns: tuple[str, ...], about: tuple[str, ...]) -> bool:
+def may_match_any(patterns: tuple[str, ...], about: tuple[str, ...]) -> bool:
+    """Tell whether a pattern may match one of the actions."""
     return any(
         matches(pattern.lower(), action.lower()) is not False
         for pattern in patterns

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._conditions import MARKS, NO_CONTEXT
+from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._patterns import any_matches, matches
 
 from .managed_policies import aws_managed
@@ -20,11 +21,12 @@ from .policies import (
     NEEDED,
     Decision,
     Statement,
+    actions_of,
     anything,
     decide,
     known_of,
-    may_be_about,
     may_match,
+    may_match_any,
     read,
     within,
 )
@@ -73,7 +75,6 @@ class Policy:
     location: str
     owner: dict[str, Any]
     """What has the document, as its `PolicyDocument`."""
-    _about: dict[tuple[str, ...], bool] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -83,9 +84,12 @@ class Policy:
 
     def may_be_about(self, actions: tuple[str, ...]) -> bool:
         """Tell whether it may have a statement about one of these actions, in any world."""
-        if actions not in self._about:
-            self._about[actions] = may_be_about(self.owner, actions)
-        return self._about[actions]
+        return may_match_any(self.actions, actions)
+
+    @cached_property
+    def actions(self) -> tuple[str, ...]:
+        """The patterns of the actions that it may be about, in any world."""
+        return actions_of(self.owner)
 
     @cached_property
     def length(self) -> int:
@@ -128,8 +132,8 @@ class Role:
     inline: list[Attachment] = field(default_factory=list)
     managed: list[Attachment] = field(default_factory=list)
     """The managed policies that are in the app."""
-    others: list[Candidate] = field(default_factory=list)
-    """The ARNs of the other managed policies."""
+    others: list[tuple[Candidate, str]] = field(default_factory=list)
+    """The ARNs of the other managed policies, each as it is written and as a text."""
 
 
 class Asked(NamedTuple):
@@ -337,7 +341,7 @@ class Roles:
                 case [(ReturnValue(found, _),)] if found in self._managed:
                     role.managed.append(Attachment(self._managed[found], entry))
                 case _:
-                    role.others.append(entry)
+                    role.others.append((entry, text(entry.value)))
         return role
 
     # Its policies
@@ -437,15 +441,15 @@ class Roles:
                 return statement._replace(resources=(*statement.resources, instances))
         return statement
 
-    def has_statement(self, role: Role, begin: str) -> bool:
-        """Tell whether a policy of the role has a statement whose Sid begins so."""
+    def sids(self, role: Role, begin: tuple[str, ...]) -> list[str]:
+        """Return the Sids that begin so of the statements of a role's policies."""
         found = self.policies(role, lambda one: any(sid.startswith(begin) for sid in one.sids))
-        return bool(found)
+        return [sid for policy in found for sid in policy.sids if sid.startswith(begin)]
 
     def deprecated(self, role: Role) -> list[str]:
         """Return the policies of a role that AWS advises against, by their paths and names."""
         names = _needs.AWS_MANAGED_DEPRECATED
-        entries = [one for one in role.others if any(name in text(one.value) for name in names)]
+        entries = [one for one, arn in role.others if any(name in arn for name in names)]
         found = [self.managed_behind(role.resource, one.value) for one in entries if one.is_there]
         return [one for one in found if isinstance(one, str) and one in names]
 
@@ -469,7 +473,7 @@ class Roles:
             for one in (*role.inline, *role.managed)
             if matters(one.policy) and self.has(role, one)
         ]
-        by_arn = (one for one in role.others if _OF_AWS not in text(one.value) and one.is_there)
+        by_arn = (one for one, arn in role.others if _OF_AWS not in arn and one.is_there)
         named = (self.managed_behind(role.resource, one.value) for one in by_arn)
         return [*found, *(one for one in named if isinstance(one, Policy) and matters(one))]
 
@@ -485,28 +489,41 @@ class Roles:
     def _decided(
         self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
     ) -> dict[str, Ability]:
-        statements = [*self._of_others(role, asked), *self.readable(role, asked, without)]
+        policies = self._once(
+            (role, "statements", asked),
+            lambda: [(None, [*self._of_others(role, asked)]), *self._readable(role, asked)],
+        )
+        statements = [one for policy, found in policies if policy not in without for one in found]
         boundary = self._boundary(role, asked)
         found = {}
         for action in asked.actions:
             on = NEEDED.get(action, "*")
-            identity, limit = (decide(one, action, on) for one in (statements, boundary))
-            found[action] = Ability(identity, limit, within(identity, limit))
+            identity = both = decide(statements, action, on)
+            limit = _UNLIMITED
+            if boundary is not None:
+                limit = decide(boundary, action, on)
+                both = within(identity, limit)
+            found[action] = Ability(identity, limit, both)
         return found
 
-    def readable(
-        self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
-    ) -> Iterator[Statement]:
+    def readable(self, role: Role, asked: Asked) -> Iterator[Statement]:
         """Yield the statements of the policies of a role that are of AWS or of the app."""
+        for _, found in self._readable(role, asked):
+            yield from found
+
+    def _readable(
+        self, role: Role, asked: Asked
+    ) -> Iterator[tuple[Policy | None, list[Statement]]]:
+        """Yield the statements of each such policy, with the policy if it is of the app."""
         for name, _ in self._not_of_app(role):
-            yield from self._of_aws(role, name, asked) if name else ()
+            if name:
+                yield None, self._of_aws(role, name, asked)
         overwritten = self._overwritten(role)
         for policy in self.relevant_policies(role, asked):
-            if policy not in without:
-                found = self.asked_statements(policy, asked)
-                if policy in overwritten:
-                    found = _uncertain(found, ", as another policy of the role has its name")
-                yield from found if self.is_in_its_account(role, policy) else _uncertain(found)
+            found = self.asked_statements(policy, asked)
+            if policy in overwritten:
+                found = _uncertain(found, ", as another policy of the role has its name")
+            yield policy, found if self.is_in_its_account(role, policy) else _uncertain(found)
 
     def _overwritten(self, role: Role) -> set[Policy]:
         """Return the inline policies of one name, of which a role keeps the last that is put."""
@@ -538,18 +555,22 @@ class Roles:
 
         The path and the name are empty of one that is not of AWS either.
         """
-        found = (
-            (self.managed_behind(role.resource, one.value), one.value)
-            for one in role.others
-            if one.is_there
-        )
-        return [(name, arn) for name, arn in found if isinstance(name, str)]
 
-    def _boundary(self, role: Role, asked: Asked) -> list[Statement]:
-        """Return the statements of a role's permissions boundary; without one all is allowed."""
+        def found() -> list[tuple[str, object]]:
+            named = (
+                (self.managed_behind(role.resource, one.value), one.value)
+                for one, _ in role.others
+                if one.is_there
+            )
+            return [(name, arn) for name, arn in named if isinstance(name, str)]
+
+        return self._once((role, "not of app"), found)
+
+    def _boundary(self, role: Role, asked: Asked) -> list[Statement] | None:
+        """Return the statements of a role's permissions boundary; None without one."""
         arn = role.resource.properties.get("PermissionsBoundary") if role.in_app else None
         if arn is None:
-            return [Statement("", allows=True, certain=True)]
+            return None
         match self.managed_behind(role.resource, arn):
             case Policy() as policy:
                 return self.asked_statements(policy, asked)
@@ -672,6 +693,8 @@ class Roles:
         return found[0] if len(found) == 1 else None
 
 
+_UNLIMITED: Final = Decision(Answer.ALLOWED)
+"""What a role without a permissions boundary may do by it."""
 _INSTANCE: Final = "arn:aws:ec2:${AWS::Region}:${AWS::AccountId}:instance/i-+7f0c2a9b1d3e4f56"
 """An instance that no pattern is about alone."""
 

@@ -39,6 +39,7 @@ _SERVICES: Final = {
         "cloudWatchLogGroupName", "cloudWatchEncryptionEnabled", _needs.log_group("*")[-1].sid
     ),
 }
+_SIDS: Final = tuple(one.sid for one in _SERVICES.values())
 _NAMED_BY: Final = {
     "kmsKeyId": ("AWS::KMS::Alias", "AliasName"),
     "s3BucketName": ("AWS::S3::Bucket", "BucketName"),
@@ -89,8 +90,9 @@ class Sessions:
         documents = self.documents(stack)
         if documents:
             return self._used_by(documents)
+        sids = [] if role is None else self._roles.sids(role, _SIDS)
         found = {
-            service: role is not None and self._roles.has_statement(role, one.sid)
+            service: any(sid.startswith(one.sid) for sid in sids)
             for service, one in _SERVICES.items()
         }
         return {

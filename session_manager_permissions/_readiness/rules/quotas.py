@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
-from session_manager_permissions._readiness.templates.functions import text
 
 from .permissions import its_role, on_role_of
 from .remedies import Ask
@@ -115,8 +114,7 @@ def _managed_policies(roles: Roles, role: Role) -> int:
     if len(role.managed) + len(role.others) <= _limits.MANAGED_POLICIES:
         return 0
     in_app = {*_certain(roles, role, role.managed)}
-    arns = {text(entry.value) for entry in role.others if entry.is_there}
-    arns = {arn for arn in arns if arn.startswith("arn:")}
+    arns = {arn for one, arn in role.others if arn.startswith("arn:") and one.is_there}
     # A policy of the app may also be given by its ARN.
     aws = {arn for arn in arns if ":aws:policy/" in arn}
     return len(aws) + max(len(in_app), len(arns - aws))
