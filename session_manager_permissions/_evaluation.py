@@ -130,14 +130,17 @@ def _covers(
 
 def decide(judged: Iterable[tuple[_Statement, bool, bool | None]]) -> Decision[_Statement]:
     """Decide by statements, each with whether it allows and whether it applies."""
-    matched = [one for one in judged if one[2] is not False]
-    denies = tuple(one for one, allows, applies in matched if applies and not allows)
+    allowed, denies, undecided = False, [], []
+    for statement, allows, applies in judged:
+        if applies is None:
+            undecided.append((statement, allows))
+        elif applies and allows:
+            allowed = True
+        elif applies:
+            denies.append(statement)
     if denies:
-        return Decision(Answer.EXPLICIT_DENY, denies)
-    if not any(allows for _, allows, _ in matched):
+        return Decision(Answer.EXPLICIT_DENY, tuple(denies))
+    if not allowed and not any(allows for _, allows in undecided):
         return Decision(Answer.IMPLICIT_DENY)
-    allowed = any(allows and applies for _, allows, applies in matched)
-    undecided = tuple(
-        one for one, allows, applies in matched if applies is None and not (allowed and allows)
-    )
-    return Decision(Answer.UNKNOWN if undecided else Answer.ALLOWED, undecided)
+    by = tuple(statement for statement, allows in undecided if not (allowed and allows))
+    return Decision(Answer.UNKNOWN if by else Answer.ALLOWED, by)

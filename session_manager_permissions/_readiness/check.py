@@ -169,7 +169,8 @@ class _Checking:
                 containers.of_service, self._parts, self._roles, self._session_rules, service
             )
             found += self._in_all_worlds(judge)
-        found += self._in_all_worlds(partial(tags.of_grants, self._parts, self._launchers))
+        of_grants = partial(tags.of_grants, self._parts, self._roles, self._launchers)
+        found += self._in_all_worlds(of_grants)
         for profile in [one for one, of_role in by_profile.items() if not of_role]:
             found += self._of_sessions(profile)
         verdicts = Counter(map(_verdict, by_profile.values()))

@@ -214,8 +214,7 @@ class Launchers:
         """Whether a resource that is not read as compute names a profile in any world."""
         if resource in self._custom:
             return False
-        properties = resource.body.get("Properties")
-        written = json.dumps(properties)
+        written = json.dumps(resource.written)
         if _NAMES_A_PROFILE.search(written) or any(
             one.type == PROFILE_TYPE for one in resource.mentions
         ):
@@ -225,7 +224,7 @@ class Launchers:
         crossing = (*_FROM_OTHER_STACKS, *parameters)
         return any(one in written for one in crossing) and any(
             self._is_profile(resource, value)
-            for value in mappings_in(properties)
+            for value in mappings_in(resource.written)
             if intrinsic(value)[0] in crossing
         )
 

@@ -132,5 +132,5 @@ def _turning_on(parts: Parts) -> Iterator[tuple[str, Resource]]:
     for one in parts.by_type[_QUICK_SETUP]:
         yield "Quick Setup configuration", one
     for one in parts.custom:
-        if _SETTING in shown(one.body.get("Properties")):
+        if _SETTING in shown(one.written):
             yield "custom resource", one

@@ -209,7 +209,7 @@ class LaunchReader:
             data = {}
         if not isinstance(data, dict) or is_function(data):
             unknown = self.unknown(origin, decider(data, "launch template data"))
-            written = mapping(origin.body.get("Properties"))  # what a macro is given as well
+            written = origin.written  # what a macro is given as well
             given = mapping(written.get("LaunchTemplateData", written))
             return unknown._replace(maybe_profile=self._profile(origin, given))
         launch = Launch(
@@ -380,7 +380,7 @@ class LaunchReader:
             for type_, resources in self.parts.by_type.items()
             if type_.startswith("AWS::") and type_ not in _GIVE_ON
             for resource in resources
-            for one in mappings_in(resource.body.get("Properties"))
+            for one in mappings_in(resource.written)
             for name in dict.keys(one)
             if _HOLDS.search(name)
             for address in resource.template.mentioned_in(dict.get(one, name))

@@ -149,7 +149,7 @@ class Parts:
     def _mentioned_by(self, resource: Resource) -> Iterator[Resource]:
         """The resources that another refers to in a world, those of other stacks as well."""
         yield from resource.mentions
-        for value in mappings_in(resource.body.get("Properties")):
+        for value in mappings_in(resource.written):
             if intrinsic(value)[0]:
                 for found in self.assembly.possible(resource.template, value):
                     match found:
@@ -184,12 +184,14 @@ class Parts:
 
     def possible(self, resource: Resource, by: str, to: PartKind) -> dict[Reference, bool]:
         """What a property of a resource refers to in any world, each with whether in each world."""
+        written = dict.get(resource.properties, by)
+        certain = self.assembly.certain(resource.template, written)
+        if certain is not None:
+            return {self._referred(certain, written, to): True}
 
         def refers() -> tuple[Reference, ...]:
             return self.references(resource.template, resource.properties.get(by), to)
 
-        if self.assembly.is_certain(resource.template, dict.get(resource.properties, by)):
-            return dict.fromkeys(refers(), True)
         try:
             worlds = self.worlds.each(refers)
         except TooManyWorlds as many:
@@ -270,7 +272,7 @@ def types_deployed(stack: Resource) -> frozenset[str]:
 
     A stack set may have its template as a text.
     """
-    written = text(mapping(stack.body.get("Properties")).get("TemplateBody"))
+    written = text(stack.written.get("TemplateBody"))
     if re.search(f"{UNKNOWN}|Transform|Fn::ForEach", written):
         return frozenset({UNKNOWN})
     return frozenset(re.findall(r"\b[A-Z]\w*::\w+::[\w:]+", written))

@@ -148,18 +148,12 @@ def read(
     return found
 
 
-def may_be_about(owner: dict[str, Any], about: tuple[str, ...]) -> bool:
-    """Tell whether a policy may have a statement about one of the actions, in any world.
+def actions_of(owner: dict[str, Any]) -> tuple[str, ...]:
+    """Return the patterns of the actions that a policy may be about, in any world.
 
     Args:
         owner: what has the document, as its `PolicyDocument`.
-        about: the actions.
     """
-    return may_match_any(actions_of(owner), about)
-
-
-def actions_of(owner: dict[str, Any]) -> tuple[str, ...]:
-    """Return the patterns of the actions that a policy may be about, in any world."""
     documents = [one.value for one in candidates(owner, "PolicyDocument")]
     return tuple(one for each in documents for one in _actions_in(each)) if documents else _ANY
 

@@ -246,6 +246,8 @@ class Roles:
         self._once = assembly.worlds.once
         self._named: defaultdict[tuple[str, str | None, Value], list[Resource]] = defaultdict(list)
         """Roles and profiles, by their type, their account and the names that they are given."""
+        self.policies: list[Policy] = []
+        """The policies that are resources."""
         self._managed: dict[Resource, Policy] = {}
         self._by_role_name: defaultdict[Value, list[Attachment]] = defaultdict(list)
         """What is attached to roles, by the reference to a role or the name of one."""
@@ -273,6 +275,7 @@ class Roles:
 
     def _index_attachments(self, resource: Resource, naming: str) -> None:
         policy = Policy(resource, "Properties.PolicyDocument", resource.properties)
+        self.policies.append(policy)
         if resource.type == _MANAGED:
             self._managed[resource] = policy
         for entry in candidates(resource.properties, naming):
@@ -443,7 +446,7 @@ class Roles:
 
     def sids(self, role: Role, begin: tuple[str, ...]) -> list[str]:
         """Return the Sids that begin so of the statements of a role's policies."""
-        found = self.policies(role, lambda one: any(sid.startswith(begin) for sid in one.sids))
+        found = self._of(role, lambda one: any(sid.startswith(begin) for sid in one.sids))
         return [sid for policy in found for sid in policy.sids if sid.startswith(begin)]
 
     def deprecated(self, role: Role) -> list[str]:
@@ -463,10 +466,10 @@ class Roles:
         """Return the policies of the app that a role has, of those about what is asked."""
         return self._once(
             (role, "policies", asked.actions),
-            lambda: self.policies(role, lambda one: one.may_be_about(asked.actions)),
+            lambda: self._of(role, lambda one: one.may_be_about(asked.actions)),
         )
 
-    def policies(self, role: Role, matters: Callable[[Policy], bool]) -> list[Policy]:
+    def _of(self, role: Role, matters: Callable[[Policy], bool]) -> list[Policy]:
         """Return the policies of the app that a role has, of those that matter."""
         found = [
             one.policy
@@ -543,7 +546,7 @@ class Roles:
         """Yield statements for what can't be read: policies of others, and a role of others."""
         if not role.in_app:
             known = f"the role {role.name!r}, which is not in this app"
-            named = next(listed(role.resource.properties.get("Roles")), None)
+            named = next(iter(listed(role.resource.properties.get("Roles"))), None)
             yield from anything(known if role.name else decider(named, "role of the profile"))
             return
         for name, arn in self._not_of_app(role):

@@ -174,7 +174,7 @@ class Reading:
         found = [(template, decides) for template, decides in made if decides]
         if self.parts.doubts_ids:
             for one in (*self.parts.custom, *self.parts.unread_stacks):
-                if _ID.search(shown(one.body.get("Properties"))):
+                if _ID.search(shown(one.written)):
                     by = f"what {one.logical_id!r} does by the ids that it is given"
                     found.append((one.template, by))
         return found

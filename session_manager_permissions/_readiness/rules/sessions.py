@@ -263,7 +263,7 @@ class SessionRules:
 def _encryption(bucket: Resource) -> dict[str, Any]:
     """Return how a bucket encrypts by default."""
     of_bucket = mapping(bucket.properties.get("BucketEncryption"))
-    rule = next(listed(of_bucket.get("ServerSideEncryptionConfiguration")), None)
+    rule = next(iter(listed(of_bucket.get("ServerSideEncryptionConfiguration"))), None)
     return mapping(mapping(rule).get("ServerSideEncryptionByDefault"))
 
 

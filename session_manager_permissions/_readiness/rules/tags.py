@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._readiness.parts import mappings
-from session_manager_permissions._readiness.policies import is_about, may_be_about
+from session_manager_permissions._readiness.policies import is_about
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
     listed,
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._readiness.compute import Launchers
     from session_manager_permissions._readiness.parts import Parts
+    from session_manager_permissions._readiness.roles import Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .python import Code
@@ -45,14 +46,15 @@ _READ: Final = (*_TAGGED, "AWS::EKS::Nodegroup")
 """Compute whose tags are known, with those of its launch templates."""
 
 
-def of_grants(parts: Parts, launchers: Launchers) -> list[Finding]:
+def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> list[Finding]:
     """Find tags of grants that no compute has. A stack's own tags reach it as well."""
     grants = [
-        (policy, key, values)
-        for type_ in _POLICIES
-        for policy in parts.by_type[type_]
-        if may_be_about(policy.properties, _START) and policy.exists
-        for key, values in _asked(parts, policy)
+        (policy.resource, key, values)
+        for policy in roles.policies
+        if policy.resource.type in _POLICIES
+        and policy.may_be_about(_START)
+        and policy.resource.exists
+        for key, values in _asked(parts, policy.resource)
     ]
     if not grants:
         return []

@@ -60,14 +60,14 @@ class Files:
         """Add a template and those that are nested in it."""
         self.templates.append(template)
         for resource in template.resources.values():
-            properties = mapping(resource.body.get("Properties"))
             if resource.type in _NESTED:
-                self._add_nested(resource, properties.get(_NESTED[resource.type]))
+                self._add_nested(resource)
             elif resource.type == PRODUCT:
-                self._add_products(resource, properties)
+                self._add_products(resource)
 
-    def _add_nested(self, resource: Resource, url: object) -> None:
+    def _add_nested(self, resource: Resource) -> None:
         template = resource.template
+        url = resource.written.get(_NESTED[resource.type])
         path = mapping(resource.body.get("Metadata")).get("aws:asset:path")
         file = template.path.parent / (
             path if isinstance(path, str) else self._asset(resource, url)
@@ -80,9 +80,9 @@ class Files:
             template.nested[resource.logical_id] = nested
             self._add(nested)
 
-    def _add_products(self, resource: Resource, properties: dict[str, Any]) -> None:
+    def _add_products(self, resource: Resource) -> None:
         """Add the templates of a product of AWS Service Catalog, which may be deployed anywhere."""
-        for version in listed(properties.get("ProvisioningArtifactParameters")):
+        for version in listed(resource.written.get("ProvisioningArtifactParameters")):
             url = mapping(mapping(version).get("Info")).get("LoadTemplateFromURL")
             file = resource.template.path.parent / self._asset(resource, url)
             template = self._read(file, Stack()) if self._has_room(resource.template) else None

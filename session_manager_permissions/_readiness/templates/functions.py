@@ -65,13 +65,11 @@ def shown(value: object) -> str:
     return json.dumps(value) if known == UNKNOWN else repr(known.replace(UNKNOWN, "…"))
 
 
-def listed(value: object) -> Iterator[Any]:
-    """Yield each entry of a list. A value that is not a list counts as a list with one entry."""
-    for entry in value if isinstance(value, list) else (value,):
-        if isinstance(entry, list):
-            yield from listed(entry)
-        elif entry is not None and entry != NO_VALUE:
-            yield entry
+def listed(value: object) -> list[Any]:
+    """Return the entries of a list. A value that is not a list counts as a list with one entry."""
+    if not isinstance(value, list):
+        return [] if value is None or value == NO_VALUE else [value]
+    return [one for entry in value for one in listed(entry)]
 
 
 def shortest(value: object) -> int:
@@ -116,9 +114,11 @@ def intrinsic(value: object) -> tuple[str, Any]:
 
 def is_function(value: object) -> bool:
     """Tell whether `value` is an intrinsic function, or a mapping that one may add entries to."""
-    return isinstance(value, dict) and any(
-        name == "Ref" or name.startswith("Fn::") for name in dict.keys(value)
-    )
+    if isinstance(value, dict):
+        for name in dict.keys(value):
+            if name == "Ref" or name.startswith("Fn::"):
+                return True
+    return False
 
 
 def mapping(value: object) -> dict[str, Any]:
@@ -127,15 +127,15 @@ def mapping(value: object) -> dict[str, Any]:
 
 
 def mappings_in(value: object) -> list[dict[str, Any]]:
-    """Return each mapping in `value`, at any depth, in the order in which they are written."""
-    found, left = [], [value]
-    while left:
-        one = left.pop()
-        if isinstance(one, dict):
-            found.append(one)
-            left += reversed(dict.values(one))
-        elif isinstance(one, list):
-            left += reversed(one)
+    """Return each mapping in `value`, at any depth, the outer ones first."""
+    found: list[dict[str, Any]] = []
+    level = [value]
+    while level:
+        several = [one for one in level if isinstance(one, (dict, list))]
+        mappings = [one for one in several if isinstance(one, dict)]
+        found += mappings
+        level = [entry for one in mappings for entry in dict.values(one)]
+        level += [entry for one in several if not isinstance(one, dict) for entry in one]
     return found
 
 

@@ -256,10 +256,15 @@ class Resource:
         self.type = type_ if isinstance(type_, str) else UNKNOWN
         self.condition = body.get("Condition")
 
+    @property
+    def written(self) -> dict[str, Any]:
+        """Its properties as the template has them."""
+        return mapping(self.body.get("Properties"))
+
     @cached_property
     def properties(self) -> dict[str, Any]:
         """Its properties, of which each one read is as the world has it that is judged."""
-        written = mapping(self.body.get("Properties"))
+        written = self.written
         if self.template.has_choices:
             maker = maker_in(self.body)
             if maker:

@@ -145,7 +145,7 @@ class Assembly:
 
     def possible(self, template: Template, expression: object) -> list[Value]:
         """Return each value that an expression has in a world."""
-        if isinstance(expression, str) or self.is_certain(template, expression):
+        if isinstance(expression, str) or self.certain(template, expression):
             return [self.value(template, expression)]
         try:
             worlds = self.worlds.each(lambda: self.value(template, expression))
@@ -181,20 +181,21 @@ class Assembly:
                 return [{"Fn::Select": [place, expression]} for place in range(known)]
         return None
 
-    def is_certain(self, template: Template, expression: object) -> bool:
-        """Tell whether an expression certainly refers to one resource, as most do."""
+    def certain(self, template: Template, expression: object) -> Resource | None:
+        """Return the resource that an expression certainly refers to, as most refer to one."""
         match [*dict.items(mapping(expression))]:  # as it is written, which asks no world
             case [("Ref", str(name)) | ("Fn::GetAtt", [str(name), _])] as written:
                 resource = template.resources.get(name)
             case _:
-                return False
-        return (
+                return None
+        is_certain = (
             resource is not None
             and resource.is_certain
             and name not in template.nested
             and written != [("Fn::GetAtt", [name, "CidrBlock"])]
             and not isinstance(resource.properties, Deployed)
         )
+        return resource if is_certain else None
 
     def _once(self, key: Hashable, read: Callable[[], Value]) -> Value:
         """Return the value of a parameter or an output: read once, following no circle."""
@@ -551,7 +552,7 @@ def _is_plain(part: ReturnValue | Unresolved, separator: str) -> bool:
         return part.expression in _OF_ENVIRONMENT
     type_, attribute = part.resource.type, part.attribute
     if type_ in _NAMED and not attribute:
-        name = text(mapping(part.resource.body.get("Properties")).get(_NAMED[type_], ""))
+        name = text(part.resource.written.get(_NAMED[type_], ""))
         return "," not in separator or not ("," in name or UNKNOWN in name)
     return _WITH_ID.fullmatch(type_) is not None and (not attribute or attribute.endswith("Id"))
 
