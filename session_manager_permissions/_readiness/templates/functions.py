@@ -129,13 +129,13 @@ def mapping(value: object) -> dict[str, Any]:
 def mappings_in(value: object) -> list[dict[str, Any]]:
     """Return each mapping in `value`, at any depth, the outer ones first."""
     found: list[dict[str, Any]] = []
-    level = [value]
-    while level:
-        several = [one for one in level if isinstance(one, (dict, list))]
-        mappings = [one for one in several if isinstance(one, dict)]
-        found += mappings
-        level = [entry for one in mappings for entry in dict.values(one)]
-        level += [entry for one in several if not isinstance(one, dict) for entry in one]
+    values = [value]
+    for one in values:  # which grows by what is in each
+        if isinstance(one, dict):
+            found.append(one)
+            values += dict.values(one)
+        elif isinstance(one, list):
+            values += one
     return found
 
 
