@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from ._conditions import NO_CONTEXT, holds
 from ._patterns import UNKNOWN, all_hold, any_matches, as_list, matches
@@ -38,6 +38,10 @@ class Decision(Generic[_Statement]):
 
     answer: Answer
     by: tuple[_Statement, ...] = ()
+
+
+_ALLOWED: Final = Decision[Any](Answer.ALLOWED)
+_DENIED: Final = Decision[Any](Answer.IMPLICIT_DENY)
 
 
 class Request(NamedTuple):
@@ -141,6 +145,6 @@ def decide(judged: Iterable[tuple[_Statement, bool, bool | None]]) -> Decision[_
     if denies:
         return Decision(Answer.EXPLICIT_DENY, tuple(denies))
     if not allowed and not any(allows for _, allows in undecided):
-        return Decision(Answer.IMPLICIT_DENY)
+        return _DENIED
     by = tuple(statement for statement, allows in undecided if not (allowed and allows))
-    return Decision(Answer.UNKNOWN if by else Answer.ALLOWED, by)
+    return Decision(Answer.UNKNOWN, by) if by else _ALLOWED

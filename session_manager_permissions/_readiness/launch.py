@@ -15,13 +15,13 @@ from .network.reading import PartOf, Reading
 from .parts import GROUP, SUBNET, PartKind, decider, mappings
 from .templates.functions import (
     UNKNOWN,
-    candidates,
     intrinsic,
     is_function,
     listed,
     mapping,
     mappings_in,
     shown,
+    values_of,
 )
 from .templates.model import Resource, ReturnValue
 
@@ -191,8 +191,8 @@ class LaunchReader:
         found = defaultdict[tuple[str, str | None], list[Resource]](list)
         for type_, by in _NAMED_BY.items():
             for resource in self.parts.by_type[type_]:
-                for candidate in candidates(resource.properties, by):
-                    for name in self.parts.assembly.possible(resource.template, candidate.value):
+                for value in values_of(resource.properties, by):
+                    for name in self.parts.assembly.possible(resource.template, value):
                         match name:
                             case (str(known),):
                                 found[type_, known].append(resource)

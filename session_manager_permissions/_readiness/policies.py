@@ -16,7 +16,7 @@ from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._patterns import UNKNOWN, all_hold, any_matches, matches, widest
 
 from .parts import decider
-from .templates.functions import Deployed, candidates, is_function, listed, text
+from .templates.functions import Deployed, candidates, is_function, listed, text, values_of
 from .templates.loading import as_document, parsed
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def actions_of(owner: dict[str, Any]) -> tuple[str, ...]:
     Args:
         owner: what has the document, as its `PolicyDocument`.
     """
-    documents = [one.value for one in candidates(owner, "PolicyDocument")]
+    documents = values_of(owner, "PolicyDocument")
     return tuple(one for each in documents for one in _actions_in(each)) if documents else _ANY
 
 
@@ -164,8 +164,8 @@ def _actions_in(document: object) -> tuple[str, ...]:
     document = as_document(document)
     if not isinstance(document, dict):
         return _ANY
-    several = [one.value for one in candidates(document, "Statement")]
-    return tuple(action for one in several for action in _actions(one))
+    statements = values_of(document, "Statement")
+    return tuple(action for one in statements for action in _actions(one))
 
 
 def _actions(entry: object) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ def _actions(entry: object) -> tuple[str, ...]:
     keys = dict.keys(entry)
     if is_function(entry) or "NotAction" in keys or "Action" not in keys:
         return _ANY
-    actions = [one.value for one in candidates(entry, "Action")]
+    actions = values_of(entry, "Action")
     return _ANY if any(isinstance(one, Deployed) for one in actions) else tuple(map(text, actions))
 
 
@@ -203,6 +203,8 @@ def _of_entry(
     actions = _patterns(entry, "NotAction" if not_actions else "Action", known)
     effect = known(entry.get("Effect"))
     certain = effect in {"Allow", "Deny"}
+    resources = _patterns(entry, "NotResource" if not_resources else "Resource", known)
+    is_known = not any(UNKNOWN in one for one in (effect, *actions, *resources))
     for allows in [effect == "Allow"] if certain else [True, False]:
         yield Statement(
             source=source,
@@ -210,21 +212,21 @@ def _of_entry(
             allows=allows,
             actions=tuple(action.lower() for action in actions),
             not_actions=not_actions,
-            resources=_patterns(entry, "NotResource" if not_resources else "Resource", known),
+            resources=resources,
             not_resources=not_resources,
             certain=certain and not undecided,
             written_resource=entry.get("Resource"),
             principal=entry.get("Principal"),
-            doubt=_doubt(entry, undecided),
+            doubt=_doubt(entry, undecided, is_known=is_known),
         )
 
 
-def _doubt(entry: dict[str, Any], keys: list[str]) -> str:
+def _doubt(entry: dict[str, Any], keys: list[str], *, is_known: bool) -> str:
     """Say which element of a statement decides, beyond the template, whether it applies."""
     if keys:
         on = f" on {' and '.join(map(repr, keys))}" if all(keys) else ""
         return f", whose Condition{on} may not hold for the agent's calls"
-    for name in ("Effect", "Action", "NotAction", "Resource", "NotResource"):
+    for name in () if is_known else ("Effect", "Action", "NotAction", "Resource", "NotResource"):
         for written in listed(entry.get(name)):
             if UNKNOWN in text(written):
                 return f", whose {name} is {decider(written, 'value')}"

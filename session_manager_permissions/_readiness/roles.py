@@ -39,6 +39,7 @@ from .templates.functions import (
     mapping,
     shortest,
     text,
+    values_of,
 )
 from .templates.model import Resource, ReturnValue, Unresolved, may_be_equal
 from .templates.values import as_text
@@ -105,9 +106,9 @@ class Policy:
     def sids(self) -> list[str]:
         """The Sids of its statements, in any world."""
         return [
-            text(dict.get(mapping(statement.value), "Sid", ""))
-            for document in candidates(self.owner, "PolicyDocument")
-            for statement in candidates(mapping(document.value), "Statement")
+            text(dict.get(mapping(statement), "Sid", ""))
+            for document in values_of(self.owner, "PolicyDocument")
+            for statement in values_of(mapping(document), "Statement")
         ]
 
 
@@ -268,8 +269,8 @@ class Roles:
         """Return the names that something may be given, other than one that is generated."""
         names = (
             name
-            for candidate in candidates(owner, naming)
-            for name in self._assembly.possible(template, candidate.value)
+            for value in values_of(owner, naming)
+            for name in self._assembly.possible(template, value)
         )
         return [*dict.fromkeys(names)]
 
@@ -340,11 +341,13 @@ class Roles:
         for name in names:
             self._attach(role, name, is_certain=not (guarded or names[1:]))
         for entry in candidates(resource.properties, "ManagedPolicyArns"):
-            match self._assembly.possible(resource.template, entry.value):
+            arn = text(entry.value)
+            may_be_own = _OF_AWS not in arn
+            match may_be_own and self._assembly.possible(resource.template, entry.value):
                 case [(ReturnValue(found, _),)] if found in self._managed:
                     role.managed.append(Attachment(self._managed[found], entry))
                 case _:
-                    role.others.append((entry, text(entry.value)))
+                    role.others.append((entry, arn))
         return role
 
     # Its policies

@@ -17,9 +17,9 @@ from session_manager_permissions._readiness.parts import (
 )
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
-    candidates,
     is_function,
     mapping,
+    values_of,
 )
 from session_manager_permissions._readiness.templates.model import Resource
 from session_manager_permissions._readiness.templates.values import ACCOUNT, as_text
@@ -78,8 +78,8 @@ class EndpointReader:
         return {
             one: {
                 service
-                for candidate in candidates(one.properties, "ServiceName")
-                for name in assembly.possible(one.template, candidate.value)
+                for value in values_of(one.properties, "ServiceName")
+                for name in assembly.possible(one.template, value)
                 for service in _services_of(as_text(name))
             }
             for one in self._parts.by_type[_ENDPOINT]

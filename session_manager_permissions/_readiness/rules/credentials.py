@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Unknown
-from session_manager_permissions._trust import EC2, trust
+from session_manager_permissions._trust import EC2, Trust, trust
 
 from .kinds import kind_of, launches
 from .remedies import AddStatement, Advice, Remedy, Set
@@ -53,8 +53,12 @@ def of_trust(parts: Parts, management: HostManagement, role: Role) -> Iterator[T
     if not role.in_app:
         return
     resource = role.resource
-    written = resource.properties.get("AssumeRolePolicyDocument")
-    found = trust(parts.assembly.document(resource.template, written), EC2)
+
+    def judge() -> Trust:
+        written = resource.properties.get("AssumeRolePolicyDocument")
+        return trust(parts.assembly.document(resource.template, written), EC2)
+
+    found = parts.worlds.once(("trust", resource), judge)
     if found.answer == "allowed":
         return
     changed_by = parts.changed(resource)

@@ -253,6 +253,13 @@ def candidates(owner: dict[str, Any], name: str) -> Iterable[Candidate]:
     return map(Candidate, listed(owner.get(name)))
 
 
+def values_of(owner: dict[str, Any], name: str) -> list[Any]:
+    """Return the values that the worlds have in a list, without asking the world."""
+    if isinstance(owner, Deployed):
+        return [one.value for one in _candidates(owner, name)]
+    return listed(owner.get(name))
+
+
 def _candidates(owner: Deployed, name: str) -> Iterator[Candidate]:
     left: list[tuple[Any, tuple[tuple[object, bool], ...]]] = [(owner.written(name), ())]
     while left:

@@ -133,7 +133,10 @@ class Assembly:
 
     def settled(self, template: Template, expression: object) -> Value:
         """Return the value. A parameter with `AllowedValues` has the one of the current world."""
-        return _joined((self._settled(part),) for part in self.value(template, expression))
+        value = self.value(template, expression)
+        if not any(isinstance(part, Unresolved) and part.allowed for part in value):
+            return value
+        return _joined((self._settled(part),) for part in value)
 
     def _settled(self, part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolved:
         if isinstance(part, Unresolved):
@@ -439,14 +442,18 @@ def _existing(resource: Resource) -> Resource:
 
 def _pseudo(template: Template, name: str) -> Value | None:
     stack = template.stack
-    partition = stack.partition
-    known = {
-        "AWS::AccountId": stack.account,
-        "AWS::Partition": partition and partition.name,
-        "AWS::Region": stack.region,
-        "AWS::StackName": None if template.parent else stack.name,
-        "AWS::URLSuffix": partition and partition.suffix,
-    }.get(name)
+    known = None
+    match name:
+        case "AWS::AccountId":
+            known = stack.account
+        case "AWS::Partition":
+            known = stack.partition and stack.partition.name
+        case "AWS::Region":
+            known = stack.region
+        case "AWS::StackName" if template.parent is None:
+            known = stack.name
+        case "AWS::URLSuffix":
+            known = stack.partition and stack.partition.suffix
     if known:
         return (known,)
     return (Unresolved(stack.environment, name),) if name in _OF_ENVIRONMENT else None
