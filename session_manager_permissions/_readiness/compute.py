@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from .templates.model import Value
 
 PROFILE_TYPE: Final = "AWS::IAM::InstanceProfile"
-_PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
 
 
@@ -142,8 +141,8 @@ class Compute(NamedTuple):
     """The launch templates that they are launched from."""
     image: Written | None = None
     user_data: Written | None = None
-    stops_agent: bool = False
-    """Whether a script that they run stops the agent or removes it."""
+    agent: str = ""
+    """What decides whether their agent works, of what a script that they run does to it."""
 
 
 class Launchers:
@@ -487,14 +486,13 @@ class Launchers:
             uses=launch.uses,
             image=launch.image,
             user_data=launch.user_data,
-            stops_agent=scripts.stop_agent,
+            agent=scripts.agent,
         )
 
     def _places(
         self, resource: Resource, launch: Launch, doubt: Unknown | None, scripts: Scripts
     ) -> tuple[Placement, ...]:
         more = launch.other_interfaces or self._reader.may_have_more_interfaces(resource)
-        proxy = _PROXY if scripts.set_proxy else ""
         return tuple(
             Placement(
                 subnet,
@@ -502,7 +500,7 @@ class Launchers:
                 launch.public_address,
                 launch.elastic_address or self._reader.floating_address() or False,
                 other_interfaces=more,
-                changed_by=doubt.decides if doubt else proxy,
+                changed_by=doubt.decides if doubt else scripts.other_way,
                 address=launch.address,
             )
             for subnet in launch.subnets or (_DEFAULT_VPC,)

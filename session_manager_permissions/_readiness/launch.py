@@ -51,13 +51,33 @@ _ACTIVATION: Final = Unknown("the hybrid activation that a script registers the 
 
 _AGENT: Final = r"amazon-?ssm-?agent"
 _CHANGES_AGENT: Final = re.compile(
-    rf"\b(?P<stops>(stop|disable|mask|remove|erase|uninstall|purge)\b[^\n\\;&|]*{_AGENT}|"
-    rf"{_AGENT}\s+(stop|disable))|"
+    rf"\b(?P<stops>(stop|disable|mask|remove|erase|uninstall|purge|rpm -e|dpkg -[rP])\b"
+    rf"[^\n\\;&|]*{_AGENT}|{_AGENT}\s+(stop|disable)|{_AGENT}[^\n\\;&|]*\b(off|disabled)\b|"
+    rf'{_AGENT}": {{[^}}]*"(enabled|ensureRunning)": "?false|'
+    r"host-containers\.control\]\s+enabled\s*=\s*false)|"
     rf"\b(?P<starts>(start|restart|enable|install)\b[^\n\\;&|]*{_AGENT}|"
     rf"{_AGENT}\s+(re)?start)",
     re.IGNORECASE,
 )
-"""The commands that stop the agent or remove it, and those that start it."""
+"""The commands that stop the agent or remove it, and those that start it.
+
+The services of `cfn-init`, in JSON, may stop it as well, and the settings of Bottlerocket the
+container that it is in.
+"""
+
+_STOPPED: Final = "whether the SSM Agent runs, which a script of the instance stops"
+
+_SETS_PROXY: Final = re.compile(
+    rf"{_AGENT}\.(service\.d|override)|\bedit\s+\S*{_AGENT}|\bservices\\+{_AGENT}", re.IGNORECASE
+)
+"""Where the variables of the agent's own environment are set.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm-agent.html
+"""
+_PROXY_OF_AGENT: Final = "whether the proxy works that a script of the instance sets for the agent"
+
+_PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
+_SETTINGS: Final = "the configuration of the agent, which a script of the instance writes"
 
 _INSTANCE: Final = PartKind("instance", ("AWS::EC2::Instance",))
 _INTERFACE: Final = PartKind("network interface", ("AWS::EC2::NetworkInterface",))
@@ -92,10 +112,10 @@ class Scripts(NamedTuple):
 
     activation: Unknown | None = None
     """The hybrid activation that the agent may use in place of a profile, or what decides on it."""
-    set_proxy: bool = False
-    """Whether they speak of a proxy."""
-    stop_agent: bool = False
-    """Whether they stop the agent or remove it."""
+    other_way: str = ""
+    """What may lead the agent another way than its network does, as a noun of a message."""
+    agent: str = ""
+    """What decides whether the agent works, as a noun of a message."""
 
     def and_(self, other: Scripts) -> Scripts:
         """Return what matters of these and of others."""
@@ -103,8 +123,8 @@ class Scripts(NamedTuple):
             return self
         return Scripts(
             self.activation or other.activation,
-            self.set_proxy or other.set_proxy,
-            self.stop_agent or other.stop_agent,
+            self.other_way or other.other_way,
+            self.agent or other.agent,
         )
 
 
@@ -404,7 +424,13 @@ def _scripts(text: str) -> Scripts:
     activates = _ACTIVATES.search(text) is not None
     last = {one.lastgroup: one.start() for one in _CHANGES_AGENT.finditer(text)}
     stops = last.get("stops", -1) > last.get("starts", -1)
-    return Scripts(_ACTIVATION if activates else None, "proxy" in text.lower(), stops)
+    has_proxy = "proxy" in text.lower()
+    sets_proxy = has_proxy and _SETS_PROXY.search(text)
+    return Scripts(
+        _ACTIVATION if activates else None,
+        _PROXY if has_proxy else _SETTINGS if "amazon-ssm-agent.json" in text else "",
+        _STOPPED if stops else _PROXY_OF_AGENT if sets_proxy else "",
+    )
 
 
 def _decoded(script: str) -> str:

@@ -177,6 +177,14 @@ def with_init(parts: Parts, command: str) -> Parts:
     return {"Instance": parts["Instance"] | {"Metadata": {"AWS::CloudFormation::Init": init}}}
 
 
+def with_service(**given: str) -> Parts:
+    """An instance on which `cfn-init` finds the agent's service so."""
+    services = {"config": {"services": {"systemd": {"amazon-ssm-agent": given}}}}
+    return {
+        "Instance": launched()["Instance"] | {"Metadata": {"AWS::CloudFormation::Init": services}}
+    }
+
+
 def with_script(*lines: str) -> Parts:
     return launched(UserData={"Fn::Base64": "\n".join(("#!/bin/bash", *lines, ""))})
 
@@ -294,6 +302,12 @@ NAME_IN_ARN: Final = {"Fn::Select": [1, {"Fn::Split": ["/", att("Profile", "Arn"
 OWN_NAME: Final = {"RoleName": "web", "AssumeRolePolicyDocument": {"Statement": []}}
 NO_ROUTE: Final = {"PrivateRoute": None}
 NO_WAY: Final = frozenset({"no-network-path"})
+PROXY_OF_AGENT: Final = (
+    "cat > /etc/systemd/system/amazon-ssm-agent.service.d/override.conf <<E",
+    "Environment='https_proxy=http://10.0.0.9:3128'",
+    "E",
+)
+CONFIGURED: Final = ('echo \'{"Ssm": {"Endpoint": "a"}}\' > /etc/amazon/ssm/amazon-ssm-agent.json',)
 IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
     ("ready", {}, READY),
     *[(f"no profile, {name}", bare() | parts, UNKNOWN) for name, parts in GIVES_A_PROFILE],
@@ -334,6 +348,26 @@ IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
     ("agent removed", with_script("yum remove -y amazon-ssm-agent"), UNKNOWN),
     ("agent stopped as a service", with_script("service amazon-ssm-agent stop"), UNKNOWN),
     ("agent of Windows stopped", with_script("Stop-Service AmazonSSMAgent"), UNKNOWN),
+    ("agent of Windows disabled",
+     with_script("Set-Service -Name AmazonSSMAgent -StartupType Disabled"), UNKNOWN),
+    ("agent of Windows started with the system",
+     with_script("Set-Service -Name AmazonSSMAgent -StartupType Automatic"), READY),
+    ("agent removed as a package", with_script("rpm -e amazon-ssm-agent"), UNKNOWN),
+    ("agent installed as a package", with_script("rpm -i amazon-ssm-agent.rpm"), READY),
+    ("agent turned off as a service", with_script("chkconfig amazon-ssm-agent off"), UNKNOWN),
+    ("agent stopped by cfn-init", with_service(ensureRunning="false"), UNKNOWN),
+    ("agent started by cfn-init", with_service(ensureRunning="true"), READY),
+    ("agent of Bottlerocket turned off",
+     with_script("[settings.host-containers.control]", "enabled = false"), UNKNOWN),
+    ("another container of Bottlerocket turned off",
+     with_script("[settings.host-containers.admin]", "enabled = false"), READY),
+    ("proxy of the agent", with_script(*PROXY_OF_AGENT), UNKNOWN),
+    ("proxy of something else", with_script(
+        "export http_proxy=http://10.0.0.9", "yum install -y amazon-ssm-agent"), READY),
+    ("no way out, configuration of the agent", NO_ROUTE | with_script(*CONFIGURED), UNKNOWN),
+    ("no way out, the agent restarted",
+     NO_ROUTE | with_script("systemctl restart amazon-ssm-agent"), NO_WAY),
+    ("configuration of the agent", with_script(*CONFIGURED), READY),
     ("agent stopped in encoded user data",
      launched(UserData=encoded(b"#!/bin/sh\nsnap stop amazon-ssm-agent\n")), UNKNOWN),
     ("agent stopped and started", with_script(

@@ -273,6 +273,7 @@ ZONES: Final[list[Row]] = [
     ("on a condition", {**zoned(SSM), "Zone": on(zone(SSM), ON)}, UNKNOWN),
     ("that a custom resource changes", {**zoned(SSM), "Custom": custom(Of=ref("Zone"))}, UNKNOWN),
     ("of VPCs, all by parameter", in_vpcs(PARAMETER), UNKNOWN),
+    ("of VPCs, one by a macro", in_vpcs([{"Fn::Transform": {"Name": "M"}}]), UNKNOWN),
     ("of VPCs, one by id", in_vpcs([{"VPCId": "vpc-1"}]), UNKNOWN),
     ("of VPCs, by parameter in the region", in_vpcs([IN_REGION]), UNKNOWN),
     ("of VPCs, by parameter in another region", in_vpcs([IN_REGION | {"VPCRegion": "us-east-1"}]),

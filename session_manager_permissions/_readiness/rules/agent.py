@@ -53,8 +53,8 @@ _HARMLESS: Final = re.compile(
 
 def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
     """Find compute whose image has no agent."""
-    if compute.stops_agent:
-        yield "whether the SSM Agent runs, which a script of the instance stops"
+    if compute.agent:
+        yield compute.agent
     image = compute.image
     if image is None:
         return

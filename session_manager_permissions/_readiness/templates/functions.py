@@ -173,7 +173,10 @@ class Deployed(dict[str, Any]):
         return default if value is None or value == NO_VALUE else value
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401
-        return deployed(super().__getitem__(name), self.by)
+        written = self.written(name)
+        if written is None:
+            raise KeyError(name)
+        return deployed(written, self.by)
 
     def __contains__(self, name: object) -> bool:
         return bool(self.get(str(name), NO_VALUE) != NO_VALUE)
