@@ -152,9 +152,7 @@ class Parts:
         for value in mappings_in(resource.written):
             if intrinsic(value)[0]:
                 for found in self.assembly.possible(resource.template, value):
-                    match found:
-                        case (ReturnValue(mentioned, _),):
-                            yield mentioned
+                    yield from (one.resource for one in found if isinstance(one, ReturnValue))
 
     def reference(self, template: Template, value: object, to: PartKind) -> Reference:
         """The resource or the id that a value in a template refers to."""

@@ -828,9 +828,22 @@ def test_macro_of_another_stack_may_add_a_route(tmp_path: Path) -> None:
     assert said_of(tmp_path, Stack=here, Other=macro) == UNKNOWN
 
 
-def test_custom_resource_of_another_stack_may_add_a_route(tmp_path: Path) -> None:
-    exported = {"Table": {"Value": ref("PrivateTable"), "Export": {"Name": "Table"}}}
+TABLES: Final = {"Fn::Join": [",", [ref("PublicTable"), ref("PrivateTable")]]}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (ref("PrivateTable"), "the custom resource 'Custom'"),
+        (TABLES, "the custom resource 'Custom'"),
+        (ref("PublicTable"), NO_NETWORK_PATH),
+    ],
+)
+def test_custom_resource_of_another_stack_may_add_a_route(
+    tmp_path: Path, value: object, expected: str
+) -> None:
+    exported = {"Table": {"Value": value, "Export": {"Name": "Table"}}}
     given = {"Table": [{"Fn::Join": ["", [{"Fn::ImportValue": "Table"}]]}]}
     there = {"Resources": {"Custom": custom(**given)}}
     found = verdict_of(tmp_path, Here=ALONE | {"Outputs": exported}, There=there)
-    assert found.decides == ("the custom resource 'Custom'",)
+    assert (" ".join(found.decides) or said(found)) == expected
