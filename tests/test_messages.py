@@ -769,6 +769,20 @@ VERIFY: Final = {
     "a `credential_process` that is empty": with_profile("credential_process ="),
     "a `credential_process` that prints nothing": with_profile("credential_process = true"),
     "a `credential_process` that fails": with_profile("credential_process = false"),
+    "`AWS_CONTAINER_CREDENTIALS_FULL_URI` of another host": run(
+        "verify --role web",
+        with_variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/credentials"),
+    ),
+    "`AWS_ACCESS_KEY_ID` without its secret": run(
+        "verify --role web", with_variable("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    ),
+    "`AWS_MAX_ATTEMPTS=0`": failing(
+        exceptions.InvalidMaxRetryAttemptsError(provided_max_attempts=0, min_value=1)
+    ),
+    "a profile whose `source_profile` does not exist": with_profile(
+        f"role_arn = {role_arn('web')}\nsource_profile = base"
+    ),
+    "a configuration of AWS that can't be read": with_profile("role_arn = web\n[prod"),
     "a profile of IAM Identity Center, not signed in": with_profile(
         "sso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1\n"
         f"sso_account_id = {ACCOUNT}\nsso_role_name = operator\n"

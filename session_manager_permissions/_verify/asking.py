@@ -59,6 +59,10 @@ _WAYS_OUT: Final = {
     "NoRegionError": (
         "a request needs a region, and no region is known: give --region or AWS_REGION"
     ),
+    "ConfigParseError": "{error}: correct the file",
+    "InvalidConfigError": "{error}: correct the profile in the configuration of AWS",
+    "InvalidRetryConfigurationError": "{error}: correct AWS_MAX_ATTEMPTS",
+    "PartialCredentialsError": "{error}: set it too, or neither",
     "ProfileNotFound": "{error}: give one that aws configure list-profiles shows",
     "SSOError": _NO_CREDENTIALS + "aws sso login{profile}",
     "TokenRetrievalError": _NO_CREDENTIALS + "aws sso login{profile}",

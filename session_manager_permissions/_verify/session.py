@@ -80,14 +80,8 @@ class Boto:
         try:
             self._session.get_credentials()  # else what a program prints is taken for AWS's answer
         except (*NO_ANSWER, ValueError):
-            program = self._core.get_scoped_config().get("credential_process", "").strip()
-            raise CannotAsk(
-                "no credentials: the credential_process of the profile prints none: run it by "
-                "itself, and see what it prints"
-                if program
-                else "no credentials: the credential_process of the profile is empty: name a "
-                "program there, or remove the line"
-            ) from None
+            program = self._core.get_scoped_config().get("credential_process")
+            raise CannotAsk(f"no credentials: {_why_none(program)}") from None
         self._config = Config(
             retries={**retries},
             user_agent_extra=_USER_AGENT,
@@ -143,6 +137,28 @@ class Boto:
                     made.meta.events.register("response-received.s3", _note_bucket_region)
                 self._clients[service, region] = made
             return self._clients[service, region]
+
+
+def _why_none(program: str | None) -> str:
+    """Say what botocore found in place of credentials, and the way out.
+
+    Args:
+        program: the `credential_process` of the profile, if it has one.
+    """
+    if program is None:
+        return (
+            "what AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI "
+            "names gives none: correct the variable, or remove it"
+        )
+    if not program.strip():
+        return (
+            "the credential_process of the profile is empty: name a program there, or remove the "
+            "line"
+        )
+    return (
+        "the credential_process of the profile prints none: run it by itself, and see what it "
+        "prints"
+    )
 
 
 def _note_bucket_region(response_dict: Any, parsed_response: Any, **_: object) -> None:  # noqa: ANN401 # of any shape
