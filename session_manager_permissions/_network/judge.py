@@ -172,6 +172,9 @@ class _Ways:
             return unknown(decider(place.placement.subnet, "subnet"))
         if vpc is None:
             return unknown(decider(subnet.vpc, "VPC"))
+        *maybe, (_, path) = self._candidates(end, subnet, vpc)
+        for fact, led in reversed(maybe):
+            path = either(fact, led, path)
         if isinstance(vpc.resolver, Unknown):  # it may answer with anything
             interfaces = (one for one in end.endpoints if not one.gateway)
             ways = [
@@ -180,10 +183,8 @@ class _Ways:
             ]
             closed = vpc.complete is True and all(way.problems for way in ways)
             deciders = (one.decides for one in doubts((vpc.complete, vpc.resolver)))
-            return ways[0] if closed else unknown(*deciders)
-        *maybe, (_, path) = self._candidates(end, subnet, vpc)
-        for fact, led in reversed(maybe):
-            path = either(fact, led, path)
+            led = path if path.problems else ways[0]  # what closes the way that AWS itself names
+            return led if closed else unknown(*deciders)
         return path
 
     def _candidates(

@@ -189,6 +189,9 @@ OTHER_SESSION: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/db/i-1"
 BY_ORGANIZATION: Final = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
 OF_ENDPOINTS: Final = {"OwningService": "vpce.amazonaws.com"}
 OWN_DNS: Final = dns(["10.0.0.53"])
+SHUT: Final = groups(group("sg-web"), group("sg-endpoints"))
+"""Lets nobody in to the endpoints."""
+UNNAMED: Final = [one | {"PrivateDnsEnabled": False} for one in BOTH_ENDPOINTS]
 OF_TWO: Final = (["AmazonProvidedDNS"], ["10.0.0.53"])
 
 ROUTES: Final = {
@@ -349,8 +352,14 @@ NAMES: Final = {
     "own DNS of another VPC": path("", closed(*BOTH_ENDPOINTS), dns(*OF_TWO)),
     "no DHCP options": path(UNKNOWN, dhcp_of_vpc("default")),
     "own DNS, and endpoints that let nobody in": path(
-        UNKNOWN, endpoints(*BOTH_ENDPOINTS), groups(group("sg-web"), group("sg-endpoints")), OWN_DNS
+        UNKNOWN, endpoints(*BOTH_ENDPOINTS), SHUT, OWN_DNS
     ),
+    **{f"own DNS, no route, and {name}": path(CHANNELS, NO_ROUTE, OWN_DNS, *does)
+       for name, does in (
+           ("endpoints that let nobody in", [endpoints(*BOTH_ENDPOINTS), SHUT]),
+           ("endpoints without names that let nobody in", [endpoints(*UNNAMED), SHUT]),
+           ("no endpoint", []),
+       )},
     **{f"the VPC without {name}": path(CHANNELS, closed(*BOTH_ENDPOINTS), attribute(name))
        for name in ("enableDnsSupport", "enableDnsHostnames")},
 }  # fmt: skip
@@ -381,8 +390,6 @@ BY_GATEWAY: Final = endpoints(S3_GATEWAY)
 TO_NAT: Final = routes(S3_LIST, BY_NAT)
 THERE: Final = "us-west-2"
 OF_REGION: Final = endpoints(endpoint("s3", ServiceRegion=THERE, DnsOptions=PLAIN_DNS))
-SHUT: Final = groups(group("sg-web"), group("sg-endpoints"))
-"""Lets nobody in to the endpoints."""
 
 
 def interface(**options: bool) -> Change:
