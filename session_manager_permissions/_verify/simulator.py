@@ -108,6 +108,13 @@ _LACKS: Final = frozenset(
 the agent has the credentials of a role that a service assumes."""
 
 
+_PROFILE_LACKS: Final = frozenset({"ssm:sourceinstancearn"})
+"""The condition keys that no call with the role of an instance profile has besides.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
+"""
+
+
 class Question(NamedTuple):
     """One thing that the agent does, and what it needs for that."""
 
@@ -747,6 +754,7 @@ def ask(
     at_once = [one for one in chain.from_iterable(calls) if one.action not in _UPLOAD]
     answers = simulate(session, role.arn, at_once, alike)
     command = _deployment(role, asked, instance_profile)
+    lacks = frozenset() if instance_profile is None else _PROFILE_LACKS
 
     def verdict(question: Question, calls: list[Call]) -> Verdict | CannotAsk:
         uploads = [one for one in calls if one.action in _UPLOAD]
@@ -756,7 +764,7 @@ def ask(
         reader = None if question.of_another_account else spare
         counts = question.policies_count
         decisions = (
-            decided(reader, role.arn, call, answer, question.lacks, if_allowed=counts)
+            decided(reader, role.arn, call, answer, question.lacks | lacks, if_allowed=counts)
             for call, answer in zip(calls, found, strict=True)
         )
         return Verdict(question, role, (*decisions,), command)

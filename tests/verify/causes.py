@@ -133,13 +133,13 @@ def on_all_and_instances(on_all: str, on_instances: str) -> Change:
     return setting(decides=decides)
 
 
-def channels_by_condition(*certain: str) -> Change:
+def channels_by_condition(*certain: str, by: str = "aws:SourceVpc") -> Change:
     """Have IAM deny channels by a condition without a value, and some for certain."""
 
     def decides(asked: Question) -> dict[str, Any] | None:
         if asked.action not in nodes.CHANNELS:
             return None
-        missing = [] if asked.action in certain else ["aws:SourceVpc"]
+        missing = [] if asked.action in certain else [by]
         return {"EvalDecision": "implicitDeny", "MissingContextValues": missing}
 
     return setting(decides=decides)
@@ -408,6 +408,9 @@ IDENTITY: Final = {
     "no channels": cause("reach connected", ONLINE, denying(CHANNEL)),
     "no channels any more": cause("reach", denying(*nodes.CHANNELS)),
     "channels by a condition": cause("reach?", channels_by_condition()),
+    "channels by a condition on a key that only other nodes have": cause(
+        "reach", channels_by_condition(by="ssm:SourceInstanceARN")
+    ),
     "a channel for certain, others by a condition": cause("reach", channels_by_condition(CHANNEL)),
     **{f"no {action}, by a condition that may turn it around": used(
            told, UNDER_ACCOUNT, denying(action), setting(missing=["aws:ResourceTag/team"]))
@@ -428,6 +431,9 @@ HOST_MANAGEMENT: Final = {
     "the account's role in place of one that is not trusted": under_account(
         "role-assumable?", NOT_TRUSTED),
     "the account's role beside one that is perhaps trusted": under_account("", PERHAPS_TRUSTED),
+    "the account's role with channels by a condition on the node's ARN": under_account(
+        "reach?", without_profile, channels_by_condition(by="ssm:SourceInstanceARN")
+    ),
     "the account's role that may not decrypt": under_account(
         "encrypt", without_profile, using(), denying(f"{nodes.ACCOUNT_ROLE} kms:Decrypt")),
     "the account's role and metadata off": under_account(
@@ -825,6 +831,9 @@ HYBRID_NODES: Final = {
            ("an organization", "role-assumable?", {"StringLike": {"aws:SourceOrgID": "o"}}),
        )},
     "hybrid, no channels": hybrid("reach connected", ONLINE, denying(CHANNEL)),
+    "hybrid, channels by a condition on its ARN": hybrid(
+        "reach?", channels_by_condition(by="ssm:SourceInstanceARN")
+    ),
     "hybrid, may not decrypt": hybrid("encrypt", using(), DENIED_KEY),
     "hybrid, no role any more": hybrid("role-assumable", refusing("iam:GetRole", "NoSuchEntity")),
     "hybrid, no role by a denial": hybrid("role-assumable?", refusing("iam:GetRole")),
