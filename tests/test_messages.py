@@ -771,10 +771,10 @@ VERIFY: Final = {
     "a `credential_process` that fails": with_profile("credential_process = false"),
     "`AWS_CONTAINER_CREDENTIALS_FULL_URI` of another host": run(
         "verify --role web",
-        with_variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/credentials"),
+        with_env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/credentials"),
     ),
     "`AWS_ACCESS_KEY_ID` without its secret": run(
-        "verify --role web", with_variable("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+        "verify --role web", with_env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     ),
     "`AWS_MAX_ATTEMPTS=0`": failing(
         exceptions.InvalidMaxRetryAttemptsError(provided_max_attempts=0, min_value=1)
