@@ -107,17 +107,6 @@ class MakeApp(Protocol):
     def __call__(self, **context: object) -> cdk.App: ...
 
 
-class MakeStack(Protocol):
-    def __call__(
-        self,
-        construct_id: str = "Stack",
-        *,
-        scope: Construct | None = None,
-        env: cdk.Environment | None = None,
-        stack_name: str | None = None,
-    ) -> cdk.Stack: ...
-
-
 @pytest.fixture
 def make_app(tmp_path: Path) -> MakeApp:
     """Make an app; its keyword arguments are its context."""
@@ -155,31 +144,15 @@ def crosses(value: object) -> bool:
 
 
 @pytest.fixture
-def make_stack(make_app: MakeApp) -> MakeStack:
-    """Make a stack, in an app of its own where no `scope` is given."""
-
-    def make(
-        construct_id: str = "Stack",
-        *,
-        scope: Construct | None = None,
-        env: cdk.Environment | None = None,
-        stack_name: str | None = None,
-    ) -> cdk.Stack:
-        return cdk.Stack(scope or make_app(), construct_id, env=env, stack_name=stack_name)
-
-    return make
-
-
-@pytest.fixture
-def stack(make_stack: MakeStack) -> cdk.Stack:
+def stack(make_app: MakeApp) -> cdk.Stack:
     """An environment-agnostic stack."""
-    return make_stack()
+    return cdk.Stack(make_app(), "Stack")
 
 
 @pytest.fixture
-def stack_here(make_stack: MakeStack) -> cdk.Stack:
+def stack_here(make_app: MakeApp) -> cdk.Stack:
     """A stack of a known account and region."""
-    return make_stack(env=HERE)
+    return cdk.Stack(make_app(), "Stack", env=HERE)
 
 
 def app_of(construct: Construct) -> cdk.Stage:

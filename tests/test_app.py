@@ -181,9 +181,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_profiles_of_a_file_are_looked_up_at_once_and_get_one_policy(
-    here: Path,
-) -> None:
+def test_the_profiles_of_a_file_are_looked_up_at_once_and_get_one_policy(here: Path) -> None:
     text = f"""
 # those that `audit` found
 web  # the front end
@@ -432,7 +430,7 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("context", "message"),
+    ("context", "says"),
     [
         ({"role": "Existing", "instance-profile": "Existing"}, "give one of"),
         ({"roles": "a.txt", "role": "Existing"}, "give one of"),
@@ -445,12 +443,10 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
         ({"instance-profile": "path/Existing"}, "can't be looked up"),
     ],
 )
-def test_a_wrong_value_gives_one_clear_line(
-    tmp_path: Path, context: Mapping[str, object], message: str
-) -> None:
+def test_a_wrong_value_is_one_line(tmp_path: Path, context: dict[str, object], says: str) -> None:
     (line,) = refusal(tmp_path, context).splitlines()
     assert line.startswith("app.py: ")
-    assert message in line
+    assert says in line
 
 
 def test_the_line_is_all_that_the_cli_shows(tmp_path: Path) -> None:

@@ -174,9 +174,7 @@ def characters(document: dict[str, Any]) -> int:
     return len(json.dumps(deployed(document), separators=(",", ":")))
 
 
-def test_the_sizes_in_the_docs_are_those_synthesized(
-    stack: cdk.Stack, synthesized: Synthesized
-) -> None:
+def test_the_sizes_in_the_docs_are_synthesized(stack: cdk.Stack, synthesized: Synthesized) -> None:
     key, alias = existing_key(stack), existing_key(stack, "Alias", resource="alias/sessions")
     bucket = s3.Bucket.from_bucket_attributes(
         stack,

@@ -303,9 +303,7 @@ def example_with_logs(folder: Path, monkeypatch: pytest.MonkeyPatch, pasted: str
     return violations(app)
 
 
-def test_the_page_acknowledges_each_finding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_acknowledges_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ((_, text),) = blocks("py", PAGE)
     with monkeypatch.context() as patched:
         found = example_with_logs(tmp_path / "bare", patched, "")

@@ -15,7 +15,7 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 
-from .conftest import BY_CHANCE, HERE, MakeApp, MakeStack, existing_key, existing_role, policy
+from .conftest import BY_CHANCE, HERE, MakeApp, existing_key, existing_role, policy
 from .preference_options import KEYS, Given, given_preferences
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ FLAGS: Final = st.fixed_dictionaries(
 @example(chosen=FULL, kind="exists", flags={"decrypt_sessions_only": True})
 @example(chosen=FULL._replace(others={"enforce_s3_encryption": False}), kind="made", flags={})
 def test_any_preferences_grant_what_the_same_options_by_hand_grant(
-    make_stack: MakeStack, chosen: Given, kind: str, flags: dict[str, bool]
+    make_app: MakeApp, chosen: Given, kind: str, flags: dict[str, bool]
 ) -> None:
-    stack = make_stack(env=HERE)
+    stack = cdk.Stack(make_app(), "Stack", env=HERE)
     sources = chosen.sources(stack)
     others = chosen.others if kind == "made" else {}
     given_once = preferences(stack, kind, **sources, **others)

@@ -153,9 +153,7 @@ def rendered(readme: str) -> str:
     return page
 
 
-def test_without_an_address_the_metadata_has_the_readme_as_it_is(
-    distributions: Path,
-) -> None:
+def test_without_an_address_the_metadata_has_the_readme_as_it_is(distributions: Path) -> None:
     (wheel,) = distributions.glob("*.whl")
     with ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
@@ -168,9 +166,7 @@ def test_without_an_address_the_metadata_has_the_readme_as_it_is(
     assert re.search("<h1[^>]*>session-manager-permissions<", rendered(readme))
 
 
-def test_with_an_address_each_link_of_readme_and_metadata_is_absolute(
-    public: Path,
-) -> None:
+def test_with_an_address_each_link_of_readme_and_metadata_is_absolute(public: Path) -> None:
     (dist_info,) = public.glob("*.dist-info")
     found = metadata((dist_info / "METADATA").read_text(encoding="utf-8"))
     readme = str(found.get_payload())

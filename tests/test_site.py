@@ -65,9 +65,7 @@ print(config.plugins.run_event("post_page", '<a data-md-component="source">', pa
 """
 
 
-def test_with_an_address_the_site_has_its_own_and_asks_no_other_host(
-    site: Path,
-) -> None:
+def test_with_an_address_the_site_has_its_own_and_asks_no_other_host(site: Path) -> None:
     assert not re.search(r'rel="canonical"', (site / "index.html").read_text("utf-8"))
     address = "https://github.com/owner/name", "https://owner.github.io/name/"
 

@@ -66,9 +66,7 @@ def test_the_role_of_compute_gets_the_policy(stack_here: cdk.Stack, kind: str) -
     assert len(policy(stack_here)["Roles"]) == 1
 
 
-def test_all_that_is_there_is_covered_in_one_policy_of_each_stack(
-    make_app: MakeApp,
-) -> None:
+def test_all_that_is_there_is_covered_in_one_policy_of_each_stack(make_app: MakeApp) -> None:
     app = make_app()
     one, staged = cdk.Stack(app, "One"), cdk.Stack(cdk.Stage(app, "Prod"), "Two")
     role = owned_role(one)

@@ -202,9 +202,7 @@ def test_groups_of_the_user_are_used_as_they_are(stack_here: cdk.Stack) -> None:
     assert ids == [{"Fn::GetAtt": [name, "GroupId"]}, "sg-1"]
 
 
-def test_connections_open_https_between_instances_and_endpoints(
-    stack_here: cdk.Stack,
-) -> None:
+def test_connections_open_https_between_instances_and_endpoints(stack_here: cdk.Stack) -> None:
     vpc = isolated(stack_here)
     closed = ec2.SecurityGroup(stack_here, "Closed", vpc=vpc, allow_all_outbound=False)
 
@@ -353,9 +351,7 @@ AFTER: Final = [
 
 
 @pytest.mark.parametrize(("there", "clashes"), AFTER)
-def test_what_comes_after_is_an_error_if_it_clashes(
-    stack_here: cdk.Stack, there: Place, *, clashes: bool
-) -> None:
+def test_what_clashes_is_an_error(stack_here: cdk.Stack, there: Place, *, clashes: bool) -> None:
     vpc = isolated(stack_here)
     made(stack_here, vpc, log_bucket=bucket(stack_here))
     there(stack_here, vpc)

@@ -409,9 +409,7 @@ def test_a_condition_outside_of_the_scope_counts(stack: cdk.Stack) -> None:
     assert list(on_conditions(stack)) == ["Prod"]
 
 
-def test_conditions_of_one_id_or_one_stack_are_each_their_own(
-    make_app: MakeApp,
-) -> None:
+def test_conditions_of_one_id_or_one_stack_are_each_their_own(make_app: MakeApp) -> None:
     stacks = covered(make_app(), "One", "Another")
     for stack, name in itertools.product(stacks, ("Left", "Right")):
         group = Construct(stack, name)
@@ -550,9 +548,7 @@ def test_a_role_that_has_a_name_for_other_regions_is_attached_by_its_own_stack_o
     assert len(all_roles(owner)) == owner_uses_it
 
 
-def test_a_role_on_a_condition_and_without_one_is_listed_once(
-    make_app: MakeApp,
-) -> None:
+def test_a_role_on_a_condition_and_without_one_is_listed_once(make_app: MakeApp) -> None:
     owner, user = covered(make_app(), "Owner", "User")
     role = owned_role(owner)
     profile(user, "Always", role)
@@ -583,9 +579,7 @@ def test_a_role_that_exists_is_attached_by_each_stack_that_uses_it(
     assert not any(warnings(stack) for stack in stacks)
 
 
-def test_an_import_of_a_role_that_an_l1_names_keeps_no_other_from_it(
-    stack: cdk.Stack,
-) -> None:
+def test_an_import_of_a_role_that_an_l1_names_keeps_no_other_from_it(stack: cdk.Stack) -> None:
     SessionManagerFleet(stack, "Fleet")
     profiles(stack, "Existing", existing_role(stack), existing_role(stack, "Other", "Other"))
     assert roles(stack) == ["Existing", "Other"]
@@ -610,9 +604,7 @@ def test_roles_that_read_the_same_in_two_stacks_are_both_attached(make_app: Make
     assert "Fn::ImportValue" in attached[1]
 
 
-def test_the_same_token_of_two_stacks_is_each_its_own(
-    make_app: MakeApp,
-) -> None:
+def test_the_same_token_of_two_stacks_is_each_its_own(make_app: MakeApp) -> None:
     stacks = covered(make_app(), "One", "Another")
     name = cdk.Fn.ref("Name")
     for stack in stacks:
@@ -1040,9 +1032,7 @@ def test_an_exclusion_without_effect_is_said(make_app: MakeApp, *, strict: bool)
 
 
 @pytest.mark.parametrize("parent_uses_it", [True, False])
-def test_a_parent_s_role_is_attached_by_its_users(
-    stack: cdk.Stack, *, parent_uses_it: bool
-) -> None:
+def test_a_parent_role_is_attached_by_its_users(stack: cdk.Stack, *, parent_uses_it: bool) -> None:
     SessionManagerFleet(stack, "Fleet")
     role = owned_role(stack)
     nested = [cdk.NestedStack(stack, name) for name in ("One", "Another")]

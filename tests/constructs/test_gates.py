@@ -11,7 +11,7 @@ import pytest
 from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import SessionManagerFleet
-from tests.conftest import EC2, ON_LOWEST_CDK, MakeStack, run_python, template
+from tests.conftest import EC2, ON_LOWEST_CDK, MakeApp, run_python, template
 
 SCRIPT = """
 import sys
@@ -103,9 +103,9 @@ def size(stack: cdk.Stack) -> int:
 
 
 @pytest.mark.parametrize("number", [1, 10, 100])
-def test_a_fleet_adds_one_resource_and_few_bytes_a_role(make_stack: MakeStack, number: int) -> None:
+def test_a_fleet_adds_one_resource_and_few_bytes_a_role(make_app: MakeApp, number: int) -> None:
     def build(*, has_fleet: bool) -> cdk.Stack:
-        stack = make_stack()
+        stack = cdk.Stack(make_app(), "Stack")
         for place in range(number):
             iam.InstanceProfile(
                 stack, f"Profile{place}", role=iam.Role(stack, f"Role{place}", assumed_by=EC2)

@@ -172,9 +172,7 @@ def test_keys_and_each_alias_have_their_statements(make_app: MakeApp, *, minimiz
     ]
 
 
-def test_aliases_that_only_the_deployment_knows_are_each_let_through(
-    stack: cdk.Stack,
-) -> None:
+def test_aliases_that_only_the_deployment_knows_are_each_let_through(stack: cdk.Stack) -> None:
     names = [cdk.CfnParameter(stack, name).value_as_string for name in ("One", "Two")]
     permit(
         stack,

@@ -36,7 +36,6 @@ from tests.conftest import (
     OTHER_ACCOUNT,
     REGION,
     MakeApp,
-    MakeStack,
     crosses,
     existing_key,
     existing_role,
@@ -116,9 +115,7 @@ BUCKETS: Final[dict[str, tuple[MakeBucket, object]]] = {
 
 
 @pytest.mark.parametrize(("make", "arn"), BUCKETS.values(), ids=BUCKETS)
-def test_bucket_gets_its_objects_and_its_encryption_granted(
-    stack_here: cdk.Stack, make: MakeBucket, arn: object
-) -> None:
+def test_bucket_gets_its_grants(stack_here: cdk.Stack, make: MakeBucket, arn: object) -> None:
     found = granted(stack_here, log_bucket=make(stack_here), log_prefix="sessions")
 
     assert [(sid, one["Action"], one["Resource"]) for sid, one in found.items()][1:] == [
@@ -150,9 +147,9 @@ def test_check_log_encryption_outranks_preferences(stack_here: cdk.Stack, *, che
     ids=["another", "this", "not said", "token", "stack of no known account"],
 )
 def test_objects_acl_is_granted_on_a_bucket_known_to_be_another_account_s(
-    make_stack: MakeStack, env: cdk.Environment | None, account: str | None, *, acl: bool
+    make_app: MakeApp, env: cdk.Environment | None, account: str | None, *, acl: bool
 ) -> None:
-    stack = make_stack(env=env)
+    stack = cdk.Stack(make_app(), "Stack", env=env)
 
     objects = granted(stack, log_bucket=bucket_of(stack, account))["SessionManagerLogObjects"]
 
@@ -203,9 +200,7 @@ def test_prefix_may_be_a_token(stack_here: cdk.Stack) -> None:
 
 
 @pytest.mark.parametrize("rest", ["/*", "/${aws:userid}", "?", "/.."])
-def test_the_rest_behind_a_token_is_checked(
-    stack: cdk.Stack, bucket: s3.IBucket, rest: str
-) -> None:
+def test_the_rest_after_a_token_is_checked(stack: cdk.Stack, bucket: s3.IBucket, rest: str) -> None:
     parameter = cdk.CfnParameter(stack, "Prefix").value_as_string
 
     with pytest.raises(ValueError, match=r"^log_prefix "):
@@ -314,9 +309,7 @@ def on_bucket_key(resource: object, condition: object = None) -> list[tuple[obje
     [*KEYS_OF_BUCKETS.values(), *((make, None) for make in NO_KEY.values())],
     ids=[*KEYS_OF_BUCKETS, *(f"no key: {kind}" for kind in NO_KEY)],
 )
-def test_the_bucket_s_key_is_granted_on(
-    stack_here: cdk.Stack, make: MakeBucket, resource: object
-) -> None:
+def test_bucket_keys_are_granted(stack_here: cdk.Stack, make: MakeBucket, resource: object) -> None:
     found = granted(stack_here, log_bucket=make(stack_here))
 
     condition = FOR_ALIAS if resource in (KEYS_HERE, ALL_KEYS) else None

@@ -19,7 +19,6 @@ from tests.conftest import (
     OTHER_REGION,
     REGION,
     MakeApp,
-    MakeStack,
     existing_key,
     existing_role,
     policy,
@@ -59,11 +58,11 @@ def test_two_stacks_get_two_names(make_app: MakeApp, one: str, another: str) -> 
     assert name_of(grown(app, one)) != name_of(grown(app, another))
 
 
-def test_a_name_tells_its_stack_construct_and_region(make_stack: MakeStack) -> None:
-    assert re.fullmatch(r"Stack-Permissions-[0-9A-F]{8}", name_of(make_stack()))
+def test_a_name_tells_its_stack_construct_and_region(make_app: MakeApp) -> None:
+    assert re.fullmatch(r"Stack-Permissions-[0-9A-F]{8}", name_of(cdk.Stack(make_app(), "Stack")))
     for region in (REGION, OTHER_REGION):
         env = cdk.Environment(region=region)
-        named = make_stack(stack_name="Named", env=env)
+        named = cdk.Stack(make_app(), "Stack", stack_name="Named", env=env)
         assert re.fullmatch(rf"Named-Permissions-[0-9A-F]{{8}}-{region}", name_of(named))
 
 
@@ -98,18 +97,16 @@ def test_a_name_is_one_that_iam_takes_however_long_the_path(
     assert build("Permissions") == build("Permissions") != build("Others")
 
 
-def test_a_name_that_would_be_too_long_has_all_that_iam_takes(make_stack: MakeStack) -> None:
-    assert len(name_of(make_stack("S" * 128))) == 128
+def test_a_name_that_would_be_too_long_has_all_that_iam_takes(make_app: MakeApp) -> None:
+    assert len(name_of(cdk.Stack(make_app(), "S" * 128))) == 128
 
 
-def test_no_option_key_or_role_moves_the_logical_id_or_the_name(
-    make_stack: MakeStack,
-) -> None:
+def test_no_option_key_or_role_moves_the_logical_id_or_the_name(make_app: MakeApp) -> None:
     def build(
         options: Callable[[cdk.Stack], Mapping[str, Any]] = lambda _: {},
         change: Callable[[cdk.Stack, SessionManagerPermissions], object] = lambda _, __: None,
     ) -> tuple[str, str]:
-        stack = make_stack(env=HERE)
+        stack = cdk.Stack(make_app(), "Stack", env=HERE)
         role = existing_role(stack)
         made = SessionManagerPermissions(stack, "Permissions", role=role, **options(stack))
         change(stack, made)

@@ -37,7 +37,6 @@ from tests.conftest import (
     OTHER_REGION,
     REGION,
     MakeApp,
-    MakeStack,
     app_of,
     crosses,
     customized,
@@ -138,9 +137,7 @@ ANY_SESSION: Final = arn("ssm", "session/*", region="*", account="*")
 # what the policy holds
 
 
-def test_the_least_is_a_session_and_a_hold_on_ones_own_sessions(
-    stack_here: cdk.Stack,
-) -> None:
+def test_the_least_is_a_session_and_a_hold_on_ones_own_sessions(stack_here: cdk.Stack) -> None:
     grant(stack_here, group(stack_here), instance_tags={"team": "web"})
 
     found = statements(stack_here)
@@ -326,8 +323,8 @@ def test_different_grants_on_a_document_have_different_sids(stack_here: cdk.Stac
         ({"all_instances": True, "allow_port_forwarding": True}, "c750bd14"),
     ],
 )
-def test_sids_are_as_in_0_2_0(make_stack: MakeStack, access: dict[str, Any], digits: str) -> None:
-    stack = make_stack("Stack", env=HERE)
+def test_sids_are_as_in_0_2_0(make_app: MakeApp, access: dict[str, Any], digits: str) -> None:
+    stack = cdk.Stack(make_app(), "Stack", env=HERE)
     grant(stack, managed_policy(stack), **access)
 
     assert sids(stack) == {f"StartSessionInstances{digits}", f"StartSessionDocument{digits}"}
@@ -348,9 +345,9 @@ def test_documents_of_two_stacks_with_one_logical_id_have_different_sids(make_ap
     assert "Green:ExportsOutput" in json.dumps(found)
 
 
-def test_a_grant_with_everything_fits_into_a_users_inline_policies(make_stack: MakeStack) -> None:
+def test_a_grant_with_everything_fits_into_a_users_inline_policies(make_app: MakeApp) -> None:
     """2,048 characters: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
-    stack = make_stack(env=HERE)
+    stack = cdk.Stack(make_app(), "Stack", env=HERE)
     found = preferences(stack, encryption_key=existing_key(stack, resource="alias/session-manager"))
 
     found.grant_start_session(
@@ -558,9 +555,7 @@ def test_what_another_account_s_stack_has_is_left_as_it_is(make_app: MakeApp, ki
     assert len(other.node.find_all()) == before
 
 
-def test_an_immutable_role_is_refused_though_the_role_has_a_policy(
-    stack_here: cdk.Stack,
-) -> None:
+def test_an_immutable_role_is_refused_though_the_role_has_a_policy(stack_here: cdk.Stack) -> None:
     role = owned_role(stack_here, "It")
     grant(stack_here, role)
     found: Any = stack_here.node.find_child("Preferences")
@@ -870,9 +865,7 @@ NEAR: Final = (
 )
 
 
-def test_an_operator_has_a_hold_on_own_and_hyphenated_ids_alone(
-    stack_here: cdk.Stack,
-) -> None:
+def test_an_operator_has_a_hold_on_own_and_hyphenated_ids_alone(stack_here: cdk.Stack) -> None:
     grant(stack_here, group(stack_here))
 
     def holds(own: str, another: str) -> bool:

@@ -210,9 +210,7 @@ CONSTRUCTS: Final = (
 @pytest.mark.parametrize(
     "callee", [session_manager_statements, *(one.__init__ for one in CONSTRUCTS)]
 )
-def test_each_option_is_a_keyword_of_its_type(
-    callee: Callable[..., object],
-) -> None:
+def test_each_option_is_a_keyword_of_its_type(callee: Callable[..., object]) -> None:
     """Editors show it so, with its default."""
     parameters = inspect.signature(callee).parameters
     flags = {"allow_registration": False, "decrypt_sessions_only": False}

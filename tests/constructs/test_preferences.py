@@ -20,7 +20,6 @@ from tests.conftest import (
     ACCOUNT,
     REGION,
     MakeApp,
-    MakeStack,
     existing_key,
     existing_role,
     key_arn,
@@ -254,8 +253,8 @@ def test_what_is_given_is_in_its_inputs(
 # its name
 
 
-def test_a_default_name_that_is_too_long_has_all_that_ssm_takes(make_stack: MakeStack) -> None:
-    stack = make_stack("S" * 128)
+def test_a_default_name_that_is_too_long_has_all_that_ssm_takes(make_app: MakeApp) -> None:
+    stack = cdk.Stack(make_app(), "S" * 128)
     preferences(stack)
 
     assert len(document(stack)["Name"]) == 128
@@ -281,13 +280,13 @@ def test_the_default_name_is_one_that_ssm_takes(stack: cdk.Stack, construct_id: 
     assert re.fullmatch(r"[A-Za-z0-9_.-]{3,128}", document(stack)["Name"])
 
 
-def test_a_default_name_that_aws_keeps_for_itself_is_refused(make_stack: MakeStack) -> None:
-    stack = make_stack("aws-operations")
+def test_a_default_name_that_aws_keeps_for_itself_is_refused(make_app: MakeApp) -> None:
+    stack = cdk.Stack(make_app(), "aws-operations")
 
     with pytest.raises(ValueError, match=r"^document_name 'aws-operations-Preferences-.*another"):
         preferences(stack)
 
-    preferences(make_stack("aws-operations"), document_name="Operations")
+    preferences(cdk.Stack(make_app(), "aws-operations"), document_name="Operations")
 
 
 # enforced encryption
@@ -334,9 +333,7 @@ class Later:
 
 
 @pytest.mark.parametrize("kind", ENCRYPTED_TWICE)
-def test_a_bucket_encrypted_twice_is_refused_where_that_is_enforced(
-    stack: cdk.Stack, kind: str
-) -> None:
+def test_a_bucket_encrypted_twice_is_refused_if_enforced(stack: cdk.Stack, kind: str) -> None:
     bucket = ENCRYPTED_TWICE[kind](stack)
     with pytest.raises(ValueError, match=f"^enforce_s3_encryption .* '{bucket.node.path}'"):
         preferences(stack, log_bucket=bucket)
@@ -382,9 +379,7 @@ def test_any_other_bucket_is_taken_without_a_word(stack: cdk.Stack, kind: str) -
 
 
 @pytest.mark.parametrize("kind", [None, *UNENCRYPTED_GROUPS])
-def test_encryption_of_a_group_without_a_key_is_not_enforced(
-    stack: cdk.Stack, kind: str | None
-) -> None:
+def test_encryption_without_a_key_is_not_enforced(stack: cdk.Stack, kind: str | None) -> None:
     group = GROUPS[kind](stack) if kind else None
     refused(stack, ValueError, enforce_cloudwatch_encryption=True, log_group=group)
 

@@ -38,7 +38,6 @@ from tests.conftest import (
     OTHER_ACCOUNT,
     REGION,
     MakeApp,
-    MakeStack,
     app_of,
     customized,
     existing_key,
@@ -189,10 +188,8 @@ def test_a_role_of_another_stack_gets_the_policy_by_an_output(
     assert output["Value"] == {"Ref": next(iter(resources(owner, "AWS::IAM::Role")))}
 
 
-def test_a_role_of_the_parent_stack_gets_it_from_a_nested_stack(
-    make_stack: MakeStack,
-) -> None:
-    parent = make_stack()
+def test_a_role_of_the_parent_stack_gets_it_from_a_nested_stack(make_app: MakeApp) -> None:
+    parent = cdk.Stack(make_app(), "Stack")
     nested = cdk.NestedStack(parent, "Nested")
     role = owned_role(parent)
     permissions = SessionManagerPermissions(nested, "Permissions", role=role)
@@ -210,10 +207,10 @@ def test_an_environment_agnostic_stack_counts_every_account_as_its_own(stack: cd
     ("owner_env", "env"), [(None, HERE), (HERE, None)], ids=["owner agnostic", "owner known"]
 )
 def test_an_owned_role_counts_as_the_same_accounts_where_one_is_unknown(
-    make_stack: MakeStack, owner_env: cdk.Environment | None, env: cdk.Environment | None
+    make_app: MakeApp, owner_env: cdk.Environment | None, env: cdk.Environment | None
 ) -> None:
-    owner = make_stack("Owner", env=owner_env)
-    stack = make_stack("Stack", scope=app_of(owner), env=env)
+    owner = cdk.Stack(make_app(), "Owner", env=owner_env)
+    stack = cdk.Stack(app_of(owner), "Stack", env=env)
     permit(stack, owned_role(owner, name="Named"))
     assert policy(stack)["Roles"] == ["Named"]
 
@@ -511,9 +508,9 @@ def test_a_taken_name_is_refused(stack: cdk.Stack, role_of: RoleOf, error: type[
         permit(stack, role, "Sessions")
 
 
-def test_policies_of_one_name_are_no_error_on_roles_that_differ(make_stack: MakeStack) -> None:
-    here = make_stack("Here", env=HERE)
-    elsewhere = make_stack("Elsewhere", scope=app_of(here), env=ELSEWHERE)
+def test_policies_of_one_name_are_no_error_on_roles_that_differ(make_app: MakeApp) -> None:
+    here = cdk.Stack(make_app(), "Here", env=HERE)
+    elsewhere = cdk.Stack(app_of(here), "Elsewhere", env=ELSEWHERE)
     permit(here, existing_role(here), "Sessions")
     permit(elsewhere, existing_role(elsewhere), "Sessions")
     another, again = existing_role(here, "Another", "Another"), existing_role(here, "Again")
