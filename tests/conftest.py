@@ -340,17 +340,26 @@ def run_app(
     runpy.run_path(str(ROOT / app), run_name="__main__")
 
 
+def run(
+    *command: str | Path, cwd: Path, env: Mapping[str, str] | None = None, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a process to its end, in the environment of this one if no other is given."""
+    return subprocess.run(  # noqa: S603
+        command,
+        cwd=cwd,
+        env=env,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
 def run_python(
     *arguments: str, cwd: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """A Python process of its own that finds the project, whatever is installed."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CDK_")}
-    return subprocess.run(  # noqa: S603
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env=inherited | FOR_PROCESSES | dict(env or {}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    environment = inherited | FOR_PROCESSES | dict(env or {})
+    return run(sys.executable, *arguments, cwd=cwd, env=environment)

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import runpy
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from session_manager_permissions._verify.command import main
 from tests.cfn_lint import lint
 
 from .builders import deployed
-from .conftest import ROOT, existing_key, run_python
+from .conftest import ROOT, existing_key, run, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -270,15 +269,9 @@ def test_the_build_audits_each_account_and_fails_for_one_without_an_answer(
         (programs / name).write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
         (programs / name).chmod(0o755)
 
-    done = subprocess.run(
-        ["sh", "-e"],  # noqa: S607
-        input="\n".join(spec["phases"]["build"]["commands"]),
-        cwd=folder,
-        env={"PATH": f"{programs}:{os.environ['PATH']}", "UPLOADED": str(uploaded)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {"PATH": f"{programs}:{os.environ['PATH']}", "UPLOADED": str(uploaded)}
+    commands = "\n".join(spec["phases"]["build"]["commands"])
+    done = run("sh", "-e", cwd=folder, env=env, stdin=commands)
 
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.splitlines() == ["No answer of:", "444455556666"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,14 +27,7 @@ VERIFY = "from session_manager_permissions._verify.command import main"
 
 def loaded_after(script: str) -> set[str]:
     """The top-level modules that a fresh process has after `script`, which may start no process."""
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", f"{NO_PROCESS}{script}\nprint(*sys.modules)"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = run_python("-c", f"{NO_PROCESS}{script}\nprint(*sys.modules)", cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return {module.partition(".")[0] for module in done.stdout.splitlines()[-1].split()}
 

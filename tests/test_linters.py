@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import subprocess
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +14,6 @@ import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3 as s3
 
 from session_manager_permissions import (
     SessionManagerEndpoints,
@@ -26,8 +23,8 @@ from session_manager_permissions import (
 from tests.cfn_lint import lint
 
 from .builders import EVERY_GRANT, deployed
-from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, owned_role
-from .scenarios import BUCKET, GROUP_ARN, PREFIX, SCENARIOS
+from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, owned_role, run
+from .scenarios import BUCKET, GROUP_ARN, PREFIX, SCENARIOS, all_owned
 from .test_readme import PERMISSIONS, blocks, first_column
 
 with warnings.catch_warnings():
@@ -49,22 +46,6 @@ LINTED: Final = (
 """Scenarios that have each statement, and each resource and condition that it may have."""
 
 
-def owning(stack: cdk.Stack) -> SessionManagerPermissions:
-    """Everything is the stack's own, so that each resource is a reference."""
-    key = kms.Key(stack, "Key", enable_key_rotation=True)
-    return SessionManagerPermissions(
-        stack,
-        "Permissions",
-        instance_profile=iam.InstanceProfile(stack, "Profile", role=owned_role(stack)),
-        encryption_key=key,
-        allow_registration=True,
-        log_bucket=s3.Bucket(stack, "Bucket", encryption_key=key),
-        log_prefix=PREFIX,
-        log_group=logs.LogGroup(stack, "Group", encryption_key=key),
-        decrypt_sessions_only=True,
-    )
-
-
 def endpoints(stack: cdk.Stack) -> SessionManagerEndpoints:
     """Every endpoint, for a VPC that the stack owns."""
     private = ec2.SubnetConfiguration(
@@ -80,10 +61,10 @@ def endpoints(stack: cdk.Stack) -> SessionManagerEndpoints:
 
 
 def build(stack: cdk.Stack, scenario: str) -> SessionManagerPermissions:
-    if scenario == "owned":
-        return owning(stack)
-    options = SCENARIOS[scenario](stack)
-    return SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), **options)
+    """A construct with the options; of "owned", everything is the stack's own."""
+    role = owned_role(stack) if scenario == "owned" else existing_role(stack)
+    options = (SCENARIOS | {"owned": all_owned})[scenario](stack)
+    return SessionManagerPermissions(stack, "Permissions", role=role, **options)
 
 
 @pytest.fixture(scope="module")
@@ -329,15 +310,9 @@ UNCONSTRAINED_WRITE: Final = "CKV_AWS_111"
 def test_checkov_finds_what_is_argued(assembly: Path) -> None:
     assert CHECKOV.exists(), "checkov has an environment of its own: `make test` sets it up"
     how = ["--framework=cloudformation", "--skip-download", "--compact", "--output=json"]
-    run = subprocess.run(  # noqa: S603
-        [CHECKOV, "--directory", assembly, *how],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = run(CHECKOV, "--directory", assembly, *how, cwd=assembly)
 
-    report = json.loads(run.stdout)
+    report = json.loads(done.stdout)
     failed = {
         (check["file_path"], check["check_id"])
         for check in report["results"]["failed_checks"]

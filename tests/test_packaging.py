@@ -8,12 +8,10 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tarfile
 import venv
 from email import message_from_string
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
@@ -22,13 +20,13 @@ import yaml
 from local_aws import ExistingProfile, existing_profile, local_aws
 from readme_renderer import markdown
 
-from .conftest import run_python
+from .conftest import ROOT, run, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from email.message import Message
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "session_manager_permissions"
 UV = ROOT / ".venv-uv/bin/uv"
 SOURCES = (".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "hatch_build.py", "pyproject.toml")
@@ -44,17 +42,11 @@ def workflow_of(name: str) -> Any:  # noqa: ANN401 - what YAML has
     return yaml.safe_load((ROOT / f".github/workflows/{name}.yml").read_text(encoding="utf-8"))
 
 
-def run(*command: str | Path, cwd: Path) -> None:
-    finished = subprocess.run(  # noqa: S603
-        command,
-        cwd=cwd,
-        env=os.environ | {"CDK_OUTDIR": str(cwd / "cdk.out")},
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert finished.returncode == 0, finished.stdout
+def ran(*command: str | Path, cwd: Path) -> str:
+    """What a command prints, which must not fail."""
+    done = run(*command, cwd=cwd, env=os.environ | {"CDK_OUTDIR": str(cwd / "cdk.out")})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +54,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make dist` makes: the sdist, the wheel built from it, the bill of materials."""
     folder = tmp_path_factory.mktemp("release")
     made = folder / "dist"
-    run("make", "-C", ROOT, "dist", f"RELEASE={folder / 'venv'}", f"DIST={made}", cwd=folder)
+    ran("make", "-C", ROOT, "dist", f"RELEASE={folder / 'venv'}", f"DIST={made}", cwd=folder)
     return made
 
 
@@ -111,7 +103,7 @@ def test_each_build_gives_the_same_bytes(distributions: Path, tmp_path: Path) ->
         (sources / PACKAGE / name).write_text("not for the wheel", encoding="utf-8")
     build = distributions.parent / "venv/bin/python", "-m", "build", "--no-isolation"
 
-    run(*build, "--sdist", "--wheel", "--outdir", tmp_path / "again", sources, cwd=tmp_path)
+    ran(*build, "--sdist", "--wheel", "--outdir", tmp_path / "again", sources, cwd=tmp_path)
 
     for built in (*distributions.glob("*.whl"), *distributions.glob("*.tar.gz")):
         assert built.read_bytes() == (tmp_path / "again" / built.name).read_bytes()
@@ -133,7 +125,7 @@ def public(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         text.replace('Final[str] = ""', f'Final[str] = "{REPOSITORY}"'), encoding="utf-8"
     )
     build = distributions.parent / "venv/bin/python", "-m", "build", "--no-isolation"
-    run(*build, "--wheel", "--outdir", folder, sources, cwd=folder)
+    ran(*build, "--wheel", "--outdir", folder, sources, cwd=folder)
     (wheel,) = folder.glob("*.whl")
     shutil.unpack_archive(wheel, folder / "wheel", "zip")
     return folder / "wheel"
@@ -250,14 +242,11 @@ def test_release_goes_to_the_index_from_a_tag_of_its_version_that_the_ci_passed(
     assert jobs["publish"]["permissions"] == {"id-token": "write"}
     for tag, status in ((f"v{version}", 0), (f"v{version}.1", 1)):
         tagged = os.environ | {"GITHUB_REF_NAME": tag}
-        assert subprocess.call(["bash", "-c", check], cwd=ROOT, env=tagged) == status  # noqa: S603, S607
+        assert run("bash", "-c", check, cwd=ROOT, env=tagged).returncode == status
 
 
 def test_audit_asks_about_each_environment_and_about_the_cli() -> None:
-    test, audit = (
-        subprocess.check_output(["make", "-nB", target], cwd=ROOT, text=True)  # noqa: S603, S607
-        for target in ("test", "audit")
-    )
+    test, audit = (ran("make", "-nB", target, cwd=ROOT) for target in ("test", "audit"))
     tested, made = ({*re.findall(r"-m venv (?:--\S+ )*(\S+)", plan)} for plan in (test, audit))
     (asked,) = re.findall(r"^for venv in (.*); do", audit, re.MULTILINE)
 
@@ -287,7 +276,7 @@ def test_what_makes_a_release_is_locked_with_hashes_and_nothing_else_is_installe
     (group,) = re.findall(r"^release = \[(.*?)^\]", PROJECT, re.MULTILINE | re.DOTALL)
     (backend,) = re.findall(r"^requires = \[(.*)\]$", PROJECT, re.MULTILINE)
     lock = (ROOT / ".ci/release.txt").read_text(encoding="utf-8")
-    made = subprocess.check_output(["make", "-nB", "dist"], cwd=ROOT, text=True)  # noqa: S607
+    made = ran("make", "-nB", "dist", cwd=ROOT)
 
     locked = re.split(r"\n(?=\S)", lock.strip())
     for one in locked:
@@ -333,7 +322,7 @@ def python(distributions: Path) -> Path:
     folder = distributions.parent / "installed"
     venv.create(folder)
     install = (UV, "pip", "install", "--quiet", "--system-certs", "--python", folder)
-    run(*install, wheel, cwd=distributions.parent)
+    ran(*install, wheel, cwd=distributions.parent)
     return folder / "bin" / "python"
 
 
@@ -354,12 +343,12 @@ def test_the_command_alone_has_no_cdk_and_the_size_on_the_page(
     venv.create(tmp_path / "venv")
     python = tmp_path / "venv/bin/python"
     install = (UV, "pip", "install", "--quiet", "--system-certs", "--python", python)
-    run(*install, *packages.split(), cwd=tmp_path)
-    run(*install, "--no-deps", wheel, cwd=tmp_path)
+    ran(*install, *packages.split(), cwd=tmp_path)
+    ran(*install, "--no-deps", wheel, cwd=tmp_path)
 
     (command,) = (tmp_path / "venv/bin").glob("session-manager-permissions")
-    run(command, "--version", cwd=tmp_path)
-    run(command, "verify", "--print-permissions", cwd=tmp_path)
+    ran(command, "--version", cwd=tmp_path)
+    ran(command, "verify", "--print-permissions", cwd=tmp_path)
     told = profile.aws.verify("--instance-profile", profile.name, command=command)
     assert told.returncode == 1, told.stderr
     assert "not ready" in told.stdout
@@ -376,7 +365,7 @@ def test_readme_starts_on_the_wheel_alone(python: Path, tmp_path: Path) -> None:
     first = re.search(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
     assert first, "README.md has no Python snippet"
     (tmp_path / "app.py").write_text(first[1], encoding="utf-8")
-    run(python, "app.py", cwd=tmp_path)
+    ran(python, "app.py", cwd=tmp_path)
 
     (template,) = (tmp_path / "cdk.out").glob("*.template.json")
     assert "ssmmessages:OpenDataChannel" in template.read_text(encoding="utf-8")

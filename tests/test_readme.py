@@ -201,20 +201,10 @@ def test_every_way_in_has_a_snippet() -> None:
     snippets = "".join(text for _, text in [*blocks("python", README + PERMISSIONS), *pages()])
     for name in (
         *(name for name in session_manager_permissions.__all__ if name != "SessionManagerOptions"),
-        "role=",
-        "instance_profile=",
-        "from_role_name",
-        "from_role_arn",
-        "CfnInclude",
-        "add_encryption_key",
-        "from_alias_name",
-        ".instance.node.add_dependency(permissions)",
-        "log_bucket=",
-        "log_group=",
-        "decrypt_sessions_only=",
-        "from_document_name(",
-        "preferences=",
-        "PrincipalTag",
+        *("role=", "instance_profile=", "from_role_name", "from_role_arn", "CfnInclude"),
+        *("add_encryption_key", "from_alias_name", ".instance.node.add_dependency(permissions)"),
+        *("log_bucket=", "log_group=", "decrypt_sessions_only=", "from_document_name("),
+        *("preferences=", "PrincipalTag"),
     ):
         assert name in snippets
 

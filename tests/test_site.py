@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from typing import TYPE_CHECKING, Final, Literal
 
 import pytest
 
 from .browser import complaints, served
-from .conftest import ROOT
+from .conftest import ROOT, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,15 +20,8 @@ pytestmark = pytest.mark.site
 
 
 EACH_KIND_OF_PAGE: Final = (
-    "",
-    "404.html",
-    "benchmarks/RESULTS/",
-    "causes/no-instance-profile/",
-    "confirm-on-aws/",
-    "organizations/",
-    "preferences/",
-    "recipes/",
-    "reference/",
+    *("", "404.html", "benchmarks/RESULTS/", "causes/no-instance-profile/", "confirm-on-aws/"),
+    *("organizations/", "preferences/", "recipes/", "reference/"),
 )
 OF_THE_THEME: Final = "landmark-unique"
 """Material has a nav without a name in each block of code, and two of one name around a section."""
@@ -39,15 +31,8 @@ OF_THE_THEME: Final = "landmark-unique"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make docs` makes: it fails on a dead link, and on a page that is left out."""
     folder = tmp_path_factory.mktemp("site")
-    done = subprocess.run(  # noqa: S603
-        ["make", "docs", f"SITE={folder}"],  # noqa: S607
-        cwd=ROOT,
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
+    done = run("make", "docs", f"SITE={folder}", cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
@@ -69,14 +54,9 @@ def test_with_an_address_the_site_has_its_own_and_asks_no_other_host(site: Path)
     assert not re.search(r'rel="canonical"', (site / "index.html").read_text("utf-8"))
     address = "https://github.com/owner/name", "https://owner.github.io/name/"
 
-    done = subprocess.run(  # noqa: S603
-        [ROOT / ".venv-docs/bin/python", "-c", WITH_AN_ADDRESS, *address],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"}
+    python = ROOT / ".venv-docs/bin/python"
+    done = run(python, "-c", WITH_AN_ADDRESS, *address, cwd=ROOT, env=environment)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{address[1]} {address[0]} name\n<a>\n"

@@ -14,7 +14,7 @@ import pytest
 from . import scenarios
 from .conftest import ROOT, run_python
 from .releases import LAST, RELEASES, unpacked
-from .test_packaging import PACKAGE, UV, run
+from .test_packaging import PACKAGE, UV, ran
 
 pytestmark = pytest.mark.packaging
 
@@ -28,7 +28,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources = unpacked(LAST, folder)
     installed = folder / "installed"
     install = (UV, "pip", "install", "--quiet", "--system-certs", "--no-deps")
-    run(*install, "--python", sys.executable, "--target", installed, sources, cwd=folder)
+    ran(*install, "--python", sys.executable, "--target", installed, sources, cwd=folder)
     assert (installed / f"{PACKAGE}-{LAST}.dist-info").is_dir()
     return installed
 

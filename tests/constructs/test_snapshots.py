@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3 as s3
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions import _app as real_app
 from tests.cfn_lint import lint
 from tests.conftest import MakeApp, owned_role, template
+from tests.scenarios import all_owned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,19 +33,8 @@ def default(app: cdk.App) -> cdk.Stack:
 
 def every_option_owned(app: cdk.App) -> cdk.Stack:
     stack = cdk.Stack(app, "Stack")
-    session_key = kms.Key(stack, "SessionKey", enable_key_rotation=True)
-    bucket_key = kms.Key(stack, "BucketKey", enable_key_rotation=True)
-    SessionManagerPermissions(
-        stack,
-        "Permissions",
-        role=owned_role(stack),
-        encryption_key=session_key,
-        allow_registration=True,
-        log_bucket=s3.Bucket(stack, "Bucket", encryption_key=bucket_key),
-        log_prefix="instances",
-        log_group=logs.LogGroup(stack, "Group"),
-        decrypt_sessions_only=True,
-    )
+    role = owned_role(stack)
+    SessionManagerPermissions(stack, "Permissions", role=role, **all_owned(stack))
     return stack
 
 
