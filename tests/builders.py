@@ -35,11 +35,7 @@ if TYPE_CHECKING:
 
 
 PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
-PSEUDO: Final = {
-    "AWS::AccountId": ACCOUNT,
-    "AWS::Partition": "aws",
-    "AWS::Region": REGION,
-}
+PSEUDO: Final = {"AWS::AccountId": ACCOUNT, "AWS::Partition": "aws", "AWS::Region": REGION}
 
 
 def role_by_arn(scope: Construct, arn: str = role_arn(), *, mutable: bool = True) -> iam.IRole:
@@ -59,10 +55,7 @@ FIXED_ROLES: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
     "immutable by name": (immutable_role, "mutable=False"),
     "immutable by ARN": (lambda s: role_by_arn(s, mutable=False), "mutable=False"),
     "immutable by a parameter": (lambda s: immutable_role(s, parameter(s)), "mutable=False"),
-    "a parameter's ARN": (
-        lambda s: role_by_arn(s, parameter(s), mutable=False),
-        "mutable=False",
-    ),
+    "a parameter's ARN": (lambda s: role_by_arn(s, parameter(s), mutable=False), "mutable=False"),
     "a view": (lambda s: owned_role(s).without_policy_updates(), "without_policy_updates()"),
     "another account's": (
         lambda s: role_by_arn(s, role_arn(account=OTHER_ACCOUNT)),

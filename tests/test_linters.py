@@ -187,9 +187,7 @@ def test_parliament_finds_what_is_argued_of_an_operator(tmp_path: Path, *, minim
     alias = kms.Alias.from_alias_name(stack, "Alias", "alias/sessions")
     preferences = SessionPreferences.from_document_name(stack, "Sessions", encryption_key=alias)
     preferences.grant_start_session(
-        iam.Group(stack, "Operators"),
-        instance_tags={"team": "web"},
-        **EVERY_GRANT,
+        iam.Group(stack, "Operators"), instance_tags={"team": "web"}, **EVERY_GRANT
     )
     app.synth()
 

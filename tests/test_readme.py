@@ -42,10 +42,7 @@ ANSWERS: Final = {  # the account's, by what asks
 }
 TEMPLATE: Final = {  # what the snippet of `CfnInclude` includes
     "Resources": {
-        "Role": {
-            "Type": "AWS::IAM::Role",
-            "Properties": {"AssumeRolePolicyDocument": {}},
-        },
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}},
         "InstanceProfile": {
             "Type": "AWS::IAM::InstanceProfile",
             "Properties": {"Roles": [{"Ref": "Role"}]},

@@ -80,19 +80,13 @@ def covered(app: cdk.App, *names: str, env: cdk.Environment | None = HERE) -> li
     return [cdk.Stack(app, name, env=env) for name in names]
 
 
-def profile(
-    scope: Construct, construct_id: str = "Profile", role: iam.IRole | None = None
-) -> iam.InstanceProfile:
-    return iam.InstanceProfile(scope, construct_id, role=role)
-
-
 def profiles(stack: cdk.Stack, *roles: iam.IRole | str) -> str:
     """Make a profile of each role, an L1 where it is a name, and return the first role's name."""
     for number, role in enumerate(roles):
         if isinstance(role, str):
             l1_profile(stack, role, construct_id=f"Profile{number}")
         else:
-            profile(stack, f"Profile{number}", role)
+            iam.InstanceProfile(stack, f"Profile{number}", role=role)
     first = roles[0]
     return first if isinstance(first, str) else first.role_name
 
@@ -170,7 +164,7 @@ def cluster(scope: Construct) -> Any:  # noqa: ANN401 - the stub of ICluster lac
 
 
 HOLDERS: Final[dict[str, Hold]] = {
-    "profile": lambda s, role: profile(s, "It", role),
+    "profile": lambda s, role: iam.InstanceProfile(s, "It", role=role),
     "L1 profile": lambda s, role: l1_profile(s, role.role_name, construct_id="It"),
     "class of L1": lambda s, role: Standard(s, "It", roles=[role.role_name]),
     "instance": lambda s, role: instance(s, "It", role),
@@ -236,7 +230,7 @@ def test_a_template_changes_only_by_the_policy_of_its_roles(stack: cdk.Stack, pa
 class ProfileOfEachRole:
     def visit(self, node: IConstruct) -> None:
         if isinstance(node, iam.Role) and node.node.try_find_child("Late") is None:
-            profile(node, "Late", node)
+            iam.InstanceProfile(node, "Late", role=node)
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["fleet first", "fleet last"])
@@ -277,7 +271,7 @@ def test_what_an_aspect_makes_late_below_what_is_excluded_is_no_error(stack: cdk
 def test_the_role_that_the_template_names_counts_where_a_profile_was_changed(
     stack: cdk.Stack, make_role: Callable[[cdk.Stack], iam.IRole], changed: list[str]
 ) -> None:
-    cfn_profile = profile(stack, role=make_role(stack)).node.default_child
+    cfn_profile = iam.InstanceProfile(stack, "Profile", role=make_role(stack)).node.default_child
     assert isinstance(cfn_profile, iam.CfnInstanceProfile)
     cfn_profile.roles = changed
     SessionManagerFleet(stack, "Fleet")
@@ -340,11 +334,7 @@ ON_CONDITIONS: Final[dict[str, tuple[dict[str, Any], list[tuple[object, str | No
         [(PROD, "Prod"), (TEST, "Test"), (ALWAYS, None), ("Existing", "Prod")],
         {None: [ALWAYS], "Prod": [PROD, "Existing"], "Test": [TEST]},
     ),
-    "role on two": (
-        {},
-        [(ALWAYS, "Prod"), (ALWAYS, "Test")],
-        {"Prod": [ALWAYS], "Test": [ALWAYS]},
-    ),
+    "role on two": ({}, [(ALWAYS, "Prod"), (ALWAYS, "Test")], {"Prod": [ALWAYS], "Test": [ALWAYS]}),
     "a role on none too": ({}, [(ALWAYS, "Prod"), (ALWAYS, None)], {None: [ALWAYS]}),
     "a name on none too": ({}, [("Existing", "Prod"), ("Existing", None)], {None: ["Existing"]}),
     "the names of roles on conditions": (
@@ -434,7 +424,7 @@ def test_what_can_t_be_attached_to_is_in_each_stack_s_one_warning(make_app: Make
 
 
 def test_a_second_synthesis_adds_nothing(stack: cdk.Stack) -> None:
-    profile(stack)
+    iam.InstanceProfile(stack, "Profile")
     SessionManagerFleet(stack, "Fleet")
     assert template(stack) == template(stack)
 
@@ -499,7 +489,7 @@ def test_a_role_that_its_own_stack_uses_too_is_attached_by_that_stack(
 ) -> None:
     stacks = dict(zip(names, covered(make_app(), *names), strict=True))
     role = owned_role(stacks["Owner"], name="Named" if by_name else None)
-    profile(stacks["Owner"], role=role)
+    iam.InstanceProfile(stacks["Owner"], "Profile", role=role)
     l1_profile(stacks["User"], "Named" if by_name else role.role_name)
     assert lists_its_own(stacks["Owner"])
     assert not all_roles(stacks["User"])
@@ -507,11 +497,11 @@ def test_a_role_that_its_own_stack_uses_too_is_attached_by_that_stack(
 
 def by_a_node_group_and_a_profile(scope: cdk.Stack, role: iam.IRole) -> None:
     l1_nodes(scope, role.role_arn)
-    profile(scope, role=role)
+    iam.InstanceProfile(scope, "Profile", role=role)
 
 
 USES: Final[dict[str, Hold]] = {
-    "by its token": lambda s, role: profile(s, role=role),
+    "by its token": lambda s, role: iam.InstanceProfile(s, "Profile", role=role),
     "behind an instance": lambda s, role: instance(s, "It", role),
     "by its name": lambda s, _: l1_profile(s, "Named"),
     "by a node group and a profile": by_a_node_group_and_a_profile,
@@ -542,7 +532,7 @@ def test_a_role_that_has_a_name_for_other_regions_is_attached_by_its_own_stack_o
     users = [cdk.Stack(app, name, env=THERE) for name in ("First", "Second")]
     owned_role(users[0], "Other", parameter(users[0]))
     for stack in (*users, *([owner] if owner_uses_it else [])):
-        profile(stack, role=role)
+        iam.InstanceProfile(stack, "Profile", role=role)
     name = next(iter(resources(owner, "AWS::IAM::Role").values()))["Properties"]["RoleName"]
     assert all_roles(*users) == ([] if owner_uses_it else [name, name])
     assert len(all_roles(owner)) == owner_uses_it
@@ -551,14 +541,14 @@ def test_a_role_that_has_a_name_for_other_regions_is_attached_by_its_own_stack_o
 def test_a_role_on_a_condition_and_without_one_is_listed_once(make_app: MakeApp) -> None:
     owner, user = covered(make_app(), "Owner", "User")
     role = owned_role(owner)
-    profile(user, "Always", role)
+    iam.InstanceProfile(user, "Always", role=role)
     on_condition = l1_profile(user, role.role_name, construct_id="Maybe")
     on_condition.cfn_options.condition = cdk.CfnCondition(user, "Prod")
     assert list(on_conditions(user)) == [None]
 
 
 IMPORTS: Final[dict[str, Callable[[cdk.Stack], object]]] = {
-    "import": lambda s: profile(s, role=existing_role(s)),
+    "import": lambda s: iam.InstanceProfile(s, "Profile", role=existing_role(s)),
     "node group": lambda s: l1_nodes(s, role_arn()),
     "name": lambda s: l1_profile(s, "Existing"),
 }
@@ -630,7 +620,7 @@ def test_a_role_whose_stack_is_outside_the_scope_is_attached_once(make_app: Make
 
 def owned_in_another_account(stack: cdk.Stack) -> IConstruct:
     there = cdk.Stack(cdk.Stage.of(stack), "There", env=ELSEWHERE)
-    return profile(stack, role=owned_role(there, name="Theirs"))
+    return iam.InstanceProfile(stack, "Profile", role=owned_role(there, name="Theirs"))
 
 
 def made_as_a_bare_resource(stack: cdk.Stack) -> IConstruct:
@@ -657,7 +647,7 @@ LOST: Final[dict[str, tuple[Make, str]]] = {
 def test_what_can_t_be_attached_to_is_named_in_a_warning(stack_here: cdk.Stack, kind: str) -> None:
     make, why = LOST[kind]
     lost = make(stack_here)
-    profile(stack_here, "Good")
+    iam.InstanceProfile(stack_here, "Good")
     SessionManagerFleet(stack_here, "Fleet")
     (warning,) = warnings(stack_here)
     assert lost.node.path in warning
@@ -674,14 +664,8 @@ FIXED: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
         lambda s: immutable_role(cdk.Stack(cdk.Stage.of(s), "Shared", env=HERE)),
         "mutable=False",
     ),
-    "immutable by mutable": (
-        lambda s: (existing_role(s), immutable_role(s))[1],
-        "mutable=False",
-    ),
-    "mutable by immutable": (
-        lambda s: (immutable_role(s), existing_role(s))[1],
-        "mutable=False",
-    ),
+    "immutable by mutable": (lambda s: (existing_role(s), immutable_role(s))[1], "mutable=False"),
+    "mutable by immutable": (lambda s: (immutable_role(s), existing_role(s))[1], "mutable=False"),
 }
 
 
@@ -730,7 +714,7 @@ def test_a_role_that_only_javascript_code_has_imported_is_asked_too(stack_here: 
 def test_a_lazy_role_that_nothing_uses_is_not_made(stack: cdk.Stack) -> None:
     lazy = iam.LazyRole(stack, "Lazy", assumed_by=EC2)
     Construct(stack, "Holder").role = lazy  # type: ignore[attr-defined]
-    profile(stack)
+    iam.InstanceProfile(stack, "Profile")
     l1_profile(stack, "Existing", construct_id="L1")
     SessionManagerFleet(stack, "Fleet")
     assert len(resources(stack, "AWS::IAM::Role")) == 1
@@ -944,7 +928,8 @@ def test_a_fleet_without_any_stack_says_so_where_strict(make_app: MakeApp) -> No
 
 
 def test_a_role_that_is_to_be_looked_up_does_not_fail_the_first_pass(stack_here: cdk.Stack) -> None:
-    profile(stack_here, role=iam.Role.from_lookup(stack_here, "Role", role_name="web-server"))
+    role = iam.Role.from_lookup(stack_here, "Role", role_name="web-server")
+    iam.InstanceProfile(stack_here, "Profile", role=role)
     SessionManagerFleet(stack_here, "Fleet", strict=True)
     assert lookups(stack_here)
     assert not warnings(stack_here)
@@ -982,7 +967,7 @@ def test_roles_that_others_create_are_reported_once_behind_every_construct(
 
 
 def with_a_profile_below(outer: Construct) -> IConstruct:
-    profile(Construct(outer, "Inner"))
+    iam.InstanceProfile(Construct(outer, "Inner"), "Profile")
     return outer
 
 
@@ -993,7 +978,7 @@ def role_above_its_profile(stack: cdk.Stack) -> IConstruct:
 
 
 EXCLUDED: Final[dict[str, Make]] = {
-    "profile": lambda s: profile(s, "Excluded"),
+    "profile": lambda s: iam.InstanceProfile(s, "Excluded"),
     "L1 profile": lambda s: l1_profile(s, owned_role(s).role_name),
     "instance": instance,
     "profile in an instance": lambda s: instance(s).node.find_child("InstanceProfile"),
@@ -1008,7 +993,7 @@ EXCLUDED: Final[dict[str, Make]] = {
 @pytest.mark.parametrize("kind", EXCLUDED)
 def test_what_is_excluded_is_left_alone_with_all_below(stack: cdk.Stack, kind: str) -> None:
     excluded = EXCLUDED[kind](stack)
-    profile(stack, "ExcludedNot", owned_role(stack, "Covered"))
+    iam.InstanceProfile(stack, "ExcludedNot", role=owned_role(stack, "Covered"))
     SessionManagerFleet(stack, "Fleet", exclude=[excluded])
     (covered,) = roles(stack)
     assert str(covered).startswith("Covered")
@@ -1019,7 +1004,7 @@ def test_what_is_excluded_is_left_alone_with_all_below(stack: cdk.Stack, kind: s
 def test_an_exclusion_without_effect_is_said(make_app: MakeApp, *, strict: bool) -> None:
     app = make_app()
     stack, outside, empty = (cdk.Stack(app, name) for name in ("Stack", "Outside", "Empty"))
-    found, elsewhere = profile(stack), profile(outside)
+    found, elsewhere = (iam.InstanceProfile(one, "Profile") for one in (stack, outside))
     group = Construct(stack, "Group")
     stage = cdk.Stage(stack, "Stage")  # excluded for its own sake, as it would need a fleet
     excluded = [group, elsewhere, empty, found, stage]
@@ -1037,7 +1022,7 @@ def test_a_parent_role_is_attached_by_its_users(stack: cdk.Stack, *, parent_uses
     role = owned_role(stack)
     nested = [cdk.NestedStack(stack, name) for name in ("One", "Another")]
     for user in (*nested, *([stack] if parent_uses_it else [])):
-        profile(user, role=role)
+        iam.InstanceProfile(user, "Profile", role=role)
     for inner in nested:
         (held,) = resources(inner, "AWS::IAM::InstanceProfile").values()
         assert all_roles(inner) == ([] if parent_uses_it else held["Properties"]["Roles"])
@@ -1066,7 +1051,7 @@ def test_a_key_of_another_account_or_region_is_a_warning_on_each_stack_with_comp
     keys = cdk.Stack(app, "Keys", env=HERE)
     stack, empty = (cdk.Stack(app, name, env=env) for name in ("It", "Empty"))
     SessionManagerFleet(app, "Fleet", encryption_key=existing_key(keys))
-    profile(stack)
+    iam.InstanceProfile(stack, "Profile")
     said = [text.rpartition("[ack: session-manager-permissions:")[2] for text in warnings(stack)]
     assert said == warning
     assert not warnings(empty)
@@ -1082,7 +1067,7 @@ def test_a_key_of_another_account_or_region_is_a_warning_on_each_stack_with_comp
 def test_the_logical_id_is_a_contract(make_app: MakeApp, scope: str, logical_id: str) -> None:
     stack = cdk.Stack(app := make_app(), "Stack")
     SessionManagerFleet(app if scope == "app" else stack, "Fleet")
-    profile(stack)
+    iam.InstanceProfile(stack, "Profile")
     assert list(resources(stack, "AWS::IAM::Policy")) == [logical_id]
 
 
@@ -1107,7 +1092,7 @@ def test_aspects_of_others_work_too(make_app: MakeApp, *, is_stable: bool, is_fi
     if is_first:
         SessionManagerFleet(app, "Fleet")
     stack = cdk.Stack(app, "Stack")
-    profile(stack)
+    iam.InstanceProfile(stack, "Profile")
     if not is_first:
         SessionManagerFleet(app, "Fleet")
     found = template(stack)["Resources"].values()  # once: a second synthesis visits what is new
@@ -1128,7 +1113,7 @@ def test_an_instance_waits_for_its_own_policy(stack: cdk.Stack, *, for_the_fleet
     """The fleet's policy may list a role that refers to the instance, and would wait for it."""
     waiting = instance(stack)
     other = owned_role(stack)
-    profile(stack, "Other", other)
+    iam.InstanceProfile(stack, "Other", role=other)
     cdk.Tags.of(other).add("serves", waiting.instance_id)
     own = SessionManagerPermissions(stack, "Permissions", role=waiting.role)
     waiting.instance.node.add_dependency(own)

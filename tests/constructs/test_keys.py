@@ -240,10 +240,7 @@ UNREACHED: dict[str, tuple[KeyOf, list[str]]] = {
         lambda s: existing_key(s, account=OTHER_ACCOUNT, region=OTHER_REGION),
         [THEIRS, NO_KEY_HERE],
     ),
-    "their alias": (
-        lambda s: existing_key(s, account=OTHER_ACCOUNT, resource=ALIAS),
-        [THEIRS],
-    ),
+    "their alias": (lambda s: existing_key(s, account=OTHER_ACCOUNT, resource=ALIAS), [THEIRS]),
     "their stack's alias": (
         lambda s: imported_alias(elsewhere(s, account=OTHER_ACCOUNT)),
         [THEIRS],

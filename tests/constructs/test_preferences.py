@@ -203,10 +203,7 @@ SAID: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
     # who runs it
     ({"run_as_enabled": None}, {}),
     ({"run_as_enabled": True}, {"runAsEnabled": True}),  # the operator's tag names the user
-    (
-        {"run_as_enabled": True, "run_as_user": "a"},
-        {"runAsEnabled": True, "runAsDefaultUser": "a"},
-    ),
+    ({"run_as_enabled": True, "run_as_user": "a"}, {"runAsEnabled": True, "runAsDefaultUser": "a"}),
     *(
         ({"run_as_user": user}, {"runAsEnabled": True, "runAsDefaultUser": user})
         for user in (
