@@ -82,6 +82,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 ROOT = Path(__file__).parents[1]
+PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 DATA = ROOT / "tests" / "data"
 TEMPLATES = sorted((DATA / "templates").glob("*.json"))
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
@@ -94,7 +95,7 @@ ALIAS = "alias/sessions"
 EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
 # Requests to CDK are counted exactly on the lowest version that is declared, as that one never
 # changes. On a newer one a bound will do: a release of CDK is not to turn the build red.
-ON_LOWEST_CDK = f'"aws-cdk-lib>={version("aws-cdk-lib")},' in (ROOT / "pyproject.toml").read_text()
+ON_LOWEST_CDK = f'"aws-cdk-lib>={version("aws-cdk-lib")},' in PROJECT
 
 FOR_PROCESSES = {
     "PYTHONPATH": str(ROOT),

@@ -23,7 +23,7 @@ from session_manager_permissions._verify.command import main
 from tests.cfn_lint import lint
 
 from .builders import deployed
-from .conftest import ROOT, existing_key, run, run_python
+from .conftest import PROJECT, ROOT, existing_key, run, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,10 +88,9 @@ def test_each_example_is_an_app_that_says_what_it_installs(example: Path) -> Non
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_an_example_installs_the_versions_that_it_is_tested_with(example: Path) -> None:
     """What a build installs has the build's credentials, which reach every account."""
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    (version,) = re.findall(r'^version = "(.*)"$', project, re.MULTILINE)
+    (version,) = re.findall(r'^version = "(.*)"$', PROJECT, re.MULTILINE)
     versions = {
-        **dict(re.findall(r'"(cdk-stacksets)==(.*)"', project)),
+        **dict(re.findall(r'"(cdk-stacksets)==(.*)"', PROJECT)),
         "session-manager-permissions": version,
         **json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"],
     }

@@ -9,10 +9,9 @@ from typing import Final
 
 import yaml
 
-from .conftest import ROOT
+from .conftest import PROJECT, ROOT
 from .test_readme import table
 
-PROJECT: Final = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 TOX: Final = configparser.ConfigParser(interpolation=None)
 TOX.read(ROOT / "tox.ini", encoding="utf-8")
 CELLS: Final = [

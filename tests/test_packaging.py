@@ -20,7 +20,7 @@ import yaml
 from local_aws import ExistingProfile, existing_profile, local_aws
 from readme_renderer import markdown
 
-from .conftest import ROOT, run, run_python
+from .conftest import PROJECT, ROOT, run, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,6 @@ SOURCES = (".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "hatch_build.py
 """What a build reads besides the package."""
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
-PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 pytestmark = pytest.mark.packaging
 

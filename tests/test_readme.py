@@ -22,7 +22,7 @@ from session_manager_permissions import SessionManagerPermissions, SessionPrefer
 from session_manager_permissions._app import CONTEXT, stack_name
 from session_manager_permissions._command import parser
 
-from .conftest import ACCOUNT, ROOT, asked_for
+from .conftest import ACCOUNT, PROJECT, ROOT, asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,58 +144,38 @@ _App: Final = cdk.App
 
 @pytest.fixture
 def synthesis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Synthesis:
+    monkeypatch.chdir(tmp_path)
     return Synthesis(tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize(
-    "snippet",
-    [
-        pytest.param(text, id=f"{name}-{line}")
-        for name, page in {"README": README, "permissions": PERMISSIONS}.items()
-        for line, text in blocks("python", page)
-    ],
-)
-def test_each_snippet_makes_the_policy(snippet: str, tmp_path: Path, synthesis: Synthesis) -> None:
-    template = tmp_path / "template.json"
+SNIPPETS: Final = [
+    pytest.param(page, text, id=f"{page.stem}-{line}")
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    for line, text in blocks("python", page.read_text(encoding="utf-8"))
+]
+
+
+@pytest.mark.parametrize(("page", "snippet"), SNIPPETS)
+def test_each_snippet_runs(page: Path, snippet: str, synthesis: Synthesis) -> None:
+    template = synthesis.folder / "template.json"
     template.write_text(json.dumps(TEMPLATE), encoding="utf-8")
-    script = tmp_path / "snippet.py"
+    script = synthesis.folder / "snippet.py"
     # Node has a working directory of its own, so the name of a file is given in full.
     script.write_text(snippet.replace("template.json", str(template)), encoding="utf-8")
 
     synthesis.run(script)
 
-    found = [
-        policy
-        for policy in synthesis.policies()
-        if {"SessionManagerChannels", "SessionManagerLogEncryption"}
-        <= {statement.get("Sid") for statement in policy["PolicyDocument"]["Statement"]}
-    ]
-    assert len(found) == 1
-    assert (found[0].get("Roles") == [ROLE]) == ("lookup_instance_profile" in snippet)
+    found = synthesis.policies()
+    assert ("StartSessionInstances" in json.dumps(found)) == ("grant_start_session(" in snippet)
     assert synthesis.warnings() == set()
-
-
-def pages() -> Iterator[tuple[str, str]]:
-    """The page and the text of each snippet of the reference pages."""
-    for page in sorted({*(ROOT / "docs").rglob("*.md")} - {ROOT / "docs/permissions.md"}):
-        for line, text in blocks("python", page.read_text(encoding="utf-8")):
-            yield f"{page.name}-{line}", text
-
-
-@pytest.mark.parametrize("snippet", [pytest.param(text, id=name) for name, text in pages()])
-def test_each_snippet_of_a_page_runs(snippet: str, tmp_path: Path, synthesis: Synthesis) -> None:
-    script = tmp_path / "snippet.py"
-    script.write_text(snippet, encoding="utf-8")
-
-    synthesis.run(script)
-
-    granted = json.dumps(synthesis.policies())
-    assert ("StartSessionInstances" in granted) == ("grant_start_session(" in snippet)
-    assert synthesis.warnings() == set()
+    if page.stem in {"README", "permissions"}:
+        always = ("SessionManagerChannels", "SessionManagerLogEncryption")
+        (policy,) = (one for one in found if all(sid in json.dumps(one) for sid in always))
+        assert (policy.get("Roles") == [ROLE]) == ("lookup_instance_profile" in snippet)
 
 
 def test_every_way_in_has_a_snippet() -> None:
-    snippets = "".join(text for _, text in [*blocks("python", README + PERMISSIONS), *pages()])
+    snippets = "".join(str(each.values[1]) for each in SNIPPETS)
     for name in (
         *(name for name in session_manager_permissions.__all__ if name != "SessionManagerOptions"),
         *("role=", "instance_profile=", "from_role_name", "from_role_arn", "CfnInclude"),
@@ -221,8 +201,7 @@ def refuse_outdated(words: list[str]) -> None:
             name, _, value = setting.partition("=")
             assert f'"{name}": "{value}"' in (ROOT / "tools/local_aws.py").read_text("utf-8")
         case ["gh", "attestation", "verify", wheel, "--repo", "OWNER/REPOSITORY"]:
-            project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-            assert f'\nversion = "{wheel.split("-")[1]}"\n' in project
+            assert f'\nversion = "{wheel.split("-")[1]}"\n' in PROJECT
         case ["python", script, *_]:  # which the test of its page runs
             assert (ROOT / script).is_file()
         case _:
@@ -231,19 +210,18 @@ def refuse_outdated(words: list[str]) -> None:
 
 def refuse_other_packages(words: list[str]) -> None:
     """See to it that a command of pip installs this package, or what its command needs."""
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     match words[2:]:
         case [*packages, "&&", "pip", "install", "--no-deps", itself]:
-            (needed,) = re.findall(r"^verify = \[(.*)\]$", project, re.MULTILINE)
+            (needed,) = re.findall(r"^verify = \[(.*)\]$", PROJECT, re.MULTILINE)
             assert packages == re.findall(r'"([\w-]+)', needed)
-            assert f'\nname = "{itself}"\n' in project
+            assert f'\nname = "{itself}"\n' in PROJECT
         case [requirement]:
             requirement, _, version = requirement.partition("==")
             name, _, extra = requirement.removesuffix("]").partition("[")
             # on the README, which runs in a checkout
-            assert f'\nname = "{name}"\n' in project or name == "."
-            assert not version or f'\nversion = "{version}"\n' in project
-            assert not extra or f"\n{extra} = [" in project
+            assert f'\nname = "{name}"\n' in PROJECT or name == "."
+            assert not version or f'\nversion = "{version}"\n' in PROJECT
+            assert not extra or f"\n{extra} = [" in PROJECT
         case _:
             pytest.fail(shlex.join(words))
 
@@ -259,9 +237,7 @@ def refuse_unknown_options(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", [pytest.param(words, id=name) for name, words in commands()])
-def test_each_command_exists(
-    words: list[str], synthesis: Synthesis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_command_exists(words: list[str], synthesis: Synthesis) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     match words:
         case ["make", target, *variables]:
@@ -281,7 +257,7 @@ def test_each_command_exists(
         case ["npx", "--yes", cli, *others] if "@" in cli:
             pinned = json.loads((ROOT / "package.json").read_text("utf-8"))["devDependencies"]
             assert cli == f"aws-cdk@{pinned['aws-cdk']}"
-            test_each_command_exists(["npx", "aws-cdk", *others], synthesis, tmp_path, monkeypatch)
+            test_each_command_exists(["npx", "aws-cdk", *others], synthesis)
         case ["npx", "cdk" | "aws-cdk" as cli, "diff" | "deploy" | "destroy", *options]:
             if cli == "aws-cdk":  # without a checkout
                 assert options[:2] == ["--app", "python -m session_manager_permissions"]
@@ -289,8 +265,7 @@ def test_each_command_exists(
             context = context_given(options)
             assert options == [word for pair in context.items() for word in ("-c", "=".join(pair))]
             assert set(context) <= {*CONTEXT}
-            monkeypatch.chdir(tmp_path)
-            (tmp_path / "profiles.txt").write_text("web-server", encoding="utf-8")
+            (synthesis.folder / "profiles.txt").write_text("web-server", encoding="utf-8")
             synthesis.run(ROOT / "app.py", **context)
             (policy,) = synthesis.policies()
             assert ("key" in context) == ("kms:Decrypt" in json.dumps(policy))
@@ -305,12 +280,9 @@ def test_the_stack_named_on_the_page_is_that_of_the_file() -> None:
     assert name == stack_name("InstanceProfiles", "profiles.txt")
 
 
-def test_the_file_shown_on_the_page_names_three_profiles(
-    synthesis: Synthesis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_file_shown_on_the_page_names_three_profiles(synthesis: Synthesis) -> None:
     (text,) = (block for _, block in blocks("text", EXISTING))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "profiles.txt").write_text(text, encoding="utf-8")
+    (synthesis.folder / "profiles.txt").write_text(text, encoding="utf-8")
 
     synthesis.run(ROOT / "app.py", **{"instance-profiles": "profiles.txt"})
 
@@ -400,8 +372,7 @@ def test_each_page_is_reached_from_the_readme() -> None:
 
 
 def test_the_lowest_python_named_is_that_of_the_package() -> None:
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    (lowest,) = re.findall(r'^requires-python = ">=(.*)"$', project, re.MULTILINE)
+    (lowest,) = re.findall(r'^requires-python = ">=(.*)"$', PROJECT, re.MULTILINE)
 
     for page in ("README.md", "CONTRIBUTING.md"):
         assert set(re.findall(r"Python (3\.\d+)\s+or newer", prose(page))) == {lowest}

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from . import scenarios
-from .conftest import ROOT, run_python
+from .conftest import PROJECT, ROOT, run_python
 from .releases import LAST, RELEASES, unpacked
 from .test_packaging import PACKAGE, UV, ran
 
@@ -164,11 +164,10 @@ def test_each_version_in_the_changelog_has_its_commit() -> None:
 
 
 def test_the_version_of_this_tree_is_the_newest_of_the_changelog() -> None:
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
     versions = re.findall(r"^## \[(\d.*)\] - ", changelog, re.MULTILINE)
-    assert re.findall(r'^version = "(.+)"$', project, re.MULTILINE) == versions[:1]
+    assert re.findall(r'^version = "(.+)"$', PROJECT, re.MULTILINE) == versions[:1]
 
 
 @pytest.mark.parametrize("version", RELEASES)
