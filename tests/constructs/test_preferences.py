@@ -1,4 +1,4 @@
-"""The Session document: each argument in it as AWS documents it, or refused."""
+"""The Session document: each argument in it as AWS documents it, or refused; and what it grants."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import aws_cdk as cdk
 import jsii
 import pytest
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from session_manager_permissions import (
     SessionManagerPermissions,
@@ -18,11 +21,14 @@ from session_manager_permissions import (
 from tests.builders import deployed, in_partition, l1_bucket, l2_bucket
 from tests.conftest import (
     ACCOUNT,
+    BY_CHANCE,
+    HERE,
     REGION,
     MakeApp,
     existing_key,
     existing_role,
     key_arn,
+    policy,
     resources,
     template,
     warnings,
@@ -35,6 +41,8 @@ from tests.preference_options import (
     GROUPS,
     KEYS,
     UNENCRYPTED_GROUPS,
+    Given,
+    given_preferences,
 )
 
 if TYPE_CHECKING:
@@ -462,3 +470,83 @@ def test_its_name_and_arn_are_those_of_the_document(stack_here: cdk.Stack) -> No
     for found, name in ((existing, ACCOUNT_DEFAULT), (made, "Acme-Sessions")):
         arn = deployed(stack_here.resolve(found.document_arn), **{logical_id: "Acme-Sessions"})
         assert arn == f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/{name}"
+
+
+# what it says is what the instance's role gets, as if each option were given by hand
+
+
+def of_kind(stack: cdk.Stack, kind: str, **arguments: Any) -> SessionPreferences:  # noqa: ANN401
+    if kind == "made":
+        return preferences(stack, **arguments)
+    return SessionPreferences.from_document_name(stack, "Preferences", **arguments)
+
+
+def granted(stack: cdk.Stack, name: str, **options: Any) -> list[object]:  # noqa: ANN401
+    """The statements of the construct, and those of the function."""
+    role = existing_role(stack, f"{name}Role")
+    permissions = SessionManagerPermissions(stack, name, role=role, **options)
+    alone = iam.PolicyDocument(statements=session_manager_statements(**options))
+    return [stack.resolve(one) for one in (permissions.policy.document, alone)]
+
+
+IN_A_DOCUMENT: Final = ("encryption_key", "log_bucket", "log_prefix", "log_group")
+FULL: Final = Given("imported alias", "bucket with a key", "sessions", "group by its name", {})
+FLAGS: Final = st.fixed_dictionaries(
+    {},
+    optional={
+        "allow_registration": st.booleans(),
+        "check_log_encryption": st.booleans(),
+        "decrypt_sessions_only": st.booleans(),
+    },
+)
+
+
+@settings(BY_CHANCE, max_examples=60)
+@given(chosen=given_preferences(), kind=st.sampled_from(["made", "exists"]), flags=FLAGS)
+@example(chosen=Given(None, None, None, None, {}), kind="made", flags={})
+@example(chosen=Given(None, None, None, None, {}), kind="exists", flags={})
+@example(chosen=FULL, kind="made", flags={"check_log_encryption": False})
+@example(chosen=FULL, kind="exists", flags={"decrypt_sessions_only": True})
+@example(chosen=FULL._replace(others={"enforce_s3_encryption": False}), kind="made", flags={})
+def test_any_preferences_grant_what_the_same_options_by_hand_grant(
+    make_app: MakeApp, chosen: Given, kind: str, flags: dict[str, bool]
+) -> None:
+    stack = cdk.Stack(make_app(), "Stack", env=HERE)
+    sources = chosen.sources(stack)
+    others = chosen.others if kind == "made" else {}
+    given_once = of_kind(stack, kind, **sources, **others)
+    by_hand = {"check_log_encryption": chosen.bucket is not None, **sources, **flags}
+
+    from_one_source = granted(stack, "FromOneSource", preferences=given_once, **flags)
+
+    assert from_one_source == granted(stack, "ByHand", **by_hand)
+
+
+@pytest.mark.parametrize("twice", IN_A_DOCUMENT)
+def test_an_option_given_twice_is_refused(stack: cdk.Stack, twice: str) -> None:
+    options = Given("imported key", "imported bucket", "", "group by its name", {}).sources(stack)
+
+    with pytest.raises(ValueError, match=f"^{twice} is given twice"):
+        session_manager_statements(preferences=of_kind(stack, "made"), **{twice: options[twice]})
+
+
+def test_an_option_that_is_none_is_not_given(stack: cdk.Stack) -> None:
+    found = of_kind(stack, "made", encryption_key=existing_key(stack))
+    nothing: dict[str, Any] = dict.fromkeys(IN_A_DOCUMENT)
+
+    statements = session_manager_statements(preferences=found, **nothing)
+
+    assert "SessionManagerDecrypt" in [statement.sid for statement in statements]
+
+
+def test_preferences_of_another_stack_make_an_import_of_what_it_owns(make_app: MakeApp) -> None:
+    app = make_app()
+    theirs, ours = cdk.Stack(app, "Theirs"), cdk.Stack(app, "Ours")
+    found = of_kind(theirs, "made", encryption_key=KEYS["owned key"](theirs))
+
+    SessionManagerPermissions(ours, "Permissions", role=existing_role(ours), preferences=found)
+
+    statements = policy(ours)["PolicyDocument"]["Statement"]
+    assert statements[-1]["Resource"] == {
+        "Fn::ImportValue": "Theirs:ExportsOutputFnGetAttKey961B73FDArn5A860C43"
+    }
