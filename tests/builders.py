@@ -165,6 +165,12 @@ def l1_profile(
     return iam.CfnInstanceProfile(scope, construct_id, roles=[*roles])
 
 
+def bare_profile(scope: Construct) -> cdk.CfnResource:
+    """A profile whose role CDK does not know."""
+    kind = "AWS::IAM::InstanceProfile"
+    return cdk.CfnResource(scope, "Profile", type=kind, properties={"Roles": ["web"]})
+
+
 def l1_nodes(
     scope: Construct, node_role: str = role_arn(), construct_id: str = "Nodes"
 ) -> eks.CfnNodegroup:

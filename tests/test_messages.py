@@ -11,7 +11,7 @@ import runpy
 import shlex
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import Mock
 
 import aws_cdk as cdk
@@ -52,6 +52,7 @@ from session_manager_permissions._verify.resource_policy import key_policy
 from session_manager_permissions._verify.text import PROGRAM
 
 from .builders import (
+    bare_profile,
     existing_bucket,
     imported_alias,
     imported_profile,
@@ -122,16 +123,13 @@ class World:
         patch.chdir(folder)
         self.app = make_app()
         self.stack = cdk.Stack(self.app, "Stack", env=HERE)
-        self._exits = exits
+        self.exits = exits
 
     @functools.cached_property
     def account(self) -> nodes.World:
         account = nodes.World()
         self.patch.setattr(command_module, "AwsSession", functools.partial(nodes.Session, account))
         return account
-
-    def open(self, descriptor: int) -> TextIO:
-        return self._exits.enter_context(os.fdopen(descriptor, "w"))
 
 
 Cause: TypeAlias = "Callable[[World], object]"
@@ -282,8 +280,7 @@ def over_a_node_group(w: World) -> None:
 
 def of_a_bare_resource(*, strict: bool) -> Cause:
     def does(w: World) -> object:
-        kind = "AWS::IAM::InstanceProfile"
-        cdk.CfnResource(w.stack, "Profile", type=kind, properties={"Roles": ["web"]})
+        bare_profile(w.stack)
         return SessionManagerFleet(w.stack, "Fleet", strict=strict)
 
     return does
@@ -304,13 +301,9 @@ def run(line: str, *changes: Cause) -> Cause:
     return does
 
 
-def signed_in(w: World) -> None:
-    assert w.account
-
-
 def command(line: str = "--role web", *changes: Cause) -> Cause:
     """`verify`, in an account that is changed so."""
-    return run(f"verify {line}", signed_in, *changes)
+    return run(f"verify {line}", lambda w: w.account, *changes)
 
 
 def file(name: str, content: str | bytes) -> Cause:
@@ -333,8 +326,8 @@ def checked(line: str, *changes: Cause) -> Cause:
     return run(f"check {line}", has_no_large_files, *changes)
 
 
-def lacks_yaml(w: World) -> None:
-    w.patch.setitem(sys.modules, "yaml", None)
+def lacks(module: str) -> Cause:
+    return lambda w: w.patch.setitem(sys.modules, module, None)
 
 
 def yaml(text: str | bytes, *changes: Cause) -> Cause:
@@ -432,6 +425,10 @@ def has_answer(name: str, answer: object) -> Cause:
     return lambda w: w.account.has(name, answer)
 
 
+def refuses(operation: str, code: str = "AccessDenied") -> Cause:
+    return lambda w: w.account.refuses(operation, code)
+
+
 def client_error(operation: str, code: str, message: str = "Rate exceeded") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
@@ -458,7 +455,7 @@ def refusing(code: str) -> Cause:
 def is_not_read(w: World) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    w.patch.setattr(sys, "stdout", w.open(writer))
+    w.patch.setattr(sys, "stdout", w.exits.enter_context(os.fdopen(writer, "w")))
 
 
 def has_no_standard_output(w: World) -> None:
@@ -472,20 +469,8 @@ def of_document(kind: str, **inputs: object) -> Cause:
     return command(f"{SERVER} --document {DOCUMENT}", answer)
 
 
-def has_no_alias(w: World) -> None:
-    w.account.refuses("kms:DescribeKey", "NotFoundException")
-
-
-def loses_its_role(w: World) -> None:
-    w.account.refuses("iam:SimulatePrincipalPolicy", "NoSuchEntity")
-
-
 def leaves_an_answer_out(w: World) -> None:
     w.account.decides = lambda asked: {} if asked.action == nodes.CHANNELS[-1] else None
-
-
-def lacks_boto3(w: World) -> None:
-    w.patch.setitem(sys.modules, "boto3", None)
 
 
 def with_env(name: str, value: str) -> Cause:
@@ -732,10 +717,10 @@ VERIFY: Final = {
     "`--log-group` with `--instance-id`": command(f"{NODE} --log-group sessions"),
     "`--instance-id` without a region": command(f"--instance-id {nodes.NODE}"),
     "an `--instance-id` that does not exist": command(
-        NODE, lambda w: w.account.refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound")
+        NODE, refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound")
     ),
     "an `--instance-id` that EC2 does not know any more": command(
-        NODE, lambda w: w.account.has("ec2:describe_instances", {"Reservations": []})
+        NODE, has_answer("ec2:describe_instances", {"Reservations": []})
     ),
     "an `--instance-id` of a hybrid node that does not exist": command(
         f"{HERE_ON} {nodes.HYBRID}", lambda w: setattr(w.account, "record", None)
@@ -751,11 +736,11 @@ VERIFY: Final = {
     "`--agent-diagnostics` of another node": with_diagnostics(
         json.dumps({"DiagnosticsOutput": [OTHER_NODE]})
     ),
-    "the package without its extra": command("--role web", lacks_boto3),
+    "the package without its extra": command("--role web", lacks("boto3")),
     "no credentials": run("verify --role web"),
     "credentials that may not call IAM": refusing("AccessDenied"),
     "credentials that may not read a hybrid node": command(
-        f"{HERE_ON} {nodes.HYBRID}", lambda w: w.account.refuses("ssm:DescribeInstanceInformation")
+        f"{HERE_ON} {nodes.HYBRID}", refuses("ssm:DescribeInstanceInformation")
     ),
     "a `--profile` that does not exist": run("verify --role web --profile nobody"),
     "a `--profile` whose role may not be assumed": failing(
@@ -835,9 +820,12 @@ VERIFY: Final = {
         "--instance-profile web-server", lambda w: setattr(w.account, "of_profile", {"Roles": []})
     ),
     "a `--key` by an alias that does not exist": command(
-        f"--role web-server --key {key_arn(resource='alias/sessions')}", has_no_alias
+        f"--role web-server --key {key_arn(resource='alias/sessions')}",
+        refuses("kms:DescribeKey", "NotFoundException"),
     ),
-    "a role that is deleted while IAM is asked": command("--role web-server", loses_its_role),
+    "a role that is deleted while IAM is asked": command(
+        "--role web-server", refuses("iam:SimulatePrincipalPolicy", "NoSuchEntity")
+    ),
     "standard output that is closed": command("--role web-server", has_no_standard_output),
     "standard output that nobody reads": command("--role web-server", is_not_read),
     "an error of the program": failing(RuntimeError("on\ntwo lines")),
@@ -955,7 +943,7 @@ CHECK: Final = {
     "YAML with a list for a key": yaml("? [a]\n: b\n"),
     "YAML with an alias in its own value": yaml("A: &a\n  B: *a\n"),
     "YAML with aliases that multiply": yaml(BOMB),
-    "YAML without the extra": yaml("A: 1", lacks_yaml),
+    "YAML without the extra": yaml("A: 1", lacks("yaml")),
 }
 SECTIONS: Final = {
     "Roles and profiles": ROLES,

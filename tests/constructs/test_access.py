@@ -12,7 +12,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
 from session_manager_permissions import SessionManagerAccess, SessionManagerPermissions
-from tests.builders import imported_profile, instance, l1_nodes, l1_profile, network
+from tests.builders import (
+    bare_profile,
+    immutable_role,
+    imported_profile,
+    instance,
+    l1_nodes,
+    l1_profile,
+    network,
+)
 from tests.conftest import (
     HERE,
     OTHER_REGION,
@@ -127,18 +135,13 @@ def test_compute_on_a_condition_has_a_policy_on_it(stack: cdk.Stack) -> None:
     assert warnings(stack) == []
 
 
-def immutable(stack: cdk.Stack) -> IConstruct:
-    role = iam.Role.from_role_name(stack, "Role", "web", mutable=False)
-    return iam.InstanceProfile(stack, "Profile", role=role)
-
-
 REFUSED: Final[dict[str, tuple[Callable[[cdk.Stack], IConstruct], str]]] = {
-    "immutable": (immutable, "'Stack/Role' was imported with mutable=False"),
-    "import without its role": (imported_profile, "'Stack/Profile' was imported without its role"),
-    "bare resource": (
-        lambda s: cdk.CfnResource(s, "Profile", type="AWS::IAM::InstanceProfile"),
-        "'Stack/Profile' is a cdk.CfnResource",
+    "immutable": (
+        lambda s: iam.InstanceProfile(s, "Profile", role=immutable_role(s)),
+        "'Stack/Role' was imported with mutable=False",
     ),
+    "import without its role": (imported_profile, "'Stack/Profile' was imported without its role"),
+    "bare resource": (bare_profile, "'Stack/Profile' is a cdk.CfnResource"),
     "imported node group": (
         lambda s: eks.Nodegroup.from_nodegroup_name(s, "Nodes", "workers"),
         "node group 'Stack/Nodes' was imported without its role",

@@ -24,6 +24,7 @@ from session_manager_permissions._constructs.fleet_tree import Tree
 from tests.builders import (
     FIXED_ROLES,
     SIZE,
+    bare_profile,
     grown,
     immutable_role,
     instance,
@@ -623,11 +624,6 @@ def owned_in_another_account(stack: cdk.Stack) -> IConstruct:
     return iam.InstanceProfile(stack, "Profile", role=owned_role(there, name="Theirs"))
 
 
-def made_as_a_bare_resource(stack: cdk.Stack) -> IConstruct:
-    kind = "AWS::IAM::InstanceProfile"
-    return cdk.CfnResource(stack, "Profile", type=kind, properties={"Roles": ["Existing"]})
-
-
 THEIR_ACCOUNT = f"belongs to account {OTHER_ACCOUNT}"
 THEIR_ARN: Final = role_arn(account=OTHER_ACCOUNT)
 NOT_AN_ARN = "is not the ARN of a role"
@@ -636,7 +632,7 @@ LOST: Final[dict[str, tuple[Make, str]]] = {
     "no role": (l1_profile, "has 0 roles, "),
     "two roles": (lambda s: l1_profile(s, "One", "Another"), "has 2 roles, "),
     "ARN of a role": (lambda s: l1_profile(s, role_arn()), "which is an ARN: give the name"),
-    "bare resource": (made_as_a_bare_resource, "is a cdk.CfnResource"),
+    "bare resource": (bare_profile, "is a cdk.CfnResource"),
     "nodes of a name": (lambda s: l1_nodes(s, "worker"), NOT_AN_ARN),
     "nodes of a user": (lambda s: l1_nodes(s, f"arn:aws:iam::{ACCOUNT}:user/worker"), NOT_AN_ARN),
     "nodes of another account": (lambda s: l1_nodes(s, THEIR_ARN), THEIR_ACCOUNT),
@@ -986,7 +982,7 @@ EXCLUDED: Final[dict[str, Make]] = {
     "nested stack": lambda s: with_a_profile_below(cdk.NestedStack(s, "Excluded")),
     "node group": lambda s: l1_nodes(s, role_arn("Alone")),
     "role above its profile": role_above_its_profile,
-    "bare resource": made_as_a_bare_resource,
+    "bare resource": bare_profile,
 }
 
 

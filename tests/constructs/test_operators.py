@@ -13,8 +13,6 @@ import jsii
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
 from session_manager_permissions import SessionPreferences
@@ -850,10 +848,6 @@ def test_a_client_that_skips_the_check_of_the_document_is_denied(stack_here: cdk
             assert may("ssm:StartSession", resource, context) == (checks == "true")
 
 
-SESSION_NAMES: Final = st.from_regex(r"[A-Za-z0-9_+=,.@-]{2,64}", fullmatch=True)
-"""What STS takes as the name of a role session: no wildcard of a policy."""
-
-
 def may_take_over(may: Callable[..., bool], tag: str) -> set[bool]:
     return {may(f"ssm:{verb}Session", SESSION, {TAG: tag}) for verb in ("Terminate", "Resume")}
 
@@ -875,12 +869,6 @@ def test_an_operator_has_a_hold_on_own_and_hyphenated_ids_alone(stack_here: cdk.
         (found,) = may_take_over(may, another) | may_take_over(may, f"{another}-0123456789abcdef0")
         return found
 
-    @settings(max_examples=50, deadline=None)
-    @given(name=SESSION_NAMES, more=SESSION_NAMES, other=SESSION_NAMES)
-    def of_roles(name: str, more: str, other: str) -> None:
-        for another in (other, f"{name}{more}"):
-            hyphenated = another == name or another.startswith(f"{name}-")
-            assert holds(f"AROA1:{name}", f"AROA1:{another}") == hyphenated
-
-    of_roles()
+    hyphenated = ("AROA1:ana", "AROA1:ana-b", "AROA1:ana-0123456789abcdef0-b")
+    assert all(holds("AROA1:ana", another) for another in hyphenated)
     assert not any(holds(own, another) for own, another in NEAR)
