@@ -362,5 +362,4 @@ def run_python(
 ) -> subprocess.CompletedProcess[str]:
     """A Python process of its own that finds the project, whatever is installed."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CDK_")}
-    environment = inherited | FOR_PROCESSES | dict(env or {})
-    return run(sys.executable, *arguments, cwd=cwd, env=environment)
+    return run(sys.executable, *arguments, cwd=cwd, env=inherited | FOR_PROCESSES | dict(env or {}))

@@ -128,8 +128,7 @@ def test_a_flag_is_given_by_c_or_in_cdk_json(tmp_path: Path, value: object) -> N
     given = dict.fromkeys(
         ("allow-registration", "check-log-encryption", "decrypt-sessions-only"), value
     )
-    found = policy(build(tmp_path, {"role": "Existing", "key": key_arn(), **given})[1])
-    text = json.dumps(found)
+    text = json.dumps(policy(build(tmp_path, {"role": "Existing", "key": key_arn(), **given})[1]))
     is_true = value in {"true", True}
     assert ("ssm:UpdateInstanceInformation" in text) == is_true
     assert ("s3:GetEncryptionConfiguration" in text) == is_true

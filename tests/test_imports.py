@@ -73,8 +73,7 @@ def test_star_gives_the_public_names() -> None:
 
 
 def test_public_names_are_listed_before_they_are_loaded() -> None:
-    script = "import session_manager_permissions as s; assert {*s.__all__} <= {*dir(s)}"
-    assert loaded_after(script)
+    assert loaded_after("import session_manager_permissions as s; assert {*s.__all__} <= {*dir(s)}")
 
 
 LOADED = """

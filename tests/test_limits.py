@@ -56,8 +56,7 @@ def group(stack: cdk.Stack, name: str) -> object:
 
 def role(stack: cdk.Stack, name_or_arn: str) -> object:
     given = iam.Role.from_role_arn if name_or_arn.startswith("arn:") else iam.Role.from_role_name
-    found = given(stack, "Role", name_or_arn)
-    return SessionManagerPermissions(stack, "Permissions", role=found)
+    return SessionManagerPermissions(stack, "Permissions", role=given(stack, "Role", name_or_arn))
 
 
 def document(stack: cdk.Stack, name: str) -> object:

@@ -75,8 +75,7 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
         app = cdk.App(outdir=str(folder / f"minimize-{minimize}"), context={MINIMIZE: minimize})
         for number, scenario in enumerate([*LINTED, "owned"]):
             synthesizer = cdk.BootstraplessSynthesizer()
-            stack = cdk.Stack(app, f"Stack{number}", env=HERE, synthesizer=synthesizer)
-            build(stack, scenario)
+            build(cdk.Stack(app, f"Stack{number}", env=HERE, synthesizer=synthesizer), scenario)
         synthesizer = cdk.BootstraplessSynthesizer()  # without zones of an account, which are named
         endpoints(cdk.Stack(app, "Endpoints", synthesizer=synthesizer))
         app.synth()
@@ -140,8 +139,7 @@ EXPECTED: Final = {
 
 
 def analyzed(document: dict[str, Any]) -> list[Any]:
-    text = json.dumps(document)
-    found = parliament.analyze_policy_string(text, include_community_auditors=True)
+    found = parliament.analyze_policy_string(json.dumps(document), include_community_auditors=True)
     return [*found.findings]
 
 
@@ -182,8 +180,7 @@ them AWSCodeBuildDeveloperAccess and AWSSystemsManagerJustInTimeAccessTokenPolic
 @pytest.mark.parametrize("minimize", [False, True])
 def test_parliament_finds_what_is_argued_of_an_operator(tmp_path: Path, *, minimize: bool) -> None:
     app = cdk.App(outdir=str(tmp_path), context={MINIMIZE: minimize})
-    synthesizer = cdk.BootstraplessSynthesizer()
-    stack = cdk.Stack(app, "Stack", env=HERE, synthesizer=synthesizer)
+    stack = cdk.Stack(app, "Stack", env=HERE, synthesizer=cdk.BootstraplessSynthesizer())
     alias = kms.Alias.from_alias_name(stack, "Alias", "alias/sessions")
     preferences = SessionPreferences.from_document_name(stack, "Sessions", encryption_key=alias)
     preferences.grant_start_session(
@@ -308,9 +305,8 @@ UNCONSTRAINED_WRITE: Final = "CKV_AWS_111"
 def test_checkov_finds_what_is_argued(assembly: Path) -> None:
     assert CHECKOV.exists(), "checkov has an environment of its own: `make test` sets it up"
     how = ["--framework=cloudformation", "--skip-download", "--compact", "--output=json"]
-    done = run(CHECKOV, "--directory", assembly, *how, cwd=assembly)
 
-    report = json.loads(done.stdout)
+    report = json.loads(run(CHECKOV, "--directory", assembly, *how, cwd=assembly).stdout)
     failed = {
         (check["file_path"], check["check_id"])
         for check in report["results"]["failed_checks"]

@@ -160,8 +160,7 @@ def endpoints(**options: Any) -> Cause:  # noqa: ANN401
 
 
 def network(stack: cdk.Stack, **options: Any) -> ec2.Vpc:  # noqa: ANN401
-    kind = ec2.SubnetType.PRIVATE_ISOLATED
-    private = ec2.SubnetConfiguration(name="Private", subnet_type=kind)
+    private = ec2.SubnetConfiguration(name="Private", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
     return ec2.Vpc(stack, "Vpc", max_azs=1, subnet_configuration=[private], **options)
 
 

@@ -298,8 +298,7 @@ def test_what_the_release_page_holds_is_attested() -> None:
 
     assert attach["steps"].index(attest) == len(attach["steps"]) - 2
     assert create.split()[-1] == attest["with"]["subject-path"] == "dist/*"
-    scopes = ("attestations", "contents", "id-token")
-    assert attach["permissions"] == dict.fromkeys(scopes, "write")
+    assert attach["permissions"] == dict.fromkeys(("attestations", "contents", "id-token"), "write")
 
 
 def test_updates_are_offered_for_all_that_is_pinned() -> None:

@@ -187,8 +187,7 @@ def test_every_way_in_has_a_snippet() -> None:
 
 
 def test_the_proxy_command_of_the_ssh_configuration_is_one_of_the_cli() -> None:
-    page = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
-    ((_, text),) = blocks("text", page)
+    ((_, text),) = blocks("text", (ROOT / "docs/recipes.md").read_text(encoding="utf-8"))
     (command,) = re.findall("ProxyCommand (.*)", text)
 
     refuse_unknown_options(shlex.split(command))

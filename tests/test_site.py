@@ -100,8 +100,7 @@ def test_it_works_in_a_browser_that_reaches_no_other_host(site: Path, browser: B
         page.locator("div.mermaid").wait_for()
         background = "getComputedStyle(document.body).backgroundColor"
         assert max(map(int, re.findall(r"\d+", page.evaluate(background))[:3])) < 80
-        toggle = page.locator("form[data-md-component=palette] label:not([hidden])")
-        toggle.click()
+        page.locator("form[data-md-component=palette] label:not([hidden])").click()
         page.wait_for_function(f"Math.min(...{background}.match(/\\d+/g)) > 200")
 
         # the search finds the page of a cause

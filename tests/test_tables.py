@@ -48,9 +48,8 @@ CAUSES_FOUND: Final = {tables.cause_of(name) for name in (*RULES, *ORDER)} - {RE
 
 @pytest.mark.parametrize(("path", "name", "text"), REGIONS)
 def test_each_region_is_what_its_source_makes(path: Path, name: str, text: str) -> None:
-    here = path.relative_to(ROOT).as_posix()
 
-    assert text == tables.made(name, here), "run `make tables`"
+    assert text == tables.made(name, path.relative_to(ROOT).as_posix()), "run `make tables`"
 
 
 @pytest.mark.parametrize("path", tables.PICTURES, ids=lambda path: path.name)
@@ -136,9 +135,8 @@ def test_a_number_that_pages_repeat_is_that_of_the_code(looks_like: str, number:
 
 
 def test_the_endpoints_are_those_of_the_construct() -> None:
-    services = re.findall(r"^\| `(\w+)`", tables.endpoints(""), re.MULTILINE)
 
-    assert services == [*_IDS, "s3"]
+    assert re.findall(r"^\| `(\w+)`", tables.endpoints(""), re.MULTILINE) == [*_IDS, "s3"]
 
 
 def granted(
@@ -218,9 +216,8 @@ def test_the_options_of_the_app_are_those_that_it_takes() -> None:
 
 
 def test_each_cause_has_a_page_and_no_other_has() -> None:
-    names = {path.stem for path in (ROOT / "docs/causes").glob("*.md")}
 
-    assert names == CAUSES_FOUND | {"index"}
+    assert {path.stem for path in (ROOT / "docs/causes").glob("*.md")} == CAUSES_FOUND | {"index"}
     assert {one.cause for one in CHECKS.values() if one.cause} <= {*RULES}
 
 

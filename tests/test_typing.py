@@ -23,8 +23,7 @@ FILES = ("right.py", "wrong.py")
 def mypy(folder: Path) -> set[tuple[str, int]]:
     # CDK's modules take long to read: `make lint` has read them, where it is of this environment.
     cache = ROOT / ".mypy_cache" / ("" if Path(sys.prefix).name == ".venv" else "lowest")
-    settings = str(ROOT / "pyproject.toml")
-    arguments = ["--config-file", settings, "--cache-dir", str(cache), *FILES]
+    arguments = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(cache), *FILES]
     done = run_python("-m", "mypy", *arguments, cwd=folder, env={"MYPYPATH": str(ROOT)})
     assert done.returncode == 1, done.stderr
     found = re.findall(r"^(\w+\.py):(\d+): error: ", done.stdout, re.MULTILINE)

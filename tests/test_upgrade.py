@@ -60,8 +60,7 @@ def synthesized(library: Path, folder: Path) -> dict[str, object]:
             for key, artifact in json.loads(without_hashes(path, paths))["artifacts"].items():
                 found[f"{key} in {name}"] = artifact
         elif path.name == "tree.json":
-            text = path.read_text(encoding="utf-8")
-            tree = json.loads(text, object_hook=without_props)["tree"]
+            tree = json.loads(path.read_text(encoding="utf-8"), object_hook=without_props)["tree"]
             for key, construct in tree["children"].items():
                 found[f"{key} in {name}"] = construct
         elif path.name != "validation-report.json":
@@ -103,8 +102,7 @@ def without_hashes(path: Path, paths: list[Path]) -> str:
     text = path.read_text(encoding="utf-8")
     for template in paths:
         if template.name.endswith(".template.json"):
-            digest = hashlib.sha256(template.read_bytes()).hexdigest()
-            text = text.replace(digest, template.name)
+            text = text.replace(hashlib.sha256(template.read_bytes()).hexdigest(), template.name)
     return text
 
 

@@ -67,8 +67,7 @@ def test_the_role_of_compute_gets_the_policy(stack_here: cdk.Stack, kind: str) -
 
     compute.with_(access)
     if kind != "profile of an instance":  # CDK applies it to the compute alone, too
-        only = cdk.ConstructSelector.only_itself()
-        cdk.Mixins.of(compute, only).require_all().apply(access)
+        cdk.Mixins.of(compute, cdk.ConstructSelector.only_itself()).require_all().apply(access)
 
     assert "SessionManagerRegistration" in statements(stack_here)
     assert len(policy(stack_here)["Roles"]) == 1

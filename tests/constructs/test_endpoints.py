@@ -278,8 +278,7 @@ THERE: Final[dict[str, Place]] = {
 
 
 def elsewhere(stack: cdk.Stack, _: ec2.Vpc) -> None:
-    other = ec2.Vpc(stack, "Elsewhere", max_azs=1)
-    other.add_interface_endpoint("There", service=SERVICES.SSM)
+    ec2.Vpc(stack, "Elsewhere", max_azs=1).add_interface_endpoint("There", service=SERVICES.SSM)
 
 
 NO_HELP: Final[dict[str, Place]] = {
@@ -489,11 +488,10 @@ def test_endpoints_of_a_template_are_not_made_twice(stack_here: cdk.Stack, tmp_p
     file = tmp_path / "template.json"
     file.write_text(json.dumps({"Resources": body}), encoding="utf-8")
     included = CfnInclude(stack_here, "Template", template_file=str(file))
-    tables = [included.get_resource("Table").ref]
     vpc = existing_vpc(
         stack_here,
         vpc_id=included.get_resource("Network").ref,
-        isolated_subnet_route_table_ids=tables,
+        isolated_subnet_route_table_ids=[included.get_resource("Table").ref],
     )
 
     made(stack_here, vpc, log_bucket=bucket(stack_here))

@@ -394,8 +394,7 @@ def test_a_reference_in_a_nested_template_is_listed_once(stack: cdk.Stack, tmp_p
 
 def test_a_condition_outside_of_the_scope_counts(stack: cdk.Stack) -> None:
     group = Construct(stack, "Group")
-    condition = cdk.CfnCondition(stack, "Prod")
-    l1_profile(group, l1_role(group).ref).cfn_options.condition = condition
+    l1_profile(group, l1_role(group).ref).cfn_options.condition = cdk.CfnCondition(stack, "Prod")
     SessionManagerFleet(group, "Fleet")
     assert list(on_conditions(stack)) == ["Prod"]
 

@@ -121,5 +121,4 @@ def test_a_fleet_adds_one_resource_and_few_bytes_a_role(make_app: MakeApp, numbe
     listed: list[Any] = with_it[added]["Properties"].pop("Roles")
     assert len(listed) == number
     policy_alone = len(json.dumps({added: with_it[added]}, separators=(",", ":")))
-    each = (size(fleet) - size(floor) - policy_alone) / number
-    assert each < 50
+    assert (size(fleet) - size(floor) - policy_alone) / number < 50

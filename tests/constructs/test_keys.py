@@ -164,8 +164,7 @@ def test_keys_and_each_alias_have_their_statements(make_app: MakeApp, *, minimiz
     permit(stack, *added, *added)
     every_key = key_arn(resource="key/*")
     elsewhere = {every_key.replace(REGION, OTHER_REGION), every_key.replace(ACCOUNT, OTHER_ACCOUNT)}
-    found = [one | {"Resource": {*as_list(one["Resource"])}} for one in decrypt(stack)]
-    assert found == [
+    assert [one | {"Resource": {*as_list(one["Resource"])}} for one in decrypt(stack)] == [
         on_alias({every_key, *elsewhere}),
         {"Resource": {key_arn(), key_arn(OTHER_REGION)}},
         on_alias({every_key}, "alias/other"),

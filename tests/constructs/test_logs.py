@@ -418,8 +418,7 @@ def test_the_way_out_that_the_warning_says_is_one(stack_here: cdk.Stack) -> None
 
 
 def group_resource(*name: object) -> dict[str, Any]:
-    partition = {"Ref": "AWS::Partition"}
-    return joined("arn:", partition, f":logs:{REGION}:{ACCOUNT}:log-group:", *name)
+    return joined("arn:", {"Ref": "AWS::Partition"}, f":logs:{REGION}:{ACCOUNT}:log-group:", *name)
 
 
 def imported(of: type, by: str, given: str, stack: cdk.Stack) -> ILogGroupRef:

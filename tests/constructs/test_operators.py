@@ -90,8 +90,7 @@ def managed_policy(stack: cdk.Stack) -> iam.ManagedPolicy:
 
 def grant(stack: cdk.Stack, grantee: iam.IGrantable, **access: Any) -> iam.Grant:  # noqa: ANN401
     """A grant on the account's default document; on every instance where nothing else is said."""
-    chosen = access or {"all_instances": True}
-    return preferences(stack).grant_start_session(grantee, **chosen)
+    return preferences(stack).grant_start_session(grantee, **access or {"all_instances": True})
 
 
 def statements(stack: cdk.Stack) -> list[dict[str, Any]]:
@@ -288,8 +287,7 @@ def test_the_same_grant_twice_changes_nothing(make_app: MakeApp, *, minimize: bo
     found.grant_start_session(operators, instance_tags=tags, allow_ssh=True)
     once = statements(stack)
 
-    in_another_order = dict(reversed(tags.items()))
-    found.grant_start_session(operators, instance_tags=in_another_order, allow_ssh=True)
+    found.grant_start_session(operators, instance_tags=dict(reversed(tags.items())), allow_ssh=True)
 
     assert statements(stack) == once
 
@@ -479,9 +477,8 @@ def test_a_permission_set_takes_the_statements(stack_here: cdk.Stack) -> None:
 def test_what_waits_for_a_grant_waits_for_its_policy(stack_here: cdk.Stack) -> None:
     granted = grant(stack_here, group(stack_here))
     kind = "AWS::CloudFormation::WaitConditionHandle"
-    waiting = cdk.CfnResource(stack_here, "Waiting", type=kind)
 
-    granted.apply_before(waiting)
+    granted.apply_before(cdk.CfnResource(stack_here, "Waiting", type=kind))
 
     (awaited,) = resources(stack_here, "AWS::IAM::Policy")
     assert template(stack_here)["Resources"]["Waiting"]["DependsOn"] == [awaited]

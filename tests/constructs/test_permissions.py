@@ -152,8 +152,7 @@ def default(app: cdk.App) -> cdk.Stack:
 
 def every_option_owned(app: cdk.App) -> cdk.Stack:
     stack = cdk.Stack(app, "Stack")
-    role = owned_role(stack)
-    SessionManagerPermissions(stack, "Permissions", role=role, **all_owned(stack))
+    SessionManagerPermissions(stack, "Permissions", role=owned_role(stack), **all_owned(stack))
     return stack
 
 

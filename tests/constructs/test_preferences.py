@@ -113,8 +113,7 @@ def meant_by_a_reference(_: cdk.Stack) -> str:
 
 
 def minutes_of_a_parameter(stack: cdk.Stack) -> cdk.Duration:
-    number = cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number
-    return cdk.Duration.minutes(number)
+    return cdk.Duration.minutes(cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number)
 
 
 IMPORTED: Final = BUCKETS["imported bucket"]
@@ -343,8 +342,7 @@ def test_a_bucket_encrypted_twice_is_refused_if_enforced(stack: cdk.Stack, kind:
     with pytest.raises(ValueError, match=f"^enforce_s3_encryption .* '{bucket.node.path}'"):
         preferences(stack, log_bucket=bucket)
 
-    made = preferences(stack, log_bucket=bucket, enforce_s3_encryption=False)
-    permitted(stack, preferences=made)
+    permitted(stack, preferences=preferences(stack, log_bucket=bucket, enforce_s3_encryption=False))
 
     assert inputs(stack)["s3EncryptionEnabled"] is False
     assert warnings(stack) == []

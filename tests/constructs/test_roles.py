@@ -92,8 +92,7 @@ def test_a_role_or_the_role_of_a_profile_gets_the_policy(stack: cdk.Stack, kind:
 
 def test_the_l1_of_an_l2_role_stands_for_the_l2(stack: cdk.Stack) -> None:
     role = owned_role(stack)
-    profile = l1_profile(stack, role.role_name)
-    assert permit(stack, profile).roles == [role]
+    assert permit(stack, l1_profile(stack, role.role_name)).roles == [role]
 
 
 def test_an_l1_role_made_inside_an_l2_role_is_one_of_its_own(stack: cdk.Stack) -> None:
@@ -103,8 +102,7 @@ def test_an_l1_role_made_inside_an_l2_role_is_one_of_its_own(stack: cdk.Stack) -
 
 
 def test_names_that_only_the_deployment_knows_are_let_through(stack: cdk.Stack) -> None:
-    name = cdk.CfnParameter(stack, "Name").value_as_string
-    permissions = permit(stack, l1_profile(stack, name))
+    permissions = permit(stack, l1_profile(stack, cdk.CfnParameter(stack, "Name").value_as_string))
     permissions.attach_to_instance_profile(
         iam.CfnInstanceProfile(stack, "OfList", roles=names_of_a_parameter(stack))
     )
@@ -136,8 +134,7 @@ WAYS: Final[dict[str, Callable[[cdk.Stack, Any], object]]] = {
 def test_the_role_of_an_included_profile_gets_the_policy(
     stack: cdk.Stack, tmp_path: Path, way: str, given: object, attached: object
 ) -> None:
-    included = include_profile(stack, tmp_path, given)
-    WAYS[way](stack, included.get_resource("Profile"))
+    WAYS[way](stack, include_profile(stack, tmp_path, given).get_resource("Profile"))
     assert policy(stack)["Roles"] == [attached]
 
 
@@ -155,8 +152,7 @@ def test_each_role_on_a_condition_is_warned_of(stack: cdk.Stack) -> None:
 
     for name in ("One", "Two"):
         permissions.attach_to_role(conditional(stack, name))
-    said = [warning.partition(", and")[0] for warning in warnings(stack)]
-    assert said == [
+    assert [warning.partition(", and")[0] for warning in warnings(stack)] == [
         f"role 'Stack/{name}' is deployed on the condition 'Stack/Has{name}'"
         for name in ("One", "Two")
     ]
