@@ -123,6 +123,11 @@ EVERY_GRANT: Final[dict[str, Any]] = {
 }
 
 
+def made(stack: cdk.Stack, options: dict[str, Any]) -> dict[str, Any]:
+    """The options; what is callable makes one in the stack."""
+    return {name: value(stack) if callable(value) else value for name, value in options.items()}
+
+
 def as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -179,20 +184,31 @@ def l1_nodes(
     )
 
 
+def resource(kind: str, **properties: object) -> dict[str, Any]:
+    """A resource as a template has it."""
+    return {"Type": kind, "Properties": properties}
+
+
+def include(scope: Construct, folder: Path, **sections: object) -> CfnInclude:
+    """Include a template of these sections, which is written into the folder."""
+    path = folder / "template.json"
+    path.write_text(json.dumps(sections), encoding="utf-8")
+    return CfnInclude(scope, "Included", template_file=str(path))
+
+
 def include_profile(scope: Construct, folder: Path, roles: object) -> CfnInclude:
     """A template that others wrote: a role, and two profiles that give their roles as `roles`."""
-    profile = {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": roles}}
-    body = {
-        "Parameters": {"Name": {"Type": "String"}, "Names": {"Type": "CommaDelimitedList"}},
-        "Resources": {
-            "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}},
+    profile = resource("AWS::IAM::InstanceProfile", Roles=roles)
+    return include(
+        scope,
+        folder,
+        Parameters={"Name": {"Type": "String"}, "Names": {"Type": "CommaDelimitedList"}},
+        Resources={
+            "Role": resource("AWS::IAM::Role", AssumeRolePolicyDocument={}),
             "Profile": profile,
             "Twin": profile,
         },
-    }
-    path = folder / "template.json"
-    path.write_text(json.dumps(body), encoding="utf-8")
-    return CfnInclude(scope, "Included", template_file=str(path))
+    )
 
 
 def imported_profile(scope: cdk.Stack, role: iam.IRole | None = None) -> iam.IInstanceProfile:

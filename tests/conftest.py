@@ -5,6 +5,7 @@ import gc
 import itertools
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -206,6 +207,11 @@ def warnings(stack: cdk.Stack) -> list[str]:
         for message in artifact.messages
         if message.level.value == "WARNING" and "[ack: @aws-cdk/" not in str(message.entry.data)
     ]
+
+
+def warned(stack: cdk.Stack) -> list[str]:
+    """The ids of the stack's warnings, without what all of them begin with."""
+    return re.findall(r"\[ack: session-manager-permissions:(.*?)\]", "\n".join(warnings(stack)))
 
 
 def included_nested(stack: cdk.Stack, inner: Path) -> IncludedNestedStack:

@@ -23,7 +23,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from botocore import exceptions, xform_name
+from botocore import exceptions as errors
+from botocore import xform_name
 from botocore.exceptions import ClientError
 from constructs import Construct
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
@@ -60,6 +61,7 @@ from .builders import (
     l1_nodes,
     l1_profile,
     l2_bucket,
+    made,
     parameter,
     role_by_arn,
 )
@@ -192,10 +194,6 @@ def start_session(**access: Any) -> Cause:  # noqa: ANN401
         return existing.grant_start_session(grantee, **given)
 
     return does
-
-
-def made(stack: cdk.Stack, options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value(stack) if callable(value) else value for name, value in options.items()}
 
 
 def called(callee: Any, *arguments: Any, **options: Any) -> Cause:  # noqa: ANN401
@@ -441,7 +439,7 @@ def fails_by(error: Exception) -> Cause:
     return has_answer("iam:get_role", error)
 
 
-def failing(error: Exception) -> Cause:
+def fails(error: Exception) -> Cause:
     """The command about a role, where boto3 comes to this."""
     return command("--role web", fails_by(error))
 
@@ -742,12 +740,12 @@ VERIFY: Final = {
         f"{HERE_ON} {nodes.HYBRID}", refuses("ssm:DescribeInstanceInformation")
     ),
     "a `--profile` that does not exist": run("verify --role web --profile nobody"),
-    "a `--profile` whose role may not be assumed": failing(
+    "a `--profile` whose role may not be assumed": fails(
         client_error("AssumeRole", "AccessDenied", "not you")
     ),
-    "a profile that asks for an MFA code, without a terminal": failing(EOFError()),
+    "a profile that asks for an MFA code, without a terminal": fails(EOFError()),
     "`AWS_MAX_ATTEMPTS=often`": run("verify --role web", with_env("AWS_MAX_ATTEMPTS", "often")),
-    "a `credential_process` that does not exist": failing(
+    "a `credential_process` that does not exist": fails(
         FileNotFoundError(2, "No such file", "/nonexistent")
     ),
     "a `credential_process` that is empty": with_profile("credential_process ="),
@@ -771,37 +769,33 @@ VERIFY: Final = {
         "sso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1\n"
         f"sso_account_id = {ACCOUNT}\nsso_role_name = operator\n"
     ),
-    "a sign-in of the AWS CLI that has expired": failing(exceptions.LoginRefreshRequired()),
-    "credentials that can't be refreshed": failing(
-        exceptions.CredentialRetrievalError(provider="sso", error_msg="too late")
+    "a sign-in of the AWS CLI that has expired": fails(errors.LoginRefreshRequired()),
+    "credentials that can't be refreshed": fails(
+        errors.CredentialRetrievalError(provider="sso", error_msg="too late")
     ),
     "`AWS_ENDPOINT_URL` without a region": run(
         "verify --role web", with_env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     ),
-    "a region that no host name can have": failing(
-        exceptions.InvalidRegionError(region_name="a_b")
-    ),
-    "a proxy that answers in place of AWS": failing(KeyError("GetRoleResult")),
+    "a region that no host name can have": fails(errors.InvalidRegionError(region_name="a_b")),
+    "a proxy that answers in place of AWS": fails(KeyError("GetRoleResult")),
     "a role whose ARN is none": command(
         "--role web", has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}})
     ),
     "a key policy that is not JSON": with_a_key_policy_of_no_json,
     "a key policy that is asked for after all calls that a diagnosis makes": after_all_calls,
     "a region that is misspelt, of whose endpoint there is no address": command(
-        IN_REGION, fails_by(exceptions.EndpointConnectionError(endpoint_url="https://iam"))
+        IN_REGION, fails_by(errors.EndpointConnectionError(endpoint_url="https://iam"))
     ),
-    "no network, and no region": failing(
-        exceptions.EndpointConnectionError(endpoint_url="https://iam")
-    ),
-    "a sign-in of IAM Identity Center that AWS refuses": failing(
+    "no network, and no region": fails(errors.EndpointConnectionError(endpoint_url="https://iam")),
+    "a sign-in of IAM Identity Center that AWS refuses": fails(
         client_error("GetRoleCredentials", "UnauthorizedException", "No access")
     ),
-    "a connection that ends": failing(exceptions.ConnectionClosedError(endpoint_url="https://iam")),
+    "a connection that ends": fails(errors.ConnectionClosedError(endpoint_url="https://iam")),
     "a service that does not answer": command(
         f"{NODE} --document Mine",
         has_answer(
             "ssm:describe_instance_information",
-            exceptions.ConnectTimeoutError(endpoint_url="https://ssm"),
+            errors.ConnectTimeoutError(endpoint_url="https://ssm"),
         ),
     ),
     "credentials that have expired": refusing("ExpiredToken"),
@@ -827,7 +821,7 @@ VERIFY: Final = {
     ),
     "standard output that is closed": command("--role web-server", has_no_standard_output),
     "standard output that nobody reads": command("--role web-server", is_not_read),
-    "an error of the program": failing(RuntimeError("on\ntwo lines")),
+    "an error of the program": fails(RuntimeError("on\ntwo lines")),
 }
 AUDIT: Final = {
     "`--tag` without a value": audit("--tag env"),
@@ -1022,9 +1016,9 @@ def read_elsewhere(w: World, capsys: pytest.CaptureFixture[str]) -> tuple[str, s
     lines = capsys.readouterr().err.splitlines()
     if lines and lines[-1].startswith(f"{PROGRAM}: "):
         return "stderr", lines[-1].removeprefix(f"{PROGRAM}: ")
-    errors = errors_of_the_cli(w.folder / "app")
-    if errors:
-        (text,) = errors.values()
+    shown = errors_of_the_cli(w.folder / "app")
+    if shown:
+        (text,) = shown.values()
         return "error", text
     try:
         found = warnings(w.stack)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import re
-import runpy
 import shlex
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import aws_cdk as cdk
 import boto3
 import pytest
 from botocore import xform_name
@@ -22,7 +19,7 @@ from session_manager_permissions import SessionManagerPermissions, SessionPrefer
 from session_manager_permissions._app import CONTEXT, stack_name
 from session_manager_permissions._command import parser
 
-from .conftest import ACCOUNT, PROJECT, ROOT, asked_for
+from .conftest import ACCOUNT, PROJECT, ROOT, asked_for, run_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,8 +99,6 @@ class Synthesis:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.monkeypatch = monkeypatch
-        monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", ACCOUNT)
-        monkeypatch.setenv("CDK_DEFAULT_REGION", REGION)
 
     def run(self, script: Path, **context: object) -> None:
         missing = self._pass(script, context)
@@ -113,9 +108,8 @@ class Synthesis:
             assert self._pass(script, context | answers) == []
 
     def _pass(self, script: Path, context: dict[str, object]) -> list[dict[str, Any]]:
-        app = functools.partial(_App, outdir=str(self.folder / "cdk.out"), context=context)
-        self.monkeypatch.setattr(cdk, "App", app)
-        runpy.run_path(str(script), run_name="__main__")
+        known = {"ACCOUNT": ACCOUNT, "REGION": REGION}
+        run_app(self.monkeypatch, self.folder / "cdk.out", context, known, str(script))
         return asked_for(self.folder / "cdk.out")
 
     def resources(self, *kinds: str) -> list[dict[str, Any]]:
@@ -137,9 +131,6 @@ class Synthesis:
             for path in self.folder.glob(f"cdk.out/{name}")
         ]
         return set(re.findall(rf"\[ack: ({WARNING_ID})\]", "".join(metadata)))
-
-
-_App: Final = cdk.App
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from aws_cdk.cloudformation_include import CfnInclude
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import SessionManagerEndpoints, SessionManagerPermissions
+from tests.builders import include, resource
 from tests.cfn_lint import lint
 from tests.conftest import (
     HERE,
@@ -265,13 +265,13 @@ THERE: Final[dict[str, Place]] = {
         subnets=ec2.SubnetSelection(availability_zones=vpc.availability_zones[:1]),
     ),
     "L1 by Fn::Sub": l1,
-    "L1 by its name": lambda stack, vpc: l1(stack, vpc, service_name=f"com.amazonaws.{REGION}.ssm"),
-    "L1 by Fn::Join": lambda stack, vpc: l1(
-        stack, vpc, service_name=cdk.Fn.join(".", ["com.amazonaws", cdk.Aws.REGION, "ssm"])
+    "L1 by its name": lambda s, vpc: l1(s, vpc, service_name=f"com.amazonaws.{REGION}.ssm"),
+    "L1 by Fn::Join": lambda s, vpc: l1(
+        s, vpc, service_name=cdk.Fn.join(".", ["com.amazonaws", cdk.Aws.REGION, "ssm"])
     ),
-    "L1 by Ref": lambda stack, vpc: l1(stack, vpc, vpc_id=cdk.Fn.ref(logical_id(vpc))),
-    "L1 by Fn::GetAtt": lambda stack, vpc: l1(
-        stack, vpc, vpc_id=cdk.Fn.get_att(logical_id(vpc), "VpcId").to_string()
+    "L1 by Ref": lambda s, vpc: l1(s, vpc, vpc_id=cdk.Fn.ref(logical_id(vpc))),
+    "L1 by Fn::GetAtt": lambda s, vpc: l1(
+        s, vpc, vpc_id=cdk.Fn.get_att(logical_id(vpc), "VpcId").to_string()
     ),
     "in another stack": in_another_stack,
 }
@@ -285,18 +285,16 @@ NO_HELP: Final[dict[str, Place]] = {
     "private DNS off": lambda _, vpc: vpc.add_interface_endpoint(
         "There", service=SERVICES.SSM, private_dns_enabled=False
     ),
-    "private DNS not said": lambda stack, vpc: l1(stack, vpc, private_dns_enabled=None),
+    "private DNS not said": lambda s, vpc: l1(s, vpc, private_dns_enabled=None),
     "another VPC": elsewhere,
     "another service": lambda _, vpc: vpc.add_interface_endpoint("There", service=SERVICES.EC2),
-    "a service that only ends alike": lambda stack, vpc: l1(stack, vpc, "notssm"),
-    "a service of the deployment": lambda stack, vpc: l1(
-        stack, vpc, service_name=cdk.CfnParameter(stack, "Service").value_as_string
+    "a service that only ends alike": lambda s, vpc: l1(s, vpc, "notssm"),
+    "a service of the deployment": lambda s, vpc: l1(
+        s, vpc, service_name=cdk.CfnParameter(s, "Service").value_as_string
     ),
-    "no service": lambda stack, vpc: l1(stack, vpc, service_name=None),
-    "another region": lambda stack, vpc: l1(stack, vpc, service_region="us-east-1"),
-    "a VPC of the deployment": lambda stack, vpc: l1(
-        stack, vpc, vpc_id=cdk.Fn.import_value("SharedVpc")
-    ),
+    "no service": lambda s, vpc: l1(s, vpc, service_name=None),
+    "another region": lambda s, vpc: l1(s, vpc, service_region="us-east-1"),
+    "a VPC of the deployment": lambda s, vpc: l1(s, vpc, vpc_id=cdk.Fn.import_value("SharedVpc")),
 }
 
 
@@ -311,10 +309,10 @@ def conditional(stack: cdk.Stack, vpc: ec2.Vpc) -> None:
 
 MAYBE: Final[dict[str, Place]] = {
     "a condition": conditional,
-    "private DNS by a condition": lambda stack, vpc: l1(
-        stack,
+    "private DNS by a condition": lambda s, vpc: l1(
+        s,
         vpc,
-        private_dns_enabled=cdk.Fn.condition_if(condition(stack).logical_id, True, False),  # noqa: FBT003
+        private_dns_enabled=cdk.Fn.condition_if(condition(s).logical_id, True, False),  # noqa: FBT003
     ),
 }
 BOTH: Final = ["Ssm", "SsmMessages"]
@@ -345,7 +343,7 @@ AFTER: Final = [
     *(pytest.param(there, True, id=kind) for kind, there in THERE.items() if "stack" not in kind),
     pytest.param(lambda _, vpc: vpc.add_gateway_endpoint("There", service=S3), True, id="gateway"),
     *(pytest.param(there, False, id=kind) for kind, there in (NO_HELP | MAYBE).items()),
-    pytest.param(lambda stack, vpc: l1(stack, vpc, "s3"), False, id="interface of S3"),
+    pytest.param(lambda s, vpc: l1(s, vpc, "s3"), False, id="interface of S3"),
 ]
 
 
@@ -472,22 +470,19 @@ def test_route_table_that_an_import_does_not_say_is_left_out(stack_here: cdk.Sta
 
 
 def test_endpoints_of_a_template_are_not_made_twice(stack_here: cdk.Stack, tmp_path: Path) -> None:
-    by_name = {"Fn::Sub": "com.amazonaws.${AWS::Region}.ssm"}
-    dns = {"VpcEndpointType": "Interface", "PrivateDnsEnabled": True}
-    s3_name, here = {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"}, {"VpcId": {"Ref": "Network"}}
-    ssm = {"VpcId": {"Fn::GetAtt": ["Network", "VpcId"]}, "ServiceName": by_name, **dns}
+    def endpoint_of(service: str, vpc_id: object, **properties: object) -> dict[str, Any]:
+        name = {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"}
+        return resource("AWS::EC2::VPCEndpoint", VpcId=vpc_id, ServiceName=name, **properties)
+
+    by_attribute, by_reference = {"Fn::GetAtt": ["Network", "VpcId"]}, {"Ref": "Network"}
+    named = {"VpcEndpointType": "Interface", "PrivateDnsEnabled": True}
     body = {
-        "Network": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
-        "Table": {"Type": "AWS::EC2::RouteTable", "Properties": here},
-        "Ssm": {"Type": "AWS::EC2::VPCEndpoint", "Properties": ssm},
-        "S3": {
-            "Type": "AWS::EC2::VPCEndpoint",
-            "Properties": here | {"ServiceName": s3_name, "RouteTableIds": [{"Ref": "Table"}]},
-        },
+        "Network": resource("AWS::EC2::VPC", CidrBlock="10.0.0.0/16"),
+        "Table": resource("AWS::EC2::RouteTable", VpcId=by_reference),
+        "Ssm": endpoint_of("ssm", by_attribute, **named),
+        "S3": endpoint_of("s3", by_reference, RouteTableIds=[{"Ref": "Table"}]),
     }
-    file = tmp_path / "template.json"
-    file.write_text(json.dumps({"Resources": body}), encoding="utf-8")
-    included = CfnInclude(stack_here, "Template", template_file=str(file))
+    included = include(stack_here, tmp_path, Resources=body)
     vpc = existing_vpc(
         stack_here,
         vpc_id=included.get_resource("Network").ref,

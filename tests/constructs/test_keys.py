@@ -36,6 +36,7 @@ from tests.conftest import (
     key_arn,
     resources,
     statements,
+    warned,
     warnings,
 )
 
@@ -219,13 +220,8 @@ def test_an_alias_of_ones_own_making_is_taken(stack_here: cdk.Stack) -> None:
 
 # what may be meant, and is often a mistake
 
-THEIRS = "session-manager-permissions:key-of-another-account"
-NO_KEY_HERE = "session-manager-permissions:no-key-in-region"
-
-
-def warned(stack: cdk.Stack) -> list[str]:
-    """The ids of the stack's warnings."""
-    return re.findall(r"\[ack: (.*?)\]", "\n".join(warnings(stack)))
+THEIRS = "key-of-another-account"
+NO_KEY_HERE = "no-key-in-region"
 
 
 def elsewhere(stack: cdk.Stack, account: str = ACCOUNT, region: str = REGION) -> cdk.Stack:
@@ -240,7 +236,7 @@ UNREACHED: dict[str, tuple[KeyOf, list[str]]] = {
         [THEIRS, NO_KEY_HERE],
     ),
     "their alias": (lambda s: existing_key(s, account=OTHER_ACCOUNT, resource=ALIAS), [THEIRS]),
-    "their stack's alias": (
+    "their stack alias": (
         lambda s: imported_alias(elsewhere(s, account=OTHER_ACCOUNT)),
         [THEIRS],
     ),

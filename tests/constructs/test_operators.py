@@ -765,6 +765,7 @@ CONSOLE: Final = {
     *("ssm:DescribeSessions", "ssm:GetConnectionStatus", "ssm:DescribeInstanceProperties"),
     *("ssm:DescribeInstanceInformation", "ec2:DescribeInstances"),
 }
+COMMANDS: Final = {"command", "silent command"}
 DESKTOP: Final = {f"ssm-guiconnect:{verb}Connection" for verb in ("Start", "Get", "Cancel")}
 KEY: Final = {"key", "key, alias", "key, session"} | {
     f"key, {alias} and session" for alias in ("alias", "other alias")
@@ -783,15 +784,12 @@ GRANTS: Final[dict[str, tuple[dict[str, Any], set[str]]]] = {
     "SSH": ({**ON_WEB, "allow_ssh": True}, OF_WEB | {"SSH"}),
     "ports": ({**ON_WEB, "allow_port_forwarding": True}, OF_WEB | {"port"}),
     "remote ports": ({**ON_WEB, "allow_remote_port_forwarding": True}, OF_WEB | {"remote port"}),
-    "commands": (
-        {**ON_WEB, "allow_interactive_commands": True},
-        OF_WEB | {"command", "silent command"},
-    ),
+    "commands": ({**ON_WEB, "allow_interactive_commands": True}, OF_WEB | COMMANDS),
     "desktop": ({**ON_WEB, "allow_remote_desktop": True}, OF_WEB | DESKTOP | {"port"}),
     "console": ({**ON_WEB, "allow_console": True}, OF_WEB | CONSOLE),
     "every option": (
         {**ON_WEB, **EVERY_GRANT},
-        OF_WEB | DESKTOP | CONSOLE | {"SSH", "port", "remote port", "command", "silent command"},
+        OF_WEB | DESKTOP | CONSOLE | COMMANDS | {"SSH", "port", "remote port"},
     ),
     "key": ({**ON_WEB, "key": "imported key"}, OF_WEB | KEY),
     "alias": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,8 +15,6 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from session_manager_permissions import (
     SessionManagerAccess,
@@ -305,35 +304,34 @@ def union(found: Collection[Statements]) -> Statements:
     return merged
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    of_bucket=st.none() | st.sampled_from([*BUCKETS]),
-    others=st.lists(st.sampled_from(OTHERS), unique=True),
-    keys=st.lists(st.sampled_from([*KEYS]), unique=True),
-    sessions_only=st.booleans(),
-    data=st.data(),
+def is_possible(pair: Sequence[str]) -> bool:
+    """Whether not both are buckets."""
+    return not {*pair} <= BUCKETS.keys()
+
+
+TOGETHER: Final = [
+    *(pair for pair in itertools.permutations((*BUCKETS, *OTHERS, *KEYS), 2) if is_possible(pair)),
+    ("their bucket", *OTHERS, *KEYS),
+    (*reversed(KEYS), *OTHERS, "bucket with an alias"),
+]
+
+
+@pytest.mark.parametrize(
+    ("parts", "way"), [*zip(TOGETHER, itertools.cycle(itertools.product([False, True], repeat=3)))]
 )
-def test_any_options_in_any_order_add_what_each_adds_alone(
-    of_bucket: str | None,
-    others: list[str],
-    keys: list[str],
-    *,
-    sessions_only: bool,
-    data: st.DataObject,
+def test_options_in_any_order_add_what_each_adds_alone(
+    parts: Sequence[str], way: tuple[bool, bool, bool]
 ) -> None:
-    parts = [*([of_bucket] if of_bucket else []), *others, *keys]
-    added = [alone(part, sessions_only=sessions_only) for part in (*others, *keys)]
-    expected = union([composed([]), *added])
-    if of_bucket:  # whose encryption is read, in place of that of any bucket
-        expected |= alone(of_bucket, sessions_only=sessions_only)
-    if "check_log_encryption" in others:
+    first_later, minimize, sessions_only = way
+    added = {part: alone(part, sessions_only=sessions_only) for part in parts}
+    expected = union([composed([]), *(added[part] for part in parts if part not in BUCKETS)])
+    for part in BUCKETS.keys() & {*parts}:  # whose encryption is read, in place of that of any
+        expected |= added[part]
+    if "check_log_encryption" in parts:
         del expected["SessionManagerLogEncryption"]
 
     found = composed(
-        data.draw(st.permutations(parts)),
-        first_later=data.draw(st.booleans()),
-        minimize=data.draw(st.booleans()),
-        decrypt_sessions_only=sessions_only,
+        parts, first_later=first_later, minimize=minimize, decrypt_sessions_only=sessions_only
     )
 
     assert found == expected

@@ -18,7 +18,7 @@ from session_manager_permissions import (
     SessionPreferences,
     session_manager_statements,
 )
-from tests.builders import deployed, in_partition, l1_bucket, l2_bucket
+from tests.builders import deployed, in_partition, l1_bucket, l2_bucket, made
 from tests.conftest import (
     ACCOUNT,
     BY_CHANCE,
@@ -31,6 +31,7 @@ from tests.conftest import (
     policy,
     resources,
     template,
+    warned,
     warnings,
 )
 from tests.preference_options import (
@@ -145,37 +146,8 @@ KEY_IDS: Final[dict[str, object]] = {
 }
 TIMES: Final = {"idle_timeout": "idleSessionTimeout", "max_duration": "maxSessionDuration"}
 SAID: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
-    (
-        {
-            "encryption_key": existing_key,
-            "log_bucket": IMPORTED,
-            "log_prefix": "sessions",
-            "log_group": NAMED,
-            "stream_logs": False,
-            "enforce_s3_encryption": True,
-            "enforce_cloudwatch_encryption": True,
-            "idle_timeout": cdk.Duration.minutes(15),
-            "max_duration": cdk.Duration.hours(8),
-            "run_as_user": "operator",
-            "linux_shell_profile": "cd /",
-            "windows_shell_profile": "date",
-        },
-        {
-            "s3BucketName": BUCKET,
-            "s3KeyPrefix": "sessions",
-            "s3EncryptionEnabled": True,
-            "cloudWatchLogGroupName": GROUP,
-            "cloudWatchEncryptionEnabled": True,
-            "cloudWatchStreamingEnabled": False,
-            "kmsKeyId": key_arn(),
-            "runAsEnabled": True,
-            "runAsDefaultUser": "operator",
-            "idleSessionTimeout": "15",
-            "maxSessionDuration": "480",
-            "shellProfile": {"linux": "cd /", "windows": "date"},
-        },
-    ),
     # what is enforced and turned on
+    ({"log_bucket": IMPORTED, "enforce_s3_encryption": True}, IN_S3),
     ({"log_bucket": IMPORTED, "enforce_s3_encryption": False}, {"s3BucketName": BUCKET}),
     ({"enforce_s3_encryption": True}, {}),
     ({"log_group": NAMED, "stream_logs": False}, {"cloudWatchLogGroupName": GROUP}),
@@ -205,6 +177,8 @@ SAID: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
     # times, in any unit
     ({"idle_timeout": cdk.Duration.hours(1)}, {"idleSessionTimeout": "60"}),
     ({"idle_timeout": cdk.Duration.millis(60_000)}, {"idleSessionTimeout": "1"}),
+    ({"idle_timeout": cdk.Duration.minutes(15)}, {"idleSessionTimeout": "15"}),
+    ({"max_duration": cdk.Duration.hours(8)}, {"maxSessionDuration": "480"}),
     ({"max_duration": cdk.Duration.days(1)}, {"maxSessionDuration": "1440"}),
     *(({name: minutes_of_a_parameter}, {said: {"Ref": "Minutes"}}) for name, said in TIMES.items()),
     # who runs it
@@ -242,16 +216,10 @@ SAID: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
 def test_what_is_given_is_in_its_inputs(
     stack_here: cdk.Stack, arguments: dict[str, Any], said: dict[str, Any]
 ) -> None:
-    preferences(
-        stack_here,
-        **{
-            name: value(stack_here) if callable(value) else value
-            for name, value in arguments.items()
-        },
-    )
+    preferences(stack_here, **made(stack_here, arguments))
     assert inputs(stack_here) == {**NOTHING, **said}
     is_ssm_user = arguments.get("run_as_user") == "ssm-user"
-    assert ["run-as-ssm-user" in text for text in warnings(stack_here)] == [True] * is_ssm_user
+    assert warned(stack_here) == ["run-as-ssm-user"] * is_ssm_user
 
 
 # its name
@@ -302,8 +270,8 @@ TWICE: Final = "aws:kms:dsse"
 ENCRYPTED_TWICE: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     "DSSE": l2_bucket(s3.BucketEncryption.DSSE),
     "DSSE_MANAGED": l2_bucket(s3.BucketEncryption.DSSE_MANAGED),
-    "L1": lambda stack: l1_bucket(stack, algorithm=TWICE),
-    "L2 of an L1": lambda stack: s3.Bucket.from_cfn_bucket(l1_bucket(stack, algorithm=TWICE)),
+    "L1": lambda s: l1_bucket(s, algorithm=TWICE),
+    "L2 of an L1": lambda s: s3.Bucket.from_cfn_bucket(l1_bucket(s, algorithm=TWICE)),
 }
 ENCRYPTED_OR_NOT_KNOWN: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     **BUCKETS,
@@ -311,20 +279,18 @@ ENCRYPTED_OR_NOT_KNOWN: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     "KMS_MANAGED": l2_bucket(s3.BucketEncryption.KMS_MANAGED),
     "S3_MANAGED": l2_bucket(s3.BucketEncryption.S3_MANAGED),
     "L1 with KMS": l1_bucket,
-    "L1 with AES256": lambda stack: l1_bucket(stack, algorithm="AES256"),
-    "L1 of a parameter": lambda stack: l1_bucket(
-        stack, algorithm=cdk.CfnParameter(stack, "Algorithm").value_as_string
+    "L1 with AES256": lambda s: l1_bucket(s, algorithm="AES256"),
+    "L1 of a parameter": lambda s: l1_bucket(
+        s, algorithm=cdk.CfnParameter(s, "Algorithm").value_as_string
     ),
-    "L1 of no rule": lambda stack: s3.CfnBucket(
-        stack,
+    "L1 of no rule": lambda s: s3.CfnBucket(
+        s,
         "Bucket",
         bucket_encryption=s3.CfnBucket.BucketEncryptionProperty(
             server_side_encryption_configuration=[]
         ),
     ),
-    "L1 known later": lambda stack: s3.CfnBucket(
-        stack, "Bucket", bucket_encryption=cdk.Lazy.any(Later())
-    ),
+    "L1 known later": lambda s: s3.CfnBucket(s, "Bucket", bucket_encryption=cdk.Lazy.any(Later())),
 }
 
 
@@ -444,11 +410,11 @@ def test_what_it_says_can_be_had_and_is_none_where_it_says_nothing(stack_here: c
         "log_prefix": "/sessions/",
         "log_group": GROUPS["group by its name"](stack_here),
     }
-    made = preferences(stack_here, **given_as)
+    new = preferences(stack_here, **given_as)
     existing = SessionPreferences.from_document_name(stack_here, "Existing", **given_as)
 
     given_as["log_prefix"] = "sessions"
-    for found in (made, existing):
+    for found in (new, existing):
         assert [getattr(found, name) for name in given_as] == [*given_as.values()]
     exists = SessionPreferences.from_document_name(stack_here, "ThatExists")
     for found in (SessionPreferences(stack_here, "Without"), exists):
@@ -460,12 +426,12 @@ def test_its_name_and_arn_are_those_of_the_document(stack_here: cdk.Stack) -> No
     assert isinstance(existing, SessionPreferences)
     assert existing.node.path == "Stack/Existing"
     assert resources(stack_here, "AWS::SSM::Document") == {}
-    made = preferences(stack_here, document_name="Acme-Sessions")
+    new = preferences(stack_here, document_name="Acme-Sessions")
     (logical_id,) = resources(stack_here, "AWS::SSM::Document")
-    assert stack_here.resolve(made.document_name) == {"Ref": logical_id}
+    assert stack_here.resolve(new.document_name) == {"Ref": logical_id}
     assert existing.document_name == ACCOUNT_DEFAULT
 
-    for found, name in ((existing, ACCOUNT_DEFAULT), (made, "Acme-Sessions")):
+    for found, name in ((existing, ACCOUNT_DEFAULT), (new, "Acme-Sessions")):
         arn = deployed(stack_here.resolve(found.document_arn), **{logical_id: "Acme-Sessions"})
         assert arn == f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/{name}"
 
