@@ -15,15 +15,19 @@ from .network.reading import PartOf, Reading
 from .parts import GROUP, SUBNET, PartKind, decider, mappings
 from .templates.functions import (
     UNKNOWN,
+    Deployed,
     intrinsic,
     is_function,
     listed,
     mapping,
     mappings_in,
+    parts_of_sub,
     shown,
+    texts_in,
     values_of,
 )
 from .templates.model import Resource, ReturnValue
+from .templates.values import as_text
 
 if TYPE_CHECKING:
     from session_manager_permissions._network.model import Reference
@@ -75,6 +79,9 @@ _SETS_PROXY: Final = re.compile(
 https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm-agent.html
 """
 _PROXY_OF_AGENT: Final = "whether the proxy works that a script of the instance sets for the agent"
+
+_MATTERS: Final = re.compile("ssm|proxy|host-containers", re.IGNORECASE)
+"""What is in each script that matters."""
 
 _PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
 _SETTINGS: Final = "the configuration of the agent, which a script of the instance writes"
@@ -262,7 +269,11 @@ class LaunchReader:
     def _of_user_data(self, origin: Resource, written: object) -> Scripts:
         """What the user data says, which is encoded unless `Fn::Base64` encodes it."""
         script = mapping(written).get("Fn::Base64", written)
-        if script is None:
+        if script is None or (
+            isinstance(script, Deployed)
+            and not {*dict.keys(script)}.isdisjoint(("Fn::Join", "Fn::Sub"))
+            and not self._may_matter(origin.template, script)
+        ):
             return NO_SCRIPTS
         known = self.parts.text(origin, script)
         if script is written:
@@ -270,6 +281,24 @@ class LaunchReader:
         if known == UNKNOWN and intrinsic(script)[0] not in {"Fn::Join", "Fn::Sub"}:
             return Scripts(Unknown(f"whether {decider(script, 'user data')} has an activation"))
         return _scripts(known + shown(script))
+
+    def _may_matter(self, template: Template, script: Deployed) -> bool:
+        """Whether a script may say in any world what is looked for in one.
+
+        Without that, the world is not asked for what the script has on conditions.
+        """
+        texts = texts_in(script)
+        for function in mappings_in(script):
+            match [*dict.items(function)]:
+                case [("Fn::Sub", argument)]:
+                    parts = parts_of_sub(argument) or []
+                case [("Ref" | "Fn::FindInMap" | "Fn::GetAtt" | "Fn::ImportValue", _)]:
+                    parts = [function]
+                case _:
+                    continue
+            for part in parts:
+                texts += map(as_text, self.parts.assembly.possible(template, part))
+        return any(map(_MATTERS.search, texts))
 
     @staticmethod
     def of_init(resource: Resource) -> Scripts:

@@ -521,7 +521,7 @@ class Roles:
         self, role: Role, asked: Asked
     ) -> Iterator[tuple[Policy | None, list[Statement]]]:
         """Yield the statements of each such policy, with the policy if it is of the app."""
-        for name, _ in self._not_of_app(role):
+        for name, _ in self._not_of_app(role, asked.actions):
             if name:
                 yield None, self._of_aws(role, name, asked)
         overwritten = self._overwritten(role)
@@ -552,25 +552,26 @@ class Roles:
             named = next(iter(listed(role.resource.properties.get("Roles"))), None)
             yield from anything(known if role.name else decider(named, "role of the profile"))
             return
-        for name, arn in self._not_of_app(role):
+        for name, arn in self._not_of_app(role, asked.actions):
             yield from () if name else _of_others_policy(arn)
         yield from self._of_unknown_roles(role, asked)
 
-    def _not_of_app(self, role: Role) -> list[tuple[str, object]]:
+    def _not_of_app(self, role: Role, about: tuple[str, ...]) -> list[tuple[str, object]]:
         """Return the managed policies of a role that are not of the app: path and name, and ARN.
 
-        The path and the name are empty of one that is not of AWS either.
+        The path and the name are empty of one that is not of AWS either. One of AWS that is not
+        about some actions makes no difference, so the world is not asked whether it is there.
         """
 
         def found() -> list[tuple[str, object]]:
             named = (
                 (self.managed_behind(role.resource, one.value), one.value)
-                for one, _ in role.others
-                if one.is_there
+                for one, arn in role.others
+                if not (one.guards and _is_of_aws_for_others(arn, about)) and one.is_there
             )
             return [(name, arn) for name, arn in named if isinstance(name, str)]
 
-        return self._once((role, "not of app"), found)
+        return self._once((role, "not of app", about), found)
 
     def _boundary(self, role: Role, asked: Asked) -> list[Statement] | None:
         """Return the statements of a role's permissions boundary; None without one."""
@@ -734,6 +735,12 @@ def _unread(assembly: Assembly) -> Iterator[tuple[Template, str, bool]]:
 
 
 _MAY_ATTACH: Final = frozenset({*ATTACHED_BY, *STACKS, UNKNOWN})
+
+
+def _is_of_aws_for_others(arn: str, about: tuple[str, ...]) -> bool:
+    """Tell whether an ARN is that of a policy of AWS that is certainly not about some actions."""
+    _, of_aws, name = arn.partition(_OF_AWS)
+    return bool(of_aws) and not aws_managed(name, about)
 
 
 def _of_others_policy(arn: object) -> list[Statement]:

@@ -343,6 +343,7 @@ IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
      NO_ROUTE | launched(UserData=encoded(b"export https_proxy=1")), UNKNOWN),
     ("no way out, encoded script", NO_ROUTE | launched(UserData=encoded(b"yum update")), NO_WAY),
     ("image without the agent", launched(ImageId=MINIMAL), frozenset({"agent-missing"})),
+    ("image without the agent in one world", launched(ImageId=either(MINIMAL, "ami-1")), UNKNOWN),
     ("image without the agent, custom resource with the instance",
      launched(ImageId=MINIMAL) | custom("Instance"), UNKNOWN),
     ("agent removed", with_script("yum remove -y amazon-ssm-agent"), UNKNOWN),

@@ -167,6 +167,32 @@ def with_properties(number: int) -> dict[str, Any]:
     return compute(IamInstanceProfile="other", **several)
 
 
+def running(number: int, line: Callable[[int], str] = "yum install -y package-{}\n".format) -> Any:  # noqa: ANN401
+    """User data with that many lines."""
+    return {"Fn::Base64": {"Fn::Join": ["", ["#!/bin/bash\n", *many(number, line)]]}}
+
+
+def echoing(number: int) -> dict[str, Any]:
+    """User data with that many variables."""
+    values = {f"Of{one}": either("a", "b", condition=f"C{one}") for one in range(number)}
+    pattern = "".join(f"echo ${{{name}}}\n" for name in values)
+    return {"Fn::Base64": {"Fn::Sub": [pattern, values]}}
+
+
+def of_regions(number: int) -> dict[str, Any]:
+    """An instance in one of that many regions, which have an image each."""
+    images = {f"r{one}": {"image": f"ami-{one}"} for one in range(number)}
+    image = {"Fn::FindInMap": ["Images", ref("Env"), "image"]} if images else "ami-1"
+    body = with_endpoints(Instance=compute(IamInstanceProfile="other", ImageId=image))
+    return body | {"Mappings": {"Images": images}, "Parameters": FREE}
+
+
+def with_managed(number: int, name: str = "AmazonS3ReadOnlyAccess") -> dict[str, Any]:
+    """A role with that many policies of AWS."""
+    arns = many(number, lambda _: f"arn:aws:iam::aws:policy/{name}")
+    return profile_and_role({**inline(ALL), "ManagedPolicyArns": arns})
+
+
 DECIDES_NOTHING: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
     "statements about something else": lambda number: profile_and_role(
         inline(ALL, *many(number, lambda _: deny("s3:*")))),
@@ -176,6 +202,12 @@ DECIDES_NOTHING: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
         inline(ALL), **on_conditions(number, lambda _: policy(deny("s3:*")))),
     "properties of the instance that say nothing": lambda number: with_endpoints(
         Instance=with_properties(number)),
+    "lines of a script about something else": lambda number: with_endpoints(
+        Instance=compute(IamInstanceProfile="other", UserData=running(number))),
+    "variables of a script": lambda number: with_endpoints(
+        Instance=compute(IamInstanceProfile="other", UserData=echoing(number))),
+    "the region of an image": lambda number: of_regions(8 * number),
+    "policies of AWS about something else": lambda number: with_managed(min(number, 10)),
     "other parts of the network": lambda number: with_endpoints(
         on_conditions(number, lambda _: subnet("10.0.1.0/24"))),
     "rules of the group that let something else in": lambda number: with_endpoints(
@@ -205,9 +237,16 @@ def test_too_many_worlds(check: Check, number: int, expected: frozenset[str]) ->
         assert "on the condition 'C0', and on the condition 'C1'" in found.findings[0].description
 
 
-def test_too_many_worlds_of_compute(check: Check) -> None:
-    groups = many(7, lambda _: ref("Group"))
-    (finding,) = check(with_endpoints(Instance=compute(SecurityGroupIds=groups))).findings
+@pytest.mark.parametrize(
+    "body",
+    [
+        with_endpoints(Instance=compute(SecurityGroupIds=many(7, lambda _: ref("Group")))),
+        with_endpoints(Instance=compute(UserData=running(7, "stop amazon-ssm-agent {}\n".format))),
+        with_managed(7, "AmazonSSMManagedInstanceCore"),
+    ],
+)
+def test_too_many_worlds_of_what_decides(check: Check, body: dict[str, Any]) -> None:
+    (finding,) = check(body).findings
 
     assert "on the condition 'C0', and on the condition 'C1'" in finding.description
 

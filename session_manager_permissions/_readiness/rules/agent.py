@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._readiness.templates.functions import mapping
 from session_manager_permissions._readiness.templates.model import Unresolved
+from session_manager_permissions._readiness.worlds import TooManyWorlds
 
 from .kinds import kind_of, launches
 from .remedies import Set
@@ -56,7 +57,7 @@ def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
     if compute.agent:
         yield compute.agent
     image = compute.image
-    if image is None:
+    if image is None or not _may_lack_agent(parts, image):
         return
     path, may_be_other = _parameter(parts, image)
     if _OF_OTHERS.match(path):
@@ -84,6 +85,18 @@ def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
                 if launch.get("ImageId", image.value) == image.value
             ),
         )
+
+
+def _may_lack_agent(parts: Parts, image: Written) -> bool:
+    """Tell whether any world has an image without the agent.
+
+    If none has, the world is not asked which image it has: a map may have one for each region.
+    """
+    try:
+        worlds = parts.worlds.each(lambda: _parameter(parts, image)[0])
+    except TooManyWorlds:
+        return True
+    return any(_OF_OTHERS.match(one.judged) or _MINIMAL.match(one.judged) for one in worlds)
 
 
 def _parameter(parts: Parts, image: Written) -> tuple[str, str]:

@@ -139,6 +139,17 @@ def mappings_in(value: object) -> list[dict[str, Any]]:
     return found
 
 
+def texts_in(value: object) -> list[str]:
+    """Return each text in `value`, at any depth, with those of all branches of `Fn::If`."""
+    values = [value]
+    for one in values:  # which grows by what is in each
+        if isinstance(one, dict):
+            values += dict.values(one)
+        elif isinstance(one, list):
+            values += one
+    return [one for one in values if isinstance(one, str)]
+
+
 class Decided(Protocol):
     """What decides how a part of a template is deployed, in the world that is judged."""
 
