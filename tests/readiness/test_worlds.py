@@ -164,7 +164,7 @@ def enters(_: int) -> dict[str, Any]:
 
 def with_properties(number: int) -> dict[str, Any]:
     several = {f"Property{one}": either(one, condition=f"C{one}") for one in range(number)}
-    return compute(IamInstanceProfile="other", **several)
+    return compute(**several)
 
 
 def running(number: int, line: Callable[[int], str] = "yum install -y package-{}\n".format) -> Any:  # noqa: ANN401
@@ -183,7 +183,8 @@ def of_regions(number: int) -> dict[str, Any]:
     """An instance in one of that many regions, which have an image each."""
     images = {f"r{one}": {"image": f"ami-{one}"} for one in range(number)}
     image = {"Fn::FindInMap": ["Images", ref("Env"), "image"]} if images else "ami-1"
-    body = with_endpoints(Instance=compute(IamInstanceProfile="other", ImageId=image))
+    groups = many(1, lambda _: ref("Group"))
+    body = with_endpoints(Instance=compute(ImageId=image, SecurityGroupIds=groups))
     return body | {"Mappings": {"Images": images}, "Parameters": FREE}
 
 
@@ -203,10 +204,10 @@ DECIDES_NOTHING: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
     "properties of the instance that say nothing": lambda number: with_endpoints(
         Instance=with_properties(number)),
     "lines of a script about something else": lambda number: with_endpoints(
-        Instance=compute(IamInstanceProfile="other", UserData=running(number))),
+        Instance=compute(UserData=running(number))),
     "variables of a script": lambda number: with_endpoints(
-        Instance=compute(IamInstanceProfile="other", UserData=echoing(number))),
-    "the region of an image": lambda number: of_regions(8 * number),
+        Instance=compute(UserData=echoing(number))),
+    "the region of an image": lambda number: of_regions(4 * number),
     "policies of AWS about something else": lambda number: with_managed(min(number, 10)),
     "other parts of the network": lambda number: with_endpoints(
         on_conditions(number, lambda _: subnet("10.0.1.0/24"))),
@@ -242,6 +243,9 @@ def test_too_many_worlds(check: Check, number: int, expected: frozenset[str]) ->
     [
         with_endpoints(Instance=compute(SecurityGroupIds=many(7, lambda _: ref("Group")))),
         with_endpoints(Instance=compute(UserData=running(7, "stop amazon-ssm-agent {}\n".format))),
+        with_endpoints(
+            Instance=compute(ImageId={"Fn::Join": ["", many(7, "ami-{}".format)]}),
+        ),
         with_managed(7, "AmazonSSMManagedInstanceCore"),
     ],
 )
