@@ -6,7 +6,7 @@ and the table of `audit`, the policies that `--print-permissions` prints, and th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -50,6 +50,8 @@ NO_DATA_KEY: Final = "KMSEncryption failed on client ... Error calling KMS Gener
 own call: the operator may not use the key, or nobody can."""
 LATE_PROMPT: Final = "Starting session with SessionId: ..., and a prompt after two minutes"
 """What users see while the agent waits for CloudWatch Logs, if the log need not be encrypted."""
+NO_DATA_CHANNEL: Final = "Setting up data channel with id ... failed"
+"""What users see if the agent is connected and may not open the channel of a session."""
 RUN_AS_ROOT: Final = "invalid uid and gid"
 PORT_NOT_SUPPORTED: Final = "Plugin with name Port is not supported by this version of ssm agent"
 _NO_TIER: Final = (
@@ -87,7 +89,8 @@ class Outcome:
     is_passing: bool = False
     """Whether what fails is on its way, and passes if one waits."""
     is_seen: bool = False
-    """Whether users read a message because it fails. If not, a session opens all the same."""
+    """Whether users read a message because it fails. If not, a session opens all the same, or as
+    long as the agent is connected."""
 
     @property
     def anew(self) -> Subject:
@@ -98,6 +101,10 @@ class Outcome:
     def is_shown(self) -> bool:
         """Tell whether it is not certain, and something shows it."""
         return self.verdict == "unknown" and bool(self.evidence)
+
+    def seen_if(self, *, is_now: bool) -> Outcome:
+        """Return it, with whether users read the message by now, or once a connection ends."""
+        return replace(self, is_seen=self.is_seen and is_now)
 
     @property
     def passes_in_time(self) -> bool:
@@ -219,7 +226,9 @@ class Subject(NamedTuple):
             return self.unknown(f"{why} if the document's parameter enforces encryption", fix=fix)
         return self.failed(why, fix=fix)
 
-    def simulated(self, verdict: Verdict | CannotAsk, *, is_seen: bool = True) -> Outcome:
+    def simulated(
+        self, verdict: Verdict | CannotAsk, *, is_seen: bool = True, users_see: str | None = None
+    ) -> Outcome:
         """Return the outcome that IAM's policy simulator has given."""
         if isinstance(verdict, CannotAsk):
             return self.unasked(verdict)
@@ -230,9 +239,9 @@ class Subject(NamedTuple):
         whys = (*verdict.why, *verdict.notes)
         fix, errors = (*verdict.fix,), verdict.unread
         if verdict.is_open:
-            users_see = _seen(self.check.users_see if seen else None)
-            return of.unknown(*whys, *users_see, fix=fix, errors=errors)
-        return of.failed(*whys, fix=fix, is_seen=seen, errors=errors)
+            told = _seen((users_see or self.check.users_see) if seen else None)
+            return of.unknown(*whys, *told, fix=fix, errors=errors)
+        return of.failed(*whys, fix=fix, is_seen=seen, users_see=users_see, errors=errors)
 
     def _told(
         self,

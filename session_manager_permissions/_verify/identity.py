@@ -45,6 +45,10 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-defau
 """
 
 
+_OF_EACH_SESSION: Final = {"ssmmessages:CreateDataChannel", "ssmmessages:OpenDataChannel"}
+"""What the agent calls at the start of each session."""
+
+
 class _Profile(NamedTuple):
     """The instance profile of an instance."""
 
@@ -126,7 +130,7 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
     error = profile.error
     if worker is None and in_doubt and isinstance(account, CannotAsk):
         error = error or account
-    of_role = [assumable, *_permissions(worker, permissions, error)]
+    of_role = [assumable, *_permissions(node, worker, permissions, error)]
     outcomes = [
         _profile(node, profile, account),
         _metadata(node),
@@ -272,7 +276,7 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Outcome:
     if isinstance(account, CannotAsk) and not isinstance(account, NotThere):
         why = f"{profile.fault}, and whether the account's role takes its place is not known"
         return named.unknown(why, fix=fix)
-    return named.failed(profile.fault, fix=fix)
+    return named.failed(profile.fault, fix=fix).seen_if(is_now=not node.connected)
 
 
 def _giving_profile(node: Node, profile: _Profile) -> tuple[str, ...]:
@@ -313,7 +317,7 @@ def _assumable(
     if trusted.answer == "denied" and replaced:
         return role.unknown(f"{trusted.why}, and the account's role takes its place", fix=fix)
     if trusted.answer == "denied":
-        return role.failed(trusted.why, fix=fix)
+        return role.failed(trusted.why, fix=fix).seen_if(is_now=not node.connected)
     if node.connected and not replaced:
         why = "the agent is connected, and so it has credentials of the role"
         return role.passed(why, proven=True)
@@ -363,12 +367,21 @@ def _metadata(node: Node) -> Outcome:
 
 
 def _permissions(
-    worker: LiveRole | None, permissions: Permissions, error: CannotAsk | None = None
+    node: Node, worker: LiveRole | None, permissions: Permissions, error: CannotAsk | None = None
 ) -> list[Outcome]:
     both = checks.REGISTER, checks.REACH
     if worker is None:
         return [_of_no_role(check, error) for check in both]
-    return [check.of(worker.arn).simulated(permissions[check.name]()) for check in both]
+    registers, reaches = (permissions[check.name]() for check in both)
+    register, reach = (check.of(worker.arn) for check in both)
+    opens = isinstance(reaches, CannotAsk) or not reaches.denied & _OF_EACH_SESSION
+    users_see = checks.NO_DATA_CHANNEL if node.connected and not opens else None
+    return [
+        register.simulated(registers).seen_if(is_now=not node.connected),
+        reach.simulated(reaches, users_see=users_see).seen_if(
+            is_now=not (node.connected and opens)
+        ),
+    ]
 
 
 def _host_management(
@@ -431,7 +444,7 @@ def _of_hybrid(node: Node, uses: Uses) -> Identity:
         checks.PROFILE.skipped(outside),
         assumable,
         checks.METADATA.skipped(outside),
-        *_permissions(role, permissions),
+        *_permissions(node, role, permissions),
         checks.HOST_MANAGEMENT.skipped(outside),
     ]
     return Identity(outcomes=outcomes, role=role, permissions=permissions)

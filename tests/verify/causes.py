@@ -407,6 +407,9 @@ IDENTITY: Final = {
     "denied on all but the instances": cause("", on_all_and_instances("explicitDeny", "allowed")),
     "no channels": cause("reach connected", ONLINE, denying(CHANNEL)),
     "no channels any more": cause("reach", denying(*nodes.CHANNELS)),
+    **{f"connected, and may neither decrypt nor {action}": used(
+           f"{check} encrypt", denying(action, "kms:Decrypt"))
+       for action, check in ((REGISTER, "register"), *((one, "reach") for one in nodes.CHANNELS))},
     "channels by a condition": cause("reach?", channels_by_condition()),
     "channels by a condition on a key that only other nodes have": cause(
         "reach", channels_by_condition(by="ssm:SourceInstanceARN")
