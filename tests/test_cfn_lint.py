@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 import aws_cdk as cdk
@@ -17,6 +18,7 @@ from aws_cdk.cloudformation_include import CfnInclude
 from cfnlint.config import ConfigMixIn
 from cfnlint.decode import decode_str
 from cfnlint.formatters import JUnitFormatter, SARIFFormatter
+from cfnlint.match import Match
 from cfnlint.runner import Runner
 from cfnlint.runner.template import run_template_by_file_path
 
@@ -27,11 +29,6 @@ from session_manager_permissions.cfn_lint import IDS
 from .conftest import ROOT, run_app
 from .readiness.reports import Report, check_app
 from .readiness.test_check import NESTED, NOT_READY, SAM, STACK, synthesize, write
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from cfnlint.match import Match
 
 MODULE: Final = "session_manager_permissions.cfn_lint"
 NAMES: Final = {id_: name for name, id_ in IDS.items()}

@@ -6,7 +6,9 @@ import functools
 import json
 import re
 import traceback
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
 
 import aws_cdk as cdk
 import jsii
@@ -27,11 +29,6 @@ from session_manager_permissions import (
 
 from .builders import existing_bucket, l1_bucket
 from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, role_arn, run_app, template
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
 
 PACKAGE: Final = str(ROOT / "session_manager_permissions")
 HARMLESS: Final = "harmless"
@@ -141,6 +138,10 @@ def key_of(arn: str) -> Callable[[cdk.Stack, str], object]:
     return lambda s, v: kms.Key.from_key_arn(s, "Key", arn.format(v))
 
 
+def group_of(arn: str) -> Callable[[cdk.Stack, str], object]:
+    return lambda s, v: logs.LogGroup.from_log_group_arn(s, "Group", arn.format(v))
+
+
 INSTANCES: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{{}}"
 TEXTS: Final = {
     "policy_name": Place("policy_name", permissions("policy_name"), has_default=True),
@@ -157,35 +158,28 @@ TEXTS: Final = {
         profile: Place(profile, preferences(profile), is_pattern_free=True, has_default=True)
         for profile in ("linux_shell_profile", "windows_shell_profile")
     },
-    "a tag's key": Place(
-        "instance_tags",
-        lambda s, v: start_session(s, instance_tags={v: "web"}),
-        is_pattern_free=True,
-        tokens=("lazy",),  # which CDK knows at synthesis
-    ),
+    "a tag's key": Place("instance_tags",
+        lambda s, v: start_session(s, instance_tags={v: "web"}), is_pattern_free=True,
+        tokens=("lazy",)),  # which CDK knows at synthesis
     "a tag's value": Place("instance_tags['team']",
         lambda s, v: start_session(s, instance_tags={"team": v}), is_pattern_free=True),
     "a tag's values": Place("instance_tags['team']",
         lambda s, v: start_session(s, instance_tags={"team": ["shop", v]}), is_pattern_free=True),
-    "instance_arns": Place(
-        "instance_arns",
+    "instance_arns": Place("instance_arns",
         lambda s, v: start_session(s, instance_arns=[INSTANCES.format("1"), v]),
-        tokens=("whole", "lazy"),  # beside a text it is no ARN
         harmless=INSTANCES.format(HARMLESS),
-    ),
+        tokens=("whole", "lazy")),  # beside a text it is no ARN
     "instance_profile_name": Place("instance_profile_name",
         lambda s, v: lookup_instance_profile(s, "Profile", instance_profile_name=v), tokens=()),
 }  # fmt: skip
 IDS: Final[dict[str, Callable[[cdk.Stack, Any], object]]] = {
-    "SessionManagerPermissions": lambda s, v: SessionManagerPermissions(
-        s, v, role=existing_role(s)
-    ),
+    "SessionManagerPermissions":
+        lambda s, v: SessionManagerPermissions(s, v, role=existing_role(s)),
     "SessionManagerFleet": SessionManagerFleet,
     "SessionPreferences": SessionPreferences,
     "from_document_name": SessionPreferences.from_document_name,
-    "lookup_instance_profile": lambda s, v: lookup_instance_profile(
-        s, v, instance_profile_name="web"
-    ),
+    "lookup_instance_profile":
+        lambda s, v: lookup_instance_profile(s, v, instance_profile_name="web"),
 }  # fmt: skip
 KEYS: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{{}}"
 IMPORTS: Final = {
@@ -217,19 +211,10 @@ IMPORTS: Final = {
     "bucket's key": Place("log_bucket's encryption key", permissions("log_bucket"), l1_bucket),
     "log group's name": imported("log_group",
         lambda s, v: logs.LogGroup.from_log_group_name(s, "Group", v), written=group_name),
-    "log group's name in its ARN": imported(
-        "log_group",
-        lambda s, v: logs.LogGroup.from_log_group_arn(
-            s, "Group", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{v}"
-        ),
-        written=group_name,
-    ),
-    "log group's region": imported(
-        "log_group",
-        lambda s, v: logs.LogGroup.from_log_group_arn(
-            s, "Group", f"arn:aws:logs:{v}:{ACCOUNT}:log-group:a"
-        ),
-    ),
+    "log group's name in its ARN": imported("log_group",
+        group_of(f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{}}"), written=group_name),
+    "log group's region": imported("log_group",
+        group_of(f"arn:aws:logs:{{}}:{ACCOUNT}:log-group:a")),
     "log group's name by its L1": imported("log_group",
         lambda s, v: logs.CfnLogGroup.from_log_group_name(s, "Group", v), written=group_name),
 }  # fmt: skip

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from session_manager_permissions._readiness.managed_policies import aws_managed
 
 from .reports import Check
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 aws_managed("")  # else the first who reads the file may be a test that is not traced
 

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 ACCOUNT: Final = "111122223333"

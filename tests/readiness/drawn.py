@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from random import Random
+from typing import Any, Final
 
 from .deployments import NO_VALUE
 from .policy_table import ACTIONS, AWS, EC2_TRUST, REGISTER
-
-if TYPE_CHECKING:
-    from random import Random
 
 CONDITIONS: Final = ("IsProduction", "HasKey", "IsPrivate")
 PARAMETERS: Final = {

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from random import Random
+from typing import Any, Final
 
 from .deployments import NO_VALUE, REGION
-from .policy_table import ACTIONS, EC2_TRUST
-
-if TYPE_CHECKING:
-    from random import Random
+from .judging import att, ref
+from .networks import ANYWHERE, https
+from .networks import BLOCK as VPC
+from .policy_table import ALL
+from .reports import inline, profile_and_role
 
 STAGES: Final = ("dev", "test", "prod")
 PARAMETERS: Final = {
@@ -57,13 +59,7 @@ EXCLUSIVE: Final = (
     ("InRegion", "InAnother"),
 )
 
-VPC: Final = "10.0.0.0/16"
-ANYWHERE: Final = "0.0.0.0/0"
 SUBNETS: Final = {"Private": "10.0.1.0/24", "Second": "10.0.2.0/24", "Public": "10.0.3.0/24"}
-
-
-def _https(**peer: object) -> dict[str, Any]:
-    return {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, **peer}
 
 
 def _any(**peer: object) -> dict[str, Any]:
@@ -74,27 +70,19 @@ def _ports(low: int, high: int) -> dict[str, Any]:
     return {"IpProtocol": "tcp", "FromPort": low, "ToPort": high, "CidrIp": ANYWHERE}
 
 
-def ref(name: str) -> dict[str, str]:
-    return {"Ref": name}
-
-
-def att(name: str, attribute: str) -> dict[str, list[str]]:
-    return {"Fn::GetAtt": [name, attribute]}
-
-
 RANGES: Final[tuple[Any, ...]] = (
     *(VPC, VPC, att("Vpc", "CidrBlock"), SUBNETS["Private"], SUBNETS["Second"], "10.0.1.0/25"),
     *("10.0.0.0/8", "10.1.0.0/16", "52.94.0.0/16", ANYWHERE, ANYWHERE),
 )
 OUTBOUND: Final = (
-    *(_any(CidrIp=ANYWHERE), _https(CidrIp=ANYWHERE), _https(CidrIp=VPC), _any(CidrIp=VPC)),
-    *(_ports(80, 80), _ports(0, 65535), _ports(400, 500), _https(CidrIp="52.94.0.0/16")),
-    _https(DestinationSecurityGroupId=att("Admits", "GroupId")),
-    _https(DestinationPrefixListId=att("List", "PrefixListId")),
+    *(_any(CidrIp=ANYWHERE), https(CidrIp=ANYWHERE), https(CidrIp=VPC), _any(CidrIp=VPC)),
+    *(_ports(80, 80), _ports(0, 65535), _ports(400, 500), https(CidrIp="52.94.0.0/16")),
+    https(DestinationSecurityGroupId=att("Admits", "GroupId")),
+    https(DestinationPrefixListId=att("List", "PrefixListId")),
     {"IpProtocol": "icmp", "FromPort": 252, "ToPort": 86, "CidrIp": "255.255.255.255/32"},
     _any(CidrIpv6="::/0"),
-    _https(CidrIp="0.0.0.0/1"),
-    _https(CidrIp="128.0.0.0/1"),
+    https(CidrIp="0.0.0.0/1"),
+    https(CidrIp="128.0.0.0/1"),
 )
 ALLOWS_ALL: Final[dict[str, Any]] = {"Effect": "Allow", "Action": "*"}
 POLICIES: Final[tuple[dict[str, Any], ...]] = (
@@ -134,18 +122,7 @@ BACK: Final = (
 )
 
 
-_STATEMENT: Final = {"Effect": "Allow", "Action": [*ACTIONS], "Resource": "*"}
-_DOCUMENT: Final = {"Version": "2012-10-17", "Statement": [_STATEMENT]}
-IDENTITY: Final = {
-    "Role": {
-        "Type": "AWS::IAM::Role",
-        "Properties": {
-            "AssumeRolePolicyDocument": EC2_TRUST,
-            "Policies": [{"PolicyName": "Session", "PolicyDocument": _DOCUMENT}],
-        },
-    },
-    "Profile": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": [ref("Role")]}},
-}
+IDENTITY: Final = profile_and_role(inline(ALL))["Resources"]
 """A profile whose role has all permissions, so that the network alone decides."""
 
 
@@ -336,15 +313,15 @@ class _Draw:
     def _inbound(self) -> dict[str, Any]:
         choose = self._rng.choice
         if self._likely(0.25):
-            return _https(SourceSecurityGroupId=att("Group", "GroupId"))
+            return https(SourceSecurityGroupId=att("Group", "GroupId"))
         if self._likely(0.05):
-            return _https(SourcePrefixListId=att("List", "PrefixListId"))
+            return https(SourcePrefixListId=att("List", "PrefixListId"))
         if self._likely(0.07):
             return _ports(80, 80)
         block = self._maybe(choose(RANGES), *RANGES)
         if self._conditions and self._likely(0.04):
             block = {"Fn::FindInMap": ["Stages", ref("Stage"), "Range"]}
-        return choose((_https, _any))(CidrIp=block)
+        return choose((https, _any))(CidrIp=block)
 
     def _acl(self, subnet: str) -> None:
         name = f"{subnet}Acl"

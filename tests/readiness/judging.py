@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
@@ -20,17 +23,10 @@ from session_manager_permissions._readiness.compute import Compute, Launchers
 from session_manager_permissions._readiness.network import judge_of
 from session_manager_permissions._readiness.parts import Parts
 from session_manager_permissions._readiness.templates import Assembly
+from session_manager_permissions._readiness.templates.model import Resource
 from session_manager_permissions._readiness.worlds import WorldResult, deciders
 
 from .reports import Report
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from _pytest.mark import ParameterSet
-
-    from session_manager_permissions._readiness.templates.model import Resource
 
 REGION = "eu-west-1"
 

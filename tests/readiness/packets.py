@@ -9,15 +9,13 @@ the template. It shares no code with the package.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .deployments import ACCOUNT, REGION, deployed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 Outcome = bool | None
 """Whether a packet and its answer arrive; None where that is not in the template."""

@@ -14,6 +14,8 @@ from session_manager_permissions._readiness.rules.permissions import (
 )
 
 Statement = dict[str, Any]
+Found = frozenset[str]
+"""The rules that find something."""
 
 ACTIONS = (*CHANNELS.actions, *REGISTRATION.actions)
 REGISTER = REGISTRATION.actions[0]
@@ -51,12 +53,12 @@ class Row(NamedTuple):
     """A role's policies, and the rules that have something to say of its profile."""
 
     name: str
-    found: frozenset[str]
+    found: Found
     inline: tuple[list[Statement], ...] = ()
     managed: tuple[list[Statement] | str, ...] = ()
     """The statements of one in the app, or the ARN of another."""
     boundary: list[Statement] | str | None = None
-    simulated: frozenset[str] | None = None
+    simulated: Found | None = None
     """What comes of the simulator's answers, where it is not the same."""
     why: str = ""
 
@@ -68,12 +70,12 @@ CHANNELS_ONLY = allow(*CHANNELS.actions)
 REGISTER_ONLY = allow(REGISTER)
 
 
-def one(name: str, found: frozenset[str], *statements: Statement) -> Row:
+def one(name: str, found: Found, *statements: Statement) -> Row:
     """A row of one inline policy."""
     return Row(name, found, (list(statements),))
 
 
-def differs(row: Row, simulated: frozenset[str], why: str) -> Row:
+def differs(row: Row, simulated: Found, why: str) -> Row:
     return row._replace(simulated=simulated, why=why)
 
 
@@ -192,7 +194,7 @@ CONDITIONS = [
 ]  # fmt: skip
 
 
-def bounded(name: str, found: frozenset[str], boundary: list[Statement] | str) -> Row:
+def bounded(name: str, found: Found, boundary: list[Statement] | str) -> Row:
     return Row(name, found, ([ALL],), boundary=boundary)
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
+
+import aws_cdk as cdk
+from constructs import Construct
 
 from session_manager_permissions import SessionManagerReadiness
 from tests.conftest import ROOT
 
 from .policy_table import EC2_TRUST, document
-
-if TYPE_CHECKING:
-    import aws_cdk as cdk
-    from constructs import Construct
 
 Body = dict[str, Any]
 """A template, or a part of one."""
@@ -22,7 +21,7 @@ UNSET = "unknown-account"
 NAMED = {"RoleName": "web"}
 """A role that whatever is in its account can name."""
 
-TRUST: dict[str, Any] = {"AssumeRolePolicyDocument": EC2_TRUST}
+TRUST: Body = {"AssumeRolePolicyDocument": EC2_TRUST}
 
 
 class Finding(NamedTuple):
@@ -136,9 +135,7 @@ def check_app(construct: Construct, *, strict: bool = False, network: bool = Tru
     return Report(paths, strict=strict, network=network, app=app)
 
 
-def profile_and_role(
-    role: dict[str, Any] | None = None, roles: object = None, **more: dict[str, Any]
-) -> dict[str, Any]:
+def profile_and_role(role: Body | None = None, roles: object = None, **more: Body) -> Body:
     """A template with a profile and its role; `more` are further resources."""
     return {
         "Resources": {
@@ -152,19 +149,19 @@ def profile_and_role(
     }
 
 
-def policy(*statements: dict[str, Any], roles: object = None, **more: object) -> dict[str, Any]:
+def policy(*statements: Body, roles: object = None, **more: object) -> Body:
     roles = [{"Ref": "Role"}] if roles is None else roles
     properties = {"PolicyDocument": document(list(statements)), "Roles": roles}
     return {"Type": "AWS::IAM::Policy", "Properties": properties, **more}
 
 
-def inline(*statements: dict[str, Any]) -> dict[str, Any]:
+def inline(*statements: Body) -> Body:
     return {"Policies": [{"PolicyName": "Inline", "PolicyDocument": document(list(statements))}]}
 
 
-def machine(**properties: object) -> dict[str, Any]:
+def machine(**properties: object) -> Body:
     return {"Type": "AWS::EC2::Instance", "Properties": properties}
 
 
-def managed_policy(*statements: dict[str, Any], **more: object) -> dict[str, Any]:
+def managed_policy(*statements: Body, **more: object) -> Body:
     return policy(*statements, **more) | {"Type": "AWS::IAM::ManagedPolicy"}

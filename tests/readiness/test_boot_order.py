@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import SessionManagerFleet
@@ -18,12 +21,6 @@ from .faults import instance, permits
 from .judging import att, each, ref, resource
 from .policy_table import ALL, AWS, CHANNELS_ONLY, DENIED, READY, allow, deny
 from .reports import Body, Check, check_app, inline, machine, policy, profile_and_role
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import aws_cdk as cdk
-    from aws_cdk import aws_ec2 as ec2
 
 Found = frozenset[str]
 

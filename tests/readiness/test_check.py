@@ -13,6 +13,7 @@ import aws_cdk as cdk
 import pytest
 import yaml
 from aws_cdk import aws_iam as iam
+from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions import _causes
 from session_manager_permissions._command import main
@@ -23,6 +24,7 @@ from tests.test_imports import loaded_after
 
 from .policy_table import ALL, CHANNELS_ONLY, deny
 from .reports import inline, machine, profile_and_role
+from .test_what_findings_say import Text
 
 Capture = pytest.CaptureFixture[str]
 
@@ -101,27 +103,13 @@ def test_the_status_and_the_last_word(
     assert answer(capsys, file)["ready"] is ready
 
 
-def test_the_json_names_the_cause_the_place_and_the_change(capsys: Capture) -> None:
-    text = yaml.safe_dump(NOT_READY, sort_keys=False)
-    file = write("stacks/template.yaml", text)
+def test_the_json_names_the_cause_the_place_and_the_change(
+    capsys: Capture, snapshot: SnapshotAssertion
+) -> None:
+    file = write("stacks/template.yaml", yaml.safe_dump(NOT_READY, sort_keys=False))
 
-    found = answer(capsys, file)
-
-    assert found["profiles"] == {"ready": 0, "not ready": 1, "can't be known": 0}
-    assert found["acknowledged"] == []
-    (finding,) = found["findings"]
-    (step,), why, where = (finding.pop(name) for name in ("fix", "why", "resources"))
-    page = "docs/causes/channel-missing.md"
-    severity = {"severity": "warning", "not_ready": True}
-    assert finding == {"rule": "channel-missing", "page": page, **severity}
-    assert "its role 'Role' is not allowed to call ssmmessages:" in why
-    line = text.splitlines().index("      Roles:") + 1
-    of = {"logical_id": "Profile", "type": "AWS::IAM::InstanceProfile", "path": None}
-    assert where == [{"template": file, "line": line, "property": "Properties.Roles", **of}]
-    assert step.pop("value")["PolicyDocument"]["Statement"][0]["Effect"] == "Allow"
-    assert step.pop("text").startswith("add to Properties.Policies of Role: {")
-    at = {"template": file, "logical_id": "Role", "property": "Properties.Policies"}
-    assert step == {"action": "add", **at}
+    found = json.dumps(answer(capsys, file), indent=2)
+    assert f"{found}\n" == snapshot(extension_class=Text)
 
 
 def test_templates_that_are_not_here_are_named(capsys: Capture) -> None:
@@ -267,26 +255,14 @@ Outputs:
 """
 
 
-def test_yaml_is_read_as_cloudformation_reads_it(capsys: Capture) -> None:
+def test_yaml_is_read_as_cloudformation_reads_it(
+    capsys: Capture, snapshot: SnapshotAssertion
+) -> None:
     file = write("template.yaml", f"\ufeff{SHORT_FORMS}")
     assert answer(capsys, file)["ready"]
 
     body, _ = loading.load(Path(file))
-    role = body["Resources"]["Role"]["Properties"]
-    assert body["AWSTemplateFormatVersion"] == "2010-09-09"
-    assert body["Parameters"]["Account"]["Default"] == "012345678901"
-    assert body["Conditions"]["Here"]["Fn::And"][0] == {"Condition": "There"}
-    trust = role["AssumeRolePolicyDocument"]
-    assert [*trust] == ["Version", "Statement", "Id"]
-    assert (trust["Version"], trust["Id"]) == ("2012-10-17", True)
-    assert role["MaxSessionDuration"] == "3_600"
-    assert role["Tags"] == [
-        {"Key": True, "Value": None},
-        {"Key": 1.5, "Value": "1_0.5"},
-        {"Key": "a", "Value": "aGk="},
-    ]
-    assert body["Outputs"]["Arn"]["Value"] == {"Fn::GetAtt": ["Role", "Arn"]}
-    assert body["Outputs"]["Zone"]["Value"] == {"Fn::Select": [0, {"Fn::GetAZs": ""}]}
+    assert f"{json.dumps(body, indent=2)}\n" == snapshot(extension_class=Text)
 
 
 BOMB: Final = "\n".join(

@@ -6,13 +6,15 @@ import gzip
 import json
 import re
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
 
 from session_manager_permissions._network.facts import Unknown
+from session_manager_permissions._readiness.compute import Compute
 from session_manager_permissions._readiness.launch import Written
 from session_manager_permissions._readiness.templates.model import Resource
 
@@ -20,11 +22,6 @@ from .deployments import NO_VALUE
 from .judging import att, computes, ref, resource, rows, write
 from .networks import PARAMETER
 from .reports import Report
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from session_manager_permissions._readiness.compute import Compute
 
 Parts = dict[str, dict[str, Any]]
 Known = dict[str, object]

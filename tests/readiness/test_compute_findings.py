@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from base64 import b64encode
+from collections.abc import Callable
 from gzip import compress
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -16,7 +19,7 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import SessionManagerReadiness
 from session_manager_permissions._readiness.check import check as judge_all
 from session_manager_permissions._readiness.templates import Assembly
-from tests.conftest import HERE
+from tests.conftest import HERE, MakeApp
 
 from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, by_endpoints
@@ -37,19 +40,10 @@ from .networks import (
     templated,
     with_endpoints,
 )
-from .policy_table import ALL, AWS, CHANNELS_ONLY, allow
-from .reports import TRUST, Report, check_app, inline, machine, policy, profile_and_role
+from .policy_table import ALL, AWS, CHANNELS_ONLY, Found, allow
+from .reports import TRUST, Check, Report, check_app, inline, machine, policy, profile_and_role
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from types import FrameType
-
-    from tests.conftest import MakeApp
-
-    from .reports import Check
-
-READY: Final[frozenset[str]] = frozenset()
+READY: Final[Found] = frozenset()
 NEITHER: Final = frozenset({"channel-missing"})
 UNKNOWN: Final = frozenset({"cannot-be-known"})
 BARE_COMPUTE: Final = frozenset({"no-instance-profile"})
@@ -308,7 +302,7 @@ PROXY_OF_AGENT: Final = (
     "E",
 )
 CONFIGURED: Final = ('echo \'{"Ssm": {"Endpoint": "a"}}\' > /etc/amazon/ssm/amazon-ssm-agent.json',)
-IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
+IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("ready", {}, READY),
     *[(f"no profile, {name}", bare() | parts, UNKNOWN) for name, parts in GIVES_A_PROFILE],
     *[(f"no profile, {name}", bare() | parts, BARE_COMPUTE) for name, parts in GIVES_NONE],
@@ -425,7 +419,7 @@ IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
 
 
 @pytest.mark.parametrize(("changes", "expected"), rows(IDENTITIES))
-def test_identity(check: Check, changes: Parts, expected: frozenset[str]) -> None:
+def test_identity(check: Check, changes: Parts, expected: Found) -> None:
     report = check(with_role(**changes))
 
     assert report.rules == expected
@@ -450,7 +444,7 @@ def test_what_a_loop_launches_is_not_silent(check: Check) -> None:
 
 
 @pytest.mark.parametrize(("there", "expected"), [("Here", UNKNOWN), ("There", BARE_COMPUTE)])
-def test_macro_is_of_its_template(tmp_path: Path, there: str, expected: frozenset[str]) -> None:
+def test_macro_is_of_its_template(tmp_path: Path, there: str, expected: Found) -> None:
     """A macro may change each resource of its own template, and none of another one."""
     bodies = {"Here": with_role(**bare()), "There": {"Resources": {}}}
     bodies[there]["Transform"] = "Macro"
@@ -470,7 +464,7 @@ def test_macro_is_of_its_template(tmp_path: Path, there: str, expected: frozense
     ],
 )
 def test_role_of_nodes(
-    check: Check, role: Parts, given: object, expected: frozenset[str], verdict: str
+    check: Check, role: Parts, given: object, expected: Found, verdict: str
 ) -> None:
     nodes = {"ClusterName": "cluster", "Subnets": [ref("Private")], "NodeRole": given}
     changes = {
@@ -514,7 +508,7 @@ def test_unknown_is_said_once_and_names_all_that_decides(check: Check) -> None:
     ],
 )  # fmt: skip
 def test_default_host_management_is_of_one_region(
-    tmp_path: Path, gives: Parts, environment: str, expected: frozenset[str]
+    tmp_path: Path, gives: Parts, environment: str, expected: Found
 ) -> None:
     paths = write(tmp_path, Here=with_role(**bare()), There={"Resources": gives})
     deployed_to(tmp_path, "There", environment)
@@ -535,7 +529,7 @@ def of(inputs: object) -> Parts:
 
 
 KEYED: Final = document(of(OF_KEY))
-DOCUMENTS: Final[dict[frozenset[str], tuple[list[Parts], ...]]] = {
+DOCUMENTS: Final[dict[Found, tuple[list[Parts], ...]]] = {
     READY: (
         [], [document(of({"kmsKeyId": ""}))], [document(of({"kmsKeyId": NO_VALUE}))],
         [document({"schemaVersion": "1.0", "sessionType": "Port"})],
@@ -561,9 +555,7 @@ DOCUMENTS: Final[dict[frozenset[str], tuple[list[Parts], ...]]] = {
 
 
 @pytest.mark.parametrize(("documents", "expected"), each(DOCUMENTS))
-def test_services_that_sessions_use(
-    check: Check, documents: list[Parts], expected: frozenset[str]
-) -> None:
+def test_services_that_sessions_use(check: Check, documents: list[Parts], expected: Found) -> None:
     on_keys = allow("kms:*", on="arn:aws:kms:*:111122223333:key/*")
     added = {f"Document{number}": one for number, one in enumerate(documents)}
     added |= {"Grants": policy(on_keys, allow("s3:*", "logs:*"))}
@@ -590,7 +582,7 @@ def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
     check: Check,
     inputs: Parts,
     statements: list[Parts],
-    expected: frozenset[str],
+    expected: Found,
 ) -> None:
     by_gateway = {
         "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},
@@ -671,7 +663,7 @@ def test_across_stacks(
     make_app: MakeApp,
     references: dict[str, object],
     build: Callable[[cdk.Stack], object],
-    expected: frozenset[str],
+    expected: Found,
 ) -> None:
     """The network and the role are in a stack, the instance in the nested stack of another."""
     app = make_app(**references)

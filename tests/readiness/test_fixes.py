@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -19,36 +21,26 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
+from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions import SessionManagerFleet, session_manager_statements
 from session_manager_permissions._readiness.apps import apps
 from session_manager_permissions._readiness.check import check as judge
-from session_manager_permissions._readiness.rules import READY
+from session_manager_permissions._readiness.rules import READY, Finding
 from session_manager_permissions._readiness.rules.statements import trusted
+from session_manager_permissions._readiness.rules.steps import Step
 from session_manager_permissions._readiness.templates import Assembly
 from session_manager_permissions._trust import EC2 as EC2_SERVICE
 from tests.conftest import HERE, ROOT
 
-from . import faults
-from .faults import ISOLATED, MACHINE, instance, isolated, vpc
+from . import faults, reports
+from .faults import ISOLATED, MACHINE, Build, instance, isolated, vpc
 from .judging import rows
 from .policy_table import ALL
-from .reports import Body, Report, inline, machine, profile_and_role
+from .reports import Body, Check, Report, inline, machine, profile_and_role
 from .test_what_findings_say import EXAMPLES, GRANT, Text, endpoint, session
 from .test_what_findings_say import MACHINE as PROFILE
 from .test_what_findings_say import isolated as isolated_in_l1
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from session_manager_permissions._readiness.rules import Finding
-    from session_manager_permissions._readiness.rules.steps import Step
-
-    from . import reports
-    from .faults import Build
-    from .reports import Check
 
 TEMPLATES = sorted(
     path
@@ -127,10 +119,14 @@ def in_app(build: Build, *, fleet: bool = False) -> cdk.App:
     return app
 
 
-def including(stack: cdk.Stack, folder: Path, body: object) -> None:
+def written(folder: Path, body: object) -> Path:
     file = folder / "template.json"
     file.write_text(json.dumps(body))
-    CfnInclude(stack, "Included", template_file=str(file))
+    return file
+
+
+def including(stack: cdk.Stack, folder: Path, body: object) -> None:
+    CfnInclude(stack, "Included", template_file=str(written(folder, body)))
 
 
 def of_constructs(stack: cdk.Stack, body: Body) -> None:
@@ -161,7 +157,7 @@ def test_each_fix_mends_what_shows_it_in_a_stage_with_a_fleet(name: str) -> None
 
 
 @pytest.mark.parametrize("name", [*faults.INCLUDED, *faults.OF_CONSTRUCTS])
-def test_each_fix_mends_a_template_in_an_app(name: str, tmp_path: Path) -> None:
+def test_each_fix_and_the_steps_mend_a_template(name: str, tmp_path: Path) -> None:
     rule, body = (faults.INCLUDED | faults.OF_CONSTRUCTS)[name]
     builds = partial(including, folder=tmp_path) if name in faults.INCLUDED else of_constructs
 
@@ -169,6 +165,7 @@ def test_each_fix_mends_a_template_in_an_app(name: str, tmp_path: Path) -> None:
 
     assert rule in found.rules
     assert all(is_code(one.fix) for one in found.findings)
+    assert rule in assert_the_steps_mend(written(tmp_path, body))
 
 
 @pytest.mark.untraced
@@ -381,13 +378,17 @@ def test_what_code_cannot_mend_is_said_in_words(build: Build, rule: str, says: s
 
 
 @pytest.mark.parametrize("name", faults.IN_WORDS)
-def test_what_code_cannot_mend_of_a_template_is_said_in_words(name: str, check: Check) -> None:
+def test_what_neither_code_nor_a_step_can_mend_is_said_in_words(
+    name: str, check: Check, tmp_path: Path
+) -> None:
     rule, body, says = faults.IN_WORDS[name]
+    body = faults.in_either(body)
 
-    found = [one for one in check(faults.in_either(body), a="1").findings if one.rule == rule]
+    found = [one for one in check(body, a="1").findings if one.rule == rule]
 
     assert found
     assert all(says in one.description and not is_code(one.fix) for one in found)
+    assert all(says in one for one in said(rule, written(tmp_path, body)))
 
 
 def test_fix_of_a_template_alone_takes_constructs_by_their_paths(check: Check) -> None:
@@ -509,21 +510,9 @@ def said(rule: str, *paths: Path) -> list[str]:
     return [step.text for step in steps]
 
 
-@pytest.mark.parametrize("name", [*faults.INCLUDED, *faults.OF_CONSTRUCTS])
-def test_the_steps_mend_a_template(name: str, tmp_path: Path) -> None:
-    rule, body = (faults.INCLUDED | faults.OF_CONSTRUCTS)[name]
-    file = tmp_path / "template.json"
-    file.write_text(json.dumps(body))
-
-    assert rule in assert_the_steps_mend(file)
-
-
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
 def test_the_steps_mend_a_template_of_others(path: Path, tmp_path: Path) -> None:
-    file = tmp_path / path.name
-    file.write_text(path.read_text(encoding="utf-8"))
-
-    assert_the_steps_mend(file)
+    assert_the_steps_mend(Path(shutil.copy(path, tmp_path)))
 
 
 EITHER_TAG: Final = {"Fn::If": ["C", [{"Key": "A", "Value": "a"}], [{"Key": "B", "Value": "b"}]]}
@@ -565,23 +554,12 @@ def test_a_step_names_what_another_template_defines(name: str, tmp_path: Path) -
     assert said(rule, tmp_path / "a.json", tmp_path / "b.json") == [says]
 
 
-@pytest.mark.parametrize("name", faults.IN_WORDS)
-def test_what_no_step_can_mend_is_said_in_words(name: str, tmp_path: Path) -> None:
-    rule, body, says = faults.IN_WORDS[name]
-    file = tmp_path / "template.json"
-    file.write_text(json.dumps(faults.in_either(body)))
-
-    assert all(says in one for one in said(rule, file))
-
-
 def test_tags_that_a_condition_chooses_are_left_to_who_writes_them(tmp_path: Path) -> None:
     server = machine(**PROFILE, Tags=EITHER_TAG)
-    file = tmp_path / "template.json"
-    file.write_text(
-        json.dumps(faults.in_either(profile_and_role(inline(ALL), Machine=server, Grant=GRANT)))
-    )
+    body = faults.in_either(profile_and_role(inline(ALL), Machine=server, Grant=GRANT))
 
-    assert said("tags-match-nothing", file) == ["give Machine the tag 'Team' with 'web'"]
+    says = "give Machine the tag 'Team' with 'web'"
+    assert said("tags-match-nothing", written(tmp_path, body)) == [says]
 
 
 def test_what_the_steps_say(check: Check, tmp_path: Path, snapshot: SnapshotAssertion) -> None:

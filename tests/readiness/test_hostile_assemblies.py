@@ -8,7 +8,9 @@ from __future__ import annotations
 import copy
 import json
 import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, cast
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -20,15 +22,10 @@ from session_manager_permissions._readiness.templates.model import Template
 
 from .judging import resource, write
 from .networks import compute, endpoint, with_endpoints
-from .policy_table import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, allow, deny
-from .reports import NAMED, Check, Report, inline, machine, policy, profile_and_role
+from .policy_table import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, Found, allow, deny
+from .reports import NAMED, Body, Check, Report, inline, machine, policy, profile_and_role
 from .test_compute_findings import calls
 from .test_what_findings_say import session
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
 
 SHELLS: Final = {
     "Fn::Join": ('{"Fn::Join":["",[', "]]}"),
@@ -49,7 +46,7 @@ def nested(depth: int, wrap: str, core: object) -> str:
     return before * depth + json.dumps(core) + after * depth
 
 
-def raw(folder: Path, body: dict[str, Any], deep: str = "") -> Report:
+def raw(folder: Path, body: Body, deep: str = "") -> Report:
     """The check of a template in which `"DEEP"` stands for what is deep."""
     path = folder / "a.template.json"
     path.write_text(json.dumps(body).replace('"DEEP"', deep))
@@ -66,7 +63,7 @@ EVERYWHERE: Final = profile_and_role(
     "Transform": "DEEP",
 }
 WITH_DENY: Final = profile_and_role(inline(ALL), Policy=policy(deny("*"), roles=["DEEP"]))
-DEEP: Final[list[tuple[str, dict[str, Any], object, frozenset[str], bool]]] = [
+DEEP: Final[list[tuple[str, Body, object, Found, bool]]] = [
     # where something is deep, what is deep, what may be found, and whether too deep is unknown
     ("role of a policy", WITH_DENY, {"Ref": "Role"}, UNKNOWN | DENIED, True),
     *((place, profile_and_role(inline(ALL | {place: "DEEP"})), "*", UNKNOWN, place != "Sid")
@@ -84,9 +81,9 @@ DEEP: Final[list[tuple[str, dict[str, Any], object, frozenset[str], bool]]] = [
 def test_what_is_deep(
     tmp_path: Path,
     wrap: str,
-    body: dict[str, Any],
+    body: Body,
     core: object,
-    may_be: frozenset[str],
+    may_be: Found,
     *,
     is_unknown: bool,
 ) -> None:
@@ -108,7 +105,7 @@ def in_a_line(
     folder: Path,
     length: int,
     given: Callable[[int], object],
-    last: dict[str, Any],
+    last: Body,
     *,
     twice: bool = False,
 ) -> str:
@@ -128,9 +125,7 @@ DENIES: Final = {"Policy": policy(deny("*"), roles=[OF])}
 
 
 @pytest.mark.parametrize(("length", "found"), [(1, DENIED), (40, DENIED), (1_000, UNKNOWN)])
-def test_stacks_that_are_nested_in_a_line(
-    tmp_path: Path, length: int, found: frozenset[str]
-) -> None:
+def test_stacks_that_are_nested_in_a_line(tmp_path: Path, length: int, found: Found) -> None:
     path = in_a_line(tmp_path, length, lambda number: OF if number else {"Ref": "Role"}, DENIES)
 
     assert Report([path], strict=False).rules == found
@@ -173,7 +168,7 @@ def test_a_name_of_very_many_parts_is_compared_as_a_whole(check: Check) -> None:
         {"O": {"Value": {"Fn::GetStackOutput": {"StackName": "a", "OutputName": "O"}}}},
     ],
 )
-def test_outputs_in_a_circle(check: Check, circle: dict[str, Any]) -> None:
+def test_outputs_in_a_circle(check: Check, circle: Body) -> None:
     body = profile_and_role(inline(ALL), Policy=policy(deny("*"), roles=[circle["O"]["Value"]]))
 
     assert check(body | {"Outputs": circle}).rules == UNKNOWN
@@ -265,7 +260,7 @@ def test_template_that_is_a_folder_or_not_there(tmp_path: Path) -> None:
 
 # Mutations of a template that has a bit of everything
 
-WHOLE: dict[str, Any] = profile_and_role(
+WHOLE: Body = profile_and_role(
     inline(ALL) | {"ManagedPolicyArns": [{"Fn::Sub": f"{AWS}ReadOnlyAccess"}], "Path": "/a/"},
     **with_endpoints(S3=endpoint("s3"), Instance=compute(IamInstanceProfile={"Ref": "Profile"}))[
         "Resources"
@@ -363,7 +358,7 @@ def test_mutated_templates(
 # Cost, counted
 
 
-def waiting(length: int) -> dict[str, Any]:
+def waiting(length: int) -> Body:
     """Instances that wait for each other."""
     machines = {
         f"Machine{number}": machine(IamInstanceProfile={"Ref": "Profile"})
@@ -391,16 +386,16 @@ def test_each_instance_that_waits_for_another_is_visited_once(
     assert visits[1] - visits[0] == 300
 
 
-def of_one_role(number: int) -> dict[str, Any]:
+def of_one_role(number: int) -> Body:
     body = profile_and_role()
     profile = body["Resources"]["Profile"]
     body["Resources"] |= {f"Profile{one}": profile for one in range(number)}
     return body
 
 
-def of_roles_and_policies(number: int) -> dict[str, Any]:
+def of_roles_and_policies(number: int) -> Body:
     """No role is known."""
-    more: dict[str, Any] = {}
+    more: Body = {}
     for one in range(number):
         of_role = profile_and_role(roles=[{"Ref": f"Role{one}"}])["Resources"]
         more |= {f"Role{one}": of_role["Role"], f"Profile{one}": of_role["Profile"]}
@@ -410,12 +405,12 @@ def of_roles_and_policies(number: int) -> dict[str, Any]:
     return profile_and_role(**more)
 
 
-def of_names(number: int) -> dict[str, Any]:
+def of_names(number: int) -> Body:
     names = [{"Fn::GetAtt": ["Role", "Arn"]}, {"Ref": "Role"}, {"Ref": "Name"}]
     return profile_and_role(**{f"Policy{one}": policy(ALL, roles=names) for one in range(number)})
 
 
-def without_profiles(number: int) -> dict[str, Any]:
+def without_profiles(number: int) -> Body:
     """Each role might be one that may give each instance a profile."""
     body = profile_and_role()
     role, machine = body["Resources"]["Role"], {"Type": "AWS::EC2::Instance"}
@@ -424,9 +419,7 @@ def without_profiles(number: int) -> dict[str, Any]:
     return body
 
 
-def one_more(
-    folder: Path, body: Callable[[int], dict[str, Any]], few: int = 100, many: int = 200
-) -> float:
+def one_more(folder: Path, body: Callable[[int], Body], few: int = 100, many: int = 200) -> float:
     """What a profile or a policy more costs."""
     some, more = (calls(write(folder, Stack=body(number)), network=True) for number in (few, many))
     return (more - some) / (many - few)
@@ -434,7 +427,7 @@ def one_more(
 
 @pytest.mark.parametrize("body", [of_one_role, of_roles_and_policies, of_names, without_profiles])
 def test_cost_grows_with_the_size_and_no_faster(
-    tmp_path: Path, body: Callable[[int], dict[str, Any]]
+    tmp_path: Path, body: Callable[[int], Body]
 ) -> None:
     assert one_more(tmp_path, body, 200, 400) < 1.1 * one_more(tmp_path, body)
 
@@ -443,7 +436,7 @@ def test_profiles_of_one_role_are_judged_once(tmp_path: Path) -> None:
     assert one_more(tmp_path, of_one_role) < one_more(tmp_path, of_roles_and_policies) / 4
 
 
-OPENED: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
+OPENED: Final[dict[str, Callable[[int], Body]]] = {
     "Fn::Sub": lambda times: policy(ALL, roles=[{"Fn::Sub": "${" * times}]),
     "Fn::Sub that closes": lambda times: policy(ALL, roles=[{"Fn::Sub": "${a}-" * times}]),
     "dynamic reference": lambda times: policy(ALL, roles=["{{resolve:" * times]),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -10,15 +11,10 @@ from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 
 from .judging import att, nested, ref, resource, said_of, write
 from .networks import templated
-from .policy_table import ALL, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, deny
-from .reports import Report, inline, policy, profile_and_role
+from .policy_table import ALL, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, Found, deny
+from .reports import Body, Check, Report, inline, policy, profile_and_role
 from .test_network import OPEN
 from .test_network import UNKNOWN as NOT_KNOWN
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .reports import Check
 
 CORE: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 OTHER: Final = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
@@ -26,25 +22,25 @@ GIVEN: Final = ref("Given")
 ARNS: Final = {"ManagedPolicyArns": GIVEN}
 
 
-def allowing(actions: object, effect: str = "Allow") -> dict[str, Any]:
+def allowing(actions: object, effect: str = "Allow") -> Body:
     return inline({"Effect": effect, "Action": actions, "Resource": "*"})
 
 
-def trusting(services: object) -> dict[str, Any]:
+def trusting(services: object) -> Body:
     statement = EC2_TRUST["Statement"][0] | {"Principal": {"Service": services}}
     trust = {"AssumeRolePolicyDocument": {"Statement": [statement]}}
     return trust | {"ManagedPolicyArns": [CORE]}
 
 
-def joined(separator: str, *entries: object) -> dict[str, Any]:
+def joined(separator: str, *entries: object) -> Body:
     return {"Fn::Join": [separator, [*entries]]}
 
 
-def split(separator: str, source: object) -> dict[str, Any]:
+def split(separator: str, source: object) -> Body:
     return {"Fn::Split": [separator, source]}
 
 
-def of_map(key: object) -> dict[str, Any]:
+def of_map(key: object) -> Body:
     return {"ManagedPolicyArns": {"Fn::FindInMap": ["Map", key, "arns"]}}
 
 
@@ -85,9 +81,7 @@ OF_A_ROLE: Final = [
 @pytest.mark.parametrize(
     ("given", "role", "expected"), [pytest.param(*row[1:], id=row[0]) for row in OF_A_ROLE]
 )
-def test_lists_of_a_role(
-    tmp_path: Path, given: object, role: dict[str, Any], expected: frozenset[str]
-) -> None:
+def test_lists_of_a_role(tmp_path: Path, given: object, role: Body, expected: Found) -> None:
     names = [f"P{number}" for number in range(7)]
     parent = {
         "Parameters": dict.fromkeys(["Open", *names], STRING),
@@ -114,7 +108,7 @@ OF_AWS: Final = {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/${Given}"}
     ],
 )
 def test_managed_policies_of_which_a_parameter_chooses_one(
-    check: Check, allowed: object, expected: frozenset[str]
+    check: Check, allowed: object, expected: Found
 ) -> None:
     given = {"Type": "String"} | ({"AllowedValues": allowed} if allowed else {})
     body = profile_and_role({"ManagedPolicyArns": [OF_AWS]}) | {"Parameters": {"Given": given}}
@@ -131,7 +125,7 @@ def test_managed_policies_of_which_a_parameter_chooses_one(
         ("Other,Another", READY),
     ],
 )  # fmt: skip
-def test_roles_of_a_policy(tmp_path: Path, roles: object, expected: frozenset[str]) -> None:
+def test_roles_of_a_policy(tmp_path: Path, roles: object, expected: Found) -> None:
     parent = profile_and_role(
         inline(ALL) | {"RoleName": "Web"}, Nested=nested("nested", Parameters={"Given": roles})
     ) | {"Parameters": {"Open": STRING}}
@@ -143,7 +137,7 @@ def test_roles_of_a_policy(tmp_path: Path, roles: object, expected: frozenset[st
 PRIVATE, PUBLIC = ref("Private"), ref("Public")
 
 
-def fleet(subnets: object, **group: object) -> dict[str, Any]:
+def fleet(subnets: object, **group: object) -> Body:
     """Instances in these subnets; a public one gives them no address, so it is no way out."""
     by = {"VPCZoneIdentifier": subnets, "LaunchConfigurationName": ref("Launch")}
     return {
@@ -178,7 +172,7 @@ def test_lists_of_subnets(tmp_path: Path, subnets: object, expected: str) -> Non
     assert said_of(tmp_path, Stack=body) == expected
 
 
-def both(two: object, other: object) -> dict[str, Any]:
+def both(two: object, other: object) -> Body:
     return {"Fn::If": ["Both", two, other]}
 
 
@@ -191,9 +185,7 @@ def both(two: object, other: object) -> dict[str, Any]:
         (both(joined(",", PRIVATE, PUBLIC), joined(",", PUBLIC, PRIVATE)), NO_NETWORK_PATH),
     ],
 )
-def test_lists_of_subnets_of_a_nested_stack(
-    tmp_path: Path, given: dict[str, Any], expected: str
-) -> None:
+def test_lists_of_subnets_of_a_nested_stack(tmp_path: Path, given: Body, expected: str) -> None:
     parameters = {"Subnets": given, "Group": att("Group", "GroupId")}
     parent = templated(Instance=None, Nested=nested("nested", Parameters=parameters)) | {
         "Conditions": {"Both": {"Fn::Equals": [ref("Open"), "yes"]}},

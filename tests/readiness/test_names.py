@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import botocore.session
 import pytest
@@ -28,9 +29,6 @@ from .networks import (
     with_endpoints,
 )
 from .test_network import OPEN, UNKNOWN, Row, of_ssm
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OTHER: Final = {"Other": part("VPC", CidrBlock="10.1.0.0/16")}
 GIVEN: Final = {"Custom": custom()}

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import aws_cdk as cdk
 import pytest
@@ -67,9 +68,6 @@ from .networks import (
     templated,
     with_endpoints,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 OPEN, UNKNOWN = State.OPEN.value, State.UNKNOWN.value
 Row = tuple[str, Parts, str]

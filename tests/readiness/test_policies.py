@@ -23,6 +23,7 @@ from .policy_table import (
     READY,
     RESOURCE_ROWS,
     UNKNOWN,
+    Found,
     ResourceRow,
     allow,
     deny,
@@ -69,7 +70,7 @@ OF_STACK: Final = "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:in
 BUCKET_ARN: Final = att("Bucket", "Arn")
 BUT_MAYBE: Final = {"Effect": "Allow", "Action": "*", "NotResource": MAYBE_ALL}
 OF_EFFECT: Final = {"Effect": MAYBE_ALL, "Resource": "*"}
-RESOURCES: Final[dict[frozenset[str], tuple[object, ...]]] = {
+RESOURCES: Final[dict[Found, tuple[object, ...]]] = {
     READY: (
         "*", [MAYBE_ALL, "*"], "arn:aws:ec2:*:*:instance/*", "arn:*:ec2:*:*:instance/i-*", HERE,
         {"Fn::Sub": f"{OF_STACK}*"}, ["arn:aws:s3:::b", {"Fn::Sub": f"{OF_STACK}*"}],
@@ -102,7 +103,7 @@ RESOURCES: Final[dict[frozenset[str], tuple[object, ...]]] = {
         {"Fn::Sub": "arn:aws:ec2:*:*:${Kind}/*"},
     ),
 }  # fmt: skip
-STATEMENTS: Final[dict[frozenset[str], tuple[object, ...]]] = {
+STATEMENTS: Final[dict[Found, tuple[object, ...]]] = {
     READY: (allow("*") | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}},),
     NO_REGISTRATION: (
         allow({"Fn::Sub": "s3:${A}"}), allow("ssm:*${"), "malformed", ["malformed"],
@@ -132,9 +133,7 @@ KINDS: Final = {
         *each(STATEMENTS),
     ],
 )
-def test_registration_of_instances(
-    check: Check, statement: dict[str, Any], expected: frozenset[str]
-) -> None:
+def test_registration_of_instances(check: Check, statement: Body, expected: Found) -> None:
     body = profile_and_role(inline(CHANNELS_ONLY, statement), **KINDS)
 
     assert check(body, a="111122223333", network=False).rules == expected
@@ -161,9 +160,7 @@ IN_ANY_REGION = {
 
 
 @pytest.mark.parametrize(("on", "expected"), each(IN_ANY_REGION))
-def test_registration_of_instances_in_any_region(
-    check: Check, on: object, expected: frozenset[str]
-) -> None:
+def test_registration_of_instances_in_any_region(check: Check, on: object, expected: Found) -> None:
     body = profile_and_role(inline(CHANNELS_ONLY, allow(ACTION, on=on)))
 
     assert check(body, region="unknown-region").rules == expected
@@ -256,7 +253,7 @@ OF_A_ROLE = {
 
 
 @pytest.mark.parametrize(("role", "found"), each(OF_A_ROLE))
-def test_policies_of_a_role(check: Check, role: Body, found: frozenset[str]) -> None:
+def test_policies_of_a_role(check: Check, role: Body, found: Found) -> None:
     more = {key: managed_policy(one, roles=[]) for key, (_, one) in NAMED.items()}
     for key, (name, _) in NAMED.items():
         more[key]["Properties"]["ManagedPolicyName"] = name
@@ -283,13 +280,13 @@ def test_policy_of_another_account_is_another_policy(check: Check) -> None:
     ],
 )
 def test_policy_of_aws_is_known_in_the_partition_of_its_arn(
-    check: Check, arn: str, region: str, found: frozenset[str]
+    check: Check, arn: str, region: str, found: Found
 ) -> None:
     assert check(profile_and_role(managed(arn)), region=region).rules == found
 
 
 REGION, MFA = {"Ref": "AWS::Region"}, "aws:MultiFactorAuthPresent"
-CONDITIONS: list[tuple[dict[str, Any], frozenset[str], frozenset[str]]] = [
+CONDITIONS: list[tuple[Body, Found, Found]] = [
     # where the region is known as eu-west-1, and where it is not
     ({"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, READY, UNKNOWN),
     ({"StringEquals": {"aws:requestedregion": ["eu-west-2", "eu-west-1"]}}, READY, UNKNOWN),
@@ -311,7 +308,7 @@ CONDITIONS: list[tuple[dict[str, Any], frozenset[str], frozenset[str]]] = [
 
 @pytest.mark.parametrize(("condition", "known", "unknown"), CONDITIONS)
 def test_condition_on_what_is_known_of_the_calls(
-    check: Check, condition: dict[str, Any], known: frozenset[str], unknown: frozenset[str]
+    check: Check, condition: Body, known: Found, unknown: Found
 ) -> None:
     body = profile_and_role(inline(allow("*", Condition=condition)))
 

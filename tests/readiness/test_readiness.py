@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -43,6 +44,7 @@ from .policy_table import (
     REGION,
     ROWS,
     UNKNOWN,
+    Found,
     Row,
     Statement,
     allow,
@@ -61,9 +63,6 @@ from .reports import (
     policy,
     profile_and_role,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # Verdicts ----------------------------------------------------------------------------------------
 
@@ -100,7 +99,7 @@ def test_rows_that_differ_from_the_simulator_say_why() -> None:
     assert [row.name for row in ROWS if row.simulated == row.found] == []
 
 
-ON_TEMPLATES: dict[str, dict[str, frozenset[str]]] = {
+ON_TEMPLATES: dict[str, dict[str, Found]] = {
     # nothing is said of the compute whose profile is not ready
     # elasticloadbalancing:DescribeInstanceHealth is all that the role has
     "autoscaling_rolling_update": {"Profile": NEITHER},
@@ -124,7 +123,7 @@ ON_TEMPLATES: dict[str, dict[str, frozenset[str]]] = {
 
 
 def test_verdict_on_templates_as_people_write_them() -> None:
-    verdicts, found = Counter[str](), dict[str, dict[str, frozenset[str]]]()
+    verdicts, found = Counter[str](), dict[str, dict[str, Found]]()
     for path in TEMPLATES:
         report = Report([str(path)], strict=False)
         verdicts.update(report.verdicts)
@@ -177,9 +176,7 @@ def alias_of_cdk(stack: cdk.Stack) -> None:
         (alias_of_cdk, frozenset({"key-not-by-arn"})),
     ],
 )
-def test_apps(
-    stack_here: cdk.Stack, build: Callable[[cdk.Stack], object], found: frozenset[str]
-) -> None:
+def test_apps(stack_here: cdk.Stack, build: Callable[[cdk.Stack], object], found: Found) -> None:
     build(stack_here)
 
     assert check_app(stack_here).rules == found
@@ -340,7 +337,7 @@ def by_reference(characters: int, *arns: object, **more: object) -> Body:
         (by_reference(6_145, Condition="C"), UNKNOWN, ""),
     ],
 )  # fmt: skip
-def test_length_of_policies(check: Check, body: Body, found: frozenset[str], counted: str) -> None:
+def test_length_of_policies(check: Check, body: Body, found: Found, counted: str) -> None:
     report = check(body, strict=True)
 
     assert report.rules == found
@@ -366,7 +363,7 @@ def test_length_of_policies(check: Check, body: Body, found: frozenset[str], cou
     ],
 )
 def test_number_of_managed_policies(
-    check: Check, aws: int, in_app: int, by_arn: int, found: frozenset[str]
+    check: Check, aws: int, in_app: int, by_arn: int, found: Found
 ) -> None:
     data = json.loads(files(_readiness).joinpath("aws_managed_policies.json").read_bytes())
     known = data["others"][:aws]
@@ -383,7 +380,7 @@ def test_number_of_managed_policies(
 
 
 @pytest.mark.parametrize(("number", "found"), [(10, READY), (26, UNKNOWN)])
-def test_managed_policies_on_a_condition(check: Check, number: int, found: frozenset[str]) -> None:
+def test_managed_policies_on_a_condition(check: Check, number: int, found: Found) -> None:
     more = {f"Policy{one}": managed_policy(S3, Condition="Condition") for one in range(number)}
 
     assert check(profile_and_role(inline(ALL), **more)).rules == found
@@ -433,7 +430,7 @@ IN_STATEMENTS = {
 
 
 @pytest.mark.parametrize(("statement", "found"), each(IN_STATEMENTS))
-def test_keys_in_statements(check: Check, statement: Statement, found: frozenset[str]) -> None:
+def test_keys_in_statements(check: Check, statement: Statement, found: Found) -> None:
     report = check(profile_and_role(Policy=policy(ALL, statement), **KEYS))
 
     assert [one.rule for one in report.findings] == [*found]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import SessionManagerPermissions
-from tests.conftest import owned_role
+from tests.conftest import MakeApp, owned_role
 
 from .deployments import NO_VALUE
 from .judging import att, each, on, ref, resource
 from .networks import STACK, either
 from .policy_table import ALL, DENIED, NEITHER, READY, UNKNOWN, Statement, allow, deny, document
 from .reports import NAMED, TRUST, Body, Check, check_app, inline, policy, profile_and_role
-
-if TYPE_CHECKING:
-    from tests.conftest import MakeApp
 
 Found = frozenset[str]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from session_manager_permissions._needs import DEFAULT_DOCUMENT
 
-from .judging import att, on, ref, resource, rows
+from .judging import att, each, on, ref, resource, rows
 from .policy_table import (
     ALL,
     AWS,
@@ -16,6 +16,7 @@ from .policy_table import (
     READY,
     REGISTER_ONLY,
     UNKNOWN,
+    Found,
     Statement,
     allow,
     deny,
@@ -41,7 +42,7 @@ def key(*principals: object) -> Body:
     return resource("AWS::KMS::Key", KeyPolicy={"Statement": statements})
 
 
-def with_key_policy(*statements: Statement) -> dict[str, Any]:
+def with_key_policy(*statements: Statement) -> Body:
     """The default document, and a key with a policy of its own."""
     made = resource("AWS::KMS::Key", KeyPolicy={"Statement": [*statements]})
     return {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN), "Key": made}
@@ -55,7 +56,7 @@ def encrypted(algorithm: str, by: object = None) -> Body:
 
 def with_bucket_policy(
     *statements: Statement, of_bucket: object = None, algorithm: str = "AES256", **more: object
-) -> dict[str, Any]:
+) -> Body:
     """The default document, which enforces encrypted logs, and a bucket policy: of its bucket."""
     of_it = {"Bucket": of_bucket or ref("Bucket"), "PolicyDocument": {"Statement": [*statements]}}
     return {
@@ -65,7 +66,7 @@ def with_bucket_policy(
     }
 
 
-def of(principal: object) -> dict[str, Any]:
+def of(principal: object) -> Body:
     return {"Principal": {"AWS": principal}}
 
 
@@ -86,11 +87,11 @@ def closed(to: object) -> Body:
     return resource("AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument=denies)
 
 
-def with_key(**properties: object) -> dict[str, Any]:
+def with_key(**properties: object) -> Body:
     return {"A": document(kmsKeyId=ARN), "Key": resource("AWS::KMS::Key", **properties)}
 
 
-def log_group(**properties: object) -> dict[str, Any]:
+def log_group(**properties: object) -> Body:
     return resource("AWS::Logs::LogGroup", **properties)
 
 
@@ -148,7 +149,7 @@ OPEN: Final = resource("AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocu
 FOREIGN: Final = "arn:aws:kms:eu-west-1:2:key/1"
 AS_ROOT: Final = {"runAsDefaultUser": "root"}
 ENCRYPTED: Final = document(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
-DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
+DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a key", {"A": WITH_KEY}, [], DENIED),
     ("a key that is granted", {"A": WITH_KEY}, [decrypt()], READY),
     ("all keys", {"A": WITH_KEY}, [decrypt("arn:aws:kms:*:1:key/*")], READY),
@@ -172,6 +173,19 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
     ("a key whose policy lets anyone in", {"A": WITH_KEY, "Key": key("*")}, [], READY),
     ("a key whose policy lets another role in",
      {"A": WITH_KEY, "Key": key(OTHER), "Other": resource("AWS::IAM::Role")}, [], DENIED),
+    ("a key whose policy lets the role alone in", with_key_policy(allow("kms:Decrypt", **MINE)),
+     [], READY),
+    ("a key whose policy lets anyone decrypt", with_key_policy(allow("kms:Decrypt", **ANYBODY)),
+     [], READY),
+    ("a key whose policy lets anyone decrypt by S3",
+     with_key_policy(allow("kms:Decrypt", **ANYBODY, Condition=BY_S3)), [], DENIED),
+    ("a key whose policy lets the role in, beyond the boundary",
+     {"A": DEFAULT, "Key": key(att("Role", "Arn"))} | bounded(ref("B")), [], DENIED),
+    ("a key without a policy", {"A": DEFAULT, "Key": resource("AWS::KMS::Key")}, [decrypt()],
+     READY),
+    ("a key whose policy is a parameter",
+     {"A": DEFAULT, "Key": resource("AWS::KMS::Key", KeyPolicy=ref("Free"))}, [decrypt()],
+     UNKNOWN),
     ("a key whose policy denies",
      {"A": WITH_KEY, "Key": resource("AWS::KMS::Key", KeyPolicy=DENIES)}, [], DENIED),
     ("two documents, of which one can be used", {"A": WITH_KEY, "B": document()}, [], READY),
@@ -301,7 +315,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
 
 @pytest.mark.parametrize(("added", "statements", "found"), rows(DOCUMENTS))
 def test_session_documents(
-    check: Check, added: Body, statements: list[Statement], found: frozenset[str]
+    check: Check, added: Body, statements: list[Statement], found: Found
 ) -> None:
     alias = resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key"))
     parts = {"Key": key(), "Alias": alias, "Bucket": resource("AWS::S3::Bucket")}
@@ -316,53 +330,34 @@ def test_session_documents(
     assert report.verdicts == {verdict if DEFAULT_DOCUMENT in str(added) else "ready": 1}
 
 
-@pytest.mark.parametrize(
-    ("policy_of_key", "grants", "found"),
-    [
-        ([allow("kms:Decrypt", **MINE)], False, READY),
-        ([allow("kms:Decrypt", **ANYBODY)], False, READY),
-        ([allow("kms:Decrypt", **ANYBODY, Condition=BY_S3)], False, DENIED),
-        ([allow("kms:Decrypt", **MINE, Condition={"Bool": {"a": "b"}})], True, UNKNOWN),
-        ([allow("kms:*", Principal={"Service": "logs.amazonaws.com"})], True, DENIED),
-        ([allow("kms:*", **of("2"))], True, DENIED),
-        ([allow("kms:*", **ACCOUNT)], True, READY),
-        ([allow("kms:*", **of(ref("Free")))], True, UNKNOWN),
-        ([allow("kms:*", **of("arn:aws:iam::1:role/a-Role-1A2B3C4D5E6F"))], True, UNKNOWN),
-        ([allow("kms:*", **of("arn:aws:iam::1:role/web"))], True, DENIED),
-        ([allow("kms:*", **of("arn:aws:sts::1:assumed-role/web/ana"))], True, UNKNOWN),
-        ([allow("kms:*", **of("arn:aws:iam::1:user/ana"))], True, DENIED),
-        ([allow("kms:*") | {"NotPrincipal": of("arn:aws:iam::1:user/ana")}], True, UNKNOWN),
-        ([allow("kms:List*", **ACCOUNT)], True, DENIED),
-        ([allow("kms:*", **ACCOUNT), deny("kms:Decrypt", **ACCOUNT)], True, DENIED),
-        ([allow("kms:*", **ACCOUNT), deny("kms:*", **ANYBODY, Condition={"Null": {"a": "b"}})],
-         True, UNKNOWN),
-        ([allow("kms:*", **ACCOUNT) | {"Effect": ref("Free")}], True, UNKNOWN),
-        ([allow({"Fn::Sub": "kms:*"}, **ACCOUNT)
-          | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}}], True, READY),
-        (None, True, READY),
-        (ref("Free"), True, UNKNOWN),
-    ],
-)  # fmt: skip
-def test_policy_of_a_key(
-    check: Check, policy_of_key: object, grants: object, found: frozenset[str]
-) -> None:
-    """None stands for a key without a policy of its own."""
-    if isinstance(policy_of_key, list):
-        parts = with_key_policy(*policy_of_key)
-    else:
-        given = {} if policy_of_key is None else {"KeyPolicy": policy_of_key}
-        parts = {"A": DEFAULT, "Key": resource("AWS::KMS::Key", **given)}
-    body = profile_and_role(inline(ALL, *([decrypt()] if grants else [])), **parts)
+KEY_POLICIES: Final[dict[Found, tuple[list[Statement], ...]]] = {
+    READY: (
+        [allow("kms:*", **ACCOUNT)],
+        [allow({"Fn::Sub": "kms:*"}, **ACCOUNT) | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}}],
+    ),
+    DENIED: (
+        [allow("kms:*", Principal={"Service": "logs.amazonaws.com"})], [allow("kms:*", **of("2"))],
+        [allow("kms:*", **of("arn:aws:iam::1:role/web"))],
+        [allow("kms:*", **of("arn:aws:iam::1:user/ana"))], [allow("kms:List*", **ACCOUNT)],
+        [allow("kms:*", **ACCOUNT), deny("kms:Decrypt", **ACCOUNT)],
+    ),
+    UNKNOWN: (
+        [allow("kms:Decrypt", **MINE, Condition={"Bool": {"a": "b"}})],
+        [allow("kms:*", **of(ref("Free")))],
+        [allow("kms:*", **of("arn:aws:iam::1:role/a-Role-1A2B3C4D5E6F"))],
+        [allow("kms:*", **of("arn:aws:sts::1:assumed-role/web/ana"))],
+        [allow("kms:*") | {"NotPrincipal": of("arn:aws:iam::1:user/ana")}],
+        [allow("kms:*", **ACCOUNT), deny("kms:*", **ANYBODY, Condition={"Null": {"a": "b"}})],
+        [allow("kms:*", **ACCOUNT) | {"Effect": ref("Free")}],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("statements", "found"), each(KEY_POLICIES))
+def test_policy_of_a_key(check: Check, statements: list[Statement], found: Found) -> None:
+    body = profile_and_role(inline(ALL, decrypt()), **with_key_policy(*statements))
 
     assert check(body, a="1").rules == found
-
-
-def test_policy_of_a_key_gives_nothing_beyond_the_boundary(check: Check) -> None:
-    body = profile_and_role(
-        inline(ALL), **{"A": DEFAULT, "Key": key(att("Role", "Arn"))} | bounded(ref("B"))
-    )
-
-    assert check(body).rules == DENIED
 
 
 def test_names_are_those_of_the_own_stack(check: Check) -> None:
@@ -384,7 +379,7 @@ def test_policy_of_a_key_may_name_a_role_of_another_app(check: Check) -> None:
     ("account", "found"), [("1", READY), ("2", DENIED), ("unknown-account", UNKNOWN)]
 )
 def test_account_of_a_key_by_its_number(
-    check: Check, principal: str, account: str, found: frozenset[str]
+    check: Check, principal: str, account: str, found: Found
 ) -> None:
     parts = with_key_policy(allow("kms:*", **of(f"arn:aws:iam::1:{principal}")))
     body = profile_and_role(inline(ALL, decrypt()) | {"RoleName": "web"}, **parts)
@@ -401,7 +396,7 @@ def test_account_of_a_key_by_its_number(
         ("AdministratorAccess", READY),
     ],
 )
-def test_managed_policies_of_aws(check: Check, name: str, found: frozenset[str]) -> None:
+def test_managed_policies_of_aws(check: Check, name: str, found: Found) -> None:
     role = inline(ALL) | {"ManagedPolicyArns": [f"{AWS}{name}"]}
 
     assert check(profile_and_role(role, Key=key(), A=WITH_KEY)).rules == found

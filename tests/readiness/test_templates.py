@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -13,9 +14,6 @@ from session_manager_permissions._readiness.templates.model import ReturnValue, 
 
 from .judging import deployed_to, ref, resource
 from .judging import write as assembly_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NO_VALUE = ref("AWS::NoValue")
 STACK: Final = "AWS::CloudFormation::Stack"

@@ -5,8 +5,9 @@ To reword one: change it, run this with `--snapshot-update`, and read the differ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from session_manager_permissions._needs import CHANNELS
@@ -17,9 +18,6 @@ from .networks import BLOCK, NETWORK, association, group, https, subnet
 from .networks import endpoint as endpoint_of
 from .policy_table import ALL, AWS, CHANNELS_ONLY, allow, deny, not_actions
 from .reports import NAMED, Check, inline, machine, managed_policy, policy, profile_and_role
-
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
 
 BOUNDARY = {"PermissionsBoundary": ref("Boundary")}
 MAYBE = allow("*", Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}})

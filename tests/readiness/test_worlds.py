@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import runpy
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -32,22 +34,19 @@ from .policy_table import (
     NO_REGISTRATION,
     READY,
     UNKNOWN,
+    Found,
     allow,
     deny,
 )
-from .reports import Check, inline, policy, profile_and_role
+from .reports import Body, Check, inline, policy, profile_and_role
 from .test_compute_findings import calls
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
-
-def equals(one: object, other: object) -> dict[str, Any]:
+def equals(one: object, other: object) -> Body:
     return {"Fn::Equals": [one, other]}
 
 
-def neither(*conditions: object) -> dict[str, Any]:
+def neither(*conditions: object) -> Body:
     return {"Fn::Not": [{"Fn::Or": [*conditions]}]}
 
 
@@ -55,7 +54,7 @@ def named(name: str) -> dict[str, str]:
     return {"Condition": name}
 
 
-def env(*allowed: object, type_: str = "String") -> dict[str, Any]:
+def env(*allowed: object, type_: str = "String") -> Body:
     """A parameter with these values."""
     return {"Env": {"Type": type_, "AllowedValues": [*allowed]}}
 
@@ -66,7 +65,7 @@ BY_SSM: Final = "AWS::SSM::Parameter::Value<String>"
 PROD, DEV = equals(ref("Env"), "prod"), equals("dev", ref("Env"))
 
 
-def sized(default: str) -> dict[str, Any]:
+def sized(default: str) -> Body:
     return {"Fn::FindInMap": ["Sizes", ref("Env"), "size", {"DefaultValue": default}]}
 
 
@@ -74,13 +73,13 @@ LARGE: Final = equals({"Fn::FindInMap": ["Sizes", ref("Env"), "size"]}, "large")
 ENV_1: Final = {"Fn::Sub": "${Env}-1"}
 
 
-def other_than(condition: object) -> dict[str, Any]:
+def other_than(condition: object) -> Body:
     return {"Fn::Not": [condition]}
 
 
 ENV, REGION = ref("Env"), ref("AWS::Region")
 BOTH: Final = {"Fn::And": [PROD, DEV]}
-CONDITIONS: Final[list[tuple[str, dict[str, Any], object, object, frozenset[str]]]] = [
+CONDITIONS: Final[list[tuple[str, Body, object, object, Found]]] = [
     # the parameters; that the role has ALL on the condition A, and on the condition B
     ("of nothing", {}, None, None, UNKNOWN),
     ("of a free parameter", FREE, PROD, DEV, UNKNOWN),
@@ -128,7 +127,7 @@ CONDITIONS: Final[list[tuple[str, dict[str, Any], object, object, frozenset[str]
     [pytest.param(*row[1:], id=row[0]) for row in CONDITIONS],
 )
 def test_condition(
-    check: Check, parameters: dict[str, Any], on_a: object, on_b: object, expected: frozenset[str]
+    check: Check, parameters: Body, on_a: object, on_b: object, expected: Found
 ) -> None:
     sizes = {"Sizes": {"prod": {"size": "large"}, "dev": {"size": "small"}}}
     body = profile_and_role(OfA=policy(ALL, Condition="A"), OfB=policy(ALL, Condition="B"))
@@ -152,17 +151,17 @@ def many(number: int, one: Callable[[int], Any]) -> list[Any]:
     return [either(one(index), condition=f"C{index}") for index in range(number)]
 
 
-def on_conditions(number: int, one: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+def on_conditions(number: int, one: Callable[[int], Body]) -> Body:
     """That many resources, each on a condition of its own."""
     return {f"Part{index}": on(one(index), f"C{index}") for index in range(number)}
 
 
-def enters(_: int) -> dict[str, Any]:
+def enters(_: int) -> Body:
     given = {"GroupId": att("Group", "GroupId"), "IpProtocol": "-1", "CidrIp": "10.9.0.0/16"}
     return part("SecurityGroupIngress", **given)
 
 
-def with_properties(number: int) -> dict[str, Any]:
+def with_properties(number: int) -> Body:
     several = {f"Property{one}": either(one, condition=f"C{one}") for one in range(number)}
     return compute(**several)
 
@@ -194,7 +193,7 @@ def with_managed(number: int, name: str = "AmazonS3ReadOnlyAccess") -> dict[str,
     return profile_and_role({**inline(ALL), "ManagedPolicyArns": arns})
 
 
-DECIDES_NOTHING: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
+DECIDES_NOTHING: Final[dict[str, Callable[[int], Body]]] = {
     "statements about something else": lambda number: profile_and_role(
         inline(ALL, *many(number, lambda _: deny("s3:*")))),
     "actions of something else": lambda number: profile_and_role(
@@ -226,7 +225,7 @@ def test_conditions_that_decide_nothing(check: Check, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("number", "expected"), [(6, DENIED), (7, UNKNOWN)])
-def test_too_many_worlds(check: Check, number: int, expected: frozenset[str]) -> None:
+def test_too_many_worlds(check: Check, number: int, expected: Found) -> None:
     """2**6 are judged, and 2**7 are too many."""
     assert MOST == 2**6
     several = on_conditions(number, lambda _: policy(deny("ssm:*")))

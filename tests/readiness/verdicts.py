@@ -10,9 +10,10 @@ import random
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
 from session_manager_permissions._readiness.check import check
@@ -21,9 +22,6 @@ from session_manager_permissions._readiness.templates.loading import parsed
 
 from . import drawn, drawn_networks, packets, worlds
 from .deployments import ACCOUNT, REGION
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 READY, NOT_READY, UNKNOWN = "ready", "not ready", "can't be known"
 VERDICTS: Final = {True: READY, False: NOT_READY, None: UNKNOWN}

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ministack.core.iam_evaluator import (
     EvalContext,
@@ -25,9 +26,6 @@ from moto.iam.policy_validation import IAMPolicyDocumentValidator
 from .deployments import ACCOUNT, PSEUDO, REGION, Deployment
 from .drawn import CONDITIONS, PARAMETERS
 from .policy_table import ACTIONS, REGISTER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/Role/i-0ab"
 INSTANCES: Final = (
@@ -105,6 +103,21 @@ class Policies(NamedTuple):
     boundary: tuple[str, ...]
 
 
+def asks(action: str, resource: str, request: Request) -> EvalContext:
+    """A request of the role, as the evaluator takes it."""
+    return EvalContext(
+        principal_arn=ROLE,
+        principal_type="AssumedRole",
+        principal_account=ACCOUNT,
+        action=action,
+        resource_arn=resource,
+        region=REGION,
+        source_ip=request.address,
+        secure_transport=True,
+        service_context=request.context,
+    )
+
+
 def outcomes(template: dict[str, Any]) -> Iterator[bool]:
     """For each world, whether the instance gets through with all that it needs.
 
@@ -177,18 +190,8 @@ def _of_request(policies: Policies, request: Request) -> Iterator[bool]:
         return str(request.context.get(found[1].lower(), "none"))
 
     def allowed(action: str, resource: str) -> bool:
-        context = EvalContext(
-            principal_arn=ROLE,
-            principal_type="AssumedRole",
-            principal_account=ACCOUNT,
-            action=action,
-            resource_arn=resource,
-            region=REGION,
-            source_ip=request.address,
-            secure_transport=True,
-            service_context=request.context,
-        )
-        return bool(evaluate(context, identity, *limits).decision == "Allow")
+        asked = asks(action, resource, request)
+        return bool(evaluate(asked, identity, *limits).decision == "Allow")
 
     identity = parsed(policies.identity)
     limits = [parsed(policies.boundary)] if policies.boundary else []
