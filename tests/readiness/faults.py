@@ -700,70 +700,41 @@ ENDPOINTS_OF_LOGS: Final = {
         PolicyDocument={"Statement": [allow("*", Principal="*"), deny("logs:*", Principal="*")]},
     ),
 }
-IN_WORDS: Final[dict[str, tuple[str, Body, str]]] = {
-    "a trust policy whose statements a condition chooses": (
-        "role-not-assumable",
-        trusting({"Fn::If": ["C", RDS, [RDS]]}, Machine=machine(**PROFILE)),
-        "let ec2.amazonaws.com assume the role"),
-    "an endpoint that denies": (
-        "endpoint-unreachable",
-        by_l1_endpoints(PolicyDocument={"Statement": [
-            allow("*", Principal="*"), deny("ssm:Update*", Principal="*")]}),
-        "leave ssm:UpdateInstanceInformation out of the Deny of the endpoint's policy"),
-    "an endpoint that denies calls for logs": (
-        "log-lost",
-        isolated_in_l1(**ENDPOINTS_OF_LOGS, Document=session(**LOGS)),
-        "leave logs:CreateLogStream, logs:DescribeLogStreams and logs:PutLogEvents out of the"),
-    "an endpoint that denies calls for enforced logs": (
-        "endpoint-unreachable",
-        isolated_in_l1(
-            **ENDPOINTS_OF_LOGS, Document=session(**LOGS, cloudWatchEncryptionEnabled=True)),
-        "logs:PutLogEvents and logs:DescribeLogGroups out of the Deny"),
-    "both policies of AWS": ("deprecated-policy", profile_and_role(BOTH_DEPRECATED),
-                             "take service-role/AmazonEC2RoleforSSM from the role"),
-    "a policy that waits for the instance": (
-        "boot-order",
-        profile_and_role(Policy=OURS | {"DependsOn": "Machine"}, Machine=machine(**PROFILE)),
-        "'Machine' can't wait for 'Policy'"),
-    "a boundary whose statements a condition chooses": (
-        "channel-missing", within(ref("Boundary"), ONLY_S3), "or give the role another boundary"),
-    "a boundary that a condition chooses": (
-        "channel-missing",
-        within({"Fn::If": ["C", ref("Boundary"), ref("Second")]}, allow("s3:*"), Second=resource(
-            "AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": [allow("s3:*")]})),
-        "or give the role another boundary"),
-    "a key whose policy leaves IAM out": (
-        "session-denied",
-        profile_and_role(
-            inline(ALL, allow("kms:Decrypt", on=att("Key", "Arn"))),
-            Key=resource("AWS::KMS::Key", KeyPolicy={"Statement": []}),
-            Document=session(kmsKeyId=att("Key", "Arn"))),
-        "let the account's policies of IAM decide in the policy of 'Key'"),
-    "a key whose policy leaves IAM out, and a role without a grant": (
-        "session-denied",
-        profile_and_role(
-            inline(ALL), Key=resource("AWS::KMS::Key", KeyPolicy={"Statement": []}),
-            Document=session(kmsKeyId=att("Key", "Arn"))),
-        "of 'Key', and allow the role these actions in one of them"),
-    "a bucket, and no route table": (
-        "endpoint-missing",
-        isolated_in_l1(Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Table=None,
-                       Association=None, **WITH_BUCKET),
-        "where the route tables are defined"),
-    "an endpoint whose statements a condition chooses": (
-        "endpoint-unreachable",
-        by_l1_endpoints(PolicyDocument={"Statement": EITHER_STATEMENT}),
-        "in the policy of the endpoint"),
-    "an endpoint whose policy a condition chooses": (
-        "endpoint-unreachable",
-        by_l1_endpoints(PolicyDocument=EITHER_DOCUMENT),
-        "in the policy of the endpoint"),
-    "a network ACL that a condition chooses": (
-        "no-network-path",
-        behind_an_acl(Second=part("NetworkAcl", **VPC_ID), Uses=part(
+BOTH_OF_S3: Final = {
+    "Second": resource("AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": [allow("s3:*")]})
+}
+OF_KEY: Final = {
+    "Key": resource("AWS::KMS::Key", KeyPolicy={"Statement": []}),
+    "Document": session(kmsKeyId=att("Key", "Arn")),
+}
+IN_WORDS: Final[dict[str, Body]] = {
+    "a trust policy whose statements a condition chooses": trusting(
+        {"Fn::If": ["C", RDS, [RDS]]}, Machine=machine(**PROFILE)),
+    "an endpoint that denies": by_l1_endpoints(PolicyDocument={"Statement": [
+        allow("*", Principal="*"), deny("ssm:Update*", Principal="*")]}),
+    "an endpoint that denies calls for logs": isolated_in_l1(
+        **ENDPOINTS_OF_LOGS, Document=session(**LOGS)),
+    "an endpoint that denies calls for enforced logs": isolated_in_l1(
+        **ENDPOINTS_OF_LOGS, Document=session(**LOGS, cloudWatchEncryptionEnabled=True)),
+    "both policies of AWS": profile_and_role(BOTH_DEPRECATED),
+    "a policy that waits for the instance": profile_and_role(
+        Policy=OURS | {"DependsOn": "Machine"}, Machine=machine(**PROFILE)),
+    "a boundary whose statements a condition chooses": within(ref("Boundary"), ONLY_S3),
+    "a boundary that a condition chooses": within(
+        {"Fn::If": ["C", ref("Boundary"), ref("Second")]}, allow("s3:*"), **BOTH_OF_S3),
+    "a key whose policy leaves IAM out": profile_and_role(
+        inline(ALL, allow("kms:Decrypt", on=att("Key", "Arn"))), **OF_KEY),
+    "a key whose policy leaves IAM out, and a role without a grant": profile_and_role(
+        inline(ALL), **OF_KEY),
+    "a bucket, and no route table": isolated_in_l1(
+        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Table=None, Association=None,
+        **WITH_BUCKET),
+    "an endpoint whose statements a condition chooses": by_l1_endpoints(
+        PolicyDocument={"Statement": EITHER_STATEMENT}),
+    "an endpoint whose policy a condition chooses": by_l1_endpoints(PolicyDocument=EITHER_DOCUMENT),
+    "a network ACL that a condition chooses": behind_an_acl(
+        Second=part("NetworkAcl", **VPC_ID), Uses=part(
             "SubnetNetworkAclAssociation", SubnetId=ref("Subnet"), NetworkAclId=CHOSEN)),
-        "TCP 1024 to 65535, pass the network ACLs"),
-    "a network ACL that denies at first": (
-        "no-network-path", behind_an_acl(Entry=denies("Acl")), "before 'Acl' denies it"),
+    "a network ACL that denies at first": behind_an_acl(Entry=denies("Acl")),
 }  # fmt: skip
-"""Templates that neither code nor a step can mend, and what is said of them."""
+"""Templates that neither code nor a step can mend."""

@@ -352,43 +352,47 @@ def covered_by_a_fleet_of_a_parameter(stack: cdk.Stack) -> None:
     SessionManagerFleet(stack, "Fleet", log_bucket=s3.Bucket(stack, "Bucket"), log_prefix=prefix)
 
 
-@pytest.mark.parametrize(
-    ("build", "rule", "says"),
-    [
-        (covered_by_a_fleet_of_a_parameter, "registration-missing", "to the fleet 'Fleet'"),
-        (partial(faults.containers, environment={"AWS_ACCESS_KEY_ID": "AKIA"}), "exec-denied",
-         "no AWS keys"),
-        (denied_task, "exec-denied", "leave these actions out of the Deny"),
-        (partial(faults.session_document, runAsEnabled=True, runAsDefaultUser="root"),
-         "session-denied", "set runAsDefaultUser"),
-        (key_that_is_denied, "session-denied", "leave these actions out of the Deny"),
-        (key_beyond_the_boundary, "session-denied", "in the permissions boundary"),
-        (group_by_a_part_of_its_name, "log-lost", "on the log group"),
-        (denied, "explicit-deny", "leave these actions out of the Deny"),
-        (boundary_of_aws, "channel-missing", "or give the role another boundary"),
-        (partial(decrypts, on="*"), "decrypt-on-all-keys", "name the keys"),
-        (partial(decrypts, on="alias/sessions"), "key-not-by-arn", "give the key or its alias"),
-    ],
-)  # fmt: skip
-def test_what_code_cannot_mend_is_said_in_words(build: Build, rule: str, says: str) -> None:
-    found = [one for one in Judged(in_app(build)).findings if one.rule == rule]
-
-    assert found
-    assert all(says in one.description and not is_code(one.fix) for one in found)
+LEFT: Final[dict[str, Build]] = {
+    "a fleet of a parameter": covered_by_a_fleet_of_a_parameter,
+    "AWS keys": partial(faults.containers, environment={"AWS_ACCESS_KEY_ID": "AKIA"}),
+    "a task that is denied": denied_task,
+    "as root": partial(faults.session_document, runAsEnabled=True, runAsDefaultUser="root"),
+    "a key that is denied": key_that_is_denied,
+    "a key beyond the boundary": key_beyond_the_boundary,
+    "a group by a part of its name": group_by_a_part_of_its_name,
+    "a role that is denied": denied,
+    "a boundary of AWS": boundary_of_aws,
+    "all keys": partial(decrypts, on="*"),
+    "an alias": partial(decrypts, on="alias/sessions"),
+}
 
 
-@pytest.mark.parametrize("name", faults.IN_WORDS)
+def test_what_code_cannot_mend_is_said_in_words(snapshot: SnapshotAssertion) -> None:
+    page = [
+        f"{name}: {one.rule}\n  {one.description}\n"
+        for name, build in LEFT.items()
+        for one in Judged(in_app(build)).findings
+        if not is_code(one.fix)
+    ]
+
+    assert "\n".join(page) == snapshot(extension_class=Text)
+
+
 def test_what_neither_code_nor_a_step_can_mend_is_said_in_words(
-    name: str, check: Check, tmp_path: Path
+    check: Check, tmp_path: Path, snapshot: SnapshotAssertion
 ) -> None:
-    rule, body, says = faults.IN_WORDS[name]
-    body = faults.in_either(body)
+    page = []
+    for name, written_so in faults.IN_WORDS.items():
+        body = faults.in_either(written_so)
+        page += [
+            f"{name}: {one.rule}\n  {one.description}\n"
+            for one in check(body, a="1").findings
+            if one.severity != "info" and not is_code(one.fix)
+        ]
+        steps = [step for one in findings(written(tmp_path, body)) for step in one.steps]
+        page += [f"  Step: {step.text}\n" for step in steps if step.template is None]
 
-    found = [one for one in check(body, a="1").findings if one.rule == rule]
-
-    assert found
-    assert all(says in one.description and not is_code(one.fix) for one in found)
-    assert all(says in one for one in said(rule, written(tmp_path, body)))
+    assert "\n".join(page) == snapshot(extension_class=Text)
 
 
 def test_fix_of_a_template_alone_takes_constructs_by_their_paths(check: Check) -> None:
