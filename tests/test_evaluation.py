@@ -20,23 +20,16 @@ TAGGED: Final = {"Condition": {"StringEquals": {"aws:PrincipalTag/team": "web"}}
 
 STATEMENTS: Final[dict[Answer, tuple[list[object], ...]]] = {
     Answer.ALLOWED: (
-        [ALLOW],
-        [ALLOW | TAGGED, ALLOW],
-        [OF_EC2, ALLOW],
+        [ALLOW], [ALLOW | TAGGED, ALLOW], [OF_EC2, ALLOW],
         [ALLOW, OF_EC2 | {"Effect": {"Ref": "Effect"}}],
     ),
     Answer.UNKNOWN: (
-        [ALLOW | TAGGED],
-        [ALLOW, DENY | TAGGED],
+        [ALLOW | TAGGED], [ALLOW, DENY | TAGGED], [ALLOW, IF], [IF], ["unreadable"], [None],
         [ALLOW, ALLOW | {"Effect": {"Ref": "Effect"}}],
-        [ALLOW, IF],
-        [IF],
-        ["unreadable"],
-        [None],
     ),
     Answer.IMPLICIT_DENY: ([], [OF_EC2], [DENY | TAGGED], [ALLOW | {"Action": "ec2:*"}]),
     Answer.EXPLICIT_DENY: ([DENY], [ALLOW, DENY], [DENY, DENY | TAGGED], [IF, "unreadable", DENY]),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("statements", "answer"), each(STATEMENTS))

@@ -84,14 +84,7 @@ def with_name(role: Body | None = None, **parts: Body) -> Body:
 
 
 def template(**profile: object) -> Body:
-    data = {"IamInstanceProfile": profile}
-    named = {"LaunchTemplateName": "template"}
-    return resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=data, **named)
-
-
-def configuration(profile: object) -> Body:
-    named = {"LaunchConfigurationName": "configuration"}
-    return resource("AWS::AutoScaling::LaunchConfiguration", IamInstanceProfile=profile, **named)
+    return resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={"IamInstanceProfile": profile})
 
 
 def group(**properties: object) -> Body:
@@ -127,11 +120,6 @@ ARN: Final = att("Profile", "Arn")
 LITERAL_ARN: Final = "arn:aws:iam::111122223333:instance-profile/path/by-name"
 JOINED_ARN: Final = {"Fn::Sub": "arn:${AWS::Partition}:iam::1:instance-profile/by-name"}
 BY_ID: Final = {"LaunchTemplateId": ref("Launch"), "Version": "1"}
-BY_NAME: Final = {"LaunchTemplateName": "template", "Version": "1"}
-MIXED: Final = {"LaunchTemplate": {"LaunchTemplateSpecification": BY_ID}}
-OVERRIDES: Final = [{"InstanceType": "m5.large"}, {"LaunchTemplateSpecification": BY_ID}]
-OTHERS: Final = {"LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1"}}
-OVERRIDDEN: Final = {"LaunchTemplate": OTHERS | {"Overrides": OVERRIDES}}
 WAITS: Final = {"DependsOn": ["Policy"]}
 FROM_ID: Final = group(LaunchTemplate=BY_ID)
 OTHER_ROLE: Final = "arn:aws:iam::111122223333:role/other"
@@ -148,11 +136,6 @@ MAY_BOOT: Final = {
         (machine(LaunchTemplate=BY_ID), template(Arn=ARN)), (FROM_ID, template(Arn=ARN)),
         (FROM_ID, template(Name=ref("Profile"))), (FROM_ID, template(Name="by-name")),
         (FROM_ID, template(Arn=LITERAL_ARN)), (FROM_ID, template(Arn=JOINED_ARN)),
-        (group(LaunchTemplate=BY_NAME), template(Arn=ARN)),
-        (group(MixedInstancesPolicy=MIXED), template(Arn=ARN)),
-        (group(MixedInstancesPolicy=OVERRIDDEN), template(Arn=ARN)),
-        (group(LaunchConfigurationName=ref("Launch")), configuration(ref("Profile"))),
-        (group(LaunchConfigurationName="configuration"), configuration("by-name")),
         (group(LaunchTemplate=BY_ID, MinSize="1"), template(Arn=ARN)),
         (group(LaunchTemplate=BY_ID, MinSize="0", DesiredCapacity="1"), template(Arn=ARN)),
         (fleet(), template(Arn=ARN)), (spot_fleet(), None), (nodes(), None),
