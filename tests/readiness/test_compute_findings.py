@@ -290,7 +290,6 @@ AWS_CUSTOM: Final = {"Custom": resource(
     "Custom::AWS", Create={"Fn::Join": ["", ['{"RoleName":"', ref("Role"), '"}']]})}  # fmt: skip
 DISABLED: Final = {"HttpEndpoint": "disabled"}
 DYNAMIC: Final = "{{resolve:ssm:service}}"
-SUFFIX: Final = {"Fn::Join": ["", ["ec2.", ref("AWS::URLSuffix")]]}
 IF: Final = either(PARAMETER, "other")
 NAME_IN_ARN: Final = {"Fn::Select": [1, {"Fn::Split": ["/", att("Profile", "Arn")]}]}
 OWN_NAME: Final = {"RoleName": "web", "AssumeRolePolicyDocument": {"Statement": []}}
@@ -336,7 +335,6 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("no way out, encoded proxy",
      NO_ROUTE | launched(UserData=encoded(b"export https_proxy=1")), UNKNOWN),
     ("no way out, encoded script", NO_ROUTE | launched(UserData=encoded(b"yum update")), NO_WAY),
-    ("image without the agent", launched(ImageId=MINIMAL), frozenset({"agent-missing"})),
     ("image without the agent in one world", launched(ImageId=either(MINIMAL, "ami-1")), UNKNOWN),
     ("image without the agent, custom resource with the instance",
      launched(ImageId=MINIMAL) | custom("Instance"), UNKNOWN),
@@ -384,7 +382,6 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("loop of topics",
      {"Fn::ForEach::Topics": ["T", ["A"], {"T${T}": resource("AWS::SNS::Topic"),
                                            "F${T}": resource("AWS::Lambda::Function")}]}, READY),
-    ("metadata off", launched(MetadataOptions=DISABLED), OFF),
     ("metadata off, registered with an activation",
      launched(MetadataOptions=DISABLED, **ACTIVATED), UNKNOWN),
     ("metadata off, custom resource with the instance",
@@ -396,13 +393,11 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("trust by a function that makes JSON", trusts({"Fn::ToJsonString": {"Statement": [EC2]}}),
      READY),
     ("trust of RDS in JSON", trusts(json.dumps({"Statement": [RDS]})), UNTRUSTED),
-    ("trust of RDS", trusting(RDS), UNTRUSTED),
     ("trust of RDS, custom resource with the role", trusting(RDS) | custom("Role"), UNKNOWN),
     ("trust of RDS, Default Host Management", trusting(RDS) | HOST_MANAGEMENT, UNKNOWN),
     ("trust by a dynamic reference", trusting(may_assume(DYNAMIC)), UNKNOWN),
     ("denied trust by a dynamic reference", trusting(EC2, may_assume(DYNAMIC, "Deny")), UNKNOWN),
     ("trust of a macro", trusts({"Fn::Transform": {"Name": "M"}, "Statement": []}), UNKNOWN),
-    ("trust with the URL suffix", trusting(may_assume(SUFFIX)), READY),
     ("trust by Fn::Sub", trusting(may_assume({"Fn::Sub": "ec2.${AWS::URLSuffix}"})), READY),
     ("trust of a parameter", trusting(may_assume(PARAMETER)), UNKNOWN),
     ("trust on a condition", trusting(may_assume(IF)), UNKNOWN),
@@ -411,10 +406,6 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("trust that can't be read", trusts(PARAMETER), UNKNOWN),
     ("unknown subnet", launched(SubnetId="subnet-1"), UNKNOWN),
     ("unused launch template", {"Launch": resource("AWS::EC2::LaunchTemplate")}, UNKNOWN),
-    ("Batch", {"Batch": resource("AWS::Batch::ComputeEnvironment", ComputeResources={
-        "Type": "EC2", "InstanceRole": "arn:aws:iam::111122223333:role/batch"})}, UNKNOWN),
-    ("Fargate", {"Batch": resource("AWS::Batch::ComputeEnvironment", ComputeResources={
-        "Type": "FARGATE"})}, READY),
 ]  # fmt: skip
 
 
@@ -424,23 +415,6 @@ def test_identity(check: Check, changes: Parts, expected: Found) -> None:
 
     assert report.rules == expected
     assert report.violations.count("cannot-be-known") <= 1
-
-
-def test_what_a_loop_launches_is_not_silent(check: Check) -> None:
-    machines = {"Machine${Zone}": resource("AWS::EC2::Instance", SubnetId="subnet-1")}
-    topics = {"Topic${Name}": resource("AWS::SNS::Topic")}
-    loops = {
-        "Fn::ForEach::Machines": ["Zone", ["A", "B"], machines],
-        "Fn::ForEach::Topics": ["Name", ["A", "B"], topics],
-        "Fn::Transform": {"Name": "AWS::Include"},
-    }
-
-    found = check({"Resources": loops}).findings
-
-    assert [one.logical_id for one in found] == ["Fn::ForEach::Machines", "Fn::Transform"]
-    for kind, one in zip(("loop", "macro"), found, strict=True):
-        depends = f"that depends on how the {kind} {one.logical_id!r} launches them"
-        assert one.description.endswith(depends)
 
 
 @pytest.mark.parametrize(("there", "expected"), [("Here", UNKNOWN), ("There", BARE_COMPUTE)])
@@ -478,21 +452,6 @@ def test_role_of_nodes(
 
     assert report.rules == expected
     assert report.verdicts == {verdict: 1}
-
-
-def test_unknown_is_said_once_and_names_all_that_decides(check: Check) -> None:
-    metadata = {"HttpEndpoint": PARAMETER}
-    body = with_role(
-        **launched(SubnetId="subnet-1", MetadataOptions=metadata, IamInstanceProfile="other")
-    )
-
-    finding = check(body).only("cannot-be-known")
-
-    assert finding.description.endswith(
-        "that depends on the instance profile 'other', and on the parameter 'Given', and on the "
-        "subnet 'subnet-1'"
-    )
-    assert (finding.logical_id, finding.severity) == ("Instance", "info")
 
 
 @pytest.mark.parametrize(

@@ -241,36 +241,6 @@ def test_nested_stacks(make_app: MakeApp, *, asset_metadata: bool) -> None:
     assert found == {("OuterOnTop", "StackOuter"), ("InnerOnTop", "StackOuter")}
 
 
-# What a finding says, beside what the snapshot has -----------------------------------------------
-
-
-def test_finding_names_what_is_missing_and_where(check: Check) -> None:
-    (one,) = check(profile_and_role(inline(allow("ssmmessages:Create*", "ssm:*")))).findings
-
-    missing = "ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel"
-    assert one.description.endswith(f"is not allowed to call {missing}")
-    assert (one.rule, one.severity) == ("channel-missing", "warning")
-    where = one.logical_id, one.location, one.file
-    assert where == ("Profile", "Properties.Roles", "a.template.json")
-
-
-def test_deprecated_policy_is_found_where_the_role_has_it(check: Check) -> None:
-    arn = {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonEC2RoleforSSM"}
-
-    (one,) = check(profile_and_role({"ManagedPolicyArns": [arn]})).findings
-
-    where = one.rule, one.logical_id, one.location
-    assert where == ("deprecated-policy", "Role", "Properties.ManagedPolicyArns")
-
-
-def test_finding_of_an_explicit_deny_names_each_that_denies(check: Check) -> None:
-    guard, rail = policy(deny("ssmmessages:Open*", Sid="NoSessions")), policy(deny("ssm:*"))
-
-    found = check(profile_and_role(inline(ALL), Guard=guard, Rail=rail)).only("explicit-deny")
-
-    assert "statement 'NoSessions' of the policy 'Guard' and the policy 'Rail'" in found.description
-
-
 # The quotas --------------------------------------------------------------------------------------
 
 BUCKET = "arn:aws:s3:::"

@@ -13,7 +13,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from session_manager_permissions._needs import CHANNELS
 from session_manager_permissions._readiness.rules import RULES
 
-from .judging import att, ref, resource
+from .judging import att, on, ref, resource
 from .networks import BLOCK, NETWORK, association, group, https, subnet
 from .networks import endpoint as endpoint_of
 from .policy_table import ALL, AWS, CHANNELS_ONLY, allow, deny, not_actions
@@ -117,9 +117,13 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "all is ready": ready(),
     "no policy": of_role(),
     "the channels alone": of_role(inline(CHANNELS_ONLY)),
+    "some of the channels": of_role(inline(allow("ssmmessages:Create*", "ssm:*"))),
     "a boundary that allows nothing": of_role(
         BOUNDARY | inline(ALL), Boundary=managed_policy(allow("s3:*"), roles=[])),
     "a Deny with a Sid": of_role(inline(ALL, deny("ssm:*", Sid="NoSsm"))),
+    "a Deny in two policies": of_role(
+        inline(ALL), Guard=policy(deny("ssmmessages:Open*", Sid="NoSessions")),
+        Rail=policy(deny("ssm:*"))),
     "a Deny of all else": of_role(inline(ALL, not_actions("Deny", "s3:*"))),
     "long inline policies": of_role(inline(ALL, long(11_000))),
     "a long managed policy": ready(Policy=managed_policy(long(7_000))),
@@ -138,6 +142,15 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "a template that can't be read": (profile_and_role(NAMED), []),
     "a macro": (profile_and_role() | {"Transform": "Macro"},),
     "a loop": of_role(**{"Fn::ForEach::Loop": {}}),
+    "a loop of instances, one of topics, and a macro": ({"Resources": {
+        "Fn::ForEach::Machines": ["Zone", ["A", "B"], {"Machine${Zone}": machine(SubnetId="s-1")}],
+        "Fn::ForEach::Topics": ["Name", ["A", "B"], {"Topic${Name}": resource("AWS::SNS::Topic")}],
+        "Fn::Transform": {"Name": "AWS::Include"},
+    }},),
+    "an instance of which several are not known": (isolated(Machine=machine(
+        IamInstanceProfile="other", MetadataOptions={"HttpEndpoint": ref("Given")},
+        SubnetId="subnet-1")),),
+    "an endpoint on a condition": (isolated(**BOTH | {"Ssm": on(BOTH["Ssm"], "HasEndpoint")}),),
     "an alias as a key": (decrypts("arn:aws:kms:eu-west-1:1:alias/sessions"),),
     "every key": (decrypts("*"),),
     "the deprecated policy": of_role({"ManagedPolicyArns": [OLD]}),
@@ -171,12 +184,11 @@ class Text(SingleFileSnapshotExtension):
 def test_what_each_finding_says(check: Check, snapshot: SnapshotAssertion) -> None:
     page, found = [], set()
     for cause, bodies in EXAMPLES.items():
-        findings = {
-            (one.rule, one.description, one.fix) for one in check(*bodies, a="1", b="1").findings
-        }
-        found |= {rule for rule, _, _ in findings}
-        for rule, description, fix in sorted(findings):
-            page.append(f"{cause}: {rule}\n  {description}\n  Fix: {fix}\n")
+        for one in sorted(check(*bodies, a="1", b="1").findings):
+            found.add(one.rule)
+            where = f"{one.location} of {one.logical_id} in {one.file}"
+            says = f"  {where}\n  {one.description}\n  Fix: {one.fix}\n"
+            page.append(f"{cause}: {one.rule}, {one.severity}\n{says}")
 
     assert found == RULES.keys() - {"ready"}
     assert "\n".join(page) == snapshot(extension_class=Text)

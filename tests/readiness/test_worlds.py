@@ -254,17 +254,6 @@ def test_too_many_worlds_of_what_decides(check: Check, body: dict[str, Any]) -> 
     assert "on the condition 'C0', and on the condition 'C1'" in finding.description
 
 
-def test_what_decides_between_worlds_is_named(check: Check) -> None:
-    parts = {
-        "PrivateRoute": on(route(**TO_NAT), "HasRoute"),
-        "Instance": compute(IamInstanceProfile=ref("Profile")),
-        **profile_and_role(inline(ALL))["Resources"],
-    }
-    (finding,) = check(templated(**parts)).findings
-
-    assert finding.description.endswith("depends on the condition 'HasRoute'")
-
-
 def test_conditions_of_the_instance_and_of_its_way_are_one(check: Check) -> None:
     more = {"Conditions": {"A": PROD, "B": {"Fn::Not": [PROD]}}, "Parameters": FREE}
     on_a = on(route(**TO_NAT), "A")
