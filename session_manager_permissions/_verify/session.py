@@ -7,7 +7,6 @@ import os
 import time
 from concurrent.futures import Future
 from contextlib import contextmanager
-from contextvars import ContextVar
 from copy import copy
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
@@ -43,7 +42,6 @@ which needs many requests for the same answer.
 """
 _GLOBAL: Final = ("iam", "route53")
 """The services that answer the same in every region."""
-_told_region: ContextVar[list[str] | None] = ContextVar("told_region", default=None)
 
 
 class Calls(Protocol):
@@ -108,25 +106,15 @@ class Boto:
     ) -> Iterator[_Described]:
         """Make a call, and yield the pages of its answer.
 
-        That of S3 has `BucketRegion` too, if S3 said that the bucket is in another region.
+        That of S3 has `BucketRegion` too, also if it is an error, if the bucket is in another region.
         """
         from botocore import xform_name  # noqa: PLC0415 # of an extra
-        from botocore.exceptions import ClientError  # noqa: PLC0415
 
         client, name = self.client(service, region), xform_name(operation)
         if client.can_paginate(name):
             yield from client.get_paginator(name).paginate(**asked)
-            return
-        told: list[str] = []
-        token = _told_region.set(told)
-        try:
-            found = getattr(client, name)(**asked)
-        except ClientError as error:
-            error.response |= {"BucketRegion": told[-1]} if told else {}
-            raise
-        finally:
-            _told_region.reset(token)
-        yield found | ({"BucketRegion": told[-1]} if told else {})
+        else:
+            yield getattr(client, name)(**asked)
 
     def client(self, service: str, region: str | None) -> Any:  # noqa: ANN401 # as boto3's
         """Return the client of a service in a region, made when it is first used."""
@@ -134,7 +122,7 @@ class Boto:
             if (service, region) not in self._clients:
                 made = self._session.client(service, region_name=region, config=self._config)
                 if service == "s3":
-                    made.meta.events.register("response-received.s3", _note_bucket_region)
+                    made.meta.events.register("after-call.s3", _add_bucket_region)
                 self._clients[service, region] = made
             return self._clients[service, region]
 
@@ -161,13 +149,10 @@ def _why_none(program: str | None) -> str:
     )
 
 
-def _note_bucket_region(response_dict: Any, parsed_response: Any, **_: object) -> None:  # noqa: ANN401 # of any shape
-    headers = (response_dict or {}).get("headers", {})
-    error = (parsed_response or {}).get("Error", {})
-    region = headers.get("x-amz-bucket-region") or error.get("Region")
-    told = _told_region.get()
-    if told is not None and region:
-        told.append(region)
+def _add_bucket_region(parsed: _Described, context: _Described, **_: object) -> None:
+    region = context["signing"]["region"]  # where S3 has sent botocore, for this call or before
+    if region != context["client_region"]:
+        parsed["BucketRegion"] = region
 
 
 class Waiting:

@@ -46,7 +46,7 @@ def test_s3_names_another_region(
     for name, value in SIGNED_IN.items():
         monkeypatch.setenv(name, value)
     calls = Boto(None, HERE)
-    left = iter(answers)
+    left = iter([*answers, (200, FOUND, {})])  # botocore remembers where a bucket is
 
     def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
         status, text, headers = next(left)
@@ -54,10 +54,11 @@ def test_s3_names_another_region(
 
     calls.client("s3", HERE).meta.events.register("before-send.s3", send)
 
-    (found,) = calls.pages("s3", HERE, "GetBucketEncryption", {"Bucket": "session-logs"})
+    for _ in range(2):
+        (found,) = calls.pages("s3", HERE, "GetBucketEncryption", {"Bucket": "session-logs"})
+        assert found.get("BucketRegion") == region
 
     assert [*left] == []
-    assert found.get("BucketRegion") == region
 
 
 def test_a_long_wait_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
