@@ -296,7 +296,16 @@ def simulated(answers: Iterable[SimulatorAnswer]) -> tuple[Evidence, ...]:
     )
 
 
-_connecting: Final = partial(Check, connects=True, users_see=_NOT_CONNECTED)
+_of_node: Final = partial(Check, group="node", connects=True)
+_symptom: Final = partial(
+    Check, group="node", stage="Session Manager", users_see=_NOT_CONNECTED, is_symptom=True
+)
+_of_identity: Final = partial(
+    Check, group="identity", stage="Profile, role", users_see=_NOT_CONNECTED, connects=True
+)
+_may_use: Final = partial(Check, group="session preferences", stage="Profile, role", of_role=True)
+_usable: Final = partial(Check, group="session preferences", stage="Session Manager")
+_of_operator: Final = partial(Check, group="operator", stage="Operator")
 _SIMULATES: Final = ("iam:SimulatePrincipalPolicy",)
 _OF_KEY: Final = ("kms:DescribeKey", "kms:GetKeyPolicy")
 _WAY: Final = (
@@ -306,66 +315,52 @@ _WAY: Final = (
     *("route53:ListHostedZonesByVPC", "route53resolver:ListFirewallRuleGroupAssociations"),
 )
 
-RUNNING: Final = _connecting(
+RUNNING: Final = _of_node(
     name="instance-running",
     title="The instance does not run",
-    group="node",
     stage="Instance",
     passes_if="the instance runs, and none of its status checks is impaired",
     asks=("ec2:DescribeInstances", "ec2:DescribeInstanceStatus"),
+    users_see=_NOT_CONNECTED,
 )
-CONNECTED: Final = Check(
+CONNECTED: Final = _symptom(
     name="connected",
     title="The agent is not connected",
-    group="node",
-    stage="Session Manager",
     passes_if="the agent is connected to Session Manager",
     asks=("ssm:GetConnectionStatus",),
-    users_see=_NOT_CONNECTED,
-    is_symptom=True,
 )
-REGISTERED: Final = Check(
+REGISTERED: Final = _symptom(
     name="registered",
     title="The agent is not registered",
-    group="node",
-    stage="Session Manager",
     passes_if="Systems Manager has a record of the node, with the ping status `Online`",
     asks=("ssm:DescribeInstanceInformation",),
-    users_see=_NOT_CONNECTED,
-    is_symptom=True,
 )
-PROFILE: Final = _connecting(
+PROFILE: Final = _of_identity(
     name="instance-profile",
     title="No instance profile with a role",
-    group="identity",
-    stage="Profile, role",
     passes_if="the instance has an instance profile, and the profile has a role",
     asks=("ec2:DescribeInstances", "iam:GetInstanceProfile"),
     cause="no-instance-profile",
 )
-ASSUMABLE: Final = _connecting(
+ASSUMABLE: Final = _of_identity(
     name="role-assumable",
     title="The role can't be assumed",
-    group="identity",
-    stage="Profile, role",
     passes_if="the trust policy lets EC2 assume the role; for a hybrid node, Systems Manager",
     asks=("iam:GetInstanceProfile", "iam:GetRole"),
     cause="role-not-assumable",
     of_role=True,
 )
-METADATA: Final = _connecting(
+METADATA: Final = _of_identity(
     name="metadata",
     title="The instance metadata service is off",
-    group="identity",
     stage="Instance",
     passes_if="the instance metadata service is on",
     asks=("ec2:DescribeInstances",),
     cause="metadata-off",
 )
-AGENT: Final = Check(
+AGENT: Final = _of_node(
     name="agent",
     title="The agent is too old for what is asked",
-    group="node",
     stage="Instance",
     passes_if="the version of the agent can do what the document asks. If the agent is not "
     "connected and nothing that it needs fails, it is unknown, with what shows why",
@@ -375,49 +370,40 @@ AGENT: Final = Check(
         "iam:ListAttachedRolePolicies",
     ),
     users_see=PORT_NOT_SUPPORTED,
-    connects=True,
 )
-TIER: Final = Check(
+TIER: Final = _of_node(
     name="tier",
     title="Hybrid nodes are on the standard tier",
-    group="node",
     stage="Session Manager",
     passes_if="the region is on the advanced-instances tier, if the node is a hybrid one",
     asks=("ssm:GetServiceSetting",),
     users_see=_NO_TIER,
-    connects=True,
 )
-REGISTER: Final = _connecting(
+REGISTER: Final = _of_identity(
     name="register",
     title="The role may not register the instance",
-    group="identity",
-    stage="Profile, role",
     passes_if="the role may register the node",
     asks=("iam:GetInstanceProfile", *_SIMULATES),
     cause="registration-missing",
     of_role=True,
     label="register the instance",
 )
-REACH: Final = _connecting(
+REACH: Final = _of_identity(
     name="reach",
     title="The role may not connect to Session Manager",
-    group="identity",
-    stage="Profile, role",
     passes_if="the role may open the channels",
     asks=("iam:GetInstanceProfile", *_SIMULATES),
     cause="channel-missing",
     of_role=True,
     label="reach Session Manager",
 )
-HOST_MANAGEMENT: Final = Check(
+HOST_MANAGEMENT: Final = _of_identity(
     name="default-host-management",
     title="Another role does the work",
-    group="identity",
-    stage="Profile, role",
     passes_if="the agent works with the role of the instance profile, and not with the account's "
     "role",
     asks=("ssm:GetServiceSetting",),
-    connects=True,
+    users_see=None,
 )
 
 
@@ -443,23 +429,18 @@ PATHS: Final = {
 }
 """The checks of the network, by the service that it has to lead to."""
 
-ENCRYPT: Final = Check(
+ENCRYPT: Final = _may_use(
     name="encrypt",
     title="The role may not use the key of sessions",
-    group="session preferences",
-    stage="Profile, role",
     passes_if="the role may decrypt with the key that the document names",
     asks=("iam:GetInstanceProfile", "ssm:GetDocument", *_OF_KEY, *_SIMULATES),
     users_see="Fetching data key failed: ... Error when decrypting data key "
     f"AccessDeniedException, or {_HANDSHAKE}",
-    of_role=True,
     label="encrypt sessions",
 )
-LOG_TO_S3: Final = Check(
+LOG_TO_S3: Final = _may_use(
     name="log-to-s3",
     title="The role may not log to Amazon S3",
-    group="session preferences",
-    stage="Profile, role",
     passes_if="the role may put logs into the bucket that the document names",
     asks=(
         *("iam:GetInstanceProfile", "ssm:GetDocument", *_OF_KEY, *_SIMULATES),
@@ -467,77 +448,61 @@ LOG_TO_S3: Final = Check(
     ),
     users_see=BUCKET_NOT_READ,
     seen_of="s3:GetEncryptionConfiguration",
-    of_role=True,
     label="log to S3",
 )
-LOG_TO_CLOUDWATCH: Final = Check(
+LOG_TO_CLOUDWATCH: Final = _may_use(
     name="log-to-cloudwatch",
     title="The role may not log to CloudWatch Logs",
-    group="session preferences",
-    stage="Profile, role",
     passes_if="the role may write to the log group that the document names",
     asks=("iam:GetInstanceProfile", "ssm:GetDocument", *_SIMULATES),
     users_see=_GROUP_NOT_ENCRYPTED,
     seen_of="logs:DescribeLogGroups",
-    of_role=True,
     label="log to CloudWatch",
 )
-KEY_USABLE: Final = Check(
+KEY_USABLE: Final = _usable(
     name="key-usable",
     title="The key of sessions can't be used",
-    group="session preferences",
-    stage="Session Manager",
     passes_if="the key is enabled, symmetric, for encryption, customer managed and in the node's "
     "region, and its own policy lets the account or the role use it",
     asks=("ssm:GetDocument", *_OF_KEY),
     users_see=NO_DATA_KEY,
 )
-BUCKET: Final = Check(
+BUCKET: Final = _usable(
     name="bucket-encryption",
     title="The log bucket does not exist, or is not encrypted as enforced",
-    group="session preferences",
-    stage="Session Manager",
     passes_if="the bucket exists, is encrypted as the document enforces, and its key is not seen "
     "to be unusable",
     asks=("ssm:GetDocument", "s3:GetEncryptionConfiguration"),
     users_see="We couldn't start the session because encryption is not set up on the selected "
     "Amazon S3 bucket.",
 )
-LOG_GROUP: Final = Check(
+LOG_GROUP: Final = _usable(
     name="log-group-encryption",
     title="The log group does not exist, is not encrypted as enforced, or streaming is no boolean",
-    group="session preferences",
-    stage="Session Manager",
     passes_if="the log group exists, and has a KMS key if the document enforces encryption; "
     "`cloudWatchStreamingEnabled` of the document is a boolean",
     asks=("ssm:GetDocument", "logs:DescribeLogGroups"),
     users_see=_GROUP_NOT_ENCRYPTED,
 )
-RUN_AS: Final = Check(
+RUN_AS: Final = _usable(
     name="run-as",
     title="The user that sessions run as can't exist",
-    group="session preferences",
-    stage="Session Manager",
     passes_if="the user that sessions run as can exist: `root` fails where no tag of the operator "
     "can win, and `ssm-user` is unknown",
     asks=("ssm:GetDocument", "iam:ListRoleTags", "iam:ListUserTags"),
     users_see=f"{RUN_AS_ROOT}, or {RUN_AS_NOBODY}",
 )
-OPERATOR: Final = Check(
+OPERATOR: Final = _of_operator(
     name="operator",
     title="The operator may not start the session",
-    group="operator",
-    stage="Operator",
     passes_if="the operator may start the session on this node with this document, open its "
     "channel and use its key",
     asks=("kms:GetKeyPolicy", "ssm:ListTagsForResource", *_SIMULATES),
     users_see=f"{START_DENIED}, or {NO_MESSAGE}, or {NO_DATA_KEY}",
 )
-PLUGIN: Final = Check(
+PLUGIN: Final = _of_operator(
     name="plugin",
     title="The Session Manager plug-in is absent or too old",
-    group="operator",
-    stage="Operator",
     passes_if="the Session Manager plug-in on PATH has the version 1.2.764.0 or a newer one",
     users_see=_PLUGIN_MISSING,
 )

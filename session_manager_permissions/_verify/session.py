@@ -106,7 +106,7 @@ class Boto:
     ) -> Iterator[_Described]:
         """Make a call, and yield the pages of its answer.
 
-        That of S3 has `BucketRegion` too, also if it is an error, if the bucket is in another region.
+        That of S3, or its error, has `BucketRegion` too if the bucket is in another region.
         """
         from botocore import xform_name  # noqa: PLC0415 # of an extra
 
