@@ -10,7 +10,7 @@ from session_manager_permissions import _limits, _needs
 from session_manager_permissions._conditions import BY_NO_SERVICE
 from session_manager_permissions._quoting import fitting, in_python, in_shell
 
-from .asking import CannotAsk, NotPermitted, NotThere, tried, well_formed
+from .asking import CannotAsk, NotPermitted, NotThere, answered, tried, well_formed
 from .document import LiveDocument
 from .lines import deployment
 from .resource_policy import Admission, policy_of
@@ -175,7 +175,6 @@ def is_allowed(answer: SimulatorAnswer) -> bool:
 class CallVerdict(NamedTuple):
     """What is known of one call: by IAM, and by the policy of the key or the bucket."""
 
-    call: Call
     answer: SimulatorAnswer
     """What IAM says."""
     admission: Admission
@@ -231,7 +230,7 @@ def decided(
                 for key in call.with_own.context
             }
             admission = policy.admits(principal, action, resource, told, by_iam=by_iam)
-    return CallVerdict(call, answer, admission, tuple(missing_keys([answer], lacks)))
+    return CallVerdict(answer, admission, tuple(missing_keys([answer], lacks)))
 
 
 class Verdict(NamedTuple):
@@ -780,13 +779,7 @@ Answers = dict[Call, "SimulatorAnswer | CannotAsk"]
 
 def all_of(answers: Answers, calls: Iterable[Call]) -> tuple[SimulatorAnswer, ...] | CannotAsk:
     """Return the answers about calls, or why IAM could not be asked about one of them."""
-    found: list[SimulatorAnswer] = []
-    for call in calls:
-        answer = answers[call]
-        if isinstance(answer, CannotAsk):
-            return answer
-        found.append(answer)
-    return tuple(found)
+    return tried(lambda: tuple(answered(answers[call]) for call in calls))
 
 
 _ONE_BY_ONE: Final = "InvalidInput"
@@ -915,11 +908,11 @@ def _requested(
         found: dict[Call, SimulatorAnswer] = {}
         for result in answer["EvaluationResults"]:
             action = actions.get(result["EvalActionName"].lower(), "")
-            for specific in result.get("ResourceSpecificResults") or [None]:
-                one = _answer(result, specific)
-                resource = one["resource"] if resources[1:] else resources[0]
+            for specific in result.get("ResourceSpecificResults") or [{}]:
+                told = {**result, **specific}
+                resource = told.get("EvalResourceName", "") if resources[1:] else resources[0]
                 call = Call(action, resource, context)
-                found[call] = {**one, "action": action, "resource": resource}
+                found[call] = _answer(call, result, told)
         return found
 
     found = session.ask(
@@ -977,15 +970,14 @@ def _no_decision(text: str) -> str | None:
     return None if text in ("allowed", "explicitDeny", "implicitDeny") else "is none that is known"
 
 
-def _answer(result: Mapping[str, Any], specific: Mapping[str, Any] | None) -> SimulatorAnswer:
-    """Read what IAM says of an action, and what it says of one resource in particular."""
-    told = {**result, **(specific or {})}
+def _answer(call: Call, result: Mapping[str, Any], told: Mapping[str, Any]) -> SimulatorAnswer:
+    """Read what IAM says of a call; `told` has what it says of the resource in particular too."""
     missing = [*result.get("MissingContextValues", []), *told.get("MissingContextValues", [])]
     boundary = told.get("PermissionsBoundaryDecisionDetail") or {}
     organization = result.get("OrganizationsDecisionDetail") or {}
     return {
-        "action": result["EvalActionName"],
-        "resource": told.get("EvalResourceName", ""),
+        "action": call.action,
+        "resource": call.resource,
         "decision": well_formed(
             told.get("EvalResourceDecision", result["EvalDecision"]), _no_decision
         ),
