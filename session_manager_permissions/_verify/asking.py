@@ -227,6 +227,7 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
             request.
     """
     from botocore.exceptions import (  # noqa: PLC0415 # of an extra
+        BotoCoreError,
         ClientError,
         EndpointConnectionError,
         HTTPClientError,
@@ -251,6 +252,8 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
     except (InvalidRegionError, ParamValidationError, UnicodeError) as error:
         said = " ".join(str(error).split())
         raise CannotAsk(f"{asked.service} can't be asked: {said}") from None
+    except (BotoCoreError, EOFError) as error:  # such as without credentials
+        raise CannotAsk(before_aws(error, asked.profile)) from None
     # botocore raises a KeyError too, for a page of HTML
     except (ResponseParserError, *NO_ANSWER):
         raise not_from_aws(asked.service) from None

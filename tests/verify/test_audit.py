@@ -22,7 +22,6 @@ from session_manager_permissions._verify.audit import answering, judging
 from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.audit.result import VERDICTS
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
-from session_manager_permissions._verify.session import Boto
 from session_manager_permissions._verify.simulator import TARGET
 from session_manager_permissions._verify.text import INTERRUPTED
 
@@ -456,28 +455,18 @@ def test_an_answer_is_shown_if_its_file_cant_be_written() -> None:
     assert "--file /dev/full can't be written: No space left on device" in found.err
 
 
-@pytest.mark.parametrize(
-    ("region", "says"),
-    [
-        ("mars-north-1", "Unknown region: 'mars-north-1'"),
-        (REGION, "Could not connect to the endpoint URL"),
-    ],
-)
-def test_a_region_that_is_not_there(
-    region: str, says: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("region", ["mars-north-1", REGION])
+def test_a_region_that_is_not_there(region: str) -> None:
     account = Account(Machine(A, OTHER_REGION))
-    boto = Boto(None, region)
     unreached = EndpointConnectionError(endpoint_url="https://example.org")
-    monkeypatch.setattr(account, "partition_of", boto.partition_of)
-    account.before = lambda asked, *_: raising(unreached)() if asked == REGION else None
+    account.before = lambda asked, *_: raising(unreached)() if asked == region else None
 
     for regions in ((OTHER_REGION, region), (region, OTHER_REGION)):
         found = audit(account, *(word for name in regions for word in ("--region", name)))
 
         assert found.status == 1
         assert found.nodes == {A: (R,)}
-        assert says in found.error(region)
+        assert f"whether there is a region {region}" in found.error(region)
         assert found.error(OTHER_REGION) == ""
 
 

@@ -8,11 +8,11 @@ from datetime import datetime, timezone
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, before_aws
-from session_manager_permissions._verify.node import own_account
+from session_manager_permissions._verify.asking import CannotAsk, NotPermitted
+from session_manager_permissions._verify.node import who_asks
 from session_manager_permissions._verify.text import INTERRUPTED
 
-from .inventory import Inventory, list_nodes, role_source
+from .inventory import list_nodes, role_source
 from .judging import Judged, judge, unjudged
 from .merge import added_up
 
@@ -44,21 +44,19 @@ def enabled_regions(session: Session) -> list[str]:
     )
 
 
-def _account(session: Session, regions: Sequence[str]) -> str:
-    """Return the id of the account of the credentials, as the first region says that answers.
+def _who_asks(session: Session, regions: Sequence[str]) -> str:
+    """Return the ARN of the identity of the credentials, as the first region says that answers.
 
     Raises:
         CannotAsk: no region says.
     """
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
-
     first, *others = regions
     try:
-        return own_account(session.in_region(first))
-    except (CannotAsk, BotoCoreError):
+        return who_asks(session.in_region(first))
+    except CannotAsk:
         if not others:
             raise
-    return _account(session, others)
+    return _who_asks(session, others)
 
 
 def audit(
@@ -84,8 +82,8 @@ def audit(
         CannotAsk: the account is not known.
     """
     asked_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    account, interrupted = _account(session, regions), False
-    audits = [_RegionAudit(session.in_region(name), account) for name in sorted({*regions})]
+    who, interrupted = _who_asks(session, regions), False
+    audits = [_RegionAudit(session.in_region(name), who) for name in sorted({*regions})]
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
         _list(audits, tags, pool, progress)
@@ -111,7 +109,8 @@ class _RegionAudit:
     """The audit of a region, as far as it has come."""
 
     session: Session
-    account: str
+    who: str
+    """The ARN of the identity of the credentials."""
     listed: int | None = None
     """How many nodes it has; None until they are listed."""
     errors: list[CannotAsk] = field(default_factory=list)
@@ -122,19 +121,14 @@ class _RegionAudit:
 
     def list_nodes(self, tags: Mapping[str, str]) -> None:
         """List the nodes."""
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
-
-        try:
-            inventory = list_nodes(self.session, self.account, tags)
-        except BotoCoreError as error:  # there is no such region
-            inventory = Inventory([], [CannotAsk(before_aws(error, self.session.profile))])
+        inventory = list_nodes(self.session, self.who, tags)
         self.left, self.errors = _asked_together(inventory.nodes), inventory.errors
         self.listed = len(self.left)
 
     def result(self, asked_at: str, *, interrupted: bool) -> RegionResult:
         """Say how many nodes are judged, and what is not known."""
         return {
-            "account": self.account,
+            "account": self.who.split(":")[4],
             "region": str(self.session.region),
             "asked_at": asked_at,
             "instances": len(self.judged),
@@ -206,12 +200,10 @@ def _asked_together(nodes: Iterable[Node]) -> list[Node]:
 
 
 def _judged(node: Node, document: str | None) -> Judged:
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
-
     try:
         return judge(node, document)
-    except (BotoCoreError, CannotAsk) as error:  # credentials that expired; no such document
-        why = CannotAsk(before_aws(error, node.session.profile))
+    except CannotAsk as error:  # such as without the document
+        why = error
     except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
         why = CannotAsk(f"an error of the program, {type(error).__name__}: {error}: report it")
     return Judged(unjudged(node, str(why)), errors=(why,))

@@ -55,14 +55,14 @@ class Inventory(NamedTuple):
     errors: list[CannotAsk]
 
 
-def list_nodes(session: Session, account: str, tags: Mapping[str, str]) -> Inventory:
+def list_nodes(session: Session, who: str, tags: Mapping[str, str]) -> Inventory:
     """List the nodes of a region that have all the tags; an instance that is terminated is none.
 
     If a page can't be read, the nodes of the pages before it are listed.
 
     Args:
         session: makes the clients.
-        account: the account of the credentials.
+        who: the ARN of the identity of the credentials.
         tags: the values, by key.
     """
     records: dict[str, _Described] = {}  # by id, as a node may be on two pages
@@ -75,7 +75,7 @@ def list_nodes(session: Session, account: str, tags: Mapping[str, str]) -> Inven
         hybrid = {}
         filters = [{"Key": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
         errors.append(read_in("ssm", lambda: hybrid.update(_records(session, filters))))
-    partition = session.partition
+    partition, account = (who.split(":")[part] for part in (1, 4))
     found: list[tuple[str, str, _Described | None, _Described | CannotAsk | None]] = [
         (name, owner, one, records.get(name, without_records))
         for name, (one, owner) in instances.items()

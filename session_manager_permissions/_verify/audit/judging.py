@@ -53,7 +53,7 @@ def judge(node: Node, document: str | None) -> Judged:
     node = with_status_checks(node, **_ALL)
     diagnosis = diagnose(node, document, explains=False)
     # One that never registered is not connected either, which says nothing more.
-    is_told = is_asked and (node.record is not None or node.connected)
+    is_told = is_asked and (node.record is not None or node.connection != "notconnected")
     checks = [one for one in diagnosis.checks if is_told or one.name != "connected"]
     verdict, because = _verdict(node, checks)
     connection = node.connection if is_asked and isinstance(node.connection, str) else None
