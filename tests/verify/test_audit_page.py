@@ -12,7 +12,7 @@ import pytest
 
 from session_manager_permissions._quoting import shown
 from session_manager_permissions._verify.audit.causes import grouped
-from session_manager_permissions._verify.audit.page import STAGES, html, picture
+from session_manager_permissions._verify.audit.page import html, picture
 from session_manager_permissions._verify.audit.result import AuditResult
 from session_manager_permissions._verify.checks import ORDER
 
@@ -250,7 +250,7 @@ def test_group_beyond_the_largest_is_folded_and_there() -> None:
 
 
 def test_each_check_has_one_place_in_the_picture() -> None:
-    places = [check for stage in STAGES for check in (*stage.checks, *stage.link)]
+    places = [check for stage in picture(ORDER).stages for check in (*stage.checks, *stage.link)]
 
     assert sorted(places) == sorted(ORDER)
 

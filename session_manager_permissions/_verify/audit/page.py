@@ -37,17 +37,10 @@ class Stage(NamedTuple):
 
     name: str
     icon: str
-    checks: tuple[str, ...]
-    """The checks that are about the stage itself."""
-    link: tuple[str, ...] = ()
-    """The checks that are about the link to it."""
-
-    def broken_by(self, causes: Sequence[str]) -> Stage:
-        """Return the stage with only those of its checks that fail."""
-        failing = (
-            tuple(check for check in causes if check in known) for known in (self.checks, self.link)
-        )
-        return Stage(self.name, self.icon, *failing)
+    checks: list[str]
+    """The checks that fail and are about the stage itself."""
+    link: list[str]
+    """The checks that fail and are about the link to it."""
 
 
 _ICONS: Final[dict[str, str]] = {
@@ -58,24 +51,12 @@ _ICONS: Final[dict[str, str]] = {
     "Session Manager": "session",
     "Operator": "operator",
 }
-STAGES: Final = tuple(
-    Stage(
-        stage,
-        icon,
-        *(
-            tuple(n for n, one in CHECKS.items() if one.stage == stage and one.is_link is is_link)
-            for is_link in (False, True)
-        ),
-    )
-    for stage, icon in _ICONS.items()
-)
-"""Each check of `verify` is about one stage, or one link."""
 
 
 class Picture(NamedTuple):
     """The path, and what breaks it."""
 
-    stages: tuple[Stage, ...]
+    stages: list[Stage]
     text: str
     """What the picture shows, for readers who can't see it."""
     lines: int
@@ -179,9 +160,15 @@ def title_of(causes: Sequence[str]) -> str:
     return "; ".join([first, *(f"{one[:1].lower()}{one[1:]}" for one in others)])
 
 
+def _stage(name: str, causes: Sequence[str]) -> Stage:
+    of_it = [one for one in causes if one in CHECKS and CHECKS[one].stage == name]
+    checks = [one for one in of_it if not CHECKS[one].is_link]
+    return Stage(name, _ICONS[name], checks, [one for one in of_it if one not in checks])
+
+
 def picture(causes: Sequence[str]) -> Picture:
     """Draw the path from an instance to an operator, and what breaks it."""
-    stages = tuple(stage.broken_by(causes) for stage in STAGES)
+    stages = [_stage(name, causes) for name in _ICONS]
     broken = []
     for stage, before in zip(stages, (stages[0], *stages), strict=False):
         if stage.link:

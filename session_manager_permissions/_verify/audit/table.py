@@ -14,7 +14,6 @@ from .result import VERDICTS
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from .causes import Group
@@ -88,41 +87,32 @@ def _print_profiles(console: Console, profiles: list[str]) -> None:
     console.print(f"  {names}{more}")
 
 
-def _figures(result: AuditResult, *, several: bool) -> Table:
+def _print_figures(console: Console, result: AuditResult, *, several: bool) -> None:
+    """Print the figures as a table, or in lines if the terminal is too narrow for it."""
     from rich.table import Table  # noqa: PLC0415 # of an extra
 
-    table = Table(*(["account"] if several else []), "region", "nodes", *VERDICTS)
-    for column in table.columns[2 if several else 1 :]:
-        column.justify = "right"
     nodes: dict[tuple[str, str], list[NodeResult]] = {}
     for node in result["instances"]:
         nodes.setdefault((node["account"], node["region"]), []).append(node)
-    for region in result["regions"]:
-        account, name = region["account"], region["region"]
-        place = [account, name] if several else [name]
-        table.add_row(*map(plainly, place), *_counts(nodes.get((account, name), [])))
-    if result["regions"][1:]:
-        table.add_section()
-        table.add_row(*([""] if several else []), "all", *_counts(result["instances"]))
-    return table
-
-
-def _print_figures(console: Console, result: AuditResult, *, several: bool) -> None:
-    """Print the figures as a table, or in lines if the terminal is too narrow for it."""
-    figures = _figures(result, several=several)
+    places = [(region["account"], region["region"]) for region in result["regions"]]
+    first = 0 if several else 1
+    figures = Table(*("account", "region")[first:], "nodes", *VERDICTS)
+    for column in figures.columns[2 - first :]:
+        column.justify = "right"
+    for place in places:
+        figures.add_row(*map(plainly, place[first:]), *_counts(nodes.get(place, [])))
+    if places[1:]:
+        figures.add_section()
+        figures.add_row(*("", "all")[first:], *_counts(result["instances"]))
     at_any_width = console.options.update(max_width=_WIDEST)
     if console.measure(figures, options=at_any_width).maximum <= console.width:
         console.print(figures, soft_wrap=False)
         return
-    for region in result["regions"]:
-        place = (region["account"], region["region"])
-        nodes = [one for one in result["instances"] if (one["account"], one["region"]) == place]
-        found = Counter(node["verdict"] for node in nodes)
-        counts = [f"{found[one]} {one}" for one in VERDICTS if found[one]]
-        named = ", ".join(place if several else place[1:])
-        console.print(f"{named}: {_counted(len(nodes), 'node')}")
-        for count in counts:
-            console.print(f"  {count}")
+    for place in places:
+        found = Counter(node["verdict"] for node in nodes.get(place, []))
+        console.print(f"{', '.join(place[first:])}: {_counted(found.total(), 'node')}")
+        for verdict in filter(found.get, VERDICTS):
+            console.print(f"  {found[verdict]} {verdict}")
 
 
 def _counts(nodes: list[NodeResult]) -> list[Text]:
