@@ -154,7 +154,7 @@ def find_node(session: Session, node_id: str) -> Node:
                 f"there is no managed node {node_id} in {region} in the account of the "
                 "credentials: give --region, or use credentials of its account"
             )
-        account = own_account(session)
+        account = who_asks(session).split(":")[4]
     node = Node(
         id=node_id,
         session=session,
@@ -189,26 +189,14 @@ def _instance(session: Session, node_id: str, region: str) -> tuple[dict[str, An
     return answered(instances)[0]
 
 
-def own_account(session: Session) -> str:
-    """Return the id of the account of the credentials.
-
-    Raises:
-        CannotAsk: AWS does not answer.
-    """
-    return who_asks(session).split(":")[4]
-
-
 def who_asks(session: Session) -> str:
     """Return the ARN of the identity of the credentials.
 
     Raises:
         CannotAsk: AWS does not answer.
     """
-    missing = "there is no such account"
     return session.ask(
-        "sts:GetCallerIdentity",
-        lambda found: well_formed(found["Arn"], _limits.arn_fault),
-        missing=missing,
+        "sts:GetCallerIdentity", lambda found: well_formed(found["Arn"], _limits.arn_fault)
     )
 
 

@@ -23,9 +23,6 @@ from .progress import Progress
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
-
-    from session_manager_permissions._verify.session import Session
 
     from .result import AuditResult
 
@@ -146,33 +143,22 @@ def answer(arguments: argparse.Namespace) -> AuditResult:
         CannotAsk: nothing could be asked, or a file can't be read.
     """
     tags = tags_of(arguments)
-    return read(arguments.results) if arguments.results else _of_account(arguments, tags)
-
-
-def _of_account(arguments: argparse.Namespace, tags: Mapping[str, str]) -> AuditResult:
+    if arguments.results:
+        return read(arguments.results)
     # In this mode botocore also slows down when AWS throttles.
     retries: dict[str, object] = {"mode": "adaptive"}
     if "AWS_MAX_ATTEMPTS" not in os.environ:
         retries["total_max_attempts"] = _ATTEMPTS
-    regions = arguments.region
+    first = next(iter(arguments.region), None)
     with (waiting := Waiting()).said(say):
-        first = next(iter(regions), None)
         session = AwsSession(arguments.profile, first, waiting, retries=retries)
-        return _asked(session, arguments, regions, tags)
-
-
-def _asked(
-    session: Session, arguments: argparse.Namespace, regions: Sequence[str], tags: Mapping[str, str]
-) -> AuditResult:
-    if arguments.all_regions:
-        regions = enabled_regions(session)
-    elif not regions:
-        if session.region is None:
+        regions = enabled_regions(session) if arguments.all_regions else arguments.region
+        if not regions and session.region is None:
             raise CannotAsk(
                 "instances are in a region, and no region is known: give --region or --all-regions"
             )
-        regions = [session.region]
-    result = audit(session, regions, tags, arguments.document, Progress(sys.stderr))
+        asked = regions or [session.region]
+        result = audit(session, asked, tags, arguments.document, Progress(sys.stderr))
     if exit_status(result) == NOTHING_ASKED:
         failed = "; ".join(f"{one['region']}: {one['error']}" for one in result["regions"])
         raise CannotAsk(f"nothing could be asked: {failed}")

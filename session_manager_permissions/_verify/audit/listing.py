@@ -116,10 +116,8 @@ def deployment(path: str, profile: str | None) -> str:
 
 def new_list(result: AuditResult) -> list[str]:
     """Return the lines of a list that has what the result needs, and nothing else."""
-    empty = _lists.parse("", "", _limits.instance_profile_fault)
-    options, _ = _lacking_options(empty, needed(result)[0])
-    names, _ = _lacking_names(empty, result["profiles"])
-    return [*options, *names]
+    added, _ = _lacking(_lists.parse("", "", _limits.instance_profile_fault), result)
+    return added
 
 
 def add_to_list(path: str, result: AuditResult) -> None:
@@ -139,12 +137,10 @@ def add_to_list(path: str, result: AuditResult) -> None:
                 f"{_FLAG} {path} is no list that the app takes, and is left as it is: "
                 f"{'; '.join(listed.faults.values())}: correct it first"
             )
-        options, kept = _lacking_options(listed, needed(result)[0])
-        names, refused = _lacking_names(listed, result["profiles"])
-        added = [*options, *names]
+        added, left_out = _lacking(listed, result)
         if added or text is None:
             write(path, _FLAG, _with_lines(text or "", added))
-    for said in (*kept, *refused):
+    for said in left_out:
         say(f"not added to {_FLAG} {path}, {said}")
 
 
@@ -172,12 +168,11 @@ def _with_lines(text: str, added: list[str]) -> str:
     return text + "".join(f"{line}{end}" for line in added)
 
 
-def _lacking_options(
-    listed: NameList, options: list[tuple[str, str]]
-) -> tuple[list[str], list[str]]:
-    """Return the lines to add, and what to say of the others."""
-    added, said = [], []
-    for name, value in options:
+def _lacking(listed: NameList, result: AuditResult) -> tuple[list[str], list[str]]:
+    """Return the lines to add, options before names, and what to say of the others."""
+    added: list[str] = []
+    said: list[str] = []
+    for name, value in needed(result)[0]:
         has = [line.text for line in listed.options.get(name, ())]
         line = f"{name} = {value}"
         if value in has:
@@ -188,23 +183,16 @@ def _lacking_options(
             said.append(f"as it has {name} = {has[0]}: {line}")
         else:
             added.append(line)
-    return added, said
-
-
-def _lacking_names(listed: NameList, names: list[str]) -> tuple[list[str], list[str]]:
-    """Return the names to add, and what to say of the others."""
-    has = {_lists.same(line.text) for line in listed.names}
-    added: list[str] = []
+    has_names = {_lists.same(line.text) for line in listed.names}
     left_out: list[str] = []
-    said: list[str] = []
-    for name in names:
+    for name in result["profiles"]:
         # A slash would make it an ARN, and of another profile.
         fault = _limits.INSTANCE_PROFILE.fault(name) or _lists.name_fault(
             name, _limits.instance_profile_fault
         )
         if fault:
             said.append(f"as {name!r} {fault}")
-        elif _lists.same(name) not in has:
+        elif _lists.same(name) not in has_names:
             (left_out if _lists.same(name) in listed.left_out_names else added).append(name)
     if left_out:
         said.append(
