@@ -75,7 +75,15 @@ class _Change(NamedTuple):
 
     what: str
     when: datetime
-    evidence: Evidence
+    call: str
+    """The call whose answer has the date."""
+    field: str
+
+    def clue(self, node: Node) -> Clue:
+        """Return what the change shows if it is later than the agent's last try."""
+        at = f"{self.when:%Y-%m-%d %H:%M:%S} UTC"
+        why = f"{self.what} at {at}, after the agent's last try that is known"
+        return Clue(why, restart(node), (Evidence(self.call, self.field, str(self.when)),))
 
 
 def explained(node: Node, identity: Identity, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -142,7 +150,7 @@ def _recent(
         if isinstance(change, CannotAsk):
             yield change
         elif change.when > last_try:
-            clue = _late(node, change)
+            clue = change.clue(node)
             if datetime.now(timezone.utc) - change.when < _RETRIES:
                 yield clue
             earlier.append(clue)
@@ -183,15 +191,10 @@ def _changes(node: Node, identity: Identity) -> Iterator[_Change | CannotAsk]:
     """Yield what gave the agent its role, with its date."""
     role = identity.role
     if role is not None and role.created is not None:
-        evidence = Evidence(_api_of_role(node), "CreateDate", str(role.created))
-        yield _Change(f"the role {role.arn} was made", role.created, evidence)
+        call = "iam:GetRole" if node.is_hybrid else "iam:GetInstanceProfile"
+        yield _Change(f"the role {role.arn} was made", role.created, call, "CreateDate")
     if node.profile_arn and not identity.replaced:
         yield from _or_why_not(_associations(node))
-
-
-def _api_of_role(node: Node) -> str:
-    """Return the call that has told of the role."""
-    return "iam:GetRole" if node.is_hybrid else "iam:GetInstanceProfile"
 
 
 def _associations(node: Node) -> Iterator[_Change]:
@@ -202,8 +205,7 @@ def _associations(node: Node) -> Iterator[_Change]:
     for one in answered(found):
         when = _time(one, "Timestamp")
         if when is not None and one.get("State") in ("associating", "associated"):
-            evidence = Evidence(call, "Timestamp", str(when))
-            yield _Change("the instance got its instance profile", when, evidence)
+            yield _Change("the instance got its instance profile", when, call, "Timestamp")
 
 
 def _policies(session: Session, role: str) -> Iterator[_Change]:
@@ -216,20 +218,14 @@ def _policies(session: Session, role: str) -> Iterator[_Change]:
     attached = session.listed(
         "iam:ListAttachedRolePolicies", "AttachedPolicies", on=role, RoleName=name
     )
-    own = {str(one.get("PolicyArn")) for one in answered(attached)}
-    own = {arn for arn in own if of in arn}
+    attached_arns = (str(one.get("PolicyArn")) for one in answered(attached))
+    own = {arn for arn in attached_arns if of in arn}
     found = session.listed(call, "Policies", Scope="Local", OnlyAttached=True) if own else []
     for one in answered(found):
         when = _time(one, "UpdateDate")
         if when is not None and one.get("Arn") in own:
-            evidence = Evidence(call, "UpdateDate", str(when))
-            yield _Change(f"the policy {one['Arn']} of the role was changed", when, evidence)
-
-
-def _late(node: Node, change: _Change) -> Clue:
-    at = f"{change.when:%Y-%m-%d %H:%M:%S} UTC"
-    why = f"{change.what} at {at}, after the agent's last try that is known"
-    return Clue(why, restart(node), (change.evidence,))
+            what = f"the policy {one['Arn']} of the role was changed"
+            yield _Change(what, when, call, "UpdateDate")
 
 
 def _just_up(node: Node, launched: datetime) -> Clue:
@@ -243,14 +239,13 @@ def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
     image = instance.get("ImageId")
     found = session.listed("ec2:DescribeImages", "Images", ImageIds=[image]) if image else []
     for one in answered(found):
-        name, owner = str(one.get("Name")), one.get("ImageOwnerAlias") or one.get("OwnerId")
-        named = [*_WITHOUT_AGENT.get(str(owner), ())]
-        named += _WITHOUT_AGENT.get(str(one.get("OwnerId")), ())
-        for pattern, what in named:
+        name, owner = str(one.get("Name")), str(one.get("OwnerId"))
+        alias = str(one.get("ImageOwnerAlias"))
+        for pattern, what in (*_WITHOUT_AGENT.get(alias, ()), *_WITHOUT_AGENT.get(owner, ())):
             if re.match(pattern, name):
                 evidence = (
                     Evidence("ec2:DescribeImages", "Name", name),
-                    Evidence("ec2:DescribeImages", "OwnerId", one.get("OwnerId")),
+                    Evidence("ec2:DescribeImages", "OwnerId", owner),
                 )
                 why = f"the image {image} is {what}, {name}, which has no SSM Agent"
                 yield Clue(why, _to_install(name), evidence)

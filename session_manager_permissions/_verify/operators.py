@@ -134,8 +134,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     tags = _node_tags(node)
     if isinstance(tags, CannotAsk):
         return OPERATOR.of(arn).unasked(tags)
-    calls = _calls(node, preferences, operator, tags)
-    on_own = _on_own_session(node, operator)
+    calls, on_own = _calls(node, preferences, operator, tags)
     found = simulator.simulate(node.session, arn, [*calls, *on_own])
     answers = simulator.all_of(found, calls)
     if isinstance(answers, CannotAsk):
@@ -190,15 +189,6 @@ def _in_words(denied: Iterable[CallVerdict]) -> str:
     return ", ".join(one.field for one in checks.simulated(one.answer for one in denied))
 
 
-def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:
-    """Say how to allow an operator what no policy of IAM allows."""
-    if not denied:
-        return ()
-    written = "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow"
-    sentence = f"{written} {arn.rpartition('/')[2]}: {_in_words(denied)}"
-    return (*_by_hand(node, arn, [one.answer for one in denied]), sentence)
-
-
 def _lacks(answer: SimulatorAnswer, node: Node) -> set[str]:
     """Return the condition keys that a call certainly does not have, in lower case.
 
@@ -210,20 +200,25 @@ def _lacks(answer: SimulatorAnswer, node: Node) -> set[str]:
     return {*BY_NO_SERVICE, *(tags if answer["resource"] == node.arn else ())}
 
 
-def _by_hand(node: Node, arn: str, denied: Sequence[SimulatorAnswer]) -> tuple[str, ...]:
-    """Return the command that allows an operator what only no policy allows.
+def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:
+    """Say how to allow an operator what no policy of IAM allows.
 
     A policy by the id of the node replaces none that another remedy has written. AWS refuses to
     change the roles of IAM Identity Center.
     """
-    name = arn.rpartition("/")[2]
-    if name.startswith("AWSReservedSSO_"):
+    if not denied:
         return ()
+    name = arn.rpartition("/")[2]
+    written = "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow"
+    sentence = f"{written} {name}: {_in_words(denied)}"
+    if name.startswith("AWSReservedSSO_"):
+        return (sentence,)
     resources: dict[str, list[str]] = {}
-    for one in denied:
-        before, of_session, _ = one["resource"].partition(":session/")  # whose id is not known yet
+    for answer in (one.answer for one in denied):
+        # the id of a session is not known yet
+        before, of_session, _ = answer["resource"].partition(":session/")
         found = f"{before}:session/*" if of_session else before
-        resources.setdefault(one["action"], []).append(found)
+        resources.setdefault(answer["action"], []).append(found)
     statements = [
         {"Effect": "Allow", "Action": action, "Resource": [*dict.fromkeys(of)]}
         for action, of in resources.items()
@@ -232,7 +227,7 @@ def _by_hand(node: Node, arn: str, denied: Sequence[SimulatorAnswer]) -> tuple[s
     named = in_shell(name, _limits.ROLE.fault, "OPERATOR")
     policy = in_json({"Version": "2012-10-17", "Statement": statements})
     of_node = f"--policy-name SessionManager-{node.id_word} --policy-document {policy}"
-    return (node.aws(f"iam put-{kind}-policy --{kind}-name {named}", of_node),)
+    return (node.aws(f"iam put-{kind}-policy --{kind}-name {named}", of_node), sentence)
 
 
 _OF_AWS: Final = ("AWS-", "AWSFleetManager-", "AmazonECS-", "AmazonEKS-")
@@ -242,32 +237,6 @@ _OWN: Final = {"ssm:ResumeSession": "resume", "ssm:TerminateSession": "end"}
 _SESSION_TAG: Final = "aws:ssmmessages:session-id"
 _CHANNEL: Final = "ssmmessages:OpenDataChannel"
 _TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
-
-
-def _identity(node: Node, operator: Operator) -> tuple[str, str, Context]:
-    """Return the operator's name in ids of sessions, their user id, and what each call has."""
-    name, user_id = operator.session_name, f"AROAEXAMPLEID:{operator.session_name}"
-    identity: Context = ()
-    if operator.is_user:
-        name, user_id = str(operator.arn).rpartition("/")[2], "AIDAEXAMPLEID"
-        identity = (ConditionKey("aws:username", name),)
-    return (
-        name,
-        user_id,
-        (*simulator.request_context(node.region), ConditionKey("aws:userid", user_id), *identity),
-    )
-
-
-def _on_own_session(node: Node, operator: Operator) -> list[Call]:
-    """List the calls that resume and end a session of the operator's own.
-
-    Systems Manager gives each session a tag with the id of who has started it.
-    https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
-    """
-    name, user_id, common = _identity(node, operator)
-    arn = f"arn:{node.partition}:ssm:{node.region}:{node.account}:session/{name}-{SAMPLE_ID}"
-    tagged = tuple(ConditionKey(f"{prefix}{_SESSION_TAG}", user_id) for prefix in _TAGS)
-    return [Call(action, arn, common, tagged) for action in _OWN]
 
 
 def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iterator[str]:
@@ -290,31 +259,43 @@ def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iter
     )
 
 
+def _tagged(tags: Mapping[str, str]) -> Context:
+    """Return the condition keys that a call on a resource with these tags has."""
+    return tuple(
+        ConditionKey(f"{prefix}{key}", value) for key, value in tags.items() for prefix in _TAGS
+    )
+
+
 def _calls(
     node: Node, preferences: Preferences, operator: Operator, tags: Mapping[str, str]
-) -> list[Call]:
-    """List the operator's calls, of which the first is on the node.
+) -> tuple[list[Call], list[Call]]:
+    """List the calls that start a session, the first on the node, and those on one that is open.
 
     The id of a session begins with the name of the user or of the role's session. The policies that
     AWS shows to begin with expect the user id there, so the channel is asked about with either.
+    Systems Manager gives each session a tag with the id of who has started it.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
     """
     start = "ssm:StartSession"
-    name, user_id, common = _identity(node, operator)
+    name, user_id = operator.session_name, f"AROAEXAMPLEID:{operator.session_name}"
+    common = simulator.request_context(node.region)
+    if operator.is_user:
+        name, user_id = str(operator.arn).rpartition("/")[2], "AIDAEXAMPLEID"
+        common = (*common, ConditionKey("aws:username", name))
+    common = (*common, ConditionKey("aws:userid", user_id))
     checked = ConditionKey("ssm:SessionDocumentAccessCheck", "true", "boolean")
-    tagged = tuple(
-        ConditionKey(f"{prefix}{key}", value) for key, value in tags.items() for prefix in _TAGS
-    )
     owner = "" if preferences.name.startswith(_OF_AWS) else node.account
     where = f"arn:{node.partition}:ssm:{node.region}"
     document = f"{where}:{owner}:document/{preferences.name}"
     if preferences.name.startswith("arn:"):
         document = preferences.name
     sessions = f"{where}:{node.account}:session/"
+    own, of_session = f"{sessions}{name}-{SAMPLE_ID}", _tagged({_SESSION_TAG: user_id})
     calls = [
-        Call(start, node.arn, common, (checked, *tagged)),
+        Call(start, node.arn, common, (checked, *_tagged(tags))),
         Call(start, document, common, (checked,)),
-        Call(_CHANNEL, f"{sessions}{name}-{SAMPLE_ID}", common),
+        Call(_CHANNEL, own, common),
         Call(_CHANNEL, f"{sessions}{user_id}-{SAMPLE_ID}", common),
     ]
     if preferences.key is not None:
@@ -322,7 +303,7 @@ def _calls(
         if alias:
             of_key = (*of_key, ConditionKey("kms:ResourceAliases", alias, "stringList"))
         calls.append(Call("kms:GenerateDataKey", preferences.key.arn, common, of_key))
-    return calls
+    return calls, [Call(action, own, common, of_session) for action in _OWN]
 
 
 _USERS_SEE: Final = {

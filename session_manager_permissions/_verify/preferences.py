@@ -216,13 +216,8 @@ def _key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | None]:
 
 
 def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
-    described = {
-        "KeyState": _state(found),
-        "KeySpec": _spec(found),
-        "KeyUsage": found.get("KeyUsage"),
-        "KeyManager": found.get("KeyManager"),
-    }
-    evidence = (Evidence(_KEY, f"KeyMetadata.{name}", of) for name, of in described.items())
+    names = ("KeyState", "KeySpec", "KeyUsage", "KeyManager")
+    evidence = (Evidence(_KEY, f"KeyMetadata.{name}", found.get(name)) for name in names)
     key = checks.KEY_USABLE.of(given, *evidence)
     why, fix = _fault(node, found)
     if not why and found.get("KeyManager") == "AWS":
@@ -230,21 +225,13 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     if why:
         another = "set kmsKeyId of the document to a symmetric customer managed key"
         failed = key.failed(why, fix=fix or (another,))
-        return replace(failed, is_passing=_state(found) == "Creating")
+        return replace(failed, is_passing=found["KeyState"] == "Creating")
     return key.passed("the key encrypts and decrypts")
-
-
-def _state(found: Mapping[str, Any]) -> str:
-    return str(found.get("KeyState", "Enabled"))
-
-
-def _spec(found: Mapping[str, Any]) -> str:
-    return str(found.get("KeySpec") or found.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT")
 
 
 def _fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Say why a key encrypts nothing, and what to run, if that helps; "" if it does."""
-    state, spec = _state(found), _spec(found)
+    state, spec, usage = found["KeyState"], found["KeySpec"], found["KeyUsage"]
     of_key = f"--key-id {in_shell(found['Arn'], _limits.key_fault, 'KEY')}"
     enable = node.aws(f"kms enable-key {of_key}")
     if state == "Disabled":
@@ -254,8 +241,7 @@ def _fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         return "the key is scheduled for deletion", (cancel, enable)
     if state not in _USABLE:
         return f"the key is in the state {state}, in which it decrypts nothing", ()
-    if spec != "SYMMETRIC_DEFAULT" or found.get("KeyUsage") != "ENCRYPT_DECRYPT":
-        usage = found.get("KeyUsage")
+    if spec != "SYMMETRIC_DEFAULT" or usage != "ENCRYPT_DECRYPT":
         return f"the key is for {usage} with the spec {spec}, and makes no data keys", ()
     return "", ()
 
@@ -448,7 +434,7 @@ def _with_key(node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None) -> 
     elif isinstance(found, CannotAsk):
         return replace(outcome, errors=(found,))
     else:
-        (why, fix), state = _fault(node, found), _state(found)
+        (why, fix), state = _fault(node, found), found["KeyState"]
     if not why:
         return outcome
     evidence = Evidence(_KEY, "KeyMetadata.KeyState", state)

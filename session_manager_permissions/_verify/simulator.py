@@ -508,8 +508,15 @@ def describe_key(
 
     def read(found: Mapping[str, Any]) -> Mapping[str, Any]:
         key = found["KeyMetadata"]
-        id_ = well_formed(key["KeyId"], _limits.KEY_ID.fault)
-        return {**key, "KeyId": id_, "Arn": well_formed(key.get("Arn", arn), _limits.key_fault)}
+        return {
+            **key,
+            "KeyState": key["KeyState"],
+            "KeyUsage": key["KeyUsage"],
+            "KeyId": well_formed(key["KeyId"], _limits.KEY_ID.fault),
+            "Arn": well_formed(key.get("Arn", arn), _limits.key_fault),
+            "KeySpec": key.get("KeySpec")
+            or key.get("CustomerMasterKeySpec"),  # which is its old name
+        }
 
     return session.ask(
         "kms:DescribeKey",
@@ -815,18 +822,12 @@ def simulate(
     """
     known: Answers = {}
     asked = [*dict.fromkeys(calls)]
-    of_nodes = alike if alike[1:] else ()
-    for call in asked:
-        if call.resource in of_nodes:
-            several = [call.without_own._replace(resource=arn) for arn in of_nodes]
-            known |= _shared(session, principal, several)
-    for group in _in_groups(call for call in asked if call.resource not in of_nodes):
+    for group in _in_groups(asked, alike if alike[1:] else ()):
         if group[1:] and not all(call.has_asked_keys for call in group):
-            several = [call.without_own for call in group]
-            known |= _shared(session, principal, several)
-            refusal = known.get(several[0])
-            if isinstance(refusal, _OF_PRINCIPAL):
-                return dict.fromkeys(asked, refusal)
+            shared = tried(partial(_shared, session, principal, [one.without_own for one in group]))
+            if isinstance(shared, _OF_PRINCIPAL):
+                return dict.fromkeys(asked, shared)
+            known |= {} if isinstance(shared, CannotAsk) else shared
     found = {call: (call.without_own, known.get(call.without_own)) for call in asked}
     for name in ("for_any_node", "with_own") if alike else ("with_own",):
         alone: dict[tuple[str, Context], dict[Call, Call]] = {}
@@ -852,22 +853,24 @@ def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | N
     return TARGET.lower() not in missing
 
 
-def _in_groups(calls: Iterable[Call]) -> list[list[Call]]:
-    """Group the calls that can share a request."""
-    groups: dict[tuple[Context, bool], list[Call]] = {}
+def _in_groups(calls: Iterable[Call], alike: Sequence[str]) -> Iterable[list[Call]]:
+    """Group the calls that can share a request; a call on one node stands for all its like."""
+    groups: dict[tuple[Context, bool, bool], list[Call]] = {}
     for call in calls:
         of_s3 = call.action.startswith("s3:") and call.action != _ALONE
-        groups.setdefault((call.context, of_s3), []).append(call)
-    return [*groups.values()]
+        of_node = call.resource in alike
+        several = [call._replace(resource=arn) for arn in alike] if of_node else [call]
+        groups.setdefault((call.context, of_s3, of_node), []).extend(several)
+    return groups.values()
 
 
 def _shared(session: Session, principal: str, calls: Sequence[Call]) -> Answers:
-    """Ask about calls in one request; return the answers that it gives about each by itself."""
-    found = tried(lambda: _requested(session, principal, calls))
-    if isinstance(found, _OF_PRINCIPAL):
-        return dict.fromkeys(calls, found)
-    if isinstance(found, CannotAsk):
-        return {}
+    """Ask about calls in one request; return the answers that it gives about each by itself.
+
+    Raises:
+        CannotAsk: the credentials may not call IAM, or IAM does not answer.
+    """
+    found = _requested(session, principal, calls)
     several = len({call.resource for call in calls}) > 1
     return {
         call: answer
