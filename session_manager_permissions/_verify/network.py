@@ -22,7 +22,7 @@ from .checks import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from session_manager_permissions._network.model import Leads, Peer
+    from session_manager_permissions._network.model import Leads
 
     from .session import Session
 
@@ -115,19 +115,22 @@ class LiveVpc:
 
     def evidence(self, subnet_id: str, service: str) -> tuple[Evidence, ...]:
         """List what the judge's answer about a service rests on."""
-        vpc, subnet = self.network.vpcs[self.id], self.network.subnets.get(subnet_id)
+        vpc = self.network.vpcs[self.id]
         ids: list[str | None] = [str(one.id) for one in vpc.endpoints.of(service)]
         endpoints = ids or ([None] if vpc.complete is True else [])
-        table = subnet.table if subnet and subnet.table else vpc.main_table
+        table = self.table_of(subnet_id)
+        tables = [table] if isinstance(table, str) else []
         return (
             Evidence("ec2:DescribeInstances", "SubnetId", subnet_id),
             *(Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", one) for one in endpoints),
-            *(
-                [Evidence("ec2:DescribeRouteTables", "RouteTableId", table)]
-                if isinstance(table, str)
-                else []
-            ),
+            *(Evidence("ec2:DescribeRouteTables", "RouteTableId", one) for one in tables),
         )
+
+    def table_of(self, subnet_id: str | None) -> object:
+        """Return the id of the route table of a subnet, or what decides it."""
+        subnet = self.network.subnets.get(subnet_id)
+        own = subnet.table if subnet else None
+        return own or self.network.vpcs[self.id].main_table
 
 
 def read_vpc(
@@ -177,8 +180,8 @@ class _Reader:
     account: str
     services: tuple[str, ...]
     bucket_region: str | None
-    unanswered: dict[str, CannotAsk] = field(default_factory=dict)
-    """Why a part of it could not be read, each reason once."""
+    errors: list[CannotAsk] = field(default_factory=list)
+    """Why a part of it could not be read."""
 
     def __post_init__(self) -> None:
         """Read what most parts rest on."""
@@ -221,7 +224,7 @@ class _Reader:
             holding_endpoints=tuple(
                 one["SubnetId"] for one in self._subnets if self._holds_endpoints(one)
             ),
-            errors=tuple(self.unanswered.values()),
+            errors=tuple(self.errors),
             knows_zones=zones is not None and self._owner == self.account,
             acls=self._acls,
             arriving=self._arriving(network),
@@ -242,7 +245,7 @@ class _Reader:
 
     def _noted(self, found: _Found | CannotAsk) -> _Found | None:
         if isinstance(found, CannotAsk):
-            self.unanswered.setdefault(str(found), found)
+            self.errors.append(found)
             return None
         return found
 
@@ -480,24 +483,17 @@ class _Reader:
         )
 
     def _rules(self, permissions: Iterable[_Described]) -> Iterator[model.Rule]:
-        by_ipv6: Peer = "ipv6"
         for found in permissions:
             if admits_https(found["IpProtocol"], found.get("FromPort"), found.get("ToPort")):
-                blocks = (cidr["CidrIp"] for cidr in found.get("IpRanges", ()))
-                groups = (pair["GroupId"] for pair in found.get("UserIdGroupPairs", ()))
-                lists = (listed["PrefixListId"] for listed in found.get("PrefixListIds", ()))
-                peers: list[Peer] = [
-                    *(IPv4Network(block, strict=False) for block in blocks),
-                    *(by_ipv6 for _ in found.get("Ipv6Ranges", ())),
-                    *map(model.GroupPeer, groups),
-                    *(
-                        self._prefix_list(one)
-                        if self.bucket_region
-                        else model.PrefixList(f"the prefix list {one!r}")
-                        for one in lists
-                    ),
-                ]
-                yield from map(model.Rule, peers)
+                for cidr in found.get("IpRanges", ()):
+                    yield model.Rule(IPv4Network(cidr["CidrIp"], strict=False))
+                for _ in found.get("Ipv6Ranges", ()):
+                    yield model.Rule("ipv6")
+                for pair in found.get("UserIdGroupPairs", ()):
+                    yield model.Rule(model.GroupPeer(pair["GroupId"]))
+                for listed in found.get("PrefixListIds", ()):
+                    named = self._prefix_list(listed["PrefixListId"])
+                    yield model.Rule(named if self.bucket_region else named._replace(service=""))
 
 
 def _by_subnet(listed: Iterable[_Described]) -> dict[str, _Described]:

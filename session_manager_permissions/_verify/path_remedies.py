@@ -17,7 +17,7 @@ from .network import groups_of, vpc_attribute
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from session_manager_permissions._network.model import Endpoint, Subnet, Vpc
+    from session_manager_permissions._network.model import Endpoint, Vpc
     from session_manager_permissions._network.verdicts import AclFault, Problem
 
     from .network import LiveVpc
@@ -76,8 +76,8 @@ class PathRemedies(NamedTuple):
         return word(_id(self.vpc.id, "VPC"))
 
     @property
-    def _subnet(self) -> Subnet | None:
-        return self.vpc.network.subnets.get((self.node.instance or {}).get("SubnetId"))
+    def _subnet(self) -> str:
+        return str((self.node.instance or {})["SubnetId"])
 
     @property
     def _own_groups(self) -> list[str]:
@@ -178,8 +178,7 @@ class PathRemedies(NamedTuple):
         AWS makes none with private DNS where there is no gateway.
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html
         """
-        table = self._subnet.table if self._subnet and self._subnet.table else self._vpc.main_table
-        named = word(_id(table, "TABLE"))
+        named = word(_id(self.vpc.table_of(self._subnet), "TABLE"))
         for one in self._vpc.endpoints.of("s3"):
             if one.gateway and one.exists is not False:
                 yield f"{self._modify(one.id)} --add-route-table-ids {named}"
@@ -199,7 +198,7 @@ class PathRemedies(NamedTuple):
         groups, admits = self._groups_of_others(), True
         if not groups:
             groups, admits = self._own_groups[:1], self._admits_itself()
-        own, held = (self.node.instance or {}).get("SubnetId"), self.vpc.holding_endpoints
+        own, held = self._subnet, self.vpc.holding_endpoints
         subnet = own if own in held else next(iter(held), "")
         yield (
             f"{self._create('Interface', service)} --private-dns-enabled "
@@ -219,17 +218,17 @@ class PathRemedies(NamedTuple):
 
     def _admits_itself(self) -> bool:
         """Tell whether the first group of the instance lets it in to what else is in it."""
-        own, groups = self._own_groups, self.vpc.network.groups
-        rules = groups[own[0]].inbound if own[0] in groups else ()
+        own, network = self._own_groups, self.vpc.network
+        group, subnet = network.groups.get(own[0]), network.subnets.get(self._subnet)
+        range_ = subnet.range if subnet else None
+        admitted = (rule.peer for rule in group.inbound) if group else ()
         return any(
-            (isinstance(peer, GroupPeer) and peer.group in {*own})
-            or (
-                isinstance(peer, IPv4Network)
-                and self._subnet is not None
-                and isinstance(self._subnet.range, IPv4Network)
-                and self._subnet.range.subnet_of(peer)
-            )
-            for peer, _ in rules
+            peer.group in own
+            if isinstance(peer, GroupPeer)
+            else isinstance(peer, IPv4Network)
+            and isinstance(range_, IPv4Network)
+            and range_.subnet_of(peer)
+            for peer in admitted
         )
 
 
