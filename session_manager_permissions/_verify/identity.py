@@ -21,7 +21,7 @@ from . import checks, simulator
 from .asking import CannotAsk, NotThere, tried
 from .checks import CHECKS, NO_ROLE, Evidence, Outcome, on_node
 from .lines import in_json, with_statement
-from .node import at_least
+from .node import at_least, service_setting
 from .simulator import LiveRole, Uses, Verdict
 
 if TYPE_CHECKING:
@@ -232,10 +232,10 @@ def _does_register(profile: _Profile, permissions: Permissions, trusted: Trust) 
 
 
 def _account_role(node: Node) -> _AccountRole:
-    value = _setting(node.session)
-    if isinstance(value, CannotAsk):
+    value = service_setting(node.session, _SETTING, "there is no such setting")
+    if isinstance(value, CannotAsk) and not isinstance(value, NotThere):
         return value
-    if value == _OFF:
+    if isinstance(value, NotThere) or value in ("", _OFF):
         return "Default Host Management Configuration is off"
     version = node.recorded("AgentVersion")
     if version and at_least(version, _TAKES_ACCOUNT_ROLE) is False:
@@ -244,17 +244,6 @@ def _account_role(node: Node) -> _AccountRole:
             f"{_TAKES_ACCOUNT_ROLE} or a newer one"
         )
     return LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}")
-
-
-def _setting(session: Session) -> str | CannotAsk:
-    found = session.tried(
-        "ssm:GetServiceSetting",
-        lambda found: str(found["ServiceSetting"].get("SettingValue") or _OFF),
-        on=f"the service setting {_SETTING}",
-        missing="there is no such setting",
-        SettingId=_SETTING,
-    )
-    return _OFF if isinstance(found, NotThere) else found
 
 
 def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Outcome:

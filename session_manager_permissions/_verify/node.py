@@ -222,6 +222,17 @@ def ask_connection(session: Session, node_id: str, *, kept: bool = True) -> str 
     )
 
 
+def service_setting(session: Session, setting: str, missing: str) -> str | CannotAsk:
+    """Return the value of a setting of Systems Manager in the region; "" if it has none."""
+    return session.tried(
+        "ssm:GetServiceSetting",
+        lambda found: str(found["ServiceSetting"].get("SettingValue") or ""),
+        on=f"the service setting {setting}",
+        missing=missing,
+        SettingId=setting,
+    )
+
+
 def _no_connection_status(text: str) -> str | None:
     return None if text in ("connected", "notconnected") else "is none of the two that are known"
 

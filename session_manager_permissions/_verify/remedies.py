@@ -50,20 +50,13 @@ def restart_on_node(node: Node) -> str | None:
     return " || ".join(f"sudo {one}" for one in command.split(" || "))
 
 
-def run_command(node: Node, command: str) -> str:
-    """Return the line that runs a command on a node that is online, without a login."""
-    document = "AWS-RunPowerShellScript" if node.platform == "Windows" else "AWS-RunShellScript"
-    return (
-        f"aws ssm send-command --instance-ids {node.id_word} --document-name {document} "
-        f'--parameters "commands={command}" --region {node.region_word}'
-    )
-
-
 def restart(node: Node) -> tuple[str, ...]:
     """Return the lines that restart the agent, of which one is enough; first from outside."""
     command = _command(node)
-    if node.online and command:
-        return (run_command(node, command),)
+    if node.online and command:  # without a login
+        document = "AWS-RunPowerShellScript" if node.platform == "Windows" else "AWS-RunShellScript"
+        of_node = f"--instance-ids {node.id_word} --document-name {document}"
+        return (node.aws(f'ssm send-command {of_node} --parameters "commands={command}"'),)
     here = restart_on_node(node)
     lines = [f"on the node: {here}"] if here else []
     if node.instance is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from .asking import CannotAsk, NotThere
 from .checks import TIER, Evidence, Outcome
+from .node import service_setting
 
 if TYPE_CHECKING:
     from .node import Node
@@ -21,13 +22,7 @@ def tier(node: Node) -> Outcome:
     """Check whether the region has the tier that sessions on hybrid nodes take."""
     if not node.is_hybrid:
         return TIER.of(node.region).skipped("the node is an instance of EC2, which needs no tier")
-    found = node.session.tried(
-        "ssm:GetServiceSetting",
-        lambda found: str(found["ServiceSetting"].get("SettingValue")),
-        on=f"the service setting {_SETTING}",
-        missing="the region has no tiers of hybrid nodes",
-        SettingId=_SETTING,
-    )
+    found = service_setting(node.session, _SETTING, "the region has no tiers of hybrid nodes")
     if isinstance(found, NotThere):
         return TIER.of(node.region).skipped(str(found))
     if isinstance(found, CannotAsk):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._verify.asking import CannotAsk, read_in
@@ -76,25 +77,15 @@ def list_nodes(session: Session, who: str, tags: Mapping[str, str]) -> Inventory
         filters = [{"Key": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
         errors.append(read_in("ssm", lambda: hybrid.update(_records(session, filters))))
     partition, account = (who.split(":")[part] for part in (1, 4))
-    found: list[tuple[str, str, _Described | None, _Described | CannotAsk | None]] = [
-        (name, owner, one, records.get(name, without_records))
+    of = partial(Node, session=session, spare=session, partition=partition, connection=_NOT_ASKED)
+    nodes = [
+        of(id=name, account=owner, instance=one, record=records.get(name, without_records))
         for name, (one, owner) in instances.items()
     ]
-    found += [
-        (name, account, None, record) for name, record in hybrid.items() if name.startswith("mi-")
-    ]
-    nodes = [
-        Node(
-            id=name,
-            session=session,
-            spare=session,
-            partition=partition,
-            account=owner,
-            instance=one,
-            record=record,
-            connection=_NOT_ASKED,
-        )
-        for name, owner, one, record in found
+    nodes += [
+        of(id=name, account=account, instance=None, record=record)
+        for name, record in hybrid.items()
+        if name.startswith("mi-")
     ]
     return Inventory(nodes, [error for error in errors if error])
 
@@ -117,10 +108,8 @@ def _records(session: Session, filters: list[dict[str, Any]]) -> Iterator[tuple[
 
 
 def _pages(session: Session, call: str, filters: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    asked: dict[str, Any] = {"PaginationConfig": {"PageSize": _PAGES[call]}}
-    if filters:
-        asked["Filters"] = filters
-    return session.pages(call, missing="there is none", **asked)
+    asked: dict[str, Any] = {"Filters": filters} if filters else {}
+    return session.pages(call, PaginationConfig={"PageSize": _PAGES[call]}, **asked)
 
 
 def _plain(value: str) -> str:
