@@ -103,17 +103,17 @@ def find_preferences(node: Node, given: str | None) -> Preferences:
         outcomes = [of_unread(check, name, found) for check in checks.USABLE]
         return Preferences(name=name, outcomes=outcomes, error=found)
     key_usable, key = _key(node, found.key)
-    bucket = _bucket(node, found)
+    bucket = _bucket(node, found.log_bucket)
     uses = Uses(
         document=found,
         keys=(key,) if key else (),
         log_bucket_key=bucket.key if isinstance(bucket.key, LiveKey) else None,
         foreign_bucket=bucket.is_foreign,
-        bucket_encryption=bucket.encryption,
+        bucket_encryption=bucket.algorithm if bucket.algorithm in _TAKEN else None,
     )
     outcomes = [
         key_usable,
-        bucket.outcome,
+        _bucket_outcome(node, found, bucket),
         _streaming_by_text(found) or _group(node, found),
     ]
     return Preferences(
@@ -267,50 +267,64 @@ def _by_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) ->
 
 
 class _Bucket(NamedTuple):
-    """The log bucket."""
+    """The log bucket, and how it encrypts."""
 
-    outcome: Outcome
+    algorithm: str = ""
     region: str | CannotAsk | None = None
     """Its region, or why it is not known; None without a bucket."""
+    named_key: str | None = None
+    """The key as its default encryption names it."""
     key: LiveKey | CannotAsk | None = None
     """The key that the role needs; None if it needs none."""
     is_foreign: bool = False
     """Whether it is of another account than the node."""
-    encryption: str | None = None
-    """The algorithm of its encryption, if that is known and the agent accepts it."""
+    error: CannotAsk | None = None
+    """Why it could not be read."""
 
 
-class _Encryption(NamedTuple):
-    """How a bucket encrypts."""
+def _bucket(node: Node, bucket: str | None) -> _Bucket:
+    """Read how the bucket encrypts, and with which key, if that is named.
 
-    algorithm: str
-    key: str | None = None
-    """The key, if it is named."""
-    region: str | None = None
-    """The region of the bucket, if it is another than that of the session."""
-    is_foreign: bool = False
-    """Whether it is of another account than the node."""
-
-
-def _bucket(node: Node, document: LiveDocument) -> _Bucket:
-    bucket = document.log_bucket
+    S3 denies a call that expects another owner of the bucket, as it denies one that is not allowed.
+    """
     if bucket is None:
-        return _Bucket(checks.BUCKET.skipped(_NOT_IN_S3))
-    found = _encryption(bucket, node)
+        return _Bucket()
+
+    def read(found: Mapping[str, Any]) -> _Bucket:
+        rule = found["ServerSideEncryptionConfiguration"]["Rules"][0]
+        default = rule["ApplyServerSideEncryptionByDefault"]
+        region = found.get("BucketRegion", node.region)  # S3 would have named another one
+        return _Bucket(default["SSEAlgorithm"], region, default.get("KMSMasterKeyID"))
+
+    asked = {
+        "on": f"arn:{node.partition}:s3:::{bucket}",
+        "missing": f"there is no bucket {bucket!r}",
+        "Bucket": bucket,
+    }
+    found = node.session.tried(_BUCKET, read, **asked, ExpectedBucketOwner=node.account)
+    if isinstance(found, NotPermitted):
+        of_anyone = node.session.tried(_BUCKET, read, **asked)
+        found = of_anyone._replace(is_foreign=True) if isinstance(of_anyone, _Bucket) else found
+    if isinstance(found, NotThere):
+        absent = _NO_BUCKET if found.code == "NoSuchBucket" else "nothing"
+        return _Bucket(absent, found.bucket_region or node.region)
     if isinstance(found, CannotAsk):
-        outcome = checks.BUCKET.of(bucket).unasked(found)
-        return _Bucket(outcome, region=found.bucket_region or found, key=found)
-    region = found.region or node.region  # S3 would have named another one
-    key = None
-    if found.key is not None:
-        key = _bucket_key(node.session, bucket, found.key, node.home(region))
-    enforces = document.enforces_s3_encryption
-    outcome = _bucket_outcome(bucket, found, region, enforces=enforces)
-    outcome = _with_key(node, outcome, key)
-    if found.is_foreign:
-        outcome = _unless_theirs(outcome, node)
-    taken = found.algorithm if found.algorithm in _TAKEN else None
-    return _Bucket(outcome, region=region, key=key, is_foreign=found.is_foreign, encryption=taken)
+        return _Bucket(region=found.bucket_region or found, key=found, error=found)
+    if found.named_key is None:
+        return found
+    home = node.home(str(found.region))
+    return found._replace(key=_bucket_key(node.session, bucket, found.named_key, home))
+
+
+def _bucket_outcome(node: Node, document: LiveDocument, bucket: _Bucket) -> Outcome:
+    name = document.log_bucket
+    if name is None:
+        return checks.BUCKET.skipped(_NOT_IN_S3)
+    if bucket.error:
+        return checks.BUCKET.of(name).unasked(bucket.error)
+    outcome = _encrypted(name, bucket, enforces=document.enforces_s3_encryption)
+    outcome = _with_key(node, outcome, bucket.key)
+    return _unless_theirs(outcome, node) if bucket.is_foreign else outcome
 
 
 def _unless_theirs(outcome: Outcome, node: Node) -> Outcome:
@@ -336,10 +350,8 @@ def _bucket_key_fault(key: str) -> str | None:
     return _limits.key_fault(key) if key.startswith("arn:") else _limits.ALIAS.fault(name)
 
 
-def _bucket_outcome(
-    bucket: str, found: _Encryption, region: str, *, enforces: bool | None
-) -> Outcome:
-    algorithm = found.algorithm
+def _encrypted(bucket: str, found: _Bucket, *, enforces: bool | None) -> Outcome:
+    algorithm, region = found.algorithm, str(found.region)
     encrypted = checks.BUCKET.of(bucket, Evidence(_BUCKET, "SSEAlgorithm", algorithm))
     named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")
     if algorithm == _NO_BUCKET:
@@ -363,8 +375,8 @@ def _bucket_outcome(
         "that it refuses each session"
     )
     default = "SSEAlgorithm=AES256"
-    if found.key is not None:
-        key = fitting(found.key, lambda key: hidden(key) or _bucket_key_fault(key), "KEY")
+    if found.named_key is not None:
+        key = fitting(found.named_key, lambda key: hidden(key) or _bucket_key_fault(key), "KEY")
         default = f"SSEAlgorithm=aws:kms,KMSMasterKeyID={key}"
     rules = word(f"Rules=[{{ApplyServerSideEncryptionByDefault={{{default}}}}}]")
     put = f"aws s3api put-bucket-encryption --bucket {named} --region {region_word(region)}"
@@ -373,34 +385,6 @@ def _bucket_outcome(
         "or set s3EncryptionEnabled of the document to false",
     )
     return encrypted.failed_if(text, fix, enforced=enforces)
-
-
-def _encryption(bucket: str, node: Node) -> _Encryption | CannotAsk:
-    """Read how the bucket encrypts, and with which key, if that is named.
-
-    S3 denies a call that expects another owner of the bucket, as it denies one that is not allowed.
-    """
-
-    def read(found: Mapping[str, Any]) -> _Encryption:
-        rule = found["ServerSideEncryptionConfiguration"]["Rules"][0]
-        default = rule["ApplyServerSideEncryptionByDefault"]
-        key = default.get("KMSMasterKeyID")
-        return _Encryption(default["SSEAlgorithm"], key=key, region=found.get("BucketRegion"))
-
-    asked = {
-        "on": f"arn:{node.partition}:s3:::{bucket}",
-        "missing": f"there is no bucket {bucket!r}",
-        "Bucket": bucket,
-    }
-    found = node.session.tried(_BUCKET, read, **asked, ExpectedBucketOwner=node.account)
-    if isinstance(found, NotPermitted):
-        of_anyone = node.session.tried(_BUCKET, read, **asked)
-        if isinstance(of_anyone, _Encryption):
-            return of_anyone._replace(is_foreign=True)
-    if isinstance(found, NotThere):
-        absent = _NO_BUCKET if found.code == "NoSuchBucket" else "nothing"
-        return _Encryption(absent, region=found.bucket_region)
-    return found
 
 
 def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey | CannotAsk | None:
