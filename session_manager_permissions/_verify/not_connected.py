@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._trust import SYSTEMS_MANAGER, trust
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .node import Node
     from .session import Session
     from .simulator import LiveRole
-
-_Found = TypeVar("_Found")
 
 _BOOT: Final = timedelta(minutes=1)
 """How long after its launch an agent makes its first try, at the soonest."""
@@ -101,11 +99,13 @@ def explained(node: Node, identity: Identity, outcomes: Sequence[Outcome]) -> li
     all_pass = not any(one.verdict == "unknown" for one in needed)
     errors: list[CannotAsk] = []
     clue: Clue | None = None
-    for found in _clues(node, identity, all_pass=all_pass):
-        if isinstance(found, Clue):
-            clue = found
+    for clues in _sources(node, identity, all_pass=all_pass):
+        try:
+            clue = next(clues, None)
+        except CannotAsk as error:
+            errors += [] if isinstance(error, NotThere) else [error]
+        if clue is not None:
             break
-        errors += [] if isinstance(found, NotThere) else [found]
     if clue is None and not all_pass:
         return [*outcomes]  # what is unknown comes first
     return [_with(one, clue, node, errors) if one.check is AGENT else one for one in outcomes]
@@ -120,48 +120,41 @@ def _with(outcome: Outcome, clue: Clue | None, node: Node, errors: list[CannotAs
     return AGENT.of(node.id).unknown(why, *map(str, errors), fix=ask_node(node), errors=errors)
 
 
-def _clues(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Clue | CannotAsk]:
-    """Yield what shows a cause, and why AWS did not answer; ask no more than what is taken."""
+def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iterator[Clue]]:
+    """Yield what may show a cause, best first; each asks AWS when it is looked at."""
     now, launched = datetime.now(timezone.utc), _time(node.instance, "LaunchTime")
+    instance, role = node.instance, identity.role
     earlier: list[Clue] = []
-    if identity.role is not None and identity.replaced:
-        yield from _or_why_not(_not_assumable(node, identity.role))
-    yield from _recent(node, _changes(node, identity), earlier)
+    if role is not None and identity.replaced:
+        yield _not_assumable(node, role)
+    if role is not None and role.created is not None:
+        call = "iam:GetRole" if node.is_hybrid else "iam:GetInstanceProfile"
+        made = _Change(f"the role {role.arn} was made", role.created, call, "CreateDate")
+        yield _recent(node, iter([made]), earlier)
+    if node.profile_arn and not identity.replaced:
+        yield _recent(node, _associations(node), earlier)
     if launched is not None and now - launched < _UP:
-        yield _just_up(node, launched)
-    if node.instance is not None and node.record is None:
-        yield from _or_why_not(_of_image(node.spare, node.instance))
-    if node.instance is not None and all_pass:
-        yield from _or_why_not(_in_console(node))
-    if node.instance is not None and node.record is None:
-        yield from _or_why_not(_hybrid(node, node.instance))
-    if identity.role is not None:  # last, as these take two calls
-        policies = _or_why_not(_policies(node.spare, identity.role.arn))
-        yield from _recent(node, policies, earlier)
-    yield from earlier
+        yield iter([_just_up(node, launched)])
+    if instance is not None and node.record is None:
+        yield _of_image(node.spare, instance)
+    if instance is not None and all_pass:
+        yield _in_console(node)
+    if instance is not None and node.record is None:
+        yield _hybrid(node, instance)
+    if role is not None:  # last, as these take two calls
+        yield _recent(node, _policies(node.spare, role.arn), earlier)
+    yield iter(earlier)
 
 
-def _recent(
-    node: Node, changes: Iterator[_Change | CannotAsk], earlier: list[Clue]
-) -> Iterator[Clue | CannotAsk]:
+def _recent(node: Node, changes: Iterator[_Change], earlier: list[Clue]) -> Iterator[Clue]:
     """Yield the changes after the agent's last try; those that it can have tried since, later."""
     last_try = _last_try(node, _time(node.instance, "LaunchTime"))
     for change in changes:
-        if isinstance(change, CannotAsk):
-            yield change
-        elif change.when > last_try:
+        if change.when > last_try:
             clue = change.clue(node)
             if datetime.now(timezone.utc) - change.when < _RETRIES:
                 yield clue
             earlier.append(clue)
-
-
-def _or_why_not(found: Iterator[_Found]) -> Iterator[_Found | CannotAsk]:
-    """Yield what is found, or why AWS did not answer."""
-    try:
-        yield from found
-    except CannotAsk as error:
-        yield error
 
 
 def _time(found: object, name: str) -> datetime | None:
@@ -185,16 +178,6 @@ def _not_assumable(node: Node, role: LiveRole) -> Iterator[Clue]:
         fix = let_assume(found, trusted, SYSTEMS_MANAGER, node.region_word)
         evidence = Evidence("iam:GetRole", "AssumeRolePolicyDocument", trusted.answer)
         yield Clue(why, fix, (evidence,))
-
-
-def _changes(node: Node, identity: Identity) -> Iterator[_Change | CannotAsk]:
-    """Yield what gave the agent its role, with its date."""
-    role = identity.role
-    if role is not None and role.created is not None:
-        call = "iam:GetRole" if node.is_hybrid else "iam:GetInstanceProfile"
-        yield _Change(f"the role {role.arn} was made", role.created, call, "CreateDate")
-    if node.profile_arn and not identity.replaced:
-        yield from _or_why_not(_associations(node))
 
 
 def _associations(node: Node) -> Iterator[_Change]:
