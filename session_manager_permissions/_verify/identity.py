@@ -198,7 +198,6 @@ def _may(
         node.session,
         role,
         asked,
-        node.region,
         instance_profile=profile,
         node_id=node.id,
         alike=node.alike,

@@ -50,10 +50,9 @@ class ResourcePolicy(NamedTuple):
     statements: tuple[Any, ...]
     error: CannotAsk | None = None
     """Why it could not be read."""
-    lets_iam_in: bool = False
-    """Whether policies of IAM count whatever it allows, as for a bucket and not for a key."""
     key: str = ""
-    """The ARN of the key, if it belongs to one."""
+    """The ARN of the key, if it belongs to one. For a bucket, policies of IAM count whatever its
+    own policy allows."""
 
     def admits(  # noqa: PLR0911 # one for each answer
         self,
@@ -73,7 +72,8 @@ class ResourcePolicy(NamedTuple):
             told: condition keys of the call, with None for a value that is not known.
             by_iam: whether the policies of IAM allow it.
         """
-        does = "deny" if by_iam and self.lets_iam_in else "allow"
+        of_bucket = by_iam and not self.key
+        does = "deny" if of_bucket else "allow"
         if self.error:
             why = f"the policy of {self.of} may {does} it, and could not be read: {self.error}"
             return Admission("unknown", why, error=self.error)
@@ -83,8 +83,8 @@ class ResourcePolicy(NamedTuple):
         request = Request(action, partial(_is_about, principal), context, resource)
         itself = evaluate(self.statements, request)
         request = request._replace(is_about=partial(_is_about, principal, by_account=True))
-        of_bucket = [_LETS_ALL_IN] if by_iam and self.lets_iam_in else []
-        by_account = evaluate([*self.statements, *of_bucket], request)
+        lets_all_in = [_LETS_ALL_IN] if of_bucket else []
+        by_account = evaluate([*self.statements, *lets_all_in], request)
         no_deny = f"remove the Deny from the policy of {self.of}, or have it leave {principal} out"
         if itself.answer is Answer.EXPLICIT_DENY:
             return Admission("denied", f"the policy of {self.of} denies it", (no_deny,))
@@ -158,8 +158,7 @@ def policy_of(
     bucket = name.partition("/")[0]
     on, of = resource.partition("/")[0], f"the bucket {bucket}"
     asked = {"Bucket": bucket, "ExpectedBucketOwner": account}
-    found = _read(session, "s3:GetBucketPolicy", of, on=on, region=None, **asked)
-    return found._replace(lets_iam_in=True)
+    return _read(session, "s3:GetBucketPolicy", of, on=on, region=None, **asked)
 
 
 def key_policy(session: Session, arn: str) -> ResourcePolicy:

@@ -48,7 +48,7 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
         log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
     )
     questions = simulator.questions(role, uses, region)
-    asked = simulator.ask(session, role, questions, region, instance_profile=profile)
+    asked = simulator.ask(session, role, questions, instance_profile=profile)
     verdicts = [answered(verdict()) for verdict in asked]
     found = role_as_json(profile, role, document, verdicts, session.profile)
     trusted = _trusted(role, session, of_instances=profile is not None)

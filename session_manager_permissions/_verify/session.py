@@ -281,7 +281,7 @@ class Session:
         where = region or self.region
 
         def find() -> _Found:
-            answer = self._asked(call, where, on, missing, asked)
+            answer = _joined(self.pages(call, missing=missing, on=on, region=where, **asked))
             return answered(read_in(service, lambda: read(answer)))
 
         shared = None if service in _GLOBAL else where
@@ -331,17 +331,6 @@ class Session:
                 text = f"{service} in {where} does not answer: {error}: check the network"
                 raise self._silent.setdefault((service, where), NotReached(text)) from None
 
-    def _asked(
-        self, call: str, region: str | None, on: str, missing: str, asked: Mapping[str, object]
-    ) -> _Described:
-        whole: _Described = {}
-        for page in self.pages(call, missing=missing, on=on, region=region, **asked):
-            for name, value in page.items():
-                more = isinstance(value, list) and name in whole
-                whole[name] = whole[name] + value if more else value
-        whole.pop("ResponseMetadata", None)
-        return whole
-
     def once(self, key: Hashable, find: Callable[[], _Found]) -> _Found:
         """Return what is found by this key, once for the session, whichever thread is first."""
         with self._lock:
@@ -364,6 +353,16 @@ class Session:
     def listed(self, call: str, name: str, **more: Any) -> list[_Described] | CannotAsk:  # noqa: ANN401
         """Return the list of this name in an answer, or why AWS could not be asked."""
         return self.tried(call, lambda found: [*found[name]], **more)
+
+
+def _joined(pages: Iterable[_Described]) -> _Described:
+    """Make one answer of its pages."""
+    whole: _Described = {}
+    for page in pages:
+        for name, value in page.items():
+            more = isinstance(value, list) and name in whole
+            whole[name] = whole[name] + value if more else value
+    return whole
 
 
 class AwsSession(Session):

@@ -321,9 +321,8 @@ class Verdict(NamedTuple):
             )
         told = [one.admission for one in self.decisions if not is_allowed(one.answer)]
         notes += dict.fromkeys(one.why for one in told if one.answer in ("named", "unknown"))
-        in_doubt = (one.is_open and is_allowed(one.answer) for one in self._denied)
-        sure = zip(self._denied, in_doubt, strict=True)
-        denied = {one.answer["action"] for one, doubted in sure if not doubted}
+        sure = (one for one in self._denied if not (one.is_open and is_allowed(one.answer)))
+        denied = {one.answer["action"] for one in sure}
         notes += [note for action, note in self.question.notes.items() if action in denied]
         return notes
 
@@ -332,18 +331,12 @@ class Verdict(NamedTuple):
         of_resource = [(denied.admission.why, [*denied.admission.fix])]
         if is_allowed(denied.answer):
             return of_resource
-        of_iam = self._causes_in_iam(denied.answer)
+        of_iam = blocks(denied.answer, "role", self.role.boundary)
+        if not of_iam:
+            by_construct = f"give SessionManagerPermissions {self.question.grant}"
+            granting = [*filter(None, [self.deployment, by_construct])]  # without code first
+            of_iam = [("implicit deny: no policy of the role allows it", granting)]
         return [*of_iam, *(of_resource if denied.admission.answer == "denied" else ())]
-
-    def _causes_in_iam(self, answer: SimulatorAnswer) -> list[tuple[str, list[str]]]:
-        lacking = "implicit deny: no policy of the role allows it"
-        return blocks(answer, "role", self.role.boundary) or [(lacking, self._granting)]
-
-    @property
-    def _granting(self) -> list[str]:
-        """Say how to give the role the permission, without code first."""
-        by_construct = f"give SessionManagerPermissions {self.question.grant}"
-        return [*filter(None, [self.deployment, by_construct])]
 
 
 def blocks(
@@ -728,7 +721,6 @@ def ask(
     session: Session,
     role: LiveRole,
     asked: Sequence[Question],
-    region: str | None,
     *,
     instance_profile: str | None = None,
     node_id: str = _INSTANCE,
@@ -743,10 +735,9 @@ def ask(
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
     Args:
-        session: asks AWS.
+        session: asks AWS, in the instance's region, if it is known.
         role: the instance's role.
         asked: the `questions`.
-        region: the instance's region, if it is known.
         instance_profile: the profile that the role is named by. Default: - its own name
         node_id: the id of the instance. Default: - a sample
         alike: the ARNs of the nodes about which IAM is asked together, as they share the role.
@@ -756,7 +747,7 @@ def ask(
     Returns:
         For each question what returns the verdict, or why IAM could not be asked.
     """
-    calls = [_calls(session, question, region, node_id) for question in asked]
+    calls = [_calls(session, question, node_id) for question in asked]
     at_once = [one for one in chain.from_iterable(calls) if one.action not in _UPLOAD]
     answers = simulate(session, role.arn, at_once, alike)
     command = _deployment(role, asked, instance_profile)
@@ -934,7 +925,7 @@ def _requested(
     return {call: found[call] for call in calls if call in found}
 
 
-def _calls(session: Session, question: Question, region: str | None, node_id: str) -> list[Call]:
+def _calls(session: Session, question: Question, node_id: str) -> list[Call]:
     """List the agent's calls, each with the condition keys whose values are known beforehand."""
     calls = []
     for need in question.needs:
@@ -945,7 +936,7 @@ def _calls(session: Session, question: Question, region: str | None, node_id: st
             else:
                 own += [ConditionKey(key, value, "stringList") for key, value in keys.items()]
         of_resource = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
-        context = request_context(of_resource or region)
+        context = request_context(of_resource or session.region)
         if need.actions == _UPLOAD:
             own += question.headers
         if question.via and ":kms:" in need.resource and session.region is not None:
