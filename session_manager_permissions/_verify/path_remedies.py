@@ -15,7 +15,7 @@ from .lines import in_json, with_statement
 from .network import groups_of, vpc_attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from session_manager_permissions._network.model import Endpoint, Vpc
     from session_manager_permissions._network.verdicts import AclFault, Problem
@@ -106,22 +106,31 @@ class PathRemedies(NamedTuple):
             line
             for egress, ports in fault.ports
             for line in self._by_entries(
-                _Entries(acl["Entries"], egress=egress), named, _allowing(fault.peer, ports)
+                {one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress},
+                f"--network-acl-id {named} --{'egress' if egress else 'ingress'}",
+                _allowing(fault.peer, ports),
             )
         )
 
-    def _by_entries(self, entries: _Entries, acl: str, allowing: str) -> Iterator[str]:
-        side = f"--network-acl-id {acl} --{'egress' if entries.egress else 'ingress'}"
+    def _by_entries(
+        self, entries: Mapping[int, dict[str, Any]], side: str, allowing: str
+    ) -> Iterator[str]:
+        """Add an entry before the first that denies TCP; if none is free, move that one behind."""
+        denials = (number for number, one in entries.items() if _denies_tcp(one))
+        first = min(denials, default=_LAST_ENTRY + 1)
+        free = (number for number in range(first - 1, 0, -1) if number not in entries)
+        behind = (number for number in range(first + 1, _LAST_ENTRY) if number not in entries)
         create = self._ec2(f"create-network-acl-entry {side}")
-        if number := entries.before_denials:
+        if number := next(free, None):
             yield f"{create} --rule-number {number} {allowing}"
-        elif moved := entries.for_first:
-            number, first = entries.first_denial, entries.by_number[entries.first_denial]
-            yield f"{create} --rule-number {moved} {_as_it_is(first)}"
-            replaced = self._ec2(f"replace-network-acl-entry {side}")
-            yield f"{replaced} --rule-number {number} {allowing}"
-        else:
-            yield f"before entry {entries.first_denial}, which denies it, add one with: {allowing}"
+            return
+        moved = next(behind, _LAST_ENTRY)
+        if any(entries[number]["RuleAction"] != "deny" for number in range(first + 1, moved)):
+            yield f"before entry {first}, which denies it, add one with: {allowing}"
+            return
+        yield f"{create} --rule-number {moved} {_as_it_is(entries[first])}"
+        replace = self._ec2(f"replace-network-acl-entry {side}")
+        yield f"{replace} --rule-number {first} {allowing}"
 
     def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Allow the account what the agent calls, unless a Deny says no."""
@@ -220,42 +229,12 @@ class PathRemedies(NamedTuple):
         """Tell whether the first group of the instance lets it in to what else is in it."""
         own, network = self._own_groups, self.vpc.network
         group, subnet = network.groups.get(own[0]), network.subnets.get(self._subnet)
-        range_ = subnet.range if subnet else None
-        admitted = (rule.peer for rule in group.inbound) if group else ()
+        ranges = [subnet.range] if subnet and isinstance(subnet.range, IPv4Network) else []
         return any(
-            peer.group in own
-            if isinstance(peer, GroupPeer)
-            else isinstance(peer, IPv4Network)
-            and isinstance(range_, IPv4Network)
-            and range_.subnet_of(peer)
-            for peer in admitted
+            (isinstance(peer, GroupPeer) and peer.group in own)
+            or (isinstance(peer, IPv4Network) and any(one.subnet_of(peer) for one in ranges))
+            for peer, _ in (group.inbound if group else ())
         )
-
-
-class _Entries:
-    """The entries of a network ACL in one direction."""
-
-    def __init__(self, listed: Iterable[dict[str, Any]], *, egress: bool) -> None:
-        self.egress = egress
-        self.by_number = {one["RuleNumber"]: one for one in listed if one["Egress"] is egress}
-        denials = (number for number, one in self.by_number.items() if _denies_tcp(one))
-        self.first_denial: int = min(denials, default=_LAST_ENTRY + 1)
-
-    @property
-    def before_denials(self) -> int | None:
-        """The last number that is free before the entries that deny TCP; None without one."""
-        return next((n for n in range(self.first_denial - 1, 0, -1) if self._is_free(n)), None)
-
-    @property
-    def for_first(self) -> int | None:
-        """The number that the first entry that denies can have as well; None without one."""
-        after = range(self.first_denial + 1, _LAST_ENTRY + 1)
-        free = next((number for number in after if self._is_free(number)), _LAST_ENTRY)
-        passed = (self.by_number[number] for number in range(self.first_denial + 1, free))
-        return free if all(one["RuleAction"] == "deny" for one in passed) else None
-
-    def _is_free(self, number: int) -> bool:
-        return number not in self.by_number
 
 
 def _denies_tcp(entry: dict[str, Any]) -> bool:
