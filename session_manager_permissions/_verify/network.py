@@ -515,15 +515,10 @@ def _once_served(network: model.Network) -> model.Network:
         named = not one.gateway and one.service != "s3"
         return one._replace(exists=True, private_dns=named, tables=(*network.tables,))
 
-    vpcs = {
-        name: vpc._replace(
-            dns_support=True,
-            dns_hostnames=True,
-            endpoints=model.ByService(map(serving, vpc.endpoints)),
-        )
-        for name, vpc in network.vpcs.items()
-    }
-    return replace(network, vpcs=vpcs)
+    ((name, vpc),) = network.vpcs.items()
+    endpoints = model.ByService(map(serving, vpc.endpoints))
+    served = vpc._replace(dns_support=True, dns_hostnames=True, endpoints=endpoints)
+    return replace(network, vpcs={name: served})
 
 
 def _target(route: _Described) -> tuple[Leads, str, str]:

@@ -487,7 +487,7 @@ def find_key(session: Session, arn: str) -> LiveKey:
         on=f"the key behind {arn}, unless you give the key's own ARN",
         missing=f"there is no {arn}: give the key's own ARN",
     )
-    return LiveKey(arn, f"{arn.removesuffix(key.alias_name)}key/{found['KeyId']}")
+    return LiveKey(arn, found["Arn"])
 
 
 def describe_key(
@@ -505,8 +505,7 @@ def describe_key(
             **key,
             "KeyState": key["KeyState"],
             "KeyUsage": key["KeyUsage"],
-            "KeyId": well_formed(key["KeyId"], _limits.KEY_ID.fault),
-            "Arn": well_formed(key.get("Arn", arn), _limits.key_fault),
+            "Arn": well_formed(key["Arn"], _limits.key_fault),
             "KeySpec": key.get("KeySpec")
             or key.get("CustomerMasterKeySpec"),  # which is its old name
         }
