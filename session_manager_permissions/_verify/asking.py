@@ -15,7 +15,7 @@ from session_manager_permissions._quoting import in_shell
 from .lines import of_profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Collection, Generator
 
 _Found = TypeVar("_Found")
 
@@ -190,6 +190,15 @@ def well_formed(text: object, fault: Callable[[str], str | None]) -> str:
     if not isinstance(text, str) or fault(text):
         raise TypeError
     return text
+
+
+def one_of(text: object, known: Collection[str]) -> str:
+    """Return a text of an answer that is one of a few; use it within `asking`.
+
+    Raises:
+        TypeError: it is another one.
+    """
+    return well_formed(text, lambda found: None if found in known else "is not known")
 
 
 def not_from_aws(service: str) -> CannotAsk:

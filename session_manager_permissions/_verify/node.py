@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, NoNode, NotThere, answered, well_formed
+from .asking import CannotAsk, NoNode, NotThere, answered, one_of, well_formed
 from .checks import CONNECTED, REGISTERED, RUNNING, Evidence, Outcome
 from .document import Home
 from .lines import region_word
@@ -214,7 +214,7 @@ def ask_connection(session: Session, node_id: str, *, kept: bool = True) -> str 
     """Ask whether the agent holds a connection to Session Manager."""
     return session.tried(
         CONNECTION,
-        lambda found: well_formed(found["Status"], _no_connection_status),
+        lambda found: one_of(found["Status"], ("connected", "notconnected")),
         on=node_id,
         missing=f"Systems Manager has no target {node_id}",
         kept=kept,
@@ -231,10 +231,6 @@ def service_setting(session: Session, setting: str, missing: str) -> str | Canno
         missing=missing,
         SettingId=setting,
     )
-
-
-def _no_connection_status(text: str) -> str | None:
-    return None if text in ("connected", "notconnected") else "is none of the two that are known"
 
 
 def ground_truth(node: Node) -> list[Outcome]:

@@ -10,7 +10,7 @@ from session_manager_permissions import _limits, _needs
 from session_manager_permissions._conditions import BY_NO_SERVICE
 from session_manager_permissions._quoting import fitting, in_python, in_shell
 
-from .asking import CannotAsk, NotPermitted, NotThere, answered, tried, well_formed
+from .asking import CannotAsk, NotPermitted, NotThere, answered, one_of, tried, well_formed
 from .document import LiveDocument
 from .lines import deployment
 from .resource_policy import Admission, policy_of
@@ -680,8 +680,6 @@ Context = tuple[ConditionKey, ...]
 
 _VIA_SERVICE: Final = "kms:ViaService"
 _ACL, _ENCRYPTION = "s3:x-amz-acl", "s3:x-amz-server-side-encryption"
-_SELDOM_ASKED: Final = (_VIA_SERVICE, _ACL, _ENCRYPTION)
-"""The condition keys that few policies of roles ask for."""
 
 
 class Call(NamedTuple):
@@ -703,11 +701,6 @@ class Call(NamedTuple):
     def without_own(self) -> Call:
         """Return the call without the condition keys that others do not have."""
         return self._replace(own_context=())
-
-    @property
-    def has_asked_keys(self) -> bool:
-        """Tell whether a policy that allows the call is likely to ask for keys of its own."""
-        return any(key.name not in _SELDOM_ASKED for key in self.own_context)
 
     @property
     def for_any_node(self) -> Call:
@@ -813,7 +806,7 @@ def simulate(
     known: Answers = {}
     asked = [*dict.fromkeys(calls)]
     for group in _in_groups(asked, alike if alike[1:] else ()):
-        if group[1:] and not all(call.has_asked_keys for call in group):
+        if group[1:]:
             shared = tried(partial(_shared, session, principal, [one.without_own for one in group]))
             if isinstance(shared, _OF_PRINCIPAL):
                 return dict.fromkeys(asked, shared)
@@ -959,10 +952,6 @@ def session_context(node_id: str) -> Context:
     )
 
 
-def _no_decision(text: str) -> str | None:
-    return None if text in ("allowed", "explicitDeny", "implicitDeny") else "is none that is known"
-
-
 def _answer(call: Call, result: Mapping[str, Any], told: Mapping[str, Any]) -> SimulatorAnswer:
     """Read what IAM says of a call; `told` has what it says of the resource in particular too."""
     missing = [*result.get("MissingContextValues", []), *told.get("MissingContextValues", [])]
@@ -971,8 +960,9 @@ def _answer(call: Call, result: Mapping[str, Any], told: Mapping[str, Any]) -> S
     return {
         "action": call.action,
         "resource": call.resource,
-        "decision": well_formed(
-            told.get("EvalResourceDecision", result["EvalDecision"]), _no_decision
+        "decision": one_of(
+            told.get("EvalResourceDecision", result["EvalDecision"]),
+            ("allowed", "explicitDeny", "implicitDeny"),
         ),
         "matched_statements": [
             {

@@ -77,7 +77,8 @@ def refuse_unusable(arguments: argparse.Namespace) -> None:
         unused = ("region", "all_regions", "tag", "document", "profile")
         options.refuse(arguments, unused, "is not for --from, which asks nothing: leave it out")
     file, listed = arguments.file, arguments.profiles_file
-    if file is not None and listed is not None and _is_same(file, listed):
+    # pathlib's fails for a loop of links
+    if None not in (file, listed) and os.path.realpath(file) == os.path.realpath(listed):
         raise CannotAsk(f"--file and --profiles-file are both {file}: give each a file of its own")
     for flag, path in (("--file", file), ("--profiles-file", listed)):
         if path is not None and not os.access(Path(path).parent, os.W_OK):
@@ -87,10 +88,6 @@ def refuse_unusable(arguments: argparse.Namespace) -> None:
             )
         if path is not None:
             refuse_link(path, flag)
-
-
-def _is_same(one: str, other: str) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)  # pathlib's fails for a loop of links
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
