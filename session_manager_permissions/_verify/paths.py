@@ -89,8 +89,7 @@ def _judged(
 
     What the agent only may call makes a path unknown if its endpoint does not let that pass.
     """
-    instance, region = node.instance or {}, preferences.bucket_region
-    bucket_region = region if isinstance(region, str) else None
+    instance, bucket_region = node.instance or {}, preferences.bucket.region
     asked = node.session, instance["VpcId"], node.account, wanted, bucket_region
     vpc = read_vpc(*asked)
     foreign = tuple(one for one in groups_of(instance) if one not in vpc.network.groups)
@@ -168,9 +167,10 @@ def _outcome(
     if path.state is State.OPEN:
         return of_path.passed(f"the network leads from the instance to {service}")
     if path.state is State.UNKNOWN:
-        region = preferences.bucket_region
-        of_bucket = [region] if service == "s3" and isinstance(region, CannotAsk) else []
-        errors = [*vpc.errors, *of_bucket]
+        bucket = preferences.bucket
+        errors = [*vpc.errors]
+        if service == "s3" and bucket.error and bucket.region is None:
+            errors.append(bucket.error)
         decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
         whys = (decides, *dict.fromkeys(map(str, errors)))
         return of_path.unknown(*whys, fix=on_it, errors=errors)

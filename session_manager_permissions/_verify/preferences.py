@@ -46,6 +46,22 @@ _TAKEN: Final = ("AES256", "aws:kms")
 """What the agent takes for an encrypted bucket: agent/s3util/s3util.go of amazon-ssm-agent."""
 
 
+class Bucket(NamedTuple):
+    """The log bucket, and how it encrypts."""
+
+    algorithm: str = ""
+    region: str | None = None
+    """Its region, if it is known."""
+    named_key: str | None = None
+    """The key as its default encryption names it."""
+    key: LiveKey | CannotAsk | None = None
+    """The key that the role needs, or why it is not known; None if it needs none."""
+    is_foreign: bool = False
+    """Whether it is of another account than the node."""
+    error: CannotAsk | None = None
+    """Why it could not be read."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Preferences:
     """What the sessions use, and the checks of it."""
@@ -59,10 +75,8 @@ class Preferences:
     uses: Uses = field(default_factory=Uses)
     """What IAM is asked about; without a key that can't be used, and with no document if the
     account has no default one, or it can't be read."""
-    bucket_key: LiveKey | CannotAsk | None = None
-    """The key that the role needs for the log bucket, or why it is not known; None without one."""
-    bucket_region: str | CannotAsk | None = None
-    """The region of the log bucket, or why it is not known; None without a bucket."""
+    bucket: Bucket = field(default_factory=Bucket)
+    """The log bucket, of which nothing is known if there is none."""
 
     @property
     def document(self) -> LiveDocument:
@@ -116,9 +130,7 @@ def find_preferences(node: Node, given: str | None) -> Preferences:
         _bucket_outcome(node, found, bucket),
         _streaming_by_text(found) or _group(node, found),
     ]
-    return Preferences(
-        name=name, outcomes=outcomes, uses=uses, bucket_key=bucket.key, bucket_region=bucket.region
-    )
+    return Preferences(name=name, outcomes=outcomes, uses=uses, bucket=bucket)
 
 
 def of_unread(check: Check, name: str, error: CannotAsk) -> Outcome:
@@ -180,7 +192,7 @@ def _permissions(node: Node, preferences: Preferences, identity: Identity) -> It
 
 def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcome:
     """Leave the permission open if IAM could not be asked about all that the bucket takes."""
-    error = preferences.bucket_key
+    error = preferences.bucket.key
     if outcome.verdict == "pass" and isinstance(error, CannotAsk):
         why = f"whether the role may use the key of the bucket is not known: {error}"
         return outcome.anew.unknown(why, errors=[error])
@@ -266,35 +278,19 @@ def _by_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) ->
     return judged.failed(admission.why, fix=admission.fix)
 
 
-class _Bucket(NamedTuple):
-    """The log bucket, and how it encrypts."""
-
-    algorithm: str = ""
-    region: str | CannotAsk | None = None
-    """Its region, or why it is not known; None without a bucket."""
-    named_key: str | None = None
-    """The key as its default encryption names it."""
-    key: LiveKey | CannotAsk | None = None
-    """The key that the role needs; None if it needs none."""
-    is_foreign: bool = False
-    """Whether it is of another account than the node."""
-    error: CannotAsk | None = None
-    """Why it could not be read."""
-
-
-def _bucket(node: Node, bucket: str | None) -> _Bucket:
+def _bucket(node: Node, bucket: str | None) -> Bucket:
     """Read how the bucket encrypts, and with which key, if that is named.
 
     S3 denies a call that expects another owner of the bucket, as it denies one that is not allowed.
     """
     if bucket is None:
-        return _Bucket()
+        return Bucket()
 
-    def read(found: Mapping[str, Any]) -> _Bucket:
+    def read(found: Mapping[str, Any]) -> Bucket:
         rule = found["ServerSideEncryptionConfiguration"]["Rules"][0]
         default = rule["ApplyServerSideEncryptionByDefault"]
         region = found.get("BucketRegion", node.region)  # S3 would have named another one
-        return _Bucket(default["SSEAlgorithm"], region, default.get("KMSMasterKeyID"))
+        return Bucket(default["SSEAlgorithm"], region, default.get("KMSMasterKeyID"))
 
     asked = {
         "on": f"arn:{node.partition}:s3:::{bucket}",
@@ -304,19 +300,19 @@ def _bucket(node: Node, bucket: str | None) -> _Bucket:
     found = node.session.tried(_BUCKET, read, **asked, ExpectedBucketOwner=node.account)
     if isinstance(found, NotPermitted):
         of_anyone = node.session.tried(_BUCKET, read, **asked)
-        found = of_anyone._replace(is_foreign=True) if isinstance(of_anyone, _Bucket) else found
+        found = of_anyone._replace(is_foreign=True) if isinstance(of_anyone, Bucket) else found
     if isinstance(found, NotThere):
         absent = _NO_BUCKET if found.code == "NoSuchBucket" else "nothing"
-        return _Bucket(absent, found.bucket_region or node.region)
+        return Bucket(absent, found.bucket_region or node.region)
     if isinstance(found, CannotAsk):
-        return _Bucket(region=found.bucket_region or found, key=found, error=found)
+        return Bucket(region=found.bucket_region, key=found, error=found)
     if found.named_key is None:
         return found
     home = node.home(str(found.region))
     return found._replace(key=_bucket_key(node.session, bucket, found.named_key, home))
 
 
-def _bucket_outcome(node: Node, document: LiveDocument, bucket: _Bucket) -> Outcome:
+def _bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcome:
     name = document.log_bucket
     if name is None:
         return checks.BUCKET.skipped(_NOT_IN_S3)
@@ -350,7 +346,7 @@ def _bucket_key_fault(key: str) -> str | None:
     return _limits.key_fault(key) if key.startswith("arn:") else _limits.ALIAS.fault(name)
 
 
-def _encrypted(bucket: str, found: _Bucket, *, enforces: bool | None) -> Outcome:
+def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
     algorithm, region = found.algorithm, str(found.region)
     encrypted = checks.BUCKET.of(bucket, Evidence(_BUCKET, "SSEAlgorithm", algorithm))
     named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")
