@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from session_manager_permissions._network import model
@@ -194,6 +195,11 @@ class _Reader:
         owners = (one["OwnerId"] for one in self._tables if "OwnerId" in one)
         self._owner = next(owners, self.account)
         self._lists = self._services_of_lists()
+        self._routes_of = {
+            table["RouteTableId"]: tuple(map(self._route, table["Routes"]))
+            for table in self._tables
+        }
+        self._routes = [*chain.from_iterable(self._routes_of.values())]
 
     def vpc(self, more_groups: tuple[str, ...]) -> LiveVpc:
         """Read all that is around the instances of the VPC."""
@@ -203,10 +209,9 @@ class _Reader:
             subnets={
                 one["SubnetId"]: self._as_subnet(one) for one in self._subnets if "CidrBlock" in one
             },
-            tables={table["RouteTableId"]: self._table(table) for table in self._tables},
+            tables={name: model.RouteTable(name, of) for name, of in self._routes_of.items()},
         )
-        routes = [route for table in network.tables.values() for route in table.routes]
-        if any(route.leads == "nat-gateway" for route in routes):
+        if any(route.leads == "nat-gateway" for route in self._routes):
             found = self._of_vpc("DescribeNatGateways", "NatGateways", by="Filter") or []
             network.nat_gateways = {one["NatGatewayId"]: _nat(one) for one in found}
         groups = self._of_vpc("DescribeSecurityGroups", "SecurityGroups") or []
@@ -262,7 +267,8 @@ class _Reader:
         endpoints = model.ByService(self._as_endpoint(one) for one in self._used_endpoints)
         named = any(not one.gateway and one.private_dns is not False for one in endpoints)
         resolver = self._resolver()
-        routes = [route for table in self._tables for route in table["Routes"]]
+        gateways = [one.target for one in self._routes if one.leads == "internet-gateway"]
+        local = [one.destination for one in self._routes if one.leads == "local"]
         mains = (
             table["RouteTableId"]
             for table in self._tables
@@ -279,7 +285,7 @@ class _Reader:
         resolves = all_of((support, hostnames))
         return model.Vpc(
             self.id,
-            self._ranges(),
+            tuple(one for one in dict.fromkeys(local) if isinstance(one, IPv4Network)),
             dns_support=support,
             dns_hostnames=hostnames,
             resolver=resolver,
@@ -295,11 +301,7 @@ class _Reader:
             ),
             complete=complete,
             # a route to a gateway that is not attached is a blackhole
-            internet_gateways=tuple(
-                (gateway, True)
-                for gateway in dict.fromkeys(route.get("GatewayId", "") for route in routes)
-                if gateway.startswith("igw-")
-            ),
+            internet_gateways=tuple((gateway, True) for gateway in dict.fromkeys(gateways)),
             answers=tuple(self._answers()),
             main_table=next(mains, Unknown(f"the main route table of the VPC {self.id!r}")),
         )
@@ -307,18 +309,8 @@ class _Reader:
     def _answers(self) -> Iterator[tuple[str, model.Route]]:
         for table in self._tables:
             for gateway in (one.get("GatewayId") for one in table.get("Associations", [])):
-                routes = self._table(table).routes if gateway else ()
+                routes = self._routes_of[table["RouteTableId"]] if gateway else ()
                 yield from ((gateway, route) for route in routes if route.leads != "local")
-
-    def _ranges(self) -> tuple[IPv4Network, ...]:
-        """Return the ranges of the VPC, to which each route table has a local route."""
-        local = (
-            route["DestinationCidrBlock"]
-            for table in self._tables
-            for route in table["Routes"]
-            if route.get("GatewayId") == "local" and "DestinationCidrBlock" in route
-        )
-        return tuple(map(IPv4Network, dict.fromkeys(local)))
 
     def _names_pass(self, resolver: Fact) -> Fact:
         """Tell whether the public names of the services lead where AWS has them lead.
@@ -440,10 +432,6 @@ class _Reader:
         """
         zone = subnet.get("AvailabilityZone", f"{self._region}a").removeprefix(self._region)
         return "CidrBlock" in subnet and "OutpostArn" not in subnet and len(zone) == 1
-
-    def _table(self, found: _Described) -> model.RouteTable:
-        routes = tuple(self._route(route) for route in found["Routes"])
-        return model.RouteTable(found["RouteTableId"], routes)
 
     def _route(self, route: _Described) -> model.Route:
         leads, target, name = _target(route)
