@@ -149,7 +149,7 @@ class World:
             "logs:describe_log_groups": {
                 "logGroups": [{"logGroupName": "/ssm/sessions", "kmsKeyId": KEY}]
             },
-            "sts:get_caller_identity": {"Account": ACCOUNT, "Arn": USER},
+            "sts:get_caller_identity": lambda *_: {"Account": ACCOUNT, "Arn": self._own(USER)},
             **{call: {listed: []} for call, listed in _EMPTY.items()},
             **deepcopy(NETWORK),
         }
@@ -242,8 +242,10 @@ class World:
 
     def role(self) -> dict[str, Any]:
         """The role of the node, as IAM describes it."""
-        arn = ROLE.replace(":aws:", f":{self.partition}:")
-        return {"Arn": arn, "AssumeRolePolicyDocument": self.trust} | self.of_role
+        return {"Arn": self._own(ROLE), "AssumeRolePolicyDocument": self.trust} | self.of_role
+
+    def _own(self, arn: str) -> str:
+        return arn.replace(":aws:", f":{self.partition}:")
 
     def _simulate(self, asked: dict[str, Any], *_: object) -> dict[str, Any]:
         who, arns = asked["PolicySourceArn"], asked["ResourceArns"]
