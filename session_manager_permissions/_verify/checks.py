@@ -177,11 +177,11 @@ class Subject(NamedTuple):
 
     def skipped(self, why: str, *, fix: str = "") -> Outcome:
         """Return the outcome for what does not exist or is not used."""
-        return self._told("skipped", (why,), _lines(fix))
+        return self._told(verdict="skipped", why=(why,), fix=_lines(fix))
 
     def passed(self, *why: str, proven: bool = False) -> Outcome:
         """Return the outcome that the check passes, and whether the connection proves it."""
-        return self._told("proven" if proven else "pass", why)
+        return self._told(verdict="proven" if proven else "pass", why=why)
 
     def unknown(
         self, *why: str, fix: str | tuple[str, ...] = (), errors: Sequence[CannotAsk] = ()
@@ -193,7 +193,8 @@ class Subject(NamedTuple):
             fix: what to do, after what would have AWS answer.
             errors: why AWS did not answer.
         """
-        return self._told("unknown", why, (*_ways_out(errors), *_lines(fix)), errors)
+        lines = (*_ways_out(errors), *_lines(fix))
+        return self._told(verdict="unknown", why=why, fix=lines, errors=(*errors,))
 
     def unasked(self, error: CannotAsk) -> Outcome:
         """Return the outcome that AWS did not answer."""
@@ -217,8 +218,13 @@ class Subject(NamedTuple):
             errors: why AWS did not answer what may be a reason, too.
         """
         seen = (users_see or self.check.users_see) if is_seen else None
-        lines = (*_lines(fix), *_ways_out(errors))
-        return self._told("fail", (*why, *_seen(seen)), lines, errors, is_seen=seen is not None)
+        return self._told(
+            verdict="fail",
+            why=(*why, *_seen(seen)),
+            fix=(*_lines(fix), *_ways_out(errors)),
+            errors=(*errors,),
+            is_seen=seen is not None,
+        )
 
     def failed_if(self, why: str, fix: tuple[str, ...], *, enforced: bool | None) -> Outcome:
         """Return the outcome that it fails, or may if a parameter of the document says so."""
@@ -243,25 +249,9 @@ class Subject(NamedTuple):
             return of.unknown(*whys, *told, fix=fix, errors=errors)
         return of.failed(*whys, fix=fix, is_seen=seen, users_see=users_see, errors=errors)
 
-    def _told(
-        self,
-        verdict: CheckVerdict,
-        why: tuple[str, ...],
-        fix: tuple[str, ...] = (),
-        errors: Sequence[CannotAsk] = (),
-        *,
-        is_seen: bool = False,
-    ) -> Outcome:
-        return Outcome(
-            check=self.check,
-            subject=self.name,
-            verdict=verdict,
-            why=why,
-            fix=fix,
-            evidence=self.evidence,
-            errors=(*errors,),
-            is_seen=is_seen,
-        )
+    @property
+    def _told(self) -> partial[Outcome]:
+        return partial(Outcome, check=self.check, subject=self.name, evidence=self.evidence)
 
 
 def _lines(fix: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -82,8 +82,7 @@ def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAn
     ec2 = ec2_in(role.partition)
     services = (ec2,) if of_instances else (ec2, SYSTEMS_MANAGER)
     found = [trust(role.trust_policy, service) for service in services]
-    best = next((one for one in found if one.answer == "allowed"), None)
-    best = best or next((one for one in found if one.answer == "unknown"), found[0])
+    best = min(found, key=lambda one: ("allowed", "unknown", "denied").index(one.answer))
     why = [best.why]
     if best.answer == "allowed" and best is not found[0]:
         why.append("the role is one for hybrid nodes and Default Host Management, and not for EC2")
