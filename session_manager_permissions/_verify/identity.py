@@ -178,13 +178,7 @@ def _read_profile(node: Node) -> _Profile:
     return _Profile(name=name, role=found.role)
 
 
-def _may(
-    node: Node,
-    role: LiveRole,
-    uses: Uses,
-    *,
-    profile: str | None = None,
-) -> Permissions:
+def _may(node: Node, role: LiveRole, uses: Uses, *, profile: str | None = None) -> Permissions:
     """Ask IAM whether a role may do what the agent does on a node, by capability.
 
     Args:

@@ -80,10 +80,7 @@ def _on_node(service: str, node: Node) -> str:
 
 
 def _judged(
-    node: Node,
-    preferences: Preferences,
-    identity: Identity,
-    wanted: tuple[str, ...],
+    node: Node, preferences: Preferences, identity: Identity, wanted: tuple[str, ...]
 ) -> dict[str, Outcome]:
     """Judge the path to each service that is wanted, with all that the agent calls.
 

@@ -146,11 +146,7 @@ def _no_document(name: str) -> str:
     return f"the account has no document {name}, so sessions use no key and are not logged"
 
 
-def uses_outcomes(
-    node: Node,
-    preferences: Preferences,
-    identity: Identity,
-) -> list[Outcome]:
+def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> list[Outcome]:
     """Check whether the role that does the work may use what the document names."""
     outcomes = [*_permissions(node, preferences, identity)]
     if identity.in_doubt:

@@ -11,16 +11,7 @@ from copy import copy
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
-from .asking import (
-    NO_ANSWER,
-    Addressee,
-    CannotAsk,
-    NotReached,
-    answered,
-    asking,
-    read_in,
-    tried,
-)
+from .asking import NO_ANSWER, Addressee, CannotAsk, NotReached, answered, asking, read_in, tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping

@@ -946,10 +946,7 @@ def request_context(region: str | None) -> Context:
 
 def session_context(node_id: str) -> Context:
     """Return the encryption context of a session: agent/session/crypto/blockcipher.go."""
-    return (
-        ConditionKey(SESSION_ID, _SESSION),
-        ConditionKey(TARGET, node_id),
-    )
+    return (ConditionKey(SESSION_ID, _SESSION), ConditionKey(TARGET, node_id))
 
 
 def _answer(call: Call, result: Mapping[str, Any], told: Mapping[str, Any]) -> SimulatorAnswer:
