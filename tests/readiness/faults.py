@@ -593,6 +593,12 @@ def in_either(body: Body) -> Body:
     }
 
 
+def on_c(body: Body, *names: str) -> Body:
+    """A template with these resources on the condition C."""
+    there = {name: body["Resources"][name] | {"Condition": "C"} for name in names}
+    return in_either({"Resources": body["Resources"] | there})
+
+
 def within(boundary: object, *statements: object, **more: Body) -> Body:
     """A ready role within a boundary; the one of the app has these statements, or one alone."""
     written = statements[0] if len(statements) == 1 else [*statements]
@@ -670,6 +676,9 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a role whose policies a condition chooses": ("channel-missing", in_either(
         profile_and_role({"Policies": EITHER_POLICIES}))),
     "no way out": ("no-network-path", isolated_in_l1()),
+    "no way out of two subnets": ("no-network-path", isolated_in_l1(
+        Second=subnet("10.0.1.0/24"), SecondMachine=machine(
+            **PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")]))),
     "endpoints in the default group": ("endpoint-unreachable", isolated_in_l1(
         Ssm=endpoint("ssm", SecurityGroupIds=ref("AWS::NoValue")),
         Messages=endpoint("ssmmessages"))),
@@ -683,8 +692,15 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a group that lets nothing out": ("egress-closed", isolated_in_l1(
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Group=group(egress=UDP))),
     "endpoints behind a network ACL": ("no-network-path", endpoints_of_two_subnets()),
+    "a role on a condition": ("channel-missing", on_c(
+        profile_and_role({"Policies": EITHER_POLICIES}, Machine=machine(**PROFILE)),
+        "Role", "Profile", "Machine")),
+    "a group on a condition": ("egress-closed", on_c(isolated_in_l1(
+        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Group=group(egress=UDP)),
+        "Group", "Machine")),
 }  # fmt: skip
 """Templates that an app includes."""
+ON_CONDITIONS: Final = [name for name in INCLUDED if name.endswith("on a condition")]
 CHOSEN: Final = {"Fn::If": ["C", ref("Acl"), ref("Second")]}
 ONLY_S3: Final = {"Fn::If": ["C", allow("s3:*"), [allow("s3:Get*")]]}
 EITHER_STATEMENT: Final = {"Fn::If": ["C", allow("ssm:GetParameter"), [allow("ssm:Get*")]]}

@@ -35,7 +35,7 @@ from tests.conftest import HERE, ROOT
 
 from . import faults, reports
 from .faults import ISOLATED, MACHINE, Build, instance, isolated, vpc
-from .judging import rows
+from .judging import on, rows
 from .policy_table import ALL
 from .reports import Body, Check, Report, inline, machine, profile_and_role
 from .test_what_findings_say import EXAMPLES, GRANT, Text, endpoint, session
@@ -493,13 +493,21 @@ def do(step: Step) -> None:
     file.write_text(json.dumps(body))
 
 
+def assert_nothing_is_added_twice(made: list[Body]) -> None:
+    """A VPC has one endpoint of a service with private DNS, and a group one rule."""
+    what = [json.dumps(one["Properties"].get("ServiceName", one)) for one in made]
+    assert sorted({*what}) == sorted(what)
+
+
 def assert_the_steps_mend(path: Path) -> set[str]:
     """Do the steps of all findings, twice for what shows behind another, and return the rules."""
     found = findings(path)
     told = {one.rule for one in found}
     for _ in range(3):  # a lost log shows once sessions are allowed, and these once the way is open
         steps = [step for one in findings(path) for step in one.steps]
-        for step in {step.text: step for step in steps}.values():
+        done = {step.text: step for step in steps}.values()
+        assert_nothing_is_added_twice([step.value for step in done if not step.path])
+        for step in done:
             do(step)
     assert findings(path) == []
     return told
@@ -512,6 +520,31 @@ def said(rule: str, *paths: Path) -> list[str]:
     assert found
     assert all(step.template is None for step in steps)
     return [step.text for step in steps]
+
+
+@pytest.mark.parametrize("name", faults.ON_CONDITIONS)
+def test_what_is_added_is_on_the_condition_of_what_it_refers_to(name: str, tmp_path: Path) -> None:
+    """CloudFormation refuses a reference to what is not deployed."""
+    _, body = faults.INCLUDED[name]
+    found = findings(written(tmp_path, body))
+    steps = [step for one in found for step in one.steps if not step.path]
+    app = mended(partial(in_app, partial(including, folder=tmp_path, body=body)))
+    resources = json.loads((app.folder / "Web.template.json").read_text())["Resources"]
+    made = [one for key, one in resources.items() if key not in body["Resources"]]
+
+    assert [one.get("Condition") for one in made] == ["C"]
+    assert [step.value["Condition"] for step in steps] == ["C"]
+
+
+def test_what_refers_to_two_conditions_is_said_to_need_both(tmp_path: Path) -> None:
+    resources = isolated_in_l1()["Resources"]
+    for name, of in (("Vpc", "Of"), ("Subnet", "Other"), ("Machine", "Other")):
+        resources[name] = on(resources[name], of)
+    found = findings(written(tmp_path, {"Resources": resources}))
+
+    texts = [step.text for one in found for step in one.steps if step.template is None]
+
+    assert texts[0] == "let VpcSsm exist only if Of and Other hold"
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)

@@ -243,9 +243,10 @@ class MakeEndpoints:
             given = {"VpcId": steps.ref(self.vpc), "GroupDescription": "Session Manager"}
             made = {**given, "SecurityGroupIngress": admits}
             group = steps.make(self.vpc, "Endpoints", GROUP.types[0], made)
+            subnet = steps.shared.once(("endpoints in", self.vpc), lambda: self.subnet)
             properties = {
                 "PrivateDnsEnabled": True,
-                "SubnetIds": [steps.ref(self.subnet)],
+                "SubnetIds": [steps.ref(subnet)],
                 "SecurityGroupIds": [{"Fn::GetAtt": [group, "GroupId"]}],
             }
             for service in interfaces:

@@ -121,8 +121,18 @@ class Code(Writing):
         )
         made_by = f"{self.cdk(module.lower())}.Cfn{name}"
         made = f"{made_by}({self.stack(about)}, {self.new_id(about, what)}, {', '.join(given)})"
-        self.add(made)
+        if about.condition is None:
+            self.add(made)
+            return made
+        made = self.new(snake(what), made)
+        self._deploy_with(about, made)
         return made
+
+    def _deploy_with(self, resource: Resource, made: str) -> None:
+        """Put an L1 construct on the condition of a resource that it refers to."""
+        if resource.condition is not None:
+            there = f"{self.l1(resource)}.cfn_options.condition"
+            self.add(f"{made}.cfn_options.condition = {there}")
 
     def make_role(
         self, about: Resource, service: str, needed: Iterable[NeededStatement], options: str = ""
@@ -166,6 +176,7 @@ class Code(Writing):
         by = "role" if role.type == "AWS::IAM::Role" else "instance_profile"
         given = [f"{by}={self.construct(role)}", *([_REGISTERS] if registers else []), *arguments]
         permissions = self.new_permissions(role, given)
+        self._deploy_with(role, f"{permissions}.policy.node.default_child")
         for machine in self.machines(role):
             self.wait(machine, permissions)
 

@@ -6,7 +6,10 @@ The changes that are made of others are in `writer.py`.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from session_manager_permissions._network.verdicts import in_words
 
 from .statements import inline, policy_of, statement_of, trusted
 from .writer import NewRole, Writing, path_written, written
@@ -69,9 +72,24 @@ class Steps(Writing):
         self._add(Step(text, resource.template, resource.logical_id, path, value, adds=True))
 
     def make(self, about: Resource, what: str, type_: str, properties: Mapping[str, object]) -> str:
-        """Say which resource to add, and return its logical id."""
-        logical_id = self.shared.free_id(about.template, f"{about.logical_id}{what}")
-        body = {"Type": type_, "Properties": properties}
+        """Say which resource to add, and return its logical id.
+
+        Fixes that add the same resource give it the same id, so that it is added once. It is on the
+        condition of what it refers to.
+        """
+        template = about.template
+        logical_id = self.shared.once(
+            (about, what, json.dumps(properties)),
+            partial(self.shared.free_id, template, f"{about.logical_id}{what}"),
+        )
+        body: dict[str, Any] = {"Type": type_}
+        mentioned = template.mentioned_in(properties)
+        conditions = sorted({one.condition for one in mentioned if one.condition is not None})
+        if len(conditions) == 1:
+            body["Condition"] = conditions[0]
+        elif conditions:
+            self.say(f"let {logical_id} exist only if {in_words(conditions)} hold")
+        body["Properties"] = properties
         text = f"add the resource {logical_id}: {json.dumps(body)}"
         self._add(Step(text, about.template, logical_id, value=body))
         return logical_id
