@@ -104,8 +104,11 @@ class Boto:
         client, name = self.client(service, region), xform_name(operation)
         if client.can_paginate(name):
             yield from client.get_paginator(name).paginate(**asked)
-        else:
-            yield getattr(client, name)(**asked)
+            return
+        found = getattr(client, name)(**asked)
+        yield found
+        if more := found.get("NextToken"):  # botocore has no paginator of ListHostedZonesByVPC
+            yield from self.pages(service, region, operation, {**asked, "NextToken": more})
 
     def client(self, service: str, region: str | None) -> Any:  # noqa: ANN401 # as boto3's
         """Return the client of a service in a region, made when it is first used."""

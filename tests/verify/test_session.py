@@ -18,6 +18,8 @@ MALFORMED = f"<Error><Code>AuthorizationHeaderMalformed</Code><Region>{ELSEWHERE
 THERE = {"x-amz-bucket-region": ELSEWHERE}
 REDIRECT = "<Error><Code>PermanentRedirect</Code></Error>"
 FOUND = "<ServerSideEncryptionConfiguration/>"
+Answer = tuple[int, str, dict[str, str]]
+"""The status, the body and the headers."""
 
 
 class Raw:
@@ -30,6 +32,26 @@ class Raw:
         yield self._content
 
 
+def answering(service: str, answers: list[Answer]) -> tuple[Boto, Iterator[Answer]]:
+    """Calls of a service that get these answers, and those that are left."""
+    calls = Boto(None, HERE)
+    left = iter(answers)
+
+    def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        status, text, headers = next(left)
+        return AWSResponse(request.url, status, headers, Raw(text.encode()))
+
+    calls.client(service, HERE).meta.events.register(f"before-send.{service}", send)
+    return calls, left
+
+
+def page(zone: str, more: str = "") -> str:
+    """A page of private hosted zones."""
+    summary = f"<HostedZoneSummary><Name>{zone}</Name></HostedZoneSummary>"
+    listed = f"<HostedZoneSummaries>{summary}</HostedZoneSummaries>{more}"
+    return f"<ListHostedZonesByVPCResponse>{listed}</ListHostedZonesByVPCResponse>"
+
+
 @pytest.mark.parametrize(
     ("answers", "region"),
     [
@@ -39,26 +61,35 @@ class Raw:
     ],
 )
 def test_s3_names_another_region(
-    answers: list[tuple[int, str, dict[str, str]]],
+    answers: list[Answer],
     region: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in SIGNED_IN.items():
         monkeypatch.setenv(name, value)
-    calls = Boto(None, HERE)
-    left = iter([*answers, (200, FOUND, {})])  # botocore remembers where a bucket is
-
-    def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
-        status, text, headers = next(left)
-        return AWSResponse(request.url, status, headers, Raw(text.encode()))
-
-    calls.client("s3", HERE).meta.events.register("before-send.s3", send)
+    # botocore remembers where a bucket is
+    calls, left = answering("s3", [*answers, (200, FOUND, {})])
 
     for _ in range(2):
         (found,) = calls.pages("s3", HERE, "GetBucketEncryption", {"Bucket": "session-logs"})
         assert found.get("BucketRegion") == region
 
     assert [*left] == []
+
+
+def test_each_page_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SIGNED_IN.items():
+        monkeypatch.setenv(name, value)
+    calls, left = answering(
+        "route53", [(200, page("one.", "<NextToken>more</NextToken>"), {}), (200, page("two."), {})]
+    )
+
+    asked = {"VPCId": "vpc-1", "VPCRegion": HERE}
+    found = [*calls.pages("route53", HERE, "ListHostedZonesByVPC", asked)]
+
+    assert [*left] == []
+    names = [[zone["Name"] for zone in one["HostedZoneSummaries"]] for one in found]
+    assert names == [["one."], ["two."]]
 
 
 def test_a_long_wait_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
