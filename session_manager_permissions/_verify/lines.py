@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits, _lists
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _DEPLOY: Final = 'npx aws-cdk deploy --app "python -m session_manager_permissions"'
 """Deploys the app that needs no code."""
+_UNIQUE_ID: Final = re.compile(r"A(ID|RO)A[A-Z0-9]+")
+"""The unique id of a user or a role."""
 _COMMANDS: Final = ("aws ", "npx ", "session-manager-permissions ")
 """How the lines begin that take a profile of the AWS configuration."""
 
@@ -65,8 +68,27 @@ def is_command(line: str) -> bool:
 
 
 def with_statement(policy: dict[str, Any], *more: dict[str, Any]) -> dict[str, Any]:
-    """Return a policy with more statements."""
-    return policy | {"Statement": [*as_list(policy.get("Statement", [])), *more]}
+    """Return a policy with more statements, and without the principals that are deleted."""
+    kept = map(_without_deleted, as_list(policy.get("Statement", [])))
+    return policy | {"Statement": [*filter(None, kept), *more]}
+
+
+def _without_deleted(statement: Any) -> Any:  # noqa: ANN401 # of any shape
+    """Return a statement without principals that are deleted; None if it has no other.
+
+    A policy has the unique id of a user or a role that is deleted, which AWS takes in no new one.
+    https://repost.aws/knowledge-center/kms-policy-error-invalid-principals
+    """
+    principal = statement.get("Principal") if isinstance(statement, dict) else None
+    if not isinstance(principal, dict):
+        return statement
+    named = as_list(principal.get("AWS", []))
+    left = [one for one in named if not _UNIQUE_ID.fullmatch(str(one))]
+    if left == named:
+        return statement
+    others = {kind: names for kind, names in principal.items() if kind != "AWS"}
+    others |= {"AWS": left} if left else {}
+    return {**statement, "Principal": others} if others else None
 
 
 def in_json(policy: Any) -> str:  # noqa: ANN401 # of any shape

@@ -25,6 +25,8 @@ RECORDS: Final = "ssm:DescribeInstanceInformation"
 ENCRYPTION: Final = "s3:GetBucketEncryption"
 PUT: Final = "s3:PutObject"
 OTHERS: Final = "4" * 12
+DELETED: Final = "AIDACKCEVSQ6C2EXAMPLE"
+"""How a policy names a user that is deleted."""
 BUCKET: Final = "arn:aws:s3:::session-logs"
 GROUP: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/ssm/sessions"
 FOREIGN_KEY: Final = KEY.replace(ACCOUNT, nodes.OTHER_ACCOUNT)
@@ -389,6 +391,13 @@ IDENTITY: Final = {
         "instance-profile", setting(of_profile={"InstanceProfileId": "AIPA2"})),
     "a profile whose id is none of AWS": cause("", setting(of_profile={"InstanceProfileId": "x"})),
     "no trust": never("role-assumable", NOT_TRUSTED),
+    **{f"no trust, but {name}": never(
+           "role-assumable", trusts("lambda.amazonaws.com", Principal=principal))
+       for name, principal in (
+           ("for a user that is deleted", {"AWS": DELETED}),
+           ("for it and a service", {"AWS": DELETED, "Service": "lambda.amazonaws.com"}),
+           ("for it and another", {"AWS": [DELETED, USER]}),
+       )},
     "no trust any more": cause("role-assumable", NOT_TRUSTED),
     "no trust in China": never("role-assumable", setting(partition="aws-cn"), NOT_TRUSTED),
     "trust in China": never("agent?", setting(partition="aws-cn"), trusts("ec2.amazonaws.com.cn")),
@@ -489,6 +498,9 @@ KEYS: Final = {
     "the key is for all": used("", DENIED_KEY, key_policy(PUBLIC)),
     "the key may not be read": used("key-usable?", refusing("kms:GetKeyPolicy")),
     "the key names nobody": used("key-usable", key_policy()),
+    "the key names a user that is deleted": used(
+        "key-usable", key_policy(allowing(DELETED, "kms:*"))
+    ),
     "the key names another": used("key-usable", key_policy(allowing(USER, "kms:*"))),
     "the key names a session of the role": used(
         "key-usable?", key_policy(allowing(OF_NODE, "kms:*"))),

@@ -18,7 +18,7 @@ from session_manager_permissions._constructs.statements import SessionManagerOpt
 from session_manager_permissions._verify.lines import is_command
 
 from . import networks, nodes
-from .causes import CAUSES, NEVER, NO_BUCKET, Change, bucket, denying, setting, statuses
+from .causes import CAUSES, DELETED, NEVER, NO_BUCKET, Change, bucket, denying, setting, statuses
 from .models import SESSION, assert_taken, operation
 from .networks import BOTH_ENDPOINTS, NO_ROUTE, S3_GATEWAY, acls, admitting, closed, entry, groups
 from .nodes import ACCOUNT, KEY, NODE, REGION, USER, World, both, diagnosed, endpoint, group, one
@@ -359,6 +359,7 @@ class Repair:
     add_role_to_instance_profile = replace_iam_instance_profile_association
 
     def update_assume_role_policy(self, asked: dict[str, Any]) -> None:
+        assert DELETED not in asked["PolicyDocument"]
         self._world.trust = json.loads(asked["PolicyDocument"])
 
     def update_managed_instance_role(self, _: dict[str, Any]) -> None:
@@ -368,6 +369,7 @@ class Repair:
         self._world.answers["kms:describe_key"]["KeyMetadata"]["KeyState"] = "Enabled"
 
     def put_key_policy(self, asked: dict[str, Any]) -> None:
+        assert DELETED not in asked["Policy"]
         self._world.has("kms:get_key_policy", {"Policy": asked["Policy"]})
 
     def create_bucket(self, _: dict[str, Any]) -> None:
