@@ -758,8 +758,8 @@ VERIFY: Final = {
     "`AWS_ACCESS_KEY_ID` without its secret": run(
         "verify --role web", with_env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     ),
-    "`AWS_MAX_ATTEMPTS=0`": failing(
-        exceptions.InvalidMaxRetryAttemptsError(provided_max_attempts=0, min_value=1)
+    "`AWS_MAX_ATTEMPTS=0`": fails(
+        errors.InvalidMaxRetryAttemptsError(provided_max_attempts=0, min_value=1)
     ),
     "a profile whose `source_profile` does not exist": with_profile(
         f"role_arn = {role_arn('web')}\nsource_profile = base"
