@@ -240,18 +240,25 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
 def _fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Say why a key encrypts nothing, and what to run, if that helps; "" if it does."""
     state, spec, usage = found["KeyState"], found["KeySpec"], found["KeyUsage"]
-    of_key = f"--key-id {in_shell(found['Arn'], _limits.key_fault, 'KEY')}"
-    enable = node.aws(f"kms enable-key {of_key}")
     if state == "Disabled":
-        return "the key is disabled", (enable,)
+        return "the key is disabled", _by_owner(node, found["Arn"], "enable-key")
     if state == "PendingDeletion":
-        cancel = node.aws(f"kms cancel-key-deletion {of_key}")
-        return "the key is scheduled for deletion", (cancel, enable)
+        fix = _by_owner(node, found["Arn"], "cancel-key-deletion", "enable-key")
+        return "the key is scheduled for deletion", fix
     if state not in _USABLE:
         return f"the key is in the state {state}, in which it decrypts nothing", ()
     if spec != "SYMMETRIC_DEFAULT" or usage != "ENCRYPT_DECRYPT":
         return f"the key is for {usage} with the spec {spec}, and makes no data keys", ()
     return "", ()
+
+
+def _by_owner(node: Node, arn: str, *commands: str) -> tuple[str, ...]:
+    """Return commands about a key, which KMS takes in its region and from its account alone."""
+    region, owner = arn.split(":")[3:5]
+    if owner != node.account:
+        return (f"have the account {owner}, which owns the key, run {' and '.join(commands)}",)
+    of_key = f"--key-id {in_shell(arn, _limits.key_fault, 'KEY')} --region {region_word(region)}"
+    return tuple(f"aws kms {command} {of_key}" for command in commands)
 
 
 def _by_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
@@ -373,7 +380,9 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
     rules = word(f"Rules=[{{ApplyServerSideEncryptionByDefault={{{default}}}}}]")
     put = f"aws s3api put-bucket-encryption --bucket {named} --region {region_word(region)}"
     fix = (
-        f"{put} --server-side-encryption-configuration {rules}",
+        "have the owner of the bucket encrypt it with AES256 or aws:kms"
+        if found.is_foreign
+        else f"{put} --server-side-encryption-configuration {rules}",
         "or set s3EncryptionEnabled of the document to false",
     )
     return encrypted.failed_if(text, fix, enforced=enforces)

@@ -29,6 +29,8 @@ DELETED: Final = "AIDACKCEVSQ6C2EXAMPLE"
 """How a policy names a user that is deleted."""
 BUCKET: Final = "arn:aws:s3:::session-logs"
 GROUP: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/ssm/sessions"
+US: Final = "us-east-1"
+KEY_IN_US: Final = KEY.replace(REGION, US)
 FOREIGN_KEY: Final = KEY.replace(ACCOUNT, nodes.OTHER_ACCOUNT)
 OF_DOCUMENT: Final = (
     "encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as "
@@ -472,6 +474,9 @@ HOST_MANAGEMENT: Final = {
 KEYS: Final = {
     "a disabled key": used("key-usable", described_key(KeyState="Disabled")),
     "a key to be deleted": used("key-usable", described_key(KeyState="PendingDeletion")),
+    "a key of another account, to be deleted": used(
+        "key-usable", using(kmsKeyId=FOREIGN_KEY),
+        described_key(Arn=FOREIGN_KEY, KeyState="PendingDeletion")),
     "a disabled key, which is no cause": never(
         "key-usable agent?", using(), described_key(KeyState="Disabled")),
     "a key without material": used("key-usable", described_key(KeyState="PendingImport")),
@@ -570,6 +575,9 @@ LOGS: Final = {
            "is disabled": described_key(KeyState="Disabled"),
            "is for signatures": described_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"),
            "does not exist": refusing("kms:DescribeKey", "NotFoundException")}.items()},
+    "a bucket of another region, whose key is disabled": used(
+        "bucket-encryption", NO_KEY, setting(bucket_region=US), bucket("aws:kms", KEY_IN_US),
+        described_key(Arn=KEY_IN_US, KeyState="Disabled")),
     "the key of S3 that AWS manages, which needs no grant": used(
         "", NO_KEY, BY_KEY, described_key(KeyManager="AWS"), DENIED_BUCKET_KEY),
     **{f"a bucket with no key: {given}": used("log-to-s3?", bucket("aws:kms", given))

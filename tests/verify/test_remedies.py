@@ -69,11 +69,12 @@ def parsed(line: str) -> tuple[str, dict[str, Any]]:
     found = operation(service, command, "-")
     shapes = {f"--{xform_name(n, '-')}": (n, s) for n, s in found.input_shape.members.items()}
     asked: dict[str, Any] = {}
+    of_cli: dict[str, str] = {}
     while words:
         option, *words = words
         option, is_on = RENAMED.get(option, (option, True))
         if option in OF_CLI:
-            words.pop(0)
+            of_cli[option] = words.pop(0)
             continue
         name, shape = shapes[option]
         if shape.type_name == "boolean":
@@ -90,6 +91,8 @@ def parsed(line: str) -> tuple[str, dict[str, Any]]:
             (value,) = values
             asked[name] = typed(shape, value)
     assert_taken(found, asked)
+    if service == "kms":  # of another region or account it does this to no key
+        assert asked["KeyId"].split(":")[3:5] == [of_cli["--region"], ACCOUNT]
     return f"{service}:{found.name}", asked
 
 
