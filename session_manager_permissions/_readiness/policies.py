@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _evaluation, _needs
@@ -260,9 +261,9 @@ def within(identity: Decision, boundary: Decision) -> Decision:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
-    answer = max(identity.answer, boundary.answer)
-    by = [one.by for one in (identity, boundary) if one.answer is answer]
-    return Decision(answer, tuple(statement for those in by for statement in those))
+    if identity.answer is boundary.answer and boundary.by:
+        return Decision(identity.answer, identity.by + boundary.by)
+    return max(identity, boundary, key=attrgetter("answer"))  # the first one if both are equal
 
 
 @lru_cache(maxsize=4096)  # the policies of most roles have the same few patterns

@@ -495,41 +495,31 @@ class Roles:
     def _decided(
         self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
     ) -> dict[str, Ability]:
-        policies = self._once(
-            (role, "statements", asked),
-            lambda: [(None, [*self._of_others(role, asked)]), *self._readable(role, asked)],
-        )
-        statements = [one for policy, found in policies if policy not in without for one in found]
+        key = role, "others", asked
+        others = self._once(key, lambda: [*self._of_others(role, asked)])
+        statements = [*others, *self.readable(role, asked, without)]
         boundary = self._boundary(role, asked)
         found = {}
         for action in asked.actions:
             on = NEEDED.get(action, "*")
-            identity = both = decide(statements, action, on)
-            limit = _UNLIMITED
-            if boundary is not None:
-                limit = decide(boundary, action, on)
-                both = within(identity, limit)
-            found[action] = Ability(identity, limit, both)
+            identity = decide(statements, action, on)
+            limit = _UNLIMITED if boundary is None else decide(boundary, action, on)
+            found[action] = Ability(identity, limit, within(identity, limit))
         return found
 
-    def readable(self, role: Role, asked: Asked) -> Iterator[Statement]:
+    def readable(
+        self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
+    ) -> Iterator[Statement]:
         """Yield the statements of the policies of a role that are of AWS or of the app."""
-        for _, found in self._readable(role, asked):
-            yield from found
-
-    def _readable(
-        self, role: Role, asked: Asked
-    ) -> Iterator[tuple[Policy | None, list[Statement]]]:
-        """Yield the statements of each such policy, with the policy if it is of the app."""
         for name, _ in self._not_of_app(role, asked.actions):
-            if name:
-                yield None, self._of_aws(role, name, asked)
+            yield from self._of_aws(role, name, asked) if name else ()
         overwritten = self._overwritten(role)
         for policy in self.relevant_policies(role, asked):
-            found = self.asked_statements(policy, asked)
-            if policy in overwritten:
-                found = _uncertain(found, ", as another policy of the role has its name")
-            yield policy, found if self.is_in_its_account(role, policy) else _uncertain(found)
+            if policy not in without:
+                found = self.asked_statements(policy, asked)
+                if policy in overwritten:
+                    found = _uncertain(found, ", as another policy of the role has its name")
+                yield from found if self.is_in_its_account(role, policy) else _uncertain(found)
 
     def _overwritten(self, role: Role) -> set[Policy]:
         """Return the inline policies of one name, of which a role keeps the last that is put."""
