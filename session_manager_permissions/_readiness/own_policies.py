@@ -66,7 +66,8 @@ class OwnPolicies:
         self, resource: Resource, role: Role, asked: Asked
     ) -> Iterator[tuple[Literal["role", "account"], Statement]]:
         """Yield the statements about an action, each with whom it is about."""
-        for owner, written in self._documents(resource):
+        once, key = self._parts.worlds.once, ("own policies", resource)
+        for owner, written in once(key, lambda: [*self._documents(resource)]):
             known = partial(self._parts.text, owner)
             context = known_of(asked.actions)._replace(read=known)
             found = read(written, "", known, asked.actions, context)
@@ -75,6 +76,7 @@ class OwnPolicies:
                     yield about, one._replace(certain=one.certain and is_sure)
 
     def _documents(self, resource: Resource) -> Iterator[tuple[Resource, object]]:
+        """Yield each policy of a key or a bucket, with the resource that has it."""
         if resource.type == _KEY:
             yield resource, resource.properties.get("KeyPolicy", _DEFAULT)
             return

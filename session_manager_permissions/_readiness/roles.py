@@ -399,8 +399,8 @@ class Roles:
 
         def reads() -> list[Statement]:
             template = policy.resource.template
-            found = self._read(policy, asked.actions, self._context(template, asked))
-            return self.on(template, found, asked)
+            context = self._once((template, asked), lambda: self._context(template, asked))
+            return self.on(template, self._read(policy, asked.actions, context), asked)
 
         return self._once((policy, asked), reads)
 

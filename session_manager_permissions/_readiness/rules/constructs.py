@@ -65,8 +65,8 @@ class Constructs:
     def has(self, template: Template, construct_id: str) -> bool:
         """Tell whether the stack of a template has a child of this id."""
         if template not in self._children:
-            paths = [one.path.split("/") for one in template.resources.values()]
-            self._children[template] = {first for path in paths for first in path[1:2]}
+            paths = [one.path for one in template.resources.values()]
+            self._children[template] = {one.split("/")[1] for one in paths if "/" in one}
         return construct_id in self._children[template]
 
     def fleet(self, resource: Resource) -> FleetMade | None:  # noqa: ARG002

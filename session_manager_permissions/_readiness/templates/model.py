@@ -121,7 +121,7 @@ class Template:
         """Whether a property of it may be other in another world."""
         self.stack = stack
         """The stack that is deployed; for a nested stack, the top-level stack around it."""
-        self.parent = nested_as.template if nested_as else None
+        self.parent: Template | None = nested_as.template if nested_as else None
         self.nested_as = nested_as
         self.depth: int = self.parent.depth + 1 if self.parent else 0
         self.holds: Callable[[object], bool] = bool
@@ -252,27 +252,26 @@ class Resource:
         self.template = template
         self.logical_id = logical_id
         self.body = body
+        self.written = mapping(body.get("Properties"))
+        """Its properties as the template has them."""
         type_ = body.get("Type")
         self.type = type_ if isinstance(type_, str) else UNKNOWN
         self.condition = body.get("Condition")
 
     @property
-    def written(self) -> dict[str, Any]:
-        """Its properties as the template has them."""
-        return mapping(self.body.get("Properties"))
-
-    @cached_property
     def properties(self) -> dict[str, Any]:
         """Its properties, of which each one read is as the world has it that is judged."""
-        written = self.written
-        if self.template.has_choices:
-            maker = maker_in(self.body)
-            if maker:
-                return Deployed(written | maker, self.template)
-            for one in mappings_in(written):
-                if "Fn::If" in one or one == NO_VALUE or maker_in(one) or self._is_list(one):
-                    return Deployed(written, self.template)
-        return written
+        return self._deployed if self.template.has_choices else self.written
+
+    @cached_property
+    def _deployed(self) -> dict[str, Any]:
+        maker = maker_in(self.body)
+        if maker:
+            return Deployed(self.written | maker, self.template)
+        for one in mappings_in(self.written):
+            if "Fn::If" in one or one == NO_VALUE or maker_in(one) or self._is_list(one):
+                return Deployed(self.written, self.template)
+        return self.written
 
     def _is_list(self, function: dict[str, Any]) -> bool:
         """Tell whether a function may make a list, other than of parts of a text."""
@@ -296,7 +295,8 @@ class Resource:
     @property
     def path(self) -> str:
         """Its construct's path; empty where the template does not have it."""
-        return text(mapping(self.body.get("Metadata")).get("aws:cdk:path", ""))
+        path = mapping(self.body.get("Metadata")).get("aws:cdk:path")
+        return path if isinstance(path, str) else ""
 
     @cached_property
     def mentions(self) -> list[Resource]:

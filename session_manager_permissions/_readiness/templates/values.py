@@ -440,23 +440,23 @@ def _existing(resource: Resource) -> Resource:
     return resource
 
 
+_PSEUDO: Final[dict[str, Callable[[Template], str | None]]] = {
+    "AWS::AccountId": lambda of: of.stack.account,
+    "AWS::Partition": lambda of: of.stack.partition and of.stack.partition.name,
+    "AWS::Region": lambda of: of.stack.region,
+    "AWS::StackName": lambda of: None if of.parent else of.stack.name,
+    "AWS::URLSuffix": lambda of: of.stack.partition and of.stack.partition.suffix,
+}
+"""The pseudo parameters that may be known."""
+
+
 def _pseudo(template: Template, name: str) -> Value | None:
-    stack = template.stack
-    known = None
-    match name:
-        case "AWS::AccountId":
-            known = stack.account
-        case "AWS::Partition":
-            known = stack.partition and stack.partition.name
-        case "AWS::Region":
-            known = stack.region
-        case "AWS::StackName" if template.parent is None:
-            known = stack.name
-        case "AWS::URLSuffix":
-            known = stack.partition and stack.partition.suffix
+    read = _PSEUDO.get(name)
+    known = read(template) if read else None
     if known:
         return (known,)
-    return (Unresolved(stack.environment, name),) if name in _OF_ENVIRONMENT else None
+    is_of_it = name in _OF_ENVIRONMENT
+    return (Unresolved(template.stack.environment, name),) if is_of_it else None
 
 
 def _parameter(template: Template, name: str) -> Value:
