@@ -129,6 +129,9 @@ class _Destination(NamedTuple):
     zones: Sequence[Zone] = ()
 
 
+_PUBLIC: Final = _Destination()
+
+
 class _Ways:
     """The ways from a place to the services."""
 
@@ -138,14 +141,11 @@ class _Ways:
 
     def to(self, service: str) -> Path:
         """Return the way to a service."""
-        vpc = self._place.vpc
-        end = (
-            _Destination(service, vpc.endpoints.of(service), vpc.zones.of(service))
-            if vpc
-            else _Destination()
-        )
-        if not (end.endpoints or end.zones or service in HAVING_PREFIX_LIST):
-            end = _Destination()
+        vpc, end = self._place.vpc, _PUBLIC
+        if vpc:
+            endpoints, zones = vpc.endpoints.of(service), vpc.zones.of(service)
+            if endpoints or zones or service in HAVING_PREFIX_LIST:
+                end = _Destination(service, endpoints, zones)
         if end.service not in self._known:
             self._known[end.service] = self._to(end)
         return self._known[end.service]

@@ -523,17 +523,21 @@ class Roles:
 
     def _overwritten(self, role: Role) -> set[Policy]:
         """Return the inline policies of one name, of which a role keeps the last that is put."""
+        return {
+            one.policy
+            for several in self._once((role, "of one name"), lambda: self._of_one_name(role))
+            if len({other.policy for other in several if self.has(role, other)}) > 1
+            for one in several
+        }
+
+    def _of_one_name(self, role: Role) -> list[list[Attachment]]:
+        """Return the inline policies that may have one name, for each name."""
         by_name = defaultdict[object, list[Attachment]](list)
         for one in role.inline:
             owner, template = one.policy.owner, one.policy.resource.template
             for name in self._possible_names(template, owner, "PolicyName"):
                 by_name[name].append(one)
-        return {
-            one.policy
-            for several in by_name.values()
-            if several[1:] and len({other.policy for other in several if self.has(role, other)}) > 1
-            for one in several
-        }
+        return [several for several in by_name.values() if several[1:]]
 
     def _of_others(self, role: Role, asked: Asked) -> Iterator[Statement]:
         """Yield statements for what can't be read: policies of others, and a role of others."""
