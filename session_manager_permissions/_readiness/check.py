@@ -483,25 +483,20 @@ def _verdict(found: list[Finding]) -> str:
 
 def _unknown_profile(profile: Resource, role: str, decides: list[str]) -> Finding:
     of_quota = len(decides) == 1 and decides[0].startswith(quotas.QUOTA)
-    return permissions.on_role_of(
-        profile,
-        CANNOT_BE_KNOWN,
-        "it can't be known at synthesis whether Session Manager reaches "
-        f"{kind_of(profile).instances}: that depends on {', and on '.join(decides)}",
-        quotas.LOOK_UP
-        if of_quota
-        else Ask(f"Ask IAM after the deployment: session-manager-permissions verify --role {role}"),
-    )
+    ask = Ask(f"Ask IAM after the deployment: session-manager-permissions verify --role {role}")
+    fix, said = quotas.LOOK_UP if of_quota else ask, _not_known(profile, decides)
+    return permissions.on_role_of(profile, CANNOT_BE_KNOWN, said, fix)
 
 
 def _unknown_compute(resource: Resource, decides: list[str]) -> Finding:
-    return Finding(
-        CANNOT_BE_KNOWN,
-        (resource,),
-        "Properties",
-        f"it can't be known at synthesis whether Session Manager reaches "
-        f"{kind_of(resource).instances}: that depends on {', and on '.join(decides)}",
-        (_ASK_AWS,),
+    said = _not_known(resource, decides)
+    return Finding(CANNOT_BE_KNOWN, (resource,), "Properties", said, (_ASK_AWS,))
+
+
+def _not_known(resource: Resource, decides: list[str]) -> str:
+    return (
+        "it can't be known at synthesis whether Session Manager reaches "
+        f"{kind_of(resource).instances}: that depends on {', and on '.join(decides)}"
     )
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from .functions import (
     MACRO,
-    NO_VALUE,
     UNKNOWN,
     Deployed,
     listed,
@@ -167,6 +166,16 @@ class Template:
         rows = [row for one in self.mappings.values() for row in mapping(one).values()]
         return any(isinstance(entry, list) for row in rows for entry in mapping(row).values())
 
+    def may_vary(self, value: dict[str, Any]) -> bool:
+        """Tell whether a mapping is a function that may choose, or make a list of its own."""
+        for name, argument in value.items():
+            if name == "Ref":
+                return argument == "AWS::NoValue" or str(argument) in self.lists
+            if name.startswith("Fn::"):
+                is_of_map = name == "Fn::FindInMap" and self.maps_lists
+                return is_of_map or name.startswith(_VARYING)
+        return False
+
     @property
     def makers(self) -> list[str]:
         """The loops and the macros that may make a part of what is judged."""
@@ -235,6 +244,7 @@ APART: Final = (
 _NEVER_STORE: Final = ("AWS::AutoScaling::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::S3::")
 """Services none of whose resources gives a role's name back by `Ref` or `Fn::GetAtt`."""
 
+_VARYING: Final = ("Fn::If", "Fn::Split", MACRO, "Fn::ForEach::")
 _HARMLESS_TRANSFORMS: Final = {
     "AWS::CodeDeployBlueGreen",
     "AWS::LanguageExtensions",
@@ -266,17 +276,9 @@ class Resource:
     @cached_property
     def _deployed(self) -> dict[str, Any]:
         maker = maker_in(self.body)
-        if maker:
+        if maker or any(map(self.template.may_vary, mappings_in(self.written))):
             return Deployed(self.written | maker, self.template)
-        for one in mappings_in(self.written):
-            if "Fn::If" in one or one == NO_VALUE or maker_in(one) or self._is_list(one):
-                return Deployed(self.written, self.template)
         return self.written
-
-    def _is_list(self, function: dict[str, Any]) -> bool:
-        """Tell whether a function may make a list, other than of parts of a text."""
-        by_map = "Fn::FindInMap" in function and self.template.maps_lists
-        return by_map or "Fn::Split" in function or str(function.get("Ref")) in self.template.lists
 
     @property
     def exists(self) -> bool:
