@@ -370,7 +370,9 @@ class _Checking:
             return _Launched(compute, maybe_profile=maybe_profile)
         profile = self._roles.profile_of(*given)
         if profile is None:
-            return _Launched(compute, decides=(decider(given.value, "instance profile"),))
+            return _Launched(
+                compute, decides=(decider(given.value, "instance profile", given.template),)
+            )
         return _Launched(compute, profile, self._roles.of_holder(profile))
 
     def _warnings_on_compute(self) -> list[Finding]:

@@ -156,7 +156,10 @@ class Parts:
 
     def reference(self, template: Template, value: object, to: PartKind) -> Reference:
         """The resource or the id that a value in a template refers to."""
-        return self._referred(self.behind(template, value), value, to)
+        found = self.behind(template, value)
+        if found is None:
+            return Unknown(decider(value, to.noun, template))
+        return self._referred(found, to)
 
     def split(self, template: Template, written: object, to: PartKind) -> tuple[Reference, ...]:
         """What each entry refers to of a list that is written as a text with commas."""
@@ -166,12 +169,10 @@ class Parts:
             template, [one for one in several if self.assembly.value(template, one)], to
         )
 
-    def _referred(self, found: Resource | str | None, value: object, to: PartKind) -> Reference:
+    def _referred(self, found: Resource | str, to: PartKind) -> Reference:
         if isinstance(found, Resource):
             is_one = found.type in to.types
             return found if is_one else Unknown(f"the {to.noun} {found.logical_id!r}")
-        if found is None:
-            return Unknown(decider(value, to.noun))
         if self.doubts_ids:
             return Unknown(f"whether this app makes the {to.noun} {found!r}")
         return found
@@ -185,7 +186,7 @@ class Parts:
         written = dict.get(resource.properties, by)
         certain = self.assembly.certain(resource.template, written)
         if certain is not None:
-            return {self._referred(certain, written, to): True}
+            return {self._referred(certain, to): True}
 
         def refers() -> tuple[Reference, ...]:
             return self.references(resource.template, resource.properties.get(by), to)
@@ -276,19 +277,26 @@ def types_deployed(stack: Resource) -> frozenset[str]:
     return frozenset(re.findall(r"\b[A-Z]\w*::\w+::[\w:]+", written))
 
 
-def decider(value: object, noun: str) -> str:
-    """What decides on a value that is in no template, as a message names it."""
+def decider(value: object, noun: str, template: Template | None = None) -> str:
+    """What decides on a value that is in no template, as a message names it.
+
+    Args:
+        value: the value.
+        noun: what a message calls it.
+        template: where it is. Default: - it refers to no resource
+    """
     match value:
         case {"Ref": str(name)}:
-            return f"the parameter {name!r}"
+            is_resource = template is not None and name in template.resources
+            return f"the {noun if is_resource else 'parameter'} {name!r}"
         case {"Fn::ImportValue": name} if UNKNOWN not in text(name):
             return f"the import {text(name)!r}"
         case {"Fn::Transform": macro}:
             return f"the macro {shown(mapping(macro).get('Name', macro))}"
         case {"Fn::Select": [_, {**source}]}:
-            return decider(source, noun)
+            return decider(source, noun, template)
         case {"Fn::Split": [_, whole]}:
-            return decider(whole, noun)
+            return decider(whole, noun, template)
     return f"the {noun} {shown(value)}"
 
 

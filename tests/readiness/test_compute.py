@@ -138,6 +138,8 @@ INSTANCES: Final[list[tuple[str, dict[str, Any], Known]]] = [
      {"places": [at("subnet-1", "sg-1", GIVEN)]}),
     ("a subnet by a dynamic reference", instance(SubnetId="{{resolve:ssm:/subnet}}"),
      {"places": [at('? the subnet "{{resolve:ssm:/subnet}}"', "Group")]}),
+    ("no subnet by its type, in a list", instance(SubnetId={"Fn::Join": [",", [ref("Vpc")]]}),
+     {"places": [at("? the subnet 'Vpc'", "Group")]}),
     ("no subnet by its type", instance(SubnetId=ref("Vpc")),
      {"places": [at("? the subnet 'Vpc'", "Group")]}),
     ("an interface", with_interfaces(interface()), {}),
