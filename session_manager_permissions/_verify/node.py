@@ -253,14 +253,19 @@ def _running(node: Node) -> Outcome:
     kinds = (Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status)
     running = RUNNING.of(node.id, state, *kinds)
     if impaired:
-        of_node = f"--instance-ids {node.id_word}"
-        fix: tuple[str, ...] = (node.aws(f"ec2 reboot-instances {of_node}"),)
-        if impaired != ["InstanceStatus"]:
-            stop = node.aws(f"ec2 stop-instances {of_node}")
-            fix = (stop, *_start(node), "after the start it runs on another host")
         why = f"a status check of the instance fails: {', '.join(impaired)}"
-        return running.failed(why, fix=fix)
+        return running.failed(why, fix=_to_repair(node, impaired))
     return running.passed("the instance is running", proven=node.connected)
+
+
+def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
+    of_node = f"--instance-ids {node.id_word}"
+    if impaired == ["InstanceStatus"]:
+        return (node.aws(f"ec2 reboot-instances {of_node}"),)
+    if (node.instance or {}).get("RootDeviceType") == "instance-store":
+        return ("launch another instance: EC2 stops none that has an instance store as its root",)
+    stop = node.aws(f"ec2 stop-instances {of_node}")
+    return (stop, *_start(node), "after the start it runs on another host")
 
 
 def _to_run(node: Node) -> tuple[str, ...]:

@@ -378,6 +378,10 @@ STATES: Final = {
     "terminated, and in no VPC any more": never(
         "instance-running", instance(State={"Name": "terminated"}), without_a_vpc),
     "system impaired": never("instance-running", statuses(nodes.status("impaired"))),
+    **{f"{kind} impaired, with an instance store": never(
+           "instance-running", instance(RootDeviceType="instance-store"), statuses(found))
+       for kind, found in (
+           ("system", nodes.status("impaired")), ("instance", nodes.status("ok", "impaired")))},
     "instance impaired": cause(
         "instance-running connected registered", LOST, statuses(nodes.status("ok", "impaired"))),
     "volumes impaired": never(

@@ -23,7 +23,7 @@ _PAGES: Final = {"ec2:DescribeInstances": 1000, "ssm:DescribeInstanceInformation
 _USED: Final = frozenset(
     {
         *("IamInstanceProfile", "InstanceId", "MetadataOptions", "Platform", "PrivateIpAddress"),
-        *("PublicIpAddress", "SecurityGroups", "State", "SubnetId", "VpcId"),
+        *("PublicIpAddress", "RootDeviceType", "SecurityGroups", "State", "SubnetId", "VpcId"),
     }
 )
 """What the checks read of an instance: the rest would take most of the memory."""
