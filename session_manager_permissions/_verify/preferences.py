@@ -34,6 +34,8 @@ _USABLE: Final = ("Enabled", "Updating")
 
 https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 """
+_OF_AWS: Final = "the key is an AWS managed one, which only its own service may use"
+_ANOTHER_KEY: Final = "set kmsKeyId of the document to a symmetric customer managed key"
 _BY_FLAG: Final = {
     "s3EncryptionEnabled": checks.BUCKET,
     "cloudWatchEncryptionEnabled": checks.LOG_GROUP,
@@ -212,6 +214,9 @@ def _key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | None]:
         key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
         fix = f"set kmsKeyId of the document to a key of {node.region}"
         return key.failed(why, fix=fix), None
+    if _is_of_aws(given):
+        key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
+        return key.failed(_OF_AWS, fix=_ANOTHER_KEY), None
     found = tried(lambda: simulator.describe_key(node.session, given))
     if isinstance(found, NotThere):
         key = checks.KEY_USABLE.of(given, Evidence(_KEY, "KeyMetadata", None))
@@ -223,16 +228,20 @@ def _key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | None]:
     return _usable(node, given, found), LiveKey(given, found["Arn"])
 
 
+def _is_of_aws(arn: str) -> bool:
+    """Tell whether it is the alias of an AWS managed key, whatever KMS says."""
+    return f":{_needs.AWS_MANAGED_ALIAS}" in arn
+
+
 def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     names = ("KeyState", "KeySpec", "KeyUsage", "KeyManager")
     evidence = (Evidence(_KEY, f"KeyMetadata.{name}", found.get(name)) for name in names)
     key = checks.KEY_USABLE.of(given, *evidence)
     why, fix = _fault(node, found)
     if not why and found.get("KeyManager") == "AWS":
-        why = "the key is an AWS managed one, which only its own service may use"
+        why = _OF_AWS
     if why:
-        another = "set kmsKeyId of the document to a symmetric customer managed key"
-        failed = key.failed(why, fix=fix or (another,))
+        failed = key.failed(why, fix=fix or (_ANOTHER_KEY,))
         return replace(failed, is_passing=found["KeyState"] == "Creating")
     return key.passed("the key encrypts and decrypts")
 
@@ -400,6 +409,8 @@ def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey 
             "neither the id nor the ARN of a KMS key, nor an alias: correct the encryption of the "
             "bucket"
         )
+    if _is_of_aws(arn):
+        return None
     found = tried(lambda: simulator.describe_key(session, arn))
     if isinstance(found, CannotAsk):
         itself = LiveKey(arn, arn)

@@ -489,6 +489,9 @@ KEYS: Final = {
         "key-usable", described_key(KeySpec=None, CustomerMasterKeySpec="RSA_2048")),
     "a key for signatures": used("key-usable", described_key(KeyUsage="SIGN_VERIFY")),
     "a key of AWS's own": used("key-usable", described_key(KeyManager="AWS")),
+    **{f"an alias of AWS's own{name}": used(
+           "key-usable", using(kmsKeyId="alias/aws/ssm"), described_key(KeyManager="AWS"), does)
+       for name, does in (("", nodes.nothing), (", not described", refusing("kms:DescribeKey")))},
     "no such key": used("key-usable", refusing("kms:DescribeKey", "NotFoundException")),
     "a key of another region": used("key-usable", using(kmsKeyId=KEY.replace(REGION, "us-east-1"))),
     "an alias": used("", using(kmsKeyId="alias/sessions")),
@@ -570,6 +573,8 @@ LOGS: Final = {
     **{f"a bucket with its key as {given}": used(
            "log-to-s3", bucket("aws:kms", given), DENIED_BUCKET_KEY)
        for given in (KEY, KEY.rpartition("/")[2], "alias/logs", nodes.ALIAS)},
+    "an unknown alias of a bucket that is AWS's own": used(
+        "", NO_KEY, bucket("aws:kms", "alias/aws/s3"), refusing("kms:DescribeKey")),
     "an unknown alias of a bucket": used("log-to-s3?", NO_KEY, SOME_ALIAS),
     "an unknown alias of a bucket, no logs": used("log-to-s3", NO_KEY, SOME_ALIAS, DENIED_BUCKET),
     "an unknown key of a bucket": used("", NO_KEY, SOME_KEY),
