@@ -13,7 +13,7 @@ from aws_cdk import aws_eks as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from aws_cdk.cloudformation_include import CfnInclude
+from aws_cdk.cloudformation_include import CfnInclude, CfnIncludeProps, IncludedNestedStack
 from aws_cdk.interfaces import aws_iam as iam_interfaces
 from constructs import Construct
 
@@ -21,6 +21,7 @@ from .conftest import (
     ACCOUNT,
     ALIAS,
     EC2,
+    HERE,
     OTHER_ACCOUNT,
     REGION,
     existing_role,
@@ -28,10 +29,13 @@ from .conftest import (
     owned_role,
     role_arn,
 )
+from .reading import lookups, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from .conftest import MakeApp
 
 
 PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
@@ -301,3 +305,44 @@ def deployed(value: Any, **parameters: str) -> Any:  # noqa: ANN401
         case list():
             value = [deployed(part, **parameters) for part in value]
     return value
+
+
+def answered(
+    make_app: MakeApp, use: Callable[[cdk.Stack], object], answer: object, account: str = ACCOUNT
+) -> cdk.Stack:
+    """A stack that uses what is looked up, once the CLI has asked for the answer."""
+
+    def build(**context: object) -> cdk.Stack:
+        env = cdk.Environment(account=account, region=REGION)
+        stack = cdk.Stack(make_app(**context), "Stack", env=env)
+        use(stack)
+        return stack
+
+    asking = build()
+    (asked,) = lookups(asking)
+    assert warnings(asking) == []
+    found = build(**{asked["key"]: answer})
+    assert lookups(found) == []
+    return found
+
+
+def customized(app: cdk.App, where: str = "app", *, prevent_synthesis: bool = True) -> cdk.Stack:
+    """A stack whose roles others create, as the app or the stack alone says."""
+    paths = ("Stack/Role", "Stack/Owned", "Stack/Cluster/Role")
+    scope = app if where == "app" else cdk.Stack(app, "Stack", env=HERE)
+    iam.Role.customize_roles(
+        scope,
+        prevent_synthesis=prevent_synthesis,
+        use_precreated_roles=dict.fromkeys(paths, "Existing"),
+    )
+    return scope if isinstance(scope, cdk.Stack) else cdk.Stack(app, "Stack", env=HERE)
+
+
+def included_nested(stack: cdk.Stack, inner: Path) -> IncludedNestedStack:
+    """Include a template that has this one for a nested stack."""
+    body = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "inner"}}
+    outer = inner.with_name("outer.json")
+    outer.write_text(json.dumps({"Resources": {"Nested": body}}), encoding="utf-8")
+    loaded = {"Nested": CfnIncludeProps(template_file=str(inner))}
+    included = CfnInclude(stack, "Outer", template_file=str(outer), load_nested_stacks=loaded)
+    return included.get_nested_stack("Nested")

@@ -3,30 +3,26 @@ from __future__ import annotations
 import functools
 import gc
 import itertools
-import json
 import os
-import re
 import runpy
 import subprocess
 import sys
 import threading
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk.cloudformation_include import CfnInclude, CfnIncludeProps
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from .browser import browser  # noqa: F401 # a fixture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from aws_cdk.cloudformation_include import IncludedNestedStack
     from constructs import Construct
 
 # What a search by chance finds is for who searches, not for who waits for a build.
@@ -139,12 +135,6 @@ def references(request: pytest.FixtureRequest) -> dict[str, object]:
     return {"@aws-cdk/core:defaultCrossStackReferences": request.param}
 
 
-def crosses(value: object) -> bool:
-    """Whether a part of a template refers to another stack, in either kind."""
-    written = json.dumps(value)
-    return '"Fn::ImportValue"' in written or '"Fn::GetStackOutput"' in written
-
-
 @pytest.fixture
 def stack(make_app: MakeApp) -> cdk.Stack:
     """An environment-agnostic stack."""
@@ -155,133 +145,6 @@ def stack(make_app: MakeApp) -> cdk.Stack:
 def stack_here(make_app: MakeApp) -> cdk.Stack:
     """A stack of a known account and region."""
     return cdk.Stack(make_app(), "Stack", env=HERE)
-
-
-def app_of(construct: Construct) -> cdk.Stage:
-    """The app, or the stage, that the construct is in."""
-    found = cdk.Stage.of(construct)
-    assert found
-    return found
-
-
-def synth(construct: Construct) -> Path:
-    """The folder that the construct's app, or stage, is synthesized to as it is now."""
-    return Path(app_of(construct).synth(force=True).directory)
-
-
-def template_text(stack: cdk.Stack) -> str:
-    return (synth(stack) / stack.template_file).read_text()
-
-
-def template(stack: cdk.Stack) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(template_text(stack))
-    return found
-
-
-def resources(stack: cdk.Stack, kind: str) -> dict[str, dict[str, Any]]:
-    """The resources of one type, by logical id."""
-    found = template(stack).get("Resources", {})
-    return {name: body for name, body in found.items() if body["Type"] == kind}
-
-
-def policy(stack: cdk.Stack) -> dict[str, Any]:
-    """The properties of the one policy in the stack's template."""
-    (found,) = resources(stack, "AWS::IAM::Policy").values()
-    properties: dict[str, Any] = found["Properties"]
-    return properties
-
-
-def statements(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
-    """The statements of the stack's one policy, by Sid."""
-    found = policy(stack)["PolicyDocument"]["Statement"]
-    by_sid = {statement["Sid"]: statement for statement in found}
-    assert len(by_sid) == len(found)
-    return by_sid
-
-
-def warnings(stack: cdk.Stack) -> list[str]:
-    """The texts that the CLI shows as warnings of the stack, without CDK's own."""
-    artifact = app_of(stack).synth(force=True).get_stack_artifact(stack.artifact_id)
-    return [
-        str(message.entry.data)
-        for message in artifact.messages
-        if message.level.value == "WARNING" and "[ack: @aws-cdk/" not in str(message.entry.data)
-    ]
-
-
-def warned(stack: cdk.Stack) -> list[str]:
-    """The ids of the stack's warnings, without what all of them begin with."""
-    return re.findall(r"\[ack: session-manager-permissions:(.*?)\]", "\n".join(warnings(stack)))
-
-
-def included_nested(stack: cdk.Stack, inner: Path) -> IncludedNestedStack:
-    """Include a template that has this one for a nested stack."""
-    body = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "inner"}}
-    outer = inner.with_name("outer.json")
-    outer.write_text(json.dumps({"Resources": {"Nested": body}}), encoding="utf-8")
-    loaded = {"Nested": CfnIncludeProps(template_file=str(inner))}
-    included = CfnInclude(stack, "Outer", template_file=str(outer), load_nested_stacks=loaded)
-    return included.get_nested_stack("Nested")
-
-
-def asked_for(assembly: Path) -> list[dict[str, Any]]:
-    """What the CLI would look up before it synthesizes again."""
-    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
-    found: list[dict[str, Any]] = manifest.get("missing", [])
-    return found
-
-
-def lookups(construct: Construct) -> list[dict[str, Any]]:
-    """What the CLI would look up for the construct's app."""
-    return asked_for(synth(construct))
-
-
-def errors_of_the_cli(assembly: Path) -> dict[str, str]:
-    """What the CLI shows as errors of an app that has been synthesized, by the constructs' ids."""
-    return {
-        path.rpartition("/")[2]: entry["data"]
-        for file in assembly.glob("*.metadata.json")
-        for path, entries in json.loads(file.read_text(encoding="utf-8")).items()
-        for entry in entries
-        if entry["type"] == "aws:cdk:error"
-    }
-
-
-def answered(
-    make_app: MakeApp, use: Callable[[cdk.Stack], object], answer: object, account: str = ACCOUNT
-) -> cdk.Stack:
-    """A stack that uses what is looked up, once the CLI has asked for the answer."""
-
-    def build(**context: object) -> cdk.Stack:
-        env = cdk.Environment(account=account, region=REGION)
-        stack = cdk.Stack(make_app(**context), "Stack", env=env)
-        use(stack)
-        return stack
-
-    asking = build()
-    (asked,) = lookups(asking)
-    assert warnings(asking) == []
-    found = build(**{asked["key"]: answer})
-    assert lookups(found) == []
-    return found
-
-
-def customized(app: cdk.App, where: str = "app", *, prevent_synthesis: bool = True) -> cdk.Stack:
-    """A stack whose roles others create, as the app or the stack alone says."""
-    paths = ("Stack/Role", "Stack/Owned", "Stack/Cluster/Role")
-    scope = app if where == "app" else cdk.Stack(app, "Stack", env=HERE)
-    iam.Role.customize_roles(
-        scope,
-        prevent_synthesis=prevent_synthesis,
-        use_precreated_roles=dict.fromkeys(paths, "Existing"),
-    )
-    return scope if isinstance(scope, cdk.Stack) else cdk.Stack(app, "Stack", env=HERE)
-
-
-def reported(stack: cdk.Stack) -> dict[str, list[dict[str, Any]]]:
-    """The statements in the report for those who create the roles, by the role's path."""
-    report = json.loads((synth(stack) / "iam-policy-report.json").read_text())
-    return {role["roleConstructPath"]: role["identityPolicyStatements"] for role in report["roles"]}
 
 
 def role_arn(name: str = "Existing", account: str = ACCOUNT) -> str:

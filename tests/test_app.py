@@ -14,17 +14,8 @@ from session_manager_permissions import session_manager_statements
 from session_manager_permissions._app import MOST_NAMES
 
 from .builders import deployed
-from .conftest import (
-    ACCOUNT,
-    REGION,
-    ROOT,
-    asked_for,
-    errors_of_the_cli,
-    key_arn,
-    role_arn,
-    run_app,
-    run_python,
-)
+from .conftest import ACCOUNT, REGION, ROOT, key_arn, role_arn, run_app, run_python
+from .reading import asked_for, errors_of_the_cli
 from .scenarios import BUCKET, BUCKET_KEY, PREFIX, SCENARIOS
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from session_manager_permissions import (
 )
 
 from .builders import existing_bucket, l1_bucket
-from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, role_arn, run_app, template
+from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, role_arn, run_app
+from .reading import template
 
 PACKAGE: Final = str(ROOT / "session_manager_permissions")
 HARMLESS: Final = "harmless"

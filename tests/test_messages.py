@@ -53,6 +53,7 @@ from session_manager_permissions._verify.resource_policy import key_policy
 from session_manager_permissions._verify.text import PROGRAM
 
 from .builders import (
+    answered,
     bare_profile,
     existing_bucket,
     imported_alias,
@@ -74,10 +75,6 @@ from .conftest import (
     OTHER_REGION,
     REGION,
     ROOT,
-    answered,
-    app_of,
-    asked_for,
-    errors_of_the_cli,
     existing_key,
     existing_role,
     key_arn,
@@ -85,8 +82,8 @@ from .conftest import (
     owned_role,
     role_arn,
     run_app,
-    warnings,
 )
+from .reading import app_of, asked_for, errors_of_the_cli, warnings
 from .test_readme import code, prose
 from .verify import accounts, audits, nodes
 from .verify.conftest import no_account

@@ -29,12 +29,8 @@ from tests.conftest import (
     existing_role,
     l1_role,
     owned_role,
-    policy,
-    resources,
-    statements,
-    template,
-    warnings,
 )
+from tests.reading import policy, resources, statements, template, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,18 +16,8 @@ from syrupy.extensions.json import JSONSnapshotExtension
 from session_manager_permissions import SessionManagerEndpoints, SessionManagerPermissions
 from tests.builders import include, resource
 from tests.cfn_lint import lint
-from tests.conftest import (
-    HERE,
-    REGION,
-    app_of,
-    existing_key,
-    existing_role,
-    lookups,
-    resources,
-    synth,
-    template,
-    warnings,
-)
+from tests.conftest import HERE, REGION, existing_key, existing_role
+from tests.reading import app_of, lookups, resources, synth, template, warnings
 from tests.scenarios import SCENARIOS, bucket, group
 
 if TYPE_CHECKING:

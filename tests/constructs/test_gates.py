@@ -11,7 +11,8 @@ import pytest
 from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import SessionManagerFleet
-from tests.conftest import EC2, ON_LOWEST_CDK, MakeApp, run_python, template
+from tests.conftest import EC2, ON_LOWEST_CDK, MakeApp, run_python
+from tests.reading import template
 
 SCRIPT = """
 import sys

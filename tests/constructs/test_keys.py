@@ -14,6 +14,7 @@ from aws_cdk.interfaces import aws_kms as kms_interfaces
 from session_manager_permissions import SessionManagerPermissions
 from tests.builders import (
     ALL_KEYS_HERE,
+    answered,
     as_list,
     imported_alias,
     in_partition,
@@ -29,16 +30,11 @@ from tests.conftest import (
     OTHER_REGION,
     REGION,
     MakeApp,
-    answered,
-    app_of,
     existing_key,
     existing_role,
     key_arn,
-    resources,
-    statements,
-    warned,
-    warnings,
 )
+from tests.reading import app_of, resources, statements, warned, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

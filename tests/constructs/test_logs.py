@@ -23,6 +23,7 @@ from tests.builders import (
     imported_alias,
     in_partition,
     include,
+    included_nested,
     l1_alias,
     l1_bucket,
     l2_bucket,
@@ -37,15 +38,11 @@ from tests.conftest import (
     OTHER_ACCOUNT,
     REGION,
     MakeApp,
-    crosses,
     existing_key,
     existing_role,
-    included_nested,
     key_arn,
-    statements,
-    warned,
-    warnings,
 )
+from tests.reading import crosses, statements, warned, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

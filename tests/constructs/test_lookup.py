@@ -15,17 +15,9 @@ from session_manager_permissions import (
     SessionPreferences,
     lookup_instance_profile,
 )
-from tests.conftest import (
-    ACCOUNT,
-    HERE,
-    REGION,
-    MakeApp,
-    answered,
-    app_of,
-    lookups,
-    policy,
-    role_arn,
-)
+from tests.builders import answered
+from tests.conftest import ACCOUNT, HERE, REGION, MakeApp, role_arn
+from tests.reading import app_of, lookups, policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,9 +21,8 @@ from tests.conftest import (
     MakeApp,
     existing_key,
     existing_role,
-    policy,
-    resources,
 )
+from tests.reading import policy, resources
 from tests.scenarios import SCENARIOS
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from tests.builders import (
     EVERY_GRANT,
     ROLES_OF_OTHERS,
     as_list,
+    customized,
     deployed,
     in_partition,
     role_by_arn,
@@ -35,21 +36,14 @@ from tests.conftest import (
     OTHER_REGION,
     REGION,
     MakeApp,
-    app_of,
-    crosses,
-    customized,
     existing_key,
     existing_role,
     l1_role,
     owned_role,
-    policy,
-    reported,
-    resources,
     role_arn,
-    template,
-    template_text,
 )
 from tests.preference_options import KEYS
+from tests.reading import app_of, crosses, policy, reported, resources, template, template_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

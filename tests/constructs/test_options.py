@@ -41,8 +41,8 @@ from tests.conftest import (
     existing_role,
     key_arn,
     owned_role,
-    policy,
 )
+from tests.reading import policy
 from tests.scenarios import SCENARIOS
 
 if TYPE_CHECKING:

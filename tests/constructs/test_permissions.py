@@ -23,11 +23,8 @@ from tests.conftest import (
     key_arn,
     l1_role,
     owned_role,
-    policy,
-    resources,
-    synth,
-    template,
 )
+from tests.reading import policy, resources, synth, template
 from tests.scenarios import all_owned
 
 if TYPE_CHECKING:

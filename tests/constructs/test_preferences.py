@@ -28,11 +28,6 @@ from tests.conftest import (
     existing_key,
     existing_role,
     key_arn,
-    policy,
-    resources,
-    template,
-    warned,
-    warnings,
 )
 from tests.preference_options import (
     ALIAS_ARN,
@@ -45,6 +40,7 @@ from tests.preference_options import (
     Given,
     given_preferences,
 )
+from tests.reading import policy, resources, template, warned, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -24,6 +24,7 @@ from tests.builders import (
     OWNED_ROLES,
     PROFILE_ARN,
     ROLES_OF_OTHERS,
+    customized,
     immutable_role,
     imported_profile,
     include_profile,
@@ -38,20 +39,14 @@ from tests.conftest import (
     OTHER_ACCOUNT,
     REGION,
     MakeApp,
-    app_of,
-    customized,
     existing_key,
     existing_role,
     key_arn,
     l1_role,
     owned_role,
-    policy,
-    reported,
-    resources,
     role_arn,
-    template,
-    warnings,
 )
+from tests.reading import app_of, policy, reported, resources, template, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,8 @@ from session_manager_permissions._network.verdicts import (
     State,
 )
 from session_manager_permissions._readiness.network.vpcs import _KNOWN
-from tests.conftest import DATA, synth
+from tests.conftest import DATA
+from tests.reading import synth
 
 from .deployments import NO_VALUE
 from .faults import ISOLATED, PUBLIC, endpoints, instance, isolated, vpc

@@ -1,0 +1,105 @@
+"""What the tests read of what is synthesized: templates, warnings, look-ups and reports."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aws_cdk as cdk
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+
+def app_of(construct: Construct) -> cdk.Stage:
+    """The app, or the stage, that the construct is in."""
+    found = cdk.Stage.of(construct)
+    assert found
+    return found
+
+
+def crosses(value: object) -> bool:
+    """Whether a part of a template refers to another stack, in either kind."""
+    written = json.dumps(value)
+    return '"Fn::ImportValue"' in written or '"Fn::GetStackOutput"' in written
+
+
+def synth(construct: Construct) -> Path:
+    """The folder that the construct's app, or stage, is synthesized to as it is now."""
+    return Path(app_of(construct).synth(force=True).directory)
+
+
+def template_text(stack: cdk.Stack) -> str:
+    return (synth(stack) / stack.template_file).read_text()
+
+
+def template(stack: cdk.Stack) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(template_text(stack))
+    return found
+
+
+def resources(stack: cdk.Stack, kind: str) -> dict[str, dict[str, Any]]:
+    """The resources of one type, by logical id."""
+    found = template(stack).get("Resources", {})
+    return {name: body for name, body in found.items() if body["Type"] == kind}
+
+
+def policy(stack: cdk.Stack) -> dict[str, Any]:
+    """The properties of the one policy in the stack's template."""
+    (found,) = resources(stack, "AWS::IAM::Policy").values()
+    properties: dict[str, Any] = found["Properties"]
+    return properties
+
+
+def statements(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
+    """The statements of the stack's one policy, by Sid."""
+    found = policy(stack)["PolicyDocument"]["Statement"]
+    by_sid = {statement["Sid"]: statement for statement in found}
+    assert len(by_sid) == len(found)
+    return by_sid
+
+
+def warnings(stack: cdk.Stack) -> list[str]:
+    """The texts that the CLI shows as warnings of the stack, without CDK's own."""
+    artifact = app_of(stack).synth(force=True).get_stack_artifact(stack.artifact_id)
+    return [
+        str(message.entry.data)
+        for message in artifact.messages
+        if message.level.value == "WARNING" and "[ack: @aws-cdk/" not in str(message.entry.data)
+    ]
+
+
+def warned(stack: cdk.Stack) -> list[str]:
+    """The ids of the stack's warnings, without what all of them begin with."""
+    return re.findall(r"\[ack: session-manager-permissions:(.*?)\]", "\n".join(warnings(stack)))
+
+
+def asked_for(assembly: Path) -> list[dict[str, Any]]:
+    """What the CLI would look up before it synthesizes again."""
+    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
+    found: list[dict[str, Any]] = manifest.get("missing", [])
+    return found
+
+
+def lookups(construct: Construct) -> list[dict[str, Any]]:
+    """What the CLI would look up for the construct's app."""
+    return asked_for(synth(construct))
+
+
+def errors_of_the_cli(assembly: Path) -> dict[str, str]:
+    """What the CLI shows as errors of an app that has been synthesized, by the constructs' ids."""
+    return {
+        path.rpartition("/")[2]: entry["data"]
+        for file in assembly.glob("*.metadata.json")
+        for path, entries in json.loads(file.read_text(encoding="utf-8")).items()
+        for entry in entries
+        if entry["type"] == "aws:cdk:error"
+    }
+
+
+def reported(stack: cdk.Stack) -> dict[str, list[dict[str, Any]]]:
+    """The statements in the report for those who create the roles, by the role's path."""
+    report = json.loads((synth(stack) / "iam-policy-report.json").read_text())
+    return {role["roleConstructPath"]: role["identityPolicyStatements"] for role in report["roles"]}
