@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from .browser import browser  # noqa: F401 # a fixture
+from .places import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from constructs import Construct
 
 # What a search by chance finds is for who searches, not for who waits for a build.
 settings.register_profile("ci", derandomize=True)
@@ -82,14 +80,6 @@ ROOT = Path(__file__).parents[1]
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 DATA = ROOT / "tests" / "data"
 TEMPLATES = sorted((DATA / "templates").glob("*.json"))
-ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
-REGION, OTHER_REGION = "eu-west-1", "eu-west-2"
-HERE = cdk.Environment(account=ACCOUNT, region=REGION)
-ELSEWHERE = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
-THERE = cdk.Environment(account=ACCOUNT, region=OTHER_REGION)
-KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
-ALIAS = "alias/sessions"
-EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
 # Requests to CDK are counted exactly on the lowest version that is declared, as that one never
 # changes. On a newer one a bound will do: a release of CDK is not to turn the build red.
 ON_LOWEST_CDK = f'"aws-cdk-lib>={version("aws-cdk-lib")},' in PROJECT
@@ -145,52 +135,6 @@ def stack(make_app: MakeApp) -> cdk.Stack:
 def stack_here(make_app: MakeApp) -> cdk.Stack:
     """A stack of a known account and region."""
     return cdk.Stack(make_app(), "Stack", env=HERE)
-
-
-def role_arn(name: str = "Existing", account: str = ACCOUNT) -> str:
-    return f"arn:aws:iam::{account}:role/{name}"
-
-
-def key_arn(region: str = REGION, account: str = ACCOUNT, resource: str = f"key/{KEY_ID}") -> str:
-    return f"arn:aws:kms:{region}:{account}:{resource}"
-
-
-def owned_role(scope: Construct, construct_id: str = "Owned", name: str | None = None) -> iam.Role:
-    return iam.Role(scope, construct_id, assumed_by=EC2, role_name=name)
-
-
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": "sts:AssumeRole",
-            "Principal": {"Service": "ec2.amazonaws.com"},
-        }
-    ],
-}
-"""That EC2 may assume a role."""
-
-
-def l1_role(scope: Construct, construct_id: str = "L1", name: str | None = None) -> iam.CfnRole:
-    return iam.CfnRole(scope, construct_id, assume_role_policy_document=TRUST, role_name=name)
-
-
-def existing_role(
-    scope: Construct, construct_id: str = "Existing", name: str = "Existing"
-) -> iam.IRole:
-    return iam.Role.from_role_name(scope, construct_id, name)
-
-
-def existing_key(
-    scope: Construct,
-    construct_id: str = "Key",
-    *,
-    region: str = REGION,
-    account: str = ACCOUNT,
-    resource: str = f"key/{KEY_ID}",
-) -> kms.IKey:
-    return kms.Key.from_key_arn(scope, construct_id, key_arn(region, account, resource))
 
 
 REAL_APP = cdk.App

@@ -10,8 +10,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from hypothesis import strategies as st
 
-from .builders import imported_alias, l1_alias, owned_alias
-from .conftest import ACCOUNT, ALIAS, OTHER_ACCOUNT, REGION, existing_key, key_arn
+from .keys import existing_key, imported_alias, l1_alias, owned_alias
+from .places import ACCOUNT, ALIAS, OTHER_ACCOUNT, REGION, key_arn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

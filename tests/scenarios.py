@@ -8,7 +8,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 
-from .conftest import ACCOUNT, OTHER_ACCOUNT, REGION, existing_key, key_arn
+from .keys import existing_key
+from .places import ACCOUNT, OTHER_ACCOUNT, REGION, key_arn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

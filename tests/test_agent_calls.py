@@ -9,10 +9,10 @@ import aws_cdk as cdk
 import pytest
 from tables import MEASURED
 
-from .builders import as_list
-from .conftest import HERE, OTHER_ACCOUNT
 from .constructs.test_neighbours import written
+from .places import HERE, OTHER_ACCOUNT
 from .scenarios import PREFIX, SCENARIOS
+from .templates import as_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,10 +13,11 @@ import pytest
 from session_manager_permissions import session_manager_statements
 from session_manager_permissions._app import MOST_NAMES
 
-from .builders import deployed
-from .conftest import ACCOUNT, REGION, ROOT, key_arn, role_arn, run_app, run_python
+from .conftest import ROOT, run_app, run_python
+from .places import ACCOUNT, REGION, key_arn, role_arn
 from .reading import asked_for, errors_of_the_cli
 from .scenarios import BUCKET, BUCKET_KEY, PREFIX, SCENARIOS
+from .templates import deployed
 
 if TYPE_CHECKING:
     import subprocess

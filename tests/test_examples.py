@@ -22,8 +22,9 @@ from session_manager_permissions import session_manager_statements
 from session_manager_permissions._verify.command import main
 from tests.cfn_lint import lint
 
-from .builders import deployed
-from .conftest import PROJECT, ROOT, existing_key, run, run_python
+from .conftest import PROJECT, ROOT, run, run_python
+from .keys import existing_key
+from .templates import deployed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

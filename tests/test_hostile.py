@@ -27,9 +27,11 @@ from session_manager_permissions import (
     lookup_instance_profile,
 )
 
-from .builders import existing_bucket, l1_bucket
-from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, role_arn, run_app
+from .conftest import ROOT, run_app
+from .keys import existing_bucket, l1_bucket
+from .places import ACCOUNT, HERE, REGION, role_arn
 from .reading import template
+from .roles import existing_role
 
 PACKAGE: Final = str(ROOT / "session_manager_permissions")
 HARMLESS: Final = "harmless"

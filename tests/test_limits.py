@@ -25,7 +25,8 @@ from session_manager_permissions._verify import command
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.document import Home, read_document
 
-from .conftest import ACCOUNT, BY_CHANCE, HERE, REGION
+from .conftest import BY_CHANCE
+from .places import ACCOUNT, HERE, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

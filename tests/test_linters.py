@@ -22,9 +22,12 @@ from session_manager_permissions import (
 )
 from tests.cfn_lint import lint
 
-from .builders import EVERY_GRANT, deployed
-from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, owned_role, run
+from .builders import EVERY_GRANT
+from .conftest import ROOT, run
+from .places import ACCOUNT, HERE, REGION
+from .roles import existing_role, owned_role
 from .scenarios import BUCKET, GROUP_ARN, PREFIX, SCENARIOS, all_owned
+from .templates import deployed
 from .test_readme import PERMISSIONS, blocks, first_column
 
 with warnings.catch_warnings():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from session_manager_permissions import _limits
 from session_manager_permissions._lists import OPTIONS, as_line, parse
 
-from .conftest import key_arn, role_arn
+from .places import key_arn, role_arn
 
 KEY: Final = key_arn()
 OTHER: Final = key_arn(resource="alias/sessions")

@@ -55,18 +55,15 @@ from session_manager_permissions._verify.text import PROGRAM
 from .builders import (
     answered,
     bare_profile,
-    existing_bucket,
-    imported_alias,
     imported_profile,
-    l1_bucket,
     l1_nodes,
     l1_profile,
-    l2_bucket,
     made,
     parameter,
-    role_by_arn,
 )
-from .conftest import (
+from .conftest import ROOT, run_app
+from .keys import existing_bucket, existing_key, imported_alias, l1_bucket, l2_bucket
+from .places import (
     ACCOUNT,
     ELSEWHERE,
     HERE,
@@ -74,16 +71,11 @@ from .conftest import (
     OTHER_ACCOUNT,
     OTHER_REGION,
     REGION,
-    ROOT,
-    existing_key,
-    existing_role,
     key_arn,
-    l1_role,
-    owned_role,
     role_arn,
-    run_app,
 )
 from .reading import app_of, asked_for, errors_of_the_cli, warnings
+from .roles import existing_role, l1_role, owned_role, role_by_arn
 from .test_readme import code, prose
 from .verify import accounts, audits, nodes
 from .verify.conftest import no_account

@@ -19,7 +19,8 @@ from session_manager_permissions import SessionManagerPermissions, SessionPrefer
 from session_manager_permissions._app import CONTEXT, stack_name
 from session_manager_permissions._command import parser
 
-from .conftest import ACCOUNT, PROJECT, ROOT, run_app
+from .conftest import PROJECT, ROOT, run_app
+from .places import ACCOUNT
 from .reading import asked_for
 
 if TYPE_CHECKING:

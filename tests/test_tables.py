@@ -30,8 +30,10 @@ from session_manager_permissions._verify.operators import _SIGNS_CHANNEL
 from session_manager_permissions._verify.permissions import PERMISSIONS
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 
-from .builders import as_list
-from .conftest import HERE, REGION, ROOT, existing_key, key_arn, role_arn
+from .conftest import ROOT
+from .keys import existing_key
+from .places import HERE, REGION, key_arn, role_arn
+from .templates import as_list
 from .test_readme import code, table
 
 if TYPE_CHECKING:

@@ -12,25 +12,12 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
 from session_manager_permissions import SessionManagerAccess, SessionManagerPermissions
-from tests.builders import (
-    bare_profile,
-    immutable_role,
-    imported_profile,
-    instance,
-    l1_nodes,
-    l1_profile,
-    network,
-)
-from tests.conftest import (
-    HERE,
-    OTHER_REGION,
-    MakeApp,
-    existing_key,
-    existing_role,
-    l1_role,
-    owned_role,
-)
+from tests.builders import bare_profile, imported_profile, instance, l1_nodes, l1_profile, network
+from tests.conftest import MakeApp
+from tests.keys import existing_key
+from tests.places import HERE, OTHER_REGION
 from tests.reading import policy, resources, statements, template, warnings
+from tests.roles import existing_role, immutable_role, l1_role, owned_role
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,11 +14,13 @@ from aws_cdk import aws_s3 as s3
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import SessionManagerEndpoints, SessionManagerPermissions
-from tests.builders import include, resource
 from tests.cfn_lint import lint
-from tests.conftest import HERE, REGION, existing_key, existing_role
+from tests.keys import existing_key
+from tests.places import HERE, REGION
 from tests.reading import app_of, lookups, resources, synth, template, warnings
+from tests.roles import existing_role
 from tests.scenarios import SCENARIOS, bucket, group
+from tests.templates import include, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,40 +22,20 @@ from constructs import Construct
 from session_manager_permissions import SessionManagerFleet, SessionManagerPermissions
 from session_manager_permissions._constructs.fleet_tree import Tree
 from tests.builders import (
-    FIXED_ROLES,
     SIZE,
     bare_profile,
-    customized,
     grown,
-    immutable_role,
-    include,
-    included_nested,
     instance,
     l1_nodes,
     l1_profile,
     linux,
     network,
     parameter,
-    resource,
-    role_by_arn,
 )
 from tests.cfn_lint import lint
-from tests.conftest import (
-    ACCOUNT,
-    EC2,
-    ELSEWHERE,
-    HERE,
-    ON_LOWEST_CDK,
-    OTHER_ACCOUNT,
-    TEMPLATES,
-    THERE,
-    MakeApp,
-    existing_key,
-    existing_role,
-    l1_role,
-    owned_role,
-    role_arn,
-)
+from tests.conftest import ON_LOWEST_CDK, TEMPLATES, MakeApp
+from tests.keys import existing_key
+from tests.places import ACCOUNT, ELSEWHERE, HERE, OTHER_ACCOUNT, THERE, role_arn
 from tests.reading import (
     lookups,
     policy,
@@ -67,6 +47,17 @@ from tests.reading import (
     warned,
     warnings,
 )
+from tests.roles import (
+    EC2,
+    FIXED_ROLES,
+    customized,
+    existing_role,
+    immutable_role,
+    l1_role,
+    owned_role,
+    role_by_arn,
+)
+from tests.templates import include, included_nested, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable

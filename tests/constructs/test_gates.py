@@ -11,8 +11,9 @@ import pytest
 from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import SessionManagerFleet
-from tests.conftest import EC2, ON_LOWEST_CDK, MakeApp, run_python
+from tests.conftest import ON_LOWEST_CDK, MakeApp, run_python
 from tests.reading import template
+from tests.roles import EC2
 
 SCRIPT = """
 import sys

@@ -12,29 +12,13 @@ from aws_cdk import aws_kms as kms
 from aws_cdk.interfaces import aws_kms as kms_interfaces
 
 from session_manager_permissions import SessionManagerPermissions
-from tests.builders import (
-    ALL_KEYS_HERE,
-    answered,
-    as_list,
-    imported_alias,
-    in_partition,
-    l1_alias,
-    owned_alias,
-)
-from tests.conftest import (
-    ACCOUNT,
-    ALIAS,
-    HERE,
-    KEY_ID,
-    OTHER_ACCOUNT,
-    OTHER_REGION,
-    REGION,
-    MakeApp,
-    existing_key,
-    existing_role,
-    key_arn,
-)
+from tests.builders import answered
+from tests.conftest import MakeApp
+from tests.keys import existing_key, imported_alias, l1_alias, owned_alias
+from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, OTHER_REGION, REGION, key_arn
 from tests.reading import app_of, resources, statements, warned, warnings
+from tests.roles import existing_role
+from tests.templates import ALL_KEYS_HERE, as_list, in_partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable

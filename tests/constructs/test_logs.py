@@ -17,32 +17,19 @@ from session_manager_permissions import (
     SessionPreferences,
     session_manager_statements,
 )
-from tests.builders import (
+from tests.conftest import MakeApp
+from tests.keys import existing_key, imported_alias, l1_alias, l1_bucket, l2_bucket, owned_alias
+from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, REGION, key_arn
+from tests.reading import crosses, statements, warned, warnings
+from tests.roles import existing_role
+from tests.templates import (
     ALL_KEYS_HERE,
     deployed,
-    imported_alias,
     in_partition,
     include,
     included_nested,
-    l1_alias,
-    l1_bucket,
-    l2_bucket,
-    owned_alias,
     resource,
 )
-from tests.conftest import (
-    ACCOUNT,
-    ALIAS,
-    HERE,
-    KEY_ID,
-    OTHER_ACCOUNT,
-    REGION,
-    MakeApp,
-    existing_key,
-    existing_role,
-    key_arn,
-)
-from tests.reading import crosses, statements, warned, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,8 @@ from session_manager_permissions import (
     lookup_instance_profile,
 )
 from tests.builders import answered
-from tests.conftest import ACCOUNT, HERE, REGION, MakeApp, role_arn
+from tests.conftest import MakeApp
+from tests.places import ACCOUNT, HERE, REGION, role_arn
 from tests.reading import app_of, lookups, policy
 
 if TYPE_CHECKING:

@@ -13,16 +13,11 @@ from hypothesis import strategies as st
 
 from session_manager_permissions import SessionManagerPermissions
 from tests.builders import grown
-from tests.conftest import (
-    BY_CHANCE,
-    HERE,
-    OTHER_REGION,
-    REGION,
-    MakeApp,
-    existing_key,
-    existing_role,
-)
+from tests.conftest import BY_CHANCE, MakeApp
+from tests.keys import existing_key
+from tests.places import HERE, OTHER_REGION, REGION
 from tests.reading import policy, resources
+from tests.roles import existing_role
 from tests.scenarios import SCENARIOS
 
 if TYPE_CHECKING:

@@ -17,9 +17,11 @@ from aws_cdk import aws_s3 as s3
 from aws_managed_policies import policies
 
 from session_manager_permissions import session_manager_statements
-from tests.builders import as_list, deployed
-from tests.conftest import HERE, REGION, ROOT, existing_key, key_arn
+from tests.conftest import ROOT
+from tests.keys import existing_key
+from tests.places import HERE, REGION, key_arn
 from tests.scenarios import BUCKET, BUCKET_KEY, GROUP_ARN, PREFIX, SCENARIOS
+from tests.templates import as_list, deployed
 from tests.test_readme import code, table
 
 if TYPE_CHECKING:

@@ -16,17 +16,11 @@ from aws_cdk import aws_lambda as lambda_
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
 from session_manager_permissions import SessionPreferences
-from tests.builders import (
-    EVERY_GRANT,
-    ROLES_OF_OTHERS,
-    as_list,
-    customized,
-    deployed,
-    in_partition,
-    role_by_arn,
-)
+from tests.builders import EVERY_GRANT
 from tests.cfn_lint import lint
-from tests.conftest import (
+from tests.conftest import MakeApp
+from tests.keys import existing_key
+from tests.places import (
     ACCOUNT,
     ALIAS,
     ELSEWHERE,
@@ -35,15 +29,12 @@ from tests.conftest import (
     OTHER_ACCOUNT,
     OTHER_REGION,
     REGION,
-    MakeApp,
-    existing_key,
-    existing_role,
-    l1_role,
-    owned_role,
     role_arn,
 )
 from tests.preference_options import KEYS
 from tests.reading import app_of, crosses, policy, reported, resources, template, template_text
+from tests.roles import ROLES_OF_OTHERS, customized, existing_role, l1_role, owned_role, role_by_arn
+from tests.templates import as_list, deployed, in_partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

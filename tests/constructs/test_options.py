@@ -27,23 +27,14 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._limits import MAX_INLINE_POLICIES
 from tests import scenarios
-from tests.builders import as_list, imported_alias, l1_alias, l1_profile
-from tests.conftest import (
-    ACCOUNT,
-    ALIAS,
-    HERE,
-    KEY_ID,
-    OTHER_ACCOUNT,
-    OTHER_REGION,
-    REGION,
-    MakeApp,
-    existing_key,
-    existing_role,
-    key_arn,
-    owned_role,
-)
+from tests.builders import l1_profile
+from tests.conftest import MakeApp
+from tests.keys import existing_key, imported_alias, l1_alias
+from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, OTHER_REGION, REGION, key_arn
 from tests.reading import policy
+from tests.roles import existing_role, owned_role
 from tests.scenarios import SCENARIOS
+from tests.templates import as_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -12,20 +12,15 @@ from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
 from session_manager_permissions import _app as real_app
-from tests.builders import as_list, instance, l1_profile
+from tests.builders import instance, l1_profile
 from tests.cfn_lint import lint
-from tests.conftest import (
-    DATA,
-    EC2,
-    MakeApp,
-    existing_key,
-    existing_role,
-    key_arn,
-    l1_role,
-    owned_role,
-)
+from tests.conftest import DATA, MakeApp
+from tests.keys import existing_key
+from tests.places import key_arn
 from tests.reading import policy, resources, synth, template
+from tests.roles import EC2, existing_role, l1_role, owned_role
 from tests.scenarios import all_owned
+from tests.templates import as_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,17 +18,10 @@ from session_manager_permissions import (
     SessionPreferences,
     session_manager_statements,
 )
-from tests.builders import deployed, in_partition, l1_bucket, l2_bucket, made
-from tests.conftest import (
-    ACCOUNT,
-    BY_CHANCE,
-    HERE,
-    REGION,
-    MakeApp,
-    existing_key,
-    existing_role,
-    key_arn,
-)
+from tests.builders import made
+from tests.conftest import BY_CHANCE, MakeApp
+from tests.keys import existing_key, l1_bucket, l2_bucket
+from tests.places import ACCOUNT, HERE, REGION, key_arn
 from tests.preference_options import (
     ALIAS_ARN,
     BUCKET,
@@ -41,6 +34,8 @@ from tests.preference_options import (
     given_preferences,
 )
 from tests.reading import policy, resources, template, warned, warnings
+from tests.roles import existing_role
+from tests.templates import deployed, in_partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

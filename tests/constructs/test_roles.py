@@ -18,35 +18,25 @@ from session_manager_permissions import (
     SessionManagerFleet,
     SessionManagerPermissions,
 )
-from tests.builders import (
+from tests.builders import PROFILE_ARN, imported_profile, instance, l1_profile
+from tests.conftest import MakeApp
+from tests.keys import existing_key
+from tests.places import ELSEWHERE, HERE, OTHER_ACCOUNT, REGION, key_arn, role_arn
+from tests.reading import app_of, policy, reported, resources, template, warnings
+from tests.roles import (
+    EC2,
     EXISTING_ROLES,
     FIXED_ROLES,
     OWNED_ROLES,
-    PROFILE_ARN,
     ROLES_OF_OTHERS,
     customized,
-    immutable_role,
-    imported_profile,
-    include_profile,
-    instance,
-    l1_profile,
-    role_by_arn,
-)
-from tests.conftest import (
-    EC2,
-    ELSEWHERE,
-    HERE,
-    OTHER_ACCOUNT,
-    REGION,
-    MakeApp,
-    existing_key,
     existing_role,
-    key_arn,
+    immutable_role,
     l1_role,
     owned_role,
-    role_arn,
+    role_by_arn,
 )
-from tests.reading import app_of, policy, reported, resources, template, warnings
+from tests.templates import include_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,20 +26,11 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 from tests import scenarios
-from tests.builders import EXISTING_ROLES, OWNED_ROLES, instance, l1_bucket, l1_profile, role_by_arn
-from tests.conftest import (
-    ACCOUNT,
-    HERE,
-    OTHER_ACCOUNT,
-    OTHER_REGION,
-    REGION,
-    existing_key,
-    existing_role,
-    l1_role,
-    owned_role,
-    role_arn,
-)
+from tests.builders import instance, l1_profile
+from tests.keys import existing_key, l1_bucket
+from tests.places import ACCOUNT, HERE, OTHER_ACCOUNT, OTHER_REGION, REGION, role_arn
 from tests.preference_options import BUCKETS, GROUPS, KEYS
+from tests.roles import EXISTING_ROLES, OWNED_ROLES, existing_role, l1_role, owned_role, role_by_arn
 
 Make = Callable[[cdk.Stack], Any]
 Build = Callable[[cdk.Stack], object]

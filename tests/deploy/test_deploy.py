@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from local_aws import ROOT, ExistingProfile, LocalAws, create_key, existing_profile
 
 from session_manager_permissions._needs import CHANNELS
-from tests.builders import as_list
+from tests.templates import as_list
 
 from .stacks import events
 

@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from local_aws import REGION, LocalAws, existing_profile
 
 from session_manager_permissions import SessionManagerFleet
-from tests.conftest import owned_role
+from tests.roles import owned_role
 
 from . import stacks
 from .stacks import legacy_app

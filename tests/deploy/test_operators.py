@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from local_aws import REGION, LocalAws, create_key
 
 from session_manager_permissions import SessionPreferences
-from tests.conftest import TRUST
+from tests.roles import TRUST
 
 from . import stacks
 

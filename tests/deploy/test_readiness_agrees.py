@@ -16,7 +16,6 @@ from session_manager_permissions._readiness.rules.permissions import (
     EXPLICIT_DENY,
     REGISTRATION_MISSING,
 )
-from tests.conftest import TRUST
 from tests.readiness.policy_table import (
     ACTIONS,
     RESOURCE_ROWS,
@@ -26,6 +25,7 @@ from tests.readiness.policy_table import (
     Statement,
     document,
 )
+from tests.roles import TRUST
 
 pytestmark = pytest.mark.deploy
 

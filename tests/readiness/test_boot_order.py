@@ -14,7 +14,7 @@ from session_manager_permissions import SessionManagerFleet
 from session_manager_permissions import _needs as needs
 from session_manager_permissions._readiness.rules.boot_order import BOOT_ORDER
 from tests.builders import public_vpc
-from tests.conftest import owned_role
+from tests.roles import owned_role
 
 from .deployments import NO_VALUE
 from .faults import instance, permits

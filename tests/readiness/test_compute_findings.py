@@ -19,7 +19,8 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import SessionManagerReadiness
 from session_manager_permissions._readiness.check import check as judge_all
 from session_manager_permissions._readiness.templates import Assembly
-from tests.conftest import HERE, MakeApp
+from tests.conftest import MakeApp
+from tests.places import HERE
 
 from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, by_endpoints

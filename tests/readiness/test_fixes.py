@@ -31,7 +31,8 @@ from session_manager_permissions._readiness.rules.statements import trusted
 from session_manager_permissions._readiness.rules.steps import Step
 from session_manager_permissions._readiness.templates import Assembly
 from session_manager_permissions._trust import EC2 as EC2_SERVICE
-from tests.conftest import HERE, ROOT
+from tests.conftest import ROOT
+from tests.places import HERE
 
 from . import faults, reports
 from .faults import ISOLATED, MACHINE, Build, instance, isolated, vpc

@@ -24,16 +24,9 @@ from session_manager_permissions import (
     _readiness,
 )
 from tests.builders import public_vpc
-from tests.conftest import (
-    EC2,
-    OTHER_ACCOUNT,
-    ROOT,
-    TEMPLATES,
-    MakeApp,
-    key_arn,
-    owned_role,
-    run_python,
-)
+from tests.conftest import ROOT, TEMPLATES, MakeApp, run_python
+from tests.places import OTHER_ACCOUNT, key_arn
+from tests.roles import EC2, owned_role
 
 from .judging import att, each, ref, resource
 from .policy_table import (

@@ -9,7 +9,8 @@ import pytest
 from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import SessionManagerPermissions
-from tests.conftest import MakeApp, owned_role
+from tests.conftest import MakeApp
+from tests.roles import owned_role
 
 from .deployments import NO_VALUE
 from .judging import att, each, on, ref, resource

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from session_manager_permissions import SessionManagerPermissions, SessionPreferences
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.policies import decide, read
-from tests.builders import as_list, deployed
-from tests.conftest import HERE, existing_role
+from tests.places import HERE
 from tests.preference_options import Given, given_preferences
+from tests.roles import existing_role
+from tests.templates import as_list, deployed
 
 from .causes import having, setting
 from .nodes import ACCOUNT, DOCUMENT, EVERYTHING, KEY, Question, World
