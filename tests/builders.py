@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
 
 
-def parameter(scope: Construct, name: str = "Given") -> str:
-    return cdk.CfnParameter(scope, name).value_as_string
-
-
 KINDS: Final[dict[str, Callable[[Construct, str], Construct]]] = {
     "Stack": cdk.Stack,
     "Nested": cdk.NestedStack,

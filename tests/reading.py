@@ -31,12 +31,8 @@ def synth(construct: Construct) -> Path:
     return Path(app_of(construct).synth(force=True).directory)
 
 
-def template_text(stack: cdk.Stack) -> str:
-    return (synth(stack) / stack.template_file).read_text()
-
-
 def template(stack: cdk.Stack) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(template_text(stack))
+    found: dict[str, Any] = json.loads((synth(stack) / stack.template_file).read_text())
     return found
 
 

@@ -10,8 +10,9 @@ import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk.interfaces import aws_iam as iam_interfaces
 
-from .builders import imported_profile, l1_profile, parameter
+from .builders import imported_profile, l1_profile
 from .places import HERE, OTHER_ACCOUNT, role_arn
+from .templates import parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,16 +20,12 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": "sts:AssumeRole",
-            "Principal": {"Service": "ec2.amazonaws.com"},
-        }
-    ],
+ALLOW_EC2 = {
+    "Effect": "Allow",
+    "Action": "sts:AssumeRole",
+    "Principal": {"Service": "ec2.amazonaws.com"},
 }
+TRUST = {"Version": "2012-10-17", "Statement": [ALLOW_EC2]}
 """That EC2 may assume a role."""
 
 

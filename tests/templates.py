@@ -52,6 +52,10 @@ ALL_KEYS_HERE: Final = in_partition(
 )
 
 
+def parameter(scope: Construct, name: str = "Given") -> str:
+    return cdk.CfnParameter(scope, name).value_as_string
+
+
 def resource(kind: str, **properties: object) -> dict[str, Any]:
     """A resource as a template has it."""
     return {"Type": kind, "Properties": properties}

@@ -52,30 +52,13 @@ from session_manager_permissions._verify.operators import find_operator
 from session_manager_permissions._verify.resource_policy import key_policy
 from session_manager_permissions._verify.text import PROGRAM
 
-from .builders import (
-    answered,
-    bare_profile,
-    imported_profile,
-    l1_nodes,
-    l1_profile,
-    made,
-    parameter,
-)
+from .builders import answered, bare_profile, imported_profile, l1_nodes, l1_profile, made
 from .conftest import ROOT, run_app
 from .keys import existing_bucket, existing_key, imported_alias, l1_bucket, l2_bucket
-from .places import (
-    ACCOUNT,
-    ELSEWHERE,
-    HERE,
-    KEY_ID,
-    OTHER_ACCOUNT,
-    OTHER_REGION,
-    REGION,
-    key_arn,
-    role_arn,
-)
+from .places import ACCOUNT, ELSEWHERE, HERE, KEY_ID, OTHER_ACCOUNT, REGION, key_arn, role_arn
 from .reading import app_of, asked_for, errors_of_the_cli, warnings
 from .roles import existing_role, l1_role, owned_role, role_by_arn
+from .templates import parameter
 from .test_readme import code, prose
 from .verify import accounts, audits, nodes
 from .verify.conftest import no_account
@@ -555,7 +538,7 @@ KEYS: Final = {
         encryption_key=lambda s: kms.Key(s, "Key", key_spec=kms.KeySpec.RSA_2048)
     ),
     "an AWS managed key": statements(encryption_key=lambda s: imported_alias(s, "alias/aws/ssm")),
-    "an ARN of another service for a key": with_key(f"arn:aws:s3:{REGION}:{ACCOUNT}:key/{KEY_ID}"),
+    "an ARN of another service for a key": with_key(key_arn().replace(":kms:", ":s3:")),
     "an ARN that is not one key's": with_key(key_arn(resource="key/a/b")),
     "a key's ARN without a region": with_key(key_arn(region="")),
     "an L1 bucket that names its key by something other than an ARN": statements(
@@ -663,7 +646,7 @@ WARNINGS: Final = {
     ),
     "an option of the app that its list does not have": of_an_option_that_is_not_in_the_file,
     "keys, and none of the region of the stack": permissions(
-        role=existing_role, encryption_key=lambda s: existing_key(s, region=OTHER_REGION)
+        role=existing_role, encryption_key=lambda s: existing_key(s, region="eu-west-2")
     ),
     "an L1 bucket whose key only the deployment knows": statements(
         log_bucket=lambda s: l1_bucket(s, parameter(s))
@@ -946,7 +929,9 @@ SECTIONS: Final = {
 """The rows by the headings of docs/errors.md, whose tables are made from the snapshot."""
 
 
-ENDS_A_WORLD: Final = r"NoSuchDeployment|TooManyWorlds|^raise RuntimeError\(message\)$"
+ENDS_A_WORLD: Final = (
+    r"NoSuchDeployment|TooManyWorlds|^raise KeyError\(name\)$|^raise RuntimeError\(message\)$"
+)
 """What the check at synthesis raises within itself, and no user reads."""
 SAYING: Final = r"\.add_warning_v2$|\.add_error$|_errors\.append$|stderr\.write$"
 

@@ -21,32 +21,12 @@ from constructs import Construct
 
 from session_manager_permissions import SessionManagerFleet, SessionManagerPermissions
 from session_manager_permissions._constructs.fleet_tree import Tree
-from tests.builders import (
-    SIZE,
-    bare_profile,
-    grown,
-    instance,
-    l1_nodes,
-    l1_profile,
-    linux,
-    network,
-    parameter,
-)
+from tests.builders import SIZE, bare_profile, grown, instance, l1_nodes, l1_profile, linux, network
 from tests.cfn_lint import lint
 from tests.conftest import ON_LOWEST_CDK, TEMPLATES, MakeApp
 from tests.keys import existing_key
 from tests.places import ACCOUNT, ELSEWHERE, HERE, OTHER_ACCOUNT, THERE, role_arn
-from tests.reading import (
-    lookups,
-    policy,
-    reported,
-    resources,
-    synth,
-    template,
-    template_text,
-    warned,
-    warnings,
-)
+from tests.reading import lookups, policy, reported, resources, synth, template, warned, warnings
 from tests.roles import (
     EC2,
     FIXED_ROLES,
@@ -57,7 +37,7 @@ from tests.roles import (
     owned_role,
     role_by_arn,
 )
-from tests.templates import include, included_nested, resource
+from tests.templates import include, included_nested, parameter, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,7 +285,7 @@ def included_role(condition: str | None = None, **name: str) -> dict[str, Any]:
 
 def on_conditions(stack: cdk.Stack) -> dict[str | None, list[object]]:
     """What each of the stack's policies lists, by its condition."""
-    assert not [match for match in lint(template_text(stack)) if match.rule.id == "W1001"]
+    assert not [match for match in lint(json.dumps(template(stack))) if match.rule.id == "W1001"]
     found = resources(stack, "AWS::IAM::Policy").values()
     by_condition = {body.get("Condition"): body["Properties"]["Roles"] for body in found}
     assert len(by_condition) == len(found)
@@ -1106,5 +1086,5 @@ def test_an_instance_waits_for_its_own_policy(stack: cdk.Stack, *, for_the_fleet
     if for_the_fleet:
         (made,) = (one for one in fleet.node.find_all() if isinstance(one, iam.CfnPolicy))
         waiting.instance.add_dependency(made)
-    circles = [one for one in lint(template_text(stack)) if one.rule.id == "E3004"]
+    circles = [one for one in lint(json.dumps(template(stack))) if one.rule.id == "E3004"]
     assert bool(circles) == for_the_fleet

@@ -20,19 +20,9 @@ from tests.builders import EVERY_GRANT
 from tests.cfn_lint import lint
 from tests.conftest import MakeApp
 from tests.keys import existing_key
-from tests.places import (
-    ACCOUNT,
-    ALIAS,
-    ELSEWHERE,
-    HERE,
-    KEY_ID,
-    OTHER_ACCOUNT,
-    OTHER_REGION,
-    REGION,
-    role_arn,
-)
+from tests.places import ACCOUNT, ALIAS, ELSEWHERE, HERE, KEY_ID, OTHER_ACCOUNT, REGION, role_arn
 from tests.preference_options import KEYS
-from tests.reading import app_of, crosses, policy, reported, resources, template, template_text
+from tests.reading import app_of, crosses, policy, reported, resources, template
 from tests.roles import ROLES_OF_OTHERS, customized, existing_role, l1_role, owned_role, role_by_arn
 from tests.templates import as_list, deployed, in_partition
 
@@ -568,7 +558,7 @@ def test_a_grantee_that_only_the_deployment_knows_is_let_through(stack: cdk.Stac
 def test_a_groups_id_names_its_policy(make_app: MakeApp, names: int, *, region_in_id: bool) -> None:
     """As documented: a group is global, so two regions must not name its policies alike."""
     app, found = make_app(), set()
-    for region in (REGION, OTHER_REGION):
+    for region in (REGION, "eu-west-3"):
         env = cdk.Environment(account=ACCOUNT, region=region)
         stack = cdk.Stack(app, f"Stack-{region}", env=env)
         construct_id = f"Operators-{stack.region}" if region_in_id else "Operators"
@@ -642,7 +632,7 @@ def test_cfn_lint_finds_nothing(make_app: MakeApp, *, minimize: bool) -> None:
     found.grant_start_session(operators, **web, allow_console=True)
     found.grant_start_session(operators, all_instances=True, **EVERY_GRANT)
 
-    assert lint(template_text(stack)) == []
+    assert lint(json.dumps(template(stack))) == []
 
 
 # by IAM's own rules
