@@ -83,7 +83,7 @@ def include_profile(scope: Construct, folder: Path, roles: object) -> CfnInclude
     )
 
 
-def included_nested(stack: cdk.Stack, inner: Path) -> IncludedNestedStack:
+def include_nested(stack: cdk.Stack, inner: Path) -> IncludedNestedStack:
     """Include a template that has this one for a nested stack."""
     body = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "inner"}}
     outer = inner.with_name("outer.json")

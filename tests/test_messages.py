@@ -452,12 +452,7 @@ def with_profile(text: str) -> Cause:
     return run("verify --role web --profile prod", config, with_env("AWS_CONFIG_FILE", "config"))
 
 
-def app(
-    *,
-    file: bytes = b"",
-    answer: object = None,
-    **context: Any,  # noqa: ANN401
-) -> Cause:
+def app(*, file: bytes = b"", answer: object = None, **context: Any) -> Cause:  # noqa: ANN401
     """The app of the repository with these `-c`, each name with `_` for `-`.
 
     Args:

@@ -57,15 +57,12 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+PACKED = ("*.py", "py.typed", "aws_managed_policies.json", "page.css", "page.html.jinja", "page.js")
+
+
 def modules() -> set[str]:
-    return {
-        path.relative_to(ROOT).as_posix()
-        for pattern in (
-            *("*.py", "py.typed", "aws_managed_policies.json"),
-            *("page.css", "page.html.jinja", "page.js"),
-        )
-        for path in (ROOT / PACKAGE).rglob(pattern)
-    }
+    found = (path for pattern in PACKED for path in (ROOT / PACKAGE).rglob(pattern))
+    return {path.relative_to(ROOT).as_posix() for path in found}
 
 
 def test_wheel_holds_the_package_and_the_licence(distributions: Path) -> None:

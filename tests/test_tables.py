@@ -141,11 +141,7 @@ def test_the_endpoints_are_those_of_the_construct() -> None:
     assert re.findall(r"^\| `(\w+)`", tables.endpoints(""), re.MULTILINE) == [*_IDS, "s3"]
 
 
-def granted(
-    *,
-    has_key: bool = True,
-    **options: Any,  # noqa: ANN401
-) -> list[tuple[str, list[str], object]]:
+def granted(*, has_key: bool = True, **options: Any) -> list[tuple[str, list[str], object]]:  # noqa: ANN401
     """What an operator is granted: the name of the Sid, the actions, and on what."""
     stack = cdk.Stack(env=HERE)
     existing = SessionPreferences.from_document_name(

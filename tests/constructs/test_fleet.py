@@ -37,7 +37,7 @@ from tests.roles import (
     owned_role,
     role_by_arn,
 )
-from tests.templates import include, included_nested, parameter, resource
+from tests.templates import include, include_nested, parameter, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -354,7 +354,7 @@ def test_a_reference_in_a_nested_template_is_listed_once(stack: cdk.Stack, tmp_p
     )
     body = {"Role": included_role(), "One": by_text, "Two": by_reference}
     inner.write_text(json.dumps({"Resources": body}))
-    included_nested(stack, inner)
+    include_nested(stack, inner)
     SessionManagerFleet(stack, "Fleet")
 
     (text,) = (path.read_text() for path in synth(stack).glob("*.nested.template.json"))

@@ -216,10 +216,7 @@ UNREACHED: dict[str, tuple[KeyOf, list[str]]] = {
         [THEIRS, NO_KEY_HERE],
     ),
     "their alias": (lambda s: existing_key(s, account=OTHER_ACCOUNT, resource=ALIAS), [THEIRS]),
-    "their stack alias": (
-        lambda s: imported_alias(elsewhere(s, account=OTHER_ACCOUNT)),
-        [THEIRS],
-    ),
+    "their stack alias": (lambda s: imported_alias(elsewhere(s, account=OTHER_ACCOUNT)), [THEIRS]),
     "far key": (lambda s: existing_key(s, region=OTHER_REGION), [NO_KEY_HERE]),
     "far alias": (lambda s: existing_key(s, region=OTHER_REGION, resource=ALIAS), [NO_KEY_HERE]),
     "far stack's alias": (lambda s: owned_alias(elsewhere(s, region=OTHER_REGION)), [NO_KEY_HERE]),

@@ -22,14 +22,7 @@ from tests.keys import existing_key, imported_alias, l1_alias, l1_bucket, l2_buc
 from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, REGION, key_arn
 from tests.reading import crosses, statements, warned, warnings
 from tests.roles import existing_role
-from tests.templates import (
-    ALL_KEYS_HERE,
-    deployed,
-    in_partition,
-    include,
-    included_nested,
-    resource,
-)
+from tests.templates import ALL_KEYS_HERE, deployed, in_partition, include, include_nested, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,10 +216,7 @@ KEYS_OF_BUCKETS: Final[dict[str, tuple[MakeBucket, object]]] = {
     "owned-with-alias": (lambda s: s3.Bucket(s, "Logs", encryption_key=owned_alias(s)), KEYS_HERE),
     "imported": (lambda s: imported_with(s, existing_key(s)), key_arn()),
     "imported-with-alias": (lambda s: imported_with(s, imported_alias(s)), KEYS_HERE),
-    "imported-alias-arn": (
-        lambda s: imported_with(s, existing_key(s, resource=ALIAS)),
-        ALL_KEYS,
-    ),
+    "imported-alias-arn": (lambda s: imported_with(s, existing_key(s, resource=ALIAS)), ALL_KEYS),
     "l2-of-l1": (lambda s: s3.Bucket.from_cfn_bucket(l1_bucket(s, l1_key(s).attr_arn)), L1_KEY),
     "l1-ref": (lambda s: l1_bucket(s, l1_key(s).ref), L1_KEY),
     "l1-get-arn": (lambda s: l1_bucket(s, l1_key(s).attr_arn), L1_KEY),
@@ -373,7 +363,7 @@ def test_bucket_and_group_of_a_template_that_is_included(
 
 def test_a_bucket_s_key_in_a_nested_template_is_granted(stack: cdk.Stack, tmp_path: Path) -> None:
     included(stack, tmp_path, {"Fn::Sub": "${Key.Arn}"})  # the file, and keys of the same ids
-    inside = included_nested(stack, tmp_path / "template.json")
+    inside = include_nested(stack, tmp_path / "template.json")
     bucket = cast("s3.CfnBucket", inside.included_template.get_resource("Bucket"))
 
     found = {one.sid: one for one in session_manager_statements(log_bucket=bucket)}

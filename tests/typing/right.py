@@ -92,24 +92,13 @@ def session_logs(
 
 
 def preferences(stack: cdk.Stack, key: kms.Key) -> None:
-    made = SessionPreferences(
-        stack,
-        "Made",
-        document_name="Sessions",
-        encryption_key=key,
-        log_bucket=s3.Bucket(stack, "Bucket"),
-        log_prefix="web",
-        log_group=logs.CfnLogGroup(stack, "Group"),
-        stream_logs=False,
-        enforce_s3_encryption=True,
-        enforce_cloudwatch_encryption=False,
-        idle_timeout=cdk.Duration.minutes(15),
-        max_duration=cdk.Duration.hours(8),
-        run_as_enabled=True,
-        run_as_user="operator",
-        linux_shell_profile="pwd",
-        windows_shell_profile=None,
-    )
+    bucket, group = s3.Bucket(stack, "Bucket"), logs.CfnLogGroup(stack, "Group")
+    SessionPreferences(stack, "A", encryption_key=key, log_bucket=bucket, log_prefix="web")
+    SessionPreferences(stack, "B", log_group=group, stream_logs=False, enforce_s3_encryption=True)
+    SessionPreferences(stack, "C", enforce_cloudwatch_encryption=False, run_as_enabled=True)
+    SessionPreferences(stack, "D", idle_timeout=cdk.Duration.minutes(15), run_as_user="operator")
+    SessionPreferences(stack, "E", max_duration=cdk.Duration.hours(8), linux_shell_profile="pwd")
+    made = SessionPreferences(stack, "F", document_name="Sessions", windows_shell_profile=None)
     existing = SessionPreferences.from_document_name(stack, "Existing", encryption_key=key)
     assert_type(existing, SessionPreferences)
     SessionPreferences.from_document_name(stack, "Named", "Sessions", log_bucket=None)
