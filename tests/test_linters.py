@@ -93,13 +93,9 @@ def templates(assembly: Path, scenario: str) -> list[Path]:
 
 
 def policy_document(template: Path) -> dict[str, Any]:
-    resources = json.loads(template.read_text(encoding="utf-8"))["Resources"]
-    (found,) = (
-        resource["Properties"]["PolicyDocument"]
-        for resource in resources.values()
-        if resource["Type"] == "AWS::IAM::Policy"
-    )
-    document: dict[str, Any] = found
+    found = json.loads(template.read_text(encoding="utf-8"))["Resources"].values()
+    ((body),) = [one["Properties"] for one in found if one["Type"] == "AWS::IAM::Policy"]
+    document: dict[str, Any] = body["PolicyDocument"]
     return document
 
 

@@ -37,7 +37,7 @@ from tests.roles import (
     owned_role,
     role_by_arn,
 )
-from tests.templates import include, include_nested, parameter, resource
+from tests.templates import as_list, include, include_nested, parameter, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     Hold = Callable[[cdk.Stack, iam.IRole], object]
     Make = Callable[[cdk.Stack], IConstruct]
 
+THEIR_ARN: Final = role_arn(account=OTHER_ACCOUNT)
 NOT_ATTACHED: Final = "session-manager-permissions:fleet-not-attached"
 
 
@@ -430,7 +431,16 @@ def beside_users_and_groups(stack: cdk.Stack) -> str:
     return owned_by_two_and_an_l1(stack)
 
 
-ROLES: Final[dict[str, Callable[[cdk.Stack], str]]] = {
+def in_a_group_whose_launch_template_has_no_role(stack: cdk.Stack) -> str:
+    template = ec2.LaunchTemplate(stack, "Template", machine_image=linux(), instance_type=SIZE)
+    group = autoscaling.AutoScalingGroup(
+        stack, "Group", vpc=network(stack), launch_template=template
+    )
+    l1_profile(group, "Existing")
+    return "Existing"
+
+
+ROLES: Final[dict[str, Callable[[cdk.Stack], str | list[str]]]] = {
     "owned by two, and an L1": owned_by_two_and_an_l1,
     "imports, and an L1": lambda s: profiles(s, existing_role(s), role_by_arn(s), "Existing"),
     "a parameter of two": lambda s: profiles(s, parameter(s), cdk.Fn.ref("Given")),
@@ -441,16 +451,23 @@ ROLES: Final[dict[str, Callable[[cdk.Stack], str]]] = {
     "behind a view": behind_a_view_that_another_construct_has,
     "lazy": lambda s: profiles(s, iam.LazyRole(s, "Lazy", assumed_by=EC2)),
     "beside users and groups": beside_users_and_groups,
+    "beside another's": lambda s: (role_by_arn(s, THEIR_ARN), profiles(s, existing_role(s)))[1],
+    "an L1 names one of two imports": lambda s: [
+        profiles(s, "Existing", existing_role(s), existing_role(s, "Other", "Other")),
+        "Other",
+    ],
+    "in a group whose template has none": in_a_group_whose_launch_template_has_no_role,
     "by the ARN of a parameter": lambda s: profiles(s, role_by_arn(s, parameter(s))),
 }
 
 
-@pytest.mark.parametrize(("kind", "env"), [*zip(ROLES, itertools.cycle([HERE, None]))])
+@pytest.mark.parametrize("env", [HERE, None])
+@pytest.mark.parametrize("kind", ROLES)
 def test_one_role_is_listed_once(make_app: MakeApp, kind: str, env: cdk.Environment | None) -> None:
     stack = cdk.Stack(make_app(), "Stack", env=env)
-    role = ROLES[kind](stack)
+    expected = as_list(ROLES[kind](stack))
     SessionManagerFleet(stack, "Fleet", strict=True)
-    assert policy(stack)["Roles"] == [stack.resolve(role)]
+    assert policy(stack)["Roles"] == stack.resolve(expected)
 
 
 @pytest.mark.parametrize("names", [("Owner", "User"), ("User", "Owner")])
@@ -540,12 +557,6 @@ def test_a_role_that_exists_is_attached_by_each_stack_that_uses_it(
     assert not any(warnings(stack) for stack in stacks)
 
 
-def test_an_import_of_a_role_that_an_l1_names_keeps_no_other_from_it(stack: cdk.Stack) -> None:
-    SessionManagerFleet(stack, "Fleet")
-    profiles(stack, "Existing", existing_role(stack), existing_role(stack, "Other", "Other"))
-    assert roles(stack) == ["Existing", "Other"]
-
-
 def test_roles_of_one_name_in_two_accounts_are_two(make_app: MakeApp) -> None:
     (one,) = covered(app := make_app(), "One")
     another = cdk.Stack(app, "Another", env=ELSEWHERE)
@@ -595,7 +606,6 @@ def owned_in_another_account(stack: cdk.Stack) -> IConstruct:
 
 
 THEIR_ACCOUNT = f"belongs to account {OTHER_ACCOUNT}"
-THEIR_ARN: Final = role_arn(account=OTHER_ACCOUNT)
 NOT_AN_ARN = "is not the ARN of a role"
 LOST: Final[dict[str, tuple[Make, str]]] = {
     "role owned in another account": (owned_in_another_account, THEIR_ACCOUNT),
@@ -661,13 +671,6 @@ def test_a_role_that_must_not_change_keeps_the_policy_from_no_other(stack: cdk.S
     assert "'Stack/Role' was imported with mutable=False" in warning
 
 
-def test_another_account_s_role_of_the_same_name_is_another_role(stack_here: cdk.Stack) -> None:
-    role_by_arn(stack_here, THEIR_ARN)
-    instance(stack_here, "It", existing_role(stack_here))
-    SessionManagerFleet(stack_here, "Fleet", strict=True)
-    assert roles(stack_here) == ["Existing"]
-
-
 def test_a_role_that_only_javascript_code_has_imported_is_asked_too(stack_here: cdk.Stack) -> None:
     """Python then sees no role in the tree. Constructs of other libraries may do this."""
     instance(stack_here, "It", immutable_role(stack_here))
@@ -684,16 +687,6 @@ def test_a_lazy_role_that_nothing_uses_is_not_made(stack: cdk.Stack) -> None:
     l1_profile(stack, "Existing", construct_id="L1")
     SessionManagerFleet(stack, "Fleet")
     assert len(resources(stack, "AWS::IAM::Role")) == 1
-
-
-def test_a_group_whose_launch_template_has_no_role_has_none_to_ask(stack_here: cdk.Stack) -> None:
-    template = ec2.LaunchTemplate(stack_here, "Template", machine_image=linux(), instance_type=SIZE)
-    group = autoscaling.AutoScalingGroup(
-        stack_here, "Group", vpc=network(stack_here), launch_template=template
-    )
-    l1_profile(group, "Existing")
-    SessionManagerFleet(stack_here, "Fleet")
-    assert roles(stack_here) == ["Existing"]
 
 
 # node groups of EKS

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     GranteeOf = Callable[[cdk.Stack], iam.IGrantable]
     Request = tuple[str, str, Mapping[str, object]]
 
-KINDS: Final = ("made", "exists")
 DEFAULT: Final = "SSM-SessionManagerRunShell"
 MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
 INSTANCE: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
@@ -46,12 +45,9 @@ CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "tru
 
 def preferences(
     stack: cdk.Stack,
-    kind: str = "exists",
     construct_id: str = "Preferences",
     **arguments: Any,  # noqa: ANN401
 ) -> SessionPreferences:
-    if kind == "made":
-        return SessionPreferences(stack, construct_id, **arguments)
     return SessionPreferences.from_document_name(stack, construct_id, **arguments)
 
 
@@ -307,7 +303,7 @@ def test_documents_of_two_stacks_with_one_logical_id_have_different_sids(make_ap
     operators = group(theirs)
     for name in ("Blue", "Green"):
         stack = cdk.Stack(app, name, env=HERE)
-        preferences(stack, "made").grant_start_session(operators, all_instances=True)
+        SessionPreferences(stack, "Preferences").grant_start_session(operators, all_instances=True)
 
     found = statements(theirs)
 
@@ -463,7 +459,8 @@ def test_a_grant_crosses_stacks(make_app: MakeApp, references: dict[str, object]
     app = make_app(**references)
     documents, people = cdk.Stack(app, "Documents", env=HERE), cdk.Stack(app, "People", env=HERE)
 
-    preferences(documents, "made").grant_start_session(group(people), all_instances=True)
+    made = SessionPreferences(documents, "Preferences")
+    made.grant_start_session(group(people), all_instances=True)
 
     assert crosses(by_sid(people)["StartSessionDocument"])
     assert resources(documents, "AWS::IAM::Policy") == {}
@@ -624,7 +621,7 @@ def test_a_wrong_type_is_a_type_error(stack: cdk.Stack, argument: str, value: ob
 @pytest.mark.parametrize("minimize", [False, True])
 def test_cfn_lint_finds_nothing(make_app: MakeApp, *, minimize: bool) -> None:
     stack = cdk.Stack(make_app(**{MINIMIZE: minimize}), "Stack", env=HERE)
-    found = preferences(stack, "made", encryption_key=KEYS["imported alias"](stack))
+    found = SessionPreferences(stack, "Preferences", encryption_key=KEYS["imported alias"](stack))
     operators = group(stack)
 
     web: dict[str, Any] = {"instance_tags": {"team": "${aws:PrincipalTag/team}"}}
