@@ -11,7 +11,8 @@ from aws_cdk import aws_s3 as s3
 from hypothesis import strategies as st
 
 from .keys import existing_key, imported_alias, l1_alias, owned_alias
-from .places import ACCOUNT, ALIAS, OTHER_ACCOUNT, REGION, key_arn
+from .places import ALIAS, OTHER_ACCOUNT, key_arn
+from .scenarios import BUCKET, GROUP_ARN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
 
-BUCKET: Final = "session-logs"
 GROUP: Final = "/session/logs"
-GROUP_ARN: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"
-ALIAS_ARN: Final = key_arn(resource=ALIAS)
 
 
 KEYS: Final[Mapping[str, Callable[[cdk.Stack], IKeyRef | IAliasRef]]] = {

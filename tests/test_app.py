@@ -426,8 +426,6 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
         ({"role": "Existing", "instance-profile": "Existing"}, "give one of"),
         ({"roles": "a.txt", "role": "Existing"}, "give one of"),
         ({"roles": "a.txt", "instance-profiles": "b.txt"}, "give one of"),
-        ({"log-bucket": "session-logs"}, "give one of"),
-        ({"instance_profile": "Existing"}, "instance-profile"),
         ({"role": "Existing", "decrypt-sessions-only": 1}, "give true or false"),
         ({"role": "Existing", "log-bucket-key": key_arn()}, "give -c log-bucket=NAME too"),
         ({"role": "Existing", "log-bucket": True}, "-c log-bucket=True"),

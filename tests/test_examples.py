@@ -75,30 +75,26 @@ def of_type(template: Template, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
-def test_each_example_is_an_app_that_says_what_it_installs(example: Path) -> None:
+def test_each_example_is_an_app_that_installs_what_it_is_tested_with(example: Path) -> None:
+    """What a build installs has the build's credentials, which reach every account."""
     assert json.loads((example / "cdk.json").read_text())["app"] == "python3 app.py"
-    imports = re.findall(r"^(?:import|from) (\w+)", (example / "app.py").read_text(), re.MULTILINE)
+    app = (example / "app.py").read_text(encoding="utf-8")
+    imports = re.findall(r"^(?:import|from) (\w+)", app, re.MULTILINE)
     packages = {name.replace("_", "-") for name in {*imports} - sys.stdlib_module_names}
-    requirements = re.findall(r"^[\w-]+", (example / "requirements.txt").read_text(), re.MULTILINE)
-    assert {*requirements} == {
+    required = (example / "requirements.txt").read_text(encoding="utf-8")
+    assert {*re.findall(r"^[\w-]+", required, re.MULTILINE)} == {
         "session-manager-permissions",
         *("aws-cdk-lib" if package == "aws-cdk" else package for package in packages),
     }
-
-
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
-def test_an_example_installs_the_versions_that_it_is_tested_with(example: Path) -> None:
-    """What a build installs has the build's credentials, which reach every account."""
     (version,) = re.findall(r'^version = "(.*)"$', PROJECT, re.MULTILINE)
     versions = {
         **dict(re.findall(r'"(cdk-stacksets)==(.*)"', PROJECT)),
         "session-manager-permissions": version,
         **json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"],
     }
-    for line in (example / "requirements.txt").read_text(encoding="utf-8").split():
+    for line in required.split():
         name, found = re.sub(r"\[\w+\]", "", line).split("==")
         assert found == versions.get(name, found), name
-    app = (example / "app.py").read_text(encoding="utf-8")
     assert {*re.findall(r'^PACKAGE = ".*==(.*)"$', app, re.MULTILINE)} <= {version}
     assert {*re.findall(r'^CLI = "(.*)"$', app, re.MULTILINE)} <= {versions["aws-cdk"]}
 

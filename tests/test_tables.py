@@ -60,9 +60,8 @@ def test_each_picture_is_what_the_command_prints(path: Path) -> None:
 
 
 def test_every_table_that_can_be_made_is_somewhere() -> None:
-    found = {str(each.values[1]) for each in REGIONS}
 
-    assert found == {
+    assert {str(each.values[1]) for each in REGIONS} == {
         *tables.MAKERS,
         *(f"arguments {name}" for name in tables.CALLABLES),
         *(f"fields {name}" for name in tables.ANSWERS),

@@ -138,8 +138,7 @@ def excused(name: str, content: object, changed: Changed) -> tuple[object, objec
         return content, None
     if not name.endswith(".template.json"):
         return None, content
-    text = content if isinstance(content, bytes) else json.dumps(content)
-    template = json.loads(text)
+    template = json.loads(content if isinstance(content, bytes) else json.dumps(content))
     excused_by_id: dict[str, list[object]] = {}
     for logical_id, resource in template["Resources"].items():
         document = resource.get("Properties", {}).get("PolicyDocument", {"Statement": []})

@@ -237,10 +237,7 @@ def l1(
 
 
 def logical_id(vpc: ec2.Vpc) -> str:
-    child = vpc.node.default_child
-    assert isinstance(child, ec2.CfnVPC)
-    found = cdk.Stack.of(vpc).resolve(child.logical_id)
-    assert isinstance(found, str)
+    found: str = vpc.stack.resolve(vpc.vpc_id)["Ref"]
     return found
 
 

@@ -20,8 +20,10 @@ from session_manager_permissions import (
 from tests.conftest import MakeApp
 from tests.keys import existing_key, imported_alias, l1_alias, l1_bucket, l2_bucket, owned_alias
 from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, REGION, key_arn
+from tests.preference_options import GROUP
 from tests.reading import crosses, statements, warned, warnings
 from tests.roles import existing_role
+from tests.scenarios import BUCKET, GROUP_ARN
 from tests.templates import ALL_KEYS_HERE, deployed, in_partition, include, include_nested, resource
 
 if TYPE_CHECKING:
@@ -34,9 +36,6 @@ if TYPE_CHECKING:
 
     MakeBucket = Callable[[cdk.Stack], IBucketRef]
 
-BUCKET: Final = "session-logs"
-GROUP: Final = "/session/logs"
-GROUP_ARN: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"
 FOR_ALIAS: Final = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": ALIAS}}
 
 
@@ -298,8 +297,7 @@ def test_bucket_keys_are_granted(stack_here: cdk.Stack, make: MakeBucket, resour
 def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
     """A template with a bucket whose key is named so, and with a key, an alias and a log group."""
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_id}
-    rules = [{"ServerSideEncryptionByDefault": default}]
-    encryption = {"ServerSideEncryptionConfiguration": rules}
+    encryption = {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": default}]}
     key_policy: dict[str, object] = {"Version": "2012-10-17", "Statement": []}
     return include(
         stack,

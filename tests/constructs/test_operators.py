@@ -181,8 +181,7 @@ def test_an_instance_has_all_of_the_tags_each_with_one_of_its_values(
 
     instances = by_sid(stack_here)["StartSessionInstances"]
     assert instances["Condition"] == {**CHECK_DOCUMENT, "StringEquals": condition}
-    with_tags = [one for one in statements(stack_here) if "StringEquals" in str(one)]
-    assert with_tags == [instances]
+    assert [one for one in statements(stack_here) if "StringEquals" in str(one)] == [instances]
 
 
 @pytest.mark.parametrize(
@@ -642,8 +641,7 @@ TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 def evaluator(stack: cdk.Stack, principal: str, user_id: str) -> Callable[..., bool]:
     """What the deployed statements let the principal do: an action, a resource, condition keys."""
     document = deployed({"Statement": statements(stack), "Version": "2012-10-17"})
-    text = json.dumps(document).replace("${aws:userid}", user_id)
-    policies = [parse_policy_document(text)]
+    policies = [parse_policy_document(json.dumps(document).replace("${aws:userid}", user_id))]
 
     def may(action: str, resource: str, context: Mapping[str, object]) -> bool:
         request = EvalContext(

@@ -295,13 +295,9 @@ def union(found: Collection[Statements]) -> Statements:
     return merged
 
 
-def is_possible(pair: Sequence[str]) -> bool:
-    """Whether not both are buckets."""
-    return not {*pair} <= BUCKETS.keys()
-
-
+PAIRS: Final = [*itertools.permutations((*BUCKETS, *OTHERS, *KEYS), 2)]
 TOGETHER: Final = [
-    *(pair for pair in itertools.permutations((*BUCKETS, *OTHERS, *KEYS), 2) if is_possible(pair)),
+    *(pair for pair in PAIRS if not {*pair} <= BUCKETS.keys()),
     ("their bucket", *OTHERS, *KEYS),
     (*reversed(KEYS), *OTHERS, "bucket with an alias"),
 ]

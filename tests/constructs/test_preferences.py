@@ -23,8 +23,6 @@ from tests.conftest import BY_CHANCE, MakeApp
 from tests.keys import existing_key, l1_bucket, l2_bucket
 from tests.places import ACCOUNT, HERE, REGION, key_arn
 from tests.preference_options import (
-    ALIAS_ARN,
-    BUCKET,
     BUCKETS,
     GROUP,
     GROUPS,
@@ -35,6 +33,7 @@ from tests.preference_options import (
 )
 from tests.reading import policy, resources, template, warned, warnings
 from tests.roles import existing_role
+from tests.scenarios import ALIAS_ARN, BUCKET
 from tests.templates import deployed, in_partition
 
 if TYPE_CHECKING:

@@ -184,9 +184,7 @@ def test_an_environment_agnostic_stack_counts_every_account_as_its_own(stack: cd
     assert policy(stack)["Roles"] == ["Existing"]
 
 
-@pytest.mark.parametrize(
-    ("owner_env", "env"), [(None, HERE), (HERE, None)], ids=["owner agnostic", "owner known"]
-)
+@pytest.mark.parametrize(("owner_env", "env"), [(None, HERE), (HERE, None)])
 def test_an_owned_role_counts_as_the_same_accounts_where_one_is_unknown(
     make_app: MakeApp, owner_env: cdk.Environment | None, env: cdk.Environment | None
 ) -> None:
