@@ -20,7 +20,7 @@ from tests.places import HERE, REGION
 from tests.reading import app_of, lookups, resources, synth, template, warnings
 from tests.roles import existing_role
 from tests.scenarios import SCENARIOS, bucket, group
-from tests.templates import include, resource
+from tests.templates import include, parameter, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -278,9 +278,7 @@ NO_HELP: Final[dict[str, Place]] = {
     "another VPC": elsewhere,
     "another service": lambda _, vpc: vpc.add_interface_endpoint("There", service=SERVICES.EC2),
     "a service that only ends alike": lambda s, vpc: l1(s, vpc, "notssm"),
-    "a service of the deployment": lambda s, vpc: l1(
-        s, vpc, service_name=cdk.CfnParameter(s, "Service").value_as_string
-    ),
+    "a service of the deployment": lambda s, vpc: l1(s, vpc, service_name=parameter(s)),
     "no service": lambda s, vpc: l1(s, vpc, service_name=None),
     "another region": lambda s, vpc: l1(s, vpc, service_region="us-east-1"),
     "a VPC of the deployment": lambda s, vpc: l1(s, vpc, vpc_id=cdk.Fn.import_value("SharedVpc")),

@@ -431,9 +431,8 @@ def beside_users_and_groups(stack: cdk.Stack) -> str:
 
 def in_a_group_whose_launch_template_has_no_role(stack: cdk.Stack) -> str:
     template = ec2.LaunchTemplate(stack, "Template", machine_image=linux(), instance_type=SIZE)
-    group = autoscaling.AutoScalingGroup(
-        stack, "Group", vpc=network(stack), launch_template=template
-    )
+    vpc = network(stack)
+    group = autoscaling.AutoScalingGroup(stack, "Group", vpc=vpc, launch_template=template)
     l1_profile(group, "Existing")
     return "Existing"
 

@@ -18,7 +18,7 @@ from tests.keys import existing_key, imported_alias, l1_alias, owned_alias
 from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, OTHER_REGION, REGION, key_arn
 from tests.reading import app_of, resources, statements, warned, warnings
 from tests.roles import existing_role
-from tests.templates import ALL_KEYS_HERE, as_list, in_partition
+from tests.templates import ALL_KEYS_HERE, as_list, in_partition, parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +34,8 @@ ALIAS_NAME_REF = "@aws-cdk/aws-kms:aliasNameRef"
 def permit(
     stack: cdk.Stack, key: IKeyRef | IAliasRef, *more: IKeyRef | IAliasRef
 ) -> SessionManagerPermissions:
-    permissions = SessionManagerPermissions(
-        stack, "Permissions", role=existing_role(stack), encryption_key=key
-    )
+    role = existing_role(stack)
+    permissions = SessionManagerPermissions(stack, "Permissions", role=role, encryption_key=key)
     for another in more:
         permissions.add_encryption_key(another)
     return permissions
@@ -63,7 +62,7 @@ KEYS: dict[str, Callable[[cdk.Stack], Any]] = {
     "L1 of an L2": lambda s: kms.Key(s, "Key").node.default_child,
     "L2 of L1": lambda s: kms.Key.from_cfn_key(kms.CfnKey(s, "Key", key_policy={"Statement": []})),
     "L1 of a spec that only the deployment knows": lambda s: kms.CfnKey(
-        s, "Key", key_spec=cdk.CfnParameter(s, "Spec").value_as_string
+        s, "Key", key_spec=parameter(s)
     ),
     "L1 of the right spec and usage": lambda s: kms.CfnKey(
         s, "Key", key_spec="SYMMETRIC_DEFAULT", key_usage="ENCRYPT_DECRYPT"
@@ -237,9 +236,7 @@ KEYS_HERE: dict[str, KeyOf] = {
     "L2": lambda s: kms.Key(s, "Here"),
     "L1": lambda s: kms.CfnKey(s, "Here"),
     "alias": imported_alias,
-    "one that only the deployment knows": lambda s: kms.Key.from_key_arn(
-        s, "Here", cdk.CfnParameter(s, "Arn").value_as_string
-    ),
+    "one that only the deployment knows": lambda s: kms.Key.from_key_arn(s, "Here", parameter(s)),
     "of another stack there": lambda s: kms.Key(cdk.Stack(app_of(s), "Other", env=HERE), "Here"),
     "of a nested stack": lambda s: kms.Key(cdk.NestedStack(s, "Nested"), "Here"),
 }

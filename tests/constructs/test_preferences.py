@@ -34,7 +34,7 @@ from tests.preference_options import (
 from tests.reading import policy, resources, template, warned, warnings
 from tests.roles import existing_role
 from tests.scenarios import ALIAS_ARN, BUCKET
-from tests.templates import deployed, in_partition
+from tests.templates import deployed, in_partition, parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -270,9 +270,7 @@ ENCRYPTED_OR_NOT_KNOWN: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     "S3_MANAGED": l2_bucket(s3.BucketEncryption.S3_MANAGED),
     "L1 with KMS": l1_bucket,
     "L1 with AES256": lambda s: l1_bucket(s, algorithm="AES256"),
-    "L1 of a parameter": lambda s: l1_bucket(
-        s, algorithm=cdk.CfnParameter(s, "Algorithm").value_as_string
-    ),
+    "L1 of a parameter": lambda s: l1_bucket(s, algorithm=parameter(s)),
     "L1 of no rule": lambda s: s3.CfnBucket(
         s,
         "Bucket",

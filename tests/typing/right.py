@@ -83,11 +83,7 @@ def session_logs(
     session_manager_statements(log_bucket=l1_by_name, log_group=logs.CfnLogGroup(stack, "L1Group"))
     by_name = logs.LogGroup.from_log_group_name(stack, "GroupByName", "/session/logs")
     session_manager_statements(log_bucket=None, log_group=by_name)
-    options: SessionManagerOptions = {
-        "allow_registration": True,
-        "check_log_encryption": False,
-        "decrypt_sessions_only": True,
-    }
+    options: SessionManagerOptions = {"allow_registration": True, "check_log_encryption": False}
     return session_manager_statements(**options)
 
 
