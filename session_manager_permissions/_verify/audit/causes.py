@@ -65,9 +65,8 @@ def _of_any_profile(node: NodeResult, lines: list[str]) -> list[str]:
         f"instance-profile={node['profile']}": f"instance-profile={ANY_PROFILE}",
         f"role={role}": f"role={ANY_ROLE}",
     }
-    words = {f" -c {word(one)}": f" -c {other}" for one, other in context.items()}
-    for one, other in words.items():
-        lines = [f"{line} ".replace(f"{one} ", f"{other} ")[:-1] for line in lines]
+    for one, other in context.items():
+        lines = [f"{line} ".replace(f" -c {word(one)} ", f" -c {other} ")[:-1] for line in lines]
     return lines
 
 
