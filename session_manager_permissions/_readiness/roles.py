@@ -39,6 +39,7 @@ from .templates.functions import (
     mapping,
     shortest,
     text,
+    text_written,
     values_of,
 )
 from .templates.model import Resource, ReturnValue, Unresolved, may_be_equal
@@ -341,7 +342,7 @@ class Roles:
         for name in names:
             self._attach(role, name, is_certain=not (guarded or names[1:]))
         for entry in candidates(resource.properties, "ManagedPolicyArns"):
-            arn = text(entry.value)
+            arn = text_written(entry.value)
             may_be_own = _OF_AWS not in arn
             match may_be_own and self._assembly.possible(resource.template, entry.value):
                 case [(ReturnValue(found, _),)] if found in self._managed:
@@ -455,7 +456,11 @@ class Roles:
     def deprecated(self, role: Role) -> list[str]:
         """Return the policies of a role that AWS advises against, by their paths and names."""
         names = _needs.AWS_MANAGED_DEPRECATED
-        entries = [one for one, arn in role.others if any(name in arn for name in names)]
+        entries = [
+            one
+            for one, arn in role.others
+            if arn.endswith(UNKNOWN) or any(name in arn for name in names)
+        ]
         found = [self.managed_behind(role.resource, one.value) for one in entries if one.is_there]
         return [one for one in found if isinstance(one, str) and one in names]
 

@@ -190,6 +190,12 @@ def with_policy(written: object) -> Parts:
     return {"Role": resource("AWS::IAM::Role", **TRUST, Policies=[inline_])}
 
 
+def of_aws(one: str, other: str) -> Parts:
+    """A role with one of two policies of AWS, by a text of which a condition chooses a part."""
+    arn = {"Fn::Sub": [f"{AWS}${{Name}}", {"Name": either(one, other)}]}
+    return {"Role": resource("AWS::IAM::Role", **TRUST, ManagedPolicyArns=[arn])}
+
+
 def by_name(action: str) -> Parts:
     """A role with a policy of the app by its name, which allows this."""
     allows = {"Statement": [may("Allow", action)]}
@@ -325,6 +331,13 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("bare role, custom resource with the profile", BARE | custom("Profile"), UNKNOWN),
     ("bare role, custom resource with something else", BARE | custom("Nat"), NEITHER),
     ("role without channels, Default Host Management", CHANNELS_LACK | HOST_MANAGEMENT, NEITHER),
+    ("either of two policies of AWS",
+     of_aws("AmazonSSMManagedInstanceCore", "AmazonSSMManagedEC2InstanceDefaultPolicy"), READY),
+    ("a policy of AWS, or one about something else",
+     of_aws("AmazonSSMManagedInstanceCore", "AmazonS3FullAccess"), UNKNOWN),
+    ("a policy of AWS, or a deprecated one",
+     of_aws("AmazonSSMManagedInstanceCore", "service-role/AmazonEC2RoleforSSM"),
+     frozenset({"deprecated-policy"})),
     ("policy of AWS that has the name of a deprecated one", {"Role": resource(
         "AWS::IAM::Role", **TRUST, ManagedPolicyArns=[CORE, f"{AWS}AmazonEC2RoleforSSM"])},
      UNKNOWN),

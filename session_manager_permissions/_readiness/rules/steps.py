@@ -84,7 +84,7 @@ class Steps(Writing):
         )
         body: dict[str, Any] = {"Type": type_}
         mentioned = template.mentioned_in(properties)
-        conditions = sorted({one.condition for one in mentioned if one.condition is not None})
+        conditions = sorted({one.condition for one in mentioned if isinstance(one.condition, str)})
         if len(conditions) == 1:
             body["Condition"] = conditions[0]
         elif conditions:

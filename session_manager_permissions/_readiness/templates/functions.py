@@ -36,6 +36,11 @@ def text(value: object) -> str:
     return UNKNOWN
 
 
+def text_written(value: object) -> str:
+    """Return `value` as a text as `text` does, but ask no world: an `Fn::If` is not known."""
+    return text(dict(dict.items(value)) if isinstance(value, dict) else value)
+
+
 def split_dynamic(value: str) -> list[str]:
     """Split a text at its dynamic references, which are every second entry."""
     return _patterns.split_at(value, "{{resolve:", "}}")
