@@ -783,6 +783,7 @@ VERIFY: Final = {
         f"--role web-server --key {key_arn(resource='alias/sessions')}",
         refuses("kms:DescribeKey", "NotFoundException"),
     ),
+    "a `--key` of an AWS service, for a role": command(f"--role web-server --key {AWS_MANAGED}"),
     "a role that is deleted while IAM is asked": command(
         "--role web-server", refuses("iam:SimulatePrincipalPolicy", "NoSuchEntity")
     ),

@@ -214,7 +214,7 @@ def _key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | None]:
         key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
         fix = f"set kmsKeyId of the document to a key of {node.region}"
         return key.failed(why, fix=fix), None
-    if _is_of_aws(given):
+    if LiveKey(given, given).is_of_aws:
         key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
         return key.failed(_OF_AWS, fix=_ANOTHER_KEY), None
     found = tried(lambda: simulator.describe_key(node.session, given))
@@ -226,11 +226,6 @@ def _key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | None]:
         itself, outcome = LiveKey(given, given), checks.KEY_USABLE.of(given).unasked(found)
         return outcome, None if itself.alias_name else itself
     return _usable(node, given, found), LiveKey(given, found["Arn"])
-
-
-def _is_of_aws(arn: str) -> bool:
-    """Tell whether it is the alias of an AWS managed key, whatever KMS says."""
-    return f":{_needs.AWS_MANAGED_ALIAS}" in arn
 
 
 def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
@@ -409,11 +404,11 @@ def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey 
             "neither the id nor the ARN of a KMS key, nor an alias: correct the encryption of the "
             "bucket"
         )
-    if _is_of_aws(arn):
+    itself = LiveKey(arn, arn)
+    if itself.is_of_aws:
         return None
     found = tried(lambda: simulator.describe_key(session, arn))
     if isinstance(found, CannotAsk):
-        itself = LiveKey(arn, arn)
         return found if itself.alias_name else itself
     return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])
 

@@ -13,7 +13,7 @@ from .document import PORT, Home, LiveDocument, read_document
 from .identity import let_assume
 from .lines import region_word, with_profile
 from .options import refuse_without_bucket
-from .simulator import Uses, find_key, find_role
+from .simulator import LiveKey, Uses, find_key, find_role
 from .text import all_shown, plainly
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     document = _document(arguments, session, role)
     keys = [document.key] if document.key else arguments.key
     bucket_key = arguments.log_bucket_key
+    if bucket_key and LiveKey(bucket_key, bucket_key).is_of_aws:  # which needs no grant
+        bucket_key = None
     uses = Uses(
         document=document,
         keys=tuple(find_key(session, arn) for arn in keys),

@@ -79,6 +79,11 @@ class LiveKey(NamedTuple):
         return resource if resource.startswith("alias/") else None
 
     @property
+    def is_of_aws(self) -> bool:
+        """Whether it is named by the alias of an AWS managed key, which only AWS gives."""
+        return (self.alias_name or "").startswith(_needs.AWS_MANAGED_ALIAS)
+
+    @property
     def in_python(self) -> str:
         """The key as an argument of the construct."""
         return f'kms.Key.from_key_arn(scope, "Key", {in_python(self.given)})'
@@ -476,11 +481,17 @@ def find_key(session: Session, arn: str) -> LiveKey:
         arn: the ARN of a key or an alias.
 
     Raises:
-        CannotAsk: there is no such alias, or the credentials may not call KMS.
+        CannotAsk: there is no such alias, it is of an AWS managed key, or the credentials may not
+            call KMS.
     """
     key = LiveKey(arn, arn)
     if key.alias_name is None:
         return key
+    if key.is_of_aws:
+        raise CannotAsk(
+            f"{arn} is an AWS managed key, which only its own service may use: give a customer "
+            "managed key"
+        )
     found = describe_key(
         session,
         arn,

@@ -338,6 +338,10 @@ SAID: Final = {
         }.items()
     },
     "a key by its alias": said(World(denying("kms:Decrypt")), "--key", ALIAS),
+    "the key of S3 that AWS manages, which needs no grant": said(
+        World(denying("kms:GenerateDataKey")),
+        *("--log-bucket", "logs", "--log-bucket-key", ALIAS.replace("sessions", "aws/s3")),
+    ),
     "one of two keys": said(
         World(setting(decides=lambda asked: NO if "us-west-2" in asked.resource else None)),
         *("--key", KEY, "--key", KEY.replace("eu-west-1", "us-west-2")),
