@@ -90,28 +90,21 @@ def reported(stack: cdk.Stack) -> None:
 
 OTHERS: dict[str, Build] = {
     "RoleByParameter": lambda s: permit(
-        s, lambda s: existing_role(s, name=parameter(s).value_as_string)
-    ),
+        s, lambda s: existing_role(s, name=parameter(s).value_as_string)),
     "ProfileOfParameter": lambda s: permit(
-        s, lambda s: l1_profile(s, *parameter(s, "CommaDelimitedList").value_as_list)
-    ),
+        s, lambda s: l1_profile(s, *parameter(s, "CommaDelimitedList").value_as_list)),
     "KeyByParameter": lambda s: permit_with(
         s, "encryption_key", lambda s: kms.Key.from_key_arn(s, "Key", parameter(s).value_as_string)
     ),
     "AliasByParameter": lambda s: permit_with(
-        s,
-        "encryption_key",
-        lambda s: kms.Alias.from_alias_name(s, "Alias", parameter(s).value_as_string),
-    ),
+        s, "encryption_key",
+        lambda s: kms.Alias.from_alias_name(s, "Alias", parameter(s).value_as_string)),
     "KeyElsewhere": lambda s: permit_with(
-        s, "encryption_key", lambda s: existing_key(s, region=OTHER_REGION, account=OTHER_ACCOUNT)
-    ),
+        s, "encryption_key", lambda s: existing_key(s, region=OTHER_REGION, account=OTHER_ACCOUNT)),
     "BucketOfParameter": lambda s: permit_with(
-        s, "log_bucket", lambda s: l1_bucket(s, parameter(s).value_as_string)
-    ),
+        s, "log_bucket", lambda s: l1_bucket(s, parameter(s).value_as_string)),
     "BucketWithItsKey": lambda s: permit_with(
-        s, "log_bucket", lambda s: s3.Bucket(s, "Logs", encryption=s3.BucketEncryption.KMS)
-    ),
+        s, "log_bucket", lambda s: s3.Bucket(s, "Logs", encryption=s3.BucketEncryption.KMS)),
     "NamedPolicy": lambda s: permit(s, existing_role, policy_name="SessionManager"),
     "Several": several,
     "Statements": lambda s: iam.ManagedPolicy(s, "It", statements=session_manager_statements()),
@@ -119,7 +112,7 @@ OTHERS: dict[str, Build] = {
     "Nested": lambda s: permit(cdk.NestedStack(s, "Nested"), existing_role),
     "Reported": reported,
     "AVeryLongName" + "x" * 100: lambda s: permit(s, existing_role),
-}
+}  # fmt: skip
 
 
 def all_preferences(stack: cdk.Stack) -> SessionPreferences:
@@ -146,24 +139,14 @@ def all_preferences(stack: cdk.Stack) -> SessionPreferences:
 PREFERENCES: dict[str, Callable[[cdk.Stack], SessionPreferences]] = {
     "Preferences": lambda s: SessionPreferences(s, "Preferences"),
     "PreferencesUnenforced": lambda s: SessionPreferences(
-        s,
-        "Preferences",
-        log_bucket=scenarios.bucket(s),
-        enforce_s3_encryption=False,
-        run_as_enabled=True,
-    ),
+        s, "Preferences", log_bucket=scenarios.bucket(s), enforce_s3_encryption=False,
+        run_as_enabled=True),
     "PreferencesWithAll": all_preferences,
     "PreferencesThatExist": lambda s: SessionPreferences.from_document_name(s, "Preferences"),
     "PreferencesToldOfAll": lambda s: SessionPreferences.from_document_name(
-        s,
-        "Preferences",
-        "Sessions",
-        encryption_key=existing_key(s),
-        log_bucket=scenarios.bucket(s),
-        log_prefix="web",
-        log_group=logs.LogGroup(s, "LogGroup"),
-    ),
-}
+        s, "Preferences", "Sessions", encryption_key=existing_key(s),
+        log_bucket=scenarios.bucket(s), log_prefix="web", log_group=logs.LogGroup(s, "LogGroup")),
+}  # fmt: skip
 
 
 def prefer(stack: cdk.Stack, kind: str) -> None:

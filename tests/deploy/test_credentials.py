@@ -40,13 +40,8 @@ def test_with_them_everything_is_answered(diagnoser: Diagnoser) -> None:
     "action",
     [
         *("ec2:DescribeSubnets", "iam:GetInstanceProfile", "iam:SimulatePrincipalPolicy"),
-        *(
-            "iam:GetRole",
-            "kms:DescribeKey",
-            "logs:DescribeLogGroups",
-            "route53:ListHostedZonesByVPC",
-        ),
-        *("s3:GetBucketPolicy", "ssm:GetDocument"),
+        *("iam:GetRole", "kms:DescribeKey", "logs:DescribeLogGroups"),
+        *("route53:ListHostedZonesByVPC", "s3:GetBucketPolicy", "ssm:GetDocument"),
     ],
 )
 def test_without_one_its_checks_are_unknown_and_no_other(action: str, diagnoser: Diagnoser) -> None:

@@ -163,125 +163,73 @@ EXPIRED: Final = CredentialRetrievalError(provider="sso", error_msg="the token h
 EC2_DENIED: Final = {f"{OTHER_REGION} ec2:DescribeInstances": "UnauthorizedOperation"}
 ROWS: Final = {
     "one of two registers": row(
-        of_db(
-            A, B, role=denied(lambda asked: asked.action == REGISTER and A not in asked.resource)
-        ),
-        {A: (R,), B: (U, "register")},
-    ),
+        of_db(A, B,
+              role=denied(lambda asked: asked.action == REGISTER and A not in asked.resource)),
+        {A: (R,), B: (U, "register")}),
     "one of two is denied": row(
         of_db(A, B, role=denied(lambda asked: B in asked.resource, EvalDecision="explicitDeny")),
-        {A: (R,), B: (U, "register")},
-    ),
+        {A: (R,), B: (U, "register")}),
     "an organization denies two": row(
         of_db(A, B, role=denied(lambda asked: asked.action == REGISTER, **BY_ORGANIZATION)),
-        {A: (U, "register"), B: (U, "register")},
-    ),
+        {A: (U, "register"), B: (U, "register")}),
     "a role is deleted half-way": row(
         losing_role(Account(Machine(A, profile="db"), Machine(B), roles={"db": Role()})),
-        {A: (R,), B: (R,)},
-    ),
+        {A: (R,), B: (R,)}),
     "no instance": row(Account(), {}),
     "one of three is terminated": row(
-        Account(Machine(A), Machine(B, state="terminated"), Machine(C)), {A: (R,), C: (R,)}
-    ),
+        Account(Machine(A), Machine(B, state="terminated"), Machine(C)), {A: (R,), C: (R,)}),
     "many pages": row(Account(Machine(A), Machine(B)), {A: (R,), B: (R,)}, size=1),
     "one ends between two pages": row(ending(Account(Machine(A), Machine(B))), {A: (R,), B: (R,)}),
     "a page can't be read": row(
-        lacking_page(
-            Account(Machine(A), Machine(B)), "ec2:DescribeInstances", "RequestLimitExceeded"
-        ),
-        {A: (R,)},
-        says="RequestLimitExceeded",
-        is_whole=False,
-    ),
+        lacking_page(Account(Machine(A), Machine(B)), "ec2:DescribeInstances",
+                     "RequestLimitExceeded"),
+        {A: (R,)}, says="RequestLimitExceeded", is_whole=False),
     "two regions": row(
         Account(Machine(A), Machine(B, OTHER_REGION, **NEVER), Machine(C, "eu-west-2")),
         {A: (R,), B: (U, "path-ssm", "path-ssmmessages")},
-        *("--region", OTHER_REGION, "--region", REGION),
-        shut={OTHER_REGION},
-    ),
+        *("--region", OTHER_REGION, "--region", REGION), shut={OTHER_REGION}),
     "in China": row(
         Account(Machine(A, "cn-north-1", **NEVER), roles={"web": Role(lacks=(REGISTER,))}),
-        {A: (U, "register")},
-        *("--region", "cn-north-1"),
-        partition="aws-cn",
-    ),
+        {A: (U, "register")}, *("--region", "cn-north-1"), partition="aws-cn"),
     "the region is denied": row(
-        Account(Machine(A), Machine(B, OTHER_REGION)),
-        {A: (R,)},
-        "--all-regions",
-        refused=EC2_DENIED,
-        is_whole=False,
-    ),
+        Account(Machine(A), Machine(B, OTHER_REGION)), {A: (R,)}, "--all-regions",
+        refused=EC2_DENIED, is_whole=False),
     "the records are denied": row(
-        Account(Machine(A), Machine(B, connection="notconnected")),
-        {A: (R,), B: (U, "connected")},
+        Account(Machine(A), Machine(B, connection="notconnected")), {A: (R,), B: (U, "connected")},
         refused={"ssm:DescribeInstanceInformation": "AccessDeniedException"},
-        says=f"{DENIED} ssm:DescribeInstanceInformation",
-    ),
+        says=f"{DENIED} ssm:DescribeInstanceInformation"),
     "the connections are denied": row(
         Account(Machine(A), Machine(B, profile="db"), roles={"db": Role(lacks=(REGISTER,))}),
-        {A: (Q,), B: (U, "register")},
-        refused={"ssm:GetConnectionStatus": "AccessDeniedException"},
-        says=f"{DENIED} ssm:GetConnectionStatus",
-    ),
+        {A: (Q,), B: (U, "register")}, refused={"ssm:GetConnectionStatus": "AccessDeniedException"},
+        says=f"{DENIED} ssm:GetConnectionStatus"),
     "IAM is denied": row(
-        Account(Machine(A), Machine(B, **NEVER)),
-        {A: (R,), B: (U, "registered")},
-        refused=dict.fromkeys(OF_IAM, "AccessDenied"),
-        says=f"{DENIED} iam:GetInstanceProfile",
-        is_whole=False,
-    ),
+        Account(Machine(A), Machine(B, **NEVER)), {A: (R,), B: (U, "registered")}, is_whole=False,
+        refused=dict.fromkeys(OF_IAM, "AccessDenied"), says=f"{DENIED} iam:GetInstanceProfile"),
     "the credentials end half-way": row(
-        on_call(
-            Account(Machine(A), Machine(B, **NEVER)), "ssm:GetConnectionStatus", raising(EXPIRED)
-        ),
+        on_call(Account(Machine(A), Machine(B, **NEVER)), "ssm:GetConnectionStatus",
+                raising(EXPIRED)),
         {A: (Q,), B: (Q,)},
         says="no credentials: Error when retrieving credentials from sso: the token has expired",
-        is_whole=False,
-    ),
+        is_whole=False),
     "IAM refuses each question": row(
-        Account(Machine(A)),
-        {A: (R,)},
-        refused={"iam:SimulatePrincipalPolicy": "InvalidInput"},
-        says="InvalidInput",
-        is_whole=False,
-    ),
+        Account(Machine(A)), {A: (R,)}, refused={"iam:SimulatePrincipalPolicy": "InvalidInput"},
+        says="InvalidInput", is_whole=False),
     "a condition on the node of a session": row(
         uses_key(of_db(A, B, role=Role(decides=by_condition_on_node))), {A: (R,), B: (U, "encrypt")}
     ),
     "a document of one region": row(
-        uses_key(Account(Machine(A), Machine(B, OTHER_REGION))),
-        {A: (R,), B: (Q,)},
-        *("--all-regions", "--document", "SSM-SessionManagerRunShell"),
-        is_whole=False,
-    ),
+        uses_key(Account(Machine(A), Machine(B, OTHER_REGION))), {A: (R,), B: (Q,)},
+        *("--all-regions", "--document", "SSM-SessionManagerRunShell"), is_whole=False),
     "two tags, and a hybrid node": row(
-        Account(
-            Machine(A, **PROD),
-            Machine(B, **PROD_OF_TEAM),
-            Machine(HYBRID, role="nodes", **PROD_OF_TEAM),
-            roles=NODES,
-        ),
-        {B: (R,), HYBRID: (R,)},
-        *("--tag", "env=prod", "--tag", "team=a*b=c"),
-    ),
+        Account(Machine(A, **PROD), Machine(B, **PROD_OF_TEAM),
+                Machine(HYBRID, role="nodes", **PROD_OF_TEAM), roles=NODES),
+        {B: (R,), HYBRID: (R,)}, *("--tag", "env=prod", "--tag", "team=a*b=c")),
     "a tag, and a page of the records can't be read": row(
-        lacking_page(
-            Account(
-                Machine(HYBRID, role="nodes"),
-                Machine(OTHER_HYBRID, role="nodes", **PROD),
-                roles=NODES,
-            ),
-            "ssm:DescribeInstanceInformation",
-            "ThrottlingException",
-        ),
-        {OTHER_HYBRID: (R,)},
-        *("--tag", "env=prod"),
-        says="ThrottlingException",
-        is_whole=False,
-    ),
-}
+        lacking_page(Account(Machine(HYBRID, role="nodes"),
+                             Machine(OTHER_HYBRID, role="nodes", **PROD), roles=NODES),
+                     "ssm:DescribeInstanceInformation", "ThrottlingException"),
+        {OTHER_HYBRID: (R,)}, *("--tag", "env=prod"), says="ThrottlingException", is_whole=False),
+}  # fmt: skip
 """What more than one node shows; `test_causes.py` has an audit find each cause on one."""
 
 
@@ -340,28 +288,20 @@ class OfRoles(NamedTuple):
 OF_ROLES: Final = {
     "two profiles with one role": OfRoles(ONE_FOR_TWO, {"one": ("register",)}, ("one", "two")),
     "a role that may not be assumed lacks no permission": OfRoles(
-        of_db(A, role=Role("ecs.amazonaws.com")), {"db": ("role-assumable",)}, ()
-    ),
+        of_db(A, role=Role("ecs.amazonaws.com")), {"db": ("role-assumable",)}, ()),
     "a key of the session preferences": OfRoles(
-        uses_key(of_db(A, role=Role(lacks=("kms:Decrypt",)))), {"db": ("encrypt",)}, ("db",)
-    ),
+        uses_key(of_db(A, role=Role(lacks=("kms:Decrypt",)))), {"db": ("encrypt",)}, ("db",)),
     "the profile goes unused where the account's role does the work": OfRoles(
-        of_db(A, role=Role(lacks=(REGISTER,)), host_management=REPLACED), {"web": ()}, ()
-    ),
+        of_db(A, role=Role(lacks=(REGISTER,)), host_management=REPLACED), {"web": ()}, ()),
     "who may assume a profile's role says nothing of the account's": OfRoles(
-        of_db(A, role=Role("lambda.amazonaws.com"), host_management=REPLACED), {"web": ()}, ()
-    ),
+        of_db(A, role=Role("lambda.amazonaws.com"), host_management=REPLACED), {"web": ()}, ()),
     "a condition decides": OfRoles(of_db(A, role=BY_TAG_KEYS), {"db": ()}, ()),
     "a hybrid node has no profile": OfRoles(
-        Account(
-            Machine(HYBRID, role="nodes"),
-            roles={"nodes": Role("ssm.amazonaws.com", lacks=CHANNELS)},
-        ),
-        {"nodes": ("reach",)},
-        (),
-    ),
+        Account(Machine(HYBRID, role="nodes"),
+                roles={"nodes": Role("ssm.amazonaws.com", lacks=CHANNELS)}),
+        {"nodes": ("reach",)}, ()),
     "no role": OfRoles(Account(Machine(A, profile=None, **NEVER)), {}, ()),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OF_ROLES)

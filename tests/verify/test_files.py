@@ -251,19 +251,15 @@ ADDS: Final = {
     "has it": Adds(f"key = {KEY}\n", "", ONE_KEY),
     "two keys": Adds(f"key = {KEY}\n", f"key = {ALIAS}\n", {"key": [ALIAS, KEY]}),
     "a key that is commented out": Adds(
-        f"#key = {KEY} # not ours\n", "", ONE_KEY, says=f"as commented out there: key = {KEY}"
-    ),
-    "another value": Adds(
-        f"{NOT_REGISTERED}\n",
-        lacks=("register",),
-        says=f"as it has {NOT_REGISTERED}: allow-registration = true",
-    ),
+        f"#key = {KEY} # not ours\n", "", ONE_KEY, says=f"as commented out there: key = {KEY}"),
+    "another value": Adds(f"{NOT_REGISTERED}\n", lacks=("register",),
+                          says=f"as it has {NOT_REGISTERED}: allow-registration = true"),
     "no ARN of a key": Adds("", "", {"key": ["alias/x"]}),
     "a key that is not known": Adds(""),
     "a key that is not lacking": Adds("", "", ONE_KEY, ()),
     "logs": Adds("", IN_LIST, LOGS, ("log-to-s3", "log-to-cloudwatch")),
     "a prefix that no line can have": Adds("", "", NO_LINE, ("log-to-s3",)),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ADDS)

@@ -118,36 +118,27 @@ SHOWN: Final = {
     # dates
     "the profile came later": never(started(hours=5), associated(minutes=10)),
     "the profile came after the last ping": both(
-        LOST, started(hours=5), associated(hours=2), pinged(hours=3)
-    ),
+        LOST, started(hours=5), associated(hours=2), pinged(hours=3)),
     "the role came later": never(started(hours=5), role_made(minutes=50)),
     "a policy came later, and it is online": both(
-        ONLINE, started(hours=5), policy_changed(minutes=20), pinged(minutes=30)
-    ),
+        ONLINE, started(hours=5), policy_changed(minutes=20), pinged(minutes=30)),
     "it has just started": never(started(minutes=3)),
     "the role of a hybrid node changed after the last ping": both(
-        World.is_hybrid, LOST, policy_changed(minutes=20), pinged(minutes=30)
-    ),
+        World.is_hybrid, LOST, policy_changed(minutes=20), pinged(minutes=30)),
     "Systems Manager can't assume the account's role": by_account_role("ec2.amazonaws.com"),
     # images
-    **{
-        f"the image {name}": never(amazon(name))
-        for name in (
-            "al2023-ami-minimal-2023.6.20241010.0-kernel-6.1-x86_64",
-            "amzn2-ami-minimal-hvm-2.0.2022-x86_64-ebs",
-            "amzn-ami-minimal-hvm-2018.03.0-x86_64-ebs",
-            *("amzn-ami-2018.03.g-amazon-ecs-optimized", "amazon-eks-node-1.19-v20210526"),
-            "amazon-eks-gpu-node-1.19-v20210620",
-        )
-    },
+    **{f"the image {name}": never(amazon(name))
+       for name in ("al2023-ami-minimal-2023.6.20241010.0-kernel-6.1-x86_64",
+                    "amzn2-ami-minimal-hvm-2.0.2022-x86_64-ebs",
+                    "amzn-ami-minimal-hvm-2018.03.0-x86_64-ebs",
+                    *("amzn-ami-2018.03.g-amazon-ecs-optimized", "amazon-eks-node-1.19-v20210526"),
+                    "amazon-eks-gpu-node-1.19-v20210620")},
     "an image of Red Hat": never(image("RHEL-9.4.0_HVM-2024-GP3", "309956199498", "amazon")),
     "an image of Debian": never(image("debian-12-amd64-20240901-1857", "136693071363")),
     "a minimal image, and a profile that came late": never(
-        started(hours=5), associated(minutes=9), MINIMAL
-    ),
+        started(hours=5), associated(minutes=9), MINIMAL),
     "a minimal image, and a profile that came long ago": never(
-        started(days=5), associated(days=4), MINIMAL
-    ),
+        started(days=5), associated(days=4), MINIMAL),
     # an earlier registration
     "a hybrid node with its address": never(hybrid_node("10.0.0.7")),
     # the console
@@ -155,7 +146,7 @@ SHOWN: Final = {
     "the clock of Windows": never(printed(CLOCK), instance(Platform="windows")),
     "the memory": both(LOST, printed(MEMORY, "")),
     "the disk": both(ONLINE, printed("", DISK)),
-}
+}  # fmt: skip
 """What shows why the agent is not connected."""
 SILENT: Final = {
     "nothing is known": NEVER,
@@ -163,47 +154,36 @@ SILENT: Final = {
     "the profile came with it": never(started(hours=5), associated(hours=5)),
     "the profile came within the boot": never(started(hours=5), associated(hours=4, minutes=59.5)),
     "a profile that is taken away": never(
-        started(hours=5), associated("disassociating", minutes=9)
-    ),
+        started(hours=5), associated("disassociating", minutes=9)),
     "no launch is known": never(associated(minutes=10)),
     "the profile came later, and the agent has tried since": both(
-        LOST, started(hours=5), associated(hours=4), pinged(hours=3)
-    ),
+        LOST, started(hours=5), associated(hours=4), pinged(hours=3)),
     "a policy came before": never(started(hours=5), policy_changed(hours=6)),
     "a policy of AWS changed, which is as it was attached": never(
-        started(hours=5), policy_changed(OF_AWS, minutes=1)
-    ),
+        started(hours=5), policy_changed(OF_AWS, minutes=1)),
     "it started a while ago": never(started(minutes=6)),
     "under Default Host Management the profile does not count": never(
         *(World.has_host_management, denying(f"{nodes.ROLE} {REGISTER}")),
-        *(started(hours=5), associated(minutes=10)),
-    ),
+        *(started(hours=5), associated(minutes=10))),
     "Systems Manager may assume the account's role": by_account_role("ssm.amazonaws.com"),
     "Systems Manager may assume the account's role by a condition": by_account_role(
-        "ssm.amazonaws.com", Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}}
-    ),
-    **{
-        f"the image {name}, which has it": never(amazon(name))
-        for name in (
-            "al2023-ami-2023.6.20241010.0-kernel-6.1-x86_64",
-            "al2023-ami-ecs-hvm-2023.0.20241010-kernel-6.1-x86_64",
-            *("amazon-eks-node-1.20-v20210621", "amazon-eks-arm64-node-1.30-v20240901"),
-            *("Windows_Server-2022-English-Full-Base-2024.09.11", "RHEL-9.4.0_HVM"),
-        )
-    },
+        "ssm.amazonaws.com", Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}}),
+    **{f"the image {name}, which has it": never(amazon(name))
+       for name in ("al2023-ami-2023.6.20241010.0-kernel-6.1-x86_64",
+                    "al2023-ami-ecs-hvm-2023.0.20241010-kernel-6.1-x86_64",
+                    *("amazon-eks-node-1.20-v20210621", "amazon-eks-arm64-node-1.30-v20240901"),
+                    *("Windows_Server-2022-English-Full-Base-2024.09.11", "RHEL-9.4.0_HVM"))},
     "a minimal image of one's own": never(image("al2023-ami-minimal-2023.6")),
     "an image without the agent, which it got": both(LOST, MINIMAL),
     "a hybrid node with another address": never(hybrid_node("10.0.0.8")),
     "an instance with its address": never(hybrid_node("10.0.0.7", NODE)),
     "the clock, as another program says": never(
-        printed(CLOCK.replace("amazon-ssm-agent[611]", "cloud-init[702]"))
-    ),
+        printed(CLOCK.replace("amazon-ssm-agent[611]", "cloud-init[702]"))),
     "a cgroup's memory": never(printed("Memory cgroup out of memory: Killed process")),
     "nothing in the console": never(printed("Amazon SSM Agent v3.3.1 is running")),
     "the console of one whose status is not known": never(
-        printed(MEMORY), refusing("ec2:DescribeInstanceStatus")
-    ),
-}
+        printed(MEMORY), refusing("ec2:DescribeInstanceStatus")),
+}  # fmt: skip
 """What shows nothing."""
 
 

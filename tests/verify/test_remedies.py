@@ -165,27 +165,22 @@ MORE: Final[dict[str, Change]] = {
     "a group that admits another": group_admits({"IpRanges": [{"CidrIp": "10.1.0.0/16"}]}),
     "DNS host names off, and no endpoint": both(NEVER, NO_ROUTE, NO_HOSTNAMES),
     "private DNS and DNS host names off": both(
-        never(*BOTH_ENDPOINTS, PrivateDnsEnabled=False), NO_HOSTNAMES
-    ),
+        never(*BOTH_ENDPOINTS, PrivateDnsEnabled=False), NO_HOSTNAMES),
     "an endpoint with a shut group and a policy that denies": in_shut_group(PolicyDocument=DENIED),
     "an endpoint without private DNS, in a shut group": in_shut_group(PrivateDnsEnabled=False),
     "an endpoint that is made in a shut group": in_shut_group(State="pending"),
     "an endpoint that is made with a policy for others": never(
-        endpoint("ssm", State="Pending", PolicyDocument=FOR_OTHERS)
-    ),
+        endpoint("ssm", State="Pending", PolicyDocument=FOR_OTHERS)),
     "an endpoint that waits for its acceptance": never(endpoint("ssm", State="pendingAcceptance")),
     "a gateway endpoint that is made, with a policy for others": logs_by(GATEWAY_FOR_OTHERS),
     "an endpoint that failed, and had no private DNS": never(
-        endpoint("ssm", State="Failed", PrivateDnsEnabled=False)
-    ),
+        endpoint("ssm", State="Failed", PrivateDnsEnabled=False)),
     "endpoints behind a network ACL": both(never(*BOTH_ENDPOINTS, **IN_OTHER), shut_acl),
     "a network ACL whose first entries deny": both(
         NEVER,
-        acls(entry(1, egress=True), entry(2, egress=True, Protocol="-1"), entry(1, egress=False)),
-    ),
+        acls(entry(1, egress=True), entry(2, egress=True, Protocol="-1"), entry(1, egress=False))),
     "a network ACL whose first entry denies, and the second allows": both(
-        NEVER, acls(entry(1, egress=True), entry(2, egress=True, RuleAction="allow"))
-    ),
+        NEVER, acls(entry(1, egress=True), entry(2, egress=True, RuleAction="allow"))),
     "a network ACL that allows nothing": both(NEVER, acls(entry(90, egress=True))),
     "no way to S3": both(World.uses, NO_ROUTE),
     "no way to S3 by the table": logs_by(S3_GATEWAY | {"RouteTableIds": ["rtb-public"]}),
@@ -193,10 +188,9 @@ MORE: Final[dict[str, Change]] = {
     "a bucket with a key and dsse": both(World.uses, bucket("aws:kms:dsse", KEY)),
     "a bucket with an alias and dsse": both(World.uses, bucket("aws:kms:dsse", "alias/a/b")),
     "a bucket that is to be in us-east-1": both(
-        World.uses, setting(bucket_region="us-east-1"), NO_BUCKET
-    ),
+        World.uses, setting(bucket_region="us-east-1"), NO_BUCKET),
     "volumes and the system impaired": both(World.is_lost, statuses(nodes.status("impaired"))),
-}
+}  # fmt: skip
 
 
 def every_line(folder: Path) -> set[str]:

@@ -324,19 +324,16 @@ SAID: Final = {
     "a bare role": said(World(denying(*CHANNELS, REGISTER))),
     "logs at the top": said(World(denying("s3:PutObject")), "--log-bucket", "session-logs"),
     "how it encrypts": said(
-        World(denying("s3:GetEncryptionConfiguration")), "--log-bucket", "Session_Logs"
-    ),
-    **{
-        f"an explicit deny, {name}": said(saying(REGISTER, "explicitDeny", OF_BOUNDARY, **parts))
-        for name, parts in {
-            "by a policy": matched("no-sessions"),
-            "and no name": {},
-            "by a statement that IAM hardly describes": {"MatchedStatements": [{}]},
-            "by a boundary": BY_BOUNDARY,
-            "by an organization": BY_ORGANIZATION,
-            "by all of it": matched("no-sessions") | BY_BOUNDARY | BY_ORGANIZATION,
-        }.items()
-    },
+        World(denying("s3:GetEncryptionConfiguration")), "--log-bucket", "Session_Logs"),
+    **{f"an explicit deny, {name}": said(saying(REGISTER, "explicitDeny", OF_BOUNDARY, **parts))
+       for name, parts in (
+           ("by a policy", matched("no-sessions")),
+           ("and no name", {}),
+           ("by a statement that IAM hardly describes", {"MatchedStatements": [{}]}),
+           ("by a boundary", BY_BOUNDARY),
+           ("by an organization", BY_ORGANIZATION),
+           ("by all of it", matched("no-sessions") | BY_BOUNDARY | BY_ORGANIZATION),
+       )},
     "a key by its alias": said(World(denying("kms:Decrypt")), "--key", ALIAS),
     "the key of S3 that AWS manages, which needs no grant": said(
         World(denying("kms:GenerateDataKey")),
@@ -344,16 +341,14 @@ SAID: Final = {
     ),
     "one of two keys": said(
         World(setting(decides=lambda asked: NO if "us-west-2" in asked.resource else None)),
-        *("--key", KEY, "--key", KEY.replace("eu-west-1", "us-west-2")),
-    ),
+        *("--key", KEY, "--key", KEY.replace("eu-west-1", "us-west-2"))),
     "IAM says more of the key": said(saying("kms:Decrypt", "allowed", **MORE_OF_KEY), "--key", KEY),
     "a condition that the agent may meet": said(saying(CHANNELS[0], "implicitDeny", **BY_VPC)),
     "a role for hybrid nodes": said(World(trusts("ssm.amazonaws.com"))),
     "a role for something else": said(World(trusts("lambda.amazonaws.com"))),
     "a profile with a role for hybrid nodes": said(
-        World(trusts("ssm.amazonaws.com")), "--instance-profile", "web-server"
-    ),
-}
+        World(trusts("ssm.amazonaws.com")), "--instance-profile", "web-server"),
+}  # fmt: skip
 
 
 def test_what_is_said_of_a_role(snapshot: SnapshotAssertion) -> None:

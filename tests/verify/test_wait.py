@@ -131,18 +131,13 @@ class Row(NamedTuple):
 
 ROWS: Final = {
     "EC2 does not know it yet": Row(
-        UNKNOWN_TO_EC2,
-        {3: known_to_ec2, 6: connects},
-        0,
-        10,
-        f"after 0 of 12 s, there is no instance {NODE}",
-    ),
+        UNKNOWN_TO_EC2, {3: known_to_ec2, 6: connects}, 0, 10,
+        f"after 0 of 12 s, there is no instance {NODE}"),
     "an endpoint that is made": Row(with_endpoint("pending"), {3: connects}, 0, 5, NOT_YET),
     "an endpoint to accept": Row(with_endpoint("pendingAcceptance"), {3: connects}, 0, 5, NOT_YET),
     "a NAT gateway that is made": Row(with_nat("pending"), {3: connects}, 0, 5, NOT_YET),
     "a NAT gateway that is made where no way leads out": Row(
-        with_nat("pending", SubnetId="subnet-private"), {3: connects}, 0, 5, NOT_YET
-    ),
+        with_nat("pending", SubnetId="subnet-private"), {3: connects}, 0, 5, NOT_YET),
     "an endpoint that is deleted": Row(with_endpoint("deleting"), {}, 1, 0, f"{STAYS}path-ssm"),
     "a NAT gateway that has failed": Row(with_nat("failed"), {}, 1, 0, f"{STAYS}path-ssm"),
     "a key that is made": Row(CREATING, {3: described_key()}, 0, 5, "after 0 of 12 s: key-usable"),
@@ -154,35 +149,21 @@ ROWS: Final = {
     "stopped": Row(both(NEVER, STOPPED), {}, 1, 0, f"{STAYS}instance-running"),
     "may not be asked": Row(NO_STATUS, {}, 1, 0, "connected, which the credentials may not ask"),
     "throttled": Row(
-        refusing("ssm:GetConnectionStatus", "ThrottlingException"),
-        {4: connects},
-        0,
-        5,
-        "whether it is connected is not known",
-    ),
+        refusing("ssm:GetConnectionStatus", "ThrottlingException"), {4: connects}, 0, 5,
+        "whether it is connected is not known"),
     "throttled in the first round": Row(
-        refusing(INSTANCES, THROTTLED),
-        {3: KNOWN_AGAIN},
-        0,
-        5,
-        f"after 0 of 12 s, {INSTANCES} failed: {THROTTLED}",
-    ),
-    **{
-        f"{name} in a later round": Row(
-            NEVER,
-            {3: having("ec2:describe_instances", answer), 6: KNOWN_AGAIN},
-            0,
-            10,
-            f"after 5 of 12 s, {says}",
-        )
-        for name, answer, says in (
-            ("throttled", refused(THROTTLED), f"{INSTANCES} failed: {THROTTLED}"),
-            ("busy", refused("Throttling"), f"{INSTANCES} failed: Throttling"),
-            ("no connection", UNREACHED, "Could not connect to the endpoint URL"),
-            ("an error of AWS", of_status(503), f"{INSTANCES} failed: Unavailable"),
-        )
-    },
-}
+        refusing(INSTANCES, THROTTLED), {3: KNOWN_AGAIN}, 0, 5,
+        f"after 0 of 12 s, {INSTANCES} failed: {THROTTLED}"),
+    **{f"{name} in a later round": Row(
+           NEVER, {3: having("ec2:describe_instances", answer), 6: KNOWN_AGAIN}, 0, 10,
+           f"after 5 of 12 s, {says}")
+       for name, answer, says in (
+           ("throttled", refused(THROTTLED), f"{INSTANCES} failed: {THROTTLED}"),
+           ("busy", refused("Throttling"), f"{INSTANCES} failed: Throttling"),
+           ("no connection", UNREACHED, "Could not connect to the endpoint URL"),
+           ("an error of AWS", of_status(503), f"{INSTANCES} failed: Unavailable"),
+       )},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ROWS)
