@@ -21,7 +21,7 @@ from tests.roles import existing_role
 from tests.templates import as_list, deployed
 
 from .causes import having, setting
-from .nodes import ACCOUNT, DOCUMENT, EVERYTHING, KEY, Question, World
+from .nodes import ALIAS, DOCUMENT, EVERYTHING, KEY, Question, World
 from .running import Run, run
 
 ASKED = ("verify", "--role", "web-server", "--document", DOCUMENT, "--output")
@@ -39,30 +39,31 @@ def asked_about(found: Run) -> dict[str, list[tuple[str, str]]]:
     }
 
 
+LOGS: Final = "--log-bucket session-logs --log-prefix web --log-group /ssm/sessions"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "given"),
+    [
+        (EVERYTHING | {"s3KeyPrefix": "/web/"}, f"--key {KEY} {LOGS}"),
+        ({"kmsKeyId": KEY.rpartition("/")[2]}, f"--key {KEY}"),  # of the role's account
+        ({"kmsKeyId": "alias/sessions"}, f"--key {ALIAS}"),
+        ({}, ""),
+        (dict.fromkeys(EVERYTHING, ""), ""),
+        ({"s3KeyPrefix": "a/../b"}, ""),
+    ],
+)
 @pytest.mark.parametrize(
     "session_type", ["Standard_Stream", "InteractiveCommands", "NonInteractiveCommands"]
 )
-def test_what_the_document_says_is_asked(session_type: str) -> None:
-    found = run(account(EVERYTHING | {"s3KeyPrefix": "/web/"}, session_type), *ASKED, "json")
+def test_what_the_document_says_is_asked_as_if_it_was_given(
+    inputs: dict[str, Any], given: str, session_type: str
+) -> None:
+    found = run(account(inputs, session_type), *ASKED, "json")
 
     assert (found.status, found.err) == (0, "")
-    logs = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:"
-    stream = f"{logs}/ssm/sessions:log-stream:session-0123456789abcdef0"
-    objects = "arn:aws:s3:::session-logs/web/session-0123456789abcdef0.log"
-    assert asked_about(found) == {
-        "encrypt": [("kms:Decrypt", KEY)],
-        "log-to-s3": [
-            ("s3:GetEncryptionConfiguration", "arn:aws:s3:::session-logs"),
-            ("s3:PutObject", objects),
-        ],
-        "log-to-cloudwatch": [
-            ("logs:DescribeLogGroups", f"{logs}*"),
-            *(
-                (f"logs:{action}", stream)
-                for action in ("CreateLogStream", "DescribeLogStreams", "PutLogEvents")
-            ),
-        ],
-    }
+    alone = run(World(), *f"verify --role web-server --output json {given}".split())
+    assert asked_about(found) == asked_about(alone)
     assert (found.json["document"], found.json["session_type"]) == (DOCUMENT, session_type)
 
 
@@ -76,25 +77,19 @@ def test_a_port_session_is_neither_encrypted_nor_logged() -> None:
     assert "the agent neither encrypts them with a key nor logs them" in table.words
 
 
+ENFORCED: Final = "s3EncryptionEnabled"
 # As Go's `strconv.ParseBool` parses the strings.
 TRUE: Final = (True, "true", "True", "TRUE", "t", "T", "1")
 FALSE: Final = (False, None, "", "false", "False", "FALSE", "f", "F", "0")
 
 
-def enforcing(value: object) -> dict[str, object]:
-    return {"s3EncryptionEnabled": value}
-
-
 @pytest.mark.parametrize(
     ("said", "ends"),
     [
-        *((enforcing(value), "so it refuses each session") for value in TRUE),
-        *((enforcing(value), "which a bucket policy may refuse") for value in FALSE),
+        *(({ENFORCED: value}, "so it refuses each session") for value in TRUE),
+        *(({ENFORCED: value}, "which a bucket policy may refuse") for value in FALSE),
         ({}, "which a bucket policy may refuse"),
-        (
-            enforcing("{{ enforced }}"),
-            "each session if the session preferences enforce encrypted logs",
-        ),
+        ({ENFORCED: "{{ e }}"}, "each session if the session preferences enforce encrypted logs"),
     ],
 )
 def test_a_boolean_is_read_as_the_agent_reads_it(said: dict[str, object], ends: str) -> None:
@@ -106,21 +101,6 @@ def test_a_boolean_is_read_as_the_agent_reads_it(said: dict[str, object], ends: 
     assert found.status == 1
     (note,) = found.capability("log-to-s3")["notes"]
     assert note.endswith(ends)
-
-
-@pytest.mark.parametrize("inputs", [{}, dict.fromkeys(EVERYTHING, ""), {"s3KeyPrefix": "a/../b"}])
-def test_what_the_document_leaves_empty_is_not_asked(inputs: dict[str, Any]) -> None:
-    found = run(account(inputs), *ASKED, "json")
-
-    assert (found.status, asked_about(found)) == (0, {})
-
-
-@pytest.mark.parametrize("given", [KEY.rpartition("/")[2], "alias/sessions"])
-def test_a_key_by_its_id_or_its_alias_is_one_of_the_role_s_account(given: str) -> None:
-    found = run(account({"kmsKeyId": given}), *ASKED, "json")
-
-    assert found.status == 0
-    assert asked_about(found) == {"encrypt": [("kms:Decrypt", KEY)]}
 
 
 def is_of_this_app(chosen: Given) -> bool:

@@ -24,8 +24,6 @@ from .nodes import ACCOUNT, ALIAS, CHANNELS, KEY, OTHER_ACCOUNT, REGISTER, ROLE,
 from .running import Run, python_call, run
 
 ROOT = Path(__file__).parents[2]
-KEY_ID = KEY.rpartition("/")[2]
-PROFILE = f"arn:aws:iam::{ACCOUNT}:instance-profile/a"
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
 IN_GROUP = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
 OF_BOUNDARY = setting(of_role={"PermissionsBoundary": {"PermissionsBoundaryArn": BOUNDARY}})
