@@ -29,33 +29,28 @@ def properties(cloudformation_json: dict[str, Any]) -> dict[str, Any]:
 def create(
     _: type[Document],
     /,
-    resource_name: str,
-    cloudformation_json: dict[str, Any],
-    account_id: str,
-    region_name: str,
+    name: str,
+    asked: dict[str, Any],
+    *place: str,
     **kwargs: Any,  # noqa: ANN401
 ) -> Document:
     """Make the document, of content that is text."""
-    asked = {"Properties": properties(cloudformation_json)}
-    return make(resource_name, asked, account_id, region_name, **kwargs)
+    return make(name, {"Properties": properties(asked)}, *place, **kwargs)
 
 
 def update(
     _: type[Document],
     /,
     original_resource: Document,
-    new_resource_name: str,
     cloudformation_json: dict[str, Any],
-    account_id: str,
-    region_name: str,
+    **place: str,
 ) -> Document:
     """Make a new version of the document, the default from now on; or the document anew."""
     asked, name = properties(cloudformation_json), original_resource.name
     if asked.get("UpdateMethod") != "NewVersion" or asked["Name"] != name:
-        return make_anew(
-            original_resource, new_resource_name, cloudformation_json, account_id, region_name
-        )
-    backend = ssm_backends[account_id][region_name]
+        anew = {"original_resource": original_resource, "cloudformation_json": cloudformation_json}
+        return make_anew(**anew, **place)  # type: ignore[arg-type]
+    backend = ssm_backends[place["account_id"]][place["region_name"]]
     version = backend.update_document(
         content=asked["Content"],
         attachments=[],
