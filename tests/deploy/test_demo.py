@@ -103,8 +103,7 @@ def assert_shows_before_and_after(output: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"),
-    [(signal.SIGINT, r"\$ cdk deploy"), (signal.SIGTERM, "MiniStack on")],
+    ("number", "shown"), [(signal.SIGINT, r"\$ cdk deploy"), (signal.SIGTERM, "MiniStack on")]
 )
 def test_interrupted_demo_leaves_nothing(
     tmp_path: Path, number: signal.Signals, shown: str

@@ -246,11 +246,7 @@ def test_the_examples_work_in_the_environment_of_an_app_with_their_requirements(
 
 
 def test_the_command_answers_who_installs_it(
-    newcomer: Newcomer,
-    app: Path,
-    aws: LocalAws,
-    profile: ExistingProfile,
-    account: dict[str, str],
+    newcomer: Newcomer, app: Path, aws: LocalAws, profile: ExistingProfile, account: dict[str, str]
 ) -> None:
     """Each line of the block ends with the status that the README gives for its answer."""
     iam = aws.client("iam")

@@ -95,7 +95,7 @@ def synthesize(folder: Path, account: str, key_arn: str, bucket_key_arn: str) ->
         "theirs": {
             "log_bucket": s3.Bucket.from_bucket_attributes(
                 stack, "TheirBucket", bucket_name=BUCKET, account="111122223333"
-            ),
+            )
         },
         "all": {
             "encryption_key": kms.Key.from_key_arn(stack, "Key", key_arn),

@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from session_manager_permissions._verify.audit.merge import summary
-from session_manager_permissions._verify.audit.result import (
-    AuditResult,
-    NodeResult,
-    RoleResult,
-)
+from session_manager_permissions._verify.audit.result import AuditResult, NodeResult, RoleResult
 
 from .causes import LOST, NEVER, ONLINE, Change, denying, instance, refusing, without_profile
 from .networks import NO_ROUTE

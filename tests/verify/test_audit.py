@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
-from botocore.exceptions import (
-    CredentialRetrievalError,
-    EndpointConnectionError,
-)
+from botocore.exceptions import CredentialRetrievalError, EndpointConnectionError
 from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions._verify import command
