@@ -11,20 +11,9 @@ from local_aws import LocalAws
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
 from session_manager_permissions._readiness.policies import decide, read
-from session_manager_permissions._readiness.rules.permissions import (
-    CHANNEL_MISSING,
-    EXPLICIT_DENY,
-    REGISTRATION_MISSING,
-)
-from tests.readiness.policy_table import (
-    ACTIONS,
-    RESOURCE_ROWS,
-    ROWS,
-    ResourceRow,
-    Row,
-    Statement,
-    document,
-)
+from session_manager_permissions._readiness.rules import permissions
+from tests.readiness import policy_table
+from tests.readiness.policy_table import ACTIONS, ROWS, ResourceRow, Row, document
 from tests.roles import TRUST
 
 pytestmark = pytest.mark.deploy
@@ -59,7 +48,7 @@ class DeployedRole:
             arn = self._managed("Boundary", row.boundary)
             self._iam.put_role_permissions_boundary(RoleName=self._name, PermissionsBoundary=arn)
 
-    def _managed(self, suffix: str, policy: list[Statement] | str) -> str:
+    def _managed(self, suffix: str, policy: list[policy_table.Statement] | str) -> str:
         if isinstance(policy, str):
             return policy
         made = self._iam.create_policy(
@@ -83,9 +72,9 @@ def rules_of(answers: dict[str, str]) -> frozenset[str]:
     return frozenset(
         rule
         for rule, fires in (
-            (CHANNEL_MISSING, channels),
-            (REGISTRATION_MISSING, not channels and implicit & {*REGISTRATION.actions}),
-            (EXPLICIT_DENY, "explicitDeny" in answers.values()),
+            (permissions.CHANNEL_MISSING, channels),
+            (permissions.REGISTRATION_MISSING, not channels and implicit & {*REGISTRATION.actions}),
+            (permissions.EXPLICIT_DENY, "explicitDeny" in answers.values()),
         )
         if fires
     )
@@ -100,7 +89,7 @@ def test_simulator_agrees_or_the_row_says_why_not(aws: LocalAws, row: Row) -> No
     assert simulated == (row.found if row.simulated is None else row.simulated)
 
 
-@pytest.mark.parametrize("row", RESOURCE_ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", policy_table.RESOURCE_ROWS, ids=lambda row: row.name)
 def test_simulator_agrees_on_a_resource(aws: LocalAws, row: ResourceRow) -> None:
     role = DeployedRole(aws, Row(row.name, frozenset(), (row.statements,)))
 
