@@ -12,6 +12,13 @@ from local_aws import LocalAws, free_port, local_aws, wait_until_ready
 from .diagnoser import Diagnoser
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests of this folder, before `-m` looks at the marks."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker("deploy")
+
+
 @pytest.fixture(scope="session")
 def aws() -> Iterator[LocalAws]:
     with local_aws() as running:

@@ -17,8 +17,6 @@ from tests.verify.test_permissions import EVERYTHING, WHERE_ASKED
 from .diagnoser import Diagnoser
 from .test_diagnosis import CANNOT_ASK
 
-pytestmark = pytest.mark.deploy
-
 
 def without(diagnoser: Diagnoser, *actions: str) -> str:
     """A user whose policy is the one printed, less these actions."""

@@ -15,8 +15,6 @@ from pathlib import Path
 import pytest
 from local_aws import ROOT
 
-pytestmark = pytest.mark.deploy
-
 
 @contextmanager
 def demo(tmp_path: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:

@@ -20,8 +20,6 @@ from tests.templates import as_list
 
 from .stacks import events
 
-pytestmark = pytest.mark.deploy
-
 PAGE: Final = (ROOT / "docs/security.md").read_text(encoding="utf-8")
 SERVICES: Final = {"CloudFormation": "cloudformation", "CloudControl": "cloudformation"}
 NEEDS_NO_PERMISSION: Final = {"STS.GetCallerIdentity"}

@@ -19,8 +19,6 @@ from tests.verify.nodes import HYBRID
 
 from .diagnoser import Diagnoser
 
-pytestmark = pytest.mark.deploy
-
 BY_NAME: Final = {said.name: said for said in (*CAUSES, *NETWORKS)}
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 DEPLOYED: Final = """

@@ -38,9 +38,6 @@ from .gateway import Answer, Call, error_of, passed_on, served
 from .stacks import legacy_app, until
 from .test_deploy import added_policies, assert_bare, assert_ready
 
-pytestmark = pytest.mark.deploy
-
-
 AFTER_POLICY: Final = "AfterPolicy"
 """The wait condition of a stack that has one."""
 

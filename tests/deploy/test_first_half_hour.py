@@ -27,7 +27,7 @@ from tests.test_readme import blocks
 
 from .test_demo import assert_shows_before_and_after
 
-pytestmark = [pytest.mark.deploy, pytest.mark.packaging]
+pytestmark = pytest.mark.packaging
 
 NOT_OF_A_NEWCOMER = re.compile(
     "AWS_|CDK_|COV_|HOME$|JSII_|MAKE|MFLAGS|NODE_|NPM_CONFIG_(CACHE|PREFIX)|PIP_CACHE|"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import aws_cdk as cdk
-import pytest
 from aws_cdk import aws_iam as iam
 from local_aws import REGION, LocalAws, existing_profile
 
@@ -15,8 +14,6 @@ from tests.roles import owned_role
 from . import stacks
 from .stacks import legacy_app
 from .test_deploy import added_policies, assert_bare, assert_ready
-
-pytestmark = pytest.mark.deploy
 
 
 def policies_of(aws: LocalAws, role_name: str) -> list[str]:

@@ -38,7 +38,6 @@ from . import stacks
 
 Call = Callable[["Instance"], bool]
 
-pytestmark = pytest.mark.deploy
 
 BUCKET, OTHER_BUCKET = "session-logs", "others-logs"
 GROUP, OTHER_GROUP = "/session/logs", "/others/logs"

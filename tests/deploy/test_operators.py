@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import aws_cdk as cdk
-import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from botocore.exceptions import ClientError
@@ -22,8 +21,6 @@ from session_manager_permissions import SessionPreferences
 from tests.roles import TRUST
 
 from . import stacks
-
-pytestmark = pytest.mark.deploy
 
 ACCOUNT: Final = "000000000000"
 DESKTOP: Final = {f"ssm-guiconnect:{verb}Connection" for verb in ("Start", "Get", "Cancel")}

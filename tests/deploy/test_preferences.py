@@ -21,8 +21,6 @@ from session_manager_permissions import SessionPreferences
 from . import stacks
 from .conftest import Moto
 
-pytestmark = pytest.mark.deploy
-
 NAME: Final = "Acme-Sessions"
 STACK: Final = "Preferences"
 SHELL: Final = "cd \"$HOME\"\nexport PS1='\\u@\\h é $ '\n"

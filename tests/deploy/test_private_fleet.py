@@ -9,12 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 from local_aws import REGION, ROOT
 
 from .conftest import Moto
-
-pytestmark = pytest.mark.deploy
 
 EXAMPLE: Final = ROOT / "examples" / "private_fleet"
 TEAMS: Final = {"web", "shop"}

@@ -16,8 +16,6 @@ from tests.readiness import policy_table
 from tests.readiness.policy_table import ACTIONS, ROWS, ResourceRow, Row, document
 from tests.roles import TRUST
 
-pytestmark = pytest.mark.deploy
-
 SIMULATED = {
     Answer.ALLOWED: "allowed",
     Answer.IMPLICIT_DENY: "implicitDeny",

@@ -15,8 +15,6 @@ from local_aws import CLI, ROOT
 
 from tests.conftest import FOR_PROCESSES
 
-pytestmark = pytest.mark.deploy
-
 BROKEN = """
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2, aws_iam as iam

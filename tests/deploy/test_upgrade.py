@@ -14,9 +14,6 @@ from tests.releases import LAST, unpacked
 from . import stacks
 from .test_deploy import added_policies
 
-pytestmark = pytest.mark.deploy
-
-
 LOGS = {
     "log-bucket": "session-logs",
     "log-prefix": "web",
