@@ -6,10 +6,9 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from io import StringIO
 from pathlib import Path
 from typing import Final
 from unittest.mock import patch
@@ -18,12 +17,11 @@ import botocore.session
 from local_aws import LocalAws
 from moto.server import ThreadedMotoServer
 
-from session_manager_permissions._verify.command import main
 from session_manager_permissions._verify.permissions import PERMISSIONS
 from tests.verify.causes import Cause
 from tests.verify.conftest import SIGNED_IN
 from tests.verify.nodes import REGION
-from tests.verify.running import Run
+from tests.verify.running import Run, over_http
 
 from .account import Account
 from .gateway import Call, Gateway, served
@@ -81,16 +79,12 @@ class Diagnoser:
 
     def _run(self, arguments: list[str], environment: dict[str, str]) -> Run:
         """Run the command in this process, which saves the start of a process for each cause."""
-        out, err = StringIO(), StringIO()
         nothing_else = {"NO_PROXY": "127.0.0.1", "PATH": str(self.folder)}  # which has no plug-in
         with (
             patch.dict(os.environ, SIGNED_IN | nothing_else | environment, clear=True),
             patch.object(botocore.session, "create_loader", _shared_loader),
-            redirect_stdout(out),
-            redirect_stderr(err),
         ):
-            status = main(arguments)
-        return Run(status, out.getvalue(), err.getvalue())
+            return over_http({}, *arguments)
 
 
 @contextmanager

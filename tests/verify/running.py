@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import functools
 import json
+import os
 import re
+from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from typing import Any, Final, NamedTuple
+from unittest.mock import patch
 
 import pytest
 
@@ -76,11 +79,17 @@ def run(world: World, *arguments: str, region: str | None = REGION) -> Run:
     def session(profile: str | None, given: str | None, waiting: Waiting, **_: object) -> Session:
         return Session(world, profile, given or region, waiting)
 
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(command, "_parser", _parser)
+        here.setattr(command, "AwsSession", session)
+        here.setattr(answering, "AwsSession", session)
+        return over_http({}, *arguments)
+
+
+def over_http(environment: Mapping[str, str], *arguments: str) -> Run:
+    """Run the command on what the environment leads to."""
     out, err = StringIO(), StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(command, "_parser", _parser)
-        patch.setattr(command, "AwsSession", session)
-        patch.setattr(answering, "AwsSession", session)
+    with patch.dict(os.environ, environment), redirect_stdout(out), redirect_stderr(err):
         try:
             status: object = command.main(arguments)
         except SystemExit as ended:  # argparse's way

@@ -13,40 +13,34 @@ from typing import Final
 
 import pytest
 
-from session_manager_permissions._verify import command
 from tests.conftest import ROOT
 from tests.deploy.gateway import served
 
 from .accounts import OTHER_REGION, Account, Machine, fleet
 from .conftest import SIGNED_IN
 from .nodes import REGION
+from .running import over_http
 from .served import Served
 
 ENVIRONMENT: Final = SIGNED_IN | {"NO_PROXY": "127.0.0.1", "PYTHONPATH": str(ROOT)}
 COMMAND: Final = [str(Path(sys.executable).with_name("session-manager-permissions")), "audit"]
 
 
-def test_over_http_and_throttled(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_over_http_and_throttled() -> None:
     account = fleet(80)
     account.size = 8
     throttled = ("iam:SimulatePrincipalPolicy",)
     server = Served(account, refused_first=throttled)
     with served(server) as address:
-        for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": address}).items():
-            monkeypatch.setenv(name, value)
+        environment = ENVIRONMENT | {"AWS_ENDPOINT_URL": address}
+        found = over_http(environment, "audit", "--output", "json", "--region", REGION)
 
-        status = command.main(["audit", "--output", "json", "--region", REGION])
-
-    found = json.loads(capsys.readouterr().out)
-    assert status == 1
+    assert (found.status, found.error()) == (1, "")
     assert server.throttled == dict.fromkeys(throttled, 1)
-    assert [one["error"] for one in found["regions"]] == [None]
     listed = [one for one in account.machines if one.region == REGION]
     running = [one for one in listed if one.state == "running"]
     never = [one for one in running if one.ping is None]
-    assert found["summary"] == {
+    assert found.json["summary"] == {
         "instances": 20,
         "reachable": len(running) - len(never),
         "unreachable": len(never),

@@ -10,13 +10,13 @@ from typing import IO, Any, Final, NamedTuple
 
 import pytest
 
-from session_manager_permissions._verify.command import main
 from tests.conftest import ROOT
 from tests.deploy.gateway import Answer, served
 
 from .accounts import Account, Role
 from .conftest import NOBODY, SIGNED_IN
 from .nodes import ALIAS
+from .running import over_http
 from .served import Limit, Served
 
 MAIN = "import sys; from session_manager_permissions._verify.command import main; sys.exit(main())"
@@ -108,20 +108,13 @@ class Proxy(NamedTuple):
     ],
 )
 def test_what_answers_in_place_of_aws_is_said(
-    service: str,
-    reply: Proxy,
-    asked: tuple[str, ...],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    service: str, reply: Proxy, asked: tuple[str, ...]
 ) -> None:
     with served(Served(READY)) as endpoint, served(reply) as proxy:
         of_service = {f"AWS_ENDPOINT_URL_{service.upper()}": proxy, "AWS_MAX_ATTEMPTS": "1"}
-        for name, value in (account(endpoint) | of_service).items():
-            monkeypatch.setenv(name, value)
+        found = over_http(account(endpoint) | of_service, "verify", *asked)
 
-        assert main(["verify", *asked]) == 2
-
-    assert capsys.readouterr() == ("", NOT_AWS.format(service))
+    assert found == (2, "", NOT_AWS.format(service))
 
 
 @pytest.mark.parametrize(
@@ -137,19 +130,15 @@ def test_what_is_throttled_is_asked_again(
     status: int,
     throttled: dict[str, int],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
     server = Served(READY, **limits)
     with served(server) as endpoint:
-        for name, value in (account(endpoint) | {"AWS_MAX_ATTEMPTS": "3"}).items():
-            monkeypatch.setenv(name, value)
+        found = over_http(account(endpoint) | {"AWS_MAX_ATTEMPTS": "3"}, "verify", *OF_ROLE)
 
-        assert main(["verify", *OF_ROLE]) == status
-
-    assert server.throttled == throttled
+    assert (found.status, server.throttled) == (status, throttled)
     said = "session-manager-permissions: iam:GetRole failed: " if status else ""
-    assert capsys.readouterr().err.partition("Throttling")[0] == said
+    assert found.err.partition("Throttling")[0] == said
 
 
 NO_PROGRAM: Final = (
