@@ -123,8 +123,8 @@ def having(name: str, answer: object) -> Change:
     return lambda world: world.has(name, answer)
 
 
-def refusing(operation: str, code: str = "") -> Change:
-    return lambda world: world.refuses(operation, code)
+def refusing(operation: str, code: str = "", if_: nodes.If | None = None) -> Change:
+    return lambda world: world.refuses(operation, code, if_)
 
 
 def on_all_and_instances(on_all: str, on_instances: str) -> Change:
@@ -227,31 +227,6 @@ def without_a_vpc(world: World) -> None:
     del world.instance["VpcId"], world.instance["SubnetId"]
 
 
-def foreign(world: World) -> None:
-    """Have the bucket belong to another account, which S3 denies to whoever expects the own."""
-    answer = world.answers["s3:get_bucket_encryption"]
-
-    def of_owner(asked: dict[str, Any], _: str) -> Any:  # noqa: ANN401
-        if "ExpectedBucketOwner" in asked:
-            raise nodes.refusal("GetBucketEncryption", "AccessDenied")
-        return answer
-
-    world.has("s3:get_bucket_encryption", of_owner)
-
-
-def without_account_role(world: World) -> None:
-    """Have Default Host Management name a role that does not exist."""
-    world.has_host_management()
-    answer = world.answers["iam:simulate_principal_policy"]
-
-    def of_others(asked: dict[str, Any], region: str) -> Any:  # noqa: ANN401
-        if asked["PolicySourceArn"] == nodes.ACCOUNT_ROLE:
-            raise nodes.refusal("SimulatePrincipalPolicy", "NoSuchEntity")
-        return answer(asked, region)
-
-    world.has("iam:simulate_principal_policy", of_others)
-
-
 def tagged(user: str, kind: str = "user") -> Change:
     """Have a tag of the operator name who sessions run as."""
     tags = [{"Key": "SSMSessionRunAs", "Value": user}] if user else []
@@ -322,6 +297,16 @@ KEY_BY_S3: Final = key_by("StringEquals", VIA, OF_S3)
 ORGANIZATION: Final = "aws:PrincipalOrgID"
 SSE: Final = "s3:x-amz-server-side-encryption"
 OWN_KEY: Final = f"{SSE}-customer-algorithm"
+FOREIGN: Final = refusing(ENCRYPTION, if_=lambda asked: "ExpectedBucketOwner" in asked)
+"""The bucket is of another account, which S3 denies to whoever expects the own."""
+NO_ACCOUNT_ROLE: Final = both(
+    UNDER_ACCOUNT,
+    refusing(
+        *("iam:SimulatePrincipalPolicy", "NoSuchEntity"),
+        if_=lambda asked: asked["PolicySourceArn"] == nodes.ACCOUNT_ROLE,
+    ),
+)
+"""Default Host Management names a role that does not exist."""
 DSSE: Final = bucket("aws:kms:dsse")
 NO_BUCKET: Final = refusing(ENCRYPTION, "NoSuchBucket")
 NOT_ENFORCED: Final = using(s3EncryptionEnabled=False, cloudWatchEncryptionEnabled=False)
@@ -467,10 +452,10 @@ HOST_MANAGEMENT: Final = {
     "no channels, which the account's role does not fix": cause(
         "reach connected", UNDER_ACCOUNT, ONLINE, denying(f"{ROLE} {CHANNEL}")),
     "the account's role does not exist, and no profile": never(
-        "instance-profile default-host-management", without_profile, without_account_role),
+        "instance-profile default-host-management", without_profile, NO_ACCOUNT_ROLE),
     "the account's role does not exist, and may not register": cause(
-        "register default-host-management", denying(REGISTER), without_account_role),
-    "the account's role does not exist, and is not needed": cause("", without_account_role),
+        "register default-host-management", denying(REGISTER), NO_ACCOUNT_ROLE),
+    "the account's role does not exist, and is not needed": cause("", NO_ACCOUNT_ROLE),
     "no setting at all": cause("instance-profile", without_profile, NO_TIERS),
     "an empty setting": cause("register", denying(REGISTER), lambda w: w.has_host_management("")),
 }  # fmt: skip
@@ -594,7 +579,7 @@ LOGS: Final = {
     "a bucket with a key in a region that botocore asks in no request": used(
         "key-usable?", bucket("aws:kms", KEY.replace(REGION, "-x-")),
         having("kms:describe_key", InvalidRegionError(region_name="-x-"))),
-    **{f"a bucket of another account{name}": used(told, *does, foreign)
+    **{f"a bucket of another account{name}": used(told, *does, FOREIGN)
        for name, told, does in (
            ("", "bucket-encryption? log-to-s3?", []),
            (", and no encryption counts", "bucket-encryption log-to-s3?", [DSSE]),

@@ -61,19 +61,12 @@ def acls(*entries: dict[str, Any]) -> Change:
 
 
 def nat(**parts: object) -> Change:
-    def change(world: World) -> None:
-        world.answers["ec2:describe_nat_gateways"]["NatGateways"][0].update(parts)
-
-    return change
+    return lambda w: w.answers["ec2:describe_nat_gateways"]["NatGateways"][0].update(parts)
 
 
 def subnets(**parts: object) -> Change:
     """Change the subnet of the instance."""
-
-    def change(world: World) -> None:
-        world.answers["ec2:describe_subnets"]["Subnets"][0].update(parts)
-
-    return change
+    return lambda w: w.answers["ec2:describe_subnets"]["Subnets"][0].update(parts)
 
 
 def attribute(name: str) -> Change:

@@ -78,6 +78,7 @@ class Question(NamedTuple):
     """The values of condition keys."""
 
 
+If = Callable[[dict[str, Any]], bool]
 Decides = Callable[[Question], dict[str, Any] | None]
 """What IAM says of a question; None: what it says else."""
 RECORD: Final = {
@@ -160,11 +161,22 @@ class World:
         assert name in self.answers
         self.answers[name] = answer
 
-    def refuses(self, operation: str, code: str = "") -> None:
-        """Have a call fail, named as AWS names it: `ssm:GetDocument`. By default, it is denied."""
+    def refuses(self, operation: str, code: str = "", if_: If | None = None) -> None:
+        """Have a call fail, named as AWS names it: `ssm:GetDocument`. By default, it is denied.
+
+        It may fail by what it is asked.
+        """
         service, _, name = operation.partition(":")
-        denial = _DENIALS.get(service, "AccessDeniedException")
-        self.has(f"{service}:{xform_name(name)}", refusal(name, code or denial))
+        call = f"{service}:{xform_name(name)}"
+        error = refusal(name, code or _DENIALS.get(service, "AccessDeniedException"))
+        answer = self.answers[call]
+
+        def some(asked: dict[str, Any], region: str) -> Any:  # noqa: ANN401
+            if if_ and if_(asked):
+                raise error
+            return answer(asked, region) if callable(answer) else answer
+
+        self.has(call, some if if_ else error)
 
     def uses(self, **inputs: object) -> None:
         """Have a Session document with these inputs."""

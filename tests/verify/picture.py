@@ -10,18 +10,15 @@ from rich.console import Console
 
 from session_manager_permissions._verify.report import print_diagnosis
 
+from .networks import endpoints, groups
 from .nodes import NODE, World, diagnosed, endpoint, group, without_a_route
 
 
 def drawn() -> str:
     """Return the picture."""
-    world = World()
-    world.is_online_only()
-    without_a_route(world)
-    world.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": [endpoint("ssm")]})
     anywhere = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
-    groups = [group("sg-web"), group("sg-endpoints", IpPermissions=anywhere)]
-    world.has("ec2:describe_security_groups", {"SecurityGroups": groups})
+    opened = groups(group("sg-web"), group("sg-endpoints", IpPermissions=anywhere))
+    world = World(World.is_online_only, without_a_route, endpoints(endpoint("ssm")), opened)
     console = Console(file=StringIO(), record=True, width=118, highlight=False, force_terminal=True)
     command = f"session-manager-permissions verify --instance-id {NODE}"
     console.print(f"$ {command}", style="dim")

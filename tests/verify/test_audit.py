@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import CredentialRetrievalError, EndpointConnectionError
@@ -121,7 +122,7 @@ def on_later_page(account: Account, call: str, does: Callable[[], object]) -> Ac
 def lacking_page(account: Account, call: str, code: str) -> Account:
     """The second page of a list can't be read; of one with a tag it can."""
     operation = call.partition(":")[2]
-    return on_later_page(account, call, raising(refusal(operation, code)))
+    return on_later_page(account, call, Mock(side_effect=refusal(operation, code)))
 
 
 def ending(account: Account) -> Account:
@@ -130,13 +131,6 @@ def ending(account: Account) -> Account:
     return on_later_page(
         account, "ec2:DescribeInstances", lambda: setattr(first, "state", "terminated")
     )
-
-
-def raising(error: BaseException) -> Callable[..., None]:
-    def fail(*_: object, **__: object) -> None:
-        raise error
-
-    return fail
 
 
 def on_call(account: Account, call: str, does: Callable[[], object]) -> Account:
@@ -204,7 +198,7 @@ ROWS: Final = {
         refused=dict.fromkeys(OF_IAM, "AccessDenied"), says=f"{DENIED} iam:GetInstanceProfile"),
     "the credentials end half-way": row(
         on_call(Account(Machine(A), Machine(B, **NEVER)), "ssm:GetConnectionStatus",
-                raising(EXPIRED)),
+                Mock(side_effect=EXPIRED)),
         {A: (Q,), B: (Q,)},
         says="no credentials: Error when retrieving credentials from sso: the token has expired",
         is_whole=False),
@@ -396,7 +390,7 @@ def test_an_answer_is_shown_if_its_file_cant_be_written() -> None:
 def test_a_region_that_is_not_there(region: str) -> None:
     account = Account(Machine(A, OTHER_REGION))
     unreached = EndpointConnectionError(endpoint_url="https://example.org")
-    account.before = lambda asked, *_: raising(unreached)() if asked == region else None
+    account.before = lambda asked, *_: Mock(side_effect=unreached)() if asked == region else None
 
     for regions in ((OTHER_REGION, region), (region, OTHER_REGION)):
         found = audit(account, *(word for name in regions for word in ("--region", name)))
@@ -418,7 +412,7 @@ def test_no_region_says_which_account_it_is() -> None:
 
 
 def test_an_error_of_the_program_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "diagnose", raising(RuntimeError("surprise")))
+    monkeypatch.setattr(judging, "diagnose", Mock(side_effect=RuntimeError("surprise")))
 
     found = audit(Account(Machine(A), Machine(B, state="stopped")))
 
@@ -476,7 +470,7 @@ def test_the_connection_is_asked_of_nodes_that_run() -> None:
 @pytest.mark.parametrize("code", ["InvalidInput", "Throttling"])
 def test_a_request_about_several_nodes_may_be_refused(code: str) -> None:
     account = Account(*(Machine(f"i-{number:017x}") for number in range(3)))
-    refused = raising(refusal("SimulatePrincipalPolicy", code))
+    refused = Mock(side_effect=refusal("SimulatePrincipalPolicy", code))
     account.before = lambda _, __, asked: refused() if asked.get("ResourceArns", "*")[1:] else None
 
     found = audit(account)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 
@@ -100,13 +100,6 @@ def test_the_first_interrupts_and_the_second_ends_it(
     assert said == []
 
 
-def raising(error: BaseException) -> Callable[[], int]:
-    def main() -> int:
-        raise error
-
-    return main
-
-
 class Full(io.StringIO):
     def flush(self) -> None:
         raise OSError(28, "No space left on device")
@@ -115,9 +108,11 @@ class Full(io.StringIO):
 @pytest.mark.parametrize(
     ("main", "stdout", "status"),
     [
-        pytest.param(raising(SystemExit(0)), None, 0, id="--help"),
-        pytest.param(raising(SystemExit(2)), None, 2, id="a wrong command line"),
-        pytest.param(raising(KeyboardInterrupt()), None, 2, id="a Ctrl-C while it says so"),
+        pytest.param(Mock(side_effect=SystemExit(0)), None, 0, id="--help"),
+        pytest.param(Mock(side_effect=SystemExit(2)), None, 2, id="a wrong command line"),
+        pytest.param(
+            Mock(side_effect=KeyboardInterrupt()), None, 2, id="a Ctrl-C while it says so"
+        ),
         pytest.param(lambda: 0, Full(), 2, id="it can't be written"),
     ],
 )

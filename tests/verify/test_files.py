@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from unittest.mock import Mock
 
 import pytest
 
@@ -41,13 +42,6 @@ def lacking(*names: str, lacks: tuple[str, ...] = ("reach",), **options: list[st
     known = {name.replace("_", "-"): values for name, values in options.items()}
     role: Any = audits.role(lacks=[*lacks], profiles=[*names]) | {"options": known}
     return audits.result([], roles=[role], profiles=[*names])
-
-
-def fails(error: BaseException) -> Callable[..., Any]:
-    def fail(*_: object, **__: object) -> Any:  # noqa: ANN401
-        raise error
-
-    return fail
 
 
 @pytest.fixture
@@ -95,7 +89,7 @@ def test_a_fault_of_the_disk_and_an_interrupt_leave_the_file_as_it_was(
 ) -> None:
     with monkeypatch.context() as patch, nullcontext() if fails_at else limited():
         if fails_at:
-            patch.setattr(*fails_at, fails(error))
+            patch.setattr(*fails_at, Mock(side_effect=error))
         with pytest.raises((CannotAsk, KeyboardInterrupt)) as raised:
             does(str(file))
 
@@ -161,7 +155,7 @@ def test_a_new_file_is_the_users_alone_and_another_keeps_its_mode(
 def test_the_rights_of_a_group_are_for_no_other_group(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "chown", fails(PermissionError(errno.EPERM, "not yours")))
+    monkeypatch.setattr(os, "chown", Mock(side_effect=PermissionError(errno.EPERM, "not yours")))
     file.chmod(0o664)
 
     files.write(str(file), "--file", "new\n")
@@ -341,7 +335,9 @@ def test_a_lock_that_its_owner_has_removed_is_taken_anew(
 
 
 def test_no_lock_no_write(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_wait_for", fails(OSError(errno.ENOLCK, "No locks available")))
+    monkeypatch.setattr(
+        files, "_wait_for", Mock(side_effect=OSError(errno.ENOLCK, "No locks available"))
+    )
 
     with pytest.raises(CannotAsk, match="No locks available"):
         add_to_list(str(file), lacking("new"))

@@ -239,17 +239,13 @@ def test_a_denial_fails_nothing_and_names_the_permission(call: str, does: Change
 
 
 def test_an_instance_that_has_no_latest_output_gives_that_of_its_start() -> None:
-    world = World(NEVER, printed(DISK))
-    answer = world.answers["ec2:get_console_output"]
+    no_latest = refusing(
+        "ec2:GetConsoleOutput", "UnsupportedOperation", if_=lambda asked: "Latest" in asked
+    )
 
-    def refuse_latest(asked: dict[str, Any], _: str) -> dict[str, Any]:
-        if asked.get("Latest"):
-            raise nodes.refusal("GetConsoleOutput", "UnsupportedOperation")
-        return answer  # type: ignore[no-any-return]
+    found = diagnosed(World(NEVER, printed(DISK), no_latest))
 
-    world.has("ec2:get_console_output", refuse_latest)
-
-    assert "full disk" in one(diagnosed(world), "agent").why[0]
+    assert "full disk" in one(found, "agent").why[0]
 
 
 def test_an_image_that_is_gone_is_no_reason() -> None:
