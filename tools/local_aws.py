@@ -54,11 +54,16 @@ class LocalAws:
         """Where every service answers."""
         return f"http://127.0.0.1:{self.port}"
 
-    def client(self, service: str, credentials: Mapping[str, str] = ADMINISTRATOR) -> BaseClient:
+    def client(
+        self,
+        service: str,
+        credentials: Mapping[str, str] = ADMINISTRATOR,
+        region: str = REGION,
+    ) -> BaseClient:
         """A client that reads neither the environment nor the files of a real account."""
         return self._session.create_client(
             service,
-            region_name=REGION,
+            region_name=region,
             endpoint_url=self.endpoint,
             aws_access_key_id=credentials["AccessKeyId"],
             aws_secret_access_key=credentials["SecretAccessKey"],

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-import boto3
-from botocore.config import Config
 from local_aws import LocalAws
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
@@ -20,6 +18,7 @@ from session_manager_permissions._verify.policy import PolicyOptions, inline_pol
 from tests.verify.nodes import ACCOUNT_ROLE, HYBRID, KEY, NODE, REGION, ROLE, USER, World, trusting
 
 from .gateway import ACCOUNT
+from .stacks import made_user
 
 BUCKET, GROUP = "session-logs", "/ssm/sessions"
 OF_ROLE: Final = ("kms", "s3:", "log")
@@ -55,27 +54,14 @@ class Account:
     """Makes worlds; what two of them have alike is made once."""
 
     aws: LocalAws
-    ec2_endpoint: str
+    ec2: LocalAws
     """Leads to moto's server, in MiniStack's account."""
     _made: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
-    def ec2(self) -> Any:  # noqa: ANN401 # as boto3's
-        return self._client("ec2", self.ec2_endpoint)
-
-    def _client(self, service: str, endpoint: str | None = None) -> Any:  # noqa: ANN401
-        return boto3.client(
-            service,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 # nobody's
-            endpoint_url=endpoint or self.aws.endpoint,
-            config=Config(retries={"total_max_attempts": 1}),
-        )
-
-    @cached_property
     def _clients(self) -> dict[str, Any]:
-        return {service: self._client(service) for service in ("iam", "kms", "logs", "s3")}
+        services = ("iam", "kms", "logs", "s3")
+        return {name: self.aws.client(name, region=REGION) for name in services}
 
     def make(self, world: World) -> Made:
         """Make what the world describes."""
@@ -91,7 +77,7 @@ class Account:
         if world.record is None or world.record["InstanceId"] != HYBRID:
             backend = ec2_backends[ACCOUNT][REGION]
             backend.reset()
-            _Network(self.ec2, made).make()
+            _Network(self.ec2.client("ec2", region=REGION), made).make()
         return made
 
     def _preferences(self, made: Made, number: int) -> None:
@@ -154,14 +140,9 @@ class Account:
     def user(self, name: str, *statements: dict[str, Any]) -> dict[str, str]:
         """A user with these statements: its ARN, and the credentials as variables."""
         if name not in self._made:
-            iam = self._clients["iam"]
-            arn = iam.create_user(UserName=name)["User"]["Arn"]
-            iam.put_user_policy(
-                UserName=name, PolicyName="all", PolicyDocument=_document(*statements)
-            )
-            key = iam.create_access_key(UserName=name)["AccessKey"]
+            key = made_user(self.aws, name, _document(*statements))
             self._made[name] = {
-                "ARN": arn,
+                "ARN": f"arn:aws:iam::{ACCOUNT}:user/{name}",
                 "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
                 "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
             }

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -96,6 +96,7 @@ def diagnosing(aws: LocalAws, folder: Path) -> Iterator[Diagnoser]:
     _, port = moto.get_host_and_port()
     try:
         with served(Gateway(None, aws.port, port)) as address:
-            yield Diagnoser(Account(aws, address), port, folder)
+            ec2 = replace(aws, port=int(address.rpartition(":")[2]))
+            yield Diagnoser(Account(aws, ec2), port, folder)
     finally:
         moto.stop()

@@ -84,3 +84,11 @@ def outputs(aws: LocalAws, name: str) -> dict[str, str]:
     """The outputs of the stack."""
     (stack,) = aws.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def made_user(aws: LocalAws, name: str, document: str) -> dict[str, str]:
+    """Make a user with this policy, and return an access key."""
+    iam = aws.client("iam")
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=document)
+    return iam.create_access_key(UserName=name)["AccessKey"]  # type: ignore[no-any-return]

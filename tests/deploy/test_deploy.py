@@ -18,7 +18,7 @@ from local_aws import ROOT, ExistingProfile, LocalAws, create_key, existing_prof
 from session_manager_permissions._needs import CHANNELS
 from tests.templates import as_list
 
-from .stacks import events
+from .stacks import events, made_user
 
 PAGE: Final = (ROOT / "docs/security.md").read_text(encoding="utf-8")
 SERVICES: Final = {"CloudFormation": "cloudformation", "CloudControl": "cloudformation"}
@@ -54,13 +54,8 @@ def policy_of_the_page(account: str, without: str = "") -> dict[str, list[dict[s
 
 def deployer(aws: LocalAws, name: str, without: str = "") -> dict[str, str]:
     """The access key of a user with that policy."""
-    iam = aws.client("iam")
     account = aws.client("sts").get_caller_identity()["Account"]
-    iam.create_user(UserName=name)
-    document = json.dumps(policy_of_the_page(account, without))
-    iam.put_user_policy(UserName=name, PolicyName="deploy", PolicyDocument=document)
-    key: dict[str, str] = iam.create_access_key(UserName=name)["AccessKey"]
-    return key
+    return made_user(aws, name, json.dumps(policy_of_the_page(account, without)))
 
 
 def test_a_profile_from_first_deploy_to_destroy_by_who_may_do_that_and_nothing_else(

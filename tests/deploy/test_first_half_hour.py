@@ -25,6 +25,7 @@ from tests.releases import git
 from tests.test_packaging import UV
 from tests.test_readme import blocks
 
+from .stacks import made_user
 from .test_demo import assert_shows_before_and_after
 
 pytestmark = pytest.mark.packaging
@@ -249,17 +250,8 @@ def test_the_command_answers_who_installs_it(
     newcomer: Newcomer, app: Path, aws: LocalAws, profile: ExistingProfile, account: dict[str, str]
 ) -> None:
     """Each line of the block ends with the status that the README gives for its answer."""
-    iam = aws.client("iam")
-    operator = {"UserName": "operator"}
-    iam.create_user(**operator)
-    iam.put_user_policy(
-        **operator,
-        PolicyName="all",
-        PolicyDocument=json.dumps(
-            {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
-        ),
-    )
-    key = iam.create_access_key(**operator)["AccessKey"]
+    everything = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    key = made_user(aws, "operator", json.dumps(everything))
     lead_to_the_internet(profile)
     instance = launch(profile)
     script = newcomer.from_checkout(VERIFY.replace("i-0123456789abcdef0", instance))
