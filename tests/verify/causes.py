@@ -137,18 +137,6 @@ def on_all_and_instances(on_all: str, on_instances: str) -> Change:
     return setting(decides=decides)
 
 
-def channels_by_condition(*certain: str, by: str = "aws:SourceVpc") -> Change:
-    """Have IAM deny channels by a condition without a value, and some for certain."""
-
-    def decides(asked: Question) -> dict[str, Any] | None:
-        if asked.action not in nodes.CHANNELS:
-            return None
-        missing = [] if asked.action in certain else [by]
-        return {"EvalDecision": "implicitDeny", "MissingContextValues": missing}
-
-    return setting(decides=decides)
-
-
 def key_policy(*statements: dict[str, Any]) -> Change:
     return having("kms:get_key_policy", nodes.policy(*statements))
 
@@ -239,6 +227,10 @@ def decides(*missing: str, if_: Callable[[Question], bool]) -> Change:
     return setting(decides=lambda asked: found if if_(asked) else None)
 
 
+def of_channels(asked: Question) -> bool:
+    return asked.action in nodes.CHANNELS
+
+
 def of_instance(asked: Question) -> bool:
     return ":instance/" in asked.resource and asked.action == START
 
@@ -261,10 +253,6 @@ def of_channel(*, by_name: bool) -> Callable[[Question], bool]:
 def by_session_tag(asked: Question) -> bool:
     of_session = asked.action in {"ssm:ResumeSession", "ssm:TerminateSession"}
     return of_session and asked.told.get(SESSION_TAG) != asked.told.get("aws:userid")
-
-
-def with_a_strange_subnet(world: World) -> None:
-    world.answers["ec2:describe_subnets"]["Subnets"][0]["CidrBlock"] = "10.0.0.0/x"
 
 
 def of_ports(world: World) -> None:
@@ -328,6 +316,8 @@ BY_KEY: Final = bucket("aws:kms", KEY)
 SOME_KEY: Final = both(BY_KEY, refusing("kms:DescribeKey"))
 OLD: Final = "2.3.50.0"
 START: Final = "ssm:StartSession"
+OF_OPERATOR: Final = (START, "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")
+OF_SSO: Final = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/AWSReservedSSO_admin_0123"
 NAMED: Final = {"SourcePolicyId": "NoSessions", "SourcePolicyType": "IAM Policy"}
 MFA: Final = "aws:MultiFactorAuthPresent"
 BY_MFA: Final = {
@@ -335,8 +325,12 @@ BY_MFA: Final = {
     "MatchedStatements": [NAMED],
     "MissingContextValues": [MFA],
 }
+BY_BOUNDARY: Final = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}}
 BY_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
 SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
+VPC: Final = "aws:SourceVpc"
+BY_NODE: Final = decides("ssm:SourceInstanceARN", if_=of_channels)
+OTHERS_BY_VPC: Final = decides(VPC, if_=lambda asked: asked.action in {*nodes.CHANNELS} - {CHANNEL})
 WITHOUT_MFA: Final = setting(missing=[MFA])
 NO_DATA_KEY: Final = denying(f"{USER} kms:GenerateDataKey")
 RESUME, END = (f"{USER} ssm:{verb}Session" for verb in ("Resume", "Terminate"))
@@ -410,11 +404,9 @@ IDENTITY: Final = {
     **{f"connected, and may neither decrypt nor {action}": used(
            f"{check} encrypt", denying(action, "kms:Decrypt"))
        for action, check in ((REGISTER, "register"), *((one, "reach") for one in nodes.CHANNELS))},
-    "channels by a condition": cause("reach?", channels_by_condition()),
-    "channels by a condition on a key that only other nodes have": cause(
-        "reach", channels_by_condition(by="ssm:SourceInstanceARN")
-    ),
-    "a channel for certain, others by a condition": cause("reach", channels_by_condition(CHANNEL)),
+    "channels by a condition": cause("reach?", decides(VPC, if_=of_channels)),
+    "channels by a condition on a key that only other nodes have": cause("reach", BY_NODE),
+    "a channel for certain, others by a condition": cause("reach", OTHERS_BY_VPC, denying(CHANNEL)),
     **{f"no {action}, by a condition that may turn it around": used(
            told, UNDER_ACCOUNT, denying(action), setting(missing=["aws:ResourceTag/team"]))
        for action, told in (
@@ -435,8 +427,7 @@ HOST_MANAGEMENT: Final = {
         "role-assumable?", NOT_TRUSTED),
     "the account's role beside one that is perhaps trusted": under_account("", PERHAPS_TRUSTED),
     "the account's role with channels by a condition on the node's ARN": under_account(
-        "reach?", without_profile, channels_by_condition(by="ssm:SourceInstanceARN")
-    ),
+        "reach?", without_profile, BY_NODE),
     "the account's role that may not decrypt": under_account(
         "encrypt", without_profile, using(), denying(f"{nodes.ACCOUNT_ROLE} kms:Decrypt")),
     "the account's role and metadata off": under_account(
@@ -735,7 +726,6 @@ NOT_ASKED: Final = {
     "no result of the simulator": cause(
         "register? reach?", having("iam:simulate_principal_policy", {"EvaluationResults": [None]})),
     "a record without a ping": never("agent?", setting(record={"InstanceId": nodes.NODE})),
-    "a subnet whose block is none": never("path-ssm? path-ssmmessages?", with_a_strange_subnet),
 }  # fmt: skip
 
 AGENTS: Final = {
@@ -800,13 +790,19 @@ OPERATORS: Final = {
        for arn, told in ((USER, ""), (OF_ROLE, ""), (ROOT, "operator?"))},
     **{f"an operator without {action}": cause(
            "operator plugin", using(), denying(f"{USER} {action}"), operator=USER)
-       for action in ("ssm:StartSession", "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")},
+       for action in OF_OPERATOR},
+    "an operator without any of it": cause(
+        "operator plugin", using(), denying(*(f"{USER} {action}" for action in OF_OPERATOR)),
+        operator=USER),
+    "an operator of IAM Identity Center who may not start": cause(
+        "operator plugin", denying(f"{OF_SSO} {START}"), operator=OF_SSO),
     **{f"an operator, and a deny by {name}": cause(
            "operator plugin",
            setting(decides=lambda asked, says=says: says if asked.action == START else None),
            operator=USER)
        for name, says in (
            ("an organization", {"EvalDecision": "implicitDeny", **BY_ORGANIZATION}),
+           ("a boundary", {"EvalDecision": "implicitDeny", **BY_BOUNDARY}),
            ("a policy", {"EvalDecision": "explicitDeny", "MatchedStatements": [NAMED]}),
            ("a policy that IAM does not name", {"EvalDecision": "explicitDeny"}),
        )},
@@ -848,9 +844,7 @@ HYBRID_NODES: Final = {
            ("an organization", "role-assumable?", {"StringLike": {"aws:SourceOrgID": "o"}}),
        )},
     "hybrid, no channels": hybrid("reach connected", ONLINE, denying(CHANNEL)),
-    "hybrid, channels by a condition on its ARN": hybrid(
-        "reach?", channels_by_condition(by="ssm:SourceInstanceARN")
-    ),
+    "hybrid, channels by a condition on its ARN": hybrid("reach?", BY_NODE),
     "hybrid, may not decrypt": hybrid("encrypt", using(), DENIED_KEY),
     "hybrid, no role any more": hybrid("role-assumable", refusing("iam:GetRole", "NoSuchEntity")),
     "hybrid, no role by a denial": hybrid("role-assumable?", refusing("iam:GetRole")),

@@ -229,6 +229,7 @@ ROUTES: Final = {
     "public access blocked": path(
         UNKNOWN, TO_INTERNET, ADDRESS, subnets(BlockPublicAccessStates=BLOCKED)),
     "IPv6 alone": path(UNKNOWN, routes(TO_IPV6), IPV6_SUBNET),
+    "a subnet whose block is none": path(UNKNOWN, subnets(CidrBlock="10.0.0.0/x")),
     "a subnet without IPv4": path(
         UNKNOWN, lambda w: w.answers["ec2:describe_subnets"]["Subnets"][0].pop("CidrBlock")),
     "another interface": path(UNKNOWN, NO_ROUTE, instance(NetworkInterfaces=TWO)),
@@ -345,8 +346,7 @@ NAMES: Final = {
     "own DNS of another VPC": path("", closed(*BOTH_ENDPOINTS), dns(*OF_TWO)),
     "no DHCP options": path(UNKNOWN, dhcp_of_vpc("default")),
     "own DNS, and endpoints that let nobody in": path(
-        UNKNOWN, endpoints(*BOTH_ENDPOINTS), SHUT, OWN_DNS
-    ),
+        UNKNOWN, endpoints(*BOTH_ENDPOINTS), SHUT, OWN_DNS),
     **{f"own DNS, no route, and {name}": path(CHANNELS, NO_ROUTE, OWN_DNS, *does)
        for name, does in (
            ("endpoints that let nobody in", [endpoints(*BOTH_ENDPOINTS), SHUT]),

@@ -18,11 +18,11 @@ from session_manager_permissions._constructs.statements import SessionManagerOpt
 from session_manager_permissions._verify.lines import is_command
 
 from . import networks, nodes
-from .causes import CAUSES, DELETED, NEVER, NO_BUCKET, Change, bucket, denying, setting, statuses
+from .causes import CAUSES, DELETED, NEVER, NO_BUCKET, Change, bucket, setting, statuses
 from .models import SESSION, assert_taken, operation
 from .networks import BOTH_ENDPOINTS, NO_ROUTE, S3_GATEWAY, acls, admitting, closed, entry, groups
-from .nodes import ACCOUNT, KEY, NODE, REGION, USER, World, both, diagnosed, endpoint, group, one
-from .running import python_call, run
+from .nodes import KEY, NODE, REGION, World, both, diagnosed, endpoint, group, one
+from .running import python_call
 from .test_what_checks_say import diagnoses
 
 SIMULATES: Final = "iam:simulate_principal_policy"
@@ -468,62 +468,3 @@ def test_the_group_of_a_new_endpoint_is_opened_only_if_it_is_shut(
 
 def by_command(check: Any) -> bool:  # noqa: ANN401
     return not check.check.is_symptom and any(map(is_command, check.fix))
-
-
-def test_an_operator_who_is_allowed_by_hand_may_start() -> None:
-    actions = ("ssm:StartSession", "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")
-    denied = denying(*(f"{USER} {action}" for action in actions))
-
-    check = one(diagnosed(World(World.uses, denied), operator=USER), "operator")
-
-    call, asked = parsed(check.fix[0])
-    assert (call, asked["UserName"]) == ("iam:PutUserPolicy", "alice")
-    assert asked["PolicyName"] == f"SessionManager-{NODE}"
-    statements = json.loads(asked["PolicyDocument"])["Statement"]
-    assert {of["Action"]: of["Resource"] for of in statements} == {
-        "ssm:StartSession": [
-            f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}",
-            f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/SSM-SessionManagerRunShell",
-        ],
-        "ssmmessages:OpenDataChannel": [f"arn:aws:ssm:{REGION}:{ACCOUNT}:session/*"],
-        "kms:GenerateDataKey": [KEY],
-    }
-
-
-BY_BOUNDARY: Final = {
-    "EvalDecision": "implicitDeny",
-    "PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False},
-}
-OF_SSO: Final = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/AWSReservedSSO_admin_0123"
-
-
-@pytest.mark.parametrize(
-    ("operator", "decision"),
-    [
-        pytest.param(USER, {"EvalDecision": "explicitDeny"}, id="an explicit deny"),
-        pytest.param(USER, BY_BOUNDARY, id="a boundary"),
-        pytest.param(OF_SSO, {"EvalDecision": "implicitDeny"}, id="IAM Identity Center"),
-    ],
-)
-def test_no_command_is_shown_where_it_would_not_help(
-    operator: str, decision: dict[str, Any]
-) -> None:
-    decides = setting(decides=lambda asked: decision if asked.who == operator else None)
-
-    check = one(diagnosed(World(decides), operator=operator), "operator")
-
-    assert check.verdict == "fail"
-    assert not any(map(is_command, check.fix))
-
-
-def test_keys_of_several_regions_are_in_no_one_command() -> None:
-    keys = [KEY, KEY.replace(REGION, "us-east-1")]
-    named = [word for key in keys for word in ("--key", key)]
-
-    found = run(
-        World(denying("kms:Decrypt")), "verify", "--role", "web", *named, "--output", "json"
-    )
-
-    denied = [one for one in found.json["capabilities"] if one["verdict"] == "denied"]
-    assert [one["subject"] for one in denied] == keys
-    assert not any(is_command(line) for one in denied for line in one["fix"])

@@ -19,7 +19,7 @@ from syrupy.assertion import SnapshotAssertion
 from session_manager_permissions._verify.session import Boto
 from tests.readiness.test_what_findings_say import Text
 
-from .causes import Change, denying, refusing, setting, trusts
+from .causes import BY_BOUNDARY, BY_ORGANIZATION, Change, denying, refusing, setting, trusts
 from .nodes import ACCOUNT, ALIAS, CHANNELS, KEY, OTHER_ACCOUNT, REGISTER, ROLE, Question, World
 from .running import Run, python_call, run
 
@@ -28,8 +28,6 @@ BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
 IN_GROUP = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
 OF_BOUNDARY = setting(of_role={"PermissionsBoundary": {"PermissionsBoundaryArn": BOUNDARY}})
 BY_VPC: Final = {"MissingContextValues": ["aws:SourceVpc"]}
-BY_BOUNDARY = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}}
-BY_ORGANIZATION = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
 ALL = (
     *("--region", "eu-central-1", "--key", KEY),
     *("--log-bucket", "session-logs", "--log-prefix", "/web//a/"),
@@ -335,8 +333,9 @@ SAID: Final = {
     "a key by its alias": said(World(denying("kms:Decrypt")), "--key", ALIAS),
     "the key of S3 that AWS manages, which needs no grant": said(
         World(denying("kms:GenerateDataKey")),
-        *("--log-bucket", "logs", "--log-bucket-key", ALIAS.replace("sessions", "aws/s3")),
-    ),
+        *("--log-bucket", "logs", "--log-bucket-key", ALIAS.replace("sessions", "aws/s3"))),
+    "keys of two regions": said(
+        World(denying("kms:Decrypt")), "--key", KEY, "--key", KEY.replace("eu-west", "us-west")),
     "one of two keys": said(
         World(setting(decides=lambda asked: NO if "us-west-2" in asked.resource else None)),
         *("--key", KEY, "--key", KEY.replace("eu-west-1", "us-west-2"))),
