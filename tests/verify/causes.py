@@ -348,6 +348,19 @@ STATES: Final = {
     "lost": cause("connected registered", LOST),
     "inactive": cause("connected registered", LOST, record(PingStatus="Inactive")),
     "online and not connected": cause("connected", ONLINE),
+    **{f"online and not connected, on {name}": cause(
+           "connected", ONLINE, record(PlatformType=kind, PlatformName=name))
+       for kind, name in (
+           ("Linux", "Amazon Linux"),
+           ("Linux", "Amazon Linux AMI"),
+           ("Linux", "Ubuntu"),
+           ("MacOS", "macOS"),
+           ("Windows", "Microsoft Windows Server 2022"),
+       )},
+    **{f"lost, on {name}": cause("connected registered", LOST, record(PlatformName=name))
+       for name in ("Ubuntu", "SLES", "Bottlerocket")},
+    "connected, on Windows": cause("", record(PlatformType="Windows")),
+    "never registered, on Windows": never("agent?", instance(Platform="windows")),
     "connected though lost": cause("registered?", lambda w: w.is_lost("connected")),
     "connected without a record": cause("registered?", setting(record=None)),
     "stopped": never("instance-running", instance(State={"Name": "stopped"})),
@@ -827,6 +840,8 @@ HYBRID_NODES: Final = {
     "hybrid": hybrid(""),
     "hybrid, with everything used": hybrid("", using()),
     "hybrid and lost": hybrid("connected registered", LOST),
+    "hybrid and lost, on Bottlerocket": hybrid(
+        "connected registered", LOST, record(PlatformName="Bottlerocket")),
     "hybrid, standard tier": hybrid("tier", setting(tier="standard")),
     "hybrid, standard tier, and lost": hybrid(
         "tier connected registered", LOST, setting(tier="standard")),

@@ -31,19 +31,6 @@ def test_what_the_connection_shows_is_proven() -> None:
     assert of_verdict(found, "proven") == {*proven.split()}
 
 
-def test_the_agent_of_windows_and_of_a_hybrid_node() -> None:
-    world = World(NEVER, causes.instance(Platform="windows"))
-    found = diagnosed(world)
-    assert "on the node: Restart-Service AmazonSSMAgent" in one(found, "registered").fix
-    assert found.to_run[0].startswith(r'on the node: & "$env:ProgramFiles\Amazon\SSM\ssm-cli.exe"')
-    assert "Remote Desktop" in found.to_run[1]
-    world.has("ssm:get_connection_status", {"Status": "connected"})
-    assert "Get-PSDrive" in diagnosed(world).to_run[0]
-
-    found = diagnosed(World(World.is_hybrid, World.is_lost), HYBRID)
-    assert "reboot-instances" not in "".join(one(found, "registered").fix)
-
-
 @pytest.mark.parametrize(
     ("node", "partition", "arn"),
     [

@@ -17,7 +17,7 @@ from session_manager_permissions._verify.permissions import policy_for_credentia
 from . import running
 from .causes import NEVER, NO_SETTING, denying, log_groups, refusing, run_as, setting
 from .networks import NO_ROUTE
-from .nodes import ACCOUNT, HYBRID, NODE, REGION, REGISTER, ROLE, USER, Terminal, World
+from .nodes import ACCOUNT, NODE, REGION, REGISTER, ROLE, USER, Terminal, World
 from .running import Run, run
 
 
@@ -145,14 +145,6 @@ def test_the_tree_of_a_node_that_is_ready() -> None:
     assert "the operator" not in found.out
     assert "Not asked: tier, path-kms, path-logs, path-s3, encrypt," in found.out
     assert found.out.endswith("a full disk.\n")
-
-
-def test_the_way_in_without_a_session() -> None:
-    assert "ec2-instance-connect ssh --instance-id" in verify(World(NEVER)).out
-
-    out = run(World(World.is_hybrid, World.is_lost), "verify", "--instance-id", HYBRID).out
-    assert "sudo ssm-cli get-diagnostics --output table" in out
-    assert "ec2-instance-connect" not in out
 
 
 def test_a_terminal_is_told_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
-
-from session_manager_permissions._verify.diagnosis import diagnose
-from session_manager_permissions._verify.node import find_node
-from tests.test_readme import refuse_unknown_options
 
 from . import nodes
 from .causes import Change, denying, having, instance, record, refusing, setting, without_profile
@@ -206,17 +201,6 @@ def test_what_shows_why(snapshot: SnapshotAssertion) -> None:
     assert re.sub(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d", "TIME", "\n".join(said)) == snapshot
 
 
-def test_without_a_clue_the_node_is_asked_the_most_frequent_first() -> None:
-    for platform, first in (("Linux", "sudo ssm-cli"), ("Windows", "ssm-cli.exe")):
-        found = diagnosed(World(ONLINE, record(PlatformType=platform)))
-
-        _, restart, *lines = one(found, "connected").fix
-        assert restart.startswith("aws ssm send-command ")
-        assert first in lines[0]
-        assert len(lines) == 4
-        assert one(found, "agent").verdict == "pass"
-
-
 @pytest.mark.parametrize(
     ("call", "does"),
     [
@@ -276,51 +260,6 @@ def test_an_audit_does_not_ask_why() -> None:
 
     assert run(world, "audit").status == 1
     assert "ec2:describe_images" not in world.calls
-
-
-@pytest.mark.parametrize(
-    ("platform", "name", "command"),
-    [
-        ("Linux", "Amazon Linux", f"systemctl {RESTART}"),
-        ("Linux", "Amazon Linux AMI", RESTART),
-        ("Linux", "Ubuntu", f"snap {RESTART} || systemctl {RESTART}"),
-        ("MacOS", "macOS", "launchctl kickstart -k system/com.amazon.aws.ssm"),
-        ("Windows", "Microsoft Windows Server 2022", "Restart-Service AmazonSSMAgent"),
-    ],
-)
-@pytest.mark.parametrize("profile", [None, "my team"])
-def test_a_node_that_is_online_is_restarted_without_a_login(
-    platform: str, name: str, command: str, profile: str | None
-) -> None:
-    session = nodes.Session(World(ONLINE, record(PlatformType=platform, PlatformName=name)))
-    session.profile = profile
-
-    fixes = one(diagnose(find_node(session, NODE)), "connected").fix
-
-    (line,) = (fix for fix in fixes if fix.startswith("aws ssm send-command "))
-    words = shlex.split(line)
-    refuse_unknown_options(words[: words.index("--region")])  # the rest is for any command
-    document = f"AWS-Run{'PowerShell' if platform == 'Windows' else 'Shell'}Script"
-    assert words[words.index("--document-name") + 1] == document
-    assert words[words.index("--parameters") + 1] == f"commands={command}"
-    given = ["--profile", profile] if profile else []
-    assert words[words.index("--region") :] == ["--region", "eu-west-1", *given]
-
-
-@pytest.mark.parametrize(
-    ("name", "node", "line"),
-    [
-        ("Ubuntu", NODE, f"sudo snap {RESTART} || sudo systemctl restart"),
-        ("SLES", NODE, f"on the node: sudo systemctl {RESTART}"),
-        ("Bottlerocket", NODE, "aws ec2 reboot-instances"),
-        ("Bottlerocket", HYBRID, "reboot the node"),
-    ],
-)
-def test_one_that_is_lost_is_restarted_on_it(name: str, node: str, line: str) -> None:
-    is_hybrid = World.is_hybrid if node == HYBRID else nothing
-    world = World(is_hybrid, LOST, record(PlatformName=name))
-
-    assert line in one(diagnosed(world, node), "connected").fix[1]
 
 
 @pytest.mark.parametrize("hours", [-8, 0, 9])

@@ -42,16 +42,19 @@ def test_what_each_check_says(
 ) -> None:
     monkeypatch.setenv("PATH", NO_PLUGIN)
     said: dict[tuple[str, str], dict[str, str]] = {}
+    runs: dict[str, str] = {}
     causes: list[str] = []
     for name, found in diagnoses(tmp_path):
         if found.cause:
             causes.append(f"  {name}: {found.cause.name}")
+        runs.setdefault("\n".join(f"  {line}" for line in found.to_run), name)
         for check in found.checks:
             lines = [*(f"  {why}" for why in check.why), *(f"    Fix: {fix}" for fix in check.fix)]
             said.setdefault((check.name, check.verdict), {}).setdefault("\n".join(lines), name)
 
     assert {name for name, verdict in said if verdict != "pass"} == {*ORDER}
     page = ["\n".join(["# what is shown for the cause", *causes])]
+    page += ["# what is run next", *sorted(f"[{of}]\n{text}" for text, of in runs.items())]
     page += [
         f"# {name}: {verdict}\n\n"
         + "\n\n".join(sorted(f"[{of}]\n{text}" for text, of in said[name, verdict].items()))
