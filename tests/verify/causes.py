@@ -500,8 +500,7 @@ KEYS: Final = {
     "the key may not be read": used("key-usable?", refusing("kms:GetKeyPolicy")),
     "the key names nobody": used("key-usable", key_policy()),
     "the key names a user that is deleted": used(
-        "key-usable", key_policy(allowing(DELETED, "kms:*"))
-    ),
+        "key-usable", key_policy(allowing(DELETED, "kms:*"))),
     "the key names another": used("key-usable", key_policy(allowing(USER, "kms:*"))),
     "the key names a session of the role": used(
         "key-usable?", key_policy(allowing(OF_NODE, "kms:*"))),

@@ -21,7 +21,7 @@ from . import networks, nodes
 from .causes import CAUSES, DELETED, NEVER, NO_BUCKET, Change, bucket, setting, statuses
 from .models import SESSION, assert_taken, operation
 from .networks import BOTH_ENDPOINTS, NO_ROUTE, S3_GATEWAY, acls, admitting, closed, entry, groups
-from .nodes import KEY, NODE, REGION, World, both, diagnosed, endpoint, group, one
+from .nodes import ACCOUNT, KEY, NODE, REGION, World, both, diagnosed, endpoint, group, one
 from .running import python_call
 from .test_what_checks_say import diagnoses
 
