@@ -97,6 +97,7 @@ class World:
         """Take what is changed in an account in which all is well."""
         self.calls: list[str] = []
         self.asked: list[dict[str, Any]] = []
+        self.questions: list[Question] = []
         self.denies: set[str] = set()
         """Actions that IAM denies to all, or `ARN action` to one role."""
         self.missing: list[str] = []
@@ -266,7 +267,9 @@ class World:
             raise refusal("SimulatePrincipalPolicy", "InvalidInput")
         results: list[dict[str, Any]] = []
         for action in asked["ActionNames"]:
-            found = {arn: self._decided(Question(who, action, arn, told)) for arn in arns}
+            questions = [Question(who, action, arn, told) for arn in arns]
+            self.questions += questions
+            found = {one.resource: self._decided(one) for one in questions}
             results += _results(action, {arn: one for arn, one in found.items() if one})
         return {"EvaluationResults": results}
 

@@ -56,20 +56,18 @@ SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 def test_a_key_may_be_for_sessions_alone_or_for_all_but_sessions(
     *, denied_in_a_session: bool, says_what_misses: bool
 ) -> None:
-    contexts = []
-
     def decides(asked: nodes.Question) -> dict[str, Any] | None:
         if asked.action != "kms:Decrypt":
             return None
-        contexts.append(asked.told)
         in_session = SESSION_ID in asked.told
         told = not in_session and (denied_in_a_session or says_what_misses)
         decision = "implicitDeny" if in_session is denied_in_a_session else "allowed"
         return {"EvalDecision": decision, "MissingContextValues": [SESSION_ID] if told else []}
 
-    found = one(diagnosed(World(World.uses, setting(decides=decides))), "encrypt")
+    world = World(World.uses, setting(decides=decides))
 
-    assert found.verdict == ("fail" if denied_in_a_session else "pass")
+    assert one(diagnosed(world), "encrypt").verdict == ("fail" if denied_in_a_session else "pass")
+    contexts = [one.told for one in world.questions if one.action == "kms:Decrypt"]
     assert contexts[-1]["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
 
 

@@ -17,7 +17,6 @@ from .running import run
 
 NEVER, LOST, ONLINE = World.never_registered, World.is_lost, World.is_online_only
 OWN: Final = f"arn:aws:iam::{ACCOUNT}:policy/sessions"
-RESTART: Final = "restart amazon-ssm-agent"
 CLOCK: Final = (
     "[   31.0] amazon-ssm-agent[611]: InvalidSignatureException: Signature expired: "
     "20260101T000000Z is now earlier than 20260101T005500Z (20260101T010000Z - 5 min.)"

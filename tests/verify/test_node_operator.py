@@ -37,15 +37,9 @@ def operator_of(world: World, name: str = "operator", operator: str = USER) -> O
 
 
 def asked_of(world: World, action: str) -> list[tuple[str, dict[str, list[str]]]]:
-    """The resources that the simulator was asked about one by one, each with its context."""
-    return [
-        (
-            one["ResourceArns"][0],
-            {of["ContextKeyName"]: of["ContextKeyValues"] for of in one["ContextEntries"]},
-        )
-        for one in world.asked
-        if one.get("ActionNames") == [action] and len(one["ResourceArns"]) == 1
-    ]
+    """The resources of an action that IAM was asked about the operator, each with its context."""
+    of_operator = (one for one in world.questions if (one.who, one.action) == (USER, action))
+    return [(one.resource, one.told) for one in of_operator]
 
 
 def test_what_an_operator_is_asked_about() -> None:

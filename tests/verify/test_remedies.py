@@ -262,15 +262,13 @@ class Repair:
         return all(value["Value"] for found in told for value in found.values())
 
     def create_vpc_endpoint(self, asked: dict[str, Any]) -> None:
-        gateway = asked["VpcEndpointType"] == "Gateway"
         service = asked["ServiceName"].rpartition(".")[2]
-        if gateway:
+        if asked["VpcEndpointType"] == "Gateway":
             assert service == "s3"
             made = S3_GATEWAY | {"RouteTableIds": asked["RouteTableIds"]}
             for table in self._listed("describe_route_tables", "RouteTables"):
                 if table["RouteTableId"] in asked["RouteTableIds"]:
-                    listed = {"DestinationPrefixListId": "pl-s3", "GatewayId": "vpce-s3"}
-                    table["Routes"].append(listed | {"State": "active"})
+                    table["Routes"].append(networks.S3_LIST)
         else:
             assert self._has_dns()
             same = [e for e in self._endpoints if e["ServiceName"] == asked["ServiceName"]]
@@ -292,10 +290,8 @@ class Repair:
         found["PolicyDocument"] = asked.get("PolicyDocument", found.get("PolicyDocument"))
 
     def modify_vpc_attribute(self, asked: dict[str, Any]) -> None:
-        for name in ("EnableDnsSupport", "EnableDnsHostnames"):
-            if name in asked:
-                told = self._world.answers["ec2:describe_vpc_attribute"]
-                told[f"{name[0].lower()}{name[1:]}"][name] = asked[name]
+        for told in self._world.answers["ec2:describe_vpc_attribute"].values():
+            told.update({name: asked[name] for name in told if name in asked})
 
     def authorize_security_group_ingress(
         self, asked: dict[str, Any], side: str = "IpPermissions"
@@ -373,8 +369,7 @@ class Repair:
         self._world.has("s3:get_bucket_encryption", nodes.encrypted("AES256"))
 
     def put_bucket_encryption(self, asked: dict[str, Any]) -> None:
-        found = {"ServerSideEncryptionConfiguration": asked["ServerSideEncryptionConfiguration"]}
-        self._world.has("s3:get_bucket_encryption", found)
+        self._world.has("s3:get_bucket_encryption", asked)
 
     def create_log_group(self, asked: dict[str, Any]) -> None:
         made = {"logGroupName": asked["logGroupName"], "kmsKeyId": asked.get("kmsKeyId")}
