@@ -23,23 +23,10 @@ from session_manager_permissions._verify.permissions import PERMISSIONS, policy_
 from session_manager_permissions._verify.simulator import TARGET
 from session_manager_permissions._verify.text import INTERRUPTED
 
-from . import audits
+from . import audits, nodes
 from .accounts import OTHER_REGION, Account, Machine, Role
 from .causes import BY_ORGANIZATION, instance
-from .nodes import (
-    ACCOUNT,
-    CHANNELS,
-    KEY,
-    NODE,
-    OTHER_ACCOUNT,
-    REGION,
-    REGISTER,
-    Question,
-    Session,
-    Terminal,
-    World,
-    refusal,
-)
+from .nodes import ACCOUNT, CHANNELS, KEY, REGION, REGISTER, Question, Session, Terminal, refusal
 from .running import Run, run
 from .test_audit_page import of_all
 
@@ -638,7 +625,7 @@ def test_the_table_of_two_accounts(tmp_path: Path, snapshot: SnapshotAssertion) 
     one, other = tmp_path / "one.json", tmp_path / "other.json"
     audit(account, "--file", str(one))
     other.write_text(
-        one.read_text(encoding="utf-8").replace(ACCOUNT, OTHER_ACCOUNT), encoding="utf-8"
+        one.read_text(encoding="utf-8").replace(ACCOUNT, nodes.OTHER_ACCOUNT), encoding="utf-8"
     )
 
     found = audit(Account(), "--from", str(one), str(other), "--output", "table")
@@ -650,6 +637,6 @@ def test_the_table_of_two_accounts(tmp_path: Path, snapshot: SnapshotAssertion) 
 def test_a_tag_without_a_key_is_no_name() -> None:
     tags = [{"Value": "odd"}, {"Key": "Name", "Value": "web-1"}]
 
-    found = run(World(instance(Tags=tags)), "audit", "--output", "json")
+    found = run(nodes.World(instance(Tags=tags)), "audit", "--output", "json")
 
-    assert found.one(NODE)["name"] == "web-1"
+    assert found.one(nodes.NODE)["name"] == "web-1"
