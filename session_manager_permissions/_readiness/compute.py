@@ -215,7 +215,7 @@ class Launchers:
             return False
         written = json.dumps(resource.written)
         if _NAMES_A_PROFILE.search(written) or any(
-            one.type == PROFILE_TYPE for one in resource.mentions
+            one.type == PROFILE_TYPE for one in resource.template.mentioned_in(resource.body)
         ):
             return True
         # A profile of another template is named by these functions.

@@ -110,8 +110,9 @@ class GroupReader:
         admits = admits_https(
             *(self._parts.text(resource, one) if isinstance(one, dict) else one for one in written)
         )
-        doubt = Unknown(f"the ports of a rule of {resource.logical_id!r}")
-        return doubt if admits is None else admits
+        if admits is None:
+            return Unknown(f"the ports of a rule of {resource.logical_id!r}")
+        return admits
 
     def _peers(self, resource: Resource, entry: dict[str, Any], side: str) -> Sequence[Peer]:
         """The peer of a rule, which are several where it is a prefix list of the app."""

@@ -23,8 +23,8 @@ _ID: Final = re.compile(
 )
 """How ids begin. It looks for the hyphen first, which takes a fraction of the time."""
 _CHOICES: Final = (
-    *(b"Fn::If", b"Fn::Split", b"Fn::Transform", b"Fn::ForEach"),
-    *(b"!If", b"!Split", b"!Transform", b"AWS::NoValue"),
+    *(b"Fn::If", b"Fn::Split", b"Fn::Transform", b"Fn::ForEach", b"AWS::NoValue"),
+    b"!",  # with which the short form of a function begins in YAML
 )
 """What may make a property other in another world."""
 _NESTED: Final = {
