@@ -189,10 +189,7 @@ class Deployed(dict[str, Any]):
         return default if value is None or value == NO_VALUE else value
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401
-        written = self.written(name)
-        if written is None:
-            raise KeyError(name)
-        return deployed(written, self.by)
+        return deployed(self.written(name), self.by)
 
     def __contains__(self, name: object) -> bool:
         return bool(self.get(str(name), NO_VALUE) != NO_VALUE)
