@@ -517,8 +517,8 @@ def describe_key(
             "KeyState": key["KeyState"],
             "KeyUsage": key["KeyUsage"],
             "Arn": well_formed(key["Arn"], _limits.key_fault),
-            "KeySpec": key.get("KeySpec")
-            or key.get("CustomerMasterKeySpec"),  # which is its old name
+            # The other one is its old name.
+            "KeySpec": key.get("KeySpec") or key["CustomerMasterKeySpec"],
         }
 
     return session.ask(

@@ -476,6 +476,7 @@ KEYS: Final = {
     "an asymmetric key": used("key-usable", described_key(KeySpec="RSA_2048")),
     "an asymmetric key of an old API": used(
         "key-usable", described_key(KeySpec=None, CustomerMasterKeySpec="RSA_2048")),
+    "a key of no known kind": used("key-usable?", described_key(KeySpec=None)),
     "a key for signatures": used("key-usable", described_key(KeyUsage="SIGN_VERIFY")),
     "a key of AWS's own": used("key-usable", described_key(KeyManager="AWS")),
     **{f"an alias of AWS's own{name}": used(
