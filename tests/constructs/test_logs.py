@@ -374,11 +374,9 @@ def test_a_bucket_s_key_in_a_nested_template_is_granted(stack: cdk.Stack, tmp_pa
 def test_the_way_out_that_the_warning_says_is_one(stack_here: cdk.Stack) -> None:
     key = existing_key(stack_here)
     arn = l1_bucket(stack_here, parameter(stack_here)).attr_arn
-    bucket = s3.Bucket.from_bucket_attributes(
-        stack_here, "Known", bucket_arn=arn, encryption_key=key
-    )
+    known = s3.Bucket.from_bucket_attributes(stack_here, "Own", bucket_arn=arn, encryption_key=key)
 
-    found = granted(stack_here, log_bucket=bucket)
+    found = granted(stack_here, log_bucket=known)
 
     assert found["SessionManagerLogBucketKey"]["Resource"] == key_arn()
     assert found["SessionManagerLogEncryption"]["Resource"] == get_arn("Logs")

@@ -359,12 +359,7 @@ WRONG_VALUES: Final[dict[str, Sequence[object]]] = {
     # what others would take for theirs
     **dict.fromkeys(
         ("linux_shell_profile", "windows_shell_profile"),
-        (
-            "docker ps --format '{{.Names}}'",
-            "{{resolve:secretsmanager:x}}",
-            "echo {{ x }}",
-            "\ud800",
-        ),
+        ("docker ps -f '{{.Names}}'", "{{resolve:secretsmanager:x}}", "echo {{ x }}", "\ud800"),
     ),
 }
 WRONG_TYPES: Final[dict[str, Sequence[object]]] = {
