@@ -173,6 +173,7 @@ SAID: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
     *(({name: minutes_of_a_parameter}, {said: {"Ref": "Minutes"}}) for name, said in TIMES.items()),
     # who runs it
     ({"run_as_enabled": None}, {}),
+    ({"run_as_enabled": False}, {}),
     ({"run_as_enabled": True}, {"runAsEnabled": True}),  # the operator's tag names the user
     ({"run_as_enabled": True, "run_as_user": "a"}, {"runAsEnabled": True, "runAsDefaultUser": "a"}),
     *(
