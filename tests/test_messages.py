@@ -176,6 +176,11 @@ def by_arn(arn: str, *, mutable: bool = True) -> Cause:
     return permissions(role=lambda s: role_by_arn(s, arn, mutable=mutable))
 
 
+def by_token(stack: cdk.Stack) -> iam.IRole:
+    role = iam.CfnRole(stack, "Owned", assume_role_policy_document={}, path="/team/")
+    return role_by_arn(stack, role.attr_arn)
+
+
 def by_name(name: str) -> Cause:
     return permissions(role=lambda s: existing_role(s, "Role", name))
 
@@ -510,6 +515,7 @@ ROLES: Final = {
     "a name that no role can have": by_name("web server"),
     "a service-linked role": by_arn(role_arn("aws-service-role/ssm.amazonaws.com/Ssm")),
     "a role under `/aws-reserved/`": by_arn(role_arn("aws-reserved/sso.amazonaws.com/Admin")),
+    "a role of the app with a path, imported by its ARN": permissions(role=by_token),
     "a profile imported without its role": permissions(instance_profile=imported_profile),
     "an L1 profile without a role": permissions(instance_profile=profile()),
     "an L1 profile that has its role's ARN": permissions(instance_profile=profile(role_arn("web"))),

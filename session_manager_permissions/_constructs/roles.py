@@ -73,10 +73,10 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         arn = role.role_ref.role_arn
         role = iam.Role.from_role_arn(scope, role_id, arn)
     imported = cast("iam.IRole", role)
+    refuse_by_arn(arn)
     parts = parse_arn(arn)
     if parts is None:  # a token as a whole
         return Target(role=imported, key=_referenced_key(arn, stack), name=imported.role_name)
-    refuse_by_arn(arn)
     name = parts.resource.rpartition("/")[2]
     return Target(role=imported, key=_referenced_key(name, stack), name=name)
 
@@ -321,13 +321,14 @@ def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
 def refuse_by_arn(arn: str) -> None:
     """Refuse a role by its ARN, which `Role.from_role_arn` and `from_role_name` do not check.
 
-    An ARN that is one token says nothing.
+    Of an ARN that is one token only the path of a role of this app is known.
 
     Raises:
         ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
     """
     parts = parse_arn(arn)
     if parts is None:
+        _refuse_path(arn)
         return
     kind, slash, path_and_name = parts.resource.partition("/")
     path, _, name = f"/{path_and_name}".rpartition("/")
@@ -353,6 +354,21 @@ def refuse_by_arn(arn: str) -> None:
     if slash and not is_name(name, _limits.ROLE):
         raise ValueError(
             f"role {arn!r} has the name {name!r}, which no role can have: {_limits.ROLE.rule}"
+        )
+
+
+def _refuse_path(arn: str) -> None:
+    """Refuse a role of this app that is imported by its ARN, if its ARN has a path.
+
+    CDK takes the first part of the path for the name: aws-cdk-lib/aws-iam/lib/role.ts,
+    `fromRoleArn`.
+    """
+    role = _referenced_role(arn)
+    path = None if role is None else role.path
+    if role and path and path != "/" and not is_token(path):
+        raise ValueError(
+            f"role is imported by the ARN of {role.node.path!r}, of which CDK takes a part of the "
+            f"path {path!r} for the name: give the role itself"
         )
 
 

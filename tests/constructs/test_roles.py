@@ -343,14 +343,19 @@ def of_a_token_list(stack: cdk.Stack) -> list[object]:
     return [iam.CfnInstanceProfile(stack, "Profile", roles=names_of_a_parameter(stack))] * 2
 
 
-def roads_of_an_l1_role(stack: cdk.Stack) -> list[object]:
+def roads_of_an_l1_role(stack: cdk.Stack, path: str | None = None) -> list[object]:
     role = l1_role(stack)
+    role.path = path
     return [role, role, l1_profile(stack, role.ref), role_by_arn(stack, role.attr_arn)]
 
 
 ROADS: Final[dict[str, Callable[[cdk.Stack], list[object]]]] = {
     "owned": roads_of_an_owned_role,
     "L1": roads_of_an_l1_role,
+    "L1 without a path": lambda s: roads_of_an_l1_role(s, "/"),
+    "L1 with a path that the deployment knows": lambda s: roads_of_an_l1_role(
+        s, cdk.CfnParameter(s, "Path").value_as_string
+    ),
     "token for a name": with_a_token_for_a_name,
     "token list": of_a_token_list,
     "by ARN and by name": lambda s: [
