@@ -351,10 +351,14 @@ def acl_of_endpoints(stack: cdk.Stack) -> None:
 def session_document(stack: cdk.Stack, **inputs: object) -> iam.Role:
     """A Session document, and an instance whose role is ready but for that."""
     role = reaching(stack)
+    instance_and_document(stack, role, **inputs)
+    return role
+
+
+def instance_and_document(stack: cdk.Stack, role: iam.Role, **inputs: object) -> None:
     one_instance(stack, role=role)
     properties = session(**inputs)["Properties"]
     cdk.CfnResource(stack, "Document", type="AWS::SSM::Document", properties=properties)
-    return role
 
 
 def key_that_is_not_granted(stack: cdk.Stack) -> iam.Role:

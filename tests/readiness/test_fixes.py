@@ -200,9 +200,23 @@ def network_of_another_stack() -> cdk.App:
     return app
 
 
+def key_of_another_stack(*, role_is_first: bool) -> cdk.App:
+    """The key, or the role, is in the stack that the other stack depends on."""
+    app, base, web = two_stacks()
+    role = faults.reaching(base if role_is_first else web)
+    key = kms.Key(web if role_is_first else base, "Key")
+    faults.instance_and_document(web, role, kmsKeyId=key.key_arn)
+    return app
+
+
 @pytest.mark.parametrize(
     ("build", "rule"),
-    [(role_of_another_stack, "channel-missing"), (network_of_another_stack, "no-network-path")],
+    [
+        (role_of_another_stack, "channel-missing"),
+        (network_of_another_stack, "no-network-path"),
+        (partial(key_of_another_stack, role_is_first=True), "session-denied"),
+        (partial(key_of_another_stack, role_is_first=False), "session-denied"),
+    ],
 )
 def test_fix_takes_what_is_of_another_stack(build: Callable[[], cdk.App], rule: str) -> None:
     assert rule in assert_each_fix_mends(build).rules

@@ -164,21 +164,39 @@ class Code(Writing):
         return self.new("permissions", f"{made_by}({', '.join(given)})")
 
     def give_permissions(
-        self, role: Resource, arguments: Iterable[str], *, registers: bool
+        self,
+        role: Resource,
+        arguments: Iterable[str],
+        *,
+        registers: bool,
+        options: Iterable[Resource],
     ) -> None:
         """Give a role the permissions, and have the compute that uses it wait for them.
+
+        They are in the stack of the role, unless that of an option depends on it.
 
         Args:
             role: the role; a profile of it if it is not in the app.
             arguments: further arguments of the construct.
             registers: whether the role may register.
+            options: the resources that the arguments name.
         """
         by = "role" if role.type == "AWS::IAM::Role" else "instance_profile"
         given = [f"{by}={self.construct(role)}", *([_REGISTERS] if registers else []), *arguments]
-        permissions = self.new_permissions(role, given)
-        self._deploy_with(role, f"{permissions}.policy.node.default_child")
-        for machine in self.machines(role):
-            self.wait(machine, permissions)
+        dependent = next((one for one in options if self._depends(one, role)), None)
+        permissions = self.new_permissions(dependent or role, given)
+        if dependent is None:
+            self._deploy_with(role, f"{permissions}.policy.node.default_child")
+            for machine in self.machines(role):
+                self.wait(machine, permissions)
+
+    def _depends(self, resource: Resource, other: Resource) -> bool:
+        """Tell whether the stack of a resource refers to that of another one."""
+        template, there = resource.template, other.template.stack
+        if template.stack == there:
+            return False
+        mentioned = self.parts.by_mentioned([*template.resources.values()])
+        return any(one.template.stack == there for one in mentioned)
 
     def wait(self, machine: Resource, policy: Resource | str) -> None:
         """Make what launches instances wait for a policy, or what makes it."""

@@ -151,7 +151,8 @@ class GivePolicy(NamedTuple):
             for name, value in self.options
             if name != BUCKET_KEY  # which the construct finds by the bucket
         ]
-        code.give_permissions(self.role, given, registers=registers(self.actions))
+        made = [one for _, one in self.options if isinstance(one, Resource)]
+        code.give_permissions(self.role, given, registers=registers(self.actions), options=made)
 
     def in_template(self, steps: Steps) -> None:
         """Add an inline policy with what every session needs, and a policy resource with the rest.
