@@ -45,10 +45,14 @@ _NAMED_BY: Final = {
 }
 """The property that names a resource of these types."""
 
-_ACTIVATES: Final = re.compile(r"ssm.*-register\b.*-(?:code|id)\b", re.DOTALL | re.IGNORECASE)
-"""The command line that registers the agent with an activation in place of a profile.
+_ACTIVATES: Final = re.compile(
+    r"ssm.*-register\b.*-(?:code|id)\b|SSMAgentSetup.*\bCODE=.*\bID=", re.DOTALL | re.IGNORECASE
+)
+"""The command lines that register the agent with an activation in place of a profile.
 
+The second one is that of the installer for Windows.
 https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-linux.html
+https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-windows.html
 """
 
 _ACTIVATION: Final = Unknown("the hybrid activation that a script registers the agent with")

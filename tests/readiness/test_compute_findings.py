@@ -254,6 +254,8 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
      bare(UserData=registering(f"sudo {REGISTERS}", " -id ", " -region eu-west-1"))),
     ("activation of ssm-setup-cli", bare(UserData=registering(
         "ssm-setup-cli -register -activation-code=", " -activation-id=", ""))),
+    ("activation of the installer for Windows", bare(UserData=registering(
+        'AmazonSSMAgentSetup.exe -ArgumentList @("/q", "CODE=', '", "ID=', '")'))),
     ("included properties", bare(**{"Fn::Transform": {"Name": "AWS::Include"}})),
     ("macro beside its properties",
      {"Instance": machine() | {"Fn::Transform": {"Name": "M"}}}),
@@ -279,6 +281,9 @@ GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("encoded script", bare(UserData=encoded(b"yum update"))),
     ("other cfn-init", with_init(bare(), "yum update")),
     ("registered elsewhere", bare(UserData={"Fn::Base64": "runner.sh --register --id 1"})),
+    ("installer without an activation",
+     bare(UserData={"Fn::Base64": "AmazonSSMAgentSetup.exe /q /log install.log"})),
+    ("another installer", bare(UserData={"Fn::Base64": "Setup.exe CODE=1 ID=2"})),
     ("loop in its tags", bare(Tags={"Fn::ForEach::Tags": ["T", ["a"], {}]})),
     ("unknown subnet", bare(SubnetId="subnet-1")),
 ]  # fmt: skip
