@@ -87,7 +87,7 @@ def of_policy(roles: Roles, policy: Policy) -> Iterator[Finding]:
                 "access to IAM",
                 (NAME_KEYS,),
             )
-        for written in listed(statement.written_resource):
+        for written in [] if statement.not_resources else listed(statement.written_resource):
             if _is_no_key(written, policy.resource):
                 yield Finding(
                     KEY_NOT_BY_ARN,

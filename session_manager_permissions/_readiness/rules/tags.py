@@ -37,7 +37,8 @@ RULES: Final = (
 )
 
 _START: Final = ("ssm:StartSession",)
-_TAG: Final = "ssm:resourceTag/"
+_TAG: Final = "ssm:resourcetag/"
+"""How the condition keys of tags begin, in lower case, as IAM ignores the case of these."""
 _POLICIES: Final = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 _GROUP: Final = "AWS::AutoScaling::AutoScalingGroup"
 _TAGGED: Final = ("AWS::EC2::Instance", _GROUP)
@@ -83,13 +84,15 @@ def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
     """Yield each tag that a grant asks for, with its values, if these are known."""
     document = mapping(policy.properties.get("PolicyDocument"))
     for statement, _ in mappings(document.get("Statement")):
-        if is_about(statement, _START):
+        if is_about(statement, _START) and mapping(statement).get("Effect") == "Allow":
             condition = mapping(mapping(statement).get("Condition"))
-            for key, written in mapping(condition.get("StringEquals")).items():
+            for name, written in mapping(condition.get("StringEquals")).items():
                 values = [parts.text(policy, one) for one in listed(written)]
-                is_known = values and not any(UNKNOWN in one for one in values)
-                if is_known and key.startswith(_TAG) and not key.startswith(f"{_TAG}aws:"):
-                    yield key.removeprefix(_TAG), values
+                # Only the request decides about a variable of the policy.
+                is_known = values and not any(UNKNOWN in one or "${" in one for one in values)
+                prefix, key = name[: len(_TAG)], name[len(_TAG) :]
+                if is_known and prefix.lower() == _TAG and not key.startswith("aws:"):
+                    yield key, values
 
 
 def _tags(parts: Parts, compute: Resource) -> Iterator[tuple[str, str]]:
