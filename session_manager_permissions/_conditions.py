@@ -32,6 +32,8 @@ class RequestContext(NamedTuple):
     """
     lacks: frozenset[str] = frozenset()
     """The keys that the call certainly lacks, in lower case, unless they have a value."""
+    among: tuple[tuple[str, str], ...] = ()
+    """Keys of several values, in lower case, each with a value that the call certainly has."""
     read: Callable[[object], str] = _as_text
     """Reads a value of a condition as a text, with `UNKNOWN` for what is not known."""
 
@@ -120,6 +122,8 @@ def _entries(written: object) -> list[tuple[str, object]]:
 def _is_met(operator: str, key: str, asked: list[str], context: RequestContext) -> bool | None:
     if (operator, key) == _TLS and asked:
         return False if {*asked} <= {*_TLS_OF_EACH} else None
+    if operator == "foranyvalue:stringequals":
+        return True if any((key, one) in context.among for one in asked) else None
     is_absent = key in context.lacks and key not in context.values
     if not asked or not (is_absent or key in context.values):
         return None

@@ -227,30 +227,35 @@ class _Checking:
     def _told_of_role(self, role: Role, profile: Resource) -> list[Told]:
         abilities = self._roles.abilities(role)
         told: list[Told] = [*permissions.of_abilities(role, profile, abilities)]
-        told = self._unless_healed(role, profile, told) if told else told
+        denied = [*self._session_rules.of_default_calls(role, profile)]
+        heals = self._heals(role, profile) if told or denied else ""
+        if heals:
+            told, denied = [heals], []
         if self._with_compute:
             told += credentials.of_trust(self._parts, self._management, role)
         told += permissions.undecided(abilities)
         told += self._session_rules.of_role(role, profile)
+        told += denied
         told += quotas.of_role(self._roles, role, profile)
         return told
 
-    def _unless_healed(self, role: Role, profile: Resource, told: list[Told]) -> list[Told]:
-        """Return what is wrong with a role's permissions, or what may let agents do without them.
+    def _heals(self, role: Role, profile: Resource) -> str:
+        """Name what may let agents do without the permissions of a role; empty if nothing.
 
         That is Default Host Management, a custom resource that may change the role, or a hybrid
         activation.
         """
         answers = (self._roles.abilities(role)[one] for one in _needs.REGISTRATION.actions)
         registers = all(one.decision.answer is Answer.ALLOWED for one in answers)
+        registers = registers and credentials.may_be_assumed(self._parts, role)
         heals = self._management.stands_in(role, profile, registers=registers)
         if heals:
-            return [heals]
+            return heals
         for resource in self._activating:
             for compute, its_profile, *_ in self._launched(resource):
                 if compute.activation is not None and its_profile is profile:
-                    return [compute.activation.decides]
-        return told
+                    return compute.activation.decides
+        return ""
 
     @cached_property
     def _activating(self) -> list[Resource]:
@@ -291,7 +296,11 @@ class _Checking:
         def find() -> Iterable[Finding] | None:
             if not profile.exists:
                 return None
-            return self._session_rules.of_documents(self._roles.of_holder(profile), profile)
+            role = self._roles.of_holder(profile)
+            denied = [*self._session_rules.of_calls(role, profile)]
+            if denied and self._heals(role, profile):
+                denied = []
+            return [*self._session_rules.of_documents(profile), *denied]
 
         return self._in_all_worlds(find)
 

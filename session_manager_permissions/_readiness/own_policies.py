@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from session_manager_permissions._evaluation import Answer
 
-from .policies import Statement, decide, known_of, read
+from .policies import Statement, decide, read
 from .roles import has_marks, marked
 from .templates.functions import is_function, listed
 
@@ -60,16 +60,21 @@ class OwnPolicies:
             of_role += [one] if about == "role" or not one.allows else []
             of_account += [one] if about == "account" or not one.allows else []
         itself = max(decide(of_role, action, "*").answer, ability.boundary.answer)
+        if self._roles.may_deny(role, asked):
+            itself = max(itself, Answer.UNKNOWN)
         return min(itself, max(decide(of_account, action, "*").answer, ability.decision.answer))
 
     def _statements(
         self, resource: Resource, role: Role, asked: Asked
     ) -> Iterator[tuple[Literal["role", "account"], Statement]]:
         """Yield the statements about an action, each with whom it is about."""
+        there = role.resource.template
+        its_arn = {"Fn::GetAtt": [role.resource.logical_id, "Arn"]}
+        knows = {"aws:PrincipalArn": marked(there.value(its_arn))} if role.in_app else {}
         once, key = self._parts.worlds.once, ("own policies", resource)
         for owner, written in once(key, lambda: [*self._documents(resource)]):
             known = partial(self._parts.text, owner)
-            context = known_of(asked.actions)._replace(read=known)
+            context = self._roles.context(owner.template, there, asked).knowing(knows)
             found = read(written, "", known, asked.actions, context)
             for one in self._roles.on(owner.template, found, asked):
                 for about, is_sure in self._principals(owner, one.principal, role):

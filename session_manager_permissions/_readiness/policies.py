@@ -56,14 +56,19 @@ ASKED: Final = (
 
 
 _ANY: Final = ("*",)
-_OF_SESSION: Final = EACH_CALL.knowing({_needs.SESSION_KEY: None})
 
 
-def known_of(actions: tuple[str, ...]) -> RequestContext:
-    """Return what is known of each call of these actions by the agent."""
+def known_of(actions: tuple[str, ...], account: str) -> RequestContext:
+    """Return what is known of each call of these actions by an agent whose role is of an account.
+
+    Amazon S3 calls `ENCRYPT_LOG` for it.
+    """
     if actions == (ENCRYPT_LOG,):
         return NO_CONTEXT
-    return _OF_SESSION if actions == (DECRYPT,) else EACH_CALL
+    by_role = EACH_CALL.knowing({"aws:PrincipalAccount": account})
+    if actions == (DECRYPT,):
+        return by_role.knowing({"kms:CallerAccount": account, _needs.SESSION_KEY: None})
+    return by_role
 
 
 class Statement(NamedTuple):
@@ -81,7 +86,7 @@ class Statement(NamedTuple):
     certain: bool = False
     """Whether it is certainly attached, and its `Condition` certainly holds."""
     written_resource: object = None
-    """The element `Resource` as the template has it."""
+    """The element `Resource` or `NotResource` as the template has it."""
     principal: object = None
     """The element `Principal` as the template has it."""
     doubt: str = ""
@@ -201,10 +206,11 @@ def _of_entry(
     if undecided is None:
         return
     not_actions, not_resources = "NotAction" in entry, "NotResource" in entry
+    named = "NotResource" if not_resources else "Resource"
     actions = _patterns(entry, "NotAction" if not_actions else "Action", known)
     effect = known(entry.get("Effect"))
     certain = effect in {"Allow", "Deny"}
-    resources = _patterns(entry, "NotResource" if not_resources else "Resource", known)
+    resources = _patterns(entry, named, known)
     is_known = not any(UNKNOWN in one for one in (effect, *actions, *resources))
     for allows in [effect == "Allow"] if certain else [True, False]:
         yield Statement(
@@ -216,7 +222,7 @@ def _of_entry(
             resources=resources,
             not_resources=not_resources,
             certain=certain and not undecided,
-            written_resource=entry.get("Resource"),
+            written_resource=entry.get(named),
             principal=entry.get("Principal"),
             doubt=_doubt(entry, undecided, is_known=is_known),
         )

@@ -171,6 +171,10 @@ def _resources_in(value: Value) -> set[Resource]:
     return {part.resource for part in value if isinstance(part, ReturnValue)}
 
 
+def _target(alias: Resource) -> Value:
+    return alias.template.value(alias.properties.get("TargetKeyId"))
+
+
 def marked(value: Value) -> str:
     """Return a value as a text, with marks in place of each part that is known at deployment only.
 
@@ -181,22 +185,15 @@ def marked(value: Value) -> str:
 
 
 def _marked_part(part: str | ReturnValue | Unresolved) -> str:
-    if isinstance(part, ReturnValue) and part.resource.type in _ARNS:
+    if isinstance(part, ReturnValue):
         resource, attribute = part
-        stack = resource.template.stack
-        if attribute == "Arn":
-            region, account = (
-                known or _marked_part(Unresolved(stack.environment, name))
-                for known, name in (
-                    (stack.region, "AWS::Region"),
-                    (stack.account, "AWS::AccountId"),
-                )
-            )
-            name = _marked_part(ReturnValue(resource))
-            return _ARNS[resource.type].format(region=region, account=account, name=name)
-        written = dict.get(resource.properties, "BucketName")
-        if not attribute and isinstance(written, str):
-            return written
+        known = resource.template.value
+        if attribute == "Arn" and resource.type in _ARNS:
+            its_name = {"Name": {"Ref": resource.logical_id}}
+            return marked(known({"Fn::Sub": [_ARNS[resource.type], its_name]}))
+        name = resource.properties.get(_REFERRED_BY.get(resource.type, ""))
+        if not attribute and name is not None:
+            return marked(known(name))
     return part if isinstance(part, str) else f"{hash(part):x}".translate(_DIGITS)
 
 
@@ -215,10 +212,19 @@ def has_marks(text: str) -> bool:
 
 _DIGITS: Final = {ord(digit): MARKS + number for number, digit in enumerate("-0123456789abcdef")}
 _ARNS: Final = {
-    "AWS::KMS::Key": "arn::kms:{region}:{account}:key/{name}",
-    "AWS::S3::Bucket": "arn::s3:::{name}",
+    "AWS::KMS::Alias": "arn::kms:${AWS::Region}:${AWS::AccountId}:${Name}",
+    "AWS::KMS::Key": "arn::kms:${AWS::Region}:${AWS::AccountId}:key/${Name}",
+    "AWS::Logs::LogGroup": "arn::logs:${AWS::Region}:${AWS::AccountId}:log-group:${Name}:*",
+    "AWS::S3::Bucket": "arn::s3:::${Name}",
 }
 """The ARNs of these types, by the name that `Ref` returns."""
+_REFERRED_BY: Final = {
+    "AWS::IAM::Role": "RoleName",
+    "AWS::KMS::Alias": "AliasName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::S3::Bucket": "BucketName",
+}
+"""The property that gives the name that `Ref` returns."""
 
 
 EACH_SESSION: Final = Asked(tuple(NEEDED))
@@ -400,19 +406,40 @@ class Roles:
 
         def reads() -> list[Statement]:
             template = policy.resource.template
-            context = self._once((template, asked), lambda: self._context(template, asked))
+            key = template, asked
+            context = self._once(key, lambda: self.context(template, template, asked))
             return self.on(template, self._read(policy, asked.actions, context), asked)
 
         return self._once((policy, asked), reads)
 
-    def _context(self, template: Template, asked: Asked) -> RequestContext:
-        """Return what is known of the calls of instances that get a policy of a template."""
+    def context(self, template: Template, of_role: Template, asked: Asked) -> RequestContext:
+        """Return what is known of the calls of instances.
+
+        Args:
+            template: that of the policy that decides about the calls.
+            of_role: that of their role, or of what has the role's account.
+            asked: what is called.
+        """
         value = partial(self._assembly.value, template)
-        context = known_of(asked.actions)._replace(read=lambda written: marked(value(written)))
+        account = marked(of_role.value({"Ref": "AWS::AccountId"}))
+        known = known_of(asked.actions, account)
+        among = tuple(("kms:resourcealiases", one) for one in self._aliases(asked.on))
+        context = known._replace(read=lambda written: marked(value(written)), among=among)
         if self._is_one_environment:
             region = marked(value({"Ref": "AWS::Region"}))
             return context.knowing({_needs.REGION_KEY: region})
         return context
+
+    def _aliases(self, key: Value | None) -> list[str]:
+        """Return the aliases of the app that a key has in the world that is judged."""
+        match key:
+            case (ReturnValue(resource, _),):
+                return [
+                    marked((ReturnValue(one),))
+                    for one in self._assembly.by_type["AWS::KMS::Alias"]
+                    if one.exists and _resources_in(_target(one)) == {resource}
+                ]
+        return []
 
     @cached_property
     def _is_one_environment(self) -> bool:
@@ -426,9 +453,11 @@ class Roles:
         on = []
         for one in found:
             covered: bool | None = None
-            if not one.not_resources and one.written_resource is not None:
+            if one.written_resource is not None:
                 values = [self._assembly.value(template, on) for on in listed(one.written_resource)]
-                covered = any_matches([asked.is_on(value) for value in values])
+                covered = any_matches(
+                    [asked.is_on(value) for value in values], negated=one.not_resources
+                )
             if covered is not False:
                 resources = ("*",) if covered else (UNKNOWN,)
                 on.append(one._replace(resources=resources, not_resources=False))
@@ -497,12 +526,24 @@ class Roles:
         asked = Asked((action,), on)
         return self._once((role, asked), lambda: self._decided(role, asked)[action])
 
+    def may_deny(self, role: Role, asked: Asked) -> bool:
+        """Tell whether a policy of a role may deny an action that something else allows."""
+        (action,) = asked.actions
+        allowed = Statement("", allows=True, certain=True)
+        found = decide([allowed, *self._statements_of(role, asked)], action, "*")
+        return found.answer is not Answer.ALLOWED
+
+    def _statements_of(
+        self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
+    ) -> list[Statement]:
+        key = role, "others", asked
+        others = self._once(key, lambda: [*self._of_others(role, asked)])
+        return [*others, *self.readable(role, asked, without)]
+
     def _decided(
         self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
     ) -> dict[str, Ability]:
-        key = role, "others", asked
-        others = self._once(key, lambda: [*self._of_others(role, asked)])
-        statements = [*others, *self.readable(role, asked, without)]
+        statements = self._statements_of(role, asked, without)
         boundary = self._boundary(role, asked)
         found = {}
         for action in asked.actions:
@@ -549,7 +590,9 @@ class Roles:
         if not role.in_app:
             known = f"the role {role.name!r}, which is not in this app"
             named = next(iter(listed(role.resource.properties.get("Roles"))), None)
-            yield from anything(known if role.name else decider(named, "role of the profile"))
+            there = role.resource.template
+            unknown = decider(named, "role of the profile", there)
+            yield from anything(known if role.name else unknown)
             return
         for name, arn in self._not_of_app(role, asked.actions):
             yield from () if name else _of_others_policy(arn)

@@ -8,6 +8,7 @@ from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
 
 from .parts import decider
+from .roles import marked
 from .templates.functions import UNKNOWN, is_function, mapping
 from .templates.loading import as_document
 from .templates.model import ReturnValue
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from .parts import Parts
     from .roles import Role, Roles
-    from .templates.model import Resource, Stack, Value
+    from .templates.model import Resource, Stack, Template, Value
 
 
 class _Inputs(NamedTuple):
@@ -28,8 +29,10 @@ class _Inputs(NamedTuple):
     sid: str
 
 
+KEY: Final = "kmsKeyId"
+"""The input that names the key."""
 _SERVICES: Final = {
-    "kms": _Inputs("kmsKeyId", "", _needs.decrypt("*", sessions_only=False).sid),
+    "kms": _Inputs(KEY, "", _needs.decrypt("*", sessions_only=False).sid),
     "s3": _Inputs(
         "s3BucketName",
         "s3EncryptionEnabled",
@@ -40,12 +43,16 @@ _SERVICES: Final = {
     ),
 }
 _SIDS: Final = tuple(one.sid for one in _SERVICES.values())
-_NAMED_BY: Final = {
-    "kmsKeyId": ("AWS::KMS::Alias", "AliasName"),
-    "s3BucketName": ("AWS::S3::Bucket", "BucketName"),
-    "cloudWatchLogGroupName": ("AWS::Logs::LogGroup", "LogGroupName"),
+_NAMES: Final = {
+    KEY: (
+        ("AWS::KMS::Alias", ""),
+        ("AWS::KMS::Alias", "Arn"),
+        ("AWS::KMS::Key", "Arn"),
+    ),
+    "s3BucketName": (("AWS::S3::Bucket", ""),),
+    "cloudWatchLogGroupName": (("AWS::Logs::LogGroup", ""),),
 }
-"""What an input may name, and the property that gives the name."""
+"""The types of what an input may name, each with the return value that it names."""
 _SESSION: Final = "Session"
 _SCHEMA: Final = "1.0"
 _WITHOUT_INPUTS: Final = "Port"
@@ -159,29 +166,28 @@ class Sessions:
         )
 
     def input(self, document: Document, name: str) -> Value:
-        """The value of an input of a document; empty if it is not given.
+        """The value of an input of a document, as `named` returns it; empty if it is not given."""
+        written = (document.inputs or {}).get(name)
+        return () if written is None else self.named(document.resource.template, written, name)
+
+    def named(self, template: Template, written: object, name: str) -> Value:
+        """The value of what names the same as an input, in a template.
 
         The name that a resource of the app is given reads as a reference to it.
         """
-        written = (document.inputs or {}).get(name)
-        if written is None:
-            return ()
-        assembly, template = self._parts.assembly, document.resource.template
-        value = assembly.value(template, written)
-        match _NAMED_BY.get(name):
-            case (kind, naming):
-                named = [
-                    one
-                    for one in self._parts.by_type[kind]
-                    if one.exists
-                    and one.template.stack.environment == template.stack.environment
-                    and (given := one.properties.get(naming))
-                    and assembly.value(one.template, given) == value
-                ]
-                own = [one for one in named if one.template.stack == template.stack]
-                match own or named:  # stacks of one name for it are not deployed to one place
-                    case [one]:
-                        return (ReturnValue(one),)
+        value = template.value(written)
+        found = [
+            one
+            for kind, attribute in _NAMES.get(name, ())
+            for one in self._parts.by_type[kind]
+            if one.exists
+            and one.template.stack.environment == template.stack.environment
+            and marked((ReturnValue(one, attribute),)) == marked(value)
+        ]
+        own = [one for one in found if one.template.stack == template.stack]
+        match own or found:  # stacks of one name for it are not deployed to one place
+            case [one]:
+                return (ReturnValue(one),)
         return value
 
     def is_on(self, document: Document, name: str) -> Fact:

@@ -301,6 +301,9 @@ CONDITIONS: list[tuple[Body, Found, Found]] = [
     ({"ForAnyValue:StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, UNKNOWN, UNKNOWN),
     ({"Null": {"aws:RequestedRegion": "false"}}, READY, READY),
     ({"Bool": {"aws:ViaAWSService": "false"}}, READY, READY),
+    ({"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}}, READY, READY),
+    ({"StringEquals": {"aws:PrincipalAccount": "111122223333"}}, UNKNOWN, UNKNOWN),
+    ({"StringEquals": {"kms:CallerAccount": {"Ref": "AWS::AccountId"}}}, UNKNOWN, UNKNOWN),
     ({"Fn::Transform": {"Name": "Macro"}}, UNKNOWN, UNKNOWN),
     ({"Bool": {"Fn::Transform": {"Name": "Macro"}}}, UNKNOWN, UNKNOWN),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import pytest
@@ -149,6 +150,39 @@ OPEN: Final = resource("AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocu
 FOREIGN: Final = "arn:aws:kms:eu-west-1:2:key/1"
 AS_ROOT: Final = {"runAsDefaultUser": "root"}
 ENCRYPTED: Final = document(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
+HOSTS: Final = resource("AWS::SSM::DefaultHostManagementConfiguration")
+CHANGED: Final = resource("Custom::Role", Role=ref("Role"))
+IMPORTED: Final = resource("AWS::KMS::Key", Origin="EXTERNAL")
+
+
+def parts_of(arn: str) -> Body:
+    return {"Fn::Sub": f"arn:aws:{arn}"}
+
+
+OF_ALIAS: Final = parts_of("kms:${AWS::Region}:${AWS::AccountId}:alias/a")
+KEY_IN_PARTS: Final = parts_of("kms:${AWS::Region}:${AWS::AccountId}:key/${Key}")
+GROUPS: Final = "logs:${AWS::Region}:${AWS::AccountId}:log-group:"
+ENFORCES: Final = {"cloudWatchEncryptionEnabled": True}
+IN_GROUP: Final = document(DEFAULT_DOCUMENT, cloudWatchLogGroupName=ref("Group"), **ENFORCES)
+BY_FUNCTION: Final = {"Fn::Sub": "logs-${AWS::AccountId}"}
+DESCRIBES, STREAMS = "logs:DescribeLogGroups", ("logs:CreateLogStream", "logs:PutLogEvents")
+
+
+def by_account(key: str, account: object) -> Body:
+    return {"Condition": {"StringEquals": {key: account}}}
+
+
+def but(*roles: str) -> Body:
+    return {"Condition": {"ArnNotLike": {"aws:PrincipalArn": [*roles]}}}
+
+
+def as_json(**inputs: object) -> Body:
+    """The default document as a JSON text with variables."""
+    written = document(DEFAULT_DOCUMENT, **inputs)
+    content = {"Fn::Sub": json.dumps(written["Properties"]["Content"])}
+    return written | {"Properties": written["Properties"] | {"Content": content}}
+
+
 DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a key", {"A": WITH_KEY}, [], DENIED),
     ("a key that is granted", {"A": WITH_KEY}, [decrypt()], READY),
@@ -156,6 +190,18 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("all keys of each partition", {"A": DEFAULT}, [decrypt("arn:aws*:kms:*:1:key/*")], READY),
     ("a key that is granted for sessions", {"A": DEFAULT}, [decrypt(Condition=BY_SESSIONS)], READY),
     ("another key", {"A": WITH_KEY}, [decrypt(OTHER)], DENIED),
+    *((f"all keys but {what}", {"A": DEFAULT},
+       [{"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": but_on}], found)
+      for what, but_on, found in (
+          ("it", [OTHER, ARN], DENIED), ("another one", OTHER, READY),
+          ("some", ref("Free"), UNKNOWN))),
+    *((f"a bucket whose policy denies all but {what}", {"A": TO_BUCKET, "P": resource(
+        "AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument={"Statement": [
+            {"Effect": "Deny", "Action": "s3:Put*", "NotResource": on_it, **ANYBODY}]})},
+       [allow("s3:*")], found)
+      for what, on_it, found in (
+          ("its logs", OBJECTS, READY), ("others", {"Fn::Sub": "${Bucket.Arn}/others/*"}, LOST),
+          ("some", {"Fn::Sub": "${Bucket.Arn}/${Free}/*"}, READY))),
     ("a key beyond the boundary", {"A": WITH_KEY} | bounded(ref("B")), [], DENIED),
     ("a key within the boundary", {"A": WITH_KEY} | bounded(ref("B"), decrypt()), [], READY),
     ("a key, and a boundary that can't be known", {"A": DEFAULT} | bounded(ref("Free")), [],
@@ -167,6 +213,13 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a key of another app", {"A": document(kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")}, [], READY),
     ("a key whose policy lets the role in",
      {"A": WITH_KEY, "Key": key(att("Role", "Arn"))}, [], READY),
+    ("a key whose policy lets the role in, and a Deny on a condition",
+     {"A": DEFAULT, "Key": key(att("Role", "Arn"))}, [deny("kms:*", Condition=BY_VPC)], UNKNOWN),
+    ("a key whose policy lets the role in, and a Deny of another service",
+     {"A": DEFAULT, "Key": key(att("Role", "Arn"))}, [deny("s3:*", Condition=BY_VPC)], READY),
+    ("a key whose policy lets the role in, and a policy of AWS that is not known",
+     {"A": DEFAULT, "Key": key(att("Role", "Arn"))}
+     | of_role(**inline(ALL), ManagedPolicyArns=[f"{AWS}NewerThanTheData"]), [], UNKNOWN),
     ("a key whose policy lets anyone in", {"A": WITH_KEY, "Key": key("*")}, [], READY),
     ("a key whose policy lets another role in",
      {"A": WITH_KEY, "Key": key(OTHER), "Other": resource("AWS::IAM::Role")}, [], DENIED),
@@ -203,6 +256,10 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      [decrypt("arn:aws:kms:*:1:key/1")], DENIED),
     ("a key by the name of its alias", {"A": document(kmsKeyId="alias/a")}, [], DENIED),
     ("a key by the name of another alias", {"A": document(kmsKeyId="alias/b")}, [], READY),
+    ("a key by its id that is granted", {"A": document(DEFAULT_DOCUMENT, kmsKeyId="1234")},
+     [decrypt(parts_of("kms:${AWS::Region}:${AWS::AccountId}:key/1234"))], READY),
+    ("a key by its id, and another one", {"A": document(DEFAULT_DOCUMENT, kmsKeyId="1234")},
+     [decrypt(parts_of("kms:${AWS::Region}:${AWS::AccountId}:key/12345"))], UNKNOWN),
     ("a bucket by its name in the document",
      with_bucket_policy(BucketName="my-logs")
      | {"A": document(DEFAULT_DOCUMENT, s3BucketName="my-logs", s3EncryptionEnabled=True)},
@@ -297,6 +354,13 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      [allow("s3:PutObject", on={"Fn::Sub": "${Bucket.Arn}/${Free}/*"})], READY),
     ("a bucket whose policy lets somebody in", {"A": TO_BUCKET, "P": OPEN}, [], READY),
     ("a bucket whose key is not granted", TO_KEY, [allow("s3:*"), decrypt()], LOST),
+    *((f"a bucket whose key by {what} is not granted",
+       TO_KEY | {"Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypted("aws:kms", by))},
+       [allow("s3:*"), decrypt()], found)
+      for what, by, found in (
+          ("its id", ref("Key"), LOST), ("its ARN in parts", KEY_IN_PARTS, LOST),
+          ("its alias", "alias/a", LOST), ("the ARN of its alias", OF_ALIAS, LOST),
+          ("another alias", "alias/b", READY))),
     ("a bucket whose key is granted", TO_KEY, [allow("s3:*"), allow("kms:*", on=ARN)], READY),
     ("a bucket whose key is granted for S3", TO_KEY,
      [allow("s3:*"), allow("kms:Generate*", on=ARN, Condition=BY_S3)], READY),
@@ -307,6 +371,102 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a group that is granted", {"A": document(**TO_GROUP)}, [allow("logs:*")], READY),
     ("a group that is enforced",
      {"A": document(**TO_GROUP, cloudWatchEncryptionEnabled=True)}, [], DENIED),
+    ("a role that a custom resource may change", {"A": DEFAULT, "C": CHANGED}, [], UNKNOWN),
+    ("a role that a custom resource may change, and another document",
+     {"A": WITH_KEY, "C": CHANGED}, [], READY),
+    ("a role that registers beside Default Host Management", {"A": DEFAULT, "H": HOSTS}, [],
+     DENIED),
+    ("a role that does not register beside Default Host Management",
+     {"A": DEFAULT, "H": HOSTS} | of_role(**inline(CHANNELS_ONLY)), [], UNKNOWN),
+    ("a role of others beside Default Host Management",
+     {"A": DEFAULT, "H": HOSTS} | of_role(AssumeRolePolicyDocument={"Statement": []}), [], UNKNOWN),
+    ("as root under Default Host Management",
+     {"A": document(DEFAULT_DOCUMENT, runAsEnabled=True, **AS_ROOT), "H": HOSTS}
+     | of_role(**inline(CHANNELS_ONLY)), [], DENIED),
+    ("a key whose material is imported", {"A": DEFAULT, "Key": IMPORTED}, [decrypt()], UNKNOWN),
+    ("a key whose material is of KMS", {"A": DEFAULT, "Key": resource(
+        "AWS::KMS::Key", Origin="AWS_KMS")}, [decrypt()], READY),
+    ("a key by the ARN of its alias", {"A": document(DEFAULT_DOCUMENT, kmsKeyId=OF_ALIAS)},
+     [decrypt()], READY),
+    ("a key by the ARN of another alias", {"A": document(DEFAULT_DOCUMENT, kmsKeyId={
+        "Fn::Sub": f"{OF_ALIAS['Fn::Sub']}b"})}, [decrypt()], UNKNOWN),
+    ("a key by its ARN in parts in the document",
+     {"A": document(DEFAULT_DOCUMENT, kmsKeyId=KEY_IN_PARTS)}, [], DENIED),
+    ("a key that is granted by its alias", {"A": DEFAULT}, [decrypt("*", Condition=BY_ALIAS)],
+     READY),
+    ("a key that is granted by an alias of another key",
+     {"A": document(DEFAULT_DOCUMENT, kmsKeyId=OTHER)}, [decrypt("*", Condition=BY_ALIAS)],
+     UNKNOWN),
+    ("a key for the account of the role", {"A": DEFAULT},
+     [decrypt(**by_account("kms:CallerAccount", ref("AWS::AccountId")))], READY),
+    ("a key for another account", {"A": DEFAULT},
+     [decrypt(**by_account("kms:CallerAccount", "2"))], DENIED),
+    ("a key whose policy lets the account in by a condition",
+     with_key_policy(allow("kms:*", **ANYBODY, **by_account("aws:PrincipalAccount", "1"))), [],
+     READY),
+    ("a bucket whose policy denies all but another role",
+     with_bucket_policy(deny("s3:*", **ANYBODY, **but("arn:aws:iam::1:role/a")))
+     | of_role(RoleName="web", **inline(ALL, allow("s3:*"))), [], DENIED),
+    ("a bucket whose policy denies all but the role",
+     with_bucket_policy(deny("s3:*", **ANYBODY, **but("arn:aws:iam::1:role/w*")))
+     | of_role(RoleName="web", **inline(ALL, allow("s3:*"))), [], READY),
+    ("a bucket whose policy denies all but a role that may have the name",
+     with_bucket_policy(deny("s3:*", **ANYBODY, **but("arn:aws:iam::1:role/w*"))), [allow("s3:*")],
+     UNKNOWN),
+    ("a prefix with slashes", {"A": document(
+        s3BucketName=ref("Bucket"), s3KeyPrefix="/a//logs/")},
+     [allow("s3:*", on={"Fn::Sub": "${Bucket.Arn}/a/logs/*"})], READY),
+    ("a prefix with slashes that is granted as written", {"A": document(
+        s3BucketName=ref("Bucket"), s3KeyPrefix="/a//logs/")},
+     [allow("s3:*", on={"Fn::Sub": "${Bucket.Arn}//a//logs/*"})], LOST),
+    ("a bucket by a name that a function gives", with_bucket_policy(BucketName=BY_FUNCTION),
+     [allow("s3:*", on=parts_of("s3:::logs-${AWS::AccountId}*"))], READY),
+    ("another bucket by a name that a function gives", with_bucket_policy(BucketName=BY_FUNCTION),
+     [allow("s3:*", on=parts_of("s3:::others-${AWS::AccountId}*"))], DENIED),
+    ("all groups", {"A": IN_GROUP, "Group": log_group(KmsKeyId=ARN)},
+     [allow("logs:*", on=parts_of(f"{GROUPS}*"))], READY),
+    ("the group alone, where all are described",
+     {"A": IN_GROUP, "Group": log_group(KmsKeyId=ARN, LogGroupName="sessions")},
+     [allow("logs:*", on=parts_of(f"{GROUPS}sessions:*"))], DENIED),
+    ("the streams of the group", {"A": document(**TO_GROUP)},
+     [allow(*STREAMS, on=parts_of(f"{GROUPS}sessions:log-stream:*"))], READY),
+    ("a group by its attribute", {"A": document(cloudWatchLogGroupName=ref("Group")),
+     "Group": log_group()}, [allow(*STREAMS, on=att("Group", "Arn"))], READY),
+    ("the group without its streams", {"A": document(**TO_GROUP)},
+     [allow(*STREAMS, on=parts_of(f"{GROUPS}sessions"))], LOST),
+    ("the streams of another group", {"A": document(**TO_GROUP)},
+     [allow(*STREAMS, on=parts_of(f"{GROUPS}others:*"))], LOST),
+    ("a document as a text with variables", {"A": as_json(kmsKeyId="${Key.Arn}")}, [decrypt()],
+     READY),
+    ("a document as a text with variables, and no permission",
+     {"A": as_json(kmsKeyId="${Key.Arn}")}, [], DENIED),
+    ("a document as a text with a policy's variable",
+     {"A": as_json(cloudWatchLogGroupName="${!a}")}, [allow(DESCRIBES)], LOST),
+    *((f"encrypted logs by parameter, {what}", {"A": document(DEFAULT_DOCUMENT, **{
+        **inputs, "s3EncryptionEnabled": ref("Free"), "cloudWatchEncryptionEnabled": ref("Free"),
+        "runAsEnabled": ref("Free")}), "Group": log_group(KmsKeyId=ARN), "Bare": log_group()},
+       [*statements, allow("logs:Create*", "logs:Put*")], found)
+      for what, inputs, statements, found in (
+          ("to a bucket", {"s3BucketName": ref("Bucket")}, [allow("s3:Put*")], UNKNOWN),
+          ("to a bucket that is read", {"s3BucketName": ref("Bucket")}, [allow("s3:*")], READY),
+          ("to a bucket elsewhere", {"s3BucketName": "logs"}, [], UNKNOWN),
+          ("to a bucket elsewhere that is read", {"s3BucketName": "logs"}, [allow(READS)], READY),
+          ("to a group", {"cloudWatchLogGroupName": ref("Group")}, [], UNKNOWN),
+          ("to a group that is found", {"cloudWatchLogGroupName": ref("Group")},
+           [allow(DESCRIBES)], READY),
+          ("to a group in a stream",
+           {"cloudWatchLogGroupName": ref("Group"), "cloudWatchStreamingEnabled": True}, [],
+           UNKNOWN),
+          ("to a group without a key", {"cloudWatchLogGroupName": ref("Bare")},
+           [allow(DESCRIBES)], UNKNOWN),
+          ("to a group elsewhere", {"cloudWatchLogGroupName": "logs"}, [allow(DESCRIBES)], UNKNOWN),
+          ("and root by parameter", AS_ROOT, [], UNKNOWN),
+          ("and another user by parameter", {"runAsDefaultUser": "ana"}, [], READY))),
+    ("encrypted logs in a group elsewhere",
+     {"A": document(DEFAULT_DOCUMENT, **TO_GROUP, cloudWatchEncryptionEnabled=True)},
+     [allow("logs:*")], UNKNOWN),
+    ("logs in a group elsewhere", {"A": document(DEFAULT_DOCUMENT, **TO_GROUP)}, [allow("logs:*")],
+     READY),
 ]  # fmt: skip
 
 
@@ -491,6 +651,9 @@ TASKS: Final[list[tuple[Body, int]]] = [
     (BARE_ROLE, 1),
     (BARE_ROLE | {"Service": service(EnableExecuteCommand=False)}, 0),
     (BARE_ROLE | {"Service": on(service(), "Never")}, 0),
+    (BARE_ROLE | {"C": CHANGED}, 0),  # what may give the role its policies
+    (BARE_ROLE | {"C": resource("Custom::Task", Task=ref("Task"))}, 1),
+    ({"C": CHANGED, "Task": task(**READ_ONLY)}, 1),
     (tasks(RequiresCompatibilities=["FARGATE"]), 1),
     (tasks(), 0),  # the instance's role may stand in
     (tasks(TaskRoleArn=ref("Free")), 0),
@@ -576,6 +739,13 @@ def grant(**tags: object) -> Body:
     )
 
 
+def beside(effect: str, key: str, value: object) -> Body:
+    """A statement by a tag beside the grant."""
+    condition = {"StringEquals": {key: value}}
+    statement = {**allow("ssm:StartSession", Condition=condition), "Effect": effect}
+    return {"M": machine(Tags=tagged("Team", "web")), "B": policy(statement, roles=["operators"])}
+
+
 def tagged(name: str, value: object, **more: object) -> list[dict[str, object]]:
     return [{"Key": name, "Value": value, **more}]
 
@@ -615,6 +785,12 @@ TAGS: Final[list[tuple[Body, bool]]] = [
     ({"M": machine(), "N": stack_set("T: {Type: AWS::SNS::Topic}")}, True),
     ({"M": machine(), "N": stack_set(ref("Free"))}, False),
     ({"M": machine(), "N": stack_set("Transform: Ours")}, False),
+    (beside("Allow", "ssm:resourceTag/Of", "${aws:PrincipalTag/Of}"), False),
+    (beside("Allow", "ssm:resourceTag/Of", ["a", "${aws:username}"]), False),
+    (beside("Allow", "ssm:resourceTag/Of", "$aws:username"), True),
+    (beside("Allow", "SSM:ResourceTag/Of", "a"), True),
+    (beside("Allow", "ssm:resourceTag/aws:cloudformation:stack-name", "a"), False),
+    (beside("Deny", "ssm:resourceTag/Of", "production"), False),
 ]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from session_manager_permissions._needs import CHANNELS
+from session_manager_permissions._needs import CHANNELS, DEFAULT_DOCUMENT
 from session_manager_permissions._readiness.rules import RULES
 
 from .judging import att, on, ref, resource
@@ -62,6 +62,7 @@ def session(**inputs: object) -> dict[str, Any]:
 
 
 SESSION = session(kmsKeyId=att("Key", "Arn"))
+DEFAULT = SESSION | {"Properties": SESSION["Properties"] | {"Name": DEFAULT_DOCUMENT}}
 AS_ROOT = session(runAsEnabled=True, runAsDefaultUser="root")
 LOGGED = session(cloudWatchLogGroupName="sessions")
 SERVICE = resource("AWS::ECS::Service", EnableExecuteCommand=True, TaskDefinition=ref("Task"))
@@ -133,6 +134,12 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "a condition of a request": of_role(inline(MAYBE | {"Sid": "Maybe"})),
     "a role that is not in the app": of_role(roles=["web"]),
     "a role that is not known": of_role(roles=[ref("Name")]),
+    "a role that a custom resource makes": of_role(roles=[ref("Made")], Made=resource("Custom::A")),
+    "a profile that a custom resource makes": ready(
+        Machine=machine(IamInstanceProfile=ref("Made")), Made=resource("Custom::A")),
+    "a key whose material is imported": of_role(
+        inline(ALL, allow("kms:Decrypt", on=att("Key", "Arn"))), Document=DEFAULT,
+        Key=resource("AWS::KMS::Key", Origin="EXTERNAL")),
     "a role on a condition": (on_a_condition(profile_and_role(NAMED, roles=["web"])),),
     "a managed policy of another app": of_role(arns(1)),
     "an AWS managed policy that is new": of_role({"ManagedPolicyArns": [f"{AWS}BrandNewPolicy"]}),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.parts import inner, mappings
-from session_manager_permissions._readiness.sessions import Document
+from session_manager_permissions._readiness.sessions import KEY, Document
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
 
@@ -119,7 +119,7 @@ def _of_role(
             yield _DENIED, "the task has no role", (GiveTaskRole(task),)
         return
     role = roles.role_of(task.template, written)
-    if role is None:
+    if role is None or parts.changed(role.resource):
         return
     abilities = roles.abilities(role)
     missing = {
@@ -150,7 +150,7 @@ def _asked(parts: Parts, service: Resource) -> Document | None:
     if not isinstance(cluster, Resource) or cluster.type != _CLUSTER or parts.changed(cluster):
         return None
     executes = inner(cluster.properties, *_EXECUTES) or {}
-    inputs = {"kmsKeyId": executes.get("KmsKeyId")}
+    inputs = {KEY: executes.get("KmsKeyId")}
     if parts.text(cluster, executes.get("Logging")) == "OVERRIDE":
         logs = mapping(executes.get("LogConfiguration"))
         # The inputs of a Session document have the same names in camel case.

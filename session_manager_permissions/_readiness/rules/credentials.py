@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Resource
+    from session_manager_permissions._trust import Trust
 
     from .remedies import Writer
     from .writer import NewRole
@@ -53,12 +54,7 @@ def of_trust(parts: Parts, management: HostManagement, role: Role) -> Iterator[T
     if not role.in_app:
         return
     resource = role.resource
-
-    def judge() -> Trust:
-        written = resource.properties.get("AssumeRolePolicyDocument")
-        return trust(parts.assembly.document(resource.template, written), EC2)
-
-    found = parts.worlds.once(("trust", resource), judge)
+    found = _trust_of(parts, resource)
     if found.answer == "allowed":
         return
     changed_by = parts.changed(resource)
@@ -81,6 +77,19 @@ def of_trust(parts: Parts, management: HostManagement, role: Role) -> Iterator[T
                 else AddStatement(resource, "AssumeRolePolicyDocument", trusted(EC2), let),
             ),
         )
+
+
+def may_be_assumed(parts: Parts, role: Role) -> bool:
+    """Tell whether EC2 may assume a role, as far as that is known."""
+    return not role.in_app or _trust_of(parts, role.resource).answer != "denied"
+
+
+def _trust_of(parts: Parts, role: Resource) -> Trust:
+    def judge() -> Trust:
+        written = role.properties.get("AssumeRolePolicyDocument")
+        return trust(parts.assembly.document(role.template, written), EC2)
+
+    return parts.worlds.once(("trust", role), judge)
 
 
 def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:

@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
+from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import decider
 from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG
 from session_manager_permissions._readiness.roles import Asked
-from session_manager_permissions._readiness.templates.functions import UNKNOWN, listed, mapping
+from session_manager_permissions._readiness.sessions import KEY
+from session_manager_permissions._readiness.templates.functions import (
+    UNKNOWN,
+    listed,
+    mapping,
+    shown,
+)
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, merged
 
 from .remedies import BUCKET_KEY, LEAVE_OUT, Advice, GivePolicy, Option, Set
@@ -20,6 +27,7 @@ from .rule import Finding, Told, not_ready, warning
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from session_manager_permissions._network.facts import Fact
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Ability, Role, Roles
     from session_manager_permissions._readiness.sessions import Document, Sessions
@@ -57,6 +65,8 @@ _OF_KEY: Final = {
     "KeyUsage": "ENCRYPT_DECRYPT",
 }
 """What a key needs to encrypt sessions. Each value is the default of its property."""
+_OF_KMS: Final = "AWS_KMS"
+"""The origin of the key material that a key has from the start."""
 
 
 class AgentCall(NamedTuple):
@@ -66,7 +76,7 @@ class AgentCall(NamedTuple):
     on: Value
     options: tuple[Option, ...]
     """The options of `SessionManagerPermissions` that allow it; none where they are not known."""
-    ends: bool
+    ends: Fact
     """Whether the session is refused without it; else its log is lost."""
     resource: Resource | None = None
     """What has a policy of its own that may allow the call."""
@@ -82,28 +92,40 @@ class SessionRules:
         self._own = OwnPolicies(parts, roles)
 
     def of_role(self, role: Role, profile: Resource) -> Iterator[Told]:
-        """Find what keeps sessions that name no document from instances under a profile."""
-        for finding in self.of_documents(role, profile):
-            if finding.rule == SESSION_DENIED and self._is_default(finding.resources[0]):
-                yield finding
+        """Find what keeps sessions that name no document from instances under a profile.
+
+        What the role may not do for them is in `of_default_calls`.
+        """
         for document in self._sessions.documents(profile.template.stack):
             if self._is_default(document.resource):
                 if document.inputs is None:
                     yield f"what the Session document {document.resource.logical_id!r} asks for"
-                yield from (one for one in self._faults(document) if isinstance(one, str))
+                yield from self._faults(document)
                 for call in self._calls(document):
-                    if call.ends and self._answer(role, call) is Answer.UNKNOWN:
+                    answer = self._answer(role, call) if call.ends else Answer.ALLOWED
+                    if isinstance(call.ends, Unknown) and answer is not Answer.ALLOWED:
+                        yield call.ends.decides
+                    elif answer is Answer.UNKNOWN:
                         name = document.resource.logical_id
                         yield f"whether the role may call {call.action}, as {name!r} asks for"
 
-    def of_documents(self, role: Role, profile: Resource) -> Iterator[Finding]:
-        """Find what sessions lack on instances under a profile that is ready, and lost logs.
+    def of_default_calls(self, role: Role, profile: Resource) -> Iterator[Finding]:
+        """Find what the role may not do for sessions that name no document."""
+        for finding in self.of_calls(role, profile):
+            if finding.rule == SESSION_DENIED and self._is_default(finding.resources[0]):
+                yield finding
+
+    def of_documents(self, profile: Resource) -> Iterator[Finding]:
+        """Find why sessions are refused on instances under a profile, whatever its role."""
+        for document in self._sessions.documents(profile.template.stack):
+            yield from (one for one in self._faults(document) if isinstance(one, Finding))
+
+    def of_calls(self, role: Role, profile: Resource) -> Iterator[Finding]:
+        """Find what the role of a profile may not do for sessions, and lost logs.
 
         A session may be started with any of the documents, so a role that may use one is fine.
         """
         documents = self._sessions.documents(profile.template.stack)
-        for document in documents:
-            yield from (one for one in self._faults(document) if isinstance(one, Finding))
         denied = [(one, self._denied(one, role)) for one in documents]
         for ends in (True, False):
             those = [(one, [call for call in calls if call.ends is ends]) for one, calls in denied]
@@ -151,11 +173,15 @@ class SessionRules:
 
     def _denied(self, document: Document, role: Role) -> list[AgentCall]:
         """Return the calls that a role may not make, those without which sessions fail first."""
-        calls = self._calls(document)
+        calls = (one for one in self._calls(document) if not isinstance(one.ends, Unknown))
         denied = [one for one in calls if self._answer(role, one) >= Answer.IMPLICIT_DENY]
         return sorted(denied, key=lambda one: not one.ends)
 
     def _answer(self, role: Role, call: AgentCall) -> Answer:
+        key = "answer", role, call.action, call.on
+        return self._parts.worlds.once(key, lambda: self._decided(role, call))
+
+    def _decided(self, role: Role, call: AgentCall) -> Answer:
         ability = self._roles.ability(role, call.action, call.on)
         by_iam = ability.decision.answer
         if call.action.startswith("logs:"):
@@ -167,34 +193,45 @@ class SessionRules:
             return by_iam if by_iam is Answer.EXPLICIT_DENY else min(by_iam, Answer.UNKNOWN)
         return self._own.answer(call.resource, role, Asked((call.action,), call.on), ability)
 
-    def _faults(self, document: Document) -> Iterator[Told]:
-        """Yield why sessions with a document are refused whatever the role, and what decides."""
+    def _faults(self, document: Document) -> list[Told]:
+        """Return why sessions with a document are refused whatever the role, and what decides."""
+        key = "faults", document.resource
+        return self._parts.worlds.once(key, lambda: [*self._found_in(document)])
+
+    def _found_in(self, document: Document) -> Iterator[Told]:
         read, is_on = self._sessions.input, self._sessions.is_on
-        if (
-            read(document, "runAsDefaultUser") == ("root",)
-            and is_on(document, "runAsEnabled") is True
-        ):
+        if read(document, "runAsDefaultUser") == ("root",):
             why = "they run as 'root', which Session Manager does not allow"
-            yield _refused(document, why, Advice("set runAsDefaultUser to a user who may use sudo"))
-        key = self._key(read(document, "kmsKeyId"))
+            fix = Advice("set runAsDefaultUser to a user who may use sudo")
+            yield from _refused_if(is_on(document, "runAsEnabled"), document, why, fix)
+        key = self._key(read(document, KEY))
         if key is not None:
             yield from self._faults_of_key(document, key)
         own = document.resource.template.stack.region
-        of_key = _in_arn(read(document, "kmsKeyId"), 3)
+        of_key = _in_arn(read(document, KEY), 3)
         if own and of_key and own != of_key:
             why = f"their key is of {of_key}, and instances of {own} can't use it"
             yield _refused(document, why, Advice("name a key of the region of the instances"))
-        group = _made(read(document, "cloudWatchLogGroupName"), "AWS::Logs::LogGroup")
-        enforced = is_on(document, "cloudWatchEncryptionEnabled") is True
-        if group is not None and enforced and "KmsKeyId" not in group.properties:
-            why = f"the log group {group.logical_id!r} has no key, and they enforce encrypted logs"
-            yield _refused(document, why, Advice("give the log group a KMS key"))
+        yield from self._faults_of_group(document)
         bucket = _made(read(document, "s3BucketName"), "AWS::S3::Bucket")
-        enforced = is_on(document, "s3EncryptionEnabled") is True
+        enforced = is_on(document, "s3EncryptionEnabled")
         if bucket and enforced and _encryption(bucket).get("SSEAlgorithm") == _IN_TWO_LAYERS:
             yield f"whether the agent accepts {_IN_TWO_LAYERS} of {bucket.logical_id!r}"
 
+    def _faults_of_group(self, document: Document) -> Iterator[Told]:
+        name = self._sessions.input(document, "cloudWatchLogGroupName")
+        enforced = self._sessions.is_on(document, "cloudWatchEncryptionEnabled")
+        group = _made(name, "AWS::Logs::LogGroup")
+        if group is None and name and enforced:
+            written = mapping(document.inputs).get("cloudWatchLogGroupName")
+            yield f"whether the log group {shown(written)} has a key"
+        elif group is not None and "KmsKeyId" not in group.properties:
+            why = f"the log group {group.logical_id!r} has no key, and they enforce encrypted logs"
+            yield from _refused_if(enforced, document, why, Advice("give the log group a KMS key"))
+
     def _faults_of_key(self, document: Document, key: Resource) -> Iterator[Told]:
+        if self._parts.text(key, key.properties.get("Origin", _OF_KMS)) != _OF_KMS:
+            yield f"whether the key {key.logical_id!r} has its key material, which is imported"
         for name, needed in _OF_KEY.items():
             written = key.properties.get(name, needed)
             known = self._parts.text(key, written)
@@ -206,34 +243,44 @@ class SessionRules:
                 enable = Set(key, name, value=True)
                 yield _refused(document, why, enable if name == "Enabled" else another)
 
-    def _calls(self, document: Document) -> Iterator[AgentCall]:
+    def _calls(self, document: Document) -> list[AgentCall]:
+        key = "calls", document.resource
+        return self._parts.worlds.once(key, lambda: [*self._asked_by(document)])
+
+    def _asked_by(self, document: Document) -> Iterator[AgentCall]:
         read, is_on = self._sessions.input, self._sessions.is_on
-        named = read(document, "kmsKeyId")
+        named = read(document, KEY)
         key = self._key(named)
         if key is not None:
             options: tuple[Option, ...] = (Option("encryption_key", key),)
             arn: Value = (ReturnValue(key, "Arn"),)
             yield AgentCall(DECRYPT, arn, options, ends=True, resource=key)
         elif named:
-            yield AgentCall(DECRYPT, named, (), ends=True)
+            yield AgentCall(DECRYPT, _arn_of_key(document, named), (), ends=True)
         yield from self._calls_to_bucket(document)
         name = read(document, "cloudWatchLogGroupName")
         if name:
             options = _log_group(name)
-            enforced = is_on(document, "cloudWatchEncryptionEnabled") is True
-            if enforced or is_on(document, "cloudWatchStreamingEnabled") is True:
-                yield AgentCall("logs:DescribeLogGroups", name, options, ends=enforced)
+            value = document.resource.template.value
+            groups = value({"Fn::Sub": "arn::logs:${AWS::Region}:${AWS::AccountId}:log-group:"})
+            each = merged((*groups, ":log-stream:"))
+            enforced = is_on(document, "cloudWatchEncryptionEnabled")
+            if enforced:
+                yield AgentCall("logs:DescribeLogGroups", each, options, ends=enforced)
+            if enforced is not True and is_on(document, "cloudWatchStreamingEnabled") is True:
+                yield AgentCall("logs:DescribeLogGroups", each, options, ends=False)
+            stream = merged((*groups, *name, f":log-stream:{_needs.ARN_PART}"))
             for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
-                yield AgentCall(action, name, options, ends=False)
+                yield AgentCall(action, stream, options, ends=False)
 
     def _calls_to_bucket(self, document: Document) -> Iterator[AgentCall]:
         read = self._sessions.input
         name, prefix = read(document, "s3BucketName"), read(document, "s3KeyPrefix")
-        enforced = self._sessions.is_on(document, "s3EncryptionEnabled") is True
+        enforced = self._sessions.is_on(document, "s3EncryptionEnabled")
         bucket = _made(name, "AWS::S3::Bucket")
         if bucket is None:
             if name and enforced:
-                yield AgentCall(_ENCRYPTION, merged(("arn:aws:s3:::", *name)), (), ends=True)
+                yield AgentCall(_ENCRYPTION, merged(("arn:aws:s3:::", *name)), (), ends=enforced)
             return
         arn: Value = (ReturnValue(bucket, "Arn"),)
         options: tuple[Option, ...] = (Option("log_bucket", bucket),)
@@ -241,14 +288,16 @@ class SessionRules:
             case (str(known),) if known:
                 options = (*options, Option("log_prefix", known))
         written = _encryption(bucket).get("KMSMasterKeyID")
-        key = self._key(self._parts.assembly.value(bucket.template, written))
+        key = self._key(self._sessions.named(bucket.template, written, KEY))
         if key is not None:
             options = (*options, Option(BUCKET_KEY, key))
             of_key: Value = (ReturnValue(key, "Arn"),)
             yield AgentCall(ENCRYPT_LOG, of_key, options, ends=False, resource=key)
         if enforced:
-            yield AgentCall(_ENCRYPTION, arn, options, ends=True, resource=bucket)
-        log = merged((*arn, "/" if prefix else "", *prefix, f"/{_needs.ARN_PART}.log"))
+            yield AgentCall(_ENCRYPTION, arn, options, ends=enforced, resource=bucket)
+        named = merged((*arn, "/", *prefix, f"/{_needs.ARN_PART}.log"))
+        # The agent joins the parts with one slash between them.
+        log = tuple(re.sub("/+", "/", one) if isinstance(one, str) else one for one in named)
         yield AgentCall("s3:PutObject", log, options, ends=False, resource=bucket)
 
     def _key(self, value: Value) -> Resource | None:
@@ -258,6 +307,15 @@ class SessionRules:
             target = alias.properties.get("TargetKeyId")
             return _made(self._parts.assembly.value(alias.template, target), "AWS::KMS::Key")
         return _made(value, "AWS::KMS::Key")
+
+
+def _arn_of_key(document: Document, named: Value) -> Value:
+    """Return the ARN of a key that an input names by its id, which is of the own account."""
+    match named:
+        case (str(known),) if not known.startswith(("arn:", _needs.ALIAS)):
+            of_account = "arn::kms:${AWS::Region}:${AWS::AccountId}"
+            return document.resource.template.value({"Fn::Sub": f"{of_account}:key/{known}"})
+    return named
 
 
 def _encryption(bucket: Resource) -> dict[str, Any]:
@@ -290,6 +348,13 @@ def _log_group(name: Value) -> tuple[Option, ...]:
         case (str(known),):
             return (Option("log_group", known),)
     return ()
+
+
+def _refused_if(fact: Fact, document: Document, why: str, fix: Fix) -> Iterator[Told]:
+    if isinstance(fact, Unknown):
+        yield fact.decides
+    elif fact:
+        yield _refused(document, why, fix)
 
 
 def _refused(document: Document, why: str, fix: Fix) -> Finding:

@@ -10,7 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from .functions import intrinsic
+from .functions import intrinsic, rewritten
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +61,23 @@ def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
     """Return a document of a template, which may have its JSON, by a function as well."""
     if isinstance(written, str):
         return parsed(written)
-    function, argument = intrinsic(written)
-    return argument if function == "Fn::ToJsonString" else written
+    match intrinsic(written):
+        case "Fn::ToJsonString", document:
+            return document
+        case "Fn::Sub", (str(pattern) | [str(pattern), _]) as argument:
+            return _substituted(parsed(pattern), argument) or written
+    return written
+
+
+def _substituted(document: Any, argument: Any) -> Any:  # noqa: ANN401
+    """Return the document that `Fn::Sub` makes of JSON, with the function in each text for it."""
+
+    def read(entry: str) -> object:
+        if "${" not in entry:
+            return entry
+        return {"Fn::Sub": [entry, *argument[1:]] if isinstance(argument, list) else entry}
+
+    return rewritten(document, read)
 
 
 def _cut(found: dict[str, Any]) -> dict[str, Any]:

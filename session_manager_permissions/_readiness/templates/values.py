@@ -84,6 +84,7 @@ class Assembly:
         for template in self.templates:
             template.holds = partial(conditions.holds, template)
             template.entries = partial(self.entries, template)
+            template.value = partial(self.value, template)
             for resource in template.resources.values():
                 self.by_type[resource.type].append(resource)
 
