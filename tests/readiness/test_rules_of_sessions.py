@@ -256,6 +256,11 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      [decrypt("arn:aws:kms:*:1:key/1")], DENIED),
     ("a key by the name of its alias", {"A": document(kmsKeyId="alias/a")}, [], DENIED),
     ("a key by the name of another alias", {"A": document(kmsKeyId="alias/b")}, [], READY),
+    *((f"a key of AWS by {what}", {"A": document(kmsKeyId=by)}, [decrypt()], found)
+      for what, by, found in (
+          ("its alias", "alias/aws/ssm", DENIED),
+          ("the ARN of its alias", {"Fn::Sub": OF_ALIAS["Fn::Sub"][:-1] + "aws/ssm"}, DENIED),
+          ("a name like that", "alias/awsome", READY))),
     ("a key by its id that is granted", {"A": document(DEFAULT_DOCUMENT, kmsKeyId="1234")},
      [decrypt(parts_of("kms:${AWS::Region}:${AWS::AccountId}:key/1234"))], READY),
     ("a key by its id, and another one", {"A": document(DEFAULT_DOCUMENT, kmsKeyId="1234")},

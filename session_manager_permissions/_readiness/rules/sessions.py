@@ -20,6 +20,7 @@ from session_manager_permissions._readiness.templates.functions import (
     shown,
 )
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, merged
+from session_manager_permissions._readiness.templates.values import as_text
 
 from .remedies import BUCKET_KEY, LEAVE_OUT, Advice, GivePolicy, Option, Set
 from .rule import Finding, Told, not_ready, warning
@@ -207,6 +208,9 @@ class SessionRules:
         key = self._key(read(document, KEY))
         if key is not None:
             yield from self._faults_of_key(document, key)
+        if _needs.AWS_MANAGED_ALIAS in as_text(read(document, KEY)):
+            why = "their key is an AWS managed key, which only its own service may use"
+            yield _refused(document, why, Advice("name a key of your own"))
         own = document.resource.template.stack.region
         of_key = _in_arn(read(document, KEY), 3)
         if own and of_key and own != of_key:
