@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._readiness.compute import Compute
@@ -19,15 +20,14 @@ from session_manager_permissions._readiness.launch import Written
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .deployments import NO_VALUE
-from .judging import att, computes, ref, resource, rows, write
+from .judging import att, computes, ref, resource, write
 from .networks import PARAMETER
-from .reports import Report
+from .reports import Body, Report
+from .test_what_findings_say import Text
 
 Parts = dict[str, dict[str, Any]]
 Known = dict[str, object]
-Place = tuple[object, list[object], object]
 
-GIVEN: Final = "? the parameter 'Given'"
 GROUP: Final = att("Group", "GroupId")
 ARN: Final = att("Profile", "Arn")
 NETWORK: Final[Parts] = {
@@ -60,7 +60,7 @@ def the(compute: Compute) -> Known:
         "profile": shown(compute.profile),
         "metadata_off": shown(compute.metadata_off),
         "places": [
-            at(shown(one.subnet), *map(shown, one.groups), address=shown(one.public_address))
+            (shown(one.subnet), [*map(shown, one.groups)], shown(one.public_address))
             for one in compute.placements
         ],
         "role": shown(compute.role),
@@ -68,29 +68,10 @@ def the(compute: Compute) -> Known:
     }
 
 
-def at(subnet: object, *groups: object, address: object = None) -> Place:
-    return subnet, [*groups], address
-
-
-def anywhere(what: str, subnet: object) -> Place:
-    """A place of which that what is not known decides all but the subnet."""
-    return at(subnet, what, address=what)
-
-
-HERE: Final = at("Subnet", "Group")
-THERE: Final = at("Other", "Group")
-
-
 def known(by: str, **given: object) -> Known:
-    """What is known of an instance without a profile in the subnet, with changes."""
-    found = {"set_in": by, "profile": None, "metadata_off": False, "places": [HERE], "role": None}
+    """What is known of compute without a profile and without a place, with changes."""
+    found = {"set_in": by, "profile": None, "metadata_off": False, "places": [], "role": None}
     return {"by": by, **found, "opaque": "", **given}
-
-
-def unknown(by: str, what: str, *subnets: object) -> Known:
-    """What is known of compute that is launched from what is not known."""
-    places = [anywhere(what, one) for one in subnets]
-    return known(by, profile=what, metadata_off=what, places=places)
 
 
 def of(folder: Path, **parts: dict[str, Any]) -> list[Known]:
@@ -120,49 +101,30 @@ def options(**given: object) -> dict[str, Any]:
 
 ENI: Final = resource("AWS::EC2::NetworkInterface", SubnetId=ref("Other"), GroupSet=[GROUP])
 BY_ENI: Final = with_interfaces({"DeviceIndex": "0", "NetworkInterfaceId": ref("Eni")})
-DEFAULT_VPC: Final = "? the default VPC of the account"
-INTERFACES: Final = "? the network interfaces of 'Instance'"
-ENI_1: Final = "? the network interface 'eni-1'"
-ADDRESS_OF: Final = "? what gives 'Instance' a public IPv4 address"
-INSTANCES: Final[list[tuple[str, dict[str, Any], Known]]] = [
-    ("no profile", instance(), {}),
-    ("a profile", instance(IamInstanceProfile=ref("Profile")), {"profile": ref("Profile")}),
-    ("no value for a profile", instance(IamInstanceProfile=NO_VALUE), {}),
-    ("metadata off", options(HttpEndpoint="disabled"), {"metadata_off": True}),
-    ("metadata on", options(HttpEndpoint="enabled"), {}),
-    ("other metadata options", options(HttpTokens="required"), {}),
-    ("metadata by a parameter", options(HttpEndpoint=PARAMETER), {"metadata_off": GIVEN}),
-    ("options by a parameter", instance(MetadataOptions=PARAMETER), {"metadata_off": GIVEN}),
-    ("no subnet", resource("AWS::EC2::Instance"), {"places": [at(DEFAULT_VPC)]}),
-    ("ids", instance(SubnetId="subnet-1", SecurityGroupIds=["sg-1", PARAMETER]),
-     {"places": [at("subnet-1", "sg-1", GIVEN)]}),
-    ("a subnet by a dynamic reference", instance(SubnetId="{{resolve:ssm:/subnet}}"),
-     {"places": [at('? the subnet "{{resolve:ssm:/subnet}}"', "Group")]}),
-    ("no subnet by its type, in a list", instance(SubnetId={"Fn::Join": [",", [ref("Vpc")]]}),
-     {"places": [at("? the subnet 'Vpc'", "Group")]}),
-    ("no subnet by its type", instance(SubnetId=ref("Vpc")),
-     {"places": [at("? the subnet 'Vpc'", "Group")]}),
-    ("an interface", with_interfaces(interface()), {}),
-    ("a public address", with_interfaces(interface(AssociatePublicIpAddress=True)),
-     {"places": [at("Subnet", "Group", address=True)]}),
-    ("no public address", with_interfaces(interface(AssociatePublicIpAddress="false")),
-     {"places": [at("Subnet", "Group", address=False)]}),
-    ("an address by a parameter", with_interfaces(interface(AssociatePublicIpAddress=PARAMETER)),
-     {"places": [at("Subnet", "Group", address=GIVEN)]}),
-    ("two interfaces",
-     with_interfaces(interface(DeviceIndex=1, SubnetId=ref("Other")), interface(DeviceIndex=0)),
-     {"places": [at("Subnet", "Group", address=ADDRESS_OF)]}),
-    ("an interface of an index by a parameter", with_interfaces(interface(DeviceIndex=PARAMETER)),
-     {"places": [anywhere(INTERFACES, INTERFACES)]}),
-    ("an interface of the app", BY_ENI, {"places": [at("Other", "Group", address=False)]}),
-    ("an interface by its id", with_interfaces({"DeviceIndex": "0", "NetworkInterfaceId": "eni-1"}),
-     {"places": [anywhere(ENI_1, ENI_1)]}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("server", "expected"), rows(INSTANCES))
-def test_instance(tmp_path: Path, server: dict[str, Any], expected: Known) -> None:
-    assert of(tmp_path, Eni=ENI, Instance=server) == [known("Instance", **expected)]
+INSTANCES: Final[dict[str, Body]] = {
+    "no profile": instance(),
+    "a profile": instance(IamInstanceProfile=ref("Profile")),
+    "no value for a profile": instance(IamInstanceProfile=NO_VALUE),
+    "metadata off": options(HttpEndpoint="disabled"),
+    "metadata on": options(HttpEndpoint="enabled"),
+    "other metadata options": options(HttpTokens="required"),
+    "metadata by a parameter": options(HttpEndpoint=PARAMETER),
+    "options by a parameter": instance(MetadataOptions=PARAMETER),
+    "no subnet": resource("AWS::EC2::Instance"),
+    "ids": instance(SubnetId="subnet-1", SecurityGroupIds=["sg-1", PARAMETER]),
+    "a subnet by a dynamic reference": instance(SubnetId="{{resolve:ssm:/subnet}}"),
+    "no subnet by its type, in a list": instance(SubnetId={"Fn::Join": [",", [ref("Vpc")]]}),
+    "no subnet by its type": instance(SubnetId=ref("Vpc")),
+    "an interface": with_interfaces(interface()),
+    "a public address": with_interfaces(interface(AssociatePublicIpAddress=True)),
+    "no public address": with_interfaces(interface(AssociatePublicIpAddress="false")),
+    "an address by a parameter": with_interfaces(interface(AssociatePublicIpAddress=PARAMETER)),
+    "two interfaces": with_interfaces(
+        interface(DeviceIndex=1, SubnetId=ref("Other")), interface(DeviceIndex=0)),
+    "an interface of an index by a parameter": with_interfaces(interface(DeviceIndex=PARAMETER)),
+    "an interface of the app": BY_ENI,
+    "an interface by its id": with_interfaces({"DeviceIndex": "0", "NetworkInterfaceId": "eni-1"}),
+}  # fmt: skip
 
 
 # Launch templates --------------------------------------------------------------------------------
@@ -185,37 +147,29 @@ IN_GROUP: Final = template(SecurityGroupIds=[GROUP])
 LATEST: Final = att("Template", "LatestVersionNumber")
 SPEC: Final = {"LaunchTemplateId": ref("Template"), "Version": LATEST}
 ELSEWHERE: Final = {"DeviceIndex": 0, "SubnetId": ref("Other"), "Groups": [GROUP]}
-REPLACED: Final = (
-    "? whether the metadata options of 'Instance' replace those of its launch template"
-)
-FROM_TEMPLATES: Final[list[tuple[str, Known, dict[str, Any], Known]]] = [
-    ("all", {}, FULL, {"profile": ARN, "metadata_off": True}),
-    ("its own profile", {"IamInstanceProfile": "Own"}, FULL,
-     {"profile": "Own", "metadata_off": True}),
-    ("its own metadata options", {"MetadataOptions": {"HttpEndpoint": "enabled"}}, FULL,
-     {"profile": ARN}),
-    ("its own metadata options, but for the endpoint",
-     {"MetadataOptions": {"HttpTokens": "required"}}, FULL,
-     {"profile": ARN, "metadata_off": REPLACED}),
-    ("its own groups", {"SecurityGroupIds": ["sg-1"]}, FULL,
-     {"profile": ARN, "metadata_off": True, "places": [at("Subnet", "sg-1")]}),
-    ("a profile by its name", {},
-     template(IamInstanceProfile={"Name": "Named"}, SecurityGroupIds=[GROUP]),
-     {"profile": "Named"}),
-    ("an empty profile", {}, template(IamInstanceProfile={}, SecurityGroupIds=[GROUP]), {}),
-    ("interfaces", {"SubnetId": NO_VALUE},
-     template(NetworkInterfaces=[ELSEWHERE | {"AssociatePublicIpAddress": False}]),
-     {"places": [at("Other", "Group", address=False)]}),
-]  # fmt: skip
 
 
-@pytest.mark.parametrize(("properties", "data", "expected"), rows(FROM_TEMPLATES))
-def test_instance_from_a_template(
-    tmp_path: Path, properties: Known, data: dict[str, Any], expected: Known
-) -> None:
+def from_template(template_: Body, **properties: object) -> Parts:
     given = {"SubnetId": ref("Subnet"), "LaunchTemplate": SPEC, **properties}
-    found = of(tmp_path, Template=data, Instance=resource("AWS::EC2::Instance", **given))
-    assert found == [known("Instance", **expected)]
+    return {"Template": template_, "Instance": resource("AWS::EC2::Instance", **given)}
+
+
+FROM_TEMPLATES: Final[dict[str, Parts]] = {
+    "from a template: all": from_template(FULL),
+    "from a template: its own profile": from_template(FULL, IamInstanceProfile="Own"),
+    "from a template: its own metadata options": from_template(
+        FULL, MetadataOptions={"HttpEndpoint": "enabled"}),
+    "from a template: its own metadata options, but for the endpoint": from_template(
+        FULL, MetadataOptions={"HttpTokens": "required"}),
+    "from a template: its own groups": from_template(FULL, SecurityGroupIds=["sg-1"]),
+    "from a template: a profile by its name": from_template(
+        template(IamInstanceProfile={"Name": "Named"}, SecurityGroupIds=[GROUP])),
+    "from a template: an empty profile": from_template(
+        template(IamInstanceProfile={}, SecurityGroupIds=[GROUP])),
+    "from a template: interfaces": from_template(
+        template(NetworkInterfaces=[ELSEWHERE | {"AssociatePublicIpAddress": False}]),
+        SubnetId=NO_VALUE),
+}  # fmt: skip
 
 
 def by_id(version: object) -> Known:
@@ -223,38 +177,14 @@ def by_id(version: object) -> Known:
 
 
 OTHERS: Final = {"LaunchTemplateId": "lt-1"}
-DEFAULT: Final = "which version of the launch template 'Template' is its default"
-VERSION: Final = "the version of the launch template 'Template'"
-
-
-@pytest.mark.parametrize(
-    ("spec", "decides"),
-    [
-        ({"LaunchTemplateName": "Named", "Version": "$Latest"}, None),
-        (SPEC, None),
-        (by_id("$Default"), DEFAULT),
-        (by_id(att("Template", "DefaultVersionNumber")), DEFAULT),
-        ({"LaunchTemplateId": ref("Template")}, DEFAULT),
-        (by_id({"Fn::Sub": "$Latest"}), None),
-        (by_id(att("Other", "LatestVersionNumber")), VERSION),
-        (by_id("1"), VERSION),
-        (by_id(PARAMETER), VERSION),
-        (OTHERS, 'the launch template {"LaunchTemplateId": "lt-1"}'),
-        ({"LaunchTemplateName": "Other"}, 'the launch template {"LaunchTemplateName": "Other"}'),
-        ({"LaunchTemplateId": ref("Group")},
-         'the launch template {"LaunchTemplateId": {"Ref": "Group"}}'),
-        (PARAMETER, "the parameter 'Given'"),
-    ],
-)  # fmt: skip
-def test_which_launch_template(tmp_path: Path, spec: object, decides: str | None) -> None:
-    data = named("Named", IamInstanceProfile={"Name": "Profile"}, SecurityGroupIds=[GROUP])
-    fleet = scaling(VPCZoneIdentifier=[ref("Subnet")], LaunchTemplate=spec)
-    found = of(tmp_path, Template=data, Fleet=fleet)
-    if decides is None:
-        assert found == [known("Fleet", set_in="Template", profile="Profile")]
-    else:
-        expected = unknown("Fleet", f"? {decides}", "Subnet")
-        assert found[0] == expected | {"set_in": found[0]["set_in"]}
+SPECIFICATIONS: Final[tuple[object, ...]] = (
+    *(SPEC, {"LaunchTemplateName": "Named", "Version": "$Latest"}, by_id({"Fn::Sub": "$Latest"})),
+    *(by_id("$Default"), by_id(att("Template", "DefaultVersionNumber"))),
+    *({"LaunchTemplateId": ref("Template")}, by_id(att("Other", "LatestVersionNumber"))),
+    *(by_id("1"), by_id(PARAMETER), OTHERS, {"LaunchTemplateName": "Other"}),
+    *({"LaunchTemplateId": ref("Group")}, PARAMETER),
+)
+"""Which launch template a fleet names."""
 
 
 @pytest.mark.parametrize(
@@ -288,7 +218,7 @@ def test_template_needs_a_profile_unless_only_others_use_it(tmp_path: Path) -> N
     nobody = "? who launches from the template 'Template'"
     for given, profile in (({}, nobody), ({"IamInstanceProfile": {"Name": "P"}}, "P")):
         found = of(tmp_path, Template=template(**given), Batch=batch(LaunchTemplate=OTHERS))
-        assert found[1:] == [known("Template", profile=profile, places=[])]
+        assert found[1:] == [known("Template", profile=profile)]
 
 
 # Fleets ------------------------------------------------------------------------------------------
@@ -323,7 +253,6 @@ def config(*subnets: str) -> Known:
     return {"LaunchTemplateSpecification": SPEC, **({"Overrides": overrides} if subnets else {})}
 
 
-BOTH: Final = [HERE, THERE]
 SECOND: Final = {
     "LaunchTemplateSpecification": {"LaunchTemplateId": ref("Second"), "Version": "$Latest"}
 }
@@ -331,80 +260,53 @@ SPOT: Final = {
     "SubnetId": ref("Subnet"), "SecurityGroups": [{"GroupId": GROUP}], "IamInstanceProfile": BY_ARN
 }  # fmt: skip
 BOTH_JOINED: Final = {"Fn::Join": [",", [ref("Subnet"), ref("Other")]]}
-COPIED: Final = "? the instance that 'Launch' is made from"
-LAUNCH_OTHER: Final = "? the launch configuration 'Other'"
-FLEETS: Final[list[tuple[str, Parts, list[Known]]]] = [
-    ("a launch configuration",
-     {"Launch": launch_configuration(IamInstanceProfile=ref("Profile")),
-      "Fleet": scaling(LaunchConfigurationName=ref("Launch"))},
-     [known("Fleet", set_in="Launch", profile=ref("Profile"), places=BOTH)]),
-    ("a launch configuration by its name",
-     {"Launch": launch_configuration(LaunchConfigurationName="N", AssociatePublicIpAddress=True),
-      "Fleet": scaling(LaunchConfigurationName="N")},
-     [known("Fleet", set_in="Launch",
-            places=[at(one, "Group", address=True) for one in ("Subnet", "Other")])]),
-    ("another launch configuration",
-     {"Fleet": scaling(LaunchConfigurationName="Other", VPCZoneIdentifier=["subnet-1"])},
-     [unknown("Fleet", LAUNCH_OTHER, "subnet-1")]),
-    ("a launch configuration that is made from an instance",
-     {"Launch": launch_configuration(InstanceId="i-1"),
-      "Fleet": scaling(LaunchConfigurationName=ref("Launch"))},
-     [known("Fleet", set_in="Launch", profile=COPIED, metadata_off=COPIED, places=BOTH)]),
-    ("a launch configuration that replaces what it has of an instance",
-     {"Launch": launch_configuration(InstanceId=PARAMETER, IamInstanceProfile=ref("Profile"),
-                                     MetadataOptions=OFF),
-      "Fleet": scaling(LaunchConfigurationName=ref("Launch"))},
-     [known("Fleet", set_in="Launch", profile=ref("Profile"), metadata_off=True, places=BOTH)]),
-    ("a template without data",
-     {"Template": resource("AWS::EC2::LaunchTemplate"), "Fleet": scaling(LaunchTemplate=SPEC)},
-     [known("Fleet", set_in="Template", places=[at("Subnet"), at("Other")])]),
-    ("subnets by a parameter",
-     {"Template": IN_GROUP, "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=PARAMETER)},
-     [known("Fleet", set_in="Template", places=[at(GIVEN, "Group")])]),
-    ("subnets that are joined",
-     {"Template": IN_GROUP, "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=[BOTH_JOINED])},
-     [known("Fleet", set_in="Template", places=BOTH)]),
-    ("an override of several subnets",
-     {"Template": IN_GROUP, "Fleet": spot(LaunchTemplateConfigs=[
-         {"LaunchTemplateSpecification": SPEC, "Overrides": [{"SubnetId": BOTH_JOINED}]}])},
-     [known("Fleet", set_in="Template", places=BOTH)]),
-    ("no value for subnets",
-     {"Template": IN_GROUP, "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=NO_VALUE)},
-     [known("Fleet", set_in="Template", places=[at(DEFAULT_VPC, "Group")])]),
-    ("a mixed policy, whose template one override leaves",
-     {"Template": IN_GROUP, "Second": template(IamInstanceProfile={"Name": "Profile"}),
-      "Fleet": mixed({"InstanceType": "t3.micro"}, SECOND, PARAMETER)},
-     [known("Fleet", set_in="Template", places=BOTH),
-      known("Fleet", set_in="Second", profile="Profile", places=[at("Subnet"), at("Other")]),
-      unknown("Fleet", GIVEN, "Subnet", "Other")]),
-    ("a mixed policy, whose template all overrides leave",
-     {"Template": IN_GROUP,
-      "Second": template(SecurityGroupIds=[GROUP], IamInstanceProfile={"Name": "Profile"}),
-      "Fleet": mixed(SECOND)},
-     [known("Fleet", set_in="Second", profile="Profile", places=BOTH)]),
-    ("an instance to copy",
-     {"Fleet": scaling(InstanceId="i-1", VPCZoneIdentifier=[ref("Subnet")])},
-     [unknown("Fleet", "? what 'Fleet' launches from", "Subnet")]),
-    ("a Spot fleet", {"Fleet": spot(LaunchSpecifications=[SPOT, PARAMETER])},
-     [known("Fleet", profile=ARN), unknown("Fleet", GIVEN, DEFAULT_VPC)]),
-    ("a Spot fleet of a template",
-     {"Template": IN_GROUP, "Fleet": spot(LaunchTemplateConfigs=[config("Subnet", "Other", "")])},
-     [known("Fleet", set_in="Template", places=[*BOTH, at(DEFAULT_VPC, "Group")])]),
-    ("overrides of the subnet of an interface",
-     {"Template": template(NetworkInterfaces=[interface(SubnetId=ref("Other"))]),
-      "Fleet": ec2_fleet(config("Subnet", ""))},
-     [known("Fleet", set_in="Template", places=BOTH)]),
-    ("the subnet of an interface",
-     {"Template": template(NetworkInterfaces=[ELSEWHERE]), "Fleet": ec2_fleet(config())},
-     [known("Fleet", set_in="Template", places=[THERE])]),
-    ("a fleet by a parameter", {"Fleet": ec2_fleet(PARAMETER)},
-     [unknown("Fleet", GIVEN, DEFAULT_VPC)]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("parts", "expected"), rows(FLEETS))
-def test_fleets(tmp_path: Path, parts: Parts, expected: list[Known]) -> None:
-    assert of(tmp_path, **parts) == expected
+FLEETS: Final[dict[str, Parts]] = {
+    "a launch configuration": {
+        "Launch": launch_configuration(IamInstanceProfile=ref("Profile")),
+        "Fleet": scaling(LaunchConfigurationName=ref("Launch"))},
+    "a launch configuration by its name": {
+        "Launch": launch_configuration(LaunchConfigurationName="N", AssociatePublicIpAddress=True),
+        "Fleet": scaling(LaunchConfigurationName="N")},
+    "another launch configuration": {
+        "Fleet": scaling(LaunchConfigurationName="Other", VPCZoneIdentifier=["subnet-1"])},
+    "a launch configuration that is made from an instance": {
+        "Launch": launch_configuration(InstanceId="i-1"),
+        "Fleet": scaling(LaunchConfigurationName=ref("Launch"))},
+    "a launch configuration that replaces what it has of an instance": {
+        "Launch": launch_configuration(
+            InstanceId=PARAMETER, IamInstanceProfile=ref("Profile"), MetadataOptions=OFF),
+        "Fleet": scaling(LaunchConfigurationName=ref("Launch"))},
+    "a template without data": {
+        "Template": resource("AWS::EC2::LaunchTemplate"), "Fleet": scaling(LaunchTemplate=SPEC)},
+    "subnets by a parameter": {
+        "Template": IN_GROUP, "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=PARAMETER)},
+    "subnets that are joined": {
+        "Template": IN_GROUP,
+        "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=[BOTH_JOINED])},
+    "an override of several subnets": {
+        "Template": IN_GROUP,
+        "Fleet": spot(LaunchTemplateConfigs=[
+            {"LaunchTemplateSpecification": SPEC, "Overrides": [{"SubnetId": BOTH_JOINED}]}])},
+    "no value for subnets": {
+        "Template": IN_GROUP, "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=NO_VALUE)},
+    "a mixed policy, whose template one override leaves": {
+        "Template": IN_GROUP, "Second": template(IamInstanceProfile={"Name": "Profile"}),
+        "Fleet": mixed({"InstanceType": "t3.micro"}, SECOND, PARAMETER)},
+    "a mixed policy, whose template all overrides leave": {
+        "Template": IN_GROUP,
+        "Second": template(SecurityGroupIds=[GROUP], IamInstanceProfile={"Name": "Profile"}),
+        "Fleet": mixed(SECOND)},
+    "an instance to copy": {"Fleet": scaling(InstanceId="i-1", VPCZoneIdentifier=[ref("Subnet")])},
+    "a Spot fleet": {"Fleet": spot(LaunchSpecifications=[SPOT, PARAMETER])},
+    "a Spot fleet of a template": {
+        "Template": IN_GROUP, "Fleet": spot(LaunchTemplateConfigs=[config("Subnet", "Other", "")])},
+    "overrides of the subnet of an interface": {
+        "Template": template(NetworkInterfaces=[interface(SubnetId=ref("Other"))]),
+        "Fleet": ec2_fleet(config("Subnet", ""))},
+    "the subnet of an interface": {
+        "Template": template(NetworkInterfaces=[ELSEWHERE]), "Fleet": ec2_fleet(config())},
+    "a fleet by a parameter": {"Fleet": ec2_fleet(PARAMETER)},
+}  # fmt: skip
 
 
 # Nodes of EKS ------------------------------------------------------------------------------------
@@ -419,40 +321,25 @@ def launching(**spec: object) -> dict[str, Any]:
     return nodes(LaunchTemplate=spec)
 
 
-OF_CLUSTER: Final = "? the security group of the"
-NAMED_T: Final = '? the launch template {"Name": "t"}'
-NODES: Final[list[tuple[str, Parts, Place]]] = [
-    ("of a cluster", {"Nodes": nodes()}, at("Subnet", "Cluster")),
-    ("of a cluster by its name", {"Nodes": nodes(ClusterName="Named")}, at("Subnet", "Cluster")),
-    ("of a cluster by a name that two branches have",
-     {"Cluster": resource("AWS::EKS::Cluster", Name={"Fn::If": ["Production", "Named", "Named"]}),
-      "Nodes": nodes(ClusterName="Named")}, at("Subnet", "Cluster")),
-    ("of another cluster", {"Nodes": nodes(ClusterName="Other")},
-     at("Subnet", f"{OF_CLUSTER} cluster 'Other'")),
-    ("of a cluster by a parameter", {"Nodes": nodes(ClusterName=PARAMETER)},
-     at("Subnet", f"{OF_CLUSTER} parameter 'Given'")),
-    ("of a cluster by a parameter, beside one that the deployment names",
-     {"Cluster": resource("AWS::EKS::Cluster"), "Nodes": nodes(ClusterName=PARAMETER)},
-     at("Subnet", f"{OF_CLUSTER} parameter 'Given'")),
-    ("of a template with groups",
-     {"Nodes": launching(Id=ref("Template"), Version=LATEST), "Template": IN_GROUP}, HERE),
-    ("of a template without groups",
-     {"Nodes": launching(Id=ref("Template"), Version=LATEST), "Template": template()},
-     at("Subnet", "Cluster")),
-    ("of another template", {"Nodes": launching(Name="t"), "Template": template()},
-     anywhere(NAMED_T, "Subnet")),
-    ("of the default version of a template",
-     {"Nodes": launching(Id=ref("Template")), "Template": template()},
-     anywhere(f"? {DEFAULT}", "Subnet")),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("parts", "place"), rows(NODES))
-def test_nodes_of_eks(tmp_path: Path, parts: Parts, place: Place) -> None:
-    cluster = {"Cluster": resource("AWS::EKS::Cluster", Name="Named")}
-    found = of(tmp_path, **cluster | parts)[0]
-    assert (found["by"], found["role"], found["profile"]) == ("Nodes", att("Role", "Arn"), None)
-    assert found["places"] == [place]
+CLUSTER: Final = resource("AWS::EKS::Cluster", Name="Named")
+NODES: Final[dict[str, Parts]] = {
+    "nodes of a cluster": {"Nodes": nodes()},
+    "nodes of a cluster by its name": {"Nodes": nodes(ClusterName="Named")},
+    "nodes of a cluster by a name that two branches have": {
+        "Cluster": resource("AWS::EKS::Cluster", Name={"Fn::If": ["Production", "Named", "Named"]}),
+        "Nodes": nodes(ClusterName="Named")},
+    "nodes of another cluster": {"Nodes": nodes(ClusterName="Other")},
+    "nodes of a cluster by a parameter": {"Nodes": nodes(ClusterName=PARAMETER)},
+    "nodes of a cluster by a parameter, beside one that the deployment names": {
+        "Cluster": resource("AWS::EKS::Cluster"), "Nodes": nodes(ClusterName=PARAMETER)},
+    "nodes of a template with groups": {
+        "Nodes": launching(Id=ref("Template"), Version=LATEST), "Template": IN_GROUP},
+    "nodes of a template without groups": {
+        "Nodes": launching(Id=ref("Template"), Version=LATEST), "Template": template()},
+    "nodes of another template": {"Nodes": launching(Name="t"), "Template": template()},
+    "nodes of the default version of a template": {
+        "Nodes": launching(Id=ref("Template")), "Template": template()},
+}  # fmt: skip
 
 
 # What services launch ----------------------------------------------------------------------------
@@ -532,7 +419,7 @@ BY_SERVICES: Final[list[tuple[dict[str, Any], str, object]]] = [
 def test_compute_that_a_service_launches(
     tmp_path: Path, it: dict[str, Any], service: str, profile: object
 ) -> None:
-    opaque = known("It", profile=profile, metadata_off=f"? {service}", places=[], opaque=service)
+    opaque = known("It", profile=profile, metadata_off=f"? {service}", opaque=service)
     assert of(tmp_path, It=it) == ([opaque] if service else [])
 
 
@@ -540,33 +427,42 @@ PLACE: Final = {"Subnets": [ref("Subnet")], "SecurityGroupIds": [GROUP]}
 EMR: Final = resource("AWS::EMR::Cluster", JobFlowRole="P", Instances={
     "Ec2SubnetId": ref("Subnet"), "EmrManagedMasterSecurityGroup": GROUP,
     "EmrManagedSlaveSecurityGroup": "sg-1"})  # fmt: skip
-OF_EMR: Final = "? whether Amazon EMR gives its nodes public addresses"
-OF_BEANSTALK: Final = "? the security group that AWS Elastic Beanstalk makes"
 JOINED: Final = {"Fn::Join": ["", [ref("Subnet"), ",", ref("Other"), ",", PARAMETER]]}
+JUDGED: Final[dict[str, Body]] = {
+    "AWS Batch": batch(**PLACE),
+    "AWS Batch by a launch template": batch(Subnets=[ref("Subnet")], LaunchTemplate=SPEC),
+    "AWS Batch by several": batch(**PLACE, LaunchTemplate=SPEC | {"Overrides": [{}]}),
+    "EC2 Image Builder": resource(
+        IMAGE_BUILDER, InstanceProfileName="P", SubnetId=ref("Subnet"), SecurityGroupIds=[GROUP]),
+    "Amazon EMR": EMR,
+    "AWS Elastic Beanstalk": beanstalk(
+        IamInstanceProfile="P", SecurityGroups=GROUP, AssociatePublicIpAddress="true",
+        InstanceType="t3.micro", Subnets=JOINED),
+}  # fmt: skip
+NAMED: Final = named("Named", IamInstanceProfile={"Name": "Profile"}, SecurityGroupIds=[GROUP])
+COMPUTE: Final[dict[str, Parts]] = {
+    **{name: {"Eni": ENI, "Instance": one} for name, one in INSTANCES.items()},
+    **FROM_TEMPLATES,
+    **{
+        f"a fleet of {json.dumps(spec)}": {
+            "Template": NAMED,
+            "Fleet": scaling(VPCZoneIdentifier=[ref("Subnet")], LaunchTemplate=spec),
+        }
+        for spec in SPECIFICATIONS
+    },
+    **FLEETS,
+    **{name: {"Cluster": CLUSTER} | parts for name, parts in NODES.items()},
+    **{name: {"Template": IN_GROUP, "It": one} for name, one in JUDGED.items()},
+}
 
 
-@pytest.mark.parametrize(
-    ("it", "places"),
-    [
-        (batch(**PLACE), [[HERE]]),
-        (batch(Subnets=[ref("Subnet")], LaunchTemplate=SPEC), [[HERE]]),
-        (batch(**PLACE, LaunchTemplate=SPEC | {"Overrides": [{}]}),
-         [[at("Subnet", "Group", address="? its launch templates")]]),
-        (resource(IMAGE_BUILDER, InstanceProfileName="P", SubnetId=ref("Subnet"),
-                  SecurityGroupIds=[GROUP]), [[HERE]]),
-        (EMR, [[at("Subnet", one, address=OF_EMR)] for one in ("Group", "sg-1")]),
-        (beanstalk(IamInstanceProfile="P", SecurityGroups=GROUP, AssociatePublicIpAddress="true",
-                   InstanceType="t3.micro", Subnets=JOINED),
-         [[at(one, "Group", OF_BEANSTALK, address=True)
-           for one in ("Subnet", "Other", "? the subnet '…,…,…'")]]),
-    ],
-)  # fmt: skip
-def test_compute_of_a_service_that_is_judged(
-    tmp_path: Path, it: dict[str, Any], places: list[list[Place]]
-) -> None:
-    found = [one for one in of(tmp_path, Template=IN_GROUP, It=it) if one["by"] == "It"]
-    assert [one["places"] for one in found] == places
-    assert {one["profile"] for one in found} == {"P"}
+def test_what_is_known_of_compute(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    page = [
+        "\n".join([f"{name}:", *(f"  {json.dumps(one)}" for one in of(tmp_path, **parts)), ""])
+        for name, parts in COMPUTE.items()
+    ]
+
+    assert "\n".join(page) == snapshot(extension_class=Text)
 
 
 @pytest.mark.parametrize(
