@@ -84,7 +84,6 @@ RESOLVERS: Final[list[Row]] = [
 
     ("profile", profile(ref("Vpc")), UNKNOWN),
     ("profile of a VPC by parameter", profile(PARAMETER), UNKNOWN),
-    ("profile of another VPC", profile(ref("Other")) | OTHER, OPEN),
 
     ("rule for everything", forwarding(Rule="."), UNKNOWN),
     ("rule for AWS", forwarding(Rule="amazonaws.com"), UNKNOWN),
@@ -112,7 +111,6 @@ RESOLVERS: Final[list[Row]] = [
     ("rule for AWS in a VPC by parameter", forwarding(PARAMETER, Rule=AWS_NAME), UNKNOWN),
     ("rule for another domain in a VPC by parameter", forwarding(PARAMETER, Rule="example.com"),
      OPEN),
-    ("rule for AWS in another VPC", forwarding(ref("Other"), Rule=AWS_NAME) | OTHER, OPEN),
 ]  # fmt: skip
 
 
@@ -188,9 +186,7 @@ FIREWALLS: Final[list[Row]] = [
      firewall(rule("ALLOW", AWS, 1, Qtype="AAAA"), BLOCKS, **ALL), UNKNOWN),
     # It may be that of another VPC.
     ("VPC by parameter", firewall(BLOCKS, **ALL, vpc=PARAMETER), UNKNOWN),
-    ("VPC by attribute", firewall(BLOCKS, **ALL, vpc=OF_CUSTOM) | GIVEN, UNKNOWN),
     ("another domain in a VPC by parameter", blocking("example.com", vpc=PARAMETER), OPEN),
-    ("another VPC", firewall(BLOCKS, **ALL, vpc=ref("Other")) | OTHER, OPEN),
 ]  # fmt: skip
 
 

@@ -265,8 +265,6 @@ ROUTES: Final[list[Row]] = [
      {"No": entry(99, NetworkAclId=att("Vpc", "DefaultNetworkAcl"), RuleAction="deny")}, UNKNOWN),
     ("network ACL of a subnet by parameter", acl(PARAMETER), UNKNOWN),
     ("network ACL of another subnet", {"Third": subnet("10.0.4.0/24"), **acl(ref("Third"))}, OPEN),
-    ("network ACL of a subnet by attribute", {"Custom": custom(), **acl(att("Custom", "Subnet"))},
-     UNKNOWN),
     ("prefix list that a custom resource changes",
      {**listing({"Cidr": ANYWHERE}), "Custom": custom(List=ref("List"))}, UNKNOWN),
     ("prefix list with an entry by parameter", listing(PARAMETER), UNKNOWN),
