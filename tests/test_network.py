@@ -11,6 +11,7 @@ from ipaddress import IPv4Network
 from typing import Any, Final
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network.ec2 import admits_https
@@ -42,6 +43,8 @@ from session_manager_permissions._network.verdicts import (
     PathVerdict,
     State,
 )
+
+from .readiness.test_what_findings_say import Text
 
 OPEN, UNKNOWN = State.OPEN.value, State.UNKNOWN.value
 MAYBE: Final = Unknown("the parameter 'Maybe'")
@@ -303,31 +306,6 @@ def with_part(net: Network, kind: str, id_: str, **changes: Any) -> Network:  # 
     return net
 
 
-@pytest.mark.parametrize(
-    ("net", "place", "decides"),
-    [
-        (by_nat(), None, "where the compute is"),
-        (network(), PLACE._replace(subnet=MAYBE), MAYBE.decides),
-        (network(), Placement("subnet-1"), "the subnet 'subnet-1'"),
-        (network(), Placement(7, ("own",)), "the subnet"),
-        (by_nat(subnet={"vpc": "vpc-1"}), PLACE, "the VPC 'vpc-1'"),
-        (with_part(by_nat(), "groups", "own", outbound=(), complete=MAYBE), PLACE, MAYBE.decides),
-        (with_part(by_nat(), "subnets", "exit", vpc=MAYBE), PLACE, MAYBE.decides),
-        (by_nat(vpc={"zones": ByService((Zone("z", "ssm", MAYBE),))}), PLACE,
-         "where the hosted zone 'z' leads"),
-        (network(endpoints=(endpoint("ssm", policy="unreadable"), endpoint("ssmmessages"))), PLACE,
-         "the policy of the endpoint 'ssm'"),
-        # What `depends on` can be followed by.
-        (by_nat(nat={"subnet": None}, vpc={"internet_gateways": ()}), PLACE,
-         ("whether the NAT gateway 'nat', to which the route table 'private' of the subnet "
-          "'here' leads, has a way out")),
-    ],
-)  # fmt: skip
-def test_what_decides(net: Network, place: Placement | None, decides: str) -> None:
-    found = Judge(net).judge([] if place is None else [place])
-    assert (found.state, found.decides) == (State.UNKNOWN, (decides,))
-
-
 DENY: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}
 ALLOW = DENY | {"Effect": "Allow"}
 OWN = {"StringEquals": {"aws:PrincipalAccount": "111122223333"}}
@@ -417,51 +395,59 @@ def test_the_worst_place_is_the_verdict() -> None:
 SERVICES = ("ssm", "ssmmessages", "kms", "logs", "s3")
 
 
-@pytest.mark.parametrize(
-    ("endpoints", "problems"),
-    [
-        ((), [(NO_NETWORK_PATH, SERVICES)]),
-        ((endpoint("kms"),), [(NO_NETWORK_PATH, ("ssm", "ssmmessages", "logs", "s3"))]),
-        (both(), [(ENDPOINT_MISSING, ("kms", "logs", "s3"))]),
-        (both()[:1], [(ENDPOINT_MISSING, ("ssmmessages", "kms", "logs", "s3"))]),
-        (
-            (endpoint("ssm", groups=("empty",)), endpoint("kms"), endpoint("logs"), GATEWAY),
-            [(ENDPOINT_UNREACHABLE, ("ssm",)), (ENDPOINT_MISSING, ("ssmmessages",))],
-        ),
-        (
-            (*both(private_dns=MAYBE), endpoint("kms")),
-            [(ENDPOINT_MISSING, ("logs", "s3"))],
-        ),
-    ],
-)
-def test_one_cause_is_one_problem(
-    endpoints: tuple[Endpoint, ...], problems: list[tuple[str, tuple[str, ...]]]
-) -> None:
-    found = verdict(network(endpoints=endpoints), services=SERVICES).problems
-    assert [(problem.cause, problem.services) for problem in found] == problems
+Asked = tuple[Network, tuple[Placement, ...], tuple[str, ...]]
 
 
-OF_OWN: Final = "no rule of the security group 'own' lets TCP 443 out to the"
+def asked(net: Network, *places: Placement, services: tuple[str, ...] = ALWAYS_NEEDED) -> Asked:
+    return net, places or (PLACE,), services
+
+
+def of_five(*endpoints: Endpoint) -> Asked:
+    """Of five services, with these endpoints alone."""
+    return asked(network(endpoints=endpoints), services=SERVICES)
 
 
 # What the command says of the others is in the snapshot of `verify/test_what_checks_say.py`.
-@pytest.mark.parametrize(
-    ("net", "groups", "why"),
-    [
-        (by_nat(outbound=rules(INSIDE)), ("own",),
-         f"{OF_OWN} public addresses of `ssm` and `ssmmessages`"),
-        (by_endpoints({}, outbound=rules(HERE)), ("own",),
-         f"{OF_OWN} VPC endpoint of `ssm` and `ssmmessages`"),
-        (network(outbound=()), ("own", "empty"),
-         "no rule of the security groups 'own' and 'empty' lets TCP 443 out"),
-        (network(endpoints=both(groups=("empty",))[:1]), (MAYBE,),
-         ("no rule of the security group 'empty' of the endpoint 'ssm' admits TCP 443 from the "
-          "compute's security groups or the subnet 'here'")),
-    ],
-)  # fmt: skip
-def test_why(net: Network, groups: tuple[Any, ...], why: str) -> None:
-    found = verdict(net, PLACE._replace(groups=groups))
-    assert found.problems[0].why == why
+SAID: Final[dict[str, Asked]] = {
+    "no endpoint of five services": of_five(),
+    "an endpoint of one that is not always needed": of_five(endpoint("kms")),
+    "the endpoints of those that are always needed": of_five(*both()),
+    "one of these": of_five(endpoint("ssm")),
+    "a shut endpoint, and one that is missing": of_five(
+        endpoint("ssm", groups=("empty",)), endpoint("kms"), endpoint("logs"), GATEWAY),
+    "endpoints with private DNS by parameter": of_five(*both(private_dns=MAYBE), endpoint("kms")),
+    "what lets out to the VPC, to NAT": asked(by_nat(outbound=rules(INSIDE))),
+    "what lets out to the own subnet, to endpoints": asked(by_endpoints({}, outbound=rules(HERE))),
+    "two groups that let nothing out": asked(
+        network(outbound=()), PLACE._replace(groups=("own", "empty"))),
+    "a group by parameter, and an endpoint that admits nothing": asked(
+        network(endpoints=both(groups=("empty",))[:1]), PLACE._replace(groups=(MAYBE,))),
+    "no place": (by_nat(), (), ALWAYS_NEEDED),
+    "a subnet by parameter": asked(network(), PLACE._replace(subnet=MAYBE)),
+    "a subnet by id": asked(network(), Placement("subnet-1")),
+    "a subnet that has no name": asked(network(), Placement(7, ("own",))),
+    "a VPC by id": asked(by_nat(subnet={"vpc": "vpc-1"})),
+    "groups of which not all rules are seen": asked(
+        with_part(by_nat(), "groups", "own", outbound=(), complete=MAYBE)),
+    "NAT in a VPC by parameter": asked(with_part(by_nat(), "subnets", "exit", vpc=MAYBE)),
+    "a hosted zone that leads nobody knows where": asked(
+        by_nat(vpc={"zones": ByService((Zone("z", "ssm", MAYBE),))})),
+    "a policy that can't be read": asked(
+        network(endpoints=(endpoint("ssm", policy="unreadable"), endpoint("ssmmessages")))),
+    "regional NAT without a gateway": asked(
+        by_nat(nat={"subnet": None}, vpc={"internet_gateways": ()})),
+}  # fmt: skip
+
+
+def test_what_is_said_of_a_path(snapshot: SnapshotAssertion) -> None:
+    page = []
+    for name, (net, places, services) in SAID.items():
+        found = Judge(net).judge(places, services)
+        closed = (f"{one.cause} of {', '.join(one.services)}: {one.why}" for one in found.problems)
+        open_ = (f"depends on {one}" for one in found.decides)
+        page.append("\n  ".join([f"{name}: {found.state.value}", *closed, *open_]))
+
+    assert "\n\n".join([*page, ""]) == snapshot(extension_class=Text)
 
 
 @pytest.mark.parametrize(
