@@ -94,13 +94,6 @@ def test_what_is_deep(
         assert depth < 150 or not is_unknown or found == UNKNOWN
 
 
-@pytest.mark.parametrize("malformed", [{"Fn::Join": "Role"}, {"Ref": 7}])
-def test_role_of_a_policy_that_is_malformed(check: Check, malformed: object) -> None:
-    found = check(profile_and_role(inline(ALL), Policy=policy(deny("*"), roles=[malformed])))
-
-    assert found.rules == UNKNOWN
-
-
 def in_a_line(
     folder: Path,
     length: int,
@@ -159,19 +152,6 @@ def test_a_name_of_very_many_parts_is_compared_as_a_whole(check: Check) -> None:
     )
 
     assert check(body).rules == DENIED
-
-
-@pytest.mark.parametrize(
-    "circle",
-    [
-        {"O": {"Value": {"Fn::ImportValue": "o"}, "Export": {"Name": "o"}}},
-        {"O": {"Value": {"Fn::GetStackOutput": {"StackName": "a", "OutputName": "O"}}}},
-    ],
-)
-def test_outputs_in_a_circle(check: Check, circle: Body) -> None:
-    body = profile_and_role(inline(ALL), Policy=policy(deny("*"), roles=[circle["O"]["Value"]]))
-
-    assert check(body | {"Outputs": circle}).rules == UNKNOWN
 
 
 ODD: list[Any] = [None, True, 3, -1.5, "text", [], {}, [None], {"a": 1}, [[]], {"Fn::If": []}, ""]

@@ -280,9 +280,12 @@ def test_role_of_another_account_is_another_role(check: Check) -> None:
 
 
 OUTPUT = {"StackName": "Stack", "OutputName": "Role"}
+ROUND: Final = {"Fn::GetStackOutput": OUTPUT | {"OutputName": "Round"}}
 OUTPUTS: Final = {
     "Role": {"Value": ref("Role"), "Export": {"Name": "it"}},
     **{name: {"Value": ref("Role"), "Export": {"Name": "twice"}} for name in ("One", "Other")},
+    "Circle": {"Value": {"Fn::ImportValue": "circle"}, "Export": {"Name": "circle"}},
+    "Round": {"Value": ROUND},
 }
 INNER: Final = {
     "Resources": {"Role": resource("AWS::IAM::Role", **TRUST)},
@@ -337,9 +340,9 @@ GENERATED = {
         {"Fn::FindInMap": ["Included", ref("Name"), "role"]},
         {"Fn::FindInMap": ["Names", {"Fn::Sub": "${Name}-x"}, "role"]},
         {"Fn::ImportValue": {"Ref": "Name"}}, att("Nested", "Outputs.Nothing"),
-        {"Ref": ["malformed"]}, {"Fn::If": ["C", ref("Role")]},
-        {"Fn::Join": ["", ["{{resolve:ssm:", ref("Name"), "}}"]]},
-        ARN,  # IAM takes no ARN, and the deployment fails
+        {"Ref": ["malformed"]}, {"Ref": 7}, {"Fn::Join": "Role"}, {"Fn::If": ["C", ref("Role")]},
+        {"Fn::Join": ["", ["{{resolve:ssm:", ref("Name"), "}}"]]}, {"Fn::ImportValue": "circle"},
+        ROUND, ARN,  # IAM takes no ARN, and the deployment fails
         "Stack-Role-1A2B3C4D5E6F",
     ),
 }  # fmt: skip
