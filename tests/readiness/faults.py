@@ -39,8 +39,8 @@ from .networks import (
 )
 from .policy_table import ALL, AWS, allow, deny
 from .reports import TRUST, Body, inline, machine, profile_and_role
+from .test_what_findings_say import GRANT, MINIMAL, OURS, RDS, endpoint, session
 from .test_what_findings_say import MACHINE as PROFILE
-from .test_what_findings_say import MINIMAL, OURS, RDS, endpoint, session
 from .test_what_findings_say import isolated as isolated_in_l1
 
 Build = Callable[[cdk.Stack], object]
@@ -720,6 +720,7 @@ ENDPOINTS_OF_LOGS: Final = {
         PolicyDocument={"Statement": [allow("*", Principal="*"), deny("logs:*", Principal="*")]},
     ),
 }
+EITHER_TAG: Final = {"Fn::If": ["C", [{"Key": "A", "Value": "a"}], [{"Key": "B", "Value": "b"}]]}
 BOTH_OF_S3: Final = {
     "Second": resource("AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": [allow("s3:*")]})
 }
@@ -755,6 +756,8 @@ IN_WORDS: Final[dict[str, Body]] = {
     "a network ACL that a condition chooses": behind_an_acl(
         Second=part("NetworkAcl", **VPC_ID), Uses=part(
             "SubnetNetworkAclAssociation", SubnetId=ref("Subnet"), NetworkAclId=CHOSEN)),
+    "tags that a condition chooses": profile_and_role(
+        inline(ALL), Machine=machine(**PROFILE, Tags=EITHER_TAG), Grant=GRANT),
     "a network ACL that denies at first": behind_an_acl(Entry=denies("Acl")),
 }  # fmt: skip
 """Templates that neither code nor a step can mend."""
