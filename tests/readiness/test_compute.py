@@ -68,12 +68,6 @@ def the(compute: Compute) -> Known:
     }
 
 
-def known(by: str, **given: object) -> Known:
-    """What is known of compute without a profile and without a place, with changes."""
-    found = {"set_in": by, "profile": None, "metadata_off": False, "places": [], "role": None}
-    return {"by": by, **found, "opaque": "", **given}
-
-
 def of(folder: Path, **parts: dict[str, Any]) -> list[Known]:
     body = {"Resources": {**NETWORK, **parts}}
     return [the(compute) for compute in computes(write(folder, Stack=body))]
@@ -187,38 +181,9 @@ SPECIFICATIONS: Final[tuple[object, ...]] = (
 """Which launch template a fleet names."""
 
 
-@pytest.mark.parametrize(
-    ("name", "spec"),
-    [
-        ("Named", {"LaunchTemplateName": "Named"}),  # which is that of two templates
-        (ref("Name"), {"LaunchTemplateId": PARAMETER, "Version": "$Latest"}),
-        (ref("Name"), {"LaunchTemplateName": PARAMETER, "Version": "$Latest"}),
-    ],
-)
-def test_template_whose_name_tells_no_single_one(tmp_path: Path, name: object, spec: Known) -> None:
-    """The only template of an app need not be the one that a parameter names."""
-    twin = {"Two": named(name)} if name == "Named" else {}
-    fleet = scaling(LaunchTemplate=spec)
-    found = of(tmp_path, One=named(name), **twin, Fleet=fleet)[0]
-    assert found["profile"] == f"? the launch template {json.dumps(spec)}"
-
-
 def batch(**given: object) -> dict[str, Any]:
     resources = {"Type": "EC2", "InstanceRole": "P", **given}
     return resource("AWS::Batch::ComputeEnvironment", ComputeResources=resources)
-
-
-def test_template_needs_a_profile_unless_only_others_use_it(tmp_path: Path) -> None:
-    by_batch = batch(LaunchTemplate={"LaunchTemplateId": ref("Template")})
-    own = instance(IamInstanceProfile="Own", LaunchTemplate=SPEC)
-    cluster = resource("AWS::EKS::Cluster")
-    for user in (by_batch, own, nodes(LaunchTemplate={"Id": ref("Template")})):
-        found = of(tmp_path, Template=template(), User=user, Cluster=cluster)
-        assert [one["by"] for one in found] == ["User"]
-    nobody = "? who launches from the template 'Template'"
-    for given, profile in (({}, nobody), ({"IamInstanceProfile": {"Name": "P"}}, "P")):
-        found = of(tmp_path, Template=template(**given), Batch=batch(LaunchTemplate=OTHERS))
-        assert found[1:] == [known("Template", profile=profile)]
 
 
 # Fleets ------------------------------------------------------------------------------------------
@@ -371,56 +336,42 @@ SUBSTITUTED: Final = {"Fn::Sub": "arn:aws:iam::1:instance-profile/${Profile}"}
 PRODUCT: Final = "AWS::ServiceCatalog::CloudFormationProduct"
 UNREAD: Final = "its template, which can't be read,"
 DEPLOYED: Final = "the template that it deploys, which is not read,"
-BY_SERVICES: Final[list[tuple[dict[str, Any], str, object]]] = [
-    (batch(Type="SPOT", InstanceRole=ARN), "AWS Batch", ARN),
-    (batch(InstanceRole=NO_VALUE), "AWS Batch", "? AWS Batch"),
-    (batch(Type="FARGATE_SPOT"), "", None),
-    (resource(BATCH, Type="UNMANAGED"), "", None),
-    (resource(ECS, ManagedInstancesProvider=MANAGED), ECS, "arn"),
-    (resource(ECS, AutoScalingGroupProvider={}), "", None),
-    (resource("AWS::EMR::Cluster", JobFlowRole="Role"), "Amazon EMR", "Role"),
-    (resource(IMAGE_BUILDER, InstanceProfileName="P"), "EC2 Image Builder", "P"),
-    (beanstalk(InstanceType="t3.micro", IamInstanceProfile=ref("Profile")), BEANSTALK,
-     ref("Profile")),
-    (resource("AWS::ElasticBeanstalk::Environment", OptionSettings=PARAMETER), BEANSTALK,
-     f"? {BEANSTALK}"),
-    (beanstalk("ConfigurationTemplate", IamInstanceProfile=ref("Profile")),
-     "AWS::ElasticBeanstalk::ConfigurationTemplate", ref("Profile")),
-    (batch(InstanceRole=NO_VALUE, ManagedInstancesProvider=MANAGED), BATCH, "arn"),
-    (resource(NODE_GROUP, IamInstanceProfileArn=ARN), NODE_GROUP, ARN),
-    (fleet(Runs={"As": [{"Who": ARN}]}), "AWS::New::Fleet", ARN),
-    (fleet(As=LITERAL), "AWS::New::Fleet", LITERAL),
-    (fleet(As=SUBSTITUTED), "AWS::New::Fleet", SUBSTITUTED),
-    (fleet(For=PARAMETER, As=ref("Profile")), "AWS::New::Fleet", ref("Profile")),
+BY_SERVICES: Final[tuple[Body, ...]] = (
+    batch(Type="SPOT", InstanceRole=ARN),
+    batch(InstanceRole=NO_VALUE),
+    batch(Type="FARGATE_SPOT"),
+    resource(BATCH, Type="UNMANAGED"),
+    resource(ECS, ManagedInstancesProvider=MANAGED),
+    resource(ECS, AutoScalingGroupProvider={}),
+    resource("AWS::EMR::Cluster", JobFlowRole="Role"),
+    resource(IMAGE_BUILDER, InstanceProfileName="P"),
+    beanstalk(InstanceType="t3.micro", IamInstanceProfile=ref("Profile")),
+    resource("AWS::ElasticBeanstalk::Environment", OptionSettings=PARAMETER),
+    beanstalk("ConfigurationTemplate", IamInstanceProfile=ref("Profile")),
+    batch(InstanceRole=NO_VALUE, ManagedInstancesProvider=MANAGED),
+    resource(NODE_GROUP, IamInstanceProfileArn=ARN),
+    fleet(Runs={"As": [{"Who": ARN}]}),
+    fleet(As=LITERAL),
+    fleet(As=SUBSTITUTED),
+    fleet(For=PARAMETER, As=ref("Profile")),
     # What only speaks of a profile launches nothing.
-    (fleet(Says={"Fn::Sub": "instances under ${Profile}"}), "", None),
-    (fleet(Tags=[{"Key": "InstanceProfile", "Value": ref("Profile")}]), "", None),
-    (fleet(Description=ref("Profile")), "", None),
-    (fleet(InstanceProfile=NO_VALUE), "", None),
-    (resource("AWS::SSM::Parameter", Value=ref("Profile")), "", None),
-    (resource("AWS::IAM::Policy", Resource=ARN), "", None),
-    (resource("AWS::DMS::MigrationProject", InstanceProfileIdentifier="dms"), "", None),
-    (resource(PRODUCT, ProvisioningArtifactParameters=[
+    fleet(Says={"Fn::Sub": "instances under ${Profile}"}),
+    fleet(Tags=[{"Key": "InstanceProfile", "Value": ref("Profile")}]),
+    fleet(Description=ref("Profile")),
+    fleet(InstanceProfile=NO_VALUE),
+    resource("AWS::SSM::Parameter", Value=ref("Profile")),
+    resource("AWS::IAM::Policy", Resource=ARN),
+    resource("AWS::DMS::MigrationProject", InstanceProfileIdentifier="dms"),
+    resource(PRODUCT, ProvisioningArtifactParameters=[
         {"Info": {"LoadTemplateFromURL": "https://example.com/product.yaml"}}]),
-     UNREAD, f"? {UNREAD}"),
-    *((resource(kind, **{by: {"As": ref("Profile")}}), DEPLOYED, ref("Profile")) for kind, by in {
-        "AWS::CloudFormation::Stack": "Parameters",
-        "AWS::CloudFormation::StackSet": "Parameters",
-        "AWS::Serverless::Application": "Parameters",
-        "AWS::ServiceCatalog::CloudFormationProvisionedProduct": "ProvisioningParameters",
-    }.items()),
-    (resource("AWS::CloudFormation::Stack", Parameters={"As": "none"}), "", None),
-    (resource("AWS::CloudFormation::StackSet", Parameters=[{"ParameterValue": ref("Profile")}],
-              TemplateBody="Topic: {Type: AWS::SNS::Topic}"), "", None),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("it", "service", "profile"), BY_SERVICES)
-def test_compute_that_a_service_launches(
-    tmp_path: Path, it: dict[str, Any], service: str, profile: object
-) -> None:
-    opaque = known("It", profile=profile, metadata_off=f"? {service}", opaque=service)
-    assert of(tmp_path, It=it) == ([opaque] if service else [])
+    *(resource(f"AWS::{kind}", Parameters={"As": ref("Profile")})
+      for kind in ("CloudFormation::Stack", "CloudFormation::StackSet", "Serverless::Application")),
+    resource("AWS::ServiceCatalog::CloudFormationProvisionedProduct",
+             ProvisioningParameters={"As": ref("Profile")}),
+    resource("AWS::CloudFormation::Stack", Parameters={"As": "none"}),
+    resource("AWS::CloudFormation::StackSet", Parameters=[{"ParameterValue": ref("Profile")}],
+              TemplateBody="Topic: {Type: AWS::SNS::Topic}"),
+)  # fmt: skip
 
 
 PLACE: Final = {"Subnets": [ref("Subnet")], "SecurityGroupIds": [GROUP]}
@@ -439,6 +390,30 @@ JUDGED: Final[dict[str, Body]] = {
         IamInstanceProfile="P", SecurityGroups=GROUP, AssociatePublicIpAddress="true",
         InstanceType="t3.micro", Subnets=JOINED),
 }  # fmt: skip
+NAMELESS: Final = named(ref("Name"))
+USED: Final[dict[str, Parts]] = {
+    "a template of a name that two have": {
+        "One": named("Named"), "Two": named("Named"),
+        "Fleet": scaling(LaunchTemplate={"LaunchTemplateName": "Named"})},
+    # The only template of an app need not be the one that a parameter names.
+    "a template whose id is a parameter": {"One": NAMELESS, "Fleet": scaling(
+        LaunchTemplate={"LaunchTemplateId": PARAMETER, "Version": "$Latest"})},
+    "a template whose name is a parameter": {"One": NAMELESS, "Fleet": scaling(
+        LaunchTemplate={"LaunchTemplateName": PARAMETER, "Version": "$Latest"})},
+    # A template needs a profile, unless only others use it.
+    "a template that AWS Batch uses": {
+        "Template": template(),
+        "User": batch(LaunchTemplate={"LaunchTemplateId": ref("Template")})},
+    "a template that an instance with a profile of its own uses": {
+        "Template": template(), "User": instance(IamInstanceProfile="Own", LaunchTemplate=SPEC)},
+    "a template that nodes use": {
+        "Template": template(), "User": launching(Id=ref("Template")), "Cluster": CLUSTER},
+    "a template that nobody is known to use": {
+        "Template": template(), "Batch": batch(LaunchTemplate=OTHERS)},
+    "a template with a profile that nobody is known to use": {
+        "Template": template(IamInstanceProfile={"Name": "P"}),
+        "Batch": batch(LaunchTemplate=OTHERS)},
+}  # fmt: skip
 NAMED: Final = named("Named", IamInstanceProfile={"Name": "Profile"}, SecurityGroupIds=[GROUP])
 COMPUTE: Final[dict[str, Parts]] = {
     **{name: {"Eni": ENI, "Instance": one} for name, one in INSTANCES.items()},
@@ -450,8 +425,10 @@ COMPUTE: Final[dict[str, Parts]] = {
         }
         for spec in SPECIFICATIONS
     },
+    **USED,
     **FLEETS,
     **{name: {"Cluster": CLUSTER} | parts for name, parts in NODES.items()},
+    **{json.dumps(one): {"It": one} for one in BY_SERVICES},
     **{name: {"Template": IN_GROUP, "It": one} for name, one in JUDGED.items()},
 }
 
