@@ -60,7 +60,13 @@ def the(compute: Compute) -> Known:
         "profile": shown(compute.profile),
         "metadata_off": shown(compute.metadata_off),
         "places": [
-            (shown(one.subnet), [*map(shown, one.groups)], shown(one.public_address))
+            {
+                "subnet": shown(one.subnet),
+                "groups": [*map(shown, one.groups)],
+                "public": shown(one.public_address),
+                "elastic": shown(one.elastic_address),
+                "others": one.other_interfaces,
+            }
             for one in compute.placements
         ],
         "role": shown(compute.role),
@@ -115,9 +121,42 @@ INSTANCES: Final[dict[str, Body]] = {
     "an address by a parameter": with_interfaces(interface(AssociatePublicIpAddress=PARAMETER)),
     "two interfaces": with_interfaces(
         interface(DeviceIndex=1, SubnetId=ref("Other")), interface(DeviceIndex=0)),
+    "another interface": with_interfaces(interface(), interface(DeviceIndex="1")),
     "an interface of an index by a parameter": with_interfaces(interface(DeviceIndex=PARAMETER)),
     "an interface of the app": BY_ENI,
     "an interface by its id": with_interfaces({"DeviceIndex": "0", "NetworkInterfaceId": "eni-1"}),
+}  # fmt: skip
+
+
+ID: Final = att("Eip", "AllocationId")
+
+
+def gives(**properties: object) -> Body:
+    return resource("AWS::EC2::EIPAssociation", **properties)
+
+
+TAKERS: Final[tuple[Body, ...]] = (
+    gives(AllocationId=ID, InstanceId=ref("Instance")),
+    gives(AllocationId=ID, InstanceId=ref("Second")),
+    gives(AllocationId=ID, NetworkInterfaceId=PARAMETER),
+    resource("AWS::SNS::Topic"),
+    resource("AWS::EC2::NatGateway", AllocationId=ID),
+    resource("AWS::ElasticLoadBalancingV2::LoadBalancer", SubnetMappings=[{"AllocationId": ID}]),
+    resource("AWS::Transfer::Server", EndpointDetails={"AddressAllocationIds": [ID]}),
+    resource("AWS::Redshift::Cluster", ElasticIp=ref("Eip")),
+    resource("AWS::Route53::RecordSet", ResourceRecords=[ref("Eip")]),
+    resource("AWS::CloudFormation::Stack", Parameters={"AllocationId": ID}),
+    resource("Custom::Address", AllocationId=ID),
+)
+ADDRESSES: Final[dict[str, Parts]] = {
+    "an Elastic IP address of the instance": {
+        "Instance": instance(), "Eip": resource("AWS::EC2::EIP", InstanceId=ref("Instance"))},
+    **{f"an Elastic IP address beside {json.dumps(one)}": {
+        "Instance": instance(), "Second": instance(), "Eip": resource("AWS::EC2::EIP"),
+        "Taker": one} for one in TAKERS},
+    "an Elastic IP address of the interface": {
+        "Eni": ENI, "Instance": BY_ENI,
+        "Gives": gives(AllocationId="eipalloc-1", NetworkInterfaceId=ref("Eni"))},
 }  # fmt: skip
 
 
@@ -417,6 +456,7 @@ USED: Final[dict[str, Parts]] = {
 NAMED: Final = named("Named", IamInstanceProfile={"Name": "Profile"}, SecurityGroupIds=[GROUP])
 COMPUTE: Final[dict[str, Parts]] = {
     **{name: {"Eni": ENI, "Instance": one} for name, one in INSTANCES.items()},
+    **ADDRESSES,
     **FROM_TEMPLATES,
     **{
         f"a fleet of {json.dumps(spec)}": {
@@ -469,53 +509,6 @@ def test_product_is_read(tmp_path: Path) -> None:
     (tmp_path / "Stack.assets.json").write_text(json.dumps(assets))
     (tmp_path / "product.json").write_text(json.dumps({"Resources": {"Sold": instance()}}))
     assert [one.resource.logical_id for one in computes(paths)] == ["Sold"]
-
-
-# Addresses ---------------------------------------------------------------------------------------
-
-ID: Final = att("Eip", "AllocationId")
-OPEN: Final = "? what gets the Elastic IP address 'Eip'"
-
-
-def gives(**properties: object) -> dict[str, Any]:
-    return resource("AWS::EC2::EIPAssociation", **properties)
-
-
-TAKERS: Final[list[tuple[dict[str, Any], object]]] = [
-    (gives(AllocationId=ID, InstanceId=ref("Instance")), True),
-    (gives(AllocationId=ID, InstanceId=ref("Second")), False),
-    (gives(AllocationId=ID, NetworkInterfaceId=PARAMETER), "? what 'Taker' gives its address to"),
-    (resource("AWS::SNS::Topic"), OPEN),
-    (resource("AWS::EC2::NatGateway", AllocationId=ID), False),
-    (resource("AWS::ElasticLoadBalancingV2::LoadBalancer",
-              SubnetMappings=[{"AllocationId": ID}]), False),
-    (resource("AWS::Transfer::Server", EndpointDetails={"AddressAllocationIds": [ID]}), False),
-    (resource("AWS::Redshift::Cluster", ElasticIp=ref("Eip")), False),
-    (resource("AWS::Route53::RecordSet", ResourceRecords=[ref("Eip")]), OPEN),
-    (resource("AWS::CloudFormation::Stack", Parameters={"AllocationId": ID}), OPEN),
-    (resource("Custom::Address", AllocationId=ID), OPEN),
-]  # fmt: skip
-ADDRESS: Final = resource("AWS::EC2::EIP")
-ADDRESSES: Final[list[tuple[Parts, object]]] = [
-    ({}, False),
-    ({"Eip": resource("AWS::EC2::EIP", InstanceId=ref("Instance"))}, True),
-    *(({"Eip": ADDRESS, "Taker": taker, "Second": instance()}, found) for taker, found in TAKERS),
-    ({"Eni": ENI, "Instance": BY_ENI,
-      "Gives": gives(AllocationId="eipalloc-1", NetworkInterfaceId=ref("Eni"))}, True),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("parts", "expected"), ADDRESSES)
-def test_elastic_address(tmp_path: Path, parts: Parts, expected: object) -> None:
-    body = {"Resources": {**NETWORK, "Instance": instance(), **parts}}
-    found = computes(write(tmp_path, Stack=body))[0]
-    assert shown(found.placements[0].elastic_address) == expected
-
-
-def test_other_interfaces_are_noted(tmp_path: Path) -> None:
-    machine = with_interfaces(interface(), interface(DeviceIndex="1"))
-    (found,) = computes(write(tmp_path, Stack={"Resources": {**NETWORK, "Instance": machine}}))
-    assert found.placements[0].other_interfaces
 
 
 # Whatever CDK has that names a profile -----------------------------------------------------------
