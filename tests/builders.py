@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -10,14 +11,9 @@ from aws_cdk import aws_eks as eks
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from .conftest import MakeApp
 from .places import ACCOUNT, REGION, role_arn
 from .reading import lookups, warnings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .conftest import MakeApp
-
 
 PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from cfnlint.rules import Match
 
 from .conftest import ON_LOWEST_CDK
-
-if TYPE_CHECKING:
-    from cfnlint.rules import Match
 
 
 # `cfnlint.api.lint` loads the rules for each template, which takes longer than to run them.

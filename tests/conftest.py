@@ -8,9 +8,10 @@ import runpy
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import aws_cdk as cdk
 import pytest
@@ -18,10 +19,6 @@ from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from .browser import browser  # noqa: F401 # a fixture
 from .places import HERE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
 
 # What a search by chance finds is for who searches, not for who waits for a build.
 settings.register_profile("ci", derandomize=True)

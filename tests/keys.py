@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
+from constructs import Construct
 
 from .places import ACCOUNT, ALIAS, KEY_ID, REGION, key_arn
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from constructs import Construct
 
 
 def existing_key(

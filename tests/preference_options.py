@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
+from aws_cdk.interfaces.aws_logs import ILogGroupRef
+from aws_cdk.interfaces.aws_s3 import IBucketRef
 from hypothesis import strategies as st
 
 from .keys import existing_key, imported_alias, l1_alias, owned_alias
 from .places import ALIAS, OTHER_ACCOUNT, key_arn
 from .scenarios import BUCKET, GROUP_ARN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
-    from aws_cdk.interfaces.aws_logs import ILogGroupRef
-    from aws_cdk.interfaces.aws_s3 import IBucketRef
 
 GROUP: Final = "/session/logs"
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aws_cdk as cdk
-
-if TYPE_CHECKING:
-    from constructs import Construct
+from constructs import Construct
 
 
 def app_of(construct: Construct) -> cdk.Stage:

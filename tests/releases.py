@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from .conftest import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RELEASES: Final = {
     "0.1.0": "c0b1578302c9ac2daae645dbbe9e5dff76a98a4f",

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import aws_cdk as cdk
 import jsii
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk.interfaces import aws_iam as iam_interfaces
+from constructs import Construct
 
 from .builders import imported_profile, l1_profile
 from .places import HERE, OTHER_ACCOUNT, role_arn
 from .templates import parameter
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from constructs import Construct
 
 EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
 ALLOW_EC2 = {

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
+import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 
+from session_manager_permissions._constructs.statements import SessionManagerOptions
+
 from .keys import existing_key
 from .places import ACCOUNT, OTHER_ACCOUNT, REGION, key_arn
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import aws_cdk as cdk
-
-    from session_manager_permissions._constructs.statements import SessionManagerOptions
 
 BUCKET: Final = "session-logs"
 PREFIX: Final = "instances"

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import aws_cdk as cdk
 from aws_cdk.cloudformation_include import CfnInclude, CfnIncludeProps, IncludedNestedStack
+from constructs import Construct
 
 from .places import ACCOUNT, REGION
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from constructs import Construct
 
 
 def as_list(value: object) -> list[Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -13,9 +14,6 @@ from .constructs.test_neighbours import written
 from .places import HERE, OTHER_ACCOUNT
 from .scenarios import PREFIX, SCENARIOS
 from .templates import as_list
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ALIAS: Final = "alias/sessions"
 NOT_GRANTED: Final = {

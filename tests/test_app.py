@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import runpy
-from typing import TYPE_CHECKING, Any
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -18,11 +21,6 @@ from .places import ACCOUNT, REGION, key_arn, role_arn
 from .reading import asked_for, errors_of_the_cli
 from .scenarios import BUCKET, BUCKET_KEY, PREFIX, SCENARIOS
 from .templates import deployed
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Mapping
-    from pathlib import Path
 
 HERE = {"ACCOUNT": ACCOUNT, "REGION": REGION}
 KNOWN = {f"CDK_DEFAULT_{name}": value for name, value in HERE.items()}

@@ -9,13 +9,16 @@ import os
 import re
 import runpy
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import session_manager_statements
@@ -26,15 +29,8 @@ from .conftest import PROJECT, ROOT, run, run_python
 from .keys import existing_key
 from .templates import deployed
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from typing import TypeAlias
-
-    from syrupy.assertion import SnapshotAssertion
-
-    Template: TypeAlias = dict[str, Any]
-    Synthesized: TypeAlias = Callable[[str], dict[str, Template]]
+Template: TypeAlias = dict[str, Any]
+Synthesized: TypeAlias = Callable[[str], dict[str, Template]]
 
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/app.py"))
 

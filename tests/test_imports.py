@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 import session_manager_permissions
 
 from .conftest import ROOT, run_python
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NO_PROCESS = """
 import sys

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 from unittest.mock import Mock
 
 import aws_cdk as cdk
@@ -12,6 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from aws_cdk.interfaces.aws_s3 import IBucketRef
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -27,11 +29,6 @@ from session_manager_permissions._verify.document import Home, read_document
 
 from .conftest import BY_CHANCE
 from .places import ACCOUNT, HERE, REGION
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aws_cdk.interfaces.aws_s3 import IBucketRef
 
 ROLES: Final = f"arn:aws:iam::{ACCOUNT}:role/"
 KMS: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:"

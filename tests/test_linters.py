@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aws_cdk as cdk
 import cdk_nag
@@ -34,8 +35,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", ResourceWarning)  # it leaves its data files open
     import parliament
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.untraced
 

@@ -10,8 +10,11 @@ import re
 import runpy
 import shlex
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, TypeAlias
 from unittest.mock import Mock
 
 import aws_cdk as cdk
@@ -26,7 +29,8 @@ from aws_cdk import aws_s3 as s3
 from botocore import exceptions as errors
 from botocore import xform_name
 from botocore.exceptions import ClientError
-from constructs import Construct
+from constructs import Construct, IConstruct
+from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 import session_manager_permissions
@@ -53,7 +57,7 @@ from session_manager_permissions._verify.resource_policy import key_policy
 from session_manager_permissions._verify.text import PROGRAM
 
 from .builders import answered, bare_profile, imported_profile, l1_nodes, l1_profile, made
-from .conftest import ROOT, run_app
+from .conftest import ROOT, MakeApp, run_app
 from .keys import existing_bucket, existing_key, imported_alias, l1_bucket, l2_bucket
 from .places import ACCOUNT, ELSEWHERE, HERE, KEY_ID, OTHER_ACCOUNT, REGION, key_arn, role_arn
 from .reading import app_of, asked_for, errors_of_the_cli, warnings
@@ -62,17 +66,6 @@ from .templates import parameter
 from .test_readme import code, prose
 from .verify import accounts, audits, nodes
 from .verify.conftest import no_account
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from types import FrameType
-    from typing import TypeAlias
-
-    from constructs import IConstruct
-    from syrupy.assertion import SnapshotAssertion
-
-    from .conftest import MakeApp
 
 __all__ = ["no_account"]  # a fixture
 

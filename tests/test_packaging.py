@@ -10,9 +10,12 @@ import re
 import shutil
 import tarfile
 import venv
+from collections.abc import Iterator
 from email import message_from_string
+from email.message import Message
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -21,11 +24,6 @@ from local_aws import ExistingProfile, existing_profile, local_aws
 from readme_renderer import markdown
 
 from .conftest import PROJECT, ROOT, run, run_python
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from email.message import Message
-    from pathlib import Path
 
 PACKAGE = "session_manager_permissions"
 UV = ROOT / ".venv-uv/bin/uv"

@@ -7,8 +7,9 @@ import json
 import re
 import shlex
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import boto3
 import pytest
@@ -22,9 +23,6 @@ from session_manager_permissions._command import parser
 from .conftest import PROJECT, ROOT, run_app
 from .places import ACCOUNT
 from .reading import asked_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -35,9 +36,6 @@ from .keys import existing_key
 from .places import HERE, REGION, key_arn, role_arn
 from .templates import as_list
 from .test_readme import code, table
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 REGIONS: Final = [
     pytest.param(path, match["name"], match["text"], id=f"{path.stem}: {match['name']}")

@@ -12,9 +12,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import uuid4
 
 import boto3
@@ -22,9 +23,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from session_manager_permissions._verify.permissions import policy_for_credentials
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 COMMAND: Final = Path(sys.executable).with_name("session-manager-permissions")
 NODE: Final = os.environ["SESSION_MANAGER_NODE"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_eks as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
+from constructs import IConstruct
 
 from session_manager_permissions import SessionManagerAccess, SessionManagerPermissions
 from tests.builders import bare_profile, imported_profile, instance, l1_nodes, l1_profile, network
@@ -18,11 +20,6 @@ from tests.keys import existing_key
 from tests.places import HERE, OTHER_REGION
 from tests.reading import policy, resources, statements, template, warnings
 from tests.roles import existing_role, immutable_role, l1_role, owned_role
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from constructs import IConstruct
 
 
 def l2_nodes(stack: cdk.Stack) -> eks.Nodegroup:

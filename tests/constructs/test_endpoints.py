@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -11,10 +13,12 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import SessionManagerEndpoints, SessionManagerPermissions
 from tests.cfn_lint import lint
+from tests.conftest import MakeApp
 from tests.keys import existing_key
 from tests.places import HERE, REGION
 from tests.reading import app_of, lookups, resources, synth, template, warnings
@@ -22,15 +26,7 @@ from tests.roles import existing_role
 from tests.scenarios import SCENARIOS, bucket, group
 from tests.templates import include, parameter, resource
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from tests.conftest import MakeApp
-
-    Place = Callable[[cdk.Stack, ec2.Vpc], object]
+Place = Callable[[cdk.Stack, ec2.Vpc], object]
 
 SERVICES: Final = ec2.InterfaceVpcEndpointAwsService
 ISOLATED: Final = ec2.SubnetType.PRIVATE_ISOLATED

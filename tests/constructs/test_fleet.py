@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
 
 import aws_cdk as cdk
 import jsii
@@ -17,7 +19,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk.cloudformation_include import CfnInclude
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from session_manager_permissions import SessionManagerFleet, SessionManagerPermissions
 from session_manager_permissions._constructs.fleet_tree import Tree
@@ -39,14 +41,8 @@ from tests.roles import (
 )
 from tests.templates import as_list, include, include_nested, parameter, resource
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from constructs import IConstruct
-
-    Hold = Callable[[cdk.Stack, iam.IRole], object]
-    Make = Callable[[cdk.Stack], IConstruct]
+Hold = Callable[[cdk.Stack, iam.IRole], object]
+Make = Callable[[cdk.Stack], IConstruct]
 
 THEIR_ARN: Final = role_arn(account=OTHER_ACCOUNT)
 NOT_ATTACHED: Final = "session-manager-permissions:fleet-not-attached"

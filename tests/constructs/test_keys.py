@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import aws_cdk as cdk
 import jsii
 import pytest
 from aws_cdk import aws_kms as kms
 from aws_cdk.interfaces import aws_kms as kms_interfaces
+from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
 
 from session_manager_permissions import SessionManagerPermissions
 from tests.builders import answered
@@ -20,12 +22,7 @@ from tests.reading import app_of, resources, statements, warned, warnings
 from tests.roles import existing_role
 from tests.templates import ALL_KEYS_HERE, as_list, in_partition, parameter
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
-
-    KeyOf = Callable[[cdk.Stack], IKeyRef | IAliasRef]
+KeyOf = Callable[[cdk.Stack], IKeyRef | IAliasRef]
 
 DECRYPT = "SessionManagerDecrypt"
 ALIAS_NAME_REF = "@aws-cdk/aws-kms:aliasNameRef"

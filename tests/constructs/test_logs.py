@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, cast
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from aws_cdk.cloudformation_include import CfnInclude
+from aws_cdk.interfaces.aws_logs import ILogGroupRef
+from aws_cdk.interfaces.aws_s3 import IBucketRef
 
 from session_manager_permissions import (
     SessionManagerPermissions,
@@ -26,15 +31,7 @@ from tests.roles import existing_role
 from tests.scenarios import BUCKET, GROUP_ARN
 from tests.templates import ALL_KEYS_HERE, deployed, in_partition, include, include_nested, resource
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from aws_cdk.cloudformation_include import CfnInclude
-    from aws_cdk.interfaces.aws_logs import ILogGroupRef
-    from aws_cdk.interfaces.aws_s3 import IBucketRef
-
-    MakeBucket = Callable[[cdk.Stack], IBucketRef]
+MakeBucket = Callable[[cdk.Stack], IBucketRef]
 
 FOR_ALIAS: Final = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": ALIAS}}
 

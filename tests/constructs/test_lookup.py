@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import aws_cdk as cdk
 import pytest
@@ -19,9 +19,6 @@ from tests.builders import answered
 from tests.conftest import MakeApp
 from tests.places import ACCOUNT, HERE, REGION, role_arn
 from tests.reading import app_of, lookups, policy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PROFILE_ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/path/Existing"
 

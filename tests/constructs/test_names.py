@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -19,10 +21,6 @@ from tests.places import HERE, OTHER_REGION, REGION
 from tests.reading import policy, resources
 from tests.roles import existing_role
 from tests.scenarios import SCENARIOS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 
 def fill(scope: Construct) -> SessionManagerPermissions:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, cast
 
 import aws_cdk as cdk
 import pytest
@@ -23,9 +24,6 @@ from tests.places import HERE, REGION, key_arn
 from tests.scenarios import BUCKET, BUCKET_KEY, GROUP_ARN, PREFIX, SCENARIOS
 from tests.templates import as_list, deployed
 from tests.test_readme import code, table
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 PAGE: Final = (ROOT / "docs/statements.md").read_text(encoding="utf-8")
 RESOURCES: Final = {

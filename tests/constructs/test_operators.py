@@ -6,7 +6,8 @@ import enum
 import itertools
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import aws_cdk as cdk
 import jsii
@@ -26,11 +27,8 @@ from tests.reading import app_of, crosses, policy, reported, resources, template
 from tests.roles import ROLES_OF_OTHERS, customized, existing_role, l1_role, owned_role, role_by_arn
 from tests.templates import as_list, deployed, in_partition
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    GranteeOf = Callable[[cdk.Stack], iam.IGrantable]
-    Request = tuple[str, str, Mapping[str, object]]
+GranteeOf = Callable[[cdk.Stack], iam.IGrantable]
+Request = tuple[str, str, Mapping[str, object]]
 
 DEFAULT: Final = "SSM-SessionManagerRunShell"
 MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"

@@ -6,7 +6,8 @@ import functools
 import inspect
 import itertools
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -36,12 +37,9 @@ from tests.roles import existing_role, owned_role
 from tests.scenarios import SCENARIOS
 from tests.templates import as_list
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
-
-    Statements = dict[str, dict[str, Any]]
-    Make = Callable[[cdk.Stack], object]
-    Take = Callable[..., object]
+Statements = dict[str, dict[str, Any]]
+Make = Callable[[cdk.Stack], object]
+Take = Callable[..., object]
 
 TAKE: Final[dict[str, Take]] = {
     "construct": lambda s, **options: SessionManagerPermissions(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
+from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
@@ -21,12 +23,6 @@ from tests.reading import policy, resources, synth, template
 from tests.roles import EC2, existing_role, l1_role, owned_role
 from tests.scenarios import all_owned
 from tests.templates import as_list
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
 
 # the statements: the default is the AWS procedure to the letter
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import aws_cdk as cdk
 import jsii
@@ -35,9 +36,6 @@ from tests.reading import policy, resources, template, warned, warnings
 from tests.roles import existing_role
 from tests.scenarios import ALIAS_ARN, BUCKET
 from tests.templates import deployed, in_partition, parameter
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 ACCOUNT_DEFAULT: Final = "SSM-SessionManagerRunShell"
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import aws_cdk as cdk
 import jsii
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk.interfaces import aws_iam as iam_interfaces
+from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
 
 from session_manager_permissions import (
     SessionManagerAccess,
@@ -38,14 +41,8 @@ from tests.roles import (
 )
 from tests.templates import include_profile
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
-
-    RoleOf = Callable[[cdk.Stack], IRoleRef]
-    ProfileOf = Callable[[cdk.Stack], IInstanceProfileRef]
+RoleOf = Callable[[cdk.Stack], IRoleRef]
+ProfileOf = Callable[[cdk.Stack], IInstanceProfileRef]
 
 
 def permit(stack: cdk.Stack, target: object, name: str | None = None) -> SessionManagerPermissions:

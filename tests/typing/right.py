@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_eks as eks
@@ -11,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from constructs import Construct
 from typing_extensions import assert_type
 
 from session_manager_permissions import (
@@ -22,9 +21,6 @@ from session_manager_permissions import (
     lookup_instance_profile,
     session_manager_statements,
 )
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 
 def roles(

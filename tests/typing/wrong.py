@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
 
 from session_manager_permissions import (
     SessionManagerAccess,
@@ -13,12 +16,6 @@ from session_manager_permissions import (
     lookup_instance_profile,
     session_manager_statements,
 )
-
-if TYPE_CHECKING:
-    import aws_cdk as cdk
-    from aws_cdk import aws_ec2 as ec2
-    from aws_cdk import aws_iam as iam
-    from aws_cdk import aws_logs as logs
 
 
 def roles(stack: cdk.Stack, role: iam.Role, profile: iam.InstanceProfile) -> None:
