@@ -175,7 +175,7 @@ class Template:
                 return argument == "AWS::NoValue" or str(argument) in self.lists
             if name.startswith("Fn::"):
                 is_of_map = name == "Fn::FindInMap" and self.maps_lists
-                return is_of_map or name.startswith(_VARYING)
+                return is_of_map or name in {"Fn::If", "Fn::Split"} or bool(maker_in(value))
         return False
 
     @property
@@ -246,7 +246,6 @@ APART: Final = (
 _NEVER_STORE: Final = ("AWS::AutoScaling::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::S3::")
 """Services none of whose resources gives a role's name back by `Ref` or `Fn::GetAtt`."""
 
-_VARYING: Final = ("Fn::If", "Fn::Split", MACRO, "Fn::ForEach::")
 _HARMLESS_TRANSFORMS: Final = {
     "AWS::CodeDeployBlueGreen",
     "AWS::LanguageExtensions",
