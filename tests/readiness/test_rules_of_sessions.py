@@ -176,10 +176,11 @@ def but(*roles: str) -> Body:
     return {"Condition": {"ArnNotLike": {"aws:PrincipalArn": [*roles]}}}
 
 
-def as_json(**inputs: object) -> Body:
-    """The default document as a JSON text with variables."""
+def as_json(names: Body | None = None, **inputs: object) -> Body:
+    """The default document as a JSON text with variables, some of which have these values."""
     written = document(DEFAULT_DOCUMENT, **inputs)
-    content = {"Fn::Sub": json.dumps(written["Properties"]["Content"])}
+    pattern = json.dumps(written["Properties"]["Content"])
+    content = {"Fn::Sub": [pattern, names] if names else pattern}
     return written | {"Properties": written["Properties"] | {"Content": content}}
 
 
@@ -445,6 +446,8 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      READY),
     ("a document as a text with variables, and no permission",
      {"A": as_json(kmsKeyId="${Key.Arn}")}, [], DENIED),
+    ("a document as a text with a variable of its own",
+     {"A": as_json({"K": ARN}, kmsKeyId="${K}")}, [], DENIED),
     ("a document as a text with a policy's variable",
      {"A": as_json(cloudWatchLogGroupName="${!a}")}, [allow(DESCRIBES)], LOST),
     *((f"encrypted logs by parameter, {what}", {"A": document(DEFAULT_DOCUMENT, **{
