@@ -33,19 +33,14 @@ KEYS: Final[Mapping[str, Callable[[cdk.Stack], IKeyRef | IAliasRef]]] = {
 }
 BUCKETS: Final[Mapping[str, Callable[[cdk.Stack], IBucketRef]]] = {
     "imported bucket": lambda s: s3.Bucket.from_bucket_name(s, "Bucket", BUCKET),
-    "bucket with a key": lambda s: s3.Bucket.from_bucket_attributes(
-        s,
-        "Bucket",
-        bucket_name=BUCKET,
-        encryption_key=existing_key(s, "BucketKey", resource="key/5678"),
-    ),
+    "bucket with a key": lambda s: s3.Bucket.from_bucket_attributes(s, "Bucket", bucket_name=BUCKET,
+        encryption_key=existing_key(s, "BucketKey", resource="key/5678")),
     "bucket of another account": lambda s: s3.Bucket.from_bucket_attributes(
-        s, "Bucket", bucket_name=BUCKET, account=OTHER_ACCOUNT
-    ),
+        s, "Bucket", bucket_name=BUCKET, account=OTHER_ACCOUNT),
     "bucket by reference": lambda s: s3.CfnBucket.from_bucket_name(s, "Bucket", BUCKET),
     "owned bucket": lambda s: s3.Bucket(s, "Bucket"),
     "L1 bucket": lambda s: s3.CfnBucket(s, "Bucket"),
-}
+}  # fmt: skip
 UNENCRYPTED_GROUPS: Final[Mapping[str, Callable[[cdk.Stack], ILogGroupRef]]] = {
     "owned group": lambda s: logs.LogGroup(s, "Group"),
     "L1 group": lambda s: logs.CfnLogGroup(s, "Group"),

@@ -55,19 +55,13 @@ FIXED_ROLES: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
     "immutable by a parameter": (lambda s: immutable_role(s, parameter(s)), "mutable=False"),
     "a parameter's ARN": (lambda s: role_by_arn(s, parameter(s), mutable=False), "mutable=False"),
     "a view": (lambda s: owned_role(s).without_policy_updates(), "without_policy_updates()"),
-    "another account's": (
-        lambda s: role_by_arn(s, role_arn(account=OTHER_ACCOUNT)),
-        f"belongs to account {OTHER_ACCOUNT}",
-    ),
-    "reserved": (
-        lambda s: role_by_arn(s, role_arn("aws-reserved/sso.amazonaws.com/Admins")),
-        "reserved by AWS",
-    ),
-    "service-linked": (
-        lambda s: role_by_arn(s, role_arn("aws-service-role/x.amazonaws.com/X")),
-        "is a service-linked role",
-    ),
-}
+    "another account's": (lambda s: role_by_arn(s, role_arn(account=OTHER_ACCOUNT)),
+        f"belongs to account {OTHER_ACCOUNT}"),
+    "reserved": (lambda s: role_by_arn(s, role_arn("aws-reserved/sso.amazonaws.com/Admins")),
+        "reserved by AWS"),
+    "service-linked": (lambda s: role_by_arn(s, role_arn("aws-service-role/x.amazonaws.com/X")),
+        "is a service-linked role"),
+}  # fmt: skip
 """Roles that can't be changed, and what is said of each."""
 # A role that others create, who says so, and whether CDK is kept from making it.
 ROLES_OF_OTHERS: Final = [

@@ -56,23 +56,13 @@ SCENARIOS: Final[dict[str, Callable[[cdk.Stack], SessionManagerOptions]]] = {
     "log_group": lambda s: {"log_group": group(s)},
     "check_log_encryption off": lambda _: {"check_log_encryption": False},
     "decrypt_sessions_only": lambda s: {
-        "encryption_key": existing_key(s),
-        "decrypt_sessions_only": True,
-    },
+        "encryption_key": existing_key(s), "decrypt_sessions_only": True},
     "decrypt_sessions_only, an alias": lambda s: {
-        "encryption_key": alias(s),
-        "decrypt_sessions_only": True,
-    },
-    "all": lambda s: {
-        "encryption_key": existing_key(s),
-        "allow_registration": True,
-        "log_bucket": bucket(s, BUCKET_KEY, OTHER_ACCOUNT),
-        "log_prefix": PREFIX,
-        "log_group": group(s),
-        "check_log_encryption": True,
-        "decrypt_sessions_only": True,
-    },
-}
+        "encryption_key": alias(s), "decrypt_sessions_only": True},
+    "all": lambda s: {"encryption_key": existing_key(s), "allow_registration": True,
+        "log_bucket": bucket(s, BUCKET_KEY, OTHER_ACCOUNT), "log_prefix": PREFIX,
+        "log_group": group(s), "check_log_encryption": True, "decrypt_sessions_only": True},
+}  # fmt: skip
 
 
 def all_owned(stack: cdk.Stack) -> SessionManagerOptions:

@@ -19,14 +19,10 @@ IF: Final = {"Fn::If": ["Production", ALLOW, DENY]}
 TAGGED: Final = {"Condition": {"StringEquals": {"aws:PrincipalTag/team": "web"}}}
 
 STATEMENTS: Final[dict[Answer, tuple[list[object], ...]]] = {
-    Answer.ALLOWED: (
-        [ALLOW], [ALLOW | TAGGED, ALLOW], [OF_EC2, ALLOW],
-        [ALLOW, OF_EC2 | {"Effect": {"Ref": "Effect"}}],
-    ),
-    Answer.UNKNOWN: (
-        [ALLOW | TAGGED], [ALLOW, DENY | TAGGED], [ALLOW, IF], [IF], ["unreadable"], [None],
-        [ALLOW, ALLOW | {"Effect": {"Ref": "Effect"}}],
-    ),
+    Answer.ALLOWED: ([ALLOW], [ALLOW | TAGGED, ALLOW], [OF_EC2, ALLOW],
+        [ALLOW, OF_EC2 | {"Effect": {"Ref": "Effect"}}]),
+    Answer.UNKNOWN: ([ALLOW | TAGGED], [ALLOW, DENY | TAGGED], [ALLOW, IF], [IF], ["unreadable"],
+        [None], [ALLOW, ALLOW | {"Effect": {"Ref": "Effect"}}]),
     Answer.IMPLICIT_DENY: ([], [OF_EC2], [DENY | TAGGED], [ALLOW | {"Action": "ec2:*"}]),
     Answer.EXPLICIT_DENY: ([DENY], [ALLOW, DENY], [DENY, DENY | TAGGED], [IF, "unreadable", DENY]),
 }  # fmt: skip

@@ -157,10 +157,8 @@ TEXTS: Final = {
     "document_name of an existing document": Place("document_name",
         lambda s, v: start_session(s, v, all_instances=True)),
     "run_as_user": Place("run_as_user", preferences("run_as_user"), has_default=True),
-    **{
-        profile: Place(profile, preferences(profile), is_pattern_free=True, has_default=True)
-        for profile in ("linux_shell_profile", "windows_shell_profile")
-    },
+    **{profile: Place(profile, preferences(profile), is_pattern_free=True, has_default=True)
+       for profile in ("linux_shell_profile", "windows_shell_profile")},
     "a tag's key": Place("instance_tags",
         lambda s, v: start_session(s, instance_tags={v: "web"}), is_pattern_free=True,
         tokens=("lazy",)),  # which CDK knows at synthesis

@@ -75,72 +75,50 @@ class Kind(NamedTuple):
 
 
 KINDS: Final = {
-    "--role": Kind(
-        role,
-        (
-            *("a", "x" * 64, "Web_1+=,.@-", f"{ROLES}web", f"{ROLES}team/a!b~/web"),
-            f"{ROLES}{'p' * 510}/web",
-        ),
-        (
-            *("x" * 65, "a b", "a:b", "ä", "web\n", f"{ROLES}", f"{ROLES}a b/web", f"{ROLES}/web"),
-            *(f"{ROLES}{'p' * 511}/web", ROLES.replace(":iam:", ":sts:") + "web"),
-            *(f"arn:aws:iam::{ACCOUNT}:user/web", f"{ROLES}team/", f"{ROLES}té/web", f"{ROLES}*"),
-            *(f"arn:aws:iam::{ACCOUNT}:instance-profile/web", f"{ROLES}a b", f"{ROLES}{'x' * 65}"),
-            *(f"arn:aws:iam::{account}:role/web" for account in ("", "1" * 65, "*")),
-        ),
-    ),
+    "--role": Kind(role, (
+        *("a", "x" * 64, "Web_1+=,.@-", f"{ROLES}web", f"{ROLES}team/a!b~/web"),
+        f"{ROLES}{'p' * 510}/web",
+    ), (
+        *("x" * 65, "a b", "a:b", "ä", "web\n", f"{ROLES}", f"{ROLES}a b/web", f"{ROLES}/web"),
+        *(f"{ROLES}{'p' * 511}/web", ROLES.replace(":iam:", ":sts:") + "web"),
+        *(f"arn:aws:iam::{ACCOUNT}:user/web", f"{ROLES}team/", f"{ROLES}té/web", f"{ROLES}*"),
+        *(f"arn:aws:iam::{ACCOUNT}:instance-profile/web", f"{ROLES}a b", f"{ROLES}{'x' * 65}"),
+        *(f"arn:aws:iam::{account}:role/web" for account in ("", "1" * 65, "*")),
+    )),
     "--instance-profile": Kind(
         lambda stack, name: lookup_instance_profile(stack, "Profile", instance_profile_name=name),
-        ("a", "x" * 128, "Web_1+=,.@-"),
-        ("", "x" * 129, "a/b", "a b", "a:b", "ä", "web\n"),
-    ),
-    "--document": Kind(
-        document,
+        ("a", "x" * 128, "Web_1+=,.@-"), ("", "x" * 129, "a/b", "a b", "a:b", "ä", "web\n")),
+    "--document": Kind(document,
         ("abc", "x" * 128, "SSM-Session_1.2", "My-aws-sessions", "..."),
-        ("", "ab", "x" * 129, "a b c", "a/bc", "äbc", "abc\n"),
-    ),
-    "--key": Kind(
-        key,
-        (
-            *(f"{KMS}key/1234abcd-12ab-34cd-56ef-1234567890ab", f"{KMS}key/mrk-1234"),
-            *(f"{KMS}alias/a", f"{KMS}alias/a/b_c-d", f"{KMS}alias/team:web"),
-            f"{KMS}alias/{'x' * 250}",
-        ),
-        (
-            *("", "1234abcd-12ab-34cd-56ef-1234567890ab", "alias/a", KMS, f"{KMS}key/"),
-            *(f"{KMS}alias/", f"{KMS}alias/{'x' * 251}", f"{KMS}alias/a.b", f"{KMS}key/a:b"),
-            *(f"{KMS}key/*", f"{KMS}key/a\n", f"{KMS}key/a/b", f"{KMS}alias/ä"),
-            KMS.replace("kms", "ssm") + "key/a",
-        ),
-        "kmsKeyId",
-        before=f"{KMS}alias/",
-    ),
+        ("", "ab", "x" * 129, "a b c", "a/bc", "äbc", "abc\n")),
+    "--key": Kind(key, (
+        *(f"{KMS}key/1234abcd-12ab-34cd-56ef-1234567890ab", f"{KMS}key/mrk-1234"),
+        *(f"{KMS}alias/a", f"{KMS}alias/a/b_c-d", f"{KMS}alias/team:web"),
+        f"{KMS}alias/{'x' * 250}",
+    ), (
+        *("", "1234abcd-12ab-34cd-56ef-1234567890ab", "alias/a", KMS, f"{KMS}key/"),
+        *(f"{KMS}alias/", f"{KMS}alias/{'x' * 251}", f"{KMS}alias/a.b", f"{KMS}key/a:b"),
+        *(f"{KMS}key/*", f"{KMS}key/a\n", f"{KMS}key/a/b", f"{KMS}alias/ä"),
+        KMS.replace("kms", "ssm") + "key/a",
+    ), "kmsKeyId", before=f"{KMS}alias/"),
     "--log-bucket": Kind(
         lambda stack, name: session_manager_statements(log_bucket=bucket(stack, name)),
         ("abc", "session-logs", "session.logs.1", "Session_Logs", "S" * 255),
         ("", "ab", "x" * 256, "a/bc", "a bc", "ab*", "äbc", "arn:aws:s3:::logs", "abc\n"),
-        "s3BucketName",
-    ),
+        "s3BucketName"),
     "--log-prefix": Kind(
-        lambda s, prefix: session_manager_statements(log_bucket=bucket(s), log_prefix=prefix),
-        (
-            *("web", "/web//a/", "a b", "a..b/.c", "é", "\xa0", "~!@#$%^&()=+[]{};:'\",.<>|\\`"),
-            *("x" * 1024, "é" * 512),
-        ),
-        (
-            *("a/../b", "..", ".", "./a", "a/..", "*", "a?", "${aws:userid}", "{{web}}", "秘密"),
-            *("\ud800", "a\0", "a\x1b[31m", "a\x9b31m", "web\n", "a\tb", "\x7f"),
-            *("x" * 1025, "é" * 513),
-        ),
-        "s3KeyPrefix",
-    ),
-    "--log-group": Kind(
-        group,
-        ("a", "x" * 512, "/ssm/sessions", "A_1-./#"),
+        lambda s, prefix: session_manager_statements(log_bucket=bucket(s), log_prefix=prefix), (
+        *("web", "/web//a/", "a b", "a..b/.c", "é", "\xa0", "~!@#$%^&()=+[]{};:'\",.<>|\\`"),
+        *("x" * 1024, "é" * 512),
+    ), (
+        *("a/../b", "..", ".", "./a", "a/..", "*", "a?", "${aws:userid}", "{{web}}", "秘密"),
+        *("\ud800", "a\0", "a\x1b[31m", "a\x9b31m", "web\n", "a\tb", "\x7f"),
+        *("x" * 1025, "é" * 513),
+    ), "s3KeyPrefix"),
+    "--log-group": Kind(group, ("a", "x" * 512, "/ssm/sessions", "A_1-./#"),
         ("", "x" * 513, "a:b", "a b", "*", "ä", "logs\n", "arn:aws:logs:a:b:log-group:c"),
-        "cloudWatchLogGroupName",
-    ),
-}
+        "cloudWatchLogGroupName"),
+}  # fmt: skip
 ALL: Final = [
     pytest.param(option, text, takes, id=f"{option} {text[:30]!a} {len(text)} {takes}")
     for option, kind in KINDS.items()

@@ -492,8 +492,7 @@ ENCRYPTS_TWICE: Final = l2_bucket(s3.BucketEncryption.DSSE_MANAGED)
 ROLES: Final = {
     "neither `role` nor `instance_profile`": permissions(),
     "both `role` and `instance_profile`": permissions(
-        role=existing_role, instance_profile=profile("web")
-    ),
+        role=existing_role, instance_profile=profile("web")),
     "a string for a role": permissions(role="web"),
     "a profile for a role": permissions(role=profile("web")),
     "a string for a profile": permissions(instance_profile="web"),
@@ -501,8 +500,7 @@ ROLES: Final = {
     "a role of another account": by_arn(role_arn("web", OTHER_ACCOUNT)),
     "a role that a stack of another account makes": permissions(role=owned_elsewhere),
     "a role with `mutable=False` or `without_policy_updates()`": by_arn(
-        role_arn("web"), mutable=False
-    ),
+        role_arn("web"), mutable=False),
     "an ARN that is not a role's": by_arn(f"arn:aws:iam::{ACCOUNT}:user/web"),
     "an ARN given to `from_role_name`": by_name(role_arn("web")),
     "a name that no role can have": by_name("web server"),
@@ -512,7 +510,7 @@ ROLES: Final = {
     "a profile imported without its role": permissions(instance_profile=imported_profile),
     "an L1 profile without a role": permissions(instance_profile=profile()),
     "an L1 profile that has its role's ARN": permissions(instance_profile=profile(role_arn("web"))),
-}
+}  # fmt: skip
 NAMES: Final = {
     "an invalid `policy_name`": permissions(role=existing_role, policy_name="a b"),
     "a `policy_name` that is not a string": permissions(role=existing_role, policy_name=7),
@@ -529,24 +527,20 @@ NAMES: Final = {
 KEYS: Final = {
     "a string for a key": statements(encryption_key="alias/sessions"),
     "a key for signing": statements(
-        encryption_key=lambda s: kms.Key(s, "Key", key_spec=kms.KeySpec.RSA_2048)
-    ),
+        encryption_key=lambda s: kms.Key(s, "Key", key_spec=kms.KeySpec.RSA_2048)),
     "an AWS managed key": statements(encryption_key=lambda s: imported_alias(s, "alias/aws/ssm")),
     "an ARN of another service for a key": with_key(key_arn().replace(":kms:", ":s3:")),
     "an ARN that is not one key's": with_key(key_arn(resource="key/a/b")),
     "a key's ARN without a region": with_key(key_arn(region="")),
     "an L1 bucket that names its key by something other than an ARN": statements(
-        log_bucket=lambda s: l1_bucket(s, "arn:1234")
-    ),
+        log_bucket=lambda s: l1_bucket(s, "arn:1234")),
     "an alias that no key can have": statements(
-        encryption_key=lambda s: imported_alias(s, "sessions")
-    ),
-}
+        encryption_key=lambda s: imported_alias(s, "sessions")),
+}  # fmt: skip
 LOGS: Final = {
     "a string for a bucket": statements(log_bucket="session-logs"),
     "an ARN that is not a bucket's": statements(
-        log_bucket=lambda s: s3.Bucket.from_bucket_arn(s, "Logs", "arn:aws:s3:::session-logs/web")
-    ),
+        log_bucket=lambda s: s3.Bucket.from_bucket_arn(s, "Logs", "arn:aws:s3:::session-logs/web")),
     "a string for a log group": statements(log_group="/session/logs"),
     "a name that no log group can have": statements(log_group=lambda s: group(s, "a b")),
     "`log_prefix` without `log_bucket`": statements(log_prefix="web"),
@@ -557,60 +551,47 @@ LOGS: Final = {
     "a string for `strict`": called(SessionManagerReadiness, strict="yes"),
     "a string for `network`": called(SessionManagerReadiness, network="no"),
     "a string for `preferences`": statements(preferences=DOCUMENT),
-    "an option that the preferences decide": statements(
-        log_prefix="web",
-        preferences=lambda s: SessionPreferences.from_document_name(s, "Preferences"),
-    ),
-}
+    "an option that the preferences decide": statements(log_prefix="web",
+        preferences=lambda s: SessionPreferences.from_document_name(s, "Preferences")),
+}  # fmt: skip
 FLEETS: Final = {
     "an ARN for the name of a profile to look up": lambda w: lookup_instance_profile(
-        w.stack, "Profile", instance_profile_name=PROFILE_ARN
-    ),
+        w.stack, "Profile", instance_profile_name=PROFILE_ARN),
     "a look-up of a profile without a role": lambda w: answered(w.make_app, look_up, NO_ROLE),
     "a string in `exclude`": fleet(exclude=["Web"]),
     "a role in `exclude`": fleet(exclude=lambda s: [existing_role(s)]),
     "what is no compute for `SessionManagerAccess.apply_to`": lambda w: (
-        SessionManagerAccess().apply_to(owned_role(w.stack))
-    ),
+        SessionManagerAccess().apply_to(owned_role(w.stack))),
     "an imported node group for `SessionManagerAccess.apply_to`": lambda w: (
         SessionManagerAccess().apply_to(
-            eks.Nodegroup.from_nodegroup_name(w.stack, "Nodes", "workers")
-        )
-    ),
+            eks.Nodegroup.from_nodegroup_name(w.stack, "Nodes", "workers"))),
     "a stage below a fleet that has no fleet of its own": over_a_stage,
     "a profile that an Aspect makes after a fleet's turn": before_an_aspect,
     "a profile that a fleet with `strict=True` can't attach to": of_a_bare_resource(strict=True),
     "a node group whose role is not given by its ARN, and a strict fleet": over_a_node_group,
     "a fleet with `strict=True` that covers nothing": lambda w: SessionManagerFleet(
-        w.app, "Fleet", strict=True
-    ),
-}
+        w.app, "Fleet", strict=True),
+}  # fmt: skip
 PREFERENCES: Final = {
     "an invalid `document_name`": preferences(document_name="a b"),
     "the account's default document for a new one": preferences(document_name=DOCUMENT),
     "a `document_name` that begins as AWS's own documents do": preferences(
-        document_name="AWSSupport-Sessions"
-    ),
+        document_name="AWSSupport-Sessions"),
     "an invalid `run_as_user`": preferences(run_as_user="1a"),
     "`root` for `run_as_user`": preferences(run_as_user="root"),
     "`run_as_user` beside `run_as_enabled=False`": preferences(
-        run_as_enabled=False, run_as_user="operator"
-    ),
+        run_as_enabled=False, run_as_user="operator"),
     "a number for `idle_timeout`": preferences(idle_timeout=20),
     "an `idle_timeout` out of bounds": preferences(idle_timeout=cdk.Duration.hours(2)),
     "`enforce_cloudwatch_encryption` without a log group": preferences(
-        enforce_cloudwatch_encryption=True
-    ),
+        enforce_cloudwatch_encryption=True),
     "`enforce_cloudwatch_encryption` and a log group without a key": preferences(
-        enforce_cloudwatch_encryption=True, log_group=lambda s: logs.LogGroup(s, "LogGroup")
-    ),
+        enforce_cloudwatch_encryption=True, log_group=lambda s: logs.LogGroup(s, "LogGroup")),
     "`enforce_s3_encryption`, which is the default, and a bucket that encrypts twice": preferences(
-        log_bucket=ENCRYPTS_TWICE
-    ),
+        log_bucket=ENCRYPTS_TWICE),
     "a shell profile with a `{{`": preferences(
-        linux_shell_profile="docker ps --format '{{.Names}}'"
-    ),
-}
+        linux_shell_profile="docker ps --format '{{.Names}}'"),
+}  # fmt: skip
 ENDPOINTS: Final = {
     "the id of a VPC for `vpc`": endpoints(vpc="vpc-1"),
     "another `endpoint_policy`": endpoints(endpoint_policy="organization"),
@@ -622,29 +603,24 @@ OPERATORS: Final = {
     "a string for `instance_arns`": start_session(instance_arns="i-0123456789abcdef0"),
     "an ARN that is not an instance's": start_session(instance_arns=["i-0123456789abcdef0"]),
     "an instance's ARN without a region": start_session(
-        instance_arns=[f"arn:aws:ec2::{ACCOUNT}:instance/i-1"]
-    ),
+        instance_arns=[f"arn:aws:ec2::{ACCOUNT}:instance/i-1"]),
     "a list for `instance_tags`": start_session(instance_tags=["team"]),
     "a tag without a value": start_session(instance_tags={"team": []}),
     "a tag whose value is not a string": start_session(instance_tags={"team": 7}),
     "a string for `grantee`": start_session(grantee="operators", all_instances=True),
     "a grantee whose policies can't be changed": start_session(
         grantee=lambda s: iam.Role.from_role_arn(s, "Role", role_arn("ops"), mutable=False),
-        all_instances=True,
-    ),
+        all_instances=True),
     "a grantee of another account": start_session(grantee=owned_elsewhere, all_instances=True),
-}
+}  # fmt: skip
 WARNINGS: Final = {
     "a key of another account": permissions(
-        role=existing_role, encryption_key=lambda s: existing_key(s, account=OTHER_ACCOUNT)
-    ),
+        role=existing_role, encryption_key=lambda s: existing_key(s, account=OTHER_ACCOUNT)),
     "an option of the app that its list does not have": of_an_option_that_is_not_in_the_file,
     "keys, and none of the region of the stack": permissions(
-        role=existing_role, encryption_key=lambda s: existing_key(s, region="eu-west-2")
-    ),
+        role=existing_role, encryption_key=lambda s: existing_key(s, region="eu-west-2")),
     "an L1 bucket whose key only the deployment knows": statements(
-        log_bucket=lambda s: l1_bucket(s, parameter(s))
-    ),
+        log_bucket=lambda s: l1_bucket(s, parameter(s))),
     "a bucket that encrypts twice": statements(log_bucket=ENCRYPTS_TWICE),
     "an L1 role that has a condition": on_a_condition,
     "an L1 endpoint that has a condition": beside_an_endpoint_on_a_condition,
@@ -652,7 +628,7 @@ WARNINGS: Final = {
     "a fleet that covers nothing": lambda w: SessionManagerFleet(w.stack, "Fleet"),
     "in `exclude` of a fleet what has no compute": over_an_idle_exclusion,
     "`ssm-user` for `run_as_user`": preferences(run_as_user="ssm-user"),
-}
+}  # fmt: skip
 IN_REGION: Final = "--role web --region eu-wst-1"
 THEIR_ROLE: Final = role_arn("team/web-server", OTHER_ACCOUNT)
 AWS_MANAGED: Final = key_arn(resource="alias/aws/ssm")
@@ -673,63 +649,49 @@ VERIFY: Final = {
     "a `--document` of another type": of_document("Shell"),
     "a `--document` with a parameter": of_document("Standard_Stream", kmsKeyId="{{ key }}"),
     "a `--document` with a name that AWS does not take": of_document(
-        "Standard_Stream", s3BucketName="*"
-    ),
+        "Standard_Stream", s3BucketName="*"),
     "a `--document` with something else for a boolean": of_document("Port", runAsEnabled="yes"),
     "`--operator` without `--instance-id`": command("--role web --operator caller"),
     "`--log-group` with `--instance-id`": command(f"{NODE} --log-group sessions"),
     "`--instance-id` without a region": command(f"--instance-id {nodes.NODE}"),
     "an `--instance-id` that does not exist": command(
-        NODE, refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound")
-    ),
+        NODE, refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound")),
     "an `--instance-id` that EC2 does not know any more": command(
-        NODE, has_answer("ec2:describe_instances", {"Reservations": []})
-    ),
+        NODE, has_answer("ec2:describe_instances", {"Reservations": []})),
     "an `--instance-id` of a hybrid node that does not exist": command(
-        f"{HERE_ON} {nodes.HYBRID}", lambda w: setattr(w.account, "record", None)
-    ),
+        f"{HERE_ON} {nodes.HYBRID}", lambda w: setattr(w.account, "record", None)),
     "`--instance-id` and a `--document` that does not exist": command(f"{NODE} --document Mine"),
     "`--operator caller` as the root user": operator("caller"),
     "an `--operator` of another account": operator(role_arn("operator", OTHER_ACCOUNT)),
     "an `--agent-diagnostics` file that does not exist": command(
-        f"{NODE} --agent-diagnostics /nonexistent"
-    ),
+        f"{NODE} --agent-diagnostics /nonexistent"),
     "the table of the diagnostics, and not the JSON": with_diagnostics("┌────"),
     "`--agent-diagnostics` with other JSON": with_diagnostics("{}"),
     "`--agent-diagnostics` of another node": with_diagnostics(
-        json.dumps({"DiagnosticsOutput": [OTHER_NODE]})
-    ),
+        json.dumps({"DiagnosticsOutput": [OTHER_NODE]})),
     "the package without its extra": command("--role web", lacks("boto3")),
     "no credentials": run("verify --role web"),
     "credentials that may not call IAM": refusing("AccessDenied"),
     "credentials that may not read a hybrid node": command(
-        f"{HERE_ON} {nodes.HYBRID}", refuses("ssm:DescribeInstanceInformation")
-    ),
+        f"{HERE_ON} {nodes.HYBRID}", refuses("ssm:DescribeInstanceInformation")),
     "a `--profile` that does not exist": run("verify --role web --profile nobody"),
     "a `--profile` whose role may not be assumed": fails(
-        client_error("AssumeRole", "AccessDenied", "not you")
-    ),
+        client_error("AssumeRole", "AccessDenied", "not you")),
     "a profile that asks for an MFA code, without a terminal": fails(EOFError()),
     "`AWS_MAX_ATTEMPTS=often`": run("verify --role web", with_env("AWS_MAX_ATTEMPTS", "often")),
     "a `credential_process` that does not exist": fails(
-        FileNotFoundError(2, "No such file", "/nonexistent")
-    ),
+        FileNotFoundError(2, "No such file", "/nonexistent")),
     "a `credential_process` that is empty": with_profile("credential_process ="),
     "a `credential_process` that prints nothing": with_profile("credential_process = true"),
     "a `credential_process` that fails": with_profile("credential_process = false"),
-    "`AWS_CONTAINER_CREDENTIALS_FULL_URI` of another host": run(
-        "verify --role web",
-        with_env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/credentials"),
-    ),
+    "`AWS_CONTAINER_CREDENTIALS_FULL_URI` of another host": run("verify --role web",
+        with_env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/credentials")),
     "`AWS_ACCESS_KEY_ID` without its secret": run(
-        "verify --role web", with_env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-    ),
+        "verify --role web", with_env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")),
     "`AWS_MAX_ATTEMPTS=0`": fails(
-        errors.InvalidMaxRetryAttemptsError(provided_max_attempts=0, min_value=1)
-    ),
+        errors.InvalidMaxRetryAttemptsError(provided_max_attempts=0, min_value=1)),
     "a profile whose `source_profile` does not exist": with_profile(
-        f"role_arn = {role_arn('web')}\nsource_profile = base"
-    ),
+        f"role_arn = {role_arn('web')}\nsource_profile = base"),
     "a configuration of AWS that can't be read": with_profile("role_arn = web\n[prod"),
     "a profile of IAM Identity Center, not signed in": with_profile(
         "sso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1\n"
@@ -737,59 +699,45 @@ VERIFY: Final = {
     ),
     "a sign-in of the AWS CLI that has expired": fails(errors.LoginRefreshRequired()),
     "credentials that can't be refreshed": fails(
-        errors.CredentialRetrievalError(provider="sso", error_msg="too late")
-    ),
+        errors.CredentialRetrievalError(provider="sso", error_msg="too late")),
     "`AWS_ENDPOINT_URL` without a region": run(
-        "verify --role web", with_env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    ),
+        "verify --role web", with_env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")),
     "a region that no host name can have": fails(errors.InvalidRegionError(region_name="a_b")),
     "a proxy that answers in place of AWS": fails(KeyError("GetRoleResult")),
     "a role whose ARN is none": command(
-        "--role web", has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}})
-    ),
+        "--role web", has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}})),
     "a key policy that is not JSON": with_a_key_policy_of_no_json,
     "a key policy that is asked for after all calls that a diagnosis makes": after_all_calls,
     "a region that is misspelt, of whose endpoint there is no address": command(
-        IN_REGION, fails_by(errors.EndpointConnectionError(endpoint_url="https://iam"))
-    ),
+        IN_REGION, fails_by(errors.EndpointConnectionError(endpoint_url="https://iam"))),
     "no network, and no region": fails(errors.EndpointConnectionError(endpoint_url="https://iam")),
     "a sign-in of IAM Identity Center that AWS refuses": fails(
-        client_error("GetRoleCredentials", "UnauthorizedException", "No access")
-    ),
+        client_error("GetRoleCredentials", "UnauthorizedException", "No access")),
     "a connection that ends": fails(errors.ConnectionClosedError(endpoint_url="https://iam")),
-    "a service that does not answer": command(
-        f"{NODE} --document Mine",
-        has_answer(
-            "ssm:describe_instance_information",
-            errors.ConnectTimeoutError(endpoint_url="https://ssm"),
-        ),
-    ),
+    "a service that does not answer": command(f"{NODE} --document Mine",
+        has_answer("ssm:describe_instance_information",
+            errors.ConnectTimeoutError(endpoint_url="https://ssm"))),
     "credentials that have expired": refusing("ExpiredToken"),
     "a region that is not enabled": command(
-        IN_REGION, says_no("GetRole", "UnrecognizedClientException")
-    ),
+        IN_REGION, says_no("GetRole", "UnrecognizedClientException")),
     "a call that AWS refuses": refusing("Throttling"),
     "an action that IAM does not answer": command("--role web-server", leaves_an_answer_out),
     "a `--role` that does not exist": refusing("NoSuchEntity"),
     "a `--role` of another account": command(f"--role {THEIR_ROLE}"),
     "an `--instance-profile` that does not exist": command(
-        "--instance-profile web", says_no("GetInstanceProfile", "NoSuchEntity")
-    ),
+        "--instance-profile web", says_no("GetInstanceProfile", "NoSuchEntity")),
     "an `--instance-profile` without a role": command(
-        "--instance-profile web-server", lambda w: setattr(w.account, "of_profile", {"Roles": []})
-    ),
+        "--instance-profile web-server", lambda w: setattr(w.account, "of_profile", {"Roles": []})),
     "a `--key` by an alias that does not exist": command(
         f"--role web-server --key {key_arn(resource='alias/sessions')}",
-        refuses("kms:DescribeKey", "NotFoundException"),
-    ),
+        refuses("kms:DescribeKey", "NotFoundException")),
     "a `--key` of an AWS service, for a role": command(f"--role web-server --key {AWS_MANAGED}"),
     "a role that is deleted while IAM is asked": command(
-        "--role web-server", refuses("iam:SimulatePrincipalPolicy", "NoSuchEntity")
-    ),
+        "--role web-server", refuses("iam:SimulatePrincipalPolicy", "NoSuchEntity")),
     "standard output that is closed": command("--role web-server", has_no_standard_output),
     "standard output that nobody reads": command("--role web-server", is_not_read),
     "an error of the program": fails(RuntimeError("on\ntwo lines")),
-}
+}  # fmt: skip
 AUDIT: Final = {
     "`--tag` without a value": audit("--tag env"),
     "`--tag` twice with the same key": audit("--tag env=prod --tag env=test"),
@@ -802,11 +750,9 @@ AUDIT: Final = {
     "a `--profiles-file` that is a symbolic link": audit("--profiles-file linked.txt", is_a_link),
     "a `--profiles-file` that is a device": audit(f"--profiles-file {os.devnull}"),
     "a `--profiles-file` that is read-only": audit(
-        "--profiles-file kept.txt", file("kept.txt", "web"), is_read_only
-    ),
+        "--profiles-file kept.txt", file("kept.txt", "web"), is_read_only),
     "a `--profiles-file` that is no list": audit(
-        "--profiles-file wrong.txt", file("wrong.txt", "web\na b\n")
-    ),
+        "--profiles-file wrong.txt", file("wrong.txt", "web\na b\n")),
     "`--profiles-file` for the results of two accounts": audit(
         f"--from {ACCOUNT}.json {OTHER_ACCOUNT}.json --profiles-file profiles.txt", has_two_accounts
     ),
@@ -819,9 +765,8 @@ AUDIT: Final = {
     "`--from` with the JSON of `verify`": from_file('{"version": 1, "ready": true}'),
     "`--from` with the result of a newer version": from_file('{"version": 2}'),
     "two `--from` files with one region of an account": audit(
-        "--from audit.json again.json", has_one_region_twice
-    ),
-}
+        "--from audit.json again.json", has_one_region_twice),
+}  # fmt: skip
 POLICY: Final = {
     "`--log-prefix` and no `--log-bucket`": run("policy --log-prefix web"),
     "the name of a log group alone": run(f"policy --log-group /ssm/sessions --region {REGION}"),
@@ -835,8 +780,7 @@ APP: Final = {
     "a misspelt option": app(rolle="web"),
     "an option without a value": app(role=""),
     "an option that takes `true` or `false`, with something else": app(
-        role="web", allow_registration="yes"
-    ),
+        role="web", allow_registration="yes"),
     "neither a role nor a profile": app(key=key_arn()),
     "no credentials, or no region": app(role="web", environment={}),
     "an alias without its ARN for `key`": app(role="web", key="alias/sessions"),
@@ -844,14 +788,11 @@ APP: Final = {
     "an answer in `cdk.context.json` that the CLI has not written": listed(answer=[{"Arn": "web"}]),
     "an option of a file that is not known": listed("allow_registration = true\nweb"),
     "an option of a file without a space, which can be a name": listed(
-        "allow-registration=true\nweb"
-    ),
+        "allow-registration=true\nweb"),
     "an option that contradicts the file": listed(
-        "allow-registration = true\nweb", allow_registration="false"
-    ),
+        "allow-registration = true\nweb", allow_registration="false"),
     "a second key of a file that an AWS service has": listed(
-        f"key = {key_arn()}\nkey = {AWS_MANAGED}\nweb"
-    ),
+        f"key = {key_arn()}\nkey = {AWS_MANAGED}\nweb"),
     "`log-prefix` without `log-bucket`": app(role="web", log_prefix="web"),
     "the ARN of something else for `role`": app(role="arn:aws:s3:::logs"),
     "a file that does not exist": app(roles="nowhere.txt"),
@@ -862,12 +803,11 @@ APP: Final = {
     "a name that is in the file twice": listed(f"web\n{role_arn('web')}"),
     "an ARN of another account": listed(role_arn("web", OTHER_ACCOUNT)),
     "a service-linked role in a file": listed(
-        answer=[{"Arn": role_arn("aws-service-role/ec2.amazonaws.com/web")}]
-    ),
+        answer=[{"Arn": role_arn("aws-service-role/ec2.amazonaws.com/web")}]),
     "the ARN of a role in a file of profiles": profiles_listed(role_arn("web")),
     "a name that does not exist": profiles_listed(answer={"$providerError": NO_PROFILE}),
     "a profile without a role": profiles_listed(answer=NO_ROLE),
-}
+}  # fmt: skip
 STACK: Final = {
     "type": "aws:cloudformation:stack",
     "properties": {"templateFile": "Web.template.json"},

@@ -118,16 +118,11 @@ class Changed(NamedTuple):
 
 CHANGED: Final[tuple[Changed, ...]] = (
     Changed(
-        "Operators",
-        "an operator has no hold on the sessions of one whose id begins like theirs",
-        frozenset({"ssm:TerminateSession"}),
-    ),
-    Changed(
-        "OperatorsBySsh",
-        "the ports of a host behind the instance are an option of their own",
-        frozenset({"ssm:StartSession"}),
-    ),
-)
+        "Operators", "an operator has no hold on the sessions of one whose id begins like theirs",
+        frozenset({"ssm:TerminateSession"})),
+    Changed("OperatorsBySsh", "the ports of a host behind the instance are an option of their own",
+        frozenset({"ssm:StartSession"})),
+)  # fmt: skip
 
 
 def excused(name: str, content: object, changed: Changed) -> tuple[object, object]:

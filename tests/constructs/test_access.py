@@ -115,18 +115,14 @@ def test_compute_on_a_condition_has_a_policy_on_it(stack: cdk.Stack) -> None:
 
 
 REFUSED: Final[dict[str, tuple[Callable[[cdk.Stack], IConstruct], str]]] = {
-    "immutable": (
-        lambda s: iam.InstanceProfile(s, "Profile", role=immutable_role(s)),
-        "'Stack/Role' was imported with mutable=False",
-    ),
+    "immutable": (lambda s: iam.InstanceProfile(s, "Profile", role=immutable_role(s)),
+        "'Stack/Role' was imported with mutable=False"),
     "import without its role": (imported_profile, "'Stack/Profile' was imported without its role"),
     "bare resource": (bare_profile, "'Stack/Profile' is a cdk.CfnResource"),
-    "imported node group": (
-        lambda s: eks.Nodegroup.from_nodegroup_name(s, "Nodes", "workers"),
-        "node group 'Stack/Nodes' was imported without its role",
-    ),
+    "imported node group": (lambda s: eks.Nodegroup.from_nodegroup_name(s, "Nodes", "workers"),
+        "node group 'Stack/Nodes' was imported without its role"),
     "node group of no role": (lambda s: l1_nodes(s, "worker"), "'worker' is not the ARN of a role"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -244,22 +244,17 @@ def in_another_stack(stack: cdk.Stack, vpc: ec2.Vpc) -> None:
 
 THERE: Final[dict[str, Place]] = {
     "L2": lambda _, vpc: vpc.add_interface_endpoint("There", service=SERVICES.SSM),
-    "L2 in one zone": lambda _, vpc: vpc.add_interface_endpoint(
-        "There",
-        service=SERVICES.SSM,
-        subnets=ec2.SubnetSelection(availability_zones=vpc.availability_zones[:1]),
-    ),
+    "L2 in one zone": lambda _, vpc: vpc.add_interface_endpoint("There", service=SERVICES.SSM,
+        subnets=ec2.SubnetSelection(availability_zones=vpc.availability_zones[:1])),
     "L1 by Fn::Sub": l1,
     "L1 by its name": lambda s, vpc: l1(s, vpc, service_name=f"com.amazonaws.{REGION}.ssm"),
     "L1 by Fn::Join": lambda s, vpc: l1(
-        s, vpc, service_name=cdk.Fn.join(".", ["com.amazonaws", cdk.Aws.REGION, "ssm"])
-    ),
+        s, vpc, service_name=cdk.Fn.join(".", ["com.amazonaws", cdk.Aws.REGION, "ssm"])),
     "L1 by Ref": lambda s, vpc: l1(s, vpc, vpc_id=cdk.Fn.ref(logical_id(vpc))),
     "L1 by Fn::GetAtt": lambda s, vpc: l1(
-        s, vpc, vpc_id=cdk.Fn.get_att(logical_id(vpc), "VpcId").to_string()
-    ),
+        s, vpc, vpc_id=cdk.Fn.get_att(logical_id(vpc), "VpcId").to_string()),
     "in another stack": in_another_stack,
-}
+}  # fmt: skip
 
 
 def elsewhere(stack: cdk.Stack, _: ec2.Vpc) -> None:

@@ -297,36 +297,22 @@ NAMED_PROD: Final = {"ProdRole": NAMED["ProdRole"]}
 Listed = dict[str | None, list[object]]
 ON_CONDITIONS: Final[dict[str, tuple[dict[str, Any], list[tuple[object, str | None]], Listed]]] = {
     "each its role": (
-        ROLES_ON,
-        [(PROD, "Prod"), (TEST, "Test"), (ALWAYS, None), ("Existing", "Prod")],
-        {None: [ALWAYS], "Prod": [PROD, "Existing"], "Test": [TEST]},
-    ),
+        ROLES_ON, [(PROD, "Prod"), (TEST, "Test"), (ALWAYS, None), ("Existing", "Prod")],
+        {None: [ALWAYS], "Prod": [PROD, "Existing"], "Test": [TEST]}),
     "role on two": ({}, [(ALWAYS, "Prod"), (ALWAYS, "Test")], {"Prod": [ALWAYS], "Test": [ALWAYS]}),
     "a role on none too": ({}, [(ALWAYS, "Prod"), (ALWAYS, None)], {None: [ALWAYS]}),
     "a name on none too": ({}, [("Existing", "Prod"), ("Existing", None)], {None: ["Existing"]}),
     "the names of roles on conditions": (
-        NAMED,
-        [("Named", "Prod"), ("Named", "Test")],
-        {"Prod": [PROD], "Test": [TEST]},
-    ),
+        NAMED, [("Named", "Prod"), ("Named", "Test")], {"Prod": [PROD], "Test": [TEST]}),
     "a list on two": ({}, [(LIST, "Prod"), (LIST, "Test")], {"Prod": [FIRST], "Test": [FIRST]}),
     "the name of a role on another": (NAMED_PROD, [("Named", None)], {None: ["Named"]}),
-    "the name of a role that is listed": (
-        {"ProdRole": included_role(RoleName="Named")},
-        [("Named", "Prod"), (PROD, None)],
-        {None: [PROD]},
-    ),
+    "the name of a role that is listed": ({"ProdRole": included_role(RoleName="Named")},
+        [("Named", "Prod"), (PROD, None)], {None: [PROD]}),
     "the name of a role on a condition beside another name on none": (
-        NAMED_PROD,
-        [("Named", "Prod"), ("Existing", None)],
-        {None: ["Existing"], "Prod": [PROD]},
-    ),
+        NAMED_PROD, [("Named", "Prod"), ("Existing", None)], {None: ["Existing"], "Prod": [PROD]}),
     "a role by a reference in a text": (
-        {},
-        [(ALWAYS, None), (BY_TEXT, None), (OF_KIND, None)],
-        {None: [ALWAYS, OF_KIND]},
-    ),
-}
+        {}, [(ALWAYS, None), (BY_TEXT, None), (OF_KIND, None)], {None: [ALWAYS, OF_KIND]}),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("row", ON_CONDITIONS)
@@ -446,12 +432,10 @@ ROLES: Final[dict[str, Callable[[cdk.Stack], str | list[str]]]] = {
     "beside users and groups": beside_users_and_groups,
     "beside another's": lambda s: (role_by_arn(s, THEIR_ARN), profiles(s, existing_role(s)))[1],
     "an L1 names one of two imports": lambda s: [
-        profiles(s, "Existing", existing_role(s), existing_role(s, "Other", "Other")),
-        "Other",
-    ],
+        profiles(s, "Existing", existing_role(s), existing_role(s, "Other", "Other")), "Other"],
     "in a group whose template has none": in_a_group_whose_launch_template_has_no_role,
     "by the ARN of a parameter": lambda s: profiles(s, role_by_arn(s, parameter(s))),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("env", [HERE, None])
@@ -630,12 +614,10 @@ def test_what_can_t_be_attached_to_is_named_in_a_warning(stack_here: cdk.Stack, 
 FIXED: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
     **FIXED_ROLES,
     "immutable in another stack": (
-        lambda s: immutable_role(cdk.Stack(cdk.Stage.of(s), "Shared", env=HERE)),
-        "mutable=False",
-    ),
+        lambda s: immutable_role(cdk.Stack(cdk.Stage.of(s), "Shared", env=HERE)), "mutable=False"),
     "immutable by mutable": (lambda s: (existing_role(s), immutable_role(s))[1], "mutable=False"),
     "mutable by immutable": (lambda s: (immutable_role(s), existing_role(s))[1], "mutable=False"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -59,14 +59,12 @@ KEYS: dict[str, Callable[[cdk.Stack], Any]] = {
     "L1 of an L2": lambda s: kms.Key(s, "Key").node.default_child,
     "L2 of L1": lambda s: kms.Key.from_cfn_key(kms.CfnKey(s, "Key", key_policy={"Statement": []})),
     "L1 of a spec that only the deployment knows": lambda s: kms.CfnKey(
-        s, "Key", key_spec=parameter(s)
-    ),
+        s, "Key", key_spec=parameter(s)),
     "L1 of the right spec and usage": lambda s: kms.CfnKey(
-        s, "Key", key_spec="SYMMETRIC_DEFAULT", key_usage="ENCRYPT_DECRYPT"
-    ),
+        s, "Key", key_spec="SYMMETRIC_DEFAULT", key_usage="ENCRYPT_DECRYPT"),
     "imported L2": existing_key,
     "imported L1": lambda s: kms.CfnKey.from_key_arn(s, "Key", key_arn()),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KEYS)
@@ -207,17 +205,15 @@ def elsewhere(stack: cdk.Stack, account: str = ACCOUNT, region: str = REGION) ->
 
 
 UNREACHED: dict[str, tuple[KeyOf, list[str]]] = {
-    "their far key": (
-        lambda s: existing_key(s, account=OTHER_ACCOUNT, region=OTHER_REGION),
-        [THEIRS, NO_KEY_HERE],
-    ),
+    "their far key": (lambda s: existing_key(s, account=OTHER_ACCOUNT, region=OTHER_REGION),
+        [THEIRS, NO_KEY_HERE]),
     "their alias": (lambda s: existing_key(s, account=OTHER_ACCOUNT, resource=ALIAS), [THEIRS]),
     "their stack alias": (lambda s: imported_alias(elsewhere(s, account=OTHER_ACCOUNT)), [THEIRS]),
     "far key": (lambda s: existing_key(s, region=OTHER_REGION), [NO_KEY_HERE]),
     "far alias": (lambda s: existing_key(s, region=OTHER_REGION, resource=ALIAS), [NO_KEY_HERE]),
     "far stack's alias": (lambda s: owned_alias(elsewhere(s, region=OTHER_REGION)), [NO_KEY_HERE]),
     "far stack's key": (lambda s: kms.Key(elsewhere(s, region=OTHER_REGION), "Key"), [NO_KEY_HERE]),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", UNREACHED)

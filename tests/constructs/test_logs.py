@@ -224,13 +224,11 @@ KEYS_OF_BUCKETS: Final[dict[str, tuple[MakeBucket, object]]] = {
     "l1-arn-of-an-owned-alias": (lambda s: l1_bucket(s, owned_alias(s).alias_arn), KEYS_HERE),
     "l1-arn": (lambda s: l1_bucket(s, key_arn()), key_arn()),
     "l1-id": (lambda s: l1_bucket(s, KEY_ID), KEY_HERE),
-    "l1-arn-with-a-token": (
-        lambda s: l1_bucket(s, key_arn(resource=f"key/{parameter(s)}")),
-        joined(key_arn(resource="key/"), {"Ref": "KeyId"}),
-    ),
+    "l1-arn-with-a-token": (lambda s: l1_bucket(s, key_arn(resource=f"key/{parameter(s)}")),
+        joined(key_arn(resource="key/"), {"Ref": "KeyId"})),
     "l1-alias": (lambda s: l1_bucket(s, ALIAS), KEYS_HERE),
     "l1-alias-arn": (lambda s: l1_bucket(s, key_arn(resource=ALIAS)), ALL_KEYS),
-}
+}  # fmt: skip
 
 
 def with_rule(stack: cdk.Stack) -> s3.CfnBucket:
@@ -253,14 +251,12 @@ NO_KEY: Final[dict[str, MakeBucket]] = {
     "L1, AWS managed": lambda s: l1_bucket(s, "alias/aws/s3"),
     "L1, AWS managed by ARN": lambda s: l1_bucket(s, key_arn(resource="alias/aws/s3")),
     "L1, all is a token": lambda s: s3.CfnBucket(
-        s, "Logs", bucket_encryption=cdk.Token.as_any({"Fn::If": ["A", "B", "C"]})
-    ),
+        s, "Logs", bucket_encryption=cdk.Token.as_any({"Fn::If": ["A", "B", "C"]})),
     "L1, a rule of no key": with_rule,
     "L1, imported": lambda s: s3.CfnBucket.from_bucket_name(s, "Logs", BUCKET),
     "L1, S3 with a key by a condition": lambda s: l1_bucket(
-        s, cdk.Fn.condition_if("Wanted", ALIAS, cdk.Aws.NO_VALUE).to_string(), "AES256"
-    ),
-}
+        s, cdk.Fn.condition_if("Wanted", ALIAS, cdk.Aws.NO_VALUE).to_string(), "AES256"),
+}  # fmt: skip
 
 
 def of_keys(found: dict[str, dict[str, Any]]) -> list[tuple[object, object, object]]:
@@ -396,16 +392,14 @@ GROUP_HERE: Final = in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}")
 GROUPS: Final[dict[str, tuple[Callable[[cdk.Stack], ILogGroupRef], object]]] = {
     "owned": (lambda s: logs.LogGroup(s, "Group"), group_resource({"Ref": "GroupC77FDACD"})),
     "l1": (lambda s: logs.CfnLogGroup(s, "Group"), group_resource({"Ref": "Group"})),
-    **{
-        f"{of.__name__}.{by} {name}": (functools.partial(imported, of, by, name), arn)
-        for of in (logs.LogGroup, logs.CfnLogGroup)
-        for by, name, arn in (
-            ("from_log_group_name", GROUP, GROUP_HERE),
-            ("from_log_group_arn", GROUP_ARN, GROUP_ARN),
-            ("from_log_group_arn", f"{GROUP_ARN}:*", GROUP_ARN),
-        )
-    },
-}
+    **{f"{of.__name__}.{by} {name}": (functools.partial(imported, of, by, name), arn)
+       for of in (logs.LogGroup, logs.CfnLogGroup)
+       for by, name, arn in (
+           ("from_log_group_name", GROUP, GROUP_HERE),
+           ("from_log_group_arn", GROUP_ARN, GROUP_ARN),
+           ("from_log_group_arn", f"{GROUP_ARN}:*", GROUP_ARN),
+       )},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("make", "group"), GROUPS.values(), ids=GROUPS)

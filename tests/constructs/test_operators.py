@@ -153,14 +153,9 @@ class Tag(str, enum.Enum):
 
 WEB: Final = {"ssm:resourceTag/team": "web"}
 TAGS: Final[list[tuple[Mapping[str, Any], dict[str, Any]]]] = [
-    (
-        {"team": ["web", "shop"], "stage": "test", "aws:autoscaling:groupName": ""},
-        {
-            "ssm:resourceTag/team": ["web", "shop"],
-            "ssm:resourceTag/stage": "test",
-            "ssm:resourceTag/aws:autoscaling:groupName": "",
-        },
-    ),
+    ({"team": ["web", "shop"], "stage": "test", "aws:autoscaling:groupName": ""},
+     {"ssm:resourceTag/team": ["web", "shop"], "ssm:resourceTag/stage": "test",
+      "ssm:resourceTag/aws:autoscaling:groupName": ""}),
     (
         {"team": "${aws:PrincipalTag/team}"},  # that of the operator
         {"ssm:resourceTag/team": "${aws:PrincipalTag/team}"},
@@ -168,7 +163,7 @@ TAGS: Final[list[tuple[Mapping[str, Any], dict[str, Any]]]] = [
     ({f"te{cdk.Token.as_string('am')}": "web"}, WEB),
     ({Tag.TEAM: "web"}, WEB),
     ({"équipe": "a\tb\r\n ~ÿ"}, {"ssm:resourceTag/équipe": "a\tb\r\n ~ÿ"}),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("tags", "condition"), TAGS)
@@ -394,10 +389,8 @@ GRANTEES: Final[Mapping[str, tuple[GranteeOf, str, object]]] = {
     "what has a role": (lambda s: Owner(s, "Owner", existing_role(s)), "Roles", "Existing"),
     "role with session tags": (
         lambda s: Owner(s, "Owner", iam.SessionTagsPrincipal(existing_role(s))),
-        "Roles",
-        "Existing",
-    ),
-}
+        "Roles", "Existing"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("grantee", GRANTEES)
@@ -688,8 +681,7 @@ REQUESTS: Final[dict[str, Request]] = {
     "other, untagged": starts(OTHER_INSTANCE),
     "another region": starts(on("ec2", "instance/i-1", "eu-west-3"), team="web", stage="test"),
     "another account": starts(
-        on("ec2", "instance/i-1", account=OTHER_ACCOUNT), team="web", stage="test"
-    ),
+        on("ec2", "instance/i-1", account=OTHER_ACCOUNT), team="web", stage="test"),
     "on premises": starts(MANAGED_INSTANCE, team="web", stage="test"),
     "document": starts(THE_DOCUMENT),
     "document, by tag": starts(THE_DOCUMENT, team="web", stage="test"),
@@ -700,16 +692,14 @@ REQUESTS: Final[dict[str, Request]] = {
     "remote port": starts_aws("AWS-StartPortForwardingSessionToRemoteHost"),
     "command": starts_aws("AWS-StartInteractiveCommand"),
     "silent command": starts_aws("AWS-StartNonInteractiveCommand"),
-    **{
-        name: (name, "*", {})
-        for name in (
-            *("ssm-guiconnect:StartConnection", "ssm-guiconnect:GetConnection"),
-            *("ssm-guiconnect:CancelConnection", "ssm-guiconnect:ListConnections"),
-            *("ssm:DescribeInstanceInformation", "ssm:DescribeSessions"),
-            *("ssm:GetConnectionStatus", "ssm:DescribeInstanceProperties"),
-            *("ec2:DescribeInstances", "ssm:SendCommand", "ssm:GetDocument"),
-        )
-    },
+    **{name: (name, "*", {})
+       for name in (
+           *("ssm-guiconnect:StartConnection", "ssm-guiconnect:GetConnection"),
+           *("ssm-guiconnect:CancelConnection", "ssm-guiconnect:ListConnections"),
+           *("ssm:DescribeInstanceInformation", "ssm:DescribeSessions"),
+           *("ssm:GetConnectionStatus", "ssm:DescribeInstanceProperties"),
+           *("ec2:DescribeInstances", "ssm:SendCommand", "ssm:GetDocument"),
+       )},
     "a change of the document": ("ssm:UpdateDocument", THE_DOCUMENT, {}),
     "a stop": ("ec2:StopInstances", INSTANCE, WEB),
     "own session": ("ssm:TerminateSession", SESSION, {TAG: "AIDA1"}),
@@ -724,7 +714,7 @@ REQUESTS: Final[dict[str, Request]] = {
     "key, other alias and session": makes_data_key(aliases=["alias/other"], **THIS),
     "other key, alias and session": makes_data_key("2345", aliases=[ALIAS], **THIS),
     "decrypt": ("kms:Decrypt", on("kms", f"key/{KEY_ID}"), {}),
-}
+}  # fmt: skip
 ALWAYS: Final = {"document", "document, by tag", "own session", "channel"}
 OF_WEB: Final = ALWAYS | {"web", "web and test", "other, web"}
 OF_THE_INSTANCE: Final = {"web", "web and test", "shop", "untagged"}
@@ -744,10 +734,8 @@ GRANTS: Final[dict[str, tuple[dict[str, Any], set[str]]]] = {
     "a tag": (ON_WEB, OF_WEB),
     "two tags": (TWO_TAGS, ALWAYS | {"web and test", "other, shop and test"}),
     "an ARN": ({"instance_arns": [INSTANCE]}, ALWAYS | OF_THE_INSTANCE),
-    "an ARN and a tag": (
-        {"instance_arns": (INSTANCE, MANAGED_INSTANCE), **ON_WEB},
-        ALWAYS | {"web", "web and test", "on premises"},
-    ),
+    "an ARN and a tag": ({"instance_arns": (INSTANCE, MANAGED_INSTANCE), **ON_WEB},
+        ALWAYS | {"web", "web and test", "on premises"}),
     "all": ({"all_instances": True}, OF_WEB | OF_THE_INSTANCE | OF_SHOP | {"other, untagged"}),
     "SSH": ({**ON_WEB, "allow_ssh": True}, OF_WEB | {"SSH"}),
     "ports": ({**ON_WEB, "allow_port_forwarding": True}, OF_WEB | {"port"}),
@@ -755,25 +743,17 @@ GRANTS: Final[dict[str, tuple[dict[str, Any], set[str]]]] = {
     "commands": ({**ON_WEB, "allow_interactive_commands": True}, OF_WEB | COMMANDS),
     "desktop": ({**ON_WEB, "allow_remote_desktop": True}, OF_WEB | DESKTOP | {"port"}),
     "console": ({**ON_WEB, "allow_console": True}, OF_WEB | CONSOLE),
-    "every option": (
-        {**ON_WEB, **EVERY_GRANT},
-        OF_WEB | DESKTOP | CONSOLE | COMMANDS | {"SSH", "port", "remote port"},
-    ),
+    "every option": ({**ON_WEB, **EVERY_GRANT},
+        OF_WEB | DESKTOP | CONSOLE | COMMANDS | {"SSH", "port", "remote port"}),
     "key": ({**ON_WEB, "key": "imported key"}, OF_WEB | KEY),
-    "alias": (
-        {**ON_WEB, "key": "imported alias"},
-        OF_WEB | {"key, alias", "key, alias and session", "other key, alias and session"},
-    ),
-    "key for sessions": (
-        {**ON_WEB, "key": "imported key", "decrypt_sessions_only": True},
-        OF_WEB | KEY - {"key", "key, alias"},
-    ),
-    "alias for sessions": (
-        {**ON_WEB, "key": "imported alias", "decrypt_sessions_only": True},
-        OF_WEB | {"key, alias and session", "other key, alias and session"},
-    ),
+    "alias": ({**ON_WEB, "key": "imported alias"},
+        OF_WEB | {"key, alias", "key, alias and session", "other key, alias and session"}),
+    "key for sessions": ({**ON_WEB, "key": "imported key", "decrypt_sessions_only": True},
+        OF_WEB | KEY - {"key", "key, alias"}),
+    "alias for sessions": ({**ON_WEB, "key": "imported alias", "decrypt_sessions_only": True},
+        OF_WEB | {"key, alias and session", "other key, alias and session"}),
     "two documents": ({**ON_WEB, "other": "shop"}, OF_WEB | OF_SHOP | {"other document"}),
-}
+}  # fmt: skip
 OF_OTHERS: Final = (
     ("ssm:TerminateSession", on("ssm", "session/bob-1")),
     ("ssm:StartSession", on("ec2", "instance/i-1")),

@@ -143,17 +143,13 @@ WRONG_VALUES: Final[dict[str, dict[str, object]]] = {
     "log_prefix": {"without a bucket": "web"},
 }
 WRONG: Final = [
-    *(
-        pytest.param(option, value, TypeError, id=f"{option} {getattr(value, '__name__', value)}")
-        for option, values in WRONG_TYPES.items()
-        for value in values
-    ),
-    *(
-        pytest.param(option, value, ValueError, id=f"{option} {kind}")
-        for option, values in WRONG_VALUES.items()
-        for kind, value in values.items()
-    ),
-]
+    *(pytest.param(option, value, TypeError, id=f"{option} {getattr(value, '__name__', value)}")
+      for option, values in WRONG_TYPES.items()
+      for value in values),
+    *(pytest.param(option, value, ValueError, id=f"{option} {kind}")
+      for option, values in WRONG_VALUES.items()
+      for kind, value in values.items()),
+]  # fmt: skip
 IN_A_DOCUMENT: Final = ("encryption_key", "log_bucket", "log_prefix", "log_group")
 """The options that preferences have as well."""
 

@@ -140,27 +140,16 @@ SAID: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
     ({"enforce_s3_encryption": True}, {}),
     ({"log_group": NAMED, "stream_logs": False}, {"cloudWatchLogGroupName": GROUP}),
     ({"stream_logs": True}, {}),
-    *(
-        ({"log_bucket": IMPORTED, "log_prefix": prefix}, {**IN_S3, "s3KeyPrefix": said})
-        for prefix, said in (("/sessions/", "sessions"), ("a//b/", "a/b"), ("/", ""), ("", ""))
-    ),
+    *(({"log_bucket": IMPORTED, "log_prefix": prefix}, {**IN_S3, "s3KeyPrefix": said})
+      for prefix, said in (("/sessions/", "sessions"), ("a//b/", "a/b"), ("/", ""), ("", ""))),
     # names and ARNs
-    *(
-        ({"log_bucket": BUCKETS[kind]}, {**IN_S3, "s3BucketName": name})
-        for kind, name in BUCKET_NAMES.items()
-    ),
-    *(
-        ({"log_group": GROUPS[kind]}, {**IN_LOGS, "cloudWatchLogGroupName": name})
-        for kind, name in GROUP_NAMES.items()
-    ),
-    *(
-        (
-            {"log_group": GROUPS[kind], "enforce_cloudwatch_encryption": True},
-            {**IN_LOGS, "cloudWatchLogGroupName": name, "cloudWatchEncryptionEnabled": True},
-        )
-        for kind, name in GROUP_NAMES.items()
-        if kind not in UNENCRYPTED_GROUPS
-    ),
+    *(({"log_bucket": BUCKETS[kind]}, {**IN_S3, "s3BucketName": name})
+      for kind, name in BUCKET_NAMES.items()),
+    *(({"log_group": GROUPS[kind]}, {**IN_LOGS, "cloudWatchLogGroupName": name})
+      for kind, name in GROUP_NAMES.items()),
+    *(({"log_group": GROUPS[kind], "enforce_cloudwatch_encryption": True},
+       {**IN_LOGS, "cloudWatchLogGroupName": name, "cloudWatchEncryptionEnabled": True})
+      for kind, name in GROUP_NAMES.items() if kind not in UNENCRYPTED_GROUPS),
     *(({"encryption_key": KEYS[kind]}, {"kmsKeyId": said}) for kind, said in KEY_IDS.items()),
     # times, in any unit
     ({"idle_timeout": cdk.Duration.hours(1)}, {"idleSessionTimeout": "60"}),
@@ -174,31 +163,23 @@ SAID: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
     ({"run_as_enabled": False}, {}),
     ({"run_as_enabled": True}, {"runAsEnabled": True}),  # the operator's tag names the user
     ({"run_as_enabled": True, "run_as_user": "a"}, {"runAsEnabled": True, "runAsDefaultUser": "a"}),
-    *(
-        ({"run_as_user": user}, {"runAsEnabled": True, "runAsDefaultUser": user})
-        for user in (
-            *("ssm-user", "_", "first.last", "U" * 32, "jane@corp.example.com"),
-            *("jane.doe-x_1@CORP", "1234567@corp.example.com", "u" * 64 + "@c.net"),
-            "root@corp.example.com",
-        )
-    ),
+    *(({"run_as_user": user}, {"runAsEnabled": True, "runAsDefaultUser": user})
+      for user in (
+          *("ssm-user", "_", "first.last", "U" * 32, "jane@corp.example.com"),
+          *("jane.doe-x_1@CORP", "1234567@corp.example.com", "u" * 64 + "@c.net"),
+          "root@corp.example.com",
+      )),
     # shell profiles
-    *(
-        (
-            {"linux_shell_profile": linux, "windows_shell_profile": windows},
-            {"shellProfile": {"linux": linux, "windows": windows}},
-        )
-        for linux, windows in (
-            ("export PS1='\\u@\\h $ '\ncd \"$HOME\"\n", 'Write-Host "`t$env:USER"'),
-            ("{ ssm } ${AWS::Region} *", "\u2028\x00\N{PILE OF POO}"),
-            ("f(){{ :; }; }", ""),
-        )
-    ),
-    (
-        {"linux_shell_profile": meant_by_a_reference},
-        {"shellProfile": {"linux": "{{resolve:ssm:/profile}}", "windows": ""}},
-    ),
-]
+    *(({"linux_shell_profile": linux, "windows_shell_profile": windows},
+       {"shellProfile": {"linux": linux, "windows": windows}})
+      for linux, windows in (
+          ("export PS1='\\u@\\h $ '\ncd \"$HOME\"\n", 'Write-Host "`t$env:USER"'),
+          ("{ ssm } ${AWS::Region} *", "\u2028\x00\N{PILE OF POO}"),
+          ("f(){{ :; }; }", ""),
+      )),
+    ({"linux_shell_profile": meant_by_a_reference},
+     {"shellProfile": {"linux": "{{resolve:ssm:/profile}}", "windows": ""}}),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("arguments", "said"), SAID)
@@ -270,15 +251,11 @@ ENCRYPTED_OR_NOT_KNOWN: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     "L1 with KMS": l1_bucket,
     "L1 with AES256": lambda s: l1_bucket(s, algorithm="AES256"),
     "L1 of a parameter": lambda s: l1_bucket(s, algorithm=parameter(s)),
-    "L1 of no rule": lambda s: s3.CfnBucket(
-        s,
-        "Bucket",
+    "L1 of no rule": lambda s: s3.CfnBucket(s, "Bucket",
         bucket_encryption=s3.CfnBucket.BucketEncryptionProperty(
-            server_side_encryption_configuration=[]
-        ),
-    ),
+            server_side_encryption_configuration=[])),
     "L1 known later": lambda s: s3.CfnBucket(s, "Bucket", bucket_encryption=cdk.Lazy.any(Later())),
-}
+}  # fmt: skip
 
 
 @jsii.implements(cdk.IStableAnyProducer)
@@ -345,8 +322,7 @@ def test_encryption_without_a_key_is_not_enforced(stack: cdk.Stack, kind: str | 
 WRONG_VALUES: Final[dict[str, Sequence[object]]] = {
     "document_name": (
         *("aws-sessions", "amazonSessions", "amzn.sessions", "AWSEC2-Sessions", "AWSSupport-S"),
-        ACCOUNT_DEFAULT,
-    ),
+        ACCOUNT_DEFAULT),
     "idle_timeout": [cdk.Duration.minutes(0), cdk.Duration.minutes(61)],
     "max_duration": [cdk.Duration.minutes(0), cdk.Duration.minutes(1441)],
     "run_as_user": (
@@ -356,11 +332,9 @@ WRONG_VALUES: Final[dict[str, Sequence[object]]] = {
         "u" * 65 + "@corp.example.com",
     ),
     # what others would take for theirs
-    **dict.fromkeys(
-        ("linux_shell_profile", "windows_shell_profile"),
-        ("docker ps -f '{{.Names}}'", "{{resolve:secretsmanager:x}}", "echo {{ x }}", "\ud800"),
-    ),
-}
+    **dict.fromkeys(("linux_shell_profile", "windows_shell_profile"),
+        ("docker ps -f '{{.Names}}'", "{{resolve:secretsmanager:x}}", "echo {{ x }}", "\ud800")),
+}  # fmt: skip
 WRONG_TYPES: Final[dict[str, Sequence[object]]] = {
     **dict.fromkeys(("stream_logs", "enforce_s3_encryption"), ("yes", 1, None)),
     "enforce_cloudwatch_encryption": ["false"],

@@ -351,20 +351,14 @@ ROADS: Final[dict[str, Callable[[cdk.Stack], list[object]]]] = {
     "L1": roads_of_an_l1_role,
     "L1 without a path": lambda s: roads_of_an_l1_role(s, "/"),
     "L1 with a path that the deployment knows": lambda s: roads_of_an_l1_role(
-        s, cdk.CfnParameter(s, "Path").value_as_string
-    ),
+        s, cdk.CfnParameter(s, "Path").value_as_string),
     "token for a name": with_a_token_for_a_name,
     "token list": of_a_token_list,
-    "by ARN and by name": lambda s: [
-        *[existing_role(s)] * 2,
-        role_by_arn(s, role_arn("path/Existing")),
-        *[l1_profile(s, "Existing")] * 2,
-        l1_profile(s, "Existing", construct_id="Another"),
-        owned_role(s, name="Existing"),
-        l1_role(s, name="Existing"),
-        iam.LazyRole(s, "Lazy", assumed_by=EC2, role_name="Existing"),
-    ],
-}
+    "by ARN and by name": lambda s: [*[existing_role(s)] * 2,
+        role_by_arn(s, role_arn("path/Existing")), *[l1_profile(s, "Existing")] * 2,
+        l1_profile(s, "Existing", construct_id="Another"), owned_role(s, name="Existing"),
+        l1_role(s, name="Existing"), iam.LazyRole(s, "Lazy", assumed_by=EC2, role_name="Existing")],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("backwards", [False, True], ids=["", "backwards"])

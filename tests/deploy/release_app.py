@@ -93,11 +93,9 @@ OTHERS: dict[str, Build] = {
         s, lambda s: existing_role(s, name=parameter(s).value_as_string)),
     "ProfileOfParameter": lambda s: permit(
         s, lambda s: l1_profile(s, *parameter(s, "CommaDelimitedList").value_as_list)),
-    "KeyByParameter": lambda s: permit_with(
-        s, "encryption_key", lambda s: kms.Key.from_key_arn(s, "Key", parameter(s).value_as_string)
-    ),
-    "AliasByParameter": lambda s: permit_with(
-        s, "encryption_key",
+    "KeyByParameter": lambda s: permit_with(s, "encryption_key",
+        lambda s: kms.Key.from_key_arn(s, "Key", parameter(s).value_as_string)),
+    "AliasByParameter": lambda s: permit_with(s, "encryption_key",
         lambda s: kms.Alias.from_alias_name(s, "Alias", parameter(s).value_as_string)),
     "KeyElsewhere": lambda s: permit_with(
         s, "encryption_key", lambda s: existing_key(s, region=OTHER_REGION, account=OTHER_ACCOUNT)),
@@ -265,16 +263,14 @@ BUILDS: dict[str, Build] = {
     **each("", functools.partial(permit_with, option="encryption_key"), KEYS),
     **each("", functools.partial(permit_with, option="log_bucket"), BUCKETS),
     **each("", functools.partial(permit_with, option="log_group"), GROUPS),
-    **{
-        f"Scenario{n}": functools.partial(permit_scenario, name=name)
-        for n, name in enumerate(scenarios.SCENARIOS)
-    },
+    **{f"Scenario{n}": functools.partial(permit_scenario, name=name)
+       for n, name in enumerate(scenarios.SCENARIOS)},
     **{kind: functools.partial(prefer, kind=kind) for kind in PREFERENCES},
     **OTHERS,
     **OPERATORS,
     **FLEETS,
     "Endpoints": endpoints,
-}
+}  # fmt: skip
 
 
 def main() -> None:

@@ -118,14 +118,11 @@ NOT_ACTION = [
     one("all but Systems Manager", NO_REGISTRATION, not_actions("Allow", "ssm:*")),
     one("all but opening", NO_CHANNEL, not_actions("Allow", "ssmmessages:OPEN*")),
     one("all but all", NEITHER, not_actions("Allow", "*")),
-    Row(
-        "two exceptions that complete each other",
-        READY,
-        ([not_actions("Allow", "ssm:*")], [not_actions("Allow", "ssmmessages:*")]),
-    ),
+    Row("two exceptions that complete each other", READY,
+        ([not_actions("Allow", "ssm:*")], [not_actions("Allow", "ssmmessages:*")])),
     one("a deny of all else", READY, ALL, not_actions("Deny", "ssm:*", "ssmmessages:*")),
     one("a deny of all but the channels", DENIED, ALL, not_actions("Deny", "ssmmessages:*")),
-]
+]  # fmt: skip
 
 DENYING = [
     one("a deny before the allow", DENIED, deny("ssmmessages:*"), ALL),
@@ -176,21 +173,16 @@ CONDITIONS = [
     one("a deny on a condition, none allowed", NEITHER, deny("*", Condition=OF_INSTANCE)),
     one("a deny on a condition and one without", DENIED,
         ALL, deny("ssm:*", Condition=OF_INSTANCE), deny("ssmmessages:*")),
-    *(
-        differs(one(name, UNKNOWN, *statements), simulated, IN_REQUEST)
-        for name, simulated, statements in (
-            ("by the instance's ARN", NEITHER, [allow("*", Condition=OF_INSTANCE)]),
-            ("sessions revoked", READY, [ALL, deny("*", Condition=REVOKED)]),
-        )
-    ),
-    *(
-        differs(one(name, found, *statements), simulated, WITHOUT_TLS)
-        for name, found, simulated, statements in (
-            ("by transport", READY, NEITHER, [allow("*", Condition=SECURE)]),
-            ("a deny by transport", DENIED, NEITHER, [deny("*", Condition=SECURE)]),
-            ("a deny without TLS", READY, DENIED, [ALL, deny("*", Condition=INSECURE)]),
-        )
-    ),
+    *(differs(one(name, UNKNOWN, *statements), simulated, IN_REQUEST)
+      for name, simulated, statements in (
+          ("by the instance's ARN", NEITHER, [allow("*", Condition=OF_INSTANCE)]),
+          ("sessions revoked", READY, [ALL, deny("*", Condition=REVOKED)]))),
+    *(differs(one(name, found, *statements), simulated, WITHOUT_TLS)
+      for name, found, simulated, statements in (
+          ("by transport", READY, NEITHER, [allow("*", Condition=SECURE)]),
+          ("a deny by transport", DENIED, NEITHER, [deny("*", Condition=SECURE)]),
+          ("a deny without TLS", READY, DENIED, [ALL, deny("*", Condition=INSECURE)]),
+      )),
 ]  # fmt: skip
 
 
@@ -205,18 +197,16 @@ BOUNDARIES = [
     bounded("a boundary of AWS", READY, f"{AWS}PowerUserAccess"),
     Row("a boundary, and no policy", NEITHER, boundary=[allow("*")]),
     Row("a boundary, and no registration", NO_REGISTRATION, ([CHANNELS_ONLY],), boundary=[ALL]),
-    *(
-        differs(bounded(name, found, boundary), READY, NO_BOUNDARY)
-        for name, found, boundary in (
-            ("a boundary of S3", NEITHER, [allow("s3:*")]),
-            ("a boundary of the channels", NO_REGISTRATION, [CHANNELS_ONLY]),
-            ("a boundary of registration", NO_CHANNEL, [REGISTER_ONLY]),
-            ("a boundary with a deny", DENIED, [allow("*"), deny("ssm:*")]),
-            ("an AWS boundary of S3", NEITHER, f"{AWS}AmazonS3FullAccess"),
-            ("a boundary on a condition", UNKNOWN, [allow("*", Condition=OF_INSTANCE)]),
-        )
-    ),
-]
+    *(differs(bounded(name, found, boundary), READY, NO_BOUNDARY)
+      for name, found, boundary in (
+          ("a boundary of S3", NEITHER, [allow("s3:*")]),
+          ("a boundary of the channels", NO_REGISTRATION, [CHANNELS_ONLY]),
+          ("a boundary of registration", NO_CHANNEL, [REGISTER_ONLY]),
+          ("a boundary with a deny", DENIED, [allow("*"), deny("ssm:*")]),
+          ("an AWS boundary of S3", NEITHER, f"{AWS}AmazonS3FullAccess"),
+          ("a boundary on a condition", UNKNOWN, [allow("*", Condition=OF_INSTANCE)]),
+      )),
+]  # fmt: skip
 
 CORE = f"{AWS}AmazonSSMManagedInstanceCore"
 MANAGED = [
@@ -225,19 +215,13 @@ MANAGED = [
     Row("AWS's and a deny", DENIED, ([deny("ssm:*")],), (CORE,)),
     Row("AWS's for EKS, and inline", READY, ([ALL],), (f"{AWS}AmazonEKSWorkerNodePolicy",)),
     Row("AWS's of a path", NEITHER, (), (f"{AWS}service-role/AmazonEC2RoleforAWSCodeDeploy",)),
-    *(
-        differs(Row(f"AWS's {name}, and inline", found, ([ALL],), (f"{AWS}{name}",)), READY, EMPTY)
-        for name, found in {
-            "AWSDenyAll": DENIED,
-            "AWSNewerThanTheData": UNKNOWN,
-            "AmazonSecurityLakePermissionsBoundary": DENIED,
-            "service-role/AmazonSSMManagedInstanceCore": UNKNOWN,
-        }.items()
-    ),
-    differs(
-        Row("AWS's that is not known", UNKNOWN, (), (f"{AWS}AWSNewerThanTheData",)), NEITHER, EMPTY
-    ),
-]
+    *(differs(Row(f"AWS's {name}, and inline", found, ([ALL],), (f"{AWS}{name}",)), READY, EMPTY)
+      for name, found in {"AWSDenyAll": DENIED, "AWSNewerThanTheData": UNKNOWN,
+          "AmazonSecurityLakePermissionsBoundary": DENIED,
+          "service-role/AmazonSSMManagedInstanceCore": UNKNOWN}.items()),
+    differs(Row("AWS's that is not known", UNKNOWN, (), (f"{AWS}AWSNewerThanTheData",)),
+        NEITHER, EMPTY),
+]  # fmt: skip
 
 ROWS = [
     *(*ALLOWING, *NOT_ALLOWING, *NOT_ACTION, *DENYING),

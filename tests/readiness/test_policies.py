@@ -71,23 +71,18 @@ BUCKET_ARN: Final = att("Bucket", "Arn")
 BUT_MAYBE: Final = {"Effect": "Allow", "Action": "*", "NotResource": MAYBE_ALL}
 OF_EFFECT: Final = {"Effect": MAYBE_ALL, "Resource": "*"}
 RESOURCES: Final[dict[Found, tuple[object, ...]]] = {
-    READY: (
-        "*", [MAYBE_ALL, "*"], "arn:aws:ec2:*:*:instance/*", "arn:*:ec2:*:*:instance/i-*", HERE,
+    READY: ("*", [MAYBE_ALL, "*"], "arn:aws:ec2:*:*:instance/*", "arn:*:ec2:*:*:instance/i-*", HERE,
         {"Fn::Sub": f"{OF_STACK}*"}, ["arn:aws:s3:::b", {"Fn::Sub": f"{OF_STACK}*"}],
         {"Fn::Sub": "arn:${AWS::Partition}:ec2:*:*:instance/*"}, "arn:aws*:ec2:*:*:instance/*",
         *("arn:aws:ec?:*:*:instance/*", "arn:aws:ec2:eu-west-1:*", "arn:aws:*:*:*:*"),
-        "arn:aws:ec2:*:*:instance*/i-*",
-    ),
-    NO_REGISTRATION: (
-        "arn:aws:ssm:*:*:parameter/*", "arn:aws:ec2:*:*:volume/*", "arn:aws:s3:::bucket/*",
-        "arn:aws:ec2:*:*:managed-instance/*", "arn:aws:ssm:*:*:instance/*",
+        "arn:aws:ec2:*:*:instance*/i-*"),
+    NO_REGISTRATION: ("arn:aws:ssm:*:*:parameter/*", "arn:aws:ec2:*:*:volume/*",
+        "arn:aws:s3:::bucket/*", "arn:aws:ec2:*:*:managed-instance/*", "arn:aws:ssm:*:*:instance/*",
         "arn:aws:ec2:*:*:instance", "arn:aws:ec2:*:*:inst?ance/i-0",
-        "arn:aws:ec2:*:*:instance/i-1/x",
-        {"Fn::Sub": "arn:${AWS::Partition}:s3:::b"}, BUCKET_ARN, att("Key", "Arn"),
-        {"Fn::Join": ["", [BUCKET_ARN, "/*"]]}, ["arn:aws:s3:::a", BUCKET_ARN],
+        "arn:aws:ec2:*:*:instance/i-1/x", {"Fn::Sub": "arn:${AWS::Partition}:s3:::b"}, BUCKET_ARN,
+        att("Key", "Arn"), {"Fn::Join": ["", [BUCKET_ARN, "/*"]]}, ["arn:aws:s3:::a", BUCKET_ARN],
         {"Fn::Sub": "arn:${AWS::Partition}:s3:::${Name}"},
-        {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:*:a"},
-    ),
+        {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:*:a"}),
     UNKNOWN: (
         # of another region, account and partition, short ids, a parameter's and the principal's
         HERE.replace("-1:", "-2:"), HERE.replace("111122", "999922"),
@@ -105,10 +100,8 @@ RESOURCES: Final[dict[Found, tuple[object, ...]]] = {
 }  # fmt: skip
 STATEMENTS: Final[dict[Found, tuple[object, ...]]] = {
     READY: (allow("*") | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}},),
-    NO_REGISTRATION: (
-        allow({"Fn::Sub": "s3:${A}"}), allow("ssm:*${"), "malformed", ["malformed"],
-        not_actions("Allow", "ssm:*", MAYBE_ALL), OF_EFFECT | {"Action": "s3:*"},
-    ),
+    NO_REGISTRATION: (allow({"Fn::Sub": "s3:${A}"}), allow("ssm:*${"), "malformed", ["malformed"],
+        not_actions("Allow", "ssm:*", MAYBE_ALL), OF_EFFECT | {"Action": "s3:*"}),
     UNKNOWN: (
         allow(MAYBE_ALL), BUT_MAYBE, allow({"Fn::Sub": "ssm:${A}"}),
         not_actions("Allow", MAYBE_ALL), MAYBE_ALL, {"Fn::Transform": {"Name": "Macro"}},
@@ -146,15 +139,11 @@ def test_a_statement_that_cannot_be_read_does_not_hide_the_next(check: Check) ->
 
 
 IN_ANY_REGION = {
-    READY: (
-        "arn:aws:ec2:*:*:instance/*", "arn:aws-cn:ec2:*:*:instance/*", "arn:aws:*",
+    READY: ("arn:aws:ec2:*:*:instance/*", "arn:aws-cn:ec2:*:*:instance/*", "arn:aws:*",
         "arn:*:ec2:*:*:instance/*", {"Fn::Sub": f"{OF_STACK}*"},
-        {"Fn::Sub": f"{OF_STACK.replace('${AWS::Partition}', 'aws')}*"},
-    ),
-    UNKNOWN: (
-        "arn:aws:ec2:*:*:instance/i-0*", "arn:aws:ec2:eu-west-1:*:instance/*",
-        "arn:???:ec2:*:*:instance/*",
-    ),
+        {"Fn::Sub": f"{OF_STACK.replace('${AWS::Partition}', 'aws')}*"}),
+    UNKNOWN: ("arn:aws:ec2:*:*:instance/i-0*", "arn:aws:ec2:eu-west-1:*:instance/*",
+        "arn:???:ec2:*:*:instance/*"),
     NO_REGISTRATION: ("arn:",),
 }  # fmt: skip
 
@@ -227,16 +216,13 @@ OF_A_ROLE = {
     READY: (
         managed(CORE), managed(sub(f"{OF_AWS}PowerUserAccess")), bounded({"Ref": "AWS::NoValue"}),
         managed(sub(f"{AWS}${{P}}", P="AmazonSSMManagedInstanceCore")),
-        managed(sub(f"{OURS}${{Owner}}-core")),
-    ),
+        managed(sub(f"{OURS}${{Owner}}-core"))),
     NEITHER: (managed(f"{AWS}job-function/ViewOnlyAccess"),),
     DENIED: (managed(f"{AWS}AdministratorAccess", f"{AWS}AWSDenyAll"),),
     NO_REGISTRATION: (
         managed(ref("Policy")), managed(maybe(ref("Policy"))), managed(sub(f"{OURS}core")),
-        managed(sub(f"{OURS}path/core")), bounded(f"{OF_ACCOUNT}core"), bounded(ref("Policy")),
-    ),
-    UNKNOWN: (
-        *(managed(arn) | inline(ALL) for arn in MAY_DENY),
+        managed(sub(f"{OURS}path/core")), bounded(f"{OF_ACCOUNT}core"), bounded(ref("Policy"))),
+    UNKNOWN: (*(managed(arn) | inline(ALL) for arn in MAY_DENY),
         managed(f"{AWS}AdministratorAccess", "arn:aws:iam::1:policy/x"),
         managed(CORE.replace("aws:iam", "aws-cn:iam")), managed(f"{AWS}core"),
         managed(f"{OF_ACCOUNT}AmazonSSMManagedInstanceCore"),
@@ -247,8 +233,7 @@ OF_A_ROLE = {
         {"Policies": [maybe(inline(ALL)["Policies"][0])]}, {"Policies": ["malformed"]},
         *map(of_document, [None, "text", []]),
         inline(CHANNELS_ONLY, allow("{{resolve:ssm:/actions}}")),
-        inline(CHANNELS_ONLY, allow("ssm:{{resolve:ssm:/action}}")),
-    ),
+        inline(CHANNELS_ONLY, allow("ssm:{{resolve:ssm:/action}}"))),
 }  # fmt: skip
 
 

@@ -375,20 +375,16 @@ IN_STATEMENTS = {
         # in both branches, and named once
         decrypts({"Fn::If": ["C", [ref("Key"), key_arn()], ref("Key")]}),
     ),
-    ON_ALL: (
-        decrypts("*"), allow("kms:*", on=[key_arn(), "*"]),
+    ON_ALL: (decrypts("*"), allow("kms:*", on=[key_arn(), "*"]),
         allow("KMS:dec*", on="arn:aws:kms:*:*:key/*"),
         allow("s3:*", "kms:Decrypt", on="arn:aws:kms:*"),
-        {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": key_arn()},
-    ),
-    READY: (
-        decrypts(key_arn()), decrypts(att("Key", "Arn")), decrypts(ref("Parameter")),
+        {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": key_arn()}),
+    READY: (decrypts(key_arn()), decrypts(att("Key", "Arn")), decrypts(ref("Parameter")),
         decrypts(ref("Secret")), decrypts(key_arn(resource="key/*")), allow("kms:Encrypt"),
         allow("kms:CreateAlias", on=ALIAS), deny("kms:Decrypt", on=ALIAS), deny("kms:Decrypt"),
         allow("s3:GetObject", on="alias/sessions"), allow("kms:Encrypt", "s3:*"), allow("*"),
         {"Effect": "Allow", "NotAction": "kms:Encrypt", "Resource": "*"},
-        allow("kms:Decrypt", Condition=ENCRYPTS_FOR),
-    ),
+        allow("kms:Decrypt", Condition=ENCRYPTS_FOR)),
 }  # fmt: skip
 
 

@@ -174,21 +174,16 @@ BEHIND: Final[dict[Found, tuple[Body, ...]]] = {
         denied_another(ref("Name")), denied_another(JOINED), denied_another("web"),
         denied_another(JOINED, **ELSEWHERE), denied_another("web", **ELSEWHERE),
     ),
-    UNKNOWN: (
-        behind([]), behind([ref("Role"), ref("Role")]), behind([ref("RoleName")]),
+    UNKNOWN: (behind([]), behind([ref("Role"), ref("Role")]), behind([ref("RoleName")]),
         behind(ref("RoleNames")), behind([either(ref("Role"), "other")]),
         behind([either(ref("Role"))]), behind([{"Fn::ImportValue": "role"}]),
         behind([att("Custom", "RoleName")]), behind(["other"]), behind([ref("Else")], BY_NAME),
         attached(Condition="Linux"), attached("Windows", Condition="Linux"),
-        attached("New", "", NAMED),
-        two(put("Inline", S3), CUSTOM, inline(ALL)), two(put("Same", ALL), put("Same", deny("*"))),
-        two(put(JOINED, ALL), put(JOINED, S3)), two(put(either("A", "B"), ALL), put("B", S3)),
-        denied_another(ref("Name"), **ELSEWHERE),
-    ),
-    NEITHER: (
-        two(put("Inline", S3), CUSTOM, inline(allow("ec2:*"))),
-        two(put("Same", ALL, Condition="C"), put("Same", S3)),
-    ),
+        attached("New", "", NAMED), two(put("Inline", S3), CUSTOM, inline(ALL)),
+        two(put("Same", ALL), put("Same", deny("*"))), two(put(JOINED, ALL), put(JOINED, S3)),
+        two(put(either("A", "B"), ALL), put("B", S3)), denied_another(ref("Name"), **ELSEWHERE)),
+    NEITHER: (two(put("Inline", S3), CUSTOM, inline(allow("ec2:*"))),
+        two(put("Same", ALL, Condition="C"), put("Same", S3))),
     DENIED: (profile_and_role(roles=["other"], Policy=policy(deny("*"), roles=["other"])),),
 }  # fmt: skip
 
@@ -290,25 +285,19 @@ OUTPUTS: Final = {
 INNER: Final = {
     "Resources": {"Role": resource("AWS::IAM::Role", **TRUST)},
     "Conditions": {"Always": {"Fn::Equals": [1, 1]}, "Never": {"Fn::Equals": [1, 2]}},
-    "Outputs": {
-        "Given": {"Value": ref("Of")},
-        "Other": {"Value": ref("Role")},
+    "Outputs": {"Given": {"Value": ref("Of")}, "Other": {"Value": ref("Role")},
         "Chosen": {"Value": {"Fn::If": ["Always", ref("Of"), "other"]}},
-        "Absent": {"Value": ref("Of"), "Condition": "Never"},
-        "Malformed": "value",
-    },
-}
+        "Absent": {"Value": ref("Of"), "Condition": "Never"}, "Malformed": "value"},
+}  # fmt: skip
 INCLUDE: Final = {"Name": "AWS::Include", "Parameters": {"Location": "s3://bucket/key"}}
 GENERATED = {
-    READY: (
-        of_arn(ARN), of_arn({"Fn::Sub": "${Role.Arn}"}),
+    READY: (of_arn(ARN), of_arn({"Fn::Sub": "${Role.Arn}"}),
         of_arn({"Fn::Join": ["", [{"Fn::GetAtt": "Role.Arn"}]]}), {"Fn::Join": ["", [ref("Role")]]},
         {"Fn::Sub": "${Role}"}, {"Fn::Sub": ["${Role}"]}, {"Fn::GetStackOutput": OUTPUT},
         {"Fn::Sub": ["${It}", {"It": ref("Role")}]}, {"Fn::Select": ["1", ["other", ref("Role")]]},
         {"Fn::Select": [1, {"Fn::Split": ["/", {"Fn::Sub": "role/${Role}"}]}]},
         att("Nested", "Outputs.Given"), att("Nested", "Outputs.Chosen"), {"Fn::ImportValue": "it"},
-        {"Fn::FindInMap": ["Names", "z", "role", {"DefaultValue": ref("Role")}]},
-    ),
+        {"Fn::FindInMap": ["Names", "z", "role", {"DefaultValue": ref("Role")}]}),
     # another role, for certain
     NEITHER: (
         "existing", ref("Other"), of_arn({"Fn::GetAtt": ["Other", "Arn"]}), {"Fn::Sub": "${Other}"},
@@ -468,12 +457,9 @@ UNREAD: Final[dict[bool, tuple[Body, ...]]] = {
         resource(STACK_SET, TemplateURL="https://example.com/t"), UNREADABLE,
         resource(STACK_SET, TemplateBody="P: AWS::IAM::RolePolicy"),
         resource(STACK_SET, TemplateBody=ref("Body")),
-        resource("AWS::ServiceCatalog::CloudFormationProvisionedProduct"),
-    ),
-    True: (
-        nesting()["Resources"]["Nested"], resource(STACK_SET, TemplateBody="P: AWS::IAM::Role"),
-        resource("AWS::ServiceCatalog::CloudFormationProduct"),
-    ),
+        resource("AWS::ServiceCatalog::CloudFormationProvisionedProduct")),
+    True: (nesting()["Resources"]["Nested"], resource(STACK_SET, TemplateBody="P: AWS::IAM::Role"),
+        resource("AWS::ServiceCatalog::CloudFormationProduct")),
 }  # fmt: skip
 
 
@@ -506,16 +492,13 @@ DISCLOSED = {
     READY: (
         profile_and_role(inline(ALL)), profile_and_role(inline(ALL), Policy=policy(allow("s3:*"))),
         stores("AWS::EC2::Volume", {"Fn::Sub": "${Role}"}), stores("AWS::KMS::Key", ARN),
-        stores("AWS::SSM::Parameter", ref("Profile")), stores("AWS::SSM::Parameter", {"Ref": 7}),
-    ),
+        stores("AWS::SSM::Parameter", ref("Profile")), stores("AWS::SSM::Parameter", {"Ref": 7})),
     NEITHER: (profile_and_role(),),
-    UNKNOWN: (
-        profile_and_role(ROLE | inline(ALL)), stores("AWS::SSM::Parameter", ref("Role")),
+    UNKNOWN: (profile_and_role(ROLE | inline(ALL)), stores("AWS::SSM::Parameter", ref("Role")),
         stores("AWS::SSM::Parameter", {"Fn::Sub": "${Role.Arn}"}), stores("Custom::Anything", ARN),
         stores("AWS::CloudFormation::Stack", ref("Role")),
         with_outputs({"O": {"Value": ref("Role")}}), with_outputs({"Fn::ForEach::O": ref("Role")}),
-        profile_and_role(inline(ALL), **PARAMETERS),
-    ),
+        profile_and_role(inline(ALL), **PARAMETERS)),
 }  # fmt: skip
 
 
@@ -544,29 +527,21 @@ def within_loop(kind: str) -> list[Any]:
 
 
 MADE_LATER: Final[dict[bool, tuple[Body, ...]]] = {
-    True: (
-        {"Fn::ForEach::L": loop("AWS::S3::Bucket")},
-        {"Fn::ForEach::L": within_loop("AWS::SNS::Topic")},
-    ),
-    False: (
-        {"Fn::ForEach::L": loop("AWS::IAM::Policy", Roles=[ref("Role")])},
+    True: ({"Fn::ForEach::L": loop("AWS::S3::Bucket")},
+        {"Fn::ForEach::L": within_loop("AWS::SNS::Topic")}),
+    False: ({"Fn::ForEach::L": loop("AWS::IAM::Policy", Roles=[ref("Role")])},
         {"Fn::ForEach::L": loop("AWS::IAM::RolePolicy")},
         {"Fn::ForEach::L": loop("AWS::IAM::ManagedPolicy")},
         {"Fn::ForEach::L": loop("AWS::CloudFormation::Stack")},
         {"Fn::ForEach::L": loop("AWS::IAM::${Each}")}, {"Fn::ForEach::L": loop(ref("Each"))},
         {"Fn::ForEach::L": within_loop("AWS::IAM::Policy")}, {"Fn::ForEach::L": "malformed"},
-        {"Fn::ForEach::L": []}, {"Fn::Transform": {"Name": "AWS::Include"}},
-    ),
+        {"Fn::ForEach::L": []}, {"Fn::Transform": {"Name": "AWS::Include"}}),
 }  # fmt: skip
 TRANSFORMS = {
-    True: (
-        "AWS::LanguageExtensions", "AWS::CodeDeployBlueGreen",
-        ["AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"],
-    ),
-    False: (
-        "MyMacro", {"malformed": 1},
-        ["AWS::LanguageExtensions", {"Name": "AWS::Include", "Parameters": {}}],
-    ),
+    True: ("AWS::LanguageExtensions", "AWS::CodeDeployBlueGreen",
+        ["AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"]),
+    False: ("MyMacro", {"malformed": 1},
+        ["AWS::LanguageExtensions", {"Name": "AWS::Include", "Parameters": {}}]),
 }  # fmt: skip
 
 

@@ -235,8 +235,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a key without a policy", {"A": DEFAULT, "Key": resource("AWS::KMS::Key")}, [decrypt()],
      READY),
     ("a key whose policy is a parameter",
-     {"A": DEFAULT, "Key": resource("AWS::KMS::Key", KeyPolicy=ref("Free"))}, [decrypt()],
-     UNKNOWN),
+     {"A": DEFAULT, "Key": resource("AWS::KMS::Key", KeyPolicy=ref("Free"))}, [decrypt()], UNKNOWN),
     ("a key whose policy denies",
      {"A": WITH_KEY, "Key": resource("AWS::KMS::Key", KeyPolicy=DENIES)}, [], DENIED),
     ("two documents, of which one can be used", {"A": WITH_KEY, "B": document()}, [], READY),
@@ -419,8 +418,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a bucket whose policy denies all but a role that may have the name",
      with_bucket_policy(deny("s3:*", **ANYBODY, **but("arn:aws:iam::1:role/w*"))), [allow("s3:*")],
      UNKNOWN),
-    ("a prefix with slashes", {"A": document(
-        s3BucketName=ref("Bucket"), s3KeyPrefix="/a//logs/")},
+    ("a prefix with slashes", {"A": document(s3BucketName=ref("Bucket"), s3KeyPrefix="/a//logs/")},
      [allow("s3:*", on={"Fn::Sub": "${Bucket.Arn}/a/logs/*"})], READY),
     ("a prefix with slashes that is granted as written", {"A": document(
         s3BucketName=ref("Bucket"), s3KeyPrefix="/a//logs/")},
@@ -496,25 +494,19 @@ def test_session_documents(
 
 
 KEY_POLICIES: Final[dict[Found, tuple[list[Statement], ...]]] = {
-    READY: (
-        [allow("kms:*", **ACCOUNT)],
-        [allow({"Fn::Sub": "kms:*"}, **ACCOUNT) | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}}],
-    ),
-    DENIED: (
-        [allow("kms:*", Principal={"Service": "logs.amazonaws.com"})], [allow("kms:*", **of("2"))],
-        [allow("kms:*", **of("arn:aws:iam::1:role/web"))],
+    READY: ([allow("kms:*", **ACCOUNT)],
+        [allow({"Fn::Sub": "kms:*"}, **ACCOUNT) | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}}]),
+    DENIED: ([allow("kms:*", Principal={"Service": "logs.amazonaws.com"})],
+        [allow("kms:*", **of("2"))], [allow("kms:*", **of("arn:aws:iam::1:role/web"))],
         [allow("kms:*", **of("arn:aws:iam::1:user/ana"))], [allow("kms:List*", **ACCOUNT)],
-        [allow("kms:*", **ACCOUNT), deny("kms:Decrypt", **ACCOUNT)],
-    ),
-    UNKNOWN: (
-        [allow("kms:Decrypt", **MINE, Condition={"Bool": {"a": "b"}})],
+        [allow("kms:*", **ACCOUNT), deny("kms:Decrypt", **ACCOUNT)]),
+    UNKNOWN: ([allow("kms:Decrypt", **MINE, Condition={"Bool": {"a": "b"}})],
         [allow("kms:*", **of(ref("Free")))],
         [allow("kms:*", **of("arn:aws:iam::1:role/a-Role-1A2B3C4D5E6F"))],
         [allow("kms:*", **of("arn:aws:sts::1:assumed-role/web/ana"))],
         [allow("kms:*") | {"NotPrincipal": of("arn:aws:iam::1:user/ana")}],
         [allow("kms:*", **ACCOUNT), deny("kms:*", **ANYBODY, Condition={"Null": {"a": "b"}})],
-        [allow("kms:*", **ACCOUNT) | {"Effect": ref("Free")}],
-    ),
+        [allow("kms:*", **ACCOUNT) | {"Effect": ref("Free")}]),
 }  # fmt: skip
 
 

@@ -242,12 +242,10 @@ def test_too_many_worlds(check: Check, number: int, expected: Found) -> None:
     [
         with_endpoints(Instance=compute(SecurityGroupIds=many(7, lambda _: ref("Group")))),
         with_endpoints(Instance=compute(UserData=running(7, "stop amazon-ssm-agent {}\n".format))),
-        with_endpoints(
-            Instance=compute(ImageId={"Fn::Join": ["", many(7, "ami-{}".format)]}),
-        ),
+        with_endpoints(Instance=compute(ImageId={"Fn::Join": ["", many(7, "ami-{}".format)]})),
         with_managed(7, "AmazonSSMManagedInstanceCore"),
     ],
-)
+)  # fmt: skip
 def test_too_many_worlds_of_what_decides(check: Check, body: dict[str, Any]) -> None:
     (finding,) = check(body).findings
 

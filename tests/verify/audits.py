@@ -31,12 +31,8 @@ class Kind(NamedTuple):
 
 KINDS: Final = (
     Kind("web", "web-server", nothing, {"eu-west-1": 9, "us-east-1": 6}),
-    Kind(
-        "worker",
-        "batch-worker",
-        both(NEVER, denying(REGISTER, *CHANNELS)),
-        {"eu-west-1": 5, "us-east-1": 2},
-    ),
+    Kind("worker", "batch-worker", both(NEVER, denying(REGISTER, *CHANNELS)),
+        {"eu-west-1": 5, "us-east-1": 2}),
     Kind("api", "api-server", nothing, {"eu-west-1": 6, "us-east-1": 4}),
     Kind("cache", "cache-node", both(NEVER, NO_ROUTE), {"us-east-1": 4}),
     Kind("report", "reporting", both(ONLINE, denying(*CHANNELS)), {"eu-west-1": 3}),
@@ -44,7 +40,7 @@ KINDS: Final = (
     Kind("bastion", "bastion", LOST, {"us-east-1": 1}),
     Kind("nightly", "batch-worker", STOPPED, {"eu-west-1": 3}),
     Kind("vendor", "vendor-appliance", NOT_ASKED, {"eu-west-1": 1}),
-)
+)  # fmt: skip
 
 
 def sample() -> AuditResult:

@@ -96,10 +96,8 @@ NODES: Final = {
     "ready": case(causes.run_as("web"), BY_KEY),
     "denied": case(World.uses, BY_KEY, LOGS, denying("kms:GenerateDataKey")),
     "a role": case(World.uses, LOGS, arguments=("--role", "web-server", "--document", "Sessions")),
-    "operator": case(
-        *(using(runAsEnabled=True), OF_TAG, denying(f"{USER} ssm:StartSession")),
-        arguments=("--instance-id", NODE, "--operator", "caller"),
-    ),
+    "operator": case(*(using(runAsEnabled=True), OF_TAG, denying(f"{USER} ssm:StartSession")),
+        arguments=("--instance-id", NODE, "--operator", "caller")),
     "no log bucket": case(World.uses, bucket("aws:fsx")),
     "no log group": case(World.uses, causes.log_groups()),
     "disabled key": case(World.uses, described_key(KeyState="Disabled")),
@@ -113,7 +111,7 @@ NODES: Final = {
     "no admission": case(by_endpoints()),
     "no private DNS": case(by_endpoints(PrivateDnsEnabled=False)),
     "hybrid": case(World.is_hybrid, World.is_lost, arguments=("--instance-id", HYBRID)),
-}
+}  # fmt: skip
 
 
 def account() -> Account:
