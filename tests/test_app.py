@@ -418,18 +418,15 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
     assert built(tmp_path) == found
 
 
-@pytest.mark.parametrize(
-    ("context", "says"),
-    [
-        ({"role": "Existing", "instance-profile": "Existing"}, "give one of"),
-        ({"roles": "a.txt", "role": "Existing"}, "give one of"),
-        ({"roles": "a.txt", "instance-profiles": "b.txt"}, "give one of"),
-        ({"role": "Existing", "decrypt-sessions-only": 1}, "give true or false"),
-        ({"role": "Existing", "log-bucket-key": key_arn()}, "give -c log-bucket=NAME too"),
-        ({"role": "Existing", "log-bucket": True}, "-c log-bucket=True"),
-        ({"instance-profile": "path/Existing"}, "can't be looked up"),
-    ],
-)
+@pytest.mark.parametrize(("context", "says"), [
+    ({"role": "Existing", "instance-profile": "Existing"}, "give one of"),
+    ({"roles": "a.txt", "role": "Existing"}, "give one of"),
+    ({"roles": "a.txt", "instance-profiles": "b.txt"}, "give one of"),
+    ({"role": "Existing", "decrypt-sessions-only": 1}, "give true or false"),
+    ({"role": "Existing", "log-bucket-key": key_arn()}, "give -c log-bucket=NAME too"),
+    ({"role": "Existing", "log-bucket": True}, "-c log-bucket=True"),
+    ({"instance-profile": "path/Existing"}, "can't be looked up"),
+])  # fmt: skip
 def test_a_wrong_value_is_one_line(tmp_path: Path, context: dict[str, object], says: str) -> None:
     (line,) = refusal(tmp_path, context).splitlines()
     assert line.startswith("app.py: ")

@@ -29,15 +29,12 @@ def loaded_after(script: str) -> set[str]:
     return {module.partition(".")[0] for module in done.stdout.splitlines()[-1].split()}
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        "import session_manager_permissions",
-        "import session_manager_permissions._verify.command",
-        f"{VERIFY}\ntry: main(['verify', '--help'])\nexcept SystemExit: pass",
-        f"{VERIFY}\nassert main(['verify', '--role', 'a', '--profile', 'of-no-one']) == 2",
-    ],
-)
+@pytest.mark.parametrize("script", [
+    "import session_manager_permissions",
+    "import session_manager_permissions._verify.command",
+    f"{VERIFY}\ntry: main(['verify', '--help'])\nexcept SystemExit: pass",
+    f"{VERIFY}\nassert main(['verify', '--role', 'a', '--profile', 'of-no-one']) == 2",
+])  # fmt: skip
 def test_command_needs_neither_cdk_nor_node(script: str) -> None:
     loaded = loaded_after(script)
 

@@ -17,25 +17,22 @@ KEY: Final = key_arn()
 OTHER: Final = key_arn(resource="alias/sessions")
 
 
-@pytest.mark.parametrize(
-    ("text", "names", "options"),
-    [
-        ("web\ndb", ["web", "db"], {}),
-        ("web\r\ndb\rapi\n", ["web", "db", "api"], {}),
-        (f" key={KEY} # all\nweb", ["web"], {"key": [KEY]}),
-        (f"key =\t{KEY}\nkey = {OTHER}\n", [], {"key": [KEY, OTHER]}),
-        ("allow-registration = true\r\nweb#1", ["web"], {"allow-registration": ["true"]}),
-        ("log-group = /a#b # c", [], {"log-group": ["/a#b"]}),
-        (
-            "log-bucket = logs\nlog-prefix = a = b",
-            [],
-            {"log-bucket": ["logs"], "log-prefix": ["a = b"]},
-        ),
-        ("a=b\nx=y#z", ["a=b", "x=y"], {}),
-        (role_arn("key=x"), [role_arn("key=x")], {}),
-        (f"# key = {KEY}\n#web", [], {}),
-    ],
-)
+@pytest.mark.parametrize(("text", "names", "options"), [
+    ("web\ndb", ["web", "db"], {}),
+    ("web\r\ndb\rapi\n", ["web", "db", "api"], {}),
+    (f" key={KEY} # all\nweb", ["web"], {"key": [KEY]}),
+    (f"key =\t{KEY}\nkey = {OTHER}\n", [], {"key": [KEY, OTHER]}),
+    ("allow-registration = true\r\nweb#1", ["web"], {"allow-registration": ["true"]}),
+    ("log-group = /a#b # c", [], {"log-group": ["/a#b"]}),
+    (
+        "log-bucket = logs\nlog-prefix = a = b",
+        [],
+        {"log-bucket": ["logs"], "log-prefix": ["a = b"]},
+    ),
+    ("a=b\nx=y#z", ["a=b", "x=y"], {}),
+    (role_arn("key=x"), [role_arn("key=x")], {}),
+    (f"# key = {KEY}\n#web", [], {}),
+])  # fmt: skip
 def test_what_a_list_has(text: str, names: list[str], options: dict[str, list[str]]) -> None:
     found = parse(text, "names.txt", _limits.role_fault)
 
@@ -44,32 +41,29 @@ def test_what_a_list_has(text: str, names: list[str], options: dict[str, list[st
     assert found.faults == {}
 
 
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ("key =", "key '' has no value"),
-        ("log-prefix = # none", "log-prefix '' has no value"),
-        ("key = alias/sessions", "key 'alias/sessions' is not the ARN of a KMS key"),
-        (f"key = {KEY} {KEY}", "is not the ARN of a KMS key"),
-        (f'key = "{KEY}"', "is not the ARN of a KMS key"),
-        (f"key == {KEY}", "is not the ARN of a KMS key"),
-        (f"Key = {KEY}", "there is no option Key of a list; the options are key, policy-name"),
-        (f"-c key={KEY}", "is not the name of a role"),
-        (f"key: {KEY}", "is not the name of a role"),
-        ("= true", "'= true' is not the name of a role"),
-        ("roles = other.txt", "there is no option roles of a list"),
-        ("allow_registration = true", "there is no option allow_registration"),
-        ("allow-registration = yes", "allow-registration 'yes' is neither true nor false"),
-        ("allow-registration = True", "'True' is neither true nor false"),
-        ("allow-registration=true", "write allow-registration = true for the option"),
-        ("log-bucket=logs", "can be a name and an option"),
-        ("log-bucket = arn:aws:s3:::logs", "is not the name of an S3 bucket"),
-        ("policy-name = a b", "policy-name 'a b' is not the name of a policy"),
-        ("log-prefix = a/*", "log-prefix 'a/*' has a wildcard"),
-        ("log-group = a b", "log-group 'a b' is not the name of a log group"),
-        ("web\0", r"'web\x00' is not the name of a role"),
-    ],
-)
+@pytest.mark.parametrize(("line", "says"), [
+    ("key =", "key '' has no value"),
+    ("log-prefix = # none", "log-prefix '' has no value"),
+    ("key = alias/sessions", "key 'alias/sessions' is not the ARN of a KMS key"),
+    (f"key = {KEY} {KEY}", "is not the ARN of a KMS key"),
+    (f'key = "{KEY}"', "is not the ARN of a KMS key"),
+    (f"key == {KEY}", "is not the ARN of a KMS key"),
+    (f"Key = {KEY}", "there is no option Key of a list; the options are key, policy-name"),
+    (f"-c key={KEY}", "is not the name of a role"),
+    (f"key: {KEY}", "is not the name of a role"),
+    ("= true", "'= true' is not the name of a role"),
+    ("roles = other.txt", "there is no option roles of a list"),
+    ("allow_registration = true", "there is no option allow_registration"),
+    ("allow-registration = yes", "allow-registration 'yes' is neither true nor false"),
+    ("allow-registration = True", "'True' is neither true nor false"),
+    ("allow-registration=true", "write allow-registration = true for the option"),
+    ("log-bucket=logs", "can be a name and an option"),
+    ("log-bucket = arn:aws:s3:::logs", "is not the name of an S3 bucket"),
+    ("policy-name = a b", "policy-name 'a b' is not the name of a policy"),
+    ("log-prefix = a/*", "log-prefix 'a/*' has a wildcard"),
+    ("log-group = a b", "log-group 'a b' is not the name of a log group"),
+    ("web\0", r"'web\x00' is not the name of a role"),
+])  # fmt: skip
 def test_what_is_no_line_of_a_list(line: str, says: str) -> None:
     found = parse(f"web-1\r\n{line}\r\n", "names.txt", _limits.role_fault)
 
@@ -78,15 +72,12 @@ def test_what_is_no_line_of_a_list(line: str, says: str) -> None:
     assert says in found.faults[2]
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
-        ("allow-registration = true", "allow-registration = true"),
-        ("allow-registration = true", "allow-registration = false"),
-        (f"key = {KEY}", f"key = {KEY} # again"),
-        ("web", "arn:aws:iam::111122223333:role/team/Web"),
-    ],
-)
+@pytest.mark.parametrize("lines", [
+    ("allow-registration = true", "allow-registration = true"),
+    ("allow-registration = true", "allow-registration = false"),
+    (f"key = {KEY}", f"key = {KEY} # again"),
+    ("web", "arn:aws:iam::111122223333:role/team/Web"),
+])  # fmt: skip
 def test_what_is_there_twice(lines: tuple[str, str]) -> None:
     found = parse("\n".join(lines), "names.txt", _limits.role_fault)
 

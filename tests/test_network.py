@@ -238,34 +238,28 @@ def test_endpoints(net: Network, expected: str) -> None:
     assert said(net) == expected
 
 
-@pytest.mark.parametrize(
-    ("inbound", "expected"),
-    [
-        (rules(cidr("10.0.1.0/25"), cidr("10.0.1.128/25")), OPEN),
-        (rules(ABROAD, exists=MAYBE), ENDPOINT_UNREACHABLE),
-        (rules(GroupPeer("own"), exists=MAYBE), UNKNOWN),
-        ((*rules(ABROAD), *rules(GroupPeer("own"))), OPEN),
-    ],
-)
+@pytest.mark.parametrize(("inbound", "expected"), [
+    (rules(cidr("10.0.1.0/25"), cidr("10.0.1.128/25")), OPEN),
+    (rules(ABROAD, exists=MAYBE), ENDPOINT_UNREACHABLE),
+    (rules(GroupPeer("own"), exists=MAYBE), UNKNOWN),
+    ((*rules(ABROAD), *rules(GroupPeer("own"))), OPEN),
+])  # fmt: skip
 def test_what_the_groups_of_an_endpoint_admit(inbound: tuple[Rule, ...], expected: str) -> None:
     assert said(by_endpoints({}, inbound=inbound), services=("ssm",)) == expected
 
 
-@pytest.mark.parametrize(
-    ("outbound", "to_nat", "to_endpoints"),
-    [
-        (rules(cidr("10.0.0.0/8"), cidr("100.64.0.0/10")), EGRESS_CLOSED, OPEN),
-        (rules(GroupPeer("own")), EGRESS_CLOSED, EGRESS_CLOSED),
-        (rules(GroupPeer(MAYBE)), EGRESS_CLOSED, UNKNOWN),
-        (rules(PrefixList("pl-1")), UNKNOWN, UNKNOWN),
-        (rules(PrefixList("pl-1", "s3")), EGRESS_CLOSED, EGRESS_CLOSED),
-        (rules(MAYBE), UNKNOWN, UNKNOWN),
-        (rules(ALL, exists=MAYBE), UNKNOWN, UNKNOWN),
-        (rules(ALL, exists=False), EGRESS_CLOSED, EGRESS_CLOSED),
-        (rules(cidr("0.0.0.0/1")) + rules(cidr("128.0.0.0/1"), exists=MAYBE), UNKNOWN, OPEN),
-        (rules(cidr("0.0.0.0/1"), cidr("128.0.0.0/1")), OPEN, OPEN),
-    ],
-)
+@pytest.mark.parametrize(("outbound", "to_nat", "to_endpoints"), [
+    (rules(cidr("10.0.0.0/8"), cidr("100.64.0.0/10")), EGRESS_CLOSED, OPEN),
+    (rules(GroupPeer("own")), EGRESS_CLOSED, EGRESS_CLOSED),
+    (rules(GroupPeer(MAYBE)), EGRESS_CLOSED, UNKNOWN),
+    (rules(PrefixList("pl-1")), UNKNOWN, UNKNOWN),
+    (rules(PrefixList("pl-1", "s3")), EGRESS_CLOSED, EGRESS_CLOSED),
+    (rules(MAYBE), UNKNOWN, UNKNOWN),
+    (rules(ALL, exists=MAYBE), UNKNOWN, UNKNOWN),
+    (rules(ALL, exists=False), EGRESS_CLOSED, EGRESS_CLOSED),
+    (rules(cidr("0.0.0.0/1")) + rules(cidr("128.0.0.0/1"), exists=MAYBE), UNKNOWN, OPEN),
+    (rules(cidr("0.0.0.0/1"), cidr("128.0.0.0/1")), OPEN, OPEN),
+])  # fmt: skip
 def test_what_the_groups_of_the_compute_let_out(
     outbound: tuple[Rule, ...], to_nat: str, to_endpoints: str
 ) -> None:
@@ -276,25 +270,22 @@ def test_what_the_groups_of_the_compute_let_out(
 WITHOUT_ADDRESS: Final = by_address(subnet={"public_addresses": False})
 
 
-@pytest.mark.parametrize(
-    ("net", "changes", "expected"),
-    [
-        (by_nat(), {"groups": ("empty", "own")}, OPEN),
-        (by_nat(), {"groups": ("empty",)}, EGRESS_CLOSED),
-        (by_nat(), {"groups": ("empty", "sg-1")}, UNKNOWN),
-        (by_nat(), {"groups": ("own", MAYBE)}, OPEN),
-        (by_nat(), {"groups": ()}, OPEN),  # the default one, which admits its own members alone
-        (by_endpoints({"groups": ()}), {"groups": ()}, OPEN),
-        (by_endpoints({"groups": ()}), {}, ENDPOINT_UNREACHABLE),
-        (by_nat(), {"other_interfaces": True}, OPEN),
-        (network(), {"other_interfaces": True}, UNKNOWN),
-        (network(outbound=()), {"subnet": MAYBE}, EGRESS_CLOSED),
-        # The compute decides about its address before the subnet.
-        (WITHOUT_ADDRESS, {"public_address": True}, OPEN),
-        (WITHOUT_ADDRESS, {"public_address": MAYBE}, UNKNOWN),
-        (WITHOUT_ADDRESS, {}, NO_NETWORK_PATH),
-    ],
-)
+@pytest.mark.parametrize(("net", "changes", "expected"), [
+    (by_nat(), {"groups": ("empty", "own")}, OPEN),
+    (by_nat(), {"groups": ("empty",)}, EGRESS_CLOSED),
+    (by_nat(), {"groups": ("empty", "sg-1")}, UNKNOWN),
+    (by_nat(), {"groups": ("own", MAYBE)}, OPEN),
+    (by_nat(), {"groups": ()}, OPEN),  # the default one, which admits its own members alone
+    (by_endpoints({"groups": ()}), {"groups": ()}, OPEN),
+    (by_endpoints({"groups": ()}), {}, ENDPOINT_UNREACHABLE),
+    (by_nat(), {"other_interfaces": True}, OPEN),
+    (network(), {"other_interfaces": True}, UNKNOWN),
+    (network(outbound=()), {"subnet": MAYBE}, EGRESS_CLOSED),
+    # The compute decides about its address before the subnet.
+    (WITHOUT_ADDRESS, {"public_address": True}, OPEN),
+    (WITHOUT_ADDRESS, {"public_address": MAYBE}, UNKNOWN),
+    (WITHOUT_ADDRESS, {}, NO_NETWORK_PATH),
+])  # fmt: skip
 def test_place(net: Network, changes: dict[str, Any], expected: str) -> None:
     assert said(net, PLACE._replace(**changes)) == expected
 
@@ -312,25 +303,22 @@ OWN = {"StringEquals": {"aws:PrincipalAccount": "111122223333"}}
 OTHER = {"StringEquals": {"aws:PrincipalAccount": "444455556666"}}
 
 
-@pytest.mark.parametrize(
-    ("statements", "expected"),
-    [
-        ([ALLOW | {"Principal": {"AWS": "*"}, "Resource": ["*"]}], OPEN),
-        ([ALLOW | {"Action": [*_needs.REGISTRATION.actions]}], OPEN),
-        ([ALLOW | {"Action": "ssm:Get*"}, ALLOW | {"Condition": "unreadable"}], UNKNOWN),
-        ([ALLOW, DENY | {"Condition": {"Bool": {"aws:SecureTransport": True}}}],
-         ENDPOINT_UNREACHABLE),
-        ([ALLOW | {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}],
-         ENDPOINT_UNREACHABLE),
-        ([ALLOW, DENY | {"Condition": OTHER}], OPEN),
-        ([ALLOW, DENY | {"Condition": OWN}], ENDPOINT_UNREACHABLE),
-        ([ALLOW | {"Condition": OTHER}], ENDPOINT_UNREACHABLE),
-        ([ALLOW, DENY | {"Principal": {"AWS": "444455556666"}}], UNKNOWN),
-        ([ALLOW, DENY | {"Resource": "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"}], UNKNOWN),
-        ({"Fn::If": ["Production", ALLOW, DENY]}, UNKNOWN),
-        ("unreadable", UNKNOWN),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("statements", "expected"), [
+    ([ALLOW | {"Principal": {"AWS": "*"}, "Resource": ["*"]}], OPEN),
+    ([ALLOW | {"Action": [*_needs.REGISTRATION.actions]}], OPEN),
+    ([ALLOW | {"Action": "ssm:Get*"}, ALLOW | {"Condition": "unreadable"}], UNKNOWN),
+    ([ALLOW, DENY | {"Condition": {"Bool": {"aws:SecureTransport": True}}}],
+     ENDPOINT_UNREACHABLE),
+    ([ALLOW | {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}],
+     ENDPOINT_UNREACHABLE),
+    ([ALLOW, DENY | {"Condition": OTHER}], OPEN),
+    ([ALLOW, DENY | {"Condition": OWN}], ENDPOINT_UNREACHABLE),
+    ([ALLOW | {"Condition": OTHER}], ENDPOINT_UNREACHABLE),
+    ([ALLOW, DENY | {"Principal": {"AWS": "444455556666"}}], UNKNOWN),
+    ([ALLOW, DENY | {"Resource": "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"}], UNKNOWN),
+    ({"Fn::If": ["Production", ALLOW, DENY]}, UNKNOWN),
+    ("unreadable", UNKNOWN),
+])  # fmt: skip
 def test_policy_of_an_endpoint(statements: object, expected: str) -> None:
     policy = {"Statement": statements}
     closed = endpoint("ssm", policy=policy, own_account="111122223333")
@@ -353,27 +341,24 @@ def in_table(table: str | Unknown | None) -> dict[str, Any]:
     return {"subnet": {"table": table}, "vpc": {"main_table": "main"}}
 
 
-@pytest.mark.parametrize(
-    ("net", "expected"),
-    [
-        (by_gateway(tables=(), of_network={"routes": (TO_NAT,)}), OPEN),
-        (by_gateway(exists=ON), UNKNOWN),
-        (by_gateway(exists=False), ENDPOINT_MISSING),
-        (by_gateway(of_network={"subnet": {"table": None}}), ENDPOINT_MISSING),
-        (by_gateway(of_network=in_table("public")), ENDPOINT_MISSING),
-        (by_gateway(tables=("main",), of_network=in_table(None)), OPEN),
-        (by_gateway(of_network=in_table(MAYBE)), UNKNOWN),
-        (by_gateway(of_network={"outbound": rules(PrefixList("pl-1", "s3"))}), OPEN),
-        (by_gateway(of_network={"outbound": rules(INSIDE)}), EGRESS_CLOSED),
-        (by_gateway(policy={"Statement": [DENY]}), ENDPOINT_UNREACHABLE),
-        (by_gateway(policy={"Statement": [DENY]}, of_network={"routes": (TO_NAT,)}),
-         ENDPOINT_UNREACHABLE),
-        (by_gateway(of_network={"vpc": {"dns_support": False}}), UNKNOWN),
-        (by_gateway(endpoint("s3", groups=("empty",))), ENDPOINT_UNREACHABLE),
-        (by_gateway(endpoint("s3", private_dns=False)), OPEN),
-        (network(endpoints=(endpoint("s3"),)), OPEN),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("net", "expected"), [
+    (by_gateway(tables=(), of_network={"routes": (TO_NAT,)}), OPEN),
+    (by_gateway(exists=ON), UNKNOWN),
+    (by_gateway(exists=False), ENDPOINT_MISSING),
+    (by_gateway(of_network={"subnet": {"table": None}}), ENDPOINT_MISSING),
+    (by_gateway(of_network=in_table("public")), ENDPOINT_MISSING),
+    (by_gateway(tables=("main",), of_network=in_table(None)), OPEN),
+    (by_gateway(of_network=in_table(MAYBE)), UNKNOWN),
+    (by_gateway(of_network={"outbound": rules(PrefixList("pl-1", "s3"))}), OPEN),
+    (by_gateway(of_network={"outbound": rules(INSIDE)}), EGRESS_CLOSED),
+    (by_gateway(policy={"Statement": [DENY]}), ENDPOINT_UNREACHABLE),
+    (by_gateway(policy={"Statement": [DENY]}, of_network={"routes": (TO_NAT,)}),
+     ENDPOINT_UNREACHABLE),
+    (by_gateway(of_network={"vpc": {"dns_support": False}}), UNKNOWN),
+    (by_gateway(endpoint("s3", groups=("empty",))), ENDPOINT_UNREACHABLE),
+    (by_gateway(endpoint("s3", private_dns=False)), OPEN),
+    (network(endpoints=(endpoint("s3"),)), OPEN),
+])  # fmt: skip
 def test_gateway_of_s3(net: Network, expected: str) -> None:
     assert said(net, services=("s3",)) == expected
 
@@ -450,25 +435,22 @@ def test_what_is_said_of_a_path(snapshot: SnapshotAssertion) -> None:
     assert "\n\n".join([*page, ""]) == snapshot(extension_class=Text)
 
 
-@pytest.mark.parametrize(
-    ("protocol", "low", "high", "expected"),
-    [
-        ("-1", None, None, True),
-        (-1, None, None, True),
-        (6, 0, 65535, True),
-        ("tcp", 444, {"Ref": "High"}, False),
-        ("tcp", {"Ref": "Low"}, 80, False),
-        ("tcp", 443, {"Ref": "High"}, None),
-        ("tcp", None, None, None),
-        ("tcp", "4" * 5_000, 443, None),  # more digits than Python turns into a number
-        ("tcp", "0673", "0673", None),  # which is 443 in octal
-        ("06", 443, 443, None),
-        ("17", 443, 443, False),
-        ("udp", 443, 443, False),
-        ("icmp", -1, -1, False),
-        ({"Ref": "Protocol"}, 443, 443, None),
-    ],
-)
+@pytest.mark.parametrize(("protocol", "low", "high", "expected"), [
+    ("-1", None, None, True),
+    (-1, None, None, True),
+    (6, 0, 65535, True),
+    ("tcp", 444, {"Ref": "High"}, False),
+    ("tcp", {"Ref": "Low"}, 80, False),
+    ("tcp", 443, {"Ref": "High"}, None),
+    ("tcp", None, None, None),
+    ("tcp", "4" * 5_000, 443, None),  # more digits than Python turns into a number
+    ("tcp", "0673", "0673", None),  # which is 443 in octal
+    ("06", 443, 443, None),
+    ("17", 443, 443, False),
+    ("udp", 443, 443, False),
+    ("icmp", -1, -1, False),
+    ({"Ref": "Protocol"}, 443, 443, None),
+])  # fmt: skip
 def test_rules_that_let_https_pass(
     protocol: object, low: object, high: object, expected: object
 ) -> None:

@@ -801,17 +801,14 @@ def test_compute_is_covered_by_the_nearest_fleet_and_no_other(make_app: MakeApp,
     assert covering(app) == expected
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        "Fleet, StageA/FleetA, StageB: Fleet",
-        "Stack/Fleet, Stack/StageA/FleetA, Stack/StageB: Stack/Fleet",
-        "Fleet, Stage: Fleet, Stage/Stack/FleetA",
-        "Fleet, Stage/StageB: Stage/FleetA, Stage/FleetA",
-        "Stage: FleetA, FleetA, FleetB",
-        "Stage: FleetB, FleetA - Stage, FleetB",
-    ],
-)
+@pytest.mark.parametrize("row", [
+    "Fleet, StageA/FleetA, StageB: Fleet",
+    "Stack/Fleet, Stack/StageA/FleetA, Stack/StageB: Stack/Fleet",
+    "Fleet, Stage: Fleet, Stage/Stack/FleetA",
+    "Fleet, Stage/StageB: Stage/FleetA, Stage/FleetA",
+    "Stage: FleetA, FleetA, FleetB",
+    "Stage: FleetB, FleetA - Stage, FleetB",
+])  # fmt: skip
 def test_a_stage_without_a_fleet_is_an_error_of_the_one_above(make_app: MakeApp, row: str) -> None:
     expected = grow(app := make_app(), row)
     said = re.findall(r"\[(.*?)\] stage '(.*?)' has no SessionManagerFleet of", failure(app))
@@ -823,21 +820,18 @@ def test_a_stage_without_a_fleet_is_an_error_of_the_one_above(make_app: MakeApp,
 
 
 @pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize(
-    "row",
-    [
-        "Group/Stack: the app, Stack, Fleet",
-        "Group/Stack: 'Group', Group/Fleet, Stack",
-        "StackB, Stack: 'Stack', Stack/Fleet",
-        "Stack: 'Stack/Group', Stack/Group/Fleet",
-        "Stack: 'Stack/Nested', Stack/Nested/Fleet",
-        "Group/Fleet, Stage/Stack, Stack: 'Group', Stack/Profile",
-        "Stack/Profile, Fleet, Stage/Stack: 'Stage', Stage/FleetA",
-        "StackA, Stage/Stack, StackB: 'StackB', StackB/FleetB, Fleet - StackA - Stage",
-        # on purpose
-        "Stack/Profile, Stack/Group/Profile, Stack/Group/Fleet, FleetA - Stack/Profile, FleetB",
-    ],
-)
+@pytest.mark.parametrize("row", [
+    "Group/Stack: the app, Stack, Fleet",
+    "Group/Stack: 'Group', Group/Fleet, Stack",
+    "StackB, Stack: 'Stack', Stack/Fleet",
+    "Stack: 'Stack/Group', Stack/Group/Fleet",
+    "Stack: 'Stack/Nested', Stack/Nested/Fleet",
+    "Group/Fleet, Stage/Stack, Stack: 'Group', Stack/Profile",
+    "Stack/Profile, Fleet, Stage/Stack: 'Stage', Stage/FleetA",
+    "StackA, Stage/Stack, StackB: 'StackB', StackB/FleetB, Fleet - StackA - Stage",
+    # on purpose
+    "Stack/Profile, Stack/Group/Profile, Stack/Group/Fleet, FleetA - Stack/Profile, FleetB",
+])  # fmt: skip
 def test_a_fleet_that_covers_nothing_says_so(make_app: MakeApp, row: str, *, strict: bool) -> None:
     expected = grow(app := make_app(), row, strict=strict)
     if strict and expected:
@@ -968,15 +962,12 @@ def test_a_parent_role_is_attached_by_its_users(stack: cdk.Stack, *, parent_uses
 # keys out of reach
 
 
-@pytest.mark.parametrize(
-    ("env", "warning"),
-    [
-        (HERE, []),
-        (THERE, ["no-key-in-region"]),
-        (ELSEWHERE, ["key-of-another-account"]),
-        (None, []),
-    ],
-)
+@pytest.mark.parametrize(("env", "warning"), [
+    (HERE, []),
+    (THERE, ["no-key-in-region"]),
+    (ELSEWHERE, ["key-of-another-account"]),
+    (None, []),
+])  # fmt: skip
 def test_a_key_of_another_account_or_region_is_a_warning_on_each_stack_with_compute(
     make_app: MakeApp, env: cdk.Environment | None, warning: list[str]
 ) -> None:

@@ -159,15 +159,12 @@ def test_aliases_that_only_the_deployment_knows_are_each_let_through(stack: cdk.
 # of one's own making
 
 
-@pytest.mark.parametrize(
-    "arn",
-    [
-        KEY_ID,
-        f"arn:aws:kms:{REGION}:{ACCOUNT}:{KEY_ID}",
-        f"arn:aws:kms:{REGION}",
-        f"urn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}",
-    ],
-)
+@pytest.mark.parametrize("arn", [
+    KEY_ID,
+    f"arn:aws:kms:{REGION}:{ACCOUNT}:{KEY_ID}",
+    f"arn:aws:kms:{REGION}",
+    f"urn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}",
+])  # fmt: skip
 def test_a_key_of_ones_own_making_is_refused_without_a_keys_arn(stack: cdk.Stack, arn: str) -> None:
     @jsii.implements(kms_interfaces.IKeyRef)
     class Key(cdk.Resource):

@@ -34,17 +34,14 @@ def name_of(stack: cdk.Stack) -> str:
     return name
 
 
-@pytest.mark.parametrize(
-    ("one", "another"),
-    [
-        ("StackA", "StackB"),
-        ("StageA/Stack", "StageB/Stack"),
-        ("Stack/NestedA", "Stack/NestedB"),
-        ("StackA/Nested", "StackB/Nested"),
-        ("Stack", "Stack/Nested"),
-        ("StackA/NestedB-NestedC", "StackA-NestedB/NestedC"),  # which read the same
-    ],
-)
+@pytest.mark.parametrize(("one", "another"), [
+    ("StackA", "StackB"),
+    ("StageA/Stack", "StageB/Stack"),
+    ("Stack/NestedA", "Stack/NestedB"),
+    ("StackA/Nested", "StackB/Nested"),
+    ("Stack", "Stack/Nested"),
+    ("StackA/NestedB-NestedC", "StackA-NestedB/NestedC"),  # which read the same
+])  # fmt: skip
 def test_two_stacks_get_two_names(make_app: MakeApp, one: str, another: str) -> None:
     app = make_app()
     assert name_of(grown(app, one)) != name_of(grown(app, another))

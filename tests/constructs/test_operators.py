@@ -177,17 +177,14 @@ def test_an_instance_has_all_of_the_tags_each_with_one_of_its_values(
     assert [one for one in statements(stack_here) if "StringEquals" in str(one)] == [instances]
 
 
-@pytest.mark.parametrize(
-    "access",
-    [
-        {"all_instances": False},
-        {"instance_arns": [], "instance_tags": {}},
-        {"allow_ssh": True, "allow_console": True},
-        {"all_instances": True, "instance_arns": [INSTANCE]},
-        {"all_instances": True, "instance_tags": {"team": "web"}},
-        {"instance_tags": {"team": "web", "stage": []}},
-    ],
-)
+@pytest.mark.parametrize("access", [
+    {"all_instances": False},
+    {"instance_arns": [], "instance_tags": {}},
+    {"allow_ssh": True, "allow_console": True},
+    {"all_instances": True, "instance_arns": [INSTANCE]},
+    {"all_instances": True, "instance_tags": {"team": "web"}},
+    {"instance_tags": {"team": "web", "stage": []}},
+])  # fmt: skip
 def test_instances_are_chosen_in_one_way(stack: cdk.Stack, access: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="instance_"):
         preferences(stack).grant_start_session(group(stack), **access)
@@ -205,16 +202,13 @@ NO_PLACES: Final = (
 )
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        *("", "i-0123456789abcdef0", f" {INSTANCE}", f"{INSTANCE}\n", "*", "${aws:userid}"),
-        pytest.param(f"i-{cdk.Aws.REGION}", id="a text before a token"),
-        *(f"arn:aws:ec2:{REGION}:{ACCOUNT}:{resource}" for resource in NO_INSTANCES),
-        *(f"arn:{place}:instance/i-1" for place in NO_PLACES),
-        f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/Sessions",
-    ],
-)
+@pytest.mark.parametrize("wrong", [
+    *("", "i-0123456789abcdef0", f" {INSTANCE}", f"{INSTANCE}\n", "*", "${aws:userid}"),
+    pytest.param(f"i-{cdk.Aws.REGION}", id="a text before a token"),
+    *(f"arn:aws:ec2:{REGION}:{ACCOUNT}:{resource}" for resource in NO_INSTANCES),
+    *(f"arn:{place}:instance/i-1" for place in NO_PLACES),
+    f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/Sessions",
+])  # fmt: skip
 def test_what_is_no_instances_arn_is_refused(stack: cdk.Stack, wrong: str) -> None:
     known_later = cdk.CfnParameter(stack, "Arn").value_as_string
     with pytest.raises(ValueError, match=f"^instance_arns has {re.escape(repr(wrong))}"):
@@ -273,15 +267,12 @@ def test_different_grants_on_a_document_have_different_sids(stack_here: cdk.Stac
     assert len(kinds) == 5
 
 
-@pytest.mark.parametrize(
-    ("access", "digits"),
-    [
-        ({"all_instances": True}, "ad872561"),
-        ({"instance_tags": {"team": "web"}}, "c30a35f7"),
-        ({"all_instances": True, "allow_ssh": True}, "ddc2ce06"),
-        ({"all_instances": True, "allow_port_forwarding": True}, "c750bd14"),
-    ],
-)
+@pytest.mark.parametrize(("access", "digits"), [
+    ({"all_instances": True}, "ad872561"),
+    ({"instance_tags": {"team": "web"}}, "c30a35f7"),
+    ({"all_instances": True, "allow_ssh": True}, "ddc2ce06"),
+    ({"all_instances": True, "allow_port_forwarding": True}, "c750bd14"),
+])  # fmt: skip
 def test_sids_are_as_in_0_2_0(make_app: MakeApp, access: dict[str, Any], digits: str) -> None:
     stack = cdk.Stack(make_app(), "Stack", env=HERE)
     grant(stack, managed_policy(stack), **access)
@@ -590,15 +581,12 @@ def test_a_role_that_others_create_is_no_error_and_the_report_lists_the_statemen
 # types
 
 
-@pytest.mark.parametrize(
-    ("argument", "value"),
-    [
-        ("instance_arns", INSTANCE),
-        ("instance_tags", ["team"]),
-        ("instance_tags", []),
-        *((name, wrong) for name in ("all_instances", *EVERY_GRANT) for wrong in ("no", 1, None)),
-    ],
-)
+@pytest.mark.parametrize(("argument", "value"), [
+    ("instance_arns", INSTANCE),
+    ("instance_tags", ["team"]),
+    ("instance_tags", []),
+    *((name, wrong) for name in ("all_instances", *EVERY_GRANT) for wrong in ("no", 1, None)),
+])  # fmt: skip
 def test_a_wrong_type_is_a_type_error(stack: cdk.Stack, argument: str, value: object) -> None:
     access: dict[str, Any] = {"instance_tags": {"team": "web"}, argument: value}
     with pytest.raises(TypeError, match=f"^{argument} must be "):

@@ -183,15 +183,12 @@ def test_what_may_boot_early(
     assert late == (["Machine"] if found else [])
 
 
-@pytest.mark.parametrize(
-    ("machine", "called"),
-    [
-        (FROM_ID, "instances of this group"),
-        (fleet(), "instances of this fleet"),
-        (spot_fleet(), "instances of this fleet"),
-        (nodes(), "nodes of this group"),
-    ],
-)
+@pytest.mark.parametrize(("machine", "called"), [
+    (FROM_ID, "instances of this group"),
+    (fleet(), "instances of this fleet"),
+    (spot_fleet(), "instances of this fleet"),
+    (nodes(), "nodes of this group"),
+])  # fmt: skip
 def test_what_boots_early_is_called_by_its_kind(check: Check, machine: Body, called: str) -> None:
     body = with_name(Machine=machine, Launch=template(Arn=ARN))
     finding = check(body, network=False).only(BOOT_ORDER)
@@ -207,23 +204,20 @@ EARLY: Final = {"Early": policy(ALL)}
 AFTER_EARLY: Final = EARLY | {"Wait": {"Type": "Test", "DependsOn": "Early"}}
 
 
-@pytest.mark.parametrize(
-    ("role", "parts", "found"),
-    [
-        (CORE, {}, READY),
-        (inline(ALL), {}, READY),
-        (inline(ALL, OURS), {"Policy": {"Type": "Test"}}, READY),
-        (inline(CHANNELS_ONLY, REGISTERS), {}, READY),
-        (inline(REGISTERS), {}, FIRES),
-        (inline(allow("s3:*")), {}, FIRES),
-        (inline(allow("*", Condition=IN_VPC)), {}, FIRES),
-        ({}, EARLY, FIRES),  # which is as late, for all that is known
-        ({}, AFTER_EARLY, READY),
-        ({}, {"Policy": policy(ALL)}, FIRES),
-        ({}, AFTER_EARLY | {"Policy": policy(deny("s3:*"))}, READY),
-        ({}, {"Policy": policy(OURS, deny("*"))}, DENIED),
-    ],
-)
+@pytest.mark.parametrize(("role", "parts", "found"), [
+    (CORE, {}, READY),
+    (inline(ALL), {}, READY),
+    (inline(ALL, OURS), {"Policy": {"Type": "Test"}}, READY),
+    (inline(CHANNELS_ONLY, REGISTERS), {}, READY),
+    (inline(REGISTERS), {}, FIRES),
+    (inline(allow("s3:*")), {}, FIRES),
+    (inline(allow("*", Condition=IN_VPC)), {}, FIRES),
+    ({}, EARLY, FIRES),  # which is as late, for all that is known
+    ({}, AFTER_EARLY, READY),
+    ({}, {"Policy": policy(ALL)}, FIRES),
+    ({}, AFTER_EARLY | {"Policy": policy(deny("s3:*"))}, READY),
+    ({}, {"Policy": policy(OURS, deny("*"))}, DENIED),
+])  # fmt: skip
 def test_other_policies_of_the_role(check: Check, role: Body, parts: Body, found: Found) -> None:
     server = machine(**PROFILE) | ({"DependsOn": ["Wait"]} if "Wait" in parts else {})
 

@@ -81,18 +81,15 @@ def refused(capsys: Capture, *arguments: str) -> str:
 # Answers -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "ready", "word"),
-    [
-        (READY, 0, True, "ready"),
-        (NOT_READY, 1, False, "not ready"),
-        (UNKNOWN, 0, False, "nothing is known to be not ready"),
-        (OPEN, 0, False, "nothing is known to be not ready"),
-        ({"Resources": {}}, 0, False, "nothing to check"),
-        ({"Resources": {"It": UNREAD}}, 0, False, "nothing is known to be not ready"),
-        (profile_and_role(inline(ALL), It=UNREAD), 0, False, "nothing is known to be not ready"),
-    ],
-)
+@pytest.mark.parametrize(("body", "status", "ready", "word"), [
+    (READY, 0, True, "ready"),
+    (NOT_READY, 1, False, "not ready"),
+    (UNKNOWN, 0, False, "nothing is known to be not ready"),
+    (OPEN, 0, False, "nothing is known to be not ready"),
+    ({"Resources": {}}, 0, False, "nothing to check"),
+    ({"Resources": {"It": UNREAD}}, 0, False, "nothing is known to be not ready"),
+    (profile_and_role(inline(ALL), It=UNREAD), 0, False, "nothing is known to be not ready"),
+])  # fmt: skip
 def test_the_status_and_the_last_word(
     body: object, status: int, word: str, capsys: Capture, *, ready: bool
 ) -> None:
@@ -263,27 +260,24 @@ BOMB: Final = "\n".join(
 )
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "it is empty"),
-        ("# only a comment\n", "it is no mapping, as a template is"),
-        ("[]", "it is no mapping, as a template is"),
-        ("{}", "it has no Resources: give a CloudFormation template"),
-        ("Resources:\n", "it has no Resources: give a CloudFormation template"),
-        ('{\n  "Resources": {,}\n}', "line 2: Expecting property name enclosed in double quotes"),
-        ("Resources:\n  A: [\n", "line 3: did not find expected node content"),
-        ("A: 1\nResources: {}\nA: 2\n", "line 3: the key 'A' is there twice"),
-        ("? [a]\n: b\n", "line 1: a key is no text"),
-        ("A: &a\n  B: *a\n", "line 1: an alias is within the value that it stands for"),
-        ("A: *a\n", "line 1: found undefined alias"),
-        ("A: 1\n---\nB: 2\n", "line 2: but found another document"),
-        ("A: \x07\n", "control characters are not allowed"),
-        (BOMB, "its aliases make more than 1,000,000 values"),
-        ("[" * 900 + "]" * 900, "it is nested too deep"),
-        ('{"a":' * 100_000, "it is nested too deep"),
-    ],
-)
+@pytest.mark.parametrize(("text", "said"), [
+    ("", "it is empty"),
+    ("# only a comment\n", "it is no mapping, as a template is"),
+    ("[]", "it is no mapping, as a template is"),
+    ("{}", "it has no Resources: give a CloudFormation template"),
+    ("Resources:\n", "it has no Resources: give a CloudFormation template"),
+    ('{\n  "Resources": {,}\n}', "line 2: Expecting property name enclosed in double quotes"),
+    ("Resources:\n  A: [\n", "line 3: did not find expected node content"),
+    ("A: 1\nResources: {}\nA: 2\n", "line 3: the key 'A' is there twice"),
+    ("? [a]\n: b\n", "line 1: a key is no text"),
+    ("A: &a\n  B: *a\n", "line 1: an alias is within the value that it stands for"),
+    ("A: *a\n", "line 1: found undefined alias"),
+    ("A: 1\n---\nB: 2\n", "line 2: but found another document"),
+    ("A: \x07\n", "control characters are not allowed"),
+    (BOMB, "its aliases make more than 1,000,000 values"),
+    ("[" * 900 + "]" * 900, "it is nested too deep"),
+    ('{"a":' * 100_000, "it is nested too deep"),
+])  # fmt: skip
 def test_what_is_no_template_is_refused(text: str, said: str, capsys: Capture) -> None:
     line = refused(capsys, write("a.template", text))
 
@@ -392,18 +386,15 @@ def places(found: dict[str, Any]) -> int:
     return sum(len(one["resources"]) for one in found["findings"])
 
 
-@pytest.mark.parametrize(
-    ("path_metadata", "where", "left"),
-    [
-        (True, [], 4),
-        (True, ["Web/Profile"], 3),
-        (True, ["Web"], 2),
-        (True, ["Web/Nested/Profile"], 3),
-        (True, ["Prod/Web", "Web/Nested"], 1),
-        (False, ["Prod/Web/Other"], 3),
-        (False, ["Web/Profile"], 4),  # or that of the nested stack, of the same logical id
-    ],
-)
+@pytest.mark.parametrize(("path_metadata", "where", "left"), [
+    (True, [], 4),
+    (True, ["Web/Profile"], 3),
+    (True, ["Web"], 2),
+    (True, ["Web/Nested/Profile"], 3),
+    (True, ["Prod/Web", "Web/Nested"], 1),
+    (False, ["Prod/Web/Other"], 3),
+    (False, ["Web/Profile"], 4),  # or that of the nested stack, of the same logical id
+])  # fmt: skip
 def test_what_the_app_acknowledges_is_left_out(
     where: list[str], left: int, capsys: Capture, *, path_metadata: bool
 ) -> None:
@@ -442,19 +433,16 @@ def test_apps_are_judged_by_themselves(capsys: Capture) -> None:
     assert [one["template"] for one in finding["resources"]] == ["one/a.json"]
 
 
-@pytest.mark.parametrize(
-    ("file", "body", "said"),
-    [
-        (None, "", "cdk.out: no such file or folder: run cdk synth first"),
-        ("tree.json", {}, "cdk.out: it has no manifest.json, as the output of CDK has: run cdk"),
-        ("manifest.json", "[]", "cdk.out/manifest.json: it is no mapping"),
-        ("manifest.json", "{", "cdk.out/manifest.json: line 1: Expecting"),
-        ("manifest.json", {}, "cdk.out: the app has no stack"),
-        ("manifest.json", {"artifacts": {"S": STACK}}, "cdk.out/None: No such file or directory"),
-        ("manifest.json", {"artifacts": {"S": {**STACK, "additionalMetadataFile": "m"}}},
-         "cdk.out/m: No such file or directory: run cdk synth again"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("file", "body", "said"), [
+    (None, "", "cdk.out: no such file or folder: run cdk synth first"),
+    ("tree.json", {}, "cdk.out: it has no manifest.json, as the output of CDK has: run cdk"),
+    ("manifest.json", "[]", "cdk.out/manifest.json: it is no mapping"),
+    ("manifest.json", "{", "cdk.out/manifest.json: line 1: Expecting"),
+    ("manifest.json", {}, "cdk.out: the app has no stack"),
+    ("manifest.json", {"artifacts": {"S": STACK}}, "cdk.out/None: No such file or directory"),
+    ("manifest.json", {"artifacts": {"S": {**STACK, "additionalMetadataFile": "m"}}},
+     "cdk.out/m: No such file or directory: run cdk synth again"),
+])  # fmt: skip
 def test_what_is_no_output_of_cdk_is_refused(
     file: str | None, body: object, said: str, capsys: Capture
 ) -> None:

@@ -445,17 +445,14 @@ def test_macro_is_of_its_template(tmp_path: Path, there: str, expected: Found) -
     assert Report(write(tmp_path, **bodies), strict=False).rules == expected
 
 
-@pytest.mark.parametrize(
-    ("role", "given", "expected", "verdict"),
-    [
-        (trusting(EC2), att("Role", "Arn"), READY, "ready"),
-        (trusting(may_assume("eks.amazonaws.com")), att("Role", "Arn"), UNTRUSTED, "not ready"),
-        (BARE, att("Role", "Arn"), NEITHER, "not ready"),
-        (trusting(may_assume(PARAMETER)), att("Role", "Arn"), UNKNOWN, "can't be known"),
-        ({}, "arn:aws:iam::111122223333:role/other", UNKNOWN, "can't be known"),
-        ({}, PARAMETER, UNKNOWN, "can't be known"),
-    ],
-)
+@pytest.mark.parametrize(("role", "given", "expected", "verdict"), [
+    (trusting(EC2), att("Role", "Arn"), READY, "ready"),
+    (trusting(may_assume("eks.amazonaws.com")), att("Role", "Arn"), UNTRUSTED, "not ready"),
+    (BARE, att("Role", "Arn"), NEITHER, "not ready"),
+    (trusting(may_assume(PARAMETER)), att("Role", "Arn"), UNKNOWN, "can't be known"),
+    ({}, "arn:aws:iam::111122223333:role/other", UNKNOWN, "can't be known"),
+    ({}, PARAMETER, UNKNOWN, "can't be known"),
+])  # fmt: skip
 def test_role_of_nodes(
     check: Check, role: Parts, given: object, expected: Found, verdict: str
 ) -> None:
@@ -473,18 +470,15 @@ def test_role_of_nodes(
     assert report.verdicts == {verdict: 1}
 
 
-@pytest.mark.parametrize(
-    ("gives", "environment", "expected"),
-    [
-        (HOST_MANAGEMENT, "111122223333/eu-west-1", UNKNOWN),
-        (HOST_MANAGEMENT, "unknown-account/unknown-region", UNKNOWN),
-        (HOST_MANAGEMENT, "111122223333/us-east-1", BARE_COMPUTE),
-        (HOST_MANAGEMENT, "444455556666/eu-west-1", BARE_COMPUTE),
-        # of any region
-        ({"Setup": resource("AWS::SSMQuickSetup::ConfigurationManager")},
-         "444455556666/us-east-1", UNKNOWN),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("gives", "environment", "expected"), [
+    (HOST_MANAGEMENT, "111122223333/eu-west-1", UNKNOWN),
+    (HOST_MANAGEMENT, "unknown-account/unknown-region", UNKNOWN),
+    (HOST_MANAGEMENT, "111122223333/us-east-1", BARE_COMPUTE),
+    (HOST_MANAGEMENT, "444455556666/eu-west-1", BARE_COMPUTE),
+    # of any region
+    ({"Setup": resource("AWS::SSMQuickSetup::ConfigurationManager")},
+     "444455556666/us-east-1", UNKNOWN),
+])  # fmt: skip
 def test_default_host_management_is_of_one_region(
     tmp_path: Path, gives: Parts, environment: str, expected: Found
 ) -> None:
@@ -676,17 +670,14 @@ def launches_version(version: object) -> Parts:
     return {"Launch": launch(), "Server": machine(LaunchTemplate=template)}
 
 
-@pytest.mark.parametrize(
-    ("more", "verdict"),
-    [
-        ({}, "ready"),
-        ({"Server": machine(**MACRO)}, "ready"),
-        ({"Server": machine(IamInstanceProfile=ref("Profile"), **MACRO)}, "can't be known"),
-        ({"Launch": launch(**MACRO)}, "can't be known"),
-        (launches_version("1"), "can't be known"),
-        (launches_version(ref("Given")), "can't be known"),
-    ],
-)
+@pytest.mark.parametrize(("more", "verdict"), [
+    ({}, "ready"),
+    ({"Server": machine(**MACRO)}, "ready"),
+    ({"Server": machine(IamInstanceProfile=ref("Profile"), **MACRO)}, "can't be known"),
+    ({"Launch": launch(**MACRO)}, "can't be known"),
+    (launches_version("1"), "can't be known"),
+    (launches_version(ref("Given")), "can't be known"),
+])  # fmt: skip
 def test_profile_that_compute_may_have_is_not_ready_for_certain(
     check: Check, more: Parts, verdict: str
 ) -> None:

@@ -208,15 +208,12 @@ def key_of_another_stack(*, role_is_first: bool) -> cdk.App:
     return app
 
 
-@pytest.mark.parametrize(
-    ("build", "rule"),
-    [
-        (role_of_another_stack, "channel-missing"),
-        (network_of_another_stack, "no-network-path"),
-        (partial(key_of_another_stack, role_is_first=True), "session-denied"),
-        (partial(key_of_another_stack, role_is_first=False), "session-denied"),
-    ],
-)
+@pytest.mark.parametrize(("build", "rule"), [
+    (role_of_another_stack, "channel-missing"),
+    (network_of_another_stack, "no-network-path"),
+    (partial(key_of_another_stack, role_is_first=True), "session-denied"),
+    (partial(key_of_another_stack, role_is_first=False), "session-denied"),
+])  # fmt: skip
 def test_fix_takes_what_is_of_another_stack(build: Callable[[], cdk.App], rule: str) -> None:
     assert rule in assert_each_fix_mends(build).rules
     assert not mended(build).wrong

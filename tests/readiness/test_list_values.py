@@ -98,15 +98,12 @@ def test_lists_of_a_role(tmp_path: Path, given: object, role: Body, expected: Fo
 OF_AWS: Final = {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/${Given}"}
 
 
-@pytest.mark.parametrize(
-    ("allowed", "expected"),
-    [
-        (["AmazonSSMManagedInstanceCore", "AdministratorAccess"], READY),
-        (["AmazonS3ReadOnlyAccess", "AmazonEC2ReadOnlyAccess"], NO_CHANNEL),
-        (["AmazonSSMManagedInstanceCore", "AmazonS3ReadOnlyAccess"], UNKNOWN),
-        (None, UNKNOWN),
-    ],
-)
+@pytest.mark.parametrize(("allowed", "expected"), [
+    (["AmazonSSMManagedInstanceCore", "AdministratorAccess"], READY),
+    (["AmazonS3ReadOnlyAccess", "AmazonEC2ReadOnlyAccess"], NO_CHANNEL),
+    (["AmazonSSMManagedInstanceCore", "AmazonS3ReadOnlyAccess"], UNKNOWN),
+    (None, UNKNOWN),
+])  # fmt: skip
 def test_managed_policies_of_which_a_parameter_chooses_one(
     check: Check, allowed: object, expected: Found
 ) -> None:
@@ -116,15 +113,12 @@ def test_managed_policies_of_which_a_parameter_chooses_one(
     assert check(body).rules == expected
 
 
-@pytest.mark.parametrize(
-    ("roles", "expected"),
-    [
-        (joined(",", ref("Role"), "Other"), DENIED),
-        (joined(",", "Other", {"Fn::Sub": "${Role}"}), DENIED),
-        (joined(",", "Other", ref("Open")), UNKNOWN),
-        ("Other,Another", READY),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("roles", "expected"), [
+    (joined(",", ref("Role"), "Other"), DENIED),
+    (joined(",", "Other", {"Fn::Sub": "${Role}"}), DENIED),
+    (joined(",", "Other", ref("Open")), UNKNOWN),
+    ("Other,Another", READY),
+])  # fmt: skip
 def test_roles_of_a_policy(tmp_path: Path, roles: object, expected: Found) -> None:
     parent = profile_and_role(
         inline(ALL) | {"RoleName": "Web"}, Nested=nested("nested", Parameters={"Given": roles})
@@ -146,23 +140,20 @@ def fleet(subnets: object, **group: object) -> Body:
     }
 
 
-@pytest.mark.parametrize(
-    ("subnets", "expected"),
-    [
-        (split(",", joined(",", PRIVATE, PRIVATE)), OPEN),
-        (split("||", joined("||", PRIVATE, PRIVATE)), OPEN),
-        (split(",", {"Fn::Sub": "${Private},${Private}"}), OPEN),
-        ([{"Fn::Select": [0, split(",", joined(",", PRIVATE, PUBLIC))]}], OPEN),
-        ([PRIVATE, split(",", joined(",", PRIVATE))], OPEN),
-        (split(",", joined(",", PRIVATE, PUBLIC)), NO_NETWORK_PATH),
-        (split("-", joined("-", PRIVATE, PRIVATE)), NOT_KNOWN),  # which an id has
-        (split(",", joined(",", PRIVATE, ref("Open"))), NOT_KNOWN),
-        (split(",", ref("Open")), NOT_KNOWN),
-        (ref("OpenList"), NOT_KNOWN),
-        (split("||", {"Fn::ImportValue": "Subnets"}), OPEN),
-        (split("||", {"Fn::ImportValue": "Others"}), NOT_KNOWN),
-    ],
-)
+@pytest.mark.parametrize(("subnets", "expected"), [
+    (split(",", joined(",", PRIVATE, PRIVATE)), OPEN),
+    (split("||", joined("||", PRIVATE, PRIVATE)), OPEN),
+    (split(",", {"Fn::Sub": "${Private},${Private}"}), OPEN),
+    ([{"Fn::Select": [0, split(",", joined(",", PRIVATE, PUBLIC))]}], OPEN),
+    ([PRIVATE, split(",", joined(",", PRIVATE))], OPEN),
+    (split(",", joined(",", PRIVATE, PUBLIC)), NO_NETWORK_PATH),
+    (split("-", joined("-", PRIVATE, PRIVATE)), NOT_KNOWN),  # which an id has
+    (split(",", joined(",", PRIVATE, ref("Open"))), NOT_KNOWN),
+    (split(",", ref("Open")), NOT_KNOWN),
+    (ref("OpenList"), NOT_KNOWN),
+    (split("||", {"Fn::ImportValue": "Subnets"}), OPEN),
+    (split("||", {"Fn::ImportValue": "Others"}), NOT_KNOWN),
+])  # fmt: skip
 def test_lists_of_subnets(tmp_path: Path, subnets: object, expected: str) -> None:
     exported = {"Value": joined("||", PRIVATE, PRIVATE), "Export": {"Name": "Subnets"}}
     body = templated(Instance=None, **fleet(subnets, SecurityGroups=[])) | {
@@ -176,15 +167,12 @@ def both(two: object, other: object) -> Body:
     return {"Fn::If": ["Both", two, other]}
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (joined(",", PRIVATE, PRIVATE), OPEN),
-        (joined(", ", PRIVATE, PUBLIC), NO_NETWORK_PATH),
-        (both(joined(",", PRIVATE, PRIVATE), PRIVATE), NOT_KNOWN),
-        (both(joined(",", PRIVATE, PUBLIC), joined(",", PUBLIC, PRIVATE)), NO_NETWORK_PATH),
-    ],
-)
+@pytest.mark.parametrize(("given", "expected"), [
+    (joined(",", PRIVATE, PRIVATE), OPEN),
+    (joined(", ", PRIVATE, PUBLIC), NO_NETWORK_PATH),
+    (both(joined(",", PRIVATE, PRIVATE), PRIVATE), NOT_KNOWN),
+    (both(joined(",", PRIVATE, PUBLIC), joined(",", PUBLIC, PRIVATE)), NO_NETWORK_PATH),
+])  # fmt: skip
 def test_lists_of_subnets_of_a_nested_stack(tmp_path: Path, given: Body, expected: str) -> None:
     parameters = {"Subnets": given, "Group": att("Group", "GroupId")}
     parent = templated(Instance=None, Nested=nested("nested", Parameters=parameters)) | {

@@ -120,15 +120,12 @@ def test_which_policies_allow_and_deny_what_the_agent_asks_of_all_resources(
     assert "".join(found) == snapshot(extension_class=Text)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param("AWSNewerThanTheData", id="newer"),
-        pytest.param("AmazonEC2RoleforSSM", id="without its path"),
-        pytest.param("service-role/AmazonSSMManagedInstanceCore", id="of a path that it has not"),
-        pytest.param("amazonssmmanagedinstancecore", id="in other cases"),
-    ],
-)
+@pytest.mark.parametrize("name", [
+    pytest.param("AWSNewerThanTheData", id="newer"),
+    pytest.param("AmazonEC2RoleforSSM", id="without its path"),
+    pytest.param("service-role/AmazonSSMManagedInstanceCore", id="of a path that it has not"),
+    pytest.param("amazonssmmanagedinstancecore", id="in other cases"),
+])  # fmt: skip
 def test_policy_that_the_data_does_not_have_may_say_anything(name: str, check: Check) -> None:
     says = f"the AWS managed policy {name!r}, which AWS did not list on {KNOWN['newest']}"
 

@@ -341,23 +341,20 @@ def here(service: str) -> dict[str, str]:
     return {"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com"}
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        (with_endpoints(of_ssm(ServiceRegion="eu-west-1")), UNKNOWN),
-        (with_endpoints(of_ssm(ServiceRegion=ref("AWS::Region"))), OPEN),
-        (with_endpoints(zoned(here("ssm"), record(here("ssm")))), OPEN),
-        (with_endpoints(zoned(BY_REGION, record(BY_REGION))), OPEN),
-        (with_endpoints(zoned(SSM)), UNKNOWN),
-        (with_endpoints(zoned(here("sqs"))), ENDPOINT_UNREACHABLE),
-        (templated(forwarding(Rule=here("ssm"))), UNKNOWN),
-        (templated(forwarding(Rule="ssm.us-east-1.amazonaws.com")), UNKNOWN),
-        (templated(forwarding(Rule=here("sqs"))), OPEN),
-        (templated(forwarding(Rule="sqs.us-east-1.amazonaws.com")), OPEN),
-        (templated(blocking(here("ssm"))), UNKNOWN),
-        (templated(blocking("sqs.us-east-1.amazonaws.com")), OPEN),
-    ],
-)
+@pytest.mark.parametrize(("body", "expected"), [
+    (with_endpoints(of_ssm(ServiceRegion="eu-west-1")), UNKNOWN),
+    (with_endpoints(of_ssm(ServiceRegion=ref("AWS::Region"))), OPEN),
+    (with_endpoints(zoned(here("ssm"), record(here("ssm")))), OPEN),
+    (with_endpoints(zoned(BY_REGION, record(BY_REGION))), OPEN),
+    (with_endpoints(zoned(SSM)), UNKNOWN),
+    (with_endpoints(zoned(here("sqs"))), ENDPOINT_UNREACHABLE),
+    (templated(forwarding(Rule=here("ssm"))), UNKNOWN),
+    (templated(forwarding(Rule="ssm.us-east-1.amazonaws.com")), UNKNOWN),
+    (templated(forwarding(Rule=here("sqs"))), OPEN),
+    (templated(forwarding(Rule="sqs.us-east-1.amazonaws.com")), OPEN),
+    (templated(blocking(here("ssm"))), UNKNOWN),
+    (templated(blocking("sqs.us-east-1.amazonaws.com")), OPEN),
+])  # fmt: skip
 def test_names_in_a_stack_for_any_region(tmp_path: Path, body: Parts, expected: str) -> None:
     paths = write(tmp_path, Stack=body)
     deployed_to(tmp_path, "Stack", "unknown-account/unknown-region")

@@ -115,17 +115,14 @@ def test_shapes_of_cdk(
     assert said(found) == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("build_runners", {f"AutoScalingGroup{number}": OPEN for number in range(1, 6)}),
-        ("code_server", {"Instance1": OPEN}),
-        ("containers_in_public_subnets", {"AutoScalingGroup1": OPEN}),
-        ("editor_behind_a_distribution", {"Instance1": OPEN}),
-        ("endpoint_for_signals", {"Instance1": OPEN, "Instance2": NO_NETWORK_PATH}),
-        ("instance_connect", {"Instance1": OPEN}),
-    ],
-)
+@pytest.mark.parametrize(("name", "expected"), [
+    ("build_runners", {f"AutoScalingGroup{number}": OPEN for number in range(1, 6)}),
+    ("code_server", {"Instance1": OPEN}),
+    ("containers_in_public_subnets", {"AutoScalingGroup1": OPEN}),
+    ("editor_behind_a_distribution", {"Instance1": OPEN}),
+    ("endpoint_for_signals", {"Instance1": OPEN, "Instance2": NO_NETWORK_PATH}),
+    ("instance_connect", {"Instance1": OPEN}),
+])  # fmt: skip
 def test_networks_of_public_apps(name: str, expected: dict[str, str]) -> None:
     found = verdicts([str(DATA / "apps" / f"{name}.json")])
     assert {by.logical_id: said(one) for by, one in found.items()} == expected
@@ -352,16 +349,13 @@ def test_behind_a_nat_gateway(tmp_path: Path, changes: Parts, expected: str) -> 
     assert said_of(tmp_path, Stack=templated(changes)) == expected
 
 
-@pytest.mark.parametrize(
-    ("transform", "expected"),
-    [
-        ({"Transform": {"Name": "AWS::Include", "Parameters": {}}}, UNKNOWN),
-        ({"Fn::Transform": {"Name": "AWS::Include", "Parameters": {}}}, UNKNOWN),
-        ({"Transform": ["AWS::Serverless-2016-10-31", "Own"]}, UNKNOWN),
-        ({"Transform": "AWS::CodeDeployBlueGreen"}, NO_NETWORK_PATH),
-        ({"Transform": "AWS::Serverless-2016-10-31"}, NO_NETWORK_PATH),
-    ],
-)
+@pytest.mark.parametrize(("transform", "expected"), [
+    ({"Transform": {"Name": "AWS::Include", "Parameters": {}}}, UNKNOWN),
+    ({"Fn::Transform": {"Name": "AWS::Include", "Parameters": {}}}, UNKNOWN),
+    ({"Transform": ["AWS::Serverless-2016-10-31", "Own"]}, UNKNOWN),
+    ({"Transform": "AWS::CodeDeployBlueGreen"}, NO_NETWORK_PATH),
+    ({"Transform": "AWS::Serverless-2016-10-31"}, NO_NETWORK_PATH),
+])  # fmt: skip
 def test_what_a_macro_may_add(tmp_path: Path, transform: Parts, expected: str) -> None:
     body = templated(PrivateRoute=None) | transform
     assert said_of(tmp_path, Stack=body) == expected
@@ -603,19 +597,16 @@ def by_gateway(tables: object) -> Parts:
 ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, ENDPOINT_MISSING),
-        (by_gateway([ref("PrivateTable")]), OPEN),
-        (by_gateway([ref("PublicTable")]), ENDPOINT_MISSING),
-        (by_gateway(PARAMETER), UNKNOWN),
-        (to_s3(), UNKNOWN),
-        (to_s3(DnsOptions={ONLY_INBOUND: "AllResolvers"}), OPEN),
-        (to_s3(DnsOptions={ONLY_INBOUND: "OnlyInboundResolver"}), ENDPOINT_UNREACHABLE),
-        (to_s3(DnsOptions=PARAMETER), UNKNOWN),
-    ],
-)
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({}, ENDPOINT_MISSING),
+    (by_gateway([ref("PrivateTable")]), OPEN),
+    (by_gateway([ref("PublicTable")]), ENDPOINT_MISSING),
+    (by_gateway(PARAMETER), UNKNOWN),
+    (to_s3(), UNKNOWN),
+    (to_s3(DnsOptions={ONLY_INBOUND: "AllResolvers"}), OPEN),
+    (to_s3(DnsOptions={ONLY_INBOUND: "OnlyInboundResolver"}), ENDPOINT_UNREACHABLE),
+    (to_s3(DnsOptions=PARAMETER), UNKNOWN),
+])  # fmt: skip
 def test_way_to_s3(tmp_path: Path, changes: Parts, expected: str) -> None:
     body = with_endpoints(changes)
     assert said_of(tmp_path, ("ssm", "ssmmessages", "s3"), Stack=body) == expected
@@ -743,18 +734,15 @@ def test_ids_that_another_stack_may_have_looked_up(
     assert said(of_first) == expected
 
 
-@pytest.mark.parametrize(
-    ("here", "there", "expected"),
-    [
-        ("111122223333/eu-west-1", "111122223333/eu-west-1", UNKNOWN),
-        ("111122223333/eu-west-1", "111122223333/us-east-1", NO_NETWORK_PATH),
-        ("111122223333/eu-west-1", "444455556666/eu-west-1", NO_NETWORK_PATH),
-        ("111122223333/eu-west-1", "unknown-account/unknown-region", UNKNOWN),
-        ("unknown-account/unknown-region", "111122223333/eu-west-1", UNKNOWN),
-        ("111122223333/unknown-region", "unknown-account/us-east-1", UNKNOWN),
-        ("111122223333/unknown-region", "444455556666/us-east-1", NO_NETWORK_PATH),
-    ],
-)
+@pytest.mark.parametrize(("here", "there", "expected"), [
+    ("111122223333/eu-west-1", "111122223333/eu-west-1", UNKNOWN),
+    ("111122223333/eu-west-1", "111122223333/us-east-1", NO_NETWORK_PATH),
+    ("111122223333/eu-west-1", "444455556666/eu-west-1", NO_NETWORK_PATH),
+    ("111122223333/eu-west-1", "unknown-account/unknown-region", UNKNOWN),
+    ("unknown-account/unknown-region", "111122223333/eu-west-1", UNKNOWN),
+    ("111122223333/unknown-region", "unknown-account/us-east-1", UNKNOWN),
+    ("111122223333/unknown-region", "444455556666/us-east-1", NO_NETWORK_PATH),
+])  # fmt: skip
 def test_what_another_account_or_region_adds_is_of_something_else(
     tmp_path: Path, here: str, there: str, expected: str
 ) -> None:
@@ -788,17 +776,14 @@ def split(body: Parts, **given: object) -> tuple[Parts, Parts]:
 NAT_ON: Final = templated(PrivateRoute=route(ref("PrivateTable"), ON, **TO_NAT))
 
 
-@pytest.mark.parametrize(
-    ("bodies", "expected"),
-    [
-        (split(templated()), OPEN),
-        (split(templated(Nat=None)), UNKNOWN),
-        (split(templated(PrivateRoute=None)), NO_NETWORK_PATH),
-        (split(NAT_ON), UNKNOWN),
-        (split(NAT_ON, condition=ON), OPEN),
-        (split(NAT_ON, of_instance=ON), UNKNOWN),  # the conditions of two templates are two
-    ],
-)
+@pytest.mark.parametrize(("bodies", "expected"), [
+    (split(templated()), OPEN),
+    (split(templated(Nat=None)), UNKNOWN),
+    (split(templated(PrivateRoute=None)), NO_NETWORK_PATH),
+    (split(NAT_ON), UNKNOWN),
+    (split(NAT_ON, condition=ON), OPEN),
+    (split(NAT_ON, of_instance=ON), UNKNOWN),  # the conditions of two templates are two
+])  # fmt: skip
 def test_instance_in_a_nested_stack(
     tmp_path: Path, bodies: tuple[Parts, Parts], expected: str
 ) -> None:

@@ -255,15 +255,12 @@ def test_policy_of_another_account_is_another_policy(check: Check) -> None:
     assert check(body, a="444455556666").rules == UNKNOWN
 
 
-@pytest.mark.parametrize(
-    ("arn", "region", "found"),
-    [
-        ("arn:aws-cn:iam::aws:policy/AmazonSSMManagedInstanceCore", "cn-north-1", READY),
-        ("arn:aws-us-gov:iam::aws:policy/PowerUserAccess", "us-gov-west-1", READY),
-        ("arn:aws:iam::aws:policy/PowerUserAccess", "us-gov-west-1", UNKNOWN),
-        ("arn:aws-cn:iam::aws:policy/PowerUserAccess", "unknown-region", READY),
-    ],
-)
+@pytest.mark.parametrize(("arn", "region", "found"), [
+    ("arn:aws-cn:iam::aws:policy/AmazonSSMManagedInstanceCore", "cn-north-1", READY),
+    ("arn:aws-us-gov:iam::aws:policy/PowerUserAccess", "us-gov-west-1", READY),
+    ("arn:aws:iam::aws:policy/PowerUserAccess", "us-gov-west-1", UNKNOWN),
+    ("arn:aws-cn:iam::aws:policy/PowerUserAccess", "unknown-region", READY),
+])  # fmt: skip
 def test_policy_of_aws_is_known_in_the_partition_of_its_arn(
     check: Check, arn: str, region: str, found: Found
 ) -> None:

@@ -287,19 +287,16 @@ def by_reference(characters: int, *arns: object, **more: object) -> Body:
     return profile_and_role(role, Long=managed_policy(padding(characters), **more))
 
 
-@pytest.mark.parametrize(
-    ("body", "found", "counted"),
-    [
-        (of_three(0), READY, ""),
-        (of_three(1, OnCondition=policy(HALF, Condition="C")), INLINE_TOO_LONG,
-         "have at least 10241"),
-        (profile_and_role(inline(ALL, deny("s3:*", on=f"{BUCKET}x{SPACES}"))), READY, ""),
-        (of_two_roles(6_144), READY, ""),
-        (of_two_roles(6_145), TOO_LONG, "has at least 6145"),
-        (by_reference(6_145, ref("Long"), roles=[]), TOO_LONG, "has at least 6145"),
-        (by_reference(6_145, Condition="C"), UNKNOWN, ""),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("body", "found", "counted"), [
+    (of_three(0), READY, ""),
+    (of_three(1, OnCondition=policy(HALF, Condition="C")), INLINE_TOO_LONG,
+     "have at least 10241"),
+    (profile_and_role(inline(ALL, deny("s3:*", on=f"{BUCKET}x{SPACES}"))), READY, ""),
+    (of_two_roles(6_144), READY, ""),
+    (of_two_roles(6_145), TOO_LONG, "has at least 6145"),
+    (by_reference(6_145, ref("Long"), roles=[]), TOO_LONG, "has at least 6145"),
+    (by_reference(6_145, Condition="C"), UNKNOWN, ""),
+])  # fmt: skip
 def test_length_of_policies(check: Check, body: Body, found: Found, counted: str) -> None:
     report = check(body, strict=True)
 
@@ -310,21 +307,18 @@ def test_length_of_policies(check: Check, body: Body, found: Found, counted: str
     assert all(f"{counted} characters" in one.description for one in report.findings if counted)
 
 
-@pytest.mark.parametrize(
-    ("aws", "in_app", "by_arn", "found"),
-    [
-        (10, 0, 0, READY),
-        (11, 0, 0, UNKNOWN),
-        (5, 5, 0, READY),
-        (5, 6, 0, UNKNOWN),
-        (20, 5, 0, UNKNOWN),
-        (20, 6, 0, {"too-many-managed-policies"}),
-        (26, 0, 0, {"too-many-managed-policies"}),
-        (5, 5, 5, UNKNOWN),  # by its ARN, a policy can deny
-        (20, 5, 5, UNKNOWN),  # those by their ARNs may be those of the app
-        (20, 5, 6, {"too-many-managed-policies"}),
-    ],
-)
+@pytest.mark.parametrize(("aws", "in_app", "by_arn", "found"), [
+    (10, 0, 0, READY),
+    (11, 0, 0, UNKNOWN),
+    (5, 5, 0, READY),
+    (5, 6, 0, UNKNOWN),
+    (20, 5, 0, UNKNOWN),
+    (20, 6, 0, {"too-many-managed-policies"}),
+    (26, 0, 0, {"too-many-managed-policies"}),
+    (5, 5, 5, UNKNOWN),  # by its ARN, a policy can deny
+    (20, 5, 5, UNKNOWN),  # those by their ARNs may be those of the app
+    (20, 5, 6, {"too-many-managed-policies"}),
+])  # fmt: skip
 def test_number_of_managed_policies(
     check: Check, aws: int, in_app: int, by_arn: int, found: Found
 ) -> None:
@@ -415,17 +409,14 @@ def test_policies_of_roles_without_a_profile_are_not_looked_at(check: Check) -> 
 # The report --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("role", "success", "of_strict", "otherwise"),
-    [
-        (inline(ALL), True, set(), set()),
-        ({}, False, {"error"}, {"warning"}),
-        (inline(CHANNELS_ONLY), False, {"error"}, {"warning"}),
-        (inline(deny("*")), False, {"error"}, {"warning"}),
-        ({"ManagedPolicyArns": ["arn:aws:iam::111122223333:policy/x"]}, True, {"info"}, {"info"}),
-        (inline(ALL, allow("kms:Decrypt")), True, {"warning"}, {"warning"}),
-    ],
-)
+@pytest.mark.parametrize(("role", "success", "of_strict", "otherwise"), [
+    (inline(ALL), True, set(), set()),
+    ({}, False, {"error"}, {"warning"}),
+    (inline(CHANNELS_ONLY), False, {"error"}, {"warning"}),
+    (inline(deny("*")), False, {"error"}, {"warning"}),
+    ({"ManagedPolicyArns": ["arn:aws:iam::111122223333:policy/x"]}, True, {"info"}, {"info"}),
+    (inline(ALL, allow("kms:Decrypt")), True, {"warning"}, {"warning"}),
+])  # fmt: skip
 def test_strict_fails_on_what_is_not_ready(
     check: Check, role: Body, of_strict: set[str], otherwise: set[str], *, success: bool
 ) -> None:

@@ -232,22 +232,19 @@ OF_ONE: Final[Body] = {"a": "1", "b": "1"}
 OF_TWO: Final[Body] = {"a": "1", "b": "2"}
 
 
-@pytest.mark.parametrize(
-    ("role", "elsewhere", "accounts", "found"),
-    [
-        (NAMED_SO, THERE, OF_ONE, READY),
-        (NAMED_SO, THERE, {}, READY),
-        (NAMED_SO, THERE, {"a": "1"}, UNKNOWN),  # the other's is known at deployment only
-        (NAMED_SO, THERE, OF_TWO, NEITHER),
-        (WITH_POLICY, THERE, OF_TWO, READY),  # another account's does not hide the next
-        (UNNAMED, SOMEWHERE, OF_TWO, NEITHER),
-        (UNNAMED, SOMEWHERE, OF_ONE, UNKNOWN),
-        (UNNAMED, SOMEWHERE, {"a": "1"}, UNKNOWN),
-        # a template that can't be read may attach anything
-        (READY_AND_NAMED, [], {}, UNKNOWN),
-        (READY_AND_NAMED, [], OF_TWO, READY),
-    ],
-)
+@pytest.mark.parametrize(("role", "elsewhere", "accounts", "found"), [
+    (NAMED_SO, THERE, OF_ONE, READY),
+    (NAMED_SO, THERE, {}, READY),
+    (NAMED_SO, THERE, {"a": "1"}, UNKNOWN),  # the other's is known at deployment only
+    (NAMED_SO, THERE, OF_TWO, NEITHER),
+    (WITH_POLICY, THERE, OF_TWO, READY),  # another account's does not hide the next
+    (UNNAMED, SOMEWHERE, OF_TWO, NEITHER),
+    (UNNAMED, SOMEWHERE, OF_ONE, UNKNOWN),
+    (UNNAMED, SOMEWHERE, {"a": "1"}, UNKNOWN),
+    # a template that can't be read may attach anything
+    (READY_AND_NAMED, [], {}, UNKNOWN),
+    (READY_AND_NAMED, [], OF_TWO, READY),
+])  # fmt: skip
 def test_policy_of_another_account(
     check: Check, role: Body, elsewhere: object, accounts: Body, found: Found
 ) -> None:

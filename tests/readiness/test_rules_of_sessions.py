@@ -544,15 +544,12 @@ def test_account_of_a_key_by_its_number(
     assert check(body, a=account).rules == found
 
 
-@pytest.mark.parametrize(
-    ("name", "found"),
-    [
-        ("AmazonSSMManagedInstanceCore", DENIED),
-        ("AmazonS3FullAccess", DENIED),
-        ("AWSKeyManagementServicePowerUser", DENIED),
-        ("AdministratorAccess", READY),
-    ],
-)
+@pytest.mark.parametrize(("name", "found"), [
+    ("AmazonSSMManagedInstanceCore", DENIED),
+    ("AmazonS3FullAccess", DENIED),
+    ("AWSKeyManagementServicePowerUser", DENIED),
+    ("AdministratorAccess", READY),
+])  # fmt: skip
 def test_managed_policies_of_aws(check: Check, name: str, found: Found) -> None:
     role = inline(ALL) | {"ManagedPolicyArns": [f"{AWS}{name}"]}
 

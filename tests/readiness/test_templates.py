@@ -39,19 +39,16 @@ def read(path: Path, **body: object) -> Assembly:
     return Assembly([write(path, body)])
 
 
-@pytest.mark.parametrize(
-    ("value", "length"),
-    [
-        ({"Statement": []}, len('{"Statement":[]}')),
-        ({"Sid": "with  space\n"}, len('{"Sid":"withspace\\n"}')),
-        ({"Resource": {"Ref": "Bucket"}}, len('{"Resource":""}')),
-        ({"Resource": {"Fn::Sub": "${Bucket}/*"}}, len('{"Resource":"/*"}')),
-        ([{"Fn::If": ["C", {"Sid": "a"}, NO_VALUE]}, 1], len("[1]")),
-        ([{"Fn::If": ["C", {"Sid": "a"}, {"Fn::If": ["D", "b", ["c"]]}]}], len('["b"]')),
-        ([{"Fn::If": []}], len('[""]')),
-        ("é", len('"é"')),
-    ],
-)
+@pytest.mark.parametrize(("value", "length"), [
+    ({"Statement": []}, len('{"Statement":[]}')),
+    ({"Sid": "with  space\n"}, len('{"Sid":"withspace\\n"}')),
+    ({"Resource": {"Ref": "Bucket"}}, len('{"Resource":""}')),
+    ({"Resource": {"Fn::Sub": "${Bucket}/*"}}, len('{"Resource":"/*"}')),
+    ([{"Fn::If": ["C", {"Sid": "a"}, NO_VALUE]}, 1], len("[1]")),
+    ([{"Fn::If": ["C", {"Sid": "a"}, {"Fn::If": ["D", "b", ["c"]]}]}], len('["b"]')),
+    ([{"Fn::If": []}], len('[""]')),
+    ("é", len('"é"')),
+])  # fmt: skip
 def test_shortest(value: object, length: int) -> None:
     assert shortest(value) == length
 
@@ -100,24 +97,21 @@ NAME_OF_A: Final = {"StackName": "a", "OutputName": "Name"}
 NAME_OF_B: Final = {"StackName": "b", "OutputName": "Name"}
 
 
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [
-        (NAME_OF_A, "of_a"),
-        (NAME_OF_A | {"Region": ref("AWS::Region")}, "of_a"),
-        (NAME_OF_A | {"Region": "eu-west-1"}, "of_a"),
-        (NAME_OF_A | {"Region": "eu-west-2"}, "of_the_other_region"),
-        (NAME_OF_A | {"Region": "us-east-1"}, None),
-        (NAME_OF_A | {"Region": ref("Where")}, None),
-        (NAME_OF_A | {"OutputName": "Nothing"}, None),
-        (NAME_OF_A | {"StackName": ref("Name")}, None),
-        (NAME_OF_B, None),
-        (NAME_OF_B | {"RoleArn": "arn:"}, "of_the_other_account"),
-        ({"StackName": "twice", "OutputName": "Name"}, None),
-        ({"OutputName": "Name"}, None),
-        ([], None),
-    ],
-)
+@pytest.mark.parametrize(("asked", "found"), [
+    (NAME_OF_A, "of_a"),
+    (NAME_OF_A | {"Region": ref("AWS::Region")}, "of_a"),
+    (NAME_OF_A | {"Region": "eu-west-1"}, "of_a"),
+    (NAME_OF_A | {"Region": "eu-west-2"}, "of_the_other_region"),
+    (NAME_OF_A | {"Region": "us-east-1"}, None),
+    (NAME_OF_A | {"Region": ref("Where")}, None),
+    (NAME_OF_A | {"OutputName": "Nothing"}, None),
+    (NAME_OF_A | {"StackName": ref("Name")}, None),
+    (NAME_OF_B, None),
+    (NAME_OF_B | {"RoleArn": "arn:"}, "of_the_other_account"),
+    ({"StackName": "twice", "OutputName": "Name"}, None),
+    ({"OutputName": "Name"}, None),
+    ([], None),
+])  # fmt: skip
 def test_outputs_of_a_stack_by_its_name(tmp_path: Path, asked: object, found: str | None) -> None:
     stacks = {
         "here": ("here", "1/eu-west-1"),

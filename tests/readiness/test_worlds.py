@@ -237,15 +237,12 @@ def test_too_many_worlds(check: Check, number: int, expected: Found) -> None:
         assert "on the condition 'C0', and on the condition 'C1'" in found.findings[0].description
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        with_endpoints(Instance=compute(SecurityGroupIds=many(7, lambda _: ref("Group")))),
-        with_endpoints(Instance=compute(UserData=running(7, "stop amazon-ssm-agent {}\n".format))),
-        with_endpoints(Instance=compute(ImageId={"Fn::Join": ["", many(7, "ami-{}".format)]})),
-        with_managed(7, "AmazonSSMManagedInstanceCore"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("body", [
+    with_endpoints(Instance=compute(SecurityGroupIds=many(7, lambda _: ref("Group")))),
+    with_endpoints(Instance=compute(UserData=running(7, "stop amazon-ssm-agent {}\n".format))),
+    with_endpoints(Instance=compute(ImageId={"Fn::Join": ["", many(7, "ami-{}".format)]})),
+    with_managed(7, "AmazonSSMManagedInstanceCore"),
+])  # fmt: skip
 def test_too_many_worlds_of_what_decides(check: Check, body: dict[str, Any]) -> None:
     (finding,) = check(body).findings
 

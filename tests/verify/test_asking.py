@@ -50,14 +50,11 @@ def test_a_password_of_an_endpoint_is_never_printed(
     assert "w0rd" not in printed
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("see https://a:b@host/x, and http://c@d", "see https://***@host/x, and http://***@d"),
-        ("Invalid endpoint: me:Pa55@host: correct it", "Invalid endpoint: ***@host: correct it"),
-        ("mail me@example.org of https://host", "mail me@example.org of https://host"),
-        ('"arn:aws:iam::1:user/a@b"', '"arn:aws:iam::1:user/a@b"'),
-    ],
-)
+@pytest.mark.parametrize(("text", "shown"), [
+    ("see https://a:b@host/x, and http://c@d", "see https://***@host/x, and http://***@d"),
+    ("Invalid endpoint: me:Pa55@host: correct it", "Invalid endpoint: ***@host: correct it"),
+    ("mail me@example.org of https://host", "mail me@example.org of https://host"),
+    ('"arn:aws:iam::1:user/a@b"', '"arn:aws:iam::1:user/a@b"'),
+])  # fmt: skip
 def test_what_is_before_the_host_of_a_url_is_not_shown(text: str, shown: str) -> None:
     assert without_passwords(text) == shown

@@ -92,15 +92,12 @@ def test_a_role_of_two_regions_lacks_what_it_lacks_in_one(tmp_path: Path) -> Non
     assert found["profiles"] == ["db", "web"]
 
 
-@pytest.mark.parametrize(
-    ("field", "first", "second", "kept"),
-    [
-        pytest.param("tags", ["a=b"], ["a=b"], ["a=b"], id="tags"),
-        pytest.param("tags", ["a=b"], [], "absent", id="other tags"),
-        pytest.param("document", None, None, None, id="no document"),
-        pytest.param("document", None, "Sessions", "absent", id="another document"),
-    ],
-)
+@pytest.mark.parametrize(("field", "first", "second", "kept"), [
+    pytest.param("tags", ["a=b"], ["a=b"], ["a=b"], id="tags"),
+    pytest.param("tags", ["a=b"], [], "absent", id="other tags"),
+    pytest.param("document", None, None, None, id="no document"),
+    pytest.param("document", None, "Sessions", "absent", id="another document"),
+])  # fmt: skip
 def test_what_was_asked_about_is_kept_if_all_have_it(
     tmp_path: Path, field: str, first: object, second: object, kept: object
 ) -> None:
@@ -110,15 +107,12 @@ def test_what_was_asked_about_is_kept_if_all_have_it(
     assert found.get(field, "absent") == kept
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "kept"),
-    [
-        pytest.param({"key": ["b"]}, {"key": ["a"]}, {"key": ["a", "b"]}, id="keys"),
-        pytest.param(BUCKET, BUCKET, BUCKET, id="same"),
-        pytest.param(BUCKET, {"log-bucket": ["b"]}, {}, id="other bucket"),
-        pytest.param(BUCKET | {"log-prefix": ["p"]}, BUCKET, {}, id="other prefix"),
-    ],
-)
+@pytest.mark.parametrize(("first", "second", "kept"), [
+    pytest.param({"key": ["b"]}, {"key": ["a"]}, {"key": ["a", "b"]}, id="keys"),
+    pytest.param(BUCKET, BUCKET, BUCKET, id="same"),
+    pytest.param(BUCKET, {"log-bucket": ["b"]}, {}, id="other bucket"),
+    pytest.param(BUCKET | {"log-prefix": ["p"]}, BUCKET, {}, id="other prefix"),
+])  # fmt: skip
 def test_options_of_a_role_are_kept_where_the_results_agree(
     tmp_path: Path, first: object, second: object, kept: object
 ) -> None:
@@ -145,28 +139,25 @@ def without_accounts() -> str:
     return changed(instances=[{name: of for name, of in first.items() if name != "account"}])
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("[" * 100_000, "is not JSON"),
-        ("[]", "it is [], not an object"),
-        ("null", "it is null, not an object"),
-        (changed(added=json.loads("[" * 50 + "]" * 50)), "is not JSON of at most 50 levels"),
-        (changed(added=json.loads('{"a":' * 500 + "1" + "}" * 500)), "of at most 50 levels"),
-        (changed(account=7), "account is 7, not a string"),
-        (changed(regions={}), "regions is {}, not a list"),
-        (changed(instances=[{}]), "instances[0] has no field account, causes"),
-        (changed(instances=["i-1"]), 'instances[0] is "i-1", not an object'),
-        (changed(instances=[node(verdict="ok")]), 'instances[0].verdict is "ok", not one of'),
-        (changed(instances=[node(region="eu-west-9")]), "which is not among the regions"),
-        (changed(summary={"causes": {}}), "summary has no field instances"),
-        (changed(profiles=[None]), "profiles[0] is null, not a string"),
-        (with_region(asked_at=7), "regions[0].asked_at is 7, not a string"),
-        (with_region(instances=True), "regions[0].instances is true, not a whole number"),
-        (changed(regions=sample()["regions"] * 2), "both have eu-west-1"),
-        (without_accounts(), "instances[0] has no field account"),
-    ],
-)
+@pytest.mark.parametrize(("text", "says"), [
+    ("[" * 100_000, "is not JSON"),
+    ("[]", "it is [], not an object"),
+    ("null", "it is null, not an object"),
+    (changed(added=json.loads("[" * 50 + "]" * 50)), "is not JSON of at most 50 levels"),
+    (changed(added=json.loads('{"a":' * 500 + "1" + "}" * 500)), "of at most 50 levels"),
+    (changed(account=7), "account is 7, not a string"),
+    (changed(regions={}), "regions is {}, not a list"),
+    (changed(instances=[{}]), "instances[0] has no field account, causes"),
+    (changed(instances=["i-1"]), 'instances[0] is "i-1", not an object'),
+    (changed(instances=[node(verdict="ok")]), 'instances[0].verdict is "ok", not one of'),
+    (changed(instances=[node(region="eu-west-9")]), "which is not among the regions"),
+    (changed(summary={"causes": {}}), "summary has no field instances"),
+    (changed(profiles=[None]), "profiles[0] is null, not a string"),
+    (with_region(asked_at=7), "regions[0].asked_at is 7, not a string"),
+    (with_region(instances=True), "regions[0].instances is true, not a whole number"),
+    (changed(regions=sample()["regions"] * 2), "both have eu-west-1"),
+    (without_accounts(), "instances[0] has no field account"),
+])  # fmt: skip
 def test_what_is_no_result_is_refused_by_the_name_of_its_file(
     tmp_path: Path, text: str, says: str
 ) -> None:

@@ -179,44 +179,41 @@ LACKING: Final = result(TWO, roles=[role("web", lacks=["reach"])], profiles=["we
 IN_TWO_REGIONS: Final = [node("i-1"), node("i-2", region="eu-west-2")]
 
 
-@pytest.mark.parametrize(
-    ("found", "says"),
-    [
-        # the heading is the answer
-        (result([]), "No instance was found"),
-        (result([STOPPED]), "No instance is running"),
-        (result([node(), STOPPED]), "1 running instance can be reached"),
-        (result([node("i-1"), node("i-2")]), "All 2 running instances can be reached"),
-        (with_region(result([node()]), error="denied"),
-         "All running instances that were found can be reached"),
-        (result([node("i-1"), node("i-2", verdict="unknown")]), "1 could not be judged"),
-        (result([LACKS]), "1 of 1 running instance can\u2019t be reached"),
-        (result([node("i-1"), LACKS, STOPPED]), "1 of 2 running instances can\u2019t be reached"),
-        # what was asked
-        (result([node()]), f"Account {ACCOUNT} \u00b7 asked 2026-03-02 06:30 UTC"),
-        (result(TWO), f"Accounts {ACCOUNT}, {OTHER_ACCOUNT}"),
-        (result([node()], tags=["a=b", "c=d"]), "only with a=b, c=d"),
-        (result([node()], document="Sessions"), "sessions of Sessions"),
-        (result(MANY), "Session Manager audit: 40 accounts"),
-        (result(MANY), "40 regions with instances"),
-        (result(MANY), f"{REGION} of 000000000039: 1 instance"),
-        (LACKING, "A list is deployed to one account"),
-        (with_region(result(TWO), 1, error="it was denied"),
-         f"{REGION} of {OTHER_ACCOUNT}: it was denied"),
-        (with_region(result(IN_TWO_REGIONS), 1, instances=0),
-         f"{REGION}: 1 instance 1 region without instances"),
-        (with_region(result(IN_TWO_REGIONS), 1, instances=0, error="denied"), ": denied"),
-        # what a group of instances says
-        (of_two("reboot {}"), "The instances, each INSTANCE_ID abovei-1 web-1 i-2 web-2"),
-        (of_two("fix the role"), "The instancesi-1 web-1 i-2 web-2"),
-        (of_causes("path-ssm"),
-         "can\u2019t be reached No network path to Systems Manager path-ssm 1 instance"),
-        (of_causes("register", "metadata"),
-         "the instance metadata service is off register, metadata 1 instance"),
-        (of_causes("of-a-newer-version"), "of-a-newer-version of-a-newer-version 1 instance"),
-        (of_causes(), "The cause is not known 1 instance"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("found", "says"), [
+    # the heading is the answer
+    (result([]), "No instance was found"),
+    (result([STOPPED]), "No instance is running"),
+    (result([node(), STOPPED]), "1 running instance can be reached"),
+    (result([node("i-1"), node("i-2")]), "All 2 running instances can be reached"),
+    (with_region(result([node()]), error="denied"),
+     "All running instances that were found can be reached"),
+    (result([node("i-1"), node("i-2", verdict="unknown")]), "1 could not be judged"),
+    (result([LACKS]), "1 of 1 running instance can\u2019t be reached"),
+    (result([node("i-1"), LACKS, STOPPED]), "1 of 2 running instances can\u2019t be reached"),
+    # what was asked
+    (result([node()]), f"Account {ACCOUNT} \u00b7 asked 2026-03-02 06:30 UTC"),
+    (result(TWO), f"Accounts {ACCOUNT}, {OTHER_ACCOUNT}"),
+    (result([node()], tags=["a=b", "c=d"]), "only with a=b, c=d"),
+    (result([node()], document="Sessions"), "sessions of Sessions"),
+    (result(MANY), "Session Manager audit: 40 accounts"),
+    (result(MANY), "40 regions with instances"),
+    (result(MANY), f"{REGION} of 000000000039: 1 instance"),
+    (LACKING, "A list is deployed to one account"),
+    (with_region(result(TWO), 1, error="it was denied"),
+     f"{REGION} of {OTHER_ACCOUNT}: it was denied"),
+    (with_region(result(IN_TWO_REGIONS), 1, instances=0),
+     f"{REGION}: 1 instance 1 region without instances"),
+    (with_region(result(IN_TWO_REGIONS), 1, instances=0, error="denied"), ": denied"),
+    # what a group of instances says
+    (of_two("reboot {}"), "The instances, each INSTANCE_ID abovei-1 web-1 i-2 web-2"),
+    (of_two("fix the role"), "The instancesi-1 web-1 i-2 web-2"),
+    (of_causes("path-ssm"),
+     "can\u2019t be reached No network path to Systems Manager path-ssm 1 instance"),
+    (of_causes("register", "metadata"),
+     "the instance metadata service is off register, metadata 1 instance"),
+    (of_causes("of-a-newer-version"), "of-a-newer-version of-a-newer-version 1 instance"),
+    (of_causes(), "The cause is not known 1 instance"),
+])  # fmt: skip
 def test_page_says(found: AuditResult, says: str) -> None:
     page = Page(html(found)).flat
 
@@ -242,16 +239,13 @@ def test_each_check_has_one_place_in_the_picture() -> None:
     assert sorted(places) == sorted(ORDER)
 
 
-@pytest.mark.parametrize(
-    ("causes", "says"),
-    [
-        (["register", "reach"], "It is broken at Profile, role by register, reach."),
-        (["path-ssm"], "It is broken from Network to Endpoint by path-ssm."),
-        (["metadata", "path-kms"], "by metadata; from Network to Endpoint by path-kms."),
-        (["connected"], "It is broken from Endpoint to Session Manager by connected."),
-        (["a-check-of-a-newer-version"], "Where it is broken is not known."),
-    ],
-)
+@pytest.mark.parametrize(("causes", "says"), [
+    (["register", "reach"], "It is broken at Profile, role by register, reach."),
+    (["path-ssm"], "It is broken from Network to Endpoint by path-ssm."),
+    (["metadata", "path-kms"], "by metadata; from Network to Endpoint by path-kms."),
+    (["connected"], "It is broken from Endpoint to Session Manager by connected."),
+    (["a-check-of-a-newer-version"], "Where it is broken is not known."),
+])  # fmt: skip
 def test_picture_has_a_text(causes: list[str], says: str) -> None:
     assert picture(causes).text.endswith(says)
 

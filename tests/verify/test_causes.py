@@ -115,16 +115,13 @@ ALL_CLUES: Final = both(
 """All that may show why an agent is not connected is asked about, and shows nothing."""
 
 
-@pytest.mark.parametrize(
-    ("operator", "left", "breaks"),
-    [
-        pytest.param(USER, "agent", NEVER, id="a user"),
-        pytest.param(USER, None, both(NEVER, REPLACED), id="by the account's role"),
-        pytest.param("caller", None, both(World.is_online_only, CALLER), id="the caller"),
-        pytest.param("caller", "log-to-s3", both(NEVER, REPLACED, CALLER), id="by its role"),
-        pytest.param("caller", "agent", both(NEVER, ALL_CLUES, CALLER), id="with all clues"),
-    ],
-)
+@pytest.mark.parametrize(("operator", "left", "breaks"), [
+    pytest.param(USER, "agent", NEVER, id="a user"),
+    pytest.param(USER, None, both(NEVER, REPLACED), id="by the account's role"),
+    pytest.param("caller", None, both(World.is_online_only, CALLER), id="the caller"),
+    pytest.param("caller", "log-to-s3", both(NEVER, REPLACED, CALLER), id="by its role"),
+    pytest.param("caller", "agent", both(NEVER, ALL_CLUES, CALLER), id="with all clues"),
+])  # fmt: skip
 def test_it_asks_little_with_everything_used(
     operator: str, left: str | None, breaks: Change
 ) -> None:

@@ -96,17 +96,14 @@ class Proxy(NamedTuple):
         return Answer(self.status, self.body, "text/html")
 
 
-@pytest.mark.parametrize(
-    ("service", "reply", "asked"),
-    [
-        pytest.param("iam", Proxy(502, b"bad gateway"), OF_ROLE, id="a refusal"),
-        pytest.param("iam", Proxy(200, b""), OF_ROLE, id="nothing"),
-        pytest.param("iam", Proxy(200, PAGE), OF_ROLE, id="a page"),
-        pytest.param("iam", Proxy(200, PAGE), OF_PROFILE, id="a page for a profile"),
-        pytest.param("ssm", Proxy(200, PAGE), OF_DOCUMENT, id="a page for a document"),
-        pytest.param("kms", Proxy(200, PAGE), OF_ALIAS, id="a page for an alias"),
-    ],
-)
+@pytest.mark.parametrize(("service", "reply", "asked"), [
+    pytest.param("iam", Proxy(502, b"bad gateway"), OF_ROLE, id="a refusal"),
+    pytest.param("iam", Proxy(200, b""), OF_ROLE, id="nothing"),
+    pytest.param("iam", Proxy(200, PAGE), OF_ROLE, id="a page"),
+    pytest.param("iam", Proxy(200, PAGE), OF_PROFILE, id="a page for a profile"),
+    pytest.param("ssm", Proxy(200, PAGE), OF_DOCUMENT, id="a page for a document"),
+    pytest.param("kms", Proxy(200, PAGE), OF_ALIAS, id="a page for an alias"),
+])  # fmt: skip
 def test_what_answers_in_place_of_aws_is_said(
     service: str, reply: Proxy, asked: tuple[str, ...]
 ) -> None:

@@ -42,17 +42,14 @@ def asked_about(found: Run) -> dict[str, list[tuple[str, str]]]:
 LOGS: Final = "--log-bucket session-logs --log-prefix web --log-group /ssm/sessions"
 
 
-@pytest.mark.parametrize(
-    ("inputs", "given"),
-    [
-        (EVERYTHING | {"s3KeyPrefix": "/web/"}, f"--key {KEY} {LOGS}"),
-        ({"kmsKeyId": KEY.rpartition("/")[2]}, f"--key {KEY}"),  # of the role's account
-        ({"kmsKeyId": "alias/sessions"}, f"--key {ALIAS}"),
-        ({}, ""),
-        (dict.fromkeys(EVERYTHING, ""), ""),
-        ({"s3KeyPrefix": "a/../b"}, ""),
-    ],
-)
+@pytest.mark.parametrize(("inputs", "given"), [
+    (EVERYTHING | {"s3KeyPrefix": "/web/"}, f"--key {KEY} {LOGS}"),
+    ({"kmsKeyId": KEY.rpartition("/")[2]}, f"--key {KEY}"),  # of the role's account
+    ({"kmsKeyId": "alias/sessions"}, f"--key {ALIAS}"),
+    ({}, ""),
+    (dict.fromkeys(EVERYTHING, ""), ""),
+    ({"s3KeyPrefix": "a/../b"}, ""),
+])  # fmt: skip
 @pytest.mark.parametrize(
     "session_type", ["Standard_Stream", "InteractiveCommands", "NonInteractiveCommands"]
 )
@@ -83,15 +80,12 @@ TRUE: Final = (True, "true", "True", "TRUE", "t", "T", "1")
 FALSE: Final = (False, None, "", "false", "False", "FALSE", "f", "F", "0")
 
 
-@pytest.mark.parametrize(
-    ("said", "ends"),
-    [
-        *(({ENFORCED: value}, "so it refuses each session") for value in TRUE),
-        *(({ENFORCED: value}, "which a bucket policy may refuse") for value in FALSE),
-        ({}, "which a bucket policy may refuse"),
-        ({ENFORCED: "{{ e }}"}, "each session if the session preferences enforce encrypted logs"),
-    ],
-)
+@pytest.mark.parametrize(("said", "ends"), [
+    *(({ENFORCED: value}, "so it refuses each session") for value in TRUE),
+    *(({ENFORCED: value}, "which a bucket policy may refuse") for value in FALSE),
+    ({}, "which a bucket policy may refuse"),
+    ({ENFORCED: "{{ e }}"}, "each session if the session preferences enforce encrypted logs"),
+])  # fmt: skip
 def test_a_boolean_is_read_as_the_agent_reads_it(said: dict[str, object], ends: str) -> None:
     world = account({"s3BucketName": "session-logs", **said})
     world.denies.add("s3:GetEncryptionConfiguration")

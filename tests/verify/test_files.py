@@ -69,17 +69,14 @@ def limited() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("does", WAYS)
-@pytest.mark.parametrize(
-    ("fails_at", "error"),
-    [
-        pytest.param((tempfile, "mkstemp"), FULL, id="open"),
-        pytest.param(None, FULL, id="write"),
-        pytest.param((os, "fsync"), FULL, id="sync"),
-        pytest.param((Path, "chmod"), FULL, id="mode"),
-        pytest.param((Path, "replace"), FULL, id="rename"),
-        pytest.param((os, "fsync"), KeyboardInterrupt(), id="an interrupt"),
-    ],
-)
+@pytest.mark.parametrize(("fails_at", "error"), [
+    pytest.param((tempfile, "mkstemp"), FULL, id="open"),
+    pytest.param(None, FULL, id="write"),
+    pytest.param((os, "fsync"), FULL, id="sync"),
+    pytest.param((Path, "chmod"), FULL, id="mode"),
+    pytest.param((Path, "replace"), FULL, id="rename"),
+    pytest.param((os, "fsync"), KeyboardInterrupt(), id="an interrupt"),
+])  # fmt: skip
 def test_a_fault_of_the_disk_and_an_interrupt_leave_the_file_as_it_was(
     fails_at: tuple[Any, str] | None,
     error: BaseException,

@@ -149,17 +149,14 @@ def test_evidence_names_the_table_and_the_endpoints() -> None:
     assert ACCOUNT not in str(one(found, "path-ssm").evidence)
 
 
-@pytest.mark.parametrize(
-    ("cause", "does"),
-    [
-        ("operator", both(NOT_ENFORCED, NO_BUCKET, denying(f"{USER} ssm:StartSession"))),
-        ("encrypt", both(NOT_ENFORCED, NO_BUCKET, causes.DENIED_KEY)),
-        ("bucket-encryption", both(World.uses, causes.DSSE, DENIED_BUCKET)),
-        ("bucket-encryption", both(NOT_ENFORCED, NO_BUCKET)),
-        ("register", both(NOT_ENFORCED, NO_BUCKET, denying(nodes.REGISTER))),
-        ("connected", both(causes.LOST, NOT_ENFORCED, NO_BUCKET)),
-    ],
-)
+@pytest.mark.parametrize(("cause", "does"), [
+    ("operator", both(NOT_ENFORCED, NO_BUCKET, denying(f"{USER} ssm:StartSession"))),
+    ("encrypt", both(NOT_ENFORCED, NO_BUCKET, causes.DENIED_KEY)),
+    ("bucket-encryption", both(World.uses, causes.DSSE, DENIED_BUCKET)),
+    ("bucket-encryption", both(NOT_ENFORCED, NO_BUCKET)),
+    ("register", both(NOT_ENFORCED, NO_BUCKET, denying(nodes.REGISTER))),
+    ("connected", both(causes.LOST, NOT_ENFORCED, NO_BUCKET)),
+])  # fmt: skip
 def test_the_cause_keeps_a_session_from_opening_if_anything_does(cause: str, does: Change) -> None:
     found = diagnosed(World(does), operator=USER if cause == "operator" else None)
 

@@ -48,33 +48,30 @@ FAILS: Final = "on the node it fails: a note"
 STOPPED: Final = "on the node: a note\non the node: "
 
 
-@pytest.mark.parametrize(
-    ("does", "row", "told", "says"),
-    [
-        (never(BY_GATEWAY), (SSM, "Success"), "path-ssm pass", WORKS),
-        (never(BY_GATEWAY), (SSM, "Failed"), "path-ssm fail", FAILS),
-        (never(), (SSM, "Failed"), "path-ssm fail", FAILS),
-        (never(NO_ROUTE), (SSM, "Success"), "path-ssm unknown", WORKS),
-        (never(NO_ROUTE), (SSM, "Skipped"), "path-ssm fail", "no default"),
-        (never(NO_ROUTE), (PROXY, "Success"), "path-ssm unknown", "a proxy"),
-        (never(NO_ROUTE), (PROXY, "Skipped"), "path-ssm fail", "no default"),
-        (nothing, (SSM, "Failed"), "path-ssm proven", ""),
-        (OF_HYBRID, (SSM, "Success"), "path-ssm pass", WORKS),
-        (OF_HYBRID, (KMS, "Failed"), "path-kms fail", FAILS),
-        (OF_HYBRID, (KMS, "Failed"), "path-logs skipped", ""),
-        (NO_METADATA, (IMDS, "Success"), "metadata pass", ""),
-        (NO_METADATA, (IMDS, "Failed"), "metadata fail", ""),
-        (NO_METADATA, (IMDS, "Skipped"), "metadata unknown", ""),
-        (both(NOT_TRUSTED, UNDER_ACCOUNT), (CREDENTIALS, "Success"),
-         "default-host-management unknown", "\non the node: a note"),
-        (LOST, (SERVICE, "Failed"), "registered fail",
-         f"{STOPPED}sudo systemctl enable --now amazon-ssm-agent"),
-        (ON_WINDOWS, (SERVICE, "Failed"), "registered fail",
-         f"{STOPPED}Start-Service AmazonSSMAgent"),
-        (LOST, (SERVICE, "Success"), "registered fail",
-         "on the node: a note\nnothing that the connection needs fails"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("does", "row", "told", "says"), [
+    (never(BY_GATEWAY), (SSM, "Success"), "path-ssm pass", WORKS),
+    (never(BY_GATEWAY), (SSM, "Failed"), "path-ssm fail", FAILS),
+    (never(), (SSM, "Failed"), "path-ssm fail", FAILS),
+    (never(NO_ROUTE), (SSM, "Success"), "path-ssm unknown", WORKS),
+    (never(NO_ROUTE), (SSM, "Skipped"), "path-ssm fail", "no default"),
+    (never(NO_ROUTE), (PROXY, "Success"), "path-ssm unknown", "a proxy"),
+    (never(NO_ROUTE), (PROXY, "Skipped"), "path-ssm fail", "no default"),
+    (nothing, (SSM, "Failed"), "path-ssm proven", ""),
+    (OF_HYBRID, (SSM, "Success"), "path-ssm pass", WORKS),
+    (OF_HYBRID, (KMS, "Failed"), "path-kms fail", FAILS),
+    (OF_HYBRID, (KMS, "Failed"), "path-logs skipped", ""),
+    (NO_METADATA, (IMDS, "Success"), "metadata pass", ""),
+    (NO_METADATA, (IMDS, "Failed"), "metadata fail", ""),
+    (NO_METADATA, (IMDS, "Skipped"), "metadata unknown", ""),
+    (both(NOT_TRUSTED, UNDER_ACCOUNT), (CREDENTIALS, "Success"),
+     "default-host-management unknown", "\non the node: a note"),
+    (LOST, (SERVICE, "Failed"), "registered fail",
+     f"{STOPPED}sudo systemctl enable --now amazon-ssm-agent"),
+    (ON_WINDOWS, (SERVICE, "Failed"), "registered fail",
+     f"{STOPPED}Start-Service AmazonSSMAgent"),
+    (LOST, (SERVICE, "Success"), "registered fail",
+     "on the node: a note\nnothing that the connection needs fails"),
+])  # fmt: skip
 def test_what_a_row_adds(
     does: Change, row: tuple[str, str], told: str, says: str, tmp_path: Path
 ) -> None:

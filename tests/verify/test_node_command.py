@@ -62,15 +62,12 @@ def texts(found: object) -> Iterator[str]:
             yield from texts(one)
 
 
-@pytest.mark.parametrize(
-    ("asked", "profile", "shown"),
-    [
-        (("--instance-id", NODE, "--operator", "caller"), "prod account", "'prod account'"),
-        (("--instance-id", NODE, "--wait", "1"), "prod", "prod"),
-        (("--role", ROLE), "prod account", "'prod account'"),
-        (("--instance-profile", "web-server"), "-x", "PROFILE"),
-    ],
-)
+@pytest.mark.parametrize(("asked", "profile", "shown"), [
+    (("--instance-id", NODE, "--operator", "caller"), "prod account", "'prod account'"),
+    (("--instance-id", NODE, "--wait", "1"), "prod", "prod"),
+    (("--role", ROLE), "prod account", "'prod account'"),
+    (("--instance-profile", "web-server"), "-x", "PROFILE"),
+])  # fmt: skip
 def test_each_command_has_the_profile_once(
     asked: tuple[str, ...], profile: str, shown: str
 ) -> None:

@@ -200,16 +200,13 @@ def test_what_shows_why(snapshot: SnapshotAssertion) -> None:
     assert re.sub(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d", "TIME", "\n".join(said)) == snapshot
 
 
-@pytest.mark.parametrize(
-    ("call", "does"),
-    [
-        ("ec2:DescribeIamInstanceProfileAssociations", nothing),
-        ("ec2:DescribeImages", MINIMAL),
-        ("ec2:GetConsoleOutput", printed(MEMORY)),
-        ("iam:ListAttachedRolePolicies", nothing),
-        ("iam:ListPolicies", policy_changed(hours=9)),
-    ],
-)
+@pytest.mark.parametrize(("call", "does"), [
+    ("ec2:DescribeIamInstanceProfileAssociations", nothing),
+    ("ec2:DescribeImages", MINIMAL),
+    ("ec2:GetConsoleOutput", printed(MEMORY)),
+    ("iam:ListAttachedRolePolicies", nothing),
+    ("iam:ListPolicies", policy_changed(hours=9)),
+])  # fmt: skip
 def test_a_denial_fails_nothing_and_names_the_permission(call: str, does: Change) -> None:
     code = "UnauthorizedOperation" if call[:3] == "ec2" else "AccessDenied"
 
@@ -237,15 +234,12 @@ def test_an_image_that_is_gone_is_no_reason() -> None:
     assert len(one(diagnosed(World(NEVER, MINIMAL, gone)), "agent").why) == 1
 
 
-@pytest.mark.parametrize(
-    "breaks",
-    [
-        pytest.param(nothing, id="connected"),
-        pytest.param(never(denying(REGISTER)), id="may not register"),
-        pytest.param(never(instance(State={"Name": "stopped"})), id="stopped"),
-        pytest.param(refusing("ssm:GetConnectionStatus"), id="not known"),
-    ],
-)
+@pytest.mark.parametrize("breaks", [
+    pytest.param(nothing, id="connected"),
+    pytest.param(never(denying(REGISTER)), id="may not register"),
+    pytest.param(never(instance(State={"Name": "stopped"})), id="stopped"),
+    pytest.param(refusing("ssm:GetConnectionStatus"), id="not known"),
+])  # fmt: skip
 def test_it_is_asked_only_where_it_decides(breaks: Change) -> None:
     world = World(MINIMAL, printed(MEMORY), breaks)
 

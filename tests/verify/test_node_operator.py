@@ -128,19 +128,16 @@ def allows_operator(world: World, allowed: Mapping[str, tuple[str, ...]], operat
     world.decides = decides
 
 
-@pytest.mark.parametrize(
-    ("action", "resources", "denied"),
-    [
-        pytest.param("", (), False, id="as it is"),
-        pytest.param(CHANNEL, ("arn:aws:ssm:*:*:session/*",), False, id="any session"),
-        pytest.param("ssm:TerminateSession", (), False, id="can't end them"),
-        pytest.param(START, (INSTANCE.replace(NODE, "i-9"), DOCUMENT_ARN), True, id="another node"),
-        pytest.param(START, (INSTANCE,), True, id="no document"),
-        pytest.param(CHANNEL, (), True, id="no channel"),
-        pytest.param(CHANNEL, ("arn:aws:ssm:*:*:session/bob-*",), True, id="another's channels"),
-        pytest.param(DATA_KEY, (), True, id="no key"),
-    ],
-)
+@pytest.mark.parametrize(("action", "resources", "denied"), [
+    pytest.param("", (), False, id="as it is"),
+    pytest.param(CHANNEL, ("arn:aws:ssm:*:*:session/*",), False, id="any session"),
+    pytest.param("ssm:TerminateSession", (), False, id="can't end them"),
+    pytest.param(START, (INSTANCE.replace(NODE, "i-9"), DOCUMENT_ARN), True, id="another node"),
+    pytest.param(START, (INSTANCE,), True, id="no document"),
+    pytest.param(CHANNEL, (), True, id="no channel"),
+    pytest.param(CHANNEL, ("arn:aws:ssm:*:*:session/bob-*",), True, id="another's channels"),
+    pytest.param(DATA_KEY, (), True, id="no key"),
+])  # fmt: skip
 @pytest.mark.parametrize("operator", [USER, f"arn:aws:iam::{ACCOUNT}:role/operators"])
 def test_an_operator_with_the_quick_start_of_aws(
     action: str, resources: tuple[str, ...], operator: str, *, denied: bool
@@ -162,18 +159,15 @@ def test_the_tags_of_a_caller_come_with_the_role() -> None:
     assert "iam:list_role_tags" not in world.calls
 
 
-@pytest.mark.parametrize(
-    ("script", "verdict", "says"),
-    [
-        ("", "fail", "session-manager-plugin is not on PATH"),
-        ("#!/bin/sh\necho 1.2.764.0", "pass", "1.2.764.0"),
-        ("#!/bin/sh\necho 1.10.0.0", "pass", "1.10.0.0"),
-        ("#!/bin/sh\necho 1.2.707.0", "fail", "1.2.764.0 is the oldest"),
-        ("#!/bin/sh\necho The plug-in was installed", "unknown", "does not say its version"),
-        ("#!/bin/sh\nexit 1", "unknown", "does not say its version"),
-        ("#!/nonexistent/shell\n", "unknown", "does not say its version"),
-    ],
-)
+@pytest.mark.parametrize(("script", "verdict", "says"), [
+    ("", "fail", "session-manager-plugin is not on PATH"),
+    ("#!/bin/sh\necho 1.2.764.0", "pass", "1.2.764.0"),
+    ("#!/bin/sh\necho 1.10.0.0", "pass", "1.10.0.0"),
+    ("#!/bin/sh\necho 1.2.707.0", "fail", "1.2.764.0 is the oldest"),
+    ("#!/bin/sh\necho The plug-in was installed", "unknown", "does not say its version"),
+    ("#!/bin/sh\nexit 1", "unknown", "does not say its version"),
+    ("#!/nonexistent/shell\n", "unknown", "does not say its version"),
+])  # fmt: skip
 def test_the_plug_in(
     script: str, verdict: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

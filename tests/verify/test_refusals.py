@@ -31,29 +31,26 @@ OPTIONS: Final = {"key": KEY, "log-bucket": "logs", "log-prefix": "web", "log-bu
 NO_BOOLEANS: Final[tuple[object, ...]] = ("yes", "tRUE", " true", 0, 1, [], {})
 
 
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ("", "COMMAND"),
-        *((f"audit --tag {tag}", f"'{tag}' is not KEY=VALUE") for tag in ("=prod", "env=")),
-        (f"{OF_ROLE} --agent-diagnostics a.json", "--agent-diagnostics needs --instance-id"),
-        (f"{OF_ROLE} --wait 1", "--wait needs --instance-id"),
-        *((f"{OF_NODE} --{name} {of}", f"--{name} is not for --instance-id")
-          for name, of in OPTIONS.items()),
-        *((f"verify --instance-id {text}", "is not the id of an instance")
-          for text in ("i-1234567", "I-12345678")),
-        *((f"{OF_NODE} --operator {arn}", "argument --operator: ")
-          for arn in (f"arn:aws:iam::{ACCOUNT}:root", f"arn:aws:iam::{ACCOUNT}:group/a", "alice")),
-        *((f"{OF_NODE} --wait={time}", f"{time!r} is not a number of seconds")
-          for time in ("0", "-1", "1.5", "soon", "9999999")),
-        *((f"policy --log-group /ssm --{name} {shlex.quote(text)}",
-           f"argument --{name}: {text!r} is not ")
-          for name in ("region", "account", "partition") for text in WIDE),
-        *((f"{OF_DOCUMENT} --{name} {of}", f"--{name} is given twice")
-          for name, of in (("log-bucket", "logs"), ("log-prefix", "web"), ("log-group", "/a"))),
-        (f"{OF_DOCUMENT} --log-bucket-key {KEY}", f"--log-bucket-key {KEY} has no bucket"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("line", "says"), [
+    ("", "COMMAND"),
+    *((f"audit --tag {tag}", f"'{tag}' is not KEY=VALUE") for tag in ("=prod", "env=")),
+    (f"{OF_ROLE} --agent-diagnostics a.json", "--agent-diagnostics needs --instance-id"),
+    (f"{OF_ROLE} --wait 1", "--wait needs --instance-id"),
+    *((f"{OF_NODE} --{name} {of}", f"--{name} is not for --instance-id")
+      for name, of in OPTIONS.items()),
+    *((f"verify --instance-id {text}", "is not the id of an instance")
+      for text in ("i-1234567", "I-12345678")),
+    *((f"{OF_NODE} --operator {arn}", "argument --operator: ")
+      for arn in (f"arn:aws:iam::{ACCOUNT}:root", f"arn:aws:iam::{ACCOUNT}:group/a", "alice")),
+    *((f"{OF_NODE} --wait={time}", f"{time!r} is not a number of seconds")
+      for time in ("0", "-1", "1.5", "soon", "9999999")),
+    *((f"policy --log-group /ssm --{name} {shlex.quote(text)}",
+       f"argument --{name}: {text!r} is not ")
+      for name in ("region", "account", "partition") for text in WIDE),
+    *((f"{OF_DOCUMENT} --{name} {of}", f"--{name} is given twice")
+      for name, of in (("log-bucket", "logs"), ("log-prefix", "web"), ("log-group", "/a"))),
+    (f"{OF_DOCUMENT} --log-bucket-key {KEY}", f"--log-bucket-key {KEY} has no bucket"),
+])  # fmt: skip
 def test_a_wrong_command_line(line: str, says: str) -> None:
     found = run(World(setting(document={"sessionType": "Port"})), *shlex.split(line))
 
@@ -80,33 +77,30 @@ BOOLEANS: Final = (
 )
 
 
-@pytest.mark.parametrize(
-    ("line", "says", "does"),
-    [
-        *((OF_DOCUMENT, f"{DOCUMENT} is not a Session document", document(of))
-          for of in ("schemaVersion: '1.0'", "[]", {"sessionType": ["Port"]},
-                     {"sessionType": "Port", "inputs": ["a"]})),
-        (OF_DOCUMENT, f"{DOCUMENT} has 7 for s3BucketName",
-         document("Standard_Stream", s3BucketName=7)),
-        *((OF_DOCUMENT, f"{DOCUMENT} has {value!r} for {name}", document(kind, **{name: value}))
-          for kind in ("Standard_Stream", "Port") for name, value in BOOLEANS),
-        (OF_PROFILE, f"{NEEDS} iam:GetInstanceProfile on the instance profile web-server\n",
-         refusing("iam:GetInstanceProfile")),
-        (OF_PROFILE, f"{NEEDS} iam:GetRole on the role web-server\n", refusing("iam:GetRole")),
-        (OF_PROFILE, f"{NEEDS} iam:SimulatePrincipalPolicy on {ROLE}\n",
-         refusing("iam:SimulatePrincipalPolicy")),
-        (OF_ROLE, NOT_AWS.format("iam"), having("iam:get_role", {"Role": {}})),
-        *((OF_ROLE, NOT_AWS.format("iam"), having("iam:simulate_principal_policy", answer))
-          for answer in NO_RESULTS),
-        *((OF_PROFILE, NOT_AWS.format("iam"),
-           having("iam:get_instance_profile", {"InstanceProfile": found}))
-          for found in NO_PROFILES),
-        (OF_NODE, NOT_AWS.format("ec2"),
-         having("ec2:describe_instances", {"Reservations": [NO_ID]})),
-        (OF_HYBRID, NOT_AWS.format("sts"),
-         both(World.is_hybrid, having("sts:get_caller_identity", {"Arn": "alice"}))),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("line", "says", "does"), [
+    *((OF_DOCUMENT, f"{DOCUMENT} is not a Session document", document(of))
+      for of in ("schemaVersion: '1.0'", "[]", {"sessionType": ["Port"]},
+                 {"sessionType": "Port", "inputs": ["a"]})),
+    (OF_DOCUMENT, f"{DOCUMENT} has 7 for s3BucketName",
+     document("Standard_Stream", s3BucketName=7)),
+    *((OF_DOCUMENT, f"{DOCUMENT} has {value!r} for {name}", document(kind, **{name: value}))
+      for kind in ("Standard_Stream", "Port") for name, value in BOOLEANS),
+    (OF_PROFILE, f"{NEEDS} iam:GetInstanceProfile on the instance profile web-server\n",
+     refusing("iam:GetInstanceProfile")),
+    (OF_PROFILE, f"{NEEDS} iam:GetRole on the role web-server\n", refusing("iam:GetRole")),
+    (OF_PROFILE, f"{NEEDS} iam:SimulatePrincipalPolicy on {ROLE}\n",
+     refusing("iam:SimulatePrincipalPolicy")),
+    (OF_ROLE, NOT_AWS.format("iam"), having("iam:get_role", {"Role": {}})),
+    *((OF_ROLE, NOT_AWS.format("iam"), having("iam:simulate_principal_policy", answer))
+      for answer in NO_RESULTS),
+    *((OF_PROFILE, NOT_AWS.format("iam"),
+       having("iam:get_instance_profile", {"InstanceProfile": found}))
+      for found in NO_PROFILES),
+    (OF_NODE, NOT_AWS.format("ec2"),
+     having("ec2:describe_instances", {"Reservations": [NO_ID]})),
+    (OF_HYBRID, NOT_AWS.format("sts"),
+     both(World.is_hybrid, having("sts:get_caller_identity", {"Arn": "alice"}))),
+])  # fmt: skip
 def test_an_answer_of_aws_that_says_nothing(line: str, says: str, does: Change) -> None:
     found = run(World(does), *line.split())
 

@@ -431,16 +431,13 @@ def test_what_a_command_mends_is_not_found_again(name: str) -> None:
     assert not left or name in UNREPAIRABLE
 
 
-@pytest.mark.parametrize(
-    ("name", "calls"),
-    [
-        ("an endpoint without private DNS, in a shut group", [MODIFY, AUTHORIZE]),
-        ("an endpoint that is made in a shut group", [AUTHORIZE]),
-        ("an endpoint that is made with a policy for others", [MODIFY]),
-        ("an endpoint that waits for its acceptance", []),
-        ("a gateway endpoint that is made, with a policy for others", [MODIFY, MODIFY]),
-    ],
-)
+@pytest.mark.parametrize(("name", "calls"), [
+    ("an endpoint without private DNS, in a shut group", [MODIFY, AUTHORIZE]),
+    ("an endpoint that is made in a shut group", [AUTHORIZE]),
+    ("an endpoint that is made with a policy for others", [MODIFY]),
+    ("an endpoint that waits for its acceptance", []),
+    ("a gateway endpoint that is made, with a policy for others", [MODIFY, MODIFY]),
+])  # fmt: skip
 def test_an_endpoint_that_is_there_is_not_made_again(name: str, calls: list[str]) -> None:
     check = one(diagnosed(World(MORE[name])), "path-s3" if "gateway" in name else "path-ssm")
 

@@ -53,15 +53,12 @@ def verify(world: World, *arguments: str, region: str | None = None) -> Run:
     return run(world, "verify", *whom, "--output", "json", *arguments, region=region)
 
 
-@pytest.mark.parametrize(
-    ("given", "profile"),
-    [
-        (("--instance-profile", "web-server"), "web-server"),
-        (("--role", "web-server"), None),
-        (("--role", ROLE), None),
-        (("--role", f"arn:aws:iam::{ACCOUNT}:role/team/WEB-SERVER"), None),  # a name to IAM
-    ],
-)
+@pytest.mark.parametrize(("given", "profile"), [
+    (("--instance-profile", "web-server"), "web-server"),
+    (("--role", "web-server"), None),
+    (("--role", ROLE), None),
+    (("--role", f"arn:aws:iam::{ACCOUNT}:role/team/WEB-SERVER"), None),  # a name to IAM
+])  # fmt: skip
 def test_ready(given: tuple[str, ...], profile: str | None) -> None:
     found = verify(World(), *given)
 
@@ -121,15 +118,12 @@ SESSION: Final = (
 )
 
 
-@pytest.mark.parametrize(
-    ("asked", "of_channels", "of_keys"),
-    [
-        ((), [TLS], []),
-        (("--region", "us-west-2"), [TLS, entry("aws:RequestedRegion", "us-west-2")], []),
-        (("--key", KEY), [TLS], [TLS, REGION_OF_KEY, *SESSION]),
-        (("--key", ALIAS), [TLS], [TLS, REGION_OF_KEY, BY_ALIAS, *SESSION]),
-    ],
-)
+@pytest.mark.parametrize(("asked", "of_channels", "of_keys"), [
+    ((), [TLS], []),
+    (("--region", "us-west-2"), [TLS, entry("aws:RequestedRegion", "us-west-2")], []),
+    (("--key", KEY), [TLS], [TLS, REGION_OF_KEY, *SESSION]),
+    (("--key", ALIAS), [TLS], [TLS, REGION_OF_KEY, BY_ALIAS, *SESSION]),
+])  # fmt: skip
 def test_iam_is_told_what_a_session_has(
     asked: tuple[str, ...], of_channels: list[Any], of_keys: list[Any]
 ) -> None:
@@ -173,15 +167,12 @@ def test_organization_denies_on_one_of_several_resources() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("details", "decision", "status"),
-    [
-        ({"IAM Policy": "allowed", "Resource Policy": "implicitDeny"}, "implicitDeny", 0),
-        ({"IAM Policy": "implicitDeny", "Resource Policy": "implicitDeny"}, "implicitDeny", 1),
-        ({"IAM Policy": "explicitDeny"}, "explicitDeny", 1),
-        ({}, "implicitDeny", 1),
-    ],
-)
+@pytest.mark.parametrize(("details", "decision", "status"), [
+    ({"IAM Policy": "allowed", "Resource Policy": "implicitDeny"}, "implicitDeny", 0),
+    ({"IAM Policy": "implicitDeny", "Resource Policy": "implicitDeny"}, "implicitDeny", 1),
+    ({"IAM Policy": "explicitDeny"}, "explicitDeny", 1),
+    ({}, "implicitDeny", 1),
+])  # fmt: skip
 def test_key_of_another_account(details: dict[str, str], decision: str, status: int) -> None:
     key = KEY.replace(ACCOUNT, OTHER_ACCOUNT)
     world = saying("kms:Decrypt", decision, EvalDecisionDetails=details)
