@@ -24,11 +24,8 @@ OTHER: Final = key_arn(resource="alias/sessions")
     (f"key =\t{KEY}\nkey = {OTHER}\n", [], {"key": [KEY, OTHER]}),
     ("allow-registration = true\r\nweb#1", ["web"], {"allow-registration": ["true"]}),
     ("log-group = /a#b # c", [], {"log-group": ["/a#b"]}),
-    (
-        "log-bucket = logs\nlog-prefix = a = b",
-        [],
-        {"log-bucket": ["logs"], "log-prefix": ["a = b"]},
-    ),
+    ("log-bucket = logs\nlog-prefix = a = b", [],
+     {"log-bucket": ["logs"], "log-prefix": ["a = b"]}),
     ("a=b\nx=y#z", ["a=b", "x=y"], {}),
     (role_arn("key=x"), [role_arn("key=x")], {}),
     (f"# key = {KEY}\n#web", [], {}),

@@ -15,8 +15,7 @@ from session_manager_permissions._quoting import in_python, in_shell, shown
 
 
 @pytest.mark.parametrize(("text", "written"), [
-    ("web server, \u540d\u524d \U0001f680 \u3000",
-     "web server, \u540d\u524d \U0001f680 \u3000"),
+    ("web server, \u540d\u524d \U0001f680 \u3000", "web server, \u540d\u524d \U0001f680 \u3000"),
     ("\x1b]0;a\x07", r"\u001b]0;a\u0007"),
     ("a\nCause: b\r\x85\u2028\u2029", r"a\u000aCause: b\u000d\u0085\u2028\u2029"),
     ("\u200b\u200e\u200f\u061c", r"\u200b\u200e\u200f\u061c"),

@@ -289,8 +289,7 @@ def by_reference(characters: int, *arns: object, **more: object) -> Body:
 
 @pytest.mark.parametrize(("body", "found", "counted"), [
     (of_three(0), READY, ""),
-    (of_three(1, OnCondition=policy(HALF, Condition="C")), INLINE_TOO_LONG,
-     "have at least 10241"),
+    (of_three(1, OnCondition=policy(HALF, Condition="C")), INLINE_TOO_LONG, "have at least 10241"),
     (profile_and_role(inline(ALL, deny("s3:*", on=f"{BUCKET}x{SPACES}"))), READY, ""),
     (of_two_roles(6_144), READY, ""),
     (of_two_roles(6_145), TOO_LONG, "has at least 6145"),

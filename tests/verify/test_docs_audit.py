@@ -67,8 +67,7 @@ ELSEWHERE: Final = node("i-2", region=OTHER_REGION, causes=["reach"])
     pytest.param([WEB], [CUT_OFF], 1, "i-1: reachable -> unreachable, path-ssm", id="worse"),
     pytest.param([CUT_OFF], [WEB], 0, "i-1: unreachable, path-ssm -> reachable", id="better"),
     pytest.param(
-        [CUT_OFF], [LACKING], 0, "i-1: unreachable, path-ssm -> unreachable, reach", id="else"
-    ),
+        [CUT_OFF], [LACKING], 0, "i-1: unreachable, path-ssm -> unreachable, reach", id="else"),
     pytest.param([WEB], [WEB, NEW], 0, "i-3: absent -> reachable", id="new"),
     pytest.param([WEB, NEW], [WEB], 0, "i-3: reachable -> absent", id="gone"),
     pytest.param([CUT_OFF], [CUT_OFF | {"why": ["so"]}], 0, "", id="in other words"),

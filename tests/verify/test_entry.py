@@ -108,9 +108,7 @@ class Full(io.StringIO):
 @pytest.mark.parametrize(("main", "stdout", "status"), [
     pytest.param(Mock(side_effect=SystemExit(0)), None, 0, id="--help"),
     pytest.param(Mock(side_effect=SystemExit(2)), None, 2, id="a wrong command line"),
-    pytest.param(
-        Mock(side_effect=KeyboardInterrupt()), None, 2, id="a Ctrl-C while it says so"
-    ),
+    pytest.param(Mock(side_effect=KeyboardInterrupt()), None, 2, id="a Ctrl-C while it says so"),
     pytest.param(lambda: 0, Full(), 2, id="it can't be written"),
 ])  # fmt: skip
 def test_how_it_ends(

@@ -67,8 +67,7 @@ STOPPED: Final = "on the node: a note\non the node: "
      "default-host-management unknown", "\non the node: a note"),
     (LOST, (SERVICE, "Failed"), "registered fail",
      f"{STOPPED}sudo systemctl enable --now amazon-ssm-agent"),
-    (ON_WINDOWS, (SERVICE, "Failed"), "registered fail",
-     f"{STOPPED}Start-Service AmazonSSMAgent"),
+    (ON_WINDOWS, (SERVICE, "Failed"), "registered fail", f"{STOPPED}Start-Service AmazonSSMAgent"),
     (LOST, (SERVICE, "Success"), "registered fail",
      "on the node: a note\nnothing that the connection needs fails"),
 ])  # fmt: skip

@@ -96,8 +96,7 @@ BOOLEANS: Final = (
     *((OF_PROFILE, NOT_AWS.format("iam"),
        having("iam:get_instance_profile", {"InstanceProfile": found}))
       for found in NO_PROFILES),
-    (OF_NODE, NOT_AWS.format("ec2"),
-     having("ec2:describe_instances", {"Reservations": [NO_ID]})),
+    (OF_NODE, NOT_AWS.format("ec2"), having("ec2:describe_instances", {"Reservations": [NO_ID]})),
     (OF_HYBRID, NOT_AWS.format("sts"),
      both(World.is_hybrid, having("sts:get_caller_identity", {"Arn": "alice"}))),
 ])  # fmt: skip
