@@ -314,13 +314,10 @@ def test_each_target_has_a_stack_of_its_own(here: Path) -> None:
     assert len(names_of_stacks(here, *targets)) == len(targets)
 
 
-@pytest.mark.parametrize(
-    ("option", "wrong", "right"),
-    [
-        ("roles", ["web db", "r\u00f6le", "arn:aws:iam::1:role/web", "log_group = /a"], "web"),
-        ("instance-profiles", [role_arn("web"), "team/web"], "web"),
-    ],
-)
+@pytest.mark.parametrize(("option", "wrong", "right"), [
+    ("roles", ["web db", "r\u00f6le", "arn:aws:iam::1:role/web", "log_group = /a"], "web"),
+    ("instance-profiles", [role_arn("web"), "team/web"], "web"),
+])  # fmt: skip
 def test_a_wrong_file_is_said_line_by_line_before_anything_is_looked_up(
     here: Path, option: str, wrong: list[str], right: str
 ) -> None:

@@ -431,14 +431,11 @@ def test_a_list_that_only_the_deployment_knows_arrives(tmp_path: Path) -> None:
 
 
 # Read twice, it would be empty the second time: every instance, and no exclusion.
-@pytest.mark.parametrize(
-    ("argument", "give"),
-    [
-        ("instance_arns", lambda s, v: start_session(s, instance_arns=v)),
-        ("instance_tags", lambda s, v: start_session(s, instance_tags={"team": v})),
-        ("exclude", lambda s, v: SessionManagerFleet(s, "Fleet", exclude=v)),
-    ],
-)
+@pytest.mark.parametrize(("argument", "give"), [
+    ("instance_arns", lambda s, v: start_session(s, instance_arns=v)),
+    ("instance_tags", lambda s, v: start_session(s, instance_tags={"team": v})),
+    ("exclude", lambda s, v: SessionManagerFleet(s, "Fleet", exclude=v)),
+])  # fmt: skip
 @pytest.mark.parametrize("wrong", [7, b"text", iter(["text"])])
 def test_what_is_no_sequence_is_a_type_error_with_the_value(
     tmp_path: Path, argument: str, give: Callable[[cdk.Stack, Any], object], wrong: object

@@ -28,13 +28,10 @@ def test_matches(pattern: str, expected: bool | None) -> None:  # noqa: FBT001
     assert matches(pattern, ACTION) is expected
 
 
-@pytest.mark.parametrize(
-    ("answers", "of_any", "of_none"),
-    [
-        *(([], False, True), ([False], False, True)),
-        *(([False, None], None, None), ([None, True], True, False)),
-    ],
-)
+@pytest.mark.parametrize(("answers", "of_any", "of_none"), [
+    *(([], False, True), ([False], False, True)),
+    *(([False, None], None, None), ([None, True], True, False)),
+])  # fmt: skip
 def test_any_matches(answers: list[bool | None], of_any: object, of_none: object) -> None:
     assert any_matches(answers) is of_any
     assert any_matches(answers, negated=True) is of_none

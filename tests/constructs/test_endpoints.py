@@ -125,14 +125,11 @@ def test_gateway_endpoint_is_in_each_route_table_of_the_vpc(stack_here: cdk.Stac
 PRIVATE: Final = ec2.SubnetType.PRIVATE_WITH_EGRESS
 
 
-@pytest.mark.parametrize(
-    ("kinds", "expected"),
-    [
-        ((ec2.SubnetType.PUBLIC, PRIVATE, ISOLATED), "PRIVATEWITHEGRESS"),
-        ((ec2.SubnetType.PUBLIC, ISOLATED), "PRIVATEISOLATED"),
-        ((ec2.SubnetType.PUBLIC,), "PUBLIC"),
-    ],
-)
+@pytest.mark.parametrize(("kinds", "expected"), [
+    ((ec2.SubnetType.PUBLIC, PRIVATE, ISOLATED), "PRIVATEWITHEGRESS"),
+    ((ec2.SubnetType.PUBLIC, ISOLATED), "PRIVATEISOLATED"),
+    ((ec2.SubnetType.PUBLIC,), "PUBLIC"),
+])  # fmt: skip
 def test_default_subnets_are_the_most_private_with_the_fewest_needs(
     stack_here: cdk.Stack, kinds: tuple[ec2.SubnetType, ...], expected: str
 ) -> None:

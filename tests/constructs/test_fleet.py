@@ -620,14 +620,11 @@ FIXED: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("holder", "kind"),
-    [
-        # An L1 profile has the name alone, which tells no account.
-        *(("L1 profile", kind) for kind in FIXED if kind != "another account's"),
-        *zip(itertools.cycle(one for one in HOLDERS if one != "L1 profile"), FIXED, strict=False),
-    ],
-)
+@pytest.mark.parametrize(("holder", "kind"), [
+    # An L1 profile has the name alone, which tells no account.
+    *(("L1 profile", kind) for kind in FIXED if kind != "another account's"),
+    *zip(itertools.cycle(one for one in HOLDERS if one != "L1 profile"), FIXED, strict=False),
+])  # fmt: skip
 def test_a_fixed_role_is_never_attached_to(stack_here: cdk.Stack, holder: str, kind: str) -> None:
     make_role, why = FIXED[kind]
     HOLDERS[holder](stack_here, make_role(stack_here))

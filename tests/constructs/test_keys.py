@@ -240,13 +240,10 @@ def test_a_key_in_the_region_is_enough(stack_here: cdk.Stack, kind: str, *, last
     assert warnings(stack_here) == []
 
 
-@pytest.mark.parametrize(
-    "key_of",
-    [
-        lambda s: existing_key(s, region=OTHER_REGION, account=OTHER_ACCOUNT),
-        lambda s: imported_alias(cdk.Stack(app_of(s), "Known", env=HERE)),
-    ],
-)
+@pytest.mark.parametrize("key_of", [
+    lambda s: existing_key(s, region=OTHER_REGION, account=OTHER_ACCOUNT),
+    lambda s: imported_alias(cdk.Stack(app_of(s), "Known", env=HERE)),
+])  # fmt: skip
 def test_an_environment_agnostic_stack_is_not_warned(stack: cdk.Stack, key_of: KeyOf) -> None:
     permit(stack, key_of(stack))
     assert warnings(stack) == []

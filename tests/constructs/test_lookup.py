@@ -60,14 +60,11 @@ def test_the_answer_gives_the_profile_and_its_role(make_app: MakeApp) -> None:
     assert str(profile.role.node.path) == "Again/ProfileRole"
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        *("text", 7, {}, [], [None], ["text"], [{}], [{"Arn": PROFILE_ARN}], [{"Roles": ["It"]}]),
-        *([{"Roles": roles, "Arn": PROFILE_ARN}] for roles in ("It", [7], ["a b"])),
-        *([{"Roles": ["It"], "Arn": arn}] for arn in (7, "arn:x", "Existing")),
-    ],
-)
+@pytest.mark.parametrize("answer", [
+    *("text", 7, {}, [], [None], ["text"], [{}], [{"Arn": PROFILE_ARN}], [{"Roles": ["It"]}]),
+    *([{"Roles": roles, "Arn": PROFILE_ARN}] for roles in ("It", [7], ["a b"])),
+    *([{"Roles": ["It"], "Arn": arn}] for arn in (7, "arn:x", "Existing")),
+])  # fmt: skip
 def test_an_answer_of_another_form_is_refused(make_app: MakeApp, answer: object) -> None:
     with pytest.raises(ValueError, match=r"'Existing' has the answer .* `cdk context --reset KEY`"):
         build(make_app, answer)

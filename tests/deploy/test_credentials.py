@@ -34,14 +34,11 @@ def test_with_them_everything_is_answered(diagnoser: Diagnoser) -> None:
     assert run.checks("unknown") == set()
 
 
-@pytest.mark.parametrize(
-    "action",
-    [
-        *("ec2:DescribeSubnets", "iam:GetInstanceProfile", "iam:SimulatePrincipalPolicy"),
-        *("iam:GetRole", "kms:DescribeKey", "logs:DescribeLogGroups"),
-        *("route53:ListHostedZonesByVPC", "s3:GetBucketPolicy", "ssm:GetDocument"),
-    ],
-)
+@pytest.mark.parametrize("action", [
+    *("ec2:DescribeSubnets", "iam:GetInstanceProfile", "iam:SimulatePrincipalPolicy"),
+    *("iam:GetRole", "kms:DescribeKey", "logs:DescribeLogGroups"),
+    *("route53:ListHostedZonesByVPC", "s3:GetBucketPolicy", "ssm:GetDocument"),
+])  # fmt: skip
 def test_without_one_its_checks_are_unknown_and_no_other(action: str, diagnoser: Diagnoser) -> None:
     said = WHERE_ASKED.get(action, EVERYTHING)
     run = diagnoser.run(said, user=without(diagnoser, action))

@@ -57,14 +57,11 @@ def profile_that_waits_for_the_policy(stack: cdk.Stack) -> None:
     profile.node.add_dependency(permits(stack, profile.role, allow_registration=True))
 
 
-@pytest.mark.parametrize(
-    "build",
-    [
-        excluded_from_a_fleet,
-        fleet_over_what_is_reached_from_the_first_boot,
-        profile_that_waits_for_the_policy,
-    ],
-)
+@pytest.mark.parametrize("build", [
+    excluded_from_a_fleet,
+    fleet_over_what_is_reached_from_the_first_boot,
+    profile_that_waits_for_the_policy,
+])  # fmt: skip
 def test_nothing_is_found_of_what_waits_or_needs_not(
     stack: cdk.Stack, build: Callable[[cdk.Stack], None]
 ) -> None:

@@ -133,13 +133,10 @@ def test_no_network_looks_at_roles_alone(capsys: Capture) -> None:
     assert rules(capsys, "--no-network", file) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "near"),
-    [
-        *(("chanel-missing", "is it channel-missing, "), ("ready", "is it ")),
-        ("x", "is it channel-missing, registration-missing, "),
-    ],
-)
+@pytest.mark.parametrize(("name", "near"), [
+    *(("chanel-missing", "is it channel-missing, "), ("ready", "is it ")),
+    ("x", "is it channel-missing, registration-missing, "),
+])  # fmt: skip
 def test_a_rule_that_does_not_exist_is_refused(name: str, near: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["check", "--skip", name, "template.json"])

@@ -482,14 +482,11 @@ def test_what_is_known_of_compute(tmp_path: Path, snapshot: SnapshotAssertion) -
     assert "\n".join(page) == snapshot(extension_class=Text)
 
 
-@pytest.mark.parametrize(
-    ("allowed", "launches"),
-    [
-        ({"AllowedValues": ["FARGATE", "FARGATE_SPOT"]}, False),
-        ({"AllowedValues": ["FARGATE", "EC2"]}, True),
-        ({}, True),
-    ],
-)
+@pytest.mark.parametrize(("allowed", "launches"), [
+    ({"AllowedValues": ["FARGATE", "FARGATE_SPOT"]}, False),
+    ({"AllowedValues": ["FARGATE", "EC2"]}, True),
+    ({}, True),
+])  # fmt: skip
 def test_batch_by_the_types_that_it_may_have(
     tmp_path: Path, allowed: Known, *, launches: bool
 ) -> None:

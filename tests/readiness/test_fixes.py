@@ -410,18 +410,14 @@ def test_fix_of_a_template_alone_takes_constructs_by_their_paths(check: Check) -
     assert 'role = self.node.find_child("Role")' in finding.fix.splitlines()
 
 
-@pytest.mark.parametrize(
-    ("body", "rule", "says"),
-    [
-        (profile_and_role(), "channel-missing",
-         "in 'inner.json', add to Properties.Policies of Role: {"),
-        (profile_and_role(inline(ALL), Machine=machine(ImageId="ami-12345678")),
-         "no-instance-profile",
-         "in 'inner.json', set Properties.IamInstanceProfile of Machine to "),
-        (faults.trusting(trusted(EC2_SERVICE) | {"Effect": "Deny"}), "role-not-assumable",
-         "; leave ec2.amazonaws.com out of the Deny"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("body", "rule", "says"), [
+    (profile_and_role(), "channel-missing",
+     "in 'inner.json', add to Properties.Policies of Role: {"),
+    (profile_and_role(inline(ALL), Machine=machine(ImageId="ami-12345678")), "no-instance-profile",
+     "in 'inner.json', set Properties.IamInstanceProfile of Machine to "),
+    (faults.trusting(trusted(EC2_SERVICE) | {"Effect": "Deny"}), "role-not-assumable",
+     "; leave ec2.amazonaws.com out of the Deny"),
+])  # fmt: skip
 def test_fix_of_a_nested_template_that_is_a_file_says_what_to_change_in_it(
     body: Body, rule: str, says: str, tmp_path: Path
 ) -> None:

@@ -150,13 +150,10 @@ print(sum(path.endswith("aws_managed_policies.json") for path in opened), file=s
 """
 
 
-@pytest.mark.parametrize(
-    ("arns", "times"),
-    [
-        (["arn:aws:iam::111122223333:policy/Ours"], 0),
-        ([f"{AWS}{name}" for name in ("ReadOnlyAccess", "AWSDenyAll", "AWSNewerThanTheData")], 1),
-    ],
-)
+@pytest.mark.parametrize(("arns", "times"), [
+    (["arn:aws:iam::111122223333:policy/Ours"], 0),
+    ([f"{AWS}{name}" for name in ("ReadOnlyAccess", "AWSDenyAll", "AWSNewerThanTheData")], 1),
+])  # fmt: skip
 def test_the_file_is_read_for_templates_that_name_a_policy_and_once(
     tmp_path: Path, arns: list[str], times: int
 ) -> None:

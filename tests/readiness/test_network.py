@@ -813,14 +813,11 @@ def test_macro_of_another_stack_may_add_a_route(tmp_path: Path) -> None:
 TABLES: Final = {"Fn::Join": [",", [ref("PublicTable"), ref("PrivateTable")]]}
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (ref("PrivateTable"), "the custom resource 'Custom'"),
-        (TABLES, "the custom resource 'Custom'"),
-        (ref("PublicTable"), NO_NETWORK_PATH),
-    ],
-)
+@pytest.mark.parametrize(("value", "expected"), [
+    (ref("PrivateTable"), "the custom resource 'Custom'"),
+    (TABLES, "the custom resource 'Custom'"),
+    (ref("PublicTable"), NO_NETWORK_PATH),
+])  # fmt: skip
 def test_custom_resource_of_another_stack_may_add_a_route(
     tmp_path: Path, value: object, expected: str
 ) -> None:

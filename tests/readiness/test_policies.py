@@ -119,13 +119,10 @@ KINDS: Final = {
 }
 
 
-@pytest.mark.parametrize(
-    ("statement", "expected"),
-    [
-        *((allow(ACTION, on=written), found) for written, found in each(RESOURCES)),
-        *each(STATEMENTS),
-    ],
-)
+@pytest.mark.parametrize(("statement", "expected"), [
+    *((allow(ACTION, on=written), found) for written, found in each(RESOURCES)),
+    *each(STATEMENTS),
+])  # fmt: skip
 def test_registration_of_instances(check: Check, statement: Body, expected: Found) -> None:
     body = profile_and_role(inline(CHANNELS_ONLY, statement), **KINDS)
 

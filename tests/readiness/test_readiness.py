@@ -161,14 +161,11 @@ def alias_of_cdk(stack: cdk.Stack) -> None:
     iam.Grant.add_to_principal(grantee=role, actions=["kms:Decrypt"], resource_arns=[alias.key_arn])
 
 
-@pytest.mark.parametrize(
-    ("build", "found"),
-    [
-        (bastion_host, READY),
-        (our_construct_with_keys, READY),
-        (alias_of_cdk, frozenset({"key-not-by-arn"})),
-    ],
-)
+@pytest.mark.parametrize(("build", "found"), [
+    (bastion_host, READY),
+    (our_construct_with_keys, READY),
+    (alias_of_cdk, frozenset({"key-not-by-arn"})),
+])  # fmt: skip
 def test_apps(stack_here: cdk.Stack, build: Callable[[cdk.Stack], object], found: Found) -> None:
     build(stack_here)
 

@@ -542,13 +542,10 @@ TRANSFORMS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("resources", "transform", "known"),
-    [
-        *((written, [], known) for written, known in each(MADE_LATER)),
-        *(({}, written, known) for written, known in each(TRANSFORMS)),
-    ],
-)
+@pytest.mark.parametrize(("resources", "transform", "known"), [
+    *((written, [], known) for written, known in each(MADE_LATER)),
+    *(({}, written, known) for written, known in each(TRANSFORMS)),
+])  # fmt: skip
 def test_resources_that_cloudformation_makes_later(
     check: Check, resources: Body, transform: object, *, known: bool
 ) -> None:

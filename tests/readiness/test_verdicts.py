@@ -11,14 +11,11 @@ pytestmark = pytest.mark.untraced
 DRAWS = 5_000
 
 
-@pytest.mark.parametrize(
-    ("kind", "needless"),
-    [
-        ("policies", 0.03),
-        ("networks", 0.03),
-        ("networks with conditions", 0.05),
-    ],
-)
+@pytest.mark.parametrize(("kind", "needless"), [
+    ("policies", 0.03),
+    ("networks", 0.03),
+    ("networks with conditions", 0.05),
+])  # fmt: skip
 def test_no_definite_verdict_is_wrong(kind: str, needless: float) -> None:
     """Of all draws, at most the share `needless` can't be known though all worlds agree."""
     figures = compare(KINDS[kind], range(DRAWS))

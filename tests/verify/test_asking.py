@@ -23,13 +23,10 @@ OF_NODE: Final = ["verify", "--instance-id", "i-0123456789abcdef0"]
 COMMANDS: Final = (["verify", "--role", "web"], OF_NODE, ["audit", "--output", "json"])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "variable", "url"),
-    [
-        *((OF_NODE, VARIABLES[number % 2], url) for number, url in enumerate(URLS)),
-        *((command_, variable, URLS[0]) for command_ in COMMANDS for variable in VARIABLES),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "variable", "url"), [
+    *((OF_NODE, VARIABLES[number % 2], url) for number, url in enumerate(URLS)),
+    *((command_, variable, URLS[0]) for command_ in COMMANDS for variable in VARIABLES),
+])  # fmt: skip
 def test_a_password_of_an_endpoint_is_never_printed(
     arguments: list[str],
     variable: str,

@@ -148,14 +148,11 @@ NO_TERMINAL: Final = (  # on the line of the prompt
 )
 
 
-@pytest.mark.parametrize(
-    ("profile", "stdin", "says"),
-    [
-        ("no-such-file", "</dev/null", NO_PROGRAM),
-        ("asks-for-a-code", "</dev/null", NO_TERMINAL),
-        ("asks-for-a-code", "<&-", NO_TERMINAL),
-    ],
-)
+@pytest.mark.parametrize(("profile", "stdin", "says"), [
+    ("no-such-file", "</dev/null", NO_PROGRAM),
+    ("asks-for-a-code", "</dev/null", NO_TERMINAL),
+    ("asks-for-a-code", "<&-", NO_TERMINAL),
+])  # fmt: skip
 def test_a_profile_that_gives_no_credentials_is_said(
     profile: str, stdin: str, says: str, tmp_path: Path
 ) -> None:

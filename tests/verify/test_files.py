@@ -190,14 +190,11 @@ def test_a_list_keeps_what_it_has_and_its_line_ends(file: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-@pytest.mark.parametrize(
-    ("has", "added"),
-    [
-        pytest.param(f"{WEB} # fixed\u2028last\x0cweek\nbatch", "\nthree\ntwo\n", id="an ARN"),
-        pytest.param("# web is ours, see three\n#\tb/web\n# two\ntwo\n", "three\n", id="comments"),
-        pytest.param("WEB\nthree", "\ntwo\n", id="another case"),
-    ],
-)
+@pytest.mark.parametrize(("has", "added"), [
+    pytest.param(f"{WEB} # fixed\u2028last\x0cweek\nbatch", "\nthree\ntwo\n", id="an ARN"),
+    pytest.param("# web is ours, see three\n#\tb/web\n# two\ntwo\n", "three\n", id="comments"),
+    pytest.param("WEB\nthree", "\ntwo\n", id="another case"),
+])  # fmt: skip
 def test_the_names_that_a_list_lacks_are_added(
     has: str, added: str, encoding: str, file: Path
 ) -> None:

@@ -73,14 +73,11 @@ def test_an_alias_and_no_key() -> None:
     assert asked_of(world, DATA_KEY) == []
 
 
-@pytest.mark.parametrize(
-    ("document", "arn"),
-    [
-        *((of_aws, f"{AWS_SSM}::document/{of_aws}") for of_aws in (FORWARDING, FLEET_MANAGER)),
-        ("AWSSessions", f"{AWS_SSM}:{ACCOUNT}:document/AWSSessions"),
-        (SHARED, SHARED),
-    ],
-)
+@pytest.mark.parametrize(("document", "arn"), [
+    *((of_aws, f"{AWS_SSM}::document/{of_aws}") for of_aws in (FORWARDING, FLEET_MANAGER)),
+    ("AWSSessions", f"{AWS_SSM}:{ACCOUNT}:document/AWSSessions"),
+    (SHARED, SHARED),
+])  # fmt: skip
 def test_a_document_of_aws_is_in_no_account_and_a_shared_one_in_another(
     document: str, arn: str
 ) -> None:

@@ -125,13 +125,10 @@ def test_a_bucket_with_the_key_of_s3_needs_no_statement() -> None:
     assert inline_policy(said._replace(log_bucket_key=key)) == inline_policy(said)
 
 
-@pytest.mark.parametrize(
-    ("said", "message"),
-    [
-        (PolicyOptions(log_bucket_key="arn:…:key/1"), "--log-bucket-key arn:…:key/1 has no bucket"),
-        (PolicyOptions(log_group="/ssm", account=ACCOUNT), "give its ARN, or --region and"),
-    ],
-)
+@pytest.mark.parametrize(("said", "message"), [
+    (PolicyOptions(log_bucket_key="arn:…:key/1"), "--log-bucket-key arn:…:key/1 has no bucket"),
+    (PolicyOptions(log_group="/ssm", account=ACCOUNT), "give its ARN, or --region and"),
+])  # fmt: skip
 def test_what_makes_no_policy_is_said(said: PolicyOptions, message: str) -> None:
     with pytest.raises(CannotAsk, match=message):
         inline_policy(said)

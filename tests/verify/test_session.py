@@ -52,14 +52,11 @@ def page(zone: str, more: str = "") -> str:
     return f"<ListHostedZonesByVPCResponse>{listed}</ListHostedZonesByVPCResponse>"
 
 
-@pytest.mark.parametrize(
-    ("answers", "region"),
-    [
-        pytest.param([(200, FOUND, {})], None, id="here"),
-        pytest.param([(301, REDIRECT, THERE), (200, FOUND, {})], ELSEWHERE, id="a redirect"),
-        pytest.param([(400, MALFORMED, {}), (200, FOUND, {})], ELSEWHERE, id="another signature"),
-    ],
-)
+@pytest.mark.parametrize(("answers", "region"), [
+    pytest.param([(200, FOUND, {})], None, id="here"),
+    pytest.param([(301, REDIRECT, THERE), (200, FOUND, {})], ELSEWHERE, id="a redirect"),
+    pytest.param([(400, MALFORMED, {}), (200, FOUND, {})], ELSEWHERE, id="another signature"),
+])  # fmt: skip
 def test_s3_names_another_region(
     answers: list[Answer],
     region: str | None,

@@ -85,14 +85,11 @@ def of_status(status: int) -> ClientError:
     return found
 
 
-@pytest.mark.parametrize(
-    ("answer", "says"),
-    [
-        pytest.param(UNREACHED, "Could not connect to the endpoint URL", id="no connection"),
-        pytest.param(of_status(400), f"{INSTANCES} failed: Unavailable", id="another error"),
-        pytest.param(refused("AccessDenied"), INSTANCES, id="a denial"),
-    ],
-)
+@pytest.mark.parametrize(("answer", "says"), [
+    pytest.param(UNREACHED, "Could not connect to the endpoint URL", id="no connection"),
+    pytest.param(of_status(400), f"{INSTANCES} failed: Unavailable", id="another error"),
+    pytest.param(refused("AccessDenied"), INSTANCES, id="a denial"),
+])  # fmt: skip
 def test_what_time_does_not_mend_ends_it_at_once(
     answer: Exception, says: str, waits: Waits
 ) -> None:
