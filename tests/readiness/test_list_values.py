@@ -95,22 +95,21 @@ def test_lists_of_a_role(tmp_path: Path, given: object, role: Body, expected: Fo
     assert Report(write(tmp_path, Stack=parent, nested=child), strict=False).rules == expected
 
 
-OF_AWS: Final = {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/${Given}"}
-
-
-@pytest.mark.parametrize(("allowed", "expected"), [
-    (["AmazonSSMManagedInstanceCore", "AdministratorAccess"], READY),
-    (["AmazonS3ReadOnlyAccess", "AmazonEC2ReadOnlyAccess"], NO_CHANNEL),
-    (["AmazonSSMManagedInstanceCore", "AmazonS3ReadOnlyAccess"], UNKNOWN),
-    (None, UNKNOWN),
+@pytest.mark.parametrize(("name", "allowed", "expected"), [
+    ("${Given}", ["AmazonSSMManagedInstanceCore", "AdministratorAccess"], READY),
+    ("${Given}", ["AmazonS3ReadOnlyAccess", "AmazonEC2ReadOnlyAccess"], NO_CHANNEL),
+    ("${Given}", ["AmazonSSMManagedInstanceCore", "AmazonS3ReadOnlyAccess"], UNKNOWN),
+    ("${Given}", None, UNKNOWN),
+    ("Amazon${Given}${Free}", ["S3", "EC2"], UNKNOWN),
 ])  # fmt: skip
 def test_managed_policies_of_which_a_parameter_chooses_one(
-    check: Check, allowed: object, expected: Found
+    check: Check, name: str, allowed: object, expected: Found
 ) -> None:
-    given = {"Type": "String"} | ({"AllowedValues": allowed} if allowed else {})
-    body = profile_and_role({"ManagedPolicyArns": [OF_AWS]}) | {"Parameters": {"Given": given}}
+    given = STRING | ({"AllowedValues": allowed} if allowed else {})
+    arn = {"Fn::Sub": f"arn:${{AWS::Partition}}:iam::aws:policy/{name}"}
+    parameters = {"Parameters": {"Given": given, "Free": STRING}}
 
-    assert check(body).rules == expected
+    assert check(profile_and_role({"ManagedPolicyArns": [arn]}) | parameters).rules == expected
 
 
 @pytest.mark.parametrize(("roles", "expected"), [
