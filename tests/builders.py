@@ -15,6 +15,7 @@ from .conftest import MakeApp
 from .places import ACCOUNT, REGION, role_arn
 from .reading import lookups, warnings
 
+MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
 PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
 
 

@@ -16,6 +16,7 @@ from .keys import existing_key
 from .places import ACCOUNT, OTHER_ACCOUNT, REGION, key_arn
 
 BUCKET: Final = "session-logs"
+BUCKET_ARN: Final = f"arn:aws:s3:::{BUCKET}"
 PREFIX: Final = "instances"
 GROUP_ARN: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/session/logs"
 ALIAS_ARN: Final = key_arn(resource="alias/sessions")
@@ -27,7 +28,7 @@ def bucket(stack: cdk.Stack, key: str | None = None, account: str | None = None)
     return s3.Bucket.from_bucket_attributes(
         stack,
         "Bucket",
-        bucket_arn=f"arn:aws:s3:::{BUCKET}",
+        bucket_arn=BUCKET_ARN,
         account=account,
         encryption_key=kms.Key.from_key_arn(stack, "BucketKey", key) if key else None,
     )

@@ -23,11 +23,11 @@ from session_manager_permissions import (
 )
 from tests.cfn_lint import lint
 
-from .builders import EVERY_GRANT
+from .builders import EVERY_GRANT, MINIMIZE
 from .conftest import ROOT, run
 from .places import ACCOUNT, HERE, REGION
 from .roles import existing_role, owned_role
-from .scenarios import BUCKET, GROUP_ARN, PREFIX, SCENARIOS, all_owned
+from .scenarios import BUCKET_ARN, GROUP_ARN, PREFIX, SCENARIOS, all_owned
 from .templates import deployed
 from .test_readme import PERMISSIONS, blocks, first_column
 
@@ -40,7 +40,6 @@ pytestmark = pytest.mark.untraced
 
 PAGE: Final = (ROOT / "docs/scanners.md").read_text(encoding="utf-8")
 CHECKOV: Final = ROOT / ".venv-checkov" / "bin" / "checkov"
-MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
 LINTED: Final = (
     *("nothing", "encryption_key, an alias", "allow_registration", "log_bucket"),
     *("log_bucket with an alias", "log_group", "all"),
@@ -206,7 +205,6 @@ def test_page_lists_what_is_argued() -> None:
 
 # cdk-nag's AwsSolutions
 
-BUCKET_ARN: Final = f"arn:aws:s3:::{BUCKET}"
 STAR: Final = "AwsSolutions-IAM5[Resource::*]"
 OBJECTS: Final = f"AwsSolutions-IAM5[Resource::{BUCKET_ARN}/*]"
 BELOW_PREFIX: Final = f"AwsSolutions-IAM5[Resource::{BUCKET_ARN}/{PREFIX}/*]"

@@ -14,7 +14,7 @@ from aws_cdk.interfaces import aws_kms as kms_interfaces
 from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
 
 from session_manager_permissions import SessionManagerPermissions
-from tests.builders import answered
+from tests.builders import MINIMIZE, answered
 from tests.conftest import MakeApp
 from tests.keys import existing_key, imported_alias, l1_alias, owned_alias
 from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, OTHER_REGION, REGION, key_arn
@@ -127,7 +127,7 @@ def test_an_alias_grants_on_its_key(make_app: MakeApp, kind: str, *, alias_name_
 
 @pytest.mark.parametrize("minimize", [False, True])
 def test_keys_and_each_alias_have_their_statements(make_app: MakeApp, *, minimize: bool) -> None:
-    stack = cdk.Stack(make_app(**{"@aws-cdk/aws-iam:minimizePolicies": minimize}), "Stack")
+    stack = cdk.Stack(make_app(**{MINIMIZE: minimize}), "Stack")
     added = [
         existing_key(stack, "Alias1", resource=ALIAS),
         existing_key(stack, "Key1"),

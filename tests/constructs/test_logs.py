@@ -28,7 +28,7 @@ from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, REGION, ke
 from tests.preference_options import GROUP
 from tests.reading import crosses, statements, warned, warnings
 from tests.roles import existing_role
-from tests.scenarios import BUCKET, GROUP_ARN
+from tests.scenarios import BUCKET, BUCKET_ARN, GROUP_ARN
 from tests.templates import ALL_KEYS_HERE, deployed, in_partition, include, include_nested, resource
 
 MakeBucket = Callable[[cdk.Stack], IBucketRef]
@@ -75,7 +75,6 @@ def bucket_of(stack: cdk.Stack, account: str | None) -> s3.IBucket:
 
 OWNED_BUCKET: Final = get_arn("Logs6819BB44")
 L1_BUCKET: Final = get_arn("Logs")
-BUCKET_ARN: Final = f"arn:aws:s3:::{BUCKET}"
 IN_CHINA: Final = f"arn:aws-cn:s3:::{BUCKET}"
 BUCKET_HERE: Final = in_partition(f":s3:::{BUCKET}")
 BUCKETS: Final[dict[str, tuple[MakeBucket, object]]] = {
@@ -145,7 +144,7 @@ def test_statements_compare_a_bucket_with_its_stack(stack_here: cdk.Stack, accou
 
 @pytest.fixture(scope="module")
 def bucket() -> s3.IBucket:
-    return s3.Bucket.from_bucket_arn(cdk.Stack(), "Logs", f"arn:aws:s3:::{BUCKET}")
+    return s3.Bucket.from_bucket_arn(cdk.Stack(), "Logs", BUCKET_ARN)
 
 
 def objects_below(prefix: str, bucket: s3.IBucket) -> list[str]:
@@ -159,19 +158,19 @@ def objects_below(prefix: str, bucket: s3.IBucket) -> list[str]:
 
 @pytest.mark.parametrize("prefix", ["", "/", "//"])
 def test_empty_prefix_is_the_top_of_the_bucket(bucket: s3.IBucket, prefix: str) -> None:
-    assert objects_below(prefix, bucket) == [f"arn:aws:s3:::{BUCKET}/*"]
+    assert objects_below(prefix, bucket) == [f"{BUCKET_ARN}/*"]
     with pytest.raises(ValueError, match="has no bucket"):
         session_manager_statements(log_prefix=prefix)
 
 
 def test_prefix_may_be_a_token(stack_here: cdk.Stack) -> None:
     parameter = cdk.CfnParameter(stack_here, "Prefix").value_as_string
-    bucket = s3.Bucket.from_bucket_arn(stack_here, "Logs", f"arn:aws:s3:::{BUCKET}")
+    bucket = s3.Bucket.from_bucket_arn(stack_here, "Logs", BUCKET_ARN)
 
     found = granted(stack_here, log_bucket=bucket, log_prefix=f"/sessions//{parameter}/")
 
     assert found["SessionManagerLogObjects"]["Resource"] == joined(
-        f"arn:aws:s3:::{BUCKET}/sessions/", {"Ref": "Prefix"}, "/*"
+        f"{BUCKET_ARN}/sessions/", {"Ref": "Prefix"}, "/*"
     )
 
 

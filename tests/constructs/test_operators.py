@@ -17,7 +17,7 @@ from aws_cdk import aws_lambda as lambda_
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
 from session_manager_permissions import SessionPreferences
-from tests.builders import EVERY_GRANT
+from tests.builders import EVERY_GRANT, MINIMIZE
 from tests.cfn_lint import lint
 from tests.conftest import MakeApp
 from tests.keys import existing_key
@@ -31,7 +31,6 @@ GranteeOf = Callable[[cdk.Stack], iam.IGrantable]
 Request = tuple[str, str, Mapping[str, object]]
 
 DEFAULT: Final = "SSM-SessionManagerRunShell"
-MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
 INSTANCE: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
 OTHER_INSTANCE: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0fedcba9876543210"
 MANAGED_INSTANCE: Final = f"arn:aws:ssm:{REGION}:{ACCOUNT}:managed-instance/mi-0123456789abcdef0"

@@ -28,7 +28,7 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._limits import MAX_INLINE_POLICIES
 from tests import scenarios
-from tests.builders import l1_profile
+from tests.builders import MINIMIZE, l1_profile
 from tests.conftest import MakeApp
 from tests.keys import existing_key, imported_alias, l1_alias
 from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, OTHER_REGION, REGION, key_arn
@@ -217,7 +217,6 @@ def test_each_option_is_a_keyword_of_its_type(callee: Callable[..., object]) -> 
 
 # they compose: each adds its own statements, in any order and beside any other
 
-MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
 BUCKETS: Final = {
     "bucket": (None, None),
     "bucket with a key": (scenarios.BUCKET_KEY, None),

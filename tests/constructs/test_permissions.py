@@ -14,7 +14,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
 from session_manager_permissions import _app as real_app
-from tests.builders import instance, l1_profile
+from tests.builders import MINIMIZE, instance, l1_profile
 from tests.cfn_lint import lint
 from tests.conftest import DATA, MakeApp
 from tests.keys import existing_key
@@ -158,8 +158,7 @@ def test_the_template_is_as_it_was(
     make_app: MakeApp, build: Callable[[cdk.App], cdk.Stack], snapshot: SnapshotAssertion
 ) -> None:
     plain, minimized = (
-        template(build(make_app(**{"@aws-cdk/aws-iam:minimizePolicies": minimize})))
-        for minimize in (False, True)
+        template(build(make_app(**{MINIMIZE: minimize}))) for minimize in (False, True)
     )
     assert plain == snapshot.use_extension(JSONSnapshotExtension)
     # Each statement has a Sid, and its actions are in order: there is nothing to minimize.

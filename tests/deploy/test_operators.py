@@ -18,19 +18,15 @@ from botocore.exceptions import ClientError
 from local_aws import REGION, LocalAws, create_key
 
 from session_manager_permissions import SessionPreferences
+from tests.constructs.test_operators import CONSOLE, DESKTOP
 from tests.roles import TRUST
 
 from . import stacks
 
 ACCOUNT: Final = "000000000000"
-DESKTOP: Final = {f"ssm-guiconnect:{verb}Connection" for verb in ("Start", "Get", "Cancel")}
-LISTS: Final = {
-    *("ssm:DescribeSessions", "ssm:GetConnectionStatus", "ssm:DescribeInstanceProperties"),
-    *("ssm:DescribeInstanceInformation", "ec2:DescribeInstances"),
-}
 OTHERS: Final = {"ssm:ListDocuments", "ssm-guiconnect:ListConnections", "ssm:SendCommand"}
 GRANTS: Final[dict[str, tuple[dict[str, Any], set[str]]]] = {
-    "group": ({"allow_console": True}, LISTS),
+    "group": ({"allow_console": True}, CONSOLE),
     "user": ({}, set()),
     "role": ({"allow_remote_desktop": True}, DESKTOP),
 }
@@ -86,7 +82,7 @@ def test_a_group_a_user_and_a_role_each_have_one_policy_with_what_was_granted(
     for kind, (_, allowed) in GRANTS.items():
         of_kind = "user/user-of-group" if kind == "group" else f"{kind}/{kind}"
         arn = f"arn:aws:iam::{ACCOUNT}:{of_kind}"
-        every = DESKTOP | LISTS | OTHERS
+        every = DESKTOP | CONSOLE | OTHERS
         assert {one for one in every if simulated(aws, arn, one, "*")} == allowed
         session = f"arn:aws:ssm:{REGION}:{ACCOUNT}:session/ana-0a1b2c3d4e5f67890"
         assert simulated(aws, arn, "ssmmessages:OpenDataChannel", session)

@@ -23,7 +23,7 @@ from .deployments import NO_VALUE
 from .judging import att, computes, ref, resource, write
 from .networks import PARAMETER
 from .reports import Body, Report
-from .test_what_findings_say import Text
+from .test_what_findings_say import OFF, Text
 
 Parts = dict[str, dict[str, Any]]
 Known = dict[str, object]
@@ -173,7 +173,6 @@ def named(name: object, **data: object) -> dict[str, Any]:
     return made
 
 
-OFF: Final = {"HttpEndpoint": "disabled"}
 BY_ARN: Final = {"Arn": ARN}
 FULL: Final = template(IamInstanceProfile=BY_ARN, SecurityGroupIds=[GROUP], MetadataOptions=OFF)
 IN_GROUP: Final = template(SecurityGroupIds=[GROUP])

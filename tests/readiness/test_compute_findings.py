@@ -41,7 +41,7 @@ from .networks import (
     templated,
     with_endpoints,
 )
-from .policy_table import ALL, AWS, CHANNELS_ONLY, Found, allow
+from .policy_table import ALL, AWS, CHANNELS_ONLY, CORE, Found, allow
 from .reports import TRUST, Check, Report, check_app, inline, machine, policy, profile_and_role
 
 READY: Final[Found] = frozenset()
@@ -51,7 +51,6 @@ BARE_COMPUTE: Final = frozenset({"no-instance-profile"})
 UNTRUSTED: Final = frozenset({"role-not-assumable"})
 OFF: Final = frozenset({"metadata-off"})
 
-CORE: Final = f"{AWS}AmazonSSMManagedInstanceCore"
 MINIMAL: Final = (
     "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64"
 )

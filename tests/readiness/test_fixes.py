@@ -39,7 +39,7 @@ from .faults import ISOLATED, MACHINE, Build, instance, isolated, vpc
 from .judging import on, rows
 from .policy_table import ALL
 from .reports import Body, Check, Report, inline, machine, profile_and_role
-from .test_what_findings_say import EXAMPLES, Text, endpoint, session
+from .test_what_findings_say import BOTH, EXAMPLES, Text, endpoint, session
 from .test_what_findings_say import isolated as isolated_in_l1
 
 TEMPLATES = sorted(
@@ -540,12 +540,11 @@ def test_the_steps_mend_a_template_of_others(path: Path, tmp_path: Path) -> None
     assert_the_steps_mend(Path(shutil.copy(path, tmp_path)))
 
 
-BY_ENDPOINTS: Final = {"Ssm": endpoint("ssm"), "Messages": endpoint("ssmmessages")}
 SHUT_SSM: Final = {"Ssm": endpoint("ssm", SecurityGroupIds=[{"Ref": "Group"}])}
 IN_OTHERS: Final[dict[str, tuple[Body, str]]] = {
     "the VPC": (isolated_in_l1(), "Vpc"),
-    "the VPC of route tables": (isolated_in_l1(**BY_ENDPOINTS, **faults.WITH_BUCKET), "Vpc"),
-    "the VPC of a security group": (isolated_in_l1(**BY_ENDPOINTS | SHUT_SSM), "Vpc"),
+    "the VPC of route tables": (isolated_in_l1(**BOTH, **faults.WITH_BUCKET), "Vpc"),
+    "the VPC of a security group": (isolated_in_l1(**BOTH | SHUT_SSM), "Vpc"),
     "the bucket of a document": (
         profile_and_role(inline(ALL), Bucket={"Type": "AWS::S3::Bucket"},
                          Document=session(s3BucketName={"Ref": "Bucket"})), "Bucket"),

@@ -21,7 +21,7 @@ from session_manager_permissions._readiness.templates import Assembly, files
 from session_manager_permissions._readiness.templates.model import Template
 
 from .judging import resource, write
-from .networks import compute, endpoint, with_endpoints
+from .networks import STACK, compute, endpoint, with_endpoints
 from .policy_table import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, Found, allow, deny
 from .reports import NAMED, Body, Check, Report, inline, machine, policy, profile_and_role
 from .test_compute_findings import calls
@@ -35,7 +35,6 @@ SHELLS: Final = {
     "list": ("[", "]"),
     "mapping": ('{"a":', "}"),
 }
-STACK: Final = "AWS::CloudFormation::Stack"
 HASH: Final = "0" * 64
 BY_HASH: Final = resource(STACK, TemplateURL=f"https://example.com/{HASH}.json")
 

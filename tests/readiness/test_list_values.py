@@ -11,12 +11,11 @@ from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 
 from .judging import att, nested, ref, resource, said_of, write
 from .networks import templated
-from .policy_table import ALL, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, Found, deny
+from .policy_table import ALL, CORE, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, Found, deny
 from .reports import Body, Check, Report, inline, policy, profile_and_role
 from .test_network import OPEN
 from .test_network import UNKNOWN as NOT_KNOWN
 
-CORE: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 OTHER: Final = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
 GIVEN: Final = ref("Given")
 ARNS: Final = {"ManagedPolicyArns": GIVEN}

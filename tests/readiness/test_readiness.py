@@ -25,7 +25,7 @@ from session_manager_permissions import (
 )
 from tests.builders import public_vpc
 from tests.conftest import ROOT, TEMPLATES, MakeApp, run_python
-from tests.places import OTHER_ACCOUNT, key_arn
+from tests.places import KEY_ID, OTHER_ACCOUNT, key_arn
 from tests.roles import EC2, owned_role
 
 from .judging import att, each, ref, resource
@@ -341,7 +341,6 @@ def test_managed_policies_on_a_condition(check: Check, number: int, found: Found
 
 # Keys --------------------------------------------------------------------------------------------
 
-KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 ALIAS = key_arn(resource="alias/sessions")
 ALIAS_OF_STACK = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/a"
 ENCRYPTS_FOR = {"Null": {"kms:EncryptionContext:a": "false"}}

@@ -334,7 +334,7 @@ OTHERS_BY_VPC: Final = decides(VPC, if_=lambda asked: asked.action in {*nodes.CH
 WITHOUT_MFA: Final = setting(missing=[MFA])
 NO_DATA_KEY: Final = denying(f"{USER} kms:GenerateDataKey")
 RESUME, END = (f"{USER} ssm:{verb}Session" for verb in ("Resume", "Terminate"))
-OF_ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
+SESSION_OF_ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
 OF_NODE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/{nodes.NODE}"
 ELSEWHERE: Final = f"arn:aws:iam::{nodes.OTHER_ACCOUNT}:role/web"
 
@@ -795,12 +795,12 @@ OPERATORS: Final = {
            (ELSEWHERE, "operator? run-as?", []),
            (ELSEWHERE.replace("iam::", "sts::").replace("role", "assumed-role/web-server"),
             "operator? run-as?", []),
-           (OF_ROLE, "operator? run-as?", [refusing("iam:GetRole")]),
+           (SESSION_OF_ROLE, "operator? run-as?", [refusing("iam:GetRole")]),
        )},
     **{f"the caller {arn}": cause(
            f"{told} plugin", using(),
            having("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn}), operator="caller")
-       for arn, told in ((USER, ""), (OF_ROLE, ""), (ROOT, "operator?"))},
+       for arn, told in ((USER, ""), (SESSION_OF_ROLE, ""), (ROOT, "operator?"))},
     **{f"an operator without {action}": cause(
            "operator plugin", using(), denying(f"{USER} {action}"), operator=USER)
        for action in OF_OPERATOR},

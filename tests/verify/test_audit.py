@@ -31,7 +31,6 @@ from .running import Run, run
 from .test_audit_page import of_all
 
 A, B, C = (f"i-{name * 17}" for name in "abc")
-HYBRID: Final = "mi-0123456789abcdef0"
 R, U, S, Q = "reachable", "unreachable", "stopped", "unknown"
 
 
@@ -200,10 +199,10 @@ ROWS: Final = {
         *("--all-regions", "--document", "SSM-SessionManagerRunShell"), is_whole=False),
     "two tags, and a hybrid node": row(
         Account(Machine(A, **PROD), Machine(B, **PROD_OF_TEAM),
-                Machine(HYBRID, role="nodes", **PROD_OF_TEAM), roles=NODES),
-        {B: (R,), HYBRID: (R,)}, *("--tag", "env=prod", "--tag", "team=a*b=c")),
+                Machine(nodes.HYBRID, role="nodes", **PROD_OF_TEAM), roles=NODES),
+        {B: (R,), nodes.HYBRID: (R,)}, *("--tag", "env=prod", "--tag", "team=a*b=c")),
     "a tag, and a page of the records can't be read": row(
-        lacking_page(Account(Machine(HYBRID, role="nodes"),
+        lacking_page(Account(Machine(nodes.HYBRID, role="nodes"),
                              Machine(OTHER_HYBRID, role="nodes", **PROD), roles=NODES),
                      "ssm:DescribeInstanceInformation", "ThrottlingException"),
         {OTHER_HYBRID: (R,)}, *("--tag", "env=prod"), says="ThrottlingException", is_whole=False),
@@ -275,7 +274,7 @@ OF_ROLES: Final = {
         of_db(A, role=Role("lambda.amazonaws.com"), host_management=REPLACED), {"web": ()}, ()),
     "a condition decides": OfRoles(of_db(A, role=BY_TAG_KEYS), {"db": ()}, ()),
     "a hybrid node has no profile": OfRoles(
-        Account(Machine(HYBRID, role="nodes"),
+        Account(Machine(nodes.HYBRID, role="nodes"),
                 roles={"nodes": Role("ssm.amazonaws.com", lacks=CHANNELS)}),
         {"nodes": ("reach",)}, ()),
     "no role": OfRoles(Account(Machine(A, profile=None, **NEVER)), {}, ()),

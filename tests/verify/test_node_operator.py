@@ -12,17 +12,15 @@ import pytest
 from session_manager_permissions._verify.checks import Outcome
 
 from . import nodes
-from .causes import Change, having, setting, using
+from .causes import SESSION_OF_ROLE, START, Change, having, setting, using
 from .nodes import ACCOUNT, ALIAS, KEY, NODE, OTHER_ACCOUNT, REGION, USER, World, diagnosed, one
 
 INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}"
-SESSION_OF_ROLE = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
 AWS_SSM = f"arn:aws:ssm:{REGION}"
 FORWARDING = "AWS-StartPortForwardingSession"
 FLEET_MANAGER = "AWSFleetManager-GetUsers"
 SHARED = f"{AWS_SSM}:{OTHER_ACCOUNT}:document/Shared"
 DOCUMENT_ARN = f"{AWS_SSM}:{ACCOUNT}:document/SSM-SessionManagerRunShell"
-START = "ssm:StartSession"
 CHANNEL = "ssmmessages:OpenDataChannel"
 DATA_KEY = "kms:GenerateDataKey"
 

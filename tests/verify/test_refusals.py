@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from .causes import Change, having, refusing, setting
+from .causes import SESSION_OF_ROLE, Change, having, refusing, setting
 from .nodes import ACCOUNT, DOCUMENT, HYBRID, KEY, NODE, ROLE, USER, World, both
 from .running import run
 
@@ -21,7 +21,6 @@ NEEDS: Final = "the credentials may not ask: they need"
 NOT_AWS: Final = (
     "what answered for {} is not AWS: look for a proxy, check AWS_ENDPOINT_URL, or try again\n"
 )
-SESSION_OF_ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
 NO_ID: Final = {"OwnerId": ACCOUNT, "Instances": [{"InstanceId": NODE}]}
 NO_RESULTS: Final[tuple[Any, ...]] = ({}, {"EvaluationResults": [{}]})
 NO_PROFILES: Final[tuple[Any, ...]] = ({}, {"Roles": [{}]})
