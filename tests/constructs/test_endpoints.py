@@ -274,7 +274,7 @@ NO_HELP: Final[dict[str, Place]] = {
 
 
 def condition(stack: cdk.Stack) -> cdk.CfnCondition:
-    text = cdk.CfnParameter(stack, "WithEndpoints").value_as_string
+    text = parameter(stack, "WithEndpoints")
     return cdk.CfnCondition(stack, "Has", expression=cdk.Fn.condition_equals(text, "yes"))
 
 

@@ -82,7 +82,7 @@ def test_a_key_imported_by_its_id_is_granted_by_its_arn(stack_here: cdk.Stack) -
 
 
 def test_a_key_whose_arn_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
-    arn, key_id = (cdk.CfnParameter(stack, name).value_as_string for name in ("Arn", "Id"))
+    arn, key_id = (parameter(stack, name) for name in ("Arn", "Id"))
     permit(
         stack,
         kms.Key.from_key_arn(stack, "ByArn", arn),
@@ -147,7 +147,7 @@ def test_keys_and_each_alias_have_their_statements(make_app: MakeApp, *, minimiz
 
 
 def test_aliases_that_only_the_deployment_knows_are_each_let_through(stack: cdk.Stack) -> None:
-    names = [cdk.CfnParameter(stack, name).value_as_string for name in ("One", "Two")]
+    names = [parameter(stack, name) for name in ("One", "Two")]
     permit(
         stack,
         kms.Alias.from_alias_name(stack, "Alias1", names[0]),

@@ -25,7 +25,7 @@ from tests.places import ACCOUNT, ALIAS, ELSEWHERE, HERE, KEY_ID, OTHER_ACCOUNT,
 from tests.preference_options import KEYS
 from tests.reading import app_of, crosses, policy, reported, resources, template
 from tests.roles import ROLES_OF_OTHERS, customized, existing_role, l1_role, owned_role, role_by_arn
-from tests.templates import as_list, deployed, in_partition
+from tests.templates import as_list, deployed, in_partition, parameter
 
 GranteeOf = Callable[[cdk.Stack], iam.IGrantable]
 Request = tuple[str, str, Mapping[str, object]]
@@ -209,14 +209,14 @@ NO_PLACES: Final = (
     f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/Sessions",
 ])  # fmt: skip
 def test_what_is_no_instances_arn_is_refused(stack: cdk.Stack, wrong: str) -> None:
-    known_later = cdk.CfnParameter(stack, "Arn").value_as_string
+    known_later = parameter(stack, "Arn")
     with pytest.raises(ValueError, match=f"^instance_arns has {re.escape(repr(wrong))}"):
         grant(stack, group(stack), instance_arns=[INSTANCE, known_later, wrong])
     assert resources(stack, "AWS::IAM::Policy") == {}
 
 
 def test_arns_that_only_the_deployment_knows_are_let_through(stack_here: cdk.Stack) -> None:
-    whole = cdk.CfnParameter(stack_here, "Arn").value_as_string
+    whole = parameter(stack_here, "Arn")
     several = cdk.CfnParameter(stack_here, "Arns", type="List<String>").value_as_list
     elsewhere = f"arn:{cdk.Aws.PARTITION}:ec2:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:instance/i-1"
     operators = group(stack_here)
@@ -516,8 +516,8 @@ def test_an_agnostic_stack_counts_every_account_as_its_own(stack: cdk.Stack) -> 
 
 
 def test_a_grantee_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
-    name = cdk.CfnParameter(stack, "Name").value_as_string
-    whole = cdk.CfnParameter(stack, "Arn").value_as_string
+    name = parameter(stack, "Name")
+    whole = parameter(stack, "Arn")
     found = preferences(stack)
 
     for grantee in (

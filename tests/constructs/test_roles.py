@@ -39,7 +39,7 @@ from tests.roles import (
     owned_role,
     role_by_arn,
 )
-from tests.templates import include_profile
+from tests.templates import include_profile, parameter
 
 RoleOf = Callable[[cdk.Stack], IRoleRef]
 ProfileOf = Callable[[cdk.Stack], IInstanceProfileRef]
@@ -84,11 +84,11 @@ def test_an_l1_role_made_inside_an_l2_role_is_one_of_its_own(stack: cdk.Stack) -
 
 
 def test_names_that_only_the_deployment_knows_are_let_through(stack: cdk.Stack) -> None:
-    permissions = permit(stack, l1_profile(stack, cdk.CfnParameter(stack, "Name").value_as_string))
+    permissions = permit(stack, l1_profile(stack, parameter(stack, "Name")))
     permissions.attach_to_instance_profile(
         iam.CfnInstanceProfile(stack, "OfList", roles=names_of_a_parameter(stack))
     )
-    permissions.attach_to_role(role_by_arn(stack, cdk.CfnParameter(stack, "Arn").value_as_string))
+    permissions.attach_to_role(role_by_arn(stack, parameter(stack, "Arn")))
     by_parameter, by_list, by_arn = policy(stack)["Roles"]
     assert by_parameter == {"Ref": "Name"}
     assert by_list == {"Fn::Select": [0, {"Ref": "Names"}]}
@@ -332,7 +332,7 @@ def roads_of_an_owned_role(stack: cdk.Stack) -> list[object]:
 
 
 def with_a_token_for_a_name(stack: cdk.Stack) -> list[object]:
-    name = cdk.CfnParameter(stack, "Name").value_as_string
+    name = parameter(stack, "Name")
     return [owned_role(stack, name=name), existing_role(stack, name=name)]
 
 
@@ -350,8 +350,7 @@ ROADS: Final[dict[str, Callable[[cdk.Stack], list[object]]]] = {
     "owned": roads_of_an_owned_role,
     "L1": roads_of_an_l1_role,
     "L1 without a path": lambda s: roads_of_an_l1_role(s, "/"),
-    "L1 with a path that the deployment knows": lambda s: roads_of_an_l1_role(
-        s, cdk.CfnParameter(s, "Path").value_as_string),
+    "L1 with a path that the deployment knows": lambda s: roads_of_an_l1_role(s, parameter(s)),
     "token for a name": with_a_token_for_a_name,
     "token list": of_a_token_list,
     "by ARN and by name": lambda s: [*[existing_role(s)] * 2,
