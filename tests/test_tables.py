@@ -115,16 +115,12 @@ def test_each_option_is_documented_alike_wherever_it_means_the_same() -> None:
     assert others == [first, first, first]
 
 
-@pytest.mark.parametrize(
-    ("looks_like", "number"),
-    [
-        (r"\b1\.2\.\d+\.\d+\b", _SIGNS_CHANNEL),
-        (r"\b3\.2\.\d+\.\d+\b", _TAKES_ACCOUNT_ROLE),
-        (r"\b10,2\d\d\b", f"{MAX_INLINE_POLICIES:,}"),
-        (r"\b6,1\d\d\b", f"{MAX_MANAGED_POLICY:,}"),
-    ],
-    ids=["the plug-in", "the agent", "inline policies", "a managed policy"],
-)
+@pytest.mark.parametrize(("looks_like", "number"), [
+    (r"\b1\.2\.\d+\.\d+\b", _SIGNS_CHANNEL),
+    (r"\b3\.2\.\d+\.\d+\b", _TAKES_ACCOUNT_ROLE),
+    (r"\b10,2\d\d\b", f"{MAX_INLINE_POLICIES:,}"),
+    (r"\b6,1\d\d\b", f"{MAX_MANAGED_POLICY:,}"),
+], ids=["the plug-in", "the agent", "inline policies", "a managed policy"])  # fmt: skip
 def test_a_number_that_pages_repeat_is_that_of_the_code(looks_like: str, number: str) -> None:
     written = "".join(path.read_text("utf-8") for path in tables.pages())
     for measured in tables.MEASURED["versions"]:  # those of a measurement stay

@@ -112,15 +112,11 @@ def test_check_log_encryption_outranks_preferences(stack_here: cdk.Stack, *, che
 # Another account's bucket
 
 
-@pytest.mark.parametrize(
-    ("env", "account", "acl"),
-    [
-        (HERE, OTHER_ACCOUNT, True),
-        *((HERE, account, False) for account in (ACCOUNT, None, cdk.Aws.ACCOUNT_ID)),
-        (None, OTHER_ACCOUNT, False),
-    ],
-    ids=["another", "this", "not said", "token", "stack of no known account"],
-)
+@pytest.mark.parametrize(("env", "account", "acl"), [
+    (HERE, OTHER_ACCOUNT, True),
+    *((HERE, account, False) for account in (ACCOUNT, None, cdk.Aws.ACCOUNT_ID)),
+    (None, OTHER_ACCOUNT, False),
+], ids=["another", "this", "not said", "token", "stack of no known account"])  # fmt: skip
 def test_objects_acl_is_granted_on_a_bucket_known_to_be_another_account_s(
     make_app: MakeApp, env: cdk.Environment | None, account: str | None, *, acl: bool
 ) -> None:

@@ -293,15 +293,11 @@ def test_a_customized_role_beside_another_leaves_the_other_its_policy(make_app: 
     assert [s["Resource"] for s in reported(stack)["Theirs/Role"]] == ["*", "*", key_arn()]
 
 
-@pytest.mark.parametrize(
-    "profile_of",
-    [
-        lambda s: l1_profile(s, "Existing"),
-        lambda s: imported_profile(s, existing_role(s)),
-        lambda s: imported_profile(s, iam.LazyRole(s, "Lazy", assumed_by=EC2)),
-    ],
-    ids=["L1", "imported", "lazy"],
-)
+@pytest.mark.parametrize("profile_of", [
+    lambda s: l1_profile(s, "Existing"),
+    lambda s: imported_profile(s, existing_role(s)),
+    lambda s: imported_profile(s, iam.LazyRole(s, "Lazy", assumed_by=EC2)),
+], ids=["L1", "imported", "lazy"])  # fmt: skip
 def test_a_profile_s_customized_role_is_reported(make_app: MakeApp, profile_of: ProfileOf) -> None:
     stack = customized(make_app(), prevent_synthesis=False)
     permit(stack, profile_of(stack))
@@ -466,16 +462,12 @@ def l1_with_an_inline_policy(stack: cdk.Stack) -> iam.CfnRole:
     return role
 
 
-@pytest.mark.parametrize(
-    ("role_of", "error"),
-    [
-        (lambda s: with_a_policy(s, owned_role(s)), RuntimeError),  # CDK's
-        (lambda s: with_a_policy(s, existing_role(s)), RuntimeError),
-        (with_an_inline_policy, ValueError),
-        (l1_with_an_inline_policy, ValueError),
-    ],
-    ids=["L2", "imported", "made with it", "L1 made with it"],
-)
+@pytest.mark.parametrize(("role_of", "error"), [
+    (lambda s: with_a_policy(s, owned_role(s)), RuntimeError),  # CDK's
+    (lambda s: with_a_policy(s, existing_role(s)), RuntimeError),
+    (with_an_inline_policy, ValueError),
+    (l1_with_an_inline_policy, ValueError),
+], ids=["L2", "imported", "made with it", "L1 made with it"])  # fmt: skip
 def test_a_taken_name_is_refused(stack: cdk.Stack, role_of: RoleOf, error: type[Exception]) -> None:
     role = role_of(stack)
     with pytest.raises(error, match="Sessions"):

@@ -114,14 +114,10 @@ def test_what_answers_in_place_of_aws_is_said(
     assert found == (2, "", NOT_AWS.format(service))
 
 
-@pytest.mark.parametrize(
-    ("limits", "status", "throttled"),
-    [
-        ({"refused_first": (ROLE_CALL, SIMULATION)}, 0, {ROLE_CALL: 1, SIMULATION: 1}),
-        ({"limits": {"iam": Limit(0, 0)}}, 2, {ROLE_CALL: 3}),
-    ],
-    ids=["once", "for good"],
-)
+@pytest.mark.parametrize(("limits", "status", "throttled"), [
+    ({"refused_first": (ROLE_CALL, SIMULATION)}, 0, {ROLE_CALL: 1, SIMULATION: 1}),
+    ({"limits": {"iam": Limit(0, 0)}}, 2, {ROLE_CALL: 3}),
+], ids=["once", "for good"])  # fmt: skip
 def test_what_is_throttled_is_asked_again(
     limits: dict[str, Any],
     status: int,
