@@ -1,4 +1,4 @@
-"""What the tests of several topics build, and what CloudFormation makes of a template."""
+"""What the tests of several topics build: trees of constructs, networks, instances, profiles."""
 
 from __future__ import annotations
 

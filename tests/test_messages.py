@@ -732,7 +732,7 @@ VERIFY: Final = {
     "a `--key` by an alias that does not exist": command(
         f"--role web-server --key {key_arn(resource='alias/sessions')}",
         refuses("kms:DescribeKey", "NotFoundException")),
-    "a `--key` of an AWS service, for a role": command(f"--role web-server --key {AWS_MANAGED}"),
+    "an AWS managed key as `--key`, for a role": command(f"--role web-server --key {AWS_MANAGED}"),
     "a role that is deleted while IAM is asked": command(
         "--role web-server", refuses("iam:SimulatePrincipalPolicy", "NoSuchEntity")),
     "standard output that is closed": command("--role web-server", has_no_standard_output),

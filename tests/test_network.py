@@ -393,7 +393,7 @@ def of_five(*endpoints: Endpoint) -> Asked:
 # What the command says of the others is in the snapshot of `verify/test_what_checks_say.py`.
 SAID: Final[dict[str, Asked]] = {
     "no endpoint of five services": of_five(),
-    "an endpoint of one that is not always needed": of_five(endpoint("kms")),
+    "an endpoint of a service that is not always needed": of_five(endpoint("kms")),
     "the endpoints of those that are always needed": of_five(*both()),
     "one of these": of_five(endpoint("ssm")),
     "a shut endpoint, and one that is missing": of_five(
@@ -410,7 +410,7 @@ SAID: Final[dict[str, Asked]] = {
     "a subnet by id": asked(network(), Placement("subnet-1")),
     "a subnet that has no name": asked(network(), Placement(7, ("own",))),
     "a VPC by id": asked(by_nat(subnet={"vpc": "vpc-1"})),
-    "groups of which not all rules are seen": asked(
+    "groups whose rules are not all seen": asked(
         with_part(by_nat(), "groups", "own", outbound=(), complete=MAYBE)),
     "NAT in a VPC by parameter": asked(with_part(by_nat(), "subnets", "exit", vpc=MAYBE)),
     "a hosted zone that leads nobody knows where": asked(

@@ -321,7 +321,7 @@ def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
 def refuse_by_arn(arn: str) -> None:
     """Refuse a role by its ARN, which `Role.from_role_arn` and `from_role_name` do not check.
 
-    Of an ARN that is one token only the path of a role of this app is known.
+    If the ARN is a token as a whole, only the path of a role of this app is known.
 
     Raises:
         ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
@@ -367,8 +367,8 @@ def _refuse_path(arn: str) -> None:
     path = None if role is None else role.path
     if role and path and path != "/" and not is_token(path):
         raise ValueError(
-            f"role is imported by the ARN of {role.node.path!r}, of which CDK takes a part of the "
-            f"path {path!r} for the name: give the role itself"
+            f"role is imported by the ARN of {role.node.path!r}, and CDK takes a part of its path "
+            f"{path!r} for the name: give the role itself"
         )
 
 

@@ -182,9 +182,10 @@ class _Ways:
                 *(_by_endpoint(place, one, subnet, vpc) for one in interfaces),
             ]
             closed = vpc.complete is True and all(way.problems for way in ways)
-            deciders = (one.decides for one in doubts((vpc.complete, vpc.resolver)))
-            led = path if path.problems else ways[0]  # what closes the way that AWS itself names
-            return led if closed else unknown(*deciders)
+            if not closed:
+                return unknown(*(one.decides for one in doubts((vpc.complete, vpc.resolver))))
+            # What closes the path by Amazon's resolver is told first.
+            return path if path.problems else ways[0]
         return path
 
     def _candidates(

@@ -495,8 +495,8 @@ def _verdict(found: list[Finding]) -> str:
 def _unknown_profile(profile: Resource, role: str, decides: list[str]) -> Finding:
     of_quota = len(decides) == 1 and decides[0].startswith(quotas.QUOTA)
     ask = Ask(f"Ask IAM after the deployment: session-manager-permissions verify --role {role}")
-    fix, said = quotas.LOOK_UP if of_quota else ask, _not_known(profile, decides)
-    return permissions.on_role_of(profile, CANNOT_BE_KNOWN, said, fix)
+    fix = quotas.LOOK_UP if of_quota else ask
+    return permissions.on_role_of(profile, CANNOT_BE_KNOWN, _not_known(profile, decides), fix)
 
 
 def _unknown_compute(resource: Resource, decides: list[str]) -> Finding:

@@ -69,11 +69,11 @@ _CHANGES_AGENT: Final = re.compile(
 )
 """The commands that stop the agent or remove it, and those that start it.
 
-The services of `cfn-init`, in JSON, may stop it as well, and the settings of Bottlerocket the
-container that it is in.
+A `cfn-init` service, written as JSON, may stop the agent as well. The settings of Bottlerocket may
+turn off the container that it runs in.
 """
 
-_STOPPED: Final = "whether the SSM Agent runs, which a script of the instance stops"
+_STOPPED: Final = "whether the SSM Agent runs, which a script on the instance stops"
 
 _SETS_PROXY: Final = re.compile(
     rf"{_AGENT}\.(service\.d|override)|\bedit\s+\S*{_AGENT}|\bservices\\+{_AGENT}", re.IGNORECASE
@@ -82,13 +82,13 @@ _SETS_PROXY: Final = re.compile(
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm-agent.html
 """
-_PROXY_OF_AGENT: Final = "whether the proxy works that a script of the instance sets for the agent"
+_PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
 
 _MATTERS: Final = re.compile("ssm|proxy|host-containers", re.IGNORECASE)
-"""What is in each script that matters."""
+"""Every script that matters has one of these."""
 
-_PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
-_SETTINGS: Final = "the configuration of the agent, which a script of the instance writes"
+_PROXY: Final = "whether the agent uses the proxy that the user data mentions"
+_SETTINGS: Final = "the configuration of the agent, which a script on the instance writes"
 
 _INSTANCE: Final = PartKind("instance", ("AWS::EC2::Instance",))
 _INTERFACE: Final = PartKind("network interface", ("AWS::EC2::NetworkInterface",))
@@ -124,7 +124,7 @@ class Scripts(NamedTuple):
     activation: Unknown | None = None
     """The hybrid activation that the agent may use in place of a profile, or what decides on it."""
     other_way: str = ""
-    """What may lead the agent another way than its network does, as a noun of a message."""
+    """What may have the agent bypass the network paths that are judged, as a noun of a message."""
     agent: str = ""
     """What decides whether the agent works, as a noun of a message."""
 
@@ -263,7 +263,7 @@ class LaunchReader:
         return launch.over(self._copied(origin)) if "InstanceId" in data else launch
 
     def _copied(self, origin: Resource) -> Launch:
-        """What a launch configuration takes from an instance, which are all but its addresses.
+        """What a launch configuration takes from an instance: all but its public address.
 
         https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-lc-with-instanceID.html
         """
@@ -287,9 +287,9 @@ class LaunchReader:
         return _scripts(known + shown(script))
 
     def _may_matter(self, template: Template, script: Deployed) -> bool:
-        """Whether a script may say in any world what is looked for in one.
+        """Whether a script may have what is looked for in scripts, in any world.
 
-        Without that, the world is not asked for what the script has on conditions.
+        If not, no world is asked for those parts of the script that depend on conditions.
         """
         texts = texts_in(script)
         for function in mappings_in(script):

@@ -283,7 +283,7 @@ def decider(value: object, noun: str, template: Template | None = None) -> str:
     Args:
         value: the value.
         noun: what a message calls it.
-        template: where it is. Default: - it refers to no resource
+        template: where it is. Default: - a `Ref` is taken for that of a parameter
     """
     match value:
         case {"Ref": str(name)}:

@@ -59,9 +59,13 @@ _ANY: Final = ("*",)
 
 
 def known_of(actions: tuple[str, ...], account: str) -> RequestContext:
-    """Return what is known of each call of these actions by an agent whose role is of an account.
+    """Return what is known of an agent's calls of these actions.
 
-    Amazon S3 calls `ENCRYPT_LOG` for it.
+    Nothing is known of `ENCRYPT_LOG`, which Amazon S3 calls for the agent.
+
+    Args:
+        actions: what the agent calls.
+        account: the account of its role.
     """
     if actions == (ENCRYPT_LOG,):
         return NO_CONTEXT
@@ -233,7 +237,8 @@ def _doubt(entry: dict[str, Any], keys: list[str], *, is_known: bool) -> str:
     if keys:
         on = f" on {' and '.join(map(repr, keys))}" if all(keys) else ""
         return f", whose Condition{on} may not hold for the agent's calls"
-    for name in () if is_known else ("Effect", "Action", "NotAction", "Resource", "NotResource"):
+    elements = ("Effect", "Action", "NotAction", "Resource", "NotResource")
+    for name in () if is_known else elements:
         for written in listed(entry.get(name)):
             if UNKNOWN in text(written):
                 return f", whose {name} is {decider(written, 'value')}"

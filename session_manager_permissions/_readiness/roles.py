@@ -224,7 +224,7 @@ _REFERRED_BY: Final = {
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::S3::Bucket": "BucketName",
 }
-"""The property that gives the name that `Ref` returns."""
+"""The property that sets the name that `Ref` returns, by the type of the resource."""
 
 
 EACH_SESSION: Final = Asked(tuple(NEEDED))
@@ -349,8 +349,9 @@ class Roles:
             self._attach(role, name, is_certain=not (guarded or names[1:]))
         for entry in candidates(resource.properties, "ManagedPolicyArns"):
             arn = text_written(entry.value)
-            may_be_own = _OF_AWS not in arn
-            match may_be_own and self._assembly.possible(resource.template, entry.value):
+            template = resource.template
+            values = [] if _OF_AWS in arn else self._assembly.possible(template, entry.value)
+            match values:
                 case [(ReturnValue(found, _),)] if found in self._managed:
                     role.managed.append(Attachment(self._managed[found], entry))
                 case _:
@@ -416,8 +417,8 @@ class Roles:
         """Return what is known of the calls of instances.
 
         Args:
-            template: that of the policy that decides about the calls.
-            of_role: that of their role, or of what has the role's account.
+            template: the template of the policy that decides about the calls.
+            of_role: the template of their role, or one that is deployed to the role's account.
             asked: what is called.
         """
         value = partial(self._assembly.value, template)
@@ -478,7 +479,7 @@ class Roles:
         return statement
 
     def sids(self, role: Role, begin: tuple[str, ...]) -> list[str]:
-        """Return the Sids that begin so of the statements of a role's policies."""
+        """Return the Sids in a role's policies that begin with one of these texts."""
         found = self._of(role, lambda one: any(sid.startswith(begin) for sid in one.sids))
         return [sid for policy in found for sid in policy.sids if sid.startswith(begin)]
 
@@ -601,15 +602,15 @@ class Roles:
     def _not_of_app(self, role: Role, about: tuple[str, ...]) -> list[tuple[str, object]]:
         """Return the managed policies of a role that are not of the app: path and name, and ARN.
 
-        The path and the name are empty of one that is not of AWS either. One of AWS that is not
-        about some actions makes no difference, so the world is not asked whether it is there.
+        A policy that is not of AWS either has an empty path and name. A policy of AWS that is not
+        about the actions makes no difference, so the world is not asked whether it is there.
         """
 
         def found() -> list[tuple[str, object]]:
             named = (
                 (self.managed_behind(role.resource, one.value), one.value)
                 for one, arn in role.others
-                if not (one.guards and _is_of_aws_for_others(arn, about)) and one.is_there
+                if not (one.guards and _is_unrelated_of_aws(arn, about)) and one.is_there
             )
             return [(name, arn) for name, arn in named if isinstance(name, str)]
 
@@ -743,7 +744,7 @@ class Roles:
 
 
 _UNLIMITED: Final = Decision(Answer.ALLOWED)
-"""What a role without a permissions boundary may do by it."""
+"""What the permissions boundary decides for a role that has none."""
 _INSTANCE: Final = "arn:aws:ec2:${AWS::Region}:${AWS::AccountId}:instance/i-+7f0c2a9b1d3e4f56"
 """An instance that no pattern is about alone."""
 
@@ -779,7 +780,7 @@ def _unread(assembly: Assembly) -> Iterator[tuple[Template, str, bool]]:
 _MAY_ATTACH: Final = frozenset({*ATTACHED_BY, *STACKS, UNKNOWN})
 
 
-def _is_of_aws_for_others(arn: str, about: tuple[str, ...]) -> bool:
+def _is_unrelated_of_aws(arn: str, about: tuple[str, ...]) -> bool:
     """Tell whether an ARN is that of a policy of AWS that is certainly not about some actions."""
     _, of_aws, name = arn.partition(_OF_AWS)
     return bool(of_aws) and not aws_managed(name, about)

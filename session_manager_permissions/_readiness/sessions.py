@@ -52,7 +52,7 @@ _NAMES: Final = {
     "s3BucketName": (("AWS::S3::Bucket", ""),),
     "cloudWatchLogGroupName": (("AWS::Logs::LogGroup", ""),),
 }
-"""The types of what an input may name, each with the return value that it names."""
+"""The types that an input may name, each with the return value that it names them by."""
 _SESSION: Final = "Session"
 _SCHEMA: Final = "1.0"
 _WITHOUT_INPUTS: Final = "Port"
@@ -171,7 +171,7 @@ class Sessions:
         return () if written is None else self.named(document.resource.template, written, name)
 
     def named(self, template: Template, written: object, name: str) -> Value:
-        """The value of what names the same as an input, in a template.
+        """The value of an expression that names a resource as an input of a document does.
 
         The name that a resource of the app is given reads as a reference to it.
         """

@@ -62,7 +62,7 @@ _WAYS_OUT: Final = {
     "ConfigParseError": "{error}: correct the file",
     "InvalidConfigError": "{error}: correct the profile in the configuration of AWS",
     "InvalidRetryConfigurationError": "{error}: correct AWS_MAX_ATTEMPTS",
-    "PartialCredentialsError": "{error}: set it too, or neither",
+    "PartialCredentialsError": "{error}: set both, or neither",
     "ProfileNotFound": "{error}: give one that aws configure list-profiles shows",
     "SSOError": _NO_CREDENTIALS + "aws sso login{profile}",
     "TokenRetrievalError": _NO_CREDENTIALS + "aws sso login{profile}",

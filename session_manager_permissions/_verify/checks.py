@@ -89,8 +89,8 @@ class Outcome:
     is_passing: bool = False
     """Whether what fails is on its way, and passes if one waits."""
     is_seen: bool = False
-    """Whether users read a message because it fails. If not, a session opens all the same, or as
-    long as the agent is connected."""
+    """Whether users read a message because it fails. If not, a session opens all the same, or does
+    so as long as the agent is connected."""
 
     @property
     def anew(self) -> Subject:
@@ -103,7 +103,7 @@ class Outcome:
         return self.verdict == "unknown" and bool(self.evidence)
 
     def seen_if(self, *, is_now: bool) -> Outcome:
-        """Return it, with whether users read the message by now, or once a connection ends."""
+        """Return it. If not `is_now`, users read its message only once the connection ends."""
         return replace(self, is_seen=self.is_seen and is_now)
 
     @property

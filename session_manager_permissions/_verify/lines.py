@@ -76,7 +76,7 @@ def with_statement(policy: dict[str, Any], *more: dict[str, Any]) -> dict[str, A
 def _without_deleted(statement: Any) -> Any:  # noqa: ANN401 # of any shape
     """Return a statement without principals that are deleted; None if it has no other.
 
-    A policy has the unique id of a user or a role that is deleted, which AWS takes in no new one.
+    A policy names a deleted user or role by its unique id, which AWS refuses in a new policy.
     https://repost.aws/knowledge-center/kms-policy-error-invalid-principals
     """
     principal = statement.get("Principal") if isinstance(statement, dict) else None

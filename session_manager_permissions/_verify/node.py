@@ -263,7 +263,9 @@ def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
     if impaired == ["InstanceStatus"]:
         return (node.aws(f"ec2 reboot-instances {of_node}"),)
     if (node.instance or {}).get("RootDeviceType") == "instance-store":
-        return ("launch another instance: EC2 stops none that has an instance store as its root",)
+        return (
+            "launch another instance: EC2 can't stop one whose root device is an instance store",
+        )
     stop = node.aws(f"ec2 stop-instances {of_node}")
     return (stop, *_start(node), "after the start it runs on another host")
 

@@ -231,7 +231,7 @@ def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, .
 
 
 _OF_AWS: Final = ("AWS-", "AWSFleetManager-", "AmazonECS-", "AmazonEKS-")
-"""How the names of AWS's own Session documents begin, which are in no account."""
+"""How the names of AWS's own Session documents begin. These documents are in no account."""
 _OWN: Final = {"ssm:ResumeSession": "resume", "ssm:TerminateSession": "end"}
 """What an operator does with a session of their own, by the action."""
 _SESSION_TAG: Final = "aws:ssmmessages:session-id"

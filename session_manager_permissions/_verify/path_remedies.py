@@ -115,7 +115,7 @@ class PathRemedies(NamedTuple):
     def _by_entries(
         self, entries: Mapping[int, dict[str, Any]], side: str, allowing: str
     ) -> Iterator[str]:
-        """Add an entry before the first that denies TCP; if none is free, move that one behind."""
+        """Add an entry before the first that denies TCP, or in its place if no number is free."""
         denials = (number for number, one in entries.items() if _denies_tcp(one))
         first = min(denials, default=_LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)

@@ -97,7 +97,7 @@ class Boto:
     ) -> Iterator[_Described]:
         """Make a call, and yield the pages of its answer.
 
-        That of S3, or its error, has `BucketRegion` too if the bucket is in another region.
+        The answer of S3, or its error, also has `BucketRegion` if the bucket is in another region.
         """
         from botocore import xform_name  # noqa: PLC0415 # of an extra
 
@@ -129,8 +129,8 @@ def _why_none(program: str | None) -> str:
     """
     if program is None:
         return (
-            "what AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI "
-            "names gives none: correct the variable, or remove it"
+            "the address in AWS_CONTAINER_CREDENTIALS_FULL_URI or "
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI gives none: correct the variable, or remove it"
         )
     if not program.strip():
         return (

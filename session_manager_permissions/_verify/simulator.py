@@ -114,7 +114,7 @@ the agent has the credentials of a role that a service assumes."""
 
 
 _PROFILE_LACKS: Final = frozenset({"ssm:sourceinstancearn"})
-"""The condition keys that no call with the role of an instance profile has besides.
+"""The condition keys that calls with the role of an instance profile lack as well.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
 """
@@ -514,10 +514,11 @@ def describe_key(
         key = found["KeyMetadata"]
         return {
             **key,
+            # An answer without one of these is none of AWS.
             "KeyState": key["KeyState"],
             "KeyUsage": key["KeyUsage"],
             "Arn": well_formed(key["Arn"], _limits.key_fault),
-            # The other one is its old name.
+            # `CustomerMasterKeySpec` is its old name.
             "KeySpec": key.get("KeySpec") or key["CustomerMasterKeySpec"],
         }
 
@@ -848,7 +849,7 @@ def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | N
 
 
 def _in_groups(calls: Iterable[Call], alike: Sequence[str]) -> Iterable[list[Call]]:
-    """Group the calls that can share a request; a call on one node stands for all its like."""
+    """Group the calls that can share a request. Those on one node stand for all that are alike."""
     groups: dict[tuple[Context, bool, bool], list[Call]] = {}
     for call in calls:
         of_s3 = call.action.startswith("s3:") and call.action != _ALONE

@@ -154,7 +154,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
         "Fn::ForEach::Topics": ["Name", ["A", "B"], {"Topic${Name}": resource("AWS::SNS::Topic")}],
         "Fn::Transform": {"Name": "AWS::Include"},
     }},),
-    "an instance of which several are not known": (isolated(Machine=machine(
+    "an instance of which several things are not known": (isolated(Machine=machine(
         IamInstanceProfile="other", MetadataOptions={"HttpEndpoint": ref("Given")},
         SubnetId="subnet-1")),),
     "an endpoint on a condition": (isolated(**BOTH | {"Ssm": on(BOTH["Ssm"], "HasEndpoint")}),),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Unknown
-from session_manager_permissions._trust import EC2, Trust, trust
+from session_manager_permissions._trust import EC2, trust
 
 from .kinds import kind_of, launches
 from .remedies import AddStatement, Advice, Remedy, Set

@@ -129,7 +129,7 @@ class Code(Writing):
         return made
 
     def _deploy_with(self, resource: Resource, made: str) -> None:
-        """Put an L1 construct on the condition of a resource that it refers to."""
+        """Give an L1 construct the condition of a resource that it refers to."""
         if resource.condition is not None:
             there = f"{self.l1(resource)}.cfn_options.condition"
             self.add(f"{made}.cfn_options.condition = {there}")
@@ -173,7 +173,7 @@ class Code(Writing):
     ) -> None:
         """Give a role the permissions, and have the compute that uses it wait for them.
 
-        They are in the stack of the role, unless that of an option depends on it.
+        They are in the stack of the role, or in that of an option if it depends on the role's.
 
         Args:
             role: the role; a profile of it if it is not in the app.

@@ -235,7 +235,7 @@ class SessionRules:
 
     def _faults_of_key(self, document: Document, key: Resource) -> Iterator[Told]:
         if self._parts.text(key, key.properties.get("Origin", _OF_KMS)) != _OF_KMS:
-            yield f"whether the key {key.logical_id!r} has its key material, which is imported"
+            yield f"whether key material has been imported into the key {key.logical_id!r}"
         for name, needed in _OF_KEY.items():
             written = key.properties.get(name, needed)
             known = self._parts.text(key, written)
@@ -314,7 +314,10 @@ class SessionRules:
 
 
 def _arn_of_key(document: Document, named: Value) -> Value:
-    """Return the ARN of a key that an input names by its id, which is of the own account."""
+    """Return the ARN of the key that an input names.
+
+    A key that is named by its id is in the account and the region of the document.
+    """
     match named:
         case (str(known),) if not known.startswith(("arn:", _needs.ALIAS)):
             of_account = "arn::kms:${AWS::Region}:${AWS::AccountId}"

@@ -38,7 +38,7 @@ RULES: Final = (
 
 _START: Final = ("ssm:StartSession",)
 _TAG: Final = "ssm:resourcetag/"
-"""How the condition keys of tags begin, in lower case, as IAM ignores the case of these."""
+"""How the condition keys of tags begin. It is in lower case, as IAM ignores case in keys."""
 _POLICIES: Final = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 _GROUP: Final = "AWS::AutoScaling::AutoScalingGroup"
 _TAGGED: Final = ("AWS::EC2::Instance", _GROUP)

@@ -37,7 +37,7 @@ def text(value: object) -> str:
 
 
 def text_written(value: object) -> str:
-    """Return `value` as a text as `text` does, but ask no world: an `Fn::If` is not known."""
+    """Return `value` as `text` does, but ask no world: what an `Fn::If` returns is not known."""
     return text(dict(dict.items(value)) if isinstance(value, dict) else value)
 
 
@@ -135,7 +135,7 @@ def mappings_in(value: object) -> list[dict[str, Any]]:
     """Return each mapping in `value`, at any depth, the outer ones first."""
     found: list[dict[str, Any]] = []
     values = [value]
-    for one in values:  # which grows by what is in each
+    for one in values:  # to which the loop adds what is in each
         if isinstance(one, dict):
             found.append(one)
             values += dict.values(one)
@@ -147,7 +147,7 @@ def mappings_in(value: object) -> list[dict[str, Any]]:
 def texts_in(value: object) -> list[str]:
     """Return each text in `value`, at any depth, with those of all branches of `Fn::If`."""
     values = [value]
-    for one in values:  # which grows by what is in each
+    for one in values:  # to which the loop adds what is in each
         if isinstance(one, dict):
             values += dict.values(one)
         elif isinstance(one, list):
@@ -270,7 +270,7 @@ def candidates(owner: dict[str, Any], name: str) -> Iterable[Candidate]:
 
 
 def values_of(owner: dict[str, Any], name: str) -> list[Any]:
-    """Return the values that the worlds have in a list, without asking the world."""
+    """Return each value that a list has in any world, without asking the world."""
     if isinstance(owner, Deployed):
         return [one.value for one in _candidates(owner, name)]
     return listed(owner.get(name))

@@ -70,7 +70,7 @@ def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
 
 
 def _substituted(document: Any, argument: Any) -> Any:  # noqa: ANN401
-    """Return the document that `Fn::Sub` makes of JSON, with the function in each text for it."""
+    """Return the document that `Fn::Sub` makes of JSON: each text with a `${` has a function."""
 
     def read(entry: str) -> object:
         if "${" not in entry:

@@ -169,7 +169,7 @@ class Template:
         return any(isinstance(entry, list) for row in rows for entry in mapping(row).values())
 
     def may_vary(self, value: dict[str, Any]) -> bool:
-        """Tell whether a mapping is a function that may choose, or make a list of its own."""
+        """Tell whether a mapping is a function that may choose a value, or make a list."""
         for name, argument in value.items():
             if name == "Ref":
                 return argument == "AWS::NoValue" or str(argument) in self.lists
@@ -271,7 +271,7 @@ class Resource:
 
     @property
     def properties(self) -> dict[str, Any]:
-        """Its properties, of which each one read is as the world has it that is judged."""
+        """Its properties, each of which reads as it is in the world that is judged."""
         return self._deployed if self.template.has_choices else self.written
 
     @cached_property

@@ -186,7 +186,7 @@ class Assembly:
         return None
 
     def certain(self, template: Template, expression: object) -> Resource | None:
-        """Return the resource that an expression certainly refers to, as most refer to one."""
+        """Return the resource that an expression certainly refers to, as most do; else None."""
         match [*dict.items(mapping(expression))]:  # as it is written, which asks no world
             case [("Ref", str(name)) | ("Fn::GetAtt", [str(name), _])] as written:
                 resource = template.resources.get(name)
@@ -448,7 +448,7 @@ _PSEUDO: Final[dict[str, Callable[[Template], str | None]]] = {
     "AWS::StackName": lambda of: None if of.parent else of.stack.name,
     "AWS::URLSuffix": lambda of: of.stack.partition and of.stack.partition.suffix,
 }
-"""The pseudo parameters that may be known."""
+"""The pseudo parameters that may be known, each with what returns its value."""
 
 
 def _pseudo(template: Template, name: str) -> Value | None:
@@ -456,8 +456,9 @@ def _pseudo(template: Template, name: str) -> Value | None:
     known = read(template) if read else None
     if known:
         return (known,)
-    is_of_it = name in _OF_ENVIRONMENT
-    return (Unresolved(template.stack.environment, name),) if is_of_it else None
+    if name in _OF_ENVIRONMENT:
+        return (Unresolved(template.stack.environment, name),)
+    return None
 
 
 def _parameter(template: Template, name: str) -> Value:
