@@ -43,12 +43,11 @@ lint: .venv/.tools
 # What no version of CDK can change. The command and the rules of the check know nothing of CDK, as
 # import-linter holds, and these tests give them answers of AWS and templates that are written out.
 # The tests of each construct hold that it refuses a wrong argument; the messages are the library's own.
-# Of the type checkers one is enough to see that the lowest CDK has each type. All combinations of
-# options, and a search by chance, are for the newest: on the lowest, each option is held by itself.
-# The examples have versions of their own.
+# Of the type checkers one is enough to see that the lowest CDK has each type. A search by chance is
+# for the newest. The examples have versions of their own.
 WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_policy.py, \
   $(wildcard tests/verify/test_*.py)) $(patsubst %,tests/%.py,test_demo test_examples \
-  test_examples_operators test_limits test_linters test_lists test_matrix test_messages \
+  test_limits test_linters test_lists test_matrix test_messages \
   test_network test_patterns test_quoting test_security \
   test_tables test_trust test_vocabulary test_cfn_lint readiness/test_check readiness/test_compute \
   readiness/test_fixes readiness/test_hostile_assemblies readiness/test_list_values \
