@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Writer: TypeAlias = Code | Steps
     """What writes one fix: as code for whoever writes the app, or as steps in the template."""
 
-LEAVE_OUT: Final = "leave these actions out of the Deny (of one with `NotAction`, add them to that)"
+LEAVE_OUT: Final = "leave these actions out of the Deny (if it has `NotAction`, add them to that)"
 """What to do about an explicit Deny, which no code can find where a statement is made."""
 
 

@@ -155,7 +155,7 @@ class SessionRules:
                 return Advice("allow these actions in the permissions boundary and in a policy")
             if call.resource and not self._leaves_to_iam(call.resource, role, call, ability):
                 name = call.resource.logical_id
-                said = f"let the account's policies of IAM decide in the policy of {name!r}"
+                said = f"have the policy of {name!r} let the account's IAM policies decide"
                 if ability.decision.answer is not Answer.ALLOWED:
                     said += ", and allow the role these actions in one of them"
                 return Advice(said)
