@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import pytest
-from playwright.sync_api import Browser
 
 from .browser import complaints, served
 from .conftest import ROOT, run
+
+if TYPE_CHECKING:  # it is not installed beside the lowest CDK
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.site
 

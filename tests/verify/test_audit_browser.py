@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 from session_manager_permissions._verify.audit.page import html
 
 from .audits import large, result, sample
 from .test_audit_page import HOSTILE, of_all
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 ROOT: Final = Path(__file__).parents[2]
 AXE: Final = ROOT / "node_modules/axe-core/axe.min.js"
