@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network
 
 HTTPS: Final = 443
 
@@ -36,6 +40,18 @@ def service_of(name: str) -> tuple[str, bool]:
     """
     service = name.rpartition(".")[2]
     return service.removesuffix("-fips"), service.endswith("-fips")
+
+
+def amazon_resolver(block: IPv4Network | None) -> set[str]:
+    """Return how DHCP options name Amazon's DNS resolver.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html
+
+    Args:
+        block: the primary range of the VPC, if it is known. The resolver is at its third address.
+    """
+    third = () if block is None else islice(block, 2, 3)
+    return {"AmazonProvidedDNS", "169.254.169.253", "fd00:ec2::253", *map(str, third)}
 
 
 def admits_https(protocol: object, low: object, high: object) -> bool | None:

@@ -142,7 +142,7 @@ class Compute(NamedTuple):
     image: Written | None = None
     user_data: Written | None = None
     agent: str = ""
-    """What decides whether their agent works, of what a script that they run does to it."""
+    """What a script that they run does that decides whether their agent works; else empty."""
 
 
 class Launchers:

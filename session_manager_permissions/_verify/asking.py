@@ -193,10 +193,10 @@ def well_formed(text: object, fault: Callable[[str], str | None]) -> str:
 
 
 def one_of(text: object, known: Collection[str]) -> str:
-    """Return a text of an answer that is one of a few; use it within `asking`.
+    """Return a text of an answer if it is one of those that are known; use it within `asking`.
 
     Raises:
-        TypeError: it is another one.
+        TypeError: it is none of them.
     """
     return well_formed(text, lambda found: None if found in known else "is not known")
 

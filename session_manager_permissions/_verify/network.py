@@ -13,7 +13,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from session_manager_permissions._network import model
-from session_manager_permissions._network.ec2 import ELSEWHERE, admits_https, service_of
+from session_manager_permissions._network.ec2 import (
+    ELSEWHERE,
+    admits_https,
+    amazon_resolver,
+    service_of,
+)
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.judge import Judge
 
@@ -33,10 +38,6 @@ _Found = TypeVar("_Found")
 _ALL_PROTOCOLS: Final = "-1"
 _TCP: Final = "6"
 
-_AMAZON_DNS: Final = frozenset({"AmazonProvidedDNS", "169.254.169.253", "fd00:ec2::253"})
-"""How DHCP options name Amazon's DNS resolver, other than by its address in the VPC."""
-_RESOLVER: Final = 2
-"""The resolver has this address, counted from the first one of the VPC's primary range."""
 _UNCERTAIN: Final = ("pending", "partial")
 """The states of an endpoint in which it may serve or not."""
 _ARRIVING: Final = (*_UNCERTAIN, "pendingacceptance")
@@ -359,7 +360,7 @@ class _Reader:
         if options is None:
             return own_servers
         for vpc in self._asked("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []:
-            amazon = {*_AMAZON_DNS, str(IPv4Network(vpc["CidrBlock"])[_RESOLVER])}
+            amazon = amazon_resolver(IPv4Network(vpc["CidrBlock"]))
             by_amazon = (
                 one["DhcpOptionsId"] == vpc["DhcpOptionsId"] and {*_dns_servers(one)} <= amazon
                 for one in options

@@ -144,7 +144,7 @@ def _why_none(program: str | None) -> str:
 
 
 def _add_bucket_region(parsed: _Described, context: _Described, **_: object) -> None:
-    region = context["signing"]["region"]  # where S3 has sent botocore, for this call or before
+    region = context["signing"]["region"]  # that of the last redirect by S3, if any
     if region != context["client_region"]:
         parsed["BucketRegion"] = region
 

@@ -260,7 +260,8 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
       for what, by, found in (
           ("its alias", "alias/aws/ssm", DENIED),
           ("the ARN of its alias", {"Fn::Sub": OF_ALIAS["Fn::Sub"][:-1] + "aws/ssm"}, DENIED),
-          ("a name like that", "alias/awsome", READY))),
+          ("a name like that", "alias/awsome", READY),
+          ("a name that has it within", "alias/my-alias/aws/ssm", READY))),
     ("a key by its id that is granted", {"A": document(DEFAULT_DOCUMENT, kmsKeyId="1234")},
      [decrypt(parts_of("kms:${AWS::Region}:${AWS::AccountId}:key/1234"))], READY),
     ("a key by its id, and another one", {"A": document(DEFAULT_DOCUMENT, kmsKeyId="1234")},

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions._network.ec2 import SERVICES, service_of
+from session_manager_permissions._network.ec2 import SERVICES, amazon_resolver, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Zone
 from session_manager_permissions._readiness.parts import VPC, PartKind, mappings
@@ -41,12 +40,6 @@ _RECORDS: Final = (
     PartOf("AWS::Route53::RecordSetGroup", "HostedZoneId", _ZONE),
 )
 
-
-_AMAZON: Final = ("AmazonProvidedDNS", "169.254.169.253", "fd00:ec2::253")
-"""How DHCP options name Amazon's resolver. It is also at the third address of the VPC's range.
-
-https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html
-"""
 
 _REGION: Final = re.compile(r"\b[a-z]+(?:-[a-z]+)+-[0-9]+\b")
 _ANOTHER: Final = "any-region-0"
@@ -114,8 +107,7 @@ class NameReader:
         value = association.properties.get("DhcpOptionsId")
         options = self._parts.behind(association.template, value)
         block = self._reading.block(vpc)
-        by_address = islice(block, 2, 3) if isinstance(block, IPv4Network) else ()
-        of_amazon = {*_AMAZON, *map(str, by_address)}
+        of_amazon = amazon_resolver(block if isinstance(block, IPv4Network) else None)
         return isinstance(options, Resource) and all(
             self._parts.text(options, one) in of_amazon
             for one in listed(options.properties.get("DomainNameServers"))

@@ -80,7 +80,7 @@ def of_trust(parts: Parts, management: HostManagement, role: Role) -> Iterator[T
 
 
 def may_be_assumed(parts: Parts, role: Role) -> bool:
-    """Tell whether EC2 may assume a role, as far as that is known."""
+    """Tell whether EC2 may assume a role. It may if the trust policy is not known."""
     return not role.in_app or _trust_of(parts, role.resource).answer != "denied"
 
 

@@ -68,6 +68,8 @@ _OF_KEY: Final = {
 """What a key needs to encrypt sessions. Each value is the default of its property."""
 _OF_KMS: Final = "AWS_KMS"
 """The origin of the key material that a key has from the start."""
+_OF_AWS: Final = re.compile(f"(^|:){_needs.AWS_MANAGED_ALIAS}")
+"""The alias of an AWS managed key, by itself or in its ARN."""
 
 
 class AgentCall(NamedTuple):
@@ -208,7 +210,7 @@ class SessionRules:
         key = self._key(read(document, KEY))
         if key is not None:
             yield from self._faults_of_key(document, key)
-        if _needs.AWS_MANAGED_ALIAS in as_text(read(document, KEY)):
+        if _OF_AWS.search(as_text(read(document, KEY))):
             why = "their key is an AWS managed key, which only its own service may use"
             yield _refused(document, why, Advice("name a key of your own"))
         own = document.resource.template.stack.region

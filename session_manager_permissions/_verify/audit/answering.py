@@ -77,7 +77,7 @@ def refuse_unusable(arguments: argparse.Namespace) -> None:
         unused = ("region", "all_regions", "tag", "document", "profile")
         options.refuse(arguments, unused, "is not for --from, which asks nothing: leave it out")
     file, listed = arguments.file, arguments.profiles_file
-    # pathlib's fails for a loop of links
+    # that of pathlib fails for a loop of links
     if None not in (file, listed) and os.path.realpath(file) == os.path.realpath(listed):
         raise CannotAsk(f"--file and --profiles-file are both {file}: give each a file of its own")
     for flag, path in (("--file", file), ("--profiles-file", listed)):

@@ -45,7 +45,7 @@ def enabled_regions(session: Session) -> list[str]:
 
 
 def _who_asks(session: Session, regions: Sequence[str]) -> str:
-    """Return the ARN of the identity of the credentials, as the first region says that answers.
+    """Return the ARN of the identity of the credentials, from the first region that answers.
 
     Raises:
         CannotAsk: no region says.
