@@ -456,14 +456,15 @@ class LaunchReader:
 def _scripts(text: str) -> Scripts:
     activates = _ACTIVATES.search(text) is not None
     last = {one.lastgroup: one.start() for one in _CHANGES_AGENT.finditer(text)}
-    stops = last.get("stops", -1) > last.get("starts", -1)
-    has_proxy = "proxy" in text.lower()
-    sets_proxy = has_proxy and _SETS_PROXY.search(text)
-    return Scripts(
-        _ACTIVATION if activates else None,
-        _PROXY if has_proxy else _SETTINGS if "amazon-ssm-agent.json" in text else "",
-        _STOPPED if stops else _PROXY_OF_AGENT if sets_proxy else "",
-    )
+    other_way = agent = ""
+    if "proxy" in text.lower():
+        other_way = _PROXY
+        agent = _PROXY_OF_AGENT if _SETS_PROXY.search(text) else ""
+    elif "amazon-ssm-agent.json" in text:
+        other_way = _SETTINGS
+    if last.get("stops", -1) > last.get("starts", -1):
+        agent = _STOPPED
+    return Scripts(_ACTIVATION if activates else None, other_way, agent)
 
 
 def _decoded(script: str) -> str:

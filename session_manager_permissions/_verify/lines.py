@@ -87,7 +87,8 @@ def _without_deleted(statement: Any) -> Any:  # noqa: ANN401 # of any shape
     if left == named:
         return statement
     others = {kind: names for kind, names in principal.items() if kind != "AWS"}
-    others |= {"AWS": left} if left else {}
+    if left:
+        others["AWS"] = left
     return {**statement, "Principal": others} if others else None
 
 

@@ -102,8 +102,10 @@ def explained(node: Node, identity: Identity, outcomes: Sequence[Outcome]) -> li
     for clues in _sources(node, identity, all_pass=all_pass):
         try:
             clue = next(clues, None)
+        except NotThere:
+            continue
         except CannotAsk as error:
-            errors += [] if isinstance(error, NotThere) else [error]
+            errors.append(error)
         if clue is not None:
             break
     if clue is None and not all_pass:

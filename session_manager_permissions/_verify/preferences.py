@@ -383,12 +383,10 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
         default = f"SSEAlgorithm=aws:kms,KMSMasterKeyID={key}"
     rules = word(f"Rules=[{{ApplyServerSideEncryptionByDefault={{{default}}}}}]")
     put = f"aws s3api put-bucket-encryption --bucket {named} --region {region_word(region)}"
-    fix = (
-        "have the owner of the bucket encrypt it with AES256 or aws:kms"
-        if found.is_foreign
-        else f"{put} --server-side-encryption-configuration {rules}",
-        "or set s3EncryptionEnabled of the document to false",
-    )
+    encrypt = f"{put} --server-side-encryption-configuration {rules}"
+    if found.is_foreign:
+        encrypt = "have the owner of the bucket encrypt it with AES256 or aws:kms"
+    fix = (encrypt, "or set s3EncryptionEnabled of the document to false")
     return encrypted.failed_if(text, fix, enforced=enforces)
 
 

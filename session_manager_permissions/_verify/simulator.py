@@ -822,7 +822,8 @@ def simulate(
             shared = tried(partial(_shared, session, principal, [one.without_own for one in group]))
             if isinstance(shared, _OF_PRINCIPAL):
                 return dict.fromkeys(asked, shared)
-            known |= {} if isinstance(shared, CannotAsk) else shared
+            if not isinstance(shared, CannotAsk):
+                known |= shared
     found = {call: (call.without_own, known.get(call.without_own)) for call in asked}
     for name in ("for_any_node", "with_own") if alike else ("with_own",):
         alone: dict[tuple[str, Context], dict[Call, Call]] = {}
