@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Network
@@ -90,6 +91,16 @@ class Parts:
             or type_ == "AWS::CloudFormation::CustomResource"
             for resource in resources
         ]
+
+    @cached_property
+    def all_written(self) -> str:
+        """All that a value may come from in the templates, as one text to look for words in."""
+        return json.dumps(
+            [
+                [one.mappings, one.parameters, [each.body for each in one.resources.values()]]
+                for one in self.assembly.templates
+            ]
+        )
 
     @cached_property
     def unread_stacks(self) -> list[Resource]:

@@ -207,6 +207,7 @@ DECIDES_NOTHING: Final[dict[str, Callable[[int], Body]]] = {
     "variables of a script": lambda number: with_endpoints(
         Instance=compute(UserData=echoing(number))),
     "the region of an image": lambda number: of_regions(4 * number),
+    "more regions of an image than worlds": lambda number: of_regions(8 * number),
     "policies of AWS about something else": lambda number: with_managed(min(number, 10)),
     "other parts of the network": lambda number: with_endpoints(
         on_conditions(number, lambda _: subnet("10.0.1.0/24"))),
@@ -240,7 +241,7 @@ def test_too_many_worlds(check: Check, number: int, expected: Found) -> None:
 @pytest.mark.parametrize("body", [
     with_endpoints(Instance=compute(SecurityGroupIds=many(7, lambda _: ref("Group")))),
     with_endpoints(Instance=compute(UserData=running(7, "stop amazon-ssm-agent {}\n".format))),
-    with_endpoints(Instance=compute(ImageId={"Fn::Join": ["", many(7, "ami-{}".format)]})),
+    with_endpoints(Instance=compute(ImageId={"Fn::Join": ["", many(7, "debian-{}".format)]})),
     with_managed(7, "AmazonSSMManagedInstanceCore"),
 ])  # fmt: skip
 def test_too_many_worlds_of_what_decides(check: Check, body: dict[str, Any]) -> None:

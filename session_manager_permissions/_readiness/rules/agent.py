@@ -42,6 +42,9 @@ _OF_OTHERS: Final = re.compile("/aws/service/(debian|freebsd)/")
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
 
+_WORDS: Final = re.compile("minimal|debian|freebsd")
+"""A word of each of these parameters."""
+
 _OF_CDK: Final = "C96584B6F00A464EAD1953AFF4B05118Parameter"
 """How CDK ends the names of the parameters that it makes for an image. Nobody passes them."""
 
@@ -94,8 +97,8 @@ def _may_lack_agent(parts: Parts, image: Written) -> bool:
     """
     try:
         worlds = parts.worlds.each(lambda: _parameter(parts, image)[0])
-    except TooManyWorlds:
-        return True
+    except TooManyWorlds:  # as a map may have one for each region and operating system
+        return _WORDS.search(parts.all_written) is not None
     return any(_OF_OTHERS.match(one.judged) or _MINIMAL.match(one.judged) for one in worlds)
 
 
