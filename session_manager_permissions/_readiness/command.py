@@ -17,6 +17,7 @@ from session_manager_permissions._quoting import shown
 from .apps import apps
 from .check import VERDICTS, check, not_read, unread_stacks
 from .rules import CANNOT_BE_KNOWN, READY, RULES
+from .templates.functions import UNKNOWN
 from .templates.loading import line_of, lines, load
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def as_json(result: Result) -> str:
             "template": place.template,
             "line": by_place.get(place),
             "logical_id": resource.logical_id,
-            "type": resource.type,
+            "type": None if UNKNOWN in resource.type else resource.type,
             "property": place.location,
             "path": resource.path or None,
         }

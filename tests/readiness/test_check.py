@@ -315,6 +315,13 @@ def test_lines_end_where_the_template_does(capsys: Capture) -> None:
     assert found["resources"][0]["line"] == 1
 
 
+def test_a_loop_has_no_type(capsys: Capture) -> None:
+    made = {"Fn::ForEach::Servers": ["Zone", ["A"], {"Server${Zone}": machine(ImageId="ami-1")}]}
+    (found,) = answer(capsys, write("a.json", {"Resources": made}))["findings"]
+
+    assert found["resources"][0]["type"] is None
+
+
 # Several -----------------------------------------------------------------------------------------
 
 

@@ -519,19 +519,22 @@ def loop(kind: object, **properties: object) -> list[Any]:
     return ["Each", ["a", "b"], {"Made${Each}": {"Type": kind, "Properties": properties}}]
 
 
-def within_loop(kind: str) -> list[Any]:
-    return ["X", ["a"], {"Fn::ForEach::In": loop(kind)}]
+def within_loop(kind: str, **beside: object) -> list[Any]:
+    return ["X", ["a"], {"Fn::ForEach::In": loop(kind), **beside}]
 
 
 MADE_LATER: Final[dict[bool, tuple[Body, ...]]] = {
     True: ({"Fn::ForEach::L": loop("AWS::S3::Bucket")},
-        {"Fn::ForEach::L": within_loop("AWS::SNS::Topic")}),
+        {"Fn::ForEach::L": within_loop("AWS::SNS::Topic")},
+        {"Fn::ForEach::L": within_loop("AWS::SNS::Topic", Beside=None)}),
     False: ({"Fn::ForEach::L": loop("AWS::IAM::Policy", Roles=[ref("Role")])},
         {"Fn::ForEach::L": loop("AWS::IAM::RolePolicy")},
         {"Fn::ForEach::L": loop("AWS::IAM::ManagedPolicy")},
         {"Fn::ForEach::L": loop("AWS::CloudFormation::Stack")},
         {"Fn::ForEach::L": loop("AWS::IAM::${Each}")}, {"Fn::ForEach::L": loop(ref("Each"))},
         {"Fn::ForEach::L": within_loop("AWS::IAM::Policy")}, {"Fn::ForEach::L": "malformed"},
+        {"Fn::ForEach::L": within_loop("AWS::SNS::Topic", Beside={})},
+        {"Fn::ForEach::L": ["X", ["a"], {"${X}": None}]},
         {"Fn::ForEach::L": []}, {"Fn::Transform": {"Name": "AWS::Include"}}),
 }  # fmt: skip
 TRANSFORMS = {

@@ -324,8 +324,10 @@ def _types_made(name: str, entry: object) -> Iterator[str]:
         type_ = text(mapping(entry).get("Type"))
         yield UNKNOWN if "{" in type_ else type_
         return
-    fragments = entry[-1] if isinstance(entry, list) and entry else None
-    for fragment in mapping(fragments).items() or [("", None)]:
+    fragments = mapping(entry[-1] if isinstance(entry, list) and entry else None)
+    # AWS's own templates have an empty entry beside a loop within a loop.
+    made = [one for one in fragments.items() if one[1] is not None]
+    for fragment in made or [("", None)]:
         yield from _types_made(*fragment)
 
 
