@@ -134,6 +134,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "a condition of a request": of_role(inline(MAYBE | {"Sid": "Maybe"})),
     "a role that is not in the app": of_role(roles=["web"]),
     "a role that is not known": of_role(roles=[ref("Name")]),
+    "a profile that names no role": of_role(roles=[]),
     "a role that a custom resource makes": of_role(roles=[ref("Made")], Made=resource("Custom::A")),
     "a profile that a custom resource makes": ready(
         Machine=machine(IamInstanceProfile=ref("Made")), Made=resource("Custom::A")),
