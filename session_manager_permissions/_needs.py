@@ -63,6 +63,9 @@ HOST_MANAGEMENT_SETTING: Final = "/ssm/managed-instance/default-ec2-instance-man
 DEFAULT_DOCUMENT: Final = "SSM-SessionManagerRunShell"
 """The Session document of the sessions that are started without naming one."""
 
+DOCUMENTS_OF_AWS: Final = ("AWS-", "AWSFleetManager-", "AmazonECS-", "AmazonEKS-")
+"""How the names of AWS's own Session documents begin. The ARNs of these have no account."""
+
 AWS_MANAGED_DEPRECATED: Final = {"service-role/AmazonEC2RoleforSSM": "AmazonSSMManagedInstanceCore"}
 """Policies that AWS advises against, as they allow too much, and what it advises instead."""
 

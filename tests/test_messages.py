@@ -132,6 +132,10 @@ def network(stack: cdk.Stack, **options: Any) -> ec2.Vpc:  # noqa: ANN401
     return ec2.Vpc(stack, "Vpc", max_azs=1, subnet_configuration=[private], **options)
 
 
+def l1_groups(stack: cdk.Stack) -> list[ec2.CfnSecurityGroup]:
+    return [ec2.CfnSecurityGroup(stack, "Group", group_description="HTTPS")]
+
+
 def before_an_endpoint(w: World) -> object:
     vpc = network(w.stack)
     SessionManagerEndpoints(w.stack, "Endpoints", vpc=vpc)
@@ -595,6 +599,8 @@ PREFERENCES: Final = {
 }  # fmt: skip
 ENDPOINTS: Final = {
     "the id of a VPC for `vpc`": endpoints(vpc="vpc-1"),
+    "a string for `security_groups`": endpoints(security_groups="sg-1"),
+    "an L1 in `security_groups`": endpoints(security_groups=l1_groups),
     "another `endpoint_policy`": endpoints(endpoint_policy="organization"),
     "an endpoint of the same service that is defined later": before_an_endpoint,
 }

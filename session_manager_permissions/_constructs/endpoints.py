@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, cast
 
 import aws_cdk as cdk
 import jsii
@@ -11,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct, IConstruct
 
 from .at_synthesis import AtSynthesis
-from .checks import described, refuse_wrong_text
+from .checks import described, refuse_no_sequence, refuse_wrong_text
 from .roles import condition_path
 from .statements import read_options, statements_by_sid
 from .tokens import is_token, referenced, resolved, without_tokens
@@ -140,7 +140,7 @@ class SessionManagerEndpoints(Construct):
             decrypt_sessions_only=decrypt_sessions_only,
         )
         statements_by_sid(options, key, cdk.Stack.of(scope))  # for the errors of the options
-        _refuse_wrong(vpc, endpoint_policy)
+        _refuse_wrong(vpc, security_groups, endpoint_policy)
         refuse_wrong_text("construct_id", construct_id)
         super().__init__(scope, construct_id)
         self._vpc = vpc
@@ -260,11 +260,11 @@ class SessionManagerEndpoints(Construct):
         ]
 
 
-def _refuse_wrong(vpc: object, endpoint_policy: object) -> None:
-    """Refuse what is no VPC, and any policy but the one that there is.
+def _refuse_wrong(vpc: object, security_groups: object, endpoint_policy: object) -> None:
+    """Refuse what is no VPC or no security group, and any policy but the one that there is.
 
     Raises:
-        TypeError: `vpc` is no VPC.
+        TypeError: `vpc` is no VPC, or `security_groups` is no sequence of security groups.
         ValueError: another policy.
     """
     if not hasattr(vpc, "select_subnets"):
@@ -273,6 +273,14 @@ def _refuse_wrong(vpc: object, endpoint_policy: object) -> None:
             "exists, ec2.Vpc.from_lookup(scope, id, vpc_id=…); for an L1, "
             "ec2.Vpc.from_vpc_attributes(scope, id, vpc_id=cfn_vpc.ref, …))"
         )
+    if security_groups is not None:
+        refuse_no_sequence("security_groups", security_groups, "a sequence of security groups")
+        for group in cast("Sequence[object]", security_groups):
+            if not hasattr(group, "security_group_id"):  # for an L1, CDK would give none
+                raise TypeError(
+                    f"security_groups must be security groups, got {described(group)} in it: give "
+                    "ec2.SecurityGroup.from_security_group_id(scope, id, group_id)"
+                )
     if endpoint_policy not in (None, "account"):
         raise ValueError(
             f"endpoint_policy is {described(endpoint_policy)}: give 'account' to admit only "

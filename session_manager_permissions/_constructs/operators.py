@@ -16,7 +16,7 @@ from session_manager_permissions import _limits, _needs
 from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wrong_type
 from .keys import session_key
 from .roles import is_lookup_dummy, refuse_by_arn, reports_only
-from .tokens import TOKEN, Environment, differ, is_name, parse_arn
+from .tokens import TOKEN, Environment, differ, is_name, parse_arn, referenced_by_arn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -285,10 +285,12 @@ def _is_of_other_account(
     is_policy = isinstance(grantee, (iam.Policy, iam.ManagedPolicy))
     arn: str | None = getattr(principal, "user_arn", None) or getattr(principal, "group_arn", None)
     # To read the ARN of a lazy role creates it.
-    is_role = isinstance(principal, iam.LazyRole) or hasattr(principal, "role_arn")
-    if not (is_policy or is_role or arn):
+    is_lazy = isinstance(principal, iam.LazyRole)
+    role_arn: str | None = None if is_lazy else getattr(principal, "role_arn", None)
+    if not (is_policy or is_lazy or role_arn or arn):
         return False
-    owner = cast("IConstruct", grantee if is_policy else principal)
+    named = referenced_by_arn(role_arn or arn or "")
+    owner = cast("IConstruct", grantee) if is_policy else named or cast("IConstruct", principal)
     account = Environment.of(cdk.Stack.of(owner)).account
     in_arn = Environment.in_arn(arn or "").account
     return differ(account, Environment.of(stack).account) or differ(in_arn, account)

@@ -249,9 +249,16 @@ class SessionPreferences(Construct):
 
     @property
     def document_arn(self) -> str:
-        """The document's ARN, in the account and region of this construct's stack."""
+        """The document's ARN, in the account and region of this construct's stack.
+
+        The ARN of one of AWS's own documents, such as `AWS-StartSSHSession`, has no account.
+        """
+        name = self._settings.document_name
         return cdk.Stack.of(self).format_arn(
-            service="ssm", resource="document", resource_name=self._settings.document_name
+            service="ssm",
+            account="" if name.startswith(_needs.DOCUMENTS_OF_AWS) else None,
+            resource="document",
+            resource_name=name,
         )
 
     @property

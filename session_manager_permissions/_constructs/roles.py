@@ -75,10 +75,13 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
     imported = cast("iam.IRole", role)
     refuse_by_arn(arn)
     parts = parse_arn(arn)
-    if parts is None:  # a token as a whole
-        return Target(role=imported, key=_referenced_key(arn, stack), name=imported.role_name)
-    name = parts.resource.rpartition("/")[2]
-    return Target(role=imported, key=_referenced_key(name, stack), name=name)
+    name = imported.role_name if parts is None else parts.resource.rpartition("/")[2]
+    given = arn if parts is None else name
+    cfn_role = _referenced_role(given)
+    if cfn_role is None:
+        return Target(role=imported, key=_referenced_key(given, stack), name=name)
+    _refuse_other_account("role", cfn_role, stack)
+    return Target(role=imported, key=_key(cfn_role), name=name, cfn_role=cfn_role)
 
 
 def profile_target(
@@ -199,16 +202,13 @@ def _referenced_role(name_or_arn: str) -> iam.CfnRole | None:
 
 
 def _referenced_key(name_or_arn: str, stack: cdk.Stack) -> str:
-    """Return the key of the role that a name or an ARN refers to, which is itself if it is literal.
+    """Return the key of a role that no construct stands for: its name or ARN if it is literal.
 
     CDK makes a new token of each `Fn::Sub` and `Fn::ImportValue`, so these are known by what they
     resolve to. A `Ref` is not: two stacks may each have something of the same logical id.
     """
     if not is_token(name_or_arn):
         return name_or_arn
-    role = _referenced_role(name_or_arn)
-    if role is not None:
-        return _key(role)
     text = json.dumps(stack.resolve(name_or_arn))
     return name_or_arn if '"Ref"' in text or '"Fn::GetAtt"' in text else text
 

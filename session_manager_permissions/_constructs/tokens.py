@@ -81,6 +81,12 @@ def referenced(text: str) -> IConstruct | None:
     return token.target if isinstance(token, cdk.Reference) else None
 
 
+def referenced_by_arn(arn: str) -> IConstruct | None:
+    """Return the construct that an ARN refers to as a whole, or by the name at its end."""
+    parts = parse_arn(arn)
+    return referenced(arn if parts is None else parts.resource.rpartition("/")[2])
+
+
 def resolved(text: str, stack: cdk.Stack) -> str:
     """Replace the tokens in `text` that CDK can resolve now, such as an owned alias's name.
 

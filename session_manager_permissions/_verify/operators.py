@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions import _limits
+from session_manager_permissions import _limits, _needs
 from session_manager_permissions._conditions import BY_NO_SERVICE
 from session_manager_permissions._quoting import in_shell
 
@@ -230,8 +230,6 @@ def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, .
     return (node.aws(f"iam put-{kind}-policy --{kind}-name {named}", of_node), sentence)
 
 
-_OF_AWS: Final = ("AWS-", "AWSFleetManager-", "AmazonECS-", "AmazonEKS-")
-"""How the names of AWS's own Session documents begin. These documents are in no account."""
 _OWN: Final = {"ssm:ResumeSession": "resume", "ssm:TerminateSession": "end"}
 """What an operator does with a session of their own, by the action."""
 _SESSION_TAG: Final = "aws:ssmmessages:session-id"
@@ -285,7 +283,7 @@ def _calls(
         common = (*common, ConditionKey("aws:username", name))
     common = (*common, ConditionKey("aws:userid", user_id))
     checked = ConditionKey("ssm:SessionDocumentAccessCheck", "true", "boolean")
-    owner = "" if preferences.name.startswith(_OF_AWS) else node.account
+    owner = "" if preferences.name.startswith(_needs.DOCUMENTS_OF_AWS) else node.account
     where = f"arn:{node.partition}:ssm:{node.region}"
     document = f"{where}:{owner}:document/{preferences.name}"
     if preferences.name.startswith("arn:"):

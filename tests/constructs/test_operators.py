@@ -454,6 +454,9 @@ IMMUTABLE: Final[Mapping[str, GranteeOf]] = {
     "mutable=False": lambda s: role_by_arn(s, mutable=False),
     "without policy updates": lambda s: owned_role(s, "It").without_policy_updates(),
     "role of another account": lambda s: role_by_arn(s, role_arn(account=OTHER_ACCOUNT)),
+    "role of another account's stack, by its ARN": lambda s: role_by_arn(
+        s, owned_role(cdk.Stack(app_of(s), "Other", env=ELSEWHERE), name="Named").role_arn
+    ),
     "user of another account": user_of(OTHER_ACCOUNT),
     "what has one": lambda s: Owner(s, "It", owned_role(s).without_policy_updates()),
     "function of no role": lambda s: lambda_.Function.from_function_arn(s, "It", FUNCTION),

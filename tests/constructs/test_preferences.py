@@ -390,6 +390,9 @@ def test_its_name_and_arn_are_those_of_the_document(stack_here: cdk.Stack) -> No
     for found, name in ((existing, ACCOUNT_DEFAULT), (new, "Acme-Sessions")):
         arn = deployed(stack_here.resolve(found.document_arn), **{logical_id: "Acme-Sessions"})
         assert arn == f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/{name}"
+    of_aws = SessionPreferences.from_document_name(stack_here, "OfAws", "AWS-StartSSHSession")
+    arn = deployed(stack_here.resolve(of_aws.document_arn))
+    assert arn == f"arn:aws:ssm:{REGION}::document/AWS-StartSSHSession"
 
 
 # what it says is what the instance's role gets, as if each option were given by hand

@@ -132,8 +132,8 @@ def test_each_role_on_a_condition_is_warned_of(stack: cdk.Stack) -> None:
     permissions.attach_to_role(l1_role(stack))
     assert warnings(stack) == []
 
-    for name in ("One", "Two"):
-        permissions.attach_to_role(conditional(stack, name))
+    permissions.attach_to_role(conditional(stack, "One"))
+    permissions.attach_to_role(role_by_arn(stack, conditional(stack, "Two").attr_arn))
     assert [warning.partition(", and")[0] for warning in warnings(stack)] == [
         f"role 'Stack/{name}' is deployed on the condition 'Stack/Has{name}'"
         for name in ("One", "Two")
@@ -221,6 +221,9 @@ OF_ANOTHER_ACCOUNT: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], object]]] =
     "role by name in their stack": lambda _, there: existing_role(there),
     "L2 role": lambda _, there: owned_role(there, name="Named"),
     "L1 role": lambda _, there: l1_role(there, name="Named"),
+    "lazy role": lambda _, there: iam.LazyRole(there, "It", assumed_by=EC2, role_name="Named"),
+    "L2 role by its ARN": lambda h, there: role_by_arn(h, owned_role(there, name="N").role_arn),
+    "L2 role by its name": lambda h, t: existing_role(h, name=owned_role(t, name="N").role_name),
     "L1 profile of an L1": lambda _, there: l1_profile(there, l1_role(there, name="N").ref),
     "L1 profile of L2": lambda _, there: l1_profile(there, owned_role(there, name="N").role_name),
     "L2 profile": lambda _, there: iam.InstanceProfile(there, "Profile"),
@@ -467,7 +470,8 @@ def l1_with_an_inline_policy(stack: cdk.Stack) -> iam.CfnRole:
     (lambda s: with_a_policy(s, existing_role(s)), RuntimeError),
     (with_an_inline_policy, ValueError),
     (l1_with_an_inline_policy, ValueError),
-], ids=["L2", "imported", "made with it", "L1 made with it"])  # fmt: skip
+    (lambda s: role_by_arn(s, l1_with_an_inline_policy(s).attr_arn), ValueError),
+], ids=["L2", "imported", "made with it", "L1 made with it", "by the ARN of such an L1"])  # fmt: skip
 def test_a_taken_name_is_refused(stack: cdk.Stack, role_of: RoleOf, error: type[Exception]) -> None:
     role = role_of(stack)
     with pytest.raises(error, match="Sessions"):
