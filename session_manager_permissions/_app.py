@@ -53,8 +53,8 @@ CONTEXT: Final = {
     "decrypt-sessions-only": "true or false",
 }
 """All options, each with its kind of value."""
-MISREAD: Final = ("key", "log-bucket", "log-bucket-key")
-"""The options of whose wrong values CDK speaks without naming the option."""
+MISREAD: Final = ("key", "log-bucket", "log-bucket-key", "log-group")
+"""The options whose wrong values would be told without the option, or in an ARN with a token."""
 FLAGS: Final = {
     "allow-registration": "false",
     "check-log-encryption": "true",

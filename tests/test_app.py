@@ -19,7 +19,7 @@ from session_manager_permissions._app import MOST_NAMES
 from .conftest import ROOT, run_app, run_python
 from .places import ACCOUNT, REGION, key_arn, role_arn
 from .reading import asked_for, errors_of_the_cli
-from .scenarios import BUCKET, BUCKET_KEY, PREFIX, SCENARIOS
+from .scenarios import BUCKET, BUCKET_KEY, GROUP_ARN, PREFIX, SCENARIOS
 from .templates import deployed
 
 HERE = {"ACCOUNT": ACCOUNT, "REGION": REGION}
@@ -422,6 +422,7 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
     ({"role": "Existing", "decrypt-sessions-only": 1}, "give true or false"),
     ({"role": "Existing", "log-bucket-key": key_arn()}, "give -c log-bucket=NAME too"),
     ({"role": "Existing", "log-bucket": True}, "-c log-bucket=True"),
+    ({"role": "Existing", "log-group": GROUP_ARN}, f"-c log-group: {GROUP_ARN!r} is not the"),
     ({"instance-profile": "path/Existing"}, "can't be looked up"),
 ])  # fmt: skip
 def test_a_wrong_value_is_one_line(tmp_path: Path, context: dict[str, object], says: str) -> None:

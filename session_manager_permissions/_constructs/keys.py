@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard, cast
 
 import aws_cdk as cdk
 
@@ -21,7 +21,7 @@ from .tokens import (
 )
 
 if TYPE_CHECKING:
-    from aws_cdk.aws_kms import CfnAlias, IAlias
+    from aws_cdk.aws_kms import CfnAlias, CfnKey, IAlias
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from constructs import IConstruct
 
@@ -77,6 +77,11 @@ def session_key_id(key: IKeyRef | IAliasRef) -> str:
     session_key(key)
     arn, _, target = _read(key)
     return arn if target is None else _read(target)[0]
+
+
+def is_l1_key(key: object) -> TypeGuard[CfnKey]:
+    """Tell whether it is an L1 key, or the replica of a multi-Region key, with the same ARN."""
+    return isinstance(key, (cdk.aws_kms.CfnKey, cdk.aws_kms.CfnReplicaKey))
 
 
 def any_key(argument: str, key: IKeyRef | IAliasRef) -> KeyResource:
@@ -164,12 +169,13 @@ _BY_ARN = "give the key by its ARN, kms.Key.from_key_arn(scope, id, 'arn:…:key
 
 def _read(key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
     """Return the ARN, the alias name and the key if CDK knows it, reading each property once."""
-    if isinstance(key, cdk.aws_kms.CfnKey):
+    if is_l1_key(key):
         return key.attr_arn, None, key
     if isinstance(key, cdk.aws_kms.CfnAlias):
         name = key.alias_name
         arn = cdk.Stack.of(key).format_arn(service="kms", resource=name)
-        return arn, name, cast("IKeyRef | None", referenced(key.target_key_id))
+        target = referenced(key.target_key_id)
+        return arn, name, target if is_l1_key(target) else None
     found: str | None = getattr(key, "key_arn", None)
     if found is None:  # neither L1 nor L2: what `kms.CfnKey.from_key_arn` gives, or a user's class
         return _read_reference(key)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 import aws_cdk as cdk
 
 from session_manager_permissions import _limits, _needs
 
 from .checks import described, refuse_wrong_text
-from .keys import KeyResource, any_key, key_resource
+from .keys import KeyResource, any_key, is_l1_key, key_resource
 from .tokens import TOKEN, is_name, is_token, parse_arn, referenced, refuse_wildcards, resolved
 
 if TYPE_CHECKING:
     from aws_cdk.aws_kms import CfnAlias, CfnKey, IKey
-    from aws_cdk.aws_s3 import CfnBucket
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
 
@@ -64,19 +63,16 @@ def bucket_key(bucket: IBucketRef) -> KeyResource | None:
     None also for the AWS managed key of S3, which everyone who may use the bucket may use. If CDK
     knows only that there is a key, the bucket gets a warning.
     """
-    if isinstance(bucket, cdk.aws_s3.CfnBucket):
-        found = _l1_bucket_key(bucket)
-    else:
-        key: IKey | None = getattr(bucket, "encryption_key", None)
-        found = None if key is None else any_key(_BUCKET_KEY, key)
+    key: IKey | None = getattr(bucket, "encryption_key", None)
+    found = _l1_bucket_key(bucket) if key is None else any_key(_BUCKET_KEY, key)
     return None if found is None or found.is_aws_managed else found
 
 
 _BUCKET_KEY: Final = "log_bucket's encryption key"
 
 
-def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
-    """Return the key that an L1 bucket names by a reference, an ARN, an id or an alias."""
+def _l1_bucket_key(bucket: IBucketRef) -> KeyResource | None:
+    """Return the key that the bucket's L1 names by a reference, an ARN, an id or an alias."""
     default = _default_encryption(bucket)
     key_id: str | None = getattr(default, "kms_master_key_id", None)
     if key_id is None or getattr(default, "sse_algorithm", None) == "AES256":
@@ -105,27 +101,31 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
 _SUBSTITUTED: Final = r"(?:arn:[^/]+:key/)?\$\{(\w+)(?:\.Arn)?\}"
 
 
+def _is_l1(key: object) -> TypeGuard[CfnKey | CfnAlias]:
+    return is_l1_key(key) or isinstance(key, cdk.aws_kms.CfnAlias)
+
+
 def _key_of_app(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
     """Return the L1 that `key_id` refers to, be it by `Fn::Sub`, as templates do in `stack`."""
-    kinds = (cdk.aws_kms.CfnKey, cdk.aws_kms.CfnAlias)
     key = referenced(key_id)
     if key is not None:
-        return key if isinstance(key, kinds) else None
+        return key if _is_l1(key) else None
     match stack.resolve(key_id):
         case {"Fn::Sub": str(text)} if found := re.fullmatch(_SUBSTITUTED, text):
             path = stack.node.path  # jsii gives a new object each time for a stack that CDK made
             for node in stack.node.find_all():
-                if not isinstance(node, kinds) or node.stack.node.path != path:
+                if not _is_l1(node) or node.stack.node.path != path:
                     continue
                 if stack.resolve(node.logical_id) == found[1]:
                     return node
     return None
 
 
-def _default_encryption(bucket: object) -> object:
-    """Return the `ServerSideEncryptionByDefault` of an L1 bucket, as far as CDK knows it."""
+def _default_encryption(bucket: IBucketRef) -> object:
+    """Return the `ServerSideEncryptionByDefault` of the bucket's L1, as far as CDK knows it."""
+    cfn_bucket = bucket if isinstance(bucket, cdk.aws_s3.CfnBucket) else bucket.node.default_child
     try:
-        encryption = getattr(bucket, "bucket_encryption", None)
+        encryption = getattr(cfn_bucket, "bucket_encryption", None)
     except KeyError:  # jsii can't give Python a cdk.Lazy
         return None
     # A token has no such attributes. A bucket has one rule.
@@ -140,8 +140,7 @@ def is_encrypted_twice(bucket: IBucketRef) -> bool:
     The agent takes a bucket for encrypted only if its first rule has `aws:kms` or `AES256`:
     `IsBucketEncrypted`, amazon-ssm-agent/agent/s3util.
     """
-    cfn_bucket = bucket if isinstance(bucket, cdk.aws_s3.CfnBucket) else bucket.node.default_child
-    return getattr(_default_encryption(cfn_bucket), "sse_algorithm", None) == "aws:kms:dsse"
+    return getattr(_default_encryption(bucket), "sse_algorithm", None) == "aws:kms:dsse"
 
 
 def warn_if_encrypted_twice(bucket: IBucketRef) -> None:

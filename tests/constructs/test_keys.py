@@ -62,6 +62,7 @@ KEYS: dict[str, Callable[[cdk.Stack], Any]] = {
         s, "Key", key_spec=parameter(s)),
     "L1 of the right spec and usage": lambda s: kms.CfnKey(
         s, "Key", key_spec="SYMMETRIC_DEFAULT", key_usage="ENCRYPT_DECRYPT"),
+    "L1 replica": lambda s: kms.CfnReplicaKey(s, "Key", primary_key_arn=key_arn(), key_policy={}),
     "imported L2": existing_key,
     "imported L1": lambda s: kms.CfnKey.from_key_arn(s, "Key", key_arn()),
 }  # fmt: skip
@@ -70,7 +71,7 @@ KEYS: dict[str, Callable[[cdk.Stack], Any]] = {
 @pytest.mark.parametrize("kind", KEYS)
 def test_a_key_is_granted_by_its_arn(stack: cdk.Stack, kind: str) -> None:
     permit(stack, KEYS[kind](stack))
-    keys = resources(stack, "AWS::KMS::Key")
+    keys = resources(stack, "AWS::KMS::Key") | resources(stack, "AWS::KMS::ReplicaKey")
     owned: list[object] = [{"Fn::GetAtt": [key, "Arn"]} for key in keys]
     assert decrypt(stack) == [{"Resource": one} for one in owned or [key_arn()]]
 

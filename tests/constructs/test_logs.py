@@ -191,6 +191,18 @@ def l1_key(stack: cdk.Stack) -> kms.CfnKey:
     return kms.CfnKey(stack, "Key", key_policy={"Version": "2012-10-17", "Statement": []})
 
 
+def replica(stack: cdk.Stack) -> kms.CfnReplicaKey:
+    return kms.CfnReplicaKey(stack, "Key", primary_key_arn=key_arn("eu-west-2"), key_policy={})
+
+
+def changed(stack: cdk.Stack) -> s3.Bucket:
+    """An L2 bucket whose L1 was given a key."""
+    bucket = s3.Bucket(stack, "Bucket")
+    made = cast("s3.CfnBucket", bucket.node.default_child)
+    made.bucket_encryption = l1_bucket(stack, l1_key(stack).ref).bucket_encryption
+    return bucket
+
+
 def imported_with(stack: cdk.Stack, key: kms.IKey) -> s3.IBucket:
     return s3.Bucket.from_bucket_attributes(stack, "Logs", bucket_name=BUCKET, encryption_key=key)
 
@@ -212,6 +224,8 @@ KEYS_OF_BUCKETS: Final[dict[str, tuple[MakeBucket, object]]] = {
     "l1-ref": (lambda s: l1_bucket(s, l1_key(s).ref), L1_KEY),
     "l1-get-arn": (lambda s: l1_bucket(s, l1_key(s).attr_arn), L1_KEY),
     "l1-get-key-id": (lambda s: l1_bucket(s, l1_key(s).attr_key_id), L1_KEY),
+    "l1-arn-of-a-replica": (lambda s: l1_bucket(s, replica(s).attr_arn), L1_KEY),
+    "l1-of-an-l2-changed": (changed, L1_KEY),
     "l1-arn-of-an-owned-key": (lambda s: l1_bucket(s, kms.Key(s, "Key").key_arn), PLAIN_KEY),
     "l1-id-of-an-owned-key": (lambda s: l1_bucket(s, kms.Key(s, "Key").key_id), PLAIN_KEY),
     "l1-ref-of-an-alias": (lambda s: l1_bucket(s, l1_alias(s).ref), KEYS_HERE),
