@@ -471,7 +471,7 @@ def l1_with_an_inline_policy(stack: cdk.Stack) -> iam.CfnRole:
     (with_an_inline_policy, ValueError),
     (l1_with_an_inline_policy, ValueError),
     (lambda s: role_by_arn(s, l1_with_an_inline_policy(s).attr_arn), ValueError),
-], ids=["L2", "imported", "made with it", "L1 made with it", "by the ARN of such an L1"])  # fmt: skip
+], ids=["L2", "imported", "made with it", "L1 made with it", "L1 by its ARN"])  # fmt: skip
 def test_a_taken_name_is_refused(stack: cdk.Stack, role_of: RoleOf, error: type[Exception]) -> None:
     role = role_of(stack)
     with pytest.raises(error, match="Sessions"):
