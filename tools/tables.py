@@ -201,7 +201,7 @@ def synthesis(here: str) -> str:
     """Return what the check at synthesis says about the cause of a page."""
     name = Path(here).stem
     text = "\n".join(one.read_text("utf-8") for one in (FIXES, FINDINGS)) + "\n"
-    severity_and_place = r", \w+\n  [^\n]+"  # which FINDINGS has as well
+    severity_and_place = r", \w+\n  [^\n]+"  # which FINDINGS has, and FIXES has not
     entry = rf"^[^\n]+: {name}(?:{severity_and_place})?\n  (.*?)\n  Fix: (.*?)\n$"
     description, fix = re.findall(entry, text, re.MULTILINE | re.DOTALL)[0]
     severity = RULES[name].severity.partition(";")[0].upper()

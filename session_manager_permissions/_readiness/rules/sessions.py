@@ -212,7 +212,7 @@ class SessionRules:
             yield from self._faults_of_key(document, key)
         if _OF_AWS.search(as_text(read(document, KEY))):
             why = "their key is an AWS managed key, which only its own service may use"
-            yield _refused(document, why, Advice("name a key of your own"))
+            yield _refused(document, why, Advice("name a customer managed key"))
         own = document.resource.template.stack.region
         of_key = _in_arn(read(document, KEY), 3)
         if own and of_key and own != of_key:
