@@ -377,13 +377,11 @@ class Assembly:
 
     def _in_map(self, template: Template, argument: object) -> object:
         """Return an entry of a map, or the default where it has none; None if that is not known."""
-        match argument:
-            case [*keys] if len(keys) in {3, 4}:
-                found: object = template.mappings
-            case _:
-                return None
-        default = mapping(keys[-1]).get("DefaultValue")
-        for key in keys[:3]:
+        if not isinstance(argument, list) or len(argument) not in {3, 4}:
+            return None
+        found: object = template.mappings
+        default = mapping(argument[-1]).get("DefaultValue")
+        for key in argument[:3]:
             among = mapping(found)
             match self.value(template, key):
                 case (str(known),):

@@ -77,13 +77,13 @@ def list_nodes(session: Session, who: str, tags: Mapping[str, str]) -> Inventory
         filters = [{"Key": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
         errors.append(read_in("ssm", lambda: hybrid.update(_records(session, filters))))
     partition, account = (who.split(":")[part] for part in (1, 4))
-    of = partial(Node, session=session, spare=session, partition=partition, connection=_NOT_ASKED)
+    make = partial(Node, session=session, spare=session, partition=partition, connection=_NOT_ASKED)
     nodes = [
-        of(id=name, account=owner, instance=one, record=records.get(name, without_records))
+        make(id=name, account=owner, instance=one, record=records.get(name, without_records))
         for name, (one, owner) in instances.items()
     ]
     nodes += [
-        of(id=name, account=account, instance=None, record=record)
+        make(id=name, account=account, instance=None, record=record)
         for name, record in hybrid.items()
         if name.startswith("mi-")
     ]

@@ -95,7 +95,7 @@ def _print_figures(console: Console, result: AuditResult, *, several: bool) -> N
     for node in result["instances"]:
         nodes.setdefault((node["account"], node["region"]), []).append(node)
     places = [(region["account"], region["region"]) for region in result["regions"]]
-    first = 0 if several else 1
+    first = 0 if several else 1  # one account needs no column
     figures = Table(*("account", "region")[first:], "nodes", *VERDICTS)
     for column in figures.columns[2 - first :]:
         column.justify = "right"
