@@ -68,12 +68,15 @@ def include(scope: Construct, folder: Path, **sections: object) -> CfnInclude:
 def include_profile(scope: Construct, folder: Path, roles: object) -> CfnInclude:
     """A template that others wrote: a role, and two profiles that give their roles as `roles`."""
     profile = resource("AWS::IAM::InstanceProfile", Roles=roles)
+    own = {"PolicyName": "Own", "PolicyDocument": {}}
+    policies = [{"Fn::If": ["Wanted", own, {"Ref": "AWS::NoValue"}]}]
     return include(
         scope,
         folder,
         Parameters={"Name": {"Type": "String"}, "Names": {"Type": "CommaDelimitedList"}},
+        Conditions={"Wanted": {"Fn::Equals": [{"Ref": "Name"}, "yes"]}},
         Resources={
-            "Role": resource("AWS::IAM::Role", AssumeRolePolicyDocument={}),
+            "Role": resource("AWS::IAM::Role", AssumeRolePolicyDocument={}, Policies=policies),
             "Profile": profile,
             "Twin": profile,
         },

@@ -328,10 +328,7 @@ def _endpoints_of(
         service = "" if node.service_region else without_tokens(name).rpartition(".")[2]
         is_interface = node.vpc_endpoint_type == "Interface"
         private_dns = node.private_dns_enabled
-        routes = frozenset(
-            _ANY if table.startswith("#{") else _identity(table, node)
-            for table in (() if is_interface else node.route_table_ids or ())
-        )
+        routes = frozenset[str]() if is_interface else _routes(node)
         knows = private_dns is True if is_interface else _ANY not in routes
         yield _DefinedEndpoint(
             resource=node,
@@ -340,6 +337,17 @@ def _endpoints_of(
             is_certain=knows and not condition_path(node),
             routes=routes,
         )
+
+
+def _routes(gateway: ec2.CfnVPCEndpoint) -> frozenset[str]:
+    """Return the identities of the route tables of a gateway endpoint."""
+    try:
+        tables = gateway.route_table_ids or ()
+    except RuntimeError:  # `CfnInclude` keeps a `Ref` to a list parameter as no list
+        return frozenset([_ANY])
+    return frozenset(
+        _ANY if table.startswith("#{") else _identity(table, gateway) for table in tables
+    )
 
 
 def _groups_of(endpoints: list[_DefinedEndpoint]) -> Iterator[ec2.ISecurityGroup]:

@@ -11,7 +11,16 @@ from session_manager_permissions import _limits, _needs
 
 from .checks import described, refuse_wrong_text
 from .keys import KeyResource, any_key, is_l1_key, key_resource
-from .tokens import TOKEN, is_name, is_token, parse_arn, referenced, refuse_wildcards, resolved
+from .tokens import (
+    TOKEN,
+    is_name,
+    is_token,
+    known_property,
+    parse_arn,
+    referenced,
+    refuse_wildcards,
+    resolved,
+)
 
 if TYPE_CHECKING:
     from aws_cdk.aws_kms import CfnAlias, CfnKey, IKey
@@ -124,10 +133,7 @@ def _key_of_app(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
 def _default_encryption(bucket: IBucketRef) -> object:
     """Return the `ServerSideEncryptionByDefault` of the bucket's L1, as far as CDK knows it."""
     cfn_bucket = bucket if isinstance(bucket, cdk.aws_s3.CfnBucket) else bucket.node.default_child
-    try:
-        encryption = getattr(cfn_bucket, "bucket_encryption", None)
-    except KeyError:  # jsii can't give Python a cdk.Lazy
-        return None
+    encryption = known_property(cfn_bucket, "bucket_encryption")
     # A token has no such attributes. A bucket has one rule.
     rules = getattr(encryption, "server_side_encryption_configuration", None)
     rule = rules[0] if isinstance(rules, list) and rules else None

@@ -18,7 +18,16 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import _limits
 
 from .checks import described
-from .tokens import Environment, differ, is_name, is_token, parse_arn, referenced, resolved
+from .tokens import (
+    Environment,
+    differ,
+    is_name,
+    is_token,
+    known_property,
+    parse_arn,
+    referenced,
+    resolved,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,7 +158,7 @@ def attach_or_refuse(policy: iam.Policy, target: Target, stack: cdk.Stack) -> No
 
 def inline_policy_names(cfn_role: iam.CfnRole) -> list[str]:
     """Return the names of the policies that the role is made with."""
-    policies = cfn_role.policies
+    policies = known_property(cfn_role, "policies")
     known = policies if isinstance(policies, list) else ()
     return [one.policy_name for one in known if isinstance(one, iam.CfnRole.PolicyProperty)]
 

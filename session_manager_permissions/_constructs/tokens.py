@@ -87,6 +87,17 @@ def referenced_by_arn(arn: str) -> IConstruct | None:
     return referenced(arn if parts is None else parts.resource.rpartition("/")[2])
 
 
+def known_property(resource: object, name: str) -> object:
+    """Return a property of an L1; None if jsii can't give its value to Python.
+
+    That is so for a `cdk.Lazy`, and for an `Fn::If` that `CfnInclude` keeps in a list.
+    """
+    try:
+        return getattr(resource, name, None)
+    except (KeyError, RuntimeError):
+        return None
+
+
 def resolved(text: str, stack: cdk.Stack) -> str:
     """Replace the tokens in `text` that CDK can resolve now, such as an owned alias's name.
 

@@ -444,7 +444,10 @@ def test_route_table_that_an_import_does_not_say_is_left_out(stack_here: cdk.Sta
     assert [tables for tables in ours if tables] == [["rtb-1"]]
 
 
-def test_endpoints_of_a_template_are_not_made_twice(stack_here: cdk.Stack, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tables", [[{"Ref": "Table"}], {"Ref": "Tables"}], ids=str)
+def test_endpoints_of_a_template_are_not_made_twice(
+    stack_here: cdk.Stack, tmp_path: Path, tables: object
+) -> None:
     def endpoint_of(service: str, vpc_id: object, **properties: object) -> dict[str, Any]:
         name = {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"}
         return resource("AWS::EC2::VPCEndpoint", VpcId=vpc_id, ServiceName=name, **properties)
@@ -455,9 +458,10 @@ def test_endpoints_of_a_template_are_not_made_twice(stack_here: cdk.Stack, tmp_p
         "Network": resource("AWS::EC2::VPC", CidrBlock="10.0.0.0/16"),
         "Table": resource("AWS::EC2::RouteTable", VpcId=by_reference),
         "Ssm": endpoint_of("ssm", by_attribute, **named),
-        "S3": endpoint_of("s3", by_reference, RouteTableIds=[{"Ref": "Table"}]),
+        "S3": endpoint_of("s3", by_reference, RouteTableIds=tables),
     }
-    included = include(stack_here, tmp_path, Resources=body)
+    parameters = {"Tables": {"Type": "CommaDelimitedList"}}
+    included = include(stack_here, tmp_path, Parameters=parameters, Resources=body)
     vpc = existing_vpc(
         stack_here,
         vpc_id=included.get_resource("Network").ref,
@@ -467,6 +471,7 @@ def test_endpoints_of_a_template_are_not_made_twice(stack_here: cdk.Stack, tmp_p
     made(stack_here, vpc, log_bucket=bucket(stack_here))
 
     assert services(stack_here) == ["s3", *ALWAYS]
+    assert len(warnings(stack_here)) == (tables == {"Ref": "Tables"})
 
 
 def test_two_of_others_are_theirs_to_fix(stack_here: cdk.Stack) -> None:

@@ -299,7 +299,9 @@ def test_bucket_keys_are_granted(stack_here: cdk.Stack, make: MakeBucket, resour
 def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
     """A template with a bucket whose key is named so, and with a key, an alias and a log group."""
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_id}
-    encryption = {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": default}]}
+    rule = {"ServerSideEncryptionByDefault": default}
+    encryption = {"ServerSideEncryptionConfiguration": [rule]}
+    maybe = {"ServerSideEncryptionConfiguration": [{"Fn::If": ["Wanted", rule, rule]}]}
     key_policy: dict[str, object] = {"Version": "2012-10-17", "Statement": []}
     return include(
         stack,
@@ -310,6 +312,7 @@ def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
             "Key": resource("AWS::KMS::Key", KeyPolicy=key_policy),
             "Alias": resource("AWS::KMS::Alias", AliasName=ALIAS, TargetKeyId={"Ref": "Key"}),
             "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encryption),
+            "Conditional": resource("AWS::S3::Bucket", BucketEncryption=maybe),
             "Group": resource("AWS::Logs::LogGroup", LogGroupName=GROUP),
         },
     )
@@ -352,6 +355,7 @@ def test_bucket_and_group_of_a_template_that_is_included(
     group = cast("logs.CfnLogGroup", template.get_resource("Group"))
 
     session_manager_statements(log_bucket=bucket)  # a warning is said once
+    session_manager_statements(log_bucket=cast("Any", template.get_resource("Conditional")))
     found = granted(stack_here, log_bucket=bucket, log_group=group)
 
     assert found["SessionManagerLogEncryption"]["Resource"] == get_arn("Bucket")

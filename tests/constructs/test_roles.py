@@ -106,6 +106,7 @@ ROLES_OF_INCLUDED_PROFILES: Final[list[tuple[object, object]]] = [
 ]
 WAYS: Final[dict[str, Callable[[cdk.Stack, Any], object]]] = {
     "construct": permit,
+    "construct with a name": lambda stack, profile: permit(stack, profile, "Sessions"),
     "fleet": lambda stack, _: SessionManagerFleet(stack, "Fleet"),
     "mixin": lambda stack, _: stack.with_(SessionManagerAccess()),
 }
