@@ -90,7 +90,7 @@ def referenced_by_arn(arn: str) -> IConstruct | None:
 def known_property(resource: object, name: str) -> object:
     """Return a property of an L1; None if jsii can't give its value to Python.
 
-    That is so for a `cdk.Lazy`, and for an `Fn::If` that `CfnInclude` keeps in a list.
+    That is so for a `cdk.Lazy`, and for some `Fn::If` that `CfnInclude` keeps.
     """
     try:
         return getattr(resource, name, None)

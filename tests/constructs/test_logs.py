@@ -299,9 +299,8 @@ def test_bucket_keys_are_granted(stack_here: cdk.Stack, make: MakeBucket, resour
 def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
     """A template with a bucket whose key is named so, and with a key, an alias and a log group."""
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_id}
-    rule = {"ServerSideEncryptionByDefault": default}
-    encryption = {"ServerSideEncryptionConfiguration": [rule]}
-    maybe = {"ServerSideEncryptionConfiguration": [{"Fn::If": ["Wanted", rule, rule]}]}
+    encryption = {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": default}]}
+    maybe = {"Fn::If": ["Wanted", encryption, {"Ref": "AWS::NoValue"}]}
     key_policy: dict[str, object] = {"Version": "2012-10-17", "Statement": []}
     return include(
         stack,
