@@ -369,16 +369,17 @@ def _connections(groups: list[ec2.ISecurityGroup | ec2.SecurityGroup]) -> ec2.Co
 def _identity(resource_id: str, construct: IConstruct) -> str:
     """Return a text that is equal for two ids of the same VPC or route table.
 
-    The ids may be given literally, by a reference, or by the logical id in another construct.
+    The ids may be given literally, by a reference, or by the logical id in another construct. What
+    only the deployment knows, such as an export, differs from environment to environment.
     """
-    if not is_token(resource_id):
+    if not is_token(resource_id) and not resource_id.startswith("{{resolve:"):
         return resource_id
     stack = cdk.Stack.of(referenced(resource_id) or construct)
     match stack.resolve(resource_id):
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), "VpcId" | "RouteTableId"]}:
             return f"{stack.node.path}:{name}"
         case resolved:
-            return json.dumps(resolved, sort_keys=True)
+            return f"{stack.environment}:{json.dumps(resolved, sort_keys=True)}"
 
 
 def _route_table(subnet: ec2.ISubnet) -> str | None:

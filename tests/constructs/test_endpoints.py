@@ -20,7 +20,7 @@ from session_manager_permissions import SessionManagerEndpoints, SessionManagerP
 from tests.cfn_lint import lint
 from tests.conftest import MakeApp
 from tests.keys import existing_key
-from tests.places import HERE, REGION
+from tests.places import HERE, OTHER_REGION, REGION
 from tests.reading import app_of, lookups, resources, synth, template, warnings
 from tests.roles import existing_role
 from tests.scenarios import SCENARIOS, bucket, group
@@ -372,6 +372,20 @@ def test_looked_up_vpc_is_one_however_often(stack_here: cdk.Stack, *, by_name: b
         SessionManagerEndpoints(stack_here, name, vpc=vpc)
 
     assert services(stack_here) == ALWAYS
+
+
+@pytest.mark.parametrize("by_export", [True, False])
+def test_a_vpc_known_at_deployment_is_another_in_each_region(
+    make_app: MakeApp, *, by_export: bool
+) -> None:
+    app = make_app()
+    regions = (REGION, OTHER_REGION)
+    stacks = [cdk.Stack(app, one, env=cdk.Environment(region=one)) for one in regions]
+    vpc_id = cdk.Fn.import_value("Vpc") if by_export else "{{resolve:ssm:/vpc}}"
+    for stack in stacks:
+        made(stack, existing_vpc(stack, vpc_id=vpc_id))
+
+    assert [services(stack) for stack in stacks] == [ALWAYS, ALWAYS]
 
 
 # Gateways that are there already
