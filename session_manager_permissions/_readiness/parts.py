@@ -297,8 +297,6 @@ def decider(value: object, noun: str, template: Template | None = None) -> str:
         template: where it is. Default: - a `Ref` is taken for that of a parameter
     """
     match value:
-        case None:
-            return f"the {noun}"
         case {"Ref": str(name)}:
             is_resource = template is not None and name in template.resources
             return f"the {noun if is_resource else 'parameter'} {name!r}"
@@ -306,9 +304,12 @@ def decider(value: object, noun: str, template: Template | None = None) -> str:
             return f"the import {text(name)!r}"
         case {"Fn::Transform": macro}:
             return f"the macro {shown(mapping(macro).get('Name', macro))}"
-        case {"Fn::Select": [_, {**source}]} | {"Fn::Split": [_, source]}:
+        case {"Fn::Select": [_, {**source}]}:
             return decider(source, noun, template)
-    return f"the {noun} {shown(value)}"
+        case {"Fn::Split": [_, whole]}:
+            return decider(whole, noun, template)
+    written = "" if value is None else f" {shown(value)}"
+    return f"the {noun}{written}"
 
 
 def mappings(value: object) -> Iterator[tuple[dict[str, Any] | None, object]]:
