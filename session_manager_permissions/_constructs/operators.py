@@ -284,10 +284,10 @@ def _is_of_other_account(
     """
     is_policy = isinstance(grantee, (iam.Policy, iam.ManagedPolicy))
     arn: str | None = getattr(principal, "user_arn", None) or getattr(principal, "group_arn", None)
-    # To read the ARN of a lazy role creates it.
-    is_lazy = isinstance(principal, iam.LazyRole)
-    role_arn: str | None = None if is_lazy else getattr(principal, "role_arn", None)
-    if not (is_policy or is_lazy or role_arn or arn):
+    # These are in the stack of the role. To read the ARN of a lazy role creates it.
+    is_owned = isinstance(principal, (iam.Role, iam.LazyRole))
+    role_arn: str | None = None if is_owned else getattr(principal, "role_arn", None)
+    if not (is_policy or is_owned or role_arn or arn):
         return False
     named = referenced_by_arn(role_arn or arn or "")
     owner = cast("IConstruct", grantee) if is_policy else named or cast("IConstruct", principal)
