@@ -82,7 +82,8 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         arn = role.role_ref.role_arn
         role = iam.Role.from_role_arn(scope, role_id, arn)
     imported = cast("iam.IRole", role)
-    refuse_by_arn(arn)
+    if not isinstance(role, iam.LazyRole):  # which is no import
+        refuse_by_arn(arn)
     parts = parse_arn(arn)
     name = imported.role_name if parts is None else parts.resource.rpartition("/")[2]
     given = arn if parts is None else name
