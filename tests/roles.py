@@ -98,7 +98,6 @@ OWNED_ROLES: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     "L1": l1_role,
     "L1 with a name": lambda s: l1_role(s, name="Named"),
     "LazyRole": lambda s: iam.LazyRole(s, "Lazy", assumed_by=EC2),
-    "LazyRole with a path": lambda s: iam.LazyRole(s, "Lazy", assumed_by=EC2, path="/team/"),
     "imported profile of an L2": lambda s: imported_profile(s, owned_role(s)),
     "L2 profile of an L2": lambda s: iam.InstanceProfile(s, "Profile", role=owned_role(s)),
     "L1 of an L2 profile": lambda s: iam.InstanceProfile(s, "Profile").node.default_child,
