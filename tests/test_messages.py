@@ -506,6 +506,9 @@ ROLES: Final = {
     "a role that a stack of another account makes": permissions(role=owned_elsewhere),
     "a role with `mutable=False` or `without_policy_updates()`": by_arn(
         role_arn("web"), mutable=False),
+    "a role of this account, imported in a stack of another": permissions(
+        role=lambda s: role_by_arn(
+            cdk.Stack(app_of(s), "Other", env=ELSEWHERE), role_arn("web"))),
     "an ARN that is not a role's": by_arn(f"arn:aws:iam::{ACCOUNT}:user/web"),
     "an ARN given to `from_role_name`": by_name(role_arn("web")),
     "a name that no role can have": by_name("web server"),

@@ -150,6 +150,12 @@ def attach_or_refuse(policy: iam.Policy, target: Target, stack: cdk.Stack) -> No
     account, here = Environment.in_arn(role.role_arn).account, Environment.of(stack).account
     if differ(account, here):
         raise ValueError(_other_account(f"role {role.role_arn!r}", account, here))
+    there = Environment.of(cdk.Stack.of(role)).account
+    if differ(there, here):
+        raise ValueError(
+            f"role {role.node.path!r} was imported in a stack of account {there}, where CDK "
+            f"attaches no policy to it: import it in a stack of account {here}"
+        )
     raise ValueError(
         f"role {role.node.path!r} was imported with mutable=False, or comes from "
         "without_policy_updates(), so CDK can't attach a policy to it: give the role itself, or "
