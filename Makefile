@@ -108,7 +108,7 @@ matrix: $(MATRIX)/.done
 
 # Which changes of a line does no test notice? MODULES="_constructs/keys _constructs/roles"; all of them take
 # hours, and SAMPLE=50 draws that many for each module. On the lowest CDK, as requests are counted exactly there.
-mutants: $(LOWEST)/.done
+mutants: $(LOWEST)/.done node_modules/.done
 	$(INSTALL) $(LOWEST) --group mutation
 	$(LOWEST)/bin/python tools/mutate.py $(if $(SAMPLE),--sample $(SAMPLE)) $(MODULES)
 

@@ -154,6 +154,7 @@ def main() -> None:
         folder = Path(name).resolve()
         others = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "node_modules")
         shutil.copytree(ROOT, folder, ignore=others, dirs_exist_ok=True)
+        (folder / "node_modules").symlink_to(ROOT / "node_modules")  # a test reads the CLI
         data = run_all(folder)
         os.chdir(folder)
         sys.dont_write_bytecode = True
