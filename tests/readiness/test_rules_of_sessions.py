@@ -765,7 +765,8 @@ TAGS: Final[list[tuple[Body, bool]]] = [
     ({}, False),  # no compute of the app: the grant is for another's
     ({"M": machine()}, True),
     ({"M": machine(Tags=tagged("Team", "web"))}, False),
-    ({"M": machine(Tags=tagged("team", "web"))}, True),
+    ({"M": machine(Tags=tagged("team", "web"))}, False),
+    ({"M": machine(Tags=tagged("Team", "Web"))}, True),
     ({"M": machine(Tags=tagged("Team", "db"))}, True),
     ({"M": machine(Tags=tagged("Team", ref("Free")))}, False),
     ({"M": machine(Tags=ref("Free"))}, False),

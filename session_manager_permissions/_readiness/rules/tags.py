@@ -75,7 +75,8 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> list[Finding]
         )
         for policy, key, values in grants
         if not any(
-            UNKNOWN in name + value or (name == key and value in values) for name, value in tags
+            UNKNOWN in name + value or (name == key.lower() and value in values)
+            for name, value in tags
         )
     ]
 
@@ -114,8 +115,9 @@ def _of_template(parts: Parts, template: Resource) -> Iterator[tuple[str, str]]:
 
 
 def _tag(parts: Parts, owner: Resource, entry: object) -> tuple[str, str]:
+    """Return the key of a tag, in lower case as IAM ignores case in it, and its value."""
     tag = mapping(entry)
-    return parts.text(owner, tag.get("Key")), parts.text(owner, tag.get("Value"))
+    return parts.text(owner, tag.get("Key")).lower(), parts.text(owner, tag.get("Value"))
 
 
 # Fixes -------------------------------------------------------------------------------------------
@@ -123,7 +125,7 @@ def _tag(parts: Parts, owner: Resource, entry: object) -> tuple[str, str]:
 
 def _fix(compute: list[Resource], tagged: set[str], key: str, value: str) -> Fix:
     """Return what tags the compute; only whoever wrote the grant knows which of several it is."""
-    if len(compute) == 1 and compute[0].type in _TAGGED and key not in tagged:
+    if len(compute) == 1 and compute[0].type in _TAGGED and key.lower() not in tagged:
         return Tag(compute[0], key, value)
     return Advice("tag the compute that the grant is for, or name a tag that it has in the grant")
 
