@@ -170,6 +170,7 @@ BEHIND: Final[dict[Found, tuple[Body, ...]]] = {
         two(put("Other", S3), CUSTOM, inline(ALL)),
         two(put("Inline", S3, roles=["other"]), CUSTOM, inline(ALL)),
         two(put("Same", ALL, Condition="C"), put(ref("Name"), ALL)),
+        two(put("Same", S3, Condition="C"), put("Same", ALL)),
         two(put(JOINED, ALL), put(ref("Name"), S3)), two(put(either("A", "B"), ALL), put("C", S3)),
         denied_another(ref("Name")), denied_another(JOINED), denied_another("web"),
         denied_another(JOINED, **ELSEWHERE), denied_another("web", **ELSEWHERE),
