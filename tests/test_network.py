@@ -175,6 +175,8 @@ def table(*rows: Row) -> pytest.MarkDecorator:
 TO_DYNAMODB: Final = TO_TRANSIT._replace(destination=PrefixList("pl-1", "dynamodb"))
 BEYOND: Final[list[tuple[str, Peer, str]]] = [
     ("all", ALL, UNKNOWN),
+    ("the range of the VPC", INSIDE, NO_NETWORK_PATH),
+    ("a range of others", ABROAD, NO_NETWORK_PATH),
     ("a group by id", GroupPeer("sg-1"), UNKNOWN),
     ("the own group", GroupPeer("own"), NO_NETWORK_PATH),
     ("a prefix list", PrefixList("pl-1"), UNKNOWN),
