@@ -62,7 +62,9 @@ HERE, THERE, ABROAD = cidr("10.0.1.0/24"), cidr("10.0.2.0/24"), cidr("10.1.0.0/1
 TO_INTERNET = Route(ALL, "internet-gateway", "igw", "the internet gateway 'igw'")
 TO_NAT = Route(ALL, "nat-gateway", "nat", "the NAT gateway 'nat'")
 TO_TRANSIT = Route(ALL, "elsewhere", name="the transit gateway 'tgw'")
-TO_CENTER = TO_TRANSIT._replace(destination=cidr("10.8.0.0/16"))
+TO_CENTER, TO_PEERS = (
+    TO_TRANSIT._replace(destination=cidr(one)) for one in ("10.8.0.0/16", "10.0.0.0/8")
+)
 LOCAL = Route(INSIDE, "local")
 BLACKHOLE = Route(ALL, "nowhere")
 
@@ -182,7 +184,7 @@ BEYOND: Final[list[tuple[str, Peer, str]]] = [
     ("a prefix list", PrefixList("pl-1"), UNKNOWN),
     ("IPv6", "ipv6", EGRESS_CLOSED),
 ]
-BY_IPV6: Final = TO_INTERNET._replace(destination="ipv6")
+BY_IPV6, WITHIN_BY_IPV6 = (one._replace(destination="ipv6") for one in (TO_INTERNET, LOCAL))
 PROPAGATED: Final = Route(MAYBE, "elsewhere", name="vgw")
 SOME_DROPPED, ABROAD_DROPPED = (
     BLACKHOLE._replace(destination=one) for one in (cidr("52.0.0.0/8"), ABROAD)
@@ -192,6 +194,8 @@ SOME_DROPPED, ABROAD_DROPPED = (
 @table(
     ("NAT", by_nat(), OPEN),
     ("nothing", network(), NO_NETWORK_PATH),
+    ("IPv6 within the VPC alone", network(routes=(WITHIN_BY_IPV6,), subnet={"ipv6": True}),
+     NO_NETWORK_PATH),
     ("IPv6 beside NAT", network(routes=(TO_NAT, BY_IPV6), subnet={"ipv6": True}), OPEN),
     ("a blackhole", network(routes=(BLACKHOLE,)), NO_NETWORK_PATH),
     ("a blackhole for some addresses", network(routes=(TO_NAT, SOME_DROPPED)), UNKNOWN),
@@ -199,6 +203,8 @@ SOME_DROPPED, ABROAD_DROPPED = (
     *((f"a peered VPC, and {what} let out to",
        network(routes=(TO_CENTER,), outbound=rules(peer)), expected)
       for what, peer, expected in BEYOND),
+    ("peered VPCs, and this one let out to", network(routes=(TO_PEERS,), outbound=rules(INSIDE)),
+     NO_NETWORK_PATH),
     ("the prefix list of another service", network(routes=(TO_NAT, TO_DYNAMODB)), OPEN),
     ("the prefix list of another service alone", network(routes=(TO_DYNAMODB,)), NO_NETWORK_PATH),
     ("propagated routes beside NAT", network(routes=(TO_NAT, PROPAGATED)), UNKNOWN),
@@ -276,6 +282,7 @@ WITHOUT_ADDRESS: Final = by_address(subnet={"public_addresses": False})
     (by_nat(), {"groups": ("empty", "own")}, OPEN),
     (by_nat(), {"groups": ("empty",)}, EGRESS_CLOSED),
     (by_nat(), {"groups": ("empty", "sg-1")}, UNKNOWN),
+    (network(routes=(TO_CENTER,)), {"groups": ("sg-1",)}, UNKNOWN),
     (by_nat(), {"groups": ("own", MAYBE)}, OPEN),
     (by_nat(), {"groups": ()}, OPEN),  # the default one, which admits its own members alone
     (by_endpoints({"groups": ()}), {"groups": ()}, OPEN),
