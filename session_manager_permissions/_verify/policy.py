@@ -125,9 +125,11 @@ def _log_group_arn(options: PolicyOptions, partition: str) -> str | None:
 
 def _bucket_key(arn: str | None) -> tuple[str, str | None] | None:
     """Return the key and its alias; None for S3's AWS managed key too, which needs no grant."""
-    return (
-        None if arn is None or f":{_needs.AWS_MANAGED_ALIAS}" in arn else _needs.key_of_alias(arn)
-    )
+    if arn is None:
+        return None
+    resource, alias = _needs.key_of_alias(arn)
+    is_of_aws = alias is not None and alias.startswith(_needs.AWS_MANAGED_ALIAS)
+    return None if is_of_aws else (resource, alias)
 
 
 def _decrypt(arn: str, *, sessions_only: bool) -> _needs.NeededStatement:

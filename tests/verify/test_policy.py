@@ -125,6 +125,12 @@ def test_a_bucket_with_the_key_of_s3_needs_no_statement() -> None:
     assert inline_policy(said._replace(log_bucket_key=key)) == inline_policy(said)
 
 
+def test_a_key_whose_alias_has_that_of_aws_within_it_is_granted() -> None:
+    said = PolicyOptions(log_bucket="session-logs", log_bucket_key=f"{KMS}alias/a:alias/aws/s3")
+
+    assert "kms:ResourceAliases" in str(inline_policy(said))
+
+
 @pytest.mark.parametrize(("said", "message"), [
     (PolicyOptions(log_bucket_key="arn:…:key/1"), "--log-bucket-key arn:…:key/1 has no bucket"),
     (PolicyOptions(log_group="/ssm", account=ACCOUNT), "give its ARN, or --region and"),
