@@ -66,6 +66,7 @@ DEFAULT = SESSION | {"Properties": SESSION["Properties"] | {"Name": DEFAULT_DOCU
 AS_ROOT = session(runAsEnabled=True, runAsDefaultUser="root")
 LOGGED = session(cloudWatchLogGroupName="sessions")
 SERVICE = resource("AWS::ECS::Service", EnableExecuteCommand=True, TaskDefinition=ref("Task"))
+WITHOUT_ROLE = resource("AWS::ECS::TaskDefinition", RequiresCompatibilities=["FARGATE"])
 TASK = resource(
     "AWS::ECS::TaskDefinition",
     ContainerDefinitions=[{"Name": "app", "ReadonlyRootFilesystem": True}],
@@ -177,6 +178,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "a Session document that runs sessions as root": ready(Document=AS_ROOT),
     "a log group that the role may not use": ready(Document=LOGGED),
     "a service that executes no commands": ({"Resources": {"Service": SERVICE, "Task": TASK}},),
+    "a task without a role": ({"Resources": {"Service": SERVICE, "Task": WITHOUT_ROLE}},),
     "a grant by a tag that nothing has": ready(Machine=machine(**MACHINE), Grant=GRANT),
     "an instance that boots early": of_role(Policy=OURS, Machine=machine(**MACHINE)),
 }  # fmt: skip

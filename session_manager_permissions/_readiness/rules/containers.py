@@ -57,9 +57,12 @@ def of_service(
     properties = service.properties
     enabled = parts.fact(service, properties.get("EnableExecuteCommand"), "", default=False)
     task = parts.behind(service.template, properties.get("TaskDefinition"))
-    if enabled is not True or not isinstance(task, Resource) or not task.exists:
-        return []
-    if task.type != "AWS::ECS::TaskDefinition":
+    if (
+        enabled is not True
+        or not isinstance(task, Resource)
+        or task.type != "AWS::ECS::TaskDefinition"
+        or not task.exists
+    ):
         return []
     return [
         Finding(
