@@ -649,6 +649,7 @@ TASKS: Final[list[tuple[Body, int]]] = [
     (BARE_ROLE, 1),
     (BARE_ROLE | {"Service": service(EnableExecuteCommand=False)}, 0),
     (BARE_ROLE | {"Service": on(service(), "Never")}, 0),
+    (BARE_ROLE | {"Service": service(EnableExecuteCommand={"Fn::If": ["Maybe", True, False]})}, 0),
     (BARE_ROLE | {"C": CHANGED}, 0),  # what may give the role its policies
     (BARE_ROLE | {"C": resource("Custom::Task", Task=ref("Task"))}, 1),
     ({"C": CHANGED, "Task": task(**READ_ONLY)}, 1),
@@ -665,9 +666,10 @@ TASKS: Final[list[tuple[Body, int]]] = [
 def test_commands_in_containers(check: Check, changes: Body, number: int) -> None:
     role = resource("AWS::IAM::Role", **inline(CHANNELS_ONLY))
     resources = {"Service": service(), "Task": task(), "Role": role} | changes
-    conditions = {"Never": {"Fn::Equals": ["a", "b"]}}
+    conditions = {"Never": {"Fn::Equals": ["a", "b"]}, "Maybe": {"Fn::Equals": [ref("P"), "a"]}}
+    given = {"Parameters": {"P": {"Type": "String"}}, "Conditions": conditions}
 
-    report = check({"Resources": resources, "Conditions": conditions})
+    report = check({"Resources": resources} | given)
 
     assert [one.rule for one in report.findings] == ["exec-denied"] * number
 
@@ -789,6 +791,7 @@ TAGS: Final[list[tuple[Body, bool]]] = [
     (beside("Allow", "ssm:resourceTag/Of", "$aws:username"), True),
     (beside("Allow", "SSM:ResourceTag/Of", "a"), True),
     (beside("Allow", "ssm:resourceTag/aws:cloudformation:stack-name", "a"), False),
+    (beside("Allow", "ssm:resourceTag/AWS:CloudFormation:stack-name", "a"), False),
     (beside("Deny", "ssm:resourceTag/Of", "production"), False),
 ]
 

@@ -92,7 +92,7 @@ def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
                 # Only the request decides about a variable of the policy.
                 is_known = values and not any(UNKNOWN in one or "${" in one for one in values)
                 prefix, key = name[: len(_TAG)], name[len(_TAG) :]
-                if is_known and prefix.lower() == _TAG and not key.startswith("aws:"):
+                if is_known and prefix.lower() == _TAG and not key.lower().startswith("aws:"):
                     yield key, values
 
 
