@@ -54,7 +54,7 @@ CONTEXT: Final = {
 }
 """All options, each with its kind of value."""
 MISREAD: Final = ("key", "log-bucket", "log-bucket-key", "log-group")
-"""The options whose wrong values would be told without the option, or in an ARN with a token."""
+"""The options that the errors of CDK and of the constructs do not name."""
 FLAGS: Final = {
     "allow-registration": "false",
     "check-log-encryption": "true",

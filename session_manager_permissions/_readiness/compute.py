@@ -142,7 +142,7 @@ class Compute(NamedTuple):
     image: Written | None = None
     user_data: Written | None = None
     agent: str = ""
-    """What a script that they run does that decides whether their agent works; else empty."""
+    """What decides whether their agent works, if a script that they run changes it; else empty."""
 
 
 class Launchers:

@@ -73,7 +73,7 @@ A `cfn-init` service, written as JSON, may stop the agent as well. The settings 
 turn off the container that it runs in.
 """
 
-_STOPPED: Final = "whether the SSM Agent runs, which a script on the instance stops"
+_STOPPED: Final = "whether the SSM Agent runs, as a script on the instance stops it"
 
 _SETS_PROXY: Final = re.compile(
     rf"{_AGENT}\.(service\.d|override)|\bedit\s+\S*{_AGENT}|\bservices\\+{_AGENT}", re.IGNORECASE

@@ -366,7 +366,6 @@ def fleet(**properties: object) -> dict[str, Any]:
 BATCH: Final = "AWS::Batch::ComputeEnvironment"
 ECS: Final = "AWS::ECS::CapacityProvider"
 NODE_GROUP: Final = "AWS::PCS::ComputeNodeGroup"
-BEANSTALK: Final = "AWS Elastic Beanstalk"
 MANAGED: Final = {"InstanceLaunchTemplate": {"Ec2InstanceProfileArn": "arn"}}
 IMAGE_BUILDER: Final = "AWS::ImageBuilder::InfrastructureConfiguration"
 LITERAL: Final = "arn:aws:iam::111122223333:instance-profile/web"
