@@ -850,13 +850,13 @@ def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | N
 
 
 def _in_groups(calls: Iterable[Call], alike: Sequence[str]) -> Iterable[list[Call]]:
-    """Group the calls that can share a request. Those on one node stand for all that are alike."""
-    groups: dict[tuple[Context, bool, bool], list[Call]] = {}
+    """Group the calls that can share a request; one on a node is made on each that is alike."""
+    groups: dict[tuple[Context, bool], list[Call]] = {}
     for call in calls:
         of_s3 = call.action.startswith("s3:") and call.action != _ALONE
-        of_node = call.resource in alike
-        several = [call._replace(resource=arn) for arn in alike] if of_node else [call]
-        groups.setdefault((call.context, of_s3, of_node), []).extend(several)
+        same = alike if call.resource in alike else (call.resource,)
+        several = [call._replace(resource=arn) for arn in same]
+        groups.setdefault((call.context, of_s3), []).extend(several)
     return groups.values()
 
 
@@ -902,6 +902,7 @@ def _requested(
     resources = [*dict.fromkeys(call.resource for call in calls)]
     actions = {call.action.lower(): call.action for call in calls}
     context = calls[0].context
+    wanted = frozenset(calls)  # IAM answers about each action on each resource
 
     def read(answer: Mapping[str, Any]) -> dict[Call, SimulatorAnswer]:
         found: dict[Call, SimulatorAnswer] = {}
@@ -911,10 +912,11 @@ def _requested(
                 told = {**result, **specific}
                 resource = told.get("EvalResourceName", "") if resources[1:] else resources[0]
                 call = Call(action, resource, context)
-                found[call] = _answer(call, result, told)
+                if call in wanted:
+                    found[call] = _answer(call, result, told)
         return found
 
-    found = session.ask(
+    return session.ask(
         "iam:SimulatePrincipalPolicy",
         read,
         on=principal,
@@ -927,7 +929,6 @@ def _requested(
             for name, value, kind_ in context
         ],
     )
-    return {call: found[call] for call in calls if call in found}
 
 
 def _calls(session: Session, question: Question, node_id: str) -> list[Call]:

@@ -436,8 +436,7 @@ def test_what_is_shared_is_asked_once() -> None:
         "ec2:DescribeRegions": 1,
         "ec2:DescribeVpcAttribute": 2,
         "iam:GetInstanceProfile": 5,
-        # of each role, in each region: on the nodes, and on all else
-        "iam:SimulatePrincipalPolicy": 5 * 2 * 2,
+        "iam:SimulatePrincipalPolicy": 5 * 2,  # of each role, in each region
         "ssm:DescribeInstanceInformation": 2 * 200 // 50,
         "ssm:GetConnectionStatus": 400,
     }
