@@ -97,7 +97,7 @@ def reaching(path: Path, line: int, by_line: Mapping[int, list[str]]) -> list[st
     *outer, inner = (
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
+        if isinstance(node, ast.stmt) and _first_line(node) <= line <= (node.end_lineno or 0)
     )
     inside = range(1, max(by_line, default=0) + 1)
     if any(isinstance(node, ast.FunctionDef) for node in outer):
@@ -110,6 +110,12 @@ def reaching(path: Path, line: int, by_line: Mapping[int, list[str]]) -> list[st
         seen[function] += 1
         turns.append((f"/test_{path.stem.lstrip('_')}.py" not in test, seen[function], test))
     return [test for *_, test in sorted(turns)]
+
+
+def _first_line(node: ast.stmt) -> int:
+    """Return the first line of a statement, which is that of its first decorator, if it has any."""
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(one.lineno for one in decorators)])
 
 
 def passes(tests: Iterable[str]) -> bool:

@@ -181,6 +181,7 @@ BEHIND: Final[dict[Found, tuple[Body, ...]]] = {
         behind([att("Custom", "RoleName")]), behind(["other"]), behind([ref("Else")], BY_NAME),
         attached(Condition="Linux"), attached("Windows", Condition="Linux"),
         attached("New", "", NAMED), two(put("Inline", S3), CUSTOM, inline(ALL)),
+        behind([{"Fn::Select": [0, {"Fn::Split": [",", ref("Role")]}]}], {"RoleName": "a,b"}),
         two(put("Same", ALL), put("Same", deny("*"))), two(put(JOINED, ALL), put(JOINED, S3)),
         two(put(either("A", "B"), ALL), put("B", S3)), denied_another(ref("Name"), **ELSEWHERE)),
     NEITHER: (two(put("Inline", S3), CUSTOM, inline(allow("ec2:*"))),
