@@ -27,9 +27,11 @@ from session_manager_permissions._readiness.rules import READY, RULES
 from session_manager_permissions._verify.checks import CHECKS, ORDER
 from session_manager_permissions._verify.document import LiveDocument
 from session_manager_permissions._verify.identity import _TAKES_ACCOUNT_ROLE
+from session_manager_permissions._verify.keys import LiveKey
+from session_manager_permissions._verify.live_roles import LiveRole
 from session_manager_permissions._verify.operators import _SIGNS_CHANNEL
 from session_manager_permissions._verify.permissions import PERMISSIONS
-from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
+from session_manager_permissions._verify.questions import Uses, questions
 
 from .conftest import ROOT
 from .keys import existing_key

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from .answers import SimulatorAnswer
-    from .simulator import Verdict
+    from .role_verdict import Verdict
 
 CheckVerdict = Literal["pass", "fail", "unknown", "proven", "skipped"]
 """`proven`: the connection of the node shows it. `skipped`: the subject does not exist, or is not

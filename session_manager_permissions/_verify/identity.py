@@ -17,12 +17,14 @@ from session_manager_permissions._conditions import NO_CONTEXT
 from session_manager_permissions._quoting import fitting, word
 from session_manager_permissions._trust import SYSTEMS_MANAGER, Trust, ec2_in, trust
 
-from . import checks, simulator
+from . import checks
 from .asking import CannotAsk, NotThere, tried
 from .checks import CHECKS, NO_ROLE, Evidence, Outcome, on_node
 from .lines import in_json, with_statement
+from .live_roles import LiveRole, find_profile, find_role
 from .node import at_least, service_setting
-from .simulator import LiveRole, Uses, Verdict
+from .questions import Uses, questions
+from .role_verdict import Verdict, ask
 
 if TYPE_CHECKING:
     from .checks import Check
@@ -160,7 +162,7 @@ def _read_profile(node: Node) -> _Profile:
     if node.profile_arn is None:
         return _Profile(fault="the instance has no instance profile")
     name = node.profile_arn.rpartition("/")[2]
-    found = tried(lambda: simulator.find_profile(node.session, name))
+    found = tried(lambda: find_profile(node.session, name))
     if isinstance(found, NotThere):
         return _Profile(name=name, fault=f"the instance profile {name} does not exist any more")
     if isinstance(found, CannotAsk):
@@ -187,8 +189,8 @@ def _may(node: Node, role: LiveRole, uses: Uses, *, profile: str | None = None) 
         uses: what sessions use.
         profile: the name of the role's instance profile. Default: - the role is in none
     """
-    asked = simulator.questions(role, uses, node.region, node.arn)
-    verdicts = simulator.ask(
+    asked = questions(role, uses, node.region, node.arn)
+    verdicts = ask(
         node.session,
         role,
         asked,
@@ -207,7 +209,7 @@ def _with_boundary(session: Session, role: LiveRole, permissions: Permissions) -
     has_one = any(answer["allowed_by_permissions_boundary"] is not None for answer in answers)
     if role.boundary or not has_one:
         return role
-    described = tried(lambda: simulator.find_role(session, role.name))
+    described = tried(lambda: find_role(session, role.name))
     boundary = None if isinstance(described, CannotAsk) else described.boundary
     return role._replace(boundary=boundary)
 
@@ -416,7 +418,7 @@ def _of_hybrid(node: Node, uses: Uses) -> Identity:
         assumable = checks.ASSUMABLE.skipped("Systems Manager has no role of the node on record")
     else:
         name = named.rpartition("/")[2]
-        found = tried(lambda: simulator.find_role(node.session, name))
+        found = tried(lambda: find_role(node.session, name))
         assumable = _of_activation(node, named, found)
         if not isinstance(found, NotThere):
             itself = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{named}")

@@ -11,12 +11,24 @@ from session_manager_permissions import _limits, _needs
 from session_manager_permissions._conditions import BY_NO_SERVICE
 from session_manager_permissions._quoting import in_shell
 
-from . import checks, simulator
+from . import checks
 from .asking import CannotAsk, read_in, tried
 from .checks import OPERATOR, PLUGIN, Evidence, Outcome
 from .lines import in_json
+from .live_roles import find_role
 from .node import at_least, who_asks
-from .simulator import SAMPLE_ID, Call, ConditionKey, is_allowed
+from .role_verdict import blocks, decided
+from .simulator import (
+    SAMPLE_ID,
+    Call,
+    ConditionKey,
+    all_of,
+    is_allowed,
+    missing_keys,
+    request_context,
+    session_context,
+    simulate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,8 +36,9 @@ if TYPE_CHECKING:
     from .answers import SimulatorAnswer
     from .node import Node
     from .preferences import Preferences
+    from .role_verdict import CallVerdict
     from .session import Session
-    from .simulator import CallVerdict, Context
+    from .simulator import Context
 
 CALLER: Final = "caller"
 """Stands for the identity of the credentials."""
@@ -86,7 +99,7 @@ def _principal(node: Node, given: str) -> Operator:
             "or a role of that account, which starts the session"
         )
     if ":assumed-role/" in arn:
-        role = simulator.find_role(node.session, arn.split("/")[1])
+        role = find_role(node.session, arn.split("/")[1])
         return Operator(arn=role.arn, tags=role.tags, session_name=arn.rpartition("/")[2])
     if _limits.principal_fault(arn):
         raise CannotAsk(
@@ -135,12 +148,12 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     if isinstance(tags, CannotAsk):
         return OPERATOR.of(arn).unasked(tags)
     calls, on_own = _calls(node, preferences, operator, tags)
-    found = simulator.simulate(node.session, arn, [*calls, *on_own])
-    answers = simulator.all_of(found, calls)
+    found = simulate(node.session, arn, [*calls, *on_own])
+    answers = all_of(found, calls)
     if isinstance(answers, CannotAsk):
         return OPERATOR.of(arn).unasked(answers)
     decisions = [
-        simulator.decided(node.spare, arn, call, answer, _lacks(answer, node))
+        decided(node.spare, arn, call, answer, _lacks(answer, node))
         for call, answer in zip(calls, answers, strict=True)
     ]
     denied = [one for one in decisions if not one.allowed]
@@ -149,29 +162,27 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     asked = OPERATOR.of(arn, *checks.simulated(answers))
     missing = sorted({key for one in decisions for key in one.missing})
     notes = [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
-    notes += _about_own_session(simulator.all_of(found, on_own))
+    notes += _about_own_session(all_of(found, on_own))
     if not denied:
         return asked.passed(f"IAM allows {arn} to start the session", *notes)
     why_not = f"{arn} is denied {_in_words(denied)}"
-    blocks = {
+    blocked = {
         f"{one.answer['action']}: {why}": _unless_open(one, fix)
         for one in denied
-        for why, fix in simulator.blocks(one.answer, "operator")
+        for why, fix in blocks(one.answer, "operator")
     }
     lacking = [
-        one
-        for one in denied
-        if not (is_allowed(one.answer) or simulator.blocks(one.answer, "operator"))
+        one for one in denied if not (is_allowed(one.answer) or blocks(one.answer, "operator"))
     ]
     by_key = [one for one in denied if is_allowed(one.answer) or one.admission.answer == "denied"]
     fix = (
-        *dict.fromkeys(line for lines in blocks.values() for line in lines),
+        *dict.fromkeys(line for lines in blocked.values() for line in lines),
         *_by_iam(node, arn, lacking),
         *(fix for one in by_key for fix in one.admission.fix),
     )
     errors = [one.admission.error for one in denied if one.admission.error]
     of_key = {one.admission.why for one in denied if one in by_key or one.is_open}
-    whys = [*blocks, *sorted(filter(None, of_key))]
+    whys = [*blocked, *sorted(filter(None, of_key))]
     if all(one.is_open for one in denied):
         return asked.unknown(why_not, *notes, *whys, fix=fix, errors=errors)
     first = denied[0].answer["action"]  # in the order in which the client calls
@@ -245,7 +256,7 @@ def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iter
     if not denied:
         yield "IAM allows the operator to resume and end sessions of their own"
         return
-    missing = simulator.missing_keys(one for one in answers if not is_allowed(one))
+    missing = missing_keys(one for one in answers if not is_allowed(one))
     is_open = f", unless {', '.join(missing)} has a value that allows it" if missing else ""
     what = " nor ".join(_OWN[action] for action in denied)
     yield (
@@ -277,7 +288,7 @@ def _calls(
     """
     start = "ssm:StartSession"
     name, user_id = operator.session_name, f"AROAEXAMPLEID:{operator.session_name}"
-    common = simulator.request_context(node.region)
+    common = request_context(node.region)
     if operator.is_user:
         name, user_id = str(operator.arn).rpartition("/")[2], "AIDAEXAMPLEID"
         common = (*common, ConditionKey("aws:username", name))
@@ -297,7 +308,7 @@ def _calls(
         Call(_CHANNEL, f"{sessions}{user_id}-{SAMPLE_ID}", common),
     ]
     if preferences.key is not None:
-        of_key, alias = simulator.session_context(node.id), preferences.key.alias_name
+        of_key, alias = session_context(node.id), preferences.key.alias_name
         if alias:
             of_key = (*of_key, ConditionKey("kms:ResourceAliases", alias, "stringList"))
         calls.append(Call("kms:GenerateDataKey", preferences.key.arn, common, of_key))

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import fitting, in_shell, word
 
-from . import checks, simulator
+from . import checks
 from .asking import CannotAsk, NotPermitted, NotThere, tried
 from .checks import NO_MESSAGE, NO_ROLE, Evidence, Outcome
 from .document import PORT, Refused, key_arn, read_document
 from .identity import unless_replaced
+from .keys import LiveKey, describe_key
 from .lines import hidden, region_word
+from .questions import Uses
 from .resource_policy import key_policy
-from .simulator import LiveKey, Uses
+from .simulator import SESSION_ID, TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -217,7 +219,7 @@ def _key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | None]:
     if LiveKey(given, given).is_of_aws:
         key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
         return key.failed(_OF_AWS, fix=_ANOTHER_KEY), None
-    found = tried(lambda: simulator.describe_key(node.session, given))
+    found = tried(lambda: describe_key(node.session, given))
     if isinstance(found, NotThere):
         key = checks.KEY_USABLE.of(given, Evidence(_KEY, "KeyMetadata", None))
         fix = "set kmsKeyId of the document to a key that exists"
@@ -273,7 +275,7 @@ def _by_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) ->
         why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
         return usable.anew.unknown(why, errors=[policy.error])
     role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
-    told = {simulator.SESSION_ID: None, simulator.TARGET: node.id}
+    told = {SESSION_ID: None, TARGET: node.id}
     # What IAM says of the role is a check of its own.
     admission = policy.admits(role, "kms:Decrypt", key.arn, told, by_iam=True)
     evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)
@@ -405,7 +407,7 @@ def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey 
     itself = LiveKey(arn, arn)
     if itself.is_of_aws:
         return None
-    found = tried(lambda: simulator.describe_key(session, arn))
+    found = tried(lambda: describe_key(session, arn))
     if isinstance(found, CannotAsk):
         return found if itself.alias_name else itself
     return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])
@@ -415,7 +417,7 @@ def _with_key(node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None) -> 
     """Judge a bucket by its key as well, without which S3 takes no object."""
     if outcome.verdict != "pass" or not isinstance(key, LiveKey):
         return outcome
-    found = tried(lambda: simulator.describe_key(node.session, key.given))
+    found = tried(lambda: describe_key(node.session, key.given))
     fix: tuple[str, ...] = ()
     why, state = "", None
     if isinstance(found, NotThere):

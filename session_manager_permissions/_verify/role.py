@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._trust import SYSTEMS_MANAGER, ec2_in, trust
 
-from . import simulator
 from .asking import CannotAsk, answered
 from .checks import CHECKS
 from .document import PORT, Home, LiveDocument, read_document
 from .identity import let_assume
+from .keys import LiveKey, find_key
 from .lines import region_word, with_profile
+from .live_roles import find_role, role_of_profile
 from .options import refuse_without_bucket
-from .simulator import LiveKey, Uses, find_key, find_role
+from .questions import Uses, questions
+from .role_verdict import ask
 from .text import all_shown, plainly
 
 if TYPE_CHECKING:
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from .answers import CapabilityAnswer, RoleAnswer, TrustAnswer
+    from .live_roles import LiveRole
+    from .role_verdict import Verdict
     from .session import Session
-    from .simulator import LiveRole, Verdict
 
 _LABELS: Final = {name: check.label for name, check in CHECKS.items() if check.label}
 """What a role may do, in the order of the checks."""
@@ -38,7 +41,7 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
         CannotAsk: there is no such role, profile, key or document, or AWS does not answer.
     """
     profile, region = arguments.instance_profile, session.region
-    role = find_role(session, arguments.role or simulator.role_of_profile(session, profile))
+    role = find_role(session, arguments.role or role_of_profile(session, profile))
     document = _document(arguments, session, role)
     keys = [document.key] if document.key else arguments.key
     bucket_key = arguments.log_bucket_key
@@ -49,8 +52,7 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
         keys=tuple(find_key(session, arn) for arn in keys),
         log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
     )
-    questions = simulator.questions(role, uses, region)
-    asked = simulator.ask(session, role, questions, instance_profile=profile)
+    asked = ask(session, role, questions(role, uses, region), instance_profile=profile)
     verdicts = [answered(verdict()) for verdict in asked]
     found = role_as_json(profile, role, document, verdicts, session.profile)
     trusted = _trusted(role, session, of_instances=profile is not None)

@@ -1,0 +1,99 @@
+"""Finds KMS keys, as the account has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from session_manager_permissions import _limits, _needs
+from session_manager_permissions._quoting import in_python
+
+from .asking import CannotAsk, well_formed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .session import Session
+
+
+class LiveKey(NamedTuple):
+    """A KMS key, as the user named it and as IAM knows it."""
+
+    given: str
+    """The ARN of the key, or of an alias."""
+    arn: str
+    """The key's own ARN."""
+
+    @property
+    def alias_name(self) -> str | None:
+        """The alias, `alias/NAME`, if the user named one."""
+        resource = self.given.split(":", 5)[5]
+        return resource if resource.startswith("alias/") else None
+
+    @property
+    def is_of_aws(self) -> bool:
+        """Whether it is named by the alias of an AWS managed key, which only AWS gives."""
+        return (self.alias_name or "").startswith(_needs.AWS_MANAGED_ALIAS)
+
+    @property
+    def in_python(self) -> str:
+        """The key as an argument of the construct."""
+        return f'kms.Key.from_key_arn(scope, "Key", {in_python(self.given)})'
+
+
+def find_key(session: Session, arn: str) -> LiveKey:
+    """Find the key with this ARN; for an alias, ask KMS which key it points to.
+
+    Args:
+        session: makes the client.
+        arn: the ARN of a key or an alias.
+
+    Raises:
+        CannotAsk: there is no such alias, it is of an AWS managed key, or the credentials may not
+            call KMS.
+    """
+    key = LiveKey(arn, arn)
+    if key.alias_name is None:
+        return key
+    if key.is_of_aws:
+        raise CannotAsk(
+            f"{arn} is an AWS managed key, which only its own service may use: give a customer "
+            "managed key"
+        )
+    found = describe_key(
+        session,
+        arn,
+        on=f"the key behind {arn}, unless you give the key's own ARN",
+        missing=f"there is no {arn}: give the key's own ARN",
+    )
+    return LiveKey(arn, found["Arn"])
+
+
+def describe_key(
+    session: Session, arn: str, *, on: str = "", missing: str = ""
+) -> Mapping[str, Any]:
+    """Ask KMS about the key with this ARN, or behind this alias.
+
+    Raises:
+        CannotAsk: there is no such key, or the credentials may not call KMS.
+    """
+
+    def read(found: Mapping[str, Any]) -> Mapping[str, Any]:
+        key = found["KeyMetadata"]
+        return {
+            **key,
+            # An answer without one of these is none of AWS.
+            "KeyState": key["KeyState"],
+            "KeyUsage": key["KeyUsage"],
+            "Arn": well_formed(key["Arn"], _limits.key_fault),
+            # `CustomerMasterKeySpec` is its old name.
+            "KeySpec": key.get("KeySpec") or key["CustomerMasterKeySpec"],
+        }
+
+    return session.ask(
+        "kms:DescribeKey",
+        read,
+        on=on or arn,
+        missing=missing or f"there is no {arn}",
+        region=arn.split(":")[3],
+        KeyId=arn,
+    )

@@ -1,0 +1,131 @@
+"""Finds roles and instance profiles, as the account has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from session_manager_permissions import _limits
+from session_manager_permissions._quoting import in_shell
+
+from .asking import CannotAsk, well_formed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from .session import Session
+
+_HERE: Final = (
+    "in the account of the credentials: give one that exists there, or use other credentials"
+)
+
+
+class LiveRole(NamedTuple):
+    """The instance's role, as the account has it."""
+
+    arn: str
+    boundary: str | None = None
+    """The ARN of its permissions boundary."""
+    created: datetime | None = None
+    trust_policy: object = None
+    """What says who may assume it; None if it was not read."""
+    tags: Mapping[str, str] = {}
+
+    @property
+    def partition(self) -> str:
+        """The partition, such as `aws-us-gov`."""
+        return self.arn.split(":")[1]
+
+    @property
+    def account(self) -> str:
+        """The account's id."""
+        return self.arn.split(":")[4]
+
+    @property
+    def name(self) -> str:
+        """Its name, without the path."""
+        return self.arn.rpartition("/")[2]
+
+    @property
+    def word(self) -> str:
+        """Its name as a word of a shell command."""
+        return in_shell(self.name, _limits.ROLE.fault, "ROLE")
+
+
+class LiveProfile(NamedTuple):
+    """An instance profile, as the account has it."""
+
+    id: str | None
+    """Its unique id, which a profile that is made again under the same name does not have."""
+    role: LiveRole | None
+
+
+def find_role(session: Session, role: str) -> LiveRole:
+    """Find the role with this name or ARN.
+
+    Raises:
+        CannotAsk: the account has no such role, or the credentials may not call IAM.
+    """
+    name = role.rpartition("/")[2]
+    found = session.ask(
+        "iam:GetRole",
+        lambda found: _live_role(found["Role"]),
+        on=f"the role {name}",
+        missing=f"there is no role {name!r} {_HERE}",
+        RoleName=name,
+    )
+    # IAM's names are unique regardless of case.
+    if role.startswith("arn:") and role.lower() != found.arn.lower():
+        raise CannotAsk(
+            f"there is no role {role} in the account of the credentials, which has {found.arn}: "
+            "give that one, or use credentials of the other account"
+        )
+    return found
+
+
+def find_profile(session: Session, name: str) -> LiveProfile:
+    """Find the instance profile of this name.
+
+    Raises:
+        CannotAsk: the account has no such profile, or the credentials may not call IAM.
+    """
+
+    def read(found: Mapping[str, Any]) -> LiveProfile:
+        profile = found["InstanceProfile"]
+        role = next(map(_live_role, profile["Roles"]), None)
+        return LiveProfile(profile.get("InstanceProfileId"), role)
+
+    return session.ask(
+        "iam:GetInstanceProfile",
+        read,
+        on=f"the instance profile {name}",
+        missing=f"there is no instance profile {name!r} {_HERE}",
+        InstanceProfileName=name,
+    )
+
+
+def role_of_profile(session: Session, name: str) -> str:
+    """Find the ARN of the role in an instance profile.
+
+    Raises:
+        CannotAsk: the account has no such profile, the profile has no role, or the credentials may
+            not call IAM.
+    """
+    role = find_profile(session, name).role
+    if role is None:
+        raise CannotAsk(
+            f"the instance profile {name!r} has no role, and only a role has permissions: add a "
+            "role to it"
+        )
+    return role.arn
+
+
+def _live_role(found: Mapping[str, Any]) -> LiveRole:
+    boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+    return LiveRole(
+        well_formed(found["Arn"], lambda arn: _limits.role_fault(arn) or _limits.arn_fault(arn)),
+        boundary=boundary,
+        created=found.get("CreateDate"),
+        trust_policy=found.get("AssumeRolePolicyDocument"),
+        tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
+    )

@@ -1,0 +1,330 @@
+"""Tells whether a role may do what the agent does, by what denies it and what would allow it."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from itertools import chain
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions import _limits
+from session_manager_permissions._quoting import fitting
+
+from .asking import CannotAsk
+from .lines import deployment
+from .questions import UPLOAD
+from .resource_policy import Admission, policy_of
+from .simulator import (
+    SAMPLE_INSTANCE,
+    SESSION_ID,
+    Call,
+    ConditionKey,
+    all_of,
+    is_allowed,
+    lacks_resource_policy,
+    missing_keys,
+    request_context,
+    session_context,
+    simulate,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from .answers import SimulatorAnswer
+    from .live_roles import LiveRole
+    from .questions import Question
+    from .session import Session
+
+_PROFILE_LACKS: Final = frozenset({"ssm:sourceinstancearn"})
+"""The condition keys that calls with the role of an instance profile lack as well.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
+"""
+_SAMPLES: Final = {SESSION_ID, "aws:userid"}
+"""The condition keys whose values differ from session to session."""
+_VIA_SERVICE: Final = "kms:ViaService"
+
+
+class CallVerdict(NamedTuple):
+    """What is known of one call: by IAM, and by the policy of the key or the bucket."""
+
+    answer: SimulatorAnswer
+    """What IAM says."""
+    admission: Admission
+    """What the policy of a key or a bucket says, `account` if it was not asked."""
+    missing: tuple[str, ...]
+    """The condition keys that the call may have, and IAM was given no value of."""
+
+    @property
+    def allowed(self) -> bool:
+        """Tell whether the call is allowed."""
+        by_account = is_allowed(self.answer) and self.admission.answer == "account"
+        return by_account or self.admission.answer == "named"
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether what is not known may turn a denial around."""
+        by_iam = bool(self.missing) and not is_allowed(self.answer)
+        by_resource = self.admission.answer
+        return by_resource == "unknown" or (by_iam and by_resource != "denied")
+
+
+def decided(
+    session: Session | None,
+    principal: str,
+    call: Call,
+    answer: SimulatorAnswer,
+    lacks: Collection[str],
+    *,
+    if_allowed: bool = True,
+) -> CallVerdict:
+    """Put together what is known of a call: what IAM's policies say, and the resource's own.
+
+    Args:
+        session: reads the policy of the key or the bucket. None: it is not read.
+        principal: who makes the call.
+        call: the call.
+        answer: what IAM says.
+        lacks: the condition keys that the call certainly does not have, in lower case.
+        if_allowed: whether that policy is read also where IAM's policies allow the call.
+    """
+    by_iam = is_allowed(answer)
+    blocked = False in (
+        answer["allowed_by_permissions_boundary"],
+        answer["allowed_by_organizations"],
+    )
+    admission = Admission("account", "")
+    if session and (if_allowed if by_iam else answer["decision"] == "implicitDeny" and not blocked):
+        action, resource = answer["action"], answer["resource"]
+        policy = policy_of(session, resource, principal.split(":")[4], by_iam=by_iam)
+        if policy is not None:
+            told = {
+                key.name: None if key.name in _SAMPLES else key.value
+                for key in call.with_own.context
+            }
+            admission = policy.admits(principal, action, resource, told, by_iam=by_iam)
+    return CallVerdict(answer, admission, tuple(missing_keys([answer], lacks)))
+
+
+class Verdict(NamedTuple):
+    """Whether the role may do what a question asks about."""
+
+    question: Question
+    role: LiveRole
+    decisions: tuple[CallVerdict, ...]
+    """What is known of each call."""
+    deployment: str = ""
+    """The command that deploys all that the role was asked about; "" if no one command can."""
+
+    @property
+    def answers(self) -> list[SimulatorAnswer]:
+        """What IAM says of each call."""
+        return [one.answer for one in self.decisions]
+
+    @property
+    def _denied(self) -> list[CallVerdict]:
+        """List what denies it; empty if it is allowed."""
+        return [] if self.allowed else [one for one in self.decisions if not one.allowed]
+
+    @property
+    def allowed(self) -> bool:
+        """Tell whether every need is allowed, or one of them if one is enough.
+
+        If one is enough, the last is on the instance itself, to which a deny on instances applies
+        whatever is allowed on `*`.
+        """
+        allowed = [one.allowed for one in self.decisions]
+        if self.question.is_either:
+            return any(allowed) and self.answers[-1]["decision"] != "explicitDeny"
+        return all(allowed)
+
+    @property
+    def denied(self) -> set[str]:
+        """The actions that are denied."""
+        return {one.answer["action"] for one in self._denied}
+
+    @property
+    def why(self) -> list[str]:
+        """Say which actions are denied, and by what; empty if all are allowed."""
+        denied: dict[str, list[str]] = {}
+        for one in self._denied:
+            causes = " and ".join(why for why, _ in self._causes(one))
+            denied.setdefault(causes, []).append(one.answer["action"])
+        return [f"{', '.join(dict.fromkeys(found))}: {by}" for by, found in denied.items()]
+
+    @property
+    def fix(self) -> list[str]:
+        """Say what would allow them; empty if all are allowed."""
+        fixes = [fix for one in self._denied for _, fix in self._causes(one)]
+        return list(dict.fromkeys(chain.from_iterable(fixes)))
+
+    @property
+    def unread(self) -> list[CannotAsk]:
+        """Why the policies of keys and buckets, which may allow the call, could not be read."""
+        return [one.admission.error for one in self._denied if one.admission.error]
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether what is not known may turn the denial around."""
+        open_ = [one.is_open for one in self._denied]
+        if self.question.is_either and not self.decisions[1:]:  # the other is not asked about
+            open_ += [one.answer["decision"] == "implicitDeny" for one in self._denied]
+        return any(open_) and (self.question.is_either or all(open_))
+
+    @property
+    def notes(self) -> list[str]:
+        """Say what IAM could not judge, and what a denial leads to."""
+        notes = []
+        unknown = sorted({key for one in self.decisions for key in one.missing})
+        if unknown:
+            notes.append(
+                f"the role's policies have conditions on {', '.join(unknown)}: not judged, as "
+                "their values are not known"
+            )
+        absent = {*missing_keys(one.answer for one in self._denied)} - {*unknown}
+        if absent:
+            notes.append(
+                f"the role's policies have conditions on {', '.join(sorted(absent))}, which the "
+                "agent's calls do not have"
+            )
+        if any(map(lacks_resource_policy, self.answers)):
+            notes.append(
+                "the resource belongs to another account, whose own policy must allow the action "
+                "too: not judged"
+            )
+        told = [one.admission for one in self.decisions if not is_allowed(one.answer)]
+        notes += dict.fromkeys(one.why for one in told if one.answer in ("named", "unknown"))
+        sure = (one for one in self._denied if not (one.is_open and is_allowed(one.answer)))
+        denied = {one.answer["action"] for one in sure}
+        notes += [note for action, note in self.question.notes.items() if action in denied]
+        return notes
+
+    def _causes(self, denied: CallVerdict) -> list[tuple[str, list[str]]]:
+        """List what denies the action, each with what to do about it."""
+        of_resource = [(denied.admission.why, [*denied.admission.fix])]
+        if is_allowed(denied.answer):
+            return of_resource
+        of_iam = blocks(denied.answer, "role", self.role.boundary)
+        if not of_iam:
+            by_construct = f"give SessionManagerPermissions {self.question.grant}"
+            granting = [*filter(None, [self.deployment, by_construct])]  # without code first
+            of_iam = [("implicit deny: no policy of the role allows it", granting)]
+        return [*of_iam, *(of_resource if denied.admission.answer == "denied" else ())]
+
+
+def blocks(
+    answer: SimulatorAnswer, of: str, boundary: str | None = None
+) -> list[tuple[str, list[str]]]:
+    """List what denies an action whatever is granted, each with what to do about it.
+
+    Args:
+        answer: what IAM says.
+        of: whose policies these are, such as `role`.
+        boundary: the ARN of the permissions boundary, if it is known.
+    """
+    kind = "explicit" if answer["decision"] == "explicitDeny" else "implicit"
+    names = ", ".join(dict.fromkeys(one["policy"] for one in answer["matched_statements"]))
+    found = []
+    if kind == "explicit" and names:
+        found = [(f"explicit deny in {names}", [f"remove the action from the Deny in {names}"])]
+    for allows, policies in (
+        (answer["allowed_by_organizations"], "the organization's service control policies"),
+        (
+            answer["allowed_by_permissions_boundary"],
+            f"the permissions boundary {boundary or f'of the {of}'}",
+        ),
+    ):
+        if allows is False:
+            found.append((f"{kind} deny by {policies}", [f"allow the action in {policies}"]))
+    if kind == "explicit" and not found:
+        why = "explicit deny in a policy that IAM does not name"
+        found = [(why, [f"remove the action from the Deny in the {of}'s policies"])]
+    return found
+
+
+def _deployment(role: LiveRole, asked: Iterable[Question], instance_profile: str | None) -> str:
+    """Return the command that gives a role all that it is asked about; "" if no one command can.
+
+    It is one for all, as another deployment without one of the options would take that away.
+    """
+    options = [option for one in asked for option in one.options]
+    if len({name for name, _ in options}) < len(options):  # a key for each region
+        return ""
+    target = f"role={fitting(role.name, _limits.ROLE.fault, 'ROLE')}"
+    if instance_profile is not None:
+        name = fitting(instance_profile, _limits.INSTANCE_PROFILE.fault, "PROFILE")
+        target = f"instance-profile={name}"
+    return deployment(target, options)
+
+
+def ask(
+    session: Session,
+    role: LiveRole,
+    asked: Sequence[Question],
+    *,
+    instance_profile: str | None = None,
+    node_id: str = SAMPLE_INSTANCE,
+    alike: Sequence[str] = (),
+    spare: Session | None = None,
+) -> list[Callable[[], Verdict | CannotAsk]]:
+    """Ask IAM's simulator about the role's policies, its boundary and the organization's policies.
+
+    Nothing is done or changed. The simulator does not read the policies of keys and buckets. So if
+    only the role's policies lack an action on one, or its policies count, they are read as well.
+    Uploads and those policies are asked about when a verdict is wanted.
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+
+    Args:
+        session: asks AWS, in the instance's region, if it is known.
+        role: the instance's role.
+        asked: the `questions`.
+        instance_profile: the profile that the role is named by. Default: - its own name
+        node_id: the id of the instance. Default: - a sample
+        alike: the ARNs of the nodes about which IAM is asked together, as they share the role.
+        spare: asks about uploads, and reads the policies of keys and buckets. Default: - they are
+            not read
+
+    Returns:
+        For each question what returns the verdict, or why IAM could not be asked.
+    """
+    calls = [_calls(session, question, node_id) for question in asked]
+    at_once = [one for one in chain.from_iterable(calls) if one.action not in UPLOAD]
+    answers = simulate(session, role.arn, at_once, alike)
+    command = _deployment(role, asked, instance_profile)
+    lacks = frozenset() if instance_profile is None else _PROFILE_LACKS
+
+    def verdict(question: Question, calls: list[Call]) -> Verdict | CannotAsk:
+        uploads = [one for one in calls if one.action in UPLOAD]
+        found = all_of({**answers, **simulate(spare or session, role.arn, uploads)}, calls)
+        if isinstance(found, CannotAsk):
+            return found
+        reader = None if question.of_another_account else spare
+        counts = question.policies_count
+        decisions = (
+            decided(reader, role.arn, call, answer, question.lacks | lacks, if_allowed=counts)
+            for call, answer in zip(calls, found, strict=True)
+        )
+        return Verdict(question, role, (*decisions,), command)
+
+    return [cache(partial(verdict, *one)) for one in zip(asked, calls, strict=True)]
+
+
+def _calls(session: Session, question: Question, node_id: str) -> list[Call]:
+    """List the agent's calls, each with the condition keys whose values are known beforehand."""
+    calls = []
+    for need in question.needs:
+        own: list[ConditionKey] = []
+        for operator, keys in (need.conditions or {}).items():
+            if operator == "Null":  # a session's call has them, whatever their values
+                own += session_context(node_id)
+            else:
+                own += [ConditionKey(key, value, "stringList") for key, value in keys.items()]
+        of_resource = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
+        context = request_context(of_resource or session.region)
+        if need.actions == UPLOAD:
+            own += question.headers
+        if question.via and ":kms:" in need.resource and session.region is not None:
+            service = f"{question.via}.{of_resource}.{session.dns_suffix}"
+            own.append(ConditionKey(_VIA_SERVICE, service))
+        calls += [Call(action, need.resource, context, (*own,)) for action in need.actions]
+    return calls
