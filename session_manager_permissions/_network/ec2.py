@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 
 HTTPS: Final = 443
 
+REQUESTS: Final = (HTTPS, HTTPS)
+"""The first and the last port that requests go to."""
+ANSWERS: Final = (1024, 65535)
+"""The first and the last port that answers come back to.
+
+https://docs.aws.amazon.com/vpc/latest/userguide/custom-network-acl.html#nacl-ephemeral-ports
+"""
+
 SERVICES: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
 """The services that a session may need."""
 

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from .ec2 import HTTPS
+from .ec2 import ANSWERS, REQUESTS
 from .facts import Fact, Unknown, all_of, any_of, doubts
 from .model import GroupPeer, PrefixList
 from .place import PUBLIC, Place, decider, is_one_of, without
@@ -33,14 +33,6 @@ WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
 
 The agent tries each address that DNS gives it, and DNS gives it those of all subnets.
 """
-
-_REQUESTS: Final = (HTTPS, HTTPS)
-_ANSWERS: Final = (1024, 65535)
-"""The ports that answers come back to.
-
-https://docs.aws.amazon.com/vpc/latest/userguide/custom-network-acl.html#nacl-ephemeral-ports
-"""
-
 
 _SPARED: Final = 0.01
 """A denial of less than this part of the ports stops no agent, which tries again by another."""
@@ -198,21 +190,21 @@ def _by_ipv6(place: Place) -> Fact:
 
 def acls_to_public(place: Place, subnet: Subnet) -> Path:
     """What the network ACL of a subnet lets pass to public addresses and back."""
-    return _acl(place, subnet, PUBLIC, _REQUESTS, _ANSWERS)
+    return _acl(place, subnet, PUBLIC, REQUESTS, ANSWERS)
 
 
 def acls_between(place: Place, subnet: Subnet, other: Subnet) -> Path:
     """What network ACLs let pass from a subnet to another, and back."""
     if subnet is other:
         return OPEN
-    near = _acl(place, subnet, other.range, _REQUESTS, _ANSWERS)
+    near = _acl(place, subnet, other.range, REQUESTS, ANSWERS)
     far = acl_from(place, other, subnet)
     return near if near.problems else far if far.problems else unknown(*near.decides, *far.decides)
 
 
 def acl_from(place: Place, subnet: Subnet, other: Subnet) -> Path:
     """What the network ACL of a subnet lets in from another subnet, and back."""
-    return _acl(place, subnet, place.address_in(other), _ANSWERS, _REQUESTS)
+    return _acl(place, subnet, place.address_in(other), ANSWERS, REQUESTS)
 
 
 def _acl(

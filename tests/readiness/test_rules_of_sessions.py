@@ -657,6 +657,7 @@ TASKS: Final[list[tuple[Body, int]]] = [
     (tasks(), 0),  # the instance's role may stand in
     (tasks(TaskRoleArn=ref("Free")), 0),
     (FREE_TASK, 0),
+    (tasks(ContainerDefinitions=[ref("Free"), READ_ONLY], TaskRoleArn=att("Role", "Arn")), 1),
     ({"Service": service(TaskDefinition="elsewhere:1")}, 0),
     ({"Service": service(TaskDefinition=ref("Role"))}, 0),
 ]

@@ -279,6 +279,8 @@ ENDPOINTS: Final = {
     "a group for IPv6": path("path-ssm", admitted_by(admitting(ALL_IPV6))),
     "a group that lets the instance in": path("", HERE, admitted_by(of_address("10.0.0.5"))),
     "a group that lets another in": path("path-ssm", HERE, admitted_by(of_address("10.0.0.6"))),
+    "a group that lets one in, which is unknown": path(
+        "path-ssm?", admitted_by(of_address("10.0.0.6"))),
     "a group for a prefix list": path(
         "path-ssm?", admitted_by(admitting({"PrefixListIds": [{"PrefixListId": "pl-of-ours"}]}))),
     "a group of another account": path("", having("ec2:describe_security_groups", shared_group)),

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._network import endpoint_policy, verdicts
+from session_manager_permissions._network.ec2 import ANSWERS, REQUESTS
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, in_words
 from session_manager_permissions._readiness.parts import GROUP
@@ -374,19 +375,13 @@ class _Entry(NamedTuple):
     """What an entry of a network ACL lets pass."""
 
     egress: bool
-    first: int
-    last: int
+    ports: tuple[int, int]
+    """The first and the last."""
 
 
-_OF_CLIENTS: Final = (
-    _Entry(egress=True, first=443, last=443),
-    _Entry(egress=False, first=1024, last=65535),
-)
+_OF_CLIENTS: Final = (_Entry(egress=True, ports=REQUESTS), _Entry(egress=False, ports=ANSWERS))
 """What the network ACL of a subnet with clients lets pass: TCP 443 out, and the answers in."""
-_OF_SERVERS: Final = (
-    _Entry(egress=False, first=443, last=443),
-    _Entry(egress=True, first=1024, last=65535),
-)
+_OF_SERVERS: Final = (_Entry(egress=False, ports=REQUESTS), _Entry(egress=True, ports=ANSWERS))
 """What the network ACL of a subnet with servers lets pass: TCP 443 in, and the answers out."""
 
 
@@ -404,7 +399,8 @@ class LetPass(Remedy):
             for acl in _acls(to, subnet):
                 needed.setdefault(acl, {}).update(dict.fromkeys(entries))
         if not needed:
-            to.say("let TCP 443 and the answers to it, TCP 1024 to 65535, pass the network ACLs")
+            ports = "{} to {}".format(*ANSWERS)
+            to.say(f"let TCP 443 and the answers to it, TCP {ports}, pass the network ACLs")
         for acl, passing in needed.items():
             numbers = to.shared.once(("numbers", acl), partial(_free_numbers, to, acl))
             if len(numbers) < len(passing):
@@ -450,6 +446,7 @@ def _free_numbers(to: Writer, acl: Resource) -> list[int]:
 
 
 def _make_entry(to: Writer, acl: Resource, entry: _Entry, numbers: list[int]) -> None:
+    first, last = entry.ports
     properties = {
         "NetworkAclId": to.ref(acl),
         "RuleNumber": numbers.pop(0),
@@ -457,7 +454,7 @@ def _make_entry(to: Writer, acl: Resource, entry: _Entry, numbers: list[int]) ->
         "RuleAction": "allow",
         "Egress": entry.egress,
         "CidrBlock": "0.0.0.0/0",
-        "PortRange": {"From": entry.first, "To": entry.last},
+        "PortRange": {"From": first, "To": last},
     }
-    what = f"{'Out' if entry.egress else 'In'}{entry.first}"
+    what = f"{'Out' if entry.egress else 'In'}{first}"
     to.make(acl, what, "AWS::EC2::NetworkAclEntry", properties)
