@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from session_manager_permissions._evaluation import Answer
 
 from .policies import Statement, decide, read
-from .roles import has_marks, marked
+from .roles import KEYS, has_marks, marked
 from .templates.functions import is_function, listed
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from .parts import Parts
     from .roles import Ability, Asked, Role, Roles
     from .templates.model import Resource
-
-_KEY: Final = "AWS::KMS::Key"
 
 
 class OwnPolicies:
@@ -53,7 +51,7 @@ class OwnPolicies:
     ) -> Answer:
         (action,) = asked.actions
         of_role, of_account = list[Statement](), list[Statement]()
-        if resource.type != _KEY:
+        if resource.type not in KEYS:
             of_account.append(Statement("", allows=True, certain=True))
         for about, one in self._statements(resource, role, asked):
             # A Deny of the account is one of each of its roles.
@@ -82,7 +80,7 @@ class OwnPolicies:
 
     def _documents(self, resource: Resource) -> Iterator[tuple[Resource, object]]:
         """Yield each policy of a key or a bucket, with the resource that has it."""
-        if resource.type == _KEY:
+        if resource.type in KEYS:
             yield resource, resource.properties.get("KeyPolicy", _DEFAULT)
             return
         name = self._parts.text(resource, resource.properties.get("BucketName", ""))

@@ -42,6 +42,7 @@ from .templates.functions import (
     text_written,
     values_of,
 )
+from .templates.loading import as_document
 from .templates.model import Resource, ReturnValue, Unresolved, may_be_equal
 from .templates.values import as_text
 
@@ -62,6 +63,9 @@ ATTACHED_BY: Final = {
 
 ROLE_IN: Final = {"AWS::IAM::InstanceProfile": "Roles", "AWS::EKS::Nodegroup": "NodeRole"}
 """What holds a role for instances, and the property that names the role."""
+
+KEYS: Final = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
+"""The keys of KMS."""
 
 _MANAGED: Final = "AWS::IAM::ManagedPolicy"
 _OF_AWS: Final = ":iam::aws:policy/"
@@ -96,7 +100,7 @@ class Policy:
     @cached_property
     def length(self) -> int:
         """The least number of characters that IAM counts."""
-        return shortest(dict.get(self.owner, "PolicyDocument"))
+        return shortest(as_document(dict.get(self.owner, "PolicyDocument")))
 
     @cached_property
     def longest(self) -> int:
@@ -168,7 +172,12 @@ class Asked(NamedTuple):
 
 
 def _resources_in(value: Value) -> set[Resource]:
-    return {part.resource for part in value if isinstance(part, ReturnValue)}
+    """Return the resources that a value refers to, of those whose values are of nothing else."""
+    return {
+        part.resource
+        for part in value
+        if isinstance(part, ReturnValue) and part.resource.type.startswith(_OF_THEMSELVES)
+    }
 
 
 def _target(alias: Resource) -> Value:
@@ -211,9 +220,24 @@ def has_marks(text: str) -> bool:
 
 
 _DIGITS: Final = {ord(digit): MARKS + number for number, digit in enumerate("-0123456789abcdef")}
+_OF_THEMSELVES: Final = (
+    "AWS::DynamoDB::",
+    "AWS::IAM::",
+    "AWS::KMS::",
+    "AWS::Lambda::",
+    "AWS::Logs::",
+    "AWS::S3::",
+    "AWS::SNS::",
+    "AWS::SQS::",
+    "AWS::SecretsManager::",
+)
+"""Services whose resources return no ARN and no name of another resource.
+
+A custom resource, a nested stack or a parameter of Systems Manager may return any.
+"""
 _ARNS: Final = {
     "AWS::KMS::Alias": "arn::kms:${AWS::Region}:${AWS::AccountId}:${Name}",
-    "AWS::KMS::Key": "arn::kms:${AWS::Region}:${AWS::AccountId}:key/${Name}",
+    **dict.fromkeys(KEYS, "arn::kms:${AWS::Region}:${AWS::AccountId}:key/${Name}"),
     "AWS::Logs::LogGroup": "arn::logs:${AWS::Region}:${AWS::AccountId}:log-group:${Name}:*",
     "AWS::S3::Bucket": "arn::s3:::${Name}",
 }

@@ -8,7 +8,7 @@ from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
 
 from .parts import decider
-from .roles import marked
+from .roles import KEYS, marked
 from .templates.functions import UNKNOWN, is_function, mapping
 from .templates.loading import as_document
 from .templates.model import ReturnValue
@@ -47,7 +47,7 @@ _NAMES: Final = {
     KEY: (
         ("AWS::KMS::Alias", ""),
         ("AWS::KMS::Alias", "Arn"),
-        ("AWS::KMS::Key", "Arn"),
+        *((one, "Arn") for one in KEYS),
     ),
     "s3BucketName": (("AWS::S3::Bucket", ""),),
     "cloudWatchLogGroupName": (("AWS::Logs::LogGroup", ""),),

@@ -152,6 +152,7 @@ AS_ROOT: Final = {"runAsDefaultUser": "root"}
 ENCRYPTED: Final = document(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
 HOSTS: Final = resource("AWS::SSM::DefaultHostManagementConfiguration")
 CHANGED: Final = resource("Custom::Role", Role=ref("Role"))
+REPLICA: Final = resource("AWS::KMS::ReplicaKey", **key()["Properties"])
 IMPORTED: Final = resource("AWS::KMS::Key", Origin="EXTERNAL")
 
 
@@ -232,6 +233,17 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      with_key_policy(allow("kms:Decrypt", **ANYBODY, Condition=BY_S3)), [], DENIED),
     ("a key whose policy lets the role in, beyond the boundary",
      {"A": DEFAULT, "Key": key(att("Role", "Arn"))} | bounded(ref("B")), [], DENIED),
+    ("a replica of a key", {"A": DEFAULT, "Key": REPLICA}, [], DENIED),
+    ("a replica of a key that is granted", {"A": DEFAULT, "Key": REPLICA}, [decrypt()], READY),
+    ("a replica of a key whose policy denies", {"A": DEFAULT, "Key": resource(
+        "AWS::KMS::ReplicaKey", KeyPolicy=DENIES)}, [decrypt()], DENIED),
+    *((f"a key{beside}{what} that something else returns", {"A": DEFAULT, "C": made},
+       [*granted, {**statement, "Resource": att("C", "Value")}], UNKNOWN)
+      for made in (resource("Custom::Arn"), resource("AWS::SSM::Parameter", Value=ARN))
+      for beside, granted, what, statement in (
+          ("", [], " by the ARN", decrypt()), (", and", [decrypt()], " a Deny", deny("kms:*")))),
+    ("a key, and a secret", {"A": DEFAULT, "C": resource("AWS::SecretsManager::Secret")},
+     [decrypt(ref("C"))], DENIED),
     ("a key without a policy", {"A": DEFAULT, "Key": resource("AWS::KMS::Key")}, [decrypt()],
      READY),
     ("a key whose policy is a parameter",
@@ -781,6 +793,7 @@ TAGS: Final[list[tuple[Body, bool]]] = [
     ({"M": machine(), "T": template("instance")}, False),
     ({"M": machine(), "T": template("volume")}, True),
     ({"M": resource("AWS::EKS::Nodegroup", Tags={"Team": "web"})}, True),
+    ({"M": resource("AWS::EKS::Nodegroup"), "G": grant(**{"eks:cluster-name": "web"})}, False),
     ({"M": resource("AWS::Batch::ComputeEnvironment", ComputeResources={"Type": "EC2"})}, False),
     ({"M": machine(), "N": resource("AWS::CloudFormation::Stack", TemplateURL="s3://b/t")}, False),
     ({"M": machine(), "N": stack_set('{"I": {"Type": "AWS::EC2::Instance"}}')}, False),

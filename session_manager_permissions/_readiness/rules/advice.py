@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.policies import DECRYPT
+from session_manager_permissions._readiness.roles import KEYS
 from session_manager_permissions._readiness.templates.functions import (
     intrinsic,
     listed,
@@ -104,7 +105,7 @@ def _is_no_key(written: object, resource: Resource) -> bool:
     function, name = intrinsic(written)
     if function == "Ref":
         referenced = resource.template.resources.get(name)
-        return referenced is not None and referenced.type in {"AWS::KMS::Key", "AWS::KMS::Alias"}
+        return referenced is not None and referenced.type in {*KEYS, "AWS::KMS::Alias"}
     return _ALIAS_OR_ID.fullmatch(text(written)) is not None
 
 

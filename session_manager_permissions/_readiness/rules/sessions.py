@@ -11,7 +11,7 @@ from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import decider
 from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG
-from session_manager_permissions._readiness.roles import Asked
+from session_manager_permissions._readiness.roles import KEYS, Asked
 from session_manager_permissions._readiness.sessions import KEY
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
@@ -311,8 +311,8 @@ class SessionRules:
         alias = _made(value, "AWS::KMS::Alias")
         if alias is not None:
             target = alias.properties.get("TargetKeyId")
-            return _made(self._parts.assembly.value(alias.template, target), "AWS::KMS::Key")
-        return _made(value, "AWS::KMS::Key")
+            value = self._parts.assembly.value(alias.template, target)
+        return _made(value, *KEYS)
 
 
 def _arn_of_key(document: Document, named: Value) -> Value:
@@ -342,9 +342,9 @@ def _in_arn(value: Value, place: int) -> str:
     return ""
 
 
-def _made(value: Value, type_: str) -> Resource | None:
+def _made(value: Value, *types: str) -> Resource | None:
     match value:
-        case (ReturnValue(resource, _),) if resource.type == type_:
+        case (ReturnValue(resource, _),) if resource.type in types:
             return resource
     return None
 

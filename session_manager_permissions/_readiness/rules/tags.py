@@ -39,6 +39,8 @@ RULES: Final = (
 _START: Final = ("ssm:StartSession",)
 _TAG: Final = "ssm:resourcetag/"
 """How the condition keys of tags begin. It is in lower case, as IAM ignores case in keys."""
+_OF_AWS: Final = ("aws:", "eks:", "k8s.io/", "kubernetes.io/")
+"""How the keys begin, in lower case, of tags that AWS gives instances, as EKS gives its nodes."""
 _POLICIES: Final = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 _GROUP: Final = "AWS::AutoScaling::AutoScalingGroup"
 _TAGGED: Final = ("AWS::EC2::Instance", _GROUP)
@@ -92,7 +94,7 @@ def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
                 # Only the request decides about a variable of the policy.
                 is_known = values and not any(UNKNOWN in one or "${" in one for one in values)
                 prefix, key = name[: len(_TAG)], name[len(_TAG) :]
-                if is_known and prefix.lower() == _TAG and not key.lower().startswith("aws:"):
+                if is_known and prefix.lower() == _TAG and not key.lower().startswith(_OF_AWS):
                     yield key, values
 
 
