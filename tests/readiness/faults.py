@@ -670,7 +670,8 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "the deprecated policy, second": ("deprecated-policy", profile_and_role(
         {"ManagedPolicyArns": [f"{AWS}AmazonS3FullAccess", DEPRECATED]})),
     "an instance that has no profile": ("no-instance-profile", profile_and_role(
-        inline(ALL), Machine=machine(ImageId="ami-12345678"))),
+        inline(ALL), Machine=machine(ImageId="ami-12345678"))
+        | {"Parameters": {"MachineProfile": {"Type": "String"}}}),
     "an instance whose role has no policy": ("channel-missing", profile_and_role(
         Machine=machine(**PROFILE))),
     "metadata off": ("metadata-off", profile_and_role(inline(ALL), Machine=machine(

@@ -468,7 +468,7 @@ def do(step: Step) -> None:
     body = json.loads(file.read_text())
     resources = body["Resources"]
     if not step.path:
-        assert step.logical_id not in resources
+        assert step.logical_id not in {*resources, *body.get("Parameters", {})}
         resources[step.logical_id] = step.value
     else:
         *above, last = step.path.split(".")

@@ -71,12 +71,12 @@ class Shared:
         return self.once("launched", self._launches)
 
     def free_id(self, template: Template, wanted: str) -> str:
-        """Return an id that no construct and no resource of a stack has, and no other fix gives."""
+        """Return an id that nothing in a stack has, and that no other fix gives."""
         wanted = re.sub(r"[^A-Za-z0-9]", "", wanted) or "SessionManager"
         number, found = 1, wanted
         while (
             (template, found) in self._taken
-            or found in template.resources
+            or found in {*template.resources, *template.parameters}
             or self._has(template, found)
         ):
             number += 1
