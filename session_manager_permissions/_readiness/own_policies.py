@@ -11,7 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from session_manager_permissions._evaluation import Answer
+from session_manager_permissions._network.facts import Unknown
 
+from .parts import PartKind
 from .policies import Statement, decide, read
 from .roles import KEYS, has_marks, marked
 from .templates.functions import is_function, listed
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from .parts import Parts
     from .roles import Ability, Asked, Role, Roles
     from .templates.model import Resource
+
+_BUCKET: Final = PartKind("bucket", ("AWS::S3::Bucket",))
 
 
 class OwnPolicies:
@@ -70,24 +74,25 @@ class OwnPolicies:
         its_arn = {"Fn::GetAtt": [role.resource.logical_id, "Arn"]}
         knows = {"aws:PrincipalArn": marked(there.value(its_arn))} if role.in_app else {}
         once, key = self._parts.worlds.once, ("own policies", resource)
-        for owner, written in once(key, lambda: [*self._documents(resource)]):
+        for owner, written, is_its in once(key, lambda: [*self._documents(resource)]):
             known = partial(self._parts.text, owner)
             context = self._roles.context(owner.template, there, asked).knowing(knows)
             found = read(written, "", known, asked.actions, context)
             for one in self._roles.on(owner.template, found, asked):
                 for about, is_sure in self._principals(owner, one.principal, role):
-                    yield about, one._replace(certain=one.certain and is_sure)
+                    yield about, one._replace(certain=one.certain and is_its and is_sure)
 
-    def _documents(self, resource: Resource) -> Iterator[tuple[Resource, object]]:
-        """Yield each policy of a key or a bucket, with the resource that has it."""
+    def _documents(self, resource: Resource) -> Iterator[tuple[Resource, object, bool]]:
+        """Yield each policy of a key or a bucket, with what has it, and whether it is certain."""
         if resource.type in KEYS:
-            yield resource, resource.properties.get("KeyPolicy", _DEFAULT)
+            yield resource, resource.properties.get("KeyPolicy", _DEFAULT), True
             return
         name = self._parts.text(resource, resource.properties.get("BucketName", ""))
         for one in self._parts.by_type["AWS::S3::BucketPolicy"]:
-            bucket = self._parts.behind(one.template, one.properties.get("Bucket"))
-            if one.exists and bucket in {resource, name, None}:  # None may be any bucket
-                yield one, one.properties.get("PolicyDocument")
+            bucket = self._parts.reference(one.template, one.properties.get("Bucket"), _BUCKET)
+            is_its = None if isinstance(bucket, Unknown) else bucket in {resource, name}
+            if one.exists and is_its is not False:
+                yield one, one.properties.get("PolicyDocument"), is_its is True
 
     def _principals(
         self, owner: Resource, principal: object, role: Role

@@ -324,6 +324,9 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      with_bucket_policy(deny("s3:*", **ANYBODY, **INSECURE)), [allow("s3:*")], READY),
     ("a bucket, and the policy of another",
      with_bucket_policy(deny("s3:*", **ANYBODY), of_bucket="another"), [allow("s3:*")], READY),
+    ("a bucket, and the policy of one that a custom resource returns",
+     with_bucket_policy(deny("s3:*", **ANYBODY), of_bucket=att("C", "Name"))
+     | {"C": resource("Custom::Name")}, [allow("s3:*")], UNKNOWN),
     ("a bucket whose policy denies",
      with_bucket_policy(deny("s3:*", **ANYBODY)), [allow("s3:*")], DENIED),
     ("a bucket whose policy names it, and denies",
