@@ -698,6 +698,7 @@ VERIFY: Final = {
         with_env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/credentials")),
     "`AWS_ACCESS_KEY_ID` without its secret": run(
         "verify --role web", with_env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")),
+    "a profile with a `role_arn` alone": with_profile(f"role_arn = {role_arn('web')}"),
     "`AWS_MAX_ATTEMPTS=0`": fails(
         errors.InvalidMaxRetryAttemptsError(provided_max_attempts=0, min_value=1)),
     "a profile whose `source_profile` does not exist": with_profile(
@@ -724,6 +725,10 @@ VERIFY: Final = {
     "a sign-in of IAM Identity Center that AWS refuses": fails(
         client_error("GetRoleCredentials", "UnauthorizedException", "No access")),
     "a connection that ends": fails(errors.ConnectionClosedError(endpoint_url="https://iam")),
+    "a certificate that is not of AWS": fails(
+        errors.SSLError(endpoint_url="https://iam", error="certificate verify failed")),
+    "`AWS_SESSION_TOKEN` with the end of a line": fails(
+        errors.HTTPClientError(error=ValueError(r"Invalid header value b'Pa55w0rd\n'"))),
     "a service that does not answer": command(f"{NODE} --document Mine",
         has_answer("ssm:describe_instance_information",
             errors.ConnectTimeoutError(endpoint_url="https://ssm"))),

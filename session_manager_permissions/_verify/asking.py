@@ -62,15 +62,23 @@ _WAYS_OUT: Final = {
     "ConfigParseError": "{error}: correct the file",
     "InvalidConfigError": "{error}: correct the profile in the configuration of AWS",
     "InvalidRetryConfigurationError": "{error}: correct AWS_MAX_ATTEMPTS",
-    "PartialCredentialsError": "{error}: set both, or neither",
+    "PartialCredentialsError": "{error}: set what is missing, or remove the rest",
     "ProfileNotFound": "{error}: give one that aws configure list-profiles shows",
     "SSOError": _NO_CREDENTIALS + "aws sso login{profile}",
     "TokenRetrievalError": _NO_CREDENTIALS + "aws sso login{profile}",
     "LoginError": _NO_CREDENTIALS + "aws login{profile}",
     "CredentialRetrievalError": _NO_CREDENTIALS + "{sign_in}",
     "InvalidRegionError": "{error}: correct --region, or the region of the profile",
+    "SSLError": (
+        "{error}: if a proxy replaces the certificates, set AWS_CA_BUNDLE to a file with its "
+        "certificate authority"
+    ),
+    "ConnectionError": "{error}: check the network",
+    "HTTPClientError": "{error}: check the network",
 }
-"""The ways out of errors that botocore raises before it asks AWS, by their names."""
+"""The ways out of errors that botocore raises before AWS answers, by their names."""
+_INVALID_HEADER: Final = "Invalid header value"
+"""What Python says of a header, with its value: a session token, or what signs the request."""
 
 
 def _of_profile(profile: str | None) -> str:
@@ -86,11 +94,16 @@ def sign_in(profile: str | None = None) -> str:
 
 
 def before_aws(error: Exception, profile: str | None = None) -> str:
-    """Say what botocore raises before it asks AWS, and the way out."""
+    """Say what botocore raises before AWS answers, and the way out."""
     names = {kind.__name__ for kind in type(error).__mro__}
     way_out = next((text for name, text in _WAYS_OUT.items() if name in names), "{error}")
     if getattr(error, "kwargs", {}).get("provider") == "custom-process":
         way_out = _NO_CREDENTIALS + _PROCESS
+    if _INVALID_HEADER in str(error):
+        way_out = (
+            "a variable of AWS, such as AWS_SESSION_TOKEN, has the end of a line in it, or another "
+            "character that no request can have: set it again"
+        )
     return way_out.format(error=error, profile=_of_profile(profile), sign_in=sign_in(profile))
 
 
@@ -256,7 +269,7 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
             of_region = f", and whether there is a region {asked.region}{_misspelt(asked.region)}"
         raise NotReached(f"{error}: check the network{of_region}") from None
     except (NoConnection, HTTPClientError) as error:
-        raise NotReached(f"{error}: check the network") from None
+        raise NotReached(before_aws(error)) from None
     # A name or a region that comes from another answer, and that no request can have.
     except (InvalidRegionError, ParamValidationError, UnicodeError) as error:
         said = " ".join(str(error).split())
