@@ -101,8 +101,8 @@ def before_aws(error: Exception, profile: str | None = None) -> str:
         way_out = _NO_CREDENTIALS + _PROCESS
     if _INVALID_HEADER in str(error):
         way_out = (
-            "a variable of AWS, such as AWS_SESSION_TOKEN, has the end of a line in it, or another "
-            "character that no request can have: set it again"
+            "the access key, the session token or the region has the end of a line in it, or "
+            "another character that no request can have: set it without"
         )
     return way_out.format(error=error, profile=_of_profile(profile), sign_in=sign_in(profile))
 
