@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .answers import SimulatorAnswer
+    from .checks import Subject
     from .node import Node
     from .preferences import Preferences
     from .role_verdict import CallVerdict
@@ -164,7 +165,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     notes = [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
     notes += _about_own_session(all_of(found, on_own))
     if not denied:
-        return asked.passed(f"IAM allows {arn} to start the session", *notes)
+        return _allowed(asked, arn, preferences, notes)
     why_not = f"{arn} is denied {_in_words(denied)}"
     blocked = {
         f"{one.answer['action']}: {why}": _unless_open(one, fix)
@@ -183,10 +184,43 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     errors = [one.admission.error for one in denied if one.admission.error]
     of_key = {one.admission.why for one in denied if one in by_key or one.is_open}
     whys = [*blocked, *sorted(filter(None, of_key))]
-    if all(one.is_open for one in denied):
+    certain = [one for one in denied if not one.is_open]
+    on_node, on_document, *_ = calls
+    of_others = [one for one in certain if one.answer["resource"] != on_document.resource]
+    if of_others != certain and _may_name_none(node, preferences, arn, on_node):
+        certain = of_others
+        whys.append(
+            f"AWS asks for {on_document.resource} if the session names it, or if a condition on "
+            f"{_CHECK} does"
+        )
+    if not certain:
         return asked.unknown(why_not, *notes, *whys, fix=fix, errors=errors)
-    first = denied[0].answer["action"]  # in the order in which the client calls
+    first = certain[0].answer["action"]  # in the order in which the client calls
     return asked.failed(why_not, *whys, fix=fix, users_see=_USERS_SEE[first], errors=errors)
+
+
+def _allowed(asked: Subject, arn: str, preferences: Preferences, notes: Sequence[str]) -> Outcome:
+    """Return the outcome if nothing is denied, of which the key is a part if it is known."""
+    key_usable = preferences.outcomes[0]
+    if preferences.key is None and key_usable.verdict == "unknown":
+        why = f"whether {arn} may use the key of sessions is not known: {key_usable.why[0]}"
+        return asked.unknown(why, *notes, errors=key_usable.errors)
+    return asked.passed(f"IAM allows {arn} to start the session", *notes)
+
+
+def _may_name_none(node: Node, preferences: Preferences, arn: str, on_node: Call) -> bool:
+    """Tell whether the operator may start a session that names no document.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-sessiondocumentaccesscheck.html
+    """
+    if preferences.name != _needs.DEFAULT_DOCUMENT:
+        return False
+    _, *others = on_node.own_context
+    call = on_node._replace(own_context=(_CHECKED._replace(value="false"), *others))
+    answer = simulate(node.spare, arn, [call])[call]
+    if isinstance(answer, CannotAsk):
+        return True
+    return is_allowed(answer) or bool(missing_keys([answer], _lacks(answer, node)))
 
 
 def _unless_open(one: CallVerdict, fix: list[str]) -> list[str]:
@@ -243,6 +277,9 @@ def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, .
 
 _OWN: Final = {"ssm:ResumeSession": "resume", "ssm:TerminateSession": "end"}
 """What an operator does with a session of their own, by the action."""
+_CHECK: Final = "ssm:SessionDocumentAccessCheck"
+_CHECKED: Final = ConditionKey(_CHECK, "true", "boolean")
+"""Whether AWS asks for the document as well."""
 _SESSION_TAG: Final = "aws:ssmmessages:session-id"
 _CHANNEL: Final = "ssmmessages:OpenDataChannel"
 _TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
@@ -293,7 +330,6 @@ def _calls(
         name, user_id = str(operator.arn).rpartition("/")[2], "AIDAEXAMPLEID"
         common = (*common, ConditionKey("aws:username", name))
     common = (*common, ConditionKey("aws:userid", user_id))
-    checked = ConditionKey("ssm:SessionDocumentAccessCheck", "true", "boolean")
     owner = "" if preferences.name.startswith(_needs.DOCUMENTS_OF_AWS) else node.account
     where = f"arn:{node.partition}:ssm:{node.region}"
     document = f"{where}:{owner}:document/{preferences.name}"
@@ -302,8 +338,8 @@ def _calls(
     sessions = f"{where}:{node.account}:session/"
     own, of_session = f"{sessions}{name}-{SAMPLE_ID}", _tagged({_SESSION_TAG: user_id})
     calls = [
-        Call(start, node.arn, common, (checked, *_tagged(tags))),
-        Call(start, document, common, (checked,)),
+        Call(start, node.arn, common, (_CHECKED, *_tagged(tags))),
+        Call(start, document, common, (_CHECKED,)),
         Call(_CHANNEL, own, common),
         Call(_CHANNEL, f"{sessions}{user_id}-{SAMPLE_ID}", common),
     ]

@@ -235,10 +235,27 @@ def of_instance(asked: Question) -> bool:
     return ":instance/" in asked.resource and asked.action == START
 
 
-def certainly_no_document(asked: Question) -> dict[str, Any] | None:
+def certainly_no_channel(asked: Question) -> dict[str, Any] | None:
     missing = [MFA] if of_instance(asked) else []
-    denied = of_instance(asked) or ":document/" in asked.resource
+    denied = of_instance(asked) or (asked.who, asked.action) == (USER, OF_OPERATOR[1])
     return {"EvalDecision": "implicitDeny", "MissingContextValues": missing} if denied else None
+
+
+def names_no_document(asked: dict[str, Any]) -> bool:
+    key = "ssm:SessionDocumentAccessCheck"
+    told = {one["ContextKeyName"]: one["ContextKeyValues"] for one in asked["ContextEntries"]}
+    return told.get(key) == ["false"]
+
+
+def of_document(asked: Question) -> bool:
+    return ":document/" in asked.resource
+
+
+def checks_the_document(asked: Question) -> dict[str, Any] | None:
+    """Allow a session on the instance if the document is checked, which no policy allows."""
+    checked = asked.told.get("ssm:SessionDocumentAccessCheck") == ["true"]
+    denied = of_document(asked) or (of_instance(asked) and not checked)
+    return {"EvalDecision": "implicitDeny"} if denied else None
 
 
 def of_channel(*, by_name: bool) -> Callable[[Question], bool]:
@@ -773,8 +790,19 @@ OPERATORS: Final = {
            ("a tag of theirs", "operator?", decides("aws:PrincipalTag/team", if_=of_instance)),
            ("a condition", "", WITHOUT_MFA),
            ("a condition that denies", "operator?", both(WITHOUT_MFA, denying(f"{USER} {START}"))),
-           ("a document that no condition allows", "operator",
-            setting(decides=certainly_no_document)),
+           ("a channel that no condition allows", "operator",
+            setting(decides=certainly_no_channel)),
+           ("a document that no session need name", "operator?", decides(if_=of_document)),
+           ("a document that a condition checks", "operator", setting(decides=checks_the_document)),
+           ("a document, and no answer about a session that names none", "operator?",
+            both(decides(if_=of_document),
+                 refusing("iam:SimulatePrincipalPolicy", "Throttling", names_no_document))),
+           ("neither a document nor a key", "operator",
+            both(decides(if_=of_document), NO_DATA_KEY)),
+           ("an alias that can't be resolved", "operator? key-usable? encrypt?",
+            both(using(kmsKeyId=nodes.ALIAS), refusing("kms:DescribeKey"))),
+           ("a document that can't be read", f"operator? {perhaps(OF_DOCUMENT)}",
+            refusing("ssm:GetDocument")),
            ("no right to resume", "", denying(RESUME)),
            ("no right to end", "", denying(END)),
            ("neither right", "", denying(RESUME, END)),

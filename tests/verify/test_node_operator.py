@@ -12,7 +12,16 @@ import pytest
 from session_manager_permissions._verify.checks import Outcome
 
 from . import nodes
-from .causes import SESSION_OF_ROLE, START, Change, having, setting, using
+from .causes import (
+    SESSION_OF_ROLE,
+    START,
+    Change,
+    decides,
+    having,
+    of_document,
+    setting,
+    using,
+)
 from .nodes import ACCOUNT, ALIAS, KEY, NODE, OTHER_ACCOUNT, REGION, USER, World, diagnosed, one
 
 INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}"
@@ -123,27 +132,33 @@ def allows_operator(world: World, allowed: Mapping[str, tuple[str, ...]], operat
     world.decides = decides
 
 
-@pytest.mark.parametrize(("action", "resources", "denied"), [
-    pytest.param("", (), False, id="as it is"),
-    pytest.param(CHANNEL, ("arn:aws:ssm:*:*:session/*",), False, id="any session"),
-    pytest.param("ssm:TerminateSession", (), False, id="can't end them"),
-    pytest.param(START, (INSTANCE.replace(NODE, "i-9"), DOCUMENT_ARN), True, id="another node"),
-    pytest.param(START, (INSTANCE,), True, id="no document"),
-    pytest.param(CHANNEL, (), True, id="no channel"),
-    pytest.param(CHANNEL, ("arn:aws:ssm:*:*:session/bob-*",), True, id="another's channels"),
-    pytest.param(DATA_KEY, (), True, id="no key"),
+@pytest.mark.parametrize(("action", "resources", "verdict"), [
+    pytest.param("", (), "pass", id="as it is"),
+    pytest.param(CHANNEL, ("arn:aws:ssm:*:*:session/*",), "pass", id="any session"),
+    pytest.param("ssm:TerminateSession", (), "pass", id="can't end them"),
+    pytest.param(START, (INSTANCE.replace(NODE, "i-9"), DOCUMENT_ARN), "fail", id="another node"),
+    pytest.param(START, (INSTANCE,), "unknown", id="no document"),
+    pytest.param(CHANNEL, (), "fail", id="no channel"),
+    pytest.param(CHANNEL, ("arn:aws:ssm:*:*:session/bob-*",), "fail", id="another's channels"),
+    pytest.param(DATA_KEY, (), "fail", id="no key"),
 ])  # fmt: skip
 @pytest.mark.parametrize("operator", [USER, f"arn:aws:iam::{ACCOUNT}:role/operators"])
 def test_an_operator_with_the_quick_start_of_aws(
-    action: str, resources: tuple[str, ...], operator: str, *, denied: bool
+    action: str, resources: tuple[str, ...], verdict: str, operator: str
 ) -> None:
     world = world_of()
     allows_operator(world, QUICK_START | {action: resources}, operator)
 
     check = operator_of(world, operator=operator)
 
-    assert check.verdict == ("fail" if denied else "pass")
-    assert not denied or f"is denied {action} on " in check.why[0]
+    assert check.verdict == verdict
+    assert verdict == "pass" or f"is denied {action} on " in check.why[0]
+
+
+def test_a_session_that_names_its_document_needs_it() -> None:
+    world = World(using(), decides(if_=of_document))
+
+    assert one(diagnosed(world, document="Mine", operator=USER), "operator").verdict == "fail"
 
 
 def test_the_tags_of_a_caller_come_with_the_role() -> None:

@@ -32,7 +32,9 @@ WHERE_ASKED: Final = {
     "iam:ListRoleTags": cause("", run_as("web"), operator=OPERATOR_ROLE),
     "iam:ListUserTags": cause("", run_as("web"), operator=USER),
     # of what IAM denies, the policies of keys and buckets are read
-    "kms:DescribeKey": used("", using(kmsKeyId="alias/sessions"), bucket("aws:kms", "alias/logs")),
+    "kms:DescribeKey": used(
+        "", using(kmsKeyId="alias/sessions"), bucket("aws:kms", "alias/logs")
+    )._replace(operator=USER),
     "kms:GetKeyPolicy": used("", NO_KEY, bucket("aws:kms", KEY))._replace(operator=USER),
     "s3:GetBucketPolicy": used("", denying("s3:PutObject")),
     "s3:GetEncryptionConfiguration": used(  # of a bucket that may be in another region
