@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 import pytest
+from botocore import xform_name
 from syrupy.assertion import SnapshotAssertion
 
 from . import nodes
@@ -210,8 +211,12 @@ def test_what_shows_why(snapshot: SnapshotAssertion) -> None:
 def test_a_denial_fails_nothing_and_names_the_permission(call: str, does: Change) -> None:
     code = "UnauthorizedOperation" if call[:3] == "ec2" else "AccessDenied"
 
-    found = diagnosed(World(NEVER, does, refusing(call, code)))
+    world = World(NEVER, does, refusing(call, code))
 
+    found = diagnosed(world)
+
+    service, _, name = call.partition(":")
+    assert world.calls.count(f"{service}:{xform_name(name)}") == 1
     assert of_verdict(found, "fail") == {"connected", "registered"}
     assert of_verdict(found, "unknown") == {"agent"}
     assert call in str(one(found, "agent").why)

@@ -187,6 +187,7 @@ MORE: Final[dict[str, Change]] = {
     "an interface endpoint of S3 alone": logs_by(S3_FOR_RESOLVERS),
     "a bucket with a key and dsse": both(World.uses, bucket("aws:kms:dsse", KEY)),
     "a bucket with an alias and dsse": both(World.uses, bucket("aws:kms:dsse", "alias/a/b")),
+    "a bucket with no key and dsse": both(World.uses, bucket("aws:kms:dsse", "a,b")),
     "a bucket that is to be in us-east-1": both(
         World.uses, setting(bucket_region="us-east-1"), NO_BUCKET),
     "volumes and the system impaired": both(World.is_lost, statuses(nodes.status("impaired"))),
