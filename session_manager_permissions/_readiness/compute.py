@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement
 
-from .launch import CONFIGURATION, TEMPLATE, Launch, LaunchReader, Scripts, Written
+from .launch import CONFIGURATION, TEMPLATE, Image, Launch, LaunchReader, Scripts, Written
 from .parts import (
     CLUSTERS,
     GROUP,
@@ -139,7 +140,7 @@ class Compute(NamedTuple):
     """Who launches them by rules that the templates do not show, such as a service."""
     uses: tuple[Resource, ...] = ()
     """The launch templates that they are launched from."""
-    image: Written | None = None
+    image: Image | None = None
     user_data: Written | None = None
     agent: str = ""
     """What decides whether their agent works, if a script that they run changes it; else empty."""
@@ -298,16 +299,26 @@ class Launchers:
             yield reader.unknown(resource, f"what {resource.logical_id!r} launches from")
             return
         base = reader.from_template(resource, mixed.get("LaunchTemplateSpecification"))
-        others = [
-            entry.get("LaunchTemplateSpecification") if entry else written
-            for entry, written in mappings(mixed.get("Overrides"))
-        ]
-        if not others or None in others:
-            yield base  # only overrides without a launch template of their own use it
-        for other in others:
-            if other is not None:
-                launch = reader.from_template(resource, other)
-                yield launch._replace(uses=(*launch.uses, *base.uses))
+        yield from self._overridden(resource, base, mixed.get("Overrides"))
+
+    def _overridden(self, resource: Resource, base: Launch, overrides: object) -> list[Launch]:
+        """Each way to launch from a template and what overrides it, with all of its subnets."""
+        ways: list[Launch] = []
+        subnets: defaultdict[int, tuple[Reference, ...]] = defaultdict(tuple)
+        for entry, written in [*mappings(overrides)] or [({}, {})]:
+            its, given = base, entry or {}
+            if "LaunchTemplateSpecification" in given:
+                its = self._reader.from_template(resource, given["LaunchTemplateSpecification"])
+                its = its._replace(uses=(*its.uses, *base.uses))
+            launch = self._reader.read(resource, written).over(its)
+            if "MetadataOptions" in given and launch.metadata_off is True:
+                doubt = Unknown(f"the metadata options that {resource.logical_id!r} overrides")
+                launch = launch._replace(metadata_off=doubt)
+            way = launch._replace(origin=its.origin, scripts=its.scripts, subnets=())
+            if way not in ways:
+                ways.append(way)
+            subnets[ways.index(way)] += launch.subnets or (_DEFAULT_VPC,)
+        return [way._replace(subnets=subnets[number]) for number, way in enumerate(ways)]
 
     def _spot_fleet(self, resource: Resource) -> Iterator[Compute]:
         data = inner(resource.properties, "SpotFleetRequestConfigData") or {}
@@ -320,24 +331,12 @@ class Launchers:
         yield from self._by_templates(resource, data)
 
     def _by_templates(self, resource: Resource, data: dict[str, Any]) -> Iterator[Compute]:
-        """The launches of a fleet, one for each launch template."""
+        """The launches of a fleet from its launch templates."""
         for entry, written in mappings(data.get("LaunchTemplateConfigs")):
-            launch = self._reader.from_template(
-                resource, entry.get("LaunchTemplateSpecification") if entry else written
-            )
-            overrides = [*mappings(entry.get("Overrides") if entry else None)]
-            given = [one["SubnetId"] for one, _ in overrides if one and "SubnetId" in one]
-            subnets = self._reader.subnets(resource, given)
-            if len(given) < len(overrides):  # the others take the template's
-                subnets += launch.subnets or (_DEFAULT_VPC,)
-            launch = launch._replace(subnets=subnets or launch.subnets)
-            yield self._compute(resource, launch)
-            for override, _ in overrides:
-                if override is not None and "IamInstanceProfile" in override:
-                    own = self._reader.read(
-                        resource, {"IamInstanceProfile": override["IamInstanceProfile"]}
-                    )
-                    yield self._compute(resource, launch._replace(profile=own.profile))
+            specified = entry.get("LaunchTemplateSpecification") if entry else written
+            base = self._reader.from_template(resource, specified)
+            for launch in self._overridden(resource, base, mapping(entry).get("Overrides")):
+                yield self._compute(resource, launch)
 
     def _node_group(self, resource: Resource) -> Iterator[Compute]:
         """The nodes of EKS, to which it gives a profile of its own making for the role."""
@@ -430,12 +429,13 @@ class Launchers:
             return
         groups = self._parts.split(resource.template, options.get("SecurityGroups", ""), GROUP)
         given = options.get("AssociatePublicIpAddress")
+        public = self._parts.fact(resource, given, "public address", default=False)
         launch = Launch(
             resource,
             Written(resource.template, profile),
             subnets=subnets,
             groups=(*groups, Unknown(f"the security group that {_ELASTIC_BEANSTALK} makes")),
-            public_address=self._parts.fact(resource, given, "public address", default=None),
+            public_address=public or _GIVEN_BY_BEANSTALK,
         )
         yield self._compute(resource, launch)
 
@@ -525,3 +525,11 @@ def _names_profile(value: Value) -> bool:
 
 _FARGATE: Final = frozenset({"FARGATE", "FARGATE_SPOT"})
 _ELASTIC_BEANSTALK: Final = "AWS Elastic Beanstalk"
+_GIVEN_BY_BEANSTALK: Final = Unknown(
+    f"whether {_ELASTIC_BEANSTALK} gives its instances public addresses"
+)
+"""An environment of one instance gives it an Elastic IP address, and the source of an application
+may have this option too.
+
+https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
+"""

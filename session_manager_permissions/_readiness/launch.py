@@ -118,6 +118,13 @@ class Written(NamedTuple):
     value: object
 
 
+class Image(NamedTuple):
+    """An image, and the resource that names it."""
+
+    named_by: Resource
+    value: object
+
+
 class Scripts(NamedTuple):
     """What matters of the scripts that instances run when they boot."""
 
@@ -157,7 +164,7 @@ class Launch(NamedTuple):
     other_interfaces: bool = False
     maybe_profile: Written | None = None
     scripts: Scripts = NO_SCRIPTS
-    image: Written | None = None
+    image: Image | None = None
     user_data: Written | None = None
     uses: tuple[Resource, ...] = ()
     """The launch templates that it is launched from."""
@@ -248,7 +255,7 @@ class LaunchReader:
             self._profile(origin, data),
             self._metadata_off(origin, data),
             scripts=self._of_user_data(origin, data.get("UserData")).and_(self.of_init(origin)),
-            image=self._written(origin, data.get("ImageId")),
+            image=Image(origin, data["ImageId"]) if "ImageId" in data else None,
             user_data=self._written(origin, data.get("UserData")),
         )
         interfaces = [*mappings(data.get("NetworkInterfaces"))]

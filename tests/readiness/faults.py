@@ -645,6 +645,12 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
         inline(ALL), **spot([ONE_SPECIFICATION | {"IamInstanceProfile": {"Arn": att(
             "Profile", "Arn")}}, LAUNCHES_MINIMAL]))),
     "one object in place of a list": ("no-instance-profile", launched(**spot(LAUNCHES_MINIMAL))),
+    "a minimal image of an override": ("agent-missing", profile_and_role(
+        inline(ALL), Template=resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={
+            **ONE_SPECIFICATION, "IamInstanceProfile": {"Arn": att("Profile", "Arn")}}),
+        Group=scaling(MixedInstancesPolicy={"LaunchTemplate": {
+            "LaunchTemplateSpecification": IN_TEMPLATE,
+            "Overrides": [{"InstanceType": "t3.nano"}, {"ImageId": MINIMAL}]}}))),
     "endpoints of all but S3": ("endpoint-missing", isolated_in_l1(
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), **WITH_BUCKET)),
     "private DNS off": ("endpoint-unreachable", by_l1_endpoints(PrivateDnsEnabled=False)),
@@ -721,6 +727,10 @@ ENDPOINTS_OF_LOGS: Final = {
         PolicyDocument={"Statement": [allow("*", Principal="*"), deny("logs:*", Principal="*")]},
     ),
 }
+EITHER_OFF: Final = {
+    "Fn::If": ["C", {"HttpEndpoint": "disabled"}, {"HttpEndpoint": "disabled", "HttpTokens": "-"}]
+}
+EITHER_IMAGE: Final = {"Fn::If": ["C", MINIMAL, MINIMAL.replace("x86_64", "arm64")]}
 EITHER_TAG: Final = {"Fn::If": ["C", [{"Key": "A", "Value": "a"}], [{"Key": "B", "Value": "b"}]]}
 BOTH_OF_S3: Final = {
     "Second": resource("AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": [allow("s3:*")]})
@@ -757,6 +767,10 @@ IN_WORDS: Final[dict[str, Body]] = {
     "a network ACL that a condition chooses": behind_an_acl(
         Second=part("NetworkAcl", **VPC_ID), Uses=part(
             "SubnetNetworkAclAssociation", SubnetId=ref("Subnet"), NetworkAclId=CHOSEN)),
+    "metadata options that a condition chooses": profile_and_role(
+        inline(ALL), Machine=machine(**PROFILE, MetadataOptions=EITHER_OFF)),
+    "an image that a condition chooses": profile_and_role(
+        inline(ALL), Machine=machine(**PROFILE, ImageId=EITHER_IMAGE)),
     "tags that a condition chooses": profile_and_role(
         inline(ALL), Machine=machine(**PROFILE, Tags=EITHER_TAG), Grant=GRANT),
     "a network ACL that denies at first": behind_an_acl(Entry=denies("Acl")),

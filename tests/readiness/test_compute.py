@@ -306,6 +306,12 @@ FLEETS: Final[dict[str, Parts]] = {
     "overrides of the subnet of an interface": {
         "Template": template(NetworkInterfaces=[interface(SubnetId=ref("Other"))]),
         "Fleet": ec2_fleet(config("Subnet", ""))},
+    "overrides of the profile, the metadata options and the interface": {
+        "Template": template(MetadataOptions=OFF, SecurityGroupIds=[GROUP]),
+        "Fleet": ec2_fleet({"LaunchTemplateSpecification": SPEC, "Overrides": [
+            {"IamInstanceProfile": {"Name": "Own"}, "MetadataOptions": {"HttpTokens": "required"}},
+            {"IamInstanceProfile": {"Name": "Own"}, "MetadataOptions": {"HttpEndpoint": "enabled"},
+             "NetworkInterfaces": [ELSEWHERE | {"AssociatePublicIpAddress": True}]}, PARAMETER]})},
     "the subnet of an interface": {
         "Template": template(NetworkInterfaces=[ELSEWHERE]), "Fleet": ec2_fleet(config())},
     "a fleet by a parameter": {"Fleet": ec2_fleet(PARAMETER)},
@@ -426,6 +432,8 @@ JUDGED: Final[dict[str, Body]] = {
     "AWS Elastic Beanstalk": beanstalk(
         IamInstanceProfile="P", SecurityGroups=GROUP, AssociatePublicIpAddress="true",
         InstanceType="t3.micro", Subnets=JOINED),
+    "AWS Elastic Beanstalk, which may give an address": beanstalk(
+        IamInstanceProfile="P", AssociatePublicIpAddress="false", Subnets=ref("Subnet")),
 }  # fmt: skip
 NAMELESS: Final = named(ref("Name"))
 USED: Final[dict[str, Parts]] = {

@@ -73,6 +73,7 @@ RESOLVERS: Final[list[Row]] = [
     ("DNS server at the same place in another range", served("10.1.0.2"), UNKNOWN),
     ("DNS server in a VPC whose range is given",
      {**served("10.0.0.2"), "Vpc.CidrBlock": PARAMETER}, UNKNOWN),
+    ("DHCP options without DNS servers", served(), UNKNOWN),
     ("DHCP options by id", served(options="dopt-1"), UNKNOWN),
     ("own DNS servers of a VPC by parameter", served("10.0.0.5", vpc=PARAMETER), UNKNOWN),
     ("own DNS servers of a VPC by attribute", served("10.0.0.5", vpc=OF_CUSTOM) | GIVEN, UNKNOWN),

@@ -108,10 +108,11 @@ class NameReader:
         options = self._parts.behind(association.template, value)
         block = self._reading.block(vpc)
         of_amazon = amazon_resolver(block if isinstance(block, IPv4Network) else None)
-        return isinstance(options, Resource) and all(
-            self._parts.text(options, one) in of_amazon
-            for one in listed(options.properties.get("DomainNameServers"))
-        )
+        if not isinstance(options, Resource):
+            return False
+        servers = listed(options.properties.get("DomainNameServers"))
+        # It is not documented which servers are asked if the options name none.
+        return bool(servers) and all(self._parts.text(options, one) in of_amazon for one in servers)
 
     def _forwarded(self, associations: list[Resource], name: str) -> Unknown | None:
         """The rule that may send the question for a name elsewhere; the most specific one decides.

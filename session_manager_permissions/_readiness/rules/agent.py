@@ -13,14 +13,15 @@ from session_manager_permissions._readiness.templates.model import Unresolved
 from session_manager_permissions._readiness.worlds import TooManyWorlds
 
 from .kinds import kind_of, launches
-from .remedies import Set
+from .remedies import Advice, Set
 from .rule import Finding, Told, not_ready
+from .writer import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from session_manager_permissions._readiness.compute import Compute
-    from session_manager_permissions._readiness.launch import Written
+    from session_manager_permissions._readiness.launch import Image
     from session_manager_permissions._readiness.parts import Parts
 
 AGENT_MISSING: Final = "agent-missing"
@@ -67,7 +68,7 @@ def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
         yield f"whether the image {path!r} has the SSM Agent"
     if _MINIMAL.fullmatch(path) is None:
         return
-    where, instances = compute.set_in, kind_of(compute.set_in)
+    where, instances = image.named_by, kind_of(image.named_by)
     if may_be_other:
         yield may_be_other
     elif _may_install(parts, compute):
@@ -76,21 +77,21 @@ def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
         yield changed_by.decides
     else:
         with_agent = f"{{{{resolve:ssm:{path.replace('-minimal', '')}}}}}"
+        properties = (f"{before}ImageId" for before, _ in launches(where))
+        fixes = [
+            Set(where, one, with_agent) for one in properties if written(where, one) == image.value
+        ]
         yield Finding(
             AGENT_MISSING,
             (where,),
             f"Properties.{instances.launch}ImageId",
             f"Session Manager can't reach {instances.instances}: the image {path!r} has no SSM "
             "Agent, and the user data does not install it",
-            tuple(
-                Set(where, f"{before}ImageId", with_agent)
-                for before, launch in launches(where)
-                if launch.get("ImageId", image.value) == image.value
-            ),
+            (*fixes,) or (Advice(f"take images without `-minimal` for {instances.instances}"),),
         )
 
 
-def _may_lack_agent(parts: Parts, image: Written) -> bool:
+def _may_lack_agent(parts: Parts, image: Image) -> bool:
     """Tell whether any world has an image without the agent.
 
     If none has, the world is not asked which image it has: a map may have one for each region.
@@ -102,9 +103,9 @@ def _may_lack_agent(parts: Parts, image: Written) -> bool:
     return any(_OF_OTHERS.match(one.judged) or _MINIMAL.match(one.judged) for one in worlds)
 
 
-def _parameter(parts: Parts, image: Written) -> tuple[str, str]:
+def _parameter(parts: Parts, image: Image) -> tuple[str, str]:
     """Return the public parameter of an image, and what may choose another one."""
-    match parts.assembly.value(image.template, image.value):
+    match parts.assembly.value(image.named_by.template, image.value):
         case (Unresolved(template, str(name)),) if name.startswith("{{resolve:ssm:"):
             return name.removeprefix("{{resolve:ssm:").rstrip("}").partition(":")[0], ""
         case (Unresolved(template, str(name)),) if template in parts.assembly.templates:

@@ -148,7 +148,7 @@ class GiveProfile(Remedy):
         profile: NewRole = to.once(("profile", where.template), partial(_new_profile, to, where))
         given = profile.name if where.type in _BY_NAME else {"Arn": profile.arn}
         for path in self.paths:
-            to.set(where, path, given)
+            Set(where, path, given).apply(to)
         for machine in to.launched_from(where) if profile.policy else ():
             to.wait(machine, profile.policy)
 

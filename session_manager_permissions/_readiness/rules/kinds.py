@@ -22,13 +22,17 @@ class Kind(NamedTuple):
     """Where its properties say what to launch."""
 
 
+_GROUP: Final = "AWS::AutoScaling::AutoScalingGroup"
 _SPOT_FLEET: Final = "AWS::EC2::SpotFleet"
-_SPECIFICATIONS: Final = "SpotFleetRequestConfigData.LaunchSpecifications"
-"""Where a Spot fleet says several times what to launch."""
+_SPECIFICATIONS: Final = {
+    _GROUP: "MixedInstancesPolicy.LaunchTemplate.Overrides",
+    _SPOT_FLEET: "SpotFleetRequestConfigData.LaunchSpecifications",
+}
+"""Where a resource says several times what to launch."""
 
 _KINDS: Final = {
     "AWS::EC2::Instance": Kind("this instance", "SubnetId"),
-    "AWS::AutoScaling::AutoScalingGroup": Kind("instances of this group", "VPCZoneIdentifier"),
+    _GROUP: Kind("instances of this group", "VPCZoneIdentifier", f"{_SPECIFICATIONS[_GROUP]}.0."),
     "AWS::EKS::Nodegroup": Kind("nodes of this group", "Subnets"),
     "AWS::EC2::LaunchTemplate": Kind(
         "instances of this launch template",
@@ -37,7 +41,7 @@ _KINDS: Final = {
     "AWS::AutoScaling::LaunchConfiguration": Kind("instances of this launch configuration"),
     "AWS::IAM::InstanceProfile": Kind("instances of this profile"),
     "AWS::EC2::EC2Fleet": Kind("instances of this fleet"),
-    _SPOT_FLEET: Kind("instances of this fleet", launch=f"{_SPECIFICATIONS}.0."),
+    _SPOT_FLEET: Kind("instances of this fleet", launch=f"{_SPECIFICATIONS[_SPOT_FLEET]}.0."),
 }
 _OTHER: Final = Kind("its instances")
 
@@ -50,13 +54,14 @@ def kind_of(resource: Resource) -> Kind:
 def launches(resource: Resource) -> list[tuple[str, dict[str, Any]]]:
     """Return each place where a resource says what to launch, as the begin of a path.
 
-    With it comes what a Spot fleet says there. One object may stand in place of its list.
+    With it comes what the resource says there if there are several places. One object may stand in
+    place of their list.
     """
-    if resource.type != _SPOT_FLEET:
+    path = _SPECIFICATIONS.get(resource.type)
+    if path is None:
         return [(kind_of(resource).launch, {})]
-    entries = mappings(written(resource, _SPECIFICATIONS))
     return [
-        (f"{_SPECIFICATIONS}.{number}.", entry)
-        for number, (entry, _) in enumerate(entries)
+        (f"{path}.{number}.", entry)
+        for number, (entry, _) in enumerate(mappings(written(resource, path)))
         if entry is not None
     ]

@@ -16,6 +16,7 @@ from session_manager_permissions._readiness.templates.model import Resource
 
 from .constructs import ConstructPath
 from .statements import allow, inline, statement_of
+from .writer import made_by_function
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -101,8 +102,16 @@ class Set(Remedy):
     value: object = field(hash=False)
 
     def apply(self, to: Writer) -> None:
-        """Set it."""
-        to.set(self.resource, self.path, self.value)
+        """Set it, or say so where a function makes what it is in."""
+        above = made_by_function(self.resource, self.path)
+        if not above:
+            to.set(self.resource, self.path, self.value)
+            return
+        name, whose = self.path.removeprefix(f"{above}."), self.resource.logical_id
+        to.say(
+            f"set {name} to {to.literal(self.value)} in each value that {above} of {whose!r} "
+            "can have"
+        )
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,14 @@ class Steps(Writing):
     def _add(self, step: Step) -> None:
         self._steps.setdefault(step.text, step)
 
+    def literal(self, value: object) -> str:
+        """Write a value as JSON."""
+        return json.dumps(value)
+
     def set(self, resource: Resource, path: str, value: object) -> None:
         """Say what a property has to be."""
         path = f"Properties.{path_written(resource, path) if '.' in path else path}"
-        text = f"set {path} of {resource.logical_id} to {json.dumps(value)}"
+        text = f"set {path} of {resource.logical_id} to {self.literal(value)}"
         self._add(Step(text, resource.template, resource.logical_id, path, value))
 
     def add_entry(self, resource: Resource, path: str, there: list[Any], entry: object) -> None:  # noqa: ARG002

@@ -189,6 +189,14 @@ def written(resource: Resource, path: str) -> object:
     return _found(resource, path)[1]
 
 
+def made_by_function(resource: Resource, path: str) -> str:
+    """Return the path of what a function makes above a property; empty if none does."""
+    above, _, _ = path.rpartition(".")
+    if not above or is_function(written(resource, above)):
+        return above
+    return made_by_function(resource, above)
+
+
 def path_written(resource: Resource, path: str) -> str:
     """Return the path of a property without the numbers of entries that have no list."""
     return _found(resource, path)[0]
