@@ -61,10 +61,11 @@ _AGENT: Final = r"amazon-?ssm-?agent"
 _CHANGES_AGENT: Final = re.compile(
     rf"\b(?P<stops>(stop|disable|mask|remove|erase|uninstall|purge|rpm -e|dpkg -[rP])\b"
     rf"[^\n\\;&|]*{_AGENT}|{_AGENT}\s+(stop|disable)|{_AGENT}[^\n\\;&|]*\b(off|disabled)\b|"
+    rf"{_AGENT}[^\n;&]*\|\s*(Stop-Service|Set-Service[^\n;&|]*Disabled)|"
     rf'{_AGENT}": {{[^}}]*"(enabled|ensureRunning)": "?false|'
-    r"host-containers\.control\]\s+enabled\s*=\s*false)|"
+    r"host-containers\.control(\.|\][^\[]*\s)enabled\s*=\s*false)|"
     rf"\b(?P<starts>(start|restart|enable|install)\b[^\n\\;&|]*{_AGENT}|"
-    rf"{_AGENT}\s+(re)?start)",
+    rf"{_AGENT}(\s+|[^\n;&]*\|\s*)(re)?start)",
     re.IGNORECASE,
 )
 """The commands that stop the agent or remove it, and those that start it.
@@ -334,6 +335,7 @@ class LaunchReader:
             return launch._replace(subnets=(doubt,), groups=(doubt,), public_address=doubt)
         (data,) = first
         elastic: Fact = False
+        changed: Unknown | None = None
         given = self._public(origin, data)
         if given is None and len(interfaces) > 1:  # what is documented of it differs
             given = Unknown(f"what gives {origin.logical_id!r} a public IPv4 address")
@@ -344,11 +346,13 @@ class LaunchReader:
                 doubt = Unknown(decider(value, "network interface"))
                 return launch._replace(subnets=(doubt,), groups=(doubt,), public_address=doubt)
             given = False  # what a subnet gives, it gives to what is made with the instance
-            elastic = self.has_elastic_address(made)
+            changed = parts.changed(made)
+            elastic = self.has_elastic_address(made) or changed or False
             origin, data = made, made.properties
+        groups = self._groups(origin, data, "GroupSet", "Groups")
         return launch._replace(
             subnets=self.subnets(origin, data.get("SubnetId")),
-            groups=self._groups(origin, data, "GroupSet", "Groups"),
+            groups=groups if changed is None else (*groups, changed),
             public_address=given,
             elastic_address=elastic,
             address=self._address(origin, data),

@@ -154,6 +154,8 @@ ADDRESSES: Final[dict[str, Parts]] = {
     **{f"an Elastic IP address beside {json.dumps(one)}": {
         "Instance": instance(), "Second": instance(), "Eip": resource("AWS::EC2::EIP"),
         "Taker": one} for one in TAKERS},
+    "an interface that a custom resource is given": {
+        "Eni": ENI, "Instance": BY_ENI, "Custom": resource("Custom::Address", Of=ref("Eni"))},
     "an Elastic IP address of the interface": {
         "Eni": ENI, "Instance": BY_ENI,
         "Gives": gives(AllocationId="eipalloc-1", NetworkInterfaceId=ref("Eni"))},

@@ -598,6 +598,9 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     (image(RESOLVED), "agent-missing"),
     (image(f"resolve:ssm:{PARAMETER}"), "agent-missing"),
     (image(ref(OF_CDK)), "agent-missing"),
+    (image({"Fn::Sub": RESOLVED.replace("x86_64", "${Id}")}), "agent-missing"),
+    (image({"Fn::Sub": f"resolve:ssm:{PARAMETER}:${{Id}}"}), "agent-missing"),
+    (image({"Fn::Join": ["", [RESOLVED[:-2], "}}"]]}), "agent-missing"),
     (image(RESOLVED, "dnf -y update", "", "# all is new"), "agent-missing"),
     ({"ImageId": RESOLVED}, "agent-missing"),
     (image(RESOLVED, "dnf install -y amazon-ssm-agent"), "cannot-be-known"),
@@ -623,7 +626,8 @@ def test_images(check: Check, given: dict[str, object], found: str) -> None:
     report = check(body)
     (finding,) = report.findings
     is_about_image = any(
-        one in finding.description for one in (PARAMETER, "'Image'", "/aws/service/debian/")
+        one in finding.description
+        for one in (PARAMETER.removesuffix("x86_64"), "'Image'", "/aws/service/debian/")
     )
 
     assert finding.rule == (found or "cannot-be-known")  # the default VPC can't be known

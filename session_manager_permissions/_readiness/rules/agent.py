@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._readiness.templates.functions import mapping
-from session_manager_permissions._readiness.templates.model import Unresolved
+from session_manager_permissions._readiness.templates.functions import UNKNOWN, mapping
+from session_manager_permissions._readiness.templates.model import Template, Unresolved
+from session_manager_permissions._readiness.templates.values import DYNAMIC, as_text
 from session_manager_permissions._readiness.worlds import TooManyWorlds
 
 from .kinds import kind_of, launches
@@ -49,6 +50,9 @@ _WORDS: Final = re.compile("minimal|debian|freebsd")
 _OF_CDK: Final = "C96584B6F00A464EAD1953AFF4B05118Parameter"
 """How CDK ends the names of the parameters that it makes for an image. Nobody passes them."""
 
+_REFERENCE: Final = re.compile("(?:{{)?resolve:ssm:([^:}]*)")
+"""The two forms in which a template names a public parameter."""
+
 _HARMLESS: Final = re.compile(
     r"#.*|(sudo )?(dnf|yum|systemctl|service|set|export|useradd|usermod|mkdir|hostnamectl|"
     r"timedatectl|echo)( [^;&|`$()<>]*)?|"
@@ -64,28 +68,31 @@ def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
     if image is None or not _may_lack_agent(parts, image):
         return
     path, may_be_other = _parameter(parts, image)
+    named = repr(path.replace(UNKNOWN, "…"))
     if _OF_OTHERS.match(path):
-        yield f"whether the image {path!r} has the SSM Agent"
+        yield f"whether the image {named} has the SSM Agent"
     if _MINIMAL.fullmatch(path) is None:
         return
     where, instances = image.named_by, kind_of(image.named_by)
     if may_be_other:
         yield may_be_other
     elif _may_install(parts, compute):
-        yield f"whether the user data installs the SSM Agent, which the image {path!r} lacks"
+        yield f"whether the user data installs the SSM Agent, which the image {named} lacks"
     elif changed_by := parts.changed(where):
         yield changed_by.decides
     else:
         with_agent = f"{{{{resolve:ssm:{path.replace('-minimal', '')}}}}}"
         properties = (f"{before}ImageId" for before, _ in launches(where))
         fixes = [
-            Set(where, one, with_agent) for one in properties if written(where, one) == image.value
+            Set(where, one, with_agent)
+            for one in properties
+            if written(where, one) == image.value and UNKNOWN not in path
         ]
         yield Finding(
             AGENT_MISSING,
             (where,),
             f"Properties.{instances.launch}ImageId",
-            f"Session Manager can't reach {instances.instances}: the image {path!r} has no SSM "
+            f"Session Manager can't reach {instances.instances}: the image {named} has no SSM "
             "Agent, and the user data does not install it",
             (*fixes,) or (Advice(f"take images without `-minimal` for {instances.instances}"),),
         )
@@ -106,16 +113,18 @@ def _may_lack_agent(parts: Parts, image: Image) -> bool:
 def _parameter(parts: Parts, image: Image) -> tuple[str, str]:
     """Return the public parameter of an image, and what may choose another one."""
     match parts.assembly.value(image.named_by.template, image.value):
-        case (Unresolved(template, str(name)),) if name.startswith("{{resolve:ssm:"):
-            return name.removeprefix("{{resolve:ssm:").rstrip("}").partition(":")[0], ""
-        case (Unresolved(template, str(name)),) if template in parts.assembly.templates:
+        case (Unresolved(tuple(joined), expression),) if expression == DYNAMIC:
+            reference = as_text(joined)
+        case (Unresolved(Template() as template, str(name)),):
             given = mapping(template.parameters.get(name))
             if str(given.get("Type")).startswith("AWS::SSM::Parameter::Value<"):
                 by_others = "" if name.endswith(_OF_CDK) else f"the parameter {name!r}"
                 return str(given.get("Default", "")), by_others
-        case (str(known),):
-            return known.removeprefix("resolve:ssm:").partition(":")[0], ""
-    return "", ""
+            reference = name
+        case known:
+            reference = as_text(known)
+    found = _REFERENCE.match(reference)
+    return (found[1] if found else ""), ""
 
 
 def _may_install(parts: Parts, compute: Compute) -> bool:

@@ -51,6 +51,9 @@ _HAVING_ARN: Final = re.compile("AWS::(DynamoDB|ECR|IAM|KMS|Lambda|Logs|S3|Secre
 """Services whose resources have an attribute `Arn` with the service's name in lower case."""
 
 
+DYNAMIC: Final = "{{resolve"
+"""How a dynamic reference begins. It stands for a text of which a part makes one."""
+
 ACCOUNT: Final = "${AWS::AccountId}"
 URL_SUFFIX: Final = "${AWS::URLSuffix}"
 
@@ -487,8 +490,8 @@ def _literal(template: Template, string: str) -> Value:
     """Return a string of a template, with its dynamic references as unknown parts."""
     if "{{" not in string:
         return (string,) if string else ()
-    return _joined(
-        (Unresolved(template, f"{{{{resolve:{part}}}}}") if place % 2 else part,)
+    return merged(
+        Unresolved(template, f"{{{{resolve:{part}}}}}") if place % 2 else part
         for place, part in enumerate(split_dynamic(string))
     )
 
@@ -502,9 +505,9 @@ def _joined(values: Iterable[Value], separator: str = "") -> Value:
     strings = [part for part in parts if isinstance(part, str)]
     if len(parts) > _MOST_PARTS or any(len(one) > _MOST_CHARACTERS for one in strings):
         return (Unresolved(parts),)
-    if any("{{resolve" in one for one in strings):
+    if any(DYNAMIC in one for one in strings):
         # CloudFormation resolves the reference after it joins the parts.
-        return (Unresolved(parts),)
+        return (Unresolved(parts, DYNAMIC),)
     return parts
 
 
