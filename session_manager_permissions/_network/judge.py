@@ -214,7 +214,7 @@ class _Ways:
         place = self._place
         path = out_of(place, place.placement.subnet, place.public_address)
         if path.problems:  # without a route the security groups do not matter
-            path = _explained(path.problems[0], vpc, end.endpoints)
+            path = self._explained(path.problems[0], subnet, vpc, end.endpoints)
         else:
             path = through(path, self._released(end.service))
         for endpoint in end.endpoints:
@@ -230,6 +230,19 @@ class _Ways:
         if not path.problems and vpc.dns_support is not True:
             return unknown(f"what resolves names in the VPC {vpc.name!r} without DNS support")
         return path
+
+    def _explained(
+        self, problem: Problem, subnet: Subnet, vpc: Vpc, served: Sequence[Endpoint]
+    ) -> Path:
+        """What is missing where no route leads out: an endpoint, or the name of one."""
+        for one in served:
+            if not one.gateway and one.exists is True and _resolves(one, vpc) is False:
+                unnamed = Problem(ENDPOINT_UNREACHABLE, _unnamed(one, vpc, problem.why), one.id)
+                fault = PRIVATE_DNS if one.private_dns is False else VPC_DNS
+                behind = _by_endpoint(self._place, one, subnet, vpc).problems
+                return Path((unnamed._replace(fault=fault), *behind))
+        why = f"{problem.why}, and no VPC endpoint of {OF_SERVICES} serves it"
+        return Path((problem._replace(why=why),))
 
     def _released(self, service: str) -> Path:
         """What the security groups of the compute let out to the service's public addresses."""
@@ -306,19 +319,11 @@ def _by_policy(place: Place, endpoint: Endpoint) -> Path:
     return unless(policy_allows(endpoint, actions, place.placement), problem)
 
 
-def _explained(problem: Problem, vpc: Vpc, served: Sequence[Endpoint]) -> Path:
-    """What is missing where no route leads out: an endpoint, or the name of one."""
-    for endpoint in served:
-        if not endpoint.gateway and endpoint.exists is True and _resolves(endpoint, vpc) is False:
-            unnamed_itself = endpoint.private_dns is False
-            off = (
-                f"the endpoint {endpoint.name!r} has its private DNS off"
-                if unnamed_itself
-                else f"the VPC {vpc.name!r} lacks the DNS support or the DNS host names that the "
-                f"endpoint {endpoint.name!r} needs"
-            )
-            why = f"{off}, and {problem.why}"
-            fault = PRIVATE_DNS if unnamed_itself else VPC_DNS
-            return Path((Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=fault),))
-    why = f"{problem.why}, and no VPC endpoint of {OF_SERVICES} serves it"
-    return Path((problem._replace(why=why),))
+def _unnamed(endpoint: Endpoint, vpc: Vpc, why: str) -> str:
+    """Say why the service's name does not lead to an endpoint, where no route leads out."""
+    if endpoint.private_dns is False:
+        return f"the endpoint {endpoint.name!r} has its private DNS off, and {why}"
+    return (
+        f"the VPC {vpc.name!r} lacks the DNS support or the DNS host names that the endpoint "
+        f"{endpoint.name!r} needs, and {why}"
+    )

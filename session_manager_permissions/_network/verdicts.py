@@ -59,6 +59,8 @@ class Problem(NamedTuple):
     services: tuple[str, ...] = ()
     fault: str = ""
     """What to change, if the cause alone does not tell: one of the constants above."""
+    faults: tuple[str, ...] = ()
+    """All that is to change, of several problems with one endpoint that are merged."""
     acl: AclFault | None = None
     """Of the fault `NETWORK_ACL`, what the network ACL has to let pass."""
 
@@ -163,5 +165,7 @@ def _as_one(problems: list[Problem], wanted: list[str]) -> Problem:
     if cause == NO_NETWORK_PATH and not (always and {*always} <= {*services}):
         cause = ENDPOINT_MISSING
     names = in_words([f"`{service}`" for service in services])
-    why = problems[0].why.replace(OF_SERVICES, names)
-    return problems[0]._replace(cause=cause, why=why, services=services)
+    of_endpoint = problems if problems[0].subject else problems[:1]
+    why = ", and ".join(dict.fromkeys(one.why for one in of_endpoint)).replace(OF_SERVICES, names)
+    faults = (*dict.fromkeys(one.fault for one in of_endpoint),)
+    return problems[0]._replace(cause=cause, why=why, services=services, faults=faults)

@@ -687,6 +687,13 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a role whose policies a condition chooses": ("channel-missing", in_either(
         profile_and_role({"Policies": EITHER_POLICIES}))),
     "no way out": ("no-network-path", isolated_in_l1()),
+    "private DNS off, in the default group": ("endpoint-unreachable", by_l1_endpoints(
+        PrivateDnsEnabled=False, SecurityGroupIds=None)),
+    "a shut group, and a policy of others": ("endpoint-unreachable", by_l1_endpoints(
+        PolicyDocument={"Statement": [OTHERS]}, SecurityGroupIds=None)),
+    "nothing let out, and a shut group": ("egress-closed", isolated_in_l1(
+        Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages"), Shut=group(),
+        Group=group(egress=UDP))),
     "no way out of two subnets": ("no-network-path", isolated_in_l1(
         Second=subnet("10.0.1.0/24"), SecondMachine=machine(
             **PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")]))),

@@ -168,38 +168,36 @@ def _fix(parts: Parts, place: Placement, problem: Problem) -> tuple[Fix, ...]:
         return (LetPass(vpc, subnet),)
     if problem.cause in _BY_ENDPOINTS:
         return (MakeEndpoints(vpc, problem.services, subnet),)
-    return _open_endpoint(parts, place, problem, vpc)
+    return (*_open_endpoint(parts, place, problem, vpc),)
 
 
 def _open_endpoint(
     parts: Parts, place: Placement, problem: Problem, vpc: Resource
-) -> tuple[Fix, ...]:
-    """Return what opens an endpoint."""
-    if problem.fault == verdicts.VPC_DNS:
-        return (*turn_on_dns(vpc),)
+) -> Iterator[Fix]:
+    """Yield what opens an endpoint."""
     endpoint = _as_resource(problem.subject)
-    if problem.fault == verdicts.PRIVATE_DNS:
-        return (Set(endpoint, "PrivateDnsEnabled", value=True), *turn_on_dns(vpc))
-    if problem.fault == verdicts.GROUPS:
+    if verdicts.PRIVATE_DNS in problem.faults:
+        yield Set(endpoint, "PrivateDnsEnabled", value=True)
+    if not {verdicts.PRIVATE_DNS, verdicts.VPC_DNS}.isdisjoint(problem.faults):
+        yield from turn_on_dns(vpc)
+    if verdicts.GROUPS in problem.faults:
         given = endpoint.properties.get("SecurityGroupIds")
         groups = parts.references(endpoint.template, given, GROUP) or (vpc,)
-        return (Admit(_as_resource(groups[0]), vpc),)
-    (service,) = problem.services
-    return (_allow_calls(endpoint, endpoint_policy.called(service, place.more_actions)),)
+        yield Admit(_as_resource(groups[0]), vpc)
+    if verdicts.POLICY in problem.faults:
+        (service,) = problem.services
+        yield _allow_calls(endpoint, endpoint_policy.called(service, place.more_actions))
 
 
 def _behind_closed_groups(
     parts: Parts, judge: Judge, compute: Compute, used: tuple[str, ...]
 ) -> tuple[Fix, ...]:
-    """Return what makes the endpoints that are missing once the security groups let TCP 443 out.
-
-    The default group of the VPC, which lets everything out, stands for the groups as they are then.
-    """
-    opened = [place._replace(groups=()) for place in compute.placements]
+    """Return what opens the ways that are closed even if the security groups let TCP 443 out."""
+    open_ = Unknown("what the security groups let out")
+    opened = [place._replace(groups=(*place.groups, open_)) for place in compute.placements]
     return tuple(
         fix
         for problem in judge.judge(opened, used).problems
-        if problem.cause in _BY_ENDPOINTS
         for fix in _fix(parts, _closed(judge, opened, problem.services), problem)
     )
 
