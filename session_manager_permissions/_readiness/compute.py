@@ -150,8 +150,7 @@ class Launchers:
     """Finds what launches instances, and how it does so in the world that is judged.
 
     A launch template is part of what launches from it. One that nothing of the app launches from is
-    compute of its own without a place, and who launches from it may give it another profile, other
-    metadata options and another image.
+    compute of its own without a place, and who launches from it may give it a profile.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -460,10 +459,9 @@ class Launchers:
     def _unused_template(self, resource: Resource) -> Compute:
         """What is known of a launch template that nothing of the app launches from."""
         launch = self._reader.read(resource, resource.properties.get("LaunchTemplateData"))
-        doubt = Unknown(f"who launches from the template {resource.logical_id!r}")
-        launch = launch._replace(
-            profile=launch.profile or doubt, metadata_off=launch.metadata_off and doubt, image=None
-        )
+        if launch.profile is None:
+            doubt = Unknown(f"who launches from the template {resource.logical_id!r}")
+            launch = launch._replace(profile=doubt)
         return self._compute(resource, launch, placed=False)
 
     # Places --------------------------------------------------------------------------------------

@@ -436,9 +436,7 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("trust of a statement on a condition", trusting(either(EC2, EC2)), READY),
     ("trust that can't be read", trusts(PARAMETER), UNKNOWN),
     ("unknown subnet", launched(SubnetId="subnet-1"), UNKNOWN),
-    ("unused launch template", {"Launch": resource(
-        "AWS::EC2::LaunchTemplate",
-        LaunchTemplateData={"MetadataOptions": DISABLED, "ImageId": MINIMAL})}, UNKNOWN),
+    ("unused launch template", {"Launch": resource("AWS::EC2::LaunchTemplate")}, UNKNOWN),
 ]  # fmt: skip
 
 
