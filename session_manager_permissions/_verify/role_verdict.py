@@ -235,7 +235,9 @@ def blocks(
         ),
     ):
         if allows is False:
-            found.append((f"{kind} deny by {policies}", [f"allow the action in {policies}"]))
+            fix = f"allow the action in {policies}"
+            fix += ", and remove it from each Deny there" if kind == "explicit" else ""
+            found.append((f"{kind} deny by {policies}", [fix]))
     if kind == "explicit" and not found:
         why = "explicit deny in a policy that IAM does not name"
         found = [(why, [f"remove the action from the Deny in the {of}'s policies"])]

@@ -150,13 +150,20 @@ def _shared(session: Session, principal: str, calls: Sequence[Call]) -> Answers:
         CannotAsk: the credentials may not call IAM, or IAM does not answer.
     """
     found = _requested(session, principal, calls)
-    several = len({call.resource for call in calls}) > 1
-    return {
-        call: answer
-        for call, answer in found.items()
-        # IAM says of an action as a whole whether an organization allows it
-        if not (several and answer["allowed_by_organizations"] is False)
-    }
+    if len({call.resource for call in calls}) == 1:
+        return found
+    return {call: answer for call, answer in found.items() if not _may_be_by_organization(answer)}
+
+
+def _may_be_by_organization(answer: SimulatorAnswer) -> bool:
+    """Tell whether an organization may deny a call that was asked about with other resources.
+
+    IAM says of an action as a whole whether an organization allows it, and names none of its
+    policies.
+    """
+    by_unnamed = answer["decision"] == "explicitDeny" and not answer["matched_statements"]
+    allowed = answer["allowed_by_organizations"]
+    return allowed is False or (allowed is True and by_unnamed)
 
 
 def _by_themselves(session: Session, principal: str, calls: Sequence[Call]) -> Answers:

@@ -145,25 +145,33 @@ def test_partition_is_the_role_s() -> None:
     assert {arn.split(":")[1] for arn in arns} == {"aws-cn"}
 
 
-def test_organization_denies_on_one_of_several_resources() -> None:
-    """IAM says it of the action as a whole, so each resource is asked about by itself."""
+@pytest.mark.parametrize(
+    ("allowed", "asked_again"), [((True, False), (0, 1)), ((False, True), (0,))]
+)
+def test_organization_denies_on_one_of_several_resources(
+    allowed: tuple[bool, bool], asked_again: tuple[int, ...]
+) -> None:
+    """IAM says it of the action as a whole, here as of the last resource.
+
+    So what it may deny is asked about by itself.
+    """
 
     def decides(asked: Question) -> dict[str, Any] | None:
-        on_all = asked.resource == "*"
-        said = {"EvalDecision": "allowed" if on_all else "explicitDeny"}
-        of_organization = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": on_all}}
+        is_allowed = allowed[asked.resource != "*"]
+        said = {"EvalDecision": "allowed" if is_allowed else "explicitDeny"}
+        of_organization = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": is_allowed}}
         return said | of_organization if asked.action == REGISTER else None
 
     world = World(setting(decides=decides))
 
     found = verify(world, "--region", "eu-west-1")
 
-    assert found.status == 1
+    assert found.status == (0 if allowed[1] else 1)
     answers = found.capability("register")["answers"]
-    assert [answer["allowed_by_organizations"] for answer in answers] == [True, False]
+    assert [answer["allowed_by_organizations"] for answer in answers] == [*allowed]
     asked = [one for one in world.asked if "ActionNames" in one][1:]
     assert [(one["ActionNames"], one["ResourceArns"]) for one in asked] == [
-        ([REGISTER], [answer["resource"]]) for answer in answers
+        ([REGISTER], [answers[number]["resource"]]) for number in asked_again
     ]
 
 
