@@ -89,10 +89,9 @@ def decided(
         if_allowed: whether that policy is read also where IAM's policies allow the call.
     """
     by_iam = is_allowed(answer)
-    blocked = False in (
-        answer["allowed_by_permissions_boundary"],
-        answer["allowed_by_organizations"],
-    )
+    # The policy of a resource of the same account allows a user whatever the boundary lacks.
+    limited = answer["allowed_by_permissions_boundary"] is False and ":user/" not in principal
+    blocked = limited or answer["allowed_by_organizations"] is False
     admission = Admission("account", "")
     if session and (if_allowed if by_iam else answer["decision"] == "implicitDeny" and not blocked):
         action, resource = answer["action"], answer["resource"]

@@ -349,7 +349,8 @@ VPC: Final = "aws:SourceVpc"
 BY_NODE: Final = decides("ssm:SourceInstanceARN", if_=of_channels)
 OTHERS_BY_VPC: Final = decides(VPC, if_=lambda asked: asked.action in {*nodes.CHANNELS} - {CHANNEL})
 WITHOUT_MFA: Final = setting(missing=[MFA])
-NO_DATA_KEY: Final = denying(f"{USER} kms:GenerateDataKey")
+DATA_KEY: Final = "kms:GenerateDataKey"
+NO_DATA_KEY: Final = denying(f"{USER} {DATA_KEY}")
 RESUME, END = (f"{USER} ssm:{verb}Session" for verb in ("Resume", "Terminate"))
 SESSION_OF_ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
 OF_NODE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/{nodes.NODE}"
@@ -846,6 +847,17 @@ OPERATORS: Final = {
            ("a boundary", {"EvalDecision": "implicitDeny", **BY_BOUNDARY}),
            ("a policy", {"EvalDecision": "explicitDeny", "MatchedStatements": [NAMED]}),
            ("a policy that IAM does not name", {"EvalDecision": "explicitDeny"}),
+       )},
+    **{f"an operator of a key that names them, {name}": cause(
+           f"{told} plugin", using(), key_policy(allowing(ROOT, "kms:*"), allowing(of, "kms:*")),
+           setting(decides=lambda asked, says=says: says if asked.action == DATA_KEY else None),
+           operator=of)
+       for name, of, told, says in (
+           ("and a boundary", USER, "", {"EvalDecision": "implicitDeny", **BY_BOUNDARY}),
+           ("and a boundary of a role", ROLE, "operator",
+            {"EvalDecision": "implicitDeny", **BY_BOUNDARY}),
+           ("and an organization", USER, "operator",
+            {"EvalDecision": "implicitDeny", **BY_ORGANIZATION}),
        )},
     "an operator, and a deny by a policy without MFA": cause(
         "operator? plugin", setting(decides=lambda asked: BY_MFA if asked.who == USER else None),
