@@ -107,7 +107,7 @@ def read_json(path: str, option: str, give: str) -> Any:  # noqa: ANN401 # of an
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise CannotAsk(f"{where} has more than {MOST_BYTES // 2**20} MiB: {give}")
-        found = json.loads(content.decode("utf-8-sig"))
+        found = json.loads(content)
     except OSError as error:
         raise CannotAsk(f"{where} can't be read: {error.strerror}: {give}") from None
     except ValueError:

@@ -107,9 +107,10 @@ def test_a_file_of_something_else(text: str, tmp_path: Path) -> None:
         diagnosed(World(), diagnostics=str(path))
 
 
-def test_a_file_with_the_mark_of_windows_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_powershell_writes_is_read(encoding: str, tmp_path: Path) -> None:
     path = Path(written(tmp_path))
-    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    path.write_text(path.read_text(encoding="utf-8"), encoding=encoding)
 
     assert diagnosed(World(), diagnostics=str(path)).ready
 
