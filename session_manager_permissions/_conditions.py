@@ -55,17 +55,20 @@ BY_NO_SERVICE: Final = frozenset({"kms:viaservice", "kms:grantisforawsresource"}
 _OWN_KEYS: Final = frozenset({"s3:x-amz-server-side-encryption-customer-algorithm"})
 """The header of an upload that brings a key along, which the agent never does."""
 EACH_CALL: Final = RequestContext({}, lacks=BY_NO_SERVICE | _OWN_KEYS).knowing(
-    {**REQUEST_KEYS, "aws:PrincipalIsAWSService": "false", "aws:ViaAWSService": "false"}
+    {**REQUEST_KEYS, "aws:ViaAWSService": "false"}
 )
 """What is known of each call that an agent makes itself."""
 
 
 def of_principal(arn: str) -> RequestContext:
     """Return what is known of each call that a user or a role makes itself."""
-    account = arn.split(":")[4]
-    return EACH_CALL.knowing(
-        {"aws:PrincipalAccount": account, "aws:PrincipalArn": arn, "kms:CallerAccount": account}
-    )
+    keys = principal_keys(arn)
+    return EACH_CALL.knowing({**keys, "kms:CallerAccount": keys["aws:PrincipalAccount"]})
+
+
+def principal_keys(arn: str) -> dict[str, str]:
+    """Return the condition keys by which each call says which user or role makes it."""
+    return {"aws:PrincipalAccount": arn.split(":")[4], "aws:PrincipalArn": arn}
 
 
 _EXACT: Final[dict[str, Callable[[str, str], bool]]] = {

@@ -48,7 +48,7 @@ REGISTRATION_RESOURCES: Final = (
 )
 """Patterns of the ARNs on which a policy may allow registration instead of on `*`."""
 
-REQUEST_KEYS: Final = {"aws:SecureTransport": "true"}
+REQUEST_KEYS: Final = {"aws:SecureTransport": "true", "aws:PrincipalIsAWSService": "false"}
 """The condition keys that have the same value in each call of each agent, which always uses TLS."""
 
 SESSION_KEY: Final = "kms:EncryptionContext:aws:ssm:SessionId"

@@ -325,7 +325,7 @@ def _calls(
     """
     start = "ssm:StartSession"
     name, user_id = operator.session_name, f"AROAEXAMPLEID:{operator.session_name}"
-    common = request_context(node.region)
+    common = request_context(str(operator.arn), node.region)
     if operator.is_user:
         name, user_id = str(operator.arn).rpartition("/")[2], "AIDAEXAMPLEID"
         common = (*common, ConditionKey("aws:username", name))

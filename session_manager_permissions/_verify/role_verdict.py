@@ -288,7 +288,7 @@ def ask(
     Returns:
         For each question what returns the verdict, or why IAM could not be asked.
     """
-    calls = [_calls(session, question, node_id) for question in asked]
+    calls = [_calls(session, role, question, node_id) for question in asked]
     at_once = [one for one in chain.from_iterable(calls) if one.action not in UPLOAD]
     answers = simulate(session, role.arn, at_once, alike)
     command = _deployment(role, asked, instance_profile)
@@ -310,7 +310,7 @@ def ask(
     return [cache(partial(verdict, *one)) for one in zip(asked, calls, strict=True)]
 
 
-def _calls(session: Session, question: Question, node_id: str) -> list[Call]:
+def _calls(session: Session, role: LiveRole, question: Question, node_id: str) -> list[Call]:
     """List the agent's calls, each with the condition keys whose values are known beforehand."""
     calls = []
     for need in question.needs:
@@ -321,7 +321,7 @@ def _calls(session: Session, question: Question, node_id: str) -> list[Call]:
             else:
                 own += [ConditionKey(key, value, "stringList") for key, value in keys.items()]
         of_resource = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
-        context = request_context(of_resource or session.region)
+        context = request_context(role.arn, of_resource or session.region)
         if need.actions == UPLOAD:
             own += question.headers
         if question.via and ":kms:" in need.resource and session.region is not None:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
+from session_manager_permissions._conditions import principal_keys
 
 from .asking import CannotAsk, NotPermitted, NotThere, answered, one_of, tried
 
@@ -150,9 +151,12 @@ def _shared(session: Session, principal: str, calls: Sequence[Call]) -> Answers:
         CannotAsk: the credentials may not call IAM, or IAM does not answer.
     """
     found = _requested(session, principal, calls)
-    if len({call.resource for call in calls}) == 1:
-        return found
-    return {call: answer for call, answer in found.items() if not _may_be_by_organization(answer)}
+    several = len({call.resource for call in calls}) > 1
+    return {
+        call: answer
+        for call, answer in found.items()
+        if not (several and _may_be_by_organization(answer))
+    }
 
 
 def _may_be_by_organization(answer: SimulatorAnswer) -> bool:
@@ -248,9 +252,10 @@ def _answer(call: Call, result: Mapping[str, Any], told: Mapping[str, Any]) -> S
     }
 
 
-def request_context(region: str | None) -> Context:
-    """Return the condition keys that each call to AWS has."""
-    known = tuple(ConditionKey(*one, "boolean") for one in _needs.REQUEST_KEYS.items())
+def request_context(principal: str, region: str | None) -> Context:
+    """Return the condition keys that each call of a user or a role to AWS has."""
+    flags = (ConditionKey(*one, "boolean") for one in _needs.REQUEST_KEYS.items())
+    known = (*flags, *(ConditionKey(*one) for one in principal_keys(principal).items()))
     return (*known, ConditionKey(_needs.REGION_KEY, region)) if region else known
 
 

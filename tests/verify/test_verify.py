@@ -109,7 +109,12 @@ def entry(key: str, value: str, kind: str = "string") -> dict[str, Any]:
     return {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": kind}
 
 
-TLS: Final = entry("aws:SecureTransport", "true", "boolean")
+OF_EACH: Final = (
+    entry("aws:SecureTransport", "true", "boolean"),
+    entry("aws:PrincipalIsAWSService", "false", "boolean"),
+    entry("aws:PrincipalAccount", ACCOUNT),
+    entry("aws:PrincipalArn", ROLE),
+)
 REGION_OF_KEY: Final = entry("aws:RequestedRegion", "eu-west-1")
 BY_ALIAS: Final = entry("kms:ResourceAliases", "alias/sessions", "stringList")
 SESSION: Final = (
@@ -119,10 +124,10 @@ SESSION: Final = (
 
 
 @pytest.mark.parametrize(("asked", "of_channels", "of_keys"), [
-    ((), [TLS], []),
-    (("--region", "us-west-2"), [TLS, entry("aws:RequestedRegion", "us-west-2")], []),
-    (("--key", KEY), [TLS], [TLS, REGION_OF_KEY, *SESSION]),
-    (("--key", ALIAS), [TLS], [TLS, REGION_OF_KEY, BY_ALIAS, *SESSION]),
+    ((), [], []),
+    (("--region", "us-west-2"), [entry("aws:RequestedRegion", "us-west-2")], []),
+    (("--key", KEY), [], [REGION_OF_KEY, *SESSION]),
+    (("--key", ALIAS), [], [REGION_OF_KEY, BY_ALIAS, *SESSION]),
 ])  # fmt: skip
 def test_iam_is_told_what_a_session_has(
     asked: tuple[str, ...], of_channels: list[Any], of_keys: list[Any]
@@ -131,7 +136,8 @@ def test_iam_is_told_what_a_session_has(
 
     assert verify(world, *asked).status == 0
     told = [one["ContextEntries"] for one in world.asked if "ActionNames" in one]
-    assert told == [of_channels, *([of_keys] if of_keys else [])]
+    requests = [of_channels, of_keys] if of_keys else [of_channels]
+    assert told == [[*OF_EACH, *known] for known in requests]
 
 
 def test_partition_is_the_role_s() -> None:
