@@ -49,6 +49,12 @@ def immutable_role(scope: Construct, name: str = "Existing") -> iam.IRole:
     return iam.Role.from_role_name(scope, "Role", name, mutable=False)
 
 
+def role_by_its_path(scope: Construct) -> iam.IRole:
+    """A role of the app with a path, which is imported by what a template may have for its ARN."""
+    l1_role(scope).path = "/team/"
+    return role_by_arn(scope, cdk.Fn.sub("${L1.Arn}"))
+
+
 FIXED_ROLES: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
     "immutable by name": (immutable_role, "mutable=False"),
     "immutable by ARN": (lambda s: role_by_arn(s, mutable=False), "mutable=False"),
@@ -61,6 +67,7 @@ FIXED_ROLES: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
         "reserved by AWS"),
     "service-linked": (lambda s: role_by_arn(s, role_arn("aws-service-role/x.amazonaws.com/X")),
         "is a service-linked role"),
+    "by a part of its path": (role_by_its_path, "CDK takes a part of its path '/team/'"),
 }  # fmt: skip
 """Roles that can't be changed, and what is said of each."""
 # A role that others create, who says so, and whether CDK is kept from making it.

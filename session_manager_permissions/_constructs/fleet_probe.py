@@ -133,7 +133,7 @@ class Probe:
 def _is_refused_by_arn(imported: Imported) -> bool:
     """Tell whether the ARN is that of a role that nobody may change, or of no role."""
     try:
-        refuse_by_arn(imported.arn)
+        refuse_by_arn(imported.arn, imported.role)
     except ValueError:
         return True
     return False

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final, TypeGuard
+from typing import TYPE_CHECKING, Final, cast
 
 import aws_cdk as cdk
 
 from session_manager_permissions import _limits, _needs
 
 from .checks import described, refuse_wrong_text
-from .keys import KeyResource, any_key, is_l1_key, key_resource
+from .keys import KeyResource, any_key, key_resource
 from .tokens import (
     TOKEN,
     is_name,
     is_token,
     known_property,
     parse_arn,
-    referenced,
     refuse_wildcards,
     resolved,
+    resource_by_arn,
 )
 
 if TYPE_CHECKING:
-    from aws_cdk.aws_kms import CfnAlias, CfnKey, IKey
+    from aws_cdk.aws_kms import CfnKey, IKey
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
 
@@ -88,7 +87,8 @@ def _l1_bucket_key(bucket: IBucketRef) -> KeyResource | None:
         return None
     stack = cdk.Stack.of(bucket)
     if is_token(key_id):
-        key = _key_of_app(key_id, stack)
+        l1_types = cdk.aws_kms.CfnKey, cdk.aws_kms.CfnReplicaKey, cdk.aws_kms.CfnAlias
+        key = cast("CfnKey | None", resource_by_arn(key_id, bucket, *l1_types))
         if key is not None:
             return any_key(_BUCKET_KEY, key)
         key_id = resolved(key_id, stack)
@@ -105,29 +105,6 @@ def _l1_bucket_key(bucket: IBucketRef) -> KeyResource | None:
         return None
     arn = stack.format_arn(service="kms", resource=_needs.key_in_arn(key_id))
     return key_resource(_BUCKET_KEY, arn)
-
-
-_SUBSTITUTED: Final = r"(?:arn:[^/]+:key/)?\$\{(\w+)(?:\.Arn)?\}"
-
-
-def _is_l1(key: object) -> TypeGuard[CfnKey | CfnAlias]:
-    return is_l1_key(key) or isinstance(key, cdk.aws_kms.CfnAlias)
-
-
-def _key_of_app(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
-    """Return the L1 that `key_id` refers to, be it by `Fn::Sub`, as templates do in `stack`."""
-    key = referenced(key_id)
-    if key is not None:
-        return key if _is_l1(key) else None
-    match stack.resolve(key_id):
-        case {"Fn::Sub": str(text)} if found := re.fullmatch(_SUBSTITUTED, text):
-            path = stack.node.path  # jsii gives a new object each time for a stack that CDK made
-            for node in stack.node.find_all():
-                if not _is_l1(node) or node.stack.node.path != path:
-                    continue
-                if stack.resolve(node.logical_id) == found[1]:
-                    return node
-    return None
 
 
 def _default_encryption(bucket: IBucketRef) -> object:

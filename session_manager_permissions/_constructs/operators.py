@@ -267,8 +267,8 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
     role_arn: str | None = getattr(principal, "role_arn", None)
     if role_arn is None:
         return True
-    refuse_by_arn(role_arn)
     role = cast("iam.IRole", principal)
+    refuse_by_arn(role_arn, role)
     has_policy = any(isinstance(node, iam.Policy) for node in role.node.find_all())
     return has_policy or reports_only(role) or is_lookup_dummy(role)
 

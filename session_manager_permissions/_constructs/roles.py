@@ -25,8 +25,8 @@ from .tokens import (
     is_token,
     known_property,
     parse_arn,
-    referenced,
     resolved,
+    resource_by_arn,
 )
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         role = iam.Role.from_role_arn(scope, role_id, arn)
     imported = cast("iam.IRole", role)
     if not isinstance(role, iam.LazyRole):  # which is no import
-        refuse_by_arn(arn)
+        refuse_by_arn(arn, stack)
     parts = parse_arn(arn)
     name = imported.role_name if parts is None else parts.resource.rpartition("/")[2]
     given = arn if parts is None else name
-    cfn_role = _referenced_role(given)
+    cfn_role = resource_by_arn(given, stack, iam.CfnRole)
     if cfn_role is None:
         return Target(role=imported, key=_referenced_key(given, stack), name=name)
     _refuse_other_account("role", cfn_role, stack)
@@ -211,12 +211,6 @@ def _key(cfn_role: iam.CfnRole) -> str:
     return cfn_role.role_name or cfn_role.ref
 
 
-def _referenced_role(name_or_arn: str) -> iam.CfnRole | None:
-    """Return the role of this app that a token refers to."""
-    role = referenced(name_or_arn)
-    return role if isinstance(role, iam.CfnRole) else None
-
-
 def _referenced_key(name_or_arn: str, stack: cdk.Stack) -> str:
     """Return the key of a role that no construct stands for: its name or ARN if it is literal.
 
@@ -253,7 +247,8 @@ def _named_target(
 
 def _role_of_app(resource: cdk.CfnResource, name_or_arn: str) -> iam.IRole | iam.CfnRole | None:
     """Return the role of an L1, if its maker was given it, or `name_or_arn` refers to it."""
-    return role_of_maker(resource, name_or_arn) or _referenced_role(name_or_arn)
+    of_maker = role_of_maker(resource, name_or_arn)
+    return of_maker or resource_by_arn(name_or_arn, resource, iam.CfnRole)
 
 
 def role_of_maker(resource: cdk.CfnResource, name_or_arn: str) -> iam.IRole | None:
@@ -334,17 +329,21 @@ def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
         return cdk.Token.as_list(profile._cfn_properties["roles"])  # noqa: SLF001 - CDK's protected
 
 
-def refuse_by_arn(arn: str) -> None:
+def refuse_by_arn(arn: str, scope: IConstruct) -> None:
     """Refuse a role by its ARN, which `Role.from_role_arn` and `from_role_name` do not check.
 
     If the ARN is a token as a whole, only the path of a role of this app is known.
+
+    Args:
+        arn: the ARN.
+        scope: a construct of the stack whose template has the ARN.
 
     Raises:
         ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
     """
     parts = parse_arn(arn)
     if parts is None:
-        _refuse_path(arn)
+        _refuse_path(arn, scope)
         return
     kind, slash, path_and_name = parts.resource.partition("/")
     path, _, name = f"/{path_and_name}".rpartition("/")
@@ -373,13 +372,13 @@ def refuse_by_arn(arn: str) -> None:
         )
 
 
-def _refuse_path(arn: str) -> None:
+def _refuse_path(arn: str, scope: IConstruct) -> None:
     """Refuse a role of this app that is imported by its ARN, if its ARN has a path.
 
     CDK takes the first part of the path for the name: aws-cdk-lib/aws-iam/lib/role.ts,
     `fromRoleArn`.
     """
-    role = _referenced_role(arn)
+    role = resource_by_arn(arn, scope, iam.CfnRole)
     path = None if role is None else role.path
     if role and path and path != "/" and not is_token(path):
         raise ValueError(

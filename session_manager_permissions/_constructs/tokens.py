@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import aws_cdk as cdk
 
@@ -11,6 +11,8 @@ from session_manager_permissions import _limits
 
 if TYPE_CHECKING:
     from constructs import IConstruct
+
+_L1 = TypeVar("_L1", bound=cdk.CfnResource)
 
 TOKEN: Final = re.compile(r"\$\{Token\[[A-Za-z0-9:._-]+\]\}")
 """How a string contains a token: aws-cdk-lib/core/lib/private/encoding.ts has the pattern."""
@@ -83,8 +85,40 @@ def referenced(text: str) -> IConstruct | None:
 
 def referenced_by_arn(arn: str) -> IConstruct | None:
     """Return the construct that an ARN refers to as a whole, or by the name at its end."""
+    return referenced(_name_in(arn))
+
+
+def _name_in(arn: str) -> str:
+    """Return the name at the end of an ARN; the ARN itself if it is one token."""
     parts = parse_arn(arn)
-    return referenced(arn if parts is None else parts.resource.rpartition("/")[2])
+    return arn if parts is None else parts.resource.rpartition("/")[2]
+
+
+def resource_by_arn(arn: str, scope: IConstruct, *types: type[_L1]) -> _L1 | None:
+    """Return the L1 of one of `types` that an ARN refers to, or a name.
+
+    CDK refers to the construct, and a template to the logical id: `!Sub "${Key.Arn}"`.
+
+    Args:
+        arn: the ARN, or the name.
+        scope: a construct of the stack whose template has the ARN.
+        types: the classes of the L1.
+    """
+    if not is_token(arn):
+        return None
+    found = referenced_by_arn(arn)
+    if found is not None:
+        return found if isinstance(found, types) else None
+    stack = cdk.Stack.of(scope)
+    match stack.resolve(_name_in(resolved(arn, stack))):
+        case {"Ref": str(logical_id)} | {"Fn::GetAtt": [str(logical_id), "Arn"]}:
+            path = stack.node.path  # jsii gives a new object each time for a stack that CDK made
+            for node in stack.node.find_all():
+                if not isinstance(node, types) or node.stack.node.path != path:
+                    continue
+                if stack.resolve(node.logical_id) == logical_id:
+                    return node
+    return None
 
 
 def known_property(resource: object, name: str) -> object:
@@ -107,14 +141,28 @@ def resolved(text: str, stack: cdk.Stack) -> str:
         case str(known):
             return known
         case {"Fn::Sub": str(template)}:
-            known = re.sub(r"\$\{([\w:]+)\}", lambda found: cdk.Fn.ref(found[1]), template)
-            return text if "${" in without_tokens(known) else known
+            return _substituted(template, {}) or text
+        case {"Fn::Sub": [str(template), dict(values)]}:
+            return _substituted(template, values) or text
         case {"Fn::Join": [str(delimiter), [*fragments]]}:
             return delimiter.join(
                 fragment if isinstance(fragment, str) else cdk.Token.as_string(fragment)
                 for fragment in fragments
             )
     return text
+
+
+def _substituted(template: str, values: dict[str, object]) -> str:
+    """Return what `Fn::Sub` makes of a template; empty if that is not known."""
+
+    def value(found: re.Match[str]) -> str:
+        name, attribute = found.groups()
+        if name in values:
+            return cdk.Token.as_string(values[name])
+        return cdk.Fn.get_att(name, attribute).to_string() if attribute else cdk.Fn.ref(name)
+
+    known = re.sub(r"\$\{([\w:]+)(?:\.([\w.]+))?\}", value, template)
+    return "" if "${" in without_tokens(known) else known
 
 
 class Environment(NamedTuple):

@@ -263,7 +263,7 @@ def include_on(scope: Construct, folder: Path, body: dict[str, Any]) -> None:
         folder,
         Parameters=texts | {"Names": {"Type": "CommaDelimitedList"}},
         Conditions={"Prod": is_prod, "Test": is_test},
-        Resources={"Always": included_role(), **body},
+        Resources={"Always": included_role(Path="/team/"), **body},
     )
 
 
@@ -679,12 +679,16 @@ def test_the_role_of_an_l1_node_group_gets_the_policy(stack_here: cdk.Stack, kin
     assert policy(stack_here)["Roles"] == [expected]
 
 
+OF_ALWAYS: Final = ["${Of}", {"Of": {"Fn::GetAtt": ["Always", "Arn"]}}]
+OF_ACCOUNT: Final = ["arn:aws:iam::${A}:role/team/Existing", {"A": {"Ref": "Account"}}]
 JOINED: Final = ["arn:aws:iam:", {"Ref": "AWS::AccountId"}, "role/team/Existing"]
 IN_TEMPLATES: Final[list[tuple[object, str | None, object]]] = [
     ({"Fn::GetAtt": ["Always", "Arn"]}, "Prod", ALWAYS),
+    *(({"Fn::Sub": text}, None, ALWAYS) for text in ("${Always.Arn}", OF_ALWAYS)),
     ({"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/team/Existing"}, None, "Existing"),
     ({"Fn::Sub": "arn:aws:iam::${Account}:role/team/${Kind}"}, None, {"Ref": "Kind"}),
     ({"Fn::Join": [":", JOINED]}, None, "Existing"),
+    ({"Fn::Sub": OF_ACCOUNT}, None, "Existing"),
     ({"Fn::Sub": f"arn:${{AWS::Partition}}:iam::{OTHER_ACCOUNT}:role/Existing"}, None, None),
 ]
 

@@ -323,6 +323,7 @@ OF_PARAMETER: Final = {"Fn::Join": ["", ["alias/", {"Ref": "Given"}]]}
 KEYS_OF_TEMPLATES: Final[list[tuple[object, object, object]]] = [
     ({"Ref": "Key"}, get_arn("Key"), None),
     *(({"Fn::Sub": text}, get_arn("Key"), None) for text in ("${Key}", "${Key.Arn}", SUB_OF_ARN)),
+    ({"Fn::Sub": ["${It}", {"It": {"Ref": "Key"}}]}, get_arn("Key"), None),
     ({"Fn::Sub": "${Alias}"}, KEYS_HERE, ALIAS),
     ({"Fn::Sub": f"{IN_REGION}{ALIAS}"}, ALL_KEYS_HERE, ALIAS),
     ({"Fn::Sub": "alias/${Given}"}, KEYS_HERE, OF_PARAMETER),
@@ -333,7 +334,7 @@ KEYS_OF_TEMPLATES: Final[list[tuple[object, object, object]]] = [
 KNOWN_AT_DEPLOYMENT: Final[list[object]] = [
     {"Ref": "Given"},
     {"Fn::Sub": "${Given}"},
-    {"Fn::Sub": ["${It}", {"It": {"Ref": "Key"}}]},
+    {"Fn::Sub": "${!Given}"},
     {"Fn::If": ["Wanted", {"Ref": "Key"}, {"Ref": "AWS::NoValue"}]},
     {"Fn::ImportValue": "key"},
 ]
