@@ -161,6 +161,7 @@ class _Checking:
                 key = behind, finding._replace(resources=())
                 merged[key].update(dict.fromkeys(finding.resources))
         found = [one._replace(resources=tuple(where)) for (_, one), where in merged.items()]
+        of_ready_roles = [one for one, of_role in by_profile.items() if not of_role]
         found += self._add_findings_on_compute(by_profile) if self._with_compute else []
         found += self._of_policies([*roles])
         found += self._warnings_on_compute()
@@ -171,7 +172,7 @@ class _Checking:
             found += self._in_all_worlds(judge)
         of_grants = partial(tags.of_grants, self._parts, self._roles, self._launchers)
         found += self._in_all_worlds(of_grants)
-        for profile in [one for one, of_role in by_profile.items() if not of_role]:
+        for profile in of_ready_roles:
             found += self._of_sessions(profile)
         verdicts = Counter(map(_verdict, by_profile.values()))
         return [*dict.fromkeys(found)], verdicts
@@ -222,7 +223,11 @@ class _Checking:
                 name = in_shell(role.name, _limits.ROLE.fault, name)
         if judged.decides:
             return behind, [_unknown_profile(profile, name, judged.decides)]
-        return behind, permissions.together(judged.found)
+        found = permissions.together(judged.found)
+        if found and len(behind) == 1:
+            options = self._in_all_worlds(partial(self._session_rules.options, behind[0]))
+            found = permissions.with_options(found, (*options,))
+        return behind, found
 
     def _told_of_role(self, role: Role, profile: Resource) -> list[Told]:
         abilities = self._roles.abilities(role)
@@ -304,7 +309,7 @@ class _Checking:
 
         return self._in_all_worlds(find)
 
-    def _in_all_worlds(self, find: Callable[[], Iterable[Finding] | None]) -> Iterable[Finding]:
+    def _in_all_worlds(self, find: Callable[[], Iterable[_Found] | None]) -> Iterable[_Found]:
         """Return what is found in every world; nothing if there are too many of them.
 
         `find` returns None in the worlds that do not count.

@@ -235,8 +235,8 @@ def used(stack: cdk.Stack) -> dict[str, Any]:
     return {"encryption_key": key, "log_group": group, "log_bucket": s3.Bucket(stack, "Bucket")}
 
 
-def with_preferences(stack: cdk.Stack) -> None:
-    with_endpoints(stack)
+def with_preferences(stack: cdk.Stack, build: Build) -> None:
+    build(stack)
     SessionPreferences(stack, "Preferences", enforce_cloudwatch_encryption=False, **used(stack))
 
 
@@ -370,6 +370,11 @@ def bucket_that_is_not_granted(stack: cdk.Stack) -> None:
     session_document(stack, s3BucketName=bucket.bucket_name, s3KeyPrefix="sessions")
 
 
+def key_and_bucket_that_are_not_granted(stack: cdk.Stack) -> None:
+    key, bucket = kms.Key(stack, "Key").key_arn, s3.Bucket(stack, "Bucket").bucket_name
+    session_document(stack, kmsKeyId=key, s3BucketName=bucket)
+
+
 def enforced_group_that_is_not_granted(stack: cdk.Stack) -> None:
     name = logs.LogGroup(stack, "Logs", encryption_key=kms.Key(stack, "Key")).log_group_name
     session_document(stack, cloudWatchLogGroupName=name, cloudWatchEncryptionEnabled=True)
@@ -433,6 +438,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("an id that is taken", id_that_is_taken, ""),
         ("a boundary of the app", boundary_of_the_app, ""),
         ("nodes without permissions", nodes_without_permissions, "Nodes"),
+        ("a group with preferences", partial(with_preferences, build=a_group), "Group"),
     ],
     "boot-order": [
         ("late", partial(late, allow_registration=True), "Instance"),
@@ -471,7 +477,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
     ],
     "endpoint-missing": [
         ("without an endpoint of messages", without_an_endpoint_of_messages, "Instance"),
-        ("without those of preferences", with_preferences, "Instance"),
+        ("without those of preferences", partial(with_preferences, build=with_endpoints), ""),
         ("without those of the permissions", without_endpoints_of_the_permissions, "Instance"),
     ],
     "endpoint-unreachable": [
@@ -491,6 +497,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
     "session-denied": [
         ("a key that is not granted", key_that_is_not_granted, ""),
         ("an enforced group that is not granted", enforced_group_that_is_not_granted, ""),
+        ("a key and a bucket that are not granted", key_and_bucket_that_are_not_granted, ""),
     ],
     "log-lost": [
         ("a bucket that is not granted", bucket_that_is_not_granted, ""),
@@ -634,6 +641,10 @@ EITHER_POLICIES: Final = {
 OTHERS: Final = allow("ssm:GetParameter", Principal="*")
 NAMED_OURS: Final = OURS | {"Properties": OURS["Properties"] | {"PolicyName": "Ours"}}
 DEPRECATED: Final = f"{AWS}service-role/AmazonEC2RoleforSSM"
+OF_KEY: Final = {
+    "Key": resource("AWS::KMS::Key", KeyPolicy={"Statement": []}),
+    "Document": session(kmsKeyId=att("Key", "Arn")),
+}
 OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
     "a launch template without a profile": ("no-instance-profile", launched(
         Template=resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=ONE_SPECIFICATION),
@@ -710,6 +721,8 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a group that lets nothing out": ("egress-closed", isolated_in_l1(
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Group=group(egress=UDP))),
     "endpoints behind a network ACL": ("no-network-path", endpoints_of_two_subnets()),
+    "preferences on a condition, which not all deployments have": ("channel-missing", on_c(
+        profile_and_role(Machine=machine(**PROFILE), **OF_KEY), "Document", "Key")),
     "a role on a condition": ("channel-missing", on_c(
         profile_and_role({"Policies": EITHER_POLICIES}, Machine=machine(**PROFILE)),
         "Role", "Profile", "Machine")),
@@ -741,10 +754,6 @@ EITHER_IMAGE: Final = {"Fn::If": ["C", MINIMAL, MINIMAL.replace("x86_64", "arm64
 EITHER_TAG: Final = {"Fn::If": ["C", [{"Key": "A", "Value": "a"}], [{"Key": "B", "Value": "b"}]]}
 BOTH_OF_S3: Final = {
     "Second": resource("AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": [allow("s3:*")]})
-}
-OF_KEY: Final = {
-    "Key": resource("AWS::KMS::Key", KeyPolicy={"Statement": []}),
-    "Document": session(kmsKeyId=att("Key", "Arn")),
 }
 IN_WORDS: Final[dict[str, Body]] = {
     "a trust policy whose statements a condition chooses": trusting(

@@ -208,8 +208,16 @@ def key_of_another_stack(*, role_is_first: bool) -> cdk.App:
     return app
 
 
+def preferences_of_another_stack() -> cdk.App:
+    app, base, web = two_stacks()
+    faults.with_preferences(base, faults.a_role)
+    faults.a_group(web)
+    return app
+
+
 @pytest.mark.parametrize(("build", "rule"), [
     (role_of_another_stack, "channel-missing"),
+    (preferences_of_another_stack, "channel-missing"),
     (network_of_another_stack, "no-network-path"),
     (partial(key_of_another_stack, role_is_first=True), "session-denied"),
     (partial(key_of_another_stack, role_is_first=False), "session-denied"),

@@ -509,6 +509,19 @@ def test_session_documents(
     assert report.verdicts == {verdict if DEFAULT_DOCUMENT in str(added) else "ready": 1}
 
 
+@pytest.mark.parametrize(("of_machine", "found"), [
+    ({}, UNKNOWN),
+    ({"MetadataOptions": {"HttpEndpoint": "disabled"}}, {"metadata-off"}),
+])  # fmt: skip
+def test_documents_are_judged_whatever_keeps_session_manager_from_compute(
+    check: Check, of_machine: Body, found: Found
+) -> None:
+    server = machine(IamInstanceProfile=ref("Profile"), SubnetId="subnet-1", **of_machine)
+    body = profile_and_role(inline(ALL), Key=key(), A=WITH_KEY, Machine=server)
+
+    assert check(body, a="1").rules == DENIED | found
+
+
 KEY_POLICIES: Final[dict[Found, tuple[list[Statement], ...]]] = {
     READY: ([allow("kms:*", **ACCOUNT)],
         [allow({"Fn::Sub": "kms:*"}, **ACCOUNT) | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}}]),

@@ -95,6 +95,17 @@ def together(found: list[Finding]) -> list[Finding]:
     ]
 
 
+def with_options(found: list[Finding], options: tuple[Option, ...]) -> list[Finding]:
+    """Have what gives a role its permissions give those that sessions need besides, too."""
+
+    def more(fix: Fix) -> Fix:
+        if not isinstance(fix, Allow):
+            return fix
+        return fix._replace(policy=fix.policy._replace(options=options))
+
+    return [one._replace(fixes=(*map(more, one.fixes),)) for one in found]
+
+
 def undecided(abilities: dict[str, Ability]) -> Iterator[Told]:
     """Yield what decides on the actions of which it is not known whether they are allowed."""
     by = (one.decision.by for one in _answered(abilities, Answer.UNKNOWN).values())

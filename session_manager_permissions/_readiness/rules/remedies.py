@@ -175,9 +175,7 @@ class GivePolicy(NamedTuple):
             steps.say(
                 f"allow the role {self.role.logical_id!r} to use {names}, of another template"
             )
-            return
-        of_options = [statement_of(one) for one in self._needed()]
-        if of_options:
+        elif of_options := [statement_of(one) for one in self._needed()]:
             steps.add_policy(self.role, of_options)
         if self.actions:
             may = [allow(self.actions)]

@@ -134,9 +134,20 @@ class SessionRules:
             those = [(one, [call for call in calls if call.ends is ends]) for one, calls in denied]
             if those and all(calls for _, calls in those):
                 for document, calls in those:
-                    fix = self._fix(role, calls)
+                    fix = self._policy(role, document) or self._fix(role, calls)
                     yield _finding(document, role, calls, fix, ends=ends)
                 return  # a session that is refused has no log
+
+    def options(self, role: Role) -> tuple[Option, ...]:
+        """Return the options that allow a role what the one document of its app asks for.
+
+        What the account's default document asks for is a finding of its own.
+        """
+        match self._sessions.documents(role.resource.template.stack):
+            case [one] if not self._is_default(one.resource):
+                policy = self._policy(role, one)
+                return policy.options if policy else ()
+        return ()
 
     def denied(self, role: Role, document: Document) -> tuple[list[AgentCall], list[Fix]]:
         """Return what a document asks for and a role may not call, and what allows it."""
@@ -146,6 +157,11 @@ class SessionRules:
     def _is_default(self, document: Resource) -> bool:
         name = document.properties.get("Name")
         return self._parts.text(document, name) == _needs.DEFAULT_DOCUMENT
+
+    def _policy(self, role: Role, document: Document) -> GivePolicy | None:
+        """Return the policy that allows a role all that a document asks for, if one does."""
+        fix = self._fix(role, self._denied(document, role))
+        return fix if isinstance(fix, GivePolicy) else None
 
     def _fix(self, role: Role, calls: list[AgentCall]) -> Fix:
         """Return what allows a role the calls."""
