@@ -639,6 +639,7 @@ EITHER_POLICIES: Final = {
     "Fn::If": ["C", inline(allow("s3:*"))["Policies"], inline(allow("s3:Get*"))["Policies"]]
 }
 OTHERS: Final = allow("ssm:GetParameter", Principal="*")
+OF_OTHERS: Final = {"Statement": [OTHERS]}
 NAMED_OURS: Final = OURS | {"Properties": OURS["Properties"] | {"PolicyName": "Ours"}}
 DEPRECATED: Final = f"{AWS}service-role/AmazonEC2RoleforSSM"
 OF_KEY: Final = {
@@ -664,13 +665,12 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
             "Overrides": [{"InstanceType": "t3.nano"}, {"ImageId": MINIMAL}]}}))),
     "endpoints of all but S3": ("endpoint-missing", isolated_in_l1(
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), **WITH_BUCKET)),
-    "private DNS off": ("endpoint-unreachable", by_l1_endpoints(PrivateDnsEnabled=False)),
     "no DNS host names": ("endpoint-unreachable", isolated_in_l1(
         Vpc=DENIES_NAMES, Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"))),
     "an endpoint of one statement": ("endpoint-unreachable", by_l1_endpoints(
         PolicyDocument={"Statement": OTHERS})),
     "an endpoint that allows others": ("endpoint-unreachable", by_l1_endpoints(
-        PolicyDocument={"Statement": [OTHERS]})),
+        PolicyDocument=OF_OTHERS, PrivateDnsEnabled=False)),
 }  # fmt: skip
 """Templates whose resources are L1 constructs of an app."""
 INCLUDED: Final[dict[str, tuple[str, Body]]] = {
@@ -698,19 +698,12 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a role whose policies a condition chooses": ("channel-missing", in_either(
         profile_and_role({"Policies": EITHER_POLICIES}))),
     "no way out": ("no-network-path", isolated_in_l1()),
-    "private DNS off, in the default group": ("endpoint-unreachable", by_l1_endpoints(
-        PrivateDnsEnabled=False, SecurityGroupIds=None)),
-    "a shut group, and a policy of others": ("endpoint-unreachable", by_l1_endpoints(
-        PolicyDocument={"Statement": [OTHERS]}, SecurityGroupIds=None)),
-    "nothing let out, and a shut group": ("egress-closed", isolated_in_l1(
-        Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages"), Shut=group(),
-        Group=group(egress=UDP))),
     "no way out of two subnets": ("no-network-path", isolated_in_l1(
         Second=subnet("10.0.1.0/24"), SecondMachine=machine(
             **PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")]))),
     "endpoints in the default group": ("endpoint-unreachable", isolated_in_l1(
-        Ssm=endpoint("ssm", SecurityGroupIds=ref("AWS::NoValue")),
-        Messages=endpoint("ssmmessages"))),
+        Ssm=endpoint("ssm", SecurityGroupIds=ref("AWS::NoValue"), PrivateDnsEnabled=False),
+        Messages=endpoint("ssmmessages", SecurityGroupIds=None, PolicyDocument=OF_OTHERS))),
     "a shut endpoint, in a VPC of two ranges": ("endpoint-unreachable", isolated_in_l1(
         Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages", **BEHIND), Shut=group(),
         Subnet=subnet("10.1.1.0/24"), More=part("VPCCidrBlock", **VPC_ID, CidrBlock="10.1.0.0/16"),
@@ -718,8 +711,9 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         OtherVpc=part("VPC", CidrBlock="10.2.0.0/16"),
         Six=part("VPCCidrBlock", **VPC_ID, AmazonProvidedIpv6CidrBlock=True),
     )),
-    "a group that lets nothing out": ("egress-closed", isolated_in_l1(
-        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Group=group(egress=UDP))),
+    "a group that lets nothing out, and a shut endpoint": ("egress-closed", isolated_in_l1(
+        Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages"), Shut=group(),
+        Group=group(egress=UDP))),
     "endpoints behind a network ACL": ("no-network-path", endpoints_of_two_subnets()),
     "preferences on a condition, which not all deployments have": ("channel-missing", on_c(
         profile_and_role(Machine=machine(**PROFILE), **OF_KEY), "Document", "Key")),
@@ -735,7 +729,7 @@ ON_CONDITIONS: Final = [name for name in INCLUDED if name.endswith("on a conditi
 CHOSEN: Final = {"Fn::If": ["C", ref("Acl"), ref("Second")]}
 ONLY_S3: Final = {"Fn::If": ["C", allow("s3:*"), [allow("s3:Get*")]]}
 EITHER_STATEMENT: Final = {"Fn::If": ["C", allow("ssm:GetParameter"), [allow("ssm:Get*")]]}
-EITHER_DOCUMENT: Final = {"Fn::If": ["C", {"Statement": OTHERS}, {"Statement": [OTHERS]}]}
+EITHER_DOCUMENT: Final = {"Fn::If": ["C", {"Statement": OTHERS}, OF_OTHERS]}
 BOTH_DEPRECATED: Final = {"ManagedPolicyArns": [f"{AWS}AmazonSSMManagedInstanceCore", DEPRECATED]}
 LOGS: Final = {"cloudWatchLogGroupName": "sessions"}
 ENDPOINTS_OF_LOGS: Final = {
@@ -750,7 +744,6 @@ ENDPOINTS_OF_LOGS: Final = {
 EITHER_OFF: Final = {
     "Fn::If": ["C", {"HttpEndpoint": "disabled"}, {"HttpEndpoint": "disabled", "HttpTokens": "-"}]
 }
-EITHER_IMAGE: Final = {"Fn::If": ["C", MINIMAL, MINIMAL.replace("x86_64", "arm64")]}
 EITHER_TAG: Final = {"Fn::If": ["C", [{"Key": "A", "Value": "a"}], [{"Key": "B", "Value": "b"}]]}
 BOTH_OF_S3: Final = {
     "Second": resource("AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": [allow("s3:*")]})
@@ -783,10 +776,9 @@ IN_WORDS: Final[dict[str, Body]] = {
     "a network ACL that a condition chooses": behind_an_acl(
         Second=part("NetworkAcl", **VPC_ID), Uses=part(
             "SubnetNetworkAclAssociation", SubnetId=ref("Subnet"), NetworkAclId=CHOSEN)),
-    "metadata options that a condition chooses": profile_and_role(
-        inline(ALL), Machine=machine(**PROFILE, MetadataOptions=EITHER_OFF)),
-    "an image that a condition chooses": profile_and_role(
-        inline(ALL), Machine=machine(**PROFILE, ImageId=EITHER_IMAGE)),
+    "what a condition chooses of an instance": profile_and_role(inline(ALL), Machine=machine(
+        **PROFILE, MetadataOptions=EITHER_OFF,
+        ImageId={"Fn::If": ["C", MINIMAL, MINIMAL.replace("x86_64", "arm64")]})),
     "tags that a condition chooses": profile_and_role(
         inline(ALL), Machine=machine(**PROFILE, Tags=EITHER_TAG), Grant=GRANT),
     "a network ACL that denies at first": behind_an_acl(Entry=denies("Acl")),

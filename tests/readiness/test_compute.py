@@ -305,15 +305,14 @@ FLEETS: Final[dict[str, Parts]] = {
     "a Spot fleet": {"Fleet": spot(LaunchSpecifications=[SPOT, PARAMETER])},
     "a Spot fleet of a template": {
         "Template": IN_GROUP, "Fleet": spot(LaunchTemplateConfigs=[config("Subnet", "Other", "")])},
-    "overrides of the subnet of an interface": {
-        "Template": template(NetworkInterfaces=[interface(SubnetId=ref("Other"))]),
-        "Fleet": ec2_fleet(config("Subnet", ""))},
-    "overrides of the profile, the metadata options and the interface": {
-        "Template": template(MetadataOptions=OFF, SecurityGroupIds=[GROUP]),
+    "overrides of an interface": {
+        "Template": template(
+            MetadataOptions=OFF, NetworkInterfaces=[interface(SubnetId=ref("Other"))]),
         "Fleet": ec2_fleet({"LaunchTemplateSpecification": SPEC, "Overrides": [
+            {"SubnetId": ref("Subnet")}, {},
             {"IamInstanceProfile": {"Name": "Own"}, "MetadataOptions": {"HttpTokens": "required"}},
-            {"IamInstanceProfile": {"Name": "Own"}, "MetadataOptions": {"HttpEndpoint": "enabled"},
-             "NetworkInterfaces": [ELSEWHERE | {"AssociatePublicIpAddress": True}]}, PARAMETER]})},
+            {"NetworkInterfaces": [ELSEWHERE], "MetadataOptions": {"HttpEndpoint": "enabled"}},
+            PARAMETER]})},
     "the subnet of an interface": {
         "Template": template(NetworkInterfaces=[ELSEWHERE]), "Fleet": ec2_fleet(config())},
     "a fleet by a parameter": {"Fleet": ec2_fleet(PARAMETER)},

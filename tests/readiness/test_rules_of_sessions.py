@@ -613,7 +613,6 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     (image(ref(OF_CDK)), "agent-missing"),
     (image({"Fn::Sub": RESOLVED.replace("x86_64", "${Id}")}), "agent-missing"),
     (image({"Fn::Sub": f"resolve:ssm:{PARAMETER}:${{Id}}"}), "agent-missing"),
-    (image({"Fn::Join": ["", [RESOLVED[:-2], "}}"]]}), "agent-missing"),
     (image(RESOLVED, "dnf -y update", "", "# all is new"), "agent-missing"),
     ({"ImageId": RESOLVED}, "agent-missing"),
     (image(RESOLVED, "dnf install -y amazon-ssm-agent"), "cannot-be-known"),
