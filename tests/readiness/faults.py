@@ -642,8 +642,8 @@ OTHERS: Final = allow("ssm:GetParameter", Principal="*")
 OF_OTHERS: Final = {"Statement": [OTHERS]}
 NAMED_OURS: Final = OURS | {"Properties": OURS["Properties"] | {"PolicyName": "Ours"}}
 DEPRECATED: Final = f"{AWS}service-role/AmazonEC2RoleforSSM"
-OF_KEY: Final = {
-    "Key": resource("AWS::KMS::Key", KeyPolicy={"Statement": []}),
+WITH_KEY: Final = {
+    "Key": resource("AWS::KMS::Key"),
     "Document": session(kmsKeyId=att("Key", "Arn")),
 }
 OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
@@ -716,7 +716,11 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         Group=group(egress=UDP))),
     "endpoints behind a network ACL": ("no-network-path", endpoints_of_two_subnets()),
     "preferences on a condition, which not all deployments have": ("channel-missing", on_c(
-        profile_and_role(Machine=machine(**PROFILE), **OF_KEY), "Document", "Key")),
+        profile_and_role(Machine=machine(**PROFILE), **WITH_KEY), "Document", "Key")),
+    "a role with a document, and an instance that waits for something else": (
+        "channel-missing", in_either(profile_and_role(
+            {"Policies": EITHER_POLICIES}, **WITH_KEY,
+            Machine=machine(**PROFILE) | {"DependsOn": "Role"}))),
     "a role on a condition": ("channel-missing", on_c(
         profile_and_role({"Policies": EITHER_POLICIES}, Machine=machine(**PROFILE)),
         "Role", "Profile", "Machine")),
@@ -748,6 +752,7 @@ EITHER_TAG: Final = {"Fn::If": ["C", [{"Key": "A", "Value": "a"}], [{"Key": "B",
 BOTH_OF_S3: Final = {
     "Second": resource("AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": [allow("s3:*")]})
 }
+OF_KEY: Final = WITH_KEY | {"Key": resource("AWS::KMS::Key", KeyPolicy={"Statement": []})}
 IN_WORDS: Final[dict[str, Body]] = {
     "a trust policy whose statements a condition chooses": trusting(
         {"Fn::If": ["C", RDS, [RDS]]}, Machine=machine(**PROFILE)),

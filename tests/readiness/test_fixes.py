@@ -506,6 +506,8 @@ def assert_the_steps_mend(path: Path) -> set[str]:
         steps = [step for one in findings(path) for step in one.steps]
         done = {step.text: step for step in steps}.values()
         assert_nothing_is_added_twice([step.value for step in done if not step.path])
+        set_ = [(step.logical_id, step.path) for step in done if step.path and not step.adds]
+        assert len({*set_}) == len(set_)
         for step in done:
             do(step)
     assert findings(path) == []

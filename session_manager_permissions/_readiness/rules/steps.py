@@ -44,6 +44,8 @@ class Steps(Writing):
     def __init__(self, shared: Shared) -> None:
         super().__init__(shared)
         self._steps: dict[str, Step] = {}
+        self._listing: set[Resource] = set()
+        """The resources whose `DependsOn` is no list before these steps."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -123,12 +125,13 @@ class Steps(Writing):
         """Say what to add to `DependsOn`."""
         waits_for = policy if isinstance(policy, str) else policy.logical_id
         there = machine.body.get("DependsOn")
-        if there is None or isinstance(there, list):
-            self._add_to(machine, "DependsOn", waits_for)
-        else:
+        if isinstance(there, str) and machine not in self._listing:
+            self._listing.add(machine)
             both = [there, waits_for]
             text = f"set DependsOn of {machine.logical_id} to {json.dumps(both)}"
             self._add(Step(text, machine.template, machine.logical_id, "DependsOn", both))
+        else:
+            self._add_to(machine, "DependsOn", waits_for)
 
     def add_policy(self, role: Resource, statements: Sequence[Mapping[str, object]]) -> None:
         """Add a policy of a role, which the compute that uses the role waits for."""
