@@ -267,7 +267,7 @@ class SessionManagerPermissions(Construct):
         if target.cfn_role and self._given_name in inline_policy_names(target.cfn_role):
             raise ValueError(
                 f"policy_name {self._given_name!r} is that of a policy which the role "
-                f"{target.role.node.path!r} is made with, and which would be lost: give each "
+                f"{target.cfn_role.node.path!r} is made with, and which would be lost: give each "
                 "policy of a role a name of its own"
             )
         for other in self.node.root.node.find_all():
