@@ -14,7 +14,7 @@ from .at_synthesis import AtSynthesis
 from .checks import described, refuse_no_sequence, refuse_wrong_text
 from .roles import condition_path
 from .statements import read_options, statements_by_sid
-from .tokens import is_token, referenced, resolved, without_tokens
+from .tokens import DYNAMIC_REFERENCE, is_token, referenced, resolved, without_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -372,7 +372,7 @@ def _identity(resource_id: str, construct: IConstruct) -> str:
     The ids may be given literally, by a reference, or by the logical id in another construct. What
     only the deployment knows, such as an export, differs from environment to environment.
     """
-    if not is_token(resource_id) and not resource_id.startswith("{{resolve:"):
+    if not is_token(resource_id) and not resource_id.startswith(DYNAMIC_REFERENCE):
         return resource_id
     stack = cdk.Stack.of(referenced(resource_id) or construct)
     match stack.resolve(resource_id):

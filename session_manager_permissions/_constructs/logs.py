@@ -11,6 +11,7 @@ from session_manager_permissions import _limits, _needs
 from .checks import described, refuse_wrong_text
 from .keys import KeyResource, any_key, key_resource
 from .tokens import (
+    DYNAMIC_REFERENCE,
     TOKEN,
     is_name,
     is_token,
@@ -94,7 +95,8 @@ def _l1_bucket_key(bucket: IBucketRef) -> KeyResource | None:
         key_id = resolved(key_id, stack)
     if key_id.startswith("arn:"):
         return key_resource(_BUCKET_KEY, key_id)
-    if TOKEN.match(key_id):  # only the deployment knows whether it is an id or an ARN
+    # Only the deployment knows whether it is an id or an ARN.
+    if TOKEN.match(key_id) or key_id.startswith(DYNAMIC_REFERENCE):
         cdk.Annotations.of(bucket).add_warning_v2(
             "session-manager-permissions:log-bucket-key-not-known",
             f"log_bucket {bucket.node.path!r} names a KMS key that only the deployment knows, "

@@ -18,6 +18,10 @@ TOKEN: Final = re.compile(r"\$\{Token\[[A-Za-z0-9:._-]+\]\}")
 """How a string contains a token: aws-cdk-lib/core/lib/private/encoding.ts has the pattern."""
 
 
+DYNAMIC_REFERENCE: Final = "{{resolve:"
+"""How a text begins in whose place CloudFormation puts a value."""
+
+
 class Arn(NamedTuple):
     """The parts of an ARN; each may hold tokens."""
 

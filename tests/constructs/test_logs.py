@@ -335,6 +335,7 @@ KNOWN_AT_DEPLOYMENT: Final[list[object]] = [
     {"Ref": "Given"},
     {"Fn::Sub": "${Given}"},
     {"Fn::Sub": "${!Given}"},
+    "{{resolve:ssm:/sessions/key}}",
     {"Fn::If": ["Wanted", {"Ref": "Key"}, {"Ref": "AWS::NoValue"}]},
     {"Fn::ImportValue": "key"},
 ]
