@@ -23,7 +23,11 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
 from syrupy.assertion import SnapshotAssertion
 
-from session_manager_permissions import SessionManagerFleet, session_manager_statements
+from session_manager_permissions import (
+    SessionManagerFleet,
+    SessionPreferences,
+    session_manager_statements,
+)
 from session_manager_permissions._readiness.apps import apps
 from session_manager_permissions._readiness.check import check as judge
 from session_manager_permissions._readiness.rules import READY, Finding
@@ -211,6 +215,7 @@ def key_of_another_stack(*, role_is_first: bool) -> cdk.App:
 def preferences_of_another_stack() -> cdk.App:
     app, base, web = two_stacks()
     faults.with_preferences(base, faults.a_role)
+    SessionPreferences(base, "Other", encryption_key=kms.Key(base, "OtherKey"))
     faults.a_group(web)
     return app
 

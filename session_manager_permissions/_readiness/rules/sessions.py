@@ -139,15 +139,16 @@ class SessionRules:
                 return  # a session that is refused has no log
 
     def options(self, role: Role) -> tuple[Option, ...]:
-        """Return the options that allow a role what the one document of its app asks for.
+        """Return the options that allow a role what one of the documents asks for.
 
-        What the account's default document asks for is a finding of its own.
+        There are none if it may use one already. What the account's default document asks for is a
+        finding of its own.
         """
-        match self._sessions.documents(role.resource.template.stack):
-            case [one] if not self._is_default(one.resource):
-                policy = self._policy(role, one)
-                return policy.options if policy else ()
-        return ()
+        documents = self._sessions.documents(role.resource.template.stack)
+        if any(self._is_default(one.resource) or not self._denied(one, role) for one in documents):
+            return ()
+        policies = (self._policy(role, one) for one in documents)
+        return next((policy.options for policy in policies if policy), ())
 
     def denied(self, role: Role, document: Document) -> tuple[list[AgentCall], list[Fix]]:
         """Return what a document asks for and a role may not call, and what allows it."""
