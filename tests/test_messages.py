@@ -74,6 +74,7 @@ DOCUMENT: Final = "SSM-SessionManagerRunShell"
 SERVER: Final = f"--role web-server --region {REGION}"
 HERE_ON: Final = f"--region {REGION} --instance-id"
 NODE: Final = f"{HERE_ON} {nodes.NODE}"
+GROUP_ARN: Final = f"arn:aws:iam::{ACCOUNT}:group/team/web"
 PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/web"
 NO_ROLE: Final = [{"Roles": [], "Arn": PROFILE_ARN}]
 SOURCES: Final = (ROOT / "app.py", *sorted((ROOT / "session_manager_permissions").rglob("*.py")))
@@ -621,6 +622,8 @@ OPERATORS: Final = {
     "a grantee whose policies can't be changed": start_session(
         grantee=lambda s: iam.Role.from_role_arn(s, "Role", role_arn("ops"), mutable=False),
         all_instances=True),
+    "a group by an ARN with a path": start_session(
+        grantee=lambda s: iam.Group.from_group_arn(s, "Group", GROUP_ARN), all_instances=True),
     "a grantee of another account": start_session(grantee=owned_elsewhere, all_instances=True),
 }  # fmt: skip
 WARNINGS: Final = {

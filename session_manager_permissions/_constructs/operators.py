@@ -15,8 +15,17 @@ from session_manager_permissions import _limits, _needs
 
 from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wrong_type
 from .keys import session_key
-from .roles import is_lookup_dummy, refuse_by_arn, reports_only
-from .tokens import TOKEN, Environment, differ, is_name, parse_arn, referenced_by_arn
+from .roles import is_lookup_dummy, known_path, refuse_by_arn, reports_only
+from .tokens import (
+    TOKEN,
+    Environment,
+    differ,
+    is_name,
+    parse_arn,
+    referenced_by_arn,
+    resource_by_arn,
+    without_tokens,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +115,7 @@ def grant(grantee: iam.IGrantable, access: Access, stack: cdk.Stack) -> iam.Gran
     _refuse_wrong_types(grantee, access)
     _refuse_wrong_choice(access)
     principal = grantee.grant_principal
+    _refuse_path(principal)
     grants = []
     if not _is_of_other_account(grantee, principal, stack):
         permissions = _permissions(access, stack)
@@ -251,6 +261,24 @@ def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
     refuse_wrong_type("instance_tags", access.instance_tags, Mapping)
     for option in ("all_instances", *_AWS_DOCUMENTS, "allow_console", "decrypt_sessions_only"):
         refuse_wrong_type(option, getattr(access, option), bool)
+
+
+def _refuse_path(principal: iam.IPrincipal) -> None:
+    """Refuse a group or a user of which CDK takes a part of the path for the name.
+
+    aws-cdk-lib/aws-iam/lib/group.ts and user.ts, `fromGroupArn` and `fromUserArn`.
+    """
+    kind = "group" if hasattr(principal, "group_arn") else "user"
+    arn: str | None = getattr(principal, f"{kind}_arn", None)
+    if arn is None or isinstance(principal, (iam.Group, iam.User)):
+        return
+    imported = cast("IConstruct", principal)
+    made = resource_by_arn(arn, imported, iam.CfnGroup, iam.CfnUser)
+    if known_path(made) or "/" in without_tokens(getattr(principal, f"{kind}_name")):
+        raise ValueError(
+            f"grantee {imported.node.path!r} is imported by an ARN with a path, of which CDK takes "
+            f"a part for the name: give iam.{kind.title()}.from_{kind}_name(scope, id, name)"
+        )
 
 
 def _takes_policies(principal: iam.IPrincipal) -> bool:

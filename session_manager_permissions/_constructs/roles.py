@@ -379,12 +379,18 @@ def _refuse_path(arn: str, scope: IConstruct) -> None:
     `fromRoleArn`.
     """
     role = resource_by_arn(arn, scope, iam.CfnRole)
-    path = None if role is None else role.path
-    if role and path and path != "/" and not is_token(path):
+    path = known_path(role)
+    if role and path:
         raise ValueError(
             f"role is imported by the ARN of {role.node.path!r}, and CDK takes a part of its path "
             f"{path!r} for the name: give the role itself"
         )
+
+
+def known_path(made: cdk.CfnResource | None) -> str:
+    """Return the path of a role, a group or a user; empty if it is `/` or not known."""
+    path: str | None = getattr(made, "path", None)
+    return "" if path is None or path == "/" or is_token(path) else path
 
 
 def _refuse_other_account(

@@ -364,7 +364,10 @@ def user_of(account: str) -> GranteeOf:
     return lambda s: iam.User.from_user_arn(s, "It", arn)
 
 
-GROUP_ARN: Final = f"arn:aws:iam::{ACCOUNT}:group/team"
+def group_by_arn(stack: cdk.Stack, arn: str = f"arn:aws:iam::{ACCOUNT}:group/team") -> iam.IGroup:
+    return iam.Group.from_group_arn(stack, "It", arn)
+
+
 MADE: Final = {"Ref": "It16E14BEE"}
 GRANTEES: Final[Mapping[str, tuple[GranteeOf, str, object]]] = {
     "user": (lambda s: iam.User(s, "It"), "Users", MADE),
@@ -372,7 +375,11 @@ GRANTEES: Final[Mapping[str, tuple[GranteeOf, str, object]]] = {
     "user by its ARN": (user_of(ACCOUNT), "Users", "operator"),
     "group": (lambda s: iam.Group(s, "It"), "Groups", MADE),
     "imported group": (lambda s: iam.Group.from_group_name(s, "It", "team"), "Groups", "team"),
-    "group by ARN": (lambda s: iam.Group.from_group_arn(s, "It", GROUP_ARN), "Groups", "team"),
+    "group by ARN": (group_by_arn, "Groups", "team"),
+    "group of the app by ARN": (
+        lambda s: group_by_arn(s, iam.CfnGroup(s, "Made", path="/").attr_arn),
+        "Groups", {"Fn::Select": [1, {"Fn::Split": ["/", {"Fn::Select": [5, {"Fn::Split": [
+            ":", {"Fn::GetAtt": ["Made", "Arn"]}]}]}]}]}),
     "role": (lambda s: owned_role(s, "It"), "Roles", MADE),
     "imported role": (existing_role, "Roles", "Existing"),
     "role by ARN": (lambda s: role_by_arn(s, role_arn("path/Existing")), "Roles", "Existing"),
@@ -389,6 +396,24 @@ def test_users_groups_and_roles_get_an_inline_policy(stack_here: cdk.Stack, gran
     grant(stack_here, grantee_of(stack_here)).assert_success()
     assert policy(stack_here)[property_name] == [name]
     assert len(statements(stack_here)) == 4
+
+
+BY_A_PATH: Final[Mapping[str, GranteeOf]] = {
+    "group": lambda s: group_by_arn(s, f"arn:aws:iam::{ACCOUNT}:group/path/team"),
+    "group of the app": lambda s: group_by_arn(s, iam.CfnGroup(s, "Made", path="/a/").attr_arn),
+    "user of the app": lambda s: iam.User.from_user_arn(
+        s, "It", iam.CfnUser(s, "Made", path="/a/").attr_arn
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BY_A_PATH)
+def test_a_grantee_of_which_cdk_takes_the_path_for_the_name_is_refused(
+    stack_here: cdk.Stack, kind: str
+) -> None:
+    way_out = "give iam.User.from_user_name" if "user" in kind else "give iam.Group.from_group_name"
+    with pytest.raises(ValueError, match=f"^grantee 'Stack/It' .* a path, .*: {way_out}"):
+        grant(stack_here, BY_A_PATH[kind](stack_here))
 
 
 def test_a_role_that_aws_alone_can_change_is_refused(stack_here: cdk.Stack) -> None:
