@@ -50,7 +50,15 @@ GROUP: Final = PartKind("security group", ("AWS::EC2::SecurityGroup", *VPC.types
 RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
 """What CDK makes for `restrict_default_security_group`: it empties a VPC's default group."""
 
-_KNOWN: Final = ("AWS::", "Custom::AWSCDK-EKS", "Custom::CrossRegionExport", RESTRICTED)
+_KNOWN: Final = (
+    "AWS::",
+    "Custom::AWSCDK-EKS",
+    "Custom::CDKBucketDeployment",
+    "Custom::CrossRegionExport",
+    "Custom::S3AutoDeleteObjects",
+    "Custom::S3BucketNotifications",
+    RESTRICTED,
+)
 """How the names of those types begin that change no other resource in a way that matters here."""
 
 NEVER_READ: Final = (

@@ -368,6 +368,8 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      [allow("logs:*")], READY),
     ("as root, switched off", {"A": document(runAsEnabled=False, **AS_ROOT)}, [], READY),
     ("a bucket", {"A": TO_BUCKET}, [], LOST),
+    ("a bucket that CDK empties at its end", {"A": TO_BUCKET, "C": resource(
+        "Custom::S3AutoDeleteObjects", BucketName=ref("Bucket"))}, [], LOST),
     ("a bucket that is granted", {"A": TO_BUCKET}, [allow("s3:PutObject", on=OBJECTS)], READY),
     ("a bucket of which other objects are granted", {"A": TO_BUCKET},
      [allow("s3:PutObject", on={"Fn::Sub": "${Bucket.Arn}/others/*"})], LOST),
