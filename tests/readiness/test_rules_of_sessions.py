@@ -780,7 +780,7 @@ def beside(effect: str, key: str, value: object) -> Body:
     return {"M": machine(Tags=tagged("Team", "web")), "B": policy(statement, roles=["operators"])}
 
 
-def tagged(name: str, value: object, **more: object) -> list[dict[str, object]]:
+def tagged(name: object, value: object, **more: object) -> list[dict[str, object]]:
     return [{"Key": name, "Value": value, **more}]
 
 
@@ -791,6 +791,12 @@ def template(kind: str) -> Body:
 
 def group(**more: object) -> Body:
     return resource("AWS::AutoScaling::AutoScalingGroup", **more)
+
+
+def nested(**more: object) -> Body:
+    """A nested stack, whose template has an instance without a tag."""
+    metadata = {"aws:asset:path": "nested.json"}
+    return resource("AWS::CloudFormation::Stack", **more) | {"Metadata": metadata}
 
 
 def stack_set(body: object) -> Body:
@@ -805,7 +811,12 @@ TAGS: Final[list[tuple[Body, bool]]] = [
     ({"M": machine(Tags=tagged("Team", "Web"))}, True),
     ({"M": machine(Tags=tagged("Team", "db"))}, True),
     ({"M": machine(Tags=tagged("Team", ref("Free")))}, False),
+    ({"M": machine(Tags=tagged("Name", ref("Free")))}, True),
+    ({"M": machine(Tags=tagged({"Fn::Sub": "T${Free}"}, "web"))}, False),
     ({"M": machine(Tags=ref("Free"))}, False),
+    ({"M": machine(), "C": resource("Custom::Tags", Instance=ref("M"))}, False),
+    ({"N": nested(Tags=tagged("Team", "web"))}, False),
+    ({"N": nested(Tags=tagged("Team", "db"))}, True),
     ({"M": machine(), "G": grant(Team=["web", "db"])}, True),
     ({"M": machine(Tags=tagged("Team", "db")), "G": grant(Team=["web", "db"])}, False),
     ({"M": machine(), "G": grant(Team=ref("Free"))}, False),
@@ -833,6 +844,7 @@ TAGS: Final[list[tuple[Body, bool]]] = [
 
 @pytest.mark.parametrize(("changes", "is_found"), TAGS)
 def test_grants_by_tags(check: Check, changes: Body, is_found: bool) -> None:  # noqa: FBT001
+    check.write("nested.json", {"Resources": {"M": machine()}})
     report = check({"Resources": {"G": grant(Team="web")} | changes})
 
     assert ("tags-match-nothing" in report.rules) is is_found

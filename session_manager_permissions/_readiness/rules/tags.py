@@ -62,7 +62,7 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> list[Finding]
     if not grants:
         return []
     compute = [one for one in (*launchers.resources, *launchers.stacks) if one.exists]
-    if not compute or any(one.type not in _READ or one.template.stack.tagged for one in compute):
+    if not compute or any(_has_others(parts, one) for one in compute):
         return []
     tags = [tag for one in compute for tag in _tags(parts, one)]
     tags += [tag for one in launchers.templates() if one.exists for tag in _of_template(parts, one)]
@@ -77,10 +77,16 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> list[Finding]
         )
         for policy, key, values in grants
         if not any(
-            UNKNOWN in name + value or (name == key.lower() and value in values)
+            (UNKNOWN in name or name == key.lower()) and (UNKNOWN in value or value in values)
             for name, value in tags
         )
     ]
+
+
+def _has_others(parts: Parts, compute: Resource) -> bool:
+    """Tell whether the instances may have tags that their resources and templates do not show."""
+    is_read = compute.type in _READ and not compute.template.stack.tagged
+    return not is_read or parts.changed(compute) is not None
 
 
 def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
@@ -99,8 +105,11 @@ def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
 
 
 def _tags(parts: Parts, compute: Resource) -> Iterator[tuple[str, str]]:
+    """Yield the tags of compute, with those of the nested stacks that it is in."""
     if compute.type == "AWS::EKS::Nodegroup":
         return  # its own tags do not reach its instances
+    if compute.template.nested_as is not None:
+        yield from _tags(parts, compute.template.nested_as)
     for entry, _ in mappings(compute.properties.get("Tags")):
         given = mapping(entry).get("PropagateAtLaunch")
         if compute.type != _GROUP or parts.text(compute, given) != "false":
