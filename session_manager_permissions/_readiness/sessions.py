@@ -47,7 +47,7 @@ _NAMES: Final = {
     KEY: (
         ("AWS::KMS::Alias", ""),
         ("AWS::KMS::Alias", "Arn"),
-        *((one, "Arn") for one in KEYS),
+        *((one, attribute) for one in KEYS for attribute in ("Arn", "KeyId")),
     ),
     "s3BucketName": (("AWS::S3::Bucket", ""),),
     "cloudWatchLogGroupName": (("AWS::Logs::LogGroup", ""),),

@@ -212,6 +212,10 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      READY),
     ("a key by its alias", {"A": ALIAS}, [decrypt(KEYS, Condition=BY_ALIAS)], READY),
     ("a key by its alias that is not granted", {"A": ALIAS}, [], DENIED),
+    *((f"a key by its alias on {what} that is not granted", {"A": ALIAS, "Alias": resource(
+        "AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=target)}, [], DENIED)
+      for what, target in (("its ARN", ARN), ("the ARN in parts", KEY_IN_PARTS),
+          ("its id", att("Key", "KeyId")))),
     ("a key of another app", {"A": document(kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")}, [], READY),
     ("a key whose policy lets the role in",
      {"A": WITH_KEY, "Key": key(att("Role", "Arn"))}, [], READY),
@@ -489,6 +493,12 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("encrypted logs in a group elsewhere",
      {"A": document(DEFAULT_DOCUMENT, **TO_GROUP, cloudWatchEncryptionEnabled=True)},
      [allow("logs:*")], UNKNOWN),
+    *((f"encrypted logs in {what} by its ARN", {"A": document(DEFAULT_DOCUMENT, **inputs)} | made,
+       [allow(READS, on=att("Bucket", "Arn")), allow("logs:*")], UNKNOWN)
+      for what, inputs, made in (
+          ("a bucket", {"s3BucketName": att("Bucket", "Arn"), "s3EncryptionEnabled": True}, {}),
+          ("a group", {"cloudWatchLogGroupName": att("Group", "Arn"), **ENFORCES},
+           {"Group": log_group(KmsKeyId=ARN)}))),
     ("logs in a group elsewhere", {"A": document(DEFAULT_DOCUMENT, **TO_GROUP)}, [allow("logs:*")],
      READY),
 ]  # fmt: skip

@@ -328,7 +328,7 @@ class SessionRules:
         alias = _made(value, "AWS::KMS::Alias")
         if alias is not None:
             target = alias.properties.get("TargetKeyId")
-            value = self._parts.assembly.value(alias.template, target)
+            value = self._sessions.named(alias.template, target, KEY)
         return _made(value, *KEYS)
 
 
@@ -360,8 +360,9 @@ def _in_arn(value: Value, place: int) -> str:
 
 
 def _made(value: Value, *types: str) -> Resource | None:
+    """Return the resource that a value names, as `Sessions.named` returns it."""
     match value:
-        case (ReturnValue(resource, _),) if resource.type in types:
+        case (ReturnValue(resource, ""),) if resource.type in types:
             return resource
     return None
 
