@@ -450,7 +450,7 @@ class Roles:
         known = known_of(asked.actions, account)
         among = tuple(("kms:resourcealiases", one) for one in self._aliases(asked.on))
         context = known._replace(read=lambda written: marked(value(written)), among=among)
-        if self._is_one_environment:
+        if self._is_one_environment(template):
             region = marked(value({"Ref": "AWS::Region"}))
             return context.knowing({_needs.REGION_KEY: region})
         return context
@@ -466,10 +466,16 @@ class Roles:
                 ]
         return []
 
-    @cached_property
-    def _is_one_environment(self) -> bool:
-        """Whether all instances of the app are certainly of one account and region."""
-        return len({one.stack.environment for one in self._assembly.templates}) == 1
+    def _is_one_environment(self, template: Template) -> bool:
+        """Whether all instances in the account of a template are certainly of its region."""
+        own = template.stack
+
+        def judge() -> bool:
+            stacks = [one.stack for one in self._assembly.templates]
+            beside = [one for one in stacks if may_be_equal(one.account, own.account)]
+            return all(one.environment == own.environment for one in beside)
+
+        return self._once(("one environment", own.account), judge)
 
     def on(self, template: Template, found: list[Statement], asked: Asked) -> list[Statement]:
         """Return the statements that may be on what is asked about, as ones on `*` if they are."""
@@ -494,7 +500,7 @@ class Roles:
         The instances are those of the template's account and region.
         """
         is_on_some = statement.allows and statement.resources != ("*",)
-        if is_on_some and not statement.not_resources and self._is_one_environment:
+        if is_on_some and not statement.not_resources and self._is_one_environment(template):
             value = partial(self._assembly.value, template)
             instance = Asked(_needs.REGISTRATION.actions, value({"Fn::Sub": _INSTANCE}))
             if any(instance.is_on(value(on)) for on in listed(statement.written_resource)):

@@ -153,10 +153,13 @@ def test_registration_of_instances_in_any_region(check: Check, on: object, expec
 
 
 def test_registration_of_instances_where_the_app_has_another_region(check: Check) -> None:
-    """A profile is of no region, and an instance of another stack may have it."""
+    """A profile is of no region, and an instance of another stack of its account may have it."""
     body = profile_and_role(inline(CHANNELS_ONLY, allow(ACTION, on=HERE)))
+    other: Body = {"Resources": {}}
 
-    found = check(body, {"Resources": {}}, a="111122223333", b="444455556666")
+    assert check(body, other, a="111122223333", b="444455556666").rules == READY
+
+    found = check(body, other, a="111122223333")
 
     assert found.only("cannot-be-known").description.endswith(
         "an inline policy of 'Role', whose Resource may not be the instance"
@@ -298,8 +301,9 @@ def test_condition_on_what_is_known_of_the_calls(
     assert check(body, region="unknown-region").rules == unknown
 
 
-def test_region_of_the_calls_is_not_known_where_the_app_has_several(check: Check) -> None:
+def test_region_of_the_calls_is_not_known_where_the_account_may_have_several(check: Check) -> None:
     condition = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
     body = profile_and_role(inline(allow("*", Condition=condition)))
 
-    assert check(body, {"Resources": {}}, a="111122223333", b="444455556666").rules == UNKNOWN
+    assert check(body, {"Resources": {}}, a="111122223333").rules == UNKNOWN
+    assert check(body, {"Resources": {}}, a="111122223333", b="444455556666").rules == READY
