@@ -813,6 +813,7 @@ def stack_set(body: object) -> Body:
     return resource("AWS::CloudFormation::StackSet", TemplateBody=body)
 
 
+AS_JSON: Final = json.dumps(grant(Team="web")["Properties"]["PolicyDocument"])
 TAGS: Final[list[tuple[Body, bool]]] = [
     ({}, False),  # no compute of the app: the grant is for another's
     ({"M": machine()}, True),
@@ -830,6 +831,7 @@ TAGS: Final[list[tuple[Body, bool]]] = [
     ({"M": machine(), "G": grant(Team=["web", "db"])}, True),
     ({"M": machine(Tags=tagged("Team", "db")), "G": grant(Team=["web", "db"])}, False),
     ({"M": machine(), "G": grant(Team=ref("Free"))}, False),
+    ({"M": machine(), "G": resource("AWS::IAM::Policy", PolicyDocument=AS_JSON)}, True),
     ({"M": group(Tags=tagged("Team", "web", PropagateAtLaunch=True))}, False),
     ({"M": group(Tags=tagged("Team", "web", PropagateAtLaunch=False))}, True),
     ({"M": machine(), "T": template("instance")}, False),

@@ -11,6 +11,7 @@ from session_manager_permissions._readiness.templates.functions import (
     listed,
     mapping,
 )
+from session_manager_permissions._readiness.templates.loading import as_document
 
 from .remedies import Advice
 from .rule import Finding, warning
@@ -91,7 +92,7 @@ def _has_others(parts: Parts, compute: Resource) -> bool:
 
 def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
     """Yield each tag that a grant asks for, with its values, if these are known."""
-    document = mapping(policy.properties.get("PolicyDocument"))
+    document = mapping(as_document(policy.properties.get("PolicyDocument")))
     for statement, _ in mappings(document.get("Statement")):
         if is_about(statement, _START) and mapping(statement).get("Effect") == "Allow":
             condition = mapping(mapping(statement).get("Condition"))
