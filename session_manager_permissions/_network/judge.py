@@ -92,6 +92,12 @@ class Judge:
         decides = (name for paths in several for path in paths.values() for name in path.decides)
         return PathVerdict(worst, closed[0] if closed else {}, unknown(*decides).decides)
 
+    def lets_out(self, placement: Placement) -> bool:
+        """Whether the security groups of compute may let TCP 443 out to its own subnet."""
+        place = Place(self._network, placement, self._memory)
+        ends = End((place.subnet.range,) if place.subnet else ())
+        return not let_out(place, "subnet", ends).problems
+
     def _from(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
         """Return the path from a place to each service."""
         key = self, placement, services

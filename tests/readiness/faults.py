@@ -629,6 +629,7 @@ ONE_SPECIFICATION: Final = {"ImageId": "ami-12345678", "InstanceType": "t3.micro
 LAUNCHES_MINIMAL: Final = ONE_SPECIFICATION | {"ImageId": MINIMAL}
 BEHIND: Final = {"SecurityGroupIds": [ref("Shut")]}
 UDP: Final = [{"IpProtocol": "udp", "CidrIp": "0.0.0.0/0"}]
+ELSEWHERE: Final = [{"IpProtocol": "-1", "CidrIp": "10.9.0.0/16"}]
 DENIES_NAMES: Final = part("VPC", CidrBlock=BLOCK, EnableDnsHostnames=False)
 WITH_BUCKET: Final = {
     "Bucket": resource("AWS::S3::Bucket"),
@@ -699,7 +700,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         profile_and_role({"Policies": EITHER_POLICIES}))),
     "no way out": ("no-network-path", isolated_in_l1()),
     "no way out of two subnets": ("no-network-path", isolated_in_l1(
-        Second=subnet("10.0.1.0/24"), SecondMachine=machine(
+        Second=subnet("10.0.1.0/24"), Group=group(egress=ELSEWHERE), SecondMachine=machine(
             **PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")]))),
     "endpoints in the default group": ("endpoint-unreachable", isolated_in_l1(
         Ssm=endpoint("ssm", SecurityGroupIds=ref("AWS::NoValue"), PrivateDnsEnabled=False),

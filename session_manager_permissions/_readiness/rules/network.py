@@ -144,7 +144,7 @@ def _of_problem(
             for service in other.services
         )
         problem = problem._replace(services=(*dict.fromkeys((*problem.services, *others)),))
-    fix = _fix(parts, place, problem)
+    fix = _fix(parts, judge, place, problem)
     if problem.cause == verdicts.EGRESS_CLOSED:
         fix += _behind_closed_groups(parts, judge, compute, used)
     return Finding(problem.cause, (where,), location, why, fix)
@@ -158,7 +158,7 @@ def _closed(judge: Judge, places: Iterable[Placement], services: tuple[str, ...]
     return next(one for one in places if judge.judge([one], services).problems)
 
 
-def _fix(parts: Parts, place: Placement, problem: Problem) -> tuple[Fix, ...]:
+def _fix(parts: Parts, judge: Judge, place: Placement, problem: Problem) -> tuple[Fix, ...]:
     """Return what opens the way that a problem closes from a place."""
     if problem.cause == verdicts.EGRESS_CLOSED:
         groups = place.groups or (parts.vpc_of(place.subnet),)
@@ -167,7 +167,9 @@ def _fix(parts: Parts, place: Placement, problem: Problem) -> tuple[Fix, ...]:
     if problem.fault == verdicts.NETWORK_ACL:
         return (LetPass(vpc, subnet),)
     if problem.cause in _BY_ENDPOINTS:
-        return (MakeEndpoints(vpc, problem.services, subnet),)
+        let_out = problem._replace(cause=verdicts.EGRESS_CLOSED)
+        opens = () if judge.lets_out(place) else _fix(parts, judge, place, let_out)
+        return (*opens, MakeEndpoints(vpc, problem.services, subnet))
     return (*_open_endpoint(parts, place, problem, vpc),)
 
 
@@ -198,7 +200,7 @@ def _behind_closed_groups(
     return tuple(
         fix
         for problem in judge.judge(opened, used).problems
-        for fix in _fix(parts, _closed(judge, opened, problem.services), problem)
+        for fix in _fix(parts, judge, _closed(judge, opened, problem.services), problem)
     )
 
 
