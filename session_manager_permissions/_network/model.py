@@ -158,6 +158,8 @@ class Subnet(NamedTuple):
     blocked: str = "off"
     """What VPC Block Public Access does here: `off`, `block-ingress`, which lets NAT gateways out,
     or `block-bidirectional`."""
+    zones: tuple[Hashable, ...] = ()
+    """What its Availability Zone is called."""
 
 
 Destination = IPv4Network | PrefixList | Unknown | Literal["ipv6"]
@@ -193,6 +195,8 @@ class NatGateway(NamedTuple):
     """None of a regional one, which is in no subnet."""
     public: Fact = True
     available: Fact = True
+    zones: tuple[Hashable, ...] | None = None
+    """The Availability Zones that a regional one serves; None where it serves each."""
 
 
 @dataclass(eq=False)

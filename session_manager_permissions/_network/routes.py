@@ -224,7 +224,9 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:
         vpc = place.network.vpcs.get(nat.vpc)
         gateways = vpc.internet_gateways if vpc else ()
         attached = any(fact is True for _, fact in gateways) and not _is_blocked(start)
-        return through(available, OPEN if attached else unknown(f"whether {name} has a way out"))
+        serves = nat.zones is None or not {*nat.zones}.isdisjoint(start.subnet.zones)
+        leads_out = OPEN if attached and serves else unknown(f"whether {name} has a way out")
+        return through(available, leads_out)
     out = out_of(place, nat.subnet, nat.public, start.seen)
     if out.problems:
         out = _closed(f"{name} has no way out itself: {out.problems[0].why}")

@@ -292,7 +292,9 @@ class LaunchReader:
             known = _decoded(known)
         if known == UNKNOWN and intrinsic(script)[0] not in {"Fn::Join", "Fn::Sub"}:
             return Scripts(Unknown(f"whether {decider(script, 'user data')} has an activation"))
-        return _scripts(known + shown(script))
+        parts = (one["Fn::Base64"] for one in mappings_in(script) if "Fn::Base64" in one)
+        encoded = "".join(self.parts.text(origin, one) for one in parts)
+        return _scripts(known + shown(script) + encoded)
 
     def _may_matter(self, template: Template, script: Deployed) -> bool:
         """Whether a script may have what is looked for in scripts, in any world.

@@ -389,6 +389,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("configuration of the agent", with_script(*CONFIGURED), READY),
     ("agent stopped in encoded user data",
      launched(UserData=encoded(b"#!/bin/sh\nsnap stop amazon-ssm-agent\n")), UNKNOWN),
+    ("agent stopped in a part of the user data", launched(UserData={"Fn::Base64": {
+        "Fn::Join": ["", ["--", {"Fn::Base64": "systemctl stop amazon-ssm-agent"}]]}}), UNKNOWN),
     ("agent stopped and started", with_script(
         "systemctl stop amazon-ssm-agent", "systemctl start amazon-ssm-agent"), READY),
     ("agent restarted", with_script("service amazon-ssm-agent restart"), READY),

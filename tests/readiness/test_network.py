@@ -166,6 +166,12 @@ def blocking(mode: object) -> Parts:
     return {"Blocks": part("VPCBlockPublicAccessOptions", InternetGatewayBlockMode=mode)}
 
 
+def of_zone(name: str) -> Parts:
+    """A regional NAT gateway that serves one zone, and a subnet in the zone `a`."""
+    served = {"Nat.AvailabilityZoneAddresses": [{"AvailabilityZone": name}]}
+    return {"Private.AvailabilityZone": "a", "Nat": REGIONAL, **served}
+
+
 def edge(gateway: object, table: object = ref("EdgeTable")) -> Parts:
     """A route table of a gateway, which sends what comes in to an appliance."""
     inspects = route(ref("EdgeTable"), DestinationCidrBlock="10.0.3.0/24", VpcEndpointId="vpce-1")
@@ -251,6 +257,8 @@ ROUTES: Final[list[Row]] = [
     ("public access blocked both ways", blocking("block-bidirectional"), UNKNOWN),
     ("public access blocked both ways, and a regional NAT gateway",
      {**blocking("block-bidirectional"), "Nat": REGIONAL}, UNKNOWN),
+    ("a regional NAT gateway of the subnet's zone", of_zone("a"), OPEN),
+    ("a regional NAT gateway of another zone", of_zone("b"), UNKNOWN),
     ("public access blocked by parameter", blocking(PARAMETER), UNKNOWN),
     ("route table of the internet gateway", edge(ref("Gateway")), UNKNOWN),
     ("route table of the internet gateway without routes",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._network.ec2 import ELSEWHERE
 from session_manager_permissions._network.facts import Unknown, doubts
 from session_manager_permissions._network.model import NatGateway, Route, RouteTable
-from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider
+from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider, mappings
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf
-from .vpcs import ranges_of
+from .vpcs import ranges_of, zones_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -138,11 +138,17 @@ class RouteReader:
         regional = parts.text(resource, properties.get("AvailabilityMode")) == "regional"
         kind = properties.get("ConnectivityType", "public")
         public = {"public": True, "private": False}.get(parts.text(resource, kind))
+        zones = [
+            zone
+            for entry, _ in mappings(properties.get("AvailabilityZoneAddresses"))
+            for zone in zones_of(parts, resource, entry or {})
+        ]
         return NatGateway(
             resource.logical_id,
             parts.reference(template, properties.get("VpcId"), VPC),
             None if regional else parts.reference(template, properties.get("SubnetId"), SUBNET),
             public=Unknown(decider(kind, "connectivity")) if public is None else public,
+            zones=(*zones,) if "AvailabilityZoneAddresses" in properties else None,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, doubts
 from session_manager_permissions._network.model import ByService, Endpoint, Subnet, Vpc, Zone
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from session_manager_permissions._network.model import Range, Reference
+    from session_manager_permissions._readiness.parts import Parts
+    from session_manager_permissions._readiness.templates.model import Value
 
     from .reading import Reading
 
@@ -182,6 +184,12 @@ def _read_ranges(reading: Reading, vpc: Resource) -> tuple[Range, ...]:
     )
 
 
+def zones_of(parts: Parts, resource: Resource, data: dict[str, Any]) -> tuple[Value, ...]:
+    """The Availability Zone that is written, by its name or by its id."""
+    names = ("AvailabilityZone", "AvailabilityZoneId")
+    return tuple(parts.assembly.value(resource.template, data[one]) for one in names if one in data)
+
+
 class SubnetReader:
     """Reads subnets, with their route tables and network ACLs."""
 
@@ -206,6 +214,7 @@ class SubnetReader:
             table=self._table(subnet),
             acl=acl,
             blocked=self._blocked(subnet),
+            zones=zones_of(parts, subnet, properties),
         )
 
     def _blocked(self, subnet: Resource) -> str:
