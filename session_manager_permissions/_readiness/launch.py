@@ -215,26 +215,25 @@ class LaunchReader:
 
     def resource(self, template: Template, value: object, type_: str) -> Resource | None:
         """The resource of a type that a value refers to, or names."""
-        found = self.parts.behind(template, value)
-        if isinstance(found, Resource):
-            return found if found.type == type_ else None
+        known = self.parts.assembly.value(template, value)
+        match known:
+            case (ReturnValue(found, _),):
+                return found if found.type == type_ else None
         named = {
             one
-            for one in self._named.get((type_, found), ())
+            for one in self._named.get((type_, known), ())
             if one.template.stack.environment == template.stack.environment and one.exists
         }
         return named.pop() if len(named) == 1 else None
 
     @cached_property
-    def _named(self) -> dict[tuple[str, str | None], list[Resource]]:
-        found = defaultdict[tuple[str, str | None], list[Resource]](list)
+    def _named(self) -> dict[tuple[str, Value], list[Resource]]:
+        found: defaultdict[tuple[str, Value], list[Resource]] = defaultdict(list)
         for type_, by in _NAMED_BY.items():
             for resource in self.parts.by_type[type_]:
                 for value in values_of(resource.properties, by):
                     for name in self.parts.assembly.possible(resource.template, value):
-                        match name:
-                            case (str(known),):
-                                found[type_, known].append(resource)
+                        found[type_, name].append(resource)
         return found
 
     def unknown(self, origin: Resource, decides: str) -> Launch:

@@ -342,6 +342,9 @@ NODES: Final[dict[str, Parts]] = {
     "nodes of a cluster by a parameter": {"Nodes": nodes(ClusterName=PARAMETER)},
     "nodes of a cluster by a parameter, beside one that the deployment names": {
         "Cluster": resource("AWS::EKS::Cluster"), "Nodes": nodes(ClusterName=PARAMETER)},
+    "nodes of a cluster by the parameter that names it": {
+        "Cluster": resource("AWS::EKS::Cluster", Name=PARAMETER),
+        "Nodes": nodes(ClusterName=PARAMETER)},
     "nodes of a template with groups": {
         "Nodes": launching(Id=ref("Template"), Version=LATEST), "Template": IN_GROUP},
     "nodes of a template without groups": {
