@@ -82,16 +82,13 @@ def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
         yield changed_by.decides
     else:
         with_agent = f"{{{{resolve:ssm:{path.replace('-minimal', '')}}}}}"
-        properties = (f"{before}ImageId" for before, _ in launches(where))
-        fixes = [
-            Set(where, one, with_agent)
-            for one in properties
-            if written(where, one) == image.value and UNKNOWN not in path
-        ]
+        named_at = [f"{before}ImageId" for before, _ in launches(where)]
+        named_at = [one for one in named_at if written(where, one) == image.value]
+        fixes = [Set(where, one, with_agent) for one in named_at if UNKNOWN not in path]
         yield Finding(
             AGENT_MISSING,
             (where,),
-            f"Properties.{instances.launch}ImageId",
+            f"Properties.{next(iter(named_at), f'{instances.launch}ImageId')}",
             f"Session Manager can't reach {instances.instances}: the image {named} has no SSM "
             "Agent, and the user data does not install it",
             (*fixes,) or (Advice(f"take images without `-minimal` for {instances.instances}"),),
