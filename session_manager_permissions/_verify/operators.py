@@ -248,8 +248,8 @@ def _lacks(answer: SimulatorAnswer, node: Node) -> set[str]:
 def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:
     """Say how to allow an operator what no policy of IAM allows.
 
-    A policy by the id of the node replaces none that another remedy has written. AWS refuses to
-    change the roles of IAM Identity Center.
+    The name of the policy has the id of the node and a digest, so that it replaces none that
+    another remedy has written. AWS refuses to change the roles of IAM Identity Center.
     """
     if not denied:
         return ()
@@ -271,7 +271,8 @@ def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, .
     kind = "user" if ":user/" in arn else "role"
     named = in_shell(name, _limits.ROLE.fault, "OPERATOR")
     policy = in_json({"Version": "2012-10-17", "Statement": statements})
-    of_node = f"--policy-name SessionManager-{node.id_word} --policy-document {policy}"
+    policy_name = f"SessionManager-{node.id_word}-{_needs.digest(policy)}"
+    of_node = f"--policy-name {policy_name} --policy-document {policy}"
     return (node.aws(f"iam put-{kind}-policy --{kind}-name {named}", of_node), sentence)
 
 

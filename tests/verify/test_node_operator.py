@@ -17,6 +17,7 @@ from .causes import (
     START,
     Change,
     decides,
+    denying,
     having,
     of_document,
     setting,
@@ -153,6 +154,15 @@ def test_an_operator_with_the_quick_start_of_aws(
 
     assert check.verdict == verdict
     assert verdict == "pass" or f"is denied {action} on " in check.why[0]
+
+
+def test_a_remedy_replaces_no_policy_that_another_has_written() -> None:
+    puts = [
+        operator_of(world_of(denying(f"{USER} {action}"))).fix[0] for action in (START, DATA_KEY)
+    ]
+    names = {put.split("--policy-name ")[1].split()[0] for put in puts}
+
+    assert len(names) == len(puts)
 
 
 def test_a_session_that_names_its_document_needs_it() -> None:
