@@ -387,6 +387,11 @@ def after_all_calls(w: World) -> None:
     asking.answered(key_policy(session, nodes.KEY).error)
 
 
+EXPIRED: Final = dict.fromkeys(("AccessKeyId", "SecretAccessKey", "SessionToken"), "test") | {
+    "Version": 1,
+    "Expiration": "2020-01-01T00:00:00Z",
+}
+"""What a `credential_process` prints."""
 OTHER_NODE: Final = {
     "Check": "EC2 IMDS",
     "Status": "Success",
@@ -697,6 +702,8 @@ VERIFY: Final = {
     "a `credential_process` that is empty": with_profile("credential_process ="),
     "a `credential_process` that prints nothing": with_profile("credential_process = true"),
     "a `credential_process` that fails": with_profile("credential_process = false"),
+    "a `credential_process` whose credentials have expired": with_profile(
+        f"credential_process = echo '{json.dumps(EXPIRED)}'"),
     "`AWS_CONTAINER_CREDENTIALS_FULL_URI` of another host": run("verify --role web",
         with_env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/credentials")),
     "`AWS_ACCESS_KEY_ID` without its secret": run(
@@ -714,6 +721,8 @@ VERIFY: Final = {
     "a sign-in of the AWS CLI that has expired": fails(errors.LoginRefreshRequired()),
     "credentials that can't be refreshed": fails(
         errors.CredentialRetrievalError(provider="sso", error_msg="too late")),
+    "a profile whose region is empty": run(
+        f"verify --instance-id {nodes.NODE}", with_env("AWS_DEFAULT_REGION", "")),
     "`AWS_ENDPOINT_URL` without a region": run(
         "verify --role web", with_env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")),
     "a region that no host name can have": fails(errors.InvalidRegionError(region_name="a_b")),

@@ -68,6 +68,7 @@ _WAYS_OUT: Final = {
     "TokenRetrievalError": _NO_CREDENTIALS + "aws sso login{profile}",
     "LoginError": _NO_CREDENTIALS + "aws login{profile}",
     "CredentialRetrievalError": _NO_CREDENTIALS + "{sign_in}",
+    "RuntimeError": _NO_CREDENTIALS + "{sign_in}, or correct the clock of this machine",
     "InvalidRegionError": "{error}: correct --region, or the region of the profile",
     "SSLError": (
         "{error}: if a proxy replaces the certificates, set AWS_CA_BUNDLE to a file with its "
@@ -77,6 +78,8 @@ _WAYS_OUT: Final = {
     "HTTPClientError": "{error}: check the network",
 }
 """The ways out of errors that botocore raises before AWS answers, by their names."""
+_STILL_EXPIRED: Final = "still expired"
+"""What botocore says of new credentials that have expired, by a `RuntimeError`."""
 _INVALID_HEADER: Final = "Invalid header value"
 """What Python says of a header, with its value: a session token, or what signs the request."""
 
@@ -274,7 +277,9 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
     except (InvalidRegionError, ParamValidationError, UnicodeError) as error:
         said = " ".join(str(error).split())
         raise CannotAsk(f"{asked.service} can't be asked: {said}") from None
-    except (BotoCoreError, EOFError) as error:  # such as without credentials
+    except (BotoCoreError, EOFError, RuntimeError) as error:  # such as without credentials
+        if isinstance(error, RuntimeError) and _STILL_EXPIRED not in str(error):
+            raise
         raise CannotAsk(before_aws(error, asked.profile)) from None
     # botocore raises a KeyError too, for a page of HTML
     except (ResponseParserError, *NO_ANSWER):

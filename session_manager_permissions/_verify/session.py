@@ -79,7 +79,7 @@ class Boto:
         )
         self._clients: dict[tuple[str, str | None], Any] = {}
         self._lock = Lock()
-        self.region: str | None = self._session.region_name
+        self.region: str | None = self._session.region_name or None
         """The region, if one is known."""
 
     def partition_of(self, region: str | None) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from session_manager_permissions import _limits
 from session_manager_permissions._verify import options
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.files import refuse_link, write
@@ -98,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     region_help = (
         "a region; repeat the option for several (default: the profile's or the environment's)"
     )
-    add_option(regions, "--region", "REGION", region_help, **several)
+    add_option(regions, "--region", "REGION", region_help, _limits.REGION.fault, **several)
     add_flag(regions, "--all-regions", "all regions that are enabled for the account")
     tag_help = (
         "only those with this tag; repeat the option for several tags that they must all have"
