@@ -175,7 +175,11 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     lacking = [
         one for one in denied if not (is_allowed(one.answer) or blocks(one.answer, "operator"))
     ]
-    by_key = [one for one in denied if is_allowed(one.answer) or one.admission.answer == "denied"]
+    by_key = [
+        one
+        for one in denied
+        if is_allowed(one.answer) or one.admission.answer in ("denied", "closed")
+    ]
     fix = (
         *dict.fromkeys(line for lines in blocked.values() for line in lines),
         *_by_iam(node, arn, lacking),

@@ -866,6 +866,9 @@ OPERATORS: Final = {
         "operator plugin", using(),
         key_policy(allowing(ROOT, "kms:*"), allowing(USER, "kms:*") | {"Effect": "Deny"}),
         denying(f"{USER} kms:GenerateDataKey"), operator=USER),
+    "an operator without the key, which is for the role alone": cause(
+        "operator plugin", using(), NO_DATA_KEY, key_policy(allowing(ROLE, "kms:*")),
+        operator=USER),
     **{f"an operator, and a key {name}": cause(
            f"{told} plugin", using(), key_policy(allowing(ROLE, "kms:*"), *statements),
            operator=USER)
