@@ -46,7 +46,10 @@ def run_as(node: Node, preferences: Preferences, operator: Operator | None) -> O
 _USUAL: Final = {
     "admin": ("Debian",),
     "centos": ("CentOS",),
-    "ec2-user": ("Amazon Linux", "CentOS", "macOS", "Oracle Linux", "Red Hat", "SLES", "SUSE"),
+    "ec2-user": (
+        *("AlmaLinux", "Amazon Linux", "CentOS", "macOS", "Oracle Linux", "Red Hat", "SLES"),
+        *("SUSE", "openSUSE"),
+    ),
     "fedora": ("Fedora",),
     "rocky": ("Rocky",),
     "ubuntu": ("Ubuntu",),

@@ -686,6 +686,8 @@ RUN_AS: Final = {
            ("ubuntu", "Ubuntu", ""),
            ("ec2-user", "Ubuntu", "run-as?"),
            ("ec2-user", "Amazon Linux AMI", ""),
+           ("ec2-user", "AlmaLinux", ""),
+           ("ec2-user", "openSUSE Leap", ""),
            ("admin", "Debian GNU/Linux", ""),
            ("centos", "Red Hat Enterprise Linux Server", "run-as?"),
            ("web", "Amazon Linux", ""),
