@@ -47,6 +47,7 @@ def rendered(show: Callable[[Console], None]) -> str:
     from rich.console import Console  # noqa: PLC0415 # of an extra
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console.width = console.width or 80  # some terminals have COLUMNS=0, which would hide it all
     with console.capture() as text:  # rich itself exits with 1 if it can't write
         show(console)
     return text.get()

@@ -90,9 +90,18 @@ def refused(capsys: Capture, *arguments: str) -> str:
     ({"Resources": {"It": UNREAD}}, 0, False, "nothing is known to be not ready"),
     (profile_and_role(inline(ALL), It=UNREAD), 0, False, "nothing is known to be not ready"),
 ])  # fmt: skip
+@pytest.mark.parametrize("columns", ["0", "100"])
 def test_the_status_and_the_last_word(
-    body: object, status: int, word: str, capsys: Capture, *, ready: bool
+    body: object,
+    status: int,
+    word: str,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    ready: bool,
+    columns: str,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     file = write("template.json", body)
 
     assert main(["check", file]) == status

@@ -576,7 +576,7 @@ def test_the_rate_adapts_to_throttling(
     assert asked == {"retries": retries}
 
 
-@pytest.mark.parametrize(("columns", "is_table"), [("40", False), ("80", True)])
+@pytest.mark.parametrize(("columns", "is_table"), [("0", True), ("40", False), ("80", True)])
 def test_no_head_of_a_column_is_cut_off(
     columns: str, *, is_table: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
