@@ -88,7 +88,12 @@ class Question(NamedTuple):
 
 
 def questions(
-    role: LiveRole, uses: Uses, region: str | None, node: str | None = None
+    role: LiveRole,
+    uses: Uses,
+    region: str | None,
+    node: str | None = None,
+    *,
+    is_hybrid: bool = False,
 ) -> list[Question]:
     """List what the agent does on an instance with this role.
 
@@ -97,6 +102,7 @@ def questions(
         uses: what the session preferences have the agent use.
         region: the instance's region, if it is known.
         node: the ARN of the instance, or of the managed instance. Default: - a sample in the region
+        is_hybrid: whether the sample may be a hybrid node, as EC2 can't assume the role.
 
     Raises:
         CannotAsk: there is a log group, and no region.
@@ -105,7 +111,7 @@ def questions(
         Question(
             "reach", None, (_needs.CHANNELS,), "the role, by role=... or instance_profile=..."
         ),
-        _registration(role, region, node),
+        _registration(role, region, node, is_hybrid=is_hybrid),
     ]
     for key in uses.keys:
         # The condition says what a session's call has, so a policy that asks for it is satisfied.
@@ -124,7 +130,9 @@ def questions(
     return asked
 
 
-def _registration(role: LiveRole, region: str | None, node: str | None) -> Question:
+def _registration(
+    role: LiveRole, region: str | None, node: str | None, *, is_hybrid: bool
+) -> Question:
     """Ask about registration, which a policy may allow on everything or on instances alone."""
     needs = [_needs.REGISTRATION]
     notes = {}
@@ -135,8 +143,11 @@ def _registration(role: LiveRole, region: str | None, node: str | None) -> Quest
             "known; give --region"
         )
     else:
-        sample = f"arn:{role.partition}:ec2:{region}:{role.account}:instance/{SAMPLE_INSTANCE}"
-        needs.append(_needs.REGISTRATION._replace(resource=node or sample))
+        place = f"{region}:{role.account}"
+        instance = f"arn:{role.partition}:ec2:{place}:instance/{SAMPLE_INSTANCE}"
+        hybrid = f"arn:{role.partition}:ssm:{place}:managed-instance/m{SAMPLE_INSTANCE}"
+        samples = [hybrid, instance] if is_hybrid else [node or instance]
+        needs += [_needs.REGISTRATION._replace(resource=one) for one in samples]
     return Question(
         "register",
         None,

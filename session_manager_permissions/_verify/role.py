@@ -52,7 +52,10 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
         keys=tuple(find_key(session, arn) for arn in keys),
         log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
     )
-    asked = ask(session, role, questions(role, uses, region), instance_profile=profile)
+    by_ec2 = trust(role.trust_policy, ec2_in(role.partition))
+    is_hybrid = profile is None and by_ec2.answer == "denied"
+    of_agent = questions(role, uses, region, is_hybrid=is_hybrid)
+    asked = ask(session, role, of_agent, instance_profile=profile)
     verdicts = [answered(verdict()) for verdict in asked]
     found = role_as_json(profile, role, document, verdicts, session.profile)
     trusted = _trusted(role, session, of_instances=profile is not None)

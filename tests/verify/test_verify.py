@@ -181,6 +181,24 @@ def test_organization_denies_on_one_of_several_resources(
     ]
 
 
+@pytest.mark.parametrize(("given", "service", "status"), [
+    ("--role", "ssm.amazonaws.com", 0),
+    ("--role", "ec2.amazonaws.com", 1),
+    ("--instance-profile", "ssm.amazonaws.com", 1),
+])  # fmt: skip
+def test_a_role_for_hybrid_nodes_may_register_these_alone(
+    given: str, service: str, status: int
+) -> None:
+    def decides(asked: Question) -> dict[str, Any] | None:
+        is_allowed = asked.action != REGISTER or ":managed-instance/mi-" in asked.resource
+        return None if is_allowed else NO
+
+    found = verify(World(setting(decides=decides), trusts(service)), given, "web-server", *ALL[:2])
+
+    assert found.status == status
+    assert found.capability("register")["allowed"] is (status == 0)
+
+
 @pytest.mark.parametrize(("details", "decision", "status"), [
     ({"IAM Policy": "allowed", "Resource Policy": "implicitDeny"}, "implicitDeny", 0),
     ({"IAM Policy": "implicitDeny", "Resource Policy": "implicitDeny"}, "implicitDeny", 1),
