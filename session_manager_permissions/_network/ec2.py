@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 HTTPS: Final = 443
 
+ALL_PORTS: Final = (0, 65535)
 REQUESTS: Final = (HTTPS, HTTPS)
 """The first and the last port that requests go to."""
 ANSWERS: Final = (1024, 65535)

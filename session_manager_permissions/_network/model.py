@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+from .ec2 import ALL_PORTS
 from .facts import Fact, Unknown
 
 Range = IPv4Network | Unknown
@@ -55,7 +56,7 @@ class AclEntry(NamedTuple):
     egress: bool
     allows: bool
     range: Range
-    ports: tuple[int, int] = (0, 65535)
+    ports: tuple[int, int] = ALL_PORTS
 
 
 class NetworkAcl(NamedTuple):

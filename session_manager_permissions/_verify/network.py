@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from session_manager_permissions._network import model
 from session_manager_permissions._network.ec2 import (
+    ALL_PORTS,
     ELSEWHERE,
     admits_https,
     amazon_resolver,
@@ -585,7 +586,7 @@ def _entries(acl: _Described) -> Iterator[model.AclEntry]:
             entry["Egress"],
             entry["RuleAction"] == "allow",
             IPv4Network(entry["CidrBlock"], strict=False),
-            (ports["From"], ports["To"]) if ports and protocol == _TCP else (0, 65535),
+            (ports["From"], ports["To"]) if ports and protocol == _TCP else ALL_PORTS,
         )
 
 

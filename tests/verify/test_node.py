@@ -134,6 +134,11 @@ def test_a_document_that_is_named_may_be_denied() -> None:
     assert "encrypt" in of_verdict(found, "unknown")
 
 
+def test_evidence_names_what_the_record_has() -> None:
+    known = [found.field for found in one(diagnosed(World()), "registered").evidence]
+    assert known == ["PingStatus", "LastPingDateTime", "AgentVersion"]
+
+
 def test_evidence_names_the_table_and_the_endpoints() -> None:
     opened = groups(group("sg-web"), OPEN)
     found = diagnosed(World(NEVER, endpoints(nodes.endpoint("ssm")), opened))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._network.ec2 import number
+from session_manager_permissions._network.ec2 import ALL_PORTS, number
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import AclEntry, NetworkAcl
 from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider
@@ -23,7 +23,7 @@ _ACL: Final = PartKind("network ACL", ("AWS::EC2::NetworkAcl", *VPC.types))
 _ASSOCIATION: Final = PartOf("AWS::EC2::SubnetNetworkAclAssociation", "SubnetId", SUBNET)
 _ENTRY: Final = PartOf("AWS::EC2::NetworkAclEntry", "NetworkAclId", _ACL)
 _TCP: Final = {"6", "-1"}
-_ALL: Final = {"From": 0, "To": 65535}
+_ALL: Final = {"From": ALL_PORTS[0], "To": ALL_PORTS[1]}
 
 
 def acl_of(reading: Reading, subnet: Resource, vpc: object) -> NetworkAcl | Unknown | None:
