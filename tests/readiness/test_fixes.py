@@ -412,15 +412,20 @@ def test_what_neither_code_nor_a_step_can_mend_is_said_in_words(
     assert "\n".join(page) == snapshot(extension_class=Text)
 
 
-def test_fix_of_a_template_alone_takes_constructs_by_their_paths(check: Check) -> None:
+@pytest.mark.parametrize(
+    ("of_role", "child"), [("Role/Resource", "Role"), ("Resource", "Resource")]
+)
+def test_fix_of_a_template_alone_takes_constructs_by_their_paths(
+    check: Check, of_role: str, child: str
+) -> None:
     body = profile_and_role()
-    for name in ("Profile", "Role"):
-        body["Resources"][name]["Metadata"] = {"aws:cdk:path": f"Web/{name}/Resource"}
+    for name, path in (("Profile", "Profile/Resource"), ("Role", of_role)):
+        body["Resources"][name]["Metadata"] = {"aws:cdk:path": f"Web/{path}"}
 
     (finding,) = check(body, a="1").findings
 
     assert finding.fix.splitlines()[0] == '# In the stack "Web":'
-    assert 'role = self.node.find_child("Role")' in finding.fix.splitlines()
+    assert f'{child.lower()} = self.node.find_child("{child}")' in finding.fix.splitlines()
 
 
 @pytest.mark.parametrize(("body", "rule", "says"), [

@@ -245,7 +245,6 @@ class Assembly:
             given = parameter.get("Default")
         if (
             stack is None
-            or given is None
             or stack.template.transforms
             or str(parameter.get("Type")).startswith("AWS::SSM::")
         ):
