@@ -59,8 +59,8 @@ class Problem(NamedTuple):
     services: tuple[str, ...] = ()
     fault: str = ""
     """What to change, if the cause alone does not tell: one of the constants above."""
-    faults: tuple[str, ...] = ()
-    """All that is to change, of several problems with one endpoint that are merged."""
+    parts: tuple[Problem, ...] = ()
+    """The problems of one cause that are merged."""
     acl: AclFault | None = None
     """Of the fault `NETWORK_ACL`, what the network ACL has to let pass."""
 
@@ -164,8 +164,9 @@ def _as_one(problems: list[Problem], wanted: list[str]) -> Problem:
     always = [service for service in ALWAYS_NEEDED if service in wanted]
     if cause == NO_NETWORK_PATH and not (always and {*always} <= {*services}):
         cause = ENDPOINT_MISSING
-    names = in_words([f"`{service}`" for service in services])
-    of_endpoint = problems if problems[0].subject else problems[:1]
-    why = ", and ".join(dict.fromkeys(one.why for one in of_endpoint)).replace(OF_SERVICES, names)
-    faults = (*dict.fromkeys(one.fault for one in of_endpoint),)
-    return problems[0]._replace(cause=cause, why=why, services=services, faults=faults)
+    by_why: dict[str, list[str]] = {}
+    for one in problems:
+        by_why.setdefault(one.why, []).append(f"`{one.services[0]}`")
+    whys = [one.replace(OF_SERVICES, in_words(names)) for one, names in by_why.items()]
+    why, parts = ", and ".join(whys), (*problems,)
+    return problems[0]._replace(cause=cause, why=why, services=services, parts=parts)

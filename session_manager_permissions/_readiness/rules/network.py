@@ -137,14 +137,10 @@ def _of_problem(
         services = in_words(problem.services)
         why = f"sessions on {kind.instances} that use {services} fail: {problem.why}"
     if problem.cause in _BY_ENDPOINTS:
-        others = (
-            service
-            for other in judge.judge(compute.placements, used).problems
-            if other.cause in _BY_ENDPOINTS
-            for service in other.services
-        )
-        problem = problem._replace(services=(*dict.fromkeys((*problem.services, *others)),))
-    fix = _fix(parts, judge, place, problem)
+        others = judge.judge(compute.placements, used).problems
+        of_others = (part for one in others if one.cause in _BY_ENDPOINTS for part in one.parts)
+        problem = problem._replace(parts=(*dict.fromkeys((*problem.parts, *of_others)),))
+    fix = (*_fix(parts, judge, place, problem),)
     if problem.cause == verdicts.EGRESS_CLOSED:
         fix += _behind_closed_groups(parts, judge, compute, used)
     return Finding(problem.cause, (where,), location, why, fix)
@@ -158,19 +154,28 @@ def _closed(judge: Judge, places: Iterable[Placement], services: tuple[str, ...]
     return next(one for one in places if judge.judge([one], services).problems)
 
 
-def _fix(parts: Parts, judge: Judge, place: Placement, problem: Problem) -> tuple[Fix, ...]:
-    """Return what opens the way that a problem closes from a place."""
+def _fix(parts: Parts, judge: Judge, place: Placement, problem: Problem) -> Iterator[Fix]:
+    """Yield what opens the way that a problem closes from a place."""
     if problem.cause == verdicts.EGRESS_CLOSED:
-        groups = place.groups or (parts.vpc_of(place.subnet),)
-        return (LetOut(_as_resource(groups[0])),)
+        yield _let_out(parts, place)
+        return
     subnet, vpc = _as_resource(place.subnet), _as_resource(parts.vpc_of(place.subnet))
-    if problem.fault == verdicts.NETWORK_ACL:
-        return (LetPass(vpc, subnet),)
-    if problem.cause in _BY_ENDPOINTS:
-        let_out = problem._replace(cause=verdicts.EGRESS_CLOSED)
-        opens = () if judge.lets_out(place) else _fix(parts, judge, place, let_out)
-        return (*opens, MakeEndpoints(vpc, problem.services, subnet))
-    return (*_open_endpoint(parts, place, problem, vpc),)
+    if problem.cause == verdicts.ENDPOINT_UNREACHABLE:
+        yield from _open_endpoint(parts, place, problem, vpc)
+        return
+    missing = dict.fromkeys(one.services[0] for one in problem.parts if not one.fault)
+    if missing:
+        if not judge.lets_out(place):
+            yield _let_out(parts, place)
+        yield MakeEndpoints(vpc, (*missing,), subnet)
+    if any(one.fault == verdicts.NETWORK_ACL for one in problem.parts):
+        yield LetPass(vpc, subnet)
+
+
+def _let_out(parts: Parts, place: Placement) -> Fix:
+    """Have the security groups of a place let TCP 443 out."""
+    groups = place.groups or (parts.vpc_of(place.subnet),)
+    return LetOut(_as_resource(groups[0]))
 
 
 def _open_endpoint(
@@ -178,15 +183,16 @@ def _open_endpoint(
 ) -> Iterator[Fix]:
     """Yield what opens an endpoint."""
     endpoint = _as_resource(problem.subject)
-    if verdicts.PRIVATE_DNS in problem.faults:
+    faults = {one.fault for one in problem.parts}
+    if verdicts.PRIVATE_DNS in faults:
         yield Set(endpoint, "PrivateDnsEnabled", value=True)
-    if not {verdicts.PRIVATE_DNS, verdicts.VPC_DNS}.isdisjoint(problem.faults):
+    if not faults.isdisjoint((verdicts.PRIVATE_DNS, verdicts.VPC_DNS)):
         yield from turn_on_dns(vpc)
-    if verdicts.GROUPS in problem.faults:
+    if verdicts.GROUPS in faults:
         given = endpoint.properties.get("SecurityGroupIds")
         groups = parts.references(endpoint.template, given, GROUP) or (vpc,)
         yield Admit(_as_resource(groups[0]), vpc)
-    if verdicts.POLICY in problem.faults:
+    if verdicts.POLICY in faults:
         (service,) = problem.services
         yield _allow_calls(endpoint, endpoint_policy.called(service, place.more_actions))
 
