@@ -189,9 +189,11 @@ class _Checking:
 
         def of(resource: Resource) -> Iterator[LaunchedBy]:
             for compute, _, role, *_ in self._launched(resource):
-                opens = role is not None and boot_order.opens_at_boot(self._roles, compute, role)
+                lacks = role is not None and boot_order.lacks_registration(
+                    self._roles, compute, role
+                )
                 of_role = role.resource if role else None
-                yield LaunchedBy(compute.resource, compute.set_in, of_role, opens)
+                yield LaunchedBy(compute.resource, compute.set_in, of_role, lacks)
 
         return [
             launch

@@ -160,6 +160,11 @@ def group_that_starts_empty(stack: cdk.Stack) -> None:
     a_group(stack, role=reaching(stack, registers=False), min_capacity=0)
 
 
+def beside_one_that_opens_alone(stack: cdk.Stack) -> None:
+    opens_by_the_role_alone(stack)
+    group_that_starts_empty(cdk.NestedStack(stack, "Beside"))
+
+
 def late_by_a_policy(stack: cdk.Stack) -> None:
     statements = session_manager_statements(allow_registration=True)
     iam.Policy(stack, "Policy", roles=[one_instance(stack).role], statements=statements)

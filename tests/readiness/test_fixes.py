@@ -232,6 +232,23 @@ def test_fix_takes_what_is_of_another_stack(build: Callable[[], cdk.App], rule: 
     assert not mended(build).wrong
 
 
+@pytest.mark.parametrize("role", [faults.a_role, faults.reaching])
+def test_use_of_what_is_of_another_stage_is_said_in_words(
+    role: Callable[[cdk.Stack], iam.Role],
+) -> None:
+    """CDK has no references between stages."""
+    app = cdk.App()
+    stack = cdk.Stack(cdk.Stage(app, "Prod"), "Web", env=HERE)
+    faults.one_instance(stack, role=role(stack))
+    base = cdk.Stack(app, "Base", env=HERE)
+    SessionPreferences(base, "Preferences", encryption_key=kms.Key(base, "Key"))
+
+    (found,) = Judged(app).findings
+
+    assert "allow the role 'Role1ABCC5F0' to use 'Key961B73FD', of another" in found.description
+    assert is_code(found.fix) is (role is faults.a_role)
+
+
 def test_fix_is_the_option_of_the_fleet_that_covers_the_role(snapshot: SnapshotAssertion) -> None:
     def build() -> cdk.App:
         app, base, web = two_stacks()
@@ -254,15 +271,20 @@ def test_fix_is_the_option_of_the_fleet_that_covers_the_role(snapshot: SnapshotA
 
 @pytest.mark.parametrize(
     ("build", "is_option"),
-    [(faults.opens_by_the_role_alone, False), (faults.group_that_starts_empty, True)],
+    [
+        (faults.opens_by_the_role_alone, False),
+        (faults.beside_one_that_opens_alone, False),
+        (faults.group_that_starts_empty, True),
+        (partial(faults.with_preferences, build=faults.group_that_starts_empty), False),
+    ],
 )
-def test_fix_is_the_option_of_the_fleet_if_no_compute_opens_at_boot(
+def test_fix_is_the_option_of_the_fleet_if_it_is_all_that_is_needed(
     build: Build, *, is_option: bool
 ) -> None:
-    found = Judged(in_app(build, fleet=True)).findings
+    found = assert_each_fix_mends(partial(in_app, build, fleet=True)).findings
 
-    (of_registration,) = (one for one in found if one.rule == "registration-missing")
-    assert ("SessionManagerFleet(" in of_registration.fix) is is_option
+    fixes = [one.fix for one in found if one.rule == "registration-missing"]
+    assert {"SessionManagerFleet(" in fix for fix in fixes} == {is_option}
 
 
 def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() -> None:

@@ -58,13 +58,13 @@ def of_compute(roles: Roles, compute: Compute, role: Role) -> Iterator[Finding]:
         )
 
 
-def opens_at_boot(roles: Roles, compute: Compute, role: Role) -> bool:
-    """Tell whether the role of compute that boots at once may open the channels by then."""
+def lacks_registration(roles: Roles, compute: Compute, role: Role) -> bool:
+    """Tell whether all that compute which boots at once lacks at its boot is the registration."""
     if not _boots_at_once(compute):
         return False
     at_boot = roles.abilities(role, frozenset(_late(roles, compute.resource, role)))
-    answers = (at_boot[one].decision.answer for one in _needs.CHANNELS.actions)
-    return all(one is Answer.ALLOWED for one in answers)
+    lacking = {one for one in NEEDED if at_boot[one].decision.answer is not Answer.ALLOWED}
+    return lacking == {*_needs.REGISTRATION.actions}
 
 
 def _late(roles: Roles, machine: Resource, role: Role) -> list[Policy]:

@@ -154,14 +154,21 @@ class GivePolicy(NamedTuple):
     """What sessions need besides."""
 
     def in_python(self, code: Code) -> None:
-        """Write the construct that makes the policy."""
+        """Write the construct that makes the policy.
+
+        CDK refers to nothing of another stage, whose templates are in another folder.
+        """
+        made, options = self._made(), self.options
+        if any(one.template.path.parent != self.role.template.path.parent for one in made):
+            code.say(self._use_of(made))
+            made, options = [], ()
         given = [
             f"{name}={self._argument(code, name, value)}"
-            for name, value in self.options
+            for name, value in options
             if name != BUCKET_KEY  # which the construct finds by the bucket
         ]
-        made = [one for _, one in self.options if isinstance(one, Resource)]
-        code.give_permissions(self.role, given, registers=registers(self.actions), options=made)
+        if self.actions or given:
+            code.give_permissions(self.role, given, registers=registers(self.actions), options=made)
 
     def in_template(self, steps: Steps) -> None:
         """Add an inline policy with what every session needs, and a policy resource with the rest.
@@ -169,12 +176,9 @@ class GivePolicy(NamedTuple):
         The key policy of a key that the options name may refer to the role. If an inline policy of
         the role referred to that key, the two resources would depend on each other.
         """
-        made = [one for _, one in self.options if isinstance(one, Resource)]
+        made = self._made()
         if any(one.template is not self.role.template for one in made):
-            names = ", ".join(repr(one.logical_id) for one in made)
-            steps.say(
-                f"allow the role {self.role.logical_id!r} to use {names}, of another template"
-            )
+            steps.say(self._use_of(made))
         elif of_options := [statement_of(one) for one in self._needed()]:
             steps.add_policy(self.role, of_options)
         if self.actions:
@@ -182,6 +186,13 @@ class GivePolicy(NamedTuple):
             name = steps.shared.free_id(self.role.template, f"{self.role.logical_id}Channels")
             if not steps.append(self.role, "Policies", inline(name, may)):
                 steps.add_policy(self.role, may)
+
+    def _made(self) -> list[Resource]:
+        return [one for _, one in self.options if isinstance(one, Resource)]
+
+    def _use_of(self, made: list[Resource]) -> str:
+        names = ", ".join(repr(one.logical_id) for one in made)
+        return f"allow the role {self.role.logical_id!r} to use {names}, of another template"
 
     def _needed(self) -> Iterator[NeededStatement]:
         given = dict(self.options)
@@ -225,8 +236,11 @@ class Allow(NamedTuple):
         if not self._widen_boundary(code) or not self.policy.actions:
             return
         fleet = None
-        if {*self.policy.actions} <= {*_needs.REGISTRATION.actions} and not self.by_boundary:
-            fleet = None if self._opens_at_boot(code) else code.fleet()
+        lacks_registration = {*self.policy.actions} <= {*_needs.REGISTRATION.actions}
+        if lacks_registration and not self.policy.options and not self.by_boundary:
+            # Nothing can wait for the policy of a fleet, so the registration would come too late.
+            is_late = any(one.lacks_registration for one in code.shared.launched())
+            fleet = None if is_late else code.fleet()
         if fleet is None:
             self.policy.in_python(code)
         elif fleet.arguments is None:
@@ -238,14 +252,6 @@ class Allow(NamedTuple):
         """Add both."""
         self.policy.in_template(steps)
         self._widen_boundary(steps)
-
-    def _opens_at_boot(self, code: Code) -> bool:
-        """Tell whether compute with the role may open the channels as soon as it boots.
-
-        Nothing can wait for the policy of a fleet, so the registration would come too late there.
-        """
-        role = self.policy.role
-        return any(one.opens_at_boot for one in code.shared.launched() if one.role is role)
 
     def _widen_boundary(self, to: Writer) -> bool:
         """Have the boundary allow what it lacks, if anything; tell whether there is a way."""

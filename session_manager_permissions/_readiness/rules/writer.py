@@ -25,8 +25,8 @@ class LaunchedBy(NamedTuple):
     """The resource in which to set the profile: the machine itself, or its launch template."""
     role: Resource | None
     """Their role, or their profile if the role is not in the app; None without one."""
-    opens_at_boot: bool
-    """Whether the role may open the channels when they boot."""
+    lacks_registration: bool
+    """Whether the registration is all that the role lacks when they boot."""
 
 
 class Once:
