@@ -39,7 +39,7 @@ from .rules.remedies import Ask
 from .rules.steps import Steps
 from .rules.writer import LaunchedBy, Shared
 from .sessions import Sessions
-from .worlds import TooManyWorlds, WorldResult, deciders
+from .worlds import TooManyWorlds, WorldResult, deciders, only_if
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -206,9 +206,8 @@ class _Checking:
     def _of_profile(self, profile: Resource) -> tuple[tuple[Role, ...], list[Finding]] | None:
         """Judge a profile by the roles behind it; None where no world has it."""
 
-        def judge() -> tuple[Role, list[Told]] | None:
-            if not profile.exists:
-                return None
+        def judge() -> tuple[Role, list[Told]]:
+            only_if(profile.exists)
             role = self._roles.of_holder(profile)
             return role, self._told_of_role(role, profile)
 
@@ -300,27 +299,22 @@ class _Checking:
     def _of_sessions(self, profile: Resource) -> Iterable[Finding]:
         """Find what a role that is ready may not do for sessions."""
 
-        def find() -> Iterable[Finding] | None:
-            if not profile.exists:
-                return None
+        def find() -> Iterator[Finding]:
+            only_if(profile.exists)
             role = self._roles.of_holder(profile)
             denied = [*self._session_rules.of_calls(role, profile)]
-            if denied and self._heals(role, profile):
-                denied = []
-            return [*self._session_rules.of_documents(profile), *denied]
+            yield from self._session_rules.of_documents(profile)
+            if denied and not self._heals(role, profile):
+                yield from denied
 
         return self._in_all_worlds(find)
 
-    def _in_all_worlds(self, find: Callable[[], Iterable[_Found] | None]) -> Iterable[_Found]:
-        """Return what is found in every world; nothing if there are too many of them.
-
-        `find` returns None in the worlds that do not count.
-        """
+    def _in_all_worlds(self, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
+        """Return what is found in every world; nothing if there are too many of them."""
         try:
-            worlds = self._counted(lambda: None if (found := find()) is None else [*found])
+            several = [world.judged for world in self._worlds.each(lambda: [*find()])]
         except TooManyWorlds:
             return []
-        several = [one.judged for one in worlds]
         first = several[0] if several else []
         return [one for one in first if all(one in other for other in several)]
 
@@ -352,10 +346,10 @@ class _Checking:
     def _judged_launcher(self, resource: Resource) -> tuple[list[Finding], _UsedByCompute]:
         """Judge what a resource launches in all worlds; return as well what it uses in any."""
 
-        def judge() -> tuple[list[_Launched], list[Told]] | None:
+        def judge() -> tuple[list[_Launched], list[Told]]:
             launched = self._launched(resource)
-            told = [told for one in launched for told in self._keeping_from(one)]
-            return (launched, told) if launched else None
+            only_if(launched)
+            return launched, [told for one in launched for told in self._keeping_from(one)]
 
         uses = _UsedByCompute(set(), set(), set())
         try:
@@ -426,33 +420,22 @@ class _Checking:
     # Judgements ----------------------------------------------------------------------------------
 
     def _judged(
-        self, judge: Callable[[], tuple[_Subject, list[Told]] | None]
+        self, judge: Callable[[], tuple[_Subject, list[Told]]]
     ) -> tuple[list[_Subject], _Judgement]:
         """Judge by what is told in each world, and return what that is about in each.
 
-        `judge` returns None in the worlds that do not count. What takes some time to find is found
-        only where each world has something wrong.
+        What takes some time to find is found only where each world has something wrong.
         """
-        worlds = self._counted(judge)
+        worlds = self._worlds.each(judge)
         told = [one.judged[1] for one in worlds]
         if all(map(_findings_in, told)) and any(callable(one) for each in told for one in each):
-            worlds = self._counted(lambda: _found(judge()))
+            worlds = self._worlds.each(lambda: _found(*judge()))
         judged = _judgement([WorldResult(one.answers, one.judged[1]) for one in worlds])
         return [one.judged[0] for one in worlds], judged
 
-    def _counted(self, judge: Callable[[], _Subject | None]) -> list[WorldResult[_Subject]]:
-        """Judge in each world, and leave out those of which `judge` returns None."""
-        worlds = self._worlds.each(judge)
-        return [WorldResult(one.answers, one.judged) for one in worlds if one.judged is not None]
 
-
-def _found(
-    judged: tuple[_Subject, list[Told]] | None,
-) -> tuple[_Subject, list[Told]] | None:
+def _found(subject: _Subject, told: list[Told]) -> tuple[_Subject, list[Told]]:
     """Find what takes some time to find."""
-    if judged is None:
-        return None
-    subject, told = judged
     return subject, [one for each in told for one in (each() if callable(each) else (each,))]
 
 

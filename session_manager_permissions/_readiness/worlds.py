@@ -23,7 +23,16 @@ _YES_OR_NO: Final = frozenset({"yes", "no"})
 
 
 class NoSuchDeployment(Exception):  # noqa: N818 # no error: it ends a world
-    """CloudFormation refuses what this world would deploy, so there is no such world."""
+    """CloudFormation refuses what this world would deploy, or it has nothing to judge."""
+
+
+def only_if(there_is: object) -> None:
+    """End the world that is judged if it does not have what is asked for.
+
+    CloudFormation refuses to refer to what is not deployed.
+    """
+    if not there_is:
+        raise NoSuchDeployment
 
 
 class TooManyWorlds(Exception):  # noqa: N818 # says that something can't be known

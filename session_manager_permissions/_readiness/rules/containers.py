@@ -14,6 +14,7 @@ from session_manager_permissions._readiness.parts import inner, mappings
 from session_manager_permissions._readiness.sessions import KEY, Document
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
+from session_manager_permissions._readiness.worlds import only_if
 
 from .permissions import allow
 from .remedies import LEAVE_OUT, Advice, Option, Remedy, Set
@@ -48,12 +49,9 @@ _CLUSTER: Final = "AWS::ECS::Cluster"
 _EXECUTES: Final = ("Configuration", "ExecuteCommandConfiguration")
 
 
-def of_service(
-    parts: Parts, roles: Roles, rules: SessionRules, service: Resource
-) -> list[Finding] | None:
-    """Find what keeps commands from the containers of a service; None if it does not exist."""
-    if not service.exists:
-        return None
+def of_service(parts: Parts, roles: Roles, rules: SessionRules, service: Resource) -> list[Finding]:
+    """Find what keeps commands from the containers of a service."""
+    only_if(service.exists)
     properties = service.properties
     enabled = parts.fact(service, properties.get("EnableExecuteCommand"), "", default=False)
     task = parts.behind(service.template, properties.get("TaskDefinition"))

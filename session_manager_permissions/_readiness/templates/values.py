@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _patterns
-from session_manager_permissions._readiness.worlds import NoSuchDeployment, TooManyWorlds, Worlds
+from session_manager_permissions._readiness.worlds import TooManyWorlds, Worlds, only_if
 
 from .conditions import Conditions
 from .files import Files
@@ -224,7 +224,8 @@ class Assembly:
         if name.startswith("AWS::"):
             return _pseudo(template, name)
         if name in template.resources:
-            return (ReturnValue(_existing(template.resources[name])),)
+            only_if(template.resources[name].exists)
+            return (ReturnValue(template.resources[name]),)
         if name in template.lists:
             several = self._list(template, {"Ref": name}) or []
             return several[0] if len(several) == 1 and not _is_open(several) else None
@@ -259,7 +260,7 @@ class Assembly:
         nested = template.nested.get(logical_id)
         if nested is not None:
             return self._output(nested, attribute.removeprefix("Outputs."))
-        _existing(resource)
+        only_if(resource.exists)
         if resource.type in _OF_IAM and attribute == "Arn":
             return self._arn_of_iam(resource)
         if resource.type == "AWS::EC2::VPC" and attribute == "CidrBlock":
@@ -277,10 +278,8 @@ class Assembly:
         output = mapping(template.outputs.get(name))
         if "Value" not in output:
             return None
-        if template.nested_as is not None:
-            _existing(template.nested_as)
-        if "Condition" in output and not template.holds(output["Condition"]):
-            raise NoSuchDeployment
+        only_if(template.nested_as is None or template.nested_as.exists)
+        only_if("Condition" not in output or template.holds(output["Condition"]))
         written = output["Value"]
         return self._once((template, "output", name), lambda: self.value(template, written))
 
@@ -392,8 +391,7 @@ class Assembly:
                     ref = mapping(key).get("Ref")
                     decider = f"the parameter {ref!r}" if ref else f"the value {shown(key)}"
                     found = self._entry(among, unknown, decider)
-                    if found is None and default is None:
-                        raise NoSuchDeployment  # CloudFormation finds no such entry
+                    only_if(found is not None or default is not None)
                 case _:
                     return None
             if found is None:
@@ -432,13 +430,6 @@ def _named(part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolv
         case Unresolved(_, "AWS::URLSuffix"):
             return URL_SUFFIX
     return part
-
-
-def _existing(resource: Resource) -> Resource:
-    """Return the resource: CloudFormation refuses to refer to one that is not deployed."""
-    if not resource.exists:
-        raise NoSuchDeployment
-    return resource
 
 
 _PSEUDO: Final[dict[str, Callable[[Template], str | None]]] = {
