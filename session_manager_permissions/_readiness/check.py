@@ -123,16 +123,6 @@ class _Launched(NamedTuple):
     """What decides on its profile, if that is not known."""
 
 
-class _UsedByCompute(NamedTuple):
-    """What the instances that a resource launches use, in any world."""
-
-    profiles: set[Resource | None]
-    """The profile of each kind of instances; None where it is not known."""
-    maybe: set[Resource | None]
-    """The profiles that those whose profile is not known may have."""
-    launch_templates: set[Resource]
-
-
 class _Checking:
     def __init__(self, assembly: Assembly, *, with_compute: bool) -> None:
         self._assembly = assembly
@@ -328,41 +318,37 @@ class _Checking:
         for resource in (*self._launchers.resources, *self._launchers.templates()):
             if resource in used:
                 continue
-            of_resource, uses = self._judged_launcher(resource)
-            used |= uses.launch_templates
-            for one in uses.maybe:
+            of_resource, launched = self._judged_launcher(resource)
+            used.update(template for one in launched for template in one.compute.uses)
+            for one in {one.maybe_profile for one in launched}:
                 if one in by_profile:
                     by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
-            if uses.profiles <= not_ready and any(
-                one.rule == CANNOT_BE_KNOWN for one in of_resource
-            ):
+            profiles = {one.profile for one in launched}
+            is_open = any(one.rule == CANNOT_BE_KNOWN for one in of_resource)
+            if is_open and launched and profiles <= not_ready:
                 continue  # the finding on the profile says that it is not ready
             found += of_resource
-            for one in uses.profiles:
-                if one is not None:
-                    by_profile.setdefault(one, []).extend(of_resource)
-        return _each_once(found)
+            for profile in filter(None, profiles):
+                by_profile.setdefault(profile, []).extend(of_resource)
+        order = [*rules.RULES].index
+        return sorted(_together(found), key=lambda one: order(one.rule))
 
-    def _judged_launcher(self, resource: Resource) -> tuple[list[Finding], _UsedByCompute]:
-        """Judge what a resource launches in all worlds; return as well what it uses in any."""
+    def _judged_launcher(self, resource: Resource) -> tuple[list[Finding], list[_Launched]]:
+        """Judge what a resource launches in all worlds; return as well what that is in any."""
 
         def judge() -> tuple[list[_Launched], list[Told]]:
             launched = self._launched(resource)
             only_if(launched)
             return launched, [told for one in launched for told in self._keeping_from(one)]
 
-        uses = _UsedByCompute(set(), set(), set())
         try:
             in_worlds, judged = self._judged(judge)
         except TooManyWorlds as many:
-            return [_unknown_compute(resource, many.deciders)], uses._replace(profiles={None})
-        for one in (one for several in in_worlds for one in several):
-            uses.profiles.add(one.profile)
-            uses.maybe.add(one.maybe_profile)
-            uses.launch_templates.update(one.compute.uses)
+            return [_unknown_compute(resource, many.deciders)], []
+        launched = [one for several in in_worlds for one in several]
         if judged.decides:
-            return [_unknown_compute(resource, judged.decides)], uses
-        return judged.found, uses
+            return [_unknown_compute(resource, judged.decides)], launched
+        return judged.found, launched
 
     def _launched(self, resource: Resource) -> list[_Launched]:
         """Return what a resource launches, in the world that is judged."""
@@ -538,9 +524,3 @@ def _in_python(shared: Shared, constructs: Constructs, finding: Finding) -> Find
 def _in_file(step: Step) -> str:
     """Return what to change as a clause that names the template's file."""
     return step.text if step.template is None else f"in {step.template.path.name!r}, {step.text}"
-
-
-def _each_once(findings: list[Finding]) -> list[Finding]:
-    """Merge the findings of one cause, and sort them by `RULES`."""
-    order = [*rules.RULES].index
-    return sorted(_together(findings), key=lambda one: order(one.rule))

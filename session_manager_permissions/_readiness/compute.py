@@ -204,8 +204,6 @@ class Launchers:
             return [self._opaque(resource, f"the {kind} {resource.logical_id!r}", None)]
         if resource.type == TEMPLATE:
             return [self._unused_template(resource)]
-        if resource.type in STACKS:
-            return [*self._of_stack(resource)]
         return [*self._read.get(resource.type, self._unrecognized)(resource)]
 
     # Who else launches ---------------------------------------------------------------------------
@@ -235,8 +233,11 @@ class Launchers:
 
     def _unrecognized(self, resource: Resource) -> Iterator[Compute]:
         """The instances of whatever else names a profile: it launches them by rules of its own."""
+        launcher = resource.type
+        if launcher in STACKS:
+            launcher = "the template that it deploys, which is not read,"
         for profile in self._profiles_in(resource, resource.properties, ""):
-            yield self._opaque(resource, resource.type, profile)
+            yield self._opaque(resource, launcher, profile)
 
     def _profiles_in(self, resource: Resource, value: object, name: str) -> Iterator[object]:
         """Yield what names a profile in a value, by the property's name or by what it refers to."""
@@ -443,13 +444,6 @@ class Launchers:
         if resource in self._parts.assembly.products_unread:
             yield self._opaque(resource, "its template, which can't be read,", None)
 
-    def _of_stack(self, resource: Resource) -> Iterator[Compute]:
-        """The instances of a template that is not read, under the profiles that it is given."""
-        for profile in self._profiles_in(resource, resource.properties, ""):
-            yield self._opaque(
-                resource, "the template that it deploys, which is not read,", profile
-            )
-
     def _opaque(self, resource: Resource, launcher: str, profile: object) -> Compute:
         """What is known of instances that are launched by rules that the templates do not show."""
         doubt = Unknown(launcher)
@@ -469,17 +463,14 @@ class Launchers:
     def _compute(self, resource: Resource, launch: Launch, *, placed: bool = True) -> Compute:
         changed = self._parts.changed
         doubt = changed(resource) or changed(launch.origin)
-        profile, off = launch.profile, launch.metadata_off or False
         scripts = launch.scripts.and_(self._reader.of_init(resource))
         without_profile = doubt or scripts.activation
-        if without_profile is not None:
-            profile = without_profile if profile is None else profile
-            off = without_profile if off is True else off
+        off = launch.metadata_off or False
         return Compute(
             resource,
             launch.origin,
-            profile,
-            off,
+            launch.profile or without_profile,
+            (without_profile or True) if off is True else off,
             self._places(resource, launch, doubt, scripts) if placed else (),
             maybe_profile=launch.maybe_profile,
             activation=scripts.activation,
