@@ -9,7 +9,7 @@ from session_manager_permissions._network.model import Network
 from session_manager_permissions._readiness.parts import Parts
 
 from .groups import GroupReader
-from .reading import Reading
+from .reading import Lazily, Reading
 from .routes import RouteReader
 from .vpcs import SubnetReader, VpcReader
 
@@ -37,9 +37,9 @@ def network_of(parts: Parts) -> Network:
     reading = Reading(parts)
     routes = RouteReader(reading)
     return Network(
-        vpcs=reading.lazily("VPC", VpcReader(reading).read),
-        subnets=reading.lazily("subnet", SubnetReader(reading).read),
-        tables=reading.lazily("table", routes.read_table),
-        nat_gateways=reading.lazily("NAT gateway", routes.read_nat_gateway),
-        groups=reading.lazily("group", GroupReader(reading).read),
+        vpcs=Lazily(parts, VpcReader(reading).read),
+        subnets=Lazily(parts, SubnetReader(reading).read),
+        tables=Lazily(parts, routes.read_table),
+        nat_gateways=Lazily(parts, routes.read_nat_gateway),
+        groups=Lazily(parts, GroupReader(reading).read),
     )

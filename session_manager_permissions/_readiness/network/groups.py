@@ -22,7 +22,7 @@ from session_manager_permissions._readiness.templates.functions import (
 from .reading import PartOf, Several
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from session_manager_permissions._readiness.templates.model import Resource
 
@@ -43,15 +43,10 @@ class GroupReader:
     def read(self, resource: Resource) -> SecurityGroup:
         """Read a group."""
         made = resource.type in (*VPC.types, *CLUSTERS)
-        once = self._parts.worlds.once
-
-        def rules(side: str, read: Callable[[Resource], list[Rule]]) -> Several[Rule]:
-            return Several(lambda: once((self._parts, side, resource), lambda: read(resource)))
-
         return SecurityGroup(
             f"default of {resource.logical_id}" if made else resource.logical_id,
-            rules("inbound", self._inbound),
-            rules("outbound", self._outbound),
+            Several(self._parts, self._inbound, resource),
+            Several(self._parts, self._outbound, resource),
             self._parts.changed(resource) or True,
         )
 

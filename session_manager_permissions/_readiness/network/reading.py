@@ -40,27 +40,30 @@ _Part = TypeVar("_Part")
 class Lazily(dict["Hashable", _Part]):
     """Parts of a network, each read when it is asked for: once in all worlds where it is equal."""
 
-    def __init__(self, parts: Parts, kind: str, read: Callable[[Resource], _Part]) -> None:
+    def __init__(self, parts: Parts, read: Callable[[Resource], _Part]) -> None:
         super().__init__()
         self._once = parts.worlds.once
-        self._part = parts, kind
         self._read = read
 
     def get(self, id_: Hashable, default: object = None, /) -> Any:  # noqa: ANN401, ARG002
         """Return a part; None if it is not one of the app."""
         if not isinstance(id_, Resource):
             return None
-        return self._once((self._part, id_), lambda: self._read(id_))
+        return self._once((self._read, id_), lambda: self._read(id_))
 
 
 class Several(Generic[_Part]):
-    """Parts of one part, read when they are asked for."""
+    """Parts of one part, read when they are asked for: once in all worlds where they are equal."""
 
-    def __init__(self, read: Callable[[], Iterable[_Part]]) -> None:
+    def __init__(
+        self, parts: Parts, read: Callable[[Resource], Iterable[_Part]], of: Resource
+    ) -> None:
+        self._once = parts.worlds.once
         self._read = read
+        self._of = of
 
     def __iter__(self) -> Iterator[_Part]:
-        return iter(self._read())
+        return iter(self._once((self._read, self._of), lambda: self._read(self._of)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +93,6 @@ class Reading:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._indexes: dict[PartOf, _Index] = {}
-
-    def lazily(self, kind: str, read: Callable[[Resource], _Part]) -> Lazily[_Part]:
-        """Return parts of the network that are read when they are asked for."""
-        return Lazily(self.parts, kind, read)
 
     def of(
         self,

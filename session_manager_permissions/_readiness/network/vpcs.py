@@ -12,6 +12,7 @@ from session_manager_permissions._readiness.parts import (
     SUBNET,
     VPC,
     PartKind,
+    Parts,
     may_be_one_region,
 )
 from session_manager_permissions._readiness.templates.model import Resource
@@ -22,7 +23,7 @@ from .names import NameReader
 from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Several
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from session_manager_permissions._network.model import Range, Reference
     from session_manager_permissions._readiness.parts import Parts
@@ -67,13 +68,18 @@ _OfService = TypeVar("_OfService", Endpoint, Zone)
 class _WhenAsked(ByService[_OfService]):
     """What a VPC has for each service, read when it is asked for."""
 
-    def __init__(self, read: Callable[[str], Sequence[_OfService]]) -> None:
+    def __init__(
+        self, parts: Parts, read: Callable[[Resource, str], Iterable[_OfService]], vpc: Resource
+    ) -> None:
         super().__init__()
-        self._read: Callable[[str], Sequence[_OfService]] = read
+        self._worlds = parts.worlds
+        self._read: Callable[[Resource, str], Iterable[_OfService]] = read
+        self._vpc = vpc
 
     def of(self, service: str) -> Sequence[_OfService]:
         """Return what the VPC has for a service."""
-        return self._read(service)
+        key = self._read, self._vpc, service
+        return self._worlds.once(key, lambda: list(self._read(self._vpc, service)))
 
 
 class VpcReader:
@@ -87,8 +93,7 @@ class VpcReader:
 
     def read(self, vpc: Resource) -> Vpc:
         """Read a VPC."""
-        once = self._parts.worlds.once
-        endpoints, zones = self._endpoints.endpoints, self._names.zones
+        parts = self._parts
         return Vpc(
             vpc.logical_id,
             ranges_of(self._reading, vpc),
@@ -96,23 +101,13 @@ class VpcReader:
             dns_hostnames=self._names.host_names(vpc),
             resolver=self._names.resolver(vpc),
             names_pass=self._names.names_pass(vpc),
-            endpoints=_WhenAsked(
-                lambda service: once(
-                    (self._parts, "endpoints", vpc, service), lambda: endpoints(vpc, service)
-                )
-            ),
-            zones=_WhenAsked(
-                lambda service: once(
-                    (self._parts, "zones", vpc, service), lambda: [*zones(vpc, service)]
-                )
-            ),
-            complete=self._parts.given_away(vpc)
+            endpoints=_WhenAsked(parts, self._endpoints.endpoints, vpc),
+            zones=_WhenAsked(parts, self._names.zones, vpc),
+            complete=parts.given_away(vpc)
             or self._reading.made_unseen(vpc)
             or self._strange(vpc)
             or True,
-            internet_gateways=Several(
-                lambda: once((self._parts, "gateways", vpc), lambda: self._gateways(vpc))
-            ),
+            internet_gateways=Several(parts, self._gateways, vpc),
             main_table=vpc,
             default_group=vpc,
         )
