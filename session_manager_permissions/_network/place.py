@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, reduce
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -62,14 +62,7 @@ def without(blocks: Iterable[IPv4Network], taken: IPv4Network) -> list[IPv4Netwo
     return left
 
 
-def _public_blocks() -> list[IPv4Network]:
-    left = [PUBLIC]
-    for taken in _NOT_PUBLIC:
-        left = without(left, taken)
-    return left
-
-
-_PUBLIC_BLOCKS: Final = _public_blocks()
+_PUBLIC_BLOCKS: Final = reduce(without, _NOT_PUBLIC, [PUBLIC])
 """The blocks of addresses of which a service may have some."""
 
 

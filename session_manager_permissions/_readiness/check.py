@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from .templates.model import Resource
 
 _Found = TypeVar("_Found")
-_Subject = TypeVar("_Subject")
 
 _ASK_AWS: Final = Ask(
     "Ask AWS after the deployment: session-manager-permissions verify --instance-id ID"
@@ -195,20 +194,22 @@ class _Checking:
 
     def _of_profile(self, profile: Resource) -> tuple[tuple[Role, ...], list[Finding]] | None:
         """Judge a profile by the roles behind it; None where no world has it."""
+        roles: dict[Role, None] = {}
 
-        def judge() -> tuple[Role, list[Told]]:
+        def judge() -> list[Told]:
             only_if(profile.exists)
             role = self._roles.of_holder(profile)
-            return role, self._told_of_role(role, profile)
+            told = self._told_of_role(role, profile)
+            roles[role] = None
+            return told
 
         try:
-            roles, judged = self._judged(judge)
+            judged = self._judged(judge)
         except TooManyWorlds as many:
             return (), [_unknown_profile(profile, "NAME", many.deciders)]
         if not roles:
             return None
-        behind = (*dict.fromkeys(roles),)
-        name = "NAME"
+        behind, name = (*roles,), "NAME"
         match behind:
             case [role] if not role.in_app:
                 name = in_shell(role.name, _limits.ROLE.fault, name)
@@ -335,17 +336,18 @@ class _Checking:
 
     def _judged_launcher(self, resource: Resource) -> tuple[list[Finding], list[_Launched]]:
         """Judge what a resource launches in all worlds; return as well what that is in any."""
+        launched: list[_Launched] = []
 
-        def judge() -> tuple[list[_Launched], list[Told]]:
-            launched = self._launched(resource)
-            only_if(launched)
-            return launched, [told for one in launched for told in self._keeping_from(one)]
+        def judge() -> list[Told]:
+            here = self._launched(resource)
+            only_if(here)
+            launched.extend(here)
+            return [told for one in here for told in self._keeping_from(one)]
 
         try:
-            in_worlds, judged = self._judged(judge)
+            judged = self._judged(judge)
         except TooManyWorlds as many:
             return [_unknown_compute(resource, many.deciders)], []
-        launched = [one for several in in_worlds for one in several]
         if judged.decides:
             return [_unknown_compute(resource, judged.decides)], launched
         return judged.found, launched
@@ -405,24 +407,21 @@ class _Checking:
 
     # Judgements ----------------------------------------------------------------------------------
 
-    def _judged(
-        self, judge: Callable[[], tuple[_Subject, list[Told]]]
-    ) -> tuple[list[_Subject], _Judgement]:
-        """Judge by what is told in each world, and return what that is about in each.
+    def _judged(self, judge: Callable[[], list[Told]]) -> _Judgement:
+        """Judge by what is told in each world.
 
         What takes some time to find is found only where each world has something wrong.
         """
         worlds = self._worlds.each(judge)
-        told = [one.judged[1] for one in worlds]
+        told = [world.judged for world in worlds]
         if all(map(_findings_in, told)) and any(callable(one) for each in told for one in each):
-            worlds = self._worlds.each(lambda: _found(*judge()))
-        judged = _judgement([WorldResult(one.answers, one.judged[1]) for one in worlds])
-        return [one.judged[0] for one in worlds], judged
+            worlds = self._worlds.each(lambda: _found(judge()))
+        return _judgement(worlds)
 
 
-def _found(subject: _Subject, told: list[Told]) -> tuple[_Subject, list[Told]]:
+def _found(told: list[Told]) -> list[Told]:
     """Find what takes some time to find."""
-    return subject, [one for each in told for one in (each() if callable(each) else (each,))]
+    return [one for each in told for one in (each() if callable(each) else (each,))]
 
 
 def _findings_in(told: list[Told]) -> list[Any]:
@@ -435,25 +434,24 @@ def _judgement(worlds: list[WorldResult[list[Told]]]) -> _Judgement:
     If each world has a finding, those of the rules that all worlds have in common are returned, or
     all of them if there is no such rule.
     """
-    findings = [_findings_in(world.judged) for world in worlds]
-    reasons = [[one for one in world.judged if isinstance(one, str)] for world in worlds]
-    if all(findings):
-        rules_of = [{one.rule for one in told} for told in findings]
+    judged = [
+        _Judgement(
+            _findings_in(world.judged), [one for one in world.judged if isinstance(one, str)]
+        )
+        for world in worlds
+    ]
+    if all(one.found for one in judged):
+        rules_of = [{finding.rule for finding in one.found} for one in judged]
         common = set.intersection(*rules_of) if rules_of else set()
         by_place: defaultdict[Any, list[Finding]] = defaultdict(list)
-        for one in (one for told in findings for one in told):
+        for one in (finding for each in judged for finding in each.found):
             if one.rule in common or not common:
                 by_place[one.rule, one.resources, one.location].append(one)
         # What is missing in one world may be less than in another: the shortest claims the least.
         return _Judgement([min(several, key=_length) for several in by_place.values()], [])
-    verdicts = [_Judgement(*both).verdict for both in zip(findings, reasons, strict=True)]
-    decides = [
-        reason
-        for found, several in zip(findings, reasons, strict=True)
-        for reason in several
-        if not found
-    ]
-    return _Judgement([], [*dict.fromkeys([*decides, *deciders(worlds, verdicts)])])
+    decides = [reason for one in judged if not one.found for reason in one.decides]
+    decides += deciders(worlds, [one.verdict for one in judged])
+    return _Judgement([], [*dict.fromkeys(decides)])
 
 
 def _length(finding: Finding) -> tuple[int, str]:

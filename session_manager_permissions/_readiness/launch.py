@@ -138,8 +138,6 @@ class Scripts(NamedTuple):
 
     def and_(self, other: Scripts) -> Scripts:
         """Return what matters of these and of others."""
-        if other is NO_SCRIPTS:
-            return self
         return Scripts(
             self.activation or other.activation,
             self.other_way or other.other_way,
@@ -316,9 +314,7 @@ class LaunchReader:
     @staticmethod
     def of_init(resource: Resource) -> Scripts:
         """What the metadata of a resource says that `cfn-init` runs on its instances."""
-        written = resource.body.get("Metadata")
-        if written is not None:
-            written = mapping(written).get("AWS::CloudFormation::Init")
+        written = mapping(resource.body.get("Metadata")).get("AWS::CloudFormation::Init")
         return NO_SCRIPTS if written is None else _scripts(shown(written))
 
     def _by_interfaces(

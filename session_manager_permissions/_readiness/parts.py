@@ -103,16 +103,11 @@ class Parts:
     @cached_property
     def all_written(self) -> str:
         """All that a value may come from in the templates, as one text to look for words in."""
-        written = (
-            (
-                one.mappings,
-                one.parameters,
-                one.outputs,
-                [each.body for each in one.resources.values()],
-            )
-            for one in self.assembly.templates
-        )
-        return json.dumps([*written])
+        written: list[object] = []
+        for one in self.assembly.templates:
+            written += [one.mappings, one.parameters, one.outputs]
+            written += [each.body for each in one.resources.values()]
+        return json.dumps(written)
 
     @cached_property
     def unread_stacks(self) -> list[Resource]:

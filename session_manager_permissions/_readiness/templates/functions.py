@@ -136,6 +136,8 @@ def mappings_in(value: object) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     values = [value]
     for one in values:  # to which the loop adds what is in each
+        if type(one) is str:
+            continue  # as most are
         if isinstance(one, dict):
             found.append(one)
             values += dict.values(one)
@@ -158,16 +160,13 @@ def texts_in(value: object) -> list[str]:
 class Decided(Protocol):
     """What decides how a part of a template is deployed, in the world that is judged."""
 
-    @property
-    def holds(self) -> Callable[[object], bool]:
-        """Tells whether a condition holds."""
+    holds: Callable[[object], bool]
+    """Tells whether a condition holds."""
+    entries: Callable[[object], list[Any] | None]
+    """Returns an expression for each entry of a list that a function makes.
 
-    @property
-    def entries(self) -> Callable[[object], list[Any] | None]:
-        """Returns an expression for each entry of a list that a function makes.
-
-        Returns None for another function, and where the number of entries is not known.
-        """
+    Returns None for another function, and where the number of entries is not known.
+    """
 
 
 class Deployed(dict[str, Any]):

@@ -144,8 +144,8 @@ class Template:
         self.made_later = {
             name: entry
             for name, entry in entries.items()
-            if name.startswith("Fn::")
-            or ("Type" not in mapping(entry) and maker_in(mapping(entry)))
+            if "Type" not in mapping(entry)
+            and (name.startswith("Fn::") or maker_in(mapping(entry)))
         }
         """The entries that CloudFormation makes resources from: `Fn::ForEach`, `Fn::Transform`."""
         self.resources = {
@@ -266,7 +266,7 @@ class Resource:
         self.written = mapping(body.get("Properties"))
         """Its properties as the template has them."""
         type_ = body.get("Type")
-        self.type = type_ if isinstance(type_, str) else UNKNOWN
+        self.type = type_ if type(type_) is str else UNKNOWN
         self.condition = body.get("Condition")
 
     @property
