@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections import defaultdict
 from functools import cached_property
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -24,7 +23,6 @@ from .templates.functions import (
     parts_of_sub,
     shown,
     texts_in,
-    values_of,
 )
 from .templates.model import Resource, ReturnValue
 from .templates.values import as_text
@@ -37,13 +35,6 @@ if TYPE_CHECKING:
 
 TEMPLATE: Final = "AWS::EC2::LaunchTemplate"
 CONFIGURATION: Final = "AWS::AutoScaling::LaunchConfiguration"
-
-_NAMED_BY: Final = {
-    TEMPLATE: "LaunchTemplateName",
-    CONFIGURATION: "LaunchConfigurationName",
-    "AWS::EKS::Cluster": "Name",
-}
-"""The property that names a resource of these types."""
 
 _ACTIVATES: Final = re.compile(
     r"ssm.*-register\b.*-(?:code|id)\b|SSMAgentSetup.*\bCODE=.*\bID=", re.DOTALL | re.IGNORECASE
@@ -213,26 +204,10 @@ class LaunchReader:
 
     def resource(self, template: Template, value: object, type_: str) -> Resource | None:
         """The resource of a type that a value refers to, or names."""
-        known = self.parts.assembly.value(template, value)
-        match known:
-            case (ReturnValue(found, _),):
-                return found if found.type == type_ else None
-        named = {
-            one
-            for one in self._named.get((type_, known), ())
-            if one.template.stack.environment == template.stack.environment and one.exists
-        }
-        return named.pop() if len(named) == 1 else None
-
-    @cached_property
-    def _named(self) -> dict[tuple[str, Value], list[Resource]]:
-        found: defaultdict[tuple[str, Value], list[Resource]] = defaultdict(list)
-        for type_, by in _NAMED_BY.items():
-            for resource in self.parts.by_type[type_]:
-                for value in values_of(resource.properties, by):
-                    for name in self.parts.assembly.possible(resource.template, value):
-                        found[type_, name].append(resource)
-        return found
+        found = self.parts.behind(template, value)
+        if isinstance(found, Resource):
+            return found if found.type == type_ else None
+        return None if found is None else self.parts.assembly.named(type_, template, (found,))
 
     def unknown(self, origin: Resource, decides: str) -> Launch:
         """Launch settings of which nothing is known; `decides` is the reason."""

@@ -276,34 +276,17 @@ class Roles:
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
         self._once = assembly.worlds.once
-        self._named: defaultdict[tuple[str, str | None, Value], list[Resource]] = defaultdict(list)
-        """Roles and profiles, by their type, their account and the names that they are given."""
         self.policies: list[Policy] = []
         """The policies that are resources."""
         self._managed: dict[Resource, Policy] = {}
         self._by_role_name: defaultdict[Value, list[Attachment]] = defaultdict(list)
         """What is attached to roles, by the reference to a role or the name of one."""
         self._roles: dict[object, Role] = {}
-        for kind, naming in _NAMED_BY.items():
-            for resource in assembly.by_type[kind]:
-                for name in self._possible_names(resource.template, resource.properties, naming):
-                    self._named[kind, resource.template.stack.account, name].append(resource)
         for kind, naming in ATTACHED_BY.items():
             for resource in assembly.by_type[kind]:
                 self._index_attachments(resource, naming)
         self._perhaps_of_others = self._perhaps_not_of_app()
         self._unread = [*_unread(assembly)]
-
-    def _possible_names(
-        self, template: Template, owner: dict[str, Any], naming: str
-    ) -> list[Value]:
-        """Return the names that something may be given, other than one that is generated."""
-        names = (
-            name
-            for value in values_of(owner, naming)
-            for name in self._assembly.possible(template, value)
-        )
-        return [*dict.fromkeys(names)]
 
     def _index_attachments(self, resource: Resource, naming: str) -> None:
         policy = Policy(resource, "Properties.PolicyDocument", resource.properties)
@@ -327,7 +310,7 @@ class Roles:
         ]
 
     def _roles_named(self, by: Resource, name: Value) -> list[Resource]:
-        return self._named.get(("AWS::IAM::Role", by.template.stack.account, name), [])
+        return self._assembly.with_name("AWS::IAM::Role", by.template, name)
 
     # The role of a profile
 
@@ -367,7 +350,7 @@ class Roles:
             policy = Policy(resource, "Properties.Policies", mapping(entry.value))
             role.inline.append(Attachment(policy, entry))
         self._attach(role, (ReturnValue(resource),))
-        names = self._possible_names(resource.template, resource.properties, "RoleName")
+        names = self._assembly.names(resource.template, resource.properties, "RoleName")
         guarded = any(one.guards for one in candidates(resource.properties, "RoleName"))
         for name in names:
             self._attach(role, name, is_certain=not (guarded or names[1:]))
@@ -401,13 +384,8 @@ class Roles:
         if attached.named is None:
             return True
         name = self._assembly.value(resource.template, attached.entry.value)
-        mine = (ReturnValue(role.resource),), self._name(role.resource)
+        mine = (ReturnValue(role.resource),), self._assembly.name_of(role.resource)
         return name == attached.named and (not role.in_app or name in mine)
-
-    def _name(self, resource: Resource) -> Value | None:
-        """Return the name that a resource is given; None if CloudFormation generates one."""
-        name = resource.properties.get(_NAMED_BY[resource.type])
-        return None if name is None else self._assembly.value(resource.template, name)
 
     def statements(self, policy: Policy, about: tuple[str, ...]) -> list[Statement]:
         """Return the statements of a policy about some actions, whoever calls them."""
@@ -612,7 +590,7 @@ class Roles:
         by_name = defaultdict[object, list[Attachment]](list)
         for one in role.inline:
             owner, template = one.policy.owner, one.policy.resource.template
-            for name in self._possible_names(template, owner, "PolicyName"):
+            for name in self._assembly.names(template, owner, "PolicyName"):
                 by_name[name].append(one)
         return [several for several in by_name.values() if several[1:]]
 
@@ -669,7 +647,7 @@ class Roles:
         without a `RoleName` has a generated name, which another template knows only if the
         template of the role discloses it.
         """
-        there, name = role.resource.template, self._name(role.resource)
+        there, name = role.resource.template, self._assembly.name_of(role.resource)
         for template, source, sees_all in self._unread:
             disclosed = name is not None or role.resource in there.disclosed
             sees_it = disclosed or (sees_all and template is there)
@@ -728,7 +706,7 @@ class Roles:
         account = re.match("arn:[^:]*:iam::([0-9]+):", known)
         if account and not may_be_equal(account[1], resource.template.stack.account):
             return ""
-        named = self._with_name(_MANAGED, resource.template, name_in(found))
+        named = self._assembly.named(_MANAGED, resource.template, name_in(found))
         return "" if named is None else self._managed[named]
 
     # Profiles and roles by a reference, a name or an ARN
@@ -746,7 +724,7 @@ class Roles:
         """Tell whether an ARN may be that of a role, by the name that the role may have."""
         if not role.in_app:
             return True
-        name = self._name(role.resource)
+        name = self._assembly.name_of(role.resource)
         return may_be_named(role.resource, name, name_in(self._assembly.value(template, arn)))
 
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
@@ -757,29 +735,13 @@ class Roles:
                 return resource if resource.type == kind else None
             case (str(first), *_, ReturnValue(resource, "")) if first.startswith("arn:"):
                 return resource if resource.type == kind else None
-        return self._with_name(kind, template, name_in(value))
-
-    def _with_name(self, kind: str, template: Template, name: Value) -> Resource | None:
-        """Return the resource of this type, in the account of a template, that has a name."""
-        found = [
-            one
-            for one in self._named.get((kind, template.stack.account, name), ())
-            if one.exists and self._name(one) == name
-        ]
-        return found[0] if len(found) == 1 else None
+        return self._assembly.named(kind, template, name_in(value))
 
 
 _UNLIMITED: Final = Decision(Answer.ALLOWED)
 """What the permissions boundary decides for a role that has none."""
 _INSTANCE: Final = "arn:aws:ec2:${AWS::Region}:${AWS::AccountId}:instance/i-+7f0c2a9b1d3e4f56"
 """An instance that no pattern is about alone."""
-
-_NAMED_BY: Final = {
-    _MANAGED: "ManagedPolicyName",
-    "AWS::IAM::Role": "RoleName",
-    "AWS::IAM::InstanceProfile": "InstanceProfileName",
-}
-"""The property that names a resource of these types."""
 
 
 def _unread(assembly: Assembly) -> Iterator[tuple[Template, str, bool]]:

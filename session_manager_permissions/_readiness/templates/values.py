@@ -29,6 +29,7 @@ from .functions import (
     shown,
     split_dynamic,
     text,
+    values_of,
 )
 from .loading import as_document, parsed
 from .model import ReturnValue, Unresolved, merged
@@ -46,6 +47,16 @@ _OF_ENVIRONMENT: Final = ("AWS::AccountId", "AWS::Partition", "AWS::Region", "AW
 
 _OF_IAM: Final = {"AWS::IAM::InstanceProfile": "instance-profile", "AWS::IAM::Role": "role"}
 """Types whose `Ref` is a name, and what their ARNs call them."""
+
+_NAMED_BY: Final = {
+    "AWS::AutoScaling::LaunchConfiguration": "LaunchConfigurationName",
+    "AWS::EC2::LaunchTemplate": "LaunchTemplateName",
+    "AWS::EKS::Cluster": "Name",
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Role": "RoleName",
+}
+"""The property that names a resource of these types."""
 
 _HAVING_ARN: Final = re.compile("AWS::(DynamoDB|ECR|IAM|KMS|Lambda|Logs|S3|SecretsManager|SQS)::")
 """Services whose resources have an attribute `Arn` with the service's name in lower case."""
@@ -159,6 +170,41 @@ class Assembly:
         except TooManyWorlds:
             return [(Unresolved(template, json.dumps(expression, sort_keys=True)),)]
         return [*dict.fromkeys(world.judged for world in worlds)]
+
+    def names(self, template: Template, owner: dict[str, Any], by: str) -> list[Value]:
+        """Return the names that a property gives something in any world."""
+        names = (one for value in values_of(owner, by) for one in self.possible(template, value))
+        return [*dict.fromkeys(names)]
+
+    @cached_property
+    def _by_name(self) -> dict[Hashable, list[Resource]]:
+        found = defaultdict[Any, list[Any]](list)
+        for type_, by in _NAMED_BY.items():
+            for one in self.by_type[type_]:
+                for name in self.names(one.template, one.properties, by):
+                    found[type_, name].append(one)
+        return found
+
+    def name_of(self, resource: Resource) -> Value | None:
+        """Return the name that a resource is given; None if CloudFormation generates one."""
+        name = resource.properties.get(_NAMED_BY[resource.type])
+        return None if name is None else self.value(resource.template, name)
+
+    def with_name(self, type_: str, template: Template, name: Value) -> list[Resource]:
+        """Return the resources of a type that have a name in any world.
+
+        Those of IAM are in the account of a template, and others in its region as well.
+        """
+        account, region = template.stack.environment
+        where = (account,) if type_.startswith("AWS::IAM::") else (account, region)
+        found = self._by_name.get((type_, name), ())
+        return [one for one in found if one.template.stack.environment[: len(where)] == where]
+
+    def named(self, type_: str, template: Template, name: Value) -> Resource | None:
+        """Return the resource, as `with_name` has it, in the world that is judged."""
+        several = self.with_name(type_, template, name)
+        found = [one for one in several if one.exists and self.name_of(one) == name]
+        return found[0] if len(found) == 1 else None
 
     def entries(self, template: Template, expression: object) -> list[Any] | None:
         """Return an expression for each entry of a list that a function makes.
@@ -513,12 +559,6 @@ _WITH_ID: Final = re.compile(
 )
 """Types whose `Ref` is an id of EC2, as their attributes are whose names end in `Id`."""
 
-_NAMED: Final = {
-    "AWS::IAM::InstanceProfile": "InstanceProfileName",
-    "AWS::IAM::Role": "RoleName",
-}
-"""Types whose `Ref` is a name, which may have a comma where a template gives it."""
-
 
 def _split(value: Value, separator: str) -> list[Value]:
     """Return the entries of a text that is split; the last one is `_REST` if some are not known."""
@@ -551,8 +591,8 @@ def _is_plain(part: ReturnValue | Unresolved, separator: str) -> bool:
     if isinstance(part, Unresolved):
         return part.expression in _OF_ENVIRONMENT
     type_, attribute = part.resource.type, part.attribute
-    if type_ in _NAMED and not attribute:
-        name = text(part.resource.written.get(_NAMED[type_], ""))
+    if type_ in _OF_IAM and not attribute:
+        name = text(part.resource.written.get(_NAMED_BY[type_], ""))
         return "," not in separator or not ("," in name or UNKNOWN in name)
     return _WITH_ID.fullmatch(type_) is not None and (not attribute or attribute.endswith("Id"))
 
