@@ -25,7 +25,7 @@ from .parts import (
 )
 from .templates.files import PRODUCT
 from .templates.functions import UNKNOWN, intrinsic, is_function, mapping, mappings_in, shown
-from .templates.model import APART, Resource, ReturnValue, Unresolved
+from .templates.model import APART, Resource, Unresolved, referred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from session_manager_permissions._network.model import Reference
 
     from .parts import Parts
-    from .templates.model import Value
 
 PROFILE_TYPE: Final = "AWS::IAM::InstanceProfile"
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
@@ -257,7 +256,8 @@ class Launchers:
         if isinstance(value, str):
             return re.match("arn:[^:]*:iam::[^:]*:instance-profile/", value) is not None
         values = self._parts.assembly.possible(resource.template, value)
-        return any(map(_names_profile, values))
+        found = map(referred, values)
+        return any(one is not None and one.type == PROFILE_TYPE for one in found)
 
     # What launches -------------------------------------------------------------------------------
 
@@ -285,7 +285,7 @@ class Launchers:
         properties, reader = resource.properties, self._reader
         configuration = properties.get("LaunchConfigurationName")
         if configuration is not None:
-            named = reader.resource(resource.template, configuration, CONFIGURATION)
+            named = self._parts.assembly.resource(CONFIGURATION, resource.template, configuration)
             if named is None:
                 yield reader.unknown(resource, decider(configuration, "launch configuration"))
             else:
@@ -359,7 +359,7 @@ class Launchers:
         """The security group that EKS makes for a cluster, by the cluster."""
         written = resource.properties.get("ClusterName")
         for type_ in CLUSTERS:
-            found = self._reader.resource(resource.template, written, type_)
+            found = self._parts.assembly.resource(type_, resource.template, written)
             if found is not None:
                 return found
         return Unknown(f"the security group of {decider(written, 'cluster')}")
@@ -502,16 +502,6 @@ def _may_launch(stack: Resource) -> bool:
     """Whether the template of a stack, which is not read, may have compute."""
     types = types_deployed(stack)
     return any(one in STACKS or not one.startswith(_NEVER_LAUNCH) for one in types)
-
-
-def _names_profile(value: Value) -> bool:
-    """Whether a value is the name or the ARN of a profile of the app."""
-    match value:
-        case (ReturnValue(one, _),):
-            return one.type == PROFILE_TYPE
-        case (str(start), *_, ReturnValue(one, "")):
-            return one.type == PROFILE_TYPE and start.startswith("arn:")
-    return False
 
 
 _FARGATE: Final = frozenset({"FARGATE", "FARGATE_SPOT"})

@@ -200,14 +200,7 @@ class LaunchReader:
             return None, {}
         names = ("LaunchTemplateId", "Id", "LaunchTemplateName", "Name")
         value = next((written[name] for name in names if name in written), None)
-        return self.resource(resource.template, value, TEMPLATE), written
-
-    def resource(self, template: Template, value: object, type_: str) -> Resource | None:
-        """The resource of a type that a value refers to, or names."""
-        found = self.parts.behind(template, value)
-        if isinstance(found, Resource):
-            return found if found.type == type_ else None
-        return None if found is None else self.parts.assembly.named(type_, template, (found,))
+        return self.parts.assembly.resource(TEMPLATE, resource.template, value), written
 
     def unknown(self, origin: Resource, decides: str) -> Launch:
         """Launch settings of which nothing is known; `decides` is the reason."""

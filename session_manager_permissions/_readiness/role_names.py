@@ -12,15 +12,6 @@ if TYPE_CHECKING:
     from .templates.model import Value
 
 
-def name_in(arn: Value) -> Value:
-    """Return the name at the end of an ARN, where a path may be before it; a name as it is."""
-    for place, part in reversed([*enumerate(arn)]):
-        if isinstance(part, str) and "/" in part:
-            last = part.rpartition("/")[2]
-            return (*([last] if last else []), *arn[place + 1 :])
-    return arn
-
-
 def role_in(name: Value) -> Resource | None:
     """Return the role of the app that a value refers to."""
     match name:

@@ -30,7 +30,7 @@ from .policies import (
     read,
     within,
 )
-from .role_names import may_be_named, name_in, role_in
+from .role_names import may_be_named, role_in
 from .templates.functions import (
     UNKNOWN,
     Candidate,
@@ -43,7 +43,7 @@ from .templates.functions import (
     values_of,
 )
 from .templates.loading import as_document
-from .templates.model import Resource, ReturnValue, Unresolved, may_be_equal
+from .templates.model import Resource, ReturnValue, Unresolved, may_be_equal, name_in
 from .templates.values import as_text
 
 if TYPE_CHECKING:
@@ -323,7 +323,7 @@ class Roles:
         name: Value = (Unresolved(holder),)
         match [*listed(holder.properties.get(ROLE_IN[holder.type]))]:
             case [written]:
-                resource = self._of_kind("AWS::IAM::Role", holder.template, written)
+                resource = self._assembly.resource("AWS::IAM::Role", holder.template, written)
                 if resource is None:
                     name = name_in(self._assembly.value(holder.template, written))
                 elif may_be_equal(account, resource.template.stack.account):
@@ -713,11 +713,11 @@ class Roles:
 
     def profile_of(self, template: Template, name: object) -> Resource | None:
         """Return the profile of the app that is referred to, or named, or named in an ARN."""
-        return self._of_kind("AWS::IAM::InstanceProfile", template, name)
+        return self._assembly.resource("AWS::IAM::InstanceProfile", template, name)
 
     def role_of(self, template: Template, name: object) -> Role | None:
         """Return the role of the app that is referred to, or named, or named in an ARN."""
-        resource = self._of_kind("AWS::IAM::Role", template, name)
+        resource = self._assembly.resource("AWS::IAM::Role", template, name)
         return None if resource is None else self.of_resource(resource)
 
     def may_be(self, role: Role, template: Template, arn: object) -> bool:
@@ -726,16 +726,6 @@ class Roles:
             return True
         name = self._assembly.name_of(role.resource)
         return may_be_named(role.resource, name, name_in(self._assembly.value(template, arn)))
-
-    def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
-        """Return the resource of this type that is referred to, or named, or named in an ARN."""
-        value = self._assembly.value(template, name)
-        match value:
-            case (ReturnValue(resource, _),):
-                return resource if resource.type == kind else None
-            case (str(first), *_, ReturnValue(resource, "")) if first.startswith("arn:"):
-                return resource if resource.type == kind else None
-        return self._assembly.named(kind, template, name_in(value))
 
 
 _UNLIMITED: Final = Decision(Answer.ALLOWED)

@@ -109,6 +109,25 @@ def merged(parts: Iterable[str | ReturnValue | Unresolved]) -> Value:
     return tuple(found)
 
 
+def name_in(arn: Value) -> Value:
+    """Return the name at the end of an ARN, where a path may be before it; a name as it is."""
+    for place, part in reversed([*enumerate(arn)]):
+        if isinstance(part, str) and "/" in part:
+            last = part.rpartition("/")[2]
+            return (*([last] if last else []), *arn[place + 1 :])
+    return arn
+
+
+def referred(value: Value) -> Resource | None:
+    """Return the resource that a value refers to, by its ARN as well."""
+    match value:
+        case (ReturnValue(resource, _),):
+            return resource
+        case (str(start), *_, ReturnValue(resource, "")) if start.startswith("arn:"):
+            return resource
+    return None
+
+
 class Template:
     """One synthesized template. That of a nested stack knows its parent and its arguments."""
 

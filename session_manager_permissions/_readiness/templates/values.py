@@ -32,7 +32,7 @@ from .functions import (
     values_of,
 )
 from .loading import as_document, parsed
-from .model import ReturnValue, Unresolved, merged
+from .model import ReturnValue, Unresolved, merged, name_in, referred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -199,6 +199,14 @@ class Assembly:
         where = (account,) if type_.startswith("AWS::IAM::") else (account, region)
         found = self._by_name.get((type_, name), ())
         return [one for one in found if one.template.stack.environment[: len(where)] == where]
+
+    def resource(self, type_: str, template: Template, expression: object) -> Resource | None:
+        """Return the resource of a type that is referred to, or named, or named in an ARN."""
+        value = self.value(template, expression)
+        found = referred(value)
+        if found is not None:
+            return found if found.type == type_ else None
+        return self.named(type_, template, name_in(value) if type_ in _OF_IAM else value)
 
     def named(self, type_: str, template: Template, name: Value) -> Resource | None:
         """Return the resource, as `with_name` has it, in the world that is judged."""
