@@ -134,8 +134,6 @@ def _by_table(place: Place, table: RouteTable, start: _Start) -> Path:
         if route.leads == "local":
             continue
         to = route.destination
-        if to == "ipv6":
-            continue
         if isinstance(to, IPv4Network) and may_be_public(to):
             ways.append((to, _by_target(place, route, where, start)))
         elif isinstance(to, Unknown):

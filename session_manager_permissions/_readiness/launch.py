@@ -369,11 +369,8 @@ class LaunchReader:
         options = data.get("MetadataOptions")
         if options is not None and (not isinstance(options, dict) or is_function(options)):
             return Unknown(decider(options, "metadata options"))
-        value = mapping(options).get("HttpEndpoint")
-        if value is None:
-            return None
-        known = {"disabled": True, "enabled": False}.get(self.parts.text(origin, value))
-        return Unknown(decider(value, "metadata endpoint")) if known is None else known
+        value, words = mapping(options).get("HttpEndpoint"), ("disabled", "enabled")
+        return self.parts.fact(origin, value, "metadata endpoint", default=None, words=words)
 
     # Addresses and interfaces --------------------------------------------------------------------
 
@@ -423,10 +420,8 @@ class LaunchReader:
 
     def may_have_more_interfaces(self, resource: Resource) -> bool:
         """Whether a network interface may be attached to an instance by a resource of its own."""
-        if not self.parts.by_type[_ATTACHMENT.type]:
-            return False
-        unseen = self._reading.unseen(resource, _ATTACHMENT)
-        return unseen is not None or bool(self._reading.of(resource, _ATTACHMENT))
+        reading = self._reading
+        return bool(reading.unseen(resource, _ATTACHMENT) or reading.of(resource, _ATTACHMENT))
 
 
 def _scripts(text: str) -> Scripts:

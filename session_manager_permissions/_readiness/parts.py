@@ -236,13 +236,19 @@ class Parts:
         return self.assembly.text(resource.template, value)
 
     def fact(
-        self, resource: Resource, value: object, noun: str, *, default: _Default
+        self,
+        resource: Resource,
+        value: object,
+        noun: str,
+        *,
+        default: _Default,
+        words: tuple[str, str] = ("true", "false"),
     ) -> bool | Unknown | _Default:
-        """A value that is true or false; the default if the property is absent."""
+        """A value that is true or false, or one of two other words; the default if it is absent."""
         if value is None:
             return default
         known = self.text(resource, value).lower()
-        return known == "true" if known in {"true", "false"} else Unknown(decider(value, noun))
+        return known == words[0] if known in words else Unknown(decider(value, noun))
 
     def vpc_of(self, part: Reference) -> Resource | str | None:
         """The VPC that a subnet or another part of it names, None where it is not known."""

@@ -145,10 +145,6 @@ class EndpointReader:
             of_part = self._parts.vpc_of(part)
             if _is_of_app(of_part):
                 return of_part is vpc
-        return self._means(named, vpc, resource)
-
-    def _means(self, named: Reference, vpc: Resource, resource: Resource) -> Fact:
-        """Whether what a resource refers to is a VPC."""
         if not isinstance(named, Unknown):
             return named is vpc
         stack = resource.template.stack

@@ -136,8 +136,7 @@ class RouteReader:
         """Read a NAT gateway."""
         template, properties, parts = resource.template, resource.properties, self._parts
         regional = parts.text(resource, properties.get("AvailabilityMode")) == "regional"
-        kind = properties.get("ConnectivityType", "public")
-        public = {"public": True, "private": False}.get(parts.text(resource, kind))
+        kind, words = properties.get("ConnectivityType"), ("public", "private")
         zones = [
             zone
             for entry, _ in mappings(properties.get("AvailabilityZoneAddresses"))
@@ -147,7 +146,7 @@ class RouteReader:
             resource.logical_id,
             parts.reference(template, properties.get("VpcId"), VPC),
             None if regional else parts.reference(template, properties.get("SubnetId"), SUBNET),
-            public=Unknown(decider(kind, "connectivity")) if public is None else public,
+            public=parts.fact(resource, kind, "connectivity", default=True, words=words),
             zones=(*zones,) if "AvailabilityZoneAddresses" in properties else None,
         )
 

@@ -221,13 +221,10 @@ class Assembly:
         Returns None for a function that makes no list, and where the worlds differ in the number
         of entries.
         """
-        match intrinsic(expression):
-            case (("Fn::FindInMap" | "Fn::Split"), _):
-                pass
-            case "Ref", name if name in template.lists:
-                pass
-            case _:
-                return None
+        function, argument = intrinsic(expression)
+        of_list = function == "Ref" and argument in template.lists
+        if not of_list and function not in {"Fn::FindInMap", "Fn::Split"}:
+            return None
 
         def number() -> int:
             several = self._list(template, expression) or []
