@@ -13,7 +13,6 @@ from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.parts import inner, mappings
 from session_manager_permissions._readiness.sessions import KEY, Document
 from session_manager_permissions._readiness.templates.functions import listed, mapping
-from session_manager_permissions._readiness.templates.model import Resource
 from session_manager_permissions._readiness.worlds import only_if
 
 from .permissions import allow
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Roles
+    from session_manager_permissions._readiness.templates.model import Resource
 
     from .remedies import Fix, Writer
     from .sessions import SessionRules
@@ -45,7 +45,6 @@ _OPTION: Final = Option("check_log_encryption", value=False)
 _KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _DENIED: Final = "commands can't be executed in containers of this service"
 _LOST: Final = "the logs of commands in containers of this service are lost"
-_CLUSTER: Final = "AWS::ECS::Cluster"
 _EXECUTES: Final = ("Configuration", "ExecuteCommandConfiguration")
 
 
@@ -54,13 +53,9 @@ def of_service(parts: Parts, roles: Roles, rules: SessionRules, service: Resourc
     only_if(service.exists)
     properties = service.properties
     enabled = parts.fact(service, properties.get("EnableExecuteCommand"), "", default=False)
-    task = parts.behind(service.template, properties.get("TaskDefinition"))
-    if (
-        enabled is not True
-        or not isinstance(task, Resource)
-        or task.type != "AWS::ECS::TaskDefinition"
-        or not task.exists
-    ):
+    written = properties.get("TaskDefinition")
+    task = parts.assembly.resource("AWS::ECS::TaskDefinition", service.template, written)
+    if enabled is not True or task is None or not task.exists:
         return []
     return [
         Finding(
@@ -147,8 +142,8 @@ def _of_role(
 def _asked(parts: Parts, service: Resource) -> Document | None:
     """Return what the cluster of a service asks for of commands, as a Session document has it."""
     written = service.properties.get("Cluster")
-    cluster = None if written is None else parts.behind(service.template, written)
-    if not isinstance(cluster, Resource) or cluster.type != _CLUSTER or parts.changed(cluster):
+    cluster = parts.assembly.resource("AWS::ECS::Cluster", service.template, written)
+    if cluster is None or parts.changed(cluster):
         return None
     executes = inner(cluster.properties, *_EXECUTES) or {}
     inputs = {KEY: executes.get("KmsKeyId")}
