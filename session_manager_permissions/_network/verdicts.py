@@ -168,5 +168,6 @@ def _as_one(problems: list[Problem], wanted: list[str]) -> Problem:
     for one in problems:
         by_why.setdefault(one.why, []).append(f"`{one.services[0]}`")
     whys = [one.replace(OF_SERVICES, in_words(names)) for one, names in by_why.items()]
-    why, parts = ", and ".join(whys), (*problems,)
-    return problems[0]._replace(cause=cause, why=why, services=services, parts=parts)
+    return problems[0]._replace(
+        cause=cause, why=", and ".join(whys), services=services, parts=(*problems,)
+    )
