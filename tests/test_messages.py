@@ -387,6 +387,10 @@ def after_all_calls(w: World) -> None:
     asking.answered(key_policy(session, nodes.KEY).error)
 
 
+OF_SSO: Final = (
+    "sso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1\n"
+    f"sso_account_id = {ACCOUNT}\nsso_role_name = operator\n"
+)
 EXPIRED: Final = dict.fromkeys(("AccessKeyId", "SecretAccessKey", "SessionToken"), "test") | {
     "Version": 1,
     "Expiration": "2020-01-01T00:00:00Z",
@@ -714,10 +718,12 @@ VERIFY: Final = {
     "a profile whose `source_profile` does not exist": with_profile(
         f"role_arn = {role_arn('web')}\nsource_profile = base"),
     "a configuration of AWS that can't be read": with_profile("role_arn = web\n[prod"),
-    "a profile of IAM Identity Center, not signed in": with_profile(
-        "sso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1\n"
-        f"sso_account_id = {ACCOUNT}\nsso_role_name = operator\n"
-    ),
+    "a profile of IAM Identity Center, not signed in": with_profile(OF_SSO),
+    "a profile whose `source_profile` is one of IAM Identity Center, not signed in": with_profile(
+        f"role_arn = {role_arn('web')}\nsource_profile = base\n[profile base]\n{OF_SSO}"),
+    "profiles that are each the `source_profile` of the other": with_profile(
+        f"role_arn = {role_arn('web')}\nsource_profile = base\n"
+        f"[profile base]\nrole_arn = {role_arn('web')}\nsource_profile = prod"),
     "a sign-in of the AWS CLI that has expired": fails(errors.LoginRefreshRequired()),
     "credentials that can't be refreshed": fails(
         errors.CredentialRetrievalError(provider="sso", error_msg="too late")),

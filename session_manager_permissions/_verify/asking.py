@@ -59,7 +59,6 @@ _WAYS_OUT: Final = {
     "NoRegionError": (
         "a request needs a region, and no region is known: give --region or AWS_REGION"
     ),
-    "ConfigParseError": "{error}: correct the file",
     "InvalidConfigError": "{error}: correct the profile in the configuration of AWS",
     "InvalidRetryConfigurationError": "{error}: correct AWS_MAX_ATTEMPTS",
     "PartialCredentialsError": "{error}: set what is missing, or remove the rest",
@@ -90,15 +89,31 @@ def _of_profile(profile: str | None) -> str:
     return f" {of_profile(named)}" if named else ""
 
 
+def _of_source(profile: str | None) -> str:
+    """Return the option that names to the AWS CLI the profile that signs in; "" where none is.
+
+    A profile that takes the credentials of another, its `source_profile`, does not sign in itself.
+    """
+    from botocore.session import get_session  # noqa: PLC0415 # of an extra
+
+    profiles = get_session().full_config["profiles"]
+    chain = [profile or os.environ.get("AWS_PROFILE") or "default"]
+    while (source := profiles.get(chain[-1], {}).get("source_profile", chain[-1])) not in chain:
+        chain.append(source)
+    return _of_profile(chain[-1] if chain[1:] else profile)
+
+
 def sign_in(profile: str | None = None) -> str:
     """Say how to get credentials for the profile in use."""
-    of = _of_profile(profile)
+    of = _of_source(profile)
     return f"sign in with the AWS CLI, such as by aws sso login{of} or aws login{of}"
 
 
 def before_aws(error: Exception, profile: str | None = None) -> str:
     """Say what botocore raises before AWS answers, and the way out."""
     names = {kind.__name__ for kind in type(error).__mro__}
+    if "ConfigParseError" in names:  # what else there is to say is read from that file
+        return f"{error}: correct the file"
     way_out = next((text for name, text in _WAYS_OUT.items() if name in names), "{error}")
     if getattr(error, "kwargs", {}).get("provider") == "custom-process":
         way_out = _NO_CREDENTIALS + _PROCESS
@@ -107,7 +122,7 @@ def before_aws(error: Exception, profile: str | None = None) -> str:
             "the access key, the session token or the region has the end of a line in it, or "
             "another character that no request can have: set it without"
         )
-    return way_out.format(error=error, profile=_of_profile(profile), sign_in=sign_in(profile))
+    return way_out.format(error=error, profile=_of_source(profile), sign_in=sign_in(profile))
 
 
 def _misspelt(region: str) -> str:
