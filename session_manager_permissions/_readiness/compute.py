@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement
 
-from .launch import CONFIGURATION, TEMPLATE, Image, Launch, LaunchReader, Scripts, Written
+from .launch import CONFIGURATION, TEMPLATE, Image, Launch, LaunchReader, Written
 from .parts import (
     CLUSTERS,
     GROUP,
@@ -23,6 +23,7 @@ from .parts import (
     mappings,
     types_deployed,
 )
+from .scripts import Scripts, of_init
 from .templates.files import PRODUCT
 from .templates.functions import UNKNOWN, intrinsic, is_function, mapping, mappings_in, shown
 from .templates.model import APART, Resource, Unresolved, referred
@@ -463,7 +464,7 @@ class Launchers:
     def _compute(self, resource: Resource, launch: Launch, *, placed: bool = True) -> Compute:
         changed = self._parts.changed
         doubt = changed(resource) or changed(launch.origin)
-        scripts = launch.scripts.and_(self._reader.of_init(resource))
+        scripts = launch.scripts.and_(of_init(resource))
         without_profile = doubt or scripts.activation
         off = launch.metadata_off or False
         return Compute(

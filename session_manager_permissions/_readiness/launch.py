@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from functools import cached_property
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -12,20 +11,14 @@ from session_manager_permissions._network.facts import Fact, Unknown
 
 from .network.reading import PartOf, Reading
 from .parts import GROUP, SUBNET, PartKind, decider, mappings
+from .scripts import NO_SCRIPTS, Scripts, of_init, of_user_data
 from .templates.functions import (
-    UNKNOWN,
-    Deployed,
-    intrinsic,
     is_function,
     listed,
     mapping,
     mappings_in,
-    parts_of_sub,
-    shown,
-    texts_in,
 )
 from .templates.model import Resource, ReturnValue
-from .templates.values import as_text
 
 if TYPE_CHECKING:
     from session_manager_permissions._network.model import Reference
@@ -35,52 +28,6 @@ if TYPE_CHECKING:
 
 TEMPLATE: Final = "AWS::EC2::LaunchTemplate"
 CONFIGURATION: Final = "AWS::AutoScaling::LaunchConfiguration"
-
-_ACTIVATES: Final = re.compile(
-    r"ssm.*-register\b.*-(?:code|id)\b|SSMAgentSetup.*\bCODE=.*\bID=", re.DOTALL | re.IGNORECASE
-)
-"""The command lines that register the agent with an activation in place of a profile.
-
-The second one is that of the installer for Windows.
-https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-linux.html
-https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-windows.html
-"""
-
-_ACTIVATION: Final = Unknown("the hybrid activation that a script registers the agent with")
-
-_AGENT: Final = r"amazon-?ssm-?agent"
-_CHANGES_AGENT: Final = re.compile(
-    rf"\b(?P<stops>(stop|disable|mask|remove|erase|uninstall|purge|rpm -e|dpkg -[rP])\b"
-    rf"[^\n\\;&|]*{_AGENT}|{_AGENT}\s+(stop|disable)|{_AGENT}[^\n\\;&|]*\b(off|disabled)\b|"
-    rf"{_AGENT}[^\n;&]*\|\s*(Stop-Service|Set-Service[^\n;&|]*Disabled)|"
-    rf'{_AGENT}": {{[^}}]*"(enabled|ensureRunning)": "?false|'
-    r"host-containers\.control(\.|\][^\[]*\s)enabled\s*=\s*false)|"
-    rf"\b(?P<starts>(start|restart|enable|install)\b[^\n\\;&|]*{_AGENT}|"
-    rf"{_AGENT}(\s+|[^\n;&]*\|\s*)(re)?start)",
-    re.IGNORECASE,
-)
-"""The commands that stop the agent or remove it, and those that start it.
-
-A `cfn-init` service, written as JSON, may stop the agent as well. The settings of Bottlerocket may
-turn off the container that it runs in.
-"""
-
-_STOPPED: Final = "whether the SSM Agent runs, as a script on the instance stops it"
-
-_SETS_PROXY: Final = re.compile(
-    rf"{_AGENT}\.(service\.d|override)|\bedit\s+\S*{_AGENT}|\bservices\\+{_AGENT}", re.IGNORECASE
-)
-"""Where the variables of the agent's own environment are set.
-
-https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm-agent.html
-"""
-_PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
-
-_MATTERS: Final = re.compile("ssm|proxy|host-containers", re.IGNORECASE)
-"""Every script that matters has one of these."""
-
-_PROXY: Final = "whether the agent uses the proxy that the user data mentions"
-_SETTINGS: Final = "the configuration of the agent, which a script on the instance writes"
 
 _INSTANCE: Final = PartKind("instance", ("AWS::EC2::Instance",))
 _INTERFACE: Final = PartKind("network interface", ("AWS::EC2::NetworkInterface",))
@@ -115,28 +62,6 @@ class Image(NamedTuple):
 
     named_by: Resource
     value: object
-
-
-class Scripts(NamedTuple):
-    """What matters of the scripts that instances run when they boot."""
-
-    activation: Unknown | None = None
-    """The hybrid activation that the agent may use in place of a profile, or what decides on it."""
-    other_way: str = ""
-    """What may have the agent bypass the network paths that are judged, as a noun of a message."""
-    agent: str = ""
-    """What decides whether the agent works, as a noun of a message."""
-
-    def and_(self, other: Scripts) -> Scripts:
-        """Return what matters of these and of others."""
-        return Scripts(
-            self.activation or other.activation,
-            self.other_way or other.other_way,
-            self.agent or other.agent,
-        )
-
-
-NO_SCRIPTS: Final = Scripts()
 
 
 class Launch(NamedTuple):
@@ -220,7 +145,7 @@ class LaunchReader:
             origin,
             self._profile(origin, data),
             self._metadata_off(origin, data),
-            scripts=self._of_user_data(origin, data.get("UserData")).and_(self.of_init(origin)),
+            scripts=of_user_data(self.parts, origin, data.get("UserData")).and_(of_init(origin)),
             image=Image(origin, data["ImageId"]) if "ImageId" in data else None,
             user_data=self._written(origin, data.get("UserData")),
         )
@@ -242,48 +167,6 @@ class LaunchReader:
         """
         copied = self.unknown(origin, f"the instance that {origin.logical_id!r} is made from")
         return copied._replace(public_address=None)
-
-    def _of_user_data(self, origin: Resource, written: object) -> Scripts:
-        """What the user data says, which is encoded unless `Fn::Base64` encodes it."""
-        script = mapping(written).get("Fn::Base64", written)
-        if script is None or (
-            isinstance(script, Deployed)
-            and not {*dict.keys(script)}.isdisjoint(("Fn::Join", "Fn::Sub"))
-            and not self._may_matter(origin.template, script)
-        ):
-            return NO_SCRIPTS
-        known = self.parts.text(origin, script)
-        if script is written:
-            known = _decoded(known)
-        if known == UNKNOWN and intrinsic(script)[0] not in {"Fn::Join", "Fn::Sub"}:
-            return Scripts(Unknown(f"whether {decider(script, 'user data')} has an activation"))
-        parts = (one["Fn::Base64"] for one in mappings_in(script) if "Fn::Base64" in one)
-        encoded = "".join(self.parts.text(origin, one) for one in parts)
-        return _scripts(known + shown(script) + encoded)
-
-    def _may_matter(self, template: Template, script: Deployed) -> bool:
-        """Whether a script may have what is looked for in scripts, in any world.
-
-        If not, no world is asked for those parts of the script that depend on conditions.
-        """
-        texts = texts_in(script)
-        for function in mappings_in(script):
-            match [*dict.items(function)]:
-                case [("Fn::Sub", argument)]:
-                    parts = parts_of_sub(argument) or []
-                case [("Ref" | "Fn::FindInMap" | "Fn::GetAtt" | "Fn::ImportValue", _)]:
-                    parts = [function]
-                case _:
-                    continue
-            for part in parts:
-                texts += map(as_text, self.parts.assembly.possible(template, part))
-        return any(map(_MATTERS.search, texts))
-
-    @staticmethod
-    def of_init(resource: Resource) -> Scripts:
-        """What the metadata of a resource says that `cfn-init` runs on its instances."""
-        written = mapping(resource.body.get("Metadata")).get("AWS::CloudFormation::Init")
-        return NO_SCRIPTS if written is None else _scripts(shown(written))
 
     def _by_interfaces(
         self, launch: Launch, interfaces: list[tuple[dict[str, Any] | None, object]]
@@ -422,30 +305,6 @@ class LaunchReader:
         """Whether a network interface may be attached to an instance by a resource of its own."""
         reading = self._reading
         return bool(reading.unseen(resource, _ATTACHMENT) or reading.of(resource, _ATTACHMENT))
-
-
-def _scripts(text: str) -> Scripts:
-    activates = _ACTIVATES.search(text) is not None
-    last = {one.lastgroup: one.start() for one in _CHANGES_AGENT.finditer(text)}
-    other_way = agent = ""
-    if "proxy" in text.lower():
-        other_way = _PROXY
-        agent = _PROXY_OF_AGENT if _SETS_PROXY.search(text) else ""
-    elif "amazon-ssm-agent.json" in text:
-        other_way = _SETTINGS
-    if last.get("stops", -1) > last.get("starts", -1):
-        agent = _STOPPED
-    return Scripts(_ACTIVATION if activates else None, other_way, agent)
-
-
-def _decoded(script: str) -> str:
-    """Decode user data; what is compressed as well is unknown."""
-    try:
-        return b64decode(script, validate=True).decode()
-    except UnicodeDecodeError:
-        return UNKNOWN
-    except ValueError:
-        return script
 
 
 def _version(found: Resource, written: object, version: Value) -> str:

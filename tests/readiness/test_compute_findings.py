@@ -19,7 +19,7 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import SessionManagerReadiness
 from session_manager_permissions._readiness.check import check as judge_all
 from session_manager_permissions._readiness.templates import Assembly
-from tests.conftest import MakeApp
+from tests.conftest import DATA, MakeApp
 from tests.places import HERE
 
 from .deployments import NO_VALUE
@@ -356,30 +356,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("image without the agent in one world", launched(ImageId=either(MINIMAL, "ami-1")), UNKNOWN),
     ("image without the agent, custom resource with the instance",
      launched(ImageId=MINIMAL) | custom("Instance"), UNKNOWN),
-    ("agent removed", with_script("yum remove -y amazon-ssm-agent"), UNKNOWN),
-    ("agent stopped as a service", with_script("service amazon-ssm-agent stop"), UNKNOWN),
-    ("agent of Windows stopped", with_script("Stop-Service AmazonSSMAgent"), UNKNOWN),
-    ("agent of Windows disabled",
-     with_script("Set-Service -Name AmazonSSMAgent -StartupType Disabled"), UNKNOWN),
-    ("agent of Windows started with the system",
-     with_script("Set-Service -Name AmazonSSMAgent -StartupType Automatic"), READY),
-    ("agent removed as a package", with_script("rpm -e amazon-ssm-agent"), UNKNOWN),
-    ("agent installed as a package", with_script("rpm -i amazon-ssm-agent.rpm"), READY),
-    ("agent of Windows disabled by a pipe",
-     with_script("Get-Service AmazonSSMAgent | Set-Service -StartupType Disabled"), UNKNOWN),
-    ("agent of Windows stopped and started by pipes", with_script(
-        *(f"Get-Service AmazonSSMAgent | {one}-Service" for one in ("Stop", "Start"))), READY),
-    ("agent turned off as a service", with_script("chkconfig amazon-ssm-agent off"), UNKNOWN),
     ("agent stopped by cfn-init", with_service(ensureRunning="false"), UNKNOWN),
     ("agent started by cfn-init", with_service(ensureRunning="true"), READY),
-    ("agent of Bottlerocket turned off",
-     with_script("[settings.host-containers.control]", "superpowered = true", "enabled = false"),
-     UNKNOWN),
-    ("control container of Bottlerocket off, by one key",
-     with_script("[settings]", "host-containers.control.enabled = false"), UNKNOWN),
-    ("admin container of Bottlerocket off, and the control container on",
-     with_script("[settings.host-containers.control]", "enabled = true",
-                 "[settings.host-containers.admin]", "enabled = false"), READY),
     ("proxy of the agent", with_script(*PROXY_OF_AGENT), UNKNOWN),
     ("proxy of something else", with_script(
         "export http_proxy=http://10.0.0.9", "yum install -y amazon-ssm-agent"), READY),
@@ -391,11 +369,6 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
      launched(UserData=encoded(b"#!/bin/sh\nsnap stop amazon-ssm-agent\n")), UNKNOWN),
     ("agent stopped in a part of the user data", launched(UserData={"Fn::Base64": {
         "Fn::Join": ["", ["--", {"Fn::Base64": "systemctl stop amazon-ssm-agent"}]]}}), UNKNOWN),
-    ("agent stopped and started", with_script(
-        "systemctl stop amazon-ssm-agent", "systemctl start amazon-ssm-agent"), READY),
-    ("agent restarted", with_script("service amazon-ssm-agent restart"), READY),
-    ("something else stopped",
-     with_script("systemctl stop nginx", "echo amazon-ssm-agent"), READY),
     ("policy in JSON that Fn::Sub makes", with_policy({"Fn::Sub": json.dumps(
         {"Statement": [ALL | {"Sid": "${AWS::StackName}"}]})}), READY),
     ("policy by a function that makes JSON",
@@ -443,6 +416,18 @@ def test_identity(check: Check, changes: Parts, expected: Found) -> None:
 
     assert report.rules == expected
     assert report.violations.count("cannot-be-known") <= 1
+
+
+@pytest.mark.parametrize(
+    ("does", "expected"), [("leaves it running", READY), ("may stop it", UNKNOWN)]
+)
+def test_commands_about_the_agent(check: Check, does: str, expected: Found) -> None:
+    scripts = json.loads((DATA / "agent_scripts.json").read_text())[does]
+
+    for script in scripts:
+        assert check(with_role(**with_script(script))).rules == expected, script
+        if script[0] not in "-[":  # which is of other settings, and no command
+            assert check(with_role(**with_init(launched(), script))).rules == expected, script
 
 
 @pytest.mark.parametrize(("there", "expected"), [("Here", UNKNOWN), ("There", BARE_COMPUTE)])

@@ -1,0 +1,182 @@
+"""Reads the scripts that instances run when they boot: what may have the agent work otherwise."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions._network.facts import Unknown
+
+from .parts import decider
+from .templates.functions import (
+    UNKNOWN,
+    Deployed,
+    intrinsic,
+    mapping,
+    mappings_in,
+    parts_of_sub,
+    shown,
+    texts_in,
+)
+from .templates.values import as_text
+
+if TYPE_CHECKING:
+    from .parts import Parts
+    from .templates.model import Resource, Template
+
+_ACTIVATES: Final = re.compile(
+    r"ssm.*-register\b.*-(?:code|id)\b|SSMAgentSetup.*\bCODE=.*\bID=", re.DOTALL | re.IGNORECASE
+)
+"""The command lines that register the agent with an activation in place of a profile.
+
+The second one is that of the installer for Windows.
+https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-linux.html
+https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-windows.html
+"""
+
+_ACTIVATION: Final = Unknown("the hybrid activation that a script registers the agent with")
+
+_AGENT: Final = r"amazon-?ssm-?agent"
+_WORDS: Final = r"[^\n;&|]{0,500}"
+"""Words of one command. Here as below, a bound keeps the time that a text takes linear."""
+_TO_END: Final = r"(?=[^\n;&|>]{0,500}(?:[12]?>\s*(?:&[12]|/dev/null)\s*)*\"?(?:\|\||[\n;&]|$))"
+"""The command ends without a pipe, and writes no file."""
+
+_MENTIONS: Final = re.compile(
+    # It runs afterwards.
+    rf"(?P<starts>(?:\b(?:(?:re)?start|enable|unmask|(?:re|local)?install|update(?!-rc)|upgrade|"
+    rf"refresh|rpm\s+-[iufhv]+|dpkg\s+-i)\b|\bpackages:){_WORDS}{_AGENT}|"
+    rf"{_AGENT}(?:\.service)?['\"]?(?:\s+|{_WORDS}\|\s*)(?:(?:re)?start\b(?!\s*=)|on\b|enable\b)|"
+    rf"{_AGENT}{_WORDS}(?:\bAutomatic|\bstart=\s*\S*auto)|"
+    rf"{_AGENT}Setup(?!{_WORDS}uninstall))|"
+    # The command changes nothing of it.
+    rf"(?P<leaves>(?:^|[\s\"])#[^\n]{{0,500}}{_AGENT}|"
+    rf"\b(?:echo|printf|logger|Write-Host|Write-Output)\b[^\n;&|>]{{0,500}}{_AGENT}{_TO_END}|"
+    rf"(?:\b(?:status|is-active|is-enabled|list|info|show|query|dpkg-query|which|pgrep|grep|"
+    rf"Get-Service|rpm\s+-q\w*|dpkg\s+-[lsLW]|test\s+-[efx])|\[\s+(?:!\s+)?-[efx])\s"
+    rf"{_WORDS}{_AGENT}(?!{_WORDS}\|(?!\||\s*(?:grep|awk|cut|head|tail|wc)\b))|"
+    rf"{_AGENT}(?:\.service)?['\"]?\s+status\b|"
+    rf"{_AGENT}\.(?:log|rpm|deb|exe|snap|pkg|msi|zip|tar\.gz|gpg|json|assert)\b|"
+    rf"{_AGENT}(?:\.exe)?['\"]?\s+-register|"
+    rf"https?://\S{{0,500}}{_AGENT}|"
+    rf"^\s*-\s+['\"]?{_AGENT}['\"]?\s*$|"
+    rf'"{_AGENT}(?:\.service)?":\s*(?:\[|"|\{{(?![^}}]{{0,500}}false)))|'
+    # Anything else may stop it, as may the settings of Bottlerocket, where it is in a container.
+    rf"(?P<changes>{_AGENT}|host-containers\.control(?:\.|\][^\[]{{0,500}}\s)enabled\s*=\s*false)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What scripts say of the agent."""
+
+_CHANGED: Final = "whether the SSM Agent runs, which a script on the instance may change"
+
+_SETS_PROXY: Final = re.compile(
+    rf"{_AGENT}\.(service\.d|override)|\bedit\s+\S*{_AGENT}|\bservices\\+{_AGENT}", re.IGNORECASE
+)
+"""Where the variables of the agent's own environment are set.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm-agent.html
+"""
+_PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
+
+_MATTERS: Final = re.compile("ssm|proxy|host-containers", re.IGNORECASE)
+"""Every script that matters has one of these."""
+
+_PROXY: Final = "whether the agent uses the proxy that the user data mentions"
+_SETTINGS: Final = "the configuration of the agent, which a script on the instance writes"
+
+
+class Scripts(NamedTuple):
+    """What matters of the scripts that instances run when they boot."""
+
+    activation: Unknown | None = None
+    """The hybrid activation that the agent may use in place of a profile, or what decides on it."""
+    other_way: str = ""
+    """What may have the agent bypass the network paths that are judged, as a noun of a message."""
+    agent: str = ""
+    """What decides whether the agent works, as a noun of a message."""
+
+    def and_(self, other: Scripts) -> Scripts:
+        """Return what matters of these and of others."""
+        return Scripts(
+            self.activation or other.activation,
+            self.other_way or other.other_way,
+            self.agent or other.agent,
+        )
+
+
+NO_SCRIPTS: Final = Scripts()
+
+
+def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
+    """Read the user data of a resource, which is encoded unless `Fn::Base64` encodes it."""
+    script = mapping(written).get("Fn::Base64", written)
+    if script is None or (
+        isinstance(script, Deployed)
+        and not {*dict.keys(script)}.isdisjoint(("Fn::Join", "Fn::Sub"))
+        and not _may_matter(parts, origin.template, script)
+    ):
+        return NO_SCRIPTS
+    known = parts.text(origin, script)
+    if script is written:
+        known = _decoded(known)
+    if known == UNKNOWN and intrinsic(script)[0] not in {"Fn::Join", "Fn::Sub"}:
+        return Scripts(Unknown(f"whether {decider(script, 'user data')} has an activation"))
+    encoded = (one["Fn::Base64"] for one in mappings_in(script) if "Fn::Base64" in one)
+    commands = "\n".join([known, *(parts.text(origin, one) for one in encoded)])
+    return _read(commands, commands + shown(script))
+
+
+def of_init(resource: Resource) -> Scripts:
+    """Read what the metadata of a resource says that `cfn-init` runs on its instances."""
+    written = mapping(resource.body.get("Metadata")).get("AWS::CloudFormation::Init")
+    if written is None:
+        return NO_SCRIPTS
+    lines = json.dumps(written, indent=0)
+    return _read(lines.replace(r"\n", "\n").replace(r"\"", '"'), lines)
+
+
+def _may_matter(parts: Parts, template: Template, script: Deployed) -> bool:
+    """Tell whether a script may have what is looked for in scripts, in any world.
+
+    If not, no world is asked for those parts of the script that depend on conditions.
+    """
+    texts = texts_in(script)
+    for function in mappings_in(script):
+        match [*dict.items(function)]:
+            case [("Fn::Sub", argument)]:
+                several = parts_of_sub(argument) or []
+            case [("Ref" | "Fn::FindInMap" | "Fn::GetAtt" | "Fn::ImportValue", _)]:
+                several = [function]
+            case _:
+                continue
+        for part in several:
+            texts += map(as_text, parts.assembly.possible(template, part))
+    return any(map(_MATTERS.search, texts))
+
+
+def _read(commands: str, text: str) -> Scripts:
+    """Return what matters of commands, and of all that is written with them."""
+    activates = _ACTIVATES.search(text) is not None
+    commands = re.sub(r"[\\`]\n", " ", commands)  # a line that goes on
+    last = {one.lastgroup: one.start() for one in _MENTIONS.finditer(commands)}
+    other_way = agent = ""
+    if last.get("changes", -1) > last.get("starts", -1):
+        agent = _CHANGED
+    if "proxy" in text.lower():
+        other_way = _PROXY
+        agent = _PROXY_OF_AGENT if _SETS_PROXY.search(text) else agent
+    elif "amazon-ssm-agent.json" in text:
+        other_way = _SETTINGS
+    return Scripts(_ACTIVATION if activates else None, other_way, agent)
+
+
+def _decoded(script: str) -> str:
+    """Decode user data; what is compressed as well is unknown."""
+    try:
+        return b64decode(script, validate=True).decode()
+    except UnicodeDecodeError:
+        return UNKNOWN
+    except ValueError:
+        return script
