@@ -11,18 +11,8 @@ import pytest
 
 from session_manager_permissions._verify.checks import Outcome
 
-from . import nodes
-from .causes import (
-    SESSION_OF_ROLE,
-    START,
-    Change,
-    decides,
-    denying,
-    having,
-    of_document,
-    setting,
-    using,
-)
+from . import causes, nodes
+from .causes import SESSION_OF_ROLE, START, Change, having, setting, using
 from .nodes import ACCOUNT, ALIAS, KEY, NODE, OTHER_ACCOUNT, REGION, USER, World, diagnosed, one
 
 INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}"
@@ -157,16 +147,15 @@ def test_an_operator_with_the_quick_start_of_aws(
 
 
 def test_a_remedy_replaces_no_policy_that_another_has_written() -> None:
-    puts = [
-        operator_of(world_of(denying(f"{USER} {action}"))).fix[0] for action in (START, DATA_KEY)
-    ]
-    names = {put.split("--policy-name ")[1].split()[0] for put in puts}
+    denied = (causes.denying(f"{USER} {action}") for action in (START, DATA_KEY))
+    puts = [operator_of(world_of(does)).fix[0].split() for does in denied]
+    names = {put[put.index("--policy-name") + 1] for put in puts}
 
     assert len(names) == len(puts)
 
 
 def test_a_session_that_names_its_document_needs_it() -> None:
-    world = World(using(), decides(if_=of_document))
+    world = World(using(), causes.decides(if_=causes.of_document))
 
     assert one(diagnosed(world, document="Mine", operator=USER), "operator").verdict == "fail"
 
