@@ -703,10 +703,7 @@ class Roles:
         partition = resource.template.stack.partition
         if of_aws and of_aws[1] in {UNKNOWN, partition.name if partition else of_aws[1]}:
             return of_aws[2]
-        account = re.match("arn:[^:]*:iam::([0-9]+):", known)
-        if account and not may_be_equal(account[1], resource.template.stack.account):
-            return ""
-        named = self._assembly.named(_MANAGED, resource.template, name_in(found))
+        named = self._assembly.named(_MANAGED, resource.template, found)
         return "" if named is None else self._managed[named]
 
     # Profiles and roles by a reference, a name or an ARN

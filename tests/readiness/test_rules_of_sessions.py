@@ -680,6 +680,7 @@ READ_ONLY: Final = {"ReadonlyRootFilesystem": True}
 MOUNTED: Final = {"MountPoints": [{"ContainerPath": "/var/lib/amazon"}]}
 FREE_TASK: Final = tasks(ContainerDefinitions=ref("Free"), TaskRoleArn=att("Role", "Arn"))
 BARE_ROLE: Final = {"Role": resource("AWS::IAM::Role")}
+WEB_ROLE: Final = {"Role": resource("AWS::IAM::Role", RoleName="web")}
 TASKS: Final[list[tuple[Body, int]]] = [
     ({}, 0),
     ({"Task": task(**READ_ONLY)}, 1),
@@ -699,6 +700,8 @@ TASKS: Final[list[tuple[Body, int]]] = [
     (tasks(RequiresCompatibilities=["FARGATE"]), 1),
     (tasks(), 0),  # the instance's role may stand in
     (tasks(TaskRoleArn=ref("Free")), 0),
+    (tasks(TaskRoleArn="arn:aws:iam::1:role/web") | WEB_ROLE, 1),
+    (tasks(TaskRoleArn="arn:aws:iam::2:role/web") | WEB_ROLE, 0),
     (FREE_TASK, 0),
     (tasks(ContainerDefinitions=[ref("Free"), READ_ONLY], TaskRoleArn=att("Role", "Arn")), 1),
     ({"Service": service(TaskDefinition="elsewhere:1")}, 0),
@@ -713,7 +716,7 @@ def test_commands_in_containers(check: Check, changes: Body, number: int) -> Non
     conditions = {"Never": {"Fn::Equals": ["a", "b"]}, "Maybe": {"Fn::Equals": [ref("P"), "a"]}}
     given = {"Parameters": {"P": {"Type": "String"}}, "Conditions": conditions}
 
-    report = check({"Resources": resources} | given)
+    report = check({"Resources": resources} | given, a="1")
 
     assert [one.rule for one in report.findings] == ["exec-denied"] * number
 

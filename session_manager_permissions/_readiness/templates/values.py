@@ -32,7 +32,7 @@ from .functions import (
     values_of,
 )
 from .loading import as_document, parsed
-from .model import ReturnValue, Unresolved, merged, name_in, referred
+from .model import ReturnValue, Unresolved, may_be_equal, merged, name_in, referred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -45,6 +45,7 @@ _MOST_CHARACTERS: Final = 10_000  # of such a text
 _OF_ENVIRONMENT: Final = ("AWS::AccountId", "AWS::Partition", "AWS::Region", "AWS::URLSuffix")
 """Pseudo parameters with one value in all stacks of an account and region."""
 
+_IAM: Final = "AWS::IAM::"
 _OF_IAM: Final = {"AWS::IAM::InstanceProfile": "instance-profile", "AWS::IAM::Role": "role"}
 """Types whose `Ref` is a name, and what their ARNs call them."""
 
@@ -196,7 +197,7 @@ class Assembly:
         Those of IAM are in the account of a template, and others in its region as well.
         """
         account, region = template.stack.environment
-        where = (account,) if type_.startswith("AWS::IAM::") else (account, region)
+        where = (account,) if type_.startswith(_IAM) else (account, region)
         found = self._by_name.get((type_, name), ())
         return [one for one in found if one.template.stack.environment[: len(where)] == where]
 
@@ -206,10 +207,18 @@ class Assembly:
         found = referred(value)
         if found is not None:
             return found if found.type == type_ else None
-        return self.named(type_, template, name_in(value) if type_ in _OF_IAM else value)
+        return self.named(type_, template, value)
 
     def named(self, type_: str, template: Template, name: Value) -> Resource | None:
-        """Return the resource, as `with_name` has it, in the world that is judged."""
+        """Return the resource, as `with_name` has it, in the world that is judged.
+
+        One of IAM may be named in an ARN as well.
+        """
+        if type_.startswith(_IAM):
+            account = re.match("arn:[^:]*:iam::([0-9]+):", as_text(name))
+            if account and not may_be_equal(account[1], template.stack.account):
+                return None
+            name = name_in(name)
         several = self.with_name(type_, template, name)
         found = [one for one in several if one.exists and self.name_of(one) == name]
         return found[0] if len(found) == 1 else None
