@@ -279,15 +279,6 @@ def of_two_roles(characters: int) -> Body:
     )
 
 
-def as_json(characters: int) -> Body:
-    """A ready role with another policy of this many characters, as a JSON text."""
-    written = json.dumps(document([padding(characters)]))
-    return profile_and_role(
-        inline(ALL),
-        Policy=resource("AWS::IAM::Policy", Roles=[ref("Role")], PolicyDocument=written),
-    )
-
-
 def by_reference(characters: int, *arns: object, **more: object) -> Body:
     role = inline(ALL) | {"ManagedPolicyArns": [*arns]}
     return profile_and_role(role, Long=managed_policy(padding(characters), **more))
@@ -297,7 +288,9 @@ def by_reference(characters: int, *arns: object, **more: object) -> Body:
     (of_three(0), READY, ""),
     (of_three(1, OnCondition=policy(HALF, Condition="C")), INLINE_TOO_LONG, "have at least 10241"),
     (profile_and_role(inline(ALL, deny("s3:*", on=f"{BUCKET}x{SPACES}"))), READY, ""),
-    (as_json(_limits.MAX_INLINE_POLICIES - length(ALL)), READY, ""),
+    (profile_and_role(inline(ALL), Policy=resource(  # as a JSON text
+        "AWS::IAM::Policy", Roles=[ref("Role")], PolicyDocument=json.dumps(
+            document([padding(_limits.MAX_INLINE_POLICIES - length(ALL))])))), READY, ""),
     (of_two_roles(6_144), READY, ""),
     (of_two_roles(6_145), TOO_LONG, "has at least 6145"),
     (by_reference(6_145, ref("Long"), roles=[]), TOO_LONG, "has at least 6145"),
