@@ -703,6 +703,8 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         Policy=NAMED_OURS, Machine=machine(**PROFILE) | {"DependsOn": "Role"})),
     "a role whose policies a condition chooses": ("channel-missing", in_either(
         profile_and_role({"Policies": EITHER_POLICIES}))),
+    "a role with a policy of another fix": ("channel-missing", profile_and_role(
+        {"Policies": [inline(allow("s3:*"))["Policies"][0] | {"PolicyName": "RoleChannels"}]})),
     "no way out": ("no-network-path", isolated_in_l1()),
     "no way out of two subnets": ("no-network-path", isolated_in_l1(
         Second=subnet("10.0.1.0/24"), Group=group(egress=ELSEWHERE), SecondMachine=machine(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -516,7 +517,10 @@ def do(step: Step) -> None:
         for name in above:
             place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
         if step.adds:
-            place.setdefault(last, []).append(step.value)
+            there = place.setdefault(last, [])
+            there.append(step.value)
+            names = re.findall('"PolicyName": "(.*?)"', json.dumps(there))
+            assert sorted({*names}) == sorted(names)
         elif isinstance(place, list):
             place[int(last)] = step.value
         else:

@@ -71,12 +71,16 @@ class Shared:
         return self.once("launched", self._launches)
 
     def free_id(self, template: Template, wanted: str) -> str:
-        """Return an id that nothing in a stack has, and that no other fix gives."""
+        """Return an id that nothing in a stack has, and that no other fix gives.
+
+        It is the name of no parameter and of no policy either.
+        """
         wanted = re.sub(r"[^A-Za-z0-9]", "", wanted) or "SessionManager"
         number, found = 1, wanted
         while (
             (template, found) in self._taken
-            or found in {*template.resources, *template.parameters}
+            or found in template.resources
+            or f'"{found}"' in self.parts.all_written
             or self._has(template, found)
         ):
             number += 1
