@@ -263,12 +263,14 @@ def test_nodes_with_one_fault_are_one_group() -> None:
     assert (alone.why, alone.fix) == ((late.format(1),), ("fix registered of i-1",))
 
 
-def test_groups_come_by_their_size() -> None:
-    nodes = [node("i-1", causes=["reach"]), *(node(f"i-{n}", causes=["register"]) for n in (2, 3))]
+def test_groups_come_by_their_size_and_then_by_what_they_say() -> None:
+    one, other = (node(f"i-{why}", causes=["reach"], why=[why]) for why in "ab")
+    nodes = [other, one, *(node(f"i-{n}", causes=["register"], why=["c"]) for n in (2, 3))]
 
-    assert [(group.causes, len(group.nodes)) for group in grouped(nodes)] == [
-        (("register",), 2),
-        (("reach",), 1),
+    assert [(group.why, len(group.nodes)) for group in grouped(nodes)] == [
+        (("c",), 2),
+        (("a",), 1),
+        (("b",), 1),
     ]
 
 
