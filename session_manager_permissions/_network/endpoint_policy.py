@@ -11,12 +11,11 @@ from session_manager_permissions._evaluation import Answer, Request, evaluate, n
 from session_manager_permissions._patterns import UNKNOWN, as_list
 
 from .facts import Fact, Unknown
-from .model import Placement
+from .model import Endpoint, Placement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .model import Endpoint
 
 NOBODY: Final = Placement(None)
 """The caller of whom nothing is known."""

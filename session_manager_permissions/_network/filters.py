@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from .ec2 import ANSWERS, REQUESTS
 from .facts import Fact, Unknown, all_of, any_of, doubts
-from .model import GroupPeer, PrefixList
+from .model import (
+    AclEntry,
+    GroupPeer,
+    NetworkAcl,
+    Peer,
+    PrefixList,
+    Range,
+    Reference,
+    Rule,
+    Subnet,
+    Vpc,
+)
 from .place import PUBLIC, Place, decider, is_one_of, without
 from .verdicts import (
     EGRESS_CLOSED,
@@ -26,7 +37,6 @@ from .verdicts import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .model import AclEntry, NetworkAcl, Peer, Range, Reference, Rule, Subnet, Vpc
 
 WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
 """What decides where only some of the subnets can be reached.

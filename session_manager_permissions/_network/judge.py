@@ -8,8 +8,8 @@ from .ec2 import HAVING_PREFIX_LIST
 from .endpoint_policy import called, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acls_between, acls_to_public, leaves, let_in, let_out
-from .model import Endpoint, Placement
-from .place import PUBLIC, Place, decider
+from .model import Endpoint, Network, Placement, Subnet, Vpc, Zone
+from .place import PUBLIC, Memory, Place, decider
 from .routes import by_ipv6, bypassed, elsewhere, in_table, out_of
 from .verdicts import (
     ALWAYS_NEEDED,
@@ -33,9 +33,6 @@ from .verdicts import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-
-    from .model import Network, Subnet, Vpc, Zone
-    from .place import Memory
 
 
 _Judged = TypeVar("_Judged")

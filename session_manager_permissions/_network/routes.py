@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .facts import Fact, Unknown, all_of, any_of
 from .filters import acl_from, acls_to_public, lets_out_of
-from .model import PrefixList, RouteTable
-from .place import PUBLIC, Place, decider, is_one_of, may_be_public
-from .verdicts import (
-    NO_NETWORK_PATH,
-    OPEN,
-    Path,
-    Problem,
-    State,
-    through,
-    unknown,
-    unless,
+from .model import (
+    Endpoint,
+    NatGateway,
+    PrefixList,
+    Range,
+    Reference,
+    Route,
+    RouteTable,
+    Subnet,
+    Vpc,
 )
+from .place import PUBLIC, Place, decider, is_one_of, may_be_public
+from .verdicts import NO_NETWORK_PATH, OPEN, Path, Problem, State, through, unknown, unless
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-
-    from .model import Endpoint, NatGateway, Range, Reference, Route, Subnet, Vpc
 
 
 class _Start(NamedTuple):

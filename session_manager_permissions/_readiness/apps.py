@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .templates.model import Resource
 
+
 _CHECK: Final = "SessionManagerReadiness::"
 """What precedes the name of a rule where an app acknowledges it, as CDK's report prints it."""
 

@@ -11,16 +11,17 @@ from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._quoting import in_shell
 
 from . import rules
-from .compute import Launchers
+from .compute import Compute, Launchers
 from .host_management import HostManagement
 from .launch import Written
 from .network import judge_of
 from .parts import Parts, decider
 from .policies import DECRYPT
-from .roles import ATTACHED_BY, ROLE_IN, Roles
+from .roles import ATTACHED_BY, ROLE_IN, Role, Roles
 from .rules import (
     CANNOT_BE_KNOWN,
     Finding,
+    Told,
     advice,
     agent,
     boot_order,
@@ -36,7 +37,7 @@ from .rules.constructs import Constructs
 from .rules.kinds import kind_of
 from .rules.python import Code
 from .rules.remedies import Ask
-from .rules.steps import Steps
+from .rules.steps import Step, Steps
 from .rules.writer import LaunchedBy, Shared
 from .sessions import Sessions
 from .worlds import TooManyWorlds, WorldResult, deciders, only_if
@@ -44,12 +45,9 @@ from .worlds import TooManyWorlds, WorldResult, deciders, only_if
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .compute import Compute
-    from .roles import Role
-    from .rules import Told
-    from .rules.steps import Step
     from .templates import Assembly
     from .templates.model import Resource
+
 
 _Found = TypeVar("_Found")
 

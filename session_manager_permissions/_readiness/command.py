@@ -16,7 +16,7 @@ from session_manager_permissions._quoting import shown
 
 from .apps import apps
 from .check import VERDICTS, check, not_read, unread_stacks
-from .rules import CANNOT_BE_KNOWN, READY, RULES
+from .rules import CANNOT_BE_KNOWN, READY, RULES, Finding
 from .templates.functions import UNKNOWN
 from .templates.loading import line_of, lines, load
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from .rules import Finding
     from .rules.steps import Step
     from .templates.model import Resource
+
 
 DESCRIPTION: Final = """\
 Will Session Manager reach the instances of these templates? The command reads what CDK has

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._network.facts import Fact, Unknown
-from session_manager_permissions._network.model import Placement
+from session_manager_permissions._network.model import Placement, Reference
 
 from .launch import CONFIGURATION, TEMPLATE, Image, Launch, LaunchReader, Written
 from .parts import (
@@ -18,6 +18,7 @@ from .parts import (
     STACKS,
     SUBNET,
     PartKind,
+    Parts,
     decider,
     inner,
     mappings,
@@ -31,9 +32,6 @@ from .templates.model import APART, Resource, Unresolved, referred
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from session_manager_permissions._network.model import Reference
-
-    from .parts import Parts
 
 PROFILE_TYPE: Final = "AWS::IAM::InstanceProfile"
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 
-from .parts import may_be_one_region
+from .parts import Parts, may_be_one_region
 from .policies import ASSOCIATE, decide
-from .roles import Asked
+from .roles import Asked, Role, Roles
 from .templates.functions import UNKNOWN, mapping, shown
-from .templates.model import may_be_equal
+from .templates.model import Resource, may_be_equal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .parts import Parts
-    from .roles import Role, Roles
-    from .templates.model import Resource
 
 _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING.rpartition("/")[2]
 """How the id of the service setting ends, of which a template may have the ARN."""

@@ -10,21 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions._network.facts import Fact, Unknown
 
 from .network.reading import PartOf, Reading
-from .parts import GROUP, SUBNET, PartKind, decider, mappings
+from .parts import GROUP, SUBNET, PartKind, Parts, decider, mappings
 from .scripts import NO_SCRIPTS, Scripts, of_init, of_user_data
-from .templates.functions import (
-    is_function,
-    listed,
-    mapping,
-    mappings_in,
-)
-from .templates.model import Resource, ReturnValue
+from .templates.functions import is_function, listed, mapping, mappings_in
+from .templates.model import Resource, ReturnValue, Template, Value
 
 if TYPE_CHECKING:
     from session_manager_permissions._network.model import Reference
 
-    from .parts import Parts
-    from .templates.model import Template, Value
 
 TEMPLATE: Final = "AWS::EC2::LaunchTemplate"
 CONFIGURATION: Final = "AWS::AutoScaling::LaunchConfiguration"

@@ -9,12 +9,9 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .policies import ASKED, anything, read
-
-if TYPE_CHECKING:
-    from .policies import Statement
+from .policies import ASKED, Statement, anything, read
 
 
 @cache

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Final, Literal
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._network.facts import Unknown
 
-from .parts import PartKind
+from .parts import PartKind, Parts
 from .policies import Statement, decide, read
-from .roles import KEYS, has_marks, marked
+from .roles import KEYS, Ability, Asked, Role, Roles, has_marks, marked
 from .templates.functions import is_function, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .parts import Parts
-    from .roles import Ability, Asked, Role, Roles
     from .templates.model import Resource
+
 
 _BUCKET: Final = PartKind("bucket", ("AWS::S3::Bucket",))
 

@@ -20,7 +20,7 @@ from .templates.functions import (
     shown,
     text,
 )
-from .templates.model import Resource, ReturnValue, may_be_equal
+from .templates.model import Resource, ReturnValue, Stack, Template, Value, may_be_equal
 from .worlds import TooManyWorlds
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from session_manager_permissions._network.model import Range, Reference
 
     from .templates import Assembly
-    from .templates.model import Stack, Template, Value
 
 
 class PartKind(NamedTuple):

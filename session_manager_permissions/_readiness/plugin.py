@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import metadata
-from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 import jsii
@@ -12,13 +11,10 @@ from session_manager_permissions._causes import more, page
 from session_manager_permissions._quoting import shown
 
 from .check import VERDICTS, check
-from .rules import READY, RULES
+from .rules import READY, RULES, Finding
 from .rules.constructs import Constructs
 from .templates import Assembly
 from .tree import ConstructTree
-
-if TYPE_CHECKING:
-    from .rules import Finding
 
 
 @jsii.implements(cdk.IPolicyValidationPlugin)

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _evaluation, _needs
-from session_manager_permissions._conditions import EACH_CALL, NO_CONTEXT, open_keys
+from session_manager_permissions._conditions import EACH_CALL, NO_CONTEXT, RequestContext, open_keys
 from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._patterns import UNKNOWN, all_hold, any_matches, matches, widest
 
@@ -23,7 +23,6 @@ from .templates.loading import as_document, parsed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from session_manager_permissions._conditions import RequestContext
 
 ASSOCIATE: Final = "ec2:AssociateIamInstanceProfile"
 """The action that gives an instance a profile as it runs."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from .templates.conditions import certainly_differ, without_the_same
-from .templates.model import Resource, ReturnValue
-
-if TYPE_CHECKING:
-    from .templates.model import Value
+from .templates.model import Resource, ReturnValue, Value
 
 
 def role_in(name: Value) -> Resource | None:

@@ -11,7 +11,7 @@ from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._conditions import MARKS, NO_CONTEXT
+from session_manager_permissions._conditions import MARKS, NO_CONTEXT, RequestContext
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._patterns import any_matches, matches
 
@@ -43,16 +43,22 @@ from .templates.functions import (
     values_of,
 )
 from .templates.loading import as_document
-from .templates.model import Resource, ReturnValue, Unresolved, may_be_equal, name_in
+from .templates.model import (
+    Resource,
+    ReturnValue,
+    Template,
+    Unresolved,
+    Value,
+    may_be_equal,
+    name_in,
+)
 from .templates.values import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from session_manager_permissions._conditions import RequestContext
-
     from .templates import Assembly
-    from .templates.model import Template, Value
+
 
 ATTACHED_BY: Final = {
     "AWS::IAM::Policy": "Roles",

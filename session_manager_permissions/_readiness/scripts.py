@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._network.facts import Unknown
 
-from .parts import decider
+from .parts import Parts, decider
 from .templates.functions import (
     UNKNOWN,
     Deployed,
@@ -23,8 +23,8 @@ from .templates.functions import (
 from .templates.values import as_text
 
 if TYPE_CHECKING:
-    from .parts import Parts
     from .templates.model import Resource, Template
+
 
 _ACTIVATES: Final = re.compile(
     r"ssm.*-register\b.*-(?:code|id)\b|SSMAgentSetup.*\bCODE=.*\bID=", re.DOTALL | re.IGNORECASE

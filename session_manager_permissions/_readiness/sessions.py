@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
 
-from .parts import decider
-from .roles import KEYS, marked
+from .parts import Parts, decider
+from .roles import KEYS, Role, Roles, marked
 from .templates.functions import UNKNOWN, is_function, mapping
 from .templates.loading import as_document
-from .templates.model import ReturnValue
+from .templates.model import Resource, ReturnValue, Stack, Template, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from .parts import Parts
-    from .roles import Role, Roles
-    from .templates.model import Resource, Stack, Template, Value
 
 
 class _Inputs(NamedTuple):

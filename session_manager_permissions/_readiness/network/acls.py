@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from session_manager_permissions._network.ec2 import ALL_PORTS, number
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
@@ -11,11 +11,7 @@ from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, 
 from session_manager_permissions._readiness.templates.functions import mapping
 from session_manager_permissions._readiness.templates.model import Resource
 
-from .reading import PartOf
-
-if TYPE_CHECKING:
-    from .reading import Reading
-
+from .reading import PartOf, Reading
 
 _ACL: Final = PartKind("network ACL", ("AWS::EC2::NetworkAcl", *VPC.types))
 """A VPC stands for its default network ACL."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network.ec2 import SERVICES, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
-from session_manager_permissions._network.model import Endpoint
+from session_manager_permissions._network.model import Endpoint, Reference
 from session_manager_permissions._readiness.parts import (
     GROUP,
     SUBNET,
@@ -24,14 +24,11 @@ from session_manager_permissions._readiness.templates.functions import (
 from session_manager_permissions._readiness.templates.model import Resource
 from session_manager_permissions._readiness.templates.values import ACCOUNT, as_text
 
-from .reading import TABLE, PartOf
+from .reading import TABLE, PartOf, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from session_manager_permissions._network.model import Reference
-
-    from .reading import Reading
 
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
 _OF_VPC: Final = PartOf(_ENDPOINT, "VpcId", VPC)

@@ -9,25 +9,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, UnknownValue
-from session_manager_permissions._network.model import PrefixList
-from session_manager_permissions._readiness.parts import (
-    PartKind,
-    Parts,
-    may_be_one_region,
-)
+from session_manager_permissions._network.model import PrefixList, Range, Reference
+from session_manager_permissions._readiness.parts import PartKind, Parts, may_be_one_region
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
     listed,
     mapping,
     shown,
 )
-from session_manager_permissions._readiness.templates.model import Resource
+from session_manager_permissions._readiness.templates.model import Resource, Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
-    from session_manager_permissions._network.model import Range, Reference
-    from session_manager_permissions._readiness.templates.model import Template
 
 INTERNET_GATEWAY: Final = PartKind("internet gateway", ("AWS::EC2::InternetGateway",))
 TABLE: Final = PartKind("route table", ("AWS::EC2::RouteTable",))

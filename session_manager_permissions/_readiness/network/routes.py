@@ -7,22 +7,24 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network.ec2 import ELSEWHERE
-from session_manager_permissions._network.facts import Unknown, doubts
-from session_manager_permissions._network.model import NatGateway, Route, RouteTable
+from session_manager_permissions._network.facts import Fact, Unknown, doubts
+from session_manager_permissions._network.model import (
+    Destination,
+    Leads,
+    NatGateway,
+    Reference,
+    Route,
+    RouteTable,
+)
 from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider, mappings
-from session_manager_permissions._readiness.templates.model import Resource
+from session_manager_permissions._readiness.templates.model import Resource, Template
 
-from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf
+from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reading
 from .vpcs import ranges_of, zones_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from session_manager_permissions._network.facts import Fact
-    from session_manager_permissions._network.model import Destination, Leads, Reference
-    from session_manager_permissions._readiness.templates.model import Template
-
-    from .reading import Reading
 
 _NAT: Final = PartKind("NAT gateway", ("AWS::EC2::NatGateway",))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.policies import DECRYPT
-from session_manager_permissions._readiness.roles import KEYS
+from session_manager_permissions._readiness.roles import KEYS, Policy, Role, Roles
 from session_manager_permissions._readiness.templates.functions import (
     intrinsic,
     listed,
@@ -15,7 +15,7 @@ from session_manager_permissions._readiness.templates.functions import (
     text,
 )
 
-from .remedies import Advice, Set
+from .remedies import Advice, Fix, Set
 from .rule import Finding, warning
 from .statements import aws_managed
 from .writer import written as as_written
@@ -23,10 +23,8 @@ from .writer import written as as_written
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from session_manager_permissions._readiness.roles import Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .remedies import Fix
 
 KEY_NOT_BY_ARN: Final = "key-not-by-arn"
 DECRYPT_ON_ALL_KEYS: Final = "decrypt-on-all-keys"

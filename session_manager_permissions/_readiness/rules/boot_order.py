@@ -9,22 +9,21 @@ from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.parts import inner
 from session_manager_permissions._readiness.policies import NEEDED
-from session_manager_permissions._readiness.roles import ATTACHED_BY
+from session_manager_permissions._readiness.roles import ATTACHED_BY, Policy, Role, Roles
 
 from .kinds import kind_of
-from .remedies import GivePolicy
+from .remedies import GivePolicy, Writer
 from .rule import Finding, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from session_manager_permissions._readiness.compute import Compute
-    from session_manager_permissions._readiness.roles import Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .python import Code
-    from .remedies import Writer
     from .steps import Steps
+
 
 BOOT_ORDER: Final = "boot-order"
 RULES: Final = (

@@ -10,24 +10,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
-from session_manager_permissions._readiness.parts import inner, mappings
+from session_manager_permissions._readiness.parts import Parts, inner, mappings
 from session_manager_permissions._readiness.sessions import KEY, Document
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.worlds import only_if
 
 from .permissions import allow
-from .remedies import LEAVE_OUT, Advice, Option, Remedy, Set
+from .remedies import LEAVE_OUT, Advice, Fix, Option, Remedy, Set, Writer
 from .rule import Finding, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .remedies import Fix, Writer
     from .sessions import SessionRules
+
 
 EXEC_DENIED: Final = "exec-denied"
 RULES: Final = (

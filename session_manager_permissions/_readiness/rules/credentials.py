@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Unknown
-from session_manager_permissions._trust import EC2, trust
+from session_manager_permissions._trust import EC2, Trust, trust
 
 from .kinds import kind_of, launches
-from .remedies import AddStatement, Advice, Remedy, Set
+from .remedies import AddStatement, Advice, Remedy, Set, Writer
 from .rule import Finding, Told, not_ready
 from .statements import trusted
 
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Resource
-    from session_manager_permissions._trust import Trust
 
-    from .remedies import Writer
     from .writer import NewRole
+
 
 NO_INSTANCE_PROFILE: Final = "no-instance-profile"
 ROLE_NOT_ASSUMABLE: Final = "role-not-assumable"

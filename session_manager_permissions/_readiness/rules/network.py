@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions._network import endpoint_policy, verdicts
 from session_manager_permissions._network.ec2 import ANSWERS, REQUESTS
 from session_manager_permissions._network.facts import Unknown
-from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, in_words
-from session_manager_permissions._readiness.parts import GROUP
+from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, Problem, in_words
+from session_manager_permissions._readiness.parts import GROUP, Parts
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .kinds import kind_of
-from .remedies import AddStatement, Advice, Remedy, Set
+from .remedies import AddStatement, Advice, Fix, Remedy, Set, Writer
 from .rule import Finding, Told, not_ready
 from .sessions import LOG_LOST
 from .statements import allow
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._network.judge import Judge
     from session_manager_permissions._network.model import Placement
-    from session_manager_permissions._network.verdicts import Problem
     from session_manager_permissions._readiness.compute import Compute
-    from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.sessions import ServiceUse
 
     from .python import Code
-    from .remedies import Fix, Writer
     from .steps import Steps
+
 
 # `_network` names the rules, as the command has them too.
 RULES: Final = (

@@ -6,20 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
-from session_manager_permissions._readiness.roles import ROLE_IN
+from session_manager_permissions._readiness.roles import ROLE_IN, Ability, Role
 
 from .kinds import kind_of
-from .remedies import LEAVE_OUT, Allow, GivePolicy
+from .remedies import LEAVE_OUT, Allow, Fix, GivePolicy, Option
 from .rule import Finding, Told, not_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from session_manager_permissions._readiness.policies import Decision
-    from session_manager_permissions._readiness.roles import Ability, Role
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .remedies import Fix, Option
 
 CHANNEL_MISSING: Final = "channel-missing"
 REGISTRATION_MISSING: Final = "registration-missing"

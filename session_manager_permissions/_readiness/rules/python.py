@@ -14,18 +14,15 @@ from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.templates.functions import is_function
 
-from .constructs import DEFAULT_CHILDREN, L2
+from .constructs import DEFAULT_CHILDREN, L2, Constructs, FleetMade, Made
 from .statements import AWS_MANAGED
-from .writer import NewRole, Writing, path_written
+from .writer import NewRole, Shared, Writing, path_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from session_manager_permissions._needs import NeededStatement
     from session_manager_permissions._readiness.templates.model import Resource
-
-    from .constructs import Constructs, FleetMade, Made
-    from .writer import Shared
 
 
 class Expression(NamedTuple):

@@ -14,7 +14,7 @@ from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.templates.model import Resource
 
-from .constructs import ConstructPath
+from .constructs import ConstructPath, FleetMade
 from .statements import allow, inline, statement_of
 from .writer import made_by_function
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._needs import NeededStatement
 
-    from .constructs import FleetMade
     from .python import Code
     from .steps import Steps
 
-    Writer: TypeAlias = Code | Steps
-    """What writes one fix: as code for whoever writes the app, or as steps in the template."""
+
+Writer: TypeAlias = "Code | Steps"
+"""What writes one fix: as code for whoever writes the app, or as steps in the template."""
 
 LEAVE_OUT: Final = "leave these actions out of the Deny (if it has `NotAction`, add them to that)"
 """What to do about an explicit Deny, which no code can find where a statement is made."""

@@ -7,34 +7,32 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
-from session_manager_permissions._network.facts import Unknown
+from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._readiness.own_policies import OwnPolicies
-from session_manager_permissions._readiness.parts import decider
+from session_manager_permissions._readiness.parts import Parts, decider
 from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG
-from session_manager_permissions._readiness.roles import KEYS, Asked
-from session_manager_permissions._readiness.sessions import KEY
+from session_manager_permissions._readiness.roles import KEYS, Ability, Asked, Role, Roles
+from session_manager_permissions._readiness.sessions import KEY, Document, Sessions
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
     listed,
     mapping,
     shown,
 )
-from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, merged
+from session_manager_permissions._readiness.templates.model import (
+    Resource,
+    ReturnValue,
+    Value,
+    merged,
+)
 from session_manager_permissions._readiness.templates.values import as_text
 
-from .remedies import BUCKET_KEY, LEAVE_OUT, Advice, GivePolicy, Option, Set
+from .remedies import BUCKET_KEY, LEAVE_OUT, Advice, Fix, GivePolicy, Option, Set
 from .rule import Finding, Told, not_ready, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from session_manager_permissions._network.facts import Fact
-    from session_manager_permissions._readiness.parts import Parts
-    from session_manager_permissions._readiness.roles import Ability, Role, Roles
-    from session_manager_permissions._readiness.sessions import Document, Sessions
-    from session_manager_permissions._readiness.templates.model import Value
-
-    from .remedies import Fix
 
 SESSION_DENIED: Final = "session-denied"
 LOG_LOST: Final = "log-lost"

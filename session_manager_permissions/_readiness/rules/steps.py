@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from session_manager_permissions._network.verdicts import in_words
 
 from .statements import inline, policy_of, statement_of, trusted
-from .writer import NewRole, Writing, path_written, written
+from .writer import NewRole, Shared, Writing, path_written, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from session_manager_permissions._needs import NeededStatement
     from session_manager_permissions._readiness.templates.model import Resource, Template
-
-    from .writer import Shared
 
 
 class Step(NamedTuple):

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_manager_permissions._readiness.parts import mappings
+from session_manager_permissions._readiness.parts import Parts, mappings
 from session_manager_permissions._readiness.policies import is_about
-from session_manager_permissions._readiness.templates.functions import (
-    UNKNOWN,
-    listed,
-    mapping,
-)
+from session_manager_permissions._readiness.templates.functions import UNKNOWN, listed, mapping
 from session_manager_permissions._readiness.templates.loading import as_document
 
-from .remedies import Advice
+from .remedies import Advice, Fix
 from .rule import Finding, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from session_manager_permissions._readiness.compute import Launchers
-    from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .python import Code
-    from .remedies import Fix
     from .steps import Steps
+
 
 TAGS_MATCH_NOTHING: Final = "tags-match-nothing"
 RULES: Final = (

@@ -6,14 +6,12 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from .functions import intrinsic
-from .model import Unresolved, merged
+from .model import ReturnValue, Template, Unresolved, Value, merged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from session_manager_permissions._readiness.worlds import Worlds
-
-    from .model import ReturnValue, Template, Value
 
 
 class Conditions:

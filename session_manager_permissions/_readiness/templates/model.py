@@ -7,16 +7,7 @@ from functools import cache, cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from .functions import (
-    MACRO,
-    UNKNOWN,
-    Deployed,
-    listed,
-    maker_in,
-    mapping,
-    mappings_in,
-    text,
-)
+from .functions import MACRO, UNKNOWN, Deployed, listed, maker_in, mapping, mappings_in, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator

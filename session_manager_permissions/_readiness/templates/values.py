@@ -32,12 +32,21 @@ from .functions import (
     values_of,
 )
 from .loading import as_document, parsed
-from .model import ReturnValue, Unresolved, may_be_equal, merged, name_in, referred
+from .model import (
+    Resource,
+    ReturnValue,
+    Template,
+    Unresolved,
+    Value,
+    may_be_equal,
+    merged,
+    name_in,
+    referred,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-    from .model import Resource, Template, Value
 
 _MOST_PARTS: Final = 100  # of a text that is put together; a name or an ARN has a few
 _MOST_CHARACTERS: Final = 10_000  # of such a text
