@@ -21,10 +21,15 @@ PSEUDO: Final = {"AWS::AccountId": ACCOUNT, "AWS::Partition": "aws", "AWS::Regio
 
 
 def deployed(value: Any, **parameters: str) -> Any:  # noqa: ANN401
-    """What CloudFormation makes of the functions in `value`, with these values of parameters."""
+    """What CloudFormation makes of the functions in `value`.
+
+    Args:
+        value: a part of a template.
+        parameters: the values of parameters, and of references to resources.
+    """
     known = PSEUDO | parameters
     match value:
-        case {"Ref": name} if name in known:
+        case {"Ref": name} | {"Fn::GetAtt": [name, "Arn"]} if name in known:
             value = known[name]
         case {"Fn::Join": [separator, parts]}:
             value = separator.join(deployed(part, **parameters) for part in parts)

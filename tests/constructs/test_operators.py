@@ -14,12 +14,12 @@ import jsii
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
 from session_manager_permissions import SessionPreferences
 from tests.builders import EVERY_GRANT, MINIMIZE
 from tests.cfn_lint import lint
 from tests.conftest import MakeApp
+from tests.evaluated import May, Request, evaluated
 from tests.keys import existing_key
 from tests.places import ACCOUNT, ALIAS, ELSEWHERE, HERE, KEY_ID, OTHER_ACCOUNT, REGION, role_arn
 from tests.preference_options import KEYS
@@ -28,7 +28,6 @@ from tests.roles import ROLES_OF_OTHERS, customized, existing_role, l1_role, own
 from tests.templates import as_list, deployed, in_partition, parameter
 
 GranteeOf = Callable[[cdk.Stack], iam.IGrantable]
-Request = tuple[str, str, Mapping[str, object]]
 
 DEFAULT: Final = "SSM-SessionManagerRunShell"
 INSTANCE: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
@@ -644,24 +643,9 @@ SESSION: Final = f"arn:aws:ssm:{REGION}:{ACCOUNT}:session/ana-0123456789abcdef0"
 TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 
 
-def evaluator(stack: cdk.Stack, principal: str, user_id: str) -> Callable[..., bool]:
-    """What the deployed statements let the principal do: an action, a resource, condition keys."""
-    document = deployed({"Statement": statements(stack), "Version": "2012-10-17"})
-    policies = [parse_policy_document(json.dumps(document).replace("${aws:userid}", user_id))]
-
-    def may(action: str, resource: str, context: Mapping[str, object]) -> bool:
-        request = EvalContext(
-            principal_arn=principal,
-            principal_type="User",
-            principal_account=ACCOUNT,
-            action=action,
-            resource_arn=resource,
-            region=REGION,
-            service_context={name.lower(): value for name, value in context.items()},
-        )
-        return bool(evaluate(request, policies).decision == "Allow")
-
-    return may
+def evaluator(stack: cdk.Stack, principal: str, user_id: str) -> May:
+    """What the deployed statements let the principal do."""
+    return evaluated(deployed(statements(stack)), principal, user_id)
 
 
 def on(service: str, resource: str, region: str = REGION, account: str = ACCOUNT) -> str:
@@ -806,7 +790,7 @@ def test_a_client_that_skips_the_check_of_the_document_is_denied(stack_here: cdk
             assert may("ssm:StartSession", resource, context) == (checks == "true")
 
 
-def may_take_over(may: Callable[..., bool], tag: str) -> set[bool]:
+def may_take_over(may: May, tag: str) -> set[bool]:
     return {may(f"ssm:{verb}Session", SESSION, {TAG: tag}) for verb in ("Terminate", "Resume")}
 
 
