@@ -1,4 +1,4 @@
-"""Policies of every shape and what comes of them: for the check, and for IAM's simulator."""
+"""Policies of every shape and what comes of them: for the check, and for an evaluator of IAM."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ACTIONS = (*CHANNELS.actions, *REGISTRATION.actions)
 REGISTER = REGISTRATION.actions[0]
 AWS = "arn:aws:iam::aws:policy/"
 REGION = "us-east-1"
-"""The region of the check, and of the local AWS."""
+"""The region of the check."""
 
 READY = frozenset[str]()
 NO_CHANNEL = frozenset({CHANNEL_MISSING})
@@ -30,11 +30,9 @@ NEITHER = NO_CHANNEL  # one finding says both
 DENIED = frozenset({EXPLICIT_DENY})
 UNKNOWN = frozenset({CANNOT_BE_KNOWN})
 
-IN_REQUEST = "the simulator is asked with a context; an instance's is not known"
-WITHOUT_TLS = "the local AWS's simulator is asked without TLS, which the agent always uses"
-NO_BOUNDARY = "the local AWS's simulator leaves the permissions boundary out"
-EMPTY = "the local AWS takes a policy of AWS that it does not have as empty"
-ONE_RESOURCE = "the simulator is asked about `*`; which instances there will be is not known"
+IN_REQUEST = "the evaluator is asked with a context; an instance's is not known"
+EMPTY = "the evaluator has no statement of a policy of AWS that moto does not have"
+ONE_RESOURCE = "the evaluator is asked about `*`; which instances there will be is not known"
 
 
 def allow(*actions: object, on: object = "*", **more: object) -> Statement:
@@ -59,7 +57,7 @@ class Row(NamedTuple):
     """The statements of one in the app, or the ARN of another."""
     boundary: list[Statement] | str | None = None
     simulated: Found | None = None
-    """What comes of the simulator's answers, where it is not the same."""
+    """What comes of the evaluator's answers, where it is not the same."""
     why: str = ""
 
 
@@ -177,12 +175,9 @@ CONDITIONS = [
       for name, simulated, statements in (
           ("by the instance's ARN", NEITHER, [allow("*", Condition=OF_INSTANCE)]),
           ("sessions revoked", READY, [ALL, deny("*", Condition=REVOKED)]))),
-    *(differs(one(name, found, *statements), simulated, WITHOUT_TLS)
-      for name, found, simulated, statements in (
-          ("by transport", READY, NEITHER, [allow("*", Condition=SECURE)]),
-          ("a deny by transport", DENIED, NEITHER, [deny("*", Condition=SECURE)]),
-          ("a deny without TLS", READY, DENIED, [ALL, deny("*", Condition=INSECURE)]),
-      )),
+    one("by transport", READY, allow("*", Condition=SECURE)),
+    one("a deny by transport", DENIED, deny("*", Condition=SECURE)),
+    one("a deny without TLS", READY, ALL, deny("*", Condition=INSECURE)),
 ]  # fmt: skip
 
 
@@ -197,15 +192,13 @@ BOUNDARIES = [
     bounded("a boundary of AWS", READY, f"{AWS}PowerUserAccess"),
     Row("a boundary, and no policy", NEITHER, boundary=[allow("*")]),
     Row("a boundary, and no registration", NO_REGISTRATION, ([CHANNELS_ONLY],), boundary=[ALL]),
-    *(differs(bounded(name, found, boundary), READY, NO_BOUNDARY)
-      for name, found, boundary in (
-          ("a boundary of S3", NEITHER, [allow("s3:*")]),
-          ("a boundary of the channels", NO_REGISTRATION, [CHANNELS_ONLY]),
-          ("a boundary of registration", NO_CHANNEL, [REGISTER_ONLY]),
-          ("a boundary with a deny", DENIED, [allow("*"), deny("ssm:*")]),
-          ("an AWS boundary of S3", NEITHER, f"{AWS}AmazonS3FullAccess"),
-          ("a boundary on a condition", UNKNOWN, [allow("*", Condition=OF_INSTANCE)]),
-      )),
+    bounded("a boundary of S3", NEITHER, [allow("s3:*")]),
+    bounded("a boundary of the channels", NO_REGISTRATION, [CHANNELS_ONLY]),
+    bounded("a boundary of registration", NO_CHANNEL, [REGISTER_ONLY]),
+    bounded("a boundary with a deny", DENIED, [allow("*"), deny("ssm:*")]),
+    bounded("an AWS boundary of S3", NEITHER, f"{AWS}AmazonS3FullAccess"),
+    differs(bounded("a boundary on a condition", UNKNOWN, [allow("*", Condition=OF_INSTANCE)]),
+        NEITHER, IN_REQUEST),
 ]  # fmt: skip
 
 CORE = f"{AWS}AmazonSSMManagedInstanceCore"
@@ -215,10 +208,10 @@ MANAGED = [
     Row("AWS's and a deny", DENIED, ([deny("ssm:*")],), (CORE,)),
     Row("AWS's for EKS, and inline", READY, ([ALL],), (f"{AWS}AmazonEKSWorkerNodePolicy",)),
     Row("AWS's of a path", NEITHER, (), (f"{AWS}service-role/AmazonEC2RoleforAWSCodeDeploy",)),
-    *(differs(Row(f"AWS's {name}, and inline", found, ([ALL],), (f"{AWS}{name}",)), READY, EMPTY)
-      for name, found in {"AWSDenyAll": DENIED, "AWSNewerThanTheData": UNKNOWN,
-          "AmazonSecurityLakePermissionsBoundary": DENIED,
-          "service-role/AmazonSSMManagedInstanceCore": UNKNOWN}.items()),
+    *(Row(f"AWS's {name}, and inline", DENIED, ([ALL],), (f"{AWS}{name}",))
+      for name in ("AWSDenyAll", "AmazonSecurityLakePermissionsBoundary")),
+    *(differs(Row(f"AWS's {name}, and inline", UNKNOWN, ([ALL],), (f"{AWS}{name}",)), READY, EMPTY)
+      for name in ("AWSNewerThanTheData", "service-role/AmazonSSMManagedInstanceCore")),
     differs(Row("AWS's that is not known", UNKNOWN, (), (f"{AWS}AWSNewerThanTheData",)),
         NEITHER, EMPTY),
 ]  # fmt: skip
