@@ -26,6 +26,7 @@ from session_manager_permissions import (
     SessionPreferences,
     lookup_instance_profile,
 )
+from session_manager_permissions._app import CONTEXT
 
 from .conftest import ROOT, run_app
 from .keys import existing_bucket, l1_bucket
@@ -472,22 +473,13 @@ def test_what_is_no_text_is_a_type_error_with_the_value(
     assert ("'Stack/Wrong'" if wrong is existing_role else repr(value)) in str(error.value)
 
 
-CONTEXT: Final = {
-    "instance-profile": HARMLESS,
-    "instance-profiles": HARMLESS,
-    "role": HARMLESS,
-    "roles": HARMLESS,
-    "key": KEYS.format(HARMLESS),
-    "policy-name": HARMLESS,
-    "allow-registration": "true",
-    "log-bucket": HARMLESS,
-    "log-bucket-key": KEYS.format(HARMLESS),
-    "log-prefix": HARMLESS,
-    "log-group": HARMLESS,
-    "check-log-encryption": "true",
-    "decrypt-sessions-only": "true",
-    "a-mistyped-one": HARMLESS,
+FLAGS: Final = ("allow-registration", "check-log-encryption", "decrypt-sessions-only")
+OF_THE_APP: Final = {
+    **dict.fromkeys((*CONTEXT, "a-mistyped-one"), HARMLESS),
+    **dict.fromkeys(("key", "log-bucket-key"), KEYS.format(HARMLESS)),
+    **dict.fromkeys(FLAGS, "true"),
 }
+"""What is taken there, by the option."""
 
 
 def granted_by_app(folder: Path, name: str, value: object) -> object:
@@ -514,30 +506,30 @@ def granted_by_app(folder: Path, name: str, value: object) -> object:
     return properties
 
 
-@pytest.mark.parametrize("name", CONTEXT)
+@pytest.mark.parametrize("name", OF_THE_APP)
 @OF_ALL
 @given(data=st.data())
 def test_the_app_ends_in_one_line_or_grants_on_the_text(
     tmp_path: Path, name: str, data: st.DataObject
 ) -> None:
-    value = data.draw(around(CONTEXT[name]))
+    value = data.draw(around(OF_THE_APP[name]))
     found = granted_by_app(tmp_path, name, value)
     if isinstance(found, str):
         assert re.fullmatch(r"app\.py: .+", found)
         assert len(found.splitlines()) == 1
         return
     assert name not in {"a-mistyped-one", "instance-profiles", "roles"}  # there is no such file
-    harmless = granted_by_app(tmp_path, name, CONTEXT[name])
+    harmless = granted_by_app(tmp_path, name, OF_THE_APP[name])
     written = role_name if name == "role" else joined if name == "log-prefix" else str
     assert not any(sign in written(value) for sign in PATTERNS)
     if not written(value):
         harmless = replaced(harmless, f"{HARMLESS}/", "")
     if name != "instance-profile":  # its role is a dummy, named after it
-        assert found == replaced(harmless, written(CONTEXT[name]), written(value))
+        assert found == replaced(harmless, written(OF_THE_APP[name]), written(value))
 
 
 @pytest.mark.parametrize("value", [7, ["text"], "", "\ud800", "${Token[a]}"])
-@pytest.mark.parametrize("name", CONTEXT)
+@pytest.mark.parametrize("name", OF_THE_APP)
 def test_the_app_ends_in_one_line_where_a_value_is_no_text(
     tmp_path: Path, name: str, value: object
 ) -> None:
