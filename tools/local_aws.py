@@ -83,7 +83,6 @@ class LocalAws:
         project: Path | None = None,
         credentials: Mapping[str, str] = ADMINISTRATOR,
         show: Callable[[str], object] = lambda _: None,
-        started: Callable[[int], object] = lambda _: None,
     ) -> CliRun:
         """Run `cdk` as a user would.
 
@@ -92,11 +91,10 @@ class LocalAws:
             project: the folder to run it in. Default: `self.project`.
             credentials: an access key. Default: that of the administrator.
             show: gets each line as it comes.
-            started: gets the group of the CLI's processes.
         """
         command = [str(CLI), *arguments]
         environment = self._environment(credentials)
-        return _run(command, project or self.project, environment, show, started)
+        return _run(command, project or self.project, environment, show)
 
     def verify(self, *arguments: str, command: Path = COMMAND) -> subprocess.CompletedProcess[str]:
         """Run `session-manager-permissions verify` in `self.project`, apart from its warnings."""
@@ -165,7 +163,6 @@ def _run(
     cwd: Path,
     environment: Mapping[str, str],
     show: Callable[[str], object],
-    started: Callable[[int], object] = lambda _: None,
 ) -> CliRun:
     lines = []
     with subprocess.Popen(
@@ -179,7 +176,6 @@ def _run(
         start_new_session=True,  # a group of its own, to be ended with all that it started
     ) as process:
         try:
-            started(process.pid)
             for line in process.stdout or ():
                 lines.append(line)
                 show(line.rstrip())

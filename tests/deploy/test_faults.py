@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler
@@ -44,16 +42,14 @@ AFTER_POLICY: Final = "AfterPolicy"
 
 @dataclass(frozen=True)
 class Proxy:
-    """Between the CLI and the local AWS, in whose place `fault` answers one call."""
+    """Between the CLI and the local AWS, in whose place it denies one call."""
 
     aws: LocalAws
     operation: str
-    fault: Callable[[], object] = lambda: None
 
     def answer(self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler) -> Answer:
         if call.operation != self.operation:
             return passed_on(self.aws.port, path, body, request, {})
-        self.fault()
         return error_of(call, "AccessDeniedException", 403, 400)
 
 
@@ -62,14 +58,6 @@ def faulty(proxy: Proxy) -> Iterator[LocalAws]:
     """The same AWS with a fault at one call."""
     with served(proxy) as address:
         yield replace(proxy.aws, port=int(address.rpartition(":")[2]))
-
-
-def kill_at(aws: LocalAws, call: str, *arguments: str) -> None:
-    """Run the CLI, and kill it with all that it started when it makes this call."""
-    groups: list[int] = []
-    with faulty(Proxy(aws, call, lambda: os.killpg(groups[0], signal.SIGKILL))) as through:
-        run = through.cdk(*arguments, started=groups.append)
-    assert run.exit_code == -signal.SIGKILL, run.output
 
 
 @dataclass(frozen=True)
@@ -188,19 +176,6 @@ def attach_managed_policy(profile: ExistingProfile) -> None:
 
 
 # what the CLI has a part in
-
-
-def test_a_deploy_killed_as_it_looks_up_can_be_run_again(target: Target) -> None:
-    profile, aws, theirs = target.profile, target.profile.aws, target.theirs()
-    command = ("deploy", "--method=direct", "-c", f"instance-profile={profile.name}")
-    kill_at(aws, "GetResource", *command)
-    assert stacks.status(aws, stack_name("InstanceProfile", profile.name)) is None
-    assert target.profile.description() == theirs
-
-    run = aws.cdk(*command)
-    assert run.exit_code == 0, run.output
-    assert_ready(profile)
-    assert target.theirs() == theirs
 
 
 def test_a_look_up_that_is_denied_is_said_and_not_kept(target: Target) -> None:
