@@ -283,10 +283,12 @@ OUTPUTS: Final = {
 }
 INNER: Final = {
     "Resources": {"Role": resource("AWS::IAM::Role", **TRUST)},
+    "Parameters": {"Stored": {"Type": "AWS::SSM::Parameter::Value<String>"}},
     "Conditions": {"Always": {"Fn::Equals": [1, 1]}, "Never": {"Fn::Equals": [1, 2]}},
     "Outputs": {"Given": {"Value": ref("Of")}, "Other": {"Value": ref("Role")},
         "Chosen": {"Value": {"Fn::If": ["Always", ref("Of"), "other"]}},
-        "Absent": {"Value": ref("Of"), "Condition": "Never"}, "Malformed": "value"},
+        "Absent": {"Value": ref("Of"), "Condition": "Never"}, "Malformed": "value",
+        "Stored": {"Value": ref("Stored")}},
 }  # fmt: skip
 INCLUDE: Final = {"Name": "AWS::Include", "Parameters": {"Location": "s3://bucket/key"}}
 GENERATED = {
@@ -328,6 +330,7 @@ GENERATED = {
         {"Fn::FindInMap": ["Included", ref("Name"), "role"]},
         {"Fn::FindInMap": ["Names", {"Fn::Sub": "${Name}-x"}, "role"]},
         {"Fn::ImportValue": {"Ref": "Name"}}, att("Nested", "Outputs.Nothing"),
+        att("Nested", "Outputs.Stored"),
         {"Ref": ["malformed"]}, {"Ref": 7}, {"Fn::Join": "Role"}, {"Fn::If": ["C", ref("Role")]},
         {"Fn::Join": ["", ["{{resolve:ssm:", ref("Name"), "}}"]]}, {"Fn::ImportValue": "circle"},
         ROUND, ARN,  # IAM takes no ARN, and the deployment fails
@@ -344,7 +347,7 @@ def test_policy_on_a_role_that_cloudformation_names(
         "Other": resource("AWS::IAM::Role", **TRUST),
         "WithOpenPath": resource("AWS::IAM::Role", Path=ref("Path")),
         "Custom": CUSTOM,
-        "Nested": resource(STACK, Parameters={"Of": ref("Role")}),
+        "Nested": resource(STACK, Parameters={"Of": ref("Role"), "Stored": ref("Role")}),
     }
     check.write("nested.json", INNER)
     more["Nested"] |= {"Metadata": {"aws:asset:path": "nested.json"}}
