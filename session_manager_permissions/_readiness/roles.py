@@ -667,7 +667,11 @@ class Roles:
             ],
         )
         if len(perhaps) <= _MOST_COMPARED:
-            its = [one for one in perhaps if may_be_named(role.resource, name, one[0])]
+            its = [
+                one
+                for one in perhaps
+                if one[0] != name and may_be_named(role.resource, name, one[0])
+            ]
             yield from self._merged(account, its, asked)
         else:
             key = "unmatched", account, asked
