@@ -6,6 +6,7 @@ import json
 import re
 from collections import defaultdict
 from functools import cached_property
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._network.facts import Fact, Unknown
@@ -26,7 +27,15 @@ from .parts import (
 )
 from .scripts import Scripts, of_init
 from .templates.files import PRODUCT
-from .templates.functions import UNKNOWN, intrinsic, is_function, mapping, mappings_in, shown
+from .templates.functions import (
+    UNKNOWN,
+    intrinsic,
+    is_function,
+    listed,
+    mapping,
+    mappings_in,
+    shown,
+)
 from .templates.model import APART, Resource, Unresolved, referred
 
 if TYPE_CHECKING:
@@ -381,7 +390,7 @@ class Launchers:
                     uses=base.uses
                 )
         subnets = self._named(resource, data, service.subnets, SUBNET)
-        for names in service.groups:
+        for names, image in product(service.groups, _images(resource, data, base)):
             groups = self._named(resource, data, names, GROUP) or base.groups
             if written is None or not subnets or not groups:
                 yield self._opaque(resource, service.name, written)._replace(uses=base.uses)
@@ -392,6 +401,7 @@ class Launchers:
                 subnets=subnets,
                 groups=groups,
                 public_address=service.public_address or base.public_address,
+                image=image,
             )
             yield self._compute(resource, launch)
 
@@ -495,6 +505,16 @@ class Launchers:
             )
             for subnet in launch.subnets or (_DEFAULT_VPC,)
         )
+
+
+def _images(resource: Resource, data: dict[str, Any], base: Launch) -> list[Image | None]:
+    """The images that instances of AWS Batch are launched with. Other services name none.
+
+    https://docs.aws.amazon.com/batch/latest/userguide/ami-selection-order.html
+    """
+    configured = [mapping(one) for one in listed(data.get("Ec2Configuration"))] or [{}]
+    given = [data.get("ImageId", one.get("ImageIdOverride")) for one in configured]
+    return [base.image if one is None else Image(resource, one) for one in given]
 
 
 def _may_launch(stack: Resource) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 
-from .parts import Parts, may_be_one_region
+from .parts import NEVER_READ, Parts, may_be_one_region, types_deployed
 from .policies import ASSOCIATE, decide
 from .roles import Asked, Role, Roles
 from .templates.functions import UNKNOWN, mapping, shown
@@ -23,6 +23,15 @@ _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING.rpartition("/")[2]
 
 _QUICK_SETUP: Final = "AWS::SSMQuickSetup::ConfigurationManager"
 _SERVICE_SETTING: Final = "AWS::SSM::ServiceSetting"
+_TURN_ON: Final = {
+    "AWS::SSM::DefaultHostManagementConfiguration": "Default Host Management Configuration",
+    _SERVICE_SETTING: "service setting",
+    _QUICK_SETUP: "Quick Setup configuration",
+}
+"""The types that turn on Default Host Management, with the noun of each.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-management.html
+"""
 
 _RUNS: Final = {
     "AWS::Config::RemediationConfiguration": ("remediation", "TargetId"),
@@ -63,7 +72,8 @@ class HostManagement:
 
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
-        return self.of(resource) or self._by_runbook(resource) or self._by_role(resource)
+        found = self.of(resource) or self._by_stack()
+        return found or self._by_runbook(resource) or self._by_role(resource)
 
     def stands_in(self, role: Role, profile: Resource, *, registers: bool) -> str:
         """Name what may mend the permissions of a role.
@@ -85,6 +95,12 @@ class HostManagement:
         id_ = self._parts.text(setting, setting.properties.get("SettingId"))
         value = self._parts.text(setting, setting.properties.get("SettingValue"))
         return (UNKNOWN in id_ or id_.endswith(_SETTING)) and value != "$None"
+
+    def _by_stack(self) -> str:
+        for one in (stack for type_ in NEVER_READ for stack in self._parts.by_type[type_]):
+            if one.exists and types_deployed(one) & {UNKNOWN, *_TURN_ON}:
+                return f"the template of {one.logical_id!r}"
+        return ""
 
     def _by_runbook(self, resource: Resource) -> str:
         runs = ((one, *how) for type_, how in _RUNS.items() for one in self._parts.by_type[type_])
@@ -118,16 +134,9 @@ class HostManagement:
 
 
 def _turning_on(parts: Parts) -> Iterator[tuple[str, Resource]]:
-    """Yield each with its noun.
-
-    https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-management.html
-    """
-    for one in parts.by_type["AWS::SSM::DefaultHostManagementConfiguration"]:
-        yield "Default Host Management Configuration", one
-    for one in parts.by_type[_SERVICE_SETTING]:
-        yield "service setting", one
-    for one in parts.by_type[_QUICK_SETUP]:
-        yield "Quick Setup configuration", one
+    """Yield each with its noun."""
+    for type_, noun in _TURN_ON.items():
+        yield from ((noun, one) for one in parts.by_type[type_])
     for one in parts.custom:
         if _SETTING in shown(one.written):
             yield "custom resource", one

@@ -704,7 +704,7 @@ class Roles:
 
         An empty text stands for one that is neither of the app nor of AWS.
         """
-        found = self._assembly.settled(resource.template, arn)
+        found = self._assembly.settled(self._assembly.value(resource.template, arn))
         match found:
             case (ReturnValue(policy, _),):
                 return self._managed.get(policy, "")

@@ -127,6 +127,7 @@ def test_arguments_are_bools(strict: Any, network: Any) -> None:  # noqa: ANN401
 
 SETTING: Final = "/ssm/managed-instance/default-ec2-instance-management-role"
 HOST_MANAGEMENT: Final = {"Management": resource("AWS::SSM::DefaultHostManagementConfiguration")}
+STACK_SET: Final = "AWS::CloudFormation::StackSet"
 REGISTERS: Final = "amazon-ssm-agent -register -code "
 
 
@@ -154,6 +155,18 @@ ASSOCIATES: Final = associating(may("Allow", "ec2:AssociateIamInstanceProfile"))
 
 def running(name: object) -> Parts:
     return resource("AWS::SSM::Association", Name=name)
+
+
+def by_batch(own: Parts) -> Parts:
+    """A compute environment with a launch template of a minimal image, and images of its own."""
+    given = {
+        "InstanceRole": ref("Profile"), "LaunchTemplate": {
+            "LaunchTemplateId": ref("Launch"), "Version": "$Latest"},
+        "Subnets": [ref("Private")], "SecurityGroupIds": [ref("Group")], **own,
+    }  # fmt: skip
+    return {"Batch": resource("AWS::Batch::ComputeEnvironment", ComputeResources=given)} | {
+        "Launch": resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={"ImageId": MINIMAL})
+    }
 
 
 def registering(*parts: str) -> Parts:
@@ -222,6 +235,8 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("custom resource for Default Host Management",
      {"Custom": resource("Custom::AWS", Create=json.dumps({"SettingId": SETTING}))}),
     ("Quick Setup", {"Setup": resource("AWS::SSMQuickSetup::ConfigurationManager")}),
+    *((f"stack set of {body}", {"Other": resource(STACK_SET, TemplateBody=body)})
+      for body in (ref("Body"), "AWS::SSM::DefaultHostManagementConfiguration", "Fn::ForEach::A")),
     ("association that attaches one", {"Other": running(ATTACHES)}),
     ("association on a condition", {"Other": on(running(ATTACHES))}),
     ("association by a parameter", {"Other": running(PARAMETER)}),
@@ -262,6 +277,7 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
 GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("nothing", {}),
     ("custom resource with something else", custom("Nat")),
+    ("another stack set", {"Other": resource(STACK_SET, TemplateBody="AWS::SNS::Topic")}),
     ("another association", {"Other": running("AWS-RunPatchBaseline")}),
     ("another service setting", {"Other": setting("/ssm/managed-instance/activation-tier")}),
     ("service setting that turns it off", {"Other": setting(SETTING, "$None")}),
@@ -311,6 +327,8 @@ PROXY_OF_AGENT: Final = (
     "Environment='https_proxy=http://10.0.0.9:3128'",
     "E",
 )
+OVERRIDES: Final = {"Ec2Configuration": [{"ImageIdOverride": "ami-1"}]}
+OF_TWO: Final = {"Ec2Configuration": [{"ImageIdOverride": "ami-1"}, {"ImageType": "ECS_AL2023"}]}
 CONFIGURED: Final = ('echo \'{"Ssm": {"Endpoint": "a"}}\' > /etc/amazon/ssm/amazon-ssm-agent.json',)
 IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("ready", {}, READY),
@@ -356,6 +374,10 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("image without the agent in one world", launched(ImageId=either(MINIMAL, "ami-1")), UNKNOWN),
     ("image without the agent, custom resource with the instance",
      launched(ImageId=MINIMAL) | custom("Instance"), UNKNOWN),
+    *((f"images of AWS Batch by {own}", by_batch(own), frozenset({"agent-missing"}))
+      for own in ({}, OF_TWO, {"ImageId": MINIMAL, **OVERRIDES})),
+    *((f"images of AWS Batch by {own}", by_batch(own), READY)
+      for own in (OVERRIDES, {"ImageId": "ami-1", **OF_TWO})),
     ("agent stopped by cfn-init", with_service(ensureRunning="false"), UNKNOWN),
     ("agent started by cfn-init", with_service(ensureRunning="true"), READY),
     ("proxy of the agent", with_script(*PROXY_OF_AGENT), UNKNOWN),

@@ -633,6 +633,10 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     ({"ImageId": RESOLVED, "UserData": ref("Script")}, "cannot-be-known"),
     (image(ref("Image")), "cannot-be-known"),  # whoever deploys may pass another one
     (image("{{resolve:ssm:/aws/service/debian/release/12/latest/amd64}}"), "cannot-be-known"),
+    (image({"Fn::Sub": RESOLVED.replace("minimal-", "${Id}")}), "cannot-be-known"),
+    (image({"Fn::Sub": RESOLVED.replace("minimal-", "${Kind}")}), "cannot-be-known"),
+    (image({"Fn::Sub": RESOLVED.replace("minimal-", "${Other}")}), ""),
+    (image({"Fn::Sub": RESOLVED.replace("minimal-", "").replace("x86_64", "${Id}")}), ""),
     (image(ref("Id")), ""),
     (image({"Fn::Sub": "ami-${Id}"}), ""),
     (image("ami-12345678"), ""),
@@ -646,12 +650,13 @@ def test_images(check: Check, given: dict[str, object], found: str) -> None:
     typed = {"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>", "Default": PARAMETER}
     instance = machine(IamInstanceProfile=ref("Profile"), **given)
     body = profile_and_role(inline(ALL), Machine=instance)
-    body["Parameters"] = {OF_CDK: typed, "Image": typed, "Id": {"Type": "String"}}
+    kinds = {"Kind": {"AllowedValues": ["", "minimal-"]}, "Other": {"AllowedValues": ["", "a-"]}}
+    body["Parameters"] = {OF_CDK: typed, "Image": typed, "Id": {"Type": "String"}} | kinds
     report = check(body)
     (finding,) = report.findings
     is_about_image = any(
         one in finding.description
-        for one in (PARAMETER.removesuffix("x86_64"), "'Image'", "/aws/service/debian/")
+        for one in (PARAMETER.removesuffix("x86_64"), "'Image'", "'Kind'", "debian/", "-…k")
     )
 
     assert finding.rule == (found or "cannot-be-known")  # the default VPC can't be known

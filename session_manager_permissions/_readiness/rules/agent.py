@@ -39,8 +39,10 @@ RULES: Final = (
 _MINIMAL: Final = re.compile("/aws/service/ami-amazon-linux-latest/(al2023|amzn2?)-ami-minimal-.*")
 """The public parameters of the images without the agent."""
 
-_OF_OTHERS: Final = re.compile("/aws/service/(debian|freebsd)/")
-"""The public parameters of images that AWS does not list among those with the agent.
+_MAY_LACK: Final = re.compile(
+    f"/aws/service/(debian/|freebsd/|ami-amazon-linux-latest/([^-]+-ami-)?{UNKNOWN})"
+)
+"""The public parameters of images that AWS does not list among those with the agent, or may not.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
@@ -70,7 +72,7 @@ def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
         return
     path, may_be_other = _parameter(parts, image)
     named = repr(path.replace(UNKNOWN, "…"))
-    if _OF_OTHERS.match(path):
+    if _MAY_LACK.match(path):
         yield f"whether the image {named} has the SSM Agent"
     if _MINIMAL.fullmatch(path) is None:
         return
@@ -105,14 +107,14 @@ def _may_lack_agent(parts: Parts, image: Image) -> bool:
         worlds = parts.worlds.each(lambda: _parameter(parts, image)[0])
     except TooManyWorlds:  # as a map may have one for each region and operating system
         return _WORDS.search(parts.all_written) is not None
-    return any(_OF_OTHERS.match(one.judged) or _MINIMAL.match(one.judged) for one in worlds)
+    return any(_MAY_LACK.match(one.judged) or _MINIMAL.match(one.judged) for one in worlds)
 
 
 def _parameter(parts: Parts, image: Image) -> tuple[str, str]:
     """Return the public parameter of an image, and what may choose another one."""
     match parts.assembly.value(image.named_by.template, image.value):
         case (Unresolved(tuple(joined), expression),) if expression == DYNAMIC:
-            reference = as_text(joined)
+            reference = as_text(parts.assembly.settled(joined))
         case (Unresolved(Template() as template, str(name)),):
             given = mapping(template.parameters.get(name))
             if str(given.get("Type")).startswith("AWS::SSM::Parameter::Value<"):
@@ -120,7 +122,7 @@ def _parameter(parts: Parts, image: Image) -> tuple[str, str]:
                 return str(given.get("Default", "")), by_others
             reference = name
         case known:
-            reference = as_text(known)
+            reference = as_text(parts.assembly.settled(known))
     found = _REFERENCE.match(reference)
     return (found[1] if found else ""), ""
 

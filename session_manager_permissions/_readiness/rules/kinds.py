@@ -31,6 +31,7 @@ _SPECIFICATIONS: Final = {
 """Where a resource says several times what to launch."""
 
 _KINDS: Final = {
+    "AWS::Batch::ComputeEnvironment": Kind("its instances", launch="ComputeResources."),
     "AWS::EC2::Instance": Kind("this instance", "SubnetId"),
     _GROUP: Kind("instances of this group", "VPCZoneIdentifier", f"{_SPECIFICATIONS[_GROUP]}.0."),
     "AWS::EKS::Nodegroup": Kind("nodes of this group", "Subnets"),

@@ -86,6 +86,13 @@ class Unresolved(NamedTuple):
     allowed: frozenset[str] | None = None
     """All values that it can have, as a parameter with `AllowedValues`; None where that is open."""
 
+    @property
+    def default(self) -> str | None:
+        """The default of the parameter that it is; None if it has none, or is no parameter."""
+        parameters = self.scope.parameters if isinstance(self.scope, Template) else {}
+        default = mapping(parameters.get(str(self.expression))).get("Default")
+        return None if default is None else str(default)
+
 
 Value: TypeAlias = "tuple[str | ReturnValue | Unresolved, ...]"
 """A text in parts. No part is empty, and no two strings are next to each other."""

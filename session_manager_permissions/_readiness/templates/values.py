@@ -156,12 +156,11 @@ class Assembly:
         found = rewritten(written, read)
         return parsed(found) if isinstance(found, str) else found
 
-    def settled(self, template: Template, expression: object) -> Value:
-        """Return the value. A parameter with `AllowedValues` has the one of the current world."""
-        value = self.value(template, expression)
+    def settled(self, value: Value) -> Value:
+        """Return a value. A parameter with `AllowedValues` has the one of the current world."""
         if not any(isinstance(part, Unresolved) and part.allowed for part in value):
             return value
-        return _joined((self._settled(part),) for part in value)
+        return merged(map(self._settled, value))
 
     def _settled(self, part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolved:
         if isinstance(part, Unresolved):
