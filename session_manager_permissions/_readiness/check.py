@@ -148,7 +148,7 @@ class _Checking:
                 key = behind, finding._replace(resources=())
                 merged[key].update(dict.fromkeys(finding.resources))
         found = [one._replace(resources=tuple(where)) for (_, one), where in merged.items()]
-        of_ready_roles = [one for one, of_role in by_profile.items() if not of_role]
+        of_roles = {one: _verdict(of_role) for one, of_role in by_profile.items()}
         found += self._add_findings_on_compute(by_profile) if self._with_compute else []
         found += self._of_policies([*roles])
         found += self._warnings_on_compute()
@@ -159,8 +159,13 @@ class _Checking:
             found += self._in_all_worlds(judge)
         of_grants = partial(tags.of_grants, self._parts, self._roles, self._launchers)
         found += self._in_all_worlds(of_grants)
-        for profile in of_ready_roles:
-            found += self._of_sessions(profile)
+        for profile, verdict in of_roles.items():
+            of_sessions = self._of_sessions(profile) if verdict != "not ready" else []
+            found += [
+                one
+                for one in of_sessions
+                if verdict == "ready" or one.rule == sessions.SESSION_DENIED
+            ]
         verdicts = Counter(map(_verdict, by_profile.values()))
         return [*dict.fromkeys(found)], verdicts
 

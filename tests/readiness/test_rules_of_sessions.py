@@ -30,7 +30,7 @@ LOST: Final = frozenset({"log-lost"})
 # Session documents
 
 
-def document(name: str = "", kind: object = "Standard_Stream", **inputs: object) -> Body:
+def document(name: object = "", kind: object = "Standard_Stream", **inputs: object) -> Body:
     content = {"schemaVersion": "1.0", "sessionType": kind, "inputs": inputs}
     named = {"Name": name} if name else {}
     return resource("AWS::SSM::Document", DocumentType="Session", Content=content, **named)
@@ -360,6 +360,11 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      {"A": WITH_KEY, "P": policy(decrypt(), roles=["another"])}, [], DENIED),
     ("a managed policy", {"A": WITH_KEY, "P": managed_policy(decrypt())}, [], READY),
     ("as root", {"A": document(runAsEnabled=True, **AS_ROOT)}, [], DENIED),
+    *((f"as {user} by {name}", {"A": document(
+        name, runAsEnabled=True, runAsDefaultUser=user)}, [], found) for name, user, found in (
+            (DEFAULT_DOCUMENT, ref("Root"), UNKNOWN), (DEFAULT_DOCUMENT, ref("User"), UNKNOWN),
+            (DEFAULT_DOCUMENT, ref("Ana"), READY), ("another", ref("Root"), READY),
+            (ref(DEFAULT_DOCUMENT), "root", UNKNOWN | DENIED), (ref("Ana"), "root", DENIED))),
     ("a key that is disabled", DISABLED, [decrypt()], DENIED),
     ("a key that is disabled by a parameter",
      with_key(Enabled=ref("Free")) | {"A": DEFAULT}, [decrypt()], UNKNOWN),
@@ -499,6 +504,9 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
           ("a bucket", {"s3BucketName": att("Bucket", "Arn"), "s3EncryptionEnabled": True}, {}),
           ("a group", {"cloudWatchLogGroupName": att("Group", "Arn"), **ENFORCES},
            {"Group": log_group(KmsKeyId=ARN)}))),
+    *((f"encrypted logs in the bucket {name}", {"A": document(
+        DEFAULT_DOCUMENT, s3BucketName=name, s3EncryptionEnabled=True)}, [allow("s3:*")], UNKNOWN)
+      for name in (att("Bucket", "Arn"), "arn:aws:s3:::logs")),
     ("logs in a group elsewhere", {"A": document(DEFAULT_DOCUMENT, **TO_GROUP)}, [allow("logs:*")],
      READY),
 ]  # fmt: skip
@@ -513,10 +521,12 @@ def test_session_documents(
     parts["Other"] = key()
     body = profile_and_role(inline(ALL, *statements), **parts | added)
     body["Conditions"] = {"Free": {"Fn::Equals": [ref("Free"), "yes"]}}
-    body["Parameters"] = {"Free": {"Type": "String"}}
+    defaults = {"Root": "root", "Ana": "ana", DEFAULT_DOCUMENT: DEFAULT_DOCUMENT}
+    body["Parameters"] = {name: {"Default": default} for name, default in defaults.items()} | {
+        "Free": {"Type": "String"}, "User": {"AllowedValues": ["ana", "root"]}}  # fmt: skip
     report = check(body, a="1")
 
-    verdict = {UNKNOWN: "can't be known", DENIED: "not ready"}.get(found, "ready")
+    verdict = {READY: "ready", LOST: "ready", DENIED: "not ready"}.get(found, "can't be known")
     assert report.rules == found
     assert report.verdicts == {verdict if DEFAULT_DOCUMENT in str(added) else "ready": 1}
 

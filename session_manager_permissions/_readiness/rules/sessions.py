@@ -154,8 +154,8 @@ class SessionRules:
         return calls, [self._fix(role, calls)] if calls else []
 
     def _is_default(self, document: Resource) -> bool:
-        name = document.properties.get("Name")
-        return self._parts.text(document, name) == _needs.DEFAULT_DOCUMENT
+        name = document.template.value(document.properties.get("Name"))
+        return self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT)
 
     def _policy(self, role: Role, document: Document) -> GivePolicy | None:
         """Return the policy that allows a role all that a document asks for, if one does."""
@@ -218,7 +218,7 @@ class SessionRules:
 
     def _found_in(self, document: Document) -> Iterator[Told]:
         read, is_on = self._sessions.input, self._sessions.is_on
-        if read(document, "runAsDefaultUser") == ("root",):
+        if self._parts.assembly.is_text(read(document, "runAsDefaultUser"), "root"):
             why = "they run as 'root', which Session Manager does not allow"
             fix = Advice("set runAsDefaultUser to a user who may use sudo")
             yield from _refused_if(is_on(document, "runAsEnabled"), document, why, fix)
@@ -234,8 +234,11 @@ class SessionRules:
             why = f"their key is of {of_key}, and instances of {own} can't use it"
             yield _refused(document, why, Advice("name a key of the region of the instances"))
         yield from self._faults_of_group(document)
-        bucket = _made(read(document, "s3BucketName"), "AWS::S3::Bucket")
+        named = read(document, "s3BucketName")
+        bucket = _made(named, "AWS::S3::Bucket")
         enforced = is_on(document, "s3EncryptionEnabled")
+        if enforced and as_text(named).startswith("arn:"):
+            yield f"whether S3 accepts an ARN as the bucket of {document.resource.logical_id!r}"
         if bucket and enforced and _encryption(bucket).get("SSEAlgorithm") == _IN_TWO_LAYERS:
             yield f"whether the agent accepts {_IN_TWO_LAYERS} of {bucket.logical_id!r}"
 

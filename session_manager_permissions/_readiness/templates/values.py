@@ -170,6 +170,17 @@ class Assembly:
                     return one
         return part
 
+    def is_text(self, value: Value, known: str) -> bool:
+        """Tell whether a value is a text.
+
+        The world decides on a parameter whose default or one of whose `AllowedValues` it is.
+        """
+        match value:
+            case (Unresolved() as part,) if known in (part.allowed or {part.default}):
+                decider = f"the parameter {part.expression!r}"
+                return self.worlds.is_one_of(part, frozenset({known}), decider, part.allowed)
+        return value == (known,)
+
     def possible(self, template: Template, expression: object) -> list[Value]:
         """Return each value that an expression has in a world."""
         if isinstance(expression, str) or self.certain(template, expression):
