@@ -35,6 +35,7 @@ from .templates.functions import (
     UNKNOWN,
     Candidate,
     candidates,
+    intrinsic,
     listed,
     mapping,
     shortest,
@@ -106,7 +107,7 @@ class Policy:
     @cached_property
     def length(self) -> int:
         """The least number of characters that IAM counts."""
-        return shortest(as_document(dict.get(self.owner, "PolicyDocument")))
+        return min(_lengths(dict.get(self.owner, "PolicyDocument")), default=0)
 
     @cached_property
     def longest(self) -> int:
@@ -121,6 +122,15 @@ class Policy:
             for document in values_of(self.owner, "PolicyDocument")
             for statement in values_of(mapping(document), "Statement")
         ]
+
+
+def _lengths(written: object) -> Iterator[int]:
+    match intrinsic(written):
+        case "Fn::If", [_, *branches]:
+            for one in branches:
+                yield from _lengths(one)
+        case _:
+            yield shortest(as_document(written))
 
 
 class Attachment(NamedTuple):

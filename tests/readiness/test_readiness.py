@@ -252,6 +252,10 @@ VERDICTS: Final = {READY: "ready", UNKNOWN: "can't be known"}
 SPACES: Final = " " * _limits.MAX_INLINE_POLICIES
 HALF: Final = padding(4_500)
 LEFT: Final = _limits.MAX_INLINE_POLICIES - length(HALF) - length(ALL, HALF)
+FULL, TOO_FULL = (  # as JSON texts
+    json.dumps(document([padding(_limits.MAX_INLINE_POLICIES - length(ALL) + extra)]))
+    for extra in (0, 1)
+)
 OTHER: Final = {
     "Other": resource("AWS::IAM::Role", **TRUST, **inline(ALL)),
     "Behind": resource("AWS::IAM::InstanceProfile", Roles=[ref("Other")]),
@@ -288,9 +292,11 @@ def by_reference(characters: int, *arns: object, **more: object) -> Body:
     (of_three(0), READY, ""),
     (of_three(1, OnCondition=policy(HALF, Condition="C")), INLINE_TOO_LONG, "have at least 10241"),
     (profile_and_role(inline(ALL, deny("s3:*", on=f"{BUCKET}x{SPACES}"))), READY, ""),
-    (profile_and_role(inline(ALL), Policy=resource(  # as a JSON text
-        "AWS::IAM::Policy", Roles=[ref("Role")], PolicyDocument=json.dumps(
-            document([padding(_limits.MAX_INLINE_POLICIES - length(ALL))])))), READY, ""),
+    *((profile_and_role(inline(ALL), Policy=resource(
+        "AWS::IAM::Policy", Roles=[ref("Role")], PolicyDocument=written)), found, counted)
+      for written, found, counted in (
+          (FULL, READY, ""), ({"Fn::If": ["C", FULL, TOO_FULL]}, READY, ""),
+          ({"Fn::If": ["C", TOO_FULL, TOO_FULL]}, INLINE_TOO_LONG, "have at least 10241"))),
     (of_two_roles(6_144), READY, ""),
     (of_two_roles(6_145), TOO_LONG, "has at least 6145"),
     (by_reference(6_145, ref("Long"), roles=[]), TOO_LONG, "has at least 6145"),
