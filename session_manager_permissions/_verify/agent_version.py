@@ -47,6 +47,9 @@ def agent_version(node: Node, preferences: Preferences) -> Outcome:
             why = f"the agent has version {version}, and {what} takes {least} or a newer one"
             is_port = preferences.document.session_type == PORT
             return agent.failed(why, fix=_update(node), is_seen=is_port)
+    error = preferences.error
+    if error and not at_least(version, _PORTS_OF_OTHERS):  # it can do all that a document asks
+        return AGENT.of(node.id).unasked(error)
     return agent.passed(f"the agent has version {version}, which can do what the document asks")
 
 

@@ -777,6 +777,14 @@ AGENTS: Final = {
            ("3.1.1374.0", {"host": "{{ host }}"}, ""),
            ("3.1.1.0", {}, ""),
        )},
+    **{f"an agent of {version}, and a document {name}": cause(
+           f"{told} {perhaps(OF_DOCUMENT.replace(flag, ''))}", agent(version), does)
+       for version, name, told, flag, does in (
+           ("3.1.1373.9", "that can't be read", "agent?", "", refusing("ssm:GetDocument")),
+           ("3.1.1374.0", "that can't be read", "", "", refusing("ssm:GetDocument")),
+           ("3.1.1373.9", "with a flag that can't be read", "agent? run-as", "run-as",
+            using(runAsEnabled="perhaps")),
+       )},
     "a version that is none": cause("connected agent?", ONLINE, agent("new")),
 }  # fmt: skip
 
