@@ -68,6 +68,8 @@ class Operator:
     """None if they were not read, as only Run As needs them."""
     session_name: str = "operator"
     """How the session of a role is called, if that is known."""
+    user_id: str | None = None
+    """What its calls have as `aws:userid`; None if that is not known."""
 
     @property
     def is_user(self) -> bool:
@@ -93,7 +95,7 @@ def find_operator(node: Node, given: str, *, with_tags: bool) -> Operator:
 
 def _principal(node: Node, given: str) -> Operator:
     """Find the ARN of the user or the role, and its tags if they come along."""
-    arn = who_asks(node.session) if given == CALLER else given
+    arn, user_id = who_asks(node.session) if given == CALLER else (given, None)
     if arn.split(":")[4] != node.account:  # IAM is asked by names, which are those of one account
         raise CannotAsk(
             f"{arn} is in another account than the node, which is in {node.account}: give a user "
@@ -101,13 +103,14 @@ def _principal(node: Node, given: str) -> Operator:
         )
     if ":assumed-role/" in arn:
         role = find_role(node.session, arn.split("/")[1])
-        return Operator(arn=role.arn, tags=role.tags, session_name=arn.rpartition("/")[2])
+        session_name = arn.rpartition("/")[2]
+        return Operator(arn=role.arn, tags=role.tags, session_name=session_name, user_id=user_id)
     if _limits.principal_fault(arn):
         raise CannotAsk(
             f"IAM's policy simulator takes users and roles, and the caller is {arn}: give the ARN "
             "of another operator"
         )
-    return Operator(arn=arn)
+    return Operator(arn=arn, user_id=user_id)
 
 
 def _as_dict(tags: Iterable[Any]) -> dict[str, str]:
@@ -153,15 +156,16 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     answers = all_of(found, calls)
     if isinstance(answers, CannotAsk):
         return OPERATOR.of(arn).unasked(answers)
-    decisions = [
-        decided(node.spare, arn, call, answer, _lacks(answer, node))
+    decisions = {
+        call: decided(node.spare, arn, call, answer, _lacks(answer, node))
         for call, answer in zip(calls, answers, strict=True)
-    ]
-    denied = [one for one in decisions if not one.allowed]
-    if len([one for one in denied if one.answer["action"] == _CHANNEL]) == 1:  # either is enough
-        denied = [one for one in denied if one.answer["action"] != _CHANNEL]
+    }
+    refused = {call: one for call, one in decisions.items() if not one.allowed}
+    if len([call for call in refused if call.action == _CHANNEL]) == 1:  # either is enough
+        refused = {call: one for call, one in refused.items() if call.action != _CHANNEL}
+    denied = [*_unless_by_sample(node, arn, refused)]
     asked = OPERATOR.of(arn, *checks.simulated(answers))
-    missing = sorted({key for one in decisions for key in one.missing})
+    missing = sorted({key for one in (*decisions.values(), *denied) for key in one.missing})
     notes = [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
     notes += _about_own_session(all_of(found, on_own))
     if not denied:
@@ -201,6 +205,19 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
         return asked.unknown(why_not, *notes, *whys, fix=fix, errors=errors)
     first = certain[0].answer["action"]  # in the order in which the client calls
     return asked.failed(why_not, *whys, fix=fix, users_see=_USERS_SEE[first], errors=errors)
+
+
+def _unless_by_sample(
+    node: Node, arn: str, denied: Mapping[Call, CallVerdict]
+) -> Iterator[CallVerdict]:
+    """Leave a denial open if a policy has a condition on a key of which IAM was told a sample."""
+    answers = simulate(node.spare, arn, [call.without_samples for call in denied])
+    for call, one in denied.items():
+        samples = {key.name.lower() for key in call.with_own.context if key.is_sample}
+        answer = answers[call.without_samples]
+        told = samples if isinstance(answer, CannotAsk) else answer["missing_context_values"]
+        own = sorted(key for key in told if key.lower() in samples)
+        yield one._replace(missing=(*one.missing, *own))
 
 
 def _allowed(asked: Subject, arn: str, preferences: Preferences, notes: Sequence[str]) -> Outcome:
@@ -329,12 +346,14 @@ def _calls(
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
     """
     start = "ssm:StartSession"
-    name, user_id = operator.session_name, f"AROAEXAMPLEID:{operator.session_name}"
+    name, sample = operator.session_name, f"AROAEXAMPLEID:{operator.session_name}"
     common = request_context(str(operator.arn), node.region)
     if operator.is_user:
-        name, user_id = str(operator.arn).rpartition("/")[2], "AIDAEXAMPLEID"
+        name, sample = str(operator.arn).rpartition("/")[2], "AIDAEXAMPLEID"
         common = (*common, ConditionKey("aws:username", name))
-    common = (*common, ConditionKey("aws:userid", user_id))
+    user_id = operator.user_id or sample
+    of_id = ConditionKey("aws:userid", user_id, is_sample=operator.user_id is None)
+    common = (*common, of_id)
     owner = "" if preferences.name.startswith(_needs.DOCUMENTS_OF_AWS) else node.account
     where = f"arn:{node.partition}:ssm:{node.region}"
     document = f"{where}:{owner}:document/{preferences.name}"

@@ -15,7 +15,6 @@ from .questions import UPLOAD
 from .resource_policy import Admission, policy_of
 from .simulator import (
     SAMPLE_INSTANCE,
-    SESSION_ID,
     Call,
     ConditionKey,
     all_of,
@@ -40,8 +39,6 @@ _PROFILE_LACKS: Final = frozenset({"ssm:sourceinstancearn"})
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
 """
-_SAMPLES: Final = {SESSION_ID, "aws:userid"}
-"""The condition keys whose values differ from session to session."""
 _VIA_SERVICE: Final = "kms:ViaService"
 
 
@@ -97,10 +94,7 @@ def decided(
         action, resource = answer["action"], answer["resource"]
         policy = policy_of(session, resource, principal.split(":")[4], by_iam=by_iam)
         if policy is not None:
-            told = {
-                key.name: None if key.name in _SAMPLES else key.value
-                for key in call.with_own.context
-            }
+            told = {key.name: None if key.is_sample else key.value for key in call.with_own.context}
             admission = policy.admits(principal, action, resource, told, by_iam=by_iam)
     return CallVerdict(answer, admission, tuple(missing_keys([answer], lacks)))
 

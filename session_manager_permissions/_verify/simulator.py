@@ -38,6 +38,8 @@ class ConditionKey(NamedTuple):
     name: str
     value: str
     type: ContextKeyTypeEnumType = "string"
+    is_sample: bool = False
+    """Whether the value stands for one that is not known."""
 
 
 Context = tuple[ConditionKey, ...]
@@ -68,6 +70,12 @@ class Call(NamedTuple):
         """Return the call with all its condition keys, but the id of the node."""
         known = (key for key in self.own_context if key.name != TARGET)
         return Call(self.action, self.resource, (*self.context, *known))
+
+    @property
+    def without_samples(self) -> Call:
+        """Return the call with the keys of `context` alone whose values are known."""
+        known = (key for key in self.context if not key.is_sample)
+        return Call(self.action, self.resource, (*known,))
 
 
 Answers = dict[Call, "SimulatorAnswer | CannotAsk"]
@@ -220,7 +228,7 @@ def _requested(
         ResourceArns=resources,
         ContextEntries=[
             {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": kind_}
-            for name, value, kind_ in context
+            for name, value, kind_, _ in context
         ],
     )
 
@@ -261,7 +269,8 @@ def request_context(principal: str, region: str | None) -> Context:
 
 def session_context(node_id: str) -> Context:
     """Return the encryption context of a session: agent/session/crypto/blockcipher.go."""
-    return (ConditionKey(SESSION_ID, SAMPLE_SESSION), ConditionKey(TARGET, node_id))
+    sample = ConditionKey(SESSION_ID, SAMPLE_SESSION, is_sample=True)
+    return (sample, ConditionKey(TARGET, node_id))
 
 
 def is_allowed(answer: SimulatorAnswer) -> bool:

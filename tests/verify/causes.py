@@ -25,6 +25,7 @@ RECORDS: Final = "ssm:DescribeInstanceInformation"
 ENCRYPTION: Final = "s3:GetBucketEncryption"
 PUT: Final = "s3:PutObject"
 OTHERS: Final = "4" * 12
+OWN_ID: Final = "AIDAIBMYN6E34GEXAMPLE"
 DELETED: Final = "AIDACKCEVSQ6C2EXAMPLE"
 """How a policy names a user that is deleted."""
 BUCKET: Final = "arn:aws:s3:::session-logs"
@@ -270,6 +271,14 @@ def of_channel(*, by_name: bool) -> Callable[[Question], bool]:
 def by_session_tag(asked: Question) -> bool:
     of_session = asked.action in {"ssm:ResumeSession", "ssm:TerminateSession"}
     return of_session and asked.told.get(SESSION_TAG) != asked.told.get("aws:userid")
+
+
+def allows_an_id(asked: Question) -> dict[str, Any] | None:
+    """Allow a session to who has one id."""
+    found = asked.told.get("aws:userid", [])
+    denied = asked.action == START and found != [OWN_ID]
+    missing = [] if found else ["aws:userid"]
+    return {"EvalDecision": "implicitDeny", "MissingContextValues": missing} if denied else None
 
 
 def of_ports(world: World) -> None:
@@ -846,6 +855,14 @@ OPERATORS: Final = {
     "an operator without any of it": cause(
         "operator plugin", using(), denying(*(f"{USER} {action}" for action in OF_OPERATOR)),
         operator=USER),
+    **{f"{who}, whose id {user_id} is compared": cause(
+           f"{told} plugin", setting(decides=allows_an_id),
+           having("sts:get_caller_identity", {"Arn": USER, "UserId": user_id}), operator=who)
+       for who, user_id, told in (
+           (USER, OWN_ID, "operator?"),
+           ("caller", OWN_ID, ""),
+           ("caller", DELETED, "operator"),
+       )},
     "an operator of IAM Identity Center who may not start": cause(
         "operator plugin", denying(f"{OF_SSO} {START}"), operator=OF_SSO),
     **{f"an operator, and a deny by {name}": cause(

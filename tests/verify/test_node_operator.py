@@ -114,7 +114,7 @@ def allows_operator(world: World, allowed: Mapping[str, tuple[str, ...]], operat
         if asked.who != operator:
             return None
         patterns = [
-            one.replace("${aws:userid}", asked.told["aws:userid"][0])
+            one.replace("${aws:userid}", asked.told.get("aws:userid", [""])[0])
             for one in allowed.get(asked.action, ())
         ]
         is_one = any(fnmatchcase(asked.resource, one) for one in patterns)
