@@ -83,7 +83,7 @@ class ResourcePolicy(NamedTuple):
         request = Request(action, partial(_is_about, principal), context, resource)
         itself = evaluate(self.statements, request)
         request = request._replace(is_about=partial(_is_about, principal, by_account=True))
-        lets_all_in = [_LETS_ALL_IN] if of_bucket else []
+        lets_all_in = [] if self.key else [_LETS_ALL_IN]
         by_account = evaluate([*self.statements, *lets_all_in], request)
         no_deny = f"remove the Deny from the policy of {self.of}, or have it leave {principal} out"
         if itself.answer is Answer.EXPLICIT_DENY:

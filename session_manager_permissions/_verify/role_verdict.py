@@ -202,7 +202,8 @@ class Verdict(NamedTuple):
             by_construct = f"give SessionManagerPermissions {self.question.grant}"
             granting = [*filter(None, [self.deployment, by_construct])]  # without code first
             of_iam = [("implicit deny: no policy of the role allows it", granting)]
-        return [*of_iam, *(of_resource if denied.admission.answer == "denied" else ())]
+        is_shut = denied.admission.answer in ("denied", "closed")
+        return [*of_iam, *(of_resource if is_shut else ())]
 
 
 def blocks(

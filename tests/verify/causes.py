@@ -639,6 +639,8 @@ LOGS: Final = {
     "the policy of the bucket may not be read, and IAM allows it": used(
         "log-to-s3?", refusing("s3:GetBucketPolicy")),
     "the key of the bucket lets nobody in": used("log-to-s3", NO_KEY, BY_KEY, key_policy()),
+    "neither IAM nor the key of the bucket lets the role in": used(
+        "log-to-s3", NO_KEY, BY_KEY, denying("kms:Decrypt", DATA_KEY), key_policy()),
     "the key of the bucket lets all in by way of S3": used(
         "", NO_KEY, BY_KEY, denying("kms:Decrypt", "kms:GenerateDataKey"), KEY_BY_S3),
     "the policy of the bucket may not be read": used(
