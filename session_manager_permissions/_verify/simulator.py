@@ -173,9 +173,8 @@ def _may_be_by_organization(answer: SimulatorAnswer) -> bool:
     IAM says of an action as a whole whether an organization allows it, and names none of its
     policies.
     """
-    by_unnamed = answer["decision"] == "explicitDeny" and not answer["matched_statements"]
     allowed = answer["allowed_by_organizations"]
-    return allowed is False or (allowed is True and by_unnamed)
+    return allowed is False or (allowed is True and answer["decision"] == "explicitDeny")
 
 
 def _by_themselves(session: Session, principal: str, calls: Sequence[Call]) -> Answers:

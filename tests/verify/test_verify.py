@@ -19,7 +19,7 @@ from syrupy.assertion import SnapshotAssertion
 from session_manager_permissions._verify.session import Boto
 from tests.readiness.test_what_findings_say import Text
 
-from .causes import BY_BOUNDARY, BY_ORGANIZATION, Change, denying, refusing, setting, trusts
+from .causes import BY_BOUNDARY, BY_ORGANIZATION, NAMED, Change, denying, refusing, setting, trusts
 from .nodes import ACCOUNT, ALIAS, CHANNELS, KEY, OTHER_ACCOUNT, REGISTER, ROLE, Question, World
 from .running import Run, python_call, run
 
@@ -154,8 +154,9 @@ def test_partition_is_the_role_s() -> None:
 @pytest.mark.parametrize(
     ("allowed", "asked_again"), [((True, False), (0, 1)), ((False, True), (0,))]
 )
+@pytest.mark.parametrize("by", [{}, {"MatchedStatements": [NAMED]}], ids=["alone", "and a policy"])
 def test_organization_denies_on_one_of_several_resources(
-    allowed: tuple[bool, bool], asked_again: tuple[int, ...]
+    allowed: tuple[bool, bool], asked_again: tuple[int, ...], by: dict[str, Any]
 ) -> None:
     """IAM says it of the action as a whole, here as of the last resource.
 
@@ -164,7 +165,7 @@ def test_organization_denies_on_one_of_several_resources(
 
     def decides(asked: Question) -> dict[str, Any] | None:
         is_allowed = allowed[asked.resource != "*"]
-        said = {"EvalDecision": "allowed" if is_allowed else "explicitDeny"}
+        said = {"EvalDecision": "allowed"} if is_allowed else {"EvalDecision": "explicitDeny", **by}
         of_organization = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": is_allowed}}
         return said | of_organization if asked.action == REGISTER else None
 
