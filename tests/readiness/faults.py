@@ -700,7 +700,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "metadata off": ("metadata-off", profile_and_role(inline(ALL), Machine=machine(
         **PROFILE, MetadataOptions={"HttpEndpoint": "disabled"}))),
     "an instance that waits for something else": ("boot-order", profile_and_role(
-        Policy=NAMED_OURS, Machine=machine(**PROFILE) | {"DependsOn": "Role"})),
+        Policy=NAMED_OURS, **WITH_KEY, Machine=machine(**PROFILE) | {"DependsOn": "Role"})),
     "a role whose policies a condition chooses": ("channel-missing", in_either(
         profile_and_role({"Policies": EITHER_POLICIES}))),
     "a role with a policy of another fix": ("channel-missing", profile_and_role(

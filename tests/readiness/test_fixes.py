@@ -518,6 +518,7 @@ def do(step: Step) -> None:
             place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
         if step.adds:
             there = place.setdefault(last, [])
+            there = place[last] = there if isinstance(there, list) else [there]
             there.append(step.value)
             names = re.findall('"PolicyName": "(.*?)"', json.dumps(there))
             assert sorted({*names}) == sorted(names)

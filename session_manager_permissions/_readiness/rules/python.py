@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
@@ -86,10 +86,12 @@ class Code(Writing):
         given = f"{in_python(path_written(resource, path))}, {self.literal(value)}"
         self.add(f"{self.l1(resource)}.add_property_override({given})")
 
-    def add_entry(self, resource: Resource, path: str, there: list[Any], entry: object) -> None:
-        """Override the entry that comes next; all of a list that is not there yet."""
-        where, value = (f"{path}.{len(there)}", entry) if there else (path, [entry])
-        self.set(resource, where, value)
+    def add_entry(self, resource: Resource, path: str, there: object, entry: object) -> None:
+        """Override the entry that comes next; all of it where there is no list yet."""
+        if there and isinstance(there, list):
+            self.set(resource, f"{path}.{len(there)}", entry)
+        else:
+            self.set(resource, path, [*([there] if there else []), entry])
 
     def add_statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
         """Add a statement by the L2 construct, if there is one that takes statements."""

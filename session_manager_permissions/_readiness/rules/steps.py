@@ -33,7 +33,7 @@ class Step(NamedTuple):
     value: Any = None
     """The new value of that place, or the entry to add to the list there."""
     adds: bool = False
-    """Whether the value is an entry to add."""
+    """Whether the value is an entry to add. One that is there in place of a list stays in it."""
 
 
 class Steps(Writing):
@@ -42,8 +42,6 @@ class Steps(Writing):
     def __init__(self, shared: Shared) -> None:
         super().__init__(shared)
         self._steps: dict[str, Step] = {}
-        self._listing: set[Resource] = set()
-        """The resources whose `DependsOn` is no list before these steps."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -67,12 +65,13 @@ class Steps(Writing):
         text = f"set {path} of {resource.logical_id} to {self.literal(value)}"
         self._add(Step(text, resource.template, resource.logical_id, path, value))
 
-    def add_entry(self, resource: Resource, path: str, there: list[Any], entry: object) -> None:  # noqa: ARG002
+    def add_entry(self, resource: Resource, path: str, there: object, entry: object) -> None:
         """Say what to add to a list."""
-        self._add_to(resource, f"Properties.{path}", entry)
+        self._add_to(resource, f"Properties.{path}", there, entry)
 
-    def _add_to(self, resource: Resource, path: str, value: object) -> None:
-        text = f"add to {path} of {resource.logical_id}: {json.dumps(value)}"
+    def _add_to(self, resource: Resource, path: str, there: object, value: object) -> None:
+        becomes = "" if there is None or isinstance(there, list) else ", which becomes a list"
+        text = f"add to {path} of {resource.logical_id}{becomes}: {json.dumps(value)}"
         self._add(Step(text, resource.template, resource.logical_id, path, value, adds=True))
 
     def make(self, about: Resource, what: str, type_: str, properties: Mapping[str, object]) -> str:
@@ -122,14 +121,7 @@ class Steps(Writing):
     def wait(self, machine: Resource, policy: Resource | str) -> None:
         """Say what to add to `DependsOn`."""
         waits_for = policy if isinstance(policy, str) else policy.logical_id
-        there = machine.body.get("DependsOn")
-        if isinstance(there, str) and machine not in self._listing:
-            self._listing.add(machine)
-            both = [there, waits_for]
-            text = f"set DependsOn of {machine.logical_id} to {json.dumps(both)}"
-            self._add(Step(text, machine.template, machine.logical_id, "DependsOn", both))
-        else:
-            self._add_to(machine, "DependsOn", waits_for)
+        self._add_to(machine, "DependsOn", machine.body.get("DependsOn"), waits_for)
 
     def add_policy(self, role: Resource, statements: Sequence[Mapping[str, object]]) -> None:
         """Add a policy of a role, which the compute that uses the role waits for."""

@@ -133,8 +133,8 @@ class Writing(ABC):
         """Set a property, such as `MetadataOptions.HttpEndpoint`."""
 
     @abstractmethod
-    def add_entry(self, resource: Resource, path: str, there: list[Any], entry: object) -> None:
-        """Add an entry to a list, which is empty if there is no such property yet."""
+    def add_entry(self, resource: Resource, path: str, there: object, entry: object) -> None:
+        """Add an entry to what a property has: a list, one entry in place of it, or None."""
 
     @abstractmethod
     def make(self, about: Resource, what: str, type_: str, properties: Mapping[str, object]) -> str:
@@ -160,12 +160,9 @@ class Writing(ABC):
         CloudFormation takes one entry in place of a list.
         """
         there = written(resource, path)
-        if isinstance(there, list) or there is None:
-            self.add_entry(resource, path, there or [], entry)
-        elif is_function(there):
+        if is_function(there):
             return False
-        else:
-            self.set(resource, path, [there, entry])
+        self.add_entry(resource, path, there, entry)
         return True
 
     def add_statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
