@@ -66,7 +66,8 @@ class ConstructTree(Constructs):
             child = parent.node.default_child
             if child is not None and child.node.path == construct.node.path:
                 l2 = next(iter(names), "")
-        return Made(tuple(stack_path.split("/")), tuple(ids), l2, is_included)
+        is_typed = _classes(construct)[:1] != ["CfnResource"]
+        return Made(tuple(stack_path.split("/")), tuple(ids), l2, is_included, is_typed)
 
     def _construct(self, stack: cdk.Stack, resource: Resource) -> IConstruct | None:
         """Find a resource among those of its type, whose logical ids CDK gives in one request."""

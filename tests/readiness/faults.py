@@ -671,6 +671,8 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
             "Overrides": [{"InstanceType": "t3.nano"}, {"ImageId": MINIMAL}]}}))),
     "endpoints of all but S3": ("endpoint-missing", isolated_in_l1(
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), **WITH_BUCKET)),
+    "no endpoints, behind a group that lets nothing out": (
+        "no-network-path", isolated_in_l1(Group=group(egress=ELSEWHERE))),
     "no DNS host names": ("endpoint-unreachable", isolated_in_l1(
         Vpc=DENIES_NAMES, Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"))),
     "an endpoint of one statement": ("endpoint-unreachable", by_l1_endpoints(

@@ -42,8 +42,9 @@ from tests.places import HERE
 from . import faults, reports
 from .faults import ISOLATED, MACHINE, Build, instance, isolated, vpc
 from .judging import on, rows
+from .networks import VPC_ID, part
 from .policy_table import ALL
-from .reports import Body, Check, Report, inline, machine, profile_and_role
+from .reports import TRUST, Body, Check, Report, inline, machine, profile_and_role
 from .test_what_findings_say import BOTH, EXAMPLES, Text, endpoint, session
 from .test_what_findings_say import isolated as isolated_in_l1
 
@@ -393,6 +394,12 @@ def covered_by_a_fleet_of_a_parameter(stack: cdk.Stack) -> None:
     SessionManagerFleet(stack, "Fleet", log_bucket=s3.Bucket(stack, "Bucket"), log_prefix=prefix)
 
 
+SHUT_SSM: Final = {"Ssm": endpoint("ssm", SecurityGroupIds=[{"Ref": "Group"}])}
+WITHOUT_CLASS: Final = {
+    **(BOTH | SHUT_SSM),
+    "Role": {"Type": "AWS::IAM::Role", "Properties": TRUST},
+    "More": part("VPCCidrBlock", **VPC_ID, CidrBlock={"Fn::ImportValue": "Range"}),
+}
 LEFT: Final[dict[str, Build]] = {
     "a fleet of a parameter": covered_by_a_fleet_of_a_parameter,
     "AWS keys": partial(faults.containers, environment={"AWS_ACCESS_KEY_ID": "AKIA"}),
@@ -403,6 +410,9 @@ LEFT: Final[dict[str, Build]] = {
     "a group by a part of its name": group_by_a_part_of_its_name,
     "a role that is denied": denied,
     "a boundary of AWS": boundary_of_aws,
+    "a CfnResource where a construct has to be of a class": partial(
+        of_constructs, body=isolated_in_l1(**WITHOUT_CLASS)
+    ),
     "all keys": partial(decrypts, on="*"),
     "an alias": partial(decrypts, on="alias/sessions"),
 }
@@ -587,7 +597,6 @@ def test_the_steps_mend_a_template_of_others(path: Path, tmp_path: Path) -> None
     assert_the_steps_mend(Path(shutil.copy(path, tmp_path)))
 
 
-SHUT_SSM: Final = {"Ssm": endpoint("ssm", SecurityGroupIds=[{"Ref": "Group"}])}
 IN_OTHERS: Final[dict[str, tuple[Body, str]]] = {
     "the VPC": (isolated_in_l1(), "Vpc"),
     "the VPC of route tables": (isolated_in_l1(**BOTH, **faults.WITH_BUCKET), "Vpc"),

@@ -21,6 +21,8 @@ class Made(NamedTuple):
     """The class of the L2 construct whose default child it is; empty where there is none."""
     is_included: bool = False
     """Whether `CfnInclude` makes it."""
+    is_typed: bool = True
+    """Whether its L1 construct is of a class of its type, and no `CfnResource` alone."""
     is_in_app: bool = True
     """Whether a construct of the app makes it. None makes what is in a template of the user's own,
     which a stack nests by its URL."""

@@ -294,11 +294,12 @@ class MakeEndpoints:
         if code.is_l2(self.vpc):
             return code.l2(self.vpc)
         vpc, subnet, new = code.l1(self.vpc), code.l1(self.subnet), code.new_id(self.vpc, "Import")
+        block = code.literal(code.ref(self.vpc, "CidrBlock"))
+        zone = code.literal(code.ref(self.subnet, "AvailabilityZone"))
         return code.new(
             f"imported_{vpc}",
             f"{code.cdk('ec2')}.Vpc.from_vpc_attributes({code.stack(self.vpc)}, {new}, "
-            f"vpc_id={vpc}.ref, vpc_cidr_block={vpc}.attr_cidr_block, "
-            f"availability_zones=[{subnet}.attr_availability_zone], "
+            f"vpc_id={vpc}.ref, vpc_cidr_block={block}, availability_zones=[{zone}], "
             f"private_subnet_ids=[{subnet}.ref])",
         )
 

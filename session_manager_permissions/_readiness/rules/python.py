@@ -44,7 +44,7 @@ class Code(Writing):
         self._stack = stacks.pop() if len(stacks) == 1 else None
         """The ids of the stack that `self` is; None where it is any construct of the app."""
         self.finds_all = True
-        """Whether every construct that the code looks up is in the app."""
+        """Whether every construct that the code looks up is in the app, and can be used."""
         self._imports: dict[str, set[str]] = {}
         self._lines: list[str] = []
         self._remarks: list[str] = []
@@ -247,7 +247,7 @@ class Code(Writing):
     def made(self, resource: Resource) -> Made:
         """Return the construct that makes a resource."""
         made = self._constructs.made(resource)
-        self.finds_all = self.finds_all and made.is_in_app
+        self.finds_all &= made.is_in_app
         return made
 
     def fleet(self) -> FleetMade | None:
@@ -287,7 +287,11 @@ class Code(Writing):
         return self._variable(("l2", resource), snake("_".join(made.ids[-3:-1])), taken)
 
     def construct(self, resource: Resource) -> str:
-        """Return a variable with the L2 construct of a resource, or with the L1 one."""
+        """Return a variable with the L2 construct of a resource, or with the L1 one.
+
+        This library and CDK take no `CfnResource` where they need a role, a key or a bucket.
+        """
+        self.finds_all &= self.made(resource).is_typed
         return self.l2(resource) if self.is_l2(resource) else self.l1(resource)
 
     def stack(self, resource: Resource) -> str:
@@ -321,6 +325,8 @@ class Code(Writing):
 
     def ref(self, resource: Resource, attribute: str = "") -> Expression:
         """Return an attribute of the L1 construct."""
+        if attribute and not self.made(resource).is_typed:
+            return Expression(f"{self.l1(resource)}.get_att({in_python(attribute)}).to_string()")
         name = f"attr_{snake(attribute)}" if attribute else "ref"
         return Expression(f"{self.l1(resource)}.{name}")
 
@@ -330,9 +336,13 @@ class Code(Writing):
 
     def block(self, resource: Resource) -> object:
         """Return the range itself, if it is known: it makes no reference between stacks."""
-        name = "attr_cidr_block" if resource.type == "AWS::EC2::VPC" else "cidr_block"
-        known = (one for one in self.named(resource, "CidrBlock") if isinstance(one, str))
-        return next(known, None) or Expression(f"{self.l1(resource)}.{name}")
+        for known in self.named(resource, "CidrBlock"):
+            if isinstance(known, str):
+                return known
+        if resource.type == "AWS::EC2::VPC":
+            return self.ref(resource, "CidrBlock")
+        self.finds_all &= self.made(resource).is_typed
+        return Expression(f"{self.l1(resource)}.cidr_block")
 
     def literal(self, value: object) -> str:
         """Write a value of a template as Python."""
