@@ -13,7 +13,10 @@ import pytest
 
 from . import scenarios
 from .conftest import PROJECT, ROOT, run_python
+from .places import key_arn
+from .reading import asked_for
 from .releases import LAST, RELEASES, unpacked
+from .test_app import KNOWN, answer, build, built, policy
 from .test_packaging import PACKAGE, UV, ran
 
 pytestmark = pytest.mark.packaging
@@ -214,3 +217,31 @@ def test_the_release_is_synthesized_as_it_was(released: dict[str, object], tmp_p
         assert excuses_any, f"nothing differs any more of {changed}"
     assert before.keys() == after.keys()
     assert [name for name in before if before[name] != after[name]] == []
+
+
+@pytest.mark.parametrize(("by", "more"), [
+    ("instance-profile", {}),
+    ("role", {"policy-name": "Sessions", "log-bucket": "session-logs", "log-prefix": "web",
+        "log-group": "/session/logs", "check-log-encryption": "false",
+        "decrypt-sessions-only": "true"}),
+], ids=["by-default", "with-a-name-and-logs"])  # fmt: skip
+def test_the_app_changes_nothing_until_an_option_is_added_and_then_the_same_policy(
+    tmp_path: Path, by: str, more: dict[str, str]
+) -> None:
+    given: dict[str, object] = {by: "Existing", "key": key_arn(), **more}
+    build(tmp_path, given)
+    for asked in asked_for(tmp_path / "cdk.out"):
+        given |= answer(asked)
+    name, after = build(tmp_path, given)
+    _, added = build(tmp_path, given | {"allow-registration": "true"})
+    app = unpacked(LAST, tmp_path) / "app.py"
+    environment = {**KNOWN, "CDK_CONTEXT_JSON": json.dumps(given), "CDK_OUTDIR": "cdk.out"}
+
+    done = run_python(str(app), cwd=app.parent, env=environment)
+
+    assert done.returncode == 0, done.stderr
+    assert json.dumps(built(app.parent)) == json.dumps((name, after))
+    assert after["Resources"].keys() == added["Resources"].keys()
+    assert policy(after)["PolicyName"] == policy(added)["PolicyName"]
+    registers = ["ssm:UpdateInstanceInformation" in str(found) for found in (after, added)]
+    assert registers == [False, True]
