@@ -261,6 +261,14 @@ def refused(error: Exception, argument: str) -> None:
     assert argument in str(error)
 
 
+def is_refused(
+    place: Place, stack: cdk.Stack, value: object, error: type[Exception] = ValueError
+) -> None:
+    with pytest.raises(error, match=re.escape(place.argument)) as caught:
+        place.give(stack, value)
+    refused(caught.value, place.argument)
+
+
 @functools.cache
 def granted_harmless(name: str, folder: Path) -> list[dict[str, Any]]:
     stack = new_stack(folder)
@@ -296,12 +304,7 @@ FOUND: Final = [
 def test_what_was_found_is_refused(tmp_path: Path, name: str, value: str) -> None:
     place = PLACES[name]
     stack = new_stack(tmp_path)
-    given = place.of(stack, value)
-
-    with pytest.raises(ValueError, match=re.escape(place.argument)) as error:
-        place.give(stack, given)
-
-    refused(error.value, place.argument)
+    is_refused(place, stack, place.of(stack, value))
 
 
 def holds(place: Place, name: str, value: str, folder: Path) -> None:
@@ -395,9 +398,7 @@ def test_a_token_arrives_in_the_template(tmp_path: Path, name: str, kind: str) -
             place.give(stack, given)
         return
     if kind not in place.tokens:
-        with pytest.raises(ValueError, match=re.escape(place.argument)) as refusal:
-            place.give(stack, given)
-        refused(refusal.value, place.argument)
+        is_refused(place, stack, given)
         return
     place.give(stack, given)
 
@@ -416,10 +417,7 @@ def test_a_pattern_beside_a_token_is_refused(tmp_path: Path, name: str) -> None:
     except RuntimeError as error:
         pytest.skip(f"CDK takes none there: {error}")
 
-    with pytest.raises(ValueError, match=re.escape(place.argument)) as refusal:
-        place.give(stack, given)
-
-    refused(refusal.value, place.argument)
+    is_refused(place, stack, given)
 
 
 def test_a_list_that_only_the_deployment_knows_arrives(tmp_path: Path) -> None:

@@ -23,20 +23,14 @@ from tests.reading import app_of, lookups, policy
 PROFILE_ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/path/Existing"
 
 
-def build(make_app: MakeApp, answer: object = None) -> cdk.Stack:
-    """A stack on a looked-up profile; `answer` is the CLI's to what it asks on its first pass."""
-    context = {}
-    if answer is not None:
-        (asked,) = lookups(build(make_app))
-        context = {asked["key"]: answer}
-    stack = cdk.Stack(make_app(**context), "Stack", env=HERE)
+def permit_profile(stack: cdk.Stack) -> None:
     profile = lookup_instance_profile(stack, "Profile", instance_profile_name="Existing")
     SessionManagerPermissions(stack, "Permissions", instance_profile=profile)
-    return stack
 
 
-def test_the_cli_is_asked_for_the_profile_of_that_name(make_app: MakeApp) -> None:
-    (asked,) = lookups(build(make_app))
+def test_the_cli_is_asked_for_the_profile_of_that_name(stack_here: cdk.Stack) -> None:
+    permit_profile(stack_here)
+    (asked,) = lookups(stack_here)
     assert asked["provider"] == "cc-api-provider"
     expected = {
         "account": ACCOUNT,
@@ -49,8 +43,8 @@ def test_the_cli_is_asked_for_the_profile_of_that_name(make_app: MakeApp) -> Non
 
 
 def test_the_answer_gives_the_profile_and_its_role(make_app: MakeApp) -> None:
-    stack = build(make_app, [{"Roles": ["ItsRole"], "Arn": PROFILE_ARN, "Identifier": "Existing"}])
-    assert lookups(stack) == []
+    answer = [{"Roles": ["ItsRole"], "Arn": PROFILE_ARN, "Identifier": "Existing"}]
+    stack = answered(make_app, permit_profile, answer)
     assert policy(stack)["Roles"] == ["ItsRole"]
     again = cdk.Stack(app_of(stack), "Again", env=HERE)
     profile = lookup_instance_profile(again, "Profile", instance_profile_name="Existing")
@@ -67,7 +61,7 @@ def test_the_answer_gives_the_profile_and_its_role(make_app: MakeApp) -> None:
 ])  # fmt: skip
 def test_an_answer_of_another_form_is_refused(make_app: MakeApp, answer: object) -> None:
     with pytest.raises(ValueError, match=r"'Existing' has the answer .* `cdk context --reset KEY`"):
-        build(make_app, answer)
+        answered(make_app, permit_profile, answer)
 
 
 class Name(str, enum.Enum):
