@@ -117,9 +117,6 @@ def error_of(call: Call, code: str, of_xml: int, of_json: int) -> Answer:
     if call.service == "ec2":
         error = f"<Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
         return Answer(of_xml, f"<Response>{error}</Response>".encode(), "text/xml")
-    if call.service == "s3":
-        error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-        return Answer(of_xml, error.encode(), "application/xml")
     if call.service in {"iam", "route53", "sts"}:
         error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
         return Answer(of_xml, f"<ErrorResponse>{error}</ErrorResponse>".encode(), "text/xml")

@@ -1,6 +1,6 @@
 """The permissions of `verify --instance-id` are those of checks, and none writes.
 
-`tests/deploy/test_credentials.py` has the same of services that enforce them.
+That they are enough where services enforce them is in `tests/deploy/test_credentials.py`.
 """
 
 from __future__ import annotations
