@@ -375,12 +375,6 @@ def test_what_can_t_be_attached_to_is_in_each_stack_s_one_warning(make_app: Make
         assert not all_roles(stack)
 
 
-def test_a_second_synthesis_adds_nothing(stack: cdk.Stack) -> None:
-    iam.InstanceProfile(stack, "Profile")
-    SessionManagerFleet(stack, "Fleet")
-    assert template(stack) == template(stack)
-
-
 # a role that several profiles share
 
 

@@ -333,9 +333,6 @@ class PermissionSet(cdk.Resource):
     def principal_account(self) -> str | None:
         return None
 
-    def add_to_policy(self, statement: iam.PolicyStatement) -> bool:
-        return bool(self.add_to_principal_policy(statement).statement_added)
-
     def add_to_principal_policy(
         self, statement: iam.PolicyStatement
     ) -> iam.AddToPrincipalPolicyResult:

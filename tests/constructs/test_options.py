@@ -27,7 +27,6 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 from session_manager_permissions._limits import MAX_INLINE_POLICIES
-from tests import scenarios
 from tests.builders import MINIMIZE, l1_profile
 from tests.conftest import MakeApp
 from tests.keys import existing_key, imported_alias, l1_alias
@@ -217,12 +216,7 @@ def test_each_option_is_a_keyword_of_its_type(callee: Callable[..., object]) -> 
 
 # they compose: each adds its own statements, in any order and beside any other
 
-BUCKETS: Final = {
-    "bucket": (None, None),
-    "bucket with a key": (scenarios.BUCKET_KEY, None),
-    "bucket with an alias": (key_arn(resource="alias/sessions"), None),
-    "their bucket": (None, OTHER_ACCOUNT),
-}
+BUCKETS: Final = {scenario for scenario in SCENARIOS if scenario.startswith("log_bucket ")}
 KEYS: Final = {
     "key": key_arn(),
     "far key": key_arn(OTHER_REGION),
@@ -230,14 +224,14 @@ KEYS: Final = {
     "far alias": key_arn(OTHER_REGION, resource="alias/sessions"),
     "other alias": key_arn(resource="alias/others"),
 }
-OTHERS: Final = ("group", "allow_registration", "check_log_encryption")
+OTHERS: Final = ("log_group", "allow_registration", "check_log_encryption off")
 
 
 def composed(parts: Sequence[str], *, first_later: bool = False, **flags: bool) -> Statements:
     """The statements where these are given in this order, without the order within a statement.
 
     Args:
-        parts: options; of the keys, the first is an option and the others are added.
+        parts: keys, of which the first is an option and the others are added, and scenarios.
         first_later: whether the first key is added as well.
         flags: other options, and `minimize`.
     """
@@ -246,17 +240,10 @@ def composed(parts: Sequence[str], *, first_later: bool = False, **flags: bool) 
     options: dict[str, Any] = dict(flags)
     keys = []
     for part in parts:
-        if part in BUCKETS:
-            options |= {
-                "log_bucket": scenarios.bucket(stack, *BUCKETS[part]),
-                "log_prefix": scenarios.PREFIX,
-            }
-        elif part in KEYS:
+        if part in KEYS:
             keys.append(kms.Key.from_key_arn(stack, part, KEYS[part]))
-        elif part == "group":
-            options["log_group"] = scenarios.group(stack)
         else:
-            options[part] = part != "check_log_encryption"
+            options |= SCENARIOS[part](stack)
     if keys and not first_later:
         options["encryption_key"] = keys.pop(0)
     role = existing_role(stack)
@@ -288,11 +275,11 @@ def union(found: Collection[Statements]) -> Statements:
     return merged
 
 
-PAIRS: Final = [*itertools.permutations((*BUCKETS, *OTHERS, *KEYS), 2)]
+PAIRS: Final = [*itertools.permutations((*sorted(BUCKETS), *OTHERS, *KEYS), 2)]
 TOGETHER: Final = [
-    *(pair for pair in PAIRS if not {*pair} <= BUCKETS.keys()),
-    ("their bucket", *OTHERS, *KEYS),
-    (*reversed(KEYS), *OTHERS, "bucket with an alias"),
+    *(pair for pair in PAIRS if not {*pair} <= BUCKETS),
+    ("log_bucket of another account", *OTHERS, *KEYS),
+    (*reversed(KEYS), *OTHERS, "log_bucket with an alias"),
 ]
 
 
@@ -305,9 +292,9 @@ def test_options_in_any_order_add_what_each_adds_alone(
     first_later, minimize, sessions_only = way
     added = {part: alone(part, sessions_only=sessions_only) for part in parts}
     expected = union([composed([]), *(added[part] for part in parts if part not in BUCKETS)])
-    for part in BUCKETS.keys() & {*parts}:  # whose encryption is read, in place of that of any
+    for part in BUCKETS & {*parts}:  # whose encryption is read, in place of that of any
         expected |= added[part]
-    if "check_log_encryption" in parts:
+    if "check_log_encryption off" in parts:
         del expected["SessionManagerLogEncryption"]
 
     found = composed(

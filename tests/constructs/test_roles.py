@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -81,18 +80,6 @@ def test_an_l1_role_made_inside_an_l2_role_is_one_of_its_own(stack: cdk.Stack) -
     role = l1_role(owned_role(stack), "Another")
     permit(stack, role)
     assert policy(stack)["Roles"] == [{"Ref": stack.get_logical_id(role)}]
-
-
-def test_names_that_only_the_deployment_knows_are_let_through(stack: cdk.Stack) -> None:
-    permissions = permit(stack, l1_profile(stack, parameter(stack, "Name")))
-    permissions.attach_to_instance_profile(
-        iam.CfnInstanceProfile(stack, "OfList", roles=names_of_a_parameter(stack))
-    )
-    permissions.attach_to_role(role_by_arn(stack, parameter(stack, "Arn")))
-    by_parameter, by_list, by_arn = policy(stack)["Roles"]
-    assert by_parameter == {"Ref": "Name"}
-    assert by_list == {"Fn::Select": [0, {"Ref": "Names"}]}
-    assert '{"Ref": "Arn"}' in json.dumps(by_arn)
 
 
 # How people write the role of an instance profile, and how a policy has to list it.
