@@ -77,12 +77,11 @@ def instance(
     scope: Construct,
     construct_id: str = "Instance",
     role: iam.IRole | None = None,
-    vpc: ec2.Vpc | None = None,
 ) -> ec2.Instance:
     return ec2.Instance(
         scope,
         construct_id,
-        vpc=vpc or network(scope),
+        vpc=network(scope),
         instance_type=SIZE,
         machine_image=linux(),
         role=role,

@@ -80,15 +80,6 @@ def stacks(folder: Path) -> list[Path]:
     ]
 
 
-def assert_all_find_the_same(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> set[tuple[str, str, str]]:
-    found = by_plugin(stacks(folder))
-    assert by_check(capsys, folder) == found
-    assert told(by_cfn_lint(sorted(folder.rglob("*.template.json")))) == found
-    return found
-
-
 @pytest.mark.parametrize("app", APPS)
 def test_an_app_in_python(
     app: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -96,7 +87,9 @@ def test_an_app_in_python(
     context = json.loads((ROOT / app).with_name("cdk.json").read_text()).get("context", {})
     run_app(monkeypatch, tmp_path, context, {}, app)
 
-    assert_all_find_the_same(tmp_path, capsys)
+    found = by_plugin(stacks(tmp_path))
+    assert by_check(capsys, tmp_path) == found
+    assert told(by_cfn_lint(sorted(tmp_path.rglob("*.template.json")))) == found
 
 
 @pytest.mark.deploy

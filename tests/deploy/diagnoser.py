@@ -44,11 +44,11 @@ class Diagnoser:
     """What the last run asked."""
 
     def run(self, said: Cause, *arguments: str, user: str = "") -> Run:
-        """Run `verify`, and other arguments than the node if they are given.
+        """Run `verify` of the node.
 
         Args:
             said: what is made.
-            arguments: more arguments; `audit` alone is that command.
+            arguments: more arguments.
             user: one whose credentials it runs with, made before; default: the administrator's.
 
         Every call is one that reads, and one that `--print-permissions` allows.
@@ -60,15 +60,12 @@ class Diagnoser:
             credentials = self.account.user(user)
             allowed = self.account.allowed(credentials["ARN"], [*PERMISSIONS])
             gateway.may_call = allowed.__contains__
-        whole = ["audit"]
-        if arguments != ("audit",):
-            operator = ["--operator", made.renamed(said.operator)] if said.operator else []
-            node = made.names.get(said.node, said.node)
-            whole = ["verify", "--instance-id", node, *operator, *arguments]
+        operator = ["--operator", made.renamed(said.operator)] if said.operator else []
+        node = ["--instance-id", made.names.get(said.node, said.node), "--region", REGION]
         with served(gateway) as address:
             run = self._run(
                 # the last option counts
-                [whole[0], "--output", "json", "--region", REGION, *whole[1:]],
+                ["verify", "--output", "json", *node, *operator, *arguments],
                 {"AWS_ENDPOINT_URL": address} | credentials,
             )
         self.calls = gateway.calls

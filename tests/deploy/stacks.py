@@ -80,12 +80,6 @@ def events(aws: LocalAws, name: str) -> list[dict[str, Any]]:
     return [*reversed(found["StackEvents"])]
 
 
-def outputs(aws: LocalAws, name: str) -> dict[str, str]:
-    """The outputs of the stack."""
-    (stack,) = aws.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-
-
 def made_user(aws: LocalAws, name: str, document: str) -> dict[str, str]:
     """Make a user with this policy, and return an access key."""
     iam = aws.client("iam")

@@ -67,7 +67,6 @@ class Newcomer:
         environment: dict[str, str] | None = None,
         *,
         cwd: Path | None = None,
-        exit_code: int = 0,
     ) -> str:
         """What a shell says to the script, line by line as it stands."""
         kept = {
@@ -92,7 +91,7 @@ class Newcomer:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert done.returncode == exit_code, f"{script}\n{done.stdout}"
+        assert done.returncode == 0, f"{script}\n{done.stdout}"
         return done.stdout
 
 
