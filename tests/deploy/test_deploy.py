@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import sys
 from typing import Final
 
 import pytest
@@ -130,6 +132,22 @@ def test_the_least_policy_reaches_no_other_stack_and_no_other_account() -> None:
     assert {sid for sid, resource in resources.items() if resource == ["*"]} == {"LookUp"}
     for sid, resource in resources.items():
         assert sid == "LookUp" or all(":111122223333:" in arn for arn in resource)
+
+
+def test_the_names_of_a_file_are_looked_up_between_two_passes(aws: LocalAws) -> None:
+    profiles = [existing_profile(aws, f"listed-{number}") for number in range(3)]
+    passes = aws.project / "roles.passes"
+    app = shlex.join([sys.executable, str(ROOT / "app.py")])
+    names = "\n".join(profile.role_arn for profile in profiles)
+    (aws.project / "roles.txt").write_text(names, encoding="utf-8")
+
+    counting = f"{app} && echo pass >> {passes.name}"
+    run = aws.cdk("deploy", "--method=direct", "-c", "roles=roles.txt", "--app", counting)
+
+    assert run.exit_code == 0, run.output
+    for profile in profiles:
+        assert_ready(profile)
+    assert passes.read_text() == "pass\n" * 2
 
 
 def test_each_name_of_a_file_that_does_not_exist_is_said_and_nothing_is_deployed(

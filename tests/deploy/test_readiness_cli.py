@@ -1,4 +1,4 @@
-"""What `cdk synth` shows of the check."""
+"""What `cdk synth` shows of the check, and what it exits with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
+import pytest
 from local_aws import CLI, ROOT
 
 from tests.conftest import FOR_PROCESSES
@@ -40,15 +42,48 @@ server.instance.node.add_dependency(permissions)
 app.synth()
 """
 
+APP = """
+import sys
 
-def synth(folder: Path, text: str) -> str:
-    """What `cdk synth` shows of an app."""
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+
+from session_manager_permissions import SessionManagerPermissions, SessionManagerReadiness
+
+app = cdk.App()
+cdk.Validations.of(app).add_plugins(SessionManagerReadiness(strict="strict" in sys.argv))
+stack = cdk.Stack(app, "Stack")
+role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+profile = iam.InstanceProfile(stack, "Profile", role=role)
+nested = cdk.NestedStack(stack, "Nested")
+SessionManagerPermissions(nested, "Permissions", role=role)
+iam.InstanceProfile(nested, "Inner", role=iam.Role.from_role_name(nested, "Other", "existing"))
+if "acknowledged" in sys.argv:
+    cdk.Validations.of(profile).acknowledge(
+        cdk.Acknowledgment(
+            id="SessionManagerReadiness::registration-missing",
+            reason="Default Host Management Configuration registers it",
+        )
+    )
+app.synth()
+"""
+
+REGISTRATION = "ERROR instances of this profile can't register with Systems Manager: "
+UNKNOWN = "INFO it can't be known at synthesis whether Session Manager reaches instances of this "
+
+
+class Synth(NamedTuple):
+    exit_code: int
+    output: str
+
+
+def synth(folder: Path, *arguments: str, text: str = APP) -> Synth:
     app = folder / "app.py"
     app.write_text(text)
+    run_by = shlex.join([sys.executable, str(app), *arguments])
     left_out = ("AWS_", "CDK_", "PYTEST_")
     inherited = {name: one for name, one in os.environ.items() if not name.startswith(left_out)}
     own = {"CDK_HOME": str(folder / "cdk-home"), "CDK_DISABLE_CLI_TELEMETRY": "true"}
-    run_by = shlex.join([sys.executable, str(app)])
     run = subprocess.run(  # noqa: S603
         [str(CLI), "synth", "--quiet", "--no-notices", f"--app={run_by}"],
         cwd=folder,
@@ -56,10 +91,10 @@ def synth(folder: Path, text: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=True,
+        check=False,
         timeout=300,
     )
-    return run.stdout
+    return Synth(run.returncode, run.stdout)
 
 
 def test_output_in_the_readme_is_real_and_its_fixes_mend_the_app(tmp_path: Path) -> None:
@@ -68,12 +103,27 @@ def test_output_in_the_readme_is_real_and_its_fixes_mend_the_app(tmp_path: Path)
         r"^```text\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
     )
 
-    shows = synth(tmp_path, BROKEN)
+    run = synth(tmp_path, text=BROKEN)
 
-    assert block in shows
+    assert block in run.output
+    assert run.exit_code == 0
     shown = r"^   Suggested fix: (.*?)^   Acknowledge"
-    found = re.findall(shown, shows, re.DOTALL | re.MULTILINE)
+    found = re.findall(shown, run.output, re.DOTALL | re.MULTILINE)
     fixes = [one.replace("\n   ", "\n") for one in found]
     assert len(fixes) == 2
     fixed = BROKEN.replace("app.synth()", "\n".join(["self = stack", *fixes, "app.synth()"]))
-    assert "SessionManagerReadiness" not in synth(tmp_path, fixed)
+    assert "SessionManagerReadiness" not in synth(tmp_path, text=fixed).output
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_a_strict_synth_fails_unless_what_is_not_ready_is_acknowledged(
+    tmp_path: Path, *, acknowledged: bool
+) -> None:
+    run = synth(tmp_path, "strict", *(["acknowledged"] if acknowledged else []))
+
+    of_id = "   Acknowledge with 'SessionManagerReadiness::"
+    assert (REGISTRATION in run.output) == (not acknowledged)
+    assert (f"{of_id}registration-missing'" in run.output) == (not acknowledged)
+    assert UNKNOWN in run.output
+    assert f"{of_id}cannot-be-known'" in run.output
+    assert run.exit_code == (0 if acknowledged else 1)
