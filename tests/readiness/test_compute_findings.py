@@ -393,6 +393,10 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
         "Fn::Join": ["", ["--", {"Fn::Base64": "systemctl stop amazon-ssm-agent"}]]}}), UNKNOWN),
     ("policy in JSON that Fn::Sub makes", with_policy({"Fn::Sub": json.dumps(
         {"Statement": [ALL | {"Sid": "${AWS::StackName}"}]})}), READY),
+    *((f"policy in JSON that Fn::Join makes, for {region}", with_policy({"Fn::Join": ["", [
+        '{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": ',
+        '{"StringEquals": {"aws:RequestedRegion": "', region, '"}}}}']]}), found)
+      for region, found in ((ref("AWS::Region"), READY), ("${AWS::Region}", UNKNOWN))),
     ("policy by a function that makes JSON",
      with_policy({"Fn::ToJsonString": {"Statement": [CHANNELS_ONLY]}}),
      frozenset({"registration-missing"})),

@@ -156,6 +156,13 @@ REPLICA: Final = resource("AWS::KMS::ReplicaKey", **key()["Properties"])
 IMPORTED: Final = resource("AWS::KMS::Key", Origin="EXTERNAL")
 
 
+OF_X: Final = {"AliasName": "alias/x", "TargetKeyId": "arn:aws:kms:eu-west-1:1:key/1"}
+ALIAS_ELSEWHERE: Final = {
+    "A": document(DEFAULT_DOCUMENT, kmsKeyId="alias/x"),
+    "X": resource("AWS::KMS::Alias", **OF_X),
+}
+
+
 def parts_of(arn: str) -> Body:
     return {"Fn::Sub": f"arn:aws:{arn}"}
 
@@ -261,9 +268,9 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a key that only S3 may use", {"A": DEFAULT}, [decrypt(Condition=BY_S3)], DENIED),
     ("a key that S3 may not use", {"A": DEFAULT}, [decrypt(), deny("kms:*", Condition=BY_S3)],
      READY),
-    ("a key elsewhere", {"A": ELSEWHERE}, [], UNKNOWN),
-    ("a key elsewhere that is granted", {"A": ELSEWHERE}, [decrypt("arn:aws:kms:*:1:*")], READY),
-    ("a key elsewhere that is denied", {"A": ELSEWHERE}, [deny("kms:*")], DENIED),
+    *((f"a key elsewhere, with {statements}", parts, statements, found)
+      for parts in ({"A": ELSEWHERE}, ALIAS_ELSEWHERE) for statements, found in (
+          ([], UNKNOWN), ([decrypt("arn:aws:kms:*:1:key/1")], READY), ([deny("kms:*")], DENIED))),
     ("a key of another account", {"A": document(DEFAULT_DOCUMENT, kmsKeyId=FOREIGN)}, [], DENIED),
     ("a key of another account that is granted",
      {"A": document(DEFAULT_DOCUMENT, kmsKeyId=FOREIGN)}, [decrypt(FOREIGN)], UNKNOWN),
@@ -467,10 +474,11 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      [allow(*STREAMS, on=parts_of(f"{GROUPS}sessions"))], LOST),
     ("the streams of another group", {"A": document(**TO_GROUP)},
      [allow(*STREAMS, on=parts_of(f"{GROUPS}others:*"))], LOST),
-    ("a document as a text with variables", {"A": as_json(kmsKeyId="${Key.Arn}")}, [decrypt()],
-     READY),
-    ("a document as a text with variables, and no permission",
-     {"A": as_json(kmsKeyId="${Key.Arn}")}, [], DENIED),
+    *((f"a document as a text, with {statements}", {"A": text}, statements, found)
+      for text in (as_json(kmsKeyId="${Key.Arn}"), resource(
+          "AWS::SSM::Document", DocumentType="Session", Name=DEFAULT_DOCUMENT, Content={
+              "Fn::Join": ["", ['{"schemaVersion": "1.0", "inputs": {"kmsKeyId": "', ARN, '"}}']]}))
+      for statements, found in (([decrypt()], READY), ([], DENIED))),
     ("a document as a text with a variable of its own",
      {"A": as_json({"K": ARN}, kmsKeyId="${K}")}, [], DENIED),
     ("a document as a text with a policy's variable",

@@ -273,8 +273,8 @@ class SessionRules:
 
     def _asked_by(self, document: Document) -> Iterator[AgentCall]:
         read, is_on = self._sessions.input, self._sessions.is_on
-        named = read(document, KEY)
-        key = self._key(named)
+        named = self._behind_alias(read(document, KEY))
+        key = _made(named, *KEYS)
         if key is not None:
             options: tuple[Option, ...] = (Option("encryption_key", key),)
             arn: Value = (ReturnValue(key, "Arn"),)
@@ -326,11 +326,15 @@ class SessionRules:
 
     def _key(self, value: Value) -> Resource | None:
         """The key of the app that an input names, by itself or by an alias."""
+        return _made(self._behind_alias(value), *KEYS)
+
+    def _behind_alias(self, value: Value) -> Value:
+        """What names the key that an alias of the app stands for; another value as it is."""
         alias = _made(value, "AWS::KMS::Alias")
-        if alias is not None:
-            target = alias.properties.get("TargetKeyId")
-            value = self._sessions.named(alias.template, target, KEY)
-        return _made(value, *KEYS)
+        if alias is None:
+            return value
+        target = alias.properties.get("TargetKeyId")
+        return self._sessions.named(alias.template, target, KEY)
 
 
 def _arn_of_key(document: Document, named: Value) -> Value:

@@ -67,6 +67,14 @@ def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
             return document
         case "Fn::Sub", (str(pattern) | [str(pattern), _]) as argument:
             return _substituted(parsed(pattern), argument) or written
+        case "Fn::Join", [str(separator), [*parts]]:
+            given = {f"Part{place}": part for place, part in enumerate(parts)}
+            texts = (
+                part.replace("${", "${!") if isinstance(part, str) else f"${{{name}}}"
+                for name, part in given.items()
+            )
+            pattern = separator.join(texts)
+            return _substituted(parsed(pattern), [pattern, given]) or written
     return written
 
 

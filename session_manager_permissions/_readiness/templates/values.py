@@ -428,9 +428,11 @@ class Assembly:
 
     def _select(self, template: Template, argument: object) -> Value | None:
         match argument:
-            case [index, entries] if re.fullmatch("[0-9]{1,4}", str(index)):
+            case [index, entries]:
+                place = as_text(self.settled(self.value(template, index)))
                 parts = self._list(template, entries) or []
-                return parts[int(str(index))] if int(str(index)) < len(parts) else None
+                if re.fullmatch("[0-9]{1,4}", place) and int(place) < len(parts):
+                    return parts[int(place)]
         return None
 
     def _list(self, template: Template, expression: object) -> list[Value] | None:
