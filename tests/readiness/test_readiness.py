@@ -355,7 +355,7 @@ ALIAS_OF_STACK = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:ali
 ENCRYPTS_FOR = {"Null": {"kms:EncryptionContext:a": "false"}}
 KEYS = {
     "Key": {"Type": "AWS::KMS::Key"},
-    "Alias": {"Type": "AWS::KMS::Alias"},
+    "Alias": resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key")),
     "Secret": {"Type": "AWS::SecretsManager::Secret"},
 }
 NOT_BY_ARN, ON_ALL = frozenset({"key-not-by-arn"}), frozenset({"decrypt-on-all-keys"})
@@ -365,11 +365,14 @@ def decrypts(on: object) -> Statement:
     return allow("kms:Decrypt", on=on)
 
 
+OF_KEY = att("Key", "Arn")
 IN_STATEMENTS = {
     NOT_BY_ARN: (
         decrypts(ALIAS), decrypts({"Fn::Sub": ALIAS_OF_STACK}), decrypts("alias/sessions"),
         decrypts(KEY_ID), decrypts(f"key/{KEY_ID}"), decrypts(f"mrk-{KEY_ID.replace('-', '')}"),
         decrypts(ref("Key")), decrypts([key_arn(), "alias/sessions"]),
+        decrypts([key_arn(), ref("Key")]), decrypts(ref("Alias")),
+        decrypts([key_arn(), key_arn(resource="alias/a")]), decrypts([OF_KEY, "alias/sessions"]),
         # in both branches, and named once
         decrypts({"Fn::If": ["C", [ref("Key"), key_arn()], ref("Key")]}),
     ),
@@ -377,7 +380,9 @@ IN_STATEMENTS = {
         allow("KMS:dec*", on="arn:aws:kms:*:*:key/*"),
         allow("s3:*", "kms:Decrypt", on="arn:aws:kms:*"),
         {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": key_arn()}),
-    READY: (decrypts(key_arn()), decrypts(att("Key", "Arn")), decrypts(ref("Parameter")),
+    READY: (decrypts([OF_KEY, ref("Key")]), decrypts([ref("Alias"), OF_KEY]),
+        decrypts([key_arn(resource="alias/a"), OF_KEY]), decrypts([key_arn(), KEY_ID]),
+        decrypts(key_arn()), decrypts(OF_KEY), decrypts(ref("Parameter")),
         decrypts(ref("Secret")), decrypts(key_arn(resource="key/*")), allow("kms:Encrypt"),
         allow("kms:CreateAlias", on=ALIAS), deny("kms:Decrypt", on=ALIAS), deny("kms:Decrypt"),
         allow("s3:GetObject", on="alias/sessions"), allow("kms:Encrypt", "s3:*"), allow("*"),

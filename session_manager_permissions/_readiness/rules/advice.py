@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.policies import DECRYPT
-from session_manager_permissions._readiness.roles import KEYS, Policy, Role, Roles
+from session_manager_permissions._readiness.roles import KEYS, Policy, Role, Roles, marked
 from session_manager_permissions._readiness.templates.functions import (
     intrinsic,
     listed,
     shown,
     text,
 )
+from session_manager_permissions._readiness.templates.model import ReturnValue
 
 from .remedies import Advice, Fix, Set
 from .rule import Finding, warning
@@ -23,7 +24,7 @@ from .writer import written as as_written
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from session_manager_permissions._readiness.templates.model import Resource
+    from session_manager_permissions._readiness.templates.model import Resource, Template
 
 
 KEY_NOT_BY_ARN: Final = "key-not-by-arn"
@@ -49,6 +50,7 @@ NAME_BY_ARN: Final = Advice(
     "name the ARN of the key in the Resource of the statement",
 )
 
+_ALIAS: Final = "AWS::KMS::Alias"
 _ANY_KEY: Final = "arn:aws:kms:-:-:key/-"  # matches only patterns that name no particular key
 _ALIAS_OR_ID: Final = re.compile(
     r"(arn:[^:]*:kms:[^:]*:[^:]*:)?alias/.*"
@@ -86,8 +88,10 @@ def of_policy(roles: Roles, policy: Policy) -> Iterator[Finding]:
                 "access to IAM",
                 (NAME_KEYS,),
             )
-        for written in [] if statement.not_resources else listed(statement.written_resource):
-            if _is_no_key(written, policy.resource):
+        named_keys = [] if statement.not_resources else listed(statement.written_resource)
+        for written in named_keys:
+            is_no_key = _is_no_key(written, policy.resource)
+            if is_no_key and not _is_by_arn_too(written, named_keys, policy.resource.template):
                 yield Finding(
                     KEY_NOT_BY_ARN,
                     (policy.resource,),
@@ -103,8 +107,18 @@ def _is_no_key(written: object, resource: Resource) -> bool:
     function, name = intrinsic(written)
     if function == "Ref":
         referenced = resource.template.resources.get(name)
-        return referenced is not None and referenced.type in {*KEYS, "AWS::KMS::Alias"}
+        return referenced is not None and referenced.type in {*KEYS, _ALIAS}
     return _ALIAS_OR_ID.fullmatch(text(written)) is not None
+
+
+def _is_by_arn_too(written: object, among: list[Any], template: Template) -> bool:
+    """Tell whether the key of an alias, or of a key id, is named by its ARN as well."""
+    named = marked(template.value(written))
+    for one in template.resources.values():
+        if one.type == _ALIAS and named.endswith(marked((ReturnValue(one),))):
+            named = marked(template.value(one.properties.get("TargetKeyId")))
+    its_end = f":key/{named.rpartition('/')[2]}"
+    return any(marked(template.value(one)).endswith(its_end) for one in among)
 
 
 # Fixes -------------------------------------------------------------------------------------------
