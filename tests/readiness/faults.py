@@ -669,6 +669,11 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
         Group=scaling(MixedInstancesPolicy={"LaunchTemplate": {
             "LaunchTemplateSpecification": IN_TEMPLATE,
             "Overrides": [{"InstanceType": "t3.nano"}, {"ImageId": MINIMAL}]}}))),
+    "a minimal image of AWS Batch": ("agent-missing", profile_and_role(
+        inline(ALL), Batch=resource("AWS::Batch::ComputeEnvironment", ComputeResources={
+            "Type": "EC2", "InstanceRole": ref("Profile"), "MaxvCpus": 1, "InstanceTypes": ["m5"],
+            "Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"], "Ec2Configuration": [
+                {"ImageType": "ECS_AL2023", "ImageIdOverride": MINIMAL}]}, Type="MANAGED"))),
     "endpoints of all but S3": ("endpoint-missing", isolated_in_l1(
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), **WITH_BUCKET)),
     "no endpoints, behind a group that lets nothing out": (

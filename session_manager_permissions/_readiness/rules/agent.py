@@ -50,6 +50,9 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-ag
 _WORDS: Final = re.compile("minimal|debian|freebsd")
 """A word of each of these parameters."""
 
+_NAMED_BY: Final = ("ImageId", *(f"Ec2Configuration.{n}.ImageIdOverride" for n in (0, 1)))
+"""The properties that name an image, those of AWS Batch too, which takes two at most."""
+
 _OF_CDK: Final = "C96584B6F00A464EAD1953AFF4B05118Parameter"
 """How CDK ends the names of the parameters that it makes for an image. Nobody passes them."""
 
@@ -85,7 +88,7 @@ def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
         yield changed_by.decides
     else:
         with_agent = f"{{{{resolve:ssm:{path.replace('-minimal', '')}}}}}"
-        named_at = [f"{before}ImageId" for before, _ in launches(where)]
+        named_at = [f"{before}{name}" for before, _ in launches(where) for name in _NAMED_BY]
         named_at = [one for one in named_at if written(where, one) == image.value]
         fixes = [Set(where, one, with_agent) for one in named_at if UNKNOWN not in path]
         yield Finding(
