@@ -752,7 +752,9 @@ VERIFY: Final = {
             errors.ConnectTimeoutError(endpoint_url="https://ssm"))),
     "credentials that have expired": refusing("ExpiredToken"),
     "a region that is not enabled": command(
-        IN_REGION, says_no("GetRole", "UnrecognizedClientException")),
+        "--role web --region me-south-1", says_no("GetRole", "UnrecognizedClientException")),
+    "a region in capital letters, in which AWS knows no credentials": command(
+        "--role web --region EU-WEST-1", says_no("GetRole", "UnrecognizedClientException")),
     "a call that AWS refuses": refusing("Throttling"),
     "an action that IAM does not answer": command("--role web-server", leaves_an_answer_out),
     "a `--role` that does not exist": refusing("NoSuchEntity"),

@@ -135,7 +135,7 @@ def _misspelt(region: str) -> str:
         for partition in session.get_available_partitions()
         for one in session.get_available_regions("ec2", partition)
     ]
-    similar = [] if region in known else get_close_matches(region, known, 1)
+    similar = [] if region in known else get_close_matches(region.lower(), known, 1)
     return f": there is {similar[0]}" if similar else ""
 
 
@@ -320,11 +320,13 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
         expired = f"{action} failed: {code}: the credentials have expired"
         return CannotAsk(f"{expired}: {sign_in(asked.profile)}")
     if code in _UNKNOWN_HERE:
-        named = in_shell(asked.region or "", _limits.REGION.fault, "REGION")
+        region = asked.region or ""
+        named, similar = in_shell(region, _limits.REGION.fault, "REGION"), _misspelt(region)
+        unless = f"check whether there is a region {region}{similar}; or " if similar else ""
         enable = f"aws account enable-region --region-name {named}{_of_profile(asked.profile)}"
         return CannotAsk(
             f"{action} failed: {code}: {reason}: AWS does not know the credentials there: "
-            f"{sign_in(asked.profile)}, or enable the region: {enable}"
+            f"{unless}{sign_in(asked.profile)}, or enable the region: {enable}"
         )
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = NotNow if code in _THROTTLED or status >= _ERROR_OF_AWS else CannotAsk
