@@ -183,13 +183,19 @@ def _read(key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
     if alias_name is None:
         return found, None, cast("IKeyRef", key)
     alias = cast("IAlias", key)
+    try:
+        target = alias.alias_target_key
+    except RuntimeError:  # CDK does not know the key of an alias that is imported by name
+        return found, alias_name, None
     if isinstance(alias, cdk.aws_kms.Alias):
         # The name of the L2 may be a reference, and that of its L1 is literal.
         alias_name = cast("CfnAlias", alias.node.default_child).alias_name
-    try:
-        return found, alias_name, alias.alias_target_key
-    except RuntimeError:  # CDK does not know the key of an alias that is imported by name
-        return found, alias_name, None
+    else:
+        there = target.env  # an alias is in the account and the region of its key
+        found = cdk.Stack.of(alias).format_arn(
+            service="kms", region=there.region, account=there.account, resource=alias_name
+        )
+    return found, alias_name, target
 
 
 def _read_reference(key: IKeyRef | IAliasRef) -> tuple[str, str | None, None]:

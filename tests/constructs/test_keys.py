@@ -113,7 +113,7 @@ ALIASES: dict[str, Callable[[cdk.Stack], Any]] = {
     "L1 by an id": lambda s: l1_alias(s, KEY_ID),
     "from_alias_name": imported_alias,
     "from_alias_attributes": lambda s: kms.Alias.from_alias_attributes(
-        s, "Alias", alias_name=ALIAS, alias_target_key=existing_key(s)
+        s, "Alias", alias_name=ALIAS, alias_target_key=kms.Key(s, "Key")
     ),
 }
 
@@ -124,6 +124,16 @@ def test_an_alias_grants_on_its_key(make_app: MakeApp, kind: str, *, alias_name_
     stack = cdk.Stack(make_app(**{ALIAS_NAME_REF: alias_name_ref}), "Stack")
     permit(stack, ALIASES[kind](stack))
     assert decrypt(stack) == [on_alias(ALL_KEYS_HERE)]
+
+
+def test_an_alias_is_granted_where_its_key_is(stack: cdk.Stack) -> None:
+    theirs = existing_key(stack, account=OTHER_ACCOUNT, region=OTHER_REGION)
+    permit(
+        stack,
+        kms.Alias.from_alias_attributes(stack, "Alias", alias_name=ALIAS, alias_target_key=theirs),
+    )
+    there = in_partition(f":kms:{OTHER_REGION}:{OTHER_ACCOUNT}:key/*")
+    assert decrypt(stack) == [on_alias(there)]
 
 
 @pytest.mark.parametrize("minimize", [False, True])
