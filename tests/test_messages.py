@@ -522,6 +522,7 @@ ROLES: Final = {
     "an ARN that is not a role's": by_arn(f"arn:aws:iam::{ACCOUNT}:user/web"),
     "an ARN given to `from_role_name`": by_name(role_arn("web")),
     "a name that no role can have": by_name("web server"),
+    "a name that CloudFormation would resolve": by_name("{{resolve:ssm:/web/role}}"),
     "a service-linked role": by_arn(role_arn("aws-service-role/ssm.amazonaws.com/Ssm")),
     "a role under `/aws-reserved/`": by_arn(role_arn("aws-reserved/sso.amazonaws.com/Admin")),
     "a role of the app with a path, imported by its ARN": permissions(role=by_token),

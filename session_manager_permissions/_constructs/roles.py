@@ -19,6 +19,7 @@ from session_manager_permissions import _limits
 
 from .checks import described
 from .tokens import (
+    DYNAMIC_REFERENCE,
     Environment,
     differ,
     is_name,
@@ -364,6 +365,12 @@ def refuse_by_arn(arn: str, scope: IConstruct) -> None:
         raise ValueError(
             f"role {arn!r} is reserved by AWS, which alone can change it: change the permission "
             "set in IAM Identity Center"
+        )
+    if DYNAMIC_REFERENCE in path_and_name:
+        raise ValueError(
+            f"role is given by the dynamic reference {path_and_name!r}, in which CDK reads a / as "
+            "the end of a path: give its value as a token, such as "
+            "ssm.StringParameter.value_for_string_parameter(scope, parameter)"
         )
     # `customize_roles` makes an ARN without a name.
     if slash and not is_name(name, _limits.ROLE):
