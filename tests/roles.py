@@ -13,7 +13,7 @@ from aws_cdk.interfaces import aws_iam as iam_interfaces
 from constructs import Construct
 
 from .builders import imported_profile, l1_profile
-from .places import HERE, OTHER_ACCOUNT, role_arn
+from .places import HERE, OTHER_ACCOUNT, THERE, role_arn
 from .templates import parameter
 
 EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
@@ -55,11 +55,22 @@ def role_by_its_path(scope: Construct) -> iam.IRole:
     return role_by_arn(scope, cdk.Fn.sub("${L1.Arn}"))
 
 
+def role_by_its_export(scope: Construct) -> iam.IRole:
+    """A role of the app with a path, which is imported by the export of its ARN."""
+    for path, env in (("/other/", THERE), ("/team/", HERE)):
+        owner = cdk.Stack(cdk.Stage.of(scope), f"Of{env.region}", env=env)
+        role = iam.Role(owner, "Role", assumed_by=EC2, path=path)
+        cdk.CfnOutput(owner, "Arn", value=role.role_arn, export_name="Web")
+    return role_by_arn(scope, cdk.Fn.import_value("Web"))
+
+
 FIXED_ROLES: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
     "immutable by name": (immutable_role, "mutable=False"),
     "immutable by ARN": (lambda s: role_by_arn(s, mutable=False), "mutable=False"),
     "immutable by a parameter": (lambda s: immutable_role(s, parameter(s)), "mutable=False"),
     "a parameter's ARN": (lambda s: role_by_arn(s, parameter(s), mutable=False), "mutable=False"),
+    "an export's ARN": (
+        lambda s: role_by_arn(s, cdk.Fn.import_value("Theirs"), mutable=False), "mutable=False"),
     "a view": (lambda s: owned_role(s).without_policy_updates(), "without_policy_updates()"),
     "another account's": (lambda s: role_by_arn(s, role_arn(account=OTHER_ACCOUNT)),
         f"belongs to account {OTHER_ACCOUNT}"),
@@ -68,6 +79,7 @@ FIXED_ROLES: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
     "service-linked": (lambda s: role_by_arn(s, role_arn("aws-service-role/x.amazonaws.com/X")),
         "is a service-linked role"),
     "by a part of its path": (role_by_its_path, "CDK takes a part of its path '/team/'"),
+    "exported": (role_by_its_export, "CDK takes a part of its path '/team/'"),
 }  # fmt: skip
 """Roles that can't be changed, and what is said of each."""
 # A role that others create, who says so, and whether CDK is kept from making it.

@@ -385,13 +385,26 @@ def _refuse_path(arn: str, scope: IConstruct) -> None:
     CDK takes the first part of the path for the name: aws-cdk-lib/aws-iam/lib/role.ts,
     `fromRoleArn`.
     """
-    role = resource_by_arn(arn, scope, iam.CfnRole)
+    role = resource_by_arn(arn, scope, iam.CfnRole) or _exported_role(arn, cdk.Stack.of(scope))
     path = known_path(role)
     if role and path:
         raise ValueError(
             f"role is imported by the ARN of {role.node.path!r}, and CDK takes a part of its path "
             f"{path!r} for the name: give the role itself"
         )
+
+
+def _exported_role(arn: str, stack: cdk.Stack) -> iam.CfnRole | None:
+    """Return the role whose ARN a stack of this stage exports, if `Fn::ImportValue` imports it."""
+    match stack.resolve(arn):
+        case {"Fn::ImportValue": str(name)}:
+            here = Environment.of(stack)
+            for node in cast("cdk.Stage", cdk.Stage.of(stack)).node.find_all():
+                if not isinstance(node, cdk.CfnOutput) or node.export_name != name:
+                    continue
+                if Environment.of(node.stack) == here:
+                    return resource_by_arn(node.value, node, iam.CfnRole)
+    return None
 
 
 def known_path(made: cdk.CfnResource | None) -> str:
