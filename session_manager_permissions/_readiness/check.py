@@ -36,7 +36,7 @@ from .rules import (
 from .rules.constructs import Constructs
 from .rules.kinds import kind_of
 from .rules.python import Code
-from .rules.remedies import Ask
+from .rules.remedies import Allow, Ask, GivePolicy
 from .rules.steps import Step, Steps
 from .rules.writer import LaunchedBy, Shared
 from .sessions import Sessions
@@ -148,7 +148,10 @@ class _Checking:
                 key = behind, finding._replace(resources=())
                 merged[key].update(dict.fromkeys(finding.resources))
         found = [one._replace(resources=tuple(where)) for (_, one), where in merged.items()]
-        of_roles = {one: _verdict(of_role) for one, of_role in by_profile.items()}
+        of_roles = {
+            one: (_verdict(of_role), permissions.allow_documents(of_role))
+            for one, of_role in by_profile.items()
+        }
         found += self._add_findings_on_compute(by_profile) if self._with_compute else []
         found += self._of_policies([*roles])
         found += self._warnings_on_compute()
@@ -159,12 +162,11 @@ class _Checking:
             found += self._in_all_worlds(judge)
         of_grants = partial(tags.of_grants, self._parts, self._roles, self._launchers)
         found += self._in_all_worlds(of_grants)
-        for profile, verdict in of_roles.items():
-            of_sessions = self._of_sessions(profile) if verdict != "not ready" else []
+        for profile, (verdict, is_allowed) in of_roles.items():
             found += [
                 one
-                for one in of_sessions
-                if verdict == "ready" or one.rule == sessions.SESSION_DENIED
+                for one in self._of_sessions(profile, is_allowed=is_allowed)
+                if verdict != "can't be known" or one.rule == sessions.SESSION_DENIED
             ]
         verdicts = Counter(map(_verdict, by_profile.values()))
         return [*dict.fromkeys(found)], verdicts
@@ -220,8 +222,11 @@ class _Checking:
             return behind, [_unknown_profile(profile, name, judged.decides)]
         found = permissions.together(judged.found)
         if found and len(behind) == 1:
-            options = self._in_all_worlds(partial(self._session_rules.options, behind[0]))
-            found = permissions.with_options(found, (*options,))
+            lacking = partial(self._session_rules.lacking, behind[0])
+            options = self._in_all_worlds(lambda: lacking().policy.options)
+            by_boundary = self._in_all_worlds(lambda: lacking().by_boundary)
+            policy = GivePolicy(behind[0].resource, options=(*options,))
+            found = permissions.with_more(found, Allow(policy, (*by_boundary,)))
         return behind, found
 
     def _told_of_role(self, role: Role, profile: Resource) -> list[Told]:
@@ -290,13 +295,18 @@ class _Checking:
             judged = many.judged
         return [*dict.fromkeys(one for several in judged for one in several)]
 
-    def _of_sessions(self, profile: Resource) -> Iterable[Finding]:
-        """Find what a role that is ready may not do for sessions."""
+    def _of_sessions(self, profile: Resource, *, is_allowed: bool) -> Iterable[Finding]:
+        """Find what keeps sessions from a profile that may be reached, once it can.
+
+        Args:
+            profile: the profile.
+            is_allowed: whether a fix of its role allows what the documents ask for.
+        """
 
         def find() -> Iterator[Finding]:
             only_if(profile.exists)
             role = self._roles.of_holder(profile)
-            denied = [*self._session_rules.of_calls(role, profile)]
+            denied = [] if is_allowed else [*self._session_rules.of_calls(role, profile)]
             yield from self._session_rules.of_documents(profile)
             if denied and not self._heals(role, profile):
                 yield from denied
@@ -353,7 +363,13 @@ class _Checking:
             return [_unknown_compute(resource, many.deciders)], []
         if judged.decides:
             return [_unknown_compute(resource, judged.decides)], launched
-        return judged.found, launched
+        found = judged.found
+        if any(one.rule == credentials.NO_INSTANCE_PROFILE for one in found):
+            stack = resource.template.stack
+            options = self._in_all_worlds(partial(self._session_rules.of_new_role, stack))
+            more = Allow(GivePolicy(resource, options=(*options,)))
+            found = permissions.with_more(found, more)
+        return found, launched
 
     def _launched(self, resource: Resource) -> list[_Launched]:
         """Return what a resource launches, in the world that is judged."""

@@ -187,8 +187,8 @@ def bounded(stack: cdk.Stack, *statements: iam.PolicyStatement) -> None:
     iam.PermissionsBoundary.of(stack).apply(boundary)
 
 
-def boundary_of_the_app(stack: cdk.Stack) -> None:
-    one_instance(stack)
+def boundary_of_the_app(stack: cdk.Stack, build: Build = one_instance) -> None:
+    build(stack)
     bounded(stack, iam.PolicyStatement(actions=["s3:*"], resources=["*"]))
 
 
@@ -370,6 +370,11 @@ def key_that_is_not_granted(stack: cdk.Stack) -> iam.Role:
     return session_document(stack, kmsKeyId=kms.Key(stack, "Key").key_arn)
 
 
+def key_beyond_the_boundary(stack: cdk.Stack) -> None:
+    key_that_is_not_granted(stack)
+    bounded(stack, *session_manager_statements(allow_registration=True))
+
+
 def bucket_that_is_not_granted(stack: cdk.Stack) -> None:
     bucket = s3.Bucket(stack, "Bucket")
     session_document(stack, s3BucketName=bucket.bucket_name, s3KeyPrefix="sessions")
@@ -399,7 +404,9 @@ def containers(stack: cdk.Stack, *, channels: bool = True, **more: Any) -> ecs.C
     return service_of(stack, task.task_definition_arn)
 
 
-def cluster_that_asks_for_more(stack: cdk.Stack, *, channels: bool = True) -> None:
+def cluster_that_asks_for_more(
+    stack: cdk.Stack, build: Callable[[cdk.Stack], ecs.CfnService] = containers
+) -> None:
     asked = used(stack)
     logged = {
         "s3BucketName": asked["log_bucket"].bucket_name,
@@ -409,12 +416,17 @@ def cluster_that_asks_for_more(stack: cdk.Stack, *, channels: bool = True) -> No
     executes: Any = {"kmsKeyId": key, "logging": "OVERRIDE", "logConfiguration": logged}
     configuration: Any = {"executeCommandConfiguration": executes}
     cluster = ecs.CfnCluster(stack, "Cluster", configuration=configuration)
-    containers(stack, channels=channels).cluster = cluster.ref
+    build(stack).cluster = cluster.ref
 
 
-def task_without_a_role(stack: cdk.Stack) -> None:
+def bounded_task_that_is_asked_for_more(stack: cdk.Stack) -> None:
+    of_task = partial(containers, channels=False)
+    boundary_of_the_app(stack, partial(cluster_that_asks_for_more, build=of_task))
+
+
+def task_without_a_role(stack: cdk.Stack) -> ecs.CfnService:
     given: Any = [{"name": "app", "image": "nginx"}]
-    service_of(stack, ecs.CfnTaskDefinition(stack, "Task", container_definitions=given).ref)
+    return service_of(stack, ecs.CfnTaskDefinition(stack, "Task", container_definitions=given).ref)
 
 
 def without_the_tag(stack: cdk.Stack, build: Build) -> None:
@@ -442,6 +454,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("in a nested stack", in_a_nested_stack, ""),
         ("an id that is taken", id_that_is_taken, ""),
         ("a boundary of the app", boundary_of_the_app, ""),
+        ("and preferences", partial(boundary_of_the_app, build=key_that_is_not_granted), ""),
         ("nodes without permissions", nodes_without_permissions, "Nodes"),
         ("a group with preferences", partial(with_preferences, build=a_group), "Group"),
     ],
@@ -461,6 +474,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
     "no-instance-profile": [
         ("an L1 instance", l1_instance, "Instance"),
         ("a template without a role", a_template, "Template"),
+        ("with preferences", partial(with_preferences, build=l1_instance), "Instance"),
     ],
     "role-not-assumable": [("trusted by RDS", trusted_by_rds, "Role")],
     "metadata-off": [
@@ -503,6 +517,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("a key that is not granted", key_that_is_not_granted, ""),
         ("an enforced group that is not granted", enforced_group_that_is_not_granted, ""),
         ("a key and a bucket that are not granted", key_and_bucket_that_are_not_granted, ""),
+        ("a key beyond the boundary", key_beyond_the_boundary, ""),
     ],
     "log-lost": [
         ("a bucket that is not granted", bucket_that_is_not_granted, ""),
@@ -513,7 +528,8 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("a task without a role", task_without_a_role, ""),
         ("a task whose role lacks the channels", partial(containers, channels=False), ""),
         ("a cluster that asks for more", cluster_that_asks_for_more, ""),
-        ("and for the channels", partial(cluster_that_asks_for_more, channels=False), ""),
+        ("of no role", partial(cluster_that_asks_for_more, build=task_without_a_role), ""),
+        ("and for the channels", bounded_task_that_is_asked_for_more, ""),
     ],
     "tags-match-nothing": [
         ("an instance without the tag", partial(without_the_tag, build=one_instance), ""),
@@ -693,7 +709,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
             "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {
                 "SSEAlgorithm": "aws:kms", "KMSMasterKeyID": att("Key", "Arn")}}]}))),
     "a trust policy of one statement": ("role-not-assumable", trusting(RDS)),
-    "a trust policy of several": ("role-not-assumable", trusting([RDS])),
+    "a trust policy of several": ("role-not-assumable", trusting([RDS], **WITH_KEY)),
     "a boundary of one statement": ("channel-missing", within(ref("Boundary"), allow("s3:*"))),
     "a boundary of several": ("channel-missing",
                               within(ref("Boundary"), allow("s3:*"), allow("ec2:*"))),

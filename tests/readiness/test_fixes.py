@@ -378,14 +378,14 @@ def key_that_is_denied(stack: cdk.Stack) -> None:
     faults.key_that_is_not_granted(stack).add_to_policy(denial("kms:*"))
 
 
-def key_beyond_the_boundary(stack: cdk.Stack) -> None:
-    faults.key_that_is_not_granted(stack)
-    faults.bounded(stack, *session_manager_statements(allow_registration=True))
-
-
 def group_by_a_part_of_its_name(stack: cdk.Stack) -> None:
     group = logs.LogGroup(stack, "Logs")
     faults.session_document(stack, cloudWatchLogGroupName=f"a-{group.log_group_name}")
+
+
+def group_beyond_the_boundary(stack: cdk.Stack) -> None:
+    group_by_a_part_of_its_name(stack)
+    faults.bounded(stack, *session_manager_statements(allow_registration=True))
 
 
 def covered_by_a_fleet_of_a_parameter(stack: cdk.Stack) -> None:
@@ -406,8 +406,8 @@ LEFT: Final[dict[str, Build]] = {
     "a task that is denied": denied_task,
     "as root": partial(faults.session_document, runAsEnabled=True, runAsDefaultUser="root"),
     "a key that is denied": key_that_is_denied,
-    "a key beyond the boundary": key_beyond_the_boundary,
     "a group by a part of its name": group_by_a_part_of_its_name,
+    "a group by a part of its name, beyond the boundary": group_beyond_the_boundary,
     "a role that is denied": denied,
     "a boundary of AWS": boundary_of_aws,
     "a CfnResource where a construct has to be of a class": partial(

@@ -15,8 +15,9 @@ from session_manager_permissions._readiness.sessions import KEY, Document
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.worlds import only_if
 
-from .permissions import allow
-from .remedies import LEAVE_OUT, Advice, Fix, Option, Remedy, Set, Writer
+from .options import Option
+from .permissions import allow, both
+from .remedies import LEAVE_OUT, Advice, Allow, Fix, Remedy, Set, Writer
 from .rule import Finding, warning
 
 if TYPE_CHECKING:
@@ -104,14 +105,15 @@ def _has_volume(parts: Parts, task: Resource, container: dict[str, Any]) -> bool
 def _of_role(
     parts: Parts, roles: Roles, rules: SessionRules, service: Resource, task: Resource
 ) -> Iterator[tuple[str, str, tuple[Fix, ...]]]:
-    written = task.properties.get("TaskRoleArn")
+    written, asked = task.properties.get("TaskRoleArn"), _asked(parts, service)
     if written is None:
         needs = [
             parts.text(task, one) for one in listed(task.properties.get("RequiresCompatibilities"))
         ]
         launch = parts.text(service, service.properties.get("LaunchType", ""))
         if launch == "FARGATE" or needs == ["FARGATE"]:
-            yield _DENIED, "the task has no role", (GiveTaskRole(task),)
+            options = (_OPTION, *(rules.options(asked) if asked else ()))
+            yield _DENIED, "the task has no role", (GiveTaskRole(task, options),)
         return
     role = roles.role_of(task.template, written)
     if role is None or parts.changed(role.resource):
@@ -122,13 +124,17 @@ def _of_role(
         for action in _needs.CHANNELS.actions
         if abilities[action].decision.answer >= Answer.IMPLICIT_DENY
     }
-    asked = _asked(parts, service)
     calls, fixes = rules.denied(role, asked) if asked else ([], [])
     lacking = [", ".join(missing)] if missing else []
-    if missing:
-        answers = {ability.decision.answer for ability in missing.values()}
-        is_denied = Answer.EXPLICIT_DENY in answers
-        fixes.insert(0, Advice(LEAVE_OUT) if is_denied else allow(role, missing, _OPTION))
+    if any(one.decision.answer is Answer.EXPLICIT_DENY for one in missing.values()):
+        fixes.insert(0, Advice(LEAVE_OUT))
+    elif missing:
+        fix = allow(role, missing, _OPTION)
+        match fixes:
+            case [Allow() as more]:
+                fixes = [both(fix, more)]
+            case _:
+                fixes.insert(0, fix)
     if asked and calls:
         actions = ", ".join(dict.fromkeys(call.action for call in calls))
         lacking.append(f"{actions}, as the cluster {asked.resource.logical_id!r} asks for")
@@ -158,12 +164,13 @@ def _asked(parts: Parts, service: Resource) -> Document | None:
 
 @dataclass(frozen=True)
 class GiveTaskRole(Remedy):
-    """Gives a task a role that may open the channels."""
+    """Gives a task a role that may open the channels, with what its commands need besides."""
 
     task: Resource
+    options: tuple[Option, ...]
 
     def apply(self, to: Writer) -> None:
         """Make the role with its policy."""
         service, may = "ecs-tasks.amazonaws.com", (_needs.CHANNELS,)
-        role = to.make_role(self.task, service, may, "check_log_encryption=False")
+        role = to.make_role(self.task, service, may, self.options)
         to.set(self.task, "TaskRoleArn", role.arn)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Resource
 
+    from .options import Option
     from .writer import NewRole
 
 
@@ -140,21 +141,22 @@ class GiveProfile(Remedy):
     where: Resource
     """What has to name the profile."""
     paths: tuple[str, ...]
+    options: tuple[Option, ...] = ()
+    """What sessions need besides."""
 
     def apply(self, to: Writer) -> None:
         """Make the profile, name it, and have the instances wait for its policy."""
         where = self.where
-        profile: NewRole = to.once(("profile", where.template), partial(_new_profile, to, where))
+        profile: NewRole = to.once(("profile", where.template), partial(self._make, to))
         given = profile.name if where.type in _BY_NAME else {"Arn": profile.arn}
         for path in self.paths:
             Set(where, path, given).apply(to)
         for machine in to.launched_from(where) if profile.policy else ():
             to.wait(machine, profile.policy)
 
-
-def _new_profile(to: Writer, about: Resource) -> NewRole:
-    needed = (_needs.CHANNELS, _needs.REGISTRATION)
-    return to.make_profile(about, to.make_role(about, EC2, needed))
+    def _make(self, to: Writer) -> NewRole:
+        needed = (_needs.CHANNELS, _needs.REGISTRATION)
+        return to.make_profile(self.where, to.make_role(self.where, EC2, needed, self.options))
 
 
 _BY_NAME: Final = ("AWS::EC2::Instance", "AWS::AutoScaling::LaunchConfiguration")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
+from session_manager_permissions._readiness.policies import NEEDED
 from session_manager_permissions._readiness.roles import ROLE_IN, Ability, Role
 
+from .credentials import GiveProfile
 from .kinds import kind_of
-from .remedies import LEAVE_OUT, Allow, Fix, GivePolicy, Option
+from .remedies import LEAVE_OUT, Allow, Fix, GivePolicy
 from .rule import Finding, Told, not_ready
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._readiness.policies import Decision
     from session_manager_permissions._readiness.templates.model import Resource
+
+    from .options import Option
 
 
 CHANNEL_MISSING: Final = "channel-missing"
@@ -93,15 +98,31 @@ def together(found: list[Finding]) -> list[Finding]:
     ]
 
 
-def with_options(found: list[Finding], options: tuple[Option, ...]) -> list[Finding]:
+def with_more(found: list[Finding], more: Allow) -> list[Finding]:
     """Have what gives a role its permissions give those that sessions need besides, too."""
 
-    def more(fix: Fix) -> Fix:
-        if not isinstance(fix, Allow):
-            return fix
-        return fix._replace(policy=fix.policy._replace(options=options))
+    def added(fix: Fix) -> Fix:
+        match fix:
+            case Allow():
+                return both(fix, more)
+            case GiveProfile():
+                return replace(fix, options=more.policy.options)
+        return fix
 
-    return [one._replace(fixes=(*map(more, one.fixes),)) for one in found]
+    return [one._replace(fixes=(*map(added, one.fixes),)) for one in found]
+
+
+def both(fix: Allow, more: Allow) -> Allow:
+    """Return a fix that allows a role what sessions need besides, too."""
+    options = dict.fromkeys((*fix.policy.options, *more.policy.options))
+    by_boundary = dict.fromkeys((*fix.by_boundary, *more.by_boundary))
+    return Allow(fix.policy._replace(options=(*options,)), (*by_boundary,))
+
+
+def allow_documents(found: list[Finding]) -> bool:
+    """Tell whether the fixes of findings allow what a Session document asks for, too."""
+    fixes = (fix for one in found for fix in one.fixes if isinstance(fix, Allow))
+    return any(one.policy.options or not {*one.by_boundary} <= {*NEEDED} for one in fixes)
 
 
 def undecided(abilities: dict[str, Ability]) -> Iterator[Told]:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.templates.functions import is_function
+from session_manager_permissions._readiness.templates.model import Resource
 
 from .constructs import DEFAULT_CHILDREN, L2, Constructs, FleetMade, Made
+from .options import BUCKET_KEY, Option
 from .statements import AWS_MANAGED
 from .writer import NewRole, Shared, Writing, path_written
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from session_manager_permissions._needs import NeededStatement
-    from session_manager_permissions._readiness.templates.model import Resource
 
 
 class Expression(NamedTuple):
@@ -134,7 +135,11 @@ class Code(Writing):
             self.add(f"{made}.cfn_options.condition = {there}")
 
     def make_role(
-        self, about: Resource, service: str, needed: Iterable[NeededStatement], options: str = ""
+        self,
+        about: Resource,
+        service: str,
+        needed: Iterable[NeededStatement],
+        options: tuple[Option, ...],
     ) -> NewRole:
         """Make a role, with the policy that this library makes."""
         iam = self.cdk("iam")
@@ -144,8 +149,8 @@ class Code(Writing):
             f"assumed_by={iam}.ServicePrincipal({in_python(service)}))",
         )
         registers = [_REGISTERS] if _needs.REGISTRATION in needed else []
-        given = [f"role={role}", *registers, *filter(None, [options])]
-        policy = self.new_permissions(about, given)
+        more = self.arguments(about, self.usable(about, options))
+        policy = self.new_permissions(about, [f"role={role}", *registers, *more])
         return NewRole(Expression(role), Expression(f"{role}.role_arn"), policy)
 
     def make_profile(self, about: Resource, role: NewRole) -> NewRole:
@@ -155,6 +160,23 @@ class Code(Writing):
         profile = self.new("session_manager_profile", made_by)
         name, arn = f"{profile}.instance_profile_name", f"{profile}.instance_profile_arn"
         return NewRole(Expression(name), Expression(arn), role.policy)
+
+    def arguments(self, about: Resource, options: Iterable[Option]) -> list[str]:
+        """Write options as arguments of what gives permissions to a role about a resource."""
+        return [
+            f"{name}={self._of_option(about, name, value)}"
+            for name, value in options
+            if name != BUCKET_KEY  # which the construct finds by the bucket
+        ]
+
+    def _of_option(self, about: Resource, name: str, value: Resource | str | bool) -> str:  # noqa: FBT001
+        if isinstance(value, Resource):
+            return self.construct(value)
+        if name != "log_group":
+            return self.literal(value)
+        stack, new = self.stack(about), self.new_id(about, "LogGroup")
+        made_by = f"{self.cdk('logs')}.LogGroup.from_log_group_name"
+        return self.new("log_group", f"{made_by}({stack}, {new}, {self.literal(value)})")
 
     def new_permissions(self, about: Resource, arguments: Iterable[str]) -> str:
         """Make the permissions in the stack of a resource, and return their variable."""
@@ -330,9 +352,12 @@ class Code(Writing):
         name = f"attr_{snake(attribute)}" if attribute else "ref"
         return Expression(f"{self.l1(resource)}.{name}")
 
-    def reaches(self, resource: Resource, other: Resource) -> bool:  # noqa: ARG002
-        """Return True: CDK passes references between stacks."""
-        return True
+    def reaches(self, resource: Resource, other: Resource) -> bool:
+        """Tell whether two resources are in one stage: CDK passes references between its stacks.
+
+        The templates of another stage are in another folder.
+        """
+        return resource.template.path.parent == other.template.path.parent
 
     def block(self, resource: Resource) -> object:
         """Return the range itself, if it is known: it makes no reference between stacks."""

@@ -15,13 +15,12 @@ from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .constructs import ConstructPath, FleetMade
+from .options import Option, needed_by, resources_of
 from .statements import allow, inline, statement_of
 from .writer import made_by_function
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from session_manager_permissions._needs import NeededStatement
+    from collections.abc import Iterable, Mapping
 
     from .python import Code
     from .steps import Steps
@@ -32,9 +31,6 @@ Writer: TypeAlias = "Code | Steps"
 
 LEAVE_OUT: Final = "leave these actions out of the Deny (if it has `NotAction`, add them to that)"
 """What to do about an explicit Deny, which no code can find where a statement is made."""
-
-
-_LOG_GROUPS: Final = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
 
 
 class Fix(Protocol):
@@ -131,18 +127,6 @@ class AddStatement(Remedy):
             to.say(self.otherwise)
 
 
-BUCKET_KEY: Final = "log_bucket_key"
-"""The option that stands for the key of the log bucket."""
-
-
-class Option(NamedTuple):
-    """An argument of `SessionManagerPermissions`."""
-
-    name: str
-    value: Resource | str | bool
-    """What the app makes, or what is given as it is."""
-
-
 class GivePolicy(NamedTuple):
     """Gives a role a policy of its own, which the compute that uses the role waits for."""
 
@@ -154,20 +138,11 @@ class GivePolicy(NamedTuple):
     """What sessions need besides."""
 
     def in_python(self, code: Code) -> None:
-        """Write the construct that makes the policy.
-
-        CDK refers to nothing of another stage, whose templates are in another folder.
-        """
-        made, options = self._made(), self.options
-        if any(one.template.path.parent != self.role.template.path.parent for one in made):
-            code.say(self._use_of(made))
-            made, options = [], ()
-        given = [
-            f"{name}={self._argument(code, name, value)}"
-            for name, value in options
-            if name != BUCKET_KEY  # which the construct finds by the bucket
-        ]
+        """Write the construct that makes the policy."""
+        options = code.usable(self.role, self.options)
+        given = code.arguments(self.role, options)
         if self.actions or given:
+            made = resources_of(options)
             code.give_permissions(self.role, given, registers=registers(self.actions), options=made)
 
     def in_template(self, steps: Steps) -> None:
@@ -176,10 +151,8 @@ class GivePolicy(NamedTuple):
         The key policy of a key that the options name may refer to the role. If an inline policy of
         the role referred to that key, the two resources would depend on each other.
         """
-        made = self._made()
-        if any(one.template is not self.role.template for one in made):
-            steps.say(self._use_of(made))
-        elif of_options := [statement_of(one) for one in self._needed()]:
+        options = steps.usable(self.role, self.options)
+        if of_options := [statement_of(one) for one in needed_by(options)]:
             steps.add_policy(self.role, of_options)
         if self.actions:
             may = [allow(self.actions)]
@@ -187,53 +160,18 @@ class GivePolicy(NamedTuple):
             if not steps.append(self.role, "Policies", inline(name, may)):
                 steps.add_policy(self.role, may)
 
-    def _made(self) -> list[Resource]:
-        return [one for _, one in self.options if isinstance(one, Resource)]
-
-    def _use_of(self, made: list[Resource]) -> str:
-        names = ", ".join(repr(one.logical_id) for one in made)
-        return f"allow the role {self.role.logical_id!r} to use {names}, of another template"
-
-    def _needed(self) -> Iterator[NeededStatement]:
-        given = dict(self.options)
-        key, bucket, group = map(given.get, ("encryption_key", "log_bucket", "log_group"))
-        of_bucket = given.get(BUCKET_KEY)
-        if isinstance(key, Resource):
-            yield _needs.decrypt(f"${{{key.logical_id}.Arn}}", sessions_only=False)
-        name = f"${{{group.logical_id}}}" if isinstance(group, Resource) else group
-        needed = _needs.needed(
-            bucket_arn=f"${{{bucket.logical_id}.Arn}}" if isinstance(bucket, Resource) else None,
-            bucket_key=(f"${{{of_bucket.logical_id}.Arn}}", None)
-            if isinstance(of_bucket, Resource)
-            else None,
-            prefix=_needs.joined(str(given.get("log_prefix", ""))),
-            group_arn=f"{_LOG_GROUPS}{name}" if name else None,
-            allow_registration=False,
-            check_log_encryption=bucket is not None,
-        )
-        yield from (one for one in needed if one is not _needs.CHANNELS)
-
-    def _argument(self, code: Code, name: str, value: Resource | str | bool) -> str:  # noqa: FBT001
-        if isinstance(value, Resource):
-            return code.construct(value)
-        if name != "log_group":
-            return code.literal(value)
-        stack, new = code.stack(self.role), code.new_id(self.role, "LogGroup")
-        made_by = f"{code.cdk('logs')}.LogGroup.from_log_group_name"
-        return code.new("log_group", f"{made_by}({stack}, {new}, {code.literal(value)})")
-
 
 class Allow(NamedTuple):
     """Allows a role what it is missing: by a policy, in its permissions boundary, or by both."""
 
     policy: GivePolicy
     """The policy, whose actions are those that no policy allows."""
-    by_boundary: tuple[str, ...]
+    by_boundary: tuple[str, ...] = ()
     """The actions that the boundary does not allow."""
 
     def in_python(self, code: Code) -> None:
         """Write the policy, or the option of the fleet; neither helps if the boundary denies it."""
-        if not self._widen_boundary(code) or not self.policy.actions:
+        if not self._widen_boundary(code):
             return
         fleet = None
         lacks_registration = {*self.policy.actions} <= {*_needs.REGISTRATION.actions}

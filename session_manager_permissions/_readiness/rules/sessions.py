@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._evaluation import Answer
+from session_manager_permissions._evaluation import Answer, Decision
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import Parts, decider
@@ -27,11 +27,14 @@ from session_manager_permissions._readiness.templates.model import (
 )
 from session_manager_permissions._readiness.templates.values import as_text
 
-from .remedies import BUCKET_KEY, LEAVE_OUT, Advice, Fix, GivePolicy, Option, Set
+from .options import BUCKET_KEY, Option
+from .remedies import LEAVE_OUT, Advice, Allow, Fix, GivePolicy, Set
 from .rule import Finding, Told, not_ready, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from session_manager_permissions._readiness.templates.model import Stack
 
 
 SESSION_DENIED: Final = "session-denied"
@@ -55,6 +58,7 @@ RULES: Final = (
 
 _INPUTS: Final = "Properties.Content"
 (_ENCRYPTION,) = _needs.log_encryption().actions
+_ALLOWED: Final = Decision[Any](Answer.ALLOWED)
 _NOUNS: Final = {"kms": "key", "logs": "log group", "s3": "bucket"}
 _IN_TWO_LAYERS: Final = "aws:kms:dsse"
 """The encryption of buckets that older agents do not recognize as encryption."""
@@ -132,21 +136,33 @@ class SessionRules:
             those = [(one, [call for call in calls if call.ends is ends]) for one, calls in denied]
             if those and all(calls for _, calls in those):
                 for document, calls in those:
-                    fix = self._policy(role, document) or self._fix(role, calls)
+                    fix = self._allow(role, document) or self._fix(role, calls)
                     yield _finding(document, role, calls, fix, ends=ends)
                 return  # a session that is refused has no log
 
-    def options(self, role: Role) -> tuple[Option, ...]:
-        """Return the options that allow a role what one of the documents asks for.
+    def lacking(self, role: Role) -> Allow:
+        """Return what allows a role what one of the documents asks for.
 
-        There are none if it may use one already. What the account's default document asks for is a
+        That is nothing if it may use one already. What the account's default document asks for is a
         finding of its own.
         """
+        nothing = Allow(GivePolicy(role.resource))
         documents = self._sessions.documents(role.resource.template.stack)
         if any(self._is_default(one.resource) or not self._denied(one, role) for one in documents):
-            return ()
-        policies = (self._policy(role, one) for one in documents)
-        return next((policy.options for policy in policies if policy), ())
+            return nothing
+        return next(filter(None, (self._allow(role, one) for one in documents)), nothing)
+
+    def of_new_role(self, stack: Stack) -> tuple[Option, ...]:
+        """Return the options that allow a new role of a stack what one of the documents asks for.
+
+        That is the document that asks for least.
+        """
+        return min(map(self.options, self._sessions.documents(stack)), key=len, default=())
+
+    def options(self, document: Document) -> tuple[Option, ...]:
+        """Return the options that allow what a document asks for."""
+        options = (option for call in self._calls(document) for option in call.options)
+        return (*dict.fromkeys(options),)
 
     def denied(self, role: Role, document: Document) -> tuple[list[AgentCall], list[Fix]]:
         """Return what a document asks for and a role may not call, and what allows it."""
@@ -157,35 +173,39 @@ class SessionRules:
         name = document.template.value(document.properties.get("Name"))
         return self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT)
 
-    def _policy(self, role: Role, document: Document) -> GivePolicy | None:
-        """Return the policy that allows a role all that a document asks for, if one does."""
+    def _allow(self, role: Role, document: Document) -> Allow | None:
+        """Return what allows a role all that a document asks for, if code can."""
         fix = self._fix(role, self._denied(document, role))
-        return fix if isinstance(fix, GivePolicy) else None
+        return fix if isinstance(fix, Allow) else None
 
     def _fix(self, role: Role, calls: list[AgentCall]) -> Fix:
         """Return what allows a role the calls."""
         if any(self._answer(role, call) is Answer.EXPLICIT_DENY for call in calls):
             return Advice(LEAVE_OUT)
+        by_boundary, lacking = list[str](), list[AgentCall]()
         for call in calls:
             ability = self._roles.ability(role, call.action, call.on)
             if ability.boundary.answer is not Answer.ALLOWED:
-                return Advice("allow these actions in the permissions boundary and in a policy")
-            if call.resource and not self._leaves_to_iam(call.resource, role, call, ability):
+                by_boundary.append(call.action)
+            if ability.identity.answer is not Answer.ALLOWED:
+                lacking.append(call)
+            if call.resource and not self._leaves_to_iam(call.resource, role, call):
                 name = call.resource.logical_id
                 said = f"have the policy of {name!r} let the account's IAM policies decide"
                 if ability.decision.answer is not Answer.ALLOWED:
                     said += ", and allow the role these actions in one of them"
                 return Advice(said)
-        if not all(call.options for call in calls):
-            return Advice(f"allow them on the {_NOUNS[calls[0].action.partition(':')[0]]}")
-        options = dict.fromkeys(one for call in calls for one in call.options)
-        return GivePolicy(role.resource, options=(*options,))
+        if not all(call.options for call in lacking):
+            where = ", and in the permissions boundary" if by_boundary else ""
+            noun = _NOUNS[lacking[0].action.partition(":")[0]]
+            return Advice(f"allow them on the {noun}{where}")
+        options = dict.fromkeys(one for call in lacking for one in call.options)
+        policy = GivePolicy(role.resource, options=(*options,))
+        return Allow(policy, (*dict.fromkeys(by_boundary),))
 
-    def _leaves_to_iam(
-        self, resource: Resource, role: Role, call: AgentCall, ability: Ability
-    ) -> bool:
-        """Tell whether a role whose policies allow a call may make it."""
-        allowed = ability._replace(decision=ability.boundary)
+    def _leaves_to_iam(self, resource: Resource, role: Role, call: AgentCall) -> bool:
+        """Tell whether a role may make a call if its policies and its boundary allow it."""
+        allowed = Ability(_ALLOWED, _ALLOWED, _ALLOWED)
         answer = self._own.answer(resource, role, Asked((call.action,), call.on), allowed)
         return answer < Answer.IMPLICIT_DENY
 

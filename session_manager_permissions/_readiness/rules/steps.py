@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from session_manager_permissions._network.verdicts import in_words
 
+from .options import Option, needed_by
 from .statements import inline, policy_of, statement_of, trusted
 from .writer import NewRole, Shared, Writing, path_written, written
 
@@ -102,12 +103,13 @@ class Steps(Writing):
         about: Resource,
         service: str,
         needed: Iterable[NeededStatement],
-        options: str = "",  # noqa: ARG002
+        options: tuple[Option, ...],
     ) -> NewRole:
         """Make a role that has its policy from the start."""
+        may = (*needed, *needed_by(self.usable(about, options)))
         properties = {
             "AssumeRolePolicyDocument": policy_of([trusted(service)]),
-            "Policies": [inline("SessionManager", map(statement_of, needed))],
+            "Policies": [inline("SessionManager", map(statement_of, may))],
         }
         role = self.make(about, "Role", "AWS::IAM::Role", properties)
         return NewRole({"Ref": role}, {"Fn::GetAtt": [role, "Arn"]})

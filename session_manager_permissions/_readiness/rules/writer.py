@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from session_manager_permissions._readiness.templates.functions import is_function
 
+from .options import Option, resources_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -149,8 +151,27 @@ class Writing(ABC):
         """Tell whether a resource can refer to another one."""
 
     @abstractmethod
+    def say(self, clause: str) -> None:
+        """Say what to do, where no change can be written."""
+
+    @abstractmethod
     def block(self, resource: Resource) -> object:
         """Return the IPv4 range that a resource gives a VPC, as a value or a reference."""
+
+    def usable(self, about: Resource, options: tuple[Option, ...]) -> tuple[Option, ...]:
+        """Return the options of a role, or say what to do if it can't refer to what they name.
+
+        Args:
+            about: the role, or what has one that is not in the app.
+            options: the options.
+        """
+        made = resources_of(options)
+        if all(self.reaches(about, one) for one in made):
+            return options
+        names = ", ".join(repr(one.logical_id) for one in made)
+        role = f"role {'' if about.type == 'AWS::IAM::Role' else 'of '}{about.logical_id!r}"
+        self.say(f"allow the {role} to use {names}, of another template")
+        return ()
 
     # Changes that are made of others
 

@@ -1,0 +1,51 @@
+"""Options of `SessionManagerPermissions` that fixes give, and what statements they stand for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions import _needs
+from session_manager_permissions._readiness.templates.model import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from session_manager_permissions._needs import NeededStatement
+
+BUCKET_KEY: Final = "log_bucket_key"
+"""The option that stands for the key of the log bucket."""
+_LOG_GROUPS: Final = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
+
+
+class Option(NamedTuple):
+    """An argument of `SessionManagerPermissions`."""
+
+    name: str
+    value: Resource | str | bool
+    """What the app makes, or what is given as it is."""
+
+
+def resources_of(options: Iterable[Option]) -> list[Resource]:
+    """Return the resources that options name."""
+    return [one for _, one in options if isinstance(one, Resource)]
+
+
+def needed_by(options: Iterable[Option]) -> Iterator[NeededStatement]:
+    """Yield the statements that options stand for."""
+    given = dict(options)
+    key, bucket, group = map(given.get, ("encryption_key", "log_bucket", "log_group"))
+    of_bucket = given.get(BUCKET_KEY)
+    if isinstance(key, Resource):
+        yield _needs.decrypt(f"${{{key.logical_id}.Arn}}", sessions_only=False)
+    name = f"${{{group.logical_id}}}" if isinstance(group, Resource) else group
+    needed = _needs.needed(
+        bucket_arn=f"${{{bucket.logical_id}.Arn}}" if isinstance(bucket, Resource) else None,
+        bucket_key=(f"${{{of_bucket.logical_id}.Arn}}", None)
+        if isinstance(of_bucket, Resource)
+        else None,
+        prefix=_needs.joined(str(given.get("log_prefix", ""))),
+        group_arn=f"{_LOG_GROUPS}{name}" if name else None,
+        allow_registration=False,
+        check_log_encryption=bucket is not None,
+    )
+    yield from (one for one in needed if one is not _needs.CHANNELS)
