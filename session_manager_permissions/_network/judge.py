@@ -95,6 +95,12 @@ class Judge:
         ends = End((place.subnet.range,) if place.subnet else ())
         return not let_out(place, "subnet", ends).problems
 
+    def lets_pass(self, placement: Placement, other: Hashable) -> bool:
+        """Whether network ACLs may let TCP 443 pass from compute to another subnet, and back."""
+        place = Place(self._network, placement, self._memory)
+        there = self._network.subnets.get(other)
+        return not (place.subnet and there and acls_between(place, place.subnet, there).problems)
+
     def _from(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
         """Return the path from a place to each service."""
         key = self, placement, services

@@ -647,6 +647,8 @@ def trusting(statements: object, **more: Body) -> Body:
 LATEST: Final = att("Template", "LatestVersionNumber")
 IN_TEMPLATE: Final = {"LaunchTemplateId": ref("Template"), "Version": LATEST}
 ONE_SPECIFICATION: Final = {"ImageId": "ami-12345678", "InstanceType": "t3.micro"}
+OF_PROFILE: Final = ONE_SPECIFICATION | {"IamInstanceProfile": {"Arn": att("Profile", "Arn")}}
+WITH_PROFILE: Final = resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=OF_PROFILE)
 LAUNCHES_MINIMAL: Final = ONE_SPECIFICATION | {"ImageId": MINIMAL}
 BEHIND: Final = {"SecurityGroupIds": [ref("Shut")]}
 UDP: Final = [{"IpProtocol": "udp", "CidrIp": "0.0.0.0/0"}]
@@ -676,13 +678,10 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
         Template=resource("AWS::AutoScaling::LaunchConfiguration", **ONE_SPECIFICATION),
         Group=scaling(LaunchConfigurationName=ref("Template")))),
     "a second launch specification without a profile": ("no-instance-profile", profile_and_role(
-        inline(ALL), **spot([ONE_SPECIFICATION | {"IamInstanceProfile": {"Arn": att(
-            "Profile", "Arn")}}, LAUNCHES_MINIMAL]))),
+        inline(ALL), **spot([OF_PROFILE, LAUNCHES_MINIMAL]))),
     "one object in place of a list": ("no-instance-profile", launched(**spot(LAUNCHES_MINIMAL))),
     "a minimal image of an override": ("agent-missing", profile_and_role(
-        inline(ALL), Template=resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={
-            **ONE_SPECIFICATION, "IamInstanceProfile": {"Arn": att("Profile", "Arn")}}),
-        Group=scaling(MixedInstancesPolicy={"LaunchTemplate": {
+        inline(ALL), Template=WITH_PROFILE, Group=scaling(MixedInstancesPolicy={"LaunchTemplate": {
             "LaunchTemplateSpecification": IN_TEMPLATE,
             "Overrides": [{"InstanceType": "t3.nano"}, {"ImageId": MINIMAL}]}}))),
     "a minimal image of AWS Batch": ("agent-missing", profile_and_role(
@@ -694,8 +693,9 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), **WITH_BUCKET)),
     "no endpoints, behind a group that lets nothing out": (
         "no-network-path", isolated_in_l1(Group=group(egress=ELSEWHERE))),
-    "no DNS host names": ("endpoint-unreachable", isolated_in_l1(
-        Vpc=DENIES_NAMES, Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"))),
+    "no DNS host names, and no endpoint of logs": ("endpoint-unreachable", isolated_in_l1(
+        Vpc=DENIES_NAMES, Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"),
+        Role=WITH_BUCKET["Role"], Document=session(cloudWatchLogGroupName="sessions"))),
     "an endpoint of one statement": ("endpoint-unreachable", by_l1_endpoints(
         PolicyDocument={"Statement": OTHERS})),
     "an endpoint that allows others": ("endpoint-unreachable", by_l1_endpoints(
@@ -732,6 +732,10 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "no way out of two subnets": ("no-network-path", isolated_in_l1(
         Second=subnet("10.0.1.0/24"), Group=group(egress=ELSEWHERE), SecondMachine=machine(
             **PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")]))),
+    "no way out of two subnets of a group, one with a network ACL": ("no-network-path",
+        isolated_in_l1(**acl(ref("Subnet")), Second=subnet("10.0.1.0/24"), Machine=scaling(
+            LaunchTemplate=IN_TEMPLATE, VPCZoneIdentifier=[ref("Subnet"), ref("Second")]),
+            Template=WITH_PROFILE)),
     "endpoints in the default group": ("endpoint-unreachable", isolated_in_l1(
         Ssm=endpoint("ssm", SecurityGroupIds=ref("AWS::NoValue"), PrivateDnsEnabled=False),
         Messages=endpoint("ssmmessages", SecurityGroupIds=None, PolicyDocument=OF_OTHERS))),
@@ -820,6 +824,9 @@ IN_WORDS: Final[dict[str, Body]] = {
         ImageId={"Fn::If": ["C", MINIMAL, MINIMAL.replace("x86_64", "arm64")]})),
     "tags that a condition chooses": profile_and_role(
         inline(ALL), Machine=machine(**PROFILE, Tags=EITHER_TAG), Grant=GRANT),
-    "a network ACL that denies at first": behind_an_acl(Entry=denies("Acl")),
+    "network ACLs that deny at first": behind_an_acl(
+        Entry=denies("Acl"), Ssm=in_public("ssm"), Messages=in_public("ssmmessages"),
+        Second=part("NetworkAcl", **VPC_ID), SecondEntry=denies("Second"), SecondUses=part(
+            "SubnetNetworkAclAssociation", SubnetId=ref("Public"), NetworkAclId=ref("Second"))),
 }  # fmt: skip
 """Templates that neither code nor a step can mend."""

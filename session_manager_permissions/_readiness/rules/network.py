@@ -102,7 +102,9 @@ def of_logs(
 ) -> Iterator[Finding]:
     """Find logs that do not arrive, of compute that can otherwise be reached."""
     lost = _of_lost_logs(uses)
-    if not lost or judge.judge(compute.placements, ALWAYS_NEEDED).problems:
+    problems = judge.judge(compute.placements, ALWAYS_NEEDED).problems
+    # What mends the other causes mends these logs, too.
+    if not lost or any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems):
         return
     for problem in judge.judge(compute.placements, lost).problems:
         found = _of_problem(parts, judge, problem, compute, lost)
@@ -139,6 +141,13 @@ def _of_problem(
         of_others = (part for one in others if one.cause in _BY_ENDPOINTS for part in one.parts)
         problem = problem._replace(parts=(*dict.fromkeys((*problem.parts, *of_others)),))
     fix = (*_fix(parts, judge, place, problem),)
+    fix += tuple(
+        LetPass(one.vpc, _as_resource(client.subnet), one.subnet)
+        for one in fix
+        if isinstance(one, MakeEndpoints)
+        for client in compute.placements
+        if not judge.lets_pass(client, one.subnet)
+    )
     if problem.cause == verdicts.EGRESS_CLOSED:
         fix += _behind_closed_groups(parts, judge, compute, used)
     return Finding(problem.cause, (where,), location, why, fix)
@@ -396,6 +405,8 @@ class LetPass(Remedy):
 
     vpc: Resource
     subnet: Resource
+    with_endpoints: Resource | None = None
+    """A subnet in which endpoints are made."""
 
     def apply(self, to: Writer) -> None:
         """Make the entries that the ACLs of the compute, NAT gateways and endpoints need."""
@@ -412,13 +423,15 @@ class LetPass(Remedy):
                 to.say(
                     f"let TCP 443 and the answers to it pass, before {acl.logical_id!r} denies it"
                 )
-                return
+                continue
             for entry in passing:
                 to.once((acl, entry), partial(_make_entry, to, acl, entry, numbers))
 
     def _subnets(self, to: Writer) -> Iterator[tuple[Resource, tuple[_Entry, ...]]]:
         """Yield the subnets on the way, with what has to pass."""
         yield self.subnet, _OF_CLIENTS
+        if self.with_endpoints:
+            yield self.with_endpoints, _OF_SERVERS
         for type_, by, entries in (
             ("AWS::EC2::NatGateway", "SubnetId", (*_OF_SERVERS, *_OF_CLIENTS)),
             (_ENDPOINT, "SubnetIds", _OF_SERVERS),
