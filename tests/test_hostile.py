@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import shutil
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -28,11 +29,12 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._app import CONTEXT
 
-from .conftest import ROOT, run_app
+from .conftest import ROOT
 from .keys import existing_bucket, l1_bucket
 from .places import ACCOUNT, HERE, REGION, role_arn
 from .reading import template
 from .roles import existing_role
+from .test_app import build, policy
 
 PACKAGE: Final = str(ROOT / "session_manager_permissions")
 HARMLESS: Final = "harmless"
@@ -480,20 +482,11 @@ def granted_by_app(folder: Path, name: str, value: object) -> object:
     others = {} if name.startswith(("role", "instance-profile")) else {"role": "web"}
     if name in {"log-bucket-key", "log-prefix"}:
         others["log-bucket"] = "session-logs"
-    environment = {"ACCOUNT": ACCOUNT, "REGION": REGION}
-    with pytest.MonkeyPatch.context() as patch:
-        try:
-            run_app(patch, folder / "cdk.out", others | {name: value}, environment)
-        except SystemExit as ended:
-            return ended.code
-    manifest = json.loads((folder / "cdk.out" / "manifest.json").read_text())
-    (path,) = (
-        artifact["properties"]["templateFile"]
-        for artifact in manifest["artifacts"].values()
-        if artifact["type"] == "aws:cloudformation:stack"
-    )
-    (found,) = json.loads((folder / "cdk.out" / path).read_text())["Resources"].values()
-    properties: dict[str, Any] = found["Properties"]
+    shutil.rmtree(folder / "cdk.out", ignore_errors=True)
+    try:
+        properties = policy(build(folder, others | {name: value})[1])
+    except SystemExit as ended:
+        return ended.code
     if "role" not in others:
         del properties["PolicyName"]  # with the stack's name in it
     return properties

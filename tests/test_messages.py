@@ -58,6 +58,7 @@ from session_manager_permissions._verify.text import PROGRAM
 
 from .builders import answered, bare_profile, imported_profile, l1_nodes, l1_profile, made
 from .conftest import ROOT, MakeApp, run_app
+from .constructs.test_endpoints import l1
 from .keys import existing_bucket, existing_key, imported_alias, l1_bucket, l2_bucket
 from .places import ACCOUNT, ELSEWHERE, HERE, KEY_ID, OTHER_ACCOUNT, REGION, key_arn, role_arn
 from .readiness.test_check import BOMB
@@ -145,15 +146,7 @@ def before_an_endpoint(w: World) -> object:
 
 def beside_an_endpoint_on_a_condition(w: World) -> object:
     vpc = network(w.stack)
-    there = ec2.CfnVPCEndpoint(
-        w.stack,
-        "There",
-        vpc_id=vpc.vpc_id,
-        service_name="com.amazonaws.eu-west-1.ssm",
-        vpc_endpoint_type="Interface",
-        private_dns_enabled=True,
-    )
-    there.cfn_options.condition = cdk.CfnCondition(w.stack, "Wanted")
+    l1(w.stack, vpc).cfn_options.condition = cdk.CfnCondition(w.stack, "Wanted")
     return SessionManagerEndpoints(w.stack, "Endpoints", vpc=vpc)
 
 

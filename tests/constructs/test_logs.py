@@ -19,7 +19,6 @@ from aws_cdk.interfaces.aws_s3 import IBucketRef
 
 from session_manager_permissions import (
     SessionManagerPermissions,
-    SessionPreferences,
     session_manager_statements,
 )
 from tests.conftest import MakeApp
@@ -97,16 +96,6 @@ def test_bucket_gets_its_grants(stack_here: cdk.Stack, make: MakeBucket, arn: ob
         ("SessionManagerLogEncryption", "s3:GetEncryptionConfiguration", arn),
         ("SessionManagerLogObjects", "s3:PutObject", below(arn, "/sessions/*")),
     ]
-
-
-@pytest.mark.parametrize("check", [True, False])
-def test_check_log_encryption_outranks_preferences(stack_here: cdk.Stack, *, check: bool) -> None:
-    log_bucket = None if check else l1_bucket(stack_here)
-    preferences = SessionPreferences(stack_here, "Preferences", log_bucket=log_bucket)
-
-    found = granted(stack_here, preferences=preferences, check_log_encryption=check)
-
-    assert ("SessionManagerLogEncryption" in found) == check
 
 
 # Another account's bucket

@@ -419,6 +419,7 @@ def granted(stack: cdk.Stack, name: str, **options: Any) -> list[object]:  # noq
 
 
 IN_A_DOCUMENT: Final = ("encryption_key", "log_bucket", "log_prefix", "log_group")
+NONE: Final = Given(None, None, None, None, {})
 FULL: Final = Given("imported alias", "bucket with a key", "sessions", "group by its name", {})
 FLAGS: Final = st.fixed_dictionaries(
     {},
@@ -432,8 +433,8 @@ FLAGS: Final = st.fixed_dictionaries(
 
 @settings(BY_CHANCE, max_examples=60)
 @given(chosen=given_preferences(), kind=st.sampled_from(["made", "exists"]), flags=FLAGS)
-@example(chosen=Given(None, None, None, None, {}), kind="made", flags={})
-@example(chosen=Given(None, None, None, None, {}), kind="exists", flags={})
+@example(chosen=NONE, kind="made", flags={"check_log_encryption": True})
+@example(chosen=NONE, kind="exists", flags={})
 @example(chosen=FULL, kind="made", flags={"check_log_encryption": False})
 @example(chosen=FULL, kind="exists", flags={"decrypt_sessions_only": True})
 @example(chosen=FULL._replace(others={"enforce_s3_encryption": False}), kind="made", flags={})
