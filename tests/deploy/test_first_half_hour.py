@@ -62,11 +62,7 @@ class Newcomer:
         return re.sub(r"^(pip install .*)$", install, script, flags=re.MULTILINE)
 
     def run(
-        self,
-        script: str,
-        environment: dict[str, str] | None = None,
-        *,
-        cwd: Path | None = None,
+        self, script: str, environment: dict[str, str] | None = None, *, cwd: Path | None = None
     ) -> str:
         """What a shell says to the script, line by line as it stands."""
         kept = {
