@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
+from ministack.core.iam_evaluator import evaluate, parse_policy_document
 
-from .places import ACCOUNT, REGION
+from .readiness import worlds
 
 Request = tuple[str, str, Mapping[str, object]]
 """An action, a resource, and the condition keys of the call."""
 May = Callable[[str, str, Mapping[str, object]], bool]
 
 
-def evaluated(statements: list[dict[str, Any]], principal: str, user_id: str = "") -> May:
-    """What the statements, which have no more functions, let the principal do."""
-    document = json.dumps({"Statement": statements, "Version": "2012-10-17"})
-    policies = [parse_policy_document(document.replace("${aws:userid}", user_id))]
+def evaluated(statements: list[dict[str, Any]]) -> May:
+    """What the statements, which have no more functions and variables, allow."""
+    policy = parse_policy_document({"Version": "2012-10-17", "Statement": statements})
 
     def may(action: str, resource: str, context: Mapping[str, object]) -> bool:
-        request = EvalContext(
-            principal_arn=principal,
-            principal_type="User",
-            principal_account=ACCOUNT,
-            action=action,
-            resource_arn=resource,
-            region=REGION,
-            service_context={name.lower(): value for name, value in context.items()},
-        )
-        return bool(evaluate(request, policies).decision == "Allow")
+        known = {name.lower(): value for name, value in context.items()}
+        asked = worlds.asks(action, resource, worlds.Request("192.0.2.1", known))
+        return bool(evaluate(asked, [policy]).decision == "Allow")
 
     return may

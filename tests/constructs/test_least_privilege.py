@@ -22,7 +22,7 @@ from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._needs import CHANNELS
 from tests.evaluated import Request, evaluated
 from tests.keys import existing_key
-from tests.places import OTHER_ACCOUNT, key_arn, role_arn
+from tests.places import OTHER_ACCOUNT, key_arn
 from tests.reading import policy
 from tests.roles import existing_role
 from tests.scenarios import BUCKET_ARN, BUCKET_KEY, GROUP_ARN, bucket, group
@@ -125,7 +125,7 @@ def test_role_may_make_the_agent_s_calls_and_no_others(stack_here: cdk.Stack, ro
     SessionManagerPermissions(stack_here, "It", role=existing_role(stack_here), **options)
     statements = deployed(policy(stack_here)["PolicyDocument"]["Statement"], **NAMES)
 
-    may = evaluated(statements, role_arn())
+    may = evaluated(statements)
 
     allowed = {name for name, request in CALLS.items() if may(*request)}
     assert allowed == ALLOWED[role] | {*CHANNELS.actions}

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 from botocore.exceptions import ClientError
-from local_aws import ROOT, ExistingProfile, LocalAws, create_key, existing_profile
+from local_aws import REGION, ROOT, ExistingProfile, LocalAws, create_key, existing_profile
 
 from session_manager_permissions._needs import CHANNELS
 from tests.templates import as_list
@@ -164,3 +164,32 @@ def test_each_name_of_a_file_that_does_not_exist_is_said_and_nothing_is_deployed
     assert said == [("nowhere", "names.txt:1"), ("neither", "names.txt:4")]
     assert "Traceback" not in run.output
     assert_bare(profile)
+
+
+@pytest.mark.parametrize("has_all", [False, True])
+def test_the_command_says_of_a_role_what_iam_allows(aws: LocalAws, *, has_all: bool) -> None:
+    profile = existing_profile(aws, "all" if has_all else "nothing")
+    key, other_key, account = create_key(aws), create_key(aws), profile.role_arn.split(":")[4]
+    alias = f"{key.partition(':key/')[0]}:alias/{profile.name}"
+    aws.client("kms").create_alias(AliasName=f"alias/{profile.name}", TargetKeyId=key)
+    logs_to = {"log-bucket": "session-logs", "log-prefix": "web", "log-group": "/session/logs"}
+    given = {"key": key, "allow-registration": "true", **logs_to} if has_all else {}
+    context = {"role": profile.role_name, **given}
+    options = [word for name, value in context.items() for word in ("-c", f"{name}={value}")]
+    done = aws.cdk("deploy", "--method=direct", *options)
+    assert done.exit_code == 0, done.output
+
+    asked = [f"--{name}={value}" for name, value in logs_to.items()]
+    keys = ("--key", alias, "--key", other_key)
+    run = aws.verify("--role", profile.role_name, *asked, *keys, "--output", "json")
+
+    assert (run.returncode, run.stderr) == (1, "")
+    answers = json.loads(run.stdout)["capabilities"]
+    assert {(one["capability"], one["subject"]): one["allowed"] for one in answers} == {
+        ("reach", None): True,
+        ("register", None): has_all,
+        ("encrypt", alias): has_all,
+        ("encrypt", other_key): False,
+        ("log-to-s3", "arn:aws:s3:::session-logs/web"): has_all,
+        ("log-to-cloudwatch", f"arn:aws:logs:{REGION}:{account}:log-group:/session/logs"): has_all,
+    }

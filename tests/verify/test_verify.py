@@ -1,7 +1,7 @@
 """`verify` of a role: what IAM answers, as the documentation of SimulatePrincipalPolicy has it.
 
 That it agrees with the diagnosis of a node is in `test_causes.py`, what a local AWS answers in
-`tests/deploy/test_role.py`.
+`tests/deploy/test_deploy.py`.
 """
 
 from __future__ import annotations
