@@ -42,33 +42,17 @@ server.instance.node.add_dependency(permissions)
 app.synth()
 """
 
-APP = """
-import sys
-
-import aws_cdk as cdk
-from aws_cdk import aws_iam as iam
-
-from session_manager_permissions import SessionManagerPermissions, SessionManagerReadiness
-
-app = cdk.App()
-cdk.Validations.of(app).add_plugins(SessionManagerReadiness(strict="strict" in sys.argv))
-stack = cdk.Stack(app, "Stack")
-role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
-profile = iam.InstanceProfile(stack, "Profile", role=role)
+NESTED = """
 nested = cdk.NestedStack(stack, "Nested")
-SessionManagerPermissions(nested, "Permissions", role=role)
 iam.InstanceProfile(nested, "Inner", role=iam.Role.from_role_name(nested, "Other", "existing"))
-if "acknowledged" in sys.argv:
-    cdk.Validations.of(profile).acknowledge(
-        cdk.Acknowledgment(
-            id="SessionManagerReadiness::registration-missing",
-            reason="Default Host Management Configuration registers it",
-        )
-    )
-app.synth()
+"""
+ACKNOWLEDGED = """
+for rule in ("role-not-assumable", "endpoint-missing"):
+    said = cdk.Acknowledgment(id=f"SessionManagerReadiness::{rule}", reason="until next week")
+    cdk.Validations.of(stack).acknowledge(said)
 """
 
-REGISTRATION = "ERROR instances of this profile can't register with Systems Manager: "
+UNREACHED = "ERROR Session Manager can't reach this instance: "
 UNKNOWN = "INFO it can't be known at synthesis whether Session Manager reaches instances of this "
 
 
@@ -77,10 +61,10 @@ class Synth(NamedTuple):
     output: str
 
 
-def synth(folder: Path, *arguments: str, text: str = APP) -> Synth:
+def synth(folder: Path, text: str) -> Synth:
     app = folder / "app.py"
     app.write_text(text)
-    run_by = shlex.join([sys.executable, str(app), *arguments])
+    run_by = shlex.join([sys.executable, str(app)])
     left_out = ("AWS_", "CDK_", "PYTEST_")
     inherited = {name: one for name, one in os.environ.items() if not name.startswith(left_out)}
     own = {"CDK_HOME": str(folder / "cdk-home"), "CDK_DISABLE_CLI_TELEMETRY": "true"}
@@ -103,7 +87,7 @@ def test_output_in_the_readme_is_real_and_its_fixes_mend_the_app(tmp_path: Path)
         r"^```text\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
     )
 
-    run = synth(tmp_path, text=BROKEN)
+    run = synth(tmp_path, BROKEN)
 
     assert block in run.output
     assert run.exit_code == 0
@@ -112,18 +96,21 @@ def test_output_in_the_readme_is_real_and_its_fixes_mend_the_app(tmp_path: Path)
     fixes = [one.replace("\n   ", "\n") for one in found]
     assert len(fixes) == 2
     fixed = BROKEN.replace("app.synth()", "\n".join(["self = stack", *fixes, "app.synth()"]))
-    assert "SessionManagerReadiness" not in synth(tmp_path, text=fixed).output
+    assert "SessionManagerReadiness" not in synth(tmp_path, fixed).output
 
 
 @pytest.mark.parametrize("acknowledged", [False, True])
 def test_a_strict_synth_fails_unless_what_is_not_ready_is_acknowledged(
     tmp_path: Path, *, acknowledged: bool
 ) -> None:
-    run = synth(tmp_path, "strict", *(["acknowledged"] if acknowledged else []))
+    more = f"{NESTED}{ACKNOWLEDGED if acknowledged else ''}app.synth()"
+    strict = BROKEN.replace("Readiness()", "Readiness(strict=True)")
+
+    run = synth(tmp_path, strict.replace("app.synth()", more))
 
     of_id = "   Acknowledge with 'SessionManagerReadiness::"
-    assert (REGISTRATION in run.output) == (not acknowledged)
-    assert (f"{of_id}registration-missing'" in run.output) == (not acknowledged)
+    assert (UNREACHED in run.output) == (not acknowledged)
+    assert (f"{of_id}endpoint-missing'" in run.output) == (not acknowledged)
     assert UNKNOWN in run.output
     assert f"{of_id}cannot-be-known'" in run.output
     assert run.exit_code == (0 if acknowledged else 1)
