@@ -43,6 +43,7 @@ from .networks import (
 )
 from .policy_table import ALL, AWS, CHANNELS_ONLY, CORE, Found, allow
 from .reports import TRUST, Check, Report, check_app, inline, machine, policy, profile_and_role
+from .test_compute import batch
 
 READY: Final[Found] = frozenset()
 NEITHER: Final = frozenset({"channel-missing"})
@@ -157,16 +158,13 @@ def running(name: object) -> Parts:
     return resource("AWS::SSM::Association", Name=name)
 
 
-def by_batch(own: Parts) -> Parts:
+def by_batch(**own: object) -> Parts:
     """A compute environment with a launch template of a minimal image, and images of its own."""
-    given = {
-        "InstanceRole": ref("Profile"), "LaunchTemplate": {
-            "LaunchTemplateId": ref("Launch"), "Version": "$Latest"},
-        "Subnets": [ref("Private")], "SecurityGroupIds": [ref("Group")], **own,
-    }  # fmt: skip
-    return {"Batch": resource("AWS::Batch::ComputeEnvironment", ComputeResources=given)} | {
-        "Launch": resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={"ImageId": MINIMAL})
-    }
+    place = {"Subnets": [ref("Private")], "SecurityGroupIds": [ref("Group")]}
+    spec = {"LaunchTemplateId": ref("Launch"), "Version": "$Latest"}
+    launch = resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={"ImageId": MINIMAL})
+    own |= place | {"InstanceRole": ref("Profile"), "LaunchTemplate": spec}
+    return {"Launch": launch, "Batch": batch(**own)}
 
 
 def registering(*parts: str) -> Parts:
@@ -327,6 +325,7 @@ PROXY_OF_AGENT: Final = (
     "Environment='https_proxy=http://10.0.0.9:3128'",
     "E",
 )
+LACKING: Final = frozenset({"agent-missing"})
 OVERRIDES: Final = {"Ec2Configuration": [{"ImageIdOverride": "ami-1"}]}
 OF_TWO: Final = {"Ec2Configuration": [{"ImageIdOverride": "ami-1"}, {"ImageType": "ECS_AL2023"}]}
 CONFIGURED: Final = ('echo \'{"Ssm": {"Endpoint": "a"}}\' > /etc/amazon/ssm/amazon-ssm-agent.json',)
@@ -374,10 +373,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("image without the agent in one world", launched(ImageId=either(MINIMAL, "ami-1")), UNKNOWN),
     ("image without the agent, custom resource with the instance",
      launched(ImageId=MINIMAL) | custom("Instance"), UNKNOWN),
-    *((f"images of AWS Batch by {own}", by_batch(own), frozenset({"agent-missing"}))
-      for own in ({}, OF_TWO, {"ImageId": MINIMAL, **OVERRIDES})),
-    *((f"images of AWS Batch by {own}", by_batch(own), READY)
-      for own in (OVERRIDES, {"ImageId": "ami-1", **OF_TWO})),
+    *((f"images of AWS Batch by {own}", by_batch(**own), found) for own, found in (
+        ({}, LACKING), (OF_TWO, LACKING), (OVERRIDES, READY), (OF_TWO | {"ImageId": "a"}, READY))),
     ("agent stopped by cfn-init", with_service(ensureRunning="false"), UNKNOWN),
     ("agent started by cfn-init", with_service(ensureRunning="true"), READY),
     ("proxy of the agent", with_script(*PROXY_OF_AGENT), UNKNOWN),

@@ -252,10 +252,8 @@ VERDICTS: Final = {READY: "ready", UNKNOWN: "can't be known"}
 SPACES: Final = " " * _limits.MAX_INLINE_POLICIES
 HALF: Final = padding(4_500)
 LEFT: Final = _limits.MAX_INLINE_POLICIES - length(HALF) - length(ALL, HALF)
-FULL, TOO_FULL = (  # as JSON texts
-    json.dumps(document([padding(_limits.MAX_INLINE_POLICIES - length(ALL) + extra)]))
-    for extra in (0, 1)
-)
+REST: Final = _limits.MAX_INLINE_POLICIES - length(ALL)
+FULL, TOO_FULL = (json.dumps(document([padding(REST + extra)])) for extra in (0, 1))
 OTHER: Final = {
     "Other": resource("AWS::IAM::Role", **TRUST, **inline(ALL)),
     "Behind": resource("AWS::IAM::InstanceProfile", Roles=[ref("Other")]),

@@ -156,11 +156,9 @@ REPLICA: Final = resource("AWS::KMS::ReplicaKey", **key()["Properties"])
 IMPORTED: Final = resource("AWS::KMS::Key", Origin="EXTERNAL")
 
 
-OF_X: Final = {"AliasName": "alias/x", "TargetKeyId": "arn:aws:kms:eu-west-1:1:key/1"}
-ALIAS_ELSEWHERE: Final = {
-    "A": document(DEFAULT_DOCUMENT, kmsKeyId="alias/x"),
-    "X": resource("AWS::KMS::Alias", **OF_X),
-}
+ALIAS_ELSEWHERE: Final = {"A": document(DEFAULT_DOCUMENT, kmsKeyId="alias/x"), "X": resource(
+    "AWS::KMS::Alias", AliasName="alias/x", TargetKeyId="arn:aws:kms:eu-west-1:1:key/1"
+)}  # fmt: skip
 
 
 def parts_of(arn: str) -> Body:
