@@ -201,6 +201,9 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
             f"AWS asks for {on_document.resource} if the session names it, or if a condition on "
             f"{_CHECK} does"
         )
+    is_start = any(one.answer["action"] == on_node.action for one in certain)
+    if is_start and _may_ask_for_access(node, preferences, arn, on_node):
+        certain, whys, fix = [], [_AFTER_APPROVAL], (_ASK_FOR_ACCESS,)
     if not certain:
         return asked.unknown(why_not, *notes, *whys, fix=fix, errors=errors)
     first = certain[0].answer["action"]  # in the order in which the client calls
@@ -242,6 +245,32 @@ def _may_name_none(node: Node, preferences: Preferences, arn: str, on_node: Call
     if isinstance(answer, CannotAsk):
         return True
     return is_allowed(answer) or bool(missing_keys([answer], _lacks(answer, node)))
+
+
+_AFTER_APPROVAL: Final = (
+    "IAM allows the operator to ask for just-in-time node access, which starts sessions with "
+    "credentials of its own once it is approved"
+)
+_ASK_FOR_ACCESS: Final = (
+    "ask for access by aws ssm start-access-request, and start the session with the credentials "
+    "that aws ssm get-access-token returns"
+)
+
+
+def _may_ask_for_access(node: Node, preferences: Preferences, arn: str, on_node: Call) -> bool:
+    """Tell whether the operator may start a session by just-in-time node access, if it is approved.
+
+    Who is to use it must not be allowed `ssm:StartSession`. It starts no other document.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-just-in-time-node-access-setting-up.html
+    """
+    if preferences.name != _needs.DEFAULT_DOCUMENT:
+        return False
+    calls = [
+        on_node._replace(action="ssm:StartAccessRequest"),
+        Call("ssm:GetAccessToken", "*", on_node.context),
+    ]
+    answers = (simulate(node.spare, arn, [call])[call] for call in calls)
+    return all(not isinstance(one, CannotAsk) and is_allowed(one) for one in answers)
 
 
 def _unless_open(one: CallVerdict, fix: list[str]) -> list[str]:

@@ -619,6 +619,8 @@ LOGS: Final = {
     "the bucket names the role": used("", DENIED_BUCKET, bucket_policy(allowing(ROLE, PUT))),
     "the bucket names another role": used(
         "log-to-s3", DENIED_BUCKET, bucket_policy(allowing(nodes.ACCOUNT_ROLE, PUT))),
+    "the bucket names the role by a condition": used(
+        "log-to-s3?", DENIED_BUCKET, bucket_policy(BY_TAG | {"Action": PUT})),
     "a key of another account that names the role, which IAM does not allow": cause(
         "encrypt", using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
         DENIED_KEY, key_policy(allowing(ROLE, "kms:*"))),
@@ -865,6 +867,9 @@ OPERATORS: Final = {
            ("caller", OWN_ID, ""),
            ("caller", DELETED, "operator"),
        )},
+    **{f"an operator who may ask for access just in time, and is denied {action}": cause(
+           f"{told} plugin", setting(denies={f"{USER} {START}", action}), operator=USER)
+       for action, told in ((START, "operator?"), ("ssm:GetAccessToken", "operator"))},
     "an operator of IAM Identity Center who may not start": cause(
         "operator plugin", denying(f"{OF_SSO} {START}"), operator=OF_SSO),
     **{f"an operator, and a deny by {name}": cause(

@@ -98,7 +98,7 @@ class World:
         self.calls: list[str] = []
         self.asked: list[dict[str, Any]] = []
         self.questions: list[Question] = []
-        self.denies: set[str] = set()
+        self.denies = {"ssm:StartAccessRequest"}
         """Actions that IAM denies to all, or `ARN action` to one role."""
         self.missing: list[str] = []
         """Condition keys of denied actions whose values IAM was not told."""

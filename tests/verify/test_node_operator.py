@@ -155,7 +155,7 @@ def test_a_remedy_replaces_no_policy_that_another_has_written() -> None:
 
 
 def test_a_session_that_names_its_document_needs_it() -> None:
-    world = World(using(), causes.decides(if_=causes.of_document))
+    world = World(using(), setting(denies=set()), causes.decides(if_=causes.of_document))
 
     assert one(diagnosed(world, document="Mine", operator=USER), "operator").verdict == "fail"
 
