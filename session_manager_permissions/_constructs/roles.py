@@ -403,7 +403,8 @@ def _exported_role(arn: str, stack: cdk.Stack) -> iam.CfnRole | None:
                 if not isinstance(node, cdk.CfnOutput) or node.export_name != name:
                     continue
                 if Environment.of(node.stack) == here:
-                    return resource_by_arn(node.value, node, iam.CfnRole)
+                    # `CfnInclude` keeps a value that is a function as no text
+                    return resource_by_arn(cdk.Token.as_string(node.value), node, iam.CfnRole)
     return None
 
 
