@@ -1,4 +1,4 @@
-"""Reads the scripts that instances run when they boot: what may have the agent work otherwise."""
+"""Finds what may change how the agent works in the scripts that instances run when they boot."""
 
 from __future__ import annotations
 
@@ -40,34 +40,83 @@ _ACTIVATION: Final = Unknown("the hybrid activation that a script registers the 
 
 _AGENT: Final = r"amazon-?ssm-?agent"
 _WORDS: Final = r"[^\n;&|]{0,500}"
-"""Words of one command. Here as below, a bound keeps the time that a text takes linear."""
-_TO_END: Final = r"(?=[^\n;&|>]{0,500}(?:[12]?>\s*(?:&[12]|/dev/null)\s*)*\"?(?:\|\||[\n;&]|$))"
+"""Words of one command. The bounds here and below keep the time linear in the length of a text."""
+_NAMED: Final = rf"{_AGENT}(?:\.service)?['\"]?"
+"""The agent as an argument of a command."""
+
+_STARTING: Final = (
+    r"(?:re)?start|enable|unmask|(?:re|local)?install|update(?!-rc)|upgrade|refresh|"
+    r"rpm\s+-[iufhv]+|dpkg\s+-i"
+)
+"""How commands begin that start, enable or install what they name."""
+_STARTS: Final = (
+    rf"(?:\b(?:{_STARTING})\b|\bpackages:){_WORDS}{_AGENT}",
+    rf"{_NAMED}(?:\s+|{_WORDS}\|\s*)(?:(?:re)?start\b(?!\s*=)|on\b|enable\b)",
+    rf"{_AGENT}{_WORDS}(?:\bAutomatic|\bstart=\s*\S*auto)",
+    rf"{_AGENT}Setup(?!{_WORDS}uninstall)",
+)
+"""The commands after which the agent runs, or will at the next boot."""
+
+_TO_TERMINAL: Final = (
+    r"(?=[^\n;&|>]{0,500}(?:[12]?>\s*(?:&[12]|/dev/null)\s*)*\"?(?:\|\||[\n;&]|$))"
+)
 """The command ends without a pipe, and writes no file."""
+_REPORTS: Final = (
+    r"(?:\b(?:status|is-active|is-enabled|list|info|show|query|dpkg-query|rpm\s+-q\w*|"
+    r"dpkg\s+-[lsLW]|test\s+-[efx]|Test-Path)|\[\s+(?:!\s+)?-[efx])\s"
+)
+"""How commands begin that print the state of what they name, or test it."""
+_FINDS: Final = r"(?:\b(?:which|pgrep|grep)|(?<!=)(?<!=\s)\bGet-Service)\s"
+"""How commands begin that print what another command can act on, such as the id of a process."""
+_BEFORE: Final = r"(?:[^()`\n;&]{0,200}\|\s*)?(?:\w{1,20}\s+){0,2}"
+"""What leads to a command: others in its pipe, and words such as `sudo systemctl`."""
+_TESTED: Final = r"(?:\bif\s*\(+(?:-not\s*\(+)?|\[\s+(?:!\s+)?(?:-\w\s+)?\"?(?:\$\(|`))" + _BEFORE
+"""What comes before a command whose output is only compared."""
+_ASSIGNED: Final = r"\w=\"?(?:\$\(|`)" + _BEFORE
+"""What comes before a command whose output a variable gets."""
+_OPTIONS: Final = r"(?:[^\n;&|]|>&\d){0,500}"
+"""Words of a command that may redirect its errors to its output."""
+_FILTERED: Final = (
+    rf"(?=(?:{_OPTIONS}\|\s*(?:grep|awk|cut|head|tail|wc)\b){{0,9}}"
+    rf"{_OPTIONS}(?:\|\||[\n;]|(?<!>)&|$))"
+)
+"""No command reads the output except filters, which only print some of it."""
+_FILE: Final = r"\.(?:log|rpm|deb|snap|pkg|msi|zip|tar\.gz|gpg|json|assert)\b"
+"""How the name of a file ends that the agent does not run from."""
+_LEAVES: Final = (
+    rf"(?:^|[\s\"])#[^\n]{{0,500}}{_AGENT}",
+    rf"\b(?:echo|printf|logger|Write-Host|Write-Output)\b[^\n;&|>]{{0,500}}{_AGENT}{_TO_TERMINAL}",
+    rf"(?:{_TESTED})?(?:{_REPORTS}|{_FINDS}){_WORDS}{_AGENT}{_FILTERED}",
+    rf"{_ASSIGNED}{_REPORTS}{_WORDS}{_AGENT}{_FILTERED}",
+    rf"{_ASSIGNED}{_FINDS}{_WORDS}{_AGENT}{_WORDS}\|\s*wc\b",
+    rf"{_NAMED}\s+status\b",
+    rf"{_AGENT}{_FILE}",
+    rf"{_AGENT}(?:\.exe)?['\"]?\s+-register",
+    rf"https?://\S{{0,500}}{_AGENT}",
+    # A package in a list of cloud-init; a package or a service of cfn-init.
+    rf"^\s*-\s+['\"]?{_AGENT}['\"]?\s*$",
+    rf'"{_AGENT}(?:\.service)?":\s*(?:\[|"|\{{(?![^}}]{{0,500}}false))',
+)
+"""The other commands and texts that name the agent and leave it running."""
+
+_PASSED_ON: Final = (
+    rf"[(`](?:(?!\b(?:{_STARTING})\b|https?:|Test-Path)[^()`\n;&]){{0,500}}?{_AGENT}(?!{_FILE})"
+)
+"""A command in parentheses or backquotes, whose output another command gets."""
+_MAY_STOP: Final = (
+    _PASSED_ON,
+    _AGENT,
+    # Bottlerocket runs the agent in a container, which its settings can turn off.
+    r"host-containers\.control(?:\.|\][^\[]{0,500}\s)enabled\s*=\s*false",
+)
+"""All else that names the agent. At the same place in a text, the lists above go first."""
 
 _MENTIONS: Final = re.compile(
-    # It runs afterwards.
-    rf"(?P<starts>(?:\b(?:(?:re)?start|enable|unmask|(?:re|local)?install|update(?!-rc)|upgrade|"
-    rf"refresh|rpm\s+-[iufhv]+|dpkg\s+-i)\b|\bpackages:){_WORDS}{_AGENT}|"
-    rf"{_AGENT}(?:\.service)?['\"]?(?:\s+|{_WORDS}\|\s*)(?:(?:re)?start\b(?!\s*=)|on\b|enable\b)|"
-    rf"{_AGENT}{_WORDS}(?:\bAutomatic|\bstart=\s*\S*auto)|"
-    rf"{_AGENT}Setup(?!{_WORDS}uninstall))|"
-    # The command changes nothing of it.
-    rf"(?P<leaves>(?:^|[\s\"])#[^\n]{{0,500}}{_AGENT}|"
-    rf"\b(?:echo|printf|logger|Write-Host|Write-Output)\b[^\n;&|>]{{0,500}}{_AGENT}{_TO_END}|"
-    rf"(?:\b(?:status|is-active|is-enabled|list|info|show|query|dpkg-query|which|pgrep|grep|"
-    rf"Get-Service|rpm\s+-q\w*|dpkg\s+-[lsLW]|test\s+-[efx])|\[\s+(?:!\s+)?-[efx])\s"
-    rf"{_WORDS}{_AGENT}(?!{_WORDS}\|(?!\||\s*(?:grep|awk|cut|head|tail|wc)\b))|"
-    rf"{_AGENT}(?:\.service)?['\"]?\s+status\b|"
-    rf"{_AGENT}\.(?:log|rpm|deb|exe|snap|pkg|msi|zip|tar\.gz|gpg|json|assert)\b|"
-    rf"{_AGENT}(?:\.exe)?['\"]?\s+-register|"
-    rf"https?://\S{{0,500}}{_AGENT}|"
-    rf"^\s*-\s+['\"]?{_AGENT}['\"]?\s*$|"
-    rf'"{_AGENT}(?:\.service)?":\s*(?:\[|"|\{{(?![^}}]{{0,500}}false)))|'
-    # Anything else may stop it, as may the settings of Bottlerocket, where it is in a container.
-    rf"(?P<changes>{_AGENT}|host-containers\.control(?:\.|\][^\[]{{0,500}}\s)enabled\s*=\s*false)",
+    rf"(?P<starts>{'|'.join(_STARTS)})|(?P<leaves>{'|'.join(_LEAVES)})|"
+    rf"(?P<may_stop>{'|'.join(_MAY_STOP)})",
     re.IGNORECASE | re.MULTILINE,
 )
-"""What scripts say of the agent."""
+"""What scripts do with the agent."""
 
 _CHANGED: Final = "whether the SSM Agent runs, which a script on the instance may change"
 
@@ -159,10 +208,10 @@ def _may_matter(parts: Parts, template: Template, script: Deployed) -> bool:
 def _read(commands: str, text: str) -> Scripts:
     """Return what matters of commands, and of all that is written with them."""
     activates = _ACTIVATES.search(text) is not None
-    commands = re.sub(r"[\\`]\n", " ", commands)  # a line that goes on
+    commands = re.sub(r"[\\`]\n", " ", commands)  # a backslash or a backquote continues a line
     last = {one.lastgroup: one.start() for one in _MENTIONS.finditer(commands)}
     other_way = agent = ""
-    if last.get("changes", -1) > last.get("starts", -1):
+    if last.get("may_stop", -1) > last.get("starts", -1):
         agent = _CHANGED
     if "proxy" in text.lower():
         other_way = _PROXY
