@@ -246,10 +246,11 @@ class _Ways:
         """What is missing where no route leads out: an endpoint, or the name of one."""
         for one in served:
             if not one.gateway and one.exists is True and _resolves(one, vpc) is False:
-                unnamed = Problem(ENDPOINT_UNREACHABLE, _unnamed(one, vpc, problem.why), one.id)
+                why = _unnamed(one, vpc, problem.why)
                 fault = PRIVATE_DNS if one.private_dns is False else VPC_DNS
+                unnamed = Problem(ENDPOINT_UNREACHABLE, why, one.id, fault=fault)
                 behind = _by_endpoint(self._place, one, subnet, vpc).problems
-                return Path((unnamed._replace(fault=fault), *behind))
+                return Path((unnamed, *behind))
         why = f"{problem.why}, and no VPC endpoint of {OF_SERVICES} serves it"
         return Path((problem._replace(why=why),))
 

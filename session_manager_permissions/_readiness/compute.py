@@ -311,23 +311,24 @@ class Launchers:
         yield from self._overridden(resource, base, mixed.get("Overrides"))
 
     def _overridden(self, resource: Resource, base: Launch, overrides: object) -> list[Launch]:
-        """Each way to launch from a template and what overrides it, with all of its subnets."""
-        ways: list[Launch] = []
+        """The launches from a template, one for all subnets with the same other overrides."""
+        found: list[Launch] = []
         subnets: defaultdict[int, tuple[Reference, ...]] = defaultdict(tuple)
         for entry, written in [*mappings(overrides)] or [({}, {})]:
-            its, given = base, entry or {}
-            if "LaunchTemplateSpecification" in given:
-                its = self._reader.from_template(resource, given["LaunchTemplateSpecification"])
-                its = its._replace(uses=(*its.uses, *base.uses))
-            launch = self._reader.read(resource, written).over(its)
-            if "MetadataOptions" in given and launch.metadata_off is True:
+            template, override = base, entry or {}
+            if "LaunchTemplateSpecification" in override:
+                specification = override["LaunchTemplateSpecification"]
+                other = self._reader.from_template(resource, specification)
+                template = other._replace(uses=(*other.uses, *base.uses))
+            launch = self._reader.read(resource, written).over(template)
+            if "MetadataOptions" in override and launch.metadata_off is True:
                 doubt = Unknown(f"the metadata options that {resource.logical_id!r} overrides")
                 launch = launch._replace(metadata_off=doubt)
-            way = launch._replace(origin=its.origin, scripts=its.scripts, subnets=())
-            if way not in ways:
-                ways.append(way)
-            subnets[ways.index(way)] += launch.subnets or (_DEFAULT_VPC,)
-        return [way._replace(subnets=subnets[number]) for number, way in enumerate(ways)]
+            anywhere = launch._replace(origin=template.origin, scripts=template.scripts, subnets=())
+            if anywhere not in found:
+                found.append(anywhere)
+            subnets[found.index(anywhere)] += launch.subnets or (_DEFAULT_VPC,)
+        return [one._replace(subnets=subnets[number]) for number, one in enumerate(found)]
 
     def _spot_fleet(self, resource: Resource) -> Iterator[Compute]:
         data = inner(resource.properties, "SpotFleetRequestConfigData") or {}
@@ -475,11 +476,13 @@ class Launchers:
         scripts = launch.scripts.and_(of_init(resource))
         without_profile = doubt or scripts.activation
         off = launch.metadata_off or False
+        if off is True and without_profile:
+            off = without_profile
         return Compute(
             resource,
             launch.origin,
             launch.profile or without_profile,
-            (without_profile or True) if off is True else off,
+            off,
             self._places(resource, launch, doubt, scripts) if placed else (),
             maybe_profile=launch.maybe_profile,
             activation=scripts.activation,
@@ -528,8 +531,8 @@ _ELASTIC_BEANSTALK: Final = "AWS Elastic Beanstalk"
 _GIVEN_BY_BEANSTALK: Final = Unknown(
     f"whether {_ELASTIC_BEANSTALK} gives its instances public addresses"
 )
-"""An environment of one instance gives it an Elastic IP address, and the source of an application
-may have this option too.
+"""An environment with a single instance gives it an Elastic IP address. The source bundle of the
+application may set the option as well.
 
 https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
 """

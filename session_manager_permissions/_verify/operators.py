@@ -171,35 +171,16 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     if not denied:
         return _allowed(asked, arn, preferences, notes)
     why_not = f"{arn} is denied {_in_words(denied)}"
-    blocked = {
-        f"{one.answer['action']}: {why}": _unless_open(one, fix)
-        for one in denied
-        for why, fix in blocks(one.answer, "operator")
-    }
-    lacking = [
-        one for one in denied if not (is_allowed(one.answer) or blocks(one.answer, "operator"))
-    ]
-    by_key = [
-        one
-        for one in denied
-        if is_allowed(one.answer) or one.admission.answer in ("denied", "closed")
-    ]
-    fix = (
-        *dict.fromkeys(line for lines in blocked.values() for line in lines),
-        *_by_iam(node, arn, lacking),
-        *(fix for one in by_key for fix in one.admission.fix),
-    )
+    whys, fix = _explained(node, arn, denied)
     errors = [one.admission.error for one in denied if one.admission.error]
-    of_key = {one.admission.why for one in denied if one in by_key or one.is_open}
-    whys = [*blocked, *sorted(filter(None, of_key))]
     certain = [one for one in denied if not one.is_open]
     on_node, on_document, *_ = calls
     of_others = [one for one in certain if one.answer["resource"] != on_document.resource]
-    if of_others != certain and _may_name_none(node, preferences, arn, on_node):
+    if of_others != certain and _may_name_no_document(node, preferences, arn, on_node):
         certain = of_others
         whys.append(
-            f"AWS asks for {on_document.resource} if the session names it, or if a condition on "
-            f"{_CHECK} does"
+            f"AWS checks access to {on_document.resource} only if the session names it, or if a "
+            f"policy has a condition on {_CHECK}"
         )
     is_start = any(one.answer["action"] == on_node.action for one in certain)
     if is_start and _may_ask_for_access(node, preferences, arn, on_node):
@@ -223,8 +204,34 @@ def _unless_by_sample(
         yield one._replace(missing=(*one.missing, *own))
 
 
+def _explained(
+    node: Node, arn: str, denied: Sequence[CallVerdict]
+) -> tuple[list[str], tuple[str, ...]]:
+    """Say what denies an operator these calls, and what would allow them."""
+    blocked = {
+        f"{one.answer['action']}: {why}": _unless_open(one, fix)
+        for one in denied
+        for why, fix in blocks(one.answer, "operator")
+    }
+    lacking = [
+        one for one in denied if not (is_allowed(one.answer) or blocks(one.answer, "operator"))
+    ]
+    by_key = [
+        one
+        for one in denied
+        if is_allowed(one.answer) or one.admission.answer in ("denied", "closed")
+    ]
+    of_key = {one.admission.why for one in denied if one in by_key or one.is_open}
+    fix = (
+        *dict.fromkeys(line for lines in blocked.values() for line in lines),
+        *_by_iam(node, arn, lacking),
+        *(fix for one in by_key for fix in one.admission.fix),
+    )
+    return [*blocked, *sorted(filter(None, of_key))], fix
+
+
 def _allowed(asked: Subject, arn: str, preferences: Preferences, notes: Sequence[str]) -> Outcome:
-    """Return the outcome if nothing is denied, of which the key is a part if it is known."""
+    """Return the outcome if nothing is denied: passed, unless the key of sessions is not known."""
     key_usable = preferences.outcomes[0]
     if preferences.key is None and key_usable.verdict == "unknown":
         why = f"whether {arn} may use the key of sessions is not known: {key_usable.why[0]}"
@@ -232,7 +239,7 @@ def _allowed(asked: Subject, arn: str, preferences: Preferences, notes: Sequence
     return asked.passed(f"IAM allows {arn} to start the session", *notes)
 
 
-def _may_name_none(node: Node, preferences: Preferences, arn: str, on_node: Call) -> bool:
+def _may_name_no_document(node: Node, preferences: Preferences, arn: str, on_node: Call) -> bool:
     """Tell whether the operator may start a session that names no document.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-sessiondocumentaccesscheck.html
@@ -330,7 +337,7 @@ _OWN: Final = {"ssm:ResumeSession": "resume", "ssm:TerminateSession": "end"}
 """What an operator does with a session of their own, by the action."""
 _CHECK: Final = "ssm:SessionDocumentAccessCheck"
 _CHECKED: Final = ConditionKey(_CHECK, "true", "boolean")
-"""Whether AWS asks for the document as well."""
+"""Whether AWS checks access to the document as well."""
 _SESSION_TAG: Final = "aws:ssmmessages:session-id"
 _CHANNEL: Final = "ssmmessages:OpenDataChannel"
 _TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")

@@ -42,7 +42,9 @@ _MINIMAL: Final = re.compile("/aws/service/ami-amazon-linux-latest/(al2023|amzn2
 _MAY_LACK: Final = re.compile(
     f"/aws/service/(debian/|freebsd/|ami-amazon-linux-latest/([^-]+-ami-)?{UNKNOWN})"
 )
-"""The public parameters of images that AWS does not list among those with the agent, or may not.
+"""The public parameters of images of which AWS does not say that they have the agent.
+
+The name of one of Amazon Linux may not be known in full, so that the image may be a minimal one.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
@@ -79,26 +81,32 @@ def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
         yield f"whether the image {named} has the SSM Agent"
     if _MINIMAL.fullmatch(path) is None:
         return
-    where, instances = image.named_by, kind_of(image.named_by)
     if may_be_other:
         yield may_be_other
     elif _may_install(parts, compute):
         yield f"whether the user data installs the SSM Agent, which the image {named} lacks"
-    elif changed_by := parts.changed(where):
+    elif changed_by := parts.changed(image.named_by):
         yield changed_by.decides
     else:
-        with_agent = f"{{{{resolve:ssm:{path.replace('-minimal', '')}}}}}"
-        named_at = [f"{before}{name}" for before, _ in launches(where) for name in _NAMED_BY]
-        named_at = [one for one in named_at if written(where, one) == image.value]
-        fixes = [Set(where, one, with_agent) for one in named_at if UNKNOWN not in path]
-        yield Finding(
-            AGENT_MISSING,
-            (where,),
-            f"Properties.{next(iter(named_at), f'{instances.launch}ImageId')}",
-            f"Session Manager can't reach {instances.instances}: the image {named} has no SSM "
-            "Agent, and the user data does not install it",
-            (*fixes,) or (Advice(f"take images without `-minimal` for {instances.instances}"),),
-        )
+        yield _without_agent(image, path, named)
+
+
+def _without_agent(image: Image, path: str, named: str) -> Finding:
+    """Return the finding of an image, which a public parameter of this path gives."""
+    where, kind = image.named_by, kind_of(image.named_by)
+    with_agent = f"{{{{resolve:ssm:{path.replace('-minimal', '')}}}}}"
+    named_at = [f"{before}{name}" for before, _ in launches(where) for name in _NAMED_BY]
+    named_at = [one for one in named_at if written(where, one) == image.value]
+    fixes = [Set(where, one, with_agent) for one in named_at if UNKNOWN not in path]
+    in_words = Advice(f"use images without `-minimal` in their names for {kind.instances}")
+    return Finding(
+        AGENT_MISSING,
+        (where,),
+        f"Properties.{next(iter(named_at), f'{kind.launch}ImageId')}",
+        f"Session Manager can't reach {kind.instances}: the image {named} has no SSM Agent, and "
+        "the user data does not install it",
+        (*fixes,) or (in_words,),
+    )
 
 
 def _may_lack_agent(parts: Parts, image: Image) -> bool:
