@@ -1,4 +1,4 @@
-"""What statements allow by the rules of IAM, as MiniStack's evaluator has them."""
+"""What statements allow by the rules of IAM, as MiniStack's evaluator applies them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ May = Callable[[str, str, Mapping[str, object]], bool]
 
 
 def evaluated(statements: list[dict[str, Any]]) -> May:
-    """What the statements, which have no more functions and variables, allow."""
+    """What the statements allow. They contain no functions and no variables any more."""
     policy = parse_policy_document({"Version": "2012-10-17", "Statement": statements})
 
     def may(action: str, resource: str, context: Mapping[str, object]) -> bool:

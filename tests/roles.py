@@ -50,7 +50,7 @@ def immutable_role(scope: Construct, name: str = "Existing") -> iam.IRole:
 
 
 def role_by_its_path(scope: Construct) -> iam.IRole:
-    """A role of the app with a path, which is imported by what a template may have for its ARN."""
+    """A role of the app with a path, imported by its ARN in an `Fn::Sub`."""
     l1_role(scope).path = "/team/"
     return role_by_arn(scope, cdk.Fn.sub("${L1.Arn}"))
 

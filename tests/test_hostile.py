@@ -266,7 +266,7 @@ def refused(error: Exception, argument: str) -> None:
 def refusal(
     place: Place, stack: cdk.Stack, value: object, error: type[Exception] = ValueError
 ) -> str:
-    """What the place says of what it refuses."""
+    """The message with which the place refuses a value."""
     with pytest.raises(error) as caught:
         place.give(stack, value)
     refused(caught.value, place.argument)

@@ -739,7 +739,7 @@ VERIFY: Final = {
     "a connection that ends": fails(errors.ConnectionClosedError(endpoint_url="https://iam")),
     "a certificate that is not of AWS": fails(
         errors.SSLError(endpoint_url="https://iam", error="certificate verify failed")),
-    "`AWS_SESSION_TOKEN` with the end of a line": fails(
+    "`AWS_SESSION_TOKEN` with a line break": fails(
         errors.HTTPClientError(error=ValueError(r"Invalid header value b'Pa55w0rd\n'"))),
     "a service that does not answer": command(f"{NODE} --document Mine",
         has_answer("ssm:describe_instance_information",

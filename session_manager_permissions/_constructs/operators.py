@@ -264,7 +264,7 @@ def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
 
 
 def _refuse_path(principal: iam.IPrincipal) -> None:
-    """Refuse a group or a user of which CDK takes a part of the path for the name.
+    """Refuse an imported group or user if CDK takes a part of its path for its name.
 
     aws-cdk-lib/aws-iam/lib/group.ts and user.ts, `fromGroupArn` and `fromUserArn`.
     """
@@ -276,8 +276,9 @@ def _refuse_path(principal: iam.IPrincipal) -> None:
     made = resource_by_arn(arn, imported, iam.CfnGroup, iam.CfnUser)
     if known_path(made) or "/" in without_tokens(getattr(principal, f"{kind}_name")):
         raise ValueError(
-            f"grantee {imported.node.path!r} is imported by an ARN with a path, of which CDK takes "
-            f"a part for the name: give iam.{kind.title()}.from_{kind}_name(scope, id, name)"
+            f"grantee {imported.node.path!r} is imported by an ARN with a path, and CDK takes a "
+            f"part of that path for the name: give iam.{kind.title()}.from_{kind}_name(scope, id, "
+            "name)"
         )
 
 

@@ -19,7 +19,7 @@ TOKEN: Final = re.compile(r"\$\{Token\[[A-Za-z0-9:._-]+\]\}")
 
 
 DYNAMIC_REFERENCE: Final = "{{resolve:"
-"""How a text begins in whose place CloudFormation puts a value."""
+"""How a dynamic reference begins, which CloudFormation replaces with a value."""
 
 
 class Arn(NamedTuple):
@@ -99,9 +99,10 @@ def _name_in(arn: str) -> str:
 
 
 def resource_by_arn(arn: str, scope: IConstruct, *types: type[_L1]) -> _L1 | None:
-    """Return the L1 of one of `types` that an ARN refers to, or a name.
+    """Return the L1 of one of `types` that an ARN or a name refers to.
 
-    CDK refers to the construct, and a template to the logical id: `!Sub "${Key.Arn}"`.
+    A token of CDK refers to a construct. A function of a template, such as `!Sub "${Key.Arn}"`,
+    refers to a logical id.
 
     Args:
         arn: the ARN, or the name.

@@ -159,7 +159,7 @@ class Subnet(NamedTuple):
     """What VPC Block Public Access does here: `off`, `block-ingress`, which lets NAT gateways out,
     or `block-bidirectional`."""
     zones: tuple[Hashable, ...] = ()
-    """What its Availability Zone is called."""
+    """The name and the id of its Availability Zone, as far as they are known."""
 
 
 Destination = IPv4Network | PrefixList | Unknown | Literal["ipv6"]
@@ -196,7 +196,7 @@ class NatGateway(NamedTuple):
     public: Fact = True
     available: Fact = True
     zones: tuple[Hashable, ...] | None = None
-    """The Availability Zones that a regional one serves; None where it serves each."""
+    """The names and ids of the Availability Zones that a regional one serves; None: all zones."""
 
 
 @dataclass(eq=False)

@@ -61,7 +61,7 @@ class Problem(NamedTuple):
     fault: str = ""
     """What to change, if the cause alone does not tell: one of the constants above."""
     parts: tuple[Problem, ...] = ()
-    """The problems of one cause that are merged."""
+    """The problems with the same cause that this one stands for."""
     acl: AclFault | None = None
     """Of the fault `NETWORK_ACL`, what the network ACL has to let pass."""
 

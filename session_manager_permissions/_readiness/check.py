@@ -296,7 +296,7 @@ class _Checking:
         return [*dict.fromkeys(one for several in judged for one in several)]
 
     def _of_sessions(self, profile: Resource, *, is_allowed: bool) -> Iterable[Finding]:
-        """Find what keeps sessions from a profile that may be reached, once it can.
+        """Find what keeps sessions from the instances of a profile, once they can be reached.
 
         Args:
             profile: the profile.
@@ -348,7 +348,7 @@ class _Checking:
         return sorted(_together(found), key=lambda one: order(one.rule))
 
     def _judged_launcher(self, resource: Resource) -> tuple[list[Finding], list[_Launched]]:
-        """Judge what a resource launches in all worlds; return as well what that is in any."""
+        """Judge what a resource launches, and return what it launches in any of the worlds, too."""
         launched: list[_Launched] = []
 
         def judge() -> list[Told]:

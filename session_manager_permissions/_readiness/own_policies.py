@@ -82,7 +82,10 @@ class OwnPolicies:
                     yield about, one._replace(certain=one.certain and is_its and is_sure)
 
     def _documents(self, resource: Resource) -> Iterator[tuple[Resource, object, bool]]:
-        """Yield each policy of a key or a bucket, with what has it, and whether it is certain."""
+        """Yield each policy that a key or a bucket may have, with its resource.
+
+        The last value tells whether the policy is certainly that of the key or the bucket.
+        """
         if resource.type in KEYS:
             yield resource, resource.properties.get("KeyPolicy", _DEFAULT), True
             return

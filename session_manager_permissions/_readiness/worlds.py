@@ -27,12 +27,12 @@ class NoSuchDeployment(Exception):  # noqa: N818 # no error: it ends a world
     """CloudFormation refuses what this world would deploy, or it has nothing to judge."""
 
 
-def only_if(there_is: object) -> None:
-    """End the world that is judged if it does not have what is asked for.
+def only_if(holds: object) -> None:
+    """End the world that is judged unless something holds in it.
 
-    CloudFormation refuses to refer to what is not deployed.
+    CloudFormation refuses to deploy a reference to a resource that is not deployed, for example.
     """
-    if not there_is:
+    if not holds:
         raise NoSuchDeployment
 
 

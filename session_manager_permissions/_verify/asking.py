@@ -70,17 +70,17 @@ _WAYS_OUT: Final = {
     "RuntimeError": _NO_CREDENTIALS + "{sign_in}, or correct the clock of this machine",
     "InvalidRegionError": "{error}: correct --region, or the region of the profile",
     "SSLError": (
-        "{error}: if a proxy replaces the certificates, set AWS_CA_BUNDLE to a file with its "
-        "certificate authority"
+        "{error}: if a proxy replaces the certificates, set AWS_CA_BUNDLE to a file with the "
+        "certificate of its certificate authority"
     ),
     "ConnectionError": "{error}: check the network",
     "HTTPClientError": "{error}: check the network",
 }
 """The ways out of errors that botocore raises before AWS answers, by their names."""
 _STILL_EXPIRED: Final = "still expired"
-"""What botocore says of new credentials that have expired, by a `RuntimeError`."""
+"""Part of the `RuntimeError` that botocore raises for new credentials that have expired."""
 _INVALID_HEADER: Final = "Invalid header value"
-"""What Python says of a header, with its value: a session token, or what signs the request."""
+"""How Python's message about a header begins. Its value, which may be a secret, follows."""
 
 
 def _of_profile(profile: str | None) -> str:
@@ -90,7 +90,7 @@ def _of_profile(profile: str | None) -> str:
 
 
 def _of_source(profile: str | None) -> str:
-    """Return the option that names to the AWS CLI the profile that signs in; "" where none is.
+    """Return the option of the AWS CLI that names the profile that signs in; "" if none is named.
 
     A profile that takes the credentials of another, its `source_profile`, does not sign in itself.
     """
@@ -112,15 +112,15 @@ def sign_in(profile: str | None = None) -> str:
 def before_aws(error: Exception, profile: str | None = None) -> str:
     """Say what botocore raises before AWS answers, and the way out."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    if "ConfigParseError" in names:  # what else there is to say is read from that file
+    if "ConfigParseError" in names:  # the other ways out are read from that file
         return f"{error}: correct the file"
     way_out = next((text for name, text in _WAYS_OUT.items() if name in names), "{error}")
     if getattr(error, "kwargs", {}).get("provider") == "custom-process":
         way_out = _NO_CREDENTIALS + _PROCESS
     if _INVALID_HEADER in str(error):
         way_out = (
-            "the access key, the session token or the region has the end of a line in it, or "
-            "another character that no request can have: set it without"
+            "the access key, the session token or the region contains a line break, or another "
+            "character that a request can't contain: remove it"
         )
     return way_out.format(error=error, profile=_of_source(profile), sign_in=sign_in(profile))
 

@@ -1,4 +1,4 @@
-"""Tells whether a role may do what the agent does, by what denies it and what would allow it."""
+"""Tells whether a role may do what the agent does, what denies it and what would allow it."""
 
 from __future__ import annotations
 

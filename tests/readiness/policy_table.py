@@ -1,4 +1,4 @@
-"""Policies of every shape and what comes of them: for the check, and for an evaluator of IAM."""
+"""Policies of every shape, with the rules that the check finds, and an evaluator of IAM."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Row(NamedTuple):
     """The statements of one in the app, or the ARN of another."""
     boundary: list[Statement] | str | None = None
     simulated: Found | None = None
-    """What comes of the evaluator's answers, where it is not the same."""
+    """The rules by the evaluator's answers, where they are not the same."""
     why: str = ""
 
 

@@ -274,7 +274,7 @@ def by_session_tag(asked: Question) -> bool:
 
 
 def allows_an_id(asked: Question) -> dict[str, Any] | None:
-    """Allow a session to who has one id."""
+    """Allow a session to the caller who has one id."""
     found = asked.told.get("aws:userid", [])
     denied = asked.action == START and found != [OWN_ID]
     missing = [] if found else ["aws:userid"]

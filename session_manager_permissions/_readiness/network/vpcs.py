@@ -183,7 +183,7 @@ def _read_ranges(reading: Reading, vpc: Resource) -> tuple[Range, ...]:
 
 
 def zones_of(parts: Parts, resource: Resource, data: dict[str, Any]) -> tuple[Value, ...]:
-    """The Availability Zone that is written, by its name or by its id."""
+    """The name and the id of an Availability Zone, as far as a resource has them."""
     names = ("AvailabilityZone", "AvailabilityZoneId")
     return tuple(parts.assembly.value(resource.template, data[one]) for one in names if one in data)
 

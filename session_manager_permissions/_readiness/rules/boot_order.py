@@ -58,7 +58,7 @@ def of_compute(roles: Roles, compute: Compute, role: Role) -> Iterator[Finding]:
 
 
 def lacks_registration(roles: Roles, compute: Compute, role: Role) -> bool:
-    """Tell whether all that compute which boots at once lacks at its boot is the registration."""
+    """Tell whether compute boots at once, and its role lacks only the registration by then."""
     if not _boots_at_once(compute):
         return False
     at_boot = roles.abilities(role, frozenset(_late(roles, compute.resource, role)))

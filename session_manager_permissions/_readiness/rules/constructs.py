@@ -22,7 +22,7 @@ class Made(NamedTuple):
     is_included: bool = False
     """Whether `CfnInclude` makes it."""
     is_typed: bool = True
-    """Whether its L1 construct is of a class of its type, and no `CfnResource` alone."""
+    """Whether its L1 construct has the class of its type, and is not just a `CfnResource`."""
     is_in_app: bool = True
     """Whether a construct of the app makes it. None makes what is in a template of the user's own,
     which a stack nests by its URL."""

@@ -53,7 +53,7 @@ def kind_of(resource: Resource) -> Kind:
 
 
 def launches(resource: Resource) -> list[tuple[str, dict[str, Any]]]:
-    """Return each place where a resource says what to launch, as the begin of a path.
+    """Return each place where a resource says what to launch, as the first part of a path.
 
     With it comes what the resource says there if there are several places. One object may stand in
     place of their list.

@@ -99,7 +99,7 @@ def together(found: list[Finding]) -> list[Finding]:
 
 
 def with_more(found: list[Finding], more: Allow) -> list[Finding]:
-    """Have what gives a role its permissions give those that sessions need besides, too."""
+    """Add what sessions need besides to each fix that gives a role its permissions."""
 
     def added(fix: Fix) -> Fix:
         match fix:
@@ -113,7 +113,7 @@ def with_more(found: list[Finding], more: Allow) -> list[Finding]:
 
 
 def both(fix: Allow, more: Allow) -> Allow:
-    """Return a fix that allows a role what sessions need besides, too."""
+    """Return one fix that allows a role what two fixes allow it."""
     options = dict.fromkeys((*fix.policy.options, *more.policy.options))
     by_boundary = dict.fromkeys((*fix.by_boundary, *more.by_boundary))
     return Allow(fix.policy._replace(options=(*options,)), (*by_boundary,))

@@ -98,7 +98,7 @@ class Set(Remedy):
     value: object = field(hash=False)
 
     def apply(self, to: Writer) -> None:
-        """Set it, or say so where a function makes what it is in."""
+        """Set the property, or say what to set if a function makes what contains it."""
         above = made_by_function(self.resource, self.path)
         if not above:
             to.set(self.resource, self.path, self.value)

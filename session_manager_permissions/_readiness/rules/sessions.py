@@ -349,7 +349,7 @@ class SessionRules:
         return _made(self._behind_alias(value), *KEYS)
 
     def _behind_alias(self, value: Value) -> Value:
-        """What names the key that an alias of the app stands for; another value as it is."""
+        """Return the name of the key behind an alias of the app; any other value as it is."""
         alias = _made(value, "AWS::KMS::Alias")
         if alias is None:
             return value
@@ -385,7 +385,7 @@ def _in_arn(value: Value, place: int) -> str:
 
 
 def _made(value: Value, *types: str) -> Resource | None:
-    """Return the resource that a value names, as `Sessions.named` returns it."""
+    """Return the resource that a value of `Sessions.named` stands for, if it has such a type."""
     match value:
         case (ReturnValue(resource, ""),) if resource.type in types:
             return resource

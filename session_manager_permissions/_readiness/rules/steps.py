@@ -34,7 +34,7 @@ class Step(NamedTuple):
     value: Any = None
     """The new value of that place, or the entry to add to the list there."""
     adds: bool = False
-    """Whether the value is an entry to add. One that is there in place of a list stays in it."""
+    """Whether the value is an entry to add to a list, or to the entry that stands in its place."""
 
 
 class Steps(Writing):

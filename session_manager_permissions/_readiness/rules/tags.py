@@ -36,7 +36,7 @@ _START: Final = ("ssm:StartSession",)
 _TAG: Final = "ssm:resourcetag/"
 """How the condition keys of tags begin. It is in lower case, as IAM ignores case in keys."""
 _OF_AWS: Final = ("aws:", "eks:", "k8s.io/", "kubernetes.io/")
-"""How the keys begin, in lower case, of tags that AWS gives instances, as EKS gives its nodes."""
+"""How the keys of tags begin, in lower case, that AWS adds to instances, as EKS does to nodes."""
 _POLICIES: Final = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 _GROUP: Final = "AWS::AutoScaling::AutoScalingGroup"
 _TAGGED: Final = ("AWS::EC2::Instance", _GROUP)

@@ -213,7 +213,7 @@ def written(resource: Resource, path: str) -> object:
 
 
 def made_by_function(resource: Resource, path: str) -> str:
-    """Return the path of what a function makes above a property; empty if none does."""
+    """Return the path of what contains a property, if a function makes that; otherwise empty."""
     above, _, _ = path.rpartition(".")
     if not above or is_function(written(resource, above)):
         return above

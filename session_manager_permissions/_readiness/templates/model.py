@@ -88,7 +88,7 @@ class Unresolved(NamedTuple):
 
     @property
     def default(self) -> str | None:
-        """The default of the parameter that it is; None if it has none, or is no parameter."""
+        """The default value, if it is a parameter that has one."""
         parameters = self.scope.parameters if isinstance(self.scope, Template) else {}
         default = mapping(parameters.get(str(self.expression))).get("Default")
         return None if default is None else str(default)

@@ -73,7 +73,7 @@ _HAVING_ARN: Final = re.compile("AWS::(DynamoDB|ECR|IAM|KMS|Lambda|Logs|S3|Secre
 
 
 DYNAMIC: Final = "{{resolve"
-"""How a dynamic reference begins. It stands for a text of which a part makes one."""
+"""How a dynamic reference begins. As an `expression`, it marks a text that has one in it."""
 
 ACCOUNT: Final = "${AWS::AccountId}"
 URL_SUFFIX: Final = "${AWS::URLSuffix}"
@@ -157,7 +157,7 @@ class Assembly:
         return parsed(found) if isinstance(found, str) else found
 
     def settled(self, value: Value) -> Value:
-        """Return a value. A parameter with `AllowedValues` has the one of the current world."""
+        """Return a value. A parameter in it with `AllowedValues` has that of the current world."""
         if not any(isinstance(part, Unresolved) and part.allowed for part in value):
             return value
         return merged(map(self._settled, value))
@@ -171,9 +171,10 @@ class Assembly:
         return part
 
     def is_text(self, value: Value, known: str) -> bool:
-        """Tell whether a value is a text.
+        """Tell whether a value is the text `known`.
 
-        The world decides on a parameter whose default or one of whose `AllowedValues` it is.
+        If it is a parameter that has this text as its default or among its `AllowedValues`, the
+        world decides.
         """
         match value:
             case (Unresolved() as part,) if known in (part.allowed or {part.default}):
@@ -192,7 +193,7 @@ class Assembly:
         return [*dict.fromkeys(world.judged for world in worlds)]
 
     def names(self, template: Template, owner: dict[str, Any], by: str) -> list[Value]:
-        """Return the names that a property gives something in any world."""
+        """Return the names that a property of `owner` has in any world."""
         names = (one for value in values_of(owner, by) for one in self.possible(template, value))
         return [*dict.fromkeys(names)]
 
@@ -229,9 +230,9 @@ class Assembly:
         return self.named(type_, template, value)
 
     def named(self, type_: str, template: Template, name: Value) -> Resource | None:
-        """Return the resource, as `with_name` has it, in the world that is judged.
+        """Return the only resource of a type that has a name in the world that is judged.
 
-        One of IAM may be named in an ARN as well.
+        `with_name` says where it may be. A resource of IAM may be named by its ARN as well.
         """
         if type_.startswith(_IAM):
             account = re.match("arn:[^:]*:iam::([0-9]+):", as_text(name))
