@@ -58,6 +58,10 @@ def parameter(scope: Construct, name: str = "Given") -> str:
     return cdk.CfnParameter(scope, name).value_as_string
 
 
+def names_of_a_parameter(scope: Construct) -> list[str]:
+    return cdk.CfnParameter(scope, "Names", type="CommaDelimitedList").value_as_list
+
+
 def resource(kind: str, **properties: object) -> dict[str, Any]:
     """A resource as a template has it."""
     return {"Type": kind, "Properties": properties}

@@ -38,7 +38,7 @@ from tests.roles import (
     owned_role,
     role_by_arn,
 )
-from tests.templates import include_profile, parameter
+from tests.templates import include_profile, names_of_a_parameter, parameter
 
 RoleOf = Callable[[cdk.Stack], IRoleRef]
 ProfileOf = Callable[[cdk.Stack], IInstanceProfileRef]
@@ -196,10 +196,6 @@ def test_a_fixed_role_is_refused_also_beside_another(stack_here: cdk.Stack, kind
     with pytest.raises(ValueError, match=re.escape(why)):
         permissions.attach_to_role(fixed)
     assert permissions.roles == [role]
-
-
-def names_of_a_parameter(stack: cdk.Stack) -> list[str]:
-    return cdk.CfnParameter(stack, "Names", type="CommaDelimitedList").value_as_list
 
 
 THEIR_ARN: Final = role_arn(account=OTHER_ACCOUNT)

@@ -31,15 +31,12 @@ from tests.keys import existing_key, l1_bucket
 from tests.places import ACCOUNT, HERE, OTHER_ACCOUNT, OTHER_REGION, REGION, role_arn
 from tests.preference_options import BUCKETS, GROUPS, KEYS
 from tests.roles import EXISTING_ROLES, OWNED_ROLES, existing_role, l1_role, owned_role, role_by_arn
+from tests.templates import names_of_a_parameter, parameter
 
 Make = Callable[[cdk.Stack], Any]
 Build = Callable[[cdk.Stack], object]
 
 ENVIRONMENTS = {"Here": HERE, "Anywhere": None}
-
-
-def parameter(stack: cdk.Stack, kind: str = "String") -> cdk.CfnParameter:
-    return cdk.CfnParameter(stack, "Parameter", type=kind)
 
 
 def permit(stack: cdk.Stack, make: Make, **options: Any) -> SessionManagerPermissions:  # noqa: ANN401
@@ -89,18 +86,16 @@ def reported(stack: cdk.Stack) -> None:
 
 
 OTHERS: dict[str, Build] = {
-    "RoleByParameter": lambda s: permit(
-        s, lambda s: existing_role(s, name=parameter(s).value_as_string)),
-    "ProfileOfParameter": lambda s: permit(
-        s, lambda s: l1_profile(s, *parameter(s, "CommaDelimitedList").value_as_list)),
+    "RoleByParameter": lambda s: permit(s, lambda s: existing_role(s, name=parameter(s))),
+    "ProfileOfParameter": lambda s: permit(s, lambda s: l1_profile(s, *names_of_a_parameter(s))),
     "KeyByParameter": lambda s: permit_with(s, "encryption_key",
-        lambda s: kms.Key.from_key_arn(s, "Key", parameter(s).value_as_string)),
+        lambda s: kms.Key.from_key_arn(s, "Key", parameter(s))),
     "AliasByParameter": lambda s: permit_with(s, "encryption_key",
-        lambda s: kms.Alias.from_alias_name(s, "Alias", parameter(s).value_as_string)),
+        lambda s: kms.Alias.from_alias_name(s, "Alias", parameter(s))),
     "KeyElsewhere": lambda s: permit_with(
         s, "encryption_key", lambda s: existing_key(s, region=OTHER_REGION, account=OTHER_ACCOUNT)),
     "BucketOfParameter": lambda s: permit_with(
-        s, "log_bucket", lambda s: l1_bucket(s, parameter(s).value_as_string)),
+        s, "log_bucket", lambda s: l1_bucket(s, parameter(s))),
     "BucketWithItsKey": lambda s: permit_with(
         s, "log_bucket", lambda s: s3.Bucket(s, "Logs", encryption=s3.BucketEncryption.KMS)),
     "NamedPolicy": lambda s: permit(s, existing_role, policy_name="SessionManager"),

@@ -64,6 +64,7 @@ def answers(rows: list[tuple[str, str]]) -> list[tuple[str, list[str]]]:
 
 def assert_shows_before_and_after(output: str) -> None:
     """Judge what the demo shows, which test_first_half_hour.py runs from a clone."""
+    assert re.search(r"capability .* before .* after", output)
     tables = output.split("capability")[1:]
     before, after, destroyed = (
         re.findall(r"│ ([a-zA-Z ]+?) +│((?: (?:allowed|denied) +│)+)", table) for table in tables
