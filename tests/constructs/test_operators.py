@@ -25,7 +25,7 @@ from tests.places import ACCOUNT, ALIAS, ELSEWHERE, HERE, KEY_ID, OTHER_ACCOUNT,
 from tests.preference_options import KEYS
 from tests.reading import app_of, crosses, policy, reported, resources, template
 from tests.roles import ROLES_OF_OTHERS, customized, existing_role, l1_role, owned_role, role_by_arn
-from tests.templates import as_list, deployed, in_partition, parameter
+from tests.templates import deployed, in_partition, parameter
 
 GranteeOf = Callable[[cdk.Stack], iam.IGrantable]
 
@@ -51,10 +51,6 @@ def group(stack: cdk.Stack) -> iam.Group:
     return iam.Group(stack, "Operators")
 
 
-def managed_policy(stack: cdk.Stack) -> iam.ManagedPolicy:
-    return iam.ManagedPolicy(stack, "Managed")
-
-
 def grant(stack: cdk.Stack, grantee: iam.IGrantable, **access: Any) -> iam.Grant:  # noqa: ANN401
     """A grant on the account's default document; on every instance where nothing else is said."""
     return preferences(stack).grant_start_session(grantee, **access or {"all_instances": True})
@@ -75,10 +71,6 @@ def statements(stack: cdk.Stack) -> list[dict[str, Any]]:
 
 def sids(stack: cdk.Stack) -> set[str]:
     return {statement["Sid"] for statement in statements(stack) if "Sid" in statement}
-
-
-def allowing(found: list[dict[str, Any]], action: str) -> list[dict[str, Any]]:
-    return [statement for statement in found if action in as_list(statement["Action"])]
 
 
 def by_sid(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
@@ -224,8 +216,8 @@ def test_arns_that_only_the_deployment_knows_are_let_through(stack_here: cdk.Sta
     others = preferences(stack_here, construct_id="Others")
     others.grant_start_session(operators, instance_arns=several)
 
-    found = allowing(statements(stack_here), "ssm:StartSession")
-    by_arn, by_list = (one["Resource"] for one in found if "Instances" in one["Sid"])
+    found = statements(stack_here)
+    by_arn, by_list = (one["Resource"] for one in found if "Instances" in one.get("Sid", ""))
     assert by_arn[0] == {"Ref": "Arn"}
     assert {"Ref": "AWS::AccountId"} in by_arn[1]["Fn::Join"][1]
     assert by_list == {"Ref": "Arns"}
@@ -273,7 +265,7 @@ def test_different_grants_on_a_document_have_different_sids(stack_here: cdk.Stac
 ])  # fmt: skip
 def test_sids_are_as_in_0_2_0(make_app: MakeApp, access: dict[str, Any], digits: str) -> None:
     stack = cdk.Stack(make_app(), "Stack", env=HERE)
-    grant(stack, managed_policy(stack), **access)
+    grant(stack, iam.ManagedPolicy(stack, "Managed"), **access)
 
     assert sids(stack) == {f"StartSessionInstances{digits}", f"StartSessionDocument{digits}"}
 

@@ -34,12 +34,6 @@ def launched(moto: Moto) -> list[dict[str, Any]]:
     return [instance for one in reservations for instance in one["Instances"]]
 
 
-def endpoints(moto: Moto, vpc_id: str) -> list[str]:
-    filters = [{"Name": "vpc-id", "Values": [vpc_id]}]
-    listed = moto.client("ec2").describe_vpc_endpoints(Filters=filters)["VpcEndpoints"]
-    return sorted(f"{one['VpcEndpointType']} {one['ServiceName']}" for one in listed)
-
-
 def test_the_strict_check_passes_and_each_team_has_what_a_session_needs(
     moto: Moto, tmp_path: Path
 ) -> None:
@@ -56,7 +50,9 @@ def test_the_strict_check_passes_and_each_team_has_what_a_session_needs(
     (vpc_id,) = {one["VpcId"] for one in launched(moto)}
     # How each is made is in tests/constructs/test_endpoints.py; the strict check finds them open.
     of_interface = ("kms", "logs", "ssm", "ssmmessages")
-    assert endpoints(moto, vpc_id) == [
+    of_vpc = [{"Name": "vpc-id", "Values": [vpc_id]}]
+    listed = moto.client("ec2").describe_vpc_endpoints(Filters=of_vpc)["VpcEndpoints"]
+    assert sorted(f"{one['VpcEndpointType']} {one['ServiceName']}" for one in listed) == [
         f"Gateway com.amazonaws.{REGION}.s3",
         *(f"Interface com.amazonaws.{REGION}.{service}" for service in of_interface),
     ]

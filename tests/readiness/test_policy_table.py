@@ -14,7 +14,6 @@ from ministack.core.iam_evaluator import (
 
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
-from session_manager_permissions._readiness.policies import decide, read
 from session_manager_permissions._readiness.rules import permissions
 
 from .policy_table import (
@@ -71,9 +70,6 @@ def test_the_evaluator_agrees_or_the_row_says_why_not(row: Row) -> None:
 
 @pytest.mark.parametrize("row", RESOURCE_ROWS, ids=lambda row: row.name)
 def test_the_evaluator_agrees_on_a_resource(row: ResourceRow) -> None:
-    decision = decide(read(document(row.statements), row.name), row.action, row.resource)
+    found = evaluate(asked(row.action, row.resource), [parsed(row.statements)])
 
-    assert decision.answer is row.answer
-    if row.answer is not Answer.UNKNOWN:
-        found = evaluate(asked(row.action, row.resource), [parsed(row.statements)])
-        assert MINISTACK[found.decision] is row.answer
+    assert row.answer in {MINISTACK[found.decision], Answer.UNKNOWN}
