@@ -12,7 +12,6 @@ from typing import Any, Final
 import aws_cdk as cdk
 import cdk_nag
 import pytest
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
@@ -25,6 +24,7 @@ from tests.cfn_lint import lint
 
 from .builders import EVERY_GRANT, MINIMIZE
 from .conftest import ROOT, run
+from .constructs.test_endpoints import made
 from .places import ACCOUNT, HERE, REGION
 from .roles import existing_role, owned_role
 from .scenarios import BUCKET_ARN, GROUP_ARN, PREFIX, SCENARIOS, all_owned
@@ -49,16 +49,7 @@ LINTED: Final = (
 
 def endpoints(stack: cdk.Stack) -> SessionManagerEndpoints:
     """Every endpoint, for a VPC that the stack owns."""
-    private = ec2.SubnetConfiguration(
-        name="Private", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=24
-    )
-    return SessionManagerEndpoints(
-        stack,
-        "Endpoints",
-        vpc=ec2.Vpc(stack, "Vpc", max_azs=2, subnet_configuration=[private]),
-        endpoint_policy="account",
-        **SCENARIOS["all"](stack),
-    )
+    return made(stack, endpoint_policy="account", **SCENARIOS["all"](stack))
 
 
 def build(stack: cdk.Stack, scenario: str) -> SessionManagerPermissions:

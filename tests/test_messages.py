@@ -58,7 +58,7 @@ from session_manager_permissions._verify.text import PROGRAM
 
 from .builders import answered, bare_profile, imported_profile, l1_nodes, l1_profile, made
 from .conftest import ROOT, MakeApp, run_app
-from .constructs.test_endpoints import l1
+from .constructs.test_endpoints import isolated, l1
 from .keys import existing_bucket, existing_key, imported_alias, l1_bucket, l2_bucket
 from .places import ACCOUNT, ELSEWHERE, HERE, KEY_ID, OTHER_ACCOUNT, REGION, key_arn, role_arn
 from .readiness.test_check import BOMB
@@ -125,13 +125,8 @@ def fleet(**options: Any) -> Cause:  # noqa: ANN401
 
 def endpoints(**options: Any) -> Cause:  # noqa: ANN401
     return lambda w: SessionManagerEndpoints(
-        w.stack, "Endpoints", **made(w.stack, {"vpc": network} | options)
+        w.stack, "Endpoints", **made(w.stack, {"vpc": isolated} | options)
     )
-
-
-def network(stack: cdk.Stack, **options: Any) -> ec2.Vpc:  # noqa: ANN401
-    private = ec2.SubnetConfiguration(name="Private", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
-    return ec2.Vpc(stack, "Vpc", max_azs=1, subnet_configuration=[private], **options)
 
 
 def l1_groups(stack: cdk.Stack) -> list[ec2.CfnSecurityGroup]:
@@ -139,13 +134,13 @@ def l1_groups(stack: cdk.Stack) -> list[ec2.CfnSecurityGroup]:
 
 
 def before_an_endpoint(w: World) -> object:
-    vpc = network(w.stack)
+    vpc = isolated(w.stack)
     SessionManagerEndpoints(w.stack, "Endpoints", vpc=vpc)
     return vpc.add_interface_endpoint("Late", service=ec2.InterfaceVpcEndpointAwsService.SSM)
 
 
 def beside_an_endpoint_on_a_condition(w: World) -> object:
-    vpc = network(w.stack)
+    vpc = isolated(w.stack)
     l1(w.stack, vpc).cfn_options.condition = cdk.CfnCondition(w.stack, "Wanted")
     return SessionManagerEndpoints(w.stack, "Endpoints", vpc=vpc)
 
