@@ -5,12 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ministack.core.iam_evaluator import (
-    EvalContext,
-    ParsedStatement,
-    evaluate,
-    parse_policy_document,
-)
+from ministack.core.iam_evaluator import ParsedStatement, evaluate, parse_policy_document
 
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
@@ -31,15 +26,19 @@ from .test_managed_policies import MINISTACK, moto
 from .worlds import Request, asks
 
 
-def asked(action: str, resource: str = "*") -> EvalContext:
-    return replace(asks(action, resource, Request("192.0.2.1", {})), region=REGION)
-
-
 def parsed(policy: list[Statement] | str) -> list[ParsedStatement]:
     """The statements of a policy, or of one of AWS; none of one that moto does not have."""
     if isinstance(policy, str):
         return list(parse_policy_document(moto().get(policy.removeprefix(AWS), document([]))))
     return list(parse_policy_document(document(policy)))
+
+
+Policies = list[list[ParsedStatement]]
+
+
+def answer(action: str, resource: str, identity: Policies, *limits: Policies) -> Answer:
+    asked = replace(asks(action, resource, Request("192.0.2.1", {})), region=REGION)
+    return MINISTACK[evaluate(asked, identity, *limits).decision]
 
 
 def rules_of(answers: dict[str, Answer]) -> frozenset[str]:
@@ -62,14 +61,13 @@ def test_the_evaluator_agrees_or_the_row_says_why_not(row: Row) -> None:
     identity = [parsed(policy) for policy in (*row.inline, *row.managed)]
     limits = [] if row.boundary is None else [[parsed(row.boundary)]]
 
-    decided = {one: evaluate(asked(one), identity, *limits) for one in ACTIONS}
+    found = rules_of({action: answer(action, "*", identity, *limits) for action in ACTIONS})
 
-    simulated = rules_of({action: MINISTACK[one.decision] for action, one in decided.items()})
-    assert simulated == (row.found if row.simulated is None else row.simulated)
+    assert found == (row.found if row.simulated is None else row.simulated)
 
 
 @pytest.mark.parametrize("row", RESOURCE_ROWS, ids=lambda row: row.name)
 def test_the_evaluator_agrees_on_a_resource(row: ResourceRow) -> None:
-    found = evaluate(asked(row.action, row.resource), [parsed(row.statements)])
+    found = answer(row.action, row.resource, [parsed(row.statements)])
 
-    assert row.answer in {MINISTACK[found.decision], Answer.UNKNOWN}
+    assert row.answer in {found, Answer.UNKNOWN}
