@@ -58,37 +58,25 @@ _STARTS: Final = (
 """The commands after which the agent runs, or will at the next boot."""
 
 _TO_TERMINAL: Final = (
-    r"(?=[^\n;&|>]{0,500}(?:[12]?>\s*(?:&[12]|/dev/null)\s*)*\"?(?:\|\||[\n;&]|$))"
+    r"(?=[^\n;&|<>()`]{0,500}(?:[12]?>\s*(?:&[12]|/dev/null)\s*)*\"?(?:\|\||[\n;&]|$))"
 )
-"""The command ends without a pipe, and writes no file."""
+"""The command ends without a pipe, writes no file, and gives its output to no other command."""
 _REPORTS: Final = (
-    r"(?:\b(?:status|is-active|is-enabled|list|info|show|query|dpkg-query|rpm\s+-q\w*|"
-    r"dpkg\s+-[lsLW]|test\s+-[efx]|Test-Path)|\[\s+(?:!\s+)?-[efx])\s"
+    r"(?:\b(?:status|is-active|is-enabled|list|info|dpkg-query|rpm\s+-q|dpkg\s+-[sW]|test\s+-[efx]|"
+    r"Test-Path)|\[\s+(?:!\s+)?-[efx])\s"
 )
-"""How commands begin that print the state of what they name, or test it."""
-_FINDS: Final = r"(?:\b(?:which|pgrep|grep)|(?<!=)(?<!=\s)\bGet-Service)\s"
-"""How commands begin that print what another command can act on, such as the id of a process."""
-_BEFORE: Final = r"(?:[^()`\n;&]{0,200}\|\s*)?(?:\w{1,20}\s+){0,2}"
-"""What leads to a command: others in its pipe, and words such as `sudo systemctl`."""
-_TESTED: Final = r"(?:\bif\s*\(+(?:-not\s*\(+)?|\[\s+(?:!\s+)?(?:-\w\s+)?\"?(?:\$\(|`))" + _BEFORE
-"""What comes before a command whose output is only compared."""
-_ASSIGNED: Final = r"\w=\"?(?:\$\(|`)" + _BEFORE
-"""What comes before a command whose output a variable gets."""
-_OPTIONS: Final = r"(?:[^\n;&|]|>&\d){0,500}"
-"""Words of a command that may redirect its errors to its output."""
+"""How commands begin whose output says how the agent is, and names nothing of it."""
 _FILTERED: Final = (
-    rf"(?=(?:{_OPTIONS}\|\s*(?:grep|awk|cut|head|tail|wc)\b){{0,9}}"
-    rf"{_OPTIONS}(?:\|\||[\n;]|(?<!>)&|$))"
+    rf"(?={_WORDS}(?:\|\s*(?:grep|awk|cut|head|tail|wc)\b{_WORDS})?(?:\|\||[\n;&]|$))"
 )
-"""No command reads the output except filters, which only print some of it."""
+"""No command reads the output except one filter, which prints some of it."""
 _FILE: Final = r"\.(?:log|rpm|deb|snap|pkg|msi|zip|tar\.gz|gpg|json|assert)\b"
 """How the name of a file ends that the agent does not run from."""
 _LEAVES: Final = (
     rf"(?:^|[\s\"])#[^\n]{{0,500}}{_AGENT}",
-    rf"\b(?:echo|printf|logger|Write-Host|Write-Output)\b[^\n;&|>]{{0,500}}{_AGENT}{_TO_TERMINAL}",
-    rf"(?:{_TESTED})?(?:{_REPORTS}|{_FINDS}){_WORDS}{_AGENT}{_FILTERED}",
-    rf"{_ASSIGNED}{_REPORTS}{_WORDS}{_AGENT}{_FILTERED}",
-    rf"{_ASSIGNED}{_FINDS}{_WORDS}{_AGENT}{_WORDS}\|\s*wc\b",
+    rf"\b(?:echo|printf|logger|Write-Host|Write-Output)\b[^\n;&|<>]{{0,500}}{_AGENT}{_TO_TERMINAL}",
+    rf"(?:\bgrep|(?:^\s*|\")Get-Service)\s{_WORDS}{_AGENT}{_TO_TERMINAL}",
+    rf"{_REPORTS}{_WORDS}{_AGENT}{_FILTERED}",
     rf"{_NAMED}\s+status\b",
     rf"{_AGENT}{_FILE}",
     rf"{_AGENT}(?:\.exe)?['\"]?\s+-register",
@@ -99,12 +87,7 @@ _LEAVES: Final = (
 )
 """The other commands and texts that name the agent and leave it running."""
 
-_PASSED_ON: Final = (
-    rf"[(`](?:(?!\b(?:{_STARTING})\b|https?:|Test-Path)[^()`\n;&]){{0,500}}?{_AGENT}(?!{_FILE})"
-)
-"""A command in parentheses or backquotes, whose output another command gets."""
 _MAY_STOP: Final = (
-    _PASSED_ON,
     _AGENT,
     # Bottlerocket runs the agent in a container, which its settings can turn off.
     r"host-containers\.control(?:\.|\][^\[]{0,500}\s)enabled\s*=\s*false",
