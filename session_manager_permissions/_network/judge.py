@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from .ec2 import HAVING_PREFIX_LIST
 from .endpoint_policy import called, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acls_between, acls_to_public, leaves, let_in, let_out
-from .model import Endpoint, Network, Placement, Subnet, Vpc, Zone
+from .model import ByService, Endpoint, Network, Placement, Subnet, Vpc, Zone
 from .place import PUBLIC, Memory, Place, decider
 from .routes import by_ipv6, bypassed, elsewhere, in_table, out_of
 from .verdicts import (
     ALWAYS_NEEDED,
     ENDPOINT_UNREACHABLE,
     GROUPS,
+    NETWORK_ACL,
     OF_SERVICES,
     OPEN,
     POLICY,
@@ -32,7 +34,7 @@ from .verdicts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 
 _Judged = TypeVar("_Judged")
@@ -95,11 +97,33 @@ class Judge:
         ends = End((place.subnet.range,) if place.subnet else ())
         return not let_out(place, "subnet", ends).problems
 
-    def lets_pass(self, placement: Placement, other: Hashable) -> bool:
-        """Whether network ACLs may let TCP 443 pass from compute to another subnet, and back."""
+    def acls_pass(
+        self, placement: Placement, services: tuple[str, ...], made: Mapping[str, Hashable]
+    ) -> bool:
+        """Tell whether network ACLs may let TCP 443 pass where all else on the way is open.
+
+        Args:
+            placement: where the compute is.
+            services: the services that it has to reach.
+            made: those for which endpoints are made, each with the subnet of its endpoint.
+        """
         place = Place(self._network, placement, self._memory)
-        there = self._network.subnets.get(other)
-        return not (place.subnet and there and acls_between(place, place.subnet, there).problems)
+        subnet, vpc, open_ = place.subnet, place.vpc, Unknown("what is open")
+        assert subnet is not None and vpc is not None  # noqa: S101, PT018 # it is known to be closed
+        tables = (subnet.table or vpc.main_table,)
+        there = (one for service in services for one in vpc.endpoints.of(service))
+        new = (
+            Endpoint(one, one, one, gateway=one == "s3", subnets=(where,), tables=tables)
+            for one, where in made.items()
+        )
+        endpoints = [
+            one._replace(private_dns=True, groups=(open_,), policy=None) for one in (*there, *new)
+        ]
+        vpc = vpc._replace(dns_support=True, dns_hostnames=True, endpoints=ByService(endpoints))
+        network = replace(self._network, vpcs={subnet.vpc: vpc})
+        placement = placement._replace(groups=(open_,))
+        problems = Judge(network, memory=self._memory).judge([placement], services).problems
+        return not any(part.fault == NETWORK_ACL for one in problems for part in one.parts)
 
     def _from(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
         """Return the path from a place to each service."""

@@ -733,9 +733,10 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         Second=subnet("10.0.1.0/24"), Group=group(egress=ELSEWHERE), SecondMachine=machine(
             **PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")]))),
     "no way out of two subnets of a group, one with a network ACL": ("no-network-path",
-        isolated_in_l1(**acl(ref("Subnet")), Second=subnet("10.0.1.0/24"), Machine=scaling(
-            LaunchTemplate=IN_TEMPLATE, VPCZoneIdentifier=[ref("Subnet"), ref("Second")]),
-            Template=WITH_PROFILE)),
+        isolated_in_l1(
+            **acl(ref("Subnet")), **WITH_BUCKET, Second=subnet("10.0.1.0/24"), Machine=scaling(
+                LaunchTemplate=IN_TEMPLATE, VPCZoneIdentifier=[ref("Subnet"), ref("Second")]),
+            SecondAssociation=association(ref("Second"), ref("Table")), Template=WITH_PROFILE)),
     "endpoints in the default group": ("endpoint-unreachable", isolated_in_l1(
         Ssm=endpoint("ssm", SecurityGroupIds=ref("AWS::NoValue"), PrivateDnsEnabled=False),
         Messages=endpoint("ssmmessages", SecurityGroupIds=None, PolicyDocument=OF_OTHERS))),

@@ -398,6 +398,7 @@ SHUT_SSM: Final = {"Ssm": endpoint("ssm", SecurityGroupIds=[{"Ref": "Group"}])}
 WITHOUT_CLASS: Final = {
     **(BOTH | SHUT_SSM),
     "Role": {"Type": "AWS::IAM::Role", "Properties": TRUST},
+    "Vpc": part("VPC", CidrBlock={"Fn::ImportValue": "Block"}, EnableDnsHostnames=True),
     "More": part("VPCCidrBlock", **VPC_ID, CidrBlock={"Fn::ImportValue": "Range"}),
 }
 LEFT: Final[dict[str, Build]] = {

@@ -102,11 +102,14 @@ def of_logs(
 ) -> Iterator[Finding]:
     """Find logs that do not arrive, of compute that can otherwise be reached."""
     lost = _of_lost_logs(uses)
-    problems = judge.judge(compute.placements, ALWAYS_NEEDED).problems
-    # What mends the other causes mends these logs, too.
-    if not lost or any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems):
+    if not lost:
         return
+    problems = judge.judge(compute.placements, ALWAYS_NEEDED).problems
+    # What mends the other causes mends all but what is wrong with an endpoint that is there.
+    is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
     for problem in judge.judge(compute.placements, lost).problems:
+        if is_mended and problem.cause != verdicts.ENDPOINT_UNREACHABLE:
+            continue
         found = _of_problem(parts, judge, problem, compute, lost)
         why = f"the logs of sessions on {kind_of(compute.resource).instances} are lost: "
         yield found._replace(
@@ -136,20 +139,16 @@ def _of_problem(
     if not any(service in ALWAYS_NEEDED for service in problem.services):
         services = in_words(problem.services)
         why = f"sessions on {kind.instances} that use {services} fail: {problem.why}"
+    others = judge.judge(compute.placements, used).problems
     if problem.cause in _BY_ENDPOINTS:
-        others = judge.judge(compute.placements, used).problems
         of_others = (part for one in others if one.cause in _BY_ENDPOINTS for part in one.parts)
         problem = problem._replace(parts=(*dict.fromkeys((*problem.parts, *of_others)),))
     fix = (*_fix(parts, judge, place, problem),)
-    fix += tuple(
-        LetPass(one.vpc, _as_resource(client.subnet), one.subnet)
-        for one in fix
-        if isinstance(one, MakeEndpoints)
-        for client in compute.placements
-        if not judge.lets_pass(client, one.subnet)
-    )
     if problem.cause == verdicts.EGRESS_CLOSED:
         fix += _behind_closed_groups(parts, judge, compute, used)
+    # Of several findings, that of the way itself opens the network ACLs.
+    if all(one.cause == problem.cause or one.cause not in _BY_ENDPOINTS for one in others):
+        fix += (*_through_acls(parts, judge, compute, used, fix),)
     return Finding(problem.cause, (where,), location, why, fix)
 
 
@@ -215,6 +214,18 @@ def _behind_closed_groups(
         for problem in judge.judge(opened, used).problems
         for fix in _fix(parts, judge, _closed(judge, opened, problem.services), problem)
     )
+
+
+def _through_acls(
+    parts: Parts, judge: Judge, compute: Compute, used: tuple[str, ...], fixes: Iterable[Fix]
+) -> Iterator[Fix]:
+    """Yield what opens the network ACLs that close a way once fixes have opened all else."""
+    makes = [one for one in fixes if isinstance(one, MakeEndpoints)]
+    made = {service: one.subnet for one in makes for service in one.services}
+    for place in compute.placements:
+        if not judge.acls_pass(place, used, made):
+            subnet, vpc = _as_resource(place.subnet), _as_resource(parts.vpc_of(place.subnet))
+            yield LetPass(vpc, subnet, next(iter(made.values()), None))
 
 
 def _as_resource(part: object) -> Resource:

@@ -361,9 +361,9 @@ class Code(Writing):
 
     def block(self, resource: Resource) -> object:
         """Return the range itself, if it is known: it makes no reference between stacks."""
-        for known in self.named(resource, "CidrBlock"):
-            if isinstance(known, str):
-                return known
+        known = [one for one in self.named(resource, "CidrBlock") if isinstance(one, str)]
+        if known:
+            return known[0]
         if resource.type == "AWS::EC2::VPC":
             return self.ref(resource, "CidrBlock")
         self.finds_all &= self.made(resource).is_typed
