@@ -659,6 +659,7 @@ WITH_BUCKET: Final = {
     "Document": session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
     "Role": resource("AWS::IAM::Role", **TRUST, **inline(allow("*"))),
 }
+WITH_LOGS: Final = WITH_BUCKET | {"Document": session(cloudWatchLogGroupName="sessions")}
 EITHER_POLICIES: Final = {
     "Fn::If": ["C", inline(allow("s3:*"))["Policies"], inline(allow("s3:Get*"))["Policies"]]
 }
@@ -695,7 +696,7 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
         "no-network-path", isolated_in_l1(Group=group(egress=ELSEWHERE))),
     "no DNS host names, and no endpoint of logs": ("endpoint-unreachable", isolated_in_l1(
         Vpc=DENIES_NAMES, Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"),
-        Role=WITH_BUCKET["Role"], Document=session(cloudWatchLogGroupName="sessions"))),
+        **WITH_LOGS)),
     "an endpoint of one statement": ("endpoint-unreachable", by_l1_endpoints(
         PolicyDocument={"Statement": OTHERS})),
     "an endpoint that allows others": ("endpoint-unreachable", by_l1_endpoints(
@@ -728,7 +729,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         profile_and_role({"Policies": EITHER_POLICIES}))),
     "a role with a policy of another fix": ("channel-missing", profile_and_role(
         {"Policies": [inline(allow("s3:*"))["Policies"][0] | {"PolicyName": "RoleChannels"}]})),
-    "no way out": ("no-network-path", isolated_in_l1()),
+    "no way out": ("no-network-path", isolated_in_l1(**WITH_LOGS)),
     "no way out of two subnets": ("no-network-path", isolated_in_l1(
         Second=subnet("10.0.1.0/24"), Group=group(egress=ELSEWHERE), SecondMachine=machine(
             **PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")]))),
