@@ -403,7 +403,7 @@ def _exported_role(arn: str, stack: cdk.Stack) -> iam.CfnRole | None:
                 if not isinstance(node, cdk.CfnOutput) or node.export_name != name:
                     continue
                 if Environment.of(node.stack) == here:
-                    # `CfnInclude` keeps a value that is a function as no text
+                    # `CfnInclude` keeps a value that is a function, and not as a string
                     return resource_by_arn(cdk.Token.as_string(node.value), node, iam.CfnRole)
     return None
 
