@@ -65,11 +65,11 @@ _REPORTS: Final = (
     r"(?:\b(?:status|is-active|is-enabled|list|info|dpkg-query|rpm\s+-q|dpkg\s+-[sW]|test\s+-[efx]|"
     r"Test-Path)|\[\s+(?:!\s+)?-[efx])\s"
 )
-"""How commands begin whose output says how the agent is, and names nothing of it."""
+"""How commands begin that print or test the state of the agent, and not its path or process id."""
 _FILTERED: Final = (
     rf"(?={_WORDS}(?:\|\s*(?:grep|awk|cut|head|tail|wc)\b{_WORDS})?(?:\|\||[\n;&]|$))"
 )
-"""No command reads the output except one filter, which prints some of it."""
+"""No command reads the output, except for one filter, which only prints a part of it."""
 _FILE: Final = r"\.(?:log|rpm|deb|snap|pkg|msi|zip|tar\.gz|gpg|json|assert)\b"
 """How the name of a file ends that the agent does not run from."""
 _LEAVES: Final = (

@@ -105,7 +105,7 @@ def of_logs(
     if not lost:
         return
     problems = judge.judge(compute.placements, ALWAYS_NEEDED).problems
-    # What mends the other causes mends all but what is wrong with an endpoint that is there.
+    # What mends the other causes mends everything except the faults of an endpoint that exists.
     is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
     for problem in judge.judge(compute.placements, lost).problems:
         if is_mended and problem.cause != verdicts.ENDPOINT_UNREACHABLE:
