@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from constructs import IConstruct
 
-
 _AWS_DOCUMENTS: Final = {
     "allow_ssh": ["AWS-StartSSHSession"],
     "allow_port_forwarding": ["AWS-StartPortForwardingSession"],

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
-
 HTTPS: Final = 443
 
 ALL_PORTS: Final = (0, 65535)

@@ -16,7 +16,6 @@ from .model import Endpoint, Placement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-
 NOBODY: Final = Placement(None)
 """The caller of whom nothing is known."""
 

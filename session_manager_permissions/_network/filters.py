@@ -37,7 +37,6 @@ from .verdicts import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
 WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
 """What decides where only some of the subnets can be reached.
 

@@ -36,7 +36,6 @@ from .verdicts import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-
 _Judged = TypeVar("_Judged")
 
 _STATES: Final = [*State]

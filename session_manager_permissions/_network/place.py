@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from .model import Network, Placement, Range, Reference, SecurityGroup, Subnet, Vpc
 
-
 PUBLIC: Final = IPv4Network("0.0.0.0/0")
 """As a destination, the public addresses of a service; as a range of a rule, every address."""
 

@@ -10,7 +10,6 @@ from .facts import Fact, Unknown
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-
 NO_NETWORK_PATH: Final = "no-network-path"
 ENDPOINT_MISSING: Final = "endpoint-missing"
 ENDPOINT_UNREACHABLE: Final = "endpoint-unreachable"

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from .templates.model import Resource
 
-
 _CHECK: Final = "SessionManagerReadiness::"
 """What precedes the name of a rule where an app acknowledges it, as CDK's report prints it."""
 

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from .templates import Assembly
     from .templates.model import Resource
 
-
 _Found = TypeVar("_Found")
 
 _ASK_AWS: Final = Ask(

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from .rules.steps import Step
     from .templates.model import Resource
 
-
 DESCRIPTION: Final = """\
 Will Session Manager reach the instances of these templates? The command reads what CDK has
 synthesized, in any language, or CloudFormation and SAM templates, and reports which compute Session

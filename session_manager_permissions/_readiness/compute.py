@@ -41,7 +41,6 @@ from .templates.model import APART, Resource, Unresolved, referred
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-
 PROFILE_TYPE: Final = "AWS::IAM::InstanceProfile"
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
 

@@ -17,7 +17,6 @@ from .templates.model import Resource, may_be_equal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING.rpartition("/")[2]
 """How the id of the service setting ends, of which a template may have the ARN."""
 

@@ -18,7 +18,6 @@ from .templates.model import Resource, ReturnValue, Template, Value
 if TYPE_CHECKING:
     from session_manager_permissions._network.model import Reference
 
-
 TEMPLATE: Final = "AWS::EC2::LaunchTemplate"
 CONFIGURATION: Final = "AWS::AutoScaling::LaunchConfiguration"
 

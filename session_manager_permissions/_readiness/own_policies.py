@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from .templates.model import Resource
 
-
 _BUCKET: Final = PartKind("bucket", ("AWS::S3::Bucket",))
 
 

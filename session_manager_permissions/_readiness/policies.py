@@ -23,7 +23,6 @@ from .templates.loading import as_document, parsed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-
 ASSOCIATE: Final = "ec2:AssociateIamInstanceProfile"
 """The action that gives an instance a profile as it runs."""
 

@@ -60,7 +60,6 @@ if TYPE_CHECKING:
 
     from .templates import Assembly
 
-
 ATTACHED_BY: Final = {
     "AWS::IAM::Policy": "Roles",
     "AWS::IAM::RolePolicy": "RoleName",

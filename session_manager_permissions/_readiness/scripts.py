@@ -25,7 +25,6 @@ from .templates.values import as_text
 if TYPE_CHECKING:
     from .templates.model import Resource, Template
 
-
 _ACTIVATES: Final = re.compile(
     r"ssm.*-register\b.*-(?:code|id)\b|SSMAgentSetup.*\bCODE=.*\bID=", re.DOTALL | re.IGNORECASE
 )

@@ -29,7 +29,6 @@ from .reading import TABLE, PartOf, Reading
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
 _OF_VPC: Final = PartOf(_ENDPOINT, "VpcId", VPC)
 _REGION: Final = {"Ref": "AWS::Region"}

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._readiness.templates.model import Resource
 
-
 _EGRESS: Final = PartOf("AWS::EC2::SecurityGroupEgress", "GroupId", GROUP)
 _INGRESS: Final = PartOf("AWS::EC2::SecurityGroupIngress", "GroupId", GROUP)
 _RESTRICTED: Final = PartOf(RESTRICTED, "DefaultSecurityGroupId", GROUP)

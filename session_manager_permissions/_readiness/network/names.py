@@ -25,7 +25,6 @@ from .reading import PartOf, Reading
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 _DHCP: Final = PartOf("AWS::EC2::VPCDHCPOptionsAssociation", "VpcId", VPC)
 _PROFILE: Final = PartOf("AWS::Route53Profiles::ProfileAssociation", "ResourceId", VPC)
 _RULE: Final = PartOf("AWS::Route53Resolver::ResolverRuleAssociation", "VPCId", VPC)

@@ -22,7 +22,6 @@ from session_manager_permissions._readiness.templates.model import Resource, Tem
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
-
 INTERNET_GATEWAY: Final = PartKind("internet gateway", ("AWS::EC2::InternetGateway",))
 TABLE: Final = PartKind("route table", ("AWS::EC2::RouteTable",))
 

@@ -25,7 +25,6 @@ from .vpcs import ranges_of, zones_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-
 _NAT: Final = PartKind("NAT gateway", ("AWS::EC2::NatGateway",))
 
 _PROPAGATIONS: Final = (

@@ -33,7 +33,6 @@ from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reading, Several
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-
 _BLOCK: Final = PartOf("AWS::EC2::VPCCidrBlock", "VpcId", VPC)
 _GATEWAY: Final = PartOf("AWS::EC2::VPCGatewayAttachment", "VpcId", VPC)
 _EDGE: Final = PartOf(

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
-
 KEY_NOT_BY_ARN: Final = "key-not-by-arn"
 DECRYPT_ON_ALL_KEYS: Final = "decrypt-on-all-keys"
 DEPRECATED_POLICY: Final = "deprecated-policy"

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.launch import Image
     from session_manager_permissions._readiness.parts import Parts
 
-
 AGENT_MISSING: Final = "agent-missing"
 RULES: Final = (
     not_ready(

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .python import Code
     from .steps import Steps
 
-
 BOOT_ORDER: Final = "boot-order"
 RULES: Final = (
     warning(

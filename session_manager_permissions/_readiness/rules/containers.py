@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from .sessions import SessionRules
 
-
 EXEC_DENIED: Final = "exec-denied"
 RULES: Final = (
     warning(

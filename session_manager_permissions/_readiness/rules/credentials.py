@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .options import Option
     from .writer import NewRole
 
-
 NO_INSTANCE_PROFILE: Final = "no-instance-profile"
 ROLE_NOT_ASSUMABLE: Final = "role-not-assumable"
 METADATA_OFF: Final = "metadata-off"

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from .options import Option
 
-
 CHANNEL_MISSING: Final = "channel-missing"
 REGISTRATION_MISSING: Final = "registration-missing"
 EXPLICIT_DENY: Final = "explicit-deny"

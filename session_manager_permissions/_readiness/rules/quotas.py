@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Attachment, Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
-
 POLICIES_TOO_LONG: Final = "inline-policies-too-long"
 MANAGED_POLICY_TOO_LONG: Final = "managed-policy-too-long"
 TOO_MANY_MANAGED_POLICIES: Final = "too-many-managed-policies"

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .python import Code
     from .steps import Steps
 
-
 Writer: TypeAlias = "Code | Steps"
 """What writes one fix: as code for whoever writes the app, or as steps in the template."""
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from .remedies import Fix
     from .steps import Step
 
-
 _NOT_READY: Final = "warning; error if strict"
 
 

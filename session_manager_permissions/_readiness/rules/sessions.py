@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._readiness.templates.model import Stack
 
-
 SESSION_DENIED: Final = "session-denied"
 LOG_LOST: Final = "log-lost"
 RULES: Final = (

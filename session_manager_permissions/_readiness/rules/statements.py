@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._needs import NeededStatement
 
-
 AWS_MANAGED: Final = "arn:${AWS::Partition}:iam::aws:policy/"
 """How the ARN of an AWS managed policy begins."""
 

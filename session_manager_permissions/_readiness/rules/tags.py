@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from .python import Code
     from .steps import Steps
 
-
 TAGS_MATCH_NOTHING: Final = "tags-match-nothing"
 RULES: Final = (
     warning(

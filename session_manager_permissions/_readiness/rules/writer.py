@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
-
 _Made = TypeVar("_Made")
 
 

@@ -14,7 +14,6 @@ from .model import Resource, Stack, Template
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-
 PRODUCT: Final = "AWS::ServiceCatalog::CloudFormationProduct"
 
 _MOST_NESTED: Final = 50  # nested stacks within nested stacks

@@ -11,7 +11,6 @@ from session_manager_permissions import _patterns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-
 UNKNOWN: Final = _patterns.UNKNOWN
 """In a text, stands for a part that is only known at deployment."""
 

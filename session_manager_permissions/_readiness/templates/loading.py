@@ -15,7 +15,6 @@ from .functions import intrinsic, rewritten
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 _MOST_DEEP: Final = 100  # levels of a template; those below are read as one unknown value
 _MOST_VALUES: Final = 1_000_000  # of a template once its aliases are resolved
 _MOST_BYTES: Final = 64 * 2**20  # CloudFormation takes 1 MB

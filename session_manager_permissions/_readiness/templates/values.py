@@ -47,7 +47,6 @@ from .model import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-
 _MOST_PARTS: Final = 100  # of a text that is put together; a name or an ARN has a few
 _MOST_CHARACTERS: Final = 10_000  # of such a text
 
