@@ -108,7 +108,8 @@ class Judge:
         """
         place = Place(self._network, placement, self._memory)
         subnet, vpc, open_ = place.subnet, place.vpc, Unknown("what is open")
-        assert subnet is not None and vpc is not None  # noqa: S101, PT018 # it is known to be closed
+        if subnet is None or vpc is None:
+            return True
         tables = (subnet.table or vpc.main_table,)
         there = (one for service in services for one in vpc.endpoints.of(service))
         new = (

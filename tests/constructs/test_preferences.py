@@ -461,12 +461,17 @@ def test_an_option_given_twice_is_refused(stack: cdk.Stack, twice: str) -> None:
 
 
 def test_an_option_that_is_none_is_not_given(stack: cdk.Stack) -> None:
-    found = of_kind(stack, "made", encryption_key=existing_key(stack))
+    found = of_kind(
+        stack, "made", **Given("imported key", "imported bucket", "", None, {}).sources(stack)
+    )
     nothing: dict[str, Any] = dict.fromkeys(IN_A_DOCUMENT)
 
-    statements = session_manager_statements(preferences=found, **nothing)
+    statements = session_manager_statements(
+        preferences=found, check_log_encryption=False, **nothing
+    )
 
     assert "SessionManagerDecrypt" in [statement.sid for statement in statements]
+    assert "s3:GetEncryptionConfiguration" not in str([one.actions for one in statements])
 
 
 def test_preferences_of_another_stack_make_an_import_of_what_it_owns(make_app: MakeApp) -> None:

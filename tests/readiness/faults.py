@@ -751,6 +751,9 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a group that lets nothing out, and a shut endpoint": ("egress-closed", isolated_in_l1(
         Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages"), Shut=group(),
         Group=group(egress=UDP))),
+    "a group that lets nothing out, in a subnet of another app": ("egress-closed", isolated_in_l1(
+        Group=group(egress=UDP), Machine=machine(
+            **PROFILE, SubnetId="subnet-12345678", SecurityGroupIds=[ref("Group")]))),
     "endpoints behind a network ACL": ("no-network-path", endpoints_of_two_subnets()),
     "one endpoint behind a network ACL": ("no-network-path", isolated_in_l1(
         Second=subnet("10.0.1.0/24"), Ssm=endpoint("ssm", SubnetIds=[ref("Second")]),

@@ -323,6 +323,7 @@ GENERATED = {
         {"Fn::GetStackOutput": OUTPUT | {"OutputName": "Else"}}, {"Fn::GetStackOutput": "odd"},
         {"Fn::GetAtt": ["Custom", "RoleName"]}, {"Fn::Select": [0, ref("Names")]},
         {"Fn::Select": [7, ["a"]]}, {"Fn::Select": ["malformed", ["a"]]}, of_arn(ref("Arn")),
+        {"Fn::Select": "odd"},
         of_arn({"Fn::GetAtt": ["WithOpenPath", "Arn"]}), {"Fn::Transform": {"Name": "Macro"}},
         {"Fn::Select": [0, {"Fn::Split": ["-", {"Fn::Sub": "${Role}-x"}]}]},
         {"Fn::Select": [0, {"Fn::Split": [",", ref("Names")]}]}, "{{resolve:ssm:/role}}",
