@@ -237,6 +237,8 @@ def test_an_image_that_is_gone_is_no_reason() -> None:
     gone = refusing("ec2:DescribeImages", "InvalidAMIID.NotFound")
 
     assert len(one(diagnosed(World(NEVER, MINIMAL, gone)), "agent").why) == 1
+    found = diagnosed(World(NEVER, MINIMAL, gone, printed(DISK)))
+    assert "full disk" in one(found, "agent").why[0]
 
 
 @pytest.mark.parametrize("breaks", [
