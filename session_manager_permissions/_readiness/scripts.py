@@ -44,17 +44,14 @@ _NAMED: Final = rf"{_AGENT}(?:\.service)?['\"]?"
 """The agent as an argument of a command."""
 
 _STARTING: Final = (
-    r"(?:re)?start|enable|unmask|(?:re|local)?install|update(?!-rc)|upgrade|refresh|"
-    r"rpm\s+-[iufhv]+|dpkg\s+-i"
+    r"\b(?:(?:re)?start|enable\s+--now|(?:re|local)?install|rpm\s+-[hv]*i[hv]*|dpkg\s+-i)\b"
 )
-"""How commands begin that start, enable or install what they name."""
+"""How commands begin that start or install what they name."""
 _STARTS: Final = (
-    rf"(?:\b(?:{_STARTING})\b|\bpackages:){_WORDS}{_AGENT}",
-    rf"{_NAMED}(?:\s+|{_WORDS}\|\s*)(?:(?:re)?start\b(?!\s*=)|on\b|enable\b)",
-    rf"{_AGENT}{_WORDS}(?:\bAutomatic|\bstart=\s*\S*auto)",
-    rf"{_AGENT}Setup(?!{_WORDS}uninstall)",
+    rf"{_STARTING}{_WORDS}{_AGENT}",
+    rf"{_NAMED}(?:\s+|{_WORDS}\|\s*)(?:re)?start\b(?!\s*=)",
 )
-"""The commands after which the agent runs, or will at the next boot."""
+"""The commands after which the agent runs, even if an earlier command has stopped it."""
 
 _TO_TERMINAL: Final = (
     r"(?=[^\n;&|<>()`]{0,500}(?:[12]?>\s*(?:&[12]|/dev/null)\s*)*\"?(?:\|\||[\n;&]|$))"
@@ -71,12 +68,17 @@ _FILTERED: Final = (
 """No command reads the output, except for one filter, which only prints a part of it."""
 _FILE: Final = r"\.(?:log|rpm|deb|snap|pkg|msi|zip|tar\.gz|gpg|json|assert)\b"
 """How the name of a file ends that the agent does not run from."""
+_KEEPING: Final = r"\b(?:enable|unmask|update(?!-rc)|upgrade|refresh|rpm\s+-[ufhv]+)\b|\bpackages:"
+"""How commands begin that enable or update what they name, and do not start what is stopped."""
 _LEAVES: Final = (
     rf"(?:^|[\s\"])#[^\n]{{0,500}}{_AGENT}",
     rf"\b(?:echo|printf|logger|Write-Host|Write-Output)\b[^\n;&|<>]{{0,500}}{_AGENT}{_TO_TERMINAL}",
     rf"(?:\bgrep|(?:^\s*|\")Get-Service)\s{_WORDS}{_AGENT}{_TO_TERMINAL}",
     rf"{_REPORTS}{_WORDS}{_AGENT}{_FILTERED}",
-    rf"{_NAMED}\s+status\b",
+    rf"(?:{_KEEPING}){_WORDS}{_AGENT}",
+    rf"{_NAMED}\s+(?:enable|on|status)\b",
+    rf"{_AGENT}{_WORDS}(?:\bAutomatic|\bstart=\s*\S*auto)",
+    rf"{_AGENT}Setup(?!{_WORDS}uninstall)",
     rf"{_AGENT}{_FILE}",
     rf"{_AGENT}(?:\.exe)?['\"]?\s+-register",
     rf"https?://\S{{0,500}}{_AGENT}",
