@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from session_manager_permissions._readiness.templates.functions import is_function
@@ -72,6 +73,11 @@ class Shared:
         """Return all that launches instances, in any world."""
         return self.once("launched", self._launches)
 
+    @cached_property
+    def _texts(self) -> frozenset[str]:
+        """All texts in the templates that can be an id, such as the name of a policy."""
+        return frozenset(re.findall('"([A-Za-z0-9]+)"', self.parts.all_written))
+
     def free_id(self, template: Template, wanted: str) -> str:
         """Return an id that nothing in a stack has, and that no other fix gives.
 
@@ -82,7 +88,7 @@ class Shared:
         while (
             (template, found) in self._taken
             or found in template.resources
-            or f'"{found}"' in self.parts.all_written
+            or found in self._texts
             or self._has(template, found)
         ):
             number += 1
