@@ -179,7 +179,7 @@ def _actions_in(document: object) -> tuple[str, ...]:
 def _actions(entry: object) -> tuple[str, ...]:
     if not isinstance(entry, dict):
         return ()
-    if "Action" not in dict.keys(entry):  # it is a function, or has what it is not about
+    if "Action" not in dict.keys(entry):  # a function, or a statement with `NotAction`
         return _ANY
     actions = values_of(entry, "Action")
     return _ANY if any(isinstance(one, Deployed) for one in actions) else tuple(map(text, actions))

@@ -124,6 +124,7 @@ class Policy:
 
 
 def _lengths(written: object) -> Iterator[int]:
+    """Yield the least length of each document that `Fn::If` may choose."""
     match intrinsic(written):
         case "Fn::If", [_, *branches]:
             for one in branches:

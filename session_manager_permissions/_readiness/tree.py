@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
+import aws_cdk as cdk
+
 from .rules.constructs import Argument, ConstructPath, Constructs, FleetMade, Made
 
 if TYPE_CHECKING:
     from constructs import IConstruct
 
     from .templates.model import Resource, Template
-
-import aws_cdk as cdk
 
 _FLEET: Final = "SessionManagerFleet"
 

@@ -48,7 +48,7 @@ def agent_version(node: Node, preferences: Preferences) -> Outcome:
             is_port = preferences.document.session_type == PORT
             return agent.failed(why, fix=_update(node), is_seen=is_port)
     error = preferences.error
-    if error and not at_least(version, _PORTS_OF_OTHERS):  # it can do all that a document asks
+    if error and not at_least(version, _PORTS_OF_OTHERS):  # which can do all that documents ask
         return AGENT.of(node.id).unasked(error)
     return agent.passed(f"the agent has version {version}, which can do what the document asks")
 

@@ -142,7 +142,10 @@ def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | N
 
 
 def _in_groups(calls: Iterable[Call], alike: Sequence[str]) -> Iterable[list[Call]]:
-    """Group the calls that can share a request; one on a node is made on each that is alike."""
+    """Group the calls that can share a request.
+
+    A call on one of the nodes that are alike stands for the same call on each of them.
+    """
     groups: dict[tuple[Context, bool], list[Call]] = {}
     for call in calls:
         of_s3 = call.action.startswith("s3:") and call.action != _ALONE

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from .python import Code
     from .steps import Steps
 
-
 # `_network` names the rules, as the command has them too.
 RULES: Final = (
     not_ready(
