@@ -12,6 +12,7 @@ from session_manager_permissions._quoting import in_shell
 
 from . import rules
 from .compute import Compute, Launchers
+from .decisions import Decisions
 from .host_management import HostManagement
 from .launch import Written
 from .network import judge_of
@@ -125,11 +126,12 @@ class _Checking:
         self._with_compute = with_compute
         self._worlds = assembly.worlds
         self._roles = Roles(assembly)
+        self._decisions = Decisions(self._roles)
         self._parts = Parts(assembly)
         self._launchers = Launchers(self._parts)
-        self._management = HostManagement(self._parts, self._roles)
+        self._management = HostManagement(self._parts, self._decisions)
         self._sessions = Sessions(self._parts, self._roles)
-        self._session_rules = sessions.SessionRules(self._parts, self._roles, self._sessions)
+        self._session_rules = sessions.SessionRules(self._parts, self._decisions, self._sessions)
         self._judge = judge_of(assembly)
 
     def findings(self) -> tuple[list[Finding], Counter[str]]:
@@ -156,7 +158,7 @@ class _Checking:
         found += self._warnings_on_compute()
         for service in self._assembly.by_type["AWS::ECS::Service"]:
             judge = partial(
-                containers.of_service, self._parts, self._roles, self._session_rules, service
+                containers.of_service, self._parts, self._decisions, self._session_rules, service
             )
             found += self._in_all_worlds(judge)
         of_grants = partial(tags.of_grants, self._parts, self._roles, self._launchers)
@@ -183,7 +185,7 @@ class _Checking:
         def of(resource: Resource) -> Iterator[LaunchedBy]:
             for compute, _, role, *_ in self._launched(resource):
                 lacks = role is not None and boot_order.lacks_registration(
-                    self._roles, compute, role
+                    self._decisions, compute, role
                 )
                 of_role = role.resource if role else None
                 yield LaunchedBy(compute.resource, compute.set_in, of_role, lacks)
@@ -229,7 +231,7 @@ class _Checking:
         return behind, found
 
     def _told_of_role(self, role: Role, profile: Resource) -> list[Told]:
-        abilities = self._roles.abilities(role)
+        abilities = self._decisions.abilities(role)
         told: list[Told] = [*permissions.of_abilities(role, profile, abilities)]
         denied = [*self._session_rules.of_default_calls(role, profile)]
         heals = self._heals(role, profile) if told or denied else ""
@@ -249,7 +251,7 @@ class _Checking:
         That is Default Host Management, a custom resource that may change the role, or a hybrid
         activation.
         """
-        answers = (self._roles.abilities(role)[one] for one in _needs.REGISTRATION.actions)
+        answers = (self._decisions.abilities(role)[one] for one in _needs.REGISTRATION.actions)
         registers = all(one.decision.answer is Answer.ALLOWED for one in answers)
         registers = registers and credentials.may_be_assumed(self._parts, role)
         heals = self._management.stands_in(role, profile, registers=registers)
@@ -280,7 +282,9 @@ class _Checking:
         policies = (one.policy for role in roles for one in (*role.inline, *role.managed))
         for policy in dict.fromkeys(policies):
             if policy.may_be_about((DECRYPT,)):
-                yield from self._in_any_world(partial(advice.of_policy, self._roles, policy))
+                yield from self._in_any_world(
+                    partial(advice.of_policy, self._decisions.policies, policy)
+                )
 
     def _in_any_world(self, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
         """Return what is found in at least one world.
@@ -399,7 +403,7 @@ class _Checking:
             for compute, _, role, maybe_profile, _ in self._launched(resource):
                 may_have = self._roles.of_holder(maybe_profile) if maybe_profile else role
                 if attaches and may_have:
-                    yield from boot_order.of_compute(self._roles, compute, may_have)
+                    yield from boot_order.of_compute(self._decisions, compute, may_have)
                 if self._with_compute and compute.placements and not compute.opaque:
                     uses = self._sessions.uses(compute.resource, role)
                     yield from network.of_logs(self._parts, self._judge, compute, uses)

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 
+from .asked import Asked
 from .parts import NEVER_READ, Parts, may_be_one_region, types_deployed
 from .policies import ASSOCIATE, decide
-from .roles import Asked, Role, Roles
 from .templates.functions import UNKNOWN, mapping, shown
 from .templates.model import Resource, may_be_equal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .decisions import Decisions
+    from .roles import Role
 
 _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING.rpartition("/")[2]
 """How the id of the service setting ends, of which a template may have the ARN."""
@@ -52,9 +55,9 @@ _TO_ASSOCIATE: Final = Asked((ASSOCIATE,))
 class HostManagement:
     """Finds what turns on Default Host Management, or gives running instances a profile."""
 
-    def __init__(self, parts: Parts, roles: Roles) -> None:
+    def __init__(self, parts: Parts, decisions: Decisions) -> None:
         self._parts = parts
-        self._roles = roles
+        self._decisions = decisions
         self._found = [*_turning_on(parts)]
 
     def of(self, resource: Resource) -> str:
@@ -121,13 +124,13 @@ class HostManagement:
     def _associating(self, account: str | None) -> str:
         for one in self._parts.by_type["AWS::IAM::Role"]:
             same = may_be_equal(account, one.template.stack.account)
-            if same and one.exists and self._may_associate(self._roles.of_resource(one)):
+            if same and one.exists and self._may_associate(self._decisions.roles.of_resource(one)):
                 return f"the role {one.logical_id!r}, which may give instances a profile"
         return ""
 
     def _may_associate(self, role: Role) -> bool:
         """Whether the policies of a role that can be read may let it give an instance a profile."""
-        statements = self._roles.readable(role, _TO_ASSOCIATE)
+        statements = self._decisions.readable(role, _TO_ASSOCIATE)
         on_instances = _needs.REGISTRATION_RESOURCES[:1]
         return decide(statements, ASSOCIATE, on_instances).answer <= Answer.UNKNOWN
 

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Final, Literal
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._network.facts import Unknown
 
+from .marks import KEYS, has_marks, marked
 from .parts import PartKind, Parts
 from .policies import Statement, decide, read
-from .roles import KEYS, Ability, Asked, Role, Roles, has_marks, marked
 from .templates.functions import is_function, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .asked import Asked
+    from .decisions import Ability, Decisions
+    from .roles import Role
     from .templates.model import Resource
 
 _BUCKET: Final = PartKind("bucket", ("AWS::S3::Bucket",))
@@ -29,9 +32,10 @@ _BUCKET: Final = PartKind("bucket", ("AWS::S3::Bucket",))
 class OwnPolicies:
     """Decides by the own policy of a key or a bucket and by the policies of a role together."""
 
-    def __init__(self, parts: Parts, roles: Roles) -> None:
+    def __init__(self, parts: Parts, decisions: Decisions) -> None:
         self._parts = parts
-        self._roles = roles
+        self._decisions = decisions
+        self._roles = decisions.roles
 
     def answer(self, resource: Resource, role: Role, asked: Asked, ability: Ability) -> Answer:
         """Decide about an action of a role.
@@ -60,7 +64,7 @@ class OwnPolicies:
             of_role += [one] if about == "role" or not one.allows else []
             of_account += [one] if about == "account" or not one.allows else []
         itself = max(decide(of_role, action, "*").answer, ability.boundary.answer)
-        if self._roles.may_deny(role, asked):
+        if self._decisions.may_deny(role, asked):
             itself = max(itself, Answer.UNKNOWN)
         return min(itself, max(decide(of_account, action, "*").answer, ability.decision.answer))
 
@@ -74,9 +78,9 @@ class OwnPolicies:
         once, key = self._parts.worlds.once, ("own policies", resource)
         for owner, written, is_its in once(key, lambda: [*self._documents(resource)]):
             known = partial(self._parts.text, owner)
-            context = self._roles.context(owner.template, there, asked).knowing(knows)
+            context = self._decisions.policies.context(owner.template, there, asked).knowing(knows)
             found = read(written, "", known, asked.actions, context)
-            for one in self._roles.on(owner.template, found, asked):
+            for one in self._decisions.policies.on(owner.template, found, asked):
                 for about, is_sure in self._principals(owner, one.principal, role):
                     yield about, one._replace(certain=one.certain and is_its and is_sure)
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
 
+from .marks import KEYS, marked
 from .parts import Parts, decider
-from .roles import KEYS, Role, Roles, marked
 from .templates.functions import UNKNOWN, is_function, mapping
 from .templates.loading import as_document
 from .templates.model import Resource, ReturnValue, Stack, Template, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .roles import Role, Roles
 
 
 class _Inputs(NamedTuple):

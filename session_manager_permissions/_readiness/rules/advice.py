@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
+from session_manager_permissions._readiness.marks import KEYS, marked
 from session_manager_permissions._readiness.policies import DECRYPT
-from session_manager_permissions._readiness.roles import KEYS, Policy, Role, Roles, marked
 from session_manager_permissions._readiness.templates.functions import (
     intrinsic,
     listed,
@@ -24,6 +24,8 @@ from .writer import written as as_written
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from session_manager_permissions._readiness.asked import PolicyReader
+    from session_manager_permissions._readiness.roles import Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
 KEY_NOT_BY_ARN: Final = "key-not-by-arn"
@@ -71,9 +73,9 @@ def of_role(roles: Roles, role: Role) -> Iterator[Finding]:
         )
 
 
-def of_policy(roles: Roles, policy: Policy) -> Iterator[Finding]:
+def of_policy(reader: PolicyReader, policy: Policy) -> Iterator[Finding]:
     """Find statements about KMS keys that grant nothing, or access to every key."""
-    for statement in roles.statements(policy, (DECRYPT,)):
+    for statement in reader.statements(policy, (DECRYPT,)):
         on_kms = tuple(action for action in statement.actions if action.startswith("kms:"))
         named = statement._replace(actions=on_kms)
         if not statement.allows or statement.not_actions or named.covers_action(DECRYPT) is False:

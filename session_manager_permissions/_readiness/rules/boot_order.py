@@ -9,7 +9,7 @@ from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.parts import inner
 from session_manager_permissions._readiness.policies import NEEDED
-from session_manager_permissions._readiness.roles import ATTACHED_BY, Policy, Role, Roles
+from session_manager_permissions._readiness.roles import ATTACHED_BY, Policy, Role
 
 from .kinds import kind_of
 from .remedies import GivePolicy, Writer
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from session_manager_permissions._readiness.compute import Compute
+    from session_manager_permissions._readiness.decisions import Decisions
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .python import Code
@@ -34,7 +35,7 @@ RULES: Final = (
 )
 
 
-def of_compute(roles: Roles, compute: Compute, role: Role) -> Iterator[Finding]:
+def of_compute(decisions: Decisions, compute: Compute, role: Role) -> Iterator[Finding]:
     """Find policies of the role that may be attached after the instance has booted.
 
     The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes; where it
@@ -42,9 +43,9 @@ def of_compute(roles: Roles, compute: Compute, role: Role) -> Iterator[Finding]:
     Only policies of the machine's own template count: the order of stacks is another matter.
     """
     machine = compute.resource
-    late = _late(roles, machine, role)
-    if late and _boots_at_once(compute) and (lost := _lost(roles, role, late)):
-        policies = [one.resource for one in late if _may_allow(roles, one, lost)]
+    late = _late(decisions, machine, role)
+    if late and _boots_at_once(compute) and (lost := _lost(decisions, role, late)):
+        policies = [one.resource for one in late if _may_allow(decisions, one, lost)]
         names = " and ".join(repr(one.logical_id) for one in policies)
         yield Finding(
             BOOT_ORDER,
@@ -56,35 +57,35 @@ def of_compute(roles: Roles, compute: Compute, role: Role) -> Iterator[Finding]:
         )
 
 
-def lacks_registration(roles: Roles, compute: Compute, role: Role) -> bool:
+def lacks_registration(decisions: Decisions, compute: Compute, role: Role) -> bool:
     """Tell whether compute boots at once, and its role lacks only the registration by then."""
     if not _boots_at_once(compute):
         return False
-    at_boot = roles.abilities(role, frozenset(_late(roles, compute.resource, role)))
+    at_boot = decisions.abilities(role, frozenset(_late(decisions, compute.resource, role)))
     lacking = {one for one in NEEDED if at_boot[one].decision.answer is not Answer.ALLOWED}
     return lacking == {*_needs.REGISTRATION.actions}
 
 
-def _late(roles: Roles, machine: Resource, role: Role) -> list[Policy]:
+def _late(decisions: Decisions, machine: Resource, role: Role) -> list[Policy]:
     """Return the policies that may be attached to the role after the machine has booted."""
     return [
         policy
-        for policy in roles.relevant_policies(role)
+        for policy in decisions.roles.relevant_policies(role, tuple(NEEDED))
         if policy.resource.template is machine.template
         and policy.resource.type in ATTACHED_BY
         and policy.resource not in machine.waits_for
     ]
 
 
-def _may_allow(roles: Roles, policy: Policy, actions: tuple[str, ...]) -> bool:
+def _may_allow(decisions: Decisions, policy: Policy, actions: tuple[str, ...]) -> bool:
     """Tell whether a policy may allow one of some actions."""
-    statements = [one for one in roles.asked_statements(policy) if one.allows]
+    statements = [one for one in decisions.policies.asked_statements(policy) if one.allows]
     return any(one.covers_action(action) is not False for one in statements for action in actions)
 
 
-def _lost(roles: Roles, role: Role, late: list[Policy]) -> tuple[str, ...]:
+def _lost(decisions: Decisions, role: Role, late: list[Policy]) -> tuple[str, ...]:
     """Return the actions that are allowed at boot less certainly than when all is attached."""
-    then, at_boot = roles.abilities(role), roles.abilities(role, frozenset(late))
+    then, at_boot = decisions.abilities(role), decisions.abilities(role, frozenset(late))
     return tuple(one for one in NEEDED if then[one].decision.answer < at_boot[one].decision.answer)
 
 

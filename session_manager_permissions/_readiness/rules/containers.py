@@ -23,7 +23,7 @@ from .rule import Finding, warning
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from session_manager_permissions._readiness.roles import Roles
+    from session_manager_permissions._readiness.decisions import Decisions
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .sessions import SessionRules
@@ -47,7 +47,9 @@ _LOST: Final = "the logs of commands in containers of this service are lost"
 _EXECUTES: Final = ("Configuration", "ExecuteCommandConfiguration")
 
 
-def of_service(parts: Parts, roles: Roles, rules: SessionRules, service: Resource) -> list[Finding]:
+def of_service(
+    parts: Parts, decisions: Decisions, rules: SessionRules, service: Resource
+) -> list[Finding]:
     """Find what keeps commands from the containers of a service."""
     only_if(service.exists)
     properties = service.properties
@@ -66,7 +68,7 @@ def of_service(parts: Parts, roles: Roles, rules: SessionRules, service: Resourc
         )
         for what, why, fixes in (
             *((_DENIED, *one) for one in _of_containers(parts, task)),
-            *_of_role(parts, roles, rules, service, task),
+            *_of_role(parts, decisions, rules, service, task),
         )
     ]
 
@@ -102,7 +104,7 @@ def _has_volume(parts: Parts, task: Resource, container: dict[str, Any]) -> bool
 
 
 def _of_role(
-    parts: Parts, roles: Roles, rules: SessionRules, service: Resource, task: Resource
+    parts: Parts, decisions: Decisions, rules: SessionRules, service: Resource, task: Resource
 ) -> Iterator[tuple[str, str, tuple[Fix, ...]]]:
     written, asked = task.properties.get("TaskRoleArn"), _asked(parts, service)
     if written is None:
@@ -114,10 +116,10 @@ def _of_role(
             options = (_OPTION, *(rules.options(asked) if asked else ()))
             yield _DENIED, "the task has no role", (GiveTaskRole(task, options),)
         return
-    role = roles.role_of(task.template, written)
+    role = decisions.roles.role_of(task.template, written)
     if role is None or parts.changed(role.resource):
         return
-    abilities = roles.abilities(role)
+    abilities = decisions.abilities(role)
     missing = {
         action: abilities[action]
         for action in _needs.CHANNELS.actions

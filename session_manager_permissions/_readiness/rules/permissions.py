@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.policies import NEEDED
-from session_manager_permissions._readiness.roles import ROLE_IN, Ability, Role
+from session_manager_permissions._readiness.roles import ROLE_IN, Role
 
 from .credentials import GiveProfile
 from .kinds import kind_of
@@ -18,6 +18,7 @@ from .rule import Finding, Told, not_ready
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from session_manager_permissions._readiness.decisions import Ability
     from session_manager_permissions._readiness.policies import Decision
     from session_manager_permissions._readiness.templates.model import Resource
 

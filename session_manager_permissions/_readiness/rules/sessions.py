@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer, Decision
 from session_manager_permissions._network.facts import Fact, Unknown
+from session_manager_permissions._readiness.asked import Asked
+from session_manager_permissions._readiness.decisions import Ability, Decisions
+from session_manager_permissions._readiness.marks import KEYS
 from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import Parts, decider
 from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG
-from session_manager_permissions._readiness.roles import KEYS, Ability, Asked, Role, Roles
 from session_manager_permissions._readiness.sessions import KEY, Document, Sessions
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
@@ -34,6 +36,7 @@ from .rule import Finding, Told, not_ready, warning
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Stack
 
 SESSION_DENIED: Final = "session-denied"
@@ -89,11 +92,11 @@ class AgentCall(NamedTuple):
 class SessionRules:
     """Judges the Session documents of the app by the roles of its instances."""
 
-    def __init__(self, parts: Parts, roles: Roles, sessions: Sessions) -> None:
+    def __init__(self, parts: Parts, decisions: Decisions, sessions: Sessions) -> None:
         self._parts = parts
-        self._roles = roles
+        self._decisions = decisions
         self._sessions = sessions
-        self._own = OwnPolicies(parts, roles)
+        self._own = OwnPolicies(parts, decisions)
 
     def of_role(self, role: Role, profile: Resource) -> Iterator[Told]:
         """Find what keeps sessions that name no document from instances under a profile.
@@ -183,7 +186,7 @@ class SessionRules:
             return Advice(LEAVE_OUT)
         by_boundary, lacking = list[str](), list[AgentCall]()
         for call in calls:
-            ability = self._roles.ability(role, call.action, call.on)
+            ability = self._decisions.ability(role, call.action, call.on)
             if ability.boundary.answer is not Answer.ALLOWED:
                 by_boundary.append(call.action)
             if ability.identity.answer is not Answer.ALLOWED:
@@ -219,7 +222,7 @@ class SessionRules:
         return self._parts.worlds.once(key, lambda: self._decided(role, call))
 
     def _decided(self, role: Role, call: AgentCall) -> Answer:
-        ability = self._roles.ability(role, call.action, call.on)
+        ability = self._decisions.ability(role, call.action, call.on)
         by_iam = ability.decision.answer
         if call.action.startswith("logs:"):
             return by_iam

@@ -1,0 +1,199 @@
+"""Read the statements of policies about what is asked of IAM, in the world that is judged."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from os.path import commonprefix
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions import _needs
+from session_manager_permissions._conditions import NO_CONTEXT, RequestContext
+from session_manager_permissions._patterns import any_matches, matches
+
+from .marks import has_marks, marked
+from .policies import NEEDED, Statement, known_of, may_match, read
+from .templates.functions import UNKNOWN, listed
+from .templates.model import Resource, ReturnValue, Template, Value, may_be_equal
+from .templates.values import as_text
+
+if TYPE_CHECKING:
+    from .roles import Policy
+    from .templates import Assembly
+
+_OF_ANOTHER: Final = ", whose Resource is of another partition, which IAM refuses"
+_INSTANCE: Final = "arn:aws:ec2:${AWS::Region}:${AWS::AccountId}:instance/i-+7f0c2a9b1d3e4f56"
+"""An instance that no pattern is about alone."""
+_OF_THEMSELVES: Final = (
+    "AWS::DynamoDB::",
+    "AWS::IAM::",
+    "AWS::KMS::",
+    "AWS::Lambda::",
+    "AWS::Logs::",
+    "AWS::S3::",
+    "AWS::SNS::",
+    "AWS::SQS::",
+    "AWS::SecretsManager::",
+)
+"""Services whose resources return no ARN and no name of another resource.
+
+A custom resource, a nested stack or a parameter of Systems Manager may return any.
+"""
+
+
+class Asked(NamedTuple):
+    """The actions that are asked about, all on the same resource."""
+
+    actions: tuple[str, ...]
+    on: Value | None = None
+    """The resource; None if it is what `NEEDED` has for each action."""
+
+    def is_on(self, pattern: Value) -> bool | None:
+        """Tell whether the resource of a statement covers it; None if that is not known."""
+        ours = self.on or ()
+        written, asked = marked(pattern), marked(ours)
+        if written == "*" or matches(written, asked):
+            return True
+        # Equal beginnings match, so what is not known in them decides nothing.
+        alike = len(commonprefix((written, asked)))  # noqa: RUF071 # they are no paths
+        rest = written[alike:], asked[alike:]
+        is_known = not (has_marks("".join(rest)) or re.match("arn:[^:]+:", written))
+        if asked.startswith("arn:") and is_known:
+            return None if may_match(*rest) else False
+        theirs, its = _resources_in(pattern), _resources_in(ours)
+        if theirs and its and not theirs & its:
+            return False
+        text = as_text(pattern)
+        service = re.match("arn:[^:]*:([a-z0-9-]+):", text)
+        is_alias = ":alias/" in text  # by which no policy names a key
+        is_other = service and service[1] != self.actions[0].partition(":")[0]
+        return False if is_alias or is_other else None
+
+
+EACH_SESSION: Final = Asked(tuple(NEEDED))
+"""What every session needs."""
+
+
+class PolicyReader:
+    """Reads the statements of policies."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        self._assembly = assembly
+        self._once = assembly.worlds.once
+
+    def statements(self, policy: Policy, about: tuple[str, ...]) -> list[Statement]:
+        """Return the statements of a policy about some actions, whoever calls them."""
+        return self._once((policy, about), lambda: self._read(policy, about, NO_CONTEXT))
+
+    def _read(
+        self, policy: Policy, about: tuple[str, ...], context: RequestContext
+    ) -> list[Statement]:
+        template = policy.resource.template
+        known, partition = partial(self._assembly.text, template), template.stack.partition
+        found = read(policy.owner.get("PolicyDocument"), policy.source, known, about, context)
+        return [
+            one._replace(certain=False, doubt=_OF_ANOTHER)
+            if partition and any(_is_of_another(partition.name, arn) for arn in one.resources)
+            else one
+            for one in found
+        ]
+
+    def asked_statements(self, policy: Policy, asked: Asked = EACH_SESSION) -> list[Statement]:
+        """Return the statements of a policy about what an instance calls."""
+
+        def reads() -> list[Statement]:
+            template = policy.resource.template
+            key = template, asked
+            context = self._once(key, lambda: self.context(template, template, asked))
+            return self.on(template, self._read(policy, asked.actions, context), asked)
+
+        return self._once((policy, asked), reads)
+
+    def context(self, template: Template, of_role: Template, asked: Asked) -> RequestContext:
+        """Return what is known of the calls of instances.
+
+        Args:
+            template: the template of the policy that decides about the calls.
+            of_role: the template of their role, or one that is deployed to the role's account.
+            asked: what is called.
+        """
+        value = partial(self._assembly.value, template)
+        account = marked(of_role.value({"Ref": "AWS::AccountId"}))
+        known = known_of(asked.actions, account)
+        among = tuple(("kms:resourcealiases", one) for one in self._aliases(asked.on))
+        context = known._replace(read=lambda written: marked(value(written)), among=among)
+        if self._is_one_environment(template):
+            region = marked(value({"Ref": "AWS::Region"}))
+            return context.knowing({_needs.REGION_KEY: region})
+        return context
+
+    def _aliases(self, key: Value | None) -> list[str]:
+        """Return the aliases of the app that a key has in the world that is judged."""
+        match key:
+            case (ReturnValue(resource, _),):
+                return [
+                    marked((ReturnValue(one),))
+                    for one in self._assembly.by_type["AWS::KMS::Alias"]
+                    if one.exists and _resources_in(_target(one)) == {resource}
+                ]
+        return []
+
+    def _is_one_environment(self, template: Template) -> bool:
+        """Whether all instances in the account of a template are certainly of its region."""
+        own = template.stack
+
+        def judge() -> bool:
+            stacks = [one.stack for one in self._assembly.templates]
+            beside = [one for one in stacks if may_be_equal(one.account, own.account)]
+            return all(one.environment == own.environment for one in beside)
+
+        return self._once(("one environment", own.account), judge)
+
+    def on(self, template: Template, found: list[Statement], asked: Asked) -> list[Statement]:
+        """Return the statements that may be on what is asked about, as ones on `*` if they are."""
+        if asked.on is None:
+            return [self._on_instances(template, one) for one in found]
+        on = []
+        for one in found:
+            covered: bool | None = None
+            if one.written_resource is not None:
+                values = [self._assembly.value(template, on) for on in listed(one.written_resource)]
+                covered = any_matches(
+                    [asked.is_on(value) for value in values], negated=one.not_resources
+                )
+            if covered is not False:
+                resources = ("*",) if covered else (UNKNOWN,)
+                on.append(one._replace(resources=resources, not_resources=False))
+        return on
+
+    def _on_instances(self, template: Template, statement: Statement) -> Statement:
+        """Return a statement that allows something on each instance as one on those of EC2.
+
+        The instances are those of the template's account and region.
+        """
+        is_on_some = statement.allows and statement.resources != ("*",)
+        if is_on_some and not statement.not_resources and self._is_one_environment(template):
+            value = partial(self._assembly.value, template)
+            instance = Asked(_needs.REGISTRATION.actions, value({"Fn::Sub": _INSTANCE}))
+            if any(instance.is_on(value(on)) for on in listed(statement.written_resource)):
+                instances = _needs.REGISTRATION_RESOURCES[0]
+                return statement._replace(resources=(*statement.resources, instances))
+        return statement
+
+
+def _target(alias: Resource) -> Value:
+    return alias.template.value(alias.properties.get("TargetKeyId"))
+
+
+def _is_of_another(partition: str, arn: str) -> bool:
+    named = re.match("arn:(aws[a-z-]*):", arn)
+    return named is not None and named[1] != partition
+
+
+def _resources_in(value: Value) -> set[Resource]:
+    """Return the resources that a value refers to, of those whose values are of nothing else."""
+    return {
+        part.resource
+        for part in value
+        if isinstance(part, ReturnValue) and part.resource.type.startswith(_OF_THEMSELVES)
+    }

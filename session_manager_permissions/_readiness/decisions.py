@@ -1,0 +1,235 @@
+"""Decide what the policies of a role allow, in the world that is judged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions._evaluation import Answer
+
+from .asked import EACH_SESSION, Asked, PolicyReader
+from .managed_policies import aws_managed
+from .parts import NEVER_READ, STACKS, decider, types_deployed
+from .policies import NEEDED, Decision, Statement, anything, decide, within
+from .role_names import may_be_named
+from .roles import ATTACHED_BY, Attachment, Policy, Role, Roles
+from .templates.functions import UNKNOWN, listed
+from .templates.model import Template, Value, may_be_equal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .templates import Assembly
+
+
+_UNLIMITED: Final = Decision(Answer.ALLOWED)
+"""What the permissions boundary decides for a role that has none."""
+_MOST_COMPARED: Final = 64  # unknown names to compare with a role's; if more, all may be its
+
+
+class Ability(NamedTuple):
+    """IAM's decision about one action of a role."""
+
+    identity: Decision
+    """By the role's policies alone."""
+    boundary: Decision
+    """By its permissions boundary alone."""
+    decision: Decision
+    """By both together."""
+
+
+class Decisions:
+    """Decides by all policies that a role has, and by its permissions boundary."""
+
+    def __init__(self, roles: Roles) -> None:
+        self.roles = roles
+        self.policies = PolicyReader(roles.assembly)
+        self._assembly = roles.assembly
+        self._once = roles.assembly.worlds.once
+        self._unread = [*_unread(roles.assembly)]
+
+    def abilities(self, role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, Ability]:
+        """Decide about each action that an instance needs, leaving out the policies `without`."""
+        return self._once((role, without), lambda: self._decided(role, EACH_SESSION, without))
+
+    def ability(self, role: Role, action: str, on: Value) -> Ability:
+        """Decide about an action that only some sessions need."""
+        asked = Asked((action,), on)
+        return self._once((role, asked), lambda: self._decided(role, asked)[action])
+
+    def may_deny(self, role: Role, asked: Asked) -> bool:
+        """Tell whether a policy of a role may deny an action that something else allows."""
+        (action,) = asked.actions
+        allowed = Statement("", allows=True, certain=True)
+        found = decide([allowed, *self._statements_of(role, asked)], action, "*")
+        return found.answer is not Answer.ALLOWED
+
+    def _statements_of(
+        self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
+    ) -> list[Statement]:
+        key = role, "others", asked
+        others = self._once(key, lambda: [*self._of_others(role, asked)])
+        return [*others, *self.readable(role, asked, without)]
+
+    def _decided(
+        self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
+    ) -> dict[str, Ability]:
+        statements = self._statements_of(role, asked, without)
+        boundary = self._boundary(role, asked)
+        found = {}
+        for action in asked.actions:
+            on = NEEDED.get(action, "*")
+            identity = decide(statements, action, on)
+            limit = _UNLIMITED if boundary is None else decide(boundary, action, on)
+            found[action] = Ability(identity, limit, within(identity, limit))
+        return found
+
+    def readable(
+        self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
+    ) -> Iterator[Statement]:
+        """Yield the statements of the policies of a role that are of AWS or of the app."""
+        for name, _ in self.roles.not_of_app(role, asked.actions):
+            yield from self._of_aws(role, name, asked) if name else ()
+        overwritten = self._overwritten(role)
+        for policy in self.roles.relevant_policies(role, asked.actions):
+            if policy not in without:
+                found = self.policies.asked_statements(policy, asked)
+                if policy in overwritten:
+                    found = _uncertain(found, ", as another policy of the role has its name")
+                yield from (
+                    found if self.roles.is_in_its_account(role, policy) else _uncertain(found)
+                )
+
+    def _overwritten(self, role: Role) -> set[Policy]:
+        """Return the inline policies of one name, of which a role keeps the last that is put."""
+        return {
+            one.policy
+            for several in self._once((role, "of one name"), lambda: self._of_one_name(role))
+            if len({other.policy for other in several if self.roles.has(role, other)}) > 1
+            for one in several
+        }
+
+    def _of_one_name(self, role: Role) -> list[list[Attachment]]:
+        """Return the inline policies that may have one name, for each name."""
+        by_name = defaultdict[object, list[Attachment]](list)
+        for one in role.inline:
+            owner, template = one.policy.owner, one.policy.resource.template
+            for name in self._assembly.names(template, owner, "PolicyName"):
+                by_name[name].append(one)
+        return [several for several in by_name.values() if several[1:]]
+
+    def _of_others(self, role: Role, asked: Asked) -> Iterator[Statement]:
+        """Yield statements for what can't be read: policies of others, and a role of others."""
+        if not role.in_app:
+            known = f"the role {role.name!r}, which is not in this app"
+            named = next(iter(listed(role.resource.properties.get("Roles"))), None)
+            there = role.resource.template
+            unknown = decider(named, "role of the profile", there)
+            yield from anything(known if role.name else unknown)
+            return
+        for name, arn in self.roles.not_of_app(role, asked.actions):
+            yield from () if name else _of_others_policy(arn)
+        yield from self._of_unknown_roles(role, asked)
+
+    def _boundary(self, role: Role, asked: Asked) -> list[Statement] | None:
+        """Return the statements of a role's permissions boundary; None without one."""
+        arn = role.resource.properties.get("PermissionsBoundary") if role.in_app else None
+        if arn is None:
+            return None
+        match self.roles.managed_behind(role.resource, arn):
+            case Policy() as policy:
+                return self.policies.asked_statements(policy, asked)
+            case "":
+                return _of_others_policy(arn)
+            case name:
+                return self._of_aws(role, name, asked)
+
+    def _of_aws(self, role: Role, name: str, asked: Asked) -> list[Statement]:
+        return self.policies.on(role.resource.template, aws_managed(name, asked.actions), asked)
+
+    def _of_unknown_roles(self, role: Role, asked: Asked) -> Iterator[Statement]:
+        """Yield statements for the policies that may be attached to the role.
+
+        Such policies are in what can't be read, or their name of a role may mean this one. A role
+        without a `RoleName` has a generated name, which another template knows only if the
+        template of the role discloses it.
+        """
+        there, name = role.resource.template, self._assembly.name_of(role.resource)
+        for template, source, sees_all in self._unread:
+            disclosed = name is not None or role.resource in there.disclosed
+            sees_it = disclosed or (sees_all and template is there)
+            if sees_it and may_be_equal(there.stack.account, template.stack.account):
+                yield from anything(source)
+        account = there.stack.account
+        perhaps = self._once(
+            ("perhaps", asked.actions),
+            lambda: [
+                one
+                for one in self.roles.perhaps_of_others
+                if one[1].policy.may_be_about(asked.actions)
+            ],
+        )
+        if len(perhaps) <= _MOST_COMPARED:
+            its = [
+                one
+                for one in perhaps
+                if one[0] != name and may_be_named(role.resource, name, one[0])
+            ]
+            yield from self._merged(account, its, asked)
+        else:
+            key = "unmatched", account, asked
+            yield from self._once(key, lambda: self._merged(account, perhaps, asked))
+
+    def _merged(
+        self, account: str | None, several: list[tuple[Value, Attachment]], asked: Asked
+    ) -> list[Statement]:
+        """Uncertain statements for policies of an account, one for each action and effect."""
+        found: dict[tuple[str, bool], Statement] = {}
+        for name, (policy, entry, named) in several:
+            resource = policy.resource
+            if not may_be_equal(account, resource.template.stack.account):
+                continue
+            if any(one.exists for one in self.roles.named(policy, name)):
+                continue
+            is_its = named is None or self._assembly.value(resource.template, entry.value) == named
+            if not resource.exists or not entry.is_there or not is_its:
+                continue
+            source = f"{policy.source}, which may be attached to this role"
+            for statement in self.policies.asked_statements(policy, asked):
+                for action in asked.actions:
+                    if statement.applies(action, NEEDED.get(action, "*")) is not False:
+                        shared = statement._replace(source=source, certain=False)
+                        found.setdefault((action, statement.allows), shared)
+        return [*found.values()]
+
+
+def _unread(assembly: Assembly) -> Iterator[tuple[Template, str, bool]]:
+    """Yield the parts of an app that can't be read, and may attach policies to roles.
+
+    Each is the template that it is in, what a message calls it, and whether it can refer to every
+    resource of that template.
+    """
+    for template, source in assembly.unread:
+        yield template, source, False
+    for stack in (one for type_ in NEVER_READ for one in assembly.by_type[type_]):
+        if types_deployed(stack) & _MAY_ATTACH:
+            source = f"the template that {stack.logical_id!r} deploys, which is not read"
+            yield stack.template, source, False
+    for template in assembly.templates:
+        of = f"of the template {template.path.name!r}"
+        for name in template.transforms:
+            yield template, f"the transform {name!r} {of}", True
+        for name, types in template.types_made.items():
+            if types & _MAY_ATTACH:
+                yield template, f"{name!r} {of}", True
+
+
+_MAY_ATTACH: Final = frozenset({*ATTACHED_BY, *STACKS, UNKNOWN})
+
+
+def _of_others_policy(arn: object) -> list[Statement]:
+    return anything(f"{decider(arn, 'managed policy')}, which is not in this app")
+
+
+def _uncertain(found: list[Statement], doubt: str = "") -> list[Statement]:
+    return [one._replace(certain=False, doubt=doubt or one.doubt) for one in found]

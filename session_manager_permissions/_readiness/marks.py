@@ -1,0 +1,56 @@
+"""Write values as texts that can be compared, also where a part is known at deployment only."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from session_manager_permissions._conditions import MARKS
+
+from .templates.model import ReturnValue, Unresolved, Value
+
+KEYS: Final = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
+"""The keys of KMS."""
+
+_DIGITS: Final = {ord(digit): MARKS + number for number, digit in enumerate("-0123456789abcdef")}
+_ARNS: Final = {
+    "AWS::KMS::Alias": "arn::kms:${AWS::Region}:${AWS::AccountId}:${Name}",
+    **dict.fromkeys(KEYS, "arn::kms:${AWS::Region}:${AWS::AccountId}:key/${Name}"),
+    "AWS::Logs::LogGroup": "arn::logs:${AWS::Region}:${AWS::AccountId}:log-group:${Name}:*",
+    "AWS::S3::Bucket": "arn::s3:::${Name}",
+}
+"""The ARNs of these types, by the name that `Ref` returns."""
+_REFERRED_BY: Final = {
+    "AWS::IAM::Role": "RoleName",
+    "AWS::KMS::Alias": "AliasName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::S3::Bucket": "BucketName",
+}
+"""The property that sets the name that `Ref` returns, by the type of the resource."""
+
+
+def marked(value: Value) -> str:
+    """Return a value as a text, with marks in place of each part that is known at deployment only.
+
+    Equal parts have the same marks. The partition of an ARN is left out if it is written or covers
+    every partition, as `*` and `aws*` do: a policy can't name resources of another partition.
+    """
+    return re.sub(r"^arn:(\*|aws\*|[^:*?]*):", "arn::", "".join(map(_marked_part, value)))
+
+
+def _marked_part(part: str | ReturnValue | Unresolved) -> str:
+    if isinstance(part, ReturnValue):
+        resource, attribute = part
+        known = resource.template.value
+        if attribute == "Arn" and resource.type in _ARNS:
+            its_name = {"Name": {"Ref": resource.logical_id}}
+            return marked(known({"Fn::Sub": [_ARNS[resource.type], its_name]}))
+        name = resource.properties.get(_REFERRED_BY.get(resource.type, ""))
+        if not attribute and name is not None:
+            return marked(known(name))
+    return part if isinstance(part, str) else f"{hash(part):x}".translate(_DIGITS)
+
+
+def has_marks(text: str) -> bool:
+    """Tell whether a part of a text is known at the deployment only."""
+    return any(ord(one) >= MARKS for one in text)
