@@ -15,7 +15,7 @@ from .marks import has_marks, marked
 from .policies import NEEDED, Statement, known_of, may_match, read
 from .templates.functions import UNKNOWN, listed
 from .templates.model import Resource, ReturnValue, Template, Value, may_be_equal
-from .templates.values import as_text
+from .templates.texts import as_text
 
 if TYPE_CHECKING:
     from .roles import Policy

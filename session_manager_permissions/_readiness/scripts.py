@@ -20,7 +20,7 @@ from .templates.functions import (
     shown,
     texts_in,
 )
-from .templates.values import as_text
+from .templates.texts import as_text
 
 if TYPE_CHECKING:
     from .templates.model import Resource, Template

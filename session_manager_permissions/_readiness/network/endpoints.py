@@ -22,7 +22,8 @@ from session_manager_permissions._readiness.templates.functions import (
     values_of,
 )
 from session_manager_permissions._readiness.templates.model import Resource
-from session_manager_permissions._readiness.templates.values import ACCOUNT, as_text
+from session_manager_permissions._readiness.templates.texts import as_text
+from session_manager_permissions._readiness.templates.values import ACCOUNT
 
 from .reading import TABLE, PartOf, Reading
 

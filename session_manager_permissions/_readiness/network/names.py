@@ -18,7 +18,7 @@ from session_manager_permissions._readiness.templates.model import (
     Stack,
     may_be_equal,
 )
-from session_manager_permissions._readiness.templates.values import as_text
+from session_manager_permissions._readiness.templates.texts import as_text
 
 from .reading import PartOf, Reading
 

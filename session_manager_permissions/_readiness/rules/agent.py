@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, mapping
 from session_manager_permissions._readiness.templates.model import Template, Unresolved
-from session_manager_permissions._readiness.templates.values import DYNAMIC, as_text
+from session_manager_permissions._readiness.templates.texts import DYNAMIC, as_text
 from session_manager_permissions._readiness.worlds import TooManyWorlds
 
 from .kinds import kind_of, launches

@@ -27,7 +27,7 @@ from session_manager_permissions._readiness.templates.model import (
     Value,
     merged,
 )
-from session_manager_permissions._readiness.templates.values import as_text
+from session_manager_permissions._readiness.templates.texts import as_text
 
 from .options import BUCKET_KEY, Option
 from .remedies import LEAVE_OUT, Advice, Allow, Fix, GivePolicy, Set

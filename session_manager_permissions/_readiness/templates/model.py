@@ -69,6 +69,20 @@ def _partition(region: str) -> Partition | None:
     return _PARTITIONS.get(found[2] or found[1], _ORDINARY) if found else None
 
 
+OF_IAM: Final = {"AWS::IAM::InstanceProfile": "instance-profile", "AWS::IAM::Role": "role"}
+"""Types whose `Ref` is a name, and what their ARNs call them."""
+
+NAMED_BY: Final = {
+    "AWS::AutoScaling::LaunchConfiguration": "LaunchConfigurationName",
+    "AWS::EC2::LaunchTemplate": "LaunchTemplateName",
+    "AWS::EKS::Cluster": "Name",
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Role": "RoleName",
+}
+"""The property that names a resource of these types."""
+
+
 class ReturnValue(NamedTuple):
     """A value that AWS gives a resource: that of `Ref`, or an attribute of `Fn::GetAtt`."""
 

@@ -6,8 +6,6 @@ import json
 import re
 from collections import defaultdict
 from functools import cached_property, partial
-from ipaddress import IPv4Network
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _patterns
@@ -17,7 +15,6 @@ from .conditions import Conditions
 from .files import Files
 from .functions import (
     NO_VALUE,
-    UNKNOWN,
     Deployed,
     chosen,
     intrinsic,
@@ -27,12 +24,12 @@ from .functions import (
     parts_of_sub,
     rewritten,
     shown,
-    split_dynamic,
-    text,
     values_of,
 )
 from .loading import as_document, parsed
 from .model import (
+    NAMED_BY,
+    OF_IAM,
     Resource,
     ReturnValue,
     Template,
@@ -43,36 +40,22 @@ from .model import (
     name_in,
     referred,
 )
+from .texts import (
+    OF_ENVIRONMENT,
+    as_text,
+    blocks,
+    is_open,
+    joined,
+    literal,
+    scalar,
+    split,
+    stripped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-_MOST_PARTS: Final = 100  # of a text that is put together; a name or an ARN has a few
-_MOST_CHARACTERS: Final = 10_000  # of such a text
-
-_OF_ENVIRONMENT: Final = ("AWS::AccountId", "AWS::Partition", "AWS::Region", "AWS::URLSuffix")
-"""Pseudo parameters with one value in all stacks of an account and region."""
-
 _IAM: Final = "AWS::IAM::"
-_OF_IAM: Final = {"AWS::IAM::InstanceProfile": "instance-profile", "AWS::IAM::Role": "role"}
-"""Types whose `Ref` is a name, and what their ARNs call them."""
-
-_NAMED_BY: Final = {
-    "AWS::AutoScaling::LaunchConfiguration": "LaunchConfigurationName",
-    "AWS::EC2::LaunchTemplate": "LaunchTemplateName",
-    "AWS::EKS::Cluster": "Name",
-    "AWS::IAM::InstanceProfile": "InstanceProfileName",
-    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
-    "AWS::IAM::Role": "RoleName",
-}
-"""The property that names a resource of these types."""
-
-_HAVING_ARN: Final = re.compile("AWS::(DynamoDB|ECR|IAM|KMS|Lambda|Logs|S3|SecretsManager|SQS)::")
-"""Services whose resources have an attribute `Arn` with the service's name in lower case."""
-
-
-DYNAMIC: Final = "{{resolve"
-"""How a dynamic reference begins. As an `expression`, it marks a text that has one in it."""
 
 ACCOUNT: Final = "${AWS::AccountId}"
 URL_SUFFIX: Final = "${AWS::URLSuffix}"
@@ -118,11 +101,11 @@ class Assembly:
         and region, and outputs that are read by the name of a stack.
         """
         if isinstance(expression, str):
-            return _literal(template, expression)
+            return literal(template, expression)
         function, argument = intrinsic(expression)
         read = self._functions.get(function)
         try:
-            found = read(template, argument) if read else _scalar(expression)
+            found = read(template, argument) if read else scalar(expression)
         except RecursionError:  # a reference from stack to stack to stack
             found = (Unresolved((template, id(expression))),)
         if found is not None:
@@ -199,7 +182,7 @@ class Assembly:
     @cached_property
     def _by_name(self) -> dict[Hashable, list[Resource]]:
         found = defaultdict[Any, list[Any]](list)
-        for type_, by in _NAMED_BY.items():
+        for type_, by in NAMED_BY.items():
             for one in self.by_type[type_]:
                 for name in self.names(one.template, one.properties, by):
                     found[type_, name].append(one)
@@ -207,7 +190,7 @@ class Assembly:
 
     def name_of(self, resource: Resource) -> Value | None:
         """Return the name that a resource is given; None if CloudFormation generates one."""
-        name = resource.properties.get(_NAMED_BY[resource.type])
+        name = resource.properties.get(NAMED_BY[resource.type])
         return None if name is None else self.value(resource.template, name)
 
     def with_name(self, type_: str, template: Template, name: Value) -> list[Resource]:
@@ -256,7 +239,7 @@ class Assembly:
 
         def number() -> int:
             several = self._list(template, expression) or []
-            return 0 if len(several) == 1 and _is_open(several) else len(several)
+            return 0 if len(several) == 1 and is_open(several) else len(several)
 
         try:
             numbers = {one.judged for one in self.worlds.each(number)}
@@ -307,7 +290,7 @@ class Assembly:
             return (ReturnValue(template.resources[name]),)
         if name in template.lists:
             several = self._list(template, {"Ref": name}) or []
-            return several[0] if len(several) == 1 and not _is_open(several) else None
+            return several[0] if len(several) == 1 and not is_open(several) else None
         return self._given(template, name)
 
     def _given(self, template: Template, name: str) -> Value:
@@ -340,7 +323,7 @@ class Assembly:
         if nested is not None:
             return self._output(nested, attribute.removeprefix("Outputs."))
         only_if(resource.exists)
-        if resource.type in _OF_IAM and attribute == "Arn":
+        if resource.type in OF_IAM and attribute == "Arn":
             return self._arn_of_iam(resource)
         if resource.type == "AWS::EC2::VPC" and attribute == "CidrBlock":
             return self._once(("block", resource), lambda: self._block(resource))
@@ -364,7 +347,7 @@ class Assembly:
 
     def _arn_of_iam(self, one: Resource) -> Value:
         """Return the ARN of a role or an instance profile, with its path before its name."""
-        kind = _OF_IAM[one.type]
+        kind = OF_IAM[one.type]
         arn = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{kind}${{Path}}${{Name}}"
 
         def read() -> Value:
@@ -423,7 +406,7 @@ class Assembly:
         match argument:
             case [str(separator), entries]:
                 parts = self._list(template, entries)
-                return None if parts is None else _joined(parts, separator)
+                return None if parts is None else joined(parts, separator)
         return None
 
     def _select(self, template: Template, argument: object) -> Value | None:
@@ -436,21 +419,21 @@ class Assembly:
         return None
 
     def _list(self, template: Template, expression: object) -> list[Value] | None:
-        """Return the entries of a list; the last one is `_REST` for those that are not known."""
+        """Return the entries of a list; the last one may stand for the rest, as in `split`."""
         expression = chosen(expression, template.holds)
         if isinstance(expression, list):
             known = (chosen(entry, template.holds) for entry in expression)
             return [self.value(template, entry) for entry in known if entry != NO_VALUE]
         match intrinsic(expression):
             case "Fn::Split", [str(separator), source] if separator:
-                return _split(self.value(template, source), separator)
+                return split(self.value(template, source), separator)
             case "Ref", name if name in template.lists:
-                return [*map(_stripped, _split(self._given(template, name), ","))]
+                return [*map(stripped, split(self._given(template, name), ","))]
             case "Fn::FindInMap", of:
                 found = self._in_map(template, of)
                 return self._list(template, found) if isinstance(found, list) else None
             case "Fn::Cidr", [_, _, _] as argument:
-                return _blocks(*(as_text(self.value(template, one)) for one in argument))
+                return blocks(*(as_text(self.value(template, one)) for one in argument))
         return None
 
     def _find_in_map(self, template: Template, argument: object) -> Value | None:
@@ -490,19 +473,6 @@ class Assembly:
         return None
 
 
-def as_text(value: Value) -> str:
-    """Return a value as a text, with `UNKNOWN` for each part that is only known at deployment."""
-    return "".join(map(_text, value))
-
-
-def _text(part: str | ReturnValue | Unresolved) -> str:
-    if isinstance(part, ReturnValue) and part.attribute == "Arn":
-        of_service = _HAVING_ARN.match(part.resource.type)
-        # The partition makes no difference: nothing is asked about an ARN of these services.
-        return f"arn:aws:{of_service[1].lower()}:{UNKNOWN}" if of_service else UNKNOWN
-    return part if isinstance(part, str) else UNKNOWN
-
-
 def _named(part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolved:
     """Return the name of a pseudo parameter that documents tell by its name."""
     match part:
@@ -528,7 +498,7 @@ def _pseudo(template: Template, name: str) -> Value | None:
     known = read(template) if read else None
     if known:
         return (known,)
-    if name in _OF_ENVIRONMENT:
+    if name in OF_ENVIRONMENT:
         return (Unresolved(template.stack.environment, name),)
     return None
 
@@ -543,108 +513,8 @@ def _parameter(template: Template, name: str) -> Value:
     allowed, type_ = parameter.get("AllowedValues"), str(parameter.get("Type"))
     if not isinstance(allowed, list) or name in template.lists or type_.startswith("AWS::SSM::"):
         return (Unresolved(template, name),)
-    texts = frozenset("".join(map(str, _scalar(one) or (one,))) for one in allowed)
+    texts = frozenset("".join(map(str, scalar(one) or (one,))) for one in allowed)
     match [*texts]:
         case [only]:
-            return _literal(template, only)
+            return literal(template, only)
     return (Unresolved(template, name, texts),)
-
-
-def _scalar(value: object) -> Value | None:
-    """Return a number, or what is true or false, as the text that CloudFormation makes of it."""
-    if isinstance(value, (bool, int, float)):
-        return (json.dumps(value),)
-    return None
-
-
-def _literal(template: Template, string: str) -> Value:
-    """Return a string of a template, with its dynamic references as unknown parts."""
-    if "{{" not in string:
-        return (string,) if string else ()
-    return merged(
-        Unresolved(template, f"{{{{resolve:{part}}}}}") if place % 2 else part
-        for place, part in enumerate(split_dynamic(string))
-    )
-
-
-def _joined(values: Iterable[Value], separator: str = "") -> Value:
-    parts = merged(
-        part
-        for place, value in enumerate(values)
-        for part in ((separator, *value) if place else value)
-    )
-    strings = [part for part in parts if isinstance(part, str)]
-    if len(parts) > _MOST_PARTS or any(len(one) > _MOST_CHARACTERS for one in strings):
-        return (Unresolved(parts),)
-    if any(DYNAMIC in one for one in strings):
-        # CloudFormation resolves the reference after it joins the parts.
-        return (Unresolved(parts, DYNAMIC),)
-    return parts
-
-
-_REST: Final = "the rest of a list"
-"""Stands for the entries of a text from a part on that may contain the separator."""
-
-_APART: Final = re.compile("[ ,/:;|]+")
-"""Separators that are in no id of EC2, and in no name of a region, a partition or an account."""
-
-_WITH_ID: Final = re.compile(
-    "AWS::EC2::(Instance|InternetGateway|LaunchTemplate|NatGateway|NetworkAcl|NetworkInterface|"
-    "RouteTable|SecurityGroup|Subnet|VPC|VPCEndpoint)"
-)
-"""Types whose `Ref` is an id of EC2, as their attributes are whose names end in `Id`."""
-
-
-def _split(value: Value, separator: str) -> list[Value]:
-    """Return the entries of a text that is split; the last one is `_REST` if some are not known."""
-    entries: list[list[str | ReturnValue | Unresolved]] = [[]]
-    for part in value:
-        if isinstance(part, str):
-            first, *others = part.split(separator)
-            entries[-1].append(first)
-            entries += [[other] for other in others]
-        elif _is_plain(part, separator):
-            entries[-1].append(part)
-        else:
-            rest = Unresolved((value, separator, len(entries)), _REST)
-            return [*(_joined([tuple(entry)]) for entry in entries[:-1]), (rest,)]
-    return [_joined([tuple(entry)]) for entry in entries]
-
-
-def _is_open(several: list[Value]) -> bool:
-    """Tell whether a list may have more entries than are known."""
-    match several:
-        case [*_, (Unresolved(_, expression),)]:
-            return expression == _REST
-    return False
-
-
-def _is_plain(part: ReturnValue | Unresolved, separator: str) -> bool:
-    """Tell whether the value certainly does not contain the separator."""
-    if not _APART.fullmatch(separator):
-        return False
-    if isinstance(part, Unresolved):
-        return part.expression in _OF_ENVIRONMENT
-    type_, attribute = part.resource.type, part.attribute
-    if type_ in _OF_IAM and not attribute:
-        name = text(part.resource.written.get(_NAMED_BY[type_], ""))
-        return "," not in separator or not ("," in name or UNKNOWN in name)
-    return _WITH_ID.fullmatch(type_) is not None and (not attribute or attribute.endswith("Id"))
-
-
-def _blocks(block: str, count: str, bits: str) -> list[Value] | None:
-    """Return what `Fn::Cidr` makes of a block of IPv4; None if that is not known."""
-    try:
-        several = IPv4Network(block).subnets(new_prefix=32 - int(bits))
-        return [(str(one),) for one in islice(several, min(int(count), 256))]
-    except ValueError:
-        return None
-
-
-def _stripped(value: Value) -> Value:
-    """Return an entry without the blanks around it, which CloudFormation removes."""
-    parts = [*value]
-    for end, strip in ((0, str.lstrip), (-1, str.rstrip)):
-        if parts and isinstance(parts[end], str):
-            parts[end] = strip(str(parts[end]))
-    return tuple(part for part in parts if part)
