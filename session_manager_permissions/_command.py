@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ._readiness import command as of_check
 from ._readiness.templates.loading import CannotRead
-from ._verify import command
+from ._verify import command, options
 from ._verify.asking import CannotAsk
 from ._verify.command import _parser as of_verify
 
@@ -48,7 +48,7 @@ def _add_check(commands: Subcommands) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    command.import_extras(of_check.EXTRAS[arguments.output], extra="check")
+    options.import_extras(of_check.EXTRAS[arguments.output], extra="check")
     try:
         result = of_check.answer(arguments)
     except CannotRead as error:

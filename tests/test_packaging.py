@@ -197,7 +197,7 @@ def test_bill_of_materials_lists_what_a_user_installs(distributions: Path) -> No
 
     assert listed["bomFormat"] == "CycloneDX"
     assert (project["name"], project["type"]) == ("session-manager-permissions", "library")
-    assert {"aws-cdk-lib", "boto3", "constructs", "jinja2", "jsii", "rich"} <= {
+    assert {"aws-cdk-lib", "boto3", "constructs", "jinja2", "jsii", "msgspec", "rich"} <= {
         component["name"].lower() for component in listed["components"]
     }
     assert str(distributions.parent) not in text

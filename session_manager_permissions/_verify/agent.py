@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
 from .asking import CannotAsk
 from .checks import Evidence, Outcome
@@ -28,6 +28,16 @@ _ON_THE_NODE: Final = (
     "the account stops it"
 )
 _GIVE: Final = "give the output of: sudo ssm-cli get-diagnostics --output json"
+
+
+class _WrittenRow(TypedDict):
+    Check: str
+    Status: str
+    Note: str
+
+
+class _Written(TypedDict):
+    DiagnosticsOutput: list[_WrittenRow]
 
 
 class _Row(NamedTuple):
@@ -54,13 +64,10 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
         CannotAsk: there is no such file, it is none of diagnostics, or it is of another node.
     """
     option = f"--agent-diagnostics {path}"
-    written = read_json(path, "--agent-diagnostics", _GIVE)
-    entries = written.get("DiagnosticsOutput") if isinstance(written, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise CannotAsk(f"{option} has no list DiagnosticsOutput: {_GIVE}")
+    written = read_json(path, "--agent-diagnostics", _GIVE)(_Written)
     rows = []
-    for entry in entries:
-        said = (str(entry.get(name, "")) for name in ("Check", "Status", "Note"))
+    for entry in written["DiagnosticsOutput"]:
+        said = (entry["Check"], entry["Status"], entry["Note"])
         rows.append(_Row(*(" ".join(one.split()) for one in said)))
     for row in rows:
         of = re.search(r"instance id (m?i-\w+)", row.note)

@@ -10,7 +10,7 @@ import re
 import sys
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module, metadata
+from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
@@ -32,7 +32,7 @@ from .text import INTERRUPTED, PROGRAM, line_of, rendered, say
 from .waiting import wait_until_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
     from .audit.result import AuditResult
@@ -180,7 +180,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         _print_json(policy_for_credentials())
         return READY
     _refuse_unused_options(arguments)
-    import_extras(("boto3", *options.EXTRAS[arguments.output]))
+    options.import_extras(("boto3", *options.EXTRAS[arguments.output]))
     found: Mapping[str, object]
     with said_in_a_line(arguments.profile):
         if arguments.instance_id is None:
@@ -209,7 +209,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         _print_json(policy_for_audit())
         return READY
     audits.refuse_unusable(arguments)
-    import_extras(("boto3", *options.EXTRAS[arguments.output]))
+    options.import_extras(("boto3", *options.EXTRAS[arguments.output]))
     try:
         with said_in_a_line(arguments.profile):
             result = audits.answer(arguments)
@@ -299,17 +299,6 @@ def print_text(render: Callable[[], str]) -> None:
         raise CannotAsk(
             f"the answer can't be written: {error}: make room for standard output, and keep its "
             "reader open"
-        ) from None
-
-
-def import_extras(modules: Iterable[str], extra: str = "verify") -> None:
-    """Import what asks AWS and what shows the answer, or say how to install it."""
-    try:
-        for module in modules:
-            import_module(module)
-    except ImportError as error:
-        raise CannotAsk(
-            f"{error.name} is not installed: pip install '{PROGRAM}[{extra}]'"
         ) from None
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from session_manager_permissions import _limits
 
 from .asking import CannotAsk
+from .text import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+_Shape = TypeVar("_Shape")
 
 
 def checked(fault: Callable[[str], str | None]) -> Callable[[str], str]:
@@ -62,8 +66,6 @@ def document_fault(name_or_arn: str) -> str | None:
 
 MOST_BYTES: Final = 256 * 2**20
 """The largest file that is read: the audit of 100,000 nodes has about a third of it."""
-MOST_LEVELS: Final = 50
-"""How deep a file may be nested. No answer of the command has more than ten levels."""
 EXTRAS: Final = {"table": ("rich",), "json": (), "html": ("jinja2",)}
 """The modules that each form of the answer needs."""
 
@@ -89,48 +91,54 @@ def add_key_and_bucket(to: argparse._ArgumentGroup) -> None:
     add_option(to, "--log-bucket-key", "ARN", bucket_key_help, _limits.key_fault)
 
 
-def read_json(path: str, option: str, give: str) -> Any:  # noqa: ANN401 # of any shape
-    """Read a file of JSON.
+def import_extras(modules: Iterable[str], extra: str = "verify") -> None:
+    """Import what asks AWS and what shows the answer, or say how to install it."""
+    try:
+        for module in modules:
+            import_module(module)
+    except ImportError as error:
+        raise CannotAsk(
+            f"{error.name} is not installed: pip install '{PROGRAM}[{extra}]'"
+        ) from None
+
+
+def read_json(path: str, option: str, give: str) -> Callable[[type[_Shape]], _Shape]:
+    """Read a file of JSON, and return what gives it a type.
 
     Args:
         path: the file.
         option: the option that names it, for the errors.
         give: what to give instead, for the errors.
 
+    Returns:
+        A function of a `TypedDict`. Fields that this does not have are left out: a newer version
+        may have added them. The function raises `CannotAsk` if the file lacks a field.
+
     Raises:
-        CannotAsk: the file can't be read, it is too large, it is not JSON, or it is nested deeper
-            than anything that the command reads.
+        CannotAsk: the file can't be read, it is too large, or it is not JSON.
     """
+    import_extras(["msgspec"])
+    import msgspec  # noqa: PLC0415 # of an extra
+
     where = f"{option} {path}"
     try:
         with Path(path).open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise CannotAsk(f"{where} has more than {MOST_BYTES // 2**20} MiB: {give}")
-        found = json.loads(content)
+        written = json.loads(content)
     except OSError as error:
         raise CannotAsk(f"{where} can't be read: {error.strerror}: {give}") from None
-    except ValueError:
+    except (RecursionError, ValueError):
         raise CannotAsk(f"{where} is not JSON: {give}") from None
-    except RecursionError:
-        is_deeper = True
-    else:
-        is_deeper = _is_deeper(found, MOST_LEVELS)
-    if is_deeper:
-        raise CannotAsk(f"{where} is not JSON of at most {MOST_LEVELS} levels: {give}")
-    return found
 
+    def typed(shape: type[_Shape]) -> _Shape:
+        try:
+            return msgspec.convert(written, shape)
+        except msgspec.ValidationError as error:
+            raise CannotAsk(f"{where} is not the JSON that is expected: {error}: {give}") from None
 
-def _is_deeper(value: object, levels: int) -> bool:
-    """Tell whether lists and objects are nested deeper than this."""
-    within = [value]
-    for _ in range(levels):
-        nested: list[object] = []
-        for one in within:
-            nested += one.values() if isinstance(one, dict) else ()
-            nested += one if isinstance(one, list) else ()
-        within = nested
-    return any(isinstance(one, (dict, list)) for one in within)
+    return typed
 
 
 def refuse(arguments: argparse.Namespace, options: Iterable[str], why: str) -> None:

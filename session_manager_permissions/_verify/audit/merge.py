@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.checks import ORDER
 from session_manager_permissions._verify.options import read_json
 
 from .listing import agreed
-from .result import AuditResult
-from .shape import fault
+from .result import AuditResult, Versioned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -129,16 +128,17 @@ def read(paths: Sequence[str]) -> AuditResult:
 
 
 def _read_file(path: str) -> AuditResult:
-    where = f"--from {path}"
-    written = read_json(path, "--from", _GIVE)
-    if isinstance(written, dict) and written.get("version", 1) != 1:
+    typed = read_json(path, "--from", _GIVE)
+    version = typed(Versioned)["version"]
+    if version != 1:
         raise CannotAsk(
-            f"{where} has the version {written['version']!r}, and this program reads version 1: "
-            "use a newer session-manager-permissions"
+            f"--from {path} has the version {version}, and this program reads version 1: use a "
+            "newer session-manager-permissions"
         )
-    if found := fault(written, AuditResult) or _misplaced(written):
-        raise CannotAsk(f"{where} is no result of an audit: {found}: {_GIVE}")
-    return cast("AuditResult", written)
+    result = typed(AuditResult)
+    if found := _misplaced(result):
+        raise CannotAsk(f"--from {path} is no result of an audit: {found}: {_GIVE}")
+    return result
 
 
 def _misplaced(result: AuditResult) -> str | None:

@@ -101,9 +101,14 @@ class RoleResult(_RoleFields, total=False):
     document has them."""
 
 
-class _AuditFields(TypedDict):
+class Versioned(TypedDict):
+    """What every version of the answer has."""
+
     version: int
     """The version of this shape: 1."""
+
+
+class _AuditFields(Versioned):
     account: str | None
     """The account's id; null if the nodes are in several."""
     regions: list[RegionResult]
