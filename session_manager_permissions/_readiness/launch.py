@@ -12,7 +12,7 @@ from session_manager_permissions._network.facts import Fact, Unknown
 from .network.reading import PartOf, Reading
 from .parts import GROUP, SUBNET, PartKind, Parts, decider, mappings
 from .scripts import NO_SCRIPTS, Scripts, of_init, of_user_data
-from .templates.functions import is_function, listed, mapping, mappings_in
+from .templates.functions import intrinsic, is_function, listed, mapping, mappings_in
 from .templates.model import Resource, ReturnValue, Template, Value
 
 if TYPE_CHECKING:
@@ -218,9 +218,9 @@ class LaunchReader:
 
     def _profile(self, origin: Resource, data: dict[str, Any]) -> Written | None:
         value = data.get("IamInstanceProfile")
-        if isinstance(value, dict) and ("Arn" in value or "Name" in value):
+        if isinstance(value, dict) and not intrinsic(value)[0]:
             value = value.get("Arn", value.get("Name"))
-        return self._written(origin, None if value == {} else value)
+        return self._written(origin, value)
 
     @staticmethod
     def _written(origin: Resource, value: object) -> Written | None:

@@ -270,10 +270,10 @@ class Parts:
 
 
 def _known(value: Value) -> Resource | str | None:
-    match value:
-        case (ReturnValue(resource, _),):
+    match [one for one in value if not (isinstance(one, str) and one.isspace())]:
+        case [ReturnValue(resource, _)]:
             return resource
-        case (str(known),):
+        case [str(known)]:
             return known.strip()
     return None
 

@@ -91,7 +91,7 @@ _LEAVES: Final = (
 _MAY_STOP: Final = (
     _AGENT,
     # Bottlerocket runs the agent in a container, which its settings can turn off.
-    r"host-containers\.control(?:\.|\][^\[]{0,500}\s)enabled\s*=\s*false",
+    r"host-containers\W[^\[]{0,500}?\bcontrol\W[^\[]{0,500}?\benabled\W{1,9}false",
 )
 """All else that names the agent. At the same place in a text, the lists above go first."""
 

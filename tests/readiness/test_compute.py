@@ -199,7 +199,7 @@ FROM_TEMPLATES: Final[dict[str, Parts]] = {
     "from a template: a profile by its name": from_template(
         template(IamInstanceProfile={"Name": "Named"}, SecurityGroupIds=[GROUP])),
     "from a template: an empty profile": from_template(
-        template(IamInstanceProfile={}, SecurityGroupIds=[GROUP])),
+        template(IamInstanceProfile={"Name": NO_VALUE}, SecurityGroupIds=[GROUP])),
     "from a template: interfaces": from_template(
         template(NetworkInterfaces=[ELSEWHERE | {"AssociatePublicIpAddress": False}]),
         SubnetId=NO_VALUE),
@@ -264,7 +264,7 @@ SECOND: Final = {
 SPOT: Final = {
     "SubnetId": ref("Subnet"), "SecurityGroups": [{"GroupId": GROUP}], "IamInstanceProfile": BY_ARN
 }  # fmt: skip
-BOTH_JOINED: Final = {"Fn::Join": [",", [ref("Subnet"), ref("Other")]]}
+BOTH_JOINED: Final = {"Fn::Join": [", ", [ref("Subnet"), ref("Other")]]}
 FLEETS: Final[dict[str, Parts]] = {
     "a launch configuration": {
         "Launch": launch_configuration(IamInstanceProfile=ref("Profile")),

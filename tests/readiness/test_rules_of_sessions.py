@@ -635,6 +635,12 @@ def image(written: object, *lines: str) -> dict[str, object]:
 
 
 RESOLVED: Final = f"{{{{resolve:ssm:{PARAMETER}}}}}"
+
+
+def doing(line: str) -> dict[str, object]:
+    return {"ImageId": RESOLVED, "UserData": {"Fn::Base64": {"Fn::Sub": line}}}
+
+
 IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     (image(RESOLVED), "agent-missing"),
     (image(f"resolve:ssm:{PARAMETER}"), "agent-missing"),
@@ -645,10 +651,13 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     ({"ImageId": RESOLVED}, "agent-missing"),
     (image(RESOLVED, "dnf install -y amazon-ssm-agent"), "cannot-be-known"),
     (image(RESOLVED, "curl https://example.com/boot | sh"), "cannot-be-known"),
+    (doing("dnf install -y ${Id}"), "cannot-be-known"),
+    (doing("echo ${Id}"), "agent-missing"),
     (image(RESOLVED, "yum install -y https://example.com/all.rpm"), "cannot-be-known"),
     ({"ImageId": RESOLVED, "UserData": ref("Script")}, "cannot-be-known"),
     (image(ref("Image")), "cannot-be-known"),  # whoever deploys may pass another one
-    (image("{{resolve:ssm:/aws/service/debian/release/12/latest/amd64}}"), "cannot-be-known"),
+    *((image(f"{{{{resolve:ssm:/aws/service/{name}}}}}"), "cannot-be-known")
+      for name in ("debian/release/12/latest/amd64", "canonical/ubuntu/server-minimal/24.04/a")),
     (image({"Fn::Sub": RESOLVED.replace("minimal-", "${Id}")}), "cannot-be-known"),
     (image({"Fn::Sub": RESOLVED.replace("minimal-", "${Kind}")}), "cannot-be-known"),
     (image({"Fn::Sub": RESOLVED.replace("minimal-", "${Other}")}), ""),
@@ -658,7 +667,7 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     (image("ami-12345678"), ""),
     (image(RESOLVED.replace("-minimal", "")), ""),
     ({}, ""),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("given", "found"), IMAGES)
@@ -672,7 +681,7 @@ def test_images(check: Check, given: dict[str, object], found: str) -> None:
     (finding,) = report.findings
     is_about_image = any(
         one in finding.description
-        for one in (PARAMETER.removesuffix("x86_64"), "'Image'", "'Kind'", "debian/", "-…k")
+        for one in (PARAMETER.removesuffix("x86_64"), "'Image'", "'Kind'", "whether the image")
     )
 
     assert finding.rule == (found or "cannot-be-known")  # the default VPC can't be known

@@ -39,7 +39,8 @@ _MINIMAL: Final = re.compile("/aws/service/ami-amazon-linux-latest/(al2023|amzn2
 """The public parameters of the images without the agent."""
 
 _MAY_LACK: Final = re.compile(
-    f"/aws/service/(debian/|freebsd/|ami-amazon-linux-latest/([^-]+-ami-)?{UNKNOWN})"
+    "/aws/service/(debian/|freebsd/|canonical/ubuntu/[^/]*minimal/|"
+    f"ami-amazon-linux-latest/([^-]+-ami-)?{UNKNOWN})"
 )
 """The public parameters of images of which AWS does not say that they have the agent.
 
@@ -61,10 +62,10 @@ _REFERENCE: Final = re.compile("(?:{{)?resolve:ssm:([^:}]*)")
 """The two forms in which a template names a public parameter."""
 
 _HARMLESS: Final = re.compile(
-    r"#.*|(sudo )?(dnf|yum|systemctl|service|set|export|useradd|usermod|mkdir|hostnamectl|"
-    r"timedatectl|echo)( [^;&|`$()<>]*)?|"
+    rf"#.*|(sudo )?((dnf|yum)( [^;&|`$()<>{UNKNOWN}]*)?|(systemctl|service|set|export|useradd|"
+    r"usermod|mkdir|hostnamectl|timedatectl|echo)( [^;&|`$()<>]*)?)|"
 )
-"""Lines of a script that install nothing but the packages that they name."""
+"""Lines of a script that install nothing but the packages that they name, which are all known."""
 
 
 def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
