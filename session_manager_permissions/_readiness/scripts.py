@@ -26,18 +26,25 @@ if TYPE_CHECKING:
     from .templates.model import Resource, Template
 
 _ACTIVATES: Final = re.compile(
-    r"ssm.*-register\b.*-(?:code|id)\b|SSMAgentSetup.*\bCODE=.*\bID=", re.DOTALL | re.IGNORECASE
+    r"ssm.*-register\b.*-(?:code|id)\b|SSMAgentSetup.*\bCODE=.*\bID=|\bactivation-?code\b",
+    re.DOTALL | re.IGNORECASE,
 )
-"""The command lines that register the agent with an activation in place of a profile.
+"""What registers the agent with an activation in place of a profile.
 
-The second one is that of the installer for Windows.
+The second one is the installer for Windows. The third is Amazon ECS Anywhere, or a hybrid node of
+Amazon EKS.
 https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-linux.html
 https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-windows.html
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-anywhere-registration.html
+https://docs.aws.amazon.com/eks/latest/userguide/hybrid-nodes-join.html
 """
 
 _ACTIVATION: Final = Unknown("the hybrid activation that a script registers the agent with")
 
-_AGENT: Final = r"amazon-?ssm-?agent"
+_AGENT: Final = (
+    r"(?:amazon-?ssm-?(?:agent|\\?\*)|(?<=['\"])amazon ssm agent(?=['\"])|com\.amazon\.aws\.ssm)"
+)
+"""The agent by its name or a pattern of it, by its name on Windows in full, or that on macOS."""
 _WORDS: Final = r"[^\n;&|]{0,500}"
 """Words of one command. The bounds here and below keep the time linear in the length of a text."""
 _NAMED: Final = rf"{_AGENT}(?:\.service)?['\"]?"
@@ -58,8 +65,8 @@ _TO_TERMINAL: Final = (
 )
 """The command ends without a pipe, writes no file, and gives its output to no other command."""
 _REPORTS: Final = (
-    r"(?:\b(?:status|is-active|is-enabled|list|info|dpkg-query|rpm\s+-q|dpkg\s+-[sW]|test\s+-[efx]|"
-    r"Test-Path)|\[\s+(?:!\s+)?-[efx])\s"
+    r"(?:\b(?:status|show|snap\s+services|journalctl|is-active|is-enabled|list|info|dpkg-query|"
+    r"rpm\s+-q|dpkg\s+-[sW]|test\s+-[efx]|Test-Path)|\[\s+(?:!\s+)?-[efx])\s"
 )
 """How commands begin that print or test the state of the agent, and not its path or process id."""
 _FILTERED: Final = (
@@ -73,14 +80,14 @@ _KEEPING: Final = r"\b(?:enable|unmask|update(?!-rc)|upgrade|refresh|rpm\s+-[ufh
 _LEAVES: Final = (
     rf"(?:^|[\s\"])#[^\n]{{0,500}}{_AGENT}",
     rf"\b(?:echo|printf|logger|Write-Host|Write-Output)\b[^\n;&|<>]{{0,500}}{_AGENT}{_TO_TERMINAL}",
-    rf"(?:\bgrep|(?:^\s*|\")Get-Service)\s{_WORDS}{_AGENT}{_TO_TERMINAL}",
+    rf"(?:\bp?grep|\bcommand\s+-v|(?:^\s*|\")Get-Service)\s{_WORDS}{_AGENT}{_TO_TERMINAL}",
     rf"{_REPORTS}{_WORDS}{_AGENT}{_FILTERED}",
     rf"(?:{_KEEPING}){_WORDS}{_AGENT}",
     rf"{_NAMED}\s+(?:enable|on|status)\b",
     rf"{_AGENT}{_WORDS}(?:\bAutomatic|\bstart=\s*\S*auto)",
     rf"{_AGENT}Setup(?!{_WORDS}uninstall)",
     rf"{_AGENT}{_FILE}",
-    rf"{_AGENT}(?:\.exe)?['\"]?\s+-register",
+    rf"{_AGENT}(?:\.exe)?['\"]?\s+--?(?:register|version)\b",
     rf"https?://\S{{0,500}}{_AGENT}",
     # A package in a list of cloud-init; a package or a service of cfn-init.
     rf"^\s*-\s+['\"]?{_AGENT}['\"]?\s*$",
@@ -113,7 +120,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm
 """
 _PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
 
-_MATTERS: Final = re.compile("ssm|proxy|host-containers", re.IGNORECASE)
+_MATTERS: Final = re.compile("ssm|proxy|host-containers|activation", re.IGNORECASE)
 """Every script that matters has one of these."""
 
 _PROXY: Final = "whether the agent uses the proxy that the user data mentions"
@@ -192,7 +199,7 @@ def _may_matter(parts: Parts, template: Template, script: Deployed) -> bool:
 def _read(commands: str, text: str) -> Scripts:
     """Return what matters of commands, and of all that is written with them."""
     activates = _ACTIVATES.search(text) is not None
-    commands = re.sub(r"[\\`]\n", " ", commands)  # a backslash or a backquote continues a line
+    commands = re.sub(r"(?:\\|\s`)\n", " ", commands)  # in a shell or PowerShell, a line goes on
     last = {one.lastgroup: one.start() for one in _MENTIONS.finditer(commands)}
     other_way = agent = ""
     if last.get("may_stop", -1) > last.get("starts", -1):

@@ -266,6 +266,8 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
      bare(UserData=registering(f"sudo {REGISTERS}", " -id ", " -region eu-west-1"))),
     ("activation of ssm-setup-cli", bare(UserData=registering(
         "ssm-setup-cli -register -activation-code=", " -activation-id=", ""))),
+    ("activation of ECS Anywhere", bare(UserData=registering(
+        "bash ecs-anywhere-install.sh --activation-code ", " --activation-id ", ""))),
     ("activation of the installer for Windows", bare(UserData=registering(
         'AmazonSSMAgentSetup.exe -ArgumentList @("/q", "CODE=', '", "ID=', '")'))),
     ("included properties", bare(**{"Fn::Transform": {"Name": "AWS::Include"}})),
