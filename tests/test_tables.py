@@ -31,7 +31,7 @@ from session_manager_permissions._verify.keys import LiveKey
 from session_manager_permissions._verify.live_roles import LiveRole
 from session_manager_permissions._verify.operators import _SIGNS_CHANNEL
 from session_manager_permissions._verify.permissions import PERMISSIONS
-from session_manager_permissions._verify.questions import Uses, questions
+from session_manager_permissions._verify.questions import Bucket, Uses, questions
 
 from .conftest import ROOT
 from .keys import existing_key
@@ -176,7 +176,8 @@ def test_an_operator_is_granted_each_call_of_the_client() -> None:
 
 def test_the_capabilities_are_asked_about_as_the_page_says() -> None:
     key = LiveKey(key_arn(), "key")
-    uses = Uses(LiveDocument(log_bucket="logs", log_group="logs"), keys=(key,), log_bucket_key=key)
+    document, bucket = LiveDocument(log_bucket="logs", log_group="logs"), Bucket(key=key)
+    uses = Uses(document, keys=(key,), bucket=bucket)
     asked = {
         one.capability: {action for need in one.needs for action in need.actions}
         for one in questions(LiveRole(role_arn(), None), uses, REGION)

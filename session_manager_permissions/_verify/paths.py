@@ -86,7 +86,7 @@ def _judged(
 
     What the agent only may call makes a path unknown if its endpoint does not let that pass.
     """
-    instance, bucket_region = node.instance or {}, preferences.bucket.region
+    instance, bucket_region = node.instance or {}, preferences.uses.bucket.region
     asked = node.session, instance["VpcId"], node.account, wanted, bucket_region
     vpc = read_vpc(*asked)
     foreign = tuple(one for one in groups_of(instance) if one not in vpc.network.groups)
@@ -164,7 +164,7 @@ def _outcome(
     if path.state is State.OPEN:
         return of_path.passed(f"the network leads from the instance to {service}")
     if path.state is State.UNKNOWN:
-        bucket = preferences.bucket
+        bucket = preferences.uses.bucket
         errors = [*vpc.errors]
         if service == "s3" and bucket.error and bucket.region is None:
             errors.append(bucket.error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import fitting, in_shell, word
@@ -15,7 +15,7 @@ from .document import PORT, Refused, key_arn, read_document
 from .identity import unless_replaced
 from .keys import LiveKey, describe_key
 from .lines import hidden, region_word
-from .questions import Uses
+from .questions import TAKEN, Bucket, Uses
 from .resource_policy import key_policy
 from .simulator import SESSION_ID, TARGET
 
@@ -46,24 +46,6 @@ _BY_FLAG: Final = {
 """The check that fails if the agent can't read a flag of the document."""
 _NOT_IN_S3: Final = "sessions are not logged in S3"
 _NOT_IN_CLOUDWATCH: Final = "sessions are not logged in CloudWatch"
-_TAKEN: Final = ("AES256", "aws:kms")
-"""What the agent takes for an encrypted bucket: agent/s3util/s3util.go of amazon-ssm-agent."""
-
-
-class Bucket(NamedTuple):
-    """The log bucket, and how it encrypts."""
-
-    algorithm: str = ""
-    region: str | None = None
-    """Its region, if it is known."""
-    named_key: str | None = None
-    """The key as its default encryption names it."""
-    key: LiveKey | CannotAsk | None = None
-    """The key that the role needs, or why it is not known; None if it needs none."""
-    is_foreign: bool = False
-    """Whether it is of another account than the node."""
-    error: CannotAsk | None = None
-    """Why it could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +61,6 @@ class Preferences:
     uses: Uses = field(default_factory=Uses)
     """What IAM is asked about; without a key that can't be used, and with no document if the
     account has no default one, or it can't be read."""
-    bucket: Bucket = field(default_factory=Bucket)
-    """The log bucket, of which nothing is known if there is none."""
 
     @property
     def document(self) -> LiveDocument:
@@ -125,16 +105,14 @@ def find_preferences(node: Node, given: str | None) -> Preferences:
     uses = Uses(
         document=found,
         keys=(key,) if key else (),
-        log_bucket_key=bucket.key if isinstance(bucket.key, LiveKey) else None,
-        foreign_bucket=bucket.is_foreign,
-        bucket_encryption=bucket.algorithm if bucket.algorithm in _TAKEN else None,
+        bucket=bucket,
     )
     outcomes = [
         key_usable,
         _bucket_outcome(node, found, bucket),
         _streaming_by_text(found) or _group(node, found),
     ]
-    return Preferences(name=name, outcomes=outcomes, uses=uses, bucket=bucket)
+    return Preferences(name=name, outcomes=outcomes, uses=uses)
 
 
 def of_unread(check: Check, name: str, error: CannotAsk) -> Outcome:
@@ -192,11 +170,11 @@ def _permissions(node: Node, preferences: Preferences, identity: Identity) -> It
 
 def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcome:
     """Leave the permission open if IAM could not be asked about all that the bucket takes."""
-    error = preferences.bucket.key
+    error = preferences.uses.bucket.key
     if outcome.verdict == "pass" and isinstance(error, CannotAsk):
         why = f"whether the role may use the key of the bucket is not known: {error}"
         return outcome.anew.unknown(why, errors=[error])
-    return _unless_theirs(outcome, node) if preferences.uses.foreign_bucket else outcome
+    return _unless_theirs(outcome, node) if preferences.uses.bucket.is_foreign else outcome
 
 
 def _without_key(subject: str, key_usable: Outcome) -> Outcome:
@@ -275,7 +253,7 @@ def _by_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) ->
         why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
         return usable.anew.unknown(why, errors=[policy.error])
     role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
-    told = {SESSION_ID: None, TARGET: node.id}
+    told = {SESSION_ID: None, TARGET: node.id, _needs.REGION_KEY: node.region}
     # What IAM says of the role is a check of its own.
     admission = policy.admits(role, "kms:Decrypt", key.arn, told, by_iam=True)
     evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)
@@ -370,9 +348,9 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
             is_seen=bool(enforces),
             users_see=checks.BUCKET_NOT_READ,
         )
-    if algorithm in _TAKEN or enforces is False:
+    if algorithm in TAKEN or enforces is False:
         text = f"the bucket encrypts with {algorithm}"
-        if algorithm not in _TAKEN:
+        if algorithm not in TAKEN:
             text += ", which the agent does not count as encrypted, but nothing enforces encryption"
         return encrypted.passed(text)
     text = (

@@ -10,12 +10,12 @@ from session_manager_permissions._quoting import in_python
 
 from .asking import CannotAsk
 from .document import LiveDocument
+from .keys import LiveKey
 from .simulator import SAMPLE_INSTANCE, SAMPLE_SESSION, ConditionKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .keys import LiveKey
     from .live_roles import LiveRole
 
 UPLOAD: Final = ("s3:PutObject",)
@@ -46,17 +46,34 @@ agent/session/shell/shell.go and agent/s3util/s3util.go of amazon-ssm-agent.
 """
 
 
+TAKEN: Final = ("AES256", "aws:kms")
+"""What the agent takes for an encrypted bucket: agent/s3util/s3util.go of amazon-ssm-agent."""
+
+
+class Bucket(NamedTuple):
+    """The log bucket, and how it encrypts."""
+
+    algorithm: str = ""
+    region: str | None = None
+    """Its region, if it is known."""
+    named_key: str | None = None
+    """The key as its default encryption names it."""
+    key: LiveKey | CannotAsk | None = None
+    """The key that the role needs, or why it is not known; None if it needs none."""
+    is_foreign: bool = False
+    """Whether it is of another account than the role."""
+    error: CannotAsk | None = None
+    """Why it could not be read."""
+
+
 class Uses(NamedTuple):
     """What the agent uses besides Session Manager itself, by the session preferences."""
 
     document: LiveDocument = LiveDocument()
     keys: tuple[LiveKey, ...] = ()
     """The keys that encrypt sessions, of those that can be asked about."""
-    log_bucket_key: LiveKey | None = None
-    foreign_bucket: bool = False
-    """Whether the log bucket is of another account than the role."""
-    bucket_encryption: str | None = None
-    """How the log bucket encrypts, as the agent says in a header of each upload, if it is known."""
+    bucket: Bucket = Bucket()
+    """The log bucket, of which nothing is known if there is none."""
 
 
 class Question(NamedTuple):
@@ -83,6 +100,8 @@ class Question(NamedTuple):
     """The condition keys of an upload, which are those of its headers."""
     via: str = ""
     """The service that calls AWS KMS for the agent, if one does."""
+    region: str | None = None
+    """The region of resources whose ARNs name none. Default: - the instance's region"""
     policies_count: bool = False
     """Whether the policies of the resources are judged also where those of IAM allow it."""
 
@@ -168,8 +187,8 @@ def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
     needs = [encryption, _at_sample(objects, f"{SAMPLE_SESSION}.log")]
     grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'
     options = {"log-bucket": bucket, "log-prefix": prefix}
-    if uses.log_bucket_key is not None:
-        key = uses.log_bucket_key
+    key = uses.bucket.key
+    if isinstance(key, LiveKey):
         needs.append(_needs.log_bucket_key(key.arn, key.alias_name))
         grant = (
             'log_bucket=s3.Bucket.from_bucket_attributes(scope, "Logs", '
@@ -189,19 +208,18 @@ def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
         grant,
         given,
         notes={action: note},
-        of_another_account=uses.foreign_bucket,
-        headers=_headers(uses.bucket_encryption),
+        of_another_account=uses.bucket.is_foreign,
+        headers=_headers(uses.bucket.algorithm),
         via="s3",
+        region=uses.bucket.region,
         policies_count=True,
     )
 
 
-def _headers(encryption: str | None) -> tuple[ConditionKey, ...]:
+def _headers(algorithm: str) -> tuple[ConditionKey, ...]:
     """Return the condition keys of an upload by its headers: agent/s3util/s3util.go."""
     acl = ConditionKey(_ACL, "bucket-owner-full-control")
-    if encryption is None:
-        return (acl,)
-    return (acl, ConditionKey(_ENCRYPTION, encryption))
+    return (acl, ConditionKey(_ENCRYPTION, algorithm)) if algorithm in TAKEN else (acl,)
 
 
 def _logs_in_cloudwatch(role: LiveRole, group: str, region: str | None) -> Question:
@@ -210,8 +228,8 @@ def _logs_in_cloudwatch(role: LiveRole, group: str, region: str | None) -> Quest
     groups = f"arn:{role.partition}:logs:{region}:{role.account}:log-group:"
     arn = f"{groups}{group}"
     needs = (
-        # To CloudWatch Logs `*` means all log groups: a policy that names them is enough.
-        need._replace(resource=f"{groups}*")
+        # CloudWatch Logs asks whether the caller may list on a group without a name.
+        need._replace(resource=f"{groups}:log-stream:")
         if need.resource == "*"
         else _at_sample(need, f"log-stream:{SAMPLE_SESSION}")
         for need in _needs.log_group(arn)

@@ -14,7 +14,7 @@ from .keys import LiveKey, find_key
 from .lines import region_word, with_profile
 from .live_roles import find_role, role_of_profile
 from .options import refuse_without_bucket
-from .questions import Uses, questions
+from .questions import Bucket, Uses, questions
 from .role_verdict import ask
 from .text import all_shown, plainly
 
@@ -50,7 +50,7 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     uses = Uses(
         document=document,
         keys=tuple(find_key(session, arn) for arn in keys),
-        log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
+        bucket=Bucket(key=find_key(session, bucket_key) if bucket_key else None),
     )
     by_ec2 = trust(role.trust_policy, ec2_in(role.partition))
     is_hybrid = profile is None and by_ec2.answer == "denied"

@@ -316,7 +316,7 @@ def _calls(session: Session, role: LiveRole, question: Question, node_id: str) -
             else:
                 own += [ConditionKey(key, value, "stringList") for key, value in keys.items()]
         of_resource = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
-        context = request_context(role.arn, of_resource or session.region)
+        context = request_context(role.arn, of_resource or question.region or session.region)
         if need.actions == UPLOAD:
             own += question.headers
         if question.via and ":kms:" in need.resource and session.region is not None:

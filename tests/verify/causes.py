@@ -248,6 +248,10 @@ def names_no_document(asked: dict[str, Any]) -> bool:
     return told.get(key) == ["false"]
 
 
+def in_s3(region: str) -> Callable[[Question], bool]:
+    return lambda asked: asked.action.startswith("s3:") and asked.told[CALLED] == [region]
+
+
 def of_document(asked: Question) -> bool:
     return ":document/" in asked.resource
 
@@ -306,6 +310,7 @@ PUBLIC: Final = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resour
 BY_TAG: Final = allowing(ROLE, "kms:*", Condition={"StringEquals": {"aws:ResourceTag/team": "web"}})
 DENY_BY_TAG: Final = BY_TAG | {"Effect": "Deny"}
 CALLER, PRINCIPAL, VIA = "kms:CallerAccount", "aws:PrincipalArn", "kms:ViaService"
+CALLED: Final = "aws:RequestedRegion"
 OF_S3: Final = f"s3.{REGION}.amazonaws.com"
 KEY_BY_S3: Final = key_by("StringEquals", VIA, OF_S3)
 ORGANIZATION: Final = "aws:PrincipalOrgID"
@@ -553,6 +558,8 @@ KEYS: Final = {
            ("what is no session", "", denies("Null", SESSION_ID, "true")),
            ("sessions by their ids", "key-usable?", denies("StringLike", SESSION_ID, "a*")),
            ("another node", "", denies("StringEquals", TARGET, "i-0")),
+           ("other regions", "", denies("StringNotEquals", CALLED, REGION)),
+           ("this region", "key-usable", denies("StringEquals", CALLED, REGION)),
            ("an organization", "key-usable?", denies("StringNotEquals", ORGANIZATION, "o-1")),
            ("a text", "key-usable?", denies("StringEquals", CALLER, "${aws:PrincipalAccount}")),
            ("by a date", "key-usable?", denies("DateLessThan", CALLER, "2020-01-01")),
@@ -603,6 +610,9 @@ LOGS: Final = {
     "a bucket of another region, whose key is disabled": used(
         "bucket-encryption", NO_KEY, setting(bucket_region=US), bucket("aws:kms", KEY_IN_US),
         described_key(Arn=KEY_IN_US, KeyState="Disabled")),
+    **{f"a bucket of another region, and {region} is denied": used(
+           told, NO_KEY, setting(bucket_region=US), decides(if_=in_s3(region)))
+       for region, told in ((US, "log-to-s3"), (REGION, ""))},
     "the key of S3 that AWS manages, which needs no grant": used(
         "", NO_KEY, BY_KEY, described_key(KeyManager="AWS"), DENIED_BUCKET_KEY),
     **{f"a bucket with no key: {given}": used("log-to-s3?", bucket("aws:kms", given))

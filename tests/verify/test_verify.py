@@ -92,7 +92,10 @@ def test_all_that_is_used_is_asked_in_a_request_for_each_context() -> None:
     of_region = [*CHANNELS, REGISTER, "s3:GetEncryptionConfiguration", "logs:DescribeLogGroups"]
     asked = [one for one in world.asked if "ActionNames" in one]
     assert [(one["ActionNames"], one["ResourceArns"]) for one in asked] == [
-        ([*of_region, *IN_GROUP], ["*", instance, "arn:aws:s3:::session-logs", f"{logs}*", stream]),
+        (
+            [*of_region, *IN_GROUP],
+            ["*", instance, "arn:aws:s3:::session-logs", f"{logs}:log-stream:", stream],
+        ),
         (["kms:Decrypt", "kms:GenerateDataKey"], [KEY, f"{KEY[:-1]}c"]),
         (["s3:PutObject"], ["arn:aws:s3:::session-logs/web/a/session-0123456789abcdef0.log"]),
     ]

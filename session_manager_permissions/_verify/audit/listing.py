@@ -52,7 +52,7 @@ def known_options(preferences: Preferences) -> Options:
         "key": document.key,
         "log-bucket": document.log_bucket,
         "log-prefix": document.log_prefix,
-        "log-bucket-key": getattr(preferences.bucket.key, "given", None),
+        "log-bucket-key": getattr(preferences.uses.bucket.key, "given", None),
         "log-group": document.log_group,
     }
     return {name: [value] for name, value in found.items() if value}
