@@ -92,10 +92,10 @@ def simulate(
     """Ask IAM's simulator whether a user or a role may make calls.
 
     First, calls with the same `context` share a request, without their `own_context`. Such an
-    answer holds if the call is allowed and no policy has a condition on a key without a value, as
-    then none depends on the keys that were left out. Any other call is asked about with its own
-    keys; where nodes are alike, at first without the id of the node, as the answer is then that of
-    each of them.
+    answer holds if the call is allowed, no policy has a condition on a key without a value, and the
+    account is in no organization, as then no policy depends on the keys that were left out. Any
+    other call is asked about with its own keys; where nodes are alike, at first without the id of
+    the node, as the answer is then that of each of them.
 
     Args:
         session: asks AWS.
@@ -136,8 +136,9 @@ def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | N
     if isinstance(answer, CannotAsk) or asked == call.with_own:
         return True
     missing = {key.lower() for key in answer["missing_context_values"]}
-    if asked == call.without_own:
-        return is_allowed(answer) and not missing
+    if asked == call.without_own:  # IAM names no keys of an organization's policies
+        of_organization = answer["allowed_by_organizations"] is not None
+        return is_allowed(answer) and not (missing or of_organization)
     return TARGET.lower() not in missing
 
 

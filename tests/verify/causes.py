@@ -236,6 +236,15 @@ def of_instance(asked: Question) -> bool:
     return ":instance/" in asked.resource and asked.action == START
 
 
+def denied_by_tag(asked: Question) -> dict[str, Any] | None:
+    """Have an organization deny sessions on nodes with a tag, whose key IAM does not name."""
+    if not of_instance(asked):
+        return None
+    of_tag = "aws:ResourceTag/team" in asked.told
+    by_organization = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": not of_tag}}
+    return {"EvalDecision": "explicitDeny" if of_tag else "allowed", **by_organization}
+
+
 def certainly_no_channel(asked: Question) -> dict[str, Any] | None:
     missing = [MFA] if of_instance(asked) else []
     denied = of_instance(asked) or (asked.who, asked.action) == (USER, OF_OPERATOR[1])
@@ -824,6 +833,7 @@ OPERATORS: Final = {
            ("a tag of theirs", "operator?", decides("aws:PrincipalTag/team", if_=of_instance)),
            ("a condition", "", WITHOUT_MFA),
            ("a condition that denies", "operator?", both(WITHOUT_MFA, denying(f"{USER} {START}"))),
+           ("a tag by which an organization denies", "operator", setting(decides=denied_by_tag)),
            ("a channel that no condition allows", "operator",
             setting(decides=certainly_no_channel)),
            ("a document that no session need name", "operator?", decides(if_=of_document)),
