@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._evaluation import Answer
@@ -13,7 +13,9 @@ from session_manager_permissions._quoting import in_shell
 from . import rules
 from .compute import Compute, Launchers
 from .decisions import Decisions
+from .fixes import with_fixes
 from .host_management import HostManagement
+from .judging import in_all_worlds, in_any_world, judged
 from .launch import Written
 from .network import judge_of
 from .parts import Parts, decider
@@ -36,20 +38,16 @@ from .rules import (
 )
 from .rules.constructs import Constructs
 from .rules.kinds import kind_of
-from .rules.python import Code
 from .rules.remedies import Allow, Ask, GivePolicy
-from .rules.steps import Step, Steps
 from .rules.writer import LaunchedBy, Shared
 from .sessions import Sessions
-from .worlds import TooManyWorlds, WorldResult, deciders, only_if
+from .worlds import TooManyWorlds, only_if
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from .templates import Assembly
     from .templates.model import Resource
-
-_Found = TypeVar("_Found")
 
 _ASK_AWS: Final = Ask(
     "Ask AWS after the deployment: session-manager-permissions verify --instance-id ID"
@@ -89,21 +87,6 @@ def unread_stacks(assembly: Assembly) -> list[Resource]:
 def not_read(stacks: list[Resource]) -> str:
     """Say of which stacks nothing is known."""
     return f"Not read: the templates of {', '.join(one.logical_id for one in stacks)}"
-
-
-class _Judgement(NamedTuple):
-    """What is known of a profile or of compute by all of its worlds."""
-
-    found: list[Finding]
-    """What is certainly wrong."""
-    decides: list[str]
-    """If it can't be known whether something is wrong, what decides."""
-
-    @property
-    def verdict(self) -> str:
-        if self.found:
-            return "not ready"
-        return "can't be known" if self.decides else "ready"
 
 
 class _Launched(NamedTuple):
@@ -160,9 +143,9 @@ class _Checking:
             judge = partial(
                 containers.of_service, self._parts, self._decisions, self._session_rules, service
             )
-            found += self._in_all_worlds(judge)
+            found += in_all_worlds(self._worlds, judge)
         of_grants = partial(tags.of_grants, self._parts, self._roles, self._launchers)
-        found += self._in_all_worlds(of_grants)
+        found += in_all_worlds(self._worlds, of_grants)
         for profile, (verdict, is_allowed) in of_roles.items():
             found += [
                 one
@@ -175,9 +158,7 @@ class _Checking:
     def written(self, found: list[Finding], constructs: Constructs | None) -> list[Finding]:
         """Return the findings with their fixes as code, or as changes of the templates."""
         shared = Shared(self._parts, (constructs or Constructs()).has, self._ways_to_launch)
-        if constructs is None:
-            return [_in_template(shared, one) for one in found]
-        return [_in_python(shared, constructs, one) for one in found]
+        return [with_fixes(one, shared, constructs) for one in found]
 
     def _ways_to_launch(self) -> list[LaunchedBy]:
         """Return each resource that launches instances in any world, with the role of these."""
@@ -193,7 +174,7 @@ class _Checking:
         return [
             launch
             for resource in self._launchers.resources
-            for launch in self._in_any_world(partial(of, resource))
+            for launch in in_any_world(self._worlds, partial(of, resource))
         ]
 
     # Profiles and their roles --------------------------------------------------------------------
@@ -210,7 +191,7 @@ class _Checking:
             return told
 
         try:
-            judged = self._judged(judge)
+            judgement = judged(self._worlds, judge)
         except TooManyWorlds as many:
             return (), [_unknown_profile(profile, "NAME", many.deciders)]
         if not roles:
@@ -219,13 +200,13 @@ class _Checking:
         match behind:
             case [role] if not role.in_app:
                 name = in_shell(role.name, _limits.ROLE.fault, name)
-        if judged.decides:
-            return behind, [_unknown_profile(profile, name, judged.decides)]
-        found = permissions.together(judged.found)
+        if judgement.decides:
+            return behind, [_unknown_profile(profile, name, judgement.decides)]
+        found = permissions.together(judgement.found)
         if found and len(behind) == 1:
             lacking = partial(self._session_rules.lacking, behind[0])
-            options = self._in_all_worlds(lambda: lacking().policy.options)
-            by_boundary = self._in_all_worlds(lambda: lacking().by_boundary)
+            options = in_all_worlds(self._worlds, lambda: lacking().policy.options)
+            by_boundary = in_all_worlds(self._worlds, lambda: lacking().by_boundary)
             policy = GivePolicy(behind[0].resource, options=(*options,))
             found = permissions.with_more(found, Allow(policy, (*by_boundary,)))
         return behind, found
@@ -272,31 +253,19 @@ class _Checking:
             return [str(one.activation) for one in several if one.activation]
 
         launchers = (*self._launchers.resources, *self._launchers.templates())
-        return [one for one in launchers if self._in_any_world(partial(activations, one))]
+        return [one for one in launchers if in_any_world(self._worlds, partial(activations, one))]
 
     def _of_policies(self, roles: list[Role]) -> Iterator[Finding]:
         """Find what is worth a warning about the policies of roles."""
         for role in roles:
             if role.in_app:
-                yield from self._in_any_world(partial(advice.of_role, self._roles, role))
+                yield from in_any_world(self._worlds, partial(advice.of_role, self._roles, role))
         policies = (one.policy for role in roles for one in (*role.inline, *role.managed))
         for policy in dict.fromkeys(policies):
             if policy.may_be_about((DECRYPT,)):
-                yield from self._in_any_world(
-                    partial(advice.of_policy, self._decisions.policies, policy)
+                yield from in_any_world(
+                    self._worlds, partial(advice.of_policy, self._decisions.policies, policy)
                 )
-
-    def _in_any_world(self, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
-        """Return what is found in at least one world.
-
-        If there are too many worlds, only some of them are looked at.
-        """
-        judged: list[list[_Found]]
-        try:
-            judged = [world.judged for world in self._worlds.each(lambda: [*find()])]
-        except TooManyWorlds as many:
-            judged = many.judged
-        return [*dict.fromkeys(one for several in judged for one in several)]
 
     def _of_sessions(self, profile: Resource, *, is_allowed: bool) -> Iterable[Finding]:
         """Find what keeps sessions from the instances of a profile, once they can be reached.
@@ -314,16 +283,7 @@ class _Checking:
             if denied and not self._heals(role, profile):
                 yield from denied
 
-        return self._in_all_worlds(find)
-
-    def _in_all_worlds(self, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
-        """Return what is found in every world; nothing if there are too many of them."""
-        try:
-            several = [world.judged for world in self._worlds.each(lambda: [*find()])]
-        except TooManyWorlds:
-            return []
-        first = several[0] if several else []
-        return [one for one in first if all(one in other for other in several)]
+        return in_all_worlds(self._worlds, find)
 
     # Compute -------------------------------------------------------------------------------------
 
@@ -361,15 +321,15 @@ class _Checking:
             return [told for one in here for told in self._keeping_from(one)]
 
         try:
-            judged = self._judged(judge)
+            judgement = judged(self._worlds, judge)
         except TooManyWorlds as many:
             return [_unknown_compute(resource, many.deciders)], []
-        if judged.decides:
-            return [_unknown_compute(resource, judged.decides)], launched
-        found = judged.found
+        if judgement.decides:
+            return [_unknown_compute(resource, judgement.decides)], launched
+        found = judgement.found
         if any(one.rule == credentials.NO_INSTANCE_PROFILE for one in found):
             stack = resource.template.stack
-            options = self._in_all_worlds(partial(self._session_rules.of_new_role, stack))
+            options = in_all_worlds(self._worlds, partial(self._session_rules.of_new_role, stack))
             more = Allow(GivePolicy(resource, options=(*options,)))
             found = permissions.with_more(found, more)
         return found, launched
@@ -411,7 +371,7 @@ class _Checking:
         return _together(
             finding
             for resource in self._launchers.resources
-            for finding in self._in_any_world(partial(found, resource))
+            for finding in in_any_world(self._worlds, partial(found, resource))
         )
 
     def _keeping_from(self, launched: _Launched) -> Iterator[Told]:
@@ -426,58 +386,6 @@ class _Checking:
         yield from agent.of_compute(self._parts, compute)
         uses = self._sessions.uses(compute.resource, launched.role)
         yield from network.of_compute(self._parts, self._judge, compute, uses)
-
-    # Judgements ----------------------------------------------------------------------------------
-
-    def _judged(self, judge: Callable[[], list[Told]]) -> _Judgement:
-        """Judge by what is told in each world.
-
-        What takes some time to find is found only where each world has something wrong.
-        """
-        worlds = self._worlds.each(judge)
-        told = [world.judged for world in worlds]
-        if all(map(_findings_in, told)) and any(callable(one) for each in told for one in each):
-            worlds = self._worlds.each(lambda: _found(judge()))
-        return _judgement(worlds)
-
-
-def _found(told: list[Told]) -> list[Told]:
-    """Find what takes some time to find."""
-    return [one for each in told for one in (each() if callable(each) else (each,))]
-
-
-def _findings_in(told: list[Told]) -> list[Any]:
-    return [one for one in told if not isinstance(one, str)]
-
-
-def _judgement(worlds: list[WorldResult[list[Told]]]) -> _Judgement:
-    """Judge by what is told in each world: a verdict holds if it holds in all of them.
-
-    If each world has a finding, those of the rules that all worlds have in common are returned, or
-    all of them if there is no such rule.
-    """
-    judged = [
-        _Judgement(
-            _findings_in(world.judged), [one for one in world.judged if isinstance(one, str)]
-        )
-        for world in worlds
-    ]
-    if all(one.found for one in judged):
-        rules_of = [{finding.rule for finding in one.found} for one in judged]
-        common = set.intersection(*rules_of) if rules_of else set()
-        by_place: defaultdict[Any, list[Finding]] = defaultdict(list)
-        for one in (finding for each in judged for finding in each.found):
-            if one.rule in common or not common:
-                by_place[one.rule, one.resources, one.location].append(one)
-        # What is missing in one world may be less than in another: the shortest claims the least.
-        return _Judgement([min(several, key=_length) for several in by_place.values()], [])
-    decides = [reason for one in judged if not one.found for reason in one.decides]
-    decides += deciders(worlds, [one.verdict for one in judged])
-    return _Judgement([], [*dict.fromkeys(decides)])
-
-
-def _length(finding: Finding) -> tuple[int, str]:
-    return len(finding.description), finding.description
 
 
 def _verdict(found: list[Finding]) -> str:
@@ -519,28 +427,3 @@ def _together(findings: Iterable[Finding]) -> list[Finding]:
         )
         for one, found in several.items()
     ]
-
-
-def _in_template(shared: Shared, finding: Finding) -> Finding:
-    """Return a finding with its fixes as steps."""
-    steps = Steps(shared)
-    for fix in finding.fixes:
-        fix.in_template(steps)
-    return finding._replace(fixes=(), steps=steps.steps)
-
-
-def _in_python(shared: Shared, constructs: Constructs, finding: Finding) -> Finding:
-    """Return a finding with its fixes as code, and with what code can't mend in words."""
-    code = Code(shared, constructs, finding.resources)
-    for fix in finding.fixes:
-        fix.in_python(code)
-    clauses, written = code.clauses, code.text()
-    if not code.finds_all:
-        clauses, written = [*map(_in_file, _in_template(shared, finding).steps)], ""
-    said = dict.fromkeys((finding.description, *clauses))
-    return finding._replace(fixes=(), description="; ".join(said), code=written)
-
-
-def _in_file(step: Step) -> str:
-    """Return what to change as a clause that names the template's file."""
-    return step.text if step.template is None else f"in {step.template.path.name!r}, {step.text}"

@@ -1,0 +1,102 @@
+"""Judge in all worlds: what holds in each of them, and what decides where they differ."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from .worlds import TooManyWorlds, WorldResult, Worlds, deciders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .rules import Finding, Told
+
+_Found = TypeVar("_Found")
+
+
+class Judgement(NamedTuple):
+    """What is known of a profile or of compute by all of its worlds."""
+
+    found: list[Finding]
+    """What is certainly wrong."""
+    decides: list[str]
+    """If it can't be known whether something is wrong, what decides."""
+
+    @property
+    def verdict(self) -> str:
+        if self.found:
+            return "not ready"
+        return "can't be known" if self.decides else "ready"
+
+
+def in_any_world(worlds: Worlds, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
+    """Return what is found in at least one world.
+
+    If there are too many worlds, only some of them are looked at.
+    """
+    each: list[list[_Found]]
+    try:
+        each = [world.judged for world in worlds.each(lambda: [*find()])]
+    except TooManyWorlds as many:
+        each = many.judged
+    return [*dict.fromkeys(one for several in each for one in several)]
+
+
+def in_all_worlds(worlds: Worlds, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
+    """Return what is found in every world; nothing if there are too many of them."""
+    try:
+        several = [world.judged for world in worlds.each(lambda: [*find()])]
+    except TooManyWorlds:
+        return []
+    first = several[0] if several else []
+    return [one for one in first if all(one in other for other in several)]
+
+
+def judged(worlds: Worlds, judge: Callable[[], list[Told]]) -> Judgement:
+    """Judge by what is told in each world.
+
+    What takes some time to find is found only where each world has something wrong.
+    """
+    results = worlds.each(judge)
+    told = [world.judged for world in results]
+    if all(map(_findings_in, told)) and any(callable(one) for each in told for one in each):
+        results = worlds.each(lambda: _found(judge()))
+    return _judgement(results)
+
+
+def _found(told: list[Told]) -> list[Told]:
+    """Find what takes some time to find."""
+    return [one for each in told for one in (each() if callable(each) else (each,))]
+
+
+def _findings_in(told: list[Told]) -> list[Any]:
+    return [one for one in told if not isinstance(one, str)]
+
+
+def _judgement(worlds: list[WorldResult[list[Told]]]) -> Judgement:
+    """Judge by what is told in each world: a verdict holds if it holds in all of them.
+
+    If each world has a finding, those of the rules that all worlds have in common are returned, or
+    all of them if there is no such rule.
+    """
+    judgements = [
+        Judgement(_findings_in(world.judged), [one for one in world.judged if isinstance(one, str)])
+        for world in worlds
+    ]
+    if all(one.found for one in judgements):
+        rules_of = [{finding.rule for finding in one.found} for one in judgements]
+        common = set.intersection(*rules_of) if rules_of else set()
+        by_place: defaultdict[Any, list[Finding]] = defaultdict(list)
+        for one in (finding for each in judgements for finding in each.found):
+            if one.rule in common or not common:
+                by_place[one.rule, one.resources, one.location].append(one)
+        # What is missing in one world may be less than in another: the shortest claims the least.
+        return Judgement([min(several, key=_length) for several in by_place.values()], [])
+    decides = [reason for one in judgements if not one.found for reason in one.decides]
+    decides += deciders(worlds, [one.verdict for one in judgements])
+    return Judgement([], [*dict.fromkeys(decides)])
+
+
+def _length(finding: Finding) -> tuple[int, str]:
+    return len(finding.description), finding.description
