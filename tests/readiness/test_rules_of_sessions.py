@@ -370,6 +370,9 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
             (DEFAULT_DOCUMENT, ref("Root"), UNKNOWN), (DEFAULT_DOCUMENT, ref("User"), UNKNOWN),
             (DEFAULT_DOCUMENT, ref("Ana"), READY), ("another", ref("Root"), READY),
             (ref(DEFAULT_DOCUMENT), "root", UNKNOWN | DENIED), (ref("Ana"), "root", DENIED))),
+    *((f"streamed logs by {json.dumps(streams)}", {"A": document(
+        DEFAULT_DOCUMENT, cloudWatchStreamingEnabled=streams)}, [], found) for streams, found in (
+            ("false", DENIED), (ref("Free"), DENIED), ({"Fn::If": ["Free", True, False]}, READY))),
     ("a key that is disabled", DISABLED, [decrypt()], DENIED),
     ("a key that is disabled by a parameter",
      with_key(Enabled=ref("Free")) | {"A": DEFAULT}, [decrypt()], UNKNOWN),

@@ -17,6 +17,7 @@ from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG
 from session_manager_permissions._readiness.sessions import KEY, Document, Sessions
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
+    intrinsic,
     listed,
     mapping,
     shown,
@@ -45,9 +46,9 @@ RULES: Final = (
     not_ready(
         SESSION_DENIED,
         "a Session document whose key or enforced logs a role of the app may not use, whose key "
-        "encrypts nothing, that enforces encrypted logs in a log group without a key, or that runs "
-        "sessions as `root`; the profile is not ready only if the document is the account's "
-        "default, `SSM-SessionManagerRunShell`",
+        "encrypts nothing, that enforces encrypted logs in a log group without a key, that has a "
+        "text for `cloudWatchStreamingEnabled`, or that runs sessions as `root`; the profile is "
+        "not ready only if the document is the account's default, `SSM-SessionManagerRunShell`",
         "the Session document",
     ),
     warning(
@@ -59,6 +60,9 @@ RULES: Final = (
 )
 
 _INPUTS: Final = "Properties.Content"
+_STREAMS: Final = "cloudWatchStreamingEnabled"
+_TEXTS: Final = ("Ref", "Fn::Sub", "Fn::FindInMap")
+"""Functions that write a text where the input has to be a boolean, which `Fn::If` can choose."""
 (_ENCRYPTION,) = _needs.log_encryption().actions
 _ALLOWED: Final = Decision[Any](Answer.ALLOWED)
 _NOUNS: Final = {"kms": "key", "logs": "log group", "s3": "bucket"}
@@ -244,6 +248,11 @@ class SessionRules:
             why = "they run as 'root', which Session Manager does not allow"
             fix = Advice("set runAsDefaultUser to a user who may use sudo")
             yield from _refused_if(is_on(document, "runAsEnabled"), document, why, fix)
+        streams = mapping(document.inputs).get(_STREAMS)
+        if isinstance(streams, str) or intrinsic(streams)[0] in _TEXTS:
+            why = f"the agent drops each session, as {_STREAMS} is a text and not a boolean"
+            fix = Advice(f"write {_STREAMS} as true or false, and choose between them by Fn::If")
+            yield _refused(document, why, fix)
         key = self._key(read(document, KEY))
         if key is not None:
             yield from self._faults_of_key(document, key)
@@ -313,7 +322,7 @@ class SessionRules:
             enforced = is_on(document, "cloudWatchEncryptionEnabled")
             if enforced:
                 yield AgentCall("logs:DescribeLogGroups", each, options, ends=enforced)
-            if enforced is not True and is_on(document, "cloudWatchStreamingEnabled") is True:
+            if enforced is not True and is_on(document, _STREAMS) is True:
                 yield AgentCall("logs:DescribeLogGroups", each, options, ends=False)
             stream = merged((*groups, *name, f":log-stream:{_needs.ARN_PART}"))
             for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
