@@ -30,6 +30,12 @@ class LiveRole(NamedTuple):
     trust_policy: object = None
     """What says who may assume it; None if it was not read."""
     tags: Mapping[str, str] = {}
+    id: str | None = None
+    """Its unique id."""
+
+    def user_id_on(self, node_id: str) -> dict[str, str]:
+        """Return `aws:userid` of the calls that a node makes with the role; empty without an id."""
+        return {"aws:userid": f"{self.id}:{node_id}"} if self.id else {}
 
     @property
     def partition(self) -> str:
@@ -128,4 +134,5 @@ def _live_role(found: Mapping[str, Any]) -> LiveRole:
         created=found.get("CreateDate"),
         trust_policy=found.get("AssumeRolePolicyDocument"),
         tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
+        id=found.get("RoleId"),
     )

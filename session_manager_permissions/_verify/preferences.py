@@ -254,6 +254,7 @@ def _by_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) ->
         return usable.anew.unknown(why, errors=[policy.error])
     role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
     told = {SESSION_ID: None, TARGET: node.id, _needs.REGION_KEY: node.region}
+    told |= identity.role.user_id_on(node.id) if identity.role else {}
     # What IAM says of the role is a check of its own.
     admission = policy.admits(role, "kms:Decrypt", key.arn, told, by_iam=True)
     evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)

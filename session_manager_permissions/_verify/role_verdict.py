@@ -27,7 +27,7 @@ from .simulator import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from .answers import SimulatorAnswer
     from .live_roles import LiveRole
@@ -74,6 +74,7 @@ def decided(
     lacks: Collection[str],
     *,
     if_allowed: bool = True,
+    told: Mapping[str, str | None] = {},  # which nothing changes
 ) -> CallVerdict:
     """Put together what is known of a call: what IAM's policies say, and the resource's own.
 
@@ -84,6 +85,7 @@ def decided(
         answer: what IAM says.
         lacks: the condition keys that the call certainly does not have, in lower case.
         if_allowed: whether that policy is read also where IAM's policies allow the call.
+        told: condition keys of the call that IAM is not told, for that policy.
     """
     by_iam = is_allowed(answer)
     # The policy of a resource of the same account allows a user whatever the boundary lacks.
@@ -94,7 +96,8 @@ def decided(
         action, resource = answer["action"], answer["resource"]
         policy = policy_of(session, resource, principal.split(":")[4], by_iam=by_iam)
         if policy is not None:
-            told = {key.name: None if key.is_sample else key.value for key in call.with_own.context}
+            of_call = call.with_own.context
+            told = {**told, **{key.name: None if key.is_sample else key.value for key in of_call}}
             admission = policy.admits(principal, action, resource, told, by_iam=by_iam)
     return CallVerdict(answer, admission, tuple(missing_keys([answer], lacks)))
 
@@ -295,9 +298,10 @@ def ask(
         if isinstance(found, CannotAsk):
             return found
         reader = None if question.of_another_account else spare
-        counts = question.policies_count
+        counts, told = question.policies_count, role.user_id_on(node_id)
+        by = partial(decided, reader, role.arn, if_allowed=counts, told=told)
         decisions = (
-            decided(reader, role.arn, call, answer, question.lacks | lacks, if_allowed=counts)
+            by(call, answer, question.lacks | lacks)
             for call, answer in zip(calls, found, strict=True)
         )
         return Verdict(question, role, (*decisions,), command)

@@ -26,6 +26,7 @@ ENCRYPTION: Final = "s3:GetBucketEncryption"
 PUT: Final = "s3:PutObject"
 OTHERS: Final = "4" * 12
 OWN_ID: Final = "AIDAIBMYN6E34GEXAMPLE"
+ROLE_ID: Final = "AROADBQP57FF2AEXAMPLE"
 DELETED: Final = "AIDACKCEVSQ6C2EXAMPLE"
 """How a policy names a user that is deleted."""
 BUCKET: Final = "arn:aws:s3:::session-logs"
@@ -319,7 +320,8 @@ PUBLIC: Final = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resour
 BY_TAG: Final = allowing(ROLE, "kms:*", Condition={"StringEquals": {"aws:ResourceTag/team": "web"}})
 DENY_BY_TAG: Final = BY_TAG | {"Effect": "Deny"}
 CALLER, PRINCIPAL, VIA = "kms:CallerAccount", "aws:PrincipalArn", "kms:ViaService"
-CALLED: Final = "aws:RequestedRegion"
+CALLED, USER_ID = "aws:RequestedRegion", "aws:userid"
+WITH_ID: Final = setting(of_role={"RoleId": ROLE_ID})
 OF_S3: Final = f"s3.{REGION}.amazonaws.com"
 KEY_BY_S3: Final = key_by("StringEquals", VIA, OF_S3)
 ORGANIZATION: Final = "aws:PrincipalOrgID"
@@ -554,7 +556,7 @@ KEYS: Final = {
     "the key is by a text": used("key-usable", key_by("StringEquals", PRINCIPAL, "*")),
     "the key is by ARNs": used("", key_by("ArnLike", PRINCIPAL, [USER, "arn:aws:iam::*:role/*"])),
     "the key is by TLS": used("", key_by("Bool", "aws:SecureTransport", value=True)),
-    **{f"the key denies {name}": used(told, key_policy(allowing(ROOT, "kms:*"), denied))
+    **{f"the key denies {name}": used(told, key_policy(allowing(ROOT, "kms:*"), denied), WITH_ID)
        for name, told, denied in (
            ("calls without TLS", "", denies("Bool", "aws:SecureTransport", "false")),
            ("outsiders", "", denies("StringNotEquals", CALLER, ACCOUNT)),
@@ -569,6 +571,7 @@ KEYS: Final = {
            ("another node", "", denies("StringEquals", TARGET, "i-0")),
            ("other regions", "", denies("StringNotEquals", CALLED, REGION)),
            ("this region", "key-usable", denies("StringEquals", CALLED, REGION)),
+           ("other ids", "", denies("StringNotLike", USER_ID, f"{ROLE_ID}:*")),
            ("an organization", "key-usable?", denies("StringNotEquals", ORGANIZATION, "o-1")),
            ("a text", "key-usable?", denies("StringEquals", CALLER, "${aws:PrincipalAccount}")),
            ("by a date", "key-usable?", denies("DateLessThan", CALLER, "2020-01-01")),
@@ -643,12 +646,14 @@ LOGS: Final = {
     "a key of another account that names the role, which IAM does not allow": cause(
         "encrypt", using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
         DENIED_KEY, key_policy(allowing(ROLE, "kms:*"))),
-    **{f"the bucket denies {name}": used(told, bucket_policy(denied))
+    **{f"the bucket denies {name}": used(told, bucket_policy(denied), WITH_ID)
        for name, told, denied in (
            ("all", "log-to-s3", PUBLIC | {"Effect": "Deny", "Action": "s3:*"}),
            ("calls without TLS", "", denies("Bool", "aws:SecureTransport", "false")),
            ("old TLS", "", denies("NumericLessThan", "s3:TlsVersion", ["1.1", 1.2])),
            ("TLS 1.2", "log-to-s3?", denies("NumericLessThan", "s3:TlsVersion", 1.3)),
+           ("other ids", "", denies("StringNotLike", USER_ID, f"{ROLE_ID}:*")),
+           ("all ids but another", "log-to-s3", denies("StringNotLike", USER_ID, f"{DELETED}*")),
            ("uploads without a header", "", denies("Null", SSE, "true")),
            ("other encryption", "", denies("StringNotEquals", SSE, "AES256")),
            ("its own encryption", "log-to-s3", denies("StringNotEquals", SSE, "aws:kms")),
