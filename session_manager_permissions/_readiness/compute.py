@@ -216,20 +216,22 @@ class Launchers:
 
     def _may_name_a_profile(self, resource: Resource) -> bool:
         """Whether a resource that is not read as compute names a profile in any world."""
-        if resource in self._custom:
-            return False
-        written = json.dumps(resource.written)
+        return resource not in self._custom and self._has_profile(resource, resource.written)
+
+    def _has_profile(self, resource: Resource, value: object) -> bool:
+        """Whether a value of a resource, as the template has it, names a profile in any world."""
+        template, written = resource.template, json.dumps(value)
         if _NAMES_A_PROFILE.search(written) or any(
-            one.type == PROFILE_TYPE for one in resource.template.mentioned_in(resource.body)
+            one.type == PROFILE_TYPE for one in template.mentioned_in(value)
         ):
             return True
         # A profile of another template is named by these functions.
-        parameters = ("Ref",) if resource.template.nested_as else ()
+        parameters = ("Ref",) if template.nested_as else ()
         crossing = (*_FROM_OTHER_STACKS, *parameters)
         return any(one in written for one in crossing) and any(
-            self._is_profile(resource, value)
-            for value in mappings_in(resource.written)
-            if intrinsic(value)[0] in crossing
+            self._is_profile(resource, one)
+            for one in mappings_in(value)
+            if intrinsic(one)[0] in crossing
         )
 
     @cached_property
@@ -251,10 +253,12 @@ class Launchers:
             for one in value:
                 yield from self._profiles_in(resource, one, name)
         elif isinstance(value, dict) and not is_function(value):
-            for inner_name, one in value.items():
-                if inner_name not in {"Tags", "Description"}:
-                    its = name if _NAMES_A_PROFILE.search(name) else inner_name
-                    yield from self._profiles_in(resource, one, its)
+            for inner_name, written in dict.items(value):
+                its = name if _NAMES_A_PROFILE.search(name) else inner_name
+                is_read = inner_name not in {"Tags", "Description"}
+                # The world is asked only about what may be a profile.
+                if is_read and self._has_profile(resource, {its: written}) and inner_name in value:
+                    yield from self._profiles_in(resource, value[inner_name], its)
         elif _NAMES_A_PROFILE.search(name) or self._is_profile(resource, value):
             yield value
 
