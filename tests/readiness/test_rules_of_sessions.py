@@ -661,6 +661,8 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     (image(ref("Image")), "cannot-be-known"),  # whoever deploys may pass another one
     *((image(f"{{{{resolve:ssm:/aws/service/{name}}}}}"), "cannot-be-known")
       for name in ("debian/release/12/latest/amd64", "canonical/ubuntu/server-minimal/24.04/a")),
+    (image({"Fn::Sub": "resolve:ssm:${ImagePath}"}), "cannot-be-known"),
+    (image({"Fn::Sub": RESOLVED.replace("x86_64", "${Arch}")}), "agent-missing"),
     (image({"Fn::Sub": RESOLVED.replace("minimal-", "${Id}")}), "cannot-be-known"),
     (image({"Fn::Sub": RESOLVED.replace("minimal-", "${Kind}")}), "cannot-be-known"),
     (image({"Fn::Sub": RESOLVED.replace("minimal-", "${Other}")}), ""),
@@ -679,16 +681,32 @@ def test_images(check: Check, given: dict[str, object], found: str) -> None:
     instance = machine(IamInstanceProfile=ref("Profile"), **given)
     body = profile_and_role(inline(ALL), Machine=instance)
     kinds = {"Kind": {"AllowedValues": ["", "minimal-"]}, "Other": {"AllowedValues": ["", "a-"]}}
+    defaults = {"ImagePath": {"Default": PARAMETER}, "Arch": {"Default": "x86_64"}}
     body["Parameters"] = {OF_CDK: typed, "Image": typed, "Id": {"Type": "String"}} | kinds
+    body["Parameters"] |= defaults
     report = check(body)
     (finding,) = report.findings
     is_about_image = any(
         one in finding.description
-        for one in (PARAMETER.removesuffix("x86_64"), "'Image'", "'Kind'", "whether the image")
+        for one in (PARAMETER.removesuffix("x86_64"), "'Image", "'Kind'", "whether the image")
     )
 
     assert finding.rule == (found or "cannot-be-known")  # the default VPC can't be known
     assert is_about_image is bool(found)
+
+
+@pytest.mark.parametrize(("default", "given", "found"), [
+    (PARAMETER, {}, "agent-missing"),  # which the parent leaves as it is
+    (PARAMETER, {"Image": PARAMETER.replace("-minimal", "")}, "cannot-be-known"),
+    ("", {"Image": PARAMETER}, "agent-missing"),
+    ("", {"Image": ref("Free")}, "cannot-be-known"),
+])  # fmt: skip
+def test_image_of_a_nested_stack(check: Check, default: str, given: Body, found: str) -> None:
+    typed = {"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>", "Default": default}
+    machine_ = machine(IamInstanceProfile="web", ImageId=ref("Image"))
+    check.write("nested.json", {"Parameters": {"Image": typed}, "Resources": {"M": machine_}})
+
+    assert check({"Resources": {"N": nested(Parameters=given)}}).rules == {found}
 
 
 # Commands in containers

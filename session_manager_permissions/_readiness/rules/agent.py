@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, mapping
-from session_manager_permissions._readiness.templates.model import Template, Unresolved
+from session_manager_permissions._readiness.templates.model import Unresolved
 from session_manager_permissions._readiness.templates.texts import DYNAMIC, as_text
 from session_manager_permissions._readiness.worlds import TooManyWorlds
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.compute import Compute
     from session_manager_permissions._readiness.launch import Image
     from session_manager_permissions._readiness.parts import Parts
+    from session_manager_permissions._readiness.templates.model import Value
 
 AGENT_MISSING: Final = "agent-missing"
 RULES: Final = (
@@ -58,8 +59,8 @@ _NAMED_BY: Final = ("ImageId", *(f"Ec2Configuration.{n}.ImageIdOverride" for n i
 _OF_CDK: Final = "C96584B6F00A464EAD1953AFF4B05118Parameter"
 """How CDK ends the names of the parameters that it makes for an image. Nobody passes them."""
 
-_REFERENCE: Final = re.compile("(?:{{)?resolve:ssm:([^:}]*)")
-"""The two forms in which a template names a public parameter."""
+_PATH: Final = re.compile("(?:(?:{{)?resolve:ssm:)?(/[^:}]*)")
+"""The forms in which a template, or a parameter of it, names a public parameter."""
 
 _HARMLESS: Final = re.compile(
     rf"#.*|(sudo )?((dnf|yum)( [^;&|`$()<>{UNKNOWN}]*)?|(systemctl|service|set|export|useradd|"
@@ -122,20 +123,35 @@ def _may_lack_agent(parts: Parts, image: Image) -> bool:
 
 
 def _parameter(parts: Parts, image: Image) -> tuple[str, str]:
-    """Return the public parameter of an image, and what may choose another one."""
-    match parts.assembly.value(image.named_by.template, image.value):
+    """Return the public parameter of an image, and what may choose another one.
+
+    That is a parameter of the template. Without another choice it has its default.
+    """
+    value = parts.assembly.value(image.named_by.template, image.value)
+    match value:
         case (Unresolved(tuple(joined), expression),) if expression == DYNAMIC:
-            reference = as_text(parts.assembly.settled(joined))
-        case (Unresolved(Template() as template, str(name)),):
-            given = mapping(template.parameters.get(name))
-            if str(given.get("Type")).startswith("AWS::SSM::Parameter::Value<"):
-                by_others = "" if name.endswith(_OF_CDK) else f"the parameter {name!r}"
-                return str(given.get("Default", "")), by_others
-            reference = name
-        case known:
-            reference = as_text(parts.assembly.settled(known))
-    found = _REFERENCE.match(reference)
-    return (found[1] if found else ""), ""
+            value = joined
+        case (Unresolved(_, str(reference)),) if reference.startswith(DYNAMIC):
+            value = (reference,)
+    value = parts.assembly.settled(value)
+    known = _path(value)
+    if _MINIMAL.match(known) or _MAY_LACK.match(known):
+        return known, ""
+    by_default, by_others = list[str](), ""
+    for part in value:
+        if not isinstance(part, Unresolved) or part.default is None:
+            by_default.append(as_text((part,)))
+            continue
+        by_default.append(part.default)
+        if not str(part.expression).endswith(_OF_CDK):
+            by_others = f"the parameter {part.expression!r}"
+    return _path(("".join(by_default),)), by_others
+
+
+def _path(value: Value) -> str:
+    """Return the path of a public parameter that a value refers to, or is; empty if it is none."""
+    found = _PATH.match(as_text(value))
+    return found[1] if found else ""
 
 
 def _may_install(parts: Parts, compute: Compute) -> bool:

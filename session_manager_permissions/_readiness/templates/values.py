@@ -15,6 +15,7 @@ from .conditions import Conditions
 from .files import Files
 from .functions import (
     NO_VALUE,
+    UNKNOWN,
     Deployed,
     chosen,
     intrinsic,
@@ -306,12 +307,13 @@ class Assembly:
         given = mapping(stack.properties.get("Parameters")).get(name) if stack else None
         if given is None:
             given = parameter.get("Default")
-        if (
-            stack is None
-            or stack.template.transforms
-            or str(parameter.get("Type")).startswith("AWS::SSM::")
-        ):
+        if stack is None or stack.template.transforms:
             return _parameter(template, name)
+        if str(parameter.get("Type")).startswith("AWS::SSM::Parameter::Value<"):
+            path = self.text(stack.template, given)
+            if UNKNOWN in path:
+                return _parameter(template, name)
+            given = f"{{{{resolve:ssm:{path}}}}}"
         return self.value(stack.template, given)
 
     def _attribute(self, template: Template, argument: object) -> Value | None:
