@@ -258,7 +258,7 @@ class _Ways:
                     acls_to_public(place, subnet),
                 )
                 path = either(in_table(endpoint, subnet, vpc), by_gateway, path)
-        if path.problems and (others := elsewhere(place, subnet, vpc)):
+        if path.problems and (others := [*elsewhere(place, subnet, vpc)]):
             return unknown(*others)
         if not path.problems and vpc.dns_support is not True:
             return unknown(f"what resolves names in the VPC {vpc.name!r} without DNS support")
@@ -323,6 +323,7 @@ def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> 
         OPEN if endpoint.subnets else unknown(nowhere.decides),
         *_in_any([acls_between(place, subnet, one) for one in subnets if one]),
         *(bypassed(place, subnet, vpc, one) for one in ranges),
+        *(bypassed(place, one, vpc, place.address_in(subnet)) for one in subnets if one),
     )
 
 

@@ -22,7 +22,7 @@ from .place import PUBLIC, Place, decider, is_one_of, may_be_public
 from .verdicts import NO_NETWORK_PATH, OPEN, Path, Problem, State, through, unknown, unless
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
 
 class _Start(NamedTuple):
@@ -92,24 +92,47 @@ def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path
     table = _table(place, subnet, vpc)
     for route in () if isinstance(table, Unknown) else table.routes:
         to = route.destination
-        if not isinstance(to, IPv4Network) or route.leads == "local":
-            continue
-        within = any(isinstance(one, IPv4Network) and to.subnet_of(one) for one in vpc.ranges)
-        if within and place.covers(to, destination) is not False:
+        diverts = to == destination or (
+            isinstance(to, IPv4Network)
+            and any(isinstance(one, IPv4Network) and to.subnet_of(one) for one in vpc.ranges)
+            and place.covers(to, destination) is not False
+        )
+        if diverts and route.leads != "local":
             return unknown(route.name)
     return OPEN
 
 
-def elsewhere(place: Place, subnet: Subnet, vpc: Vpc) -> list[str]:
-    """Where the routes of a subnet lead that others may have endpoints, with names for this VPC."""
+def elsewhere(
+    place: Place, subnet: Subnet, vpc: Vpc, seen: frozenset[Hashable] = frozenset()
+) -> Iterator[str]:
+    """Where the routes of a subnet lead that others may have endpoints, with names for this VPC.
+
+    They may do so through NAT gateways.
+    https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-scenarios.html
+
+    Args:
+        place: where the compute is.
+        subnet: the subnet, which is the compute's or that of a NAT gateway on the path.
+        vpc: its VPC.
+        seen: the NAT gateways that the way has come through.
+    """
     table = _table(place, subnet, vpc)
-    return [
-        route.name
-        for route in (() if isinstance(table, Unknown) else table.routes)
-        if route.leads == "elsewhere"
-        and isinstance(route.destination, IPv4Network)
-        and lets_out_of(place, vpc, route.destination)
-    ]
+    for route in () if isinstance(table, Unknown) else table.routes:
+        to = route.destination
+        if not isinstance(to, IPv4Network) or not lets_out_of(place, vpc, to):
+            continue
+        if route.leads == "elsewhere":
+            yield route.name
+        if route.leads == "nat-gateway" and route.target not in seen:
+            nat = place.network.nat_gateways.get(route.target)
+            if nat is None:
+                yield decider(route.target, "NAT gateway")
+            elif nat.available is not False and nat.subnet is not None:
+                behind = place.network.subnets.get(nat.subnet)
+                if behind is None:
+                    yield decider(nat.subnet, "subnet")
+                else:
+                    yield from elsewhere(place, behind, vpc, seen | {route.target})
 
 
 def by_ipv6(place: Place) -> bool:
@@ -228,7 +251,10 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:
     if out.problems:
         out = _closed(f"{name} has no way out itself: {out.problems[0].why}")
     subnet = place.network.subnets.get(nat.subnet)
-    return through(available, out, acl_from(place, subnet, start.subnet) if subnet else OPEN)
+    if subnet is None:
+        return through(available, out)
+    back = bypassed(place, subnet, start.vpc, place.address_in(start.subnet))
+    return through(available, out, acl_from(place, subnet, start.subnet), back)
 
 
 def _closed(why: str) -> Path:

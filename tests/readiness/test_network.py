@@ -157,6 +157,11 @@ def routed(**to: object) -> Parts:
     return {"PrivateRoute": route(**to)}
 
 
+def further(block: str = "10.8.0.0/13", /, **to: object) -> Parts:
+    """A route of the NAT gateway's subnet to other networks."""
+    return route(ref("PublicTable"), DestinationCidrBlock=block, **to)
+
+
 def instead(kind: str, **properties: object) -> Parts:
     """The app has a resource in place of the route."""
     return {"PrivateRoute": resource(kind, **properties)}
@@ -203,6 +208,17 @@ ROUTES: Final[list[Row]] = [
     ("local gateway", routed(GatewayId="local"), NO_NETWORK_PATH),
     ("VPN gateway", {"Vpn": part("VPNGateway"), **routed(GatewayId=ref("Vpn"))}, UNKNOWN),
     ("transit gateway by import", routed(TransitGatewayId={"Fn::ImportValue": "Tgw"}), UNKNOWN),
+    *((f"private range to a NAT gateway {name}",
+       {"PrivateRoute.DestinationCidrBlock": "10.0.0.0/8", **changes}, expected)
+      for name, changes, expected in (
+          ("that leads to others", {"PublicRoute": further(TransitGatewayId="tgw-1")}, UNKNOWN),
+          ("that leads to the internet", {}, NO_NETWORK_PATH),
+          ("that leads to itself", {"PublicRoute": further(**TO_NAT)}, NO_NETWORK_PATH),
+          ("of all zones", {"Nat": REGIONAL}, NO_NETWORK_PATH),
+          ("in a subnet by parameter", {"Nat.SubnetId": PARAMETER}, UNKNOWN),
+          ("by parameter", {"PrivateRoute.NatGatewayId": PARAMETER}, UNKNOWN))),
+    ("NAT gateway whose answers take another way",
+     {"Back": further("10.0.1.0/24", VpcEndpointId="vpce-1")}, UNKNOWN),
     ("two targets", routed(**TO_NAT, InstanceId="i-1"), UNKNOWN),
     ("destination by parameter", {"PrivateRoute.DestinationCidrBlock": PARAMETER}, UNKNOWN),
     ("destination by prefix list",
@@ -277,6 +293,8 @@ ROUTES: Final[list[Row]] = [
     ("prefix list whose entries suffice together",
      listing({"Cidr": "0.0.0.0/1"}, {"Cidr": "128.0.0.0/1"}), OPEN),
     ("prefix list without entries", listing(), EGRESS_CLOSED),
+    ("prefix list of IPv6", {**listing({"Cidr": "::/0"}), "List.AddressFamily": "IPv6"},
+     EGRESS_CLOSED),
     ("a type that is not known, with the VPC", {"New": part("VPCFilter", **VPC_ID)}, UNKNOWN),
     ("a type that is not known, with a subnet",
      {"PrivateRoute": None, "New": part("Way", Subnets=[ref("Private")])}, UNKNOWN),
@@ -310,6 +328,7 @@ EGRESS: Final[list[Row]] = [
     ("UDP", lets_out([UDP]), EGRESS_CLOSED),
     ("IPv6", lets_out([SIX]), EGRESS_CLOSED),
     ("IPv6 in a subnet with IPv6", lets_out([SIX], Block=IPV6), UNKNOWN),
+    ("IPv6 that is off", lets_out([SIX]) | {"Private.Ipv6Native": False}, EGRESS_CLOSED),
     ("a protocol by a name that is none", lets_out([ANY | {"IpProtocol": "all"}]), UNKNOWN),
     ("a rule of its own beside one inline", lets_out([NOWHERE], Rule=LET_OUT), OPEN),
     ("a rule of its own on a condition", lets_out([NOWHERE], Rule=on(LET_OUT, ON)), UNKNOWN),
@@ -582,6 +601,12 @@ RANGES: Final[list[Row]] = [
      ranged(nth(0, {"Fn::Cidr": [BLOCK, 4, 28]}), "10.0.1.0/24"), UNKNOWN),
     ("more than the VPC", ranged(PARAMETER, "10.0.0.0/8"), OPEN),
     ("another range than the VPC's", ranged(PARAMETER, "10.9.0.0/16"), ENDPOINT_UNREACHABLE),
+    *((f"in another subnet, beside a route {name}",
+       {**of_ssm(SubnetIds=[ref("Public")]), "Public.CidrBlock": PARAMETER, "Way": way}, expected)
+      for name, way, expected in (
+          ("to it", route(DestinationCidrBlock=att("Public", "CidrBlock"), **TO_NAT), UNKNOWN),
+          ("back", further("10.0.1.0/25", VpcEndpointId="vpce-1"), UNKNOWN),
+          ("to a third", further("10.0.4.0/24", **TO_NAT), OPEN))),
     ("in two subnets, one of which is let out to", in_two_subnets("10.0.1.0/24"), UNKNOWN),
     ("in two subnets, neither of which is let out to", in_two_subnets("10.0.9.0/24"),
      EGRESS_CLOSED),

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, UnknownValue
-from session_manager_permissions._network.model import PrefixList, Range, Reference
+from session_manager_permissions._network.model import Destination, PrefixList, Range, Reference
 from session_manager_permissions._readiness.parts import PartKind, Parts, may_be_one_region
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
@@ -186,11 +186,13 @@ class Reading:
         found = self.parts.range(resource.template, value)
         return self.block(found) if isinstance(found, Resource) else found
 
-    def of_list(self, resource: Resource, value: object) -> list[Range | PrefixList]:
+    def of_list(self, resource: Resource, value: object) -> list[Destination]:
         """What is in a prefix list, where the app makes it; else the list itself."""
         found = self.parts.behind(resource.template, value)
         if not isinstance(found, Resource) or found.type != "AWS::EC2::PrefixList":
             return [PrefixList(f"the prefix list {shown(value)}")]
+        if self.parts.text(found, found.properties.get("AddressFamily")) == "IPv6":
+            return ["ipv6"]
         doubt = self.parts.changed(found)
         return [
             doubt or self.range(found, mapping(entry).get("Cidr"))

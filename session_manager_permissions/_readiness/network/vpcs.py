@@ -206,7 +206,7 @@ class SubnetReader:
             vpc if native is False else Unknown("whether the agent uses IPv6"),
             self._reading.block(subnet),
             public_addresses=parts.fact(subnet, gives, "public address", default=False),
-            ipv6=any("Ipv6" in name and name in properties for name in dict.keys(properties))
+            ipv6=any(name in properties for name in ("Ipv6CidrBlock", "Ipv6IpamPoolId"))
             or bool(self._reading.of(subnet, _BLOCK_OF)),
             table=self._table(subnet),
             acl=acl,
