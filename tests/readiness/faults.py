@@ -692,6 +692,10 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
                 {"ImageType": "ECS_AL2023", "ImageIdOverride": MINIMAL}]}, Type="MANAGED"))),
     "endpoints of all but S3": ("endpoint-missing", isolated_in_l1(
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), **WITH_BUCKET)),
+    "an endpoint of S3 for another table": ("endpoint-missing", isolated_in_l1(
+        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Second=part("RouteTable", **VPC_ID),
+        S3=part("VPCEndpoint", **VPC_ID, ServiceName={"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},
+                RouteTableIds=[ref("Second")]), **WITH_BUCKET)),
     "no endpoints, behind a group that lets nothing out": (
         "no-network-path", isolated_in_l1(Group=group(egress=ELSEWHERE))),
     "no DNS host names, and no endpoint of logs": ("endpoint-unreachable", isolated_in_l1(
@@ -818,6 +822,8 @@ IN_WORDS: Final[dict[str, Body]] = {
     "a bucket, and no route table": isolated_in_l1(
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Table=None, Association=None,
         **WITH_BUCKET),
+    "a bucket, and the main route table": isolated_in_l1(
+        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Association=None, **WITH_BUCKET),
     "an endpoint whose statements a condition chooses": by_l1_endpoints(
         PolicyDocument={"Statement": EITHER_STATEMENT}),
     "an endpoint whose policy a condition chooses": by_l1_endpoints(PolicyDocument=EITHER_DOCUMENT),

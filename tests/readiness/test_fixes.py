@@ -521,6 +521,9 @@ def do(step: Step) -> None:
     resources = body["Resources"]
     if not step.path:
         assert step.logical_id not in {*resources, *body.get("Parameters", {})}
+        lists = [one.get("Properties", {}).get("RouteTableIds", []) for one in resources.values()]
+        own = step.value["Properties"].get("RouteTableIds", [])
+        assert not [one for one in own if any(one in others for others in lists)]
         resources[step.logical_id] = step.value
     else:
         *above, last = step.path.split(".")

@@ -13,6 +13,7 @@ from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, Problem
 from session_manager_permissions._readiness.parts import GROUP, Parts
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
+from session_manager_permissions._readiness.templates.values import as_text
 
 from .kinds import kind_of
 from .remedies import AddStatement, Advice, Fix, Remedy, Set, Writer
@@ -280,10 +281,8 @@ class MakeEndpoints:
 
     def _needed(self, to: Writer) -> tuple[list[Resource], list[str]]:
         """Return the route tables, and the services of interfaces; none if there is no way."""
-        interfaces, tables = [one for one in self.services if one != "s3"], list[Resource]()
-        if "s3" in self.services:
-            of_region = to.parts.by_type["AWS::EC2::RouteTable"]
-            tables = [one for one in of_region if self.vpc in to.named(one, "VpcId")]
+        interfaces = [one for one in self.services if one != "s3"]
+        tables = [*self._without_s3(to)] if "s3" in self.services else []
         where = ""
         if not all(to.reaches(self.vpc, one) for one in tables):
             where = "the VPC is"
@@ -298,6 +297,25 @@ class MakeEndpoints:
         for off in turn_on_dns(self.vpc) if interfaces else ():
             off.apply(to)
         return tables, interfaces
+
+    def _without_s3(self, to: Writer) -> Iterator[Resource]:
+        """Yield the route tables of the VPC without an endpoint of S3, of which each takes one.
+
+        There is none if the subnet has the main table, which no template names.
+        """
+        by_type, possible = to.parts.by_type, to.parts.assembly.possible
+        served = {
+            table
+            for one in by_type[_ENDPOINT]
+            for name in possible(one.template, written(one, "ServiceName"))
+            if as_text(name).endswith(".s3")
+            for table in to.named(one, "RouteTableIds")
+        }
+        associations = by_type["AWS::EC2::SubnetRouteTableAssociation"]
+        if any(self.subnet in to.named(one, "SubnetId") for one in associations):
+            for table in by_type["AWS::EC2::RouteTable"]:
+                if self.vpc in to.named(table, "VpcId") and table not in served:
+                    yield table
 
     def _endpoint(self, to: Writer, service: str, kind: str) -> dict[str, object]:
         name = {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"}
