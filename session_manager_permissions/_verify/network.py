@@ -43,6 +43,8 @@ _UNCERTAIN: Final = ("pending", "partial")
 """The states of an endpoint in which it may serve or not."""
 _ARRIVING: Final = (*_UNCERTAIN, "pendingacceptance")
 """The states of an endpoint that pass, although nobody in this account changes anything."""
+_LATTICE: Final = "VpcLattice"
+"""The target of the routes to the addresses of VPC Lattice, at which no other service is."""
 _OWNER_OF_ENDPOINTS: Final = "vpce.amazonaws.com"
 """Owns the private hosted zones that endpoints with private DNS make."""
 
@@ -198,7 +200,9 @@ class _Reader:
         self._owner = next(owners, self.account)
         self._lists = self._services_of_lists()
         self._routes_of = {
-            table["RouteTableId"]: tuple(map(self._route, table["Routes"]))
+            table["RouteTableId"]: tuple(
+                self._route(one) for one in table["Routes"] if one.get("GatewayId") != _LATTICE
+            )
             for table in self._tables
         }
         self._routes = [*chain.from_iterable(self._routes_of.values())]
@@ -425,6 +429,7 @@ class _Reader:
             if acl
             else Unknown(f"the network ACL of the subnet {name!r}"),
             blocked=found.get("BlockPublicAccessStates", {}).get("InternetGatewayBlockMode", "off"),
+            zones=_zones_of(found),
         )
 
     def _holds_endpoints(self, subnet: _Described) -> bool:
@@ -593,6 +598,7 @@ def _entries(acl: _Described) -> Iterator[model.AclEntry]:
 def _nat(found: _Described) -> model.NatGateway:
     name = found["NatGatewayId"]
     state = found["State"]
+    served = [zone for one in found.get("NatGatewayAddresses", ()) for zone in _zones_of(one)]
     pending = Unknown(f"the NAT gateway {name!r}, which is pending")
     return model.NatGateway(
         name,
@@ -600,4 +606,10 @@ def _nat(found: _Described) -> model.NatGateway:
         None if found.get("AvailabilityMode") == "regional" else found["SubnetId"],
         public=found.get("ConnectivityType", "public") == "public",
         available=pending if state == "pending" else state == "available",
+        zones=(*served,) if found.get("AutoProvisionZones") == "disabled" else None,
     )
+
+
+def _zones_of(found: _Described) -> tuple[str, ...]:
+    """List the name and the id of an Availability Zone, as far as they are described."""
+    return tuple(found[one] for one in ("AvailabilityZone", "AvailabilityZoneId") if one in found)

@@ -172,6 +172,7 @@ OF_OTHERS: Final = table("rtb-main", Associations=MAIN, OwnerId=OTHER_ACCOUNT)
 LATTICE: Final = {"VpcEndpointId": "vpce-r", "VpcEndpointType": "Resource", "State": "Available"}
 BY_NAT: Final = default_route(NatGatewayId="nat-1")
 TO_LATTICE: Final = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-r", "State": "active"}
+OF_LATTICE: Final = TO_LATTICE | {"GatewayId": "VpcLattice"}
 NO_NAMES: Final = endpoint("ssm", PrivateDnsEnabled=False)
 BY_ACCOUNT: Final = {"StringEquals": {"aws:PrincipalAccount": [ACCOUNT]}}
 BY_ARN: Final = "aws:PrincipalArn"
@@ -209,6 +210,13 @@ ROUTES: Final = {
     "a NAT gateway that starts": path(UNKNOWN, nat(State="pending")),
     "a private NAT gateway": path(CHANNELS, nat(ConnectivityType="private")),
     "a regional NAT gateway": path("", nat(AvailabilityMode="regional")),
+    **{f"a regional NAT gateway in the zone {zone}": path(
+           told, nat(AvailabilityMode="regional", AutoProvisionZones="disabled",
+                     NatGatewayAddresses=[{"AvailabilityZoneId": zone}]),
+           subnets(AvailabilityZone=f"{nodes.REGION}a", AvailabilityZoneId="euw1-az1"))
+       for zone, told in (("euw1-az1", ""), ("euw1-az2", UNKNOWN))},
+    "VPC Lattice beside a NAT gateway": path("", routes(BY_NAT, OF_LATTICE)),
+    "VPC Lattice alone": path(CHANNELS, routes(OF_LATTICE)),
     "a NAT gateway without a way out": path(CHANNELS, nat(SubnetId="subnet-private")),
     **{f"by {target}": path(UNKNOWN, routes(default_route(**{field: target})))
        for target, field in {

@@ -13,7 +13,7 @@ from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, Problem
 from session_manager_permissions._readiness.parts import GROUP, Parts
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
-from session_manager_permissions._readiness.templates.values import as_text
+from session_manager_permissions._readiness.templates.texts import as_text
 
 from .kinds import kind_of
 from .remedies import AddStatement, Advice, Fix, Remedy, Set, Writer
