@@ -699,6 +699,8 @@ VERIFY: Final = {
         f"credential_process = echo '{json.dumps(EXPIRED)}'"),
     "`AWS_CONTAINER_CREDENTIALS_FULL_URI` of another host": run("verify --role web",
         with_env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/credentials")),
+    "`AWS_METADATA_SERVICE_NUM_ATTEMPTS=many`": run(
+        "verify --role web", with_env("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "many")),
     "`AWS_ACCESS_KEY_ID` without its secret": run(
         "verify --role web", with_env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")),
     "a profile with a `role_arn` alone": with_profile(f"role_arn = {role_arn('web')}"),
@@ -729,6 +731,12 @@ VERIFY: Final = {
     "a region that is misspelt, of whose endpoint there is no address": command(
         IN_REGION, fails_by(errors.EndpointConnectionError(endpoint_url="https://iam"))),
     "no network, and no region": fails(errors.EndpointConnectionError(endpoint_url="https://iam")),
+    "no network, and the address of a region": command(
+        "--role web --region eu-west-1",
+        fails_by(errors.EndpointConnectionError(endpoint_url="https://ssm.eu-west-1.example"))),
+    "no network, and an address without a region": command(
+        "--role web --region eu-west-1",
+        fails_by(errors.EndpointConnectionError(endpoint_url="https://iam"))),
     "a sign-in of IAM Identity Center that AWS refuses": fails(
         client_error("GetRoleCredentials", "UnauthorizedException", "No access")),
     "a connection that ends": fails(errors.ConnectionClosedError(endpoint_url="https://iam")),

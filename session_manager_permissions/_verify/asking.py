@@ -282,16 +282,17 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
     except ClientError as error:
         raise _refusal(error, asked) from None
     except EndpointConnectionError as error:
-        of_region = ""
-        if asked.region:
-            of_region = f", and whether there is a region {asked.region}{_misspelt(asked.region)}"
+        region, similar, of_region = asked.region or "", _misspelt(asked.region or ""), ""
+        if similar or f".{region}." in str(error):  # else it is not what the address rests on
+            of_region = f", and whether there is a region {region}{similar}"
         raise NotReached(f"{error}: check the network{of_region}") from None
     except (NoConnection, HTTPClientError) as error:
         raise NotReached(before_aws(error)) from None
     # A name or a region that comes from another answer, and that no request can have.
     except (InvalidRegionError, ParamValidationError, UnicodeError) as error:
         said = " ".join(str(error).split())
-        raise CannotAsk(f"{asked.service} can't be asked: {said}") from None
+        similar = _misspelt(asked.region or "")
+        raise CannotAsk(f"{asked.service} can't be asked: {said}{similar}") from None
     except (BotoCoreError, EOFError, RuntimeError) as error:  # such as without credentials
         if isinstance(error, RuntimeError) and _STILL_EXPIRED not in str(error):
             raise

@@ -31,6 +31,8 @@ _MOST_SIMULATIONS: Final = 4
 """How many requests to IAM's simulator count. IAM may take one resource in a request and no more,
 which needs many requests for the same answer.
 """
+_OF_CONTAINER: Final = "AWS_CONTAINER_CREDENTIALS_"
+"""How the variables begin that name an address with credentials."""
 _GLOBAL: Final = ("iam", "route53")
 """The services that answer the same in every region."""
 
@@ -68,9 +70,9 @@ class Boto:
         )
         try:
             self._session.get_credentials()  # else what a program prints is taken for AWS's answer
-        except (*NO_ANSWER, ValueError):
+        except (*NO_ANSWER, ValueError) as error:
             program = self._core.get_scoped_config().get("credential_process")
-            raise CannotAsk(f"no credentials: {_why_none(program)}") from None
+            raise CannotAsk(f"no credentials: {_why_none(program, error)}") from None
         self._config = Config(
             retries={**retries},
             user_agent_extra=_USER_AGENT,
@@ -121,12 +123,15 @@ class Boto:
             return self._clients[service, region]
 
 
-def _why_none(program: str | None) -> str:
+def _why_none(program: str | None, error: Exception) -> str:
     """Say what botocore found in place of credentials, and the way out.
 
     Args:
         program: the `credential_process` of the profile, if it has one.
+        error: what botocore raises.
     """
+    if program is None and not any(name.startswith(_OF_CONTAINER) for name in os.environ):
+        return f"{error}: correct the variable or the setting of AWS"
     if program is None:
         return (
             "the address in AWS_CONTAINER_CREDENTIALS_FULL_URI or "

@@ -375,7 +375,7 @@ def test_an_answer_is_shown_if_its_file_cant_be_written() -> None:
 @pytest.mark.parametrize("region", ["mars-north-1", REGION])
 def test_a_region_that_is_not_there(region: str) -> None:
     account = Account(Machine(A, OTHER_REGION))
-    unreached = EndpointConnectionError(endpoint_url="https://example.org")
+    unreached = EndpointConnectionError(endpoint_url=f"https://ec2.{region}.amazonaws.com")
     account.before = lambda asked, *_: Mock(side_effect=unreached)() if asked == region else None
 
     for regions in ((OTHER_REGION, region), (region, OTHER_REGION)):
