@@ -378,8 +378,8 @@ class _Reader:
         for endpoint in self._endpoints or ():
             # that of a resource or of a service network has no service
             service, is_fips = service_of(endpoint.get("ServiceName", ""))
-            called = (service == "s3" and self.bucket_region) or self._region
-            of_region = endpoint.get("ServiceRegion", self._region) == called
+            called = self.bucket_region if service == "s3" else self._region
+            of_region = called in (None, endpoint.get("ServiceRegion", self._region))
             kind = endpoint.get("VpcEndpointType", "Interface")
             is_one = kind in ("Interface", "Gateway") and service in self.services
             if is_one and of_region and not is_fips:

@@ -259,6 +259,9 @@ def _by_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) ->
     admission = policy.admits(role, "kms:Decrypt", key.arn, told, by_iam=True)
     evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)
     judged = checks.KEY_USABLE.of(usable.subject, *usable.evidence, evidence)
+    if identity.error and any(one["Effect"] == "Deny" for one in policy.statements):
+        why = f"the key's own policy has a Deny, and the role is not known: {identity.error}"
+        return judged.unknown(why, errors=[identity.error])
     if admission.answer in ("named", "account"):
         return judged.passed(*usable.why, admission.why)
     if admission.answer == "unknown" or identity.role is None:

@@ -754,6 +754,9 @@ NOT_ASKED: Final = {
     "no profile by a denial": cause(perhaps(OF_PROFILE), NO_PROFILE),
     "no profile by a denial, with everything used": used(
         perhaps(f"{OF_PROFILE} encrypt log-to-s3 log-to-cloudwatch"), NO_PROFILE),
+    "no profile by a denial, and a key that denies a role": used(
+        perhaps(f"{OF_PROFILE} encrypt log-to-s3 log-to-cloudwatch key-usable"), NO_PROFILE,
+        key_policy(allowing(ROOT, "kms:*"), allowing(ROLE, "kms:*") | {"Effect": "Deny"})),
     "the account's role and no profile by a denial": under_account(perhaps(OF_PROFILE), NO_PROFILE),
     "no setting by a denial": cause(
         perhaps("instance-profile default-host-management register reach"),

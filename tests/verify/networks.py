@@ -453,6 +453,7 @@ CONNECTED: Final = {
            ("by a gateway", "path-s3?", []),
            ("by a gateway or NAT", "", [TO_NAT]),
            ("by its list", "path-s3?", [TO_NAT, BY_LIST]),
+           ("by an endpoint of another region", "path-s3?", [OF_REGION]),
        )},
 }  # fmt: skip
 
