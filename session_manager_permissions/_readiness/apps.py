@@ -29,10 +29,8 @@ class App(NamedTuple):
 
     def reason(self, resource: Resource, rule: str) -> str | None:
         """Return why a finding is acknowledged, on the construct of a resource or one above it."""
-        template = resource.template
-        while template.parent:
-            template = template.parent
-        several = self.paths.get((str(template.path), resource.logical_id), set())
+        file = str(resource.template.top.path)
+        several = self.paths.get((file, resource.logical_id), set())
         path = resource.path or (min(several) if len(several) == 1 else "")
         while path:
             found = self.reasons.get(path, {}).get(rule)

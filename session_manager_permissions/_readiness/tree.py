@@ -88,6 +88,18 @@ class ConstructTree(Constructs):
             return super().has(template, construct_id)
         return stack.node.try_find_child(construct_id) is not None
 
+    def depends(self, template: Template, other: Template) -> bool:
+        """Tell whether the stack of a template depends on that of another one."""
+        here, there = (self._stacks[one.top.path.name] for one in (template, other))
+        found = set[str]()
+        stacks = here.dependencies
+        while stacks:
+            stack = stacks.pop()
+            if stack.node.path not in found:
+                found.add(stack.node.path)
+                stacks += stack.dependencies
+        return there.node.path in found
+
     def is_of_fleet(self, policy: Resource) -> bool:
         """Tell whether a fleet makes a policy: an L1 one, in the fleet or beside it."""
         made = self.made(policy)

@@ -454,6 +454,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("in a nested stack", in_a_nested_stack, ""),
         ("an id that is taken", id_that_is_taken, ""),
         ("a boundary of the app", boundary_of_the_app, ""),
+        ("and a late policy", partial(boundary_of_the_app, build=late_by_a_policy), ""),
         ("and preferences", partial(boundary_of_the_app, build=key_that_is_not_granted), ""),
         ("nodes without permissions", nodes_without_permissions, "Nodes"),
         ("a group with preferences", partial(with_preferences, build=a_group), "Group"),

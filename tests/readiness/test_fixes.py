@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -210,8 +211,26 @@ def key_of_another_stack(*, role_is_first: bool) -> cdk.App:
     app, base, web = two_stacks()
     role = faults.reaching(base if role_is_first else web)
     key = kms.Key(web if role_is_first else base, "Key")
-    faults.instance_and_document(web, role, kmsKeyId=key.key_arn)
+    # That stack alone says that the stack around it depends on the other.
+    there = cdk.NestedStack(web, "Nested") if role_is_first else web
+    faults.instance_and_document(there, role, kmsKeyId=key.key_arn)
     return app
+
+
+def key_of_a_later_stack(build: Callable[[cdk.Stack, cdk.Stack], object]) -> cdk.App:
+    """A stack between two makes the last depend on the first, too."""
+    app, base, web = two_stacks()
+    between = cdk.Stack(app, "Between", env=HERE)
+    between.add_dependency(base)
+    web.add_dependency(between)
+    build(base, web)
+    SessionPreferences(web, "Preferences", **faults.used(web))
+    return app
+
+
+def instance_after_its_role(base: cdk.Stack, web: cdk.Stack) -> None:
+    profile = iam.InstanceProfile(web, "Profile", role=faults.a_role(base))
+    faults.l1_instance(web, iam_instance_profile=profile.instance_profile_name)
 
 
 def preferences_of_another_stack() -> cdk.App:
@@ -228,6 +247,9 @@ def preferences_of_another_stack() -> cdk.App:
     (network_of_another_stack, "no-network-path"),
     (partial(key_of_another_stack, role_is_first=True), "session-denied"),
     (partial(key_of_another_stack, role_is_first=False), "session-denied"),
+    (partial(key_of_a_later_stack, instance_after_its_role), "channel-missing"),
+    (partial(key_of_a_later_stack, lambda base, _: faults.l1_instance(base)),
+     "no-instance-profile"),
 ])  # fmt: skip
 def test_fix_takes_what_is_of_another_stack(build: Callable[[], cdk.App], rule: str) -> None:
     assert rule in assert_each_fix_mends(build).rules
@@ -347,6 +369,29 @@ def test_what_the_pages_show(snapshot: SnapshotAssertion) -> None:
         page.append(f"{name}: {rule}\n  {one.description}\n  Fix: {one.fix}\n")
 
     assert "\n".join(page) == snapshot(extension_class=Text)
+
+
+def test_fixes_that_are_used_together_make_nothing_twice() -> None:
+    """CloudFormation can't deploy two equal rules, or two endpoints of a service in one VPC."""
+
+    def build(stack: cdk.Stack) -> None:
+        network = isolated(stack)
+        of_vpc: Body = {"group_description": "shut", "vpc_id": network.vpc_id}
+        shut = ec2.CfnSecurityGroup(stack, "Shut", **of_vpc)
+        shut.add_property_override("SecurityGroupEgress", faults.UDP)
+        imported = ec2.SecurityGroup.from_security_group_id(
+            stack, "Imported", shut.attr_group_id, mutable=False
+        )
+        given: Body = {"vpc_subnets": ISOLATED, "security_group": imported}
+        instance(stack, network, **given)
+        autoscaling.AutoScalingGroup(stack, "Group", vpc=network, **given, **MACHINE)
+        SessionPreferences(stack, "Preferences", **faults.used(stack))
+
+    folder = mended(partial(in_app, build)).folder
+
+    made = json.loads((folder / "Web.template.json").read_text())["Resources"].values()
+    of_network = ("AWS::EC2::VPCEndpoint", "AWS::EC2::SecurityGroupEgress")
+    assert_nothing_is_added_twice([one for one in made if one["Type"] in of_network])
 
 
 def denial(*actions: str) -> iam.PolicyStatement:

@@ -84,9 +84,12 @@ def _may_allow(decisions: Decisions, policy: Policy, actions: tuple[str, ...]) -
 
 
 def _lost(decisions: Decisions, role: Role, late: list[Policy]) -> tuple[str, ...]:
-    """Return the actions that are allowed at boot less certainly than when all is attached."""
+    """Return the actions that policies allow at boot less certainly than when all is attached.
+
+    A permissions boundary that does not allow them is a finding of its own.
+    """
     then, at_boot = decisions.abilities(role), decisions.abilities(role, frozenset(late))
-    return tuple(one for one in NEEDED if then[one].decision.answer < at_boot[one].decision.answer)
+    return tuple(one for one in NEEDED if then[one].identity.answer < at_boot[one].identity.answer)
 
 
 def _boots_at_once(compute: Compute) -> bool:

@@ -71,6 +71,10 @@ class Constructs:
             self._children[template] = {one.split("/")[1] for one in paths if "/" in one}
         return construct_id in self._children[template]
 
+    def depends(self, template: Template, other: Template) -> bool:  # noqa: ARG002
+        """Tell whether the stack of a template depends on that of another one."""
+        return False
+
     def fleet(self, resource: Resource) -> FleetMade | None:  # noqa: ARG002
         """Return the fleet that covers a profile or a node group, which no template shows."""
         return None

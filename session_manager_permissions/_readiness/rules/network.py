@@ -342,12 +342,11 @@ class MakeEndpoints:
 
     def _interface(self, code: Code, service: str, vpc: str) -> None:
         """Make one interface endpoint, which admits each range of the VPC."""
-        ec2, stack, name = code.cdk("ec2"), code.stack(self.vpc), _SERVICES[service]
-        endpoint = code.new(
-            f"{service}_endpoint",
-            f"{ec2}.InterfaceVpcEndpoint({stack}, {code.new_id(self.vpc, service.title())}, "
-            f"vpc={vpc}, service={ec2}.InterfaceVpcEndpointAwsService.{name}, open=False)",
-        )
+        ec2 = code.cdk("ec2")
+        served = f"service={ec2}.InterfaceVpcEndpointAwsService.{_SERVICES[service]}"
+        made_by, given = f"{ec2}.InterfaceVpcEndpoint", f"vpc={vpc}, {served}, open=False"
+        made = code.made_once(self.vpc, service.title(), made_by, given)
+        endpoint = code.new(f"{service}_endpoint", made)
         for block in _blocks(code, self.vpc):
             peer = f"{ec2}.Peer.ipv4({code.literal(block)})"
             code.add(f"{endpoint}.connections.allow_default_port_from({peer})")

@@ -16,7 +16,7 @@ from session_manager_permissions._readiness.templates.functions import is_functi
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .constructs import DEFAULT_CHILDREN, L2, Constructs, FleetMade, Made
-from .options import BUCKET_KEY, Option
+from .options import BUCKET_KEY, Option, resources_of
 from .statements import AWS_MANAGED
 from .writer import NewRole, Shared, Writing, path_written
 
@@ -120,13 +120,24 @@ class Code(Writing):
             for name, value in properties.items()
         )
         made_by = f"{self.cdk(module.lower())}.Cfn{name}"
-        made = f"{made_by}({self.stack(about)}, {self.new_id(about, what)}, {', '.join(given)})"
+        made = self.made_once(about, what, made_by, ", ".join(given))
         if about.condition is None:
             self.add(made)
             return made
         made = self.new(snake(what), made)
         self._deploy_with(about, made)
         return made
+
+    def made_once(self, about: Resource, what: str, made_by: str, given: str) -> str:
+        """Return the code that makes a construct, unless the code of another fix has made it.
+
+        CloudFormation can't deploy two equal rules of a security group, or two endpoints of a
+        service in one VPC.
+        """
+        stack, key = self.stack(about), (about, what, given)
+        first, id_ = self.shared.once(key, lambda: (self, self.new_id(about, what)))
+        made = f"{made_by}({stack}, {id_}, {given})"
+        return made if first is self else f"{stack}.node.try_find_child({id_}) or {made}"
 
     def _deploy_with(self, resource: Resource, made: str) -> None:
         """Give an L1 construct the condition of a resource that it refers to."""
@@ -149,9 +160,12 @@ class Code(Writing):
             f"assumed_by={iam}.ServicePrincipal({in_python(service)}))",
         )
         registers = [_REGISTERS] if _needs.REGISTRATION in needed else []
-        more = self.arguments(about, self.usable(about, options))
-        policy = self.new_permissions(about, [f"role={role}", *registers, *more])
-        return NewRole(Expression(role), Expression(f"{role}.role_arn"), policy)
+        usable = self.usable(about, options)
+        given = [f"role={role}", *registers, *self.arguments(about, usable)]
+        after = self._after(about, resources_of(usable))
+        policy = self.new_permissions(after, given)
+        arn = Expression(f"{role}.role_arn")
+        return NewRole(Expression(role), arn, policy if after is about else "")
 
     def make_profile(self, about: Resource, role: NewRole) -> NewRole:
         """Make an instance profile of a new role."""
@@ -194,7 +208,8 @@ class Code(Writing):
     ) -> None:
         """Give a role the permissions, and have the compute that uses it wait for them.
 
-        They are in the stack of the role, or in that of an option if it depends on the role's.
+        They are in the stack of the role, or in that of an option if it depends on the role's. The
+        compute of that stack waits for them.
 
         Args:
             role: the role; a profile of it if it is not in the app.
@@ -204,20 +219,20 @@ class Code(Writing):
         """
         by = "role" if role.type == "AWS::IAM::Role" else "instance_profile"
         given = [f"{by}={self.construct(role)}", *([_REGISTERS] if registers else []), *arguments]
-        dependent = next((one for one in options if self._depends(one, role)), None)
-        permissions = self.new_permissions(dependent or role, given)
-        if dependent is None:
+        after = self._after(role, options)
+        permissions = self.new_permissions(after, given)
+        if after is role:
             self._deploy_with(role, f"{permissions}.policy.node.default_child")
-            for machine in self.machines(role):
-                self.wait(machine, permissions)
+        for machine in self.machines(role, after):
+            self.wait(machine, permissions)
 
-    def _depends(self, resource: Resource, other: Resource) -> bool:
-        """Tell whether the stack of a resource refers to that of another one."""
-        template, there = resource.template, other.template.stack
-        if template.stack == there:
-            return False
-        mentioned = self.parts.by_mentioned([*template.resources.values()])
-        return any(one.template.stack == there for one in mentioned)
+    def _after(self, resource: Resource, options: Iterable[Resource]) -> Resource:
+        """Return the one of some resources whose stack is deployed last."""
+        last = resource
+        for one in options:
+            if self._constructs.depends(one.template, last.template):
+                last = one
+        return last
 
     def wait(self, machine: Resource, policy: Resource | str) -> None:
         """Make what launches instances wait for a policy, or what makes it."""

@@ -130,7 +130,7 @@ class Steps(Writing):
         new_name = self.shared.free_id(role.template, f"{role.logical_id}SessionManager")
         properties = {"RoleName": self.ref(role), **inline(new_name, statements)}
         new = self.make(role, "SessionManager", "AWS::IAM::RolePolicy", properties)
-        for machine in self.machines(role):
+        for machine in self.machines(role, role):
             self.wait(machine, new)
 
     def ref(self, resource: Resource, attribute: str = "") -> object:

@@ -103,7 +103,7 @@ class NewRole(NamedTuple):
     name: object
     arn: object
     policy: str = ""
-    """What its instances wait for; empty if it has its policy from the start."""
+    """What its instances wait for; empty if it has its policy from the start or another stack."""
 
 
 class Writing(ABC):
@@ -119,13 +119,16 @@ class Writing(ABC):
         """Return the resources and texts in a property, of those that each world has there."""
         return [*self.parts.in_each_world(resource, written(resource, path))]
 
-    def machines(self, role: Resource) -> list[Resource]:
-        """Return what launches instances with a role, and can wait for a policy of the role."""
+    def machines(self, role: Resource, about: Resource) -> list[Resource]:
+        """Return what launches instances with a role, and can wait for a policy of the role.
+
+        The policy is made in the stack of another resource, to which it refers.
+        """
         found = (one.machine for one in self.shared.launched() if one.role is role)
         return [
             one
             for one in dict.fromkeys(found)
-            if one.template is role.template and one not in role.waits_for
+            if one.template is about.template and one not in about.waits_for
         ]
 
     def launched_from(self, set_in: Resource) -> list[Resource]:

@@ -117,10 +117,7 @@ class Files:
         if "://" not in written and UNKNOWN not in written:
             return written
         found = re.search(r"[0-9a-f]{64}", written)
-        template = resource.template
-        while template.parent:
-            template = template.parent
-        asset = self._assets(template.path).get(found[0]) if found else None
+        asset = self._assets(resource.template.top.path).get(found[0]) if found else None
         path = mapping(mapping(asset).get("source")).get("path")
         return path if isinstance(path, str) else ""
 

@@ -153,6 +153,8 @@ class Template:
         """The stack that is deployed; for a nested stack, the top-level stack around it."""
         self.parent: Template | None = nested_as.template if nested_as else None
         self.nested_as = nested_as
+        self.top: Template = self.parent.top if self.parent else self
+        """The template of the stack that is deployed."""
         self.depth: int = self.parent.depth + 1 if self.parent else 0
         self.holds: Callable[[object], bool] = bool
         """Tells whether a condition of the template holds in the world that is judged."""
