@@ -35,16 +35,22 @@ _TURN_ON: Final = {
 https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-management.html
 """
 
+_FUNCTIONS: Final = ("AWS::Lambda::Function", "AWS::Serverless::Function")
+"""The types whose code a custom resource runs."""
+
 _RUNS: Final = {
+    "AWS::Config::ConformancePack": ("conformance pack", "TemplateBody"),
+    "AWS::Config::OrganizationConformancePack": ("conformance pack", "TemplateBody"),
     "AWS::Config::RemediationConfiguration": ("remediation", "TargetId"),
     "AWS::Events::Rule": ("rule", "Targets"),
     "AWS::SSM::Association": ("association", "Name"),
     "AWS::SSM::MaintenanceWindowTask": ("maintenance window task", "TaskArn"),
     "AWS::SSMQuickSetup::LifecycleAutomation": ("automation", "AutomationDocument"),
     "AWS::Scheduler::Schedule": ("schedule", "Target"),
+    "AWS::Serverless::Function": ("function", "Policies"),
     "AWS::SSM::Document": ("document", "Content"),
 }
-"""What runs a runbook on instances: its noun, and the property that says which one."""
+"""What runs a runbook on instances, or may make the call: its noun, and what says so."""
 
 _ATTACHES: Final = re.compile("AttachIAMToInstance|AssociateIamInstanceProfile", re.IGNORECASE)
 """A part of the names of AWS's runbooks that give an instance a profile, and of the API call."""
@@ -78,7 +84,7 @@ class HostManagement:
         return found or self._by_runbook(resource) or self._by_role(resource)
 
     def stands_in(self, role: Role, profile: Resource, *, registers: bool) -> str:
-        """Name what may mend the permissions of a role.
+        """Name what may mend the permissions of a role, or give its instances another profile.
 
         Args:
             role: the role.
@@ -90,7 +96,8 @@ class HostManagement:
             changed = self._parts.changed(one)
             if changed is not None:
                 return changed.decides
-        return "" if registers else self.of(profile)
+        found = "" if registers else self.of(profile)
+        return found or self._by_runbook(profile)
 
     def _sets(self, setting: Resource) -> bool:
         """Whether a service setting may be the one that turns on Default Host Management."""
@@ -139,6 +146,6 @@ def _turning_on(parts: Parts) -> Iterator[tuple[str, Resource]]:
     """Yield each with its noun."""
     for type_, noun in _TURN_ON.items():
         yield from ((noun, one) for one in parts.by_type[type_])
-    for one in parts.custom:
-        if _SETTING in shown(one.written):
-            yield "custom resource", one
+    functions = (one for type_ in _FUNCTIONS for one in parts.by_type[type_])
+    for noun, several in (("custom resource", parts.custom), ("function", functions)):
+        yield from ((noun, one) for one in several if _SETTING in shown(one.written))

@@ -240,6 +240,13 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("association by a parameter", {"Other": running(PARAMETER)}),
     ("remediation that attaches one", {"Other": resource(
         "AWS::Config::RemediationConfiguration", TargetId="AWSSupport-AttachIAMToInstance")}),
+    ("conformance pack that attaches one", {"Other": resource(
+        "AWS::Config::ConformancePack", TemplateBody=f"TargetId: {ATTACHES}")}),
+    ("function of SAM that may give one", {"Other": resource(
+        "AWS::Serverless::Function",
+        Policies=[{"Statement": [may("Allow", "ec2:AssociateIamInstanceProfile")]}])}),
+    ("function of a custom resource for Default Host Management", {"Other": resource(
+        "AWS::Lambda::Function", Code={"ZipFile": f"update(SettingId={SETTING!r})"})}),
     ("service setting by its id", {"Other": setting(SETTING)}),
     ("service setting by its ARN", {"Other": setting(SETTING_ARN)}),
     ("service setting by a parameter", {"Other": setting(PARAMETER)}),
@@ -339,6 +346,11 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("profile, and registered with an activation", launched(**ACTIVATED), READY),
     ("profile of another app", launched(IamInstanceProfile="other"), UNKNOWN),
     ("profile by the name in its ARN", launched(IamInstanceProfile=NAME_IN_ARN), READY),
+    ("profile with the name of its role", {
+        "Profile": resource("AWS::IAM::InstanceProfile",
+                            InstanceProfileName=ref("Role"), Roles=[ref("Role")]),
+        **launched(IamInstanceProfile=ref("Role"))}, READY),
+    ("role in place of the profile", launched(IamInstanceProfile=ref("Role")), UNKNOWN),
     ("profile by the name in its ARN, with a path by a parameter", {
         "Profile": resource("AWS::IAM::InstanceProfile", Roles=[ref("Role")], Path=PARAMETER),
         **launched(IamInstanceProfile=NAME_IN_ARN)}, UNKNOWN),
@@ -349,6 +361,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("bare role, policy in JSON", BARE | IN_JSON, frozenset({"boot-order"})),
     ("bare role, Default Host Management", BARE | HOST_MANAGEMENT, UNKNOWN),
     ("bare role, role that may give a profile", BARE | {"Other": ASSOCIATES}, NEITHER),
+    ("bare role, association that gives another profile",
+     BARE | {"Other": running(ATTACHES)}, UNKNOWN),
     ("bare role, custom resource with the role", BARE | custom("Role"), UNKNOWN),
     ("bare role, AwsCustomResource with the role", BARE | AWS_CUSTOM, UNKNOWN),
     ("bare role, custom resource with the profile", BARE | custom("Profile"), UNKNOWN),

@@ -208,8 +208,8 @@ class Assembly:
         """Return the resource of a type that is referred to, or named, or named in an ARN."""
         value = self.value(template, expression)
         found = referred(value)
-        if found is not None:
-            return found if found.type == type_ else None
+        if found is not None and found.type == type_:
+            return found
         return self.named(type_, template, value)
 
     def named(self, type_: str, template: Template, name: Value) -> Resource | None:
