@@ -12,6 +12,7 @@ from session_manager_permissions._network.facts import Unknown, UnknownValue
 
 from .templates.functions import (
     UNKNOWN,
+    deployed,
     intrinsic,
     is_function,
     listed,
@@ -180,8 +181,7 @@ class Parts:
 
     def split(self, template: Template, written: object, to: PartKind) -> tuple[Reference, ...]:
         """What each entry refers to of a list that is written as a text with commas."""
-        text = {"Fn::Split": [",", written]}
-        several = self.assembly.entries(template, text) or [text]
+        several = listed(deployed({"Fn::Split": [",", written]}, template))
         return self.references(
             template, [one for one in several if self.assembly.value(template, one)], to
         )

@@ -9,10 +9,11 @@ import pytest
 
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 
+from .deployments import NO_VALUE
 from .judging import att, nested, ref, resource, said_of, write
 from .networks import templated
 from .policy_table import ALL, CORE, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, Found, deny
-from .reports import Body, Check, Report, inline, policy, profile_and_role
+from .reports import Body, Check, Report, inline, managed_policy, policy, profile_and_role
 from .test_network import OPEN
 from .test_network import UNKNOWN as NOT_KNOWN
 
@@ -62,6 +63,13 @@ OF_A_ROLE: Final = [
      ARNS, UNKNOWN),
     ("in too many worlds", joined(",", *({"Fn::If": [f"Is{n}", CORE, OTHER]} for n in range(7))),
      ARNS, UNKNOWN),
+    ("of which a condition decides how many", {"Fn::If": ["Is0", CORE, f"{OTHER},{CORE}"]},
+     ARNS, READY),
+    ("of which a condition decides how many, none of which allows",
+     {"Fn::If": ["Is0", OTHER, f"{OTHER},{OTHER}"]}, ARNS, NO_CHANNEL),
+    ("one of the app among them", joined(",", ref("Allows"), OTHER), ARNS, READY),
+    ("a part of the ARN of one of the app", joined(",", OTHER, ref("Allows")),
+     {"ManagedPolicyArns": split("/", {"Fn::Select": [1, GIVEN]})}, UNKNOWN),
     ("allowed actions", "ssmmessages:*,ssm:*", allowing(GIVEN), READY),
     ("allowed actions, split", "ssmmessages:*|ssm:*", allowing(SPLIT), READY),
     ("allowed actions that do not suffice", "s3:*,ssm:*", allowing(GIVEN), NO_CHANNEL),
@@ -85,8 +93,9 @@ def test_lists_of_a_role(tmp_path: Path, given: object, role: Body, expected: Fo
     parent = {
         "Parameters": dict.fromkeys(["Open", *names], STRING),
         "Conditions": {f"Is{name[1:]}": {"Fn::Equals": [ref(name), "yes"]} for name in names},
-        "Resources": {"Nested": nested("nested", Parameters={"Given": given})},
-    }
+        "Resources": {"Nested": nested("nested", Parameters={"Given": given}),
+                      "Allows": managed_policy(ALL, roles=NO_VALUE)},
+    }  # fmt: skip
     child = profile_and_role(role) | {
         "Parameters": {"Given": STRING if "|" in str(given) else LIST},
         "Mappings": {"Map": {"both": {"arns": [OTHER, CORE]}, "none": {"arns": [OTHER]}}},
@@ -172,7 +181,8 @@ def both(two: object, other: object) -> Body:
 @pytest.mark.parametrize(("given", "expected"), [
     (joined(",", PRIVATE, PRIVATE), OPEN),
     (joined(", ", PRIVATE, PUBLIC), NO_NETWORK_PATH),
-    (both(joined(",", PRIVATE, PRIVATE), PRIVATE), NOT_KNOWN),
+    (both(joined(",", PRIVATE, PRIVATE), PRIVATE), OPEN),
+    (both(joined(",", PRIVATE, PUBLIC), PRIVATE), NOT_KNOWN),
     (both(joined(",", PRIVATE, PUBLIC), joined(",", PUBLIC, PRIVATE)), NO_NETWORK_PATH),
 ])  # fmt: skip
 def test_lists_of_subnets_of_a_nested_stack(tmp_path: Path, given: Body, expected: str) -> None:

@@ -118,6 +118,9 @@ CONDITIONS: Final[list[tuple[str, Body, object, object, Found]]] = [
     ("of the one entry of a list", env("prod", type_="CommaDelimitedList"), PROD, DEV, UNKNOWN),
     ("of one of Systems Manager with one value", env("prod", type_=BY_SSM), PROD, DEV, UNKNOWN),
     ("of one of Systems Manager", env("prod", "dev", type_=BY_SSM), PROD, DEV, UNKNOWN),
+    ("of the length of a list", {}, equals({"Fn::Length": ["a", "b"]}, 2), equals(1, 2), READY),
+    ("of the length of a list that is not known", {"L": {"Type": "CommaDelimitedList"}},
+     equals({"Fn::Length": ref("L")}, 2), equals(1, 2), UNKNOWN),
     ("in a circle", {}, named("B"), named("A"), NEITHER),
     ("malformed", {}, {"Fn::Equals": "a"}, other_than(named("A")), READY),
 ]  # fmt: skip

@@ -24,7 +24,7 @@ class Conditions:
     def holds(self, template: Template, name: object) -> bool:
         """Tell whether a condition of a template holds; ask the world if that is open."""
         called = str(name)
-        written = template.conditions.get(called)
+        written = name if isinstance(name, dict) else template.conditions.get(called)
         try:
             return self._worlds.once(
                 ("condition", template, called), lambda: self._of(template, written, called)

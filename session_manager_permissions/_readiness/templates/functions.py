@@ -227,7 +227,9 @@ def deployed(value: Any, by: Decided) -> Any:  # noqa: ANN401
     value = chosen(value, by.holds)
     if type(value) is dict and value != NO_VALUE:
         several = by.entries(value)
-        return Deployed(value, by) if several is None else several
+        if several is None:
+            return Deployed(value, by)
+        return [one for entry in several if (one := chosen(entry, by.holds)) != NO_VALUE]
     if isinstance(value, list):
         return [one for entry in value if (one := deployed(entry, by)) != NO_VALUE]
     return value

@@ -82,6 +82,7 @@ class Assembly:
             "Fn::If": self._chosen,
             "Fn::ImportValue": self._import,
             "Fn::Join": self._join,
+            "Fn::Length": self._length,
             "Fn::Select": self._select,
             "Fn::Sub": lambda template, of: self._join(template, ["", parts_of_sub(of)]),
             "Ref": self._reference,
@@ -229,9 +230,9 @@ class Assembly:
     def entries(self, template: Template, expression: object) -> list[Any] | None:
         """Return an expression for each entry of a list that a function makes.
 
-        The last one may stand for all entries from one on that is not known.
-        Returns None for a function that makes no list, and where the worlds differ in the number
-        of entries.
+        The last one may stand for all entries from one on that is not known. One that only some
+        worlds have is an `Fn::If` whose condition is written in place of its name.
+        Returns None for a function that makes no list.
         """
         function, argument = intrinsic(expression)
         of_list = function == "Ref" and argument in template.lists
@@ -243,13 +244,21 @@ class Assembly:
             return 0 if len(several) == 1 and is_open(several) else len(several)
 
         try:
-            numbers = {one.judged for one in self.worlds.each(number)}
+            numbers = sorted({one.judged for one in self.worlds.each(number)})
         except TooManyWorlds:
             return None
-        match [*numbers]:
-            case [int(known)] if known:
-                return [{"Fn::Select": [place, expression]} for place in range(known)]
-        return None
+        if not numbers or not numbers[0]:
+            return None
+
+        def entry(place: int) -> dict[str, Any]:
+            found = {"Fn::Select": [place, expression]}
+            if place < numbers[0]:
+                return found
+            length = {"Fn::Length": expression}
+            longer = [{"Fn::Equals": [length, str(one)]} for one in numbers if one > place]
+            return {"Fn::If": [{"Fn::Or": longer}, found, NO_VALUE]}
+
+        return [*map(entry, range(numbers[-1]))]
 
     def certain(self, template: Template, expression: object) -> Resource | None:
         """Return the resource that an expression certainly refers to, as most do; else None."""
@@ -419,6 +428,10 @@ class Assembly:
                 if re.fullmatch("[0-9]{1,4}", place) and int(place) < len(parts):
                     return parts[int(place)]
         return None
+
+    def _length(self, template: Template, expression: object) -> Value | None:
+        several = self._list(template, expression)
+        return None if several is None or is_open(several) else (str(len(several)),)
 
     def _list(self, template: Template, expression: object) -> list[Value] | None:
         """Return the entries of a list; the last one may stand for the rest, as in `split`."""
