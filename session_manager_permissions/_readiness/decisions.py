@@ -191,8 +191,9 @@ class Decisions:
                 continue
             if any(one.exists for one in self.roles.named(policy, name)):
                 continue
-            is_its = named is None or self._assembly.value(resource.template, entry.value) == named
-            if not resource.exists or not entry.is_there or not is_its:
+            if not resource.exists or not entry.is_there:
+                continue
+            if named is not None and self._assembly.value(resource.template, entry.value) != named:
                 continue
             source = f"{policy.source}, which may be attached to this role"
             for statement in self.policies.asked_statements(policy, asked):

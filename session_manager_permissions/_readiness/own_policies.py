@@ -94,9 +94,11 @@ class OwnPolicies:
             return
         name = self._parts.text(resource, resource.properties.get("BucketName", ""))
         for one in self._parts.by_type["AWS::S3::BucketPolicy"]:
+            if not one.exists:
+                continue
             bucket = self._parts.reference(one.template, one.properties.get("Bucket"), _BUCKET)
             is_its = None if isinstance(bucket, Unknown) else bucket in {resource, name}
-            if one.exists and is_its is not False:
+            if is_its is not False:
                 yield one, one.properties.get("PolicyDocument"), is_its is True
 
     def _principals(

@@ -250,8 +250,11 @@ class Parts:
         return known == words[0] if known in words else Unknown(decider(value, noun))
 
     def vpc_of(self, part: Reference) -> Resource | str | None:
-        """The VPC that a subnet or another part of it names, None where it is not known."""
-        if isinstance(part, Resource):
+        """The VPC that a subnet or another part of it names; None if that is not known.
+
+        None as well if the world does not have the part: it may refer to what is not there either.
+        """
+        if isinstance(part, Resource) and part.exists:
             return self.behind(part.template, part.properties.get("VpcId"))
         return None
 

@@ -209,6 +209,11 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
       for what, on_it, found in (
           ("its logs", OBJECTS, READY), ("others", {"Fn::Sub": "${Bucket.Arn}/others/*"}, LOST),
           ("some", {"Fn::Sub": "${Bucket.Arn}/${Free}/*"}, READY))),
+    ("a bucket, beside the policy of one that the world lacks",
+     {"A": document(DEFAULT_DOCUMENT, s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
+      "O": on(resource("AWS::S3::Bucket"), "Free"),
+      "P": on(resource("AWS::S3::BucketPolicy", Bucket=ref("O")), "Free")},
+     [{"Fn::If": ["Free", allow("s3:*"), ref("AWS::NoValue")]}], UNKNOWN),
     ("a key beyond the boundary", {"A": WITH_KEY} | bounded(ref("B")), [], DENIED),
     ("a key within the boundary", {"A": WITH_KEY} | bounded(ref("B"), decrypt()), [], READY),
     ("a key, and a boundary that can't be known", {"A": DEFAULT} | bounded(ref("Free")), [],

@@ -13,8 +13,9 @@ from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 from session_manager_permissions._readiness.worlds import MOST, NoSuchDeployment, Worlds
 from tests.conftest import ROOT
 
-from .judging import att, on, ref, resource, write
+from .judging import att, on, ref, resource, verdict_of, write
 from .networks import (
+    ON,
     STACK,
     TO_NAT,
     compute,
@@ -277,6 +278,22 @@ def test_a_deployment_that_cloudformation_refuses_is_no_world(check: Check) -> N
     body["Resources"]["Role"] |= {"Condition": "Never"}
 
     assert check(body | {"Conditions": {"Never": equals("a", "b")}}).verdicts == {}
+
+
+@pytest.mark.parametrize("lacked", [
+    resource("Custom::Given", Of=ref("Part")),
+    resource("AWS::CloudFormation::Stack", Parameters={"Of": ref("Part")}),
+    part("NewKind", SubnetId=ref("Part")),
+    part("SecurityGroupEgress", GroupId=ref("Free"), IpProtocol="tcp", FromPort=att("Part", "X")),
+    part("VPCDHCPOptionsAssociation", VpcId=ref("Free"), DhcpOptionsId=att("Part", "X")),
+    part("VPCBlockPublicAccessOptions", InternetGatewayBlockMode=att("Part", "X")),
+    resource("AWS::Route53::HostedZone", Name=att("Part", "X")),
+])  # fmt: skip
+def test_what_a_world_lacks_may_refer_to_more_that_it_lacks(tmp_path: Path, lacked: Body) -> None:
+    others = {"Other": part("VPC", ON), "Part": part("Subnet", ON, VpcId=ref("Other"))}
+    body = templated(others, PrivateRoute=on(route(**TO_NAT)), Lacked=on(lacked))
+
+    assert "the condition 'Production'" in verdict_of(tmp_path, Stack=body).decides
 
 
 def test_cost_of_conditions_that_are_independent(tmp_path: Path) -> None:

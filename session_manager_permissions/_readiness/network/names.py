@@ -198,9 +198,11 @@ class NameReader:
         """Read the private hosted zones that a VPC has for the public name of a service."""
         names = _asked(service, vpc.template.stack)
         for resource in self._parts.by_type[_ZONE.types[0]]:
+            if not resource.exists:
+                continue
             domain = self._text(resource, resource.properties.get("Name"))
             within = {_is_within(domain, name) for name in names}
-            if within == {False} or not resource.exists:
+            if within == {False}:
                 continue
             named = True in within or Unknown(
                 f"the name of the hosted zone {resource.logical_id!r}"

@@ -18,6 +18,7 @@ from session_manager_permissions._readiness.templates.functions import (
     shown,
 )
 from session_manager_permissions._readiness.templates.model import Resource, Template
+from session_manager_permissions._readiness.worlds import NoSuchDeployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -101,7 +102,9 @@ class Reading:
         return [
             one
             for one, certain in found
-            if matters(one) and one.exists and (certain or parent in self._parents(one, kind))
+            if _may_matter(one, matters)
+            and one.exists
+            and (certain or parent in self._parents(one, kind))
         ]
 
     def unseen(
@@ -126,9 +129,8 @@ class Reading:
 
         def found() -> Unknown | None:
             for one in unknown:
-                if not may_be_one_region(one.template.stack, stack) or not matters(one):
-                    continue
-                if one.exists:
+                beside = may_be_one_region(one.template.stack, stack)
+                if beside and _may_matter(one, matters) and one.exists:
                     for reference in self._parents(one, kind):
                         if isinstance(reference, Unknown):
                             return reference
@@ -206,6 +208,14 @@ class Reading:
         if isinstance(block, Resource):
             return UnknownValue(f"the CIDR block of {block.logical_id!r}", block)
         return block
+
+
+def _may_matter(resource: Resource, matters: Callable[[Resource], Any]) -> bool:
+    """Tell whether a resource matters, if the world has it. One that it lacks may refer to more."""
+    try:
+        return bool(matters(resource))
+    except NoSuchDeployment:
+        return True
 
 
 def _generates(template: Template) -> str:

@@ -217,10 +217,10 @@ class SubnetReader:
     def _blocked(self, subnet: Resource) -> str:
         """What the app's VPC Block Public Access, which is of an account and region, may do."""
         for one in self._parts.by_type[_BLOCKS_ACCESS]:
-            mode = self._parts.text(one, one.properties.get("InternetGatewayBlockMode"))
-            here = may_be_one_region(one.template.stack, subnet.template.stack)
-            if here and mode != "off" and one.exists:
-                return mode
+            if may_be_one_region(one.template.stack, subnet.template.stack) and one.exists:
+                mode = self._parts.text(one, one.properties.get("InternetGatewayBlockMode"))
+                if mode != "off":
+                    return mode
         return "off"
 
     def _table(self, subnet: Resource) -> Reference | None:
