@@ -328,6 +328,7 @@ GENERATED = {
         {"Fn::Select": [0, {"Fn::Split": ["-", {"Fn::Sub": "${Role}-x"}]}]},
         {"Fn::Select": [0, {"Fn::Split": [",", ref("Names")]}]}, "{{resolve:ssm:/role}}",
         {"Fn::If": ["Condition", ref("Role"), ref("Other")]},
+        {"Fn::Join": ["", [either(ref("Name"), ref("Else"), "C")]]},
         {"Fn::FindInMap": ["Names", ref("AWS::Region"), "role"]}, {"Fn::FindInMap": ["Names", "z"]},
         {"Fn::FindInMap": ["Names", "z", "role"]}, {"Fn::ImportValue": "twice"},
         {"Fn::FindInMap": ["Included", "eu", "role"]},
