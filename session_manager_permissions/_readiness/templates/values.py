@@ -232,7 +232,8 @@ class Assembly:
 
         The last one may stand for all entries from one on that is not known. One that only some
         worlds have is an `Fn::If` whose condition is written in place of its name.
-        Returns None for a function that makes no list.
+        Returns None for a function that makes no list, and where the worlds differ in the number
+        of entries and some of these are not known.
         """
         function, argument = intrinsic(expression)
         of_list = function == "Ref" and argument in template.lists
@@ -240,25 +241,27 @@ class Assembly:
             return None
 
         def number() -> int:
+            """Return the number of entries, negated if there may be more than are known."""
             several = self._list(template, expression) or []
-            return 0 if len(several) == 1 and is_open(several) else len(several)
+            return -len(several) if is_open(several) else len(several)
 
         try:
             numbers = sorted({one.judged for one in self.worlds.each(number)})
         except TooManyWorlds:
             return None
-        if not numbers or not numbers[0]:
+        if numbers in ([], [0], [-1]) or (numbers[1:] and numbers[0] <= 0):
             return None
+        least, most = abs(numbers[0]), abs(numbers[-1])
 
         def entry(place: int) -> dict[str, Any]:
             found = {"Fn::Select": [place, expression]}
-            if place < numbers[0]:
+            if place < least:
                 return found
             length = {"Fn::Length": expression}
             longer = [{"Fn::Equals": [length, str(one)]} for one in numbers if one > place]
             return {"Fn::If": [{"Fn::Or": longer}, found, NO_VALUE]}
 
-        return [*map(entry, range(numbers[-1]))]
+        return [*map(entry, range(most))]
 
     def certain(self, template: Template, expression: object) -> Resource | None:
         """Return the resource that an expression certainly refers to, as most do; else None."""
