@@ -46,7 +46,10 @@ _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
 
 
 _FROM_OTHER_STACKS: Final = ("Fn::ImportValue", "Fn::GetStackOutput")
-"""The functions whose value may be a resource of another stack; in a nested one `Ref` as well."""
+"""The functions whose value may be a resource of another stack.
+
+In a nested stack it is `Ref` as well, and around one `Fn::GetAtt`.
+"""
 
 
 class _Service(NamedTuple):
@@ -227,7 +230,8 @@ class Launchers:
             return True
         # A profile of another template is named by these functions.
         parameters = ("Ref",) if template.nested_as else ()
-        crossing = (*_FROM_OTHER_STACKS, *parameters)
+        outputs = ("Fn::GetAtt",) if template.nested else ()
+        crossing = (*_FROM_OTHER_STACKS, *parameters, *outputs)
         return any(one in written for one in crossing) and any(
             self._is_profile(resource, one)
             for one in mappings_in(value)

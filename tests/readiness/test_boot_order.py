@@ -148,7 +148,7 @@ MAY_BOOT: Final = {
         (FROM_ID, template(Arn=ARN) | WAITS), (FROM_ID | WAITS, template(Arn=ARN)),
         (group(LaunchTemplate={"LaunchTemplateId": "lt-1"}), template(Arn=ARN)),
         (group(LaunchTemplate="malformed", MixedInstancesPolicy=[]), template()),
-        (group(LaunchTemplate=BY_ID, MinSize="0"), template(Arn=ARN)),
+        (group(LaunchTemplate=BY_ID, MinSize={"Fn::Sub": "0"}), template(Arn=ARN)),
         (group(), template(Arn=ARN)),  # nothing boots of it
         (fleet(0), template(Arn=ARN)), (fleet() | WAITS, template(Arn=ARN)), (spot_fleet(0), None),
         (nodes() | WAITS, None), (nodes(ScalingConfig={"DesiredSize": 0}), None),

@@ -25,7 +25,7 @@ from tests.places import HERE
 from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, by_endpoints
 from .faults import without_an_endpoint_of_messages as without_messages
-from .judging import att, deployed_to, each, on, ref, resource, rows, write
+from .judging import att, deployed_to, each, nested, on, ref, resource, rows, write
 from .networks import (
     ON,
     PARAMETER,
@@ -712,6 +712,14 @@ def test_profile_that_compute_may_have_is_not_ready_for_certain(
     check: Check, more: Parts, verdict: str
 ) -> None:
     assert check(profile_and_role(inline(ALL), **more)).verdicts == {verdict: 1}
+
+
+def test_profile_of_a_nested_stack_that_something_else_is_given(check: Check) -> None:
+    its = {"Outputs": {"It": {"Value": ref("Profile")}}}
+    check.write("Inner.template.json", profile_and_role(inline(ALL)) | its)
+    takes = resource("AWS::New::Fleet", As=att("Nested", "Outputs.It"))
+
+    assert check({"Resources": {"Nested": nested("Inner"), "Takes": takes}}).rules == UNKNOWN
 
 
 def test_stack_that_is_not_read_is_named_beside_what_is_ready(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def _boots_at_once(compute: Compute) -> bool:
     within, names = _SIZES.get(compute.resource.type, ((), ()))
     given = inner(compute.resource.properties, *within) or {}
     size = next((given[name] for name in names if name in given), None)
-    return bool(compute.placements) and str(size) != "0"
+    return bool(compute.placements) and compute.resource.template.value(size) != ("0",)
 
 
 _SIZES: Final = {
