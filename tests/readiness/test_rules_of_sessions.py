@@ -49,14 +49,14 @@ def with_key_policy(*statements: Statement) -> Body:
     return {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN), "Key": made}
 
 
-def encrypted(algorithm: str, by: object = None) -> Body:
+def encrypted(algorithm: object, by: object = None) -> Body:
     """The encryption of a bucket."""
     given = {"SSEAlgorithm": algorithm} | ({} if by is None else {"KMSMasterKeyID": by})
     return {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": given}]}
 
 
 def with_bucket_policy(
-    *statements: Statement, of_bucket: object = None, algorithm: str = "AES256", **more: object
+    *statements: Statement, of_bucket: object = None, algorithm: object = "AES256", **more: object
 ) -> Body:
     """The default document, which enforces encrypted logs, and a bucket policy: of its bucket."""
     of_it = {"Bucket": of_bucket or ref("Bucket"), "PolicyDocument": {"Statement": [*statements]}}
@@ -356,7 +356,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a bucket whose policy denies other objects",
      {"A": TO_BUCKET, "P": closed({"Fn::Sub": "${Bucket.Arn}/secret/*"})}, [allow("s3:*")], READY),
     ("a bucket that is encrypted twice",
-     with_bucket_policy(algorithm="aws:kms:dsse"), [allow("s3:*")], UNKNOWN),
+     with_bucket_policy(algorithm={"Fn::Sub": "aws:kms:dsse"}), [allow("s3:*")], UNKNOWN),
     ("a document of ports", {"A": document(kind="Port", kmsKeyId=ARN)}, [], READY),
     ("a document of ports by a function",
      {"A": document(kind={"Fn::Join": ["", ["Po", "rt"]]}, kmsKeyId=ARN)}, [], READY),
@@ -845,7 +845,8 @@ def grant(**tags: object) -> Body:
 def beside(effect: str, key: str, value: object) -> Body:
     """A statement by a tag beside the grant."""
     condition = {"StringEquals": {key: value}}
-    statement = {**allow("ssm:StartSession", Condition=condition), "Effect": effect}
+    given = {"Effect": {"Fn::Sub": effect}, "Condition": condition}
+    statement = {**allow("ssm:StartSession"), **given}
     return {"M": machine(Tags=tagged("Team", "web")), "B": policy(statement, roles=["operators"])}
 
 

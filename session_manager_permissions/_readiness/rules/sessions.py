@@ -270,8 +270,10 @@ class SessionRules:
         enforced = is_on(document, "s3EncryptionEnabled")
         if enforced and as_text(named).startswith("arn:"):
             yield f"whether S3 accepts an ARN as the bucket of {document.resource.logical_id!r}"
-        if bucket and enforced and _encryption(bucket).get("SSEAlgorithm") == _IN_TWO_LAYERS:
-            yield f"whether the agent accepts {_IN_TWO_LAYERS} of {bucket.logical_id!r}"
+        if bucket and enforced:
+            algorithm = bucket.template.value(_encryption(bucket).get("SSEAlgorithm"))
+            if self._parts.assembly.is_text(algorithm, _IN_TWO_LAYERS):
+                yield f"whether the agent accepts {_IN_TWO_LAYERS} of {bucket.logical_id!r}"
 
     def _faults_of_group(self, document: Document) -> Iterator[Told]:
         name = self._sessions.input(document, "cloudWatchLogGroupName")

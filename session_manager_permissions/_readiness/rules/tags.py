@@ -88,7 +88,8 @@ def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
     """Yield each tag that a grant asks for, with its values, if these are known."""
     document = mapping(as_document(policy.properties.get("PolicyDocument")))
     for statement, _ in mappings(document.get("Statement")):
-        if is_about(statement, _START) and mapping(statement).get("Effect") == "Allow":
+        effect = parts.text(policy, mapping(statement).get("Effect"))
+        if is_about(statement, _START) and effect == "Allow":
             condition = mapping(mapping(statement).get("Condition"))
             for name, written in mapping(condition.get("StringEquals")).items():
                 values = [parts.text(policy, one) for one in listed(written)]
