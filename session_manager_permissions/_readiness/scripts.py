@@ -215,7 +215,7 @@ def _read(commands: str, text: str) -> Scripts:
 def _decoded(script: str) -> str:
     """Decode user data; what is compressed as well is unknown."""
     try:
-        return b64decode(script, validate=True).decode()
+        return b64decode("".join(script.splitlines()), validate=True).decode()
     except UnicodeDecodeError:
         return UNKNOWN
     except ValueError:

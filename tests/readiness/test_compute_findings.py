@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from base64 import b64encode
+from base64 import encodebytes
 from collections.abc import Callable
 from gzip import compress
 from pathlib import Path
@@ -174,7 +174,7 @@ def registering(*parts: str) -> Parts:
 
 
 def encoded(script: bytes) -> str:
-    return b64encode(script).decode()
+    return encodebytes(script).decode()  # in lines
 
 
 def with_init(parts: Parts, command: str) -> Parts:

@@ -61,7 +61,7 @@ RULES: Final = (
 
 _INPUTS: Final = "Properties.Content"
 _STREAMS: Final = "cloudWatchStreamingEnabled"
-_TEXTS: Final = ("Ref", "Fn::Sub", "Fn::FindInMap")
+_TEXTS: Final = ("Ref", "Fn::FindInMap", "Fn::GetAtt", "Fn::ImportValue", "Fn::Join", "Fn::Sub")
 """Functions that write a text where the input has to be a boolean, which `Fn::If` can choose."""
 (_ENCRYPTION,) = _needs.log_encryption().actions
 _ALLOWED: Final = Decision[Any](Answer.ALLOWED)
