@@ -142,7 +142,8 @@ def by_ipv6(place: Place) -> bool:
         return False
     table = _table(place, subnet, vpc)
     return not isinstance(table, RouteTable) or any(
-        route.destination == "ipv6" and route.leads != "local" for route in table.routes
+        route.destination == "ipv6" and route.leads not in ("local", "nowhere")
+        for route in table.routes
     )
 
 

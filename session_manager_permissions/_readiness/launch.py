@@ -39,6 +39,7 @@ _GIVE_ON: Final = (
     "AWS::Serverless::Application",
 )
 """The types that may give such an address to something else."""
+_INDEXES: Final = ("DeviceIndex", "NetworkCardIndex")
 _ATTACHMENT: Final = PartOf("AWS::EC2::NetworkInterfaceAttachment", "InstanceId", _INSTANCE)
 
 
@@ -163,12 +164,13 @@ class LaunchReader:
     def _by_interfaces(
         self, launch: Launch, interfaces: list[tuple[dict[str, Any] | None, object]]
     ) -> Launch:
-        """What the primary network interface says: the one of device index 0."""
+        """What the primary network interface says: device 0 of network card 0."""
         origin, parts = launch.origin, self.parts
         first = [
             entry
             for entry, _ in interfaces
-            if entry is not None and parts.text(origin, entry.get("DeviceIndex", "0")) == "0"
+            if entry is not None
+            and {parts.text(origin, entry.get(name, "0")) for name in _INDEXES} == {"0"}
         ]
         if len(first) != 1:
             doubt = Unknown(f"the network interfaces of {origin.logical_id!r}")

@@ -488,7 +488,8 @@ class _Reader:
                     yield model.Rule(model.GroupPeer(pair["GroupId"]))
                 for listed in found.get("PrefixListIds", ()):
                     named = self._prefix_list(listed["PrefixListId"])
-                    yield model.Rule(named if self.bucket_region else named._replace(service=""))
+                    is_known = self.bucket_region or "s3" not in self.services
+                    yield model.Rule(named if is_known else named._replace(service=""))
 
 
 def _by_subnet(listed: Iterable[_Described]) -> dict[str, _Described]:
@@ -538,10 +539,13 @@ def groups_of(instance: _Described) -> tuple[str, ...]:
 
 
 def _primary(instance: _Described) -> _Described:
-    interfaces = instance.get("NetworkInterfaces", [])
-    return next(
-        (one for one in interfaces if one.get("Attachment", {}).get("DeviceIndex") == 0), {}
-    )
+    """Return the primary network interface of an instance: device 0 of network card 0."""
+    interfaces: list[_Described] = instance.get("NetworkInterfaces", [])
+    for one in interfaces:
+        attached = one.get("Attachment", {})
+        if attached.get("DeviceIndex") == attached.get("NetworkCardIndex", 0) == 0:
+            return one
+    return {}
 
 
 def _public_address(instance: _Described) -> Fact:

@@ -121,6 +121,8 @@ INSTANCES: Final[dict[str, Body]] = {
     "an address by a parameter": with_interfaces(interface(AssociatePublicIpAddress=PARAMETER)),
     "two interfaces": with_interfaces(
         interface(DeviceIndex=1, SubnetId=ref("Other")), interface(DeviceIndex=0)),
+    "interfaces of two network cards": with_interfaces(
+        interface(NetworkCardIndex=1, SubnetId=ref("Other")), interface(NetworkCardIndex=0)),
     "another interface": with_interfaces(interface(), interface(DeviceIndex="1")),
     "an interface of an index by a parameter": with_interfaces(interface(DeviceIndex=PARAMETER)),
     "an interface of the app": BY_ENI,

@@ -153,6 +153,10 @@ def path(told: str, *does: Change) -> Cause:
 TO_INTERNET: Final = routes(default_route(GatewayId="igw-1"))
 ADDRESS: Final = instance(PublicIpAddress="192.0.2.1")
 CARD: Final = {"Attachment": {"DeviceIndex": 0}, "Association": {"PublicIp": "192.0.2.1"}}
+CARDS: Final = [
+    {"Attachment": {"DeviceIndex": 0, "NetworkCardIndex": card}, "Groups": [{"GroupId": name}]}
+    for card, name in ((1, "sg-cluster"), (0, "sg-web"))
+]
 IPV6_SUBNET: Final = subnets(Ipv6CidrBlockAssociationSet=[{}])
 OF_VPC: Final = admitting({"IpRanges": [{"CidrIp": "10.0.0.0/16"}]})
 HERE: Final = instance(PrivateIpAddress="10.0.0.5")
@@ -240,7 +244,11 @@ ROUTES: Final = {
     "a subnet whose block is none": path(UNKNOWN, subnets(CidrBlock="10.0.0.0/x")),
     "a subnet without IPv4": path(
         UNKNOWN, lambda w: w.answers["ec2:describe_subnets"]["Subnets"][0].pop("CidrBlock")),
+    "IPv6 alone, whose route is a blackhole": path(
+        CHANNELS, routes(TO_IPV6 | {"State": "blackhole"}), IPV6_SUBNET),
     "another interface": path(UNKNOWN, NO_ROUTE, instance(NetworkInterfaces=TWO)),
+    "another network card": path("", instance(NetworkInterfaces=CARDS), groups(
+        group("sg-web"), group("sg-cluster", IpPermissionsEgress=[]))),
     "a shared VPC": path(
         UNKNOWN, having("ec2:describe_route_tables", {"RouteTables": [OF_OTHERS]})),
     "egress closed": path(CHANNELS, groups(group("sg-web", IpPermissionsEgress=[]))),
@@ -414,6 +422,8 @@ def logged(told: str, *does: Change) -> Cause:
 
 
 CONNECTED: Final = {
+    "egress to S3 alone, which nothing needs": path(
+        CHANNELS, TO_NAT, BY_GATEWAY, groups(group("sg-web", IpPermissionsEgress=TO_S3[:1]))),
     "connected, without a route": used("path-kms? path-logs? path-s3?", NO_ROUTE),
     "connected, and the endpoint of the key shut": used(
         "path-kms", endpoints(endpoint("kms")), SHUT),
