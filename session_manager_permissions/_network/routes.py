@@ -119,7 +119,9 @@ def elsewhere(
     table = _table(place, subnet, vpc)
     for route in () if isinstance(table, Unknown) else table.routes:
         to = route.destination
-        if not isinstance(to, IPv4Network) or not lets_out_of(place, vpc, to):
+        is_of_service = isinstance(to, PrefixList) and bool(to.service)
+        known = to if isinstance(to, IPv4Network) else PUBLIC
+        if to == "ipv6" or is_of_service or not lets_out_of(place, vpc, known):
             continue
         if route.leads == "elsewhere":
             yield route.name

@@ -149,6 +149,7 @@ REGIONAL: Final = part("NatGateway", AvailabilityMode="regional", **VPC_ID)
 PROXY: Final = {"Fn::Base64": {"Fn::Join": ["", ["HTTPS_PROXY=http://", ref("Proxy"), ":3128"]]}}
 LOOP: Final = {"Fn::ForEach::Endpoints": ["Service", ["ssm", "ssmmessages"], {}]}
 OF_TABLE, INTO_TABLE = {"Table": ref("PrivateTable")}, {"RouteTableId": ref("PrivateTable")}
+TRANSIT: Final = {"TransitGatewayId": "tgw-1"}
 SERVER: Final = "AWS::EC2::RouteServerPropagation"
 
 
@@ -211,7 +212,7 @@ ROUTES: Final[list[Row]] = [
     *((f"private range to a NAT gateway {name}",
        {"PrivateRoute.DestinationCidrBlock": "10.0.0.0/8", **changes}, expected)
       for name, changes, expected in (
-          ("that leads to others", {"PublicRoute": further(TransitGatewayId="tgw-1")}, UNKNOWN),
+          ("that leads to others", {"PublicRoute": further(**TRANSIT)}, UNKNOWN),
           ("that leads to the internet", {}, NO_NETWORK_PATH),
           ("that leads to itself", {"PublicRoute": further(**TO_NAT)}, NO_NETWORK_PATH),
           ("of all zones", {"Nat": REGIONAL}, NO_NETWORK_PATH),
@@ -363,6 +364,9 @@ ACLS: Final[list[Row]] = [
      UNKNOWN),
     ("ranges that suffice together",
      entries(Out=entry(1, CidrBlock="0.0.0.0/1"), More=entry(2, CidrBlock="128.0.0.0/1")), OPEN),
+    ("private ranges alone, and a route to a prefix list",
+     acl(In=entry(egress=False, CidrBlock=BLOCK), Out=entry(CidrBlock=BLOCK),
+         Way=route(DestinationCidrBlock=None, DestinationPrefixListId="pl-1", **TRANSIT)), UNKNOWN),
     ("ports by parameter", entries(Out=entry(Protocol=6, PortRange=PARAMETER)), UNKNOWN),
     ("of a network ACL by parameter", entries(Out=entry(1, NetworkAclId=PARAMETER)), UNKNOWN),
     ("of a network ACL that is not there",
