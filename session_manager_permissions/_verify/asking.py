@@ -317,9 +317,8 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
         return NotPermitted(_ACTIONS.get(action, action), asked.resource, **told)
     if code in _MISSING or code.endswith(".NotFound"):
         return NotThere(asked.missing, **told)
-    if code in _EXPIRED:
-        expired = f"{action} failed: {code}: the credentials have expired"
-        return CannotAsk(f"{expired}: {sign_in(asked.profile)}")
+    if code in _EXPIRED:  # said once, whichever call is refused
+        return CannotAsk(f"the credentials have expired: {code}: {sign_in(asked.profile)}")
     if code in _UNKNOWN_HERE:
         region = asked.region or ""
         named, similar = in_shell(region, _limits.REGION.fault, "REGION"), _misspelt(region)

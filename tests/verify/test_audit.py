@@ -188,6 +188,11 @@ ROWS: Final = {
         {A: (Q,), B: (Q,)},
         says="no credentials: Error when retrieving credentials from sso: the token has expired",
         is_whole=False),
+    "two calls are refused as the credentials have expired": row(
+        Account(Machine(A)), {A: (R,)}, is_whole=False,
+        refused=dict.fromkeys((OF_IAM[1], "ssm:GetServiceSetting"), "ExpiredToken"),
+        says='"error": "the credentials have expired: ExpiredToken: sign in with the AWS CLI, such '
+             'as by aws sso login or aws login"'),
     "IAM refuses each question": row(
         Account(Machine(A)), {A: (R,)}, refused={"iam:SimulatePrincipalPolicy": "InvalidInput"},
         says="InvalidInput", is_whole=False),
