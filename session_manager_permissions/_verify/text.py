@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from threading import Event
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PROGRAM: Final = "session-manager-permissions"
+_COLUMNS: Final = 80
+"""How wide a terminal is if it has 0 columns, as some do, or does not say."""
 INTERRUPTED: Final = Event()
 """Set once a Ctrl-C has ended what the command waited for."""
 
@@ -47,7 +50,7 @@ def rendered(show: Callable[[Console], None]) -> str:
     from rich.console import Console  # noqa: PLC0415 # of an extra
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    console.width = console.width or 80  # some terminals have COLUMNS=0, which would hide it all
+    console.width = console.width or _COLUMNS
     with console.capture() as text:  # rich itself exits with 1 if it can't write
         show(console)
     return text.get()
@@ -60,11 +63,18 @@ def say(text: str) -> None:
 
 
 def line_of(stream: TextIO | None) -> Callable[[str], None]:
-    """Return what writes over the last line of a stream, if that is a terminal."""
+    """Return what writes over the last line of a stream, if that is a terminal that can."""
 
     def tell(text: str) -> None:
-        if stream and stream.isatty():
-            stream.write(f"\r\x1b[K{shown(text)}")
+        if stream and stream.isatty() and os.environ.get("TERM") != "dumb":
+            line = shown(text)[: _columns(stream) - 1]  # the rest would stay in a second line
+            stream.write(f"\r\x1b[K{line}")
             stream.flush()
 
     return tell
+
+
+def _columns(terminal: TextIO) -> int:
+    with suppress(OSError):
+        return os.get_terminal_size(terminal.fileno()).columns or _COLUMNS
+    return _COLUMNS

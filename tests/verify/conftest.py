@@ -23,5 +23,5 @@ def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
-    for name, value in (NOBODY | {"COLUMNS": "100"}).items():
+    for name, value in (NOBODY | {"COLUMNS": "100", "TERM": "xterm"}).items():
         monkeypatch.setenv(name, value)

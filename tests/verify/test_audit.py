@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -523,6 +524,24 @@ def test_progress_says_how_long_it_takes() -> None:
         "checked 5,000 of 5,000 nodes, about 0 s left",
         "",
     ]
+
+
+@pytest.mark.parametrize(("term", "columns", "shown"), [
+    ("xterm", 30, "\r\x1b[Kchecked 5,000 of 5,000 nodes,"),
+    ("xterm", 0, "\r\x1b[Kchecked 5,000 of 5,000 nodes, about 0 s left"),
+    ("dumb", 80, ""),
+])  # fmt: skip
+def test_progress_fits_the_terminal(
+    term: str, columns: int, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Terminal()
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(stream, "fileno", lambda: 2)
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((columns, 24)))
+
+    Progress(stream).judged(5000, 5000)
+
+    assert stream.getvalue() == shown
 
 
 def test_progress_is_for_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
