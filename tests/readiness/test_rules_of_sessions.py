@@ -631,6 +631,12 @@ def test_managed_policies_of_aws_are_the_same_in_each_partition(check: Check, re
     assert check(profile_and_role(role, **parts), region=region).rules == READY
 
 
+def test_arn_of_a_resource_is_of_its_partition(check: Check) -> None:
+    body = profile_and_role(inline(ALL, decrypt()), Key=key(), A=DEFAULT)
+
+    assert check(body, region="cn-north-1").rules == READY
+
+
 # Images
 
 PARAMETER: Final = "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64"

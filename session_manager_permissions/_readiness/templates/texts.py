@@ -47,8 +47,9 @@ def as_text(value: Value) -> str:
 def _text(part: str | ReturnValue | Unresolved) -> str:
     if isinstance(part, ReturnValue) and part.attribute == "Arn":
         of_service = _HAVING_ARN.match(part.resource.type)
-        # The partition makes no difference: nothing is asked about an ARN of these services.
-        return f"arn:aws:{of_service[1].lower()}:{UNKNOWN}" if of_service else UNKNOWN
+        partition = part.resource.template.stack.partition
+        arn = f"arn:{partition.name if partition else 'aws'}"
+        return f"{arn}:{of_service[1].lower()}:{UNKNOWN}" if of_service else UNKNOWN
     return part if isinstance(part, str) else UNKNOWN
 
 
