@@ -642,6 +642,10 @@ WARNINGS: Final = {
 }  # fmt: skip
 IN_REGION: Final = "--role web --region eu-wst-1"
 THEIR_ROLE: Final = role_arn("team/web-server", OTHER_ACCOUNT)
+BY_ORGANIZATION: Final = (
+    "User: alice is not authorized to perform: iam:GetRole on resource: role web with an explicit "
+    "deny in a service control policy: arn:aws:organizations::111122223333:policy/o-1/p-1"
+)
 AWS_MANAGED: Final = key_arn(resource="alias/aws/ssm")
 ROOT_USER: Final = {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
 VERIFY: Final = {
@@ -748,6 +752,10 @@ VERIFY: Final = {
         has_answer("ssm:describe_instance_information",
             errors.ConnectTimeoutError(endpoint_url="https://ssm"))),
     "credentials that have expired": refusing("ExpiredToken"),
+    "credentials that have expired, or a clock that is wrong": refusing("RequestExpired"),
+    "a wrong secret key, or a clock that is wrong": refusing("SignatureDoesNotMatch"),
+    "a call that a policy of the organization denies": command("--role web", has_answer(
+        "iam:get_role", client_error("GetRole", "AccessDenied", BY_ORGANIZATION))),
     "a region that is not enabled": command(
         "--role web --region me-south-1", says_no("GetRole", "UnrecognizedClientException")),
     "a region in capital letters, in which AWS knows no credentials": command(

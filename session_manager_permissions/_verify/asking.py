@@ -27,9 +27,23 @@ _MISSING: Final = frozenset(
         "ServiceSettingNotFound",
     }
 )
+_OLD_REQUEST: Final = "RequestExpired"
+"""What EC2 says where the credentials have expired, and where the time of a request is wrong."""
 _EXPIRED: Final = frozenset(
-    {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+    {"ExpiredToken", "ExpiredTokenException", _OLD_REQUEST, "TokenRefreshRequired"}
 )
+_CLOCK: Final = "correct the clock of this machine"
+_SIGNED_WRONG: Final = frozenset(
+    {"InvalidSignatureException", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
+)
+"""What AWS says of a request that a wrong secret key has signed, or that has a wrong time."""
+_EXPLICIT: Final = re.compile(
+    r"an explicit deny in an? [\w-]+(?: [\w-]+)*? (?:policy|boundary)(?::? arn:[\w:/-]+)?"
+)
+"""What AWS says of a denial that no policy of the credentials overrides.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+"""
 _THROTTLED: Final = frozenset(
     {
         *("RequestLimitExceeded", "SlowDown", "Throttling", "ThrottlingException"),
@@ -67,7 +81,7 @@ _WAYS_OUT: Final = {
     "TokenRetrievalError": _NO_CREDENTIALS + "aws sso login{profile}",
     "LoginError": _NO_CREDENTIALS + "aws login{profile}",
     "CredentialRetrievalError": _NO_CREDENTIALS + "{sign_in}",
-    "RuntimeError": _NO_CREDENTIALS + "{sign_in}, or correct the clock of this machine",
+    "RuntimeError": f"{_NO_CREDENTIALS}{{sign_in}}, or {_CLOCK}",
     "InvalidRegionError": "{error}: correct --region, or the region of the profile",
     "SSLError": (
         "{error}: if a proxy replaces the certificates, set AWS_CA_BUNDLE to a file with the "
@@ -179,13 +193,24 @@ class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
         self.code, self.bucket_region = code, bucket_region
 
 
+def may_not(what: str, by: str) -> str:
+    """Say what the credentials are not allowed, and which explicit deny that is, if it is one."""
+    return f"the credentials may not ask: {f'{by} keeps them from' if by else 'they need'} {what}"
+
+
 class NotPermitted(CannotAsk):
     """The credentials may not make a call."""
 
-    def __init__(self, permission: str, resource: str, **told: Any) -> None:  # noqa: ANN401
-        needed = f"they need {permission} on {resource}"
-        super().__init__(f"the credentials may not ask: {needed}", **told)
-        self.permission = permission
+    def __init__(
+        self,
+        permission: str,
+        resource: str,
+        by: str = "",
+        **told: Any,  # noqa: ANN401
+    ) -> None:
+        """Say what they may not do, and by what, if AWS names an explicit deny."""
+        super().__init__(may_not(f"{permission} on {resource}", by), **told)
+        self.permission, self.by = permission, by
 
 
 class NotThere(CannotAsk):
@@ -314,11 +339,14 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
             way_out = "let the identity assume the role_arn of the profile, or give another profile"
         return CannotAsk(f"no credentials: {operation} failed: {code}: {reason}: {way_out}")
     if code in _DENIED:
-        return NotPermitted(_ACTIONS.get(action, action), asked.resource, **told)
+        by = _EXPLICIT.search(reason or "")
+        named = _ACTIONS.get(action, action)
+        return NotPermitted(named, asked.resource, by[0] if by else "", **told)
     if code in _MISSING or code.endswith(".NotFound"):
         return NotThere(asked.missing, **told)
     if code in _EXPIRED:  # said once, whichever call is refused
-        return CannotAsk(f"the credentials have expired: {code}: {sign_in(asked.profile)}")
+        clock = f", or {_CLOCK}" if code == _OLD_REQUEST else ""
+        return CannotAsk(f"the credentials have expired: {code}: {sign_in(asked.profile)}{clock}")
     if code in _UNKNOWN_HERE:
         region = asked.region or ""
         named, similar = in_shell(region, _limits.REGION.fault, "REGION"), _misspelt(region)
@@ -330,7 +358,8 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
         )
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = NotNow if code in _THROTTLED or status >= _ERROR_OF_AWS else CannotAsk
-    return kind(f"{action} failed: {code}: {reason}", **told)
+    way_out = f": correct the secret access key, or {_CLOCK}" if code in _SIGNED_WRONG else ""
+    return kind(f"{action} failed: {code}: {reason}{way_out}", **told)
 
 
 def read_in(service: str, read: Callable[[], _Found]) -> _Found | CannotAsk:

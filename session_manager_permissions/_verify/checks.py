@@ -266,14 +266,16 @@ def _seen(users_see: str | None) -> tuple[str, ...]:
 
 def _ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
     """Say what to allow the credentials, if they may not make some of the calls."""
-    needed = sorted({error.permission for error in errors if isinstance(error, NotPermitted)})
-    if not needed:
-        return ()
-    way_out = (
-        f"allow the credentials {', '.join(needed)}: session-manager-permissions verify "
-        "--print-permissions prints a policy with all that the command needs"
-    )
-    return (way_out,)
+    denied = [error for error in errors if isinstance(error, NotPermitted)]
+    lines = []
+    if needed := sorted({error.permission for error in denied if not error.by}):
+        lines.append(
+            f"allow the credentials {', '.join(needed)}: session-manager-permissions verify "
+            "--print-permissions prints a policy with all that the command needs"
+        )
+    if any(error.by for error in denied):
+        lines.append("use credentials to which the explicit deny does not apply, or remove it")
+    return tuple(lines)
 
 
 def simulated(answers: Iterable[SimulatorAnswer]) -> tuple[Evidence, ...]:

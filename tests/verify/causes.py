@@ -344,6 +344,13 @@ BY_PARAMETER: Final = using(s3EncryptionEnabled="{{e}}", cloudWatchEncryptionEna
 NO_KEY: Final = using(kmsKeyId="")
 DENIED_LOGS: Final = denying(PUT, "logs:PutLogEvents")
 NO_PROFILE: Final = refusing(PROFILES)
+STATUS_DENIED: Final = having(
+    "ec2:describe_instance_status",
+    nodes.refusal(
+        *("DescribeInstanceStatus", "UnauthorizedOperation"),
+        "You are not authorized, with an explicit deny in a service control policy. Encoded: x",
+    ),
+)
 OF_PROFILE: Final = "instance-profile role-assumable register reach"
 NO_METADATA: Final = instance(MetadataOptions={"HttpEndpoint": "disabled"})
 DENIED_KEY: Final = denying("kms:Decrypt")
@@ -751,6 +758,7 @@ NOT_ASKED: Final = {
     "no record by a denial": cause("agent? registered?", refusing(RECORDS)),
     "no connection by a denial": cause("connected?", refusing("ssm:GetConnectionStatus")),
     "no status by a denial": never("instance-running?", refusing("ec2:DescribeInstanceStatus")),
+    "no status by the organization": never("instance-running?", STATUS_DENIED),
     "no profile by a denial": cause(perhaps(OF_PROFILE), NO_PROFILE),
     "no profile by a denial, with everything used": used(
         perhaps(f"{OF_PROFILE} encrypt log-to-s3 log-to-cloudwatch"), NO_PROFILE),

@@ -338,8 +338,8 @@ def one(found: Diagnosis, name: str) -> Outcome:
     return check
 
 
-def refusal(operation: str, code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+def refusal(operation: str, code: str, message: str = "no") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
 def both(*does: Callable[[World], object]) -> Callable[[World], object]:

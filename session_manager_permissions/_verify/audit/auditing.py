@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._verify.asking import CannotAsk, NotPermitted
+from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, may_not
 from session_manager_permissions._verify.node import who_asks
 from session_manager_permissions._verify.text import INTERRUPTED
 
@@ -138,10 +138,12 @@ class _RegionAudit:
     def _error(self, *, interrupted: bool) -> str | None:
         """Say in one line what is not known of the region."""
         errors = [*self.errors, *(error for one in self.judged for error in one.errors)]
-        needed = {one.permission for one in errors if isinstance(one, NotPermitted)}
-        said = [str(one) for one in errors if not isinstance(one, NotPermitted)]
-        if needed:
-            said.insert(0, f"the credentials may not ask: they need {', '.join(sorted(needed))}")
+        denied: dict[str, set[str]] = {}
+        for one in errors:
+            if isinstance(one, NotPermitted):
+                denied.setdefault(one.by, set()).add(one.permission)
+        said = [may_not(", ".join(sorted(denied[by])), by) for by in sorted(denied)]
+        said += [str(one) for one in errors if not isinstance(one, NotPermitted)]
         if interrupted and len(self.judged) != self.listed:
             of = "all" if self.listed is None else self.listed
             said.append(f"the audit was interrupted: this is {len(self.judged)} of {of}")
