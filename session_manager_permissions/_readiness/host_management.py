@@ -46,14 +46,21 @@ _RUNS: Final = {
     "AWS::SSM::Association": ("association", "Name"),
     "AWS::SSM::MaintenanceWindowTask": ("maintenance window task", "TaskArn"),
     "AWS::SSMQuickSetup::LifecycleAutomation": ("automation", "AutomationDocument"),
+    _QUICK_SETUP: (_TURN_ON[_QUICK_SETUP], "ConfigurationDefinitions"),
     "AWS::Scheduler::Schedule": ("schedule", "Target"),
     "AWS::Serverless::Function": ("function", "Policies"),
     "AWS::SSM::Document": ("document", "Content"),
 }
 """What runs a runbook on instances, or may make the call: its noun, and what says so."""
 
-_ATTACHES: Final = re.compile("AttachIAMToInstance|AssociateIamInstanceProfile", re.IGNORECASE)
-"""A part of the names of AWS's runbooks that give an instance a profile, and of the API call."""
+_ATTACHES: Final = re.compile(
+    r"AttachIAMToInstance|AssociateIamInstanceProfile|IsPolicyAttachAllowed\W+(?!false)\w",
+    re.IGNORECASE,
+)
+"""A part of the names of AWS's runbooks that give an instance a profile, and of the API call.
+
+With `IsPolicyAttachAllowed` Quick Setup gives policies to the roles that instances have.
+"""
 
 _TO_ASSOCIATE: Final = Asked((ASSOCIATE,))
 
@@ -67,24 +74,20 @@ class HostManagement:
         self._found = [*_turning_on(parts)]
 
     def of(self, resource: Resource) -> str:
-        """Name what turns on Default Host Management for instances beside a resource, if it does.
-
-        Quick Setup may do so in any account and region.
-        """
+        """Name what turns on Default Host Management for instances beside a resource, if any."""
         for noun, found in self._found:
-            one_region = may_be_one_region(found.template.stack, resource.template.stack)
-            may_be_it = (one_region or found.type == _QUICK_SETUP) and found.exists
-            if may_be_it and (found.type != _SERVICE_SETTING or self._sets(found)):
+            is_setting = found.type == _SERVICE_SETTING
+            if _is_beside(found, resource) and (not is_setting or self._sets(found)):
                 return f"the {noun} {found.logical_id!r}"
         return ""
 
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
         found = self.of(resource) or self._by_stack()
-        return found or self._by_runbook(resource) or self._by_role(resource)
+        return found or self.by_runbook(resource) or self._by_role(resource)
 
     def stands_in(self, role: Role, profile: Resource, *, registers: bool) -> str:
-        """Name what may mend the permissions of a role, or give its instances another profile.
+        """Name what may mend the permissions of a role, or give its instances another one.
 
         Args:
             role: the role.
@@ -97,7 +100,7 @@ class HostManagement:
             if changed is not None:
                 return changed.decides
         found = "" if registers else self.of(profile)
-        return found or self._by_runbook(profile)
+        return found or self.by_runbook(profile)
 
     def _sets(self, setting: Resource) -> bool:
         """Whether a service setting may be the one that turns on Default Host Management."""
@@ -111,10 +114,11 @@ class HostManagement:
                 return f"the template of {one.logical_id!r}"
         return ""
 
-    def _by_runbook(self, resource: Resource) -> str:
+    def by_runbook(self, resource: Resource) -> str:
+        """Name what gives instances beside a resource another profile, or policies; "" if none."""
         runs = ((one, *how) for type_, how in _RUNS.items() for one in self._parts.by_type[type_])
         for found, noun, by in runs:
-            if may_be_one_region(found.template.stack, resource.template.stack) and found.exists:
+            if _is_beside(found, resource):
                 written = found.properties.get(by)
                 known = self._parts.text(found, written)
                 is_open = known == UNKNOWN and isinstance(mapping(written).get("Ref"), str)
@@ -140,6 +144,15 @@ class HostManagement:
         statements = self._decisions.readable(role, _TO_ASSOCIATE)
         on_instances = _needs.REGISTRATION_RESOURCES[:1]
         return decide(statements, ASSOCIATE, on_instances).answer <= Answer.UNKNOWN
+
+
+def _is_beside(found: Resource, resource: Resource) -> bool:
+    """Tell whether something may be done to instances that are beside a resource.
+
+    Quick Setup may do so in any account and region.
+    """
+    one_region = may_be_one_region(found.template.stack, resource.template.stack)
+    return (one_region or found.type == _QUICK_SETUP) and found.exists
 
 
 def _turning_on(parts: Parts) -> Iterator[tuple[str, Resource]]:

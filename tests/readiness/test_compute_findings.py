@@ -158,6 +158,13 @@ def running(name: object) -> Parts:
     return resource("AWS::SSM::Association", Name=name)
 
 
+def attaching(allowed: object) -> Parts:
+    """Quick Setup that may attach policies to roles."""
+    given = {"Parameters": {"IsPolicyAttachAllowed": allowed}}
+    kind = "AWS::SSMQuickSetup::ConfigurationManager"
+    return {"Setup": resource(kind, ConfigurationDefinitions=[given])}
+
+
 def by_batch(**own: object) -> Parts:
     """A compute environment with a launch template of a minimal image, and images of its own."""
     place = {"Subnets": [ref("Private")], "SecurityGroupIds": [ref("Group")]}
@@ -368,6 +375,9 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("bare role, custom resource with the profile", BARE | custom("Profile"), UNKNOWN),
     ("bare role, custom resource with something else", BARE | custom("Nat"), NEITHER),
     ("role without channels, Default Host Management", CHANNELS_LACK | HOST_MANAGEMENT, NEITHER),
+    *((f"role without channels, Quick Setup where policies are attached: {allowed}",
+       CHANNELS_LACK | attaching(allowed), found)
+      for allowed, found in (("true", UNKNOWN), ("false", NEITHER), (PARAMETER, UNKNOWN))),
     ("either of two policies of AWS",
      of_aws("AmazonSSMManagedInstanceCore", "AmazonSSMManagedEC2InstanceDefaultPolicy"), READY),
     ("a policy of AWS, or one about something else",
@@ -435,6 +445,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("trust of RDS in JSON", trusts(json.dumps({"Statement": [RDS]})), UNTRUSTED),
     ("trust of RDS, custom resource with the role", trusting(RDS) | custom("Role"), UNKNOWN),
     ("trust of RDS, Default Host Management", trusting(RDS) | HOST_MANAGEMENT, UNKNOWN),
+    ("trust of RDS, association that gives another profile",
+     trusting(RDS) | {"Other": running(ATTACHES)}, UNKNOWN),
     ("trust by a dynamic reference", trusting(may_assume(DYNAMIC)), UNKNOWN),
     ("denied trust by a dynamic reference", trusting(EC2, may_assume(DYNAMIC, "Deny")), UNKNOWN),
     ("trust of a macro", trusts({"Fn::Transform": {"Name": "M"}, "Statement": []}), UNKNOWN),

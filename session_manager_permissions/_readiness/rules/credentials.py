@@ -61,7 +61,7 @@ def of_trust(parts: Parts, management: HostManagement, role: Role) -> Iterator[T
         yield f"the trust policy of its role {role.name!r}"
     elif changed_by is not None:
         yield f"{changed_by.decides}, as {found.why}"
-    elif stands_in := management.of(resource):
+    elif stands_in := management.of(resource) or management.by_runbook(resource):
         yield f"{stands_in}, as {found.why}"
     else:
         let = f"let {EC2} assume the role in its trust policy"
