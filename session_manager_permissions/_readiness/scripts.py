@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from .templates.model import Resource, Template
 
 _ACTIVATES: Final = re.compile(
-    r"ssm.*-register\b.*-(?:code|id)\b|SSMAgentSetup.*\bCODE=.*\bID=|\bactivation-?code\b",
+    r"(?=.*ssm)(?=.*-register\b)(?=.*-(?:code|id)\b)|"
+    r"(?=.*SSMAgentSetup)(?=.*\bCODE=)(?=.*\bID=)|"
+    r"(?=.*\bactivation-?code\b)",
     re.DOTALL | re.IGNORECASE,
 )
-"""What registers the agent with an activation in place of a profile.
+"""What scripts have that register the agent with an activation in place of a profile.
 
 The second one is the installer for Windows. The third is Amazon ECS Anywhere, or a hybrid node of
-Amazon EKS.
+Amazon EKS. Each word is looked for by itself, so that the time is linear in the length of a text.
 https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-linux.html
 https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-windows.html
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-anywhere-registration.html
@@ -198,7 +200,7 @@ def _may_matter(parts: Parts, template: Template, script: Deployed) -> bool:
 
 def _read(commands: str, text: str) -> Scripts:
     """Return what matters of commands, and of all that is written with them."""
-    activates = _ACTIVATES.search(text) is not None
+    activates = _ACTIVATES.match(text) is not None
     commands = re.sub(r"(?:\\|\s`)\n", " ", commands)  # in a shell or PowerShell, a line goes on
     last = {one.lastgroup: one.start() for one in _MENTIONS.finditer(commands)}
     other_way = agent = ""

@@ -423,6 +423,7 @@ OPENED: Final[dict[str, Callable[[int], Body]]] = {
     "action": lambda times: policy(allow("${" * times)),
     "action that closes": lambda times: policy(allow("${a}" * times)),
     "resource": lambda times: policy(allow("ssm:*", on="${" * times)),
+    "script": lambda times: machine(UserData="ssm -register " * (times // 10)),
 }
 
 

@@ -37,7 +37,7 @@ _RECORDS: Final = (
 )
 
 
-_REGION: Final = re.compile(r"\b[a-z]+(?:-[a-z]+)+-[0-9]+\b")
+_REGION: Final = re.compile(r"\b[a-z]+(?:-[a-z]+){1,3}-[0-9]+\b")
 _ANOTHER: Final = "any-region-0"
 """Stands for the region of a stack if that is not known, and is none that a pattern names."""
 
