@@ -94,12 +94,16 @@ def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path
         to = route.destination
         diverts = to == destination or (
             isinstance(to, IPv4Network)
-            and any(isinstance(one, IPv4Network) and to.subnet_of(one) for one in vpc.ranges)
+            and _is_inside(vpc, to)
             and place.covers(to, destination) is not False
         )
         if diverts and route.leads != "local":
             return unknown(route.name)
     return OPEN
+
+
+def _is_inside(vpc: Vpc, block: IPv4Network) -> bool:
+    return any(isinstance(one, IPv4Network) and block.subnet_of(one) for one in vpc.ranges)
 
 
 def elsewhere(
@@ -119,9 +123,9 @@ def elsewhere(
     table = _table(place, subnet, vpc)
     for route in () if isinstance(table, Unknown) else table.routes:
         to = route.destination
-        is_of_service = isinstance(to, PrefixList) and bool(to.service)
-        known = to if isinstance(to, IPv4Network) else PUBLIC
-        if to == "ipv6" or is_of_service or not lets_out_of(place, vpc, known):
+        block = to if isinstance(to, IPv4Network) else PUBLIC
+        is_other = to == "ipv6" or (isinstance(to, PrefixList) and bool(to.service))
+        if is_other or _is_inside(vpc, block) or not lets_out_of(place, vpc, block):
             continue
         if route.leads == "elsewhere":
             yield route.name

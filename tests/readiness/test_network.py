@@ -220,6 +220,8 @@ ROUTES: Final[list[Row]] = [
           ("by parameter", {"PrivateRoute.NatGatewayId": PARAMETER}, UNKNOWN))),
     ("NAT gateway whose answers take another way",
      {"Back": further("10.0.1.0/24", VpcEndpointId="vpce-1")}, UNKNOWN),
+    ("an appliance within the VPC alone",
+     routed(DestinationCidrBlock="10.0.3.0/24", NetworkInterfaceId="eni-1"), NO_NETWORK_PATH),
     ("two targets", routed(**TO_NAT, InstanceId="i-1"), UNKNOWN),
     ("destination by parameter", {"PrivateRoute.DestinationCidrBlock": PARAMETER}, UNKNOWN),
     ("destination by prefix list",
