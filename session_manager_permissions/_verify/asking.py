@@ -6,6 +6,7 @@ import os
 import re
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import unquote
 
@@ -139,6 +140,7 @@ def before_aws(error: Exception, profile: str | None = None) -> str:
     return way_out.format(error=error, profile=_of_source(profile), sign_in=sign_in(profile))
 
 
+@cache  # it takes a tenth of a second, and an audit may lose the network for thousands of calls
 def _misspelt(region: str) -> str:
     """Name a region that is almost called so; "" if there is none, or there is such a region."""
     from botocore.session import get_session  # noqa: PLC0415 # of an extra

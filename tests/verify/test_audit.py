@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest.mock import Mock
 
+import botocore.session
 import pytest
 from botocore.exceptions import CredentialRetrievalError, EndpointConnectionError
 from syrupy.assertion import SnapshotAssertion
@@ -391,6 +392,20 @@ def test_a_region_that_is_not_there(region: str) -> None:
         assert found.nodes == {A: (R,)}
         assert f"whether there is a region {region}" in found.error(region)
         assert found.error(OTHER_REGION) == ""
+
+
+def test_the_regions_are_read_once_however_many_calls_reach_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unreached = EndpointConnectionError(endpoint_url=f"https://ssm.{REGION}.amazonaws.com")
+    account = Account(*(Machine(f"i-{number:017x}") for number in range(5)))
+    read = Mock(side_effect=botocore.session.get_session)
+    monkeypatch.setattr(botocore.session, "get_session", read)
+
+    found = audit(on_call(account, "ssm:GetConnectionStatus", Mock(side_effect=unreached)))
+
+    assert {*found.nodes.values()} == {(Q,)}
+    assert read.call_count <= 1
 
 
 def test_no_region_says_which_account_it_is() -> None:
