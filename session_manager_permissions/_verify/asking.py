@@ -341,7 +341,7 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
             way_out = "let the identity assume the role_arn of the profile, or give another profile"
         return CannotAsk(f"no credentials: {operation} failed: {code}: {reason}: {way_out}")
     if code in _DENIED:
-        by = _EXPLICIT.search(reason or "")
+        by = _EXPLICIT.search(str(reason))
         named = _ACTIONS.get(action, action)
         return NotPermitted(named, asked.resource, by[0] if by else "", **told)
     if code in _MISSING or code.endswith(".NotFound"):
