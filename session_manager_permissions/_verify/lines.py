@@ -67,6 +67,11 @@ def is_command(line: str) -> bool:
     return line.startswith(_COMMANDS)
 
 
+def is_deployment(line: str) -> bool:
+    """Tell whether a line is a command that deploys the app."""
+    return line.startswith(_DEPLOY)
+
+
 def with_statement(policy: dict[str, Any], *more: dict[str, Any]) -> dict[str, Any]:
     """Return a policy with more statements, and without the principals that are deleted."""
     kept = map(_without_deleted, as_list(policy.get("Statement", [])))

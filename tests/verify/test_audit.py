@@ -21,6 +21,7 @@ from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering, judging
 from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.audit.result import VERDICTS
+from session_manager_permissions._verify.lines import is_deployment
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 from session_manager_permissions._verify.simulator import TARGET
 from session_manager_permissions._verify.text import INTERRUPTED
@@ -427,6 +428,19 @@ def test_an_error_of_the_program_is_no_verdict(monkeypatch: pytest.MonkeyPatch) 
     assert "RuntimeError: surprise: report it" in found.error()
     assert "report it" in found.one(A)["why"][0]
     assert found.one(A)["profile"] == "web"
+
+
+def test_no_command_takes_back_what_another_grants() -> None:
+    account = Account(
+        Machine(A), Machine(B, OTHER_REGION), roles={"web": Role(lacks=("kms:Decrypt",))}
+    )
+
+    found = audit(uses_key(account, REGION, OTHER_REGION), "--all-regions")
+
+    for node in (A, B):
+        first, *others = found.one(node)["fix"]
+        assert "no single command deploys them all" in first
+        assert not any(map(is_deployment, others))
 
 
 def test_what_is_shared_is_asked_once() -> None:

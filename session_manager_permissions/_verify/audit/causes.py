@@ -41,7 +41,7 @@ def grouped(nodes: Iterable[NodeResult]) -> list[Group]:
     """Group the nodes, the largest group first."""
     groups: dict[tuple[tuple[str, ...], ...], list[NodeResult]] = {}
     for node in nodes:
-        fix = _of_any_profile(node, node["fix"])
+        fix = of_any_profile(node, node["fix"])
         key = tuple(node["causes"]), _of_any(node, node["why"]), _of_any(node, fix)
         groups.setdefault(key, []).append(node)
     found = [_group(members) for members in groups.values()]
@@ -54,11 +54,11 @@ def _group(nodes: list[NodeResult]) -> Group:
     if not others:
         return Group(tuple(first["causes"]), tuple(why), tuple(fix), nodes)
     if len({(node["profile"], node["role"]) for node in nodes}) > 1:
-        fix = _of_any_profile(first, fix)
+        fix = of_any_profile(first, fix)
     return Group(tuple(first["causes"]), _of_any(first, why), _of_any(first, fix), nodes)
 
 
-def _of_any_profile(node: NodeResult, lines: list[str]) -> list[str]:
+def of_any_profile(node: NodeResult, lines: list[str]) -> list[str]:
     """Name no profile and no role in the command that deploys the permissions."""
     role = (node["role"] or "").rpartition("/")[2]
     context = {

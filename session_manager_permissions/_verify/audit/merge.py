@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.checks import ORDER
+from session_manager_permissions._verify.lines import is_deployment
 from session_manager_permissions._verify.options import read_json
 
+from .causes import of_any_profile
 from .listing import agreed
 from .result import AuditResult, Versioned
 
@@ -21,6 +23,10 @@ _GIVE: Final = "give what session-manager-permissions audit --output json printe
 _GRANTED: Final = "role-assumable"
 """The check of a role that no policy fixes."""
 _RANKS: Final = {name: rank for rank, name in enumerate(ORDER)}
+_BY_LIST: Final = (
+    "other nodes need other permissions of the role, and no single command deploys them all: deploy "
+    "a list with the options of all of them, by -c instance-profiles=FILE or -c roles=FILE"
+)
 
 
 def added_up(
@@ -34,7 +40,7 @@ def added_up(
         roles: the roles of the nodes; several parts of one role are added up.
     """
     by_place = sorted(regions, key=lambda one: (one["region"], one["account"]))
-    by_id = sorted(nodes, key=lambda one: (one["region"], one["id"]))
+    by_id = sorted(_by_list(nodes), key=lambda one: (one["region"], one["id"]))
     accounts = sorted({region["account"] for region in by_place})
     times = [region["asked_at"] for region in by_place]
     in_use = _each_once(roles)
@@ -49,6 +55,23 @@ def added_up(
         "accounts": accounts,
         "asked_at": None if None in times else min(map(str, times), default=None),
     }
+
+
+def _by_list(nodes: Iterable[NodeResult]) -> list[NodeResult]:
+    """Replace the commands that deploy different permissions to one role.
+
+    Each takes back what the others have granted, as they deploy one stack.
+    """
+    found = [*nodes]
+    commands: dict[str | None, set[str]] = {}
+    for node in found:
+        lines = of_any_profile(node, node["fix"])
+        commands.setdefault(node["role"], set()).update(filter(is_deployment, lines))
+    for node in found:
+        if len(commands[node["role"]]) > 1:
+            lines = [_BY_LIST if is_deployment(line) else line for line in node["fix"]]
+            node["fix"] = [*dict.fromkeys(lines)]
+    return found
 
 
 def summary(nodes: Sequence[NodeResult]) -> Summary:
