@@ -45,7 +45,7 @@ _NAMES: Final = {
     KEY: (
         ("AWS::KMS::Alias", ""),
         ("AWS::KMS::Alias", "Arn"),
-        *((one, attribute) for one in KEYS for attribute in ("Arn", "KeyId")),
+        *((one, "Arn") for one in KEYS),
     ),
     "s3BucketName": (("AWS::S3::Bucket", ""),),
     "cloudWatchLogGroupName": (("AWS::Logs::LogGroup", ""),),

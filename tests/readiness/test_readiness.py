@@ -370,6 +370,7 @@ IN_STATEMENTS = {
         decrypts(KEY_ID), decrypts(f"key/{KEY_ID}"), decrypts(f"mrk-{KEY_ID.replace('-', '')}"),
         decrypts(ref("Key")), decrypts([key_arn(), "alias/sessions"]),
         decrypts([key_arn(), ref("Key")]), decrypts(ref("Alias")),
+        decrypts({"Fn::Sub": "${Key}"}), decrypts(att("Key", "KeyId")),
         decrypts([key_arn(), key_arn(resource="alias/a")]), decrypts([OF_KEY, "alias/sessions"]),
         # in both branches, and named once
         decrypts({"Fn::If": ["C", [ref("Key"), key_arn()], ref("Key")]}),
@@ -380,10 +381,11 @@ IN_STATEMENTS = {
         {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": key_arn()}),
     READY: (decrypts([OF_KEY, ref("Key")]), decrypts([ref("Alias"), OF_KEY]),
         decrypts([key_arn(resource="alias/a"), OF_KEY]), decrypts([key_arn(), KEY_ID]),
-        decrypts(key_arn()), decrypts(OF_KEY), decrypts(ref("Parameter")),
-        decrypts(ref("Secret")), decrypts(key_arn(resource="key/*")), allow("kms:Encrypt"),
-        allow("kms:CreateAlias", on=ALIAS), deny("kms:Decrypt", on=ALIAS), deny("kms:Decrypt"),
+        decrypts([OF_KEY, att("Key", "KeyId")]), decrypts(OF_KEY), decrypts(ref("Parameter")),
+        decrypts(key_arn()), decrypts(ref("Secret")), decrypts(key_arn(resource="key/*")),
+        allow("kms:Encrypt"), allow("kms:CreateAlias", on=ALIAS), deny("kms:Decrypt", on=ALIAS),
         allow("s3:GetObject", on="alias/sessions"), allow("kms:Encrypt", "s3:*"), allow("*"),
+        deny("kms:Decrypt"),
         {"Effect": "Allow", "NotAction": "kms:Encrypt", "Resource": "*"},
         allow("kms:Decrypt", Condition=ENCRYPTS_FOR)),
 }  # fmt: skip

@@ -9,7 +9,6 @@ from session_manager_permissions import _needs
 from session_manager_permissions._readiness.marks import KEYS, marked
 from session_manager_permissions._readiness.policies import DECRYPT
 from session_manager_permissions._readiness.templates.functions import (
-    intrinsic,
     listed,
     shown,
     text,
@@ -105,10 +104,9 @@ def of_policy(reader: PolicyReader, policy: Policy) -> Iterator[Finding]:
 
 def _is_no_key(written: object, resource: Resource) -> bool:
     """Tell whether a statement's resource is an alias, or the id of a key, in place of its ARN."""
-    function, name = intrinsic(written)
-    if function == "Ref":
-        referenced = resource.template.resources.get(name)
-        return referenced is not None and referenced.type in {*KEYS, _ALIAS}
+    match resource.template.value(written):
+        case (ReturnValue(found, ""),):
+            return found.type in {*KEYS, _ALIAS}
     return _ALIAS_OR_ID.fullmatch(text(written)) is not None
 
 

@@ -339,6 +339,8 @@ class Assembly:
         only_if(resource.exists)
         if resource.type in OF_IAM and attribute == "Arn":
             return self._arn_of_iam(resource)
+        if resource.type.startswith("AWS::KMS::") and attribute == "KeyId":
+            return (ReturnValue(resource),)  # as `Ref` returns the id as well
         if resource.type == "AWS::EC2::VPC" and attribute == "CidrBlock":
             return self._once(("block", resource), lambda: self._block(resource))
         return (ReturnValue(resource, attribute),)
