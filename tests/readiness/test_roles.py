@@ -385,6 +385,7 @@ GIVEN = {
         (OF_REGION, "web-eu-west-2"), (NO_VALUE, NO_VALUE),
     ),
     UNKNOWN: (
+        ({"Ref": {"Fn::Sub": "${Name}A"}}, {"Ref": {"Fn::Sub": "${Name}B"}}),
         (ref("Name"), ref("Another")), (ref("Name"), "web"), (JOINED, "web-eu"),
         (ref("Name"), "a-default"),  # which may be overridden
         ("web", "Web"),  # IAM has no two roles of these names

@@ -296,6 +296,8 @@ class Assembly:
         return None
 
     def _reference(self, template: Template, name: str) -> Value | None:
+        if not name:  # a function makes it
+            return None
         if name.startswith("AWS::"):
             return _pseudo(template, name)
         if name in template.resources:
