@@ -239,7 +239,10 @@ class Assembly:
         of_list = function == "Ref" and argument in template.lists
         if not of_list and function not in {"Fn::FindInMap", "Fn::Split"}:
             return None
+        key = template, "entries", json.dumps(expression, sort_keys=True)
+        return self.worlds.once(key, lambda: self._entries(template, expression))
 
+    def _entries(self, template: Template, expression: object) -> list[Any] | None:
         def number() -> int:
             """Return the number of entries, negated if there may be more than are known."""
             several = self._list(template, expression) or []
