@@ -15,13 +15,16 @@ from .lines import in_json, with_statement
 from .network import groups_of, vpc_attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator
 
     from session_manager_permissions._network.model import Endpoint, Vpc
     from session_manager_permissions._network.verdicts import AclFault, Problem
 
     from .network import LiveVpc
     from .node import Node
+
+    _Entries = dict[int, dict[str, Any]]
+    """The entries of one side of a network ACL, by their numbers."""
 
 _DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hostnames"}
 """The attributes of a VPC that private DNS needs, and how the AWS CLI names them."""
@@ -43,18 +46,25 @@ class PathRemedies(NamedTuple):
     opened: Collection[str]
     """The services whose paths are open."""
 
-    def of(self, problem: Problem, service: str) -> tuple[str, ...]:  # noqa: PLR0911 # one for each fault
-        """Return the remedy of one problem: the commands, and then what else there is to do.
+    def of(self, problems: Iterable[Problem], service: str) -> tuple[str, ...]:
+        """Return the remedies of problems, each line once: commands, and what else there is to do.
 
         Args:
-            problem: the problem.
+            problems: the problems.
             service: the service that the path leads to.
         """
+        acls: dict[str, _Entries] = {}
+        lines = (line for one in problems for line in self._of_one(one, service, acls))
+        return tuple(dict.fromkeys(lines))
+
+    def _of_one(  # noqa: PLR0911 # one for each fault
+        self, problem: Problem, service: str, acls: dict[str, _Entries]
+    ) -> Iterable[str]:
         if problem.cause == verdicts.EGRESS_CLOSED:
             to_all = "IpRanges=[{CidrIp=0.0.0.0/0}]"
             return (self._authorize("egress", self._own_groups[0], to_all),)
         if problem.acl is not None:
-            return self._of_acl(problem.acl)
+            return self._of_acl(problem.acl, acls)
         if problem.fault == verdicts.VPC_DNS:
             return tuple(self._with_dns())
         if problem.fault == verdicts.GROUPS:
@@ -98,30 +108,33 @@ class PathRemedies(NamedTuple):
         command = self._ec2(f"authorize-security-group-{side} --group-id {word(group)}")
         return f"{command} --ip-permissions {allowed}"
 
-    def _of_acl(self, fault: AclFault) -> tuple[str, ...]:
-        """Let TCP pass by entries that come before those that deny."""
+    def _of_acl(self, fault: AclFault, acls: dict[str, _Entries]) -> Iterator[str]:
+        """Let TCP pass by entries that come before those that deny.
+
+        Args:
+            fault: what does not pass.
+            acls: the entries of each side of an ACL, with those that are added.
+        """
         acl = self.vpc.acls[fault.subnet]
         named = word(_id(acl["NetworkAclId"], "ACL"))
-        return tuple(
-            line
-            for egress, ports in fault.ports
-            for line in self._by_entries(
-                {one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress},
-                f"--network-acl-id {named} --{'egress' if egress else 'ingress'}",
-                _allowing(fault.peer, ports),
-            )
-        )
+        for egress, ports in fault.ports:
+            side = f"--network-acl-id {named} --{'egress' if egress else 'ingress'}"
+            there = {one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress}
+            entries = acls.setdefault(side, there)
+            allowing = _allowing(fault.peer, ports)
+            if not any(one.get("Added") == allowing for one in entries.values()):
+                yield from self._by_entries(entries, side, allowing)
 
-    def _by_entries(
-        self, entries: Mapping[int, dict[str, Any]], side: str, allowing: str
-    ) -> Iterator[str]:
+    def _by_entries(self, entries: _Entries, side: str, allowing: str) -> Iterator[str]:
         """Add an entry before the first that denies TCP, or in its place if no number is free."""
         denials = (number for number, one in entries.items() if _denies_tcp(one))
         first = min(denials, default=_LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)
         behind = (number for number in range(first + 1, _LAST_ENTRY) if number not in entries)
         create = self._ec2(f"create-network-acl-entry {side}")
+        added = {"RuleAction": "allow", "Protocol": "6", "Added": allowing}
         if number := next(free, None):
+            entries[number] = added
             yield f"{create} --rule-number {number} {allowing}"
             return
         moved = next(behind, _LAST_ENTRY)
@@ -129,6 +142,7 @@ class PathRemedies(NamedTuple):
             yield f"before entry {first}, which denies it, add one with: {allowing}"
             return
         yield f"{create} --rule-number {moved} {_as_it_is(entries[first])}"
+        entries |= {moved: entries[first], first: added}
         replace = self._ec2(f"replace-network-acl-entry {side}")
         yield f"{replace} --rule-number {first} {allowing}"
 

@@ -178,8 +178,7 @@ def _outcome(
     if doubted:
         reasons[0] += f"; but {doubted[0]}, so the network has a way that EC2 does not show"
         return of_path.unknown(*reasons, fix=on_it)
-    lines = (line for problem in problems for line in remedies.of(problem, service))
-    fixes = tuple(dict.fromkeys(lines))
+    fixes = remedies.of(problems, service)
     if PRIVATE_DNS in {problem.fault for problem in problems} and not vpc.knows_zones:
         reasons[0] += (
             f"; a private hosted zone for the name of {service}, if there is one, "

@@ -176,6 +176,9 @@ MORE: Final[dict[str, Change]] = {
     "an endpoint that failed, and had no private DNS": never(
         endpoint("ssm", State="Failed", PrivateDnsEnabled=False)),
     "endpoints behind a network ACL": both(never(*BOTH_ENDPOINTS, **IN_OTHER), shut_acl),
+    "endpoints in two subnets behind network ACLs": both(
+        never(*BOTH_ENDPOINTS, SubnetIds=["subnet-public", "subnet-e"]),
+        *(acls(*(entry(2, egress=out) for out in (True, False))), shut_acl)),
     "a network ACL whose first entries deny": both(
         NEVER,
         acls(entry(1, egress=True), entry(2, egress=True, Protocol="-1"), entry(1, egress=False))),
