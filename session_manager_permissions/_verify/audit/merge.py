@@ -24,8 +24,8 @@ _GRANTED: Final = "role-assumable"
 """The check of a role that no policy fixes."""
 _RANKS: Final = {name: rank for rank, name in enumerate(ORDER)}
 _BY_LIST: Final = (
-    "other nodes need other permissions of the role, and no single command deploys them all: deploy "
-    "a list with the options of all of them, by -c instance-profiles=FILE or -c roles=FILE"
+    "other nodes need other permissions of the role, and no single command deploys them all: "
+    "deploy a list with the options of all of them, by -c instance-profiles=FILE or -c roles=FILE"
 )
 
 
