@@ -235,7 +235,8 @@ def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
     node_id, file = arguments.instance_id, arguments.agent_diagnostics
     tell = line_of(sys.stderr)
     waiting = Waiting(lambda call: tell(f"asking {call}"))
-    session = AwsSession(arguments.profile, arguments.region, waiting)
+    with waiting.said(say):
+        session = AwsSession(arguments.profile, arguments.region, waiting)
     if session.region is None:
         raise CannotAsk("a node is in a region, and no region is known: give --region")
     rows = None if file is None else read_diagnostics(file, node_id)

@@ -24,6 +24,7 @@ _RETRIES: Final = {"mode": "standard"}
 """In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times."""
 _CONNECT, _READ = 5, 10
 """How many seconds a service has to accept a connection, and to answer."""
+_CREDENTIALS: Final = "the question for credentials"
 _LONG: Final = 4
 """After so many seconds a wait is told."""
 _SIMULATES: Final = "iam:SimulatePrincipalPolicy"
@@ -375,5 +376,6 @@ class AwsSession(Session):
         *,
         retries: Mapping[str, object] = _RETRIES,
     ) -> None:
-        calls = Boto(profile, region, retries=retries)
+        with waiting.on(_CREDENTIALS):  # a program may give them, and take its time
+            calls = Boto(profile, region, retries=retries)
         super().__init__(calls, calls.region, profile, waiting)

@@ -8,10 +8,13 @@ from threading import Event
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from session_manager_permissions._verify import session
+from session_manager_permissions._verify import command, session
+from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.audit import answering as audits
 from session_manager_permissions._verify.session import Boto, Waiting
 
 from .conftest import SIGNED_IN
+from .nodes import NODE
 
 HERE, ELSEWHERE = "eu-west-1", "us-west-2"
 MALFORMED = f"<Error><Code>AuthorizationHeaderMalformed</Code><Region>{ELSEWHERE}</Region></Error>"
@@ -103,3 +106,27 @@ def test_a_long_wait_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         assert is_told.wait(60)
 
     assert told == ["still waiting for an answer to ssm:GetDocument"]
+
+
+@pytest.mark.parametrize("asked", [("verify", "--instance-id", NODE), ("audit",)])
+def test_a_program_that_takes_long_for_credentials_is_told(
+    asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    is_told = Event()
+
+    def say(line: str) -> None:
+        told.append(line)
+        is_told.set()
+
+    def boto(*_: object, **__: object) -> None:
+        assert is_told.wait(60)
+        raise CannotAsk("no credentials")
+
+    monkeypatch.setattr(session, "_LONG", 0)
+    monkeypatch.setattr(session, "Boto", boto)
+    for module in (command, audits):
+        monkeypatch.setattr(module, "say", say)
+
+    assert command.main(asked) == 2
+    assert told == ["still waiting for an answer to the question for credentials", "no credentials"]
