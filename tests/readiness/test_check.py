@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -291,6 +292,14 @@ def test_what_is_no_text_or_has_no_end_is_refused(
     assert refused(capsys, "a.yaml") == "a.yaml: it is not text in UTF-8: convert it"
     monkeypatch.setattr(loading, "_MOST_BYTES", 2**20)
     assert refused(capsys, "/dev/zero") == "/dev/zero: it has more than 1 MiB"
+
+
+def test_a_pipe_is_read_once(capsys: Capture) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, json.dumps(NOT_READY).encode())
+    os.close(writer)
+
+    assert rules(capsys, f"/dev/fd/{reader}") == ["channel-missing"]
 
 
 def test_without_the_extra_json_is_read_and_yaml_says_what_is_missing(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from .functions import intrinsic, rewritten
@@ -36,8 +37,7 @@ def load(path: Path) -> tuple[dict[str, Any], bytes]:
         CannotRead: there is no such file, or it is neither JSON nor YAML.
     """
     try:
-        with path.open("rb") as file:
-            written = file.read(_MOST_BYTES + 1)
+        written = _bytes(path) if path.is_file() else _bytes_once(path)
     except (OSError, ValueError) as error:
         raise CannotRead(getattr(error, "strerror", None) or str(error)) from None
     if len(written) > _MOST_BYTES:
@@ -46,6 +46,15 @@ def load(path: Path) -> tuple[dict[str, Any], bytes]:
     if found is None:
         found = _cut(_from_yaml(written))
     return found, written
+
+
+def _bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES + 1)
+
+
+_bytes_once: Final = cache(_bytes)
+"""What a pipe has, such as standard input: a second reading would find nothing."""
 
 
 def parsed(written: str | bytes) -> dict[str, Any] | None:
