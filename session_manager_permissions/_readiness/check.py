@@ -204,7 +204,7 @@ class _Checking:
             return behind, [_unknown_profile(profile, name, judgement.decides)]
         found = permissions.together(judgement.found)
         if found and len(behind) == 1:
-            lacking = partial(self._session_rules.lacking, behind[0])
+            lacking = partial(self._session_rules.lacking, behind[0], profile)
             options = in_all_worlds(self._worlds, lambda: lacking().policy.options)
             by_boundary = in_all_worlds(self._worlds, lambda: lacking().by_boundary)
             policy = GivePolicy(behind[0].resource, options=(*options,))

@@ -160,9 +160,9 @@ def group_that_starts_empty(stack: cdk.Stack) -> None:
     a_group(stack, role=reaching(stack, registers=False), min_capacity=0)
 
 
-def beside_one_that_opens_alone(stack: cdk.Stack) -> None:
-    opens_by_the_role_alone(stack)
-    group_that_starts_empty(cdk.NestedStack(stack, "Beside"))
+def beside_one_that_opens_alone(stack: cdk.Stack, build: Build = opens_by_the_role_alone) -> None:
+    build(cdk.NestedStack(stack, "Beside"))
+    group_that_starts_empty(stack)
 
 
 def late_by_a_policy(stack: cdk.Stack) -> None:

@@ -241,9 +241,18 @@ def preferences_of_another_stack() -> cdk.App:
     return app
 
 
+def preferences_of_each_stack() -> cdk.App:
+    app, base, web = two_stacks()
+    for stack in (base, web):
+        SessionPreferences(stack, "Preferences", encryption_key=kms.Key(stack, "Key"))
+    instance(web, vpc(web), role=faults.a_role(base))
+    return app
+
+
 @pytest.mark.parametrize(("build", "rule"), [
     (role_of_another_stack, "channel-missing"),
     (preferences_of_another_stack, "channel-missing"),
+    (preferences_of_each_stack, "channel-missing"),
     (network_of_another_stack, "no-network-path"),
     (partial(key_of_another_stack, role_is_first=True), "session-denied"),
     (partial(key_of_another_stack, role_is_first=False), "session-denied"),
@@ -293,11 +302,15 @@ def test_fix_is_the_option_of_the_fleet_that_covers_the_role(snapshot: SnapshotA
     assert not mended(build).wrong
 
 
+BOUNDED: Final = partial(faults.boundary_of_the_app, build=faults.opens_by_the_role_alone)
+
+
 @pytest.mark.parametrize(
     ("build", "is_option"),
     [
         (faults.opens_by_the_role_alone, False),
         (faults.beside_one_that_opens_alone, False),
+        (partial(faults.beside_one_that_opens_alone, build=BOUNDED), False),
         (faults.group_that_starts_empty, True),
         (partial(faults.with_preferences, build=faults.group_that_starts_empty), False),
     ],

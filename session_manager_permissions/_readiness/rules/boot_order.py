@@ -58,11 +58,11 @@ def of_compute(decisions: Decisions, compute: Compute, role: Role) -> Iterator[F
 
 
 def lacks_registration(decisions: Decisions, compute: Compute, role: Role) -> bool:
-    """Tell whether compute boots at once, and its role lacks only the registration by then."""
+    """Tell whether compute boots at once, when policies allow all but the registration."""
     if not _boots_at_once(compute):
         return False
     at_boot = decisions.abilities(role, frozenset(_late(decisions, compute.resource, role)))
-    lacking = {one for one in NEEDED if at_boot[one].decision.answer is not Answer.ALLOWED}
+    lacking = {one for one in NEEDED if at_boot[one].identity.answer is not Answer.ALLOWED}
     return lacking == {*_needs.REGISTRATION.actions}
 
 

@@ -146,14 +146,14 @@ class SessionRules:
                     yield _finding(document, role, calls, fix, ends=ends)
                 return  # a session that is refused has no log
 
-    def lacking(self, role: Role) -> Allow:
-        """Return what allows a role what one of the documents asks for.
+    def lacking(self, role: Role, profile: Resource) -> Allow:
+        """Return what allows the role of a profile what one of the documents asks for.
 
         That is nothing if it may use one already. What the account's default document asks for is a
         finding of its own.
         """
         nothing = Allow(GivePolicy(role.resource))
-        documents = self._sessions.documents(role.resource.template.stack)
+        documents = self._sessions.documents(profile.template.stack)
         if any(self._is_default(one.resource) or not self._denied(one, role) for one in documents):
             return nothing
         return next(filter(None, (self._allow(role, one) for one in documents)), nothing)
