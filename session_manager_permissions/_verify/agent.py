@@ -30,14 +30,14 @@ _ON_THE_NODE: Final = (
 _GIVE: Final = "give the output of: sudo ssm-cli get-diagnostics --output json"
 
 
-class _WrittenRow(TypedDict):
+class _FileRow(TypedDict):
     Check: str
     Status: str
     Note: str
 
 
-class _Written(TypedDict):
-    DiagnosticsOutput: list[_WrittenRow]
+class _DiagnosticsFile(TypedDict):
+    DiagnosticsOutput: list[_FileRow]
 
 
 class _Row(NamedTuple):
@@ -64,7 +64,7 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
         CannotAsk: there is no such file, it is none of diagnostics, or it is of another node.
     """
     option = f"--agent-diagnostics {path}"
-    written = read_json(path, "--agent-diagnostics", _GIVE)(_Written)
+    written = read_json(path, "--agent-diagnostics", _GIVE)(_DiagnosticsFile)
     rows = []
     for entry in written["DiagnosticsOutput"]:
         said = (entry["Check"], entry["Status"], entry["Note"])
