@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .facts import Fact, Unknown, all_of, any_of
 from .filters import acl_from, acls_to_public, lets_out_of
 from .model import (
+    Destination,
     Endpoint,
     NatGateway,
     PrefixList,
@@ -92,17 +93,20 @@ def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path
     table = _table(place, subnet, vpc)
     for route in () if isinstance(table, Unknown) else table.routes:
         to = route.destination
-        diverts = to == destination or (
-            isinstance(to, IPv4Network)
-            and _is_inside(vpc, to)
-            and place.covers(to, destination) is not False
-        )
-        if diverts and route.leads != "local":
+        if route.leads == "local":
+            continue
+        if isinstance(to, IPv4Network):
+            diverts = _is_inside(vpc, to) and place.covers(to, destination) is not False
+        else:
+            diverts = to == destination
+        if diverts:
             return unknown(route.name)
     return OPEN
 
 
 def _is_inside(vpc: Vpc, block: IPv4Network) -> bool:
+    if not block.prefixlen:  # as most routes have it
+        return False
     return any(isinstance(one, IPv4Network) and block.subnet_of(one) for one in vpc.ranges)
 
 
@@ -122,23 +126,35 @@ def elsewhere(
     """
     table = _table(place, subnet, vpc)
     for route in () if isinstance(table, Unknown) else table.routes:
-        to = route.destination
-        block = to if isinstance(to, IPv4Network) else PUBLIC
-        is_other = to == "ipv6" or (isinstance(to, PrefixList) and bool(to.service))
-        if is_other or _is_inside(vpc, block) or not lets_out_of(place, vpc, block):
-            continue
-        if route.leads == "elsewhere":
-            yield route.name
-        if route.leads == "nat-gateway" and route.target not in seen:
-            nat = place.network.nat_gateways.get(route.target)
-            if nat is None:
-                yield decider(route.target, "NAT gateway")
-            elif nat.available is not False and nat.subnet is not None:
-                behind = place.network.subnets.get(nat.subnet)
-                if behind is None:
-                    yield decider(nat.subnet, "subnet")
-                else:
-                    yield from elsewhere(place, behind, vpc, seen | {route.target})
+        names = [*_led_elsewhere(place, route, vpc, seen)]
+        if names and _takes_others(place, route.destination, vpc):
+            yield from names
+
+
+def _led_elsewhere(
+    place: Place, route: Route, vpc: Vpc, seen: frozenset[Hashable]
+) -> Iterator[str]:
+    if route.leads == "elsewhere":
+        yield route.name
+    if route.leads == "nat-gateway" and route.target not in seen:
+        nat = place.network.nat_gateways.get(route.target)
+        if nat is None:
+            yield decider(route.target, "NAT gateway")
+        elif nat.available is not False and nat.subnet is not None:
+            behind = place.network.subnets.get(nat.subnet)
+            if behind is None:
+                yield decider(nat.subnet, "subnet")
+            else:
+                yield from elsewhere(place, behind, vpc, seen | {route.target})
+
+
+def _takes_others(place: Place, to: Destination, vpc: Vpc) -> bool:
+    """Tell whether the compute may send to addresses of other networks that a route is for."""
+    block = to if isinstance(to, IPv4Network) else PUBLIC
+    is_of_service = isinstance(to, PrefixList) and bool(to.service)
+    return not (to == "ipv6" or is_of_service or _is_inside(vpc, block)) and lets_out_of(
+        place, vpc, block
+    )
 
 
 def by_ipv6(place: Place) -> bool:

@@ -313,19 +313,17 @@ class Assembly:
 
     def _given(self, template: Template, name: str) -> Value:
         """Return the value of a parameter; the entries of a list with commas between them."""
-        if template.nested_as is None:
-            return _parameter(template, name)
-        return self._once((template, name), lambda: self._argument(template, name))
-
-    def _argument(self, template: Template, name: str) -> Value:
-        """Return the value of a parameter of a nested stack: what it is given, or its default."""
-        parameter = mapping(template.parameters.get(name))
         stack = template.nested_as
-        given = mapping(stack.properties.get("Parameters")).get(name) if stack else None
-        if given is None:
-            given = parameter.get("Default")
         if stack is None or stack.template.transforms:
             return _parameter(template, name)
+        return self._once((template, name), lambda: self._argument(template, stack, name))
+
+    def _argument(self, template: Template, stack: Resource, name: str) -> Value:
+        """Return the value of a parameter of a nested stack: what it is given, or its default."""
+        parameter = mapping(template.parameters.get(name))
+        given = mapping(stack.properties.get("Parameters")).get(name)
+        if given is None:
+            given = parameter.get("Default")
         if str(parameter.get("Type")).startswith("AWS::SSM::Parameter::Value<"):
             path = self.text(stack.template, given)
             if UNKNOWN in path:
