@@ -223,7 +223,8 @@ class Roles:
         names = self.assembly.names(resource.template, resource.properties, "RoleName")
         guarded = any(one.guards for one in candidates(resource.properties, "RoleName"))
         for name in names:
-            self._attach(role, name, is_certain=not (guarded or names[1:]))
+            others = self.assembly.with_name(resource.type, resource.template, name)[1:]
+            self._attach(role, name, is_certain=not (guarded or names[1:] or others))
         for entry in candidates(resource.properties, "ManagedPolicyArns"):
             arn = text_written(entry.value)
             template = resource.template
@@ -254,8 +255,20 @@ class Roles:
         if attached.named is None:
             return True
         name = self.assembly.value(resource.template, attached.entry.value)
-        mine = (ReturnValue(role.resource),), self.assembly.name_of(role.resource)
-        return name == attached.named and (not role.in_app or name in mine)
+        if name != attached.named:
+            return False
+        by_reference = not role.in_app or name == (ReturnValue(role.resource),)
+        return by_reference or self._names(resource, role.resource, name)
+
+    def _names(self, policy: Resource, role: Resource, name: Value) -> bool:
+        """Tell whether a policy names a role. Roles of one name are in several accounts."""
+        if name != self.assembly.name_of(role):
+            return False
+        meant = self.assembly.named(role.type, policy.template, name)
+        if meant is not None:
+            return meant is role
+        decider = f"the account of the policy {policy.logical_id!r}"
+        return self.assembly.worlds.is_true(("names", policy.template, role), decider)
 
     def sids(self, role: Role, begin: tuple[str, ...]) -> list[str]:
         """Return the Sids in a role's policies that begin with one of these texts."""

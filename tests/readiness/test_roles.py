@@ -273,6 +273,11 @@ def test_role_of_another_account_is_another_role(check: Check) -> None:
     assert report.verdicts == {"ready": 1, "can't be known": 1}
 
 
+def test_roles_of_one_name_are_in_several_accounts(check: Check) -> None:
+    assert check(NAMED_SO, WITH_POLICY).verdicts == {"not ready": 1, "ready": 1}
+    assert check(NAMED_SO, WITH_POLICY, **OF_ONE).verdicts == {"can't be known": 2}
+
+
 # Every form in which a policy can name its role --------------------------------------------------
 
 

@@ -216,7 +216,9 @@ class Assembly:
     def named(self, type_: str, template: Template, name: Value) -> Resource | None:
         """Return the only resource of a type that has a name in the world that is judged.
 
-        `with_name` says where it may be. A resource of IAM may be named by its ARN as well.
+        `with_name` says where it may be. A resource of IAM may be named by its ARN as well. Where
+        the account is not known, several of one name are in several accounts: the one of the
+        template is in its account.
         """
         if type_.startswith(_IAM):
             account = re.match("arn:[^:]*:iam::([0-9]+):", as_text(name))
@@ -225,6 +227,8 @@ class Assembly:
             name = name_in(name)
         several = self.with_name(type_, template, name)
         found = [one for one in several if one.exists and self.name_of(one) == name]
+        if not template.stack.account:
+            found = [one for one in found if one.template is template] or found
         return found[0] if len(found) == 1 else None
 
     def entries(self, template: Template, expression: object) -> list[Any] | None:
