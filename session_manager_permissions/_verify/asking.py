@@ -140,7 +140,7 @@ def before_aws(error: Exception, profile: str | None = None) -> str:
     return way_out.format(error=error, profile=_of_source(profile), sign_in=sign_in(profile))
 
 
-@cache  # it takes a tenth of a second, and an audit may lose the network for thousands of calls
+@cache  # it takes a tenth of a second, and AWS may refuse thousands of calls
 def _misspelt(region: str) -> str:
     """Name a region that is almost called so; "" if there is none, or there is such a region."""
     from botocore.session import get_session  # noqa: PLC0415 # of an extra
@@ -296,10 +296,12 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
     from botocore.exceptions import (  # noqa: PLC0415 # of an extra
         BotoCoreError,
         ClientError,
+        ConnectTimeoutError,
         EndpointConnectionError,
         HTTPClientError,
         InvalidRegionError,
         ParamValidationError,
+        ReadTimeoutError,
     )
     from botocore.exceptions import ConnectionError as NoConnection  # noqa: PLC0415
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
@@ -308,6 +310,9 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
         yield
     except ClientError as error:
         raise _refusal(error, asked) from None
+    except (ConnectTimeoutError, ReadTimeoutError) as error:
+        text = f"{asked.service} in {asked.region} does not answer: {error}: check the network"
+        raise NotReached(text) from None
     except EndpointConnectionError as error:
         region, similar, of_region = asked.region or "", _misspelt(asked.region or ""), ""
         if similar or f".{region}." in str(error):  # else it is not what the address rests on

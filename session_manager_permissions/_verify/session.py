@@ -314,22 +314,16 @@ class Session:
             NotThere: the resource does not exist.
             CannotAsk: AWS refuses for another reason, or does not answer.
         """
-        from botocore.exceptions import (  # noqa: PLC0415 # of an extra
-            ConnectTimeoutError,
-            ReadTimeoutError,
-        )
-
         service, _, operation = call.partition(":")
         where = region or self.region
         if silent := self._silent.get((service, where)):
             raise silent
-        with asking(Addressee(service, where, on, missing, self.profile)):
-            try:
-                with self._waiting.on(call):
-                    yield from self._calls.pages(service, where, operation, asked)
-            except (ConnectTimeoutError, ReadTimeoutError) as error:
-                text = f"{service} in {where} does not answer: {error}: check the network"
-                raise self._silent.setdefault((service, where), NotReached(text)) from None
+        try:
+            addressee = Addressee(service, where, on, missing, self.profile)
+            with asking(addressee), self._waiting.on(call):
+                yield from self._calls.pages(service, where, operation, asked)
+        except NotReached as error:  # another call would be tried as often, and for as long
+            raise self._silent.setdefault((service, where), error) from None
 
     def once(self, key: Hashable, find: Callable[[], _Found]) -> _Found:
         """Return what is found by this key, once for the session, whichever thread is first."""

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest.mock import Mock
 
-import botocore.session
 import pytest
 from botocore.exceptions import CredentialRetrievalError, EndpointConnectionError
 from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering, judging
+from session_manager_permissions._verify.audit.auditing import AT_ONCE
 from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.audit.result import VERDICTS
 from session_manager_permissions._verify.lines import is_deployment
@@ -395,18 +395,14 @@ def test_a_region_that_is_not_there(region: str) -> None:
         assert found.error(OTHER_REGION) == ""
 
 
-def test_the_regions_are_read_once_however_many_calls_reach_none(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_service_that_is_not_reached_is_not_called_for_each_node() -> None:
     unreached = EndpointConnectionError(endpoint_url=f"https://ssm.{REGION}.amazonaws.com")
-    account = Account(*(Machine(f"i-{number:017x}") for number in range(5)))
-    read = Mock(side_effect=botocore.session.get_session)
-    monkeypatch.setattr(botocore.session, "get_session", read)
+    account = Account(*(Machine(f"i-{number:017x}") for number in range(50)))
 
     found = audit(on_call(account, "ssm:GetConnectionStatus", Mock(side_effect=unreached)))
 
     assert {*found.nodes.values()} == {(Q,)}
-    assert read.call_count <= 1
+    assert account.made.count("ssm:GetConnectionStatus") <= AT_ONCE
 
 
 def test_no_region_says_which_account_it_is() -> None:
