@@ -157,7 +157,7 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
     if script is None or (
         isinstance(script, Deployed)
         and not {*dict.keys(script)}.isdisjoint(("Fn::Join", "Fn::Sub"))
-        and not _may_matter(parts, origin.template, script)
+        and not _may_matter(parts, origin, script)
     ):
         return NO_SCRIPTS
     known = parts.text(origin, script)
@@ -179,11 +179,16 @@ def of_init(resource: Resource) -> Scripts:
     return _read(lines.replace(r"\n", "\n").replace(r"\"", '"'), lines)
 
 
-def _may_matter(parts: Parts, template: Template, script: Deployed) -> bool:
+def _may_matter(parts: Parts, origin: Resource, script: Deployed) -> bool:
     """Tell whether a script may have what is looked for in scripts, in any world.
 
     If not, no world is asked for those parts of the script that depend on conditions.
     """
+    key = "may matter", origin, *map(id, dict.values(script))
+    return parts.worlds.once(key, lambda: _matters(parts, origin.template, script))
+
+
+def _matters(parts: Parts, template: Template, script: Deployed) -> bool:
     texts = texts_in(script)
     for function in mappings_in(script):
         match [*dict.items(function)]:

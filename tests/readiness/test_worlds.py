@@ -307,6 +307,16 @@ def test_cost_of_conditions_that_are_independent(tmp_path: Path) -> None:
     assert with_four < 3 * without
 
 
+def test_cost_of_a_map_that_a_script_reads_over_and_over(tmp_path: Path) -> None:
+    def of_rows(number: int) -> int:
+        body = of_regions(number)
+        given = body["Resources"]["Instance"]["Properties"]
+        given["UserData"] = {"Fn::Base64": {"Fn::Join": ["", [given["ImageId"]] * 20]}}
+        return calls(write(tmp_path, Stack=body), network=True)
+
+    assert of_rows(32) < 20 * of_rows(2)
+
+
 def test_part_that_no_deployment_has_in_some_worlds() -> None:
     worlds = Worlds()
 

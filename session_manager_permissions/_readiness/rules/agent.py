@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-ag
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -74,7 +75,7 @@ def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
     if compute.agent:
         yield compute.agent
     image = compute.image
-    if image is None or not _may_lack_agent(parts, image):
+    if image is None or not _may_lack_agent_in_any_world(parts, image):
         return
     path, may_be_other = _parameter(parts, image)
     named = repr(path.replace(UNKNOWN, "…"))
@@ -110,11 +111,17 @@ def _without_agent(image: Image, path: str, named: str) -> Finding:
     )
 
 
-def _may_lack_agent(parts: Parts, image: Image) -> bool:
+def _may_lack_agent_in_any_world(parts: Parts, image: Image) -> bool:
     """Tell whether any world has an image without the agent.
 
     If none has, the world is not asked which image it has: a map may have one for each region.
     """
+    written = json.dumps(dict(dict.items(mapping(image.value))) or image.value)
+    key = "may lack the agent", image.named_by, written
+    return parts.worlds.once(key, lambda: _may_lack_agent(parts, image))
+
+
+def _may_lack_agent(parts: Parts, image: Image) -> bool:
     try:
         worlds = parts.worlds.each(lambda: _parameter(parts, image)[0])
     except TooManyWorlds:  # as a map may have one for each region and operating system

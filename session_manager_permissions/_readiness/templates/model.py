@@ -7,7 +7,17 @@ from functools import cache, cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from .functions import MACRO, UNKNOWN, Deployed, listed, maker_in, mapping, mappings_in, text
+from .functions import (
+    MACRO,
+    UNKNOWN,
+    Deployed,
+    intrinsic,
+    listed,
+    maker_in,
+    mapping,
+    mappings_in,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -200,6 +210,15 @@ class Template:
         """Whether an entry of its maps is a list."""
         rows = [row for one in self.mappings.values() for row in mapping(one).values()]
         return any(isinstance(entry, list) for row in rows for entry in mapping(row).values())
+
+    def may_make_list(self, expression: object) -> bool:
+        """Tell whether an expression is a function that may make a list."""
+        match intrinsic(expression):
+            case "Ref", name:
+                return name in self.lists
+            case ("Fn::Split", _) | ("Fn::FindInMap", [_, _, _, _]):  # which has a default
+                return True
+        return self.maps_lists and intrinsic(expression)[0] == "Fn::FindInMap"
 
     def may_vary(self, value: dict[str, Any]) -> bool:
         """Tell whether a mapping is a function that may choose a value, or make a list."""

@@ -239,9 +239,7 @@ class Assembly:
         Returns None for a function that makes no list, and where the worlds differ in the number
         of entries and some of these are not known.
         """
-        function, argument = intrinsic(expression)
-        of_list = function == "Ref" and argument in template.lists
-        if not of_list and function not in {"Fn::FindInMap", "Fn::Split"}:
+        if not template.may_make_list(expression):
             return None
         key = template, "entries", json.dumps(expression, sort_keys=True)
         return self.worlds.once(key, lambda: self._entries(template, expression))
@@ -491,13 +489,18 @@ class Assembly:
 
     def _entry(self, among: dict[str, Any], unknown: Unresolved, decider: str) -> object:
         """Return the entry of a mapping that the world chooses by the value of a parameter."""
-        by_entry = defaultdict[str, list[str]](list)
-        for key, entry in among.items():
-            by_entry[json.dumps(entry, sort_keys=True)].append(key)
-        for keys in by_entry.values():
-            if self.worlds.is_one_of(unknown, frozenset(keys), decider, unknown.allowed):
-                return among[keys[0]]
+        for keys in self.worlds.once(("alike", id(among)), lambda: _with_equal_entries(among)):
+            if self.worlds.is_one_of(unknown, keys, decider, unknown.allowed):
+                return among[next(iter(keys))]
         return None
+
+
+def _with_equal_entries(among: dict[str, Any]) -> list[frozenset[str]]:
+    """Return the keys of a mapping, those with equal entries together."""
+    by_entry = defaultdict[str, list[str]](list)
+    for key, entry in among.items():
+        by_entry[json.dumps(entry, sort_keys=True)].append(key)
+    return [*map(frozenset, by_entry.values())]
 
 
 def _named(part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolved:
