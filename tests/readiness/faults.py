@@ -695,8 +695,9 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), **WITH_BUCKET)),
     "an endpoint of S3 for another table": ("endpoint-missing", isolated_in_l1(
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Second=part("RouteTable", **VPC_ID),
-        S3=part("VPCEndpoint", **VPC_ID, ServiceName={"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},
-                RouteTableIds=[ref("Second")]), **WITH_BUCKET)),
+        **{name: part("VPCEndpoint", **VPC_ID, ServiceName=f"com.amazonaws.eu-west-1.{name}",
+                      RouteTableIds=[ref(of)])
+           for name, of in (("s3", "Second"), ("dynamodb", "Table"))}, **WITH_BUCKET)),
     "no endpoints, behind a group that lets nothing out": (
         "no-network-path", isolated_in_l1(Group=group(egress=ELSEWHERE))),
     "no DNS host names, and no endpoint of logs": ("endpoint-unreachable", isolated_in_l1(

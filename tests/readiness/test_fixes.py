@@ -571,7 +571,8 @@ def do(step: Step) -> None:
     resources = body["Resources"]
     if not step.path:
         assert step.logical_id not in {*resources, *body.get("Parameters", {})}
-        lists = [one.get("Properties", {}).get("RouteTableIds", []) for one in resources.values()]
+        of_s3 = (one["Properties"] for one in resources.values() if ".s3" in json.dumps(one))
+        lists = [one.get("RouteTableIds", []) for one in of_s3]
         own = step.value["Properties"].get("RouteTableIds", [])
         assert not [one for one in own if any(one in others for others in lists)]
         resources[step.logical_id] = step.value

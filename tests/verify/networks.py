@@ -211,6 +211,9 @@ ROUTES: Final = {
     "a blackhole": path(CHANNELS, routes(BY_NAT | {"State": "blackhole"})),
     "a route in two halves": path("", routes(*HALVES), ADDRESS),
     "a NAT gateway that failed": path(CHANNELS, nat(State="failed")),
+    "a NAT gateway that failed, before a transit gateway": path(
+        CHANNELS, nat(State="failed"), lambda w: w.answers["ec2:describe_route_tables"][
+            "RouteTables"][1].update(Routes=[default_route(TransitGatewayId="tgw-1")])),
     "a NAT gateway that starts": path(UNKNOWN, nat(State="pending")),
     "a private NAT gateway": path(CHANNELS, nat(ConnectivityType="private")),
     "a regional NAT gateway": path("", nat(AvailabilityMode="regional")),

@@ -112,14 +112,16 @@ def deployed(line: str) -> dict[str, str]:
 
 
 def shut_acl(world: World) -> None:
-    """Deny in the subnet of the endpoints what the subnet of the instance needs."""
+    """Deny in the subnets of the endpoints what the subnet of the instance needs."""
+    ids = ("subnet-e", "subnet-f")
     subnets = world.answers["ec2:describe_subnets"]["Subnets"]
-    subnets.append({"SubnetId": "subnet-e", "CidrBlock": "10.0.2.0/24"})
+    subnets += [{"SubnetId": id_, "CidrBlock": f"10.0.{n}.0/24"} for n, id_ in enumerate(ids, 2)]
     listed = world.answers["ec2:describe_network_acls"]["NetworkAcls"]
     denying = [entry(1, egress=True, Protocol="17"), entry(3, egress=False), entry(3, egress=True)]
-    associated = [{"SubnetId": "subnet-e"}, {"Other": "subnet"}]
+    associated = [*({"SubnetId": id_} for id_ in ids), {"Other": "subnet"}]
     entries = [*denying, *listed[0]["Entries"]]
-    listed.append({"NetworkAclId": "acl-e", "Associations": associated, "Entries": entries})
+    made = {"NetworkAclId": "acl-e", "Associations": associated, "Entries": entries}
+    world.has("ec2:describe_network_acls", {"NetworkAcls": [*listed, made]})
 
 
 IN_OTHER: Final = {"SubnetIds": ["subnet-e"]}
@@ -177,8 +179,8 @@ MORE: Final[dict[str, Change]] = {
         endpoint("ssm", State="Failed", PrivateDnsEnabled=False)),
     "endpoints behind a network ACL": both(never(*BOTH_ENDPOINTS, **IN_OTHER), shut_acl),
     "endpoints in two subnets behind network ACLs": both(
-        never(*BOTH_ENDPOINTS, SubnetIds=["subnet-public", "subnet-e"]),
-        *(acls(*(entry(2, egress=out) for out in (True, False))), shut_acl)),
+        never(*BOTH_ENDPOINTS, SubnetIds=["subnet-e", "subnet-f"]),
+        acls(*(entry(2, egress=out) for out in (True, False))), shut_acl),
     "a network ACL whose first entries deny": both(
         NEVER,
         acls(entry(1, egress=True), entry(2, egress=True, Protocol="-1"), entry(1, egress=False))),
