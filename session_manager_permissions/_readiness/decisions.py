@@ -189,7 +189,8 @@ class Decisions:
             resource = policy.resource
             if not may_be_equal(account, resource.template.stack.account):
                 continue
-            if any(one.exists for one in self.roles.named(policy, name)):
+            beside = self.roles.named(policy, name)
+            if any(one.exists and self._assembly.name_of(one) == name for one in beside):
                 continue
             if not resource.exists or not entry.is_there:
                 continue

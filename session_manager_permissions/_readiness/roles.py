@@ -175,8 +175,20 @@ class Roles:
             for name, several in self._by_role_name.items()
             if role_in(name) is None
             for attached in several
-            if not any(one.is_certain for one in self.named(attached.policy, name))
+            if not any(
+                one.is_certain and self._has_one_name(one)
+                for one in self.named(attached.policy, name)
+            )
         ]
+
+    def _has_one_name(self, role: Resource) -> bool:
+        """Tell whether a role that is given a name has the same one in each world."""
+        guarded = any(one.guards for one in candidates(role.properties, "RoleName"))
+        return not (guarded or self._names_of(role)[1:])
+
+    def _names_of(self, role: Resource) -> list[Value]:
+        """Return the names that a role is given in any world."""
+        return self.assembly.names(role.template, role.properties, "RoleName")
 
     def named(self, by: Policy, name: Value) -> list[Resource]:
         """Return the roles of the app that a policy may mean by a name."""
@@ -220,11 +232,10 @@ class Roles:
             policy = Policy(resource, "Properties.Policies", mapping(entry.value))
             role.inline.append(Attachment(policy, entry))
         self._attach(role, (ReturnValue(resource),))
-        names = self.assembly.names(resource.template, resource.properties, "RoleName")
-        guarded = any(one.guards for one in candidates(resource.properties, "RoleName"))
-        for name in names:
+        for name in self._names_of(resource):
             others = self.assembly.with_name(resource.type, resource.template, name)[1:]
-            self._attach(role, name, is_certain=not (guarded or names[1:] or others))
+            is_certain = self._has_one_name(resource) and not others
+            self._attach(role, name, is_certain=is_certain)
         for entry in candidates(resource.properties, "ManagedPolicyArns"):
             arn = text_written(entry.value)
             template = resource.template

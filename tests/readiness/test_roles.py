@@ -183,7 +183,11 @@ BEHIND: Final[dict[Found, tuple[Body, ...]]] = {
         attached("New", "", NAMED), two(put("Inline", S3), CUSTOM, inline(ALL)),
         behind([{"Fn::Select": [0, {"Fn::Split": [",", ref("Role")]}]}], {"RoleName": "a,b"}),
         two(put("Same", ALL), put("Same", deny("*"))), two(put(JOINED, ALL), put(JOINED, S3)),
-        two(put(either("A", "B"), ALL), put("B", S3)), denied_another(ref("Name"), **ELSEWHERE)),
+        two(put(either("A", "B"), ALL), put("B", S3)), denied_another(ref("Name"), **ELSEWHERE),
+        # of whichever has the name where the other one has not
+        profile_and_role({"RoleName": ref("Else")} | inline(ALL), Policy=policy(
+            deny("*"), roles=["web"]), Other=resource(
+            "AWS::IAM::Role", **TRUST, RoleName=either("web", "db", "C")))),
     NEITHER: (two(put("Inline", S3), CUSTOM, inline(allow("ec2:*"))),
         two(put("Same", ALL, Condition="C"), put("Same", S3))),
     DENIED: (profile_and_role(roles=["other"], Policy=policy(deny("*"), roles=["other"])),),
