@@ -116,8 +116,8 @@ def _may_lack_agent_in_any_world(parts: Parts, image: Image) -> bool:
 
     If none has, the world is not asked which image it has: a map may have one for each region.
     """
-    written = json.dumps(dict(dict.items(mapping(image.value))) or image.value)
-    key = "may lack the agent", image.named_by, written
+    as_json = json.dumps(dict(dict.items(mapping(image.value))) or image.value)
+    key = "may lack the agent", image.named_by, as_json
     return parts.worlds.once(key, lambda: _may_lack_agent(parts, image))
 
 
