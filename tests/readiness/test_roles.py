@@ -509,6 +509,7 @@ DISCLOSED = {
     READY: (
         profile_and_role(inline(ALL)), profile_and_role(inline(ALL), Policy=policy(allow("s3:*"))),
         stores("AWS::EC2::Volume", {"Fn::Sub": "${Role}"}), stores("AWS::KMS::Key", ARN),
+        stores("AWS::ECS::TaskDefinition", ARN), stores("AWS::EKS::Cluster", ARN),
         stores("AWS::SSM::Parameter", ref("Profile")), stores("AWS::SSM::Parameter", {"Ref": 7})),
     NEITHER: (profile_and_role(),),
     UNKNOWN: (profile_and_role(ROLE | inline(ALL)), stores("AWS::SSM::Parameter", ref("Role")),

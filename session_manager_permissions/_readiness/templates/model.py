@@ -295,8 +295,17 @@ APART: Final = (
 )
 """Types whose resources launch nothing, and are no part of a network or a role."""
 
-_NEVER_STORE: Final = ("AWS::AutoScaling::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::S3::")
-"""Services none of whose resources gives a role's name back by `Ref` or `Fn::GetAtt`."""
+_NEVER_STORE: Final = (
+    "AWS::AutoScaling::",
+    "AWS::EC2::",
+    "AWS::ECS::TaskDefinition",
+    "AWS::EKS::Cluster",
+    "AWS::EKS::Nodegroup",
+    "AWS::IAM::",
+    "AWS::KMS::",
+    "AWS::S3::",
+)
+"""Services and types whose resources don't give a role's name back by `Ref` or `Fn::GetAtt`."""
 
 _HARMLESS_TRANSFORMS: Final = {
     "AWS::CodeDeployBlueGreen",
