@@ -86,7 +86,8 @@ class Launch(NamedTuple):
             if name not in defaults or value != defaults[name]
         }
         maybe = base.maybe_profile if self.profile is None else self.maybe_profile
-        return base._replace(**said | {"maybe_profile": maybe})
+        scripts = base.scripts if self.user_data is None else self.scripts
+        return base._replace(**{"scripts": scripts, **said, "maybe_profile": maybe})
 
 
 class LaunchReader:

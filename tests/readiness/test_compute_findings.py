@@ -403,6 +403,11 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
         ({}, LACKING), (OF_TWO, LACKING), (OVERRIDES, READY), (OF_TWO | {"ImageId": "a"}, READY))),
     ("agent stopped by cfn-init", with_service(ensureRunning="false"), UNKNOWN),
     ("agent started by cfn-init", with_service(ensureRunning="true"), READY),
+    *((f"agent stopped by the user data of a template, with {own}", {
+        "Launch": resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={
+            "UserData": {"Fn::Base64": "systemctl stop amazon-ssm-agent"}}),
+        **launched(LaunchTemplate={"LaunchTemplateId": ref("Launch"), "Version": "$Latest"}, **own),
+      }, found) for own, found in (({}, UNKNOWN), ({"UserData": encoded(b"yum update")}, READY))),
     ("proxy of the agent", with_script(*PROXY_OF_AGENT), UNKNOWN),
     ("proxy of something else", with_script(
         "export http_proxy=http://10.0.0.9", "yum install -y amazon-ssm-agent"), READY),
