@@ -39,7 +39,7 @@ _SIGNED_WRONG: Final = frozenset(
 )
 """What AWS says of a request that a wrong secret key has signed, or that has a wrong time."""
 _EXPLICIT: Final = re.compile(
-    r"an explicit deny in an? [\w-]+(?: [\w-]+)*? (?:policy|boundary)(?::? arn:[\w:/-]+)?"
+    r"an explicit deny in an? (?:[\w-]+ ){1,3}?(?:policy|boundary)(?::? arn:[\w:/-]+)?"
 )
 """What AWS says of a denial that no policy of the credentials overrides.
 
