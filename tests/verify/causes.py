@@ -239,11 +239,9 @@ def of_instance(asked: Question) -> bool:
 
 def denied_by_tag(asked: Question) -> dict[str, Any] | None:
     """Have an organization deny sessions on nodes with a tag, whose key IAM does not name."""
-    if not of_instance(asked):
-        return None
     of_tag = "aws:ResourceTag/team" in asked.told
-    by_organization = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": not of_tag}}
-    return {"EvalDecision": "explicitDeny" if of_tag else "allowed", **by_organization}
+    says = {"EvalDecision": "explicitDeny", **BY_ORGANIZATION} if of_tag else IN_ORGANIZATION
+    return says if of_instance(asked) else None
 
 
 def certainly_no_channel(asked: Question) -> dict[str, Any] | None:
@@ -344,13 +342,8 @@ BY_PARAMETER: Final = using(s3EncryptionEnabled="{{e}}", cloudWatchEncryptionEna
 NO_KEY: Final = using(kmsKeyId="")
 DENIED_LOGS: Final = denying(PUT, "logs:PutLogEvents")
 NO_PROFILE: Final = refusing(PROFILES)
-STATUS_DENIED: Final = having(
-    "ec2:describe_instance_status",
-    nodes.refusal(
-        *("DescribeInstanceStatus", "UnauthorizedOperation"),
-        "You are not authorized, with an explicit deny in a service control policy. Encoded: x",
-    ),
-)
+BY_POLICY: Final = "You are not authorized, with an explicit deny in a service control policy. x"
+STATUS_DENIED: Final = nodes.refusal("DescribeInstanceStatus", "UnauthorizedOperation", BY_POLICY)
 OF_PROFILE: Final = "instance-profile role-assumable register reach"
 NO_METADATA: Final = instance(MetadataOptions={"HttpEndpoint": "disabled"})
 DENIED_KEY: Final = denying("kms:Decrypt")
@@ -376,6 +369,10 @@ BY_MFA: Final = {
 }
 BY_BOUNDARY: Final = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}}
 BY_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
+IN_ORGANIZATION: Final = {
+    "EvalDecision": "allowed",
+    "OrganizationsDecisionDetail": {"AllowedByOrganizations": True},
+}
 SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 VPC: Final = "aws:SourceVpc"
 BY_NODE: Final = decides("ssm:SourceInstanceARN", if_=of_channels)
@@ -758,7 +755,8 @@ NOT_ASKED: Final = {
     "no record by a denial": cause("agent? registered?", refusing(RECORDS)),
     "no connection by a denial": cause("connected?", refusing("ssm:GetConnectionStatus")),
     "no status by a denial": never("instance-running?", refusing("ec2:DescribeInstanceStatus")),
-    "no status by the organization": never("instance-running?", STATUS_DENIED),
+    "no status by the organization": never(
+        "instance-running?", having("ec2:describe_instance_status", STATUS_DENIED)),
     "no profile by a denial": cause(perhaps(OF_PROFILE), NO_PROFILE),
     "no profile by a denial, with everything used": used(
         perhaps(f"{OF_PROFILE} encrypt log-to-s3 log-to-cloudwatch"), NO_PROFILE),
