@@ -240,8 +240,8 @@ def of_instance(asked: Question) -> bool:
 def denied_by_tag(asked: Question) -> dict[str, Any] | None:
     """Have an organization deny sessions on nodes with a tag, whose key IAM does not name."""
     of_tag = "aws:ResourceTag/team" in asked.told
-    says = {"EvalDecision": "explicitDeny", **BY_ORGANIZATION} if of_tag else IN_ORGANIZATION
-    return says if of_instance(asked) else None
+    says, of = ("explicitDeny", BY_ORGANIZATION) if of_tag else ("allowed", IN_ORGANIZATION)
+    return {"EvalDecision": says, **of} if of_instance(asked) else None
 
 
 def certainly_no_channel(asked: Question) -> dict[str, Any] | None:
@@ -369,10 +369,7 @@ BY_MFA: Final = {
 }
 BY_BOUNDARY: Final = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}}
 BY_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
-IN_ORGANIZATION: Final = {
-    "EvalDecision": "allowed",
-    "OrganizationsDecisionDetail": {"AllowedByOrganizations": True},
-}
+IN_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": True}}
 SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 VPC: Final = "aws:SourceVpc"
 BY_NODE: Final = decides("ssm:SourceInstanceARN", if_=of_channels)
