@@ -19,6 +19,7 @@ from .live_roles import find_role
 from .node import at_least, who_asks
 from .role_verdict import blocks, decided
 from .simulator import (
+    OF_TAGS,
     SAMPLE_ID,
     Call,
     ConditionKey,
@@ -297,8 +298,7 @@ def _lacks(answer: SimulatorAnswer, node: Node) -> set[str]:
     All tags of the node are known, so that the others are those that it lacks.
     """
     missing = {key.lower() for key in answer["missing_context_values"]}
-    of_tags = tuple(prefix.lower() for prefix in _TAGS)
-    tags = {key for key in missing if key.startswith(of_tags)}
+    tags = {key for key in missing if key.startswith(OF_TAGS)}
     return {*BY_NO_SERVICE, *(tags if answer["resource"] == node.arn else ())}
 
 

@@ -24,6 +24,8 @@ SAMPLE_INSTANCE: Final = f"i-{SAMPLE_ID}"
 SESSION_ID: Final = _needs.SESSION_KEY
 TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 """Samples for the simulator, which needs a session and an instance. Neither has to exist."""
+OF_TAGS: Final = ("ssm:resourcetag/", "aws:resourcetag/")
+"""How the condition keys of the tags of a resource begin, in lower case."""
 _ONE_BY_ONE: Final = "InvalidInput"
 """The error of IAM if it takes actions or resources only one by one."""
 _ALONE: Final = "s3:GetEncryptionConfiguration"
@@ -66,6 +68,11 @@ class Call(NamedTuple):
         return self._replace(own_context=())
 
     @property
+    def is_tagged(self) -> bool:
+        """Tell whether it is on what has tags."""
+        return any(key.name.lower().startswith(OF_TAGS) for key in self.own_context)
+
+    @property
     def for_any_node(self) -> Call:
         """Return the call with all its condition keys, but the id of the node."""
         known = (key for key in self.own_context if key.name != TARGET)
@@ -92,10 +99,11 @@ def simulate(
     """Ask IAM's simulator whether a user or a role may make calls.
 
     First, calls with the same `context` share a request, without their `own_context`. Such an
-    answer holds if the call is allowed, no policy has a condition on a key without a value, and the
-    account is in no organization, as then no policy depends on the keys that were left out. Any
-    other call is asked about with its own keys; where nodes are alike, at first without the id of
-    the node, as the answer is then that of each of them.
+    answer holds if the call is allowed, and no policy has a condition on a key without a value, as
+    then none depends on the keys that were left out. It does not hold for a call on what has tags
+    if the account is in an organization, whose policies may depend on them. Any other call is asked
+    about with its own keys; where nodes are alike, at first without the id of the node, as the
+    answer is then that of each of them.
 
     Args:
         session: asks AWS.
@@ -137,8 +145,8 @@ def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | N
         return True
     missing = {key.lower() for key in answer["missing_context_values"]}
     if asked == call.without_own:  # IAM names no keys of an organization's policies
-        of_organization = answer["allowed_by_organizations"] is not None
-        return is_allowed(answer) and not (missing or of_organization)
+        may_be_by_tag = call.is_tagged and answer["allowed_by_organizations"] is not None
+        return is_allowed(answer) and not (missing or may_be_by_tag)
     return TARGET.lower() not in missing
 
 
