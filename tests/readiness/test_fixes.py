@@ -221,8 +221,8 @@ def key_of_a_later_stack(build: Callable[[cdk.Stack, cdk.Stack], object]) -> cdk
     """A stack between two makes the last depend on the first, too."""
     app, base, web = two_stacks()
     between = cdk.Stack(app, "Between", env=HERE)
-    between.add_dependency(base)
-    web.add_dependency(between)
+    between.add_stack_dependency(base)
+    web.add_stack_dependency(between)
     build(base, web)
     SessionPreferences(web, "Preferences", **faults.used(web))
     return app
