@@ -90,15 +90,15 @@ class ConstructTree(Constructs):
 
     def depends(self, template: Template, other: Template) -> bool:
         """Tell whether the stack of a template depends on that of another one."""
-        here, there = (self._stacks[one.top.path.name] for one in (template, other))
+        here = self._stacks.get(template.top.path.name)  # none of a product of Service Catalog
         found = set[str]()
-        stacks = here.dependencies
+        stacks = here.dependencies if here else []
         while stacks:
             stack = stacks.pop()
-            if stack.node.path not in found:
-                found.add(stack.node.path)
+            if stack.template_file not in found:
+                found.add(stack.template_file)
                 stacks += stack.dependencies
-        return there.node.path in found
+        return other.top.path.name in found
 
     def is_of_fleet(self, policy: Resource) -> bool:
         """Tell whether a fleet makes a policy: an L1 one, in the fleet or beside it."""

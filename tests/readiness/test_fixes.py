@@ -36,6 +36,7 @@ from session_manager_permissions._readiness.rules import READY, Finding
 from session_manager_permissions._readiness.rules.statements import trusted
 from session_manager_permissions._readiness.rules.steps import Step
 from session_manager_permissions._readiness.templates import Assembly
+from session_manager_permissions._readiness.templates.files import PRODUCT
 from session_manager_permissions._trust import EC2 as EC2_SERVICE
 from tests.conftest import ROOT
 from tests.places import HERE
@@ -535,6 +536,20 @@ def test_fix_of_a_nested_template_that_is_a_file_says_what_to_change_in_it(
     assert (finding.rule, finding.file) == (rule, file.name)
     assert says in finding.description
     assert not is_code(finding.fix)
+
+
+def test_fix_of_a_product_of_service_catalog_says_what_to_change(tmp_path: Path) -> None:
+    app = cdk.App()
+    stack = cdk.Stack(app, "Web")
+    SessionPreferences(stack, "Preferences", encryption_key=kms.Key(stack, "Key"))
+    version = {"Info": {"LoadTemplateFromURL": str(written(tmp_path, profile_and_role()))}}
+    given = {"ProvisioningArtifactParameters": [version]}
+    cdk.CfnResource(stack, "Product", type=PRODUCT, properties=given)
+
+    (finding,) = Judged(app).findings
+
+    assert "; allow the role 'Role' to use 'Key961B73FD', of another" in finding.description
+    assert "add to Properties.Policies of Role: {" in finding.description
 
 
 def test_fix_takes_what_is_in_several_stacks_from_the_app(
