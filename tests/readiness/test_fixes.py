@@ -539,7 +539,7 @@ def test_fix_of_a_nested_template_that_is_a_file_says_what_to_change_in_it(
 
 
 def test_fix_of_a_product_of_service_catalog_says_what_to_change(tmp_path: Path) -> None:
-    app = cdk.App()
+    app = cdk.App(outdir=str(tmp_path))
     stack = cdk.Stack(app, "Web")
     SessionPreferences(stack, "Preferences", encryption_key=kms.Key(stack, "Key"))
     version = {"Info": {"LoadTemplateFromURL": str(written(tmp_path, profile_and_role()))}}
