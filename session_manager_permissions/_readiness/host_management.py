@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
@@ -71,7 +72,10 @@ class HostManagement:
     def __init__(self, parts: Parts, decisions: Decisions) -> None:
         self._parts = parts
         self._decisions = decisions
-        self._found = [*_turning_on(parts)]
+
+    @cached_property
+    def _found(self) -> list[tuple[str, Resource]]:
+        return [*_turning_on(self._parts)]
 
     def of(self, resource: Resource) -> str:
         """Name what turns on Default Host Management for instances beside a resource, if any."""
