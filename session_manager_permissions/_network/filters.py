@@ -197,9 +197,9 @@ def _by_ipv6(place: Place) -> Fact:
     return False if has_none else Unknown("whether the agent uses IPv6")
 
 
-def acls_to_public(place: Place, subnet: Subnet) -> Path:
-    """What the network ACL of a subnet lets pass to public addresses and back."""
-    return _acl(place, subnet, PUBLIC, REQUESTS, ANSWERS)
+def acl_to(place: Place, subnet: Subnet, block: IPv4Network = PUBLIC) -> Path:
+    """What the network ACL of a subnet lets pass to public addresses, or to a block, and back."""
+    return _acl(place, subnet, block, REQUESTS, ANSWERS)
 
 
 def acls_between(place: Place, subnet: Subnet, other: Subnet) -> Path:

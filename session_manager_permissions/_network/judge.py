@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from .ec2 import HAVING_PREFIX_LIST
 from .endpoint_policy import called, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
-from .filters import WHICH_SUBNET, End, acls_between, acls_to_public, leaves, let_in, let_out
+from .filters import WHICH_SUBNET, End, acl_to, acls_between, leaves, let_in, let_out
 from .model import ByService, Endpoint, Network, Placement, Subnet, Vpc, Zone
 from .place import PUBLIC, Memory, Place, decider
 from .routes import by_ipv6, bypassed, elsewhere, in_table, out_of
@@ -255,7 +255,7 @@ class _Ways:
                 by_gateway = through(
                     self._released(end.service),
                     _by_policy(place, endpoint),
-                    acls_to_public(place, subnet),
+                    acl_to(place, subnet),
                 )
                 path = either(in_table(endpoint, subnet, vpc), by_gateway, path)
         if path.problems and (others := [*elsewhere(place, subnet, vpc)]):
@@ -323,7 +323,7 @@ def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> 
         OPEN if endpoint.subnets else unknown(nowhere.decides),
         *_in_any([acls_between(place, subnet, one) for one in subnets if one]),
         *(bypassed(place, subnet, vpc, one) for one in ranges),
-        *(bypassed(place, one, vpc, place.address_in(subnet)) for one in subnets if one),
+        *(bypassed(place, one, vpc, subnet.range) for one in subnets if one),
     )
 
 

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING, NamedTuple
 
 from .facts import Fact, Unknown, all_of, any_of
-from .filters import acl_from, acls_to_public, lets_out_of
+from .filters import acl_from, acl_to, lets_out_of
 from .model import (
     Destination,
     Endpoint,
@@ -66,7 +66,7 @@ def _out_of(place: Place, reference: Reference, address: Fact, seen: frozenset[H
     if isinstance(table, Unknown):
         return unknown(table.decides)
     path = _by_table(place, table, _Start(subnet, vpc, address, seen))
-    return path if path.problems else through(path, acls_to_public(place, subnet))
+    return path if path.problems else through(path, acl_to(place, subnet))
 
 
 def _table(place: Place, subnet: Subnet, vpc: Vpc) -> RouteTable | Unknown:
@@ -95,10 +95,9 @@ def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path
         to = route.destination
         if route.leads == "local":
             continue
-        if isinstance(to, IPv4Network):
-            diverts = _is_inside(vpc, to) and place.covers(to, destination) is not False
-        else:
-            diverts = to == destination
+        diverts = to == destination
+        if isinstance(to, IPv4Network) and _is_inside(vpc, to):
+            diverts = place.covers(to, destination) is not False
         if diverts:
             return unknown(route.name)
     return OPEN
@@ -127,7 +126,7 @@ def elsewhere(
     table = _table(place, subnet, vpc)
     for route in () if isinstance(table, Unknown) else table.routes:
         names = [*_led_elsewhere(place, route, vpc, seen)]
-        if names and _takes_others(place, route.destination, vpc):
+        if names and _takes_others(place, route.destination, vpc, is_first=not seen):
             yield from names
 
 
@@ -148,13 +147,19 @@ def _led_elsewhere(
                 yield from elsewhere(place, behind, vpc, seen | {route.target})
 
 
-def _takes_others(place: Place, to: Destination, vpc: Vpc) -> bool:
-    """Tell whether the compute may send to addresses of other networks that a route is for."""
+def _takes_others(place: Place, to: Destination, vpc: Vpc, *, is_first: bool) -> bool:
+    """Tell whether the compute may send to addresses of other networks that a route is for.
+
+    The first route may lead to an appliance in the subnet of the compute, within which the network
+    ACL of the subnet does not apply. It applies to what goes to a NAT gateway.
+    """
     block = to if isinstance(to, IPv4Network) else PUBLIC
     is_of_service = isinstance(to, PrefixList) and bool(to.service)
-    return not (to == "ipv6" or is_of_service or _is_inside(vpc, block)) and lets_out_of(
-        place, vpc, block
-    )
+    if to == "ipv6" or is_of_service or _is_inside(vpc, block):
+        return False
+    if not is_first and block != PUBLIC and place.subnet:
+        return not acl_to(place, place.subnet, block).problems and lets_out_of(place, vpc, block)
+    return lets_out_of(place, vpc, block)
 
 
 def by_ipv6(place: Place) -> bool:
@@ -276,7 +281,7 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:
     subnet = place.network.subnets.get(nat.subnet)
     if subnet is None:
         return through(available, out)
-    back = bypassed(place, subnet, start.vpc, place.address_in(start.subnet))
+    back = bypassed(place, subnet, start.vpc, start.subnet.range)
     return through(available, out, acl_from(place, subnet, start.subnet), back)
 
 
