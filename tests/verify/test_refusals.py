@@ -34,6 +34,7 @@ NO_BOOLEANS: Final[tuple[object, ...]] = ("yes", "tRUE", " true", 0, 1, [], {})
     ("", "COMMAND"),
     *((f"audit --tag {tag}", f"'{tag}' is not KEY=VALUE") for tag in ("=prod", "env=")),
     ("audit --region ''", "'' is not the name of a region"),
+    *((f"audit --{name} ''", "'' is not a path") for name in ("file", "profiles-file")),
     (f"{OF_ROLE} --agent-diagnostics a.json", "--agent-diagnostics needs --instance-id"),
     (f"{OF_ROLE} --wait 1", "--wait needs --instance-id"),
     *((f"{OF_NODE} --{name} {of}", f"--{name} is not for --instance-id")

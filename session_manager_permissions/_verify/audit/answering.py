@@ -119,14 +119,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_option(results, "--from", "FILE", from_help, dest="results", nargs="+", default=[])
     shown = parser.add_argument_group("the answer")
     options.add_output(shown, options.EXTRAS)
-    add_option(shown, "--file", "FILE", "write the answer there")
+    add_option(shown, "--file", "FILE", "write the answer there", _path_fault)
     list_help = (
         "also add the names of the instance profiles that lack a permission there, one a line, "
         "and the options that they need, as the app takes them by -c instance-profiles=FILE"
     )
-    add_option(shown, "--profiles-file", "FILE", list_help)
+    add_option(shown, "--profiles-file", "FILE", list_help, _path_fault)
     print_help = "print a policy with what the credentials need, and exit"
     add_flag(shown, "--print-permissions", print_help)
+
+
+def _path_fault(text: str) -> str | None:
+    return None if text else "is not a path"  # said before AWS is asked for a long time
 
 
 def _tag_fault(text: str) -> str | None:
