@@ -5,7 +5,7 @@ CDK is asked only about the resources that a fix names. Each property is a reque
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +34,7 @@ class ConstructTree(Constructs):
         self._app = app
         self._resources: dict[tuple[str, str], dict[str, IConstruct]] = {}
         self._made: dict[Resource, Made] = {}
+        self._before = cache(self._find_before)
 
     @cached_property
     def _nodes(self) -> list[IConstruct]:
@@ -90,15 +91,13 @@ class ConstructTree(Constructs):
 
     def depends(self, template: Template, other: Template) -> bool:
         """Tell whether the stack of a template depends on that of another one."""
-        here = self._stacks.get(template.top.path.name)  # none of a product of Service Catalog
-        found = set[str]()
-        stacks = here.dependencies if here else []
-        while stacks:
-            stack = stacks.pop()
-            if stack.template_file not in found:
-                found.add(stack.template_file)
-                stacks += stack.dependencies
-        return other.top.path.name in found
+        return other.top.path.name in self._before(template.top.path.name)
+
+    def _find_before(self, file: str) -> frozenset[str]:
+        """Return the template files of all stacks that a stack depends on, by its own file."""
+        stack = self._stacks.get(file)  # None for a product of Service Catalog
+        files = [one.template_file for one in stack.dependencies] if stack else []
+        return frozenset(files).union(*map(self._before, files))
 
     def is_of_fleet(self, policy: Resource) -> bool:
         """Tell whether a fleet makes a policy: an L1 one, in the fleet or beside it."""
