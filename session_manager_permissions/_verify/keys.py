@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import in_python
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .session import Session
+
+DESCRIBE_KEY: Final = "kms:DescribeKey"
 
 
 class LiveKey(NamedTuple):
@@ -90,7 +92,7 @@ def describe_key(
         }
 
     return session.ask(
-        "kms:DescribeKey",
+        DESCRIBE_KEY,
         read,
         on=on or arn,
         missing=missing or f"there is no {arn}",

@@ -1,0 +1,176 @@
+"""Checks whether sessions can be logged in the bucket that the preferences name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from session_manager_permissions import _limits
+from session_manager_permissions._quoting import fitting, in_shell, word
+
+from . import checks
+from .asking import CannotAsk, NotPermitted, NotThere, tried
+from .checks import Evidence, Outcome
+from .document import key_arn
+from .keys import DESCRIBE_KEY, LiveKey, describe_key
+from .lines import hidden, region_word
+from .questions import TAKEN, Bucket
+from .session_key import key_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .document import Home, LiveDocument
+    from .node import Node
+    from .session import Session
+
+_BUCKET: Final = "s3:GetBucketEncryption"
+NOT_IN_S3: Final = "sessions are not logged in S3"
+_NO_BUCKET: Final = "no such bucket"
+_WITHOUT_CONSTRAINT: Final = "us-east-1"
+"""The region that S3 refuses as the location of a new bucket, as it is the one by default."""
+
+
+def read_bucket(node: Node, bucket: str | None) -> Bucket:
+    """Read how the bucket encrypts, and with which key, if that is named.
+
+    S3 denies a call that expects another owner of the bucket, as it denies one that is not allowed.
+    """
+    if bucket is None:
+        return Bucket()
+
+    def read(found: Mapping[str, Any]) -> Bucket:
+        rule = found["ServerSideEncryptionConfiguration"]["Rules"][0]
+        default = rule["ApplyServerSideEncryptionByDefault"]
+        region = found.get("BucketRegion", node.region)  # S3 would have named another one
+        return Bucket(default["SSEAlgorithm"], region, default.get("KMSMasterKeyID"))
+
+    asked = {
+        "on": f"arn:{node.partition}:s3:::{bucket}",
+        "missing": f"there is no bucket {bucket!r}",
+        "Bucket": bucket,
+    }
+    found = node.session.tried(_BUCKET, read, **asked, ExpectedBucketOwner=node.account)
+    if isinstance(found, NotPermitted):
+        of_anyone = node.session.tried(_BUCKET, read, **asked)
+        found = of_anyone._replace(is_foreign=True) if isinstance(of_anyone, Bucket) else found
+    if isinstance(found, NotThere):
+        absent = _NO_BUCKET if found.code == "NoSuchBucket" else "nothing"
+        return Bucket(absent, found.bucket_region or node.region)
+    if isinstance(found, CannotAsk):
+        return Bucket(region=found.bucket_region, key=found, error=found)
+    if found.named_key is None:
+        return found
+    home = node.home(str(found.region))
+    return found._replace(key=_bucket_key(node.session, bucket, found.named_key, home))
+
+
+def bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcome:
+    """Check whether the bucket takes logs, encrypted if the document asks for that."""
+    name = document.log_bucket
+    if name is None:
+        return checks.BUCKET.skipped(NOT_IN_S3)
+    if bucket.error:
+        return checks.BUCKET.of(name).unasked(bucket.error)
+    outcome = _encrypted(name, bucket, enforces=document.enforces_s3_encryption)
+    outcome = _with_key(node, outcome, bucket.key)
+    return unless_theirs(outcome, node) if bucket.is_foreign else outcome
+
+
+def unless_theirs(outcome: Outcome, node: Node) -> Outcome:
+    """Leave open what passes and rests on a bucket of another account."""
+    if outcome.verdict != "pass":
+        return outcome
+    why = (
+        f"the bucket {outcome.subject} is not of the account {node.account} of the node, so that "
+        "its own policy decides as well, and the role needs s3:PutObjectAcl on its objects"
+    )
+    fix = "set s3BucketName of the document to a bucket of the account, or ask the bucket's owner"
+    return replace(outcome, verdict="unknown", why=(why, *outcome.why), fix=(fix,))
+
+
+def _bucket_key_fault(key: str) -> str | None:
+    """Say why a text is neither the id nor the ARN of a key, nor an alias."""
+    name = key.removeprefix("alias/")
+    return _limits.key_fault(key) if key.startswith("arn:") else _limits.ALIAS.fault(name)
+
+
+def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
+    algorithm, region = found.algorithm, str(found.region)
+    encrypted = checks.BUCKET.of(bucket, Evidence(_BUCKET, "SSEAlgorithm", algorithm))
+    named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")
+    if algorithm == _NO_BUCKET:
+        place = region_word(region)
+        of_place = f" --create-bucket-configuration LocationConstraint={place}"
+        create = f"aws s3api create-bucket --bucket {named} --region {place}"
+        create += "" if region == _WITHOUT_CONSTRAINT else of_place
+        return encrypted.failed(
+            f"there is no bucket {bucket!r}",
+            fix=(create, "or set s3BucketName of the document to one that exists"),
+            is_seen=bool(enforces),
+            users_see=checks.BUCKET_NOT_READ,
+        )
+    if algorithm in TAKEN or enforces is False:
+        text = f"the bucket encrypts with {algorithm}"
+        if algorithm not in TAKEN:
+            text += ", which the agent does not count as encrypted, but nothing enforces encryption"
+        return encrypted.passed(text)
+    text = (
+        f"the bucket encrypts with {algorithm}, which the agent does not count as encrypted, so "
+        "that it refuses each session"
+    )
+    default = "SSEAlgorithm=AES256"
+    if found.named_key is not None:
+        key = fitting(found.named_key, lambda key: hidden(key) or _bucket_key_fault(key), "KEY")
+        default = f"SSEAlgorithm=aws:kms,KMSMasterKeyID={key}"
+    rules = word(f"Rules=[{{ApplyServerSideEncryptionByDefault={{{default}}}}}]")
+    put = f"aws s3api put-bucket-encryption --bucket {named} --region {region_word(region)}"
+    encrypt = f"{put} --server-side-encryption-configuration {rules}"
+    if found.is_foreign:
+        encrypt = "have the owner of the bucket encrypt it with AES256 or aws:kms"
+    fix = (encrypt, "or set s3EncryptionEnabled of the document to false")
+    return encrypted.failed_if(text, fix, enforced=enforces)
+
+
+def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey | CannotAsk | None:
+    """Find the key of the bucket; None for S3's AWS managed key, which needs no grant.
+
+    S3 takes any text for the key of a bucket's default encryption.
+    """
+    arn = key_arn(key, home)
+    if _limits.key_fault(arn):
+        return CannotAsk(
+            f"the default encryption of the bucket {bucket!r} names the key {key!r}, which is "
+            "neither the id nor the ARN of a KMS key, nor an alias: correct the encryption of the "
+            "bucket"
+        )
+    itself = LiveKey(arn, arn)
+    if itself.is_of_aws:
+        return None
+    found = tried(lambda: describe_key(session, arn))
+    if isinstance(found, CannotAsk):
+        return found if itself.alias_name else itself
+    return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])
+
+
+def _with_key(node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None) -> Outcome:
+    """Judge a bucket by its key as well, without which S3 takes no object."""
+    if outcome.verdict != "pass" or not isinstance(key, LiveKey):
+        return outcome
+    found = tried(lambda: describe_key(node.session, key.given))
+    fix: tuple[str, ...] = ()
+    why, state = "", None
+    if isinstance(found, NotThere):
+        why = str(found)
+    elif isinstance(found, CannotAsk):
+        return replace(outcome, errors=(found,))
+    else:
+        (why, fix), state = key_fault(node, found), found["KeyState"]
+    if not why:
+        return outcome
+    evidence = Evidence(DESCRIBE_KEY, "KeyMetadata.KeyState", state)
+    return checks.BUCKET.of(outcome.subject, *outcome.evidence, evidence).failed(
+        f"the bucket encrypts with the key {key.given}, so that it takes no log: {why}",
+        fix=fix or ("name a symmetric key in the default encryption of the bucket",),
+        is_seen=False,
+    )

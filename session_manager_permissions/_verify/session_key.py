@@ -1,0 +1,116 @@
+"""Checks whether the key of the sessions can be used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from session_manager_permissions import _limits, _needs
+from session_manager_permissions._quoting import in_shell
+
+from . import checks
+from .asking import CannotAsk, NotThere, tried
+from .checks import Evidence, Outcome
+from .keys import DESCRIBE_KEY, LiveKey, describe_key
+from .lines import region_word
+from .resource_policy import key_policy
+from .simulator import SESSION_ID, TARGET
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .identity import Identity
+    from .node import Node
+
+_USABLE: Final = ("Enabled", "Updating")
+"""The states in which KMS decrypts.
+
+https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+"""
+_OF_AWS: Final = "the key is an AWS managed one, which only its own service may use"
+_ANOTHER_KEY: Final = "set kmsKeyId of the document to a symmetric customer managed key"
+
+
+def find_session_key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | None]:
+    """Check the key, and find it; None if it does not exist, or an alias points to none known."""
+    if given is None:
+        return checks.KEY_USABLE.skipped("sessions use no key"), None
+    region = given.split(":")[3]
+    if region != node.region:
+        why = f"the key is in {region}, and the node in {node.region}, where the agent calls KMS"
+        key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
+        fix = f"set kmsKeyId of the document to a key of {node.region}"
+        return key.failed(why, fix=fix), None
+    if LiveKey(given, given).is_of_aws:
+        key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
+        return key.failed(_OF_AWS, fix=_ANOTHER_KEY), None
+    found = tried(lambda: describe_key(node.session, given))
+    if isinstance(found, NotThere):
+        key = checks.KEY_USABLE.of(given, Evidence(DESCRIBE_KEY, "KeyMetadata", None))
+        fix = "set kmsKeyId of the document to a key that exists"
+        return key.failed(str(found), fix=fix), None
+    if isinstance(found, CannotAsk):
+        itself, outcome = LiveKey(given, given), checks.KEY_USABLE.of(given).unasked(found)
+        return outcome, None if itself.alias_name else itself
+    return _usable(node, given, found), LiveKey(given, found["Arn"])
+
+
+def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
+    names = ("KeyState", "KeySpec", "KeyUsage", "KeyManager")
+    evidence = (Evidence(DESCRIBE_KEY, f"KeyMetadata.{name}", found.get(name)) for name in names)
+    key = checks.KEY_USABLE.of(given, *evidence)
+    why, fix = key_fault(node, found)
+    if not why and found.get("KeyManager") == "AWS":
+        why = _OF_AWS
+    if why:
+        failed = key.failed(why, fix=fix or (_ANOTHER_KEY,))
+        return replace(failed, is_passing=found["KeyState"] == "Creating")
+    return key.passed("the key encrypts and decrypts")
+
+
+def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Say why a key encrypts nothing, and what to run, if that helps; "" if it does."""
+    state, spec, usage = found["KeyState"], found["KeySpec"], found["KeyUsage"]
+    if state == "Disabled":
+        return "the key is disabled", _by_owner(node, found["Arn"], "enable-key")
+    if state == "PendingDeletion":
+        fix = _by_owner(node, found["Arn"], "cancel-key-deletion", "enable-key")
+        return "the key is scheduled for deletion", fix
+    if state not in _USABLE:
+        return f"the key is in the state {state}, in which it decrypts nothing", ()
+    if spec != "SYMMETRIC_DEFAULT" or usage != "ENCRYPT_DECRYPT":
+        return f"the key is for {usage} with the spec {spec}, and makes no data keys", ()
+    return "", ()
+
+
+def _by_owner(node: Node, arn: str, *commands: str) -> tuple[str, ...]:
+    """Return commands about a key, which KMS takes in its region and from its account alone."""
+    region, owner = arn.split(":")[3:5]
+    if owner != node.account:
+        return (f"have the account {owner}, which owns the key, run {' and '.join(commands)}",)
+    of_key = f"--key-id {in_shell(arn, _limits.key_fault, 'KEY')} --region {region_word(region)}"
+    return tuple(f"aws kms {command} {of_key}" for command in commands)
+
+
+def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
+    """Judge the key by its own policy, without which no policy of the role counts."""
+    partition, account = (key.arn.split(":")[part] for part in (1, 4))
+    policy = key_policy(node.spare, key.arn)
+    if policy.error:
+        why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
+        return usable.anew.unknown(why, errors=[policy.error])
+    role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
+    told = {SESSION_ID: None, TARGET: node.id, _needs.REGION_KEY: node.region}
+    told |= identity.role.user_id_on(node.id) if identity.role else {}
+    # What IAM says of the role is a check of its own.
+    admission = policy.admits(role, "kms:Decrypt", key.arn, told, by_iam=True)
+    evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)
+    judged = checks.KEY_USABLE.of(usable.subject, *usable.evidence, evidence)
+    if identity.error and any(one["Effect"] == "Deny" for one in policy.statements):
+        why = f"the key's own policy has a Deny, and the role is not known: {identity.error}"
+        return judged.unknown(why, errors=[identity.error])
+    if admission.answer in ("named", "account"):
+        return judged.passed(*usable.why, admission.why)
+    if admission.answer == "unknown" or identity.role is None:
+        return judged.unknown(admission.why, fix=admission.fix)
+    return judged.failed(admission.why, fix=admission.fix)
