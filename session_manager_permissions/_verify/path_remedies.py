@@ -45,6 +45,10 @@ class PathRemedies(NamedTuple):
     """What the agent may call besides what every agent does."""
     opened: Collection[str]
     """The services whose paths are open."""
+    acls: dict[str, _Entries]
+    """The entries of each side of a network ACL, with those that commands add."""
+    commands: dict[tuple[str, str], tuple[str, ...]]
+    """The commands for each side of a network ACL and what it has to let pass."""
 
     def of(self, problems: Iterable[Problem], service: str) -> tuple[str, ...]:
         """Return the remedies of problems, each line once: commands, and what else there is to do.
@@ -53,18 +57,15 @@ class PathRemedies(NamedTuple):
             problems: the problems.
             service: the service that the path leads to.
         """
-        acls: dict[str, _Entries] = {}
-        lines = (line for one in problems for line in self._of_one(one, service, acls))
+        lines = (line for one in problems for line in self._of_one(one, service))
         return tuple(dict.fromkeys(lines))
 
-    def _of_one(  # noqa: PLR0911 # one for each fault
-        self, problem: Problem, service: str, acls: dict[str, _Entries]
-    ) -> Iterable[str]:
+    def _of_one(self, problem: Problem, service: str) -> Iterable[str]:  # noqa: PLR0911 # one for each fault
         if problem.cause == verdicts.EGRESS_CLOSED:
             to_all = "IpRanges=[{CidrIp=0.0.0.0/0}]"
             return (self._authorize("egress", self._own_groups[0], to_all),)
         if problem.acl is not None:
-            return self._of_acl(problem.acl, acls)
+            return self._of_acl(problem.acl)
         if problem.fault == verdicts.VPC_DNS:
             return tuple(self._with_dns())
         if problem.fault == verdicts.GROUPS:
@@ -108,22 +109,21 @@ class PathRemedies(NamedTuple):
         command = self._ec2(f"authorize-security-group-{side} --group-id {word(group)}")
         return f"{command} --ip-permissions {allowed}"
 
-    def _of_acl(self, fault: AclFault, acls: dict[str, _Entries]) -> Iterator[str]:
+    def _of_acl(self, fault: AclFault) -> Iterator[str]:
         """Let TCP pass by entries that come before those that deny.
 
-        Args:
-            fault: what does not pass.
-            acls: the entries of each side of an ACL, with those that are added.
+        All commands can be run together: no two entries get one number.
         """
         acl = self.vpc.acls[fault.subnet]
         named = word(_id(acl["NetworkAclId"], "ACL"))
         for egress, ports in fault.ports:
             side = f"--network-acl-id {named} --{'egress' if egress else 'ingress'}"
             there = {one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress}
-            entries = acls.setdefault(side, there)
-            allowing = _allowing(fault.peer, ports)
-            if not any(one.get("Added") == allowing for one in entries.values()):
-                yield from self._by_entries(entries, side, allowing)
+            entries = self.acls.setdefault(side, there)
+            needed = side, _allowing(fault.peer, ports)
+            if needed not in self.commands:
+                self.commands[needed] = (*self._by_entries(entries, *needed),)
+            yield from self.commands[needed]
 
     def _by_entries(self, entries: _Entries, side: str, allowing: str) -> Iterator[str]:
         """Add an entry before the first that denies TCP, or in its place if no number is free."""
@@ -132,7 +132,7 @@ class PathRemedies(NamedTuple):
         free = (number for number in range(first - 1, 0, -1) if number not in entries)
         behind = (number for number in range(first + 1, _LAST_ENTRY) if number not in entries)
         create = self._ec2(f"create-network-acl-entry {side}")
-        added = {"RuleAction": "allow", "Protocol": "6", "Added": allowing}
+        added = {"RuleAction": "allow", "Protocol": "6"}
         if number := next(free, None):
             entries[number] = added
             yield f"{create} --rule-number {number} {allowing}"

@@ -116,6 +116,8 @@ def _judged(
         bucket_region=bucket_region,
         more_actions=possible,
         opened={one for one, path in paths.items() if path.state is State.OPEN},
+        acls={},
+        commands={},
     )
     return {
         service: _outcome(service, path, served[service], remedies, preferences, doubted=doubted)
