@@ -1,7 +1,5 @@
 """What the tests of several topics build: trees of constructs, networks, instances, profiles."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -74,9 +72,7 @@ def linux() -> ec2.IMachineImage:
 
 
 def instance(
-    scope: Construct,
-    construct_id: str = "Instance",
-    role: iam.IRole | None = None,
+    scope: Construct, construct_id: str = "Instance", role: iam.IRole | None = None
 ) -> ec2.Instance:
     return ec2.Instance(
         scope,

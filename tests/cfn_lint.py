@@ -1,7 +1,5 @@
 """What cfn-lint finds in a template."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

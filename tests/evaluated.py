@@ -1,7 +1,5 @@
 """What statements allow by the rules of IAM, as MiniStack's evaluator applies them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Keys, aliases and log buckets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from aws_cdk import aws_kms as kms

@@ -1,7 +1,5 @@
 """The accounts and regions of the tests, and what is named in them."""
 
-from __future__ import annotations
-
 import aws_cdk as cdk
 
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"

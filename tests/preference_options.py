@@ -1,7 +1,5 @@
 """What preferences can be made of: each key, bucket and log group there is, and any of the rest."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 

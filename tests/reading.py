@@ -1,7 +1,5 @@
 """What the tests read of what is synthesized: templates, warnings, look-ups and reports."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The versions that were released, taken again from the commits that they were made of."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Roles, in each way in which an app may have one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """The options one by one, and all at once, with resources that exist: for linters and snapshots."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Templates: what CloudFormation makes of them, and templates that an app includes."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The options against what was measured of the agent: they grant what it needs, and no more."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any, Final

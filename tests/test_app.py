@@ -1,7 +1,5 @@
 """The app, called as the CDK CLI calls it: in a process of its own where that matters."""
 
-from __future__ import annotations
-
 import functools
 import json
 import runpy

@@ -1,7 +1,5 @@
 """The rules for cfn-lint, and that `check`, cfn-lint and the plug-in find the same."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

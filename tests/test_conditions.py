@@ -1,7 +1,5 @@
 """Which conditions hold for each call of the agent, and for the calls of a role."""
 
-from __future__ import annotations
-
 import pytest
 
 from session_manager_permissions._conditions import MARKS, holds, of_principal, open_keys

@@ -1,7 +1,5 @@
 """What the statements of a policy say of a request, as far as both are known."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 import pytest

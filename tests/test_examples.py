@@ -1,7 +1,5 @@
 """The examples: each is an app, and what it synthesizes is what it was."""
 
-from __future__ import annotations
-
 import configparser
 import functools
 import json

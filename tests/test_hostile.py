@@ -1,7 +1,5 @@
 """Hostile and careless input: it is refused in the user's terms, or stays the text that it is."""
 
-from __future__ import annotations
-
 import functools
 import json
 import re

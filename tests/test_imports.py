@@ -1,7 +1,5 @@
 """What is loaded when: public names when they are used, and of CDK what they need and no more."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """What AWS lets a name be: the constructs, the command line and a live document agree on each."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Final, NamedTuple

@@ -1,7 +1,5 @@
 """Linters find nothing in the templates of each option, or what they find is explained here."""
 
-from __future__ import annotations
-
 import ast
 import json
 import warnings

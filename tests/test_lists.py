@@ -1,7 +1,5 @@
 """A list of names and options: what each line is, and what is no line of a list."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import pytest

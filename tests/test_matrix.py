@@ -1,7 +1,5 @@
 """The matrix has what is declared; to run it is for `make matrix`."""
 
-from __future__ import annotations
-
 import configparser
 import itertools
 import re

@@ -1,7 +1,5 @@
 """Every error and warning that a user may read: what causes it, and its text in a snapshot."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import json

@@ -5,8 +5,6 @@ packets: `readiness/test_verdicts.py`. Templates make those of which something i
 `readiness/test_network.py`. The rows here are about what neither has.
 """
 
-from __future__ import annotations
-
 from ipaddress import IPv4Network
 from typing import Any, Final
 
@@ -169,8 +167,7 @@ Row = tuple[str, Network, str]
 
 def table(*rows: Row) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
-        ("net", "expected"),
-        [pytest.param(net, expected, id=name) for name, net, expected in rows],
+        ("net", "expected"), [pytest.param(net, expected, id=name) for name, net, expected in rows]
     )
 
 

@@ -1,7 +1,5 @@
 """A release: what it holds, that it is the same each time, and that the wheel is all one needs."""
 
-from __future__ import annotations
-
 import email.policy
 import io
 import json

@@ -1,7 +1,5 @@
 """What the patterns of IAM policies match, as far as they are known."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import pytest

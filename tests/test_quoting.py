@@ -1,7 +1,5 @@
 """What others chose, written for a terminal, a shell and Python."""
 
-from __future__ import annotations
-
 import ast
 import shlex
 import unicodedata

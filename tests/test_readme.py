@@ -1,7 +1,5 @@
 """The README against reality: its snippets run, its commands exist, its tables are complete."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

@@ -1,7 +1,5 @@
 """docs/security.md and SECURITY.md: each action, option and switch in them exists."""
 
-from __future__ import annotations
-
 import ast
 import re
 import socket

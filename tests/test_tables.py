@@ -1,7 +1,5 @@
 """What is made from one source is as that source has it; and the source is what the code does."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from pathlib import Path

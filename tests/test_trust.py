@@ -1,7 +1,5 @@
 """Who may assume a role, by its trust policy: half of the rows are what must not be said."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 import pytest

@@ -1,7 +1,5 @@
 """What type checkers make of the API: `right.py` passes, and no marked line of `wrong.py` does."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """From the last release to this tree: nothing differs but what `CHANGED` says."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """One vocabulary: a name of a type means one thing, whichever wing it is in."""
 
-from __future__ import annotations
-
 import ast
 from collections import Counter
 

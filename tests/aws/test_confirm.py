@@ -5,8 +5,6 @@ environment's. With `SESSION_MANAGER_MAY_CHANGE=yes` the tests also put an inlin
 of the node, make a Session document and a log group, and take all of it away again.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

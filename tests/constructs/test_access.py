@@ -1,7 +1,5 @@
 """The mixin: what it covers, that it may be applied twice, and what it refuses."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The endpoints: what is made, which of the app are used, and which clash with them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The fleet: which profiles it covers, by how many policies, and what it says of the rest."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

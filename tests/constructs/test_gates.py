@@ -1,7 +1,5 @@
 """What a fleet costs, counted and not timed: round trips, callbacks, bytes and resources."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any, NamedTuple

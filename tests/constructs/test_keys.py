@@ -1,7 +1,5 @@
 """Which keys sessions can be decrypted with, and how a policy must name them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

@@ -7,8 +7,6 @@ Default Host Management. What conditions decide of the session's key is in
 `tests/test_agent_calls.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -42,11 +40,7 @@ OTHER_BUCKET, OWNED_BUCKET = "arn:aws:s3:::others-logs", "arn:aws:s3:::owned-log
 OTHER_GROUP, OWNED_GROUP = (
     GROUP_ARN.replace("/session/logs", name) for name in ("/others/logs", "/owned")
 )
-NAMES: Final = {
-    "Bucket83908E77": OWNED_BUCKET,
-    "Key961B73FD": OWNED_KEY,
-    "GroupC77FDACD": "/owned",
-}
+NAMES: Final = {"Bucket83908E77": OWNED_BUCKET, "Key961B73FD": OWNED_KEY, "GroupC77FDACD": "/owned"}
 """What CloudFormation makes of references to what the stack owns."""
 SESSION: Final = {"kms:EncryptionContext:aws:ssm:SessionId": "admin-0123456789abcdef0"}
 STREAMS: Final[dict[str, Request]] = {

@@ -1,7 +1,5 @@
 """Session logs: what is granted on which bucket, prefix, bucket key and log group."""
 
-from __future__ import annotations
-
 import functools
 import json
 from collections.abc import Callable
@@ -17,10 +15,7 @@ from aws_cdk.cloudformation_include import CfnInclude
 from aws_cdk.interfaces.aws_logs import ILogGroupRef
 from aws_cdk.interfaces.aws_s3 import IBucketRef
 
-from session_manager_permissions import (
-    SessionManagerPermissions,
-    session_manager_statements,
-)
+from session_manager_permissions import SessionManagerPermissions, session_manager_statements
 from tests.conftest import MakeApp
 from tests.keys import existing_key, imported_alias, l1_alias, l1_bucket, l2_bucket, owned_alias
 from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, REGION, key_arn

@@ -1,7 +1,5 @@
 """What is looked up by its name alone: a profile, and a role by CDK's own look-up."""
 
-from __future__ import annotations
-
 import enum
 import functools
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Names: roles are global, so a policy's must differ wherever two could meet, and never move."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`docs/statements.md` against what is synthesized, and against what the neighbours grant."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping

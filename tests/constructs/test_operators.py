@@ -1,7 +1,5 @@
 """`grant_start_session`: what an operator's policy holds, who can be granted to, and who not."""
 
-from __future__ import annotations
-
 import enum
 import itertools
 import json

@@ -1,7 +1,5 @@
 """The options that several constructs take: each does the same, or is refused alike, wherever."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import itertools

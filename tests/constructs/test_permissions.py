@@ -1,7 +1,5 @@
 """The construct: its statements, its one policy, the name, and what CDK lets others do to it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """The Session document: each argument in it as AWS documents it, or refused; and what it grants."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final

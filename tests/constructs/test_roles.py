@@ -1,7 +1,5 @@
 """Which role the policy is attached to, and which roles are refused."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

@@ -3,8 +3,6 @@
 Each thing is made as the account describes it. What it has for an id there is in `Made.names`.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Makes the account of a cause on moto and MiniStack, and runs the command on it."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re

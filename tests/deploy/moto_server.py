@@ -5,8 +5,6 @@ AWS's default is JSON.
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ssm-document.html
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from typing import Any

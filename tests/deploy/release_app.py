@@ -1,7 +1,5 @@
 """All that version 0.3.0 could do, with a stack for each: by the version that is on the path."""
 
-from __future__ import annotations
-
 import functools
 import re
 import sys

@@ -1,7 +1,5 @@
 """Deployments by CloudFormation itself, for what the CLI adds nothing to."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path

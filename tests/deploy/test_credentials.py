@@ -5,8 +5,6 @@ be asked. The latter two are refused as they document. That each action is neede
 are unknown without it, is in tests/verify/test_permissions.py.
 """
 
-from __future__ import annotations
-
 from session_manager_permissions._verify.permissions import policy_for_credentials
 from tests.verify.test_permissions import EVERYTHING
 

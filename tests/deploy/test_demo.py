@@ -1,7 +1,5 @@
 """The demo: what it shows, and that it leaves nothing behind however it ends."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

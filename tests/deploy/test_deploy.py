@@ -3,8 +3,6 @@
 The user who deploys has the least policy to deploy with, of docs/security.md.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

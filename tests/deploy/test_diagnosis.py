@@ -5,8 +5,6 @@ policies allow, which is what `session-manager-permissions policy` prints. What 
 in tests/verify, against documented answers, and so is what `audit` says of each.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import pytest

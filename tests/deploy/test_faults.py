@@ -10,8 +10,6 @@ Where MiniStack is not CloudFormation:
 - It lets two stacks manage one policy, which CloudFormation refuses.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator

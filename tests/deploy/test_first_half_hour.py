@@ -5,8 +5,6 @@ and both take them again. The demo runs in the environment of the tests, which `
 it sets up that of a clone.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

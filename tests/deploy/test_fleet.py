@@ -1,7 +1,5 @@
 """A fleet, deployed: IAM has one policy on each role, and none when it is gone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import aws_cdk as cdk

@@ -1,7 +1,5 @@
 """The example of what most apps join, deployed by the real CLI on moto and read back."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import shutil

@@ -1,7 +1,5 @@
 """What `cdk synth` shows of the check, and what it exits with."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

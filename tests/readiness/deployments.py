@@ -3,8 +3,6 @@
 It reads what `drawn` and `drawn_networks` draw, and shares no code with the package.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

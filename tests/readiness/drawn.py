@@ -1,7 +1,5 @@
 """Draws templates: a profile, its role and the role's policies, as CDK and as people write them."""
 
-from __future__ import annotations
-
 from random import Random
 from typing import Any, Final
 

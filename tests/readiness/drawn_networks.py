@@ -1,7 +1,5 @@
 """Draws networks: compute in a VPC, with the ways out, the filters and the names that there are."""
 
-from __future__ import annotations
-
 from random import Random
 from typing import Any, Final
 

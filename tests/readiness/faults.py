@@ -1,7 +1,5 @@
 """Apps and templates with faults, a row each: for what mends them in code and in a template."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """What the check at synthesis judges of the network: a verdict on each compute of templates."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """Templates of an instance in a network, with what differs in them."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from typing import Any, Final
 

@@ -6,8 +6,6 @@ do not, so there is nothing here that is half known: where the tries differ, wha
 the template. It shares no code with the package.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase

@@ -1,7 +1,5 @@
 """Policies of every shape, with the rules that the check finds, and an evaluator of IAM."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from session_manager_permissions._evaluation import Answer

@@ -1,7 +1,5 @@
 """Templates written here, and what the check says of them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,12 +36,7 @@ class Report:
     """What the check says of some templates."""
 
     def __init__(
-        self,
-        paths: list[str],
-        *,
-        strict: bool,
-        network: bool = True,
-        app: Construct | None = None,
+        self, paths: list[str], *, strict: bool, network: bool = True, app: Construct | None = None
     ) -> None:
         given = SimpleNamespace(template_paths=paths, app_construct=app)
         context = cast("cdk.IPolicyValidationContext", given)

@@ -1,7 +1,5 @@
 """Which instances and groups may boot before their role has the policy."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Final
 

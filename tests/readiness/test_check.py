@@ -1,7 +1,5 @@
 """The command `check`: what it reads, what it answers, and with which status."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

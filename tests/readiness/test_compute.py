@@ -1,7 +1,5 @@
 """What compute an app has: its profile, its metadata options, and every place where it may be."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

@@ -1,7 +1,5 @@
 """What the check reports of compute: each cause once, and what else may give it credentials."""
 
-from __future__ import annotations
-
 import json
 import sys
 from base64 import encodebytes
@@ -598,10 +596,7 @@ MAY_READ: Final = may("Allow", "s3:GetEncryptionConfiguration") | {"Principal": 
     (TO_BUCKET | {"s3EncryptionEnabled": True}, [MAY_PUT, MAY_READ], READY),
 ])  # fmt: skip
 def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
-    check: Check,
-    inputs: Parts,
-    statements: list[Parts],
-    expected: Found,
+    check: Check, inputs: Parts, statements: list[Parts], expected: Found
 ) -> None:
     by_gateway = {
         "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},

@@ -3,8 +3,6 @@
 Its fix is run as it stands in an app, and its steps are done to a template.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import re

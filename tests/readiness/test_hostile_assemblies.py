@@ -3,8 +3,6 @@
 What is too deep or too odd to read can't be known.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import time
@@ -57,10 +55,7 @@ EVERYWHERE: Final = profile_and_role(
     Machine=machine(IamInstanceProfile="DEEP", UserData="DEEP"),
     Nested=resource(STACK, TemplateURL="DEEP"),
     Policy=policy(allow("s3:*"), roles=[{"Fn::GetAtt": ["Role", "Arn"]}]),
-) | {
-    "Outputs": {"Out": {"Value": "DEEP", "Export": {"Name": "DEEP"}}},
-    "Transform": "DEEP",
-}
+) | {"Outputs": {"Out": {"Value": "DEEP", "Export": {"Name": "DEEP"}}}, "Transform": "DEEP"}
 WITH_DENY: Final = profile_and_role(inline(ALL), Policy=policy(deny("*"), roles=["DEEP"]))
 DEEP: Final[list[tuple[str, Body, object, Found, bool]]] = [
     # where something is deep, what is deep, what may be found, and whether too deep is unknown
@@ -78,13 +73,7 @@ DEEP: Final[list[tuple[str, Body, object, Found, bool]]] = [
     ("body", "core", "may_be", "is_unknown"), [pytest.param(*row[1:], id=row[0]) for row in DEEP]
 )
 def test_what_is_deep(
-    tmp_path: Path,
-    wrap: str,
-    body: Body,
-    core: object,
-    may_be: Found,
-    *,
-    is_unknown: bool,
+    tmp_path: Path, wrap: str, body: Body, core: object, may_be: Found, *, is_unknown: bool
 ) -> None:
     """The last depth is more than CDK synthesizes."""
     for depth in (60, 150, 300):
@@ -94,12 +83,7 @@ def test_what_is_deep(
 
 
 def in_a_line(
-    folder: Path,
-    length: int,
-    given: Callable[[int], object],
-    last: Body,
-    *,
-    twice: bool = False,
+    folder: Path, length: int, given: Callable[[int], object], last: Body, *, twice: bool = False
 ) -> str:
     """A stack and those nested in it, each in the one before; the path of the first."""
     for number in range(length):

@@ -1,7 +1,5 @@
 """Lists that a function makes: by `Fn::Split`, by a parameter of a nested stack, by an export."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Final
 

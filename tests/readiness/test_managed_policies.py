@@ -1,7 +1,5 @@
 """What is known of AWS managed policies: as much as their whole documents say, when asked for."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

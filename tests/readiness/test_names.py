@@ -1,7 +1,5 @@
 """Where the names of services lead: who resolves them, and what they lead to by private zones."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Final
 

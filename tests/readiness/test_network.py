@@ -4,8 +4,6 @@ What draws make of all parts of a network is in `drawn_networks`. The rows here 
 don't have: what only the deployment knows, other stacks and accounts, and what CDK writes.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable

@@ -1,16 +1,11 @@
 """What policies answer; the shapes that a simulator can be asked about are in `policy_table`."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 import pytest
 
 from session_manager_permissions._readiness import policies
-from session_manager_permissions._readiness.policies import (
-    Statement,
-    decide,
-)
+from session_manager_permissions._readiness.policies import Statement, decide
 
 from .judging import att, each, ref, resource
 from .policy_table import (

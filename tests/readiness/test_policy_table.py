@@ -1,7 +1,5 @@
 """The table of policies, and MiniStack's evaluator of them: one answer for each row."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

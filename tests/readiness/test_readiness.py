@@ -1,7 +1,5 @@
 """Which profiles the check calls ready, not ready, or not to be known, and what else it finds."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """Which policies are a role's, by every form in which a template can name it."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 import aws_cdk as cdk

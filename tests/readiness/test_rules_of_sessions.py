@@ -1,7 +1,5 @@
 """The rules about images, Session documents, commands of ECS, and grants by tags."""
 
-from __future__ import annotations
-
 import json
 from typing import Final
 

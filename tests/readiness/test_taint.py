@@ -1,7 +1,5 @@
 """Each text of a template made hostile: what a finding says and suggests stays what it is."""
 
-from __future__ import annotations
-
 import ast
 import io
 import re

@@ -1,7 +1,5 @@
 """Which templates and values there are; what they come to is in `test_roles` and `test_worlds`."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, Final

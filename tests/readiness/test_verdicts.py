@@ -1,7 +1,5 @@
 """No definite verdict is wrong: on drawn templates, in each world that a deployment could have."""
 
-from __future__ import annotations
-
 import pytest
 
 from .verdicts import KINDS, NOT_READY, READY, UNKNOWN, compare

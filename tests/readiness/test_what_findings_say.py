@@ -3,8 +3,6 @@
 To reword one: change it, run this with `--snapshot-update`, and read the difference.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from syrupy.assertion import SnapshotAssertion

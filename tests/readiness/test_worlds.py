@@ -1,7 +1,5 @@
 """A verdict holds in every world that the conditions of templates allow, and in no other."""
 
-from __future__ import annotations
-
 import runpy
 from collections.abc import Callable
 from pathlib import Path

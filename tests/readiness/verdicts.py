@@ -3,8 +3,6 @@
 `python -m tests.readiness.verdicts 50000` draws that many of each kind and prints the figures.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import sys

@@ -4,8 +4,6 @@ MiniStack's evaluator tells what the policies allow, and moto's validator which 
 refuses.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

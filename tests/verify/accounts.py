@@ -1,7 +1,5 @@
 """The account in memory, with many nodes in several regions."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

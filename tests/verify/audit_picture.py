@@ -3,8 +3,6 @@
 `make audit-picture` runs it. The fonts are those of the machine.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final

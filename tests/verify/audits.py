@@ -1,7 +1,5 @@
 """Results of audits: a small realistic one, and one of any size."""
 
-from __future__ import annotations
-
 import functools
 import json
 from pathlib import Path

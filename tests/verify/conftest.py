@@ -1,7 +1,5 @@
 """What all tests of the command have."""
 
-from __future__ import annotations
-
 import os
 from typing import Final
 

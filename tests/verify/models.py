@@ -1,7 +1,5 @@
 """What botocore's models say of the calls of AWS."""
 
-from __future__ import annotations
-
 import functools
 import json
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The networks around a node, as EC2 describes them: rows of the table of causes."""
 
-from __future__ import annotations
-
 import json
 from typing import Any, Final
 

@@ -5,8 +5,6 @@ A test changes what it is about, as AWS describes it. `accounts.py` puts many no
 MiniStack.
 """
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -93,7 +91,7 @@ RECORD: Final = {
 class World:
     """What AWS answers, by `service:operation`; and what it was asked."""
 
-    def __init__(self, *does: Callable[[World], object]) -> None:
+    def __init__(self, *does: Callable[["World"], object]) -> None:
         """Take what is changed in an account in which all is well."""
         self.calls: list[str] = []
         self.asked: list[dict[str, Any]] = []

@@ -1,7 +1,5 @@
 """The picture of what `verify --instance-id` prints: of a node in a VPC that lacks an endpoint."""
 
-from __future__ import annotations
-
 import re
 from io import StringIO
 

@@ -1,7 +1,5 @@
 """Runs the command in this process, on an account in memory."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import json

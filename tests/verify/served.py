@@ -1,7 +1,5 @@
 """The account of `accounts.py` behind the protocols of AWS, with its limits and its latency."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections import Counter

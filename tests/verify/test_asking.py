@@ -1,7 +1,5 @@
 """A password in the environment is in no error."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import pytest

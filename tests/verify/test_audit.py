@@ -1,7 +1,5 @@
 """`audit`: the verdict on each node of an account, its cause, and the exit status."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

@@ -1,7 +1,5 @@
 """`--from`: what is read, what is refused, and how the results of several files come together."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -129,11 +127,6 @@ def changed(**fields: object) -> str:
     return json.dumps(sample() | fields)
 
 
-def without_accounts() -> str:
-    (first, *_) = sample()["instances"]
-    return changed(instances=[{name: of for name, of in first.items() if name != "account"}])
-
-
 @pytest.mark.parametrize(("text", "says"), [
     ("[" * 100_000, "is not JSON"),
     ("[]", "is not the JSON that is expected: Expected `object`, got `array`"),
@@ -142,7 +135,6 @@ def without_accounts() -> str:
     (changed(instances=[node(verdict="ok")]), "at `$.instances[0].verdict`"),
     (changed(instances=[node(region="eu-west-9")]), "which is not among the regions"),
     (changed(regions=sample()["regions"] * 2), "both have eu-west-1"),
-    (without_accounts(), "missing required field `account` - at `$.instances[0]`"),
 ])  # fmt: skip
 def test_what_is_no_result_is_refused_by_the_name_of_its_file(
     tmp_path: Path, text: str, says: str

@@ -1,7 +1,5 @@
 """The HTML page of an audit: it is complete, and no text of the account is more than text."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

@@ -1,7 +1,5 @@
 """`audit` with botocore's own clients: on a server that throttles, and interrupted half-way."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

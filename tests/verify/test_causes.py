@@ -1,7 +1,5 @@
 """Each command finds each cause: `verify` of a node and of its role, and `audit`."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime, timedelta, timezone
 from typing import Final

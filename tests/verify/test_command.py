@@ -1,7 +1,5 @@
 """The command over HTTP, and as a process: what is no answer ends it with a line and 2."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -119,10 +117,7 @@ def test_what_answers_in_place_of_aws_is_said(
     ({"limits": {"iam": Limit(0, 0)}}, 2, {ROLE_CALL: 3}),
 ], ids=["once", "for good"])  # fmt: skip
 def test_what_is_throttled_is_asked_again(
-    limits: dict[str, Any],
-    status: int,
-    throttled: dict[str, int],
-    monkeypatch: pytest.MonkeyPatch,
+    limits: dict[str, Any], status: int, throttled: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
     server = Served(READY, **limits)

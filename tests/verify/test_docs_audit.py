@@ -1,7 +1,5 @@
 """`docs/audit.md` against the command: its lines, its output, its fields and its permissions."""
 
-from __future__ import annotations
-
 import argparse
 import re
 import shlex

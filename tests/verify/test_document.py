@@ -1,7 +1,5 @@
 """`verify --document`: what the live Session document says is what the role is asked about."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from fnmatch import fnmatchcase

@@ -1,7 +1,5 @@
 """How the command ends after a Ctrl-C: soon, and with one line, whatever it waits for."""
 
-from __future__ import annotations
-
 import importlib
 import io
 import os

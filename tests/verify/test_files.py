@@ -1,7 +1,5 @@
 """The files that the command writes: each is as it was, or whole and new, whatever fails."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

@@ -1,7 +1,5 @@
 """The diagnosis of one node: what no row of `causes.py` shows."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 import pytest

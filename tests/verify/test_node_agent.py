@@ -1,7 +1,5 @@
 """What the agent's own diagnostics add; the rows are as amazon-ssm-agent writes them."""
 
-from __future__ import annotations
-
 import json
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`verify --instance-id` as a command: what it prints, its exit status, and what it refuses."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A node that is not connected although nothing fails: what shows why, and what to do about it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone

@@ -1,7 +1,5 @@
 """May the operator start the session, as which user does it run, and is the plug-in new enough?"""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path

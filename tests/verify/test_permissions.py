@@ -3,8 +3,6 @@
 That they are enough where services enforce them is in `tests/deploy/test_credentials.py`.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """`policy` prints what the construct synthesizes."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What ends the command without an answer: its status is 2, and one line says why."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The commands of remedies: AWS takes each as it stands, and what they mend is not found again."""
 
-from __future__ import annotations
-
 import functools
 import json
 import re

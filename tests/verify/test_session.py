@@ -1,7 +1,5 @@
 """What a session sees on the way to an answer: the region of a bucket, and a long wait."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from threading import Event
 
@@ -60,9 +58,7 @@ def page(zone: str, more: str = "") -> str:
     pytest.param([(400, MALFORMED, {}), (200, FOUND, {})], ELSEWHERE, id="another signature"),
 ])  # fmt: skip
 def test_s3_names_another_region(
-    answers: list[Answer],
-    region: str | None,
-    monkeypatch: pytest.MonkeyPatch,
+    answers: list[Answer], region: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in SIGNED_IN.items():
         monkeypatch.setenv(name, value)

@@ -4,8 +4,6 @@ What a command prints has no character that a terminal obeys and no line that th
 lines to paste have the words that they have otherwise, or a placeholder in place of the value.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import json

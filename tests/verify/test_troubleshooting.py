@@ -1,7 +1,5 @@
 """The troubleshooting page has each message that a check names, and each check."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Iterator

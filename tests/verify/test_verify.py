@@ -4,8 +4,6 @@ That it agrees with the diagnosis of a node is in `test_causes.py`, what a local
 `tests/deploy/test_deploy.py`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

@@ -1,7 +1,5 @@
 """`verify --instance-id --wait`: until the node is ready, or waiting can't help."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 

@@ -3,8 +3,6 @@
 Each text is under the first cause that has it. `test_causes.py` holds the verdicts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
