@@ -268,11 +268,11 @@ class Roles:
         name = self.assembly.value(resource.template, attached.entry.value)
         if name != attached.named:
             return False
-        by_reference = not role.in_app or name == (ReturnValue(role.resource),)
-        return by_reference or self._names(resource, role.resource, name)
+        is_found_by_it = not role.in_app or name == (ReturnValue(role.resource),)
+        return is_found_by_it or self._is_meant(resource, role.resource, name)
 
-    def _names(self, policy: Resource, role: Resource, name: Value) -> bool:
-        """Tell whether a policy names a role. Roles of one name are in several accounts."""
+    def _is_meant(self, policy: Resource, role: Resource, name: Value) -> bool:
+        """Tell whether a policy means a role by a name that roles of other accounts may have."""
         if name != self.assembly.name_of(role):
             return False
         meant = self.assembly.named(role.type, policy.template, name)

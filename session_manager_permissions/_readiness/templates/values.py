@@ -254,6 +254,7 @@ class Assembly:
             numbers = sorted({one.judged for one in self.worlds.each(number)})
         except TooManyWorlds:
             return None
+        # No entry is known, or the worlds differ, and in one of them the list is open or empty.
         if numbers in ([], [0], [-1]) or (numbers[1:] and numbers[0] <= 0):
             return None
         least, most = abs(numbers[0]), abs(numbers[-1])
