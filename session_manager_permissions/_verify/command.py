@@ -234,7 +234,7 @@ def _show_audit(arguments: argparse.Namespace, result: AuditResult) -> None:
 def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
     node_id, file = arguments.instance_id, arguments.agent_diagnostics
     tell = line_of(sys.stderr)
-    waiting = Waiting(lambda call: tell(f"asking {call}"))
+    waiting = Waiting(lambda call: tell(f"waiting for {call}"))
     with waiting.said(say):
         session = AwsSession(arguments.profile, arguments.region, waiting)
     if session.region is None:

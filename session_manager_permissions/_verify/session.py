@@ -24,7 +24,7 @@ _RETRIES: Final = {"mode": "standard"}
 """In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times."""
 _CONNECT, _READ = 5, 10
 """How many seconds a service has to accept a connection, and to answer."""
-_CREDENTIALS: Final = "the question for credentials"
+_CREDENTIALS: Final = "credentials"
 _LONG: Final = 4
 """After so many seconds a wait is told."""
 _SIMULATES: Final = "iam:SimulatePrincipalPolicy"
@@ -33,7 +33,7 @@ _MOST_SIMULATIONS: Final = 4
 which needs many requests for the same answer.
 """
 _OF_CONTAINER: Final = "AWS_CONTAINER_CREDENTIALS_"
-"""How the variables begin that name an address with credentials."""
+"""How the names of the variables begin that hold an address of credentials."""
 _GLOBAL: Final = ("iam", "route53")
 """The services that answer the same in every region."""
 
@@ -132,7 +132,7 @@ def _why_none(program: str | None, error: Exception) -> str:
         error: what botocore raises.
     """
     if program is None and not any(name.startswith(_OF_CONTAINER) for name in os.environ):
-        return f"{error}: correct the variable or the setting of AWS"
+        return f"{error}: correct the environment variable, or the setting in the AWS config file"
     if program is None:
         return (
             "the address in AWS_CONTAINER_CREDENTIALS_FULL_URI or "
@@ -156,7 +156,7 @@ def _add_bucket_region(parsed: _Described, context: _Described, **_: object) -> 
 
 
 class Waiting:
-    """The calls that AWS has not answered yet."""
+    """What the program waits for: the answers to calls, and credentials."""
 
     def __init__(self, tell: Callable[[str], None] = lambda _: None) -> None:
         """Take what is told of each call before it is made."""
@@ -191,7 +191,7 @@ class Waiting:
                 service = call.partition(":")[0]
                 if service not in told and time.monotonic() - since > _LONG:
                     told.add(service)
-                    say(f"still waiting for an answer to {call}")
+                    say(f"still waiting for {call}")
 
 
 class _ApiCall(NamedTuple):
@@ -370,6 +370,6 @@ class AwsSession(Session):
         *,
         retries: Mapping[str, object] = _RETRIES,
     ) -> None:
-        with waiting.on(_CREDENTIALS):  # a program may give them, and take its time
+        with waiting.on(_CREDENTIALS):  # a program that gives them may take long
             calls = Boto(profile, region, retries=retries)
         super().__init__(calls, calls.region, profile, waiting)

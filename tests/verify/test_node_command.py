@@ -150,9 +150,9 @@ def test_a_terminal_is_told_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert found.status == 0
     told = found.err
-    assert told.startswith("\r\x1b[Kasking ec2:DescribeInstances\r\x1b[Kasking ssm:Describe")
+    assert told.startswith("\r\x1b[Kwaiting for ec2:DescribeInstances\r\x1b[Kwaiting for ssm:")
     assert told.endswith("\r\x1b[K")
-    assert told.count("asking") == len(world.calls)
+    assert told.count("waiting for") == len(world.calls)
 
 
 def test_no_standard_error_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

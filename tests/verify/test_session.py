@@ -105,7 +105,7 @@ def test_a_long_wait_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with waiting.said(told.say), waiting.on("ssm:GetDocument"), waiting.on("ssm:GetServiceSetting"):
         assert told.once.wait(60)
 
-    assert told == ["still waiting for an answer to ssm:GetDocument"]
+    assert told == ["still waiting for ssm:GetDocument"]
 
 
 @pytest.mark.parametrize("asked", [("verify", "--instance-id", NODE), ("audit",)])
@@ -119,4 +119,4 @@ def test_a_program_that_takes_long_for_credentials_is_told(
         monkeypatch.setattr(module, "say", told.say)
 
     assert command.main(asked) == 2
-    assert told[0] == "still waiting for an answer to the question for credentials"
+    assert told[0] == "still waiting for credentials"
