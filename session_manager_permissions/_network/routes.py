@@ -112,9 +112,9 @@ def _is_inside(vpc: Vpc, block: IPv4Network) -> bool:
 def elsewhere(
     place: Place, subnet: Subnet, vpc: Vpc, seen: frozenset[Hashable] = frozenset()
 ) -> Iterator[str]:
-    """Where the routes of a subnet lead that others may have endpoints, with names for this VPC.
+    """Yield what may lead from a subnet to other networks, which may have endpoints for this VPC.
 
-    They may do so through NAT gateways.
+    Routes to NAT gateways are followed through the subnets of these.
     https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-scenarios.html
 
     Args:
@@ -150,8 +150,8 @@ def _led_elsewhere(
 def _takes_others(place: Place, to: Destination, vpc: Vpc, *, is_first: bool) -> bool:
     """Tell whether the compute may send to addresses of other networks that a route is for.
 
-    The first route may lead to an appliance in the subnet of the compute, within which the network
-    ACL of the subnet does not apply. It applies to what goes to a NAT gateway.
+    The first route may lead to an appliance in the subnet of the compute. No network ACL applies
+    within a subnet. The ACL of that subnet applies to what goes to a NAT gateway.
     """
     block = to if isinstance(to, IPv4Network) else PUBLIC
     is_of_service = isinstance(to, PrefixList) and bool(to.service)

@@ -167,9 +167,9 @@ class PolicyReader:
         return on
 
     def _on_instances(self, template: Template, statement: Statement) -> Statement:
-        """Return a statement that allows something on each instance as one on those of EC2.
+        """Add all EC2 instances to a statement that allows something on those of the template.
 
-        The instances are those of the template's account and region.
+        That are those of its account and region, which are all if the app has no others there.
         """
         is_on_some = statement.allows and statement.resources != ("*",)
         if is_on_some and not statement.not_resources and self._is_one_environment(template):

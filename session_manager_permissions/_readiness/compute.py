@@ -48,7 +48,7 @@ _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
 _FROM_OTHER_STACKS: Final = ("Fn::ImportValue", "Fn::GetStackOutput")
 """The functions whose value may be a resource of another stack.
 
-In a nested stack it is `Ref` as well, and around one `Fn::GetAtt`.
+In a nested stack, `Ref` is one as well; around a nested stack, `Fn::GetAtt` is.
 """
 
 

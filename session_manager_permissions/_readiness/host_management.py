@@ -37,7 +37,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-ma
 """
 
 _FUNCTIONS: Final = ("AWS::Lambda::Function", "AWS::Serverless::Function")
-"""The types whose code a custom resource runs."""
+"""The types whose code may turn it on, such as for a custom resource."""
 
 _RUNS: Final = {
     "AWS::Config::ConformancePack": ("conformance pack", "TemplateBody"),
@@ -52,7 +52,7 @@ _RUNS: Final = {
     "AWS::Serverless::Function": ("function", "Policies"),
     "AWS::SSM::Document": ("document", "Content"),
 }
-"""What runs a runbook on instances, or may make the call: its noun, and what says so."""
+"""What runs a runbook on instances, or may make the call: its noun, and the property for that."""
 
 _ATTACHES: Final = re.compile(
     r"AttachIAMToInstance|AssociateIamInstanceProfile|IsPolicyAttachAllowed\W+(?!false)\w",
@@ -60,7 +60,7 @@ _ATTACHES: Final = re.compile(
 )
 """A part of the names of AWS's runbooks that give an instance a profile, and of the API call.
 
-With `IsPolicyAttachAllowed` Quick Setup gives policies to the roles that instances have.
+With `IsPolicyAttachAllowed`, Quick Setup attaches policies to the roles of instances.
 """
 
 _TO_ASSOCIATE: Final = Asked((ASSOCIATE,))

@@ -252,7 +252,7 @@ class Parts:
     def vpc_of(self, part: Reference) -> Resource | str | None:
         """The VPC that a subnet or another part of it names; None if that is not known.
 
-        None as well if the world does not have the part: it may refer to what is not there either.
+        A part that the world lacks is not read: it may refer to others that the world lacks.
         """
         if isinstance(part, Resource) and part.exists:
             return self.behind(part.template, part.properties.get("VpcId"))

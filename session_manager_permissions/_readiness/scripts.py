@@ -46,7 +46,7 @@ _ACTIVATION: Final = Unknown("the hybrid activation that a script registers the 
 _AGENT: Final = (
     r"(?:amazon-?ssm-?(?:agent|\\?\*)|(?<=['\"])amazon ssm agent(?=['\"])|com\.amazon\.aws\.ssm)"
 )
-"""The agent by its name or a pattern of it, by its name on Windows in full, or that on macOS."""
+"""The agent's name or a pattern of it, its display name on Windows, or its name on macOS."""
 _WORDS: Final = r"[^\n;&|]{0,500}"
 """Words of one command. The bounds here and below keep the time linear in the length of a text."""
 _NAMED: Final = rf"{_AGENT}(?:\.service)?['\"]?"

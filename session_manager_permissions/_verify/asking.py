@@ -196,7 +196,7 @@ class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
 
 
 def may_not(what: str, by: str) -> str:
-    """Say what the credentials are not allowed, and which explicit deny that is, if it is one."""
+    """Say what the credentials may not do, and which explicit deny keeps them from it, if any."""
     return f"the credentials may not ask: {f'{by} keeps them from' if by else 'they need'} {what}"
 
 

@@ -265,7 +265,7 @@ def _seen(users_see: str | None) -> tuple[str, ...]:
 
 
 def _ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
-    """Say what to allow the credentials, if they may not make some of the calls."""
+    """Say how to let the credentials make the calls that they may not make."""
     denied = [error for error in errors if isinstance(error, NotPermitted)]
     lines = []
     if needed := sorted({error.permission for error in denied if not error.by}):

@@ -85,7 +85,7 @@ def decided(
         answer: what IAM says.
         lacks: the condition keys that the call certainly does not have, in lower case.
         if_allowed: whether that policy is read also where IAM's policies allow the call.
-        told: condition keys of the call that IAM is not told, for that policy.
+        told: more condition keys of the call, of which that policy is told and IAM is not.
     """
     by_iam = is_allowed(answer)
     # The policy of a resource of the same account allows a user whatever the boundary lacks.

@@ -32,7 +32,7 @@ _ANOTHER_KEY: Final = "set kmsKeyId of the document to a symmetric customer mana
 
 
 def find_session_key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | None]:
-    """Check the key, and find it; None if it does not exist, or an alias points to none known."""
+    """Check the key of sessions, and return it as well, if IAM can be asked about it."""
     if given is None:
         return checks.KEY_USABLE.skipped("sessions use no key"), None
     region = given.split(":")[3]

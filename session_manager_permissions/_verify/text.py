@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "session-manager-permissions"
 _COLUMNS: Final = 80
-"""How wide a terminal is if it has 0 columns, as some do, or does not say."""
+"""The width of a terminal that reports 0 columns, as some do, or none."""
 INTERRUPTED: Final = Event()
 """Set once a Ctrl-C has ended what the command waited for."""
 

@@ -211,7 +211,10 @@ class Reading:
 
 
 def _may_matter(resource: Resource, matters: Callable[[Resource], Any]) -> bool:
-    """Tell whether a resource matters, if the world has it. One that it lacks may refer to more."""
+    """Tell whether a resource matters; it may if it refers to what the world lacks.
+
+    A world that lacks the resource itself may lack that as well.
+    """
     try:
         return bool(matters(resource))
     except NoSuchDeployment:

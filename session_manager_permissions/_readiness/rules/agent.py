@@ -130,9 +130,9 @@ def _may_lack_agent(parts: Parts, image: Image) -> bool:
 
 
 def _parameter(parts: Parts, image: Image) -> tuple[str, str]:
-    """Return the public parameter of an image, and what may choose another one.
+    """Return the public parameter of an image, and what may choose another image.
 
-    That is a parameter of the template. Without another choice it has its default.
+    The first is by the defaults of the template's parameters; the second names such a parameter.
     """
     value = parts.assembly.value(image.named_by.template, image.value)
     match value:
@@ -156,7 +156,7 @@ def _parameter(parts: Parts, image: Image) -> tuple[str, str]:
 
 
 def _path(value: Value) -> str:
-    """Return the path of a public parameter that a value refers to, or is; empty if it is none."""
+    """Return the path of the public parameter that a value names; empty if it names none."""
     found = _PATH.match(as_text(value))
     return found[1] if found else ""
 

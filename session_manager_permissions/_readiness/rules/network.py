@@ -299,9 +299,9 @@ class MakeEndpoints:
         return tables, interfaces
 
     def _without_s3(self, to: Writer) -> Iterator[Resource]:
-        """Yield the route tables of the VPC without an endpoint of S3, of which each takes one.
+        """Yield the route tables of the VPC that have no endpoint of S3, as each takes only one.
 
-        There is none if the subnet has the main table, which no template names.
+        Yields none if the subnet has the main table, which no template names.
         """
         by_type, possible = to.parts.by_type, to.parts.assembly.possible
         served = {

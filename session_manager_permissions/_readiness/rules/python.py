@@ -208,8 +208,8 @@ class Code(Writing):
     ) -> None:
         """Give a role the permissions, and have the compute that uses it wait for them.
 
-        They are in the stack of the role, or in that of an option if it depends on the role's. The
-        compute of that stack waits for them.
+        They are made in the stack of the role, or in that of an option if this stack depends on the
+        role's. Only compute of that stack waits for them.
 
         Args:
             role: the role; a profile of it if it is not in the app.

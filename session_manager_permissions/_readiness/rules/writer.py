@@ -122,7 +122,7 @@ class Writing(ABC):
     def machines(self, role: Resource, about: Resource) -> list[Resource]:
         """Return what launches instances with a role, and can wait for a policy of the role.
 
-        The policy is made in the stack of another resource, to which it refers.
+        The policy is made in the stack of `about`, to which it may refer.
         """
         found = (one.machine for one in self.shared.launched() if one.role is role)
         return [

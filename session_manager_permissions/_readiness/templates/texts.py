@@ -27,7 +27,7 @@ DYNAMIC: Final = "{{resolve"
 """How a dynamic reference begins. As an `expression`, it marks a text that has one in it."""
 
 _REST: Final = "the rest of a list"
-"""Stands for the entries of a text from a part on that may contain the separator."""
+"""Stands for the entries of a text from the first part on that may contain the separator."""
 
 _APART: Final = re.compile("[ ,/:;|]+")
 """Separators that are in no id of EC2, and in no name of a region, a partition or an account."""
@@ -71,6 +71,7 @@ def literal(template: Template, string: str) -> Value:
 
 
 def joined(values: Iterable[Value], separator: str = "") -> Value:
+    """Return values with a separator between them; unknown if too long, or a dynamic reference."""
     parts = merged(
         part
         for place, value in enumerate(values)

@@ -217,8 +217,8 @@ class Assembly:
         """Return the only resource of a type that has a name in the world that is judged.
 
         `with_name` says where it may be. A resource of IAM may be named by its ARN as well. Where
-        the account is not known, several of one name are in several accounts: the one of the
-        template is in its account.
+        the account is not known, resources of one name are in several accounts, and the name means
+        the one of the template itself.
         """
         if type_.startswith(_IAM):
             account = re.match("arn:[^:]*:iam::([0-9]+):", as_text(name))
@@ -234,8 +234,8 @@ class Assembly:
     def entries(self, template: Template, expression: object) -> list[Any] | None:
         """Return an expression for each entry of a list that a function makes.
 
-        The last one may stand for all entries from one on that is not known. One that only some
-        worlds have is an `Fn::If` whose condition is written in place of its name.
+        The last one may stand for the rest of the list, from the first unknown entry on. An entry
+        that only some worlds have is an `Fn::If` with its condition in place of a name.
         Returns None for a function that makes no list, and where the worlds differ in the number
         of entries and some of these are not known.
         """
