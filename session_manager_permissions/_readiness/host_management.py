@@ -1,4 +1,4 @@
-"""What gives instances credentials that have no instance profile, or give them a profile later."""
+"""What gives instances credentials without a profile, or gives them a profile or policies later."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _TO_ASSOCIATE: Final = Asked((ASSOCIATE,))
 
 
 class HostManagement:
-    """Finds what turns on Default Host Management, or gives running instances a profile."""
+    """Finds what turns on Default Host Management, or gives instances a profile or policies."""
 
     def __init__(self, parts: Parts, decisions: Decisions) -> None:
         self._parts = parts

@@ -315,7 +315,7 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
         raise NotReached(text) from None
     except EndpointConnectionError as error:
         region, similar, of_region = asked.region or "", _misspelt(asked.region or ""), ""
-        if similar or f".{region}." in str(error):  # else it is not what the address rests on
+        if similar or f".{region}." in str(error):  # else the address has no region
             of_region = f", and whether there is a region {region}{similar}"
         raise NotReached(f"{error}: check the network{of_region}") from None
     except (NoConnection, HTTPClientError) as error:

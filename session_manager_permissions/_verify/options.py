@@ -1,4 +1,4 @@
-"""The options that the commands share, and how an option refuses what AWS would refuse."""
+"""The options that the commands share, what they refuse, and the modules and files they need."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def add_key_and_bucket(to: argparse._ArgumentGroup) -> None:
 
 
 def import_extras(modules: Iterable[str], extra: str = "verify") -> None:
-    """Import what asks AWS and what shows the answer, or say how to install it."""
+    """Import modules of an extra, or say how to install it."""
     try:
         for module in modules:
             import_module(module)
