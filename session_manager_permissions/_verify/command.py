@@ -319,7 +319,8 @@ def said_in_a_line(profile: str | None) -> Iterator[None]:
         raise CannotAsk(before_aws(error, profile)) from None
     except (ValueError, OSError) as error:  # AWS_MAX_ATTEMPTS=often, a file that does not exist
         raise CannotAsk(
-            f"a variable or a setting of AWS can't be used: {error}: correct it"
+            "an environment variable, or a setting in the AWS config file, can't be used: "
+            f"{error}: correct it"
         ) from None
 
 

@@ -130,8 +130,8 @@ def test_what_is_throttled_is_asked_again(
 
 
 NO_PROGRAM: Final = (
-    "session-manager-permissions: a variable or a setting of AWS can't be used: [Errno 2] No "
-    "such file or directory: '/nonexistent': correct it\n"
+    "session-manager-permissions: an environment variable, or a setting in the AWS config file, "
+    "can't be used: [Errno 2] No such file or directory: '/nonexistent': correct it\n"
 )
 NO_TERMINAL: Final = (  # on the line of the prompt
     "session-manager-permissions: no credentials: the profile asks for an MFA code, and there "
