@@ -167,9 +167,9 @@ class PolicyReader:
         return on
 
     def _on_instances(self, template: Template, statement: Statement) -> Statement:
-        """Add all EC2 instances to a statement that allows something on those of the template.
+        """Add all EC2 instances to a statement that allows something on each of an environment.
 
-        That are those of its account and region, which are all if the app has no others there.
+        They are the same if the app has no other environment in the account of the template.
         """
         is_on_some = statement.allows and statement.resources != ("*",)
         if is_on_some and not statement.not_resources and self._is_one_environment(template):
