@@ -470,8 +470,10 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("the group alone, where all are described",
      {"A": IN_GROUP, "Group": log_group(KmsKeyId=ARN, LogGroupName="sessions")},
      [allow("logs:*", on=parts_of(f"{GROUPS}sessions:*"))], DENIED),
-    ("the streams of the group", {"A": document(**TO_GROUP)},
-     [allow(*STREAMS, on=parts_of(f"{GROUPS}sessions:log-stream:*"))], READY),
+    *((f"the streams of the group{when}", {"A": document(**TO_GROUP, **inputs)},
+       [allow(*STREAMS, on=parts_of(f"{GROUPS}sessions:log-stream:*"))], found)
+      for when, inputs, found in (
+          ("", {}, READY), (" as they are written", {"cloudWatchStreamingEnabled": True}, LOST))),
     ("a group by its attribute", {"A": document(cloudWatchLogGroupName=ref("Group")),
      "Group": log_group()}, [allow(*STREAMS, on=att("Group", "Arn"))], READY),
     ("the group without its streams", {"A": document(**TO_GROUP)},
