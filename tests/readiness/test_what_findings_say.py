@@ -142,6 +142,8 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
         Key=resource("AWS::KMS::Key", Origin="EXTERNAL")),
     "a role on a condition": (on_a_condition(profile_and_role(NAMED, roles=["web"])),),
     "a managed policy of another app": of_role(arns(1)),
+    "managed policies by a parameter": (profile_and_role({"ManagedPolicyArns": ref("Given")}) | {
+        "Parameters": {"Given": {"Type": "CommaDelimitedList"}}},),
     "an AWS managed policy that is new": of_role({"ManagedPolicyArns": [f"{AWS}BrandNewPolicy"]}),
     "a boundary on a condition": of_role(inline(ALL) | BY_CONDITION),
     "a policy on a role that is not known": of_role(NAMED, Policy=policy(ALL, roles=[ref("Name")])),
