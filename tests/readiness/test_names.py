@@ -238,7 +238,7 @@ BY_CNAME: Final[Parts] = {
 }
 IN_REGION: Final = {"VPCId": PARAMETER, "VPCRegion": "eu-west-1"}
 ZONES: Final[list[Row]] = [
-    ("the name", zoned(SSM), OPEN),
+    ("the name", {"Another": on(zone("example.com"), ON), **zoned(SSM)}, OPEN),
     ("the name with a dot, in capitals", zoned(f"{SSM.upper()}.", record(f"{SSM}.")), OPEN),
     ("by region and suffix", zoned(BY_REGION, record(BY_REGION)), OPEN),
     ("by branches that agree", zoned(either(SSM, f"{SSM}.")), OPEN),
