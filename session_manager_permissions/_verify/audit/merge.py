@@ -67,11 +67,12 @@ def _by_list(nodes: Iterable[NodeResult]) -> list[NodeResult]:
     for node in found:
         lines = of_any_profile(node, node["fix"])
         commands.setdefault(node["role"], set()).update(filter(is_deployment, lines))
-    for node in found:
-        if len(commands[node["role"]]) > 1:
-            lines = [_BY_LIST if is_deployment(line) else line for line in node["fix"]]
-            node["fix"] = [*dict.fromkeys(lines)]
-    return found
+    return [_told_of_list(one) if len(commands[one["role"]]) > 1 else one for one in found]
+
+
+def _told_of_list(node: NodeResult) -> NodeResult:
+    lines = [_BY_LIST if is_deployment(line) else line for line in node["fix"]]
+    return {**node, "fix": [*dict.fromkeys(lines)]}
 
 
 def summary(nodes: Sequence[NodeResult]) -> Summary:
