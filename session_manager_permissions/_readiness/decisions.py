@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from .templates import Assembly
 
-
 _UNLIMITED: Final = Decision(Answer.ALLOWED)
 """What the permissions boundary decides for a role that has none."""
 _MOST_COMPARED: Final = 64  # unknown names to compare with a role's; if more, all may be its

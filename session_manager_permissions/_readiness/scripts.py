@@ -13,6 +13,7 @@ from .parts import Parts, decider
 from .templates.functions import (
     UNKNOWN,
     Deployed,
+    as_written,
     intrinsic,
     mapping,
     mappings_in,
@@ -184,7 +185,7 @@ def _may_matter(parts: Parts, origin: Resource, script: Deployed) -> bool:
 
     If not, no world is asked for those parts of the script that depend on conditions.
     """
-    key = "may matter", origin, *map(id, dict.values(script))
+    key = "may matter", origin, json.dumps(as_written(script))
     return parts.worlds.once(key, lambda: _matters(parts, origin.template, script))
 
 

@@ -9,7 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._readiness.templates.functions import UNKNOWN, mapping
+from session_manager_permissions._readiness.templates.functions import UNKNOWN, as_written, mapping
 from session_manager_permissions._readiness.templates.model import Unresolved
 from session_manager_permissions._readiness.templates.texts import DYNAMIC, as_text
 from session_manager_permissions._readiness.worlds import TooManyWorlds
@@ -116,8 +116,7 @@ def _may_lack_agent_in_any_world(parts: Parts, image: Image) -> bool:
 
     If none has, the world is not asked which image it has: a map may have one for each region.
     """
-    as_json = json.dumps(dict(dict.items(mapping(image.value))) or image.value)
-    key = "may lack the agent", image.named_by, as_json
+    key = "may lack the agent", image.named_by, json.dumps(as_written(image.value))
     return parts.worlds.once(key, lambda: _may_lack_agent(parts, image))
 
 

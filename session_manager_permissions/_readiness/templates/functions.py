@@ -38,7 +38,12 @@ def text(value: object) -> str:
 
 def text_written(value: object) -> str:
     """Return `value` as `text` does, but ask no world: what an `Fn::If` returns is not known."""
-    return text(dict(dict.items(value)) if isinstance(value, dict) else value)
+    return text(as_written(value))
+
+
+def as_written(value: object) -> object:
+    """Return `value` as the template has it, for which no world is asked."""
+    return dict(dict.items(value)) if isinstance(value, dict) else value
 
 
 def split_dynamic(value: str) -> list[str]:
