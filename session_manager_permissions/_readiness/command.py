@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from .rules.steps import Step
-    from .templates.model import Resource
+    from .templates.model import Resource, Template
 
 DESCRIPTION: Final = """\
 Will Session Manager reach the instances of these templates? The command reads what CDK has
@@ -111,14 +111,12 @@ class Reported(NamedTuple):
     severity: str
     places: list[WhereFound]
 
-    @property
-    def lines_of_fix(self) -> list[str]:
-        """What to change, a step in each line."""
-        here = self.places[0].resource.template
+    def lines_of_fix(self, shown_with: Template | None) -> list[str]:
+        """Return what to change, a step in each line, with the file of each other template."""
         return [
             shown(
                 step.text
-                if step.template is None or step.template is here
+                if step.template is None or step.template is shown_with
                 else f"in {_seen(step.template.path)}: {step.text}"
             )
             for step in self.finding.steps
@@ -263,7 +261,8 @@ def as_github(result: Result) -> str:
     written = []
     for one in result.found:
         more_of_it = filter(None, [more(one.finding.rule)])
-        message = [shown(one.finding.description), *one.lines_of_fix, *more_of_it]
+        fix = one.lines_of_fix(one.places[0].resource.template)
+        message = [shown(one.finding.description), *fix, *more_of_it]
         for place in one.places:
             line = by_place.get(place)
             properties = {
@@ -317,9 +316,13 @@ def _show(result: Result, console: Console) -> None:
         console.print(f"Findings that the app acknowledges: {len(result.acknowledged)}.")
     if result.unread:
         console.print(shown(f"{not_read(result.unread)}."))
-    for one in result.found:  # below the table, whose lines wrap and can't be copied
-        for line in one.lines_of_fix:
-            console.print(f"- {one.finding.rule}: {line}")
+    templates = {place.resource.template for one in result.found for place in one.places}
+    only = templates.pop() if len(templates) == 1 else None
+    fixes = [
+        f"- {one.finding.rule}: {line}" for one in result.found for line in one.lines_of_fix(only)
+    ]
+    for line in dict.fromkeys(fixes):  # below the table, whose lines wrap and can't be copied
+        console.print(line)
     for rule in dict.fromkeys(one.finding.rule for one in result.found):
         if line := more(rule):
             console.print(line)

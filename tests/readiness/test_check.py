@@ -173,11 +173,14 @@ def test_a_page_is_named_to_those_who_have_it(
     assert not out.endswith(("\n\n", "%0A\n"))
 
 
-def test_the_fix_names_the_template_if_it_is_another(capsys: Capture) -> None:
-    assert main(["check", str(NESTED)]) == 1
-    assert f"- no-network-path: in {NESTED.with_name('network.yaml')}: add" in (
-        capsys.readouterr().out
-    )
+def test_a_fix_names_its_template_unless_all_findings_are_there(capsys: Capture) -> None:
+    a, b = (write(name, NOT_READY) for name in ("a.json", "b.json"))
+    network = str(NESTED.with_name("network.yaml"))
+    for given, rule, file in ([NESTED], "no-network-path", network), ([a, b], "channel-missing", b):
+        assert main(["check", *map(str, given)]) == 1
+        assert f"- {rule}: in {file}: add" in capsys.readouterr().out
+    main(["check", a, write("c.json", UNKNOWN), write("d.json", UNKNOWN)])
+    assert capsys.readouterr().out.count("- cannot-be-known: ") == 1
 
 
 # GitHub ------------------------------------------------------------------------------------------

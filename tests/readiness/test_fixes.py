@@ -629,6 +629,37 @@ def assert_the_steps_mend(path: Path) -> set[str]:
     return told
 
 
+def override(app: cdk.App, step: Step) -> None:
+    """Do what a step says in an app, as docs/check.md has it for every language."""
+    assert step.template is not None, step.text
+    stacks = (one for one in app.node.find_all() if isinstance(one, cdk.Stack))
+    (stack,) = (one for one in stacks if one.template_file == step.template.path.name)
+    if not step.path:
+        new, body = step.logical_id, step.value
+        cdk.CfnResource(stack, new, type=body["Type"], properties=body["Properties"])
+        return
+    elements = (one for one in stack.node.find_all() if isinstance(one, cdk.CfnResource))
+    (resource,) = (one for one in elements if stack.resolve(one.logical_id) == step.logical_id)
+    there = json.loads(step.template.path.read_text())["Resources"][step.logical_id]
+    for name in step.path.split("."):
+        there = there.get(name, {}) if isinstance(there, dict) else {}
+    if step.adds and isinstance(there, list):
+        resource.add_override(f"{step.path}.{len(there)}", step.value)
+    else:
+        resource.add_override(step.path, [step.value] if step.adds else step.value)
+    do(step)
+
+
+@pytest.mark.parametrize("name", faults.SHOWN)
+def test_steps_are_overrides_in_an_app_of_any_language(name: str) -> None:
+    build, rule = faults.BY_NAME[name]
+    app = in_app(build)
+    (found,) = (one for one in findings(Judged(in_app(build)).folder) if one.rule == rule)
+    for step in found.steps:
+        override(app, step)
+    assert rule not in Judged(app).rules
+
+
 def in_words(*paths: Path) -> str:
     """The steps that change no template."""
     steps = [step for one in findings(*paths) for step in one.steps if step.template is None]
