@@ -220,6 +220,7 @@ class _Checking:
             told, denied = [heals], []
         if self._with_compute:
             told += credentials.of_trust(self._parts, self._management, role)
+            told += filter(None, [self._launchers.in_code(role.resource, profile)])
         told += permissions.undecided(abilities)
         told += self._session_rules.of_role(role, profile)
         told += denied
@@ -364,7 +365,7 @@ class _Checking:
                 may_have = self._roles.of_holder(maybe_profile) if maybe_profile else role
                 if attaches and may_have:
                     yield from boot_order.of_compute(self._decisions, compute, may_have)
-                if self._with_compute and compute.placements and not compute.opaque:
+                if self._with_compute and compute.placements:
                     uses = self._sessions.uses(compute.resource, role)
                     yield from network.of_logs(self._parts, self._judge, compute, uses)
 
@@ -378,12 +379,15 @@ class _Checking:
         """Yield what keeps Session Manager from compute, and what decides on that."""
         compute = launched.compute
         yield from launched.decides
-        if compute.opaque:
-            yield f"how {compute.opaque} launches them"
+        if not compute.placements:
+            launcher = compute.opaque
+            yield (
+                f"how {launcher} launches them" if launcher else "what launches from it, and where"
+            )
             return
         yield from credentials.of_profile(self._management, compute)
         yield from credentials.of_metadata(compute)
-        yield from agent.of_compute(self._parts, compute)
+        yield from agent.of_compute(self._parts, self._management, compute)
         uses = self._sessions.uses(compute.resource, launched.role)
         yield from network.of_compute(self._parts, self._judge, compute, uses)
 

@@ -25,7 +25,7 @@ from .parts import (
     mappings,
     types_deployed,
 )
-from .scripts import Scripts, of_init
+from .scripts import Scripts, of_init, of_written
 from .templates.files import PRODUCT
 from .templates.functions import (
     UNKNOWN,
@@ -37,6 +37,7 @@ from .templates.functions import (
     shown,
 )
 from .templates.model import APART, Resource, Unresolved, referred
+from .templates.texts import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -89,6 +90,9 @@ _SERVICES: Final = {
 given an instance profile, launches instances by rules that are not known here.
 """
 
+_BUILDERS: Final = ("AWS::ImageBuilder::Image", "AWS::ImageBuilder::ImagePipeline")
+"""The types that build images by a recipe and its components."""
+
 _BEANSTALK: Final = "AWS::ElasticBeanstalk::Environment"
 _OPTIONS: Final = {
     "IamInstanceProfile": "aws:autoscaling:launchconfiguration",
@@ -122,6 +126,17 @@ _NEVER_LAUNCH: Final = (
 Farm name another kind of profile.
 """
 
+_RUN_CODE: Final = (
+    "AWS::CodeBuild::Project",
+    "AWS::Lambda::Function",
+    "AWS::StepFunctions::StateMachine",
+    "Custom::AWSCDK-EKS-HelmChart",
+    "Custom::AWSCDK-EKS-KubernetesResource",
+)
+"""The types with code or a manifest, which may launch instances under a profile that it names."""
+_NODE_CLASS: Final = "EC2NodeClass"
+"""The manifest of Karpenter that names the profile of its nodes, or their role."""
+
 _NAMES_A_PROFILE: Final = re.compile("instance[_-]?profile", re.IGNORECASE)
 """The name of a property, or of an option, that gives instances a profile."""
 
@@ -138,7 +153,7 @@ class Compute(NamedTuple):
     metadata_off: Fact
     """Whether they get no credentials, as their metadata endpoint is disabled."""
     placements: tuple[Placement, ...] = ()
-    """Every place where they may be; none of a launch template that nothing of the app uses."""
+    """Every place where they may be; none if it is not known how they are launched."""
     role: Written | None = None
     """The name or the ARN of the role that a service makes a profile for, as EKS does."""
     maybe_profile: Written | None = None
@@ -159,7 +174,7 @@ class Launchers:
     """Finds what launches instances, and how it does so in the world that is judged.
 
     A launch template is part of what launches from it. One that nothing of the app launches from is
-    compute of its own without a place, and who launches from it may give it a profile.
+    compute of its own without a place, and who launches from it may replace all that it says.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -273,6 +288,30 @@ class Launchers:
         values = self._parts.assembly.possible(resource.template, value)
         found = map(referred, values)
         return any(one is not None and one.type == PROFILE_TYPE for one in found)
+
+    def in_code(self, role: Resource, profile: Resource) -> str:
+        """Name what may launch instances under a profile, or its role, by code; "" if nothing."""
+        for one, given, text in self._code:
+            named = [profile, *([role] if _NODE_CLASS in text else [])]
+            is_given = any(each in given or self._is_in(each, text) for each in named)
+            if is_given and profile.type == PROFILE_TYPE and one.exists:
+                return f"what {one.logical_id!r} launches"
+        return ""
+
+    @cached_property
+    def _code(self) -> list[tuple[Resource, set[Resource], str]]:
+        """Whatever may run code, with what it is given, and its properties as a text."""
+        found = [one for type_ in _RUN_CODE for one in self._parts.by_type[type_]]
+        return [
+            (one, {*self._parts.given_to(one)}, json.dumps(one.written).replace(r"\"", '"'))
+            for one in (*found, *self._parts.custom)
+        ]
+
+    def _is_in(self, resource: Resource, text: str) -> bool:
+        """Whether a text that names profiles has the name of a profile or a role."""
+        name = self._parts.assembly.name_of(resource) or (UNKNOWN,)
+        names_one = _NODE_CLASS in text or _NAMES_A_PROFILE.search(text)
+        return f'"{as_text(name)}"' in text and bool(names_one)
 
     # What launches -------------------------------------------------------------------------------
 
@@ -473,11 +512,11 @@ class Launchers:
         if launch.profile is None:
             doubt = Unknown(f"who launches from the template {resource.logical_id!r}")
             launch = launch._replace(profile=doubt)
-        return self._compute(resource, launch, placed=False)
+        return self._compute(resource, launch)._replace(placements=())
 
     # Places --------------------------------------------------------------------------------------
 
-    def _compute(self, resource: Resource, launch: Launch, *, placed: bool = True) -> Compute:
+    def _compute(self, resource: Resource, launch: Launch) -> Compute:
         changed = self._parts.changed
         doubt = changed(resource) or changed(launch.origin)
         scripts = launch.scripts.and_(of_init(resource))
@@ -490,14 +529,36 @@ class Launchers:
             launch.origin,
             launch.profile or without_profile,
             off,
-            self._places(resource, launch, doubt, scripts) if placed else (),
+            self._places(resource, launch, doubt, scripts),
             maybe_profile=launch.maybe_profile,
             activation=scripts.activation,
             uses=launch.uses,
             image=launch.image,
             user_data=launch.user_data,
-            agent=scripts.agent,
+            agent=scripts.agent or self._built(launch),
         )
+
+    def _built(self, launch: Launch) -> str:
+        """What decides whether an image that the app builds has the agent; "" if nothing does.
+
+        EC2 Image Builder may put the image in a launch template as well.
+        """
+        for builder in self._removing:
+            image, find = launch.image, self._parts.assembly.resource
+            built = image and find(builder.type, image.named_by.template, image.value)
+            if built is builder or not builder.waits_for.isdisjoint(launch.uses):
+                return f"whether the image that {builder.logical_id!r} builds has the SSM Agent"
+        return ""
+
+    @cached_property
+    def _removing(self) -> list[Resource]:
+        """What builds images by a recipe or a component that may remove the agent."""
+        return [
+            one
+            for type_ in _BUILDERS
+            for one in self._parts.by_type[type_]
+            if any(of_written(each.written).agent for each in one.waits_for)
+        ]
 
     def _places(
         self, resource: Resource, launch: Launch, doubt: Unknown | None, scripts: Scripts

@@ -1,4 +1,4 @@
-"""What gives instances credentials without a profile, or gives them a profile or policies later."""
+"""What an app does to instances that run: gives them credentials, or stops their agent."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from session_manager_permissions._evaluation import Answer
 from .asked import Asked
 from .parts import NEVER_READ, Parts, may_be_one_region, types_deployed
 from .policies import ASSOCIATE, decide
+from .scripts import of_written
 from .templates.functions import UNKNOWN, mapping, shown
 from .templates.model import Resource, may_be_equal
 
@@ -63,6 +64,14 @@ _ATTACHES: Final = re.compile(
 With `IsPolicyAttachAllowed`, Quick Setup attaches policies to the roles of instances.
 """
 
+_NAMES_IT: Final = re.compile(
+    rf"{_SETTING}|AWS::SSMQuickSetup::|(?:default|ssm)[-_]?host[-_]?management|dhmc", re.IGNORECASE
+)
+"""What shows that code, or a template that is not read, turns on Default Host Management."""
+
+_ANYWHERE: Final = (_QUICK_SETUP, *NEVER_READ)
+"""The types that act in any account and region."""
+
 _TO_ASSOCIATE: Final = Asked((ASSOCIATE,))
 
 
@@ -79,11 +88,7 @@ class HostManagement:
 
     def of(self, resource: Resource) -> str:
         """Name what turns on Default Host Management for instances beside a resource, if any."""
-        for noun, found in self._found:
-            is_setting = found.type == _SERVICE_SETTING
-            if _is_beside(found, resource) and (not is_setting or self._sets(found)):
-                return f"the {noun} {found.logical_id!r}"
-        return ""
+        return self._first_beside(self._found, resource)
 
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
@@ -114,22 +119,42 @@ class HostManagement:
 
     def _by_stack(self) -> str:
         for one in (stack for type_ in NEVER_READ for stack in self._parts.by_type[type_]):
-            if one.exists and types_deployed(one) & {UNKNOWN, *_TURN_ON}:
+            if one.exists and UNKNOWN in types_deployed(one):
                 return f"the template of {one.logical_id!r}"
         return ""
 
     def by_runbook(self, resource: Resource) -> str:
         """Name what gives instances beside a resource another profile, or policies; "" if none."""
-        runs = ((one, *how) for type_, how in _RUNS.items() for one in self._parts.by_type[type_])
-        for found, noun, by in runs:
+        for noun, found in self._running:
             if _is_beside(found, resource):
-                written = found.properties.get(by)
+                written = found.properties.get(_RUNS[found.type][1])
                 known = self._parts.text(found, written)
                 is_open = known == UNKNOWN and isinstance(mapping(written).get("Ref"), str)
                 is_open = is_open and self._parts.behind(found.template, written) is None
                 if is_open or _ATTACHES.search(f"{known} {shown(written)}"):
                     return f"the {noun} {found.logical_id!r}"
         return ""
+
+    def stops_agent(self, resource: Resource) -> str:
+        """Name what may stop the agent of instances beside a resource; "" if nothing does."""
+        return self._first_beside(self._stopping, resource)
+
+    def _first_beside(self, several: list[tuple[str, Resource]], resource: Resource) -> str:
+        for noun, found in several:
+            is_setting = found.type == _SERVICE_SETTING
+            if _is_beside(found, resource) and (not is_setting or self._sets(found)):
+                return f"the {noun} {found.logical_id!r}"
+        return ""
+
+    @cached_property
+    def _running(self) -> list[tuple[str, Resource]]:
+        return [
+            (noun, one) for type_, (noun, _) in _RUNS.items() for one in self._parts.by_type[type_]
+        ]
+
+    @cached_property
+    def _stopping(self) -> list[tuple[str, Resource]]:
+        return [(noun, one) for noun, one in self._running if of_written(one.written).agent]
 
     def _by_role(self, resource: Resource) -> str:
         account = resource.template.stack.account
@@ -153,16 +178,19 @@ class HostManagement:
 def _is_beside(found: Resource, resource: Resource) -> bool:
     """Tell whether something may be done to instances that are beside a resource.
 
-    Quick Setup may do so in any account and region.
+    Quick Setup and stack sets may do so in any account and region.
     """
     one_region = may_be_one_region(found.template.stack, resource.template.stack)
-    return (one_region or found.type == _QUICK_SETUP) and found.exists
+    return (one_region or found.type in _ANYWHERE) and found.exists
 
 
 def _turning_on(parts: Parts) -> Iterator[tuple[str, Resource]]:
     """Yield each with its noun."""
     for type_, noun in _TURN_ON.items():
         yield from ((noun, one) for one in parts.by_type[type_])
-    functions = (one for type_ in _FUNCTIONS for one in parts.by_type[type_])
-    for noun, several in (("custom resource", parts.custom), ("function", functions)):
-        yield from ((noun, one) for one in several if _SETTING in shown(one.written))
+    functions = [one for type_ in _FUNCTIONS for one in parts.by_type[type_]]
+    others = {"custom resource": parts.custom, "function": functions, "stack": parts.unread_stacks}
+    for noun, several in others.items():
+        for one in several:
+            if _NAMES_IT.search(f"{one.logical_id} {shown(one.written)}"):
+                yield noun, one

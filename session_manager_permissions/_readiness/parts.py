@@ -167,6 +167,10 @@ class Parts:
     def _mentioned_by(self, resource: Resource) -> Iterator[Resource]:
         """The resources that another refers to in a world, those of other stacks as well."""
         yield from resource.mentions
+        yield from self.given_to(resource)
+
+    def given_to(self, resource: Resource) -> Iterator[Resource]:
+        """Yield the resources that the properties of another refer to in a world."""
         for value in mappings_in(resource.written):
             if intrinsic(value)[0]:
                 for found in self.assembly.possible(resource.template, value):

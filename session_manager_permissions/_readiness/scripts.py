@@ -45,7 +45,8 @@ https://docs.aws.amazon.com/eks/latest/userguide/hybrid-nodes-join.html
 _ACTIVATION: Final = Unknown("the hybrid activation that a script registers the agent with")
 
 _AGENT: Final = (
-    r"(?:amazon-?ssm-?(?:agent|\\?\*)|(?<=['\"])amazon ssm agent(?=['\"])|com\.amazon\.aws\.ssm)"
+    r"(?:amazon[ .-]?ssm-?(?:agent|\\?[*%])|[*%](?:amazon )?ssm[ -]?(?:agent)?[*%]|"
+    r"(?<=['\"])(?:amazon )?ssm agent(?=['\"])|com\.amazon\.aws\.ssm)"
 )
 """The agent's name or a pattern of it, its display name on Windows, or its name on macOS."""
 _WORDS: Final = r"[^\n;&|]{0,500}"
@@ -53,12 +54,14 @@ _WORDS: Final = r"[^\n;&|]{0,500}"
 _NAMED: Final = rf"{_AGENT}(?:\.service)?['\"]?"
 """The agent as an argument of a command."""
 
+_REMOVES: Final = rf"{_WORDS}(?:[\s'\"]/x|uninstall)\b"
+"""What installers for Windows are given to remove what they name."""
 _STARTING: Final = (
     r"\b(?:(?:re)?start|enable\s+--now|(?:re|local)?install|rpm\s+-[hv]*i[hv]*|dpkg\s+-i)\b"
 )
 """How commands begin that start or install what they name."""
 _STARTS: Final = (
-    rf"{_STARTING}{_WORDS}{_AGENT}",
+    rf"{_STARTING}(?!{_REMOVES}){_WORDS}{_AGENT}",
     rf"{_NAMED}(?:\s+|{_WORDS}\|\s*)(?:re)?start\b(?!\s*=)",
 )
 """The commands after which the agent runs, even if an earlier command has stopped it."""
@@ -88,7 +91,7 @@ _LEAVES: Final = (
     rf"(?:{_KEEPING}){_WORDS}{_AGENT}",
     rf"{_NAMED}\s+(?:enable|on|status)\b",
     rf"{_AGENT}{_WORDS}(?:\bAutomatic|\bstart=\s*\S*auto)",
-    rf"{_AGENT}Setup(?!{_WORDS}uninstall)",
+    rf"{_AGENT}Setup(?!{_REMOVES})",
     rf"{_AGENT}{_FILE}",
     rf"{_AGENT}(?:\.exe)?['\"]?\s+--?(?:register|version)\b",
     rf"https?://\S{{0,500}}{_AGENT}",
@@ -100,6 +103,8 @@ _LEAVES: Final = (
 
 _MAY_STOP: Final = (
     _AGENT,
+    rf"\bmsiexec(?={_REMOVES}){_WORDS}{_AGENT}",
+    r"\bUninstallAfterBuild\W+(?!false)\w",  # of a recipe of EC2 Image Builder
     # Bottlerocket runs the agent in a container, which its settings can turn off.
     r"host-containers\W[^\[]{0,500}?\bcontrol\W[^\[]{0,500}?\benabled\W{1,9}false",
 )
@@ -174,9 +179,12 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
 def of_init(resource: Resource) -> Scripts:
     """Read what the metadata of a resource says that `cfn-init` runs on its instances."""
     written = mapping(resource.body.get("Metadata")).get("AWS::CloudFormation::Init")
-    if written is None:
-        return NO_SCRIPTS
-    lines = json.dumps(written, indent=0)
+    return NO_SCRIPTS if written is None else of_written(written)
+
+
+def of_written(value: object) -> Scripts:
+    """Read the commands in a part of a template, such as a document of Systems Manager."""
+    lines = json.dumps(value, indent=0)
     return _read(lines.replace(r"\n", "\n").replace(r"\"", '"'), lines)
 
 

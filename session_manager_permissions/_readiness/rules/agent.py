@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from session_manager_permissions._readiness.compute import Compute
+    from session_manager_permissions._readiness.host_management import HostManagement
     from session_manager_permissions._readiness.launch import Image
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.templates.model import Value
@@ -70,10 +71,9 @@ _HARMLESS: Final = re.compile(
 """Lines of a script that install nothing but the packages that they name, which are all known."""
 
 
-def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
+def of_compute(parts: Parts, management: HostManagement, compute: Compute) -> Iterator[Told]:
     """Find compute whose image has no agent."""
-    if compute.agent:
-        yield compute.agent
+    yield from filter(None, [compute.agent or management.stops_agent(compute.resource)])
     image = compute.image
     if image is None or not _may_lack_agent_in_any_world(parts, image):
         return

@@ -93,7 +93,7 @@ def _trust_of(parts: Parts, role: Resource) -> Trust:
 
 def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:
     """Find compute that has no instance profile."""
-    if isinstance(compute.profile, Unknown) and compute.placements:
+    if isinstance(compute.profile, Unknown):
         yield compute.profile.decides
     elif compute.profile is None and compute.role is None:
         where, instances, name = compute.set_in, kind_of(compute.set_in), "IamInstanceProfile"
