@@ -169,7 +169,7 @@ class _Checking:
                     self._decisions, compute, role
                 )
                 of_role = role.resource if role else None
-                yield LaunchedBy(compute.resource, compute.set_in, of_role, lacks)
+                yield LaunchedBy(compute.resource, compute.launch.origin, of_role, lacks)
 
         return [
             launch
@@ -241,8 +241,9 @@ class _Checking:
             return heals
         for resource in self._activating:
             for compute, its_profile, *_ in self._launched(resource):
-                if compute.activation is not None and its_profile is profile:
-                    return compute.activation.decides
+                activation = compute.launch.scripts.activation
+                if activation is not None and its_profile is profile:
+                    return activation.decides
         return ""
 
     @cached_property
@@ -250,8 +251,8 @@ class _Checking:
         """The resources that may launch instances that register by a hybrid activation."""
 
         def activations(resource: Resource) -> list[str]:
-            several = (compute for compute, *_ in self._launched(resource))
-            return [str(one.activation) for one in several if one.activation]
+            several = (one.launch.scripts.activation for one, *_ in self._launched(resource))
+            return [str(one) for one in several if one]
 
         launchers = (*self._launchers.resources, *self._launchers.templates())
         return [one for one in launchers if in_any_world(self._worlds, partial(activations, one))]
@@ -297,7 +298,7 @@ class _Checking:
             if resource in used:
                 continue
             of_resource, launched = self._judged_launcher(resource)
-            used.update(template for one in launched for template in one.compute.uses)
+            used.update(template for one in launched for template in one.compute.launch.uses)
             for one in {one.maybe_profile for one in launched}:
                 if one in by_profile:
                     by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
@@ -345,7 +346,7 @@ class _Checking:
     def _with_profile(self, compute: Compute) -> _Launched:
         if compute.resource.type in ROLE_IN:
             return _Launched(compute, compute.resource, self._roles.of_holder(compute.resource))
-        given, maybe = compute.profile, compute.maybe_profile
+        given, maybe = compute.launch.profile, compute.launch.maybe_profile
         if not isinstance(given, Written):
             maybe_profile = maybe and self._roles.profile_of(*maybe)
             return _Launched(compute, maybe_profile=maybe_profile)

@@ -29,28 +29,18 @@ from .scripts import Scripts, of_init, of_written
 from .templates.files import PRODUCT
 from .templates.functions import (
     UNKNOWN,
-    intrinsic,
     is_function,
     listed,
     mapping,
-    mappings_in,
     shown,
 )
 from .templates.model import APART, Resource, Unresolved, referred
-from .templates.texts import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 PROFILE_TYPE: Final = "AWS::IAM::InstanceProfile"
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
-
-
-_FROM_OTHER_STACKS: Final = ("Fn::ImportValue", "Fn::GetStackOutput")
-"""The functions whose value may be a resource of another stack.
-
-In a nested stack, `Ref` is one as well; around a nested stack, `Fn::GetAtt` is.
-"""
 
 
 class _Service(NamedTuple):
@@ -146,28 +136,14 @@ class Compute(NamedTuple):
 
     resource: Resource
     """The resource that launches them."""
-    set_in: Resource
-    """Where their profile and metadata options belong: it, or its launch template."""
-    profile: Written | Unknown | None
-    """The name or the ARN of their instance profile; None where they are given none."""
-    metadata_off: Fact
-    """Whether they get no credentials, as their metadata endpoint is disabled."""
+    launch: Launch
+    """How they are launched. They need no profile if its scripts register them by an activation."""
     placements: tuple[Placement, ...] = ()
     """Every place where they may be; none if it is not known how they are launched."""
     role: Written | None = None
     """The name or the ARN of the role that a service makes a profile for, as EKS does."""
-    maybe_profile: Written | None = None
-    """The profile that they may be given, where that depends on a version of their template."""
-    activation: Unknown | None = None
-    """What registers them with a hybrid activation, or may do so; they need no profile then."""
     opaque: str = ""
     """Who launches them by rules that the templates do not show, such as a service."""
-    uses: tuple[Resource, ...] = ()
-    """The launch templates that they are launched from."""
-    image: Image | None = None
-    user_data: Written | None = None
-    agent: str = ""
-    """What decides whether their agent works, if a script that they run changes it; else empty."""
 
 
 class Launchers:
@@ -238,20 +214,9 @@ class Launchers:
 
     def _has_profile(self, resource: Resource, value: object) -> bool:
         """Whether a value of a resource, as the template has it, names a profile in any world."""
-        template, written = resource.template, json.dumps(value)
-        if _NAMES_A_PROFILE.search(written) or any(
-            one.type == PROFILE_TYPE for one in template.mentioned_in(value)
-        ):
-            return True
-        # A profile of another template is named by these functions.
-        parameters = ("Ref",) if template.nested_as else ()
-        outputs = ("Fn::GetAtt",) if template.nested else ()
-        crossing = (*_FROM_OTHER_STACKS, *parameters, *outputs)
-        return any(one in written for one in crossing) and any(
-            self._is_profile(resource, one)
-            for one in mappings_in(value)
-            if intrinsic(one)[0] in crossing
-        )
+        given = self._parts.given_to(resource.template, value)
+        is_named = _NAMES_A_PROFILE.search(json.dumps(value))
+        return bool(is_named) or any(one.type == PROFILE_TYPE for one in given)
 
     @cached_property
     def _custom(self) -> frozenset[Resource]:
@@ -291,27 +256,26 @@ class Launchers:
 
     def in_code(self, role: Resource, profile: Resource) -> str:
         """Name what may launch instances under a profile, or its role, by code; "" if nothing."""
-        for one, given, text in self._code:
-            named = [profile, *([role] if _NODE_CLASS in text else [])]
-            is_given = any(each in given or self._is_in(each, text) for each in named)
-            if is_given and profile.type == PROFILE_TYPE and one.exists:
+        name_of = self._parts.assembly.name_of
+        for one, named, makes_profiles in self._code if profile.type == PROFILE_TYPE else ():
+            holders = (profile, role) if makes_profiles else (profile,)
+            if any(each in named or name_of(each) in named for each in holders) and one.exists:
                 return f"what {one.logical_id!r} launches"
         return ""
 
     @cached_property
-    def _code(self) -> list[tuple[Resource, set[Resource], str]]:
-        """Whatever may run code, with what it is given, and its properties as a text."""
-        found = [one for type_ in _RUN_CODE for one in self._parts.by_type[type_]]
-        return [
-            (one, {*self._parts.given_to(one)}, json.dumps(one.written).replace(r"\"", '"'))
-            for one in (*found, *self._parts.custom)
-        ]
-
-    def _is_in(self, resource: Resource, text: str) -> bool:
-        """Whether a text that names profiles has the name of a profile or a role."""
-        name = self._parts.assembly.name_of(resource) or (UNKNOWN,)
-        names_one = _NODE_CLASS in text or _NAMES_A_PROFILE.search(text)
-        return f'"{as_text(name)}"' in text and bool(names_one)
+    def _code(self) -> list[tuple[Resource, set[object], bool]]:
+        """What runs code, with all that it is given, and whether it makes profiles of roles."""
+        runs = [one for type_ in _RUN_CODE for one in self._parts.by_type[type_]]
+        found = []
+        for one in (*runs, *self._parts.custom):
+            named: set[object] = {*self._parts.given_to(one.template, one.written)}
+            text = json.dumps(one.written).replace(r"\"", '"')
+            is_of_nodes = _NODE_CLASS in text
+            if is_of_nodes or _NAMES_A_PROFILE.search(text):
+                named |= {(name,) for name in text.split('"')}
+            found.append((one, named, is_of_nodes))
+        return found
 
     # What launches -------------------------------------------------------------------------------
 
@@ -408,7 +372,7 @@ class Launchers:
             groups=launch.groups or (self._cluster(resource),),
         )
         role = Written(resource.template, properties.get("NodeRole"))
-        yield self._compute(resource, launch)._replace(profile=None, role=role)
+        yield self._compute(resource, launch)._replace(role=role)
 
     def _cluster(self, resource: Resource) -> Reference:
         """The security group that EKS makes for a cluster, by the cluster."""
@@ -440,7 +404,7 @@ class Launchers:
         for names, image in product(service.groups, _images(resource, data, base)):
             groups = self._named(resource, data, names, GROUP) or base.groups
             if written is None or not subnets or not groups:
-                yield self._opaque(resource, service.name, written)._replace(uses=base.uses)
+                yield self._opaque(resource, service.name, written, base.uses)
                 return
             launch = base._replace(
                 profile=Written(resource.template, written),
@@ -500,11 +464,13 @@ class Launchers:
         if resource in self._parts.assembly.products_unread:
             yield self._opaque(resource, "its template, which can't be read,", None)
 
-    def _opaque(self, resource: Resource, launcher: str, profile: object) -> Compute:
+    def _opaque(
+        self, resource: Resource, launcher: str, profile: object, uses: tuple[Resource, ...] = ()
+    ) -> Compute:
         """What is known of instances that are launched by rules that the templates do not show."""
         doubt = Unknown(launcher)
         known = doubt if profile is None else Written(resource.template, profile)
-        return Compute(resource, resource, known, doubt, opaque=launcher)
+        return Compute(resource, Launch(resource, known, doubt, uses=uses), opaque=launcher)
 
     def _unused_template(self, resource: Resource) -> Compute:
         """What is known of a launch template that nothing of the app launches from."""
@@ -519,24 +485,15 @@ class Launchers:
     def _compute(self, resource: Resource, launch: Launch) -> Compute:
         changed = self._parts.changed
         doubt = changed(resource) or changed(launch.origin)
-        scripts = launch.scripts.and_(of_init(resource))
+        scripts = launch.scripts.and_(of_init(resource)).and_(Scripts(agent=self._built(launch)))
         without_profile = doubt or scripts.activation
         off = launch.metadata_off or False
-        if off is True and without_profile:
-            off = without_profile
-        return Compute(
-            resource,
-            launch.origin,
-            launch.profile or without_profile,
-            off,
-            self._places(resource, launch, doubt, scripts),
-            maybe_profile=launch.maybe_profile,
-            activation=scripts.activation,
-            uses=launch.uses,
-            image=launch.image,
-            user_data=launch.user_data,
-            agent=scripts.agent or self._built(launch),
+        launch = launch._replace(
+            profile=launch.profile or without_profile,
+            metadata_off=without_profile or off if off is True else off,
+            scripts=scripts,
         )
+        return Compute(resource, launch, self._places(resource, launch, doubt))
 
     def _built(self, launch: Launch) -> str:
         """What decides whether an image that the app builds has the agent; "" if nothing does.
@@ -561,7 +518,7 @@ class Launchers:
         ]
 
     def _places(
-        self, resource: Resource, launch: Launch, doubt: Unknown | None, scripts: Scripts
+        self, resource: Resource, launch: Launch, doubt: Unknown | None
     ) -> tuple[Placement, ...]:
         more = launch.other_interfaces or self._reader.may_have_more_interfaces(resource)
         return tuple(
@@ -571,7 +528,7 @@ class Launchers:
                 launch.public_address,
                 launch.elastic_address or self._reader.floating_address() or False,
                 other_interfaces=more,
-                changed_by=doubt.decides if doubt else scripts.other_way,
+                changed_by=doubt.decides if doubt else launch.scripts.other_way,
                 address=launch.address,
             )
             for subnet in launch.subnets or (_DEFAULT_VPC,)

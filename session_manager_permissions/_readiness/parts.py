@@ -167,13 +167,13 @@ class Parts:
     def _mentioned_by(self, resource: Resource) -> Iterator[Resource]:
         """The resources that another refers to in a world, those of other stacks as well."""
         yield from resource.mentions
-        yield from self.given_to(resource)
+        yield from self.given_to(resource.template, resource.written)
 
-    def given_to(self, resource: Resource) -> Iterator[Resource]:
-        """Yield the resources that the properties of another refer to in a world."""
-        for value in mappings_in(resource.written):
+    def given_to(self, template: Template, written: object) -> Iterator[Resource]:
+        """Yield the resources that a part of a template refers to in a world."""
+        for value in mappings_in(written):
             if intrinsic(value)[0]:
-                for found in self.assembly.possible(resource.template, value):
+                for found in self.assembly.possible(template, value):
                     yield from (one.resource for one in found if isinstance(one, ReturnValue))
 
     def reference(self, template: Template, value: object, to: PartKind) -> Reference:

@@ -147,11 +147,7 @@ class Scripts(NamedTuple):
 
     def and_(self, other: Scripts) -> Scripts:
         """Return what matters of these and of others."""
-        return Scripts(
-            self.activation or other.activation,
-            self.other_way or other.other_way,
-            self.agent or other.agent,
-        )
+        return Scripts._make(own or its for own, its in zip(self, other, strict=True))
 
 
 NO_SCRIPTS: Final = Scripts()

@@ -97,7 +97,7 @@ def computes(paths: list[str]) -> list[Compute]:
     launchers = Launchers(Parts(assembly))
     found: list[Compute] = []
     for resource in (*launchers.resources, *launchers.templates()):
-        if not any(resource in one.uses for one in found):
+        if not any(resource in one.launch.uses for one in found):
             (world,) = assembly.worlds.each(partial(launchers.of, resource))
             found += world.judged
     return found

@@ -54,9 +54,9 @@ def shown(value: object) -> object:
 def the(compute: Compute) -> Known:
     return {
         "by": compute.resource.logical_id,
-        "set_in": compute.set_in.logical_id,
-        "profile": shown(compute.profile),
-        "metadata_off": shown(compute.metadata_off),
+        "set_in": compute.launch.origin.logical_id,
+        "profile": shown(compute.launch.profile),
+        "metadata_off": shown(compute.launch.metadata_off),
         "places": [
             {
                 "subnet": shown(one.subnet),

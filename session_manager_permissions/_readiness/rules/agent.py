@@ -73,8 +73,10 @@ _HARMLESS: Final = re.compile(
 
 def of_compute(parts: Parts, management: HostManagement, compute: Compute) -> Iterator[Told]:
     """Find compute whose image has no agent."""
-    yield from filter(None, [compute.agent or management.stops_agent(compute.resource)])
-    image = compute.image
+    yield from filter(
+        None, [compute.launch.scripts.agent or management.stops_agent(compute.resource)]
+    )
+    image = compute.launch.image
     if image is None or not _may_lack_agent_in_any_world(parts, image):
         return
     path, may_be_other = _parameter(parts, image)
@@ -162,7 +164,7 @@ def _path(value: Value) -> str:
 
 def _may_install(parts: Parts, compute: Compute) -> bool:
     """Tell whether the user data does anything that may install the agent."""
-    written = compute.user_data
+    written = compute.launch.user_data
     if written is None:
         return False
     script = mapping(written.value).get("Fn::Base64", written.value)

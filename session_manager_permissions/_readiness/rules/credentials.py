@@ -93,10 +93,13 @@ def _trust_of(parts: Parts, role: Resource) -> Trust:
 
 def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:
     """Find compute that has no instance profile."""
-    if isinstance(compute.profile, Unknown):
-        yield compute.profile.decides
-    elif compute.profile is None and compute.role is None:
-        where, instances, name = compute.set_in, kind_of(compute.set_in), "IamInstanceProfile"
+    profile, where = compute.launch.profile, compute.launch.origin
+    if compute.role is not None:
+        return
+    if isinstance(profile, Unknown):
+        yield profile.decides
+    elif profile is None:
+        instances, name = kind_of(where), "IamInstanceProfile"
         lacking = [f"{before}{name}" for before, one in launches(where) if not one.get(name)]
         yield management.gives_profile(compute.resource) or Finding(
             NO_INSTANCE_PROFILE,
@@ -115,10 +118,11 @@ def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:
 
 def of_metadata(compute: Compute) -> Iterator[Told]:
     """Find compute whose metadata endpoint is disabled."""
-    if isinstance(compute.metadata_off, Unknown):
-        yield compute.metadata_off.decides
-    elif compute.metadata_off:
-        where, instances = compute.set_in, kind_of(compute.set_in)
+    off, where = compute.launch.metadata_off, compute.launch.origin
+    if isinstance(off, Unknown):
+        yield off.decides
+    elif off:
+        instances = kind_of(where)
         path = f"{instances.launch}MetadataOptions.HttpEndpoint"
         yield Finding(
             METADATA_OFF,

@@ -130,7 +130,7 @@ def _of_problem(
     why = f"Session Manager can't reach {kind.instances}: {problem.why}"
     where, location = compute.resource, f"Properties.{kind.subnets}".removesuffix(".")
     if problem.cause == verdicts.EGRESS_CLOSED:
-        where, location = compute.set_in, "Properties"
+        where, location = compute.launch.origin, "Properties"
     elif problem.cause == verdicts.ENDPOINT_UNREACHABLE and isinstance(problem.subject, Resource):
         where, location = problem.subject, "Properties"
     if not any(service in ALWAYS_NEEDED for service in problem.services):
