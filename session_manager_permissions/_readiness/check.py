@@ -41,7 +41,7 @@ from .rules.kinds import kind_of
 from .rules.remedies import Allow, Ask, GivePolicy
 from .rules.writer import LaunchedBy, Shared
 from .sessions import Sessions
-from .worlds import TooManyWorlds, only_if
+from .worlds import only_if
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -118,26 +118,20 @@ class _Checking:
         self._judge = judge_of(assembly)
 
     def findings(self) -> tuple[list[Finding], Counter[str]]:
-        merged: defaultdict[Any, dict[Resource, None]] = defaultdict(dict)
         by_profile: dict[Resource, list[Finding]] = {}
-        roles: dict[Role, None] = {}
+        by_roles: defaultdict[tuple[Role, ...], list[Finding]] = defaultdict(list)
         for profile in (one for type_ in ROLE_IN for one in self._assembly.by_type[type_]):
-            judged = self._of_profile(profile)
-            if judged is None:
-                continue
-            behind, of_role = judged
-            roles |= dict.fromkeys(behind)
-            by_profile[profile] = of_role
-            for finding in of_role:
-                key = behind, finding._replace(resources=())
-                merged[key].update(dict.fromkeys(finding.resources))
-        found = [one._replace(resources=tuple(where)) for (_, one), where in merged.items()]
+            behind, of_role = self._of_profile(profile)
+            if behind:
+                by_profile[profile] = of_role
+                by_roles[behind] += of_role
+        found = [one for several in by_roles.values() for one in _together(several)]
         of_roles = {
             one: (_verdict(of_role), permissions.allow_documents(of_role))
             for one, of_role in by_profile.items()
         }
         found += self._add_findings_on_compute(by_profile) if self._with_compute else []
-        found += self._of_policies([*roles])
+        found += self._of_policies({role: None for behind in by_roles for role in behind})
         found += self._warnings_on_compute()
         for service in self._assembly.by_type["AWS::ECS::Service"]:
             judge = partial(
@@ -179,8 +173,8 @@ class _Checking:
 
     # Profiles and their roles --------------------------------------------------------------------
 
-    def _of_profile(self, profile: Resource) -> tuple[tuple[Role, ...], list[Finding]] | None:
-        """Judge a profile by the roles behind it; None where no world has it."""
+    def _of_profile(self, profile: Resource) -> tuple[tuple[Role, ...], list[Finding]]:
+        """Judge a profile by the roles behind it, of which there are none if no world has it."""
         roles: dict[Role, None] = {}
 
         def judge() -> list[Told]:
@@ -190,12 +184,7 @@ class _Checking:
             roles[role] = None
             return told
 
-        try:
-            judgement = judged(self._worlds, judge)
-        except TooManyWorlds as many:
-            return (), [_unknown_profile(profile, "NAME", many.deciders)]
-        if not roles:
-            return None
+        judgement = judged(self._worlds, judge)
         behind, name = (*roles,), "NAME"
         match behind:
             case [role] if not role.in_app:
@@ -257,7 +246,7 @@ class _Checking:
         launchers = (*self._launchers.resources, *self._launchers.templates())
         return [one for one in launchers if in_any_world(self._worlds, partial(activations, one))]
 
-    def _of_policies(self, roles: list[Role]) -> Iterator[Finding]:
+    def _of_policies(self, roles: Iterable[Role]) -> Iterator[Finding]:
         """Find what is worth a warning about the policies of roles."""
         for role in roles:
             if role.in_app:
@@ -297,12 +286,13 @@ class _Checking:
         for resource in (*self._launchers.resources, *self._launchers.templates()):
             if resource in used:
                 continue
-            of_resource, launched = self._judged_launcher(resource)
-            used.update(template for one in launched for template in one.compute.launch.uses)
-            for one in {one.maybe_profile for one in launched}:
+            of_resource = self._of_launcher(resource)
+            launched = in_any_world(self._worlds, partial(self._named_by, resource))
+            used.update(template for *_, uses in launched for template in uses)
+            for one in {maybe_profile for _, maybe_profile, _ in launched}:
                 if one in by_profile:
                     by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
-            profiles = {one.profile for one in launched}
+            profiles = {profile for profile, *_ in launched}
             is_open = any(one.rule == CANNOT_BE_KNOWN for one in of_resource)
             if is_open and launched and profiles <= not_ready:
                 continue  # the finding on the profile says that it is not ready
@@ -312,29 +302,29 @@ class _Checking:
         order = [*rules.RULES].index
         return sorted(_together(found), key=lambda one: order(one.rule))
 
-    def _judged_launcher(self, resource: Resource) -> tuple[list[Finding], list[_Launched]]:
-        """Judge what a resource launches, and return what it launches in any of the worlds, too."""
-        launched: list[_Launched] = []
+    def _named_by(self, resource: Resource) -> list[tuple[Any, ...]]:
+        """Return the profile, the profile that may be, and the templates of what is launched."""
+        launched = self._launched(resource)
+        return [(one.profile, one.maybe_profile, one.compute.launch.uses) for one in launched]
+
+    def _of_launcher(self, resource: Resource) -> list[Finding]:
+        """Judge what a resource launches."""
 
         def judge() -> list[Told]:
-            here = self._launched(resource)
-            only_if(here)
-            launched.extend(here)
-            return [told for one in here for told in self._keeping_from(one)]
+            launched = self._launched(resource)
+            only_if(launched)
+            return [told for one in launched for told in self._keeping_from(one)]
 
-        try:
-            judgement = judged(self._worlds, judge)
-        except TooManyWorlds as many:
-            return [_unknown_compute(resource, many.deciders)], []
+        judgement = judged(self._worlds, judge)
         if judgement.decides:
-            return [_unknown_compute(resource, judgement.decides)], launched
+            return [_unknown_compute(resource, judgement.decides)]
         found = judgement.found
         if any(one.rule == credentials.NO_INSTANCE_PROFILE for one in found):
             stack = resource.template.stack
             options = in_all_worlds(self._worlds, partial(self._session_rules.of_new_role, stack))
             more = Allow(GivePolicy(resource, options=(*options,)))
             found = permissions.with_more(found, more)
-        return found, launched
+        return found
 
     def _launched(self, resource: Resource) -> list[_Launched]:
         """Return what a resource launches, in the world that is judged."""
@@ -380,11 +370,8 @@ class _Checking:
         """Yield what keeps Session Manager from compute, and what decides on that."""
         compute = launched.compute
         yield from launched.decides
-        if not compute.placements:
-            launcher = compute.opaque
-            yield (
-                f"how {launcher} launches them" if launcher else "what launches from it, and where"
-            )
+        if compute.opaque:
+            yield f"how {compute.opaque} launches them"
             return
         yield from credentials.of_profile(self._management, compute)
         yield from credentials.of_metadata(compute)

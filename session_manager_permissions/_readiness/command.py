@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -172,20 +172,17 @@ def answer(arguments: argparse.Namespace) -> Result:
     return result
 
 
-def _lines(result: Result) -> dict[WhereFound, int]:
-    """Return the line of each finding, as far as it can be known."""
-    by_file: defaultdict[Path, list[WhereFound]] = defaultdict(list)
-    for place in (one for found in result.found for one in found.places):
-        by_file[place.resource.template.path].append(place)
-    found = {}
-    for file, places in by_file.items():
-        root = lines(load(file)[1])
-        for place in places:
-            path = ["Resources", place.resource.logical_id, *place.location.split(".")]
-            line = line_of(root, path)
-            if line is not None:
-                found[place] = line
-    return found
+def _lines(result: Result) -> dict[WhereFound, int | None]:
+    """Return the line of each finding, as far as it can be known. Each file is read once."""
+    root = cache(lambda file: lines(load(file)[1]))
+    return {
+        place: line_of(
+            root(place.resource.template.path),
+            ["Resources", place.resource.logical_id, *place.location.split(".")],
+        )
+        for one in result.found
+        for place in one.places
+    }
 
 
 def as_json(result: Result) -> str:

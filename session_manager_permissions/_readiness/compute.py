@@ -25,7 +25,7 @@ from .parts import (
     mappings,
     types_deployed,
 )
-from .scripts import Scripts, of_init, of_written
+from .scripts import NO_SCRIPTS, Scripts, of_init, of_written
 from .templates.files import PRODUCT
 from .templates.functions import (
     UNKNOWN,
@@ -139,7 +139,7 @@ class Compute(NamedTuple):
     launch: Launch
     """How they are launched. They need no profile if its scripts register them by an activation."""
     placements: tuple[Placement, ...] = ()
-    """Every place where they may be; none if it is not known how they are launched."""
+    """Every place where they may be; none of a launch template that nothing of the app uses."""
     role: Written | None = None
     """The name or the ARN of the role that a service makes a profile for, as EKS does."""
     opaque: str = ""
@@ -150,7 +150,7 @@ class Launchers:
     """Finds what launches instances, and how it does so in the world that is judged.
 
     A launch template is part of what launches from it. One that nothing of the app launches from is
-    compute of its own without a place, and who launches from it may replace all that it says.
+    compute of its own without a place, and who launches from it may give it a profile.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -290,8 +290,9 @@ class Launchers:
                 doubt = Unknown(f"{whether} of its launch template")
                 of_template = of_template._replace(metadata_off=doubt)
             launch = launch.over(of_template)
-        address = self._reader.has_elastic_address(resource) or launch.elastic_address
-        yield self._compute(resource, launch._replace(elastic_address=address))
+        if self._reader.has_elastic_address(resource):
+            launch = launch._replace(elastic_address=True)
+        yield self._compute(resource, launch)
 
     def _group(self, resource: Resource) -> Iterator[Compute]:
         subnets = self._reader.subnets(resource, resource.properties.get("VPCZoneIdentifier"))
@@ -485,7 +486,7 @@ class Launchers:
     def _compute(self, resource: Resource, launch: Launch) -> Compute:
         changed = self._parts.changed
         doubt = changed(resource) or changed(launch.origin)
-        scripts = launch.scripts.and_(of_init(resource)).and_(Scripts(agent=self._built(launch)))
+        scripts = launch.scripts.and_(of_init(resource)).and_(self._of_image(launch))
         without_profile = doubt or scripts.activation
         off = launch.metadata_off or False
         launch = launch._replace(
@@ -495,17 +496,15 @@ class Launchers:
         )
         return Compute(resource, launch, self._places(resource, launch, doubt))
 
-    def _built(self, launch: Launch) -> str:
-        """What decides whether an image that the app builds has the agent; "" if nothing does.
-
-        EC2 Image Builder may put the image in a launch template as well.
-        """
+    def _of_image(self, launch: Launch) -> Scripts:
+        """What has run in an image that EC2 Image Builder makes, also for a launch template."""
         for builder in self._removing:
             image, find = launch.image, self._parts.assembly.resource
             built = image and find(builder.type, image.named_by.template, image.value)
             if built is builder or not builder.waits_for.isdisjoint(launch.uses):
-                return f"whether the image that {builder.logical_id!r} builds has the SSM Agent"
-        return ""
+                name = builder.logical_id
+                return Scripts(agent=f"whether the image that {name!r} builds has the SSM Agent")
+        return NO_SCRIPTS
 
     @cached_property
     def _removing(self) -> list[Resource]:

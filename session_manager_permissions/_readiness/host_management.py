@@ -17,8 +17,6 @@ from .templates.functions import UNKNOWN, mapping, shown
 from .templates.model import Resource, may_be_equal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .decisions import Decisions
     from .roles import Role
 
@@ -83,12 +81,22 @@ class HostManagement:
         self._decisions = decisions
 
     @cached_property
-    def _found(self) -> list[tuple[str, Resource]]:
-        return [*_turning_on(self._parts)]
+    def _turning_on(self) -> list[tuple[str, Resource]]:
+        """What turns it on, each with its noun."""
+        parts = self._parts
+        found = [(noun, one) for type_, noun in _TURN_ON.items() for one in parts.by_type[type_]]
+        of_code = {"custom resource": parts.custom, "stack": parts.unread_stacks}
+        of_code["function"] = [one for type_ in _FUNCTIONS for one in parts.by_type[type_]]
+        for noun, several in of_code.items():
+            shows_it = (
+                one for one in several if _NAMES_IT.search(f"{one.logical_id} {shown(one.written)}")
+            )
+            found += ((noun, one) for one in shows_it)
+        return found
 
     def of(self, resource: Resource) -> str:
         """Name what turns on Default Host Management for instances beside a resource, if any."""
-        return self._first_beside(self._found, resource)
+        return self._first_beside(self._turning_on, resource)
 
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
@@ -104,12 +112,10 @@ class HostManagement:
             registers: whether the role may register with Systems Manager, with which an agent never
                 turns to Default Host Management.
         """
-        for one in (role.resource, profile):
-            changed = self._parts.changed(one)
-            if changed is not None:
-                return changed.decides
-        found = "" if registers else self.of(profile)
-        return found or self.by_runbook(profile)
+        changed = self._parts.changed(role.resource) or self._parts.changed(profile)
+        if changed is not None:
+            return changed.decides
+        return ("" if registers else self.of(profile)) or self.by_runbook(profile)
 
     def _sets(self, setting: Resource) -> bool:
         """Whether a service setting may be the one that turns on Default Host Management."""
@@ -162,17 +168,14 @@ class HostManagement:
         return once((_TO_ASSOCIATE, account), lambda: self._associating(account))
 
     def _associating(self, account: str | None) -> str:
-        for one in self._parts.by_type["AWS::IAM::Role"]:
-            same = may_be_equal(account, one.template.stack.account)
-            if same and one.exists and self._may_associate(self._decisions.roles.of_resource(one)):
-                return f"the role {one.logical_id!r}, which may give instances a profile"
-        return ""
-
-    def _may_associate(self, role: Role) -> bool:
-        """Whether the policies of a role that can be read may let it give an instance a profile."""
-        statements = self._decisions.readable(role, _TO_ASSOCIATE)
         on_instances = _needs.REGISTRATION_RESOURCES[:1]
-        return decide(statements, ASSOCIATE, on_instances).answer <= Answer.UNKNOWN
+        for one in self._parts.by_type["AWS::IAM::Role"]:
+            if may_be_equal(account, one.template.stack.account) and one.exists:
+                role = self._decisions.roles.of_resource(one)
+                statements = self._decisions.readable(role, _TO_ASSOCIATE)
+                if decide(statements, ASSOCIATE, on_instances).answer <= Answer.UNKNOWN:
+                    return f"the role {one.logical_id!r}, which may give instances a profile"
+        return ""
 
 
 def _is_beside(found: Resource, resource: Resource) -> bool:
@@ -182,15 +185,3 @@ def _is_beside(found: Resource, resource: Resource) -> bool:
     """
     one_region = may_be_one_region(found.template.stack, resource.template.stack)
     return (one_region or found.type in _ANYWHERE) and found.exists
-
-
-def _turning_on(parts: Parts) -> Iterator[tuple[str, Resource]]:
-    """Yield each with its noun."""
-    for type_, noun in _TURN_ON.items():
-        yield from ((noun, one) for one in parts.by_type[type_])
-    functions = [one for type_ in _FUNCTIONS for one in parts.by_type[type_]]
-    others = {"custom resource": parts.custom, "function": functions, "stack": parts.unread_stacks}
-    for noun, several in others.items():
-        for one in several:
-            if _NAMES_IT.search(f"{one.logical_id} {shown(one.written)}"):
-                yield noun, one

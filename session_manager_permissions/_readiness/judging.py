@@ -58,7 +58,10 @@ def judged(worlds: Worlds, judge: Callable[[], list[Told]]) -> Judgement:
 
     What takes some time to find is found only where each world has something wrong.
     """
-    results = worlds.each(judge)
+    try:
+        results = worlds.each(judge)
+    except TooManyWorlds as many:
+        return Judgement([], many.deciders)
     told = [world.judged for world in results]
     if all(map(_findings_in, told)) and any(callable(one) for each in told for one in each):
         results = worlds.each(lambda: _found(judge()))

@@ -147,6 +147,8 @@ class Scripts(NamedTuple):
 
     def and_(self, other: Scripts) -> Scripts:
         """Return what matters of these and of others."""
+        if other is NO_SCRIPTS:
+            return self
         return Scripts._make(own or its for own, its in zip(self, other, strict=True))
 
 

@@ -94,11 +94,9 @@ def _trust_of(parts: Parts, role: Resource) -> Trust:
 def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:
     """Find compute that has no instance profile."""
     profile, where = compute.launch.profile, compute.launch.origin
-    if compute.role is not None:
-        return
-    if isinstance(profile, Unknown):
+    if isinstance(profile, Unknown) and compute.placements:
         yield profile.decides
-    elif profile is None:
+    elif profile is None and compute.role is None:
         instances, name = kind_of(where), "IamInstanceProfile"
         lacking = [f"{before}{name}" for before, one in launches(where) if not one.get(name)]
         yield management.gives_profile(compute.resource) or Finding(

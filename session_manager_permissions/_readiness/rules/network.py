@@ -77,6 +77,9 @@ def of_compute(
         compute: the compute.
         uses: how sessions use each service that not every session needs.
     """
+    if not compute.placements:
+        yield "what launches from it, and where"
+        return
     needed = (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
     more = tuple(one for one in _IF_ENFORCED if one.partition(":")[0] in needed)
     if more:
