@@ -96,6 +96,7 @@ def bare(**properties: object) -> Parts:
 EC2: Final = may_assume("ec2.amazonaws.com")
 RDS: Final = may_assume("rds.amazonaws.com")
 BODY: Final = with_role()["Resources"]
+LATER: Final = json.loads((DATA / "later.json").read_text())
 COMPUTE: Final = {name: BODY[name] for name in ("Role", "Profile", "Instance")}
 
 
@@ -245,11 +246,6 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("association by a parameter", {"Other": running(PARAMETER)}),
     ("remediation that attaches one", {"Other": resource(
         "AWS::Config::RemediationConfiguration", TargetId="AWSSupport-AttachIAMToInstance")}),
-    ("conformance pack that attaches one", {"Other": resource(
-        "AWS::Config::ConformancePack", TemplateBody=f"TargetId: {ATTACHES}")}),
-    ("function of SAM that may give one", {"Other": resource(
-        "AWS::Serverless::Function",
-        Policies=[{"Statement": [may("Allow", "ec2:AssociateIamInstanceProfile")]}])}),
     ("function of a custom resource for Default Host Management", {"Other": resource(
         "AWS::Lambda::Function", Code={"ZipFile": f"update(SettingId={SETTING!r})"})}),
     ("service setting by its id", {"Other": setting(SETTING)}),
@@ -470,6 +466,13 @@ def test_identity(check: Check, changes: Parts, expected: Found) -> None:
 
     assert report.rules == expected
     assert report.violations.count("cannot-be-known") <= 1
+
+
+@pytest.mark.parametrize(("own", "parts", "expected"), rows(LATER))
+def test_what_the_app_does_to_instances_later(
+    check: Check, own: Parts, parts: Parts, expected: list[str]
+) -> None:
+    assert check(with_role(**launched(**own), **parts)).rules == {*expected}
 
 
 @pytest.mark.parametrize(

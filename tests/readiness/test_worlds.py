@@ -38,7 +38,7 @@ from .policy_table import (
     allow,
     deny,
 )
-from .reports import Body, Check, inline, policy, profile_and_role
+from .reports import Body, Check, inline, machine, policy, profile_and_role
 from .test_compute_findings import calls
 
 
@@ -250,10 +250,14 @@ def test_too_many_worlds(check: Check, number: int, expected: Found) -> None:
     with_endpoints(Instance=compute(UserData=running(7, "stop amazon-ssm-agent {}\n".format))),
     with_endpoints(Instance=compute(ImageId={"Fn::Join": ["", many(7, "debian-{}".format)]})),
     with_managed(7, "AmazonSSMManagedInstanceCore"),
+    profile_and_role(inline(ALL), Machine=machine(
+        IamInstanceProfile=ref("Profile"), SecurityGroupIds=many(7, "sg-{}".format))),
 ])  # fmt: skip
 def test_too_many_worlds_of_what_decides(check: Check, body: dict[str, Any]) -> None:
-    (finding,) = check(body).findings
+    report = check(body)
 
+    (finding,) = report.findings
+    assert "ready" not in report.verdicts
     assert "on the condition 'C0', and on the condition 'C1'" in finding.description
 
 
