@@ -355,7 +355,7 @@ def operator(given: str) -> Cause:
     def does(w: World) -> None:
         w.account.has("sts:get_caller_identity", ROOT_USER)
         node: Any = Mock(account=ACCOUNT, session=nodes.Session(w.account))
-        asking.answered(find_operator(node, given, with_tags=False).arn)
+        asking.answered(find_operator(node, given))
 
     return does
 

@@ -299,6 +299,7 @@ _may_use: Final = partial(Check, group="session preferences", stage="Profile, ro
 _usable: Final = partial(Check, group="session preferences", stage="Session Manager")
 _of_operator: Final = partial(Check, group="operator", stage="Operator")
 _SIMULATES: Final = ("iam:SimulatePrincipalPolicy",)
+_OF_OPERATOR: Final = ("iam:GetRole", "iam:GetUser")
 _OF_KEY: Final = ("kms:DescribeKey", "kms:GetKeyPolicy")
 _WAY: Final = (
     *("ec2:DescribeNatGateways", "ec2:DescribeNetworkAcls", "ec2:DescribeRouteTables"),
@@ -481,7 +482,7 @@ RUN_AS: Final = _usable(
     title="The user that sessions run as can't exist",
     passes_if="the user that sessions run as can exist: `root` fails where no tag of the operator "
     "can win, and `ssm-user` is unknown",
-    asks=("ssm:GetDocument", "iam:ListRoleTags", "iam:ListUserTags"),
+    asks=("ssm:GetDocument", *_OF_OPERATOR),
     users_see=f"{RUN_AS_ROOT}, or {RUN_AS_NOBODY}",
 )
 OPERATOR: Final = _of_operator(
@@ -489,7 +490,10 @@ OPERATOR: Final = _of_operator(
     title="The operator may not start the session",
     passes_if="the operator may start the session on this node with this document, open its "
     "channel and use its key",
-    asks=(*_OF_KEY, "ssm:GetDocument", "ssm:ListTagsForResource", *_SIMULATES),
+    asks=(
+        *(*_OF_KEY, *_OF_OPERATOR, "ssm:GetDocument", "ssm:ListTagsForResource"),
+        *_SIMULATES,
+    ),
     users_see=f"{START_DENIED}, or {NO_MESSAGE}, or {NO_DATA_KEY}",
 )
 PLUGIN: Final = _of_operator(

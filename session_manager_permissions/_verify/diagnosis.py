@@ -99,8 +99,7 @@ def diagnose(
     """
     preferences = find_preferences(node, document)
     identity = find_identity(node, preferences.uses)
-    with_tags = bool(preferences.document.run_as_enabled)
-    who = None if operator is None else find_operator(node, operator, with_tags=with_tags)
+    who = None if operator is None else find_operator(node, operator)
     checks = [
         *ground_truth(node),
         *identity.outcomes,

@@ -30,8 +30,8 @@ class LiveRole(NamedTuple):
     trust_policy: object = None
     """What says who may assume it; None if it was not read."""
     tags: Mapping[str, str] = {}
-    id: str | None = None
-    """Its unique id."""
+    id: str = ""
+    """Its unique id; "" if it was not read."""
 
     def user_id_on(self, node_id: str) -> dict[str, str]:
         """Return `aws:userid` of the calls that a node makes with the role; empty without an id."""
@@ -133,6 +133,11 @@ def _live_role(found: Mapping[str, Any]) -> LiveRole:
         boundary=boundary,
         created=found.get("CreateDate"),
         trust_policy=found.get("AssumeRolePolicyDocument"),
-        tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
-        id=found.get("RoleId"),
+        tags=tags_of(found),
+        id=found["RoleId"],
     )
+
+
+def tags_of(found: Mapping[str, Any], name: str = "Tags") -> dict[str, str]:
+    """Return the tags of what AWS describes, by their keys."""
+    return {tag["Key"]: tag["Value"] for tag in found.get(name, [])}

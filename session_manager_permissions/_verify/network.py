@@ -198,6 +198,8 @@ class _Reader:
         self._region = str(self.session.region)
         owners = (one["OwnerId"] for one in self._tables if "OwnerId" in one)
         self._owner = next(owners, self.account)
+        self._vpcs = self._asked("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []
+        self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
         self._lists = self._services_of_lists()
         self._routes_of = {
             table["RouteTableId"]: tuple(
@@ -274,7 +276,6 @@ class _Reader:
         named = any(not one.gateway and one.private_dns is not False for one in endpoints)
         resolver = self._resolver()
         gateways = [one.target for one in self._routes if one.leads == "internet-gateway"]
-        local = [one.destination for one in self._routes if one.leads == "local"]
         mains = (
             table["RouteTableId"]
             for table in self._tables
@@ -291,7 +292,7 @@ class _Reader:
         resolves = all_of((support, hostnames))
         return model.Vpc(
             self.id,
-            tuple(one for one in dict.fromkeys(local) if isinstance(one, IPv4Network)),
+            self._ranges,
             dns_support=support,
             dns_hostnames=hostnames,
             resolver=resolver,
@@ -362,16 +363,13 @@ class _Reader:
         own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.id!r}")
         shared = self._owner != self.account
         options = None if shared else self._asked("ec2:DescribeDhcpOptions", "DhcpOptions")
-        if options is None:
-            return own_servers
-        for vpc in self._asked("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []:
-            amazon = amazon_resolver(IPv4Network(vpc["CidrBlock"]))
-            by_amazon = (
-                one["DhcpOptionsId"] == vpc["DhcpOptionsId"] and {*_dns_servers(one)} <= amazon
-                for one in options
-            )
-            return any(by_amazon) or own_servers
-        return own_servers
+        amazon = amazon_resolver(next(iter(self._ranges), None))
+        by_amazon = (
+            one["DhcpOptionsId"] == vpc["DhcpOptionsId"] and {*_dns_servers(one)} <= amazon
+            for vpc in self._vpcs
+            for one in options or []
+        )
+        return any(by_amazon) or own_servers
 
     @property
     def _used_endpoints(self) -> Iterator[_Described]:
@@ -490,6 +488,14 @@ class _Reader:
                     named = self._prefix_list(listed["PrefixListId"])
                     is_known = self.bucket_region or "s3" not in self.services
                     yield model.Rule(named if is_known else named._replace(service=""))
+
+
+def _ranges(vpc: _Described) -> Iterator[IPv4Network]:
+    """Yield the ranges of a VPC, the primary one first. Its local routes may be replaced."""
+    yield IPv4Network(vpc["CidrBlock"])
+    for one in vpc.get("CidrBlockAssociationSet", ()):
+        if one["CidrBlockState"]["State"] == "associated":
+            yield IPv4Network(one["CidrBlock"])
 
 
 def _by_subnet(listed: Iterable[_Described]) -> dict[str, _Described]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
@@ -19,8 +19,6 @@ from .document import Home
 from .lines import region_word
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .session import Session
 
 RECORD: Final = "ssm:DescribeInstanceInformation"
@@ -156,7 +154,7 @@ def find_node(session: Session, node_id: str) -> Node:
                 f"there is no managed node {node_id} in {region} in the account of the "
                 "credentials: give --region, or use credentials of its account"
             )
-        account = who_asks(session).arn.split(":")[4]
+        account = who_asks(session).split(":")[4]
     node = Node(
         id=node_id,
         session=session,
@@ -191,25 +189,15 @@ def _instance(session: Session, node_id: str, region: str) -> tuple[dict[str, An
     return answered(instances)[0]
 
 
-class Caller(NamedTuple):
-    """The identity of the credentials."""
-
-    arn: str
-    user_id: str | None
-    """What its calls have as `aws:userid`."""
-
-
-def who_asks(session: Session) -> Caller:
-    """Return the identity of the credentials.
+def who_asks(session: Session) -> str:
+    """Return the ARN of the identity of the credentials.
 
     Raises:
         CannotAsk: AWS does not answer.
     """
-
-    def read(found: Mapping[str, Any]) -> Caller:
-        return Caller(well_formed(found["Arn"], _limits.arn_fault), found.get("UserId"))
-
-    return session.ask("sts:GetCallerIdentity", read)
+    return session.ask(
+        "sts:GetCallerIdentity", lambda found: well_formed(found["Arn"], _limits.arn_fault)
+    )
 
 
 def _record(session: Session, node_id: str) -> dict[str, Any] | CannotAsk | None:

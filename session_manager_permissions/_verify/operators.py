@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._conditions import BY_NO_SERVICE
@@ -15,7 +15,7 @@ from . import checks
 from .asking import CannotAsk, read_in, tried
 from .checks import OPERATOR, PLUGIN, Evidence, Outcome
 from .lines import in_json
-from .live_roles import find_role
+from .live_roles import find_role, tags_of
 from .node import at_least, who_asks
 from .role_verdict import blocks, decided
 from .simulator import (
@@ -36,15 +36,19 @@ if TYPE_CHECKING:
 
     from .answers import SimulatorAnswer
     from .checks import Subject
+    from .live_roles import LiveRole
     from .node import Node
     from .preferences import Preferences
     from .role_verdict import CallVerdict
-    from .session import Session
     from .simulator import Context
 
 CALLER: Final = "caller"
 """Stands for the identity of the credentials."""
 _PLUGIN: Final = "session-manager-plugin"
+_SAMPLE_NAME: Final = "operator"
+"""Stands for the name of a role's session, if it is not known."""
+_USER_NAME: Final = "aws:username"
+_OWN_TAG: Final = "aws:PrincipalTag/"
 _SIGNS_CHANNEL: Final = "1.2.764.0"
 """The first plug-in that signs the channel with the operator's credentials."""
 _PLUGIN_PAGE: Final = (
@@ -61,82 +65,93 @@ def operator_fault(text: str) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Operator:
-    """Who starts the session."""
+    """Who starts the session: a user, or whoever has a session of a role."""
 
-    arn: str | CannotAsk
-    """The ARN of the user or the role, or why IAM can't be asked about it."""
-    tags: Mapping[str, str] | CannotAsk | None = None
-    """None if they were not read, as only Run As needs them."""
-    session_name: str = "operator"
-    """How the session of a role is called, if that is known."""
-    user_id: str | None = None
-    """What its calls have as `aws:userid`; None if that is not known."""
+    arn: str
+    """The ARN of the user or the role."""
+    id: str
+    """Its unique id."""
+    tags: Mapping[str, str]
+    session_name: str | None = None
+    """How the session of a role is called; None of a user, and if it is not known."""
 
     @property
     def is_user(self) -> bool:
         """Tell whether it is a user, whose tags no session can change."""
-        return ":user/" in str(self.arn)
+        return ":user/" in self.arn
+
+    @property
+    def name(self) -> str:
+        """Its name, without the path."""
+        return self.arn.rpartition("/")[2]
+
+    @property
+    def context(self) -> Context:
+        """The condition keys that say who makes a call. A role's session may have other tags."""
+        tags = tuple(
+            ConditionKey(f"{_OWN_TAG}{key}", value, is_sample=not self.is_user)
+            for key, value in self.tags.items()
+        )
+        if self.is_user:
+            name = ConditionKey(_USER_NAME, self.name)
+            return (name, ConditionKey("aws:userid", self.id), *tags)
+        is_sample = self.session_name is None
+        return (ConditionKey("aws:userid", self.user_id, is_sample=is_sample), *tags)
+
+    @property
+    def user_id(self) -> str:
+        """What its calls have as `aws:userid`, with a sample for a name that is not known."""
+        return self.id if self.is_user else f"{self.id}:{self.session_name or _SAMPLE_NAME}"
 
 
-def find_operator(node: Node, given: str, *, with_tags: bool) -> Operator:
-    """Find the user or the role behind an ARN, or the caller.
+def find_operator(node: Node, given: str) -> Operator | CannotAsk:
+    """Find the user or the role behind an ARN, or the caller; else say why IAM can't be asked.
 
     Args:
         node: the node.
         given: the ARN of a user, a role or an assumed role, or `caller`.
-        with_tags: whether its tags are asked for.
     """
-    found = tried(lambda: _principal(node, given))
-    if isinstance(found, CannotAsk):
-        return Operator(arn=found, tags=found)
-    if found.tags is None and with_tags and isinstance(found.arn, str):
-        return replace(found, tags=_tags(node.session, found.arn))
-    return found
+    return tried(lambda: _operator(node, who_asks(node.session) if given == CALLER else given))
 
 
-def _principal(node: Node, given: str) -> Operator:
-    """Find the ARN of the user or the role, and its tags if they come along."""
-    arn, user_id = who_asks(node.session) if given == CALLER else (given, None)
+def _operator(node: Node, arn: str) -> Operator:
     if arn.split(":")[4] != node.account:  # IAM is asked by names, which are those of one account
         raise CannotAsk(
             f"{arn} is in another account than the node, which is in {node.account}: give a user "
             "or a role of that account, which starts the session"
         )
     if ":assumed-role/" in arn:
-        role = find_role(node.session, arn.split("/")[1])
-        session_name = arn.rpartition("/")[2]
-        return Operator(arn=role.arn, tags=role.tags, session_name=session_name, user_id=user_id)
+        _, role_name, session_name = arn.split("/", 2)
+        role = find_role(node.session, role_name)
+        return _of_role(role, session_name)
     if _limits.principal_fault(arn):
         raise CannotAsk(
             f"IAM's policy simulator takes users and roles, and the caller is {arn}: give the ARN "
             "of another operator"
         )
-    return Operator(arn=arn, user_id=user_id)
-
-
-def _as_dict(tags: Iterable[Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in tags}
-
-
-def _tags(session: Session, arn: str) -> dict[str, str] | CannotAsk:
-    name = arn.rpartition("/")[2]
-    call, asked = "iam:ListRoleTags", {"RoleName": name}
-    if ":user/" in arn:
-        call, asked = "iam:ListUserTags", {"UserName": name}
-    missing = f"there is no {arn}"
-    return session.tried(
-        call, lambda found: _as_dict(found["Tags"]), on=arn, missing=missing, **asked
+    if ":user/" not in arn:
+        return _of_role(find_role(node.session, arn))
+    return node.session.ask(
+        "iam:GetUser",
+        lambda found: Operator(arn=arn, id=found["User"]["UserId"], tags=tags_of(found["User"])),
+        on=arn,
+        missing=f"there is no user {arn} any more: give another",
+        UserName=arn.rpartition("/")[2],
     )
+
+
+def _of_role(role: LiveRole, session_name: str | None = None) -> Operator:
+    return Operator(arn=role.arn, id=role.id, tags=role.tags, session_name=session_name)
 
 
 def _node_tags(node: Node) -> dict[str, str] | CannotAsk:
     """Read the node's tags, which an operator's policy may ask for."""
     if node.instance is not None:
-        tags = node.instance.get("Tags", [])
-        return read_in("ec2", lambda: _as_dict(tags))
+        instance = node.instance
+        return read_in("ec2", lambda: tags_of(instance))
     return node.session.tried(
         "ssm:ListTagsForResource",
-        lambda found: _as_dict(found["TagList"]),
+        lambda found: tags_of(found, "TagList"),
         on=node.arn,
         missing=f"there is no {node.id}",
         ResourceType="ManagedInstance",
@@ -144,12 +159,11 @@ def _node_tags(node: Node) -> dict[str, str] | CannotAsk:
     )
 
 
-def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outcome:
+def may_start(node: Node, preferences: Preferences, operator: Operator | CannotAsk) -> Outcome:
     """Check whether the operator may start a session with the document, and use its key."""
-    arn = operator.arn
-    if isinstance(arn, CannotAsk):
-        return OPERATOR.of(None).unasked(arn)
-    tags = _node_tags(node)
+    if isinstance(operator, CannotAsk):
+        return OPERATOR.of(None).unasked(operator)
+    arn, tags = operator.arn, _node_tags(node)
     if isinstance(tags, CannotAsk):
         return OPERATOR.of(arn).unasked(tags)
     calls, on_own = _calls(node, preferences, operator, tags)
@@ -158,12 +172,13 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     if isinstance(answers, CannotAsk):
         return OPERATOR.of(arn).unasked(answers)
     decisions = {
-        call: decided(node.spare, arn, call, answer, _lacks(answer, node))
+        call: decided(node.spare, arn, call, answer, _lacks(answer, node, operator))
         for call, answer in zip(calls, answers, strict=True)
     }
     refused = {call: one for call, one in decisions.items() if not one.allowed}
-    if len([call for call in refused if call.action == _CHANNEL]) == 1:  # either is enough
-        refused = {call: one for call, one in refused.items() if call.action != _CHANNEL}
+    channels = [call for call in refused if call.action == _CHANNEL]
+    if len(channels) == 1 and refused[channels[0]].answer["decision"] == "implicitDeny":
+        del refused[channels[0]]  # either is enough
     denied = [*_unless_by_sample(node, arn, refused)]
     asked = OPERATOR.of(arn, *checks.simulated(answers))
     missing = sorted({key for one in (*decisions.values(), *denied) for key in one.missing})
@@ -175,9 +190,14 @@ def may_start(node: Node, preferences: Preferences, operator: Operator) -> Outco
     whys, fix = _explained(node, arn, denied)
     errors = [one.admission.error for one in denied if one.admission.error]
     certain = [one for one in denied if not one.is_open]
+    if len(channels) == 1 and channels[0] in refused:
+        certain = [one for one in certain if one.answer["action"] != _CHANNEL]
+        whys.append("the id that AWS gives to the session decides, and is not known yet")
     on_node, on_document, *_ = calls
     of_others = [one for one in certain if one.answer["resource"] != on_document.resource]
-    if of_others != certain and _may_name_no_document(node, preferences, arn, on_node):
+    is_on_node = any(one.answer["resource"] == on_node.resource for one in of_others)
+    by_name = of_others != certain and not is_on_node
+    if by_name and _may_name_no_document(node, preferences, operator, on_node):
         certain = of_others
         whys.append(
             f"AWS checks access to {on_document.resource} only if the session names it, or if a "
@@ -196,12 +216,15 @@ def _unless_by_sample(
     node: Node, arn: str, denied: Mapping[Call, CallVerdict]
 ) -> Iterator[CallVerdict]:
     """Leave a denial open if a policy has a condition on a key of which IAM was told a sample."""
-    answers = simulate(node.spare, arn, [call.without_samples for call in denied])
+    samples = {
+        call: {key.name.lower() for key in call.with_own.context if key.is_sample}
+        for call in denied
+    }
+    answers = simulate(node.spare, arn, [call.without_samples for call in denied if samples[call]])
     for call, one in denied.items():
-        samples = {key.name.lower() for key in call.with_own.context if key.is_sample}
-        answer = answers[call.without_samples]
-        told = samples if isinstance(answer, CannotAsk) else answer["missing_context_values"]
-        own = sorted(key for key in told if key.lower() in samples)
+        answer = answers.get(call.without_samples, one.answer)
+        told = samples[call] if isinstance(answer, CannotAsk) else answer["missing_context_values"]
+        own = sorted(key for key in told if key.lower() in samples[call])
         yield one._replace(missing=(*one.missing, *own))
 
 
@@ -240,7 +263,9 @@ def _allowed(asked: Subject, arn: str, preferences: Preferences, notes: Sequence
     return asked.passed(f"IAM allows {arn} to start the session", *notes)
 
 
-def _may_name_no_document(node: Node, preferences: Preferences, arn: str, on_node: Call) -> bool:
+def _may_name_no_document(
+    node: Node, preferences: Preferences, operator: Operator, on_node: Call
+) -> bool:
     """Tell whether the operator may start a session that names no document.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-sessiondocumentaccesscheck.html
@@ -249,10 +274,10 @@ def _may_name_no_document(node: Node, preferences: Preferences, arn: str, on_nod
         return False
     _, *others = on_node.own_context
     call = on_node._replace(own_context=(_CHECKED._replace(value="false"), *others))
-    answer = simulate(node.spare, arn, [call])[call]
+    answer = simulate(node.spare, operator.arn, [call])[call]
     if isinstance(answer, CannotAsk):
         return True
-    return is_allowed(answer) or bool(missing_keys([answer], _lacks(answer, node)))
+    return is_allowed(answer) or bool(missing_keys([answer], _lacks(answer, node, operator)))
 
 
 _AFTER_APPROVAL: Final = (
@@ -292,14 +317,15 @@ def _in_words(denied: Iterable[CallVerdict]) -> str:
     return ", ".join(one.field for one in checks.simulated(one.answer for one in denied))
 
 
-def _lacks(answer: SimulatorAnswer, node: Node) -> set[str]:
+def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
     """Return the condition keys that a call certainly does not have, in lower case.
 
-    All tags of the node are known, so that the others are those that it lacks.
+    All tags of the node and of a user are known, so that the others are those that they lack.
     """
     missing = {key.lower() for key in answer["missing_context_values"]}
-    tags = {key for key in missing if key.startswith(OF_TAGS)}
-    return {*BY_NO_SERVICE, *(tags if answer["resource"] == node.arn else ())}
+    lacks = OF_TAGS if answer["resource"] == node.arn else ()
+    lacks = (*lacks, _OWN_TAG.lower() if operator.is_user else _USER_NAME)
+    return {*BY_NO_SERVICE, *(key for key in missing if key.startswith(lacks))}
 
 
 def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:
@@ -381,15 +407,9 @@ def _calls(
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
     """
-    start = "ssm:StartSession"
-    name, sample = operator.session_name, f"AROAEXAMPLEID:{operator.session_name}"
-    common = request_context(str(operator.arn), node.region)
-    if operator.is_user:
-        name, sample = str(operator.arn).rpartition("/")[2], "AIDAEXAMPLEID"
-        common = (*common, ConditionKey("aws:username", name))
-    user_id = operator.user_id or sample
-    of_id = ConditionKey("aws:userid", user_id, is_sample=operator.user_id is None)
-    common = (*common, of_id)
+    start, user_id = "ssm:StartSession", operator.user_id
+    name = operator.name if operator.is_user else user_id.partition(":")[2]
+    common = (*request_context(operator.arn, node.region), *operator.context)
     owner = "" if preferences.name.startswith(_needs.DOCUMENTS_OF_AWS) else node.account
     where = f"arn:{node.partition}:ssm:{node.region}"
     document = f"{where}:{owner}:document/{preferences.name}"

@@ -15,8 +15,7 @@ PERMISSIONS: Final[dict[str, list[str]]] = {
 }
 """Each action, and the checks that are unknown without it."""
 _OF_VERIFY: Final = frozenset(
-    {"iam:ListRoleTags", "iam:ListUserTags", "ssm:ListTagsForResource"}
-    | {*AGENT.asks} - {*REGISTERED.asks}
+    {"iam:GetUser", "ssm:ListTagsForResource"} | {*AGENT.asks} - {*REGISTERED.asks}
 )
 """What only `verify` calls: about operators, and about a node that is not connected."""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TAG: Final = "SSMSessionRunAs"
 
 
-def run_as(node: Node, preferences: Preferences, operator: Operator | None) -> Outcome:
+def run_as(node: Node, preferences: Preferences, operator: Operator | CannotAsk | None) -> Outcome:
     """Check whether the user that sessions run as can exist."""
     document = preferences.document
     if preferences.error is not None:
@@ -72,19 +72,18 @@ def _unless_usual_elsewhere(outcome: Outcome, node: Node) -> Outcome:
 
 
 def _of_operator(
-    in_document: str | None, operator: Operator | None, of_document: Evidence
+    in_document: str | None, operator: Operator | CannotAsk | None, of_document: Evidence
 ) -> Outcome:
     """Judge the user by the operator's tag, which wins over the document.
 
     A role's session may have the tag instead of the role, and nothing shows it beforehand.
     """
-    tags = operator.tags if operator else None
-    if isinstance(tags, CannotAsk):
-        return RUN_AS.of(in_document).unasked(tags)
-    tag = (tags or {}).get(_TAG)
+    if isinstance(operator, CannotAsk):
+        return RUN_AS.of(in_document).unasked(operator)
+    tag = operator.tags.get(_TAG) if operator else None
     is_sure = operator is not None and operator.is_user
-    if operator and tag:
-        call = "iam:ListUserTags" if is_sure else "iam:ListRoleTags"
+    if tag:
+        call = "iam:GetUser" if is_sure else "iam:GetRole"
         by_tag = RUN_AS.of(tag, of_document, Evidence(call, _TAG, tag))
         return _of_user(by_tag, tag, f"the tag {_TAG} of the operator", is_sure=is_sure)
     named = RUN_AS.of(in_document, of_document)

@@ -216,7 +216,8 @@ class Account(World):
 
     def _described(self, name: str) -> dict[str, Any]:
         trust = {"Statement": [nodes.trusting(self.roles[name].trusts)]}
-        return {"Arn": self.role_arn(name), "RoleName": name, "AssumeRolePolicyDocument": trust}
+        named = {"Arn": self.role_arn(name), "RoleName": name, "RoleId": nodes.ROLE_ID}
+        return named | {"AssumeRolePolicyDocument": trust}
 
     def _decided(self, asked: nodes.Question) -> dict[str, Any]:
         name = asked.who.rpartition("/")[2]

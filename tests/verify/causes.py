@@ -23,8 +23,6 @@ RECORDS: Final = "ssm:DescribeInstanceInformation"
 ENCRYPTION: Final = "s3:GetBucketEncryption"
 PUT: Final = "s3:PutObject"
 OTHERS: Final = "4" * 12
-OWN_ID: Final = "AIDAIBMYN6E34GEXAMPLE"
-ROLE_ID: Final = "AROADBQP57FF2AEXAMPLE"
 DELETED: Final = "AIDACKCEVSQ6C2EXAMPLE"
 """How a policy names a user that is deleted."""
 BUCKET: Final = "arn:aws:s3:::session-logs"
@@ -215,15 +213,20 @@ def without_a_vpc(world: World) -> None:
     del world.instance["VpcId"], world.instance["SubnetId"]
 
 
-def tagged(user: str, kind: str = "user") -> Change:
-    """Have a tag of the operator name who sessions run as."""
-    tags = [{"Key": "SSMSessionRunAs", "Value": user}] if user else []
-    return having(f"iam:list_{kind}_tags", {"Tags": tags})
+def tagged(user: str, key: str = "SSMSessionRunAs", user_id: str = nodes.OWN_ID) -> Change:
+    """Have a tag of the operators, by default one that names who sessions run as."""
+    tags = [{"Key": key, "Value": user}] if user else []
+
+    def change(world: World) -> None:
+        world.has("iam:get_user", {"User": {"UserId": user_id, "Tags": tags}})
+        world.of_role = {"Tags": tags}
+
+    return change
 
 
-def decides(*missing: str, if_: Callable[[Question], bool]) -> Change:
+def decides(*missing: str, if_: Callable[[Question], bool], says: str = "implicitDeny") -> Change:
     """Have IAM deny some calls, and say which condition keys it was told no value of."""
-    found = {"EvalDecision": "implicitDeny", "MissingContextValues": [*missing]}
+    found = {"EvalDecision": says, "MissingContextValues": [*missing]}
     return setting(decides=lambda asked: found if if_(asked) else None)
 
 
@@ -242,9 +245,20 @@ def denied_by_tag(asked: Question) -> dict[str, Any] | None:
     return {"EvalDecision": says, **of} if of_instance(asked) else None
 
 
+def denied_by_own_tag(asked: Question) -> dict[str, Any] | None:
+    """Have a policy deny sessions to whoever has a tag."""
+    denied: dict[str, Any] = {"EvalDecision": "explicitDeny"}
+    open_ = {"EvalDecision": "allowed", "MissingContextValues": [OWN_TAG]}
+    return (denied if OWN_TAG in asked.told else open_) if of_instance(asked) else None
+
+
+def of_own_channel(asked: Question) -> bool:
+    return (asked.who, asked.action) == (USER, OF_OPERATOR[1])
+
+
 def certainly_no_channel(asked: Question) -> dict[str, Any] | None:
     missing = [MFA] if of_instance(asked) else []
-    denied = of_instance(asked) or (asked.who, asked.action) == (USER, OF_OPERATOR[1])
+    denied = of_instance(asked) or of_own_channel(asked)
     return {"EvalDecision": "implicitDeny", "MissingContextValues": missing} if denied else None
 
 
@@ -286,7 +300,7 @@ def by_session_tag(asked: Question) -> bool:
 def allows_an_id(asked: Question) -> dict[str, Any] | None:
     """Allow a session to the caller who has one id."""
     found = asked.told.get("aws:userid", [])
-    denied = asked.action == START and found != [OWN_ID]
+    denied = asked.action == START and found != [nodes.OWN_ID]
     missing = [] if found else ["aws:userid"]
     return {"EvalDecision": "implicitDeny", "MissingContextValues": missing} if denied else None
 
@@ -317,7 +331,6 @@ BY_TAG: Final = allowing(ROLE, "kms:*", Condition={"StringEquals": {"aws:Resourc
 DENY_BY_TAG: Final = BY_TAG | {"Effect": "Deny"}
 CALLER, PRINCIPAL, VIA = "kms:CallerAccount", "aws:PrincipalArn", "kms:ViaService"
 CALLED, USER_ID = "aws:RequestedRegion", "aws:userid"
-WITH_ID: Final = setting(of_role={"RoleId": ROLE_ID})
 OF_S3: Final = f"s3.{REGION}.amazonaws.com"
 KEY_BY_S3: Final = key_by("StringEquals", VIA, OF_S3)
 ORGANIZATION: Final = "aws:PrincipalOrgID"
@@ -357,7 +370,6 @@ SOME_KEY: Final = both(BY_KEY, refusing("kms:DescribeKey"))
 OLD: Final = "2.3.50.0"
 START: Final = "ssm:StartSession"
 OF_OPERATOR: Final = (START, "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")
-OF_SSO: Final = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/AWSReservedSSO_admin_0123"
 NAMED: Final = {"SourcePolicyId": "NoSessions", "SourcePolicyType": "IAM Policy"}
 MFA: Final = "aws:MultiFactorAuthPresent"
 BY_MFA: Final = {
@@ -368,6 +380,7 @@ BY_MFA: Final = {
 BY_BOUNDARY: Final = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}}
 BY_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
 IN_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": True}}
+OWN_TAG: Final = "aws:PrincipalTag/team"
 SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 VPC: Final = "aws:SourceVpc"
 BY_NODE: Final = decides("ssm:SourceInstanceARN", if_=of_channels)
@@ -555,7 +568,7 @@ KEYS: Final = {
     "the key is by a text": used("key-usable", key_by("StringEquals", PRINCIPAL, "*")),
     "the key is by ARNs": used("", key_by("ArnLike", PRINCIPAL, [USER, "arn:aws:iam::*:role/*"])),
     "the key is by TLS": used("", key_by("Bool", "aws:SecureTransport", value=True)),
-    **{f"the key denies {name}": used(told, key_policy(allowing(ROOT, "kms:*"), denied), WITH_ID)
+    **{f"the key denies {name}": used(told, key_policy(allowing(ROOT, "kms:*"), denied))
        for name, told, denied in (
            ("calls without TLS", "", denies("Bool", "aws:SecureTransport", "false")),
            ("outsiders", "", denies("StringNotEquals", CALLER, ACCOUNT)),
@@ -570,7 +583,7 @@ KEYS: Final = {
            ("another node", "", denies("StringEquals", TARGET, "i-0")),
            ("other regions", "", denies("StringNotEquals", CALLED, REGION)),
            ("this region", "key-usable", denies("StringEquals", CALLED, REGION)),
-           ("other ids", "", denies("StringNotLike", USER_ID, f"{ROLE_ID}:*")),
+           ("other ids", "", denies("StringNotLike", USER_ID, f"{nodes.ROLE_ID}:*")),
            ("an organization", "key-usable?", denies("StringNotEquals", ORGANIZATION, "o-1")),
            ("a text", "key-usable?", denies("StringEquals", CALLER, "${aws:PrincipalAccount}")),
            ("by a date", "key-usable?", denies("DateLessThan", CALLER, "2020-01-01")),
@@ -645,13 +658,13 @@ LOGS: Final = {
     "a key of another account that names the role, which IAM does not allow": cause(
         "encrypt", using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
         DENIED_KEY, key_policy(allowing(ROLE, "kms:*"))),
-    **{f"the bucket denies {name}": used(told, bucket_policy(denied), WITH_ID)
+    **{f"the bucket denies {name}": used(told, bucket_policy(denied))
        for name, told, denied in (
            ("all", "log-to-s3", PUBLIC | {"Effect": "Deny", "Action": "s3:*"}),
            ("calls without TLS", "", denies("Bool", "aws:SecureTransport", "false")),
            ("old TLS", "", denies("NumericLessThan", "s3:TlsVersion", ["1.1", 1.2])),
            ("TLS 1.2", "log-to-s3?", denies("NumericLessThan", "s3:TlsVersion", 1.3)),
-           ("other ids", "", denies("StringNotLike", USER_ID, f"{ROLE_ID}:*")),
+           ("other ids", "", denies("StringNotLike", USER_ID, f"{nodes.ROLE_ID}:*")),
            ("all ids but another", "log-to-s3", denies("StringNotLike", USER_ID, f"{DELETED}*")),
            ("uploads without a header", "", denies("Null", SSE, "true")),
            ("other encryption", "", denies("StringNotEquals", SSE, "AES256")),
@@ -730,7 +743,7 @@ RUN_AS: Final = {
            ("ssm-user", "Amazon Linux", "run-as?"),
        )},
     **{f"Run As {user or 'nobody'}, and {tag or 'nobody'} by the tag of a {kind}": cause(
-           f"{told} plugin", run_as(user), tagged(tag, kind), operator=operator)
+           f"{told} plugin", run_as(user), tagged(tag), operator=operator)
        for user, kind, operator, tag, told in (
            ("root", "user", USER, "web", ""),
            ("web", "user", USER, "root", "run-as"),
@@ -743,7 +756,7 @@ RUN_AS: Final = {
            ("root", "role", ROLE, "web", ""),
        )},
     "Run As, and a tag that may not be read": cause(
-        "run-as? plugin", run_as("web"), refusing("iam:ListUserTags"), operator=USER),
+        "run-as? operator? plugin", run_as("web"), refusing("iam:GetUser"), operator=USER),
 }  # fmt: skip
 
 NOT_ASKED: Final = {
@@ -839,7 +852,13 @@ OPERATORS: Final = {
            ("the channel by the id", "", decides(if_=of_channel(by_name=True))),
            ("a tag that the node lacks", "operator",
             decides("ssm:resourceTag/owner", if_=of_instance)),
-           ("a tag of theirs", "operator?", decides("aws:PrincipalTag/team", if_=of_instance)),
+           ("a tag that they lack", "operator", decides(OWN_TAG, if_=of_instance)),
+           ("a Deny of the channel by the name", "operator?",
+            decides(if_=of_channel(by_name=True), says="explicitDeny")),
+           ("a Deny of the channel by the id", "operator?",
+            decides(if_=of_channel(by_name=False), says="explicitDeny")),
+           ("a Deny of each channel", "operator",
+            decides(if_=of_own_channel, says="explicitDeny")),
            ("a condition", "", WITHOUT_MFA),
            ("a condition that denies", "operator?", both(WITHOUT_MFA, denying(f"{USER} {START}"))),
            ("a tag by which an organization denies", "operator", setting(decides=denied_by_tag)),
@@ -889,18 +908,27 @@ OPERATORS: Final = {
         "operator plugin", using(), denying(*(f"{USER} {action}" for action in OF_OPERATOR)),
         operator=USER),
     **{f"{who}, whose id {user_id} is compared": cause(
-           f"{told} plugin", setting(decides=allows_an_id),
-           having("sts:get_caller_identity", {"Arn": USER, "UserId": user_id}), operator=who)
+           f"{told} plugin", setting(decides=allows_an_id), tagged("web", "team", user_id),
+           operator=who)
        for who, user_id, told in (
-           (USER, OWN_ID, "operator?"),
-           ("caller", OWN_ID, ""),
+           (USER, nodes.OWN_ID, ""),
+           (ROLE, nodes.OWN_ID, "operator?"),
+           ("caller", nodes.OWN_ID, ""),
            ("caller", DELETED, "operator"),
        )},
+    **{f"the operator {who}, whose tag IAM is told": cause(
+           f"{told} plugin", tagged("web", "team"),
+           setting(decides=denied_by_own_tag), operator=who)
+       for who, told in ((USER, "operator"), (ROLE, "operator?"))},
+    "the operator of a role, whose session may have a tag": cause(
+        "operator? plugin", decides(OWN_TAG, if_=of_instance), operator=ROLE),
+    "the operator of a role, by whose name no call goes": cause(
+        "operator plugin", decides("aws:username", if_=of_instance), operator=ROLE),
     **{f"an operator who may ask for access just in time, and is denied {action}": cause(
            f"{told} plugin", setting(denies={f"{USER} {START}", action}), operator=USER)
        for action, told in ((START, "operator?"), ("ssm:GetAccessToken", "operator"))},
     "an operator of IAM Identity Center who may not start": cause(
-        "operator plugin", denying(f"{OF_SSO} {START}"), operator=OF_SSO),
+        "operator plugin", denying(f"{nodes.OF_SSO} {START}"), operator=nodes.OF_SSO),
     **{f"an operator, and a deny by {name}": cause(
            "operator plugin",
            setting(decides=lambda asked, says=says: says if asked.action == START else None),

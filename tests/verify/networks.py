@@ -19,6 +19,17 @@ def routes(*found: dict[str, Any], **parts: object) -> Change:
     return having("ec2:describe_route_tables", {"RouteTables": [main, PUBLIC]})
 
 
+def replaced(*tables: int) -> Change:
+    """Have some route tables lead to an appliance in place of their local routes."""
+
+    def change(world: World) -> None:
+        for number in tables:
+            found = world.answers["ec2:describe_route_tables"]["RouteTables"][number]
+            found["Routes"][0] = APPLIANCE | {"DestinationCidrBlock": "10.0.0.0/16"}
+
+    return change
+
+
 def edge(*found: dict[str, Any]) -> Change:
     """Have a route table of the internet gateway with these routes."""
     made = table("rtb-edge", *found, Associations=[{"GatewayId": "igw-1"}])
@@ -234,6 +245,12 @@ ROUTES: Final = {
            ("an appliance before the subnet of the NAT gateway", UNKNOWN, [APPLIANCE]),
            ("one before another", "", [APPLIANCE | {"DestinationCidrBlock": "10.0.7.0/24"}]),
            ("one for IPv6", "", [TO_IPV6]),
+       )},
+    **{f"an appliance in place of the local routes of {name}": path(told, replaced(*tables))
+       for name, told, tables in (
+           ("both tables", UNKNOWN, (0, 1)),
+           ("the instance, whose default route is to the NAT gateway itself", "", (0,)),
+           ("the NAT gateway", UNKNOWN, (1,)),
        )},
     "public access blocked in another subnet": path(
         "", lambda w: w.answers["ec2:describe_subnets"]["Subnets"].append(OTHER_SUBNET)),

@@ -28,6 +28,10 @@ HYBRID: Final = "mi-0123456789abcdef0"
 ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/team/web-server"
 ACCOUNT_ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/service-role/DefaultNodes"
 USER: Final = f"arn:aws:iam::{ACCOUNT}:user/alice"
+OPERATORS: Final = f"arn:aws:iam::{ACCOUNT}:role/operators"
+OF_SSO: Final = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/AWSReservedSSO_admin_0123"
+OWN_ID: Final = "AIDAIBMYN6E34GEXAMPLE"
+ROLE_ID: Final = "AROADBQP57FF2AEXAMPLE"
 KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 ALIAS: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/sessions"
 TIER: Final = "/ssm/managed-instance/activation-tier"
@@ -56,8 +60,6 @@ _EMPTY: Final = {
     "ec2:describe_images": "Images",
     "iam:list_attached_role_policies": "AttachedPolicies",
     "iam:list_policies": "Policies",
-    "iam:list_role_tags": "Tags",
-    "iam:list_user_tags": "Tags",
     "route53:list_hosted_zones_by_vpc": "HostedZoneSummaries",
     "route53resolver:list_firewall_rule_group_associations": "FirewallRuleGroupAssociations",
 }
@@ -140,7 +142,8 @@ class World:
             "ssm:get_document": self._document,
             "ssm:list_tags_for_resource": {"TagList": [{"Key": "team", "Value": "web"}]},
             "iam:get_instance_profile": self._profile,
-            "iam:get_role": lambda *_: {"Role": self.role()},
+            "iam:get_role": self._role,
+            "iam:get_user": {"User": {"UserId": OWN_ID}},
             "iam:simulate_principal_policy": self._simulate,
             "kms:describe_key": {"KeyMetadata": key()},
             "kms:get_key_policy": policy(allowing(ROOT, "kms:*")),
@@ -251,9 +254,14 @@ class World:
         profile = {"InstanceProfileId": "AIPA1", "Roles": [self.role()]}
         return {"InstanceProfile": profile | self.of_profile}
 
+    def _role(self, asked: dict[str, Any], region: str) -> dict[str, Any]:  # noqa: ARG002
+        others = {"operators": {"Arn": OPERATORS}, "AWSReservedSSO_admin_0123": {"Arn": OF_SSO}}
+        return {"Role": self.role() | others.get(asked["RoleName"], {})}
+
     def role(self) -> dict[str, Any]:
         """The role of the node, as IAM describes it."""
-        return {"Arn": self._own(ROLE), "AssumeRolePolicyDocument": self.trust} | self.of_role
+        named = {"Arn": self._own(ROLE), "RoleId": ROLE_ID}
+        return named | {"AssumeRolePolicyDocument": self.trust} | self.of_role
 
     def _own(self, arn: str) -> str:
         return arn.replace(":aws:", f":{self.partition}:")

@@ -582,7 +582,7 @@ def test_the_permissions_are_all_that_an_audit_calls() -> None:
     assert {*PERMISSIONS} - allowed == {
         *("ec2:DescribeIamInstanceProfileAssociations", "ec2:DescribeImages"),
         *("ec2:GetConsoleOutput", "iam:ListPolicies", "iam:ListAttachedRolePolicies"),
-        *("iam:ListRoleTags", "iam:ListUserTags", "ssm:ListTagsForResource"),
+        *("iam:GetUser", "ssm:ListTagsForResource"),
     }
 
 

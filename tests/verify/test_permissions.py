@@ -13,9 +13,8 @@ from session_manager_permissions._verify.permissions import PERMISSIONS, policy_
 
 from .causes import Cause, bucket, cause, denying, hybrid, never, run_as, trusts, used, using
 from .networks import BOTH_ENDPOINTS, OF_TWO, S3_GATEWAY, closed, dns
-from .nodes import ACCOUNT, KEY, REGION, USER, diagnosed, endpoint, of_verdict, one
+from .nodes import KEY, OPERATORS, REGION, USER, diagnosed, endpoint, of_verdict, one
 
-OPERATOR_ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/alice"
 OF_CLUES: Final = {*AGENT.asks} - {*REGISTERED.asks}
 """What may show why an agent is not connected: tests/verify/test_node_not_connected.py."""
 EVERYTHING: Final = used("")._replace(operator=USER)
@@ -26,9 +25,8 @@ WHERE_ASKED: Final = {
     **{action: PATHS for action in PERMISSIONS if action.startswith(("ec2:", "route53"))},
     "ec2:DescribeDhcpOptions": NAMES,
     "ec2:DescribeVpcs": NAMES,
-    "iam:GetRole": hybrid(""),
-    "iam:ListRoleTags": cause("", run_as("web"), operator=OPERATOR_ROLE),
-    "iam:ListUserTags": cause("", run_as("web"), operator=USER),
+    "iam:GetRole": hybrid("", run_as("web"))._replace(operator=OPERATORS),
+    "iam:GetUser": cause("", run_as("web"), operator=USER),
     # of what IAM denies, the policies of keys and buckets are read
     "kms:DescribeKey": used(
         "", using(kmsKeyId="alias/sessions"), bucket("aws:kms", "alias/logs")

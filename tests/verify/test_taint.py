@@ -87,9 +87,7 @@ BY_KEY: Final = bucket("aws:kms", ALIAS)
 LOGS: Final = denying(
     *("s3:PutObject", "s3:GetEncryptionConfiguration", "logs:PutLogEvents", "kms:Decrypt")
 )
-OF_TAG: Final = causes.having(
-    "iam:list_user_tags", {"Tags": [{"Key": "SSMSessionRunAs", "Value": "web"}]}
-)
+OF_TAG: Final = causes.tagged("web")
 NODES: Final = {
     "ready": case(causes.run_as("web"), BY_KEY),
     "denied": case(World.uses, BY_KEY, LOGS, denying("kms:GenerateDataKey")),

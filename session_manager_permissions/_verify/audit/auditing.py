@@ -52,7 +52,7 @@ def _who_asks(session: Session, regions: Sequence[str]) -> str:
     """
     first, *others = regions
     try:
-        return who_asks(session.in_region(first)).arn
+        return who_asks(session.in_region(first))
     except CannotAsk:
         if not others:
             raise
