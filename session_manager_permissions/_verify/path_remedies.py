@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits
@@ -15,7 +16,7 @@ from .lines import in_json, with_statement
 from .network import groups_of, vpc_attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from session_manager_permissions._network.model import Endpoint, Vpc
     from session_manager_permissions._network.verdicts import AclFault, Problem
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .network import LiveVpc
     from .node import Node
 
-    _Entries = dict[int, dict[str, Any]]
+    _Entries = Mapping[int, dict[str, Any]]
     """The entries of one side of a network ACL, by their numbers."""
 
 _DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hostnames"}
@@ -33,6 +34,15 @@ _LAST_ENTRY: Final = 32766
 
 https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
 """
+
+
+class _AclNeed(NamedTuple):
+    """What a side of a network ACL has to let pass."""
+
+    acl: str
+    egress: bool
+    allowing: str
+    """The options of the entry that lets it pass."""
 
 
 class PathRemedies(NamedTuple):
@@ -45,27 +55,29 @@ class PathRemedies(NamedTuple):
     """What the agent may call besides what every agent does."""
     opened: Collection[str]
     """The services whose paths are open."""
-    acls: dict[str, _Entries]
-    """The entries of each side of a network ACL, with those that commands add."""
-    commands: dict[tuple[str, str], tuple[str, ...]]
-    """The commands for each side of a network ACL and what it has to let pass."""
 
-    def of(self, problems: Iterable[Problem], service: str) -> tuple[str, ...]:
-        """Return the remedies of problems, each line once: commands, and what else there is to do.
+    def of(self, problems: Mapping[str, Sequence[Problem]]) -> dict[str, tuple[str, ...]]:
+        """Return the remedies of problems, by the service that the path leads to.
 
-        Args:
-            problems: the problems.
-            service: the service that the path leads to.
+        Each line is there once: commands, and what else there is to do. All can be run together.
         """
-        lines = (line for one in problems for line in self._of_one(one, service))
-        return tuple(dict.fromkeys(lines))
+        faults = (one.acl for several in problems.values() for one in several if one.acl)
+        acl_lines = self._acl_lines(faults)
 
-    def _of_one(self, problem: Problem, service: str) -> Iterable[str]:  # noqa: PLR0911 # one for each fault
+        def lines(service: str, problem: Problem) -> Iterable[str]:
+            if problem.acl is None:
+                return self._of_one(problem, service)
+            return chain.from_iterable(acl_lines[one] for one in self._acl_needs(problem.acl))
+
+        return {
+            service: (*dict.fromkeys(line for one in several for line in lines(service, one)),)
+            for service, several in problems.items()
+        }
+
+    def _of_one(self, problem: Problem, service: str) -> Iterable[str]:
         if problem.cause == verdicts.EGRESS_CLOSED:
             to_all = "IpRanges=[{CidrIp=0.0.0.0/0}]"
             return (self._authorize("egress", self._own_groups[0], to_all),)
-        if problem.acl is not None:
-            return self._of_acl(problem.acl)
         if problem.fault == verdicts.VPC_DNS:
             return tuple(self._with_dns())
         if problem.fault == verdicts.GROUPS:
@@ -109,42 +121,54 @@ class PathRemedies(NamedTuple):
         command = self._ec2(f"authorize-security-group-{side} --group-id {word(group)}")
         return f"{command} --ip-permissions {allowed}"
 
-    def _of_acl(self, fault: AclFault) -> Iterator[str]:
-        """Let TCP pass by entries that come before those that deny.
+    def _acl_lines(self, faults: Iterable[AclFault]) -> dict[_AclNeed, tuple[str, ...]]:
+        """Let TCP pass by entries before those that deny, of which no two get one number."""
+        sides: dict[tuple[str, bool], _Entries] = {
+            (acl["NetworkAclId"], egress): {
+                one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress
+            }
+            for acl in self.vpc.acls.values()
+            for egress in (True, False)
+        }
+        lines: dict[_AclNeed, tuple[str, ...]] = {}
+        for need in dict.fromkeys(chain.from_iterable(map(self._acl_needs, faults))):
+            side = need.acl, need.egress
+            lines[need], sides[side] = self._by_entry(need, sides[side])
+        return lines
 
-        All commands can be run together: no two entries get one number.
-        """
+    def _acl_needs(self, fault: AclFault) -> Iterator[_AclNeed]:
         acl = self.vpc.acls[fault.subnet]
-        named = word(_id(acl["NetworkAclId"], "ACL"))
         for egress, ports in fault.ports:
-            side = f"--network-acl-id {named} --{'egress' if egress else 'ingress'}"
-            there = {one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress}
-            entries = self.acls.setdefault(side, there)
-            needed = side, _allowing(fault.peer, ports)
-            if needed not in self.commands:
-                self.commands[needed] = (*self._by_entries(entries, *needed),)
-            yield from self.commands[needed]
+            yield _AclNeed(acl["NetworkAclId"], egress, _allowing(fault.peer, ports))
 
-    def _by_entries(self, entries: _Entries, side: str, allowing: str) -> Iterator[str]:
-        """Add an entry before the first that denies TCP, or in its place if no number is free."""
+    def _by_entry(self, need: _AclNeed, entries: _Entries) -> tuple[tuple[str, ...], _Entries]:
+        """Add an entry before the first that denies TCP, or in its place if no number is free.
+
+        Returns:
+            The lines, and the entries that there are once they are run.
+        """
         denials = (number for number, one in entries.items() if _denies_tcp(one))
         first = min(denials, default=_LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)
         behind = (number for number in range(first + 1, _LAST_ENTRY) if number not in entries)
+        of_acl = f"--network-acl-id {word(_id(need.acl, 'ACL'))}"
+        side = f"{of_acl} --{'egress' if need.egress else 'ingress'}"
         create = self._ec2(f"create-network-acl-entry {side}")
         added = {"RuleAction": "allow", "Protocol": "6"}
         if number := next(free, None):
-            entries[number] = added
-            yield f"{create} --rule-number {number} {allowing}"
-            return
+            line = f"{create} --rule-number {number} {need.allowing}"
+            return (line,), {**entries, number: added}
         moved = next(behind, _LAST_ENTRY)
         if any(entries[number]["RuleAction"] != "deny" for number in range(first + 1, moved)):
-            yield f"before entry {first}, which denies it, add one with: {allowing}"
-            return
-        yield f"{create} --rule-number {moved} {_as_it_is(entries[first])}"
-        entries |= {moved: entries[first], first: added}
+            return (
+                f"before entry {first}, which denies it, add one with: {need.allowing}",
+            ), entries
         replace = self._ec2(f"replace-network-acl-entry {side}")
-        yield f"{replace} --rule-number {first} {allowing}"
+        lines = (
+            f"{create} --rule-number {moved} {_as_it_is(entries[first])}",
+            f"{replace} --rule-number {first} {need.allowing}",
+        )
+        return lines, {**entries, moved: entries[first], first: added}
 
     def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Allow the account what the agent calls, unless a Deny says no."""

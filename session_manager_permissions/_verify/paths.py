@@ -7,7 +7,7 @@ judge finds. If the judge does not find such a path open, what it finds closed c
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network.endpoint_policy import called
@@ -26,11 +26,12 @@ from .path_remedies import PathRemedies
 from .simulator import SAMPLE_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from session_manager_permissions._network.verdicts import Path
+    from session_manager_permissions._network.verdicts import Path, Problem
 
     from .identity import Identity
+    from .network import LiveVpc
     from .node import Node
     from .preferences import Preferences
 
@@ -116,13 +117,28 @@ def _judged(
         bucket_region=bucket_region,
         more_actions=possible,
         opened={one for one, path in paths.items() if path.state is State.OPEN},
-        acls={},
-        commands={},
     )
-    return {
-        service: _outcome(service, path, served[service], remedies, preferences, doubted=doubted)
+    problems = {
+        service: _told(service, path, served[service])
         for service, path in paths.items()
+        if path.problems
     }
+    by_path = _ByPath(node, vpc, preferences, problems, remedies.of(problems), doubted)
+    return {service: by_path.outcome(service, path) for service, path in paths.items()}
+
+
+def _told(service: str, path: Path, served: Path) -> list[Problem]:
+    """List what is wrong with a path that is closed.
+
+    Where there is an interface endpoint, it does not matter that no route leads out.
+
+    Args:
+        service: where the path leads.
+        path: the path.
+        served: the path once the endpoints that are there serve the names of their services.
+    """
+    seen = [one for one in path.problems if one.subject or service == "s3"]
+    return [*dict.fromkeys((*seen, *served.problems))] or [*path.problems]
 
 
 def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
@@ -141,61 +157,55 @@ def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]
         yield "kms:Decrypt", preferences.key.arn
 
 
-def _outcome(
-    service: str,
-    path: Path,
-    served: Path,
-    remedies: PathRemedies,
-    preferences: Preferences,
-    *,
-    doubted: list[str],
-) -> Outcome:
-    """Say what the judge has found of a path.
+class _ByPath(NamedTuple):
+    """Says what the judge has found of each path."""
 
-    Args:
-        service: where the path leads.
-        path: the path.
-        served: the path once the endpoints that are there serve the names of their services.
-        remedies: says what to do.
-        preferences: what sessions use.
-        doubted: what shows that the network has ways that the judge does not find.
-    """
-    node, vpc = remedies.node, remedies.vpc
-    evidence = vpc.evidence((node.instance or {})["SubnetId"], service)
-    of_path, on_it = PATHS[service].of(service, *evidence), _on_node(service, node)
-    if path.state is State.OPEN:
-        return of_path.passed(f"the network leads from the instance to {service}")
-    if path.state is State.UNKNOWN:
-        bucket = preferences.uses.bucket
-        errors = [*vpc.errors]
-        if service == "s3" and bucket.error and bucket.region is None:
-            errors.append(bucket.error)
-        decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
-        whys = (decides, *dict.fromkeys(map(str, errors)))
-        return of_path.unknown(*whys, fix=on_it, errors=errors)
-    # Where there is an interface endpoint, it does not matter that no route leads out.
-    seen = [one for one in path.problems if one.subject or service == "s3"]
-    problems = [*dict.fromkeys((*seen, *served.problems))] or [*path.problems]
-    reasons = [problem.why.replace(OF_SERVICES, service) for problem in problems]
-    if doubted:
-        reasons[0] += f"; but {doubted[0]}, so the network has a way that EC2 does not show"
-        return of_path.unknown(*reasons, fix=on_it)
-    fixes = remedies.of(problems, service)
-    if PRIVATE_DNS in {problem.fault for problem in problems} and not vpc.knows_zones:
-        reasons[0] += (
-            f"; a private hosted zone for the name of {service}, if there is one, "
-            "may lead to the endpoint"
+    node: Node
+    vpc: LiveVpc
+    preferences: Preferences
+    problems: Mapping[str, list[Problem]]
+    """What is wrong with the paths that are closed, by their services."""
+    fixes: Mapping[str, tuple[str, ...]]
+    """What to do about that."""
+    doubted: list[str]
+    """What shows that the network has ways that the judge does not find."""
+
+    def outcome(self, service: str, path: Path) -> Outcome:
+        """Return the outcome of the path to a service."""
+        node, vpc, document = self.node, self.vpc, self.preferences.document
+        evidence = vpc.evidence((node.instance or {})["SubnetId"], service)
+        of_path, on_it = PATHS[service].of(service, *evidence), _on_node(service, node)
+        if path.state is State.OPEN:
+            return of_path.passed(f"the network leads from the instance to {service}")
+        if path.state is State.UNKNOWN:
+            bucket = self.preferences.uses.bucket
+            errors = [*vpc.errors]
+            if service == "s3" and bucket.error and bucket.region is None:
+                errors.append(bucket.error)
+            decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
+            whys = (decides, *dict.fromkeys(map(str, errors)))
+            return of_path.unknown(*whys, fix=on_it, errors=errors)
+        problems = self.problems[service]
+        first, *others = (one.why.replace(OF_SERVICES, service) for one in problems)
+        if self.doubted:
+            first += f"; but {self.doubted[0]}, so the network has a way that EC2 does not show"
+            return of_path.unknown(first, *others, fix=on_it)
+        fixes = self.fixes[service]
+        if PRIVATE_DNS in {problem.fault for problem in problems} and not vpc.knows_zones:
+            first += (
+                f"; a private hosted zone for the name of {service}, if there is one, "
+                "may lead to the endpoint"
+            )
+            return of_path.unknown(first, *others, fix=(*fixes, on_it), errors=vpc.errors)
+        is_late = service == "logs" and not document.enforces_log_group_encryption
+        failed = of_path.failed(
+            first,
+            *others,
+            fix=fixes,
+            is_seen=service != "s3" or bool(document.enforces_s3_encryption),
+            users_see=LATE_PROMPT if is_late else None,
         )
-        return of_path.unknown(*reasons, fix=(*fixes, on_it), errors=vpc.errors)
-    document = preferences.document
-    is_late = service == "logs" and not document.enforces_log_group_encryption
-    failed = of_path.failed(
-        *reasons,
-        fix=fixes,
-        is_seen=service != "s3" or bool(document.enforces_s3_encryption),
-        users_see=LATE_PROMPT if is_late else None,
-    )
-    return replace(failed, is_passing=service in vpc.arriving)
+        return replace(failed, is_passing=service in vpc.arriving)
 
 
 def _more_actions(

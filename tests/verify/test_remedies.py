@@ -238,7 +238,7 @@ def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
     repairs = {name for name in vars(Repair) if not name.startswith("_")} - {"run"}
     assert {xform_name(call.partition(":")[2]) for call in calls} == repairs | {
         *("cancel_key_deletion", "describe_iam_instance_profile_associations"),
-        *("get_role", "put_user_policy"),
+        *("get_role", "put_role_policy", "put_user_policy"),
     }
 
 
