@@ -227,6 +227,10 @@ class NotReached(CannotAsk):
     """There is no connection to AWS."""
 
 
+PASSING: Final = (NotNow, NotReached)
+"""The errors after which AWS may answer later."""
+
+
 class NoNode(NotThere):
     """There is no node of this id, or AWS does not know it yet."""
 

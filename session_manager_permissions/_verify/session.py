@@ -6,7 +6,7 @@ import json
 import os
 import time
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
@@ -220,6 +220,9 @@ class Session:
         self._lock = Lock()
         self._answers: dict[Hashable, Future[Any]] = {}
         self._silent: dict[tuple[str, str | None], CannotAsk] = {}
+        self._turns: dict[Hashable, Lock] = {}
+        """Until a call is answered, it is made one at a time, as each may be tried for long."""
+        self._answered: set[Hashable] = set()
         self.most: int | None = None
         """After how many questions it asks nothing new. Default: - it asks any number"""
 
@@ -315,15 +318,27 @@ class Session:
             CannotAsk: AWS refuses for another reason, or does not answer.
         """
         service, _, operation = call.partition(":")
-        where = region or self.region
-        if silent := self._silent.get((service, where)):
-            raise silent
-        try:
-            addressee = Addressee(service, where, on, missing, self.profile)
-            with asking(addressee), self._waiting.on(call):
-                yield from self._calls.pages(service, where, operation, asked)
-        except NotReached as error:  # another call would be tried as often, and for as long
-            raise self._silent.setdefault((service, where), error) from None
+        place = service, region or self.region
+        addressee = Addressee(*place, on, missing, self.profile)
+        found = iter(self._calls.pages(*place, operation, asked))
+
+        def next_page() -> Any:  # noqa: ANN401
+            if silent := self._silent.get(place):
+                raise silent
+            try:
+                with asking(addressee), self._waiting.on(call):
+                    return next(found, None)
+            except NotReached as error:  # another call would be tried as often, and for as long
+                raise self._silent.setdefault(place, error) from None
+
+        with self._lock:
+            turn = self._turns.setdefault((call, place), Lock())
+        with nullcontext() if (call, place) in self._answered else turn:
+            page = next_page()
+        self._answered.add((call, place))
+        while page is not None:
+            yield page
+            page = next_page()
 
     def once(self, key: Hashable, find: Callable[[], _Found]) -> _Found:
         """Return what is found by this key, once for the session, whichever thread is first."""

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest.mock import Mock
@@ -393,14 +394,23 @@ def test_a_region_that_is_not_there(region: str) -> None:
         assert found.error(OTHER_REGION) == ""
 
 
-def test_a_service_that_is_not_reached_is_not_called_for_each_node() -> None:
+@pytest.mark.parametrize(("call", "failures", "verdict"), [
+    pytest.param("ssm:GetConnectionStatus", 1000, Q, id="any more"),
+    pytest.param("ssm:GetConnectionStatus", 1, R, id="once"),
+    pytest.param("ssm:DescribeInstanceInformation", 1, R, id="once, to list the nodes"),
+])  # fmt: skip
+def test_a_service_that_is_not_reached_is_asked_again_but_not_for_each_node(
+    call: str, failures: int, verdict: str
+) -> None:
     unreached = EndpointConnectionError(endpoint_url=f"https://ssm.{REGION}.amazonaws.com")
     account = Account(*(Machine(f"i-{number:017x}") for number in range(50)))
+    errors = chain([unreached] * failures, repeat(None))
 
-    found = audit(on_call(account, "ssm:GetConnectionStatus", Mock(side_effect=unreached)))
+    found = audit(on_call(account, call, Mock(side_effect=errors)))
 
-    assert {*found.nodes.values()} == {(Q,)}
-    assert account.made.count("ssm:GetConnectionStatus") <= AT_ONCE
+    assert {*found.nodes.values()} == {(verdict,)}
+    assert failures == 1 or account.made.count(call) <= AT_ONCE
+    assert found.status == (1 if verdict == Q else 0)
 
 
 def test_no_region_says_which_account_it_is() -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, may_not
+from session_manager_permissions._verify.asking import PASSING, CannotAsk, NotPermitted, may_not
 from session_manager_permissions._verify.node import who_asks
 from session_manager_permissions._verify.text import INTERRUPTED
 
@@ -68,6 +68,7 @@ def audit(
 ) -> AuditResult:
     """Judge each instance and hybrid node of the regions.
 
+    What AWS does not answer is asked once more at the end, as a service may be away for minutes.
     After Ctrl-C, the result has what is known so far, and each region that is not complete says so.
 
     Args:
@@ -88,13 +89,16 @@ def audit(
     try:
         _list(audits, tags, pool, progress)
         _judge(audits, document, pool, progress)
+        anew = session.anew()
+        _list([one for one in audits if one.is_to_list_again(anew)], tags, pool, progress)
+        _judge(audits, document, pool, progress)
     except KeyboardInterrupt:
         INTERRUPTED.set()  # what is known is shown, however long that takes
         interrupted = True
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         progress.end()
-    judged = [one for region in audits for one in region.judged]
+    judged = [one for region in audits for one in region.judged.values()]
     result = added_up(
         [region.result(asked_at, interrupted=interrupted) for region in audits],
         [one.result for one in judged],
@@ -117,13 +121,25 @@ class _RegionAudit:
     """Why there may be more."""
     left: list[Node] = field(default_factory=list)
     """The nodes that are not judged yet."""
-    judged: list[Judged] = field(default_factory=list)
+    judged: dict[str, Judged] = field(default_factory=dict)
+    """By the ids of the nodes."""
 
     def list_nodes(self, tags: Mapping[str, str]) -> None:
         """List the nodes."""
         inventory = list_nodes(self.session, self.who, tags)
         self.left, self.errors = _asked_together(inventory.nodes), inventory.errors
         self.listed = len(self.left)
+
+    def is_to_list_again(self, anew: Session) -> bool:
+        """Leave the nodes about which AWS may answer now; tell whether there may be more nodes.
+
+        Args:
+            anew: a session that knows no answer.
+        """
+        self.session = anew.in_region(str(self.session.region))
+        again = (one.again for one in self.judged.values() if one.again)
+        self.left = [replace(one, session=self.session, spare=self.session) for one in again]
+        return any(isinstance(one, PASSING) for one in self.errors)
 
     def result(self, asked_at: str, *, interrupted: bool) -> RegionResult:
         """Say how many nodes are judged, and what is not known."""
@@ -137,7 +153,7 @@ class _RegionAudit:
 
     def _error(self, *, interrupted: bool) -> str | None:
         """Say in one line what is not known of the region."""
-        errors = [*self.errors, *(error for one in self.judged for error in one.errors)]
+        errors = [*self.errors, *(error for one in self.judged.values() for error in one.errors)]
         denied: dict[str, set[str]] = {}
         for one in errors:
             if isinstance(one, NotPermitted):
@@ -183,7 +199,8 @@ def _judge(
         region.left.clear()
     total = len(asked)
     for done, one in enumerate(as_completed(asked), 1):
-        asked.pop(one).judged.append(one.result())
+        judged = one.result()
+        asked.pop(one).judged[judged.result["id"]] = judged
         progress.judged(done, total)
 
 
@@ -202,6 +219,12 @@ def _asked_together(nodes: Iterable[Node]) -> list[Node]:
 
 
 def _judged(node: Node, document: str | None) -> Judged:
+    judged = _judged_now(node, document)
+    is_passing = any(isinstance(one, PASSING) for one in judged.errors)
+    return judged._replace(again=node) if is_passing else judged
+
+
+def _judged_now(node: Node, document: str | None) -> Judged:
     try:
         return judge(node, document)
     except CannotAsk as error:  # such as without the document

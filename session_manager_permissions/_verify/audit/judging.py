@@ -34,6 +34,8 @@ class Judged(NamedTuple):
     """What is known of the role that does the work; None without one."""
     errors: tuple[CannotAsk, ...] = ()
     """Why it could not be judged, or not by all checks."""
+    again: Node | None = None
+    """The node, if AWS may answer later what it did not answer."""
 
 
 def judge(node: Node, document: str | None) -> Judged:
