@@ -334,8 +334,10 @@ class Session:
         with self._lock:
             turn = self._turns.setdefault((call, place), Lock())
         with nullcontext() if (call, place) in self._answered else turn:
-            page = next_page()
-        self._answered.add((call, place))
+            try:
+                page = next_page()
+            finally:
+                self._answered.add((call, place))
         while page is not None:
             yield page
             page = next_page()
