@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 from .asking import CannotAsk, NotPermitted
 
@@ -23,6 +23,7 @@ CheckVerdict = Literal["pass", "fail", "unknown", "proven", "skipped"]
 used."""
 Group = Literal["node", "identity", "network", "session preferences", "operator"]
 Stage = Literal["Instance", "Profile, role", "Network", "Endpoint", "Session Manager", "Operator"]
+STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 
 NO_ROLE: Final = "the role is not known, or there is none"
 _NOT_CONNECTED: Final = "TargetNotConnected: ... is not connected."

@@ -196,15 +196,16 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     on_node, on_document, *_ = calls
     of_others = [one for one in certain if one.answer["resource"] != on_document.resource]
     is_on_node = any(one.answer["resource"] == on_node.resource for one in of_others)
-    by_name = of_others != certain and not is_on_node
-    if by_name and _may_name_no_document(node, preferences, operator, on_node):
+    is_default = preferences.name == _needs.DEFAULT_DOCUMENT
+    by_name = is_default and of_others != certain and not is_on_node
+    if by_name and _may_name_no_document(node, operator, on_node):
         certain = of_others
         whys.append(
             f"AWS checks access to {on_document.resource} only if the session names it, or if a "
             f"policy has a condition on {_CHECK}"
         )
     is_start = any(one.answer["action"] == on_node.action for one in certain)
-    if is_start and _may_ask_for_access(node, preferences, arn, on_node):
+    if is_default and is_start and _may_ask_for_access(node, arn, on_node):
         certain, whys, fix = [], [_AFTER_APPROVAL], (_ASK_FOR_ACCESS,)
     if not certain:
         return asked.unknown(why_not, *notes, *whys, fix=fix, errors=errors)
@@ -263,15 +264,11 @@ def _allowed(asked: Subject, arn: str, preferences: Preferences, notes: Sequence
     return asked.passed(f"IAM allows {arn} to start the session", *notes)
 
 
-def _may_name_no_document(
-    node: Node, preferences: Preferences, operator: Operator, on_node: Call
-) -> bool:
+def _may_name_no_document(node: Node, operator: Operator, on_node: Call) -> bool:
     """Tell whether the operator may start a session that names no document.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-sessiondocumentaccesscheck.html
     """
-    if preferences.name != _needs.DEFAULT_DOCUMENT:
-        return False
     _, *others = on_node.own_context
     call = on_node._replace(own_context=(_CHECKED._replace(value="false"), *others))
     answer = simulate(node.spare, operator.arn, [call])[call]
@@ -290,14 +287,12 @@ _ASK_FOR_ACCESS: Final = (
 )
 
 
-def _may_ask_for_access(node: Node, preferences: Preferences, arn: str, on_node: Call) -> bool:
+def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool:
     """Tell whether the operator may start a session by just-in-time node access, if it is approved.
 
-    Who is to use it must not be allowed `ssm:StartSession`. It starts no other document.
+    Who is to use it must not be allowed `ssm:StartSession`. It starts the default document alone.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-just-in-time-node-access-setting-up.html
     """
-    if preferences.name != _needs.DEFAULT_DOCUMENT:
-        return False
     calls = [
         on_node._replace(action="ssm:StartAccessRequest"),
         Call("ssm:GetAccessToken", "*", on_node.context),

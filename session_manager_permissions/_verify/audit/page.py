@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._quoting import shown
-from session_manager_permissions._verify.checks import CHECKS
+from session_manager_permissions._verify.checks import CHECKS, STAGES
 from session_manager_permissions._verify.text import shown_time
 
 from .causes import ANY_NODE, grouped
@@ -36,21 +36,10 @@ class Stage(NamedTuple):
     """A stage of the path from an instance to an operator, and the link that leads to it."""
 
     name: str
-    icon: str
     checks: list[str]
     """The checks that fail and are about the stage itself."""
     link: list[str]
     """The checks that fail and are about the link to it."""
-
-
-_ICONS: Final[dict[str, str]] = {
-    "Instance": "instance",
-    "Profile, role": "role",
-    "Network": "network",
-    "Endpoint": "endpoint",
-    "Session Manager": "session",
-    "Operator": "operator",
-}
 
 
 class Picture(NamedTuple):
@@ -163,12 +152,12 @@ def title_of(causes: Sequence[str]) -> str:
 def _stage(name: str, causes: Sequence[str]) -> Stage:
     of_it = [one for one in causes if one in CHECKS and CHECKS[one].stage == name]
     checks = [one for one in of_it if not CHECKS[one].is_link]
-    return Stage(name, _ICONS[name], checks, [one for one in of_it if one not in checks])
+    return Stage(name, checks, [one for one in of_it if one not in checks])
 
 
 def picture(causes: Sequence[str]) -> Picture:
     """Draw the path from an instance to an operator, and what breaks it."""
-    stages = [_stage(name, causes) for name in _ICONS]
+    stages = [_stage(name, causes) for name in STAGES]
     broken = []
     for stage, before in zip(stages, (stages[0], *stages), strict=False):
         if stage.link:
