@@ -108,11 +108,6 @@ class Outcome:
         return replace(self, is_seen=self.is_seen and is_now)
 
     @property
-    def passes_in_time(self) -> bool:
-        """Tell whether it can pass later, although nobody changes anything."""
-        return self.is_passing or self.check.is_symptom
-
-    @property
     def name(self) -> str:
         """The name of the check."""
         return self.check.name
@@ -153,11 +148,6 @@ class Check:
     def page(self) -> str:
         """The name of the page about the cause."""
         return self.cause or self.name
-
-    @property
-    def is_link(self) -> bool:
-        """Whether it is about the link that leads to the stage, and not about the stage itself."""
-        return self.is_symptom or self.group == "network"
 
     def of(self, subject: str | None, *evidence: Evidence) -> Subject:
         """Name what is checked, and what the verdict rests on."""

@@ -167,7 +167,8 @@ def _read_profile(node: Node) -> _Profile:
         return _Profile(name=name, fault=f"the instance profile {name} does not exist any more")
     if isinstance(found, CannotAsk):
         return _Profile(name=name, error=found)
-    ids = {node.profile_id or "", found.id or ""}
+    own = (node.instance or {})["IamInstanceProfile"].get("Id")
+    ids = {own or "", found.id or ""}
     if all(one.startswith(_UNIQUE_ID) for one in ids) and len(ids) > 1:
         fault = (
             f"the instance profile {name} was deleted and made again, and the instance still has "

@@ -109,12 +109,6 @@ class Node:
         return None if arn is None else str(arn)
 
     @property
-    def profile_id(self) -> str | None:
-        """The unique id of its instance profile."""
-        found = (self.instance or {}).get("IamInstanceProfile", {}).get("Id")
-        return None if found is None else str(found)
-
-    @property
     def ping(self) -> str | None:
         """The PingStatus: `Online`, `ConnectionLost` or `Inactive`."""
         return self.recorded("PingStatus")

@@ -326,21 +326,22 @@ class Session:
             if silent := self._silent.get(place):
                 raise silent
             try:
-                with asking(addressee), self._waiting.on(call):
+                with asking(addressee):
                     return next(found, None)
             except NotReached as error:  # another call would be tried as often, and for as long
                 raise self._silent.setdefault(place, error) from None
 
         with self._lock:
             turn = self._turns.setdefault((call, place), Lock())
-        with nullcontext() if (call, place) in self._answered else turn:
-            try:
+        with self._waiting.on(call):
+            with nullcontext() if (call, place) in self._answered else turn:
+                try:
+                    page = next_page()
+                finally:
+                    self._answered.add((call, place))
+            while page is not None:
+                yield page
                 page = next_page()
-            finally:
-                self._answered.add((call, place))
-        while page is not None:
-            yield page
-            page = next_page()
 
     def once(self, key: Hashable, find: Callable[[], _Found]) -> _Found:
         """Return what is found by this key, once for the session, whichever thread is first."""

@@ -63,6 +63,7 @@ def wait_until_ready(
 def _stays(found: Diagnosis) -> list[str]:
     """Name the checks that waiting can't mend."""
     failing = [one for one in found.checks if one.verdict == "fail"]
-    names = [one.name for one in failing if not one.passes_in_time]
+    # a symptom passes once its cause does
+    names = [one.name for one in failing if not (one.is_passing or one.check.is_symptom)]
     denied = isinstance(found.node.connection, NotPermitted)
     return [*names, *(("connected, which the credentials may not ask",) if denied else ())]

@@ -98,6 +98,7 @@ def by_account_role(service: str, **parts: object) -> Change:
     """Have the account's role do the work, which this service may assume."""
     role = {
         "Arn": nodes.ACCOUNT_ROLE,
+        "RoleId": nodes.ROLE_ID,
         "AssumeRolePolicyDocument": {"Statement": [nodes.trusting(service) | parts]},
     }
     return never(

@@ -150,9 +150,9 @@ def title_of(causes: Sequence[str]) -> str:
 
 
 def _stage(name: str, causes: Sequence[str]) -> Stage:
-    of_it = [one for one in causes if one in CHECKS and CHECKS[one].stage == name]
-    checks = [one for one in of_it if not CHECKS[one].is_link]
-    return Stage(name, checks, [one for one in of_it if one not in checks])
+    of_it = [CHECKS[one] for one in causes if one in CHECKS and CHECKS[one].stage == name]
+    link = [one.name for one in of_it if one.is_symptom or one.group == "network"]
+    return Stage(name, [one.name for one in of_it if one.name not in link], link)
 
 
 def picture(causes: Sequence[str]) -> Picture:
