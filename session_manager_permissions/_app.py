@@ -149,7 +149,7 @@ def deploy_to_file(app: cdk.App, option: str, options: dict[str, str]) -> None:
     options = with_options_of(listed, options)
     permissions = None
     for line, role in look_up_roles(option, listed.names, stack):
-        with refusing_role(line, stack):
+        with naming(line, stack):
             if permissions is None:
                 permissions = add_permissions(stack, options, role=role)
             else:
@@ -157,7 +157,7 @@ def deploy_to_file(app: cdk.App, option: str, options: dict[str, str]) -> None:
     if permissions is not None:  # else each name has an error
         for line in listed.options.get(_lists.REPEATED, [])[1:]:
             key = cdk.aws_kms.Key.from_key_arn(stack, f"Key-{line.text}", line.text)
-            with at(line):
+            with naming(line, stack):
                 permissions.add_encryption_key(key)
     for name, value in options.items():
         if name not in {*listed.options, *TARGETS} and value != FLAGS.get(name):
@@ -198,23 +198,14 @@ def warn_of_option(stack: cdk.Stack, name: str, value: str, path: str) -> None:
 
 
 @contextmanager
-def refusing_role(line: Line, stack: cdk.Stack) -> Generator[None, None, None]:
-    """Name the line whose role can't have the policy, unless an option is wrong."""
+def naming(line: Line, stack: cdk.Stack) -> Generator[None, None, None]:
+    """Name the line whose role or key can't be used, unless an option of all roles is wrong."""
     try:
         yield
     except ValueError as error:
         # The construct checks the options before it is in the stack, and the role after that.
         if stack.node.try_find_child(CONSTRUCT_ID) is None:
             raise
-        raise ValueError(f"{line.where}: {error}") from None
-
-
-@contextmanager
-def at(line: Line) -> Generator[None, None, None]:
-    """Name the line of an option that is wrong."""
-    try:
-        yield
-    except ValueError as error:
         raise ValueError(f"{line.where}: {error}") from None
 
 

@@ -168,7 +168,10 @@ def user_fault(name: str) -> str | None:
     """Tell why `name` is the name of no user of the operating system or of a domain."""
     if USER.fullmatch(name):
         return None
-    return "is not the name of a user: letters, digits and _ . -, or NAME@DOMAIN"
+    return (
+        "is not the name of a user: 1 to 32 characters of A-Z a-z 0-9 _ . -, the first a letter or "
+        "_; or NAME@DOMAIN for a user of a domain"
+    )
 
 
 def node_fault(node_id: str) -> str | None:

@@ -154,7 +154,19 @@ class SessionManagerEndpoints(Construct):
         groups = [*(security_groups or ())]
         if missing and not groups:
             groups.append(_group_of_the_vpc(self, vpc, nodes))
-        self._interface_endpoints = self._make_interfaces(missing, subnets, groups)
+        self._interface_endpoints = [
+            cdk.aws_ec2.InterfaceVpcEndpoint(
+                self,
+                _IDS[service],
+                vpc=vpc,
+                service=cdk.aws_ec2.InterfaceVpcEndpointAwsService(service),
+                subnets=subnets,
+                security_groups=groups,
+                open=False,
+                private_dns_enabled=True,
+            )
+            for service in missing
+        ]
         self._gateway_endpoint: ec2.GatewayVpcEndpoint | None = None
         if options["log_bucket"] is not None:
             gateways = [one for one in defined if one.service == "s3" and one.routes]
@@ -191,27 +203,6 @@ class SessionManagerEndpoints(Construct):
     def _made(self) -> list[ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint]:
         gateway = self._gateway_endpoint
         return [*self._interface_endpoints, *([] if gateway is None else [gateway])]
-
-    def _make_interfaces(
-        self,
-        services: list[str],
-        subnets: ec2.SubnetSelection | None,
-        groups: list[ec2.ISecurityGroup | ec2.SecurityGroup],
-    ) -> list[ec2.InterfaceVpcEndpoint]:
-        """Make the interface endpoints of these services."""
-        return [
-            cdk.aws_ec2.InterfaceVpcEndpoint(
-                self,
-                _IDS[service],
-                vpc=self._vpc,
-                service=cdk.aws_ec2.InterfaceVpcEndpointAwsService(service),
-                subnets=subnets,
-                security_groups=groups,
-                open=False,
-                private_dns_enabled=True,
-            )
-            for service in services
-        ]
 
     def _make_gateway(self, gateways: list[_DefinedEndpoint]) -> ec2.GatewayVpcEndpoint | None:
         """Make the gateway endpoint of S3 for the route tables that are not in `gateways`."""

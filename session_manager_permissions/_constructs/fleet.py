@@ -6,6 +6,7 @@ these stacks, and `fleet_roles` decides what roles it lists.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
@@ -16,7 +17,7 @@ from session_manager_permissions import _needs
 from .at_synthesis import AtSynthesis
 from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wrong_type
 from .fleet_roles import FleetPolicy, list_roles
-from .fleet_tree import COMPUTE, Found, Tree, compute_below, is_below, refs_below
+from .fleet_tree import COMPUTE, Found, Tree, compute_below, is_below
 from .keys import is_in_region, warn_of_no_key_in_region
 from .statements import read_options, statements_by_sid
 from .tokens import Environment
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from constructs import IConstruct
 
     from .preferences import SessionPreferences
+    from .statements import SessionManagerOptions
 
 
 class SessionManagerFleet(Construct):
@@ -109,25 +111,9 @@ class SessionManagerFleet(Construct):
             ValueError: options that `session_manager_statements` refuses.
         """
         refuse_wrong_type("strict", strict, bool)
-        self._options, self._key = read_options(
-            encryption_key=encryption_key,
-            allow_registration=allow_registration,
-            log_bucket=log_bucket,
-            log_prefix=log_prefix,
-            log_group=log_group,
-            check_log_encryption=check_log_encryption,
-            preferences=preferences,
-            decrypt_sessions_only=decrypt_sessions_only,
-        )
-        # Raises what is wrong with the options now, and not at synthesis.
-        statements_by_sid(self._options, self._key, None)
-        refuse_no_sequence("exclude", exclude, "a sequence of constructs")
-        self._excluded = list(exclude)
-        _refuse_wrong_exclusions(self._excluded)
-        given: dict[str, object] = {
-            "exclude": self._excluded,
-            "strict": strict,
+        options: SessionManagerOptions = {
             "encryption_key": encryption_key,
+            "allow_registration": allow_registration,
             "log_bucket": log_bucket,
             "log_prefix": log_prefix,
             "log_group": log_group,
@@ -135,11 +121,18 @@ class SessionManagerFleet(Construct):
             "preferences": preferences,
             "decrypt_sessions_only": decrypt_sessions_only,
         }
-        defaults: tuple[object, ...] = (None, False, [])
+        self._options, self._key = read_options(**options)
+        # Raises what is wrong with the options now, and not at synthesis.
+        statements_by_sid(self._options, self._key, None)
+        refuse_no_sequence("exclude", exclude, "a sequence of constructs")
+        self._excluded = list(exclude)
+        _refuse_wrong_exclusions(self._excluded)
+        self._excluded_paths = [construct.node.path for construct in self._excluded]
+        given: dict[str, object] = {"exclude": self._excluded, "strict": strict, **options}
         self._arguments = {
             name: value
             for name, value in given.items()
-            if value not in defaults or (name == "check_log_encryption" and value is False)
+            if value not in (None, False, []) or (name == "check_log_encryption" and value is False)
         }
         """What a fix that adds `allow_registration` has to repeat."""
         refuse_wrong_text("construct_id", construct_id)
@@ -148,8 +141,8 @@ class SessionManagerFleet(Construct):
         self._strict = strict
         self._errors: list[str] = []
         self._compute: list[Found] = []
-        self._left_alone: list[IConstruct] = []
-        self._earlier: list[SessionManagerFleet] = []
+        self._left_alone: list[str] = []
+        self._left_by_earlier: list[list[str]] = []
         self._is_done = False
         # An Aspect on the whole scope would be called for every construct, at a request each. This
         # one is on the fleet alone, and what the fleet makes below itself is made during its call.
@@ -168,10 +161,9 @@ class SessionManagerFleet(Construct):
             self._report_idle_exclusions(tree)
         else:
             self._report_no_compute(tree)
-        alone = refs_below(self._left_alone)
-        for fleet in self._earlier:
-            alone |= {found.resource.ref for found in self._compute} - refs_below(fleet._excluded)
-        covered = [found for found in self._compute if not alone or found.resource.ref not in alone]
+        covered = self._compute
+        if self._left_alone or self._left_by_earlier:
+            covered = [self._by_path[path] for path in self._own(self._by_path)]
         policies = self._policies(covered, tree)
         list_roles(policies, tree)
         for policy in policies:
@@ -185,6 +177,11 @@ class SessionManagerFleet(Construct):
                     )
             if policy.roles:
                 policy.make()
+
+    @cached_property
+    def _by_path(self) -> dict[str, Found]:
+        """The compute below the scope. A path costs two requests, so only what needs it asks."""
+        return {found.resource.node.path: found for found in self._compute}
 
     def _policies(self, covered: list[Found], tree: Tree) -> list[FleetPolicy]:
         """Return a policy for each stack with compute, and then one for each condition of compute.
@@ -225,44 +222,41 @@ class SessionManagerFleet(Construct):
         must have a fleet of its own.
         """
         fleets = [node for node in nodes if isinstance(node, SessionManagerFleet)]
-        paths = {fleet: fleet._scope.node.path for fleet in fleets}
+        scopes = {fleet: fleet._scope.node.path for fleet in fleets}
+        here = scopes[self]
         before = fleets[: fleets.index(self)]
-        self._left_alone += self._excluded
-        self._left_alone += [fleet._scope for fleet in fleets if paths[fleet] != paths[self]]
-        self._earlier += [fleet for fleet in before if paths[fleet] == paths[self]]
-        stages = [node for node in nodes[1:] if isinstance(node, cdk.Stage)]
-        if stages:
-            for path in self._own(stage.node.path for stage in stages):
-                self._errors.append(
-                    f"stage {path!r} has no SessionManagerFleet of its own, and this one can't "
-                    "reach into it, as CDK synthesizes stages first: make one in the stage, or "
-                    "give it in exclude"
-                )
-            self._left_alone += stages
+        self._left_alone += self._excluded_paths
+        self._left_alone += [scope for scope in scopes.values() if scope != here]
+        self._left_by_earlier += [one._excluded_paths for one in before if scopes[one] == here]
+        stages = [node.node.path for node in nodes[1:] if isinstance(node, cdk.Stage)]
+        for path in self._own(stages):
+            self._errors.append(
+                f"stage {path!r} has no SessionManagerFleet of its own, and this one can't reach "
+                "into it, as CDK synthesizes stages first: make one in the stage, or give it in "
+                "exclude"
+            )
+        self._left_alone += stages
 
     def _own(self, paths: Iterable[str]) -> list[str]:
         """Return the paths of the constructs that this fleet, and no other, is to cover."""
-        others = [construct.node.path for construct in self._left_alone]
-        left = [[construct.node.path for construct in fleet._excluded] for fleet in self._earlier]
         return [
             path
             for path in paths
-            if not is_below(path, others) and all(is_below(path, those) for those in left)
+            if not is_below(path, self._left_alone)
+            and all(is_below(path, left) for left in self._left_by_earlier)
         ]
 
     def _find_errors(self) -> list[str]:
         """Return the errors, once all Aspects have had their turns.
 
         Compute that was made after this fleet's turn is in no policy. One request tells the number
-        of resources. Only if there are more than before, they are told apart by their paths, which
-        cost two requests each.
+        of resources. Only if there are more than before, they are told apart by their paths.
         """
         now = compute_below(self._scope)
         if len(now) == len(self._compute):
             return self._errors
-        seen = {found.resource.node.path for found in self._compute}
         paths = [resource.node.path for resource in now]
-        late = self._own(path for path in paths if path not in seen)
+        late = self._own(path for path in paths if path not in self._by_path)
         if late:
             self._errors.append(
                 f"{', '.join(map(repr, late))} came after this SessionManagerFleet had its turn, "
@@ -299,15 +293,16 @@ class SessionManagerFleet(Construct):
 
         A stage is excluded for its own sake, as otherwise it needs a fleet.
         """
-        covers = {found.resource.ref for found in self._compute} if self._excluded else set()
-        for construct in self._excluded:
-            if isinstance(construct, cdk.Stage) or not covers.isdisjoint(refs_below([construct])):
+        for construct, excluded in zip(self._excluded, self._excluded_paths, strict=True):
+            if isinstance(construct, cdk.Stage) or any(
+                is_below(path, [excluded]) for path in self._by_path
+            ):
                 continue
             text = (
-                f"SessionManagerFleet {self.node.path!r} excludes {construct.node.path!r} without "
-                "effect: no instance profile and no node group of EKS that the fleet would cover "
-                "is below it; exclude the construct that has the profile, such as the "
-                "LaunchTemplate of an AutoScalingGroup"
+                f"SessionManagerFleet {self.node.path!r} excludes {excluded!r} without effect: no "
+                "instance profile and no node group of EKS that the fleet would cover is below it; "
+                "exclude the construct that has the profile, such as the LaunchTemplate of an "
+                "AutoScalingGroup"
             )
             near = self._stack_nearby(tree)
             self._report("session-manager-permissions:fleet-excludes-nothing", text, near)

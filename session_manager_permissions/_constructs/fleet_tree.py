@@ -117,11 +117,6 @@ def compute_below(scope: IConstruct) -> list[cdk.CfnResource]:
     return cast("list[cdk.CfnResource]", selector.select(scope))
 
 
-def refs_below(scopes: Iterable[IConstruct]) -> set[str]:
-    """Return the `ref` of each compute below `scopes`, which tells it from other compute."""
-    return {resource.ref for scope in scopes for resource in compute_below(scope)}
-
-
 def is_below(path: str, others: Iterable[str]) -> bool:
     """Tell whether a construct's path is one of `others`, or below one of them."""
     return any(other in ("", path) or path.startswith(f"{other}/") for other in others)

@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import _limits, _needs
 
 from .checks import refuse_wrong_text
+from .tokens import is_name, is_token
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -36,7 +37,8 @@ def lookup_instance_profile(
         ValueError: the name is a token or can't be a profile's name, or the profile has no role.
     """
     refuse_wrong_text("instance_profile_name", instance_profile_name)
-    if not _limits.INSTANCE_PROFILE.fits(instance_profile_name):
+    is_profile = is_name(instance_profile_name, _limits.INSTANCE_PROFILE)
+    if is_token(instance_profile_name) or not is_profile:
         raise ValueError(
             f"instance_profile_name {instance_profile_name!r} can't be looked up: give the name "
             f"alone, {_limits.INSTANCE_PROFILE.rule}, not an ARN or a token"

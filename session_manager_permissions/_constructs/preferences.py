@@ -40,7 +40,8 @@ class _Settings(NamedTuple):
     document_name: str
     encryption_key: IKeyRef | IAliasRef | None
     log_bucket: IBucketRef | None
-    log_prefix: str | None
+    log_prefix: str
+    """As `normal_prefix` gives it: empty if there is none."""
     log_group: ILogGroupRef | None
 
 
@@ -186,13 +187,7 @@ class SessionPreferences(Construct):
             name=document_name,
             update_method="NewVersion",
         )
-        self._settings = _Settings(
-            document_name=document.ref,
-            encryption_key=encryption_key,
-            log_bucket=log_bucket,
-            log_prefix=prefix or None,
-            log_group=log_group,
-        )
+        self._settings = _Settings(document.ref, encryption_key, log_bucket, prefix, log_group)
 
     @staticmethod
     def from_document_name(
@@ -232,14 +227,8 @@ class SessionPreferences(Construct):
             warn_if_encrypted_twice(log_bucket)
         if log_group is not None:
             group_arn(log_group)
-        prefix = normal_prefix(log_prefix, log_bucket) or None
-        settings = _Settings(
-            document_name=document_name,
-            encryption_key=encryption_key,
-            log_bucket=log_bucket,
-            log_prefix=prefix,
-            log_group=log_group,
-        )
+        prefix = normal_prefix(log_prefix, log_bucket)
+        settings = _Settings(document_name, encryption_key, log_bucket, prefix, log_group)
         return _ExistingPreferences(scope, construct_id, settings)
 
     @property
@@ -274,7 +263,7 @@ class SessionPreferences(Construct):
     @property
     def log_prefix(self) -> str | None:
         """The key prefix of the session logs in the bucket, without slashes at its ends."""
-        return self._settings.log_prefix
+        return self._settings.log_prefix or None
 
     @property
     def log_group(self) -> ILogGroupRef | None:
@@ -460,9 +449,6 @@ def _refuse_invalid_user(run_as_user: str) -> None:
         raise ValueError(
             "run_as_user 'root' is refused by Session Manager: give a user who may use sudo"
         )
-    known = TOKEN.sub("x", run_as_user)  # a token may turn out to be any name
-    if not _limits.USER.fullmatch(known):
-        raise ValueError(
-            f"run_as_user {run_as_user!r} is not the name of a Unix user: 1 to 32 characters of "
-            "A-Z a-z 0-9 _ . -, the first a letter or _; or NAME@DOMAIN for a user of a domain"
-        )
+    fault = _limits.user_fault(TOKEN.sub("x", run_as_user))  # a token may turn out to be any name
+    if fault:
+        raise ValueError(f"run_as_user {run_as_user!r} {fault}")

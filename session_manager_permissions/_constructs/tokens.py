@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 _L1 = TypeVar("_L1", bound=cdk.CfnResource)
 
-TOKEN: Final = re.compile(r"\$\{Token\[[A-Za-z0-9:._-]+\]\}")
-"""How a string contains a token: aws-cdk-lib/core/lib/private/encoding.ts has the pattern."""
-
+TOKEN: Final = re.compile(r"\$\{Token\[[A-Za-z0-9:._-]+\]\}|dummy-value-for-[^:]*")
+"""How a string contains a token: aws-cdk-lib/core/lib/private/encoding.ts has the pattern. Or what
+`ssm.StringParameter.value_from_lookup` gives until the CLI has looked the value up.
+"""
 
 DYNAMIC_REFERENCE: Final = "{{resolve:"
 """How a dynamic reference begins, which CloudFormation replaces with a value."""
