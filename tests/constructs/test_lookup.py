@@ -7,6 +7,7 @@ from collections.abc import Callable
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 
 from session_manager_permissions import (
     SessionManagerPermissions,
@@ -74,15 +75,17 @@ def test_id_and_name_may_be_of_an_enum_of_texts(stack_here: cdk.Stack) -> None:
     assert profile.instance_profile_arn.endswith(":instance-profile/web")
 
 
-def test_policies_of_one_name_are_no_error_before_the_cli_asked(stack_here: cdk.Stack) -> None:
-    for name in ("One", "Another"):
+def test_names_are_no_error_before_the_cli_has_looked_them_up(stack_here: cdk.Stack) -> None:
+    unknown = cdk.aws_ssm.StringParameter.value_from_lookup(stack_here, "/web/name")
+    for name in ("One", "Another", unknown):
         profile = lookup_instance_profile(stack_here, f"P{name}", instance_profile_name=name)
         permissions = SessionManagerPermissions(
-            stack_here, f"On{name}", instance_profile=profile, policy_name="Sessions"
+            stack_here, f"On{name}", instance_profile=profile, policy_name=unknown
         )
         permissions.attach_to_instance_profile(profile)
         permissions.attach_to_role(iam.Role.from_lookup(stack_here, name, role_name=name))
-    assert len(lookups(stack_here)) == 4
+    permissions.add_encryption_key(kms.Alias.from_alias_name(stack_here, "Alias", unknown))
+    assert len(lookups(stack_here)) == 7
 
 
 # roles by CDK's own look-up

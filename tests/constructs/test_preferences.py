@@ -199,13 +199,6 @@ def test_what_is_given_is_in_its_inputs(
 # its name
 
 
-def test_a_default_name_that_is_too_long_has_all_that_ssm_takes(make_app: MakeApp) -> None:
-    stack = cdk.Stack(make_app(), "S" * 128)
-    preferences(stack)
-
-    assert len(document(stack)["Name"]) == 128
-
-
 def test_the_default_name_is_unique_to_stack_and_construct(make_app: MakeApp) -> None:
     app, names = make_app(), []
     for stack in (cdk.Stack(app, "One"), cdk.Stack(app, "Two")):
@@ -219,11 +212,11 @@ def test_the_default_name_is_unique_to_stack_and_construct(make_app: MakeApp) ->
     assert of_two == ["Two-First-CA9D3B20", "Two-Second-D36B27E7"]
 
 
-@pytest.mark.parametrize("construct_id", ["P" * 300, "Préférences: all", "a/b"])
-def test_the_default_name_is_one_that_ssm_takes(stack: cdk.Stack, construct_id: str) -> None:
-    SessionPreferences(stack, construct_id)
+@pytest.mark.parametrize(("name", "least"), [("P" * 300, 128), ("Préférences: all", 3), ("a/b", 3)])
+def test_the_default_name_is_one_that_ssm_takes(stack: cdk.Stack, name: str, least: int) -> None:
+    SessionPreferences(stack, name)
 
-    assert re.fullmatch(r"[A-Za-z0-9_.-]{3,128}", document(stack)["Name"])
+    assert re.fullmatch(rf"[A-Za-z0-9_.-]{{{least},128}}", document(stack)["Name"])
 
 
 def test_a_default_name_that_aws_keeps_for_itself_is_refused(make_app: MakeApp) -> None:
