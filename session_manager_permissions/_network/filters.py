@@ -23,13 +23,13 @@ from .model import (
 from .place import PUBLIC, Place, decider, is_one_of, without
 from .verdicts import (
     EGRESS_CLOSED,
-    NETWORK_ACL,
     NO_NETWORK_PATH,
     OF_SERVICES,
     OPEN,
     AclFault,
     Path,
     Problem,
+    through,
     unknown,
     unless,
 )
@@ -208,7 +208,7 @@ def acls_between(place: Place, subnet: Subnet, other: Subnet) -> Path:
         return OPEN
     near = _acl(place, subnet, other.range, REQUESTS, ANSWERS)
     far = acl_from(place, other, subnet)
-    return near if near.problems else far if far.problems else unknown(*near.decides, *far.decides)
+    return near if near.problems else through(near, far)
 
 
 def acl_from(place: Place, subnet: Subnet, other: Subnet) -> Path:
@@ -236,7 +236,7 @@ def _acl(
     fault = AclFault(subnet.name, peer, shut)
     return unless(
         all_of(facts.values()),
-        lambda: Problem(NO_NETWORK_PATH, why, fault=NETWORK_ACL, acl=fault),
+        lambda: Problem(NO_NETWORK_PATH, why, acl=fault),
     )
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .ec2 import HAVING_PREFIX_LIST
 from .endpoint_policy import called, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acl_to, acls_between, leaves, let_in, let_out
 from .model import ByService, Endpoint, Network, Placement, Subnet, Vpc, Zone
-from .place import PUBLIC, Memory, Place, decider
+from .place import PUBLIC, Memory, Once, Place, decider
 from .routes import by_ipv6, bypassed, elsewhere, in_table, out_of
 from .verdicts import (
     ALWAYS_NEEDED,
     ENDPOINT_UNREACHABLE,
     GROUPS,
-    NETWORK_ACL,
     OF_SERVICES,
     OPEN,
     POLICY,
@@ -34,12 +33,9 @@ from .verdicts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
-_Judged = TypeVar("_Judged")
-
-_STATES: Final = [*State]
-"""From the best to the worst."""
+_RANKS: Final = [*State]
 _NOWHERE: Final = Placement(Unknown("where the compute is"))
 
 
@@ -58,7 +54,7 @@ class Judge:
             memory: remembers what was judged. Default: - a memory for a network that never changes.
         """
         self._network = network
-        self._memory = memory or _OfOneWorld()
+        self._memory = memory or Once()
         self._cautious = None if cautious is None else Judge(cautious, memory=self._memory)
 
     def judge(
@@ -78,15 +74,7 @@ class Judge:
         places = dict.fromkeys(placements) or [_NOWHERE]
         several = [self._from(placement, wanted) for placement in places]
         closed = [paths for paths in several if any(path.problems for path in paths.values())]
-        worst = several[0]
-        if several[1:]:
-            worst = {
-                service: max(
-                    (paths[service] for paths in several),
-                    key=lambda path: _STATES.index(path.state),
-                )
-                for service in wanted
-            }
+        worst = {one: max((paths[one] for paths in several), key=_rank) for one in wanted}
         decides = (name for paths in several for path in paths.values() for name in path.decides)
         return PathVerdict(worst, closed[0] if closed else {}, unknown(*decides).decides)
 
@@ -123,7 +111,7 @@ class Judge:
         network = replace(self._network, vpcs={subnet.vpc: vpc})
         placement = placement._replace(groups=(open_,))
         problems = Judge(network, memory=self._memory).judge([placement], services).problems
-        return not any(part.fault == NETWORK_ACL for one in problems for part in one.parts)
+        return not any(part.acl for one in problems for part in one.parts)
 
     def _from(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
         """Return the path from a place to each service."""
@@ -139,18 +127,8 @@ class Judge:
         return paths
 
 
-class _OfOneWorld:
-    """Remembers what was judged of a network that is the same whenever it is read."""
-
-    def __init__(self) -> None:
-        self._known: dict[Hashable, Any] = {}
-
-    def once(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
-        """Return what `judge` returns, judged once."""
-        if key not in self._known:
-            self._known[key] = judge()
-        known: _Judged = self._known[key]
-        return known
+def _rank(path: Path) -> int:
+    return _RANKS.index(path.state)
 
 
 class _Destination(NamedTuple):
@@ -270,8 +248,12 @@ class _Ways:
         """What is missing where no route leads out: an endpoint, or the name of one."""
         for one in served:
             if not one.gateway and one.exists is True and _resolves(one, vpc) is False:
-                why = _unnamed(one, vpc, problem.why)
-                fault = PRIVATE_DNS if one.private_dns is False else VPC_DNS
+                if one.private_dns is False:
+                    fault, why = PRIVATE_DNS, f"the endpoint {one.name!r} has its private DNS off"
+                else:
+                    fault, lacks = VPC_DNS, "lacks the DNS support or the DNS host names that the"
+                    why = f"the VPC {vpc.name!r} {lacks} endpoint {one.name!r} needs"
+                why = f"{why}, and {problem.why}"
                 unnamed = Problem(ENDPOINT_UNREACHABLE, why, one.id, fault=fault)
                 behind = _by_endpoint(self._place, one, subnet, vpc).problems
                 return Path((unnamed, *behind))
@@ -319,7 +301,7 @@ def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> 
         let_out(place, "VPC endpoint", End(ranges, groups)),
         let_in(place, groups, subnet, shut),
         _by_policy(place, endpoint),
-        _unless_ipv6_alone(endpoint),
+        *(unknown(one.decides) for one in doubts((endpoint.ipv4,))),
         OPEN if endpoint.subnets else unknown(nowhere.decides),
         *_in_any([acls_between(place, subnet, one) for one in subnets if one]),
         *(bypassed(place, subnet, vpc, one) for one in ranges),
@@ -334,16 +316,6 @@ def _in_any(paths: list[Path]) -> list[Path]:
     return [unknown(WHICH_SUBNET) if path.problems else path for path in paths]
 
 
-def _unless_ipv6_alone(endpoint: Endpoint) -> Path:
-    """The way to an endpoint by IPv4, which it may have no addresses of."""
-    if endpoint.ipv4 is True:
-        return OPEN
-    deciding = endpoint.ipv4
-    return unknown(
-        deciding.decides if isinstance(deciding, Unknown) else "whether the agent uses IPv6"
-    )
-
-
 def _by_policy(place: Place, endpoint: Endpoint) -> Path:
     actions = called(endpoint.service, place.placement.more_actions)
 
@@ -352,13 +324,3 @@ def _by_policy(place: Place, endpoint: Endpoint) -> Path:
         return Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=POLICY)
 
     return unless(policy_allows(endpoint, actions, place.placement), problem)
-
-
-def _unnamed(endpoint: Endpoint, vpc: Vpc, why: str) -> str:
-    """Say why the service's name does not lead to an endpoint, where no route leads out."""
-    if endpoint.private_dns is False:
-        return f"the endpoint {endpoint.name!r} has its private DNS off, and {why}"
-    return (
-        f"the VPC {vpc.name!r} lacks the DNS support or the DNS host names that the endpoint "
-        f"{endpoint.name!r} needs, and {why}"
-    )

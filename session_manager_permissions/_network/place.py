@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache, reduce
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from .facts import Fact, Unknown, any_of
 from .verdicts import in_words
@@ -71,6 +71,20 @@ class Memory(Protocol):
 
     def once(self, key: Hashable, judge: Callable[[], _Judged], /) -> _Judged:
         """Return what `judge` returns, judged once in each world in which it may differ."""
+
+
+class Once:
+    """Remembers for good, as what is asked about never changes."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, make: Callable[[], _Judged]) -> _Judged:
+        """Return what `make` returns, made once for a key."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        kept: _Judged = self._kept[key]
+        return kept
 
 
 class Place:

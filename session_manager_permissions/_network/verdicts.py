@@ -22,14 +22,13 @@ PRIVATE_DNS: Final = "private DNS"
 VPC_DNS: Final = "VPC DNS"
 GROUPS: Final = "security groups"
 POLICY: Final = "policy"
-NETWORK_ACL: Final = "network ACL"
 
 OF_SERVICES: Final = "\0"
 """Stands, in a problem's clause, for the names of the services that it concerns."""
 
 
 class State(Enum):
-    """What is known of a path."""
+    """What is known of a path, from the best to the worst."""
 
     OPEN = "open"
     UNKNOWN = "unknown"
@@ -62,7 +61,7 @@ class Problem(NamedTuple):
     parts: tuple[Problem, ...] = ()
     """The problems with the same cause that this one stands for."""
     acl: AclFault | None = None
-    """Of the fault `NETWORK_ACL`, what the network ACL has to let pass."""
+    """What a network ACL has to let pass, if that is at fault."""
 
 
 class Path(NamedTuple):

@@ -38,7 +38,7 @@ from .rules import (
 )
 from .rules.constructs import Constructs
 from .rules.kinds import kind_of
-from .rules.remedies import Allow, Ask, GivePolicy
+from .rules.remedies import Allow, Ask
 from .rules.writer import LaunchedBy, Shared
 from .sessions import Sessions
 from .worlds import only_if
@@ -194,10 +194,10 @@ class _Checking:
         found = permissions.together(judgement.found)
         if found and len(behind) == 1:
             lacking = partial(self._session_rules.lacking, behind[0], profile)
-            options = in_all_worlds(self._worlds, lambda: lacking().policy.options)
+            options = in_all_worlds(self._worlds, lambda: lacking().options)
             by_boundary = in_all_worlds(self._worlds, lambda: lacking().by_boundary)
-            policy = GivePolicy(behind[0].resource, options=(*options,))
-            found = permissions.with_more(found, Allow(policy, (*by_boundary,)))
+            more = Allow(behind[0].resource, (), (*options,), (*by_boundary,))
+            found = permissions.with_more(found, more)
         return behind, found
 
     def _told_of_role(self, role: Role, profile: Resource) -> list[Told]:
@@ -322,8 +322,7 @@ class _Checking:
         if any(one.rule == credentials.NO_INSTANCE_PROFILE for one in found):
             stack = resource.template.stack
             options = in_all_worlds(self._worlds, partial(self._session_rules.of_new_role, stack))
-            more = Allow(GivePolicy(resource, options=(*options,)))
-            found = permissions.with_more(found, more)
+            found = permissions.with_more(found, Allow(resource, options=(*options,)))
         return found
 
     def _launched(self, resource: Resource) -> list[_Launched]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
@@ -12,7 +13,7 @@ from session_manager_permissions._readiness.policies import NEEDED
 from session_manager_permissions._readiness.roles import ATTACHED_BY, Policy, Role
 
 from .kinds import kind_of
-from .remedies import GivePolicy, Writer
+from .remedies import Allow, Fix, Writer
 from .rule import Finding, warning
 
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ _SIZES: Final = {
 """Where each type says how many instances boot: in which property, and the first of these."""
 
 
-class Wait(NamedTuple):
+@dataclass(frozen=True)
+class Wait(Fix):
     """Makes what launches instances wait for the policies of its role."""
 
     machine: Resource
@@ -129,8 +131,8 @@ class Wait(NamedTuple):
         A fleet makes its policies when all else is made, so nothing can wait for one.
         """
         if any(map(code.is_of_fleet, self.policies)):
-            instead = GivePolicy(self.role, self.late)
-            code.once(instead, partial(instead.in_python, code))
+            instead = Allow(self.role, self.late)
+            code.once(instead, partial(instead.give_policy, code))
         else:
             self._wait(code)
 

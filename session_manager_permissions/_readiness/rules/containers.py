@@ -16,8 +16,8 @@ from session_manager_permissions._readiness.templates.functions import listed, m
 from session_manager_permissions._readiness.worlds import only_if
 
 from .options import Option
-from .permissions import allow, both
-from .remedies import LEAVE_OUT, Advice, Allow, Fix, Remedy, Set, Writer
+from .permissions import allow
+from .remedies import LEAVE_OUT, Advice, Allow, Fix, Set, Writer
 from .rule import Finding, warning
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _of_role(
         fix = allow(role, missing, _OPTION)
         match fixes:
             case [Allow() as more]:
-                fixes = [both(fix, more)]
+                fixes = [fix.and_more(more)]
             case _:
                 fixes.insert(0, fix)
     if asked and calls:
@@ -164,7 +164,7 @@ def _asked(parts: Parts, service: Resource) -> Document | None:
 
 
 @dataclass(frozen=True)
-class GiveTaskRole(Remedy):
+class GiveTaskRole(Fix):
     """Gives a task a role that may open the channels, with what its commands need besides."""
 
     task: Resource

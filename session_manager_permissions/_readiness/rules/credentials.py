@@ -11,7 +11,7 @@ from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._trust import EC2, Trust, trust
 
 from .kinds import kind_of, launches
-from .remedies import AddStatement, Advice, Remedy, Set, Writer
+from .remedies import AddStatement, Advice, Fix, Set, Writer
 from .rule import Finding, Told, not_ready
 from .statements import trusted
 
@@ -136,7 +136,7 @@ def of_metadata(compute: Compute) -> Iterator[Told]:
 
 
 @dataclass(frozen=True)
-class GiveProfile(Remedy):
+class GiveProfile(Fix):
     """Gives instances a profile with a role that has the permissions, one in each stack."""
 
     where: Resource

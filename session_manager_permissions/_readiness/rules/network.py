@@ -16,7 +16,7 @@ from session_manager_permissions._readiness.templates.model import Resource
 from session_manager_permissions._readiness.templates.texts import as_text
 
 from .kinds import kind_of
-from .remedies import AddStatement, Advice, Fix, Remedy, Set, Writer
+from .remedies import AddStatement, Advice, Fix, Set, Writer
 from .rule import Finding, Told, not_ready
 from .sessions import LOG_LOST
 from .statements import allow
@@ -169,12 +169,12 @@ def _fix(parts: Parts, judge: Judge, place: Placement, problem: Problem) -> Iter
     if problem.cause == verdicts.ENDPOINT_UNREACHABLE:
         yield from _open_endpoint(parts, place, problem, vpc)
         return
-    missing = dict.fromkeys(one.services[0] for one in problem.parts if not one.fault)
+    missing = dict.fromkeys(one.services[0] for one in problem.parts if not one.acl)
     if missing:
         if not judge.lets_out(place):
             yield _let_out(parts, place)
         yield MakeEndpoints(vpc, (*missing,), subnet)
-    if any(one.fault == verdicts.NETWORK_ACL for one in problem.parts):
+    if any(one.acl for one in problem.parts):
         yield LetPass(vpc, subnet)
 
 
@@ -239,7 +239,7 @@ _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
 
 
 @dataclass(frozen=True)
-class MakeEndpoints:
+class MakeEndpoints(Fix):
     """Makes the VPC endpoints of services, once for all subnets of a VPC."""
 
     vpc: Resource
@@ -364,7 +364,7 @@ def turn_on_dns(vpc: Resource) -> Iterator[Set]:
 
 
 @dataclass(frozen=True)
-class LetOut(Remedy):
+class LetOut(Fix):
     """Lets TCP 443 out of a security group, or a VPC's default one."""
 
     group: Resource
@@ -375,7 +375,7 @@ class LetOut(Remedy):
 
 
 @dataclass(frozen=True)
-class Admit(Remedy):
+class Admit(Fix):
     """Admits TCP 443 from a VPC to a security group of an endpoint, or a VPC's default one."""
 
     group: Resource
@@ -427,7 +427,7 @@ _OF_SERVERS: Final = (_Entry(egress=False, ports=REQUESTS), _Entry(egress=True, 
 
 
 @dataclass(frozen=True)
-class LetPass(Remedy):
+class LetPass(Fix):
     """Lets TCP 443, and the answers to it, pass the network ACLs on the way."""
 
     vpc: Resource

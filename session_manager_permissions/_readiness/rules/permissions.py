@@ -12,7 +12,7 @@ from session_manager_permissions._readiness.roles import ROLE_IN, Role
 
 from .credentials import GiveProfile
 from .kinds import kind_of
-from .remedies import LEAVE_OUT, Allow, Fix, GivePolicy
+from .remedies import LEAVE_OUT, Allow, Fix
 from .rule import Finding, Told, not_ready
 
 if TYPE_CHECKING:
@@ -104,25 +104,18 @@ def with_more(found: list[Finding], more: Allow) -> list[Finding]:
     def added(fix: Fix) -> Fix:
         match fix:
             case Allow():
-                return both(fix, more)
+                return fix.and_more(more)
             case GiveProfile():
-                return replace(fix, options=more.policy.options)
+                return replace(fix, options=more.options)
         return fix
 
     return [one._replace(fixes=(*map(added, one.fixes),)) for one in found]
 
 
-def both(fix: Allow, more: Allow) -> Allow:
-    """Return one fix that allows a role what two fixes allow it."""
-    options = dict.fromkeys((*fix.policy.options, *more.policy.options))
-    by_boundary = dict.fromkeys((*fix.by_boundary, *more.by_boundary))
-    return Allow(fix.policy._replace(options=(*options,)), (*by_boundary,))
-
-
 def allow_documents(found: list[Finding]) -> bool:
     """Tell whether the fixes of findings allow what a Session document asks for, too."""
     fixes = (fix for one in found for fix in one.fixes if isinstance(fix, Allow))
-    return any(one.policy.options or not {*one.by_boundary} <= {*NEEDED} for one in fixes)
+    return any(one.options or not {*one.by_boundary} <= {*NEEDED} for one in fixes)
 
 
 def undecided(abilities: dict[str, Ability]) -> Iterator[Told]:
@@ -151,5 +144,5 @@ def allow(role: Role, missing: dict[str, Ability], *options: Option) -> Allow:
         denied = Answer.IMPLICIT_DENY
         return tuple(action for action, one in missing.items() if decided(one).answer is denied)
 
-    policy = GivePolicy(role.resource, lacks(lambda one: one.identity), options)
-    return Allow(policy, lacks(lambda one: one.boundary))
+    by_policy, by_boundary = lacks(lambda one: one.identity), lacks(lambda one: one.boundary)
+    return Allow(role.resource, by_policy, options, by_boundary)

@@ -1,14 +1,13 @@
 """The fixes that several rules have. One that is for a rule alone is in the file of the rule.
 
-A `Remedy` is said once, and each writer puts it in its own terms. Where this library or CDK has a
+A `Fix` is said once, and each writer puts it in its own terms. Where this library or CDK has a
 construct for what a template spells out, a fix has two methods, one for each.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
@@ -32,20 +31,9 @@ LEAVE_OUT: Final = "leave these actions out of the Deny (if it has `NotAction`, 
 """What to do about an explicit Deny, which no code can find where a statement is made."""
 
 
-class Fix(Protocol):
-    """What mends a finding, or a part of it."""
+class Fix:
+    """What mends a finding, or a part of it. It overrides `apply`, or both of the others."""
 
-    def in_python(self, code: Code) -> None:
-        """Write it as code; where no code can do it, say what to do."""
-
-    def in_template(self, steps: Steps) -> None:
-        """Write it as steps; where that can't be told, say what to do."""
-
-
-class Remedy(ABC):
-    """A fix that is said once."""
-
-    @abstractmethod
     def apply(self, to: Writer) -> None:
         """Have it written; where that is not possible, say what to do."""
 
@@ -58,7 +46,8 @@ class Remedy(ABC):
         self.apply(steps)
 
 
-class Advice(NamedTuple):
+@dataclass(frozen=True)
+class Advice(Fix):
     """What to do where no code can mend a finding."""
 
     clause: str
@@ -74,22 +63,19 @@ class Advice(NamedTuple):
         steps.say(self.for_template or self.clause)
 
 
-class Ask(NamedTuple):
+@dataclass(frozen=True)
+class Ask(Fix):
     """Whom to ask what can't be known."""
 
     sentence: str
 
-    def in_python(self, code: Code) -> None:
-        """Write a comment."""
-        code.remark(self.sentence)
-
-    def in_template(self, steps: Steps) -> None:
-        """Say it."""
-        steps.say(self.sentence)
+    def apply(self, to: Writer) -> None:
+        """Say it; in code, write a comment."""
+        to.remark(self.sentence)
 
 
 @dataclass(frozen=True)
-class Set(Remedy):
+class Set(Fix):
     """Sets a property, such as `MetadataOptions.HttpEndpoint`."""
 
     resource: Resource
@@ -110,7 +96,7 @@ class Set(Remedy):
 
 
 @dataclass(frozen=True)
-class AddStatement(Remedy):
+class AddStatement(Fix):
     """Adds a statement to a policy document."""
 
     resource: Resource
@@ -126,18 +112,39 @@ class AddStatement(Remedy):
             to.say(self.otherwise)
 
 
-class GivePolicy(NamedTuple):
-    """Gives a role a policy of its own, which the compute that uses the role waits for."""
+@dataclass(frozen=True)
+class Allow(Fix):
+    """Allows a role what it is missing: by a policy, in its permissions boundary, or by both."""
 
     role: Resource
     """The role; a profile of it if it is not in the app."""
     actions: tuple[str, ...] = ()
-    """What the agent needs for every session."""
+    """What the agent needs for every session, and no policy allows."""
     options: tuple[Option, ...] = ()
     """What sessions need besides."""
+    by_boundary: tuple[str, ...] = ()
+    """The actions that the boundary does not allow."""
 
     def in_python(self, code: Code) -> None:
-        """Write the construct that makes the policy."""
+        """Write the policy, or the option of the fleet; neither helps if the boundary denies it."""
+        if not self._widen_boundary(code):
+            return
+        fleet = None
+        if {*self.actions} <= {*_needs.REGISTRATION.actions} and not (
+            self.options or self.by_boundary
+        ):
+            # Nothing can wait for the policy of a fleet, so the registration would come too late.
+            is_late = any(one.lacks_registration for one in code.shared.launched())
+            fleet = None if is_late else code.fleet()
+        if fleet is None:
+            self.give_policy(code)
+        elif fleet.arguments is None:
+            code.say(f"give allow_registration=True to the fleet {fleet.id!r}")
+        else:
+            _remake(code, fleet)
+
+    def give_policy(self, code: Code) -> None:
+        """Write the construct that makes the policy, which the compute that uses it waits for."""
         options = code.usable(self.role, self.options)
         given = code.arguments(self.role, options)
         if self.actions or given:
@@ -158,43 +165,13 @@ class GivePolicy(NamedTuple):
             name = steps.shared.free_id(self.role.template, f"{self.role.logical_id}Channels")
             if not steps.append(self.role, "Policies", inline(name, may)):
                 steps.add_policy(self.role, may)
-
-
-class Allow(NamedTuple):
-    """Allows a role what it is missing: by a policy, in its permissions boundary, or by both."""
-
-    policy: GivePolicy
-    """The policy, whose actions are those that no policy allows."""
-    by_boundary: tuple[str, ...] = ()
-    """The actions that the boundary does not allow."""
-
-    def in_python(self, code: Code) -> None:
-        """Write the policy, or the option of the fleet; neither helps if the boundary denies it."""
-        if not self._widen_boundary(code):
-            return
-        fleet = None
-        lacks_registration = {*self.policy.actions} <= {*_needs.REGISTRATION.actions}
-        if lacks_registration and not self.policy.options and not self.by_boundary:
-            # Nothing can wait for the policy of a fleet, so the registration would come too late.
-            is_late = any(one.lacks_registration for one in code.shared.launched())
-            fleet = None if is_late else code.fleet()
-        if fleet is None:
-            self.policy.in_python(code)
-        elif fleet.arguments is None:
-            code.say(f"give allow_registration=True to the fleet {fleet.id!r}")
-        else:
-            _remake(code, fleet)
-
-    def in_template(self, steps: Steps) -> None:
-        """Add both."""
-        self.policy.in_template(steps)
         self._widen_boundary(steps)
 
     def _widen_boundary(self, to: Writer) -> bool:
         """Have the boundary allow what it lacks, if anything; tell whether there is a way."""
         if not self.by_boundary:
             return True
-        boundary = next(iter(to.named(self.policy.role, "PermissionsBoundary")), None)
+        boundary = next(iter(to.named(self.role, "PermissionsBoundary")), None)
         is_widened = isinstance(boundary, Resource) and to.add_statement(
             boundary, "PolicyDocument", allow(self.by_boundary)
         )
@@ -204,6 +181,12 @@ class Allow(NamedTuple):
                 "role another boundary if that one is not yours to change"
             )
         return is_widened
+
+    def and_more(self, more: Allow) -> Allow:
+        """Return one fix that allows what two allow."""
+        options = dict.fromkeys((*self.options, *more.options))
+        by_boundary = dict.fromkeys((*self.by_boundary, *more.by_boundary))
+        return replace(self, options=(*options,), by_boundary=(*by_boundary,))
 
 
 def registers(actions: Iterable[str]) -> bool:

@@ -31,7 +31,7 @@ from session_manager_permissions._readiness.templates.model import (
 from session_manager_permissions._readiness.templates.texts import as_text
 
 from .options import BUCKET_KEY, Option
-from .remedies import LEAVE_OUT, Advice, Allow, Fix, GivePolicy, Set
+from .remedies import LEAVE_OUT, Advice, Allow, Fix, Set
 from .rule import Finding, Told, not_ready, warning
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class SessionRules:
         That is nothing if it may use one already. What the account's default document asks for is a
         finding of its own.
         """
-        nothing = Allow(GivePolicy(role.resource))
+        nothing = Allow(role.resource)
         documents = self._sessions.documents(profile.template.stack)
         if any(self._is_default(one.resource) or not self._denied(one, role) for one in documents):
             return nothing
@@ -206,8 +206,7 @@ class SessionRules:
             noun = _NOUNS[lacking[0].action.partition(":")[0]]
             return Advice(f"allow them on the {noun}{where}")
         options = dict.fromkeys(one for call in lacking for one in call.options)
-        policy = GivePolicy(role.resource, options=(*options,))
-        return Allow(policy, (*dict.fromkeys(by_boundary),))
+        return Allow(role.resource, (), (*options,), (*dict.fromkeys(by_boundary),))
 
     def _leaves_to_iam(self, resource: Resource, role: Role, call: AgentCall) -> bool:
         """Tell whether a role may make a call if its policies and its boundary allow it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._readiness.parts import Parts, mappings
 from session_manager_permissions._readiness.policies import is_about
@@ -137,7 +138,8 @@ def _fix(compute: list[Resource], tagged: set[str], key: str, value: str) -> Fix
     return Advice("tag the compute that the grant is for, or name a tag that it has in the grant")
 
 
-class Tag(NamedTuple):
+@dataclass(frozen=True)
+class Tag(Fix):
     """Gives an instance, or the instances of a group, the tag."""
 
     compute: Resource

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from session_manager_permissions._network.place import Once
 from session_manager_permissions._readiness.templates.functions import is_function
 
 from .options import Option, resources_of
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.templates.model import Resource, Template
-
-_Made = TypeVar("_Made")
 
 
 class LaunchedBy(NamedTuple):
@@ -32,22 +31,8 @@ class LaunchedBy(NamedTuple):
     """Whether the registration is all that the role lacks when they boot."""
 
 
-class Once:
-    """Makes what is asked for by a key, and returns the same from then on."""
-
-    def __init__(self) -> None:
-        self._kept: dict[object, Any] = {}
-
-    def __call__(self, key: object, make: Callable[[], _Made]) -> _Made:
-        """Return what is made for a key."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        made: _Made = self._kept[key]
-        return made
-
-
-class Shared:
-    """What the fixes of an assembly share, so that they can be used together."""
+class Shared(Once):
+    """What the fixes of an assembly share, so that they can be used together, and make once."""
 
     def __init__(
         self,
@@ -62,11 +47,10 @@ class Shared:
             has: tells whether the stack of a template has a child of an id.
             launches: finds all that launches instances, in any world.
         """
+        super().__init__()
         self.parts = parts
         self._has = has
         self._launches = launches
-        self.once = Once()
-        """What is made once for all fixes."""
         self._taken: set[tuple[Template, str]] = set()
 
     def launched(self) -> list[LaunchedBy]:
@@ -106,14 +90,13 @@ class NewRole(NamedTuple):
     """What its instances wait for; empty if it has its policy from the start or another stack."""
 
 
-class Writing(ABC):
-    """What writes one fix, in the terms of an app or of a template."""
+class Writing(ABC, Once):
+    """What writes one fix, in the terms of an app or of a template, and makes each part once."""
 
     def __init__(self, shared: Shared) -> None:
+        super().__init__()
         self.shared = shared
         self.parts = shared.parts
-        self.once = Once()
-        """What is made once for this fix."""
 
     def named(self, resource: Resource, path: str) -> list[Resource | str]:
         """Return the resources and texts in a property, of those that each world has there."""
@@ -165,6 +148,10 @@ class Writing(ABC):
     @abstractmethod
     def block(self, resource: Resource) -> object:
         """Return the IPv4 range that a resource gives a VPC, as a value or a reference."""
+
+    def remark(self, text: str) -> None:
+        """Say what is no change."""
+        self.say(text)
 
     def usable(self, about: Resource, options: tuple[Option, ...]) -> tuple[Option, ...]:
         """Return the options of a role, or say what to do if it can't refer to what they name.
