@@ -6,36 +6,17 @@ from ipaddress import IPv4Network
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from . import verdicts
 from .ec2 import ANSWERS, REQUESTS
 from .facts import Fact, Unknown, all_of, any_of, doubts
-from .model import (
-    AclEntry,
-    GroupPeer,
-    NetworkAcl,
-    Peer,
-    PrefixList,
-    Range,
-    Reference,
-    Rule,
-    Subnet,
-    Vpc,
-)
+from .model import GroupPeer, PrefixList
 from .place import PUBLIC, Place, decider, is_one_of, without
-from .verdicts import (
-    EGRESS_CLOSED,
-    NO_NETWORK_PATH,
-    OF_SERVICES,
-    OPEN,
-    AclFault,
-    Path,
-    Problem,
-    through,
-    unknown,
-    unless,
-)
+from .verdicts import OF_SERVICES, OPEN, AclFault, Path, Problem, through, unknown, unless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .model import AclEntry, NetworkAcl, Peer, Range, Reference, Rule, Subnet, Vpc
 
 WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
 """What decides where only some of the subnets can be reached.
@@ -76,9 +57,8 @@ def _leaves(place: Place) -> Path:
         facts += doubts([group.complete])
     if any_of(facts) is not False:
         return OPEN
-    return Path(
-        (Problem(EGRESS_CLOSED, f"no rule of {place.named(place.groups)} lets TCP 443 out"),)
-    )
+    why = f"no rule of {place.named(place.groups)} lets TCP 443 out"
+    return Path((Problem(verdicts.EGRESS_CLOSED, why),))
 
 
 def let_out(place: Place, to: str, end: End) -> Path:
@@ -93,7 +73,7 @@ def let_out(place: Place, to: str, end: End) -> Path:
     def problem() -> Problem:
         groups = place.named(place.groups)
         why = f"no rule of {groups} lets TCP 443 out to the {to} of {OF_SERVICES}"
-        return Problem(EGRESS_CLOSED, why)
+        return Problem(verdicts.EGRESS_CLOSED, why)
 
     return unless(_passes(place, place.groups, "outbound", end), problem)
 
@@ -236,7 +216,7 @@ def _acl(
     fault = AclFault(subnet.name, peer, shut)
     return unless(
         all_of(facts.values()),
-        lambda: Problem(NO_NETWORK_PATH, why, acl=fault),
+        lambda: Problem(verdicts.NO_NETWORK_PATH, why, acl=fault),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from . import verdicts
 from .ec2 import HAVING_PREFIX_LIST
 from .endpoint_policy import called, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
@@ -12,30 +13,12 @@ from .filters import WHICH_SUBNET, End, acl_to, acls_between, leaves, let_in, le
 from .model import ByService, Endpoint, Network, Placement, Subnet, Vpc, Zone
 from .place import PUBLIC, Memory, Once, Place, decider
 from .routes import by_ipv6, bypassed, elsewhere, in_table, out_of
-from .verdicts import (
-    ALWAYS_NEEDED,
-    ENDPOINT_UNREACHABLE,
-    GROUPS,
-    OF_SERVICES,
-    OPEN,
-    POLICY,
-    PRIVATE_DNS,
-    VPC_DNS,
-    Path,
-    PathVerdict,
-    Problem,
-    State,
-    either,
-    in_words,
-    through,
-    unknown,
-    unless,
-)
+from .verdicts import OPEN, Path, PathVerdict, Problem, either, in_words, through, unknown, unless
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
-_RANKS: Final = [*State]
+_RANKS: Final = [*verdicts.State]
 _NOWHERE: Final = Placement(Unknown("where the compute is"))
 
 
@@ -58,7 +41,7 @@ class Judge:
         self._cautious = None if cautious is None else Judge(cautious, memory=self._memory)
 
     def judge(
-        self, placements: Iterable[Placement], services: Iterable[str] = ALWAYS_NEEDED
+        self, placements: Iterable[Placement], services: Iterable[str] = verdicts.ALWAYS_NEEDED
     ) -> PathVerdict:
         """Judge all places that compute may be in.
 
@@ -248,16 +231,16 @@ class _Ways:
         """What is missing where no route leads out: an endpoint, or the name of one."""
         for one in served:
             if not one.gateway and one.exists is True and _resolves(one, vpc) is False:
+                fault, why = verdicts.VPC_DNS, f"the VPC {vpc.name!r} lacks the DNS support or the "
+                why += f"DNS host names that the endpoint {one.name!r} needs"
                 if one.private_dns is False:
-                    fault, why = PRIVATE_DNS, f"the endpoint {one.name!r} has its private DNS off"
-                else:
-                    fault, lacks = VPC_DNS, "lacks the DNS support or the DNS host names that the"
-                    why = f"the VPC {vpc.name!r} {lacks} endpoint {one.name!r} needs"
-                why = f"{why}, and {problem.why}"
-                unnamed = Problem(ENDPOINT_UNREACHABLE, why, one.id, fault=fault)
+                    fault = verdicts.PRIVATE_DNS
+                    why = f"the endpoint {one.name!r} has its private DNS off"
+                why += f", and {problem.why}"
+                unnamed = Problem(verdicts.ENDPOINT_UNREACHABLE, why, one.id, fault=fault)
                 behind = _by_endpoint(self._place, one, subnet, vpc).problems
                 return Path((unnamed, *behind))
-        why = f"{problem.why}, and no VPC endpoint of {OF_SERVICES} serves it"
+        why = f"{problem.why}, and no VPC endpoint of {verdicts.OF_SERVICES} serves it"
         return Path((problem._replace(why=why),))
 
     def _released(self, service: str) -> Path:
@@ -295,7 +278,7 @@ def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> 
             f"no rule of {place.named(groups)} of the endpoint {endpoint.name!r} admits TCP 443 "
             f"from {place.named(place.groups)} or the subnet {subnet.name!r}"
         )
-        return Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=GROUPS)
+        return Problem(verdicts.ENDPOINT_UNREACHABLE, why, endpoint.id, fault=verdicts.GROUPS)
 
     return through(
         let_out(place, "VPC endpoint", End(ranges, groups)),
@@ -321,6 +304,6 @@ def _by_policy(place: Place, endpoint: Endpoint) -> Path:
 
     def problem() -> Problem:
         why = f"the policy of the endpoint {endpoint.name!r} does not allow {in_words(actions)}"
-        return Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=POLICY)
+        return Problem(verdicts.ENDPOINT_UNREACHABLE, why, endpoint.id, fault=verdicts.POLICY)
 
     return unless(policy_allows(endpoint, actions, place.placement), problem)

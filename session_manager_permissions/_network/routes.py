@@ -7,23 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .facts import Fact, Unknown, all_of, any_of
 from .filters import acl_from, acl_to, lets_out_of
-from .model import (
-    Destination,
-    Endpoint,
-    NatGateway,
-    PrefixList,
-    Range,
-    Reference,
-    Route,
-    RouteTable,
-    Subnet,
-    Vpc,
-)
+from .model import PrefixList, RouteTable
 from .place import PUBLIC, Place, decider, is_one_of, may_be_public
 from .verdicts import NO_NETWORK_PATH, OPEN, Path, Problem, State, through, unknown, unless
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
+
+    from .model import Destination, Endpoint, NatGateway, Range, Reference, Route, Subnet, Vpc
 
 
 class _Start(NamedTuple):

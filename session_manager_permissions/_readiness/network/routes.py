@@ -17,7 +17,7 @@ from session_manager_permissions._network.model import (
     RouteTable,
 )
 from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider, mappings
-from session_manager_permissions._readiness.templates.model import Resource, Template
+from session_manager_permissions._readiness.templates.model import Resource
 
 from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reading
 from .vpcs import ranges_of, zones_of
@@ -118,20 +118,15 @@ class RouteReader:
         ((name, value),) = written.items()
         if name == "NatGatewayId":
             return "nat-gateway", self._parts.reference(template, value, _NAT), "the NAT gateway"
-        if name != "GatewayId":
-            return "elsewhere", None, self._named(template, value, ELSEWHERE[name])
-        gateway = self._parts.behind(template, value)
-        if isinstance(gateway, Resource) and gateway.type in INTERNET_GATEWAY.types:
-            return "internet-gateway", gateway, f"the internet gateway {gateway.logical_id!r}"
-        if gateway == "local":
+        found, noun = self._parts.behind(template, value), ELSEWHERE.get(name, "gateway")
+        is_gateway = name == "GatewayId"
+        if is_gateway and found == "local":
             return "local", None, ""
-        return "elsewhere", None, self._named(template, value, "gateway")
-
-    def _named(self, template: Template, value: object, noun: str) -> str:
-        found = self._parts.behind(template, value)
-        if isinstance(found, Resource):
-            return f"the {noun} {found.logical_id!r}"
-        return decider(value, noun)
+        if not isinstance(found, Resource):
+            return "elsewhere", None, decider(value, noun)
+        if is_gateway and found.type in INTERNET_GATEWAY.types:
+            return "internet-gateway", found, f"the internet gateway {found.logical_id!r}"
+        return "elsewhere", None, f"the {noun} {found.logical_id!r}"
 
     def read_nat_gateway(self, resource: Resource) -> NatGateway:
         """Read a NAT gateway."""

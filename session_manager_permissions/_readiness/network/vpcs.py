@@ -7,22 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, doubts
-from session_manager_permissions._network.model import (
-    ByService,
-    Endpoint,
-    Range,
-    Reference,
-    Subnet,
-    Vpc,
-    Zone,
-)
-from session_manager_permissions._readiness.parts import (
-    SUBNET,
-    VPC,
-    PartKind,
-    Parts,
-    may_be_one_region,
-)
+from session_manager_permissions._network.model import ByService, Endpoint, Subnet, Vpc, Zone
+from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, may_be_one_region
 from session_manager_permissions._readiness.templates.model import Resource, Value
 
 from .acls import acl_of
@@ -32,6 +18,9 @@ from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reading, Several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from session_manager_permissions._network.model import Range, Reference
+    from session_manager_permissions._readiness.parts import Parts
 
 _BLOCK: Final = PartOf("AWS::EC2::VPCCidrBlock", "VpcId", VPC)
 _GATEWAY: Final = PartOf("AWS::EC2::VPCGatewayAttachment", "VpcId", VPC)

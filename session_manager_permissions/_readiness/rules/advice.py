@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.marks import KEYS, marked
 from session_manager_permissions._readiness.policies import DECRYPT
-from session_manager_permissions._readiness.templates.functions import (
-    listed,
-    shown,
-    text,
-)
+from session_manager_permissions._readiness.templates.functions import listed, shown, text
 from session_manager_permissions._readiness.templates.model import ReturnValue
 
 from .remedies import Advice, Fix, Set

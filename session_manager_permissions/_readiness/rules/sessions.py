@@ -22,12 +22,7 @@ from session_manager_permissions._readiness.templates.functions import (
     mapping,
     shown,
 )
-from session_manager_permissions._readiness.templates.model import (
-    Resource,
-    ReturnValue,
-    Value,
-    merged,
-)
+from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, merged
 from session_manager_permissions._readiness.templates.texts import as_text
 
 from .options import BUCKET_KEY, Option
@@ -38,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from session_manager_permissions._readiness.roles import Role
-    from session_manager_permissions._readiness.templates.model import Stack
+    from session_manager_permissions._readiness.templates.model import Stack, Value
 
 SESSION_DENIED: Final = "session-denied"
 LOG_LOST: Final = "log-lost"
