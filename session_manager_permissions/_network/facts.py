@@ -35,21 +35,20 @@ def doubts(facts: Iterable[Fact]) -> list[Unknown]:
 
 def any_of(facts: Iterable[Fact]) -> Fact:
     """Yes if one of the facts is yes; no if all are no."""
-    found: Fact = False
-    for fact in facts:
-        if fact is True:
-            return True
-        if found is False:
-            found = fact
-    return found
+    return _settled(facts, by=True)
 
 
 def all_of(facts: Iterable[Fact]) -> Fact:
     """Yes if all of the facts are yes; no if one is no."""
-    found: Fact = True
+    return _settled(facts, by=False)
+
+
+def _settled(facts: Iterable[Fact], *, by: bool) -> Fact:
+    """What the facts say together, which one that is `by` settles; else the first unknown one."""
+    found: Fact = not by
     for fact in facts:
-        if fact is False:
-            return False
-        if found is True:
+        if fact is by:
+            return by
+        if isinstance(found, bool):
             found = fact
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from session_manager_permissions._network import endpoint_policy, verdicts
 from session_manager_permissions._network.ec2 import ANSWERS, REQUESTS
@@ -82,9 +82,8 @@ def of_compute(
         return
     needed = (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
     more = tuple(one for one in _IF_ENFORCED if one.partition(":")[0] in needed)
-    if more:
-        places = tuple(one._replace(more_actions=more) for one in compute.placements)
-        compute = compute._replace(placements=places)
+    places = tuple(one._replace(more_actions=more) for one in compute.placements)
+    compute = compute._replace(placements=places)
     verdict = judge.judge(compute.placements, needed)
     yield from verdict.decides
     for service, use in uses.items():
@@ -412,17 +411,11 @@ def _allow_calls(endpoint: Resource, actions: tuple[str, ...]) -> Fix:
 _MOST_ENTRIES: Final = 32766  # the highest number of an entry that a network ACL takes
 
 
-class _Entry(NamedTuple):
-    """What an entry of a network ACL lets pass."""
-
-    egress: bool
-    ports: tuple[int, int]
-    """The first and the last."""
-
-
-_OF_CLIENTS: Final = (_Entry(egress=True, ports=REQUESTS), _Entry(egress=False, ports=ANSWERS))
+_Entry: TypeAlias = tuple[bool, tuple[int, int]]
+"""What an entry of a network ACL lets pass: whether that is outbound, the first and last port."""
+_OF_CLIENTS: Final = ((True, REQUESTS), (False, ANSWERS))
 """What the network ACL of a subnet with clients lets pass: TCP 443 out, and the answers in."""
-_OF_SERVERS: Final = (_Entry(egress=False, ports=REQUESTS), _Entry(egress=True, ports=ANSWERS))
+_OF_SERVERS: Final = ((False, REQUESTS), (True, ANSWERS))
 """What the network ACL of a subnet with servers lets pass: TCP 443 in, and the answers out."""
 
 
@@ -491,15 +484,15 @@ def _free_numbers(to: Writer, acl: Resource) -> list[int]:
 
 
 def _make_entry(to: Writer, acl: Resource, entry: _Entry, numbers: list[int]) -> None:
-    first, last = entry.ports
+    egress, (first, last) = entry
     properties = {
         "NetworkAclId": to.ref(acl),
         "RuleNumber": numbers.pop(0),
         "Protocol": 6,
         "RuleAction": "allow",
-        "Egress": entry.egress,
+        "Egress": egress,
         "CidrBlock": "0.0.0.0/0",
         "PortRange": {"From": first, "To": last},
     }
-    what = f"{'Out' if entry.egress else 'In'}{first}"
+    what = f"{'Out' if egress else 'In'}{first}"
     to.make(acl, what, "AWS::EC2::NetworkAclEntry", properties)

@@ -88,11 +88,18 @@ class Code(Writing):
         self.add(f"{self.l1(resource)}.add_property_override({given})")
 
     def add_entry(self, resource: Resource, path: str, there: object, entry: object) -> None:
-        """Override the entry that comes next; all of it where there is no list yet."""
+        """Override the entries that come next; all of it where there is no list yet.
+
+        The entries that other fixes add are overridden too, as a list can't have gaps.
+        """
+        added: list[object] = self.shared.once(("added", resource, path), list)
+        if entry not in added:
+            added.append(entry)
         if there and isinstance(there, list):
-            self.set(resource, f"{path}.{len(there)}", entry)
+            for number, one in enumerate(added, len(there)):
+                self.set(resource, f"{path}.{number}", one)
         else:
-            self.set(resource, path, [*([there] if there else []), entry])
+            self.set(resource, path, [*([there] if there else []), *added])
 
     def add_statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
         """Add a statement by the L2 construct, if there is one that takes statements."""

@@ -136,10 +136,20 @@ class SessionRules:
         for ends in (True, False):
             those = [(one, [call for call in calls if call.ends is ends]) for one, calls in denied]
             if those and all(calls for _, calls in those):
-                for document, calls in those:
-                    fix = self._allow(role, document) or self._fix(role, calls)
-                    yield _finding(document, role, calls, fix, ends=ends)
+                yield from (self._of_lacking(role, one, calls, ends=ends) for one, calls in those)
                 return  # a session that is refused has no log
+
+    def _of_lacking(
+        self, role: Role, document: Document, calls: list[AgentCall], *, ends: bool
+    ) -> Finding:
+        where = document.resource
+        sessions = f"sessions with the Session document {where.logical_id!r} on instances of the "
+        sessions += f"role {role.name!r}"
+        actions = ", ".join(dict.fromkeys(call.action for call in calls))
+        what = f"{sessions} are refused" if ends else f"the logs of {sessions} are lost"
+        why = f"{what}: the role is not allowed to call {actions}"
+        fix = self._allow(role, document) or self._fix(role, calls)
+        return Finding(SESSION_DENIED if ends else LOG_LOST, (where,), _INPUTS, why, (fix,))
 
     def lacking(self, role: Role, profile: Resource) -> Allow:
         """Return what allows the role of a profile what one of the documents asks for.
@@ -400,12 +410,9 @@ def _made(value: Value, *types: str) -> Resource | None:
 
 
 def _log_group(name: Value) -> tuple[Option, ...]:
-    group = _made(name, "AWS::Logs::LogGroup")
-    match name:
-        case _ if group is not None:
+    match _made(name, "AWS::Logs::LogGroup"), name:
+        case (Resource() as group, _) | (None, (str(group),)):
             return (Option("log_group", group),)
-        case (str(known),):
-            return (Option("log_group", known),)
     return ()
 
 
@@ -420,19 +427,3 @@ def _refused(document: Document, why: str, fix: Fix) -> Finding:
     name = document.resource.logical_id
     said = f"sessions with the Session document {name!r} are refused: {why}"
     return Finding(SESSION_DENIED, (document.resource,), _INPUTS, said, (fix,))
-
-
-def _finding(
-    document: Document, role: Role, calls: list[AgentCall], fix: Fix, *, ends: bool
-) -> Finding:
-    name = document.resource.logical_id
-    sessions = f"sessions with the Session document {name!r} on instances of the role {role.name!r}"
-    what = f"{sessions} are refused" if ends else f"the logs of {sessions} are lost"
-    return Finding(
-        SESSION_DENIED if ends else LOG_LOST,
-        (document.resource,),
-        _INPUTS,
-        f"{what}: the role is not allowed to call "
-        f"{', '.join(dict.fromkeys(call.action for call in calls))}",
-        (fix,),
-    )

@@ -119,11 +119,7 @@ class Writing(ABC, Once):
         found = (one.machine for one in self.shared.launched() if one.set_in is set_in)
         return [one for one in dict.fromkeys(found) if one.template is set_in.template]
 
-    # What a fix changes
-
-    @abstractmethod
-    def set(self, resource: Resource, path: str, value: object) -> None:
-        """Set a property, such as `MetadataOptions.HttpEndpoint`."""
+    # What the changes below are made of
 
     @abstractmethod
     def add_entry(self, resource: Resource, path: str, there: object, entry: object) -> None:
@@ -144,10 +140,6 @@ class Writing(ABC, Once):
     @abstractmethod
     def say(self, clause: str) -> None:
         """Say what to do, where no change can be written."""
-
-    @abstractmethod
-    def block(self, resource: Resource) -> object:
-        """Return the IPv4 range that a resource gives a VPC, as a value or a reference."""
 
     def remark(self, text: str) -> None:
         """Say what is no change."""
