@@ -281,6 +281,15 @@ class MakeEndpoints(Fix):
     def _needed(self, to: Writer) -> tuple[list[Resource], list[str]]:
         """Return the route tables, and the services of interfaces; none if there is no way."""
         interfaces = [one for one in self.services if one != "s3"]
+        sometimes = {
+            service: one
+            for service in interfaces
+            for one in self._there(to, service)
+            if one.condition is not None and self.vpc in to.named(one, "VpcId")
+        }
+        for one in sometimes.values():
+            to.say(f"make the VPC endpoint {one.logical_id!r} whatever its condition says")
+        interfaces = [one for one in interfaces if one not in sometimes]
         tables = [*self._without_s3(to)] if "s3" in self.services else []
         where = ""
         if not all(to.reaches(self.vpc, one) for one in tables):
@@ -302,19 +311,21 @@ class MakeEndpoints(Fix):
 
         Yields none if the subnet has the main table, which no template names.
         """
-        by_type, possible = to.parts.by_type, to.parts.assembly.possible
-        served = {
-            table
-            for one in by_type[_ENDPOINT]
-            for name in possible(one.template, written(one, "ServiceName"))
-            if as_text(name).endswith(".s3")
-            for table in to.named(one, "RouteTableIds")
-        }
+        by_type = to.parts.by_type
+        tables = (to.named(one, "RouteTableIds") for one in self._there(to, "s3"))
+        served = {table for several in tables for table in several}
         associations = by_type["AWS::EC2::SubnetRouteTableAssociation"]
         if any(self.subnet in to.named(one, "SubnetId") for one in associations):
             for table in by_type["AWS::EC2::RouteTable"]:
                 if self.vpc in to.named(table, "VpcId") and table not in served:
                     yield table
+
+    def _there(self, to: Writer, service: str) -> Iterator[Resource]:
+        """Yield the endpoints of a service that some deployment has."""
+        for one in to.parts.by_type[_ENDPOINT]:
+            names = to.parts.assembly.possible(one.template, written(one, "ServiceName"))
+            if any(as_text(name).endswith(f".{service}") for name in names):
+                yield one
 
     def _endpoint(self, to: Writer, service: str, kind: str) -> dict[str, object]:
         name = {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"}
