@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, UnknownValue
 from session_manager_permissions._network.model import Destination, PrefixList, Range, Reference
@@ -29,6 +29,12 @@ TABLE: Final = PartKind("route table", ("AWS::EC2::RouteTable",))
 _ID: Final = re.compile(r"\b(?:rtb|sg|subnet|vpc|vpce)-[0-9a-z]")
 
 _Part = TypeVar("_Part")
+Matters: TypeAlias = "Callable[[Resource], object]"
+"""Tells whether a resource matters to what is asked."""
+
+
+def _always(_: Resource) -> bool:
+    return True
 
 
 class Lazily(dict["Hashable", _Part]):
@@ -88,12 +94,7 @@ class Reading:
         self.parts = parts
         self._indexes: dict[PartOf, _Index] = {}
 
-    def of(
-        self,
-        parent: Hashable,
-        kind: PartOf,
-        matters: Callable[[Resource], Any] = lambda _: True,
-    ) -> list[Resource]:
+    def of(self, parent: Hashable, kind: PartOf, matters: Matters = _always) -> list[Resource]:
         """Return the resources that are parts of a parent. Those that don't matter are left out."""
         index = self._indexes.get(kind) or self._index(kind)
         found = index.by_parent.get(parent)
@@ -111,7 +112,7 @@ class Reading:
         self,
         parent: Resource,
         kind: PartOf,
-        matters: Callable[[Resource], Any] = lambda _: True,
+        matters: Matters = _always,
         key: Hashable = None,
     ) -> Unknown | None:
         """Say what decides whether a parent has more parts of a kind than those that are found.
@@ -177,7 +178,7 @@ class Reading:
         self,
         parent: Resource,
         kind: PartOf,
-        matters: Callable[[Resource], Any] = lambda _: True,
+        matters: Matters = _always,
         key: Hashable = None,
     ) -> Fact:
         """Whether a parent has no other parts of a kind than those that are found."""
@@ -210,7 +211,7 @@ class Reading:
         return block
 
 
-def _may_matter(resource: Resource, matters: Callable[[Resource], Any]) -> bool:
+def _may_matter(resource: Resource, matters: Matters) -> bool:
     """Tell whether a resource matters; it may if it refers to what the world lacks.
 
     A world that lacks the resource itself may lack that as well.

@@ -15,7 +15,7 @@ from session_manager_permissions._readiness.sessions import KEY, Document
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.worlds import only_if
 
-from .options import Option
+from .options import Option, Options
 from .permissions import allow
 from .remedies import LEAVE_OUT, Advice, Allow, Fix, Set, Writer
 from .rule import Finding, warning
@@ -168,7 +168,7 @@ class GiveTaskRole(Fix):
     """Gives a task a role that may open the channels, with what its commands need besides."""
 
     task: Resource
-    options: tuple[Option, ...]
+    options: Options
 
     def apply(self, to: Writer) -> None:
         """Make the role with its policy."""

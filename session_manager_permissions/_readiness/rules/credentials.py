@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .options import Option
+    from .options import Options
     from .writer import NewRole
 
 NO_INSTANCE_PROFILE: Final = "no-instance-profile"
@@ -142,7 +142,7 @@ class GiveProfile(Fix):
     where: Resource
     """What has to name the profile."""
     paths: tuple[str, ...]
-    options: tuple[Option, ...] = ()
+    options: Options = ()
     """What sessions need besides."""
 
     def apply(self, to: Writer) -> None:

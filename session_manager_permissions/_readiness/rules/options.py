@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.templates.model import Resource
@@ -23,6 +23,9 @@ class Option(NamedTuple):
     name: str
     value: Resource | str | bool
     """What the app makes, or what is given as it is."""
+
+
+Options: TypeAlias = tuple[Option, ...]
 
 
 def resources_of(options: Iterable[Option]) -> list[Resource]:

@@ -16,7 +16,7 @@ from session_manager_permissions._readiness.templates.functions import is_functi
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .constructs import DEFAULT_CHILDREN, L2, Constructs, FleetMade, Made
-from .options import BUCKET_KEY, Option, resources_of
+from .options import BUCKET_KEY, Option, Options, resources_of
 from .statements import AWS_MANAGED
 from .writer import NewRole, Shared, Writing, path_written
 
@@ -157,7 +157,7 @@ class Code(Writing):
         about: Resource,
         service: str,
         needed: Iterable[NeededStatement],
-        options: tuple[Option, ...],
+        options: Options,
     ) -> NewRole:
         """Make a role, with the policy that this library makes."""
         iam = self.cdk("iam")
@@ -205,14 +205,7 @@ class Code(Writing):
         made_by = self.library("SessionManagerPermissions")
         return self.new("permissions", f"{made_by}({', '.join(given)})")
 
-    def give_permissions(
-        self,
-        role: Resource,
-        arguments: Iterable[str],
-        *,
-        registers: bool,
-        options: Iterable[Resource],
-    ) -> None:
+    def give_permissions(self, role: Resource, actions: tuple[str, ...], options: Options) -> None:
         """Give a role the permissions, and have the compute that uses it wait for them.
 
         They are made in the stack of the role, or in that of an option if this stack depends on the
@@ -220,14 +213,17 @@ class Code(Writing):
 
         Args:
             role: the role; a profile of it if it is not in the app.
-            arguments: further arguments of the construct.
-            registers: whether the role may register.
-            options: the resources that the arguments name.
+            actions: what the agent needs for every session, and the role may not do.
+            options: what sessions need besides.
         """
+        given = self.arguments(role, options)
+        if not actions and not given:
+            return
         by = "role" if role.type == "AWS::IAM::Role" else "instance_profile"
-        given = [f"{by}={self.construct(role)}", *([_REGISTERS] if registers else []), *arguments]
-        after = self._after(role, options)
-        permissions = self.new_permissions(after, given)
+        registers = [_REGISTERS] if {*_needs.REGISTRATION.actions} & {*actions} else []
+        after = self._after(role, resources_of(options))
+        whose = f"{by}={self.construct(role)}"
+        permissions = self.new_permissions(after, [whose, *registers, *given])
         if after is role:
             self._deploy_with(role, f"{permissions}.policy.node.default_child")
         for machine in self.machines(role, after):

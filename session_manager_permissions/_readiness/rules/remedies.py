@@ -14,12 +14,12 @@ from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .constructs import ConstructPath, FleetMade
-from .options import Option, needed_by, resources_of
+from .options import Options, needed_by
 from .statements import allow, inline, statement_of
 from .writer import made_by_function
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from .python import Code
     from .steps import Steps
@@ -120,7 +120,7 @@ class Allow(Fix):
     """The role; a profile of it if it is not in the app."""
     actions: tuple[str, ...] = ()
     """What the agent needs for every session, and no policy allows."""
-    options: tuple[Option, ...] = ()
+    options: Options = ()
     """What sessions need besides."""
     by_boundary: tuple[str, ...] = ()
     """The actions that the boundary does not allow."""
@@ -145,11 +145,7 @@ class Allow(Fix):
 
     def give_policy(self, code: Code) -> None:
         """Write the construct that makes the policy, which the compute that uses it waits for."""
-        options = code.usable(self.role, self.options)
-        given = code.arguments(self.role, options)
-        if self.actions or given:
-            made = resources_of(options)
-            code.give_permissions(self.role, given, registers=registers(self.actions), options=made)
+        code.give_permissions(self.role, self.actions, code.usable(self.role, self.options))
 
     def in_template(self, steps: Steps) -> None:
         """Add an inline policy with what every session needs, and a policy resource with the rest.
@@ -187,11 +183,6 @@ class Allow(Fix):
         options = dict.fromkeys((*self.options, *more.options))
         by_boundary = dict.fromkeys((*self.by_boundary, *more.by_boundary))
         return replace(self, options=(*options,), by_boundary=(*by_boundary,))
-
-
-def registers(actions: Iterable[str]) -> bool:
-    """Tell whether the registration is one of the actions."""
-    return not {*_needs.REGISTRATION.actions}.isdisjoint(actions)
 
 
 def _remake(code: Code, fleet: FleetMade) -> None:

@@ -25,7 +25,7 @@ from session_manager_permissions._readiness.templates.functions import (
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, merged
 from session_manager_permissions._readiness.templates.texts import as_text
 
-from .options import BUCKET_KEY, Option
+from .options import BUCKET_KEY, Option, Options
 from .remedies import LEAVE_OUT, Advice, Allow, Fix, Set
 from .rule import Finding, Told, not_ready, warning
 
@@ -80,7 +80,7 @@ class AgentCall(NamedTuple):
 
     action: str
     on: Value
-    options: tuple[Option, ...]
+    options: Options
     """The options of `SessionManagerPermissions` that allow it; none where they are not known."""
     ends: Fact
     """Whether the session is refused without it; else its log is lost."""
@@ -163,14 +163,14 @@ class SessionRules:
             return nothing
         return next(filter(None, (self._allow(role, one) for one in documents)), nothing)
 
-    def of_new_role(self, stack: Stack) -> tuple[Option, ...]:
+    def of_new_role(self, stack: Stack) -> Options:
         """Return the options that allow a new role of a stack what one of the documents asks for.
 
         That is the document that asks for least.
         """
         return min(map(self.options, self._sessions.documents(stack)), key=len, default=())
 
-    def options(self, document: Document) -> tuple[Option, ...]:
+    def options(self, document: Document) -> Options:
         """Return the options that allow what a document asks for."""
         options = (option for call in self._calls(document) for option in call.options)
         return (*dict.fromkeys(options),)
@@ -313,7 +313,7 @@ class SessionRules:
         named = self._behind_alias(read(document, KEY))
         key = _made(named, *KEYS)
         if key is not None:
-            options: tuple[Option, ...] = (Option("encryption_key", key),)
+            options: Options = (Option("encryption_key", key),)
             arn: Value = (ReturnValue(key, "Arn"),)
             yield AgentCall(DECRYPT, arn, options, ends=True, resource=key)
         elif named:
@@ -344,7 +344,7 @@ class SessionRules:
                 yield AgentCall(_ENCRYPTION, merged(("arn:aws:s3:::", *name)), (), ends=enforced)
             return
         arn: Value = (ReturnValue(bucket, "Arn"),)
-        options: tuple[Option, ...] = (Option("log_bucket", bucket),)
+        options: Options = (Option("log_bucket", bucket),)
         match prefix:
             case (str(known),) if known:
                 options = (*options, Option("log_prefix", known))
@@ -409,7 +409,7 @@ def _made(value: Value, *types: str) -> Resource | None:
     return None
 
 
-def _log_group(name: Value) -> tuple[Option, ...]:
+def _log_group(name: Value) -> Options:
     match _made(name, "AWS::Logs::LogGroup"), name:
         case (Resource() as group, _) | (None, (str(group),)):
             return (Option("log_group", group),)

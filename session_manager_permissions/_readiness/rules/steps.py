@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from session_manager_permissions._network.verdicts import in_words
 
-from .options import Option, needed_by
+from .options import Options, needed_by
 from .statements import inline, policy_of, statement_of, trusted
 from .writer import NewRole, Shared, Writing, path_written, written
 
@@ -103,7 +103,7 @@ class Steps(Writing):
         about: Resource,
         service: str,
         needed: Iterable[NeededStatement],
-        options: tuple[Option, ...],
+        options: Options,
     ) -> NewRole:
         """Make a role that has its policy from the start."""
         may = (*needed, *needed_by(self.usable(about, options)))

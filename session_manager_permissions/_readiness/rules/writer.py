@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions._network.place import Once
 from session_manager_permissions._readiness.templates.functions import is_function
 
-from .options import Option, resources_of
+from .options import Options, resources_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -145,7 +145,7 @@ class Writing(ABC, Once):
         """Say what is no change."""
         self.say(text)
 
-    def usable(self, about: Resource, options: tuple[Option, ...]) -> tuple[Option, ...]:
+    def usable(self, about: Resource, options: Options) -> Options:
         """Return the options of a role, or say what to do if it can't refer to what they name.
 
         Args:
