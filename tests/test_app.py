@@ -183,12 +183,6 @@ arn:aws:iam::{ACCOUNT}:instance-profile/team/batch
     assert asked_for(here / "cdk.out") == []
 
 
-def test_the_roles_of_a_file_are_looked_up_at_once_and_get_one_policy(here: Path) -> None:
-    _, found = build_from_file(here, "roles", f"web\r\n{role_arn('team/db')}")
-
-    assert policy(found)["Roles"] == ["web", "db"]
-
-
 @pytest.mark.parametrize("option", ["roles", "instance-profiles"])
 @pytest.mark.parametrize("given", [{}, {"allow-registration": "true", "key": key_arn()}])
 def test_the_options_of_a_file_are_those_of_the_command_line(
@@ -201,10 +195,10 @@ def test_the_options_of_a_file_are_those_of_the_command_line(
     assert build_from_file(here, option, f"\ufeff{lines} # all\r\nweb", **given) == by_options
 
 
-def test_a_file_has_the_key_of_each_region(here: Path) -> None:
+def test_the_roles_of_a_file_get_one_policy_with_the_key_of_each_region(here: Path) -> None:
     keys = [key_arn(region="us-east-1"), key_arn()]
-    text = "".join(f"key = {key}\n" for key in keys)
-    _, found = build_from_file(here, "roles", f"{text}web\ndb\n")
+    text = "".join(f"key = {key}\r\n" for key in keys)
+    _, found = build_from_file(here, "roles", f"{text}web\r\n{role_arn('team/db')}")
 
     assert policy(found)["Roles"] == ["web", "db"]
     assert {*policy(found)["PolicyDocument"]["Statement"][-1]["Resource"]} == {*keys}
@@ -226,9 +220,6 @@ def test_an_option_that_the_file_lacks_is_a_warning(here: Path) -> None:
     assert f"write the line key = {key_arn()} into it" in synthesized(here)
     build_from_file(here, "roles", "web\n", **{"log-bucket": "logs", "log-prefix": "a #b"})
     assert "repeat the option with each deployment, as no line can" in synthesized(here)
-
-
-def test_a_default_that_the_file_lacks_is_no_warning(here: Path) -> None:
     defaults = {"allow-registration": "false", "check-log-encryption": "true"}
     build_from_file(here, "roles", "web\n", **defaults, **{"decrypt-sessions-only": "false"})
     assert "option-not-in-list" not in synthesized(here)

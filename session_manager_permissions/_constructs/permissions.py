@@ -24,6 +24,7 @@ from .roles import (
     profile_target,
     reports_only,
     role_target,
+    roles_named,
 )
 from .statements import allow_decrypt, read_options, statements_by_sid
 from .tokens import Environment
@@ -242,7 +243,9 @@ class SessionManagerPermissions(Construct):
             self._refuse_overwriting(target)
         attach_or_refuse(self._policy, target, self._stack)
         self._targets[target.key] = target
-        if target.cfn_role is not None and not isinstance(target.role, iam.Role):
+        if target.cfn_role is None:  # the policy has no reference, which would make it wait
+            self._policy.node.add_dependency(*roles_named(target.name, self._stack))
+        elif not isinstance(target.role, iam.Role):
             if not self._l1_roles:
                 self.node.add_validation(AtSynthesis(self._warn_of_condition))
             self._l1_roles.append(target.cfn_role)

@@ -177,6 +177,19 @@ def condition_path(resource: cdk.CfnResource) -> str:
     return "" if condition is None else condition.node.path
 
 
+def roles_named(name: str, stack: cdk.Stack) -> list[iam.CfnRole]:
+    """Return the roles that `stack` makes by this name, without those on a condition."""
+    named = stack.resolve(name)
+    return [
+        role
+        for role in cdk.ConstructSelector.resources_of_type("AWS::IAM::Role").select(stack)
+        if isinstance(role, iam.CfnRole)
+        and role.role_name is not None
+        and stack.resolve(role.role_name) == named
+        and not condition_path(role)
+    ]
+
+
 def customizes_roles(scope: IConstruct) -> bool:
     """Tell whether `iam.Role.customize_roles` holds for `scope`.
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 
 from session_manager_permissions import (
     SessionManagerPermissions,
@@ -84,7 +83,7 @@ def test_names_are_no_error_before_the_cli_has_looked_them_up(stack_here: cdk.St
         )
         permissions.attach_to_instance_profile(profile)
         permissions.attach_to_role(iam.Role.from_lookup(stack_here, name, role_name=name))
-    permissions.add_encryption_key(kms.Alias.from_alias_name(stack_here, "Alias", unknown))
+    permissions.add_encryption_key(cdk.aws_kms.Alias.from_alias_name(stack_here, "Key", unknown))
     assert len(lookups(stack_here)) == 7
 
 

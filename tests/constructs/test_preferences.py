@@ -207,9 +207,8 @@ def test_the_default_name_is_unique_to_stack_and_construct(make_app: MakeApp) ->
         found = resources(stack, "AWS::SSM::Document").values()
         names += [one["Properties"]["Name"] for one in found]
 
-    of_one, of_two = names[:2], names[2:]
-    assert of_one == ["One-First-DBE8B80D", "One-Second-61FEBA6C"]
-    assert of_two == ["Two-First-CA9D3B20", "Two-Second-D36B27E7"]
+    assert names[:2] == ["One-First-DBE8B80D", "One-Second-61FEBA6C"]
+    assert names[2:] == ["Two-First-CA9D3B20", "Two-Second-D36B27E7"]
 
 
 @pytest.mark.parametrize(("name", "least"), [("P" * 300, 128), ("Préférences: all", 3), ("a/b", 3)])
