@@ -172,12 +172,17 @@ class SessionManagerEndpoints(Construct):
             gateways = [one for one in defined if one.service == "s3" and one.routes]
             self._gateway_endpoint = self._make_gateway(gateways)
             serving += gateways
+        gateway = self._gateway_endpoint
+        self._made = [*self._interface_endpoints, *([] if gateway is None else [gateway])]
         if endpoint_policy is not None:
             for endpoint in self._made:
                 endpoint.add_to_policy(_of_account(cdk.Stack.of(self).account))
         for one in serving:
             self._warn_if_uncertain(one)
-        self._connections = _connections([*groups, *_groups_of(serving)])
+        each = {group.node.path: group for group in (*groups, *_groups_of(serving))}
+        self._connections = cdk.aws_ec2.Connections(
+            security_groups=[*each.values()], default_port=cdk.aws_ec2.Port.tcp(443)
+        )
         self.node.add_validation(AtSynthesis(self._find_clashes))
 
     @property
@@ -198,11 +203,6 @@ class SessionManagerEndpoints(Construct):
     def gateway_endpoint(self) -> ec2.GatewayVpcEndpoint | None:
         """The gateway endpoint of S3; None without a log bucket, or if the VPC has one already."""
         return self._gateway_endpoint
-
-    @property
-    def _made(self) -> list[ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint]:
-        gateway = self._gateway_endpoint
-        return [*self._interface_endpoints, *([] if gateway is None else [gateway])]
 
     def _make_gateway(self, gateways: list[_DefinedEndpoint]) -> ec2.GatewayVpcEndpoint | None:
         """Make the gateway endpoint of S3 for the route tables that are not in `gateways`."""
@@ -347,14 +347,6 @@ def _groups_of(endpoints: list[_DefinedEndpoint]) -> Iterator[ec2.ISecurityGroup
         holder = endpoint.resource.node.scope
         if isinstance(holder, cdk.aws_ec2.InterfaceVpcEndpoint):
             yield from holder.connections.security_groups
-
-
-def _connections(groups: list[ec2.ISecurityGroup | ec2.SecurityGroup]) -> ec2.Connections:
-    """Return the connections of the groups, each once."""
-    each = {group.node.path: group for group in groups}
-    return cdk.aws_ec2.Connections(
-        security_groups=[*each.values()], default_port=cdk.aws_ec2.Port.tcp(443)
-    )
 
 
 def _identity(resource_id: str, construct: IConstruct) -> str:
