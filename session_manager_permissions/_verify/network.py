@@ -219,9 +219,10 @@ class _Reader:
             },
             tables={name: model.RouteTable(name, of) for name, of in self._routes_of.items()},
         )
+        nats: list[_Described] = []
         if any(route.leads == "nat-gateway" for route in self._routes):
-            found = self._of_vpc("DescribeNatGateways", "NatGateways", by="Filter") or []
-            network.nat_gateways = {one["NatGatewayId"]: _nat(one) for one in found}
+            nats = self._of_vpc("DescribeNatGateways", "NatGateways", by="Filter") or []
+        network.nat_gateways = {one["NatGatewayId"]: self._nat(one) for one in nats}
         groups = self._of_vpc("DescribeSecurityGroups", "SecurityGroups") or []
         if more_groups:
             by_id = [{"Name": "group-id", "Values": [*more_groups]}]
@@ -240,13 +241,12 @@ class _Reader:
             errors=tuple(self.errors),
             knows_zones=zones is not None and self._owner == self.account,
             acls=self._acls,
-            arriving=self._arriving(network),
+            arriving=self._arriving(nats),
         )
 
-    def _arriving(self, network: model.Network) -> frozenset[str]:
+    def _arriving(self, nats: Iterable[_Described]) -> frozenset[str]:
         """Name the services to which waiting may open a way."""
-        nats = network.nat_gateways.values()
-        if any(isinstance(nat.available, Unknown) for nat in nats):
+        if any(one["State"] == "pending" for one in nats):
             return frozenset(self.services)
         made = (one for one in self._used_endpoints if one.get("State", "").lower() in _ARRIVING)
         return frozenset(service_of(one["ServiceName"])[0] for one in made)
@@ -440,8 +440,8 @@ class _Reader:
 
     def _route(self, route: _Described) -> model.Route:
         leads, target, name = _target(route)
-        if route.get("State") == "blackhole":
-            leads = "nowhere"
+        if (state := route.get("State", "active")) != "active":
+            leads = "nowhere" if state == "blackhole" else "elsewhere"
         if "DestinationCidrBlock" in route:
             return model.Route(IPv4Network(route["DestinationCidrBlock"]), leads, target, name)
         if prefix_list := route.get("DestinationPrefixListId"):
@@ -467,6 +467,27 @@ class _Reader:
             for route in table["Routes"]
             if "DestinationPrefixListId" in route
         }
+
+    def _nat(self, found: _Described) -> model.NatGateway:
+        name, state = found["NatGatewayId"], found["State"]
+        available: Fact = state == "available"
+        # A regional one has a route table of its own.
+        routes = self._routes_of.get(found.get("RouteTableId", ""), ())
+        if state == "pending":
+            available = Unknown(f"the NAT gateway {name!r}, which is pending")
+        elif available and found.get("AttachedAppliances"):
+            available = Unknown(f"the appliances of the NAT gateway {name!r}")
+        elif available and any(one.leads not in ("local", "internet-gateway") for one in routes):
+            available = Unknown(f"the route table of the NAT gateway {name!r}")
+        served = [zone for one in found.get("NatGatewayAddresses", ()) for zone in _zones_of(one)]
+        return model.NatGateway(
+            name,
+            found["VpcId"],
+            None if found.get("AvailabilityMode") == "regional" else found["SubnetId"],
+            public=found.get("ConnectivityType", "public") == "public",
+            available=available,
+            zones=(*served,) if found.get("AutoProvisionZones") == "disabled" else None,
+        )
 
     def _group(self, found: _Described) -> model.SecurityGroup:
         return model.SecurityGroup(
@@ -603,21 +624,6 @@ def _entries(acl: _Described) -> Iterator[model.AclEntry]:
             IPv4Network(entry["CidrBlock"], strict=False),
             (ports["From"], ports["To"]) if ports and protocol == _TCP else ALL_PORTS,
         )
-
-
-def _nat(found: _Described) -> model.NatGateway:
-    name = found["NatGatewayId"]
-    state = found["State"]
-    served = [zone for one in found.get("NatGatewayAddresses", ()) for zone in _zones_of(one)]
-    pending = Unknown(f"the NAT gateway {name!r}, which is pending")
-    return model.NatGateway(
-        name,
-        found["VpcId"],
-        None if found.get("AvailabilityMode") == "regional" else found["SubnetId"],
-        public=found.get("ConnectivityType", "public") == "public",
-        available=pending if state == "pending" else state == "available",
-        zones=(*served,) if found.get("AutoProvisionZones") == "disabled" else None,
-    )
 
 
 def _zones_of(found: _Described) -> tuple[str, ...]:

@@ -30,9 +30,9 @@ def replaced(*tables: int) -> Change:
     return change
 
 
-def edge(*found: dict[str, Any]) -> Change:
-    """Have a route table of the internet gateway with these routes."""
-    made = table("rtb-edge", *found, Associations=[{"GatewayId": "igw-1"}])
+def edge(*found: dict[str, Any], gateway: str = "igw-1") -> Change:
+    """Have a route table of a gateway with these routes."""
+    made = table("rtb-edge", *found, Associations=[{"GatewayId": gateway}])
     return lambda w: w.answers["ec2:describe_route_tables"]["RouteTables"].append(made)
 
 
@@ -225,6 +225,15 @@ ROUTES: Final = {
             "RouteTables"][1].update(Routes=[default_route(TransitGatewayId="tgw-1")])),
     "a NAT gateway that starts": path(UNKNOWN, nat(State="pending")),
     "a private NAT gateway": path(CHANNELS, nat(ConnectivityType="private")),
+    "a NAT gateway with appliances": path(UNKNOWN, nat(AttachedAppliances=[{}])),
+    "a route that is filtered": path(UNKNOWN, routes(BY_NAT | {"State": "filtered"})),
+    **{f"a regional NAT gateway whose table has {name}": path(
+           told, nat(AvailabilityMode="regional", RouteTableId="rtb-edge"),
+           edge(found, gateway="nat-1"))
+       for name, told, found in (
+           ("a way out", "", default_route(GatewayId="igw-1")),
+           ("an appliance", UNKNOWN, default_route(NetworkInterfaceId="eni-1")),
+       )},
     "a regional NAT gateway": path("", nat(AvailabilityMode="regional")),
     **{f"a regional NAT gateway in the zone {zone}": path(
            told, nat(AvailabilityMode="regional", AutoProvisionZones="disabled",
