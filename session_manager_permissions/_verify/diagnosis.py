@@ -10,14 +10,13 @@ from .agent_version import agent_version
 from .checks import AGENT, ORDER, Outcome, get_diagnostics
 from .identity import Identity, find_identity
 from .lines import with_profile
-from .node import Node, ground_truth
+from .node import Node, ground_truth, tier
 from .not_connected import explained
 from .operators import find_operator, may_start, plugin
 from .paths import path_outcomes
 from .preferences import Preferences, find_preferences, uses_outcomes
 from .remedies import remedies
 from .run_as import run_as
-from .tier import tier
 
 if TYPE_CHECKING:
     from .agent import Diagnostics

@@ -1,5 +1,8 @@
 """Finds a node, and asks EC2 and Systems Manager whether it runs, is registered and is connected.
 
+A session on a hybrid node takes a tier of the region as well.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-configure-instance-tiers.html
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInstanceInformation.html
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetConnectionStatus.html
 """
@@ -14,7 +17,7 @@ from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NoNode, NotThere, answered, one_of, well_formed
-from .checks import CONNECTED, REGISTERED, RUNNING, Evidence, Outcome
+from .checks import CONNECTED, REGISTERED, RUNNING, TIER, Evidence, Outcome
 from .document import Home
 from .lines import region_word
 
@@ -25,6 +28,8 @@ RECORD: Final = "ssm:DescribeInstanceInformation"
 CONNECTION: Final = "ssm:GetConnectionStatus"
 _INSTANCES: Final = "ec2:DescribeInstances"
 _STATUS: Final = "ec2:DescribeInstanceStatus"
+_TIER: Final = "/ssm/managed-instance/activation-tier"
+_ADVANCED, _STANDARD = "advanced", "standard"
 _KINDS: Final = ("SystemStatus", "InstanceStatus")
 _MOST_CALLS: Final = 30
 """After so many calls, a diagnosis of one node leaves open what it can do without."""
@@ -225,6 +230,30 @@ def service_setting(session: Session, setting: str, missing: str) -> str | Canno
         missing=missing,
         SettingId=setting,
     )
+
+
+def tier(node: Node) -> Outcome:
+    """Check whether the region has the tier that sessions on hybrid nodes take."""
+    if not node.is_hybrid:
+        return TIER.of(node.region).skipped("the node is an instance of EC2, which needs no tier")
+    found = service_setting(node.session, _TIER, "the region has no tiers of hybrid nodes")
+    if isinstance(found, NotThere):
+        return TIER.of(node.region).skipped(str(found))
+    if isinstance(found, CannotAsk):
+        return TIER.of(node.region).unasked(found)
+    of_region = TIER.of(node.region, Evidence("ssm:GetServiceSetting", _TIER, found))
+    if found == _ADVANCED:
+        return of_region.passed(f"{node.region} is on the advanced-instances tier")
+    setting = f"--setting-id {_TIER} --setting-value {_ADVANCED}"
+    fix = node.aws(f"ssm update-service-setting {setting}")
+    if found != _STANDARD:
+        why = f"the tier of {node.region} is {found!r}, which is neither of the two that are known"
+        return of_region.unknown(why, fix=fix)
+    why = (
+        f"{node.region} is on the standard-instances tier, on which no session opens on a hybrid "
+        "node; AWS charges the advanced one for each node"
+    )
+    return of_region.failed(why, fix=fix)
 
 
 def ground_truth(node: Node) -> list[Outcome]:

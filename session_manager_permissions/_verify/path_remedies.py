@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
     _Entries = Mapping[int, dict[str, Any]]
     """The entries of one side of a network ACL, by their numbers."""
+    _Side = tuple[str, bool]
+    """The id of a network ACL, and whether it is about what goes out."""
+    _AclNeed = tuple[_Side, str]
+    """A side of a network ACL, and the options of the entry that lets pass what it has to."""
 
 _DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hostnames"}
 """The attributes of a VPC that private DNS needs, and how the AWS CLI names them."""
@@ -34,15 +38,6 @@ _LAST_ENTRY: Final = 32766
 
 https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
 """
-
-
-class _AclNeed(NamedTuple):
-    """What a side of a network ACL has to let pass."""
-
-    acl: str
-    egress: bool
-    allowing: str
-    """The options of the entry that lets it pass."""
 
 
 class PathRemedies(NamedTuple):
@@ -123,7 +118,7 @@ class PathRemedies(NamedTuple):
 
     def _acl_lines(self, faults: Iterable[AclFault]) -> dict[_AclNeed, tuple[str, ...]]:
         """Let TCP pass by entries before those that deny, of which no two get one number."""
-        sides: dict[tuple[str, bool], _Entries] = {
+        sides: dict[_Side, _Entries] = {
             (acl["NetworkAclId"], egress): {
                 one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress
             }
@@ -132,16 +127,18 @@ class PathRemedies(NamedTuple):
         }
         lines: dict[_AclNeed, tuple[str, ...]] = {}
         for need in dict.fromkeys(chain.from_iterable(map(self._acl_needs, faults))):
-            side = need.acl, need.egress
-            lines[need], sides[side] = self._by_entry(need, sides[side])
+            side, allowing = need
+            lines[need], sides[side] = self._by_entry(side, allowing, sides[side])
         return lines
 
     def _acl_needs(self, fault: AclFault) -> Iterator[_AclNeed]:
         acl = self.vpc.acls[fault.subnet]
         for egress, ports in fault.ports:
-            yield _AclNeed(acl["NetworkAclId"], egress, _allowing(fault.peer, ports))
+            yield (acl["NetworkAclId"], egress), _allowing(fault.peer, ports)
 
-    def _by_entry(self, need: _AclNeed, entries: _Entries) -> tuple[tuple[str, ...], _Entries]:
+    def _by_entry(
+        self, side: _Side, allowing: str, entries: _Entries
+    ) -> tuple[tuple[str, ...], _Entries]:
         """Add an entry before the first that denies TCP, or in its place if no number is free.
 
         Returns:
@@ -151,22 +148,20 @@ class PathRemedies(NamedTuple):
         first = min(denials, default=_LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)
         behind = (number for number in range(first + 1, _LAST_ENTRY) if number not in entries)
-        of_acl = f"--network-acl-id {word(_id(need.acl, 'ACL'))}"
-        side = f"{of_acl} --{'egress' if need.egress else 'ingress'}"
-        create = self._ec2(f"create-network-acl-entry {side}")
+        acl, egress = side
+        of_side = f"--network-acl-id {word(_id(acl, 'ACL'))} --{'egress' if egress else 'ingress'}"
+        create = self._ec2(f"create-network-acl-entry {of_side}")
         added = {"RuleAction": "allow", "Protocol": "6"}
         if number := next(free, None):
-            line = f"{create} --rule-number {number} {need.allowing}"
+            line = f"{create} --rule-number {number} {allowing}"
             return (line,), {**entries, number: added}
         moved = next(behind, _LAST_ENTRY)
         if any(entries[number]["RuleAction"] != "deny" for number in range(first + 1, moved)):
-            return (
-                f"before entry {first}, which denies it, add one with: {need.allowing}",
-            ), entries
-        replace = self._ec2(f"replace-network-acl-entry {side}")
+            return (f"before entry {first}, which denies it, add one with: {allowing}",), entries
+        replace = self._ec2(f"replace-network-acl-entry {of_side}")
         lines = (
             f"{create} --rule-number {moved} {_as_it_is(entries[first])}",
-            f"{replace} --rule-number {first} {need.allowing}",
+            f"{replace} --rule-number {first} {allowing}",
         )
         return lines, {**entries, moved: entries[first], first: added}
 

@@ -12,8 +12,14 @@ from .asking import CannotAsk, NotPermitted, NotThere, tried
 from .checks import NO_ROLE, Evidence, Outcome
 from .document import PORT, Refused, read_document
 from .identity import unless_replaced
-from .log_bucket import NOT_IN_S3, bucket_outcome, read_bucket, unless_theirs
-from .log_group import NOT_IN_CLOUDWATCH, log_group_outcome
+from .logs import (
+    NOT_IN_CLOUDWATCH,
+    NOT_IN_S3,
+    bucket_outcome,
+    log_group_outcome,
+    read_bucket,
+    unless_theirs,
+)
 from .questions import Uses
 from .session_key import find_session_key, judged_by_its_policy
 

@@ -11,7 +11,6 @@ from session_manager_permissions._verify.diagnosis import diagnose
 from session_manager_permissions._verify.node import ask_connection, with_status_checks
 
 from .inventory import name_of
-from .listing import known_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,7 +88,9 @@ def _role(diagnosis: Diagnosis, checks: Sequence[Outcome]) -> RoleResult | None:
         "instances": 1,
         "lacks": [one.name for one in of_role if one.verdict == "fail"],
         "unknown": [one.name for one in of_role if one.verdict == "unknown"],
-        "options": known_options(diagnosis.preferences),
+        "options": {
+            name: [value] for one in identity.verdicts for name, value in one.question.options
+        },
     }
 
 

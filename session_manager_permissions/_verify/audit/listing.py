@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from session_manager_permissions._lists import NameList
-    from session_manager_permissions._verify.preferences import Preferences
 
     from .result import AuditResult
 
@@ -43,19 +42,6 @@ _ALWAYS: Final = "register"
 
 Options = dict[str, list[str]]
 """The values of options of the app; only `key` has several."""
-
-
-def known_options(preferences: Preferences) -> Options:
-    """Return the options of the app whose values the session preferences have."""
-    document = preferences.document
-    found = {
-        "key": document.key,
-        "log-bucket": document.log_bucket,
-        "log-prefix": document.log_prefix,
-        "log-bucket-key": getattr(preferences.uses.bucket.key, "given", None),
-        "log-group": document.log_group,
-    }
-    return {name: [value] for name, value in found.items() if value}
 
 
 def agreed(parts: Sequence[tuple[Collection[str], Options]]) -> Options:
