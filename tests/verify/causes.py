@@ -247,9 +247,9 @@ def denied_by_tag(asked: Question) -> dict[str, Any] | None:
 
 def denied_by_own_tag(asked: Question) -> dict[str, Any] | None:
     """Have a policy deny sessions to whoever has a tag."""
-    denied: dict[str, Any] = {"EvalDecision": "explicitDeny"}
-    open_ = {"EvalDecision": "allowed", "MissingContextValues": [OWN_TAG]}
-    return (denied if OWN_TAG in asked.told else open_) if of_instance(asked) else None
+    says = "explicitDeny" if OWN_TAG in asked.told else "allowed"
+    found = {"EvalDecision": says, "MissingContextValues": [OWN_TAG]}
+    return found if of_instance(asked) else None
 
 
 def of_own_channel(asked: Question) -> bool:
@@ -754,6 +754,7 @@ RUN_AS: Final = {
            ("", "user", USER, "", "run-as"),
            ("", "role", ROLE, "", "run-as?"),
            ("root", "role", ROLE, "web", ""),
+           ("web", "session of a role", SESSION_OF_ROLE, "root", "run-as?"),
        )},
     "Run As, and a tag that may not be read": cause(
         "run-as? operator? plugin", run_as("web"), refusing("iam:GetUser"), operator=USER),
@@ -853,12 +854,11 @@ OPERATORS: Final = {
            ("a tag that the node lacks", "operator",
             decides("ssm:resourceTag/owner", if_=of_instance)),
            ("a tag that they lack", "operator", decides(OWN_TAG, if_=of_instance)),
-           ("a Deny of the channel by the name", "operator?",
-            decides(if_=of_channel(by_name=True), says="explicitDeny")),
-           ("a Deny of the channel by the id", "operator?",
-            decides(if_=of_channel(by_name=False), says="explicitDeny")),
-           ("a Deny of each channel", "operator",
-            decides(if_=of_own_channel, says="explicitDeny")),
+           *((f"a Deny of {channel}", told, decides(if_=if_, says="explicitDeny"))
+             for channel, told, if_ in (
+                 ("the channel by the name", "operator?", of_channel(by_name=True)),
+                 ("the channel by the id", "operator?", of_channel(by_name=False)),
+                 ("each channel", "operator", of_own_channel))),
            ("a condition", "", WITHOUT_MFA),
            ("a condition that denies", "operator?", both(WITHOUT_MFA, denying(f"{USER} {START}"))),
            ("a tag by which an organization denies", "operator", setting(decides=denied_by_tag)),
@@ -920,10 +920,9 @@ OPERATORS: Final = {
            f"{told} plugin", tagged("web", "team"),
            setting(decides=denied_by_own_tag), operator=who)
        for who, told in ((USER, "operator"), (ROLE, "operator?"))},
-    "the operator of a role, whose session may have a tag": cause(
-        "operator? plugin", decides(OWN_TAG, if_=of_instance), operator=ROLE),
-    "the operator of a role, by whose name no call goes": cause(
-        "operator plugin", decides("aws:username", if_=of_instance), operator=ROLE),
+    **{f"the operator of a role, and a condition on {key}": cause(
+           f"{told} plugin", decides(key, if_=of_instance), operator=ROLE)
+       for key, told in ((OWN_TAG, "operator?"), ("aws:username", "operator"))},
     **{f"an operator who may ask for access just in time, and is denied {action}": cause(
            f"{told} plugin", setting(denies={f"{USER} {START}", action}), operator=USER)
        for action, told in ((START, "operator?"), ("ssm:GetAccessToken", "operator"))},

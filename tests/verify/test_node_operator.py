@@ -10,7 +10,7 @@ import pytest
 from session_manager_permissions._verify.checks import Outcome
 
 from . import causes, nodes
-from .causes import SESSION_OF_ROLE, START, Change, setting, using
+from .causes import START, Change, setting, using
 from .nodes import ACCOUNT, ALIAS, KEY, NODE, OTHER_ACCOUNT, REGION, USER, World, diagnosed, one
 
 INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}"
@@ -156,12 +156,6 @@ def test_a_session_that_names_its_document_needs_it() -> None:
     world = World(using(), setting(denies=set()), causes.decides(if_=causes.of_document))
 
     assert one(diagnosed(world, document="Mine", operator=USER), "operator").verdict == "fail"
-
-
-def test_the_tags_of_a_caller_come_with_the_role() -> None:
-    world = world_of(causes.tagged("root"), runAsEnabled=True)
-
-    assert operator_of(world, "run-as", SESSION_OF_ROLE).subject == "root"
 
 
 @pytest.mark.parametrize(("script", "verdict", "says"), [
