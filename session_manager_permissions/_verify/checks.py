@@ -74,12 +74,12 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a check of a node has come to."""
+    """What a check of a node has come to: each method returns another one, with its verdict."""
 
     check: Check
     subject: str | None
     """What is checked: an ARN, an id or a name."""
-    verdict: CheckVerdict
+    verdict: CheckVerdict = "unknown"
     why: tuple[str, ...] = ()
     """In one sentence, and what else there is to know."""
     fix: tuple[str, ...] = ()
@@ -94,11 +94,6 @@ class Outcome:
     so as long as the agent is connected."""
 
     @property
-    def anew(self) -> Subject:
-        """The same subject and evidence, for another verdict."""
-        return Subject(self.check, self.subject, self.evidence)
-
-    @property
     def is_shown(self) -> bool:
         """Tell whether it is not certain, and something shows it."""
         return self.verdict == "unknown" and bool(self.evidence)
@@ -111,60 +106,6 @@ class Outcome:
     def name(self) -> str:
         """The name of the check."""
         return self.check.name
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One check of a node, and how it is told."""
-
-    name: str
-    title: str
-    """What is wrong if it fails, for readers who do not know the checks."""
-    group: Group
-    """The branch of the tree that shows it."""
-    stage: Stage
-    """Where it stands on the path from the instance to the operator."""
-    passes_if: str
-    """What the docs say of it."""
-    asks: tuple[str, ...] = ()
-    """The actions without which it is unknown."""
-    cause: str = ""
-    """The rule at synthesis that finds the same, and names the page. Default: - its own name"""
-    users_see: str | None = None
-    """The messages that users read if it fails."""
-    connects: bool = False
-    """Whether no session can start if it fails, as the node can't connect. Others are about what
-    a session uses, which needs a connection first."""
-    is_symptom: bool = False
-    """Whether it fails because another one does, and passes some time after that one."""
-    of_role: bool = False
-    """Whether it is about what the policies of the role allow, its trust policy among them."""
-    seen_of: str = ""
-    """The action whose denial alone users read of. Default: - that of each"""
-    label: str = ""
-    """What the role may do, as `verify --role` names it; only where IAM's simulator is asked."""
-
-    @property
-    def page(self) -> str:
-        """The name of the page about the cause."""
-        return self.cause or self.name
-
-    def of(self, subject: str | None, *evidence: Evidence) -> Subject:
-        """Name what is checked, and what the verdict rests on."""
-        return Subject(self, subject, evidence)
-
-    def skipped(self, why: str) -> Outcome:
-        """Return the outcome where there is no subject."""
-        return self.of(None).skipped(why)
-
-
-class Subject(NamedTuple):
-    """What is checked, and what the verdict rests on."""
-
-    check: Check
-    name: str | None
-    """An ARN, an id or a name."""
-    evidence: tuple[Evidence, ...]
 
     def skipped(self, why: str, *, fix: str = "") -> Outcome:
         """Return the outcome for what does not exist or is not used."""
@@ -229,7 +170,7 @@ class Subject(NamedTuple):
         """Return the outcome that IAM's policy simulator has given."""
         if isinstance(verdict, CannotAsk):
             return self.unasked(verdict)
-        of = self.check.of(self.name, *simulated(verdict.answers))
+        of = self.check.of(self.subject, *simulated(verdict.answers))
         if verdict.allowed:
             return of.passed(f"the policies of {verdict.role.arn} allow it", *verdict.notes)
         seen = is_seen and (not self.check.seen_of or self.check.seen_of in verdict.denied)
@@ -242,7 +183,52 @@ class Subject(NamedTuple):
 
     @property
     def _told(self) -> partial[Outcome]:
-        return partial(Outcome, check=self.check, subject=self.name, evidence=self.evidence)
+        return partial(Outcome, check=self.check, subject=self.subject, evidence=self.evidence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check of a node, and how it is told."""
+
+    name: str
+    title: str
+    """What is wrong if it fails, for readers who do not know the checks."""
+    group: Group
+    """The branch of the tree that shows it."""
+    stage: Stage
+    """Where it stands on the path from the instance to the operator."""
+    passes_if: str
+    """What the docs say of it."""
+    asks: tuple[str, ...] = ()
+    """The actions without which it is unknown."""
+    cause: str = ""
+    """The rule at synthesis that finds the same, and names the page. Default: - its own name"""
+    users_see: str | None = None
+    """The messages that users read if it fails."""
+    connects: bool = False
+    """Whether no session can start if it fails, as the node can't connect. Others are about what
+    a session uses, which needs a connection first."""
+    is_symptom: bool = False
+    """Whether it fails because another one does, and passes some time after that one."""
+    of_role: bool = False
+    """Whether it is about what the policies of the role allow, its trust policy among them."""
+    seen_of: str = ""
+    """The action whose denial alone users read of. Default: - that of each"""
+    label: str = ""
+    """What the role may do, as `verify --role` names it; only where IAM's simulator is asked."""
+
+    @property
+    def page(self) -> str:
+        """The name of the page about the cause."""
+        return self.cause or self.name
+
+    def of(self, subject: str | None, *evidence: Evidence) -> Outcome:
+        """Name what is checked, and what the verdict rests on that is still to be told."""
+        return Outcome(check=self, subject=subject, evidence=evidence)
+
+    def skipped(self, why: str) -> Outcome:
+        """Return the outcome where there is no subject."""
+        return self.of(None).skipped(why)
 
 
 def _lines(fix: str | tuple[str, ...]) -> tuple[str, ...]:

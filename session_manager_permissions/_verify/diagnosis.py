@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .agent import merged
-from .agent_version import agent_version
+from .agent import agent_version, merged
 from .checks import AGENT, ORDER, Outcome, get_diagnostics
 from .identity import Identity, find_identity
 from .lines import with_profile

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .answers import SimulatorAnswer
-    from .checks import Subject
     from .live_roles import LiveRole
     from .node import Node
     from .preferences import Preferences
@@ -255,7 +254,7 @@ def _explained(
     return [*blocked, *sorted(filter(None, of_key))], fix
 
 
-def _allowed(asked: Subject, arn: str, preferences: Preferences, notes: Sequence[str]) -> Outcome:
+def _allowed(asked: Outcome, arn: str, preferences: Preferences, notes: Sequence[str]) -> Outcome:
     """Return the outcome if nothing is denied: passed, unless the key of sessions is not known."""
     key_usable = preferences.outcomes[0]
     if preferences.key is None and key_usable.verdict == "unknown":

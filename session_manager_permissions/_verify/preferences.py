@@ -161,7 +161,7 @@ def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcom
     error = preferences.uses.bucket.key
     if outcome.verdict == "pass" and isinstance(error, CannotAsk):
         why = f"whether the role may use the key of the bucket is not known: {error}"
-        return outcome.anew.unknown(why, errors=[error])
+        return outcome.unknown(why, errors=[error])
     return unless_theirs(outcome, node) if preferences.uses.bucket.is_foreign else outcome
 
 

@@ -17,7 +17,6 @@ from .node import RECORD
 from .preferences import of_unread
 
 if TYPE_CHECKING:
-    from .checks import Subject
     from .node import Node
     from .operators import Operator
     from .preferences import Preferences
@@ -98,7 +97,7 @@ def _of_operator(
     return named.failed(why, fix=fix, users_see=RUN_AS_NOBODY)
 
 
-def _of_user(named: Subject, user: str, source: str, *, is_sure: bool) -> Outcome:
+def _of_user(named: Outcome, user: str, source: str, *, is_sure: bool) -> Outcome:
     if user == "root":
         why = f"{source} names root, and no session runs as root"
         fix = "name another user of the node"

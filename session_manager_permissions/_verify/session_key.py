@@ -98,7 +98,7 @@ def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Id
     policy = key_policy(node.spare, key.arn)
     if policy.error:
         why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
-        return usable.anew.unknown(why, errors=[policy.error])
+        return usable.unknown(why, errors=[policy.error])
     role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
     told = {SESSION_ID: None, TARGET: node.id, _needs.REGION_KEY: node.region}
     told |= identity.role.user_id_on(node.id) if identity.role else {}
