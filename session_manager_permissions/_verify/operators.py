@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._conditions import BY_NO_SERVICE
@@ -46,6 +46,7 @@ CALLER: Final = "caller"
 _PLUGIN: Final = "session-manager-plugin"
 _SAMPLE_NAME: Final = "operator"
 """Stands for the name of a role's session, if it is not known."""
+_USER_ID: Final = "aws:userid"
 _USER_NAME: Final = "aws:username"
 _OWN_TAG: Final = "aws:PrincipalTag/"
 _SIGNS_CHANNEL: Final = "1.2.764.0"
@@ -68,39 +69,16 @@ class Operator:
 
     arn: str
     """The ARN of the user or the role."""
-    id: str
-    """Its unique id."""
     tags: Mapping[str, str]
-    session_name: str | None = None
-    """How the session of a role is called; None of a user, and if it is not known."""
+    names: tuple[str, str]
+    """The name of the user or of the role's session, and what its calls have as `aws:userid`."""
+    context: Context
+    """The condition keys that say who makes a call."""
 
     @property
     def is_user(self) -> bool:
         """Tell whether it is a user, whose tags no session can change."""
         return ":user/" in self.arn
-
-    @property
-    def name(self) -> str:
-        """Its name, without the path."""
-        return self.arn.rpartition("/")[2]
-
-    @property
-    def context(self) -> Context:
-        """The condition keys that say who makes a call. A role's session may have other tags."""
-        tags = tuple(
-            ConditionKey(f"{_OWN_TAG}{key}", value, is_sample=not self.is_user)
-            for key, value in self.tags.items()
-        )
-        if self.is_user:
-            name = ConditionKey(_USER_NAME, self.name)
-            return (name, ConditionKey("aws:userid", self.id), *tags)
-        is_sample = self.session_name is None
-        return (ConditionKey("aws:userid", self.user_id, is_sample=is_sample), *tags)
-
-    @property
-    def user_id(self) -> str:
-        """What its calls have as `aws:userid`, with a sample for a name that is not known."""
-        return self.id if self.is_user else f"{self.id}:{self.session_name or _SAMPLE_NAME}"
 
 
 def find_operator(node: Node, given: str) -> Operator | CannotAsk:
@@ -121,8 +99,7 @@ def _operator(node: Node, arn: str) -> Operator:
         )
     if ":assumed-role/" in arn:
         _, role_name, session_name = arn.split("/", 2)
-        role = find_role(node.session, role_name)
-        return _of_role(role, session_name)
+        return _of_role(find_role(node.session, role_name), session_name)
     if _limits.principal_fault(arn):
         raise CannotAsk(
             f"IAM's policy simulator takes users and roles, and the caller is {arn}: give the ARN "
@@ -132,15 +109,31 @@ def _operator(node: Node, arn: str) -> Operator:
         return _of_role(find_role(node.session, arn))
     return node.session.ask(
         "iam:GetUser",
-        lambda found: Operator(arn=arn, id=found["User"]["UserId"], tags=tags_of(found["User"])),
+        lambda found: _of_user(arn, found["User"]),
         on=arn,
         missing=f"there is no user {arn} any more: give another",
         UserName=arn.rpartition("/")[2],
     )
 
 
+def _of_user(arn: str, found: Mapping[str, Any]) -> Operator:
+    name, user_id, tags = arn.rpartition("/")[2], found["UserId"], tags_of(found)
+    keys = ConditionKey(_USER_NAME, name), ConditionKey(_USER_ID, user_id), *_own_tags(tags)
+    return Operator(arn=arn, tags=tags, names=(name, user_id), context=keys)
+
+
 def _of_role(role: LiveRole, session_name: str | None = None) -> Operator:
-    return Operator(arn=role.arn, id=role.id, tags=role.tags, session_name=session_name)
+    """Return who has a session of a role, which may have other tags than the role."""
+    name = session_name or _SAMPLE_NAME
+    user_id = f"{role.id}:{name}"
+    by_id = ConditionKey(_USER_ID, user_id, is_sample=session_name is None)
+    keys = by_id, *_own_tags(role.tags, is_sample=True)
+    return Operator(arn=role.arn, tags=role.tags, names=(name, user_id), context=keys)
+
+
+def _own_tags(tags: Mapping[str, str], *, is_sample: bool = False) -> Iterator[ConditionKey]:
+    for key, value in tags.items():
+        yield ConditionKey(f"{_OWN_TAG}{key}", value, is_sample=is_sample)
 
 
 def _node_tags(node: Node) -> dict[str, str] | CannotAsk:
@@ -401,8 +394,7 @@ def _calls(
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
     """
-    start, user_id = "ssm:StartSession", operator.user_id
-    name = operator.name if operator.is_user else user_id.partition(":")[2]
+    start, (name, user_id) = "ssm:StartSession", operator.names
     common = (*request_context(operator.arn, node.region), *operator.context)
     owner = "" if preferences.name.startswith(_needs.DOCUMENTS_OF_AWS) else node.account
     where = f"arn:{node.partition}:ssm:{node.region}"
