@@ -6,7 +6,7 @@ import json
 import os
 import time
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
@@ -220,9 +220,8 @@ class Session:
         self._lock = Lock()
         self._answers: dict[Hashable, Future[Any]] = {}
         self._silent: dict[tuple[str, str | None], CannotAsk] = {}
-        self._turns: dict[Hashable, Lock] = {}
+        self._turns: dict[Hashable, AbstractContextManager[object]] = {}
         """Until a call is answered, it is made one at a time, as each may be tried for long."""
-        self._answered: set[Hashable] = set()
         self.most: int | None = None
         """After how many questions it asks nothing new. Default: - it asks any number"""
 
@@ -334,11 +333,11 @@ class Session:
         with self._lock:
             turn = self._turns.setdefault((call, place), Lock())
         with self._waiting.on(call):
-            with nullcontext() if (call, place) in self._answered else turn:
+            with turn:
                 try:
                     page = next_page()
                 finally:
-                    self._answered.add((call, place))
+                    self._turns[call, place] = nullcontext()
             while page is not None:
                 yield page
                 page = next_page()

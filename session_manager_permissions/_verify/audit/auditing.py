@@ -219,16 +219,12 @@ def _asked_together(nodes: Iterable[Node]) -> list[Node]:
 
 
 def _judged(node: Node, document: str | None) -> Judged:
-    judged = _judged_now(node, document)
-    is_passing = any(isinstance(one, PASSING) for one in judged.errors)
-    return judged._replace(again=node) if is_passing else judged
-
-
-def _judged_now(node: Node, document: str | None) -> Judged:
     try:
-        return judge(node, document)
+        judged = judge(node, document)
     except CannotAsk as error:  # such as without the document
-        why = error
+        judged = Judged(unjudged(node, str(error)), errors=(error,))
     except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
         why = CannotAsk(f"an error of the program, {type(error).__name__}: {error}: report it")
-    return Judged(unjudged(node, str(why)), errors=(why,))
+        judged = Judged(unjudged(node, str(why)), errors=(why,))
+    is_passing = any(isinstance(one, PASSING) for one in judged.errors)
+    return judged._replace(again=node) if is_passing else judged
