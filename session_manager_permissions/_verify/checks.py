@@ -467,10 +467,7 @@ OPERATOR: Final = _of_operator(
     title="The operator may not start the session",
     passes_if="the operator may start the session on this node with this document, open its "
     "channel and use its key",
-    asks=(
-        *(*_OF_KEY, *_OF_OPERATOR, "ssm:GetDocument", "ssm:ListTagsForResource"),
-        *_SIMULATES,
-    ),
+    asks=(*_OF_KEY, *_OF_OPERATOR, *_SIMULATES, "ssm:GetDocument", "ssm:ListTagsForResource"),
     users_see=f"{START_DENIED}, or {NO_MESSAGE}, or {NO_DATA_KEY}",
 )
 PLUGIN: Final = _of_operator(

@@ -95,11 +95,7 @@ def find_preferences(node: Node, given: str | None) -> Preferences:
     key_usable, key = find_session_key(node, found.key)
     bucket = read_bucket(node, found.log_bucket)
     uses = Uses(document=found, keys=(key,) if key else (), bucket=bucket)
-    outcomes = [
-        key_usable,
-        bucket_outcome(node, found, bucket),
-        log_group_outcome(node, found),
-    ]
+    outcomes = [key_usable, bucket_outcome(node, found, bucket), log_group_outcome(node, found)]
     return Preferences(name=name, outcomes=outcomes, uses=uses)
 
 
