@@ -19,13 +19,13 @@ def routes(*found: dict[str, Any], **parts: object) -> Change:
     return having("ec2:describe_route_tables", {"RouteTables": [main, PUBLIC]})
 
 
-def replaced(*tables: int) -> Change:
+def replaced(*tables: int, block: str = "10.0.0.0/16") -> Change:
     """Have some route tables lead to an appliance in place of their local routes."""
 
     def change(world: World) -> None:
         for number in tables:
             found = world.answers["ec2:describe_route_tables"]["RouteTables"][number]
-            found["Routes"][0] = APPLIANCE | {"DestinationCidrBlock": "10.0.0.0/16"}
+            found["Routes"][0] = APPLIANCE | {"DestinationCidrBlock": block}
 
     return change
 
@@ -94,9 +94,9 @@ def dns(*servers: list[str]) -> Change:
     return having("ec2:describe_dhcp_options", {"DhcpOptions": options})
 
 
-def dhcp_of_vpc(name: str) -> Change:
-    """Have the VPC with these DHCP options; `default`: with none."""
-    return lambda w: w.answers["ec2:describe_vpcs"]["Vpcs"][0].update(DhcpOptionsId=name)
+def vpc(**parts: object) -> Change:
+    """Change the VPC."""
+    return lambda w: w.answers["ec2:describe_vpcs"]["Vpcs"][0].update(parts)
 
 
 def blocked(mode: str) -> Change:
@@ -169,6 +169,10 @@ CARDS: Final = [
 IPV6_SUBNET: Final = subnets(Ipv6CidrBlockAssociationSet=[{}])
 OF_VPC: Final = admitting({"IpRanges": [{"CidrIp": "10.0.0.0/16"}]})
 HERE: Final = instance(PrivateIpAddress="10.0.0.5")
+RANGES: Final = [
+    {"CidrBlock": block, "CidrBlockState": {"State": state}}
+    for block, state in (("100.64.0.0/16", "associated"), ("100.65.0.0/16", "disassociated"))
+]
 HALVES: Final = [
     {"DestinationCidrBlock": block, "GatewayId": "igw-1", "State": "active"}
     for block in ("0.0.0.0/1", "128.0.0.0/1")
@@ -261,6 +265,9 @@ ROUTES: Final = {
            ("the instance, whose default route is to the NAT gateway itself", "", (0,)),
            ("the NAT gateway", UNKNOWN, (1,)),
        )},
+    "an appliance in place of the local route of another range": path(
+        UNKNOWN, subnets(CidrBlock="100.64.0.0/24"), vpc(CidrBlockAssociationSet=RANGES),
+        replaced(1, block="100.64.0.0/16")),
     "public access blocked in another subnet": path(
         "", lambda w: w.answers["ec2:describe_subnets"]["Subnets"].append(OTHER_SUBNET)),
     "public access blocked for what comes in, behind a NAT": path("", blocked("block-ingress")),
@@ -389,7 +396,7 @@ NAMES: Final = {
     "Amazon's DNS in the VPC": path("", closed(*BOTH_ENDPOINTS), dns(["10.0.0.2"])),
     "DNS in the VPC": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns(["10.0.0.3"])),
     "own DNS of another VPC": path("", closed(*BOTH_ENDPOINTS), dns(*OF_TWO)),
-    "no DHCP options": path(UNKNOWN, dhcp_of_vpc("default")),
+    "no DHCP options": path(UNKNOWN, vpc(DhcpOptionsId="default")),
     "own DNS, and endpoints that let nobody in": path(
         UNKNOWN, endpoints(*BOTH_ENDPOINTS), SHUT, OWN_DNS),
     **{f"own DNS, no route, and {name}": path(CHANNELS, NO_ROUTE, OWN_DNS, *does)
