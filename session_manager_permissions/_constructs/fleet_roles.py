@@ -78,7 +78,7 @@ class RoleKey(NamedTuple):
     reference, the stack that makes the role, or the stack that refers to it where CDK does not
     know."""
     name: str
-    """The role's name, or the reference as JSON."""
+    """The role's name, or the reference or the function that gives it, as JSON."""
 
 
 @dataclass
@@ -103,15 +103,16 @@ def list_roles(policies: list[FleetPolicy], tree: Tree) -> None:
         policies: those of the stacks first, then those on conditions.
         tree: the scope that the compute is in.
     """
-    references, by_name = _uses(policies, tree)
-    _find_owners(references)
-    owned = _owned_by_name(tree) if by_name else {}
+    # First what refers to a role, so that CloudFormation waits for the stack that makes it.
+    uses = sorted(_uses(policies, tree), key=lambda use: not use.key.name.startswith("{"))
+    by_ref = [use for use in uses if use.key.name.startswith('{"Ref"')]
+    _find_owners(by_ref)
+    may_be_by_name = tree.has_parameters or len(by_ref) < len(uses)
+    owned = _owned_by_name(tree) if may_be_by_name else {}
     by_reference = {reference: key for key, roles in owned.items() for reference in roles}
-    for use in references:
+    for use in uses:
         use.key = by_reference.get(use.key, use.key)
-    for use in by_name:
         use.token = _reference_here(use.policy, owned.get(use.key, {})) or use.token
-    uses = [*references, *by_name]
     used = {(use.policy.stack, use.policy.condition_path, use.key) for use in uses}
     for use in uses:
         stack = use.policy.stack
@@ -122,8 +123,8 @@ def list_roles(policies: list[FleetPolicy], tree: Tree) -> None:
             use.policy.roles.setdefault(use.key, use.token)
 
 
-def _uses(policies: list[FleetPolicy], tree: Tree) -> tuple[list[_Use], list[_Use]]:
-    """Return the roles of the compute: those by references, and those by their names."""
+def _uses(policies: list[FleetPolicy], tree: Tree) -> list[_Use]:
+    """Return the roles of the compute."""
     named = {
         policy: [(found, _name_in(found.resource)) for found in policy.compute]
         for policy in policies
@@ -135,19 +136,21 @@ def _uses(policies: list[FleetPolicy], tree: Tree) -> tuple[list[_Use], list[_Us
         for name, imported in tree.roles_given():
             if name in literal:
                 imports.setdefault(name, [imported])
-    references: list[_Use] = []
-    by_name: list[_Use] = []
+    uses: list[_Use] = []
     for policy in policies:
         probe = Probe(policy.environment, policy.statements, imports)
         roles = _roles_of(policy, named[policy], probe, is_customized=policy in customized)
         for token, value in roles.items():
-            if isinstance(value, str):
-                key = RoleKey(owner=policy.environment.account or policy.stack, name=value)
-                by_name.append(_Use(policy=policy, token=token, key=key))
-            else:
-                key = RoleKey(owner=policy.stack, name=_as_json(value))
-                references.append(_Use(policy=policy, token=token, key=key))
-    return references, by_name
+            key = _key(value, policy.stack, policy.environment)
+            uses.append(_Use(policy=policy, token=token, key=key))
+    return uses
+
+
+def _key(name: object, stack: cdk.Stack, environment: Environment) -> RoleKey:
+    """Return the key of a role by its resolved name, which may be a reference."""
+    if isinstance(name, str):
+        return RoleKey(owner=environment.account or stack, name=name)
+    return RoleKey(owner=stack, name=_as_json(name))
 
 
 def _roles_of(
@@ -199,10 +202,7 @@ def _find_owners(references: list[_Use]) -> None:
     policies = Counter(use.token for use in references)
     twins = Counter((use.policy, use.key) for use in references)
     unclear = [
-        use
-        for use in references
-        if (policies[use.token] > 1 or twins[use.policy, use.key] > 1)
-        and use.key.name.startswith('{"Ref"')
+        use for use in references if policies[use.token] > 1 or twins[use.policy, use.key] > 1
     ]
     if not unclear:
         return
@@ -225,10 +225,9 @@ def _owned_by_name(tree: Tree) -> dict[RoleKey, dict[RoleKey, cdk.CfnResource]]:
     for role, stack in tree.resources("AWS::IAM::Role"):
         given = role.role_name if isinstance(role, iam.CfnRole) else None
         name = stack.resolve(given) if given and is_token(given) else given
-        if isinstance(name, str):
-            key = RoleKey(owner=Environment.of(stack).account or stack, name=name)
+        if name is not None:
             reference = RoleKey(owner=stack, name=_as_json(stack.resolve(role.ref)))
-            owned.setdefault(key, {})[reference] = role
+            owned.setdefault(_key(name, stack, Environment.of(stack)), {})[reference] = role
     return owned
 
 

@@ -48,6 +48,7 @@ class Tree:
         self.nodes = node.find_all()
         self.in_app = self.nodes if len(ancestors) == 1 else ancestors[0].node.find_all()
         self.stacks = [node for node in self.nodes if isinstance(node, cdk.Stack)]
+        self.has_parameters = any(isinstance(node, cdk.CfnParameter) for node in self.in_app)
         self.has_conditions = any(isinstance(node, cdk.CfnCondition) for node in self.in_app)
         self.home = self.stacks[0] if isinstance(scope, cdk.Stack) else _stack_around(ancestors)
         """The stack that the scope is in, or is; None of an app, and of what groups stacks."""

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aws_cdk as cdk
 import jsii
@@ -378,8 +378,7 @@ def test_what_can_t_be_attached_to_is_in_each_stack_s_one_warning(make_app: Make
 
 def owned_by_two_and_an_l1(stack: cdk.Stack) -> str:
     role = owned_role(stack)
-    cfn_role = role.node.default_child
-    assert isinstance(cfn_role, iam.CfnRole)
+    cfn_role = cast("iam.CfnRole", role.node.default_child)
     return profiles(stack, role, role, cfn_role.ref)
 
 
@@ -419,6 +418,7 @@ ROLES: Final[dict[str, Callable[[cdk.Stack], str | list[str]]]] = {
     "owned, and by its name": lambda s: profiles(s, owned_role(s, name="Named"), "Named"),
     "L2 by its name": lambda s: profiles(s, "Named") and owned_role(s, name="Named").role_name,
     "L1 by its name": lambda s: profiles(s, "Named") and l1_role(s, name="Named").ref,
+    "parameter": lambda s: profiles(s, parameter(s)) and l1_role(s, name=cdk.Fn.ref("Given")).ref,
     "behind a view": behind_a_view_that_another_construct_has,
     "lazy": lambda s: profiles(s, iam.LazyRole(s, "Lazy", assumed_by=EC2)),
     "beside users and groups": beside_users_and_groups,
