@@ -39,7 +39,7 @@ def asked_of(world: World, action: str) -> list[tuple[str, dict[str, list[str]]]
 
 
 def test_what_an_operator_is_asked_about() -> None:
-    world = world_of(setting(one_by_one=True))
+    world = world_of(setting(one_by_one=True), kmsKeyId=ALIAS)
 
     check = operator_of(world)
 
@@ -56,12 +56,6 @@ def test_what_an_operator_is_asked_about() -> None:
     ((found, context),) = asked_of(world, DATA_KEY)
     assert found == KEY
     assert context["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
-
-
-def test_an_alias_and_no_key() -> None:
-    world = world_of(setting(one_by_one=True), kmsKeyId=ALIAS)
-    operator_of(world)
-    ((_, context),) = asked_of(world, DATA_KEY)
     assert context["kms:ResourceAliases"] == ["alias/sessions"]
 
     world = World()
