@@ -132,6 +132,10 @@ class Outcome:
         """Return the outcome that AWS did not answer."""
         return self.unknown(str(error), errors=[error])
 
+    def absent(self, why: str, error: CannotAsk | None) -> Outcome:
+        """Return the outcome where there is no subject, or AWS did not say whether there is."""
+        return self.unasked(error) if error else self.skipped(why)
+
     def failed(
         self,
         *why: str,

@@ -27,7 +27,6 @@ from .questions import Uses, questions
 from .role_verdict import Verdict, ask
 
 if TYPE_CHECKING:
-    from .checks import Check
     from .node import Node
     from .session import Session
 
@@ -295,7 +294,7 @@ def _assumable(
     error: CannotAsk | None = None,
 ) -> Outcome:
     if found is None:
-        return _of_no_role(checks.ASSUMABLE, error)
+        return checks.ASSUMABLE.of(None).absent(NO_ROLE, error)
     api = _ROLE if node.is_hybrid else _PROFILE
     role = checks.ASSUMABLE.of(found.arn, Evidence(api, "AssumeRolePolicyDocument", trusted.answer))
     fix = let_assume(found, trusted, service, node.region_word)
@@ -309,11 +308,6 @@ def _assumable(
     if trusted.answer == "unknown":
         return role.unknown(trusted.why, fix=node.aws(f"iam get-role --role-name {found.word}"))
     return role.passed(trusted.why)
-
-
-def _of_no_role(check: Check, error: CannotAsk | None) -> Outcome:
-    """Return the outcome where no role is known that does the work."""
-    return check.of(None).unasked(error) if error else check.skipped(NO_ROLE)
 
 
 def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tuple[str, ...]:
@@ -356,7 +350,7 @@ def _permissions(
 ) -> list[Outcome]:
     both = checks.REGISTER, checks.REACH
     if worker is None:
-        return [_of_no_role(check, error) for check in both]
+        return [check.of(None).absent(NO_ROLE, error) for check in both]
     registers, reaches = (permissions[check.name]() for check in both)
     register, reach = (check.of(worker.arn) for check in both)
     opens = isinstance(reaches, CannotAsk) or not reaches.denied & _OF_EACH_SESSION

@@ -144,10 +144,8 @@ def _permissions(node: Node, preferences: Preferences, identity: Identity) -> It
             found = identity.permissions[check.name]()
             outcome = check.of(subject).simulated(found, is_seen=bool(enforced))
             yield _of_bucket(outcome, node, preferences) if check is checks.LOG_TO_S3 else outcome
-        elif identity.role is None and identity.error:
-            yield check.of(subject).unasked(identity.error)
         elif identity.role is None:
-            yield check.of(subject).skipped(NO_ROLE)
+            yield check.of(subject).absent(NO_ROLE, identity.error)
         else:
             yield _without_key(subject, preferences.outcomes[0])
 

@@ -12,6 +12,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from .asking import NO_ANSWER, Addressee, CannotAsk, NotReached, answered, asking, read_in, tried
+from .text import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 _Found = TypeVar("_Found")
 _Described = dict[str, Any]
 
-_USER_AGENT: Final = "session-manager-permissions"
 _RETRIES: Final = {"mode": "standard"}
 """In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times."""
 _CONNECT, _READ = 5, 10
@@ -76,7 +76,7 @@ class Boto:
             raise CannotAsk(f"no credentials: {_why_none(program, error)}") from None
         self._config = Config(
             retries={**retries},
-            user_agent_extra=_USER_AGENT,
+            user_agent_extra=PROGRAM,
             connect_timeout=_CONNECT,
             read_timeout=_READ,
         )
