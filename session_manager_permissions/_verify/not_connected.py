@@ -66,6 +66,8 @@ class Clue(NamedTuple):
     why: str
     fix: tuple[str, ...]
     evidence: tuple[Evidence, ...]
+    is_old: bool = False
+    """Whether it is so old that the agent has tried again since, so that it explains less."""
 
 
 class _Change(NamedTuple):
@@ -81,7 +83,9 @@ class _Change(NamedTuple):
         """Return what the change shows if it is later than the agent's last try."""
         at = f"{self.when:%Y-%m-%d %H:%M:%S} UTC"
         why = f"{self.what} at {at}, after the agent's last try that is known"
-        return Clue(why, restart(node), (Evidence(self.call, self.field, str(self.when)),))
+        evidence = Evidence(self.call, self.field, str(self.when))
+        is_old = datetime.now(timezone.utc) - self.when >= _RETRIES
+        return Clue(why, restart(node), (evidence,), is_old)
 
 
 def explained(node: Node, identity: Identity, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -98,16 +102,17 @@ def explained(node: Node, identity: Identity, outcomes: Sequence[Outcome]) -> li
         return [*outcomes]
     all_pass = not any(one.verdict == "unknown" for one in needed)
     errors: list[CannotAsk] = []
-    clue: Clue | None = None
+    found: list[Clue] = []
     for clues in _sources(node, identity, all_pass=all_pass):
         try:
-            clue = next(clues, None)
+            found += clues
         except NotThere:
             continue
         except CannotAsk as error:
             errors.append(error)
-        if clue is not None:
+        if not all(one.is_old for one in found):
             break
+    clue = min(found, key=lambda one: one.is_old, default=None)
     if clue is None and not all_pass:
         return [*outcomes]  # what is unknown comes first
     return [_with(one, clue, node, errors) if one.check is AGENT else one for one in outcomes]
@@ -126,15 +131,14 @@ def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iter
     """Yield what may show a cause, best first; each asks AWS when it is looked at."""
     now, launched = datetime.now(timezone.utc), _time(node.instance, "LaunchTime")
     instance, role = node.instance, identity.role
-    earlier: list[Clue] = []
     if role is not None and identity.replaced:
         yield _not_assumable(node, role)
     if role is not None and role.created is not None:
         call = "iam:GetRole" if node.is_hybrid else "iam:GetInstanceProfile"
         made = _Change(f"the role {role.arn} was made", role.created, call, "CreateDate")
-        yield _recent(node, iter([made]), earlier)
+        yield _recent(node, iter([made]))
     if node.profile_arn and not identity.replaced:
-        yield _recent(node, _associations(node), earlier)
+        yield _recent(node, _associations(node))
     if launched is not None and now - launched < _UP:
         yield iter([_just_up(node, launched)])
     if instance is not None and node.record is None:
@@ -144,19 +148,15 @@ def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iter
     if instance is not None and node.record is None:
         yield _hybrid(node, instance)
     if role is not None:  # last, as these take two calls
-        yield _recent(node, _policies(node.spare, role.arn), earlier)
-    yield iter(earlier)
+        yield _recent(node, _policies(node.spare, role.arn))
 
 
-def _recent(node: Node, changes: Iterator[_Change], earlier: list[Clue]) -> Iterator[Clue]:
-    """Yield the changes after the agent's last try; those that it can have tried since, later."""
+def _recent(node: Node, changes: Iterator[_Change]) -> Iterator[Clue]:
+    """Yield the changes after the agent's last try that is known."""
     last_try = _last_try(node, _time(node.instance, "LaunchTime"))
     for change in changes:
         if change.when > last_try:
-            clue = change.clue(node)
-            if datetime.now(timezone.utc) - change.when < _RETRIES:
-                yield clue
-            earlier.append(clue)
+            yield change.clue(node)
 
 
 def _time(found: object, name: str) -> datetime | None:
