@@ -122,7 +122,7 @@ class _Checking:
         by_roles: defaultdict[tuple[Role, ...], list[Finding]] = defaultdict(list)
         for profile in (one for type_ in ROLE_IN for one in self._assembly.by_type[type_]):
             behind, of_role = self._of_profile(profile)
-            if behind:
+            if behind or of_role:
                 by_profile[profile] = of_role
                 by_roles[behind] += of_role
         found = [one for several in by_roles.values() for one in _together(several)]
@@ -134,12 +134,10 @@ class _Checking:
         found += self._of_policies({role: None for behind in by_roles for role in behind})
         found += self._warnings_on_compute()
         for service in self._assembly.by_type["AWS::ECS::Service"]:
-            judge = partial(
-                containers.of_service, self._parts, self._decisions, self._session_rules, service
-            )
-            found += in_all_worlds(self._worlds, judge)
-        of_grants = partial(tags.of_grants, self._parts, self._roles, self._launchers)
-        found += in_all_worlds(self._worlds, of_grants)
+            judges = self._parts, self._decisions, self._session_rules
+            found += in_all_worlds(self._worlds, containers.of_service, *judges, service)
+        grants = self._parts, self._roles, self._launchers
+        found += in_all_worlds(self._worlds, tags.of_grants, *grants)
         for profile, (verdict, is_allowed) in of_roles.items():
             found += [
                 one
@@ -168,7 +166,7 @@ class _Checking:
         return [
             launch
             for resource in self._launchers.resources
-            for launch in in_any_world(self._worlds, partial(of, resource))
+            for launch in in_any_world(self._worlds, of, resource)
         ]
 
     # Profiles and their roles --------------------------------------------------------------------
@@ -244,19 +242,18 @@ class _Checking:
             return [str(one) for one in several if one]
 
         launchers = (*self._launchers.resources, *self._launchers.templates())
-        return [one for one in launchers if in_any_world(self._worlds, partial(activations, one))]
+        return [one for one in launchers if in_any_world(self._worlds, activations, one)]
 
     def _of_policies(self, roles: Iterable[Role]) -> Iterator[Finding]:
         """Find what is worth a warning about the policies of roles."""
         for role in roles:
             if role.in_app:
-                yield from in_any_world(self._worlds, partial(advice.of_role, self._roles, role))
+                yield from in_any_world(self._worlds, advice.of_role, self._roles, role)
         policies = (one.policy for role in roles for one in (*role.inline, *role.managed))
         for policy in dict.fromkeys(policies):
             if policy.may_be_about((DECRYPT,)):
-                yield from in_any_world(
-                    self._worlds, partial(advice.of_policy, self._decisions.policies, policy)
-                )
+                read = self._decisions.policies
+                yield from in_any_world(self._worlds, advice.of_policy, read, policy)
 
     def _of_sessions(self, profile: Resource, *, is_allowed: bool) -> Iterable[Finding]:
         """Find what keeps sessions from the instances of a profile, once they can be reached.
@@ -287,7 +284,7 @@ class _Checking:
             if resource in used:
                 continue
             of_resource = self._of_launcher(resource)
-            launched = in_any_world(self._worlds, partial(self._named_by, resource))
+            launched = in_any_world(self._worlds, self._named_by, resource)
             used.update(template for *_, uses in launched for template in uses)
             for one in {maybe_profile for _, maybe_profile, _ in launched}:
                 if one in by_profile:
@@ -321,7 +318,7 @@ class _Checking:
         found = judgement.found
         if any(one.rule == credentials.NO_INSTANCE_PROFILE for one in found):
             stack = resource.template.stack
-            options = in_all_worlds(self._worlds, partial(self._session_rules.of_new_role, stack))
+            options = in_all_worlds(self._worlds, self._session_rules.of_new_role, stack)
             found = permissions.with_more(found, Allow(resource, options=(*options,)))
         return found
 
@@ -362,7 +359,7 @@ class _Checking:
         return _together(
             finding
             for resource in self._launchers.resources
-            for finding in in_any_world(self._worlds, partial(found, resource))
+            for finding in in_any_world(self._worlds, found, resource)
         )
 
     def _keeping_from(self, launched: _Launched) -> Iterator[Told]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,7 +18,6 @@ from .parts import (
     GROUP,
     STACKS,
     SUBNET,
-    PartKind,
     Parts,
     decider,
     inner,
@@ -401,9 +400,10 @@ class Launchers:
                 base = self._reader.unknown(resource, "its launch templates")._replace(
                     uses=base.uses
                 )
-        subnets = self._named(resource, data, service.subnets, SUBNET)
+        refer = partial(self._parts.references, resource.template)
+        subnets = refer([data.get(name) for name in service.subnets], SUBNET)
         for names, image in product(service.groups, _images(resource, data, base)):
-            groups = self._named(resource, data, names, GROUP) or base.groups
+            groups = refer([data.get(name) for name in names], GROUP) or base.groups
             if written is None or not subnets or not groups:
                 yield self._opaque(resource, service.name, written, base.uses)
                 return
@@ -416,15 +416,6 @@ class Launchers:
                 image=image,
             )
             yield self._compute(resource, launch)
-
-    def _named(
-        self, resource: Resource, data: dict[str, Any], names: tuple[str, ...], to: PartKind
-    ) -> tuple[Reference, ...]:
-        return tuple(
-            one
-            for name in names
-            for one in self._parts.references(resource.template, data.get(name), to)
-        )
 
     def _has_no_instances(self, resource: Resource, type_: object) -> bool:
         """Whether a compute environment is one of Fargate. The world decides on a parameter."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from .worlds import TooManyWorlds, WorldResult, Worlds, deciders
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .rules import Finding, Told
 
 _Found = TypeVar("_Found")
+_P = ParamSpec("_P")
 
 
 class Judgement(NamedTuple):
@@ -30,23 +31,27 @@ class Judgement(NamedTuple):
         return "can't be known" if self.decides else "ready"
 
 
-def in_any_world(worlds: Worlds, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
+def in_any_world(
+    worlds: Worlds, find: Callable[_P, Iterable[_Found]], *args: _P.args, **given: _P.kwargs
+) -> list[_Found]:
     """Return what is found in at least one world.
 
     If there are too many worlds, only some of them are looked at.
     """
     each: list[list[_Found]]
     try:
-        each = [world.judged for world in worlds.each(lambda: [*find()])]
+        each = [world.judged for world in worlds.each(lambda: [*find(*args, **given)])]
     except TooManyWorlds as many:
         each = many.judged
     return [*dict.fromkeys(one for several in each for one in several)]
 
 
-def in_all_worlds(worlds: Worlds, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
+def in_all_worlds(
+    worlds: Worlds, find: Callable[_P, Iterable[_Found]], *args: _P.args, **given: _P.kwargs
+) -> list[_Found]:
     """Return what is found in every world; nothing if there are too many of them."""
     try:
-        several = [world.judged for world in worlds.each(lambda: [*find()])]
+        several = [world.judged for world in worlds.each(lambda: [*find(*args, **given)])]
     except TooManyWorlds:
         return []
     first = several[0] if several else []

@@ -70,6 +70,8 @@ STACKS: Final = ("AWS::CloudFormation::Stack", "AWS::Serverless::Application", *
 """The types that deploy a template, which may not be here."""
 
 
+_UNREAD: Final = "the template of"
+
 _Default = TypeVar("_Default", bool, None)
 
 
@@ -127,34 +129,29 @@ class Parts:
         """
         for macro in resource.template.transforms:
             return Unknown(f"the macro {shown(macro)}")
-        return self.given_away(resource) or self._first(
-            self._customised, resource, "the custom resource"
-        )
+        return self._given_to(resource, *self._given)
 
     def given_away(self, resource: Resource) -> Unknown | None:
         """The stack that refers to a resource, and whose template is not here."""
-        return self._first(self._given_away, resource, "the template of")
+        return self._given_to(resource, _UNREAD)
 
-    def _first(
-        self, by_mentioned: dict[Resource, list[Resource]], resource: Resource, what: str
-    ) -> Unknown | None:
-        for one in by_mentioned.get(resource, ()):
-            if one.exists:
-                return Unknown(f"{what} {one.logical_id!r}")
+    def _given_to(self, resource: Resource, *kinds: str) -> Unknown | None:
+        for kind in kinds:
+            for one in self._given[kind].get(resource, ()):
+                if one.exists:
+                    return Unknown(f"{kind} {one.logical_id!r}")
         return None
 
     @cached_property
-    def _customised(self) -> dict[Resource, list[Resource]]:
-        return self.by_mentioned(self.custom)
-
-    @cached_property
-    def _given_away(self) -> dict[Resource, list[Resource]]:
-        return self.by_mentioned(self.unread_stacks)
+    def _given(self) -> dict[str, dict[Resource, list[Resource]]]:
+        """What each resource is given to that may change it, by how a message names the kind."""
+        given_to = {_UNREAD: self.unread_stacks, "the custom resource": self.custom}
+        return {kind: self.by_mentioned(several) for kind, several in given_to.items()}
 
     @cached_property
     def given(self) -> list[Resource]:
         """The resources that a custom resource refers to, or a stack whose template is not here."""
-        return [*dict.fromkeys((*self._given_away, *self._customised))]
+        return [*dict.fromkeys(one for given in self._given.values() for one in given)]
 
     def by_mentioned(self, resources: list[Resource]) -> dict[Resource, list[Resource]]:
         """Map each resource that others refer to, to these. The last one is named first."""

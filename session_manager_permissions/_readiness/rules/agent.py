@@ -118,16 +118,16 @@ def _may_lack_agent_in_any_world(parts: Parts, image: Image) -> bool:
 
     If none has, the world is not asked which image it has: a map may have one for each region.
     """
+
+    def may_lack() -> bool:
+        try:
+            worlds = parts.worlds.each(lambda: _parameter(parts, image)[0])
+        except TooManyWorlds:  # as a map may have one for each region and operating system
+            return _WORDS.search(parts.all_written) is not None
+        return any(_MAY_LACK.match(one.judged) or _MINIMAL.match(one.judged) for one in worlds)
+
     key = "may lack the agent", image.named_by, json.dumps(as_written(image.value))
-    return parts.worlds.once(key, lambda: _may_lack_agent(parts, image))
-
-
-def _may_lack_agent(parts: Parts, image: Image) -> bool:
-    try:
-        worlds = parts.worlds.each(lambda: _parameter(parts, image)[0])
-    except TooManyWorlds:  # as a map may have one for each region and operating system
-        return _WORDS.search(parts.all_written) is not None
-    return any(_MAY_LACK.match(one.judged) or _MINIMAL.match(one.judged) for one in worlds)
+    return parts.worlds.once(key, may_lack)
 
 
 def _parameter(parts: Parts, image: Image) -> tuple[str, str]:

@@ -6,7 +6,8 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
@@ -58,29 +59,23 @@ def of_service(
     task = parts.assembly.resource("AWS::ECS::TaskDefinition", service.template, written)
     if enabled is not True or task is None or not task.exists:
         return []
-    return [
-        Finding(
-            EXEC_DENIED,
-            (service,),
-            "Properties.EnableExecuteCommand",
-            f"{what}: {why}",
-            fixes,
-        )
-        for what, why, fixes in (
-            *((_DENIED, *one) for one in _of_containers(parts, task)),
-            *_of_role(parts, decisions, rules, service, task),
-        )
-    ]
+    told = (*_of_containers(parts, task), *_of_role(parts, decisions, rules, service, task))
+    finding = partial(Finding, EXEC_DENIED, (service,), "Properties.EnableExecuteCommand")
+    return [finding(said, fixes) for said, fixes in told]
 
 
-def _of_containers(parts: Parts, task: Resource) -> Iterator[tuple[str, tuple[Fix, ...]]]:
+_Said: TypeAlias = "tuple[str, tuple[Fix, ...]]"
+"""What a finding says, and what mends it."""
+
+
+def _of_containers(parts: Parts, task: Resource) -> Iterator[_Said]:
     for place, (container, _) in enumerate(mappings(task.properties.get("ContainerDefinitions"))):
         if container is None:
             continue
         name = parts.text(task, container.get("Name"))
         read_only = parts.fact(task, container.get("ReadonlyRootFilesystem"), "", default=False)
         if read_only is True and not _has_volume(parts, task, container):
-            why = f"the root file system of the container {name!r} is read-only"
+            why = f"{_DENIED}: the root file system of the container {name!r} is read-only"
             path = f"ContainerDefinitions.{place}.ReadonlyRootFilesystem"
             yield why, (Set(task, path, value=False),)
         given = [
@@ -90,9 +85,9 @@ def _of_containers(parts: Parts, task: Resource) -> Iterator[tuple[str, tuple[Fi
             if entry
         ]
         if any(key in given for key in _KEYS):
-            why = f"the agent uses the AWS keys in the environment of the container {name!r}"
             advice = "give the container its permissions by the task role, and no AWS keys"
-            yield why, (Advice(advice),)
+            keys = f"the AWS keys in the environment of the container {name!r}"
+            yield f"{_DENIED}: the agent uses {keys}", (Advice(advice),)
 
 
 def _has_volume(parts: Parts, task: Resource, container: dict[str, Any]) -> bool:
@@ -105,7 +100,7 @@ def _has_volume(parts: Parts, task: Resource, container: dict[str, Any]) -> bool
 
 def _of_role(
     parts: Parts, decisions: Decisions, rules: SessionRules, service: Resource, task: Resource
-) -> Iterator[tuple[str, str, tuple[Fix, ...]]]:
+) -> Iterator[_Said]:
     written, asked = task.properties.get("TaskRoleArn"), _asked(parts, service)
     if written is None:
         needs = [
@@ -114,7 +109,7 @@ def _of_role(
         launch = parts.text(service, service.properties.get("LaunchType", ""))
         if launch == "FARGATE" or needs == ["FARGATE"]:
             options = (_OPTION, *(rules.options(asked) if asked else ()))
-            yield _DENIED, "the task has no role", (GiveTaskRole(task, options),)
+            yield f"{_DENIED}: the task has no role", (GiveTaskRole(task, options),)
         return
     role = decisions.roles.role_of(task.template, written)
     if role is None or parts.changed(role.resource):
@@ -141,8 +136,8 @@ def _of_role(
         lacking.append(f"{actions}, as the cluster {asked.resource.logical_id!r} asks for")
     if lacking:
         what = _DENIED if missing or any(call.ends for call in calls) else _LOST
-        why = f"the task role {role.name!r} is not allowed to call {', and '.join(lacking)}"
-        yield what, why, tuple(dict.fromkeys(fixes))
+        may_not = f"is not allowed to call {', and '.join(lacking)}"
+        yield f"{what}: the task role {role.name!r} {may_not}", tuple(dict.fromkeys(fixes))
 
 
 def _asked(parts: Parts, service: Resource) -> Document | None:
