@@ -224,25 +224,20 @@ class _Checking:
         registers = all(one.decision.answer is Answer.ALLOWED for one in answers)
         registers = registers and credentials.may_be_assumed(self._parts, role)
         heals = self._management.stands_in(role, profile, registers=registers)
-        if heals:
-            return heals
-        for resource in self._activating:
-            for compute, its_profile, *_ in self._launched(resource):
-                activation = compute.launch.scripts.activation
-                if activation is not None and its_profile is profile:
-                    return activation.decides
-        return ""
+        return heals or self._activations.get(profile, "")
 
     @cached_property
-    def _activating(self) -> list[Resource]:
-        """The resources that may launch instances that register by a hybrid activation."""
+    def _activations(self) -> dict[Resource | None, str]:
+        """The hybrid activation that instances of each profile register by in any world."""
 
-        def activations(resource: Resource) -> list[str]:
-            several = (one.launch.scripts.activation for one, *_ in self._launched(resource))
-            return [str(one) for one in several if one]
+        def of(resource: Resource) -> Iterator[tuple[Resource | None, str]]:
+            for compute, profile, *_ in self._launched(resource):
+                activation = compute.launch.scripts.activation
+                if activation is not None:
+                    yield profile, activation.decides
 
         launchers = (*self._launchers.resources, *self._launchers.templates())
-        return [one for one in launchers if in_any_world(self._worlds, activations, one)]
+        return dict(found for one in launchers for found in in_any_world(self._worlds, of, one))
 
     def _of_policies(self, roles: Iterable[Role]) -> Iterator[Finding]:
         """Find what is worth a warning about the policies of roles."""

@@ -467,9 +467,8 @@ class Launchers:
     def _unused_template(self, resource: Resource) -> Compute:
         """What is known of a launch template that nothing of the app launches from."""
         launch = self._reader.read(resource, resource.properties.get("LaunchTemplateData"))
-        if launch.profile is None:
-            doubt = Unknown(f"who launches from the template {resource.logical_id!r}")
-            launch = launch._replace(profile=doubt)
+        doubt = Unknown(f"who launches from the template {resource.logical_id!r}")
+        launch = launch._replace(profile=launch.profile or doubt)
         return self._compute(resource, launch)._replace(placements=())
 
     # Places --------------------------------------------------------------------------------------

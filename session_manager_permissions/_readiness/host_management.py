@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from itertools import compress
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
@@ -17,6 +18,8 @@ from .templates.functions import UNKNOWN, mapping, shown
 from .templates.model import Resource, may_be_equal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .decisions import Decisions
     from .roles import Role
 
@@ -35,7 +38,7 @@ _TURN_ON: Final = {
 https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-management.html
 """
 
-_FUNCTIONS: Final = ("AWS::Lambda::Function", "AWS::Serverless::Function")
+_FUNCTIONS: Final = {"AWS::Lambda::Function": "function", "AWS::Serverless::Function": "function"}
 """The types whose code may turn it on, such as for a custom resource."""
 
 _RUNS: Final = {
@@ -70,6 +73,9 @@ _NAMES_IT: Final = re.compile(
 _ANYWHERE: Final = (_QUICK_SETUP, *NEVER_READ)
 """The types that act in any account and region."""
 
+_Named: TypeAlias = "tuple[str, Resource]"
+"""A resource, and what a message calls such a one."""
+
 _TO_ASSOCIATE: Final = Asked((ASSOCIATE,))
 
 
@@ -81,26 +87,26 @@ class HostManagement:
         self._decisions = decisions
 
     @cached_property
-    def _turning_on(self) -> list[tuple[str, Resource]]:
+    def _turning_on(self) -> list[_Named]:
         """What turns it on, each with its noun."""
-        parts = self._parts
-        found = [(noun, one) for type_, noun in _TURN_ON.items() for one in parts.by_type[type_]]
-        of_code = {"custom resource": parts.custom, "stack": parts.unread_stacks}
-        of_code["function"] = [one for type_ in _FUNCTIONS for one in parts.by_type[type_]]
-        for noun, several in of_code.items():
-            shows_it = (
-                one for one in several if _NAMES_IT.search(f"{one.logical_id} {shown(one.written)}")
-            )
-            found += ((noun, one) for one in shows_it)
-        return found
+        of_code = self._each(_FUNCTIONS)
+        of_code += [("custom resource", one) for one in self._parts.custom]
+        of_code += [("stack", one) for one in self._parts.unread_stacks]
+        texts = [f"{one.logical_id} {shown(one.written)}" for _, one in of_code]
+        shows_it = map(_NAMES_IT.search, texts)
+        return [*self._each(_TURN_ON), *compress(of_code, shows_it)]
+
+    def _each(self, nouns: dict[str, str]) -> list[_Named]:
+        """Return the resources of these types, each with the noun of its type."""
+        return [(noun, one) for type_, noun in nouns.items() for one in self._parts.by_type[type_]]
 
     def of(self, resource: Resource) -> str:
         """Name what turns on Default Host Management for instances beside a resource, if any."""
-        return self._first_beside(self._turning_on, resource)
+        return _first(self._turning_on, resource, self._may_turn_on)
 
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
-        found = self.of(resource) or self._by_stack()
+        found = self.of(resource) or self._by_stack(resource)
         return found or self.by_runbook(resource) or self._by_role(resource)
 
     def stands_in(self, role: Role, profile: Resource, *, registers: bool) -> str:
@@ -117,49 +123,39 @@ class HostManagement:
             return changed.decides
         return ("" if registers else self.of(profile)) or self.by_runbook(profile)
 
-    def _sets(self, setting: Resource) -> bool:
-        """Whether a service setting may be the one that turns on Default Host Management."""
-        id_ = self._parts.text(setting, setting.properties.get("SettingId"))
-        value = self._parts.text(setting, setting.properties.get("SettingValue"))
+    def _may_turn_on(self, found: Resource) -> bool:
+        """Whether a service setting may be the one that does; whatever else is found does."""
+        if found.type != _SERVICE_SETTING:
+            return True
+        id_ = self._parts.text(found, found.properties.get("SettingId"))
+        value = self._parts.text(found, found.properties.get("SettingValue"))
         return (UNKNOWN in id_ or id_.endswith(_SETTING)) and value != "$None"
 
-    def _by_stack(self) -> str:
-        for one in (stack for type_ in NEVER_READ for stack in self._parts.by_type[type_]):
-            if one.exists and UNKNOWN in types_deployed(one):
-                return f"the template of {one.logical_id!r}"
-        return ""
+    def _by_stack(self, resource: Resource) -> str:
+        stacks = self._each(dict.fromkeys(NEVER_READ, "template of"))
+        return _first(stacks, resource, lambda one: UNKNOWN in types_deployed(one))
 
     def by_runbook(self, resource: Resource) -> str:
         """Name what gives instances beside a resource another profile, or policies; "" if none."""
-        for noun, found in self._running:
-            if _is_beside(found, resource):
-                written = found.properties.get(_RUNS[found.type][1])
-                known = self._parts.text(found, written)
-                is_open = known == UNKNOWN and isinstance(mapping(written).get("Ref"), str)
-                is_open = is_open and self._parts.behind(found.template, written) is None
-                if is_open or _ATTACHES.search(f"{known} {shown(written)}"):
-                    return f"the {noun} {found.logical_id!r}"
-        return ""
+        return _first(self._running, resource, self._attaches)
+
+    def _attaches(self, found: Resource) -> bool:
+        written = found.properties.get(_RUNS[found.type][1])
+        known = self._parts.text(found, written)
+        is_open = known == UNKNOWN and isinstance(mapping(written).get("Ref"), str)
+        is_open = is_open and self._parts.behind(found.template, written) is None
+        return is_open or _ATTACHES.search(f"{known} {shown(written)}") is not None
 
     def stops_agent(self, resource: Resource) -> str:
         """Name what may stop the agent of instances beside a resource; "" if nothing does."""
-        return self._first_beside(self._stopping, resource)
-
-    def _first_beside(self, several: list[tuple[str, Resource]], resource: Resource) -> str:
-        for noun, found in several:
-            is_setting = found.type == _SERVICE_SETTING
-            if _is_beside(found, resource) and (not is_setting or self._sets(found)):
-                return f"the {noun} {found.logical_id!r}"
-        return ""
+        return _first(self._stopping, resource)
 
     @cached_property
-    def _running(self) -> list[tuple[str, Resource]]:
-        return [
-            (noun, one) for type_, (noun, _) in _RUNS.items() for one in self._parts.by_type[type_]
-        ]
+    def _running(self) -> list[_Named]:
+        return self._each({type_: noun for type_, (noun, _) in _RUNS.items()})
 
     @cached_property
-    def _stopping(self) -> list[tuple[str, Resource]]:
+    def _stopping(self) -> list[_Named]:
         return [(noun, one) for noun, one in self._running if of_written(one.written).agent]
 
     def _by_role(self, resource: Resource) -> str:
@@ -178,10 +174,14 @@ class HostManagement:
         return ""
 
 
-def _is_beside(found: Resource, resource: Resource) -> bool:
-    """Tell whether something may be done to instances that are beside a resource.
-
-    Quick Setup and stack sets may do so in any account and region.
-    """
-    one_region = may_be_one_region(found.template.stack, resource.template.stack)
-    return (one_region or found.type in _ANYWHERE) and found.exists
+def _first(
+    several: list[_Named],
+    resource: Resource,
+    matters: Callable[[Resource], bool] = lambda _: True,
+) -> str:
+    """Name the first of those that matter, and that may act on instances beside a resource."""
+    for noun, one in several:
+        one_region = may_be_one_region(one.template.stack, resource.template.stack)
+        if (one_region or one.type in _ANYWHERE) and one.exists and matters(one):
+            return f"the {noun} {one.logical_id!r}"
+    return ""
