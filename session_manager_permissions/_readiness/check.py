@@ -120,7 +120,7 @@ class _Checking:
     def findings(self) -> tuple[list[Finding], Counter[str]]:
         by_profile: dict[Resource, list[Finding]] = {}
         by_roles: defaultdict[tuple[Role, ...], list[Finding]] = defaultdict(list)
-        for profile in (one for type_ in ROLE_IN for one in self._assembly.by_type[type_]):
+        for profile in self._parts.of_types(ROLE_IN):
             behind, of_role = self._of_profile(profile)
             if behind or of_role:
                 by_profile[profile] = of_role

@@ -109,10 +109,11 @@ _NEVER_LAUNCH: Final = (
     "AWS::EC2::VPC",
     "AWS::IAM::",
     "AWS::SecurityHub::",
+    "Custom::",
     *APART,
 )
-"""Types that launch no instances under a profile that they name. Those of AWS DMS and of Device
-Farm name another kind of profile.
+"""Types that launch no instances under a profile that they name, but by code that `in_code` looks
+for. Those of AWS DMS and of Device Farm name another kind of profile.
 """
 
 _RUN_CODE: Final = (
@@ -170,18 +171,16 @@ class Launchers:
     @cached_property
     def resources(self) -> list[Resource]:
         """What launches instances, without the launch templates."""
-        found = [one for type_ in self._read for one in self._parts.by_type[type_]]
         known = {*self._read, *STACKS, TEMPLATE, CONFIGURATION}
-        for type_, resources in [*self._parts.by_type.items()]:
-            if type_ not in known and not type_.startswith(_NEVER_LAUNCH):
-                found += filter(self._may_name_a_profile, resources)
-        found += filter(self._may_name_a_profile, self.stacks)
+        others = [one for one in self._parts.by_type if one not in known]
+        others = [one for one in others if not one.startswith(_NEVER_LAUNCH)]
+        may_launch = (*self._parts.of_types(others), *self.stacks)
+        found = self._parts.of_types(self._read)
+        found += (one for one in may_launch if self._has_profile(one, one.written))
         for template in self._parts.assembly.templates:
             for name in template.makers:
-                types = template.types_made[name]
-                if types & {UNKNOWN, *self._read} or _NAMES_A_PROFILE.search(
-                    shown(template.made_later[name])
-                ):
+                types, made = template.types_made[name], shown(template.made_later[name])
+                if types & {UNKNOWN, *self._read} or _NAMES_A_PROFILE.search(made):
                     found.append(Resource(template, name, {}))
         return found
 
@@ -207,20 +206,11 @@ class Launchers:
 
     # Who else launches ---------------------------------------------------------------------------
 
-    def _may_name_a_profile(self, resource: Resource) -> bool:
-        """Whether a resource that is not read as compute names a profile in any world."""
-        return resource not in self._custom and self._has_profile(resource, resource.written)
-
     def _has_profile(self, resource: Resource, value: object) -> bool:
         """Whether a value of a resource, as the template has it, names a profile in any world."""
         given = self._parts.given_to(resource.template, value)
         is_named = _NAMES_A_PROFILE.search(json.dumps(value))
         return bool(is_named) or any(one.type == PROFILE_TYPE for one in given)
-
-    @cached_property
-    def _custom(self) -> frozenset[Resource]:
-        """The custom resources, which may change what they are given."""
-        return frozenset(one for one in self._parts.custom if "Custom" in one.type)
 
     def _unrecognized(self, resource: Resource) -> Iterator[Compute]:
         """The instances of whatever else names a profile: it launches them by rules of its own."""
@@ -265,9 +255,8 @@ class Launchers:
     @cached_property
     def _code(self) -> list[tuple[Resource, set[object], bool]]:
         """What runs code, with all that it is given, and whether it makes profiles of roles."""
-        runs = [one for type_ in _RUN_CODE for one in self._parts.by_type[type_]]
         found = []
-        for one in (*runs, *self._parts.custom):
+        for one in (*self._parts.of_types(_RUN_CODE), *self._parts.custom):
             named: set[object] = {*self._parts.given_to(one.template, one.written)}
             text = json.dumps(one.written).replace(r"\"", '"')
             is_of_nodes = _NODE_CLASS in text
@@ -282,13 +271,7 @@ class Launchers:
         launch = self._reader.read(resource, resource.properties)
         written = resource.properties.get("LaunchTemplate")
         if written is not None:
-            of_template = self._reader.from_template(resource, written)
-            has_others = "MetadataOptions" in resource.properties and launch.metadata_off is None
-            if has_others and of_template.metadata_off is True:
-                whether = f"whether the metadata options of {resource.logical_id!r} replace those"
-                doubt = Unknown(f"{whether} of its launch template")
-                of_template = of_template._replace(metadata_off=doubt)
-            launch = launch.over(of_template)
+            launch = launch.over(self._reader.from_template(resource, written))
         if self._reader.has_elastic_address(resource):
             launch = launch._replace(elastic_address=True)
         yield self._compute(resource, launch)
@@ -301,24 +284,19 @@ class Launchers:
     def _launches(self, resource: Resource) -> Iterator[Launch]:
         """Each way in which an Auto Scaling group launches."""
         properties, reader = resource.properties, self._reader
-        configuration = properties.get("LaunchConfigurationName")
-        if configuration is not None:
-            named = self._parts.assembly.resource(CONFIGURATION, resource.template, configuration)
-            if named is None:
-                yield reader.unknown(resource, decider(configuration, "launch configuration"))
+        if (name := properties.get("LaunchConfigurationName")) is not None:
+            found = self._parts.assembly.resource(CONFIGURATION, resource.template, name)
+            if found is None:
+                yield reader.unknown(resource, decider(name, "launch configuration"))
             else:
-                yield reader.read(named, named.properties)
-            return
-        written = properties.get("LaunchTemplate")
-        if written is not None:
+                yield reader.read(found, found.properties)
+        elif (written := properties.get("LaunchTemplate")) is not None:
             yield reader.from_template(resource, written)
-            return
-        mixed = inner(properties, "MixedInstancesPolicy", "LaunchTemplate")
-        if mixed is None:
+        elif (mixed := inner(properties, "MixedInstancesPolicy", "LaunchTemplate")) is not None:
+            base = reader.from_template(resource, mixed.get("LaunchTemplateSpecification"))
+            yield from self._overridden(resource, base, mixed.get("Overrides"))
+        else:
             yield reader.unknown(resource, f"what {resource.logical_id!r} launches from")
-            return
-        base = reader.from_template(resource, mixed.get("LaunchTemplateSpecification"))
-        yield from self._overridden(resource, base, mixed.get("Overrides"))
 
     def _overridden(self, resource: Resource, base: Launch, overrides: object) -> list[Launch]:
         """The launches from a template, one for all subnets with the same other overrides."""
@@ -331,9 +309,6 @@ class Launchers:
                 other = self._reader.from_template(resource, specification)
                 template = other._replace(uses=(*other.uses, *base.uses))
             launch = self._reader.read(resource, written).over(template)
-            if "MetadataOptions" in override and launch.metadata_off is True:
-                doubt = Unknown(f"the metadata options that {resource.logical_id!r} overrides")
-                launch = launch._replace(metadata_off=doubt)
             anywhere = launch._replace(origin=template.origin, scripts=template.scripts, subnets=())
             if anywhere not in found:
                 found.append(anywhere)
@@ -342,12 +317,8 @@ class Launchers:
 
     def _spot_fleet(self, resource: Resource) -> Iterator[Compute]:
         data = inner(resource.properties, "SpotFleetRequestConfigData") or {}
-        for entry, written in mappings(data.get("LaunchSpecifications")):
-            if entry is None:
-                launch = self._reader.unknown(resource, decider(written, "launch specification"))
-            else:
-                launch = self._reader.read(resource, entry)
-            yield self._compute(resource, launch)
+        for written in listed(data.get("LaunchSpecifications")):
+            yield self._compute(resource, self._reader.read(resource, written))
         yield from self._by_templates(resource, data)
 
     def _by_templates(self, resource: Resource, data: dict[str, Any]) -> Iterator[Compute]:
@@ -397,9 +368,8 @@ class Launchers:
         if specified is not None:
             base = self._reader.from_template(resource, specified)
             if "Overrides" in mapping(specified):
-                base = self._reader.unknown(resource, "its launch templates")._replace(
-                    uses=base.uses
-                )
+                unknown = self._reader.unknown(resource, "its launch templates")
+                base = unknown._replace(uses=base.uses)
         refer = partial(self._parts.references, resource.template)
         subnets = refer([data.get(name) for name in service.subnets], SUBNET)
         for names, image in product(service.groups, _images(resource, data, base)):
@@ -484,7 +454,20 @@ class Launchers:
             metadata_off=without_profile or off if off is True else off,
             scripts=scripts,
         )
-        return Compute(resource, launch, self._places(resource, launch, doubt))
+        more = launch.other_interfaces or self._reader.may_have_more_interfaces(resource)
+        places = (
+            Placement(
+                subnet,
+                launch.groups,
+                launch.public_address,
+                launch.elastic_address or self._reader.floating_address() or False,
+                other_interfaces=more,
+                changed_by=doubt.decides if doubt else scripts.other_way,
+                address=launch.address,
+            )
+            for subnet in launch.subnets or (_DEFAULT_VPC,)
+        )
+        return Compute(resource, launch, (*places,))
 
     def _of_image(self, launch: Launch) -> Scripts:
         """What has run in an image that EC2 Image Builder makes, also for a launch template."""
@@ -499,29 +482,12 @@ class Launchers:
     @cached_property
     def _removing(self) -> list[Resource]:
         """What builds images by a recipe or a component that may remove the agent."""
-        return [
-            one
-            for type_ in _BUILDERS
-            for one in self._parts.by_type[type_]
-            if any(of_written(each.written).agent for each in one.waits_for)
-        ]
+        return [one for one in self._parts.of_types(_BUILDERS) if any(map(_removes, one.waits_for))]
 
-    def _places(
-        self, resource: Resource, launch: Launch, doubt: Unknown | None
-    ) -> tuple[Placement, ...]:
-        more = launch.other_interfaces or self._reader.may_have_more_interfaces(resource)
-        return tuple(
-            Placement(
-                subnet,
-                launch.groups,
-                launch.public_address,
-                launch.elastic_address or self._reader.floating_address() or False,
-                other_interfaces=more,
-                changed_by=doubt.decides if doubt else launch.scripts.other_way,
-                address=launch.address,
-            )
-            for subnet in launch.subnets or (_DEFAULT_VPC,)
-        )
+
+def _removes(part: Resource) -> bool:
+    """Whether a part of an image, such as a component, may remove the agent."""
+    return bool(of_written(part.written).agent)
 
 
 def _images(resource: Resource, data: dict[str, Any], base: Launch) -> list[Image | None]:

@@ -98,7 +98,7 @@ class HostManagement:
 
     def _each(self, nouns: dict[str, str]) -> list[_Named]:
         """Return the resources of these types, each with the noun of its type."""
-        return [(noun, one) for type_, noun in nouns.items() for one in self._parts.by_type[type_]]
+        return [(nouns[one.type], one) for one in self._parts.of_types(nouns)]
 
     def of(self, resource: Resource) -> str:
         """Name what turns on Default Host Management for instances beside a resource, if any."""

@@ -74,11 +74,16 @@ class Launch(NamedTuple):
     scripts: Scripts = NO_SCRIPTS
     image: Image | None = None
     user_data: Written | None = None
+    has_options: bool = False
+    """Whether it has metadata options, which may replace those of its template."""
     uses: tuple[Resource, ...] = ()
     """The launch templates that it is launched from."""
 
     def over(self, base: Launch) -> Launch:
         """Return the two combined: what this one says overrides what `base` says."""
+        if self.has_options and base.metadata_off is True:
+            whether = f"whether the metadata options of {self.origin.logical_id!r} replace those"
+            base = base._replace(metadata_off=Unknown(f"{whether} of its launch template"))
         defaults = self._field_defaults
         said = {
             name: value
@@ -107,8 +112,8 @@ class LaunchReader:
         version = self.parts.assembly.value(resource.template, given)
         if version not in ((ReturnValue(found, "LatestVersionNumber"),), ("$Latest",)):
             maybe = launch.profile if isinstance(launch.profile, Written) else None
-            launch = self.unknown(found, _version(found, given, version))
-            launch = launch._replace(maybe_profile=maybe)
+            unknown = self.unknown(found, _version(found, given, version))
+            launch = unknown._replace(maybe_profile=maybe)
         return launch._replace(uses=(found,))
 
     def specified(
@@ -139,6 +144,7 @@ class LaunchReader:
             origin,
             self._profile(origin, data),
             self._metadata_off(origin, data),
+            has_options="MetadataOptions" in data,
             scripts=of_user_data(self.parts, origin, data.get("UserData")).and_(of_init(origin)),
             image=Image(origin, data["ImageId"]) if "ImageId" in data else None,
             user_data=self._written(origin, data.get("UserData")),

@@ -25,7 +25,7 @@ from .templates.model import Resource, ReturnValue, Stack, Template, Value, may_
 from .worlds import TooManyWorlds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from session_manager_permissions._network.model import Range, Reference
 
@@ -91,6 +91,10 @@ class Parts:
         self.by_type = assembly.by_type
         self.worlds = assembly.worlds
 
+    def of_types(self, types: Iterable[str]) -> list[Resource]:
+        """Return the resources of several types."""
+        return [one for type_ in types for one in self.by_type[type_]]
+
     @cached_property
     def custom(self) -> list[Resource]:
         """The resources that may do anything: custom resources, and types that are not of AWS."""
@@ -114,12 +118,7 @@ class Parts:
     @cached_property
     def unread_stacks(self) -> list[Resource]:
         """The resources that deploy a stack whose template is not here."""
-        return [
-            one
-            for type_ in STACKS
-            for one in self.by_type[type_]
-            if one.logical_id not in one.template.nested
-        ]
+        return [one for one in self.of_types(STACKS) if one.logical_id not in one.template.nested]
 
     def changed(self, resource: Resource) -> Unknown | None:
         """What may change a resource.
