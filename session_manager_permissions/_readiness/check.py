@@ -120,16 +120,14 @@ class _Checking:
     def findings(self) -> tuple[list[Finding], Counter[str]]:
         by_profile: dict[Resource, list[Finding]] = {}
         by_roles: defaultdict[tuple[Role, ...], list[Finding]] = defaultdict(list)
+        of_sessions: list[Finding] = []
         for profile in self._parts.of_types(ROLE_IN):
             behind, of_role = self._of_profile(profile)
             if behind or of_role:
                 by_profile[profile] = of_role
                 by_roles[behind] += of_role
+                of_sessions += self._of_sessions(profile, of_role)
         found = [one for several in by_roles.values() for one in _together(several)]
-        of_roles = {
-            one: (_verdict(of_role), permissions.allow_documents(of_role))
-            for one, of_role in by_profile.items()
-        }
         found += self._add_findings_on_compute(by_profile) if self._with_compute else []
         found += self._of_policies({role: None for behind in by_roles for role in behind})
         found += self._warnings_on_compute()
@@ -138,14 +136,8 @@ class _Checking:
             found += in_all_worlds(self._worlds, containers.of_service, *judges, service)
         grants = self._parts, self._roles, self._launchers
         found += in_all_worlds(self._worlds, tags.of_grants, *grants)
-        for profile, (verdict, is_allowed) in of_roles.items():
-            found += [
-                one
-                for one in self._of_sessions(profile, is_allowed=is_allowed)
-                if verdict != "can't be known" or one.rule == sessions.SESSION_DENIED
-            ]
         verdicts = Counter(map(_verdict, by_profile.values()))
-        return [*dict.fromkeys(found)], verdicts
+        return [*dict.fromkeys((*found, *of_sessions))], verdicts
 
     def written(self, found: list[Finding], constructs: Constructs | None) -> list[Finding]:
         """Return the findings with their fixes as code, or as changes of the templates."""
@@ -250,13 +242,14 @@ class _Checking:
                 read = self._decisions.policies
                 yield from in_any_world(self._worlds, advice.of_policy, read, policy)
 
-    def _of_sessions(self, profile: Resource, *, is_allowed: bool) -> Iterable[Finding]:
+    def _of_sessions(self, profile: Resource, of_role: list[Finding]) -> list[Finding]:
         """Find what keeps sessions from the instances of a profile, once they can be reached.
 
         Args:
             profile: the profile.
-            is_allowed: whether a fix of its role allows what the documents ask for.
+            of_role: the findings on its role, whose fixes may allow what the documents ask for.
         """
+        is_allowed = permissions.allow_documents(of_role)
 
         def find() -> Iterator[Finding]:
             only_if(profile.exists)
@@ -266,7 +259,9 @@ class _Checking:
             if denied and not self._heals(role, profile):
                 yield from denied
 
-        return in_all_worlds(self._worlds, find)
+        is_open = _verdict(of_role) == "can't be known"
+        found = in_all_worlds(self._worlds, find)
+        return [one for one in found if one.rule == sessions.SESSION_DENIED or not is_open]
 
     # Compute -------------------------------------------------------------------------------------
 

@@ -200,29 +200,27 @@ def as_json(result: Result) -> str:
             "path": resource.path or None,
         }
 
-    found = [
-        {
-            "rule": one.finding.rule,
-            "severity": one.severity,
-            "not_ready": RULES[one.finding.rule].not_ready,
-            "why": one.finding.description,
-            "fix": [*map(_step, one.finding.steps)],
-            "page": page(one.finding.rule),
-            "resources": [*map(where, one.places)],
-        }
-        for one in result.found
-    ]
-    acknowledged = [
-        {"rule": finding.rule, "reason": place.reason} | where(place)
-        for finding, place in result.acknowledged
-    ]
     answered = {
         "version": 1,
         "ready": result.ready,
         "not_ready": result.not_ready,
         "profiles": {verdict: result.verdicts[verdict] for verdict in VERDICTS},
-        "findings": found,
-        "acknowledged": acknowledged,
+        "findings": [
+            {
+                "rule": one.finding.rule,
+                "severity": one.severity,
+                "not_ready": RULES[one.finding.rule].not_ready,
+                "why": one.finding.description,
+                "fix": [*map(_step, one.finding.steps)],
+                "page": page(one.finding.rule),
+                "resources": [*map(where, one.places)],
+            }
+            for one in result.found
+        ],
+        "acknowledged": [
+            {"rule": finding.rule, "reason": place.reason} | where(place)
+            for finding, place in result.acknowledged
+        ],
         "not_read": [
             {"template": _seen(one.template.path), "logical_id": one.logical_id}
             for one in result.unread

@@ -24,7 +24,7 @@ from .templates.functions import (
 from .templates.texts import as_text
 
 if TYPE_CHECKING:
-    from .templates.model import Resource, Template
+    from .templates.model import Resource
 
 _ACTIVATES: Final = re.compile(
     r"(?=.*ssm)(?=.*-register\b)(?=.*-(?:code|id)\b)|"
@@ -191,23 +191,21 @@ def _may_matter(parts: Parts, origin: Resource, script: Deployed) -> bool:
 
     If not, no world is asked for those parts of the script that depend on conditions.
     """
-    key = "may matter", origin, json.dumps(as_written(script))
-    return parts.worlds.once(key, lambda: _matters(parts, origin.template, script))
 
+    def matters() -> bool:
+        texts = texts_in(script)
+        for function in mappings_in(script):
+            several: list[object] = []
+            match [*dict.items(function)]:
+                case [("Fn::Sub", argument)]:
+                    several = parts_of_sub(argument) or []
+                case [("Ref" | "Fn::FindInMap" | "Fn::GetAtt" | "Fn::ImportValue", _)]:
+                    several = [function]
+            for part in several:
+                texts += map(as_text, parts.assembly.possible(origin.template, part))
+        return any(map(_MATTERS.search, texts))
 
-def _matters(parts: Parts, template: Template, script: Deployed) -> bool:
-    texts = texts_in(script)
-    for function in mappings_in(script):
-        match [*dict.items(function)]:
-            case [("Fn::Sub", argument)]:
-                several = parts_of_sub(argument) or []
-            case [("Ref" | "Fn::FindInMap" | "Fn::GetAtt" | "Fn::ImportValue", _)]:
-                several = [function]
-            case _:
-                continue
-        for part in several:
-            texts += map(as_text, parts.assembly.possible(template, part))
-    return any(map(_MATTERS.search, texts))
+    return parts.worlds.once(("may matter", origin, json.dumps(as_written(script))), matters)
 
 
 def _read(commands: str, text: str) -> Scripts:

@@ -33,7 +33,7 @@ class ConstructTree(Constructs):
         super().__init__()
         self._app = app
         self._resources: dict[tuple[str, str], dict[str, IConstruct]] = {}
-        self._made: dict[Resource, Made] = {}
+        self._found = cache(self._find)
         self._before = cache(self._find_before)
 
     @cached_property
@@ -48,9 +48,7 @@ class ConstructTree(Constructs):
 
     def made(self, resource: Resource) -> Made:
         """Return the construct that makes a resource."""
-        if resource not in self._made:
-            self._made[resource] = self._find(resource)
-        return self._made[resource]
+        return self._found(resource)
 
     def _find(self, resource: Resource) -> Made:
         stack = self._stacks.get(resource.template.path.name)
