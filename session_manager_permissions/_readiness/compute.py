@@ -28,9 +28,11 @@ from .scripts import NO_SCRIPTS, Scripts, of_init, of_written
 from .templates.files import PRODUCT
 from .templates.functions import (
     UNKNOWN,
+    intrinsic,
     is_function,
     listed,
     mapping,
+    mappings_in,
     shown,
 )
 from .templates.model import APART, Resource, Unresolved, referred
@@ -118,6 +120,7 @@ for. Those of AWS DMS and of Device Farm name another kind of profile.
 
 _RUN_CODE: Final = (
     "AWS::CodeBuild::Project",
+    "AWS::Events::Rule",
     "AWS::Lambda::Function",
     "AWS::StepFunctions::StateMachine",
     "Custom::AWSCDK-EKS-HelmChart",
@@ -171,10 +174,7 @@ class Launchers:
     @cached_property
     def resources(self) -> list[Resource]:
         """What launches instances, without the launch templates."""
-        known = {*self._read, *STACKS, TEMPLATE, CONFIGURATION}
-        others = [one for one in self._parts.by_type if one not in known]
-        others = [one for one in others if not one.startswith(_NEVER_LAUNCH)]
-        may_launch = (*self._parts.of_types(others), *self.stacks)
+        may_launch = (*self._parts.of_types(self._others), *self.stacks)
         found = self._parts.of_types(self._read)
         found += (one for one in may_launch if self._has_profile(one, one.written))
         for template in self._parts.assembly.templates:
@@ -183,6 +183,13 @@ class Launchers:
                 if types & {UNKNOWN, *self._read} or _NAMES_A_PROFILE.search(made):
                     found.append(Resource(template, name, {}))
         return found
+
+    @cached_property
+    def _others(self) -> list[str]:
+        """The types that may launch instances, of those that are not read."""
+        read = {*self._read, *STACKS, TEMPLATE, CONFIGURATION}
+        others = [one for one in self._parts.by_type if one not in read]
+        return [one for one in others if not one.startswith(_NEVER_LAUNCH)]
 
     @cached_property
     def stacks(self) -> list[Resource]:
@@ -263,7 +270,17 @@ class Launchers:
             if is_of_nodes or _NAMES_A_PROFILE.search(text):
                 named |= {(name,) for name in text.split('"')}
             found.append((one, named, is_of_nodes))
+        scripted = self._parts.of_types((*self._read, TEMPLATE, CONFIGURATION, *self._others))
+        found += ((one, set[object](self._in_texts(one)), False) for one in scripted)
         return found
+
+    def _in_texts(self, resource: Resource) -> Iterator[Resource]:
+        """Yield what is named in texts about profiles, such as a script that launches instances."""
+        for value in mappings_in(resource.written):
+            is_text = intrinsic(value)[0] in {"Fn::Join", "Fn::Sub"}
+            is_about_one = is_text and _NAMES_A_PROFILE.search(json.dumps(value))
+            if is_about_one and not self._is_profile(resource, value):
+                yield from self._parts.given_to(resource.template, value)
 
     # What launches -------------------------------------------------------------------------------
 
