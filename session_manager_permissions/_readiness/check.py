@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._evaluation import Answer
@@ -16,7 +16,7 @@ from .decisions import Decisions
 from .fixes import with_fixes
 from .host_management import HostManagement
 from .judging import in_all_worlds, in_any_world, judged
-from .launch import Written
+from .launch import TEMPLATE, Written
 from .network import judge_of
 from .parts import Parts, decider
 from .policies import DECRYPT
@@ -44,10 +44,12 @@ from .sessions import Sessions
 from .worlds import only_if
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .templates import Assembly
     from .templates.model import Resource
+
+_Found = TypeVar("_Found")
 
 _ASK_AWS: Final = Ask(
     "Ask AWS after the deployment: session-manager-permissions verify --instance-id ID"
@@ -155,11 +157,13 @@ class _Checking:
                 of_role = role.resource if role else None
                 yield LaunchedBy(compute.resource, compute.launch.origin, of_role, lacks)
 
-        return [
-            launch
-            for resource in self._launchers.resources
-            for launch in in_any_world(self._worlds, of, resource)
-        ]
+        return self._of_each(self._launchers.resources, of)
+
+    def _of_each(
+        self, resources: Iterable[Resource], find: Callable[[Resource], Iterable[_Found]]
+    ) -> list[_Found]:
+        """Return what is found of each resource in any world."""
+        return [found for one in resources for found in in_any_world(self._worlds, find, one)]
 
     # Profiles and their roles --------------------------------------------------------------------
 
@@ -229,7 +233,7 @@ class _Checking:
                     yield profile, activation.decides
 
         launchers = (*self._launchers.resources, *self._launchers.templates())
-        return dict(found for one in launchers for found in in_any_world(self._worlds, of, one))
+        return dict(self._of_each(launchers, of))
 
     def _of_policies(self, roles: Iterable[Role]) -> Iterator[Finding]:
         """Find what is worth a warning about the policies of roles."""
@@ -284,10 +288,19 @@ class _Checking:
             if is_open and launched and profiles <= not_ready:
                 continue  # the finding on the profile says that it is not ready
             found += of_resource
+            if is_open:  # not all worlds may have been looked at
+                profiles |= self._given(resource) & by_profile.keys()
             for profile in filter(None, profiles):
                 by_profile.setdefault(profile, []).extend(of_resource)
         order = [*rules.RULES].index
         return sorted(_together(found), key=lambda one: order(one.rule))
+
+    def _given(self, resource: Resource) -> set[Resource]:
+        """Return what a resource and its launch templates refer to in any world."""
+        given = {*self._parts.given_to(resource.template, resource.written)}
+        for one in [one for one in given if one.type == TEMPLATE]:
+            given.update(self._parts.given_to(one.template, one.written))
+        return given
 
     def _named_by(self, resource: Resource) -> list[tuple[Any, ...]]:
         """Return the profile, the profile that may be, and the templates of what is launched."""
@@ -346,11 +359,7 @@ class _Checking:
                     uses = self._sessions.uses(compute.resource, role)
                     yield from network.of_logs(self._parts, self._judge, compute, uses)
 
-        return _together(
-            finding
-            for resource in self._launchers.resources
-            for finding in in_any_world(self._worlds, found, resource)
-        )
+        return _together(self._of_each(self._launchers.resources, found))
 
     def _keeping_from(self, launched: _Launched) -> Iterator[Told]:
         """Yield what keeps Session Manager from compute, and what decides on that."""

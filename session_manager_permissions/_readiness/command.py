@@ -316,11 +316,10 @@ def _show(result: Result, console: Console) -> None:
     fixes = [
         f"- {one.finding.rule}: {line}" for one in result.found for line in one.lines_of_fix(only)
     ]
-    for line in dict.fromkeys(fixes):  # below the table, whose lines wrap and can't be copied
+    pages = (more(one.finding.rule) for one in result.found)
+    # Below the table, whose lines wrap and can't be copied.
+    for line in filter(None, dict.fromkeys((*fixes, *pages))):
         console.print(line)
-    for rule in dict.fromkeys(one.finding.rule for one in result.found):
-        if line := more(rule):
-            console.print(line)
 
 
 def _in_a_word(result: Result) -> str:

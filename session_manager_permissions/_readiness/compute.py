@@ -120,6 +120,7 @@ for. Those of AWS DMS and of Device Farm name another kind of profile.
 
 _RUN_CODE: Final = (
     "AWS::CodeBuild::Project",
+    "AWS::Config::RemediationConfiguration",
     "AWS::Events::Rule",
     "AWS::Lambda::Function",
     "AWS::StepFunctions::StateMachine",
@@ -365,11 +366,9 @@ class Launchers:
     def _cluster(self, resource: Resource) -> Reference:
         """The security group that EKS makes for a cluster, by the cluster."""
         written = resource.properties.get("ClusterName")
-        for type_ in CLUSTERS:
-            found = self._parts.assembly.resource(type_, resource.template, written)
-            if found is not None:
-                return found
-        return Unknown(f"the security group of {decider(written, 'cluster')}")
+        find = self._parts.assembly.resource
+        found = filter(None, (find(type_, resource.template, written) for type_ in CLUSTERS))
+        return next(found, Unknown(f"the security group of {decider(written, 'cluster')}"))
 
     def _of_service(self, resource: Resource) -> Iterator[Compute]:
         service = _SERVICES[resource.type]

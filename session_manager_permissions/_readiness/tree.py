@@ -32,7 +32,7 @@ class ConstructTree(Constructs):
         """
         super().__init__()
         self._app = app
-        self._resources: dict[tuple[str, str], dict[str, IConstruct]] = {}
+        self._resources = cache(self._find_resources)
         self._found = cache(self._find)
         self._before = cache(self._find_before)
 
@@ -52,7 +52,8 @@ class ConstructTree(Constructs):
 
     def _find(self, resource: Resource) -> Made:
         stack = self._stacks.get(resource.template.path.name)
-        construct = None if stack is None else self._construct(stack, resource)
+        resources = {} if stack is None else self._resources(stack, resource.type)
+        construct = resources.get(resource.logical_id)
         if stack is None or construct is None:
             made = super().made(resource)
             return made._replace(is_in_app=stack is not None)
@@ -68,17 +69,15 @@ class ConstructTree(Constructs):
         is_typed = _classes(construct)[:1] != ["CfnResource"]
         return Made(tuple(stack_path.split("/")), tuple(ids), l2, is_included, is_typed)
 
-    def _construct(self, stack: cdk.Stack, resource: Resource) -> IConstruct | None:
-        """Find a resource among those of its type, whose logical ids CDK gives in one request."""
-        key = stack.node.path, resource.type
-        if key not in self._resources:
-            found: list[Any] = cdk.ConstructSelector.resources_of_type(resource.type).select(stack)
-            ids = stack.resolve([one.logical_id for one in found])
-            pairs = [*zip(ids, found, strict=True)]
-            if len({*ids}) < len(ids):  # a nested stack has logical ids of its own
-                pairs = [(one, it) for one, it in pairs if it.stack is stack]
-            self._resources[key] = dict(pairs)
-        return self._resources[key].get(resource.logical_id)
+    @staticmethod
+    def _find_resources(stack: cdk.Stack, type_: str) -> dict[str, IConstruct]:
+        """Find the resources of a type, whose logical ids CDK gives in one request."""
+        found: list[Any] = cdk.ConstructSelector.resources_of_type(type_).select(stack)
+        ids = stack.resolve([one.logical_id for one in found])
+        pairs = [*zip(ids, found, strict=True)]
+        if len({*ids}) < len(ids):  # a nested stack has logical ids of its own
+            pairs = [(one, it) for one, it in pairs if it.stack is stack]
+        return dict(pairs)
 
     def has(self, template: Template, construct_id: str) -> bool:
         """Tell whether the stack of a template has a child of this id."""
