@@ -106,7 +106,7 @@ class HostManagement:
 
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
-        found = self.of(resource) or self._by_stack(resource)
+        found = self.of(resource) or _first(self._with_any_type, resource)
         return found or self.by_runbook(resource) or self._by_role(resource)
 
     def stands_in(self, role: Role, profile: Resource, *, registers: bool) -> str:
@@ -131,9 +131,11 @@ class HostManagement:
         value = self._parts.text(found, found.properties.get("SettingValue"))
         return (UNKNOWN in id_ or id_.endswith(_SETTING)) and value != "$None"
 
-    def _by_stack(self, resource: Resource) -> str:
+    @cached_property
+    def _with_any_type(self) -> list[_Named]:
+        """The stacks whose template is never read, and may have any type of resource."""
         stacks = self._each(dict.fromkeys(NEVER_READ, "template of"))
-        return _first(stacks, resource, lambda one: UNKNOWN in types_deployed(one))
+        return [(noun, one) for noun, one in stacks if UNKNOWN in types_deployed(one)]
 
     def by_runbook(self, resource: Resource) -> str:
         """Name what gives instances beside a resource another profile, or policies; "" if none."""
