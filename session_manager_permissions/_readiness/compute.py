@@ -131,6 +131,9 @@ _RUN_CODE: Final = (
 _NODE_CLASS: Final = "EC2NodeClass"
 """The manifest of Karpenter that names the profile of its nodes, or their role."""
 
+_ONLY_SAY: Final = ("Description", "Tags", "VersionDescription")
+"""The properties that give nothing a profile."""
+
 _NAMES_A_PROFILE: Final = re.compile("instance[_-]?profile", re.IGNORECASE)
 """The name of a property, or of an option, that gives instances a profile."""
 
@@ -236,7 +239,7 @@ class Launchers:
         elif isinstance(value, dict) and not is_function(value):
             for inner_name, written in dict.items(value):
                 its = name if _NAMES_A_PROFILE.search(name) else inner_name
-                is_read = inner_name not in {"Tags", "Description"}
+                is_read = inner_name not in _ONLY_SAY
                 # The world is asked only about what may be a profile.
                 if is_read and self._has_profile(resource, {its: written}) and inner_name in value:
                     yield from self._profiles_in(resource, value[inner_name], its)
@@ -277,7 +280,8 @@ class Launchers:
 
     def _in_texts(self, resource: Resource) -> Iterator[Resource]:
         """Yield what is named in texts about profiles, such as a script that launches instances."""
-        for value in mappings_in(resource.written):
+        written = [one for name, one in resource.written.items() if name not in _ONLY_SAY]
+        for value in mappings_in(written):
             is_text = intrinsic(value)[0] in {"Fn::Join", "Fn::Sub"}
             is_about_one = is_text and _NAMES_A_PROFILE.search(json.dumps(value))
             if is_about_one and not self._is_profile(resource, value):

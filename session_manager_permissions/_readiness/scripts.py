@@ -62,7 +62,7 @@ _STARTING: Final = (
 """How commands begin that start or install what they name."""
 _STARTS: Final = (
     rf"{_STARTING}(?!{_REMOVES}){_WORDS}{_AGENT}",
-    rf"{_NAMED}(?:\s+|{_WORDS}\|\s*)(?:re)?start\b(?!\s*=)",
+    rf"{_NAMED}(?:[ \t]+|{_WORDS}\|\s*)(?:re)?start\b(?!\s*=)",
 )
 """The commands after which the agent runs, even if an earlier command has stopped it."""
 
@@ -72,7 +72,7 @@ _TO_TERMINAL: Final = (
 """The command ends without a pipe, writes no file, and gives its output to no other command."""
 _REPORTS: Final = (
     r"(?:\b(?:status|show|snap\s+services|journalctl|is-active|is-enabled|list|info|dpkg-query|"
-    r"rpm\s+-q|dpkg\s+-[sW]|test\s+-[efx]|Test-Path)|\[\s+(?:!\s+)?-[efx])\s"
+    r"rpm\s+-q|dpkg\s+-[sW]|test\s+-[efx]|Test-Path)|\[\s+(?:!\s+)?-[efx])[ \t]"
 )
 """How commands begin that print or test the state of the agent, and not its path or process id."""
 _FILTERED: Final = (
@@ -86,10 +86,10 @@ _KEEPING: Final = r"\b(?:enable|unmask|update(?!-rc)|upgrade|refresh|rpm\s+-[ufh
 _LEAVES: Final = (
     rf"(?:^|[\s\"])#[^\n]{{0,500}}{_AGENT}",
     rf"\b(?:echo|printf|logger|Write-Host|Write-Output)\b[^\n;&|<>]{{0,500}}{_AGENT}{_TO_TERMINAL}",
-    rf"(?:\bp?grep|\bcommand\s+-v|(?:^\s*|\")Get-Service)\s{_WORDS}{_AGENT}{_TO_TERMINAL}",
+    rf"(?:\bp?grep|\bcommand\s+-v|(?:^\s*|\")Get-Service)[ \t]{_WORDS}{_AGENT}{_TO_TERMINAL}",
     rf"{_REPORTS}{_WORDS}{_AGENT}{_FILTERED}",
     rf"(?:{_KEEPING}){_WORDS}{_AGENT}",
-    rf"{_NAMED}\s+(?:enable|on|status)\b",
+    rf"{_NAMED}[ \t]+(?:enable|on|status)\b",
     rf"{_AGENT}{_WORDS}(?:\bAutomatic|\bstart=\s*\S*auto)",
     rf"{_AGENT}Setup(?!{_REMOVES})",
     rf"{_AGENT}{_FILE}",
