@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._readiness.parts import Parts, mappings
 from session_manager_permissions._readiness.policies import is_about
-from session_manager_permissions._readiness.templates.functions import UNKNOWN, listed, mapping
+from session_manager_permissions._readiness.templates.functions import (
+    UNKNOWN,
+    is_function,
+    listed,
+    mapping,
+)
 from session_manager_permissions._readiness.templates.loading import as_document
 
-from .remedies import Advice, Fix
+from .remedies import Advice, Fix, Writer
 from .rule import Finding, warning
+from .writer import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +27,6 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .python import Code
-    from .steps import Steps
 
 TAGS_MATCH_NOTHING: Final = "tags-match-nothing"
 RULES: Final = (
@@ -92,8 +97,8 @@ def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
         effect = parts.text(policy, mapping(statement).get("Effect"))
         if is_about(statement, _START) and effect == "Allow":
             condition = mapping(mapping(statement).get("Condition"))
-            for name, written in mapping(condition.get("StringEquals")).items():
-                values = [parts.text(policy, one) for one in listed(written)]
+            for name, asked in mapping(condition.get("StringEquals")).items():
+                values = [parts.text(policy, one) for one in listed(asked)]
                 # Only the request decides about a variable of the policy.
                 is_known = values and not any(UNKNOWN in one or "${" in one for one in values)
                 prefix, key = name[: len(_TAG)], name[len(_TAG) :]
@@ -147,14 +152,17 @@ class Tag(Fix):
     value: str
 
     def in_python(self, code: Code) -> None:
-        """Write the tag."""
+        """Write the tag. CDK adds none to a list that a function makes."""
+        if is_function(written(self.compute, "Tags")):
+            self.apply(code)
+            return
         given = f"{code.literal(self.key)}, {code.literal(self.value)}"
         code.add(f"{code.core('Tags')}.of({code.l1(self.compute)}).add({given})")
 
-    def in_template(self, steps: Steps) -> None:
+    def apply(self, to: Writer) -> None:
         """Add the tag."""
         tag: dict[str, object] = {"Key": self.key, "Value": self.value}
         if self.compute.type == _GROUP:
             tag["PropagateAtLaunch"] = True
-        if not steps.append(self.compute, "Tags", tag):
-            steps.say(f"give {self.compute.logical_id} the tag {self.key!r} with {self.value!r}")
+        if not to.append(self.compute, "Tags", tag):
+            to.say(f"give {self.compute.logical_id} the tag {self.key!r} with {self.value!r}")
