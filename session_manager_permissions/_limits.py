@@ -90,6 +90,12 @@ MANAGED_POLICIES: Final = 10
 MAX_MANAGED_POLICIES: Final = 25
 """How many managed policies a role may have at most, with the quota raised as far as it can be."""
 
+IN_NO_POLICY: Final = re.compile("[^\0-\xff]")
+"""A character that IAM takes in no policy.
+
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
+"""
+
 _MAX_PATH: Final = 512
 _MAX_OBJECT_KEY: Final = 1024
 """Bytes of an object's key in UTF-8."""

@@ -238,6 +238,11 @@ def _refuse_wrong_choice(access: Access) -> None:
             )
         for value in several:
             refuse_wrong_text(f"each of {argument}", value)
+            if found := _limits.IN_NO_POLICY.search(f"{key}{value}"):
+                raise ValueError(
+                    f"{argument} {value!r} has {found[0]!r}: choose the instances without "
+                    "characters above U+00FF, which IAM takes in no policy"
+                )
 
 
 def _may_be_instance(arn: str) -> bool:

@@ -72,9 +72,9 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         _refuse_other_account("role", role, stack)
         imported = iam.Role.from_role_name(scope, role_id, role.ref)
         return Target(role=imported, key=_key(role), cfn_role=role)
-    arn: str | None = getattr(role, "role_arn", None)
-    if arn is None or not hasattr(role, "attach_inline_policy"):
-        if not hasattr(role, "role_ref"):
+    arn: object = getattr(role, "role_arn", None)
+    if not isinstance(arn, str) or not hasattr(role, "attach_inline_policy"):
+        if isinstance(role, type) or not hasattr(role, "role_ref"):
             is_profile = hasattr(role, "instance_profile_ref")
             raise TypeError(
                 f"role must be an IAM role, got {described(role)}: "
