@@ -37,7 +37,7 @@ from .networks import (
 )
 from .policy_table import ALL, AWS, allow, deny
 from .reports import TRUST, Body, inline, machine, profile_and_role
-from .test_what_findings_say import GRANT, MINIMAL, OURS, RDS, endpoint, session
+from .test_what_findings_say import DEFAULT, GRANT, MINIMAL, OURS, RDS, endpoint, session
 from .test_what_findings_say import MACHINE as PROFILE
 from .test_what_findings_say import isolated as isolated_in_l1
 
@@ -670,6 +670,7 @@ WITH_KEY: Final = {
     "Key": resource("AWS::KMS::Key"),
     "Document": session(kmsKeyId=att("Key", "Arn")),
 }
+BY_DEFAULT: Final = WITH_KEY | {"Document": DEFAULT}
 OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
     "a launch template without a profile": ("no-instance-profile", launched(
         Template=resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=ONE_SPECIFICATION),
@@ -715,9 +716,10 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
                 "SSEAlgorithm": "aws:kms", "KMSMasterKeyID": att("Key", "Arn")}}]}))),
     "a trust policy of one statement": ("role-not-assumable", trusting(RDS)),
     "a trust policy of several": ("role-not-assumable", trusting([RDS], **WITH_KEY)),
-    "a boundary of one statement": ("channel-missing", within(ref("Boundary"), allow("s3:*"))),
+    "a boundary of one statement": ("channel-missing",
+                                    within(ref("Boundary"), allow("s3:*"), **BY_DEFAULT)),
     "a boundary of several": ("channel-missing",
-                              within(ref("Boundary"), allow("s3:*"), allow("ec2:*"))),
+                              within(ref("Boundary"), allow("s3:*"), allow("ec2:*"), **BY_DEFAULT)),
     "the deprecated policy, second": ("deprecated-policy", profile_and_role(
         {"ManagedPolicyArns": [f"{AWS}AmazonS3FullAccess", DEPRECATED]})),
     "an instance that has no profile": ("no-instance-profile", profile_and_role(
@@ -809,6 +811,7 @@ IN_WORDS: Final[dict[str, Body]] = {
         **ENDPOINTS_OF_LOGS, Document=session(**LOGS)),
     "an endpoint that denies calls for enforced logs": isolated_in_l1(
         **ENDPOINTS_OF_LOGS, Document=session(**LOGS, cloudWatchEncryptionEnabled=True)),
+    "an endpoint on a condition": on_c(isolated_in_l1(Ssm=endpoint("ssm")), "Ssm"),
     "both policies of AWS": profile_and_role(BOTH_DEPRECATED),
     "a policy that waits for the instance": profile_and_role(
         Policy=OURS | {"DependsOn": "Machine"}, Machine=machine(**PROFILE)),

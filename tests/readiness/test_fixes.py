@@ -167,9 +167,11 @@ def test_each_fix_and_the_steps_mend_a_template(name: str, tmp_path: Path) -> No
     rule, body = (faults.INCLUDED | faults.OF_CONSTRUCTS)[name]
     builds = partial(including, folder=tmp_path) if name in faults.INCLUDED else of_constructs
 
-    found = assert_each_fix_mends(partial(in_app, partial(builds, body=body)))
+    build = partial(in_app, partial(builds, body=body))
+    found = assert_each_fix_mends(build)
 
     assert rule in found.rules
+    assert not mended(build).wrong
     assert all(is_code(one.fix) for one in found.findings)
     assert rule in assert_the_steps_mend(written(tmp_path, body))
 
@@ -324,8 +326,7 @@ def test_fix_is_the_option_of_the_fleet_if_it_is_all_that_is_needed(
 
 
 def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() -> None:
-    app = cdk.App()
-    stack = cdk.Stack(app, "Web", env=HERE)
+    app, _, stack = two_stacks()
     network = vpc(stack)
     one, other = (ec2.Instance(stack, name, vpc=network, **MACHINE) for name in ("One", "Other"))
     SessionManagerFleet(stack, "OfOne", exclude=[other])
@@ -339,8 +340,7 @@ def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() ->
 
 
 def test_fix_is_no_option_of_a_fleet_that_leaves_the_role_alone() -> None:
-    app = cdk.App()
-    stack = cdk.Stack(app, "Web", env=HERE)
+    app, _, stack = two_stacks()
     faults.group_that_starts_empty(stack)
     SessionManagerFleet(stack, "Fleet", exclude=[stack.node.find_child("Group")])
 
