@@ -12,18 +12,15 @@ from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Reference, Zone
 from session_manager_permissions._readiness.parts import VPC, PartKind, mappings
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, listed
-from session_manager_permissions._readiness.templates.model import (
-    SUFFIXES,
-    Resource,
-    Stack,
-    may_be_equal,
-)
+from session_manager_permissions._readiness.templates.model import SUFFIXES, Resource, may_be_equal
 from session_manager_permissions._readiness.templates.texts import as_text
 
 from .reading import PartOf, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from session_manager_permissions._readiness.templates.model import Stack
 
 _DHCP: Final = PartOf("AWS::EC2::VPCDHCPOptionsAssociation", "VpcId", VPC)
 _PROFILE: Final = PartOf("AWS::Route53Profiles::ProfileAssociation", "ResourceId", VPC)

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network.ec2 import ELSEWHERE
 from session_manager_permissions._network.facts import Fact, Unknown, doubts
-from session_manager_permissions._network.model import (
-    Destination,
-    Leads,
-    NatGateway,
-    Reference,
-    Route,
-    RouteTable,
-)
+from session_manager_permissions._network.model import NatGateway, Route, RouteTable
 from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider, mappings
 from session_manager_permissions._readiness.templates.model import Resource
 
@@ -24,6 +17,8 @@ from .vpcs import ranges_of, zones_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from session_manager_permissions._network.model import Destination, Leads, Reference
 
 _NAT: Final = PartKind("NAT gateway", ("AWS::EC2::NatGateway",))
 
