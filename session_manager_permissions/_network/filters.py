@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from . import verdicts
 from .ec2 import ANSWERS, REQUESTS
@@ -12,6 +12,8 @@ from .facts import Fact, Unknown, all_of, any_of, doubts
 from .model import GroupPeer, PrefixList
 from .place import PUBLIC, Place, decider, is_one_of, without
 from .verdicts import OF_SERVICES, OPEN, AclFault, Path, Problem, through, unknown, unless
+
+_Side: TypeAlias = Literal["inbound", "outbound"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,22 +101,14 @@ def _is_beyond(place: Place, vpc: Vpc, peer: Peer, destination: IPv4Network) -> 
 
 
 def let_in(
-    place: Place,
-    groups: tuple[Reference, ...],
-    subnet: Subnet,
-    problem: Callable[[], Problem],
+    place: Place, groups: tuple[Reference, ...], subnet: Subnet, problem: Callable[[], Problem]
 ) -> Path:
     """What security groups let in from the compute in its subnet."""
     end = End((place.address_in(subnet),), place.groups)
     return unless(_passes(place, groups, "inbound", end), problem)
 
 
-def _passes(
-    place: Place,
-    groups: tuple[Reference, ...],
-    side: Literal["inbound", "outbound"],
-    end: End,
-) -> Fact:
+def _passes(place: Place, groups: tuple[Reference, ...], side: _Side, end: End) -> Fact:
     """Whether security groups let TCP 443 pass to or from every address of an end.
 
     The rules of all groups count together. A rule that names a group covers the addresses of all of
@@ -127,9 +121,7 @@ def _passes(
     )
 
 
-def _all_pass(
-    place: Place, groups: tuple[Reference, ...], side: Literal["inbound", "outbound"], end: End
-) -> Fact:
+def _all_pass(place: Place, groups: tuple[Reference, ...], side: _Side, end: End) -> Fact:
     rules: list[Rule] = []
     unseen: list[Unknown] = []
     for reference in groups:
@@ -214,10 +206,7 @@ def _acl(
     )
     shut = tuple(way for way, fact in facts.items() if fact is not True)
     fault = AclFault(subnet.name, peer, shut)
-    return unless(
-        all_of(facts.values()),
-        lambda: Problem(verdicts.NO_NETWORK_PATH, why, acl=fault),
-    )
+    return unless(all_of(facts.values()), lambda: Problem(verdicts.NO_NETWORK_PATH, why, acl=fault))
 
 
 def _acl_passes(

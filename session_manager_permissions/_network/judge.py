@@ -214,9 +214,7 @@ class _Ways:
         for endpoint in end.endpoints:
             if endpoint.gateway:
                 by_gateway = through(
-                    self._released(end.service),
-                    _by_policy(place, endpoint),
-                    acl_to(place, subnet),
+                    self._released(end.service), _by_policy(place, endpoint), acl_to(place, subnet)
                 )
                 path = either(in_table(endpoint, subnet, vpc), by_gateway, path)
         if path.problems and (others := [*elsewhere(place, subnet, vpc)]):

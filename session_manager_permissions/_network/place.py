@@ -107,8 +107,7 @@ class Place:
                 may be other in another world.
         """
         return self._memory.once(
-            (self.network, *key),
-            lambda: judge(Place(self.network, self.placement, self._memory)),
+            (self.network, *key), lambda: judge(Place(self.network, self.placement, self._memory))
         )
 
     def groups_or_default(self, groups: tuple[Reference, ...]) -> tuple[Reference, ...]:

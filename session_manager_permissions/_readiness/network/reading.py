@@ -109,11 +109,7 @@ class Reading:
         ]
 
     def unseen(
-        self,
-        parent: Resource,
-        kind: PartOf,
-        matters: Matters = _always,
-        key: Hashable = None,
+        self, parent: Resource, kind: PartOf, matters: Matters = _always, key: Hashable = None
     ) -> Unknown | None:
         """Say what decides whether a parent has more parts of a kind than those that are found.
 
@@ -175,11 +171,7 @@ class Reading:
         return found
 
     def complete(
-        self,
-        parent: Resource,
-        kind: PartOf,
-        matters: Matters = _always,
-        key: Hashable = None,
+        self, parent: Resource, kind: PartOf, matters: Matters = _always, key: Hashable = None
     ) -> Fact:
         """Whether a parent has no other parts of a kind than those that are found."""
         return self.made_unseen(parent) or self.unseen(parent, kind, matters, key) or True

@@ -36,8 +36,7 @@ _KINDS: Final = {
     _GROUP: Kind("instances of this group", "VPCZoneIdentifier", f"{_SPECIFICATIONS[_GROUP]}.0."),
     "AWS::EKS::Nodegroup": Kind("nodes of this group", "Subnets"),
     "AWS::EC2::LaunchTemplate": Kind(
-        "instances of this launch template",
-        launch="LaunchTemplateData.",
+        "instances of this launch template", launch="LaunchTemplateData."
     ),
     "AWS::AutoScaling::LaunchConfiguration": Kind("instances of this launch configuration"),
     "AWS::IAM::InstanceProfile": Kind("instances of this profile"),

@@ -153,11 +153,7 @@ class Code(Writing):
             self.add(f"{made}.cfn_options.condition = {there}")
 
     def make_role(
-        self,
-        about: Resource,
-        service: str,
-        needed: Iterable[NeededStatement],
-        options: Options,
+        self, about: Resource, service: str, needed: Iterable[NeededStatement], options: Options
     ) -> NewRole:
         """Make a role, with the policy that this library makes."""
         iam = self.cdk("iam")

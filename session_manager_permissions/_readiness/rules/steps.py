@@ -99,11 +99,7 @@ class Steps(Writing):
         return logical_id
 
     def make_role(
-        self,
-        about: Resource,
-        service: str,
-        needed: Iterable[NeededStatement],
-        options: Options,
+        self, about: Resource, service: str, needed: Iterable[NeededStatement], options: Options
     ) -> NewRole:
         """Make a role that has its policy from the start."""
         may = (*needed, *needed_by(self.usable(about, options)))
