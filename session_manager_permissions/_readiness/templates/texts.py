@@ -78,11 +78,12 @@ def joined(values: Iterable[Value], separator: str = "") -> Value:
         for part in ((separator, *value) if place else value)
     )
     strings = [part for part in parts if isinstance(part, str)]
+    # The hash stands for the parts, as a value that has others within it would grow without end.
     if len(parts) > _MOST_PARTS or any(len(one) > _MOST_CHARACTERS for one in strings):
-        return (Unresolved(parts),)
+        return (Unresolved(hash(parts)),)
     if any(DYNAMIC in one for one in strings):
         # CloudFormation resolves the reference after it joins the parts.
-        return (Unresolved(parts, DYNAMIC),)
+        return (Unresolved(hash(parts), DYNAMIC),)
     return parts
 
 
@@ -97,7 +98,7 @@ def split(value: Value, separator: str) -> list[Value]:
         elif _is_plain(part, separator):
             entries[-1].append(part)
         else:
-            rest = Unresolved((value, separator, len(entries)), _REST)
+            rest = Unresolved(hash((value, separator, len(entries))), _REST)
             return [*(joined([tuple(entry)]) for entry in entries[:-1]), (rest,)]
     return [joined([tuple(entry)]) for entry in entries]
 

@@ -450,6 +450,11 @@ class Assembly:
         if isinstance(expression, list):
             known = (chosen(entry, template.holds) for entry in expression)
             return [self.value(template, entry) for entry in known if entry != NO_VALUE]
+        key = template, "list", json.dumps(expression, sort_keys=True)
+        return self.worlds.once(key, lambda: self._made_list(template, expression))
+
+    def _made_list(self, template: Template, expression: object) -> list[Value] | None:
+        """Return the entries of a list that a function makes, as `_list` does."""
         match intrinsic(expression):
             case "Fn::Split", [str(separator), source] if separator:
                 return split(self.value(template, source), separator)
