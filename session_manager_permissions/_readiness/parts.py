@@ -200,10 +200,6 @@ class Parts:
 
     def possible(self, resource: Resource, by: str, to: PartKind) -> dict[Reference, bool]:
         """What a property of a resource refers to in any world, each with whether in each world."""
-        written = dict.get(resource.properties, by)
-        certain = self.assembly.certain(resource.template, written)
-        if certain is not None:
-            return {self._referred(certain, to): True}
 
         def refers() -> tuple[Reference, ...]:
             return self.references(resource.template, resource.properties.get(by), to)

@@ -22,11 +22,6 @@ _ID: Final = re.compile(
     rb"-(?:(?<=\b(?:acl|eni|igw|nat|rtb|vpc)-)|(?<=\b(?:dopt|vpce)-)|(?<=\bsubnet-)|(?<=\bsg-)|(?<=\bi-))"
 )
 """How ids begin. It looks for the hyphen first, which takes a fraction of the time."""
-_CHOICES: Final = (
-    *(b"Fn::If", b"Fn::Split", b"Fn::Transform", b"Fn::ForEach", b"AWS::NoValue"),
-    b"!",  # with which the short form of a function begins in YAML
-)
-"""What may make a property other in another world."""
 _NESTED: Final = {
     "AWS::CloudFormation::Stack": "TemplateURL",
     "AWS::Serverless::Application": "Location",
@@ -99,8 +94,6 @@ class Files:
         except CannotRead:
             return None
         template = Template(path, body, stack, nested_as)
-        has_lists = bool(template.lists) or template.maps_lists
-        template.has_choices = has_lists or any(one in written for one in _CHOICES)
         self.has_ids = self.has_ids or _ID.search(written) is not None
         return template
 

@@ -157,8 +157,6 @@ class Template:
         self, path: Path, body: dict[str, Any], stack: Stack, nested_as: Resource | None = None
     ) -> None:
         self.path = path
-        self.has_choices = True
-        """Whether a property of it may be other in another world."""
         self.stack = stack
         """The stack that is deployed; for a nested stack, the top-level stack around it."""
         self.parent: Template | None = nested_as.template if nested_as else None
@@ -330,13 +328,9 @@ class Resource:
         self.type = type_ if type(type_) is str else UNKNOWN
         self.condition = body.get("Condition")
 
-    @property
+    @cached_property
     def properties(self) -> dict[str, Any]:
         """Its properties, each of which reads as it is in the world that is judged."""
-        return self._deployed if self.template.has_choices else self.written
-
-    @cached_property
-    def _deployed(self) -> dict[str, Any]:
         maker = maker_in(self.body)
         if maker or any(map(self.template.may_vary, mappings_in(self.written))):
             return Deployed(self.written | maker, self.template)

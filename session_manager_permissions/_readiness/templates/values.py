@@ -168,8 +168,6 @@ class Assembly:
 
     def possible(self, template: Template, expression: object) -> list[Value]:
         """Return each value that an expression has in a world."""
-        if isinstance(expression, str) or self.certain(template, expression):
-            return [self.value(template, expression)]
         try:
             worlds = self.worlds.each(lambda: self.value(template, expression))
         except TooManyWorlds:
@@ -268,22 +266,6 @@ class Assembly:
             return {"Fn::If": [{"Fn::Or": longer}, found, NO_VALUE]}
 
         return [*map(entry, range(most))]
-
-    def certain(self, template: Template, expression: object) -> Resource | None:
-        """Return the resource that an expression certainly refers to, as most do; else None."""
-        match [*dict.items(mapping(expression))]:  # as it is written, which asks no world
-            case [("Ref", str(name)) | ("Fn::GetAtt", [str(name), _])] as written:
-                resource = template.resources.get(name)
-            case _:
-                return None
-        is_certain = (
-            resource is not None
-            and resource.is_certain
-            and name not in template.nested
-            and written != [("Fn::GetAtt", [name, "CidrBlock"])]
-            and not isinstance(resource.properties, Deployed)
-        )
-        return resource if is_certain else None
 
     def _once(self, key: Hashable, read: Callable[[], Value]) -> Value:
         """Return the value of a parameter or an output: read once, following no circle."""
