@@ -123,7 +123,7 @@ def _from_yaml(written: bytes) -> dict[str, Any]:
     if not text.strip():
         raise CannotRead("it is empty")
     try:
-        if text.lstrip().startswith("{"):
+        if text.lstrip().startswith(("{", "//", "/*")):
             json.loads(text)
         root = _composed(text)
         found = None if root is None else _Values().of(root)[0]

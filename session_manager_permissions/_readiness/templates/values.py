@@ -58,6 +58,13 @@ if TYPE_CHECKING:
 
 _IAM: Final = "AWS::IAM::"
 
+_AS_WRITTEN: Final = {
+    "AWS::EC2::SecurityGroup": ("VpcId",),
+    "AWS::EC2::Subnet": ("VpcId",),
+    "AWS::EC2::VPC": ("CidrBlock",),
+}
+"""The attributes that return a property of the same name."""
+
 ACCOUNT: Final = "${AWS::AccountId}"
 URL_SUFFIX: Final = "${AWS::URLSuffix}"
 
@@ -329,23 +336,23 @@ class Assembly:
             return self._arn_of_iam(resource)
         if resource.type.startswith("AWS::KMS::") and attribute == "KeyId":
             return (ReturnValue(resource),)  # as `Ref` returns the id as well
-        if resource.type == "AWS::EC2::VPC" and attribute == "CidrBlock":
-            return self._once(("block", resource), lambda: self._block(resource))
+        if attribute in _AS_WRITTEN.get(resource.type, ()):
+            key = "written", resource, attribute
+            return self._once(key, lambda: self._written(resource, attribute))
         return (ReturnValue(resource, attribute),)
 
-    def _block(self, vpc: Resource) -> Value:
-        """Return the CIDR block of a VPC, which IPAM gives it if none is written."""
-        block = vpc.properties.get("CidrBlock")
-        if block is None:
-            return (ReturnValue(vpc, "CidrBlock"),)
-        return self.value(vpc.template, block)
+    def _written(self, resource: Resource, name: str) -> Value:
+        """Return the value of a property, which AWS chooses if none is written."""
+        written = resource.properties.get(name)
+        if written is None:
+            return (ReturnValue(resource, name),)
+        return self.value(resource.template, written)
 
     def _output(self, template: Template, name: str) -> Value | None:
         output = mapping(template.outputs.get(name))
         if "Value" not in output:
             return None
-        only_if(template.nested_as is None or template.nested_as.exists)
-        only_if("Condition" not in output or template.holds(output["Condition"]))
+        only_if(_has_output(template, name))
         written = output["Value"]
         return self._once((template, "output", name), lambda: self.value(template, written))
 
@@ -375,7 +382,8 @@ class Assembly:
     def _import(self, template: Template, name: object) -> Value:
         key = template.stack.environment, self.value(template, name)
         several = self._exports.get(key, [])
-        found = self._output(*several[0]) if len(several) == 1 else None
+        there = [one for one in several if several[1:] and _has_output(*one)] or several
+        found = self._output(*there[0]) if len(there) == 1 else None
         return (Unresolved(*key),) if found is None else found
 
     def _stack_output(self, template: Template, argument: object) -> Value | None:
@@ -481,6 +489,12 @@ class Assembly:
             if self.worlds.is_one_of(unknown, keys, decider, unknown.allowed):
                 return among[next(iter(keys))]
         return None
+
+
+def _has_output(template: Template, name: str) -> bool:
+    """Tell whether the world has an output: by its condition, and those of its stack."""
+    stack, condition = template.nested_as, mapping(template.outputs[name]).get("Condition")
+    return (stack is None or stack.exists) and (condition is None or template.holds(condition))
 
 
 def _with_equal_entries(among: dict[str, Any]) -> list[frozenset[str]]:
