@@ -162,17 +162,13 @@ class Decisions:
         account = there.stack.account
         perhaps = self._once(
             ("perhaps", asked.actions),
-            lambda: [
-                one
-                for one in self.roles.perhaps_of_others
-                if one[1].policy.may_be_about(asked.actions)
-            ],
+            lambda: [one for one in self.roles.by_name if one.policy.may_be_about(asked.actions)],
         )
         if len(perhaps) <= _MOST_COMPARED:
             its = [
                 one
                 for one in perhaps
-                if one[0] != name and may_be_named(role.resource, name, one[0])
+                if one.named != name and may_be_named(role.resource, name, one.named)
             ]
             yield from self._merged(account, its, asked)
         else:
@@ -180,20 +176,19 @@ class Decisions:
             yield from self._once(key, lambda: self._merged(account, perhaps, asked))
 
     def _merged(
-        self, account: str | None, several: list[tuple[Value, Attachment]], asked: Asked
+        self, account: str | None, several: list[Attachment], asked: Asked
     ) -> list[Statement]:
         """Uncertain statements for policies of an account, one for each action and effect."""
         found: dict[tuple[str, bool], Statement] = {}
-        for name, (policy, entry, named) in several:
-            resource = policy.resource
-            if not may_be_equal(account, resource.template.stack.account):
+        for attached in several:
+            policy = attached.policy
+            template = policy.resource.template
+            if not may_be_equal(account, template.stack.account):
                 continue
-            beside = self.roles.named(policy, name)
-            if any(one.exists and self._assembly.name_of(one) == name for one in beside):
+            beside = self._assembly.with_name("AWS::IAM::Role", template, attached.named)
+            if any(one.exists and self._assembly.name_of(one) == attached.named for one in beside):
                 continue
-            if not resource.exists or not entry.is_there:
-                continue
-            if named is not None and self._assembly.value(resource.template, entry.value) != named:
+            if not self.roles.is_there(attached):
                 continue
             source = f"{policy.source}, which may be attached to this role"
             for statement in self.policies.asked_statements(policy, asked):

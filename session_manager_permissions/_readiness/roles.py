@@ -117,8 +117,8 @@ class Attachment(NamedTuple):
     policy: Policy
     entry: Candidate
     """What attaches it, in a list."""
-    named: Value | None = None
-    """What the entry has to refer to; None where it can't refer to anything else."""
+    named: Value = ()
+    """The role that the entry has to name; empty where the entry is one of the role itself."""
 
 
 @dataclass(eq=False)
@@ -155,8 +155,13 @@ class Roles:
         for kind, naming in ATTACHED_BY.items():
             for resource in assembly.by_type[kind]:
                 self._index_attachments(resource, naming)
-        self.perhaps_of_others = self._perhaps_not_of_app()
-        """What is attached to a role that is not certain to be one of the app, by its name."""
+        self.by_name: list[Attachment] = [
+            one
+            for name, several in self._by_role_name.items()
+            if role_in(name) is None
+            for one in several
+        ]
+        """What is attached to roles that are not referred to, and so may be any of that name."""
 
     def _index_attachments(self, resource: Resource, naming: str) -> None:
         policy = Policy(resource, "Properties.PolicyDocument", resource.properties)
@@ -164,35 +169,8 @@ class Roles:
         if resource.type == _MANAGED:
             self._managed[resource] = policy
         for entry in candidates(resource.properties, naming):
-            names = self.assembly.possible(resource.template, entry.value)
-            for name in names:
-                attached = Attachment(policy, entry, name if names[1:] else None)
-                self._by_role_name[name].append(attached)
-
-    def _perhaps_not_of_app(self) -> list[tuple[Value, Attachment]]:
-        return [
-            (name, attached)
-            for name, several in self._by_role_name.items()
-            if role_in(name) is None
-            for attached in several
-            if not any(
-                one.is_certain and self._has_one_name(one)
-                for one in self.named(attached.policy, name)
-            )
-        ]
-
-    def _has_one_name(self, role: Resource) -> bool:
-        """Tell whether a role that is given a name has the same one in each world."""
-        guarded = any(one.guards for one in candidates(role.properties, "RoleName"))
-        return not (guarded or self._names_of(role)[1:])
-
-    def _names_of(self, role: Resource) -> list[Value]:
-        """Return the names that a role is given in any world."""
-        return self.assembly.names(role.template, role.properties, "RoleName")
-
-    def named(self, by: Policy, name: Value) -> list[Resource]:
-        """Return the roles of the app that a policy may mean by a name."""
-        return self.assembly.with_name("AWS::IAM::Role", by.resource.template, name)
+            for name in self.assembly.possible(resource.template, entry.value):
+                self._by_role_name[name].append(Attachment(policy, entry, name))
 
     # The role of a profile
 
@@ -231,11 +209,9 @@ class Roles:
         for entry in candidates(resource.properties, "Policies"):
             policy = Policy(resource, "Properties.Policies", mapping(entry.value))
             role.inline.append(Attachment(policy, entry))
-        self._attach(role, (ReturnValue(resource),))
-        for name in self._names_of(resource):
-            others = self.assembly.with_name(resource.type, resource.template, name)[1:]
-            is_certain = self._has_one_name(resource) and not others
-            self._attach(role, name, is_certain=is_certain)
+        names = self.assembly.names(resource.template, resource.properties, "RoleName")
+        for name in ((ReturnValue(resource),), *names):
+            self._attach(role, name)
         for entry in candidates(resource.properties, "ManagedPolicyArns"):
             arn = text_written(entry.value)
             template = resource.template
@@ -249,32 +225,35 @@ class Roles:
 
     # Its policies
 
-    def _attach(self, role: Role, name: Value, *, is_certain: bool = True) -> None:
+    def _attach(self, role: Role, name: Value) -> None:
         """Attach the policies that refer to the role, or name it, in its account."""
         account = role.resource.template.stack.account
-        for attached in self._by_role_name.get(name, ()):
-            policy = attached.policy.resource
+        for one in self._by_role_name.get(name, ()):
+            policy = one.policy.resource
             if may_be_equal(account, policy.template.stack.account):
-                one = attached if is_certain else attached._replace(named=name)
                 (role.managed if policy in self._managed else role.inline).append(one)
 
     def has(self, role: Role, attached: Attachment) -> bool:
         """Tell whether a role has a policy in the world that is judged."""
-        resource = attached.policy.resource
-        if not resource.exists or not attached.entry.is_there:
+        name = attached.named
+        if not self.is_there(attached):
             return False
-        if attached.named is None:
-            return True
-        name = self.assembly.value(resource.template, attached.entry.value)
-        if name != attached.named:
+        is_found_by_it = not role.in_app or name in {(), (ReturnValue(role.resource),)}
+        return is_found_by_it or self._is_meant(attached.policy.resource, role.resource, name)
+
+    def is_there(self, attached: Attachment) -> bool:
+        """Tell whether the world attaches a policy to what an attachment names."""
+        policy, entry, name = attached
+        if not policy.resource.exists or not entry.is_there:
             return False
-        is_found_by_it = not role.in_app or name == (ReturnValue(role.resource),)
-        return is_found_by_it or self._is_meant(resource, role.resource, name)
+        return not name or self.assembly.value(policy.resource.template, entry.value) == name
 
     def _is_meant(self, policy: Resource, role: Resource, name: Value) -> bool:
         """Tell whether a policy means a role by a name that roles of other accounts may have."""
         if name != self.assembly.name_of(role):
             return False
+        if len(self.assembly.with_name(role.type, role.template, name)) == 1:
+            return True
         meant = self.assembly.named(role.type, policy.template, name)
         if meant is not None:
             return meant is role

@@ -18,7 +18,6 @@ MOST: Final = 64
 
 _Judged = TypeVar("_Judged")
 _YES: Final = frozenset({"yes"})
-_NOTHING: Final = frozenset[str]()
 _YES_OR_NO: Final = frozenset({"yes", "no"})
 
 
@@ -84,7 +83,7 @@ class _World:
         known = self._known.get(question)
         if known is not None:
             return known
-        may_be, is_not = self._values.get(question.variable, (question.allowed, _NOTHING))
+        may_be, is_not = self._values.get(question.variable, (question.allowed, frozenset()))
         within = question.values - is_not if is_not else question.values
         if may_be is not None:
             within &= may_be

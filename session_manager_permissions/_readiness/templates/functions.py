@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from session_manager_permissions import _patterns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 UNKNOWN: Final = _patterns.UNKNOWN
 """In a text, stands for a part that is only known at deployment."""
@@ -138,28 +138,24 @@ def mapping(value: object) -> dict[str, Any]:
 
 def mappings_in(value: object) -> list[dict[str, Any]]:
     """Return each mapping in `value`, at any depth, the outer ones first."""
-    found: list[dict[str, Any]] = []
+    return [one for one in _all_in(value) if isinstance(one, dict)]
+
+
+def texts_in(value: object) -> list[str]:
+    """Return each text in `value`, at any depth, with those of all branches of `Fn::If`."""
+    return [one for one in _all_in(value) if isinstance(one, str)]
+
+
+def _all_in(value: object) -> list[object]:
     values = [value]
     for one in values:  # to which the loop adds what is in each
         if type(one) is str:
             continue  # as most are
         if isinstance(one, dict):
-            found.append(one)
             values += dict.values(one)
         elif isinstance(one, list):
             values += one
-    return found
-
-
-def texts_in(value: object) -> list[str]:
-    """Return each text in `value`, at any depth, with those of all branches of `Fn::If`."""
-    values = [value]
-    for one in values:  # to which the loop adds what is in each
-        if isinstance(one, dict):
-            values += dict.values(one)
-        elif isinstance(one, list):
-            values += one
-    return [one for one in values if isinstance(one, str)]
+    return values
 
 
 class Decided(Protocol):
@@ -265,24 +261,21 @@ class Candidate(NamedTuple):
         return all(self.holds(name) is wanted for name, wanted in self.guards)
 
 
-def candidates(owner: dict[str, Any], name: str) -> Iterable[Candidate]:
-    """Return what the worlds have in a list, without asking the world which of it is there.
-
-    So whoever reads a list can leave out what does not matter before it asks.
-    """
-    if isinstance(owner, Deployed):
-        return _candidates(owner, name)
-    return map(Candidate, listed(owner.get(name)))
-
-
 def values_of(owner: dict[str, Any], name: str) -> list[Any]:
     """Return each value that a list has in any world, without asking the world."""
     if isinstance(owner, Deployed):
-        return [one.value for one in _candidates(owner, name)]
+        return [one.value for one in candidates(owner, name)]
     return listed(owner.get(name))
 
 
-def _candidates(owner: Deployed, name: str) -> Iterator[Candidate]:
+def candidates(owner: dict[str, Any], name: str) -> Iterator[Candidate]:
+    """Yield what the worlds have in a list, without asking the world which of it is there.
+
+    So whoever reads a list can leave out what does not matter before it asks.
+    """
+    if not isinstance(owner, Deployed):
+        yield from map(Candidate, listed(owner.get(name)))
+        return
     left: list[tuple[Any, tuple[tuple[object, bool], ...]]] = [(owner.written(name), ())]
     while left:
         value, guards = left.pop()

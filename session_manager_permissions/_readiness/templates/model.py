@@ -345,12 +345,6 @@ class Resource:
         return self.condition is None or self.template.holds(self.condition)
 
     @property
-    def is_certain(self) -> bool:
-        """Whether each world has it."""
-        nested_as = self.template.nested_as
-        return self.condition is None and (nested_as is None or nested_as.is_certain)
-
-    @property
     def path(self) -> str:
         """Its construct's path; empty where the template does not have it."""
         path = mapping(self.body.get("Metadata")).get("aws:cdk:path")

@@ -83,7 +83,7 @@ def joined(values: Iterable[Value], separator: str = "") -> Value:
         return (Unresolved(hash(parts)),)
     if any(DYNAMIC in one for one in strings):
         # CloudFormation resolves the reference after it joins the parts.
-        return (Unresolved(hash(parts), DYNAMIC),)
+        return (Unresolved(parts, DYNAMIC),)
     return parts
 
 
