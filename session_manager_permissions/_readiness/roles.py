@@ -17,13 +17,13 @@ from .role_names import may_be_named, role_in
 from .templates.functions import (
     UNKNOWN,
     Candidate,
+    as_written,
     candidates,
     intrinsic,
     listed,
     mapping,
     shortest,
     text,
-    text_written,
     values_of,
 )
 from .templates.loading import as_document
@@ -213,7 +213,7 @@ class Roles:
         for name in ((ReturnValue(resource),), *names):
             self._attach(role, name)
         for entry in candidates(resource.properties, "ManagedPolicyArns"):
-            arn = text_written(entry.value)
+            arn = text(as_written(entry.value))
             template = resource.template
             values = [] if _OF_AWS in arn else self.assembly.possible(template, entry.value)
             match values:

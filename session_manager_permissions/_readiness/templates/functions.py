@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _patterns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from .model import Template
 
 UNKNOWN: Final = _patterns.UNKNOWN
 """In a text, stands for a part that is only known at deployment."""
@@ -34,11 +36,6 @@ def text(value: object) -> str:
         case "Fn::Sub", argument:
             return text({"Fn::Join": ["", parts_of_sub(argument)]})
     return UNKNOWN
-
-
-def text_written(value: object) -> str:
-    """Return `value` as `text` does, but ask no world: what an `Fn::If` returns is not known."""
-    return text(as_written(value))
 
 
 def as_written(value: object) -> object:
@@ -158,18 +155,6 @@ def _all_in(value: object) -> list[object]:
     return values
 
 
-class Decided(Protocol):
-    """What decides how a part of a template is deployed, in the world that is judged."""
-
-    holds: Callable[[object], bool]
-    """Tells whether a condition holds."""
-    entries: Callable[[object], list[Any] | None]
-    """Returns an expression for each entry of a list that a function makes.
-
-    Returns None for another function, and where the number of entries is not known.
-    """
-
-
 class Deployed(dict[str, Any]):
     """A mapping of a template as the world has it.
 
@@ -177,19 +162,19 @@ class Deployed(dict[str, Any]):
     world for its conditions when it is read.
     """
 
-    def __init__(self, written: dict[str, Any], by: Decided) -> None:
+    def __init__(self, written: dict[str, Any], template: Template) -> None:
         super().__init__(written)
-        self.by = by
+        self.template = template
         self._maker = maker_in(written)
 
     def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
         """Return an entry; the default if the world does not have it."""
         written = self.written(name)
-        value = None if written is None else deployed(written, self.by)
+        value = None if written is None else deployed(written, self.template)
         return default if value is None or value == NO_VALUE else value
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401
-        return deployed(self.written(name), self.by)
+        return deployed(self.written(name), self.template)
 
     def __contains__(self, name: object) -> bool:
         return bool(self.get(str(name), NO_VALUE) != NO_VALUE)
@@ -223,16 +208,16 @@ def maker_in(written: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def deployed(value: Any, by: Decided) -> Any:  # noqa: ANN401
+def deployed(value: Any, template: Template) -> Any:  # noqa: ANN401
     """Return a value of a template as the world has it."""
-    value = chosen(value, by.holds)
+    value = chosen(value, template.holds)
     if type(value) is dict and value != NO_VALUE:
-        several = by.entries(value)
+        several = template.entries(value)
         if several is None:
-            return Deployed(value, by)
-        return [one for entry in several if (one := chosen(entry, by.holds)) != NO_VALUE]
+            return Deployed(value, template)
+        return [one for entry in several if (one := chosen(entry, template.holds)) != NO_VALUE]
     if isinstance(value, list):
-        return [one for entry in value if (one := deployed(entry, by)) != NO_VALUE]
+        return [one for entry in value if (one := deployed(entry, template)) != NO_VALUE]
     return value
 
 
@@ -276,6 +261,7 @@ def candidates(owner: dict[str, Any], name: str) -> Iterator[Candidate]:
     if not isinstance(owner, Deployed):
         yield from map(Candidate, listed(owner.get(name)))
         return
+    template = owner.template
     left: list[tuple[Any, tuple[tuple[object, bool], ...]]] = [(owner.written(name), ())]
     while left:
         value, guards = left.pop()
@@ -284,8 +270,8 @@ def candidates(owner: dict[str, Any], name: str) -> Iterator[Candidate]:
                 left.append((otherwise, (*guards, (condition, False))))
                 left.append((then, (*guards, (condition, True))))
                 continue
-        several = value if isinstance(value, list) else owner.by.entries(value)
+        several = value if isinstance(value, list) else template.entries(value)
         if several is not None:
             left += [(one, guards) for one in reversed(several)]
         elif value is not None and value != NO_VALUE:
-            yield Candidate(deployed(value, owner.by), guards, owner.by.holds)
+            yield Candidate(deployed(value, template), guards, template.holds)

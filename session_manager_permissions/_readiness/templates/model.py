@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from .functions import (
     MACRO,
+    NO_VALUE,
     UNKNOWN,
     Deployed,
     intrinsic,
+    is_function,
     listed,
     maker_in,
     mapping,
@@ -167,7 +169,7 @@ class Template:
         self.holds: Callable[[object], bool] = bool
         """Tells whether a condition of the template holds in the world that is judged."""
         self.entries: Callable[[object], list[Any] | None] = lambda _: None
-        """Returns the entries of a list that a function makes, as `Decided` says."""
+        """Returns the entries of a list that a function makes, as `Assembly.entries` does."""
         self.value: Callable[[object], Value] = lambda _: ()
         """Returns the value of an expression in the template, as `Assembly.value` does."""
         self.conditions = mapping(body.get("Conditions"))
@@ -220,13 +222,12 @@ class Template:
 
     def may_vary(self, value: dict[str, Any]) -> bool:
         """Tell whether a mapping is a function that may choose a value, or make a list."""
-        for name, argument in value.items():
-            if name == "Ref":
-                return argument == "AWS::NoValue" or str(argument) in self.lists
-            if name.startswith("Fn::"):
-                is_of_map = name == "Fn::FindInMap" and self.maps_lists
-                return is_of_map or name in {"Fn::If", "Fn::Split"} or bool(maker_in(value))
-        return False
+        return is_function(value) and (
+            "Fn::If" in value
+            or value == NO_VALUE
+            or self.may_make_list(value)
+            or bool(maker_in(value))
+        )
 
     @property
     def makers(self) -> list[str]:

@@ -149,8 +149,6 @@ class Assembly:
 
     def settled(self, value: Value) -> Value:
         """Return a value. A parameter in it with `AllowedValues` has that of the current world."""
-        if not any(isinstance(part, Unresolved) and part.allowed for part in value):
-            return value
         return merged(map(self._settled, value))
 
     def _settled(self, part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolved:
