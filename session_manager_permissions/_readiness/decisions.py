@@ -11,8 +11,7 @@ from .asked import EACH_SESSION, Asked, PolicyReader
 from .managed_policies import aws_managed
 from .parts import NEVER_READ, STACKS, decider, types_deployed
 from .policies import NEEDED, Decision, Statement, anything, decide, within
-from .role_names import may_be_named
-from .roles import ATTACHED_BY, Attachment, Policy, Role, Roles
+from .roles import ATTACHED_BY, Attachment, Policy, Role, Roles, may_be_named
 from .templates.functions import UNKNOWN, listed
 from .templates.model import Template, Value, may_be_equal
 

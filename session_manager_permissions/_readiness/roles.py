@@ -13,7 +13,7 @@ from session_manager_permissions import _needs
 
 from .managed_policies import aws_managed
 from .policies import actions_of, may_match_any
-from .role_names import may_be_named, role_in
+from .templates.conditions import certainly_differ, without_the_same
 from .templates.functions import (
     UNKNOWN,
     Candidate,
@@ -357,3 +357,47 @@ def _is_unrelated_of_aws(arn: str, about: tuple[str, ...]) -> bool:
     """Tell whether an ARN is that of a policy of AWS that is certainly not about some actions."""
     _, of_aws, name = arn.partition(_OF_AWS)
     return bool(of_aws) and not aws_managed(name, about)
+
+
+def role_in(name: Value) -> Resource | None:
+    """Return the role of the app that a value refers to."""
+    match name:
+        case (ReturnValue(resource, ""),) if resource.type == "AWS::IAM::Role":
+            return resource
+    return None
+
+
+def may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
+    """Tell whether `other` may be the name of a role. If `name` is None, its name is generated.
+
+    IAM does not allow two names that differ only in case.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    if any(isinstance(part, ReturnValue) and part.resource is role for part in other):
+        return True
+    if name is None:
+        return _may_be_generated(role, other)
+    pair = (tuple(folded(part) or part for part in value) for value in (name, other))
+    return not certainly_differ(*without_the_same(*pair))
+
+
+def _may_be_generated(role: Resource, other: Value) -> bool:
+    """Tell whether `other` may be a name that CloudFormation generates: `STACK-LOGICALID-RANDOM`.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
+    """
+    if not other:
+        return False
+    head, tail = folded(other[0]), folded(other[-1])
+    stack = role.template.stack.name.casefold()[: min(len(head), _SURELY_KEPT)]
+    is_whole = len(other) == 1 and tail != ""
+    if (is_whole or "-" in tail) and not re.search("-[a-z0-9]{8,}$", tail):
+        return False
+    return head.startswith(stack)
+
+
+_SURELY_KEPT: Final = 8  # characters of a stack's name, which CloudFormation may shorten
+
+
+def folded(part: object) -> str:
+    return part.casefold() if isinstance(part, str) else ""

@@ -109,10 +109,14 @@ class Sessions:
         return self._parts.worlds.once(("documents", stack), lambda: [*self._found(stack)])
 
     def _found(self, stack: Stack) -> Iterator[Document]:
-        existing = [one for one in self._documents if one.exists]
-        beside = [one for one in existing if one.template.stack.environment == stack.environment]
-        own = [one for one in beside if one.template.stack == stack]
-        for resource in self._of_sessions(own) or self._of_sessions(beside):
+        beside = [
+            one
+            for one in self._documents
+            if one.template.stack.environment == stack.environment
+            and one.exists
+            and self._may_be_of_sessions(one)
+        ]
+        for resource in [one for one in beside if one.template.stack == stack] or beside:
             content = mapping(_content(resource))
             kind = self._parts.text(resource, content.get("sessionType", ""))
             inputs = {} if kind == _WITHOUT_INPUTS else content.get("inputs", {})
@@ -124,9 +128,6 @@ class Sessions:
                 and self._type(resource) == _SESSION
             )
             yield Document(resource, inputs if is_read else None)
-
-    def _of_sessions(self, resources: list[Resource]) -> list[Resource]:
-        return [one for one in resources if self._may_be_of_sessions(one)]
 
     def _may_be_of_sessions(self, resource: Resource) -> bool:
         """Whether a document may be one of sessions, which have a schema of their own."""

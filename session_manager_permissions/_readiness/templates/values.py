@@ -69,15 +69,11 @@ ACCOUNT: Final = "${AWS::AccountId}"
 URL_SUFFIX: Final = "${AWS::URLSuffix}"
 
 
-class Assembly:
+class Assembly(Files):
     """The templates of an app or a stage, with those of nested stacks, and their worlds."""
 
     def __init__(self, paths: Iterable[str]) -> None:
-        files = Files(paths)
-        self.templates = files.templates
-        self.unread = files.unread
-        self.has_ids = files.has_ids
-        self.products_unread = files.products_unread
+        super().__init__(paths)
         self.worlds = Worlds()
         self.by_type: defaultdict[str, list[Resource]] = defaultdict(list)
         """The resources of each type, in the order of the templates."""
@@ -86,7 +82,6 @@ class Assembly:
             "Fn::FindInMap": self._find_in_map,
             "Fn::GetAtt": self._attribute,
             "Fn::GetStackOutput": self._stack_output,
-            "Fn::If": self._chosen,
             "Fn::ImportValue": self._import,
             "Fn::Join": self._join,
             "Fn::Length": self._length,
@@ -109,6 +104,7 @@ class Assembly:
         Follows references, the parameters and outputs of nested stacks, exports of the same account
         and region, and outputs that are read by the name of a stack.
         """
+        expression = chosen(expression, template.holds)
         if isinstance(expression, str):
             return literal(template, expression)
         function, argument = intrinsic(expression)
@@ -281,12 +277,6 @@ class Assembly:
             return self.worlds.once(("value", key), read)
         finally:
             self._reading.remove(key)
-
-    def _chosen(self, template: Template, argument: object) -> Value | None:
-        match argument:
-            case [name, then, otherwise]:
-                return self.value(template, then if template.holds(name) else otherwise)
-        return None
 
     def _reference(self, template: Template, name: str) -> Value | None:
         if not name:  # a function makes it
@@ -513,24 +503,19 @@ def _named(part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolv
     return part
 
 
-_PSEUDO: Final[dict[str, Callable[[Template], str | None]]] = {
-    "AWS::AccountId": lambda of: of.stack.account,
-    "AWS::Partition": lambda of: of.stack.partition and of.stack.partition.name,
-    "AWS::Region": lambda of: of.stack.region,
-    "AWS::StackName": lambda of: None if of.parent else of.stack.name,
-    "AWS::URLSuffix": lambda of: of.stack.partition and of.stack.partition.suffix,
-}
-"""The pseudo parameters that may be known, each with what returns its value."""
-
-
 def _pseudo(template: Template, name: str) -> Value | None:
-    read = _PSEUDO.get(name)
-    known = read(template) if read else None
+    """Return the value of a pseudo parameter; None if it has no one value in an environment."""
+    stack, partition = template.stack, template.stack.partition
+    known = {
+        "AWS::AccountId": stack.account,
+        "AWS::Partition": partition and partition.name,
+        "AWS::Region": stack.region,
+        "AWS::StackName": None if template.parent else stack.name,
+        "AWS::URLSuffix": partition and partition.suffix,
+    }.get(name)
     if known:
         return (known,)
-    if name in OF_ENVIRONMENT:
-        return (Unresolved(template.stack.environment, name),)
-    return None
+    return (Unresolved(stack.environment, name),) if name in OF_ENVIRONMENT else None
 
 
 def _parameter(template: Template, name: str) -> Value:
