@@ -268,6 +268,7 @@ BOMB: Final = "\n".join(
     ("{}", "it has no Resources: give a CloudFormation template"),
     ("Resources:\n", "it has no Resources: give a CloudFormation template"),
     ('{\n  "Resources": {,}\n}', "line 2: Expecting property name enclosed in double quotes"),
+    ("// of 2019\n{}", "line 1: Expecting value"),
     ("Resources:\n  A: [\n", "line 3: did not find expected node content"),
     ("A: 1\nResources: {}\nA: 2\n", "line 3: the key 'A' is there twice"),
     ("? [a]\n: b\n", "line 1: a key is no text"),

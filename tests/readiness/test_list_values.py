@@ -9,7 +9,7 @@ from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 
 from .deployments import NO_VALUE
 from .judging import att, nested, ref, resource, said_of, write
-from .networks import templated
+from .networks import either, templated
 from .policy_table import ALL, CORE, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, Found, deny
 from .reports import Body, Check, Report, inline, managed_policy, policy, profile_and_role
 from .test_network import OPEN
@@ -109,6 +109,11 @@ def test_lists_of_a_role(tmp_path: Path, given: object, role: Body, expected: Fo
     assert not any("Fn::Length" in one.description for one in report.findings)
 
 
+def test_list_that_is_but_the_default_of_a_map(check: Check) -> None:
+    arns = {"Fn::FindInMap": ["Map", "none", "arns", {"DefaultValue": [OTHER, CORE]}]}
+    assert check(profile_and_role({"ManagedPolicyArns": arns})).rules == READY
+
+
 @pytest.mark.parametrize(("name", "allowed", "expected"), [
     ("${Given}", ["AmazonSSMManagedInstanceCore", "AdministratorAccess"], READY),
     ("${Given}", ["AmazonS3ReadOnlyAccess", "AmazonEC2ReadOnlyAccess"], NO_CHANNEL),
@@ -140,8 +145,7 @@ def test_roles_of_a_policy(tmp_path: Path, roles: object, expected: Found) -> No
     parent = profile_and_role(
         inline(ALL) | {"RoleName": "Web"}, Nested=nested("nested", Parameters={"Given": roles})
     ) | {"Parameters": {"Open": STRING}}
-    resources = {"Policy": policy(deny("*"), roles=GIVEN)}
-    child = {"Parameters": {"Given": LIST}, "Resources": resources}
+    child = {"Parameters": {"Given": LIST}, "Resources": {"Policy": policy(deny("*"), roles=GIVEN)}}
     assert Report(write(tmp_path, Stack=parent, nested=child), strict=False).rules == expected
 
 
@@ -180,23 +184,16 @@ def test_lists_of_subnets(tmp_path: Path, subnets: object, expected: str) -> Non
     assert said_of(tmp_path, Stack=body) == expected
 
 
-def both(two: object, other: object) -> Body:
-    return {"Fn::If": ["Both", two, other]}
-
-
 @pytest.mark.parametrize(("given", "expected"), [
     (joined(",", PRIVATE, PRIVATE), OPEN),
     (joined(", ", PRIVATE, PUBLIC), NO_NETWORK_PATH),
-    (both(joined(",", PRIVATE, PRIVATE), PRIVATE), OPEN),
-    (both(joined(",", PRIVATE, PUBLIC), PRIVATE), NOT_KNOWN),
-    (both(joined(",", PRIVATE, PUBLIC), joined(",", PUBLIC, PRIVATE)), NO_NETWORK_PATH),
+    (either(joined(",", PRIVATE, PRIVATE), PRIVATE), OPEN),
+    (either(joined(",", PRIVATE, PUBLIC), PRIVATE), NOT_KNOWN),
+    (either(joined(",", PRIVATE, PUBLIC), joined(",", PUBLIC, PRIVATE)), NO_NETWORK_PATH),
 ])  # fmt: skip
 def test_lists_of_subnets_of_a_nested_stack(tmp_path: Path, given: Body, expected: str) -> None:
     parameters = {"Subnets": given, "Group": att("Group", "GroupId")}
-    parent = templated(Instance=None, Nested=nested("nested", Parameters=parameters)) | {
-        "Conditions": {"Both": {"Fn::Equals": [ref("Open"), "yes"]}},
-        "Parameters": {"Open": STRING},
-    }
+    parent = templated(Instance=None, Nested=nested("nested", Parameters=parameters))
     child = {
         "Parameters": {"Subnets": {"Type": "List<AWS::EC2::Subnet::Id>"}, "Group": {}},
         "Resources": fleet(ref("Subnets"), SecurityGroups=[ref("Group")]),

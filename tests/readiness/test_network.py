@@ -266,6 +266,7 @@ ROUTES: Final[list[Row]] = [
     ("another interface of an instance by parameter",
      {"PrivateRoute": None, **interface(PARAMETER)}, UNKNOWN),
     ("VPC by parameter", {"Private.VpcId": PARAMETER}, UNKNOWN),
+    ("VPC of a security group", {"Private.VpcId": att("Group", "VpcId")}, OPEN),
     ("VPC of a custom resource", {"Private.VpcId": att("Custom", "VpcId"), "Custom": custom()},
      UNKNOWN),
     *((f"subnet {name}", {"Instance.SubnetId": id_}, UNKNOWN)

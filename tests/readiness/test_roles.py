@@ -285,9 +285,14 @@ def test_roles_of_one_name_are_in_several_accounts(check: Check) -> None:
 
 OUTPUT = {"StackName": "Stack", "OutputName": "Role"}
 ROUND: Final = {"Fn::GetStackOutput": OUTPUT | {"OutputName": "Round"}}
+ON_C: Final = {"Condition": "C"}
 OUTPUTS: Final = {
-    "Role": {"Value": ref("Role"), "Export": {"Name": "it"}},
+    "Role": {"Value": ref("Role")},
     **{name: {"Value": ref("Role"), "Export": {"Name": "twice"}} for name in ("One", "Other")},
+    **{
+        name: {"Condition": name, "Value": ref("Role"), "Export": {"Name": "it"}}
+        for name in ("C", "Not")
+    },
     "Circle": {"Value": {"Fn::ImportValue": "circle"}, "Export": {"Name": "circle"}},
     "Round": {"Value": ROUND},
 }
@@ -365,7 +370,7 @@ def test_policy_on_a_role_that_cloudformation_names(
     more["Nested"] |= {"Metadata": {"aws:asset:path": "nested.json"}}
     existing = {"role": "existing"}
     maps = {"Names": {"eu": existing}, "Included": {"us": existing, "Fn::Transform": INCLUDE}}
-    names = {"Mappings": maps, "Outputs": OUTPUTS}
+    names = {"Mappings": maps, "Outputs": OUTPUTS, "Conditions": {"Not": {"Fn::Not": [ON_C]}}}
     allows = profile_and_role(Policy=on_role(name), **more)
 
     assert check(allows | names, name="Stack").rules == found
