@@ -176,10 +176,9 @@ def fleet(subnets: object, **group: object) -> Body:
     (split("||", {"Fn::ImportValue": "Others"}), NOT_KNOWN),
 ])  # fmt: skip
 def test_lists_of_subnets(tmp_path: Path, subnets: object, expected: str) -> None:
-    exported = {"Value": joined("||", PRIVATE, PRIVATE), "Export": {"Name": "Subnets"}}
     body = templated(Instance=None, **fleet(subnets, SecurityGroups=[])) | {
         "Parameters": {"Open": STRING, "OpenList": {"Type": "List<String>"}},
-        "Outputs": {"Subnets": exported},
+        "Outputs": {"A": {"Value": joined("||", PRIVATE, PRIVATE), "Export": {"Name": "Subnets"}}},
     }
     assert said_of(tmp_path, Stack=body) == expected
 

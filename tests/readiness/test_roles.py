@@ -11,7 +11,7 @@ from tests.conftest import MakeApp
 from tests.roles import owned_role
 
 from .deployments import NO_VALUE
-from .judging import att, each, on, ref, resource
+from .judging import att, each, nested, on, ref, resource
 from .networks import STACK, either
 from .policy_table import ALL, DENIED, NEITHER, READY, UNKNOWN, Statement, allow, deny, document
 from .reports import NAMED, TRUST, Body, Check, check_app, inline, policy, profile_and_role
@@ -285,14 +285,12 @@ def test_roles_of_one_name_are_in_several_accounts(check: Check) -> None:
 
 OUTPUT = {"StackName": "Stack", "OutputName": "Role"}
 ROUND: Final = {"Fn::GetStackOutput": OUTPUT | {"OutputName": "Round"}}
-ON_C: Final = {"Condition": "C"}
+IT: Final = {"Value": ref("Role"), "Export": {"Name": "it"}}
+OPPOSITE: Final = {"Not": {"Fn::Not": [{"Condition": "C"}]}}
 OUTPUTS: Final = {
     "Role": {"Value": ref("Role")},
     **{name: {"Value": ref("Role"), "Export": {"Name": "twice"}} for name in ("One", "Other")},
-    **{
-        name: {"Condition": name, "Value": ref("Role"), "Export": {"Name": "it"}}
-        for name in ("C", "Not")
-    },
+    **{name: IT | {"Condition": name} for name in ("C", "Not")},
     "Circle": {"Value": {"Fn::ImportValue": "circle"}, "Export": {"Name": "circle"}},
     "Round": {"Value": ROUND},
 }
@@ -364,13 +362,12 @@ def test_policy_on_a_role_that_cloudformation_names(
         "Other": resource("AWS::IAM::Role", **TRUST),
         "WithOpenPath": resource("AWS::IAM::Role", Path=ref("Path")),
         "Custom": CUSTOM,
-        "Nested": resource(STACK, Parameters={"Of": ref("Role"), "Stored": ref("Role")}),
+        "Nested": nested("nested", Parameters={"Of": ref("Role"), "Stored": ref("Role")}),
     }
-    check.write("nested.json", INNER)
-    more["Nested"] |= {"Metadata": {"aws:asset:path": "nested.json"}}
+    check.write("nested.template.json", INNER)
     existing = {"role": "existing"}
     maps = {"Names": {"eu": existing}, "Included": {"us": existing, "Fn::Transform": INCLUDE}}
-    names = {"Mappings": maps, "Outputs": OUTPUTS, "Conditions": {"Not": {"Fn::Not": [ON_C]}}}
+    names = {"Mappings": maps, "Outputs": OUTPUTS, "Conditions": OPPOSITE}
     allows = profile_and_role(Policy=on_role(name), **more)
 
     assert check(allows | names, name="Stack").rules == found
