@@ -10,7 +10,7 @@ from session_manager_permissions._evaluation import Answer
 from .asked import EACH_SESSION, Asked, PolicyReader
 from .managed_policies import aws_managed
 from .parts import NEVER_READ, STACKS, decider, types_deployed
-from .policies import NEEDED, Decision, Statement, anything, decide, within
+from .policies import EVERYTHING, NEEDED, Decision, Statement, anything, decide, within
 from .roles import ATTACHED_BY, Attachment, Policy, Role, Roles, may_be_named
 from .templates.functions import UNKNOWN, listed
 from .templates.model import Template, Value, may_be_equal
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from .templates import Assembly
 
-_UNLIMITED: Final = Decision(Answer.ALLOWED)
-"""What the permissions boundary decides for a role that has none."""
 _MOST_COMPARED: Final = 64  # unknown names to compare with a role's; if more, all may be its
 
 
@@ -58,8 +56,7 @@ class Decisions:
     def may_deny(self, role: Role, asked: Asked) -> bool:
         """Tell whether a policy of a role may deny an action that something else allows."""
         (action,) = asked.actions
-        allowed = Statement("", allows=True, certain=True)
-        found = decide([allowed, *self._statements_of(role, asked)], action, "*")
+        found = decide([EVERYTHING, *self._statements_of(role, asked)], action, "*")
         return found.answer is not Answer.ALLOWED
 
     def _statements_of(
@@ -78,7 +75,7 @@ class Decisions:
         for action in asked.actions:
             on = NEEDED.get(action, "*")
             identity = decide(statements, action, on)
-            limit = _UNLIMITED if boundary is None else decide(boundary, action, on)
+            limit = decide(boundary, action, on)
             found[action] = Ability(identity, limit, within(identity, limit))
         return found
 
@@ -129,11 +126,11 @@ class Decisions:
             yield from () if name else _of_others_policy(arn)
         yield from self._of_unknown_roles(role, asked)
 
-    def _boundary(self, role: Role, asked: Asked) -> list[Statement] | None:
-        """Return the statements of a role's permissions boundary; None without one."""
+    def _boundary(self, role: Role, asked: Asked) -> list[Statement]:
+        """Return the statements of a role's permissions boundary, or what does not limit it."""
         arn = role.resource.properties.get("PermissionsBoundary") if role.in_app else None
         if arn is None:
-            return None
+            return [EVERYTHING]
         match self.roles.managed_behind(role.resource, arn):
             case Policy() as policy:
                 return self.policies.asked_statements(policy, asked)

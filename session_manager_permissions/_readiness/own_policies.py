@@ -15,7 +15,7 @@ from session_manager_permissions._network.facts import Unknown
 
 from .marks import KEYS, has_marks, marked
 from .parts import PartKind, Parts
-from .policies import Statement, decide, read
+from .policies import EVERYTHING, Statement, decide, read
 from .templates.functions import is_function, listed
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ class OwnPolicies:
     ) -> Answer:
         (action,) = asked.actions
         of_role, of_account = list[Statement](), list[Statement]()
-        if resource.type not in KEYS:
-            of_account.append(Statement("", allows=True, certain=True))
+        if resource.type not in KEYS or "KeyPolicy" not in resource.properties:
+            # KMS gives a key without a policy one that leaves it to the account as well.
+            of_account.append(EVERYTHING)
         for about, one in self._statements(resource, role, asked):
             # A Deny of the account is one of each of its roles.
             of_role += [one] if about == "role" or not one.allows else []
@@ -90,7 +91,8 @@ class OwnPolicies:
         The last value tells whether the policy is certainly that of the key or the bucket.
         """
         if resource.type in KEYS:
-            yield resource, resource.properties.get("KeyPolicy", _DEFAULT), True
+            if "KeyPolicy" in resource.properties:
+                yield resource, resource.properties["KeyPolicy"], True
             return
         name = self._parts.text(resource, resource.properties.get("BucketName", ""))
         for one in self._parts.by_type["AWS::S3::BucketPolicy"]:
@@ -136,14 +138,3 @@ class OwnPolicies:
                 yield "role", False
         elif has_marks(known) or ":assumed-role/" in known:
             yield "role", False
-
-
-_DEFAULT: Final = {
-    "Statement": {
-        "Effect": "Allow",
-        "Action": "kms:*",
-        "Principal": {"AWS": {"Ref": "AWS::AccountId"}},
-        "Resource": "*",
-    }
-}
-"""The key policy that KMS gives a key without one."""

@@ -117,6 +117,9 @@ class Statement(NamedTuple):
         return all_hold(actions, resources, self.certain or None)
 
 
+EVERYTHING: Final = Statement("", allows=True, certain=True)
+"""What allows all."""
+
 Decision = _evaluation.Decision[Statement]
 
 
