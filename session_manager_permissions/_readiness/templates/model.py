@@ -205,20 +205,12 @@ class Template:
         self.transforms = [name for name in macros if name not in _HARMLESS_TRANSFORMS]
         """The macros that may change the template in any way."""
 
-    @cached_property
-    def maps_lists(self) -> bool:
-        """Whether an entry of its maps is a list."""
-        rows = [row for one in self.mappings.values() for row in mapping(one).values()]
-        return any(isinstance(entry, list) for row in rows for entry in mapping(row).values())
-
     def may_make_list(self, expression: object) -> bool:
         """Tell whether an expression is a function that may make a list."""
-        match intrinsic(expression):
-            case "Ref", name:
-                return name in self.lists
-            case ("Fn::Split", _) | ("Fn::FindInMap", [_, _, _, _]):  # which has a default
-                return True
-        return self.maps_lists and intrinsic(expression)[0] == "Fn::FindInMap"
+        function, argument = intrinsic(expression)
+        return function in {"Fn::FindInMap", "Fn::Split"} or (
+            function == "Ref" and argument in self.lists
+        )
 
     def may_vary(self, value: dict[str, Any]) -> bool:
         """Tell whether a mapping is a function that may choose a value, or make a list."""

@@ -386,21 +386,15 @@ class Assembly(Files):
             case {"StackName": (str(stack),), "OutputName": (str(output),)}:
                 found = [
                     there
-                    for there in self._by_stack_name.get(stack, ())
-                    if _pseudo(there, "AWS::Region") == region
+                    for there in self.templates
+                    if there.parent is None
+                    and there.stack.name == stack
+                    and _pseudo(there, "AWS::Region") == region
                     and ("RoleArn" in given or there.stack.account == template.stack.account)
                 ]
                 if len(found) == 1:
                     return self._output(found[0], output)
         return None
-
-    @cached_property
-    def _by_stack_name(self) -> dict[str, list[Template]]:
-        found = defaultdict[str, list[Any]](list)
-        for template in self.templates:
-            if template.parent is None:
-                found[template.stack.name].append(template)
-        return found
 
     def _join(self, template: Template, argument: object) -> Value | None:
         match argument:
