@@ -69,38 +69,31 @@ class WorldResult(Generic[_Judged]):
 class _World:
     """The world that is judged."""
 
-    __slots__ = ("_known", "_values", "answers", "wanted")
+    __slots__ = ("_values", "answers", "wanted")
 
     def __init__(self, wanted: tuple[bool, ...] | None = None) -> None:
         self.wanted = wanted
         """How to answer the first questions that are open; None outside of all worlds."""
         self.answers: list[tuple[WorldQuestion, bool]] = []
-        self._known: dict[WorldQuestion, bool] = {}
         self._values: dict[Hashable, tuple[frozenset[str] | None, frozenset[str]]] = {}
         """The values that each variable may still have, None for any, and those that it has not."""
 
     def answer(self, question: WorldQuestion) -> bool:
-        known = self._known.get(question)
-        if known is not None:
-            return known
         may_be, is_not = self._values.get(question.variable, (question.allowed, frozenset()))
-        within = question.values - is_not if is_not else question.values
-        if may_be is not None:
-            within &= may_be
-        answer = bool(within)
-        if within and within != may_be:
-            assert self.wanted is not None, question.decider  # noqa: S101 # only a world is asked
-            number = len(self.answers)
-            answer = self.wanted[number] if number < len(self.wanted) else True
-            self.answers.append((question, answer))
-            if answer:
-                may_be = within
-            elif may_be is None:
-                is_not |= within
-            else:
-                may_be -= within
-            self._values[question.variable] = may_be, is_not
-        self._known[question] = answer
+        within = question.values - is_not if may_be is None else question.values & may_be
+        if not within or within == may_be:
+            return bool(within)
+        assert self.wanted is not None, question.decider  # noqa: S101 # only a world is asked
+        number = len(self.answers)
+        answer = self.wanted[number] if number < len(self.wanted) else True
+        self.answers.append((question, answer))
+        if answer:
+            may_be = within
+        elif may_be is None:
+            is_not |= within
+        else:
+            may_be -= within
+        self._values[question.variable] = may_be, is_not
         return answer
 
     def others(self) -> list[tuple[bool, ...]]:
