@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from session_manager_permissions import _patterns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from .model import Template
 
 UNKNOWN: Final = _patterns.UNKNOWN
 """In a text, stands for a part that is only known at deployment."""
@@ -155,6 +153,18 @@ def _all_in(value: object) -> list[object]:
     return values
 
 
+class Decided(Protocol):
+    """What decides how a part of a template is deployed, in the world that is judged."""
+
+    holds: Callable[[object], bool]
+    """Tells whether a condition holds."""
+    entries: Callable[[object], list[Any] | None]
+    """Returns an expression for each entry of a list that a function makes.
+
+    Returns None for another function, and where the number of entries is not known.
+    """
+
+
 class Deployed(dict[str, Any]):
     """A mapping of a template as the world has it.
 
@@ -162,19 +172,19 @@ class Deployed(dict[str, Any]):
     world for its conditions when it is read.
     """
 
-    def __init__(self, written: dict[str, Any], template: Template) -> None:
+    def __init__(self, written: dict[str, Any], by: Decided) -> None:
         super().__init__(written)
-        self.template = template
+        self.by = by
         self._maker = maker_in(written)
 
     def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
         """Return an entry; the default if the world does not have it."""
         written = self.written(name)
-        value = None if written is None else deployed(written, self.template)
+        value = None if written is None else deployed(written, self.by)
         return default if value is None or value == NO_VALUE else value
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401
-        return deployed(self.written(name), self.template)
+        return deployed(self.written(name), self.by)
 
     def __contains__(self, name: object) -> bool:
         return bool(self.get(str(name), NO_VALUE) != NO_VALUE)
@@ -208,16 +218,16 @@ def maker_in(written: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def deployed(value: Any, template: Template) -> Any:  # noqa: ANN401
+def deployed(value: Any, by: Decided) -> Any:  # noqa: ANN401
     """Return a value of a template as the world has it."""
-    value = chosen(value, template.holds)
+    value = chosen(value, by.holds)
     if type(value) is dict and value != NO_VALUE:
-        several = template.entries(value)
+        several = by.entries(value)
         if several is None:
-            return Deployed(value, template)
-        return [one for entry in several if (one := chosen(entry, template.holds)) != NO_VALUE]
+            return Deployed(value, by)
+        return [one for entry in several if (one := chosen(entry, by.holds)) != NO_VALUE]
     if isinstance(value, list):
-        return [one for entry in value if (one := deployed(entry, template)) != NO_VALUE]
+        return [one for entry in value if (one := deployed(entry, by)) != NO_VALUE]
     return value
 
 
@@ -261,7 +271,7 @@ def candidates(owner: dict[str, Any], name: str) -> Iterator[Candidate]:
     if not isinstance(owner, Deployed):
         yield from map(Candidate, listed(owner.get(name)))
         return
-    template = owner.template
+    by = owner.by
     left: list[tuple[Any, tuple[tuple[object, bool], ...]]] = [(owner.written(name), ())]
     while left:
         value, guards = left.pop()
@@ -270,8 +280,8 @@ def candidates(owner: dict[str, Any], name: str) -> Iterator[Candidate]:
                 left.append((otherwise, (*guards, (condition, False))))
                 left.append((then, (*guards, (condition, True))))
                 continue
-        several = value if isinstance(value, list) else template.entries(value)
+        several = value if isinstance(value, list) else by.entries(value)
         if several is not None:
             left += [(one, guards) for one in reversed(several)]
         elif value is not None and value != NO_VALUE:
-            yield Candidate(deployed(value, template), guards, template.holds)
+            yield Candidate(deployed(value, by), guards, by.holds)

@@ -169,7 +169,7 @@ class Template:
         self.holds: Callable[[object], bool] = bool
         """Tells whether a condition of the template holds in the world that is judged."""
         self.entries: Callable[[object], list[Any] | None] = lambda _: None
-        """Returns the entries of a list that a function makes, as `Assembly.entries` does."""
+        """Returns the entries of a list that a function makes, as `Decided` says."""
         self.value: Callable[[object], Value] = lambda _: ()
         """Returns the value of an expression in the template, as `Assembly.value` does."""
         self.conditions = mapping(body.get("Conditions"))
