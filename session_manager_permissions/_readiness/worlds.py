@@ -164,13 +164,12 @@ class Worlds:
 
         The world is asked only the questions whose answers change the result.
         """
-        tree: Any = self._trees.get(key)
-        if tree is None:
+        if key not in self._trees:
             try:
-                tree = _tree(self.each(judge))
+                self._trees[key] = _tree(self.each(judge))
             except TooManyWorlds:
-                tree = _TOO_MANY
-            self._trees[key] = tree
+                self._trees[key] = _TOO_MANY
+        tree = self._trees[key]
         if tree is _TOO_MANY:
             return judge()
         while type(tree) is _Choice:
@@ -197,7 +196,7 @@ def _tree(worlds: list[WorldResult[Any]], depth: int = 0) -> Any:  # noqa: ANN40
     if not worlds:
         return _NO_WORLD
     first = worlds[0]
-    if len(first.answers) == depth:
+    if not first.answers[depth:]:
         return (first.judged,)
     yes = _tree([one for one in worlds if one.answers[depth][1]], depth + 1)
     no = _tree([one for one in worlds if not one.answers[depth][1]], depth + 1)

@@ -22,6 +22,11 @@ _ID: Final = re.compile(
     rb"-(?:(?<=\b(?:acl|eni|igw|nat|rtb|vpc)-)|(?<=\b(?:dopt|vpce)-)|(?<=\bsubnet-)|(?<=\bsg-)|(?<=\bi-))"
 )
 """How ids begin. It looks for the hyphen first, which takes a fraction of the time."""
+_CHOICES: Final = (
+    *(b"Fn::FindInMap", b"Fn::ForEach", b"Fn::If", b"Fn::Split", b"Fn::Transform"),
+    *(b"AWS::NoValue", b"!"),  # with which the short form of a function begins in YAML
+)
+"""What may make a property other in another world."""
 _NESTED: Final = {
     "AWS::CloudFormation::Stack": "TemplateURL",
     "AWS::Serverless::Application": "Location",
@@ -94,6 +99,7 @@ class Files:
         except CannotRead:
             return None
         template = Template(path, body, stack, nested_as)
+        template.has_choices = bool(template.lists) or any(one in written for one in _CHOICES)
         self.has_ids = self.has_ids or _ID.search(written) is not None
         return template
 

@@ -108,9 +108,8 @@ def rewritten(value: object, read: Callable[[Any], object]) -> object:
 def intrinsic(value: object) -> tuple[str, Any]:
     """Return the name and the argument of an intrinsic function; else an empty name and None."""
     if isinstance(value, dict) and dict.__len__(value) == 1:
-        (function,) = dict.keys(value)
+        ((function, argument),) = dict.items(value)
         if function == "Ref":
-            argument = dict.get(value, function)
             return function, argument if isinstance(argument, str) else ""
         if function.startswith("Fn::"):
             return function, value.get(function)

@@ -159,6 +159,8 @@ class Template:
         self, path: Path, body: dict[str, Any], stack: Stack, nested_as: Resource | None = None
     ) -> None:
         self.path = path
+        self.has_choices = True
+        """Whether a property of it may be other in another world."""
         self.stack = stack
         """The stack that is deployed; for a nested stack, the top-level stack around it."""
         self.parent: Template | None = nested_as.template if nested_as else None
@@ -187,7 +189,7 @@ class Template:
         self.made_later = {
             name: entry
             for name, entry in entries.items()
-            if "Type" not in mapping(entry)
+            if not (isinstance(entry, dict) and "Type" in entry)
             and (name.startswith("Fn::") or maker_in(mapping(entry)))
         }
         """The entries that CloudFormation makes resources from: `Fn::ForEach`, `Fn::Transform`."""
@@ -321,9 +323,13 @@ class Resource:
         self.type = type_ if type(type_) is str else UNKNOWN
         self.condition = body.get("Condition")
 
-    @cached_property
+    @property
     def properties(self) -> dict[str, Any]:
         """Its properties, each of which reads as it is in the world that is judged."""
+        return self._deployed if self.template.has_choices else self.written
+
+    @cached_property
+    def _deployed(self) -> dict[str, Any]:
         maker = maker_in(self.body)
         if maker or any(map(self.template.may_vary, mappings_in(self.written))):
             return Deployed(self.written | maker, self.template)
@@ -340,8 +346,10 @@ class Resource:
     @property
     def path(self) -> str:
         """Its construct's path; empty where the template does not have it."""
-        path = mapping(self.body.get("Metadata")).get("aws:cdk:path")
-        return path if isinstance(path, str) else ""
+        match self.body:
+            case {"Metadata": {"aws:cdk:path": str(path)}}:
+                return path
+        return ""
 
     @cached_property
     def mentions(self) -> list[Resource]:

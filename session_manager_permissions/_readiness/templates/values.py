@@ -82,6 +82,7 @@ class Assembly(Files):
             "Fn::FindInMap": self._find_in_map,
             "Fn::GetAtt": self._attribute,
             "Fn::GetStackOutput": self._stack_output,
+            "Fn::If": self._chosen,
             "Fn::ImportValue": self._import,
             "Fn::Join": self._join,
             "Fn::Length": self._length,
@@ -104,7 +105,6 @@ class Assembly(Files):
         Follows references, the parameters and outputs of nested stacks, exports of the same account
         and region, and outputs that are read by the name of a stack.
         """
-        expression = chosen(expression, template.holds)
         if isinstance(expression, str):
             return literal(template, expression)
         function, argument = intrinsic(expression)
@@ -278,14 +278,20 @@ class Assembly(Files):
         finally:
             self._reading.remove(key)
 
+    def _chosen(self, template: Template, argument: object) -> Value | None:
+        match argument:
+            case [name, then, otherwise]:
+                return self.value(template, then if template.holds(name) else otherwise)
+        return None
+
     def _reference(self, template: Template, name: str) -> Value | None:
         if not name:  # a function makes it
             return None
-        if name.startswith("AWS::"):
-            return _pseudo(template, name)
         if name in template.resources:
             only_if(template.resources[name].exists)
             return (ReturnValue(template.resources[name]),)
+        if name.startswith("AWS::"):
+            return _pseudo(template, name)
         if name in template.lists:
             several = self._list(template, {"Ref": name}) or []
             return several[0] if len(several) == 1 and not is_open(several) else None
