@@ -92,14 +92,13 @@ class Code(Writing):
 
         The entries that other fixes add are overridden too, as a list can't have gaps.
         """
-        added: list[object] = self.shared.once(("added", resource, path), list)
-        if entry not in added:
-            added.append(entry)
+        added: dict[str, object] = self.shared.once(("added", resource, path), dict)
+        added[self.literal(entry)] = entry
         if there and isinstance(there, list):
-            for number, one in enumerate(added, len(there)):
+            for number, one in enumerate(added.values(), len(there)):
                 self.set(resource, f"{path}.{number}", one)
         else:
-            self.set(resource, path, [*([there] if there else []), *added])
+            self.set(resource, path, [*([there] if there else []), *added.values()])
 
     def add_statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
         """Add a statement by the L2 construct, if there is one that takes statements."""
