@@ -199,7 +199,7 @@ def warn_of_option(stack: cdk.Stack, name: str, value: str, path: str) -> None:
 
 @contextmanager
 def naming(line: Line, stack: cdk.Stack) -> Generator[None, None, None]:
-    """Name the line whose role or key can't be used, unless an option of all roles is wrong."""
+    """Name the line in the error of its role or key, unless an option of all roles is wrong."""
     try:
         yield
     except ValueError as error:

@@ -91,7 +91,7 @@ MAX_MANAGED_POLICIES: Final = 25
 """How many managed policies a role may have at most, with the quota raised as far as it can be."""
 
 IN_NO_POLICY: Final = re.compile("[^\0-\xff]")
-"""A character that IAM takes in no policy.
+"""A character that IAM accepts in no policy.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
 """

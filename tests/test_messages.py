@@ -615,7 +615,7 @@ OPERATORS: Final = {
     "a list for `instance_tags`": start_session(instance_tags=["team"]),
     "a tag without a value": start_session(instance_tags={"team": []}),
     "a tag whose value is not a string": start_session(instance_tags={"team": 7}),
-    "a tag that IAM takes in no policy": start_session(instance_tags={"team": "秘密"}),
+    "a tag that IAM accepts in no policy": start_session(instance_tags={"team": "秘密"}),
     "a string for `grantee`": start_session(grantee="operators", all_instances=True),
     "a grantee whose policies can't be changed": start_session(
         grantee=lambda s: iam.Role.from_role_arn(s, "Role", role_arn("ops"), mutable=False),

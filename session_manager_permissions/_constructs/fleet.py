@@ -180,7 +180,7 @@ class SessionManagerFleet(Construct):
 
     @cached_property
     def _by_path(self) -> dict[str, Found]:
-        """The compute below the scope. A path costs two requests, so only what needs it asks."""
+        """The compute below the scope. It is read only if needed, as a path costs two requests."""
         return {found.resource.node.path: found for found in self._compute}
 
     def _policies(self, covered: list[Found], tree: Tree) -> list[FleetPolicy]:

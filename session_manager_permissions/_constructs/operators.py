@@ -240,8 +240,8 @@ def _refuse_wrong_choice(access: Access) -> None:
             refuse_wrong_text(f"each of {argument}", value)
             if found := _limits.IN_NO_POLICY.search(f"{key}{value}"):
                 raise ValueError(
-                    f"{argument} {value!r} has {found[0]!r}: choose the instances without "
-                    "characters above U+00FF, which IAM takes in no policy"
+                    f"{argument} {value!r} has {found[0]!r}, and IAM accepts no character above "
+                    "U+00FF in a policy: choose the instances by another tag"
                 )
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _L1 = TypeVar("_L1", bound=cdk.CfnResource)
 
 TOKEN: Final = re.compile(r"\$\{Token\[[A-Za-z0-9:._-]+\]\}|dummy-value-for-[^:]*")
-"""How a string contains a token: aws-cdk-lib/core/lib/private/encoding.ts has the pattern. Or what
-`ssm.StringParameter.value_from_lookup` gives until the CLI has looked the value up.
+"""A token in a string, by the pattern of aws-cdk-lib/core/lib/private/encoding.ts; or what
+`ssm.StringParameter.value_from_lookup` returns until the CLI has looked the value up.
 """
 
 DYNAMIC_REFERENCE: Final = "{{resolve:"

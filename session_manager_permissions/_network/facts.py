@@ -44,7 +44,7 @@ def all_of(facts: Iterable[Fact]) -> Fact:
 
 
 def _settled(facts: Iterable[Fact], *, by: bool) -> Fact:
-    """What the facts say together, which one that is `by` settles; else the first unknown one."""
+    """The facts together: `by` if one is `by`, else the first unknown one, else the opposite."""
     found: Fact = not by
     for fact in facts:
         if fact is by:

@@ -74,7 +74,7 @@ class Memory(Protocol):
 
 
 class Once:
-    """Remembers for good, as what is asked about never changes."""
+    """Keeps each result for good, as what is asked about never changes."""
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, Any] = {}

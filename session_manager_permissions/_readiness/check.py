@@ -168,7 +168,7 @@ class _Checking:
     # Profiles and their roles --------------------------------------------------------------------
 
     def _of_profile(self, profile: Resource) -> tuple[tuple[Role, ...], list[Finding]]:
-        """Judge a profile by the roles behind it, of which there are none if no world has it."""
+        """Judge a profile by the roles behind it. If no world has it, it has no role."""
         roles: dict[Role, None] = {}
 
         def judge() -> list[Told]:
@@ -288,7 +288,7 @@ class _Checking:
             if is_open and launched and profiles <= not_ready:
                 continue  # the finding on the profile says that it is not ready
             found += of_resource
-            if is_open:  # not all worlds may have been looked at
+            if is_open:  # with too many worlds, some are not judged
                 profiles |= self._given(resource) & by_profile.keys()
             for profile in filter(None, profiles):
                 by_profile.setdefault(profile, []).extend(of_resource)
@@ -303,7 +303,7 @@ class _Checking:
         return given
 
     def _named_by(self, resource: Resource) -> list[tuple[Any, ...]]:
-        """Return the profile, the profile that may be, and the templates of what is launched."""
+        """Return each launch's profile, the profile that it may have, and its launch templates."""
         launched = self._launched(resource)
         return [(one.profile, one.maybe_profile, one.compute.launch.uses) for one in launched]
 

@@ -112,7 +112,7 @@ class Reported(NamedTuple):
     places: list[WhereFound]
 
     def lines_of_fix(self, shown_with: Template | None) -> list[str]:
-        """Return what to change, a step in each line, with the file of each other template."""
+        """Return what to change, a step on each line. A step in another template names its file."""
         return [
             shown(
                 step.text

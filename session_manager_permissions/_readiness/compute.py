@@ -114,8 +114,8 @@ _NEVER_LAUNCH: Final = (
     "Custom::",
     *APART,
 )
-"""Types that launch no instances under a profile that they name, but by code that `in_code` looks
-for. Those of AWS DMS and of Device Farm name another kind of profile.
+"""Types that launch no instances under a profile that they name, unless their code does: `in_code`
+looks for that. Those of AWS DMS and of Device Farm name another kind of profile.
 """
 
 _RUN_CODE: Final = (
@@ -127,12 +127,12 @@ _RUN_CODE: Final = (
     "Custom::AWSCDK-EKS-HelmChart",
     "Custom::AWSCDK-EKS-KubernetesResource",
 )
-"""The types with code or a manifest, which may launch instances under a profile that it names."""
+"""The types whose code or manifest may launch instances under a profile that it names."""
 _NODE_CLASS: Final = "EC2NodeClass"
 """The manifest of Karpenter that names the profile of its nodes, or their role."""
 
 _ONLY_SAY: Final = ("Description", "Tags", "VersionDescription")
-"""The properties that give nothing a profile."""
+"""The properties that only describe a resource, and give it no profile."""
 
 _NAMES_A_PROFILE: Final = re.compile("instance[_-]?profile", re.IGNORECASE)
 """The name of a property, or of an option, that gives instances a profile."""
@@ -255,7 +255,7 @@ class Launchers:
         return any(one is not None and one.type == PROFILE_TYPE for one in found)
 
     def in_code(self, role: Resource, profile: Resource) -> str:
-        """Name what may launch instances under a profile, or its role, by code; "" if nothing."""
+        """Name the code that may launch instances under a profile or its role; "" if none does."""
         name_of = self._parts.assembly.name_of
         for one, named, makes_profiles in self._code if profile.type == PROFILE_TYPE else ():
             holders = (profile, role) if makes_profiles else (profile,)
@@ -265,7 +265,7 @@ class Launchers:
 
     @cached_property
     def _code(self) -> list[tuple[Resource, set[object], bool]]:
-        """What runs code, with all that it is given, and whether it makes profiles of roles."""
+        """What runs code, what each is given, and whether it makes profiles of roles."""
         found = []
         for one in (*self._parts.of_types(_RUN_CODE), *self._parts.custom):
             named: set[object] = {*self._parts.given_to(one.template, one.written)}
@@ -279,7 +279,7 @@ class Launchers:
         return found
 
     def _in_texts(self, resource: Resource) -> Iterator[Resource]:
-        """Yield what is named in texts about profiles, such as a script that launches instances."""
+        """Yield what texts about profiles name, such as a script that launches instances."""
         written = [one for name, one in resource.written.items() if name not in _ONLY_SAY]
         for value in mappings_in(written):
             is_text = intrinsic(value)[0] in {"Fn::Join", "Fn::Sub"}
@@ -490,7 +490,7 @@ class Launchers:
         return Compute(resource, launch, (*places,))
 
     def _of_image(self, launch: Launch) -> Scripts:
-        """What has run in an image that EC2 Image Builder makes, also for a launch template."""
+        """What has run in the image of a launch, if EC2 Image Builder makes the image."""
         for builder in self._removing:
             image, find = launch.image, self._parts.assembly.resource
             built = image and find(builder.type, image.named_by.template, image.value)
@@ -501,7 +501,7 @@ class Launchers:
 
     @cached_property
     def _removing(self) -> list[Resource]:
-        """What builds images by a recipe or a component that may remove the agent."""
+        """The resources that build images by a recipe or a component that may remove the agent."""
         return [one for one in self._parts.of_types(_BUILDERS) if any(map(_removes, one.waits_for))]
 
 

@@ -127,7 +127,7 @@ class Decisions:
         yield from self._of_unknown_roles(role, asked)
 
     def _boundary(self, role: Role, asked: Asked) -> list[Statement]:
-        """Return the statements of a role's permissions boundary, or what does not limit it."""
+        """Return the statements of a role's boundary. If there is none, they allow everything."""
         arn = role.resource.properties.get("PermissionsBoundary") if role.in_app else None
         if arn is None:
             return [EVERYTHING]

@@ -1,4 +1,4 @@
-"""What an app does to instances that run: gives them credentials, or stops their agent."""
+"""Finds what an app does to running instances: it gives them credentials or stops their agent."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ With `IsPolicyAttachAllowed`, Quick Setup attaches policies to the roles of inst
 _NAMES_IT: Final = re.compile(
     rf"{_SETTING}|AWS::SSMQuickSetup::|(?:default|ssm)[-_]?host[-_]?management|dhmc", re.IGNORECASE
 )
-"""What shows that code, or a template that is not read, turns on Default Host Management."""
+"""The names by which code, or a stack that is not read, speaks of Default Host Management."""
 
 _ANYWHERE: Final = (_QUICK_SETUP, *NEVER_READ)
 """The types that act in any account and region."""
 
 _Named: TypeAlias = "tuple[str, Resource]"
-"""A resource, and what a message calls such a one."""
+"""The noun of a resource in messages, and the resource."""
 
 _TO_ASSOCIATE: Final = Asked((ASSOCIATE,))
 
@@ -124,7 +124,7 @@ class HostManagement:
         return ("" if registers else self.of(profile)) or self.by_runbook(profile)
 
     def _may_turn_on(self, found: Resource) -> bool:
-        """Whether a service setting may be the one that does; whatever else is found does."""
+        """Whether `found` may turn it on, which only another service setting does not."""
         if found.type != _SERVICE_SETTING:
             return True
         id_ = self._parts.text(found, found.properties.get("SettingId"))

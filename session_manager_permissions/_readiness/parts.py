@@ -143,7 +143,7 @@ class Parts:
 
     @cached_property
     def _given(self) -> dict[str, dict[Resource, list[Resource]]]:
-        """What each resource is given to that may change it, by how a message names the kind."""
+        """Map each kind to the resources that one of that kind refers to, and so may change."""
         given_to = {_UNREAD: self.unread_stacks, "the custom resource": self.custom}
         return {kind: self.by_mentioned(several) for kind, several in given_to.items()}
 

@@ -118,7 +118,7 @@ class Statement(NamedTuple):
 
 
 EVERYTHING: Final = Statement("", allows=True, certain=True)
-"""What allows all."""
+"""The statement that allows everything."""
 
 Decision = _evaluation.Decision[Statement]
 

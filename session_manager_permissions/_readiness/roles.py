@@ -161,7 +161,7 @@ class Roles:
             if role_in(name) is None
             for one in several
         ]
-        """What is attached to roles that are not referred to, and so may be any of that name."""
+        """The attachments to a name of no known resource, and so to any role of that name."""
 
     def _index_attachments(self, resource: Resource, naming: str) -> None:
         policy = Policy(resource, "Properties.PolicyDocument", resource.properties)
@@ -242,7 +242,7 @@ class Roles:
         return is_found_by_it or self._is_meant(attached.policy.resource, role.resource, name)
 
     def is_there(self, attached: Attachment) -> bool:
-        """Tell whether the world attaches a policy to what an attachment names."""
+        """Tell whether an attachment is there in the world, and names the role that it has to."""
         policy, entry, name = attached
         if not policy.resource.exists or not entry.is_there:
             return False

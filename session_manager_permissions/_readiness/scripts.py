@@ -55,7 +55,7 @@ _NAMED: Final = rf"{_AGENT}(?:\.service)?['\"]?"
 """The agent as an argument of a command."""
 
 _REMOVES: Final = rf"{_WORDS}(?:[\s'\"]/x|uninstall)\b"
-"""What installers for Windows are given to remove what they name."""
+"""The arguments by which installers for Windows remove what they name."""
 _STARTING: Final = (
     r"\b(?:(?:re)?start|enable\s+--now|(?:re|local)?install|rpm\s+-[hv]*i[hv]*|dpkg\s+-i)\b"
 )

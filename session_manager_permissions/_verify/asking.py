@@ -228,7 +228,7 @@ class NotReached(CannotAsk):
 
 
 PASSING: Final = (NotNow, NotReached)
-"""The errors after which AWS may answer later."""
+"""The errors that may pass, so that the same call succeeds later."""
 
 
 class NoNode(NotThere):

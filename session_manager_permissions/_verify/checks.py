@@ -74,7 +74,7 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a check of a node has come to: each method returns another one, with its verdict."""
+    """The outcome of a check of a node. Each method returns a new outcome, with its verdict."""
 
     check: Check
     subject: str | None
@@ -133,7 +133,7 @@ class Outcome:
         return self.unknown(str(error), errors=[error])
 
     def absent(self, why: str, error: CannotAsk | None) -> Outcome:
-        """Return the outcome where there is no subject, or AWS did not say whether there is."""
+        """Return the outcome where there is no subject, or AWS did not say whether there is one."""
         return self.unasked(error) if error else self.skipped(why)
 
     def failed(

@@ -512,7 +512,10 @@ class _Reader:
 
 
 def _ranges(vpc: _Described) -> Iterator[IPv4Network]:
-    """Yield the ranges of a VPC, the primary one first. Its local routes may be replaced."""
+    """Yield the ranges of a VPC, the primary one first.
+
+    The local routes do not show them all: an appliance may take the place of one.
+    """
     yield IPv4Network(vpc["CidrBlock"])
     for one in vpc.get("CidrBlockAssociationSet", ()):
         if one["CidrBlockState"]["State"] == "associated":

@@ -123,7 +123,7 @@ def _of_user(arn: str, found: Mapping[str, Any]) -> Operator:
 
 
 def _of_role(role: LiveRole, session_name: str | None = None) -> Operator:
-    """Return who has a session of a role, which may have other tags than the role."""
+    """Return the operator of a session of a role. The session may have other tags than the role."""
     name = session_name or _SAMPLE_NAME
     user_id = f"{role.id}:{name}"
     by_id = ConditionKey(_USER_ID, user_id, is_sample=session_name is None)
@@ -184,7 +184,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     certain = [one for one in denied if not one.is_open]
     if len(channels) == 1 and channels[0] in refused:
         certain = [one for one in certain if one.answer["action"] != _CHANNEL]
-        whys.append("the id that AWS gives to the session decides, and is not known yet")
+        whys.append("it depends on the id that AWS gives to the session, which is not known yet")
     on_node, on_document, *_ = calls
     of_others = [one for one in certain if one.answer["resource"] != on_document.resource]
     is_on_node = any(one.answer["resource"] == on_node.resource for one in of_others)
@@ -282,7 +282,8 @@ _ASK_FOR_ACCESS: Final = (
 def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool:
     """Tell whether the operator may start a session by just-in-time node access, if it is approved.
 
-    Who is to use it must not be allowed `ssm:StartSession`. It starts the default document alone.
+    It is for operators who are not allowed `ssm:StartSession`. Such sessions use the default
+    document.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-just-in-time-node-access-setting-up.html
     """
     calls = [
@@ -307,7 +308,7 @@ def _in_words(denied: Iterable[CallVerdict]) -> str:
 def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
     """Return the condition keys that a call certainly does not have, in lower case.
 
-    All tags of the node and of a user are known, so that the others are those that they lack.
+    All tags of the node and of a user are known, so they have no other tags.
     """
     missing = {key.lower() for key in answer["missing_context_values"]}
     lacks = OF_TAGS if answer["resource"] == node.arn else ()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     _Side = tuple[str, bool]
     """The id of a network ACL, and whether it is about what goes out."""
     _AclNeed = tuple[_Side, str]
-    """A side of a network ACL, and the options of the entry that lets pass what it has to."""
+    """A side of a network ACL, and the options of the entry that lets the traffic pass."""
 
 _DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hostnames"}
 """The attributes of a VPC that private DNS needs, and how the AWS CLI names them."""
@@ -117,7 +117,7 @@ class PathRemedies(NamedTuple):
         return f"{command} --ip-permissions {allowed}"
 
     def _acl_lines(self, faults: Iterable[AclFault]) -> dict[_AclNeed, tuple[str, ...]]:
-        """Let TCP pass by entries before those that deny, of which no two get one number."""
+        """Add entries that let TCP pass before those that deny it. Each has a number of its own."""
         sides: dict[_Side, _Entries] = {
             (acl["NetworkAclId"], egress): {
                 one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress

@@ -221,7 +221,8 @@ class Session:
         self._answers: dict[Hashable, Future[Any]] = {}
         self._silent: dict[tuple[str, str | None], CannotAsk] = {}
         self._turns: dict[Hashable, AbstractContextManager[object]] = {}
-        """Until a call is answered, it is made one at a time, as each may be tried for long."""
+        """A lock for each call and place. Until the first answer one thread makes the call alone,
+        as it may be retried for long."""
         self.most: int | None = None
         """After how many questions it asks nothing new. Default: - it asks any number"""
 

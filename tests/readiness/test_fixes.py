@@ -630,7 +630,7 @@ def assert_the_steps_mend(path: Path) -> set[str]:
 
 
 def override(app: cdk.App, step: Step) -> None:
-    """Do what a step says in an app, as docs/check.md has it for every language."""
+    """Do what a step says in an app, by the overrides of docs/check.md."""
     assert step.template is not None, step.text
     stacks = (one for one in app.node.find_all() if isinstance(one, cdk.Stack))
     (stack,) = (one for one in stacks if one.template_file == step.template.path.name)

@@ -120,7 +120,7 @@ def test_stacks_that_are_nested_twice_over_and_over(
 
 
 def test_values_that_double_from_stack_to_stack_are_not_followed_twice(tmp_path: Path) -> None:
-    """Fifty levels of a parameter that is given twice its own would be a text of 2^50."""
+    """If each of fifty levels passes its parameter on twice, the text would have 2^50 parts."""
 
     def twice(number: int) -> object:
         return {"Fn::Join": ["", [OF, OF] if number else ["x", "y"]]}

@@ -109,7 +109,7 @@ def test_lists_of_a_role(tmp_path: Path, given: object, role: Body, expected: Fo
     assert not any("Fn::Length" in one.description for one in report.findings)
 
 
-def test_list_that_is_but_the_default_of_a_map(check: Check) -> None:
+def test_list_that_is_only_the_default_of_a_map(check: Check) -> None:
     arns = {"Fn::FindInMap": ["Map", "none", "arns", {"DefaultValue": [OTHER, CORE]}]}
     assert check(profile_and_role({"ManagedPolicyArns": arns})).rules == READY
 

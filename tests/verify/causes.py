@@ -214,7 +214,7 @@ def without_a_vpc(world: World) -> None:
 
 
 def tagged(user: str, key: str = "SSMSessionRunAs", user_id: str = nodes.OWN_ID) -> Change:
-    """Have a tag of the operators, by default one that names who sessions run as."""
+    """Give the operators a tag, by default the one that names the user of their sessions."""
     tags = [{"Key": key, "Value": user}] if user else []
 
     def change(world: World) -> None:
@@ -246,7 +246,7 @@ def denied_by_tag(asked: Question) -> dict[str, Any] | None:
 
 
 def denied_by_own_tag(asked: Question) -> dict[str, Any] | None:
-    """Have a policy deny sessions to whoever has a tag."""
+    """Have a policy deny sessions to operators with a tag."""
     says = "explicitDeny" if OWN_TAG in asked.told else "allowed"
     found = {"EvalDecision": says, "MissingContextValues": [OWN_TAG]}
     return found if of_instance(asked) else None

@@ -31,7 +31,7 @@ def replaced(*tables: int, block: str = "10.0.0.0/16") -> Change:
 
 
 def edge(*found: dict[str, Any], gateway: str = "igw-1") -> Change:
-    """Have a route table of a gateway with these routes."""
+    """Give a gateway a route table with these routes."""
     made = table("rtb-edge", *found, Associations=[{"GatewayId": gateway}])
     return lambda w: w.answers["ec2:describe_route_tables"]["RouteTables"].append(made)
 

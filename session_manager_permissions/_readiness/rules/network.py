@@ -288,7 +288,7 @@ class MakeEndpoints(Fix):
             if one.condition is not None and self.vpc in to.named(one, "VpcId")
         }
         for one in sometimes.values():
-            to.say(f"make the VPC endpoint {one.logical_id!r} whatever its condition says")
+            to.say(f"make the VPC endpoint {one.logical_id!r} also where its condition is false")
         interfaces = [one for one in interfaces if one not in sometimes]
         tables = [*self._without_s3(to)] if "s3" in self.services else []
         where = ""
@@ -321,7 +321,7 @@ class MakeEndpoints(Fix):
                     yield table
 
     def _there(self, to: Writer, service: str) -> Iterator[Resource]:
-        """Yield the endpoints of a service that some deployment has."""
+        """Yield the endpoints of a service that any deployment has."""
         for one in to.parts.by_type[_ENDPOINT]:
             names = to.parts.assembly.possible(one.template, written(one, "ServiceName"))
             if any(as_text(name).endswith(f".{service}") for name in names):

@@ -32,7 +32,7 @@ LEAVE_OUT: Final = "leave these actions out of the Deny (if it has `NotAction`, 
 
 
 class Fix:
-    """What mends a finding, or a part of it. It overrides `apply`, or both of the others."""
+    """What mends a finding, or a part of it. It overrides `apply`, or both of the other methods."""
 
     def apply(self, to: Writer) -> None:
         """Have it written; where that is not possible, say what to do."""
@@ -119,7 +119,7 @@ class Allow(Fix):
     role: Resource
     """The role; a profile of it if it is not in the app."""
     actions: tuple[str, ...] = ()
-    """What the agent needs for every session, and no policy allows."""
+    """The actions that the agent needs for every session, and that no policy allows."""
     options: Options = ()
     """What sessions need besides."""
     by_boundary: tuple[str, ...] = ()
@@ -179,7 +179,7 @@ class Allow(Fix):
         return is_widened
 
     def and_more(self, more: Allow) -> Allow:
-        """Return one fix that allows what two allow."""
+        """Return one fix that allows what this one and another allow."""
         options = dict.fromkeys((*self.options, *more.options))
         by_boundary = dict.fromkeys((*self.by_boundary, *more.by_boundary))
         return replace(self, options=(*options,), by_boundary=(*by_boundary,))

@@ -152,7 +152,7 @@ class Tag(Fix):
     value: str
 
     def in_python(self, code: Code) -> None:
-        """Write the tag. CDK adds none to a list that a function makes."""
+        """Write the tag as code, unless a function makes the tags: CDK adds none to those."""
         if is_function(written(self.compute, "Tags")):
             self.apply(code)
             return
@@ -165,4 +165,4 @@ class Tag(Fix):
         if self.compute.type == _GROUP:
             tag["PropagateAtLaunch"] = True
         if not to.append(self.compute, "Tags", tag):
-            to.say(f"give {self.compute.logical_id} the tag {self.key!r} with {self.value!r}")
+            to.say(f"give {self.compute.logical_id} the tag {self.key!r}, value {self.value!r}")

@@ -32,7 +32,7 @@ class LaunchedBy(NamedTuple):
 
 
 class Shared(Once):
-    """What the fixes of an assembly share, so that they can be used together, and make once."""
+    """What the fixes of an assembly share and make once, so that they can be used together."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class Writing(ABC, Once):
         """Say what to do, where no change can be written."""
 
     def remark(self, text: str) -> None:
-        """Say what is no change."""
+        """Say what changes nothing by itself."""
         self.say(text)
 
     def usable(self, about: Resource, options: Options) -> Options:

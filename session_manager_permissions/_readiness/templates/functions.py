@@ -263,9 +263,9 @@ def values_of(owner: dict[str, Any], name: str) -> list[Any]:
 
 
 def candidates(owner: dict[str, Any], name: str) -> Iterator[Candidate]:
-    """Yield what the worlds have in a list, without asking the world which of it is there.
+    """Yield what a list has in any world, without asking which entries this world has.
 
-    So whoever reads a list can leave out what does not matter before it asks.
+    So a reader of the list can leave out what does not matter before it asks.
     """
     if not isinstance(owner, Deployed):
         yield from map(Candidate, listed(owner.get(name)))

@@ -68,7 +68,7 @@ def audit(
 ) -> AuditResult:
     """Judge each instance and hybrid node of the regions.
 
-    What AWS does not answer is asked once more at the end, as a service may be away for minutes.
+    What AWS does not answer is asked once more at the end, as the fault may pass in minutes.
     After Ctrl-C, the result has what is known so far, and each region that is not complete says so.
 
     Args:
@@ -131,7 +131,7 @@ class _RegionAudit:
         self.listed = len(self.left)
 
     def is_to_list_again(self, anew: Session) -> bool:
-        """Leave the nodes about which AWS may answer now; tell whether there may be more nodes.
+        """Choose the nodes to judge again; tell whether the nodes are to be listed again, too.
 
         Args:
             anew: a session that knows no answer.

@@ -34,7 +34,7 @@ class Judged(NamedTuple):
     errors: tuple[CannotAsk, ...] = ()
     """Why it could not be judged, or not by all checks."""
     again: Node | None = None
-    """The node, if AWS may answer later what it did not answer."""
+    """The node, if it is to be judged again, as an error that AWS gave may pass."""
 
 
 def judge(node: Node, document: str | None) -> Judged:
