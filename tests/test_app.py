@@ -356,11 +356,6 @@ def test_a_role_that_cant_be_changed_is_said_with_its_line(here: Path, number: i
         build_from_file(here, "roles", "1\n2", answers)
 
 
-def test_a_wrong_option_is_not_said_of_a_line(here: Path) -> None:
-    found = refusal(here, {"roles": "names.txt", "policy-name": "a b"})
-    assert found.startswith("app.py: policy_name 'a b'")
-
-
 def test_the_module_is_the_same_app(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CDK_OUTDIR", "set by the CLI")
     for name, value in KNOWN.items():
@@ -413,9 +408,10 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
     ({"role": "Existing", "log-bucket": True}, "-c log-bucket=True"),
     ({"role": "Existing", "log-group": GROUP_ARN}, f"-c log-group: {GROUP_ARN!r} is not the"),
     ({"instance-profile": "path/Existing"}, "can't be looked up"),
+    ({"roles": "names.txt", "policy-name": "a b"}, "app.py: policy_name 'a b'"),  # and no line
 ])  # fmt: skip
-def test_a_wrong_value_is_one_line(tmp_path: Path, context: dict[str, object], says: str) -> None:
-    (line,) = refusal(tmp_path, context).splitlines()
+def test_a_wrong_value_is_one_line(here: Path, context: dict[str, object], says: str) -> None:
+    (line,) = refusal(here, context).splitlines()
     assert line.startswith("app.py: ")
     assert says in line
 

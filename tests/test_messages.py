@@ -59,7 +59,6 @@ from .conftest import ROOT, MakeApp, run_app
 from .constructs.test_endpoints import isolated, l1
 from .keys import existing_bucket, existing_key, imported_alias, l1_bucket, l2_bucket
 from .places import ACCOUNT, ELSEWHERE, HERE, KEY_ID, OTHER_ACCOUNT, REGION, key_arn, role_arn
-from .readiness.test_check import BOMB
 from .reading import app_of, asked_for, errors_of_the_cli, warnings
 from .roles import existing_role, l1_role, owned_role, role_by_arn
 from .templates import parameter
@@ -845,6 +844,10 @@ STACK: Final = {
     "properties": {"templateFile": "Web.template.json"},
     "additionalMetadataFile": "Web.metadata.json",
 }
+BOMB: Final = "\n".join(
+    ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
+)
 CHECK: Final = {
     "a `--skip` of a rule that does not exist": checked("--skip channel-mising a.json"),
     "no `cdk.out`": checked(""),

@@ -249,6 +249,7 @@ THERE: Final[dict[str, Place]] = {
     "L1 by Fn::GetAtt": lambda s, vpc: l1(
         s, vpc, vpc_id=cdk.Fn.get_att(logical_id(vpc), "VpcId").to_string()),
     "in another stack": in_another_stack,
+    "two of others": lambda s, vpc: [l1(s, vpc, construct_id=f"There{n}") for n in range(2)],
 }  # fmt: skip
 
 
@@ -484,16 +485,6 @@ def test_endpoints_of_a_template_are_not_made_twice(
 
     assert services(stack_here) == ["s3", *ALWAYS]
     assert len(warnings(stack_here)) == (tables == {"Ref": "Tables"})
-
-
-def test_two_of_others_are_theirs_to_fix(stack_here: cdk.Stack) -> None:
-    vpc = isolated(stack_here)
-    l1(stack_here, vpc, construct_id="One")
-    l1(stack_here, vpc, construct_id="Two")
-
-    made(stack_here, vpc)
-
-    assert services(stack_here) == ["ssm", *ALWAYS]
 
 
 # VPCs that are not of the app

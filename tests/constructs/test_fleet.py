@@ -376,10 +376,13 @@ def test_what_can_t_be_attached_to_is_in_each_stack_s_one_warning(make_app: Make
 # a role that several profiles share
 
 
+def l1_of(role: iam.Role) -> iam.CfnRole:
+    return cast("iam.CfnRole", role.node.default_child)
+
+
 def owned_by_two_and_an_l1(stack: cdk.Stack) -> str:
     role = owned_role(stack)
-    cfn_role = cast("iam.CfnRole", role.node.default_child)
-    return profiles(stack, role, role, cfn_role.ref)
+    return profiles(stack, role, role, l1_of(role).ref)
 
 
 def owned_by_a_profile_and_node_groups(stack: cdk.Stack) -> str:
@@ -558,9 +561,7 @@ def test_a_role_whose_stack_is_outside_the_scope_is_attached_once(make_app: Make
     app = make_app()
     owner, user = (cdk.Stack(app, name, env=HERE) for name in ("Owner", "User"))
     role = owned_role(owner)
-    cfn_role = role.node.default_child
-    assert isinstance(cfn_role, iam.CfnRole)
-    profiles(user, role, cfn_role.ref)
+    profiles(user, role, l1_of(role).ref)
     SessionManagerFleet(user, "Fleet")
     (attached,) = roles(user)
     assert "Fn::ImportValue" in json.dumps(attached)

@@ -255,45 +255,21 @@ def test_yaml_is_read_as_cloudformation_reads_it(
     assert f"{json.dumps(body, indent=2)}\n" == snapshot(extension_class=Text)
 
 
-BOMB: Final = "\n".join(
-    ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
-    + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
-)
-
-
 @pytest.mark.parametrize(("text", "said"), [
-    ("", "it is empty"),
     ("# only a comment\n", "it is no mapping, as a template is"),
-    ("[]", "it is no mapping, as a template is"),
-    ("{}", "it has no Resources: give a CloudFormation template"),
     ("Resources:\n", "it has no Resources: give a CloudFormation template"),
     ('{\n  "Resources": {,}\n}', "line 2: Expecting property name enclosed in double quotes"),
     ("// of 2019\n{}", "line 1: Expecting value"),
     ("Resources:\n  A: [\n", "line 3: did not find expected node content"),
-    ("A: 1\nResources: {}\nA: 2\n", "line 3: the key 'A' is there twice"),
-    ("? [a]\n: b\n", "line 1: a key is no text"),
-    ("A: &a\n  B: *a\n", "line 1: an alias is within the value that it stands for"),
     ("A: *a\n", "line 1: found undefined alias"),
     ("A: 1\n---\nB: 2\n", "line 2: but found another document"),
-    ("A: \x07\n", "control characters are not allowed"),
-    (BOMB, "its aliases make more than 1,000,000 values"),
     ("[" * 900 + "]" * 900, "it is nested too deep"),
-    ('{"a":' * 100_000, "it is nested too deep"),
 ])  # fmt: skip
 def test_what_is_no_template_is_refused(text: str, said: str, capsys: Capture) -> None:
     line = refused(capsys, write("a.template", text))
 
     assert line.startswith("a.template: ")
     assert said in line
-
-
-def test_what_is_no_text_or_has_no_end_is_refused(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Path("a.yaml").write_bytes("Description: Größe".encode("latin-1"))
-    assert refused(capsys, "a.yaml") == "a.yaml: it is not text in UTF-8: convert it"
-    monkeypatch.setattr(loading, "_MOST_BYTES", 2**20)
-    assert refused(capsys, "/dev/zero") == "/dev/zero: it has more than 1 MiB"
 
 
 def test_a_pipe_is_read_once(capsys: Capture) -> None:
@@ -450,22 +426,15 @@ def test_apps_are_judged_by_themselves(capsys: Capture) -> None:
     assert [one["template"] for one in finding["resources"]] == ["one/a.json"]
 
 
-@pytest.mark.parametrize(("file", "body", "said"), [
-    (None, "", "cdk.out: no such file or folder: run cdk synth first"),
-    ("tree.json", {}, "cdk.out: it has no manifest.json, as the output of CDK has: run cdk"),
-    ("manifest.json", "[]", "cdk.out/manifest.json: it is no mapping"),
-    ("manifest.json", "{", "cdk.out/manifest.json: line 1: Expecting"),
-    ("manifest.json", {}, "cdk.out: the app has no stack"),
-    ("manifest.json", {"artifacts": {"S": STACK}}, "cdk.out/None: No such file or directory"),
-    ("manifest.json", {"artifacts": {"S": {**STACK, "additionalMetadataFile": "m"}}},
-     "cdk.out/m: No such file or directory: run cdk synth again"),
+@pytest.mark.parametrize(("manifest", "said"), [
+    ("[]", "manifest.json: it is no mapping"),
+    ({"artifacts": {"S": STACK}}, "None: No such file or directory"),
+    ({"artifacts": {"S": {**STACK, "additionalMetadataFile": "m"}}},
+     "m: No such file or directory: run cdk synth again"),
 ])  # fmt: skip
-def test_what_is_no_output_of_cdk_is_refused(
-    file: str | None, body: object, said: str, capsys: Capture
-) -> None:
-    if file:
-        write(f"cdk.out/{file}", body)
-    assert refused(capsys).startswith(said)
+def test_what_is_no_output_of_cdk_is_refused(manifest: object, said: str, capsys: Capture) -> None:
+    write("cdk.out/manifest.json", manifest)
+    assert refused(capsys).startswith(f"cdk.out/{said}")
 
 
 def test_a_path_that_does_not_exist_is_refused(capsys: Capture) -> None:

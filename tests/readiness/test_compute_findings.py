@@ -14,7 +14,6 @@ import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 
-from session_manager_permissions import SessionManagerReadiness
 from session_manager_permissions._readiness.check import check as judge_all
 from session_manager_permissions._readiness.templates import Assembly
 from tests.conftest import DATA, MakeApp
@@ -115,12 +114,6 @@ def test_permissions_alone(check: Check) -> None:
 
     assert check(body, network=False).rules == NEITHER
     assert check(body).rules == NEITHER | UNTRUSTED | BARE_COMPUTE
-
-
-@pytest.mark.parametrize(("strict", "network"), [("yes", True), (True, None)])
-def test_arguments_are_bools(strict: Any, network: Any) -> None:  # noqa: ANN401
-    with pytest.raises(TypeError, match="must be a bool, got"):
-        SessionManagerReadiness(strict=strict, network=network)
 
 
 # What else may give credentials ------------------------------------------------------------------
