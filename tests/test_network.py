@@ -42,6 +42,7 @@ from session_manager_permissions._network.verdicts import (
     State,
 )
 
+from .readiness.judging import rows
 from .readiness.test_what_findings_say import Text
 
 OPEN, UNKNOWN = State.OPEN.value, State.UNKNOWN.value
@@ -162,15 +163,6 @@ def by_address(**changes: Any) -> Network:  # noqa: ANN401
     return network(**given)
 
 
-Row = tuple[str, Network, str]
-
-
-def table(*rows: Row) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        ("net", "expected"), [pytest.param(net, expected, id=name) for name, net, expected in rows]
-    )
-
-
 TO_DYNAMODB: Final = TO_TRANSIT._replace(destination=PrefixList("pl-1", "dynamodb"))
 BEYOND: Final[list[tuple[str, Peer, str]]] = [
     ("all", ALL, UNKNOWN),
@@ -188,7 +180,7 @@ SOME_DROPPED, ABROAD_DROPPED = (
 )
 
 
-@table(
+PATHS: Final[list[tuple[str, Network, str]]] = [
     ("NAT", by_nat(), OPEN),
     ("nothing", network(), NO_NETWORK_PATH),
     ("IPv6 within the VPC alone", network(routes=(WITHIN_BY_IPV6,), subnet={"ipv6": True}),
@@ -222,12 +214,7 @@ SOME_DROPPED, ABROAD_DROPPED = (
      UNKNOWN),
     ("regional NAT of another VPC", by_nat(nat={"subnet": None, "vpc": MAYBE}), UNKNOWN),
     ("NAT in a subnet by parameter", by_nat(nat={"subnet": MAYBE}), UNKNOWN),
-)  # fmt: skip
-def test_routes(net: Network, expected: str) -> None:
-    assert said(net) == expected
 
-
-@table(
     ("another service's", network(endpoints=(endpoint("kms"),)), NO_NETWORK_PATH),
     ("private DNS by parameter, beside NAT",
      by_endpoints({"private_dns": MAYBE}, routes=(TO_NAT,)), OPEN),
@@ -238,8 +225,11 @@ def test_routes(net: Network, expected: str) -> None:
      by_endpoints({}, vpc={"main_table": "inspected"}), OPEN),
     ("beside an appliance", by_endpoints({}, routes=(Route(cidr("10.0.9.0/24"), "elsewhere"),)),
      OPEN),
-)  # fmt: skip
-def test_endpoints(net: Network, expected: str) -> None:
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("net", "expected"), rows(PATHS))
+def test_routes_and_endpoints(net: Network, expected: str) -> None:
     assert said(net) == expected
 
 

@@ -328,10 +328,6 @@ def with_a_token_for_a_name(stack: cdk.Stack) -> list[object]:
     return [owned_role(stack, name=name), existing_role(stack, name=name)]
 
 
-def of_a_token_list(stack: cdk.Stack) -> list[object]:
-    return [iam.CfnInstanceProfile(stack, "Profile", roles=names_of_a_parameter(stack))] * 2
-
-
 def roads_of_an_l1_role(stack: cdk.Stack, path: str | None = None) -> list[object]:
     role = l1_role(stack)
     role.path = path
@@ -344,7 +340,8 @@ ROADS: Final[dict[str, Callable[[cdk.Stack], list[object]]]] = {
     "L1 without a path": lambda s: roads_of_an_l1_role(s, "/"),
     "L1 with a path that the deployment knows": lambda s: roads_of_an_l1_role(s, parameter(s)),
     "token for a name": with_a_token_for_a_name,
-    "token list": of_a_token_list,
+    "token list": lambda s: [
+        iam.CfnInstanceProfile(s, "Profile", roles=names_of_a_parameter(s))] * 2,
     "lazy, with a path": lambda s: [iam.LazyRole(s, "Lazy", assumed_by=EC2, path="/team/")] * 2,
     "by ARN and by name": lambda s: [*[existing_role(s)] * 2,
         role_by_arn(s, role_arn("path/Existing")), *[l1_profile(s, "Existing")] * 2,

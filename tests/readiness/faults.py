@@ -132,10 +132,6 @@ def below_a_construct(stack: cdk.Stack) -> None:
     ec2.Instance(service, "Instance", vpc=vpc(stack), **MACHINE)
 
 
-def in_a_nested_stack(stack: cdk.Stack) -> None:
-    one_instance(cdk.NestedStack(stack, "Nested"))
-
-
 def id_that_is_taken(stack: cdk.Stack) -> None:
     one_instance(stack)
     cdk.CfnResource(stack, "InstanceInstanceRoleSessionManager", type="AWS::S3::Bucket")
@@ -173,10 +169,6 @@ def late_in_l1(stack: cdk.Stack) -> None:
     profile = iam.InstanceProfile(stack, "Profile", role=role)
     l1_instance(stack, iam_instance_profile=profile.instance_profile_name)
     permits(stack, role, allow_registration=True)
-
-
-def late_group(stack: cdk.Stack) -> None:
-    permits(stack, a_group(stack).role, allow_registration=True)
 
 
 def bounded(stack: cdk.Stack, *statements: iam.PolicyStatement) -> None:
@@ -449,7 +441,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("two of one role", two_of_one_role, ""),
         ("a group", a_group, "Group"),
         ("below a construct", below_a_construct, ""),
-        ("in a nested stack", in_a_nested_stack, ""),
+        ("in a nested stack", lambda s: one_instance(cdk.NestedStack(s, "Nested")), ""),
         ("an id that is taken", id_that_is_taken, ""),
         ("a boundary of the app", boundary_of_the_app, ""),
         ("and a late policy", partial(boundary_of_the_app, build=late_by_a_policy), ""),
@@ -461,7 +453,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("late", partial(late, allow_registration=True), "Instance"),
         ("late by a policy", late_by_a_policy, ""),
         ("late in L1", late_in_l1, "Instance"),
-        ("a late group", late_group, "Group"),
+        ("a late group", lambda s: permits(s, a_group(s).role, allow_registration=True), "Group"),
     ],
     "registration-missing": [
         ("late without registration", late, ""),

@@ -38,13 +38,10 @@ from .networks import (
     templated,
     with_endpoints,
 )
-from .policy_table import ALL, AWS, CHANNELS_ONLY, CORE, Found, allow
+from .policy_table import ALL, AWS, CHANNELS_ONLY, CORE, NEITHER, READY, UNKNOWN, Found, allow
 from .reports import TRUST, Check, Report, check_app, inline, machine, policy, profile_and_role
 from .test_compute import batch
 
-READY: Final[Found] = frozenset()
-NEITHER: Final = frozenset({"channel-missing"})
-UNKNOWN: Final = frozenset({"cannot-be-known"})
 BARE_COMPUTE: Final = frozenset({"no-instance-profile"})
 UNTRUSTED: Final = frozenset({"role-not-assumable"})
 OFF: Final = frozenset({"metadata-off"})
@@ -176,17 +173,18 @@ def encoded(script: bytes) -> str:
     return encodebytes(script).decode()  # in lines
 
 
+def with_config(parts: Parts, **config: Parts) -> Parts:
+    """The instance of these parts, on which `cfn-init` does this."""
+    init = {"AWS::CloudFormation::Init": {"config": config}}
+    return {"Instance": parts["Instance"] | {"Metadata": init}}
+
+
 def with_init(parts: Parts, command: str) -> Parts:
-    init = {"config": {"commands": {"a": {"command": command}}}}
-    return {"Instance": parts["Instance"] | {"Metadata": {"AWS::CloudFormation::Init": init}}}
+    return with_config(parts, commands={"a": {"command": command}})
 
 
 def with_service(**given: str) -> Parts:
-    """An instance on which `cfn-init` finds the agent's service so."""
-    services = {"config": {"services": {"systemd": {"amazon-ssm-agent": given}}}}
-    return {
-        "Instance": launched()["Instance"] | {"Metadata": {"AWS::CloudFormation::Init": services}}
-    }
+    return with_config(launched(), services={"systemd": {"amazon-ssm-agent": given}})
 
 
 def with_script(*lines: str) -> Parts:

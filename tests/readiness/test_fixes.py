@@ -423,10 +423,6 @@ def denied_task(stack: cdk.Stack) -> None:
     task.add_to_task_role_policy(denial("ssmmessages:*"))
 
 
-def key_that_is_denied(stack: cdk.Stack) -> None:
-    faults.key_that_is_not_granted(stack).add_to_policy(denial("kms:*"))
-
-
 def group_by_a_part_of_its_name(stack: cdk.Stack) -> None:
     group = logs.LogGroup(stack, "Logs")
     faults.session_document(stack, cloudWatchLogGroupName=f"a-{group.log_group_name}")
@@ -455,7 +451,9 @@ LEFT: Final[dict[str, Build]] = {
     "AWS keys": partial(faults.containers, environment={"AWS_ACCESS_KEY_ID": "AKIA"}),
     "a task that is denied": denied_task,
     "as root": partial(faults.session_document, runAsEnabled=True, runAsDefaultUser="root"),
-    "a key that is denied": key_that_is_denied,
+    "a key that is denied": lambda s: faults.key_that_is_not_granted(s).add_to_policy(
+        denial("kms:*")
+    ),
     "a group by a part of its name": group_by_a_part_of_its_name,
     "a group by a part of its name, beyond the boundary": group_beyond_the_boundary,
     "a role that is denied": denied,

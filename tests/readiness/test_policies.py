@@ -12,6 +12,7 @@ from .policy_table import (
     ALL,
     AWS,
     CHANNELS_ONLY,
+    CORE,
     DENIED,
     NEITHER,
     NO_REGISTRATION,
@@ -190,7 +191,6 @@ def sub(text: str, **names: object) -> Body:
     return {"Fn::Sub": [text, names] if names else text}
 
 
-CORE: Final = f"{AWS}AmazonSSMManagedInstanceCore"
 OF_AWS: Final = "arn:${AWS::Partition}:iam::aws:policy/"
 OURS: Final = "arn:aws:iam::${AWS::AccountId}:policy/"
 OF_ACCOUNT: Final = "arn:aws:iam::111122223333:policy/"

@@ -13,6 +13,8 @@ from . import nodes
 from .nodes import ACCOUNT, DOCUMENT, REGION, Decides, World, key, refusal, status, without_a_route
 
 OTHER_REGION: Final = "us-west-2"
+NEVER: Final[dict[str, Any]] = {"ping": None, "connection": "notconnected"}
+"""A machine that never registered."""
 REGIONS: Final = ("eu-west-1", "eu-west-2", "us-east-1", "us-west-2")
 
 
@@ -120,9 +122,6 @@ class Account(World):
     def arn(self, resource: str) -> str:
         return f"arn:{self.partition}:iam::{ACCOUNT}:{resource}"
 
-    def role_arn(self, name: str) -> str:
-        return self.arn(f"role/{name}")
-
     # Instances
 
     def _instances(self, asked: dict[str, Any], region: str) -> dict[str, Any]:
@@ -216,7 +215,7 @@ class Account(World):
 
     def _described(self, name: str) -> dict[str, Any]:
         trust = {"Statement": [nodes.trusting(self.roles[name].trusts)]}
-        named = {"Arn": self.role_arn(name), "RoleName": name, "RoleId": nodes.ROLE_ID}
+        named = {"Arn": self.arn(f"role/{name}"), "RoleName": name, "RoleId": nodes.ROLE_ID}
         return named | {"AssumeRolePolicyDocument": trust}
 
     def _decided(self, asked: nodes.Question) -> dict[str, Any]:
@@ -274,7 +273,7 @@ def fleet(instances: int) -> Account:
         in_region, region = divmod(number, len(REGIONS))
         state: dict[str, Any] = {}
         if number % 10 == 0:
-            state = {"ping": None, "connection": "notconnected"}
+            state = NEVER
         if number % 17 == 0:
             state = {"ping": "ConnectionLost", "connection": "notconnected", "state": "stopped"}
         profile, subnet = f"role-{in_region % roles}", f"subnet-{in_region % 10}"

@@ -25,7 +25,7 @@ from session_manager_permissions._verify.simulator import TARGET
 from session_manager_permissions._verify.text import INTERRUPTED
 
 from . import audits, nodes
-from .accounts import OTHER_REGION, Account, Machine, Role
+from .accounts import NEVER, OTHER_REGION, Account, Machine, Role
 from .causes import BY_ORGANIZATION, instance
 from .nodes import ACCOUNT, CHANNELS, KEY, REGION, REGISTER, Question, Session, Terminal, refusal
 from .running import Run, run
@@ -64,7 +64,6 @@ def row(
     return Row(account, nodes, arguments, says, 0 if ready else 1)
 
 
-NEVER: Final[dict[str, Any]] = {"ping": None, "connection": "notconnected"}
 LOST: Final[dict[str, Any]] = {"ping": "ConnectionLost", "connection": "notconnected"}
 DENIED: Final = "the credentials may not ask: they need"
 OF_IAM: Final = ("iam:SimulatePrincipalPolicy", "iam:GetInstanceProfile")

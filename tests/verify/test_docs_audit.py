@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -14,15 +14,12 @@ from session_manager_permissions._verify.audit.answering import add_arguments
 from session_manager_permissions._verify.audit.result import NodeResult
 from tests.conftest import ROOT
 
-from .accounts import OTHER_REGION, Account, Machine, Role
+from .accounts import NEVER, OTHER_REGION, Account, Machine, Role
 from .audits import node, result, role, written
 from .nodes import ACCOUNT, OTHER_ACCOUNT, REGISTER
 from .running import run
 
 PAGE: Final = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
-NEVER: Final[dict[str, Any]] = {"ping": None, "connection": "notconnected"}
-
-
 ROLES: Final = {"web-server": Role(lacks=(REGISTER,))}
 
 

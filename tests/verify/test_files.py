@@ -194,24 +194,15 @@ def test_a_list_keeps_what_it_has_and_its_line_ends(file: Path) -> None:
     pytest.param("WEB\nthree", "\ntwo\n", id="another case"),
 ])  # fmt: skip
 def test_the_names_that_a_list_lacks_are_added(
-    has: str, added: str, encoding: str, file: Path
+    has: str, added: str, encoding: str, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.write_text(has, encoding=encoding)
 
     add_to_list(str(file), lacking("Web", "three", "two"))
 
     assert file.read_text(encoding="utf-8") == f"{has}{added}"
-
-
-def test_a_name_that_is_commented_out_is_said(
-    file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file.write_text("# web\n", encoding="utf-8")
-
-    add_to_list(str(file), lacking("web"))
-
-    said = f"not added to --profiles-file {file}, as commented out there: web; remove the `#`"
-    assert said in capsys.readouterr().err
+    said = f"not added to --profiles-file {file}, as commented out there: Web; remove the `#`"
+    assert (said in capsys.readouterr().err) == has.startswith("#")
 
 
 KEY, ALIAS = (f"arn:aws:kms:eu-west-1:111122223333:{of}" for of in ("key/1", "alias/a"))

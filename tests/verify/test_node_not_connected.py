@@ -107,6 +107,7 @@ def by_account_role(service: str, **parts: object) -> Change:
 
 
 MINIMAL: Final = amazon("al2023-ami-minimal-2023.6.20241010.0-kernel-6.1-x86_64")
+GONE: Final = refusing("ec2:DescribeImages", "InvalidAMIID.NotFound")
 OF_AWS: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 SHOWN: Final = {
     # dates
@@ -140,6 +141,10 @@ SHOWN: Final = {
     "the clock of Windows": never(printed(CLOCK), instance(Platform="windows")),
     "the memory": both(LOST, printed(MEMORY, "")),
     "the disk": both(ONLINE, printed("", DISK)),
+    "the disk, where the image is gone": never(MINIMAL, GONE, printed(DISK)),
+    "the disk, in the output of the start of one that has no latest": never(
+        printed(DISK), refusing("ec2:GetConsoleOutput", "UnsupportedOperation",
+                                if_=lambda asked: "Latest" in asked)),
 }  # fmt: skip
 """What shows why the agent is not connected."""
 SILENT: Final = {
@@ -167,6 +172,7 @@ SILENT: Final = {
                     "al2023-ami-ecs-hvm-2023.0.20241010-kernel-6.1-x86_64",
                     *("amazon-eks-node-1.20-v20210621", "amazon-eks-arm64-node-1.30-v20240901"),
                     *("Windows_Server-2022-English-Full-Base-2024.09.11", "RHEL-9.4.0_HVM"))},
+    "a minimal image that is gone": never(MINIMAL, GONE),
     "a minimal image of one's own": never(image("al2023-ami-minimal-2023.6")),
     "an image without the agent, which it got": both(LOST, MINIMAL),
     "a hybrid node with another address": never(hybrid_node("10.0.0.8")),
@@ -190,6 +196,7 @@ def test_what_shows_why(snapshot: SnapshotAssertion) -> None:
         assert not found.ready
         assert of_verdict(found, "fail") <= {"connected", "registered"}
         assert (found.cause.name == "agent") == (name in SHOWN), name
+        assert len(agent.why) == 1, name
         for symptom in ("connected", "registered"):
             fix = one(found, symptom).fix
             assert "may be newer than the agent's last try" not in "\n".join(fix)
@@ -220,24 +227,6 @@ def test_a_denial_fails_nothing_and_names_the_permission(call: str, does: Change
     assert of_verdict(found, "unknown") == {"agent"}
     assert call in str(one(found, "agent").why)
     assert f"allow the credentials {call}" in str(one(found, "agent").fix)
-
-
-def test_an_instance_that_has_no_latest_output_gives_that_of_its_start() -> None:
-    no_latest = refusing(
-        "ec2:GetConsoleOutput", "UnsupportedOperation", if_=lambda asked: "Latest" in asked
-    )
-
-    found = diagnosed(World(NEVER, printed(DISK), no_latest))
-
-    assert "full disk" in one(found, "agent").why[0]
-
-
-def test_an_image_that_is_gone_is_no_reason() -> None:
-    gone = refusing("ec2:DescribeImages", "InvalidAMIID.NotFound")
-
-    assert len(one(diagnosed(World(NEVER, MINIMAL, gone)), "agent").why) == 1
-    found = diagnosed(World(NEVER, MINIMAL, gone, printed(DISK)))
-    assert "full disk" in one(found, "agent").why[0]
 
 
 @pytest.mark.parametrize("breaks", [

@@ -17,10 +17,9 @@ from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.command import main
 from session_manager_permissions._verify.policy import PolicyOptions, inline_policy
+from tests.places import ACCOUNT, KEY_ID
 
-ACCOUNT = "111122223333"
 KMS = f"arn:aws:kms:eu-west-1:{ACCOUNT}:"
-KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 PARTITIONS = {"aws": "eu-west-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 
 
