@@ -218,7 +218,7 @@ def _unless_by_sample(
         answer = answers.get(call.without_samples, one.answer)
         told = samples[call] if isinstance(answer, CannotAsk) else answer["missing_context_values"]
         own = sorted(key for key in told if key.lower() in samples[call])
-        yield one._replace(missing=(*one.missing, *own))
+        yield one._replace(missing=tuple(dict.fromkeys((*one.missing, *own))))
 
 
 def _explained(
