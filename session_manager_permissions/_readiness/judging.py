@@ -38,7 +38,6 @@ def in_any_world(
 
     If there are too many worlds, only some of them are looked at.
     """
-    each: list[list[_Found]]
     try:
         each = [world.judged for world in worlds.each(lambda: [*find(*args, **given)])]
     except TooManyWorlds as many:

@@ -84,12 +84,8 @@ class Launch(NamedTuple):
         if self.has_options and base.metadata_off is True:
             whether = f"whether the metadata options of {self.origin.logical_id!r} replace those"
             base = base._replace(metadata_off=Unknown(f"{whether} of its launch template"))
-        defaults = self._field_defaults
-        said = {
-            name: value
-            for name, value in self._asdict().items()
-            if name not in defaults or value != defaults[name]
-        }
+        defaults = self._field_defaults.items()
+        said = dict(one for one in self._asdict().items() if one not in defaults)
         maybe = base.maybe_profile if self.profile is None else self.maybe_profile
         scripts = base.scripts if self.user_data is None else self.scripts
         return base._replace(**{"scripts": scripts, **said, "maybe_profile": maybe})

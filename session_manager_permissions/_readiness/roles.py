@@ -160,6 +160,7 @@ class Roles:
             for name, several in self._by_role_name.items()
             if role_in(name) is None
             for one in several
+            if not self._is_of_app(one)
         ]
         """The attachments to a name of no known resource, and so to any role of that name."""
 
@@ -171,6 +172,13 @@ class Roles:
         for entry in candidates(resource.properties, naming):
             for name in self.assembly.possible(resource.template, entry.value):
                 self._by_role_name[name].append(Attachment(policy, entry, name))
+
+    def _is_of_app(self, attached: Attachment) -> bool:
+        """Tell whether the app has a role of the name that an attachment has in each world."""
+        template, name = attached.policy.resource.template, attached.named
+        made = self.assembly.with_name("AWS::IAM::Role", template, name)
+        certain = (one for one in made if not (one.condition or one.template.nested_as))
+        return any(one.written.get("RoleName") in name for one in certain)
 
     # The role of a profile
 
@@ -284,10 +292,8 @@ class Roles:
 
     def relevant_policies(self, role: Role, about: tuple[str, ...]) -> list[Policy]:
         """Return the policies of the app that a role has, of those about some actions."""
-        return self._once(
-            (role, "policies", about),
-            lambda: self._of(role, lambda one: one.may_be_about(about)),
-        )
+        key = role, "policies", about
+        return self._once(key, lambda: self._of(role, lambda one: one.may_be_about(about)))
 
     def _of(self, role: Role, matters: Callable[[Policy], bool]) -> list[Policy]:
         """Return the policies of the app that a role has, of those that matter."""

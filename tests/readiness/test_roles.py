@@ -217,12 +217,14 @@ def test_name_out_of_the_arn_of_a_role_with_a_path(check: Check, path: str) -> N
 @pytest.mark.parametrize("some", [1, 64, 65, 200])
 def test_many_policies_whose_roles_cannot_be_known(check: Check, some: int) -> None:
     """What says nothing of sessions changes nothing, whichever role it is attached to."""
-    of_others = S3, deny("ec2:*")
-    loose = {f"Loose{one}": policy(*of_others, roles=[ref(f"Name{one}")]) for one in range(some)}
+    loose = {f"Loose{n}": policy(S3, deny("ec2:*"), roles=[ref(f"Name{n}")]) for n in range(some)}
     assert check(profile_and_role(**loose)).rules == NEITHER
     assert check(profile_and_role(inline(ALL), **loose)).rules == READY
     loose["Last"] = policy(deny("ssm:*"), roles=[ref("Name")])
     assert check(profile_and_role(inline(ALL), **loose)).rules == UNKNOWN
+    named = {f"Role{n}": resource("AWS::IAM::Role", RoleName=f"of-{n}") for n in range(some)}
+    named |= {f"Policy{n}": policy(deny("ssm:*"), roles=[f"of-{n}"]) for n in range(some + 1)}
+    assert check(profile_and_role(ROLE | inline(ALL), **named)).rules == READY
 
 
 # Accounts ----------------------------------------------------------------------------------------
@@ -230,8 +232,7 @@ def test_many_policies_whose_roles_cannot_be_known(check: Check, some: int) -> N
 NAMED_SO, UNNAMED = profile_and_role(ROLE), profile_and_role()
 WITH_POLICY: Final = profile_and_role(ROLE, Policy=on_role("role"))
 READY_AND_NAMED: Final = profile_and_role(ROLE | inline(ALL))
-SOMEWHERE: Final = {"Resources": {"Policy": on_role(ref("Name"))}}
-THERE: Final = {"Resources": {"Policy": on_role("role")}}
+SOMEWHERE, THERE = ({"Resources": {"Policy": on_role(one)}} for one in (ref("Name"), "role"))
 OF_ONE: Final[Body] = {"a": "1", "b": "1"}
 OF_TWO: Final[Body] = {"a": "1", "b": "2"}
 
