@@ -35,7 +35,7 @@ from .templates.functions import (
     mappings_in,
     shown,
 )
-from .templates.model import APART, Resource, Unresolved, referred
+from .templates.model import APART, LABELS, Resource, Unresolved, referred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -130,9 +130,6 @@ _RUN_CODE: Final = (
 """The types whose code or manifest may launch instances under a profile that it names."""
 _NODE_CLASS: Final = "EC2NodeClass"
 """The manifest of Karpenter that names the profile of its nodes, or their role."""
-
-_ONLY_SAY: Final = ("Description", "Tags", "VersionDescription")
-"""The properties that only describe a resource, and give it no profile."""
 
 _NAMES_A_PROFILE: Final = re.compile("instance[_-]?profile", re.IGNORECASE)
 """The name of a property, or of an option, that gives instances a profile."""
@@ -239,7 +236,7 @@ class Launchers:
         elif isinstance(value, dict) and not is_function(value):
             for inner_name, written in dict.items(value):
                 its = name if _NAMES_A_PROFILE.search(name) else inner_name
-                is_read = inner_name not in _ONLY_SAY
+                is_read = inner_name not in LABELS
                 # The world is asked only about what may be a profile.
                 if is_read and self._has_profile(resource, {its: written}) and inner_name in value:
                     yield from self._profiles_in(resource, value[inner_name], its)
@@ -268,8 +265,8 @@ class Launchers:
         """What runs code, what each is given, and whether it makes profiles of roles."""
         found = []
         for one in (*self._parts.of_types(_RUN_CODE), *self._parts.custom):
-            named: set[object] = {*self._parts.given_to(one.template, one.written)}
-            text = json.dumps(one.written).replace(r"\"", '"')
+            named: set[object] = {*self._parts.given_to(one.template, one.acting)}
+            text = json.dumps(one.acting).replace(r"\"", '"')
             is_of_nodes = _NODE_CLASS in text
             if is_of_nodes or _NAMES_A_PROFILE.search(text):
                 named |= {(name,) for name in text.split('"')}
@@ -280,8 +277,7 @@ class Launchers:
 
     def _in_texts(self, resource: Resource) -> Iterator[Resource]:
         """Yield what texts about profiles name, such as a script that launches instances."""
-        written = [one for name, one in resource.written.items() if name not in _ONLY_SAY]
-        for value in mappings_in(written):
+        for value in mappings_in(resource.acting):
             is_text = intrinsic(value)[0] in {"Fn::Join", "Fn::Sub"}
             is_about_one = is_text and _NAMES_A_PROFILE.search(json.dumps(value))
             if is_about_one and not self._is_profile(resource, value):
@@ -507,7 +503,7 @@ class Launchers:
 
 def _removes(part: Resource) -> bool:
     """Whether a part of an image, such as a component, may remove the agent."""
-    return bool(of_written(part.written).agent)
+    return bool(of_written(part.acting).agent)
 
 
 def _images(resource: Resource, data: dict[str, Any], base: Launch) -> list[Image | None]:

@@ -158,12 +158,11 @@ class HostManagement:
 
     @cached_property
     def _stopping(self) -> list[_Named]:
-        return [(noun, one) for noun, one in self._running if of_written(one.written).agent]
+        return [(noun, one) for noun, one in self._running if of_written(one.acting).agent]
 
     def _by_role(self, resource: Resource) -> str:
         account = resource.template.stack.account
-        once = self._parts.assembly.worlds.once
-        return once((_TO_ASSOCIATE, account), lambda: self._associating(account))
+        return self._parts.worlds.once((_TO_ASSOCIATE, account), lambda: self._associating(account))
 
     def _associating(self, account: str | None) -> str:
         on_instances = _needs.REGISTRATION_RESOURCES[:1]

@@ -71,10 +71,13 @@ _TO_TERMINAL: Final = (
 )
 """The command ends without a pipe, writes no file, and gives its output to no other command."""
 _REPORTS: Final = (
-    r"(?:\b(?:status|show|snap\s+services|journalctl|is-active|is-enabled|list|info|dpkg-query|"
-    r"rpm\s+-q|dpkg\s+-[sW]|test\s+-[efx]|Test-Path)|\[\s+(?:!\s+)?-[efx])[ \t]"
+    r"(?:(?<!\.)\b(?:status|show|snap\s+services|journalctl|is-active|is-enabled|list|info|"
+    r"dpkg-query|rpm\s+-q|dpkg\s+-[sW]|test\s+-[efx]|Test-Path)|\[\s+(?:!\s+)?-[efx])[ \t]"
 )
-"""How commands begin that print or test the state of the agent, and not its path or process id."""
+"""How commands begin that print or test the state of the agent, and not its path or process id.
+
+In PowerShell, `.Status` is a property.
+"""
 _FILTERED: Final = (
     rf"(?={_WORDS}(?:\|\s*(?:grep|awk|cut|head|tail|wc)\b{_WORDS})?(?:\|\||[\n;&]|$))"
 )
@@ -95,6 +98,8 @@ _LEAVES: Final = (
     rf"{_AGENT}{_FILE}",
     rf"{_AGENT}(?:\.exe)?['\"]?\s+--?(?:register|version)\b",
     rf"https?://\S{{0,500}}{_AGENT}",
+    # What the plug-in `aws:updateSsmAgent` updates, and what a document says of itself.
+    rf"\b(?:agentName|description)['\"]?:\s*['\"]?[^'\"\n;&|]{{0,500}}{_AGENT}",
     # A package in a list of cloud-init; a package or a service of cfn-init.
     rf"^\s*-\s+['\"]?{_AGENT}['\"]?\s*$",
     rf'"{_AGENT}(?:\.service)?":\s*(?:\[|"|\{{(?![^}}]{{0,500}}false))',

@@ -470,9 +470,7 @@ def test_what_the_app_does_to_instances_later(
     ("does", "expected"), [("leaves it running", READY), ("may stop it", UNKNOWN)]
 )
 def test_commands_about_the_agent(check: Check, does: str, expected: Found) -> None:
-    scripts = json.loads((DATA / "agent_scripts.json").read_text())[does]
-
-    for script in scripts:
+    for script in json.loads((DATA / "agent_scripts.json").read_text())[does]:
         assert check(with_role(**with_script(script))).rules == expected, script
         if script[0] not in "-[":  # which is of other settings, and no command
             assert check(with_role(**with_init(launched(), script))).rules == expected, script

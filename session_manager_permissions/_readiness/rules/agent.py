@@ -73,9 +73,8 @@ _HARMLESS: Final = re.compile(
 
 def of_compute(parts: Parts, management: HostManagement, compute: Compute) -> Iterator[Told]:
     """Find compute whose image has no agent."""
-    yield from filter(
-        None, [compute.launch.scripts.agent or management.stops_agent(compute.resource)]
-    )
+    if doubt := compute.launch.scripts.agent or management.stops_agent(compute.resource):
+        yield doubt
     image = compute.launch.image
     if image is None or not _may_lack_agent_in_any_world(parts, image):
         return

@@ -300,6 +300,9 @@ _NEVER_STORE: Final = (
 )
 """Services and types whose resources don't give a role's name back by `Ref` or `Fn::GetAtt`."""
 
+LABELS: Final = ("AssociationName", "Description", "EventPattern", "Tags", "VersionDescription")
+"""The properties that only describe a resource, or the events that it waits for."""
+
 _HARMLESS_TRANSFORMS: Final = {
     "AWS::CodeDeployBlueGreen",
     "AWS::LanguageExtensions",
@@ -327,6 +330,11 @@ class Resource:
     def properties(self) -> dict[str, Any]:
         """Its properties, each of which reads as it is in the world that is judged."""
         return self._deployed if self.template.has_choices else self.written
+
+    @property
+    def acting(self) -> dict[str, Any]:
+        """Its properties as the template has them, without those that only describe it."""
+        return {name: one for name, one in self.written.items() if name not in LABELS}
 
     @cached_property
     def _deployed(self) -> dict[str, Any]:
