@@ -9,6 +9,8 @@ from aws_cdk import aws_eks as eks
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from session_manager_permissions import SessionManagerPermissions
+
 from .conftest import MakeApp
 from .places import ACCOUNT, REGION, role_arn
 from .reading import lookups, warnings
@@ -108,6 +110,13 @@ def imported_profile(scope: cdk.Stack, role: iam.IRole | None = None) -> iam.IIn
     return iam.InstanceProfile.from_instance_profile_attributes(
         scope, "Profile", instance_profile_arn=PROFILE_ARN, role=role
     )
+
+
+def permit(scope: Construct, target: object, **options: Any) -> SessionManagerPermissions:  # noqa: ANN401
+    """Give the construct a role or a profile."""
+    role_or_profile = "instance_profile" if hasattr(target, "instance_profile_ref") else "role"
+    given: dict[str, Any] = {role_or_profile: target, **options}
+    return SessionManagerPermissions(scope, "Permissions", **given)
 
 
 def answered(

@@ -126,10 +126,6 @@ def endpoints(**options: Any) -> Cause:  # noqa: ANN401
     )
 
 
-def l1_groups(stack: cdk.Stack) -> list[ec2.CfnSecurityGroup]:
-    return [ec2.CfnSecurityGroup(stack, "Group", group_description="HTTPS")]
-
-
 def before_an_endpoint(w: World) -> object:
     vpc = isolated(w.stack)
     SessionManagerEndpoints(w.stack, "Endpoints", vpc=vpc)
@@ -321,17 +317,9 @@ def from_file(text: str) -> Cause:
     return audit("--from audit.json", has_no_large_files, file("audit.json", text))
 
 
-def is_a_link(w: World) -> None:
-    (w.folder / "linked.txt").symlink_to("profiles.txt")
-
-
 def is_read_only(w: World) -> None:
     w.patch.setattr(os, "access", lambda *_: False)  # root may write everywhere
     write("kept.txt", "--profiles-file", "web\n")
-
-
-def of_an_option_that_is_not_in_the_file(w: World) -> None:
-    warn_of_option(w.stack, "allow-registration", "true", "names.txt")
 
 
 def has_one_region_twice(w: World) -> None:
@@ -342,10 +330,6 @@ def has_one_region_twice(w: World) -> None:
 def has_two_accounts(w: World) -> None:
     for account in (ACCOUNT, OTHER_ACCOUNT):
         audits.written(w.folder, f"{account}.json", audits.result([audits.node(account=account)]))
-
-
-def is_interrupted(w: World) -> None:
-    w.patch.setattr(command_module, "_audit", Mock(side_effect=KeyboardInterrupt))
 
 
 def operator(given: str) -> Cause:
@@ -600,10 +584,11 @@ PREFERENCES: Final = {
 ENDPOINTS: Final = {
     "the id of a VPC for `vpc`": endpoints(vpc="vpc-1"),
     "a string for `security_groups`": endpoints(security_groups="sg-1"),
-    "an L1 in `security_groups`": endpoints(security_groups=l1_groups),
+    "an L1 in `security_groups`": endpoints(
+        security_groups=lambda s: [ec2.CfnSecurityGroup(s, "Group", group_description="HTTPS")]),
     "another `endpoint_policy`": endpoints(endpoint_policy="organization"),
     "an endpoint of the same service that is defined later": before_an_endpoint,
-}
+}  # fmt: skip
 OPERATORS: Final = {
     "no instances": start_session(),
     "all instances and some": start_session(all_instances=True, instance_tags={"team": "web"}),
@@ -626,7 +611,8 @@ OPERATORS: Final = {
 WARNINGS: Final = {
     "a key of another account": permissions(
         role=existing_role, encryption_key=lambda s: existing_key(s, account=OTHER_ACCOUNT)),
-    "an option of the app that its list does not have": of_an_option_that_is_not_in_the_file,
+    "an option of the app that its list does not have": lambda w: warn_of_option(
+        w.stack, "allow-registration", "true", "names.txt"),
     "keys, and none of the region of the stack": permissions(
         role=existing_role, encryption_key=lambda s: existing_key(s, region="eu-west-2")),
     "an L1 bucket whose key only the deployment knows": statements(
@@ -777,7 +763,8 @@ AUDIT: Final = {
     "a `--file` that is a folder": audit("--file /tmp"),
     "a `--profiles-file` that is a folder": audit("--profiles-file /tmp"),
     "one path for `--file` and `--profiles-file`": audit("--file a.txt --profiles-file ./a.txt"),
-    "a `--profiles-file` that is a symbolic link": audit("--profiles-file linked.txt", is_a_link),
+    "a `--profiles-file` that is a symbolic link": audit("--profiles-file linked.txt",
+        lambda w: (w.folder / "linked.txt").symlink_to("profiles.txt")),
     "a `--profiles-file` that is a device": audit(f"--profiles-file {os.devnull}"),
     "a `--profiles-file` that is read-only": audit(
         "--profiles-file kept.txt", file("kept.txt", "web"), is_read_only),
@@ -786,7 +773,8 @@ AUDIT: Final = {
     "`--profiles-file` for the results of two accounts": audit(
         f"--from {ACCOUNT}.json {OTHER_ACCOUNT}.json --profiles-file profiles.txt", has_two_accounts
     ),
-    "Ctrl-C before there is an answer": run("audit", is_interrupted),
+    "Ctrl-C before there is an answer": run("audit", lambda w: w.patch.setattr(
+        command_module, "_audit", Mock(side_effect=KeyboardInterrupt))),
     "`--from` with `--tag`": audit("--from audit.json --tag env=prod"),
     "a `--from` file that does not exist": audit("--from none.json"),
     "a `--from` file that is not JSON": from_file("┌────"),

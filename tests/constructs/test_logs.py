@@ -303,14 +303,13 @@ def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
 
 SUB_OF_ARN: Final = "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:key/${Key}"
 IN_REGION: Final = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:"
-OF_PARAMETER: Final = {"Fn::Join": ["", ["alias/", {"Ref": "Given"}]]}
 KEYS_OF_TEMPLATES: Final[list[tuple[object, object, object]]] = [
     ({"Ref": "Key"}, get_arn("Key"), None),
     *(({"Fn::Sub": text}, get_arn("Key"), None) for text in ("${Key}", "${Key.Arn}", SUB_OF_ARN)),
     ({"Fn::Sub": ["${It}", {"It": {"Ref": "Key"}}]}, get_arn("Key"), None),
     ({"Fn::Sub": "${Alias}"}, KEYS_HERE, ALIAS),
     ({"Fn::Sub": f"{IN_REGION}{ALIAS}"}, ALL_KEYS_HERE, ALIAS),
-    ({"Fn::Sub": "alias/${Given}"}, KEYS_HERE, OF_PARAMETER),
+    ({"Fn::Sub": "alias/${Given}"}, KEYS_HERE, {"Fn::Join": ["", ["alias/", {"Ref": "Given"}]]}),
     ({"Fn::Sub": f"{IN_REGION}alias/aws/s3"}, None, None),
 ]
 """A bucket's key in a template, the resource that is granted on, and the alias in its condition."""

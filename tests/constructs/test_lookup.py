@@ -13,7 +13,7 @@ from session_manager_permissions import (
     SessionPreferences,
     lookup_instance_profile,
 )
-from tests.builders import answered
+from tests.builders import answered, permit
 from tests.conftest import MakeApp
 from tests.places import ACCOUNT, HERE, REGION, role_arn
 from tests.reading import app_of, lookups, policy
@@ -23,7 +23,7 @@ PROFILE_ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/path/Existing"
 
 def permit_profile(stack: cdk.Stack) -> None:
     profile = lookup_instance_profile(stack, "Profile", instance_profile_name="Existing")
-    SessionManagerPermissions(stack, "Permissions", instance_profile=profile)
+    permit(stack, profile)
 
 
 def test_the_cli_is_asked_for_the_profile_of_that_name(stack_here: cdk.Stack) -> None:
@@ -90,10 +90,6 @@ def test_names_are_no_error_before_the_cli_has_looked_them_up(stack_here: cdk.St
 # roles by CDK's own look-up
 
 
-def permit(stack: cdk.Stack, role: iam.IRole) -> None:
-    SessionManagerPermissions(stack, "Permissions", role=role)
-
-
 def grant(stack: cdk.Stack, role: iam.IRole) -> None:
     preferences = SessionPreferences.from_document_name(stack, "Preferences")
     assert preferences.grant_start_session(role, all_instances=True).success
@@ -101,7 +97,7 @@ def grant(stack: cdk.Stack, role: iam.IRole) -> None:
 
 @pytest.mark.parametrize(("take", "why"), [(permit, "mutable=False"), (grant, "^grantee 'Stack/R")])
 def test_a_role_is_refused_only_once_it_is_known(
-    make_app: MakeApp, take: Callable[[cdk.Stack, iam.IRole], None], why: str
+    make_app: MakeApp, take: Callable[[cdk.Stack, iam.IRole], object], why: str
 ) -> None:
     def use(stack: cdk.Stack, *, mutable: bool = True) -> None:
         take(stack, iam.Role.from_lookup(stack, "Role", role_name="Existing", mutable=mutable))

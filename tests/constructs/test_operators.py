@@ -84,7 +84,6 @@ def arn(service: str, resource: str, *, region: str = REGION, account: str = ACC
     return in_partition(f":{service}:{region}:{account}:{resource}")
 
 
-ANY_INSTANCE: Final = arn("ec2", "instance/*")
 ANY_SESSION: Final = arn("ssm", "session/*", region="*", account="*")
 
 
@@ -103,7 +102,7 @@ def test_the_least_is_a_session_and_a_hold_on_ones_own_sessions(stack_here: cdk.
             "Sid": f"StartSessionInstances{digits}",
             "Effect": "Allow",
             "Action": "ssm:StartSession",
-            "Resource": ANY_INSTANCE,
+            "Resource": arn("ec2", "instance/*"),
             "Condition": {**CHECK_DOCUMENT, "StringEquals": WEB},
         },
         {

@@ -8,7 +8,6 @@ import aws_cdk as cdk
 import jsii
 import pytest
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -104,10 +103,6 @@ def minutes_of_a_parameter(stack: cdk.Stack) -> cdk.Duration:
     return cdk.Duration.minutes(cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number)
 
 
-def alias_of_a_parameter(stack: cdk.Stack) -> kms.CfnAlias:
-    return l1_alias(stack, cdk.CfnParameter(stack, "KeyId").value_as_string)
-
-
 IMPORTED: Final = BUCKETS["imported bucket"]
 NAMED: Final = GROUPS["group by its name"]
 IN_S3: Final = {"s3BucketName": BUCKET, "s3EncryptionEnabled": True}
@@ -154,7 +149,8 @@ SAID: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
        {**IN_LOGS, "cloudWatchLogGroupName": name, "cloudWatchEncryptionEnabled": True})
       for kind, name in GROUP_NAMES.items() if kind not in UNENCRYPTED_GROUPS),
     *(({"encryption_key": KEYS[kind]}, {"kmsKeyId": said}) for kind, said in KEY_IDS.items()),
-    ({"encryption_key": alias_of_a_parameter}, {"kmsKeyId": KEY_IDS["imported alias"]}),
+    ({"encryption_key": lambda s: l1_alias(s, parameter(s))},
+     {"kmsKeyId": KEY_IDS["imported alias"]}),
     # times, in any unit
     ({"idle_timeout": cdk.Duration.hours(1)}, {"idleSessionTimeout": "60"}),
     ({"idle_timeout": cdk.Duration.millis(60_000)}, {"idleSessionTimeout": "1"}),

@@ -18,7 +18,7 @@ from session_manager_permissions import (
     SessionManagerFleet,
     SessionManagerPermissions,
 )
-from tests.builders import PROFILE_ARN, imported_profile, instance, l1_profile
+from tests.builders import PROFILE_ARN, imported_profile, instance, l1_profile, permit
 from tests.conftest import MakeApp
 from tests.keys import existing_key
 from tests.places import ELSEWHERE, HERE, OTHER_ACCOUNT, REGION, key_arn, role_arn
@@ -40,13 +40,6 @@ from tests.templates import include_profile, names_of_a_parameter, parameter
 
 RoleOf = Callable[[cdk.Stack], IRoleRef]
 ProfileOf = Callable[[cdk.Stack], IInstanceProfileRef]
-
-
-def permit(stack: cdk.Stack, target: object, name: str | None = None) -> SessionManagerPermissions:
-    """Give the construct a role or a profile."""
-    is_profile = hasattr(target, "instance_profile_ref")
-    given: dict[str, Any] = {"instance_profile" if is_profile else "role": target}
-    return SessionManagerPermissions(stack, "Permissions", policy_name=name, **given)
 
 
 # what it attaches to
@@ -91,7 +84,7 @@ ROLES_OF_INCLUDED_PROFILES: Final[list[tuple[object, object]]] = [
 ]
 WAYS: Final[dict[str, Callable[[cdk.Stack, Any], object]]] = {
     "construct": permit,
-    "construct with a name": lambda stack, profile: permit(stack, profile, "Sessions"),
+    "construct with a name": lambda stack, profile: permit(stack, profile, policy_name="Sessions"),
     "fleet": lambda stack, _: SessionManagerFleet(stack, "Fleet"),
     "mixin": lambda stack, _: stack.with_(SessionManagerAccess()),
 }
@@ -255,12 +248,8 @@ def test_a_customized_role_is_no_error_and_the_report_lists_each_statement_once(
 ) -> None:
     stack = customized(make_app(), where, prevent_synthesis=prevent_synthesis)
     role = role_of(stack)
-    permissions = SessionManagerPermissions(
-        stack,
-        "Permissions",
-        role=role,
-        encryption_key=existing_key(stack),
-        decrypt_sessions_only=True,
+    permissions = permit(
+        stack, role, encryption_key=existing_key(stack), decrypt_sessions_only=True
     )
     later = existing_key(stack, "Later", region="eu-west-2")
     permissions.add_encryption_key(later)
@@ -427,7 +416,7 @@ SHARED: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], list[Any]]]] = {
 def test_two_policies_of_one_name_are_refused(stack: cdk.Stack, kind: str, *, later: bool) -> None:
     scope = cdk.Stack(app_of(stack), "Second") if kind == "from two stacks" else stack
     first, second = SHARED[kind](stack, scope)
-    permit(stack, first, "Sessions")
+    permit(stack, first, policy_name="Sessions")
     role = existing_role(scope, "Unshared", "Unshared") if later else second
 
     with pytest.raises(ValueError, match=r"^policy_name 'Sessions' is that of 'Stack/Permissions'"):
@@ -466,14 +455,14 @@ def l1_with_an_inline_policy(stack: cdk.Stack) -> iam.CfnRole:
 def test_a_taken_name_is_refused(stack: cdk.Stack, role_of: RoleOf, error: type[Exception]) -> None:
     role = role_of(stack)
     with pytest.raises(error, match="Sessions"):
-        permit(stack, role, "Sessions")
+        permit(stack, role, policy_name="Sessions")
 
 
 def test_policies_of_one_name_are_no_error_on_roles_that_differ(make_app: MakeApp) -> None:
     here = cdk.Stack(make_app(), "Here", env=HERE)
     elsewhere = cdk.Stack(app_of(here), "Elsewhere", env=ELSEWHERE)
-    permit(here, existing_role(here), "Sessions")
-    permit(elsewhere, existing_role(elsewhere), "Sessions")
+    for stack in (here, elsewhere):
+        permit(stack, existing_role(stack), policy_name="Sessions")
     another, again = existing_role(here, "Another", "Another"), existing_role(here, "Again")
     SessionManagerPermissions(here, "OnAnother", role=another, policy_name="Sessions")
     SessionManagerPermissions(here, "Named", role=again, policy_name="Sessions2")

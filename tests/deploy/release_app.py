@@ -23,7 +23,7 @@ from session_manager_permissions import (
     lookup_instance_profile,
     session_manager_statements,
 )
-from tests import scenarios
+from tests import builders, scenarios
 from tests.builders import instance, l1_profile
 from tests.keys import existing_key, l1_bucket
 from tests.places import ACCOUNT, HERE, OTHER_ACCOUNT, OTHER_REGION, REGION, role_arn
@@ -38,11 +38,7 @@ ENVIRONMENTS = {"Here": HERE, "Anywhere": None}
 
 
 def permit(stack: cdk.Stack, make: Make, **options: Any) -> SessionManagerPermissions:  # noqa: ANN401
-    """Give the construct a role or a profile."""
-    target = make(stack)
-    role_or_profile = "instance_profile" if hasattr(target, "instance_profile_ref") else "role"
-    given: dict[str, Any] = {role_or_profile: target, **options}
-    return SessionManagerPermissions(stack, "Permissions", **given)
+    return builders.permit(stack, make(stack), **options)
 
 
 def permit_with(stack: cdk.Stack, option: str, make: Make) -> None:

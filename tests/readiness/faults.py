@@ -35,9 +35,9 @@ from .networks import (
     route,
     subnet,
 )
-from .policy_table import ALL, AWS, allow, deny
+from .policy_table import ALL, AWS, CORE, allow, deny
 from .reports import TRUST, Body, inline, machine, profile_and_role
-from .test_what_findings_say import DEFAULT, GRANT, MINIMAL, OURS, RDS, endpoint, session
+from .test_what_findings_say import BOTH, DEFAULT, GRANT, MINIMAL, OLD, OURS, RDS, endpoint, session
 from .test_what_findings_say import MACHINE as PROFILE
 from .test_what_findings_say import isolated as isolated_in_l1
 
@@ -316,16 +316,11 @@ def a_shut_network_acl(stack: cdk.Stack) -> None:
     ec2.NetworkAcl(stack, "Acl", vpc=network, subnet_selection=EGRESS)
 
 
-def acl_of_the_nat_gateway(stack: cdk.Stack) -> None:
+def acl_of_the_nat_gateway(stack: cdk.Stack, *, and_all: bool = False) -> None:
     network = vpc(stack)
     instance(stack, network)
-    shut_acl(stack, network, *network.public_subnets)
-
-
-def acl_of_all(stack: cdk.Stack) -> None:
-    network = vpc(stack)
-    instance(stack, network)
-    shut_acl(stack, network, *network.public_subnets, *network.private_subnets)
+    private = network.private_subnets if and_all else []
+    shut_acl(stack, network, *network.public_subnets, *private)
 
 
 def acl_of_endpoints(stack: cdk.Stack) -> None:
@@ -482,7 +477,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("without an address", without_an_address, "Instance"),
         ("a shut network ACL", a_shut_network_acl, "Instance"),
         ("a network ACL of the NAT gateway", acl_of_the_nat_gateway, ""),
-        ("a network ACL of all", acl_of_all, ""),
+        ("a network ACL of all", partial(acl_of_the_nat_gateway, and_all=True), ""),
         ("a network ACL of endpoints", acl_of_endpoints, ""),
     ],
     "endpoint-missing": [
@@ -603,7 +598,7 @@ def endpoints_of_two_subnets() -> Body:
 
 def by_l1_endpoints(**of_ssm: object) -> Body:
     """An isolated instance with endpoints, that of `ssm` as it is given."""
-    return isolated_in_l1(Ssm=endpoint("ssm", **of_ssm), Messages=endpoint("ssmmessages"))
+    return isolated_in_l1(**BOTH | {"Ssm": endpoint("ssm", **of_ssm)})
 
 
 def in_either(body: Body) -> Body:
@@ -644,7 +639,6 @@ LAUNCHES_MINIMAL: Final = ONE_SPECIFICATION | {"ImageId": MINIMAL}
 BEHIND: Final = {"SecurityGroupIds": [ref("Shut")]}
 UDP: Final = [{"IpProtocol": "udp", "CidrIp": "0.0.0.0/0"}]
 ELSEWHERE: Final = [{"IpProtocol": "-1", "CidrIp": "10.9.0.0/16"}]
-DENIES_NAMES: Final = part("VPC", CidrBlock=BLOCK, EnableDnsHostnames=False)
 WITH_BUCKET: Final = {
     "Bucket": resource("AWS::S3::Bucket"),
     "Document": session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
@@ -657,7 +651,6 @@ EITHER_POLICIES: Final = {
 OTHERS: Final = allow("ssm:GetParameter", Principal="*")
 OF_OTHERS: Final = {"Statement": [OTHERS]}
 NAMED_OURS: Final = OURS | {"Properties": OURS["Properties"] | {"PolicyName": "Ours"}}
-DEPRECATED: Final = f"{AWS}service-role/AmazonEC2RoleforSSM"
 WITH_KEY: Final = {
     "Key": resource("AWS::KMS::Key"),
     "Document": session(kmsKeyId=att("Key", "Arn")),
@@ -682,18 +675,16 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
             "Type": "EC2", "InstanceRole": ref("Profile"), "MaxvCpus": 1, "InstanceTypes": ["m5"],
             "Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"], "Ec2Configuration": [
                 {"ImageType": "ECS_AL2023", "ImageIdOverride": MINIMAL}]}, Type="MANAGED"))),
-    "endpoints of all but S3": ("endpoint-missing", isolated_in_l1(
-        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), **WITH_BUCKET)),
+    "endpoints of all but S3": ("endpoint-missing", isolated_in_l1(**BOTH, **WITH_BUCKET)),
     "an endpoint of S3 for another table": ("endpoint-missing", isolated_in_l1(
-        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Second=part("RouteTable", **VPC_ID),
+        **BOTH, Second=part("RouteTable", **VPC_ID),
         **{name: part("VPCEndpoint", **VPC_ID, ServiceName=f"com.amazonaws.eu-west-1.{name}",
                       RouteTableIds=[ref(of)])
            for name, of in (("s3", "Second"), ("dynamodb", "Table"))}, **WITH_BUCKET)),
     "no endpoints, behind a group that lets nothing out": (
         "no-network-path", isolated_in_l1(Group=group(egress=ELSEWHERE))),
     "no DNS host names, and no endpoint of logs": ("endpoint-unreachable", isolated_in_l1(
-        Vpc=DENIES_NAMES, Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"),
-        **WITH_LOGS)),
+        Vpc=part("VPC", CidrBlock=BLOCK, EnableDnsHostnames=False), **BOTH, **WITH_LOGS)),
     "an endpoint of one statement": ("endpoint-unreachable", by_l1_endpoints(
         PolicyDocument={"Statement": OTHERS})),
     "an endpoint that allows others": ("endpoint-unreachable", by_l1_endpoints(
@@ -713,7 +704,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a boundary of several": ("channel-missing",
                               within(ref("Boundary"), allow("s3:*"), allow("ec2:*"), **BY_DEFAULT)),
     "the deprecated policy, second": ("deprecated-policy", profile_and_role(
-        {"ManagedPolicyArns": [f"{AWS}AmazonS3FullAccess", DEPRECATED]})),
+        {"ManagedPolicyArns": [f"{AWS}AmazonS3FullAccess", OLD]})),
     "an instance that has no profile": ("no-instance-profile", profile_and_role(
         inline(ALL), Machine=machine(ImageId="ami-12345678"))
         | {"Parameters": {"MachineProfile": {"Type": "String"}}}),
@@ -765,9 +756,8 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a role on a condition": ("channel-missing", on_c(
         profile_and_role({"Policies": EITHER_POLICIES}, Machine=machine(**PROFILE)),
         "Role", "Profile", "Machine")),
-    "a group on a condition": ("egress-closed", on_c(isolated_in_l1(
-        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Group=group(egress=UDP)),
-        "Group", "Machine")),
+    "a group on a condition": ("egress-closed", on_c(
+        isolated_in_l1(**BOTH, Group=group(egress=UDP)), "Group", "Machine")),
 }  # fmt: skip
 """Templates that an app includes."""
 ON_CONDITIONS: Final = [name for name in INCLUDED if name.endswith("on a condition")]
@@ -775,12 +765,10 @@ CHOSEN: Final = {"Fn::If": ["C", ref("Acl"), ref("Second")]}
 ONLY_S3: Final = {"Fn::If": ["C", allow("s3:*"), [allow("s3:Get*")]]}
 EITHER_STATEMENT: Final = {"Fn::If": ["C", allow("ssm:GetParameter"), [allow("ssm:Get*")]]}
 EITHER_DOCUMENT: Final = {"Fn::If": ["C", {"Statement": OTHERS}, OF_OTHERS]}
-BOTH_DEPRECATED: Final = {"ManagedPolicyArns": [f"{AWS}AmazonSSMManagedInstanceCore", DEPRECATED]}
 LOGS: Final = {"cloudWatchLogGroupName": "sessions"}
 ENDPOINTS_OF_LOGS: Final = {
     "Role": WITH_BUCKET["Role"],
-    "Ssm": endpoint("ssm"),
-    "Messages": endpoint("ssmmessages"),
+    **BOTH,
     "Logs": endpoint(
         "logs",
         PolicyDocument={"Statement": [allow("*", Principal="*"), deny("logs:*", Principal="*")]},
@@ -804,7 +792,7 @@ IN_WORDS: Final[dict[str, Body]] = {
     "an endpoint that denies calls for enforced logs": isolated_in_l1(
         **ENDPOINTS_OF_LOGS, Document=session(**LOGS, cloudWatchEncryptionEnabled=True)),
     "an endpoint on a condition": on_c(isolated_in_l1(Ssm=endpoint("ssm")), "Ssm"),
-    "both policies of AWS": profile_and_role(BOTH_DEPRECATED),
+    "both policies of AWS": profile_and_role({"ManagedPolicyArns": [CORE, OLD]}),
     "a policy that waits for the instance": profile_and_role(
         Policy=OURS | {"DependsOn": "Machine"}, Machine=machine(**PROFILE)),
     "a boundary whose statements a condition chooses": within(ref("Boundary"), ONLY_S3),
@@ -815,10 +803,8 @@ IN_WORDS: Final[dict[str, Body]] = {
     "a key whose policy leaves IAM out, and a role without a grant": profile_and_role(
         inline(ALL), **OF_KEY),
     "a bucket, and no route table": isolated_in_l1(
-        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Table=None, Association=None,
-        **WITH_BUCKET),
-    "a bucket, and the main route table": isolated_in_l1(
-        Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Association=None, **WITH_BUCKET),
+        **BOTH, Table=None, Association=None, **WITH_BUCKET),
+    "a bucket, and the main route table": isolated_in_l1(**BOTH, Association=None, **WITH_BUCKET),
     "an endpoint whose statements a condition chooses": by_l1_endpoints(
         PolicyDocument={"Statement": EITHER_STATEMENT}),
     "an endpoint whose policy a condition chooses": by_l1_endpoints(PolicyDocument=EITHER_DOCUMENT),

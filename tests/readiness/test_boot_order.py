@@ -117,7 +117,6 @@ JOINED_ARN: Final = {"Fn::Sub": "arn:${AWS::Partition}:iam::1:instance-profile/b
 BY_ID: Final = {"LaunchTemplateId": ref("Launch"), "Version": "1"}
 WAITS: Final = {"DependsOn": ["Policy"]}
 FROM_ID: Final = group(LaunchTemplate=BY_ID)
-OTHER_ROLE: Final = "arn:aws:iam::111122223333:role/other"
 
 
 def waiting(on: object = None, /, **properties: object) -> Body:
@@ -151,7 +150,7 @@ MAY_BOOT: Final = {
         (fleet(0), template(Arn=ARN)), (fleet() | WAITS, template(Arn=ARN)), (spot_fleet(0), None),
         (nodes() | WAITS, None), (nodes(ScalingConfig={"DesiredSize": 0}), None),
         (batch(MinvCpus=0), None),
-        (nodes(NodeRole=OTHER_ROLE), None),
+        (nodes(NodeRole="arn:aws:iam::111122223333:role/other"), None),
         (waiting(["Role", "Policy"]), None), (waiting("Between"), None),
         # CloudFormation refuses a circular dependency, and says so
         (waiting(["Machine", "Between"]), None),
@@ -194,7 +193,6 @@ def test_what_boots_early_is_called_by_its_kind(check: Check, machine: Body, cal
 
 REGISTERS: Final = allow(*needs.REGISTRATION.actions)
 CORE: Final = {"ManagedPolicyArns": [f"{AWS}AmazonSSMManagedInstanceCore"]}
-IN_VPC: Final = {"StringEquals": {"aws:SourceVpc": "vpc-1"}}
 EARLY: Final = {"Early": policy(ALL)}
 AFTER_EARLY: Final = EARLY | {"Wait": {"Type": "Test", "DependsOn": "Early"}}
 
@@ -206,7 +204,7 @@ AFTER_EARLY: Final = EARLY | {"Wait": {"Type": "Test", "DependsOn": "Early"}}
     (inline(CHANNELS_ONLY, REGISTERS), {}, READY),
     (inline(REGISTERS), {}, FIRES),
     (inline(allow("s3:*")), {}, FIRES),
-    (inline(allow("*", Condition=IN_VPC)), {}, FIRES),
+    (inline(allow("*", Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}})), {}, FIRES),
     ({}, EARLY, FIRES),  # which is as late, for all that is known
     ({}, AFTER_EARLY, READY),
     ({}, {"Policy": policy(ALL)}, FIRES),

@@ -377,8 +377,6 @@ ECS: Final = "AWS::ECS::CapacityProvider"
 NODE_GROUP: Final = "AWS::PCS::ComputeNodeGroup"
 MANAGED: Final = {"InstanceLaunchTemplate": {"Ec2InstanceProfileArn": "arn"}}
 IMAGE_BUILDER: Final = "AWS::ImageBuilder::InfrastructureConfiguration"
-LITERAL: Final = "arn:aws:iam::111122223333:instance-profile/web"
-SUBSTITUTED: Final = {"Fn::Sub": "arn:aws:iam::1:instance-profile/${Profile}"}
 PRODUCT: Final = "AWS::ServiceCatalog::CloudFormationProduct"
 UNREAD: Final = "its template, which can't be read,"
 DEPLOYED: Final = "the template that it deploys, which is not read,"
@@ -397,8 +395,8 @@ BY_SERVICES: Final[tuple[Body, ...]] = (
     batch(InstanceRole=NO_VALUE, ManagedInstancesProvider=MANAGED),
     resource(NODE_GROUP, IamInstanceProfileArn=ARN),
     fleet(Runs={"As": [{"Who": ARN}]}),
-    fleet(As=LITERAL),
-    fleet(As=SUBSTITUTED),
+    fleet(As="arn:aws:iam::111122223333:instance-profile/web"),
+    fleet(As={"Fn::Sub": "arn:aws:iam::1:instance-profile/${Profile}"}),
     fleet(For=PARAMETER, As=ref("Profile")),
     # What only speaks of a profile launches nothing.
     fleet(Says={"Fn::Sub": "instances under ${Profile}"}),

@@ -18,7 +18,7 @@ from session_manager_permissions._readiness.check import check as run
 from session_manager_permissions._readiness.templates import Assembly, files
 from session_manager_permissions._readiness.templates.model import Template
 
-from .judging import resource, write
+from .judging import resource, rows, write
 from .networks import STACK, compute, endpoint, with_endpoints
 from .policy_table import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, Found, allow, deny
 from .reports import NAMED, Body, Check, Report, inline, machine, policy, profile_and_role
@@ -69,9 +69,7 @@ DEEP: Final[list[tuple[str, Body, object, Found, bool]]] = [
 
 
 @pytest.mark.parametrize("wrap", SHELLS)
-@pytest.mark.parametrize(
-    ("body", "core", "may_be", "is_unknown"), [pytest.param(*row[1:], id=row[0]) for row in DEEP]
-)
+@pytest.mark.parametrize(("body", "core", "may_be", "is_unknown"), rows(DEEP))
 def test_what_is_deep(
     tmp_path: Path, wrap: str, body: Body, core: object, may_be: Found, *, is_unknown: bool
 ) -> None:

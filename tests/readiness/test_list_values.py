@@ -8,7 +8,7 @@ import pytest
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 
 from .deployments import NO_VALUE
-from .judging import att, nested, ref, resource, said_of, write
+from .judging import att, nested, ref, resource, rows, said_of, write
 from .networks import either, templated
 from .policy_table import ALL, CORE, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, Found, deny
 from .reports import Body, Check, Report, inline, managed_policy, policy, profile_and_role
@@ -85,9 +85,7 @@ OF_A_ROLE: Final = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("given", "role", "expected"), [pytest.param(*row[1:], id=row[0]) for row in OF_A_ROLE]
-)
+@pytest.mark.parametrize(("given", "role", "expected"), rows(OF_A_ROLE))
 def test_lists_of_a_role(tmp_path: Path, given: object, role: Body, expected: Found) -> None:
     names = [f"P{number}" for number in range(7)]
     parent = {

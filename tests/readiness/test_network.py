@@ -445,7 +445,6 @@ POLICIES_OF_ALL: Final[dict[str, object]] = {
     "for the root of the account": {"Statement": ALLOWS_ALL | {"Principal": ROOT}},
 }
 BY_REFERENCE: Final = ALLOWS_ALL | {"Action": "{{resolve:ssm:/action}}"}
-DENIES_BY_REFERENCE: Final = BY_REFERENCE | {"Effect": "Deny"}
 
 
 def of_ssm(**changes: object) -> Parts:
@@ -522,7 +521,7 @@ ENDPOINT: Final[list[Row]] = [
     ("policy that allows an action by a dynamic reference as well",
      policy_of_ssm(ALLOWS_ALL, BY_REFERENCE), OPEN),
     ("policy that denies an action by a dynamic reference",
-     policy_of_ssm(ALLOWS_ALL, DENIES_BY_REFERENCE), UNKNOWN),
+     policy_of_ssm(ALLOWS_ALL, BY_REFERENCE | {"Effect": "Deny"}), UNKNOWN),
     ("policy that is not there", of_ssm(PolicyDocument=NO_VALUE), OPEN),
 ]  # fmt: skip
 ADMITS: Final[list[Row]] = [
@@ -692,7 +691,6 @@ OFF_BOTH: Final = with_endpoints(
     {"Ssm.PrivateDnsEnabled": False, "Messages.PrivateDnsEnabled": False}
 )
 NOTHING_OUT: Final = templated(Group=group(egress=[NOWHERE]))
-UNASSOCIATED: Final = templated(PrivateAssociation=None)
 SHUT_BY_ACL: Final = templated(acl())
 
 
@@ -737,7 +735,7 @@ BY_ID: Final[list[tuple[str, Parts, Parts, str]]] = [
     ("route, and nothing let out", NOTHING_OUT, by_id(), EGRESS_CLOSED),
     ("propagated routes", ALONE, {"Vpn": part("VPNGatewayRoutePropagation",
                                               RouteTableIds=["rtb-1"])}, UNKNOWN),
-    ("association", UNASSOCIATED, TABLE, UNKNOWN),
+    ("association", templated(PrivateAssociation=None), TABLE, UNKNOWN),
     ("association, of which a subnet takes no second", ALONE, TABLE, NO_NETWORK_PATH),
     ("rule that admits HTTPS", SHUT, of_group("Ingress"), UNKNOWN),
     ("rule that admits another port", SHUT, of_group("Ingress", FromPort=5432, ToPort=5432),

@@ -21,7 +21,7 @@ from session_manager_permissions import (
     _limits,
     _readiness,
 )
-from tests.builders import public_vpc
+from tests.builders import permit, public_vpc
 from tests.conftest import ROOT, TEMPLATES, MakeApp, run_python
 from tests.places import KEY_ID, OTHER_ACCOUNT, key_arn
 from tests.roles import EC2, owned_role
@@ -136,9 +136,7 @@ def profile_of_an_owned_role(scope: cdk.Stack) -> iam.Role:
 
 
 def permits(stack: cdk.Stack, role: iam.IRole, **options: Any) -> SessionManagerPermissions:  # noqa: ANN401
-    return SessionManagerPermissions(
-        stack, "Permissions", role=role, allow_registration=True, **options
-    )
+    return permit(stack, role, allow_registration=True, **options)
 
 
 def bastion_host(stack: cdk.Stack) -> None:
@@ -348,7 +346,6 @@ def test_managed_policies_on_a_condition(check: Check, number: int, found: Found
 
 ALIAS = key_arn(resource="alias/sessions")
 ALIAS_OF_STACK = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/a"
-ENCRYPTS_FOR = {"Null": {"kms:EncryptionContext:a": "false"}}
 KEYS = {
     "Key": {"Type": "AWS::KMS::Key"},
     "Alias": resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key")),
@@ -385,7 +382,7 @@ IN_STATEMENTS = {
         allow("s3:GetObject", on="alias/sessions"), allow("kms:Encrypt", "s3:*"), allow("*"),
         deny("kms:Decrypt"),
         {"Effect": "Allow", "NotAction": "kms:Encrypt", "Resource": "*"},
-        allow("kms:Decrypt", Condition=ENCRYPTS_FOR)),
+        allow("kms:Decrypt", Condition={"Null": {"kms:EncryptionContext:a": "false"}})),
 }  # fmt: skip
 
 

@@ -94,7 +94,6 @@ def log_group(**properties: object) -> Body:
     return resource("AWS::Logs::LogGroup", **properties)
 
 
-DISABLED: Final = with_key(Enabled=False)
 ENFORCED_GROUP: Final = {
     "A": document(cloudWatchLogGroupName=ref("Group"), cloudWatchEncryptionEnabled=True)
 }
@@ -376,7 +375,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     *((f"streamed logs by {json.dumps(streams)}", {"A": document(
         DEFAULT_DOCUMENT, cloudWatchStreamingEnabled=streams)}, [], found) for streams, found in (
             ("false", DENIED), (ref("Free"), DENIED), ({"Fn::If": ["Free", True, False]}, READY))),
-    ("a key that is disabled", DISABLED, [decrypt()], DENIED),
+    ("a key that is disabled", with_key(Enabled=False), [decrypt()], DENIED),
     ("a key that is disabled by a parameter",
      with_key(Enabled=ref("Free")) | {"A": DEFAULT}, [decrypt()], UNKNOWN),
     ("a key that is enabled", with_key(Enabled="true"), [decrypt()], READY),
@@ -739,8 +738,6 @@ def tasks(**more: object) -> Body:
 
 
 READ_ONLY: Final = {"ReadonlyRootFilesystem": True}
-MOUNTED: Final = {"MountPoints": [{"ContainerPath": "/var/lib/amazon"}]}
-FREE_TASK: Final = tasks(ContainerDefinitions=ref("Free"), TaskRoleArn=att("Role", "Arn"))
 BARE_ROLE: Final = {"Role": resource("AWS::IAM::Role")}
 WEB_ROLE: Final = {"Role": resource("AWS::IAM::Role", RoleName="web")}
 TASKS: Final[list[tuple[Body, int]]] = [
@@ -748,7 +745,7 @@ TASKS: Final[list[tuple[Body, int]]] = [
     ({"Task": task(**READ_ONLY)}, 1),
     ({"Task": task(ReadonlyRootFilesystem="false")}, 0),
     ({"Task": task(ReadonlyRootFilesystem=ref("Free"))}, 0),
-    ({"Task": task(**READ_ONLY, **MOUNTED)}, 0),
+    ({"Task": task(**READ_ONLY, MountPoints=[{"ContainerPath": "/var/lib/amazon"}])}, 0),
     ({"Task": task(Environment=[{"Name": "AWS_ACCESS_KEY_ID", "Value": "a"}])}, 1),
     ({"Task": task(Secrets=[{"Name": "AWS_SECRET_ACCESS_KEY", "ValueFrom": "a"}])}, 1),
     ({"Task": task(Environment=[{"Name": "AWS_REGION", "Value": "a"}])}, 0),
@@ -764,7 +761,7 @@ TASKS: Final[list[tuple[Body, int]]] = [
     (tasks(TaskRoleArn=ref("Free")), 0),
     (tasks(TaskRoleArn="arn:aws:iam::1:role/web") | WEB_ROLE, 1),
     (tasks(TaskRoleArn="arn:aws:iam::2:role/web") | WEB_ROLE, 0),
-    (FREE_TASK, 0),
+    (tasks(ContainerDefinitions=ref("Free"), TaskRoleArn=att("Role", "Arn")), 0),
     (tasks(ContainerDefinitions=[ref("Free"), READ_ONLY], TaskRoleArn=att("Role", "Arn")), 1),
     ({"Service": service(TaskDefinition="elsewhere:1")}, 0),
     ({"Service": service(TaskDefinition=ref("Role"))}, 0),

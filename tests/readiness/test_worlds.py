@@ -11,7 +11,7 @@ from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 from session_manager_permissions._readiness.worlds import MOST, NoSuchDeployment, Worlds
 from tests.conftest import ROOT
 
-from .judging import att, on, ref, resource, verdict_of, write
+from .judging import att, on, ref, resource, rows, verdict_of, write
 from .networks import (
     ON,
     STACK,
@@ -125,10 +125,7 @@ CONDITIONS: Final[list[tuple[str, Body, object, object, Found]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("parameters", "on_a", "on_b", "expected"),
-    [pytest.param(*row[1:], id=row[0]) for row in CONDITIONS],
-)
+@pytest.mark.parametrize(("parameters", "on_a", "on_b", "expected"), rows(CONDITIONS))
 def test_condition(
     check: Check, parameters: Body, on_a: object, on_b: object, expected: Found
 ) -> None:

@@ -138,7 +138,6 @@ PROD_OF_TEAM: Final[dict[str, Any]] = {"tags": {"env": "prod", "team": "a*b=c"}}
 OTHER_HYBRID: Final = f"mi-{17 * '1'}"
 EXPIRED: Final = CredentialRetrievalError(provider="sso", error_msg="the token has expired")
 UNREACHED: Final = EndpointConnectionError(endpoint_url=f"https://ssm.{REGION}.amazonaws.com")
-EC2_DENIED: Final = {f"{OTHER_REGION} ec2:DescribeInstances": "UnauthorizedOperation"}
 ROWS: Final = {
     "one of two registers": row(
         of_db(A, B,
@@ -176,7 +175,7 @@ ROWS: Final = {
         {A: (U, "register")}, *("--region", "cn-north-1"), partition="aws-cn"),
     "the region is denied": row(
         Account(Machine(A), Machine(B, OTHER_REGION)), {A: (R,)}, "--all-regions",
-        refused=EC2_DENIED, is_whole=False),
+        refused={f"{OTHER_REGION} ec2:DescribeInstances": "UnauthorizedOperation"}, is_whole=False),
     "the records are denied": row(
         Account(Machine(A), Machine(B, connection="notconnected")), {A: (R,), B: (U, "connected")},
         refused={"ssm:DescribeInstanceInformation": "AccessDeniedException"},

@@ -123,7 +123,6 @@ def shut_acl(world: World) -> None:
 
 
 IN_OTHER: Final = {"SubnetIds": ["subnet-e"]}
-TO_ALL: Final = group("sg-endpoints", IpPermissionsEgress=[])
 DENIED: Final = networks.policy(Effect="Deny")
 FOR_OTHERS: Final = networks.policy(Action="ec2:*")
 GATEWAY_FOR_OTHERS: Final = S3_GATEWAY | {
@@ -144,7 +143,7 @@ def never(*found: dict[str, Any], **parts: object) -> Change:
 
 def in_shut_group(**parts: object) -> Change:
     """An endpoint of ssm, in a group that lets nobody in."""
-    shut = groups(group("sg-web"), TO_ALL)
+    shut = groups(group("sg-web"), group("sg-endpoints", IpPermissionsEgress=[]))
     return both(NEVER, NO_ROUTE, networks.endpoints(endpoint("ssm", **parts)), shut)
 
 
