@@ -196,7 +196,6 @@ def test_page_lists_what_is_argued() -> None:
 
 STAR: Final = "AwsSolutions-IAM5[Resource::*]"
 OBJECTS: Final = f"AwsSolutions-IAM5[Resource::{BUCKET_ARN}/*]"
-BELOW_PREFIX: Final = f"AwsSolutions-IAM5[Resource::{BUCKET_ARN}/{PREFIX}/*]"
 STREAMS: Final = f"AwsSolutions-IAM5[Resource::{GROUP_ARN}:*]"
 ALIASED: Final = f"AwsSolutions-IAM5[Resource::arn:aws:kms:{REGION}:{ACCOUNT}:key/*]"
 NAG: Final = {
@@ -204,7 +203,7 @@ NAG: Final = {
     "log_bucket": {STAR, OBJECTS},
     "log_bucket with an alias": {STAR, OBJECTS, ALIASED},
     "log_group": {STAR, STREAMS},
-    "all": {STAR, BELOW_PREFIX, STREAMS},
+    "all": {STAR, f"AwsSolutions-IAM5[Resource::{BUCKET_ARN}/{PREFIX}/*]", STREAMS},
 }
 
 

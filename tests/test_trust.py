@@ -25,8 +25,7 @@ def not_principal(**parts: object) -> dict[str, Any]:
 
 
 DENY: Final = statement(Effect="Deny")
-CONDITION: Final = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
-ON_CONDITION: Final = statement(Condition=CONDITION)
+ON_CONDITION: Final = statement(Condition={"StringEquals": {"aws:SourceAccount": "111122223333"}})
 TO_NO_SERVICE: Final = {
     "Principal": {"AWS": "*"},
     "Condition": {"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}},

@@ -60,14 +60,13 @@ class Cost(NamedTuple):
 FLEET, STACK, SEVERAL = {"L2": 21, "L1": 22}, {"L2": 11, "L1": 12}, {"L2": 1, "L1": 2}
 """Round trips of a fleet, whatever the tree; of each stack that has profiles; and of several stacks
 once, to see whether one is below another."""
-SIZES = ((1, 1), (10, 1), (60, 4))
 ROUND_TRIPS = {
     f"{kind} {profiles} {stacks}": FLEET[kind]
     + STACK[kind] * stacks
     + (SEVERAL[kind] if stacks > 1 else 0)
     + profiles
     for kind in FLEET
-    for profiles, stacks in SIZES
+    for profiles, stacks in ((1, 1), (10, 1), (60, 4))
 } | {f"imported {profiles} 1": 41 + 4 * profiles for profiles in (1, 10)}
 """Of each kind of profile, how many of them and of stacks: one for each, and four of an import."""
 

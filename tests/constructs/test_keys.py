@@ -23,7 +23,6 @@ from tests.templates import ALL_KEYS_HERE, as_list, in_partition, parameter
 KeyOf = Callable[[cdk.Stack], IKeyRef | IAliasRef]
 
 DECRYPT = "SessionManagerDecrypt"
-ALIAS_NAME_REF = "@aws-cdk/aws-kms:aliasNameRef"
 
 
 def permit(
@@ -127,7 +126,7 @@ ALIASES: dict[str, Callable[[cdk.Stack], Any]] = {
 @pytest.mark.parametrize("alias_name_ref", [False, True])
 @pytest.mark.parametrize("kind", ALIASES)
 def test_an_alias_grants_on_its_key(make_app: MakeApp, kind: str, *, alias_name_ref: bool) -> None:
-    stack = cdk.Stack(make_app(**{ALIAS_NAME_REF: alias_name_ref}), "Stack")
+    stack = cdk.Stack(make_app(**{"@aws-cdk/aws-kms:aliasNameRef": alias_name_ref}), "Stack")
     permit(stack, ALIASES[kind](stack))
     assert decrypt(stack) == [on_alias(ALL_KEYS_HERE)]
 

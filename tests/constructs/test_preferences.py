@@ -95,10 +95,6 @@ def test_with_no_argument_nothing_is_turned_on(stack: cdk.Stack) -> None:
     }
 
 
-def meant_by_a_reference(_: cdk.Stack) -> str:
-    return cdk.CfnDynamicReference(cdk.CfnDynamicReferenceService.SSM, "/profile").to_string()
-
-
 def minutes_of_a_parameter(stack: cdk.Stack) -> cdk.Duration:
     return cdk.Duration.minutes(cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number)
 
@@ -177,7 +173,8 @@ SAID: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
           ("{ ssm } ${AWS::Region} *", "\u2028\x00\N{PILE OF POO}"),
           ("f(){{ :; }; }", ""),
       )),
-    ({"linux_shell_profile": meant_by_a_reference},
+    ({"linux_shell_profile": lambda _: cdk.CfnDynamicReference(
+        cdk.CfnDynamicReferenceService.SSM, "/profile").to_string()},
      {"shellProfile": {"linux": "{{resolve:ssm:/profile}}", "windows": ""}}),
 ]  # fmt: skip
 

@@ -10,9 +10,8 @@ from .networks import BLOCK as VPC
 from .policy_table import ALL
 from .reports import inline, profile_and_role
 
-STAGES: Final = ("dev", "test", "prod")
 PARAMETERS: Final = {
-    "Stage": {"Type": "String", "AllowedValues": [*STAGES], "Default": "dev"},
+    "Stage": {"Type": "String", "AllowedValues": ["dev", "test", "prod"], "Default": "dev"},
     "UseNat": {"Type": "String", "Default": "no"},
     "One": {"Type": "String", "AllowedValues": ["yes", "no"], "Default": "no"},
     "Other": {"Type": "String", "AllowedValues": ["yes", "no"], "Default": "no"},

@@ -24,7 +24,6 @@ Found = frozenset[str]
 
 FIRES: Final = frozenset({BOOT_ORDER})
 OURS: Final = CHANNELS_ONLY | {"Sid": needs.CHANNELS.sid}
-LATE: Final = policy(ALL, OURS)
 
 
 # Apps of CDK that wait, or need not. Those that are late are in `faults` -------------------------
@@ -73,7 +72,7 @@ def test_nothing_is_found_of_what_waits_or_needs_not(
 
 def with_name(role: Body | None = None, **parts: Body) -> Body:
     """A role with a late policy, and a profile that has a name."""
-    body = profile_and_role(role, **{"Policy": LATE, **parts})
+    body = profile_and_role(role, **{"Policy": policy(ALL, OURS), **parts})
     body["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "by-name"
     return body
 

@@ -374,7 +374,6 @@ def fleet(**properties: object) -> dict[str, Any]:
 
 BATCH: Final = "AWS::Batch::ComputeEnvironment"
 ECS: Final = "AWS::ECS::CapacityProvider"
-NODE_GROUP: Final = "AWS::PCS::ComputeNodeGroup"
 MANAGED: Final = {"InstanceLaunchTemplate": {"Ec2InstanceProfileArn": "arn"}}
 IMAGE_BUILDER: Final = "AWS::ImageBuilder::InfrastructureConfiguration"
 PRODUCT: Final = "AWS::ServiceCatalog::CloudFormationProduct"
@@ -393,7 +392,7 @@ BY_SERVICES: Final[tuple[Body, ...]] = (
     resource("AWS::ElasticBeanstalk::Environment", OptionSettings=PARAMETER),
     beanstalk("ConfigurationTemplate", IamInstanceProfile=ref("Profile")),
     batch(InstanceRole=NO_VALUE, ManagedInstancesProvider=MANAGED),
-    resource(NODE_GROUP, IamInstanceProfileArn=ARN),
+    resource("AWS::PCS::ComputeNodeGroup", IamInstanceProfileArn=ARN),
     fleet(Runs={"As": [{"Who": ARN}]}),
     fleet(As="arn:aws:iam::111122223333:instance-profile/web"),
     fleet(As={"Fn::Sub": "arn:aws:iam::1:instance-profile/${Profile}"}),

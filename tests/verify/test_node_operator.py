@@ -15,8 +15,6 @@ from .nodes import ACCOUNT, ALIAS, KEY, NODE, OTHER_ACCOUNT, REGION, USER, World
 
 INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}"
 AWS_SSM = f"arn:aws:ssm:{REGION}"
-FORWARDING = "AWS-StartPortForwardingSession"
-FLEET_MANAGER = "AWSFleetManager-GetUsers"
 SHARED = f"{AWS_SSM}:{OTHER_ACCOUNT}:document/Shared"
 DOCUMENT_ARN = f"{AWS_SSM}:{ACCOUNT}:document/SSM-SessionManagerRunShell"
 CHANNEL = "ssmmessages:OpenDataChannel"
@@ -64,7 +62,8 @@ def test_what_an_operator_is_asked_about() -> None:
 
 
 @pytest.mark.parametrize(("document", "arn"), [
-    *((of_aws, f"{AWS_SSM}::document/{of_aws}") for of_aws in (FORWARDING, FLEET_MANAGER)),
+    *((of_aws, f"{AWS_SSM}::document/{of_aws}")
+      for of_aws in ("AWS-StartPortForwardingSession", "AWSFleetManager-GetUsers")),
     ("AWSSessions", f"{AWS_SSM}:{ACCOUNT}:document/AWSSessions"),
     (SHARED, SHARED),
 ])  # fmt: skip

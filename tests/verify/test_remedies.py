@@ -29,7 +29,6 @@ NESTED: Final = re.compile(r"\baws [a-z0-9-]+ [a-z-]+ --")
 OF_CONSTRUCT: Final = re.compile(r"give SessionManagerPermissions (\w+=.*?)(?:; |$)")
 RENAMED: Final = {"--ingress": ("--egress", False)}
 """How the AWS CLI names an option of which botocore has the opposite."""
-OF_CLI: Final = ("--region", "--profile")
 CUSTOM: Final = "aws ec2-instance-connect ssh "
 """A command that the AWS CLI makes of several calls."""
 
@@ -71,7 +70,7 @@ def parsed(line: str) -> tuple[str, dict[str, Any]]:
     while words:
         option, *words = words
         option, is_on = RENAMED.get(option, (option, True))
-        if option in OF_CLI:
+        if option in ("--region", "--profile"):
             of_cli[option] = words.pop(0)
             continue
         name, shape = shapes[option]
