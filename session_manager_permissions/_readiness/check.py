@@ -285,11 +285,11 @@ class _Checking:
                     by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
             profiles = {profile for profile, *_ in launched}
             is_open = any(one.rule == CANNOT_BE_KNOWN for one in of_resource)
+            if is_open:  # with too many worlds, some are not judged
+                profiles |= self._given(resource) & by_profile.keys()
             if is_open and launched and profiles <= not_ready:
                 continue  # the finding on the profile says that it is not ready
             found += of_resource
-            if is_open:  # with too many worlds, some are not judged
-                profiles |= self._given(resource) & by_profile.keys()
             for profile in filter(None, profiles):
                 by_profile.setdefault(profile, []).extend(of_resource)
         order = [*rules.RULES].index
