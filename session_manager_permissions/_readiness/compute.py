@@ -253,26 +253,32 @@ class Launchers:
 
     def in_code(self, role: Resource, profile: Resource) -> str:
         """Name the code that may launch instances under a profile or its role; "" if none does."""
+        if profile.type != PROFILE_TYPE:
+            return ""
         name_of = self._parts.assembly.name_of
-        for one, named, makes_profiles in self._code if profile.type == PROFILE_TYPE else ():
-            holders = (profile, role) if makes_profiles else (profile,)
-            if any(each in named or name_of(each) in named for each in holders) and one.exists:
-                return f"what {one.logical_id!r} launches"
+        for holder, is_role in ((profile, False), (role, True)):
+            for named in (holder, name_of(holder)):
+                for one, makes_profiles in self._code.get(named, ()):
+                    if (makes_profiles or not is_role) and one.exists:
+                        return f"what {one.logical_id!r} launches"
         return ""
 
     @cached_property
-    def _code(self) -> list[tuple[Resource, set[object], bool]]:
-        """What runs code, what each is given, and whether it makes profiles of roles."""
-        found = []
+    def _code(self) -> dict[object, list[tuple[Resource, bool]]]:
+        """What runs code, by all that it is given, and whether it makes profiles of roles."""
+        found = defaultdict[object, list[tuple[Resource, bool]]](list)
         for one in (*self._parts.of_types(_RUN_CODE), *self._parts.custom):
             named: set[object] = {*self._parts.given_to(one.template, one.acting)}
             text = json.dumps(one.acting).replace(r"\"", '"')
             is_of_nodes = _NODE_CLASS in text
             if is_of_nodes or _NAMES_A_PROFILE.search(text):
                 named |= {(name,) for name in text.split('"')}
-            found.append((one, named, is_of_nodes))
+            for each in named:
+                found[each].append((one, is_of_nodes))
         scripted = self._parts.of_types((*self._read, TEMPLATE, CONFIGURATION, *self._others))
-        found += ((one, set[object](self._in_texts(one)), False) for one in scripted)
+        for one in scripted:
+            for each in self._in_texts(one):
+                found[each].append((one, False))
         return found
 
     def _in_texts(self, resource: Resource) -> Iterator[Resource]:
