@@ -275,8 +275,7 @@ class Launchers:
                 named |= {(name,) for name in text.split('"')}
             for each in named:
                 found[each].append((one, is_of_nodes))
-        scripted = self._parts.of_types((*self._read, TEMPLATE, CONFIGURATION, *self._others))
-        for one in scripted:
+        for one in (*self.resources, *self._parts.of_types((TEMPLATE, CONFIGURATION))):
             for each in self._in_texts(one):
                 found[each].append((one, False))
         return found

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from .templates import Assembly
 
+_UNLIMITED: Final = Decision(Answer.ALLOWED)
+"""What the permissions boundary decides for a role that has none."""
 _MOST_COMPARED: Final = 64  # unknown names to compare with a role's; if more, all may be its
 
 
@@ -75,7 +77,7 @@ class Decisions:
         for action in asked.actions:
             on = NEEDED.get(action, "*")
             identity = decide(statements, action, on)
-            limit = decide(boundary, action, on)
+            limit = _UNLIMITED if boundary is None else decide(boundary, action, on)
             found[action] = Ability(identity, limit, within(identity, limit))
         return found
 
@@ -126,11 +128,11 @@ class Decisions:
             yield from () if name else _of_others_policy(arn)
         yield from self._of_unknown_roles(role, asked)
 
-    def _boundary(self, role: Role, asked: Asked) -> list[Statement]:
-        """Return the statements of a role's boundary. If there is none, they allow everything."""
+    def _boundary(self, role: Role, asked: Asked) -> list[Statement] | None:
+        """Return the statements of a role's permissions boundary; None without one."""
         arn = role.resource.properties.get("PermissionsBoundary") if role.in_app else None
         if arn is None:
-            return [EVERYTHING]
+            return None
         match self.roles.managed_behind(role.resource, arn):
             case Policy() as policy:
                 return self.policies.asked_statements(policy, asked)
