@@ -41,7 +41,7 @@ from .rules.kinds import kind_of
 from .rules.remedies import Allow, Ask
 from .rules.writer import LaunchedBy, Shared
 from .sessions import Sessions
-from .worlds import only_if
+from .worlds import TooManyWorlds, only_if
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -285,7 +285,7 @@ class _Checking:
                     by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
             profiles = {profile for profile, *_ in launched}
             is_open = any(one.rule == CANNOT_BE_KNOWN for one in of_resource)
-            if is_open:  # with too many worlds, some are not judged
+            if is_open and self._has_too_many_worlds(resource):  # some are not looked at
                 profiles |= self._given(resource) & by_profile.keys()
             if is_open and launched and profiles <= not_ready:
                 continue  # the finding on the profile says that it is not ready
@@ -294,6 +294,14 @@ class _Checking:
                 by_profile.setdefault(profile, []).extend(of_resource)
         order = [*rules.RULES].index
         return sorted(_together(found), key=lambda one: order(one.rule))
+
+    def _has_too_many_worlds(self, resource: Resource) -> bool:
+        """Tell whether what a resource launches is not known in each world."""
+        try:
+            self._worlds.each(partial(self._launched, resource))
+        except TooManyWorlds:
+            return True
+        return False
 
     def _given(self, resource: Resource) -> set[Resource]:
         """Return what a resource and its launch templates refer to in any world."""

@@ -258,6 +258,16 @@ def test_too_many_worlds_of_what_decides(check: Check, body: dict[str, Any]) -> 
     assert "on the condition 'C0', and on the condition 'C1'" in finding.description
 
 
+def test_profile_that_an_instance_only_mentions_is_none_of_its_own(check: Check) -> None:
+    other = resource("AWS::IAM::InstanceProfile", Roles=[ref("Role")])
+    mentions = {"Tags": [{"Key": "not", "Value": ref("Other")}], "UserData": ref("Other")}
+    server = machine(IamInstanceProfile=ref("Profile"), **mentions)
+
+    report = check(profile_and_role(inline(ALL), Other=other, Machine=server))
+
+    assert report.verdicts == {"ready": 1, "can't be known": 1}
+
+
 def test_conditions_of_the_instance_and_of_its_way_are_one(check: Check) -> None:
     more = {"Conditions": {"A": PROD, "B": {"Fn::Not": [PROD]}}, "Parameters": FREE}
     on_a = on(route(**TO_NAT), "A")
