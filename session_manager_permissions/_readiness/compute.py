@@ -265,7 +265,7 @@ class Launchers:
 
     @cached_property
     def _code(self) -> dict[object, list[tuple[Resource, bool]]]:
-        """What runs code, by all that it is given, and whether it makes profiles of roles."""
+        """Map what code is given to the code, with whether the code makes profiles for roles."""
         found = defaultdict[object, list[tuple[Resource, bool]]](list)
         for one in (*self._parts.of_types(_RUN_CODE), *self._parts.custom):
             named: set[object] = {*self._parts.given_to(one.template, one.acting)}

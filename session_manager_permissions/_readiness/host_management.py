@@ -80,7 +80,7 @@ _TO_ASSOCIATE: Final = Asked((ASSOCIATE,))
 
 
 class HostManagement:
-    """Finds what turns on Default Host Management, or gives instances a profile or policies."""
+    """Finds what gives instances credentials, a profile or policies, or stops their agent."""
 
     def __init__(self, parts: Parts, decisions: Decisions) -> None:
         self._parts = parts
