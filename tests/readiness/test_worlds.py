@@ -249,6 +249,11 @@ def test_too_many_worlds(check: Check, number: int, expected: Found) -> None:
     with_managed(7, "AmazonSSMManagedInstanceCore"),
     profile_and_role(inline(ALL), Machine=machine(
         IamInstanceProfile=ref("Profile"), SecurityGroupIds=many(7, "sg-{}".format))),
+    profile_and_role(
+        inline(ALL), Template=resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={
+            "IamInstanceProfile": {"Name": ref("Profile")},
+            "SecurityGroupIds": many(7, "sg-{}".format)}),
+        Machine=machine(LaunchTemplate={"LaunchTemplateId": ref("Template"), "Version": "1"})),
 ])  # fmt: skip
 def test_too_many_worlds_of_what_decides(check: Check, body: dict[str, Any]) -> None:
     report = check(body)
