@@ -297,39 +297,30 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
         CannotAsk: AWS refuses for another reason, or does not answer, or botocore makes no such
             request.
     """
-    from botocore.exceptions import (  # noqa: PLC0415 # of an extra
-        BotoCoreError,
-        ClientError,
-        ConnectTimeoutError,
-        EndpointConnectionError,
-        HTTPClientError,
-        InvalidRegionError,
-        ParamValidationError,
-        ReadTimeoutError,
-    )
-    from botocore.exceptions import ConnectionError as NoConnection  # noqa: PLC0415
+    from botocore import exceptions  # noqa: PLC0415 # of an extra
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     try:
         yield
-    except ClientError as error:
+    except exceptions.ClientError as error:
         raise _refusal(error, asked) from None
-    except (ConnectTimeoutError, ReadTimeoutError) as error:
+    except (exceptions.ConnectTimeoutError, exceptions.ReadTimeoutError) as error:
         text = f"{asked.service} in {asked.region} does not answer: {error}: check the network"
         raise NotReached(text) from None
-    except EndpointConnectionError as error:
+    except exceptions.EndpointConnectionError as error:
         region, similar, of_region = asked.region or "", _misspelt(asked.region or ""), ""
         if similar or f".{region}." in str(error):  # else the address has no region
             of_region = f", and whether there is a region {region}{similar}"
         raise NotReached(f"{error}: check the network{of_region}") from None
-    except (NoConnection, HTTPClientError) as error:
+    except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
         raise NotReached(before_aws(error)) from None
     # A name or a region that comes from another answer, and that no request can have.
-    except (InvalidRegionError, ParamValidationError, UnicodeError) as error:
+    except (exceptions.InvalidRegionError, exceptions.ParamValidationError, UnicodeError) as error:
         said = " ".join(str(error).split())
         similar = _misspelt(asked.region or "")
         raise CannotAsk(f"{asked.service} can't be asked: {said}{similar}") from None
-    except (BotoCoreError, EOFError, RuntimeError) as error:  # such as without credentials
+    # Such as without credentials.
+    except (exceptions.BotoCoreError, EOFError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and _STILL_EXPIRED not in str(error):
             raise
         raise CannotAsk(before_aws(error, asked.profile)) from None

@@ -55,12 +55,11 @@ class _Profile(NamedTuple):
 
     name: str | None = None
     role: LiveRole | None = None
+    evidence: tuple[Evidence, ...] = ()
     fault: str = ""
     """What is wrong with it, if there is no role to work with."""
-    is_empty: bool = False
-    """Whether the profile exists, and has no role."""
-    is_replaced: bool = False
-    """Whether another profile has its name now."""
+    fix: tuple[str, ...] = ()
+    """How to give the instance a profile with a role."""
     error: CannotAsk | None = None
 
 
@@ -109,10 +108,9 @@ def find_identity(node: Node, uses: Uses) -> Identity:
 
 def _of_instance(node: Node, uses: Uses) -> Identity:
     profile = _read_profile(node)
-    own, ec2 = profile.role, ec2_in(node.partition)
-    trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, ec2)
+    own = profile.role
     permissions = {} if own is None else _may(node, own, uses, profile=profile.name)
-    registers = _does_register(profile, permissions, trusted)
+    registers = _does_register(node, profile, permissions)
     account = "" if registers else _account_role(node)
     worker, replaced = own, False
     if registers is False and isinstance(account, LiveRole):
@@ -127,8 +125,10 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
         worker = _with_boundary(node.session, worker, permissions)
         permissions = _may(node, worker, uses, profile=profile.name)
     in_doubt = not (registers or replaced or isinstance(account, (str, NotThere)))
-    assumable = _assumable(node, own, trusted, ec2, replaced=replaced, error=profile.error)
     error = profile.error
+    assumable = checks.ASSUMABLE.of(None).absent(NO_ROLE, error)
+    if own is not None:
+        assumable = _assumable(node, own, replaced=replaced)
     if worker is None and in_doubt and isinstance(account, CannotAsk):
         error = error or account
     of_role = [assumable, *_permissions(node, worker, permissions, error)]
@@ -159,13 +159,17 @@ def unless_replaced(outcome: Outcome) -> Outcome:
 
 def _read_profile(node: Node) -> _Profile:
     if node.profile_arn is None:
-        return _Profile(fault="the instance has no instance profile")
+        associate = f"ec2 associate-iam-instance-profile --instance-id {node.id_word}"
+        fix = node.aws(associate, "--iam-instance-profile Name=NAME")
+        return _Profile(fault="the instance has no instance profile", fix=(fix,))
     name = node.profile_arn.rpartition("/")[2]
     found = tried(lambda: find_profile(node.session, name))
     if isinstance(found, NotThere):
-        return _Profile(name=name, fault=f"the instance profile {name} does not exist any more")
+        fault = f"the instance profile {name} does not exist any more"
+        return _Profile(name, fault=fault, fix=_replacing_profile(node, "NAME"))
     if isinstance(found, CannotAsk):
-        return _Profile(name=name, error=found)
+        return _Profile(name, error=found)
+    named = fitting(name, _limits.INSTANCE_PROFILE.fault, "PROFILE")
     own = (node.instance or {})["IamInstanceProfile"].get("Id")
     ids = {own or "", found.id or ""}
     if all(one.startswith(_UNIQUE_ID) for one in ids) and len(ids) > 1:
@@ -173,11 +177,25 @@ def _read_profile(node: Node) -> _Profile:
             f"the instance profile {name} was deleted and made again, and the instance still has "
             "the deleted one"
         )
-        return _Profile(name=name, fault=fault, is_replaced=True)
+        another = Evidence(_PROFILE, "InstanceProfileId", "another one")
+        return _Profile(name, None, (another,), fault, _replacing_profile(node, named))
     if found.role is None:
-        fault = f"the instance profile {name} has no role"
-        return _Profile(name=name, fault=fault, is_empty=True)
-    return _Profile(name=name, role=found.role)
+        add = f"iam add-role-to-instance-profile --instance-profile-name {word(named)}"
+        fix = node.aws(add, "--role-name ROLE")
+        return _Profile(name, fault=f"the instance profile {name} has no role", fix=(fix,))
+    return _Profile(name, found.role, (Evidence(_PROFILE, "Roles[0].Arn", found.role.arn),))
+
+
+def _replacing_profile(node: Node, name: str) -> tuple[str, ...]:
+    """Say how to give an instance another profile than one that is deleted, which it still has."""
+    of_node = fitting(node.id, _limits.INSTANCE_ID.fault, "ID")
+    filters = f"--filters {word(f'Name=instance-id,Values={of_node}')}"
+    put = f"--iam-instance-profile {word(f'Name={name}')} --association-id ASSOCIATION"
+    return (
+        node.aws("ec2 describe-iam-instance-profile-associations", filters),
+        node.aws("ec2 replace-iam-instance-profile-association", put),
+        "ASSOCIATION is the AssociationId that the first command prints",
+    )
 
 
 def _may(node: Node, role: LiveRole, uses: Uses, *, profile: str | None = None) -> Permissions:
@@ -214,11 +232,12 @@ def _with_boundary(session: Session, role: LiveRole, permissions: Permissions) -
     return role._replace(boundary=boundary)
 
 
-def _does_register(profile: _Profile, permissions: Permissions, trusted: Trust) -> bool | None:
+def _does_register(node: Node, profile: _Profile, permissions: Permissions) -> bool | None:
     """Tell whether the agent registers with the role of the profile; None if that is not known."""
-    if profile.error:
-        return None
-    if profile.role is None or trusted.answer == "denied":
+    if profile.role is None:
+        return None if profile.error else False
+    trusted = _trusted(node, profile.role)
+    if trusted.answer == "denied":
         return False
     register = permissions["register"]()
     if isinstance(register, CannotAsk) or register.is_open:
@@ -242,60 +261,48 @@ def _account_role(node: Node) -> _AccountRole:
 
 
 def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Outcome:
-    name = profile.name
+    name, fault = profile.name, profile.fault
     if profile.error:
         return checks.PROFILE.of(name).unasked(profile.error)
-    evidence = [Evidence("ec2:DescribeInstances", "IamInstanceProfile", name)]
-    if profile.role:
-        evidence.append(Evidence(_PROFILE, "Roles[0].Arn", profile.role.arn))
-    if profile.is_replaced:
-        evidence.append(Evidence(_PROFILE, "InstanceProfileId", "another one"))
-    named = checks.PROFILE.of(name, *evidence)
+    of_node = Evidence("ec2:DescribeInstances", "IamInstanceProfile", name)
+    named = checks.PROFILE.of(name, of_node, *profile.evidence)
     if profile.role:
         return named.passed(f"the instance has the profile {name} with the role {profile.role.arn}")
-    fix = _giving_profile(node, profile)
     if isinstance(account, LiveRole):
-        why = f"{profile.fault}, and the account's role {account.arn} takes its place"
-        return named.skipped(why)
+        return named.skipped(f"{fault}, and the account's role {account.arn} takes its place")
     if isinstance(account, CannotAsk) and not isinstance(account, NotThere):
-        why = f"{profile.fault}, and whether the account's role takes its place is not known"
-        return named.unknown(why, fix=fix)
-    return named.failed(profile.fault, fix=fix).seen_if(is_now=not node.connected)
+        why = f"{fault}, and whether the account's role takes its place is not known"
+        return named.unknown(why, fix=profile.fix)
+    return named.failed(fault, fix=profile.fix).seen_if(is_now=not node.connected)
 
 
-def _giving_profile(node: Node, profile: _Profile) -> tuple[str, ...]:
-    """Say how to give the instance a profile with a role."""
-    name = fitting(profile.name or "NAME", _limits.INSTANCE_PROFILE.fault, "PROFILE")
-    if profile.is_empty:
-        add = f"iam add-role-to-instance-profile --instance-profile-name {word(name)}"
-        return (node.aws(add, "--role-name ROLE"),)
-    if profile.name is None:
-        associate = f"ec2 associate-iam-instance-profile --instance-id {node.id_word}"
-        return (node.aws(associate, f"--iam-instance-profile Name={name}"),)
-    # An instance that still has a deleted profile can't be given another, but for a replacement.
-    of_node = fitting(node.id, _limits.INSTANCE_ID.fault, "ID")
-    put = word(f"Name={name if profile.is_replaced else 'NAME'}")
-    filters = f"--filters {word(f'Name=instance-id,Values={of_node}')}"
-    replacing = f"--iam-instance-profile {put} --association-id ASSOCIATION"
-    return (
-        node.aws("ec2 describe-iam-instance-profile-associations", filters),
-        node.aws("ec2 replace-iam-instance-profile-association", replacing),
-        "ASSOCIATION is the AssociationId that the first command prints",
+def _trusted(node: Node, role: LiveRole) -> Trust:
+    """Tell whether the trust policy lets who gives the node its credentials assume the role.
+
+    That is EC2, or Systems Manager for a hybrid node. The trust policy that AWS shows for the role
+    of an activation asks for the account, and for an ARN of the region.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-service-role.html
+    """
+    if not node.is_hybrid:
+        return trust(role.trust_policy, ec2_in(node.partition))
+    source = f"arn:{node.partition}:ssm:{node.region}:{node.account}:"
+    of_account = NO_CONTEXT.knowing({"aws:SourceAccount": node.account})
+    itself, other = (
+        trust(
+            role.trust_policy,
+            SYSTEMS_MANAGER,
+            of_account.knowing({"aws:SourceArn": f"{source}{resource}"}),
+        )
+        for resource in (f"managed-instance/{node.id}", "")
     )
+    # Which resource it names is not known.
+    return itself if itself == other else trust(role.trust_policy, SYSTEMS_MANAGER, of_account)
 
 
-def _assumable(
-    node: Node,
-    found: LiveRole | None,
-    trusted: Trust,
-    service: str,
-    *,
-    replaced: bool = False,
-    error: CannotAsk | None = None,
-) -> Outcome:
-    if found is None:
-        return checks.ASSUMABLE.of(None).absent(NO_ROLE, error)
+def _assumable(node: Node, found: LiveRole, *, replaced: bool = False) -> Outcome:
+    trusted = _trusted(node, found)
     api = _ROLE if node.is_hybrid else _PROFILE
+    service = SYSTEMS_MANAGER if node.is_hybrid else ec2_in(node.partition)
     role = checks.ASSUMABLE.of(found.arn, Evidence(api, "AssumeRolePolicyDocument", trusted.answer))
     fix = let_assume(found, trusted, service, node.region_word)
     if trusted.answer == "denied" and replaced:
@@ -437,24 +444,4 @@ def _of_activation(node: Node, named: str, found: LiveRole | CannotAsk) -> Outco
         return role.failed(why, fix=node.aws(update, "--iam-role ROLE"))
     if isinstance(found, CannotAsk):
         return checks.ASSUMABLE.of(named).unasked(found)
-    return _assumable(node, found, _trusts_activation(node, found), SYSTEMS_MANAGER)
-
-
-def _trusts_activation(node: Node, role: LiveRole) -> Trust:
-    """Tell whether Systems Manager may assume the role for the node.
-
-    The trust policy that AWS shows asks for the account, and for an ARN of the region.
-    https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-service-role.html
-    """
-    source = f"arn:{node.partition}:ssm:{node.region}:{node.account}:"
-    of_account = NO_CONTEXT.knowing({"aws:SourceAccount": node.account})
-    itself, other = (
-        trust(
-            role.trust_policy,
-            SYSTEMS_MANAGER,
-            of_account.knowing({"aws:SourceArn": f"{source}{resource}"}),
-        )
-        for resource in (f"managed-instance/{node.id}", "")
-    )
-    # Which resource it names is not known.
-    return itself if itself == other else trust(role.trust_policy, SYSTEMS_MANAGER, of_account)
+    return _assumable(node, found)

@@ -49,28 +49,75 @@ _OWNER_OF_ENDPOINTS: Final = "vpce.amazonaws.com"
 """Owns the private hosted zones that endpoints with private DNS make."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class LiveVpc:
     """A VPC, as far as it could be read."""
 
+    session: Session
+    """Asks AWS."""
     id: str
-    network: model.Network
-    judge: Judge
-    once_served: Judge
-    """Judges the paths as they are once its endpoints are there, and the names of their services
-    lead to them."""
-    only_ipv6: frozenset[str]
-    """The ids of the subnets without IPv4."""
-    holding_endpoints: tuple[str, ...]
-    """The ids of the subnets with IPv4 in which an interface endpoint can be made."""
-    errors: tuple[CannotAsk, ...]
+    account: str
+    """The account of its instances."""
+    services: tuple[str, ...]
+    """The services that are judged, of which the endpoints are read."""
+    bucket_region: str | None
+    """The region of the log bucket, if it is known."""
+    more_groups: tuple[str, ...]
+    """The ids of security groups that are not of the VPC."""
+    errors: list[CannotAsk] = field(default_factory=list)
     """Why a part of it could not be read."""
-    knows_zones: bool
-    """Whether all private hosted zones are known that its instances ask."""
-    acls: Mapping[str, _Described]
-    """The network ACL of each subnet, as `DescribeNetworkAcls` has it."""
-    arriving: frozenset[str]
-    """The services to which a way is being made: an endpoint of theirs, or a NAT gateway."""
+
+    def __post_init__(self) -> None:
+        """Read what is in the VPC."""
+        self._region = str(self.session.region)
+        self._subnets = self._of_vpc("DescribeSubnets", "Subnets") or []
+        self._only_ipv6 = {one["SubnetId"] for one in self._subnets if "CidrBlock" not in one}
+        self.holding_endpoints = [
+            one["SubnetId"] for one in self._subnets if self._holds_endpoints(one)
+        ]
+        """The ids of the subnets with IPv4 in which an interface endpoint can be made."""
+        self._tables = self._of_vpc("DescribeRouteTables", "RouteTables") or []
+        self._table_of = _by_subnet(self._tables)
+        self.acls = _by_subnet(self._of_vpc("DescribeNetworkAcls", "NetworkAcls") or [])
+        """The network ACL of each subnet, as `DescribeNetworkAcls` has it."""
+        self._endpoints = self._of_vpc("DescribeVpcEndpoints", "VpcEndpoints")
+        self._used = [one for one in self._endpoints or () if self._is_used(one)]
+        owners = (one["OwnerId"] for one in self._tables if "OwnerId" in one)
+        self._owner = next(owners, self.account)
+        self._vpcs = self._asked("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []
+        self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
+        self._lists = self._services_of_lists()
+        self._routes_of = {
+            table["RouteTableId"]: tuple(
+                self._route(one) for one in table["Routes"] if one.get("GatewayId") != _LATTICE
+            )
+            for table in self._tables
+        }
+        self._routes = [*chain.from_iterable(self._routes_of.values())]
+        zones = self._zones()
+        self.knows_zones = zones is not None and self._owner == self.account
+        """Whether all private hosted zones are known that its instances ask."""
+        self.vpc = self._as_vpc(zones)
+        nats: list[_Described] = []
+        if any(route.leads == "nat-gateway" for route in self._routes):
+            nats = self._of_vpc("DescribeNatGateways", "NatGateways", by="Filter") or []
+        self.arriving = self._arriving(nats)
+        """The services to which a way is being made: an endpoint of theirs, or a NAT gateway."""
+        self.network = model.Network(
+            vpcs={self.id: self.vpc},
+            subnets={
+                one["SubnetId"]: self._as_subnet(one)
+                for one in self._subnets
+                if one["SubnetId"] not in self._only_ipv6
+            },
+            tables={name: model.RouteTable(name, of) for name, of in self._routes_of.items()},
+            nat_gateways={one["NatGatewayId"]: self._nat(one) for one in nats},
+            groups={one["GroupId"]: self._group(one) for one in self._groups()},
+        )
+        self.judge = Judge(self.network)
+        self.once_served = Judge(_once_served(self.network))
+        """Judges the paths as they are once its endpoints are there, and the names of their
+        services lead to them."""
 
     def placement(
         self,
@@ -89,10 +136,9 @@ class LiveVpc:
         """
         own = instance["SubnetId"]
         # Without a policy to judge, instances with other roles are in the same place.
-        endpoints = self.network.vpcs[self.id].endpoints
-        is_asked = any(one.policy is not None for one in endpoints)
+        is_asked = any(one.policy is not None for one in self.vpc.endpoints)
         subnet = self.network.subnets.get(own)
-        only_ipv6 = own in self.only_ipv6
+        only_ipv6 = own in self._only_ipv6
         return model.Placement(
             Unknown("whether the agent uses IPv6, as the subnet has no IPv4") if only_ipv6 else own,
             groups_of(instance),
@@ -120,9 +166,8 @@ class LiveVpc:
 
     def evidence(self, subnet_id: str, service: str) -> tuple[Evidence, ...]:
         """List what the judge's answer about a service rests on."""
-        vpc = self.network.vpcs[self.id]
-        ids: list[str | None] = [str(one.id) for one in vpc.endpoints.of(service)]
-        endpoints = ids or ([None] if vpc.complete is True else [])
+        ids: list[str | None] = [str(one.id) for one in self.vpc.endpoints.of(service)]
+        endpoints = ids or ([None] if self.vpc.complete is True else [])
         table = self.table_of(subnet_id)
         tables = [table] if isinstance(table, str) else []
         return (
@@ -135,121 +180,33 @@ class LiveVpc:
         """Return the id of the route table of a subnet, or what decides it."""
         subnet = self.network.subnets.get(subnet_id)
         own = subnet.table if subnet else None
-        return own or self.network.vpcs[self.id].main_table
+        return own or self.vpc.main_table
 
-
-def read_vpc(
-    session: Session,
-    vpc: str,
-    account: str,
-    services: tuple[str, ...],
-    bucket_region: str | None,
-    *,
-    groups: tuple[str, ...] = (),
-) -> LiveVpc:
-    """Read what is in a VPC.
-
-    Args:
-        session: asks AWS.
-        vpc: the id of the VPC.
-        account: the account of its instances.
-        services: the services that are judged, of which the endpoints are read.
-        bucket_region: the region of the log bucket, if it is known.
-        groups: the ids of security groups that are not of the VPC. Default: - there are none
-    """
-    return session.once(
-        ("VPC", session.region, vpc, account, services, bucket_region, groups),
-        lambda: _Reader(
-            session=session, id=vpc, account=account, services=services, bucket_region=bucket_region
-        ).vpc(groups),
-    )
-
-
-def vpc_attribute(session: Session, vpc: str, name: str) -> bool | CannotAsk:
-    """Ask whether an attribute of a VPC is on, such as `enableDnsSupport`."""
-    return session.tried(
-        "ec2:DescribeVpcAttribute",
-        lambda found: bool(found[f"{name[0].upper()}{name[1:]}"]["Value"]),
-        missing=f"there is no VPC {vpc}",
-        VpcId=vpc,
-        Attribute=name,
-    )
-
-
-@dataclass(kw_only=True)
-class _Reader:
-    """Reads a VPC."""
-
-    session: Session
-    id: str
-    account: str
-    services: tuple[str, ...]
-    bucket_region: str | None
-    errors: list[CannotAsk] = field(default_factory=list)
-    """Why a part of it could not be read."""
-
-    def __post_init__(self) -> None:
-        """Read what most parts rest on."""
-        self._subnets = self._of_vpc("DescribeSubnets", "Subnets") or []
-        self._tables = self._of_vpc("DescribeRouteTables", "RouteTables") or []
-        self._table_of = _by_subnet(self._tables)
-        self._acls = _by_subnet(self._of_vpc("DescribeNetworkAcls", "NetworkAcls") or [])
-        self._endpoints = self._of_vpc("DescribeVpcEndpoints", "VpcEndpoints")
-        self._region = str(self.session.region)
-        owners = (one["OwnerId"] for one in self._tables if "OwnerId" in one)
-        self._owner = next(owners, self.account)
-        self._vpcs = self._asked("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []
-        self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
-        self._lists = self._services_of_lists()
-        self._routes_of = {
-            table["RouteTableId"]: tuple(
-                self._route(one) for one in table["Routes"] if one.get("GatewayId") != _LATTICE
-            )
-            for table in self._tables
-        }
-        self._routes = [*chain.from_iterable(self._routes_of.values())]
-
-    def vpc(self, more_groups: tuple[str, ...]) -> LiveVpc:
-        """Read all that is around the instances of the VPC."""
-        zones = self._zones()
-        network = model.Network(
-            vpcs={self.id: self._as_vpc(zones)},
-            subnets={
-                one["SubnetId"]: self._as_subnet(one) for one in self._subnets if "CidrBlock" in one
-            },
-            tables={name: model.RouteTable(name, of) for name, of in self._routes_of.items()},
-        )
-        nats: list[_Described] = []
-        if any(route.leads == "nat-gateway" for route in self._routes):
-            nats = self._of_vpc("DescribeNatGateways", "NatGateways", by="Filter") or []
-        network.nat_gateways = {one["NatGatewayId"]: self._nat(one) for one in nats}
-        groups = self._of_vpc("DescribeSecurityGroups", "SecurityGroups") or []
-        if more_groups:
-            by_id = [{"Name": "group-id", "Values": [*more_groups]}]
-            more = self._asked("ec2:DescribeSecurityGroups", "SecurityGroups", Filters=by_id)
-            groups = [*groups, *(more or [])]
-        network.groups = {one["GroupId"]: self._group(one) for one in groups}
-        return LiveVpc(
-            id=self.id,
-            network=network,
-            judge=Judge(network),
-            once_served=Judge(_once_served(network)),
-            only_ipv6=frozenset(one["SubnetId"] for one in self._subnets if "CidrBlock" not in one),
-            holding_endpoints=tuple(
-                one["SubnetId"] for one in self._subnets if self._holds_endpoints(one)
-            ),
-            errors=tuple(self.errors),
-            knows_zones=zones is not None and self._owner == self.account,
-            acls=self._acls,
-            arriving=self._arriving(nats),
+    def attribute(self, name: str) -> bool | CannotAsk:
+        """Ask whether an attribute is on, such as `enableDnsSupport`."""
+        return self.session.tried(
+            "ec2:DescribeVpcAttribute",
+            lambda found: bool(found[f"{name[0].upper()}{name[1:]}"]["Value"]),
+            missing=f"there is no VPC {self.id}",
+            VpcId=self.id,
+            Attribute=name,
         )
 
     def _arriving(self, nats: Iterable[_Described]) -> frozenset[str]:
         """Name the services to which waiting may open a way."""
         if any(one["State"] == "pending" for one in nats):
             return frozenset(self.services)
-        made = (one for one in self._used_endpoints if one.get("State", "").lower() in _ARRIVING)
+        made = (one for one in self._used if one.get("State", "").lower() in _ARRIVING)
         return frozenset(service_of(one["ServiceName"])[0] for one in made)
+
+    def _groups(self) -> list[_Described]:
+        """List the security groups of the VPC, and those that its instances have besides."""
+        groups = self._of_vpc("DescribeSecurityGroups", "SecurityGroups") or []
+        if not self.more_groups:
+            return groups
+        by_id = [{"Name": "group-id", "Values": [*self.more_groups]}]
+        more = self._asked("ec2:DescribeSecurityGroups", "SecurityGroups", Filters=by_id)
+        return [*groups, *(more or [])]
 
     def _asked(self, call: str, result: str, **asked: object) -> list[_Described] | None:
         """Return all that a call lists; None if it can't be asked."""
@@ -266,13 +223,15 @@ class _Reader:
         of_vpc = [{"Name": "vpc-id", "Values": [self.id]}]
         return self._asked(f"ec2:{operation}", result, **{by: of_vpc})
 
-    def _attribute(self, name: str) -> Fact:
-        found = self._noted(vpc_attribute(self.session, self.id, name))
-        return Unknown(f"the attribute {name} of the VPC {self.id!r}") if found is None else found
+    def _has(self, attribute: str) -> Fact:
+        found = self._noted(self.attribute(attribute))
+        return (
+            Unknown(f"the attribute {attribute} of the VPC {self.id!r}") if found is None else found
+        )
 
     def _as_vpc(self, found_zones: list[_Described] | None) -> model.Vpc:
         zones = found_zones or []
-        endpoints = model.ByService(self._as_endpoint(one) for one in self._used_endpoints)
+        endpoints = model.ByService(self._as_endpoint(one) for one in self._used)
         named = any(not one.gateway and one.private_dns is not False for one in endpoints)
         resolver = self._resolver()
         gateways = [one.target for one in self._routes if one.leads == "internet-gateway"]
@@ -286,9 +245,9 @@ class _Reader:
             complete = Unknown(f"the endpoints of the VPC {self.id!r}")
         elif self._owner != self.account:  # a shared VPC, whose endpoints only its owner can see
             complete = Unknown(f"the endpoints of the VPC {self.id!r}, which {self._owner} shares")
-        support = self._attribute("enableDnsSupport")
+        support = self._has("enableDnsSupport")
         asks_hostnames = (named or zones) and resolver is True
-        hostnames = self._attribute("enableDnsHostnames") if asks_hostnames else True
+        hostnames = self._has("enableDnsHostnames") if asks_hostnames else True
         resolves = all_of((support, hostnames))
         return model.Vpc(
             self.id,
@@ -371,17 +330,15 @@ class _Reader:
         )
         return any(by_amazon) or own_servers
 
-    @property
-    def _used_endpoints(self) -> Iterator[_Described]:
-        for endpoint in self._endpoints or ():
-            # that of a resource or of a service network has no service
-            service, is_fips = service_of(endpoint.get("ServiceName", ""))
-            called = self.bucket_region if service == "s3" else self._region
-            of_region = called in (None, endpoint.get("ServiceRegion", self._region))
-            kind = endpoint.get("VpcEndpointType", "Interface")
-            is_one = kind in ("Interface", "Gateway") and service in self.services
-            if is_one and of_region and not is_fips:
-                yield endpoint
+    def _is_used(self, endpoint: _Described) -> bool:
+        """Tell whether an endpoint may lead to a service that is judged."""
+        # that of a resource or of a service network has no service
+        service, is_fips = service_of(endpoint.get("ServiceName", ""))
+        called = self.bucket_region if service == "s3" else self._region
+        of_region = called in (None, endpoint.get("ServiceRegion", self._region))
+        kind = endpoint.get("VpcEndpointType", "Interface")
+        is_one = kind in ("Interface", "Gateway") and service in self.services
+        return is_one and of_region and not is_fips
 
     def _as_endpoint(self, found: _Described) -> model.Endpoint:
         service, _ = service_of(found["ServiceName"])
@@ -415,7 +372,7 @@ class _Reader:
 
     def _as_subnet(self, found: _Described) -> model.Subnet:
         name = found["SubnetId"]
-        table, acl = self._table_of.get(name), self._acls.get(name)
+        table, acl = self._table_of.get(name), self.acls.get(name)
         return model.Subnet(
             name,
             self.id,
@@ -509,6 +466,38 @@ class _Reader:
                     named = self._prefix_list(listed["PrefixListId"])
                     is_known = self.bucket_region or "s3" not in self.services
                     yield model.Rule(named if is_known else named._replace(service=""))
+
+
+def read_vpc(
+    session: Session,
+    vpc: str,
+    account: str,
+    services: tuple[str, ...],
+    bucket_region: str | None,
+    *,
+    groups: tuple[str, ...] = (),
+) -> LiveVpc:
+    """Read what is in a VPC.
+
+    Args:
+        session: asks AWS.
+        vpc: the id of the VPC.
+        account: the account of its instances.
+        services: the services that are judged, of which the endpoints are read.
+        bucket_region: the region of the log bucket, if it is known.
+        groups: the ids of security groups that are not of the VPC. Default: - there are none
+    """
+    return session.once(
+        ("VPC", session.region, vpc, account, services, bucket_region, groups),
+        lambda: LiveVpc(
+            session=session,
+            id=vpc,
+            account=account,
+            services=services,
+            bucket_region=bucket_region,
+            more_groups=groups,
+        ),
+    )
 
 
 def _ranges(vpc: _Described) -> Iterator[IPv4Network]:

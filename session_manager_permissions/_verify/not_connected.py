@@ -70,24 +70,6 @@ class Clue(NamedTuple):
     """Whether it is so old that the agent has tried again since, so that it explains less."""
 
 
-class _Change(NamedTuple):
-    """Something that the agent may have tried without."""
-
-    what: str
-    when: datetime
-    call: str
-    """The call whose answer has the date."""
-    field: str
-
-    def clue(self, node: Node) -> Clue:
-        """Return what the change shows if it is later than the agent's last try."""
-        at = f"{self.when:%Y-%m-%d %H:%M:%S} UTC"
-        why = f"{self.what} at {at}, after the agent's last try that is known"
-        evidence = Evidence(self.call, self.field, str(self.when))
-        is_old = datetime.now(timezone.utc) - self.when >= _RETRIES
-        return Clue(why, restart(node), (evidence,), is_old)
-
-
 def explained(node: Node, identity: Identity, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Say of an agent that is not connected, although nothing else fails, what shows why.
 
@@ -133,12 +115,11 @@ def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iter
     instance, role = node.instance, identity.role
     if role is not None and identity.replaced:
         yield _not_assumable(node, role)
-    if role is not None and role.created is not None:
+    if role is not None:
         call = "iam:GetRole" if node.is_hybrid else "iam:GetInstanceProfile"
-        made = _Change(f"the role {role.arn} was made", role.created, call, "CreateDate")
-        yield _recent(node, iter([made]))
+        yield _changed(node, f"the role {role.arn} was made", role.created, call, "CreateDate")
     if node.profile_arn and not identity.replaced:
-        yield _recent(node, _associations(node))
+        yield _associations(node)
     if launched is not None and now - launched < _UP:
         yield iter([_just_up(node, launched)])
     if instance is not None and node.record is None:
@@ -148,15 +129,23 @@ def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iter
     if instance is not None and node.record is None:
         yield _hybrid(node, instance)
     if role is not None:  # last, as these take two calls
-        yield _recent(node, _policies(node.spare, role.arn))
+        yield _policies(node, role.arn)
 
 
-def _recent(node: Node, changes: Iterator[_Change]) -> Iterator[Clue]:
-    """Yield the changes after the agent's last try that is known."""
-    last_try = _last_try(node, _time(node.instance, "LaunchTime"))
-    for change in changes:
-        if change.when > last_try:
-            yield change.clue(node)
+def _changed(node: Node, what: str, when: datetime | None, call: str, field: str) -> Iterator[Clue]:
+    """Yield a change without which the agent has made its last try that is known.
+
+    Args:
+        node: the node.
+        what: what has changed.
+        when: the date of the change, if it is known.
+        call: the call whose answer has the date.
+        field: where the answer has it.
+    """
+    if when is not None and when > _last_try(node):
+        why = f"{what} at {when:%Y-%m-%d %H:%M:%S} UTC, after the agent's last try that is known"
+        is_old = datetime.now(timezone.utc) - when >= _RETRIES
+        yield Clue(why, restart(node), (Evidence(call, field, str(when)),), is_old)
 
 
 def _time(found: object, name: str) -> datetime | None:
@@ -164,8 +153,9 @@ def _time(found: object, name: str) -> datetime | None:
     return value.astimezone(timezone.utc) if isinstance(value, datetime) else None
 
 
-def _last_try(node: Node, launched: datetime | None) -> datetime:
+def _last_try(node: Node) -> datetime:
     """Return when the agent has certainly tried; the end of time if that is not known."""
+    launched = _time(node.instance, "LaunchTime")
     pinged = _time(node.record, "LastPingDateTime")
     known = [one for one in (launched and launched + _BOOT, pinged) if one]
     return max(known, default=datetime.max.replace(tzinfo=timezone.utc))
@@ -182,35 +172,36 @@ def _not_assumable(node: Node, role: LiveRole) -> Iterator[Clue]:
         yield Clue(why, fix, (evidence,))
 
 
-def _associations(node: Node) -> Iterator[_Change]:
+def _associations(node: Node) -> Iterator[Clue]:
     """Yield when the instance got its profile."""
     call = "ec2:DescribeIamInstanceProfileAssociations"
     of_node = [{"Name": "instance-id", "Values": [node.id]}]
     found = node.spare.listed(call, "IamInstanceProfileAssociations", Filters=of_node)
     for one in answered(found):
-        when = _time(one, "Timestamp")
-        if when is not None and one.get("State") in ("associating", "associated"):
-            yield _Change("the instance got its instance profile", when, call, "Timestamp")
+        if one.get("State") in ("associating", "associated"):
+            what, when = "the instance got its instance profile", _time(one, "Timestamp")
+            yield from _changed(node, what, when, call, "Timestamp")
 
 
-def _policies(session: Session, role: str) -> Iterator[_Change]:
+def _policies(node: Node, role: str) -> Iterator[Clue]:
     """Yield the managed policies of the role, but those of AWS, by their last change.
 
     One call has the dates of all policies, so that a role may have any number of them. IAM has no
     date of an inline policy, and none of the attachment of a policy.
     """
     call, name, of = "iam:ListPolicies", role.rpartition("/")[2], f"::{role.split(':')[4]}:"
-    attached = session.listed(
+    attached = node.spare.listed(
         "iam:ListAttachedRolePolicies", "AttachedPolicies", on=role, RoleName=name
     )
     attached_arns = (str(one.get("PolicyArn")) for one in answered(attached))
     own = {arn for arn in attached_arns if of in arn}
-    found = session.listed(call, "Policies", Scope="Local", OnlyAttached=True) if own else []
+    if not own:
+        return
+    found = node.spare.listed(call, "Policies", Scope="Local", OnlyAttached=True)
     for one in answered(found):
-        when = _time(one, "UpdateDate")
-        if when is not None and one.get("Arn") in own:
+        if one.get("Arn") in own:
             what = f"the policy {one['Arn']} of the role was changed"
-            yield _Change(what, when, call, "UpdateDate")
+            yield from _changed(node, what, _time(one, "UpdateDate"), call, "UpdateDate")
 
 
 def _just_up(node: Node, launched: datetime) -> Clue:

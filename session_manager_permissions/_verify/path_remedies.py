@@ -13,12 +13,12 @@ from session_manager_permissions._network.model import GroupPeer
 from session_manager_permissions._quoting import fitting, word
 
 from .lines import in_json, with_statement
-from .network import groups_of, vpc_attribute
+from .network import groups_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from session_manager_permissions._network.model import Endpoint, Vpc
+    from session_manager_permissions._network.model import Endpoint
     from session_manager_permissions._network.verdicts import AclFault, Problem
 
     from .network import LiveVpc
@@ -86,10 +86,6 @@ class PathRemedies(NamedTuple):
         return self._of_route(service)
 
     @property
-    def _vpc(self) -> Vpc:
-        return self.vpc.network.vpcs[self.vpc.id]
-
-    @property
     def _vpc_word(self) -> str:
         return word(_id(self.vpc.id, "VPC"))
 
@@ -102,7 +98,7 @@ class PathRemedies(NamedTuple):
         return [_id(one, "GROUP") for one in groups_of(self.node.instance or {})] or ["GROUP"]
 
     def _endpoint(self, problem: Problem) -> Endpoint:
-        (found,) = (one for one in self._vpc.endpoints if one.id == problem.subject)
+        (found,) = (one for one in self.vpc.vpc.endpoints if one.id == problem.subject)
         return found
 
     def _ec2(self, command: str) -> str:
@@ -188,7 +184,7 @@ class PathRemedies(NamedTuple):
     def _with_dns(self) -> Iterator[str]:
         """Turn on what private DNS needs, if it is not known to be on."""
         for attribute, option in _DNS.items():
-            if vpc_attribute(self.node.session, self.vpc.id, attribute) is not True:
+            if self.vpc.attribute(attribute) is not True:
                 modify = self._ec2(f"modify-vpc-attribute --vpc-id {self._vpc_word}")
                 yield f"{modify} --enable-{option} Value=true"
 
@@ -221,7 +217,7 @@ class PathRemedies(NamedTuple):
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html
         """
         named = word(_id(self.vpc.table_of(self._subnet), "TABLE"))
-        for one in self._vpc.endpoints.of("s3"):
+        for one in self.vpc.vpc.endpoints.of("s3"):
             if one.gateway and one.exists is not False:
                 yield f"{self._modify(one.id)} --add-route-table-ids {named}"
                 return
@@ -229,7 +225,7 @@ class PathRemedies(NamedTuple):
 
     def _by_interface(self, service: str) -> Iterator[str]:
         """Make an interface endpoint, in groups that let the instance in."""
-        for one in self._vpc.endpoints.of(service):  # whose name no other can have
+        for one in self.vpc.vpc.endpoints.of(service):  # whose name no other can have
             if one.exists is False and one.private_dns is True:
                 if service in self.vpc.arriving:
                     yield f"wait until the endpoint {_id(one.id, 'ENDPOINT')} is accepted"
@@ -253,7 +249,7 @@ class PathRemedies(NamedTuple):
 
     def _groups_of_others(self) -> list[str]:
         """Return the groups of an endpoint of the VPC that the instance reaches."""
-        for one in self._vpc.endpoints:
+        for one in self.vpc.vpc.endpoints:
             if not one.gateway and one.private_dns is True and one.service in self.opened:
                 return [_id(group, "GROUP") for group in one.groups]
         return []
