@@ -23,7 +23,7 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.asking import CannotAsk
-from session_manager_permissions._verify.document import Home, read_document
+from session_manager_permissions._verify.document import read_document
 
 from .conftest import BY_CHANCE
 from .places import ACCOUNT, HERE, REGION
@@ -146,9 +146,9 @@ def document_takes(name: str, text: str) -> bool:
     """Whether a live document that says so can be asked about."""
     inputs = {"s3BucketName": "session-logs", name: text}
     content = json.dumps({"sessionType": "Standard_Stream", "inputs": inputs})
-    session = Mock(ask=Mock(return_value=content))
+    session = Mock(ask=Mock(return_value=content), partition="aws", region=REGION)
     try:
-        read_document(session, "Sessions", Home("aws", ACCOUNT, REGION))
+        read_document(session, "Sessions", ACCOUNT)
     except CannotAsk:
         return False
     return True

@@ -29,13 +29,14 @@ from session_manager_permissions._verify.keys import LiveKey
 from session_manager_permissions._verify.live_roles import LiveRole
 from session_manager_permissions._verify.operators import _SIGNS_CHANNEL
 from session_manager_permissions._verify.permissions import PERMISSIONS
-from session_manager_permissions._verify.questions import Bucket, Uses, questions
+from session_manager_permissions._verify.questions import Agent, Bucket, Uses
 
 from .conftest import ROOT
 from .keys import existing_key
-from .places import HERE, REGION, key_arn, role_arn
+from .places import HERE, key_arn, role_arn
 from .templates import as_list
 from .test_readme import code, table
+from .verify.nodes import Session, World
 
 REGIONS: Final = [
     pytest.param(path, match["name"], match["text"], id=f"{path.stem}: {match['name']}")
@@ -173,13 +174,11 @@ def test_an_operator_is_granted_each_call_of_the_client() -> None:
 
 
 def test_the_capabilities_are_asked_about_as_the_page_says() -> None:
-    key = LiveKey(key_arn(), "key")
+    key = LiveKey(key_arn(), key_arn())
     document, bucket = LiveDocument(log_bucket="logs", log_group="logs"), Bucket(key=key)
     uses = Uses(document, keys=(key,), bucket=bucket)
-    asked = {
-        one.capability: {action for need in one.needs for action in need.actions}
-        for one in questions(LiveRole(role_arn(), None), uses, REGION)
-    }
+    agent = Agent(session=Session(World()), role=LiveRole(role_arn()), uses=uses)
+    asked = {one.capability: {call.action for call in one.calls} for one in agent.questions()}
     rows = table("capability", (ROOT / "docs/verify.md").read_text("utf-8"))
 
     said = {row[0].strip("`"): {name for name in code(row[2]) if ":" in name} for row in rows}

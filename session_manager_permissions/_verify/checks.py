@@ -493,10 +493,8 @@ CHECKS: Final[Mapping[str, Check]] = {
 }
 """All checks by their names, from the instance outwards."""
 ORDER: Final = (*CHECKS,)
-MAY_USE: Final = (ENCRYPT, LOG_TO_S3, LOG_TO_CLOUDWATCH)
-"""The checks of whether the role may use what the Session document names."""
-USABLE: Final = (KEY_USABLE, BUCKET, LOG_GROUP)
-"""The checks of whether what the Session document names can be used at all."""
+OF_DOCUMENT: Final = (KEY_USABLE, BUCKET, LOG_GROUP, ENCRYPT, LOG_TO_S3, LOG_TO_CLOUDWATCH)
+"""The checks of what the Session document names: whether it can be used at all, and by the role."""
 
 
 def get_diagnostics(platform: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
@@ -58,15 +59,7 @@ class LiveDocument(NamedTuple):
     """What `cloudWatchStreamingEnabled` is, if it is a text, which the agent does not parse."""
 
 
-class Home(NamedTuple):
-    """The account and the region in which a name of a document stands for a resource."""
-
-    partition: str
-    account: str
-    region: str
-
-
-def read_document(session: Session, name: str, home: Home) -> LiveDocument:
+def read_document(session: Session, name: str, account: str) -> LiveDocument:
     """Read the live document of this name, or of this ARN if another account shares it.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-schema.html
@@ -81,7 +74,8 @@ def read_document(session: Session, name: str, home: Home) -> LiveDocument:
         "ssm:GetDocument",
         lambda found: str(found["Content"]),
         on=where,
-        missing=f"there is no document {name!r} in {home.region}: give another name, or --region",
+        missing=f"there is no document {name!r} in {session.region}: give another name, or "
+        "--region",
         Name=name,
         DocumentFormat="JSON",
     )
@@ -101,13 +95,14 @@ def read_document(session: Session, name: str, home: Home) -> LiveDocument:
         properties = content.get("properties")
         to_others = isinstance(properties, dict) and "host" in properties
         return LiveDocument(name=name, session_type=PORT, to_other_hosts=to_others)
-    key = _text(inputs, "kmsKeyId", where, lambda key: _limits.key_fault(key_arn(key, home)))
+    arn_of = partial(key_arn, session, account)
+    key = _text(inputs, "kmsKeyId", where, lambda key: _limits.key_fault(arn_of(key)))
     bucket = _text(inputs, "s3BucketName", where, _limits.BUCKET.fault)
     user, streams = inputs.get("runAsDefaultUser"), inputs.get("cloudWatchStreamingEnabled")
     return LiveDocument(
         name=name,
         session_type=session_type,
-        key=key and key_arn(key, home),
+        key=key and arn_of(key),
         log_bucket=bucket,
         log_prefix=_text(inputs, "s3KeyPrefix", where, _limits.prefix_fault) if bucket else None,
         log_group=_text(inputs, "cloudWatchLogGroupName", where, _limits.LOG_GROUP.fault),
@@ -119,11 +114,11 @@ def read_document(session: Session, name: str, home: Home) -> LiveDocument:
     )
 
 
-def key_arn(key: str, home: Home) -> str:
+def key_arn(session: Session, account: str, key: str) -> str:
     """Return the ARN of a key or an alias that is given by its ARN, its id or its name."""
     if key.startswith("arn:"):
         return key
-    return f"arn:{home.partition}:kms:{home.region}:{home.account}:{_needs.key_in_arn(key)}"
+    return f"arn:{session.partition}:kms:{session.region}:{account}:{_needs.key_in_arn(key)}"
 
 
 def _text(

@@ -23,7 +23,7 @@ from .checks import CHECKS, NO_ROLE, Evidence, Outcome, on_node
 from .lines import in_json, with_statement
 from .live_roles import LiveRole, find_profile, find_role
 from .node import at_least, service_setting
-from .questions import Uses, questions
+from .questions import Agent, Uses
 from .role_verdict import Verdict, ask
 
 if TYPE_CHECKING:
@@ -207,17 +207,8 @@ def _may(node: Node, role: LiveRole, uses: Uses, *, profile: str | None = None) 
         uses: what sessions use.
         profile: the name of the role's instance profile. Default: - the role is in none
     """
-    asked = questions(role, uses, node.region, node.arn)
-    verdicts = ask(
-        node.session,
-        role,
-        asked,
-        instance_profile=profile,
-        node_id=node.id,
-        alike=node.alike,
-        spare=node.spare,
-    )
-    return {one.capability: verdict for one, verdict in zip(asked, verdicts, strict=True)}
+    agent = Agent(session=node.session, role=role, uses=uses, node=node.arn)
+    return dict(ask(agent, instance_profile=profile, alike=node.alike, spare=node.spare))
 
 
 def _with_boundary(session: Session, role: LiveRole, permissions: Permissions) -> LiveRole:

@@ -8,11 +8,13 @@ from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import in_python
 
 from .asking import CannotAsk, well_formed
+from .simulator import ConditionKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .session import Session
+    from .simulator import Context
 
 DESCRIBE_KEY: Final = "kms:DescribeKey"
 
@@ -35,6 +37,12 @@ class LiveKey(NamedTuple):
     def is_of_aws(self) -> bool:
         """Whether it is named by the alias of an AWS managed key, which only AWS gives."""
         return (self.alias_name or "").startswith(_needs.AWS_MANAGED_ALIAS)
+
+    @property
+    def context(self) -> Context:
+        """The condition keys that say by which alias a call uses it."""
+        alias = self.alias_name
+        return (ConditionKey("kms:ResourceAliases", alias, "stringList"),) if alias else ()
 
     @property
     def in_python(self) -> str:

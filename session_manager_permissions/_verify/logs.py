@@ -20,7 +20,7 @@ from .session_key import key_fault
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .document import Home, LiveDocument
+    from .document import LiveDocument
     from .node import Node
     from .session import Session
 
@@ -64,8 +64,8 @@ def read_bucket(node: Node, bucket: str | None) -> Bucket:
         return Bucket(region=found.bucket_region, key=found, error=found)
     if found.named_key is None:
         return found
-    home = node.home(str(found.region))
-    return found._replace(key=_bucket_key(node.session, bucket, found.named_key, home))
+    there = node.session.in_region(str(found.region))
+    return found._replace(key=_bucket_key(there, node.account, bucket, found.named_key))
 
 
 def bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcome:
@@ -135,12 +135,14 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
     return encrypted.failed_if(text, fix, enforced=enforces)
 
 
-def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey | CannotAsk | None:
+def _bucket_key(
+    session: Session, account: str, bucket: str, key: str
+) -> LiveKey | CannotAsk | None:
     """Find the key of the bucket; None for S3's AWS managed key, which needs no grant.
 
     S3 takes any text for the key of a bucket's default encryption.
     """
-    arn = key_arn(key, home)
+    arn = key_arn(session, account, key)
     if _limits.key_fault(arn):
         return CannotAsk(
             f"the default encryption of the bucket {bucket!r} names the key {key!r}, which is "

@@ -18,7 +18,6 @@ from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NoNode, NotThere, answered, one_of, well_formed
 from .checks import CONNECTED, REGISTERED, RUNNING, TIER, Evidence, Outcome
-from .document import Home
 from .lines import region_word
 
 if TYPE_CHECKING:
@@ -66,10 +65,6 @@ class Node:
     def is_hybrid(self) -> bool:
         """Tell whether it was registered by an activation, as machines outside of EC2 are."""
         return self.instance is None
-
-    def home(self, region: str | None = None) -> Home:
-        """Return its account and its region, or another region of the account."""
-        return Home(self.partition, self.account, region or self.region)
 
     @property
     def arn(self) -> str:

@@ -411,9 +411,7 @@ def _calls(
         Call(_CHANNEL, f"{sessions}{user_id}-{SAMPLE_ID}", common),
     ]
     if preferences.key is not None:
-        of_key, alias = session_context(node.id), preferences.key.alias_name
-        if alias:
-            of_key = (*of_key, ConditionKey("kms:ResourceAliases", alias, "stringList"))
+        of_key = (*session_context(node.id), *preferences.key.context)
         calls.append(Call("kms:GenerateDataKey", preferences.key.arn, common, of_key))
     return calls, [Call(action, own, common, of_session) for action in _OWN]
 

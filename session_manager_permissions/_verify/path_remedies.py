@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._network import verdicts
@@ -24,12 +25,8 @@ if TYPE_CHECKING:
     from .network import LiveVpc
     from .node import Node
 
-    _Entries = Mapping[int, dict[str, Any]]
-    """The entries of one side of a network ACL, by their numbers."""
     _Side = tuple[str, bool]
     """The id of a network ACL, and whether it is about what goes out."""
-    _AclNeed = tuple[_Side, str]
-    """A side of a network ACL, and the options of the entry that lets the traffic pass."""
 
 _DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hostnames"}
 """The attributes of a VPC that private DNS needs, and how the AWS CLI names them."""
@@ -40,7 +37,8 @@ https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
 """
 
 
-class PathRemedies(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class PathRemedies:
     """What to do about the paths from a node to services."""
 
     node: Node
@@ -51,23 +49,23 @@ class PathRemedies(NamedTuple):
     opened: Collection[str]
     """The services whose paths are open."""
 
+    entries: dict[_Side, dict[int, dict[str, Any]]] = field(default_factory=dict)
+    """The entries of the network ACLs by their numbers, with those that remedies add."""
+    added: dict[tuple[_Side, str], tuple[str, ...]] = field(default_factory=dict)
+    """The lines that add an entry, by its side and by its options."""
+
     def of(self, problems: Mapping[str, Sequence[Problem]]) -> dict[str, tuple[str, ...]]:
         """Return the remedies of problems, by the service that the path leads to.
 
         Each line is there once: commands, and what else there is to do. All can be run together.
         """
-        faults = (one.acl for several in problems.values() for one in several if one.acl)
-        acl_lines = self._acl_lines(faults)
-
-        def lines(service: str, problem: Problem) -> Iterable[str]:
-            if problem.acl is None:
-                return self._of_one(problem, service)
-            return chain.from_iterable(acl_lines[one] for one in self._acl_needs(problem.acl))
-
-        return {
-            service: (*dict.fromkeys(line for one in several for line in lines(service, one)),)
-            for service, several in problems.items()
-        }
+        fixes = {}
+        for service, several in problems.items():
+            lines = (
+                self._of_acl(one.acl) if one.acl else self._of_one(one, service) for one in several
+            )
+            fixes[service] = (*dict.fromkeys(chain.from_iterable(lines)),)
+        return fixes
 
     def _of_one(self, problem: Problem, service: str) -> Iterable[str]:
         if problem.cause == verdicts.EGRESS_CLOSED:
@@ -112,34 +110,21 @@ class PathRemedies(NamedTuple):
         command = self._ec2(f"authorize-security-group-{side} --group-id {word(group)}")
         return f"{command} --ip-permissions {allowed}"
 
-    def _acl_lines(self, faults: Iterable[AclFault]) -> dict[_AclNeed, tuple[str, ...]]:
+    def _of_acl(self, fault: AclFault) -> Iterator[str]:
         """Add entries that let TCP pass before those that deny it. Each has a number of its own."""
-        sides: dict[_Side, _Entries] = {
-            (acl["NetworkAclId"], egress): {
-                one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress
-            }
-            for acl in self.vpc.acls.values()
-            for egress in (True, False)
-        }
-        lines: dict[_AclNeed, tuple[str, ...]] = {}
-        for need in dict.fromkeys(chain.from_iterable(map(self._acl_needs, faults))):
-            side, allowing = need
-            lines[need], sides[side] = self._by_entry(side, allowing, sides[side])
-        return lines
-
-    def _acl_needs(self, fault: AclFault) -> Iterator[_AclNeed]:
         acl = self.vpc.acls[fault.subnet]
         for egress, ports in fault.ports:
-            yield (acl["NetworkAclId"], egress), _allowing(fault.peer, ports)
+            side, allowing = (acl["NetworkAclId"], egress), _allowing(fault.peer, ports)
+            own = {one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress}
+            entries = self.entries.setdefault(side, own)
+            if (side, allowing) not in self.added:
+                self.added[side, allowing] = self._by_entry(side, allowing, entries)
+            yield from self.added[side, allowing]
 
     def _by_entry(
-        self, side: _Side, allowing: str, entries: _Entries
-    ) -> tuple[tuple[str, ...], _Entries]:
-        """Add an entry before the first that denies TCP, or in its place if no number is free.
-
-        Returns:
-            The lines, and the entries that there are once they are run.
-        """
+        self, side: _Side, allowing: str, entries: dict[int, dict[str, Any]]
+    ) -> tuple[str, ...]:
+        """Add an entry before the first that denies TCP, or in its place if no number is free."""
         denials = (number for number, one in entries.items() if _denies_tcp(one))
         first = min(denials, default=_LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)
@@ -149,17 +134,18 @@ class PathRemedies(NamedTuple):
         create = self._ec2(f"create-network-acl-entry {of_side}")
         added = {"RuleAction": "allow", "Protocol": "6"}
         if number := next(free, None):
-            line = f"{create} --rule-number {number} {allowing}"
-            return (line,), {**entries, number: added}
+            entries[number] = added
+            return (f"{create} --rule-number {number} {allowing}",)
         moved = next(behind, _LAST_ENTRY)
         if any(entries[number]["RuleAction"] != "deny" for number in range(first + 1, moved)):
-            return (f"before entry {first}, which denies it, add one with: {allowing}",), entries
+            return (f"before entry {first}, which denies it, add one with: {allowing}",)
         replace = self._ec2(f"replace-network-acl-entry {of_side}")
-        lines = (
-            f"{create} --rule-number {moved} {_as_it_is(entries[first])}",
+        denial, entries[first] = entries[first], added
+        entries[moved] = denial
+        return (
+            f"{create} --rule-number {moved} {_as_it_is(denial)}",
             f"{replace} --rule-number {first} {allowing}",
         )
-        return lines, {**entries, moved: entries[first], first: added}
 
     def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Allow the account what the agent calls, unless a Deny says no."""

@@ -47,7 +47,8 @@ class Preferences:
     name: str
     """The document's name."""
     outcomes: list[Outcome]
-    """Whether the key, the bucket and the log group can be used at all."""
+    """Whether the key, the bucket and the log group can be used at all. If there is no document, or
+    it can't be read, also whether the role may use them."""
     error: CannotAsk | None = None
     """Why it is not known what the sessions use."""
     uses: Uses = field(default_factory=Uses)
@@ -83,14 +84,14 @@ def find_preferences(node: Node, given: str | None) -> Preferences:
         CannotAsk: there is no document of the given name, or it is not one of sessions.
     """
     name = given or _needs.DEFAULT_DOCUMENT
-    found = tried(lambda: read_document(node.session, name, node.home()))
+    found = tried(lambda: read_document(node.session, name, node.account))
     if isinstance(found, NotThere) and given is None:
-        why = _no_document(name)
-        return Preferences(name=name, outcomes=[check.skipped(why) for check in checks.USABLE])
+        why = f"the account has no document {name}, so sessions use no key and are not logged"
+        return Preferences(name=name, outcomes=[check.skipped(why) for check in checks.OF_DOCUMENT])
     if isinstance(found, CannotAsk) and given and not isinstance(found, (NotPermitted, Refused)):
         raise found
     if isinstance(found, CannotAsk):
-        outcomes = [of_unread(check, name, found) for check in checks.USABLE]
+        outcomes = [of_unread(check, name, found) for check in checks.OF_DOCUMENT]
         return Preferences(name=name, outcomes=outcomes, error=found)
     key_usable, key = find_session_key(node, found.key)
     bucket = read_bucket(node, found.log_bucket)
@@ -108,12 +109,10 @@ def of_unread(check: Check, name: str, error: CannotAsk) -> Outcome:
     return document.failed(str(error), fix=fix, is_seen=False)
 
 
-def _no_document(name: str) -> str:
-    return f"the account has no document {name}, so sessions use no key and are not logged"
-
-
 def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> list[Outcome]:
     """Check whether the role that does the work may use what the document names."""
+    if preferences.document.name is None:
+        return preferences.outcomes
     outcomes = [*_permissions(node, preferences, identity)]
     if identity.in_doubt:
         outcomes = [unless_replaced(one) for one in outcomes]
@@ -124,11 +123,7 @@ def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
 
 
 def _permissions(node: Node, preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
-    name, document, error = preferences.name, preferences.document, preferences.error
-    if error or document.name is None:
-        for check in checks.MAY_USE:
-            yield check.of(name).unasked(error) if error else check.skipped(_no_document(name))
-        return
+    document = preferences.document
     no_key = "sessions use no key"
     if document.session_type == PORT:
         no_key = f"the agent neither encrypts nor logs a session of the type {PORT}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
@@ -11,12 +12,21 @@ from session_manager_permissions._quoting import in_python
 from .asking import CannotAsk
 from .document import LiveDocument
 from .keys import LiveKey
-from .simulator import SAMPLE_INSTANCE, SAMPLE_SESSION, ConditionKey
+from .simulator import (
+    SAMPLE_INSTANCE,
+    SAMPLE_SESSION,
+    Call,
+    ConditionKey,
+    request_context,
+    session_context,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .live_roles import LiveRole
+    from .session import Session
+    from .simulator import Context
 
 UPLOAD: Final = ("s3:PutObject",)
 _ACL, _ENCRYPTION = "s3:x-amz-acl", "s3:x-amz-server-side-encryption"
@@ -82,161 +92,177 @@ class Question(NamedTuple):
     capability: str
     subject: str | None
     """The key, the bucket or the log group that it does it with."""
-    needs: tuple[_needs.NeededStatement, ...]
-    """The actions that must be allowed, each need on one resource."""
+    calls: tuple[Call, ...]
+    """The calls that must be allowed."""
     grant: str
     """The arguments of `SessionManagerPermissions` that grant it."""
     options: tuple[tuple[str, str], ...] = ()
     """The options of the app that grant it, without code."""
     is_either: bool = False
-    """Whether one of the needs is enough."""
+    """Whether one of the calls is enough."""
     notes: Mapping[str, str] = {}
     """What a denial leads to, by action."""
     of_another_account: bool = False
     """Whether the subject is of another account, so that no policy of its own is enough."""
     lacks: frozenset[str] = _LACKS
     """The condition keys that the calls certainly do not have, in lower case."""
-    headers: tuple[ConditionKey, ...] = ()
-    """The condition keys of an upload, which are those of its headers."""
-    via: str = ""
-    """The service that calls AWS KMS for the agent, if one does."""
-    region: str | None = None
-    """The region of resources whose ARNs name none. Default: - the instance's region"""
     policies_count: bool = False
     """Whether the policies of the resources are judged also where those of IAM allow it."""
 
 
-def questions(
-    role: LiveRole,
-    uses: Uses,
-    region: str | None,
-    node: str | None = None,
-    *,
-    is_hybrid: bool = False,
-) -> list[Question]:
-    """List what the agent does on an instance with this role.
+@dataclass(frozen=True, kw_only=True)
+class Agent:
+    """The agent on an instance with a role."""
 
-    Args:
-        role: the instance's role.
-        uses: what the session preferences have the agent use.
-        region: the instance's region, if it is known.
-        node: the ARN of the instance, or of the managed instance. Default: - a sample in the region
-        is_hybrid: whether the sample may be a hybrid node, as EC2 can't assume the role.
+    session: Session
+    """Asks AWS, in the instance's region, if it is known."""
+    role: LiveRole
+    uses: Uses
+    """What the session preferences have it use."""
+    node: str | None = None
+    """The ARN of the instance, or of the managed instance. Default: - a sample in the region"""
+    is_hybrid: bool = False
+    """Whether the sample may be a hybrid node, as EC2 can't assume the role."""
 
-    Raises:
-        CannotAsk: there is a log group, and no region.
-    """
-    asked = [
-        Question(
-            "reach", None, (_needs.CHANNELS,), "the role, by role=... or instance_profile=..."
-        ),
-        _registration(role, region, node, is_hybrid=is_hybrid),
-    ]
-    for key in uses.keys:
-        # The condition says what a session's call has, so a policy that asks for it is satisfied.
-        need = _needs.decrypt(key.arn, key.alias_name, sessions_only=True)
-        grant = f"encryption_key={key.in_python}"
-        # The agent calls KMS itself.
-        options = (("key", key.given),)
-        asked.append(
-            Question("encrypt", key.given, (need,), grant, options, lacks=_LACKS | BY_NO_SERVICE)
+    @property
+    def node_id(self) -> str:
+        """The id of the instance."""
+        return (self.node or SAMPLE_INSTANCE).rpartition("/")[2]
+
+    def questions(self) -> list[Question]:
+        """List what it does.
+
+        Raises:
+            CannotAsk: there is a log group, and no region.
+        """
+        reaches = self._calls(_needs.CHANNELS)
+        role = "the role, by role=... or instance_profile=..."
+        asked = [Question("reach", None, reaches, role), self._registration()]
+        of_session = session_context(self.node_id)
+        for key in self.uses.keys:
+            own = (*key.context, *of_session)
+            decrypts = self._calls(_needs.decrypt(key.arn, sessions_only=True), own=own)
+            grant, options = f"encryption_key={key.in_python}", (("key", key.given),)
+            # The agent calls KMS itself.
+            lacks = _LACKS | BY_NO_SERVICE
+            asked.append(Question("encrypt", key.given, decrypts, grant, options, lacks=lacks))
+        bucket, group = self.uses.document.log_bucket, self.uses.document.log_group
+        if bucket is not None:
+            asked.append(self._logs_in_s3(bucket))
+        if group is not None:
+            asked.append(self._logs_in_cloudwatch(group))
+        return asked
+
+    def _calls(
+        self, *needs: _needs.NeededStatement, own: Context = (), region: str | None = None
+    ) -> tuple[Call, ...]:
+        """List the calls that needs are about.
+
+        Args:
+            needs: what the role needs, each on one resource.
+            own: the condition keys of these calls alone.
+            region: the region of resources whose ARNs name none. Default: - the instance's region
+        """
+        calls = []
+        for need in needs:
+            named = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
+            context = request_context(self.role.arn, named or region or self.session.region)
+            calls += [Call(action, need.resource, context, own) for action in need.actions]
+        return tuple(calls)
+
+    def _registration(self) -> Question:
+        """Ask about registration, which a policy may allow on everything or on instances alone."""
+        role, region = self.role, self.session.region
+        needs = [_needs.REGISTRATION]
+        notes = {}
+        if region is None:
+            (action,) = _needs.REGISTRATION.actions
+            notes[action] = (
+                "a policy may allow it on the instances of a region alone: not judged, as no "
+                "region is known; give --region"
+            )
+        else:
+            place = f"{region}:{role.account}"
+            instance = f"arn:{role.partition}:ec2:{place}:instance/{SAMPLE_INSTANCE}"
+            hybrid = f"arn:{role.partition}:ssm:{place}:managed-instance/m{SAMPLE_INSTANCE}"
+            samples = [hybrid, instance] if self.is_hybrid else [self.node or instance]
+            needs += [_needs.REGISTRATION._replace(resource=one) for one in samples]
+        return Question(
+            "register",
+            None,
+            self._calls(*needs),
+            "allow_registration=True; if the account has Default Host Management Configuration, "
+            "that may register the instance instead, and the role's own policies then go unused",
+            (("allow-registration", "true"),),
+            is_either=True,
+            notes=notes,
         )
-    bucket, group = uses.document.log_bucket, uses.document.log_group
-    if bucket is not None:
-        asked.append(_logs_in_s3(role, uses, bucket))
-    if group is not None:
-        asked.append(_logs_in_cloudwatch(role, group, region))
-    return asked
 
-
-def _registration(
-    role: LiveRole, region: str | None, node: str | None, *, is_hybrid: bool
-) -> Question:
-    """Ask about registration, which a policy may allow on everything or on instances alone."""
-    needs = [_needs.REGISTRATION]
-    notes = {}
-    if region is None:
-        (action,) = _needs.REGISTRATION.actions
-        notes[action] = (
-            "a policy may allow it on the instances of a region alone: not judged, as no region is "
-            "known; give --region"
+    def _logs_in_s3(self, bucket: str) -> Question:
+        document, found = self.uses.document, self.uses.bucket
+        arn = f"arn:{self.role.partition}:s3:::{bucket}"
+        prefix = _needs.joined(document.log_prefix or "")
+        encryption = _needs.log_encryption(arn)
+        upload = _at_sample(
+            _needs.log_objects(arn, prefix, other_account=False), f"{SAMPLE_SESSION}.log"
         )
-    else:
-        place = f"{region}:{role.account}"
-        instance = f"arn:{role.partition}:ec2:{place}:instance/{SAMPLE_INSTANCE}"
-        hybrid = f"arn:{role.partition}:ssm:{place}:managed-instance/m{SAMPLE_INSTANCE}"
-        samples = [hybrid, instance] if is_hybrid else [node or instance]
-        needs += [_needs.REGISTRATION._replace(resource=one) for one in samples]
-    return Question(
-        "register",
-        None,
-        tuple(needs),
-        "allow_registration=True; if the account has Default Host Management Configuration, that "
-        "may register the instance instead, and the role's own policies then go unused",
-        (("allow-registration", "true"),),
-        is_either=True,
-        notes=notes,
-    )
-
-
-def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
-    arn = f"arn:{role.partition}:s3:::{bucket}"
-    prefix = _needs.joined(uses.document.log_prefix or "")
-    objects = _needs.log_objects(arn, prefix, other_account=False)
-    encryption = _needs.log_encryption(arn)
-    needs = [encryption, _at_sample(objects, f"{SAMPLE_SESSION}.log")]
-    grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'
-    options = {"log-bucket": bucket, "log-prefix": prefix}
-    key = uses.bucket.key
-    if isinstance(key, LiveKey):
-        needs.append(_needs.log_bucket_key(key.arn, key.alias_name))
-        grant = (
-            'log_bucket=s3.Bucket.from_bucket_attributes(scope, "Logs", '
-            f"bucket_name={in_python(bucket)}, encryption_key={key.in_python})"
+        headers = _headers(found.algorithm)
+        calls = self._calls(encryption, region=found.region)
+        calls += self._calls(upload, own=headers, region=found.region)
+        grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'
+        options = {"log-bucket": bucket, "log-prefix": prefix}
+        if isinstance(key := found.key, LiveKey):
+            own = (*key.context, *self._via_s3(key))
+            calls += self._calls(_needs.log_bucket_key(key.arn), own=own)
+            grant = (
+                'log_bucket=s3.Bucket.from_bucket_attributes(scope, "Logs", '
+                f"bucket_name={in_python(bucket)}, encryption_key={key.in_python})"
+            )
+            options["log-bucket-key"] = key.given
+        if prefix:
+            grant += f", log_prefix={in_python(prefix)}"
+        (action,) = encryption.actions
+        return Question(
+            "log-to-s3",
+            f"{arn}/{prefix}".rstrip("/"),
+            calls,
+            grant,
+            tuple((name, value) for name, value in options.items() if value),
+            notes={action: _ENCRYPTION_NOT_READ[document.enforces_s3_encryption]},
+            of_another_account=found.is_foreign,
+            policies_count=True,
         )
-        options["log-bucket-key"] = key.given
-    if prefix:
-        grant += f", log_prefix={in_python(prefix)}"
-    (action,) = encryption.actions
-    note = _ENCRYPTION_NOT_READ[uses.document.enforces_s3_encryption]
-    subject = f"{arn}/{prefix}".rstrip("/")
-    given = tuple((name, value) for name, value in options.items() if value)
-    return Question(
-        "log-to-s3",
-        subject,
-        tuple(needs),
-        grant,
-        given,
-        notes={action: note},
-        of_another_account=uses.bucket.is_foreign,
-        headers=_headers(uses.bucket.algorithm),
-        via="s3",
-        region=uses.bucket.region,
-        policies_count=True,
-    )
+
+    def _via_s3(self, key: LiveKey) -> Context:
+        """Return the condition key that says that S3 calls AWS KMS for the agent."""
+        if self.session.region is None:
+            return ()
+        service = f"s3.{key.arn.split(':')[3]}.{self.session.dns_suffix}"
+        return (ConditionKey("kms:ViaService", service),)
+
+    def _logs_in_cloudwatch(self, group: str) -> Question:
+        role, region = self.role, self.session.region
+        if region is None:
+            raise CannotAsk("a log group is in a region, and no region is known: give --region")
+        groups = f"arn:{role.partition}:logs:{region}:{role.account}:log-group:"
+        arn = f"{groups}{group}"
+        needs = (
+            # CloudWatch Logs asks whether the caller may list on a group without a name.
+            need._replace(resource=f"{groups}:log-stream:")
+            if need.resource == "*"
+            else _at_sample(need, f"log-stream:{SAMPLE_SESSION}")
+            for need in _needs.log_group(arn)
+            if need.resource != arn  # its action is asked about on the streams
+        )
+        grant = f'log_group=logs.LogGroup.from_log_group_name(scope, "Logs", {in_python(group)})'
+        options = (("log-group", group),)
+        return Question("log-to-cloudwatch", arn, self._calls(*needs), grant, options)
 
 
-def _headers(algorithm: str) -> tuple[ConditionKey, ...]:
+def _headers(algorithm: str) -> Context:
     """Return the condition keys of an upload by its headers: agent/s3util/s3util.go."""
     acl = ConditionKey(_ACL, "bucket-owner-full-control")
     return (acl, ConditionKey(_ENCRYPTION, algorithm)) if algorithm in TAKEN else (acl,)
-
-
-def _logs_in_cloudwatch(role: LiveRole, group: str, region: str | None) -> Question:
-    if region is None:
-        raise CannotAsk("a log group is in a region, and no region is known: give --region")
-    groups = f"arn:{role.partition}:logs:{region}:{role.account}:log-group:"
-    arn = f"{groups}{group}"
-    needs = (
-        # CloudWatch Logs asks whether the caller may list on a group without a name.
-        need._replace(resource=f"{groups}:log-stream:")
-        if need.resource == "*"
-        else _at_sample(need, f"log-stream:{SAMPLE_SESSION}")
-        for need in _needs.log_group(arn)
-        if need.resource != arn  # its action is asked about on the streams
-    )
-    grant = f'log_group=logs.LogGroup.from_log_group_name(scope, "Logs", {in_python(group)})'
-    return Question("log-to-cloudwatch", arn, tuple(needs), grant, (("log-group", group),))
 
 
 def _at_sample(need: _needs.NeededStatement, sample: str) -> _needs.NeededStatement:

@@ -8,13 +8,13 @@ from session_manager_permissions._trust import SYSTEMS_MANAGER, ec2_in, trust
 
 from .asking import CannotAsk, answered
 from .checks import CHECKS
-from .document import PORT, Home, LiveDocument, read_document
+from .document import PORT, LiveDocument, read_document
 from .identity import let_assume
 from .keys import LiveKey, find_key
 from .lines import region_word, with_profile
 from .live_roles import find_role, role_of_profile
 from .options import refuse_without_bucket
-from .questions import Bucket, Uses, questions
+from .questions import Agent, Bucket, Uses
 from .role_verdict import ask
 from .text import all_shown, plainly
 
@@ -40,7 +40,7 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     Raises:
         CannotAsk: there is no such role, profile, key or document, or AWS does not answer.
     """
-    profile, region = arguments.instance_profile, session.region
+    profile = arguments.instance_profile
     role = find_role(session, arguments.role or role_of_profile(session, profile))
     document = _document(arguments, session, role)
     keys = [document.key] if document.key else arguments.key
@@ -54,9 +54,8 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     )
     by_ec2 = trust(role.trust_policy, ec2_in(role.partition))
     is_hybrid = profile is None and by_ec2.answer == "denied"
-    of_agent = questions(role, uses, region, is_hybrid=is_hybrid)
-    asked = ask(session, role, of_agent, instance_profile=profile)
-    verdicts = [answered(verdict()) for verdict in asked]
+    agent = Agent(session=session, role=role, uses=uses, is_hybrid=is_hybrid)
+    verdicts = [answered(verdict()) for _, verdict in ask(agent, instance_profile=profile)]
     found = role_as_json(profile, role, document, verdicts, session.profile)
     trusted = _trusted(role, session, of_instances=profile is not None)
     if trusted is not None:
@@ -76,8 +75,7 @@ def _document(arguments: argparse.Namespace, session: Session, role: LiveRole) -
         )
     if session.region is None:
         raise CannotAsk("a document is in a region, and no region is known: give --region")
-    home = Home(role.partition, role.account, session.region)
-    document = read_document(session, name, home)
+    document = read_document(session, name, role.account)
     refuse_without_bucket(document.log_bucket, arguments.log_prefix, arguments.log_bucket_key)
     return document
 

@@ -13,25 +13,14 @@ from .asking import CannotAsk
 from .lines import deployment
 from .questions import UPLOAD
 from .resource_policy import Admission, policy_of
-from .simulator import (
-    SAMPLE_INSTANCE,
-    Call,
-    ConditionKey,
-    all_of,
-    is_allowed,
-    lacks_resource_policy,
-    missing_keys,
-    request_context,
-    session_context,
-    simulate,
-)
+from .simulator import Call, all_of, is_allowed, lacks_resource_policy, missing_keys, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from .answers import SimulatorAnswer
     from .live_roles import LiveRole
-    from .questions import Question
+    from .questions import Agent, Question
     from .session import Session
 
 _PROFILE_LACKS: Final = frozenset({"ssm:sourceinstancearn"})
@@ -39,7 +28,6 @@ _PROFILE_LACKS: Final = frozenset({"ssm:sourceinstancearn"})
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
 """
-_VIA_SERVICE: Final = "kms:ViaService"
 
 
 class CallVerdict(NamedTuple):
@@ -257,15 +245,12 @@ def _deployment(role: LiveRole, asked: Iterable[Question], instance_profile: str
 
 
 def ask(
-    session: Session,
-    role: LiveRole,
-    asked: Sequence[Question],
+    agent: Agent,
     *,
     instance_profile: str | None = None,
-    node_id: str = SAMPLE_INSTANCE,
     alike: Sequence[str] = (),
     spare: Session | None = None,
-) -> list[Callable[[], Verdict | CannotAsk]]:
+) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
     """Ask IAM's simulator about the role's policies, its boundary and the organization's policies.
 
     Nothing is done or changed. The simulator does not read the policies of keys and buckets. So if
@@ -274,57 +259,34 @@ def ask(
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
     Args:
-        session: asks AWS, in the instance's region, if it is known.
-        role: the instance's role.
-        asked: the `questions`.
+        agent: the agent that has the role.
         instance_profile: the profile that the role is named by. Default: - its own name
-        node_id: the id of the instance. Default: - a sample
         alike: the ARNs of the nodes about which IAM is asked together, as they share the role.
         spare: asks about uploads, and reads the policies of keys and buckets. Default: - they are
             not read
 
     Returns:
-        For each question what returns the verdict, or why IAM could not be asked.
+        For each question its capability, and what returns the verdict, or why IAM could not be
+        asked.
     """
-    calls = [_calls(session, role, question, node_id) for question in asked]
-    at_once = [one for one in chain.from_iterable(calls) if one.action not in UPLOAD]
+    session, role, asked = agent.session, agent.role, agent.questions()
+    at_once = [call for one in asked for call in one.calls if call.action not in UPLOAD]
     answers = simulate(session, role.arn, at_once, alike)
     command = _deployment(role, asked, instance_profile)
     lacks = frozenset() if instance_profile is None else _PROFILE_LACKS
 
-    def verdict(question: Question, calls: list[Call]) -> Verdict | CannotAsk:
-        uploads = [one for one in calls if one.action in UPLOAD]
-        found = all_of({**answers, **simulate(spare or session, role.arn, uploads)}, calls)
+    def verdict(question: Question) -> Verdict | CannotAsk:
+        uploads = [one for one in question.calls if one.action in UPLOAD]
+        found = all_of({**answers, **simulate(spare or session, role.arn, uploads)}, question.calls)
         if isinstance(found, CannotAsk):
             return found
         reader = None if question.of_another_account else spare
-        counts, told = question.policies_count, role.user_id_on(node_id)
+        counts, told = question.policies_count, role.user_id_on(agent.node_id)
         by = partial(decided, reader, role.arn, if_allowed=counts, told=told)
         decisions = (
             by(call, answer, question.lacks | lacks)
-            for call, answer in zip(calls, found, strict=True)
+            for call, answer in zip(question.calls, found, strict=True)
         )
         return Verdict(question, role, (*decisions,), command)
 
-    return [cache(partial(verdict, *one)) for one in zip(asked, calls, strict=True)]
-
-
-def _calls(session: Session, role: LiveRole, question: Question, node_id: str) -> list[Call]:
-    """List the agent's calls, each with the condition keys whose values are known beforehand."""
-    calls = []
-    for need in question.needs:
-        own: list[ConditionKey] = []
-        for operator, keys in (need.conditions or {}).items():
-            if operator == "Null":  # a session's call has them, whatever their values
-                own += session_context(node_id)
-            else:
-                own += [ConditionKey(key, value, "stringList") for key, value in keys.items()]
-        of_resource = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
-        context = request_context(role.arn, of_resource or question.region or session.region)
-        if need.actions == UPLOAD:
-            own += question.headers
-        if question.via and ":kms:" in need.resource and session.region is not None:
-            service = f"{question.via}.{of_resource}.{session.dns_suffix}"
-            own.append(ConditionKey(_VIA_SERVICE, service))
-        calls += [Call(action, need.resource, context, (*own,)) for action in need.actions]
-    return calls
+    return [(one.capability, cache(partial(verdict, one))) for one in asked]
