@@ -7,10 +7,10 @@ is that of a VPC, so that all instances in it have it in common.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from ipaddress import IPv4Network
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from session_manager_permissions._network import model
 from session_manager_permissions._network.ec2 import (
@@ -49,27 +49,31 @@ _OWNER_OF_ENDPOINTS: Final = "vpce.amazonaws.com"
 """Owns the private hosted zones that endpoints with private DNS make."""
 
 
-@dataclass(kw_only=True)
-class LiveVpc:
-    """A VPC, as far as it could be read."""
+class Surroundings(NamedTuple):
+    """What is read of a VPC, and for whom; instances that have it in common share the answer."""
 
-    session: Session
-    """Asks AWS."""
-    id: str
+    vpc: str
+    """The id of the VPC."""
     account: str
-    """The account of its instances."""
+    """The account of the instances."""
     services: tuple[str, ...]
     """The services that are judged, of which the endpoints are read."""
     bucket_region: str | None
     """The region of the log bucket, if it is known."""
-    more_groups: tuple[str, ...]
+    more_groups: tuple[str, ...] = ()
     """The ids of security groups that are not of the VPC."""
-    errors: list[CannotAsk] = field(default_factory=list)
-    """Why a part of it could not be read."""
 
-    def __post_init__(self) -> None:
+
+class LiveVpc:
+    """A VPC, as far as it could be read."""
+
+    def __init__(self, session: Session, asked: Surroundings) -> None:
         """Read what is in the VPC."""
-        self._region = str(self.session.region)
+        self._session = session
+        self.id, self._account, self._services, self._bucket_region, more_groups = asked
+        self.errors: list[CannotAsk] = []
+        """Why a part of it could not be read."""
+        self._region = str(self._session.region)
         self._subnets = self._of_vpc("DescribeSubnets", "Subnets") or []
         self._only_ipv6 = {one["SubnetId"] for one in self._subnets if "CidrBlock" not in one}
         self.holding_endpoints = [
@@ -83,8 +87,8 @@ class LiveVpc:
         self._endpoints = self._of_vpc("DescribeVpcEndpoints", "VpcEndpoints")
         self._used = [one for one in self._endpoints or () if self._is_used(one)]
         owners = (one["OwnerId"] for one in self._tables if "OwnerId" in one)
-        self._owner = next(owners, self.account)
-        self._vpcs = self._asked("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []
+        self._owner = next(owners, self._account)
+        self._vpcs = self._listed("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []
         self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
         self._lists = self._services_of_lists()
         self._routes_of = {
@@ -95,7 +99,7 @@ class LiveVpc:
         }
         self._routes = [*chain.from_iterable(self._routes_of.values())]
         zones = self._zones()
-        self.knows_zones = zones is not None and self._owner == self.account
+        self.knows_zones = zones is not None and self._owner == self._account
         """Whether all private hosted zones are known that its instances ask."""
         self.vpc = self._as_vpc(zones)
         nats: list[_Described] = []
@@ -112,7 +116,7 @@ class LiveVpc:
             },
             tables={name: model.RouteTable(name, of) for name, of in self._routes_of.items()},
             nat_gateways={one["NatGatewayId"]: self._nat(one) for one in nats},
-            groups={one["GroupId"]: self._group(one) for one in self._groups()},
+            groups={one["GroupId"]: self._group(one) for one in self._groups(more_groups)},
         )
         self.judge = Judge(self.network)
         self.once_served = Judge(_once_served(self.network))
@@ -123,16 +127,16 @@ class LiveVpc:
         self,
         instance: _Described,
         more_actions: tuple[str, ...],
-        principal: str = "",
-        resources: tuple[tuple[str, str], ...] = (),
+        principal: str,
+        resources: tuple[tuple[str, str], ...],
     ) -> model.Placement:
         """Say where an instance is.
 
         Args:
             instance: the instance, as `DescribeInstances` has it.
             more_actions: what it calls besides what every agent does.
-            principal: the ARN of the role that makes its calls. Default: - not known
-            resources: the resources of actions. Default: - not known
+            principal: the ARN of the role that makes its calls; "" if it is not known.
+            resources: the resources of actions.
         """
         own = instance["SubnetId"]
         # Without a policy to judge, instances with other roles are in the same place.
@@ -184,7 +188,7 @@ class LiveVpc:
 
     def attribute(self, name: str) -> bool | CannotAsk:
         """Ask whether an attribute is on, such as `enableDnsSupport`."""
-        return self.session.tried(
+        return self._session.tried(
             "ec2:DescribeVpcAttribute",
             lambda found: bool(found[f"{name[0].upper()}{name[1:]}"]["Value"]),
             missing=f"there is no VPC {self.id}",
@@ -195,23 +199,23 @@ class LiveVpc:
     def _arriving(self, nats: Iterable[_Described]) -> frozenset[str]:
         """Name the services to which waiting may open a way."""
         if any(one["State"] == "pending" for one in nats):
-            return frozenset(self.services)
+            return frozenset(self._services)
         made = (one for one in self._used if one.get("State", "").lower() in _ARRIVING)
         return frozenset(service_of(one["ServiceName"])[0] for one in made)
 
-    def _groups(self) -> list[_Described]:
+    def _groups(self, more: tuple[str, ...]) -> list[_Described]:
         """List the security groups of the VPC, and those that its instances have besides."""
         groups = self._of_vpc("DescribeSecurityGroups", "SecurityGroups") or []
-        if not self.more_groups:
+        if not more:
             return groups
-        by_id = [{"Name": "group-id", "Values": [*self.more_groups]}]
-        more = self._asked("ec2:DescribeSecurityGroups", "SecurityGroups", Filters=by_id)
-        return [*groups, *(more or [])]
+        by_id = [{"Name": "group-id", "Values": [*more]}]
+        others = self._listed("ec2:DescribeSecurityGroups", "SecurityGroups", Filters=by_id)
+        return [*groups, *(others or [])]
 
-    def _asked(self, call: str, result: str, **asked: object) -> list[_Described] | None:
+    def _listed(self, call: str, result: str, **asked: object) -> list[_Described] | None:
         """Return all that a call lists; None if it can't be asked."""
         missing = f"the VPC {self.id} has none"
-        return self._noted(self.session.listed(call, result, missing=missing, **asked))
+        return self._noted(self._session.listed(call, result, missing=missing, **asked))
 
     def _noted(self, found: _Found | CannotAsk) -> _Found | None:
         if isinstance(found, CannotAsk):
@@ -221,7 +225,7 @@ class LiveVpc:
 
     def _of_vpc(self, operation: str, result: str, by: str = "Filters") -> list[_Described] | None:
         of_vpc = [{"Name": "vpc-id", "Values": [self.id]}]
-        return self._asked(f"ec2:{operation}", result, **{by: of_vpc})
+        return self._listed(f"ec2:{operation}", result, **{by: of_vpc})
 
     def _has(self, attribute: str) -> Fact:
         found = self._noted(self.attribute(attribute))
@@ -243,7 +247,7 @@ class LiveVpc:
         complete: Fact = True
         if self._endpoints is None:
             complete = Unknown(f"the endpoints of the VPC {self.id!r}")
-        elif self._owner != self.account:  # a shared VPC, whose endpoints only its owner can see
+        elif self._owner != self._account:  # a shared VPC, whose endpoints only its owner can see
             complete = Unknown(f"the endpoints of the VPC {self.id!r}, which {self._owner} shares")
         support = self._has("enableDnsSupport")
         asks_hostnames = (named or zones) and resolver is True
@@ -262,7 +266,7 @@ class LiveVpc:
             zones=model.ByService(
                 model.Zone(zone["Name"], service, Unknown("its records"), resolves)
                 for zone in zones
-                for service in self.services
+                for service in self._services
                 if self._is_below(service, zone["Name"])
             ),
             complete=complete,
@@ -285,7 +289,7 @@ class LiveVpc:
         """
         if isinstance(resolver, Unknown):
             return resolver
-        found = self._asked(
+        found = self._listed(
             "route53resolver:ListFirewallRuleGroupAssociations",
             "FirewallRuleGroupAssociations",
             VpcId=self.id,
@@ -295,7 +299,7 @@ class LiveVpc:
 
     def _zones(self) -> list[_Described] | None:
         """List the private hosted zones of the VPC but those of endpoints; None if not known."""
-        found = self._asked(
+        found = self._listed(
             "route53:ListHostedZonesByVPC",
             "HostedZoneSummaries",
             VPCId=self.id,
@@ -309,8 +313,8 @@ class LiveVpc:
 
     def _is_below(self, service: str, zone: str) -> bool:
         """Tell whether the public name of a service is in a hosted zone."""
-        region = self.bucket_region if service == "s3" and self.bucket_region else self._region
-        name = f".{service}.{region}.{self.session.dns_suffix}"
+        region = self._bucket_region if service == "s3" and self._bucket_region else self._region
+        name = f".{service}.{region}.{self._session.dns_suffix}"
         return name.endswith(f".{zone.rstrip('.')}")
 
     def _resolver(self) -> Fact:
@@ -320,8 +324,8 @@ class LiveVpc:
         https://docs.aws.amazon.com/vpc/latest/userguide/VPC_DHCP_Options.html
         """
         own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.id!r}")
-        shared = self._owner != self.account
-        options = None if shared else self._asked("ec2:DescribeDhcpOptions", "DhcpOptions")
+        shared = self._owner != self._account
+        options = None if shared else self._listed("ec2:DescribeDhcpOptions", "DhcpOptions")
         amazon = amazon_resolver(next(iter(self._ranges), None))
         by_amazon = (
             one["DhcpOptionsId"] == vpc["DhcpOptionsId"] and {*_dns_servers(one)} <= amazon
@@ -334,10 +338,10 @@ class LiveVpc:
         """Tell whether an endpoint may lead to a service that is judged."""
         # that of a resource or of a service network has no service
         service, is_fips = service_of(endpoint.get("ServiceName", ""))
-        called = self.bucket_region if service == "s3" else self._region
+        called = self._bucket_region if service == "s3" else self._region
         of_region = called in (None, endpoint.get("ServiceRegion", self._region))
         kind = endpoint.get("VpcEndpointType", "Interface")
-        is_one = kind in ("Interface", "Gateway") and service in self.services
+        is_one = kind in ("Interface", "Gateway") and service in self._services
         return is_one and of_region and not is_fips
 
     def _as_endpoint(self, found: _Described) -> model.Endpoint:
@@ -347,7 +351,7 @@ class LiveVpc:
         exists: Fact = state == "available"
         if state in _UNCERTAIN:
             exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
-        elif exists and service == "s3" and self.bucket_region is None:
+        elif exists and service == "s3" and self._bucket_region is None:
             exists = Unknown("which region the log bucket is in, as an endpoint serves one alone")
         policy = found.get("PolicyDocument")
         kinds = found.get("IpAddressType"), found.get("DnsOptions", {}).get("DnsRecordIpType")
@@ -367,7 +371,7 @@ class LiveVpc:
             groups=tuple(group["GroupId"] for group in found.get("Groups", ())),
             tables=tuple(found.get("RouteTableIds", ())),
             policy=json.loads(policy) if policy else None,
-            own_account=self.account,
+            own_account=self._account,
         )
 
     def _as_subnet(self, found: _Described) -> model.Subnet:
@@ -415,7 +419,8 @@ class LiveVpc:
             one["VpcEndpointId"]: service_of(one.get("ServiceName", ""))[0]
             for one in self._endpoints or ()
         }
-        if self.bucket_region not in (None, self._region):  # this region's S3 is not the one called
+        # This region's S3 is not the one called.
+        if self._bucket_region not in (None, self._region):
             elsewhere = {"s3": f"s3 in {self._region}"}
             services = {one: elsewhere.get(of, of) for one, of in services.items()}
         return {
@@ -464,40 +469,13 @@ class LiveVpc:
                     yield model.Rule(model.GroupPeer(pair["GroupId"]))
                 for listed in found.get("PrefixListIds", ()):
                     named = self._prefix_list(listed["PrefixListId"])
-                    is_known = self.bucket_region or "s3" not in self.services
+                    is_known = self._bucket_region or "s3" not in self._services
                     yield model.Rule(named if is_known else named._replace(service=""))
 
 
-def read_vpc(
-    session: Session,
-    vpc: str,
-    account: str,
-    services: tuple[str, ...],
-    bucket_region: str | None,
-    *,
-    groups: tuple[str, ...] = (),
-) -> LiveVpc:
-    """Read what is in a VPC.
-
-    Args:
-        session: asks AWS.
-        vpc: the id of the VPC.
-        account: the account of its instances.
-        services: the services that are judged, of which the endpoints are read.
-        bucket_region: the region of the log bucket, if it is known.
-        groups: the ids of security groups that are not of the VPC. Default: - there are none
-    """
-    return session.once(
-        ("VPC", session.region, vpc, account, services, bucket_region, groups),
-        lambda: LiveVpc(
-            session=session,
-            id=vpc,
-            account=account,
-            services=services,
-            bucket_region=bucket_region,
-            more_groups=groups,
-        ),
-    )
+def read_vpc(session: Session, asked: Surroundings) -> LiveVpc:
+    """Read what is in a VPC, once for all instances in the same surroundings."""
+    return session.once((session.region, asked), lambda: LiveVpc(session, asked))
 
 
 def _ranges(vpc: _Described) -> Iterator[IPv4Network]:

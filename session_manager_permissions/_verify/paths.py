@@ -21,7 +21,7 @@ from session_manager_permissions._network.verdicts import (
 
 from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Check, Outcome, on_node
-from .network import groups_of, read_vpc
+from .network import Surroundings, groups_of, read_vpc
 from .path_remedies import PathRemedies
 from .simulator import SAMPLE_ID
 
@@ -88,11 +88,11 @@ def _judged(
     What the agent only may call makes a path unknown if its endpoint does not let that pass.
     """
     instance, bucket_region = node.instance or {}, preferences.uses.bucket.region
-    asked = node.session, instance["VpcId"], node.account, wanted, bucket_region
-    vpc = read_vpc(*asked)
+    asked = Surroundings(instance["VpcId"], node.account, wanted, bucket_region)
+    vpc = read_vpc(node.session, asked)
     foreign = tuple(one for one in groups_of(instance) if one not in vpc.network.groups)
     if foreign:  # such as those that another account shares
-        vpc = read_vpc(*asked, groups=foreign)
+        vpc = read_vpc(node.session, asked._replace(more_groups=foreign))
     certain, possible = _more_actions(preferences, identity)
     is_sure = identity.role is not None and not identity.replaced and not identity.in_doubt
     principal = identity.role.arn if identity.role and is_sure else ""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .session import Session
+    from .simulator import Call
 
 _OF_VIA: Final = ("aws:securetransport", "aws:viaawsservice")
 """The condition keys whose values are not known of a call that a service makes."""
@@ -55,21 +56,14 @@ class ResourcePolicy(NamedTuple):
     own policy allows."""
 
     def admits(  # noqa: PLR0911 # one for each answer
-        self,
-        principal: str,
-        action: str,
-        resource: str,
-        told: Mapping[str, str | None] = {},  # which nothing changes
-        *,
-        by_iam: bool = False,
+        self, principal: str, call: Call, more: Mapping[str, str] = {}, *, by_iam: bool
     ) -> Admission:
-        """Tell whether the policy lets a user or a role do something to the resource.
+        """Tell whether the policy lets a user or a role make a call.
 
         Args:
             principal: the ARN of the user or the role.
-            action: the action.
-            resource: the ARN of the resource.
-            told: condition keys of the call, with None for a value that is not known.
+            call: the call. The values of its samples are not known.
+            more: other condition keys that it has.
             by_iam: whether the policies of IAM allow it.
         """
         of_bucket = by_iam and not self.key
@@ -77,10 +71,11 @@ class ResourcePolicy(NamedTuple):
         if self.error:
             why = f"the policy of {self.of} may {does} it, and could not be read: {self.error}"
             return Admission("unknown", why, error=self.error)
-        context = of_principal(principal).knowing(told)
+        known = {key.name: None if key.is_sample else key.value for key in call.with_own.context}
+        context = of_principal(principal).knowing({**known, **more})
         if "kms:viaservice" in context.values:
             context = context.without(*_OF_VIA)
-        request = Request(action, partial(_is_about, principal), context, resource)
+        request = Request(call.action, partial(_is_about, principal), context, call.resource)
         itself = evaluate(self.statements, request)
         request = request._replace(is_about=partial(_is_about, principal, by_account=True))
         lets_all_in = [] if self.key else [_LETS_ALL_IN]
@@ -90,7 +85,7 @@ class ResourcePolicy(NamedTuple):
             return Admission("denied", f"the policy of {self.of} denies it", (no_deny,))
         if by_account.answer is Answer.IMPLICIT_DENY:
             why = f"the policy of {self.of} lets neither the account nor {principal} in"
-            return Admission("closed", why, self._opening(principal, action))
+            return Admission("closed", why, self._opening(principal, call.action))
         left_to_iam = Admission("account", f"the policy of {self.of} leaves it to policies of IAM")
         if itself.answer is Answer.IMPLICIT_DENY and not by_iam:
             return left_to_iam
@@ -102,7 +97,7 @@ class ResourcePolicy(NamedTuple):
         if by_iam and by_account.answer is Answer.ALLOWED:
             return left_to_iam
         why = f"the policy of {self.of} may allow it, as its conditions decide"
-        return Admission("unknown", why, self._opening(principal, action))
+        return Admission("unknown", why, self._opening(principal, call.action))
 
     def _opening(self, principal: str, action: str) -> tuple[str, ...]:
         """Say how to let the principal in; of a key, how to leave that to the policies of IAM."""

@@ -62,7 +62,7 @@ def decided(
     lacks: Collection[str],
     *,
     if_allowed: bool = True,
-    told: Mapping[str, str | None] = {},  # which nothing changes
+    more: Mapping[str, str] = {},  # which nothing changes
 ) -> CallVerdict:
     """Put together what is known of a call: what IAM's policies say, and the resource's own.
 
@@ -73,7 +73,7 @@ def decided(
         answer: what IAM says.
         lacks: the condition keys that the call certainly does not have, in lower case.
         if_allowed: whether that policy is read also where IAM's policies allow the call.
-        told: more condition keys of the call, of which that policy is told and IAM is not.
+        more: other condition keys of the call, of which that policy is told and IAM is not.
     """
     by_iam = is_allowed(answer)
     # The policy of a resource of the same account allows a user whatever the boundary lacks.
@@ -81,12 +81,9 @@ def decided(
     blocked = limited or answer["allowed_by_organizations"] is False
     admission = Admission("account", "")
     if session and (if_allowed if by_iam else answer["decision"] == "implicitDeny" and not blocked):
-        action, resource = answer["action"], answer["resource"]
-        policy = policy_of(session, resource, principal.split(":")[4], by_iam=by_iam)
+        policy = policy_of(session, call.resource, principal.split(":")[4], by_iam=by_iam)
         if policy is not None:
-            of_call = call.with_own.context
-            told = {**told, **{key.name: None if key.is_sample else key.value for key in of_call}}
-            admission = policy.admits(principal, action, resource, told, by_iam=by_iam)
+            admission = policy.admits(principal, call, more, by_iam=by_iam)
     return CallVerdict(answer, admission, tuple(missing_keys([answer], lacks)))
 
 
@@ -281,8 +278,8 @@ def ask(
         if isinstance(found, CannotAsk):
             return found
         reader = None if question.of_another_account else spare
-        counts, told = question.policies_count, role.user_id_on(agent.node_id)
-        by = partial(decided, reader, role.arn, if_allowed=counts, told=told)
+        counts, more = question.policies_count, role.user_id_on(agent.node_id)
+        by = partial(decided, reader, role.arn, if_allowed=counts, more=more)
         decisions = (
             by(call, answer, question.lacks | lacks)
             for call, answer in zip(question.calls, found, strict=True)

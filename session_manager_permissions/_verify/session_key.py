@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions import _limits, _needs
+from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
 from . import checks
@@ -14,7 +14,7 @@ from .checks import Evidence, Outcome
 from .keys import DESCRIBE_KEY, LiveKey, describe_key
 from .lines import region_word
 from .resource_policy import key_policy
-from .simulator import SESSION_ID, TARGET
+from .simulator import Call, request_context, session_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,10 +100,11 @@ def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Id
         why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
         return usable.unknown(why, errors=[policy.error])
     role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
-    told = {SESSION_ID: None, TARGET: node.id, _needs.REGION_KEY: node.region}
-    told |= identity.role.user_id_on(node.id) if identity.role else {}
+    context = request_context(role, node.region)
+    decrypt = Call("kms:Decrypt", key.arn, context, session_context(node.id))
+    more = identity.role.user_id_on(node.id) if identity.role else {}
     # What IAM says of the role is a check of its own.
-    admission = policy.admits(role, "kms:Decrypt", key.arn, told, by_iam=True)
+    admission = policy.admits(role, decrypt, more, by_iam=True)
     evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)
     judged = checks.KEY_USABLE.of(usable.subject, *usable.evidence, evidence)
     if identity.error and any(one["Effect"] == "Deny" for one in policy.statements):
