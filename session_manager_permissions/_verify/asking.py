@@ -203,13 +203,7 @@ def may_not(what: str, by: str) -> str:
 class NotPermitted(CannotAsk):
     """The credentials may not make a call."""
 
-    def __init__(
-        self,
-        permission: str,
-        resource: str,
-        by: str = "",
-        **told: Any,  # noqa: ANN401
-    ) -> None:
+    def __init__(self, permission: str, resource: str, by: str, **told: Any) -> None:  # noqa: ANN401
         """Say what they may not do, and by what, if AWS names an explicit deny."""
         super().__init__(may_not(f"{permission} on {resource}", by), **told)
         self.permission, self.by = permission, by

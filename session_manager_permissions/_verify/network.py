@@ -12,14 +12,7 @@ from ipaddress import IPv4Network
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from session_manager_permissions._network import model
-from session_manager_permissions._network.ec2 import (
-    ALL_PORTS,
-    ELSEWHERE,
-    admits_https,
-    amazon_resolver,
-    service_of,
-)
+from session_manager_permissions._network import ec2, model
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.judge import Judge
 
@@ -28,8 +21,6 @@ from .checks import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from session_manager_permissions._network.model import Leads
 
     from .session import Session
 
@@ -201,7 +192,7 @@ class LiveVpc:
         if any(one["State"] == "pending" for one in nats):
             return frozenset(self._services)
         made = (one for one in self._used if one.get("State", "").lower() in _ARRIVING)
-        return frozenset(service_of(one["ServiceName"])[0] for one in made)
+        return frozenset(ec2.service_of(one["ServiceName"])[0] for one in made)
 
     def _groups(self, more: tuple[str, ...]) -> list[_Described]:
         """List the security groups of the VPC, and those that its instances have besides."""
@@ -326,7 +317,7 @@ class LiveVpc:
         own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.id!r}")
         shared = self._owner != self._account
         options = None if shared else self._listed("ec2:DescribeDhcpOptions", "DhcpOptions")
-        amazon = amazon_resolver(next(iter(self._ranges), None))
+        amazon = ec2.amazon_resolver(next(iter(self._ranges), None))
         by_amazon = (
             one["DhcpOptionsId"] == vpc["DhcpOptionsId"] and {*_dns_servers(one)} <= amazon
             for vpc in self._vpcs
@@ -337,7 +328,7 @@ class LiveVpc:
     def _is_used(self, endpoint: _Described) -> bool:
         """Tell whether an endpoint may lead to a service that is judged."""
         # that of a resource or of a service network has no service
-        service, is_fips = service_of(endpoint.get("ServiceName", ""))
+        service, is_fips = ec2.service_of(endpoint.get("ServiceName", ""))
         called = self._bucket_region if service == "s3" else self._region
         of_region = called in (None, endpoint.get("ServiceRegion", self._region))
         kind = endpoint.get("VpcEndpointType", "Interface")
@@ -345,7 +336,7 @@ class LiveVpc:
         return is_one and of_region and not is_fips
 
     def _as_endpoint(self, found: _Described) -> model.Endpoint:
-        service, _ = service_of(found["ServiceName"])
+        service, _ = ec2.service_of(found["ServiceName"])
         state = found.get("State", "").lower()
         gateway = found.get("VpcEndpointType") == "Gateway"
         exists: Fact = state == "available"
@@ -416,7 +407,7 @@ class LiveVpc:
     def _services_of_lists(self) -> Mapping[str, str]:
         """Name the service behind each prefix list that a gateway endpoint has put into a table."""
         services = {
-            one["VpcEndpointId"]: service_of(one.get("ServiceName", ""))[0]
+            one["VpcEndpointId"]: ec2.service_of(one.get("ServiceName", ""))[0]
             for one in self._endpoints or ()
         }
         # This region's S3 is not the one called.
@@ -460,7 +451,7 @@ class LiveVpc:
 
     def _rules(self, permissions: Iterable[_Described]) -> Iterator[model.Rule]:
         for found in permissions:
-            if admits_https(found["IpProtocol"], found.get("FromPort"), found.get("ToPort")):
+            if ec2.admits_https(found["IpProtocol"], found.get("FromPort"), found.get("ToPort")):
                 for cidr in found.get("IpRanges", ()):
                     yield model.Rule(IPv4Network(cidr["CidrIp"], strict=False))
                 for _ in found.get("Ipv6Ranges", ()):
@@ -514,7 +505,7 @@ def _once_served(network: model.Network) -> model.Network:
     return replace(network, vpcs={name: served})
 
 
-def _target(route: _Described) -> tuple[Leads, str, str]:
+def _target(route: _Described) -> tuple[model.Leads, str, str]:
     gateway = route.get("GatewayId", "")
     if gateway == "local":
         return "local", gateway, ""
@@ -522,7 +513,7 @@ def _target(route: _Described) -> tuple[Leads, str, str]:
         return "internet-gateway", gateway, f"the internet gateway {gateway!r}"
     if nat := route.get("NatGatewayId"):
         return "nat-gateway", nat, f"the NAT gateway {nat!r}"
-    for name, what in ELSEWHERE.items():
+    for name, what in ec2.ELSEWHERE.items():
         if route.get(name):
             return "elsewhere", route[name], f"the {what} {route[name]!r}"
     what = "the virtual private gateway" if gateway.startswith("vgw-") else "the appliance"
@@ -592,7 +583,7 @@ def _entries(acl: _Described) -> Iterator[model.AclEntry]:
             entry["Egress"],
             entry["RuleAction"] == "allow",
             IPv4Network(entry["CidrBlock"], strict=False),
-            (ports["From"], ports["To"]) if ports and protocol == _TCP else ALL_PORTS,
+            (ports["From"], ports["To"]) if ports and protocol == _TCP else ec2.ALL_PORTS,
         )
 
 

@@ -10,14 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
+from session_manager_permissions._network import verdicts
 from session_manager_permissions._network.endpoint_policy import called
-from session_manager_permissions._network.verdicts import (
-    ALWAYS_NEEDED,
-    OF_SERVICES,
-    PRIVATE_DNS,
-    State,
-    unknown,
-)
 
 from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Check, Outcome, on_node
@@ -27,8 +21,6 @@ from .simulator import SAMPLE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from session_manager_permissions._network.verdicts import Path, Problem
 
     from .identity import Identity
     from .network import LiveVpc
@@ -51,7 +43,7 @@ def _proven_by(node: Node) -> dict[str, str]:
 
 def path_outcomes(node: Node, preferences: Preferences, identity: Identity) -> list[Outcome]:
     """Check the path to each service."""
-    wanted = (*ALWAYS_NEEDED, *preferences.services)
+    wanted = (*verdicts.ALWAYS_NEEDED, *preferences.services)
     proven = _proven_by(node)
     instance = node.instance
     judged: dict[str, Outcome] | CannotAsk = {}
@@ -106,17 +98,17 @@ def _judged(
         )
     )
     for service, path in in_case.items():
-        if paths[service].state is State.OPEN:
+        if paths[service].state is verdicts.State.OPEN:
             matters = (f"whether that matters: {one.why}" for one in path.problems)
-            paths[service] = unknown(*matters)
+            paths[service] = verdicts.unknown(*matters)
     proven = _proven_by(node)
-    doubted = [why for one, why in proven.items() if paths[one].state is not State.OPEN]
+    doubted = [why for one, why in proven.items() if paths[one].state is not verdicts.State.OPEN]
     remedies = PathRemedies(
         node=node,
         vpc=vpc,
         bucket_region=bucket_region,
         more_actions=possible,
-        opened={one for one, path in paths.items() if path.state is State.OPEN},
+        opened={one for one, path in paths.items() if path.state is verdicts.State.OPEN},
     )
     problems = {
         service: _told(service, path, served[service])
@@ -127,7 +119,7 @@ def _judged(
     return {service: by_path.outcome(service, path) for service, path in paths.items()}
 
 
-def _told(service: str, path: Path, served: Path) -> list[Problem]:
+def _told(service: str, path: verdicts.Path, served: verdicts.Path) -> list[verdicts.Problem]:
     """List what is wrong with a path that is closed.
 
     Where there is an interface endpoint, it does not matter that no route leads out.
@@ -163,21 +155,21 @@ class _ByPath(NamedTuple):
     node: Node
     vpc: LiveVpc
     preferences: Preferences
-    problems: Mapping[str, list[Problem]]
+    problems: Mapping[str, list[verdicts.Problem]]
     """What is wrong with the paths that are closed, by their services."""
     fixes: Mapping[str, tuple[str, ...]]
     """What to do about that."""
     doubted: list[str]
     """What shows that the network has ways that the judge does not find."""
 
-    def outcome(self, service: str, path: Path) -> Outcome:
+    def outcome(self, service: str, path: verdicts.Path) -> Outcome:
         """Return the outcome of the path to a service."""
         node, vpc, document = self.node, self.vpc, self.preferences.document
         evidence = vpc.evidence((node.instance or {})["SubnetId"], service)
         of_path, on_it = PATHS[service].of(service, *evidence), _on_node(service, node)
-        if path.state is State.OPEN:
+        if path.state is verdicts.State.OPEN:
             return of_path.passed(f"the network leads from the instance to {service}")
-        if path.state is State.UNKNOWN:
+        if path.state is verdicts.State.UNKNOWN:
             bucket = self.preferences.uses.bucket
             errors = [*vpc.errors]
             if service == "s3" and bucket.error and bucket.region is None:
@@ -186,12 +178,12 @@ class _ByPath(NamedTuple):
             whys = (decides, *dict.fromkeys(map(str, errors)))
             return of_path.unknown(*whys, fix=on_it, errors=errors)
         problems = self.problems[service]
-        first, *others = (one.why.replace(OF_SERVICES, service) for one in problems)
+        first, *others = (one.why.replace(verdicts.OF_SERVICES, service) for one in problems)
         if self.doubted:
             first += f"; but {self.doubted[0]}, so the network has a way that EC2 does not show"
             return of_path.unknown(first, *others, fix=on_it)
         fixes = self.fixes[service]
-        if PRIVATE_DNS in {problem.fault for problem in problems} and not vpc.knows_zones:
+        if verdicts.PRIVATE_DNS in {problem.fault for problem in problems} and not vpc.knows_zones:
             first += (
                 f"; a private hosted zone for the name of {service}, if there is one, "
                 "may lead to the endpoint"

@@ -7,19 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 
-from . import checks
+from . import checks, logs
 from .asking import CannotAsk, NotPermitted, NotThere, tried
 from .checks import NO_ROLE, Evidence, Outcome
 from .document import PORT, Refused, read_document
 from .identity import unless_replaced
-from .logs import (
-    NOT_IN_CLOUDWATCH,
-    NOT_IN_S3,
-    bucket_outcome,
-    log_group_outcome,
-    read_bucket,
-    unless_theirs,
-)
 from .questions import Uses
 from .session_key import find_session_key, judged_by_its_policy
 
@@ -94,9 +86,10 @@ def find_preferences(node: Node, given: str | None) -> Preferences:
         outcomes = [of_unread(check, name, found) for check in checks.OF_DOCUMENT]
         return Preferences(name=name, outcomes=outcomes, error=found)
     key_usable, key = find_session_key(node, found.key)
-    bucket = read_bucket(node, found.log_bucket)
+    bucket = logs.read_bucket(node, found.log_bucket)
     uses = Uses(document=found, keys=(key,) if key else (), bucket=bucket)
-    outcomes = [key_usable, bucket_outcome(node, found, bucket), log_group_outcome(node, found)]
+    of_bucket = logs.bucket_outcome(node, found, bucket)
+    outcomes = [key_usable, of_bucket, logs.log_group_outcome(node, found)]
     return Preferences(name=name, outcomes=outcomes, uses=uses)
 
 
@@ -130,8 +123,8 @@ def _permissions(node: Node, preferences: Preferences, identity: Identity) -> It
     group, of_group = document.log_group, document.enforces_log_group_encryption
     for check, subject, enforced, unused in (
         (checks.ENCRYPT, document.key, True, no_key),
-        (checks.LOG_TO_S3, document.log_bucket, document.enforces_s3_encryption, NOT_IN_S3),
-        (checks.LOG_TO_CLOUDWATCH, group, of_group, NOT_IN_CLOUDWATCH),
+        (checks.LOG_TO_S3, document.log_bucket, document.enforces_s3_encryption, logs.NOT_IN_S3),
+        (checks.LOG_TO_CLOUDWATCH, group, of_group, logs.NOT_IN_CLOUDWATCH),
     ):
         if subject is None:
             yield check.skipped(unused)
@@ -151,7 +144,7 @@ def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcom
     if outcome.verdict == "pass" and isinstance(error, CannotAsk):
         why = f"whether the role may use the key of the bucket is not known: {error}"
         return outcome.unknown(why, errors=[error])
-    return unless_theirs(outcome, node) if preferences.uses.bucket.is_foreign else outcome
+    return logs.unless_theirs(outcome, node) if preferences.uses.bucket.is_foreign else outcome
 
 
 def _without_key(subject: str, key_usable: Outcome) -> Outcome:

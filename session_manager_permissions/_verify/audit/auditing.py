@@ -84,14 +84,16 @@ def audit(
     """
     asked_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     who, interrupted = _who_asks(session, regions), False
-    audits = [_RegionAudit(session.in_region(name), who) for name in sorted({*regions})]
+    audits = [
+        _RegionAudit(session.in_region(name), who, tags, document) for name in sorted({*regions})
+    ]
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        _list(audits, tags, pool, progress)
-        _judge(audits, document, pool, progress)
+        _list(audits, pool, progress)
+        _judge(audits, pool, progress)
         anew = session.anew()
-        _list([one for one in audits if one.is_to_list_again(anew)], tags, pool, progress)
-        _judge(audits, document, pool, progress)
+        _list([one for one in audits if one.is_to_list_again(anew)], pool, progress)
+        _judge(audits, pool, progress)
     except KeyboardInterrupt:
         INTERRUPTED.set()  # what is known is shown, however long that takes
         interrupted = True
@@ -115,6 +117,8 @@ class _RegionAudit:
     session: Session
     who: str
     """The ARN of the identity of the credentials."""
+    tags: Mapping[str, str]
+    document: str | None
     listed: int | None = None
     """How many nodes it has; None until they are listed."""
     errors: list[CannotAsk] = field(default_factory=list)
@@ -124,10 +128,10 @@ class _RegionAudit:
     judged: dict[str, Judged] = field(default_factory=dict)
     """By the ids of the nodes."""
 
-    def list_nodes(self, tags: Mapping[str, str]) -> None:
+    def list_nodes(self) -> None:
         """List the nodes."""
-        inventory = list_nodes(self.session, self.who, tags)
-        self.left, self.errors = _asked_together(inventory.nodes), inventory.errors
+        nodes, self.errors = list_nodes(self.session, self.who, self.tags)
+        self.left = _asked_together(nodes)
         self.listed = len(self.left)
 
     def is_to_list_again(self, anew: Session) -> bool:
@@ -166,32 +170,22 @@ class _RegionAudit:
         return "; ".join(" ".join(one.split()) for one in dict.fromkeys(said)) or None
 
 
-def _list(
-    audits: Sequence[_RegionAudit],
-    tags: Mapping[str, str],
-    pool: ThreadPoolExecutor,
-    progress: Progress,
-) -> None:
+def _list(audits: Sequence[_RegionAudit], pool: ThreadPoolExecutor, progress: Progress) -> None:
     """List the nodes of all regions."""
-    asked = [pool.submit(region.list_nodes, tags) for region in audits]
+    asked = [pool.submit(region.list_nodes) for region in audits]
     for done, one in enumerate(as_completed(asked), 1):
         one.result()
         progress.listed(done, len(asked))
 
 
-def _judge(
-    audits: Sequence[_RegionAudit],
-    document: str | None,
-    pool: ThreadPoolExecutor,
-    progress: Progress,
-) -> None:
+def _judge(audits: Sequence[_RegionAudit], pool: ThreadPoolExecutor, progress: Progress) -> None:
     """Judge all nodes, of all regions by turns, as AWS limits the calls in each region.
 
     Nothing but its thread keeps a node, so that its memory is free once it is judged.
     """
     by_turns = zip_longest(*([(region, node) for node in region.left] for region in audits))
     asked = {
-        pool.submit(_judged, node, document): region
+        pool.submit(_judged, node, region.document): region
         for region, node in filter(None, chain.from_iterable(by_turns))
     }
     del by_turns

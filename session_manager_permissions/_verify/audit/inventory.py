@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._verify.asking import CannotAsk, read_in
 from session_manager_permissions._verify.node import Node
@@ -48,15 +48,9 @@ def role_source(node: Node) -> str | None:
     return node.recorded("IamRole") if node.is_hybrid else node.profile_arn
 
 
-class Inventory(NamedTuple):
-    """The nodes of a region, and why there may be more."""
-
-    nodes: list[Node]
-    """AWS has not been asked yet whether they are connected."""
-    errors: list[CannotAsk]
-
-
-def list_nodes(session: Session, who: str, tags: Mapping[str, str]) -> Inventory:
+def list_nodes(
+    session: Session, who: str, tags: Mapping[str, str]
+) -> tuple[list[Node], list[CannotAsk]]:
     """List the nodes of a region that have all the tags; an instance that is terminated is none.
 
     If a page can't be read, the nodes of the pages before it are listed.
@@ -65,6 +59,10 @@ def list_nodes(session: Session, who: str, tags: Mapping[str, str]) -> Inventory
         session: makes the clients.
         who: the ARN of the identity of the credentials.
         tags: the values, by key.
+
+    Returns:
+        The nodes, of which AWS has not been asked yet whether they are connected, and why there may
+        be more.
     """
     records: dict[str, _Described] = {}  # by id, as a node may be on two pages
     without_records = read_in("ssm", lambda: records.update(_records(session, [])))
@@ -87,7 +85,7 @@ def list_nodes(session: Session, who: str, tags: Mapping[str, str]) -> Inventory
         for name, record in hybrid.items()
         if name.startswith("mi-")
     ]
-    return Inventory(nodes, [error for error in errors if error])
+    return nodes, [error for error in errors if error]
 
 
 def _instances(
