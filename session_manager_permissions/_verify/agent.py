@@ -13,17 +13,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
 from .asking import CannotAsk
-from .checks import AGENT, Evidence, Outcome
+from .checks import AGENT, CheckVerdict, Evidence, Outcome
 from .document import PORT
-from .node import RECORD, at_least
+from .node import RECORD, Node, at_least
 from .options import read_json
 from .remedies import INSTALL, START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .checks import CheckVerdict
-    from .node import Node
     from .preferences import Preferences
 
 _SESSIONS: Final = "2.3.68.0"

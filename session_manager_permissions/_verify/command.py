@@ -11,7 +11,7 @@ import sys
 from contextlib import contextmanager
 from functools import partial
 from importlib import metadata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from session_manager_permissions import _limits
 
@@ -19,7 +19,7 @@ from . import options
 from .agent import read_diagnostics
 from .asking import CannotAsk, before_aws, without_passwords
 from .audit import answering as audits
-from .diagnosis import diagnose
+from .diagnosis import Diagnosis, diagnose
 from .node import find_node
 from .operators import operator_fault
 from .options import add_flag, add_option
@@ -27,17 +27,14 @@ from .permissions import policy_for_audit, policy_for_credentials
 from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
 from .role import of_role, print_role, role_as_json
-from .session import AwsSession, Waiting
+from .session import AwsSession, Session, Waiting
 from .text import INTERRUPTED, PROGRAM, line_of, rendered, say
 from .waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import TypeAlias
 
     from .audit.result import AuditResult
-    from .diagnosis import Diagnosis
-    from .session import Session
 
     # argparse has no public name for it
     Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001

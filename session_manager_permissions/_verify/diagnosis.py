@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from .agent import agent_version, merged
+from .agent import Diagnostics, agent_version, merged
 from .checks import AGENT, ORDER, Outcome, get_diagnostics
 from .identity import Identity, find_identity
 from .lines import with_profile
@@ -16,9 +15,6 @@ from .paths import path_outcomes
 from .preferences import Preferences, find_preferences, uses_outcomes
 from .remedies import remedies
 from .run_as import run_as
-
-if TYPE_CHECKING:
-    from .agent import Diagnostics
 
 
 @dataclass(frozen=True, kw_only=True)

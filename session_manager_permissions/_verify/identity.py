@@ -22,12 +22,11 @@ from .asking import CannotAsk, NotThere, tried
 from .checks import CHECKS, NO_ROLE, Evidence, Outcome, on_node
 from .lines import in_json, with_statement
 from .live_roles import LiveRole, find_profile, find_role
-from .node import at_least, service_setting
+from .node import Node, at_least, service_setting
 from .questions import Agent, Uses
 from .role_verdict import Verdict, ask
 
 if TYPE_CHECKING:
-    from .node import Node
     from .session import Session
 
 _PROFILE: Final = "iam:GetInstanceProfile"

@@ -8,13 +8,12 @@ from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import in_python
 
 from .asking import CannotAsk, well_formed
-from .simulator import ConditionKey
+from .simulator import ConditionKey, Context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .session import Session
-    from .simulator import Context
 
 DESCRIBE_KEY: Final = "kms:DescribeKey"
 

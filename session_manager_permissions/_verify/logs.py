@@ -11,7 +11,7 @@ from session_manager_permissions._quoting import fitting, in_shell, word
 from . import checks
 from .asking import CannotAsk, NotPermitted, NotThere, tried
 from .checks import NO_MESSAGE, Evidence, Outcome
-from .document import key_arn
+from .document import LiveDocument, key_arn
 from .keys import DESCRIBE_KEY, LiveKey, describe_key
 from .lines import hidden, region_word
 from .questions import TAKEN, Bucket
@@ -20,7 +20,6 @@ from .session_key import key_fault
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .document import LiveDocument
     from .node import Node
     from .session import Session
 

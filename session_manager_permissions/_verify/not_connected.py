@@ -10,15 +10,13 @@ from session_manager_permissions._trust import SYSTEMS_MANAGER, trust
 
 from .asking import CannotAsk, NotThere, answered
 from .checks import AGENT, CONNECTED, Evidence, Outcome
-from .identity import let_assume
-from .live_roles import find_role
+from .identity import Identity, let_assume
+from .live_roles import LiveRole, find_role
 from .remedies import INSTALL, START, ask_node, restart, restart_on_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .identity import Identity
-    from .live_roles import LiveRole
     from .node import Node
     from .session import Session
 

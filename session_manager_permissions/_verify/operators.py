@@ -15,9 +15,9 @@ from . import checks
 from .asking import CannotAsk, read_in, tried
 from .checks import OPERATOR, PLUGIN, Evidence, Outcome
 from .lines import in_json
-from .live_roles import find_role, tags_of
-from .node import at_least, who_asks
-from .role_verdict import blocks, decided
+from .live_roles import LiveRole, find_role, tags_of
+from .node import Node, at_least, who_asks
+from .role_verdict import CallVerdict, blocks, decided
 from .simulator import (
     OF_TAGS,
     SAMPLE_ID,
@@ -35,10 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .answers import SimulatorAnswer
-    from .live_roles import LiveRole
-    from .node import Node
     from .preferences import Preferences
-    from .role_verdict import CallVerdict
     from .simulator import Context
 
 CALLER: Final = "caller"

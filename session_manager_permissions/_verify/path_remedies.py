@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._network import verdicts
 from session_manager_permissions._network.endpoint_policy import called, policy_allows
-from session_manager_permissions._network.model import GroupPeer
+from session_manager_permissions._network.model import Endpoint, GroupPeer
 from session_manager_permissions._quoting import fitting, word
 
 from .lines import in_json, with_statement
-from .network import groups_of
+from .network import LiveVpc, groups_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from session_manager_permissions._network.model import Endpoint
     from session_manager_permissions._network.verdicts import AclFault, Problem
 
-    from .network import LiveVpc
     from .node import Node
 
     _Side = tuple[str, bool]

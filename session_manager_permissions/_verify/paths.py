@@ -15,7 +15,7 @@ from session_manager_permissions._network.endpoint_policy import called
 
 from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Check, Outcome, on_node
-from .network import Surroundings, groups_of, read_vpc
+from .network import LiveVpc, Surroundings, groups_of, read_vpc
 from .path_remedies import PathRemedies
 from .simulator import SAMPLE_ID
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .identity import Identity
-    from .network import LiveVpc
     from .node import Node
     from .preferences import Preferences
 

@@ -9,18 +9,15 @@ from session_manager_permissions import _needs
 
 from . import checks, logs
 from .asking import CannotAsk, NotPermitted, NotThere, tried
-from .checks import NO_ROLE, Evidence, Outcome
-from .document import PORT, Refused, read_document
-from .identity import unless_replaced
+from .checks import NO_ROLE, Check, Evidence, Outcome
+from .document import PORT, LiveDocument, Refused, read_document
+from .identity import Identity, unless_replaced
 from .questions import Uses
 from .session_key import find_session_key, judged_by_its_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .checks import Check
-    from .document import LiveDocument
-    from .identity import Identity
     from .keys import LiveKey
     from .node import Node
 

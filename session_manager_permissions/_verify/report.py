@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._causes import more, page
 
-from .checks import CHECKS, ORDER
+from .checks import CHECKS, ORDER, Group, Outcome
 from .lines import is_command
 from .text import all_shown, plainly
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from .answers import CheckAnswer, NodeAnswer
-    from .checks import Group, Outcome
     from .diagnosis import Diagnosis
 
 _TITLES: Final[Mapping[Group, str]] = {

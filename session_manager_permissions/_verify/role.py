@@ -12,10 +12,10 @@ from .document import PORT, LiveDocument, read_document
 from .identity import let_assume
 from .keys import LiveKey, find_key
 from .lines import region_word, with_profile
-from .live_roles import find_role, role_of_profile
+from .live_roles import LiveRole, find_role, role_of_profile
 from .options import refuse_without_bucket
 from .questions import Agent, Bucket, Uses
-from .role_verdict import ask
+from .role_verdict import Verdict, ask
 from .text import all_shown, plainly
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from .answers import CapabilityAnswer, RoleAnswer, TrustAnswer
-    from .live_roles import LiveRole
-    from .role_verdict import Verdict
     from .session import Session
 
 _LABELS: Final = {name: check.label for name, check in CHECKS.items() if check.label}

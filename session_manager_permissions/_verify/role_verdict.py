@@ -11,7 +11,7 @@ from session_manager_permissions._quoting import fitting
 
 from .asking import CannotAsk
 from .lines import deployment
-from .questions import UPLOAD
+from .questions import UPLOAD, Agent, Question
 from .resource_policy import Admission, policy_of
 from .simulator import Call, all_of, is_allowed, lacks_resource_policy, missing_keys, simulate
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from .answers import SimulatorAnswer
     from .live_roles import LiveRole
-    from .questions import Agent, Question
     from .session import Session
 
 _PROFILE_LACKS: Final = frozenset({"ssm:sourceinstancearn"})

@@ -13,13 +13,11 @@ from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk
 from .checks import RUN_AS, RUN_AS_NOBODY, RUN_AS_ROOT, Evidence, Outcome
-from .node import RECORD
-from .preferences import of_unread
+from .node import RECORD, Node
+from .preferences import Preferences, of_unread
 
 if TYPE_CHECKING:
-    from .node import Node
     from .operators import Operator
-    from .preferences import Preferences
 
 _TAG: Final = "SSMSessionRunAs"
 

@@ -6,13 +6,12 @@ import os
 import sys
 from contextlib import suppress
 from threading import Event
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from session_manager_permissions._quoting import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TextIO
 
     from rich.console import Console
     from rich.text import Text

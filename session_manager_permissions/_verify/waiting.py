@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from .asking import NoNode, NotNow, NotPermitted, NotReached
+from .asking import CannotAsk, NoNode, NotNow, NotPermitted, NotReached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .asking import CannotAsk
     from .diagnosis import Diagnosis
 
 _BETWEEN: Final = 5

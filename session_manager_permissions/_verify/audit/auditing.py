@@ -9,7 +9,7 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import PASSING, CannotAsk, NotPermitted, may_not
-from session_manager_permissions._verify.node import who_asks
+from session_manager_permissions._verify.node import Node, who_asks
 from session_manager_permissions._verify.text import INTERRUPTED
 
 from .inventory import list_nodes, role_source
@@ -19,7 +19,6 @@ from .merge import added_up
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from session_manager_permissions._verify.node import Node
     from session_manager_permissions._verify.session import Session
 
     from .progress import Progress

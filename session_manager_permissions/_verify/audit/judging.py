@@ -6,18 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._verify.asking import CannotAsk, NotThere
-from session_manager_permissions._verify.checks import ASSUMABLE
-from session_manager_permissions._verify.diagnosis import diagnose
-from session_manager_permissions._verify.node import ask_connection, with_status_checks
+from session_manager_permissions._verify.checks import ASSUMABLE, Outcome
+from session_manager_permissions._verify.diagnosis import Diagnosis, diagnose
+from session_manager_permissions._verify.node import Node, ask_connection, with_status_checks
 
 from .inventory import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from session_manager_permissions._verify.checks import Outcome
-    from session_manager_permissions._verify.diagnosis import Diagnosis
-    from session_manager_permissions._verify.node import Node
 
     from .result import NodeResult, NodeVerdict, RoleResult
 

@@ -12,12 +12,11 @@ from session_manager_permissions._verify.options import read_json
 
 from .causes import of_any_profile
 from .listing import agreed
-from .result import AuditResult, Versioned
+from .result import AuditResult, NodeResult, RegionResult, RoleResult, Summary, Versioned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .result import NodeResult, RegionResult, RoleResult, Summary
 
 _GIVE: Final = "give what session-manager-permissions audit --output json printed"
 _GRANTED: Final = "role-assumable"

@@ -16,15 +16,13 @@ from session_manager_permissions._quoting import shown
 from session_manager_permissions._verify.checks import CHECKS, STAGES
 from session_manager_permissions._verify.text import shown_time
 
-from .causes import ANY_NODE, grouped
+from .causes import ANY_NODE, Group, grouped
 from .listing import DEFAULT_LIST, ONE_ACCOUNT, deployment, needed, new_list
-from .result import VERDICTS
+from .result import VERDICTS, AuditResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .causes import Group
-    from .result import AuditResult
 
 _HERE: Final = Path(__file__).parent
 NOT_KNOWN: Final = "The cause is not known"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from session_manager_permissions._verify.text import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TextIO
 
 _EVERY: Final = 0.2
 """Seconds between two lines."""

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._verify.checks import CHECKS
 from session_manager_permissions._verify.text import all_shown, plainly
 
-from .causes import grouped
+from .causes import Group, grouped
 from .listing import DEFAULT_LIST, ONE_ACCOUNT, deployment, needed
-from .result import VERDICTS
+from .result import VERDICTS, AuditResult, NodeResult
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from .causes import Group
-    from .result import AuditResult, NodeResult
 
 _STYLES: Final = {"reachable": "green", "unreachable": "bold red", "unknown": "yellow"}
 _BY_ROLE: Final = frozenset(
