@@ -108,7 +108,7 @@ def find_identity(node: Node, uses: Uses) -> Identity:
 def _of_instance(node: Node, uses: Uses) -> Identity:
     profile = _read_profile(node)
     own = profile.role
-    permissions = {} if own is None else _may(node, own, uses, profile=profile.name)
+    permissions = {} if own is None else _may(node, own, uses)
     registers = _does_register(node, profile, permissions)
     account = "" if registers else _account_role(node)
     worker, replaced = own, False
@@ -122,7 +122,7 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
             worker, permissions, replaced = account, by_account, True
     if worker is not None and not replaced:
         worker = _with_boundary(node.session, worker, permissions)
-        permissions = _may(node, worker, uses, profile=profile.name)
+        permissions = _may(node, worker, uses)
     in_doubt = not (registers or replaced or isinstance(account, (str, NotThere)))
     error = profile.error
     assumable = checks.ASSUMABLE.of(None).absent(NO_ROLE, error)
@@ -135,7 +135,9 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
         _profile(node, profile, account),
         _metadata(node),
         *(map(unless_replaced, of_role) if in_doubt else of_role),
-        _host_management(node, profile, permissions, account, registers=registers),
+        _by_profile(own, permissions)
+        if registers and own
+        else _host_management(node, own, account, registers=registers),
     ]
     return Identity(
         outcomes=outcomes,
@@ -197,17 +199,12 @@ def _replacing_profile(node: Node, name: str) -> tuple[str, ...]:
     )
 
 
-def _may(node: Node, role: LiveRole, uses: Uses, *, profile: str | None = None) -> Permissions:
-    """Ask IAM whether a role may do what the agent does on a node, by capability.
-
-    Args:
-        node: the node.
-        role: the role.
-        uses: what sessions use.
-        profile: the name of the role's instance profile. Default: - the role is in none
-    """
-    agent = Agent(session=node.session, role=role, uses=uses, node=node.arn)
-    return dict(ask(agent, instance_profile=profile, alike=node.alike, spare=node.spare))
+def _may(node: Node, role: LiveRole, uses: Uses) -> Permissions:
+    """Ask IAM whether a role may do what the agent does on a node, by capability."""
+    agent = Agent(
+        session=node.session, role=role, uses=uses, spare=node.spare, arn=node.arn, alike=node.alike
+    )
+    return dict(ask(agent))
 
 
 def _with_boundary(session: Session, role: LiveRole, permissions: Permissions) -> LiveRole:
@@ -360,21 +357,17 @@ def _permissions(
     ]
 
 
+def _by_profile(own: LiveRole, permissions: Permissions) -> Outcome:
+    why = [f"the role {own.arn} of the profile registers the instance, and does the work"]
+    reach = permissions["reach"]()
+    if isinstance(reach, Verdict) and not reach.allowed:
+        why.append("the account's role takes its place only if it may not register")
+    return checks.HOST_MANAGEMENT.of(own.arn).passed(*why)
+
+
 def _host_management(
-    node: Node,
-    profile: _Profile,
-    permissions: Permissions,
-    account: _AccountRole,
-    *,
-    registers: bool | None,
+    node: Node, own: LiveRole | None, account: _AccountRole, *, registers: bool | None
 ) -> Outcome:
-    if registers and profile.role:
-        arn = profile.role.arn
-        why = [f"the role {arn} of the profile registers the instance, and does the work"]
-        reach = permissions["reach"]()
-        if isinstance(reach, Verdict) and not reach.allowed:
-            why.append("the account's role takes its place only if it may not register")
-        return checks.HOST_MANAGEMENT.of(arn).passed(*why)
     if isinstance(account, NotThere):
         update = f"ssm update-service-setting --setting-id {_SETTING}"
         fix = (
@@ -382,9 +375,9 @@ def _host_management(
             f"ROLE is the path and the name of a role that {SYSTEMS_MANAGER} may assume",
             "or turn it off, and let the instance work with the role of its profile",
         )
-        why = [f"{account}, and there is no such role, so that it registers no node"]
+        absent = f"{account}, and there is no such role, so that it registers no node"
         evidence = Evidence("iam:SimulatePrincipalPolicy", "Error.Code", account.code)
-        return checks.HOST_MANAGEMENT.of(None, evidence).failed(*why, fix=fix)
+        return checks.HOST_MANAGEMENT.of(None, evidence).failed(absent, fix=fix)
     if isinstance(account, CannotAsk):
         return checks.HOST_MANAGEMENT.of(None).unasked(account)
     if isinstance(account, str):
@@ -393,8 +386,8 @@ def _host_management(
     if registers is None:
         either = f"the profile's role or the account's role {account.arn}"
         why = [f"whether {either} does the work is not known"]
-    elif profile.role:
-        why.append(f"the policies of {profile.role.arn} go unused")
+    elif own:
+        why.append(f"the policies of {own.arn} go unused")
     evidence = Evidence("ssm:GetServiceSetting", _SETTING, account.arn)
     role = checks.HOST_MANAGEMENT.of(account.arn, evidence)
     return role.unknown(*why, fix=on_node("AWS Credentials", node.platform))

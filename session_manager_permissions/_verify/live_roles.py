@@ -32,6 +32,8 @@ class LiveRole(NamedTuple):
     tags: Mapping[str, str] = {}
     id: str = ""
     """Its unique id; "" if it was not read."""
+    profile: str | None = None
+    """The name of the instance profile that it is asked about as the role of, if it is in one."""
 
     def user_id_on(self, node_id: str) -> dict[str, str]:
         """Return `aws:userid` of the calls that a node makes with the role; empty without an id."""
@@ -98,8 +100,8 @@ def find_profile(session: Session, name: str) -> LiveProfile:
 
     def read(found: Mapping[str, Any]) -> LiveProfile:
         profile = found["InstanceProfile"]
-        role = next(map(_live_role, profile["Roles"]), None)
-        return LiveProfile(profile.get("InstanceProfileId"), role)
+        roles = (_live_role(one)._replace(profile=name) for one in profile["Roles"])
+        return LiveProfile(profile.get("InstanceProfileId"), next(roles, None))
 
     return session.ask(
         "iam:GetInstanceProfile",

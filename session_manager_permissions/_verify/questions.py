@@ -119,15 +119,20 @@ class Agent:
     role: LiveRole
     uses: Uses
     """What the session preferences have it use."""
-    node: str | None = None
+    spare: Session | None = None
+    """Asks about uploads, and reads the policies of keys and buckets. Default: - they are not read
+    """
+    arn: str | None = None
     """The ARN of the instance, or of the managed instance. Default: - a sample in the region"""
+    alike: tuple[str, ...] = ()
+    """The ARNs of the nodes about which IAM is asked together, as they share the role."""
     is_hybrid: bool = False
     """Whether the sample may be a hybrid node, as EC2 can't assume the role."""
 
     @property
     def node_id(self) -> str:
         """The id of the instance."""
-        return (self.node or SAMPLE_INSTANCE).rpartition("/")[2]
+        return (self.arn or SAMPLE_INSTANCE).rpartition("/")[2]
 
     def questions(self) -> list[Question]:
         """List what it does.
@@ -185,7 +190,7 @@ class Agent:
             place = f"{region}:{role.account}"
             instance = f"arn:{role.partition}:ec2:{place}:instance/{SAMPLE_INSTANCE}"
             hybrid = f"arn:{role.partition}:ssm:{place}:managed-instance/m{SAMPLE_INSTANCE}"
-            samples = [hybrid, instance] if self.is_hybrid else [self.node or instance]
+            samples = [hybrid, instance] if self.is_hybrid else [self.arn or instance]
             needs += [_needs.REGISTRATION._replace(resource=one) for one in samples]
         return Question(
             "register",

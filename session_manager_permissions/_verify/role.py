@@ -40,6 +40,7 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     """
     profile = arguments.instance_profile
     role = find_role(session, arguments.role or role_of_profile(session, profile))
+    role = role._replace(profile=profile)
     document = _document(arguments, session, role)
     keys = [document.key] if document.key else arguments.key
     bucket_key = arguments.log_bucket_key
@@ -53,7 +54,7 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     by_ec2 = trust(role.trust_policy, ec2_in(role.partition))
     is_hybrid = profile is None and by_ec2.answer == "denied"
     agent = Agent(session=session, role=role, uses=uses, is_hybrid=is_hybrid)
-    verdicts = [answered(verdict()) for _, verdict in ask(agent, instance_profile=profile)]
+    verdicts = [answered(verdict()) for _, verdict in ask(agent)]
     found = role_as_json(profile, role, document, verdicts, session.profile)
     trusted = _trusted(role, session, of_instances=profile is not None)
     if trusted is not None:

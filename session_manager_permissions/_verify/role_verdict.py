@@ -16,7 +16,7 @@ from .resource_policy import Admission, policy_of
 from .simulator import Call, all_of, is_allowed, lacks_resource_policy, missing_keys, simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from .answers import SimulatorAnswer
     from .live_roles import LiveRole
@@ -225,7 +225,7 @@ def blocks(
     return found
 
 
-def _deployment(role: LiveRole, asked: Iterable[Question], instance_profile: str | None) -> str:
+def _deployment(role: LiveRole, asked: Iterable[Question]) -> str:
     """Return the command that gives a role all that it is asked about; "" if no one command can.
 
     It is one for all, as another deployment without one of the options would take that away.
@@ -234,19 +234,13 @@ def _deployment(role: LiveRole, asked: Iterable[Question], instance_profile: str
     if len({name for name, _ in options}) < len(options):  # a key for each region
         return ""
     target = f"role={fitting(role.name, _limits.ROLE.fault, 'ROLE')}"
-    if instance_profile is not None:
-        name = fitting(instance_profile, _limits.INSTANCE_PROFILE.fault, "PROFILE")
+    if role.profile is not None:
+        name = fitting(role.profile, _limits.INSTANCE_PROFILE.fault, "PROFILE")
         target = f"instance-profile={name}"
     return deployment(target, options)
 
 
-def ask(
-    agent: Agent,
-    *,
-    instance_profile: str | None = None,
-    alike: Sequence[str] = (),
-    spare: Session | None = None,
-) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
+def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
     """Ask IAM's simulator about the role's policies, its boundary and the organization's policies.
 
     Nothing is done or changed. The simulator does not read the policies of keys and buckets. So if
@@ -254,22 +248,16 @@ def ask(
     Uploads and those policies are asked about when a verdict is wanted.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
-    Args:
-        agent: the agent that has the role.
-        instance_profile: the profile that the role is named by. Default: - its own name
-        alike: the ARNs of the nodes about which IAM is asked together, as they share the role.
-        spare: asks about uploads, and reads the policies of keys and buckets. Default: - they are
-            not read
-
     Returns:
         For each question its capability, and what returns the verdict, or why IAM could not be
         asked.
     """
     session, role, asked = agent.session, agent.role, agent.questions()
+    spare = agent.spare
     at_once = [call for one in asked for call in one.calls if call.action not in UPLOAD]
-    answers = simulate(session, role.arn, at_once, alike)
-    command = _deployment(role, asked, instance_profile)
-    lacks = frozenset() if instance_profile is None else _PROFILE_LACKS
+    answers = simulate(session, role.arn, at_once, agent.alike)
+    command = _deployment(role, asked)
+    lacks = frozenset() if role.profile is None else _PROFILE_LACKS
 
     def verdict(question: Question) -> Verdict | CannotAsk:
         uploads = [one for one in question.calls if one.action in UPLOAD]
