@@ -95,7 +95,7 @@ class World:
     @functools.cached_property
     def account(self) -> nodes.World:
         account = nodes.World()
-        self.patch.setattr(command_module, "AwsSession", functools.partial(nodes.Session, account))
+        self.patch.setattr(command_module, "aws_session", functools.partial(nodes.Session, account))
         return account
 
 
@@ -307,7 +307,7 @@ def audit(
         if denied:
             account.refused["ec2:DescribeInstances"] = "UnauthorizedOperation"
         session = nodes.Session(account, region=region)
-        w.patch.setattr(answering, "AwsSession", lambda *_, **__: session)
+        w.patch.setattr(answering, "aws_session", lambda *_, **__: session)
 
     return run(f"audit --output json {line}", serve, *changes)
 

@@ -39,9 +39,6 @@ _GROUP_NOT_ENCRYPTED: Final = (
     "We couldn't start the session because encryption is not set up on the selected CloudWatch "
     "Logs log group."
 )
-_PLUGIN_MISSING: Final = (
-    "SessionManagerPlugin is not found, or AccessDeniedException ... TerminateSession"
-)
 START_DENIED: Final = "AccessDeniedException ... StartSession"
 NO_MESSAGE: Final = "Starting session with SessionId: ..., and nothing after it"
 """What the operator sees whose channel is denied, or whose session the agent drops: the plug-in
@@ -55,9 +52,6 @@ NO_DATA_CHANNEL: Final = "Setting up data channel with id ... failed"
 """What users see if the agent is connected and may not open the channel of a session."""
 RUN_AS_ROOT: Final = "invalid uid and gid"
 PORT_NOT_SUPPORTED: Final = "Plugin with name Port is not supported by this version of ssm agent"
-_NO_TIER: Final = (
-    "Enable advanced-instances tier to use Session Manager with your on-premises instances"
-)
 RUN_AS_NOBODY: Final = "please set the RunAs default user"
 """The messages are those of agent/session/config, agent/session/shell and agent/session/datachannel
 of amazon-ssm-agent, of the plug-in and of the CLI."""
@@ -109,11 +103,11 @@ class Outcome:
 
     def skipped(self, why: str, *, fix: str = "") -> Outcome:
         """Return the outcome for what does not exist or is not used."""
-        return self._told(verdict="skipped", why=(why,), fix=_lines(fix))
+        return replace(self, verdict="skipped", why=(why,), fix=_lines(fix))
 
     def passed(self, *why: str, proven: bool = False) -> Outcome:
         """Return the outcome that the check passes, and whether the connection proves it."""
-        return self._told(verdict="proven" if proven else "pass", why=why)
+        return replace(self, verdict="proven" if proven else "pass", why=why)
 
     def unknown(
         self, *why: str, fix: str | tuple[str, ...] = (), errors: Sequence[CannotAsk] = ()
@@ -126,7 +120,7 @@ class Outcome:
             errors: why AWS did not answer.
         """
         lines = (*_ways_out(errors), *_lines(fix))
-        return self._told(verdict="unknown", why=why, fix=lines, errors=(*errors,))
+        return replace(self, verdict="unknown", why=why, fix=lines, errors=(*errors,))
 
     def unasked(self, error: CannotAsk) -> Outcome:
         """Return the outcome that AWS did not answer."""
@@ -154,7 +148,8 @@ class Outcome:
             errors: why AWS did not answer what may be a reason, too.
         """
         seen = (users_see or self.check.users_see) if is_seen else None
-        return self._told(
+        return replace(
+            self,
             verdict="fail",
             why=(*why, *_seen(seen)),
             fix=(*_lines(fix), *_ways_out(errors)),
@@ -184,10 +179,6 @@ class Outcome:
             told = _seen((users_see or self.check.users_see) if seen else None)
             return of.unknown(*whys, *told, fix=fix, errors=errors)
         return of.failed(*whys, fix=fix, is_seen=seen, users_see=users_see, errors=errors)
-
-    @property
-    def _told(self) -> partial[Outcome]:
-        return partial(Outcome, check=self.check, subject=self.subject, evidence=self.evidence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,7 +342,8 @@ TIER: Final = _of_node(
     stage="Session Manager",
     passes_if="the region is on the advanced-instances tier, if the node is a hybrid one",
     asks=("ssm:GetServiceSetting",),
-    users_see=_NO_TIER,
+    users_see="Enable advanced-instances tier to use Session Manager with your on-premises "
+    "instances",
 )
 REGISTER: Final = _of_identity(
     name="register",
@@ -478,7 +470,7 @@ PLUGIN: Final = _of_operator(
     name="plugin",
     title="The Session Manager plug-in is absent or too old",
     passes_if="the Session Manager plug-in on PATH has the version 1.2.764.0 or a newer one",
-    users_see=_PLUGIN_MISSING,
+    users_see="SessionManagerPlugin is not found, or AccessDeniedException ... TerminateSession",
 )
 
 CHECKS: Final[Mapping[str, Check]] = {

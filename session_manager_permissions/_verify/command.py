@@ -27,7 +27,7 @@ from .permissions import policy_for_audit, policy_for_credentials
 from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
 from .role import of_role, print_role, role_as_json
-from .session import AwsSession, Session, Waiting
+from .session import Session, Waiting, aws_session
 from .text import INTERRUPTED, PROGRAM, line_of, rendered, say
 from .waiting import wait_until_ready
 
@@ -182,7 +182,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     with said_in_a_line(arguments.profile):
         if arguments.instance_id is None:
             with (waiting := Waiting()).said(say):
-                session = AwsSession(arguments.profile, arguments.region, waiting)
+                session = aws_session(arguments.profile, arguments.region, waiting)
                 asked = of_role(arguments, session)
             found, show = asked, partial(print_role, asked)
         else:
@@ -233,7 +233,7 @@ def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
     tell = line_of(sys.stderr)
     waiting = Waiting(lambda call: tell(f"waiting for {call}"))
     with waiting.said(say):
-        session = AwsSession(arguments.profile, arguments.region, waiting)
+        session = aws_session(arguments.profile, arguments.region, waiting)
     if session.region is None:
         raise CannotAsk("a node is in a region, and no region is known: give --region")
     rows = None if file is None else read_diagnostics(file, node_id)
@@ -323,8 +323,7 @@ def said_in_a_line(profile: str | None) -> Iterator[None]:
 
 def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
     identity, document = diagnosis.identity, diagnosis.preferences.document
-    verdicts = identity.verdicts
-    found = role_as_json(
-        identity.profile, identity.role, document, verdicts, diagnosis.node.session.profile
-    )
+    of_aws = diagnosis.node.session.profile
+    found = role_as_json(identity.role, document, identity.verdicts, of_aws)
+    found["instance_profile"] = identity.profile
     return {**found, "ready": diagnosis.ready, **node_as_json(diagnosis)}

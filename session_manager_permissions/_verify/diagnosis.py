@@ -110,19 +110,12 @@ def diagnose(
     if explains:
         checks = explained(node, identity, checks)
     checks.sort(key=lambda check: ORDER.index(check.name))
-    return Diagnosis(
-        node=node,
-        identity=identity,
-        preferences=preferences,
-        checks=[
-            replace(one, fix=with_profile(one.fix, node.session.profile))
-            for one in _with_remedies(checks, node)
-        ],
-    )
+    checks = _with_remedies(checks, node)
+    return Diagnosis(node=node, identity=identity, preferences=preferences, checks=checks)
 
 
 def _with_remedies(outcomes: list[Outcome], node: Node) -> list[Outcome]:
-    """Return the outcomes, with a remedy for each symptom."""
+    """Return the outcomes, with a remedy for each symptom, and with the profile in all commands."""
     connecting = [one for one in outcomes if one.check.connects]
     causes = [one.name for one in connecting if one.verdict == "fail"]
     unknown = [
@@ -130,9 +123,11 @@ def _with_remedies(outcomes: list[Outcome], node: Node) -> list[Outcome]:
     ]
     shown = next((one.fix for one in outcomes if one.check is AGENT and one.is_shown), None)
     fix = remedies(node, causes, unknown) if causes or shown is None else shown
-    return [
+    with_fix = (
         replace(one, fix=(*one.fix, *fix))
         if one.check.is_symptom and one.verdict == "fail"
         else one
         for one in outcomes
-    ]
+    )
+    profile = node.session.profile
+    return [replace(one, fix=with_profile(one.fix, profile)) for one in with_fix]

@@ -349,11 +349,10 @@ def _permissions(
     register, reach = (check.of(worker.arn) for check in both)
     opens = isinstance(reaches, CannotAsk) or not reaches.denied & _OF_EACH_SESSION
     users_see = checks.NO_DATA_CHANNEL if node.connected and not opens else None
+    is_seen = not (node.connected and opens)
     return [
         register.simulated(registers).seen_if(is_now=not node.connected),
-        reach.simulated(reaches, users_see=users_see).seen_if(
-            is_now=not (node.connected and opens)
-        ),
+        reach.simulated(reaches, users_see=users_see).seen_if(is_now=is_seen),
     ]
 
 

@@ -182,31 +182,11 @@ def _with_key(node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None) -> 
 
 def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     """Check the log group, and whether the agent can read how sessions are streamed to it."""
-    return _streaming_by_text(document) or _group(node, document)
-
-
-def _streaming_by_text(document: LiveDocument) -> Outcome | None:
-    """Judge a document that says by a text whether it streams, which the agent does not parse."""
-    group, text = document.log_group, document.streams_by_text
-    if group is None or text is None:
-        return None
-    evidence = Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", text)
-    streamed = checks.LOG_GROUP.of(group, evidence)
-    fix = (
-        "write cloudWatchStreamingEnabled of the document as true or false, without quotation marks"
-    )
-    why = f"the document has the text {text!r} for cloudWatchStreamingEnabled"
-    if "{{" in text:
-        why += ", and what the agent gets for that parameter is not known"
-        return streamed.unknown(why, fix=fix)
-    why += ", so that the agent drops each session"
-    return streamed.failed(why, fix=fix, users_see=NO_MESSAGE)
-
-
-def _group(node: Node, document: LiveDocument) -> Outcome:
     group = document.log_group
     if group is None:
         return checks.LOG_GROUP.skipped(NOT_IN_CLOUDWATCH)
+    if document.streams_by_text is not None:
+        return _streamed(group, document.streams_by_text)
     # The log group of just this name is the first of those that begin with it.
     groups = node.session.tried(
         _GROUP,
@@ -240,3 +220,18 @@ def _group(node: Node, document: LiveDocument) -> Outcome:
         "or set cloudWatchEncryptionEnabled of the document to false",
     )
     return logs.failed_if(why, fix, enforced=enforces)
+
+
+def _streamed(group: str, text: str) -> Outcome:
+    """Judge a document that says by a text whether it streams, which the agent does not parse."""
+    evidence = Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", text)
+    streamed = checks.LOG_GROUP.of(group, evidence)
+    fix = (
+        "write cloudWatchStreamingEnabled of the document as true or false, without quotation marks"
+    )
+    why = f"the document has the text {text!r} for cloudWatchStreamingEnabled"
+    if "{{" in text:
+        why += ", and what the agent gets for that parameter is not known"
+        return streamed.unknown(why, fix=fix)
+    why += ", so that the agent drops each session"
+    return streamed.failed(why, fix=fix, users_see=NO_MESSAGE)

@@ -61,7 +61,7 @@ class LiveVpc:
     def __init__(self, session: Session, asked: Surroundings) -> None:
         """Read what is in the VPC."""
         self._session = session
-        self.id, self._account, self._services, self._bucket_region, more_groups = asked
+        self.id, self._account, self._services, self.bucket_region, more_groups = asked
         self.errors: list[CannotAsk] = []
         """Why a part of it could not be read."""
         self._region = str(self._session.region)
@@ -304,7 +304,7 @@ class LiveVpc:
 
     def _is_below(self, service: str, zone: str) -> bool:
         """Tell whether the public name of a service is in a hosted zone."""
-        region = self._bucket_region if service == "s3" and self._bucket_region else self._region
+        region = self.bucket_region if service == "s3" and self.bucket_region else self._region
         name = f".{service}.{region}.{self._session.dns_suffix}"
         return name.endswith(f".{zone.rstrip('.')}")
 
@@ -329,7 +329,7 @@ class LiveVpc:
         """Tell whether an endpoint may lead to a service that is judged."""
         # that of a resource or of a service network has no service
         service, is_fips = ec2.service_of(endpoint.get("ServiceName", ""))
-        called = self._bucket_region if service == "s3" else self._region
+        called = self.bucket_region if service == "s3" else self._region
         of_region = called in (None, endpoint.get("ServiceRegion", self._region))
         kind = endpoint.get("VpcEndpointType", "Interface")
         is_one = kind in ("Interface", "Gateway") and service in self._services
@@ -342,7 +342,7 @@ class LiveVpc:
         exists: Fact = state == "available"
         if state in _UNCERTAIN:
             exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
-        elif exists and service == "s3" and self._bucket_region is None:
+        elif exists and service == "s3" and self.bucket_region is None:
             exists = Unknown("which region the log bucket is in, as an endpoint serves one alone")
         policy = found.get("PolicyDocument")
         kinds = found.get("IpAddressType"), found.get("DnsOptions", {}).get("DnsRecordIpType")
@@ -411,7 +411,7 @@ class LiveVpc:
             for one in self._endpoints or ()
         }
         # This region's S3 is not the one called.
-        if self._bucket_region not in (None, self._region):
+        if self.bucket_region not in (None, self._region):
             elsewhere = {"s3": f"s3 in {self._region}"}
             services = {one: elsewhere.get(of, of) for one, of in services.items()}
         return {
@@ -460,7 +460,7 @@ class LiveVpc:
                     yield model.Rule(model.GroupPeer(pair["GroupId"]))
                 for listed in found.get("PrefixListIds", ()):
                     named = self._prefix_list(listed["PrefixListId"])
-                    is_known = self._bucket_region or "s3" not in self._services
+                    is_known = self.bucket_region or "s3" not in self._services
                     yield model.Rule(named if is_known else named._replace(service=""))
 
 

@@ -365,12 +365,10 @@ def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iter
     missing = missing_keys(one for one in answers if not is_allowed(one))
     is_open = f", unless {', '.join(missing)} has a value that allows it" if missing else ""
     what = " nor ".join(_OWN[action] for action in denied)
+    can = f"can neither {what}" if denied[1:] else f"can't {what}"
     yield (
         f"IAM denies the operator {', '.join(denied)} on a session of their own{is_open}: a "
-        f"session opens, and they can neither {what} it"
-        if denied[1:]
-        else f"IAM denies the operator {denied[0]} on a session of their own{is_open}: a session "
-        f"opens, and they can't {what} it"
+        f"session opens, and they {can} it"
     )
 
 

@@ -41,12 +41,10 @@ class PathRemedies:
 
     node: Node
     vpc: LiveVpc
-    bucket_region: str | None
     more_actions: tuple[str, ...]
     """What the agent may call besides what every agent does."""
     opened: Collection[str]
     """The services whose paths are open."""
-
     entries: dict[_Side, dict[int, dict[str, Any]]] = field(default_factory=dict)
     """The entries of the network ACLs by their numbers, with those that remedies add."""
     added: dict[tuple[_Side, str], tuple[str, ...]] = field(default_factory=dict)
@@ -175,9 +173,9 @@ class PathRemedies:
     def _of_route(self, service: str) -> tuple[str, ...]:
         """Return the remedy where no way leads out."""
         region = self.node.region
-        if service == "s3" and self.bucket_region not in (None, region):
+        if service == "s3" and self.vpc.bucket_region not in (None, region):
             sentence = (
-                f"the log bucket is in {self.bucket_region}, to which no endpoint of {region} "
+                f"the log bucket is in {self.vpc.bucket_region}, to which no endpoint of {region} "
                 "leads: add a default route to a NAT gateway, or set s3BucketName of the "
                 f"document to a bucket of {region}"
             )

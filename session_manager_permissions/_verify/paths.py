@@ -105,7 +105,6 @@ def _judged(
     remedies = PathRemedies(
         node=node,
         vpc=vpc,
-        bucket_region=bucket_region,
         more_actions=possible,
         opened={one for one, path in paths.items() if path.state is verdicts.State.OPEN},
     )

@@ -55,7 +55,7 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     is_hybrid = profile is None and by_ec2.answer == "denied"
     agent = Agent(session=session, role=role, uses=uses, is_hybrid=is_hybrid)
     verdicts = [answered(verdict()) for _, verdict in ask(agent)]
-    found = role_as_json(profile, role, document, verdicts, session.profile)
+    found = role_as_json(role, document, verdicts, session.profile)
     trusted = _trusted(role, session, of_instances=profile is not None)
     if trusted is not None:
         found["trust"] = trusted
@@ -98,16 +98,11 @@ def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAn
 
 
 def role_as_json(
-    profile: str | None,
-    role: LiveRole | None,
-    document: LiveDocument,
-    verdicts: Sequence[Verdict],
-    of_aws: str | None,
+    role: LiveRole | None, document: LiveDocument, verdicts: Sequence[Verdict], of_aws: str | None
 ) -> RoleAnswer:
     """Return what `--output json` prints about a role.
 
     Args:
-        profile: the name of the instance profile.
         role: the role.
         document: what sessions use.
         verdicts: what IAM says of the role.
@@ -116,7 +111,7 @@ def role_as_json(
     return {
         "version": 1,
         "ready": all(verdict.allowed for verdict in verdicts),
-        "instance_profile": profile,
+        "instance_profile": None if role is None else role.profile,
         "role": None if role is None else role.arn,
         "permissions_boundary": None if role is None else role.boundary,
         "document": document.name,

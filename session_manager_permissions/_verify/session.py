@@ -377,17 +377,13 @@ def _joined(pages: Iterable[_Described]) -> _Described:
     return whole
 
 
-class AwsSession(Session):
-    """Asks AWS by boto3."""
-
-    def __init__(
-        self,
-        profile: str | None,
-        region: str | None,
-        waiting: Waiting,
-        *,
-        retries: Mapping[str, object] = _RETRIES,
-    ) -> None:
-        with waiting.on(_CREDENTIALS):  # a program that gives them may take long
-            calls = Boto(profile, region, retries=retries)
-        super().__init__(calls, calls.region, profile, waiting)
+def aws_session(
+    profile: str | None,
+    region: str | None,
+    waiting: Waiting,
+    retries: Mapping[str, object] = _RETRIES,
+) -> Session:
+    """Return a session that asks AWS by boto3."""
+    with waiting.on(_CREDENTIALS):  # a program that gives them may take long
+        calls = Boto(profile, region, retries=retries)
+    return Session(calls, calls.region, profile, waiting)

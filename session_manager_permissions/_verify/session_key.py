@@ -35,23 +35,22 @@ def find_session_key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | 
     """Check the key of sessions, and return it as well, if IAM can be asked about it."""
     if given is None:
         return checks.KEY_USABLE.skipped("sessions use no key"), None
-    region = given.split(":")[3]
+    itself, region = LiveKey(given, given), given.split(":")[3]
+    named = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
     if region != node.region:
         why = f"the key is in {region}, and the node in {node.region}, where the agent calls KMS"
-        key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
         fix = f"set kmsKeyId of the document to a key of {node.region}"
-        return key.failed(why, fix=fix), None
-    if LiveKey(given, given).is_of_aws:
-        key = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
-        return key.failed(_OF_AWS, fix=_ANOTHER_KEY), None
+        return named.failed(why, fix=fix), None
+    if itself.is_of_aws:
+        return named.failed(_OF_AWS, fix=_ANOTHER_KEY), None
     found = tried(lambda: describe_key(node.session, given))
     if isinstance(found, NotThere):
         key = checks.KEY_USABLE.of(given, Evidence(DESCRIBE_KEY, "KeyMetadata", None))
         fix = "set kmsKeyId of the document to a key that exists"
         return key.failed(str(found), fix=fix), None
     if isinstance(found, CannotAsk):
-        itself, outcome = LiveKey(given, given), checks.KEY_USABLE.of(given).unasked(found)
-        return outcome, None if itself.alias_name else itself
+        unasked = checks.KEY_USABLE.of(given).unasked(found)
+        return unasked, None if itself.alias_name else itself
     return _usable(node, given, found), LiveKey(given, found["Arn"])
 
 

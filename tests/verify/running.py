@@ -79,8 +79,8 @@ def run(world: World, *arguments: str, region: str | None = REGION) -> Run:
 
     with pytest.MonkeyPatch.context() as here:
         here.setattr(command, "_parser", _parser)
-        here.setattr(command, "AwsSession", session)
-        here.setattr(answering, "AwsSession", session)
+        here.setattr(command, "aws_session", session)
+        here.setattr(answering, "aws_session", session)
         return over_http({}, *arguments)
 
 

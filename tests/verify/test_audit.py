@@ -603,7 +603,7 @@ def test_the_rate_adapts_to_throttling(
         asked.update(said)
         return Session(Account())
 
-    monkeypatch.setattr(answering, "AwsSession", session)
+    monkeypatch.setattr(answering, "aws_session", session)
     monkeypatch.delenv("AWS_MAX_ATTEMPTS", raising=False)
     if variable:
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", variable)

@@ -14,7 +14,7 @@ from session_manager_permissions._verify import options
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.files import refuse_link, write
 from session_manager_permissions._verify.options import add_flag, add_option
-from session_manager_permissions._verify.session import AwsSession, Waiting
+from session_manager_permissions._verify.session import Waiting, aws_session
 from session_manager_permissions._verify.text import PROGRAM, rendered, say
 
 from .auditing import audit, enabled_regions
@@ -153,7 +153,7 @@ def answer(arguments: argparse.Namespace) -> AuditResult:
         retries["total_max_attempts"] = _ATTEMPTS
     first = next(iter(arguments.region), None)
     with (waiting := Waiting()).said(say):
-        session = AwsSession(arguments.profile, first, waiting, retries=retries)
+        session = aws_session(arguments.profile, first, waiting, retries=retries)
         regions = enabled_regions(session) if arguments.all_regions else arguments.region
         if not regions and session.region is None:
             raise CannotAsk(

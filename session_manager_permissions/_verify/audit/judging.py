@@ -13,7 +13,7 @@ from session_manager_permissions._verify.node import Node, ask_connection, with_
 from .inventory import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from .result import NodeResult, NodeVerdict, RoleResult
 
@@ -61,8 +61,8 @@ def judge(node: Node, document: str | None) -> Judged:
         "connection": connection,
         "verdict": verdict,
         "causes": [check.name for check in because] if verdict == "unreachable" else [],
-        "why": _each(line for check in because for line in check.why),
-        "fix": _each(line for check in because for line in check.fix),
+        "why": [*dict.fromkeys(line for check in because for line in check.why)],
+        "fix": [*dict.fromkeys(line for check in because for line in check.fix)],
     }
     errors = [error for one in diagnosis.checks for error in one.errors]
     unasked = tuple(one for one in errors if not isinstance(one, NotThere))
@@ -120,8 +120,3 @@ def unjudged(node: Node, why: str) -> NodeResult:
         "why": [why],
         "fix": [],
     }
-
-
-def _each(lines: Iterable[str]) -> list[str]:
-    """Return each line once."""
-    return list(dict.fromkeys(lines))

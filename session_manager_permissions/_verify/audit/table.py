@@ -31,11 +31,7 @@ _LINES: Final = 10
 
 
 def print_audit(
-    result: AuditResult,
-    console: Console,
-    *,
-    list_path: str | None = None,
-    profile: str | None = None,
+    result: AuditResult, console: Console, *, list_path: str | None, profile: str | None
 ) -> None:
     """Print the figures, the groups, what is not known and what to deploy.
 
