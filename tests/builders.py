@@ -1,5 +1,6 @@
 """What the tests of several topics build: trees of constructs, networks, instances, profiles."""
 
+import enum
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,6 +18,12 @@ from .reading import lookups, warnings
 
 MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
 PROFILE_ARN: Final = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
+
+
+class Text(str, enum.Enum):
+    """A text that is a member of an enum, as some apps have it."""
+
+    TEAM = "team"
 
 
 KINDS: Final[dict[str, Callable[[Construct, str], Construct]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import aws_cdk as cdk
@@ -169,7 +170,6 @@ class SessionManagerPermissions(Construct):
         self._targets: dict[object, Target] = {}
         self._role_ids = (f"Role{number}" for number in itertools.count(1))
         self._keys: dict[tuple[str, str | None], bool] = {}  # with whether each is in the region
-        self._l1_roles: list[iam.CfnRole] = []
         if key is not None:
             self._check_reach(key)
 
@@ -246,24 +246,20 @@ class SessionManagerPermissions(Construct):
         if target.cfn_role is None:  # the policy has no reference, which would make it wait
             self._policy.node.add_dependency(*roles_named(target.name, self._stack))
         elif not isinstance(target.role, iam.Role):
-            if not self._l1_roles:
-                self.node.add_validation(AtSynthesis(self._warn_of_condition))
-            self._l1_roles.append(target.cfn_role)
+            self.node.add_validation(AtSynthesis(partial(self._warn_of_condition, target.cfn_role)))
 
-    def _warn_of_condition(self) -> None:
-        """Warn of L1 roles, such as those of `CfnInclude`, that may not be there to refer to."""
-        if condition_path(cast("iam.CfnPolicy", self._policy.node.default_child)):
-            return  # whoever set it knows of the roles'
-        for cfn_role in self._l1_roles:
-            condition = condition_path(cfn_role)
-            if condition:
-                cdk.Annotations.of(self).add_warning_v2(
-                    "session-manager-permissions:role-on-a-condition",
-                    f"role {cfn_role.node.path!r} is deployed on the condition {condition!r}, and "
-                    "where that is false the policy that refers to it can't be deployed: give the "
-                    "roles of a condition a construct of their own in their stack, and set its "
-                    "policy.node.default_child.cfn_options.condition",
-                )
+    def _warn_of_condition(self, cfn_role: iam.CfnRole) -> None:
+        """Warn of an L1 role, such as one of `CfnInclude`, that may not be there to refer to."""
+        condition = condition_path(cfn_role)
+        cfn_policy = cast("iam.CfnPolicy", self._policy.node.default_child)
+        if condition and not condition_path(cfn_policy):  # whoever set one knows of the role's
+            cdk.Annotations.of(self).add_warning_v2(
+                "session-manager-permissions:role-on-a-condition",
+                f"role {cfn_role.node.path!r} is deployed on the condition {condition!r}, and "
+                "where that is false the policy that refers to it can't be deployed: give the "
+                "roles of a condition a construct of their own in their stack, and set its "
+                "policy.node.default_child.cfn_options.condition",
+            )
 
     def _refuse_overwriting(self, target: Target) -> None:
         """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
@@ -273,6 +269,8 @@ class SessionManagerPermissions(Construct):
                 f"{target.cfn_role.node.path!r} is made with, and which would be lost: give each "
                 "policy of a role a name of its own"
             )
+        # The value of a token, such as an export, may differ from region to region.
+        is_known = "{" not in f"{self._given_name}{target.key}"
         for other in self.node.root.node.find_all():
             if (
                 isinstance(other, SessionManagerPermissions)
@@ -280,6 +278,7 @@ class SessionManagerPermissions(Construct):
                 and other._given_name == self._given_name
                 and target.key in other._targets
                 and other._environment.account == self._environment.account
+                and (is_known or other._environment.region == self._environment.region)
             ):
                 raise ValueError(
                     f"policy_name {self._given_name!r} is that of {other.node.path!r} on the same "

@@ -120,11 +120,9 @@ def test_gateway_endpoint_is_in_each_route_table_of_the_vpc(stack_here: cdk.Stac
 
 # Where
 
-PRIVATE: Final = ec2.SubnetType.PRIVATE_WITH_EGRESS
-
 
 @pytest.mark.parametrize(("kinds", "expected"), [
-    ((ec2.SubnetType.PUBLIC, PRIVATE, ISOLATED), "PRIVATEWITHEGRESS"),
+    ((ec2.SubnetType.PUBLIC, ec2.SubnetType.PRIVATE_WITH_EGRESS, ISOLATED), "PRIVATEWITHEGRESS"),
     ((ec2.SubnetType.PUBLIC, ISOLATED), "PRIVATEISOLATED"),
     ((ec2.SubnetType.PUBLIC,), "PUBLIC"),
 ])  # fmt: skip

@@ -22,8 +22,6 @@ from tests.templates import ALL_KEYS_HERE, as_list, in_partition, parameter
 
 KeyOf = Callable[[cdk.Stack], IKeyRef | IAliasRef]
 
-DECRYPT = "SessionManagerDecrypt"
-
 
 def permit(
     stack: cdk.Stack, key: IKeyRef | IAliasRef, *more: IKeyRef | IAliasRef
@@ -37,7 +35,7 @@ def permit(
 
 def decrypt(stack: cdk.Stack) -> list[dict[str, Any]]:
     """The statements that grant decryption, without what is the same in each."""
-    found = [s for sid, s in statements(stack).items() if sid.startswith(DECRYPT)]
+    found = [s for sid, s in statements(stack).items() if sid.startswith("SessionManagerDecrypt")]
     for statement in found:
         assert (statement["Effect"], statement["Action"]) == ("Allow", "kms:Decrypt")
     return [{name: s[name] for name in ("Resource", "Condition") if name in s} for s in found]

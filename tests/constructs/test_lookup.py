@@ -1,6 +1,5 @@
 """What is looked up by its name alone: a profile, and a role by CDK's own look-up."""
 
-import enum
 import functools
 from collections.abc import Callable
 
@@ -13,7 +12,7 @@ from session_manager_permissions import (
     SessionPreferences,
     lookup_instance_profile,
 )
-from tests.builders import answered, permit
+from tests.builders import Text, answered, permit
 from tests.conftest import MakeApp
 from tests.places import ACCOUNT, HERE, REGION, role_arn
 from tests.reading import app_of, lookups, policy
@@ -62,16 +61,12 @@ def test_an_answer_of_another_form_is_refused(make_app: MakeApp, answer: object)
         answered(make_app, permit_profile, answer)
 
 
-class Name(str, enum.Enum):
-    WEB = "web"
-
-
 def test_id_and_name_may_be_of_an_enum_of_texts(stack_here: cdk.Stack) -> None:
-    profile = lookup_instance_profile(stack_here, Name.WEB, instance_profile_name=Name.WEB)
+    profile = lookup_instance_profile(stack_here, Text.TEAM, instance_profile_name=Text.TEAM)
 
     assert profile.role
-    assert profile.role.node.path == "Stack/webRole"
-    assert profile.instance_profile_arn.endswith(":instance-profile/web")
+    assert profile.role.node.path == "Stack/teamRole"
+    assert profile.instance_profile_arn.endswith(":instance-profile/team")
 
 
 def test_names_are_no_error_before_the_cli_has_looked_them_up(stack_here: cdk.Stack) -> None:

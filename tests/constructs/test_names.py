@@ -21,12 +21,8 @@ from tests.roles import existing_role
 from tests.scenarios import SCENARIOS
 
 
-def fill(scope: Construct) -> SessionManagerPermissions:
-    return SessionManagerPermissions(scope, "Permissions", role=existing_role(scope))
-
-
 def name_of(stack: cdk.Stack) -> str:
-    fill(stack)
+    SessionManagerPermissions(stack, "Permissions", role=existing_role(stack))
     name: str = policy(stack)["PolicyName"]
     assert re.fullmatch(r"[\w+=,.@-]{1,128}", name, re.ASCII)
     return name

@@ -12,6 +12,7 @@ import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk.interfaces import aws_iam as iam_interfaces
 from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
+from constructs import Construct
 
 from session_manager_permissions import (
     SessionManagerAccess,
@@ -21,7 +22,7 @@ from session_manager_permissions import (
 from tests.builders import PROFILE_ARN, imported_profile, instance, l1_profile, permit
 from tests.conftest import MakeApp
 from tests.keys import existing_key
-from tests.places import ELSEWHERE, HERE, OTHER_ACCOUNT, REGION, key_arn, role_arn
+from tests.places import ELSEWHERE, HERE, OTHER_ACCOUNT, REGION, THERE, key_arn, role_arn
 from tests.reading import app_of, policy, reported, resources, template, warnings
 from tests.roles import (
     EC2,
@@ -201,9 +202,8 @@ def test_a_fixed_role_is_refused_also_beside_another(stack_here: cdk.Stack, kind
 
 
 THEIR_ARN: Final = role_arn(account=OTHER_ACCOUNT)
-WITH_A_REGION: Final = f"arn:aws:iam:{REGION}:{OTHER_ACCOUNT}:role/Existing"
 OF_ANOTHER_ACCOUNT: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], object]]] = {
-    "role by an ARN with a region": lambda here, _: role_by_arn(here, WITH_A_REGION),
+    "ARN with a region": lambda h, _: role_by_arn(h, THEIR_ARN.replace("::", f":{REGION}:")),
     "role by name in their stack": lambda _, there: existing_role(there),
     "L2 role": lambda _, there: owned_role(there, name="Named"),
     "L1 role": lambda _, there: l1_role(there, name="Named"),
@@ -403,20 +403,26 @@ def test_what_is_no_role_or_no_profile_is_a_type_error(stack: cdk.Stack, kind: s
 # two policies of one name: IAM keeps only the one put last
 
 
+def by_its_export(scope: Construct) -> iam.IRole:
+    return role_by_arn(scope, cdk.Fn.import_value("Web"))
+
+
 SHARED: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], list[Any]]]] = {
     "owned": lambda s, _: [owned_role(s)] * 2,
     "by ARN and by name": lambda s, _: [role_by_arn(s), existing_role(s)],
     "L1": lambda s, _: [l1_role(s)] * 2,
-    "from two stacks": lambda s, other: [existing_role(s), existing_role(other)],
+    "by an export": lambda s, _: [by_its_export(s), by_its_export(Construct(s, "Inner"))],
+    "from two regions": lambda s, there: [existing_role(s), existing_role(there)],
 }
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "attached later"])
 @pytest.mark.parametrize("kind", SHARED)
-def test_two_policies_of_one_name_are_refused(stack: cdk.Stack, kind: str, *, later: bool) -> None:
-    scope = cdk.Stack(app_of(stack), "Second") if kind == "from two stacks" else stack
-    first, second = SHARED[kind](stack, scope)
-    permit(stack, first, policy_name="Sessions")
+def test_a_name_twice_is_refused(stack_here: cdk.Stack, kind: str, *, later: bool) -> None:
+    there = cdk.Stack(app_of(stack_here), "There", env=THERE)
+    scope = there if kind == "from two regions" else stack_here
+    first, second = SHARED[kind](stack_here, there)
+    permit(stack_here, first, policy_name="Sessions")
     role = existing_role(scope, "Unshared", "Unshared") if later else second
 
     with pytest.raises(ValueError, match=r"^policy_name 'Sessions' is that of 'Stack/Permissions'"):
@@ -468,3 +474,12 @@ def test_policies_of_one_name_are_no_error_on_roles_that_differ(make_app: MakeAp
     SessionManagerPermissions(here, "Named", role=again, policy_name="Sessions2")
     assert len(resources(here, "AWS::IAM::Policy")) == 3
     assert policy(elsewhere)["PolicyName"] == "Sessions"
+
+
+def test_what_each_region_has_of_its_own_differs(make_app: MakeApp) -> None:
+    app, by_region = make_app(), f"web-{cdk.Aws.REGION}"
+    for stack in (cdk.Stack(app, f"In{env.region}", env=env) for env in (HERE, THERE)):
+        permit(stack, owned_role(stack, name=by_region), policy_name="Sessions").attach_to_role(
+            by_its_export(stack)
+        )
+        SessionManagerPermissions(stack, "It", role=existing_role(stack), policy_name=by_region)
