@@ -85,8 +85,8 @@ def context(app: cdk.App) -> dict[str, str]:
     for name, value in given.items():
         if name not in (*CONTEXT, *CLI_CONTEXT) and not re.search("[:/]", name):
             raise ValueError(
-                f"-c {name}={value}: there is no option {name}; the options are "
-                f"{', '.join(CONTEXT)}"
+                f"-c {name}={value}, or {name} in the context of a cdk.json: there is no such "
+                f"option; the options are {', '.join(CONTEXT)}"
             )
         kind = CONTEXT.get(name)
         if name in FLAGS:

@@ -37,10 +37,12 @@ class SessionManagerAccess:
     `SessionManagerFleet`.
 
     The mixin supports instance profiles and managed node groups of EKS: L1, those of `CfnInclude`,
-    L2, and profiles that are looked up or imported with their role. In each stack their roles get
-    one inline policy, that of `SessionManagerPermissions` with the same options. It is in a
-    construct `SessionManagerAccess` below the stack. For compute on a condition, a policy on the
-    same condition is made.
+    L2, and profiles that are looked up or imported with their role. Applied to a construct without
+    one of these, it changes nothing; `cdk.Mixins.of(…).require_any()` makes that an error.
+
+    In each stack the roles get one inline policy, that of `SessionManagerPermissions` with the same
+    options. It is in a construct `SessionManagerAccess` below the stack. For compute on a
+    condition, a policy on the same condition is made.
 
     To apply the mixin again changes nothing, even if it is another object with the same options.
     One with other options adds a policy: the role may then do what either of them allows.

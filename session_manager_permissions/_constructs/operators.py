@@ -280,9 +280,9 @@ def _refuse_path(principal: iam.IPrincipal) -> None:
     made = resource_by_arn(arn, imported, iam.CfnGroup, iam.CfnUser)
     if known_path(made) or "/" in without_tokens(getattr(principal, f"{kind}_name")):
         raise ValueError(
-            f"grantee {imported.node.path!r} is imported by an ARN with a path, and CDK takes a "
-            f"part of that path for the name: give iam.{kind.title()}.from_{kind}_name(scope, id, "
-            "name)"
+            f"grantee {imported.node.path!r} is imported with a path, and CDK takes a part of that "
+            f"path for the name: give iam.{kind.title()}.from_{kind}_name(scope, id, name), with "
+            "the name alone"
         )
 
 

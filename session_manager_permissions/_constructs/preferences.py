@@ -298,9 +298,12 @@ class SessionPreferences(Construct):
 
         Args:
             grantee: a user, a group, a role, or whatever else CDK can grant to.
-            instance_arns: the instances, by ARN. Default: - any with `instance_tags`.
+            instance_arns: the instances, by ARN. Hybrid nodes can be given in this way only:
+                `arn:…:ssm:REGION:ACCOUNT:managed-instance/ID`.
+                Default: - any EC2 instance with `instance_tags`.
             instance_tags: the tags that an instance must have, all of them, each with its value or
-                with one of several values. Default: - any of `instance_arns`.
+                with one of several values. A `*` in a value is no wildcard.
+                Default: - any of `instance_arns`.
             all_instances: whether every EC2 instance of the stack's account and region is chosen.
                 Default: - False: give `instance_arns`, `instance_tags` or both.
             allow_ssh: SSH through Session Manager, `AWS-StartSSHSession`. Such sessions are neither

@@ -111,8 +111,8 @@ def session_manager_statements(
 ) -> list[iam.PolicyStatement]:
     """Return the statements that let the agent on an instance use Session Manager, as data.
 
-    Use them for a managed policy, a permission set or a role that you define yourself. For a role
-    that exists, use `SessionManagerPermissions`, which has the same options.
+    Use them for a managed policy, or a role that you define yourself. For a role that exists, use
+    `SessionManagerPermissions`, which has the same options.
 
     The page about the permissions has a table of the statements: the Sid of each, its actions and
     resources, and the option that adds it.
