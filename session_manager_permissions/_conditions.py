@@ -54,9 +54,7 @@ BY_NO_SERVICE: Final = frozenset({"kms:viaservice", "kms:grantisforawsresource"}
 """The keys, in lower case, that no call to AWS KMS has which a user or a role makes itself."""
 _OWN_KEYS: Final = frozenset({"s3:x-amz-server-side-encryption-customer-algorithm"})
 """The header of an upload that brings a key along, which the agent never does."""
-EACH_CALL: Final = RequestContext({}, lacks=BY_NO_SERVICE | _OWN_KEYS).knowing(
-    {**REQUEST_KEYS, "aws:ViaAWSService": "false"}
-)
+EACH_CALL: Final = RequestContext({}, lacks=BY_NO_SERVICE | _OWN_KEYS).knowing(REQUEST_KEYS)
 """What is known of each call that an agent makes itself."""
 
 

@@ -48,8 +48,13 @@ REGISTRATION_RESOURCES: Final = (
 )
 """Patterns of the ARNs on which a policy may allow registration instead of on `*`."""
 
-REQUEST_KEYS: Final = {"aws:SecureTransport": "true", "aws:PrincipalIsAWSService": "false"}
-"""The condition keys that have the same value in each call of each agent, which always uses TLS."""
+REQUEST_KEYS: Final = {
+    "aws:SecureTransport": "true",
+    "aws:PrincipalIsAWSService": "false",
+    "aws:ViaAWSService": "false",
+}
+"""The condition keys that have the same value in each call that each agent makes itself, which is
+always by TLS."""
 
 SESSION_KEY: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 """The condition key that each use of the key of a session has, with the session's id."""
@@ -111,6 +116,13 @@ def log_bucket_key(key_arn: str, alias_name: str | None = None) -> NeededStateme
         key_arn,
         having_alias(alias_name) or None,
     )
+
+
+WRITE_LOG: Final = ("logs:CreateLogStream", "logs:PutLogEvents")
+"""What the agent calls to log in CloudWatch Logs, of the calls without which the log is lost.
+
+It calls `logs:DescribeLogStreams` as well, and logs without it.
+"""
 
 
 def log_group(group_arn: str) -> tuple[NeededStatement, ...]:

@@ -23,7 +23,7 @@ ACTIONS: Final = {
     "ssm": _needs.REGISTRATION.actions,
     "ssmmessages": _needs.CHANNELS.actions,
     "kms": _needs.decrypt("*", sessions_only=False).actions,
-    "logs": _needs.log_group("*")[-1].actions,
+    "logs": _needs.WRITE_LOG,
     "s3": _needs.log_objects("*", "", other_account=False).actions,
 }
 """What the policy of an endpoint has to allow, by its service."""

@@ -55,8 +55,8 @@ class LiveDocument(NamedTuple):
     run_as_user: str | None = None
     to_other_hosts: bool = False
     """Whether it forwards the ports of hosts that the node reaches."""
-    streams_by_text: str | None = None
-    """What `cloudWatchStreamingEnabled` is, if it is a text, which the agent does not parse."""
+    streams: object = None
+    """What `cloudWatchStreamingEnabled` is. The agent does not parse a text. None: not known."""
 
 
 def read_document(session: Session, name: str, account: str) -> LiveDocument:
@@ -98,7 +98,7 @@ def read_document(session: Session, name: str, account: str) -> LiveDocument:
     arn_of = partial(key_arn, session, account)
     key = _text(inputs, "kmsKeyId", where, lambda key: _limits.key_fault(arn_of(key)))
     bucket = _text(inputs, "s3BucketName", where, _limits.BUCKET.fault)
-    user, streams = inputs.get("runAsDefaultUser"), inputs.get("cloudWatchStreamingEnabled")
+    user = inputs.get("runAsDefaultUser")
     return LiveDocument(
         name=name,
         session_type=session_type,
@@ -110,7 +110,7 @@ def read_document(session: Session, name: str, account: str) -> LiveDocument:
         enforces_log_group_encryption=log_group,
         run_as_enabled=run_as,
         run_as_user=user if isinstance(user, str) and user.strip() else None,
-        streams_by_text=streams if isinstance(streams, str) else None,
+        streams=inputs.get("cloudWatchStreamingEnabled", False),
     )
 
 

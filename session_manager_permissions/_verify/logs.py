@@ -185,8 +185,8 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     group = document.log_group
     if group is None:
         return checks.LOG_GROUP.skipped(NOT_IN_CLOUDWATCH)
-    if document.streams_by_text is not None:
-        return _streamed(group, document.streams_by_text)
+    if isinstance(document.streams, str):
+        return _streamed(group, document.streams)
     # The log group of just this name is the first of those that begin with it.
     groups = node.session.tried(
         _GROUP,

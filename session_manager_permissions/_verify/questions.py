@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from .simulator import Context
 
 UPLOAD: Final = ("s3:PutObject",)
-_ACL, _ENCRYPTION = "s3:x-amz-acl", "s3:x-amz-server-side-encryption"
+ENCRYPTION: Final = "s3:x-amz-server-side-encryption"
+"""The header of an upload that the agent sends if it can read how the bucket is encrypted."""
 _LACKS: Final = frozenset(
     {
         *("aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:multifactorauthage"),
@@ -58,6 +59,9 @@ agent/session/shell/shell.go and agent/s3util/s3util.go of amazon-ssm-agent.
 
 TAKEN: Final = ("AES256", "aws:kms")
 """What the agent takes for an encrypted bucket: agent/s3util/s3util.go of amazon-ssm-agent."""
+
+_LARGE: Final = {"kms:Decrypt": "a log of more than 5 MiB, which is uploaded in parts, is lost"}
+"""What a denied action leads to that S3 calls for large logs alone."""
 
 
 class Bucket(NamedTuple):
@@ -102,6 +106,10 @@ class Question(NamedTuple):
     """Whether one of the calls is enough."""
     notes: Mapping[str, str] = {}
     """What a denial leads to, by action."""
+    spared: tuple[str, ...] = ()
+    """The actions whose denial alone ends no session and loses no log."""
+    in_doubt: tuple[str, ...] = ()
+    """The actions whose denial may lose the log or not."""
     of_another_account: bool = False
     """Whether the subject is of another account, so that no policy of its own is enough."""
     lacks: frozenset[str] = _LACKS
@@ -208,12 +216,11 @@ class Agent:
         arn = f"arn:{self.role.partition}:s3:::{bucket}"
         prefix = _needs.joined(document.log_prefix or "")
         encryption = _needs.log_encryption(arn)
-        upload = _at_sample(
-            _needs.log_objects(arn, prefix, other_account=False), f"{SAMPLE_SESSION}.log"
-        )
+        objects = _needs.log_objects(arn, prefix, other_account=False)
+        log = objects.resource.removesuffix("*") + f"{SAMPLE_SESSION}.log"
         headers = _headers(found.algorithm)
         calls = self._calls(encryption, region=found.region)
-        calls += self._calls(upload, own=headers, region=found.region)
+        calls += self._calls(objects._replace(resource=log), own=headers, region=found.region)
         grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'
         options = {"log-bucket": bucket, "log-prefix": prefix}
         if isinstance(key := found.key, LiveKey):
@@ -233,17 +240,20 @@ class Agent:
             calls,
             grant,
             tuple((name, value) for name, value in options.items() if value),
-            notes={action: _ENCRYPTION_NOT_READ[document.enforces_s3_encryption]},
+            notes={action: _ENCRYPTION_NOT_READ[document.enforces_s3_encryption], **_LARGE},
+            spared=(action,) if document.enforces_s3_encryption is False else (),
+            in_doubt=(*_LARGE,),
             of_another_account=found.is_foreign,
             policies_count=True,
         )
 
     def _via_s3(self, key: LiveKey) -> Context:
-        """Return the condition key that says that S3 calls AWS KMS for the agent."""
+        """Return the condition keys that say that S3 calls AWS KMS for the agent."""
+        by_service = ConditionKey("aws:ViaAWSService", "true", "boolean")
         if self.session.region is None:
-            return ()
+            return (by_service,)
         service = f"s3.{key.arn.split(':')[3]}.{self.session.dns_suffix}"
-        return (ConditionKey("kms:ViaService", service),)
+        return (by_service, ConditionKey("kms:ViaService", service))
 
     def _logs_in_cloudwatch(self, group: str) -> Question:
         role, region = self.role, self.session.region
@@ -251,14 +261,13 @@ class Agent:
             raise CannotAsk("a log group is in a region, and no region is known: give --region")
         groups = f"arn:{role.partition}:logs:{region}:{role.account}:log-group:"
         arn = f"{groups}{group}"
-        needs = (
+        describes, *_, writes = _needs.log_group(arn)
+        stream = f"{arn}:log-stream:{SAMPLE_SESSION}"
+        needs = [writes._replace(actions=_needs.WRITE_LOG, resource=stream)]
+        document = self.uses.document
+        if (document.enforces_log_group_encryption, document.streams) != (False, False):
             # CloudWatch Logs asks whether the caller may list on a group without a name.
-            need._replace(resource=f"{groups}:log-stream:")
-            if need.resource == "*"
-            else _at_sample(need, f"log-stream:{SAMPLE_SESSION}")
-            for need in _needs.log_group(arn)
-            if need.resource != arn  # its action is asked about on the streams
-        )
+            needs.insert(0, describes._replace(resource=f"{groups}:log-stream:"))
         grant = f'log_group=logs.LogGroup.from_log_group_name(scope, "Logs", {in_python(group)})'
         options = (("log-group", group),)
         return Question("log-to-cloudwatch", arn, self._calls(*needs), grant, options)
@@ -266,10 +275,5 @@ class Agent:
 
 def _headers(algorithm: str) -> Context:
     """Return the condition keys of an upload by its headers: agent/s3util/s3util.go."""
-    acl = ConditionKey(_ACL, "bucket-owner-full-control")
-    return (acl, ConditionKey(_ENCRYPTION, algorithm)) if algorithm in TAKEN else (acl,)
-
-
-def _at_sample(need: _needs.NeededStatement, sample: str) -> _needs.NeededStatement:
-    """Return the need on one of the resources that its pattern stands for."""
-    return need._replace(resource=need.resource.removesuffix("*") + sample)
+    acl = ConditionKey("s3:x-amz-acl", "bucket-owner-full-control")
+    return (acl, ConditionKey(ENCRYPTION, algorithm)) if algorithm in TAKEN else (acl,)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import fitting
 
-from .asking import CannotAsk
+from .asking import CannotAsk, answered, tried
 from .lines import deployment
-from .questions import UPLOAD, Agent, Question
+from .questions import ENCRYPTION, UPLOAD, Agent, Question
 from .resource_policy import Admission, policy_of
-from .simulator import Call, all_of, is_allowed, lacks_resource_policy, missing_keys, simulate
+from .simulator import is_allowed, lacks_resource_policy, missing_keys, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .answers import SimulatorAnswer
     from .live_roles import LiveRole
     from .session import Session
+    from .simulator import Call
 
 _PROFILE_LACKS: Final = frozenset({"ssm:sourceinstancearn"})
 """The condition keys that calls with the role of an instance profile lack as well.
@@ -104,7 +105,11 @@ class Verdict(NamedTuple):
     @property
     def _denied(self) -> list[CallVerdict]:
         """List what denies it; empty if it is allowed."""
-        return [] if self.allowed else [one for one in self.decisions if not one.allowed]
+        return [] if self.allowed else self._lacking
+
+    @property
+    def _lacking(self) -> list[CallVerdict]:
+        return [one for one in self.decisions if not one.allowed]
 
     @property
     def allowed(self) -> bool:
@@ -113,10 +118,10 @@ class Verdict(NamedTuple):
         If one is enough, the last is on the instance itself, to which a deny on instances applies
         whatever is allowed on `*`.
         """
-        allowed = [one.allowed for one in self.decisions]
         if self.question.is_either:
-            return any(allowed) and self.answers[-1]["decision"] != "explicitDeny"
-        return all(allowed)
+            allowed = any(one.allowed for one in self.decisions)
+            return allowed and self.answers[-1]["decision"] != "explicitDeny"
+        return {one.answer["action"] for one in self._lacking} <= {*self.question.spared}
 
     @property
     def denied(self) -> set[str]:
@@ -146,7 +151,8 @@ class Verdict(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Tell whether what is not known may turn the denial around."""
-        open_ = [one.is_open for one in self._denied]
+        may_lose_nothing = {*self.question.spared, *self.question.in_doubt}
+        open_ = [one.is_open or one.answer["action"] in may_lose_nothing for one in self._denied]
         if self.question.is_either and not self.decisions[1:]:  # the other is not asked about
             open_ += [one.answer["decision"] == "implicitDeny" for one in self._denied]
         return any(open_) and (self.question.is_either or all(open_))
@@ -174,7 +180,7 @@ class Verdict(NamedTuple):
             )
         told = [one.admission for one in self.decisions if not is_allowed(one.answer)]
         notes += dict.fromkeys(one.why for one in told if one.answer in ("named", "unknown"))
-        sure = (one for one in self._denied if not (one.is_open and is_allowed(one.answer)))
+        sure = (one for one in self._lacking if not (one.is_open and is_allowed(one.answer)))
         denied = {one.answer["action"] for one in sure}
         notes += [note for action, note in self.question.notes.items() if action in denied]
         return notes
@@ -259,18 +265,18 @@ def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
     command = _deployment(role, asked)
     lacks = frozenset() if role.profile is None else _PROFILE_LACKS
 
-    def verdict(question: Question) -> Verdict | CannotAsk:
-        uploads = [one for one in question.calls if one.action in UPLOAD]
-        found = all_of({**answers, **simulate(spare or session, role.arn, uploads)}, question.calls)
-        if isinstance(found, CannotAsk):
-            return found
+    def verdict(question: Question) -> Verdict:
         reader = None if question.of_another_account else spare
         counts, more = question.policies_count, role.user_id_on(agent.node_id)
         by = partial(decided, reader, role.arn, if_allowed=counts, more=more)
-        decisions = (
-            by(call, answer, question.lacks | lacks)
-            for call, answer in zip(question.calls, found, strict=True)
-        )
+        decisions: list[CallVerdict] = []
+        for call in question.calls:
+            made, found = call, answers
+            if call.action in UPLOAD:
+                if not all(one.allowed for one in decisions):
+                    made = call.without(ENCRYPTION)
+                found = simulate(spare or session, role.arn, [made])
+            decisions.append(by(made, answered(found[made]), question.lacks | lacks))
         return Verdict(question, role, (*decisions,), command)
 
-    return [(one.capability, cache(partial(verdict, one))) for one in asked]
+    return [(one.capability, cache(partial(tried, partial(verdict, one)))) for one in asked]

@@ -59,8 +59,14 @@ class Call(NamedTuple):
 
     @property
     def with_own(self) -> Call:
-        """Return the call with all its condition keys."""
-        return Call(self.action, self.resource, (*self.context, *self.own_context))
+        """Return the call with all its condition keys, of which its own values count."""
+        names = {key.name for key in self.own_context}
+        others = (key for key in self.context if key.name not in names)
+        return Call(self.action, self.resource, (*others, *self.own_context))
+
+    def without(self, name: str) -> Call:
+        """Return the call without a condition key that others do not have."""
+        return self._replace(own_context=tuple(key for key in self.own_context if key.name != name))
 
     @property
     def without_own(self) -> Call:
@@ -75,8 +81,7 @@ class Call(NamedTuple):
     @property
     def for_any_node(self) -> Call:
         """Return the call with all its condition keys, but the id of the node."""
-        known = (key for key in self.own_context if key.name != TARGET)
-        return Call(self.action, self.resource, (*self.context, *known))
+        return self.without(TARGET).with_own
 
     @property
     def without_samples(self) -> Call:

@@ -272,6 +272,10 @@ def in_s3(region: str) -> Callable[[Question], bool]:
     return lambda asked: asked.action.startswith("s3:") and asked.told[CALLED] == [region]
 
 
+def by_no_service(asked: Question) -> bool:
+    return asked.action == DATA_KEY and asked.told["aws:ViaAWSService"] == ["false"]
+
+
 def of_document(asked: Question) -> bool:
     return ":document/" in asked.resource
 
@@ -360,6 +364,7 @@ NO_METADATA: Final = instance(MetadataOptions={"HttpEndpoint": "disabled"})
 DENIED_KEY: Final = denying("kms:Decrypt")
 DENIED_BUCKET: Final = denying(PUT)
 DENIED_BUCKET_KEY: Final = denying("kms:GenerateDataKey")
+UNSEEN: Final = denying("s3:GetEncryptionConfiguration")
 NO_SETTING: Final = refusing("ssm:GetServiceSetting")
 SOURCE: Final = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 ARN, OF_REGION = "aws:SourceArn", f"arn:aws:ssm:{REGION}:{ACCOUNT}:"
@@ -683,9 +688,23 @@ LOGS: Final = {
         "", NO_KEY, BY_KEY, denying("kms:Decrypt", "kms:GenerateDataKey"), KEY_BY_S3),
     "the policy of the bucket may not be read": used(
         "log-to-s3?", DENIED_BUCKET, refusing("s3:GetBucketPolicy")),
-    "may not see how it encrypts": used("log-to-s3", denying("s3:GetEncryptionConfiguration")),
+    "may not see how it encrypts": used("log-to-s3", UNSEEN),
+    **{f"may not see how it encrypts, not enforced{name}": used(told, NOT_ENFORCED, UNSEEN, *does)
+       for name, told, does in (
+           ("", "", []),
+           (", and uploads need the header", "log-to-s3?",
+            [bucket_policy(denies("Null", SSE, "true"))]),
+       )},
+    "may not decrypt the parts of a log": used("log-to-s3?", NO_KEY, BY_KEY, DENIED_KEY),
+    "the key of the bucket is for what services call": used(
+        "", NO_KEY, BY_KEY, decides(if_=by_no_service)),
     "may not log": used("log-to-s3 log-to-cloudwatch", DENIED_LOGS),
     "may not log, not enforced": used("log-to-s3 log-to-cloudwatch", NOT_ENFORCED, DENIED_LOGS),
+    "may not list streams": used("", denying("logs:DescribeLogStreams")),
+    **{f"may not list groups, streamed: {value}": used(
+           told, using(cloudWatchEncryptionEnabled=False, cloudWatchStreamingEnabled=value),
+           denying("logs:DescribeLogGroups"))
+       for value, told in ((True, "log-to-cloudwatch"), (False, ""))},
     "no such group": used("log-group-encryption", log_groups()),
     "no such group, not enforced": used("log-group-encryption", NOT_ENFORCED, log_groups()),
     "a longer name of a group": used("log-group-encryption", log_groups("/ssm/sessions-2")),

@@ -94,7 +94,7 @@ def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> Non
 
     assert of_verdict(found, "fail") | of_verdict(found, "unknown") == set()
     assert one(found, "log-to-cloudwatch").verdict == "pass"
-    assert len(one(found, "log-to-cloudwatch").evidence) == 4
+    assert len(one(found, "log-to-cloudwatch").evidence) == 3
 
 
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"

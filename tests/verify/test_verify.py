@@ -23,7 +23,7 @@ from .running import Run, python_call, run
 
 ROOT = Path(__file__).parents[2]
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
-IN_GROUP = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
+IN_GROUP = ("logs:CreateLogStream", "logs:PutLogEvents")
 OF_BOUNDARY = setting(of_role={"PermissionsBoundary": {"PermissionsBoundaryArn": BOUNDARY}})
 BY_VPC: Final = {"MissingContextValues": ["aws:SourceVpc"]}
 ALL = (
@@ -113,6 +113,7 @@ def entry(key: str, value: str, kind: str = "string") -> dict[str, Any]:
 OF_EACH: Final = (
     entry("aws:SecureTransport", "true", "boolean"),
     entry("aws:PrincipalIsAWSService", "false", "boolean"),
+    entry("aws:ViaAWSService", "false", "boolean"),
     entry("aws:PrincipalAccount", ACCOUNT),
     entry("aws:PrincipalArn", ROLE),
 )

@@ -331,7 +331,7 @@ class SessionRules:
             if enforced is not True and is_on(document, _STREAMS) is True:
                 yield AgentCall("logs:DescribeLogGroups", each, options, ends=False)
             stream = merged((*groups, *name, f":log-stream:{_needs.ARN_PART}"))
-            for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+            for action in _needs.WRITE_LOG:
                 yield AgentCall(action, stream, options, ends=False)
 
     def _calls_to_bucket(self, document: Document) -> Iterator[AgentCall]:
