@@ -34,6 +34,7 @@ def lookup_instance_profile(
         instance_profile_name: the profile's name, not its ARN and not a token.
 
     Raises:
+        TypeError: the name or the id is no string.
         ValueError: the name is a token or can't be a profile's name, or the profile has no role.
     """
     refuse_wrong_text("instance_profile_name", instance_profile_name)

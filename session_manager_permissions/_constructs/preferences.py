@@ -331,8 +331,9 @@ class SessionPreferences(Construct):
         Raises:
             TypeError: an argument of the wrong type.
             ValueError: no instances are chosen, or all and some; an ARN that is not an instance's;
-                a tag without a value; a grantee whose permissions can't be changed from here, such
-                as an immutable role or a principal of another account.
+                a tag without a value, or with a character that IAM takes in no policy; a grantee
+                whose permissions can't be changed from here, such as an immutable role or a
+                principal of another account.
 
         https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
         """
