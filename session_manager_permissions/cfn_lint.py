@@ -110,13 +110,13 @@ def _matches(path: Path) -> Iterator[_Match]:
             while not app.paths and there.template.nested_as is not None:
                 inside = f"{resource.template.path.name}, {resource.logical_id}: "
                 there = there.template.nested_as
-            if there.template.path.resolve() != path.resolve() or finding.rule not in IDS:
+            if there.template.path.resolve() != path.resolve() or finding.rule.id not in IDS:
                 continue
-            if app.reason(resource, finding.rule) is None:
+            if app.reason(resource, finding.rule.id) is None:
                 of = [] if inside else finding.location.split(".")
                 steps = "; ".join(step.text for step in finding.steps)
                 message = f"{inside}{finding.description}{f'. Fix: {steps}' if steps else ''}"
-                yield finding.rule, ["Resources", there.logical_id, *of], shown(message)
+                yield finding.rule.id, ["Resources", there.logical_id, *of], shown(message)
 
 
 def _app(path: Path) -> tuple[App, list[Finding]]:

@@ -135,7 +135,7 @@ def checks_of(cause: str) -> list[str]:
 
 def linked(name: str, here: str) -> str:
     """Return the name of a rule or a check as a link, from a page to what is said about it."""
-    if name == READY:  # which is no cause, and has no page
+    if name == READY.id:  # which is no cause, and has no page
         return f"`{name}`"
     target = posixpath.relpath(f"docs/causes/{cause_of(name)}.md", posixpath.dirname(here))
     return f"[`{name}`]({target})"
@@ -176,7 +176,7 @@ def audit_policy(_: str) -> str:
 
 def causes(here: str) -> str:
     """Return all causes: what each is called at synthesis and on the live account."""
-    found = dict.fromkeys(cause_of(name) for name in (*RULES, *ORDER) if name != READY)
+    found = dict.fromkeys(cause_of(name) for name in (*RULES, *ORDER) if name != READY.id)
     rows = (
         (linked(cause, here), f"`{cause}`" if cause in RULES else "", code(checks_of(cause)))
         for cause in found

@@ -292,7 +292,7 @@ class _Checking:
             found += of_resource
             for profile in filter(None, profiles):
                 by_profile.setdefault(profile, []).extend(of_resource)
-        order = [*rules.RULES].index
+        order = [*rules.RULES.values()].index
         return sorted(_together(found), key=lambda one: order(one.rule))
 
     def _has_too_many_worlds(self, resource: Resource) -> bool:
@@ -387,7 +387,7 @@ def _verdict(found: list[Finding]) -> str:
     """Return the verdict on a profile: with any finding, it is not ready or can't be known."""
     if not found:
         return "ready"
-    is_not_ready = any(rules.RULES[finding.rule].not_ready for finding in found)
+    is_not_ready = any(finding.rule.not_ready for finding in found)
     return "not ready" if is_not_ready else "can't be known"
 
 

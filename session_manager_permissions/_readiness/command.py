@@ -73,7 +73,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 
 def _rule(name: str) -> str:
     """Return the name of a rule that can be left out."""
-    names = [one for one in RULES if one != READY]
+    names = [one for one in RULES if one != READY.id]
     if name not in names:
         near = get_close_matches(name, names) or names
         raise argparse.ArgumentTypeError(f"there is no rule {name!r}: is it {_either(near)}?")
@@ -136,7 +136,7 @@ class Result(NamedTuple):
     @property
     def not_ready(self) -> bool:
         """Whether a finding says that something is not ready."""
-        return any(RULES[one.finding.rule].not_ready for one in self.found)
+        return any(one.finding.rule.not_ready for one in self.found)
 
     @property
     def ready(self) -> bool:
@@ -157,8 +157,8 @@ def answer(arguments: argparse.Namespace) -> Result:
         result.verdicts.update(verdicts)
         result.unread.extend(unread_stacks(app.assembly))
         for finding in findings:
-            rule = RULES[finding.rule]
-            if rule.id in {READY, *arguments.skip}:
+            rule = finding.rule
+            if rule == READY or rule.id in arguments.skip:
                 continue
             places = [
                 WhereFound(one, finding.location, app.reason(one, rule.id))
@@ -207,18 +207,18 @@ def as_json(result: Result) -> str:
         "profiles": {verdict: result.verdicts[verdict] for verdict in VERDICTS},
         "findings": [
             {
-                "rule": one.finding.rule,
+                "rule": one.finding.rule.id,
                 "severity": one.severity,
-                "not_ready": RULES[one.finding.rule].not_ready,
+                "not_ready": one.finding.rule.not_ready,
                 "why": one.finding.description,
                 "fix": [*map(_step, one.finding.steps)],
-                "page": page(one.finding.rule),
+                "page": page(one.finding.rule.id),
                 "resources": [*map(where, one.places)],
             }
             for one in result.found
         ],
         "acknowledged": [
-            {"rule": finding.rule, "reason": place.reason} | where(place)
+            {"rule": finding.rule.id, "reason": place.reason} | where(place)
             for finding, place in result.acknowledged
         ],
         "not_read": [
@@ -255,7 +255,7 @@ def as_github(result: Result) -> str:
     by_place = _lines(result)
     written = []
     for one in result.found:
-        more_of_it = filter(None, [more(one.finding.rule)])
+        more_of_it = filter(None, [more(one.finding.rule.id)])
         fix = one.lines_of_fix(one.places[0].resource.template)
         message = [shown(one.finding.description), *fix, *more_of_it]
         for place in one.places:
@@ -263,7 +263,7 @@ def as_github(result: Result) -> str:
             properties = {
                 "file": shown(place.template),
                 **({} if line is None else {"line": str(line)}),
-                "title": shown(f"{one.finding.rule}: {place.resource.logical_id}"),
+                "title": shown(f"{one.finding.rule.id}: {place.resource.logical_id}"),
             }
             given = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
             written.append(f"::{_COMMANDS[one.severity]} {given}::{_data(chr(10).join(message))}\n")
@@ -299,7 +299,7 @@ def _show(result: Result, console: Console) -> None:
     plainly = partial(Text, overflow="fold")
     table = Table("finding", "resource", "why", show_lines=True)
     for one in result.found:
-        kind = plainly(f"{one.severity}\n{one.finding.rule}", _STYLES[one.severity])
+        kind = plainly(f"{one.severity}\n{one.finding.rule.id}", _STYLES[one.severity])
         where = "\n\n".join("\n".join(_named(place)) for place in one.places)
         table.add_row(kind, plainly(where), plainly(shown(one.finding.description)))
     if result.found:
@@ -314,9 +314,11 @@ def _show(result: Result, console: Console) -> None:
     templates = {place.resource.template for one in result.found for place in one.places}
     only = templates.pop() if len(templates) == 1 else None
     fixes = [
-        f"- {one.finding.rule}: {line}" for one in result.found for line in one.lines_of_fix(only)
+        f"- {one.finding.rule.id}: {line}"
+        for one in result.found
+        for line in one.lines_of_fix(only)
     ]
-    pages = (more(one.finding.rule) for one in result.found)
+    pages = (more(one.finding.rule.id) for one in result.found)
     # Below the table, whose lines wrap and can't be copied.
     for line in filter(None, dict.fromkeys((*fixes, *pages))):
         console.print(line)

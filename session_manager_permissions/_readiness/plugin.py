@@ -126,15 +126,15 @@ class SessionManagerReadiness:
             constructs=Constructs() if app is None else ConstructTree(app),
         )
         return cdk.PolicyValidationPluginReport(
-            success=not (self._strict and any(RULES[one.rule].not_ready for one in findings)),
+            success=not (self._strict and any(one.rule.not_ready for one in findings)),
             violations=[self._violation(finding) for finding in findings],
             metadata={verdict: str(verdicts[verdict]) for verdict in VERDICTS},
         )
 
     def _violation(self, finding: Finding) -> cdk.PolicyViolation:
         # Once a finding is acknowledged, CDK goes by the severities of the others alone.
-        rule = RULES[finding.rule]
-        is_cause = rule.id != READY
+        rule = finding.rule
+        is_cause = rule != READY
         link = [f"# {line}" for line in [more(rule.id)] if is_cause and line]
         return cdk.PolicyViolation(
             rule_name=rule.id,

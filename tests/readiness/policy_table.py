@@ -22,11 +22,11 @@ REGION = "us-east-1"
 """The region of the check."""
 
 READY = frozenset[str]()
-NO_CHANNEL = frozenset({CHANNEL_MISSING})
-NO_REGISTRATION = frozenset({REGISTRATION_MISSING})
+NO_CHANNEL = frozenset({CHANNEL_MISSING.id})
+NO_REGISTRATION = frozenset({REGISTRATION_MISSING.id})
 NEITHER = NO_CHANNEL  # one finding says both
-DENIED = frozenset({EXPLICIT_DENY})
-UNKNOWN = frozenset({CANNOT_BE_KNOWN})
+DENIED = frozenset({EXPLICIT_DENY.id})
+UNKNOWN = frozenset({CANNOT_BE_KNOWN.id})
 
 IN_REQUEST = "the evaluator is asked with a context; an instance's is not known"
 EMPTY = "the evaluator has no statement of a policy of AWS that moto does not have"

@@ -10,7 +10,6 @@ from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import SessionManagerFleet
 from session_manager_permissions import _needs as needs
-from session_manager_permissions._readiness.rules.boot_order import BOOT_ORDER
 from tests.builders import public_vpc
 from tests.roles import owned_role
 
@@ -22,6 +21,7 @@ from .reports import Body, Check, check_app, inline, machine, policy, profile_an
 
 Found = frozenset[str]
 
+BOOT_ORDER: Final = "boot-order"
 FIRES: Final = frozenset({BOOT_ORDER})
 OURS: Final = CHANNELS_ONLY | {"Sid": needs.CHANNELS.sid}
 

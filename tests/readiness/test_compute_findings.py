@@ -732,5 +732,5 @@ def test_stack_that_is_not_read_is_named_beside_what_is_ready(tmp_path: Path) ->
 
     ((ready,), verdicts) = judge_all(Assembly(paths), network=True)
 
-    assert (ready.rule, verdicts) == ("ready", {"ready": 1})
+    assert (ready.rule.id, verdicts) == ("ready", {"ready": 1})
     assert ready.description.endswith("are ready. Not read: the templates of Nests")

@@ -30,7 +30,7 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._readiness.apps import apps
 from session_manager_permissions._readiness.check import check as judge
-from session_manager_permissions._readiness.rules import READY, Finding
+from session_manager_permissions._readiness.rules import CANNOT_BE_KNOWN, READY, Finding
 from session_manager_permissions._readiness.rules.statements import trusted
 from session_manager_permissions._readiness.rules.steps import Step
 from session_manager_permissions._readiness.templates import Assembly
@@ -570,7 +570,7 @@ def findings(*paths: Path) -> list[Finding]:
         finding
         for app in apps([*map(str, paths)])
         for finding in judge(app.assembly, network=True)[0]
-        if finding.rule not in {"cannot-be-known", READY}  # nothing in a template tells these
+        if finding.rule not in {CANNOT_BE_KNOWN, READY}  # nothing in a template tells these
     ]
 
 
@@ -614,7 +614,7 @@ def assert_nothing_is_added_twice(made: list[Body]) -> None:
 def assert_the_steps_mend(path: Path) -> set[str]:
     """Do the steps of all findings, twice for what shows behind another, and return the rules."""
     found = findings(path)
-    told = {one.rule for one in found}
+    told = {one.rule.id for one in found}
     for _ in range(3):  # a lost log shows once sessions are allowed, and these once the way is open
         steps = [step for one in findings(path) for step in one.steps]
         done = {step.text: step for step in steps}.values()
@@ -652,7 +652,7 @@ def override(app: cdk.App, step: Step) -> None:
 def test_steps_are_overrides_in_an_app_of_any_language(name: str) -> None:
     build, rule = faults.BY_NAME[name]
     app = in_app(build)
-    (found,) = (one for one in findings(Judged(in_app(build)).folder) if one.rule == rule)
+    (found,) = (one for one in findings(Judged(in_app(build)).folder) if one.rule.id == rule)
     for step in found.steps:
         override(app, step)
     assert rule not in Judged(app).rules
@@ -732,7 +732,7 @@ def test_what_the_steps_say(check: Check, tmp_path: Path, snapshot: SnapshotAsse
         names = [f"{name}.template.json" for name, _ in zip("ab", bodies, strict=False)]
         files = [str(tmp_path / name) for name in names]
         page += [
-            f"{cause}: {one.rule}\n  {step.text}\n"
+            f"{cause}: {one.rule.id}\n  {step.text}\n"
             for one in judge(Assembly(files), network=True)[0]
             for step in one.steps
         ]

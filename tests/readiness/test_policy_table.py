@@ -44,7 +44,7 @@ def rules_of(answers: dict[str, Answer]) -> frozenset[str]:
     implicit = {action for action, answer in answers.items() if answer is Answer.IMPLICIT_DENY}
     channels = implicit & {*CHANNELS.actions}  # it says that the registration is missing as well
     return frozenset(
-        rule
+        rule.id
         for rule, fires in (
             (permissions.CHANNEL_MISSING, channels),
             (permissions.REGISTRATION_MISSING, not channels and implicit & {*REGISTRATION.actions}),

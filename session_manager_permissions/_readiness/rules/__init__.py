@@ -21,8 +21,16 @@ from . import (
 )
 from .rule import Finding, ReadinessRule, Told, info
 
-CANNOT_BE_KNOWN: Final = "cannot-be-known"
-READY: Final = "ready"
+CANNOT_BE_KNOWN: Final = info(
+    "cannot-be-known",
+    "that what decides is known only after the deployment",
+    "the profile, node group or compute",
+)
+READY: Final = info(
+    "ready",
+    "that every profile is ready: it is not printed, and keeps the counts in CDK's report",
+    "nothing",
+)
 
 _FAMILIES: Final = (
     permissions,
@@ -36,21 +44,8 @@ _FAMILIES: Final = (
     advice,
     boot_order,
 )
-_OF_NO_FAMILY: Final = (
-    info(
-        CANNOT_BE_KNOWN,
-        "that what decides is known only after the deployment",
-        "the profile, node group or compute",
-    ),
-    info(
-        READY,
-        "that every profile is ready: it is not printed, and keeps the counts in CDK's report",
-        "nothing",
-    ),
-)
-RULES: Final[dict[str, ReadinessRule]] = {
-    rule.id: rule for rules in (*(one.RULES for one in _FAMILIES), _OF_NO_FAMILY) for rule in rules
-}
+_OF_FAMILIES: Final = [rule for family in _FAMILIES for rule in family.RULES]
+RULES: Final = {rule.id: rule for rule in (*_OF_FAMILIES, CANNOT_BE_KNOWN, READY)}
 """The rules by their ids, in the order of the tables."""
 
 __all__ = ["CANNOT_BE_KNOWN", "READY", "RULES", "Finding", "ReadinessRule", "Told"]

@@ -23,18 +23,16 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
-KEY_NOT_BY_ARN: Final = "key-not-by-arn"
-DECRYPT_ON_ALL_KEYS: Final = "decrypt-on-all-keys"
-DEPRECATED_POLICY: Final = "deprecated-policy"
-RULES: Final = (
-    warning(
-        KEY_NOT_BY_ARN,
-        "`kms:Decrypt` on an alias or a bare key id, which grants nothing",
-        "the policy",
-    ),
-    warning(DECRYPT_ON_ALL_KEYS, "`kms:Decrypt` on every key, unconditionally", "the policy"),
-    warning(DEPRECATED_POLICY, "`AmazonEC2RoleforSSM`", "the role"),
+KEY_NOT_BY_ARN: Final = warning(
+    "key-not-by-arn",
+    "`kms:Decrypt` on an alias or a bare key id, which grants nothing",
+    "the policy",
 )
+DECRYPT_ON_ALL_KEYS: Final = warning(
+    "decrypt-on-all-keys", "`kms:Decrypt` on every key, unconditionally", "the policy"
+)
+DEPRECATED_POLICY: Final = warning("deprecated-policy", "`AmazonEC2RoleforSSM`", "the role")
+RULES: Final = (KEY_NOT_BY_ARN, DECRYPT_ON_ALL_KEYS, DEPRECATED_POLICY)
 
 NAME_KEYS: Final = Advice(
     "name the keys that encrypt sessions, as the argument encryption_key of "

@@ -28,15 +28,13 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.templates.model import Value
 
-AGENT_MISSING: Final = "agent-missing"
-RULES: Final = (
-    not_ready(
-        AGENT_MISSING,
-        "an image that AWS ships without the SSM Agent, as Amazon Linux *minimal*, and nothing "
-        "that installs it",
-        "the instance, launch template, launch configuration or Spot fleet",
-    ),
+AGENT_MISSING: Final = not_ready(
+    "agent-missing",
+    "an image that AWS ships without the SSM Agent, as Amazon Linux *minimal*, and nothing "
+    "that installs it",
+    "the instance, launch template, launch configuration or Spot fleet",
 )
+RULES: Final = (AGENT_MISSING,)
 
 _MINIMAL: Final = re.compile("/aws/service/ami-amazon-linux-latest/(al2023|amzn2?)-ami-minimal-.*")
 """The public parameters of the images without the agent."""

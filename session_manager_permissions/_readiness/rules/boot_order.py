@@ -26,14 +26,12 @@ if TYPE_CHECKING:
     from .python import Code
     from .steps import Steps
 
-BOOT_ORDER: Final = "boot-order"
-RULES: Final = (
-    warning(
-        BOOT_ORDER,
-        "compute that may boot before the policy of its role that allows what the agent needs",
-        "the instance, or what launches it",
-    ),
+BOOT_ORDER: Final = warning(
+    "boot-order",
+    "compute that may boot before the policy of its role that allows what the agent needs",
+    "the instance, or what launches it",
 )
+RULES: Final = (BOOT_ORDER,)
 
 
 def of_compute(decisions: Decisions, compute: Compute, role: Role) -> Iterator[Finding]:

@@ -29,16 +29,14 @@ if TYPE_CHECKING:
 
     from .sessions import SessionRules
 
-EXEC_DENIED: Final = "exec-denied"
-RULES: Final = (
-    warning(
-        EXEC_DENIED,
-        "`EnableExecuteCommand` with a container whose root file system is read-only or that has "
-        "AWS keys in its environment, or with a task role that may not open the channels, or not "
-        "use the key or the logs of the cluster",
-        "the ECS service",
-    ),
+EXEC_DENIED: Final = warning(
+    "exec-denied",
+    "`EnableExecuteCommand` with a container whose root file system is read-only or that has "
+    "AWS keys in its environment, or with a task role that may not open the channels, or not "
+    "use the key or the logs of the cluster",
+    "the ECS service",
 )
+RULES: Final = (EXEC_DENIED,)
 
 _OPTION: Final = Option("check_log_encryption", value=False)
 """The agent of a container does not look at how a log bucket encrypts."""

@@ -27,25 +27,21 @@ if TYPE_CHECKING:
     from .options import Options
     from .writer import NewRole
 
-NO_INSTANCE_PROFILE: Final = "no-instance-profile"
-ROLE_NOT_ASSUMABLE: Final = "role-not-assumable"
-METADATA_OFF: Final = "metadata-off"
-RULES: Final = (
-    not_ready(
-        NO_INSTANCE_PROFILE,
-        "compute without an instance profile: the agent has no credentials, unless Default "
-        "Host Management Configuration gives it some",
-        "the instance, launch template, launch configuration or Spot fleet",
-    ),
-    not_ready(
-        ROLE_NOT_ASSUMABLE, "a trust policy that does not let EC2 assume the role", "the role"
-    ),
-    not_ready(
-        METADATA_OFF,
-        "`HttpEndpoint: disabled`: the agent gets no credentials",
-        "the instance, launch template, launch configuration or Spot fleet",
-    ),
+NO_INSTANCE_PROFILE: Final = not_ready(
+    "no-instance-profile",
+    "compute without an instance profile: the agent has no credentials, unless Default "
+    "Host Management Configuration gives it some",
+    "the instance, launch template, launch configuration or Spot fleet",
 )
+ROLE_NOT_ASSUMABLE: Final = not_ready(
+    "role-not-assumable", "a trust policy that does not let EC2 assume the role", "the role"
+)
+METADATA_OFF: Final = not_ready(
+    "metadata-off",
+    "`HttpEndpoint: disabled`: the agent gets no credentials",
+    "the instance, launch template, launch configuration or Spot fleet",
+)
+RULES: Final = (NO_INSTANCE_PROFILE, ROLE_NOT_ASSUMABLE, METADATA_OFF)
 
 
 def of_trust(parts: Parts, management: HostManagement, role: Role) -> Iterator[Told]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .python import Code
     from .steps import Steps
 
-# `_network` names the rules, as the command has them too.
+# `_network` names the causes, as the command has them too.
 RULES: Final = (
     not_ready(
         verdicts.NO_NETWORK_PATH,
@@ -57,6 +57,7 @@ RULES: Final = (
         "the instance, or what sets its security groups",
     ),
 )
+_BY_CAUSE: Final = {rule.id: rule for rule in RULES}
 
 _BY_ENDPOINTS: Final = (verdicts.NO_NETWORK_PATH, verdicts.ENDPOINT_MISSING)
 """The causes that endpoints mend."""
@@ -148,7 +149,7 @@ def _of_problem(
     # Of several findings, that of the way itself opens the network ACLs.
     if all(one.cause == problem.cause or one.cause not in _BY_ENDPOINTS for one in others):
         fix += (*_through_acls(parts, judge, compute, used, fix),)
-    return Finding(problem.cause, (where,), location, why, fix)
+    return Finding(_BY_CAUSE[problem.cause], (where,), location, why, fix)
 
 
 # Fixes -------------------------------------------------------------------------------------------

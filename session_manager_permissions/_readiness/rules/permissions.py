@@ -13,7 +13,7 @@ from session_manager_permissions._readiness.roles import ROLE_IN, Role
 from .credentials import GiveProfile
 from .kinds import kind_of
 from .remedies import LEAVE_OUT, Allow, Fix
-from .rule import Finding, Told, not_ready
+from .rule import Finding, ReadinessRule, Told, not_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,22 +24,20 @@ if TYPE_CHECKING:
 
     from .options import Option
 
-CHANNEL_MISSING: Final = "channel-missing"
-REGISTRATION_MISSING: Final = "registration-missing"
-EXPLICIT_DENY: Final = "explicit-deny"
-RULES: Final = (
-    not_ready(
-        CHANNEL_MISSING,
-        "a `ssmmessages` channel action that no policy allows, or the permissions boundary "
-        "does not; it says as well if the registration is missing",
-    ),
-    not_ready(
-        REGISTRATION_MISSING,
-        "that no policy allows `ssm:UpdateInstanceInformation`, or the permissions boundary "
-        "does not; Default Host Management Configuration can stand in for it",
-    ),
-    not_ready(EXPLICIT_DENY, "a `Deny` of a channel action or of `ssm:UpdateInstanceInformation`"),
+CHANNEL_MISSING: Final = not_ready(
+    "channel-missing",
+    "a `ssmmessages` channel action that no policy allows, or the permissions boundary "
+    "does not; it says as well if the registration is missing",
 )
+REGISTRATION_MISSING: Final = not_ready(
+    "registration-missing",
+    "that no policy allows `ssm:UpdateInstanceInformation`, or the permissions boundary "
+    "does not; Default Host Management Configuration can stand in for it",
+)
+EXPLICIT_DENY: Final = not_ready(
+    "explicit-deny", "a `Deny` of a channel action or of `ssm:UpdateInstanceInformation`"
+)
+RULES: Final = (CHANNEL_MISSING, REGISTRATION_MISSING, EXPLICIT_DENY)
 
 
 def its_role(role: Role) -> str:
@@ -80,7 +78,7 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
         )
 
 
-def on_role_of(profile: Resource, rule: str, said: str, *fixes: Fix) -> Finding:
+def on_role_of(profile: Resource, rule: ReadinessRule, said: str, *fixes: Fix) -> Finding:
     """Return a finding about the role of a profile."""
     return Finding(rule, (profile,), f"Properties.{ROLE_IN[profile.type]}", said, fixes)
 

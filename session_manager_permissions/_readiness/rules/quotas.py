@@ -19,27 +19,23 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Attachment, Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
-POLICIES_TOO_LONG: Final = "inline-policies-too-long"
-MANAGED_POLICY_TOO_LONG: Final = "managed-policy-too-long"
-TOO_MANY_MANAGED_POLICIES: Final = "too-many-managed-policies"
-RULES: Final = (
-    not_ready(
-        POLICIES_TOO_LONG,
-        f"inline policies of its role with more than {_limits.MAX_INLINE_POLICIES:,} characters, "
-        "which IAM refuses",
-    ),
-    not_ready(
-        MANAGED_POLICY_TOO_LONG,
-        f"a managed policy of the role with more than {_limits.MAX_MANAGED_POLICY:,} characters, "
-        "which IAM refuses",
-        "the policy",
-    ),
-    not_ready(
-        TOO_MANY_MANAGED_POLICIES,
-        f"more than {_limits.MAX_MANAGED_POLICIES} managed policies on its role, the most that the "
-        "quota can be raised to",
-    ),
+POLICIES_TOO_LONG: Final = not_ready(
+    "inline-policies-too-long",
+    f"inline policies of its role with more than {_limits.MAX_INLINE_POLICIES:,} characters, "
+    "which IAM refuses",
 )
+MANAGED_POLICY_TOO_LONG: Final = not_ready(
+    "managed-policy-too-long",
+    f"a managed policy of the role with more than {_limits.MAX_MANAGED_POLICY:,} characters, "
+    "which IAM refuses",
+    "the policy",
+)
+TOO_MANY_MANAGED_POLICIES: Final = not_ready(
+    "too-many-managed-policies",
+    f"more than {_limits.MAX_MANAGED_POLICIES} managed policies on its role, the most that the "
+    "quota can be raised to",
+)
+RULES: Final = (POLICIES_TOO_LONG, MANAGED_POLICY_TOO_LONG, TOO_MANY_MANAGED_POLICIES)
 
 QUOTA: Final = "the account's quota of managed policies on a role, which is "
 """How the reason begins that the account's quota decides."""

@@ -45,7 +45,7 @@ info = partial(ReadinessRule, "info")
 class Finding(NamedTuple):
     """What a rule finds, on all the resources that it concerns."""
 
-    rule: str
+    rule: ReadinessRule
     resources: tuple[Resource, ...]
     location: str
     description: str

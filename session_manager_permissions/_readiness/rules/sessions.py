@@ -35,24 +35,21 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Stack, Value
 
-SESSION_DENIED: Final = "session-denied"
-LOG_LOST: Final = "log-lost"
-RULES: Final = (
-    not_ready(
-        SESSION_DENIED,
-        "a Session document whose key or enforced logs a role of the app may not use, whose key "
-        "encrypts nothing, that enforces encrypted logs in a log group without a key, that has a "
-        "text for `cloudWatchStreamingEnabled`, or that runs sessions as `root`; the profile is "
-        "not ready only if the document is the account's default, `SSM-SessionManagerRunShell`",
-        "the Session document",
-    ),
-    warning(
-        LOG_LOST,
-        "logs of sessions that do not arrive: the role may not write them, or the network does "
-        "not lead there",
-        "the Session document or the compute",
-    ),
+SESSION_DENIED: Final = not_ready(
+    "session-denied",
+    "a Session document whose key or enforced logs a role of the app may not use, whose key "
+    "encrypts nothing, that enforces encrypted logs in a log group without a key, that has a "
+    "text for `cloudWatchStreamingEnabled`, or that runs sessions as `root`; the profile is "
+    "not ready only if the document is the account's default, `SSM-SessionManagerRunShell`",
+    "the Session document",
 )
+LOG_LOST: Final = warning(
+    "log-lost",
+    "logs of sessions that do not arrive: the role may not write them, or the network does "
+    "not lead there",
+    "the Session document or the compute",
+)
+RULES: Final = (SESSION_DENIED, LOG_LOST)
 
 _INPUTS: Final = "Properties.Content"
 _STREAMS: Final = "cloudWatchStreamingEnabled"

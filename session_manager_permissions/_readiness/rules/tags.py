@@ -28,14 +28,12 @@ if TYPE_CHECKING:
 
     from .python import Code
 
-TAGS_MATCH_NOTHING: Final = "tags-match-nothing"
-RULES: Final = (
-    warning(
-        TAGS_MATCH_NOTHING,
-        "`instance_tags` of a grant to operators that no compute of the app has",
-        "the policy of the grant",
-    ),
+TAGS_MATCH_NOTHING: Final = warning(
+    "tags-match-nothing",
+    "`instance_tags` of a grant to operators that no compute of the app has",
+    "the policy of the grant",
 )
+RULES: Final = (TAGS_MATCH_NOTHING,)
 
 _START: Final = ("ssm:StartSession",)
 _TAG: Final = "ssm:resourcetag/"
