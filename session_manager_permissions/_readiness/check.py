@@ -395,12 +395,12 @@ def _unknown_profile(profile: Resource, role: str, decides: list[str]) -> Findin
     of_quota = len(decides) == 1 and decides[0].startswith(quotas.QUOTA)
     ask = Ask(f"Ask IAM after the deployment: session-manager-permissions verify --role {role}")
     fix = quotas.LOOK_UP if of_quota else ask
-    return permissions.on_role_of(profile, CANNOT_BE_KNOWN, _not_known(profile, decides), fix)
+    return CANNOT_BE_KNOWN.on_role_of(profile, _not_known(profile, decides), fix)
 
 
 def _unknown_compute(resource: Resource, decides: list[str]) -> Finding:
     said = _not_known(resource, decides)
-    return Finding(CANNOT_BE_KNOWN, (resource,), "Properties", said, (_ASK_AWS,))
+    return CANNOT_BE_KNOWN.found(resource, "Properties", said, _ASK_AWS)
 
 
 def _not_known(resource: Resource, decides: list[str]) -> str:

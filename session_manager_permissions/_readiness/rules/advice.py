@@ -56,13 +56,12 @@ _ALIAS_OR_ID: Final = re.compile(
 def of_role(roles: Roles, role: Role) -> Iterator[Finding]:
     """Find policies of AWS that it advises against."""
     for name in roles.deprecated(role):
-        yield Finding(
-            DEPRECATED_POLICY,
-            (role.resource,),
+        yield DEPRECATED_POLICY.found(
+            role.resource,
             "Properties.ManagedPolicyArns",
             f"the AWS managed policy {name} is deprecated: it allows more than the agent needs, "
             "such as reading every S3 object",
-            (_replace(role.resource, name, _needs.AWS_MANAGED_DEPRECATED[name]),),
+            _replace(role.resource, name, _needs.AWS_MANAGED_DEPRECATED[name]),
         )
 
 
@@ -74,25 +73,23 @@ def of_policy(reader: PolicyReader, policy: Policy) -> Iterator[Finding]:
         if not statement.allows or statement.not_actions or named.covers_action(DECRYPT) is False:
             continue
         if named.applies(DECRYPT, _ANY_KEY):
-            yield Finding(
-                DECRYPT_ON_ALL_KEYS,
-                (policy.resource,),
+            yield DECRYPT_ON_ALL_KEYS.found(
+                policy.resource,
                 policy.location,
                 f"{statement.name} allows kms:Decrypt on every key whose key policy leaves "
                 "access to IAM",
-                (NAME_KEYS,),
+                NAME_KEYS,
             )
         named_keys = [] if statement.not_resources else listed(statement.written_resource)
         for written in named_keys:
             is_no_key = _is_no_key(written, policy.resource)
             if is_no_key and not _is_by_arn_too(written, named_keys, policy.resource.template):
-                yield Finding(
-                    KEY_NOT_BY_ARN,
-                    (policy.resource,),
+                yield KEY_NOT_BY_ARN.found(
+                    policy.resource,
                     policy.location,
                     f"{statement.name} allows kms:Decrypt on {shown(written)}, which grants "
                     "nothing: a policy names a key by its ARN alone, not by an alias or a key id",
-                    (NAME_BY_ARN,),
+                    NAME_BY_ARN,
                 )
 
 

@@ -100,13 +100,12 @@ def _without_agent(image: Image, path: str, named: str) -> Finding:
     named_at = [one for one in named_at if written(where, one) == image.value]
     fixes = [Set(where, one, with_agent) for one in named_at if UNKNOWN not in path]
     in_words = Advice(f"use images without `-minimal` in their names for {kind.instances}")
-    return Finding(
-        AGENT_MISSING,
-        (where,),
+    return AGENT_MISSING.found(
+        where,
         f"Properties.{next(iter(named_at), f'{kind.launch}ImageId')}",
         f"Session Manager can't reach {kind.instances}: the image {named} has no SSM Agent, and "
         "the user data does not install it",
-        (*fixes,) or (in_words,),
+        *(fixes or (in_words,)),
     )
 
 

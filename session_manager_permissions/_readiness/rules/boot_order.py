@@ -46,13 +46,12 @@ def of_compute(decisions: Decisions, compute: Compute, role: Role) -> Iterator[F
     if late and _boots_at_once(compute) and (lost := _lost(decisions, role, late)):
         policies = [one.resource for one in late if _may_allow(decisions, one, lost)]
         names = " and ".join(repr(one.logical_id) for one in policies)
-        yield Finding(
-            BOOT_ORDER,
-            (machine,),
+        yield BOOT_ORDER.found(
+            machine,
             "DependsOn",
             f"{kind_of(machine).instances} may boot before the role has the policy {names}, "
             "without which the agent is denied until it tries again, which can take 30 minutes",
-            (Wait(machine, role.resource, (*dict.fromkeys(policies),), lost),),
+            Wait(machine, role.resource, (*dict.fromkeys(policies),), lost),
         )
 
 

@@ -58,8 +58,8 @@ def of_service(
     if enabled is not True or task is None or not task.exists:
         return []
     told = (*_of_containers(parts, task), *_of_role(parts, decisions, rules, service, task))
-    finding = partial(Finding, EXEC_DENIED, (service,), "Properties.EnableExecuteCommand")
-    return [finding(said, fixes) for said, fixes in told]
+    found = partial(EXEC_DENIED.found, service, "Properties.EnableExecuteCommand")
+    return [found(said, *fixes) for said, fixes in told]
 
 
 _Said: TypeAlias = "tuple[str, tuple[Fix, ...]]"

@@ -12,7 +12,7 @@ from session_manager_permissions._trust import EC2, Trust, trust
 
 from .kinds import kind_of, launches
 from .remedies import AddStatement, Advice, Fix, Set, Writer
-from .rule import Finding, Told, not_ready
+from .rule import Told, not_ready
 from .statements import trusted
 
 if TYPE_CHECKING:
@@ -61,16 +61,13 @@ def of_trust(parts: Parts, management: HostManagement, role: Role) -> Iterator[T
         yield f"{stands_in}, as {found.why}"
     else:
         let = f"let {EC2} assume the role in its trust policy"
-        yield Finding(
-            ROLE_NOT_ASSUMABLE,
-            (resource,),
+        yield ROLE_NOT_ASSUMABLE.found(
+            resource,
             "Properties.AssumeRolePolicyDocument",
             f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}",
-            (
-                Advice(f"leave {EC2} out of the Deny")
-                if found.by_deny
-                else AddStatement(resource, "AssumeRolePolicyDocument", trusted(EC2), let),
-            ),
+            Advice(f"leave {EC2} out of the Deny")
+            if found.by_deny
+            else AddStatement(resource, "AssumeRolePolicyDocument", trusted(EC2), let),
         )
 
 
@@ -95,18 +92,15 @@ def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:
     elif profile is None and compute.role is None:
         instances, name = kind_of(where), "IamInstanceProfile"
         lacking = [f"{before}{name}" for before, one in launches(where) if not one.get(name)]
-        yield management.gives_profile(compute.resource) or Finding(
-            NO_INSTANCE_PROFILE,
-            (where,),
+        yield management.gives_profile(compute.resource) or NO_INSTANCE_PROFILE.found(
+            where,
             f"Properties.{instances.launch}{name}",
             f"Session Manager can't reach {instances.instances}: no instance profile "
             "gives the SSM Agent credentials, and so they depend on the account's "
             "Default Host Management Configuration",
-            (
-                GiveProfile(where, (*lacking,))
-                if lacking
-                else Advice("name an instance profile in each launch specification"),
-            ),
+            GiveProfile(where, (*lacking,))
+            if lacking
+            else Advice("name an instance profile in each launch specification"),
         )
 
 
@@ -118,13 +112,12 @@ def of_metadata(compute: Compute) -> Iterator[Told]:
     elif off:
         instances = kind_of(where)
         path = f"{instances.launch}MetadataOptions.HttpEndpoint"
-        yield Finding(
-            METADATA_OFF,
-            (where,),
+        yield METADATA_OFF.found(
+            where,
             f"Properties.{path}",
             f"Session Manager can't reach {instances.instances}: the instance metadata "
             "service, which gives the SSM Agent its credentials, is disabled",
-            (Set(where, path, "enabled"),),
+            Set(where, path, "enabled"),
         )
 
 

@@ -149,7 +149,7 @@ def _of_problem(
     # Of several findings, that of the way itself opens the network ACLs.
     if all(one.cause == problem.cause or one.cause not in _BY_ENDPOINTS for one in others):
         fix += (*_through_acls(parts, judge, compute, used, fix),)
-    return Finding(_BY_CAUSE[problem.cause], (where,), location, why, fix)
+    return _BY_CAUSE[problem.cause].found(where, location, why, *fix)
 
 
 # Fixes -------------------------------------------------------------------------------------------

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.policies import NEEDED
-from session_manager_permissions._readiness.roles import ROLE_IN, Role
 
 from .credentials import GiveProfile
 from .kinds import kind_of
 from .remedies import LEAVE_OUT, Allow, Fix
-from .rule import Finding, ReadinessRule, Told, not_ready
+from .rule import Finding, Told, not_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from session_manager_permissions._readiness.decisions import Ability
     from session_manager_permissions._readiness.policies import Decision
+    from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .options import Option
@@ -51,36 +51,28 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
     denied = _answered(abilities, Answer.EXPLICIT_DENY)
     channels = sorted(missing.keys() & {*_needs.CHANNELS.actions})
     if channels:
-        yield on_role_of(
+        yield CHANNEL_MISSING.on_role_of(
             profile,
-            CHANNEL_MISSING,
             f"Session Manager can't reach {kind_of(profile).instances}: {its_role(role)} is not "
             f"allowed to call {', '.join(channels)}",
             allow(role, missing),
         )
     registration = missing.keys() & {*_needs.REGISTRATION.actions}
     if registration:
-        yield on_role_of(
+        yield REGISTRATION_MISSING.on_role_of(
             profile,
-            REGISTRATION_MISSING,
             f"{kind_of(profile).instances} can't register with Systems Manager: {its_role(role)} "
             f"is not allowed to call {', '.join(registration)}, so they depend on the account's "
             "Default Host Management Configuration",
             allow(role, missing),
         )
     if denied:
-        yield on_role_of(
+        yield EXPLICIT_DENY.on_role_of(
             profile,
-            EXPLICIT_DENY,
             f"Session Manager can't reach {kind_of(profile).instances}: {its_role(role)} is denied "
             f"{', '.join(denied)} by {_deciding(denied)}, and a Deny overrides every Allow: "
             f"{LEAVE_OUT}",
         )
-
-
-def on_role_of(profile: Resource, rule: ReadinessRule, said: str, *fixes: Fix) -> Finding:
-    """Return a finding about the role of a profile."""
-    return Finding(rule, (profile,), f"Properties.{ROLE_IN[profile.type]}", said, fixes)
 
 
 def together(found: list[Finding]) -> list[Finding]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
 
-from .permissions import its_role, on_role_of
+from .permissions import its_role
 from .remedies import Ask
-from .rule import Finding, Told, not_ready
+from .rule import Told, not_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,17 +46,15 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
     """Find policies beyond IAM's quotas."""
     length = _inline_length(roles, role)
     if length > _limits.MAX_INLINE_POLICIES:
-        yield on_role_of(
+        yield POLICIES_TOO_LONG.on_role_of(
             profile,
-            POLICIES_TOO_LONG,
             f"the deployment will fail: the inline policies of {its_role(role)} have at least "
             f"{length} characters, and IAM allows {_limits.MAX_INLINE_POLICIES} for a role: "
             "make a managed policy of one of them",
         )
     for policy in _long_managed(roles, role):
-        yield Finding(
-            MANAGED_POLICY_TOO_LONG,
-            (policy.resource,),
+        yield MANAGED_POLICY_TOO_LONG.found(
+            policy.resource,
             policy.location,
             f"the deployment will fail: the managed policy {policy.resource.logical_id!r} has "
             f"at least {policy.length} characters, and IAM allows {_limits.MAX_MANAGED_POLICY}: "
@@ -64,9 +62,8 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
         )
     number = _managed_policies(roles, role)
     if number > _limits.MAX_MANAGED_POLICIES:
-        yield on_role_of(
+        yield TOO_MANY_MANAGED_POLICIES.on_role_of(
             profile,
-            TOO_MANY_MANAGED_POLICIES,
             f"the deployment will fail: {its_role(role)} has at least {number} "
             f"managed policies, and IAM allows at most {_limits.MAX_MANAGED_POLICIES} on a role: "
             "merge several of them into one, or use inline policies",

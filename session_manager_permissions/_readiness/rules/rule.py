@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from session_manager_permissions._readiness.roles import ROLE_IN
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -35,6 +37,14 @@ class ReadinessRule(NamedTuple):
         if self.not_ready:
             return "error" if strict else "warning"
         return self.severity
+
+    def found(self, on: Resource, location: str, said: str, *fixes: Fix) -> Finding:
+        """Return what it finds on a resource."""
+        return Finding(self, (on,), location, said, fixes)
+
+    def on_role_of(self, profile: Resource, said: str, *fixes: Fix) -> Finding:
+        """Return what it finds about the role of a profile."""
+        return self.found(profile, f"Properties.{ROLE_IN[profile.type]}", said, *fixes)
 
 
 not_ready = partial(ReadinessRule, _NOT_READY)

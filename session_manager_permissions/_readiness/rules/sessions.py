@@ -146,7 +146,7 @@ class SessionRules:
         what = f"{sessions} are refused" if ends else f"the logs of {sessions} are lost"
         why = f"{what}: the role is not allowed to call {actions}"
         fix = self._allow(role, document) or self._fix(role, calls)
-        return Finding(SESSION_DENIED if ends else LOG_LOST, (where,), _INPUTS, why, (fix,))
+        return (SESSION_DENIED if ends else LOG_LOST).found(where, _INPUTS, why, fix)
 
     def lacking(self, role: Role, profile: Resource) -> Allow:
         """Return what allows the role of a profile what one of the documents asks for.
@@ -423,4 +423,4 @@ def _refused_if(fact: Fact, document: Document, why: str, fix: Fix) -> Iterator[
 def _refused(document: Document, why: str, fix: Fix) -> Finding:
     name = document.resource.logical_id
     said = f"sessions with the Session document {name!r} are refused: {why}"
-    return Finding(SESSION_DENIED, (document.resource,), _INPUTS, said, (fix,))
+    return SESSION_DENIED.found(document.resource, _INPUTS, said, fix)

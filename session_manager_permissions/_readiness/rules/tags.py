@@ -66,13 +66,12 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> list[Finding]
     tags = [tag for one in compute for tag in _tags(parts, one)]
     tags += [tag for one in launchers.templates() if one.exists for tag in _of_template(parts, one)]
     return [
-        Finding(
-            TAGS_MATCH_NOTHING,
-            (policy,),
+        TAGS_MATCH_NOTHING.found(
+            policy,
             "Properties.PolicyDocument",
             f"the grant to start sessions is for instances with the tag {key!r}, and no compute "
             f"of the app has it with {' or '.join(map(repr, values))}",
-            (_fix(compute, {name for name, _ in tags}, key, values[0]),),
+            _fix(compute, {name for name, _ in tags}, key, values[0]),
         )
         for policy, key, values in grants
         if not any(
