@@ -13,17 +13,7 @@ from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement, Reference
 
 from .launch import CONFIGURATION, TEMPLATE, Image, Launch, LaunchReader, Written
-from .parts import (
-    CLUSTERS,
-    GROUP,
-    STACKS,
-    SUBNET,
-    Parts,
-    decider,
-    inner,
-    mappings,
-    types_deployed,
-)
+from .parts import CLUSTERS, GROUP, STACKS, SUBNET, Parts, decider, inner, mappings, types_deployed
 from .scripts import NO_SCRIPTS, Scripts, of_init, of_written
 from .templates.files import PRODUCT
 from .templates.functions import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._network.facts import Unknown
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from .decisions import Ability, Decisions
     from .roles import Role
     from .templates.model import Resource
+
+_Whom: TypeAlias = Literal["role", "account"]
+_Meant: TypeAlias = tuple[_Whom, bool]
+"""Whom a statement is about, and whether that is certain."""
 
 _BUCKET: Final = PartKind("bucket", ("AWS::S3::Bucket",))
 
@@ -71,7 +75,7 @@ class OwnPolicies:
 
     def _statements(
         self, resource: Resource, role: Role, asked: Asked
-    ) -> Iterator[tuple[Literal["role", "account"], Statement]]:
+    ) -> Iterator[tuple[_Whom, Statement]]:
         """Yield the statements about an action, each with whom it is about."""
         there = role.resource.template
         its_arn = {"Fn::GetAtt": [role.resource.logical_id, "Arn"]}
@@ -103,9 +107,7 @@ class OwnPolicies:
             if is_its is not False:
                 yield one, one.properties.get("PolicyDocument"), is_its is True
 
-    def _principals(
-        self, owner: Resource, principal: object, role: Role
-    ) -> Iterator[tuple[Literal["role", "account"], bool]]:
+    def _principals(self, owner: Resource, principal: object, role: Role) -> Iterator[_Meant]:
         """Yield whether a statement is about a role or its account, and whether that is certain."""
         if principal == "*":
             yield "role", True
@@ -115,9 +117,7 @@ class OwnPolicies:
             for one in listed(principal.get("AWS")):
                 yield from self._of_aws(owner, one, role)
 
-    def _of_aws(
-        self, owner: Resource, written: object, role: Role
-    ) -> Iterator[tuple[Literal["role", "account"], bool]]:
+    def _of_aws(self, owner: Resource, written: object, role: Role) -> Iterator[_Meant]:
         found = self._roles.role_of(owner.template, written)
         value = partial(self._parts.assembly.value, owner.template)
         known, account = marked(value(written)), marked(value({"Ref": "AWS::AccountId"}))

@@ -25,7 +25,7 @@ from session_manager_permissions._readiness.templates.model import Resource
 from session_manager_permissions._readiness.templates.texts import as_text
 from session_manager_permissions._readiness.templates.values import ACCOUNT
 
-from .reading import TABLE, PartOf, Reading
+from .reading import TABLE, PartOf, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,12 +41,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endp
 """
 
 
-class EndpointReader:
+class EndpointReader(Reader):
     """Reads the endpoints of VPCs, by the services that they are of."""
-
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._parts = reading.parts
 
     def endpoints(self, vpc: Resource, service: str) -> list[Endpoint]:
         """Read the endpoints of a service: those of a VPC, and after them those that may be."""

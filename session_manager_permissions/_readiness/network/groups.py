@@ -11,7 +11,7 @@ from session_manager_permissions._network.place import PUBLIC
 from session_manager_permissions._readiness.parts import CLUSTERS, GROUP, RESTRICTED, VPC, decider
 from session_manager_permissions._readiness.templates.functions import candidates, is_function
 
-from .reading import PartOf, Reading, Several
+from .reading import PartOf, Reader, Several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,12 +23,8 @@ _INGRESS: Final = PartOf("AWS::EC2::SecurityGroupIngress", "GroupId", GROUP)
 _RESTRICTED: Final = PartOf(RESTRICTED, "DefaultSecurityGroupId", GROUP)
 
 
-class GroupReader:
+class GroupReader(Reader):
     """Reads security groups, with those that AWS makes for each VPC and each cluster of EKS."""
-
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._parts = reading.parts
 
     def read(self, resource: Resource) -> SecurityGroup:
         """Read a group."""

@@ -15,7 +15,7 @@ from session_manager_permissions._readiness.templates.functions import UNKNOWN, 
 from session_manager_permissions._readiness.templates.model import SUFFIXES, Resource, may_be_equal
 from session_manager_permissions._readiness.templates.texts import as_text
 
-from .reading import PartOf, Reading
+from .reading import PartOf, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,12 +42,8 @@ _SUFFIX: Final = "any.suffix"
 _OF_STACK: Final[dict[object, str]] = {"AWS::Region": _ANOTHER, "AWS::URLSuffix": _SUFFIX}
 
 
-class NameReader:
+class NameReader(Reader):
     """Reads what decides where the names of services lead in a VPC, besides its endpoints."""
-
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._parts = reading.parts
 
     def _text(self, resource: Resource, value: object) -> str:
         """A name as a text, with `UNKNOWN` for what is not known.

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
-from session_manager_permissions._network.facts import Fact, Unknown, UnknownValue
+from session_manager_permissions._network.facts import Fact, Unknown, UnknownValue, doubts
 from session_manager_permissions._network.model import Destination, PrefixList, Range, Reference
-from session_manager_permissions._readiness.parts import PartKind, Parts, may_be_one_region
+from session_manager_permissions._readiness.parts import VPC, PartKind, Parts, may_be_one_region
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
     listed,
     mapping,
     shown,
 )
-from session_manager_permissions._readiness.templates.model import Resource, Template
+from session_manager_permissions._readiness.templates.model import Resource, Template, Value
 from session_manager_permissions._readiness.worlds import NoSuchDeployment
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class PartOf:
 
 
 ROUTE: Final = PartOf("AWS::EC2::Route", "RouteTableId", TABLE)
+_BLOCK: Final = PartOf("AWS::EC2::VPCCidrBlock", "VpcId", VPC)
 
 
 class _Index(NamedTuple):
@@ -201,6 +202,30 @@ class Reading:
         if isinstance(block, Resource):
             return UnknownValue(f"the CIDR block of {block.logical_id!r}", block)
         return block
+
+    def ranges(self, vpc: Resource) -> tuple[Range, ...]:
+        """The ranges of a VPC's addresses, as far as they are known."""
+        return self.parts.worlds.once((self, "ranges", vpc), lambda: self._ranges(vpc))
+
+    def _ranges(self, vpc: Resource) -> tuple[Range, ...]:
+        found = [self.block(vpc)]
+        for more in self.of(vpc, _BLOCK):
+            if not any("pv6" in name for name in dict.keys(more.properties)):
+                found += [self.range(more, more.properties.get("CidrBlock"))]
+        return (*found, *doubts([self.unseen(vpc, _BLOCK) or True]))
+
+    def zones(self, resource: Resource, data: dict[str, Any]) -> tuple[Value, ...]:
+        """The name and the id of an Availability Zone, as far as a resource has them."""
+        names = ("AvailabilityZone", "AvailabilityZoneId")
+        return tuple(resource.template.value(data[one]) for one in names if one in data)
+
+
+class Reader:
+    """Reads the parts of a network of one kind."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._parts = reading.parts
 
 
 def _may_matter(resource: Resource, matters: Matters) -> bool:

@@ -12,8 +12,7 @@ from session_manager_permissions._network.model import NatGateway, Route, RouteT
 from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider, mappings
 from session_manager_permissions._readiness.templates.model import Resource
 
-from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reading
-from .vpcs import ranges_of, zones_of
+from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,12 +31,8 @@ _IN_VPC: Final = (*SUBNET.types, "AWS::EC2::VPCEndpoint")
 """Parts of a VPC by way of which something unseen may add a way out to it."""
 
 
-class RouteReader:
+class RouteReader(Reader):
     """Reads route tables and NAT gateways."""
-
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._parts = reading.parts
 
     def read_table(self, resource: Resource) -> RouteTable:
         """Read a route table. A VPC stands for its main one, to which templates add no routes."""
@@ -57,9 +52,7 @@ class RouteReader:
 
     def _seen(self, vpc: Resource) -> Fact:
         """Whether all routes of a VPC's tables are seen that lead out of it."""
-        return self._reading.parts.worlds.once(
-            (self._parts, "routes", vpc), lambda: next(self._doubts(vpc), True)
-        )
+        return self._parts.worlds.once((self, vpc), lambda: next(self._doubts(vpc), True))
 
     def _doubts(self, vpc: Resource) -> Iterator[Unknown]:
         parts = self._parts
@@ -78,7 +71,7 @@ class RouteReader:
 
     def _leads_out(self, vpc: Resource, route: Resource) -> bool:
         """Whether a route may lead out of a VPC, by its destination."""
-        ranges = ranges_of(self._reading, vpc)
+        ranges = self._reading.ranges(vpc)
         return any(
             not isinstance(to, IPv4Network)
             or not any(isinstance(one, IPv4Network) and to.subnet_of(one) for one in ranges)
@@ -131,7 +124,7 @@ class RouteReader:
         zones = [
             zone
             for entry, _ in mappings(properties.get("AvailabilityZoneAddresses"))
-            for zone in zones_of(parts, resource, entry or {})
+            for zone in self._reading.zones(resource, entry or {})
         ]
         return NatGateway(
             resource.logical_id,

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, doubts
 from session_manager_permissions._network.model import ByService, Endpoint, Subnet, Vpc, Zone
 from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, may_be_one_region
-from session_manager_permissions._readiness.templates.model import Resource, Value
+from session_manager_permissions._readiness.templates.model import Resource
 
 from .acls import acl_of
 from .endpoints import EndpointReader
 from .names import NameReader
-from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reading, Several
+from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reader, Reading, Several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from session_manager_permissions._network.model import Range, Reference
+    from session_manager_permissions._network.model import Reference
     from session_manager_permissions._readiness.parts import Parts
 
-_BLOCK: Final = PartOf("AWS::EC2::VPCCidrBlock", "VpcId", VPC)
 _GATEWAY: Final = PartOf("AWS::EC2::VPCGatewayAttachment", "VpcId", VPC)
 _EDGE: Final = PartOf(
     "AWS::EC2::GatewayRouteTableAssociation",
@@ -73,12 +72,11 @@ class _WhenAsked(ByService[_OfService]):
         return self._worlds.once(key, lambda: list(self._read(self._vpc, service)))
 
 
-class VpcReader:
+class VpcReader(Reader):
     """Reads VPCs, with the internet gateways that are attached to them."""
 
     def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._parts = reading.parts
+        super().__init__(reading)
         self._endpoints = EndpointReader(reading)
         self._names = NameReader(reading)
 
@@ -87,7 +85,7 @@ class VpcReader:
         parts = self._parts
         return Vpc(
             vpc.logical_id,
-            ranges_of(self._reading, vpc),
+            self._reading.ranges(vpc),
             dns_support=self._names.supported(vpc),
             dns_hostnames=self._names.host_names(vpc),
             resolver=self._names.resolver(vpc),
@@ -151,37 +149,8 @@ class VpcReader:
         return self._reading.unseen(gateway, _EDGE) or True
 
 
-def ranges_of(reading: Reading, vpc: Resource) -> tuple[Range, ...]:
-    """The ranges of a VPC's addresses, of those that it does not share with other worlds too."""
-    return reading.parts.worlds.once(
-        (reading.parts, "ranges", vpc), lambda: _read_ranges(reading, vpc)
-    )
-
-
-def _read_ranges(reading: Reading, vpc: Resource) -> tuple[Range, ...]:
-    return (
-        reading.block(vpc),
-        *(
-            reading.range(more, more.properties.get("CidrBlock"))
-            for more in reading.of(vpc, _BLOCK)
-            if not any("pv6" in name for name in dict.keys(more.properties))
-        ),
-        *doubts([reading.unseen(vpc, _BLOCK) or True]),
-    )
-
-
-def zones_of(parts: Parts, resource: Resource, data: dict[str, Any]) -> tuple[Value, ...]:
-    """The name and the id of an Availability Zone, as far as a resource has them."""
-    names = ("AvailabilityZone", "AvailabilityZoneId")
-    return tuple(parts.assembly.value(resource.template, data[one]) for one in names if one in data)
-
-
-class SubnetReader:
+class SubnetReader(Reader):
     """Reads subnets, with their route tables and network ACLs."""
-
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._parts = reading.parts
 
     def read(self, subnet: Resource) -> Subnet:
         """Read a subnet."""
@@ -200,7 +169,7 @@ class SubnetReader:
             table=self._table(subnet),
             acl=acl,
             blocked=self._blocked(subnet),
-            zones=zones_of(parts, subnet, properties),
+            zones=self._reading.zones(subnet, properties),
         )
 
     def _blocked(self, subnet: Resource) -> str:

@@ -44,7 +44,7 @@ class ReadinessRule(NamedTuple):
 
     def on_role_of(self, profile: Resource, said: str, *fixes: Fix) -> Finding:
         """Return what it finds about the role of a profile."""
-        return self.found(profile, f"Properties.{ROLE_IN[profile.type]}", said, *fixes)
+        return Finding(self, (profile,), f"Properties.{ROLE_IN[profile.type]}", said, fixes)
 
 
 not_ready = partial(ReadinessRule, _NOT_READY)
