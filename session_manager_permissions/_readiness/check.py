@@ -21,27 +21,13 @@ from .network import judge_of
 from .parts import Parts, decider
 from .policies import DECRYPT
 from .roles import ATTACHED_BY, ROLE_IN, Role, Roles
-from .rules import (
-    CANNOT_BE_KNOWN,
-    Finding,
-    Told,
-    advice,
-    agent,
-    boot_order,
-    containers,
-    credentials,
-    network,
-    permissions,
-    quotas,
-    sessions,
-    tags,
-)
+from .rules import CANNOT_BE_KNOWN, Finding, Told
 from .rules.constructs import Constructs
 from .rules.kinds import kind_of
 from .rules.remedies import Allow, Ask
 from .rules.writer import LaunchedBy, Shared
 from .sessions import Sessions
-from .worlds import TooManyWorlds, only_if
+from .worlds import only_if
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -116,7 +102,9 @@ class _Checking:
         self._launchers = Launchers(self._parts)
         self._management = HostManagement(self._parts, self._decisions)
         self._sessions = Sessions(self._parts, self._roles)
-        self._session_rules = sessions.SessionRules(self._parts, self._decisions, self._sessions)
+        self._session_rules = rules.sessions.SessionRules(
+            self._parts, self._decisions, self._sessions
+        )
         self._judge = judge_of(assembly)
 
     def findings(self) -> tuple[list[Finding], Counter[str]]:
@@ -135,9 +123,9 @@ class _Checking:
         found += self._warnings_on_compute()
         for service in self._assembly.by_type["AWS::ECS::Service"]:
             judges = self._parts, self._decisions, self._session_rules
-            found += in_all_worlds(self._worlds, containers.of_service, *judges, service)
+            found += in_all_worlds(self._worlds, rules.containers.of_service, *judges, service)
         grants = self._parts, self._roles, self._launchers
-        found += in_all_worlds(self._worlds, tags.of_grants, *grants)
+        found += in_all_worlds(self._worlds, rules.tags.of_grants, *grants)
         verdicts = Counter(map(_verdict, by_profile.values()))
         return [*dict.fromkeys((*found, *of_sessions))], verdicts
 
@@ -151,7 +139,7 @@ class _Checking:
 
         def of(resource: Resource) -> Iterator[LaunchedBy]:
             for compute, _, role, *_ in self._launched(resource):
-                lacks = role is not None and boot_order.lacks_registration(
+                lacks = role is not None and rules.boot_order.lacks_registration(
                     self._decisions, compute, role
                 )
                 of_role = role.resource if role else None
@@ -185,29 +173,29 @@ class _Checking:
                 name = in_shell(role.name, _limits.ROLE.fault, name)
         if judgement.decides:
             return behind, [_unknown_profile(profile, name, judgement.decides)]
-        found = permissions.together(judgement.found)
+        found = rules.permissions.together(judgement.found)
         if found and len(behind) == 1:
             lacking = partial(self._session_rules.lacking, behind[0], profile)
             options = in_all_worlds(self._worlds, lambda: lacking().options)
             by_boundary = in_all_worlds(self._worlds, lambda: lacking().by_boundary)
             more = Allow(behind[0].resource, (), (*options,), (*by_boundary,))
-            found = permissions.with_more(found, more)
+            found = rules.permissions.with_more(found, more)
         return behind, found
 
     def _told_of_role(self, role: Role, profile: Resource) -> list[Told]:
         abilities = self._decisions.abilities(role)
-        told: list[Told] = [*permissions.of_abilities(role, profile, abilities)]
+        told: list[Told] = [*rules.permissions.of_abilities(role, profile, abilities)]
         denied = [*self._session_rules.of_default_calls(role, profile)]
         heals = self._heals(role, profile) if told or denied else ""
         if heals:
             told, denied = [heals], []
         if self._with_compute:
-            told += credentials.of_trust(self._parts, self._management, role)
+            told += rules.credentials.of_trust(self._parts, self._management, role)
             told += filter(None, [self._launchers.in_code(role.resource, profile)])
-        told += permissions.undecided(abilities)
+        told += rules.permissions.undecided(abilities)
         told += self._session_rules.of_role(role, profile)
         told += denied
-        told += quotas.of_role(self._roles, role, profile)
+        told += rules.quotas.of_role(self._roles, role, profile)
         return told
 
     def _heals(self, role: Role, profile: Resource) -> str:
@@ -218,7 +206,7 @@ class _Checking:
         """
         answers = (self._decisions.abilities(role)[one] for one in _needs.REGISTRATION.actions)
         registers = all(one.decision.answer is Answer.ALLOWED for one in answers)
-        registers = registers and credentials.may_be_assumed(self._parts, role)
+        registers = registers and rules.credentials.may_be_assumed(self._parts, role)
         heals = self._management.stands_in(role, profile, registers=registers)
         return heals or self._activations.get(profile, "")
 
@@ -239,12 +227,12 @@ class _Checking:
         """Find what is worth a warning about the policies of roles."""
         for role in roles:
             if role.in_app:
-                yield from in_any_world(self._worlds, advice.of_role, self._roles, role)
+                yield from in_any_world(self._worlds, rules.advice.of_role, self._roles, role)
         policies = (one.policy for role in roles for one in (*role.inline, *role.managed))
         for policy in dict.fromkeys(policies):
             if policy.may_be_about((DECRYPT,)):
                 read = self._decisions.policies
-                yield from in_any_world(self._worlds, advice.of_policy, read, policy)
+                yield from in_any_world(self._worlds, rules.advice.of_policy, read, policy)
 
     def _of_sessions(self, profile: Resource, of_role: list[Finding]) -> list[Finding]:
         """Find what keeps sessions from the instances of a profile, once they can be reached.
@@ -253,7 +241,7 @@ class _Checking:
             profile: the profile.
             of_role: the findings on its role, whose fixes may allow what the documents ask for.
         """
-        is_allowed = permissions.allow_documents(of_role)
+        is_allowed = rules.permissions.allow_documents(of_role)
 
         def find() -> Iterator[Finding]:
             only_if(profile.exists)
@@ -265,7 +253,7 @@ class _Checking:
 
         is_open = _verdict(of_role) == "can't be known"
         found = in_all_worlds(self._worlds, find)
-        return [one for one in found if one.rule == sessions.SESSION_DENIED or not is_open]
+        return [one for one in found if one.rule == rules.sessions.SESSION_DENIED or not is_open]
 
     # Compute -------------------------------------------------------------------------------------
 
@@ -297,11 +285,8 @@ class _Checking:
 
     def _has_too_many_worlds(self, resource: Resource) -> bool:
         """Tell whether what a resource launches is not known in each world."""
-        try:
-            self._worlds.each(partial(self._launched, resource))
-        except TooManyWorlds:
-            return True
-        return False
+        _, too_many = self._worlds.each(partial(self._launched, resource))
+        return bool(too_many)
 
     def _given(self, resource: Resource) -> set[Resource]:
         """Return what a resource and its launch templates refer to in any world."""
@@ -327,10 +312,10 @@ class _Checking:
         if judgement.decides:
             return [_unknown_compute(resource, judgement.decides)]
         found = judgement.found
-        if any(one.rule == credentials.NO_INSTANCE_PROFILE for one in found):
+        if any(one.rule == rules.credentials.NO_INSTANCE_PROFILE for one in found):
             stack = resource.template.stack
             options = in_all_worlds(self._worlds, self._session_rules.of_new_role, stack)
-            found = permissions.with_more(found, Allow(resource, options=(*options,)))
+            found = rules.permissions.with_more(found, Allow(resource, options=(*options,)))
         return found
 
     def _launched(self, resource: Resource) -> list[_Launched]:
@@ -345,12 +330,12 @@ class _Checking:
             return _Launched(compute, compute.resource, self._roles.of_holder(compute.resource))
         given, maybe = compute.launch.profile, compute.launch.maybe_profile
         if not isinstance(given, Written):
-            maybe_profile = maybe and self._roles.profile_of(*maybe)
+            maybe_profile = maybe and self._roles.profile_of(maybe.owner.template, maybe.value)
             return _Launched(compute, maybe_profile=maybe_profile)
-        profile = self._roles.profile_of(*given)
+        profile = self._roles.profile_of(given.owner.template, given.value)
         if profile is None:
             return _Launched(
-                compute, decides=(decider(given.value, "instance profile", given.template),)
+                compute, decides=(decider(given.value, "instance profile", given.owner.template),)
             )
         return _Launched(compute, profile, self._roles.of_holder(profile))
 
@@ -362,10 +347,10 @@ class _Checking:
             for compute, _, role, maybe_profile, _ in self._launched(resource):
                 may_have = self._roles.of_holder(maybe_profile) if maybe_profile else role
                 if attaches and may_have:
-                    yield from boot_order.of_compute(self._decisions, compute, may_have)
+                    yield from rules.boot_order.of_compute(self._decisions, compute, may_have)
                 if self._with_compute and compute.placements:
                     uses = self._sessions.uses(compute.resource, role)
-                    yield from network.of_logs(self._parts, self._judge, compute, uses)
+                    yield from rules.network.of_logs(self._parts, self._judge, compute, uses)
 
         return _together(self._of_each(self._launchers.resources, found))
 
@@ -376,11 +361,11 @@ class _Checking:
         if compute.opaque:
             yield f"how {compute.opaque} launches them"
             return
-        yield from credentials.of_profile(self._management, compute)
-        yield from credentials.of_metadata(compute)
-        yield from agent.of_compute(self._parts, self._management, compute)
+        yield from rules.credentials.of_profile(self._management, compute)
+        yield from rules.credentials.of_metadata(compute)
+        yield from rules.agent.of_compute(self._parts, self._management, compute)
         uses = self._sessions.uses(compute.resource, launched.role)
-        yield from network.of_compute(self._parts, self._judge, compute, uses)
+        yield from rules.network.of_compute(self._parts, self._judge, compute, uses)
 
 
 def _verdict(found: list[Finding]) -> str:
@@ -392,9 +377,9 @@ def _verdict(found: list[Finding]) -> str:
 
 
 def _unknown_profile(profile: Resource, role: str, decides: list[str]) -> Finding:
-    of_quota = len(decides) == 1 and decides[0].startswith(quotas.QUOTA)
+    of_quota = len(decides) == 1 and decides[0].startswith(rules.quotas.QUOTA)
     ask = Ask(f"Ask IAM after the deployment: session-manager-permissions verify --role {role}")
-    fix = quotas.LOOK_UP if of_quota else ask
+    fix = rules.quotas.LOOK_UP if of_quota else ask
     return CANNOT_BE_KNOWN.on_role_of(profile, _not_known(profile, decides), fix)
 
 

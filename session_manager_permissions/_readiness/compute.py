@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement, Reference
 
-from .launch import CONFIGURATION, TEMPLATE, Image, Launch, LaunchReader, Written
+from .launch import CONFIGURATION, TEMPLATE, Launch, LaunchReader, Written
 from .parts import CLUSTERS, GROUP, STACKS, SUBNET, Parts, decider, inner, mappings, types_deployed
 from .scripts import NO_SCRIPTS, Scripts, of_init, of_written
 from .templates.files import PRODUCT
@@ -355,7 +355,7 @@ class Launchers:
             subnets=self._reader.subnets(resource, properties.get("Subnets")),
             groups=launch.groups or (self._cluster(resource),),
         )
-        role = Written(resource.template, properties.get("NodeRole"))
+        role = Written(resource, properties.get("NodeRole"))
         yield self._compute(resource, launch)._replace(role=role)
 
     def _cluster(self, resource: Resource) -> Reference:
@@ -389,7 +389,7 @@ class Launchers:
                 yield self._opaque(resource, service.name, written, base.uses)
                 return
             launch = base._replace(
-                profile=Written(resource.template, written),
+                profile=Written(resource, written),
                 maybe_profile=None,
                 subnets=subnets,
                 groups=groups,
@@ -426,7 +426,7 @@ class Launchers:
         public = self._parts.fact(resource, given, "public address", default=False)
         launch = Launch(
             resource,
-            Written(resource.template, profile),
+            Written(resource, profile),
             subnets=subnets,
             groups=(*groups, Unknown(f"the security group that {_ELASTIC_BEANSTALK} makes")),
             public_address=public or _GIVEN_BY_BEANSTALK,
@@ -442,7 +442,7 @@ class Launchers:
     ) -> Compute:
         """What is known of instances that are launched by rules that the templates do not show."""
         doubt = Unknown(launcher)
-        known = doubt if profile is None else Written(resource.template, profile)
+        known = doubt if profile is None else Written(resource, profile)
         return Compute(resource, Launch(resource, known, doubt, uses=uses), opaque=launcher)
 
     def _unused_template(self, resource: Resource) -> Compute:
@@ -484,7 +484,7 @@ class Launchers:
         """What has run in the image of a launch, if EC2 Image Builder makes the image."""
         for builder in self._removing:
             image, find = launch.image, self._parts.assembly.resource
-            built = image and find(builder.type, image.named_by.template, image.value)
+            built = image and find(builder.type, image.owner.template, image.value)
             if built is builder or not builder.waits_for.isdisjoint(launch.uses):
                 name = builder.logical_id
                 return Scripts(agent=f"whether the image that {name!r} builds has the SSM Agent")
@@ -501,14 +501,14 @@ def _removes(part: Resource) -> bool:
     return bool(of_written(part.acting).agent)
 
 
-def _images(resource: Resource, data: dict[str, Any], base: Launch) -> list[Image | None]:
+def _images(resource: Resource, data: dict[str, Any], base: Launch) -> list[Written | None]:
     """The images that instances of AWS Batch are launched with. Other services name none.
 
     https://docs.aws.amazon.com/batch/latest/userguide/ami-selection-order.html
     """
     configured = [mapping(one) for one in listed(data.get("Ec2Configuration"))] or [{}]
     given = [data.get("ImageId", one.get("ImageIdOverride")) for one in configured]
-    return [base.image if one is None else Image(resource, one) for one in given]
+    return [base.image if one is None else Written(resource, one) for one in given]
 
 
 def _may_launch(stack: Resource) -> bool:

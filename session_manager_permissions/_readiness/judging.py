@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
-from .worlds import TooManyWorlds, WorldResult, Worlds, deciders
+from .worlds import WorldResult, Worlds, deciders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,23 +38,18 @@ def in_any_world(
 
     If there are too many worlds, only some of them are looked at.
     """
-    try:
-        each = [world.judged for world in worlds.each(lambda: [*find(*args, **given)])]
-    except TooManyWorlds as many:
-        each = many.judged
-    return [*dict.fromkeys(one for several in each for one in several)]
+    results, _ = worlds.each(lambda: [*find(*args, **given)])
+    return [*dict.fromkeys(one for world in results for one in world.judged)]
 
 
 def in_all_worlds(
     worlds: Worlds, find: Callable[_P, Iterable[_Found]], *args: _P.args, **given: _P.kwargs
 ) -> list[_Found]:
     """Return what is found in every world; nothing if there are too many of them."""
-    try:
-        several = [world.judged for world in worlds.each(lambda: [*find(*args, **given)])]
-    except TooManyWorlds:
+    results, too_many = worlds.each(lambda: [*find(*args, **given)])
+    if too_many or not results:
         return []
-    first = several[0] if several else []
-    return [one for one in first if all(one in other for other in several)]
+    return [one for one in results[0].judged if all(one in world.judged for world in results)]
 
 
 def judged(worlds: Worlds, judge: Callable[[], list[Told]]) -> Judgement:
@@ -62,13 +57,12 @@ def judged(worlds: Worlds, judge: Callable[[], list[Told]]) -> Judgement:
 
     What takes some time to find is found only where each world has something wrong.
     """
-    try:
-        results = worlds.each(judge)
-    except TooManyWorlds as many:
-        return Judgement([], many.deciders)
+    results, too_many = worlds.each(judge)
+    if too_many:
+        return Judgement([], too_many)
     told = [world.judged for world in results]
     if all(map(_findings_in, told)) and any(callable(one) for each in told for one in each):
-        results = worlds.each(lambda: _found(judge()))
+        results, _ = worlds.each(lambda: _found(judge()))
     return _judgement(results)
 
 

@@ -13,7 +13,7 @@ from .network.reading import PartOf, Reading
 from .parts import GROUP, SUBNET, PartKind, Parts, decider, mappings
 from .scripts import NO_SCRIPTS, Scripts, of_init, of_user_data
 from .templates.functions import intrinsic, is_function, listed, mapping, mappings_in
-from .templates.model import Resource, ReturnValue, Template, Value
+from .templates.model import Resource, ReturnValue, Value
 
 if TYPE_CHECKING:
     from session_manager_permissions._network.model import Reference
@@ -44,16 +44,9 @@ _ATTACHMENT: Final = PartOf("AWS::EC2::NetworkInterfaceAttachment", "InstanceId"
 
 
 class Written(NamedTuple):
-    """A value, and the template that it is in."""
+    """A value, and the resource that has it."""
 
-    template: Template
-    value: object
-
-
-class Image(NamedTuple):
-    """An image, and the resource that names it."""
-
-    named_by: Resource
+    owner: Resource
     value: object
 
 
@@ -72,7 +65,7 @@ class Launch(NamedTuple):
     other_interfaces: bool = False
     maybe_profile: Written | None = None
     scripts: Scripts = NO_SCRIPTS
-    image: Image | None = None
+    image: Written | None = None
     user_data: Written | None = None
     has_options: bool = False
     """Whether it has metadata options, which may replace those of its template."""
@@ -142,7 +135,7 @@ class LaunchReader:
             self._metadata_off(origin, data),
             has_options="MetadataOptions" in data,
             scripts=of_user_data(self.parts, origin, data.get("UserData")).and_(of_init(origin)),
-            image=Image(origin, data["ImageId"]) if "ImageId" in data else None,
+            image=self._written(origin, data.get("ImageId")),
             user_data=self._written(origin, data.get("UserData")),
         )
         interfaces = [*mappings(data.get("NetworkInterfaces"))]
@@ -229,7 +222,7 @@ class LaunchReader:
 
     @staticmethod
     def _written(origin: Resource, value: object) -> Written | None:
-        return None if value is None else Written(origin.template, value)
+        return None if value is None else Written(origin, value)
 
     def _address(self, origin: Resource, data: dict[str, Any]) -> IPv4Network | None:
         """The private IPv4 address that is written, if it is known."""

@@ -22,7 +22,6 @@ from .templates.functions import (
     text,
 )
 from .templates.model import Resource, ReturnValue, Stack, Template, Value, may_be_equal
-from .worlds import TooManyWorlds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -204,10 +203,9 @@ class Parts:
         def refers() -> tuple[Reference, ...]:
             return self.references(resource.template, resource.properties.get(by), to)
 
-        try:
-            worlds = self.worlds.each(refers)
-        except TooManyWorlds as many:
-            return {Unknown(decider): False for decider in many.deciders[:1]}
+        worlds, too_many = self.worlds.each(refers)
+        if too_many:
+            return {Unknown(too_many[0]): False}
         several = [world.judged for world in worlds]
         return {one: all(one in others for others in several) for those in several for one in those}
 

@@ -34,17 +34,6 @@ def only_if(holds: object) -> None:
         raise NoSuchDeployment
 
 
-class TooManyWorlds(Exception):  # noqa: N818 # says that something can't be known
-    """There are more worlds than are judged."""
-
-    def __init__(self, deciders: list[str], judged: list[Any]) -> None:
-        super().__init__()
-        self.deciders = deciders
-        """What tells the worlds apart, as nouns of a message."""
-        self.judged = judged
-        """What came of those that were judged."""
-
-
 @dataclass(frozen=True, eq=False)
 class WorldQuestion:
     """Whether a variable has one of these values, such as a parameter."""
@@ -129,11 +118,12 @@ class Worlds:
         """Ask the world about something that is either true or not."""
         return self.is_one_of(variable, _YES, decider, _YES_OR_NO)
 
-    def each(self, judge: Callable[[], _Judged]) -> list[WorldResult[_Judged]]:
+    def each(self, judge: Callable[[], _Judged]) -> tuple[list[WorldResult[_Judged]], list[str]]:
         """Judge in each world. `judge` is called once for each, and asks the questions.
 
-        Raises:
-            TooManyWorlds: there are more than `MOST`.
+        Returns:
+            What came of each world. If there are more than `MOST`, only some of them were judged:
+            with these comes what tells the worlds apart, as nouns of a message.
         """
         outer = self._current
         found: list[WorldResult[_Judged]] = []
@@ -154,10 +144,10 @@ class Worlds:
                 left += world.others()
                 if len(several) + len(left) > MOST:
                     asked = [one.decider for each in several for one, _ in each.answers]
-                    raise TooManyWorlds([*dict.fromkeys(asked)], [one.judged for one in found])
+                    return found, [*dict.fromkeys(asked)]
         finally:
             self._current = outer
-        return found
+        return found, []
 
     def once(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
         """Return what `judge` returns, judged in all worlds when it is first asked for.
@@ -165,10 +155,8 @@ class Worlds:
         The world is asked only the questions whose answers change the result.
         """
         if key not in self._trees:
-            try:
-                self._trees[key] = _tree(self.each(judge))
-            except TooManyWorlds:
-                self._trees[key] = _TOO_MANY
+            worlds, too_many = self.each(judge)
+            self._trees[key] = _TOO_MANY if too_many else _tree(worlds)
         tree = self._trees[key]
         if tree is _TOO_MANY:
             return judge()

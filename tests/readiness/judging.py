@@ -98,7 +98,7 @@ def computes(paths: list[str]) -> list[Compute]:
     found: list[Compute] = []
     for resource in (*launchers.resources, *launchers.templates()):
         if not any(resource in one.launch.uses for one in found):
-            (world,) = assembly.worlds.each(partial(launchers.of, resource))
+            ((world,), _) = assembly.worlds.each(partial(launchers.of, resource))
             found += world.judged
     return found
 
@@ -119,7 +119,7 @@ def verdicts(
 
     found = {}
     for resource in launchers.resources:
-        worlds = assembly.worlds.each(partial(judged, resource))
+        worlds, _ = assembly.worlds.each(partial(judged, resource))
         several = [WorldResult(one.answers, verdict) for one in worlds for verdict in one.judged]
         if several:
             found[resource] = in_all(several)

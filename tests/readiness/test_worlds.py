@@ -339,7 +339,7 @@ def test_part_that_no_deployment_has_in_some_worlds() -> None:
             raise NoSuchDeployment
         return "judged"
 
-    (world,) = worlds.each(lambda: worlds.once("part", judge))
+    ((world,), _) = worlds.each(lambda: worlds.once("part", judge))
 
     assert world.judged == "judged"
     assert [answer for _, answer in world.answers] == [False]
@@ -357,6 +357,6 @@ def test_part_of_too_many_worlds_is_judged_in_those_that_reach_it() -> None:
     def reached() -> int | None:
         return None if any(map(yes, range(5))) else worlds.once("part", judge)
 
-    found = [world.judged for world in worlds.each(reached)]
+    found = [world.judged for world in worlds.each(reached)[0]]
 
     assert sorted(one for one in found if one is not None) == [0, 1, 1, 2]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, as_written, mapping
 from session_manager_permissions._readiness.templates.model import Unresolved
 from session_manager_permissions._readiness.templates.texts import DYNAMIC, as_text
-from session_manager_permissions._readiness.worlds import TooManyWorlds
 
 from .kinds import kind_of, launches
 from .remedies import Advice, Set
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._readiness.compute import Compute
     from session_manager_permissions._readiness.host_management import HostManagement
-    from session_manager_permissions._readiness.launch import Image
+    from session_manager_permissions._readiness.launch import Written
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.templates.model import Value
 
@@ -86,15 +85,15 @@ def of_compute(parts: Parts, management: HostManagement, compute: Compute) -> It
         yield may_be_other
     elif _may_install(parts, compute):
         yield f"whether the user data installs the SSM Agent, which the image {named} lacks"
-    elif changed_by := parts.changed(image.named_by):
+    elif changed_by := parts.changed(image.owner):
         yield changed_by.decides
     else:
         yield _without_agent(image, path, named)
 
 
-def _without_agent(image: Image, path: str, named: str) -> Finding:
+def _without_agent(image: Written, path: str, named: str) -> Finding:
     """Return the finding of an image, which a public parameter of this path gives."""
-    where, kind = image.named_by, kind_of(image.named_by)
+    where, kind = image.owner, kind_of(image.owner)
     with_agent = f"{{{{resolve:ssm:{path.replace('-minimal', '')}}}}}"
     named_at = [f"{before}{name}" for before, _ in launches(where) for name in _NAMED_BY]
     named_at = [one for one in named_at if written(where, one) == image.value]
@@ -109,29 +108,28 @@ def _without_agent(image: Image, path: str, named: str) -> Finding:
     )
 
 
-def _may_lack_agent_in_any_world(parts: Parts, image: Image) -> bool:
+def _may_lack_agent_in_any_world(parts: Parts, image: Written) -> bool:
     """Tell whether any world has an image without the agent.
 
     If none has, the world is not asked which image it has: a map may have one for each region.
     """
 
     def may_lack() -> bool:
-        try:
-            worlds = parts.worlds.each(lambda: _parameter(parts, image)[0])
-        except TooManyWorlds:  # as a map may have one for each region and operating system
+        worlds, too_many = parts.worlds.each(lambda: _parameter(parts, image)[0])
+        if too_many:  # as a map may have one for each region and operating system
             return _WORDS.search(parts.all_written) is not None
         return any(_MAY_LACK.match(one.judged) or _MINIMAL.match(one.judged) for one in worlds)
 
-    key = "may lack the agent", image.named_by, json.dumps(as_written(image.value))
+    key = "may lack the agent", image.owner, json.dumps(as_written(image.value))
     return parts.worlds.once(key, may_lack)
 
 
-def _parameter(parts: Parts, image: Image) -> tuple[str, str]:
+def _parameter(parts: Parts, image: Written) -> tuple[str, str]:
     """Return the public parameter of an image, and what may choose another image.
 
     The first is by the defaults of the template's parameters; the second names such a parameter.
     """
-    value = parts.assembly.value(image.named_by.template, image.value)
+    value = parts.assembly.value(image.owner.template, image.value)
     match value:
         case (Unresolved(tuple(joined), expression),) if expression == DYNAMIC:
             value = joined
@@ -164,7 +162,7 @@ def _may_install(parts: Parts, compute: Compute) -> bool:
     if written is None:
         return False
     script = mapping(written.value).get("Fn::Base64", written.value)
-    text = parts.assembly.text(written.template, script)
+    text = parts.assembly.text(written.owner.template, script)
     return "ssm" in text or any(
         "://" in line or not _HARMLESS.fullmatch(line.strip()) for line in text.splitlines()
     )

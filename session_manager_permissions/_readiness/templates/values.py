@@ -9,8 +9,9 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _patterns
-from session_manager_permissions._readiness.worlds import TooManyWorlds, Worlds, only_if
+from session_manager_permissions._readiness.worlds import Worlds, only_if
 
+from . import texts
 from .conditions import Conditions
 from .files import Files
 from .functions import (
@@ -40,17 +41,6 @@ from .model import (
     merged,
     name_in,
     referred,
-)
-from .texts import (
-    OF_ENVIRONMENT,
-    as_text,
-    blocks,
-    is_open,
-    joined,
-    literal,
-    scalar,
-    split,
-    stripped,
 )
 
 if TYPE_CHECKING:
@@ -106,11 +96,11 @@ class Assembly(Files):
         and region, and outputs that are read by the name of a stack.
         """
         if isinstance(expression, str):
-            return literal(template, expression)
+            return texts.literal(template, expression)
         function, argument = intrinsic(expression)
         read = self._functions.get(function)
         try:
-            found = read(template, argument) if read else scalar(expression)
+            found = read(template, argument) if read else texts.scalar(expression)
         except RecursionError:  # a reference from stack to stack to stack
             found = (Unresolved((template, id(expression))),)
         if found is not None:
@@ -121,7 +111,7 @@ class Assembly(Files):
         """Return the value of an expression, with `UNKNOWN` for what only the deployment knows."""
         if isinstance(expression, str) and "{{" not in expression:
             return expression
-        return as_text(self.value(template, expression))
+        return texts.as_text(self.value(template, expression))
 
     def document(self, template: Template, written: object) -> object:
         """Return a document without functions, with `UNKNOWN` for what is not known.
@@ -136,7 +126,7 @@ class Assembly(Files):
         def read(entry: object) -> str:
             if isinstance(entry, str):
                 return self.text(template, entry)
-            return as_text(tuple(map(_named, self.value(template, entry))))
+            return texts.as_text(tuple(map(_named, self.value(template, entry))))
 
         if not isinstance(written, str):
             written = as_document(written)
@@ -169,9 +159,8 @@ class Assembly(Files):
 
     def possible(self, template: Template, expression: object) -> list[Value]:
         """Return each value that an expression has in a world."""
-        try:
-            worlds = self.worlds.each(lambda: self.value(template, expression))
-        except TooManyWorlds:
+        worlds, too_many = self.worlds.each(lambda: self.value(template, expression))
+        if too_many:
             return [(Unresolved(template, json.dumps(expression, sort_keys=True)),)]
         return [*dict.fromkeys(world.judged for world in worlds)]
 
@@ -220,7 +209,7 @@ class Assembly(Files):
         the one of the template itself.
         """
         if type_.startswith(_IAM):
-            account = re.match("arn:[^:]*:iam::([0-9]+):", as_text(name))
+            account = re.match("arn:[^:]*:iam::([0-9]+):", texts.as_text(name))
             if account and not may_be_equal(account[1], template.stack.account):
                 return None
             name = name_in(name)
@@ -247,12 +236,12 @@ class Assembly(Files):
         def number() -> int:
             """Return the number of entries, negated if there may be more than are known."""
             several = self._list(template, expression) or []
-            return -len(several) if is_open(several) else len(several)
+            return -len(several) if texts.is_open(several) else len(several)
 
-        try:
-            numbers = sorted({one.judged for one in self.worlds.each(number)})
-        except TooManyWorlds:
+        worlds, too_many = self.worlds.each(number)
+        if too_many:
             return None
+        numbers = sorted({one.judged for one in worlds})
         # No entry is known, or the worlds differ, and in one of them the list is open or empty.
         if numbers in ([], [0], [-1]) or (numbers[1:] and numbers[0] <= 0):
             return None
@@ -294,7 +283,7 @@ class Assembly(Files):
             return _pseudo(template, name)
         if name in template.lists:
             several = self._list(template, {"Ref": name}) or []
-            return several[0] if len(several) == 1 and not is_open(several) else None
+            return several[0] if len(several) == 1 and not texts.is_open(several) else None
         return self._given(template, name)
 
     def _given(self, template: Template, name: str) -> Value:
@@ -406,13 +395,13 @@ class Assembly(Files):
         match argument:
             case [str(separator), entries]:
                 parts = self._list(template, entries)
-                return None if parts is None else joined(parts, separator)
+                return None if parts is None else texts.joined(parts, separator)
         return None
 
     def _select(self, template: Template, argument: object) -> Value | None:
         match argument:
             case [index, entries]:
-                place = as_text(self.settled(self.value(template, index)))
+                place = texts.as_text(self.settled(self.value(template, index)))
                 parts = self._list(template, entries) or []
                 if re.fullmatch("[0-9]{1,4}", place) and int(place) < len(parts):
                     return parts[int(place)]
@@ -420,7 +409,7 @@ class Assembly(Files):
 
     def _length(self, template: Template, expression: object) -> Value | None:
         several = self._list(template, expression)
-        return None if several is None or is_open(several) else (str(len(several)),)
+        return None if several is None or texts.is_open(several) else (str(len(several)),)
 
     def _list(self, template: Template, expression: object) -> list[Value] | None:
         """Return the entries of a list; the last one may stand for the rest, as in `split`."""
@@ -435,14 +424,14 @@ class Assembly(Files):
         """Return the entries of a list that a function makes, as `_list` does."""
         match intrinsic(expression):
             case "Fn::Split", [str(separator), source] if separator:
-                return split(self.value(template, source), separator)
+                return texts.split(self.value(template, source), separator)
             case "Ref", name if name in template.lists:
-                return [*map(stripped, split(self._given(template, name), ","))]
+                return [*map(texts.stripped, texts.split(self._given(template, name), ","))]
             case "Fn::FindInMap", of:
                 found = self._in_map(template, of)
                 return self._list(template, found) if isinstance(found, list) else None
             case "Fn::Cidr", [_, _, _] as argument:
-                return blocks(*(as_text(self.value(template, one)) for one in argument))
+                return texts.blocks(*(texts.as_text(self.value(template, one)) for one in argument))
         return None
 
     def _find_in_map(self, template: Template, argument: object) -> Value | None:
@@ -515,7 +504,7 @@ def _pseudo(template: Template, name: str) -> Value | None:
     }.get(name)
     if known:
         return (known,)
-    return (Unresolved(stack.environment, name),) if name in OF_ENVIRONMENT else None
+    return (Unresolved(stack.environment, name),) if name in texts.OF_ENVIRONMENT else None
 
 
 def _parameter(template: Template, name: str) -> Value:
@@ -528,8 +517,8 @@ def _parameter(template: Template, name: str) -> Value:
     allowed, type_ = parameter.get("AllowedValues"), str(parameter.get("Type"))
     if not isinstance(allowed, list) or name in template.lists or type_.startswith("AWS::SSM::"):
         return (Unresolved(template, name),)
-    texts = frozenset("".join(map(str, scalar(one) or (one,))) for one in allowed)
-    match [*texts]:
+    values = frozenset("".join(map(str, texts.scalar(one) or (one,))) for one in allowed)
+    match [*values]:
         case [only]:
-            return literal(template, only)
-    return (Unresolved(template, name, texts),)
+            return texts.literal(template, only)
+    return (Unresolved(template, name, values),)
