@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import Console
+    from rich.text import Text
+
+COLUMNS: Final = 80
+"""The width of a terminal that reports 0 columns, as some do, or none."""
 _OBEYED: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """The categories of Unicode whose characters a terminal obeys or hides: control and format
 characters, those that change the direction of text among them, halves of characters, and the
@@ -35,6 +40,24 @@ def shown(text: str) -> str:
 def _escaped(character: str) -> str:
     code = ord(character)
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 # as Python does
+
+
+def plainly(text: str, style: str = "") -> Text:
+    """Make a text in which rich takes brackets and colons, as in ARNs, literally."""
+    from rich.text import Text  # noqa: PLC0415 # of an extra
+
+    return Text(text, style, overflow="fold")
+
+
+def rendered(show: Callable[[Console], None]) -> str:
+    """Render an answer as rich does for standard output."""
+    from rich.console import Console  # noqa: PLC0415 # of an extra
+
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console.width = console.width or COLUMNS
+    with console.capture() as text:  # rich itself exits with 1 if it can't write
+        show(console)
+    return text.get()
 
 
 def fitting(value: str, fault: Callable[[str], str | None], placeholder: str) -> str:

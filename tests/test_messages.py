@@ -883,9 +883,7 @@ SECTIONS: Final = {
 """The rows by the headings of docs/errors.md, whose tables are made from the snapshot."""
 
 
-ENDS_A_WORLD: Final = (
-    r"NoSuchDeployment|^raise KeyError\(name\)$|^raise RuntimeError\(message\)$"
-)
+ENDS_A_WORLD: Final = r"NoSuchDeployment|^raise KeyError\(name\)$|^raise RuntimeError\(message\)$"
 """What the check at synthesis raises within itself, and no user reads."""
 SAYING: Final = r"\.add_warning_v2$|\.add_error$|_errors\.append$|stderr\.write$"
 

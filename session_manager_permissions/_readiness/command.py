@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._causes import more, page
-from session_manager_permissions._quoting import shown
+from session_manager_permissions._quoting import plainly, rendered, shown
 
 from .apps import apps
 from .check import VERDICTS, check, not_read, unread_stacks
@@ -280,13 +280,7 @@ def _property(text: str) -> str:
 
 def as_table(result: Result) -> str:
     """Return the answer for a terminal."""
-    from rich.console import Console  # noqa: PLC0415 # of an extra
-
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    console.width = console.width or 80  # some terminals have COLUMNS=0, which would hide it all
-    with console.capture() as text:  # rich itself exits with 1 if it can't write
-        _show(result, console)
-    return text.get()
+    return rendered(partial(_show, result))
 
 
 _STYLES: Final = {"error": "red", "warning": "yellow", "info": "cyan"}
@@ -294,9 +288,7 @@ _STYLES: Final = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 def _show(result: Result, console: Console) -> None:
     from rich.table import Table  # noqa: PLC0415 # of an extra
-    from rich.text import Text  # noqa: PLC0415
 
-    plainly = partial(Text, overflow="fold")
     table = Table("finding", "resource", "why", show_lines=True)
     for one in result.found:
         kind = plainly(f"{one.severity}\n{one.finding.rule.id}", _STYLES[one.severity])

@@ -14,6 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from session_manager_permissions import _limits
+from session_manager_permissions._quoting import rendered
 
 from . import options
 from .agent import read_diagnostics
@@ -28,7 +29,7 @@ from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
 from .role import of_role, print_role, role_as_json
 from .session import Session, Waiting, aws_session
-from .text import INTERRUPTED, PROGRAM, line_of, rendered, say
+from .text import INTERRUPTED, PROGRAM, line_of, say
 from .waiting import wait_until_ready
 
 if TYPE_CHECKING:

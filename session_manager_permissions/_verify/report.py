@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._causes import more, page
+from session_manager_permissions._quoting import plainly
 
 from .checks import CHECKS, ORDER, Group, Outcome
 from .lines import is_command
-from .text import all_shown, plainly
+from .text import all_shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

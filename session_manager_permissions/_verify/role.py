@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions._quoting import plainly
 from session_manager_permissions._trust import SYSTEMS_MANAGER, ec2_in, trust
 
 from .asking import CannotAsk, answered
@@ -16,7 +17,7 @@ from .live_roles import LiveRole, find_role, role_of_profile
 from .options import refuse_without_bucket
 from .questions import Agent, Bucket, Uses
 from .role_verdict import Verdict, ask
-from .text import all_shown, plainly
+from .text import all_shown
 
 if TYPE_CHECKING:
     import argparse

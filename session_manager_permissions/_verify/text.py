@@ -8,17 +8,12 @@ from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from session_manager_permissions._quoting import shown
+from session_manager_permissions._quoting import COLUMNS, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.console import Console
-    from rich.text import Text
-
 PROGRAM: Final = "session-manager-permissions"
-_COLUMNS: Final = 80
-"""The width of a terminal that reports 0 columns, as some do, or none."""
 INTERRUPTED: Final = Event()
 """Set once a Ctrl-C has ended what the command waited for."""
 
@@ -35,24 +30,6 @@ def all_shown(value: Any) -> Any:  # noqa: ANN401 # of any shape
 def shown_time(time: str) -> str:
     """Shorten a time such as `2026-11-26T07:20:00Z` to what a reader needs."""
     return f"{time[:16].replace('T', ' ')} UTC"
-
-
-def plainly(text: str, style: str = "") -> Text:
-    """Make a text in which rich takes brackets and colons, as in ARNs, literally."""
-    from rich.text import Text  # noqa: PLC0415 # of an extra
-
-    return Text(text, style, overflow="fold")
-
-
-def rendered(show: Callable[[Console], None]) -> str:
-    """Render an answer as rich does for standard output."""
-    from rich.console import Console  # noqa: PLC0415 # of an extra
-
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    console.width = console.width or _COLUMNS
-    with console.capture() as text:  # rich itself exits with 1 if it can't write
-        show(console)
-    return text.get()
 
 
 def say(text: str) -> None:
@@ -75,5 +52,5 @@ def line_of(stream: TextIO | None) -> Callable[[str], None]:
 
 def _columns(terminal: TextIO) -> int:
     with suppress(OSError):
-        return os.get_terminal_size(terminal.fileno()).columns or _COLUMNS
-    return _COLUMNS
+        return os.get_terminal_size(terminal.fileno()).columns or COLUMNS
+    return COLUMNS

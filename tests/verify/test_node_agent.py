@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
+from session_manager_permissions._quoting import rendered
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.report import print_diagnosis
-from session_manager_permissions._verify.text import rendered
 
 from .causes import LOST, NEVER, NOT_TRUSTED, UNDER_ACCOUNT, Change, instance, record
 from .networks import NO_ROUTE, routes

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions._quoting import plainly
 from session_manager_permissions._verify.checks import CHECKS
-from session_manager_permissions._verify.text import all_shown, plainly
+from session_manager_permissions._verify.text import all_shown
 
 from .causes import Group, grouped
 from .listing import DEFAULT_LIST, ONE_ACCOUNT, deployment, needed
