@@ -266,14 +266,15 @@ class _Checking:
             if resource in used:
                 continue
             of_resource = self._of_launcher(resource)
-            launched = in_any_world(self._worlds, self._named_by, resource)
-            used.update(template for *_, uses in launched for template in uses)
-            for one in {maybe_profile for _, maybe_profile, _ in launched}:
+            worlds, too_many = self._worlds.each(partial(self._launched, resource))
+            launched = [one for world in worlds for one in world.judged]
+            used.update(template for one in launched for template in one.compute.launch.uses)
+            for one in {one.maybe_profile for one in launched}:
                 if one in by_profile:
                     by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
-            profiles = {profile for profile, *_ in launched}
+            profiles = {one.profile for one in launched}
             is_open = any(one.rule == CANNOT_BE_KNOWN for one in of_resource)
-            if is_open and self._has_too_many_worlds(resource):  # some are not looked at
+            if is_open and too_many:  # some worlds are not looked at
                 profiles |= self._given(resource) & by_profile.keys()
             if is_open and launched and profiles <= not_ready:
                 continue  # the finding on the profile says that it is not ready
@@ -283,22 +284,12 @@ class _Checking:
         order = [*rules.RULES.values()].index
         return sorted(_together(found), key=lambda one: order(one.rule))
 
-    def _has_too_many_worlds(self, resource: Resource) -> bool:
-        """Tell whether what a resource launches is not known in each world."""
-        _, too_many = self._worlds.each(partial(self._launched, resource))
-        return bool(too_many)
-
     def _given(self, resource: Resource) -> set[Resource]:
         """Return what a resource and its launch templates refer to in any world."""
         given = {*self._parts.given_to(resource.template, resource.written)}
         for one in [one for one in given if one.type == TEMPLATE]:
             given.update(self._parts.given_to(one.template, one.written))
         return given
-
-    def _named_by(self, resource: Resource) -> list[tuple[Any, ...]]:
-        """Return each launch's profile, the profile that it may have, and its launch templates."""
-        launched = self._launched(resource)
-        return [(one.profile, one.maybe_profile, one.compute.launch.uses) for one in launched]
 
     def _of_launcher(self, resource: Resource) -> list[Finding]:
         """Judge what a resource launches."""
@@ -321,8 +312,7 @@ class _Checking:
     def _launched(self, resource: Resource) -> list[_Launched]:
         """Return what a resource launches, in the world that is judged."""
         return self._worlds.once(
-            ("launched", resource),
-            lambda: [*map(self._with_profile, self._launchers.of(resource))],
+            ("launched", resource), lambda: [*map(self._with_profile, self._launchers.of(resource))]
         )
 
     def _with_profile(self, compute: Compute) -> _Launched:

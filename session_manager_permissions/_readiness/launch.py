@@ -93,7 +93,10 @@ class LaunchReader:
 
     def from_template(self, resource: Resource, written: object) -> Launch:
         """The launch settings of the launch template that `written`, of `resource`, names."""
-        found, spec = self.specified(resource, written)
+        spec = {} if is_function(written) else mapping(written)
+        names = ("LaunchTemplateId", "Id", "LaunchTemplateName", "Name")
+        value = next((spec[name] for name in names if name in spec), None)
+        found = self.parts.assembly.resource(TEMPLATE, resource.template, value)
         if found is None:
             return self.unknown(resource, decider(written, "launch template"))
         launch = self.read(found, found.properties.get("LaunchTemplateData"))
@@ -104,16 +107,6 @@ class LaunchReader:
             unknown = self.unknown(found, _version(found, given, version))
             launch = unknown._replace(maybe_profile=maybe)
         return launch._replace(uses=(found,))
-
-    def specified(
-        self, resource: Resource, written: object
-    ) -> tuple[Resource | None, dict[str, Any]]:
-        """The launch template of the app that a specification names, and the specification."""
-        if not isinstance(written, dict) or is_function(written):
-            return None, {}
-        names = ("LaunchTemplateId", "Id", "LaunchTemplateName", "Name")
-        value = next((written[name] for name in names if name in written), None)
-        return self.parts.assembly.resource(TEMPLATE, resource.template, value), written
 
     def unknown(self, origin: Resource, decides: str) -> Launch:
         """Launch settings of which nothing is known; `decides` is the reason."""
