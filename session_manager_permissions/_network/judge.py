@@ -179,7 +179,7 @@ class _Ways:
             if not closed:
                 return unknown(*(one.decides for one in doubts((vpc.complete, vpc.resolver))))
             # What closes the path by Amazon's resolver is told first.
-            return path if path.problems else ways[0]
+            return path if path.problems else ways[-1]
         return path
 
     def _candidates(

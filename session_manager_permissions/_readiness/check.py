@@ -227,7 +227,8 @@ class _Checking:
         """Find what is worth a warning about the policies of roles."""
         for role in roles:
             if role.in_app:
-                yield from in_any_world(self._worlds, rules.advice.of_role, self._roles, role)
+                asked = self._roles, self._session_rules, role
+                yield from in_any_world(self._worlds, rules.advice.of_role, *asked)
         policies = (one.policy for role in roles for one in (*role.inline, *role.managed))
         for policy in dict.fromkeys(policies):
             if policy.may_be_about((DECRYPT,)):

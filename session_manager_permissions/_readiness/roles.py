@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -273,16 +273,18 @@ class Roles:
         found = self._of(role, lambda one: any(sid.startswith(begin) for sid in one.sids))
         return [sid for policy in found for sid in policy.sids if sid.startswith(begin)]
 
-    def deprecated(self, role: Role) -> list[str]:
-        """Return the policies of a role that AWS advises against, by their paths and names."""
+    def deprecated(self, role: Role) -> Iterator[tuple[str, Role]]:
+        """Yield the policies of a role that AWS advises against, by their paths and names.
+
+        With each comes the role without it.
+        """
         names = _needs.AWS_MANAGED_DEPRECATED
-        entries = [
-            one
-            for one, arn in role.others
-            if arn.endswith(UNKNOWN) or any(name in arn for name in names)
-        ]
-        found = [self.managed_behind(role.resource, one.value) for one in entries if one.is_there]
-        return [one for one in found if isinstance(one, str) and one in names]
+        for place, (one, arn) in enumerate(role.others):
+            if (arn.endswith(UNKNOWN) or any(name in arn for name in names)) and one.is_there:
+                found = self.managed_behind(role.resource, one.value)
+                if isinstance(found, str) and found in names:
+                    others = role.others[:place] + role.others[place + 1 :]
+                    yield found, replace(role, others=others)
 
     @staticmethod
     def is_in_its_account(role: Role, policy: Policy) -> bool:

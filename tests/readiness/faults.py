@@ -84,11 +84,7 @@ def one_instance(stack: cdk.Stack, **given: Any) -> ec2.Instance:  # noqa: ANN40
     return instance(stack, vpc(stack), **given)
 
 
-def l1_instance(
-    stack: cdk.Stack,
-    network: ec2.Vpc | None = None,
-    **given: Any,  # noqa: ANN401
-) -> ec2.CfnInstance:
+def l1_instance(stack: cdk.Stack, network: ec2.Vpc | None = None, **given: Any) -> ec2.CfnInstance:  # noqa: ANN401
     (subnet,) = (network or vpc(stack)).private_subnets
     given |= {"image_id": "ami-12345678", "subnet_id": subnet.subnet_id}
     return ec2.CfnInstance(stack, "Instance", **given)
@@ -235,9 +231,9 @@ def with_preferences(stack: cdk.Stack, build: Build) -> None:
     SessionPreferences(stack, "Preferences", enforce_cloudwatch_encryption=False, **used(stack))
 
 
-def without_an_endpoint_of_messages(stack: cdk.Stack) -> ec2.Instance:
+def without_an_endpoint_of_messages(stack: cdk.Stack, *, named: bool = True) -> ec2.Instance:
     network, server = isolated_instance(stack)
-    network.add_interface_endpoint("Ssm", service=SSM)
+    network.add_interface_endpoint("Ssm", service=SSM, private_dns_enabled=named)
     return server
 
 
@@ -704,7 +700,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a boundary of several": ("channel-missing",
                               within(ref("Boundary"), allow("s3:*"), allow("ec2:*"), **BY_DEFAULT)),
     "the deprecated policy, second": ("deprecated-policy", profile_and_role(
-        {"ManagedPolicyArns": [f"{AWS}AmazonS3FullAccess", OLD]})),
+        {"ManagedPolicyArns": [f"{AWS}AmazonS3FullAccess", OLD]}, Document=WITH_LOGS["Document"])),
     "an instance that has no profile": ("no-instance-profile", profile_and_role(
         inline(ALL), Machine=machine(ImageId="ami-12345678"))
         | {"Parameters": {"MachineProfile": {"Type": "String"}}}),
@@ -738,8 +734,8 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         Six=part("VPCCidrBlock", **VPC_ID, AmazonProvidedIpv6CidrBlock=True),
     )),
     "a group that lets nothing out, and a shut endpoint": ("egress-closed", isolated_in_l1(
-        Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages"), Shut=group(),
-        Group=group(egress=UDP))),
+        Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages", SecurityGroupIds=None),
+        Shut=group(), Group=group(egress=UDP))),
     "a group that lets nothing out, in a subnet of another app": ("egress-closed", isolated_in_l1(
         Group=group(egress=UDP), Machine=machine(
             **PROFILE, SubnetId="subnet-12345678", SecurityGroupIds=[ref("Group")]))),

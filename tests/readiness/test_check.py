@@ -174,11 +174,11 @@ def test_a_page_is_named_to_those_who_have_it(
 
 
 def test_a_fix_names_its_template_unless_all_findings_are_there(capsys: Capture) -> None:
-    a, b = (write(name, NOT_READY) for name in ("a.json", "b.json"))
-    network = str(NESTED.with_name("network.yaml"))
-    for given, rule, file in ([NESTED], "no-network-path", network), ([a, b], "channel-missing", b):
+    a, b = (write(name, {"Resources": {"It": machine()}}) for name in ("a.json", "b.json"))
+    other = str(NESTED.with_name("network.yaml"))
+    for given, rule, at in ([NESTED], "no-network-path", other), ([a, b], "no-instance-profile", b):
         assert main(["check", *map(str, given)]) == 1
-        assert f"- {rule}: in {file}: add" in capsys.readouterr().out
+        assert f"- {rule}: in {at}: add" in capsys.readouterr().out
     main(["check", a, write("c.json", UNKNOWN), write("d.json", UNKNOWN)])
     assert capsys.readouterr().out.count("- cannot-be-known: ") == 1
 

@@ -101,12 +101,12 @@ def assert_each_fix_mends(build: Callable[[], cdk.App]) -> Judged:
     return before
 
 
-def mended(build: Callable[[], cdk.App], passes: int = 2) -> Judged:
-    """Use all fixes, and all of what is found then."""
+def mended(build: Callable[[], cdk.App], order: int = -1) -> Judged:
+    """Use all fixes, the last one first, and all of what is found then."""
     used: dict[str, reports.Finding] = {}
     judged = Judged(build())
-    for _ in range(passes):
-        used |= {one.fix: one for one in judged.findings if is_code(one.fix)}
+    for _ in range(2):
+        used |= {one.fix: one for one in judged.findings[::order] if is_code(one.fix)}
         app = build()
         for finding in used.values():
             use(app, finding)
@@ -171,7 +171,7 @@ def test_each_fix_and_the_steps_mend_a_template(name: str, tmp_path: Path) -> No
     found = assert_each_fix_mends(build)
 
     assert rule in found.rules
-    assert not mended(build).wrong
+    assert not mended(build, 1).wrong  # of two that make a list, the last one has both entries
     assert all(is_code(one.fix) for one in found.findings)
     assert rule in assert_the_steps_mend(written(tmp_path, body))
 
@@ -309,6 +309,7 @@ BOUNDED: Final = partial(faults.boundary_of_the_app, build=faults.opens_by_the_r
 @pytest.mark.parametrize(
     ("build", "is_option"),
     [
+        (faults.one_instance, True),
         (faults.opens_by_the_role_alone, False),
         (faults.beside_one_that_opens_alone, False),
         (partial(faults.beside_one_that_opens_alone, build=BOUNDED), False),
@@ -323,6 +324,7 @@ def test_fix_is_the_option_of_the_fleet_if_it_is_all_that_is_needed(
 
     fixes = [one.fix for one in found if one.rule == "registration-missing"]
     assert {"SessionManagerFleet(" in fix for fix in fixes} == {is_option}
+    assert all("allow_registration=True" in one.fix for one in found)
 
 
 def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() -> None:
@@ -332,8 +334,7 @@ def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() ->
     SessionManagerFleet(stack, "OfOne", exclude=[other])
     SessionManagerFleet(stack, "OfOther", exclude=[one])
 
-    found = Judged(app).findings
-    fixes = "".join(one.fix for one in found if one.rule == "registration-missing")
+    fixes = "".join(one.fix for one in Judged(app).findings if one.rule == "registration-missing")
 
     assert 'scope, "OfOne", ' in fixes
     assert 'scope, "OfOther", ' in fixes
@@ -344,9 +345,8 @@ def test_fix_is_no_option_of_a_fleet_that_leaves_the_role_alone() -> None:
     faults.group_that_starts_empty(stack)
     SessionManagerFleet(stack, "Fleet", exclude=[stack.node.find_child("Group")])
 
-    found = Judged(app).findings
+    (one,) = (one for one in Judged(app).findings if one.rule == "registration-missing")
 
-    (one,) = (one for one in found if one.rule == "registration-missing")
     assert "SessionManagerFleet" not in one.fix
 
 
@@ -383,12 +383,13 @@ def test_what_the_pages_show(snapshot: SnapshotAssertion) -> None:
     assert "\n".join(page) == snapshot(extension_class=Text)
 
 
-def test_fixes_that_are_used_together_make_nothing_twice() -> None:
+@pytest.mark.parametrize("named", [True, False])
+def test_fixes_that_are_used_together_make_nothing_twice(*, named: bool) -> None:
     """CloudFormation can't deploy two endpoints of one service in a VPC."""
 
     def build(stack: cdk.Stack) -> None:
-        given: Body = {"vpc": isolated(stack), "vpc_subnets": ISOLATED, **MACHINE}
-        ec2.Instance(stack, "Instance", **given)
+        faults.without_an_endpoint_of_messages(stack, named=named)
+        given: Body = {"vpc": stack.node.find_child("Vpc"), "vpc_subnets": ISOLATED, **MACHINE}
         autoscaling.AutoScalingGroup(stack, "Group", **given)
         SessionPreferences(stack, "Preferences", **faults.used(stack))
 
@@ -613,8 +614,7 @@ def assert_nothing_is_added_twice(made: list[Body]) -> None:
 
 def assert_the_steps_mend(path: Path) -> set[str]:
     """Do the steps of all findings, twice for what shows behind another, and return the rules."""
-    found = findings(path)
-    told = {one.rule.id for one in found}
+    told = {one.rule.id for one in findings(path)}
     for _ in range(3):  # a lost log shows once sessions are allowed, and these once the way is open
         steps = [step for one in findings(path) for step in one.steps]
         done = {step.text: step for step in steps}.values()

@@ -401,7 +401,8 @@ NAMES: Final = {
         UNKNOWN, endpoints(*BOTH_ENDPOINTS), SHUT, OWN_DNS),
     **{f"own DNS, no route, and {name}": path(CHANNELS, NO_ROUTE, OWN_DNS, *does)
        for name, does in (
-           ("endpoints that let nobody in", [endpoints(*BOTH_ENDPOINTS), SHUT]),
+           ("endpoints that let nobody in", [
+               endpoints(*BOTH_ENDPOINTS), SHUT, zones({"Name": SSM_ZONE})]),
            ("endpoints without names that let nobody in", [endpoints(*UNNAMED), SHUT]),
            ("no endpoint", []),
        )},

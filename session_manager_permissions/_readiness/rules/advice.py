@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
@@ -11,7 +12,7 @@ from session_manager_permissions._readiness.policies import DECRYPT
 from session_manager_permissions._readiness.templates.functions import listed, shown, text
 from session_manager_permissions._readiness.templates.model import ReturnValue
 
-from .remedies import Advice, Fix, Set
+from .remedies import Advice, Allow, Fix, Set
 from .rule import Finding, warning
 from .statements import aws_managed
 from .writer import written as as_written
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.asked import PolicyReader
     from session_manager_permissions._readiness.roles import Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource, Template
+
+    from .sessions import SessionRules
 
 KEY_NOT_BY_ARN: Final = warning(
     "key-not-by-arn",
@@ -53,15 +56,18 @@ _ALIAS_OR_ID: Final = re.compile(
 )
 
 
-def of_role(roles: Roles, role: Role) -> Iterator[Finding]:
+def of_role(roles: Roles, rules: SessionRules, role: Role) -> Iterator[Finding]:
     """Find policies of AWS that it advises against."""
-    for name in roles.deprecated(role):
+    for name, without in roles.deprecated(role):
+        needed = (fix for one in rules.of_calls(without, role.resource) for fix in one.fixes)
+        allowed = (fix for fix in needed if isinstance(fix, Allow))
         yield DEPRECATED_POLICY.found(
             role.resource,
             "Properties.ManagedPolicyArns",
             f"the AWS managed policy {name} is deprecated: it allows more than the agent needs, "
             "such as reading every S3 object",
             _replace(role.resource, name, _needs.AWS_MANAGED_DEPRECATED[name]),
+            *islice(allowed, 1),
         )
 
 

@@ -46,22 +46,26 @@ def of_compute(decisions: Decisions, compute: Compute, role: Role) -> Iterator[F
     if late and _boots_at_once(compute) and (lost := _lost(decisions, role, late)):
         policies = [one.resource for one in late if _may_allow(decisions, one, lost)]
         names = " and ".join(repr(one.logical_id) for one in policies)
+        lacking = _lacking(decisions, machine, role)
         yield BOOT_ORDER.found(
             machine,
             "DependsOn",
             f"{kind_of(machine).instances} may boot before the role has the policy {names}, "
             "without which the agent is denied until it tries again, which can take 30 minutes",
-            Wait(machine, role.resource, (*dict.fromkeys(policies),), lost),
+            Wait(machine, role.resource, (*dict.fromkeys(policies),), lacking),
         )
 
 
 def lacks_registration(decisions: Decisions, compute: Compute, role: Role) -> bool:
     """Tell whether compute boots at once, when policies allow all but the registration."""
-    if not _boots_at_once(compute):
-        return False
-    at_boot = decisions.abilities(role, frozenset(_late(decisions, compute.resource, role)))
-    lacking = {one for one in NEEDED if at_boot[one].identity.answer is not Answer.ALLOWED}
-    return lacking == {*_needs.REGISTRATION.actions}
+    lacking = _lacking(decisions, compute.resource, role) if _boots_at_once(compute) else ()
+    return {*lacking} == {*_needs.REGISTRATION.actions}
+
+
+def _lacking(decisions: Decisions, machine: Resource, role: Role) -> tuple[str, ...]:
+    """Return the actions that no policy certainly allows when the machine boots."""
+    at_boot = decisions.abilities(role, frozenset(_late(decisions, machine, role)))
+    return tuple(one for one in NEEDED if at_boot[one].identity.answer is not Answer.ALLOWED)
 
 
 def _late(decisions: Decisions, machine: Resource, role: Role) -> list[Policy]:
@@ -119,8 +123,8 @@ class Wait(Fix):
     role: Resource
     """The role; a profile of it if it is not in the app."""
     policies: tuple[Resource, ...]
-    late: tuple[str, ...]
-    """The actions that they allow too late."""
+    lacking: tuple[str, ...]
+    """The actions that the role lacks at boot."""
 
     def in_python(self, code: Code) -> None:
         """Write the dependencies; in place of a fleet's policy, on one of the role's own.
@@ -128,7 +132,7 @@ class Wait(Fix):
         A fleet makes its policies when all else is made, so nothing can wait for one.
         """
         if any(map(code.is_of_fleet, self.policies)):
-            instead = Allow(self.role, self.late)
+            instead = Allow(self.role, self.lacking)
             code.once(instead, partial(instead.give_policy, code))
         else:
             self._wait(code)

@@ -43,12 +43,11 @@ _KINDS: Final = {
     "AWS::EC2::EC2Fleet": Kind("instances of this fleet"),
     _SPOT_FLEET: Kind("instances of this fleet", launch=f"{_SPECIFICATIONS[_SPOT_FLEET]}.0."),
 }
-_OTHER: Final = Kind("its instances")
 
 
 def kind_of(resource: Resource) -> Kind:
     """Return how messages speak of a resource that launches instances."""
-    return _KINDS.get(resource.type, _OTHER)
+    return _KINDS.get(resource.type, Kind("its instances"))
 
 
 def launches(resource: Resource) -> list[tuple[str, dict[str, Any]]]:

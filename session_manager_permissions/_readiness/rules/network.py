@@ -207,7 +207,7 @@ def _behind_closed_groups(
     parts: Parts, judge: Judge, compute: Compute, used: tuple[str, ...]
 ) -> tuple[Fix, ...]:
     """Return what opens the ways that are closed even if the security groups let TCP 443 out."""
-    open_ = Unknown("what the security groups let out")
+    open_ = "a group that lets all out"
     opened = [place._replace(groups=(*place.groups, open_)) for place in compute.placements]
     return tuple(
         fix
@@ -233,8 +233,6 @@ def _as_resource(part: object) -> Resource:
     return part
 
 
-_SERVICES: Final = {"kms": "KMS", "logs": "CLOUDWATCH_LOGS"}
-"""The services of interface endpoints that not every session needs, as `ec2` calls them."""
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
 
 
@@ -252,11 +250,15 @@ class MakeEndpoints(Fix):
         tables, interfaces = self._needed(code)
         if interfaces:
             stack, vpc = code.stack(self.vpc), self._as_l2(code)
-            if not {*interfaces}.isdisjoint(ALWAYS_NEEDED):
+            there = (one for service in ALWAYS_NEEDED for one in self._there(code, service))
+            # It sees no `CfnResource`, and no private DNS that another fix turns on.
+            sees = (code.made(one).is_typed and written(one, "PrivateDnsEnabled") for one in there)
+            made = ALWAYS_NEEDED if all(sees) else ()
+            if not {*interfaces}.isdisjoint(made):
                 new = code.new_id(self.vpc, "SessionManagerEndpoints")
                 code.add(f"{code.library('SessionManagerEndpoints')}({stack}, {new}, vpc={vpc})")
             for service in interfaces:
-                if service in _SERVICES:
+                if service not in made:
                     self._interface(code, service, vpc)
         self._gateway(code, tables)
 
@@ -286,7 +288,7 @@ class MakeEndpoints(Fix):
             service: one
             for service in interfaces
             for one in self._there(to, service)
-            if one.condition is not None and self.vpc in to.named(one, "VpcId")
+            if one.condition is not None
         }
         for one in sometimes.values():
             to.say(f"make the VPC endpoint {one.logical_id!r} also where its condition is false")
@@ -300,8 +302,7 @@ class MakeEndpoints(Fix):
         elif "s3" in self.services and not tables:
             where = "the route tables are"
         if where:
-            services = in_words(self.services)
-            to.say(f"make VPC endpoints of {services} where {where} defined")
+            to.say(f"make VPC endpoints of {in_words(self.services)} where {where} defined")
             return [], []
         for off in turn_on_dns(self.vpc) if interfaces else ():
             off.apply(to)
@@ -322,10 +323,11 @@ class MakeEndpoints(Fix):
                     yield table
 
     def _there(self, to: Writer, service: str) -> Iterator[Resource]:
-        """Yield the endpoints of a service that any deployment has."""
+        """Yield the endpoints of a service in the VPC that any deployment has."""
         for one in to.parts.by_type[_ENDPOINT]:
             names = to.parts.assembly.possible(one.template, written(one, "ServiceName"))
-            if any(as_text(name).endswith(f".{service}") for name in names):
+            is_of_it = any(as_text(name).endswith(f".{service}") for name in names)
+            if is_of_it and self.vpc in to.named(one, "VpcId"):
                 yield one
 
     def _endpoint(self, to: Writer, service: str, kind: str) -> dict[str, object]:
@@ -354,7 +356,7 @@ class MakeEndpoints(Fix):
     def _interface(self, code: Code, service: str, vpc: str) -> None:
         """Make one interface endpoint, which admits each range of the VPC."""
         ec2 = code.cdk("ec2")
-        served = f"service={ec2}.InterfaceVpcEndpointAwsService.{_SERVICES[service]}"
+        served = f"service={ec2}.InterfaceVpcEndpointAwsService({code.literal(service)})"
         made_by, given = f"{ec2}.InterfaceVpcEndpoint", f"vpc={vpc}, {served}, open=False"
         made = code.made_once(self.vpc, service.title(), made_by, given)
         endpoint = code.new(f"{service}_endpoint", made)

@@ -129,9 +129,9 @@ class Code(Writing):
         made = self.made_once(about, what, made_by, ", ".join(given))
         if about.condition is None:
             self.add(made)
-            return made
-        made = self.new(snake(what), made)
-        self._deploy_with(about, made)
+        else:
+            made = self.new(snake(what), made)
+            self._deploy_with(about, made)
         return made
 
     def made_once(self, about: Resource, what: str, made_by: str, given: str) -> str:
@@ -141,9 +141,8 @@ class Code(Writing):
         service in one VPC.
         """
         stack, key = self.stack(about), (about, what, given)
-        first, id_ = self.shared.once(key, lambda: (self, self.new_id(about, what)))
-        made = f"{made_by}({stack}, {id_}, {given})"
-        return made if first is self else f"{stack}.node.try_find_child({id_}) or {made}"
+        id_ = self.shared.once(key, lambda: self.new_id(about, what))
+        return f"{stack}.node.try_find_child({id_}) or {made_by}({stack}, {id_}, {given})"
 
     def _deploy_with(self, resource: Resource, made: str) -> None:
         """Give an L1 construct the condition of a resource that it refers to."""
@@ -302,10 +301,8 @@ class Code(Writing):
         made = self.made(resource)
         *above, last = made.ids
         if made.l2:
-            name, taken = (
-                f"cfn_{snake(above[-1])}",
-                f"{self._found(made, above)}.node.default_child",
-            )
+            name = f"cfn_{snake(above[-1])}"
+            taken = f"{self._found(made, above)}.node.default_child"
         elif made.is_included:
             include = self._variable(
                 (made.stack, *above), f"{snake(above[-1])}_include", self._found(made, above)

@@ -129,13 +129,10 @@ class Allow(Fix):
         """Write the policy, or the option of the fleet; neither helps if the boundary denies it."""
         if not self._widen_boundary(code):
             return
-        fleet = None
-        if {*self.actions} <= {*_needs.REGISTRATION.actions} and not (
-            self.options or self.by_boundary
-        ):
-            # Nothing can wait for the policy of a fleet, so the registration would come too late.
-            is_late = any(one.lacks_registration for one in code.shared.launched())
-            fleet = None if is_late else code.fleet()
+        more = {*self.actions} - {*_needs.REGISTRATION.actions} or self.options or self.by_boundary
+        # Nothing can wait for the policy of a fleet, so the registration would come too late.
+        is_late = any(one.lacks_registration for one in code.shared.launched())
+        fleet = None if more or is_late else code.fleet()
         if fleet is None:
             self.give_policy(code)
         elif fleet.arguments is None:
@@ -158,7 +155,7 @@ class Allow(Fix):
             steps.add_policy(self.role, of_options)
         if self.actions:
             may = [allow(self.actions)]
-            name = steps.shared.free_id(self.role.template, f"{self.role.logical_id}Channels")
+            name = steps.name(self.role, "Channels", may)
             if not steps.append(self.role, "Policies", inline(name, may)):
                 steps.add_policy(self.role, may)
         self._widen_boundary(steps)

@@ -42,11 +42,11 @@ class Steps(Writing):
 
     def __init__(self, shared: Shared) -> None:
         super().__init__(shared)
-        self._steps: dict[str, Step] = {}
+        self._steps: dict[object, Step] = {}
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps, each once."""
+        """The steps, each once in a template."""
         return (*self._steps.values(),)
 
     def say(self, clause: str) -> None:
@@ -54,7 +54,7 @@ class Steps(Writing):
         self._add(Step(clause))
 
     def _add(self, step: Step) -> None:
-        self._steps.setdefault(step.text, step)
+        self._steps.setdefault((step.template, step.text), step)
 
     def literal(self, value: object) -> str:
         """Write a value as JSON."""
@@ -78,14 +78,9 @@ class Steps(Writing):
     def make(self, about: Resource, what: str, type_: str, properties: Mapping[str, object]) -> str:
         """Say which resource to add, and return its logical id.
 
-        Fixes that add the same resource give it the same id, so that it is added once. It is on the
-        condition of what it refers to.
+        It is on the condition of what it refers to.
         """
-        template = about.template
-        logical_id = self.shared.once(
-            (about, what, json.dumps(properties)),
-            partial(self.shared.free_id, template, f"{about.logical_id}{what}"),
-        )
+        template, logical_id = about.template, self.name(about, what, properties)
         body: dict[str, Any] = {"Type": type_}
         mentioned = template.mentioned_in(properties)
         conditions = sorted({one.condition for one in mentioned if isinstance(one.condition, str)})
@@ -97,6 +92,14 @@ class Steps(Writing):
         text = f"add the resource {logical_id}: {json.dumps(body)}"
         self._add(Step(text, about.template, logical_id, value=body))
         return logical_id
+
+    def name(self, about: Resource, what: str, content: object) -> str:
+        """Return a free id of something new about a resource.
+
+        Fixes that add the same content give it the same id, so that it is added once.
+        """
+        free = partial(self.shared.free_id, about.template, f"{about.logical_id}{what}")
+        return self.shared.once((about, what, json.dumps(content)), free)
 
     def make_role(
         self, about: Resource, service: str, needed: Iterable[NeededStatement], options: Options
@@ -123,7 +126,7 @@ class Steps(Writing):
 
     def add_policy(self, role: Resource, statements: Sequence[Mapping[str, object]]) -> None:
         """Add a policy of a role, which the compute that uses the role waits for."""
-        new_name = self.shared.free_id(role.template, f"{role.logical_id}SessionManager")
+        new_name = self.name(role, "SessionManager", statements)
         properties = {"RoleName": self.ref(role), **inline(new_name, statements)}
         new = self.make(role, "SessionManager", "AWS::IAM::RolePolicy", properties)
         for machine in self.machines(role, role):
