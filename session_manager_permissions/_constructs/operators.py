@@ -224,8 +224,8 @@ def _refuse_wrong_choice(access: Access) -> None:
         refuse_wrong_text("each of instance_arns", arn)
         if not _may_be_instance(arn):
             raise ValueError(
-                f"instance_arns has {arn!r}, which is not an instance's ARN: "
-                "arn:…:ec2:REGION:ACCOUNT:instance/ID"
+                f"instance_arns has {arn!r}, which is not an instance's ARN: give "
+                "arn:…:ec2:REGION:ACCOUNT:instance/ID, or all_instances=True for every one"
             )
     for key, values in access.instance_tags.items():
         refuse_wrong_text("each key of instance_tags", key)
