@@ -380,14 +380,13 @@ def imported(of: type, by: str, given: str, stack: cdk.Stack) -> ILogGroupRef:
     return found
 
 
-GROUP_HERE: Final = in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}")
 GROUPS: Final[dict[str, tuple[Callable[[cdk.Stack], ILogGroupRef], object]]] = {
     "owned": (lambda s: logs.LogGroup(s, "Group"), group_resource({"Ref": "GroupC77FDACD"})),
     "l1": (lambda s: logs.CfnLogGroup(s, "Group"), group_resource({"Ref": "Group"})),
     **{f"{of.__name__}.{by} {name}": (functools.partial(imported, of, by, name), arn)
        for of in (logs.LogGroup, logs.CfnLogGroup)
        for by, name, arn in (
-           ("from_log_group_name", GROUP, GROUP_HERE),
+           ("from_log_group_name", GROUP, in_partition(GROUP_ARN.removeprefix("arn:aws"))),
            ("from_log_group_arn", GROUP_ARN, GROUP_ARN),
            ("from_log_group_arn", f"{GROUP_ARN}:*", GROUP_ARN),
        )},

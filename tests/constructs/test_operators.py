@@ -379,6 +379,7 @@ def test_users_groups_and_roles_get_an_inline_policy(stack_here: cdk.Stack, gran
 
 
 BY_A_PATH: Final[Mapping[str, GranteeOf]] = {
+    "group by a name": lambda s: iam.Group.from_group_name(s, "It", "path/team"),
     "group": lambda s: group_by_arn(s, f"arn:aws:iam::{ACCOUNT}:group/path/team"),
     "group of the app": lambda s: group_by_arn(s, iam.CfnGroup(s, "Made", path="/a/").attr_arn),
     "user of the app": lambda s: iam.User.from_user_arn(
