@@ -20,19 +20,15 @@ if TYPE_CHECKING:
 
 _Found = TypeVar("_Found")
 
-_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
-_MISSING: Final = frozenset(
-    {
-        *("InvalidDocument", "InvalidInstanceId", "NoSuchBucket", "NoSuchBucketPolicy"),
-        *("NoSuchEntity", "NotFoundException", "ServerSideEncryptionConfigurationNotFoundError"),
-        "ServiceSettingNotFound",
-    }
+_DENIED: Final = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+_MISSING: Final = (
+    *("InvalidDocument", "InvalidInstanceId", "NoSuchBucket", "NoSuchBucketPolicy"),
+    *("NoSuchEntity", "NotFoundException", "ServerSideEncryptionConfigurationNotFoundError"),
+    "ServiceSettingNotFound",
 )
 _OLD_REQUEST: Final = "RequestExpired"
 """What EC2 says where the credentials have expired, and where the time of a request is wrong."""
-_EXPIRED: Final = frozenset(
-    {"ExpiredToken", "ExpiredTokenException", _OLD_REQUEST, "TokenRefreshRequired"}
-)
+_EXPIRED: Final = ("ExpiredToken", "ExpiredTokenException", _OLD_REQUEST, "TokenRefreshRequired")
 _CLOCK: Final = "correct the clock of this machine"
 _SIGNED_WRONG: Final = frozenset(
     {"InvalidSignatureException", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
@@ -45,19 +41,15 @@ _EXPLICIT: Final = re.compile(
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 """
-_THROTTLED: Final = frozenset(
-    {
-        *("RequestLimitExceeded", "SlowDown", "Throttling", "ThrottlingException"),
-        "TooManyRequestsException",
-    }
+_THROTTLED: Final = (
+    *("RequestLimitExceeded", "SlowDown", "Throttling", "ThrottlingException"),
+    "TooManyRequestsException",
 )
 _ERROR_OF_AWS: Final = 500
 """From this status of HTTP on, the error is the server's."""
-_UNKNOWN_HERE: Final = frozenset(
-    {
-        *("AuthFailure", "InvalidAccessKeyId", "InvalidClientTokenId", "OptInRequired"),
-        "UnrecognizedClientException",
-    }
+_UNKNOWN_HERE: Final = (
+    *("AuthFailure", "InvalidAccessKeyId", "InvalidClientTokenId", "OptInRequired"),
+    "UnrecognizedClientException",
 )
 """What a region says to credentials that it does not know."""
 _ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}

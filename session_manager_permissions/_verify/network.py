@@ -101,9 +101,7 @@ class LiveVpc:
         self.network = model.Network(
             vpcs={self.id: self.vpc},
             subnets={
-                one["SubnetId"]: self._as_subnet(one)
-                for one in self._subnets
-                if one["SubnetId"] not in self._only_ipv6
+                one["SubnetId"]: self._as_subnet(one) for one in self._subnets if "CidrBlock" in one
             },
             tables={name: model.RouteTable(name, of) for name, of in self._routes_of.items()},
             nat_gateways={one["NatGatewayId"]: self._nat(one) for one in nats},

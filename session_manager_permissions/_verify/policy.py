@@ -128,20 +128,22 @@ def _bucket_key(arn: str | None) -> tuple[str, str | None] | None:
     if arn is None:
         return None
     resource, alias = _needs.key_of_alias(arn)
-    is_of_aws = alias is not None and alias.startswith(_needs.AWS_MANAGED_ALIAS)
-    return None if is_of_aws else (resource, alias)
+    return None if _is_of_aws(alias) else (resource, alias)
 
 
 def _decrypt(arn: str, *, sessions_only: bool) -> _needs.NeededStatement:
     resource, alias = _needs.key_of_alias(arn)
-    if alias is None:
-        return _needs.decrypt(resource, sessions_only=sessions_only)
-    if alias.startswith(_needs.AWS_MANAGED_ALIAS):
+    if _is_of_aws(alias):
         raise CannotAsk(
             f"--key {arn} is an AWS managed key, which only its own service may use: give a "
             "customer managed key"
         )
-    return _needs.decrypt(resource, alias, _needs.digest(alias), sessions_only=sessions_only)
+    alias_id = _needs.digest(alias) if alias else ""
+    return _needs.decrypt(resource, alias, alias_id, sessions_only=sessions_only)
+
+
+def _is_of_aws(alias: str | None) -> bool:
+    return (alias or "").startswith(_needs.AWS_MANAGED_ALIAS)
 
 
 def _statements(needs: Iterable[_needs.NeededStatement]) -> list[dict[str, Any]]:

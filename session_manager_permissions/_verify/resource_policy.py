@@ -48,7 +48,7 @@ class ResourcePolicy(NamedTuple):
 
     of: str
     """What it belongs to, as a message names it."""
-    statements: tuple[Any, ...]
+    statements: tuple[Any, ...] = ()
     error: CannotAsk | None = None
     """Why it could not be read."""
     key: str = ""
@@ -151,29 +151,26 @@ def policy_of(
     if service != "s3":
         return None
     bucket = name.partition("/")[0]
-    on, of = resource.partition("/")[0], f"the bucket {bucket}"
-    asked = {"Bucket": bucket, "ExpectedBucketOwner": account}
-    return _read(session, "s3:GetBucketPolicy", of, on=on, region=None, **asked)
+    of = ResourcePolicy(f"the bucket {bucket}")
+    asked = {"on": resource.partition("/")[0], "Bucket": bucket, "ExpectedBucketOwner": account}
+    return _read(session, "s3:GetBucketPolicy", of, **asked)
 
 
 def key_policy(session: Session, arn: str) -> ResourcePolicy:
     """Read the policy of a key."""
-    asked = {"KeyId": arn, "PolicyName": "default"}
-    of, region = f"the key {arn}", arn.split(":")[3]
-    found = _read(session, "kms:GetKeyPolicy", of, on=arn, region=region, **asked)
-    return found._replace(key=arn)
+    policy = ResourcePolicy(f"the key {arn}", key=arn)
+    asked = {"on": arn, "region": arn.split(":")[3], "KeyId": arn, "PolicyName": "default"}
+    return _read(session, "kms:GetKeyPolicy", policy, **asked)
 
 
-def _read(
-    session: Session, call: str, of: str, *, on: str, region: str | None, **asked: str
-) -> ResourcePolicy:
+def _read(session: Session, call: str, policy: ResourcePolicy, **asked: str) -> ResourcePolicy:
     def read(found: Mapping[str, Any]) -> ResourcePolicy:
         statements = as_list(json.loads(found["Policy"])["Statement"])
         # Each statement of a policy has an Effect: an answer without one is not of AWS.
-        return ResourcePolicy(of, tuple(one | {"Effect": one["Effect"]} for one in statements))
+        each = tuple(one | {"Effect": one["Effect"]} for one in statements)
+        return policy._replace(statements=each)
 
-    missing = f"{of} has no policy"
-    found = session.tried(call, read, on=on, missing=missing, region=region, **asked)
+    found = session.tried(call, read, missing=f"{policy.of} has no policy", **asked)
     if isinstance(found, NotThere):
-        return ResourcePolicy(of, ())
-    return ResourcePolicy(of, (), found) if isinstance(found, CannotAsk) else found
+        return policy
+    return policy._replace(error=found) if isinstance(found, CannotAsk) else found

@@ -20,19 +20,15 @@ _NOT_ASKED: Final = "notconnected"
 """The connection of a node until it is asked."""
 _PAGES: Final = {"ec2:DescribeInstances": 1000, "ssm:DescribeInstanceInformation": 50}
 """The largest page that each call gives."""
-_USED: Final = frozenset(
-    {
-        *("IamInstanceProfile", "InstanceId", "MetadataOptions", "Platform", "PrivateIpAddress"),
-        *("PublicIpAddress", "RootDeviceType", "SecurityGroups", "State", "SubnetId", "VpcId"),
-    }
+_USED: Final = (
+    *("IamInstanceProfile", "InstanceId", "MetadataOptions", "Platform", "PrivateIpAddress"),
+    *("PublicIpAddress", "RootDeviceType", "SecurityGroups", "State", "SubnetId", "VpcId"),
 )
 """What the checks read of an instance: the rest would take most of the memory."""
-_USED_OF_INTERFACE: Final = frozenset({"Association", "Attachment", "Groups"})
-_USED_OF_RECORD: Final = frozenset(
-    {
-        *("AgentVersion", "IamRole", "InstanceId", "LastPingDateTime", "Name", "PingStatus"),
-        *("PlatformName", "PlatformType"),
-    }
+_USED_OF_INTERFACE: Final = ("Association", "Attachment", "Groups")
+_USED_OF_RECORD: Final = (
+    *("AgentVersion", "IamRole", "InstanceId", "LastPingDateTime", "Name", "PingStatus"),
+    *("PlatformName", "PlatformType"),
 )
 
 
@@ -124,5 +120,5 @@ def _used(instance: _Described) -> _Described:
     }
 
 
-def _only(used: frozenset[str], found: _Described) -> _Described:
+def _only(used: tuple[str, ...], found: _Described) -> _Described:
     return {name: value for name, value in found.items() if name in used}
