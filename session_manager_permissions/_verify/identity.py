@@ -20,7 +20,7 @@ from session_manager_permissions._trust import SYSTEMS_MANAGER, Trust, ec2_in, t
 from . import checks
 from .asking import CannotAsk, NotThere, tried
 from .checks import CHECKS, NO_ROLE, Evidence, Outcome, on_node
-from .lines import in_json, with_statement
+from .lines import aws, in_json, with_statement
 from .live_roles import LiveRole, find_profile, find_role
 from .node import Node, at_least, service_setting
 from .questions import Agent, Uses
@@ -291,7 +291,7 @@ def _assumable(node: Node, found: LiveRole, *, replaced: bool = False) -> Outcom
     api = _ROLE if node.is_hybrid else _PROFILE
     service = SYSTEMS_MANAGER if node.is_hybrid else ec2_in(node.partition)
     role = checks.ASSUMABLE.of(found.arn, Evidence(api, "AssumeRolePolicyDocument", trusted.answer))
-    fix = let_assume(found, trusted, service, node.region_word)
+    fix = let_assume(found, trusted, service, node.region)
     if trusted.answer == "denied" and replaced:
         return role.unknown(f"{trusted.why}, and the account's role takes its place", fix=fix)
     if trusted.answer == "denied":
@@ -311,15 +311,15 @@ def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tup
         role: the role.
         trusted: what its trust policy says.
         service: the service.
-        region: a region of its partition, as a word of a command.
+        region: a region of its partition.
     """
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     if trusted.by_deny or trusted.answer != "denied" or not isinstance(role.trust_policy, dict):
         sentence = f"let {service} assume the role by the trust policy of {role.word}"
         return (f"{sentence}, without a Deny or a condition: {json.dumps(statement)}",)
     policy = with_statement(role.trust_policy, statement)
-    update = f"aws iam update-assume-role-policy --role-name {role.word} --region {region}"
-    return (f"{update} --policy-document {in_json(policy)}",)
+    update = f"iam update-assume-role-policy --role-name {role.word}"
+    return (aws(update, region, f"--policy-document {in_json(policy)}"),)
 
 
 def _metadata(node: Node) -> Outcome:

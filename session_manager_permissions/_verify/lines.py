@@ -55,6 +55,11 @@ def region_word(region: str) -> str:
     return in_shell(region, _limits.REGION.fault, "REGION")
 
 
+def aws(command: str, region: str, more: str = "") -> str:
+    """Return a command of the AWS CLI in a region, with more options behind it."""
+    return f"aws {command} --region {region_word(region)} {more}".rstrip()
+
+
 def with_profile(lines: Iterable[str], profile: str | None) -> tuple[str, ...]:
     """Have each command among the lines use a profile of the AWS configuration, if it is given."""
     return tuple(

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import fitting, in_shell, word
 
-from . import checks
 from .asking import CannotAsk, NotPermitted, NotThere, tried
-from .checks import NO_MESSAGE, Evidence, Outcome
+from .checks import BUCKET, BUCKET_NOT_READ, LOG_GROUP, NO_MESSAGE, Evidence, Outcome
 from .document import LiveDocument, key_arn
 from .keys import DESCRIBE_KEY, LiveKey, describe_key
-from .lines import hidden, region_word
+from .lines import aws, hidden, region_word
 from .questions import TAKEN, Bucket
 from .session_key import key_fault
 
@@ -71,9 +70,9 @@ def bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcom
     """Check whether the bucket takes logs, encrypted if the document asks for that."""
     name = document.log_bucket
     if name is None:
-        return checks.BUCKET.skipped(NOT_IN_S3)
+        return BUCKET.skipped(NOT_IN_S3)
     if bucket.error:
-        return checks.BUCKET.of(name).unasked(bucket.error)
+        return BUCKET.of(name).unasked(bucket.error)
     outcome = _encrypted(name, bucket, enforces=document.enforces_s3_encryption)
     outcome = _with_key(node, outcome, bucket.key)
     return unless_theirs(outcome, node) if bucket.is_foreign else outcome
@@ -99,18 +98,17 @@ def _bucket_key_fault(key: str) -> str | None:
 
 def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
     algorithm, region = found.algorithm, str(found.region)
-    encrypted = checks.BUCKET.of(bucket, Evidence(_BUCKET, "SSEAlgorithm", algorithm))
+    encrypted = BUCKET.of(bucket, Evidence(_BUCKET, "SSEAlgorithm", algorithm))
     named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")
     if algorithm == _NO_BUCKET:
-        place = region_word(region)
-        of_place = f" --create-bucket-configuration LocationConstraint={place}"
-        create = f"aws s3api create-bucket --bucket {named} --region {place}"
-        create += "" if region == _WITHOUT_CONSTRAINT else of_place
+        of_place = f"--create-bucket-configuration LocationConstraint={region_word(region)}"
+        more = "" if region == _WITHOUT_CONSTRAINT else of_place
+        create = aws(f"s3api create-bucket --bucket {named}", region, more)
         return encrypted.failed(
             f"there is no bucket {bucket!r}",
             fix=(create, "or set s3BucketName of the document to one that exists"),
             is_seen=bool(enforces),
-            users_see=checks.BUCKET_NOT_READ,
+            users_see=BUCKET_NOT_READ,
         )
     if algorithm in TAKEN or enforces is False:
         text = f"the bucket encrypts with {algorithm}"
@@ -126,8 +124,8 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
         key = fitting(found.named_key, lambda key: hidden(key) or _bucket_key_fault(key), "KEY")
         default = f"SSEAlgorithm=aws:kms,KMSMasterKeyID={key}"
     rules = word(f"Rules=[{{ApplyServerSideEncryptionByDefault={{{default}}}}}]")
-    put = f"aws s3api put-bucket-encryption --bucket {named} --region {region_word(region)}"
-    encrypt = f"{put} --server-side-encryption-configuration {rules}"
+    more = f"--server-side-encryption-configuration {rules}"
+    encrypt = aws(f"s3api put-bucket-encryption --bucket {named}", region, more)
     if found.is_foreign:
         encrypt = "have the owner of the bucket encrypt it with AES256 or aws:kms"
     fix = (encrypt, "or set s3EncryptionEnabled of the document to false")
@@ -173,7 +171,7 @@ def _with_key(node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None) -> 
     if not why:
         return outcome
     evidence = Evidence(DESCRIBE_KEY, "KeyMetadata.KeyState", state)
-    return checks.BUCKET.of(outcome.subject, *outcome.evidence, evidence).failed(
+    return BUCKET.of(outcome.subject, *outcome.evidence, evidence).failed(
         f"the bucket encrypts with the key {key.given}, so that it takes no log: {why}",
         fix=fix or ("name a symmetric key in the default encryption of the bucket",),
         is_seen=False,
@@ -184,7 +182,7 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     """Check the log group, and whether the agent can read how sessions are streamed to it."""
     group = document.log_group
     if group is None:
-        return checks.LOG_GROUP.skipped(NOT_IN_CLOUDWATCH)
+        return LOG_GROUP.skipped(NOT_IN_CLOUDWATCH)
     if isinstance(document.streams, str):
         return _streamed(group, document.streams)
     # The log group of just this name is the first of those that begin with it.
@@ -196,7 +194,7 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
         PaginationConfig={"MaxItems": 1},
     )
     if isinstance(groups, CannotAsk):
-        return checks.LOG_GROUP.of(group).unasked(groups)
+        return LOG_GROUP.of(group).unasked(groups)
     found = next((one for one in groups if one["logGroupName"] == group), None)
     enforces = document.enforces_log_group_encryption
     of_group = f"--log-group-name {in_shell(group, _limits.LOG_GROUP.fault, 'GROUP')}"
@@ -206,10 +204,10 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
         fix: tuple[str, ...] = (node.aws(create),)
         if enforces:
             fix = (node.aws(create, "--kms-key-id KEY"), _KEY_OF_LOGS)
-        absent = checks.LOG_GROUP.of(group, Evidence(_GROUP, "logGroupName", None))
+        absent = LOG_GROUP.of(group, Evidence(_GROUP, "logGroupName", None))
         return absent.failed(why, fix=fix, is_seen=bool(enforces))
     key = found.get("kmsKeyId")
-    logs = checks.LOG_GROUP.of(group, Evidence(_GROUP, "kmsKeyId", key))
+    logs = LOG_GROUP.of(group, Evidence(_GROUP, "kmsKeyId", key))
     if key or enforces is False:
         why = "the log group is encrypted with a key" if key else "nothing enforces encryption"
         return logs.passed(why)
@@ -225,7 +223,7 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
 def _streamed(group: str, text: str) -> Outcome:
     """Judge a document that says by a text whether it streams, which the agent does not parse."""
     evidence = Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", text)
-    streamed = checks.LOG_GROUP.of(group, evidence)
+    streamed = LOG_GROUP.of(group, evidence)
     fix = (
         "write cloudWatchStreamingEnabled of the document as true or false, without quotation marks"
     )

@@ -18,7 +18,7 @@ from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NoNode, NotThere, answered, one_of, well_formed
 from .checks import CONNECTED, REGISTERED, RUNNING, TIER, Evidence, Outcome
-from .lines import region_word
+from .lines import aws, region_word
 
 if TYPE_CHECKING:
     from .session import Session
@@ -85,7 +85,7 @@ class Node:
 
     def aws(self, command: str, more: str = "") -> str:
         """Return a command of the AWS CLI in the node's region, with more options behind it."""
-        return f"aws {command} --region {self.region_word} {more}".rstrip()
+        return aws(command, self.region, more)
 
     @property
     def connected(self) -> bool:

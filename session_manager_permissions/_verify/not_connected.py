@@ -165,7 +165,7 @@ def _not_assumable(node: Node, role: LiveRole) -> Iterator[Clue]:
     trusted = trust(found.trust_policy, SYSTEMS_MANAGER)
     if trusted.answer == "denied":
         why = f"Default Host Management Configuration names {role.arn}, and {trusted.why}"
-        fix = let_assume(found, trusted, SYSTEMS_MANAGER, node.region_word)
+        fix = let_assume(found, trusted, SYSTEMS_MANAGER, node.region)
         evidence = Evidence("iam:GetRole", "AssumeRolePolicyDocument", trusted.answer)
         yield Clue(why, fix, (evidence,))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits, _needs
@@ -136,8 +137,7 @@ def _own_tags(tags: Mapping[str, str], *, is_sample: bool = False) -> Iterator[C
 def _node_tags(node: Node) -> dict[str, str] | CannotAsk:
     """Read the node's tags, which an operator's policy may ask for."""
     if node.instance is not None:
-        instance = node.instance
-        return read_in("ec2", lambda: tags_of(instance))
+        return read_in("ec2", partial(tags_of, node.instance))
     return node.session.tried(
         "ssm:ListTagsForResource",
         lambda found: tags_of(found, "TagList"),

@@ -17,7 +17,7 @@ from session_manager_permissions._patterns import as_list
 from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NotThere
-from .lines import in_json, region_word, with_statement
+from .lines import aws, in_json, with_statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,8 +103,7 @@ class ResourcePolicy(NamedTuple):
         """Say how to let the principal in; of a key, how to leave that to the policies of IAM."""
         if not self.key:
             return (f"allow {principal} {action} in the policy of {self.of}, without a condition",)
-        named, region = in_shell(self.key, _limits.key_fault, "KEY"), self.key.split(":")[3]
-        put = f"aws kms put-key-policy --key-id {named} --region {region_word(region)}"
+        put = f"kms put-key-policy --key-id {in_shell(self.key, _limits.key_fault, 'KEY')}"
         partition, account = (principal.split(":")[part] for part in (1, 4))
         root = f"arn:{partition}:iam::{account}:root"
         allows = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
@@ -113,7 +112,8 @@ class ResourcePolicy(NamedTuple):
             f"the command adds a statement to the policy that lets {root} use the key, and keeps "
             "all others: run it as somebody whom the policy lets change it"
         )
-        return (f"{put} --policy-name default --policy {in_json(whole)}", what_it_does)
+        more = f"--policy-name default --policy {in_json(whole)}"
+        return (aws(put, self.key.split(":")[3], more), what_it_does)
 
 
 _LETS_ALL_IN: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}

@@ -12,7 +12,7 @@ from .checks import CHECKS
 from .document import PORT, LiveDocument, read_document
 from .identity import let_assume
 from .keys import LiveKey, find_key
-from .lines import region_word, with_profile
+from .lines import with_profile
 from .live_roles import LiveRole, find_role, role_of_profile
 from .options import refuse_without_bucket
 from .questions import Agent, Bucket, Uses
@@ -93,8 +93,7 @@ def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAn
         why.append("the role is one for hybrid nodes and Default Host Management, and not for EC2")
     fix: tuple[str, ...] = ()
     if best.answer != "allowed":
-        region = region_word(session.region or "")
-        fix = with_profile(let_assume(role, best, ec2, region), session.profile)
+        fix = with_profile(let_assume(role, best, ec2, session.region or ""), session.profile)
     return {"verdict": best.answer, "why": why, "fix": [*fix]}
 
 

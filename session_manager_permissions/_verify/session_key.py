@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
-from . import checks
 from .asking import CannotAsk, NotThere, tried
-from .checks import Evidence, Outcome
+from .checks import KEY_USABLE, Evidence, Outcome
 from .keys import DESCRIBE_KEY, LiveKey, describe_key
-from .lines import region_word
+from .lines import aws
 from .resource_policy import key_policy
 from .simulator import Call, request_context, session_context
 
@@ -34,9 +33,9 @@ _ANOTHER_KEY: Final = "set kmsKeyId of the document to a symmetric customer mana
 def find_session_key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | None]:
     """Check the key of sessions, and return it as well, if IAM can be asked about it."""
     if given is None:
-        return checks.KEY_USABLE.skipped("sessions use no key"), None
+        return KEY_USABLE.skipped("sessions use no key"), None
     itself, region = LiveKey(given, given), given.split(":")[3]
-    named = checks.KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
+    named = KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
     if region != node.region:
         why = f"the key is in {region}, and the node in {node.region}, where the agent calls KMS"
         fix = f"set kmsKeyId of the document to a key of {node.region}"
@@ -45,11 +44,11 @@ def find_session_key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | 
         return named.failed(_OF_AWS, fix=_ANOTHER_KEY), None
     found = tried(lambda: describe_key(node.session, given))
     if isinstance(found, NotThere):
-        key = checks.KEY_USABLE.of(given, Evidence(DESCRIBE_KEY, "KeyMetadata", None))
+        key = KEY_USABLE.of(given, Evidence(DESCRIBE_KEY, "KeyMetadata", None))
         fix = "set kmsKeyId of the document to a key that exists"
         return key.failed(str(found), fix=fix), None
     if isinstance(found, CannotAsk):
-        unasked = checks.KEY_USABLE.of(given).unasked(found)
+        unasked = KEY_USABLE.of(given).unasked(found)
         return unasked, None if itself.alias_name else itself
     return _usable(node, given, found), LiveKey(given, found["Arn"])
 
@@ -57,7 +56,7 @@ def find_session_key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | 
 def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     names = ("KeyState", "KeySpec", "KeyUsage", "KeyManager")
     evidence = (Evidence(DESCRIBE_KEY, f"KeyMetadata.{name}", found.get(name)) for name in names)
-    key = checks.KEY_USABLE.of(given, *evidence)
+    key = KEY_USABLE.of(given, *evidence)
     why, fix = key_fault(node, found)
     if not why and found.get("KeyManager") == "AWS":
         why = _OF_AWS
@@ -87,8 +86,8 @@ def _by_owner(node: Node, arn: str, *commands: str) -> tuple[str, ...]:
     region, owner = arn.split(":")[3:5]
     if owner != node.account:
         return (f"have the account {owner}, which owns the key, run {' and '.join(commands)}",)
-    of_key = f"--key-id {in_shell(arn, _limits.key_fault, 'KEY')} --region {region_word(region)}"
-    return tuple(f"aws kms {command} {of_key}" for command in commands)
+    named = in_shell(arn, _limits.key_fault, "KEY")
+    return tuple(aws(f"kms {command} --key-id {named}", region) for command in commands)
 
 
 def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
@@ -105,7 +104,7 @@ def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Id
     # What IAM says of the role is a check of its own.
     admission = policy.admits(role, decrypt, more, by_iam=True)
     evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)
-    judged = checks.KEY_USABLE.of(usable.subject, *usable.evidence, evidence)
+    judged = KEY_USABLE.of(usable.subject, *usable.evidence, evidence)
     if identity.error and any(one["Effect"] == "Deny" for one in policy.statements):
         why = f"the key's own policy has a Deny, and the role is not known: {identity.error}"
         return judged.unknown(why, errors=[identity.error])
