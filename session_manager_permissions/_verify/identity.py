@@ -330,7 +330,8 @@ def _metadata(node: Node) -> Outcome:
     if value == "disabled":
         why = "the metadata endpoint of the instance is off, so that the agent gets no credentials"
         modify = f"ec2 modify-instance-metadata-options --instance-id {node.id_word}"
-        return instance.failed(why, fix=node.aws(modify, "--http-endpoint enabled"))
+        fix = node.aws(modify, "--http-endpoint enabled")
+        return instance.failed(why, fix=fix).seen_if(is_now=not node.connected)
     if node.connected:
         return instance.passed("the agent is connected, and so it has credentials", proven=True)
     if value is None:

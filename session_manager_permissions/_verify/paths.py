@@ -195,7 +195,8 @@ class _ByPath(NamedTuple):
             is_seen=service != "s3" or bool(document.enforces_s3_encryption),
             users_see=LATE_PROMPT if is_late else None,
         )
-        return replace(failed, is_passing=service in vpc.arriving)
+        is_now = service != "ssm" or not node.connected
+        return replace(failed, is_passing=service in vpc.arriving).seen_if(is_now=is_now)
 
 
 def _more_actions(

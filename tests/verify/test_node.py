@@ -6,7 +6,7 @@ import pytest
 
 from . import causes, nodes
 from .causes import CHANNEL, DENIED_BUCKET, NEVER, NO_BUCKET, NOT_ENFORCED, Change, denying, setting
-from .networks import OPEN, endpoints, groups
+from .networks import MESSAGES, OPEN, closed, endpoints, groups
 from .nodes import ACCOUNT, HYBRID, NODE, USER, World, both, diagnosed, group, of_verdict, one
 
 
@@ -155,6 +155,8 @@ def test_evidence_names_the_table_and_the_endpoints() -> None:
     ("bucket-encryption", both(World.uses, causes.DSSE, DENIED_BUCKET)),
     ("bucket-encryption", both(NOT_ENFORCED, NO_BUCKET)),
     ("register", both(NOT_ENFORCED, NO_BUCKET, denying(nodes.REGISTER))),
+    ("encrypt", both(World.uses, causes.NO_METADATA, causes.DENIED_KEY)),
+    ("path-kms", both(lambda w: w.is_lost("connected"), World.uses, closed(MESSAGES))),
     ("connected", both(causes.LOST, NOT_ENFORCED, NO_BUCKET)),
 ])  # fmt: skip
 def test_the_cause_keeps_a_session_from_opening_if_anything_does(cause: str, does: Change) -> None:
