@@ -83,8 +83,7 @@ def add_key_and_bucket(to: argparse._ArgumentGroup) -> None:
         "region"
     )
     add_option(to, "--key", "ARN", key_help, _limits.key_fault, action="append", default=[])
-    bucket_help = "the S3 bucket for session logs"
-    add_option(to, "--log-bucket", "BUCKET", bucket_help, _limits.BUCKET.fault)
+    add_option(to, "--log-bucket", "BUCKET", "the S3 bucket for session logs", _limits.BUCKET.fault)
     prefix_help = "the key prefix of the logs in the bucket"
     add_option(to, "--log-prefix", "PREFIX", prefix_help, _limits.prefix_fault)
     bucket_key_help = "the KMS key, or alias, that encrypts the bucket"

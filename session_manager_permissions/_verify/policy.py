@@ -69,8 +69,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_flag(grants, "--decrypt-sessions-only", only_help)
     aws = parser.add_argument_group("the account")
     add_option(aws, "--region", "REGION", "the region of the log group", _limits.REGION.fault)
-    account_help = "the account of the log group"
-    add_option(aws, "--account", "ACCOUNT", account_help, _limits.ACCOUNT.fault)
+    add_option(aws, "--account", "ACCOUNT", "the account of the log group", _limits.ACCOUNT.fault)
     partition_help = "the partition, such as aws-us-gov (default: that of the ARNs, else aws)"
     add_option(aws, "--partition", "PARTITION", partition_help, _limits.PARTITION.fault)
 

@@ -131,8 +131,10 @@ def _permissions(node: Node, preferences: Preferences, identity: Identity) -> It
             yield _of_bucket(outcome, node, preferences) if check is checks.LOG_TO_S3 else outcome
         elif identity.role is None:
             yield check.of(subject).absent(NO_ROLE, identity.error)
+        elif preferences.outcomes[0].verdict == "unknown":  # the key is not known
+            yield replace(preferences.outcomes[0], check=check, subject=subject)
         else:
-            yield _without_key(subject, preferences.outcomes[0])
+            yield check.of(subject).skipped("the key can't be used, whatever the role may do")
 
 
 def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcome:
@@ -142,10 +144,3 @@ def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcom
         why = f"whether the role may use the key of the bucket is not known: {error}"
         return outcome.unknown(why, errors=[error])
     return logs.unless_theirs(outcome, node) if preferences.uses.bucket.is_foreign else outcome
-
-
-def _without_key(subject: str, key_usable: Outcome) -> Outcome:
-    """Check the permission on a key that is not known."""
-    if key_usable.verdict == "unknown":
-        return replace(key_usable, check=checks.ENCRYPT, subject=subject)
-    return checks.ENCRYPT.of(subject).skipped("the key can't be used, whatever the role may do")

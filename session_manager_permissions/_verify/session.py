@@ -161,18 +161,18 @@ class Waiting:
     def __init__(self, tell: Callable[[str], None] = lambda _: None) -> None:
         """Take what is told of each call before it is made."""
         self._tell = tell
-        self._since: dict[int, tuple[str, float]] = {}
+        self._since: list[tuple[str, float]] = []
 
     @contextmanager
     def on(self, call: str) -> Iterator[None]:
         """Wait for a call as long as the block lasts."""
         self._tell(call)
-        number = id(entry := (call, time.monotonic()))
-        self._since[number] = entry
+        entry = call, time.monotonic()
+        self._since.append(entry)
         try:
             yield
         finally:
-            del self._since[number]
+            self._since.remove(entry)
 
     @contextmanager
     def said(self, say: Callable[[str], None]) -> Iterator[None]:
@@ -187,7 +187,7 @@ class Waiting:
     def _watch(self, say: Callable[[str], None], done: Event) -> None:
         told: set[str] = set()
         while not done.wait(1):
-            for call, since in [*self._since.values()]:
+            for call, since in [*self._since]:
                 service = call.partition(":")[0]
                 if service not in told and time.monotonic() - since > _LONG:
                     told.add(service)

@@ -74,11 +74,6 @@ class Call(NamedTuple):
         return self._replace(own_context=())
 
     @property
-    def is_tagged(self) -> bool:
-        """Tell whether it is on what has tags."""
-        return any(key.name.lower().startswith(OF_TAGS) for key in self.own_context)
-
-    @property
     def for_any_node(self) -> Call:
         """Return the call with all its condition keys, but the id of the node."""
         return self.without(TARGET).with_own
@@ -150,7 +145,8 @@ def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | N
         return True
     missing = {key.lower() for key in answer["missing_context_values"]}
     if asked == call.without_own:  # IAM names no keys of an organization's policies
-        may_be_by_tag = call.is_tagged and answer["allowed_by_organizations"] is not None
+        is_tagged = any(key.name.lower().startswith(OF_TAGS) for key in call.own_context)
+        may_be_by_tag = is_tagged and answer["allowed_by_organizations"] is not None
         return is_allowed(answer) and not (missing or may_be_by_tag)
     return TARGET.lower() not in missing
 
