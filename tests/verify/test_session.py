@@ -32,8 +32,12 @@ class Raw:
         yield self._content
 
 
-def answering(service: str, answers: list[Answer]) -> tuple[Boto, Iterator[Answer]]:
+def answering(
+    patch: pytest.MonkeyPatch, service: str, answers: list[Answer]
+) -> tuple[Boto, Iterator[Answer]]:
     """Calls of a service that get these answers, and those that are left."""
+    for name, value in SIGNED_IN.items():
+        patch.setenv(name, value)
     calls = Boto(None, HERE)
     left = iter(answers)
 
@@ -60,10 +64,8 @@ def page(zone: str, more: str = "") -> str:
 def test_s3_names_another_region(
     answers: list[Answer], region: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in SIGNED_IN.items():
-        monkeypatch.setenv(name, value)
     # botocore remembers where a bucket is
-    calls, left = answering("s3", [*answers, (200, FOUND, {})])
+    calls, left = answering(monkeypatch, "s3", [*answers, (200, FOUND, {})])
 
     for _ in range(2):
         (found,) = calls.pages("s3", HERE, "GetBucketEncryption", {"Bucket": "session-logs"})
@@ -73,11 +75,8 @@ def test_s3_names_another_region(
 
 
 def test_each_page_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in SIGNED_IN.items():
-        monkeypatch.setenv(name, value)
-    calls, left = answering(
-        "route53", [(200, page("one.", "<NextToken>more</NextToken>"), {}), (200, page("two."), {})]
-    )
+    pages = (page("one.", "<NextToken>more</NextToken>"), page("two."))
+    calls, left = answering(monkeypatch, "route53", [(200, one, {}) for one in pages])
 
     asked = {"VPCId": "vpc-1", "VPCRegion": HERE}
     found = [*calls.pages("route53", HERE, "ListHostedZonesByVPC", asked)]
