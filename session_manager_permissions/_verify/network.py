@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Network
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -16,7 +17,7 @@ from session_manager_permissions._network import ec2, model
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.judge import Judge
 
-from .asking import CannotAsk
+from .asking import CannotAsk, tried
 from .checks import Evidence
 
 if TYPE_CHECKING:
@@ -204,7 +205,8 @@ class LiveVpc:
     def _listed(self, call: str, result: str, **asked: object) -> list[_Described] | None:
         """Return all that a call lists; None if it can't be asked."""
         missing = f"the VPC {self.id} has none"
-        return self._noted(self._session.listed(call, result, missing=missing, **asked))
+        ask = partial(self._session.listed, call, result, missing=missing, **asked)
+        return self._noted(tried(ask))
 
     def _noted(self, found: _Found | CannotAsk) -> _Found | None:
         if isinstance(found, CannotAsk):

@@ -174,8 +174,7 @@ def _associations(node: Node) -> Iterator[Clue]:
     """Yield when the instance got its profile."""
     call = "ec2:DescribeIamInstanceProfileAssociations"
     of_node = [{"Name": "instance-id", "Values": [node.id]}]
-    found = node.spare.listed(call, "IamInstanceProfileAssociations", Filters=of_node)
-    for one in answered(found):
+    for one in node.spare.listed(call, "IamInstanceProfileAssociations", Filters=of_node):
         if one.get("State") in ("associating", "associated"):
             what, when = "the instance got its instance profile", _time(one, "Timestamp")
             yield from _changed(node, what, when, call, "Timestamp")
@@ -191,12 +190,10 @@ def _policies(node: Node, role: str) -> Iterator[Clue]:
     attached = node.spare.listed(
         "iam:ListAttachedRolePolicies", "AttachedPolicies", on=role, RoleName=name
     )
-    attached_arns = (str(one.get("PolicyArn")) for one in answered(attached))
-    own = {arn for arn in attached_arns if of in arn}
+    own = {one["PolicyArn"] for one in attached if of in str(one.get("PolicyArn"))}
     if not own:
         return
-    found = node.spare.listed(call, "Policies", Scope="Local", OnlyAttached=True)
-    for one in answered(found):
+    for one in node.spare.listed(call, "Policies", Scope="Local", OnlyAttached=True):
         if one.get("Arn") in own:
             what = f"the policy {one['Arn']} of the role was changed"
             yield from _changed(node, what, _time(one, "UpdateDate"), call, "UpdateDate")
@@ -211,8 +208,7 @@ def _just_up(node: Node, launched: datetime) -> Clue:
 
 def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
     image = instance.get("ImageId")
-    found = session.listed("ec2:DescribeImages", "Images", ImageIds=[image]) if image else []
-    for one in answered(found):
+    for one in session.listed("ec2:DescribeImages", "Images", ImageIds=[image]) if image else ():
         name, owner = str(one.get("Name")), str(one.get("OwnerId"))
         alias = str(one.get("ImageOwnerAlias"))
         for pattern, what in (*_WITHOUT_AGENT.get(alias, ()), *_WITHOUT_AGENT.get(owner, ())):
@@ -246,7 +242,7 @@ def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
         Filters=[{"Key": "ResourceType", "Values": ["ManagedInstance"]}],
         PaginationConfig={"MaxItems": _MOST_HYBRID_NODES, "PageSize": 50},
     )
-    for one in answered(found):
+    for one in found:
         name, address = str(one.get("InstanceId")), one.get("IPAddress")
         if name.startswith("mi-") and address in own:
             why = (

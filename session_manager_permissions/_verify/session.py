@@ -362,9 +362,13 @@ class Session:
         """Ask AWS, and return what it answers, or why it could not be asked."""
         return tried(lambda: self.ask(call, read, **more))
 
-    def listed(self, call: str, name: str, **more: Any) -> list[_Described] | CannotAsk:  # noqa: ANN401
-        """Return the list of this name in an answer, or why AWS could not be asked."""
-        return self.tried(call, lambda found: [*found[name]], **more)
+    def listed(self, call: str, name: str, **more: Any) -> list[_Described]:  # noqa: ANN401
+        """Ask AWS, and return the list of this name in the answer.
+
+        Raises:
+            CannotAsk: AWS could not be asked.
+        """
+        return self.ask(call, lambda found: [*found[name]], **more)
 
 
 def _joined(pages: Iterable[_Described]) -> _Described:
