@@ -267,6 +267,7 @@ _symptom: Final = partial(
 _of_identity: Final = partial(
     Check, group="identity", stage="Profile, role", users_see=_NOT_CONNECTED, connects=True
 )
+_of_role: Final = partial(_of_identity, of_role=True)
 _may_use: Final = partial(Check, group="session preferences", stage="Profile, role", of_role=True)
 _usable: Final = partial(Check, group="session preferences", stage="Session Manager")
 _of_operator: Final = partial(Check, group="operator", stage="Operator")
@@ -307,13 +308,12 @@ PROFILE: Final = _of_identity(
     asks=("ec2:DescribeInstances", "iam:GetInstanceProfile"),
     cause="no-instance-profile",
 )
-ASSUMABLE: Final = _of_identity(
+ASSUMABLE: Final = _of_role(
     name="role-assumable",
     title="The role can't be assumed",
     passes_if="the trust policy lets EC2 assume the role; for a hybrid node, Systems Manager",
     asks=("iam:GetInstanceProfile", "iam:GetRole"),
     cause="role-not-assumable",
-    of_role=True,
 )
 METADATA: Final = _of_identity(
     name="metadata",
@@ -345,22 +345,20 @@ TIER: Final = _of_node(
     users_see="Enable advanced-instances tier to use Session Manager with your on-premises "
     "instances",
 )
-REGISTER: Final = _of_identity(
+REGISTER: Final = _of_role(
     name="register",
     title="The role may not register the instance",
     passes_if="the role may register the node",
     asks=("iam:GetInstanceProfile", *_SIMULATES),
     cause="registration-missing",
-    of_role=True,
     label="register the instance",
 )
-REACH: Final = _of_identity(
+REACH: Final = _of_role(
     name="reach",
     title="The role may not connect to Session Manager",
     passes_if="the role may open the channels",
     asks=("iam:GetInstanceProfile", *_SIMULATES),
     cause="channel-missing",
-    of_role=True,
     label="reach Session Manager",
 )
 HOST_MANAGEMENT: Final = _of_identity(
