@@ -42,11 +42,6 @@ class RequestContext(NamedTuple):
         known = {key.lower(): value for key, value in values.items()}
         return self._replace(values={**self.values, **known})
 
-    def without(self, *keys: str) -> RequestContext:
-        """Return the context in which nothing is known of these keys, in lower case."""
-        left = {key: value for key, value in self.values.items() if key not in keys}
-        return self._replace(values=left)
-
 
 NO_CONTEXT: Final = RequestContext({})
 """The context of calls of which nothing is known."""

@@ -68,10 +68,3 @@ def test_conditions_of_a_call_of_a_role(
     operator: str, key: str, asked: object, *, expected: bool | None
 ) -> None:
     assert holds({operator: {key: asked}}, OF_ROLE) is expected
-
-
-def test_nothing_is_known_of_a_key_without_its_value() -> None:
-    context = OF_ROLE.without("aws:principalarn")
-
-    assert holds({"ArnLike": {ARN: "arn:aws:iam::*:role/web"}}, OF_ROLE) is True
-    assert holds({"ArnLike": {ARN: "arn:aws:iam::*:role/web"}}, context) is None

@@ -60,6 +60,8 @@ agent/session/shell/shell.go and agent/s3util/s3util.go of amazon-ssm-agent.
 TAKEN: Final = ("AES256", "aws:kms")
 """What the agent takes for an encrypted bucket: agent/s3util/s3util.go of amazon-ssm-agent."""
 
+_TLS_OF_SERVICE: Final = ConditionKey("aws:SecureTransport", "true", "boolean", is_sample=True)
+"""Whether a service calls another by TLS, which is not known."""
 _LARGE: Final = {"kms:Decrypt": "a log of more than 5 MiB, which is uploaded in parts, is lost"}
 """What a denied action leads to that S3 calls for large logs alone."""
 
@@ -109,7 +111,7 @@ class Question(NamedTuple):
     spared: tuple[str, ...] = ()
     """The actions whose denial alone ends no session and loses no log."""
     in_doubt: tuple[str, ...] = ()
-    """The actions whose denial may lose the log or not."""
+    """The actions whose denial alone may lose the log or not, with those that are spared."""
     of_another_account: bool = False
     """Whether the subject is of another account, so that no policy of its own is enough."""
     lacks: frozenset[str] = _LACKS
@@ -234,6 +236,7 @@ class Agent:
         if prefix:
             grant += f", log_prefix={in_python(prefix)}"
         (action,) = encryption.actions
+        spared = (action,) if document.enforces_s3_encryption is False else ()
         return Question(
             "log-to-s3",
             f"{arn}/{prefix}".rstrip("/"),
@@ -241,19 +244,19 @@ class Agent:
             grant,
             tuple((name, value) for name, value in options.items() if value),
             notes={action: _ENCRYPTION_NOT_READ[document.enforces_s3_encryption], **_LARGE},
-            spared=(action,) if document.enforces_s3_encryption is False else (),
-            in_doubt=(*_LARGE,),
+            spared=spared,
+            in_doubt=(*spared, *_LARGE),
             of_another_account=found.is_foreign,
             policies_count=True,
         )
 
     def _via_s3(self, key: LiveKey) -> Context:
         """Return the condition keys that say that S3 calls AWS KMS for the agent."""
-        by_service = ConditionKey("aws:ViaAWSService", "true", "boolean")
-        if self.session.region is None:
-            return (by_service,)
-        service = f"s3.{key.arn.split(':')[3]}.{self.session.dns_suffix}"
-        return (by_service, ConditionKey("kms:ViaService", service))
+        keys = [ConditionKey("aws:ViaAWSService", "true", "boolean"), _TLS_OF_SERVICE]
+        if self.session.region is not None:
+            service = f"s3.{key.arn.split(':')[3]}.{self.session.dns_suffix}"
+            keys.append(ConditionKey("kms:ViaService", service))
+        return tuple(keys)
 
     def _logs_in_cloudwatch(self, group: str) -> Question:
         role, region = self.role, self.session.region

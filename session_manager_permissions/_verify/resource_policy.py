@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from .session import Session
     from .simulator import Call
 
-_OF_VIA: Final = ("aws:securetransport", "aws:viaawsservice")
-"""The condition keys whose values are not known of a call that a service makes."""
-
 
 class Admission(NamedTuple):
     """What a resource's own policy says of a principal."""
@@ -73,8 +70,6 @@ class ResourcePolicy(NamedTuple):
             return Admission("unknown", why, error=self.error)
         known = {key.name: None if key.is_sample else key.value for key in call.with_own.context}
         context = of_principal(principal).knowing({**known, **more})
-        if "kms:viaservice" in context.values:
-            context = context.without(*_OF_VIA)
         request = Request(call.action, partial(_is_about, principal), context, call.resource)
         itself = evaluate(self.statements, request)
         request = request._replace(is_about=partial(_is_about, principal, by_account=True))

@@ -105,11 +105,7 @@ class Verdict(NamedTuple):
     @property
     def _denied(self) -> list[CallVerdict]:
         """List what denies it; empty if it is allowed."""
-        return [] if self.allowed else self._lacking
-
-    @property
-    def _lacking(self) -> list[CallVerdict]:
-        return [one for one in self.decisions if not one.allowed]
+        return [] if self.allowed else [one for one in self.decisions if not one.allowed]
 
     @property
     def allowed(self) -> bool:
@@ -118,10 +114,11 @@ class Verdict(NamedTuple):
         If one is enough, the last is on the instance itself, to which a deny on instances applies
         whatever is allowed on `*`.
         """
+        spared = self.question.spared
+        allowed = [one.allowed or one.answer["action"] in spared for one in self.decisions]
         if self.question.is_either:
-            allowed = any(one.allowed for one in self.decisions)
-            return allowed and self.answers[-1]["decision"] != "explicitDeny"
-        return {one.answer["action"] for one in self._lacking} <= {*self.question.spared}
+            return any(allowed) and self.answers[-1]["decision"] != "explicitDeny"
+        return all(allowed)
 
     @property
     def denied(self) -> set[str]:
@@ -151,8 +148,8 @@ class Verdict(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Tell whether what is not known may turn the denial around."""
-        may_lose_nothing = {*self.question.spared, *self.question.in_doubt}
-        open_ = [one.is_open or one.answer["action"] in may_lose_nothing for one in self._denied]
+        in_doubt = self.question.in_doubt
+        open_ = [one.is_open or one.answer["action"] in in_doubt for one in self._denied]
         if self.question.is_either and not self.decisions[1:]:  # the other is not asked about
             open_ += [one.answer["decision"] == "implicitDeny" for one in self._denied]
         return any(open_) and (self.question.is_either or all(open_))
@@ -180,7 +177,8 @@ class Verdict(NamedTuple):
             )
         told = [one.admission for one in self.decisions if not is_allowed(one.answer)]
         notes += dict.fromkeys(one.why for one in told if one.answer in ("named", "unknown"))
-        sure = (one for one in self._lacking if not (one.is_open and is_allowed(one.answer)))
+        lacking = (one for one in self.decisions if not one.allowed)
+        sure = (one for one in lacking if not (one.is_open and is_allowed(one.answer)))
         denied = {one.answer["action"] for one in sure}
         notes += [note for action, note in self.question.notes.items() if action in denied]
         return notes

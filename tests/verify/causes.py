@@ -689,12 +689,9 @@ LOGS: Final = {
     "the policy of the bucket may not be read": used(
         "log-to-s3?", DENIED_BUCKET, refusing("s3:GetBucketPolicy")),
     "may not see how it encrypts": used("log-to-s3", UNSEEN),
-    **{f"may not see how it encrypts, not enforced{name}": used(told, NOT_ENFORCED, UNSEEN, *does)
-       for name, told, does in (
-           ("", "", []),
-           (", and uploads need the header", "log-to-s3?",
-            [bucket_policy(denies("Null", SSE, "true"))]),
-       )},
+    "may not see how it encrypts, not enforced": used("", NOT_ENFORCED, UNSEEN),
+    "may not see how it encrypts, and uploads need the header": used(
+        "log-to-s3?", NOT_ENFORCED, UNSEEN, bucket_policy(denies("Null", SSE, "true"))),
     "may not decrypt the parts of a log": used("log-to-s3?", NO_KEY, BY_KEY, DENIED_KEY),
     "the key of the bucket is for what services call": used(
         "", NO_KEY, BY_KEY, decides(if_=by_no_service)),
