@@ -160,14 +160,12 @@ def _with_key(node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None) -> 
     if outcome.verdict != "pass" or not isinstance(key, LiveKey):
         return outcome
     found = tried(lambda: describe_key(node.session, key.given))
-    fix: tuple[str, ...] = ()
-    why, state = "", None
-    if isinstance(found, NotThere):
-        why = str(found)
-    elif isinstance(found, CannotAsk):
-        return replace(outcome, errors=(found,))
-    else:
+    if not isinstance(found, CannotAsk):
         (why, fix), state = key_fault(node, found), found["KeyState"]
+    elif isinstance(found, NotThere):
+        why, fix, state = str(found), (), None
+    else:
+        return replace(outcome, errors=(found,))
     if not why:
         return outcome
     evidence = Evidence(DESCRIBE_KEY, "KeyMetadata.KeyState", state)

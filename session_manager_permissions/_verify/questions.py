@@ -40,15 +40,12 @@ _LACKS: Final = frozenset(
 )
 """The condition keys that no call of the agent has, as no service makes it for the agent, and as
 the agent has the credentials of a role that a service assumes."""
-_WITHOUT_HEADER: Final = (
-    "the agent can't read how the bucket is encrypted, so it uploads the log without an encryption "
-    "header, which a bucket policy may refuse"
-)
-_REFUSED: Final = "the agent can't read how the bucket is encrypted, so it refuses each session"
+_NOT_READ: Final = "the agent can't read how the bucket is encrypted, so it"
 _ENCRYPTION_NOT_READ: Final = {
-    True: _REFUSED,
-    False: _WITHOUT_HEADER,
-    None: f"{_REFUSED} if the session preferences enforce encrypted logs",
+    True: f"{_NOT_READ} refuses each session",
+    False: f"{_NOT_READ} uploads the log without an encryption header, which a bucket policy may "
+    "refuse",
+    None: f"{_NOT_READ} refuses each session if the session preferences enforce encrypted logs",
 }
 """What a denied `s3:GetEncryptionConfiguration` leads to, by what the preferences enforce.
 
@@ -220,9 +217,11 @@ class Agent:
         encryption = _needs.log_encryption(arn)
         objects = _needs.log_objects(arn, prefix, other_account=False)
         log = objects.resource.removesuffix("*") + f"{SAMPLE_SESSION}.log"
-        headers = _headers(found.algorithm)
+        headers = [ConditionKey("s3:x-amz-acl", "bucket-owner-full-control")]
+        if found.algorithm in TAKEN:  # agent/s3util/s3util.go
+            headers.append(ConditionKey(ENCRYPTION, found.algorithm))
         calls = self._calls(encryption, region=found.region)
-        calls += self._calls(objects._replace(resource=log), own=headers, region=found.region)
+        calls += self._calls(objects._replace(resource=log), own=(*headers,), region=found.region)
         grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'
         options = {"log-bucket": bucket, "log-prefix": prefix}
         if isinstance(key := found.key, LiveKey):
@@ -274,9 +273,3 @@ class Agent:
         grant = f'log_group=logs.LogGroup.from_log_group_name(scope, "Logs", {in_python(group)})'
         options = (("log-group", group),)
         return Question("log-to-cloudwatch", arn, self._calls(*needs), grant, options)
-
-
-def _headers(algorithm: str) -> Context:
-    """Return the condition keys of an upload by its headers: agent/s3util/s3util.go."""
-    acl = ConditionKey("s3:x-amz-acl", "bucket-owner-full-control")
-    return (acl, ConditionKey(ENCRYPTION, algorithm)) if algorithm in TAKEN else (acl,)

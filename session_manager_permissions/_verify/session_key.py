@@ -92,12 +92,12 @@ def _by_owner(node: Node, arn: str, *commands: str) -> tuple[str, ...]:
 
 def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
     """Judge the key by its own policy, without which no policy of the role counts."""
-    partition, account = (key.arn.split(":")[part] for part in (1, 4))
     policy = key_policy(node.spare, key.arn)
     if policy.error:
         why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
         return usable.unknown(why, errors=[policy.error])
-    role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
+    unknown = f"arn:{node.partition}:iam::{node.account}:role/ROLE"
+    role = identity.role.arn if identity.role else unknown
     context = request_context(role, node.region)
     decrypt = Call("kms:Decrypt", key.arn, context, session_context(node.id))
     more = identity.role.user_id_on(node.id) if identity.role else {}
