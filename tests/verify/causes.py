@@ -209,10 +209,6 @@ def without_a_role(world: World) -> None:
     del world.record["IamRole"]
 
 
-def without_a_vpc(world: World) -> None:
-    del world.instance["VpcId"], world.instance["SubnetId"]
-
-
 def tagged(user: str, key: str = "SSMSessionRunAs", user_id: str = nodes.OWN_ID) -> Change:
     """Give the operators a tag, by default the one that names the user of their sessions."""
     tags = [{"Key": key, "Value": user}] if user else []
@@ -268,12 +264,8 @@ def names_no_document(asked: dict[str, Any]) -> bool:
     return told.get(key) == ["false"]
 
 
-def in_s3(region: str) -> Callable[[Question], bool]:
-    return lambda asked: asked.action.startswith("s3:") and asked.told[CALLED] == [region]
-
-
-def by_no_service(asked: Question) -> bool:
-    return asked.action == DATA_KEY and asked.told["aws:ViaAWSService"] == ["false"]
+def calling(action: str, key: str, value: str) -> Callable[[Question], bool]:
+    return lambda asked: asked.action.startswith(action) and asked.told[key] == [value]
 
 
 def of_document(asked: Question) -> bool:
@@ -428,7 +420,8 @@ STATES: Final = {
     "pending": never("instance-running", instance(State={"Name": "pending"})),
     "terminated": never("instance-running", instance(State={"Name": "terminated"})),
     "terminated, and in no VPC any more": never(
-        "instance-running", instance(State={"Name": "terminated"}), without_a_vpc),
+        "instance-running", instance(State={"Name": "terminated"}),
+        lambda w: (w.instance.pop("VpcId"), w.instance.pop("SubnetId"))),
     "system impaired": never("instance-running", statuses(nodes.status("impaired"))),
     **{f"{kind} impaired, with an instance store": never(
            "instance-running", instance(RootDeviceType="instance-store"), statuses(found))
@@ -640,7 +633,7 @@ LOGS: Final = {
         "bucket-encryption", NO_KEY, setting(bucket_region=US), bucket("aws:kms", KEY_IN_US),
         described_key(Arn=KEY_IN_US, KeyState="Disabled")),
     **{f"a bucket of another region, and {region} is denied": used(
-           told, NO_KEY, setting(bucket_region=US), decides(if_=in_s3(region)))
+           told, NO_KEY, setting(bucket_region=US), decides(if_=calling("s3:", CALLED, region)))
        for region, told in ((US, "log-to-s3"), (REGION, ""))},
     "the key of S3 that AWS manages, which needs no grant": used(
         "", NO_KEY, BY_KEY, described_key(KeyManager="AWS"), DENIED_BUCKET_KEY),
@@ -694,12 +687,12 @@ LOGS: Final = {
         "log-to-s3?", NOT_ENFORCED, UNSEEN, bucket_policy(denies("Null", SSE, "true"))),
     "may not decrypt the parts of a log": used("log-to-s3?", NO_KEY, BY_KEY, DENIED_KEY),
     "the key of the bucket is for what services call": used(
-        "", NO_KEY, BY_KEY, decides(if_=by_no_service)),
+        "", NO_KEY, BY_KEY, decides(if_=calling(DATA_KEY, "aws:ViaAWSService", "false"))),
     "may not log": used("log-to-s3 log-to-cloudwatch", DENIED_LOGS),
     "may not log, not enforced": used("log-to-s3 log-to-cloudwatch", NOT_ENFORCED, DENIED_LOGS),
     "may not list streams": used("", denying("logs:DescribeLogStreams")),
-    **{f"may not list groups, streamed: {value}": used(
-           told, using(cloudWatchEncryptionEnabled=False, cloudWatchStreamingEnabled=value),
+    **{f"may not list groups, streamed: {value}": cause(
+           told, streaming(value, cloudWatchEncryptionEnabled=False),
            denying("logs:DescribeLogGroups"))
        for value, told in ((True, "log-to-cloudwatch"), (False, ""))},
     "no such group": used("log-group-encryption", log_groups()),

@@ -52,7 +52,6 @@ CHANNELS: Final = tuple(
 )
 ROOT: Final = f"arn:aws:iam::{ACCOUNT}:root"
 _OF_WEB: Final = [{"GroupId": "sg-web"}]
-_ANYWHERE: Final = [{"CidrIp": "0.0.0.0/0"}]
 _OF_ACTION: Final = "OrganizationsDecisionDetail"
 """What IAM says of an action as a whole, and of no resource in particular."""
 _EMPTY: Final = {
@@ -403,7 +402,7 @@ def encrypted(algorithm: str, with_key: str | None = None) -> dict[str, Any]:
 
 
 def group(name: str, **rules: object) -> dict[str, Any]:
-    opened = [{"IpProtocol": "-1", "IpRanges": _ANYWHERE}]
+    opened = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
     return {"GroupId": name, "IpPermissions": [], "IpPermissionsEgress": opened} | rules
 
 

@@ -29,16 +29,14 @@ def test_what_the_connection_shows_is_proven() -> None:
     assert of_verdict(found, "proven") == {*proven.split()}
 
 
-@pytest.mark.parametrize(("node", "partition", "arn"), [
-    (NODE, "aws", f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/{NODE}"),
-    (HYBRID, "aws-cn", f"arn:aws-cn:ssm:eu-west-1:{ACCOUNT}:managed-instance/{HYBRID}"),
+@pytest.mark.parametrize(("does", "partition", "arn"), [
+    (nodes.nothing, "aws", f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/{NODE}"),
+    (World.is_hybrid, "aws-cn", f"arn:aws-cn:ssm:eu-west-1:{ACCOUNT}:managed-instance/{HYBRID}"),
 ])  # fmt: skip
-def test_the_node_itself_is_asked_about(node: str, partition: str, arn: str) -> None:
-    world = World(
-        setting(partition=partition), World.is_hybrid if node == HYBRID else nodes.nothing
-    )
+def test_the_node_itself_is_asked_about(does: Change, partition: str, arn: str) -> None:
+    world = World(setting(partition=partition), does)
 
-    diagnosed(world, node)
+    diagnosed(world, arn.rpartition("/")[2])
 
     assert {one for asked in world.asked for one in asked.get("ResourceArns", [])} == {"*", arn}
 

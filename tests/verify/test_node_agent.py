@@ -15,7 +15,6 @@ from .causes import LOST, NEVER, NOT_TRUSTED, UNDER_ACCOUNT, Change, instance, r
 from .networks import NO_ROUTE, routes
 from .nodes import HYBRID, NODE, World, both, default_route, diagnosed, nothing, one
 
-CREDENTIALS: Final = "AWS Credentials"
 IMDS: Final = "EC2 IMDS"
 PROXY: Final = "Proxy configuration"
 SERVICE: Final = "Agent service"
@@ -61,7 +60,7 @@ STOPPED: Final = "on the node: a note\non the node: "
     (NO_METADATA, (IMDS, "Success"), "metadata pass", ""),
     (NO_METADATA, (IMDS, "Failed"), "metadata fail", ""),
     (NO_METADATA, (IMDS, "Skipped"), "metadata unknown", ""),
-    (both(NOT_TRUSTED, UNDER_ACCOUNT), (CREDENTIALS, "Success"),
+    (both(NOT_TRUSTED, UNDER_ACCOUNT), ("AWS Credentials", "Success"),
      "default-host-management unknown", "\non the node: a note"),
     (LOST, (SERVICE, "Failed"), "registered fail",
      f"{STOPPED}sudo systemctl enable --now amazon-ssm-agent"),

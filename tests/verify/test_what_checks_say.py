@@ -5,7 +5,6 @@ Each text is under the first cause that has it. `test_causes.py` holds the verdi
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -20,8 +19,6 @@ from .nodes import World, diagnosed, nothing
 from .test_node_agent import IMDS, PROXY, SERVICE, SSM, written
 
 pytestmark = pytest.mark.untraced
-
-NO_PLUGIN: Final = "/nonexistent"
 
 
 def diagnoses(folder: Path) -> Iterator[tuple[str, Diagnosis]]:
@@ -38,7 +35,7 @@ def diagnoses(folder: Path) -> Iterator[tuple[str, Diagnosis]]:
 def test_what_each_check_says(
     snapshot: SnapshotAssertion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", NO_PLUGIN)
+    monkeypatch.setenv("PATH", "/nonexistent")  # where no plug-in is
     said: dict[tuple[str, str], dict[str, str]] = {}
     runs: dict[str, str] = {}
     causes: list[str] = []
