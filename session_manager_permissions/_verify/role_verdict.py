@@ -257,14 +257,13 @@ def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
         asked.
     """
     session, role, asked = agent.session, agent.role, agent.questions()
-    spare = agent.spare
     at_once = [call for one in asked for call in one.calls if call.action not in UPLOAD]
     answers = simulate(session, role.arn, at_once, agent.alike)
     command = _deployment(role, asked)
     lacks = frozenset() if role.profile is None else _PROFILE_LACKS
 
     def verdict(question: Question) -> Verdict:
-        reader = None if question.of_another_account else spare
+        reader = None if question.of_another_account else agent.spare
         counts, more = question.policies_count, role.user_id_on(agent.node_id)
         by = partial(decided, reader, role.arn, if_allowed=counts, more=more)
         decisions: list[CallVerdict] = []
@@ -273,7 +272,7 @@ def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
             if call.action in UPLOAD:
                 if not all(one.allowed for one in decisions):
                     made = call.without(ENCRYPTION)
-                found = simulate(spare or session, role.arn, [made])
+                found = simulate(agent.spare or session, role.arn, [made])
             decisions.append(by(made, answered(found[made]), question.lacks | lacks))
         return Verdict(question, role, (*decisions,), command)
 

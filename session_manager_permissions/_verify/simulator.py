@@ -74,11 +74,6 @@ class Call(NamedTuple):
         return self._replace(own_context=())
 
     @property
-    def for_any_node(self) -> Call:
-        """Return the call with all its condition keys, but the id of the node."""
-        return self.without(TARGET).with_own
-
-    @property
     def without_samples(self) -> Call:
         """Return the call with the keys of `context` alone whose values are known."""
         known = (key for key in self.context if not key.is_sample)
@@ -125,11 +120,11 @@ def simulate(
             if not isinstance(shared, CannotAsk):
                 known |= shared
     found = {call: (call.without_own, known.get(call.without_own)) for call in asked}
-    for name in ("for_any_node", "with_own") if alike else ("with_own",):
+    for left_out in (TARGET, "") if alike else ("",):
         alone: dict[tuple[str, Context], dict[Call, Call]] = {}
         for call in asked:
             if not _is_settled(call, *found[call]):
-                full: Call = getattr(call, name)
+                full = call.without(left_out).with_own
                 alone.setdefault((full.resource, full.context), {})[call] = full
         for same in alone.values():
             answers = _by_themselves(session, principal, [*same.values()])

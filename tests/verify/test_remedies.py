@@ -27,8 +27,6 @@ SIMULATES: Final = "iam:simulate_principal_policy"
 PLACEHOLDER: Final = re.compile(r"[A-Z]+(_[A-Z]+)*")
 NESTED: Final = re.compile(r"\baws [a-z0-9-]+ [a-z-]+ --")
 OF_CONSTRUCT: Final = re.compile(r"give SessionManagerPermissions (\w+=.*?)(?:; |$)")
-RENAMED: Final = {"--ingress": ("--egress", False)}
-"""How the AWS CLI names an option of which botocore has the opposite."""
 CUSTOM: Final = "aws ec2-instance-connect ssh "
 """A command that the AWS CLI makes of several calls."""
 
@@ -69,7 +67,8 @@ def parsed(line: str) -> tuple[str, dict[str, Any]]:
     of_cli: dict[str, str] = {}
     while words:
         option, *words = words
-        option, is_on = RENAMED.get(option, (option, True))
+        # The AWS CLI has an option of which botocore has the opposite.
+        option, is_on = {"--ingress": ("--egress", False)}.get(option, (option, True))
         if option in ("--region", "--profile"):
             of_cli[option] = words.pop(0)
             continue
