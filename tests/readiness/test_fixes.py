@@ -279,7 +279,7 @@ def test_use_of_what_is_of_another_stage_is_said_in_words(
 
     (found,) = Judged(app).findings
 
-    assert "allow the role 'Role1ABCC5F0' to use 'Key961B73FD', of another" in found.description
+    assert re.search("'Role1ABCC5F0' in 'ProdWeb.*' to use 'Key961B73FD' in 'B", found.description)
     assert is_code(found.fix) is (role is faults.a_role)
 
 
@@ -545,7 +545,7 @@ def test_fix_of_a_product_of_service_catalog_says_what_to_change(tmp_path: Path)
 
     (finding,) = Judged(app).findings
 
-    assert "; allow the role 'Role' to use 'Key961B73FD', of another" in finding.description
+    assert "; allow the role 'Role' in 'template.json' to use 'Key961B73FD'" in finding.description
     assert "add to Properties.Policies of Role: {" in finding.description
 
 

@@ -155,9 +155,9 @@ class Writing(ABC, Once):
         made = resources_of(options)
         if all(self.reaches(about, one) for one in made):
             return options
-        names = ", ".join(repr(one.logical_id) for one in made)
-        role = f"role {'' if about.type == 'AWS::IAM::Role' else 'of '}{about.logical_id!r}"
-        self.say(f"allow the {role} to use {names}, of another template")
+        of = "" if about.type == "AWS::IAM::Role" else "of "
+        role, *names = (f"{o.logical_id!r} in {o.template.path.name!r}" for o in (about, *made))
+        self.say(f"allow the role {of}{role} to use {', '.join(names)}")
         return ()
 
     # Changes that are made of others
