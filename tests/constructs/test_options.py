@@ -192,15 +192,12 @@ def test_a_wrong_option_is_refused_alike_wherever_and_nothing_is_made(
 TYPES: Final = {
     key: one.__forward_arg__ for key, one in SessionManagerOptions.__annotations__.items()
 }
-CONSTRUCTS: Final = (
-    *(SessionManagerPermissions, SessionManagerFleet),
-    *(SessionManagerEndpoints, SessionManagerAccess),
-)
 
 
-@pytest.mark.parametrize(
-    "callee", [session_manager_statements, *(one.__init__ for one in CONSTRUCTS)]
-)
+@pytest.mark.parametrize("callee", [
+    *(session_manager_statements, SessionManagerAccess.__init__, SessionManagerEndpoints.__init__),
+    *(SessionManagerFleet.__init__, SessionManagerPermissions.__init__),
+])  # fmt: skip
 def test_each_option_is_a_keyword_of_its_type(callee: Callable[..., object]) -> None:
     """Editors show it so, with its default."""
     parameters = inspect.signature(callee).parameters

@@ -412,17 +412,20 @@ SHARED: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], list[Any]]]] = {
     "by ARN and by name": lambda s, _: [role_by_arn(s), existing_role(s)],
     "L1": lambda s, _: [l1_role(s)] * 2,
     "by an export": lambda s, _: [by_its_export(s), by_its_export(Construct(s, "Inner"))],
-    "from two regions": lambda s, there: [existing_role(s), existing_role(there)],
+    "from two stacks": lambda s, other: [existing_role(s), existing_role(other)],
+    "from two regions": lambda s, other: [existing_role(s), existing_role(other)],
 }
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "attached later"])
 @pytest.mark.parametrize("kind", SHARED)
-def test_a_name_twice_is_refused(stack_here: cdk.Stack, kind: str, *, later: bool) -> None:
-    there = cdk.Stack(app_of(stack_here), "There", env=THERE)
-    scope = there if kind == "from two regions" else stack_here
-    first, second = SHARED[kind](stack_here, there)
-    permit(stack_here, first, policy_name="Sessions")
+def test_a_name_twice_is_refused(make_app: MakeApp, kind: str, *, later: bool) -> None:
+    here, there = (HERE, THERE) if kind == "from two regions" else (None, None)
+    stack = cdk.Stack(make_app(), "Stack", env=here)
+    other = cdk.Stack(app_of(stack), "Other", env=there)
+    scope = other if kind.startswith("from two") else stack
+    first, second = SHARED[kind](stack, other)
+    permit(stack, first, policy_name="Sessions")
     role = existing_role(scope, "Unshared", "Unshared") if later else second
 
     with pytest.raises(ValueError, match=r"^policy_name 'Sessions' is that of 'Stack/Permissions'"):
