@@ -268,7 +268,7 @@ class SessionManagerFleet(Construct):
     def _check_reach(self, policy: FleetPolicy) -> None:
         """Warn of a key that the instances of the stack may not be able to use."""
         stack, here = policy.stack, policy.environment
-        if self._key is not None and not is_in_region(stack, self._key, stack, here):
+        if self._key is not None and not is_in_region(stack, self._key, here):
             way_out = "give that stack a fleet of its own with the key of that region"
             warn_of_no_key_in_region(stack, here.region, way_out)
 

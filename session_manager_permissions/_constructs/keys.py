@@ -128,7 +128,7 @@ def _may_be(text: str, prefix: str, limit: _limits.Name) -> bool:
     return (name != text or without_tokens(name) != name) and is_name(name, limit)
 
 
-def is_in_region(scope: IConstruct, key: SessionKey, stack: cdk.Stack, here: Environment) -> bool:
+def is_in_region(scope: IConstruct, key: SessionKey, here: Environment) -> bool:
     """Tell whether the key may be in the region of a stack.
 
     Warns on `scope` of a key of another account, as the key policy there must allow the role too.
@@ -136,16 +136,12 @@ def is_in_region(scope: IConstruct, key: SessionKey, stack: cdk.Stack, here: Env
     Args:
         scope: the construct that gets the warning.
         key: the key.
-        stack: the stack that `scope` is in.
         here: the account and the region of the stack.
     """
-    if parse_arn(key.resource) is None:
-        owner = cdk.Stack.of(key.given)
-        if owner is stack:
-            return True
-        there = Environment.of(owner)
-    else:
+    if parse_arn(key.resource):
         there = Environment.in_arn(key.resource)
+    else:
+        there = Environment.of(cdk.Stack.of(key.given))
     if differ(there.account, here.account):
         cdk.Annotations.of(scope).add_warning_v2(
             "session-manager-permissions:key-of-another-account",

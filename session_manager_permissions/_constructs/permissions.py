@@ -23,6 +23,7 @@ from .roles import (
     inline_policy_names,
     is_lookup_dummy,
     profile_target,
+    refuse_arn_of_other_account,
     reports_only,
     role_target,
     roles_named,
@@ -238,6 +239,7 @@ class SessionManagerPermissions(Construct):
 
     def _attach(self, target: Target) -> None:
         if target.key in self._targets:
+            refuse_arn_of_other_account(target.role, self._stack)
             return
         if self._given_name is not None and not is_lookup_dummy(target.role):
             self._refuse_overwriting(target)
@@ -288,7 +290,7 @@ class SessionManagerPermissions(Construct):
 
     def _check_reach(self, key: SessionKey) -> None:
         """Warn of a key of another account, and at synthesis if no key is in the stack's region."""
-        is_here = is_in_region(self, key, self._stack, self._environment)
+        is_here = is_in_region(self, key, self._environment)
         if not (is_here or any(self._keys.values())):
             self.node.add_validation(AtSynthesis(self._warn_of_no_key_in_region))
         self._keys[key.resource, key.alias_name] = is_here

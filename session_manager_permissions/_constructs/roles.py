@@ -148,10 +148,8 @@ def attach_or_refuse(policy: iam.Policy, target: Target, stack: cdk.Stack) -> No
     found = stack.resolve({"name": target.name, "roles": cfn_policy.roles})
     if found["name"] in found.get("roles", ()) or is_lookup_dummy(role) or reports_only(role):
         return
-    account, here = Environment.in_arn(role.role_arn).account, Environment.of(stack).account
-    if differ(account, here):
-        raise ValueError(_other_account(f"role {role.role_arn!r}", account, here))
-    there = Environment.of(cdk.Stack.of(role)).account
+    refuse_arn_of_other_account(role, stack)
+    there, here = (Environment.of(one).account for one in (cdk.Stack.of(role), stack))
     if differ(there, here):
         raise ValueError(
             f"role {role.node.path!r} was imported in a stack of account {there}, where CDK "
@@ -162,6 +160,13 @@ def attach_or_refuse(policy: iam.Policy, target: Target, stack: cdk.Stack) -> No
         "without_policy_updates(), so CDK can't attach a policy to it: give the role itself, or "
         "add session_manager_statements() where its policies are managed"
     )
+
+
+def refuse_arn_of_other_account(role: iam.IRole, stack: cdk.Stack) -> None:
+    """Refuse a role whose ARN is of another account than `stack`, as far as both are known."""
+    account, here = Environment.in_arn(role.role_arn).account, Environment.of(stack).account
+    if differ(account, here) and not is_lookup_dummy(role):
+        raise ValueError(_other_account(f"role {role.role_arn!r}", account, here))
 
 
 def inline_policy_names(cfn_role: iam.CfnRole) -> list[str]:

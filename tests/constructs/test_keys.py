@@ -11,8 +11,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk.interfaces import aws_kms as kms_interfaces
 from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
 
-from session_manager_permissions import SessionManagerPermissions
-from tests.builders import MINIMIZE, answered
+from tests import builders
 from tests.conftest import MakeApp
 from tests.keys import existing_key, imported_alias, l1_alias, owned_alias
 from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, OTHER_REGION, REGION, key_arn
@@ -23,14 +22,10 @@ from tests.templates import ALL_KEYS_HERE, as_list, in_partition, parameter
 KeyOf = Callable[[cdk.Stack], IKeyRef | IAliasRef]
 
 
-def permit(
-    stack: cdk.Stack, key: IKeyRef | IAliasRef, *more: IKeyRef | IAliasRef
-) -> SessionManagerPermissions:
-    role = existing_role(stack)
-    permissions = SessionManagerPermissions(stack, "Permissions", role=role, encryption_key=key)
+def permit(stack: cdk.Stack, key: IKeyRef | IAliasRef, *more: IKeyRef | IAliasRef) -> None:
+    permissions = builders.permit(stack, existing_role(stack), encryption_key=key)
     for another in more:
         permissions.add_encryption_key(another)
-    return permissions
 
 
 def decrypt(stack: cdk.Stack) -> list[dict[str, Any]]:
@@ -92,7 +87,7 @@ def test_a_looked_up_key_is_no_error_before_the_cli_has_asked(make_app: MakeApp)
     def use(stack: cdk.Stack) -> None:
         permit(stack, kms.Key.from_lookup(stack, "Key", alias_name=ALIAS))
 
-    (statement,) = decrypt(answered(make_app, use, {"keyId": "real-id"}))
+    (statement,) = decrypt(builders.answered(make_app, use, {"keyId": "real-id"}))
     assert statement["Resource"]["Fn::Join"][1][-1] == f":kms:{REGION}:{ACCOUNT}:key/real-id"
 
 
@@ -141,7 +136,7 @@ def test_an_alias_is_granted_where_its_key_is(stack: cdk.Stack) -> None:
 
 @pytest.mark.parametrize("minimize", [False, True])
 def test_keys_and_each_alias_have_their_statements(make_app: MakeApp, *, minimize: bool) -> None:
-    stack = cdk.Stack(make_app(**{MINIMIZE: minimize}), "Stack")
+    stack = cdk.Stack(make_app(**{builders.MINIMIZE: minimize}), "Stack")
     added = [
         existing_key(stack, "Alias1", resource=ALIAS),
         existing_key(stack, "Key1"),

@@ -78,8 +78,9 @@ def test_names_are_no_error_before_the_cli_has_looked_them_up(stack_here: cdk.St
         )
         permissions.attach_to_instance_profile(profile)
         permissions.attach_to_role(iam.Role.from_lookup(stack_here, name, role_name=name))
+    permissions.attach_to_role(iam.Role.from_lookup(stack_here, "Again", role_name="again"))
     permissions.add_encryption_key(cdk.aws_kms.Alias.from_alias_name(stack_here, "Key", unknown))
-    assert len(lookups(stack_here)) == 7
+    assert len(lookups(stack_here)) == 8
 
 
 # roles by CDK's own look-up

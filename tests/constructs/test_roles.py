@@ -229,6 +229,12 @@ def test_a_role_of_another_account_is_refused(stack_here: cdk.Stack, kind: str) 
         permit(stack_here, target)
 
 
+def test_a_role_of_another_account_is_refused_beside_its_namesake(stack_here: cdk.Stack) -> None:
+    permissions = permit(stack_here, existing_role(stack_here))
+    with pytest.raises(ValueError, match=f"belongs to account {OTHER_ACCOUNT}"):
+        permissions.attach_to_role(role_by_arn(stack_here, THEIR_ARN))
+
+
 @pytest.mark.parametrize("name", ["Existing", "DUMMY_ARN"])
 def test_a_role_really_of_the_dummys_account_is_refused(stack_here: cdk.Stack, name: str) -> None:
     role = role_by_arn(stack_here, role_arn(name, "123456789012"))
