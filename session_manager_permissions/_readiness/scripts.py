@@ -10,17 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions._network.facts import Unknown
 
 from .parts import Parts, decider
-from .templates.functions import (
-    UNKNOWN,
-    Deployed,
-    as_written,
-    intrinsic,
-    mapping,
-    mappings_in,
-    parts_of_sub,
-    shown,
-    texts_in,
-)
+from .templates import functions
 from .templates.texts import as_text
 
 if TYPE_CHECKING:
@@ -162,9 +152,9 @@ NO_SCRIPTS: Final = Scripts()
 
 def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
     """Read the user data of a resource, which is encoded unless `Fn::Base64` encodes it."""
-    script = mapping(written).get("Fn::Base64", written)
+    script = functions.mapping(written).get("Fn::Base64", written)
     if script is None or (
-        isinstance(script, Deployed)
+        isinstance(script, functions.Deployed)
         and not {*dict.keys(script)}.isdisjoint(("Fn::Join", "Fn::Sub"))
         and not _may_matter(parts, origin, script)
     ):
@@ -172,16 +162,16 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
     known = parts.text(origin, script)
     if script is written:
         known = _decoded(known)
-    if known == UNKNOWN and intrinsic(script)[0] not in {"Fn::Join", "Fn::Sub"}:
+    if known == functions.UNKNOWN and functions.intrinsic(script)[0] not in {"Fn::Join", "Fn::Sub"}:
         return Scripts(Unknown(f"whether {decider(script, 'user data')} has an activation"))
-    encoded = (one["Fn::Base64"] for one in mappings_in(script) if "Fn::Base64" in one)
+    encoded = (one["Fn::Base64"] for one in functions.mappings_in(script) if "Fn::Base64" in one)
     commands = "\n".join([known, *(parts.text(origin, one) for one in encoded)])
-    return _read(commands, commands + shown(script))
+    return _read(commands, commands + functions.shown(script))
 
 
 def of_init(resource: Resource) -> Scripts:
     """Read what the metadata of a resource says that `cfn-init` runs on its instances."""
-    written = mapping(resource.body.get("Metadata")).get("AWS::CloudFormation::Init")
+    written = functions.mapping(resource.body.get("Metadata")).get("AWS::CloudFormation::Init")
     return NO_SCRIPTS if written is None else of_written(written)
 
 
@@ -191,26 +181,28 @@ def of_written(value: object) -> Scripts:
     return _read(lines.replace(r"\n", "\n").replace(r"\"", '"'), lines)
 
 
-def _may_matter(parts: Parts, origin: Resource, script: Deployed) -> bool:
+def _may_matter(parts: Parts, origin: Resource, script: functions.Deployed) -> bool:
     """Tell whether a script may have what is looked for in scripts, in any world.
 
     If not, no world is asked for those parts of the script that depend on conditions.
     """
 
     def matters() -> bool:
-        texts = texts_in(script)
-        for function in mappings_in(script):
+        texts = functions.texts_in(script)
+        for function in functions.mappings_in(script):
             several: list[object] = []
             match [*dict.items(function)]:
                 case [("Fn::Sub", argument)]:
-                    several = parts_of_sub(argument) or []
+                    several = functions.parts_of_sub(argument) or []
                 case [("Ref" | "Fn::FindInMap" | "Fn::GetAtt" | "Fn::ImportValue", _)]:
                     several = [function]
             for part in several:
                 texts += map(as_text, parts.assembly.possible(origin.template, part))
         return any(map(_MATTERS.search, texts))
 
-    return parts.worlds.once(("may matter", origin, json.dumps(as_written(script))), matters)
+    return parts.worlds.once(
+        ("may matter", origin, json.dumps(functions.as_written(script))), matters
+    )
 
 
 def _read(commands: str, text: str) -> Scripts:
@@ -234,6 +226,6 @@ def _decoded(script: str) -> str:
     try:
         return b64decode("".join(script.splitlines()), validate=True).decode()
     except UnicodeDecodeError:
-        return UNKNOWN
+        return functions.UNKNOWN
     except ValueError:
         return script

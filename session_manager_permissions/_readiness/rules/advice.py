@@ -10,7 +10,7 @@ from session_manager_permissions import _needs
 from session_manager_permissions._readiness.marks import KEYS, marked
 from session_manager_permissions._readiness.policies import DECRYPT
 from session_manager_permissions._readiness.templates.functions import listed, shown, text
-from session_manager_permissions._readiness.templates.model import ReturnValue
+from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, Template
 
 from .remedies import Advice, Allow, Fix, Set
 from .rule import Finding, warning
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._readiness.asked import PolicyReader
     from session_manager_permissions._readiness.roles import Policy, Role, Roles
-    from session_manager_permissions._readiness.templates.model import Resource, Template
 
     from .sessions import SessionRules
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, as_written, mapping
-from session_manager_permissions._readiness.templates.model import Unresolved
+from session_manager_permissions._readiness.templates.model import Unresolved, Value
 from session_manager_permissions._readiness.templates.texts import DYNAMIC, as_text
 
 from .kinds import kind_of, launches
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.host_management import HostManagement
     from session_manager_permissions._readiness.launch import Written
     from session_manager_permissions._readiness.parts import Parts
-    from session_manager_permissions._readiness.templates.model import Value
 
 AGENT_MISSING: Final = not_ready(
     "agent-missing",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
-from session_manager_permissions._readiness.policies import NEEDED
+from session_manager_permissions._readiness.policies import NEEDED, Decision
 
 from .credentials import GiveProfile
 from .kinds import kind_of
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from session_manager_permissions._readiness.decisions import Ability
-    from session_manager_permissions._readiness.policies import Decision
     from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Resource
 
