@@ -340,7 +340,7 @@ class _Checking:
                 if attaches and may_have:
                     yield from rules.boot_order.of_compute(self._decisions, compute, may_have)
                 if self._with_compute and compute.placements:
-                    uses = self._sessions.uses(compute.resource, role)
+                    uses = self._sessions.uses(resource.template.stack, role)
                     yield from rules.network.of_logs(self._parts, self._judge, compute, uses)
 
         return _together(self._of_each(self._launchers.resources, found))
@@ -355,7 +355,7 @@ class _Checking:
         yield from rules.credentials.of_profile(self._management, compute)
         yield from rules.credentials.of_metadata(compute)
         yield from rules.agent.of_compute(self._parts, self._management, compute)
-        uses = self._sessions.uses(compute.resource, launched.role)
+        uses = self._sessions.uses(compute.resource.template.stack, launched.role)
         yield from rules.network.of_compute(self._parts, self._judge, compute, uses)
 
 

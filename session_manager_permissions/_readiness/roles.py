@@ -35,6 +35,7 @@ from .templates.model import (
     Value,
     may_be_equal,
     name_in,
+    reference_to,
 )
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Roles:
         self.by_name: list[Attachment] = [
             one
             for name, several in self._by_role_name.items()
-            if role_in(name) is None
+            if reference_to(name, "AWS::IAM::Role") is None
             for one in several
             if not self._is_of_app(one)
         ]
@@ -365,14 +366,6 @@ def _is_unrelated_of_aws(arn: str, about: tuple[str, ...]) -> bool:
     """Tell whether an ARN is that of a policy of AWS that is certainly not about some actions."""
     _, of_aws, name = arn.partition(_OF_AWS)
     return bool(of_aws) and not aws_managed(name, about)
-
-
-def role_in(name: Value) -> Resource | None:
-    """Return the role of the app that a value refers to."""
-    match name:
-        case (ReturnValue(resource, ""),) if resource.type == "AWS::IAM::Role":
-            return resource
-    return None
 
 
 def may_be_named(role: Resource, name: Value | None, other: Value) -> bool:

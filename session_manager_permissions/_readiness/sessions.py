@@ -81,28 +81,24 @@ class Sessions:
         self._roles = roles
         self._documents = parts.by_type["AWS::SSM::Document"]
 
-    def uses(self, resource: Resource, role: Role | None) -> dict[str, ServiceUse]:
+    def uses(self, stack: Stack, role: Role | None) -> dict[str, ServiceUse]:
         """Whether sessions on an instance use each service that not every session needs.
 
         The Session documents of its stack say so, else those of its region. If there are none, the
         Sids of this library on the role do. These do not say whether encrypted logs are enforced.
         """
-        stack = resource.template.stack
-        key = "uses", stack, role
-        return self._parts.worlds.once(key, lambda: self._uses(stack, role))
+        return self._parts.worlds.once(("uses", stack, role), lambda: self._uses(stack, role))
 
     def _uses(self, stack: Stack, role: Role | None) -> dict[str, ServiceUse]:
         documents = self.documents(stack)
         if documents:
-            return self._used_by(documents)
+            return {service: self._use_by(documents, service) for service in _SERVICES}
         sids = [] if role is None else self._roles.sids(role, _SIDS)
-        found = {
-            service: any(sid.startswith(one.sid) for sid in sids)
-            for service, one in _SERVICES.items()
-        }
-        return {
-            service: ServiceUse(used, used and service == "kms") for service, used in found.items()
-        }
+        found = {}
+        for service, one in _SERVICES.items():
+            used = any(sid.startswith(one.sid) for sid in sids)
+            found[service] = ServiceUse(used, used and service == "kms")
+        return found
 
     def documents(self, stack: Stack) -> list[Document]:
         """The Session documents of a stack, else those of its region."""
@@ -140,13 +136,10 @@ class Sessions:
     def _type(self, resource: Resource) -> str:
         return self._parts.text(resource, resource.properties.get("DocumentType", "Command"))
 
-    def _used_by(self, documents: list[Document]) -> dict[str, ServiceUse]:
-        found = {}
-        for service in _SERVICES:
-            several = [self._of_service(one, service) for one in documents]
-            used = _of_all([one.used for one in several])
-            found[service] = ServiceUse(used, _of_all([one.needed for one in several]))
-        return found
+    def _use_by(self, documents: list[Document], service: str) -> ServiceUse:
+        several = [self._of_service(one, service) for one in documents]
+        used = _of_all([one.used for one in several])
+        return ServiceUse(used, _of_all([one.needed for one in several]))
 
     def _of_service(self, document: Document, service: str) -> ServiceUse:
         """Whether the sessions of a document use a service, and whether they need it."""

@@ -50,18 +50,16 @@ class EndpointReader(Reader):
         def may_be_of_it(resource: Resource) -> bool:
             return service in self._services[resource]
 
-        certain, possible = [], []
+        certain, possible = list[Endpoint](), list[Endpoint]()
         for resource in self._reading.of(vpc, _OF_VPC, may_be_of_it):
             endpoint = self._endpoint(resource, service)
             certain += [endpoint] if endpoint else []
         for resource in filter(may_be_of_it, self._elsewhere):
             endpoint = self._endpoint(resource, service) if resource.exists else None
             meant = self._is_in(vpc, resource, endpoint) if endpoint else False
-            if endpoint and meant is True:
-                certain.append(endpoint)
-            elif endpoint and meant is not False:
-                exists = all_of((endpoint.exists, meant))
-                possible.append(endpoint._replace(exists=exists))
+            if endpoint and meant is not False:
+                several = certain if meant is True else possible
+                several.append(endpoint._replace(exists=all_of((endpoint.exists, meant))))
         return [*certain, *possible]
 
     @cached_property

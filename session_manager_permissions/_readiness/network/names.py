@@ -76,19 +76,12 @@ class NameReader(Reader):
                 return Unknown(f"the DNS servers of {one.logical_id!r}")
         for one in self._reading.of(vpc, _PROFILE):
             return Unknown(f"the DNS rules of {one.logical_id!r}")
-        for name in _all_asked(vpc):
-            forwarded = self._forwarded(self._reading.of(vpc, _RULE), name)
-            if forwarded is not None:
-                return forwarded
-
-        def forwards(one: Resource) -> bool:
-            return any(self._forwarded([one], name) for name in _all_asked(vpc))
-
         unseen = self._reading.unseen
         return (
-            unseen(vpc, _DHCP, lambda one: not self._is_of_amazon(one, vpc), vpc)
+            self._forwarded(self._reading.of(vpc, _RULE), vpc)
+            or unseen(vpc, _DHCP, lambda one: not self._is_of_amazon(one, vpc), vpc)
             or unseen(vpc, _PROFILE)
-            or unseen(vpc, _RULE, forwards, vpc.template.stack)
+            or unseen(vpc, _RULE, lambda one: self._forwarded([one], vpc), vpc.template.stack)
             or True
         )
 
@@ -103,7 +96,12 @@ class NameReader(Reader):
         # It is not documented which servers are asked if the options name none.
         return bool(servers) and all(self._parts.text(options, one) in of_amazon for one in servers)
 
-    def _forwarded(self, associations: list[Resource], name: str) -> Unknown | None:
+    def _forwarded(self, associations: list[Resource], vpc: Resource) -> Unknown | None:
+        """The rule that may send the question for the name of a service elsewhere."""
+        found = (self._forwarded_by(associations, name) for name in _all_asked(vpc))
+        return next(filter(None, found), None)
+
+    def _forwarded_by(self, associations: list[Resource], name: str) -> Unknown | None:
         """The rule that may send the question for a name elsewhere; the most specific one decides.
 
         https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resolver-overview-forward-vpc-to-network-domain-name-matches.html

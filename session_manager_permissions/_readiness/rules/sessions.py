@@ -22,7 +22,12 @@ from session_manager_permissions._readiness.templates.functions import (
     mapping,
     shown,
 )
-from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, merged
+from session_manager_permissions._readiness.templates.model import (
+    Resource,
+    ReturnValue,
+    merged,
+    reference_to,
+)
 from session_manager_permissions._readiness.templates.texts import as_text
 
 from .options import BUCKET_KEY, Option, Options
@@ -267,7 +272,7 @@ class SessionRules:
             yield _refused(document, why, Advice("name a key of the region of the instances"))
         yield from self._faults_of_group(document)
         named = read(document, "s3BucketName")
-        bucket = _made(named, "AWS::S3::Bucket")
+        bucket = reference_to(named, "AWS::S3::Bucket")
         enforced = is_on(document, "s3EncryptionEnabled")
         if enforced and as_text(named).startswith("arn:"):
             yield f"whether S3 accepts an ARN as the bucket of {document.resource.logical_id!r}"
@@ -279,7 +284,7 @@ class SessionRules:
     def _faults_of_group(self, document: Document) -> Iterator[Told]:
         name = self._sessions.input(document, "cloudWatchLogGroupName")
         enforced = self._sessions.is_on(document, "cloudWatchEncryptionEnabled")
-        group = _made(name, "AWS::Logs::LogGroup")
+        group = reference_to(name, "AWS::Logs::LogGroup")
         if group is None and name and enforced:
             written = mapping(document.inputs).get("cloudWatchLogGroupName")
             yield f"whether the log group {shown(written)} has a key"
@@ -308,7 +313,7 @@ class SessionRules:
     def _asked_by(self, document: Document) -> Iterator[AgentCall]:
         read, is_on = self._sessions.input, self._sessions.is_on
         named = self._behind_alias(read(document, KEY))
-        key = _made(named, *KEYS)
+        key = reference_to(named, *KEYS)
         if key is not None:
             options: Options = (Option("encryption_key", key),)
             arn: Value = (ReturnValue(key, "Arn"),)
@@ -335,7 +340,7 @@ class SessionRules:
         read = self._sessions.input
         name, prefix = read(document, "s3BucketName"), read(document, "s3KeyPrefix")
         enforced = self._sessions.is_on(document, "s3EncryptionEnabled")
-        bucket = _made(name, "AWS::S3::Bucket")
+        bucket = reference_to(name, "AWS::S3::Bucket")
         if bucket is None:
             if name and enforced:
                 yield AgentCall(_ENCRYPTION, merged(("arn:aws:s3:::", *name)), (), ends=enforced)
@@ -360,11 +365,11 @@ class SessionRules:
 
     def _key(self, value: Value) -> Resource | None:
         """The key of the app that an input names, by itself or by an alias."""
-        return _made(self._behind_alias(value), *KEYS)
+        return reference_to(self._behind_alias(value), *KEYS)
 
     def _behind_alias(self, value: Value) -> Value:
         """Return the name of the key behind an alias of the app; any other value as it is."""
-        alias = _made(value, "AWS::KMS::Alias")
+        alias = reference_to(value, "AWS::KMS::Alias")
         if alias is None:
             return value
         target = alias.properties.get("TargetKeyId")
@@ -398,16 +403,8 @@ def _in_arn(value: Value, place: int) -> str:
     return ""
 
 
-def _made(value: Value, *types: str) -> Resource | None:
-    """Return the resource that a value of `Sessions.named` stands for, if it has such a type."""
-    match value:
-        case (ReturnValue(resource, ""),) if resource.type in types:
-            return resource
-    return None
-
-
 def _log_group(name: Value) -> Options:
-    match _made(name, "AWS::Logs::LogGroup"), name:
+    match reference_to(name, "AWS::Logs::LogGroup"), name:
         case (Resource() as group, _) | (None, (str(group),)):
             return (Option("log_group", group),)
     return ()

@@ -152,6 +152,14 @@ def referred(value: Value) -> Resource | None:
     return None
 
 
+def reference_to(value: Value, *types: str) -> Resource | None:
+    """Return the resource whose `Ref` a value is, if it has one of these types."""
+    match value:
+        case (ReturnValue(resource, ""),) if resource.type in types:
+            return resource
+    return None
+
+
 class Template:
     """One synthesized template. That of a nested stack knows its parent and its arguments."""
 
