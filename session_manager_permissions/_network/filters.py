@@ -214,17 +214,15 @@ def _acl_passes(
 ) -> Fact:
     """What the first entry that matches says, of all ports and of all addresses."""
     first, last = ports
-    entries = sorted(
-        (one for one in acl.entries if one.egress is egress), key=lambda one: one.number
-    )
+    of_side = [one for one in acl.entries if one.egress is egress]
+    entries = sorted(of_side, key=lambda one: one.number)
     bounds = {bound for one in entries for bound in (one.ports[0], one.ports[1] + 1)}
     starts = [first, *sorted(bound for bound in bounds if first < bound <= last), last + 1]
     found: set[bool] = set()
     denied = 0
     for low, after in pairwise(starts):
-        said = _first_matches(
-            place, [one for one in entries if one.ports[0] <= low <= one.ports[1]], peer
-        )
+        of_port = [one for one in entries if one.ports[0] <= low <= one.ports[1]]
+        said = _first_matches(place, of_port, peer)
         found |= said
         denied += after - low if False in said else 0
     if found == {True} or denied < _SPARED * (last + 1 - first):

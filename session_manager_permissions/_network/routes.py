@@ -207,9 +207,8 @@ def _is_blocked(start: _Start) -> bool:
     https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa.html
     """
     is_nat = bool(start.seen)
-    return start.subnet.blocked != "off" and not (
-        start.subnet.blocked == "block-ingress" and is_nat
-    )
+    lets_out = is_nat and start.subnet.blocked == "block-ingress"
+    return start.subnet.blocked != "off" and not lets_out
 
 
 def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:
@@ -245,15 +244,14 @@ def _answered(place: Place, out: Route, start: _Start) -> Path:
 
     https://docs.aws.amazon.com/vpc/latest/userguide/gateway-route-tables.html
     """
-    return unknown(
-        *(
-            route.name
-            for gateway, route in start.vpc.answers
-            if gateway == out.target
-            and isinstance(route.destination, IPv4Network)
-            and place.covers(route.destination, start.subnet.range) is not False
-        )
-    )
+    diverting = [
+        route.name
+        for gateway, route in start.vpc.answers
+        if gateway == out.target
+        and isinstance(route.destination, IPv4Network)
+        and place.covers(route.destination, start.subnet.range) is not False
+    ]
+    return unknown(*diverting)
 
 
 def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:

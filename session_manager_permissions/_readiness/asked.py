@@ -158,9 +158,7 @@ class PolicyReader:
             covered: bool | None = None
             if one.written_resource is not None:
                 values = [self._assembly.value(template, on) for on in listed(one.written_resource)]
-                covered = any_matches(
-                    [asked.is_on(value) for value in values], negated=one.not_resources
-                )
+                covered = any_matches([*map(asked.is_on, values)], negated=one.not_resources)
             if covered is not False:
                 resources = ("*",) if covered else (UNKNOWN,)
                 on.append(one._replace(resources=resources, not_resources=False))

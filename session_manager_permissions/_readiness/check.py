@@ -325,9 +325,8 @@ class _Checking:
             return _Launched(compute, maybe_profile=maybe_profile)
         profile = self._roles.profile_of(given.owner.template, given.value)
         if profile is None:
-            return _Launched(
-                compute, decides=(decider(given.value, "instance profile", given.owner.template),)
-            )
+            decides = decider(given.value, "instance profile", given.owner.template)
+            return _Launched(compute, decides=(decides,))
         return _Launched(compute, profile, self._roles.of_holder(profile))
 
     def _warnings_on_compute(self) -> list[Finding]:

@@ -93,9 +93,8 @@ class Decisions:
                 found = self.policies.asked_statements(policy, asked)
                 if policy in overwritten:
                     found = _uncertain(found, ", as another policy of the role has its name")
-                yield from (
-                    found if self.roles.is_in_its_account(role, policy) else _uncertain(found)
-                )
+                is_certain = self.roles.is_in_its_account(role, policy)
+                yield from found if is_certain else _uncertain(found)
 
     def _overwritten(self, role: Role) -> set[Policy]:
         """Return the inline policies of one name, of which a role keeps the last that is put."""

@@ -176,9 +176,7 @@ class HostManagement:
 
 
 def _first(
-    several: list[_Named],
-    resource: Resource,
-    matters: Callable[[Resource], bool] = lambda _: True,
+    several: list[_Named], resource: Resource, matters: Callable[[Resource], bool] = bool
 ) -> str:
     """Name the first of those that matter, and that may act on instances beside a resource."""
     for noun, one in several:

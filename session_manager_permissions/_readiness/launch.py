@@ -200,9 +200,7 @@ class LaunchReader:
 
     def _groups(self, origin: Resource, data: dict[str, Any], *names: str) -> tuple[Reference, ...]:
         return tuple(
-            self.parts.reference(
-                origin.template, entry["GroupId"] if entry and "GroupId" in entry else value, GROUP
-            )
+            self.parts.reference(origin.template, mapping(entry).get("GroupId", value), GROUP)
             for name in names
             for entry, value in mappings(data.get(name))
         )
@@ -242,11 +240,8 @@ class LaunchReader:
 
     def has_elastic_address(self, owner: Resource) -> bool:
         """Whether an instance or a network interface gets an Elastic IP address."""
-        return any(
-            self._reading.of(owner, kind)
-            for kind in _GIVES_ADDRESS
-            if self.parts.by_type[kind.type]
-        )
+        kinds = [one for one in _GIVES_ADDRESS if self.parts.by_type[one.type]]
+        return any(self._reading.of(owner, kind) for kind in kinds)
 
     def floating_address(self) -> Unknown | None:
         """An Elastic IP address of the app that something may give to an instance as it runs."""

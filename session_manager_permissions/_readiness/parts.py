@@ -181,9 +181,8 @@ class Parts:
     def split(self, template: Template, written: object, to: PartKind) -> tuple[Reference, ...]:
         """What each entry refers to of a list that is written as a text with commas."""
         several = listed(deployed({"Fn::Split": [",", written]}, template))
-        return self.references(
-            template, [one for one in several if self.assembly.value(template, one)], to
-        )
+        named = [one for one in several if self.assembly.value(template, one)]
+        return self.references(template, named, to)
 
     def _referred(self, found: Resource | str, to: PartKind) -> Reference:
         if isinstance(found, Resource):

@@ -200,9 +200,8 @@ def _may_matter(parts: Parts, origin: Resource, script: functions.Deployed) -> b
                 texts += map(as_text, parts.assembly.possible(origin.template, part))
         return any(map(_MATTERS.search, texts))
 
-    return parts.worlds.once(
-        ("may matter", origin, json.dumps(functions.as_written(script))), matters
-    )
+    key = "may matter", origin, json.dumps(functions.as_written(script))
+    return parts.worlds.once(key, matters)
 
 
 def _read(commands: str, text: str) -> Scripts:

@@ -128,10 +128,9 @@ class Sessions:
     def _may_be_of_sessions(self, resource: Resource) -> bool:
         """Whether a document may be one of sessions, which have a schema of their own."""
         schema = mapping(_content(resource)).get("schemaVersion", _SCHEMA)
-        return self._type(resource) == _SESSION or (
-            self._type(resource) == UNKNOWN
-            and self._parts.text(resource, schema) in {_SCHEMA, UNKNOWN}
-        )
+        kind = self._type(resource)
+        may_be = kind == UNKNOWN and self._parts.text(resource, schema) in {_SCHEMA, UNKNOWN}
+        return kind == _SESSION or may_be
 
     def _type(self, resource: Resource) -> str:
         return self._parts.text(resource, resource.properties.get("DocumentType", "Command"))
@@ -153,9 +152,8 @@ class Sessions:
         used: Fact = bool(value)
         if value and not any(isinstance(part, (str, ReturnValue)) for part in value):
             used = doubt
-        return ServiceUse(
-            used, all_of([used, not names.enforced or self.is_on(document, names.enforced)])
-        )
+        enforced = not names.enforced or self.is_on(document, names.enforced)
+        return ServiceUse(used, all_of([used, enforced]))
 
     def input(self, document: Document, name: str) -> Value:
         """The value of an input of a document, as `named` returns it; empty if it is not given."""

@@ -160,16 +160,14 @@ class EndpointReader(Reader):
         properties, parts = resource.properties, self._parts
         options = properties.get("DnsOptions", {})
         addresses = parts.text(resource, properties.get("IpAddressType", "ipv4"))
-        records = mapping(options).get(
-            "DnsRecordIpType", None if is_function(options) else addresses
-        )
+        default = None if is_function(options) else addresses
+        records = mapping(options).get("DnsRecordIpType", default)
         kinds = {addresses, parts.text(resource, records)}
         if "ipv6" in kinds:
             return Unknown("whether the agent uses IPv6")
         known = kinds <= {"ipv4", "dualstack"}
-        return known or Unknown(
-            f"the type of the addresses of the endpoint {resource.logical_id!r}"
-        )
+        doubt = f"the type of the addresses of the endpoint {resource.logical_id!r}"
+        return known or Unknown(doubt)
 
     def _in_region(self, resource: Resource, name: str) -> Fact:
         """Whether an endpoint is of a service in the region of its VPC, as far as that is known."""

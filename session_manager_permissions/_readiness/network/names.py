@@ -195,9 +195,8 @@ class NameReader(Reader):
             within = {_is_within(domain, name) for name in names}
             if within == {False}:
                 continue
-            named = True in within or Unknown(
-                f"the name of the hosted zone {resource.logical_id!r}"
-            )
+            doubt = Unknown(f"the name of the hosted zone {resource.logical_id!r}")
+            named = True in within or doubt
             for written in listed(resource.properties.get("VPCs")):
                 meant = self._is_of(vpc, resource, written)
                 if meant is not False:
@@ -211,9 +210,8 @@ class NameReader(Reader):
         named = self._parts.reference(zone.template, entry["VPCId"], VPC)
         region = self._parts.text(zone, entry.get("VPCRegion"))
         there, own = zone.template.stack, vpc.template.stack
-        if not may_be_equal(there.account, own.account) or not may_be_equal(
-            None if UNKNOWN in region else region, own.region
-        ):
+        known = None if UNKNOWN in region else region
+        if not (may_be_equal(there.account, own.account) and may_be_equal(known, own.region)):
             return False
         return named if isinstance(named, Unknown) else named is vpc
 
@@ -236,11 +234,8 @@ class NameReader(Reader):
             return {None}
         text = self._parts.text
         name, kind = self._text(resource, record.get("Name")), text(resource, record.get("Type"))
-        if all(_matches(name, one) is False for one in names) or kind not in {
-            "A",
-            "CNAME",
-            UNKNOWN,
-        }:
+        is_its_name = any(_matches(name, one) is not False for one in names)
+        if not is_its_name or kind not in {"A", "CNAME", UNKNOWN}:
             return set()
         found = {
             one
@@ -313,6 +308,5 @@ def _may_be_one(one: str, other: str) -> bool:
         return fnmatchcase(one, other) or fnmatchcase(other, one)
     ends = [(text.partition("*")[0], text.rpartition("*")[2]) for text in (one, other)]
     (start, end), (other_start, other_end) = ends
-    return (start.startswith(other_start) or other_start.startswith(start)) and (
-        end.endswith(other_end) or other_end.endswith(end)
-    )
+    begin_alike = start.startswith(other_start) or other_start.startswith(start)
+    return begin_alike and (end.endswith(other_end) or other_end.endswith(end))

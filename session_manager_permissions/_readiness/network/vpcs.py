@@ -112,14 +112,13 @@ class VpcReader(Reader):
 
     @cached_property
     def _strangers(self) -> dict[Resource, list[Resource]]:
-        return self._parts.by_mentioned(
-            [
-                one
-                for type_, resources in self._parts.by_type.items()
-                if _NETWORK.fullmatch(type_) and not _KNOWN.fullmatch(type_)
-                for one in resources
-            ]
-        )
+        strange = [
+            one
+            for type_, resources in self._parts.by_type.items()
+            if _NETWORK.fullmatch(type_) and not _KNOWN.fullmatch(type_)
+            for one in resources
+        ]
+        return self._parts.by_mentioned(strange)
 
     def _gateways(self, vpc: Resource) -> tuple[tuple[Reference, Fact], ...]:
         """The internet gateways, each with whether it is attached and open."""

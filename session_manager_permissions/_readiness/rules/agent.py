@@ -162,6 +162,5 @@ def _may_install(parts: Parts, compute: Compute) -> bool:
         return False
     script = mapping(written.value).get("Fn::Base64", written.value)
     text = parts.assembly.text(written.owner.template, script)
-    return "ssm" in text or any(
-        "://" in line or not _HARMLESS.fullmatch(line.strip()) for line in text.splitlines()
-    )
+    lines = map(str.strip, text.splitlines())
+    return "ssm" in text or any("://" in one or not _HARMLESS.fullmatch(one) for one in lines)

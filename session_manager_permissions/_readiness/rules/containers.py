@@ -101,9 +101,8 @@ def _of_role(
 ) -> Iterator[_Said]:
     written, asked = task.properties.get("TaskRoleArn"), _asked(parts, service)
     if written is None:
-        needs = [
-            parts.text(task, one) for one in listed(task.properties.get("RequiresCompatibilities"))
-        ]
+        required = listed(task.properties.get("RequiresCompatibilities"))
+        needs = [parts.text(task, one) for one in required]
         launch = parts.text(service, service.properties.get("LaunchType", ""))
         if launch == "FARGATE" or needs == ["FARGATE"]:
             options = (_OPTION, *(rules.options(asked) if asked else ()))

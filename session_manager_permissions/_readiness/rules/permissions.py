@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
-from session_manager_permissions._readiness.policies import NEEDED, Decision
+from session_manager_permissions._readiness.policies import NEEDED
 
 from .credentials import GiveProfile
 from .kinds import kind_of
@@ -15,7 +15,7 @@ from .remedies import LEAVE_OUT, Allow, Fix
 from .rule import Finding, Told, not_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from session_manager_permissions._readiness.decisions import Ability
     from session_manager_permissions._readiness.roles import Role
@@ -128,10 +128,7 @@ def _deciding(abilities: dict[str, Ability]) -> str:
 
 def allow(role: Role, missing: dict[str, Ability], *options: Option) -> Allow:
     """Return what allows the missing actions."""
-
-    def lacks(decided: Callable[[Ability], Decision]) -> tuple[str, ...]:
-        denied = Answer.IMPLICIT_DENY
-        return tuple(action for action, one in missing.items() if decided(one).answer is denied)
-
-    by_policy, by_boundary = lacks(lambda one: one.identity), lacks(lambda one: one.boundary)
+    denied = Answer.IMPLICIT_DENY
+    by_policy = tuple(name for name, one in missing.items() if one.identity.answer is denied)
+    by_boundary = tuple(name for name, one in missing.items() if one.boundary.answer is denied)
     return Allow(role.resource, by_policy, options, by_boundary)

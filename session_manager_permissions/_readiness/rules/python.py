@@ -304,9 +304,8 @@ class Code(Writing):
             name = f"cfn_{snake(above[-1])}"
             taken = f"{self._found(made, above)}.node.default_child"
         elif made.is_included:
-            include = self._variable(
-                (made.stack, *above), f"{snake(above[-1])}_include", self._found(made, above)
-            )
+            found = self._found(made, above)
+            include = self._variable((made.stack, *above), f"{snake(above[-1])}_include", found)
             name, taken = snake(last), f"{include}.get_resource({in_python(last)})"
         else:
             name, taken = snake("_".join(made.ids[-2:])), self._found(made, made.ids)

@@ -69,10 +69,8 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
             "merge several of them into one, or use inline policies",
         )
     elif number > _limits.MANAGED_POLICIES:
-        yield (
-            f"{QUOTA}{_limits.MANAGED_POLICIES} unless it was raised ({its_role(role)} has "
-            f"{number})"
-        )
+        has = f"{its_role(role)} has {number}"
+        yield f"{QUOTA}{_limits.MANAGED_POLICIES} unless it was raised ({has})"
 
 
 # What the role may have in all worlds together is compared with the quota first: only if that is

@@ -89,10 +89,8 @@ class Set(Fix):
             to.set(self.resource, self.path, self.value)
             return
         name, whose = self.path.removeprefix(f"{above}."), self.resource.logical_id
-        to.say(
-            f"set {name} to {to.literal(self.value)} in each value that {above} of {whose!r} "
-            "can have"
-        )
+        where = f"each value that {above} of {whose!r} can have"
+        to.say(f"set {name} to {to.literal(self.value)} in {where}")
 
 
 @dataclass(frozen=True)

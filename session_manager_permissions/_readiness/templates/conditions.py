@@ -26,9 +26,8 @@ class Conditions:
         called = str(name)
         written = name if isinstance(name, dict) else template.conditions.get(called)
         try:
-            return self._worlds.once(
-                ("condition", template, called), lambda: self._of(template, written, called)
-            )
+            key = "condition", template, called
+            return self._worlds.once(key, lambda: self._of(template, written, called))
         except RecursionError:  # CloudFormation refuses a condition that refers to itself
             return False
 

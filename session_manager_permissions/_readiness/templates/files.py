@@ -69,9 +69,8 @@ class Files:
         template = resource.template
         url = resource.written.get(_NESTED[resource.type])
         path = mapping(resource.body.get("Metadata")).get("aws:asset:path")
-        file = template.path.parent / (
-            path if isinstance(path, str) else self._asset(resource, url)
-        )
+        asset = path if isinstance(path, str) else self._asset(resource, url)
+        file = template.path.parent / asset
         nested = self._read(file, template.stack, resource) if self._has_room(template) else None
         if nested is None:
             what = f"the nested stack {resource.logical_id!r}, whose template can't be read"

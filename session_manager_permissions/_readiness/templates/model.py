@@ -218,9 +218,8 @@ class Template:
     def may_make_list(self, expression: object) -> bool:
         """Tell whether an expression is a function that may make a list."""
         function, argument = intrinsic(expression)
-        return function in {"Fn::FindInMap", "Fn::Split"} or (
-            function == "Ref" and argument in self.lists
-        )
+        is_list = function == "Ref" and argument in self.lists
+        return is_list or function in {"Fn::FindInMap", "Fn::Split"}
 
     def may_vary(self, value: dict[str, Any]) -> bool:
         """Tell whether a mapping is a function that may choose a value, or make a list."""
