@@ -129,8 +129,7 @@ def _all_pass(place: Place, groups: tuple[Reference, ...], side: _Side, end: End
         if group is None:
             unseen.append(Unknown(decider(reference, "security group")))
             continue
-        of_side = group.inbound if side == "inbound" else group.outbound
-        rules += of_side
+        rules += group.inbound if side == "inbound" else group.outbound
         unseen += doubts([group.complete])
     facts = [_admitted(place, rules, unseen, one, end) for one in end.ranges]
     if False in facts and facts.count(False) < len(facts):

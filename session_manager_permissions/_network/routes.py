@@ -65,8 +65,7 @@ def _table(place: Place, subnet: Subnet, vpc: Vpc) -> RouteTable | Unknown:
     reference = vpc.main_table if subnet.table is None else subnet.table
     if reference is None:
         return RouteTable(f"main route table of {vpc.name}")
-    table = place.network.tables.get(reference)
-    return table or Unknown(decider(reference, "route table"))
+    return place.network.tables.get(reference) or Unknown(decider(reference, "route table"))
 
 
 def in_table(endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Fact:

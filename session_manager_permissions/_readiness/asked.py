@@ -123,8 +123,7 @@ class PolicyReader:
         among = tuple(("kms:resourcealiases", one) for one in self._aliases(asked.on))
         context = known._replace(read=lambda written: marked(value(written)), among=among)
         if self._is_one_environment(template):
-            region = marked(value({"Ref": "AWS::Region"}))
-            return context.knowing({_needs.REGION_KEY: region})
+            return context.knowing({_needs.REGION_KEY: marked(value({"Ref": "AWS::Region"}))})
         return context
 
     def _aliases(self, key: Value | None) -> list[str]:

@@ -374,8 +374,7 @@ def _unknown_profile(profile: Resource, role: str, decides: list[str]) -> Findin
 
 
 def _unknown_compute(resource: Resource, decides: list[str]) -> Finding:
-    said = _not_known(resource, decides)
-    return CANNOT_BE_KNOWN.found(resource, "Properties", said, _ASK_AWS)
+    return CANNOT_BE_KNOWN.found(resource, "Properties", _not_known(resource, decides), _ASK_AWS)
 
 
 def _not_known(resource: Resource, decides: list[str]) -> str:

@@ -237,8 +237,7 @@ class Launchers:
         """Whether a whole value is the name or the ARN of a profile, in any world."""
         if isinstance(value, str):
             return re.match("arn:[^:]*:iam::[^:]*:instance-profile/", value) is not None
-        values = self._parts.assembly.possible(resource.template, value)
-        found = map(referred, values)
+        found = map(referred, self._parts.assembly.possible(resource.template, value))
         return any(one is not None and one.type == PROFILE_TYPE for one in found)
 
     def in_code(self, role: Resource, profile: Resource) -> str:

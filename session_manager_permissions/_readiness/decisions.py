@@ -119,8 +119,7 @@ class Decisions:
         if not role.in_app:
             known = f"the role {role.name!r}, which is not in this app"
             named = next(iter(listed(role.resource.properties.get("Roles"))), None)
-            there = role.resource.template
-            unknown = decider(named, "role of the profile", there)
+            unknown = decider(named, "role of the profile", role.resource.template)
             yield from anything(known if role.name else unknown)
             return
         for name, arn in self.roles.not_of_app(role, asked.actions):

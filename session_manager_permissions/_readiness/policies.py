@@ -175,8 +175,7 @@ def _actions_in(document: object) -> tuple[str, ...]:
     document = as_document(document)
     if not isinstance(document, dict):
         return _ANY
-    statements = values_of(document, "Statement")
-    return tuple(action for one in statements for action in _actions(one))
+    return tuple(action for one in values_of(document, "Statement") for action in _actions(one))
 
 
 def _actions(entry: object) -> tuple[str, ...]:

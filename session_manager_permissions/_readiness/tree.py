@@ -55,8 +55,7 @@ class ConstructTree(Constructs):
         resources = {} if stack is None else self._resources(stack, resource.type)
         construct = resources.get(resource.logical_id)
         if stack is None or construct is None:
-            made = super().made(resource)
-            return made._replace(is_in_app=stack is not None)
+            return super().made(resource)._replace(is_in_app=stack is not None)
         stack_path = stack.node.path
         ids = construct.node.path.removeprefix(f"{stack_path}/").split("/")
         parent = construct.node.scope

@@ -65,12 +65,11 @@ class EndpointReader(Reader):
     @cached_property
     def _services(self) -> dict[Resource, set[str]]:
         """The services that each endpoint may be of, in any world."""
-        assembly = self._parts.assembly
         return {
             one: {
                 service
                 for value in values_of(one.properties, "ServiceName")
-                for name in assembly.possible(one.template, value)
+                for name in self._parts.assembly.possible(one.template, value)
                 for service in _services_of(as_text(name))
             }
             for one in self._parts.by_type[_ENDPOINT]
@@ -128,8 +127,7 @@ class EndpointReader(Reader):
 
         If the endpoint does not name its VPC, its subnets, groups and route tables may.
         """
-        value = resource.properties.get("VpcId")
-        named = self._parts.reference(resource.template, value, VPC)
+        named = self._parts.reference(resource.template, resource.properties.get("VpcId"), VPC)
         if _is_of_app(named):
             return False  # it is found by what it names
         for part in (*endpoint.subnets, *endpoint.groups, *endpoint.tables):
@@ -138,8 +136,7 @@ class EndpointReader(Reader):
                 return of_part is vpc
         if not isinstance(named, Unknown):
             return named is vpc
-        stack = resource.template.stack
-        return named if may_be_one_region(vpc.template.stack, stack) else False
+        return named if may_be_one_region(vpc.template.stack, resource.template.stack) else False
 
     def _private_dns(self, resource: Resource, service: str, *, fips: bool) -> Fact:
         """Whether the public name of the service leads to an endpoint, DNS attributes aside."""

@@ -133,8 +133,7 @@ class Reading:
         return self.parts.worlds.once((self.parts, kind, stack, key), found)
 
     def _parents(self, resource: Resource, kind: PartOf) -> tuple[Reference, ...]:
-        value = resource.properties.get(kind.by)
-        return self.parts.references(resource.template, value, kind.to)
+        return self.parts.references(resource.template, resource.properties.get(kind.by), kind.to)
 
     def _index(self, kind: PartOf) -> _Index:
         found = self._indexes[kind] = _Index(defaultdict(list), [])

@@ -141,8 +141,7 @@ class VpcReader(Reader):
             return True
         doubt = Unknown(f"the route table of the internet gateway {gateway.logical_id!r}")
         for one in self._reading.of(gateway, _EDGE):
-            value = one.properties.get("RouteTableId")
-            table = self._parts.reference(one.template, value, TABLE)
+            table = self._parts.reference(one.template, one.properties.get("RouteTableId"), TABLE)
             if not isinstance(table, Resource) or self._reading.of(table, ROUTE):
                 return doubt
         return self._reading.unseen(gateway, _EDGE) or True

@@ -372,8 +372,7 @@ class SessionRules:
         alias = reference_to(value, "AWS::KMS::Alias")
         if alias is None:
             return value
-        target = alias.properties.get("TargetKeyId")
-        return self._sessions.named(alias.template, target, KEY)
+        return self._sessions.named(alias.template, alias.properties.get("TargetKeyId"), KEY)
 
 
 def _arn_of_key(document: Document, named: Value) -> Value:

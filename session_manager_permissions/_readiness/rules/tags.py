@@ -118,8 +118,7 @@ def _tags(parts: Parts, compute: Resource) -> Iterator[tuple[str, str]]:
 def _of_template(parts: Parts, template: Resource) -> Iterator[tuple[str, str]]:
     data = mapping(template.properties.get("LaunchTemplateData"))
     for entry, _ in mappings(data.get("TagSpecifications")):
-        type_ = parts.text(template, mapping(entry).get("ResourceType"))
-        if type_ in {"instance", UNKNOWN}:
+        if parts.text(template, mapping(entry).get("ResourceType")) in {"instance", UNKNOWN}:
             for tag, _ in mappings(mapping(entry).get("Tags", UNKNOWN)):
                 yield _tag(parts, template, tag)
 
