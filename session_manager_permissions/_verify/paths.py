@@ -109,7 +109,7 @@ def _judged(
         opened={one for one, path in paths.items() if path.state is verdicts.State.OPEN},
     )
     problems = {
-        service: _told(service, path, served[service])
+        service: _told(service, path, served[service] if service in vpc.arriving else path)
         for service, path in paths.items()
         if path.problems
     }
@@ -120,12 +120,12 @@ def _judged(
 def _told(service: str, path: verdicts.Path, served: verdicts.Path) -> list[verdicts.Problem]:
     """List what is wrong with a path that is closed.
 
-    Where there is an interface endpoint, it does not matter that no route leads out.
+    Where an interface endpoint is being made, it does not matter that no route leads out.
 
     Args:
         service: where the path leads.
         path: the path.
-        served: the path once the endpoints that are there serve the names of their services.
+        served: the path once the endpoints that are being made serve the names of their services.
     """
     seen = [one for one in path.problems if one.subject or service == "s3"]
     return [*dict.fromkeys((*seen, *served.problems))] or [*path.problems]

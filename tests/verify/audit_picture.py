@@ -15,7 +15,6 @@ from tests.conftest import ROOT
 
 from .audits import sample
 
-PICTURE: Final = ROOT / "docs/pictures/audit.png"
 SIZE: Final = (1200, 1066)
 
 
@@ -26,7 +25,7 @@ def main() -> None:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         view = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
         view.goto(page.as_uri())
-        view.screenshot(path=PICTURE)
+        view.screenshot(path=ROOT / "docs/pictures/audit.png")
         browser.close()
 
 

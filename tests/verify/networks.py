@@ -378,6 +378,9 @@ ENDPOINTS: Final = {
 NAMES: Final = {
     "private DNS off": path("path-ssm", closed(NO_NAMES, MESSAGES)),
     "private DNS off, beside a NAT gateway": path("", endpoints(NO_NAMES)),
+    "private DNS off, beside a NAT gateway, and egress to the VPC alone": path(
+        CHANNELS, endpoints(*UNNAMED), groups(
+            group("sg-web", IpPermissionsEgress=OF_VPC["IpPermissions"]), group("sg-endpoints"))),
     "private DNS off, and zones that may not be listed": path(
         UNKNOWN, closed(NO_NAMES, MESSAGES), lambda w: w.refuses("route53:ListHostedZonesByVPC")),
     "a zone of a service": path("path-ssm?", zones({"Name": SSM_ZONE})),

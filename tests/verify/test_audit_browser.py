@@ -23,8 +23,7 @@ playwright = pytest.importorskip(
     "playwright.sync_api", reason="the group `browser` is not installed"
 )
 
-Scheme = Literal["light", "dark"]
-SCHEMES: Final[tuple[Scheme, ...]] = ("light", "dark")
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 RULES: Final = {"color-contrast", "heading-order", "label", "scrollable-region-focusable"}
 """The rules of axe that the page must have something for."""
 
