@@ -2,8 +2,9 @@
 
 A role can't be changed in three cases. Its ARN is that of a service-linked role, or of one that AWS
 reserves (`refuse_by_arn`). A stack of another account owns it (`_refuse_other_account`). Or CDK
-leaves it out of the policy, as it was imported with `mutable=False`, or by the ARN of another
-account (`attach_or_refuse`). `operators` checks by itself whom it grants permissions to.
+leaves it out of the policy (`attach_or_refuse`), as it was imported with `mutable=False`, or by the
+ARN of another account (`refuse_arn_of_other_account`). `operators` checks by itself whom it grants
+permissions to.
 """
 
 from __future__ import annotations
