@@ -25,7 +25,7 @@ from .rules import CANNOT_BE_KNOWN, Finding, Told
 from .rules.constructs import Constructs
 from .rules.kinds import kind_of
 from .rules.remedies import Allow, Ask
-from .rules.writer import LaunchedBy, Shared
+from .rules.writer import LaunchedBy, Shared, written
 from .sessions import Sessions
 from .worlds import only_if
 
@@ -167,12 +167,9 @@ class _Checking:
             return told
 
         judgement = judged(self._worlds, judge)
-        behind, name = (*roles,), "NAME"
-        match behind:
-            case [role] if not role.in_app:
-                name = in_shell(role.name, _limits.ROLE.fault, name)
+        behind = (*roles,)
         if judgement.decides:
-            return behind, [_unknown_profile(profile, name, judgement.decides)]
+            return behind, [_unknown_profile(profile, behind, judgement.decides)]
         found = rules.permissions.together(judgement.found)
         if found and len(behind) == 1:
             lacking = partial(self._session_rules.lacking, behind[0], profile)
@@ -366,8 +363,11 @@ def _verdict(found: list[Finding]) -> str:
     return "not ready" if is_not_ready else "can't be known"
 
 
-def _unknown_profile(profile: Resource, role: str, decides: list[str]) -> Finding:
+def _unknown_profile(profile: Resource, behind: tuple[Role, ...], decides: list[str]) -> Finding:
     of_quota = len(decides) == 1 and decides[0].startswith(rules.quotas.QUOTA)
+    names = [written(one.resource, "RoleName") if one.in_app else one.name for one in behind]
+    known = str(names[0] or "") if len(names) == 1 else ""
+    role = in_shell(known, _limits.ROLE.fault, "NAME")
     ask = Ask(f"Ask IAM after the deployment: session-manager-permissions verify --role {role}")
     fix = rules.quotas.LOOK_UP if of_quota else ask
     return CANNOT_BE_KNOWN.on_role_of(profile, _not_known(profile, decides), fix)
