@@ -239,6 +239,7 @@ class SessionManagerPermissions(Construct):
 
     def _attach(self, target: Target) -> None:
         if target.key in self._targets:
+            # A role of this name in another account is another role.
             refuse_arn_of_other_account(target.role, self._stack)
             return
         if self._given_name is not None and not is_lookup_dummy(target.role):

@@ -150,11 +150,12 @@ def attach_or_refuse(policy: iam.Policy, target: Target, stack: cdk.Stack) -> No
     if found["name"] in found.get("roles", ()) or is_lookup_dummy(role) or reports_only(role):
         return
     refuse_arn_of_other_account(role, stack)
-    there, here = (Environment.of(one).account for one in (cdk.Stack.of(role), stack))
-    if differ(there, here):
+    account = Environment.in_arn(role.role_arn).account or Environment.of(stack).account
+    there = Environment.of(cdk.Stack.of(role)).account
+    if differ(there, account):
         raise ValueError(
             f"role {role.node.path!r} was imported in a stack of account {there}, where CDK "
-            f"attaches no policy to it: import it in a stack of account {here}"
+            f"attaches no policy to it: import it in a stack of account {account}"
         )
     raise ValueError(
         f"role {role.node.path!r} was imported with mutable=False, or comes from "

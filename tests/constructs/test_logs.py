@@ -59,10 +59,6 @@ def get_arn(logical_id: str) -> dict[str, Any]:
 # Which bucket
 
 
-def owned_bucket(stack: cdk.Stack) -> s3.IBucket:
-    return s3.Bucket(stack, "Logs")
-
-
 def bucket_of(stack: cdk.Stack, account: str | None) -> s3.IBucket:
     return s3.Bucket.from_bucket_attributes(stack, "Logs", bucket_name=BUCKET, account=account)
 
@@ -71,7 +67,7 @@ L1_BUCKET: Final = get_arn("Logs")
 IN_CHINA: Final = f"arn:aws-cn:s3:::{BUCKET}"
 BUCKET_HERE: Final = in_partition(f":s3:::{BUCKET}")
 BUCKETS: Final[dict[str, tuple[MakeBucket, object]]] = {
-    "owned": (owned_bucket, get_arn("Logs6819BB44")),
+    "owned": (lambda s: s3.Bucket(s, "Logs"), get_arn("Logs6819BB44")),
     "imported-by-name": (lambda s: s3.Bucket.from_bucket_name(s, "Logs", BUCKET), BUCKET_HERE),
     "imported-by-arn": (lambda s: s3.Bucket.from_bucket_arn(s, "Logs", IN_CHINA), IN_CHINA),
     "imported-by-attributes": (lambda s: bucket_of(s, None), BUCKET_HERE),
@@ -228,7 +224,7 @@ def with_rule(stack: cdk.Stack) -> s3.CfnBucket:
 
 # those with no key to grant on, or none that is known
 NO_KEY: Final[dict[str, MakeBucket]] = {
-    "owned": owned_bucket,
+    "owned": lambda s: s3.Bucket(s, "Logs"),
     "owned, S3": l2_bucket(s3.BucketEncryption.S3_MANAGED),
     "owned, AWS managed": l2_bucket(s3.BucketEncryption.KMS_MANAGED),
     "imported, AWS managed": lambda s: imported_with(s, imported_alias(s, "alias/aws/s3")),

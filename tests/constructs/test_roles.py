@@ -168,8 +168,11 @@ def test_a_role_of_the_parent_stack_gets_it_from_a_nested_stack(make_app: MakeAp
 
 
 def test_an_environment_agnostic_stack_counts_every_account_as_its_own(stack: cdk.Stack) -> None:
-    permit(stack, role_by_arn(stack, role_arn(account=OTHER_ACCOUNT)))
+    permissions = permit(stack, role_by_arn(stack, role_arn(account=OTHER_ACCOUNT)))
     assert policy(stack)["Roles"] == ["Existing"]
+    theirs = role_by_arn(cdk.Stack(app_of(stack), "Here", env=HERE), role_arn("It", OTHER_ACCOUNT))
+    with pytest.raises(ValueError, match=f"no policy to it: .* a stack of account {OTHER_ACCOUNT}"):
+        permissions.attach_to_role(theirs)
 
 
 @pytest.mark.parametrize(("owner_env", "env"), [(None, HERE), (HERE, None)])
@@ -488,7 +491,6 @@ def test_policies_of_one_name_are_no_error_on_roles_that_differ(make_app: MakeAp
 def test_what_each_region_has_of_its_own_differs(make_app: MakeApp) -> None:
     app, by_region = make_app(), f"web-{cdk.Aws.REGION}"
     for stack in (cdk.Stack(app, f"In{env.region}", env=env) for env in (HERE, THERE)):
-        permit(stack, owned_role(stack, name=by_region), policy_name="Sessions").attach_to_role(
-            by_its_export(stack)
-        )
+        permissions = permit(stack, owned_role(stack, name=by_region), policy_name="Sessions")
+        permissions.attach_to_role(by_its_export(stack))
         SessionManagerPermissions(stack, "It", role=existing_role(stack), policy_name=by_region)
