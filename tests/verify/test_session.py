@@ -32,12 +32,14 @@ class Raw:
         yield self._content
 
 
-def answering(
-    patch: pytest.MonkeyPatch, service: str, answers: list[Answer]
-) -> tuple[Boto, Iterator[Answer]]:
-    """Calls of a service that get these answers, and those that are left."""
+@pytest.fixture(autouse=True)
+def signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SIGNED_IN.items():
-        patch.setenv(name, value)
+        monkeypatch.setenv(name, value)
+
+
+def answering(service: str, answers: list[Answer]) -> tuple[Boto, Iterator[Answer]]:
+    """Calls of a service that get these answers, and those that are left."""
     calls = Boto(None, HERE)
     left = iter(answers)
 
@@ -61,11 +63,9 @@ def page(zone: str, more: str = "") -> str:
     pytest.param([(301, REDIRECT, THERE), (200, FOUND, {})], ELSEWHERE, id="a redirect"),
     pytest.param([(400, MALFORMED, {}), (200, FOUND, {})], ELSEWHERE, id="another signature"),
 ])  # fmt: skip
-def test_s3_names_another_region(
-    answers: list[Answer], region: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_s3_names_another_region(answers: list[Answer], region: str | None) -> None:
     # botocore remembers where a bucket is
-    calls, left = answering(monkeypatch, "s3", [*answers, (200, FOUND, {})])
+    calls, left = answering("s3", [*answers, (200, FOUND, {})])
 
     for _ in range(2):
         (found,) = calls.pages("s3", HERE, "GetBucketEncryption", {"Bucket": "session-logs"})
@@ -74,9 +74,9 @@ def test_s3_names_another_region(
     assert [*left] == []
 
 
-def test_each_page_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_page_is_asked_for() -> None:
     pages = (page("one.", "<NextToken>more</NextToken>"), page("two."))
-    calls, left = answering(monkeypatch, "route53", [(200, one, {}) for one in pages])
+    calls, left = answering("route53", [(200, one, {}) for one in pages])
 
     asked = {"VPCId": "vpc-1", "VPCRegion": HERE}
     found = [*calls.pages("route53", HERE, "ListHostedZonesByVPC", asked)]
