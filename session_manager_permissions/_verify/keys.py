@@ -98,11 +98,10 @@ def describe_key(
             "KeySpec": key.get("KeySpec") or key["CustomerMasterKeySpec"],
         }
 
-    return session.ask(
+    return session.in_region(arn.split(":")[3]).ask(
         DESCRIBE_KEY,
         read,
         on=on or arn,
         missing=missing or f"there is no {arn}",
-        region=arn.split(":")[3],
         KeyId=arn,
     )

@@ -113,24 +113,9 @@ class LiveVpc:
         """Judges the paths as they are once its endpoints are there, and the names of their
         services lead to them."""
 
-    def placement(
-        self,
-        instance: _Described,
-        more_actions: tuple[str, ...],
-        principal: str,
-        resources: tuple[tuple[str, str], ...],
-    ) -> model.Placement:
-        """Say where an instance is.
-
-        Args:
-            instance: the instance, as `DescribeInstances` has it.
-            more_actions: what it calls besides what every agent does.
-            principal: the ARN of the role that makes its calls; "" if it is not known.
-            resources: the resources of actions.
-        """
+    def placement(self, instance: _Described) -> model.Placement:
+        """Say where an instance is, as `DescribeInstances` has it."""
         own = instance["SubnetId"]
-        # Without a policy to judge, instances with other roles are in the same place.
-        is_asked = any(one.policy is not None for one in self.vpc.endpoints)
         subnet = self.network.subnets.get(own)
         only_ipv6 = own in self._only_ipv6
         return model.Placement(
@@ -139,9 +124,6 @@ class LiveVpc:
             _public_address(instance),
             other_interfaces=len(instance.get("NetworkInterfaces", [])) > 1,
             address=self._address(instance, subnet),
-            principal=principal if is_asked else "",
-            resources=resources if is_asked else (),
-            more_actions=more_actions,
         )
 
     def _address(self, instance: _Described, subnet: model.Subnet | None) -> IPv4Network | None:

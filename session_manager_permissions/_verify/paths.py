@@ -85,11 +85,14 @@ def _judged(
     if foreign:  # such as those that another account shares
         vpc = read_vpc(node.session, asked._replace(more_groups=foreign))
     certain, possible = _more_actions(preferences, identity)
-    is_sure = identity.role is not None and not identity.replaced and not identity.in_doubt
-    principal = identity.role.arn if identity.role and is_sure else ""
-    resources = tuple(_resources(node, preferences))
+    place = vpc.placement(instance)
+    # Without a policy to judge, instances with other roles are in the same place.
+    if any(one.policy is not None for one in vpc.vpc.endpoints):
+        is_sure = identity.role is not None and not identity.replaced and not identity.in_doubt
+        principal = identity.role.arn if identity.role and is_sure else ""
+        place = place._replace(principal=principal, resources=(*_resources(node, preferences),))
     paths, in_case, served = (
-        judge.judge([vpc.placement(instance, actions, principal, resources)], wanted).paths
+        judge.judge([place._replace(more_actions=actions)], wanted).paths
         for judge, actions in (
             (vpc.judge, certain),
             (vpc.judge, possible),

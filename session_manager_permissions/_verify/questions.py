@@ -251,11 +251,10 @@ class Agent:
 
     def _via_s3(self, key: LiveKey) -> Context:
         """Return the condition keys that say that S3 calls AWS KMS for the agent."""
-        keys = [ConditionKey("aws:ViaAWSService", "true", "boolean"), _TLS_OF_SERVICE]
-        if self.session.region is not None:
-            service = f"s3.{key.arn.split(':')[3]}.{self.session.dns_suffix}"
-            keys.append(ConditionKey("kms:ViaService", service))
-        return tuple(keys)
+        region = key.arn.split(":")[3]
+        service = f"s3.{region}.{self.session.in_region(region).dns_suffix}"
+        by_service = ConditionKey("aws:ViaAWSService", "true", "boolean")
+        return (by_service, _TLS_OF_SERVICE, ConditionKey("kms:ViaService", service))
 
     def _logs_in_cloudwatch(self, group: str) -> Question:
         role, region = self.role, self.session.region

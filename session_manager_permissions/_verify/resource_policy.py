@@ -154,8 +154,8 @@ def policy_of(
 def key_policy(session: Session, arn: str) -> ResourcePolicy:
     """Read the policy of a key."""
     policy = ResourcePolicy(f"the key {arn}", key=arn)
-    asked = {"on": arn, "region": arn.split(":")[3], "KeyId": arn, "PolicyName": "default"}
-    return _read(session, "kms:GetKeyPolicy", policy, **asked)
+    there, asked = session.in_region(arn.split(":")[3]), {"KeyId": arn, "PolicyName": "default"}
+    return _read(there, "kms:GetKeyPolicy", policy, on=arn, **asked)
 
 
 def _read(session: Session, call: str, policy: ResourcePolicy, **asked: str) -> ResourcePolicy:

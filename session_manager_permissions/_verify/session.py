@@ -206,17 +206,13 @@ class Session:
     """Asks AWS in one region. A session in another region shares the answers."""
 
     def __init__(
-        self,
-        calls: Calls,
-        region: str | None,
-        profile: str | None = None,
-        waiting: Waiting | None = None,
+        self, calls: Calls, region: str | None, profile: str | None, waiting: Waiting
     ) -> None:
         self._calls = calls
         self.region = region
         self.profile = profile
         """The profile of the AWS configuration that the user named."""
-        self._waiting = waiting or Waiting()
+        self._waiting = waiting
         self._lock = Lock()
         self._answers: dict[Hashable, Future[Any]] = {}
         self._silent: dict[tuple[str, str | None], CannotAsk] = {}
@@ -259,7 +255,6 @@ class Session:
         *,
         missing: str = "there is none",
         on: str = "*",
-        region: str | None = None,
         kept: bool = True,
         **asked: object,
     ) -> _Found:
@@ -271,7 +266,6 @@ class Session:
                 answered is not AWS.
             missing: what to say if the resource does not exist. Default: - that there is none
             on: what the credentials need the action on. Default: - `*`
-            region: the region. Default: - that of the session
             kept: whether to keep the answer, as somebody may ask the same.
             asked: the parameters.
 
@@ -281,15 +275,14 @@ class Session:
             CannotAsk: AWS refuses for another reason, or does not answer.
         """
         service = call.partition(":")[0]
-        where = region or self.region
 
         def find() -> _Found:
-            answer = _joined(self.pages(call, missing=missing, on=on, region=where, **asked))
+            answer = _joined(self.pages(call, missing=missing, on=on, **asked))
             return answered(read_in(service, lambda: read(answer)))
 
-        shared = None if service in _GLOBAL else where
         if not kept:
             return find()
+        shared = None if service in _GLOBAL else self.region
         question = _ApiCall(call, shared, json.dumps(asked, sort_keys=True))
         if self.most is not None and question not in self._answers:
             made = self._calls_that_count()
@@ -302,13 +295,7 @@ class Session:
         return len(calls) - max(0, calls.count(_SIMULATES) - _MOST_SIMULATIONS)
 
     def pages(
-        self,
-        call: str,
-        *,
-        missing: str = "there is none",
-        on: str = "*",
-        region: str | None = None,
-        **asked: object,
+        self, call: str, *, missing: str = "there is none", on: str = "*", **asked: object
     ) -> Iterator[Any]:
         """Ask AWS, and yield the pages of the answer, which are not kept.
 
@@ -318,7 +305,7 @@ class Session:
             CannotAsk: AWS refuses for another reason, or does not answer.
         """
         service, _, operation = call.partition(":")
-        place = service, region or self.region
+        place = service, self.region
         addressee = Addressee(*place, on, missing, self.profile)
         found = iter(self._calls.pages(*place, operation, asked))
 
@@ -382,10 +369,7 @@ def _joined(pages: Iterable[_Described]) -> _Described:
 
 
 def aws_session(
-    profile: str | None,
-    region: str | None,
-    waiting: Waiting,
-    retries: Mapping[str, object] = _RETRIES,
+    profile: str | None, region: str | None, waiting: Waiting, retries: Mapping[str, Any] = _RETRIES
 ) -> Session:
     """Return a session that asks AWS by boto3."""
     with waiting.on(_CREDENTIALS):  # a program that gives them may take long

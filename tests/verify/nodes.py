@@ -320,7 +320,7 @@ class Session(_Session):
         region: str | None = REGION,
         waiting: Waiting | None = None,
     ) -> None:
-        super().__init__(world, region, profile, waiting)
+        super().__init__(world, region, profile, waiting or Waiting())
 
 
 def diagnosed(
