@@ -46,11 +46,7 @@ def read_bucket(node: Node, bucket: str | None) -> Bucket:
         region = found.get("BucketRegion", node.region)  # S3 would have named another one
         return Bucket(default["SSEAlgorithm"], region, default.get("KMSMasterKeyID"))
 
-    asked = {
-        "on": f"arn:{node.partition}:s3:::{bucket}",
-        "missing": f"there is no bucket {bucket!r}",
-        "Bucket": bucket,
-    }
+    asked = {"on": f"arn:{node.partition}:s3:::{bucket}", "Bucket": bucket}
     found = node.session.tried(_BUCKET, read, **asked, ExpectedBucketOwner=node.account)
     if isinstance(found, NotPermitted):
         of_anyone = node.session.tried(_BUCKET, read, **asked)
@@ -187,7 +183,6 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     groups = node.session.tried(
         _GROUP,
         lambda found: [{**one, "logGroupName": one["logGroupName"]} for one in found["logGroups"]],
-        missing=f"there is no log group {group!r}",
         logGroupNamePrefix=group,
         PaginationConfig={"MaxItems": 1},
     )

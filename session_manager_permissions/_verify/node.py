@@ -198,7 +198,6 @@ def _record(session: Session, node_id: str) -> dict[str, Any] | CannotAsk | None
     found = session.tried(
         RECORD,
         lambda found: next(map(dict, found["InstanceInformationList"]), None),
-        missing=f"Systems Manager has no record of {node_id}",
         Filters=[{"Key": "InstanceIds", "Values": [node_id]}],
     )
     return None if isinstance(found, NotThere) else found

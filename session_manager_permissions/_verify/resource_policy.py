@@ -165,7 +165,7 @@ def _read(session: Session, call: str, policy: ResourcePolicy, **asked: str) -> 
         each = tuple(one | {"Effect": one["Effect"]} for one in statements)
         return policy._replace(statements=each)
 
-    found = session.tried(call, read, missing=f"{policy.of} has no policy", **asked)
+    found = session.tried(call, read, **asked)
     if isinstance(found, NotThere):
         return policy
     return policy._replace(error=found) if isinstance(found, CannotAsk) else found

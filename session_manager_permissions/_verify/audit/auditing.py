@@ -39,7 +39,6 @@ def enabled_regions(session: Session) -> list[str]:
     return session.ask(
         "ec2:DescribeRegions",
         lambda found: sorted(one["RegionName"] for one in found["Regions"]),
-        missing="there are no regions",
     )
 
 
