@@ -82,10 +82,8 @@ class Identity:
     """Why the role is not known."""
     permissions: Permissions = field(default_factory=dict)
     """What that role may do."""
-    replaced: bool = False
-    """Whether the account's role takes the place of the profile's."""
-    in_doubt: bool = False
-    """Whether the account's role may take its place, which is not known."""
+    replaced: bool | None = False
+    """Whether the account's role takes the place of the profile's; None: it may, or not."""
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -145,8 +143,7 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
         role=worker,
         error=error,
         permissions=permissions,
-        replaced=replaced,
-        in_doubt=in_doubt,
+        replaced=None if in_doubt else replaced,
     )
 
 

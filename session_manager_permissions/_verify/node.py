@@ -349,14 +349,9 @@ def _registered(node: Node) -> Outcome:
             return agent.unknown(why, fix="run the command again")
         why = "Systems Manager has no record of the instance: it never registered, or is stopped"
         return agent.failed(why, fix="")
-    agent = REGISTERED.of(
-        node.id,
-        *(
-            Evidence(RECORD, field, node.recorded(field))
-            for field in ("PingStatus", "LastPingDateTime", "AgentVersion")
-            if field == "PingStatus" or node.recorded(field) is not None
-        ),
-    )
+    names = ("PingStatus", "LastPingDateTime", "AgentVersion")
+    told = [one for one in names if one == "PingStatus" or node.recorded(one) is not None]
+    agent = REGISTERED.of(node.id, *(Evidence(RECORD, one, node.recorded(one)) for one in told))
     if node.online:
         return agent.passed("the agent reports in")
     last = node.recorded("LastPingDateTime")

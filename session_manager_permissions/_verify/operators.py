@@ -230,11 +230,7 @@ def _explained(
     lacking = [
         one for one in denied if not (is_allowed(one.answer) or blocks(one.answer, "operator"))
     ]
-    by_key = [
-        one
-        for one in denied
-        if is_allowed(one.answer) or one.admission.answer in ("denied", "closed")
-    ]
+    by_key = [one for one in denied if is_allowed(one.answer) or one.admission.is_shut]
     of_key = {one.admission.why for one in denied if one in by_key or one.is_open}
     fix = (
         *dict.fromkeys(line for lines in blocked.values() for line in lines),

@@ -88,8 +88,8 @@ def _judged(
     place = vpc.placement(instance)
     # Without a policy to judge, instances with other roles are in the same place.
     if any(one.policy is not None for one in vpc.vpc.endpoints):
-        is_sure = identity.role is not None and not identity.replaced and not identity.in_doubt
-        principal = identity.role.arn if identity.role and is_sure else ""
+        is_own = identity.replaced is False
+        principal = identity.role.arn if identity.role and is_own else ""
         place = place._replace(principal=principal, resources=(*_resources(node, preferences),))
     paths, in_case, served = (
         judge.judge([place._replace(more_actions=actions)], wanted).paths
@@ -103,14 +103,9 @@ def _judged(
         if paths[service].state is verdicts.State.OPEN:
             matters = (f"whether that matters: {one.why}" for one in path.problems)
             paths[service] = verdicts.unknown(*matters)
-    proven = _proven_by(node)
-    doubted = [why for one, why in proven.items() if paths[one].state is not verdicts.State.OPEN]
-    remedies = PathRemedies(
-        node=node,
-        vpc=vpc,
-        more_actions=possible,
-        opened={one for one, path in paths.items() if path.state is verdicts.State.OPEN},
-    )
+    opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
+    doubted = [why for one, why in _proven_by(node).items() if one not in opened]
+    remedies = PathRemedies(node=node, vpc=vpc, more_actions=possible, opened=opened)
     problems = {
         service: _told(service, path, served[service] if service in vpc.arriving else path)
         for service, path in paths.items()
@@ -210,7 +205,7 @@ def _more_actions(
     calls = {
         "s3:GetEncryptionConfiguration": document.enforces_s3_encryption,
         "logs:DescribeLogGroups": document.enforces_log_group_encryption,
-        **dict.fromkeys(_BY_TOKEN, True if identity.replaced else identity.in_doubt and None),
+        **dict.fromkeys(_BY_TOKEN, identity.replaced),
     }
     certain = tuple(action for action, does in calls.items() if does)
     return certain, tuple(action for action, does in calls.items() if does is not False)

@@ -104,7 +104,7 @@ def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
     if preferences.document.name is None:
         return preferences.outcomes
     outcomes = [*_permissions(node, preferences, identity)]
-    if identity.in_doubt:
+    if identity.replaced is None:
         outcomes = [unless_replaced(one) for one in outcomes]
     key_usable, *others = preferences.outcomes
     if key_usable.verdict == "pass" and preferences.key:

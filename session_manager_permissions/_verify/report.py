@@ -101,12 +101,9 @@ def _print_tree(console: Console, node_id: str, checks: Sequence[CheckAnswer]) -
     from rich.tree import Tree  # noqa: PLC0415 # of an extra
 
     tree = Tree(plainly(node_id, "bold"))
+    asked = [check for check in checks if check["verdict"] != "skipped"]
     for group, title in _TITLES.items():
-        shown = [
-            check
-            for check in checks
-            if CHECKS[check["check"]].group == group and check["verdict"] != "skipped"
-        ]
+        shown = [check for check in asked if CHECKS[check["check"]].group == group]
         branch = tree.add(plainly(title)) if shown else tree
         for check in shown:
             branch.add(_line(check))

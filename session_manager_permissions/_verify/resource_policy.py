@@ -39,6 +39,11 @@ class Admission(NamedTuple):
     error: CannotAsk | None = None
     """Why it could not be read."""
 
+    @property
+    def is_shut(self) -> bool:
+        """Tell whether the call is denied by it, whatever the policies of IAM allow."""
+        return self.answer in ("denied", "closed")
+
 
 class ResourcePolicy(NamedTuple):
     """The policy of a key or a bucket."""

@@ -193,8 +193,7 @@ class Verdict(NamedTuple):
             by_construct = f"give SessionManagerPermissions {self.question.grant}"
             granting = [*filter(None, [self.deployment, by_construct])]  # without code first
             of_iam = [("implicit deny: no policy of the role allows it", granting)]
-        is_shut = denied.admission.answer in ("denied", "closed")
-        return [*of_iam, *(of_resource if is_shut else ())]
+        return [*of_iam, *(of_resource if denied.admission.is_shut else ())]
 
 
 def blocks(

@@ -167,12 +167,9 @@ def _shared(session: Session, principal: str, calls: Sequence[Call]) -> Answers:
         CannotAsk: the credentials may not call IAM, or IAM does not answer.
     """
     found = _requested(session, principal, calls)
-    several = len({call.resource for call in calls}) > 1
-    return {
-        call: answer
-        for call, answer in found.items()
-        if not (several and _may_be_by_organization(answer))
-    }
+    if len({call.resource for call in calls}) == 1:
+        return {**found}
+    return {call: one for call, one in found.items() if not _may_be_by_organization(one)}
 
 
 def _may_be_by_organization(answer: SimulatorAnswer) -> bool:
