@@ -252,11 +252,9 @@ def _ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
 
 def simulated(answers: Iterable[SimulatorAnswer]) -> tuple[Evidence, ...]:
     """Return the evidence that IAM's policy simulator gives."""
+    (call,) = _SIMULATES
     return tuple(
-        Evidence(
-            "iam:SimulatePrincipalPolicy", f"{one['action']} on {one['resource']}", one["decision"]
-        )
-        for one in answers
+        Evidence(call, f"{one['action']} on {one['resource']}", one["decision"]) for one in answers
     )
 
 

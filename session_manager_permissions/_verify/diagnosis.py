@@ -123,11 +123,9 @@ def _with_remedies(outcomes: list[Outcome], node: Node) -> list[Outcome]:
     ]
     shown = next((one.fix for one in outcomes if one.check is AGENT and one.is_shown), None)
     fix = remedies(node, causes, unknown) if causes or shown is None else shown
-    with_fix = (
-        replace(one, fix=(*one.fix, *fix))
-        if one.check.is_symptom and one.verdict == "fail"
-        else one
-        for one in outcomes
-    )
-    profile = node.session.profile
-    return [replace(one, fix=with_profile(one.fix, profile)) for one in with_fix]
+
+    def with_fix(one: Outcome) -> Outcome:
+        more = fix if one.check.is_symptom and one.verdict == "fail" else ()
+        return replace(one, fix=with_profile((*one.fix, *more), node.session.profile))
+
+    return [with_fix(one) for one in outcomes]

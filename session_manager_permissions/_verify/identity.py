@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
@@ -269,18 +270,15 @@ def _trusted(node: Node, role: LiveRole) -> Trust:
     """
     if not node.is_hybrid:
         return trust(role.trust_policy, ec2_in(node.partition))
+    by_activation = partial(trust, role.trust_policy, SYSTEMS_MANAGER)
     source = f"arn:{node.partition}:ssm:{node.region}:{node.account}:"
     of_account = NO_CONTEXT.knowing({"aws:SourceAccount": node.account})
-    itself, other = (
-        trust(
-            role.trust_policy,
-            SYSTEMS_MANAGER,
-            of_account.knowing({"aws:SourceArn": f"{source}{resource}"}),
-        )
-        for resource in (f"managed-instance/{node.id}", "")
-    )
     # Which resource it names is not known.
-    return itself if itself == other else trust(role.trust_policy, SYSTEMS_MANAGER, of_account)
+    itself, other = (
+        by_activation(of_account.knowing({"aws:SourceArn": arn}))
+        for arn in (f"{source}managed-instance/{node.id}", source)
+    )
+    return itself if itself == other else by_activation(of_account)
 
 
 def _assumable(node: Node, found: LiveRole, *, replaced: bool = False) -> Outcome:

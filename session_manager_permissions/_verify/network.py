@@ -262,22 +262,15 @@ class LiveVpc:
         """
         if isinstance(resolver, Unknown):
             return resolver
-        found = self._listed(
-            "route53resolver:ListFirewallRuleGroupAssociations",
-            "FirewallRuleGroupAssociations",
-            VpcId=self.id,
-        )
+        call = "route53resolver:ListFirewallRuleGroupAssociations"
+        found = self._listed(call, "FirewallRuleGroupAssociations", VpcId=self.id)
         firewall = Unknown(f"the DNS firewall of the VPC {self.id!r}")
         return firewall if found is None or found else True
 
     def _zones(self) -> list[_Described] | None:
         """List the private hosted zones of the VPC but those of endpoints; None if not known."""
-        found = self._listed(
-            "route53:ListHostedZonesByVPC",
-            "HostedZoneSummaries",
-            VPCId=self.id,
-            VPCRegion=self._region,
-        )
+        call, asked = "route53:ListHostedZonesByVPC", {"VPCId": self.id, "VPCRegion": self._region}
+        found = self._listed(call, "HostedZoneSummaries", **asked)
         if found is None:
             return None
         return [

@@ -91,13 +91,10 @@ def _judged(
         is_own = identity.replaced is False
         principal = identity.role.arn if identity.role and is_own else ""
         place = place._replace(principal=principal, resources=(*_resources(node, preferences),))
+    judged = ((vpc.judge, certain), (vpc.judge, possible), (vpc.once_served, certain))
     paths, in_case, served = (
         judge.judge([place._replace(more_actions=actions)], wanted).paths
-        for judge, actions in (
-            (vpc.judge, certain),
-            (vpc.judge, possible),
-            (vpc.once_served, certain),
-        )
+        for judge, actions in judged
     )
     for service, path in in_case.items():
         if paths[service].state is verdicts.State.OPEN:

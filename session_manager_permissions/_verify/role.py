@@ -43,15 +43,13 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     role = find_role(session, arguments.role or role_of_profile(session, profile))
     role = role._replace(profile=profile)
     document = _document(arguments, session, role)
-    keys = [document.key] if document.key else arguments.key
+    arns = [document.key] if document.key else arguments.key
+    keys = tuple(find_key(session, arn) for arn in arns)
     bucket_key = arguments.log_bucket_key
     if bucket_key and LiveKey(bucket_key, bucket_key).is_of_aws:  # which needs no grant
         bucket_key = None
-    uses = Uses(
-        document=document,
-        keys=tuple(find_key(session, arn) for arn in keys),
-        bucket=Bucket(key=find_key(session, bucket_key) if bucket_key else None),
-    )
+    bucket = Bucket(key=find_key(session, bucket_key) if bucket_key else None)
+    uses = Uses(document=document, keys=keys, bucket=bucket)
     by_ec2 = trust(role.trust_policy, ec2_in(role.partition))
     is_hybrid = profile is None and by_ec2.answer == "denied"
     agent = Agent(session=session, role=role, uses=uses, is_hybrid=is_hybrid)

@@ -22,7 +22,7 @@ _Described = dict[str, Any]
 
 _RETRIES: Final = {"mode": "standard"}
 """In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times."""
-_CONNECT, _READ = 5, 10
+_TIMEOUTS: Final[dict[str, Any]] = {"connect_timeout": 5, "read_timeout": 10}
 """How many seconds a service has to accept a connection, and to answer."""
 _CREDENTIALS: Final = "credentials"
 _LONG: Final = 4
@@ -74,12 +74,7 @@ class Boto:
         except (*NO_ANSWER, ValueError) as error:
             program = self._core.get_scoped_config().get("credential_process")
             raise CannotAsk(f"no credentials: {_why_none(program, error)}") from None
-        self._config = Config(
-            retries={**retries},
-            user_agent_extra=PROGRAM,
-            connect_timeout=_CONNECT,
-            read_timeout=_READ,
-        )
+        self._config = Config(retries={**retries}, user_agent_extra=PROGRAM, **_TIMEOUTS)
         self._clients: dict[tuple[str, str | None], Any] = {}
         self._lock = Lock()
         self.region: str | None = self._session.region_name or None

@@ -284,13 +284,11 @@ def is_allowed(answer: SimulatorAnswer) -> bool:
 
 def lacks_resource_policy(answer: SimulatorAnswer) -> bool:
     """Tell whether only a resource-based policy denies, which the simulator does not read."""
+    if answer["decision"] != "implicitDeny":
+        return False
     decisions = answer["decision_details"].items()
     denying = [kind for kind, decision in decisions if decision != "allowed"]
-    return (
-        answer["decision"] == "implicitDeny"
-        and bool(denying)
-        and all("resource" in kind.lower() for kind in denying)
-    )
+    return bool(denying) and all("resource" in kind.lower() for kind in denying)
 
 
 def missing_keys(
