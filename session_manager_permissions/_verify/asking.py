@@ -138,11 +138,8 @@ def _misspelt(region: str) -> str:
     from botocore.session import get_session  # noqa: PLC0415 # of an extra
 
     session = get_session()
-    known = [
-        one
-        for partition in session.get_available_partitions()
-        for one in session.get_available_regions("ec2", partition)
-    ]
+    partitions = session.get_available_partitions()
+    known = [one for name in partitions for one in session.get_available_regions("ec2", name)]
     similar = [] if region in known else get_close_matches(region.lower(), known, 1)
     return f": there is {similar[0]}" if similar else ""
 

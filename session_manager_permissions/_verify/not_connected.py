@@ -208,15 +208,13 @@ def _just_up(node: Node, launched: datetime) -> Clue:
 
 def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
     image = instance.get("ImageId")
-    for one in session.listed("ec2:DescribeImages", "Images", ImageIds=[image]) if image else ():
+    call = "ec2:DescribeImages"
+    for one in session.listed(call, "Images", ImageIds=[image]) if image else ():
         name, owner = str(one.get("Name")), str(one.get("OwnerId"))
         alias = str(one.get("ImageOwnerAlias"))
         for pattern, what in (*_WITHOUT_AGENT.get(alias, ()), *_WITHOUT_AGENT.get(owner, ())):
             if re.match(pattern, name):
-                evidence = (
-                    Evidence("ec2:DescribeImages", "Name", name),
-                    Evidence("ec2:DescribeImages", "OwnerId", owner),
-                )
+                evidence = Evidence(call, "Name", name), Evidence(call, "OwnerId", owner)
                 why = f"the image {image} is {what}, {name}, which has no SSM Agent"
                 yield Clue(why, _to_install(name), evidence)
 
@@ -226,10 +224,8 @@ def _to_install(name: str) -> tuple[str, ...]:
     install = f"sudo {packages} install -y amazon-ssm-agent && {START}"
     if not name.startswith(("al2023-", "amzn2-", "amazon-eks-")):
         return (f"install the agent on the node, or in the user data: {INSTALL}",)
-    return (
-        f"on the node, or in the user data: {install}",
-        "or launch it from the standard image, which has the agent",
-    )
+    standard = "or launch it from the standard image, which has the agent"
+    return (f"on the node, or in the user data: {install}", standard)
 
 
 def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:

@@ -279,11 +279,9 @@ def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool:
     document.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-just-in-time-node-access-setting-up.html
     """
-    calls = [
-        on_node._replace(action="ssm:StartAccessRequest"),
-        Call("ssm:GetAccessToken", "*", on_node.context),
-    ]
-    answers = (simulate(node.spare, arn, [call])[call] for call in calls)
+    request = on_node._replace(action="ssm:StartAccessRequest")
+    token = Call("ssm:GetAccessToken", "*", on_node.context)
+    answers = (simulate(node.spare, arn, [call])[call] for call in (request, token))
     return all(not isinstance(one, CannotAsk) and is_allowed(one) for one in answers)
 
 

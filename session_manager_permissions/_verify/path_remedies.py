@@ -138,10 +138,8 @@ class PathRemedies:
         replace = self._ec2(f"replace-network-acl-entry {of_side}")
         denial, entries[first] = entries[first], added
         entries[moved] = denial
-        return (
-            f"{create} --rule-number {moved} {_as_it_is(denial)}",
-            f"{replace} --rule-number {first} {allowing}",
-        )
+        copy = f"{create} --rule-number {moved} {_as_it_is(denial)}"
+        return (copy, f"{replace} --rule-number {first} {allowing}")
 
     def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Allow the account what the agent calls, unless a Deny says no."""
@@ -158,10 +156,8 @@ class PathRemedies:
         policy = with_statement(written, allows)
         if policy_allows(endpoint._replace(policy=policy), actions) is not True:
             return (f"{sentence}, and remove the Deny",)
-        return (
-            f"{self._modify(endpoint.id)} --policy-document {in_json(policy)}",
-            f"that is to {sentence}",
-        )
+        put = f"{self._modify(endpoint.id)} --policy-document {in_json(policy)}"
+        return (put, f"that is to {sentence}")
 
     def _with_dns(self) -> Iterator[str]:
         """Turn on what private DNS needs, if it is not known to be on."""

@@ -99,11 +99,9 @@ def audit(
         pool.shutdown(wait=False, cancel_futures=True)
         progress.end()
     judged = [one for region in audits for one in region.judged.values()]
-    result = added_up(
-        [region.result(asked_at, interrupted=interrupted) for region in audits],
-        [one.result for one in judged],
-        [one.role for one in judged if one.role],
-    )
+    places = [region.result(asked_at, interrupted=interrupted) for region in audits]
+    roles = [one.role for one in judged if one.role]
+    result = added_up(places, [one.result for one in judged], roles)
     listed = sorted(f"{key}={value}" for key, value in tags.items())
     return {**result, "tags": listed, "document": document}
 
