@@ -148,8 +148,7 @@ def locked(path: str, option: str) -> Iterator[None]:
 def _take(lock: Path) -> int:
     """Wait for the lock, and return the open file that holds it."""
     while True:
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        handle = os.open(lock, flags, 0o600)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
             _wait_for(handle)
             # Whoever had it before has removed it, and the next run makes another one.

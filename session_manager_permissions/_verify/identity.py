@@ -318,8 +318,7 @@ def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tup
 
 
 def _metadata(node: Node) -> Outcome:
-    options = (node.instance or {}).get("MetadataOptions", {})
-    value = options.get("HttpEndpoint")
+    value = (node.instance or {}).get("MetadataOptions", {}).get("HttpEndpoint")
     evidence = Evidence("ec2:DescribeInstances", "MetadataOptions.HttpEndpoint", value)
     instance = checks.METADATA.of(node.id, evidence)
     if value == "disabled":
@@ -397,8 +396,7 @@ def _of_hybrid(node: Node, uses: Uses) -> Identity:
     if named is None:
         assumable = checks.ASSUMABLE.skipped("Systems Manager has no role of the node on record")
     else:
-        name = named.rpartition("/")[2]
-        found = tried(lambda: find_role(node.session, name))
+        found = tried(partial(find_role, node.session, named))
         assumable = _of_activation(node, named, found)
         if not isinstance(found, NotThere):
             itself = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{named}")

@@ -138,16 +138,12 @@ def find_node(session: Session, node_id: str) -> Node:
         NoNode: there is no such node, or AWS does not know it yet.
         CannotAsk: the credentials may not read it.
     """
-    region = str(session.region)
     hybrid = node_id.startswith("mi-")
-    instance, account = (None, "") if hybrid else _instance(session, node_id, region)
+    instance, account = (None, "") if hybrid else _instance(session, node_id)
     record = _record(session, node_id)
     if hybrid:
         if answered(record) is None:
-            raise NoNode(
-                f"there is no managed node {node_id} in {region} in the account of the "
-                "credentials: give --region, or use credentials of its account"
-            )
+            raise _absent(session, f"managed node {node_id}")
         account = who_asks(session).split(":")[4]
     node = Node(
         id=node_id,
@@ -162,11 +158,14 @@ def find_node(session: Session, node_id: str) -> Node:
     return with_status_checks(node, InstanceIds=[node_id])
 
 
-def _instance(session: Session, node_id: str, region: str) -> tuple[dict[str, Any], str]:
-    missing = (
-        f"there is no instance {node_id} in {region} in the account of the credentials: give "
-        "--region, or use credentials of its account"
+def _absent(session: Session, node: str) -> NoNode:
+    return NoNode(
+        f"there is no {node} in {session.region} in the account of the credentials: give --region, "
+        "or use credentials of its account"
     )
+
+
+def _instance(session: Session, node_id: str) -> tuple[dict[str, Any], str]:
     instances = session.tried(
         _INSTANCES,
         lambda found: [
@@ -175,11 +174,10 @@ def _instance(session: Session, node_id: str, region: str) -> tuple[dict[str, An
             for one in entry["Instances"]
             if one["State"]["Name"]
         ],
-        missing=missing,
         InstanceIds=[node_id],
     )
     if not instances or isinstance(instances, NotThere):
-        raise NoNode(missing)
+        raise _absent(session, f"instance {node_id}")
     return answered(instances)[0]
 
 

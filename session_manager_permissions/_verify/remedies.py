@@ -101,5 +101,4 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
         return (f"first fix {', '.join(causes)}", *lines)
     if open_:
         return (f"look at what is unknown: {', '.join(open_)}", *lines)
-    nothing = "nothing that the connection needs fails"
-    return (f"{nothing}: {lines[0]}", *lines[1:], *ask_node(node))
+    return (f"nothing that the connection needs fails: {again}", *lines[1:], *ask_node(node))

@@ -48,8 +48,7 @@ def find_session_key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | 
         fix = "set kmsKeyId of the document to a key that exists"
         return key.failed(str(found), fix=fix), None
     if isinstance(found, CannotAsk):
-        unasked = KEY_USABLE.of(given).unasked(found)
-        return unasked, None if itself.alias_name else itself
+        return KEY_USABLE.of(given).unasked(found), None if itself.alias_name else itself
     return _usable(node, given, found), LiveKey(given, found["Arn"])
 
 

@@ -273,8 +273,7 @@ def request_context(principal: str, region: str | None) -> Context:
 
 def session_context(node_id: str) -> Context:
     """Return the encryption context of a session: agent/session/crypto/blockcipher.go."""
-    sample = ConditionKey(SESSION_ID, SAMPLE_SESSION, is_sample=True)
-    return (sample, ConditionKey(TARGET, node_id))
+    return (ConditionKey(SESSION_ID, SAMPLE_SESSION, is_sample=True), ConditionKey(TARGET, node_id))
 
 
 def is_allowed(answer: SimulatorAnswer) -> bool:
