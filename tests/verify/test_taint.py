@@ -147,13 +147,12 @@ def run(of: Case, taint: Taint) -> Run:
 COMMAND: Final = re.compile(
     r"(?:^|[ :(])((?:npx|aws|sudo|session-manager-permissions|(?<=: )id) .+)"
 )
-PYTHON: Final = re.compile(r"give SessionManagerPermissions ([^;]*\(.*)")
 PLACEHOLDER: Final = re.compile("[A-Z]+(_[A-Z]+)*")
 
 
 def words(line: str) -> tuple[str, ...]:
     """The words of a command as a shell reads them; the calls of Python without their texts."""
-    if found := PYTHON.search(line):
+    if found := re.search(r"give SessionManagerPermissions ([^;]*\(.*)", line):
         tree = ast.parse(f"f({found[1]})")
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant):

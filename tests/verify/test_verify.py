@@ -344,7 +344,8 @@ def said(world: World, *arguments: str) -> tuple[World, tuple[str, ...]]:
 SAID: Final = {
     "ready with all": said(World(), *ALL),
     "a bare role": said(World(denying(*CHANNELS, REGISTER))),
-    "logs at the top": said(World(denying("s3:PutObject")), "--log-bucket", "session-logs"),
+    "logs at the top": said(
+        World(denying("s3:PutObject")), "--log-bucket", "session-logs", "--log-bucket-key", KEY),
     "how it encrypts": said(
         World(denying("s3:GetEncryptionConfiguration")), "--log-bucket", "Session_Logs"),
     **{f"an explicit deny, {name}": said(saying(REGISTER, "explicitDeny", OF_BOUNDARY, **parts))
