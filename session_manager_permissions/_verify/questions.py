@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from .session import Session
     from .simulator import Context
 
-UPLOAD: Final = ("s3:PutObject",)
 ENCRYPTION: Final = "s3:x-amz-server-side-encryption"
 """The header of an upload that the agent sends if it can read how the bucket is encrypted."""
 _LACKS: Final = frozenset(
@@ -96,13 +95,15 @@ class Question(NamedTuple):
     subject: str | None
     """The key, the bucket or the log group that it does it with."""
     calls: tuple[Call, ...]
-    """The calls that must be allowed."""
+    """The calls that must be allowed, and about which IAM is asked together with others."""
     grant: str
     """The arguments of `SessionManagerPermissions` that grant it."""
     options: tuple[tuple[str, str], ...] = ()
     """The options of the app that grant it, without code."""
     is_either: bool = False
     """Whether one of the calls is enough."""
+    apart: tuple[Call, ...] = ()
+    """The other calls that must be allowed, whose condition keys have values of their own."""
     notes: Mapping[str, str] = {}
     """What a denial leads to, by action."""
     spared: tuple[str, ...] = ()
@@ -127,7 +128,9 @@ class Agent:
     uses: Uses
     """What the session preferences have it use."""
     spare: Session | None = None
-    """Asks about uploads, and reads the policies of keys and buckets. Default: - they are not read
+    """Asks about the calls that are apart, and reads the policies of keys and buckets.
+
+    Default: - `session` asks about those calls, and the policies are not read
     """
     arn: str | None = None
     """The ARN of the instance, or of the managed instance. Default: - a sample in the region"""
@@ -172,13 +175,15 @@ class Agent:
 
         Args:
             needs: what the role needs, each on one resource.
-            own: the condition keys of these calls alone.
+            own: the condition keys of these calls alone, also those that have another value there.
             region: the region of resources whose ARNs name none. Default: - the instance's region
         """
         calls = []
+        own_names = {key.name for key in own}
         for need in needs:
             named = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
-            context = request_context(self.role.arn, named or region or self.session.region)
+            of_each = request_context(self.role.arn, named or region or self.session.region)
+            context = tuple(key for key in of_each if key.name not in own_names)
             calls += [Call(action, need.resource, context, own) for action in need.actions]
         return tuple(calls)
 
@@ -220,13 +225,13 @@ class Agent:
         headers = [ConditionKey("s3:x-amz-acl", "bucket-owner-full-control")]
         if found.algorithm in TAKEN:  # agent/s3util/s3util.go
             headers.append(ConditionKey(ENCRYPTION, found.algorithm))
-        calls = self._calls(encryption, region=found.region)
-        calls += self._calls(objects._replace(resource=log), own=(*headers,), region=found.region)
+        reads = self._calls(encryption, region=found.region)
+        apart = self._calls(objects._replace(resource=log), own=(*headers,), region=found.region)
         grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'
         options = {"log-bucket": bucket, "log-prefix": prefix}
         if isinstance(key := found.key, LiveKey):
             own = (*key.context, *self._via_s3(key))
-            calls += self._calls(_needs.log_bucket_key(key.arn), own=own)
+            apart += self._calls(_needs.log_bucket_key(key.arn), own=own)
             grant = (
                 'log_bucket=s3.Bucket.from_bucket_attributes(scope, "Logs", '
                 f"bucket_name={in_python(bucket)}, encryption_key={key.in_python})"
@@ -239,9 +244,10 @@ class Agent:
         return Question(
             "log-to-s3",
             f"{arn}/{prefix}".rstrip("/"),
-            calls,
+            reads,
             grant,
             tuple((name, value) for name, value in options.items() if value),
+            apart=apart,
             notes={action: _ENCRYPTION_NOT_READ[document.enforces_s3_encryption], **_LARGE},
             spared=spared,
             in_doubt=(*spared, *_LARGE),

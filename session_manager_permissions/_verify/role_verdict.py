@@ -11,7 +11,7 @@ from session_manager_permissions._quoting import fitting
 
 from .asking import CannotAsk, answered, tried
 from .lines import deployment
-from .questions import ENCRYPTION, UPLOAD, Agent, Question
+from .questions import ENCRYPTION, Agent, Question
 from .resource_policy import Admission, policy_of
 from .simulator import is_allowed, lacks_resource_policy, missing_keys, simulate
 
@@ -109,7 +109,7 @@ class Verdict(NamedTuple):
 
     @property
     def allowed(self) -> bool:
-        """Tell whether every need is allowed, or one of them if one is enough.
+        """Tell whether every call is allowed that is not spared, or one of them if one is enough.
 
         If one is enough, the last is on the instance itself, to which a deny on instances applies
         whatever is allowed on `*`.
@@ -248,7 +248,8 @@ def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
 
     Nothing is done or changed. The simulator does not read the policies of keys and buckets. So if
     only the role's policies lack an action on one, or its policies count, they are read as well.
-    Uploads and those policies are asked about when a verdict is wanted.
+    The calls that are asked about apart, and those policies, are asked about when a verdict is
+    wanted.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
     Returns:
@@ -256,7 +257,7 @@ def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
         asked.
     """
     session, role, asked = agent.session, agent.role, agent.questions()
-    at_once = [call for one in asked for call in one.calls if call.action not in UPLOAD]
+    at_once = [call for one in asked for call in one.calls]
     answers = simulate(session, role.arn, at_once, agent.alike)
     command = _deployment(role, asked)
     lacks = frozenset() if role.profile is None else _PROFILE_LACKS
@@ -265,14 +266,13 @@ def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
         reader = None if question.of_another_account else agent.spare
         counts, more = question.policies_count, role.user_id_on(agent.node_id)
         by = partial(decided, reader, role.arn, if_allowed=counts, more=more)
-        decisions: list[CallVerdict] = []
-        for call in question.calls:
-            made, found = call, answers
-            if call.action in UPLOAD:
-                if not all(one.allowed for one in decisions):
-                    made = call.without(ENCRYPTION)
-                found = simulate(agent.spare or session, role.arn, [made])
-            decisions.append(by(made, answered(found[made]), question.lacks | lacks))
+        lacking = question.lacks | lacks
+        decisions = [by(call, answered(answers[call]), lacking) for call in question.calls]
+        apart = question.apart
+        if not all(one.allowed for one in decisions):
+            apart = tuple(call.without(ENCRYPTION) for call in apart)
+        found = simulate(agent.spare or session, role.arn, apart)
+        decisions += [by(call, answered(found[call]), lacking) for call in apart]
         return Verdict(question, role, (*decisions,), command)
 
     return [(one.capability, cache(partial(tried, partial(verdict, one)))) for one in asked]

@@ -59,10 +59,8 @@ class Call(NamedTuple):
 
     @property
     def with_own(self) -> Call:
-        """Return the call with all its condition keys, of which its own values count."""
-        names = {key.name for key in self.own_context}
-        others = (key for key in self.context if key.name not in names)
-        return Call(self.action, self.resource, (*others, *self.own_context))
+        """Return the call with all its condition keys."""
+        return Call(self.action, self.resource, (*self.context, *self.own_context))
 
     def without(self, name: str) -> Call:
         """Return the call without a condition key that others do not have."""

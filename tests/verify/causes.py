@@ -688,6 +688,8 @@ LOGS: Final = {
     "may not decrypt the parts of a log": used("log-to-s3?", NO_KEY, BY_KEY, DENIED_KEY),
     "the key of the bucket is for what services call": used(
         "", NO_KEY, BY_KEY, decides(if_=calling(DATA_KEY, "aws:ViaAWSService", "false"))),
+    "the key of the bucket is for what no service calls": used(
+        "log-to-s3", NO_KEY, BY_KEY, decides(if_=calling(DATA_KEY, "aws:ViaAWSService", "true"))),
     "may not log": used("log-to-s3 log-to-cloudwatch", DENIED_LOGS),
     "may not log, not enforced": used("log-to-s3 log-to-cloudwatch", NOT_ENFORCED, DENIED_LOGS),
     "may not list streams": used("", denying("logs:DescribeLogStreams")),

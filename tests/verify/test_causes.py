@@ -114,7 +114,7 @@ ALL_CLUES: Final = both(
 
 @pytest.mark.parametrize(("operator", "left", "breaks"), [
     pytest.param(USER, "agent", NEVER, id="a user"),
-    pytest.param(USER, None, both(NEVER, REPLACED), id="by the account's role"),
+    pytest.param(USER, "log-to-s3", both(NEVER, REPLACED), id="by the account's role"),
     pytest.param("caller", None, both(World.is_online_only, CALLER), id="the caller"),
     pytest.param("caller", "log-to-s3", both(NEVER, REPLACED, CALLER), id="by its role"),
     pytest.param("caller", "agent", both(NEVER, ALL_CLUES, CALLER), id="with all clues"),

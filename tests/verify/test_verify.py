@@ -94,7 +94,8 @@ def test_all_that_is_used_is_asked_in_a_request_for_each_context() -> None:
             [*of_region, *IN_GROUP],
             ["*", instance, "arn:aws:s3:::session-logs", f"{logs}:log-stream:", stream],
         ),
-        (["kms:Decrypt", "kms:GenerateDataKey"], [KEY, f"{KEY[:-1]}c"]),
+        (["kms:Decrypt"], [KEY]),
+        (["kms:Decrypt", "kms:GenerateDataKey"], [f"{KEY[:-1]}c"]),
         (["s3:PutObject"], ["arn:aws:s3:::session-logs/web/a/session-0123456789abcdef0.log"]),
     ]
     assert [(one["capability"], one["subject"]) for one in found.json["capabilities"]] == [
