@@ -62,9 +62,10 @@ _OWN_SESSIONS: Final = {
 
 Session Manager tags each session with the `aws:userid` of the principal that starts it: `AIDA…` for
 a user, `AROA…:SESSION-NAME` for a role. AWS documents the id as the whole value, and has examples
-that let more follow. The two patterns match the id, and the id followed by a `-`. `${aws:userid}*`
-would let `ana` resume, and so take over, the sessions of `anabel`. The session's ARN begins with
-the name of the user or of the role session instead, so `session/${aws:userid}-*` matches none.
+that let more follow. The two patterns match the id, and what begins with the id and a `-`.
+`${aws:userid}*` would let `ana` resume, and so take over, the sessions of `anabel`. The session's
+ARN begins with the name of the user or of the role session instead, so `session/${aws:userid}-*`
+matches none.
 https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
 """
 _INSTANCES: Final = (("ec2", "instance"), ("ssm", "managed-instance"))

@@ -176,7 +176,9 @@ class HostManagement:
 
 
 def _first(
-    several: list[_Named], resource: Resource, matters: Callable[[Resource], bool] = bool
+    several: list[_Named],
+    resource: Resource,
+    matters: Callable[[Resource], bool] = lambda _: True,
 ) -> str:
     """Name the first of those that matter, and that may act on instances beside a resource."""
     for noun, one in several:

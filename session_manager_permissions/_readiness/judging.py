@@ -62,6 +62,7 @@ def judged(worlds: Worlds, judge: Callable[[], list[Told]]) -> Judgement:
         return Judgement([], too_many)
     told = [world.judged for world in results]
     if all(map(_findings_in, told)) and any(callable(one) for each in told for one in each):
+        # Each world has something wrong, also one that is not looked at again.
         results, _ = worlds.each(lambda: _found(judge()))
     return _judgement(results)
 

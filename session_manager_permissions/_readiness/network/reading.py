@@ -33,6 +33,10 @@ Matters: TypeAlias = "Callable[[Resource], object]"
 """Tells whether a resource matters to what is asked."""
 
 
+def _always(_: Resource) -> bool:
+    return True
+
+
 class Lazily(dict["Hashable", _Part]):
     """Parts of a network, each read when it is asked for: once in all worlds where it is equal."""
 
@@ -91,7 +95,7 @@ class Reading:
         self.parts = parts
         self._indexes: dict[PartOf, _Index] = {}
 
-    def of(self, parent: Hashable, kind: PartOf, matters: Matters = bool) -> list[Resource]:
+    def of(self, parent: Hashable, kind: PartOf, matters: Matters = _always) -> list[Resource]:
         """Return the resources that are parts of a parent. Those that don't matter are left out."""
         index = self._indexes.get(kind) or self._index(kind)
         found = index.by_parent.get(parent)
@@ -106,7 +110,7 @@ class Reading:
         ]
 
     def unseen(
-        self, parent: Resource, kind: PartOf, matters: Matters = bool, key: Hashable = None
+        self, parent: Resource, kind: PartOf, matters: Matters = _always, key: Hashable = None
     ) -> Unknown | None:
         """Say what decides whether a parent has more parts of a kind than those that are found.
 
@@ -167,7 +171,7 @@ class Reading:
         return found
 
     def complete(
-        self, parent: Resource, kind: PartOf, matters: Matters = bool, key: Hashable = None
+        self, parent: Resource, kind: PartOf, matters: Matters = _always, key: Hashable = None
     ) -> Fact:
         """Whether a parent has no other parts of a kind than those that are found."""
         return self.made_unseen(parent) or self.unseen(parent, kind, matters, key) or True

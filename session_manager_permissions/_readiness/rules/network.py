@@ -251,7 +251,8 @@ class MakeEndpoints(Fix):
         if interfaces:
             stack, vpc = code.stack(self.vpc), self._as_l2(code)
             there = (one for service in ALWAYS_NEEDED for one in self._there(code, service))
-            # It sees no `CfnResource`, and no private DNS that another fix turns on.
+            # `SessionManagerEndpoints` sees no endpoint that is a `CfnResource`, and no private DNS
+            # that another fix turns on.
             sees = (code.made(one).is_typed and written(one, "PrivateDnsEnabled") for one in there)
             made = ALWAYS_NEEDED if all(sees) else ()
             if not {*interfaces}.isdisjoint(made):

@@ -156,7 +156,9 @@ class Writing(ABC, Once):
         if all(self.reaches(about, one) for one in made):
             return options
         of = "" if about.type == "AWS::IAM::Role" else "of "
-        role, *names = (f"{o.logical_id!r} in {o.template.path.name!r}" for o in (about, *made))
+        role, *names = (
+            f"{one.logical_id!r} in {one.template.path.name!r}" for one in (about, *made)
+        )
         self.say(f"allow the role {of}{role} to use {', '.join(names)}")
         return ()
 
