@@ -95,7 +95,7 @@ def read_document(session: Session, name: str, account: str) -> LiveDocument:
         properties = content.get("properties")
         to_others = isinstance(properties, dict) and "host" in properties
         return LiveDocument(name=name, session_type=PORT, to_other_hosts=to_others)
-    arn_of = partial(key_arn, session, account)
+    arn_of = partial(key_arn, session.partition, session.region, account)
     key = _text(inputs, "kmsKeyId", where, lambda key: _limits.key_fault(arn_of(key)))
     bucket = _text(inputs, "s3BucketName", where, _limits.BUCKET.fault)
     user = inputs.get("runAsDefaultUser")
@@ -114,11 +114,11 @@ def read_document(session: Session, name: str, account: str) -> LiveDocument:
     )
 
 
-def key_arn(session: Session, account: str, key: str) -> str:
+def key_arn(partition: str, region: str | None, account: str, key: str) -> str:
     """Return the ARN of a key or an alias that is given by its ARN, its id or its name."""
     if key.startswith("arn:"):
         return key
-    return f"arn:{session.partition}:kms:{session.region}:{account}:{_needs.key_in_arn(key)}"
+    return f"arn:{partition}:kms:{region}:{account}:{_needs.key_in_arn(key)}"
 
 
 def _text(

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .node import Node
-    from .session import Session
 
 _BUCKET: Final = "s3:GetBucketEncryption"
 NOT_IN_S3: Final = "sessions are not logged in S3"
@@ -58,8 +57,7 @@ def read_bucket(node: Node, bucket: str | None) -> Bucket:
         return Bucket(region=found.bucket_region, key=found, error=found)
     if found.named_key is None:
         return found
-    there = node.session.in_region(str(found.region))
-    return found._replace(key=_bucket_key(there, node.account, bucket, found.named_key))
+    return found._replace(key=_bucket_key(node, bucket, found.region, found.named_key))
 
 
 def bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcome:
@@ -129,13 +127,13 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
 
 
 def _bucket_key(
-    session: Session, account: str, bucket: str, key: str
+    node: Node, bucket: str, region: str | None, key: str
 ) -> LiveKey | CannotAsk | None:
     """Find the key of the bucket; None for S3's AWS managed key, which needs no grant.
 
     S3 takes any text for the key of a bucket's default encryption.
     """
-    arn = key_arn(session, account, key)
+    arn = key_arn(node.partition, region, node.account, key)
     if _limits.key_fault(arn):
         return CannotAsk(
             f"the default encryption of the bucket {bucket!r} names the key {key!r}, which is "
@@ -145,7 +143,7 @@ def _bucket_key(
     itself = LiveKey(arn, arn)
     if itself.is_of_aws:
         return None
-    found = tried(lambda: describe_key(session, arn))
+    found = tried(lambda: describe_key(node.session, arn))
     if isinstance(found, CannotAsk):
         return found if itself.alias_name else itself
     return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])

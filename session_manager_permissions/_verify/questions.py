@@ -109,7 +109,7 @@ class Question(NamedTuple):
     spared: tuple[str, ...] = ()
     """The actions whose denial alone ends no session and loses no log."""
     in_doubt: tuple[str, ...] = ()
-    """The actions that are spared, and those whose denial alone leaves open whether a log is lost."""
+    """Those that are spared, and the actions whose denial alone leaves open if a log is lost."""
     of_another_account: bool = False
     """Whether the subject is of another account, so that no policy of its own is enough."""
     lacks: frozenset[str] = _LACKS

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from botocore.exceptions import EndpointConnectionError, InvalidRegionError
+from botocore.session import get_session
 
 from session_manager_permissions._verify.simulator import SESSION_ID, TARGET
 
@@ -363,6 +364,9 @@ ARN, OF_REGION = "aws:SourceArn", f"arn:aws:ssm:{REGION}:{ACCOUNT}:"
 NO_TIERS: Final = refusing("ssm:GetServiceSetting", "ServiceSettingNotFound")
 SOME_ALIAS: Final = both(bucket("aws:kms", "alias/logs"), refusing("kms:DescribeKey"))
 BY_KEY: Final = bucket("aws:kms", KEY)
+SOME_ID: Final = bucket("aws:kms", KEY.rpartition("/")[2])
+NOWHERE: Final = setting(
+    bucket_region="nowhere", partition_of=get_session().get_partition_for_region)  # fmt: skip
 SOME_KEY: Final = both(BY_KEY, refusing("kms:DescribeKey"))
 OLD: Final = "2.3.50.0"
 START: Final = "ssm:StartSession"
@@ -632,6 +636,7 @@ LOGS: Final = {
     "a bucket of another region, whose key is disabled": used(
         "bucket-encryption", NO_KEY, setting(bucket_region=US), bucket("aws:kms", KEY_IN_US),
         described_key(Arn=KEY_IN_US, KeyState="Disabled")),
+    "a bucket of a region that botocore does not know": used("", NO_KEY, NOWHERE, SOME_ID),
     **{f"a bucket of another region, and {region} is denied": used(
            told, NO_KEY, setting(bucket_region=US), decides(if_=calling("s3:", CALLED, region)))
        for region, told in ((US, "log-to-s3"), (REGION, ""))},
