@@ -272,8 +272,6 @@ class SessionManagerPermissions(Construct):
                 f"{target.cfn_role.node.path!r} is made with, and which would be lost: give each "
                 "policy of a role a name of its own"
             )
-        # The value of a token, such as an export, may differ from region to region.
-        is_known = "{" not in f"{self._given_name}{target.key}"
         for other in self.node.root.node.find_all():
             if (
                 isinstance(other, SessionManagerPermissions)
@@ -281,7 +279,10 @@ class SessionManagerPermissions(Construct):
                 and other._given_name == self._given_name
                 and target.key in other._targets
                 and other._environment.account == self._environment.account
-                and (is_known or other._environment.region == self._environment.region)
+                and (
+                    other._environment.region == self._environment.region
+                    or _are_one(str(self._given_name), target, other._targets[target.key])
+                )
             ):
                 raise ValueError(
                     f"policy_name {self._given_name!r} is that of {other.node.path!r} on the same "
@@ -299,3 +300,16 @@ class SessionManagerPermissions(Construct):
     def _warn_of_no_key_in_region(self) -> None:
         if not any(self._keys.values()):
             warn_of_no_key_in_region(self, self._environment.region, self._WAY_TO_THE_KEY)
+
+
+def _are_one(name: str, role: Target, other: Target) -> bool:
+    """Tell whether a name, and two roles of one key, are certainly the same in two regions.
+
+    The value of a token, such as an export, may differ from region to region.
+    """
+    is_one_of_app = (
+        role.cfn_role is not None
+        and other.cfn_role is not None
+        and role.cfn_role.node.path == other.cfn_role.node.path
+    )
+    return "{" not in name and (is_one_of_app or "{" not in str(role.key))

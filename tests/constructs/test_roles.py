@@ -423,13 +423,14 @@ SHARED: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], list[Any]]]] = {
     "by an export": lambda s, _: [by_its_export(s), by_its_export(Construct(s, "Inner"))],
     "from two stacks": lambda s, other: [existing_role(s), existing_role(other)],
     "from two regions": lambda s, other: [existing_role(s), existing_role(other)],
+    "from two regions, L1": lambda s, _: [l1_role(s)] * 2,
 }
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "attached later"])
 @pytest.mark.parametrize("kind", SHARED)
 def test_a_name_twice_is_refused(make_app: MakeApp, kind: str, *, later: bool) -> None:
-    here, there = (HERE, THERE) if kind == "from two regions" else (None, None)
+    here, there = (HERE, THERE) if kind.startswith("from two regions") else (None, None)
     stack = cdk.Stack(make_app(), "Stack", env=here)
     other = cdk.Stack(app_of(stack), "Other", env=there)
     scope = other if kind.startswith("from two") else stack
