@@ -280,7 +280,8 @@ class LiveVpc:
     def _is_below(self, service: str, zone: str) -> bool:
         """Tell whether the public name of a service is in a hosted zone."""
         region = self.bucket_region if service == "s3" and self.bucket_region else self._region
-        name = f".{service}.{region}.{self._session.dns_suffix}"
+        suffix = self._session.dns_suffix_of(self._session.partition)
+        name = f".{service}.{region}.{suffix}"
         return name.endswith(f".{zone.rstrip('.')}")
 
     def _resolver(self) -> Fact:

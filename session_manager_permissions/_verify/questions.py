@@ -257,8 +257,8 @@ class Agent:
 
     def _via_s3(self, key: LiveKey) -> Context:
         """Return the condition keys that say that S3 calls AWS KMS for the agent."""
-        region = key.arn.split(":")[3]
-        service = f"s3.{region}.{self.session.in_region(region).dns_suffix}"
+        suffix = self.session.dns_suffix_of(self.role.partition)
+        service = f"s3.{key.arn.split(':')[3]}.{suffix}"
         by_service = ConditionKey("aws:ViaAWSService", "true", "boolean")
         return (by_service, _TLS_OF_SERVICE, ConditionKey("kms:ViaService", service))
 

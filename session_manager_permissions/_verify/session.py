@@ -44,7 +44,7 @@ class Calls(Protocol):
     def partition_of(self, region: str | None) -> str:
         """Return the partition of a region."""
 
-    def dns_suffix_of(self, region: str | None) -> str:
+    def dns_suffix_of(self, partition: str) -> str:
         """Return what the names of its services end in, such as `amazonaws.com`."""
 
     def pages(
@@ -84,9 +84,8 @@ class Boto:
         """Return the partition of a region."""
         return str(self._session.get_partition_for_region(region))
 
-    def dns_suffix_of(self, region: str | None) -> str:
+    def dns_suffix_of(self, partition: str) -> str:
         """Return what the names of its services end in, such as `amazonaws.com`."""
-        partition = self.partition_of(region)
         partitions = self._core.get_data("endpoints")["partitions"]
         return str(next(p["dnsSuffix"] for p in partitions if p["partition"] == partition))
 
@@ -238,10 +237,9 @@ class Session:
         """The partition of the region."""
         return self._calls.partition_of(self.region)
 
-    @property
-    def dns_suffix(self) -> str:
-        """What the public names of services end in."""
-        return self._calls.dns_suffix_of(self.region)
+    def dns_suffix_of(self, partition: str) -> str:
+        """Return what the public names of the services of a partition end in."""
+        return self._calls.dns_suffix_of(partition)
 
     def ask(
         self,

@@ -208,7 +208,7 @@ class World:
     def partition_of(self, region: str | None) -> str:  # noqa: ARG002 # as the other has it
         return self.partition
 
-    def dns_suffix_of(self, region: str | None) -> str:  # noqa: ARG002
+    def dns_suffix_of(self, partition: str) -> str:  # noqa: ARG002
         return "amazonaws.com"
 
     def pages(

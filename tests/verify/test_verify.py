@@ -250,7 +250,7 @@ def test_clients_are_where_the_key_is(
         assert calls.client(service, "eu-west-1").meta.region_name == "eu-west-1"
     assert calls.client("kms", "eu-west-1") is calls.client("kms", "eu-west-1")
     assert calls.partition_of("cn-north-1") == "aws-cn"
-    assert calls.dns_suffix_of("cn-north-1") == "amazonaws.com.cn"
+    assert calls.dns_suffix_of("aws-cn") == "amazonaws.com.cn"
 
 
 @pytest.mark.parametrize(("output", "status"), [("table", 2), ("json", 0)])
