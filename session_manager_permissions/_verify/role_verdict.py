@@ -271,8 +271,9 @@ def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
         apart = question.apart
         if not all(one.allowed for one in decisions):
             apart = tuple(call.without(ENCRYPTION) for call in apart)
-        found = simulate(agent.spare or session, role.arn, apart)
-        decisions += [by(call, answered(found[call]), lacking) for call in apart]
+        full = [call.with_own for call in apart]
+        found = simulate(agent.spare or session, role.arn, full)
+        decisions += [by(call, answered(found[call]), lacking) for call in full]
         return Verdict(question, role, (*decisions,), command)
 
     return [(one.capability, cache(partial(tried, partial(verdict, one)))) for one in asked]
