@@ -58,7 +58,7 @@ TAKEN: Final = ("AES256", "aws:kms")
 
 _TLS_OF_SERVICE: Final = ConditionKey("aws:SecureTransport", "true", "boolean", is_sample=True)
 """Whether a service calls another by TLS, which is not known."""
-_LARGE: Final = {"kms:Decrypt": "a log of more than 5 MiB, which is uploaded in parts, is lost"}
+_LARGE: Final = {"kms:Decrypt": "without kms:Decrypt, a log of more than 5 MiB is lost"}
 """What a denied action leads to that S3 calls for large logs alone."""
 
 
