@@ -178,7 +178,10 @@ def test_the_capabilities_are_asked_about_as_the_page_says() -> None:
     document, bucket = LiveDocument(log_bucket="logs", log_group="logs"), Bucket(key=key)
     uses = Uses(document, keys=(key,), bucket=bucket)
     agent = Agent(session=Session(World()), role=LiveRole(role_arn()), uses=uses)
-    asked = {one.capability: {call.action for call in one.calls} for one in agent.questions()}
+    asked = {
+        one.capability: {call.action for call in (*one.calls, *one.apart)}
+        for one in agent.questions()
+    }
     rows = table("capability", (ROOT / "docs/verify.md").read_text("utf-8"))
 
     said = {row[0].strip("`"): {name for name in code(row[2]) if ":" in name} for row in rows}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions import _needs
 from session_manager_permissions._conditions import EACH_CALL, of_principal
 from session_manager_permissions._evaluation import Answer, Request, evaluate, names_role
 from session_manager_permissions._patterns import UNKNOWN, as_list
@@ -19,27 +18,18 @@ if TYPE_CHECKING:
 NOBODY: Final = Placement(None)
 """The caller of whom nothing is known."""
 
-ACTIONS: Final = {
-    "ssm": _needs.REGISTRATION.actions,
-    "ssmmessages": _needs.CHANNELS.actions,
-    "kms": _needs.decrypt("*", sessions_only=False).actions,
-    "logs": _needs.WRITE_LOG,
-    "s3": _needs.log_objects("*", "", other_account=False).actions,
-}
-"""What the policy of an endpoint has to allow, by its service."""
+
+def of_service(service: str, calls: Iterable[str]) -> tuple[str, ...]:
+    """Return the calls that are of a service."""
+    return tuple(one for one in calls if one.startswith(f"{service}:"))
 
 
-def called(service: str, more: Iterable[str] = ()) -> tuple[str, ...]:
-    """What the agent asks a service for: what it always does, and its part of `more`."""
-    return (*ACTIONS[service], *(one for one in more if one.startswith(f"{service}:")))
-
-
-def policy_allows(endpoint: Endpoint, actions: Iterable[str], caller: Placement = NOBODY) -> Fact:
+def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = NOBODY) -> Fact:
     """Whether the policy of an endpoint allows what the agent asks its service for.
 
     Args:
         endpoint: the endpoint.
-        actions: what the agent asks for.
+        calls: what the agent calls, of this service and of others.
         caller: who asks, and for what. Default: - that is not known, and only what is said of
             every principal and every resource is certain
 
@@ -59,10 +49,11 @@ def policy_allows(endpoint: Endpoint, actions: Iterable[str], caller: Placement 
             context,
             resources.get(action, UNKNOWN),
         )
-        for action in actions
+        for action in of_service(endpoint.service, calls)
     ]
     statements = as_list(policy.get("Statement"))
-    strictest = max(evaluate(statements, request).answer for request in requests)
+    answers = (evaluate(statements, request).answer for request in requests)
+    strictest = max(answers, default=Answer.ALLOWED)
     if strictest is Answer.UNKNOWN:
         return Unknown(f"the policy of the endpoint {endpoint.name!r}")
     return strictest is Answer.ALLOWED

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import verdicts
 from .ec2 import HAVING_PREFIX_LIST
-from .endpoint_policy import called, policy_allows
+from .endpoint_policy import of_service, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acl_to, acls_between, leaves, let_in, let_out
 from .model import ByService, Endpoint, Network, Placement, Subnet, Vpc, Zone
@@ -298,10 +298,15 @@ def _in_any(paths: list[Path]) -> list[Path]:
 
 
 def _by_policy(place: Place, endpoint: Endpoint) -> Path:
-    actions = called(endpoint.service, place.placement.more_actions)
+    calls = place.placement.calls
+
+    def allows(calls: tuple[str, ...]) -> Fact:
+        return policy_allows(endpoint, calls, place.placement)
 
     def problem() -> Problem:
-        why = f"the policy of the endpoint {endpoint.name!r} does not allow {in_words(actions)}"
+        its = of_service(endpoint.service, calls)
+        denied = in_words([one for one in its if allows((one,)) is False])
+        why = f"the policy of the endpoint {endpoint.name!r} does not allow {denied}"
         return Problem(verdicts.ENDPOINT_UNREACHABLE, why, endpoint.id, fault=verdicts.POLICY)
 
-    return unless(policy_allows(endpoint, actions, place.placement), problem)
+    return unless(allows(calls), problem)

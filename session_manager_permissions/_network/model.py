@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
+
+from session_manager_permissions import _needs
 
 from .ec2 import ALL_PORTS
 from .facts import Fact, Unknown
+
+TO_OPEN: Final = (
+    *_needs.REGISTRATION.actions,
+    *_needs.CHANNELS.actions,
+    *_needs.decrypt("*", sessions_only=False).actions,
+)
+"""What the agent calls to open a session."""
+TO_LOG: Final = (*_needs.WRITE_LOG, *_needs.log_objects("*", "", other_account=False).actions)
+"""What the agent calls to log one. If that is denied, the session works and its log is lost."""
 
 Range = IPv4Network | Unknown
 Reference = Hashable | Unknown
@@ -230,5 +241,5 @@ class Placement(NamedTuple):
     """The ARN of the role that makes its calls, if that is known."""
     resources: tuple[tuple[str, str], ...] = ()
     """The ARN of the resource of an action, if that is known, such as of `s3:PutObject`."""
-    more_actions: tuple[str, ...] = ()
-    """What it calls besides what each agent does, such as `logs:DescribeLogGroups`."""
+    calls: tuple[str, ...] = (*TO_OPEN, *TO_LOG)
+    """What it calls, such as `logs:DescribeLogGroups`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._network import verdicts
-from session_manager_permissions._network.endpoint_policy import called, policy_allows
+from session_manager_permissions._network.endpoint_policy import of_service, policy_allows
 from session_manager_permissions._network.model import Endpoint, GroupPeer
 from session_manager_permissions._quoting import fitting, word
 
@@ -41,8 +41,8 @@ class PathRemedies:
 
     node: Node
     vpc: LiveVpc
-    more_actions: tuple[str, ...]
-    """What the agent may call besides what every agent does."""
+    calls: tuple[str, ...]
+    """What the agent may call."""
     opened: Collection[str]
     """The services whose paths are open."""
     entries: dict[_Side, dict[int, dict[str, Any]]] = field(default_factory=dict)
@@ -143,7 +143,7 @@ class PathRemedies:
 
     def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Allow the account what the agent calls, unless a Deny says no."""
-        actions = called(endpoint.service, self.more_actions)
+        actions = of_service(endpoint.service, self.calls)
         allows = {
             "Effect": "Allow",
             "Principal": "*",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network import verdicts
-from session_manager_permissions._network.endpoint_policy import called
+from session_manager_permissions._network.model import TO_LOG, TO_OPEN
 
 from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Check, Outcome, on_node
@@ -20,7 +20,7 @@ from .path_remedies import PathRemedies
 from .simulator import SAMPLE_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from .identity import Identity
     from .node import Node
@@ -84,17 +84,21 @@ def _judged(
     foreign = tuple(one for one in groups_of(instance) if one not in vpc.network.groups)
     if foreign:  # such as those that another account shares
         vpc = read_vpc(node.session, asked._replace(more_groups=foreign))
-    certain, possible = _more_actions(preferences, identity)
+    certain, possible = _calls_to_open(preferences, identity)
     place = vpc.placement(instance)
     # Without a policy to judge, instances with other roles are in the same place.
     if any(one.policy is not None for one in vpc.vpc.endpoints):
         is_own = identity.replaced is False
         principal = identity.role.arn if identity.role and is_own else ""
         place = place._replace(principal=principal, resources=(*_resources(node, preferences),))
-    judged = ((vpc.judge, certain), (vpc.judge, possible), (vpc.once_served, certain))
-    paths, in_case, served = (
-        judge.judge([place._replace(more_actions=actions)], wanted).paths
-        for judge, actions in judged
+    judged = (
+        (vpc.judge, certain),
+        (vpc.judge, (*TO_LOG, *certain)),
+        (vpc.judge, (*TO_LOG, *possible)),
+        (vpc.once_served, (*TO_LOG, *certain)),
+    )
+    opening, paths, in_case, served = (
+        judge.judge([place._replace(calls=calls)], wanted).paths for judge, calls in judged
     )
     for service, path in in_case.items():
         if paths[service].state is verdicts.State.OPEN:
@@ -102,13 +106,14 @@ def _judged(
             paths[service] = verdicts.unknown(*matters)
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
-    remedies = PathRemedies(node=node, vpc=vpc, more_actions=possible, opened=opened)
+    remedies = PathRemedies(node=node, vpc=vpc, calls=(*TO_LOG, *possible), opened=opened)
     problems = {
         service: _told(service, path, served[service] if service in vpc.arriving else path)
         for service, path in paths.items()
         if path.problems
     }
-    by_path = _ByPath(node, vpc, preferences, problems, remedies.of(problems), doubted)
+    shut = [service for service, path in opening.items() if path.problems]
+    by_path = _ByPath(node, vpc, preferences, problems, remedies.of(problems), shut, doubted)
     return {service: by_path.outcome(service, path) for service, path in paths.items()}
 
 
@@ -137,7 +142,7 @@ def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]
     if document.log_group:
         logs = f"arn:{node.partition}:logs:{node.region}:{node.account}"
         stream = f"{logs}:log-group:{document.log_group}:log-stream:session-{SAMPLE_ID}"
-        yield from ((action, stream) for action in called("logs"))
+        yield from ((action, stream) for action in _needs.WRITE_LOG)
     if preferences.key:
         yield "kms:Decrypt", preferences.key.arn
 
@@ -152,6 +157,8 @@ class _ByPath(NamedTuple):
     """What is wrong with the paths that are closed, by their services."""
     fixes: Mapping[str, tuple[str, ...]]
     """What to do about that."""
+    shut: Collection[str]
+    """The services whose paths are closed to what opens a session as well."""
     doubted: list[str]
     """What shows that the network has ways that the judge does not find."""
 
@@ -184,21 +191,24 @@ class _ByPath(NamedTuple):
             return of_path.unknown(first, *others, fix=(*fixes, on_it), errors=vpc.errors)
         is_late = service == "logs" and not document.enforces_log_group_encryption
         users_see = LATE_PROMPT if is_late else None
-        is_seen = service != "s3" or bool(document.enforces_s3_encryption)
+        is_seen = service in self.shut and (
+            service != "s3" or bool(document.enforces_s3_encryption)
+        )
         failed = of_path.failed(first, *others, fix=fixes, is_seen=is_seen, users_see=users_see)
         is_now = service != "ssm" or not node.connected
         return replace(failed, is_passing=service in vpc.arriving).seen_if(is_now=is_now)
 
 
-def _more_actions(
+def _calls_to_open(
     preferences: Preferences, identity: Identity
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """List what the agent calls besides what every agent does: for certain, and possibly."""
+    """List what the agent calls to open a session: for certain, and possibly."""
     document = preferences.document
     calls = {
         "s3:GetEncryptionConfiguration": document.enforces_s3_encryption,
         "logs:DescribeLogGroups": document.enforces_log_group_encryption,
         **dict.fromkeys(_BY_TOKEN, identity.replaced),
     }
-    certain = tuple(action for action, does in calls.items() if does)
-    return certain, tuple(action for action, does in calls.items() if does is not False)
+    certain = (action for action, does in calls.items() if does)
+    possible = (action for action, does in calls.items() if does is not False)
+    return (*TO_OPEN, *certain), (*TO_OPEN, *possible)

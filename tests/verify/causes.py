@@ -718,6 +718,7 @@ LOGS: Final = {
     "streamed to by a parameter": cause("log-group-encryption?", streaming("{{stream}}")),
     "no group to stream to": cause("", streaming("false", cloudWatchLogGroupName="")),
     "enforced, and S3 for objects": used("path-s3", behind("s3", PUT)),
+    "enforced, and S3 for its configuration": used("path-s3", behind("s3", "s3:Get*")),
     "enforced, and S3 for all": used("", behind("s3", "s3:*")),
     "S3 for the bucket": used("", behind("s3", "s3:*", f"{BUCKET}/web/*", BUCKET)),
     "S3 for another bucket": used("path-s3", behind("s3", "s3:*", f"{BUCKET}-2/*")),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from session_manager_permissions._network import endpoint_policy, verdicts
 from session_manager_permissions._network.ec2 import ANSWERS, REQUESTS
 from session_manager_permissions._network.facts import Unknown
+from session_manager_permissions._network.model import TO_LOG, TO_OPEN, Placement
 from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, Problem, in_words
 from session_manager_permissions._readiness.parts import GROUP, Parts
 from session_manager_permissions._readiness.templates.functions import listed, mapping
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from session_manager_permissions._network.judge import Judge
-    from session_manager_permissions._network.model import Placement
     from session_manager_permissions._readiness.compute import Compute
     from session_manager_permissions._readiness.sessions import ServiceUse
 
@@ -63,8 +63,8 @@ _BY_ENDPOINTS: Final = (verdicts.NO_NETWORK_PATH, verdicts.ENDPOINT_MISSING)
 """The causes that endpoints mend."""
 
 
-_IF_ENFORCED: Final = ("s3:GetEncryptionConfiguration", "logs:DescribeLogGroups")
-"""What the agent calls besides where encrypted logs are enforced."""
+_IF_ENFORCED: Final = {"s3": "s3:GetEncryptionConfiguration", "logs": "logs:DescribeLogGroups"}
+"""What the agent calls besides to open a session where encrypted logs are enforced."""
 
 
 def of_compute(
@@ -81,19 +81,17 @@ def of_compute(
     if not compute.placements:
         yield "what launches from it, and where"
         return
-    needed = (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
-    more = tuple(one for one in _IF_ENFORCED if one.partition(":")[0] in needed)
-    places = tuple(one._replace(more_actions=more) for one in compute.placements)
-    compute = compute._replace(placements=places)
-    verdict = judge.judge(compute.placements, needed)
+    needed, calls = _needed(uses), _calls_to_open(uses)
+    opening = _calling(compute, calls).placements
+    verdict = judge.judge(opening, needed)
     yield from verdict.decides
     for service, use in uses.items():
-        if isinstance(use.needed, Unknown) and judge.judge(compute.placements, (service,)).problems:
+        if isinstance(use.needed, Unknown) and judge.judge(opening, (service,)).problems:
             yield use.needed.decides
     if verdict.closed:
-        used = (*needed, *_of_lost_logs(uses))
+        used, whole = (*needed, *_of_lost_logs(uses)), _calling(compute, (*TO_LOG, *calls))
         yield lambda: [
-            _of_problem(parts, judge, problem, compute, used) for problem in verdict.problems
+            _of_problem(parts, judge, problem, whole, used) for problem in verdict.problems
         ]
 
 
@@ -101,10 +99,12 @@ def of_logs(
     parts: Parts, judge: Judge, compute: Compute, uses: dict[str, ServiceUse]
 ) -> Iterator[Finding]:
     """Find logs that do not arrive, of compute that can otherwise be reached."""
-    lost = _of_lost_logs(uses)
-    if not lost:
+    if not any(use.used is True for use in uses.values()):
         return
-    problems = judge.judge(compute.placements, ALWAYS_NEEDED).problems
+    opening, needed = _calling(compute, _calls_to_open(uses)).placements, _needed(uses)
+    shut = {one for each in judge.judge(opening, needed).problems for one in each.services}
+    lost = (*_of_lost_logs(uses), *(one for one in needed if one in uses and one not in shut))
+    problems = judge.judge(opening, ALWAYS_NEEDED).problems
     # What mends the other causes mends everything except the faults of an endpoint that exists.
     is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
     for problem in judge.judge(compute.placements, lost).problems:
@@ -118,6 +118,23 @@ def of_logs(
             location="Properties",
             description=why + problem.why,
         )
+
+
+def _needed(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
+    """Return the services without which no session opens."""
+    return (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
+
+
+def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
+    """Return what the agent calls, or may call, to open a session."""
+    enforced = (name for name in _IF_ENFORCED if uses[name].needed is not False)
+    return (*TO_OPEN, *(_IF_ENFORCED[name] for name in enforced))
+
+
+def _calling(compute: Compute, calls: tuple[str, ...]) -> Compute:
+    """Return compute whose agent makes these calls."""
+    places = tuple(one._replace(calls=calls) for one in compute.placements)
+    return compute._replace(placements=places)
 
 
 def _of_lost_logs(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
@@ -200,7 +217,7 @@ def _open_endpoint(
         yield Admit(_as_resource(groups[0]), vpc)
     if verdicts.POLICY in faults:
         (service,) = problem.services
-        yield _allow_calls(endpoint, endpoint_policy.called(service, place.more_actions))
+        yield _allow_calls(endpoint, endpoint_policy.of_service(service, place.calls))
 
 
 def _behind_closed_groups(
