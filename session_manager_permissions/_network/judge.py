@@ -298,15 +298,12 @@ def _in_any(paths: list[Path]) -> list[Path]:
 
 
 def _by_policy(place: Place, endpoint: Endpoint) -> Path:
-    calls = place.placement.calls
-
-    def allows(calls: tuple[str, ...]) -> Fact:
-        return policy_allows(endpoint, calls, place.placement)
+    caller = place.placement
 
     def problem() -> Problem:
-        its = of_service(endpoint.service, calls)
-        denied = in_words([one for one in its if allows((one,)) is False])
-        why = f"the policy of the endpoint {endpoint.name!r} does not allow {denied}"
+        its = of_service(endpoint.service, caller.calls)
+        denied = [one for one in its if policy_allows(endpoint, (one,), caller) is False]
+        why = f"the policy of the endpoint {endpoint.name!r} does not allow {in_words(denied)}"
         return Problem(verdicts.ENDPOINT_UNREACHABLE, why, endpoint.id, fault=verdicts.POLICY)
 
-    return unless(allows(calls), problem)
+    return unless(policy_allows(endpoint, caller.calls, caller), problem)

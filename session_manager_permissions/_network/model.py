@@ -21,6 +21,9 @@ TO_OPEN: Final = (
 TO_LOG: Final = (*_needs.WRITE_LOG, *_needs.log_objects("*", "", other_account=False).actions)
 """What the agent calls to log one. If that is denied, the session works and its log is lost."""
 
+IF_ENFORCED: Final = {"s3": "s3:GetEncryptionConfiguration", "logs": "logs:DescribeLogGroups"}
+"""What the agent calls besides to open a session where encrypted logs are enforced, by service."""
+
 Range = IPv4Network | Unknown
 Reference = Hashable | Unknown
 """The id of another part of the network, or what decides it."""

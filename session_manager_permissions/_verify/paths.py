@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network import verdicts
-from session_manager_permissions._network.model import TO_LOG, TO_OPEN
+from session_manager_permissions._network.model import IF_ENFORCED, TO_LOG, TO_OPEN
 
 from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Check, Outcome, on_node
@@ -158,7 +158,7 @@ class _ByPath(NamedTuple):
     fixes: Mapping[str, tuple[str, ...]]
     """What to do about that."""
     shut: Collection[str]
-    """The services whose paths are closed to what opens a session as well."""
+    """The services whose paths are closed even to the calls that open a session."""
     doubted: list[str]
     """What shows that the network has ways that the judge does not find."""
 
@@ -205,8 +205,8 @@ def _calls_to_open(
     """List what the agent calls to open a session: for certain, and possibly."""
     document = preferences.document
     calls = {
-        "s3:GetEncryptionConfiguration": document.enforces_s3_encryption,
-        "logs:DescribeLogGroups": document.enforces_log_group_encryption,
+        IF_ENFORCED["s3"]: document.enforces_s3_encryption,
+        IF_ENFORCED["logs"]: document.enforces_log_group_encryption,
         **dict.fromkeys(_BY_TOKEN, identity.replaced),
     }
     certain = (action for action, does in calls.items() if does)

@@ -587,6 +587,7 @@ MAY_READ: Final = may("Allow", "s3:GetEncryptionConfiguration") | {"Principal": 
     (TO_BUCKET | {"s3EncryptionEnabled": True}, [MAY_PUT], frozenset({"endpoint-unreachable"})),
     (TO_BUCKET | {"s3EncryptionEnabled": True}, [MAY_READ], LOST),
     (TO_BUCKET | {"s3EncryptionEnabled": PARAMETER}, [MAY_PUT], UNKNOWN),
+    (TO_BUCKET | {"s3EncryptionEnabled": PARAMETER}, [MAY_READ], LOST),
     (TO_BUCKET | {"s3EncryptionEnabled": True}, [MAY_PUT, MAY_READ], READY),
 ])  # fmt: skip
 def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(

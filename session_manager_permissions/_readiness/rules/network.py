@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from session_manager_permissions._network import endpoint_policy, verdicts
 from session_manager_permissions._network.ec2 import ANSWERS, REQUESTS
 from session_manager_permissions._network.facts import Unknown
-from session_manager_permissions._network.model import TO_LOG, TO_OPEN, Placement
+from session_manager_permissions._network.model import IF_ENFORCED, TO_LOG, TO_OPEN, Placement
 from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, Problem, in_words
 from session_manager_permissions._readiness.parts import GROUP, Parts
 from session_manager_permissions._readiness.templates.functions import listed, mapping
@@ -63,10 +63,6 @@ _BY_ENDPOINTS: Final = (verdicts.NO_NETWORK_PATH, verdicts.ENDPOINT_MISSING)
 """The causes that endpoints mend."""
 
 
-_IF_ENFORCED: Final = {"s3": "s3:GetEncryptionConfiguration", "logs": "logs:DescribeLogGroups"}
-"""What the agent calls besides to open a session where encrypted logs are enforced."""
-
-
 def of_compute(
     parts: Parts, judge: Judge, compute: Compute, uses: dict[str, ServiceUse]
 ) -> Iterator[Told]:
@@ -81,7 +77,8 @@ def of_compute(
     if not compute.placements:
         yield "what launches from it, and where"
         return
-    needed, calls = _needed(uses), _calls_to_open(uses)
+    needed = (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
+    calls = _calls_to_open(uses)
     opening = _calling(compute, calls).placements
     verdict = judge.judge(opening, needed)
     yield from verdict.decides
@@ -99,11 +96,13 @@ def of_logs(
     parts: Parts, judge: Judge, compute: Compute, uses: dict[str, ServiceUse]
 ) -> Iterator[Finding]:
     """Find logs that do not arrive, of compute that can otherwise be reached."""
-    if not any(use.used is True for use in uses.values()):
+    used = tuple(name for name, use in uses.items() if use.used is True)
+    if not used:
         return
-    opening, needed = _calling(compute, _calls_to_open(uses)).placements, _needed(uses)
-    shut = {one for each in judge.judge(opening, needed).problems for one in each.services}
-    lost = (*_of_lost_logs(uses), *(one for one in needed if one in uses and one not in shut))
+    opening = _calling(compute, _calls_to_open(uses)).placements
+    shut = {one for each in judge.judge(opening, used).problems for one in each.services}
+    # The policy of an endpoint may let pass what opens a session, and not what logs it.
+    lost = tuple(one for one in used if uses[one].needed is False or one not in shut)
     problems = judge.judge(opening, ALWAYS_NEEDED).problems
     # What mends the other causes mends everything except the faults of an endpoint that exists.
     is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
@@ -120,15 +119,10 @@ def of_logs(
         )
 
 
-def _needed(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
-    """Return the services without which no session opens."""
-    return (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
-
-
 def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
     """Return what the agent calls, or may call, to open a session."""
-    enforced = (name for name in _IF_ENFORCED if uses[name].needed is not False)
-    return (*TO_OPEN, *(_IF_ENFORCED[name] for name in enforced))
+    more = (call for name, call in IF_ENFORCED.items() if uses[name].needed is not False)
+    return (*TO_OPEN, *more)
 
 
 def _calling(compute: Compute, calls: tuple[str, ...]) -> Compute:
