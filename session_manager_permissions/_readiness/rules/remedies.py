@@ -129,8 +129,8 @@ class Allow(Fix):
             return
         more = {*self.actions} - {*_needs.REGISTRATION.actions} or self.options or self.by_boundary
         # Nothing can wait for the policy of a fleet, so the registration would come too late.
-        is_late = any(one.lacks_registration for one in code.shared.launched())
-        fleet = None if more or is_late else code.fleet()
+        is_own = more or any(one.lacks_registration for one in code.shared.launched())
+        fleet = None if is_own else code.fleet()
         if fleet is None:
             self.give_policy(code)
         elif fleet.arguments is None:
