@@ -53,8 +53,10 @@ REQUEST_KEYS: Final = {
     "aws:PrincipalIsAWSService": "false",
     "aws:ViaAWSService": "false",
 }
-"""The condition keys that have the same value in each call that each agent makes itself, which is
-always by TLS."""
+"""The condition keys that have the same value in each call that an agent makes itself.
+
+It always uses TLS.
+"""
 
 SESSION_KEY: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 """The condition key that each use of the key of a session has, with the session's id."""
@@ -119,9 +121,9 @@ def log_bucket_key(key_arn: str, alias_name: str | None = None) -> NeededStateme
 
 
 WRITE_LOG: Final = ("logs:CreateLogStream", "logs:PutLogEvents")
-"""What the agent calls to log in CloudWatch Logs, of the calls without which the log is lost.
+"""The calls without which a log does not arrive in CloudWatch Logs.
 
-It calls `logs:DescribeLogStreams` as well, and logs without it.
+The agent calls `logs:DescribeLogStreams` as well, and logs without it.
 """
 
 

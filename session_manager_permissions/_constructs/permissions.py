@@ -303,9 +303,10 @@ class SessionManagerPermissions(Construct):
 
 
 def _are_one(name: str, role: Target, other: Target) -> bool:
-    """Tell whether a name, and two roles of one key, are certainly the same in two regions.
+    """Tell whether two policies in two regions certainly have one name and are on one role.
 
-    The value of a token, such as an export, may differ from region to region.
+    The roles have the same key already. The value of a token, such as an export, may differ from
+    region to region.
     """
     is_one_of_app = (
         role.cfn_role is not None

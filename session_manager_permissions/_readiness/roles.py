@@ -175,7 +175,7 @@ class Roles:
                 self._by_role_name[name].append(Attachment(policy, entry, name))
 
     def _is_of_app(self, attached: Attachment) -> bool:
-        """Tell whether the app has a role of the name that an attachment has in each world."""
+        """Tell whether each world has a role of the app with the name of an attachment."""
         template, name = attached.policy.resource.template, attached.named
         made = self.assembly.with_name("AWS::IAM::Role", template, name)
         certain = (one for one in made if not (one.condition or one.template.nested_as))

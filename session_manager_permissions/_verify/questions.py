@@ -109,7 +109,7 @@ class Question(NamedTuple):
     spared: tuple[str, ...] = ()
     """The actions whose denial alone ends no session and loses no log."""
     in_doubt: tuple[str, ...] = ()
-    """Those that are spared, and the actions whose denial alone leaves open if a log is lost."""
+    """Those that are spared, and those whose denial alone leaves open whether a log is lost."""
     of_another_account: bool = False
     """Whether the subject is of another account, so that no policy of its own is enough."""
     lacks: frozenset[str] = _LACKS
@@ -175,7 +175,8 @@ class Agent:
 
         Args:
             needs: what the role needs, each on one resource.
-            own: the condition keys of these calls alone, also those that have another value there.
+            own: the condition keys of these calls alone. A value takes the place of that which
+                each call has.
             region: the region of resources whose ARNs name none. Default: - the instance's region
         """
         calls = []
