@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ._needs import REQUEST_KEYS
+from ._needs import ENCRYPTION_KEY, REQUEST_KEYS
 from ._patterns import UNKNOWN, any_matches, as_list, matches
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ NO_CONTEXT: Final = RequestContext({})
 """The context of calls of which nothing is known."""
 BY_NO_SERVICE: Final = frozenset({"kms:viaservice", "kms:grantisforawsresource"})
 """The keys, in lower case, that no call to AWS KMS has which a user or a role makes itself."""
-_OWN_KEYS: Final = frozenset({"s3:x-amz-server-side-encryption-customer-algorithm"})
+_OWN_KEYS: Final = frozenset({f"{ENCRYPTION_KEY}-customer-algorithm"})
 """The header of an upload that brings a key along, which the agent never does."""
 EACH_CALL: Final = RequestContext({}, lacks=BY_NO_SERVICE | _OWN_KEYS).knowing(REQUEST_KEYS)
 """What is known of each call that an agent makes itself."""

@@ -64,6 +64,15 @@ SESSION_KEY: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 REGION_KEY: Final = "aws:RequestedRegion"
 """The condition key that has the region that is called, which is the instance's own."""
 
+ENCRYPTION_KEY: Final = "s3:x-amz-server-side-encryption"
+"""The condition key that has the encryption which an upload asks Amazon S3 for by a header."""
+
+ENCRYPTIONS: Final = ("AES256", "aws:kms")
+"""The encryptions of a log bucket that the agent recognizes, and asks for at an upload.
+
+`getSSEAlgorithm`, amazon-ssm-agent/agent/s3util.
+"""
+
 HOST_MANAGEMENT_SETTING: Final = "/ssm/managed-instance/default-ec2-instance-management-role"
 """The service setting that names the role of Default Host Management Configuration."""
 

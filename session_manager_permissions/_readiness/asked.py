@@ -47,6 +47,8 @@ class Asked(NamedTuple):
     actions: tuple[str, ...]
     on: Value | None = None
     """The resource; None if it is what `NEEDED` has for each action."""
+    encryption: str | None = None
+    """The encryption that an upload asks Amazon S3 for; empty if none, None if not known."""
 
     def is_on(self, pattern: Value) -> bool | None:
         """Tell whether the resource of a statement covers it; None if that is not known."""
@@ -122,6 +124,10 @@ class PolicyReader:
         known = known_of(asked.actions, account)
         among = tuple(("kms:resourcealiases", one) for one in self._aliases(asked.on))
         context = known._replace(read=lambda written: marked(value(written)), among=among)
+        if asked.encryption:
+            context = context.knowing({_needs.ENCRYPTION_KEY: asked.encryption})
+        elif asked.encryption is not None:
+            context = context._replace(lacks=context.lacks | {_needs.ENCRYPTION_KEY})
         if self._is_one_environment(template):
             return context.knowing({_needs.REGION_KEY: marked(value({"Ref": "AWS::Region"}))})
         return context

@@ -13,7 +13,7 @@ from .parts import NEVER_READ, STACKS, decider, types_deployed
 from .policies import EVERYTHING, NEEDED, Decision, Statement, anything, decide, within
 from .roles import ATTACHED_BY, Attachment, Policy, Role, Roles, may_be_named
 from .templates.functions import UNKNOWN, listed
-from .templates.model import Template, Value, may_be_equal
+from .templates.model import Template, may_be_equal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +50,9 @@ class Decisions:
         """Decide about each action that an instance needs, leaving out the policies `without`."""
         return self._once((role, without), lambda: self._decided(role, EACH_SESSION, without))
 
-    def ability(self, role: Role, action: str, on: Value) -> Ability:
+    def ability(self, role: Role, asked: Asked) -> Ability:
         """Decide about an action that only some sessions need."""
-        asked = Asked((action,), on)
+        (action,) = asked.actions
         return self._once((role, asked), lambda: self._decided(role, asked)[action])
 
     def may_deny(self, role: Role, asked: Asked) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions import _limits
+from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import fitting, in_shell, word
 
 from .asking import CannotAsk, NotPermitted, NotThere, tried
@@ -13,7 +13,7 @@ from .checks import BUCKET, BUCKET_NOT_READ, LOG_GROUP, NO_MESSAGE, Evidence, Ou
 from .document import LiveDocument, key_arn
 from .keys import DESCRIBE_KEY, LiveKey, describe_key
 from .lines import aws, hidden, region_word
-from .questions import TAKEN, Bucket
+from .questions import Bucket
 from .session_key import key_fault
 
 if TYPE_CHECKING:
@@ -104,9 +104,9 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
             is_seen=bool(enforces),
             users_see=BUCKET_NOT_READ,
         )
-    if algorithm in TAKEN or enforces is False:
+    if algorithm in _needs.ENCRYPTIONS or enforces is False:
         text = f"the bucket encrypts with {algorithm}"
-        if algorithm not in TAKEN:
+        if algorithm not in _needs.ENCRYPTIONS:
             text += ", which the agent does not count as encrypted, but nothing enforces encryption"
         return encrypted.passed(text)
     text = (

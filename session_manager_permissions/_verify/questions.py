@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from .session import Session
     from .simulator import Context
 
-ENCRYPTION: Final = "s3:x-amz-server-side-encryption"
-"""The header of an upload that the agent sends if it can read how the bucket is encrypted."""
 _LACKS: Final = frozenset(
     {
         *("aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:multifactorauthage"),
@@ -52,9 +50,6 @@ The agent calls it before a session that has encryption enforced and at each upl
 agent/session/shell/shell.go and agent/s3util/s3util.go of amazon-ssm-agent.
 """
 
-
-TAKEN: Final = ("AES256", "aws:kms")
-"""What the agent takes for an encrypted bucket: agent/s3util/s3util.go of amazon-ssm-agent."""
 
 _TLS_OF_SERVICE: Final = ConditionKey("aws:SecureTransport", "true", "boolean", is_sample=True)
 """Whether a service calls another by TLS, which is not known."""
@@ -224,8 +219,8 @@ class Agent:
         objects = _needs.log_objects(arn, prefix, other_account=False)
         log = objects.resource.removesuffix("*") + f"{SAMPLE_SESSION}.log"
         headers = [ConditionKey("s3:x-amz-acl", "bucket-owner-full-control")]
-        if found.algorithm in TAKEN:  # agent/s3util/s3util.go
-            headers.append(ConditionKey(ENCRYPTION, found.algorithm))
+        if found.algorithm in _needs.ENCRYPTIONS:
+            headers.append(ConditionKey(_needs.ENCRYPTION_KEY, found.algorithm))
         reads = self._calls(encryption, region=found.region)
         apart = self._calls(objects._replace(resource=log), own=(*headers,), region=found.region)
         grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'

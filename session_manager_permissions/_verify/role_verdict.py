@@ -6,12 +6,11 @@ from functools import cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_manager_permissions import _limits
+from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import fitting
 
 from .asking import CannotAsk, answered, tried
 from .lines import deployment
-from .questions import ENCRYPTION, Agent, Question
 from .resource_policy import Admission, policy_of
 from .simulator import is_allowed, lacks_resource_policy, missing_keys, simulate
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from .answers import SimulatorAnswer
     from .live_roles import LiveRole
+    from .questions import Agent, Question
     from .session import Session
     from .simulator import Call
 
@@ -270,7 +270,7 @@ def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
         decisions = [by(call, answered(answers[call]), lacking) for call in question.calls]
         apart = question.apart
         if not all(one.allowed for one in decisions):
-            apart = tuple(call.without(ENCRYPTION) for call in apart)
+            apart = tuple(call.without(_needs.ENCRYPTION_KEY) for call in apart)
         full = [call.with_own for call in apart]
         found = simulate(agent.spare or session, role.arn, full)
         decisions += [by(call, answered(found[call]), lacking) for call in full]

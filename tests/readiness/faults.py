@@ -693,6 +693,12 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         Key=resource("AWS::KMS::Key"), Bucket=resource("AWS::S3::Bucket", BucketEncryption={
             "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {
                 "SSEAlgorithm": "aws:kms", "KMSMasterKeyID": att("Key", "Arn")}}]}))),
+    "a bucket that takes no upload without encryption": ("log-lost", profile_and_role(
+        inline(ALL, allow("s3:PutObject")), Document=session(s3BucketName=ref("Bucket")),
+        Bucket=resource("AWS::S3::Bucket"), Policy=resource(
+            "AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument={"Statement": [
+                deny("s3:PutObject", Principal="*", Condition={"Null": {
+                    "s3:x-amz-server-side-encryption": "true"}})]}))),
     "a trust policy of one statement": ("role-not-assumable", trusting(RDS)),
     "a trust policy of several": ("role-not-assumable", trusting([RDS], **WITH_KEY)),
     "a boundary of one statement": ("channel-missing",

@@ -78,6 +78,7 @@ ELSEWHERE: Final = document(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:eu-west-1:1:
 BY_PARAMETER: Final = document(DEFAULT_DOCUMENT, kmsKeyId=ref("Free"))
 LOGS_ELSEWHERE: Final = document(DEFAULT_DOCUMENT, s3BucketName="logs", s3EncryptionEnabled=True)
 READS: Final = "s3:GetEncryptionConfiguration"
+SSE: Final = "s3:x-amz-server-side-encryption"
 
 
 def closed(to: object) -> Body:
@@ -409,6 +410,22 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a bucket whose key is of AWS", with_bucket_policy(algorithm="aws:kms"), [allow("s3:*")],
      READY),
     ("a bucket that is enforced", {"A": ENCRYPTED}, [allow("s3:PutObject")], DENIED),
+    *((f"a bucket of {algorithm} whose policy denies uploads by {operator}, and {reads}",
+       with_bucket_policy(
+           deny("s3:PutObject", **ANYBODY, Condition={operator: {SSE: asked}}),
+           algorithm=algorithm) | {"A": TO_BUCKET},
+       [allow("s3:PutObject"), *([allow(reads)] if reads else [])], found)
+      for operator, asked, algorithm, reads, found in (
+          ("Null", "true", "AES256", "", LOST), ("Null", "true", "AES256", READS, READY),
+          ("Null", "true", "aws:kms:dsse", READS, READY), ("Null", "true", ref("Free"), "", LOST),
+          ("StringNotEquals", "aws:kms", "AES256", READS, LOST),
+          ("StringNotEquals", "aws:kms", "aws:kms", READS, READY),
+          ("StringNotEquals", "aws:kms", ref("Free"), READS, READY),
+          ("StringEquals", "AES256", "AES256", "", READY),
+          ("StringEquals", "AES256", "AES256", READS, LOST))),
+    ("a bucket whose policy demands encryption, which the role perhaps can't read",
+     with_bucket_policy(deny("s3:PutObject", **ANYBODY, Condition={"Null": {SSE: "true"}}))
+     | {"A": TO_BUCKET}, [allow("s3:PutObject"), allow(READS, Condition=BY_VPC)], READY),
     ("a group", {"A": document(**TO_GROUP)}, [], LOST),
     ("a group that is granted", {"A": document(**TO_GROUP)}, [allow("logs:*")], READY),
     ("a group that is enforced",

@@ -88,6 +88,10 @@ class AgentCall(NamedTuple):
     """Whether the session is refused without it; else its log is lost."""
     resource: Resource | None = None
     """What has a policy of its own that may allow the call."""
+    encryption: str | None = None
+    """The encryption that an upload asks Amazon S3 for; None if that is not known."""
+    reads: AgentCall | None = None
+    """The call without which the agent uploads a log and asks for no encryption."""
 
 
 class SessionRules:
@@ -197,7 +201,7 @@ class SessionRules:
             return Advice(LEAVE_OUT)
         by_boundary, lacking = list[str](), list[AgentCall]()
         for call in calls:
-            ability = self._decisions.ability(role, call.action, call.on)
+            ability = self._decisions.ability(role, self._asked(role, call))
             if ability.boundary.answer is not Answer.ALLOWED:
                 by_boundary.append(call.action)
             if ability.identity.answer is not Answer.ALLOWED:
@@ -218,21 +222,37 @@ class SessionRules:
     def _leaves_to_iam(self, resource: Resource, role: Role, call: AgentCall) -> bool:
         """Tell whether a role may make a call if its policies and its boundary allow it."""
         allowed = Ability(_ALLOWED, _ALLOWED, _ALLOWED)
-        answer = self._own.answer(resource, role, Asked((call.action,), call.on), allowed)
+        answer = self._own.answer(resource, role, self._asked(role, call), allowed)
         return answer < Answer.IMPLICIT_DENY
 
     def _denied(self, document: Document, role: Role) -> list[AgentCall]:
         """Return the calls that a role may not make, those without which sessions fail first."""
         calls = (one for one in self._calls(document) if not isinstance(one.ends, Unknown))
         denied = [one for one in calls if self._answer(role, one) >= Answer.IMPLICIT_DENY]
-        return sorted(denied, key=lambda one: not one.ends)
+        causes = dict.fromkeys(self._cause(role, one) for one in denied)
+        return sorted(causes, key=lambda one: not one.ends)
+
+    def _cause(self, role: Role, call: AgentCall) -> AgentCall:
+        """Return a call that a role may not make, or that which an upload fails without."""
+        asks_for_encryption = call._replace(reads=None)
+        if call.reads and self._answer(role, asks_for_encryption) is Answer.ALLOWED:
+            return call.reads
+        return call
+
+    def _asked(self, role: Role, call: AgentCall) -> Asked:
+        """Return what is asked about a call: an upload as the agent with this role makes it."""
+        encryption = call.encryption
+        if call.reads:
+            answer = self._answer(role, call.reads)
+            encryption = {Answer.ALLOWED: encryption, Answer.UNKNOWN: None}.get(answer, "")
+        return Asked((call.action,), call.on, encryption)
 
     def _answer(self, role: Role, call: AgentCall) -> Answer:
-        key = "answer", role, call.action, call.on
-        return self._parts.worlds.once(key, lambda: self._decided(role, call))
+        return self._parts.worlds.once(("answer", role, call), lambda: self._decided(role, call))
 
     def _decided(self, role: Role, call: AgentCall) -> Answer:
-        ability = self._decisions.ability(role, call.action, call.on)
+        asked = self._asked(role, call)
+        ability = self._decisions.ability(role, asked)
         by_iam = ability.decision.answer
         if call.action.startswith("logs:"):
             return by_iam
@@ -241,7 +261,7 @@ class SessionRules:
             if own and other and own != other:  # both accounts have to allow it
                 return max(by_iam, Answer.UNKNOWN)
             return by_iam if by_iam is Answer.EXPLICIT_DENY else min(by_iam, Answer.UNKNOWN)
-        return self._own.answer(call.resource, role, Asked((call.action,), call.on), ability)
+        return self._own.answer(call.resource, role, asked, ability)
 
     def _faults(self, document: Document) -> list[Told]:
         """Return why sessions with a document are refused whatever the role, and what decides."""
@@ -356,12 +376,16 @@ class SessionRules:
             options = (*options, Option(BUCKET_KEY, key))
             of_key: Value = (ReturnValue(key, "Arn"),)
             yield AgentCall(ENCRYPT_LOG, of_key, options, ends=False, resource=key)
+        reads = AgentCall(_ENCRYPTION, arn, options, ends=False, resource=bucket)
         if enforced:
-            yield AgentCall(_ENCRYPTION, arn, options, ends=enforced, resource=bucket)
+            yield reads._replace(ends=enforced)
         named = merged((*arn, "/", *prefix, f"/{_needs.ARN_PART}.log"))
         # The agent joins the parts with one slash between them.
         log = tuple(re.sub("/+", "/", one) if isinstance(one, str) else one for one in named)
-        yield AgentCall("s3:PutObject", log, options, ends=False, resource=bucket)
+        algorithm = self._parts.text(bucket, _encryption(bucket).get("SSEAlgorithm", "AES256"))
+        encryption = algorithm if algorithm in _needs.ENCRYPTIONS else None
+        uploads = AgentCall("s3:PutObject", log, options, ends=False, resource=bucket)
+        yield uploads._replace(encryption=encryption, reads=reads)
 
     def _key(self, value: Value) -> Resource | None:
         """The key of the app that an input names, by itself or by an alias."""
