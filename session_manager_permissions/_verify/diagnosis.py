@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from .agent import Diagnostics, agent_version, merged
 from .checks import AGENT, ORDER, Outcome, get_diagnostics
-from .identity import Identity, find_identity
+from .identity import Identity, find_identity, unless_replaced
 from .lines import with_profile
 from .node import Node, ground_truth, tier
 from .not_connected import explained
@@ -105,6 +105,8 @@ def diagnose(
     if who is not None:
         checks += [may_start(node, preferences, who), plugin()]
     checks += uses_outcomes(node, preferences, identity)
+    if identity.replaced is None:
+        checks = [unless_replaced(check) for check in checks]
     if rows is not None:
         checks = [merged(check, rows, node) for check in checks]
     if explains:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._conditions import NO_CONTEXT
@@ -48,19 +48,6 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-defau
 
 _OF_EACH_SESSION: Final = {"ssmmessages:CreateDataChannel", "ssmmessages:OpenDataChannel"}
 """What the agent calls at the start of each session."""
-
-
-class _Profile(NamedTuple):
-    """The instance profile of an instance."""
-
-    name: str | None = None
-    role: LiveRole | None = None
-    evidence: tuple[Evidence, ...] = ()
-    fault: str = ""
-    """What is wrong with it, if there is no role to work with."""
-    fix: tuple[str, ...] = ()
-    """How to give the instance a profile with a role."""
-    error: CannotAsk | None = None
 
 
 Permissions = Mapping[str, Callable[[], Verdict | CannotAsk]]
@@ -105,12 +92,15 @@ def find_identity(node: Node, uses: Uses) -> Identity:
 
 
 def _of_instance(node: Node, uses: Uses) -> Identity:
-    profile = _read_profile(node)
-    own = profile.role
-    permissions = {} if own is None else _may(node, own, uses)
-    registers = _does_register(node, profile, permissions)
+    profile, own = _own_role(node)
+    error = next(iter(profile.errors), None)
+    permissions: Permissions = {}
+    registers = None if error else False
+    if own is not None:
+        permissions = _may(node, own, uses)
+        registers = _does_register(node, own, permissions)
     account = "" if registers else _account_role(node)
-    worker, replaced = own, False
+    worker, replaced = own, None
     if registers is False and isinstance(account, LiveRole):
         by_account = _may(node, account, uses)
         found = by_account[checks.REGISTER.name]()
@@ -119,70 +109,77 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
             account = NotThere(named, code=found.code)
         else:
             worker, permissions, replaced = account, by_account, True
+    if isinstance(account, (str, NotThere)):  # there is none
+        replaced = False
     if worker is not None and not replaced:
         worker = _with_boundary(node.session, worker, permissions)
         permissions = _may(node, worker, uses)
-    in_doubt = not (registers or replaced or isinstance(account, (str, NotThere)))
-    error = profile.error
     assumable = checks.ASSUMABLE.of(None).absent(NO_ROLE, error)
     if own is not None:
-        assumable = _assumable(node, own, replaced=replaced)
-    if worker is None and in_doubt and isinstance(account, CannotAsk):
+        assumable = _assumable(node, own, replaced=bool(replaced))
+    if worker is None and replaced is None and isinstance(account, CannotAsk):
         error = error or account
-    of_role = [assumable, *_permissions(node, worker, permissions, error)]
     outcomes = [
-        _profile(node, profile, account),
+        _unless_by_account(node, profile, account),
+        assumable,
         _metadata(node),
-        *(map(unless_replaced, of_role) if in_doubt else of_role),
+        *_permissions(node, worker, permissions, error),
         _by_profile(own, permissions)
         if registers and own
         else _host_management(node, own, account, registers=registers),
     ]
     return Identity(
         outcomes=outcomes,
-        profile=profile.name,
+        profile=profile.subject,
         role=worker,
         error=error,
         permissions=permissions,
-        replaced=None if in_doubt else replaced,
+        replaced=replaced,
     )
 
 
 def unless_replaced(outcome: Outcome) -> Outcome:
     """Make a failed check of the profile's role unknown, as the account's role may do the work."""
-    if outcome.verdict != "fail":
+    if outcome.verdict != "fail" or not outcome.check.of_role:
         return outcome
     why = "whether the account's role does the work in its place is not known"
     return replace(outcome, verdict="unknown", why=(*outcome.why, why))
 
 
-def _read_profile(node: Node) -> _Profile:
-    if node.profile_arn is None:
+def _own_role(node: Node) -> tuple[Outcome, LiveRole | None]:
+    """Check whether the instance has a profile with a role, and return the role as well."""
+    arn = node.profile_arn
+    name = arn and arn.rpartition("/")[2]
+    of_node = Evidence("ec2:DescribeInstances", "IamInstanceProfile", name)
+    profile = checks.PROFILE.of(name, of_node)
+    if name is None:
         associate = f"ec2 associate-iam-instance-profile --instance-id {node.id_word}"
         fix = node.aws(associate, "--iam-instance-profile Name=NAME")
-        return _Profile(fault="the instance has no instance profile", fix=(fix,))
-    name = node.profile_arn.rpartition("/")[2]
+        return profile.failed("the instance has no instance profile", fix=fix), None
     found = tried(lambda: find_profile(node.session, name))
     if isinstance(found, NotThere):
-        fault = f"the instance profile {name} does not exist any more"
-        return _Profile(name, fault=fault, fix=_replacing_profile(node, "NAME"))
+        why = f"the instance profile {name} does not exist any more"
+        return profile.failed(why, fix=_replacing_profile(node, "NAME")), None
     if isinstance(found, CannotAsk):
-        return _Profile(name, error=found)
+        return checks.PROFILE.of(name).unasked(found), None
     named = fitting(name, _limits.INSTANCE_PROFILE.fault, "PROFILE")
     own = (node.instance or {})["IamInstanceProfile"].get("Id")
     ids = {own or "", found.id or ""}
     if all(one.startswith(_UNIQUE_ID) for one in ids) and len(ids) > 1:
-        fault = (
+        why = (
             f"the instance profile {name} was deleted and made again, and the instance still has "
             "the deleted one"
         )
         another = Evidence(_PROFILE, "InstanceProfileId", "another one")
-        return _Profile(name, None, (another,), fault, _replacing_profile(node, named))
+        profile = checks.PROFILE.of(name, of_node, another)
+        return profile.failed(why, fix=_replacing_profile(node, named)), None
     if found.role is None:
         add = f"iam add-role-to-instance-profile --instance-profile-name {word(named)}"
         fix = node.aws(add, "--role-name ROLE")
-        return _Profile(name, fault=f"the instance profile {name} has no role", fix=(fix,))
-    return _Profile(name, found.role, (Evidence(_PROFILE, "Roles[0].Arn", found.role.arn),))
+        return profile.failed(f"the instance profile {name} has no role", fix=fix), None
+    of_role = Evidence(_PROFILE, "Roles[0].Arn", found.role.arn)
+    why = f"the instance has the profile {name} with the role {found.role.arn}"
+    return checks.PROFILE.of(name, of_node, of_role).passed(why), found.role
 
 
 def _replacing_profile(node: Node, name: str) -> tuple[str, ...]:
@@ -217,11 +214,9 @@ def _with_boundary(session: Session, role: LiveRole, permissions: Permissions) -
     return role._replace(boundary=boundary)
 
 
-def _does_register(node: Node, profile: _Profile, permissions: Permissions) -> bool | None:
+def _does_register(node: Node, own: LiveRole, permissions: Permissions) -> bool | None:
     """Tell whether the agent registers with the role of the profile; None if that is not known."""
-    if profile.role is None:
-        return None if profile.error else False
-    trusted = _trusted(node, profile.role)
+    trusted = _trusted(node, own)
     if trusted.answer == "denied":
         return False
     register = permissions["register"]()
@@ -245,20 +240,17 @@ def _account_role(node: Node) -> _AccountRole:
     return LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}")
 
 
-def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Outcome:
-    name, fault = profile.name, profile.fault
-    if profile.error:
-        return checks.PROFILE.of(name).unasked(profile.error)
-    of_node = Evidence("ec2:DescribeInstances", "IamInstanceProfile", name)
-    named = checks.PROFILE.of(name, of_node, *profile.evidence)
-    if profile.role:
-        return named.passed(f"the instance has the profile {name} with the role {profile.role.arn}")
+def _unless_by_account(node: Node, profile: Outcome, account: _AccountRole) -> Outcome:
+    """Return the check of the profile, which needs no role if that of the account does the work."""
+    if profile.verdict != "fail":
+        return profile
+    fault = profile.why[0]
     if isinstance(account, LiveRole):
-        return named.skipped(f"{fault}, and the account's role {account.arn} takes its place")
+        return profile.skipped(f"{fault}, and the account's role {account.arn} takes its place")
     if isinstance(account, CannotAsk) and not isinstance(account, NotThere):
         why = f"{fault}, and whether the account's role takes its place is not known"
-        return named.unknown(why, fix=profile.fix)
-    return named.failed(fault, fix=profile.fix).seen_if(is_now=not node.connected)
+        return profile.unknown(why, fix=profile.fix)
+    return profile.seen_if(is_now=not node.connected)
 
 
 def _trusted(node: Node, role: LiveRole) -> Trust:

@@ -11,13 +11,13 @@ from . import checks, logs
 from .asking import CannotAsk, NotPermitted, NotThere, tried
 from .checks import NO_ROLE, Check, Evidence, Outcome
 from .document import PORT, LiveDocument, Refused, read_document
-from .identity import Identity, unless_replaced
 from .questions import Uses
 from .session_key import find_session_key, judged_by_its_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .identity import Identity
     from .keys import LiveKey
     from .node import Node
 
@@ -103,13 +103,10 @@ def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
     """Check whether the role that does the work may use what the document names."""
     if preferences.document.name is None:
         return preferences.outcomes
-    outcomes = [*_permissions(node, preferences, identity)]
-    if identity.replaced is None:
-        outcomes = [unless_replaced(one) for one in outcomes]
     key_usable, *others = preferences.outcomes
     if key_usable.verdict == "pass" and preferences.key:
         key_usable = judged_by_its_policy(node, key_usable, preferences.key, identity)
-    return [*outcomes, key_usable, *others]
+    return [*_permissions(node, preferences, identity), key_usable, *others]
 
 
 def _permissions(node: Node, preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
