@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 CheckVerdict = Literal["pass", "fail", "unknown", "proven", "skipped"]
 """`proven`: the connection of the node shows it. `skipped`: the subject does not exist, or is not
 used."""
-Group = Literal["node", "identity", "network", "session preferences", "operator"]
+Group = Literal[
+    "the node", "its identity", "its network", "the session preferences", "the operator"
+]
+GROUPS: Final[tuple[Group, ...]] = get_args(Group)
 Stage = Literal["Instance", "Profile, role", "Network", "Endpoint", "Session Manager", "Operator"]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 
@@ -258,17 +261,18 @@ def simulated(answers: Iterable[SimulatorAnswer]) -> tuple[Evidence, ...]:
     )
 
 
-_of_node: Final = partial(Check, group="node", connects=True)
+_of_node: Final = partial(Check, group="the node", connects=True)
 _symptom: Final = partial(
-    Check, group="node", stage="Session Manager", users_see=_NOT_CONNECTED, is_symptom=True
+    Check, group="the node", stage="Session Manager", users_see=_NOT_CONNECTED, is_symptom=True
 )
 _of_identity: Final = partial(
-    Check, group="identity", stage="Profile, role", users_see=_NOT_CONNECTED, connects=True
+    Check, group="its identity", stage="Profile, role", users_see=_NOT_CONNECTED, connects=True
 )
 _of_role: Final = partial(_of_identity, of_role=True)
-_may_use: Final = partial(Check, group="session preferences", stage="Profile, role", of_role=True)
-_usable: Final = partial(Check, group="session preferences", stage="Session Manager")
-_of_operator: Final = partial(Check, group="operator", stage="Operator")
+_of_session: Final = partial(Check, group="the session preferences")
+_may_use: Final = partial(_of_session, stage="Profile, role", of_role=True)
+_usable: Final = partial(_of_session, stage="Session Manager")
+_of_operator: Final = partial(Check, group="the operator", stage="Operator")
 _SIMULATES: Final = ("iam:SimulatePrincipalPolicy",)
 _OF_OPERATOR: Final = ("iam:GetRole", "iam:GetUser")
 _OF_KEY: Final = ("kms:DescribeKey", "kms:GetKeyPolicy")
@@ -373,7 +377,7 @@ PATHS: Final = {
     service: Check(
         name=f"path-{service}",
         title=f"No network path to {called}",
-        group="network",
+        group="its network",
         stage="Endpoint",
         passes_if=f"the network leads to `{service}`{used and f', if the document names {used}'}",
         asks=(*_WAY, *asks, *(("ssm:GetDocument",) if used else ())),

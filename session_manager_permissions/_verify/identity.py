@@ -86,7 +86,7 @@ def find_identity(node: Node, uses: Uses) -> Identity:
         return _of_hybrid(node, uses)
     if node.state == "terminated":
         why = "the instance is terminated"
-        skipped = [check.skipped(why) for check in CHECKS.values() if check.group == "identity"]
+        skipped = [check.skipped(why) for check in CHECKS.values() if check.group == "its identity"]
         return Identity(outcomes=skipped)
     return _of_instance(node, uses)
 

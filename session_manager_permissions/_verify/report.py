@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._causes import more, page
 from session_manager_permissions._quoting import plainly
 
-from .checks import CHECKS, ORDER, Group, Outcome
+from .checks import CHECKS, GROUPS, ORDER, Outcome
 from .lines import is_command
 from .text import all_shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
     from rich.text import Text
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from .answers import CheckAnswer, NodeAnswer
     from .diagnosis import Diagnosis
 
-_TITLES: Final[Mapping[Group, str]] = {
-    "node": "the node",
-    "identity": "its identity",
-    "network": "its network",
-    "session preferences": "the session preferences",
-    "operator": "the operator",
-}
-"""The branches of the tree, by the group of their checks."""
 _STYLES: Final = {"pass": "green", "proven": "green", "fail": "bold red", "unknown": "yellow"}
 _WIDEST: Final = max(map(len, ORDER))
 
@@ -102,9 +94,9 @@ def _print_tree(console: Console, node_id: str, checks: Sequence[CheckAnswer]) -
 
     tree = Tree(plainly(node_id, "bold"))
     asked = [check for check in checks if check["verdict"] != "skipped"]
-    for group, title in _TITLES.items():
+    for group in GROUPS:
         shown = [check for check in asked if CHECKS[check["check"]].group == group]
-        branch = tree.add(plainly(title)) if shown else tree
+        branch = tree.add(plainly(group)) if shown else tree
         for check in shown:
             branch.add(_line(check))
     console.print(tree, soft_wrap=False)

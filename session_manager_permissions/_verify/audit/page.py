@@ -149,7 +149,7 @@ def title_of(causes: Sequence[str]) -> str:
 
 def _stage(name: str, causes: Sequence[str]) -> Stage:
     of_it = [CHECKS[one] for one in causes if one in CHECKS and CHECKS[one].stage == name]
-    link = [one.name for one in of_it if one.is_symptom or one.group == "network"]
+    link = [one.name for one in of_it if one.is_symptom or one.group == "its network"]
     return Stage(name, [one.name for one in of_it if one.name not in link], link)
 
 
