@@ -206,6 +206,11 @@ AWS_MANAGED_ALIAS: Final = "alias/aws/"
 """How the alias of an AWS managed key begins, which only its own service may use."""
 
 
+def is_aws_managed(arn: str) -> bool:
+    """Tell whether the ARN of a key is that of the alias of an AWS managed key."""
+    return arn.split(":", 5)[5].startswith(AWS_MANAGED_ALIAS)
+
+
 def key_of_alias(arn: str) -> tuple[str, str | None]:
     """Return the resource by which a policy reaches a key, and the alias that the key must have.
 

@@ -33,11 +33,6 @@ class LiveKey(NamedTuple):
         return resource if resource.startswith("alias/") else None
 
     @property
-    def is_of_aws(self) -> bool:
-        """Whether it is named by the alias of an AWS managed key, which only AWS gives."""
-        return (self.alias_name or "").startswith(_needs.AWS_MANAGED_ALIAS)
-
-    @property
     def context(self) -> Context:
         """The condition keys that say by which alias a call uses it."""
         alias = self.alias_name
@@ -63,7 +58,7 @@ def find_key(session: Session, arn: str) -> LiveKey:
     key = LiveKey(arn, arn)
     if key.alias_name is None:
         return key
-    if key.is_of_aws:
+    if _needs.is_aws_managed(arn):
         raise CannotAsk(
             f"{arn} is an AWS managed key, which only its own service may use: give a customer "
             "managed key"

@@ -140,9 +140,9 @@ def _bucket_key(
             "neither the id nor the ARN of a KMS key, nor an alias: correct the encryption of the "
             "bucket"
         )
-    itself = LiveKey(arn, arn)
-    if itself.is_of_aws:
+    if _needs.is_aws_managed(arn):
         return None
+    itself = LiveKey(arn, arn)
     found = tried(lambda: describe_key(node.session, arn))
     if isinstance(found, CannotAsk):
         return found if itself.alias_name else itself
@@ -178,12 +178,8 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     if isinstance(document.streams, str):
         return _streamed(group, document.streams)
     # The log group of just this name is the first of those that begin with it.
-    groups = node.session.tried(
-        _GROUP,
-        lambda found: [{**one, "logGroupName": one["logGroupName"]} for one in found["logGroups"]],
-        logGroupNamePrefix=group,
-        PaginationConfig={"MaxItems": 1},
-    )
+    of_name: dict[str, Any] = {"logGroupNamePrefix": group, "PaginationConfig": {"MaxItems": 1}}
+    groups = tried(lambda: node.session.listed(_GROUP, "logGroups", **of_name))
     if isinstance(groups, CannotAsk):
         return LOG_GROUP.of(group).unasked(groups)
     found = next((one for one in groups if one["logGroupName"] == group), None)

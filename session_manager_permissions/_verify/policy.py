@@ -124,25 +124,18 @@ def _log_group_arn(options: PolicyOptions, partition: str) -> str | None:
 
 def _bucket_key(arn: str | None) -> tuple[str, str | None] | None:
     """Return the key and its alias; None for S3's AWS managed key too, which needs no grant."""
-    if arn is None:
-        return None
-    resource, alias = _needs.key_of_alias(arn)
-    return None if _is_of_aws(alias) else (resource, alias)
+    return None if arn is None or _needs.is_aws_managed(arn) else _needs.key_of_alias(arn)
 
 
 def _decrypt(arn: str, *, sessions_only: bool) -> _needs.NeededStatement:
-    resource, alias = _needs.key_of_alias(arn)
-    if _is_of_aws(alias):
+    if _needs.is_aws_managed(arn):
         raise CannotAsk(
             f"--key {arn} is an AWS managed key, which only its own service may use: give a "
             "customer managed key"
         )
+    resource, alias = _needs.key_of_alias(arn)
     alias_id = _needs.digest(alias) if alias else ""
     return _needs.decrypt(resource, alias, alias_id, sessions_only=sessions_only)
-
-
-def _is_of_aws(alias: str | None) -> bool:
-    return (alias or "").startswith(_needs.AWS_MANAGED_ALIAS)
 
 
 def _statements(needs: Iterable[_needs.NeededStatement]) -> list[dict[str, Any]]:

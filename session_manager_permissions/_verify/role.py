@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions import _needs
 from session_manager_permissions._quoting import plainly
 from session_manager_permissions._trust import SYSTEMS_MANAGER, ec2_in, trust
 
@@ -11,7 +12,7 @@ from .asking import CannotAsk, answered
 from .checks import CHECKS
 from .document import PORT, LiveDocument, read_document
 from .identity import let_assume
-from .keys import LiveKey, find_key
+from .keys import find_key
 from .lines import with_profile
 from .live_roles import LiveRole, find_role, role_of_profile
 from .options import refuse_without_bucket
@@ -46,9 +47,8 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     arns = [document.key] if document.key else arguments.key
     keys = tuple(find_key(session, arn) for arn in arns)
     bucket_key = arguments.log_bucket_key
-    if bucket_key and LiveKey(bucket_key, bucket_key).is_of_aws:  # which needs no grant
-        bucket_key = None
-    bucket = Bucket(key=find_key(session, bucket_key) if bucket_key else None)
+    needs_grant = bucket_key and not _needs.is_aws_managed(bucket_key)
+    bucket = Bucket(key=find_key(session, bucket_key) if needs_grant else None)
     uses = Uses(document=document, keys=keys, bucket=bucket)
     by_ec2 = trust(role.trust_policy, ec2_in(role.partition))
     is_hybrid = profile is None and by_ec2.answer == "denied"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions import _limits
+from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NotThere, tried
@@ -40,7 +40,7 @@ def find_session_key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | 
         why = f"the key is in {region}, and the node in {node.region}, where the agent calls KMS"
         fix = f"set kmsKeyId of the document to a key of {node.region}"
         return named.failed(why, fix=fix), None
-    if itself.is_of_aws:
+    if _needs.is_aws_managed(given):
         return named.failed(_OF_AWS, fix=_ANOTHER_KEY), None
     found = tried(lambda: describe_key(node.session, given))
     if isinstance(found, NotThere):
