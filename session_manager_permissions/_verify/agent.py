@@ -122,17 +122,16 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
     Raises:
         CannotAsk: there is no such file, it is none of diagnostics, or it is of another node.
     """
-    option = f"--agent-diagnostics {path}"
-    written = read_json(path, "--agent-diagnostics", _GIVE)(_DiagnosticsFile)
-    rows = []
-    for entry in written["DiagnosticsOutput"]:
+    option = "--agent-diagnostics"
+    rows: Diagnostics = {}
+    for entry in read_json(path, option, _GIVE)(_DiagnosticsFile)["DiagnosticsOutput"]:
         said = (entry["Check"], entry["Status"], entry["Note"])
-        rows.append(_Row(*(" ".join(one.split()) for one in said)))
-    for row in rows:
+        row = _Row(*(" ".join(one.split()) for one in said))
         of = re.search(r"instance id (m?i-\w+)", row.note)
         if of and of[1] != node_id:
-            raise CannotAsk(f"{option} is of {of[1]}: give the diagnostics of {node_id}")
-    return {row.name: row for row in rows}
+            raise CannotAsk(f"{option} {path} is of {of[1]}: give the diagnostics of {node_id}")
+        rows[row.name] = row
+    return rows
 
 
 def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
