@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
 from .asking import CannotAsk
-from .checks import AGENT, CheckVerdict, Evidence, Outcome
+from .checks import AGENT, METADATA, PATHS, REGISTERED, CheckVerdict, Evidence, Outcome
 from .document import PORT
 from .node import RECORD, Node, at_least
 from .options import read_json
@@ -32,10 +32,7 @@ _PORTS_OF_OTHERS: Final = "3.1.1374.0"
 _UPDATE: Final = "AWS-UpdateSSMAgent"
 """The document of AWS that updates the agent."""
 _API: Final = "ssm-cli get-diagnostics"
-_CREDENTIALS: Final = "AWS Credentials"
-_METADATA: Final = "EC2 IMDS"
 _PROXY: Final = "Proxy configuration"
-_SERVICE: Final = "Agent service"
 _ON_THE_NODE: Final = (
     "on the node: look at its firewall, its DNS resolver, its routes and its proxy, as nothing in "
     "the account stops it"
@@ -141,16 +138,14 @@ def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
     """
     if check.verdict == "proven" or (check.verdict == "skipped" and not check.fix):
         return check  # a path of a hybrid node is skipped as well, with what to run on it
-    if check.name.startswith("path-"):
-        service = check.name.removeprefix("path-")
-        return _path(check, rows.get(f"Connectivity to {service} endpoint"), rows.get(_PROXY))
-    if check.name == "metadata":
-        return _seen(check, rows.get(_METADATA))
-    if check.name in ("role-assumable", "default-host-management"):
-        return _noted(check, rows.get(_CREDENTIALS))
-    if check.name == "registered" and not node.online:
-        return _service(check, rows.get(_SERVICE), node)
-    return check
+    row = rows.get(check.check.row) if check.check.row else None
+    if check.check in PATHS.values():
+        return _path(check, row, rows.get(_PROXY))
+    if check.check is METADATA:
+        return _seen(check, row)
+    if check.check is REGISTERED:
+        return check if node.online else _service(check, row, node)
+    return _noted(check, row)
 
 
 def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:

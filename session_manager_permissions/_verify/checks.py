@@ -214,6 +214,8 @@ class Check:
     """The action whose denial alone users read of. Default: - that of each"""
     label: str = ""
     """What the role may do, as `verify --role` names it; only where IAM's simulator is asked."""
+    row: str = ""
+    """The row of the agent's own diagnostics about the same."""
 
     @property
     def page(self) -> str:
@@ -275,6 +277,7 @@ _usable: Final = partial(_of_session, stage="Session Manager")
 _of_operator: Final = partial(Check, group="the operator", stage="Operator")
 _SIMULATES: Final = ("iam:SimulatePrincipalPolicy",)
 _OF_OPERATOR: Final = ("iam:GetRole", "iam:GetUser")
+_CREDENTIALS: Final = "AWS Credentials"
 _OF_KEY: Final = ("kms:DescribeKey", "kms:GetKeyPolicy")
 _WAY: Final = (
     *("ec2:DescribeNatGateways", "ec2:DescribeNetworkAcls", "ec2:DescribeRouteTables"),
@@ -302,6 +305,7 @@ REGISTERED: Final = _symptom(
     title="The agent is not registered",
     passes_if="Systems Manager has a record of the node, with the ping status `Online`",
     asks=("ssm:DescribeInstanceInformation",),
+    row="Agent service",
 )
 PROFILE: Final = _of_identity(
     name="instance-profile",
@@ -316,6 +320,7 @@ ASSUMABLE: Final = _of_role(
     passes_if="the trust policy lets EC2 assume the role; for a hybrid node, Systems Manager",
     asks=("iam:GetInstanceProfile", "iam:GetRole"),
     cause="role-not-assumable",
+    row=_CREDENTIALS,
 )
 METADATA: Final = _of_identity(
     name="metadata",
@@ -324,6 +329,7 @@ METADATA: Final = _of_identity(
     passes_if="the instance metadata service is on",
     asks=("ec2:DescribeInstances",),
     cause="metadata-off",
+    row="EC2 IMDS",
 )
 AGENT: Final = _of_node(
     name="agent",
@@ -370,6 +376,7 @@ HOST_MANAGEMENT: Final = _of_identity(
     "role",
     asks=("ssm:GetServiceSetting",),
     users_see=None,
+    row=_CREDENTIALS,
 )
 
 
@@ -384,6 +391,7 @@ PATHS: Final = {
         cause="endpoint-missing" if used else "no-network-path",
         users_see=users_see,
         connects=not used,
+        row=f"Connectivity to {service} endpoint",
     )
     for service, called, used, users_see, asks in (
         ("ssm", "Systems Manager", "", _NOT_CONNECTED, ()),
@@ -487,15 +495,3 @@ CHECKS: Final[Mapping[str, Check]] = {
 ORDER: Final = (*CHECKS,)
 OF_DOCUMENT: Final = (KEY_USABLE, BUCKET, LOG_GROUP, ENCRYPT, LOG_TO_S3, LOG_TO_CLOUDWATCH)
 """The checks of what the Session document names: whether it can be used at all, and by the role."""
-
-
-def get_diagnostics(platform: str | None) -> str:
-    """Return the line that runs the agent's own diagnostics on the node."""
-    if platform == "Windows":
-        return r'& "$env:ProgramFiles\Amazon\SSM\ssm-cli.exe" get-diagnostics --output table'
-    return "sudo ssm-cli get-diagnostics --output table"
-
-
-def on_node(row: str, platform: str | None) -> str:
-    """Say what to run on the node, if the account can't tell."""
-    return f"on the node: {get_diagnostics(platform)}, the row {row!r}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .agent import Diagnostics, agent_version, merged
-from .checks import AGENT, ORDER, Outcome, get_diagnostics
+from .checks import AGENT, ORDER, Outcome
 from .identity import Identity, find_identity, unless_replaced
 from .lines import with_profile
 from .node import Node, ground_truth, tier
@@ -57,7 +57,7 @@ class Diagnosis:
             full_disk = "Plugin with name Standard_Stream not found"
             return [f'on the node: {disk}, if users see "{full_disk}": a full disk']
         ask_node = (
-            f"on the node: {get_diagnostics(self.node.platform)}; with --output json, "
+            f"on the node: {self.node.diagnostics}; with --output json, "
             "--agent-diagnostics takes what it prints"
         )
         if self.node.instance is None:

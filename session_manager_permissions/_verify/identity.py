@@ -20,7 +20,7 @@ from session_manager_permissions._trust import SYSTEMS_MANAGER, Trust, ec2_in, t
 
 from . import checks
 from .asking import CannotAsk, NotThere, tried
-from .checks import CHECKS, NO_ROLE, Evidence, Outcome, on_node
+from .checks import CHECKS, NO_ROLE, Evidence, Outcome
 from .lines import aws, in_json, with_statement
 from .live_roles import LiveRole, find_profile, find_role
 from .node import Node, at_least, service_setting
@@ -322,7 +322,7 @@ def _metadata(node: Node) -> Outcome:
         return instance.passed("the agent is connected, and so it has credentials", proven=True)
     if value is None:
         why = "EC2 does not say whether the metadata endpoint is on"
-        return instance.unknown(why, fix=on_node("EC2 IMDS", node.platform))
+        return instance.unknown(why, fix=node.look_for(checks.METADATA))
     return instance.passed("the metadata endpoint is on")
 
 
@@ -376,7 +376,7 @@ def _host_management(
         why.append(f"the policies of {own.arn} go unused")
     evidence = Evidence("ssm:GetServiceSetting", _SETTING, account.arn)
     role = checks.HOST_MANAGEMENT.of(account.arn, evidence)
-    return role.unknown(*why, fix=on_node("AWS Credentials", node.platform))
+    return role.unknown(*why, fix=node.look_for(checks.HOST_MANAGEMENT))
 
 
 def _of_hybrid(node: Node, uses: Uses) -> Identity:

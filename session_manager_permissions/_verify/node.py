@@ -17,7 +17,7 @@ from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NoNode, NotThere, answered, one_of, well_formed
-from .checks import CONNECTED, REGISTERED, RUNNING, TIER, Evidence, Outcome
+from .checks import CONNECTED, REGISTERED, RUNNING, TIER, Check, Evidence, Outcome
 from .lines import aws, region_word
 
 if TYPE_CHECKING:
@@ -124,6 +124,17 @@ class Node:
         recorded = self.recorded("PlatformType")
         is_windows = (self.instance or {}).get("Platform", "").lower() == "windows"
         return recorded or ("Windows" if is_windows else None)
+
+    @property
+    def diagnostics(self) -> str:
+        """The line that runs the agent's own diagnostics on it."""
+        if self.platform == "Windows":
+            return r'& "$env:ProgramFiles\Amazon\SSM\ssm-cli.exe" get-diagnostics --output table'
+        return "sudo ssm-cli get-diagnostics --output table"
+
+    def look_for(self, check: Check) -> str:
+        """Say what to run on it, if the account can't tell whether a check passes."""
+        return f"on the node: {self.diagnostics}, the row {check.row!r}"
 
     def recorded(self, field: str) -> str | None:
         """Return a field of Systems Manager's record; None if there is none."""

@@ -14,7 +14,7 @@ from session_manager_permissions._network import verdicts
 from session_manager_permissions._network.model import IF_ENFORCED, TO_LOG, TO_OPEN
 
 from .asking import CannotAsk, read_in
-from .checks import LATE_PROMPT, PATHS, Check, Outcome, on_node
+from .checks import LATE_PROMPT, PATHS, Check, Outcome
 from .network import LiveVpc, Surroundings, groups_of, read_vpc
 from .path_remedies import PathRemedies
 from .simulator import SAMPLE_ID
@@ -61,14 +61,10 @@ def path_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
             return judged[service]
         if instance is None:
             why = "the network of a node outside of EC2 is not known to EC2"
-            return check.of(service).skipped(why, fix=_on_node(service, node))
+            return check.of(service).skipped(why, fix=node.look_for(check))
         return check.of(service).skipped(f"the instance is in no VPC: it is {node.state}")
 
     return [of(service, check) for service, check in PATHS.items()]
-
-
-def _on_node(service: str, node: Node) -> str:
-    return on_node(f"Connectivity to {service} endpoint", node.platform)
 
 
 def _judged(
@@ -166,7 +162,8 @@ class _ByPath(NamedTuple):
         """Return the outcome of the path to a service."""
         node, vpc, document = self.node, self.vpc, self.preferences.document
         evidence = vpc.evidence((node.instance or {})["SubnetId"], service)
-        of_path, on_it = PATHS[service].of(service, *evidence), _on_node(service, node)
+        check = PATHS[service]
+        of_path, on_it = check.of(service, *evidence), node.look_for(check)
         if path.state is verdicts.State.OPEN:
             return of_path.passed(f"the network leads from the instance to {service}")
         if path.state is verdicts.State.UNKNOWN:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .checks import on_node
+from .checks import REGISTERED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,19 +66,18 @@ def restart(node: Node) -> tuple[str, ...]:
 
 def ask_node(node: Node) -> tuple[str, ...]:
     """Say what only the node can tell, the most frequent cause first."""
-    if node.platform == "Windows":
-        return (
-            on_node("Agent service", node.platform),
-            "on the node: Get-PSDrive; systeminfo, for too little memory or a full disk",
-            "on the node: route print 169.254.169.254, for a gateway of another subnet",
-            "on the node: w32tm /query /status, for a clock that is not synchronized",
-        )
-    return (
-        on_node("Agent service", node.platform),
-        "on the node: free -m; df -h, for too little memory or a full disk",
-        "on the node: sudo ls /var/lib/amazon/ssm/registration, for an earlier registration",
-        "on the node: timedatectl, for a clock that is not synchronized",
+    commands = (
+        "free -m; df -h, for too little memory or a full disk",
+        "sudo ls /var/lib/amazon/ssm/registration, for an earlier registration",
+        "timedatectl, for a clock that is not synchronized",
     )
+    if node.platform == "Windows":
+        commands = (
+            "Get-PSDrive; systeminfo, for too little memory or a full disk",
+            "route print 169.254.169.254, for a gateway of another subnet",
+            "w32tm /query /status, for a clock that is not synchronized",
+        )
+    return (node.look_for(REGISTERED), *(f"on the node: {one}" for one in commands))
 
 
 _WAITS_HALF_AN_HOUR: Final = ("instance-profile", "role-assumable", "register")
