@@ -67,7 +67,6 @@ class LiveVpc:
         """Why a part of it could not be read."""
         self._region = str(self._session.region)
         self._subnets = self._of_vpc("DescribeSubnets", "Subnets") or []
-        self._only_ipv6 = {one["SubnetId"] for one in self._subnets if "CidrBlock" not in one}
         self.holding_endpoints = [
             one["SubnetId"] for one in self._subnets if self._holds_endpoints(one)
         ]
@@ -101,9 +100,7 @@ class LiveVpc:
         """The services to which a way is being made: an endpoint of theirs, or a NAT gateway."""
         self.network = model.Network(
             vpcs={self.id: self.vpc},
-            subnets={
-                one["SubnetId"]: self._as_subnet(one) for one in self._subnets if "CidrBlock" in one
-            },
+            subnets={one["SubnetId"]: self._as_subnet(one) for one in self._subnets},
             tables={name: model.RouteTable(name, of) for name, of in self._routes_of.items()},
             nat_gateways={one["NatGatewayId"]: self._nat(one) for one in nats},
             groups={one["GroupId"]: self._group(one) for one in self._groups(more_groups)},
@@ -116,14 +113,12 @@ class LiveVpc:
     def placement(self, instance: _Described) -> model.Placement:
         """Say where an instance is, as `DescribeInstances` has it."""
         own = instance["SubnetId"]
-        subnet = self.network.subnets.get(own)
-        only_ipv6 = own in self._only_ipv6
         return model.Placement(
-            Unknown("whether the agent uses IPv6, as the subnet has no IPv4") if only_ipv6 else own,
+            own,
             groups_of(instance),
             _public_address(instance),
             other_interfaces=len(instance.get("NetworkInterfaces", [])) > 1,
-            address=self._address(instance, subnet),
+            address=self._address(instance, self.network.subnets.get(own)),
         )
 
     def _address(self, instance: _Described, subnet: model.Subnet | None) -> IPv4Network | None:
@@ -202,9 +197,8 @@ class LiveVpc:
 
     def _has(self, attribute: str) -> Fact:
         found = self._noted(self.attribute(attribute))
-        return (
-            Unknown(f"the attribute {attribute} of the VPC {self.id!r}") if found is None else found
-        )
+        doubt = Unknown(f"the attribute {attribute} of the VPC {self.id!r}")
+        return doubt if found is None else found
 
     def _as_vpc(self, found_zones: list[_Described] | None) -> model.Vpc:
         zones = found_zones or []
@@ -342,12 +336,13 @@ class LiveVpc:
         )
 
     def _as_subnet(self, found: _Described) -> model.Subnet:
-        name = found["SubnetId"]
+        name, block = found["SubnetId"], found.get("CidrBlock")
         table, acl = self._table_of.get(name), self.acls.get(name)
+        only_ipv6 = Unknown("whether the agent uses IPv6, as the subnet has no IPv4")
         return model.Subnet(
             name,
-            self.id,
-            IPv4Network(found["CidrBlock"]),
+            self.id if block else only_ipv6,
+            IPv4Network(block) if block else only_ipv6,
             public_addresses=bool(found.get("MapPublicIpOnLaunch")),
             ipv6=bool(found.get("Ipv6CidrBlockAssociationSet")),
             table=table["RouteTableId"] if table else None,
