@@ -24,6 +24,7 @@ from .simulator import (
     SAMPLE_ID,
     Call,
     ConditionKey,
+    Context,
     all_of,
     is_allowed,
     missing_keys,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from .answers import SimulatorAnswer
     from .preferences import Preferences
-    from .simulator import Context
 
 CALLER: Final = "caller"
 """Stands for the identity of the credentials."""
@@ -168,7 +168,8 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     channels = [call for call in refused if call.action == _CHANNEL]
     if len(channels) == 1 and refused[channels[0]].answer["decision"] == "implicitDeny":
         del refused[channels[0]]  # either is enough
-    denied = [*_unless_by_sample(node, arn, refused)]
+    by_call = dict(_unless_by_sample(node, arn, refused))
+    denied = [*by_call.values()]
     asked = OPERATOR.of(arn, *checks.simulated(answers))
     missing = sorted({key for one in (*decisions.values(), *denied) for key in one.missing})
     notes = [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
@@ -178,33 +179,31 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     why_not = f"{arn} is denied {_in_words(denied)}"
     whys, fix = _explained(node, arn, denied)
     errors = [one.admission.error for one in denied if one.admission.error]
-    certain = [one for one in denied if not one.is_open]
+    certain = [call for call, one in by_call.items() if not one.is_open]
     if len(channels) == 1 and channels[0] in refused:
-        certain = [one for one in certain if one.answer["action"] != _CHANNEL]
+        certain = [call for call in certain if call not in channels]
         whys.append("it depends on the id that AWS gives to the session, which is not known yet")
     on_node, on_document, *_ = calls
-    of_others = [one for one in certain if one.answer["resource"] != on_document.resource]
-    is_on_node = any(one.answer["resource"] == on_node.resource for one in of_others)
     is_default = preferences.name == _needs.DEFAULT_DOCUMENT
-    by_name = is_default and of_others != certain and not is_on_node
+    by_name = is_default and on_document in certain and on_node not in certain
     if by_name and _may_name_no_document(node, operator, on_node):
-        certain = of_others
+        certain.remove(on_document)
         whys.append(
             f"AWS checks access to {on_document.resource} only if the session names it, or if a "
             f"policy has a condition on {_CHECK}"
         )
-    is_start = any(one.answer["action"] == on_node.action for one in certain)
+    is_start = on_node in certain or on_document in certain
     if is_default and is_start and _may_ask_for_access(node, arn, on_node):
         certain, whys, fix = [], [_AFTER_APPROVAL], (_ASK_FOR_ACCESS,)
     if not certain:
         return asked.unknown(why_not, *notes, *whys, fix=fix, errors=errors)
-    first = certain[0].answer["action"]  # in the order in which the client calls
-    return asked.failed(why_not, *whys, fix=fix, users_see=_USERS_SEE[first], errors=errors)
+    users_see = _USERS_SEE[certain[0].action]  # in the order in which the client calls
+    return asked.failed(why_not, *whys, fix=fix, users_see=users_see, errors=errors)
 
 
 def _unless_by_sample(
     node: Node, arn: str, denied: Mapping[Call, CallVerdict]
-) -> Iterator[CallVerdict]:
+) -> Iterator[tuple[Call, CallVerdict]]:
     """Leave a denial open if a policy has a condition on a key of which IAM was told a sample."""
     samples = {
         call: {key.name.lower() for key in call.with_own.context if key.is_sample}
@@ -215,7 +214,7 @@ def _unless_by_sample(
         answer = answers.get(call.without_samples, one.answer)
         told = samples[call] if isinstance(answer, CannotAsk) else answer["missing_context_values"]
         own = sorted(key for key in told if key.lower() in samples[call])
-        yield one._replace(missing=tuple(dict.fromkeys((*one.missing, *own))))
+        yield call, one._replace(missing=tuple(dict.fromkeys((*one.missing, *own))))
 
 
 def _explained(
