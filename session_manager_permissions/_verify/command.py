@@ -271,9 +271,7 @@ def _refuse_unused_options(arguments: argparse.Namespace) -> None:
         why = "is not for --instance-id, which reads it from the document: give --document"
     options.refuse(arguments, unused, why)
     if arguments.document is None:
-        options.refuse_without_bucket(
-            arguments.log_bucket, arguments.log_prefix, arguments.log_bucket_key
-        )
+        options.refuse_without_bucket(arguments.log_bucket, arguments)
     else:
         why = "is given twice, as the document of --document names it too: leave out {flag}"
         options.refuse(arguments, of_document, why)

@@ -140,31 +140,29 @@ def read_json(path: str, option: str, give: str) -> Callable[[type[_Shape]], _Sh
     return typed
 
 
-def refuse(arguments: argparse.Namespace, options: Iterable[str], why: str) -> None:
+def refuse(arguments: object, options: Iterable[str], why: str) -> None:
     """Refuse options that are given but not used.
 
     Args:
         arguments: what the command line says.
         options: the options, each named as its attribute.
-        why: the reason and the way out. `{flag}` stands for the option.
+        why: the reason and the way out. `{flag}` stands for the option, `{value}` for its value.
 
     Raises:
         CannotAsk: one of the options is given.
     """
     for option in options:
-        if getattr(arguments, option):
+        if value := getattr(arguments, option):
             flag = f"--{option.replace('_', '-')}"
-            raise CannotAsk(f"{flag} {why.format(flag=flag)}")
+            raise CannotAsk(f"{flag} {why.format(flag=flag, value=value)}")
 
 
-def refuse_without_bucket(
-    log_bucket: str | None, log_prefix: str | None, log_bucket_key: str | None
-) -> None:
+def refuse_without_bucket(log_bucket: str | None, arguments: object) -> None:
     """Refuse options that say something of a log bucket, if there is none.
 
     Raises:
         CannotAsk: a prefix or a key is given, and no bucket.
     """
-    for option, value in (("--log-prefix", log_prefix), ("--log-bucket-key", log_bucket_key)):
-        if value and not log_bucket:
-            raise CannotAsk(f"{option} {value} has no bucket: give --log-bucket too")
+    if not log_bucket:
+        why = "{value} has no bucket: give --log-bucket too"
+        refuse(arguments, ("log_prefix", "log_bucket_key"), why)

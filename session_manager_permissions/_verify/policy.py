@@ -81,7 +81,7 @@ def inline_policy(options: PolicyOptions) -> dict[str, Any]:
         CannotAsk: a prefix or a bucket's key without a bucket; a log group whose region or account
             is not known; an AWS managed key for sessions; ARNs of several partitions.
     """
-    refuse_without_bucket(options.log_bucket, options.log_prefix, options.log_bucket_key)
+    refuse_without_bucket(options.log_bucket, options)
     partition = _partition(options)
     bucket = options.log_bucket
     needs = [

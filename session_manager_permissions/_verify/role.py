@@ -74,7 +74,7 @@ def _document(arguments: argparse.Namespace, session: Session, role: LiveRole) -
     if session.region is None:
         raise CannotAsk("a document is in a region, and no region is known: give --region")
     document = read_document(session, name, role.account)
-    refuse_without_bucket(document.log_bucket, arguments.log_prefix, arguments.log_bucket_key)
+    refuse_without_bucket(document.log_bucket, arguments)
     return document
 
 
