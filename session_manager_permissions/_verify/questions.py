@@ -17,6 +17,7 @@ from .simulator import (
     SAMPLE_SESSION,
     Call,
     ConditionKey,
+    Context,
     request_context,
     session_context,
 )
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from .live_roles import LiveRole
     from .session import Session
-    from .simulator import Context
 
 _LACKS: Final = frozenset(
     {

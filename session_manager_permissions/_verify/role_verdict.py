@@ -12,7 +12,7 @@ from session_manager_permissions._quoting import fitting
 from .asking import CannotAsk, answered, tried
 from .lines import deployment
 from .resource_policy import Admission, policy_of
-from .simulator import is_allowed, lacks_resource_policy, missing_keys, simulate
+from .simulator import Call, is_allowed, lacks_resource_policy, missing_keys, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .live_roles import LiveRole
     from .questions import Agent, Question
     from .session import Session
-    from .simulator import Call
 
 _PROFILE_LACKS: Final = frozenset({"ssm:sourceinstancearn"})
 """The condition keys that calls with the role of an instance profile lack as well.
