@@ -160,18 +160,17 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     answers = all_of(found, calls)
     if isinstance(answers, CannotAsk):
         return OPERATOR.of(arn).unasked(answers)
-    decisions = {
-        call: decided(node.spare, arn, call, answer, _lacks(answer, node, operator))
+    decisions = [
+        decided(node.spare, arn, call, answer, _lacks(answer, node, operator))
         for call, answer in zip(calls, answers, strict=True)
-    }
-    refused = {call: one for call, one in decisions.items() if not one.allowed}
-    channels = [call for call in refused if call.action == _CHANNEL]
-    if len(channels) == 1 and refused[channels[0]].answer["decision"] == "implicitDeny":
-        del refused[channels[0]]  # either is enough
-    by_call = dict(_unless_by_sample(node, arn, refused))
-    denied = [*by_call.values()]
+    ]
+    refused = [one for one in decisions if not one.allowed]
+    channels = [one for one in refused if one.call.action == _CHANNEL]
+    if len(channels) == 1 and channels[0].answer["decision"] == "implicitDeny":
+        refused.remove(channels[0])  # either is enough
+    denied = [*_unless_by_sample(node, arn, refused)]
     asked = OPERATOR.of(arn, *checks.simulated(answers))
-    missing = sorted({key for one in (*decisions.values(), *denied) for key in one.missing})
+    missing = sorted({key for one in (*decisions, *denied) for key in one.missing})
     notes = [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
     notes += _about_own_session(all_of(found, on_own))
     if not denied:
@@ -179,9 +178,9 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     why_not = f"{arn} is denied {_in_words(denied)}"
     whys, fix = _explained(node, arn, denied)
     errors = [one.admission.error for one in denied if one.admission.error]
-    certain = [call for call, one in by_call.items() if not one.is_open]
+    certain = [one.call for one in denied if not one.is_open]
     if len(channels) == 1 and channels[0] in refused:
-        certain = [call for call in certain if call not in channels]
+        certain = [call for call in certain if call.action != _CHANNEL]
         whys.append("it depends on the id that AWS gives to the session, which is not known yet")
     on_node, on_document, *_ = calls
     is_default = preferences.name == _needs.DEFAULT_DOCUMENT
@@ -201,20 +200,19 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     return asked.failed(why_not, *whys, fix=fix, users_see=users_see, errors=errors)
 
 
-def _unless_by_sample(
-    node: Node, arn: str, denied: Mapping[Call, CallVerdict]
-) -> Iterator[tuple[Call, CallVerdict]]:
+def _unless_by_sample(node: Node, arn: str, denied: Sequence[CallVerdict]) -> Iterator[CallVerdict]:
     """Leave a denial open if a policy has a condition on a key of which IAM was told a sample."""
     samples = {
-        call: {key.name.lower() for key in call.with_own.context if key.is_sample}
-        for call in denied
+        one.call: {key.name.lower() for key in one.call.with_own.context if key.is_sample}
+        for one in denied
     }
-    answers = simulate(node.spare, arn, [call.without_samples for call in denied if samples[call]])
-    for call, one in denied.items():
-        answer = answers.get(call.without_samples, one.answer)
-        told = samples[call] if isinstance(answer, CannotAsk) else answer["missing_context_values"]
-        own = sorted(key for key in told if key.lower() in samples[call])
-        yield call, one._replace(missing=tuple(dict.fromkeys((*one.missing, *own))))
+    by_sample = [call.without_samples for call, keys in samples.items() if keys]
+    answers = simulate(node.spare, arn, by_sample)
+    for one in denied:
+        answer, keys = answers.get(one.call.without_samples, one.answer), samples[one.call]
+        told = keys if isinstance(answer, CannotAsk) else answer["missing_context_values"]
+        own = sorted(key for key in told if key.lower() in keys)
+        yield one._replace(missing=tuple(dict.fromkeys((*one.missing, *own))))
 
 
 def _explained(
@@ -222,7 +220,7 @@ def _explained(
 ) -> tuple[list[str], tuple[str, ...]]:
     """Say what denies an operator these calls, and what would allow them."""
     blocked = {
-        f"{one.answer['action']}: {why}": _unless_open(one, fix)
+        f"{one.call.action}: {why}": _unless_open(one, fix)
         for one in denied
         for why, fix in blocks(one.answer, "operator")
     }
@@ -320,11 +318,11 @@ def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, .
     if name.startswith("AWSReservedSSO_"):
         return (sentence,)
     resources: dict[str, list[str]] = {}
-    for answer in (one.answer for one in denied):
+    for call in (one.call for one in denied):
         # the id of a session is not known yet
-        before, of_session, _ = answer["resource"].partition(":session/")
+        before, of_session, _ = call.resource.partition(":session/")
         found = f"{before}:session/*" if of_session else before
-        resources.setdefault(answer["action"], []).append(found)
+        resources.setdefault(call.action, []).append(found)
     statements = [
         {"Effect": "Allow", "Action": action, "Resource": [*dict.fromkeys(of)]}
         for action, of in resources.items()

@@ -19,8 +19,6 @@ from .network import LiveVpc, groups_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from session_manager_permissions._network.verdicts import AclFault, Problem
-
     from .node import Node
 
     _Side = tuple[str, bool]
@@ -50,7 +48,7 @@ class PathRemedies:
     added: dict[tuple[_Side, str], tuple[str, ...]] = field(default_factory=dict)
     """The lines that add an entry, by its side and by its options."""
 
-    def of(self, problems: Mapping[str, Sequence[Problem]]) -> dict[str, tuple[str, ...]]:
+    def of(self, problems: Mapping[str, Sequence[verdicts.Problem]]) -> dict[str, tuple[str, ...]]:
         """Return the remedies of problems, by the service that the path leads to.
 
         Each line is there once: commands, and what else there is to do. All can be run together.
@@ -63,7 +61,7 @@ class PathRemedies:
             fixes[service] = (*dict.fromkeys(chain.from_iterable(lines)),)
         return fixes
 
-    def _of_one(self, problem: Problem, service: str) -> Iterable[str]:
+    def _of_one(self, problem: verdicts.Problem, service: str) -> Iterable[str]:
         if problem.cause == verdicts.EGRESS_CLOSED:
             to_all = "IpRanges=[{CidrIp=0.0.0.0/0}]"
             return (self._authorize("egress", self._own_groups[0], to_all),)
@@ -91,7 +89,7 @@ class PathRemedies:
     def _own_groups(self) -> list[str]:
         return [_id(one, "GROUP") for one in groups_of(self.node.instance or {})] or ["GROUP"]
 
-    def _endpoint(self, problem: Problem) -> Endpoint:
+    def _endpoint(self, problem: verdicts.Problem) -> Endpoint:
         (found,) = (one for one in self.vpc.vpc.endpoints if one.id == problem.subject)
         return found
 
@@ -106,7 +104,7 @@ class PathRemedies:
         command = self._ec2(f"authorize-security-group-{side} --group-id {word(group)}")
         return f"{command} --ip-permissions {allowed}"
 
-    def _of_acl(self, fault: AclFault) -> Iterator[str]:
+    def _of_acl(self, fault: verdicts.AclFault) -> Iterator[str]:
         """Add entries that let TCP pass before those that deny it. Each has a number of its own."""
         acl = self.vpc.acls[fault.subnet]
         for egress, ports in fault.ports:

@@ -103,10 +103,11 @@ def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
     """Check whether the role that does the work may use what the document names."""
     if preferences.document.name is None:
         return preferences.outcomes
+    outcomes = [*_permissions(node, preferences, identity)]
     key_usable, *others = preferences.outcomes
     if key_usable.verdict == "pass" and preferences.key:
         key_usable = judged_by_its_policy(node, key_usable, preferences.key, identity)
-    return [*_permissions(node, preferences, identity), key_usable, *others]
+    return [*outcomes, key_usable, *others]
 
 
 def _permissions(node: Node, preferences: Preferences, identity: Identity) -> Iterator[Outcome]:

@@ -32,6 +32,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssyste
 class CallVerdict(NamedTuple):
     """What is known of one call: by IAM, and by the policy of the key or the bucket."""
 
+    call: Call
     answer: SimulatorAnswer
     """What IAM says."""
     admission: Admission
@@ -83,7 +84,7 @@ def decided(
         policy = policy_of(session, call.resource, principal.split(":")[4], by_iam=by_iam)
         if policy is not None:
             admission = policy.admits(principal, call, more, by_iam=by_iam)
-    return CallVerdict(answer, admission, tuple(missing_keys([answer], lacks)))
+    return CallVerdict(call, answer, admission, tuple(missing_keys([answer], lacks)))
 
 
 class Verdict(NamedTuple):
@@ -114,7 +115,7 @@ class Verdict(NamedTuple):
         whatever is allowed on `*`.
         """
         spared = self.question.spared
-        allowed = [one.allowed or one.answer["action"] in spared for one in self.decisions]
+        allowed = [one.allowed or one.call.action in spared for one in self.decisions]
         if self.question.is_either:
             return any(allowed) and self.answers[-1]["decision"] != "explicitDeny"
         return all(allowed)
@@ -122,7 +123,7 @@ class Verdict(NamedTuple):
     @property
     def denied(self) -> set[str]:
         """The actions that are denied."""
-        return {one.answer["action"] for one in self._denied}
+        return {one.call.action for one in self._denied}
 
     @property
     def why(self) -> list[str]:
@@ -130,7 +131,7 @@ class Verdict(NamedTuple):
         denied: dict[str, list[str]] = {}
         for one in self._denied:
             causes = " and ".join(why for why, _ in self._causes(one))
-            denied.setdefault(causes, []).append(one.answer["action"])
+            denied.setdefault(causes, []).append(one.call.action)
         return [f"{', '.join(dict.fromkeys(found))}: {by}" for by, found in denied.items()]
 
     @property
@@ -148,7 +149,7 @@ class Verdict(NamedTuple):
     def is_open(self) -> bool:
         """Tell whether what is not known may turn the denial around."""
         in_doubt = self.question.in_doubt
-        open_ = [one.is_open or one.answer["action"] in in_doubt for one in self._denied]
+        open_ = [one.is_open or one.call.action in in_doubt for one in self._denied]
         if self.question.is_either and not self.decisions[1:]:  # the other is not asked about
             open_ += [one.answer["decision"] == "implicitDeny" for one in self._denied]
         return any(open_) and (self.question.is_either or all(open_))
@@ -178,7 +179,7 @@ class Verdict(NamedTuple):
         notes += dict.fromkeys(one.why for one in told if one.answer in ("named", "unknown"))
         lacking = (one for one in self.decisions if not one.allowed)
         sure = (one for one in lacking if not (one.is_open and is_allowed(one.answer)))
-        denied = {one.answer["action"] for one in sure}
+        denied = {one.call.action for one in sure}
         notes += [note for action, note in self.question.notes.items() if action in denied]
         return notes
 

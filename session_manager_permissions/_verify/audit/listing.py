@@ -16,8 +16,6 @@ from session_manager_permissions._verify.text import say
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from session_manager_permissions._lists import NameList
-
     from .result import AuditResult
 
 _FLAG: Final = "--profiles-file"
@@ -154,7 +152,7 @@ def _with_lines(text: str, added: list[str]) -> str:
     return text + "".join(f"{line}{end}" for line in added)
 
 
-def _lacking(listed: NameList, result: AuditResult) -> tuple[list[str], list[str]]:
+def _lacking(listed: _lists.NameList, result: AuditResult) -> tuple[list[str], list[str]]:
     """Return the lines to add, options before names, and what to say of the others."""
     added: list[str] = []
     said: list[str] = []
