@@ -105,8 +105,7 @@ class PolicyReader:
 
         def reads() -> list[Statement]:
             template = policy.resource.template
-            key = template, asked
-            context = self._once(key, lambda: self.context(template, template, asked))
+            context = self._once((template, asked), lambda: self.context(template, template, asked))
             return self.on(template, self._read(policy, asked.actions, context), asked)
 
         return self._once((policy, asked), reads)

@@ -11,7 +11,7 @@ from .asked import EACH_SESSION, Asked, PolicyReader
 from .managed_policies import aws_managed
 from .parts import NEVER_READ, STACKS, decider, types_deployed
 from .policies import EVERYTHING, NEEDED, Decision, Statement, anything, decide, within
-from .roles import ATTACHED_BY, Attachment, Policy, Role, Roles, may_be_named
+from .roles import ATTACHED_BY, ROLE_IN, Attachment, Policy, Role, Roles, may_be_named
 from .templates.functions import UNKNOWN, listed
 from .templates.model import Template, may_be_equal
 
@@ -64,8 +64,7 @@ class Decisions:
     def _statements_of(
         self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
     ) -> list[Statement]:
-        key = role, "others", asked
-        others = self._once(key, lambda: [*self._of_others(role, asked)])
+        others = self._once((role, "others", asked), lambda: [*self._of_others(role, asked)])
         return [*others, *self.readable(role, asked, without)]
 
     def _decided(
@@ -118,8 +117,9 @@ class Decisions:
         """Yield statements for what can't be read: policies of others, and a role of others."""
         if not role.in_app:
             known = f"the role {role.name!r}, which is not in this app"
-            named = next(iter(listed(role.resource.properties.get("Roles"))), None)
-            unknown = decider(named, "role of the profile", role.resource.template)
+            holder = role.resource
+            named = next(iter(listed(holder.properties.get(ROLE_IN[holder.type]))), None)
+            unknown = decider(named, "instance role", holder.template)
             yield from anything(known if role.name else unknown)
             return
         for name, arn in self.roles.not_of_app(role, asked.actions):

@@ -135,6 +135,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "a role that is not known": of_role(roles=[ref("Name")]),
     "a profile that names no role": of_role(roles=[]),
     "a role that a custom resource makes": of_role(roles=[ref("Made")], Made=resource("Custom::A")),
+    "nodes of an unknown role": ready(Nodes=resource("AWS::EKS::Nodegroup", NodeRole=ref("Name"))),
     "a profile that a custom resource makes": ready(
         Machine=machine(IamInstanceProfile=ref("Made")), Made=resource("Custom::A")),
     "a key whose material is imported": of_role(
@@ -170,8 +171,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "an isolated subnet with one endpoint": (isolated(Ssm=BOTH["Ssm"]),),
     "endpoints without private DNS": (
         isolated(**BOTH | {"Ssm": endpoint("ssm", PrivateDnsEnabled=False)}),),
-    "a security group that lets nothing out": (
-        isolated(**BOTH, Group=group(egress=[NOWHERE])),),
+    "a security group that lets nothing out": (isolated(**BOTH, Group=group(egress=[NOWHERE])),),
     "an image without the agent": ready(Machine=machine(**MACHINE, ImageId=MINIMAL)),
     "a Session document whose key the role may not use": ready(
         Key=resource("AWS::KMS::Key"), Document=SESSION),
