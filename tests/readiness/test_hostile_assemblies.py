@@ -348,10 +348,8 @@ def test_each_instance_that_waits_for_another_is_visited_once(
 
 
 def of_one_role(number: int) -> Body:
-    body = profile_and_role()
-    profile = body["Resources"]["Profile"]
-    body["Resources"] |= {f"Profile{one}": profile for one in range(number)}
-    return body
+    profile = profile_and_role()["Resources"]["Profile"]
+    return profile_and_role(**{f"Profile{one}": profile for one in range(number)})
 
 
 def of_roles_and_policies(number: int) -> Body:
@@ -367,7 +365,8 @@ def of_roles_and_policies(number: int) -> Body:
 
 
 def of_names(number: int) -> Body:
-    names = [{"Fn::GetAtt": ["Role", "Arn"]}, {"Ref": "Role"}, {"Ref": "Name"}]
+    number_0 = {"Fn::Select": [0, {"Fn::Split": [",", ",".join(map(str, range(number)))]}]}
+    names = [{"Fn::GetAtt": ["Role", "Arn"]}, {"Ref": "Role"}, {"Ref": "Name"}, number_0]
     return profile_and_role(**{f"Policy{one}": policy(ALL, roles=names) for one in range(number)})
 
 

@@ -217,16 +217,17 @@ def maker_in(written: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def deployed(value: Any, by: Decided) -> Any:  # noqa: ANN401
-    """Return a value of a template as the world has it."""
+def deployed(value: Any, by: Decided, *, in_list: bool = False) -> Any:  # noqa: ANN401
+    """Return a value of a template as the world has it.
+
+    A function that is an entry of a list stays one: only the function around it may read a list.
+    """
     value = chosen(value, by.holds)
     if type(value) is dict and value != NO_VALUE:
-        several = by.entries(value)
-        if several is None:
-            return Deployed(value, by)
-        return [one for entry in several if (one := chosen(entry, by.holds)) != NO_VALUE]
+        several = None if in_list else by.entries(value)
+        value = several or Deployed(value, by)
     if isinstance(value, list):
-        return [one for entry in value if (one := deployed(entry, by)) != NO_VALUE]
+        return [one for entry in value if (one := deployed(entry, by, in_list=True)) != NO_VALUE]
     return value
 
 
