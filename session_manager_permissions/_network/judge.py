@@ -303,7 +303,7 @@ def _by_policy(place: Place, endpoint: Endpoint) -> Path:
     def problem() -> Problem:
         its = of_service(endpoint.service, caller.calls)
         denied = [one for one in its if policy_allows(endpoint, (one,), caller) is False]
-        why = f"the policy of the endpoint {endpoint.name!r} does not allow {in_words(denied)}"
+        why = f"{verdicts.BY_POLICY} {endpoint.name!r} does not allow {in_words(denied)}"
         return Problem(verdicts.ENDPOINT_UNREACHABLE, why, endpoint.id, fault=verdicts.POLICY)
 
     return unless(policy_allows(endpoint, caller.calls, caller), problem)

@@ -23,6 +23,8 @@ VPC_DNS: Final = "VPC DNS"
 GROUPS: Final = "security groups"
 POLICY: Final = "policy"
 
+BY_POLICY: Final = "the policy of the endpoint"
+"""Whose policy decides, or denies; its name follows."""
 OF_SERVICES: Final = "\0"
 """Stands, in a problem's clause, for the names of the services that it concerns."""
 

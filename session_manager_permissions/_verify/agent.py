@@ -12,6 +12,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
+from session_manager_permissions._network import verdicts
+
 from .asking import CannotAsk
 from .checks import AGENT, METADATA, PATHS, REGISTERED, CheckVerdict, Evidence, Outcome
 from .document import PORT
@@ -149,14 +151,13 @@ def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
 
 
 def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
-    found = _seen(check, row)
+    # `Success` is an answer of port 443: no policy of an endpoint keeps that back.
+    is_blind = row and row.status == "Success" and verdicts.BY_POLICY in " ".join(check.why)
+    found = _seen(check, None if is_blind else row)
     if found is check and check.verdict == "fail" and proxy and proxy.status == "Success":
-        why = (
-            "the agent uses a proxy, so the path of the proxy counts and not that of the node",
-            *check.why[:1],
-        )
+        why = "the agent uses a proxy, so the path of the proxy counts and not that of the node"
         evidence = (*check.evidence, proxy.evidence)
-        return replace(check, verdict="unknown", why=why, evidence=evidence)
+        return replace(check, verdict="unknown", why=(why, *check.why[:1]), evidence=evidence)
     return found
 
 

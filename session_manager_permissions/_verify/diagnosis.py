@@ -54,12 +54,12 @@ class Diagnosis:
         is_windows = self.node.platform == "Windows"
         if self.node.connected:
             disk = "Get-PSDrive" if is_windows else "df -h"
-            full_disk = "Plugin with name Standard_Stream not found"
-            return [f'on the node: {disk}, if users see "{full_disk}": a full disk']
-        ask_node = (
-            f"on the node: {self.node.diagnostics}; with --output json, "
-            "--agent-diagnostics takes what it prints"
-        )
+            seen = 'the screen is black, or users see "Plugin with name Standard_Stream not found"'
+            lines = [f"on the node: {disk}, for a full disk, if {seen}"]
+            user = "on the node: net user ssm-user, for no such user, if the screen is black"
+            return [*lines, user] if is_windows else lines
+        given = "with --output json, --agent-diagnostics takes what it prints"
+        ask_node = f"on the node: {self.node.diagnostics}; {given}"
         if self.node.instance is None:
             return [ask_node]
         get_in = "Remote Desktop" if is_windows else "EC2 Instance Connect"

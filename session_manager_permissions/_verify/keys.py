@@ -94,9 +94,5 @@ def describe_key(
         }
 
     return session.in_region(arn.split(":")[3]).ask(
-        DESCRIBE_KEY,
-        read,
-        on=on or arn,
-        missing=missing or f"there is no {arn}",
-        KeyId=arn,
+        DESCRIBE_KEY, read, on=on or arn, missing=missing or f"there is no {arn}", KeyId=arn
     )

@@ -40,12 +40,13 @@ _WITHOUT_AGENT: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
             r"amazon-eks-[\w-]*node-[\d.]+-v(201|2020|20210[1-5]|202106[01]|20210620)",
             "an image for EKS from before June 2021",
         ),
+        ("bottlerocket-", "an image of Bottlerocket"),
     ),
     "309956199498": ((r"RHEL-", "an image of Red Hat Enterprise Linux"),),
     "219670896067": ((r"RHEL-", "an image of Red Hat Enterprise Linux"),),
     "136693071363": ((r"debian-", "an image of Debian"),),
 }
-"""The names of images that have no agent, by their owner: `amazon`, or an account.
+"""The names of images that have no agent of their own, by owner: `amazon`, or an account.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
@@ -210,8 +211,7 @@ def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
     image = instance.get("ImageId")
     call = "ec2:DescribeImages"
     for one in session.listed(call, "Images", ImageIds=[image]) if image else ():
-        name, owner = str(one.get("Name")), str(one.get("OwnerId"))
-        alias = str(one.get("ImageOwnerAlias"))
+        name, owner, alias = (str(one.get(of)) for of in ("Name", "OwnerId", "ImageOwnerAlias"))
         for pattern, what in (*_WITHOUT_AGENT.get(alias, ()), *_WITHOUT_AGENT.get(owner, ())):
             if re.match(pattern, name):
                 evidence = Evidence(call, "Name", name), Evidence(call, "OwnerId", owner)
@@ -220,6 +220,8 @@ def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
 
 
 def _to_install(name: str) -> tuple[str, ...]:
+    if name.startswith("bottlerocket-"):
+        return ("let role and network pull its control container, with the agent, from Amazon ECR",)
     packages = "dnf" if name.startswith("al2023") else "yum"
     install = f"sudo {packages} install -y amazon-ssm-agent && {START}"
     if not name.startswith(("al2023-", "amzn2-", "amazon-eks-")):
@@ -245,8 +247,10 @@ def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
                 f"Systems Manager has the hybrid node {name} with the address {address} of the "
                 "instance: the agent has an earlier registration, perhaps that of another machine"
             )
-            clear = "sudo amazon-ssm-agent -register -clear"
-            fix = f"on the node: {clear}, then {restart_on_node(node)}"
+            agent = "sudo amazon-ssm-agent"
+            if node.platform == "Windows":
+                agent = r'& "$env:ProgramFiles\Amazon\SSM\amazon-ssm-agent.exe"'
+            fix = f"on the node: {agent} -register -clear, then {restart_on_node(node)}"
             yield Clue(why, (fix,), (Evidence(call, f"{name}: IPAddress", address),))
 
 
@@ -268,17 +272,12 @@ def _in_console(node: Node) -> Iterator[Clue]:
     for line in reversed(lines):
         if (found := _CLOCK.search(line)) and _OF_AGENT.search(line[: found.start()]):
             why = f"the clock of the instance said {found[1]} when that of AWS said {found[2]}"
-            fix = "on the node: sudo chronyc makestep, with 169.254.169.123 as its server"
-            if node.platform == "Windows":
-                fix = "on the node: w32tm /resync /force, with 169.254.169.123 as its server"
+            sync = "w32tm /resync /force" if node.platform == "Windows" else "sudo chronyc makestep"
+            fix = f"on the node: {sync}, with 169.254.169.123 as its server"
             yield Clue(why, (fix, *restart(node)), (Evidence(call, "Output", line),))
     for text, what, fix in (
         ("Out of memory", "has run out of memory", "take a type with more memory"),
-        (
-            "No space left on device",
-            "has a full disk",
-            "make room on the node, or enlarge the volume",
-        ),
+        ("No space left on device", "has a full disk", "make room on it, or enlarge the volume"),
     ):
         if line := next((one for one in reversed(lines) if text in one), ""):
             why = f"the instance {what}, as its console output says: {line}"

@@ -193,9 +193,11 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
         )
     is_start = on_node in certain or on_document in certain
     if is_default and is_start and _may_ask_for_access(node, arn, on_node):
-        certain, whys, fix = [], [_AFTER_APPROVAL], (_ASK_FOR_ACCESS,)
+        certain, fix = [], (_ASK_FOR_ACCESS, *(fix if whys else ()))
+        whys = [*whys, _AFTER_APPROVAL]
     if not certain:
-        return asked.unknown(why_not, *notes, *whys, fix=fix, errors=errors)
+        on = dict.fromkeys(one.depending for one in denied)
+        return asked.unknown("".join((why_not, *on)), *notes, *whys, fix=fix, errors=errors)
     users_see = _USERS_SEE[certain[0].action]  # in the order in which the client calls
     return asked.failed(why_not, *whys, fix=fix, users_see=users_see, errors=errors)
 
@@ -283,10 +285,9 @@ def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool:
 
 
 def _unless_open(one: CallVerdict, fix: list[str]) -> list[str]:
-    """Return the remedy of a denial; if it is not certain, what decides."""
-    if not one.is_open:
-        return fix
-    return [f"find out whether the operator's own {', '.join(one.missing)} meets the condition"]
+    """Return the remedy of a denial; if keys may turn it around, what decides."""
+    own = f"the operator's own {', '.join(one.missing)}"
+    return [f"find out whether {own} meets the condition"] if one.depending else fix
 
 
 def _in_words(denied: Iterable[CallVerdict]) -> str:
@@ -296,10 +297,11 @@ def _in_words(denied: Iterable[CallVerdict]) -> str:
 def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
     """Return the condition keys that a call certainly does not have, in lower case.
 
-    All tags of the node and of a user are known, so they have no other tags.
+    All tags of the node and of a user are known, so they have no other tags. Nobody can tag a
+    document of AWS, which is in no account.
     """
     missing = {key.lower() for key in answer["missing_context_values"]}
-    lacks = OF_TAGS if answer["resource"] == node.arn else ()
+    lacks = OF_TAGS if answer["resource"] == node.arn or "::document/" in answer["resource"] else ()
     lacks = (*lacks, _OWN_TAG.lower() if operator.is_user else _USER_NAME)
     return {*BY_NO_SERVICE, *(key for key in missing if key.startswith(lacks))}
 
@@ -313,10 +315,10 @@ def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, .
     if not denied:
         return ()
     name = arn.rpartition("/")[2]
+    if name.startswith("AWSReservedSSO_"):
+        return (f"allow in the permission set in IAM Identity Center: {_in_words(denied)}",)
     written = "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow"
     sentence = f"{written} {name}: {_in_words(denied)}"
-    if name.startswith("AWSReservedSSO_"):
-        return (sentence,)
     resources: dict[str, list[str]] = {}
     for call in (one.call for one in denied):
         # the id of a session is not known yet

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .node import Node
     from .preferences import Preferences
 
+_IN_LOG: Final = 'on the node: the agent\'s log, for "VPC endpoint policy"'
 _BY_TOKEN: Final = ("ssm:RequestManagedInstanceRoleToken", "ssm:RegisterManagedInstance")
 """What the agent calls to work with the role of Default Host Management."""
 
@@ -173,7 +174,8 @@ class _ByPath(NamedTuple):
                 errors.append(bucket.error)
             decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
             whys = (decides, *dict.fromkeys(map(str, errors)))
-            return of_path.unknown(*whys, fix=on_it, errors=errors)
+            fix = _IN_LOG if verdicts.BY_POLICY in decides else on_it
+            return of_path.unknown(*whys, fix=fix, errors=errors)
         problems = self.problems[service]
         first, *others = (one.why.replace(verdicts.OF_SERVICES, service) for one in problems)
         if self.doubted:

@@ -66,18 +66,19 @@ def restart(node: Node) -> tuple[str, ...]:
 
 def ask_node(node: Node) -> tuple[str, ...]:
     """Say what only the node can tell, the most frequent cause first."""
-    commands = (
-        "free -m; df -h, for too little memory or a full disk",
-        "sudo ls /var/lib/amazon/ssm/registration, for an earlier registration",
-        "timedatectl, for a clock that is not synchronized",
-    )
+    space, clock = "free -m; df -h", "timedatectl"
+    own = "sudo ls /var/lib/amazon/ssm/registration, for an earlier registration"
     if node.platform == "Windows":
-        commands = (
-            "Get-PSDrive; systeminfo, for too little memory or a full disk",
-            "route print 169.254.169.254, for a gateway of another subnet",
-            "w32tm /query /status, for a clock that is not synchronized",
-        )
-    return (node.look_for(REGISTERED), *(f"on the node: {one}" for one in commands))
+        space, clock = "Get-PSDrive; systeminfo", "w32tm /query /status"
+        own = "route print 169.254.169.254, for a gateway of another subnet"
+    if node.is_hybrid:
+        own = "the agent's log, for MachineFingerprintDoesNotMatch: if so, register the node again"
+    return (
+        node.look_for(REGISTERED),
+        f"on the node: {space}, for too little memory or a full disk",
+        f"on the node: {own}",
+        f"on the node: {clock}, for a clock that is not synchronized",
+    )
 
 
 _WAITS_HALF_AN_HOUR: Final = ("instance-profile", "role-assumable", "register")

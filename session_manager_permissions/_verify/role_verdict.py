@@ -53,6 +53,11 @@ class CallVerdict(NamedTuple):
         by_resource = self.admission.answer
         return by_resource == "unknown" or (by_iam and by_resource != "denied")
 
+    @property
+    def depending(self) -> str:
+        """Say which condition keys may turn a denial around, as the end of a message."""
+        return f", depending on {', '.join(self.missing)}" if self.missing and self.is_open else ""
+
 
 def decided(
     session: Session | None,
@@ -127,10 +132,10 @@ class Verdict(NamedTuple):
 
     @property
     def why(self) -> list[str]:
-        """Say which actions are denied, and by what; empty if all are allowed."""
+        """Say which actions are denied, the certain ones first, and by what; empty if none is."""
         denied: dict[str, list[str]] = {}
-        for one in self._denied:
-            causes = " and ".join(why for why, _ in self._causes(one))
+        for one in sorted(self._denied, key=lambda one: one.is_open):
+            causes = " and ".join(why for why, _ in self._causes(one)) + one.depending
             denied.setdefault(causes, []).append(one.call.action)
         return [f"{', '.join(dict.fromkeys(found))}: {by}" for by, found in denied.items()]
 
@@ -160,10 +165,8 @@ class Verdict(NamedTuple):
         notes = []
         unknown = sorted({key for one in self.decisions for key in one.missing})
         if unknown:
-            notes.append(
-                f"the role's policies have conditions on {', '.join(unknown)}: not judged, as "
-                "their values are not known"
-            )
+            keys = ", ".join(unknown)
+            notes += [f"the role's policies have conditions on {keys}, whose values are not known"]
         absent = {*missing_keys(one.answer for one in self._denied)} - {*unknown}
         if absent:
             notes.append(

@@ -943,6 +943,8 @@ OPERATORS: Final = {
     **{f"an operator who may ask for access just in time, and is denied {action}": cause(
            f"{told} plugin", setting(denies={f"{USER} {START}", action}), operator=USER)
        for action, told in ((START, "operator?"), ("ssm:GetAccessToken", "operator"))},
+    "an operator whom an organization denies, and who may ask for access just in time": cause(
+        "operator? plugin", setting(denies={""}, decides=denied_by_tag), operator=USER),
     "an operator of IAM Identity Center who may not start": cause(
         "operator plugin", denying(f"{nodes.OF_SSO} {START}"), operator=nodes.OF_SSO),
     **{f"an operator, and a deny by {name}": cause(

@@ -11,8 +11,8 @@ from session_manager_permissions._quoting import rendered
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.report import print_diagnosis
 
-from .causes import LOST, NEVER, NOT_TRUSTED, UNDER_ACCOUNT, Change, instance, record
-from .networks import NO_ROUTE, routes
+from .causes import LOST, NEVER, NOT_TRUSTED, UNDER_ACCOUNT, Change, behind, instance, record
+from .networks import NO_ROUTE, behind_policy, policy, routes
 from .nodes import HYBRID, NODE, World, both, default_route, diagnosed, nothing, one
 
 IMDS: Final = "EC2 IMDS"
@@ -30,43 +30,42 @@ def written(folder: Path, *rows: tuple[str, str, str]) -> str:
 
 
 BY_GATEWAY: Final = routes(default_route(TransitGatewayId="tgw-1"))
-WORKS: Final = "on the node it works: a note"
 
 
 def never(*does: Change) -> Change:
     return both(NEVER, *does)
 
 
+NO_CALLER: Final = behind_policy(policy(Principal=None))
 KMS: Final = "Connectivity to kms endpoint"
 OF_HYBRID: Final = both(World.is_hybrid, World.uses, LOST)
 NO_METADATA: Final = never(instance(MetadataOptions={}))
 ON_WINDOWS: Final = both(LOST, record(PlatformType="Windows"))
-FAILS: Final = "on the node it fails: a note"
 STOPPED: Final = "on the node: a note\non the node: "
 
 
 @pytest.mark.parametrize(("does", "row", "told", "says"), [
-    (never(BY_GATEWAY), (SSM, "Success"), "path-ssm pass", WORKS),
-    (never(BY_GATEWAY), (SSM, "Failed"), "path-ssm fail", FAILS),
-    (never(), (SSM, "Failed"), "path-ssm fail", FAILS),
-    (never(NO_ROUTE), (SSM, "Success"), "path-ssm unknown", WORKS),
+    (never(BY_GATEWAY), (SSM, "Success"), "path-ssm pass", "on the node it works: a note"),
+    (never(BY_GATEWAY), (SSM, "Failed"), "path-ssm fail", "on the node it fails: a note"),
+    (never(), (SSM, "Failed"), "path-ssm fail", "on the node it fails: a note"),
+    (never(NO_ROUTE), (SSM, "Success"), "path-ssm unknown", "on the node it works: a note"),
     (never(NO_ROUTE), (SSM, "Skipped"), "path-ssm fail", "no default"),
     (never(NO_ROUTE), (PROXY, "Success"), "path-ssm unknown", "a proxy"),
     (never(NO_ROUTE), (PROXY, "Skipped"), "path-ssm fail", "no default"),
+    (never(behind("ssm", "ssm:PutInventory")), (SSM, "Success"), "path-ssm fail", "not allow ssm:"),
+    (never(NO_CALLER), (SSM, "Success"), "path-ssm unknown", 'for "VPC endpoint policy"'),
     (nothing, (SSM, "Failed"), "path-ssm proven", ""),
-    (OF_HYBRID, (SSM, "Success"), "path-ssm pass", WORKS),
-    (OF_HYBRID, (KMS, "Failed"), "path-kms fail", FAILS),
+    (OF_HYBRID, (SSM, "Success"), "path-ssm pass", "on the node it works: a note"),
+    (OF_HYBRID, (KMS, "Failed"), "path-kms fail", "on the node it fails: a note"),
     (OF_HYBRID, (KMS, "Failed"), "path-logs skipped", ""),
     (NO_METADATA, (IMDS, "Success"), "metadata pass", ""),
     (NO_METADATA, (IMDS, "Failed"), "metadata fail", ""),
     (NO_METADATA, (IMDS, "Skipped"), "metadata unknown", ""),
     (both(NOT_TRUSTED, UNDER_ACCOUNT), ("AWS Credentials", "Success"),
      "default-host-management unknown", "\non the node: a note"),
-    (LOST, (SERVICE, "Failed"), "registered fail",
-     f"{STOPPED}sudo systemctl enable --now amazon-ssm-agent"),
+    (LOST, (SERVICE, "Failed"), "registered fail", f"{STOPPED}sudo systemctl enable --now"),
     (ON_WINDOWS, (SERVICE, "Failed"), "registered fail", f"{STOPPED}Start-Service AmazonSSMAgent"),
-    (LOST, (SERVICE, "Success"), "registered fail",
-     "on the node: a note\nnothing that the connection needs fails"),
+    (LOST, (SERVICE, "Success"), "registered fail", "a note\nnothing that the connection"),
 ])  # fmt: skip
 def test_what_a_row_adds(
     does: Change, row: tuple[str, str], told: str, says: str, tmp_path: Path

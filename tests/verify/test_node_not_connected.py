@@ -127,15 +127,14 @@ SHOWN: Final = {
                     "amzn2-ami-minimal-hvm-2.0.2022-x86_64-ebs",
                     "amzn-ami-minimal-hvm-2018.03.0-x86_64-ebs",
                     *("amzn-ami-2018.03.g-amazon-ecs-optimized", "amazon-eks-node-1.19-v20210526"),
-                    "amazon-eks-gpu-node-1.19-v20210620")},
+                    "amazon-eks-gpu-node-1.19-v20210620", "bottlerocket-aws-ecs-2-x86_64-v1.20.0")},
     "an image of Red Hat": never(image("RHEL-9.4.0_HVM-2024-GP3", "309956199498", "amazon")),
     "an image of Debian": never(image("debian-12-amd64-20240901-1857", "136693071363")),
-    "a minimal image, and a profile that came late": never(
-        started(hours=5), associated(minutes=9), MINIMAL),
-    "a minimal image, and a profile that came long ago": never(
-        started(days=5), associated(days=4), MINIMAL),
+    "a minimal image, and a late profile": never(started(hours=5), associated(minutes=9), MINIMAL),
+    "a minimal image, and an old profile": never(started(days=5), associated(days=4), MINIMAL),
     # an earlier registration
     "a hybrid node with its address": never(hybrid_node("10.0.0.7")),
+    "such a node, on Windows": never(hybrid_node("10.0.0.7"), instance(Platform="windows")),
     # the console
     "the clock": never(printed("booting", CLOCK, "done")),
     "the clock of Windows": never(printed(CLOCK), instance(Platform="windows")),

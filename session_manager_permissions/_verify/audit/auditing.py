@@ -37,8 +37,7 @@ def enabled_regions(session: Session) -> list[str]:
         CannotAsk: the credentials may not ask.
     """
     return session.ask(
-        "ec2:DescribeRegions",
-        lambda found: sorted(one["RegionName"] for one in found["Regions"]),
+        "ec2:DescribeRegions", lambda found: sorted(one["RegionName"] for one in found["Regions"])
     )
 
 
