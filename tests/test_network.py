@@ -16,7 +16,6 @@ from session_manager_permissions._network.ec2 import admits_https
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.model import (
-    ByService,
     Endpoint,
     GroupPeer,
     NatGateway,
@@ -31,6 +30,7 @@ from session_manager_permissions._network.model import (
     Subnet,
     Vpc,
     Zone,
+    by_service,
 )
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
@@ -108,7 +108,7 @@ def network(
             "vpc": Vpc(
                 "vpc",
                 (INSIDE,),
-                endpoints=ByService(endpoints),
+                endpoints=by_service(endpoints),
                 internet_gateways=(("igw", True),),
                 default_group="default",
             )._replace(**(vpc or {}))
@@ -410,7 +410,7 @@ SAID: Final[dict[str, Asked]] = {
         with_part(by_nat(), "groups", "own", outbound=(), complete=MAYBE)),
     "NAT in a VPC by parameter": asked(with_part(by_nat(), "subnets", "exit", vpc=MAYBE)),
     "a hosted zone that leads nobody knows where": asked(
-        by_nat(vpc={"zones": ByService((Zone("z", "ssm", MAYBE),))})),
+        by_nat(vpc={"zones": by_service((Zone("z", "ssm", MAYBE),))})),
     "a policy that can't be read": asked(
         network(endpoints=(endpoint("ssm", policy="unreadable"), endpoint("ssmmessages")))),
     "regional NAT without a gateway": asked(

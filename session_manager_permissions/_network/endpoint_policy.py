@@ -42,16 +42,11 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
     context = of_principal(caller.principal) if caller.principal else EACH_CALL
     if endpoint.own_account:
         context = context.knowing({"aws:PrincipalAccount": endpoint.own_account})
-    resources = dict(caller.resources)
-    requests = [
-        Request(
-            action,
-            partial(_is_about, endpoint, caller.principal),
-            context,
-            resources.get(action, UNKNOWN),
-        )
+    is_about, resources = partial(_is_about, endpoint, caller.principal), dict(caller.resources)
+    requests = (
+        Request(action, is_about, context, resources.get(action, UNKNOWN))
         for action in of_service(endpoint.service, calls)
-    ]
+    )
     statements = as_list(policy.get("Statement"))
     answers = (evaluate(statements, request).answer for request in requests)
     strictest = max(answers, default=Answer.ALLOWED)

@@ -10,15 +10,13 @@ from . import verdicts
 from .ec2 import ANSWERS, REQUESTS
 from .facts import Fact, Unknown, all_of, any_of, doubts
 from .model import GroupPeer, PrefixList
-from .place import PUBLIC, Place, decider, is_one_of, without
+from .place import PUBLIC, Place, decider, is_one_of, is_within, without
 from .verdicts import OF_SERVICES, OPEN, AclFault, Path, Problem, through, unknown, unless
 
 _Side: TypeAlias = Literal["inbound", "outbound"]
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .model import AclEntry, NetworkAcl, Peer, Range, Reference, Rule, Subnet, Vpc
+    from .model import AclEntry, Endpoint, NetworkAcl, Peer, Range, Reference, Rule, Subnet, Vpc
 
 WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
 """What decides where only some of the subnets can be reached.
@@ -47,17 +45,10 @@ def leaves(place: Place) -> Path:
 
 
 def _leaves(place: Place) -> Path:
-    facts: list[Fact] = []
-    for reference in place.groups:
-        group = place.network.groups.get(reference)
-        if group is None:
-            return OPEN
-        facts += [
-            all_of((rule.exists, _by_ipv6(place) if rule.peer == "ipv6" else True))
-            for rule in group.outbound
-        ]
-        facts += doubts([group.complete])
-    if any_of(facts) is not False:
+    rules, unseen = _rules_of(place, place.groups, "outbound")
+    by_ipv6 = _by_ipv6(place)
+    facts = [all_of((exists, by_ipv6 if peer == "ipv6" else True)) for peer, exists in rules]
+    if any_of([*facts, *unseen]) is not False:
         return OPEN
     why = f"no rule of {place.named(place.groups)} lets TCP 443 out"
     return Path((Problem(verdicts.EGRESS_CLOSED, why),))
@@ -82,13 +73,8 @@ def let_out(place: Place, to: str, end: End) -> Path:
 
 def lets_out_of(place: Place, vpc: Vpc, destination: IPv4Network) -> bool:
     """Whether the security groups of the compute may let TCP 443 out of the VPC to a range."""
-    groups = [place.network.groups.get(one) for one in place.groups]
-    return any(
-        group is None
-        or group.complete is not True
-        or any(_is_beyond(place, vpc, rule.peer, destination) for rule in group.outbound)
-        for group in groups
-    )
+    rules, unseen = _rules_of(place, place.groups, "outbound")
+    return bool(unseen) or any(_is_beyond(place, vpc, one.peer, destination) for one in rules)
 
 
 def _is_beyond(place: Place, vpc: Vpc, peer: Peer, destination: IPv4Network) -> bool:
@@ -96,14 +82,20 @@ def _is_beyond(place: Place, vpc: Vpc, peer: Peer, destination: IPv4Network) -> 
         return peer.group not in place.groups  # another one may be of a VPC that is peered
     if not isinstance(peer, IPv4Network):
         return peer != "ipv6"
-    inside = (isinstance(one, IPv4Network) and peer.subnet_of(one) for one in vpc.ranges)
-    return peer.overlaps(destination) and not any(inside)
+    return peer.overlaps(destination) and not is_within(peer, vpc.ranges)
 
 
-def let_in(
-    place: Place, groups: tuple[Reference, ...], subnet: Subnet, problem: Callable[[], Problem]
-) -> Path:
-    """What security groups let in from the compute in its subnet."""
+def let_in(place: Place, endpoint: Endpoint, subnet: Subnet) -> Path:
+    """What the security groups of an endpoint let in from the compute in its subnet."""
+    groups = place.groups_or_default(endpoint.groups)
+
+    def problem() -> Problem:
+        why = (
+            f"no rule of {place.named(groups)} of the endpoint {endpoint.name!r} admits TCP 443 "
+            f"from {place.named(place.groups)} or the subnet {subnet.name!r}"
+        )
+        return Problem(verdicts.ENDPOINT_UNREACHABLE, why, endpoint.id, fault=verdicts.GROUPS)
+
     end = End((place.address_in(subnet),), place.groups)
     return unless(_passes(place, groups, "inbound", end), problem)
 
@@ -122,19 +114,27 @@ def _passes(place: Place, groups: tuple[Reference, ...], side: _Side, end: End) 
 
 
 def _all_pass(place: Place, groups: tuple[Reference, ...], side: _Side, end: End) -> Fact:
+    rules, unseen = _rules_of(place, groups, side)
+    facts = [_admitted(place, rules, unseen, one, end) for one in end.ranges]
+    if False in facts and facts.count(False) < len(facts):
+        return Unknown(WHICH_SUBNET)
+    return all_of(facts)
+
+
+def _rules_of(
+    place: Place, groups: tuple[Reference, ...], side: _Side
+) -> tuple[list[Rule], list[Unknown]]:
+    """The rules of security groups together, and what decides whether they have more."""
     rules: list[Rule] = []
     unseen: list[Unknown] = []
     for reference in groups:
         group = place.network.groups.get(reference)
         if group is None:
             unseen.append(Unknown(decider(reference, "security group")))
-            continue
-        rules += group.inbound if side == "inbound" else group.outbound
-        unseen += doubts([group.complete])
-    facts = [_admitted(place, rules, unseen, one, end) for one in end.ranges]
-    if False in facts and facts.count(False) < len(facts):
-        return Unknown(WHICH_SUBNET)
-    return all_of(facts)
+        else:
+            rules += group.inbound if side == "inbound" else group.outbound
+            unseen += doubts([group.complete])
+    return rules, unseen
 
 
 def _admitted(

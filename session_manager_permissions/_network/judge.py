@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from . import verdicts
 from .ec2 import HAVING_PREFIX_LIST
 from .endpoint_policy import of_service, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acl_to, acls_between, leaves, let_in, let_out
-from .model import ByService, Endpoint, Network, Placement, Subnet, Vpc, Zone
+from .model import Endpoint, Network, Placement, Subnet, Vpc, Zone, by_service
 from .place import PUBLIC, Memory, Once, Place, decider
 from .routes import by_ipv6, bypassed, elsewhere, in_table, out_of
 from .verdicts import OPEN, Path, PathVerdict, Problem, either, in_words, through, unknown, unless
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
 
-_RANKS: Final = [*verdicts.State]
 _NOWHERE: Final = Placement(Unknown("where the compute is"))
 
 
@@ -82,7 +81,7 @@ class Judge:
         if subnet is None or vpc is None:
             return True
         tables = (subnet.table or vpc.main_table,)
-        there = (one for service in services for one in vpc.endpoints.of(service))
+        there = (one for service in services for one in vpc.endpoints(service))
         new = (
             Endpoint(one, one, one, gateway=one == "s3", subnets=(where,), tables=tables)
             for one, where in made.items()
@@ -90,7 +89,7 @@ class Judge:
         endpoints = [
             one._replace(private_dns=True, groups=(open_,), policy=None) for one in (*there, *new)
         ]
-        vpc = vpc._replace(dns_support=True, dns_hostnames=True, endpoints=ByService(endpoints))
+        vpc = vpc._replace(dns_support=True, dns_hostnames=True, endpoints=by_service(endpoints))
         network = replace(self._network, vpcs={subnet.vpc: vpc})
         placement = placement._replace(groups=(open_,))
         problems = Judge(network, memory=self._memory).judge([placement], services).problems
@@ -102,166 +101,131 @@ class Judge:
         return self._memory.once(key, lambda: self._paths(placement, services))
 
     def _paths(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
-        ways = _Ways(Place(self._network, placement, self._memory))
-        paths = {service: ways.to(service) for service in services}
+        place = Place(self._network, placement, self._memory)
+        paths = {service: _way(place, service) for service in services}
         closed = tuple(service for service, path in paths.items() if path.problems)
         if closed and self._cautious is not None:
             paths |= self._cautious._paths(placement, closed)  # noqa: SLF001 # a judge too
         return paths
 
 
-def _rank(path: Path) -> int:
-    return _RANKS.index(path.state)
+def _rank(path: Path) -> tuple[bool, bool]:
+    """Return what orders paths from an open one to a closed one."""
+    return bool(path.problems), bool(path.decides)
 
 
-class _Destination(NamedTuple):
-    """What the ways to a service depend on."""
-
-    service: str = ""
-    """Empty for services that only public addresses lead to, and whose names no rule has."""
-    endpoints: Sequence[Endpoint] = ()
-    zones: Sequence[Zone] = ()
-
-
-_PUBLIC: Final = _Destination()
-
-
-class _Ways:
-    """The ways from a place to the services."""
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._known: dict[str, Path] = {}
-
-    def to(self, service: str) -> Path:
-        """Return the way to a service."""
-        vpc, end = self._place.vpc, _PUBLIC
-        if vpc:
-            endpoints, zones = vpc.endpoints.of(service), vpc.zones.of(service)
-            if endpoints or zones or service in HAVING_PREFIX_LIST:
-                end = _Destination(service, endpoints, zones)
-        if end.service not in self._known:
-            self._known[end.service] = self._to(end)
-        return self._known[end.service]
-
-    def _to(self, end: _Destination) -> Path:
-        place = self._place
-        path = self._by_name(end)
-        if path != OPEN and (none_leaves := leaves(place)).problems:
-            path = none_leaves
-        if path.problems and place.placement.other_interfaces:
-            return unknown("another network interface of the instance")
-        if path.problems and place.placement.changed_by:
-            return unknown(place.placement.changed_by)
-        if path.problems and by_ipv6(place):
-            return unknown("whether the agent uses IPv6")
-        if place.vpc is not None and isinstance(place.vpc.names_pass, Unknown):
-            return through(path, unknown(place.vpc.names_pass.decides))
-        return path
-
-    def _by_name(self, end: _Destination) -> Path:
-        """The way to where the service's public name leads: an endpoint, else public addresses."""
-        place, subnet, vpc = self._place, self._place.subnet, self._place.vpc
-        if subnet is None:
-            return unknown(decider(place.placement.subnet, "subnet"))
-        if vpc is None:
-            return unknown(decider(subnet.vpc, "VPC"))
-        *maybe, (_, path) = self._candidates(end, subnet, vpc)
-        for fact, led in reversed(maybe):
-            path = either(fact, led, path)
-        if isinstance(vpc.resolver, Unknown):  # it may answer with anything
-            interfaces = (one for one in end.endpoints if not one.gateway)
-            ways = [
-                self._by_route(end, subnet, vpc),
-                *(_by_endpoint(place, one, subnet, vpc) for one in interfaces),
-            ]
-            closed = vpc.complete is True and all(way.problems for way in ways)
-            if not closed:
-                return unknown(*(one.decides for one in doubts((vpc.complete, vpc.resolver))))
-            # What closes the path by Amazon's resolver is told first.
-            return path if path.problems else ways[-1]
-        return path
-
-    def _candidates(
-        self, end: _Destination, subnet: Subnet, vpc: Vpc
-    ) -> Iterator[tuple[Fact, Path]]:
-        """Yield the ways to which the service's name may lead, each with whether it does.
-
-        The first one to which it leads counts. The last one is the first that is certain.
-        """
-        for fact, endpoint in _leads_to(end, vpc):
-            if fact is False:
-                continue
-            if isinstance(endpoint, Endpoint):
-                yield fact, _by_endpoint(self._place, endpoint, subnet, vpc)
-            else:
-                yield fact, unknown(endpoint)
-            if fact is True:
-                return
-        path = self._by_route(end, subnet, vpc)
-        if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
-            path = unknown(vpc.complete.decides, *path.decides)
-        yield True, path
-
-    def _by_route(self, end: _Destination, subnet: Subnet, vpc: Vpc) -> Path:
-        """The way to the service's public addresses."""
-        place = self._place
-        path = out_of(place, place.placement.subnet, place.public_address)
-        if path.problems:  # without a route the security groups do not matter
-            path = self._explained(path.problems[0], subnet, vpc, end.endpoints)
-        else:
-            path = through(path, self._released(end.service))
-        for endpoint in end.endpoints:
-            if endpoint.gateway:
-                by_gateway = through(
-                    self._released(end.service), _by_policy(place, endpoint), acl_to(place, subnet)
-                )
-                path = either(in_table(endpoint, subnet, vpc), by_gateway, path)
-        if path.problems and (others := [*elsewhere(place, subnet, vpc)]):
-            return unknown(*others)
-        if not path.problems and vpc.dns_support is not True:
-            return unknown(f"what resolves names in the VPC {vpc.name!r} without DNS support")
-        return path
-
-    def _explained(
-        self, problem: Problem, subnet: Subnet, vpc: Vpc, served: Sequence[Endpoint]
-    ) -> Path:
-        """What is missing where no route leads out: an endpoint, or the name of one."""
-        for one in served:
-            if not one.gateway and one.exists is True and _resolves(one, vpc) is False:
-                fault, why = verdicts.VPC_DNS, f"the VPC {vpc.name!r} lacks the DNS support or the "
-                why += f"DNS host names that the endpoint {one.name!r} needs"
-                if one.private_dns is False:
-                    fault = verdicts.PRIVATE_DNS
-                    why = f"the endpoint {one.name!r} has its private DNS off"
-                why += f", and {problem.why}"
-                unnamed = Problem(verdicts.ENDPOINT_UNREACHABLE, why, one.id, fault=fault)
-                behind = _by_endpoint(self._place, one, subnet, vpc).problems
-                return Path((unnamed, *behind))
-        why = f"{problem.why}, and no VPC endpoint of {verdicts.OF_SERVICES} serves it"
-        return Path((problem._replace(why=why),))
-
-    def _released(self, service: str) -> Path:
-        """What the security groups of the compute let out to the service's public addresses."""
-        return let_out(self._place, "public addresses", End((PUBLIC,), service=service))
+def _way(place: Place, service: str) -> Path:
+    """The way from a place to a service."""
+    path = _by_name(place, service)
+    if path != OPEN and (none_leaves := leaves(place)).problems:
+        path = none_leaves
+    if path.problems and place.placement.other_interfaces:
+        return unknown("another network interface of the instance")
+    if path.problems and place.placement.changed_by:
+        return unknown(place.placement.changed_by)
+    if path.problems and by_ipv6(place):
+        return unknown("whether the agent uses IPv6")
+    if place.vpc is not None and isinstance(place.vpc.names_pass, Unknown):
+        return through(path, unknown(place.vpc.names_pass.decides))
+    return path
 
 
-def _leads_to(end: _Destination, vpc: Vpc) -> Iterator[tuple[Fact, Endpoint | str]]:
-    """Yield where the service's name may lead, each with whether it does.
+def _by_name(place: Place, service: str) -> Path:
+    """The way to where the service's public name leads: an endpoint, else public addresses."""
+    subnet, vpc = place.subnet, place.vpc
+    if subnet is None:
+        return unknown(decider(place.placement.subnet, "subnet"))
+    if vpc is None:
+        return unknown(decider(subnet.vpc, "VPC"))
+    *maybe, (_, path) = _candidates(place, service, subnet, vpc)
+    for fact, led in reversed(maybe):
+        path = either(fact, led, path)
+    if isinstance(vpc.resolver, Unknown):  # it may answer with anything
+        interfaces = (one for one in vpc.endpoints(service) if not one.gateway)
+        ways = [
+            _by_route(place, service, subnet, vpc),
+            *(_by_endpoint(place, one, subnet, vpc) for one in interfaces),
+        ]
+        closed = vpc.complete is True and all(way.problems for way in ways)
+        if not closed:
+            return unknown(*(one.decides for one in doubts((vpc.complete, vpc.resolver))))
+        # What closes the path by Amazon's resolver is told first.
+        return path if path.problems else ways[-1]
+    return path
 
-    The first one to which it leads counts. It is an endpoint, or a text that says what is unknown.
+
+def _candidates(
+    place: Place, service: str, subnet: Subnet, vpc: Vpc
+) -> Iterator[tuple[Fact, Path]]:
+    """Yield the ways to which the service's name may lead, each with whether it does.
+
+    The first one to which it leads counts. The last one is the first that is certain.
     """
-    endpoints = {endpoint.id: endpoint for endpoint in end.endpoints if not endpoint.gateway}
-    for zone in end.zones:
-        led = endpoints.get(zone.endpoint)
-        yield zone.exists, led or f"where the hosted zone {zone.name!r} leads"
-    for endpoint in endpoints.values():
-        yield _resolves(endpoint, vpc), endpoint
+    endpoints = {one.id: one for one in vpc.endpoints(service) if not one.gateway}
+    leading: list[Endpoint | Zone] = [*vpc.zones(service), *endpoints.values()]
+    for one in leading:
+        fact = _resolves(one, vpc)
+        if fact is False:
+            continue
+        led_to = endpoints.get(one.endpoint) if isinstance(one, Zone) else one
+        if led_to is None:
+            yield fact, unknown(f"where the hosted zone {one.name!r} leads")
+        else:
+            yield fact, _by_endpoint(place, led_to, subnet, vpc)
+        if fact is True:
+            return
+    path = _by_route(place, service, subnet, vpc)
+    if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
+        path = unknown(vpc.complete.decides, *path.decides)
+    yield True, path
 
 
-def _resolves(endpoint: Endpoint, vpc: Vpc) -> Fact:
-    """Whether Amazon's resolver leads the public name of the endpoint's service to it."""
-    return all_of((endpoint.exists, endpoint.private_dns, vpc.dns_support, vpc.dns_hostnames))
+def _by_route(place: Place, service: str, subnet: Subnet, vpc: Vpc) -> Path:
+    """The way to the service's public addresses."""
+    path = out_of(place, place.placement.subnet, place.public_address)
+    if path.problems:  # without a route the security groups do not matter
+        path = _explained(place, path.problems[0], service, subnet, vpc)
+    else:
+        path = through(path, _released(place, service))
+    for endpoint in vpc.endpoints(service):
+        if endpoint.gateway:
+            by_gateway = through(
+                _released(place, service), _by_policy(place, endpoint), acl_to(place, subnet)
+            )
+            path = either(in_table(endpoint, subnet, vpc), by_gateway, path)
+    if path.problems and (others := [*elsewhere(place, subnet, vpc)]):
+        return unknown(*others)
+    if not path.problems and vpc.dns_support is not True:
+        return unknown(f"what resolves names in the VPC {vpc.name!r} without DNS support")
+    return path
+
+
+def _explained(place: Place, problem: Problem, service: str, subnet: Subnet, vpc: Vpc) -> Path:
+    """What is missing where no route leads out: an endpoint, or the name of one."""
+    for one in vpc.endpoints(service):
+        if not one.gateway and one.exists is True and _resolves(one, vpc) is False:
+            fault, why = verdicts.VPC_DNS, f"the VPC {vpc.name!r} lacks the DNS support or the "
+            why += f"DNS host names that the endpoint {one.name!r} needs"
+            if one.private_dns is False:
+                fault = verdicts.PRIVATE_DNS
+                why = f"the endpoint {one.name!r} has its private DNS off"
+            why += f", and {problem.why}"
+            unnamed = Problem(verdicts.ENDPOINT_UNREACHABLE, why, one.id, fault=fault)
+            return Path((unnamed, *_by_endpoint(place, one, subnet, vpc).problems))
+    why = f"{problem.why}, and no VPC endpoint of {verdicts.OF_SERVICES} serves it"
+    return Path((problem._replace(why=why),))
+
+
+def _released(place: Place, service: str) -> Path:
+    """What the security groups of the compute let out to the service's public addresses."""
+    named = service if service in HAVING_PREFIX_LIST else ""
+    return let_out(place, "public addresses", End((PUBLIC,), service=named))
+
+
+def _resolves(one: Endpoint | Zone, vpc: Vpc) -> Fact:
+    """Whether Amazon's resolver leads a service's public name to an endpoint, or by a zone."""
+    private = True if isinstance(one, Zone) else one.private_dns
+    return all_of((one.exists, private, vpc.dns_support, vpc.dns_hostnames))
 
 
 def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Path:
@@ -270,17 +234,9 @@ def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> 
     nowhere = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
     ranges = tuple(one.range if one else nowhere for one in subnets) or (nowhere,)
     groups = place.groups_or_default(endpoint.groups)
-
-    def shut() -> Problem:
-        why = (
-            f"no rule of {place.named(groups)} of the endpoint {endpoint.name!r} admits TCP 443 "
-            f"from {place.named(place.groups)} or the subnet {subnet.name!r}"
-        )
-        return Problem(verdicts.ENDPOINT_UNREACHABLE, why, endpoint.id, fault=verdicts.GROUPS)
-
     return through(
         let_out(place, "VPC endpoint", End(ranges, groups)),
-        let_in(place, groups, subnet, shut),
+        let_in(place, endpoint, subnet),
         _by_policy(place, endpoint),
         *(unknown(one.decides) for one in doubts((endpoint.ipv4,))),
         OPEN if endpoint.subnets else unknown(nowhere.decides),

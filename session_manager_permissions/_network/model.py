@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
-from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from session_manager_permissions import _needs
 
@@ -115,21 +115,16 @@ class Zone(NamedTuple):
     exists: Fact = True
 
 
-_OfService = TypeVar("_OfService", Endpoint, Zone)
+_OfService = TypeVar("_OfService", bound=Endpoint | Zone)
+
+OfService = Callable[[str], Sequence[_OfService]]
+"""Returns what a VPC has for a service."""
 
 
-class ByService(Generic[_OfService]):
-    """Endpoints, or hosted zones, by the services that they are of."""
-
-    def __init__(self, several: Iterable[_OfService] = ()) -> None:
-        self._several = (*several,)
-
-    def __iter__(self) -> Iterator[_OfService]:
-        return iter(self._several)
-
-    def of(self, service: str) -> Sequence[_OfService]:
-        """Return those of a service."""
-        return [one for one in self._several if one.service == service]
+def by_service(several: Iterable[_OfService] = ()) -> OfService[_OfService]:
+    """Return what finds endpoints, or hosted zones, by the service that they are of."""
+    known = (*several,)
+    return lambda service: [one for one in known if one.service == service]
 
 
 class Vpc(NamedTuple):
@@ -143,8 +138,8 @@ class Vpc(NamedTuple):
     """Whether its instances ask Amazon's DNS resolver."""
     names_pass: Fact = True
     """Whether its DNS firewall lets them ask for the names of the services."""
-    endpoints: ByService[Endpoint] = ByService()
-    zones: ByService[Zone] = ByService()
+    endpoints: OfService[Endpoint] = by_service()
+    zones: OfService[Zone] = by_service()
     complete: Fact = True
     """Whether these are all of its endpoints."""
     internet_gateways: Iterable[tuple[Reference, Fact]] = ()

@@ -165,6 +165,11 @@ class Place:
         return inner.subnet_of(outer) or (partly if inner.overlaps(outer) else False)
 
 
+def is_within(block: IPv4Network, ranges: Iterable[Range]) -> bool:
+    """Whether one of several ranges certainly holds a block."""
+    return any(isinstance(one, IPv4Network) and block.subnet_of(one) for one in ranges)
+
+
 def is_one_of(reference: Reference, references: tuple[Reference, ...]) -> Fact:
     """Whether a part is one of those that are referred to."""
     if isinstance(reference, Unknown):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .facts import Fact, Unknown, all_of, any_of
 from .filters import acl_from, acl_to, lets_out_of
 from .model import PrefixList, RouteTable
-from .place import PUBLIC, Place, decider, is_one_of, may_be_public
+from .place import PUBLIC, Place, decider, is_one_of, is_within, may_be_public
 from .verdicts import NO_NETWORK_PATH, OPEN, Path, Problem, State, through, unknown, unless
 
 if TYPE_CHECKING:
@@ -86,17 +86,11 @@ def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path
         if route.leads == "local":
             continue
         diverts = to == destination
-        if isinstance(to, IPv4Network) and _is_inside(vpc, to):
+        if isinstance(to, IPv4Network) and is_within(to, vpc.ranges):
             diverts = place.covers(to, destination) is not False
         if diverts:
             return unknown(route.name)
     return OPEN
-
-
-def _is_inside(vpc: Vpc, block: IPv4Network) -> bool:
-    if not block.prefixlen:  # as most routes have it
-        return False
-    return any(isinstance(one, IPv4Network) and block.subnet_of(one) for one in vpc.ranges)
 
 
 def elsewhere(
@@ -145,7 +139,7 @@ def _takes_others(place: Place, to: Destination, vpc: Vpc, *, is_first: bool) ->
     """
     block = to if isinstance(to, IPv4Network) else PUBLIC
     is_of_service = isinstance(to, PrefixList) and bool(to.service)
-    if to == "ipv6" or is_of_service or _is_inside(vpc, block):
+    if to == "ipv6" or is_of_service or is_within(block, vpc.ranges):
         return False
     if not is_first and block != PUBLIC and place.subnet:
         return not acl_to(place, place.subnet, block).problems and lets_out_of(place, vpc, block)
@@ -168,8 +162,7 @@ def _by_table(place: Place, table: RouteTable, start: _Start) -> Path:
     """Judge the path by all routes of a table, as it is not known which addresses a service has."""
     where = f"the route table {table.name!r} of the subnet {start.subnet.name!r}"
     ways: list[tuple[IPv4Network, Path]] = []
-    opens = [table.complete.decides] if isinstance(table.complete, Unknown) else []
-    diverts: list[str] = []
+    unseen: list[Path] = []
     for route in table.routes:
         if route.leads == "local":
             continue
@@ -177,26 +170,18 @@ def _by_table(place: Place, table: RouteTable, start: _Start) -> Path:
         if isinstance(to, IPv4Network) and may_be_public(to):
             ways.append((to, _by_target(place, route, where, start)))
         elif isinstance(to, Unknown):
-            diverts.append(to.decides)
+            unseen.append(unknown(to.decides))
         elif isinstance(to, PrefixList) and not to.service:
-            diverts.append(to.name)
-    return _agreed(ways, opens, diverts, where)
-
-
-def _agreed(
-    ways: list[tuple[IPv4Network, Path]], opens: list[str], diverts: list[str], where: str
-) -> Path:
-    whole = [*collapse_addresses(network for network, _ in ways)] == [PUBLIC]
-    paths = [path for network, path in sorted(ways, key=lambda way: way[0].prefixlen)]
-    states = {path.state for path in paths} | (set() if whole else {State.CLOSED})
-    if states == {State.OPEN} and not diverts:
-        return OPEN
-    if states == {State.CLOSED} and not opens and not diverts:
-        lacking = Problem(NO_NETWORK_PATH, f"{where} has no default route")
-        return paths[0] if whole else Path((lacking,))
-    deciders = [name for path in paths for name in path.decides] + diverts
-    if State.OPEN not in states:
-        deciders += opens
+            unseen.append(unknown(to.name))
+    paths = [path for _, path in sorted(ways, key=lambda way: way[0].prefixlen)] + unseen
+    if [*collapse_addresses(network for network, _ in ways)] != [PUBLIC]:
+        paths.insert(0, _closed(f"{where} has no default route"))
+    states = {path.state for path in paths}
+    if isinstance(table.complete, Unknown) and State.OPEN not in states:
+        paths.append(unknown(table.complete.decides))
+    elif states in ({State.OPEN}, {State.CLOSED}):
+        return paths[0]
+    deciders = [name for path in paths for name in path.decides]
     return unknown(*(deciders or [f"which route of {where} the service's addresses take"]))
 
 
@@ -206,8 +191,7 @@ def _is_blocked(start: _Start) -> bool:
     https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa.html
     """
     is_nat = bool(start.seen)
-    lets_out = is_nat and start.subnet.blocked == "block-ingress"
-    return start.subnet.blocked != "off" and not lets_out
+    return start.subnet.blocked not in ({"off", "block-ingress"} if is_nat else {"off"})
 
 
 def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:

@@ -30,7 +30,7 @@ OF_SERVICES: Final = "\0"
 
 
 class State(Enum):
-    """What is known of a path, from the best to the worst."""
+    """What is known of a path."""
 
     OPEN = "open"
     UNKNOWN = "unknown"

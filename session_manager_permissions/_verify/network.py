@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from session_manager_permissions._network import ec2, model
-from session_manager_permissions._network.facts import Fact, Unknown, all_of
+from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.judge import Judge
 
 from .asking import CannotAsk, tried
@@ -92,6 +92,8 @@ class LiveVpc:
         zones = self._zones()
         self.knows_zones = zones is not None and self._owner == self._account
         """Whether all private hosted zones are known that its instances ask."""
+        self.endpoints = [*map(self._as_endpoint, self._used)]
+        """The endpoints of the services that are judged."""
         self.vpc = self._as_vpc(zones)
         nats: list[_Described] = []
         if any(route.leads == "nat-gateway" for route in self._routes):
@@ -106,7 +108,7 @@ class LiveVpc:
             groups={one["GroupId"]: self._group(one) for one in self._groups(more_groups)},
         )
         self.judge = Judge(self.network)
-        self.once_served = Judge(_once_served(self.network))
+        self.once_served = Judge(_once_served(self.network, self.endpoints))
         """Judges the paths as they are once its endpoints are there, and the names of their
         services lead to them."""
 
@@ -137,7 +139,7 @@ class LiveVpc:
 
     def evidence(self, subnet_id: str, service: str) -> tuple[Evidence, ...]:
         """List what the judge's answer about a service rests on."""
-        ids: list[str | None] = [str(one.id) for one in self.vpc.endpoints.of(service)]
+        ids: list[str | None] = [str(one.id) for one in self.vpc.endpoints(service)]
         endpoints = ids or ([None] if self.vpc.complete is True else [])
         table = self.table_of(subnet_id)
         tables = [table] if isinstance(table, str) else []
@@ -202,8 +204,7 @@ class LiveVpc:
 
     def _as_vpc(self, found_zones: list[_Described] | None) -> model.Vpc:
         zones = found_zones or []
-        endpoints = model.ByService(self._as_endpoint(one) for one in self._used)
-        named = any(not one.gateway and one.private_dns is not False for one in endpoints)
+        named = any(not one.gateway and one.private_dns is not False for one in self.endpoints)
         resolver = self._resolver()
         gateways = [one.target for one in self._routes if one.leads == "internet-gateway"]
         mains = (
@@ -219,7 +220,6 @@ class LiveVpc:
         support = self._has("enableDnsSupport")
         asks_hostnames = (named or zones) and resolver is True
         hostnames = self._has("enableDnsHostnames") if asks_hostnames else True
-        resolves = all_of((support, hostnames))
         return model.Vpc(
             self.id,
             self._ranges,
@@ -229,9 +229,9 @@ class LiveVpc:
             names_pass=Unknown(f"the private hosted zones of the VPC {self.id!r}")
             if found_zones is None
             else self._names_pass(resolver),
-            endpoints=endpoints,
-            zones=model.ByService(
-                model.Zone(zone["Name"], service, Unknown("its records"), resolves)
+            endpoints=model.by_service(self.endpoints),
+            zones=model.by_service(
+                model.Zone(zone["Name"], service, Unknown("its records"))
                 for zone in zones
                 for service in self._services
                 if self._is_below(service, zone["Name"])
@@ -461,7 +461,7 @@ def _by_subnet(listed: Iterable[_Described]) -> dict[str, _Described]:
     }
 
 
-def _once_served(network: model.Network) -> model.Network:
+def _once_served(network: model.Network, endpoints: list[model.Endpoint]) -> model.Network:
     """Return the network in which its endpoints, also those that are being made, serve names."""
 
     def serving(one: model.Endpoint) -> model.Endpoint:
@@ -471,8 +471,8 @@ def _once_served(network: model.Network) -> model.Network:
         return one._replace(exists=True, private_dns=named, tables=(*network.tables,))
 
     ((name, vpc),) = network.vpcs.items()
-    endpoints = model.ByService(map(serving, vpc.endpoints))
-    served = vpc._replace(dns_support=True, dns_hostnames=True, endpoints=endpoints)
+    by_service = model.by_service(map(serving, endpoints))
+    served = vpc._replace(dns_support=True, dns_hostnames=True, endpoints=by_service)
     return replace(network, vpcs={name: served})
 
 

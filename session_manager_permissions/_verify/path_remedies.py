@@ -90,7 +90,7 @@ class PathRemedies:
         return [_id(one, "GROUP") for one in groups_of(self.node.instance or {})] or ["GROUP"]
 
     def _endpoint(self, problem: verdicts.Problem) -> Endpoint:
-        (found,) = (one for one in self.vpc.vpc.endpoints if one.id == problem.subject)
+        (found,) = (one for one in self.vpc.endpoints if one.id == problem.subject)
         return found
 
     def _ec2(self, command: str) -> str:
@@ -193,7 +193,7 @@ class PathRemedies:
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html
         """
         named = word(_id(self.vpc.table_of(self._subnet), "TABLE"))
-        for one in self.vpc.vpc.endpoints.of("s3"):
+        for one in self.vpc.vpc.endpoints("s3"):
             if one.gateway and one.exists is not False:
                 yield f"{self._modify(one.id)} --add-route-table-ids {named}"
                 return
@@ -201,7 +201,7 @@ class PathRemedies:
 
     def _by_interface(self, service: str) -> Iterator[str]:
         """Make an interface endpoint, in groups that let the instance in."""
-        for one in self.vpc.vpc.endpoints.of(service):  # whose name no other can have
+        for one in self.vpc.vpc.endpoints(service):  # whose name no other can have
             if one.exists is False and one.private_dns is True:
                 if service in self.vpc.arriving:
                     yield f"wait until the endpoint {_id(one.id, 'ENDPOINT')} is accepted"
@@ -225,7 +225,7 @@ class PathRemedies:
 
     def _groups_of_others(self) -> list[str]:
         """Return the groups of an endpoint of the VPC that the instance reaches."""
-        for one in self.vpc.vpc.endpoints:
+        for one in self.vpc.endpoints:
             if not one.gateway and one.private_dns is True and one.service in self.opened:
                 return [_id(group, "GROUP") for group in one.groups]
         return []

@@ -84,7 +84,7 @@ def _judged(
     certain, possible = _calls_to_open(preferences, identity)
     place = vpc.placement(instance)
     # Without a policy to judge, instances with other roles are in the same place.
-    if any(one.policy is not None for one in vpc.vpc.endpoints):
+    if any(one.policy is not None for one in vpc.endpoints):
         is_own = identity.replaced is False
         principal = identity.role.arn if identity.role and is_own else ""
         place = place._replace(principal=principal, resources=(*_resources(node, preferences),))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions._network.ec2 import SERVICES, amazon_resolver, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Reference, Zone
+from session_manager_permissions._patterns import any_matches
 from session_manager_permissions._readiness.parts import VPC, PartKind, mappings
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, listed
 from session_manager_permissions._readiness.templates.model import SUFFIXES, Resource, may_be_equal
@@ -54,18 +55,6 @@ class NameReader(Reader):
         return "".join(
             _OF_STACK.get(getattr(part, "expression", ""), as_text((part,))) for part in value
         )
-
-    # The VPC -------------------------------------------------------------------------------------
-
-    def supported(self, vpc: Resource) -> Fact:
-        """Whether a VPC has DNS support."""
-        value = vpc.properties.get("EnableDnsSupport")
-        return self._parts.fact(vpc, value, "DNS support", default=True)
-
-    def host_names(self, vpc: Resource) -> Fact:
-        """Whether a VPC has DNS host names, without which it has no private names."""
-        value = vpc.properties.get("EnableDnsHostnames")
-        return self._parts.fact(vpc, value, "DNS host names", default=False)
 
     # Resolvers -----------------------------------------------------------------------------------
 
@@ -201,8 +190,7 @@ class NameReader(Reader):
                 meant = self._is_of(vpc, resource, written)
                 if meant is not False:
                     led = self._led_to(resource, service, names)
-                    exists = all_of((named, meant, self.supported(vpc), self.host_names(vpc)))
-                    yield Zone(resource.logical_id, service, led, exists)
+                    yield Zone(resource.logical_id, service, led, all_of((named, meant)))
 
     def _is_of(self, vpc: Resource, zone: Resource, written: object) -> Fact:
         """Whether an entry of a hosted zone, which is of no region itself, is about a VPC."""
@@ -259,8 +247,7 @@ class _FirewallRule(NamedTuple):
         """Whether it matches a name; None where that is not known."""
         if self.domains is None:
             return None
-        found = {_matches(domain, name) for domain in self.domains}
-        return True if True in found else None if None in found else False
+        return any_matches([_matches(domain, name) for domain in self.domains])
 
 
 def _asked(service: str, stack: Stack) -> list[str]:
@@ -277,8 +264,8 @@ def _all_asked(vpc: Resource) -> list[str]:
 def _is_within(domain: str, name: str) -> bool | None:
     """Whether a name is a domain's, or in it; None where that is not known."""
     domain = domain.rstrip(".")
-    found = {_matches(one, name) for one in ((domain, f"*.{domain}") if domain else ("*",))}
-    return True if True in found else None if None in found else False
+    patterns = (domain, f"*.{domain}") if domain else ("*",)
+    return any_matches([_matches(one, name) for one in patterns])
 
 
 def _matches(pattern: str, name: str) -> bool | None:

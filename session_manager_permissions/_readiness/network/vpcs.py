@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, doubts
-from session_manager_permissions._network.model import ByService, Endpoint, Subnet, Vpc, Zone
+from session_manager_permissions._network.model import Endpoint, Subnet, Vpc, Zone
 from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, may_be_one_region
 from session_manager_permissions._readiness.templates.model import Resource
 
@@ -17,10 +17,9 @@ from .names import NameReader
 from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reader, Reading, Several
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from session_manager_permissions._network.model import Reference
-    from session_manager_permissions._readiness.parts import Parts
+    from session_manager_permissions._network.model import OfService, Reference
 
 _GATEWAY: Final = PartOf("AWS::EC2::VPCGatewayAttachment", "VpcId", VPC)
 _EDGE: Final = PartOf(
@@ -52,24 +51,7 @@ _KNOWN: Final = re.compile(
 )
 """Their types that are read, and those that change no path by themselves."""
 
-_OfService = TypeVar("_OfService", Endpoint, Zone)
-
-
-class _WhenAsked(ByService[_OfService]):
-    """What a VPC has for each service, read when it is asked for."""
-
-    def __init__(
-        self, parts: Parts, read: Callable[[Resource, str], Iterable[_OfService]], vpc: Resource
-    ) -> None:
-        super().__init__()
-        self._worlds = parts.worlds
-        self._read: Callable[[Resource, str], Iterable[_OfService]] = read
-        self._vpc = vpc
-
-    def of(self, service: str) -> Sequence[_OfService]:
-        """Return what the VPC has for a service."""
-        key = self._read, self._vpc, service
-        return self._worlds.once(key, lambda: list(self._read(self._vpc, service)))
+_OfService = TypeVar("_OfService", bound=Endpoint | Zone)
 
 
 class VpcReader(Reader):
@@ -82,16 +64,17 @@ class VpcReader(Reader):
 
     def read(self, vpc: Resource) -> Vpc:
         """Read a VPC."""
-        parts = self._parts
+        parts, properties = self._parts, vpc.properties
+        support, host_names = map(properties.get, ("EnableDnsSupport", "EnableDnsHostnames"))
         return Vpc(
             vpc.logical_id,
             self._reading.ranges(vpc),
-            dns_support=self._names.supported(vpc),
-            dns_hostnames=self._names.host_names(vpc),
+            dns_support=parts.fact(vpc, support, "DNS support", default=True),
+            dns_hostnames=parts.fact(vpc, host_names, "DNS host names", default=False),
             resolver=self._names.resolver(vpc),
             names_pass=self._names.names_pass(vpc),
-            endpoints=_WhenAsked(parts, self._endpoints.endpoints, vpc),
-            zones=_WhenAsked(parts, self._names.zones, vpc),
+            endpoints=self._by_service(self._endpoints.endpoints, vpc),
+            zones=self._by_service(self._names.zones, vpc),
             complete=parts.given_away(vpc)
             or self._reading.made_unseen(vpc)
             or self._strange(vpc)
@@ -100,6 +83,13 @@ class VpcReader(Reader):
             main_table=vpc,
             default_group=vpc,
         )
+
+    def _by_service(
+        self, read: Callable[[Resource, str], Iterable[_OfService]], vpc: Resource
+    ) -> OfService[_OfService]:
+        """Have what a VPC has for each service read when it is asked for."""
+        once = self._parts.worlds.once
+        return lambda service: once((read, vpc, service), lambda: [*read(vpc, service)])
 
     def _strange(self, vpc: Resource) -> Unknown | None:
         """What a resource of a type that is not known may do to a VPC: it names a part of it."""
@@ -112,13 +102,9 @@ class VpcReader(Reader):
 
     @cached_property
     def _strangers(self) -> dict[Resource, list[Resource]]:
-        strange = [
-            one
-            for type_, resources in self._parts.by_type.items()
-            if _NETWORK.fullmatch(type_) and not _KNOWN.fullmatch(type_)
-            for one in resources
-        ]
-        return self._parts.by_mentioned(strange)
+        types = filter(_NETWORK.fullmatch, self._parts.by_type)
+        strange = [one for one in types if not _KNOWN.fullmatch(one)]
+        return self._parts.by_mentioned(self._parts.of_types(strange))
 
     def _gateways(self, vpc: Resource) -> tuple[tuple[Reference, Fact], ...]:
         """The internet gateways, each with whether it is attached and open."""
