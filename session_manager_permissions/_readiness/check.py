@@ -105,7 +105,7 @@ class _Checking:
         self._session_rules = rules.sessions.SessionRules(
             self._parts, self._decisions, self._sessions
         )
-        self._judge = judge_of(assembly)
+        self._network_rules = rules.network.NetworkRules(self._parts, judge_of(assembly))
 
     def findings(self) -> tuple[list[Finding], Counter[str]]:
         by_profile: dict[Resource, list[Finding]] = {}
@@ -122,8 +122,8 @@ class _Checking:
         found += self._of_policies({role: None for behind in by_roles for role in behind})
         found += self._warnings_on_compute()
         for service in self._assembly.by_type["AWS::ECS::Service"]:
-            judges = self._parts, self._decisions, self._session_rules
-            found += in_all_worlds(self._worlds, rules.containers.of_service, *judges, service)
+            asked = self._session_rules, service
+            found += in_all_worlds(self._worlds, rules.containers.of_service, *asked)
         grants = self._parts, self._roles, self._launchers
         found += in_all_worlds(self._worlds, rules.tags.of_grants, *grants)
         verdicts = Counter(map(_verdict, by_profile.values()))
@@ -337,7 +337,7 @@ class _Checking:
                     yield from rules.boot_order.of_compute(self._decisions, compute, may_have)
                 if self._with_compute and compute.placements:
                     uses = self._sessions.uses(resource.template.stack, role)
-                    yield from rules.network.of_logs(self._parts, self._judge, compute, uses)
+                    yield from self._network_rules.of_logs(compute, uses)
 
         return _together(self._of_each(self._launchers.resources, found))
 
@@ -352,7 +352,7 @@ class _Checking:
         yield from rules.credentials.of_metadata(compute)
         yield from rules.agent.of_compute(self._parts, self._management, compute)
         uses = self._sessions.uses(compute.resource.template.stack, launched.role)
-        yield from rules.network.of_compute(self._parts, self._judge, compute, uses)
+        yield from self._network_rules.of_compute(compute, uses)
 
 
 def _verdict(found: list[Finding]) -> str:

@@ -60,14 +60,11 @@ def of_role(roles: Roles, rules: SessionRules, role: Role) -> Iterator[Finding]:
     for name, without in roles.deprecated(role):
         needed = (fix for one in rules.of_calls(without, role.resource) for fix in one.fixes)
         allowed = (fix for fix in needed if isinstance(fix, Allow))
-        yield DEPRECATED_POLICY.found(
-            role.resource,
-            "Properties.ManagedPolicyArns",
-            f"the AWS managed policy {name} is deprecated: it allows more than the agent needs, "
-            "such as reading every S3 object",
-            _replace(role.resource, name, _needs.AWS_MANAGED_DEPRECATED[name]),
-            *islice(allowed, 1),
-        )
+        why = f"the AWS managed policy {name} is deprecated: it allows more than the agent needs, "
+        why += "such as reading every S3 object"
+        replace = _replace(role.resource, name, _needs.AWS_MANAGED_DEPRECATED[name])
+        fixes = (replace, *islice(allowed, 1))
+        yield DEPRECATED_POLICY.found(role.resource, "Properties.ManagedPolicyArns", why, *fixes)
 
 
 def of_policy(reader: PolicyReader, policy: Policy) -> Iterator[Finding]:
@@ -78,24 +75,16 @@ def of_policy(reader: PolicyReader, policy: Policy) -> Iterator[Finding]:
         if not statement.allows or statement.not_actions or named.covers_action(DECRYPT) is False:
             continue
         if named.applies(DECRYPT, _ANY_KEY):
-            yield DECRYPT_ON_ALL_KEYS.found(
-                policy.resource,
-                policy.location,
-                f"{statement.name} allows kms:Decrypt on every key whose key policy leaves "
-                "access to IAM",
-                NAME_KEYS,
-            )
+            why = f"{statement.name} allows kms:Decrypt on every key whose key policy leaves "
+            why += "access to IAM"
+            yield DECRYPT_ON_ALL_KEYS.found(policy.resource, policy.location, why, NAME_KEYS)
         named_keys = [] if statement.not_resources else listed(statement.written_resource)
         for written in named_keys:
             is_no_key = _is_no_key(written, policy.resource)
             if is_no_key and not _is_by_arn_too(written, named_keys, policy.resource.template):
-                yield KEY_NOT_BY_ARN.found(
-                    policy.resource,
-                    policy.location,
-                    f"{statement.name} allows kms:Decrypt on {shown(written)}, which grants "
-                    "nothing: a policy names a key by its ARN alone, not by an alias or a key id",
-                    NAME_BY_ARN,
-                )
+                why = f"{statement.name} allows kms:Decrypt on {shown(written)}, which grants "
+                why += "nothing: a policy names a key by its ARN alone, not by an alias or a key id"
+                yield KEY_NOT_BY_ARN.found(policy.resource, policy.location, why, NAME_BY_ARN)
 
 
 def _is_no_key(written: object, resource: Resource) -> bool:

@@ -13,7 +13,7 @@ from session_manager_permissions._readiness.templates.functions import UNKNOWN, 
 from session_manager_permissions._readiness.templates.model import Unresolved, Value
 from session_manager_permissions._readiness.templates.texts import DYNAMIC, as_text
 
-from .kinds import kind_of, launches
+from .kinds import kind_of, launches, unreachable
 from .remedies import Advice, Set
 from .rule import Finding, Told, not_ready
 from .writer import written
@@ -98,13 +98,9 @@ def _without_agent(image: Written, path: str, named: str) -> Finding:
     named_at = [one for one in named_at if written(where, one) == image.value]
     fixes = [Set(where, one, with_agent) for one in named_at if UNKNOWN not in path]
     in_words = Advice(f"use images without `-minimal` in their names for {kind.instances}")
-    return AGENT_MISSING.found(
-        where,
-        f"Properties.{next(iter(named_at), f'{kind.launch}ImageId')}",
-        f"Session Manager can't reach {kind.instances}: the image {named} has no SSM Agent, and "
-        "the user data does not install it",
-        *(fixes or (in_words,)),
-    )
+    location = f"Properties.{next(iter(named_at), f'{kind.launch}ImageId')}"
+    why = f"the image {named} has no SSM Agent, and the user data does not install it"
+    return AGENT_MISSING.found(where, location, unreachable(where, why), *(fixes or (in_words,)))
 
 
 def _may_lack_agent_in_any_world(parts: Parts, image: Written) -> bool:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .python import Code
-    from .steps import Steps
 
 BOOT_ORDER: Final = warning(
     "boot-order",
@@ -47,13 +46,10 @@ def of_compute(decisions: Decisions, compute: Compute, role: Role) -> Iterator[F
         policies = [one.resource for one in late if _may_allow(decisions, one, lost)]
         names = " and ".join(repr(one.logical_id) for one in policies)
         lacking = _lacking(decisions, machine, role)
-        yield BOOT_ORDER.found(
-            machine,
-            "DependsOn",
-            f"{kind_of(machine).instances} may boot before the role has the policy {names}, "
-            "without which the agent is denied until it tries again, which can take 30 minutes",
-            Wait(machine, role.resource, (*dict.fromkeys(policies),), lacking),
-        )
+        why = f"{kind_of(machine).instances} may boot before the role has the policy {names}, "
+        why += "without which the agent is denied until it tries again, which can take 30 minutes"
+        wait = Wait(machine, role.resource, (*dict.fromkeys(policies),), lacking)
+        yield BOOT_ORDER.found(machine, "DependsOn", why, wait)
 
 
 def lacks_registration(decisions: Decisions, compute: Compute, role: Role) -> bool:
@@ -131,17 +127,14 @@ class Wait(Fix):
 
         A fleet makes its policies when all else is made, so nothing can wait for one.
         """
-        if any(map(code.is_of_fleet, self.policies)):
+        if any(map(code.constructs.is_of_fleet, self.policies)):
             instead = Allow(self.role, self.lacking)
             code.once(instead, partial(instead.give_policy, code))
         else:
-            self._wait(code)
+            self.apply(code)
 
-    def in_template(self, steps: Steps) -> None:
-        """Name the policies in `DependsOn`."""
-        self._wait(steps)
-
-    def _wait(self, to: Writer) -> None:
+    def apply(self, to: Writer) -> None:
+        """Have the machine depend on each policy."""
         for policy in self.policies:
             if self.machine in policy.waits_for:
                 to.say(

@@ -24,7 +24,6 @@ from .rule import Finding, warning
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from session_manager_permissions._readiness.decisions import Decisions
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .sessions import SessionRules
@@ -46,18 +45,16 @@ _LOST: Final = "the logs of commands in containers of this service are lost"
 _EXECUTES: Final = ("Configuration", "ExecuteCommandConfiguration")
 
 
-def of_service(
-    parts: Parts, decisions: Decisions, rules: SessionRules, service: Resource
-) -> list[Finding]:
+def of_service(rules: SessionRules, service: Resource) -> list[Finding]:
     """Find what keeps commands from the containers of a service."""
     only_if(service.exists)
-    properties = service.properties
+    properties, parts = service.properties, rules.parts
     enabled = parts.fact(service, properties.get("EnableExecuteCommand"), "", default=False)
     written = properties.get("TaskDefinition")
     task = parts.assembly.resource("AWS::ECS::TaskDefinition", service.template, written)
     if enabled is not True or task is None or not task.exists:
         return []
-    told = (*_of_containers(parts, task), *_of_role(parts, decisions, rules, service, task))
+    told = (*_of_containers(parts, task), *_of_role(rules, service, task))
     found = partial(EXEC_DENIED.found, service, "Properties.EnableExecuteCommand")
     return [found(said, *fixes) for said, fixes in told]
 
@@ -96,9 +93,8 @@ def _has_volume(parts: Parts, task: Resource, container: dict[str, Any]) -> bool
     )
 
 
-def _of_role(
-    parts: Parts, decisions: Decisions, rules: SessionRules, service: Resource, task: Resource
-) -> Iterator[_Said]:
+def _of_role(rules: SessionRules, service: Resource, task: Resource) -> Iterator[_Said]:
+    parts, decisions = rules.parts, rules.decisions
     written, asked = task.properties.get("TaskRoleArn"), _asked(parts, service)
     if written is None:
         required = listed(task.properties.get("RequiresCompatibilities"))

@@ -10,7 +10,7 @@ from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._trust import EC2, Trust, trust
 
-from .kinds import kind_of, launches
+from .kinds import kind_of, launches, unreachable
 from .remedies import AddStatement, Advice, Fix, Set, Writer
 from .rule import Told, not_ready
 from .statements import trusted
@@ -60,15 +60,12 @@ def of_trust(parts: Parts, management: HostManagement, role: Role) -> Iterator[T
     elif stands_in := management.of(resource) or management.by_runbook(resource):
         yield f"{stands_in}, as {found.why}"
     else:
-        let = f"let {EC2} assume the role in its trust policy"
-        yield ROLE_NOT_ASSUMABLE.found(
-            resource,
-            "Properties.AssumeRolePolicyDocument",
-            f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}",
-            Advice(f"leave {EC2} out of the Deny")
-            if found.by_deny
-            else AddStatement(resource, "AssumeRolePolicyDocument", trusted(EC2), let),
-        )
+        path, let = "AssumeRolePolicyDocument", f"let {EC2} assume the role in its trust policy"
+        fix: Fix = AddStatement(resource, path, trusted(EC2), let)
+        if found.by_deny:
+            fix = Advice(f"leave {EC2} out of the Deny")
+        why = f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}"
+        yield ROLE_NOT_ASSUMABLE.found(resource, f"Properties.{path}", why, fix)
 
 
 def may_be_assumed(parts: Parts, role: Role) -> bool:
@@ -90,18 +87,16 @@ def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:
     if isinstance(profile, Unknown) and compute.placements:
         yield profile.decides
     elif profile is None and compute.role is None:
-        instances, name = kind_of(where), "IamInstanceProfile"
+        name = "IamInstanceProfile"
         lacking = [f"{before}{name}" for before, one in launches(where) if not one.get(name)]
-        yield management.gives_profile(compute.resource) or NO_INSTANCE_PROFILE.found(
-            where,
-            f"Properties.{instances.launch}{name}",
-            f"Session Manager can't reach {instances.instances}: no instance profile "
-            "gives the SSM Agent credentials, and so they depend on the account's "
-            "Default Host Management Configuration",
-            GiveProfile(where, (*lacking,))
-            if lacking
-            else Advice("name an instance profile in each launch specification"),
-        )
+        why = "no instance profile gives the SSM Agent credentials, and so they depend on the "
+        why += "account's Default Host Management Configuration"
+        fix: Fix = Advice("name an instance profile in each launch specification")
+        if lacking:
+            fix = GiveProfile(where, (*lacking,))
+        path = f"Properties.{kind_of(where).launch}{name}"
+        found = NO_INSTANCE_PROFILE.found(where, path, unreachable(where, why), fix)
+        yield management.gives_profile(compute.resource) or found
 
 
 def of_metadata(compute: Compute) -> Iterator[Told]:
@@ -110,15 +105,12 @@ def of_metadata(compute: Compute) -> Iterator[Told]:
     if isinstance(off, Unknown):
         yield off.decides
     elif off:
-        instances = kind_of(where)
-        path = f"{instances.launch}MetadataOptions.HttpEndpoint"
-        yield METADATA_OFF.found(
-            where,
-            f"Properties.{path}",
-            f"Session Manager can't reach {instances.instances}: the instance metadata "
-            "service, which gives the SSM Agent its credentials, is disabled",
-            Set(where, path, "enabled"),
+        path = f"{kind_of(where).launch}MetadataOptions.HttpEndpoint"
+        why = (
+            "the instance metadata service, which gives the SSM Agent its credentials, is disabled"
         )
+        enable = Set(where, path, "enabled")
+        yield METADATA_OFF.found(where, f"Properties.{path}", unreachable(where, why), enable)
 
 
 # Fixes -------------------------------------------------------------------------------------------

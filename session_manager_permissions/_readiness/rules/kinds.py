@@ -50,6 +50,11 @@ def kind_of(resource: Resource) -> Kind:
     return _KINDS.get(resource.type, Kind("its instances"))
 
 
+def unreachable(resource: Resource, why: str) -> str:
+    """Say why Session Manager can't reach what a resource launches."""
+    return f"Session Manager can't reach {kind_of(resource).instances}: {why}"
+
+
 def launches(resource: Resource) -> list[tuple[str, dict[str, Any]]]:
     """Return each place where a resource says what to launch, as the first part of a path.
 

@@ -16,7 +16,7 @@ from session_manager_permissions._readiness.templates.functions import listed, m
 from session_manager_permissions._readiness.templates.model import Resource
 from session_manager_permissions._readiness.templates.texts import as_text
 
-from .kinds import kind_of
+from .kinds import kind_of, unreachable
 from .remedies import AddStatement, Advice, Fix, Set, Writer
 from .rule import Finding, Told, not_ready
 from .sessions import LOG_LOST
@@ -63,60 +63,146 @@ _BY_ENDPOINTS: Final = (verdicts.NO_NETWORK_PATH, verdicts.ENDPOINT_MISSING)
 """The causes that endpoints mend."""
 
 
-def of_compute(
-    parts: Parts, judge: Judge, compute: Compute, uses: dict[str, ServiceUse]
-) -> Iterator[Told]:
-    """Find what keeps compute from the services that it needs.
+class NetworkRules:
+    """Judges the network paths of compute."""
 
-    Args:
-        parts: reads what the compute refers to.
-        judge: judges paths.
-        compute: the compute.
-        uses: how sessions use each service that not every session needs.
-    """
-    if not compute.placements:
-        yield "what launches from it, and where"
-        return
-    needed = (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
-    calls = _calls_to_open(uses)
-    opening = _calling(compute, calls).placements
-    verdict = judge.judge(opening, needed)
-    yield from verdict.decides
-    for service, use in uses.items():
-        if isinstance(use.needed, Unknown) and judge.judge(opening, (service,)).problems:
-            yield use.needed.decides
-    if verdict.closed:
-        used, whole = (*needed, *_of_lost_logs(uses)), _calling(compute, (*TO_LOG, *calls))
-        yield lambda: [
-            _of_problem(parts, judge, problem, whole, used) for problem in verdict.problems
-        ]
+    def __init__(self, parts: Parts, judge: Judge) -> None:
+        self._parts = parts
+        self._judge = judge.judge
+        self._network = judge
 
+    def of_compute(self, compute: Compute, uses: dict[str, ServiceUse]) -> Iterator[Told]:
+        """Find what keeps compute from the services that it needs.
 
-def of_logs(
-    parts: Parts, judge: Judge, compute: Compute, uses: dict[str, ServiceUse]
-) -> Iterator[Finding]:
-    """Find logs that do not arrive, of compute that can otherwise be reached."""
-    used = tuple(name for name, use in uses.items() if use.used is True)
-    if not used:
-        return
-    opening = _calling(compute, _calls_to_open(uses)).placements
-    shut = {one for each in judge.judge(opening, used).problems for one in each.services}
-    # The policy of an endpoint may let pass what opens a session, and not what logs it.
-    lost = tuple(one for one in used if uses[one].needed is False or one not in shut)
-    problems = judge.judge(opening, ALWAYS_NEEDED).problems
-    # What mends the other causes mends everything except the faults of an endpoint that exists.
-    is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
-    for problem in judge.judge(compute.placements, lost).problems:
-        if is_mended and problem.cause != verdicts.ENDPOINT_UNREACHABLE:
-            continue
-        found = _of_problem(parts, judge, problem, compute, lost)
-        why = f"the logs of sessions on {kind_of(compute.resource).instances} are lost: "
-        yield found._replace(
-            rule=LOG_LOST,
-            resources=(compute.resource,),
-            location="Properties",
-            description=why + problem.why,
+        Args:
+            compute: the compute.
+            uses: how sessions use each service that not every session needs.
+        """
+        if not compute.placements:
+            yield "what launches from it, and where"
+            return
+        needed = (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
+        calls = _calls_to_open(uses)
+        opening = _calling(compute, calls).placements
+        verdict = self._judge(opening, needed)
+        yield from verdict.decides
+        for service, use in uses.items():
+            if isinstance(use.needed, Unknown) and self._judge(opening, (service,)).problems:
+                yield use.needed.decides
+        if verdict.closed:
+            used, whole = (*needed, *_of_lost_logs(uses)), _calling(compute, (*TO_LOG, *calls))
+            yield lambda: [self._of_problem(one, whole, used) for one in verdict.problems]
+
+    def of_logs(self, compute: Compute, uses: dict[str, ServiceUse]) -> Iterator[Finding]:
+        """Find logs that do not arrive, of compute that can otherwise be reached."""
+        used = tuple(name for name, use in uses.items() if use.used is True)
+        if not used:
+            return
+        opening = _calling(compute, _calls_to_open(uses)).placements
+        shut = {one for each in self._judge(opening, used).problems for one in each.services}
+        # The policy of an endpoint may let pass what opens a session, and not what logs it.
+        lost = tuple(one for one in used if uses[one].needed is False or one not in shut)
+        problems = self._judge(opening, ALWAYS_NEEDED).problems
+        # What mends the other causes mends everything except the faults of an endpoint that exists.
+        is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
+        for problem in self._judge(compute.placements, lost).problems:
+            if is_mended and problem.cause != verdicts.ENDPOINT_UNREACHABLE:
+                continue
+            fixes = self._of_problem(problem, compute, lost).fixes
+            why = f"the logs of sessions on {kind_of(compute.resource).instances} are lost: "
+            yield LOG_LOST.found(compute.resource, "Properties", why + problem.why, *fixes)
+
+    def _of_problem(self, problem: Problem, compute: Compute, used: tuple[str, ...]) -> Finding:
+        kind = kind_of(compute.resource)
+        place = self._closed(compute.placements, problem.services)
+        why = unreachable(compute.resource, problem.why)
+        where, location = compute.resource, f"Properties.{kind.subnets}".removesuffix(".")
+        if problem.cause == verdicts.EGRESS_CLOSED:
+            where, location = compute.launch.origin, "Properties"
+        elif isinstance(problem.subject, Resource):
+            where, location = problem.subject, "Properties"
+        if not any(service in ALWAYS_NEEDED for service in problem.services):
+            services = in_words(problem.services)
+            why = f"sessions on {kind.instances} that use {services} fail: {problem.why}"
+        others = self._judge(compute.placements, used).problems
+        if problem.cause in _BY_ENDPOINTS:
+            of_others = (part for one in others if one.cause in _BY_ENDPOINTS for part in one.parts)
+            problem = problem._replace(parts=(*dict.fromkeys((*problem.parts, *of_others)),))
+        fix = (*self._fix(place, problem),)
+        if problem.cause == verdicts.EGRESS_CLOSED:
+            fix += self._behind_closed_groups(compute, used)
+        # Of several findings, that of the way itself opens the network ACLs.
+        if all(one.cause == problem.cause or one.cause not in _BY_ENDPOINTS for one in others):
+            fix += (*self._through_acls(compute, used, fix),)
+        return _BY_CAUSE[problem.cause].found(where, location, why, *fix)
+
+    # Fixes
+
+    def _closed(self, places: Iterable[Placement], services: tuple[str, ...]) -> Placement:
+        """Return the place that a problem with services is about: the first that is closed."""
+        return next(one for one in places if self._judge([one], services).problems)
+
+    def _fix(self, place: Placement, problem: Problem) -> Iterator[Fix]:
+        """Yield what opens the way that a problem closes from a place."""
+        if problem.cause == verdicts.EGRESS_CLOSED:
+            yield self._let_out(place)
+            return
+        subnet, vpc = self._subnet_and_vpc(place)
+        if problem.cause == verdicts.ENDPOINT_UNREACHABLE:
+            yield from self._open_endpoint(place, problem, vpc)
+            return
+        missing = dict.fromkeys(one.services[0] for one in problem.parts if not one.acl)
+        if missing:
+            if not self._network.lets_out(place):
+                yield self._let_out(place)
+            yield MakeEndpoints(vpc, (*missing,), subnet)
+        if any(one.acl for one in problem.parts):
+            yield LetPass(vpc, subnet)
+
+    def _let_out(self, place: Placement) -> Fix:
+        """Have the security groups of a place let TCP 443 out."""
+        groups = place.groups or (self._parts.vpc_of(place.subnet),)
+        return LetOut(_as_resource(groups[0]))
+
+    def _subnet_and_vpc(self, place: Placement) -> tuple[Resource, Resource]:
+        return _as_resource(place.subnet), _as_resource(self._parts.vpc_of(place.subnet))
+
+    def _open_endpoint(self, place: Placement, problem: Problem, vpc: Resource) -> Iterator[Fix]:
+        """Yield what opens an endpoint."""
+        endpoint = _as_resource(problem.subject)
+        faults = {one.fault for one in problem.parts}
+        if verdicts.PRIVATE_DNS in faults:
+            yield Set(endpoint, "PrivateDnsEnabled", value=True)
+        if not faults.isdisjoint((verdicts.PRIVATE_DNS, verdicts.VPC_DNS)):
+            yield from turn_on_dns(vpc)
+        if verdicts.GROUPS in faults:
+            given = endpoint.properties.get("SecurityGroupIds")
+            groups = self._parts.references(endpoint.template, given, GROUP) or (vpc,)
+            yield Admit(_as_resource(groups[0]), vpc)
+        if verdicts.POLICY in faults:
+            (service,) = problem.services
+            yield _allow_calls(endpoint, endpoint_policy.of_service(service, place.calls))
+
+    def _behind_closed_groups(self, compute: Compute, used: tuple[str, ...]) -> tuple[Fix, ...]:
+        """Return what opens the ways that are closed even if security groups let TCP 443 out."""
+        open_ = "a group that lets all out"
+        opened = [place._replace(groups=(*place.groups, open_)) for place in compute.placements]
+        return tuple(
+            fix
+            for problem in self._judge(opened, used).problems
+            for fix in self._fix(self._closed(opened, problem.services), problem)
         )
+
+    def _through_acls(
+        self, compute: Compute, used: tuple[str, ...], fixes: Iterable[Fix]
+    ) -> Iterator[Fix]:
+        """Yield what opens the network ACLs that close a way once fixes have opened all else."""
+        makes = [one for one in fixes if isinstance(one, MakeEndpoints)]
+        made = {service: one.subnet for one in makes for service in one.services}
+        for place in compute.placements:
+            if not self._network.acls_pass(place, used, made):
+                subnet, vpc = self._subnet_and_vpc(place)
+                yield LetPass(vpc, subnet, next(iter(made.values()), None))
 
 
 def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
@@ -136,112 +222,12 @@ def _of_lost_logs(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
     return tuple(name for name, use in uses.items() if use.used is True and use.needed is False)
 
 
-def _of_problem(
-    parts: Parts, judge: Judge, problem: Problem, compute: Compute, used: tuple[str, ...]
-) -> Finding:
-    kind = kind_of(compute.resource)
-    place = _closed(judge, compute.placements, problem.services)
-    why = f"Session Manager can't reach {kind.instances}: {problem.why}"
-    where, location = compute.resource, f"Properties.{kind.subnets}".removesuffix(".")
-    if problem.cause == verdicts.EGRESS_CLOSED:
-        where, location = compute.launch.origin, "Properties"
-    elif problem.cause == verdicts.ENDPOINT_UNREACHABLE and isinstance(problem.subject, Resource):
-        where, location = problem.subject, "Properties"
-    if not any(service in ALWAYS_NEEDED for service in problem.services):
-        services = in_words(problem.services)
-        why = f"sessions on {kind.instances} that use {services} fail: {problem.why}"
-    others = judge.judge(compute.placements, used).problems
-    if problem.cause in _BY_ENDPOINTS:
-        of_others = (part for one in others if one.cause in _BY_ENDPOINTS for part in one.parts)
-        problem = problem._replace(parts=(*dict.fromkeys((*problem.parts, *of_others)),))
-    fix = (*_fix(parts, judge, place, problem),)
-    if problem.cause == verdicts.EGRESS_CLOSED:
-        fix += _behind_closed_groups(parts, judge, compute, used)
-    # Of several findings, that of the way itself opens the network ACLs.
-    if all(one.cause == problem.cause or one.cause not in _BY_ENDPOINTS for one in others):
-        fix += (*_through_acls(parts, judge, compute, used, fix),)
-    return _BY_CAUSE[problem.cause].found(where, location, why, *fix)
-
-
-# Fixes -------------------------------------------------------------------------------------------
-
-
-def _closed(judge: Judge, places: Iterable[Placement], services: tuple[str, ...]) -> Placement:
-    """Return the place that a problem with services is about: the first that is closed."""
-    return next(one for one in places if judge.judge([one], services).problems)
-
-
-def _fix(parts: Parts, judge: Judge, place: Placement, problem: Problem) -> Iterator[Fix]:
-    """Yield what opens the way that a problem closes from a place."""
-    if problem.cause == verdicts.EGRESS_CLOSED:
-        yield _let_out(parts, place)
-        return
-    subnet, vpc = _as_resource(place.subnet), _as_resource(parts.vpc_of(place.subnet))
-    if problem.cause == verdicts.ENDPOINT_UNREACHABLE:
-        yield from _open_endpoint(parts, place, problem, vpc)
-        return
-    missing = dict.fromkeys(one.services[0] for one in problem.parts if not one.acl)
-    if missing:
-        if not judge.lets_out(place):
-            yield _let_out(parts, place)
-        yield MakeEndpoints(vpc, (*missing,), subnet)
-    if any(one.acl for one in problem.parts):
-        yield LetPass(vpc, subnet)
-
-
-def _let_out(parts: Parts, place: Placement) -> Fix:
-    """Have the security groups of a place let TCP 443 out."""
-    groups = place.groups or (parts.vpc_of(place.subnet),)
-    return LetOut(_as_resource(groups[0]))
-
-
-def _open_endpoint(
-    parts: Parts, place: Placement, problem: Problem, vpc: Resource
-) -> Iterator[Fix]:
-    """Yield what opens an endpoint."""
-    endpoint = _as_resource(problem.subject)
-    faults = {one.fault for one in problem.parts}
-    if verdicts.PRIVATE_DNS in faults:
-        yield Set(endpoint, "PrivateDnsEnabled", value=True)
-    if not faults.isdisjoint((verdicts.PRIVATE_DNS, verdicts.VPC_DNS)):
-        yield from turn_on_dns(vpc)
-    if verdicts.GROUPS in faults:
-        given = endpoint.properties.get("SecurityGroupIds")
-        groups = parts.references(endpoint.template, given, GROUP) or (vpc,)
-        yield Admit(_as_resource(groups[0]), vpc)
-    if verdicts.POLICY in faults:
-        (service,) = problem.services
-        yield _allow_calls(endpoint, endpoint_policy.of_service(service, place.calls))
-
-
-def _behind_closed_groups(
-    parts: Parts, judge: Judge, compute: Compute, used: tuple[str, ...]
-) -> tuple[Fix, ...]:
-    """Return what opens the ways that are closed even if the security groups let TCP 443 out."""
-    open_ = "a group that lets all out"
-    opened = [place._replace(groups=(*place.groups, open_)) for place in compute.placements]
-    return tuple(
-        fix
-        for problem in judge.judge(opened, used).problems
-        for fix in _fix(parts, judge, _closed(judge, opened, problem.services), problem)
-    )
-
-
-def _through_acls(
-    parts: Parts, judge: Judge, compute: Compute, used: tuple[str, ...], fixes: Iterable[Fix]
-) -> Iterator[Fix]:
-    """Yield what opens the network ACLs that close a way once fixes have opened all else."""
-    makes = [one for one in fixes if isinstance(one, MakeEndpoints)]
-    made = {service: one.subnet for one in makes for service in one.services}
-    for place in compute.placements:
-        if not judge.acls_pass(place, used, made):
-            subnet, vpc = _as_resource(place.subnet), _as_resource(parts.vpc_of(place.subnet))
-            yield LetPass(vpc, subnet, next(iter(made.values()), None))
-
-
 def _as_resource(part: object) -> Resource:
     assert isinstance(part, Resource)  # noqa: S101 # nothing else certainly closes a way
     return part
+
+
+# Fixes -------------------------------------------------------------------------------------------
 
 
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
@@ -305,7 +291,7 @@ class MakeEndpoints(Fix):
         for one in sometimes.values():
             to.say(f"make the VPC endpoint {one.logical_id!r} also where its condition is false")
         interfaces = [one for one in interfaces if one not in sometimes]
-        tables = [*self._without_s3(to)] if "s3" in self.services else []
+        tables = self._without_s3(to) if "s3" in self.services else []
         where = ""
         if not all(to.reaches(self.vpc, one) for one in tables):
             where = "the VPC is"
@@ -320,26 +306,22 @@ class MakeEndpoints(Fix):
             off.apply(to)
         return tables, interfaces
 
-    def _without_s3(self, to: Writer) -> Iterator[Resource]:
-        """Yield the route tables of the VPC that have no endpoint of S3, as each takes only one.
+    def _without_s3(self, to: Writer) -> list[Resource]:
+        """Return the route tables of the VPC that have no endpoint of S3, as each takes only one.
 
-        Yields none if the subnet has the main table, which no template names.
+        Returns none if the subnet has the main table, which no template names.
         """
-        by_type = to.parts.by_type
-        tables = (to.named(one, "RouteTableIds") for one in self._there(to, "s3"))
-        served = {table for several in tables for table in several}
-        associations = by_type["AWS::EC2::SubnetRouteTableAssociation"]
-        if any(self.subnet in to.named(one, "SubnetId") for one in associations):
-            for table in by_type["AWS::EC2::RouteTable"]:
-                if self.vpc in to.named(table, "VpcId") and table not in served:
-                    yield table
+        if not to.parts_of(self.subnet, "AWS::EC2::SubnetRouteTableAssociation", "SubnetId"):
+            return []
+        served = [to.named(one, "RouteTableIds") for one in self._there(to, "s3")]
+        tables = to.parts_of(self.vpc, "AWS::EC2::RouteTable", "VpcId")
+        return [one for one in tables if not any(one in several for several in served)]
 
     def _there(self, to: Writer, service: str) -> Iterator[Resource]:
         """Yield the endpoints of a service in the VPC that any deployment has."""
-        for one in to.parts.by_type[_ENDPOINT]:
+        for one in to.parts_of(self.vpc, _ENDPOINT, "VpcId"):
             names = to.parts.assembly.possible(one.template, written(one, "ServiceName"))
-            is_of_it = any(as_text(name).endswith(f".{service}") for name in names)
-            if is_of_it and self.vpc in to.named(one, "VpcId"):
+            if any(as_text(name).endswith(f".{service}") for name in names):
                 yield one
 
     def _endpoint(self, to: Writer, service: str, kind: str) -> dict[str, object]:
@@ -418,9 +400,8 @@ class Admit(Fix):
 def _blocks(to: Writer, vpc: Resource) -> Iterator[object]:
     """Yield each IPv4 range of a VPC."""
     yield to.block(vpc)
-    for more in to.parts.by_type["AWS::EC2::VPCCidrBlock"]:
-        is_of_it = to.reaches(vpc, more) and vpc in to.named(more, "VpcId")
-        if is_of_it and written(more, "CidrBlock") is not None:
+    for more in to.parts_of(vpc, "AWS::EC2::VPCCidrBlock", "VpcId"):
+        if to.reaches(vpc, more) and written(more, "CidrBlock") is not None:
             yield to.block(more)
 
 
@@ -490,22 +471,20 @@ class LetPass(Fix):
 
 def _acls(to: Writer, subnet: Resource) -> Iterator[Resource]:
     """Yield the network ACL of a subnet, if the app makes it."""
-    for one in to.parts.by_type["AWS::EC2::SubnetNetworkAclAssociation"]:
-        if subnet in to.named(one, "SubnetId"):
-            for acl in to.named(one, "NetworkAclId"):
-                if isinstance(acl, Resource) and acl.type == "AWS::EC2::NetworkAcl":
-                    yield acl
+    for one in to.parts_of(subnet, "AWS::EC2::SubnetNetworkAclAssociation", "SubnetId"):
+        for acl in to.named(one, "NetworkAclId"):
+            if isinstance(acl, Resource) and acl.type == "AWS::EC2::NetworkAcl":
+                yield acl
 
 
 def _free_numbers(to: Writer, acl: Resource) -> list[int]:
     """Return the numbers before any Deny that no entry of an ACL has, the lowest first."""
     taken, denied = set[str](), _MOST_ENTRIES
-    for entry in to.parts.by_type["AWS::EC2::NetworkAclEntry"]:
-        if acl in to.named(entry, "NetworkAclId"):
-            numbers = [one for one in map(str, to.named(entry, "RuleNumber")) if one.isdecimal()]
-            taken.update(numbers)
-            if to.named(entry, "RuleAction") != ["allow"]:
-                denied = min([denied, *map(int, numbers)])
+    for entry in to.parts_of(acl, "AWS::EC2::NetworkAclEntry", "NetworkAclId"):
+        numbers = [one for one in map(str, to.named(entry, "RuleNumber")) if one.isdecimal()]
+        taken.update(numbers)
+        if to.named(entry, "RuleAction") != ["allow"]:
+            denied = min([denied, *map(int, numbers)])
     return [one for one in range(1, denied) if str(one) not in taken]
 
 

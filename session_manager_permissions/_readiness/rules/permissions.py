@@ -10,7 +10,7 @@ from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.policies import NEEDED
 
 from .credentials import GiveProfile
-from .kinds import kind_of
+from .kinds import kind_of, unreachable
 from .remedies import LEAVE_OUT, Allow, Fix
 from .rule import Finding, Told, not_ready
 
@@ -50,28 +50,19 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
     denied = _answered(abilities, Answer.EXPLICIT_DENY)
     channels = sorted(missing.keys() & {*_needs.CHANNELS.actions})
     if channels:
-        yield CHANNEL_MISSING.on_role_of(
-            profile,
-            f"Session Manager can't reach {kind_of(profile).instances}: {its_role(role)} is not "
-            f"allowed to call {', '.join(channels)}",
-            allow(role, missing),
-        )
+        why = f"{its_role(role)} is not allowed to call {', '.join(channels)}"
+        fix = allow(role, missing)
+        yield CHANNEL_MISSING.on_role_of(profile, unreachable(profile, why), fix)
     registration = missing.keys() & {*_needs.REGISTRATION.actions}
     if registration:
-        yield REGISTRATION_MISSING.on_role_of(
-            profile,
-            f"{kind_of(profile).instances} can't register with Systems Manager: {its_role(role)} "
-            f"is not allowed to call {', '.join(registration)}, so they depend on the account's "
-            "Default Host Management Configuration",
-            allow(role, missing),
-        )
+        why = f"{kind_of(profile).instances} can't register with Systems Manager: {its_role(role)} "
+        why += f"is not allowed to call {', '.join(registration)}, so they depend on the account's "
+        why += "Default Host Management Configuration"
+        yield REGISTRATION_MISSING.on_role_of(profile, why, allow(role, missing))
     if denied:
-        yield EXPLICIT_DENY.on_role_of(
-            profile,
-            f"Session Manager can't reach {kind_of(profile).instances}: {its_role(role)} is denied "
-            f"{', '.join(denied)} by {_deciding(denied)}, and a Deny overrides every Allow: "
-            f"{LEAVE_OUT}",
-        )
+        why = f"{its_role(role)} is denied {', '.join(denied)} by {_deciding(denied)}, and a Deny "
+        why += f"overrides every Allow: {LEAVE_OUT}"
+        yield EXPLICIT_DENY.on_role_of(profile, unreachable(profile, why))
 
 
 def together(found: list[Finding]) -> list[Finding]:

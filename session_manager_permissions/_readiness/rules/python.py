@@ -39,9 +39,9 @@ class Code(Writing):
         self, shared: Shared, constructs: Constructs, resources: tuple[Resource, ...]
     ) -> None:
         super().__init__(shared)
-        self._constructs = constructs
+        self.constructs = constructs
         self._resources = resources
-        stacks = {self._constructs.made(one).stack for one in resources}
+        stacks = {self.constructs.made(one).stack for one in resources}
         self._stack = stacks.pop() if len(stacks) == 1 else None
         """The ids of the stack that `self` is; None where it is any construct of the app."""
         self.finds_all = True
@@ -227,7 +227,7 @@ class Code(Writing):
         """Return the one of some resources whose stack is deployed last."""
         last = resource
         for one in options:
-            if self._constructs.depends(one.template, last.template):
+            if self.constructs.depends(one.template, last.template):
                 last = one
         return last
 
@@ -280,17 +280,13 @@ class Code(Writing):
 
     def made(self, resource: Resource) -> Made:
         """Return the construct that makes a resource."""
-        made = self._constructs.made(resource)
+        made = self.constructs.made(resource)
         self.finds_all &= made.is_in_app
         return made
 
     def fleet(self) -> FleetMade | None:
         """Return the fleet that covers the instance profile or node group of the finding."""
-        return self._constructs.fleet(self._resources[0])
-
-    def is_of_fleet(self, policy: Resource) -> bool:
-        """Tell whether a `SessionManagerFleet` makes a policy."""
-        return self._constructs.is_of_fleet(policy)
+        return self.constructs.fleet(self._resources[0])
 
     def is_l2(self, resource: Resource) -> bool:
         """Tell whether a resource is the default child of the L2 construct for its type."""
@@ -346,7 +342,7 @@ class Code(Writing):
 
     def _maker(self, policy: Resource) -> str:
         """Return a variable with the construct that makes a policy."""
-        ids = self._constructs.maker(policy)
+        ids = self.constructs.maker(policy)
         if ids is None:
             return self.l1(policy)
         taken = self._found(self.made(policy), ids)

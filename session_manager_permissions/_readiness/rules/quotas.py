@@ -37,6 +37,7 @@ TOO_MANY_MANAGED_POLICIES: Final = not_ready(
 )
 RULES: Final = (POLICIES_TOO_LONG, MANAGED_POLICY_TOO_LONG, TOO_MANY_MANAGED_POLICIES)
 
+_FAILS: Final = "the deployment will fail: "
 QUOTA: Final = "the account's quota of managed policies on a role, which is "
 """How the reason begins that the account's quota decides."""
 LOOK_UP: Final = Ask("Look up the quota of the account in Service Quotas")
@@ -46,28 +47,21 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
     """Find policies beyond IAM's quotas."""
     length = _inline_length(roles, role)
     if length > _limits.MAX_INLINE_POLICIES:
-        yield POLICIES_TOO_LONG.on_role_of(
-            profile,
-            f"the deployment will fail: the inline policies of {its_role(role)} have at least "
-            f"{length} characters, and IAM allows {_limits.MAX_INLINE_POLICIES} for a role: "
-            "make a managed policy of one of them",
-        )
+        why = f"the inline policies of {its_role(role)} have at least {length} characters, and IAM "
+        why += f"allows {_limits.MAX_INLINE_POLICIES} for a role: make a managed policy of one of "
+        why += "them"
+        yield POLICIES_TOO_LONG.on_role_of(profile, _FAILS + why)
     for policy in _long_managed(roles, role):
-        yield MANAGED_POLICY_TOO_LONG.found(
-            policy.resource,
-            policy.location,
-            f"the deployment will fail: the managed policy {policy.resource.logical_id!r} has "
-            f"at least {policy.length} characters, and IAM allows {_limits.MAX_MANAGED_POLICY}: "
-            "move some of its statements to another managed policy",
-        )
+        why = f"the managed policy {policy.resource.logical_id!r} has at least {policy.length} "
+        why += f"characters, and IAM allows {_limits.MAX_MANAGED_POLICY}: move some of its "
+        why += "statements to another managed policy"
+        yield MANAGED_POLICY_TOO_LONG.found(policy.resource, policy.location, _FAILS + why)
     number = _managed_policies(roles, role)
     if number > _limits.MAX_MANAGED_POLICIES:
-        yield TOO_MANY_MANAGED_POLICIES.on_role_of(
-            profile,
-            f"the deployment will fail: {its_role(role)} has at least {number} "
-            f"managed policies, and IAM allows at most {_limits.MAX_MANAGED_POLICIES} on a role: "
-            "merge several of them into one, or use inline policies",
-        )
+        why = f"{its_role(role)} has at least {number} managed policies, and IAM allows at most "
+        why += f"{_limits.MAX_MANAGED_POLICIES} on a role: merge several of them into one, or use "
+        why += "inline policies"
+        yield TOO_MANY_MANAGED_POLICIES.on_role_of(profile, _FAILS + why)
     elif number > _limits.MANAGED_POLICIES:
         has = f"{its_role(role)} has {number}"
         yield f"{QUOTA}{_limits.MANAGED_POLICIES} unless it was raised ({has})"

@@ -98,8 +98,8 @@ class SessionRules:
     """Judges the Session documents of the app by the roles of its instances."""
 
     def __init__(self, parts: Parts, decisions: Decisions, sessions: Sessions) -> None:
-        self._parts = parts
-        self._decisions = decisions
+        self.parts = parts
+        self.decisions = decisions
         self._sessions = sessions
         self._own = OwnPolicies(parts, decisions)
 
@@ -188,7 +188,7 @@ class SessionRules:
 
     def _is_default(self, document: Resource) -> bool:
         name = document.template.value(document.properties.get("Name"))
-        return self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT)
+        return self.parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT)
 
     def _allow(self, role: Role, document: Document) -> Allow | None:
         """Return what allows a role all that a document asks for, if code can."""
@@ -201,7 +201,7 @@ class SessionRules:
             return Advice(LEAVE_OUT)
         by_boundary, lacking = list[str](), list[AgentCall]()
         for call in calls:
-            ability = self._decisions.ability(role, self._asked(role, call))
+            ability = self.decisions.ability(role, self._asked(role, call))
             if ability.boundary.answer is not Answer.ALLOWED:
                 by_boundary.append(call.action)
             if ability.identity.answer is not Answer.ALLOWED:
@@ -248,11 +248,11 @@ class SessionRules:
         return Asked((call.action,), call.on, encryption)
 
     def _answer(self, role: Role, call: AgentCall) -> Answer:
-        return self._parts.worlds.once(("answer", role, call), lambda: self._decided(role, call))
+        return self.parts.worlds.once(("answer", role, call), lambda: self._decided(role, call))
 
     def _decided(self, role: Role, call: AgentCall) -> Answer:
         asked = self._asked(role, call)
-        ability = self._decisions.ability(role, asked)
+        ability = self.decisions.ability(role, asked)
         by_iam = ability.decision.answer
         if call.action.startswith("logs:"):
             return by_iam
@@ -266,11 +266,11 @@ class SessionRules:
     def _faults(self, document: Document) -> list[Told]:
         """Return why sessions with a document are refused whatever the role, and what decides."""
         key = "faults", document.resource
-        return self._parts.worlds.once(key, lambda: [*self._found_in(document)])
+        return self.parts.worlds.once(key, lambda: [*self._found_in(document)])
 
     def _found_in(self, document: Document) -> Iterator[Told]:
         read, is_on = self._sessions.input, self._sessions.is_on
-        if self._parts.assembly.is_text(read(document, "runAsDefaultUser"), "root"):
+        if self.parts.assembly.is_text(read(document, "runAsDefaultUser"), "root"):
             why = "they run as 'root', which Session Manager does not allow"
             fix = Advice("set runAsDefaultUser to a user who may use sudo")
             yield from _refused_if(is_on(document, "runAsEnabled"), document, why, fix)
@@ -298,7 +298,7 @@ class SessionRules:
             yield f"whether S3 accepts an ARN as the bucket of {document.resource.logical_id!r}"
         if bucket and enforced:
             algorithm = bucket.template.value(_encryption(bucket).get("SSEAlgorithm"))
-            if self._parts.assembly.is_text(algorithm, _IN_TWO_LAYERS):
+            if self.parts.assembly.is_text(algorithm, _IN_TWO_LAYERS):
                 yield f"whether the agent accepts {_IN_TWO_LAYERS} of {bucket.logical_id!r}"
 
     def _faults_of_group(self, document: Document) -> Iterator[Told]:
@@ -313,11 +313,11 @@ class SessionRules:
             yield from _refused_if(enforced, document, why, Advice("give the log group a KMS key"))
 
     def _faults_of_key(self, document: Document, key: Resource) -> Iterator[Told]:
-        if self._parts.text(key, key.properties.get("Origin", _OF_KMS)) != _OF_KMS:
+        if self.parts.text(key, key.properties.get("Origin", _OF_KMS)) != _OF_KMS:
             yield f"whether key material has been imported into the key {key.logical_id!r}"
         for name, needed in _OF_KEY.items():
             written = key.properties.get(name, needed)
-            known = self._parts.text(key, written)
+            known = self.parts.text(key, written)
             if UNKNOWN in known:
                 yield decider(written, f"{name} of the key {key.logical_id!r}")
             elif known.lower() != needed.lower():
@@ -328,7 +328,7 @@ class SessionRules:
 
     def _calls(self, document: Document) -> list[AgentCall]:
         key = "calls", document.resource
-        return self._parts.worlds.once(key, lambda: [*self._asked_by(document)])
+        return self.parts.worlds.once(key, lambda: [*self._asked_by(document)])
 
     def _asked_by(self, document: Document) -> Iterator[AgentCall]:
         read, is_on = self._sessions.input, self._sessions.is_on
@@ -382,7 +382,7 @@ class SessionRules:
         named = merged((*arn, "/", *prefix, f"/{_needs.ARN_PART}.log"))
         # The agent joins the parts with one slash between them.
         log = tuple(re.sub("/+", "/", one) if isinstance(one, str) else one for one in named)
-        algorithm = self._parts.text(bucket, _encryption(bucket).get("SSEAlgorithm", "AES256"))
+        algorithm = self.parts.text(bucket, _encryption(bucket).get("SSEAlgorithm", "AES256"))
         encryption = algorithm if algorithm in _needs.ENCRYPTIONS else None
         uploads = AgentCall("s3:PutObject", log, options, ends=False, resource=bucket)
         yield uploads._replace(encryption=encryption, reads=reads)

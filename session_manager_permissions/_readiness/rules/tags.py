@@ -48,7 +48,7 @@ _READ: Final = (*_TAGGED, "AWS::EKS::Nodegroup")
 """Compute whose tags are known, with those of its launch templates."""
 
 
-def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> list[Finding]:
+def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> Iterator[Finding]:
     """Find tags of grants that no compute has. A stack's own tags reach it as well."""
     grants = [
         (policy.resource, key, values)
@@ -59,26 +59,22 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> list[Finding]
         for key, values in _asked(parts, policy.resource)
     ]
     if not grants:
-        return []
+        return
     compute = [one for one in (*launchers.resources, *launchers.stacks) if one.exists]
     if not compute or any(_has_others(parts, one) for one in compute):
-        return []
+        return
     tags = [tag for one in compute for tag in _tags(parts, one)]
     tags += [tag for one in launchers.templates() if one.exists for tag in _of_template(parts, one)]
-    return [
-        TAGS_MATCH_NOTHING.found(
-            policy,
-            "Properties.PolicyDocument",
-            f"the grant to start sessions is for instances with the tag {key!r}, and no compute "
-            f"of the app has it with {' or '.join(map(repr, values))}",
-            _fix(compute, {name for name, _ in tags}, key, values[0]),
-        )
-        for policy, key, values in grants
-        if not any(
+    for policy, key, values in grants:
+        may_be_it = (
             (UNKNOWN in name or name == key.lower()) and (UNKNOWN in value or value in values)
             for name, value in tags
         )
-    ]
+        if not any(may_be_it):
+            why = f"the grant to start sessions is for instances with the tag {key!r}, and no "
+            why += f"compute of the app has it with {' or '.join(map(repr, values))}"
+            fix = _fix(compute, {name for name, _ in tags}, key, values[0])
+            yield TAGS_MATCH_NOTHING.found(policy, "Properties.PolicyDocument", why, fix)
 
 
 def _has_others(parts: Parts, compute: Resource) -> bool:

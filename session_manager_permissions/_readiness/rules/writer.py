@@ -102,6 +102,10 @@ class Writing(ABC, Once):
         """Return the resources and texts in a property, of those that each world has there."""
         return [*self.parts.in_each_world(resource, written(resource, path))]
 
+    def parts_of(self, whole: Resource, type_: str, by: str) -> list[Resource]:
+        """Return the resources of a type of which a property names `whole` in each world."""
+        return [one for one in self.parts.by_type[type_] if whole in self.named(one, by)]
+
     def machines(self, role: Resource, about: Resource) -> list[Resource]:
         """Return what launches instances with a role, and can wait for a policy of the role.
 
