@@ -165,7 +165,10 @@ class Launchers:
     @cached_property
     def resources(self) -> list[Resource]:
         """What launches instances, without the launch templates."""
-        may_launch = (*self._parts.of_types(self._others), *self.stacks)
+        read = {*self._read, *STACKS, TEMPLATE, CONFIGURATION}
+        others = [one for one in self._parts.by_type if one not in read]
+        others = [one for one in others if not one.startswith(_NEVER_LAUNCH)]
+        may_launch = (*self._parts.of_types(others), *self.stacks)
         found = self._parts.of_types(self._read)
         found += (one for one in may_launch if self._has_profile(one, one.written))
         for template in self._parts.assembly.templates:
@@ -174,13 +177,6 @@ class Launchers:
                 if types & {UNKNOWN, *self._read} or _NAMES_A_PROFILE.search(made):
                     found.append(Resource(template, name, {}))
         return found
-
-    @cached_property
-    def _others(self) -> list[str]:
-        """The types that may launch instances, of those that are not read."""
-        read = {*self._read, *STACKS, TEMPLATE, CONFIGURATION}
-        others = [one for one in self._parts.by_type if one not in read]
-        return [one for one in others if not one.startswith(_NEVER_LAUNCH)]
 
     @cached_property
     def stacks(self) -> list[Resource]:
@@ -492,12 +488,8 @@ class Launchers:
     @cached_property
     def _removing(self) -> list[Resource]:
         """The resources that build images by a recipe or a component that may remove the agent."""
-        return [one for one in self._parts.of_types(_BUILDERS) if any(map(_removes, one.waits_for))]
-
-
-def _removes(part: Resource) -> bool:
-    """Whether a part of an image, such as a component, may remove the agent."""
-    return bool(of_written(part.acting).agent)
+        builders = self._parts.of_types(_BUILDERS)
+        return [one for one in builders if any(of_written(it.acting).agent for it in one.waits_for)]
 
 
 def _images(resource: Resource, data: dict[str, Any], base: Launch) -> list[Written | None]:

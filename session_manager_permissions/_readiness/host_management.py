@@ -11,15 +11,13 @@ from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 
 from .asked import Asked
-from .parts import NEVER_READ, Parts, may_be_one_region, types_deployed
+from .parts import NEVER_READ, Matters, Parts, may_be_one_region, types_deployed
 from .policies import ASSOCIATE, decide
 from .scripts import of_written
 from .templates.functions import UNKNOWN, mapping, shown
 from .templates.model import Resource, may_be_equal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .decisions import Decisions
     from .roles import Role
 
@@ -175,11 +173,7 @@ class HostManagement:
         return ""
 
 
-def _first(
-    several: list[_Named],
-    resource: Resource,
-    matters: Callable[[Resource], bool] = lambda _: True,
-) -> str:
+def _first(several: list[_Named], resource: Resource, matters: Matters = bool) -> str:
     """Name the first of those that matter, and that may act on instances beside a resource."""
     for noun, one in several:
         one_region = may_be_one_region(one.template.stack, resource.template.stack)

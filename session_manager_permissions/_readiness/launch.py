@@ -30,15 +30,16 @@ _GIVES_ADDRESS: Final = [
     for by, to in (("InstanceId", _INSTANCE), ("NetworkInterfaceId", _INTERFACE))
 ]
 """What gives an instance or a network interface an Elastic IP address."""
-_HOLDS: Final = re.compile("AllocationIds?$|^ElasticIp$|^EndpointId$")
-"""The properties by which a resource takes an Elastic IP address for itself."""
+_HOLDS: Final = re.compile("AllocationIds?$|^(ElasticIp|EIP)$|^EndpointId$")
+"""The properties by which a resource takes an Elastic IP address, or gives it to an instance."""
 _GIVE_ON: Final = (
     "AWS::CloudFormation::CustomResource",
     "AWS::CloudFormation::Stack",
-    "AWS::EC2::EIPAssociation",
     "AWS::Serverless::Application",
 )
 """The types that may give such an address to something else."""
+_GROUPS: Final = ("SecurityGroupIds", "SecurityGroups", "GroupSet", "Groups")
+"""The properties of an instance, and of a network interface, that name security groups."""
 _INDEXES: Final = ("DeviceIndex", "NetworkCardIndex")
 _ATTACHMENT: Final = PartOf("AWS::EC2::NetworkInterfaceAttachment", "InstanceId", _INSTANCE)
 
@@ -134,12 +135,7 @@ class LaunchReader:
         interfaces = [*mappings(data.get("NetworkInterfaces"))]
         if interfaces:
             return self._by_interfaces(launch, interfaces)
-        launch = launch._replace(
-            subnets=self.subnets(origin, data.get("SubnetId")),
-            groups=self._groups(origin, data, "SecurityGroupIds", "SecurityGroups"),
-            public_address=self._public(origin, data),
-            address=self._address(origin, data),
-        )
+        launch = self._placed(launch, origin, data)
         return launch.over(self._copied(origin)) if "InstanceId" in data else launch
 
     def _copied(self, origin: Resource) -> Launch:
@@ -180,14 +176,26 @@ class LaunchReader:
             changed = parts.changed(made)
             elastic = self.has_elastic_address(made) or changed or False
             origin, data = made, made.properties
-        groups = self._groups(origin, data, "GroupSet", "Groups")
-        return launch._replace(
-            subnets=self.subnets(origin, data.get("SubnetId")),
-            groups=groups if changed is None else (*groups, changed),
+        placed = self._placed(launch, origin, data)
+        return placed._replace(
+            groups=placed.groups if changed is None else (*placed.groups, changed),
             public_address=given,
             elastic_address=elastic,
-            address=self._address(origin, data),
             other_interfaces=len(interfaces) > 1,
+        )
+
+    def _placed(self, launch: Launch, owner: Resource, data: dict[str, Any]) -> Launch:
+        """Return a launch with what an instance or a network interface says of its place."""
+        groups = (
+            self.parts.reference(owner.template, mapping(entry).get("GroupId", value), GROUP)
+            for name in _GROUPS
+            for entry, value in mappings(data.get(name))
+        )
+        return launch._replace(
+            subnets=self.subnets(owner, data.get("SubnetId")),
+            groups=(*groups,),
+            public_address=self._public(owner, data),
+            address=self._address(owner, data),
         )
 
     def subnets(self, origin: Resource, written: object) -> tuple[Reference, ...]:
@@ -197,13 +205,6 @@ class LaunchReader:
             return found
         several = (self.parts.split(origin.template, entry, SUBNET) for entry in listed(written))
         return tuple(one for each in several for one in each)
-
-    def _groups(self, origin: Resource, data: dict[str, Any], *names: str) -> tuple[Reference, ...]:
-        return tuple(
-            self.parts.reference(origin.template, mapping(entry).get("GroupId", value), GROUP)
-            for name in names
-            for entry, value in mappings(data.get(name))
-        )
 
     def _profile(self, origin: Resource, data: dict[str, Any]) -> Written | None:
         value = data.get("IamInstanceProfile")
@@ -217,10 +218,7 @@ class LaunchReader:
 
     def _address(self, origin: Resource, data: dict[str, Any]) -> IPv4Network | None:
         """The private IPv4 address that is written, if it is known."""
-        written = data.get("PrivateIpAddress")
-        if written is None:
-            return None
-        found = self.parts.range(origin.template, written)
+        found = self.parts.range(origin.template, data.get("PrivateIpAddress"))
         return found if isinstance(found, IPv4Network) else None
 
     def _public(self, origin: Resource, data: dict[str, Any]) -> Fact | None:
@@ -240,33 +238,30 @@ class LaunchReader:
 
     def has_elastic_address(self, owner: Resource) -> bool:
         """Whether an instance or a network interface gets an Elastic IP address."""
-        kinds = [one for one in _GIVES_ADDRESS if self.parts.by_type[one.type]]
-        return any(self._reading.of(owner, kind) for kind in kinds)
+        return any(self._reading.of(owner, kind) for kind in _GIVES_ADDRESS)
 
     def floating_address(self) -> Unknown | None:
         """An Elastic IP address of the app that something may give to an instance as it runs."""
         return self.parts.worlds.once("floating address", self._floating_address)
 
     def _floating_address(self) -> Unknown | None:
-        bound: set[Resource] = {*self._held} if self.parts.by_type["AWS::EC2::EIP"] else set()
-        for resource in self.parts.by_type["AWS::EC2::EIPAssociation"]:
-            if resource.exists and not isinstance(self._owner(resource), Resource):
-                return Unknown(f"what {resource.logical_id!r} gives its address to")
-            bound.update(resource.mentions)
-        for resource in self.parts.by_type["AWS::EC2::EIP"]:
-            is_bound = resource in bound or not resource.exists
-            if not is_bound and not isinstance(self._owner(resource), Resource):
-                return Unknown(f"what gets the Elastic IP address {resource.logical_id!r}")
+        by_type = self.parts.by_type
+        for one in by_type["AWS::EC2::EIPAssociation"]:
+            if one.exists and not isinstance(self._owner(one), Resource):
+                return Unknown(f"what {one.logical_id!r} gives its address to")
+        for one in by_type["AWS::EC2::EIP"]:
+            is_free = one.exists and one not in self._held
+            if is_free and not isinstance(self._owner(one), Resource):
+                return Unknown(f"what gets the Elastic IP address {one.logical_id!r}")
         return None
 
     @cached_property
     def _held(self) -> set[Resource]:
         """The addresses that resources of other types are given, such as a NAT gateway."""
+        of_aws = [one for one in self.parts.by_type if one.startswith("AWS::")]
         return {
             address
-            for type_, resources in self.parts.by_type.items()
-            if type_.startswith("AWS::") and type_ not in _GIVE_ON
-            for resource in resources
+            for resource in self.parts.of_types(one for one in of_aws if one not in _GIVE_ON)
             for one in mappings_in(resource.written)
             for name in dict.keys(one)
             if _HOLDS.search(name)

@@ -6,7 +6,7 @@ import json
 import re
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard, TypeVar
 
 from session_manager_permissions._network.facts import Unknown, UnknownValue
 
@@ -24,7 +24,7 @@ from .templates.functions import (
 from .templates.model import Resource, ReturnValue, Stack, Template, Value, may_be_equal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from session_manager_permissions._network.model import Range, Reference
 
@@ -46,6 +46,7 @@ CLUSTERS: Final = ("AWS::EKS::Cluster", "Custom::AWSCDK-EKS-Cluster")
 GROUP: Final = PartKind("security group", ("AWS::EC2::SecurityGroup", *VPC.types, *CLUSTERS))
 """A VPC stands for its default group, and a cluster of EKS for the group that EKS makes for it."""
 
+_CUSTOM: Final = "AWS::CloudFormation::CustomResource"
 RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
 """What CDK makes for `restrict_default_security_group`: it empties a VPC's default group."""
 
@@ -68,6 +69,9 @@ NEVER_READ: Final = (
 STACKS: Final = ("AWS::CloudFormation::Stack", "AWS::Serverless::Application", *NEVER_READ)
 """The types that deploy a template, which may not be here."""
 
+
+Matters: TypeAlias = "Callable[[Resource], object]"
+"""Tells whether a resource matters to what is asked: `bool`, if each one does."""
 
 _UNREAD: Final = "the template of"
 
@@ -97,13 +101,9 @@ class Parts:
     @cached_property
     def custom(self) -> list[Resource]:
         """The resources that may do anything: custom resources, and types that are not of AWS."""
-        return [
-            resource
-            for type_, resources in self.by_type.items()
-            if not type_.startswith((*_KNOWN, UNKNOWN))
-            or type_ == "AWS::CloudFormation::CustomResource"
-            for resource in resources
-        ]
+        known = (*_KNOWN, UNKNOWN)
+        types = [one for one in self.by_type if one == _CUSTOM or not one.startswith(known)]
+        return self.of_types(types)
 
     @cached_property
     def all_written(self) -> str:
@@ -242,14 +242,15 @@ class Parts:
         known = self.text(resource, value).lower()
         return known == words[0] if known in words else Unknown(decider(value, noun))
 
-    def vpc_of(self, part: Reference) -> Resource | str | None:
-        """The VPC that a subnet or another part of it names; None if that is not known.
+    def vpc_of(self, part: Reference) -> Resource | None:
+        """The VPC of the app that a subnet or another part of it names; None if it names none.
 
         A part that the world lacks is not read: it may refer to others that the world lacks.
         """
-        if isinstance(part, Resource) and part.exists:
-            return self.behind(part.template, part.properties.get("VpcId"))
-        return None
+        if not isinstance(part, Resource) or not part.exists:
+            return None
+        found = self.behind(part.template, part.properties.get("VpcId"))
+        return found if is_vpc(found) else None
 
     def range(self, template: Template, value: object) -> Range | Resource:
         """The CIDR block that a value is, or the resource whose block it is."""
@@ -263,6 +264,11 @@ class Parts:
                 except ValueError:
                     pass
         return UnknownValue(decider(value, "CIDR block"), known)
+
+
+def is_vpc(part: object) -> TypeGuard[Resource]:
+    """Whether a part is a VPC of the app."""
+    return isinstance(part, Resource) and part.type in VPC.types
 
 
 def _known(value: Value) -> Resource | str | None:

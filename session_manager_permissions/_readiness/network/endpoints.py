@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network.ec2 import SERVICES, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
-from session_manager_permissions._network.model import Endpoint, Reference
+from session_manager_permissions._network.model import Endpoint
 from session_manager_permissions._readiness.parts import (
     GROUP,
     SUBNET,
     VPC,
     decider,
+    is_vpc,
     may_be_one_region,
 )
 from session_manager_permissions._readiness.templates.functions import (
@@ -21,7 +22,6 @@ from session_manager_permissions._readiness.templates.functions import (
     mapping,
     values_of,
 )
-from session_manager_permissions._readiness.templates.model import Resource
 from session_manager_permissions._readiness.templates.texts import as_text
 from session_manager_permissions._readiness.templates.values import ACCOUNT
 
@@ -29,6 +29,8 @@ from .reading import TABLE, PartOf, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from session_manager_permissions._readiness.templates.model import Resource
 
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
 _OF_VPC: Final = PartOf(_ENDPOINT, "VpcId", VPC)
@@ -82,7 +84,7 @@ class EndpointReader(Reader):
             one
             for one in self._parts.by_type[_ENDPOINT]
             if not any(
-                certain and _is_of_app(vpc)
+                certain and is_vpc(vpc)
                 for vpc, certain in self._parts.possible(one, _OF_VPC.by, VPC).items()
             )
         ]
@@ -128,11 +130,11 @@ class EndpointReader(Reader):
         If the endpoint does not name its VPC, its subnets, groups and route tables may.
         """
         named = self._parts.reference(resource.template, resource.properties.get("VpcId"), VPC)
-        if _is_of_app(named):
+        if is_vpc(named):
             return False  # it is found by what it names
         for part in (*endpoint.subnets, *endpoint.groups, *endpoint.tables):
             of_part = self._parts.vpc_of(part)
-            if _is_of_app(of_part):
+            if of_part:
                 return of_part is vpc
         if not isinstance(named, Unknown):
             return named is vpc
@@ -178,10 +180,6 @@ class EndpointReader(Reader):
             return True
         doubt = Unknown(decider(value, "region"))
         return doubt if UNKNOWN in (written, here) else False
-
-
-def _is_of_app(part: Reference) -> bool:
-    return isinstance(part, Resource) and part.type in VPC.types
 
 
 def _services_of(name: str) -> Iterable[str]:

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, UnknownValue, doubts
 from session_manager_permissions._network.model import Destination, PrefixList, Range, Reference
@@ -23,18 +23,14 @@ from session_manager_permissions._readiness.worlds import NoSuchDeployment
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
+    from session_manager_permissions._readiness.parts import Matters
+
 INTERNET_GATEWAY: Final = PartKind("internet gateway", ("AWS::EC2::InternetGateway",))
 TABLE: Final = PartKind("route table", ("AWS::EC2::RouteTable",))
 
 _ID: Final = re.compile(r"\b(?:rtb|sg|subnet|vpc|vpce)-[0-9a-z]")
 
 _Part = TypeVar("_Part")
-Matters: TypeAlias = "Callable[[Resource], object]"
-"""Tells whether a resource matters to what is asked."""
-
-
-def _always(_: Resource) -> bool:
-    return True
 
 
 class Lazily(dict["Hashable", _Part]):
@@ -95,7 +91,7 @@ class Reading:
         self.parts = parts
         self._indexes: dict[PartOf, _Index] = {}
 
-    def of(self, parent: Hashable, kind: PartOf, matters: Matters = _always) -> list[Resource]:
+    def of(self, parent: Hashable, kind: PartOf, matters: Matters = bool) -> list[Resource]:
         """Return the resources that are parts of a parent. Those that don't matter are left out."""
         index = self._indexes.get(kind) or self._index(kind)
         found = index.by_parent.get(parent)
@@ -110,7 +106,7 @@ class Reading:
         ]
 
     def unseen(
-        self, parent: Resource, kind: PartOf, matters: Matters = _always, key: Hashable = None
+        self, parent: Resource, kind: PartOf, matters: Matters = bool, key: Hashable = None
     ) -> Unknown | None:
         """Say what decides whether a parent has more parts of a kind than those that are found.
 
@@ -171,7 +167,7 @@ class Reading:
         return found
 
     def complete(
-        self, parent: Resource, kind: PartOf, matters: Matters = _always, key: Hashable = None
+        self, parent: Resource, kind: PartOf, matters: Matters = bool, key: Hashable = None
     ) -> Fact:
         """Whether a parent has no other parts of a kind than those that are found."""
         return self.made_unseen(parent) or self.unseen(parent, kind, matters, key) or True

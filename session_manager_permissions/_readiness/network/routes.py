@@ -7,17 +7,19 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network.ec2 import ELSEWHERE
-from session_manager_permissions._network.facts import Fact, Unknown, doubts
+from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import NatGateway, Route, RouteTable
+from session_manager_permissions._network.place import is_within
 from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider, mappings
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from session_manager_permissions._network.model import Destination, Leads, Reference
+    from session_manager_permissions._readiness.parts import Matters
 
 _NAT: Final = PartKind("NAT gateway", ("AWS::EC2::NatGateway",))
 
@@ -45,24 +47,21 @@ class RouteReader(Reader):
         seen: Fact = self._parts.changed(resource) or True
         if seen is True:
             vpc = self._parts.vpc_of(resource)
-            in_app = isinstance(vpc, Resource) and vpc.type in VPC.types
-            seen = self._seen(vpc) if in_app else self._complete(resource)  # type: ignore[arg-type]
+            seen = self._seen(vpc) if vpc else self._complete(resource)
         return RouteTable(resource.logical_id, tuple(routes), seen)
 
     def _seen(self, vpc: Resource) -> Fact:
         """Whether all routes of a VPC's tables are seen that lead out of it."""
-        return self._parts.worlds.once((self, vpc), lambda: next(self._doubts(vpc), True))
-
-    def _doubts(self, vpc: Resource) -> Iterator[Unknown]:
         parts = self._parts
-        in_it = (one for one in parts.given if one.type in _IN_VPC and parts.vpc_of(one) is vpc)
-        for resource in (vpc, *in_it):
-            doubt = parts.changed(resource)
-            if doubt is not None:
-                yield doubt
-        yield from doubts([self._complete(vpc, partial(self._leads_out, vpc))])
 
-    def _complete(self, parent: Resource, matters: Callable[[Resource], bool] = bool) -> Fact:
+        def judge() -> Fact:
+            in_it = (one for one in parts.given if one.type in _IN_VPC and parts.vpc_of(one) is vpc)
+            changed = filter(None, map(parts.changed, (vpc, *in_it)))
+            return next(changed, None) or self._complete(vpc, partial(self._leads_out, vpc))
+
+        return parts.worlds.once((self, vpc), judge)
+
+    def _complete(self, parent: Resource, matters: Matters = bool) -> Fact:
         fact = self._reading.complete(parent, ROUTE, matters, parent)
         for kind in _PROPAGATIONS if fact is True else ():
             fact = self._reading.unseen(parent, kind) or fact
@@ -71,12 +70,8 @@ class RouteReader(Reader):
     def _leads_out(self, vpc: Resource, route: Resource) -> bool:
         """Whether a route may lead out of a VPC, by its destination."""
         ranges = self._reading.ranges(vpc)
-        return any(
-            not isinstance(to, IPv4Network)
-            or not any(isinstance(one, IPv4Network) and to.subnet_of(one) for one in ranges)
-            for to in self._destinations(route)
-            if to not in ranges
-        )
+        others = (to for to in self._destinations(route) if to not in ranges)
+        return any(not isinstance(to, IPv4Network) or not is_within(to, ranges) for to in others)
 
     def _routes(self, resource: Resource) -> list[Route]:
         """A route, which are several where it leads to a prefix list of the app."""

@@ -215,6 +215,12 @@ class Template:
         self.transforms = [name for name in macros if name not in _HARMLESS_TRANSFORMS]
         """The macros that may change the template in any way."""
 
+    def has(self, condition: object) -> bool:
+        """Tell whether the world has the stack, and in it what is on a condition, or on none."""
+        if self.nested_as is not None and not self.nested_as.exists:
+            return False
+        return condition is None or self.holds(condition)
+
     def may_make_list(self, expression: object) -> bool:
         """Tell whether an expression is a function that may make a list."""
         function, argument = intrinsic(expression)
@@ -353,10 +359,7 @@ class Resource:
     @property
     def exists(self) -> bool:
         """Whether the world that is judged has it: by its condition, and those of its stack."""
-        nested_as = self.template.nested_as
-        if nested_as is not None and not nested_as.exists:
-            return False
-        return self.condition is None or self.template.holds(self.condition)
+        return self.template.has(self.condition)
 
     @property
     def path(self) -> str:

@@ -470,8 +470,7 @@ class Assembly(Files):
 
 def _has_output(template: Template, name: str) -> bool:
     """Tell whether the world has an output: by its condition, and those of its stack."""
-    stack, condition = template.nested_as, mapping(template.outputs[name]).get("Condition")
-    return (stack is None or stack.exists) and (condition is None or template.holds(condition))
+    return template.has(mapping(template.outputs[name]).get("Condition"))
 
 
 def _with_equal_entries(among: dict[str, Any]) -> list[frozenset[str]]:
