@@ -166,8 +166,9 @@ class Place:
 
 
 def is_within(block: IPv4Network, ranges: Iterable[Range]) -> bool:
-    """Whether one of several ranges certainly holds a block."""
-    return any(isinstance(one, IPv4Network) and block.subnet_of(one) for one in ranges)
+    """Whether one of several ranges certainly holds a block that is not every address."""
+    known = (one for one in ranges if isinstance(one, IPv4Network))
+    return block != PUBLIC and any(map(block.subnet_of, known))
 
 
 def is_one_of(reference: Reference, references: tuple[Reference, ...]) -> Fact:

@@ -154,10 +154,10 @@ class Worlds:
 
         The world is asked only the questions whose answers change the result.
         """
-        if key not in self._trees:
+        tree = self._trees.get(key)
+        if tree is None:
             worlds, too_many = self.each(judge)
-            self._trees[key] = _TOO_MANY if too_many else _tree(worlds)
-        tree = self._trees[key]
+            tree = self._trees[key] = _TOO_MANY if too_many else _tree(worlds)
         if tree is _TOO_MANY:
             return judge()
         while type(tree) is _Choice:
