@@ -251,7 +251,7 @@ class LaunchReader:
             if one.exists and not isinstance(self._owner(one), Resource):
                 return Unknown(f"what {one.logical_id!r} gives its address to")
         for one in by_type["AWS::EC2::EIP"]:
-            is_free = one.exists and one not in self._held
+            is_free = one not in self._held and one.exists
             if is_free and not isinstance(self._owner(one), Resource):
                 return Unknown(f"what gets the Elastic IP address {one.logical_id!r}")
         return None

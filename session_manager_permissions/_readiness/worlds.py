@@ -154,7 +154,7 @@ class Worlds:
 
         The world is asked only the questions whose answers change the result.
         """
-        tree = self._trees.get(key)
+        tree: Any = self._trees.get(key)
         if tree is None:
             worlds, too_many = self.each(judge)
             tree = self._trees[key] = _TOO_MANY if too_many else _tree(worlds)
