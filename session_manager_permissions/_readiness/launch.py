@@ -239,7 +239,8 @@ class LaunchReader:
 
     def has_elastic_address(self, owner: Resource) -> bool:
         """Whether an instance or a network interface gets an Elastic IP address."""
-        return any(self._reading.of(owner, kind) for kind in _GIVES_ADDRESS)
+        kinds = [one for one in _GIVES_ADDRESS if self.parts.by_type[one.type]]
+        return any(self._reading.of(owner, kind) for kind in kinds)
 
     def floating_address(self) -> Unknown | None:
         """An Elastic IP address of the app that something may give to an instance as it runs."""

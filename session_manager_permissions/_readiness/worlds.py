@@ -154,8 +154,9 @@ class Worlds:
 
         The world is asked only the questions whose answers change the result.
         """
-        tree: Any = self._trees.get(key)
-        if tree is None:
+        if key in self._trees:
+            tree = self._trees[key]
+        else:
             worlds, too_many = self.each(judge)
             tree = self._trees[key] = _TOO_MANY if too_many else _tree(worlds)
         if tree is _TOO_MANY:
