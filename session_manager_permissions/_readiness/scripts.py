@@ -167,7 +167,8 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
         return Scripts(Unknown(f"whether {decider(script, 'user data')} has an activation"))
     encoded = (one["Fn::Base64"] for one in functions.mappings_in(script) if "Fn::Base64" in one)
     commands = "\n".join([known, *(parts.text(origin, one) for one in encoded)])
-    return _read(commands, commands + functions.shown(script))
+    text = commands + functions.shown(script)
+    return parts.worlds.once(("script", commands, text), lambda: _read(commands, text))
 
 
 def of_init(resource: Resource) -> Scripts:
