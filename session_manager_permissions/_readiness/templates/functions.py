@@ -179,11 +179,11 @@ class Deployed(dict[str, Any]):
     def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
         """Return an entry; the default if the world does not have it."""
         written = self.written(name)
-        value = None if written is None else deployed(written, self.by)
+        value = None if written is None else deployed(written, self.by, name)
         return default if value is None or value == NO_VALUE else value
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401
-        return deployed(self.written(name), self.by)
+        return deployed(self.written(name), self.by, name)
 
     def __contains__(self, name: object) -> bool:
         return bool(self.get(str(name), NO_VALUE) != NO_VALUE)
@@ -217,17 +217,17 @@ def maker_in(written: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def deployed(value: Any, by: Decided, *, in_list: bool = False) -> Any:  # noqa: ANN401
-    """Return a value of a template as the world has it.
+def deployed(value: Any, by: Decided, name: str = "") -> Any:  # noqa: ANN401
+    """Return a value of a template, with this name in its mapping, as the world has it.
 
-    A function that is an entry of a list stays one: only the function around it may read a list.
+    A function reads the lists that it takes by itself.
     """
     value = chosen(value, by.holds)
     if type(value) is dict and value != NO_VALUE:
-        several = None if in_list else by.entries(value)
+        several = None if name.startswith("Fn::") else by.entries(value)
         value = several or Deployed(value, by)
     if isinstance(value, list):
-        return [one for entry in value if (one := deployed(entry, by, in_list=True)) != NO_VALUE]
+        return [one for entry in value if (one := deployed(entry, by, name)) != NO_VALUE]
     return value
 
 
