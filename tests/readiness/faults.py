@@ -128,9 +128,9 @@ def below_a_construct(stack: cdk.Stack) -> None:
     ec2.Instance(service, "Instance", vpc=vpc(stack), **MACHINE)
 
 
-def id_that_is_taken(stack: cdk.Stack) -> None:
-    one_instance(stack)
-    cdk.CfnResource(stack, "InstanceInstanceRoleSessionManager", type="AWS::S3::Bucket")
+def id_taken(stack: cdk.Stack, build: Build = one_instance, id_: str = "InstanceRole") -> None:
+    build(stack)
+    s3.Bucket(stack, id_)
 
 
 def late(stack: cdk.Stack, **given: Any) -> None:  # noqa: ANN401
@@ -433,7 +433,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("a group", a_group, "Group"),
         ("below a construct", below_a_construct, ""),
         ("in a nested stack", lambda s: one_instance(cdk.NestedStack(s, "Nested")), ""),
-        ("an id that is taken", id_that_is_taken, ""),
+        ("an id that is taken", partial(id_taken, id_="InstanceInstanceRoleSessionManager"), ""),
         ("a boundary of the app", boundary_of_the_app, ""),
         ("and a late policy", partial(boundary_of_the_app, build=late_by_a_policy), ""),
         ("and preferences", partial(boundary_of_the_app, build=key_that_is_not_granted), ""),
@@ -455,6 +455,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
     "deprecated-policy": [("the deprecated policy", deprecated, "Role")],
     "no-instance-profile": [
         ("an L1 instance", l1_instance, "Instance"),
+        ("and an id taken", lambda s: id_taken(cdk.NestedStack(s, "Nested"), l1_instance), ""),
         ("a template without a role", a_template, "Template"),
         ("with preferences", partial(with_preferences, build=l1_instance), "Instance"),
     ],

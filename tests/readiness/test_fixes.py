@@ -114,9 +114,9 @@ def mended(build: Callable[[], cdk.App], order: int = -1) -> Judged:
     return judged
 
 
-def in_app(build: Build, *, fleet: bool = False) -> cdk.App:
+def in_app(build: Build, *, fleet: bool = False, paths: bool = False) -> cdk.App:
     """An app with one stack; with a fleet, in a stage that it covers, and with path metadata."""
-    app = cdk.App(context={"aws:cdk:enable-path-metadata": fleet})
+    app = cdk.App(context={"aws:cdk:enable-path-metadata": fleet or paths})
     scope = cdk.Stage(app, "Prod") if fleet else app
     stack = cdk.Stack(scope, "Web", env=HERE)
     build(stack)
@@ -648,11 +648,11 @@ def override(app: cdk.App, step: Step) -> None:
     do(step)
 
 
-@pytest.mark.parametrize("name", faults.SHOWN)
+@pytest.mark.parametrize("name", [*faults.SHOWN, "and an id taken"])
 def test_steps_are_overrides_in_an_app_of_any_language(name: str) -> None:
     build, rule = faults.BY_NAME[name]
-    app = in_app(build)
-    (found,) = (one for one in findings(Judged(in_app(build)).folder) if one.rule.id == rule)
+    app, same = (in_app(build, paths=True) for _ in range(2))
+    (found,) = (one for one in findings(Judged(same).folder) if one.rule.id == rule)
     for step in found.steps:
         override(app, step)
     assert rule not in Judged(app).rules

@@ -54,7 +54,7 @@ class Constructs:
     """
 
     def __init__(self) -> None:
-        self._children: dict[Template, set[str]] = {}
+        self._ids: dict[Template, set[str]] = {}
 
     def made(self, resource: Resource) -> Made:
         """Return the construct that makes a resource; of an include, if it has no path."""
@@ -65,11 +65,12 @@ class Constructs:
         return Made((stack,), tuple(ids), L2.get(resource.type, "") if is_part else "")
 
     def has(self, template: Template, construct_id: str) -> bool:
-        """Tell whether the stack of a template has a child of this id."""
-        if template not in self._children:
-            paths = [one.path for one in template.resources.values()]
-            self._children[template] = {one.split("/")[1] for one in paths if "/" in one}
-        return construct_id in self._children[template]
+        """Tell whether the stack of a template may have a child of this id."""
+        if template not in self._ids:
+            paths = (one.path for one in template.resources.values())
+            # Where the path of the stack ends is not known: it may be in a stage, or nested.
+            self._ids[template] = {id_ for path in paths for id_ in path.split("/")}
+        return construct_id in self._ids[template]
 
     def depends(self, template: Template, other: Template) -> bool:  # noqa: ARG002
         """Tell whether the stack of a template depends on that of another one."""
