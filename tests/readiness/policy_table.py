@@ -134,7 +134,6 @@ DENYING = [
 ]
 
 BUT_BUCKET = {"NotResource": "arn:aws:s3:::bucket"}
-BUT_ONE = {"NotResource": "arn:aws:ec2:*:*:instance/i-1"}
 INSTANCES, SOME = "arn:aws:ec2:*:*:instance/*", "arn:aws:ec2:*:*:instance/i-1*"
 RESOURCES = [
     one("a deny on all but none", READY, ALL, {**DENY_ALL, "NotResource": "*"}),
@@ -147,7 +146,7 @@ RESOURCES = [
              NO_REGISTRATION),
             (one("a deny for some instances", UNKNOWN, ALL, deny("ssm:*", on=SOME)), READY),
             (one("registration of all instances but one", UNKNOWN, CHANNELS_ONLY,
-                 {**ALLOW_ALL, "Action": REGISTER, **BUT_ONE}), READY),
+                 {**ALLOW_ALL, "Action": REGISTER, "NotResource": SOME.rstrip("*")}), READY),
         )
     ),
 ]  # fmt: skip
