@@ -96,8 +96,17 @@ class PathVerdict(NamedTuple):
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Each cause once, with the services that it concerns."""
-        return _merged(self.closed)
+        """Each cause once, with the services that it concerns.
+
+        If no service in `ALWAYS_NEEDED` can be reached, that is one problem, `no-network-path`. If
+        one of them can be reached, each service without a path lacks its endpoint.
+        """
+        found: dict[tuple[str, Hashable], list[Problem]] = {}
+        for service, path in self.closed.items():
+            for problem in path.problems:
+                entry = problem._replace(services=(service,))
+                found.setdefault((problem.cause, problem.subject), []).append(entry)
+        return tuple(_as_one(problems, [*self.closed]) for problems in found.values())
 
     @property
     def state(self) -> State:
@@ -143,20 +152,6 @@ def in_words(names: Sequence[str]) -> str:
     """Names as a sentence has them: "a, b and c"."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def _merged(paths: dict[str, Path]) -> tuple[Problem, ...]:
-    """The problems of the paths to several services, each cause once.
-
-    If no service in `ALWAYS_NEEDED` can be reached, that is one problem, `no-network-path`. If one
-    of them can be reached, each service without a path lacks its endpoint.
-    """
-    found: dict[tuple[str, Hashable], list[Problem]] = {}
-    for service, path in paths.items():
-        for problem in path.problems:
-            entry = problem._replace(services=(service,))
-            found.setdefault((problem.cause, problem.subject), []).append(entry)
-    return tuple(_as_one(problems, [*paths]) for problems in found.values())
 
 
 def _as_one(problems: list[Problem], wanted: list[str]) -> Problem:

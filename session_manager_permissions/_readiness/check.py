@@ -217,7 +217,7 @@ class _Checking:
                 if activation is not None:
                     yield profile, activation.decides
 
-        launchers = (*self._launchers.resources, *self._launchers.templates())
+        launchers = (*self._launchers.resources, *self._launchers.templates)
         return dict(self._of_each(launchers, of))
 
     def _of_policies(self, roles: Iterable[Role]) -> Iterator[Finding]:
@@ -260,7 +260,7 @@ class _Checking:
         found: list[Finding] = []
         used: set[Resource] = set()
         not_ready = {one for one, of_role in by_profile.items() if _verdict(of_role) == "not ready"}
-        for resource in (*self._launchers.resources, *self._launchers.templates()):
+        for resource in (*self._launchers.resources, *self._launchers.templates):
             if resource in used:
                 continue
             of_resource = self._of_launcher(resource)

@@ -148,6 +148,8 @@ class Launchers:
     """
 
     def __init__(self, parts: Parts) -> None:
+        self.templates = parts.by_type[TEMPLATE]
+        """The launch templates, of which those count that nothing launches from."""
         self._parts = parts
         self._reader = LaunchReader(parts)
         self._read: dict[str, Callable[[Resource], Iterable[Compute]]] = {
@@ -182,10 +184,6 @@ class Launchers:
     def stacks(self) -> list[Resource]:
         """The stacks that may have compute, of those whose template is not read."""
         return [*filter(_may_launch, self._parts.unread_stacks)]
-
-    def templates(self) -> list[Resource]:
-        """Return the launch templates, of which those count that nothing launches from."""
-        return self._parts.by_type[TEMPLATE]
 
     def of(self, resource: Resource) -> list[Compute]:
         """Return the instances that a resource launches; none if the world does not have it."""

@@ -155,14 +155,11 @@ class Parts:
         """Map each resource that others refer to, to these. The last one is named first."""
         found: dict[Resource, list[Resource]] = {}
         for resource in reversed(resources):
-            for mentioned in dict.fromkeys(self._mentioned_by(resource)):
+            # In a world, it may refer to resources of other stacks as well.
+            given = self.given_to(resource.template, resource.written)
+            for mentioned in dict.fromkeys((*resource.mentions, *given)):
                 found.setdefault(mentioned, []).append(resource)
         return found
-
-    def _mentioned_by(self, resource: Resource) -> Iterator[Resource]:
-        """The resources that another refers to in a world, those of other stacks as well."""
-        yield from resource.mentions
-        yield from self.given_to(resource.template, resource.written)
 
     def given_to(self, template: Template, written: object) -> Iterator[Resource]:
         """Yield the resources that a part of a template refers to in a world."""

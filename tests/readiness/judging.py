@@ -96,7 +96,7 @@ def computes(paths: list[str]) -> list[Compute]:
     assembly = Assembly(paths)
     launchers = Launchers(Parts(assembly))
     found: list[Compute] = []
-    for resource in (*launchers.resources, *launchers.templates()):
+    for resource in (*launchers.resources, *launchers.templates):
         if not any(resource in one.launch.uses for one in found):
             ((world,), _) = assembly.worlds.each(partial(launchers.of, resource))
             found += world.judged

@@ -90,7 +90,8 @@ class NetworkRules:
             if isinstance(use.needed, Unknown) and self._judge(opening, (service,)).problems:
                 yield use.needed.decides
         if verdict.closed:
-            used, whole = (*needed, *_of_lost_logs(uses)), _calling(compute, (*TO_LOG, *calls))
+            lost = (name for name, use in uses.items() if use.used is True and use.needed is False)
+            used, whole = (*needed, *lost), _calling(compute, (*TO_LOG, *calls))
             yield lambda: [self._of_problem(one, whole, used) for one in verdict.problems]
 
     def of_logs(self, compute: Compute, uses: dict[str, ServiceUse]) -> Iterator[Finding]:
@@ -215,11 +216,6 @@ def _calling(compute: Compute, calls: tuple[str, ...]) -> Compute:
     """Return compute whose agent makes these calls."""
     places = tuple(one._replace(calls=calls) for one in compute.placements)
     return compute._replace(placements=places)
-
-
-def _of_lost_logs(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
-    """Return the services without which sessions lose their logs, and do not fail."""
-    return tuple(name for name, use in uses.items() if use.used is True and use.needed is False)
 
 
 def _as_resource(part: object) -> Resource:

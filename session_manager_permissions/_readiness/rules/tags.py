@@ -64,7 +64,7 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> Iterator[Find
     if not compute or any(_has_others(parts, one) for one in compute):
         return
     tags = [tag for one in compute for tag in _tags(parts, one)]
-    tags += [tag for one in launchers.templates() if one.exists for tag in _of_template(parts, one)]
+    tags += [tag for one in launchers.templates if one.exists for tag in _of_template(parts, one)]
     for policy, key, values in grants:
         may_be_it = (
             (UNKNOWN in name or name == key.lower()) and (UNKNOWN in value or value in values)
