@@ -287,7 +287,7 @@ def read_list(option: str, path: str, stack: cdk.Stack) -> NameList:
             if account != stack.account:
                 faults[line.number] = (
                     f"{line.where}: {line.text} belongs to account {account}, and the stack to "
-                    f"{stack.account}"
+                    f"{stack.account}: deploy it with credentials of account {account}"
                 )
     if faults:
         raise WrongLinesError(*(faults[number] for number in sorted(faults)))

@@ -149,8 +149,8 @@ def instance_profile_fault(name_or_arn: str) -> str | None:
 
 
 def _name_or_arn_fault(text: str, limit: Name, kind: str) -> str | None:
-    path, slash, name = text.rpartition("/")
-    if slash:
+    path, _, name = text.rpartition("/")
+    if "/" in text or ":" in text:
         found = re.fullmatch(rf"arn:[\w-]+:iam::\d{{12}}:{kind}(/.*)?", path, re.ASCII | re.DOTALL)
         if not found or not is_path(f"{found[1] or ''}/"):
             return f"is not {limit.what} or its ARN: arn:PARTITION:iam::ACCOUNT:{kind}/NAME"

@@ -39,8 +39,8 @@ On a real account, with its credentials and region in the environment:
   npx cdk deploy -c instance-profile=NAME -c key=KEY_ARN[/]
 or -c role=NAME_OR_ARN, or -c instance-profiles=FILE; leave the key out if session data has none
 of its own.
-The agent must also be able to register with Systems Manager, which other policies of the role
-allow: see README.md."""
+Unless another policy lets the role register its instances, add -c allow-registration=true: see
+README.md."""
 """What to run next."""
 ENDED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

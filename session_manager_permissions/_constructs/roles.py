@@ -78,8 +78,8 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         if isinstance(role, type) or not hasattr(role, "role_ref"):
             is_profile = hasattr(role, "instance_profile_ref")
             raise TypeError(
-                f"role must be an IAM role, got {described(role)}: "
-                f"give {'it as instance_profile' if is_profile else f'a construct, {_BY_NAME}'}"
+                f"role must be an IAM role, got {described(role)}: give "
+                f"{'it as instance_profile' if is_profile else f'instance.role or {_BY_NAME}'}"
             )
         arn = role.role_ref.role_arn
         role = iam.Role.from_role_arn(scope, role_id, arn)
@@ -111,13 +111,13 @@ def profile_target(
         is_role = hasattr(profile, "role_ref")
         raise TypeError(
             f"instance_profile must be an IAM instance profile, got {described(profile)}: "
-            f"give {'it as role' if is_role else 'a construct, ' + _BY_PROFILE}"
+            f"give {'it as role' if is_role else f'one by {_BY_PROFILE}, or role=instance.role'}"
         )
     role: iam.IRole | None = getattr(profile, "role", None)
     if role is None:
         raise ValueError(
             f"instance_profile {profile.node.path!r} was imported without its role, which alone "
-            f"has policies: give the role, {_BY_PROFILE}, or as role={_BY_NAME}"
+            f"has policies: give it by {_BY_PROFILE}, or its role as role={_BY_NAME}"
         )
     return role_target(scope, role_id, role, stack)
 
@@ -449,5 +449,6 @@ def _refuse_other_account(
 def _other_account(what: str, account: str | None, here: str | None) -> str:
     return (
         f"{what} belongs to account {account}, and this stack deploys to {here}, from where it "
-        f"can't be changed: make this construct in a stack with the account {account}"
+        f"can't be changed: change it from a stack of account {account}, deployed with credentials "
+        "of that account"
     )

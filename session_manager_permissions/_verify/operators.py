@@ -109,7 +109,7 @@ def _operator(node: Node, arn: str) -> Operator:
         "iam:GetUser",
         lambda found: _of_user(arn, found["User"]),
         on=arn,
-        missing=f"there is no user {arn} any more: give another",
+        missing=f"there is no user {arn}: give another",
         UserName=arn.rpartition("/")[2],
     )
 

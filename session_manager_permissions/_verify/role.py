@@ -157,11 +157,12 @@ def print_role(found: RoleAnswer, console: Console) -> None:
     console.print(table, soft_wrap=False)
     result = "not ready" if "denied" in verdicts else "it can't be known whether it is ready"
     console.print("ready" if found["ready"] else result, style="bold")
-    for fix in trusted["fix"] if trusted else ():
-        console.print(f"- be assumed: {fix}")
+    allowed_by = {fix: ["be assumed"] for fix in trusted["fix"]} if trusted else {}
     for one in capabilities:
-        for fix in one["fix"]:  # below the table, whose lines wrap and can't be copied
-            console.print(f"- {_LABELS[one['capability']]}: {fix}")
+        for fix in one["fix"]:
+            allowed_by.setdefault(fix, []).append(_LABELS[one["capability"]])
+    for fix, labels in allowed_by.items():  # below the table, whose lines wrap and can't be copied
+        console.print(f"- {', '.join(dict.fromkeys(labels))}: {fix}")
     asked = {one["capability"] for one in capabilities}
     left_out = [label for name, label in _LABELS.items() if name not in asked]
     if left_out:

@@ -36,8 +36,8 @@ _ATTEMPTS: Final = 10
 
 DESCRIPTION: Final = """\
 Which instances and hybrid nodes of the account can't be reached by Session Manager, and why? The
-command judges each by the checks of verify --instance-id, and groups them by cause. It asks once
-what many have in common. It changes nothing.
+command judges each by the checks of verify --instance-id, and groups them by cause. It asks AWS
+only once about what they share. It changes nothing.
 """
 EPILOG: Final = f"""\
 examples:
