@@ -228,7 +228,7 @@ def _server_environment(folder: Path, port: int) -> dict[str, str]:
         "IOT_MTLS_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
         "PATH": os.environ["PATH"],
-        "SERVICES": "cloudcontrol,cloudformation,ec2,iam,kms,logs,s3,ssm,sts",
+        "SERVICES": "cloudcontrol,cloudformation,ec2,iam,kms,logs,route53,s3,ssm,sts",
         "SFTP_ENABLED": "0",
         "TMPDIR": str(folder),
     }

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import posixpath
 import re
+import subprocess
+import sys
 from argparse import Action, ArgumentParser, _SubParsersAction
 from functools import cache
 from pathlib import Path
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+COMMAND: Final = Path(sys.executable).with_name("session-manager-permissions")
 SNAPSHOTS: Final = ROOT / "tests/readiness/__snapshots__"
 FINDINGS: Final = SNAPSHOTS / "test_what_findings_say/test_what_each_finding_says.txt"
 """What the check at synthesis says of each cause. A test holds that it does."""
@@ -412,6 +416,19 @@ def statuses(command: str) -> str:
     return table(("status", "meaning"), found)
 
 
+def checked(_here: str) -> str:
+    """Return what the command `check` prints about the example of a SAM template."""
+    done = subprocess.run(
+        [COMMAND, "check", "examples/check/sam/template.yaml"],
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "100"},
+        capture_output=True,
+        check=False,  # it finds something
+        encoding="utf-8",
+    )
+    return f"```text\n{done.stdout}```\n"
+
+
 def commands() -> dict[str, ArgumentParser]:
     """Return the parsers of the commands by their names."""
     actions = command_line()._actions  # noqa: SLF001 - as above
@@ -437,7 +454,7 @@ MAKERS: Final[dict[str, Callable[[str], str]]] = {
     made.__name__: made
     for made in (
         *(rules, checks, permissions, causes, cause, synthesis, live, statements, endpoints),
-        *(warnings, audit_policy),
+        *(warnings, audit_policy, checked),
     )
 }
 OF_SOMETHING: Final = {
