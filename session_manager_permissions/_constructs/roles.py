@@ -449,6 +449,5 @@ def _refuse_other_account(
 def _other_account(what: str, account: str | None, here: str | None) -> str:
     return (
         f"{what} belongs to account {account}, and this stack deploys to {here}, from where it "
-        f"can't be changed: change it from a stack of account {account}, deployed with credentials "
-        "of that account"
+        f"can't be changed: change it from a stack of account {account}, with its credentials"
     )

@@ -145,10 +145,13 @@ def print_role(found: RoleAnswer, console: Console) -> None:
     table = Table("capability", "answer", "why", show_lines=True)
     for column in table.columns[:2]:  # at their heads no word is cut off, however narrow it is
         column.min_width = len(str(column.header))
+    trusted = found.get("trust")
+    allowed_by = {fix: ["be assumed"] for fix in trusted["fix"]} if trusted else {}
     for one in capabilities:
         reasons = "\n".join([*one["why"], *one["notes"]])
         table.add_row(capability(one), answer(one), plainly(reasons))
-    trusted = found.get("trust")
+        for fix in one["fix"]:
+            allowed_by.setdefault(fix, []).append(_LABELS[one["capability"]])
     verdicts = {one["verdict"] for one in capabilities}
     if trusted and trusted["fix"]:
         verdicts.add(trusted["verdict"])
@@ -157,10 +160,6 @@ def print_role(found: RoleAnswer, console: Console) -> None:
     console.print(table, soft_wrap=False)
     result = "not ready" if "denied" in verdicts else "it can't be known whether it is ready"
     console.print("ready" if found["ready"] else result, style="bold")
-    allowed_by = {fix: ["be assumed"] for fix in trusted["fix"]} if trusted else {}
-    for one in capabilities:
-        for fix in one["fix"]:
-            allowed_by.setdefault(fix, []).append(_LABELS[one["capability"]])
     for fix, labels in allowed_by.items():  # below the table, whose lines wrap and can't be copied
         console.print(f"- {', '.join(dict.fromkeys(labels))}: {fix}")
     asked = {one["capability"] for one in capabilities}
