@@ -382,18 +382,8 @@ def _host_management(
 def _of_hybrid(node: Node, uses: Uses) -> Identity:
     """Find the role of a hybrid node's activation, which Systems Manager assumes."""
     outside = "the node is outside of EC2"
-    named = node.recorded("IamRole")
-    role: LiveRole | None = None
-    permissions: Permissions = {}
-    if named is None:
-        assumable = checks.ASSUMABLE.skipped("Systems Manager has no role of the node on record")
-    else:
-        found = tried(partial(find_role, node.session, named))
-        assumable = _of_activation(node, named, found)
-        if not isinstance(found, NotThere):
-            itself = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{named}")
-            role = itself if isinstance(found, CannotAsk) else found
-            permissions = _may(node, role, uses)
+    assumable, role = _of_activation(node)
+    permissions = _may(node, role, uses) if role else {}
     outcomes = [
         checks.PROFILE.skipped(outside),
         assumable,
@@ -404,12 +394,19 @@ def _of_hybrid(node: Node, uses: Uses) -> Identity:
     return Identity(outcomes=outcomes, role=role, permissions=permissions)
 
 
-def _of_activation(node: Node, named: str, found: LiveRole | CannotAsk) -> Outcome:
+def _of_activation(node: Node) -> tuple[Outcome, LiveRole | None]:
+    """Check whether Systems Manager can assume the role, and return the role as well."""
+    named = node.recorded("IamRole")
+    if named is None:
+        why = "Systems Manager has no role of the node on record"
+        return checks.ASSUMABLE.skipped(why), None
+    found = tried(partial(find_role, node.session, named))
     if isinstance(found, NotThere):
         why = f"the role {named} of the node does not exist any more"
         update = f"ssm update-managed-instance-role --instance-id {node.id_word}"
         role = checks.ASSUMABLE.of(named, Evidence(_ROLE, "Role", None))
-        return role.failed(why, fix=node.aws(update, "--iam-role ROLE"))
+        return role.failed(why, fix=node.aws(update, "--iam-role ROLE")), None
     if isinstance(found, CannotAsk):
-        return checks.ASSUMABLE.of(named).unasked(found)
-    return _assumable(node, found)
+        itself = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{named}")
+        return checks.ASSUMABLE.of(named).unasked(found), itself
+    return _assumable(node, found), found
