@@ -52,9 +52,6 @@ _OF_EACH_SESSION: Final = {"ssmmessages:CreateDataChannel", "ssmmessages:OpenDat
 
 Permissions = Mapping[str, Callable[[], Verdict | CannotAsk]]
 """What returns what IAM says of a role, by the capability of each question."""
-_AccountRole = LiveRole | CannotAsk | str
-"""The role of Default Host Management; why it could not be asked about, of which `NotThere` says
-that the setting names none that exists; or why there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,34 +96,35 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
     if own is not None:
         permissions = _may(node, own, uses)
         registers = _does_register(node, own, permissions)
-    account = "" if registers else _account_role(node)
-    worker, replaced = own, None
-    if registers is False and isinstance(account, LiveRole):
+    account: LiveRole | None = None
+    if own and registers:
+        management = _by_profile(own, permissions)
+    else:
+        management, account = _account_role(node)
+    worker, replaced = own, None if account or management.errors else False
+    if registers is False and account:
         by_account = _may(node, account, uses)
         found = by_account[checks.REGISTER.name]()
         if isinstance(found, NotThere):
-            named = f"Default Host Management Configuration names {account.arn}"
-            account = NotThere(named, code=found.code)
+            management, account, replaced = _no_account_role(node, account, found), None, False
         else:
             worker, permissions, replaced = account, by_account, True
-    if isinstance(account, (str, NotThere)):  # there is none
-        replaced = False
+    if account:
+        management = _by_account(node, management, own, registers=registers)
     if worker is not None and not replaced:
         worker = _with_boundary(node.session, worker, permissions)
         permissions = _may(node, worker, uses)
     assumable = checks.ASSUMABLE.of(None).absent(NO_ROLE, error)
     if own is not None:
         assumable = _assumable(node, own, replaced=bool(replaced))
-    if worker is None and replaced is None and isinstance(account, CannotAsk):
-        error = error or account
+    if worker is None:
+        error = next(iter((*profile.errors, *management.errors)), None)
     outcomes = [
-        _unless_by_account(node, profile, account),
+        _unless_by_account(node, profile, management),
         assumable,
         _metadata(node),
         *_permissions(node, worker, permissions, error),
-        _by_profile(own, permissions)
-        if registers and own
-        else _host_management(node, own, account, registers=registers),
+        management,
     ]
     return Identity(
         outcomes=outcomes,
@@ -225,29 +223,34 @@ def _does_register(node: Node, own: LiveRole, permissions: Permissions) -> bool 
     return None if register.allowed and trusted.answer == "unknown" else register.allowed
 
 
-def _account_role(node: Node) -> _AccountRole:
+def _account_role(node: Node) -> tuple[Outcome, LiveRole | None]:
+    """Find the role of Default Host Management, with what is known of it."""
     value = service_setting(node.session, _SETTING, "there is no such setting")
     if isinstance(value, CannotAsk) and not isinstance(value, NotThere):
-        return value
+        return checks.HOST_MANAGEMENT.of(None).unasked(value), None
     if isinstance(value, NotThere) or value in ("", _OFF):
-        return "Default Host Management Configuration is off"
+        why = "Default Host Management Configuration is off"
+        return checks.HOST_MANAGEMENT.skipped(why), None
     version = node.recorded("AgentVersion")
     if version and at_least(version, _TAKES_ACCOUNT_ROLE) is False:
-        return (
+        why = (
             f"the agent has version {version}, and Default Host Management Configuration takes "
             f"{_TAKES_ACCOUNT_ROLE} or a newer one"
         )
-    return LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}")
+        return checks.HOST_MANAGEMENT.skipped(why), None
+    role = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}")
+    evidence = Evidence("ssm:GetServiceSetting", _SETTING, role.arn)
+    return checks.HOST_MANAGEMENT.of(role.arn, evidence), role
 
 
-def _unless_by_account(node: Node, profile: Outcome, account: _AccountRole) -> Outcome:
+def _unless_by_account(node: Node, profile: Outcome, management: Outcome) -> Outcome:
     """Return the check of the profile, which needs no role if that of the account does the work."""
     if profile.verdict != "fail":
         return profile
-    fault = profile.why[0]
-    if isinstance(account, LiveRole):
-        return profile.skipped(f"{fault}, and the account's role {account.arn} takes its place")
-    if isinstance(account, CannotAsk) and not isinstance(account, NotThere):
+    fault, account = profile.why[0], management.subject
+    if account:
+        return profile.skipped(f"{fault}, and the account's role {account} takes its place")
+    if management.errors:
         why = f"{fault}, and whether the account's role takes its place is not known"
         return profile.unknown(why, fix=profile.fix)
     return profile.seen_if(is_now=not node.connected)
@@ -351,32 +354,32 @@ def _by_profile(own: LiveRole, permissions: Permissions) -> Outcome:
     return checks.HOST_MANAGEMENT.of(own.arn).passed(*why)
 
 
-def _host_management(
-    node: Node, own: LiveRole | None, account: _AccountRole, *, registers: bool | None
+def _no_account_role(node: Node, account: LiveRole, refusal: NotThere) -> Outcome:
+    update = f"ssm update-service-setting --setting-id {_SETTING}"
+    fix = (
+        node.aws(update, "--setting-value ROLE"),
+        f"ROLE is the path and the name of a role that {SYSTEMS_MANAGER} may assume",
+        "or turn it off, and let the instance work with the role of its profile",
+    )
+    why = (
+        f"Default Host Management Configuration names {account.arn}, and there is no such role, so "
+        "that it registers no node"
+    )
+    evidence = Evidence("iam:SimulatePrincipalPolicy", "Error.Code", refusal.code)
+    return checks.HOST_MANAGEMENT.of(None, evidence).failed(why, fix=fix)
+
+
+def _by_account(
+    node: Node, management: Outcome, own: LiveRole | None, *, registers: bool | None
 ) -> Outcome:
-    if isinstance(account, NotThere):
-        update = f"ssm update-service-setting --setting-id {_SETTING}"
-        fix = (
-            node.aws(update, "--setting-value ROLE"),
-            f"ROLE is the path and the name of a role that {SYSTEMS_MANAGER} may assume",
-            "or turn it off, and let the instance work with the role of its profile",
-        )
-        absent = f"{account}, and there is no such role, so that it registers no node"
-        evidence = Evidence("iam:SimulatePrincipalPolicy", "Error.Code", account.code)
-        return checks.HOST_MANAGEMENT.of(None, evidence).failed(absent, fix=fix)
-    if isinstance(account, CannotAsk):
-        return checks.HOST_MANAGEMENT.of(None).unasked(account)
-    if isinstance(account, str):
-        return checks.HOST_MANAGEMENT.skipped(account)
-    why = [f"the role {account.arn} of the account does the work, and needs the permissions"]
+    account = management.subject
+    why = [f"the role {account} of the account does the work, and needs the permissions"]
     if registers is None:
-        either = f"the profile's role or the account's role {account.arn}"
+        either = f"the profile's role or the account's role {account}"
         why = [f"whether {either} does the work is not known"]
     elif own:
         why.append(f"the policies of {own.arn} go unused")
-    evidence = Evidence("ssm:GetServiceSetting", _SETTING, account.arn)
-    role = checks.HOST_MANAGEMENT.of(account.arn, evidence)
-    return role.unknown(*why, fix=node.look_for(checks.HOST_MANAGEMENT))
+    return management.unknown(*why, fix=node.look_for(checks.HOST_MANAGEMENT))
 
 
 def _of_hybrid(node: Node, uses: Uses) -> Identity:
