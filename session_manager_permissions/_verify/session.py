@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from .asking import NO_ANSWER, Addressee, CannotAsk, NotReached, answered, asking, read_in, tried
 from .text import PROGRAM
@@ -188,14 +188,6 @@ class Waiting:
                     say(f"still waiting for {call}")
 
 
-class _ApiCall(NamedTuple):
-    """What AWS is asked."""
-
-    call: str
-    region: str | None
-    parameters: str
-
-
 class Session:
     """Asks AWS in one region. A session in another region shares the answers."""
 
@@ -209,6 +201,8 @@ class Session:
         self._waiting = waiting
         self._lock = Lock()
         self._answers: dict[Hashable, Future[Any]] = {}
+        self._made: list[str] = []
+        """The calls that were made."""
         self._silent: dict[tuple[str, str | None], CannotAsk] = {}
         self._turns: dict[Hashable, AbstractContextManager[object]] = {}
         """A lock for each call and place. Until the first answer one thread makes the call alone,
@@ -270,13 +264,14 @@ class Session:
         service = call.partition(":")[0]
 
         def find() -> _Found:
+            self._made.append(call)
             answer = _joined(self.pages(call, missing=missing, on=on, **asked))
             return answered(read_in(service, lambda: read(answer)))
 
         if not kept:
             return find()
         shared = None if service in _GLOBAL else self.region
-        question = _ApiCall(call, shared, json.dumps(asked, sort_keys=True))
+        question = call, shared, json.dumps(asked, sort_keys=True)
         if self.most is not None and question not in self._answers:
             made = self._calls_that_count()
             if made >= self.most:
@@ -284,8 +279,8 @@ class Session:
         return self.once(question, find)
 
     def _calls_that_count(self) -> int:
-        calls = [one.call for one in self._answers if isinstance(one, _ApiCall)]
-        return len(calls) - max(0, calls.count(_SIMULATES) - _MOST_SIMULATIONS)
+        simulations = self._made.count(_SIMULATES)
+        return len(self._made) - max(0, simulations - _MOST_SIMULATIONS)
 
     def pages(
         self, call: str, *, missing: str = "there is none", on: str = "*", **asked: object
