@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _Described = dict[str, Any]
 _Found = TypeVar("_Found")
 
-_ALL_PROTOCOLS: Final = "-1"
 _TCP: Final = "6"
 
 _UNCERTAIN: Final = ("pending", "partial")
@@ -543,18 +542,20 @@ def _private_dns(found: _Described, service: str) -> Fact:
     return not inbound
 
 
+def is_of_tcp(entry: _Described) -> bool:
+    """Tell whether an entry of a network ACL is about TCP over IPv4."""
+    return "CidrBlock" in entry and entry["Protocol"] in (_TCP, "-1")
+
+
 def _entries(acl: _Described) -> Iterator[model.AclEntry]:
-    for entry in acl["Entries"]:
-        protocol = entry["Protocol"]
-        if "CidrBlock" not in entry or protocol not in (_ALL_PROTOCOLS, _TCP):
-            continue
+    for entry in filter(is_of_tcp, acl["Entries"]):
         ports = entry.get("PortRange")
         yield model.AclEntry(
             entry["RuleNumber"],
             entry["Egress"],
             entry["RuleAction"] == "allow",
             IPv4Network(entry["CidrBlock"], strict=False),
-            (ports["From"], ports["To"]) if ports and protocol == _TCP else ec2.ALL_PORTS,
+            (ports["From"], ports["To"]) if ports and entry["Protocol"] == _TCP else ec2.ALL_PORTS,
         )
 
 

@@ -14,7 +14,7 @@ from session_manager_permissions._network.model import Endpoint, GroupPeer
 from session_manager_permissions._quoting import fitting, word
 
 from .lines import in_json, with_statement
-from .network import LiveVpc, groups_of
+from .network import LiveVpc, groups_of, is_of_tcp
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -119,7 +119,8 @@ class PathRemedies:
         self, side: _Side, allowing: str, entries: dict[int, dict[str, Any]]
     ) -> tuple[str, ...]:
         """Add an entry before the first that denies TCP, or in its place if no number is free."""
-        denials = (number for number, one in entries.items() if _denies_tcp(one))
+        of_tcp = {number: one for number, one in entries.items() if is_of_tcp(one)}
+        denials = (number for number, one in of_tcp.items() if one["RuleAction"] == "deny")
         first = min(denials, default=_LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)
         behind = (number for number in range(first + 1, _LAST_ENTRY) if number not in entries)
@@ -240,11 +241,6 @@ class PathRemedies:
             or (isinstance(peer, IPv4Network) and any(one.subnet_of(peer) for one in ranges))
             for peer, _ in (group.inbound if group else ())
         )
-
-
-def _denies_tcp(entry: dict[str, Any]) -> bool:
-    of_tcp = entry["Protocol"] in ("-1", "6") and "CidrBlock" in entry
-    return of_tcp and entry["RuleAction"] == "deny"
 
 
 def _allowing(peer: object, ports: tuple[int, int]) -> str:
