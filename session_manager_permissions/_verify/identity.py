@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 _PROFILE: Final = "iam:GetInstanceProfile"
 _ROLE: Final = "iam:GetRole"
 _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING
-_OFF: Final = "$None"
 _UNIQUE_ID: Final = "AIPA"
 """How the unique id of an instance profile begins.
 
@@ -228,7 +227,7 @@ def _account_role(node: Node) -> tuple[Outcome, LiveRole | None]:
     value = service_setting(node.session, _SETTING, "there is no such setting")
     if isinstance(value, CannotAsk) and not isinstance(value, NotThere):
         return checks.HOST_MANAGEMENT.of(None).unasked(value), None
-    if isinstance(value, NotThere) or value in ("", _OFF):
+    if isinstance(value, NotThere) or value in ("", "$None"):
         why = "Default Host Management Configuration is off"
         return checks.HOST_MANAGEMENT.skipped(why), None
     version = node.recorded("AgentVersion")

@@ -30,9 +30,8 @@ _MOST_HYBRID_NODES: Final = 100
 """Of how many hybrid nodes the address is compared."""
 _LONGEST: Final = 300
 """How many characters of a line of the console are shown."""
-_AMAZON: Final = "amazon"
 _WITHOUT_AGENT: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
-    _AMAZON: (
+    "amazon": (
         (r"(al2023|amzn2?)-ami-minimal-", "a minimal image of Amazon Linux"),
         (r"amzn-ami-[\w.]+-amazon-ecs-optimized", "an image of Amazon Linux 1 for ECS"),
         # The first with the agent is v20210621: the change log of amazon-eks-ami.

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _Described = dict[str, Any]
 
-_GONE: Final = "terminated"
 _NOT_ASKED: Final = "notconnected"
 """The connection of a node until it is asked."""
 _PAGES: Final = {"ec2:DescribeInstances": 1000, "ssm:DescribeInstanceInformation": 50}
@@ -91,7 +90,7 @@ def _instances(
     for page in _pages(session, "ec2:DescribeInstances", filters):
         for entry in page["Reservations"]:
             for one in entry["Instances"]:
-                if one["State"]["Name"] != _GONE:
+                if one["State"]["Name"] != "terminated":
                     yield one["InstanceId"], (_used(one), entry["OwnerId"])
 
 
