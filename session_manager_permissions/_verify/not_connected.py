@@ -30,22 +30,21 @@ _MOST_HYBRID_NODES: Final = 100
 """Of how many hybrid nodes the address is compared."""
 _LONGEST: Final = 300
 """How many characters of a line of the console are shown."""
-_WITHOUT_AGENT: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
-    "amazon": (
-        (r"(al2023|amzn2?)-ami-minimal-", "a minimal image of Amazon Linux"),
-        (r"amzn-ami-[\w.]+-amazon-ecs-optimized", "an image of Amazon Linux 1 for ECS"),
-        # The first with the agent is v20210621: the change log of amazon-eks-ami.
-        (
-            r"amazon-eks-[\w-]*node-[\d.]+-v(201|2020|20210[1-5]|202106[01]|20210620)",
-            "an image for EKS from before June 2021",
-        ),
-        ("bottlerocket-", "an image of Bottlerocket"),
+_WITHOUT_AGENT: Final = (
+    ("amazon", r"(al2023|amzn2?)-ami-minimal-", "a minimal image of Amazon Linux"),
+    ("amazon", r"amzn-ami-[\w.]+-amazon-ecs-optimized", "an image of Amazon Linux 1 for ECS"),
+    # The first with the agent is v20210621: the change log of amazon-eks-ami.
+    (
+        "amazon",
+        r"amazon-eks-[\w-]*node-[\d.]+-v(201|2020|20210[1-5]|202106[01]|20210620)",
+        "an image for EKS from before June 2021",
     ),
-    "309956199498": ((r"RHEL-", "an image of Red Hat Enterprise Linux"),),
-    "219670896067": ((r"RHEL-", "an image of Red Hat Enterprise Linux"),),
-    "136693071363": ((r"debian-", "an image of Debian"),),
-}
-"""The names of images that have no agent of their own, by owner: `amazon`, or an account.
+    ("amazon", "bottlerocket-", "an image of Bottlerocket"),
+    ("309956199498", r"RHEL-", "an image of Red Hat Enterprise Linux"),
+    ("219670896067", r"RHEL-", "an image of Red Hat Enterprise Linux"),
+    ("136693071363", r"debian-", "an image of Debian"),
+)
+"""The images that have no agent of their own: the owner, `amazon` or an account, the name, and what they are.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
@@ -211,8 +210,8 @@ def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
     call = "ec2:DescribeImages"
     for one in session.listed(call, "Images", ImageIds=[image]) if image else ():
         name, owner, alias = (str(one.get(of)) for of in ("Name", "OwnerId", "ImageOwnerAlias"))
-        for pattern, what in (*_WITHOUT_AGENT.get(alias, ()), *_WITHOUT_AGENT.get(owner, ())):
-            if re.match(pattern, name):
+        for of, pattern, what in _WITHOUT_AGENT:
+            if of in (alias, owner) and re.match(pattern, name):
                 evidence = Evidence(call, "Name", name), Evidence(call, "OwnerId", owner)
                 why = f"the image {image} is {what}, {name}, which has no SSM Agent"
                 yield Clue(why, _to_install(name), evidence)

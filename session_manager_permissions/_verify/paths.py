@@ -190,9 +190,8 @@ class _ByPath(NamedTuple):
             return of_path.unknown(first, *others, fix=(*fixes, on_it), errors=vpc.errors)
         is_late = service == "logs" and not document.enforces_log_group_encryption
         users_see = LATE_PROMPT if is_late else None
-        is_seen = service in self.shut and (
-            service != "s3" or bool(document.enforces_s3_encryption)
-        )
+        is_needed = service != "s3" or bool(document.enforces_s3_encryption)
+        is_seen = is_needed and service in self.shut
         failed = of_path.failed(first, *others, fix=fixes, is_seen=is_seen, users_see=users_see)
         is_now = service != "ssm" or not node.connected
         return replace(failed, is_passing=service in vpc.arriving).seen_if(is_now=is_now)

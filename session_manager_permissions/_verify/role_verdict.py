@@ -214,12 +214,10 @@ def blocks(
     found = []
     if kind == "explicit" and names:
         found = [(f"explicit deny in {names}", [f"remove the action from the Deny in {names}"])]
+    of_boundary = f"the permissions boundary {boundary or f'of the {of}'}"
     for allows, policies in (
         (answer["allowed_by_organizations"], "the organization's service control policies"),
-        (
-            answer["allowed_by_permissions_boundary"],
-            f"the permissions boundary {boundary or f'of the {of}'}",
-        ),
+        (answer["allowed_by_permissions_boundary"], of_boundary),
     ):
         if allows is False:
             fix = f"allow the action in {policies}"
