@@ -66,6 +66,7 @@ class Boto:
         # Of all that AWS makes, only boto3 does not read AWS_REGION.
         region = region or os.environ.get("AWS_REGION") or None
         self._core: Any = get_session()
+        self._core.register("after-call.s3", _add_bucket_region)
         self._session: Any = Boto3Session(
             botocore_session=self._core, profile_name=profile, region_name=region
         )
@@ -112,8 +113,6 @@ class Boto:
         with self._lock:  # to make a client is not safe in threads, and takes longer than a call
             if (service, region) not in self._clients:
                 made = self._session.client(service, region_name=region, config=self._config)
-                if service == "s3":
-                    made.meta.events.register("after-call.s3", _add_bucket_region)
                 self._clients[service, region] = made
             return self._clients[service, region]
 
