@@ -95,7 +95,8 @@ class World:
     @functools.cached_property
     def account(self) -> nodes.World:
         account = nodes.World()
-        self.patch.setattr(command_module, "aws_session", functools.partial(nodes.Session, account))
+        session = functools.partial(nodes.session_in, account)
+        self.patch.setattr(command_module, "aws_session", session)
         return account
 
 
@@ -306,7 +307,7 @@ def audit(
         account = accounts.Account()
         if denied:
             account.refused["ec2:DescribeInstances"] = "UnauthorizedOperation"
-        session = nodes.Session(account, region=region)
+        session = nodes.session_in(account, region=region)
         w.patch.setattr(answering, "aws_session", lambda *_, **__: session)
 
     return run(f"audit --output json {line}", serve, *changes)
@@ -337,7 +338,7 @@ def operator(given: str) -> Cause:
 
     def does(w: World) -> None:
         w.account.has("sts:get_caller_identity", ROOT_USER)
-        node: Any = Mock(account=ACCOUNT, session=nodes.Session(w.account))
+        node: Any = Mock(account=ACCOUNT, session=nodes.session_in(w.account))
         asking.answered(find_operator(node, given))
 
     return does
@@ -346,11 +347,11 @@ def operator(given: str) -> Cause:
 def with_a_key_policy_of_no_json(_: World) -> None:
     account = nodes.World()
     account.has("kms:get_key_policy", {"Policy": "<html>"})
-    asking.answered(key_policy(nodes.Session(account), nodes.KEY).error)
+    asking.answered(key_policy(nodes.session_in(account), nodes.KEY).error)
 
 
 def after_all_calls(w: World) -> None:
-    session = nodes.Session(w.account).up_to(30)
+    session = nodes.session_in(w.account).up_to(30)
     for number in range(30):
         session.ask("iam:GetRole", dict, RoleName=str(number))
     asking.answered(key_policy(session, nodes.KEY).error)

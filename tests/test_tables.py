@@ -36,7 +36,7 @@ from .keys import existing_key
 from .places import HERE, key_arn, role_arn
 from .templates import as_list
 from .test_readme import code, table
-from .verify.nodes import Session, World
+from .verify.nodes import World, session_in
 
 REGIONS: Final = [
     pytest.param(path, match["name"], match["text"], id=f"{path.stem}: {match['name']}")
@@ -177,7 +177,7 @@ def test_the_capabilities_are_asked_about_as_the_page_says() -> None:
     key = LiveKey(key_arn(), key_arn())
     document, bucket = LiveDocument(log_bucket="logs", log_group="logs"), Bucket(key=key)
     uses = Uses(document, keys=(key,), bucket=bucket)
-    agent = Agent(session=Session(World()), role=LiveRole(role_arn()), uses=uses)
+    agent = Agent(session=session_in(World()), role=LiveRole(role_arn()), uses=uses)
     asked = {
         one.capability: {call.action for call in (*one.calls, *one.apart)}
         for one in agent.questions()

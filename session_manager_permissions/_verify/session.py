@@ -7,7 +7,7 @@ import os
 import time
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from copy import copy
+from dataclasses import dataclass, field, replace
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -187,27 +187,25 @@ class Waiting:
                     say(f"still waiting for {call}")
 
 
+@dataclass(eq=False)
 class Session:
     """Asks AWS in one region. A session in another region shares the answers."""
 
-    def __init__(
-        self, calls: Calls, region: str | None, profile: str | None, waiting: Waiting
-    ) -> None:
-        self._calls = calls
-        self.region = region
-        self.profile = profile
-        """The profile of the AWS configuration that the user named."""
-        self._waiting = waiting
-        self._lock = Lock()
-        self._answers: dict[Hashable, Future[Any]] = {}
-        self._made: list[str] = []
-        """The calls that were made."""
-        self._silent: dict[tuple[str, str | None], CannotAsk] = {}
-        self._turns: dict[Hashable, AbstractContextManager[object]] = {}
-        """A lock for each call and place. Until the first answer one thread makes the call alone,
-        as it may be retried for long."""
-        self.most: int | None = None
-        """After how many questions it asks nothing new. Default: - it asks any number"""
+    _calls: Calls
+    region: str | None
+    profile: str | None
+    """The profile of the AWS configuration that the user named."""
+    _waiting: Waiting
+    _most: int | None = None
+    """After how many questions it asks nothing new. Default: - it asks any number"""
+    _lock: Lock = field(default_factory=Lock)
+    _answers: dict[Hashable, Future[Any]] = field(default_factory=dict)
+    _made: list[str] = field(default_factory=list)
+    """The calls that were made."""
+    _silent: dict[tuple[str, str | None], CannotAsk] = field(default_factory=dict)
+    _turns: dict[Hashable, AbstractContextManager[object]] = field(default_factory=dict)
+    """A lock for each call and place. Until the first answer one thread makes the call alone,
+    as it may be retried for long."""
 
     def anew(self) -> Session:
         """Return a session that asks the same calls, and knows no answer yet."""
@@ -215,15 +213,11 @@ class Session:
 
     def in_region(self, region: str) -> Session:
         """Return a session with the same credentials in another region."""
-        other = copy(self)
-        other.region = region
-        return other
+        return replace(self, region=region)
 
     def up_to(self, most: int) -> Session:
         """Return a session that asks nothing new once so many questions have been asked."""
-        other = copy(self)
-        other.most = most
-        return other
+        return replace(self, _most=most)
 
     @property
     def partition(self) -> str:
@@ -271,9 +265,9 @@ class Session:
             return find()
         shared = None if service in _GLOBAL else self.region
         question = call, shared, json.dumps(asked, sort_keys=True)
-        if self.most is not None and question not in self._answers:
+        if self._most is not None and question not in self._answers:
             made = self._calls_that_count()
-            if made >= self.most:
+            if made >= self._most:
                 raise CannotAsk(f"{call} is not asked, as {made} calls were made before")
         return self.once(question, find)
 

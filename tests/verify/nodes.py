@@ -18,8 +18,7 @@ from session_manager_permissions._verify.agent import read_diagnostics
 from session_manager_permissions._verify.checks import Outcome
 from session_manager_permissions._verify.diagnosis import Diagnosis, diagnose
 from session_manager_permissions._verify.node import find_node
-from session_manager_permissions._verify.session import Session as _Session
-from session_manager_permissions._verify.session import Waiting
+from session_manager_permissions._verify.session import Session, Waiting
 
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
 REGION: Final = "eu-west-1"
@@ -310,17 +309,14 @@ def _results(action: str, found: dict[str, dict[str, Any]]) -> Iterator[dict[str
     yield {"EvalActionName": action, **decision, "ResourceSpecificResults": specific, **of_action}
 
 
-class Session(_Session):
-    """Asks the world."""
-
-    def __init__(
-        self,
-        world: World,
-        profile: str | None = None,
-        region: str | None = REGION,
-        waiting: Waiting | None = None,
-    ) -> None:
-        super().__init__(world, region, profile, waiting or Waiting())
+def session_in(
+    world: World,
+    profile: str | None = None,
+    region: str | None = REGION,
+    waiting: Waiting | None = None,
+) -> Session:
+    """A session that asks the world."""
+    return Session(world, region, profile, waiting or Waiting())
 
 
 def diagnosed(
@@ -329,7 +325,7 @@ def diagnosed(
     diagnostics: str | None = None,
     **arguments: Any,  # noqa: ANN401
 ) -> Diagnosis:
-    session = Session(world)
+    session = session_in(world)
     rows = None if diagnostics is None else read_diagnostics(diagnostics, node)
     return diagnose(find_node(session, node), rows=rows, **arguments)
 

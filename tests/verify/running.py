@@ -17,9 +17,9 @@ import pytest
 import session_manager_permissions._verify.audit.table  # noqa: F401
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering
-from session_manager_permissions._verify.session import Waiting
+from session_manager_permissions._verify.session import Session, Waiting
 
-from .nodes import REGION, Session, World
+from .nodes import REGION, World, session_in
 
 
 class Run(NamedTuple):
@@ -75,7 +75,7 @@ def run(world: World, *arguments: str, region: str | None = REGION) -> Run:
     """Run the command. The region is that of the environment."""
 
     def session(profile: str | None, given: str | None, waiting: Waiting, **_: object) -> Session:
-        return Session(world, profile, given or region, waiting)
+        return session_in(world, profile, given or region, waiting)
 
     with pytest.MonkeyPatch.context() as here:
         here.setattr(command, "_parser", _parser)

@@ -27,7 +27,7 @@ from session_manager_permissions._verify.text import INTERRUPTED
 from . import audits, nodes
 from .accounts import NEVER, OTHER_REGION, Account, Machine, Role
 from .causes import BY_ORGANIZATION, instance
-from .nodes import ACCOUNT, CHANNELS, KEY, REGION, REGISTER, Question, Session, Terminal, refusal
+from .nodes import ACCOUNT, CHANNELS, KEY, REGION, REGISTER, Question, Terminal, refusal, session_in
 from .running import Run, run
 from .test_audit_page import of_all
 
@@ -599,9 +599,9 @@ def test_the_rate_adapts_to_throttling(
 ) -> None:
     asked: dict[str, object] = {}
 
-    def session(*_: object, **said: object) -> Session:
+    def session(*_: object, **said: object) -> object:
         asked.update(said)
-        return Session(Account())
+        return session_in(Account())
 
     monkeypatch.setattr(answering, "aws_session", session)
     monkeypatch.delenv("AWS_MAX_ATTEMPTS", raising=False)
