@@ -44,7 +44,8 @@ _WITHOUT_AGENT: Final = (
     ("219670896067", r"RHEL-", "an image of Red Hat Enterprise Linux"),
     ("136693071363", r"debian-", "an image of Debian"),
 )
-"""The images that have no agent of their own: the owner, `amazon` or an account, the name, and what they are.
+"""The images that have no agent of their own: `amazon` or the account that owns them, their names,
+and what they are.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
@@ -219,7 +220,7 @@ def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
 
 def _to_install(name: str) -> tuple[str, ...]:
     if name.startswith("bottlerocket-"):
-        return ("let role and network pull its control container, with the agent, from Amazon ECR",)
+        return ("let the role and the network pull its control container, which has the agent, from ECR",)
     packages = "dnf" if name.startswith("al2023") else "yum"
     install = f"sudo {packages} install -y amazon-ssm-agent && {START}"
     if not name.startswith(("al2023-", "amzn2-", "amazon-eks-")):

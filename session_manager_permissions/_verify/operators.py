@@ -301,9 +301,10 @@ def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
     document of AWS, which is in no account.
     """
     missing = {key.lower() for key in answer["missing_context_values"]}
-    lacks = OF_TAGS if answer["resource"] == node.arn or "::document/" in answer["resource"] else ()
-    lacks = (*lacks, _OWN_TAG.lower() if operator.is_user else _USER_NAME)
-    return {*BY_NO_SERVICE, *(key for key in missing if key.startswith(lacks))}
+    no_other_tags = answer["resource"] == node.arn or "::document/" in answer["resource"]
+    lacks = (*(OF_TAGS if no_other_tags else ()), _OWN_TAG if operator.is_user else _USER_NAME)
+    begins = tuple(map(str.lower, lacks))
+    return {*BY_NO_SERVICE, *(key for key in missing if key.startswith(begins))}
 
 
 def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:
@@ -344,7 +345,6 @@ _CHECKED: Final = ConditionKey(_CHECK, "true", "boolean")
 """Whether AWS checks access to the document as well."""
 _SESSION_TAG: Final = "aws:ssmmessages:session-id"
 _CHANNEL: Final = "ssmmessages:OpenDataChannel"
-_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
 
 
 def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iterator[str]:
@@ -368,7 +368,7 @@ def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iter
 def _tagged(tags: Mapping[str, str]) -> Context:
     """Return the condition keys that a call on a resource with these tags has."""
     return tuple(
-        ConditionKey(f"{prefix}{key}", value) for key, value in tags.items() for prefix in _TAGS
+        ConditionKey(f"{prefix}{key}", value) for key, value in tags.items() for prefix in OF_TAGS
     )
 
 

@@ -24,8 +24,8 @@ SAMPLE_INSTANCE: Final = f"i-{SAMPLE_ID}"
 SESSION_ID: Final = _needs.SESSION_KEY
 TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 """Samples for the simulator, which needs a session and an instance. Neither has to exist."""
-OF_TAGS: Final = ("ssm:resourcetag/", "aws:resourcetag/")
-"""How the condition keys of the tags of a resource begin, in lower case."""
+OF_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
+"""How the condition keys of the tags of a resource begin."""
 _ONE_BY_ONE: Final = "InvalidInput"
 """The error of IAM if it takes actions or resources only one by one."""
 _ALONE: Final = "s3:GetEncryptionConfiguration"
@@ -138,7 +138,7 @@ def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | N
         return True
     missing = {key.lower() for key in answer["missing_context_values"]}
     if asked == call.without_own:  # IAM names no keys of an organization's policies
-        is_tagged = any(key.name.lower().startswith(OF_TAGS) for key in call.own_context)
+        is_tagged = any(key.name.startswith(OF_TAGS) for key in call.own_context)
         may_be_by_tag = is_tagged and answer["allowed_by_organizations"] is not None
         return is_allowed(answer) and not (missing or may_be_by_tag)
     return TARGET.lower() not in missing
