@@ -224,10 +224,10 @@ def _does_register(node: Node, own: LiveRole, permissions: Permissions) -> bool 
 
 def _account_role(node: Node) -> tuple[Outcome, LiveRole | None]:
     """Find the role of Default Host Management, with what is known of it."""
-    value = service_setting(node.session, _SETTING, "there is no such setting")
-    if isinstance(value, CannotAsk) and not isinstance(value, NotThere):
+    value = service_setting(node.session, _SETTING)
+    if isinstance(value, CannotAsk):
         return checks.HOST_MANAGEMENT.of(None).unasked(value), None
-    if isinstance(value, NotThere) or value in ("", "$None"):
+    if not value or value == "$None":
         why = "Default Host Management Configuration is off"
         return checks.HOST_MANAGEMENT.skipped(why), None
     version = node.recorded("AgentVersion")

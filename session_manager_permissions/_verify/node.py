@@ -224,24 +224,24 @@ def ask_connection(session: Session, node_id: str, *, kept: bool = True) -> str 
     )
 
 
-def service_setting(session: Session, setting: str, missing: str) -> str | CannotAsk:
-    """Return the value of a setting of Systems Manager in the region; "" if it has none."""
-    return session.tried(
+def service_setting(session: Session, setting: str) -> str | CannotAsk | None:
+    """Return the value of a setting of Systems Manager; None if the region has no such setting."""
+    found = session.tried(
         "ssm:GetServiceSetting",
         lambda found: str(found["ServiceSetting"].get("SettingValue") or ""),
         on=f"the service setting {setting}",
-        missing=missing,
         SettingId=setting,
     )
+    return None if isinstance(found, NotThere) else found
 
 
 def tier(node: Node) -> Outcome:
     """Check whether the region has the tier that sessions on hybrid nodes take."""
     if not node.is_hybrid:
         return TIER.of(node.region).skipped("the node is an instance of EC2, which needs no tier")
-    found = service_setting(node.session, _TIER, "the region has no tiers of hybrid nodes")
-    if isinstance(found, NotThere):
-        return TIER.of(node.region).skipped(str(found))
+    found = service_setting(node.session, _TIER)
+    if found is None:
+        return TIER.of(node.region).skipped("the region has no tiers of hybrid nodes")
     if isinstance(found, CannotAsk):
         return TIER.of(node.region).unasked(found)
     of_region = TIER.of(node.region, Evidence("ssm:GetServiceSetting", _TIER, found))
