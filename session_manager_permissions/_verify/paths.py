@@ -17,7 +17,7 @@ from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Check, Outcome
 from .network import LiveVpc, Surroundings, groups_of, read_vpc
 from .path_remedies import PathRemedies
-from .simulator import SAMPLE_ID
+from .simulator import SAMPLE_SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -135,10 +135,10 @@ def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]
         bucket = f"arn:{node.partition}:s3:::{document.log_bucket}"
         yield "s3:GetEncryptionConfiguration", bucket
         prefix = _needs.joined(document.log_prefix or "")
-        yield "s3:PutObject", "/".join(filter(None, (bucket, prefix, f"session-{SAMPLE_ID}.log")))
+        yield "s3:PutObject", "/".join(filter(None, (bucket, prefix, f"{SAMPLE_SESSION}.log")))
     if document.log_group:
         logs = f"arn:{node.partition}:logs:{node.region}:{node.account}"
-        stream = f"{logs}:log-group:{document.log_group}:log-stream:session-{SAMPLE_ID}"
+        stream = f"{logs}:log-group:{document.log_group}:log-stream:{SAMPLE_SESSION}"
         yield from ((action, stream) for action in _needs.WRITE_LOG)
     if preferences.key:
         yield "kms:Decrypt", preferences.key.arn
