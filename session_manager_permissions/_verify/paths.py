@@ -22,6 +22,8 @@ from .simulator import SAMPLE_SESSION
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from session_manager_permissions._network.judge import Judge
+
     from .identity import Identity
     from .node import Node
     from .preferences import Preferences
@@ -88,15 +90,14 @@ def _judged(
         is_own = identity.replaced is False
         principal = identity.role.arn if identity.role and is_own else ""
         place = place._replace(principal=principal, resources=(*_resources(node, preferences),))
-    judged = (
-        (vpc.judge, certain),
-        (vpc.judge, (*TO_LOG, *certain)),
-        (vpc.judge, (*TO_LOG, *possible)),
-        (vpc.once_served, (*TO_LOG, *certain)),
-    )
-    opening, paths, in_case, served = (
-        judge.judge([place._replace(calls=calls)], wanted).paths for judge, calls in judged
-    )
+
+    def judged(judge: Judge, *calls: str) -> dict[str, verdicts.Path]:
+        return judge.judge([place._replace(calls=calls)], wanted).paths
+
+    opening = judged(vpc.judge, *certain)
+    paths = judged(vpc.judge, *TO_LOG, *certain)
+    in_case = judged(vpc.judge, *TO_LOG, *possible)
+    served = judged(vpc.once_served, *TO_LOG, *certain)
     for service, path in in_case.items():
         if paths[service].state is verdicts.State.OPEN:
             matters = (f"whether that matters: {one.why}" for one in path.problems)
