@@ -286,13 +286,10 @@ class LiveVpc:
         own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.id!r}")
         shared = self._owner != self._account
         options = None if shared else self._listed("ec2:DescribeDhcpOptions", "DhcpOptions")
+        own = [vpc.get("DhcpOptionsId") for vpc in self._vpcs]
+        used = (one for one in options or [] if one["DhcpOptionsId"] in own)
         amazon = ec2.amazon_resolver(next(iter(self._ranges), None))
-        by_amazon = (
-            one["DhcpOptionsId"] == vpc["DhcpOptionsId"] and {*_dns_servers(one)} <= amazon
-            for vpc in self._vpcs
-            for one in options or []
-        )
-        return any(by_amazon) or own_servers
+        return any({*_dns_servers(one)} <= amazon for one in used) or own_servers
 
     def _is_used(self, endpoint: _Described) -> bool:
         """Tell whether an endpoint may lead to a service that is judged."""
