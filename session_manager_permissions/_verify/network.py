@@ -66,9 +66,8 @@ class LiveVpc:
         """Why a part of it could not be read."""
         self._region = str(self._session.region)
         self._subnets = self._of_vpc("DescribeSubnets", "Subnets") or []
-        self.holding_endpoints = [
-            one["SubnetId"] for one in self._subnets if self._holds_endpoints(one)
-        ]
+        holding = filter(self._holds_endpoints, self._subnets)
+        self.holding_endpoints = [one["SubnetId"] for one in holding]
         """The ids of the subnets with IPv4 in which an interface endpoint can be made."""
         self._tables = self._of_vpc("DescribeRouteTables", "RouteTables") or []
         self._table_of = _by_subnet(self._tables)
