@@ -220,7 +220,7 @@ def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
 
 def _to_install(name: str) -> tuple[str, ...]:
     if name.startswith("bottlerocket-"):
-        return ("let the role and the network pull its control container, which has the agent, from ECR",)
+        return ("let the role and the network pull its control container from Amazon ECR",)
     packages = "dnf" if name.startswith("al2023") else "yum"
     install = f"sudo {packages} install -y amazon-ssm-agent && {START}"
     if not name.startswith(("al2023-", "amzn2-", "amazon-eks-")):
