@@ -3,7 +3,6 @@
 What is too deep or too odd to read can't be known.
 """
 
-import copy
 import json
 import time
 from collections.abc import Callable
@@ -138,9 +137,14 @@ def test_a_name_of_very_many_parts_is_compared_as_a_whole(check: Check) -> None:
 ODD: list[Any] = [None, True, 3, -1.5, "text", [], {}, [None], {"a": 1}, [[]], {"Fn::If": []}, ""]
 
 
-def each_part(body: object, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    inner = body.items() if isinstance(body, dict) else ()
-    return [at, *(way for name, one in inner for way in each_part(one, (*at, name)))]
+def places(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The way to each part of a template."""
+    found = [at]
+    if isinstance(value, dict):
+        found += [way for name, part in value.items() for way in places(part, (*at, name))]
+    elif isinstance(value, list):
+        found += [way for place, part in enumerate(value) for way in places(part, (*at, place))]
+    return found
 
 
 MANIFEST: Final = {
@@ -156,31 +160,20 @@ ASSETS: Final = {"files": {HASH: {"source": {"path": "nested.json"}}}}
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-@pytest.mark.parametrize("at", each_part(MANIFEST))
-def test_manifests(tmp_path: Path, at: tuple[str, ...], odd: object) -> None:
-    write_with(tmp_path / "manifest.json", MANIFEST, at, odd)
+@pytest.mark.parametrize("at", places(MANIFEST))
+def test_manifests(tmp_path: Path, at: tuple[str | int, ...], odd: object) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps(mutated(MANIFEST, at, odd)))
 
     assert raw(tmp_path, profile_and_role(inline(ALL))).rules == READY
     assert raw(tmp_path, profile_and_role()).rules == NEITHER
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-@pytest.mark.parametrize("at", each_part(ASSETS))
-def test_assets_files(tmp_path: Path, at: tuple[str, ...], odd: object) -> None:
-    write_with(tmp_path / "a.assets.json", ASSETS, at, odd)
+@pytest.mark.parametrize("at", places(ASSETS))
+def test_assets_files(tmp_path: Path, at: tuple[str | int, ...], odd: object) -> None:
+    (tmp_path / "a.assets.json").write_text(json.dumps(mutated(ASSETS, at, odd)))
 
     assert raw(tmp_path, profile_and_role(NAMED | inline(ALL), Nested=BY_HASH)).rules == UNKNOWN
-
-
-def write_with(path: Path, body: Any, at: tuple[str, ...], odd: object) -> None:  # noqa: ANN401
-    """Write `body` with something odd in one place."""
-    *outer, last = ("whole", *at)
-    holder = {"whole": copy.deepcopy(body)}
-    inner = holder
-    for name in outer:
-        inner = inner[name]
-    inner[last] = odd
-    path.write_text(json.dumps(holder["whole"]))
 
 
 DIGITS: Final = b"1" * 10_000
@@ -245,16 +238,6 @@ WHOLE: Body = profile_and_role(
     "Mappings": {"M": {"a": {"b": "c"}}},
     "Transform": ["AWS::LanguageExtensions"],
 }
-
-
-def places(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """The way to each part of a template."""
-    found = [at]
-    if isinstance(value, dict):
-        found += [way for name, part in value.items() for way in places(part, (*at, name))]
-    elif isinstance(value, list):
-        found += [way for place, part in enumerate(value) for way in places(part, (*at, place))]
-    return found
 
 
 FUNCTIONS: Final[list[Any]] = [

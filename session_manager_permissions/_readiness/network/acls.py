@@ -30,9 +30,11 @@ def acl_of(reading: Reading, subnet: Resource, vpc: object) -> NetworkAcl | Unkn
     for association in reading.of(subnet, _ASSOCIATION):
         value = association.properties.get("NetworkAclId")
         acl = reading.parts.behind(association.template, value)
-        if isinstance(acl, Resource):
+        if not isinstance(acl, Resource) or acl.type not in _ACL.types:
+            return Unknown(decider(value, _ACL.noun))
+        if acl.type not in VPC.types:
             return _acl(reading, acl)
-        return Unknown(decider(value, _ACL.noun))
+        vpc = acl
     if reading.of(vpc, _ENTRY) and isinstance(vpc, Resource):
         return Unknown(f"the default network ACL of {vpc.logical_id!r}")
     return None
@@ -56,13 +58,11 @@ def _entry(reading: Reading, resource: Resource) -> AclEntry | Unknown | None:
         return None
     ports = _ALL if protocol == "-1" else mapping(properties.get("PortRange", _ALL))
     written = properties.get("RuleNumber"), ports.get("From"), ports.get("To")
-    numbers = [number(parts.text(resource, one)) for one in written]
     egress = parts.fact(resource, properties.get("Egress"), "direction", default=False)
-    action = parts.text(resource, properties.get("RuleAction"))
-    allows = {"allow": True, "deny": False}.get(action)
+    allows = {"allow": True, "deny": False}.get(parts.text(resource, properties.get("RuleAction")))
     if protocol not in _TCP or allows is None or isinstance(egress, Unknown):
         return doubt
-    match numbers:
+    match [number(parts.text(resource, one)) for one in written]:
         case [int(rule), int(low), int(high)]:
             range_ = reading.range(resource, properties["CidrBlock"])
             return AclEntry(rule, egress, allows, range_, (low, high))
