@@ -34,8 +34,9 @@ _SIGNED_WRONG: Final = frozenset(
     {"InvalidSignatureException", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
 )
 """What AWS says of a request that a wrong secret key has signed, or that has a wrong time."""
-_EXPLICIT: Final = re.compile(
+_BY: Final = re.compile(
     r"an explicit deny in an? (?:[\w-]+ ){1,3}?(?:policy|boundary)(?::? arn:[\w:/-]+)?"
+    r"|no (?!identity)(?:[\w-]+ ){1,3}?(?:policy|boundary) allows"
 )
 """What AWS says of a denial that no policy of the credentials overrides.
 
@@ -185,15 +186,16 @@ class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
 
 
 def may_not(what: str, by: str) -> str:
-    """Say what the credentials may not do, and which explicit deny keeps them from it, if any."""
-    return f"the credentials may not ask: {f'{by} keeps them from' if by else 'they need'} {what}"
+    """Say what the credentials may not do, and what but their own policies denies it, if any."""
+    keeps = f"{by} them" if by.startswith("no ") else f"{by} keeps them from"
+    return f"the credentials may not ask: {keeps if by else 'they need'} {what}"
 
 
 class NotPermitted(CannotAsk):
     """The credentials may not make a call."""
 
     def __init__(self, permission: str, resource: str, by: str, **told: Any) -> None:  # noqa: ANN401
-        """Say what they may not do, and by what, if AWS names an explicit deny."""
+        """Say what they may not do, and by what, if AWS names that and no policy of their own."""
         super().__init__(may_not(f"{permission} on {resource}", by), **told)
         self.permission, self.by = permission, by
 
@@ -324,7 +326,7 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
             way_out = "let the identity assume the role_arn of the profile, or give another profile"
         return CannotAsk(f"no credentials: {operation} failed: {code}: {reason}: {way_out}")
     if code in _DENIED:
-        by = _EXPLICIT.search(str(reason))
+        by = _BY.search(str(reason))
         named = _ACTIONS.get(action, action)
         return NotPermitted(named, asked.resource, by[0] if by else "", **told)
     if code in _MISSING or code.endswith(".NotFound"):

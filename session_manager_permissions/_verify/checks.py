@@ -251,7 +251,7 @@ def _ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
             "--print-permissions prints a policy with all that the command needs"
         )
     if any(error.by for error in denied):
-        lines.append("use credentials to which the explicit deny does not apply, or remove it")
+        lines.append("use credentials to which that policy does not apply, or change it")
     return tuple(lines)
 
 

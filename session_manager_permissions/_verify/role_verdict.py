@@ -164,15 +164,12 @@ class Verdict(NamedTuple):
         """Say what IAM could not judge, and what a denial leads to."""
         notes = []
         unknown = sorted({key for one in self.decisions for key in one.missing})
+        on = "the role's policies have conditions on"
         if unknown:
-            keys = ", ".join(unknown)
-            notes += [f"the role's policies have conditions on {keys}, whose values are not known"]
+            notes.append(f"{on} {', '.join(unknown)}: not judged, as their values are not known")
         absent = {*missing_keys(one.answer for one in self._denied)} - {*unknown}
         if absent:
-            notes.append(
-                f"the role's policies have conditions on {', '.join(sorted(absent))}, which the "
-                "agent's calls do not have"
-            )
+            notes.append(f"{on} {', '.join(sorted(absent))}, which the agent's calls do not have")
         if any(map(lacks_resource_policy, self.answers)):
             notes.append(
                 "the resource belongs to another account, whose own policy must allow the action "

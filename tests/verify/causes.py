@@ -351,7 +351,8 @@ NO_KEY: Final = using(kmsKeyId="")
 DENIED_LOGS: Final = denying(PUT, "logs:PutLogEvents")
 NO_PROFILE: Final = refusing(PROFILES)
 BY_POLICY: Final = "You are not authorized, with an explicit deny in a service control policy. x"
-STATUS_DENIED: Final = nodes.refusal("DescribeInstanceStatus", "UnauthorizedOperation", BY_POLICY)
+BY_NONE: Final = "You are not authorized because no service control policy allows the action"
+STATUS: Final = "DescribeInstanceStatus", "UnauthorizedOperation"
 OF_PROFILE: Final = "instance-profile role-assumable register reach"
 NO_METADATA: Final = instance(MetadataOptions={"HttpEndpoint": "disabled"})
 DENIED_KEY: Final = denying("kms:Decrypt")
@@ -781,8 +782,9 @@ NOT_ASKED: Final = {
     "no record by a denial": cause("agent? registered?", refusing(RECORDS)),
     "no connection by a denial": cause("connected?", refusing("ssm:GetConnectionStatus")),
     "no status by a denial": never("instance-running?", refusing("ec2:DescribeInstanceStatus")),
-    "no status by the organization": never(
-        "instance-running?", having("ec2:describe_instance_status", STATUS_DENIED)),
+    **{f"no status by the organization: {by}": never(
+           "instance-running?", having("ec2:describe_instance_status", nodes.refusal(*STATUS, by)))
+       for by in (BY_POLICY, BY_NONE)},
     "no profile by a denial": cause(perhaps(OF_PROFILE), NO_PROFILE),
     "no profile by a denial, with everything used": used(
         perhaps(f"{OF_PROFILE} encrypt log-to-s3 log-to-cloudwatch"), NO_PROFILE),

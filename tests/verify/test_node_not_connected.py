@@ -112,8 +112,7 @@ OF_AWS: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 SHOWN: Final = {
     # dates
     "the profile came later": never(started(hours=5), associated(minutes=10)),
-    "the profile came after the last ping": both(
-        LOST, started(hours=5), associated(hours=2), pinged(hours=3)),
+    "a profile since the ping": both(LOST, started(hours=5), associated(hours=2), pinged(hours=3)),
     "the role came later": never(started(hours=5), role_made(minutes=50)),
     "a policy came later, and it is online": both(
         ONLINE, started(hours=5), policy_changed(minutes=20), pinged(minutes=30)),
@@ -154,8 +153,7 @@ SILENT: Final = {
     "a profile that is taken away": never(
         started(hours=5), associated("disassociating", minutes=9)),
     "no launch is known": never(associated(minutes=10)),
-    "the profile came later, and the agent has tried since": both(
-        LOST, started(hours=5), associated(hours=4), pinged(hours=3)),
+    "the agent has tried since": both(LOST, started(hours=5), associated(hours=4), pinged(hours=3)),
     "a policy came before": never(started(hours=5), policy_changed(hours=6)),
     "a policy of AWS changed, which is as it was attached": never(
         started(hours=5), policy_changed(OF_AWS, minutes=1)),
