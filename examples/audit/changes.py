@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What has changed from one audit to the next: `python changes.py yesterday.json today.json`.
 
-Exits with 1 if a node became unreachable, or a role lost a permission. Only regions that both
-audits read to their end count, as in any other one a node may be missing that is still there.
+Exits with 1 if a node became unreachable, or a role lost a permission, and with 2 if a file can't
+be read. Only regions that both audits read to their end count, as in any other one a node may be
+missing that is still there.
 """
 
 from __future__ import annotations
@@ -63,4 +64,9 @@ def shown(state: tuple[str, ...] | None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*(json.loads(Path(path).read_text(encoding="utf-8")) for path in sys.argv[1:3])))
+    try:
+        before, after = (json.loads(Path(path).read_text("utf-8")) for path in sys.argv[1:])
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"changes.py: {error}: give two files that audit --output json wrote\n")
+        sys.exit(2)
+    sys.exit(main(before, after))
