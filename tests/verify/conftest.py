@@ -1,9 +1,12 @@
 """What all tests of the command have."""
 
+import math
 import os
 from typing import Final
 
 import pytest
+
+from session_manager_permissions._verify import session
 
 NOBODY: Final = {
     "AWS_CONFIG_FILE": os.devnull,
@@ -23,3 +26,4 @@ def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     for name, value in (NOBODY | {"COLUMNS": "100", "TERM": "xterm"}).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(session, "_LONG", math.inf)  # no slow machine is told what it waits for
