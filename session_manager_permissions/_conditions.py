@@ -42,6 +42,11 @@ class RequestContext(NamedTuple):
         known = {key.lower(): value for key, value in values.items()}
         return self._replace(values={**self.values, **known})
 
+    def made_by(self, arn: str) -> RequestContext:
+        """Return the context of calls that a user or a role makes itself."""
+        keys = principal_keys(arn)
+        return self.knowing({**keys, "kms:CallerAccount": keys["aws:PrincipalAccount"]})
+
 
 NO_CONTEXT: Final = RequestContext({})
 """The context of calls of which nothing is known."""
@@ -49,14 +54,22 @@ BY_NO_SERVICE: Final = frozenset({"kms:viaservice", "kms:grantisforawsresource"}
 """The keys, in lower case, that no call to AWS KMS has which a user or a role makes itself."""
 _OWN_KEYS: Final = frozenset({f"{ENCRYPTION_KEY}-customer-algorithm"})
 """The header of an upload that brings a key along, which the agent never does."""
-EACH_CALL: Final = RequestContext({}, lacks=BY_NO_SERVICE | _OWN_KEYS).knowing(REQUEST_KEYS)
+NOT_OF_AGENT: Final = frozenset(
+    {
+        *("aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:multifactorauthage"),
+        *("aws:multifactorauthpresent", "aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid"),
+        *("aws:sourceorgpaths", "kms:grantisforawsresource"),
+    }
+)
+"""The condition keys, in lower case, that no call of the agent has.
+
+No service makes it for the agent, and the agent has the credentials of a role that a service
+assumes.
+"""
+OF_ANY_CALLER: Final = RequestContext({}, lacks=BY_NO_SERVICE | _OWN_KEYS).knowing(REQUEST_KEYS)
+"""What is known of each call that a user or a role makes itself."""
+EACH_CALL: Final = OF_ANY_CALLER._replace(lacks=OF_ANY_CALLER.lacks | NOT_OF_AGENT)
 """What is known of each call that an agent makes itself."""
-
-
-def of_principal(arn: str) -> RequestContext:
-    """Return what is known of each call that a user or a role makes itself."""
-    keys = principal_keys(arn)
-    return EACH_CALL.knowing({**keys, "kms:CallerAccount": keys["aws:PrincipalAccount"]})
 
 
 def principal_keys(arn: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions._conditions import EACH_CALL, of_principal
+from session_manager_permissions._conditions import EACH_CALL
 from session_manager_permissions._evaluation import Answer, Request, evaluate, names_role
 from session_manager_permissions._patterns import UNKNOWN, as_list
 
@@ -39,7 +39,7 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
     if endpoint.policy is None:
         return True
     policy = endpoint.policy if isinstance(endpoint.policy, dict) else {}
-    context = of_principal(caller.principal) if caller.principal else EACH_CALL
+    context = EACH_CALL.made_by(caller.principal) if caller.principal else EACH_CALL
     if endpoint.own_account:
         context = context.knowing({"aws:PrincipalAccount": endpoint.own_account})
     is_about, resources = partial(_is_about, endpoint, caller.principal), dict(caller.resources)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._conditions import BY_NO_SERVICE
+from session_manager_permissions._conditions import BY_NO_SERVICE, NOT_OF_AGENT
 from session_manager_permissions._quoting import in_python
 
 from .asking import CannotAsk
@@ -28,15 +28,6 @@ if TYPE_CHECKING:
     from .live_roles import LiveRole
     from .session import Session
 
-_LACKS: Final = frozenset(
-    {
-        *("aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:multifactorauthage"),
-        *("aws:multifactorauthpresent", "aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid"),
-        *("aws:sourceorgpaths", "kms:grantisforawsresource"),
-    }
-)
-"""The condition keys that no call of the agent has, as no service makes it for the agent, and as
-the agent has the credentials of a role that a service assumes."""
 _NOT_READ: Final = "the agent can't read how the bucket is encrypted, so it"
 _ENCRYPTION_NOT_READ: Final = {
     True: f"{_NOT_READ} refuses each session",
@@ -107,7 +98,7 @@ class Question(NamedTuple):
     """Those that are spared, and those whose denial alone leaves open whether a log is lost."""
     of_another_account: bool = False
     """Whether the subject is of another account, so that no policy of its own is enough."""
-    lacks: frozenset[str] = _LACKS
+    lacks: frozenset[str] = NOT_OF_AGENT
     """The condition keys that the calls certainly do not have, in lower case."""
     policies_count: bool = False
     """Whether the policies of the resources are judged also where those of IAM allow it."""
@@ -154,7 +145,7 @@ class Agent:
             decrypts = self._calls(_needs.decrypt(key.arn, sessions_only=True), own=own)
             grant, options = f"encryption_key={key.in_python}", (("key", key.given),)
             # The agent calls KMS itself.
-            lacks = _LACKS | BY_NO_SERVICE
+            lacks = NOT_OF_AGENT | BY_NO_SERVICE
             asked.append(Question("encrypt", key.given, decrypts, grant, options, lacks=lacks))
         bucket, group = self.uses.document.log_bucket, self.uses.document.log_group
         if bucket is not None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from session_manager_permissions import _limits
-from session_manager_permissions._conditions import of_principal
+from session_manager_permissions._conditions import OF_ANY_CALLER
 from session_manager_permissions._evaluation import Answer, Request, evaluate, names_role
 from session_manager_permissions._patterns import as_list
 from session_manager_permissions._quoting import in_shell
@@ -74,7 +74,7 @@ class ResourcePolicy(NamedTuple):
             why = f"the policy of {self.of} may {does} it, and could not be read: {self.error}"
             return Admission("unknown", why, error=self.error)
         known = {key.name: None if key.is_sample else key.value for key in call.with_own.context}
-        context = of_principal(principal).knowing({**known, **more})
+        context = OF_ANY_CALLER.made_by(principal).knowing({**known, **more})
         request = Request(call.action, partial(_is_about, principal), context, call.resource)
         itself = evaluate(self.statements, request)
         request = request._replace(is_about=partial(_is_about, principal, by_account=True))

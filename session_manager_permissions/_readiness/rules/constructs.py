@@ -67,9 +67,9 @@ class Constructs:
     def has(self, template: Template, construct_id: str) -> bool:
         """Tell whether the stack of a template may have a child of this id."""
         if template not in self._ids:
-            paths = (one.path for one in template.resources.values())
+            paths = [one.path for one in template.resources.values()]
             # Where the path of the stack ends is not known: it may be in a stage, or nested.
-            self._ids[template] = {id_ for path in paths for id_ in path.split("/")}
+            self._ids[template] = {*"/".join(paths).split("/")}
         return construct_id in self._ids[template]
 
     def depends(self, template: Template, other: Template) -> bool:  # noqa: ARG002
