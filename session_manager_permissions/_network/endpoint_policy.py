@@ -11,7 +11,6 @@ from session_manager_permissions._patterns import UNKNOWN, as_list
 
 from .facts import Fact, Unknown
 from .model import Endpoint, Placement
-from .verdicts import BY_POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,7 +50,7 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
     answers = (evaluate(statements, request).answer for request in requests)
     strictest = max(answers, default=Answer.ALLOWED)
     if strictest is Answer.UNKNOWN:
-        return Unknown(f"{BY_POLICY} {endpoint.name!r}")
+        return Unknown(f"the policy of the endpoint {endpoint.name!r}")
     return strictest is Answer.ALLOWED
 
 

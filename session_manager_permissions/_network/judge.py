@@ -182,7 +182,7 @@ def _candidates(
             return
     path = _by_route(place, service, subnet, vpc)
     if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
-        path = unknown(vpc.complete.decides, *path.decides)
+        path = unknown(vpc.complete.decides, *path.decides, by_policy=path.by_policy)
     yield True, path
 
 
@@ -265,7 +265,8 @@ def _by_policy(place: Place, endpoint: Endpoint) -> Path:
     def problem() -> Problem:
         its = of_service(endpoint.service, caller.calls)
         denied = [one for one in its if policy_allows(endpoint, (one,), caller) is False]
-        why = f"{verdicts.BY_POLICY} {endpoint.name!r} does not allow {in_words(denied)}"
+        why = f"the policy of the endpoint {endpoint.name!r} does not allow {in_words(denied)}"
         return Problem(verdicts.ENDPOINT_UNREACHABLE, why, endpoint.id, fault=verdicts.POLICY)
 
-    return unless(policy_allows(endpoint, caller.calls, caller), problem)
+    path = unless(policy_allows(endpoint, caller.calls, caller), problem)
+    return path._replace(by_policy=bool(path.decides))

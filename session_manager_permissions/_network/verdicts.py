@@ -23,8 +23,6 @@ VPC_DNS: Final = "VPC DNS"
 GROUPS: Final = "security groups"
 POLICY: Final = "policy"
 
-BY_POLICY: Final = "the policy of the endpoint"
-"""Whose policy decides, or denies; its name follows."""
 OF_SERVICES: Final = "\0"
 """Stands, in a problem's clause, for the names of the services that it concerns."""
 
@@ -67,12 +65,14 @@ class Problem(NamedTuple):
 
 
 class Path(NamedTuple):
-    """The path to one service, or a part of that path. It is open if both fields are empty."""
+    """The path to one service, or a part of that path. It is open if all fields are empty."""
 
     problems: tuple[Problem, ...] = ()
     """What closes it."""
     decides: tuple[str, ...] = ()
     """If it is not known whether the path is open, what decides."""
+    by_policy: bool = False
+    """Whether the policy of an endpoint is among what decides."""
 
     @property
     def state(self) -> State:
@@ -116,9 +116,9 @@ class PathVerdict(NamedTuple):
         return State.UNKNOWN if self.decides else State.OPEN
 
 
-def unknown(*deciders: str) -> Path:
+def unknown(*deciders: str, by_policy: bool = False) -> Path:
     """A path whose state is unknown for these reasons, each named once; open without one."""
-    return Path(decides=tuple(dict.fromkeys(deciders))) if deciders else OPEN
+    return Path(decides=tuple(dict.fromkeys(deciders)), by_policy=by_policy)
 
 
 def through(*paths: Path) -> Path:
@@ -126,7 +126,8 @@ def through(*paths: Path) -> Path:
     problems = [problem for path in paths for problem in path.problems]
     if problems:
         return Path(tuple(dict.fromkeys(problems)))
-    return unknown(*(decider for path in paths for decider in path.decides))
+    deciders = (decider for path in paths for decider in path.decides)
+    return unknown(*deciders, by_policy=any(path.by_policy for path in paths))
 
 
 def either(fact: Fact, yes: Path, no: Path) -> Path:
@@ -135,7 +136,8 @@ def either(fact: Fact, yes: Path, no: Path) -> Path:
         return yes if fact else no
     if yes.state is no.state is not State.UNKNOWN:
         return no
-    return unknown(fact.decides, *yes.decides, *no.decides)
+    by_policy = yes.by_policy or no.by_policy
+    return unknown(fact.decides, *yes.decides, *no.decides, by_policy=by_policy)
 
 
 def unless(fact: Fact, problem: Callable[[], Problem]) -> Path:

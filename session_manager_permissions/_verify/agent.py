@@ -12,8 +12,6 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
-from session_manager_permissions._network import verdicts
-
 from .asking import CannotAsk
 from .checks import AGENT, METADATA, PATHS, REGISTERED, CheckVerdict, Evidence, Outcome
 from .document import PORT
@@ -152,7 +150,7 @@ def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
 
 def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
     # `Success` is an answer of port 443: no policy of an endpoint keeps that back.
-    is_blind = row and row.status == "Success" and verdicts.BY_POLICY in " ".join(check.why)
+    is_blind = check.by_policy and row and row.status == "Success"
     found = _seen(check, None if is_blind else row)
     if found is check and check.verdict == "fail" and proxy and proxy.status == "Success":
         why = "the agent uses a proxy, so the path of the proxy counts and not that of the node"

@@ -84,6 +84,8 @@ class Outcome:
     evidence: tuple[Evidence, ...] = ()
     errors: tuple[CannotAsk, ...] = ()
     """Why AWS did not answer what the check asked."""
+    by_policy: bool = False
+    """Whether the policy of a VPC endpoint closes a path, or decides whether it is open."""
     is_passing: bool = False
     """Whether what fails is on its way, and passes if one waits."""
     is_seen: bool = False

@@ -220,7 +220,8 @@ def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
 
 def _to_install(name: str) -> tuple[str, ...]:
     if name.startswith("bottlerocket-"):
-        return ("let the role and the network pull its control container from Amazon ECR",)
+        pulls = "pull the control container, which runs the agent, from Amazon ECR"
+        return (f"make sure that the role and the network let the instance {pulls}",)
     packages = "dnf" if name.startswith("al2023") else "yum"
     install = f"sudo {packages} install -y amazon-ssm-agent && {START}"
     if not name.startswith(("al2023-", "amzn2-", "amazon-eks-")):
@@ -265,7 +266,7 @@ def _in_console(node: Node) -> Iterator[Clue]:
     call = "ec2:GetConsoleOutput"
     asked = {"on": node.arn, "InstanceId": node.id}
     output = node.spare.tried(call, _output, **asked, Latest=True)
-    if isinstance(output, CannotAsk) and "UnsupportedOperation" in str(output):
+    if isinstance(output, CannotAsk) and output.code == "UnsupportedOperation":
         output = node.spare.tried(call, _output, **asked)
     lines = [line.strip()[:_LONGEST] for line in answered(output).splitlines()]
     for line in reversed(lines):

@@ -20,7 +20,7 @@ from .path_remedies import PathRemedies
 from .simulator import SAMPLE_SESSION
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from session_manager_permissions._network.judge import Judge
 
@@ -101,7 +101,8 @@ def _judged(
     for service, path in in_case.items():
         if paths[service].state is verdicts.State.OPEN:
             matters = (f"whether that matters: {one.why}" for one in path.problems)
-            paths[service] = verdicts.unknown(*matters)
+            by_policy = path.by_policy or _has_policy(path.problems)
+            paths[service] = verdicts.unknown(*matters, *path.decides, by_policy=by_policy)
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
     remedies = PathRemedies(node=node, vpc=vpc, calls=(*TO_LOG, *possible), opened=opened)
@@ -127,6 +128,11 @@ def _told(service: str, path: verdicts.Path, served: verdicts.Path) -> list[verd
     """
     seen = [one for one in path.problems if one.subject or service == "s3"]
     return [*dict.fromkeys((*seen, *served.problems))] or [*path.problems]
+
+
+def _has_policy(problems: Iterable[verdicts.Problem]) -> bool:
+    """Tell whether the policy of an endpoint is among what closes a path."""
+    return any(one.fault == verdicts.POLICY for one in problems)
 
 
 def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
@@ -165,7 +171,10 @@ class _ByPath(NamedTuple):
         node, vpc, document = self.node, self.vpc, self.preferences.document
         evidence = vpc.evidence((node.instance or {})["SubnetId"], service)
         check = PATHS[service]
-        of_path, on_it = check.of(service, *evidence), node.look_for(check)
+        problems = self.problems.get(service, [])
+        by_policy = path.by_policy or _has_policy(problems)
+        of_path = replace(check.of(service, *evidence), by_policy=by_policy)
+        on_it = node.look_for(check)
         if path.state is verdicts.State.OPEN:
             return of_path.passed(f"the network leads from the instance to {service}")
         if path.state is verdicts.State.UNKNOWN:
@@ -175,9 +184,8 @@ class _ByPath(NamedTuple):
                 errors.append(bucket.error)
             decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
             whys = (decides, *dict.fromkeys(map(str, errors)))
-            fix = _IN_LOG if verdicts.BY_POLICY in decides else on_it
+            fix = _IN_LOG if by_policy else on_it
             return of_path.unknown(*whys, fix=fix, errors=errors)
-        problems = self.problems[service]
         first, *others = (one.why.replace(verdicts.OF_SERVICES, service) for one in problems)
         if self.doubted:
             first += f"; but {self.doubted[0]}, so the network has a way that EC2 does not show"

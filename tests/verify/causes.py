@@ -27,6 +27,7 @@ OTHERS: Final = "4" * 12
 DELETED: Final = "AIDACKCEVSQ6C2EXAMPLE"
 """How a policy names a user that is deleted."""
 BUCKET: Final = "arn:aws:s3:::session-logs"
+OF_TAG: Final = "arn:aws:s3:::${aws:PrincipalTag/bucket}"
 GROUP: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/ssm/sessions"
 US: Final = "us-east-1"
 KEY_IN_US: Final = KEY.replace(REGION, US)
@@ -734,6 +735,8 @@ LOGS: Final = {
     "enforced, and logs for streams": used("path-logs", behind("logs", "logs:*Stream*")),
     "enforced, and logs for all": used("", behind("logs", "logs:*")),
     "by a parameter, and S3 for objects": used("path-s3?", BY_PARAMETER, behind("s3", PUT)),
+    "by a parameter, and S3 for a bucket by a tag": used(
+        "path-s3?", BY_PARAMETER, behind("s3", "s3:*", f"{BUCKET}/*", OF_TAG)),
     "not enforced, and S3 for objects": used("", NOT_ENFORCED, behind("s3", PUT)),
 }  # fmt: skip
 
