@@ -54,9 +54,9 @@ class Diagnosis:
         is_windows = self.node.platform == "Windows"
         if self.node.connected:
             disk = "Get-PSDrive" if is_windows else "df -h"
-            seen = 'the screen is black, or users see "Plugin with name Standard_Stream not found"'
-            lines = [f"on the node: {disk}, for a full disk, if {seen}"]
-            user = "on the node: net user ssm-user, for no such user, if the screen is black"
+            seen = 'the screen is black or users see "Plugin with name Standard_Stream not found"'
+            lines = [f"on the node: {disk}, if {seen}: the disk may be full"]
+            user = "on the node: net user ssm-user, if the screen is black: the user may be missing"
             return [*lines, user] if is_windows else lines
         given = "with --output json, --agent-diagnostics takes what it prints"
         ask_node = f"on the node: {self.node.diagnostics}; {given}"

@@ -18,7 +18,7 @@ from .checks import OPERATOR, PLUGIN, Evidence, Outcome
 from .lines import in_json
 from .live_roles import LiveRole, find_role, tags_of
 from .node import Node, at_least, who_asks
-from .role_verdict import CallVerdict, blocks, decided
+from .role_verdict import CallVerdict, blocks, decided, unless
 from .simulator import (
     OF_TAGS,
     SAMPLE_ID,
@@ -196,8 +196,8 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
         certain, fix = [], (_ASK_FOR_ACCESS, *(fix if whys else ()))
         whys = [*whys, _AFTER_APPROVAL]
     if not certain:
-        on = dict.fromkeys(one.depending for one in denied)
-        return asked.unknown("".join((why_not, *on)), *notes, *whys, fix=fix, errors=errors)
+        why_not += unless(dict.fromkeys(key for one in denied for key in one.deciding))
+        return asked.unknown(why_not, *notes, *whys, fix=fix, errors=errors)
     users_see = _USERS_SEE[certain[0].action]  # in the order in which the client calls
     return asked.failed(why_not, *whys, fix=fix, users_see=users_see, errors=errors)
 
@@ -287,7 +287,7 @@ def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool:
 def _unless_open(one: CallVerdict, fix: list[str]) -> list[str]:
     """Return the remedy of a denial; if keys may turn it around, what decides."""
     own = f"the operator's own {', '.join(one.missing)}"
-    return [f"find out whether {own} meets the condition"] if one.depending else fix
+    return [f"find out whether {own} meets the condition"] if one.deciding else fix
 
 
 def _in_words(denied: Iterable[CallVerdict]) -> str:
@@ -355,8 +355,7 @@ def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iter
     if not denied:
         yield "IAM allows the operator to resume and end sessions of their own"
         return
-    missing = missing_keys(one for one in answers if not is_allowed(one))
-    is_open = f", unless {', '.join(missing)} has a value that allows it" if missing else ""
+    is_open = unless(missing_keys(one for one in answers if not is_allowed(one)))
     what = " nor ".join(_OWN[action] for action in denied)
     can = f"can neither {what}" if denied[1:] else f"can't {what}"
     yield (

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .node import Node
     from .preferences import Preferences
 
-_IN_LOG: Final = 'on the node: the agent\'s log, for "VPC endpoint policy"'
+_IN_LOG: Final = 'on the node: look for "VPC endpoint policy" in the agent\'s log'
 _BY_TOKEN: Final = ("ssm:RequestManagedInstanceRoleToken", "ssm:RegisterManagedInstance")
 """What the agent calls to work with the role of Default Host Management."""
 

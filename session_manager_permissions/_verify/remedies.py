@@ -72,7 +72,8 @@ def ask_node(node: Node) -> tuple[str, ...]:
         space, clock = "Get-PSDrive; systeminfo", "w32tm /query /status"
         own = "route print 169.254.169.254, for a gateway of another subnet"
     if node.is_hybrid:
-        own = "the agent's log, for MachineFingerprintDoesNotMatch: if so, register the node again"
+        own = "look for MachineFingerprintDoesNotMatch in the agent's log"
+        own += ", and register the node again if it is there"
     return (
         node.look_for(REGISTERED),
         f"on the node: {space}, for too little memory or a full disk",

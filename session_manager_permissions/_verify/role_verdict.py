@@ -54,9 +54,14 @@ class CallVerdict(NamedTuple):
         return by_resource == "unknown" or (by_iam and by_resource != "denied")
 
     @property
-    def depending(self) -> str:
-        """Say which condition keys may turn a denial around, as the end of a message."""
-        return f", depending on {', '.join(self.missing)}" if self.missing and self.is_open else ""
+    def deciding(self) -> tuple[str, ...]:
+        """The condition keys that may turn a denial around."""
+        return self.missing if self.is_open else ()
+
+
+def unless(keys: Collection[str]) -> str:
+    """Say that a denial depends on condition keys, as the end of a sentence; empty without keys."""
+    return f", unless {', '.join(keys)} has a value that allows it" if keys else ""
 
 
 def decided(
@@ -135,7 +140,7 @@ class Verdict(NamedTuple):
         """Say which actions are denied, the certain ones first, and by what; empty if none is."""
         denied: dict[str, list[str]] = {}
         for one in sorted(self._denied, key=lambda one: one.is_open):
-            causes = " and ".join(why for why, _ in self._causes(one)) + one.depending
+            causes = " and ".join(why for why, _ in self._causes(one)) + unless(one.deciding)
             denied.setdefault(causes, []).append(one.call.action)
         return [f"{', '.join(dict.fromkeys(found))}: {by}" for by, found in denied.items()]
 

@@ -53,7 +53,7 @@ STOPPED: Final = "on the node: a note\non the node: "
     (never(NO_ROUTE), (PROXY, "Success"), "path-ssm unknown", "a proxy"),
     (never(NO_ROUTE), (PROXY, "Skipped"), "path-ssm fail", "no default"),
     (never(behind("ssm", "ssm:PutInventory")), (SSM, "Success"), "path-ssm fail", "not allow ssm:"),
-    (never(NO_CALLER), (SSM, "Success"), "path-ssm unknown", 'for "VPC endpoint policy"'),
+    (never(NO_CALLER), (SSM, "Success"), "path-ssm unknown", 'for "VPC endpoint policy" in'),
     (nothing, (SSM, "Failed"), "path-ssm proven", ""),
     (OF_HYBRID, (SSM, "Success"), "path-ssm pass", "on the node it works: a note"),
     (OF_HYBRID, (KMS, "Failed"), "path-kms fail", "on the node it fails: a note"),

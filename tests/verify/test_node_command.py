@@ -139,7 +139,7 @@ def test_the_tree_of_a_node_that_is_ready() -> None:
     assert found.out.startswith(f"{NODE} in {REGION}: ready\n{NODE}\n")
     assert "the operator" not in found.out
     assert "Not asked: tier, path-kms, path-logs, path-s3, encrypt," in found.out
-    assert found.out.endswith('Plugin with name Standard_Stream not found".\n')
+    assert found.out.endswith('Standard_Stream not found": the disk may be full.\n')
 
 
 def test_a_terminal_is_told_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
