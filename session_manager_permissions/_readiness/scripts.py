@@ -90,9 +90,10 @@ _LEAVES: Final = (
     rf"https?://\S{{0,500}}{_AGENT}",
     # What the plug-in `aws:updateSsmAgent` updates, and what a document says of itself.
     rf"\b(?:agentName|description)['\"]?:\s*['\"]?[^'\"\n;&|]{{0,500}}{_AGENT}",
-    # A package in a list of cloud-init or of a service of cfn-init; a package or a service of it.
+    # A package in a list of cloud-init, or of a service of cfn-init.
     rf"^\s*-\s+['\"]?{_AGENT}['\"]?\s*$",
     rf'"(?:apt|yum)":\s*\[[^\]]{{0,500}}"{_AGENT}"',
+    # A package or a service of cfn-init.
     rf'"{_AGENT}(?:\.service)?":\s*(?:\[|"|\{{(?![^}}]{{0,500}}false))',
 )
 """The other commands and texts that name the agent and leave it running."""

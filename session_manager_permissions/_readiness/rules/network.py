@@ -68,8 +68,7 @@ class NetworkRules:
 
     def __init__(self, parts: Parts, judge: Judge) -> None:
         self._parts = parts
-        self._judge = judge.judge
-        self._network = judge
+        self._judge = judge
 
     def of_compute(self, compute: Compute, uses: dict[str, ServiceUse]) -> Iterator[Told]:
         """Find what keeps compute from the services that it needs.
@@ -84,10 +83,10 @@ class NetworkRules:
         needed = (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
         calls = _calls_to_open(uses)
         opening = _calling(compute, calls).placements
-        verdict = self._judge(opening, needed)
+        verdict = self._judge.judge(opening, needed)
         yield from verdict.decides
         for service, use in uses.items():
-            if isinstance(use.needed, Unknown) and self._judge(opening, (service,)).problems:
+            if isinstance(use.needed, Unknown) and self._judge.judge(opening, (service,)).problems:
                 yield use.needed.decides
         if verdict.closed:
             lost = (name for name, use in uses.items() if use.used is True and use.needed is False)
@@ -100,13 +99,13 @@ class NetworkRules:
         if not used:
             return
         opening = _calling(compute, _calls_to_open(uses)).placements
-        shut = {one for each in self._judge(opening, used).problems for one in each.services}
+        shut = {one for each in self._judge.judge(opening, used).problems for one in each.services}
         # The policy of an endpoint may let pass what opens a session, and not what logs it.
         lost = tuple(one for one in used if uses[one].needed is False or one not in shut)
-        problems = self._judge(opening, ALWAYS_NEEDED).problems
+        problems = self._judge.judge(opening, ALWAYS_NEEDED).problems
         # What mends the other causes mends everything except the faults of an endpoint that exists.
         is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
-        for problem in self._judge(compute.placements, lost).problems:
+        for problem in self._judge.judge(compute.placements, lost).problems:
             if is_mended and problem.cause != verdicts.ENDPOINT_UNREACHABLE:
                 continue
             fixes = self._of_problem(problem, compute, lost).fixes
@@ -125,7 +124,7 @@ class NetworkRules:
         if not any(service in ALWAYS_NEEDED for service in problem.services):
             services = in_words(problem.services)
             why = f"sessions on {kind.instances} that use {services} fail: {problem.why}"
-        others = self._judge(compute.placements, used).problems
+        others = self._judge.judge(compute.placements, used).problems
         if problem.cause in _BY_ENDPOINTS:
             of_others = (part for one in others if one.cause in _BY_ENDPOINTS for part in one.parts)
             problem = problem._replace(parts=(*dict.fromkeys((*problem.parts, *of_others)),))
@@ -141,7 +140,7 @@ class NetworkRules:
 
     def _closed(self, places: Iterable[Placement], services: tuple[str, ...]) -> Placement:
         """Return the place that a problem with services is about: the first that is closed."""
-        return next(one for one in places if self._judge([one], services).problems)
+        return next(one for one in places if self._judge.judge([one], services).problems)
 
     def _fix(self, place: Placement, problem: Problem) -> Iterator[Fix]:
         """Yield what opens the way that a problem closes from a place."""
@@ -154,7 +153,7 @@ class NetworkRules:
             return
         missing = dict.fromkeys(one.services[0] for one in problem.parts if not one.acl)
         if missing:
-            if not self._network.lets_out(place):
+            if not self._judge.lets_out(place):
                 yield self._let_out(place)
             yield MakeEndpoints(vpc, (*missing,), subnet)
         if any(one.acl for one in problem.parts):
@@ -190,7 +189,7 @@ class NetworkRules:
         opened = [place._replace(groups=(*place.groups, open_)) for place in compute.placements]
         return tuple(
             fix
-            for problem in self._judge(opened, used).problems
+            for problem in self._judge.judge(opened, used).problems
             for fix in self._fix(self._closed(opened, problem.services), problem)
         )
 
@@ -201,7 +200,7 @@ class NetworkRules:
         makes = [one for one in fixes if isinstance(one, MakeEndpoints)]
         made = {service: one.subnet for one in makes for service in one.services}
         for place in compute.placements:
-            if not self._network.acls_pass(place, used, made):
+            if not self._judge.acls_pass(place, used, made):
                 subnet, vpc = self._subnet_and_vpc(place)
                 yield LetPass(vpc, subnet, next(iter(made.values()), None))
 
