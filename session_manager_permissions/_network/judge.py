@@ -268,5 +268,4 @@ def _by_policy(place: Place, endpoint: Endpoint) -> Path:
         why = f"the policy of the endpoint {endpoint.name!r} does not allow {in_words(denied)}"
         return Problem(verdicts.ENDPOINT_UNREACHABLE, why, endpoint.id, fault=verdicts.POLICY)
 
-    path = unless(policy_allows(endpoint, caller.calls, caller), problem)
-    return path._replace(by_policy=bool(path.decides))
+    return unless(policy_allows(endpoint, caller.calls, caller), problem, by_policy=True)

@@ -118,7 +118,7 @@ class PathVerdict(NamedTuple):
 
 def unknown(*deciders: str, by_policy: bool = False) -> Path:
     """A path whose state is unknown for these reasons, each named once; open without one."""
-    return Path(decides=tuple(dict.fromkeys(deciders)), by_policy=by_policy)
+    return Path((), tuple(dict.fromkeys(deciders)), by_policy) if deciders else OPEN
 
 
 def through(*paths: Path) -> Path:
@@ -126,8 +126,11 @@ def through(*paths: Path) -> Path:
     problems = [problem for path in paths for problem in path.problems]
     if problems:
         return Path(tuple(dict.fromkeys(problems)))
-    deciders = (decider for path in paths for decider in path.decides)
-    return unknown(*deciders, by_policy=any(path.by_policy for path in paths))
+    in_doubt = [path for path in paths if path.decides]
+    if not in_doubt:
+        return OPEN
+    deciders = (decider for path in in_doubt for decider in path.decides)
+    return unknown(*deciders, by_policy=any(path.by_policy for path in in_doubt))
 
 
 def either(fact: Fact, yes: Path, no: Path) -> Path:
@@ -140,13 +143,13 @@ def either(fact: Fact, yes: Path, no: Path) -> Path:
     return unknown(fact.decides, *yes.decides, *no.decides, by_policy=by_policy)
 
 
-def unless(fact: Fact, problem: Callable[[], Problem]) -> Path:
+def unless(fact: Fact, problem: Callable[[], Problem], *, by_policy: bool = False) -> Path:
     """The way that is open where the fact is yes, and closed where it is no.
 
     `problem` says why it is closed. It is called only then: most paths are open.
     """
     if isinstance(fact, Unknown):
-        return unknown(fact.decides)
+        return unknown(fact.decides, by_policy=by_policy)
     return OPEN if fact else Path((problem(),))
 
 

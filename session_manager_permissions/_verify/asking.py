@@ -186,7 +186,7 @@ class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
 
 
 def may_not(what: str, by: str) -> str:
-    """Say what the credentials may not do, and what but their own policies denies it, if any."""
+    """Say what the credentials may not do, and which policy besides their own denies it, if any."""
     keeps = f"{by} them" if by.startswith("no ") else f"{by} keeps them from"
     return f"the credentials may not ask: {keeps if by else 'they need'} {what}"
 
@@ -195,7 +195,7 @@ class NotPermitted(CannotAsk):
     """The credentials may not make a call."""
 
     def __init__(self, permission: str, resource: str, by: str, **told: Any) -> None:  # noqa: ANN401
-        """Say what they may not do, and by what, if AWS names that and no policy of their own."""
+        """Say what they may not do, and which policy denies it, if not one of theirs."""
         super().__init__(may_not(f"{permission} on {resource}", by), **told)
         self.permission, self.by = permission, by
 

@@ -233,7 +233,7 @@ class SessionRules:
         return sorted(causes, key=lambda one: not one.ends)
 
     def _cause(self, role: Role, call: AgentCall) -> AgentCall:
-        """Return a call that a role may not make, or that which an upload fails without."""
+        """Return what to allow: a call, or that which tells an upload the encryption to ask for."""
         asks_for_encryption = call._replace(reads=None)
         if call.reads and self._answer(role, asks_for_encryption) is Answer.ALLOWED:
             return call.reads
