@@ -57,14 +57,15 @@ _OWN_KEYS: Final = frozenset({f"{ENCRYPTION_KEY}-customer-algorithm"})
 NOT_OF_AGENT: Final = frozenset(
     {
         *("aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:multifactorauthage"),
-        *("aws:multifactorauthpresent", "aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid"),
-        *("aws:sourceorgpaths", "kms:grantisforawsresource"),
+        *("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths"),
+        "kms:grantisforawsresource",
     }
 )
 """The condition keys, in lower case, that no call of the agent has.
 
 No service makes it for the agent, and the agent has the credentials of a role that a service
-assumes.
+assumes. AWS does not document whether such a call lacks `aws:MultiFactorAuthPresent` or has it with
+the value false.
 """
 OF_ANY_CALLER: Final = RequestContext({}, lacks=BY_NO_SERVICE | _OWN_KEYS).knowing(REQUEST_KEYS)
 """What is known of each call that a user or a role makes itself."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .live_roles import LiveRole
     from .session import Session
 
+_LACKS: Final = NOT_OF_AGENT | {"aws:multifactorauthpresent"}
+"""The condition keys that turn no denial around, as no call of the agent has them, or as true."""
 _NOT_READ: Final = "the agent can't read how the bucket is encrypted, so it"
 _ENCRYPTION_NOT_READ: Final = {
     True: f"{_NOT_READ} refuses each session",
@@ -98,7 +100,7 @@ class Question(NamedTuple):
     """Those that are spared, and those whose denial alone leaves open whether a log is lost."""
     of_another_account: bool = False
     """Whether the subject is of another account, so that no policy of its own is enough."""
-    lacks: frozenset[str] = NOT_OF_AGENT
+    lacks: frozenset[str] = _LACKS
     """The condition keys that the calls certainly do not have, in lower case."""
     policies_count: bool = False
     """Whether the policies of the resources are judged also where those of IAM allow it."""
@@ -145,7 +147,7 @@ class Agent:
             decrypts = self._calls(_needs.decrypt(key.arn, sessions_only=True), own=own)
             grant, options = f"encryption_key={key.in_python}", (("key", key.given),)
             # The agent calls KMS itself.
-            lacks = NOT_OF_AGENT | BY_NO_SERVICE
+            lacks = _LACKS | BY_NO_SERVICE
             asked.append(Question("encrypt", key.given, decrypts, grant, options, lacks=lacks))
         bucket, group = self.uses.document.log_bucket, self.uses.document.log_group
         if bucket is not None:
