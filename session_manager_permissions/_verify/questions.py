@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from .session import Session
 
 _LACKS: Final = NOT_OF_AGENT | {"aws:multifactorauthpresent"}
-"""The condition keys that turn no denial around, as no call of the agent has them, or as true."""
+"""The condition keys that can't change a denial, in lower case.
+
+No call of the agent has them, or has `aws:MultiFactorAuthPresent` with the value true.
+"""
 _NOT_READ: Final = "the agent can't read how the bucket is encrypted, so it"
 _ENCRYPTION_NOT_READ: Final = {
     True: f"{_NOT_READ} refuses each session",

@@ -233,7 +233,11 @@ class SessionRules:
         return sorted(causes, key=lambda one: not one.ends)
 
     def _cause(self, role: Role, call: AgentCall) -> AgentCall:
-        """Return what to allow: a call, or that which tells an upload the encryption to ask for."""
+        """Return a denied call, or the denied call that causes it.
+
+        An upload may be denied only because it has no encryption header. Then the role lacks the
+        call that reads how the bucket encrypts.
+        """
         asks_for_encryption = call._replace(reads=None)
         if call.reads and self._answer(role, asks_for_encryption) is Answer.ALLOWED:
             return call.reads
