@@ -107,12 +107,11 @@ _MAY_STOP: Final = (
 )
 """All else that names the agent. At the same place in a text, the lists above go first."""
 
-_MENTIONS: Final = re.compile(
-    rf"(?P<starts>{'|'.join(_STARTS)})|(?P<leaves>{'|'.join(_LEAVES)})|"
-    rf"(?P<may_stop>{'|'.join(_MAY_STOP)})",
-    re.IGNORECASE | re.MULTILINE,
+_MENTIONS: Final = (
+    rf"(?im)(?P<starts>{'|'.join(_STARTS)})|(?P<leaves>{'|'.join(_LEAVES)})|"
+    rf"(?P<may_stop>{'|'.join(_MAY_STOP)})"
 )
-"""What scripts do with the agent."""
+"""What scripts do with the agent. It takes long to compile, and few apps have such scripts."""
 
 _CHANGED: Final = "whether the SSM Agent runs, which a script on the instance may change"
 
@@ -211,7 +210,7 @@ def _read(commands: str, text: str) -> Scripts:
     """Return what matters of commands, and of all that is written with them."""
     activates = _ACTIVATES.match(text) is not None
     commands = re.sub(r"(?:\\|\s`)\n", " ", commands)  # in a shell or PowerShell, a line goes on
-    last = {one.lastgroup: one.start() for one in _MENTIONS.finditer(commands)}
+    last = {one.lastgroup: one.start() for one in re.finditer(_MENTIONS, commands)}
     other_way = agent = ""
     if last.get("may_stop", -1) > last.get("starts", -1):
         agent = _CHANGED
