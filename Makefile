@@ -49,9 +49,10 @@ WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_pol
   $(wildcard tests/verify/test_*.py)) $(patsubst %,tests/%.py,test_demo test_examples \
   test_limits test_linters test_lists test_matrix test_messages \
   test_network test_patterns test_quoting test_security \
-  test_tables test_trust test_vocabulary test_cfn_lint readiness/test_check readiness/test_compute \
-  readiness/test_fixes readiness/test_hostile_assemblies readiness/test_list_values \
-  readiness/test_managed_policies readiness/test_names readiness/test_policies \
+  test_tables test_trust test_vocabulary test_cfn_lint readiness/test_boot_order \
+  readiness/test_check readiness/test_compute readiness/test_costs readiness/test_fixes \
+  readiness/test_hostile_assemblies readiness/test_list_values readiness/test_managed_policies \
+  readiness/test_names readiness/test_network readiness/test_policies \
   readiness/test_rules_of_sessions readiness/test_taint readiness/test_templates \
   readiness/test_verdicts readiness/test_what_findings_say readiness/test_worlds)) -k 'not mypy and not pyright'
 

@@ -5,10 +5,8 @@ from typing import Any, Final
 
 from .deployments import NO_VALUE, REGION
 from .judging import att, ref
-from .networks import ANYWHERE, https
+from .networks import ANYWHERE, IDENTITY, https
 from .networks import BLOCK as VPC
-from .policy_table import ALL
-from .reports import inline, profile_and_role
 
 PARAMETERS: Final = {
     "Stage": {"Type": "String", "AllowedValues": ["dev", "test", "prod"], "Default": "dev"},
@@ -117,10 +115,6 @@ BACK: Final = (
     ("allow", ANYWHERE, "6", (1024, 32767)),
     ("deny", ANYWHERE, "6", (3389, 3389)),
 )
-
-
-IDENTITY: Final = profile_and_role(inline(ALL))["Resources"]
-"""A profile whose role has all permissions, so that the network alone decides."""
 
 
 def body(resources: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from .deployments import NO_VALUE
 from .judging import att, on, ref, resource
+from .policy_table import ALL
+from .reports import inline, profile_and_role
 
 Parts = dict[str, Any]
 """Parts of a template by their names, or changes of properties such as `Nat.SubnetId`."""
@@ -63,7 +65,8 @@ def group(*admits: object, egress: object = None, **more: object) -> Parts:
 
 def compute(**changes: object) -> Parts:
     groups = [att("Group", "GroupId")]
-    return part("Instance", **{"SubnetId": ref("Private"), "SecurityGroupIds": groups, **changes})
+    given = {"SubnetId": ref("Private"), "IamInstanceProfile": ref("Profile"), **changes}
+    return part("Instance", **{"SecurityGroupIds": groups, **given})
 
 
 def endpoint(service: str, condition: str = "", /, **changes: object) -> Parts:
@@ -96,6 +99,8 @@ def entry(number: object = 100, *, egress: object = True, **changes: object) -> 
     return part("NetworkAclEntry", **given)
 
 
+IDENTITY: Final = profile_and_role(inline(ALL))["Resources"]
+"""A profile whose role has all permissions, so that the network alone decides."""
 NETWORK: Final = {
     "Vpc": part("VPC", CidrBlock=BLOCK, EnableDnsSupport=True, EnableDnsHostnames="true"),
     "Gateway": part("InternetGateway"),
@@ -111,8 +116,9 @@ NETWORK: Final = {
     "Nat": part("NatGateway", SubnetId=ref("Public"), AllocationId="eipalloc-1"),
     "Group": group(),
     "Instance": compute(),
+    **IDENTITY,
 }
-"""An instance behind a NAT gateway."""
+"""An instance behind a NAT gateway, whose role has all permissions."""
 ENDPOINTS: Final = {
     "PrivateRoute": None,
     "Ssm": endpoint("ssm"),

@@ -11,6 +11,7 @@ from constructs import Construct
 from session_manager_permissions import SessionManagerReadiness
 from tests.conftest import ROOT
 
+from .judging import ref, resource
 from .policy_table import EC2_TRUST, document
 
 Body = dict[str, Any]
@@ -83,6 +84,29 @@ def fix_alone(violation: cdk.PolicyViolation) -> str:
     return fix.removesuffix(link).removesuffix("\n")
 
 
+def write(folder: Path, bodies: Body, at: Body | None = None, **names: str) -> list[str]:
+    """Write an assembly, with a stack of each template `at` its `ACCOUNT/REGION`.
+
+    A template whose name begins with `nested` is a file of a nested stack. The paths are of stacks.
+    """
+    for name, body in bodies.items():
+        (folder / f"{name}.template.json").write_text(json.dumps(body))
+    stacks = [name for name in bodies if not name.startswith("nested")]
+    artifacts = {
+        name: {
+            "type": "aws:cloudformation:stack",
+            "environment": f"aws://{(at or {}).get(name, '111122223333/eu-west-1')}",
+            "properties": {
+                "templateFile": f"{name}.template.json",
+                "stackName": names.get(name, name),
+            },
+        }
+        for name in stacks
+    }
+    (folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
+    return [str(folder / f"{name}.template.json") for name in stacks]
+
+
 class Check:
     """Runs the check on templates that are written here."""
 
@@ -102,22 +126,16 @@ class Check:
         b: str = UNSET,
         name: str = "a",
         region: str = "eu-west-1",
+        at: Body | None = None,
+        **named: object,
     ) -> Report:
-        """Check a template for each body, in the accounts `a` and `b`; `name` is the first's."""
-        accounts = {"a": a, "b": b}
-        files = {key: f"{key}.template.json" for key, _ in zip(accounts, bodies, strict=False)}
-        for file, body in zip(files.values(), bodies, strict=True):
-            self.write(file, body)
-        artifacts = {
-            key: {
-                "type": "aws:cloudformation:stack",
-                "environment": f"aws://{accounts[key]}/{region}",
-                "properties": {"templateFile": file, "stackName": name if key == "a" else "b"},
-            }
-            for key, file in files.items()
-        }
-        (self._folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
-        paths = [str(self._folder / file) for file in files.values()]
+        """Check a template for each body: `a` and `b` in the accounts, others where they are `at`.
+
+        The stack `a` is called `name`.
+        """
+        accounts = {"a": f"{a}/{region}", "b": f"{b}/{region}"}
+        given = dict(zip(accounts, bodies, strict=False)) | named
+        paths = write(self._folder, given, accounts | (at or {}), a=name)
         return Report(paths, strict=strict, network=network)
 
 
@@ -130,22 +148,16 @@ def check_app(construct: Construct, *, strict: bool = False, network: bool = Tru
 
 def profile_and_role(role: Body | None = None, roles: object = None, **more: Body) -> Body:
     """A template with a profile and its role; `more` are further resources."""
-    return {
-        "Resources": {
-            "Profile": {
-                "Type": "AWS::IAM::InstanceProfile",
-                "Properties": {"Roles": [{"Ref": "Role"}] if roles is None else roles},
-            },
-            "Role": {"Type": "AWS::IAM::Role", "Properties": TRUST | (role or {})},
-            **more,
-        }
-    }
+    named = [ref("Role")] if roles is None else roles
+    profile = resource("AWS::IAM::InstanceProfile", Roles=named)
+    made = resource("AWS::IAM::Role", **TRUST | (role or {}))
+    return {"Resources": {"Profile": profile, "Role": made, **more}}
 
 
 def policy(*statements: Body, roles: object = None, **more: object) -> Body:
-    roles = [{"Ref": "Role"}] if roles is None else roles
-    properties = {"PolicyDocument": document(list(statements)), "Roles": roles}
-    return {"Type": "AWS::IAM::Policy", "Properties": properties, **more}
+    named = [ref("Role")] if roles is None else roles
+    written = document(list(statements))
+    return resource("AWS::IAM::Policy", PolicyDocument=written, Roles=named) | more
 
 
 def inline(*statements: Body) -> Body:
@@ -153,7 +165,7 @@ def inline(*statements: Body) -> Body:
 
 
 def machine(**properties: object) -> Body:
-    return {"Type": "AWS::EC2::Instance", "Properties": properties}
+    return resource("AWS::EC2::Instance", **properties)
 
 
 def managed_policy(*statements: Body, **more: object) -> Body:

@@ -1,70 +1,21 @@
 """Which instances and groups may boot before their role has the policy."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 
-from session_manager_permissions import SessionManagerFleet
 from session_manager_permissions import _needs as needs
-from tests.builders import public_vpc
-from tests.roles import owned_role
 
 from .deployments import NO_VALUE
-from .faults import instance, permits
 from .judging import att, each, ref, resource
 from .policy_table import ALL, AWS, CHANNELS_ONLY, DENIED, READY, allow, deny
-from .reports import Body, Check, check_app, inline, machine, policy, profile_and_role
+from .reports import Body, Check, inline, machine, policy, profile_and_role
 
 Found = frozenset[str]
 
 BOOT_ORDER: Final = "boot-order"
 FIRES: Final = frozenset({BOOT_ORDER})
 OURS: Final = CHANNELS_ONLY | {"Sid": needs.CHANNELS.sid}
-
-
-# Apps of CDK that wait, or need not. Those that are late are in `faults` -------------------------
-
-
-def an_instance(stack: cdk.Stack, **given: Any) -> ec2.Instance:  # noqa: ANN401
-    return instance(stack, public_vpc(stack), **given)
-
-
-def excluded_from_a_fleet(stack: cdk.Stack) -> None:
-    server = an_instance(stack)
-    permissions = permits(stack, server.role, allow_registration=True)
-    server.instance.node.add_dependency(permissions)
-    SessionManagerFleet(stack, "Fleet", exclude=[server], allow_registration=True)
-
-
-def fleet_over_what_is_reached_from_the_first_boot(stack: cdk.Stack) -> None:
-    role = an_instance(stack, ssm_session_permissions=True).role
-    core = iam.ManagedPolicy.from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")
-    role.add_managed_policy(core)
-    SessionManagerFleet(stack, "Fleet")
-
-
-def profile_that_waits_for_the_policy(stack: cdk.Stack) -> None:
-    profile = iam.InstanceProfile(stack, "Profile", role=owned_role(stack))
-    an_instance(stack, instance_profile=profile)
-    assert profile.role
-    profile.node.add_dependency(permits(stack, profile.role, allow_registration=True))
-
-
-@pytest.mark.parametrize("build", [
-    excluded_from_a_fleet,
-    fleet_over_what_is_reached_from_the_first_boot,
-    profile_that_waits_for_the_policy,
-])  # fmt: skip
-def test_nothing_is_found_of_what_waits_or_needs_not(
-    stack: cdk.Stack, build: Callable[[cdk.Stack], None]
-) -> None:
-    build(stack)
-
-    assert check_app(stack).rules == READY
 
 
 # Templates ---------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,14 +13,16 @@ import aws_cdk as cdk
 from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions._network.facts import Unknown
-from session_manager_permissions._readiness.compute import Compute
+from session_manager_permissions._readiness.compute import Compute, Launchers
 from session_manager_permissions._readiness.launch import Written
+from session_manager_permissions._readiness.parts import Parts as PartsOf
+from session_manager_permissions._readiness.templates import Assembly
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .deployments import NO_VALUE
-from .judging import att, computes, ref, resource, write
+from .judging import att, ref, resource
 from .networks import PARAMETER
-from .reports import Body, Report
+from .reports import Body, Check, write
 from .test_what_findings_say import OFF, Text
 
 Parts = dict[str, dict[str, Any]]
@@ -71,9 +74,21 @@ def the(compute: Compute) -> Known:
     }
 
 
+def computes(paths: list[str]) -> list[Compute]:
+    """What launches instances, where there is one world."""
+    assembly = Assembly(paths)
+    launchers = Launchers(PartsOf(assembly))
+    found: list[Compute] = []
+    for one in (*launchers.resources, *launchers.templates):
+        if not any(one in compute.launch.uses for compute in found):
+            ((world,), _) = assembly.worlds.each(partial(launchers.of, one))
+            found += world.judged
+    return found
+
+
 def of(folder: Path, **parts: dict[str, Any]) -> list[Known]:
     body = {"Resources": {**NETWORK, **parts}}
-    return [the(compute) for compute in computes(write(folder, Stack=body))]
+    return [the(compute) for compute in computes(write(folder, {"Stack": body}))]
 
 
 # Instances ---------------------------------------------------------------------------------------
@@ -488,12 +503,12 @@ def test_what_is_known_of_compute(tmp_path: Path, snapshot: SnapshotAssertion) -
     assert "\n".join(page) == snapshot(extension_class=Text)
 
 
-def test_batch_by_the_types_that_it_may_have(tmp_path: Path) -> None:
+def test_batch_by_the_types_that_it_may_have(check: Check) -> None:
     resources = {"It": resource(BATCH, ComputeResources={"Type": PARAMETER})}
     for launches, allowed in ((0, ["FARGATE", "FARGATE_SPOT"]), (1, ["FARGATE", "EC2"]), (1, [])):
         given = {"Type": "String", "AllowedValues": allowed} if allowed else {"Type": "String"}
         body = {"Parameters": {"Given": given}, "Resources": resources}
-        assert len(Report(write(tmp_path, Stack=body), strict=False).rules) == launches, allowed
+        assert len(check(body).rules) == launches, allowed
 
 
 def test_product_is_read(tmp_path: Path) -> None:
@@ -501,7 +516,7 @@ def test_product_is_read(tmp_path: Path) -> None:
     url = {"Fn::Sub": f"https://s3.${{AWS::Region}}.amazonaws.com/assets/{hash_}.json"}
     sells = [{"Info": {"LoadTemplateFromURL": url}}]
     product = resource(PRODUCT, ProvisioningArtifactParameters=sells)
-    paths = write(tmp_path, Stack={"Resources": {"It": product}})
+    paths = write(tmp_path, {"Stack": {"Resources": {"It": product}}})
     assets = {"files": {hash_: {"source": {"path": "product.json"}}}}
     (tmp_path / "Stack.assets.json").write_text(json.dumps(assets))
     (tmp_path / "product.json").write_text(json.dumps({"Resources": {"Sold": instance()}}))

@@ -1,12 +1,10 @@
 """What the check reports of compute: each cause once, and what else may give it credentials."""
 
 import json
-import sys
 from base64 import encodebytes
 from collections.abc import Callable
 from gzip import compress
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 import aws_cdk as cdk
@@ -22,24 +20,21 @@ from tests.places import HERE
 from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, by_endpoints
 from .faults import without_an_endpoint_of_messages as without_messages
-from .judging import att, deployed_to, each, nested, on, ref, resource, rows, write
+from .judging import att, each, nested, on, ref, resource, rows
 from .networks import (
     ON,
     PARAMETER,
     STACK,
     VPC_ID,
     Parts,
-    association,
     compute,
     either,
-    group,
     part,
-    subnet,
     templated,
     with_endpoints,
 )
 from .policy_table import ALL, AWS, CHANNELS_ONLY, CORE, NEITHER, READY, UNKNOWN, Found, allow
-from .reports import TRUST, Check, Report, check_app, inline, machine, policy, profile_and_role
+from .reports import TRUST, Check, check_app, inline, machine, policy, profile_and_role, write
 from .test_compute import batch
 
 BARE_COMPUTE: Final = frozenset({"no-instance-profile"})
@@ -71,17 +66,12 @@ def may_assume(service: object, effect: str = "Allow") -> Parts:
 
 def with_role(**changes: Any) -> Parts:  # noqa: ANN401
     """A template whose instance can be reached: behind a NAT gateway, with a profile and a role."""
-    given = {
-        **trusting(EC2),
-        "Profile": resource("AWS::IAM::InstanceProfile", Roles=[ref("Role")]),
-        "Instance": on(compute(IamInstanceProfile=ref("Profile")), ON),
-    }
-    return templated(given | changes)
+    return templated(COMPUTE | changes)
 
 
 def launched(**properties: object) -> Parts:
     """The instance, with other properties."""
-    return {"Instance": compute(**{"IamInstanceProfile": ref("Profile"), **properties})}
+    return {"Instance": compute(**properties)}
 
 
 def bare(**properties: object) -> Parts:
@@ -91,13 +81,12 @@ def bare(**properties: object) -> Parts:
 
 EC2: Final = may_assume("ec2.amazonaws.com")
 RDS: Final = may_assume("rds.amazonaws.com")
-BODY: Final = with_role()["Resources"]
 LATER: Final = json.loads((DATA / "later.json").read_text())
-COMPUTE: Final = {name: BODY[name] for name in ("Role", "Profile", "Instance")}
+COMPUTE: Final = {"Instance": on(compute(), ON)}
 
 
 def test_one_cause_of_many_instances_is_one_finding(check: Check) -> None:
-    parts = {f"Instance{number}": BODY["Instance"] for number in range(3)}
+    parts = {f"Instance{number}": compute() for number in range(3)}
 
     report = check(with_role(PrivateRoute=None, Instance=None, **parts))
 
@@ -477,12 +466,12 @@ def test_commands_about_the_agent(check: Check, does: str, expected: Found) -> N
 
 
 @pytest.mark.parametrize(("there", "expected"), [("Here", UNKNOWN), ("There", BARE_COMPUTE)])
-def test_macro_is_of_its_template(tmp_path: Path, there: str, expected: Found) -> None:
+def test_macro_is_of_its_template(check: Check, there: str, expected: Found) -> None:
     """A macro may change each resource of its own template, and none of another one."""
-    bodies = {"Here": with_role(**bare()), "There": {"Resources": {}}}
+    bodies: Parts = {"Here": with_role(**bare()), "There": {"Resources": {}}}
     bodies[there]["Transform"] = "Macro"
 
-    assert Report(write(tmp_path, **bodies), strict=False).rules == expected
+    assert check(**bodies).rules == expected
 
 
 @pytest.mark.parametrize(("role", "given", "expected", "verdict"), [
@@ -520,12 +509,10 @@ def test_role_of_nodes(
      "444455556666/us-east-1", UNKNOWN),
 ])  # fmt: skip
 def test_default_host_management_is_of_one_region(
-    tmp_path: Path, gives: Parts, environment: str, expected: Found
+    check: Check, gives: Parts, environment: str, expected: Found
 ) -> None:
-    paths = write(tmp_path, Here=with_role(**bare()), There={"Resources": gives})
-    deployed_to(tmp_path, "There", environment)
-
-    assert Report(paths, strict=False).rules == expected
+    there = {"Resources": gives}
+    assert check(Here=with_role(**bare()), There=there, at={"There": environment}).rules == expected
 
 
 # What sessions use -------------------------------------------------------------------------------
@@ -608,58 +595,12 @@ def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
     assert check(with_endpoints(COMPUTE | added)).rules == expected
 
 
-def test_document_of_another_region_says_nothing(tmp_path: Path) -> None:
-    there = {"Resources": {"Document": document(of(OF_KEY))}}
-    paths = write(tmp_path, Here=with_endpoints(COMPUTE), There=there)
+def test_document_of_another_region_says_nothing(check: Check) -> None:
+    here, there = with_endpoints(COMPUTE), {"Resources": {"Document": KEYED}}
 
-    assert Report(paths, strict=False).rules == MISSING
-    deployed_to(tmp_path, "There", "111122223333/us-east-1")
-    assert Report(paths, strict=False).rules == READY
-
-
-# What it costs -----------------------------------------------------------------------------------
-
-
-def calls(paths: list[str], *, network: bool) -> int:
-    """How many functions the check calls: the same on every machine."""
-    count = 0
-
-    def note(_frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    sys.setprofile(note)
-    try:
-        judge_all(Assembly(paths), network=network)
-    finally:
-        sys.setprofile(None)
-    return count
-
-
-def big(number: int) -> Parts:
-    """A template with five resources for each instance: a fifth of them subnets."""
-    parts: Parts = {}
-    for index in range(number):
-        named = {"SubnetId": ref(f"Subnet{index}"), "SecurityGroupIds": [ref(f"Group{index}")]}
-        parts[f"Subnet{index}"] = subnet(f"10.0.{index % 256}.0/24")
-        parts[f"Table{index}"] = part("RouteTable", **VPC_ID)
-        parts[f"Association{index}"] = association(ref(f"Subnet{index}"), ref(f"Table{index}"))
-        parts[f"Group{index}"] = group()
-        parts[f"Instance{index}"] = compute(**named)
-    return with_endpoints(parts)
-
-
-def test_cost_grows_with_the_resources_and_no_faster(tmp_path: Path) -> None:
-    def for_each(machines: int, *, network: bool) -> float:
-        body = big(machines)
-        paths = write(tmp_path, Stack=body)
-        return calls(paths, network=network) / len(body["Resources"])
-
-    small, large = for_each(40, network=True), for_each(400, network=True)
-
-    assert large < 1.1 * small
-    assert large < 220  # of 2,000 resources, 400 of them subnets
-    assert for_each(400, network=False) < large / 2  # the network is what costs here
+    assert check(Here=here, There=there).rules == MISSING
+    elsewhere = {"There": "111122223333/us-east-1"}
+    assert check(Here=here, There=there, at=elsewhere).rules == READY
 
 
 # Across stacks -----------------------------------------------------------------------------------
@@ -731,7 +672,7 @@ def test_profile_of_a_nested_stack_that_something_else_is_given(check: Check) ->
 
 def test_stack_that_is_not_read_is_named_beside_what_is_ready(tmp_path: Path) -> None:
     nests = resource(STACK, TemplateURL="https://example.com/t.json")
-    paths = write(tmp_path, Web=profile_and_role(inline(ALL), Nests=nests))
+    paths = write(tmp_path, {"Web": profile_and_role(inline(ALL), Nests=nests)})
 
     ((ready,), verdicts) = judge_all(Assembly(paths), network=True)
 

@@ -4,7 +4,6 @@ What is too deep or too odd to read can't be known.
 """
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
@@ -15,13 +14,11 @@ from hypothesis import strategies as st
 
 from session_manager_permissions._readiness.check import check as run
 from session_manager_permissions._readiness.templates import Assembly, files
-from session_manager_permissions._readiness.templates.model import Template
 
-from .judging import resource, rows, write
+from .judging import resource, rows
 from .networks import STACK, compute, endpoint, with_endpoints
 from .policy_table import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, Found, allow, deny
 from .reports import NAMED, Body, Check, Report, inline, machine, policy, profile_and_role
-from .test_compute_findings import calls
 from .test_what_findings_say import session
 
 SHELLS: Final = {
@@ -297,111 +294,3 @@ def test_mutated_templates(
     verdicts = run(Assembly([str(tmp_path / "a.template.json")]), network=True)[1]
 
     assert sum(verdicts.values()) <= 2
-
-
-# Cost, counted
-
-
-def waiting(length: int) -> Body:
-    """Instances that wait for each other."""
-    machines = {
-        f"Machine{number}": machine(IamInstanceProfile={"Ref": "Profile"})
-        | ({"DependsOn": f"Machine{number - 1}"} if number else {})
-        for number in range(length)
-    }
-    late = policy(ALL | {"Sid": "SessionManagerChannels"})
-    return profile_and_role(**machines, **{f"Late{number}": late for number in range(3)})
-
-
-def test_each_instance_that_waits_for_another_is_visited_once(
-    check: Check, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    visits, original = [0], Template.mentioned_in
-
-    def counting(*arguments: Any) -> Any:  # noqa: ANN401
-        visits[-1] += 1
-        return original(*arguments)
-
-    monkeypatch.setattr(Template, "mentioned_in", counting)
-    for length in (100, 400):
-        check(waiting(length))
-        visits.append(0)
-
-    assert visits[1] - visits[0] == 300
-
-
-def of_one_role(number: int) -> Body:
-    profile = profile_and_role()["Resources"]["Profile"]
-    return profile_and_role(**{f"Profile{one}": profile for one in range(number)})
-
-
-def of_roles_and_policies(number: int) -> Body:
-    """No role is known."""
-    more: Body = {}
-    for one in range(number):
-        of_role = profile_and_role(roles=[{"Ref": f"Role{one}"}])["Resources"]
-        more |= {f"Role{one}": of_role["Role"], f"Profile{one}": of_role["Profile"]}
-        more[f"Own{one}"] = policy(ALL, roles=[{"Ref": f"Role{one}"}])
-        more[f"Loose{one}"] = policy(allow("s3:*"), roles=[{"Ref": f"Name{one}"}])
-        more[f"Shared{one}"] = policy(allow("ssm:*"), roles=[{"Ref": "Role"}])
-    return profile_and_role(**more)
-
-
-def of_names(number: int) -> Body:
-    number_0 = {"Fn::Select": [0, {"Fn::Split": [",", ",".join(map(str, range(number)))]}]}
-    names = [{"Fn::GetAtt": ["Role", "Arn"]}, {"Ref": "Role"}, {"Ref": "Name"}, number_0]
-    return profile_and_role(**{f"Policy{one}": policy(ALL, roles=names) for one in range(number)})
-
-
-def without_profiles(number: int) -> Body:
-    """Each role might be one that may give each instance a profile."""
-    body = profile_and_role()
-    role, machine = body["Resources"]["Role"], {"Type": "AWS::EC2::Instance"}
-    for one in range(number):
-        body["Resources"] |= {f"Role{one}": role, f"Machine{one}": machine}
-    return body
-
-
-def one_more(folder: Path, body: Callable[[int], Body], few: int = 100, many: int = 200) -> float:
-    """What a profile or a policy more costs."""
-    some, more = (calls(write(folder, Stack=body(number)), network=True) for number in (few, many))
-    return (more - some) / (many - few)
-
-
-@pytest.mark.parametrize("body", [of_one_role, of_roles_and_policies, of_names, without_profiles])
-def test_cost_grows_with_the_size_and_no_faster(
-    tmp_path: Path, body: Callable[[int], Body]
-) -> None:
-    assert one_more(tmp_path, body, 200, 400) < 1.1 * one_more(tmp_path, body)
-
-
-def test_profiles_of_one_role_are_judged_once(tmp_path: Path) -> None:
-    assert one_more(tmp_path, of_one_role) < one_more(tmp_path, of_roles_and_policies) / 4
-
-
-OPENED: Final[dict[str, Callable[[int], Body]]] = {
-    "Fn::Sub": lambda times: policy(ALL, roles=[{"Fn::Sub": "${" * times}]),
-    "Fn::Sub that closes": lambda times: policy(ALL, roles=[{"Fn::Sub": "${a}-" * times}]),
-    "dynamic reference": lambda times: policy(ALL, roles=["{{resolve:" * times]),
-    "dynamic reference that closes": lambda times: policy(ALL, roles=["{{resolve:a}}" * times]),
-    "action": lambda times: policy(allow("${" * times)),
-    "action that closes": lambda times: policy(allow("${a}" * times)),
-    "resource": lambda times: policy(allow("ssm:*", on="${" * times)),
-    "script": lambda times: machine(UserData="ssm -register " * (times // 10)),
-}
-
-
-@pytest.mark.untraced
-@pytest.mark.parametrize("kind", OPENED)
-def test_cost_of_a_text_that_opens_over_and_over(check: Check, kind: str) -> None:
-    """Ten times as long a text takes about ten times as long, and not a hundred times."""
-
-    def took(times: int) -> float:
-        body = profile_and_role(NAMED | inline(ALL), Policy=OPENED[kind](times))
-        start = time.process_time()
-        check(body)
-        return time.process_time() - start
-
-    few, many = (min(took(times) for _ in range(3)) for times in (5_000, 50_000))
-
-    assert many < 40 * few

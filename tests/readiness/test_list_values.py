@@ -1,6 +1,5 @@
 """Lists that a function makes: by `Fn::Split`, by a parameter of a nested stack, by an export."""
 
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -8,11 +7,11 @@ import pytest
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 
 from .deployments import NO_VALUE
-from .judging import att, nested, ref, resource, rows, said_of, write
+from .judging import att, nested, ref, resource, rows
 from .networks import either, templated
 from .policy_table import ALL, CORE, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, Found, deny
-from .reports import Body, Check, Report, inline, managed_policy, policy, profile_and_role
-from .test_network import OPEN
+from .reports import Body, Check, inline, managed_policy, policy, profile_and_role
+from .test_network import OPEN, said
 from .test_network import UNKNOWN as NOT_KNOWN
 
 OTHER: Final = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
@@ -86,7 +85,7 @@ OF_A_ROLE: Final = [
 
 
 @pytest.mark.parametrize(("given", "role", "expected"), rows(OF_A_ROLE))
-def test_lists_of_a_role(tmp_path: Path, given: object, role: Body, expected: Found) -> None:
+def test_lists_of_a_role(check: Check, given: object, role: Body, expected: Found) -> None:
     names = [f"P{number}" for number in range(7)]
     parent = {
         "Parameters": dict.fromkeys(["Open", *names], STRING),
@@ -98,10 +97,10 @@ def test_lists_of_a_role(tmp_path: Path, given: object, role: Body, expected: Fo
         "Parameters": {"Given": STRING if "|" in str(given) else LIST},
         "Mappings": {"Map": {"both": {"arns": [OTHER, CORE]}, "none": {"arns": [OTHER]}}},
     }
-    assert Report(write(tmp_path, Stack=parent, nested=child), strict=False).rules == expected
+    assert check(Stack=parent, nested=child).rules == expected
     parent["Transform"] = "Macro"  # which may change what is given
     expected = UNKNOWN if "Given" in str(role) else expected
-    report = Report(write(tmp_path, Stack=parent, nested=child), strict=False)
+    report = check(Stack=parent, nested=child)
 
     assert report.rules == expected
     assert not any("Fn::Length" in one.description for one in report.findings)
@@ -139,12 +138,12 @@ def test_managed_policies_of_which_a_parameter_chooses_one(
     (joined(",", "Other", ref("Open")), UNKNOWN),
     ("Other,Another", READY),
 ])  # fmt: skip
-def test_roles_of_a_policy(tmp_path: Path, roles: object, expected: Found) -> None:
+def test_roles_of_a_policy(check: Check, roles: object, expected: Found) -> None:
     parent = profile_and_role(
         inline(ALL) | {"RoleName": "Web"}, Nested=nested("nested", Parameters={"Given": roles})
     ) | {"Parameters": {"Open": STRING}}
     child = {"Parameters": {"Given": LIST}, "Resources": {"Policy": policy(deny("*"), roles=GIVEN)}}
-    assert Report(write(tmp_path, Stack=parent, nested=child), strict=False).rules == expected
+    assert check(Stack=parent, nested=child).rules == expected
 
 
 PRIVATE, PUBLIC = ref("Private"), ref("Public")
@@ -154,7 +153,9 @@ def fleet(subnets: object, **group: object) -> Body:
     """Instances in these subnets; a public one gives them no address, so it is no way out."""
     by = {"VPCZoneIdentifier": subnets, "LaunchConfigurationName": ref("Launch")}
     return {
-        "Launch": resource("AWS::AutoScaling::LaunchConfiguration", **group),
+        "Launch": resource(
+            "AWS::AutoScaling::LaunchConfiguration", IamInstanceProfile=ref("Profile"), **group
+        ),
         "Fleet": resource("AWS::AutoScaling::AutoScalingGroup", **by),
     }
 
@@ -173,12 +174,12 @@ def fleet(subnets: object, **group: object) -> Body:
     (split("||", {"Fn::ImportValue": "Subnets"}), OPEN),
     (split("||", {"Fn::ImportValue": "Others"}), NOT_KNOWN),
 ])  # fmt: skip
-def test_lists_of_subnets(tmp_path: Path, subnets: object, expected: str) -> None:
+def test_lists_of_subnets(check: Check, subnets: object, expected: str) -> None:
     body = templated(Instance=None, **fleet(subnets, SecurityGroups=[])) | {
         "Parameters": {"Open": STRING, "OpenList": {"Type": "List<String>"}},
         "Outputs": {"A": {"Value": joined("||", PRIVATE, PRIVATE), "Export": {"Name": "Subnets"}}},
     }
-    assert said_of(tmp_path, Stack=body) == expected
+    assert said(check(Stack=body)) == expected
 
 
 @pytest.mark.parametrize(("given", "expected"), [
@@ -188,11 +189,11 @@ def test_lists_of_subnets(tmp_path: Path, subnets: object, expected: str) -> Non
     (either(joined(",", PRIVATE, PUBLIC), PRIVATE), NOT_KNOWN),
     (either(joined(",", PRIVATE, PUBLIC), joined(",", PUBLIC, PRIVATE)), NO_NETWORK_PATH),
 ])  # fmt: skip
-def test_lists_of_subnets_of_a_nested_stack(tmp_path: Path, given: Body, expected: str) -> None:
-    parameters = {"Subnets": given, "Group": att("Group", "GroupId")}
+def test_lists_of_subnets_of_a_nested_stack(check: Check, given: Body, expected: str) -> None:
+    parameters = {"Subnets": given, "Group": att("Group", "GroupId"), "Profile": ref("Profile")}
     parent = templated(Instance=None, Nested=nested("nested", Parameters=parameters))
     child = {
         "Parameters": {"Subnets": {"Type": "List<AWS::EC2::Subnet::Id>"}, "Group": {}},
         "Resources": fleet(ref("Subnets"), SecurityGroups=[ref("Group")]),
     }
-    assert said_of(tmp_path, Stack=parent, nested=child) == expected
+    assert said(check(Stack=parent, nested=child)) == expected

@@ -1,6 +1,5 @@
 """Where the names of services lead: who resolves them, and what they lead to by private zones."""
 
-from pathlib import Path
 from typing import Any, Final
 
 import botocore.session
@@ -13,7 +12,7 @@ from session_manager_permissions._network.verdicts import (
 )
 from session_manager_permissions._readiness.templates.model import Stack
 
-from .judging import att, deployed_to, on, ref, resource, rows, said, said_of, verdicts, write
+from .judging import att, on, ref, resource, rows
 from .networks import (
     BLOCK,
     ON,
@@ -26,7 +25,8 @@ from .networks import (
     templated,
     with_endpoints,
 )
-from .test_network import OPEN, UNKNOWN, Row, of_ssm
+from .reports import Check
+from .test_network import OPEN, UNKNOWN, Row, of_ssm, said
 
 OTHER: Final = {"Other": part("VPC", CidrBlock="10.1.0.0/16")}
 GIVEN: Final = {"Custom": custom()}
@@ -190,11 +190,11 @@ FIREWALLS: Final[list[Row]] = [
 
 
 @pytest.mark.parametrize(("parts", "expected"), rows([*RESOLVERS, *FIREWALLS]))
-def test_who_answers_for_names(tmp_path: Path, parts: Parts, expected: str) -> None:
+def test_who_answers_for_names(check: Check, parts: Parts, expected: str) -> None:
     """It decides beside a NAT gateway and beside endpoints, and opens nothing that is shut."""
     for body in (templated(parts), with_endpoints(parts)):
-        assert said_of(tmp_path, Stack=body) == expected
-    assert said_of(tmp_path, Stack=templated(parts, PrivateRoute=None)) == NO_NETWORK_PATH
+        assert said(check(body)) == expected
+    assert said(check(templated(parts, PrivateRoute=None))) == NO_NETWORK_PATH
 
 
 MESSAGES: Final = "ssmmessages.eu-west-1.amazonaws.com"
@@ -301,8 +301,8 @@ ADDRESSES: Final[list[Row]] = [
 
 
 @pytest.mark.parametrize(("changes", "expected"), rows([*ZONES, *ADDRESSES]))
-def test_where_names_lead(tmp_path: Path, changes: Parts, expected: str) -> None:
-    assert said_of(tmp_path, Stack=with_endpoints(changes)) == expected
+def test_where_names_lead(check: Check, changes: Parts, expected: str) -> None:
+    assert said(check(with_endpoints(changes))) == expected
 
 
 @pytest.mark.parametrize(
@@ -310,10 +310,10 @@ def test_where_names_lead(tmp_path: Path, changes: Parts, expected: str) -> None
     [({"IpAddressType": "ipv6"}, UNKNOWN), ({"ServiceRegion": "us-east-1"}, OPEN)],
 )
 def test_endpoint_that_may_not_be_used_beside_a_nat(
-    tmp_path: Path, changes: Parts, expected: str
+    check: Check, changes: Parts, expected: str
 ) -> None:
     body = templated(of_ssm(**changes), Admits=group({"IpProtocol": "-1", "CidrIp": BLOCK}))
-    assert said_of(tmp_path, Stack=body) == expected
+    assert said(check(body)) == expected
 
 
 PARTITIONS: Final = botocore.session.get_session().get_data("partitions")["partitions"]
@@ -321,7 +321,7 @@ SUFFIXES: Final = sorted({one["outputs"]["dnsSuffix"] for one in PARTITIONS})
 
 
 @pytest.mark.parametrize("partition", PARTITIONS, ids=lambda one: one["id"])
-def test_names_in_each_partition(tmp_path: Path, partition: dict[str, Any]) -> None:
+def test_names_in_each_partition(check: Check, partition: dict[str, Any]) -> None:
     """A hosted zone is of a service's name where it has the suffix of the partition."""
     own = partition["outputs"]["dnsSuffix"]
     regions = [one for one in partition["regions"] if not one.endswith("-global")]
@@ -329,10 +329,8 @@ def test_names_in_each_partition(tmp_path: Path, partition: dict[str, Any]) -> N
     another = next(one for one in SUFFIXES if one != own)
     for suffix, expected in ((own, OPEN), (another, ENDPOINT_UNREACHABLE)):
         name = f"ssm.{regions[0]}.{suffix}"
-        paths = write(tmp_path, Stack=with_endpoints(zoned(name, record(name))))
-        deployed_to(tmp_path, "Stack", f"111122223333/{regions[0]}")
-        (found,) = verdicts(paths).values()
-        assert said(found) == expected
+        report = check(with_endpoints(zoned(name, record(name))), region=regions[0])
+        assert said(report) == expected
 
 
 def here(service: str) -> dict[str, str]:
@@ -354,8 +352,5 @@ def here(service: str) -> dict[str, str]:
     (templated(blocking(here("ssm"))), UNKNOWN),
     (templated(blocking("sqs.us-east-1.amazonaws.com")), OPEN),
 ])  # fmt: skip
-def test_names_in_a_stack_for_any_region(tmp_path: Path, body: Parts, expected: str) -> None:
-    paths = write(tmp_path, Stack=body)
-    deployed_to(tmp_path, "Stack", "unknown-account/unknown-region")
-    (found,) = verdicts(paths).values()
-    assert said(found) == expected
+def test_names_in_a_stack_for_any_region(check: Check, body: Parts, expected: str) -> None:
+    assert said(check(body, region="unknown-region")) == expected

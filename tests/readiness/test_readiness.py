@@ -3,7 +3,6 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
@@ -12,10 +11,12 @@ from typing import Any, Final
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
 from session_manager_permissions import (
+    SessionManagerFleet,
     SessionManagerPermissions,
     SessionManagerReadiness,
     _limits,
@@ -26,6 +27,16 @@ from tests.conftest import ROOT, TEMPLATES, MakeApp, run_python
 from tests.places import KEY_ID, OTHER_ACCOUNT, key_arn
 from tests.roles import EC2, owned_role
 
+from .faults import (
+    ISOLATED,
+    PUBLIC,
+    Build,
+    endpoints,
+    instance,
+    isolated,
+    reaching,
+    vpc,
+)
 from .judging import att, each, ref, resource
 from .policy_table import (
     ALL,
@@ -129,6 +140,9 @@ def test_verdict_on_templates_as_people_write_them() -> None:
 # Apps of CDK -------------------------------------------------------------------------------------
 
 
+CORE = iam.ManagedPolicy.from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")
+
+
 def profile_of_an_owned_role(scope: cdk.Stack) -> iam.Role:
     role = owned_role(scope)
     iam.InstanceProfile(scope, "Profile", role=role)
@@ -157,15 +171,88 @@ def alias_of_cdk(stack: cdk.Stack) -> None:
     iam.Grant.add_to_principal(grantee=role, actions=["kms:Decrypt"], resource_arns=[alias.key_arn])
 
 
-@pytest.mark.parametrize(("build", "found"), [
-    (bastion_host, READY),
-    (our_construct_with_keys, READY),
-    (alias_of_cdk, frozenset({"key-not-by-arn"})),
-])  # fmt: skip
-def test_apps(stack_here: cdk.Stack, build: Callable[[cdk.Stack], object], found: Found) -> None:
+def an_instance(stack: cdk.Stack, **given: Any) -> ec2.Instance:  # noqa: ANN401
+    return instance(stack, public_vpc(stack), **given)
+
+
+def excluded_from_a_fleet(stack: cdk.Stack) -> None:
+    server = an_instance(stack)
+    server.instance.node.add_dependency(permits(stack, server.role))
+    SessionManagerFleet(stack, "Fleet", exclude=[server], allow_registration=True)
+
+
+def fleet_over_what_is_reached_from_the_first_boot(stack: cdk.Stack) -> None:
+    an_instance(stack, ssm_session_permissions=True).role.add_managed_policy(CORE)
+    SessionManagerFleet(stack, "Fleet")
+
+
+def profile_that_waits_for_the_policy(stack: cdk.Stack) -> None:
+    profile = iam.InstanceProfile(stack, "Profile", role=owned_role(stack))
+    an_instance(stack, instance_profile=profile)
+    assert profile.role
+    profile.node.add_dependency(permits(stack, profile.role))
+
+
+def in_addresses_of_ipam(stack: cdk.Stack) -> None:
+    addresses = ec2.IpAddresses.aws_ipam_allocation(
+        ipv4_ipam_pool_id="ipam-pool-1",
+        ipv4_netmask_length=16,
+        default_subnet_ipv4_netmask_length=24,
+    )
+    network = isolated(stack, ip_addresses=addresses)
+    instance(stack, network, vpc_subnets=ISOLATED, role=reaching(stack))
+    endpoints(network)
+
+
+def dual_stack(stack: cdk.Stack) -> None:
+    network = vpc(stack, ip_protocol=ec2.IpProtocol.DUAL_STACK)
+    instance(stack, network, vpc_subnets=PUBLIC, role=reaching(stack))
+
+
+def nodes_of_eks(stack: cdk.Stack) -> None:
+    cluster = eks.Cluster(
+        stack,
+        "Cluster",
+        version=eks.KubernetesVersion.V1_32,
+        vpc=vpc(stack),
+        default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
+        default_capacity=0,
+    )
+    cluster.add_nodegroup_capacity("Nodes", node_role=reaching(stack))
+
+
+APPS: Final[dict[Found, tuple[Build, ...]]] = {
+    READY: (
+        *(bastion_host, our_construct_with_keys, excluded_from_a_fleet, in_addresses_of_ipam),
+        *(fleet_over_what_is_reached_from_the_first_boot, profile_that_waits_for_the_policy),
+        nodes_of_eks,
+    ),
+    UNKNOWN: (dual_stack,),
+    frozenset({"key-not-by-arn"}): (alias_of_cdk,),
+}
+"""Apps that are not in `faults`."""
+
+
+@pytest.mark.parametrize(("build", "found"), each(APPS))
+def test_apps(stack_here: cdk.Stack, build: Build, found: Found) -> None:
     build(stack_here)
 
     assert check_app(stack_here).rules == found
+
+
+def test_nat_instance_is_open_itself_and_what_is_behind_it_is_not_known(
+    stack_here: cdk.Stack,
+) -> None:
+    nat = ec2.NatProvider.instance_v2(instance_type=ec2.InstanceType("t3.micro"))
+    instance(stack_here, vpc(stack_here, nat_gateway_provider=nat))
+    for one in stack_here.node.find_all():
+        if isinstance(one, iam.Role):
+            one.add_managed_policy(CORE)
+
+    (finding,) = check_app(stack_here).findings
+
+    assert finding.logical_id.startswith("Instance")
+    assert "depends on the instance 'VpcPublicSubnet1NatInstance" in finding.description
 
 
 def test_account_of_another_stack_does_not_matter_to_a_reference(make_app: MakeApp) -> None:

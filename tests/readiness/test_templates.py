@@ -10,8 +10,8 @@ from session_manager_permissions._readiness.templates import Assembly
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, shortest, text
 from session_manager_permissions._readiness.templates.model import ReturnValue, Template
 
-from .judging import deployed_to, ref, resource
-from .judging import write as assembly_of
+from .judging import ref, resource
+from .reports import write as assembly_of
 
 NO_VALUE = ref("AWS::NoValue")
 STACK: Final = "AWS::CloudFormation::Stack"
@@ -65,9 +65,8 @@ def behind(assembly: Assembly, template: Template, written: object) -> str | Non
 
 def test_exports_are_those_of_the_account_and_region(tmp_path: Path) -> None:
     exporting = {"Outputs": {"O": exported("name", "shared")}}
-    paths = assembly_of(tmp_path, a=exporting, b=exporting, c={})
-    for name, region in (("a", "eu-west-1"), ("b", "eu-west-2"), ("c", "eu-west-1")):
-        deployed_to(tmp_path, name, f"1/{region}")
+    where = {"a": "1/eu-west-1", "b": "1/eu-west-2", "c": "1/eu-west-1"}
+    paths = assembly_of(tmp_path, {"a": exporting, "b": exporting, "c": {}}, where)
 
     assembly = Assembly(paths)
 
@@ -119,9 +118,10 @@ def test_outputs_of_a_stack_by_its_name(tmp_path: Path, asked: object, found: st
         "twice": ("twice", "1/eu-west-1"),
         "twice_again": ("twice", "1/eu-west-1"),
     }
-    paths = assembly_of(tmp_path, **{key: {"Outputs": {"Name": {"Value": key}}} for key in stacks})
-    for key, (name, environment) in stacks.items():
-        deployed_to(tmp_path, key, environment, stackName=name)
+    bodies = {key: {"Outputs": {"Name": {"Value": key}}} for key in stacks}
+    where = {key: environment for key, (_, environment) in stacks.items()}
+    names = {key: name for key, (name, _) in stacks.items()}
+    paths = assembly_of(tmp_path, bodies, where, **names)
 
     assembly = Assembly(paths)
 

@@ -1,17 +1,14 @@
 """A verdict holds in every world that the conditions of templates allow, and in no other."""
 
-import runpy
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 from session_manager_permissions._readiness.worlds import MOST, NoSuchDeployment, Worlds
-from tests.conftest import ROOT
 
-from .judging import att, on, ref, resource, rows, verdict_of, write
+from .judging import att, on, ref, resource, rows
 from .networks import (
     ON,
     STACK,
@@ -39,7 +36,6 @@ from .policy_table import (
     deny,
 )
 from .reports import Body, Check, inline, machine, policy, profile_and_role
-from .test_compute_findings import calls
 
 
 def equals(one: object, other: object) -> Body:
@@ -303,32 +299,12 @@ def test_a_deployment_that_cloudformation_refuses_is_no_world(check: Check) -> N
     part("VPCBlockPublicAccessOptions", InternetGatewayBlockMode=att("Part", "X")),
     resource("AWS::Route53::HostedZone", Name=att("Part", "X")),
 ])  # fmt: skip
-def test_what_a_world_lacks_may_refer_to_more_that_it_lacks(tmp_path: Path, lacked: Body) -> None:
+def test_what_a_world_lacks_may_refer_to_more_that_it_lacks(check: Check, lacked: Body) -> None:
     others = {"Other": part("VPC", ON), "Part": part("Subnet", ON, VpcId=ref("Other"))}
     body = templated(others, PrivateRoute=on(route(**TO_NAT)), Lacked=on(lacked))
 
-    assert "the condition 'Production'" in verdict_of(tmp_path, Stack=body).decides
-
-
-def test_cost_of_conditions_that_are_independent(tmp_path: Path) -> None:
-    """Of four conditions each part of a path tells two apart, or three, and not all 16 worlds."""
-    benchmark = runpy.run_path(str(ROOT / "benchmarks" / "readiness.py"))
-    without, with_four = (
-        calls(write(tmp_path, Stack=benchmark[make](400)), network=True)
-        for make in ("template", "on_conditions")
-    )
-
-    assert with_four < 3 * without
-
-
-def test_cost_of_a_map_that_a_script_reads_over_and_over(tmp_path: Path) -> None:
-    def of_rows(number: int) -> int:
-        body = of_regions(number)
-        given = body["Resources"]["Instance"]["Properties"]
-        given["UserData"] = {"Fn::Base64": {"Fn::Join": ["", [given["ImageId"]] * 20]}}
-        return calls(write(tmp_path, Stack=body), network=True)
-
-    assert of_rows(32) < 20 * of_rows(2)
+    found = check(body).only("cannot-be-known").description
+    assert "on the condition 'Production'" in found
 
 
 def test_part_that_no_deployment_has_in_some_worlds() -> None:

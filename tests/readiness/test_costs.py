@@ -1,0 +1,165 @@
+"""What the check costs: the calls of functions, of which there are as many on every machine."""
+
+import runpy
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import pytest
+
+from session_manager_permissions._readiness.check import check as judge_all
+from session_manager_permissions._readiness.templates import Assembly
+from tests.conftest import ROOT
+
+from .judging import att, ref
+from .networks import IDENTITY, VPC_ID, association, compute, group, part, subnet, with_endpoints
+from .policy_table import ALL, allow
+from .reports import NAMED, Body, Check, inline, machine, policy, profile_and_role, write
+from .test_worlds import of_regions
+
+
+def calls(folder: Path, body: Body, *, network: bool = True) -> int:
+    """How many functions the check of a template calls."""
+    count = 0
+
+    def note(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    paths = write(folder, {"Stack": body})
+    sys.setprofile(note)
+    try:
+        judge_all(Assembly(paths), network=network)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def of_instances(number: int) -> Body:
+    """A template with five resources for each instance: a fifth of them subnets."""
+    parts: Body = dict.fromkeys(IDENTITY)
+    for index in range(number):
+        named = {"SubnetId": ref(f"Subnet{index}"), "SecurityGroupIds": [ref(f"Group{index}")]}
+        parts[f"Subnet{index}"] = subnet(f"10.0.{index % 256}.0/24")
+        parts[f"Table{index}"] = part("RouteTable", **VPC_ID)
+        parts[f"Association{index}"] = association(ref(f"Subnet{index}"), ref(f"Table{index}"))
+        parts[f"Group{index}"] = group()
+        parts[f"Instance{index}"] = compute(**named, IamInstanceProfile=None)
+    return with_endpoints(parts)
+
+
+def waiting(number: int) -> Body:
+    """Instances that wait for each other."""
+    given = {"IamInstanceProfile": ref("Profile")}
+    late = policy(ALL | {"Sid": "SessionManagerChannels"})
+    parts = {f"Late{one}": late for one in range(3)} | {"Machine0": machine(**given)}
+    for one in range(1, number):
+        parts[f"Machine{one}"] = machine(**given) | {"DependsOn": f"Machine{one - 1}"}
+    return profile_and_role(**parts)
+
+
+def of_one_role(number: int) -> Body:
+    profile = profile_and_role()["Resources"]["Profile"]
+    return profile_and_role(**{f"Profile{one}": profile for one in range(number)})
+
+
+def of_roles_and_policies(number: int) -> Body:
+    """No role is known."""
+    more: Body = {}
+    for one in range(number):
+        of_role = profile_and_role(roles=[ref(f"Role{one}")])["Resources"]
+        more |= {f"Role{one}": of_role["Role"], f"Profile{one}": of_role["Profile"]}
+        more[f"Own{one}"] = policy(ALL, roles=[ref(f"Role{one}")])
+        more[f"Loose{one}"] = policy(allow("s3:*"), roles=[ref(f"Name{one}")])
+        more[f"Shared{one}"] = policy(allow("ssm:*"))
+    return profile_and_role(**more)
+
+
+def of_names(number: int) -> Body:
+    number_0 = {"Fn::Select": [0, {"Fn::Split": [",", ",".join(map(str, range(number)))]}]}
+    names = [att("Role", "Arn"), ref("Role"), ref("Name"), number_0]
+    return profile_and_role(**{f"Policy{one}": policy(ALL, roles=names) for one in range(number)})
+
+
+def without_profiles(number: int) -> Body:
+    """Each role might be one that may give each instance a profile."""
+    role = profile_and_role()["Resources"]["Role"]
+    roles = {f"Role{one}": role for one in range(number)}
+    return profile_and_role(**roles, **{f"Machine{one}": machine() for one in range(number)})
+
+
+def with_a_script(number: int) -> Body:
+    """A script that reads a map of that many rows over and over."""
+    body = of_regions(number)
+    given = body["Resources"]["Instance"]["Properties"]
+    given["UserData"] = {"Fn::Base64": {"Fn::Join": ["", [given["ImageId"]] * 20]}}
+    return body
+
+
+def of_the_benchmark(made: str) -> Body:
+    body: Body = runpy.run_path(str(ROOT / "benchmarks" / "readiness.py"))[made](400)
+    return body
+
+
+COSTS: Final[dict[str, tuple[Callable[[Any], Body], object, object, float]]] = {
+    # what makes a template of so many, few and many, and how often the calls of few
+    "instances": (of_instances, 40, 400, 11),
+    "instances that wait for each other": (waiting, 100, 400, 5.5),
+    "profiles of one role": (of_one_role, 100, 400, 4.4),
+    "roles and policies": (of_roles_and_policies, 100, 400, 4.4),
+    "policies that name several roles": (of_names, 100, 400, 4.4),
+    "instances without profiles": (without_profiles, 100, 400, 4.4),
+    "rows of a map that a script reads": (with_a_script, 2, 32, 20),
+    # Of four conditions each part of a path tells two apart, or three, and not all 16 worlds.
+    "conditions that are independent": (of_the_benchmark, "template", "on_conditions", 3),
+}
+
+
+@pytest.mark.parametrize("of", COSTS)
+def test_cost_grows_with_the_size_and_no_faster(tmp_path: Path, of: str) -> None:
+    make, few, many, factor = COSTS[of]
+
+    of_few, of_many = (calls(tmp_path, make(number)) for number in (few, many))
+
+    assert of_many < factor * of_few
+
+
+def test_cost_of_a_resource_and_of_a_profile(tmp_path: Path) -> None:
+    large = of_instances(400)
+    whole, without = (calls(tmp_path, large, network=one) for one in (True, False))
+
+    assert whole < 220 * len(large["Resources"])  # of 2,000 resources, 400 of them subnets
+    assert without < whole / 2  # the network is what costs here
+    one, several = (calls(tmp_path, make(100)) for make in (of_one_role, of_roles_and_policies))
+    assert one < several / 3  # profiles of one role are judged once
+
+
+OPENED: Final[dict[str, Callable[[int], Body]]] = {
+    "Fn::Sub": lambda times: policy(ALL, roles=[{"Fn::Sub": "${" * times}]),
+    "Fn::Sub that closes": lambda times: policy(ALL, roles=[{"Fn::Sub": "${a}-" * times}]),
+    "dynamic reference": lambda times: policy(ALL, roles=["{{resolve:" * times]),
+    "dynamic reference that closes": lambda times: policy(ALL, roles=["{{resolve:a}}" * times]),
+    "action": lambda times: policy(allow("${" * times)),
+    "action that closes": lambda times: policy(allow("${a}" * times)),
+    "resource": lambda times: policy(allow("ssm:*", on="${" * times)),
+    "script": lambda times: machine(UserData="ssm -register " * (times // 10)),
+}
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("kind", OPENED)
+def test_cost_of_a_text_that_opens_over_and_over(check: Check, kind: str) -> None:
+    """Ten times as long a text takes about ten times as long, and not a hundred times."""
+
+    def took(times: int) -> float:
+        body = profile_and_role(NAMED | inline(ALL), Policy=OPENED[kind](times))
+        start = time.process_time()
+        check(body)
+        return time.process_time() - start
+
+    few, many = (min(took(times) for _ in range(3)) for times in (5_000, 50_000))
+
+    assert many < 40 * few
