@@ -13,7 +13,6 @@ from session_manager_permissions import _needs
 
 from .managed_policies import aws_managed
 from .policies import actions_of, may_match_any
-from .templates.conditions import certainly_differ, without_the_same
 from .templates.functions import (
     UNKNOWN,
     Candidate,
@@ -37,6 +36,7 @@ from .templates.model import (
     name_in,
     reference_to,
 )
+from .templates.texts import certainly_differ, without_the_same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

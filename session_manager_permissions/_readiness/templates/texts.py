@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from ipaddress import IPv4Network
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
 from .functions import UNKNOWN, split_dynamic, text
@@ -142,3 +142,29 @@ def stripped(value: Value) -> Value:
         if parts and isinstance(parts[end], str):
             parts[end] = strip(str(parts[end]))
     return tuple(part for part in parts if part)
+
+
+def certainly_differ(one: Value, other: Value) -> bool:
+    """Tell whether two texts that begin and end differently have different values."""
+    match one, other:
+        case ((str(), *_), (str(), *_)) | ((*_, str()), (*_, str())):
+            return True
+        case ((), (*parts,)) | ((*parts,), ()):
+            # the text of a resource's reference is never empty
+            return not all(isinstance(part, Unresolved) for part in parts)
+    return False
+
+
+def without_the_same(one: Value, other: Value) -> tuple[Value, Value]:
+    """Return two texts without what they begin and end with alike."""
+    pair = [_characters(one), _characters(other)]
+    for _ in range(2):  # the second time from the end
+        same = takewhile(lambda both: both[0] == both[1], zip(*pair, strict=False))
+        number = len([*same])
+        pair = [several[number:][::-1] for several in pair]
+    return merged(pair[0]), merged(pair[1])
+
+
+def _characters(value: Value) -> list[str | ReturnValue | Unresolved]:
+    """Return the characters of a value, and the parts of it that are not known."""
+    return [one for part in value for one in (part if isinstance(part, str) else (part,))]

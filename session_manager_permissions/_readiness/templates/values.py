@@ -12,7 +12,6 @@ from session_manager_permissions import _patterns
 from session_manager_permissions._readiness.worlds import Worlds, only_if
 
 from . import texts
-from .conditions import Conditions
 from .files import Files
 from .functions import (
     NO_VALUE,
@@ -81,9 +80,8 @@ class Assembly(Files):
             "Ref": self._reference,
         }
         """Each reads a function of a template, and returns None if its value is not known."""
-        conditions = Conditions(self.worlds, self.value)
         for template in self.templates:
-            template.holds = partial(conditions.holds, template)
+            template.holds = partial(self.holds, template)
             template.entries = partial(self.entries, template)
             template.value = partial(self.value, template)
             for resource in template.resources.values():
@@ -106,6 +104,45 @@ class Assembly(Files):
         if found is not None:
             return found
         return (Unresolved(template, json.dumps(expression, sort_keys=True)),)
+
+    def holds(self, template: Template, name: object) -> bool:
+        """Tell whether a condition of a template holds; ask the world if that is open."""
+        called = str(name)
+        written = name if isinstance(name, dict) else template.conditions.get(called)
+        key = "condition", template, called
+        try:
+            return self.worlds.once(key, lambda: self._evaluated(template, written, called))
+        except RecursionError:  # CloudFormation refuses a condition that refers to itself
+            return False
+
+    def _evaluated(self, template: Template, written: object, name: str) -> bool:
+        match intrinsic(written):
+            case "Fn::And", [*several]:
+                return all(self._evaluated(template, one, name) for one in several)
+            case "Fn::Or", [*several]:
+                return any(self._evaluated(template, one, name) for one in several)
+            case "Fn::Not", [one]:
+                return not self._evaluated(template, one, name)
+            case "Fn::Equals", [one, other]:
+                values = self.value(template, one), self.value(template, other)
+                return self._are_equal(*values, f"the condition {name!r}")
+        match written:
+            case {"Condition": str(other)}:
+                return self.holds(template, other)
+        return self.worlds.is_true(("condition", template, name), f"the condition {name!r}")
+
+    def _are_equal(self, one: Value, other: Value, decider: str) -> bool:
+        one, other = texts.without_the_same(one, other)
+        if not one and not other:
+            return True
+        if texts.certainly_differ(one, other):
+            return False
+        for unknown, known in ((one, other), (other, one)):
+            match unknown, known:
+                case (Unresolved() as part,), () | (str(),):
+                    text = frozenset({"".join(map(str, known))})
+                    return self.worlds.is_one_of(part, text, decider, part.allowed)
+        return self.worlds.is_true(("equal", frozenset({one, other})), decider)
 
     def text(self, template: Template, expression: object) -> str:
         """Return the value of an expression, with `UNKNOWN` for what only the deployment knows."""
@@ -134,7 +171,10 @@ class Assembly(Files):
         return parsed(found) if isinstance(found, str) else found
 
     def settled(self, value: Value) -> Value:
-        """Return a value. A parameter in it with `AllowedValues` has that of the current world."""
+        """Return a value for the world that is judged.
+
+        A parameter in it that has `AllowedValues` is replaced by the value that it has there.
+        """
         return merged(map(self._settled, value))
 
     def _settled(self, part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolved:
