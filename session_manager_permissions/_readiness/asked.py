@@ -23,17 +23,9 @@ if TYPE_CHECKING:
 
 _OF_ANOTHER: Final = ", whose Resource is of another partition, which IAM refuses"
 _INSTANCE: Final = "arn:aws:ec2:${AWS::Region}:${AWS::AccountId}:instance/i-+7f0c2a9b1d3e4f56"
-"""An instance that no pattern is about alone."""
-_OF_THEMSELVES: Final = (
-    "AWS::DynamoDB::",
-    "AWS::IAM::",
-    "AWS::KMS::",
-    "AWS::Lambda::",
-    "AWS::Logs::",
-    "AWS::S3::",
-    "AWS::SNS::",
-    "AWS::SQS::",
-    "AWS::SecretsManager::",
+"""An id that no policy names: a pattern that matches it matches every instance."""
+_OF_THEMSELVES: Final = re.compile(
+    "AWS::(DynamoDB|IAM|KMS|Lambda|Logs|S3|SNS|SQS|SecretsManager)::"
 )
 """Services whose resources return no ARN and no name of another resource.
 
@@ -197,5 +189,5 @@ def _resources_in(value: Value) -> set[Resource]:
     return {
         part.resource
         for part in value
-        if isinstance(part, ReturnValue) and part.resource.type.startswith(_OF_THEMSELVES)
+        if isinstance(part, ReturnValue) and _OF_THEMSELVES.match(part.resource.type)
     }

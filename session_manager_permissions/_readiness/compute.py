@@ -86,23 +86,10 @@ _OPTIONS: Final = {
 https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
 """
 
-_NEVER_LAUNCH: Final = (
-    "AWS::CloudFormation::",
-    "AWS::Config::",
-    "AWS::DMS::",
-    "AWS::DeviceFarm::",
-    "AWS::EC2::EIP",
-    "AWS::EC2::InternetGateway",
-    "AWS::EC2::NatGateway",
-    "AWS::EC2::Network",
-    "AWS::EC2::Route",
-    "AWS::EC2::SecurityGroup",
-    "AWS::EC2::Subnet",
-    "AWS::EC2::VPC",
-    "AWS::IAM::",
-    "AWS::SecurityHub::",
-    "Custom::",
-    *APART,
+_NEVER_LAUNCH: Final = re.compile(
+    r"Custom::|AWS::(CloudFormation|Config|DMS|DeviceFarm|IAM|SecurityHub)\b|"
+    "AWS::EC2::(EIP|InternetGateway|NatGateway|Network|Route|SecurityGroup|Subnet|VPC)|"
+    + APART.pattern
 )
 """Types that launch no instances under a profile that they name, unless their code does: `in_code`
 looks for that. Those of AWS DMS and of Device Farm name another kind of profile.
@@ -169,7 +156,7 @@ class Launchers:
         """What launches instances, without the launch templates."""
         read = {*self._read, *STACKS, TEMPLATE, CONFIGURATION}
         others = [one for one in self._parts.by_type if one not in read]
-        others = [one for one in others if not one.startswith(_NEVER_LAUNCH)]
+        others = [one for one in others if not _NEVER_LAUNCH.match(one)]
         may_launch = (*self._parts.of_types(others), *self.stacks)
         found = self._parts.of_types(self._read)
         found += (one for one in may_launch if self._has_profile(one, one.written))
@@ -503,7 +490,7 @@ def _images(resource: Resource, data: dict[str, Any], base: Launch) -> list[Writ
 def _may_launch(stack: Resource) -> bool:
     """Whether the template of a stack, which is not read, may have compute."""
     types = types_deployed(stack)
-    return any(one in STACKS or not one.startswith(_NEVER_LAUNCH) for one in types)
+    return any(one in STACKS or not _NEVER_LAUNCH.match(one) for one in types)
 
 
 _FARGATE: Final = frozenset({"FARGATE", "FARGATE_SPOT"})

@@ -32,12 +32,10 @@ _GIVES_ADDRESS: Final = [
 """What gives an instance or a network interface an Elastic IP address."""
 _HOLDS: Final = re.compile("AllocationIds?$|^(ElasticIp|EIP)$|^EndpointId$")
 """The properties by which a resource takes an Elastic IP address, or gives it to an instance."""
-_GIVE_ON: Final = (
-    "AWS::CloudFormation::CustomResource",
-    "AWS::CloudFormation::Stack",
-    "AWS::Serverless::Application",
+_KEEP: Final = re.compile(
+    "AWS::(?!(CloudFormation::(CustomResource|Stack)|Serverless::Application)$)"
 )
-"""The types that may give such an address to something else."""
+"""The types that keep such an address: the others may give it to something else."""
 _GROUPS: Final = ("SecurityGroupIds", "SecurityGroups", "GroupSet", "Groups")
 """The properties of an instance, and of a network interface, that name security groups."""
 _INDEXES: Final = ("DeviceIndex", "NetworkCardIndex")
@@ -260,10 +258,9 @@ class LaunchReader:
     @cached_property
     def _held(self) -> set[Resource]:
         """The addresses that resources of other types are given, such as a NAT gateway."""
-        of_aws = [one for one in self.parts.by_type if one.startswith("AWS::")]
         return {
             address
-            for resource in self.parts.of_types(one for one in of_aws if one not in _GIVE_ON)
+            for resource in self.parts.of_types([*filter(_KEEP.match, self.parts.by_type)])
             for one in mappings_in(resource.written)
             for name in dict.keys(one)
             if _HOLDS.search(name)

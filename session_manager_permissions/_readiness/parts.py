@@ -46,18 +46,12 @@ CLUSTERS: Final = ("AWS::EKS::Cluster", "Custom::AWSCDK-EKS-Cluster")
 GROUP: Final = PartKind("security group", ("AWS::EC2::SecurityGroup", *VPC.types, *CLUSTERS))
 """A VPC stands for its default group, and a cluster of EKS for the group that EKS makes for it."""
 
-_CUSTOM: Final = "AWS::CloudFormation::CustomResource"
 RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
 """What CDK makes for `restrict_default_security_group`: it empties a VPC's default group."""
 
-_KNOWN: Final = (
-    "AWS::",
-    "Custom::AWSCDK-EKS",
-    "Custom::CDKBucketDeployment",
-    "Custom::CrossRegionExport",
-    "Custom::S3AutoDeleteObjects",
-    "Custom::S3BucketNotifications",
-    RESTRICTED,
+_KNOWN: Final = re.compile(
+    rf"AWS::(?!CloudFormation::CustomResource$)|{UNKNOWN}|{RESTRICTED}|Custom::(AWSCDK-EKS|"
+    "CDKBucketDeployment|CrossRegionExport|S3AutoDeleteObjects|S3BucketNotifications)"
 )
 """How the names of those types begin that change no other resource in a way that matters here."""
 
@@ -101,9 +95,7 @@ class Parts:
     @cached_property
     def custom(self) -> list[Resource]:
         """The resources that may do anything: custom resources, and types that are not of AWS."""
-        known = (*_KNOWN, UNKNOWN)
-        types = [one for one in self.by_type if one == _CUSTOM or not one.startswith(known)]
-        return self.of_types(types)
+        return self.of_types([one for one in self.by_type if not _KNOWN.match(one)])
 
     @cached_property
     def all_written(self) -> str:

@@ -212,7 +212,7 @@ class Template:
         """The types of resource that each of them makes, with `UNKNOWN` for any type."""
         written = listed([body.get("Transform"), body.get(MACRO)])
         macros = [text(mapping(one).get("Name", one)) for one in written]
-        self.transforms = [name for name in macros if name not in _HARMLESS_TRANSFORMS]
+        self.transforms = [name for name in macros if not _HARMLESS_TRANSFORMS.fullmatch(name)]
         """The macros that may change the template in any way."""
 
     def has(self, condition: object) -> bool:
@@ -239,11 +239,7 @@ class Template:
     @property
     def makers(self) -> list[str]:
         """The loops and the macros that may make a part of what is judged."""
-        return [
-            name
-            for name, types in self.types_made.items()
-            if not all(one.startswith(APART) for one in types)
-        ]
+        return [name for name, types in self.types_made.items() if not all(map(APART.match, types))]
 
     @cached_property
     def disclosed(self) -> frozenset[Resource]:
@@ -254,7 +250,7 @@ class Template:
         """
         found = self.mentioned_in([self.outputs, self.made_later])
         for resource in self.resources.values():
-            if not resource.type.startswith(_NEVER_STORE):
+            if not _NEVER_STORE.match(resource.type):
                 found += resource.mentions
         return frozenset(found)
 
@@ -270,59 +266,26 @@ class Template:
         ]
 
 
-APART: Final = (
-    "AWS::ApiGateway",
-    "AWS::AppSync::",
-    "AWS::ApplicationAutoScaling::",
-    "AWS::Backup::",
-    "AWS::CertificateManager::",
-    "AWS::CloudFront::",
-    "AWS::CloudTrail::",
-    "AWS::CloudWatch::",
-    "AWS::CodeBuild::",
-    "AWS::Cognito::",
-    "AWS::DynamoDB::",
-    "AWS::ECR::",
-    "AWS::EFS::",
-    "AWS::ElastiCache::",
-    "AWS::ElasticLoadBalancing",
-    "AWS::Events::",
-    "AWS::KMS::",
-    "AWS::Kinesis",
-    "AWS::Lambda::",
-    "AWS::Logs::",
-    "AWS::S3::",
-    "AWS::SNS::",
-    "AWS::SQS::",
-    "AWS::SSM::Parameter",
-    "AWS::SecretsManager::",
-    "AWS::StepFunctions::",
-    "AWS::WAFv2::",
+APART: Final = re.compile(
+    r"AWS::(ApiGateway(V2)?|AppSync|ApplicationAutoScaling|Backup|CertificateManager|CloudFront|"
+    r"CloudTrail|CloudWatch|CodeBuild|Cognito|DynamoDB|ECR|EFS|ElastiCache|"
+    r"ElasticLoadBalancing(V2)?|Events|KMS|Kinesis(Analytics(V2)?|Firehose|Video)?|Lambda|Logs|S3|"
+    r"SNS|SQS|SSM::Parameter|SecretsManager|StepFunctions|WAFv2)\b"
 )
 """Types whose resources launch nothing, and are no part of a network or a role."""
 
-_NEVER_STORE: Final = (
-    "AWS::AutoScaling::",
-    "AWS::EC2::",
-    "AWS::ECS::TaskDefinition",
-    "AWS::EKS::Cluster",
-    "AWS::EKS::Nodegroup",
-    "AWS::IAM::",
-    "AWS::KMS::",
-    "AWS::S3::",
+_NEVER_STORE: Final = re.compile(
+    r"AWS::(AutoScaling|EC2|ECS::TaskDefinition|EKS::(Cluster|Nodegroup)|IAM|KMS|S3)\b"
 )
 """Services and types whose resources don't give a role's name back by `Ref` or `Fn::GetAtt`."""
 
 LABELS: Final = ("AssociationName", "Description", "EventPattern", "Tags", "VersionDescription")
 """The properties that only describe a resource, or the events that it waits for."""
 
-_HARMLESS_TRANSFORMS: Final = {
-    "AWS::CodeDeployBlueGreen",
-    "AWS::LanguageExtensions",
-    "AWS::SecretsManager-2020-07-23",
-    "AWS::SecretsManager-2024-09-16",
-    "AWS::Serverless-2016-10-31",
-}
+_HARMLESS_TRANSFORMS: Final = re.compile(
+    "AWS::(CodeDeployBlueGreen|LanguageExtensions|SecretsManager-(2020-07-23|2024-09-16)|"
+    "Serverless-2016-10-31)"
+)
 """Transforms that do not change the resources of IAM and EC2."""
 
 
