@@ -217,7 +217,7 @@ class LaunchReader:
     def _address(self, origin: Resource, data: dict[str, Any]) -> IPv4Network | None:
         """The private IPv4 address that is written, if it is known."""
         written = data.get("PrivateIpAddress")
-        found = written and self.parts.range(origin.template, written)
+        found = written and self.parts.cidr(origin.template, written)
         return found if isinstance(found, IPv4Network) else None
 
     def _public(self, origin: Resource, data: dict[str, Any]) -> Fact | None:

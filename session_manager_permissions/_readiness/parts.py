@@ -241,7 +241,7 @@ class Parts:
         found = self.behind(part.template, part.properties.get("VpcId"))
         return found if is_vpc(found) else None
 
-    def range(self, template: Template, value: object) -> Range | Resource:
+    def cidr(self, template: Template, value: object) -> Range | Resource:
         """The CIDR block that a value is, or the resource whose block it is."""
         known = self.assembly.value(template, value)
         match known:

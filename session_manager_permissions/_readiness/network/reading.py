@@ -34,7 +34,10 @@ _Part = TypeVar("_Part")
 
 
 class Lazily(dict["Hashable", _Part]):
-    """Parts of a network, each read when it is asked for: once in all worlds where it is equal."""
+    """Parts of a network, each of which is read at its first use.
+
+    It is kept for all worlds in which it is the same.
+    """
 
     def __init__(self, parts: Parts, read: Callable[[Resource], _Part]) -> None:
         super().__init__()
@@ -49,7 +52,10 @@ class Lazily(dict["Hashable", _Part]):
 
 
 class Several(Generic[_Part]):
-    """Parts of one part, read when they are asked for: once in all worlds where they are equal."""
+    """Parts of another part, such as the rules of a group, which are read at their first use.
+
+    They are kept for all worlds in which they are the same.
+    """
 
     def __init__(
         self, parts: Parts, read: Callable[[Resource], Iterable[_Part]], of: Resource
@@ -174,7 +180,7 @@ class Reading:
 
     def range(self, resource: Resource, value: object) -> Range:
         """A CIDR block, also where a value refers to a VPC or a subnet for it."""
-        found = self.parts.range(resource.template, value)
+        found = self.parts.cidr(resource.template, value)
         return self.block(found) if isinstance(found, Resource) else found
 
     def of_list(self, resource: Resource, value: object) -> list[Destination]:
@@ -193,7 +199,7 @@ class Reading:
     def block(self, resource: Resource) -> Range:
         """The CIDR block that a VPC or a subnet is given when it is made."""
         written = resource.properties.get("CidrBlock")
-        block = resource if written is None else self.parts.range(resource.template, written)
+        block = resource if written is None else self.parts.cidr(resource.template, written)
         if isinstance(block, Resource):
             return UnknownValue(f"the CIDR block of {block.logical_id!r}", block)
         return block

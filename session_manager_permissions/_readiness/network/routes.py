@@ -30,7 +30,7 @@ _PROPAGATIONS: Final = (
 """The resources that put routes into tables by themselves."""
 
 _IN_VPC: Final = (*SUBNET.types, "AWS::EC2::VPCEndpoint")
-"""Parts of a VPC by way of which something unseen may add a way out to it."""
+"""Whoever is given one of these may add a route out of its VPC."""
 
 
 class RouteReader(Reader):

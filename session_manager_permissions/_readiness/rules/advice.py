@@ -15,7 +15,7 @@ from session_manager_permissions._readiness.templates.model import Resource, Ret
 from .remedies import Advice, Allow, Fix, Set
 from .rule import Finding, warning
 from .statements import aws_managed
-from .writer import written as as_written
+from .writer import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,25 +79,25 @@ def of_policy(reader: PolicyReader, policy: Policy) -> Iterator[Finding]:
             why += "access to IAM"
             yield DECRYPT_ON_ALL_KEYS.found(policy.resource, policy.location, why, NAME_KEYS)
         named_keys = [] if statement.not_resources else listed(statement.written_resource)
-        for written in named_keys:
-            is_no_key = _is_no_key(written, policy.resource)
-            if is_no_key and not _is_by_arn_too(written, named_keys, policy.resource.template):
-                why = f"{statement.name} allows kms:Decrypt on {shown(written)}, which grants "
+        for key in named_keys:
+            is_no_key = _is_no_key(key, policy.resource)
+            if is_no_key and not _is_by_arn_too(key, named_keys, policy.resource.template):
+                why = f"{statement.name} allows kms:Decrypt on {shown(key)}, which grants "
                 why += "nothing: a policy names a key by its ARN alone, not by an alias or a key id"
                 yield KEY_NOT_BY_ARN.found(policy.resource, policy.location, why, NAME_BY_ARN)
 
 
-def _is_no_key(written: object, resource: Resource) -> bool:
+def _is_no_key(key: object, resource: Resource) -> bool:
     """Tell whether a statement's resource is an alias, or the id of a key, in place of its ARN."""
-    match resource.template.value(written):
+    match resource.template.value(key):
         case (ReturnValue(found, ""),):
             return found.type in {*KEYS, _ALIAS}
-    return _ALIAS_OR_ID.fullmatch(text(written)) is not None
+    return _ALIAS_OR_ID.fullmatch(text(key)) is not None
 
 
-def _is_by_arn_too(written: object, among: list[Any], template: Template) -> bool:
+def _is_by_arn_too(key: object, among: list[Any], template: Template) -> bool:
     """Tell whether the key of an alias, or of a key id, is named by its ARN as well."""
-    named = marked(template.value(written))
+    named = marked(template.value(key))
     for one in template.resources.values():
         if one.type == _ALIAS and named.endswith(marked((ReturnValue(one),))):
             named = marked(template.value(one.properties.get("TargetKeyId")))
@@ -110,7 +110,7 @@ def _is_by_arn_too(written: object, among: list[Any], template: Template) -> boo
 
 def _replace(role: Resource, name: str, instead: str) -> Fix:
     """Give a role one AWS managed policy in place of another, where it names it once."""
-    names = [text(one).rpartition("/")[2] for one in listed(as_written(role, "ManagedPolicyArns"))]
+    names = [text(one).rpartition("/")[2] for one in listed(written(role, "ManagedPolicyArns"))]
     old, new = (one.rpartition("/")[2] for one in (name, instead))
     if names.count(old) != 1 or new in names:
         return Advice(f"take {name} from the role, and give it {instead} if it has not got it")
