@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Network
+    from collections.abc import Collection
 
 HTTPS: Final = 443
 
@@ -51,16 +52,20 @@ def service_of(name: str) -> tuple[str, bool]:
     return service.removesuffix("-fips"), service.endswith("-fips")
 
 
-def amazon_resolver(block: IPv4Network | None) -> set[str]:
-    """Return how DHCP options name Amazon's DNS resolver.
+def names_amazon(servers: Collection[str], block: object) -> bool:
+    """Tell whether the DNS servers of DHCP options are certainly Amazon's resolver alone.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html
 
     Args:
+        servers: the servers. If there are none, CloudFormation's reference says that the resolver
+            is the default. But instances are reported to have no server then:
+            https://github.com/hashicorp/terraform-provider-aws/issues/2031
         block: the primary range of the VPC, if it is known. The resolver is at its third address.
     """
-    third = () if block is None else islice(block, 2, 3)
-    return {"AmazonProvidedDNS", "169.254.169.253", "fd00:ec2::253", *map(str, third)}
+    third = islice(block, 2, 3) if isinstance(block, IPv4Network) else ()
+    resolver = {"AmazonProvidedDNS", "169.254.169.253", "fd00:ec2::253", *map(str, third)}
+    return bool(servers) and resolver.issuperset(servers)
 
 
 def admits_https(protocol: object, low: object, high: object) -> bool | None:

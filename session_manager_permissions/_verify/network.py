@@ -287,8 +287,8 @@ class LiveVpc:
         options = None if shared else self._listed("ec2:DescribeDhcpOptions", "DhcpOptions")
         own = [vpc.get("DhcpOptionsId") for vpc in self._vpcs]
         used = (one for one in options or [] if one["DhcpOptionsId"] in own)
-        amazon = ec2.amazon_resolver(next(iter(self._ranges), None))
-        return any({*_dns_servers(one)} <= amazon for one in used) or own_servers
+        block = next(iter(self._ranges), None)
+        return any(ec2.names_amazon(_dns_servers(one), block) for one in used) or own_servers
 
     def _is_used(self, endpoint: _Described) -> bool:
         """Tell whether an endpoint may lead to a service that is judged."""
@@ -516,14 +516,13 @@ def _public_address(instance: _Described) -> Fact:
 
 
 def _dns_servers(options: _Described) -> list[str]:
-    """List the DNS servers of DHCP options; those without any have none, which is not Amazon's."""
-    servers = [
+    """List the DNS servers of DHCP options."""
+    return [
         one["Value"]
         for listed in options["DhcpConfigurations"]
         if listed["Key"] == "domain-name-servers"
         for one in listed["Values"]
     ]
-    return servers or ["none"]
 
 
 def _private_dns(found: _Described, service: str) -> Fact:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions._network.ec2 import SERVICES, amazon_resolver, service_of
+from session_manager_permissions._network.ec2 import SERVICES, names_amazon, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Reference, Zone
 from session_manager_permissions._patterns import any_matches
@@ -77,13 +77,11 @@ class NameReader(Reader):
     def _is_of_amazon(self, association: Resource, vpc: Resource) -> bool:
         value = association.properties.get("DhcpOptionsId")
         options = self._parts.behind(association.template, value)
-        block = self._reading.block(vpc)
-        of_amazon = amazon_resolver(block if isinstance(block, IPv4Network) else None)
         if not isinstance(options, Resource):
             return False
         servers = listed(options.properties.get("DomainNameServers"))
-        # It is not documented which servers are asked if the options name none.
-        return bool(servers) and all(self._parts.text(options, one) in of_amazon for one in servers)
+        known = [self._parts.text(options, one) for one in servers]
+        return names_amazon(known, self._reading.block(vpc))
 
     def _forwarded(self, associations: list[Resource], vpc: Resource) -> Unknown | None:
         """The rule that may send the question for the name of a service elsewhere."""
@@ -128,49 +126,46 @@ class NameReader(Reader):
 
     def _stopped(self, associations: list[Resource], vpc: Resource) -> Unknown | None:
         """What may stop the name of a service."""
-        rules: list[_FirewallRule] = []
-        for one in associations:
-            group = self._parts.behind(one.template, one.properties.get("FirewallRuleGroupId"))
-            if isinstance(group, Resource) and group.type == _RULE_GROUP:
-                entries = mappings(group.properties.get("FirewallRules"))
-                rules += [self._firewall_rule(one, group, entry) for entry, _ in entries]
-            else:
-                rules.append(_FirewallRule(one))
-        is_ordered = all(rule.order is not None for rule in rules)
+        rules = [rule for one in associations for rule in self._firewall_rules(one)]
+        is_ordered = all(order for order, *_ in rules)
         if is_ordered:
-            rules.sort(key=lambda rule: rule.order or ())
+            rules.sort(key=itemgetter(0))
         for name in _all_asked(vpc):
-            for rule in rules:
-                matches = rule.matches(name)
-                if rule.blocks and matches is not False:
-                    return Unknown(f"the DNS firewall rules of {rule.association.logical_id!r}")
+            for _, association, domains, blocks in rules:
+                matches = any_matches([_matches(domain, name) for domain in domains])
+                if blocks and matches is not False:
+                    return Unknown(f"the DNS firewall rules of {association.logical_id!r}")
                 if matches and is_ordered:  # the first rule that matches decides
                     break
         return None
 
-    def _firewall_rule(
-        self, association: Resource, group: Resource, entry: dict[str, Any] | None
-    ) -> _FirewallRule:
-        if entry is None:
-            return _FirewallRule(association)
-        text = self._parts.text
-        numbers = (
-            text(association, association.properties.get("Priority")),
-            text(group, entry.get("Priority")),
-        )
-        domains = self._parts.behind(group.template, entry.get("FirewallDomainListId"))
-        patterns: list[str] | None = None
-        kind = text(group, entry.get("Qtype", "A"))
-        if kind not in {"A", UNKNOWN}:
-            patterns = []  # the agent asks for addresses of IPv4
-        elif kind == "A" and isinstance(domains, Resource) and "Domains" in domains.properties:
-            patterns = [self._text(domains, one) for one in listed(domains.properties["Domains"])]
-        return _FirewallRule(
-            association,
-            patterns,
-            text(group, entry.get("Action")) not in {"ALLOW", "ALERT"},
-            tuple(map(int, numbers)) if all(map(str.isdecimal, numbers)) else None,
-        )
+    def _firewall_rules(
+        self, association: Resource
+    ) -> Iterator[tuple[tuple[int, ...], Resource, list[str], bool]]:
+        """Yield the rules of a group that is associated with a VPC.
+
+        Each has its order, which is empty if it is not known, the association, the domains that it
+        matches, and whether it may block them.
+        """
+        parts, text, properties = self._parts, self._parts.text, association.properties
+        group = parts.behind(association.template, properties.get("FirewallRuleGroupId"))
+        entries: list[dict[str, Any] | None] = [None]
+        if isinstance(group, Resource) and group.type == _RULE_GROUP:
+            entries = [entry for entry, _ in mappings(group.properties.get("FirewallRules"))]
+        else:
+            group = association
+        for rule in (entry or {} for entry in entries):
+            priorities = (association, properties), (group, rule)
+            numbers = [text(owner, one.get("Priority")) for owner, one in priorities]
+            order = map(int, numbers) if all(map(str.isdecimal, numbers)) else ()
+            its = parts.behind(group.template, rule.get("FirewallDomainListId"))
+            kind, domains = text(group, rule.get("Qtype", "A")), [UNKNOWN]
+            if kind not in {"A", UNKNOWN}:
+                domains = []  # the agent asks for addresses of IPv4
+            elif kind == "A" and isinstance(its, Resource) and "Domains" in its.properties:
+                domains = [self._text(its, one) for one in listed(its.properties["Domains"])]
+            blocks = text(group, rule.get("Action")) not in {"ALLOW", "ALERT"}
+            yield (*order,), association, domains, blocks
 
     # Hosted zones --------------------------------------------------------------------------------
 
@@ -232,22 +227,6 @@ class NameReader(Reader):
             and service_of(text(one, one.properties.get("ServiceName"))) == (service, False)
         }
         return {*found} or {None}
-
-
-class _FirewallRule(NamedTuple):
-    """A rule of a DNS firewall, as far as it is known."""
-
-    association: Resource
-    domains: list[str] | None = None
-    """What it matches; None where that is not known."""
-    blocks: bool = True
-    order: tuple[int, ...] | None = None
-
-    def matches(self, name: str) -> bool | None:
-        """Whether it matches a name; None where that is not known."""
-        if self.domains is None:
-            return None
-        return any_matches([_matches(domain, name) for domain in self.domains])
 
 
 def _asked(service: str, stack: Stack) -> list[str]:
