@@ -16,6 +16,7 @@ from session_manager_permissions._network.ec2 import admits_https
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.model import (
+    OTHER_INTERFACE,
     Endpoint,
     GroupPeer,
     NatGateway,
@@ -39,13 +40,12 @@ from session_manager_permissions._network.verdicts import (
     ENDPOINT_UNREACHABLE,
     NO_NETWORK_PATH,
     PathVerdict,
-    State,
 )
 
 from .readiness.judging import rows
 from .readiness.test_what_findings_say import Text
 
-OPEN, UNKNOWN = State.OPEN.value, State.UNKNOWN.value
+OPEN, UNKNOWN = "open", "unknown"
 MAYBE: Final = Unknown("the parameter 'Maybe'")
 ON: Final = Unknown("whether it is there")
 
@@ -143,10 +143,14 @@ def verdict(
     return Judge(net).judge(places or (PLACE,), services)
 
 
+def state_of(found: PathVerdict) -> str:
+    return "closed" if found.closed else UNKNOWN if found.decides else OPEN
+
+
 def said(net: Network, *places: Placement, services: tuple[str, ...] = ALWAYS_NEEDED) -> str:
     """The state, or each cause once where it is closed."""
     found = verdict(net, *places, services=services)
-    return " ".join(dict.fromkeys(one.cause for one in found.problems)) or found.state.value
+    return " ".join(dict.fromkeys(one.cause for one in found.problems)) or state_of(found)
 
 
 def by_nat(**changes: Any) -> Network:  # noqa: ANN401
@@ -274,8 +278,8 @@ WITHOUT_ADDRESS: Final = by_address(subnet={"public_addresses": False})
     (by_nat(), {"groups": ()}, OPEN),  # the default one, which admits its own members alone
     (by_endpoints({"groups": ()}), {"groups": ()}, OPEN),
     (by_endpoints({"groups": ()}), {}, ENDPOINT_UNREACHABLE),
-    (by_nat(), {"other_interfaces": True}, OPEN),
-    (network(), {"other_interfaces": True}, UNKNOWN),
+    (by_nat(), {"changed_by": OTHER_INTERFACE}, OPEN),
+    (network(), {"changed_by": OTHER_INTERFACE}, UNKNOWN),
     (network(outbound=()), {"subnet": MAYBE}, EGRESS_CLOSED),
     # The compute decides about its address before the subnet.
     (WITHOUT_ADDRESS, {"public_address": True}, OPEN),
@@ -366,8 +370,7 @@ def test_the_worst_place_is_the_verdict() -> None:
     assert judge.judge([private]) is not judge.judge([isolated])
     assert judge.judge([private]) == judge.judge([private, private])
     found = verdict(net, private, isolated)
-    assert found.state is State.CLOSED
-    assert {path.state for path in found.paths.values()} == {State.CLOSED}
+    assert {*found.closed} == {*ALWAYS_NEEDED}
     assert "subnet 'there'" in found.problems[0].why
 
 
@@ -424,7 +427,7 @@ def test_what_is_said_of_a_path(snapshot: SnapshotAssertion) -> None:
         found = Judge(net).judge(places, services)
         closed = (f"{one.cause} of {', '.join(one.services)}: {one.why}" for one in found.problems)
         open_ = (f"depends on {one}" for one in found.decides)
-        page.append("\n  ".join([f"{name}: {found.state.value}", *closed, *open_]))
+        page.append("\n  ".join([f"{name}: {state_of(found)}", *closed, *open_]))
 
     assert "\n\n".join([*page, ""]) == snapshot(extension_class=Text)
 

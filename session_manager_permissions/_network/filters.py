@@ -10,13 +10,13 @@ from . import verdicts
 from .ec2 import ANSWERS, REQUESTS
 from .facts import Fact, Unknown, all_of, any_of, doubts
 from .model import GroupPeer, PrefixList
-from .place import PUBLIC, Place, decider, is_one_of, is_within, without
+from .place import PUBLIC, Place, is_one_of, is_within, missing, without
 from .verdicts import OF_SERVICES, OPEN, AclFault, Path, Problem, through, unknown, unless
 
 _Side: TypeAlias = Literal["inbound", "outbound"]
 
 if TYPE_CHECKING:
-    from .model import AclEntry, Endpoint, NetworkAcl, Peer, Range, Reference, Rule, Subnet, Vpc
+    from .model import AclEntry, Endpoint, NetworkAcl, Peer, Range, Reference, Rule, Subnet
 
 WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
 """What decides where only some of the subnets can be reached.
@@ -25,7 +25,7 @@ The agent tries each address that DNS gives it, and DNS gives it those of all su
 """
 
 _SPARED: Final = 0.01
-"""A denial of less than this part of the ports stops no agent, which tries again by another."""
+"""If less than this part of the ports is denied, the agent tries again from another port."""
 
 
 class End(NamedTuple):
@@ -71,22 +71,23 @@ def let_out(place: Place, to: str, end: End) -> Path:
     return unless(_passes(place, place.groups, "outbound", end), problem)
 
 
-def lets_out_of(place: Place, vpc: Vpc, destination: IPv4Network) -> bool:
+def lets_out_of_vpc(place: Place, destination: IPv4Network) -> bool:
     """Whether the security groups of the compute may let TCP 443 out of the VPC to a range."""
     rules, unseen = _rules_of(place, place.groups, "outbound")
-    return bool(unseen) or any(_is_beyond(place, vpc, one.peer, destination) for one in rules)
+    return bool(unseen) or any(_is_beyond(place, one.peer, destination) for one in rules)
 
 
-def _is_beyond(place: Place, vpc: Vpc, peer: Peer, destination: IPv4Network) -> bool:
+def _is_beyond(place: Place, peer: Peer, destination: IPv4Network) -> bool:
     if isinstance(peer, GroupPeer):
         return peer.group not in place.groups  # another one may be of a VPC that is peered
     if not isinstance(peer, IPv4Network):
         return peer != "ipv6"
-    return peer.overlaps(destination) and not is_within(peer, vpc.ranges)
+    return peer.overlaps(destination) and not is_within(peer, place.vpc.ranges)
 
 
-def let_in(place: Place, endpoint: Endpoint, subnet: Subnet) -> Path:
-    """What the security groups of an endpoint let in from the compute in its subnet."""
+def let_in(place: Place, endpoint: Endpoint) -> Path:
+    """What the security groups of an endpoint let in from the compute."""
+    subnet = place.subnet
     groups = place.groups_or_default(endpoint.groups)
 
     def problem() -> Problem:
@@ -106,9 +107,8 @@ def _passes(place: Place, groups: tuple[Reference, ...], side: _Side, end: End) 
     The rules of all groups count together. A rule that names a group covers the addresses of all of
     its members.
     """
-    vpc = place.subnet.vpc if place.subnet else None
     return place.once(
-        *(groups, side, end, vpc, _by_ipv6(place)),
+        *(groups, side, end, place.subnet.vpc, _by_ipv6(place)),
         judge=lambda there: _all_pass(there, groups, side, end),
     )
 
@@ -130,7 +130,7 @@ def _rules_of(
     for reference in groups:
         group = place.network.groups.get(reference)
         if group is None:
-            unseen.append(Unknown(decider(reference, "security group")))
+            unseen.append(Unknown(missing(reference, "security group")))
         else:
             rules += group.inbound if side == "inbound" else group.outbound
             unseen += doubts([group.complete])
@@ -164,8 +164,7 @@ def _admits(place: Place, peer: Peer, range_: Range, end: End) -> Fact:
 
 def _by_ipv6(place: Place) -> Fact:
     """Whether a rule of IPv6 lets the agent's connections pass, which uses IPv4 by default."""
-    has_none = place.subnet is not None and place.subnet.ipv6 is False
-    return False if has_none else Unknown("whether the agent uses IPv6")
+    return place.subnet.ipv6 is not False and Unknown("whether the agent uses IPv6")
 
 
 def acl_to(place: Place, subnet: Subnet, block: IPv4Network = PUBLIC) -> Path:

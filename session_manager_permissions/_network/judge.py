@@ -10,8 +10,8 @@ from .ec2 import HAVING_PREFIX_LIST
 from .endpoint_policy import of_service, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acl_to, acls_between, leaves, let_in, let_out
-from .model import Endpoint, Network, Placement, Subnet, Vpc, Zone, by_service
-from .place import PUBLIC, Memory, Once, Place, decider
+from .model import Endpoint, Network, Placement, Vpc, Zone, by_service
+from .place import PUBLIC, Memory, Once, Place
 from .routes import by_ipv6, bypassed, elsewhere, in_table, out_of
 from .verdicts import OPEN, Path, PathVerdict, Problem, either, in_words, through, unknown, unless
 
@@ -44,8 +44,7 @@ class Judge:
     ) -> PathVerdict:
         """Judge all places that compute may be in.
 
-        The verdict has the worst path to each service, the problems of the first place that has
-        any, and what decides on any place.
+        The verdict has the problems of the first place that has any, and what decides on any place.
 
         Args:
             placements: each place that the compute may be in. Without one, the verdict is unknown.
@@ -54,17 +53,15 @@ class Judge:
         """
         wanted = tuple(services)
         places = dict.fromkeys(placements) or [_NOWHERE]
-        several = [self._from(placement, wanted) for placement in places]
+        several = [self.paths(placement, wanted) for placement in places]
         closed = [paths for paths in several if any(path.problems for path in paths.values())]
-        worst = {one: max((paths[one] for paths in several), key=_rank) for one in wanted}
         decides = (name for paths in several for path in paths.values() for name in path.decides)
-        return PathVerdict(worst, closed[0] if closed else {}, unknown(*decides).decides)
+        return PathVerdict(closed[0] if closed else {}, unknown(*decides).decides)
 
     def lets_out(self, placement: Placement) -> bool:
         """Whether the security groups of compute may let TCP 443 out to its own subnet."""
         place = Place(self._network, placement, self._memory)
-        ends = End((place.subnet.range,) if place.subnet else ())
-        return not let_out(place, "subnet", ends).problems
+        return not let_out(place, "subnet", End((place.subnet.range,))).problems
 
     def acls_pass(
         self, placement: Placement, services: tuple[str, ...], made: Mapping[str, Hashable]
@@ -78,7 +75,7 @@ class Judge:
         """
         place = Place(self._network, placement, self._memory)
         subnet, vpc, open_ = place.subnet, place.vpc, Unknown("what is open")
-        if subnet is None or vpc is None:
+        if place.lacks:
             return True
         tables = (subnet.table or vpc.main_table,)
         there = (one for service in services for one in vpc.endpoints(service))
@@ -95,7 +92,7 @@ class Judge:
         problems = Judge(network, memory=self._memory).judge([placement], services).problems
         return not any(part.acl for one in problems for part in one.parts)
 
-    def _from(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
+    def paths(self, placement: Placement, services: tuple[str, ...]) -> Mapping[str, Path]:
         """Return the path from a place to each service."""
         key = self, placement, services
         return self._memory.once(key, lambda: self._paths(placement, services))
@@ -104,7 +101,7 @@ class Judge:
         place = Place(self._network, placement, self._memory)
         paths, ways, vpc = dict[str, Path](), dict[str, Path](), place.vpc
         for service in services:
-            own = vpc and (vpc.endpoints(service) or vpc.zones(service))
+            own = vpc.endpoints(service) or vpc.zones(service)
             # All services to which only public addresses lead have one way.
             name = service if own or service in HAVING_PREFIX_LIST else ""
             ways[name] = ways.get(name) or _way(place, service)
@@ -115,43 +112,31 @@ class Judge:
         return paths
 
 
-def _rank(path: Path) -> tuple[bool, bool]:
-    """Return what orders paths from an open one to a closed one."""
-    return bool(path.problems), bool(path.decides)
-
-
 def _way(place: Place, service: str) -> Path:
     """The way from a place to a service."""
     path = _by_name(place, service)
     if path != OPEN and (none_leaves := leaves(place)).problems:
         path = none_leaves
-    if path.problems and place.placement.other_interfaces:
-        return unknown("another network interface of the instance")
     if path.problems and place.placement.changed_by:
         return unknown(place.placement.changed_by)
     if path.problems and by_ipv6(place):
         return unknown("whether the agent uses IPv6")
-    if place.vpc is not None and isinstance(place.vpc.names_pass, Unknown):
+    if isinstance(place.vpc.names_pass, Unknown):
         return through(path, unknown(place.vpc.names_pass.decides))
     return path
 
 
 def _by_name(place: Place, service: str) -> Path:
     """The way to where the service's public name leads: an endpoint, else public addresses."""
-    subnet, vpc = place.subnet, place.vpc
-    if subnet is None:
-        return unknown(decider(place.placement.subnet, "subnet"))
-    if vpc is None:
-        return unknown(decider(subnet.vpc, "VPC"))
-    *maybe, (_, path) = _candidates(place, service, subnet, vpc)
+    if place.lacks:
+        return unknown(place.lacks)
+    *maybe, (_, path) = _candidates(place, service)
     for fact, led in reversed(maybe):
         path = either(fact, led, path)
+    vpc = place.vpc
     if isinstance(vpc.resolver, Unknown):  # it may answer with anything
         interfaces = (one for one in vpc.endpoints(service) if not one.gateway)
-        ways = [
-            _by_route(place, service, subnet, vpc),
-            *(_by_endpoint(place, one, subnet, vpc) for one in interfaces),
-        ]
+        ways = [_by_route(place, service), *(_by_endpoint(place, one) for one in interfaces)]
         closed = vpc.complete is True and all(way.problems for way in ways)
         if not closed:
             return unknown(*(one.decides for one in doubts((vpc.complete, vpc.resolver))))
@@ -160,13 +145,12 @@ def _by_name(place: Place, service: str) -> Path:
     return path
 
 
-def _candidates(
-    place: Place, service: str, subnet: Subnet, vpc: Vpc
-) -> Iterator[tuple[Fact, Path]]:
+def _candidates(place: Place, service: str) -> Iterator[tuple[Fact, Path]]:
     """Yield the ways to which the service's name may lead, each with whether it does.
 
     The first one to which it leads counts. The last one is the first that is certain.
     """
+    vpc = place.vpc
     endpoints = {one.id: one for one in vpc.endpoints(service) if not one.gateway}
     leading: list[Endpoint | Zone] = [*vpc.zones(service), *endpoints.values()]
     for one in leading:
@@ -177,37 +161,38 @@ def _candidates(
         if led_to is None:
             yield fact, unknown(f"where the hosted zone {one.name!r} leads")
         else:
-            yield fact, _by_endpoint(place, led_to, subnet, vpc)
+            yield fact, _by_endpoint(place, led_to)
         if fact is True:
             return
-    path = _by_route(place, service, subnet, vpc)
+    path = _by_route(place, service)
     if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
         path = unknown(vpc.complete.decides, *path.decides, by_policy=path.by_policy)
     yield True, path
 
 
-def _by_route(place: Place, service: str, subnet: Subnet, vpc: Vpc) -> Path:
+def _by_route(place: Place, service: str) -> Path:
     """The way to the service's public addresses."""
+    vpc = place.vpc
     path = out_of(place, place.placement.subnet, place.public_address)
     if path.problems:  # without a route the security groups do not matter
-        path = _explained(place, path.problems[0], service, subnet, vpc)
+        path = _explained(place, path.problems[0], service)
     else:
         path = through(path, _released(place, service))
     for endpoint in vpc.endpoints(service):
         if endpoint.gateway:
-            by_gateway = through(
-                _released(place, service), _by_policy(place, endpoint), acl_to(place, subnet)
-            )
-            path = either(in_table(endpoint, subnet, vpc), by_gateway, path)
-    if path.problems and (others := [*elsewhere(place, subnet, vpc)]):
+            released, by_policy = _released(place, service), _by_policy(place, endpoint)
+            by_gateway = through(released, by_policy, acl_to(place, place.subnet))
+            path = either(in_table(place, endpoint), by_gateway, path)
+    if path.problems and (others := [*elsewhere(place, place.subnet)]):
         return unknown(*others)
     if not path.problems and vpc.dns_support is not True:
         return unknown(f"what resolves names in the VPC {vpc.name!r} without DNS support")
     return path
 
 
-def _explained(place: Place, problem: Problem, service: str, subnet: Subnet, vpc: Vpc) -> Path:
+def _explained(place: Place, problem: Problem, service: str) -> Path:
     """What is missing where no route leads out: an endpoint, or the name of one."""
+    vpc = place.vpc
     for one in vpc.endpoints(service):
         if not one.gateway and one.exists is True and _resolves(one, vpc) is False:
             fault, why = verdicts.VPC_DNS, f"the VPC {vpc.name!r} lacks the DNS support or the "
@@ -217,7 +202,7 @@ def _explained(place: Place, problem: Problem, service: str, subnet: Subnet, vpc
                 why = f"the endpoint {one.name!r} has its private DNS off"
             why += f", and {problem.why}"
             unnamed = Problem(verdicts.ENDPOINT_UNREACHABLE, why, one.id, fault=fault)
-            return Path((unnamed, *_by_endpoint(place, one, subnet, vpc).problems))
+            return Path((unnamed, *_by_endpoint(place, one).problems))
     why = f"{problem.why}, and no VPC endpoint of {verdicts.OF_SERVICES} serves it"
     return Path((problem._replace(why=why),))
 
@@ -234,21 +219,22 @@ def _resolves(one: Endpoint | Zone, vpc: Vpc) -> Fact:
     return all_of((one.exists, private, vpc.dns_support, vpc.dns_hostnames))
 
 
-def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Path:
+def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
     """The way where the service's name leads to an interface endpoint."""
+    own = place.subnet
     subnets = [place.network.subnets.get(one) for one in endpoint.subnets]
     nowhere = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
     ranges = tuple(one.range if one else nowhere for one in subnets) or (nowhere,)
     groups = place.groups_or_default(endpoint.groups)
     return through(
         let_out(place, "VPC endpoint", End(ranges, groups)),
-        let_in(place, endpoint, subnet),
+        let_in(place, endpoint),
         _by_policy(place, endpoint),
         *(unknown(one.decides) for one in doubts((endpoint.ipv4,))),
         OPEN if endpoint.subnets else unknown(nowhere.decides),
-        *_in_any([acls_between(place, subnet, one) for one in subnets if one]),
-        *(bypassed(place, subnet, vpc, one) for one in ranges),
-        *(bypassed(place, one, vpc, subnet.range) for one in subnets if one),
+        *_in_any([acls_between(place, own, one) for one in subnets if one]),
+        *(bypassed(place, own, one) for one in ranges),
+        *(bypassed(place, one, own.range) for one in subnets if one),
     )
 
 

@@ -24,6 +24,9 @@ TO_LOG: Final = (*_needs.WRITE_LOG, *_needs.log_objects("*", "", other_account=F
 IF_ENFORCED: Final = {"s3": "s3:GetEncryptionConfiguration", "logs": "logs:DescribeLogGroups"}
 """What the agent calls besides to open a session where encrypted logs are enforced, by service."""
 
+OTHER_INTERFACE: Final = "another network interface of the instance"
+"""What may give compute another path, if it has more than one interface."""
+
 Range = IPv4Network | Unknown
 Reference = Hashable | Unknown
 """The id of another part of the network, or what decides it."""
@@ -229,10 +232,8 @@ class Placement(NamedTuple):
     """Whether it is given a public IPv4 address; None where the subnet decides."""
     elastic_address: Fact = False
     """Whether it gets an Elastic IP address."""
-    other_interfaces: bool = False
-    """Whether the compute has more interfaces, which may offer another path."""
     changed_by: str = ""
-    """What may give the compute another path after its launch, as a noun of a message."""
+    """What may give the compute another path than the judged one, as a noun of a message."""
     address: IPv4Network | None = None
     """Its private address, if it is known and any rule is about less than the subnet."""
     principal: str = ""

@@ -7,12 +7,13 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from .facts import Fact, Unknown, any_of
+from .model import Subnet, Vpc
 from .verdicts import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-    from .model import Network, Placement, Range, Reference, SecurityGroup, Subnet, Vpc
+    from .model import Network, Placement, Range, Reference, SecurityGroup
 
 PUBLIC: Final = IPv4Network("0.0.0.0/0")
 """As a destination, the public addresses of a service; as a range of a rule, every address."""
@@ -35,10 +36,14 @@ _NOT_PUBLIC: Final = tuple(
 )
 """Ranges in which no service has public addresses (RFC 6890)."""
 
+_SOMEWHERE: Final = Unknown("where the compute is")
+_SOME_SUBNET: Final = Subnet("", _SOMEWHERE, _SOMEWHERE, ipv6=_SOMEWHERE)
+_SOME_VPC: Final = Vpc("", (), default_group=Unknown("the VPC's default group"))
+
 _Judged = TypeVar("_Judged")
 
 
-def decider(reference: Reference, kind: str) -> str:
+def missing(reference: Reference, kind: str) -> str:
     """Say in words what is not known, if the part that is referred to is not in the network."""
     if isinstance(reference, Unknown):
         return reference.decides
@@ -94,8 +99,16 @@ class Place:
         self.network = network
         self.placement = placement
         self._memory = memory
-        self.subnet: Subnet | None = network.subnets.get(placement.subnet)
-        self.vpc: Vpc | None = network.vpcs.get(self.subnet.vpc) if self.subnet else None
+        subnet = network.subnets.get(placement.subnet)
+        vpc = network.vpcs.get(subnet.vpc) if subnet else None
+        self.lacks = ""
+        """What decides on its subnet or its VPC, if that is not in the network."""
+        if vpc is None:
+            self.lacks = (
+                missing(subnet.vpc, "VPC") if subnet else missing(placement.subnet, "subnet")
+            )
+        self.subnet: Subnet = subnet or _SOME_SUBNET
+        self.vpc: Vpc = vpc or _SOME_VPC
         self.groups = self.groups_or_default(placement.groups)
 
     def once(self, *key: Hashable, judge: Callable[[Place], _Judged]) -> _Judged:
@@ -103,8 +116,8 @@ class Place:
 
         Args:
             key: what the part depends on, besides the network.
-            judge: judges the part. It is given the place, read anew: what it reads in this network
-                may be other in another world.
+            judge: judges the part. It gets a new `Place`, because the network may differ in
+                another world.
         """
         return self._memory.once(
             (self.network, *key), lambda: judge(Place(self.network, self.placement, self._memory))
@@ -112,9 +125,7 @@ class Place:
 
     def groups_or_default(self, groups: tuple[Reference, ...]) -> tuple[Reference, ...]:
         """Security groups, or the VPC's default one where there are none."""
-        if groups:
-            return groups
-        return (self.vpc.default_group if self.vpc else Unknown("the VPC's default group"),)
+        return groups or (self.vpc.default_group,)
 
     def named(self, groups: tuple[Reference, ...]) -> str:
         """Security groups as a sentence names them."""
@@ -129,7 +140,7 @@ class Place:
         """Whether the compute has a public IPv4 address."""
         given = self.placement.public_address
         if given is None:
-            given = self.subnet is not None and self.subnet.public_addresses
+            given = self.subnet.public_addresses
         return any_of((given, self.placement.elastic_address))
 
     def address_in(self, subnet: Subnet) -> Range:
@@ -140,8 +151,7 @@ class Place:
         """The blocks that all addresses of a range are in."""
         if range_ == PUBLIC:
             return _PUBLIC_BLOCKS
-        ranges = self.vpc.ranges if self.vpc else ()
-        of_range = ranges if isinstance(range_, Unknown) else (range_,)
+        of_range = self.vpc.ranges if isinstance(range_, Unknown) else (range_,)
         known = [one for one in of_range if isinstance(one, IPv4Network)]
         return known if known and len(known) == len(of_range) else [PUBLIC]
 
@@ -149,8 +159,7 @@ class Place:
         """Whether one range holds another."""
         if outer in (PUBLIC, inner):
             return True
-        ranges = self.vpc.ranges if self.vpc else ()
-        if ranges == (outer,) and inner != PUBLIC:
+        if self.vpc.ranges == (outer,) and inner != PUBLIC:
             return True  # the VPC has one range, which holds all of its addresses
         if isinstance(outer, Unknown):
             return outer

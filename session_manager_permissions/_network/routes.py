@@ -6,22 +6,21 @@ from ipaddress import IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING, NamedTuple
 
 from .facts import Fact, Unknown, all_of, any_of
-from .filters import acl_from, acl_to, lets_out_of
+from .filters import acl_from, acl_to, lets_out_of_vpc
 from .model import PrefixList, RouteTable
-from .place import PUBLIC, Place, decider, is_one_of, is_within, may_be_public
+from .place import PUBLIC, Place, is_one_of, is_within, may_be_public, missing
 from .verdicts import NO_NETWORK_PATH, OPEN, Path, Problem, State, through, unknown, unless
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    from .model import Destination, Endpoint, NatGateway, Range, Reference, Route, Subnet, Vpc
+    from .model import Destination, Endpoint, NatGateway, Range, Reference, Route, Subnet
 
 
 class _Start(NamedTuple):
     """Where a path out starts: at the compute, or at a NAT gateway on the path."""
 
     subnet: Subnet
-    vpc: Vpc
     address: Fact
     """Whether what starts there has a public IPv4 address."""
     seen: frozenset[Hashable]
@@ -39,9 +38,8 @@ def out_of(
         address: whether what starts there has a public IPv4 address.
         seen: the NAT gateways that the way has come through.
     """
-    own_vpc = place.subnet.vpc if place.subnet else None
     return place.once(
-        *("out of", subnet, address, seen, own_vpc, place.placement.address),
+        *("out of", subnet, address, seen, place.subnet.vpc, place.placement.address),
         judge=lambda there: _out_of(there, subnet, address, seen),
     )
 
@@ -49,44 +47,44 @@ def out_of(
 def _out_of(place: Place, reference: Reference, address: Fact, seen: frozenset[Hashable]) -> Path:
     subnet = place.network.subnets.get(reference)
     if subnet is None:
-        return unknown(decider(reference, "subnet"))
-    vpc = place.network.vpcs.get(subnet.vpc)
-    if vpc is None:
-        return unknown(decider(subnet.vpc, "VPC"))
-    table = _table(place, subnet, vpc)
+        return unknown(missing(reference, "subnet"))
+    if subnet.vpc != place.subnet.vpc:
+        return unknown(missing(subnet.vpc, "VPC"))
+    table = _table(place, subnet)
     if isinstance(table, Unknown):
         return unknown(table.decides)
-    path = _by_table(place, table, _Start(subnet, vpc, address, seen))
+    path = _by_table(place, table, _Start(subnet, address, seen))
     return path if path.problems else through(path, acl_to(place, subnet))
 
 
-def _table(place: Place, subnet: Subnet, vpc: Vpc) -> RouteTable | Unknown:
+def _table(place: Place, subnet: Subnet) -> RouteTable | Unknown:
     """Return the route table of a subnet."""
-    reference = vpc.main_table if subnet.table is None else subnet.table
+    reference = place.vpc.main_table if subnet.table is None else subnet.table
     if reference is None:
-        return RouteTable(f"main route table of {vpc.name}")
-    return place.network.tables.get(reference) or Unknown(decider(reference, "route table"))
+        return RouteTable(f"main route table of {place.vpc.name}")
+    return place.network.tables.get(reference) or Unknown(missing(reference, "route table"))
 
 
-def in_table(endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Fact:
-    """Whether a gateway endpoint is in the route table of the subnet."""
-    reference = vpc.main_table if subnet.table is None else subnet.table
+def in_table(place: Place, endpoint: Endpoint) -> Fact:
+    """Whether a gateway endpoint is in the route table of the compute's subnet."""
+    own = place.subnet.table
+    reference = place.vpc.main_table if own is None else own
     there = is_one_of(reference, endpoint.tables) if reference is not None else False
     return all_of((endpoint.exists, there))
 
 
-def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path:
+def bypassed(place: Place, subnet: Subnet, destination: Range) -> Path:
     """Judge the path within the VPC: a route for a part of the VPC's range may lead out of it.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/route-table-options.html#route-tables-appliance-routing
     """
-    table = _table(place, subnet, vpc)
+    table = _table(place, subnet)
     for route in () if isinstance(table, Unknown) else table.routes:
         to = route.destination
         if route.leads == "local":
             continue
         diverts = to == destination
-        if isinstance(to, IPv4Network) and is_within(to, vpc.ranges):
+        if isinstance(to, IPv4Network) and is_within(to, place.vpc.ranges):
             diverts = place.covers(to, destination) is not False
         if diverts:
             return unknown(route.name)
@@ -94,7 +92,7 @@ def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path
 
 
 def elsewhere(
-    place: Place, subnet: Subnet, vpc: Vpc, seen: frozenset[Hashable] = frozenset()
+    place: Place, subnet: Subnet, seen: frozenset[Hashable] = frozenset()
 ) -> Iterator[str]:
     """Yield what may lead from a subnet to other networks, which may have endpoints for this VPC.
 
@@ -104,34 +102,31 @@ def elsewhere(
     Args:
         place: where the compute is.
         subnet: the subnet, which is the compute's or that of a NAT gateway on the path.
-        vpc: its VPC.
         seen: the NAT gateways that the way has come through.
     """
-    table = _table(place, subnet, vpc)
+    table = _table(place, subnet)
     for route in () if isinstance(table, Unknown) else table.routes:
-        names = [*_led_elsewhere(place, route, vpc, seen)]
-        if names and _takes_others(place, route.destination, vpc, is_first=not seen):
+        names = [*_led_elsewhere(place, route, seen)]
+        if names and _takes_others(place, route.destination, is_first=not seen):
             yield from names
 
 
-def _led_elsewhere(
-    place: Place, route: Route, vpc: Vpc, seen: frozenset[Hashable]
-) -> Iterator[str]:
+def _led_elsewhere(place: Place, route: Route, seen: frozenset[Hashable]) -> Iterator[str]:
     if route.leads == "elsewhere":
         yield route.name
     if route.leads == "nat-gateway" and route.target not in seen:
         nat = place.network.nat_gateways.get(route.target)
         if nat is None:
-            yield decider(route.target, "NAT gateway")
+            yield missing(route.target, "NAT gateway")
         elif nat.available is not False and nat.subnet is not None:
             behind = place.network.subnets.get(nat.subnet)
             if behind is None:
-                yield decider(nat.subnet, "subnet")
+                yield missing(nat.subnet, "subnet")
             else:
-                yield from elsewhere(place, behind, vpc, seen | {route.target})
+                yield from elsewhere(place, behind, seen | {route.target})
 
 
-def _takes_others(place: Place, to: Destination, vpc: Vpc, *, is_first: bool) -> bool:
+def _takes_others(place: Place, to: Destination, *, is_first: bool) -> bool:
     """Tell whether the compute may send to addresses of other networks that a route is for.
 
     The first route may lead to an appliance in the subnet of the compute. No network ACL applies
@@ -139,19 +134,17 @@ def _takes_others(place: Place, to: Destination, vpc: Vpc, *, is_first: bool) ->
     """
     block = to if isinstance(to, IPv4Network) else PUBLIC
     is_of_service = isinstance(to, PrefixList) and bool(to.service)
-    if to == "ipv6" or is_of_service or is_within(block, vpc.ranges):
+    if to == "ipv6" or is_of_service or is_within(block, place.vpc.ranges):
         return False
-    if not is_first and block != PUBLIC and place.subnet:
-        return not acl_to(place, place.subnet, block).problems and lets_out_of(place, vpc, block)
-    return lets_out_of(place, vpc, block)
+    is_shut = not is_first and block != PUBLIC and acl_to(place, place.subnet, block).problems
+    return not is_shut and lets_out_of_vpc(place, block)
 
 
 def by_ipv6(place: Place) -> bool:
     """Whether agents that are set to use IPv6, with names of its own, may have another way out."""
-    subnet, vpc = place.subnet, place.vpc
-    if subnet is None or vpc is None or subnet.ipv6 is False:
+    if place.lacks or place.subnet.ipv6 is False:
         return False
-    table = _table(place, subnet, vpc)
+    table = _table(place, place.subnet)
     return not isinstance(table, RouteTable) or any(
         route.destination == "ipv6" and route.leads not in ("local", "nowhere")
         for route in table.routes
@@ -200,7 +193,7 @@ def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:
     if route.leads == "internet-gateway":
         attached = any_of(
             all_of((is_one_of(route.target, (gateway,)), fact))
-            for gateway, fact in start.vpc.internet_gateways
+            for gateway, fact in place.vpc.internet_gateways
         )
         if isinstance(route.target, Unknown):
             attached = route.target
@@ -215,7 +208,7 @@ def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:
     if route.leads == "nat-gateway":
         nat = place.network.nat_gateways.get(route.target)
         if nat is None:
-            return unknown(decider(route.target, "NAT gateway"))
+            return unknown(missing(route.target, "NAT gateway"))
         if route.target in start.seen:
             return _closed(f"{where} leads back to it")
         return _by_nat(place, nat, where, start._replace(seen=start.seen | {route.target}))
@@ -229,7 +222,7 @@ def _answered(place: Place, out: Route, start: _Start) -> Path:
     """
     diverting = [
         route.name
-        for gateway, route in start.vpc.answers
+        for gateway, route in place.vpc.answers
         if gateway == out.target
         and isinstance(route.destination, IPv4Network)
         and place.covers(route.destination, start.subnet.range) is not False
@@ -253,7 +246,7 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:
     subnet = place.network.subnets.get(nat.subnet)
     if subnet is None:
         return through(available, out)
-    back = bypassed(place, subnet, start.vpc, start.subnet.range)
+    back = bypassed(place, subnet, start.subnet.range)
     return through(available, out, acl_from(place, subnet, start.subnet), back)
 
 

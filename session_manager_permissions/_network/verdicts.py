@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .facts import Fact, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
 NO_NETWORK_PATH: Final = "no-network-path"
 ENDPOINT_MISSING: Final = "endpoint-missing"
@@ -88,11 +88,10 @@ OPEN: Final = Path()
 class PathVerdict(NamedTuple):
     """The paths to all services from all places where compute may be."""
 
-    paths: dict[str, Path]
-    """The worst path to each service."""
-    closed: dict[str, Path]
-    """The paths from the first place from which one is closed."""
+    closed: Mapping[str, Path]
+    """The paths from the first place from which one is closed; none if no path is closed."""
     decides: tuple[str, ...]
+    """What decides on the paths that are not known."""
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -107,13 +106,6 @@ class PathVerdict(NamedTuple):
                 entry = problem._replace(services=(service,))
                 found.setdefault((problem.cause, problem.subject), []).append(entry)
         return tuple(_as_one(problems, [*self.closed]) for problems in found.values())
-
-    @property
-    def state(self) -> State:
-        """Whether every service can be reached from every place."""
-        if self.closed:
-            return State.CLOSED
-        return State.UNKNOWN if self.decides else State.OPEN
 
 
 def unknown(*deciders: str, by_policy: bool = False) -> Path:

@@ -10,7 +10,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._network.facts import Fact, Unknown
-from session_manager_permissions._network.model import Placement, Reference
+from session_manager_permissions._network.model import OTHER_INTERFACE, Placement, Reference
 
 from .launch import CONFIGURATION, TEMPLATE, Launch, LaunchReader, Written
 from .parts import CLUSTERS, GROUP, STACKS, SUBNET, Parts, decider, inner, mappings, types_deployed
@@ -121,8 +121,6 @@ class Compute(NamedTuple):
     """How they are launched. They need no profile if its scripts register them by an activation."""
     placements: tuple[Placement, ...] = ()
     """Every place where they may be; none of a launch template that nothing of the app uses."""
-    role: Written | None = None
-    """The name or the ARN of the role that a service makes a profile for, as EKS does."""
     opaque: str = ""
     """Who launches them by rules that the templates do not show, such as a service."""
 
@@ -335,8 +333,7 @@ class Launchers:
             subnets=self._reader.subnets(resource, properties.get("Subnets")),
             groups=launch.groups or (self._cluster(resource),),
         )
-        role = Written(resource, properties.get("NodeRole"))
-        yield self._compute(resource, launch)._replace(role=role)
+        yield self._compute(resource, launch)
 
     def _cluster(self, resource: Resource) -> Reference:
         """The security group that EKS makes for a cluster, by the cluster."""
@@ -445,15 +442,16 @@ class Launchers:
             metadata_off=without_profile or off if off is True else off,
             scripts=scripts,
         )
-        more = launch.other_interfaces or self._reader.may_have_more_interfaces(resource)
+        changed_by = doubt.decides if doubt else scripts.other_way
+        if launch.other_interfaces or self._reader.may_have_more_interfaces(resource):
+            changed_by = OTHER_INTERFACE
         places = (
             Placement(
                 subnet,
                 launch.groups,
                 launch.public_address,
                 launch.elastic_address or self._reader.floating_address() or False,
-                other_interfaces=more,
-                changed_by=doubt.decides if doubt else scripts.other_way,
+                changed_by=changed_by,
                 address=launch.address,
             )
             for subnet in launch.subnets or (_DEFAULT_VPC,)

@@ -117,7 +117,9 @@ class LiveVpc:
             own,
             groups_of(instance),
             _public_address(instance),
-            other_interfaces=len(instance.get("NetworkInterfaces", [])) > 1,
+            changed_by=model.OTHER_INTERFACE
+            if len(instance.get("NetworkInterfaces", [])) > 1
+            else "",
             address=self._address(instance, self.network.subnets.get(own)),
         )
 

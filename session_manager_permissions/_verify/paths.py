@@ -92,7 +92,7 @@ def _judged(
         place = place._replace(principal=principal, resources=(*_resources(node, preferences),))
 
     def judged(judge: Judge, *calls: str) -> dict[str, verdicts.Path]:
-        return judge.judge([place._replace(calls=calls)], wanted).paths
+        return {**judge.paths(place._replace(calls=calls), wanted)}
 
     opening = judged(vpc.judge, *certain)
     paths = judged(vpc.judge, *TO_LOG, *certain)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Unknown
+from session_manager_permissions._readiness.roles import ROLE_IN
 from session_manager_permissions._trust import EC2, Trust, trust
 
 from .kinds import kind_of, launches, unreachable
@@ -86,7 +87,7 @@ def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:
     profile, where = compute.launch.profile, compute.launch.origin
     if isinstance(profile, Unknown) and compute.placements:
         yield profile.decides
-    elif profile is None and compute.role is None:
+    elif profile is None and compute.resource.type not in ROLE_IN:
         name = "IamInstanceProfile"
         lacking = [f"{before}{name}" for before, one in launches(where) if not one.get(name)]
         why = "no instance profile gives the SSM Agent credentials, and so they depend on the "
