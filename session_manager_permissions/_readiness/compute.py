@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import OTHER_INTERFACE, Placement, Reference
+from session_manager_permissions._patterns import matches
 
 from .launch import CONFIGURATION, TEMPLATE, Launch, LaunchReader, Written
 from .parts import CLUSTERS, GROUP, STACKS, SUBNET, Parts, decider, inner, mappings, types_deployed
@@ -389,10 +390,15 @@ class Launchers:
         """The instances of an environment, whose own options override those of its template."""
         options: dict[str, object] = {}
         for entry, _ in mappings(resource.properties.get("OptionSettings")):
-            name = self._parts.text(resource, entry.get("OptionName")) if entry else UNKNOWN
-            namespace = self._parts.text(resource, mapping(entry).get("Namespace"))
-            if namespace in {_OPTIONS.get(name), UNKNOWN}:
-                options[name] = mapping(entry).get("Value")
+            setting = mapping(entry)
+            of = (
+                self._parts.text(resource, setting.get(one)) for one in ("Namespace", "OptionName")
+            )
+            written = " ".join(of)
+            for name, namespace in _OPTIONS.items():
+                is_set = matches(written, f"{namespace} {name}")
+                if is_set is not False:
+                    options[name if is_set else UNKNOWN] = setting.get("Value")
         profile = options.get("IamInstanceProfile")
         subnets = self._parts.split(resource.template, options.get("Subnets", ""), SUBNET)
         if profile is None or not subnets or UNKNOWN in options:

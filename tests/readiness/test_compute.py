@@ -373,10 +373,11 @@ NODES: Final[dict[str, Parts]] = {
 
 
 def beanstalk(kind: str = "Environment", **given: object) -> dict[str, Any]:
-    in_vpc = {"Subnets": "aws:ec2:vpc", "AssociatePublicIpAddress": "aws:ec2:vpc"}
+    in_vpc = dict.fromkeys(("Subnets", "AssociatePublicIpAddress", "Given"), "aws:ec2:vpc")
+    names = {"Given": PARAMETER}
     launch = "aws:autoscaling:launchconfiguration"
     settings = [
-        {"Namespace": in_vpc.get(name, launch), "OptionName": name, "Value": value}
+        {"Namespace": in_vpc.get(name, launch), "OptionName": names.get(name, name), "Value": value}
         for name, value in given.items()
     ]
     return resource(f"AWS::ElasticBeanstalk::{kind}", OptionSettings=settings)
@@ -447,6 +448,8 @@ JUDGED: Final[dict[str, Body]] = {
     "AWS Elastic Beanstalk": beanstalk(
         IamInstanceProfile="P", SecurityGroups=GROUP, AssociatePublicIpAddress="true",
         InstanceType="t3.micro", Subnets=JOINED),
+    "AWS Elastic Beanstalk with an option of its network by parameter": beanstalk(
+        IamInstanceProfile="P", Subnets=ref("Subnet"), Given="true"),
     "AWS Elastic Beanstalk, which may give an address": beanstalk(
         IamInstanceProfile="P", AssociatePublicIpAddress="false", Subnets=ref("Subnet")),
 }  # fmt: skip
