@@ -25,17 +25,25 @@ NEEDED: Final[tuple[list[Any], ...]] = (
     [["ssmmessages:Create*", "ssmmessages:Open????Channel", "ssmmessages:OpenControl*"], REGISTER],
     [[{"Fn::Join": [":", ["ssmmessages", "*"]]}, {"Fn::Sub": "ssm:UpdateInstance*"}]],
     [["SSMMESSAGES:*", "SSM:update*"]],
+    [["ssmmessages:**", "ssm:U*InstanceInf*n"]],
+    [["ssmmessages:?*C?ann*", "ssm:*?Instance?nformation"]],
 )
 """Lists of actions that together allow all that is needed."""
 
 OTHERS: Final = (
     *("s3:*", "s3:GetObject", "kms:Decrypt", "logs:*", "ec2:Describe*", "ec2messages:*"),
     *("ssm:GetParameter*", "ssm:Describe*", "ssmmessages:?", "ssm:UpdateInstance", "iam:*"),
+    *("ssmmessages:[CO]*", "ssmmessages:*Channel?", "ssmmessages:*Channels", "ssm:${"),
 )
 SOME: Final = (
     *ACTIONS,
     *("ssmmessages:*", "ssm:*", "*", "*:*", "ssmmessages:Create*", "ssmmessages:*Data*"),
-    *("ssm:?pdate*", "SSM:UPDATEINSTANCEINFORMATION", "ssmmessages:open*channel"),
+    *(
+        "ssm:?pdate*",
+        "SSM:UPDATEINSTANCEINFORMATION",
+        "ssmmessages:open*channel",
+        "ssmmessages:C*l",
+    ),
 )
 ACTION_FUNCTIONS: Final = (
     {"Ref": "Action"},
@@ -52,6 +60,7 @@ RESOURCES: Final = (
     *("arn:aws:ssm:*:*:managed-instance/*", "arn:*:ssm:*:*:managed-instance/mi-*"),
     *("arn:aws:ssm:*:*:parameter/*", "arn:aws:ec2:*:*:volume/*", "arn:aws:ssm:*"),
     *("arn:aws:ec2:*:*:*", "arn:aws:ec2:*:*:*/*", "arn:aws:ssm:*:*:document/AWS-*"),
+    *("arn:aws:ec2:*:instance/i-????", "arn:aws:EC2:*:*:instance/*", "arn:aws:ec2:*:*:[i]*/i-?a*"),
     "arn:aws:ec2:*:*:instance/${aws:PrincipalTag/instance}",
     "arn:aws:s3:::${aws:PrincipalTag/bucket}/*",
 )
@@ -83,7 +92,8 @@ AWS_MANAGED: Final = (
     *("AmazonSSMManagedInstanceCore", "PowerUserAccess", "AdministratorAccess"),
     *("AmazonS3ReadOnlyAccess", "CloudWatchAgentServerPolicy", "AWSDenyAll"),
     *("AmazonSSMManagedInstanceCore", "service-role/AmazonEC2RoleforSSM"),
-    "AmazonSSMPatchAssociation",
+    *("AmazonSSMPatchAssociation", "AmazonEKSWorkerNodePolicy", "ReadOnlyAccess"),
+    *("AmazonSecurityLakePermissionsBoundary", "service-role/AmazonEC2RoleforAWSCodeDeploy"),
 )
 
 

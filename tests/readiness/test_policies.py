@@ -1,4 +1,4 @@
-"""What policies answer; the shapes that a simulator can be asked about are in `policy_table`."""
+"""What policies answer; `test_verdicts` has an evaluator of IAM answer for drawn ones."""
 
 from typing import Any, Final
 
@@ -17,13 +17,10 @@ from .policy_table import (
     NEITHER,
     NO_REGISTRATION,
     READY,
-    RESOURCE_ROWS,
     UNKNOWN,
     Found,
-    ResourceRow,
     allow,
     deny,
-    document,
     not_actions,
 )
 from .reports import Body, Check, inline, managed_policy, profile_and_role
@@ -34,13 +31,6 @@ MAYBE_ALL = {"Ref": "Parameter"}
 
 def read(*written: object) -> list[Statement]:
     return policies.read({"Statement": list(written)}, "test")
-
-
-@pytest.mark.parametrize("row", RESOURCE_ROWS, ids=lambda row: row.name)
-def test_answer_on_a_resource(row: ResourceRow) -> None:
-    found = policies.read(document(row.statements), row.name)
-
-    assert decide(found, row.action, row.resource).answer is row.answer
 
 
 def test_decision_names_the_statements_that_leave_it_open() -> None:
@@ -207,17 +197,38 @@ MAY_DENY = (
     *({"Fn::Join": ["", [AWS, ref("Name")]]}, AWS + "{{resolve:ssm:/policy}}"),
 )
 """The ARNs that functions leave open."""
+BUT_BUCKET: Final = {"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::bucket"}
+DENIES_BUT: Final = BUT_BUCKET | {"Effect": "Deny"}
+BUT_SOME: Final = BUT_BUCKET | {"NotResource": "arn:aws:ec2:*:*:instance/i-1*"}
+OF_INSTANCE: Final = {"ArnLike": {"ssm:SourceInstanceARN": HERE}}
 OF_A_ROLE = {
     READY: (
+        inline(CHANNELS_ONLY, allow(ACTION)), inline(allow("ssmmessages:*", "ssm:?pdateInstance*")),
+        managed(ref("Policy")) | inline(allow(ACTION)), inline(allow("*", Condition={})),
+        inline(allow("*", on=["arn:aws:s3:::bucket", "*"])), inline(not_actions("Allow", "iam:*")),
+        inline(ALL, not_actions("Deny", "ssm:*", "ssmmessages:*")), inline(ALL, deny("iam:*")),
+        inline(ALL, deny("*", on="arn:aws:s3:::secret/*")), inline(BUT_BUCKET),
+        inline(ALL, deny("ssmmessages:*", on="arn:aws:ssm:*")),
+        inline(ALL, DENIES_BUT | {"NotResource": "*"}), bounded(f"{AWS}PowerUserAccess"),
+        *(inline(ALL, one | {"Condition": OF_INSTANCE}) for one in (deny("s3:*"), allow("*"))),
         managed(CORE), managed(sub(f"{OF_AWS}PowerUserAccess")), bounded({"Ref": "AWS::NoValue"}),
         managed(sub(f"{AWS}${{P}}", P="AmazonSSMManagedInstanceCore")),
         managed(sub(f"{OURS}${{Owner}}-core"))),
-    NEITHER: (managed(f"{AWS}job-function/ViewOnlyAccess"),),
-    DENIED: (managed(f"{AWS}AdministratorAccess", f"{AWS}AWSDenyAll"),),
-    NO_REGISTRATION: (
+    NEITHER: (managed(f"{AWS}job-function/ViewOnlyAccess"), {}, inline(not_actions("Allow", "*")),
+        bounded(f"{AWS}AmazonS3FullAccess"), inline(deny("*", Condition=OF_INSTANCE)),
+        inline(allow(ACTION)), inline(allow("ssmmessages:Open*", "ssm:*")),
+        inline(allow("ssmmessages:*", on="arn:aws:ssm:*"), allow(ACTION))),
+    DENIED: (managed(f"{AWS}AdministratorAccess", f"{AWS}AWSDenyAll"), bounded(f"{AWS}AWSDenyAll"),
+        managed(CORE) | inline(deny("ssmmessages:open*channel")), inline(deny("*")),
+        inline(ALL, not_actions("Deny", "ssmmessages:*")), inline(ALL, DENIES_BUT),
+        inline(ALL, deny("ssm:*", Condition=OF_INSTANCE), deny("ssmmessages:*"))),
+    DENIED | NO_REGISTRATION: (inline(deny("ssmmessages:*")),),
+    NO_REGISTRATION: (inline(not_actions("Allow", "ssm:*")), inline(CHANNELS_ONLY, allow("ssm:?")),
         managed(ref("Policy")), managed(maybe(ref("Policy"))), managed(sub(f"{OURS}core")),
         managed(sub(f"{OURS}path/core")), bounded(f"{OF_ACCOUNT}core"), bounded(ref("Policy"))),
     UNKNOWN: (*(managed(arn) | inline(ALL) for arn in MAY_DENY),
+        inline(allow("*", Condition=OF_INSTANCE)), inline(ALL, deny("*", Condition=OF_INSTANCE)),
+        inline(CHANNELS_ONLY, BUT_SOME | {"Action": ACTION}), inline(ALL, deny("ssm:*", on=HERE)),
         managed(f"{AWS}AdministratorAccess", "arn:aws:iam::1:policy/x"),
         managed(CORE.replace("aws:iam", "aws-cn:iam")), managed(f"{AWS}core"),
         managed(f"{OF_ACCOUNT}AmazonSSMManagedInstanceCore"),

@@ -43,11 +43,8 @@ from .policy_table import (
     CHANNELS_ONLY,
     NEITHER,
     READY,
-    REGION,
-    ROWS,
     UNKNOWN,
     Found,
-    Row,
     Statement,
     allow,
     deny,
@@ -67,39 +64,6 @@ from .reports import (
 )
 
 # Verdicts ----------------------------------------------------------------------------------------
-
-
-def template(row: Row) -> Body:
-    """A template with a profile whose role has the policies of the row."""
-    parts: Body = {}
-
-    def managed(name: str, of: list[Statement] | str) -> object:
-        if isinstance(of, str):
-            return of
-        parts[name] = managed_policy(*of, roles=[])
-        return ref(name)
-
-    arns = [managed(f"Managed{number}", one) for number, one in enumerate(row.managed)]
-    policies = [
-        {"PolicyName": f"Inline{number}", "PolicyDocument": document(statements)}
-        for number, statements in enumerate(row.inline)
-    ]
-    role: Body = {"Policies": policies, "ManagedPolicyArns": arns}
-    if row.boundary is not None:
-        role["PermissionsBoundary"] = managed("Boundary", row.boundary)
-    return profile_and_role(role, **parts)
-
-
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_verdict_on_the_policies_of_the_table(check: Check, row: Row) -> None:
-    assert check(template(row), region=REGION).rules == row.found
-
-
-def test_rows_that_differ_from_the_simulator_say_why() -> None:
-    assert len({row.name for row in ROWS}) == len(ROWS) >= 60
-    assert [row.name for row in ROWS if (row.simulated is None) != (row.why == "")] == []
-    assert [row.name for row in ROWS if row.simulated == row.found] == []
-
 
 ON_TEMPLATES: dict[str, dict[str, Found]] = {
     # nothing is said of the compute whose profile is not ready
