@@ -5,7 +5,7 @@ It reads what `drawn` and `drawn_networks` draw, and shares no code with the pac
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any, Final, NamedTuple
 
@@ -81,32 +81,41 @@ class Deployment(NamedTuple):
         raise ValueError(condition)
 
 
-def deployed(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def deployed(
+    template: dict[str, Any], given: Mapping[str, tuple[str, ...]], known: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
     """The resources of each deployment that the template could have, without functions.
 
-    A parameter has each of its allowed values. One that has none listed has each value that a
+    A parameter has each of its given or allowed values. One that has none has each value that a
     condition compares with, and another.
+
+    Args:
+        template: the template.
+        given: values of parameters.
+        known: what references to resources give, where it is not the name of the resource.
     """
     resources, declared = template["Resources"], template.get("Conditions", {})
-    names = {**PSEUDO, **_made(resources)}
+    names = {**PSEUDO, **_made(resources), **known}
+    bodies = {name: repr(one["Properties"]) for name, one in resources.items()}
+    whole, compared = repr(resources), json.dumps(declared)
     parameters = template.get("Parameters", {})
+    direct = [one for one in parameters if repr({"Ref": one}) in whole or f"${{{one}}}" in whole]
     values = [
-        one.get("AllowedValues") or [*_compared(name, json.dumps(declared)), "else"]
+        (given[name] if name in direct else given[name][:1])
+        if name in given
+        else one.get("AllowedValues") or [*_compared(name, compared), "else"]
         for name, one in parameters.items()
     ]
-    bodies = {name: repr(one["Properties"]) for name, one in resources.items()}
-    whole = repr(resources)
     matters = [name for name in declared if repr(name) in whole]
-    direct = [name for name in parameters if repr({"Ref": name}) in whole]
-    varies = [*map(repr, (*matters, *direct))]
+    varies = [*map(repr, matters), *direct]
     always = {
         name: Deployment({}, names).value(one)
         for name, one in resources.items()
         if not any(of in bodies[name] for of in varies)
     }
     seen: set[tuple[object, ...]] = set()
-    for given in product(*values):
-        chosen = dict(zip(parameters, given, strict=True))
+    for several in product(*values):
+        chosen = dict(zip(parameters, several, strict=True))
         world = Deployment({}, names | chosen, template.get("Mappings", {}))
         conditions = {name: world.holds(declared[name], declared) for name in matters}
         if (key := (*conditions.values(), *(chosen[name] for name in direct))) in seen:

@@ -4,6 +4,7 @@ from random import Random
 from typing import Any, Final
 
 from .deployments import NO_VALUE
+from .judging import resource
 from .policy_table import ACTIONS, AWS, EC2_TRUST, REGISTER
 
 CONDITIONS: Final = ("IsProduction", "HasKey", "IsPrivate")
@@ -105,7 +106,7 @@ def template(rng: Random) -> dict[str, Any]:
 class _Draw:
     def __init__(self, rng: Random) -> None:
         self._rng = rng
-        self._resources: dict[str, Any] = {"Bucket": {"Type": "AWS::S3::Bucket"}}
+        self._resources: dict[str, Any] = {"Bucket": resource("AWS::S3::Bucket")}
         self._role: dict[str, Any] = {
             "AssumeRolePolicyDocument": EC2_TRUST,
             "Policies": [],

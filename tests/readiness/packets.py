@@ -60,7 +60,7 @@ def worst(*outcomes: Outcome) -> Outcome:
 
 def outcomes(template: dict[str, Any]) -> Iterator[Outcome]:
     """For each deployment with an instance, whether the agent reaches all that it needs."""
-    for resources in deployed(template):
+    for resources in deployed(template, {}, {}):
         network = Network(resources)
         if network.places:
             yield worst(*(agreed(map(network.reaches, one)) for one in network.places))

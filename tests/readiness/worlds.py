@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
-from itertools import product
 from typing import Any, Final, NamedTuple
 
 from ministack.core.iam_evaluator import (
@@ -21,8 +20,8 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.policy_validation import IAMPolicyDocumentValidator
 
-from .deployments import ACCOUNT, PSEUDO, REGION, Deployment
-from .drawn import CONDITIONS, PARAMETERS
+from .deployments import ACCOUNT, REGION, deployed
+from .drawn import PARAMETERS
 from .policy_table import ACTIONS, REGISTER
 
 ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/Role/i-0ab"
@@ -32,7 +31,7 @@ INSTANCES: Final = (
 )
 """The ARNs about one of which IAM is asked where an agent registers its instance."""
 
-KNOWN: Final = {**PSEUDO, "Bucket": "logs", "Bucket.Arn": "arn:aws:s3:::logs"}
+BUCKET: Final = {"Bucket": "logs", "Bucket.Arn": "arn:aws:s3:::logs"}
 
 
 class Request(NamedTuple):
@@ -54,8 +53,8 @@ REQUESTS: Final = (
 @cache
 def aws_managed() -> dict[str, Any]:
     """The AWS managed policies as moto has them."""
-    found: dict[str, Any] = json.loads(aws_managed_policies_data)
-    return found
+    found = json.loads(aws_managed_policies_data).items()
+    return {name: {"PolicyDocument": one["Document"]} for name, one in found}
 
 
 @lru_cache(maxsize=100_000)
@@ -116,7 +115,7 @@ def outcomes(template: dict[str, Any]) -> Iterator[bool]:
 
     There is none where IAM refuses a document that the template may have: IAM says so itself.
     """
-    found = (_policies(template["Resources"], one) for one in _deployments(template))
+    found = map(_policies, deployed(template, PARAMETERS, BUCKET))
     several = dict.fromkeys(one for one in found if one is not None)
     documents = {document for one in several for documents in one for document in documents}
     if any(map(is_refused, documents)):
@@ -128,48 +127,22 @@ def outcomes(template: dict[str, Any]) -> Iterator[bool]:
             yield from _of_request(policies, request)
 
 
-def _deployments(template: dict[str, Any]) -> Iterator[Deployment]:
-    """Each value of each condition and parameter that the template mentions."""
-    body = json.dumps(template["Resources"])
-    conditions = [name for name in CONDITIONS if f'"{name}"' in body]
-    parameters = {
-        name: values
-        for name, values in PARAMETERS.items()
-        if f'{{"Ref": "{name}"}}' in body or f"${{{name}}}" in body
-    }
-    for values in product((True, False), repeat=len(conditions)):
-        for given in product(*parameters.values()):
-            names = KNOWN | dict(zip(parameters, given, strict=True))
-            yield Deployment(dict(zip(conditions, values, strict=True)), names)
-
-
-def _policies(resources: dict[str, Any], deployment: Deployment) -> Policies | None:
+def _policies(resources: dict[str, Any]) -> Policies | None:
     """The policies of the role, None where the deployment does not have it."""
-
-    def deployed(resource: dict[str, Any]) -> bool:
-        name = resource.get("Condition")
-        return name is None or deployment.conditions[name]
-
-    if not deployed(resources["Role"]):
+    if "Role" not in resources:
         return None
-    role = deployment.value(resources["Role"]["Properties"])
+    role = resources["Role"]
 
-    def managed(arn: Any) -> str:  # noqa: ANN401
-        if isinstance(arn, dict):
-            properties = resources[arn["Logical"]]["Properties"]
-            return json.dumps(deployment.value(properties["PolicyDocument"]))
-        return json.dumps(aws_managed()[arn.rpartition("/")[2]]["Document"])
+    def managed(arn: str) -> object:
+        return (resources.get(arn) or aws_managed()[arn.rpartition("/")[2]])["PolicyDocument"]
 
-    identity = [json.dumps(policy["PolicyDocument"]) for policy in role["Policies"]]
-    identity += [managed(arn) for arn in role["ManagedPolicyArns"]]
-    for resource in filter(deployed, resources.values()):
-        properties = resource.get("Properties", {})
-        if "PolicyDocument" in properties and {"Roles", "RoleName"} & properties.keys():
-            read = deployment.value(properties)
-            if read.get("RoleName") or read.get("Roles"):
-                identity.append(json.dumps(read["PolicyDocument"]))
+    written = [one["PolicyDocument"] for one in role["Policies"]]
+    written += map(managed, role["ManagedPolicyArns"])
+    attached = (one for one in resources.values() if one.get("Roles") or one.get("RoleName"))
+    written += [one["PolicyDocument"] for one in attached if "PolicyDocument" in one]
     boundary = role.get("PermissionsBoundary")
-    return Policies(tuple(identity), () if boundary is None else (managed(boundary),))
+    limits = [] if boundary is None else [managed(boundary)]
+    return Policies(tuple(map(json.dumps, written)), tuple(map(json.dumps, limits)))
 
 
 def _of_request(policies: Policies, request: Request) -> Iterator[bool]:
