@@ -19,7 +19,7 @@ class Unknown:
 
 @dataclass(frozen=True)
 class UnknownValue(Unknown):
-    """A value that is not known. Two that are equal have one value, whatever a message says."""
+    """A value that is not known. Two that are equal stand for one value, however each is named."""
 
     decides: str = field(compare=False)
     value: Hashable

@@ -229,7 +229,7 @@ def _acl_passes(
 
 
 def _first_matches(place: Place, entries: list[AclEntry], peer: Range) -> set[bool]:
-    """What the first entries say that match some of the addresses of a range."""
+    """Whether the first entry that matches an address allows it, for all addresses of a range."""
     left, said = place.blocks(peer), set[bool]()
     for entry in entries:
         covers = place.covers(entry.range, peer)

@@ -63,6 +63,7 @@ class Launch(NamedTuple):
     """The private address that is written, if one is."""
     other_interfaces: bool = False
     maybe_profile: Written | None = None
+    """The profile that the instances may have, if that is not known."""
     scripts: Scripts = NO_SCRIPTS
     image: Written | None = None
     user_data: Written | None = None

@@ -202,7 +202,7 @@ class Parts:
         return _known(self.assembly.value(template, value))
 
     def in_each_world(self, resource: Resource, written: object) -> Iterator[Resource | str]:
-        """Yield what each entry of a list is in every world, of those of which that is known.
+        """Yield what the entries of a list refer to, of those that are known and never differ.
 
         Unlike the others, this may be asked outside of a world.
         """

@@ -281,8 +281,8 @@ class LiveVpc:
     def _resolver(self) -> Fact:
         """Tell whether the VPC's instances ask Amazon's DNS resolver, by its DHCP options.
 
-        A VPC may have no options, which leaves its instances without a resolver.
-        https://docs.aws.amazon.com/vpc/latest/userguide/VPC_DHCP_Options.html
+        A VPC may have no options. Then instances on Nitro ask it, and other instances ask none.
+        https://docs.aws.amazon.com/vpc/latest/userguide/DHCPOptionSetConcepts.html
         """
         own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.id!r}")
         shared = self._owner != self._account

@@ -125,7 +125,7 @@ Value: TypeAlias = "tuple[str | ReturnValue | Unresolved, ...]"
 
 
 def merged(parts: Iterable[str | ReturnValue | Unresolved]) -> Value:
-    """Return the value of these parts, of which a text may be empty or next to another one."""
+    """Return parts as one value: without empty texts, and with one text for several in a row."""
     found: list[str | ReturnValue | Unresolved] = []
     for is_text, several in groupby(parts, lambda part: isinstance(part, str)):
         group = [*several]
