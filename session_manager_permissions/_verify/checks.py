@@ -121,11 +121,10 @@ class Outcome:
 
         Args:
             why: the reasons.
-            fix: what to do, after what would have AWS answer.
+            fix: what to do.
             errors: why AWS did not answer.
         """
-        lines = (*_ways_out(errors), *_lines(fix))
-        return replace(self, verdict="unknown", why=why, fix=lines, errors=(*errors,))
+        return replace(self, verdict="unknown", why=why, fix=_lines(fix), errors=(*errors,))
 
     def unasked(self, error: CannotAsk) -> Outcome:
         """Return the outcome that AWS did not answer."""
@@ -157,7 +156,7 @@ class Outcome:
             self,
             verdict="fail",
             why=(*why, *_seen(seen)),
-            fix=(*_lines(fix), *_ways_out(errors)),
+            fix=_lines(fix),
             errors=(*errors,),
             is_seen=seen is not None,
         )
@@ -243,13 +242,13 @@ def _seen(users_see: str | None) -> tuple[str, ...]:
     return (f'Users see: "{users_see}"',) if users_see else ()
 
 
-def _ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
-    """Say how to let the credentials make the calls that they may not make."""
+def ways_out(errors: Iterable[CannotAsk], command: str) -> tuple[str, ...]:
+    """Say how to let the credentials of a command make the calls that they may not make."""
     denied = [error for error in errors if isinstance(error, NotPermitted)]
     lines = []
     if needed := sorted({error.permission for error in denied if not error.by}):
         lines.append(
-            f"allow the credentials {', '.join(needed)}: session-manager-permissions verify "
+            f"allow the credentials {', '.join(needed)}: session-manager-permissions {command} "
             "--print-permissions prints a policy with all that the command needs"
         )
     if any(error.by for error in denied):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .agent import Diagnostics, agent_version, merged
-from .checks import AGENT, ORDER, Outcome
+from .checks import AGENT, ORDER, Outcome, ways_out
 from .identity import Identity, find_identity, unless_replaced
 from .lines import with_profile
 from .node import Node, ground_truth, tier
@@ -77,6 +77,7 @@ def diagnose(
     rows: Diagnostics | None = None,
     *,
     explains: bool = True,
+    command: str = "verify",
 ) -> Diagnosis:
     """Check all that stands between a node and a session.
 
@@ -87,6 +88,7 @@ def diagnose(
         operator: the ARN of a user or a role, or `caller`. Default: - no operator is checked
         rows: the agent's diagnostics. Default: - there are none
         explains: whether to ask what shows why the agent is not connected, if nothing else fails
+        command: the command that the diagnosis is for, whose permissions the user can print
 
     Raises:
         CannotAsk: what an argument names can't be read.
@@ -112,12 +114,15 @@ def diagnose(
     if explains:
         checks = explained(node, identity, checks)
     checks.sort(key=lambda check: ORDER.index(check.name))
-    checks = _with_remedies(checks, node)
+    checks = _with_remedies(checks, node, command)
     return Diagnosis(node=node, identity=identity, preferences=preferences, checks=checks)
 
 
-def _with_remedies(outcomes: list[Outcome], node: Node) -> list[Outcome]:
-    """Return the outcomes, with a remedy for each symptom, and with the profile in all commands."""
+def _with_remedies(outcomes: list[Outcome], node: Node, command: str) -> list[Outcome]:
+    """Return the outcomes with all remedies, and with the profile in all commands.
+
+    A remedy is added for each symptom, and for each call that the credentials may not make.
+    """
     connecting = [one for one in outcomes if one.check.connects]
     causes = [one.name for one in connecting if one.verdict == "fail"]
     unknown = [
@@ -128,6 +133,8 @@ def _with_remedies(outcomes: list[Outcome], node: Node) -> list[Outcome]:
 
     def with_fix(one: Outcome) -> Outcome:
         more = fix if one.check.is_symptom and one.verdict == "fail" else ()
-        return replace(one, fix=with_profile((*one.fix, *more), node.session.profile))
+        ways = ways_out(one.errors, command) if one.verdict in ("fail", "unknown") else ()
+        lines = (*ways, *one.fix) if one.verdict == "unknown" else (*one.fix, *ways, *more)
+        return replace(one, fix=with_profile(lines, node.session.profile))
 
     return [with_fix(one) for one in outcomes]

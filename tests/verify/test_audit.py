@@ -235,6 +235,7 @@ def test_each_node_has_the_right_verdict(name: str) -> None:
     failing = [one for one in found.json["instances"] if one["verdict"] != R]
     assert all(one["why"] for one in failing)
     assert said.says in found.out
+    assert "verify --print-permissions" not in found.out
     (statement,) = policy_for_audit()["Statement"]
     assert {*said.account.made} <= {*statement["Action"], "sts:GetCallerIdentity"}
 
@@ -371,7 +372,9 @@ def test_links_that_lead_to_each_other_are_refused(tmp_path: Path) -> None:
     assert f"--file {link} is a symbolic link to {link}" in found.err
 
 
-def test_an_answer_is_shown_if_its_file_cant_be_written() -> None:
+def test_an_answer_is_shown_if_its_file_cant_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # nobody but root may write into /dev
+
     found = audit(Account(Machine(A)), "--file", "/dev/full")
 
     assert (found.status, found.nodes) == (2, {A: (R,)})
@@ -400,6 +403,16 @@ def test_a_service_that_is_not_reached_is_not_called_for_each_node() -> None:
 
     assert {*found.nodes.values()} == {(Q,)}
     assert account.made.count("ssm:GetConnectionStatus") <= AT_ONCE
+
+
+def test_what_is_judged_already_is_not_judged_again_with_the_rest_of_its_region() -> None:
+    throttled = Mock(side_effect=[refusal("DescribeInstances", "RequestLimitExceeded"), None])
+    account = Account(Machine(A), Machine(B))
+
+    found = audit(on_later_page(account, "ec2:DescribeInstances", throttled))
+
+    assert (found.status, found.nodes) == (0, {A: (R,), B: (R,)})
+    assert account.made.count("ssm:GetConnectionStatus") == len(found.nodes)
 
 
 def test_no_region_says_which_account_it_is() -> None:

@@ -201,7 +201,7 @@ def test_the_names_that_a_list_lacks_are_added(
     add_to_list(str(file), lacking("Web", "three", "two"))
 
     assert file.read_text(encoding="utf-8") == f"{has}{added}"
-    said = f"not added to --profiles-file {file}, as commented out there: Web; remove the `#`"
+    said = f"--profiles-file {file} has Web commented out, and is left so: remove the `#`"
     assert (said in capsys.readouterr().err) == has.startswith("#")
 
 
@@ -228,9 +228,9 @@ ADDS: Final = {
     "has it": Adds(f"key = {KEY}\n", "", ONE_KEY),
     "two keys": Adds(f"key = {KEY}\n", f"key = {ALIAS}\n", {"key": [ALIAS, KEY]}),
     "a key that is commented out": Adds(
-        f"#key = {KEY} # not ours\n", "", ONE_KEY, says=f"as commented out there: key = {KEY}"),
+        f"#key = {KEY} # not ours\n", "", ONE_KEY, says=f"has `key = {KEY}` commented out, so"),
     "another value": Adds(f"{NOT_REGISTERED}\n", lacks=("register",),
-                          says=f"as it has {NOT_REGISTERED}: allow-registration = true"),
+                          says=f"has `{NOT_REGISTERED}`, so that `allow-registration = true` was"),
     "no ARN of a key": Adds("", "", {"key": ["alias/x"]}),
     "a key that is not known": Adds(""),
     "a key that is not lacking": Adds("", "", ONE_KEY, ()),
@@ -263,7 +263,7 @@ def test_what_is_no_name_adds_no_line(
     add_to_list(str(file), lacking(name, "fine"))
 
     assert file.read_bytes() == OLD + b"fine\r\n"
-    assert f"not added to --profiles-file {file}, as " in capsys.readouterr().err
+    assert f"--profiles-file {file} lacks " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", [b"a b\n", b"foo = bar\n", b"web\nweb\n", b"key =\n", b"\xff"])

@@ -13,7 +13,7 @@ from session_manager_permissions import _limits
 from session_manager_permissions._quoting import rendered
 from session_manager_permissions._verify import options
 from session_manager_permissions._verify.asking import CannotAsk
-from session_manager_permissions._verify.files import refuse_link, write
+from session_manager_permissions._verify.files import is_stream, refuse_link, write
 from session_manager_permissions._verify.options import add_flag, add_option
 from session_manager_permissions._verify.session import Waiting, aws_session
 from session_manager_permissions._verify.text import PROGRAM, say
@@ -83,13 +83,14 @@ def refuse_unusable(arguments: argparse.Namespace) -> None:
     if None not in (file, listed) and os.path.realpath(file) == os.path.realpath(listed):
         raise CannotAsk(f"--file and --profiles-file are both {file}: give each a file of its own")
     for flag, path in (("--file", file), ("--profiles-file", listed)):
-        if path is not None and not os.access(Path(path).parent, os.W_OK):
+        if path is None:
+            continue
+        if not is_stream(path) and not os.access(Path(path).parent, os.W_OK):
             raise CannotAsk(
                 f"{flag} {path} can't be written: its folder does not exist, or you may not write "
                 "to it: give another path"
             )
-        if path is not None:
-            refuse_link(path, flag)
+        refuse_link(path, flag)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -124,10 +124,12 @@ class _RegionAudit:
     """By the ids of the nodes."""
 
     def list_nodes(self) -> None:
-        """List the nodes."""
+        """List the nodes, of which those that are known already are not judged again."""
         nodes, self.errors = list_nodes(self.session, self.who, self.tags)
-        self.left = _asked_together(nodes)
-        self.listed = len(self.left)
+        known = {name for name, one in self.judged.items() if not one.again}
+        left = {one.id: one for one in (*self.left, *nodes) if one.id not in known}
+        self.left = _asked_together(left.values())
+        self.listed = len(known) + len(left)
 
     def is_to_list_again(self, anew: Session) -> bool:
         """Choose the nodes to judge again; tell whether the nodes are to be listed again, too.

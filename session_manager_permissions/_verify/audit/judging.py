@@ -48,7 +48,7 @@ def judge(node: Node, document: str | None) -> Judged:
     if is_asked:
         node = replace(node, connection=ask_connection(node.session, node.id, kept=False))
     node = with_status_checks(node, **_ALL)
-    diagnosis = diagnose(node, document, explains=False)
+    diagnosis = diagnose(node, document, explains=False, command="audit")
     # One that never registered is not connected either, which says nothing more.
     is_told = is_asked and (node.record is not None or node.connection != "notconnected")
     checks = [one for one in diagnosis.checks if is_told or one.name != "connected"]

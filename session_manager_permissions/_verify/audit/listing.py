@@ -125,7 +125,7 @@ def add_to_list(path: str, result: AuditResult) -> None:
         if added or text is None:
             write(path, _FLAG, _with_lines(text or "", added))
     for said in left_out:
-        say(f"not added to {_FLAG} {path}, {said}")
+        say(f"{_FLAG} {path} {said}")
 
 
 def _read(path: str) -> str | None:
@@ -162,9 +162,9 @@ def _lacking(listed: _lists.NameList, result: AuditResult) -> tuple[list[str], l
         if value in has:
             continue
         if (name, value) in listed.left_out_options:
-            said.append(f"as commented out there: {line}")
+            said.append(f"has `{line}` commented out, so that it was not added")
         elif has and name != _lists.REPEATED:
-            said.append(f"as it has {name} = {has[0]}: {line}")
+            said.append(f"has `{name} = {has[0]}`, so that `{line}` was not added")
         else:
             added.append(line)
     has_names = {_lists.same(line.text) for line in listed.names}
@@ -175,12 +175,12 @@ def _lacking(listed: _lists.NameList, result: AuditResult) -> tuple[list[str], l
             name, _limits.instance_profile_fault
         )
         if fault:
-            said.append(f"as {name!r} {fault}")
+            said.append(f"lacks {name!r}, which {fault}")
         elif _lists.same(name) not in has_names:
             (left_out if _lists.same(name) in listed.left_out_names else added).append(name)
     if left_out:
         said.append(
-            f"as commented out there: {', '.join(left_out)}; remove the `#` of a profile that is "
-            "to get the permissions"
+            f"has {', '.join(left_out)} commented out, and is left so: remove the `#` of a profile "
+            "that is to get the permissions"
         )
     return added, said

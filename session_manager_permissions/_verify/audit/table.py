@@ -66,11 +66,10 @@ def print_audit(
             console.print(f"  - {ONE_ACCOUNT}")
             return
         if list_path is None:
-            console.print(f"  - add --profiles-file {DEFAULT_LIST} to the audit, and then run:")
-        else:
-            console.print("  - once the list of --profiles-file has them, run:")
+            console.print(f"  - add --profiles-file {DEFAULT_LIST} to the audit")
         if unknown:
             console.print(f"  - write into the list, if it is not there: {', '.join(unknown)}")
+        console.print("  - once the list of --profiles-file has them, run:")
         console.print(f"  {deployment(list_path or DEFAULT_LIST, profile)}")
 
 
