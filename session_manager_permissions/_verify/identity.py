@@ -110,7 +110,7 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
             worker, permissions, replaced = account, by_account, True
     if account:
         management = _by_account(node, management, own, registers=registers)
-    if worker is not None and not replaced:
+    if worker is not None:
         worker = _with_boundary(node.session, worker, permissions)
         permissions = _may(node, worker, uses)
     assumable = checks.ASSUMABLE.of(None).absent(NO_ROLE, error)

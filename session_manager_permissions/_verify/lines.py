@@ -56,8 +56,15 @@ def region_word(region: str) -> str:
 
 
 def aws(command: str, region: str, more: str = "") -> str:
-    """Return a command of the AWS CLI in a region, with more options behind it."""
-    return f"aws {command} --region {region_word(region)} {more}".rstrip()
+    """Return a command of the AWS CLI, with more options behind it.
+
+    Args:
+        command: the command, such as `iam get-role`, and its first options.
+        region: the region; "" for a command that needs none.
+        more: the other options.
+    """
+    where = f"--region {region_word(region)}" if region else ""
+    return " ".join(filter(None, (f"aws {command}", where, more)))
 
 
 def with_profile(lines: Iterable[str], profile: str | None) -> tuple[str, ...]:

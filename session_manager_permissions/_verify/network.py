@@ -30,10 +30,8 @@ _Found = TypeVar("_Found")
 
 _TCP: Final = "6"
 
-_UNCERTAIN: Final = ("pending", "partial")
-"""The states of an endpoint in which it may serve or not."""
-_ARRIVING: Final = (*_UNCERTAIN, "pendingacceptance")
-"""The states of an endpoint that pass, although nobody in this account changes anything."""
+_ARRIVING: Final = ("pending", "partial")
+"""The states of an endpoint that is being made, in which it may serve or not."""
 _LATTICE: Final = "VpcLattice"
 """The target of the routes to the addresses of VPC Lattice, at which no other service is."""
 _OWNER_OF_ENDPOINTS: Final = "vpce.amazonaws.com"
@@ -307,7 +305,7 @@ class LiveVpc:
         state = found.get("State", "").lower()
         gateway = found.get("VpcEndpointType") == "Gateway"
         exists: Fact = state == "available"
-        if state in _UNCERTAIN:
+        if state in _ARRIVING:
             exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
         elif exists and service == "s3" and self.bucket_region is None:
             exists = Unknown("which region the log bucket is in, as an endpoint serves one alone")

@@ -204,9 +204,6 @@ class PathRemedies:
         """Make an interface endpoint, in groups that let the instance in."""
         for one in self.vpc.vpc.endpoints(service):  # whose name no other can have
             if one.exists is False and one.private_dns is True:
-                if service in self.vpc.arriving:
-                    yield f"wait until the endpoint {_id(one.id, 'ENDPOINT')} is accepted"
-                    return
                 of_it = word(_id(one.id, "ENDPOINT"))
                 yield self._ec2(f"delete-vpc-endpoints --vpc-endpoint-ids {of_it}")
         yield from self._with_dns()

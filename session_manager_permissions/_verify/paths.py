@@ -100,7 +100,8 @@ def _judged(
     served = judged(vpc.once_served, *TO_LOG, *certain)
     for service, path in in_case.items():
         if paths[service].state is verdicts.State.OPEN:
-            matters = (f"whether that matters: {one.why}" for one in path.problems)
+            denied = "whether the agent makes a call that is denied"
+            matters = (f"{denied}: {one.why}" for one in path.problems)
             by_policy = path.by_policy or _has_policy(path.problems)
             paths[service] = verdicts.unknown(*matters, *path.decides, by_policy=by_policy)
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}

@@ -124,6 +124,19 @@ def test_a_permissions_boundary_is_named(named_by: str, *, allows: bool) -> None
     assert allows or why in one(found, "reach").why[0]
 
 
+def test_a_permissions_boundary_of_the_role_of_the_account_is_named() -> None:
+    world = World(World.has_host_management, causes.without_profile)
+    limited = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": True}}
+    world.decides = lambda _: {"EvalDecision": "allowed", **limited}
+    boundary = {"PermissionsBoundary": {"PermissionsBoundaryArn": BOUNDARY}}
+    world.of_role = {"Arn": nodes.ACCOUNT_ROLE, **boundary}
+
+    role = diagnosed(world).identity.role
+
+    assert role
+    assert (role.arn, role.boundary) == (nodes.ACCOUNT_ROLE, BOUNDARY)
+
+
 def test_a_document_that_is_named_may_be_denied() -> None:
     found = diagnosed(World(causes.refusing("ssm:GetDocument")), document="Mine")
 

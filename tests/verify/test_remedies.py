@@ -16,7 +16,7 @@ from session_manager_permissions._constructs.statements import SessionManagerOpt
 from session_manager_permissions._verify.lines import is_command
 
 from . import networks, nodes
-from .causes import CAUSES, DELETED, NEVER, NO_BUCKET, Change, bucket, setting, statuses
+from .causes import CAUSES, DELETED, DSSE, NEVER, NO_BUCKET, Change, bucket, setting, statuses
 from .models import SESSION, assert_taken, operation
 from .networks import BOTH_ENDPOINTS, NO_ROUTE, S3_GATEWAY, acls, admitting, closed, entry, groups
 from .nodes import ACCOUNT, KEY, NODE, REGION, World, both, diagnosed, endpoint, group, one
@@ -168,7 +168,6 @@ MORE: Final[dict[str, Change]] = {
     "an endpoint that is made in a shut group": in_shut_group(State="pending"),
     "an endpoint that is made with a policy for others": never(
         endpoint("ssm", State="Pending", PolicyDocument=FOR_OTHERS)),
-    "an endpoint that waits for its acceptance": never(endpoint("ssm", State="pendingAcceptance")),
     "a gateway endpoint that is made, with a policy for others": logs_by(GATEWAY_FOR_OTHERS),
     "an endpoint that failed, and had no private DNS": never(
         endpoint("ssm", State="Failed", PrivateDnsEnabled=False)),
@@ -189,9 +188,9 @@ MORE: Final[dict[str, Change]] = {
     "no way to S3": both(World.uses, NO_ROUTE),
     "no way to S3 by the table": logs_by(S3_GATEWAY | {"RouteTableIds": ["rtb-public"]}),
     "an interface endpoint of S3 alone": logs_by(S3_FOR_RESOLVERS),
-    "a bucket with a key and dsse": both(World.uses, bucket("aws:kms:dsse", KEY)),
-    "a bucket with an alias and dsse": both(World.uses, bucket("aws:kms:dsse", "alias/a/b")),
-    "a bucket with no key and dsse": both(World.uses, bucket("aws:kms:dsse", "a,b")),
+    "a bucket with a key and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", KEY)),
+    "a bucket with an alias and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", "alias/a/b")),
+    "a bucket with no key and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", "a,b")),
     "a bucket that is to be in us-east-1": both(
         World.uses, setting(bucket_region="us-east-1"), NO_BUCKET),
     "volumes and the system impaired": both(World.is_lost, statuses(nodes.status("impaired"))),
@@ -440,7 +439,6 @@ def test_what_a_command_mends_is_not_found_again(name: str) -> None:
     ("an endpoint without private DNS, in a shut group", [MODIFY, AUTHORIZE]),
     ("an endpoint that is made in a shut group", [AUTHORIZE]),
     ("an endpoint that is made with a policy for others", [MODIFY]),
-    ("an endpoint that waits for its acceptance", []),
     ("a gateway endpoint that is made, with a policy for others", [MODIFY, MODIFY]),
 ])  # fmt: skip
 def test_an_endpoint_that_is_there_is_not_made_again(name: str, calls: list[str]) -> None:

@@ -129,7 +129,6 @@ ROWS: Final = {
         UNKNOWN_TO_EC2, {3: known_to_ec2, 6: connects}, 0, 10,
         f"after 0 of 12 s, there is no instance {NODE}"),
     "an endpoint that is made": Row(with_endpoint("pending"), {3: connects}, 0, 5, NOT_YET),
-    "an endpoint to accept": Row(with_endpoint("pendingAcceptance"), {3: connects}, 0, 5, NOT_YET),
     "a NAT gateway that is made": Row(with_nat("pending"), {3: connects}, 0, 5, NOT_YET),
     "a NAT gateway that is made where no way leads out": Row(
         with_nat("pending", SubnetId="subnet-private"), {3: connects}, 0, 5, NOT_YET),
