@@ -279,7 +279,7 @@ _of_operator: Final = partial(Check, group="the operator", stage="Operator")
 _SIMULATES: Final = ("iam:SimulatePrincipalPolicy",)
 _OF_OPERATOR: Final = ("iam:GetRole", "iam:GetUser")
 _CREDENTIALS: Final = "AWS Credentials"
-_OF_KEY: Final = ("kms:DescribeKey", "kms:GetKeyPolicy")
+_OF_KEY: Final = ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants")
 _WAY: Final = (
     *("ec2:DescribeNatGateways", "ec2:DescribeNetworkAcls", "ec2:DescribeRouteTables"),
     *("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcAttribute"),
@@ -438,7 +438,7 @@ KEY_USABLE: Final = _usable(
     name="key-usable",
     title="The key of sessions can't be used",
     passes_if="the key is enabled, symmetric, for encryption, customer managed and in the node's "
-    "region, and its own policy lets the account or the role use it",
+    "region, and its own policy or a grant lets the account or the role use it",
     asks=("ssm:GetDocument", *_OF_KEY),
     users_see=NO_DATA_KEY,
 )

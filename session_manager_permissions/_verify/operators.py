@@ -22,6 +22,7 @@ from .role_verdict import CallVerdict, blocks, decided, unless
 from .simulator import (
     OF_TAGS,
     SAMPLE_ID,
+    Answers,
     Call,
     ConditionKey,
     Context,
@@ -168,10 +169,11 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     channels = [one for one in refused if one.call.action == _CHANNEL]
     if len(channels) == 1 and channels[0].answer["decision"] == "implicitDeny":
         refused.remove(channels[0])  # either is enough
-    denied = [*_unless_by_sample(node, arn, refused)]
+    denied = [*_unless_by_sample(node, arn, refused, found)]
     asked = OPERATOR.of(arn, *checks.simulated(answers))
     missing = sorted({key for one in (*decisions, *denied) for key in one.missing})
-    notes = [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
+    on = f"the operator's policies have conditions on {', '.join(missing)}"
+    notes = [f"{on}, whose values are not known"] if missing else []
     notes += _about_own_session(all_of(found, on_own))
     if not denied:
         return _allowed(asked, arn, preferences, notes)
@@ -202,14 +204,16 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     return asked.failed(why_not, *whys, fix=fix, users_see=users_see, errors=errors)
 
 
-def _unless_by_sample(node: Node, arn: str, denied: Sequence[CallVerdict]) -> Iterator[CallVerdict]:
+def _unless_by_sample(
+    node: Node, arn: str, denied: Sequence[CallVerdict], known: Answers
+) -> Iterator[CallVerdict]:
     """Leave a denial open if a policy has a condition on a key of which IAM was told a sample."""
     samples = {
         one.call: {key.name.lower() for key in one.call.with_own.context if key.is_sample}
         for one in denied
     }
     by_sample = [call.without_samples for call, keys in samples.items() if keys]
-    answers = simulate(node.spare, arn, by_sample)
+    answers = known | simulate(node.spare, arn, [one for one in by_sample if one not in known])
     for one in denied:
         answer, keys = answers.get(one.call.without_samples, one.answer), samples[one.call]
         told = keys if isinstance(answer, CannotAsk) else answer["missing_context_values"]

@@ -1,7 +1,8 @@
-"""Reads the policy of a key or a bucket, and tells whom it lets in.
+"""Reads the policy of a key or a bucket, and the grants of a key, and tells whom they let in.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from session_manager_permissions._evaluation import Answer, Request, evaluate, n
 from session_manager_permissions._patterns import as_list
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, NotThere
+from .asking import CannotAsk, NotThere, tried
 from .lines import aws, in_json, with_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .session import Session
     from .simulator import Call
@@ -56,11 +57,15 @@ class ResourcePolicy(NamedTuple):
     key: str = ""
     """The ARN of the key, if it belongs to one. For a bucket, policies of IAM count whatever its
     own policy allows."""
+    grants: Callable[[], list[dict[str, Any]]] = list
+    """Asks for the grants of the key, each as a statement."""
 
-    def admits(  # noqa: PLR0911 # one for each answer
+    def admits(
         self, principal: str, call: Call, more: Mapping[str, str] = {}, *, by_iam: bool
     ) -> Admission:
-        """Tell whether the policy lets a user or a role make a call.
+        """Tell whether the policy lets a user or a role make a call, or a grant of the key does.
+
+        A grant is enough where nothing denies the call.
 
         Args:
             principal: the ARN of the user or the role.
@@ -68,6 +73,24 @@ class ResourcePolicy(NamedTuple):
             more: other condition keys that it has.
             by_iam: whether the policies of IAM allow it.
         """
+        found = self._admits(principal, call, more, by_iam=by_iam)
+        is_denied = found.answer == "closed" or (found.answer == "account" and not by_iam)
+        if not is_denied:
+            return found
+        grants = tried(self.grants)
+        if not grants:
+            return found
+        if isinstance(grants, CannotAsk):
+            why = f"{found.why}; a grant may allow it, and the grants could not be read: {grants}"
+            return Admission("unknown", why, found.fix, grants)
+        of, whole = f"{self.of}, together with its grants,", (*self.statements, *grants)
+        policy = self._replace(of=of, statements=whole, grants=list)
+        granted = policy.admits(principal, call, more, by_iam=by_iam)
+        return found if granted.answer == found.answer else granted._replace(fix=found.fix)
+
+    def _admits(  # noqa: PLR0911 # one for each answer
+        self, principal: str, call: Call, more: Mapping[str, str], *, by_iam: bool
+    ) -> Admission:
         of_bucket = by_iam and not self.key
         does = "deny" if of_bucket else "allow"
         if self.error:
@@ -117,6 +140,8 @@ class ResourcePolicy(NamedTuple):
 
 
 _LETS_ALL_IN: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+_UNKNOWN: Final[dict[str, Any]] = {"Bool": {}}
+"""Stands for a condition of which nothing is known."""
 
 
 def _is_about(
@@ -137,7 +162,7 @@ def policy_of(
     """Read the policy of a key, or of the bucket of an object; None of anything else.
 
     That of a key of another account lets nobody in alone, as the account of the caller has to as
-    well.
+    well. A grant does, unless that policy, which only its own account can read, denies it.
 
     Args:
         session: asks AWS.
@@ -146,8 +171,11 @@ def policy_of(
         by_iam: whether the policies of IAM allow what is asked about.
     """
     service, _, owner, name = resource.split(":", 5)[2:] if ":" in resource else ("", "", "", "")
+    if service == "kms" and owner != account and not by_iam:
+        by_account = _LETS_ALL_IN | {"Principal": {"AWS": account}}
+        return _of_key(session, resource, is_foreign=True)._replace(statements=(by_account,))
     if service == "kms":
-        return key_policy(session, resource) if owner == account or by_iam else None
+        return key_policy(session, resource)
     if service != "s3":
         return None
     bucket = name.partition("/")[0]
@@ -158,9 +186,40 @@ def policy_of(
 
 def key_policy(session: Session, arn: str) -> ResourcePolicy:
     """Read the policy of a key."""
-    policy = ResourcePolicy(f"the key {arn}", key=arn)
     there, asked = session.in_region(arn.split(":")[3]), {"KeyId": arn, "PolicyName": "default"}
-    return _read(there, "kms:GetKeyPolicy", policy, on=arn, **asked)
+    return _read(there, "kms:GetKeyPolicy", _of_key(session, arn), on=arn, **asked)
+
+
+def _of_key(session: Session, arn: str, *, is_foreign: bool = False) -> ResourcePolicy:
+    """Return a policy of a key that is not read, with what reads the key's grants."""
+    grants = partial(_grants, session.in_region(arn.split(":")[3]), arn, is_foreign=is_foreign)
+    return ResourcePolicy(f"the key {arn}", key=arn, grants=grants)
+
+
+def _grants(session: Session, arn: str, *, is_foreign: bool) -> list[dict[str, Any]]:
+    """Ask for the grants of a key, but those to services.
+
+    Whether constraints are met, and what the policy of a foreign key denies, is not known.
+
+    Raises:
+        CannotAsk: AWS could not be asked.
+    """
+
+    def read(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [
+            _LETS_ALL_IN
+            | {
+                "Principal": {"AWS": one["GranteePrincipal"]},
+                "Action": [f"kms:{operation}" for operation in one["Operations"]],
+                "Condition": _UNKNOWN if one.get("Constraints") else {},
+            }
+            for one in found["Grants"]
+            if "GranteePrincipal" in one
+        ]
+
+    pages = {"PageSize": 100}
+    found = session.ask("kms:ListGrants", read, on=arn, KeyId=arn, PaginationConfig=pages)
+    return [one | {"Condition": _UNKNOWN} for one in found] if is_foreign else found
 
 
 def _read(session: Session, call: str, policy: ResourcePolicy, **asked: str) -> ResourcePolicy:

@@ -92,9 +92,6 @@ def _by_owner(node: Node, arn: str, *commands: str) -> tuple[str, ...]:
 def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
     """Judge the key by its own policy, without which no policy of the role counts."""
     policy = key_policy(node.spare, key.arn)
-    if policy.error:
-        why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
-        return usable.unknown(why, errors=[policy.error])
     unknown = f"arn:{node.partition}:iam::{node.account}:role/ROLE"
     role = identity.role.arn if identity.role else unknown
     context = request_context(role, node.region)
@@ -110,5 +107,6 @@ def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Id
     if admission.answer in ("named", "account"):
         return judged.passed(*usable.why, admission.why)
     if admission.answer == "unknown" or identity.role is None:
-        return judged.unknown(admission.why, fix=admission.fix)
+        errors = [admission.error] if admission.error else []
+        return judged.unknown(admission.why, fix=admission.fix, errors=errors)
     return judged.failed(admission.why, fix=admission.fix)

@@ -106,7 +106,8 @@ def simulate(
             those on the others.
 
     Returns:
-        The answer about each call, or why IAM could not be asked.
+        The answer about each call, or why IAM could not be asked; and about calls without their own
+        context what IAM has said of them.
     """
     known: Answers = {}
     asked = [*dict.fromkeys(calls)]
@@ -127,7 +128,7 @@ def simulate(
         for same in alone.values():
             answers = _by_themselves(session, principal, [*same.values()])
             found |= {call: (full, answers[full]) for call, full in same.items()}
-    return {call: answer for call, (_, answer) in found.items() if answer is not None}
+    return known | {call: answer for call, (_, answer) in found.items() if answer is not None}
 
 
 def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | None) -> bool:

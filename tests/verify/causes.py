@@ -141,6 +141,13 @@ def key_policy(*statements: dict[str, Any]) -> Change:
     return having("kms:get_key_policy", nodes.policy(*statements))
 
 
+def granting(to: str, *operations: str, **parts: object) -> Change:
+    """Have a grant of the key let somebody make calls, beside a grant to a service."""
+    grant = {"GranteePrincipal": to, "Operations": operations or ["Decrypt", "GenerateDataKey"]}
+    service = {"GranteeServicePrincipal": "rds.amazonaws.com", "Operations": ["Decrypt"]}
+    return having("kms:list_grants", {"Grants": [service, grant | parts]})
+
+
 def key_by(operator: str, name: str, value: object) -> Change:
     return key_policy(by(operator, name, value))
 
@@ -226,6 +233,10 @@ def decides(*missing: str, if_: Callable[[Question], bool], says: str = "implici
     """Have IAM deny some calls, and say which condition keys it was told no value of."""
     found = {"EvalDecision": says, "MissingContextValues": [*missing]}
     return setting(decides=lambda asked: found if if_(asked) else None)
+
+
+def of_decrypt(asked: Question) -> bool:
+    return asked.action == "kms:Decrypt"
 
 
 def of_channels(asked: Question) -> bool:
@@ -344,7 +355,7 @@ NO_ACCOUNT_ROLE: Final = both(
     ),
 )
 """Default Host Management names a role that does not exist."""
-DSSE: Final = bucket("aws:kms:dsse")
+DSSE: Final = both(bucket("aws:kms:dsse"), agent("3.3.1142.0"))
 NO_BUCKET: Final = refusing(ENCRYPTION, "NoSuchBucket")
 NOT_ENFORCED: Final = using(s3EncryptionEnabled=False, cloudWatchEncryptionEnabled=False)
 BY_PARAMETER: Final = using(s3EncryptionEnabled="{{e}}", cloudWatchEncryptionEnabled="{{e}}")
@@ -602,6 +613,31 @@ KEYS: Final = {
     "the key denies by a tag whom it lets in nowhere": used("key-usable", key_policy(DENY_BY_TAG)),
     "the key may allow what IAM denies": used(
         "key-usable? encrypt?", DENIED_KEY, key_policy(BY_TAG)),
+    **{f"a grant of the key {name}": used(told, DENIED_KEY, *does)
+       for name, told, does in (
+           ("to the role", "", [granting(ROLE)]),
+           ("to the role, and the key names nobody", "", [granting(ROLE), key_policy()]),
+           ("to the role, which a policy denies it", "encrypt", [
+               granting(ROLE), decides(if_=of_decrypt, says="explicitDeny")]),
+           ("to the role, which the key denies it", "encrypt key-usable", [
+               granting(ROLE), key_policy(allowing(ROLE, "kms:*") | {"Effect": "Deny"})]),
+           ("to the role, which the key denies it by a tag", "encrypt? key-usable?", [
+               granting(ROLE), key_policy(DENY_BY_TAG)]),
+           ("to the role, for something else", "encrypt key-usable", [
+               granting(ROLE, "Encrypt"), key_policy()]),
+           ("to the role, with a constraint", "encrypt? key-usable?", [
+               granting(ROLE, Constraints={"EncryptionContextSubset": {"a": "b"}}), key_policy()]),
+           ("to a session of the role", "encrypt? key-usable?", [granting(OF_NODE), key_policy()]),
+           ("to another", "encrypt key-usable", [granting(USER), key_policy()]),
+           ("to the account, which lets policies of IAM decide", "encrypt", [
+               granting(ROOT), key_policy()]),
+           ("that may not be read", "encrypt? key-usable?", [
+               refusing("kms:ListGrants"), key_policy()]),
+           ("of another account", "encrypt?", [
+               granting(ROLE), using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
+               key_policy(allowing(ROLE, "kms:*"))]),
+       )},
+    "the key names nobody, and a grant is to the account": used("", granting(ROOT), key_policy()),
     "the key denies the role": used(
         "key-usable",
         key_policy(allowing(ROOT, "kms:*"), allowing(ROLE, "kms:*") | {"Effect": "Deny"})),
@@ -613,6 +649,9 @@ KEYS: Final = {
 
 LOGS: Final = {
     "a bucket by dsse": used("bucket-encryption", DSSE),
+    "a bucket by dsse, and a later agent": used("bucket-encryption?", DSSE, agent("3.3.1142.1")),
+    "a bucket by dsse, and no agent on record": never(
+        "bucket-encryption? agent?", using(), DSSE),
     "a bucket by dsse, not enforced": used("", NOT_ENFORCED, DSSE),
     "a bucket by dsse, enforced by a parameter": used("bucket-encryption?", BY_PARAMETER, DSSE),
     "a bucket that does not encrypt": used(
@@ -686,6 +725,8 @@ LOGS: Final = {
         "log-to-s3", NO_KEY, BY_KEY, denying("kms:Decrypt", DATA_KEY), key_policy()),
     "the key of the bucket lets all in by way of S3": used(
         "", NO_KEY, BY_KEY, denying("kms:Decrypt", "kms:GenerateDataKey"), KEY_BY_S3),
+    "a grant of the key of the bucket": used(
+        "", NO_KEY, BY_KEY, denying("kms:Decrypt", DATA_KEY), granting(ROLE)),
     "the policy of the bucket may not be read": used(
         "log-to-s3?", DENIED_BUCKET, refusing("s3:GetBucketPolicy")),
     "may not see how it encrypts": used("log-to-s3", UNSEEN),
@@ -909,6 +950,12 @@ OPERATORS: Final = {
            f"{told} plugin", using(), NO_DATA_KEY,
            key_policy(allowing(ROOT, "kms:*"), allowing(who, "kms:*")), operator=USER)
        for name, who, told in (("the operator", USER, ""), ("the role", ROLE, "operator"))},
+    **{f"an operator, and a grant of the key to {name}": cause(
+           f"{told} plugin", using(), NO_DATA_KEY, does, operator=USER)
+       for name, told, does in (
+           ("the operator", "", granting(USER)),
+           ("the role", "operator", granting(ROLE)),
+           ("somebody, as it can't be read", "operator?", refusing("kms:ListGrants")))},
     "an operator, and no simulator": used(
         "register? reach? encrypt? log-to-s3? log-to-cloudwatch? operator? plugin",
         refusing("iam:SimulatePrincipalPolicy"))._replace(operator=USER),

@@ -58,6 +58,7 @@ _EMPTY: Final = {
     "ec2:describe_images": "Images",
     "iam:list_attached_role_policies": "AttachedPolicies",
     "iam:list_policies": "Policies",
+    "kms:list_grants": "Grants",
     "route53:list_hosted_zones_by_vpc": "HostedZoneSummaries",
     "route53resolver:list_firewall_rule_group_associations": "FirewallRuleGroupAssociations",
 }

@@ -87,7 +87,8 @@ def role_agrees(said: Cause, of_verify: Run) -> None:
     if found.status == 2:
         assert said.fails & {"instance-profile", "key-usable"} or said.unknown
         return
-    other_policy = world.answers["kms:get_key_policy"] != World().answers["kms:get_key_policy"]
+    of_key = ("kms:get_key_policy", "kms:list_grants")
+    other_policy = any(world.answers[call] != World().answers[call] for call in of_key)
     if "default-host-management" in said.unknown or other_policy:  # which a role is not asked about
         return
     verdicts = {one["capability"]: one["verdict"] for one in found.json["capabilities"]}
