@@ -22,6 +22,7 @@ from session_manager_permissions import (
 )
 
 from .judging import att, ref, resource
+from .launches import by_id, scaling, spot, template
 from .networks import (
     BLOCK,
     NETWORK,
@@ -542,16 +543,6 @@ def launched(**parts: object) -> Body:
     return {"Resources": dict(parts)}
 
 
-def scaling(**launch: object) -> Body:
-    return resource("AWS::AutoScaling::AutoScalingGroup", MaxSize="1", MinSize="1", **launch)
-
-
-def spot(specifications: object) -> Body:
-    data = {"IamFleetRole": "arn:aws:iam::111122223333:role/fleet", "TargetCapacity": 1}
-    data |= {"LaunchSpecifications": specifications}
-    return {"Fleet": resource("AWS::EC2::SpotFleet", SpotFleetRequestConfigData=data)}
-
-
 def denies(acl_: str) -> Body:
     """The entry of a network ACL that denies all out, before any other."""
     return entry(1, RuleAction="deny", NetworkAclId=ref(acl_))
@@ -627,11 +618,10 @@ def trusting(statements: object, **more: Body) -> Body:
     return profile_and_role(inline(ALL) | trust, **more)
 
 
-LATEST: Final = att("Template", "LatestVersionNumber")
-IN_TEMPLATE: Final = {"LaunchTemplateId": ref("Template"), "Version": LATEST}
+IN_TEMPLATE: Final = by_id(att("Template", "LatestVersionNumber"))
 ONE_SPECIFICATION: Final = {"ImageId": "ami-12345678", "InstanceType": "t3.micro"}
 OF_PROFILE: Final = ONE_SPECIFICATION | {"IamInstanceProfile": {"Arn": att("Profile", "Arn")}}
-WITH_PROFILE: Final = resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=OF_PROFILE)
+WITH_PROFILE: Final = template(**OF_PROFILE)
 LAUNCHES_MINIMAL: Final = ONE_SPECIFICATION | {"ImageId": MINIMAL}
 BEHIND: Final = {"SecurityGroupIds": [ref("Shut")]}
 UDP: Final = [{"IpProtocol": "udp", "CidrIp": "0.0.0.0/0"}]
@@ -655,14 +645,15 @@ WITH_KEY: Final = {
 BY_DEFAULT: Final = WITH_KEY | {"Document": DEFAULT}
 OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
     "a launch template without a profile": ("no-instance-profile", launched(
-        Template=resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=ONE_SPECIFICATION),
+        Template=template(**ONE_SPECIFICATION),
         Group=scaling(LaunchTemplate=IN_TEMPLATE))),
     "a launch configuration without a profile": ("no-instance-profile", launched(
         Template=resource("AWS::AutoScaling::LaunchConfiguration", **ONE_SPECIFICATION),
         Group=scaling(LaunchConfigurationName=ref("Template")))),
     "a second launch specification without a profile": ("no-instance-profile", profile_and_role(
-        inline(ALL), **spot([OF_PROFILE, LAUNCHES_MINIMAL]))),
-    "one object in place of a list": ("no-instance-profile", launched(**spot(LAUNCHES_MINIMAL))),
+        inline(ALL), Fleet=spot(LaunchSpecifications=[OF_PROFILE, LAUNCHES_MINIMAL]))),
+    "one object in place of a list": ("no-instance-profile", launched(
+        Fleet=spot(LaunchSpecifications=LAUNCHES_MINIMAL))),
     "a minimal image of an override": ("agent-missing", profile_and_role(
         inline(ALL), Template=WITH_PROFILE, Group=scaling(MixedInstancesPolicy={"LaunchTemplate": {
             "LaunchTemplateSpecification": IN_TEMPLATE,

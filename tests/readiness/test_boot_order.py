@@ -7,11 +7,10 @@ import pytest
 from session_manager_permissions import _needs as needs
 
 from .deployments import NO_VALUE
-from .judging import att, each, ref, resource
-from .policy_table import ALL, AWS, CHANNELS_ONLY, DENIED, READY, allow, deny
+from .judging import att, each, ref
+from .launches import batch, by_id, ec2_fleet, nodes, scaling, spot, template
+from .policy_table import ALL, AWS, CHANNELS_ONLY, DENIED, READY, Found, allow, deny
 from .reports import Body, Check, inline, machine, policy, profile_and_role
-
-Found = frozenset[str]
 
 BOOT_ORDER: Final = "boot-order"
 FIRES: Final = frozenset({BOOT_ORDER})
@@ -28,45 +27,32 @@ def with_name(role: Body | None = None, **parts: Body) -> Body:
     return body
 
 
-def template(**profile: object) -> Body:
-    return resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={"IamInstanceProfile": profile})
-
-
-def group(**properties: object) -> Body:
-    return resource("AWS::AutoScaling::AutoScalingGroup", **properties)
+def of_profile(**profile: object) -> Body:
+    return template(IamInstanceProfile=profile)
 
 
 def fleet(capacity: int = 1) -> Body:
-    configs = [{"LaunchTemplateSpecification": BY_ID | {"Version": "$Latest"}}]
-    target = {"TotalTargetCapacity": capacity}
-    given = {"LaunchTemplateConfigs": configs, "TargetCapacitySpecification": target}
-    return resource("AWS::EC2::EC2Fleet", **given)
+    config = {"LaunchTemplateSpecification": by_id("$Latest", "Launch")}
+    return ec2_fleet(config, TargetCapacitySpecification={"TotalTargetCapacity": capacity})
 
 
 def spot_fleet(capacity: int = 1) -> Body:
     specification = {"IamInstanceProfile": {"Arn": ARN}}
-    data = {"TargetCapacity": capacity, "LaunchSpecifications": [specification]}
-    return resource("AWS::EC2::SpotFleet", SpotFleetRequestConfigData=data)
-
-
-def nodes(**changes: object) -> Body:
-    given = {"NodeRole": att("Role", "Arn"), "Subnets": ["subnet-1"], **changes}
-    return resource("AWS::EKS::Nodegroup", **given)
-
-
-def batch(**sizes: int) -> Body:
-    place = {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
-    resources = {"InstanceRole": ref("Profile"), **place, **sizes}
-    return resource("AWS::Batch::ComputeEnvironment", ComputeResources=resources)
+    return spot(TargetCapacity=capacity, LaunchSpecifications=[specification])
 
 
 PROFILE: Final = {"IamInstanceProfile": ref("Profile")}
+IN_BATCH: Final = {
+    "InstanceRole": ref("Profile"),
+    "Subnets": ["subnet-1"],
+    "SecurityGroupIds": ["sg-1"],
+}
 ARN: Final = att("Profile", "Arn")
 LITERAL_ARN: Final = "arn:aws:iam::111122223333:instance-profile/path/by-name"
 JOINED_ARN: Final = {"Fn::Sub": "arn:${AWS::Partition}:iam::1:instance-profile/by-name"}
-BY_ID: Final = {"LaunchTemplateId": ref("Launch"), "Version": "1"}
+BY_ID: Final = by_id("1", "Launch")
 WAITS: Final = {"DependsOn": ["Policy"]}
-FROM_ID: Final = group(LaunchTemplate=BY_ID)
+FROM_ID: Final = scaling(LaunchTemplate=BY_ID)
 
 
 def waiting(on: object = None, /, **properties: object) -> Body:
@@ -77,13 +63,13 @@ def waiting(on: object = None, /, **properties: object) -> Body:
 MAY_BOOT: Final = {
     FIRES: (
         (machine(**PROFILE), None), (machine(IamInstanceProfile="by-name"), None),
-        (machine(LaunchTemplate=BY_ID), template(Arn=ARN)), (FROM_ID, template(Arn=ARN)),
-        (FROM_ID, template(Name=ref("Profile"))), (FROM_ID, template(Name="by-name")),
-        (FROM_ID, template(Arn=LITERAL_ARN)), (FROM_ID, template(Arn=JOINED_ARN)),
-        (group(LaunchTemplate=BY_ID, MinSize="1"), template(Arn=ARN)),
-        (group(LaunchTemplate=BY_ID, MinSize="0", DesiredCapacity="1"), template(Arn=ARN)),
-        (fleet(), template(Arn=ARN)), (spot_fleet(), None), (nodes(), None),
-        (batch(), None), (batch(MinvCpus=0, DesiredvCpus=2), None),
+        (machine(LaunchTemplate=BY_ID), of_profile(Arn=ARN)), (FROM_ID, of_profile(Arn=ARN)),
+        (FROM_ID, of_profile(Name=ref("Profile"))), (FROM_ID, of_profile(Name="by-name")),
+        (FROM_ID, of_profile(Arn=LITERAL_ARN)), (FROM_ID, of_profile(Arn=JOINED_ARN)),
+        (scaling(LaunchTemplate=BY_ID, MinSize=NO_VALUE), of_profile(Arn=ARN)),
+        (scaling(LaunchTemplate=BY_ID, MinSize="0", DesiredCapacity="1"), of_profile(Arn=ARN)),
+        (fleet(), of_profile(Arn=ARN)), (spot_fleet(), None), (nodes(), None),
+        (batch(**IN_BATCH), None), (batch(**IN_BATCH, MinvCpus=0, DesiredvCpus=2), None),
         # what it refers to or waits for is not the policy
         (waiting("Machine"), None), (waiting(["Else", 1]), None), (waiting(Is="Policy"), None),
         (waiting(Is={"Fn::Sub": "${!Policy}"}), None),
@@ -91,15 +77,15 @@ MAY_BOOT: Final = {
     READY: (
         (machine(IamInstanceProfile=ref("Role")), None), (machine(), None),
         (machine(IamInstanceProfile="Elsewhere"), None), (waiting("Policy"), None),
-        (machine(IamInstanceProfile=NO_VALUE), None), (FROM_ID, template()),
-        (FROM_ID, template(Arn=ARN) | WAITS), (FROM_ID | WAITS, template(Arn=ARN)),
-        (group(LaunchTemplate={"LaunchTemplateId": "lt-1"}), template(Arn=ARN)),
-        (group(LaunchTemplate="malformed", MixedInstancesPolicy=[]), template()),
-        (group(LaunchTemplate=BY_ID, MinSize={"Fn::Sub": "0"}), template(Arn=ARN)),
-        (group(), template(Arn=ARN)),  # nothing boots of it
-        (fleet(0), template(Arn=ARN)), (fleet() | WAITS, template(Arn=ARN)), (spot_fleet(0), None),
-        (nodes() | WAITS, None), (nodes(ScalingConfig={"DesiredSize": 0}), None),
-        (batch(MinvCpus=0), None),
+        (machine(IamInstanceProfile=NO_VALUE), None), (FROM_ID, of_profile()),
+        (FROM_ID, of_profile(Arn=ARN) | WAITS), (FROM_ID | WAITS, of_profile(Arn=ARN)),
+        (scaling(LaunchTemplate={"LaunchTemplateId": "lt-1"}), of_profile(Arn=ARN)),
+        (scaling(LaunchTemplate="malformed", MixedInstancesPolicy=[]), of_profile()),
+        (scaling(LaunchTemplate=BY_ID, MinSize={"Fn::Sub": "0"}), of_profile(Arn=ARN)),
+        (scaling(), of_profile(Arn=ARN)),  # nothing boots of it
+        (fleet(0), of_profile(Arn=ARN)), (fleet() | WAITS, of_profile(Arn=ARN)),
+        *((one, None) for one in (spot_fleet(0), nodes() | WAITS, batch(**IN_BATCH, MinvCpus=0))),
+        (nodes(ScalingConfig={"DesiredSize": 0}), None),
         (nodes(NodeRole="arn:aws:iam::111122223333:role/other"), None),
         (waiting(["Role", "Policy"]), None), (waiting("Between"), None),
         # CloudFormation refuses a circular dependency, and says so
@@ -134,7 +120,7 @@ def test_what_may_boot_early(
     (nodes(), "nodes of this group"),
 ])  # fmt: skip
 def test_what_boots_early_is_called_by_its_kind(check: Check, machine: Body, called: str) -> None:
-    body = with_name(Machine=machine, Launch=template(Arn=ARN))
+    body = with_name(Machine=machine, Launch=of_profile(Arn=ARN))
     finding = check(body, network=False).only(BOOT_ORDER)
 
     assert finding.description.startswith(f"{called} may boot before")

@@ -22,6 +22,7 @@ from session_manager_permissions._readiness.templates.model import Resource
 
 from .deployments import NO_VALUE
 from .judging import att, ref, resource
+from .launches import batch, by_id, ec2_fleet, nodes, scaling, spot, template
 from .networks import PARAMETER
 from .reports import Body, Check, write
 from .test_what_findings_say import OFF, Text
@@ -179,10 +180,6 @@ ADDRESSES: Final[dict[str, Parts]] = {
 # Launch templates --------------------------------------------------------------------------------
 
 
-def template(**data: object) -> dict[str, Any]:
-    return resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=data)
-
-
 def named(name: object, **data: object) -> dict[str, Any]:
     made = template(**data)
     made["Properties"]["LaunchTemplateName"] = name
@@ -193,7 +190,7 @@ BY_ARN: Final = {"Arn": ARN}
 FULL: Final = template(IamInstanceProfile=BY_ARN, SecurityGroupIds=[GROUP], MetadataOptions=OFF)
 IN_GROUP: Final = template(SecurityGroupIds=[GROUP])
 LATEST: Final = att("Template", "LatestVersionNumber")
-SPEC: Final = {"LaunchTemplateId": ref("Template"), "Version": LATEST}
+SPEC: Final = by_id(LATEST)
 ELSEWHERE: Final = {"DeviceIndex": 0, "SubnetId": ref("Other"), "Groups": [GROUP]}
 
 
@@ -220,10 +217,6 @@ FROM_TEMPLATES: Final[dict[str, Parts]] = {
 }  # fmt: skip
 
 
-def by_id(version: object) -> Known:
-    return {"LaunchTemplateId": ref("Template"), "Version": version}
-
-
 OTHERS: Final = {"LaunchTemplateId": "lt-1"}
 SPECIFICATIONS: Final[tuple[object, ...]] = (
     *(SPEC, {"LaunchTemplateName": "Named", "Version": "$Latest"}, by_id({"Fn::Sub": "$Latest"})),
@@ -235,11 +228,6 @@ SPECIFICATIONS: Final[tuple[object, ...]] = (
 """Which launch template a fleet names."""
 
 
-def batch(**given: object) -> dict[str, Any]:
-    resources = {"Type": "EC2", "InstanceRole": "P", **given}
-    return resource("AWS::Batch::ComputeEnvironment", ComputeResources=resources)
-
-
 # Fleets ------------------------------------------------------------------------------------------
 
 
@@ -248,22 +236,14 @@ def launch_configuration(**changes: object) -> dict[str, Any]:
     return resource("AWS::AutoScaling::LaunchConfiguration", **given)
 
 
-def scaling(**changes: object) -> dict[str, Any]:
-    given: Known = {"VPCZoneIdentifier": [ref("Subnet"), ref("Other")], **changes}
-    return resource("AWS::AutoScaling::AutoScalingGroup", **given)
+def in_two(**launch: object) -> dict[str, Any]:
+    """A group in two subnets."""
+    return scaling(**{"VPCZoneIdentifier": [ref("Subnet"), ref("Other")], **launch})
 
 
 def mixed(*overrides: object) -> dict[str, Any]:
     launches = {"LaunchTemplateSpecification": SPEC, "Overrides": [*overrides]}
-    return scaling(MixedInstancesPolicy={"LaunchTemplate": launches})
-
-
-def spot(**data: object) -> dict[str, Any]:
-    return resource("AWS::EC2::SpotFleet", SpotFleetRequestConfigData=data)
-
-
-def ec2_fleet(*configs: object) -> dict[str, Any]:
-    return resource("AWS::EC2::EC2Fleet", LaunchTemplateConfigs=[*configs])
+    return in_two(MixedInstancesPolicy={"LaunchTemplate": launches})
 
 
 def config(*subnets: str) -> Known:
@@ -272,9 +252,7 @@ def config(*subnets: str) -> Known:
     return {"LaunchTemplateSpecification": SPEC, **({"Overrides": overrides} if subnets else {})}
 
 
-SECOND: Final = {
-    "LaunchTemplateSpecification": {"LaunchTemplateId": ref("Second"), "Version": "$Latest"}
-}
+SECOND: Final = {"LaunchTemplateSpecification": by_id("$Latest", "Second")}
 SPOT: Final = {
     "SubnetId": ref("Subnet"), "SecurityGroups": [{"GroupId": GROUP}], "IamInstanceProfile": BY_ARN
 }  # fmt: skip
@@ -282,32 +260,32 @@ BOTH_JOINED: Final = {"Fn::Join": [", ", [ref("Subnet"), ref("Other")]]}
 FLEETS: Final[dict[str, Parts]] = {
     "a launch configuration": {
         "Launch": launch_configuration(IamInstanceProfile=ref("Profile")),
-        "Fleet": scaling(LaunchConfigurationName=ref("Launch"))},
+        "Fleet": in_two(LaunchConfigurationName=ref("Launch"))},
     "a launch configuration by its name": {
         "Launch": launch_configuration(LaunchConfigurationName="N", AssociatePublicIpAddress=True),
-        "Fleet": scaling(LaunchConfigurationName="N")},
+        "Fleet": in_two(LaunchConfigurationName="N")},
     "another launch configuration": {
-        "Fleet": scaling(LaunchConfigurationName="Other", VPCZoneIdentifier=["subnet-1"])},
+        "Fleet": in_two(LaunchConfigurationName="Other", VPCZoneIdentifier=["subnet-1"])},
     "a launch configuration that is made from an instance": {
         "Launch": launch_configuration(InstanceId="i-1"),
-        "Fleet": scaling(LaunchConfigurationName=ref("Launch"))},
+        "Fleet": in_two(LaunchConfigurationName=ref("Launch"))},
     "a launch configuration that replaces what it has of an instance": {
         "Launch": launch_configuration(
             InstanceId=PARAMETER, IamInstanceProfile=ref("Profile"), MetadataOptions=OFF),
-        "Fleet": scaling(LaunchConfigurationName=ref("Launch"))},
+        "Fleet": in_two(LaunchConfigurationName=ref("Launch"))},
     "a template without data": {
-        "Template": resource("AWS::EC2::LaunchTemplate"), "Fleet": scaling(LaunchTemplate=SPEC)},
+        "Template": resource("AWS::EC2::LaunchTemplate"), "Fleet": in_two(LaunchTemplate=SPEC)},
     "subnets by a parameter": {
-        "Template": IN_GROUP, "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=PARAMETER)},
+        "Template": IN_GROUP, "Fleet": in_two(LaunchTemplate=SPEC, VPCZoneIdentifier=PARAMETER)},
     "subnets that are joined": {
         "Template": IN_GROUP,
-        "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=[BOTH_JOINED])},
+        "Fleet": in_two(LaunchTemplate=SPEC, VPCZoneIdentifier=[BOTH_JOINED])},
     "an override of several subnets": {
         "Template": IN_GROUP,
         "Fleet": spot(LaunchTemplateConfigs=[
             {"LaunchTemplateSpecification": SPEC, "Overrides": [{"SubnetId": BOTH_JOINED}]}])},
     "no value for subnets": {
-        "Template": IN_GROUP, "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=NO_VALUE)},
+        "Template": IN_GROUP, "Fleet": in_two(LaunchTemplate=SPEC, VPCZoneIdentifier=NO_VALUE)},
     "a mixed policy, whose template one override leaves": {
         "Template": IN_GROUP, "Second": template(IamInstanceProfile={"Name": "Profile"}),
         "Fleet": mixed({"InstanceType": "t3.micro"}, SECOND, PARAMETER)},
@@ -315,7 +293,7 @@ FLEETS: Final[dict[str, Parts]] = {
         "Template": IN_GROUP,
         "Second": template(SecurityGroupIds=[GROUP], IamInstanceProfile={"Name": "Profile"}),
         "Fleet": mixed(SECOND)},
-    "an instance to copy": {"Fleet": scaling(InstanceId="i-1", VPCZoneIdentifier=[ref("Subnet")])},
+    "an instance to copy": {"Fleet": in_two(InstanceId="i-1", VPCZoneIdentifier=[ref("Subnet")])},
     "a Spot fleet": {"Fleet": spot(LaunchSpecifications=[SPOT, PARAMETER])},
     "a Spot fleet of a template": {
         "Template": IN_GROUP, "Fleet": spot(LaunchTemplateConfigs=[config("Subnet", "Other", "")])},
@@ -334,11 +312,6 @@ FLEETS: Final[dict[str, Parts]] = {
 
 
 # Nodes of EKS ------------------------------------------------------------------------------------
-
-
-def nodes(**changes: object) -> dict[str, Any]:
-    given = {"ClusterName": ref("Cluster"), "NodeRole": att("Role", "Arn")}
-    return resource("AWS::EKS::Nodegroup", **{**given, "Subnets": [ref("Subnet")], **changes})
 
 
 def launching(**spec: object) -> dict[str, Any]:
@@ -457,11 +430,11 @@ NAMELESS: Final = named(ref("Name"))
 USED: Final[dict[str, Parts]] = {
     "a template of a name that two have": {
         "One": named("Named"), "Two": named("Named"),
-        "Fleet": scaling(LaunchTemplate={"LaunchTemplateName": "Named"})},
+        "Fleet": in_two(LaunchTemplate={"LaunchTemplateName": "Named"})},
     # The only template of an app need not be the one that a parameter names.
-    "a template whose id is a parameter": {"One": NAMELESS, "Fleet": scaling(
+    "a template whose id is a parameter": {"One": NAMELESS, "Fleet": in_two(
         LaunchTemplate={"LaunchTemplateId": PARAMETER, "Version": "$Latest"})},
-    "a template whose name is a parameter": {"One": NAMELESS, "Fleet": scaling(
+    "a template whose name is a parameter": {"One": NAMELESS, "Fleet": in_two(
         LaunchTemplate={"LaunchTemplateName": PARAMETER, "Version": "$Latest"})},
     # A template needs a profile, unless only others use it.
     "a template that AWS Batch uses": {
@@ -485,7 +458,7 @@ COMPUTE: Final[dict[str, Parts]] = {
     **{
         f"a fleet of {json.dumps(spec)}": {
             "Template": NAMED,
-            "Fleet": scaling(VPCZoneIdentifier=[ref("Subnet")], LaunchTemplate=spec),
+            "Fleet": in_two(VPCZoneIdentifier=[ref("Subnet")], LaunchTemplate=spec),
         }
         for spec in SPECIFICATIONS
     },

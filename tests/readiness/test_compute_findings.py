@@ -21,6 +21,7 @@ from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, by_endpoints
 from .faults import without_an_endpoint_of_messages as without_messages
 from .judging import att, each, nested, on, ref, resource, rows
+from .launches import batch, by_id, nodes, template
 from .networks import (
     ON,
     PARAMETER,
@@ -35,15 +36,13 @@ from .networks import (
 )
 from .policy_table import ALL, AWS, CHANNELS_ONLY, CORE, NEITHER, READY, UNKNOWN, Found, allow
 from .reports import TRUST, Check, check_app, inline, machine, policy, profile_and_role, write
-from .test_compute import batch
+from .test_what_findings_say import PATH
 
 BARE_COMPUTE: Final = frozenset({"no-instance-profile"})
 UNTRUSTED: Final = frozenset({"role-not-assumable"})
 OFF: Final = frozenset({"metadata-off"})
 
-MINIMAL: Final = (
-    "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64"
-)
+MINIMAL: Final = f"resolve:ssm:{PATH}"
 
 
 # An instance that can be reached -----------------------------------------------------------------
@@ -146,10 +145,8 @@ def attaching(allowed: object) -> Parts:
 def by_batch(**own: object) -> Parts:
     """A compute environment with a launch template of a minimal image, and images of its own."""
     place = {"Subnets": [ref("Private")], "SecurityGroupIds": [ref("Group")]}
-    spec = {"LaunchTemplateId": ref("Launch"), "Version": "$Latest"}
-    launch = resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={"ImageId": MINIMAL})
-    own |= place | {"InstanceRole": ref("Profile"), "LaunchTemplate": spec}
-    return {"Launch": launch, "Batch": batch(**own)}
+    own |= place | {"InstanceRole": ref("Profile"), "LaunchTemplate": by_id("$Latest")}
+    return {"Template": template(ImageId=MINIMAL), "Batch": batch(**own)}
 
 
 def registering(*parts: str) -> Parts:
@@ -378,9 +375,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("agent stopped by cfn-init", with_service(ensureRunning="false"), UNKNOWN),
     ("agent started by cfn-init", with_service(ensureRunning="true"), READY),
     *((f"agent stopped by the user data of a template, with {own}", {
-        "Launch": resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={
-            "UserData": {"Fn::Base64": "systemctl stop amazon-ssm-agent"}}),
-        **launched(LaunchTemplate={"LaunchTemplateId": ref("Launch"), "Version": "$Latest"}, **own),
+        "Template": template(UserData={"Fn::Base64": "systemctl stop amazon-ssm-agent"}),
+        **launched(LaunchTemplate=by_id("$Latest"), **own),
       }, found) for own, found in (({}, UNKNOWN), ({"UserData": encoded(b"yum update")}, READY))),
     ("proxy of the agent", with_script(*PROXY_OF_AGENT), UNKNOWN),
     ("proxy of something else", with_script(
@@ -485,12 +481,11 @@ def test_macro_is_of_its_template(check: Check, there: str, expected: Found) -> 
 def test_role_of_nodes(
     check: Check, role: Parts, given: object, expected: Found, verdict: str
 ) -> None:
-    nodes = {"ClusterName": "cluster", "Subnets": [ref("Private")], "NodeRole": given}
     changes = {
         "Instance": None,
         "Profile": None,
         "Cluster": resource("AWS::EKS::Cluster", Name="cluster"),
-        "Nodes": resource("AWS::EKS::Nodegroup", **nodes),
+        "Nodes": nodes(NodeRole=given, Subnets=[ref("Private")]),
     }
 
     report = check(with_role(**changes, **role))
@@ -639,20 +634,16 @@ GIVEN: Final = {"IamInstanceProfile": {"Arn": att("Profile", "Arn")}}
 MACRO: Final = {"Fn::Transform": {"Name": "M"}}
 
 
-def launch(**data: object) -> Parts:
-    return resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={**GIVEN, **data})
-
-
 def launches_version(version: object) -> Parts:
-    template = {"LaunchTemplateId": ref("Launch"), "Version": version}
-    return {"Launch": launch(), "Server": machine(LaunchTemplate=template)}
+    server = machine(LaunchTemplate=by_id(version))
+    return {"Template": template(**GIVEN), "Server": server}
 
 
 @pytest.mark.parametrize(("more", "verdict"), [
     ({}, "ready"),
     ({"Server": machine(**MACRO)}, "ready"),
     ({"Server": machine(IamInstanceProfile=ref("Profile"), **MACRO)}, "can't be known"),
-    ({"Launch": launch(**MACRO)}, "can't be known"),
+    ({"Launch": template(**GIVEN, **MACRO)}, "can't be known"),
     (launches_version("1"), "can't be known"),
     (launches_version(ref("Given")), "can't be known"),
 ])  # fmt: skip

@@ -40,8 +40,10 @@ from tests.conftest import ROOT
 from tests.places import HERE
 
 from . import faults, reports
+from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, Build, instance, isolated, vpc
-from .judging import on, ref, rows
+from .judging import on, rows
+from .launches import spot
 from .networks import VPC_ID, part
 from .policy_table import ALL
 from .reports import TRUST, Body, Check, Report, inline, machine, profile_and_role
@@ -517,8 +519,9 @@ def test_fix_of_a_template_alone_takes_constructs_by_their_paths(
      "in 'inner.json', set Properties.IamInstanceProfile of Machine to "),
     (faults.trusting(trusted(EC2_SERVICE) | {"Effect": "Deny"}), "role-not-assumable",
      "; leave ec2.amazonaws.com out of the Deny"),
-    (profile_and_role(inline(ALL), **faults.spot([{"IamInstanceProfile": ref("AWS::NoValue")}])),
-     "no-instance-profile", "; name an instance profile in each launch specification"),
+    (profile_and_role(inline(ALL), Fleet=spot(
+        LaunchSpecifications=[{"IamInstanceProfile": NO_VALUE}])), "no-instance-profile",
+     "; name an instance profile in each launch specification"),
 ])  # fmt: skip
 def test_fix_of_a_nested_template_that_is_a_file_says_what_to_change_in_it(
     body: Body, rule: str, says: str, tmp_path: Path

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from session_manager_permissions._readiness.check import check as run
 from session_manager_permissions._readiness.templates import Assembly, files
 
-from .judging import resource, rows
-from .networks import STACK, compute, endpoint, with_endpoints
+from .judging import nested, resource, rows
+from .launches import scaling, template
+from .networks import IDENTITY, STACK, endpoint, with_endpoints
 from .policy_table import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, Found, allow, deny
 from .reports import NAMED, Body, Check, Report, inline, machine, policy, profile_and_role
 from .test_what_findings_say import session
@@ -33,7 +34,7 @@ HASH: Final = "0" * 64
 BY_HASH: Final = resource(STACK, TemplateURL=f"https://example.com/{HASH}.json")
 
 
-def nested(depth: int, wrap: str, core: object) -> str:
+def deep(depth: int, wrap: str, core: object) -> str:
     """JSON of `core` within functions, made without a recursion of its own."""
     before, after = SHELLS[wrap]
     return before * depth + json.dumps(core) + after * depth
@@ -71,7 +72,7 @@ def test_what_is_deep(
 ) -> None:
     """The last depth is more than CDK synthesizes."""
     for depth in (60, 150, 300):
-        found = raw(tmp_path, body, nested(depth, wrap, core)).rules
+        found = raw(tmp_path, body, deep(depth, wrap, core)).rules
         assert found <= may_be
         assert depth < 150 or not is_unknown or found == UNKNOWN
 
@@ -194,12 +195,10 @@ def test_files_that_are_no_json_or_no_template(tmp_path: Path, file: str, conten
     assert Report([str(tmp_path / "a.template.json")], strict=True).rules <= UNKNOWN
 
 
-@pytest.mark.parametrize("file", ["manifest.json", "a.assets.json", "nested.json"])
+@pytest.mark.parametrize("file", ["manifest.json", "a.assets.json", "nested.template.json"])
 def test_folders_for_files(tmp_path: Path, file: str) -> None:
     (tmp_path / file).mkdir()
-    stack = resource(STACK) | {"Metadata": {"aws:asset:path": "nested.json"}}
-
-    assert raw(tmp_path, profile_and_role(NAMED, Nested=stack)).rules == UNKNOWN
+    assert raw(tmp_path, profile_and_role(NAMED, Nested=nested("nested"))).rules == UNKNOWN
 
 
 def test_template_that_is_a_folder_or_not_there(tmp_path: Path) -> None:
@@ -213,23 +212,13 @@ def test_template_that_is_a_folder_or_not_there(tmp_path: Path) -> None:
 
 WHOLE: Body = profile_and_role(
     inline(ALL) | {"ManagedPolicyArns": [{"Fn::Sub": f"{AWS}ReadOnlyAccess"}], "Path": "/a/"},
-    **with_endpoints(S3=endpoint("s3"), Instance=compute(IamInstanceProfile={"Ref": "Profile"}))[
-        "Resources"
-    ],
+    **with_endpoints({"S3": endpoint("s3"), **dict.fromkeys(IDENTITY)})["Resources"],
     Document=session(s3BucketName="logs", kmsKeyId="key"),
     Policy=policy(allow("s3:*"), roles=[{"Fn::GetAtt": ["Role", "Arn"]}], Condition="C"),
     Managed=policy(allow("kms:Decrypt")) | {"Type": "AWS::IAM::ManagedPolicy"},
-    Nested=resource(STACK, Parameters={"A": {"Ref": "Role"}})
-    | {"Metadata": {"aws:asset:path": "nested.json"}},
-    Fleet=resource(
-        "AWS::AutoScaling::AutoScalingGroup",
-        LaunchTemplate={"LaunchTemplateId": {"Ref": "Launch"}},
-        MinSize="1",
-    ),
-    Launch=resource(
-        "AWS::EC2::LaunchTemplate",
-        LaunchTemplateData={"IamInstanceProfile": {"Arn": {"Fn::GetAtt": ["Profile", "Arn"]}}},
-    ),
+    Nested=nested("nested", Parameters={"A": {"Ref": "Role"}}),
+    Fleet=scaling(LaunchTemplate={"LaunchTemplateId": {"Ref": "Launch"}}),
+    Launch=template(IamInstanceProfile={"Arn": {"Fn::GetAtt": ["Profile", "Arn"]}}),
 ) | {
     "Outputs": {"Out": {"Value": {"Ref": "Role"}, "Export": {"Name": {"Fn::Sub": "x-${Name}"}}}},
     "Mappings": {"M": {"a": {"b": "c"}}},
@@ -288,7 +277,7 @@ def test_mutated_templates(
     for way, value in changes:
         body = mutated(body, way, value)
     nested_body = {"Resources": {"P": policy(ALL, roles=[{"Ref": "A"}])}}
-    (tmp_path / "nested.json").write_text(json.dumps(nested_body))
+    (tmp_path / "nested.template.json").write_text(json.dumps(nested_body))
     (tmp_path / "a.template.json").write_text(json.dumps(body))
 
     verdicts = run(Assembly([str(tmp_path / "a.template.json")]), network=True)[1]

@@ -13,10 +13,19 @@ from tests.roles import owned_role
 from .deployments import NO_VALUE
 from .judging import att, each, nested, on, ref, resource
 from .networks import STACK, either
-from .policy_table import ALL, DENIED, NEITHER, READY, UNKNOWN, Statement, allow, deny, document
+from .policy_table import (
+    ALL,
+    DENIED,
+    NEITHER,
+    READY,
+    UNKNOWN,
+    Found,
+    Statement,
+    allow,
+    deny,
+    document,
+)
 from .reports import NAMED, TRUST, Body, Check, check_app, inline, policy, profile_and_role
-
-Found = frozenset[str]
 
 ARN: Final = {"Fn::GetAtt": ["Role", "Arn"]}
 PARAMETER: Final = {"Name": {"Type": "String", "Default": "a-default"}}
@@ -421,8 +430,7 @@ def test_policy_on_a_role_that_has_a_name(
 def nesting(of: object = None, role: Body | None = None, **more: object) -> Body:
     """A role, and a nested stack that is given `of`."""
     given = {"Parameters": {"Of": of}} if of else {}
-    stack = resource(STACK, **given) | {"Metadata": {"aws:asset:path": "nested.json"}} | more
-    return profile_and_role(role, Nested=stack)
+    return profile_and_role(role, Nested=nested("nested", **given) | more)
 
 
 def of_conditions(of_role: str, of_stack: object = None) -> Body:
@@ -461,9 +469,8 @@ NESTED: Final[dict[Found, tuple[tuple[Body, Body], ...]]] = {
 @pytest.mark.parametrize(("bodies", "found"), each(NESTED))
 def test_nested_stack(check: Check, bodies: tuple[Body, Body], found: Found) -> None:
     outer, inner = bodies
-    check.write("nested.json", {"Resources": inner})
 
-    assert check(outer, name="Stack").rules == found
+    assert check(outer, name="Stack", nested={"Resources": inner}).rules == found
 
 
 UNREADABLE: Final = resource(STACK, TemplateURL="https://b.example/t.yaml")
@@ -485,7 +492,8 @@ UNREAD: Final[dict[bool, tuple[Body, ...]]] = {
 def test_template_that_cannot_be_read_may_attach_anything(
     check: Check, it: Body, *, known: bool
 ) -> None:
-    check.write("nested.json", {"Resources": {"Policy": policy(S3, roles=[ref("Of")])}})
+    inner = {"Resources": {"Policy": policy(S3, roles=[ref("Of")])}}
+    check.write("nested.template.json", inner)
     for policies, found in (({}, NEITHER), (inline(ALL), READY)):
         named = profile_and_role(ROLE | policies, It=it)
         assert check(named).rules == (found if known else UNKNOWN)

@@ -7,7 +7,8 @@ import pytest
 
 from session_manager_permissions._needs import DEFAULT_DOCUMENT
 
-from .judging import att, each, on, ref, resource, rows
+from .judging import att, each, nested, on, ref, resource, rows
+from .launches import scaling, template
 from .policy_table import (
     ALL,
     AWS,
@@ -21,17 +22,12 @@ from .policy_table import (
     deny,
 )
 from .reports import TRUST, Body, Check, inline, machine, managed_policy, policy, profile_and_role
+from .test_what_findings_say import MINIMAL, PATH, session
 
 DENIED: Final = frozenset({"session-denied"})
 LOST: Final = frozenset({"log-lost"})
 
 # Session documents
-
-
-def document(name: object = "", kind: object = "Standard_Stream", **inputs: object) -> Body:
-    content = {"schemaVersion": "1.0", "sessionType": kind, "inputs": inputs}
-    named = {"Name": name} if name else {}
-    return resource("AWS::SSM::Document", DocumentType="Session", Content=content, **named)
 
 
 def key(*principals: object) -> Body:
@@ -44,7 +40,7 @@ def key(*principals: object) -> Body:
 def with_key_policy(*statements: Statement) -> Body:
     """The default document, and a key with a policy of its own."""
     made = resource("AWS::KMS::Key", KeyPolicy={"Statement": [*statements]})
-    return {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN), "Key": made}
+    return {"A": session(DEFAULT_DOCUMENT, kmsKeyId=ARN), "Key": made}
 
 
 def encrypted(algorithm: object, by: object = None) -> Body:
@@ -59,7 +55,7 @@ def with_bucket_policy(
     """The default document, which enforces encrypted logs, and a bucket policy: of its bucket."""
     of_it = {"Bucket": of_bucket or ref("Bucket"), "PolicyDocument": {"Statement": [*statements]}}
     return {
-        "A": document(DEFAULT_DOCUMENT, s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
+        "A": session(DEFAULT_DOCUMENT, s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
         "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypted(algorithm), **more),
         "P": resource("AWS::S3::BucketPolicy", **of_it),
     }
@@ -74,9 +70,9 @@ ACCOUNT: Final = of(ref("AWS::AccountId"))
 MINE: Final = of(att("Role", "Arn"))
 ANYBODY: Final = of("*")
 INSECURE: Final = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
-ELSEWHERE: Final = document(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")
-BY_PARAMETER: Final = document(DEFAULT_DOCUMENT, kmsKeyId=ref("Free"))
-LOGS_ELSEWHERE: Final = document(DEFAULT_DOCUMENT, s3BucketName="logs", s3EncryptionEnabled=True)
+ELSEWHERE: Final = session(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")
+BY_PARAMETER: Final = session(DEFAULT_DOCUMENT, kmsKeyId=ref("Free"))
+LOGS_ELSEWHERE: Final = session(DEFAULT_DOCUMENT, s3BucketName="logs", s3EncryptionEnabled=True)
 READS: Final = "s3:GetEncryptionConfiguration"
 SSE: Final = "s3:x-amz-server-side-encryption"
 
@@ -88,7 +84,7 @@ def closed(to: object) -> Body:
 
 
 def with_key(**properties: object) -> Body:
-    return {"A": document(kmsKeyId=ARN), "Key": resource("AWS::KMS::Key", **properties)}
+    return {"A": session(kmsKeyId=ARN), "Key": resource("AWS::KMS::Key", **properties)}
 
 
 def log_group(**properties: object) -> Body:
@@ -96,16 +92,16 @@ def log_group(**properties: object) -> Body:
 
 
 ENFORCED_GROUP: Final = {
-    "A": document(cloudWatchLogGroupName=ref("Group"), cloudWatchEncryptionEnabled=True)
+    "A": session(cloudWatchLogGroupName=ref("Group"), cloudWatchEncryptionEnabled=True)
 }
 CHANGES: Final = {"Custom": resource("Custom::Policy", Key=ref("Key"))}
 UNREAD: Final = resource(
     "AWS::SSM::Document", Name=DEFAULT_DOCUMENT, DocumentType="Session", Content=ref("Free")
 )
-WITH_KEY: Final = document(kmsKeyId=ARN)
+WITH_KEY: Final = session(kmsKeyId=ARN)
 SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 OBJECTS: Final = {"Fn::Join": ["", [att("Bucket", "Arn"), "/logs/*"]]}
-TO_BUCKET: Final = document(s3BucketName=ref("Bucket"), s3KeyPrefix="logs")
+TO_BUCKET: Final = session(s3BucketName=ref("Bucket"), s3KeyPrefix="logs")
 TO_KEY: Final = {
     "A": TO_BUCKET,
     "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypted("aws:kms", ref("Alias"))),
@@ -138,8 +134,8 @@ BY_SESSIONS: Final = {"Null": {SESSION_ID: "false"}}
 KEYS: Final = {"Fn::Sub": "arn:aws:kms:${AWS::Region}:1:key/*"}
 OTHER: Final = att("Other", "Arn")
 DENIES: Final = {"Statement": [deny("kms:*", Principal="*")]}
-DEFAULT: Final = document(DEFAULT_DOCUMENT, kmsKeyId=ARN)
-ALIAS: Final = document(kmsKeyId=ref("Alias"))
+DEFAULT: Final = session(DEFAULT_DOCUMENT, kmsKeyId=ARN)
+ALIAS: Final = session(kmsKeyId=ref("Alias"))
 ANYONE: Final = {"Statement": [allow("s3:PutObject", Principal="*")]}
 ANYONE_IN_FREE: Final = {
     "Statement": [allow("s3:PutObject", Principal="*", on={"Fn::Sub": "arn:aws:s3:::${Free}/*"})]
@@ -147,14 +143,14 @@ ANYONE_IN_FREE: Final = {
 OPEN: Final = resource("AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument=ANYONE)
 FOREIGN: Final = "arn:aws:kms:eu-west-1:2:key/1"
 AS_ROOT: Final = {"runAsDefaultUser": "root"}
-ENCRYPTED: Final = document(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
+ENCRYPTED: Final = session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
 HOSTS: Final = resource("AWS::SSM::DefaultHostManagementConfiguration")
 CHANGED: Final = resource("Custom::Role", Role=ref("Role"))
 REPLICA: Final = resource("AWS::KMS::ReplicaKey", **key()["Properties"])
 IMPORTED: Final = resource("AWS::KMS::Key", Origin="EXTERNAL")
 
 
-ALIAS_ELSEWHERE: Final = {"A": document(DEFAULT_DOCUMENT, kmsKeyId="alias/x"), "X": resource(
+ALIAS_ELSEWHERE: Final = {"A": session(DEFAULT_DOCUMENT, kmsKeyId="alias/x"), "X": resource(
     "AWS::KMS::Alias", AliasName="alias/x", TargetKeyId="arn:aws:kms:eu-west-1:1:key/1"
 )}  # fmt: skip
 
@@ -167,7 +163,7 @@ OF_ALIAS: Final = parts_of("kms:${AWS::Region}:${AWS::AccountId}:alias/a")
 KEY_IN_PARTS: Final = parts_of("kms:${AWS::Region}:${AWS::AccountId}:key/${Key}")
 GROUPS: Final = "logs:${AWS::Region}:${AWS::AccountId}:log-group:"
 ENFORCES: Final = {"cloudWatchEncryptionEnabled": True}
-IN_GROUP: Final = document(DEFAULT_DOCUMENT, cloudWatchLogGroupName=ref("Group"), **ENFORCES)
+IN_GROUP: Final = session(DEFAULT_DOCUMENT, cloudWatchLogGroupName=ref("Group"), **ENFORCES)
 BY_FUNCTION: Final = {"Fn::Sub": "logs-${AWS::AccountId}"}
 DESCRIBES, STREAMS = "logs:DescribeLogGroups", ("logs:CreateLogStream", "logs:PutLogEvents")
 
@@ -182,7 +178,7 @@ def but(*roles: str) -> Body:
 
 def as_json(names: Body | None = None, **inputs: object) -> Body:
     """The default document as a JSON text with variables, some of which have these values."""
-    written = document(DEFAULT_DOCUMENT, **inputs)
+    written = session(DEFAULT_DOCUMENT, **inputs)
     pattern = json.dumps(written["Properties"]["Content"])
     content = {"Fn::Sub": [pattern, names] if names else pattern}
     return written | {"Properties": written["Properties"] | {"Content": content}}
@@ -208,7 +204,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
           ("its logs", OBJECTS, READY), ("others", {"Fn::Sub": "${Bucket.Arn}/others/*"}, LOST),
           ("some", {"Fn::Sub": "${Bucket.Arn}/${Free}/*"}, READY))),
     ("a bucket, beside the policy of one that the world lacks",
-     {"A": document(DEFAULT_DOCUMENT, s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
+     {"A": session(DEFAULT_DOCUMENT, s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
       "O": on(resource("AWS::S3::Bucket"), "Free"),
       "P": on(resource("AWS::S3::BucketPolicy", Bucket=ref("O")), "Free")},
      [{"Fn::If": ["Free", allow("s3:*"), ref("AWS::NoValue")]}], UNKNOWN),
@@ -224,7 +220,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
         "AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=target)}, [], DENIED)
       for what, target in (("its ARN", ARN), ("the ARN in parts", KEY_IN_PARTS),
           ("its id", att("Key", "KeyId")))),
-    ("a key of another app", {"A": document(kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")}, [], READY),
+    ("a key of another app", {"A": session(kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")}, [], READY),
     ("a key whose policy lets the role in",
      {"A": WITH_KEY, "Key": key(att("Role", "Arn"))}, [], READY),
     ("a key whose policy lets the role in, and a Deny on a condition",
@@ -262,7 +258,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      {"A": DEFAULT, "Key": resource("AWS::KMS::Key", KeyPolicy=ref("Free"))}, [decrypt()], UNKNOWN),
     ("a key whose policy denies",
      {"A": WITH_KEY, "Key": resource("AWS::KMS::Key", KeyPolicy=DENIES)}, [], DENIED),
-    ("two documents, of which one can be used", {"A": WITH_KEY, "B": document()}, [], READY),
+    ("two documents, of which one can be used", {"A": WITH_KEY, "B": session()}, [], READY),
     ("two documents, of which none can be used", {"A": WITH_KEY, "B": WITH_KEY}, [], DENIED),
     ("the default document", {"A": DEFAULT}, [], DENIED),
     ("the default document, and a condition", {"A": DEFAULT}, [decrypt(Condition=BY_VPC)], UNKNOWN),
@@ -272,30 +268,30 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     *((f"a key elsewhere, with {statements}", parts, statements, found)
       for parts in ({"A": ELSEWHERE}, ALIAS_ELSEWHERE) for statements, found in (
           ([], UNKNOWN), ([decrypt("arn:aws:kms:*:1:key/1")], READY), ([deny("kms:*")], DENIED))),
-    ("a key of another account", {"A": document(DEFAULT_DOCUMENT, kmsKeyId=FOREIGN)}, [], DENIED),
+    ("a key of another account", {"A": session(DEFAULT_DOCUMENT, kmsKeyId=FOREIGN)}, [], DENIED),
     ("a key of another account that is granted",
-     {"A": document(DEFAULT_DOCUMENT, kmsKeyId=FOREIGN)}, [decrypt(FOREIGN)], UNKNOWN),
+     {"A": session(DEFAULT_DOCUMENT, kmsKeyId=FOREIGN)}, [decrypt(FOREIGN)], UNKNOWN),
     ("a key of another region",
-     {"A": document(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:us-east-1:1:key/1")},
+     {"A": session(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:us-east-1:1:key/1")},
      [decrypt("arn:aws:kms:*:1:key/1")], DENIED),
-    ("a key by the name of its alias", {"A": document(kmsKeyId="alias/a")}, [], DENIED),
-    ("a key by the name of another alias", {"A": document(kmsKeyId="alias/b")}, [], READY),
-    *((f"a key of AWS by {what}", {"A": document(kmsKeyId=by)}, [decrypt()], found)
+    ("a key by the name of its alias", {"A": session(kmsKeyId="alias/a")}, [], DENIED),
+    ("a key by the name of another alias", {"A": session(kmsKeyId="alias/b")}, [], READY),
+    *((f"a key of AWS by {what}", {"A": session(kmsKeyId=by)}, [decrypt()], found)
       for what, by, found in (
           ("its alias", "alias/aws/ssm", DENIED),
           ("the ARN of its alias", {"Fn::Sub": OF_ALIAS["Fn::Sub"][:-1] + "aws/ssm"}, DENIED),
           ("a name like that", "alias/awsome", READY),
           ("a name that has it within", "alias/my-alias/aws/ssm", READY))),
-    ("a key by its id that is granted", {"A": document(DEFAULT_DOCUMENT, kmsKeyId="1234")},
+    ("a key by its id that is granted", {"A": session(DEFAULT_DOCUMENT, kmsKeyId="1234")},
      [decrypt(parts_of("kms:${AWS::Region}:${AWS::AccountId}:key/1234"))], READY),
-    ("a key by its id, and another one", {"A": document(DEFAULT_DOCUMENT, kmsKeyId="1234")},
+    ("a key by its id, and another one", {"A": session(DEFAULT_DOCUMENT, kmsKeyId="1234")},
      [decrypt(parts_of("kms:${AWS::Region}:${AWS::AccountId}:key/12345"))], UNKNOWN),
     ("a bucket by its name in the document",
      with_bucket_policy(BucketName="my-logs")
-     | {"A": document(DEFAULT_DOCUMENT, s3BucketName="my-logs", s3EncryptionEnabled=True)},
+     | {"A": session(DEFAULT_DOCUMENT, s3BucketName="my-logs", s3EncryptionEnabled=True)},
      [], DENIED),
     ("a group by its name that has to encrypt and has no key",
-     {"A": document(**TO_GROUP, cloudWatchEncryptionEnabled=True),
+     {"A": session(**TO_GROUP, cloudWatchEncryptionEnabled=True),
       "Group": log_group(LogGroupName="sessions")}, [allow("logs:*")], DENIED),
     ("all keys of the default document", with_key_policy(allow("kms:*", **ACCOUNT)),
      [decrypt("arn:aws:kms:*:1:key/*")], READY),
@@ -322,7 +318,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a bucket by its name", with_bucket_policy(BucketName="my-logs"),
      [allow(READS, on="arn:aws:s3:::my-*"), allow("s3:Put*", on="arn:aws:s3:::my-logs/*")], READY),
     ("a bucket by the names of its logs",
-     {"A": document(s3BucketName=ref("Bucket")),
+     {"A": session(s3BucketName=ref("Bucket")),
       "Bucket": resource("AWS::S3::Bucket", BucketName="my-logs")},
      [allow("s3:PutObject", on="arn:aws:s3:::my-logs/*.log")], READY),
     ("another bucket by its name", with_bucket_policy(BucketName="my-logs"),
@@ -355,11 +351,11 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      {"A": TO_BUCKET, "P": closed({"Fn::Sub": "${Bucket.Arn}/secret/*"})}, [allow("s3:*")], READY),
     ("a bucket that is encrypted twice",
      with_bucket_policy(algorithm={"Fn::Sub": "aws:kms:dsse"}), [allow("s3:*")], UNKNOWN),
-    ("a document of ports", {"A": document(kind="Port", kmsKeyId=ARN)}, [], READY),
+    ("a document of ports", {"A": session(kind="Port", kmsKeyId=ARN)}, [], READY),
     ("a document of ports by a function",
-     {"A": document(kind={"Fn::Join": ["", ["Po", "rt"]]}, kmsKeyId=ARN)}, [], READY),
+     {"A": session(kind={"Fn::Join": ["", ["Po", "rt"]]}, kmsKeyId=ARN)}, [], READY),
     ("a document of sessions by parameter",
-     {"A": document(DEFAULT_DOCUMENT, kind=ref("Free"), kmsKeyId=ARN)}, [], UNKNOWN),
+     {"A": session(DEFAULT_DOCUMENT, kind=ref("Free"), kmsKeyId=ARN)}, [], UNKNOWN),
     ("a document on a condition", {"A": on(WITH_KEY, "Free")}, [], READY),
     ("a policy on a condition", {"A": WITH_KEY, "P": on(policy(decrypt()), "Free")}, [], READY),
     ("a policy on an unknown role",
@@ -367,13 +363,13 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a policy on a role that is sure to be another",
      {"A": WITH_KEY, "P": policy(decrypt(), roles=["another"])}, [], DENIED),
     ("a managed policy", {"A": WITH_KEY, "P": managed_policy(decrypt())}, [], READY),
-    ("as root", {"A": document(runAsEnabled=True, **AS_ROOT)}, [], DENIED),
-    *((f"as {user} by {name}", {"A": document(
+    ("as root", {"A": session(runAsEnabled=True, **AS_ROOT)}, [], DENIED),
+    *((f"as {user} by {name}", {"A": session(
         name, runAsEnabled=True, runAsDefaultUser=user)}, [], found) for name, user, found in (
             (DEFAULT_DOCUMENT, ref("Root"), UNKNOWN), (DEFAULT_DOCUMENT, ref("User"), UNKNOWN),
             (DEFAULT_DOCUMENT, ref("Ana"), READY), ("another", ref("Root"), READY),
             (ref(DEFAULT_DOCUMENT), "root", UNKNOWN | DENIED), (ref("Ana"), "root", DENIED))),
-    *((f"streamed logs by {json.dumps(streams)}", {"A": document(
+    *((f"streamed logs by {json.dumps(streams)}", {"A": session(
         DEFAULT_DOCUMENT, cloudWatchStreamingEnabled=streams)}, [], found) for streams, found in (
             ("false", DENIED), (ref("Free"), DENIED), ({"Fn::If": ["Free", True, False]}, READY))),
     ("a key that is disabled", with_key(Enabled=False), [decrypt()], DENIED),
@@ -386,7 +382,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      [allow("logs:*")], DENIED),
     ("a group that has to encrypt, with a key", ENFORCED_GROUP | {"Group": log_group(KmsKeyId=ARN)},
      [allow("logs:*")], READY),
-    ("as root, switched off", {"A": document(runAsEnabled=False, **AS_ROOT)}, [], READY),
+    ("as root, switched off", {"A": session(runAsEnabled=False, **AS_ROOT)}, [], READY),
     ("a bucket", {"A": TO_BUCKET}, [], LOST),
     ("a bucket that CDK empties at its end", {"A": TO_BUCKET, "C": resource(
         "Custom::S3AutoDeleteObjects", BucketName=ref("Bucket"))}, [], LOST),
@@ -426,10 +422,10 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a bucket whose policy demands encryption, which the role perhaps can't read",
      with_bucket_policy(deny("s3:PutObject", **ANYBODY, Condition={"Null": {SSE: "true"}}))
      | {"A": TO_BUCKET}, [allow("s3:PutObject"), allow(READS, Condition=BY_VPC)], READY),
-    ("a group", {"A": document(**TO_GROUP)}, [], LOST),
-    ("a group that is granted", {"A": document(**TO_GROUP)}, [allow("logs:*")], READY),
+    ("a group", {"A": session(**TO_GROUP)}, [], LOST),
+    ("a group that is granted", {"A": session(**TO_GROUP)}, [allow("logs:*")], READY),
     ("a group that is enforced",
-     {"A": document(**TO_GROUP, cloudWatchEncryptionEnabled=True)}, [], DENIED),
+     {"A": session(**TO_GROUP, cloudWatchEncryptionEnabled=True)}, [], DENIED),
     ("a role that a custom resource may change", {"A": DEFAULT, "C": CHANGED}, [], UNKNOWN),
     ("a role that a custom resource may change, and another document",
      {"A": WITH_KEY, "C": CHANGED}, [], READY),
@@ -440,21 +436,21 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a role of others beside Default Host Management",
      {"A": DEFAULT, "H": HOSTS} | of_role(AssumeRolePolicyDocument={"Statement": []}), [], UNKNOWN),
     ("as root under Default Host Management",
-     {"A": document(DEFAULT_DOCUMENT, runAsEnabled=True, **AS_ROOT), "H": HOSTS}
+     {"A": session(DEFAULT_DOCUMENT, runAsEnabled=True, **AS_ROOT), "H": HOSTS}
      | of_role(**inline(CHANNELS_ONLY)), [], DENIED),
     ("a key whose material is imported", {"A": DEFAULT, "Key": IMPORTED}, [decrypt()], UNKNOWN),
     ("a key whose material is of KMS", {"A": DEFAULT, "Key": resource(
         "AWS::KMS::Key", Origin="AWS_KMS")}, [decrypt()], READY),
-    ("a key by the ARN of its alias", {"A": document(DEFAULT_DOCUMENT, kmsKeyId=OF_ALIAS)},
+    ("a key by the ARN of its alias", {"A": session(DEFAULT_DOCUMENT, kmsKeyId=OF_ALIAS)},
      [decrypt()], READY),
-    ("a key by the ARN of another alias", {"A": document(DEFAULT_DOCUMENT, kmsKeyId={
+    ("a key by the ARN of another alias", {"A": session(DEFAULT_DOCUMENT, kmsKeyId={
         "Fn::Sub": f"{OF_ALIAS['Fn::Sub']}b"})}, [decrypt()], UNKNOWN),
     ("a key by its ARN in parts in the document",
-     {"A": document(DEFAULT_DOCUMENT, kmsKeyId=KEY_IN_PARTS)}, [], DENIED),
+     {"A": session(DEFAULT_DOCUMENT, kmsKeyId=KEY_IN_PARTS)}, [], DENIED),
     ("a key that is granted by its alias", {"A": DEFAULT}, [decrypt("*", Condition=BY_ALIAS)],
      READY),
     ("a key that is granted by an alias of another key",
-     {"A": document(DEFAULT_DOCUMENT, kmsKeyId=OTHER)}, [decrypt("*", Condition=BY_ALIAS)],
+     {"A": session(DEFAULT_DOCUMENT, kmsKeyId=OTHER)}, [decrypt("*", Condition=BY_ALIAS)],
      UNKNOWN),
     ("a key for the account of the role", {"A": DEFAULT},
      [decrypt(**by_account("kms:CallerAccount", ref("AWS::AccountId")))], READY),
@@ -472,9 +468,9 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a bucket whose policy denies all but a role that may have the name",
      with_bucket_policy(deny("s3:*", **ANYBODY, **but("arn:aws:iam::1:role/w*"))), [allow("s3:*")],
      UNKNOWN),
-    ("a prefix with slashes", {"A": document(s3BucketName=ref("Bucket"), s3KeyPrefix="/a//logs/")},
+    ("a prefix with slashes", {"A": session(s3BucketName=ref("Bucket"), s3KeyPrefix="/a//logs/")},
      [allow("s3:*", on={"Fn::Sub": "${Bucket.Arn}/a/logs/*"})], READY),
-    ("a prefix with slashes that is granted as written", {"A": document(
+    ("a prefix with slashes that is granted as written", {"A": session(
         s3BucketName=ref("Bucket"), s3KeyPrefix="/a//logs/")},
      [allow("s3:*", on={"Fn::Sub": "${Bucket.Arn}//a//logs/*"})], LOST),
     ("a bucket by a name that a function gives", with_bucket_policy(BucketName=BY_FUNCTION),
@@ -486,15 +482,15 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("the group alone, where all are described",
      {"A": IN_GROUP, "Group": log_group(KmsKeyId=ARN, LogGroupName="sessions")},
      [allow("logs:*", on=parts_of(f"{GROUPS}sessions:*"))], DENIED),
-    *((f"the streams of the group{when}", {"A": document(**TO_GROUP, **inputs)},
+    *((f"the streams of the group{when}", {"A": session(**TO_GROUP, **inputs)},
        [allow(*STREAMS, on=parts_of(f"{GROUPS}sessions:log-stream:*"))], found)
       for when, inputs, found in (
           ("", {}, READY), (" as they are written", {"cloudWatchStreamingEnabled": True}, LOST))),
-    ("a group by its attribute", {"A": document(cloudWatchLogGroupName=ref("Group")),
+    ("a group by its attribute", {"A": session(cloudWatchLogGroupName=ref("Group")),
      "Group": log_group()}, [allow(*STREAMS, on=att("Group", "Arn"))], READY),
-    ("the group without its streams", {"A": document(**TO_GROUP)},
+    ("the group without its streams", {"A": session(**TO_GROUP)},
      [allow(*STREAMS, on=parts_of(f"{GROUPS}sessions"))], LOST),
-    ("the streams of another group", {"A": document(**TO_GROUP)},
+    ("the streams of another group", {"A": session(**TO_GROUP)},
      [allow(*STREAMS, on=parts_of(f"{GROUPS}others:*"))], LOST),
     *((f"a document as a text, with {statements}", {"A": text}, statements, found)
       for text in (as_json(kmsKeyId="${Key.Arn}"), resource(
@@ -505,7 +501,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      {"A": as_json({"K": ARN}, kmsKeyId="${K}")}, [], DENIED),
     ("a document as a text with a policy's variable",
      {"A": as_json(cloudWatchLogGroupName="${!a}")}, [allow(DESCRIBES)], LOST),
-    *((f"encrypted logs by parameter, {what}", {"A": document(DEFAULT_DOCUMENT, **{
+    *((f"encrypted logs by parameter, {what}", {"A": session(DEFAULT_DOCUMENT, **{
         **inputs, "s3EncryptionEnabled": ref("Free"), "cloudWatchEncryptionEnabled": ref("Free"),
         "runAsEnabled": ref("Free")}), "Group": log_group(KmsKeyId=ARN), "Bare": log_group()},
        [*statements, allow("logs:Create*", "logs:Put*")], found)
@@ -526,18 +522,18 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
           ("and root by parameter", AS_ROOT, [], UNKNOWN),
           ("and another user by parameter", {"runAsDefaultUser": "ana"}, [], READY))),
     ("encrypted logs in a group elsewhere",
-     {"A": document(DEFAULT_DOCUMENT, **TO_GROUP, cloudWatchEncryptionEnabled=True)},
+     {"A": session(DEFAULT_DOCUMENT, **TO_GROUP, cloudWatchEncryptionEnabled=True)},
      [allow("logs:*")], UNKNOWN),
-    *((f"encrypted logs in {what} by its ARN", {"A": document(DEFAULT_DOCUMENT, **inputs)} | made,
+    *((f"encrypted logs in {what} by its ARN", {"A": session(DEFAULT_DOCUMENT, **inputs)} | made,
        [allow(READS, on=att("Bucket", "Arn")), allow("logs:*")], UNKNOWN)
       for what, inputs, made in (
           ("a bucket", {"s3BucketName": att("Bucket", "Arn"), "s3EncryptionEnabled": True}, {}),
           ("a group", {"cloudWatchLogGroupName": att("Group", "Arn"), **ENFORCES},
            {"Group": log_group(KmsKeyId=ARN)}))),
-    *((f"encrypted logs in the bucket {name}", {"A": document(
+    *((f"encrypted logs in the bucket {name}", {"A": session(
         DEFAULT_DOCUMENT, s3BucketName=name, s3EncryptionEnabled=True)}, [allow("s3:*")], UNKNOWN)
       for name in (att("Bucket", "Arn"), "arn:aws:s3:::logs")),
-    ("logs in a group elsewhere", {"A": document(DEFAULT_DOCUMENT, **TO_GROUP)}, [allow("logs:*")],
+    ("logs in a group elsewhere", {"A": session(DEFAULT_DOCUMENT, **TO_GROUP)}, [allow("logs:*")],
      READY),
 ]  # fmt: skip
 
@@ -600,7 +596,7 @@ def test_policy_of_a_key(check: Check, statements: list[Statement], found: Found
 
 def test_names_are_those_of_the_own_stack(check: Check) -> None:
     alias = resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key"))
-    by_name = document(DEFAULT_DOCUMENT, kmsKeyId="alias/a")
+    by_name = session(DEFAULT_DOCUMENT, kmsKeyId="alias/a")
     body = profile_and_role(inline(ALL, decrypt()), Alias=alias, Key=key(), A=by_name)
 
     assert check(body, body).rules == READY
@@ -655,7 +651,6 @@ def test_arn_of_a_resource_is_of_its_partition(check: Check) -> None:
 
 # Images
 
-PARAMETER: Final = "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64"
 OF_CDK: Final = "SsmParameterValueC96584B6F00A464EAD1953AFF4B05118Parameter"
 
 
@@ -664,58 +659,55 @@ def image(written: object, *lines: str) -> dict[str, object]:
     return {"ImageId": written, "UserData": {"Fn::Base64": script}}
 
 
-RESOLVED: Final = f"{{{{resolve:ssm:{PARAMETER}}}}}"
-
-
 def doing(line: str) -> dict[str, object]:
-    return {"ImageId": RESOLVED, "UserData": {"Fn::Base64": {"Fn::Sub": line}}}
+    return {"ImageId": MINIMAL, "UserData": {"Fn::Base64": {"Fn::Sub": line}}}
 
 
 IMAGES: Final[list[tuple[dict[str, object], str]]] = [
-    (image(RESOLVED), "agent-missing"),
-    (image(f"resolve:ssm:{PARAMETER}"), "agent-missing"),
+    (image(MINIMAL), "agent-missing"),
+    (image(f"resolve:ssm:{PATH}"), "agent-missing"),
     (image(ref(OF_CDK)), "agent-missing"),
-    (image({"Fn::Sub": RESOLVED.replace("x86_64", "${Id}")}), "agent-missing"),
-    (image({"Fn::Sub": f"resolve:ssm:{PARAMETER}:${{Id}}"}), "agent-missing"),
-    (image(RESOLVED, "dnf -y update", "", "# all is new"), "agent-missing"),
-    ({"ImageId": RESOLVED}, "agent-missing"),
-    (image(RESOLVED, "dnf install -y amazon-ssm-agent"), "cannot-be-known"),
-    (image(RESOLVED, "curl https://example.com/boot | sh"), "cannot-be-known"),
+    (image({"Fn::Sub": MINIMAL.replace("x86_64", "${Id}")}), "agent-missing"),
+    (image({"Fn::Sub": f"resolve:ssm:{PATH}:${{Id}}"}), "agent-missing"),
+    (image(MINIMAL, "dnf -y update", "", "# all is new"), "agent-missing"),
+    ({"ImageId": MINIMAL}, "agent-missing"),
+    (image(MINIMAL, "dnf install -y amazon-ssm-agent"), "cannot-be-known"),
+    (image(MINIMAL, "curl https://example.com/boot | sh"), "cannot-be-known"),
     (doing("dnf install -y ${Id}"), "cannot-be-known"),
     (doing("echo ${Id}"), "agent-missing"),
-    (image(RESOLVED, "yum install -y https://example.com/all.rpm"), "cannot-be-known"),
-    ({"ImageId": RESOLVED, "UserData": ref("Script")}, "cannot-be-known"),
+    (image(MINIMAL, "yum install -y https://example.com/all.rpm"), "cannot-be-known"),
+    ({"ImageId": MINIMAL, "UserData": ref("Script")}, "cannot-be-known"),
     (image(ref("Image")), "cannot-be-known"),  # whoever deploys may pass another one
     *((image(f"{{{{resolve:ssm:/aws/service/{name}}}}}"), "cannot-be-known")
       for name in ("debian/release/12/latest/amd64", "canonical/ubuntu/server-minimal/24.04/a")),
     (image({"Fn::Sub": "resolve:ssm:${ImagePath}"}), "cannot-be-known"),
-    (image({"Fn::Sub": RESOLVED.replace("x86_64", "${Arch}")}), "agent-missing"),
-    (image({"Fn::Sub": RESOLVED.replace("minimal-", "${Id}")}), "cannot-be-known"),
-    (image({"Fn::Sub": RESOLVED.replace("minimal-", "${Kind}")}), "cannot-be-known"),
-    (image({"Fn::Sub": RESOLVED.replace("minimal-", "${Other}")}), ""),
-    (image({"Fn::Sub": RESOLVED.replace("minimal-", "").replace("x86_64", "${Id}")}), ""),
+    (image({"Fn::Sub": MINIMAL.replace("x86_64", "${Arch}")}), "agent-missing"),
+    (image({"Fn::Sub": MINIMAL.replace("minimal-", "${Id}")}), "cannot-be-known"),
+    (image({"Fn::Sub": MINIMAL.replace("minimal-", "${Kind}")}), "cannot-be-known"),
+    (image({"Fn::Sub": MINIMAL.replace("minimal-", "${Other}")}), ""),
+    (image({"Fn::Sub": MINIMAL.replace("minimal-", "").replace("x86_64", "${Id}")}), ""),
     (image(ref("Id")), ""),
     (image({"Fn::Sub": "ami-${Id}"}), ""),
     (image("ami-12345678"), ""),
-    (image(RESOLVED.replace("-minimal", "")), ""),
+    (image(MINIMAL.replace("-minimal", "")), ""),
     ({}, ""),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("given", "found"), IMAGES)
 def test_images(check: Check, given: dict[str, object], found: str) -> None:
-    typed = {"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>", "Default": PARAMETER}
+    typed = {"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>", "Default": PATH}
     instance = machine(IamInstanceProfile=ref("Profile"), **given)
     body = profile_and_role(inline(ALL), Machine=instance)
     kinds = {"Kind": {"AllowedValues": ["", "minimal-"]}, "Other": {"AllowedValues": ["", "a-"]}}
-    defaults = {"ImagePath": {"Default": PARAMETER}, "Arch": {"Default": "x86_64"}}
+    defaults = {"ImagePath": {"Default": PATH}, "Arch": {"Default": "x86_64"}}
     body["Parameters"] = {OF_CDK: typed, "Image": typed, "Id": {"Type": "String"}} | kinds
     body["Parameters"] |= defaults
     report = check(body)
     (finding,) = report.findings
     is_about_image = any(
         one in finding.description
-        for one in (PARAMETER.removesuffix("x86_64"), "'Image", "'Kind'", "whether the image")
+        for one in (PATH.removesuffix("x86_64"), "'Image", "'Kind'", "whether the image")
     )
 
     assert finding.rule == (found or "cannot-be-known")  # the default VPC can't be known
@@ -723,17 +715,18 @@ def test_images(check: Check, given: dict[str, object], found: str) -> None:
 
 
 @pytest.mark.parametrize(("default", "given", "found"), [
-    (PARAMETER, {}, "agent-missing"),  # which the parent leaves as it is
-    (PARAMETER, {"Image": PARAMETER.replace("-minimal", "")}, "cannot-be-known"),
-    ("", {"Image": PARAMETER}, "agent-missing"),
+    (PATH, {}, "agent-missing"),  # which the parent leaves as it is
+    (PATH, {"Image": PATH.replace("-minimal", "")}, "cannot-be-known"),
+    ("", {"Image": PATH}, "agent-missing"),
     ("", {"Image": ref("Free")}, "cannot-be-known"),
 ])  # fmt: skip
 def test_image_of_a_nested_stack(check: Check, default: str, given: Body, found: str) -> None:
     typed = {"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>", "Default": default}
     machine_ = machine(IamInstanceProfile="web", ImageId=ref("Image"))
-    check.write("nested.json", {"Parameters": {"Image": typed}, "Resources": {"M": machine_}})
+    inner = {"Parameters": {"Image": typed}, "Resources": {"M": machine_}}
+    outer = {"Resources": {"N": nested("nested", Parameters=given)}}
 
-    assert check({"Resources": {"N": nested(Parameters=given)}}).rules == {found}
+    assert check(outer, nested=inner).rules == {found}
 
 
 # Commands in containers
@@ -874,19 +867,9 @@ def tagged(name: object, value: object, **more: object) -> list[dict[str, object
     return [{"Key": name, "Value": value, **more}]
 
 
-def template(kind: str) -> Body:
-    given = {"TagSpecifications": [{"ResourceType": kind, "Tags": tagged("Team", "web")}]}
-    return resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=given)
-
-
-def group(**more: object) -> Body:
-    return resource("AWS::AutoScaling::AutoScalingGroup", **more)
-
-
-def nested(**more: object) -> Body:
-    """A nested stack, whose template has an instance without a tag."""
-    metadata = {"aws:asset:path": "nested.json"}
-    return resource("AWS::CloudFormation::Stack", **more) | {"Metadata": metadata}
+def tagging(kind: str) -> Body:
+    given = {"ResourceType": kind, "Tags": tagged("Team", "web")}
+    return template(TagSpecifications=[given])
 
 
 def stack_set(body: object) -> Body:
@@ -906,16 +889,16 @@ TAGS: Final[list[tuple[Body, bool]]] = [
     ({"M": machine(Tags=tagged({"Fn::Sub": "T${Free}"}, "web"))}, False),
     ({"M": machine(Tags=ref("Free"))}, False),
     ({"M": machine(), "C": resource("Custom::Tags", Instance=ref("M"))}, False),
-    ({"N": nested(Tags=tagged("Team", "web"))}, False),
-    ({"N": nested(Tags=tagged("Team", "db"))}, True),
+    ({"N": nested("nested", Tags=tagged("Team", "web"))}, False),
+    ({"N": nested("nested", Tags=tagged("Team", "db"))}, True),
     ({"M": machine(), "G": grant(Team=["web", "db"])}, True),
     ({"M": machine(Tags=tagged("Team", "db")), "G": grant(Team=["web", "db"])}, False),
     ({"M": machine(), "G": grant(Team=ref("Free"))}, False),
     ({"M": machine(), "G": resource("AWS::IAM::Policy", PolicyDocument=AS_JSON)}, True),
-    ({"M": group(Tags=tagged("Team", "web", PropagateAtLaunch=True))}, False),
-    ({"M": group(Tags=tagged("Team", "web", PropagateAtLaunch=False))}, True),
-    ({"M": machine(), "T": template("instance")}, False),
-    ({"M": machine(), "T": template("volume")}, True),
+    ({"M": scaling(Tags=tagged("Team", "web", PropagateAtLaunch=True))}, False),
+    ({"M": scaling(Tags=tagged("Team", "web", PropagateAtLaunch=False))}, True),
+    ({"M": machine(), "T": tagging("instance")}, False),
+    ({"M": machine(), "T": tagging("volume")}, True),
     ({"M": resource("AWS::EKS::Nodegroup", Tags={"Team": "web"})}, True),
     ({"M": resource("AWS::EKS::Nodegroup"), "G": grant(**{"eks:cluster-name": "web"})}, False),
     ({"M": resource("AWS::Batch::ComputeEnvironment", ComputeResources={"Type": "EC2"})}, False),
@@ -936,7 +919,7 @@ TAGS: Final[list[tuple[Body, bool]]] = [
 
 @pytest.mark.parametrize(("changes", "is_found"), TAGS)
 def test_grants_by_tags(check: Check, changes: Body, is_found: bool) -> None:  # noqa: FBT001
-    check.write("nested.json", {"Resources": {"M": machine()}})
-    report = check({"Resources": {"G": grant(Team="web")} | changes})
+    resources = {"G": grant(Team="web")} | changes
+    report = check({"Resources": resources}, nested={"Resources": {"M": machine()}})
 
     assert ("tags-match-nothing" in report.rules) is is_found

@@ -10,11 +10,11 @@ from session_manager_permissions._readiness.templates import Assembly
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, shortest, text
 from session_manager_permissions._readiness.templates.model import ReturnValue, Template
 
+from .deployments import NO_VALUE
 from .judging import ref, resource
+from .networks import STACK
 from .reports import write as assembly_of
 
-NO_VALUE = ref("AWS::NoValue")
-STACK: Final = "AWS::CloudFormation::Stack"
 HASH = "0123456789abcdef" * 4
 
 

@@ -49,18 +49,21 @@ ELEVEN = (
 )
 OURS = policy(ALL | {"Sid": CHANNELS.sid})
 MACHINE = {"IamInstanceProfile": ref("Profile")}
-MINIMAL = (
-    "{{resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64}}"
-)
+PATH = "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64"
+MINIMAL = f"{{{{resolve:ssm:{PATH}}}}}"
 
 
-def session(**inputs: object) -> dict[str, Any]:
-    content = {"schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs}
-    return resource("AWS::SSM::Document", DocumentType="Session", Content=content)
+def session(
+    name: object = "", kind: object = "Standard_Stream", **inputs: object
+) -> dict[str, Any]:
+    """A Session document."""
+    content = {"schemaVersion": "1.0", "sessionType": kind, "inputs": inputs}
+    named = {"Name": name} if name else {}
+    return resource("AWS::SSM::Document", DocumentType="Session", Content=content, **named)
 
 
 SESSION = session(kmsKeyId=att("Key", "Arn"))
-DEFAULT = SESSION | {"Properties": SESSION["Properties"] | {"Name": DEFAULT_DOCUMENT}}
+DEFAULT = session(DEFAULT_DOCUMENT, kmsKeyId=att("Key", "Arn"))
 AS_ROOT = session(runAsEnabled=True, runAsDefaultUser="root")
 LOGGED = session(cloudWatchLogGroupName="sessions")
 SERVICE = resource("AWS::ECS::Service", EnableExecuteCommand=True, TaskDefinition=ref("Task"))

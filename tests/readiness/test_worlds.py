@@ -9,6 +9,7 @@ from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 from session_manager_permissions._readiness.worlds import MOST, NoSuchDeployment, Worlds
 
 from .judging import att, on, ref, resource, rows
+from .launches import by_id, template
 from .networks import (
     ON,
     STACK,
@@ -246,10 +247,9 @@ def test_too_many_worlds(check: Check, number: int, expected: Found) -> None:
     profile_and_role(inline(ALL), Machine=machine(
         IamInstanceProfile=ref("Profile"), SecurityGroupIds=many(7, "sg-{}".format))),
     profile_and_role(
-        inline(ALL), Template=resource("AWS::EC2::LaunchTemplate", LaunchTemplateData={
-            "IamInstanceProfile": {"Name": ref("Profile")},
-            "SecurityGroupIds": many(7, "sg-{}".format)}),
-        Machine=machine(LaunchTemplate={"LaunchTemplateId": ref("Template"), "Version": "1"})),
+        inline(ALL), Machine=machine(LaunchTemplate=by_id("1")), Template=template(
+            IamInstanceProfile={"Name": ref("Profile")},
+            SecurityGroupIds=many(7, "sg-{}".format))),
 ])  # fmt: skip
 def test_too_many_worlds_of_what_decides(check: Check, body: dict[str, Any]) -> None:
     report = check(body)
