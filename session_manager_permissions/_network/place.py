@@ -18,21 +18,10 @@ if TYPE_CHECKING:
 PUBLIC: Final = IPv4Network("0.0.0.0/0")
 """As a destination, the public addresses of a service; as a range of a rule, every address."""
 
-_NOT_PUBLIC: Final = tuple(
-    map(
-        IPv4Network,
-        (
-            "0.0.0.0/8",
-            "10.0.0.0/8",
-            "100.64.0.0/10",
-            "127.0.0.0/8",
-            "169.254.0.0/16",
-            "172.16.0.0/12",
-            "192.168.0.0/16",
-            "198.18.0.0/15",
-            "224.0.0.0/3",
-        ),
-    )
+_NOT_PUBLIC: Final = (
+    *map(IPv4Network, ("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8")),
+    *map(IPv4Network, ("169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")),
+    *map(IPv4Network, ("198.18.0.0/15", "224.0.0.0/3")),
 )
 """Ranges in which no service has public addresses (RFC 6890)."""
 

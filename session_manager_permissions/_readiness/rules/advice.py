@@ -14,7 +14,7 @@ from session_manager_permissions._readiness.templates.model import Resource, Ret
 
 from .remedies import Advice, Allow, Fix, Set
 from .rule import Finding, warning
-from .statements import aws_managed
+from .statements import AWS_MANAGED
 from .writer import written
 
 if TYPE_CHECKING:
@@ -114,4 +114,5 @@ def _replace(role: Resource, name: str, instead: str) -> Fix:
     old, new = (one.rpartition("/")[2] for one in (name, instead))
     if names.count(old) != 1 or new in names:
         return Advice(f"take {name} from the role, and give it {instead} if it has not got it")
-    return Set(role, f"ManagedPolicyArns.{names.index(old)}", aws_managed(instead))
+    arn = {"Fn::Sub": f"{AWS_MANAGED}{instead}"}
+    return Set(role, f"ManagedPolicyArns.{names.index(old)}", arn)

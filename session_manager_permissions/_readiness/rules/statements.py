@@ -13,11 +13,6 @@ AWS_MANAGED: Final = "arn:${AWS::Partition}:iam::aws:policy/"
 """How the ARN of an AWS managed policy begins."""
 
 
-def aws_managed(name: str) -> dict[str, str]:
-    """Return the ARN of an AWS managed policy."""
-    return {"Fn::Sub": f"{AWS_MANAGED}{name}"}
-
-
 def policy_of(statements: Iterable[object]) -> dict[str, object]:
     """Return a policy document."""
     return {"Version": "2012-10-17", "Statement": [*statements]}
