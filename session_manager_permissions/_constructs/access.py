@@ -44,8 +44,8 @@ class SessionManagerAccess:
     options. It is in a construct `SessionManagerAccess` below the stack. For compute on a
     condition, a policy on the same condition is made.
 
-    To apply the mixin again changes nothing, even if it is another object with the same options.
-    One with other options adds a policy: the role may then do what either of them allows.
+    If a mixin with the same options is applied again, nothing changes. One with other options adds
+    a policy: the role may then do what either of them allows.
 
     A role that can't be changed is refused with the message of `SessionManagerPermissions`. CDK
     calls a mixin from JavaScript, so `with_` and `apply` raise each error as a `RuntimeError`.

@@ -57,8 +57,8 @@ class SessionManagerFleet(Construct):
     too, `session-manager-permissions:fleet-covers-nothing`, and so is what is excluded though no
     compute is below it, `session-manager-permissions:fleet-excludes-nothing`.
 
-    Boots are not held back. Exclude an instance that has to find the policy at its first boot, and
-    make it depend on a `SessionManagerPermissions` of its own.
+    No instance waits for the policy to boot. Exclude an instance that needs the policy at its first
+    boot, and make it depend on a `SessionManagerPermissions` of its own.
     """
 
     def __init__(

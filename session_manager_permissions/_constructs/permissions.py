@@ -185,7 +185,7 @@ class SessionManagerPermissions(Construct):
         return [target.role for target in self._targets.values()]
 
     def attach_to_role(self, role: IRoleRef) -> None:
-        """Attach the policy to one more role; to one that has it already changes nothing.
+        """Attach the policy to one more role. A role that has it already stays as it is.
 
         Args:
             role: the existing role: owned, imported or L1.
