@@ -292,8 +292,8 @@ def _covers(pattern: str, resource: str | tuple[str, ...]) -> bool | None:
     return None if any(may_match(pattern, arns) for arns in resource) else False
 
 
-def may_match(pattern: str, arns: str) -> bool:
-    """Tell whether the pattern matches one of the ARNs of the form `arns`.
+def may_match(pattern: str, form: str) -> bool:
+    """Tell whether the pattern matches some text of a form, such as one of the ARNs of instances.
 
     Walks through both texts at once; `*` and `ARN_PART` may each match any number of characters.
     """
@@ -305,9 +305,9 @@ def may_match(pattern: str, arns: str) -> bool:
             continue
         done.add(here)
         at, of = here
-        if here == (len(pattern), len(arns)):
+        if here == (len(pattern), len(form)):
             return True
-        one, other = pattern[at : at + 1], arns[of : of + 1]
+        one, other = pattern[at : at + 1], form[of : of + 1]
         if one == "*":
             left.append((at + 1, of))
         if other == ARN_PART:

@@ -7,11 +7,13 @@ from fnmatch import fnmatchcase
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._network.ec2 import SERVICES, names_amazon, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Reference, Zone
 from session_manager_permissions._patterns import any_matches
 from session_manager_permissions._readiness.parts import VPC, PartKind, mappings
+from session_manager_permissions._readiness.policies import may_match
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, listed
 from session_manager_permissions._readiness.templates.model import SUFFIXES, Resource, may_be_equal
 from session_manager_permissions._readiness.templates.texts import as_text
@@ -265,14 +267,4 @@ def _matches(pattern: str, name: str) -> bool | None:
 def _matches_in(glob: str, name: str) -> bool | None:
     if fnmatchcase(name, glob):
         return True
-    return None if _may_be_one(glob, name) else False
-
-
-def _may_be_one(one: str, other: str) -> bool:
-    """Whether some text matches two patterns, as far as their ends tell."""
-    if "*" not in one or "*" not in other:
-        return fnmatchcase(one, other) or fnmatchcase(other, one)
-    ends = [(text.partition("*")[0], text.rpartition("*")[2]) for text in (one, other)]
-    (start, end), (other_start, other_end) = ends
-    begin_alike = start.startswith(other_start) or other_start.startswith(start)
-    return begin_alike and (end.endswith(other_end) or other_end.endswith(end))
+    return None if may_match(glob, name.replace("*", ARN_PART)) else False
