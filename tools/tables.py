@@ -90,7 +90,7 @@ SHARE_OPTIONS: Final = ("SessionManagerFleet", "SessionManagerEndpoints")
 """Their tables leave out the options of `SessionManagerPermissions`."""
 
 SHOWN: Final = {
-    "default-host-management": ("default-host-management", "does the work"),
+    "default-host-management": ("default-host-management", "works with the account's role"),
     "egress-closed": ("path-ssm", "of the security group 'sg-web' lets"),
     "endpoint-missing": ("path-ssmmessages", "no default route, and no VPC endpoint"),
     "endpoint-unreachable": ("path-ssm", "of the endpoint 'vpce-ssm' admits"),

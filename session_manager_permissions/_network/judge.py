@@ -199,7 +199,7 @@ def _explained(place: Place, problem: Problem, service: str) -> Path:
             why += f"DNS host names that the endpoint {one.name!r} needs"
             if one.private_dns is False:
                 fault = verdicts.PRIVATE_DNS
-                why = f"the endpoint {one.name!r} has its private DNS off"
+                why = f"private DNS of the endpoint {one.name!r} is off"
             why += f", and {problem.why}"
             unnamed = Problem(verdicts.ENDPOINT_UNREACHABLE, why, one.id, fault=fault)
             return Path((unnamed, *_by_endpoint(place, one).problems))

@@ -61,7 +61,7 @@ def _table(place: Place, subnet: Subnet) -> RouteTable | Unknown:
     """Return the route table of a subnet."""
     reference = place.vpc.main_table if subnet.table is None else subnet.table
     if reference is None:
-        return RouteTable(f"main route table of {place.vpc.name}")
+        return RouteTable("main")
     return place.network.tables.get(reference) or Unknown(missing(reference, "route table"))
 
 

@@ -145,10 +145,10 @@ def unless(fact: Fact, problem: Callable[[], Problem], *, by_policy: bool = Fals
     return OPEN if fact else Path((problem(),))
 
 
-def in_words(names: Sequence[str]) -> str:
+def in_words(names: Sequence[str], joined_by: str = "and") -> str:
     """Names as a sentence has them: "a, b and c"."""
     *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(first)} {joined_by} {last}" if first else last
 
 
 def _as_one(problems: list[Problem], wanted: list[str]) -> Problem:
@@ -160,7 +160,7 @@ def _as_one(problems: list[Problem], wanted: list[str]) -> Problem:
     by_why: dict[str, list[str]] = {}
     for one in problems:
         by_why.setdefault(one.why, []).append(f"`{one.services[0]}`")
-    whys = [one.replace(OF_SERVICES, in_words(names)) for one, names in by_why.items()]
+    whys = [one.replace(OF_SERVICES, in_words(names, "or")) for one, names in by_why.items()]
     return problems[0]._replace(
         cause=cause, why=", and ".join(whys), services=services, parts=(*problems,)
     )

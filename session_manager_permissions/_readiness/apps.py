@@ -106,8 +106,8 @@ def _stacks(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     manifest = folder / "manifest.json"
     if not manifest.is_file():
         raise CannotRead(
-            f"{folder}: it has no manifest.json, as the output of CDK has: run cdk synth first, or "
-            "give the templates"
+            f"{folder}: it has no manifest.json, which CDK writes: run cdk synth first, or give "
+            "the templates"
         )
     body = _loaded(manifest, ": run cdk synth again")
     for artifact in mapping(body.get("artifacts")).values():

@@ -220,7 +220,9 @@ _MAY_ATTACH: Final = frozenset({*ATTACHED_BY, *STACKS, UNKNOWN})
 
 
 def _of_others_policy(arn: object) -> list[Statement]:
-    return anything(f"{decider(arn, 'managed policy')}, which is not in this app")
+    by = decider(arn, "managed policy")
+    is_named = by.startswith("the managed policy")
+    return anything(f"{by}, which is not in this app" if is_named else by)
 
 
 def _uncertain(found: list[Statement], doubt: str = "") -> list[Statement]:

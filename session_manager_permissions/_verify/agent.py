@@ -55,7 +55,7 @@ def agent_version(node: Node, preferences: Preferences) -> Outcome:
             why = f"the version of the agent, {version!r}, can't be read"
             return AGENT.of(node.id).unknown(why, fix=_update(node))
         if not is_new:
-            why = f"the agent has version {version}, and {what} takes {least} or a newer one"
+            why = f"the agent has version {version}, and {what} needs {least} or a newer one"
             is_port = preferences.document.session_type == PORT
             return agent.failed(why, fix=_update(node), is_seen=is_port)
     error = preferences.error

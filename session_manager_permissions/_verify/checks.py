@@ -248,7 +248,7 @@ def ways_out(errors: Iterable[CannotAsk], command: str) -> tuple[str, ...]:
     lines = []
     if needed := sorted({error.permission for error in denied if not error.by}):
         lines.append(
-            f"allow the credentials {', '.join(needed)}: session-manager-permissions {command} "
+            f"grant the credentials {', '.join(needed)}: session-manager-permissions {command} "
             "--print-permissions prints a policy with all that the command needs"
         )
     if any(error.by for error in denied):

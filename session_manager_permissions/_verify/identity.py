@@ -139,7 +139,7 @@ def unless_replaced(outcome: Outcome) -> Outcome:
     """Make a failed check of the profile's role unknown, as the account's role may do the work."""
     if outcome.verdict != "fail" or not outcome.check.of_role:
         return outcome
-    why = "whether the account's role does the work in its place is not known"
+    why = "whether the agent works with the account's role instead is not known"
     return replace(outcome, verdict="unknown", why=(*outcome.why, why))
 
 
@@ -346,10 +346,10 @@ def _permissions(
 
 
 def _by_profile(own: LiveRole, permissions: Permissions) -> Outcome:
-    why = [f"the role {own.arn} of the profile registers the instance, and does the work"]
+    why = [f"the agent registers and makes all its calls with the role {own.arn} of the profile"]
     reach = permissions["reach"]()
     if isinstance(reach, Verdict) and not reach.allowed:
-        why.append("the account's role takes its place only if it may not register")
+        why.append("the agent uses the account's role only if this one may not register")
     return checks.HOST_MANAGEMENT.of(own.arn).passed(*why)
 
 
@@ -358,7 +358,7 @@ def _no_account_role(node: Node, account: LiveRole, refusal: NotThere) -> Outcom
     fix = (
         node.aws(update, "--setting-value ROLE"),
         f"ROLE is the path and the name of a role that {SYSTEMS_MANAGER} may assume",
-        "or turn it off, and let the instance work with the role of its profile",
+        "or turn it off, and have the agent work with the role of the profile",
     )
     why = (
         f"Default Host Management Configuration names {account.arn}, and there is no such role, so "
@@ -372,10 +372,10 @@ def _by_account(
     node: Node, management: Outcome, own: LiveRole | None, *, registers: bool | None
 ) -> Outcome:
     account = management.subject
-    why = [f"the role {account} of the account does the work, and needs the permissions"]
+    why = [f"the agent works with the account's role {account}, which needs the permissions"]
     if registers is None:
-        either = f"the profile's role or the account's role {account}"
-        why = [f"whether {either} does the work is not known"]
+        either = f"the profile's role or with the account's role {account}"
+        why = [f"whether the agent works with {either} is not known"]
     elif own:
         why.append(f"the policies of {own.arn} go unused")
     return management.unknown(*why, fix=node.look_for(checks.HOST_MANAGEMENT))

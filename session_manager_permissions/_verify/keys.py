@@ -67,7 +67,7 @@ def find_key(session: Session, arn: str) -> LiveKey:
         session,
         arn,
         on=f"the key behind {arn}, unless you give the key's own ARN",
-        missing=f"there is no {arn}: give the key's own ARN",
+        missing=f"there is no alias {arn}: give the key's own ARN",
     )
     return LiveKey(arn, found["Arn"])
 
@@ -94,5 +94,5 @@ def describe_key(
         }
 
     return session.in_region(arn.split(":")[3]).ask(
-        DESCRIBE_KEY, read, on=on or arn, missing=missing or f"there is no {arn}", KeyId=arn
+        DESCRIBE_KEY, read, on=on or arn, missing=missing or f"there is no KMS key {arn}", KeyId=arn
     )

@@ -78,8 +78,8 @@ def unless_theirs(outcome: Outcome, node: Node) -> Outcome:
     if outcome.verdict != "pass":
         return outcome
     why = (
-        f"the bucket {outcome.subject} is not of the account {node.account} of the node, so that "
-        "its own policy decides as well, and the role needs s3:PutObjectAcl on its objects"
+        f"the bucket {outcome.subject} is not in the node's account, {node.account}: its own "
+        "policy decides as well, and the role needs s3:PutObjectAcl on its objects"
     )
     fix = "set s3BucketName of the document to a bucket of the account, or ask the bucket's owner"
     return replace(outcome, verdict="unknown", why=(why, *outcome.why), fix=(fix,))
@@ -166,7 +166,7 @@ def _with_key(node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None) -> 
         return outcome
     evidence = Evidence(DESCRIBE_KEY, "KeyMetadata.KeyState", state)
     return BUCKET.of(outcome.subject, *outcome.evidence, evidence).failed(
-        f"the bucket encrypts with the key {key.given}, so that it takes no log: {why}",
+        f"the bucket takes no log, as it encrypts with the key {key.given}: {why}",
         fix=fix or ("name a symmetric key in the default encryption of the bucket",),
         is_seen=False,
     )
@@ -198,8 +198,8 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     key = found.get("kmsKeyId")
     logs = LOG_GROUP.of(group, Evidence(_GROUP, "kmsKeyId", key))
     if key or enforces is False:
-        why = "the log group is encrypted with a key" if key else "nothing enforces encryption"
-        return logs.passed(why)
+        why = "the log group is encrypted with a key"
+        return logs.passed(why if key else "the document does not enforce encryption")
     why = "the log group has no KMS key, so that the agent refuses each session"
     fix = (
         node.aws(f"logs associate-kms-key {of_group}", "--kms-key-id KEY"),

@@ -253,8 +253,8 @@ def tier(node: Node) -> Outcome:
         why = f"the tier of {node.region} is {found!r}, which is neither of the two that are known"
         return of_region.unknown(why, fix=fix)
     why = (
-        f"{node.region} is on the standard-instances tier, on which no session opens on a hybrid "
-        "node; AWS charges the advanced one for each node"
+        f"{node.region} is on the standard-instances tier, and sessions on hybrid nodes need the "
+        "advanced-instances tier, which AWS charges for each node"
     )
     return of_region.failed(why, fix=fix)
 

@@ -141,7 +141,7 @@ def _changed(node: Node, what: str, when: datetime | None, call: str, field: str
         field: where the answer has it.
     """
     if when is not None and when > _last_try(node):
-        why = f"{what} at {when:%Y-%m-%d %H:%M:%S} UTC, after the agent's last try that is known"
+        why = f"{what} at {when:%Y-%m-%d %H:%M:%S} UTC, after the agent's last known try"
         is_old = datetime.now(timezone.utc) - when >= _RETRIES
         yield Clue(why, restart(node), (Evidence(call, field, str(when)),), is_old)
 

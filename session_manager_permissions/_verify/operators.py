@@ -143,7 +143,7 @@ def _node_tags(node: Node) -> dict[str, str] | CannotAsk:
         "ssm:ListTagsForResource",
         lambda found: tags_of(found, "TagList"),
         on=node.arn,
-        missing=f"there is no {node.id}",
+        missing=f"there is no managed node {node.id}",
         ResourceType="ManagedInstance",
         ResourceId=node.id,
     )
@@ -290,7 +290,7 @@ def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool:
 
 def _unless_open(one: CallVerdict, fix: list[str]) -> list[str]:
     """Return the remedy of a denial; if keys may turn it around, what decides."""
-    own = f"the operator's own {', '.join(one.missing)}"
+    own = f"the operator's value of {', '.join(one.missing)}"
     return [f"find out whether {own} meets the condition"] if one.deciding else fix
 
 

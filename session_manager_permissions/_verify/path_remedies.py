@@ -156,7 +156,7 @@ class PathRemedies:
         if policy_allows(endpoint._replace(policy=policy), actions) is not True:
             return (f"{sentence}, and remove the Deny",)
         put = f"{self._modify(endpoint.id)} --policy-document {in_json(policy)}"
-        return (put, f"that is to {sentence}")
+        return (put, f"this is to {sentence}")
 
     def _with_dns(self) -> Iterator[str]:
         """Turn on what private DNS needs, if it is not known to be on."""

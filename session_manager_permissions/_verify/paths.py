@@ -54,7 +54,7 @@ def path_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
 
     def of(service: str, check: Check) -> Outcome:
         if service not in wanted:
-            unused, error = check.skipped("sessions do not use it"), preferences.error
+            unused, error = check.skipped("sessions do not use this service"), preferences.error
             return check.of(service).unasked(error) if error else unused
         if service in proven:
             return check.of(service).passed(proven[service], proven=True)

@@ -109,17 +109,17 @@ class ResourcePolicy(NamedTuple):
         if by_account.answer is Answer.IMPLICIT_DENY:
             why = f"the policy of {self.of} lets neither the account nor {principal} in"
             return Admission("closed", why, self._opening(principal, call.action))
-        left_to_iam = Admission("account", f"the policy of {self.of} leaves it to policies of IAM")
+        left_to_iam = Admission("account", f"the policy of {self.of} leaves it to IAM policies")
         if itself.answer is Answer.IMPLICIT_DENY and not by_iam:
             return left_to_iam
         if any(one["Effect"] == "Deny" for one in by_account.by):
-            why = f"a Deny in the policy of {self.of} may apply, as its conditions decide"
+            why = f"a Deny in the policy of {self.of} may apply, depending on its conditions"
             return Admission("unknown", why, (no_deny,))
         if itself.answer is Answer.ALLOWED:
             return Admission("named", f"the policy of {self.of} allows {principal} itself")
         if by_iam and by_account.answer is Answer.ALLOWED:
             return left_to_iam
-        why = f"the policy of {self.of} may allow it, as its conditions decide"
+        why = f"the policy of {self.of} may allow it, depending on its conditions"
         return Admission("unknown", why, self._opening(principal, call.action))
 
     def _opening(self, principal: str, action: str) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ def find_session_key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | 
     itself, region = LiveKey(given, given), given.split(":")[3]
     named = KEY_USABLE.of(given, Evidence("ssm:GetDocument", "inputs.kmsKeyId", given))
     if region != node.region:
-        why = f"the key is in {region}, and the node in {node.region}, where the agent calls KMS"
+        why = f"the key is in {region}, and the agent calls KMS in the node's region, {node.region}"
         fix = f"set kmsKeyId of the document to a key of {node.region}"
         return named.failed(why, fix=fix), None
     if _needs.is_aws_managed(given):
@@ -62,7 +62,7 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     if why:
         failed = key.failed(why, fix=fix or (_ANOTHER_KEY,))
         return replace(failed, is_passing=found["KeyState"] == "Creating")
-    return key.passed("the key encrypts and decrypts")
+    return key.passed("the key can encrypt and decrypt")
 
 
 def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -76,7 +76,7 @@ def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...
     if state not in _USABLE:
         return f"the key is in the state {state}, in which it decrypts nothing", ()
     if spec != "SYMMETRIC_DEFAULT" or usage != "ENCRYPT_DECRYPT":
-        return f"the key is for {usage} with the spec {spec}, and makes no data keys", ()
+        return f"the key has the usage {usage} and the spec {spec}, and makes no data keys", ()
     return "", ()
 
 

@@ -256,7 +256,7 @@ def test_yaml_is_read_as_cloudformation_reads_it(
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ("# only a comment\n", "it is no mapping, as a template is"),
+    ("# only a comment\n", "it is not a mapping of keys to values"),
     ("Resources:\n", "it has no Resources: give a CloudFormation template"),
     ('{\n  "Resources": {,}\n}', "line 2: Expecting property name enclosed in double quotes"),
     ("// of 2019\n{}", "line 1: Expecting value"),
@@ -427,7 +427,7 @@ def test_apps_are_judged_by_themselves(capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(("manifest", "said"), [
-    ("[]", "manifest.json: it is no mapping"),
+    ("[]", "manifest.json: it is not a mapping"),
     ({"artifacts": {"S": STACK}}, "None: No such file or directory"),
     ({"artifacts": {"S": {**STACK, "additionalMetadataFile": "m"}}},
      "m: No such file or directory: run cdk synth again"),

@@ -92,7 +92,7 @@ def test_page_has_the_list_and_the_command_that_deploys_it() -> None:
 
     text = Page(html(found, list_path="my list.txt", profile="a b")).flat
 
-    assert "Add to the list my list.txt what it lacks of these lines, and key = KEY_ARN." in text
+    assert "Add to the list my list.txt the lines below that it lacks, and key = KEY_ARN." in text
     assert "--profile 'a b' -c 'instance-profiles=my list.txt' allow-registration = true" in text
 
 
@@ -217,7 +217,7 @@ def test_page_says(found: AuditResult, says: str) -> None:
 
     assert says in page
     assert "npx" not in page
-    assert ("This is not all" in page) == any(one["error"] for one in found["regions"])
+    assert ("This answer is not complete" in page) == any(one["error"] for one in found["regions"])
     without_any = [one for one in found["regions"] if not one["instances"] and not one["error"]]
     assert ("without instances" in page) == bool(without_any)
 

@@ -174,5 +174,5 @@ def test_no_answer_leads_to_an_account() -> None:
 
     assert found.status == 1
     said = re.sub(r"\s+", " ", found.out)
-    assert "allow the credentials ssm:GetConnectionStatus: session-manager-permissions" in said
+    assert "grant the credentials ssm:GetConnectionStatus: session-manager-permissions" in said
     assert ACCOUNT in said

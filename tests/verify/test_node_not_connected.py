@@ -223,7 +223,7 @@ def test_a_denial_fails_nothing_and_names_the_permission(call: str, does: Change
     assert of_verdict(found, "fail") == {"connected", "registered"}
     assert of_verdict(found, "unknown") == {"agent"}
     assert call in str(one(found, "agent").why)
-    assert f"allow the credentials {call}" in str(one(found, "agent").fix)
+    assert f"grant the credentials {call}" in str(one(found, "agent").fix)
 
 
 @pytest.mark.parametrize("breaks", [

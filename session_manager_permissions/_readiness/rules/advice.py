@@ -113,6 +113,6 @@ def _replace(role: Resource, name: str, instead: str) -> Fix:
     names = [text(one).rpartition("/")[2] for one in listed(written(role, "ManagedPolicyArns"))]
     old, new = (one.rpartition("/")[2] for one in (name, instead))
     if names.count(old) != 1 or new in names:
-        return Advice(f"take {name} from the role, and give it {instead} if it has not got it")
+        return Advice(f"remove {name} from the role, and attach {instead} unless it has that")
     arn = {"Fn::Sub": f"{AWS_MANAGED}{instead}"}
     return Set(role, f"ManagedPolicyArns.{names.index(old)}", arn)

@@ -46,8 +46,8 @@ def of_compute(decisions: Decisions, compute: Compute, role: Role) -> Iterator[F
         policies = [one.resource for one in late if _may_allow(decisions, one, lost)]
         names = " and ".join(repr(one.logical_id) for one in policies)
         lacking = _lacking(decisions, machine, role)
-        why = f"{kind_of(machine).instances} may boot before the role has the policy {names}, "
-        why += "without which the agent is denied until it tries again, which can take 30 minutes"
+        why = f"{kind_of(machine).instances} may boot before the role has the policy {names}: "
+        why += "AWS then denies the agent's calls, and the agent tries again up to 30 minutes later"
         wait = Wait(machine, role.resource, (*dict.fromkeys(policies),), lacking)
         yield BOOT_ORDER.found(machine, "DependsOn", why, wait)
 

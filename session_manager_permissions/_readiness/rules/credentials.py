@@ -90,8 +90,8 @@ def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:
     elif profile is None and compute.resource.type not in ROLE_IN:
         name = "IamInstanceProfile"
         lacking = [f"{before}{name}" for before, one in launches(where) if not one.get(name)]
-        why = "no instance profile gives the SSM Agent credentials, and so they depend on the "
-        why += "account's Default Host Management Configuration"
+        why = "without an instance profile, the SSM Agent gets credentials only from the account's "
+        why += "Default Host Management Configuration"
         fix: Fix = Advice("name an instance profile in each launch specification")
         if lacking:
             fix = GiveProfile(where, (*lacking,))

@@ -123,7 +123,7 @@ class NetworkRules:
             where, location = problem.subject, "Properties"
         if not any(service in ALWAYS_NEEDED for service in problem.services):
             services = in_words(problem.services)
-            why = f"sessions on {kind.instances} that use {services} fail: {problem.why}"
+            why = f"sessions on {kind.instances} fail if they use {services}: {problem.why}"
         others = self._judge.judge(compute.placements, used).problems
         if problem.cause in _BY_ENDPOINTS:
             of_others = (part for one in others if one.cause in _BY_ENDPOINTS for part in one.parts)

@@ -39,9 +39,9 @@ EXPLICIT_DENY: Final = not_ready(
 RULES: Final = (CHANNEL_MISSING, REGISTRATION_MISSING, EXPLICIT_DENY)
 
 
-def its_role(role: Role) -> str:
+def its_role(role: Role, its: str = "its") -> str:
     """Name the role of a profile in a message."""
-    return f"its role {role.name!r}" if role.name else "its role"
+    return f"{its} role {role.name!r}" if role.name else f"{its} role"
 
 
 def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -> Iterator[Finding]:

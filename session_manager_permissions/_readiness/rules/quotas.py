@@ -47,9 +47,9 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
     """Find policies beyond IAM's quotas."""
     length = _inline_length(roles, role)
     if length > _limits.MAX_INLINE_POLICIES:
-        why = f"the inline policies of {its_role(role)} have at least {length} characters, and IAM "
-        why += f"allows {_limits.MAX_INLINE_POLICIES} for a role: make a managed policy of one of "
-        why += "them"
+        why = f"the inline policies of {its_role(role, 'the')} have at least {length} characters, "
+        why += f"and IAM allows {_limits.MAX_INLINE_POLICIES} for a role: make a managed policy of "
+        why += "one of them"
         yield POLICIES_TOO_LONG.on_role_of(profile, _FAILS + why)
     for policy in _long_managed(roles, role):
         why = f"the managed policy {policy.resource.logical_id!r} has at least {policy.length} "
@@ -58,12 +58,12 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
         yield MANAGED_POLICY_TOO_LONG.found(policy.resource, policy.location, _FAILS + why)
     number = _managed_policies(roles, role)
     if number > _limits.MAX_MANAGED_POLICIES:
-        why = f"{its_role(role)} has at least {number} managed policies, and IAM allows at most "
-        why += f"{_limits.MAX_MANAGED_POLICIES} on a role: merge several of them into one, or use "
-        why += "inline policies"
+        why = f"{its_role(role, 'the')} has at least {number} managed policies, and IAM allows at "
+        why += f"most {_limits.MAX_MANAGED_POLICIES} on a role: merge several of them into one, or "
+        why += "use inline policies"
         yield TOO_MANY_MANAGED_POLICIES.on_role_of(profile, _FAILS + why)
     elif number > _limits.MANAGED_POLICIES:
-        has = f"{its_role(role)} has {number}"
+        has = f"{its_role(role, 'the')} has {number}"
         yield f"{QUOTA}{_limits.MANAGED_POLICIES} unless it was raised ({has})"
 
 

@@ -208,7 +208,7 @@ class SessionRules:
                 lacking.append(call)
             if call.resource and not self._leaves_to_iam(call.resource, role, call):
                 name = call.resource.logical_id
-                said = f"have the policy of {name!r} let the account's IAM policies decide"
+                said = f"have the policy of {name!r} leave access to the account's IAM policies"
                 if ability.decision.answer is not Answer.ALLOWED:
                     said += ", and allow the role these actions in one of them"
                 return Advice(said)

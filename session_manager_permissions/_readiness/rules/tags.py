@@ -71,8 +71,8 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> Iterator[Find
             for name, value in tags
         )
         if not any(may_be_it):
-            why = f"the grant to start sessions is for instances with the tag {key!r}, and no "
-            why += f"compute of the app has it with {' or '.join(map(repr, values))}"
+            why = f"the grant allows sessions on instances whose tag {key!r} is "
+            why += f"{' or '.join(map(repr, values))}, and no compute of the app has this tag"
             fix = _fix(compute, {name for name, _ in tags}, key, values[0])
             yield TAGS_MATCH_NOTHING.found(policy, "Properties.PolicyDocument", why, fix)
 
@@ -157,4 +157,4 @@ class Tag(Fix):
         if self.compute.type == _GROUP:
             tag["PropagateAtLaunch"] = True
         if not to.append(self.compute, "Tags", tag):
-            to.say(f"give {self.compute.logical_id} the tag {self.key!r}, value {self.value!r}")
+            to.say(f"give {self.compute.logical_id} the tag {self.key!r} with value {self.value!r}")

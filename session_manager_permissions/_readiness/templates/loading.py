@@ -134,7 +134,7 @@ def _from_yaml(written: bytes) -> dict[str, Any]:
     except RecursionError:
         raise CannotRead("it is nested too deep") from None
     if not isinstance(found, dict):
-        raise CannotRead("it is no mapping, as a template is")
+        raise CannotRead("it is not a mapping of keys to values")
     return found
 
 
@@ -196,7 +196,7 @@ class _Values:
                 for one in reversed(value if isinstance(value, list) else [value]):
                     merged.update(one if isinstance(one, dict) else {})
             elif key.id != "scalar":
-                raise CannotRead(f"line {key.start_mark.line + 1}: a key is no text")
+                raise CannotRead(f"line {key.start_mark.line + 1}: a key is not a string")
             elif key.value in found:
                 line = key.start_mark.line + 1
                 raise CannotRead(f"line {line}: the key {key.value!r} is there twice")

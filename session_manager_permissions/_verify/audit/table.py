@@ -55,7 +55,7 @@ def print_audit(
     incomplete = [region for region in result["regions"] if region["error"]]
     if incomplete:
         console.print()
-        console.print("This is not all:", style="bold red")
+        console.print("This answer is not complete:", style="bold red")
         for region in incomplete:
             place = f"{region['account']}, {region['region']}" if several else region["region"]
             console.print(f"  {place}: {region['error']}")
