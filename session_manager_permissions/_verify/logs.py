@@ -13,18 +13,17 @@ from .checks import BUCKET, BUCKET_NOT_READ, LOG_GROUP, NO_MESSAGE, Evidence, Ou
 from .document import LiveDocument, key_arn
 from .keys import DESCRIBE_KEY, LiveKey, describe_key
 from .lines import aws, hidden, region_word
-from .node import Node, at_least
 from .questions import Bucket
 from .session_key import key_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .node import Node
+
 _BUCKET: Final = "s3:GetBucketEncryption"
 NOT_IN_S3: Final = "sessions are not logged in S3"
-_NO_BUCKET, _NOTHING = "no such bucket", "nothing"
-_LAST_KNOWN: Final = "3.3.1142.0"
-"""The newest agent that is known to count no other encryption: agent/s3util/s3util.go."""
+_NO_BUCKET: Final = "no such bucket"
 _WITHOUT_CONSTRAINT: Final = "us-east-1"
 """The region that S3 refuses as the location of a new bucket, as it is the one by default."""
 _GROUP: Final = "logs:DescribeLogGroups"
@@ -52,7 +51,7 @@ def read_bucket(node: Node, bucket: str | None) -> Bucket:
         of_anyone = node.session.tried(_BUCKET, read, **asked)
         found = of_anyone._replace(is_foreign=True) if isinstance(of_anyone, Bucket) else found
     if isinstance(found, NotThere):
-        absent = _NO_BUCKET if found.code == "NoSuchBucket" else _NOTHING
+        absent = _NO_BUCKET if found.code == "NoSuchBucket" else "nothing"
         return Bucket(absent, found.bucket_region or node.region)
     if isinstance(found, CannotAsk):
         return Bucket(region=found.bucket_region, key=found, error=found)
@@ -68,7 +67,7 @@ def bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcom
         return BUCKET.skipped(NOT_IN_S3)
     if bucket.error:
         return BUCKET.of(name).unasked(bucket.error)
-    outcome = _encrypted(node, name, bucket, enforces=document.enforces_s3_encryption)
+    outcome = _encrypted(name, bucket, enforces=document.enforces_s3_encryption)
     outcome = _with_key(node, outcome, bucket.key)
     return unless_theirs(outcome, node) if bucket.is_foreign else outcome
 
@@ -91,7 +90,7 @@ def _bucket_key_fault(key: str) -> str | None:
     return _limits.key_fault(key) if key.startswith("arn:") else _limits.ALIAS.fault(name)
 
 
-def _encrypted(node: Node, bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
+def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
     algorithm, region = found.algorithm, str(found.region)
     encrypted = BUCKET.of(bucket, Evidence(_BUCKET, "SSEAlgorithm", algorithm))
     named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")
@@ -108,8 +107,12 @@ def _encrypted(node: Node, bucket: str, found: Bucket, *, enforces: bool | None)
     if algorithm in _needs.ENCRYPTIONS or enforces is False:
         text = f"the bucket encrypts with {algorithm}"
         if algorithm not in _needs.ENCRYPTIONS:
-            text += ", which the agent may not count as encrypted, but nothing enforces encryption"
+            text += ", which the agent does not count as encrypted, but nothing enforces encryption"
         return encrypted.passed(text)
+    text = (
+        f"the bucket encrypts with {algorithm}, which the agent does not count as encrypted, so "
+        "that it refuses each session"
+    )
     default = "SSEAlgorithm=AES256"
     if found.named_key is not None:
         key = fitting(found.named_key, lambda key: hidden(key) or _bucket_key_fault(key), "KEY")
@@ -120,11 +123,6 @@ def _encrypted(node: Node, bucket: str, found: Bucket, *, enforces: bool | None)
     if found.is_foreign:
         encrypt = "have the owner of the bucket encrypt it with AES256 or aws:kms"
     fix = (encrypt, "or set s3EncryptionEnabled of the document to false")
-    version, text = node.recorded("AgentVersion"), f"the bucket encrypts with {algorithm}"
-    if algorithm != _NOTHING and not (version and at_least(_LAST_KNOWN, version)):
-        text += f", which agents up to {_LAST_KNOWN} do not count as encrypted"
-        return encrypted.unknown(f"{text}: later ones are not known", fix=fix)
-    text += ", which the agent does not count as encrypted, so that it refuses each session"
     return encrypted.failed_if(text, fix, enforced=enforces)
 
 
