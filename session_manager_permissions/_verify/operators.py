@@ -234,7 +234,8 @@ def _explained(
         one for one in denied if not (is_allowed(one.answer) or blocks(one.answer, "operator"))
     ]
     by_key = [one for one in denied if is_allowed(one.answer) or one.admission.is_shut]
-    of_key = {one.admission.why for one in denied if one in by_key or one.is_open}
+    told = (one for one in denied if one in by_key or one.is_open or one.admission.error)
+    of_key = {one.admission.why for one in told}
     fix = (
         *dict.fromkeys(line for lines in blocked.values() for line in lines),
         *_by_iam(node, arn, lacking),

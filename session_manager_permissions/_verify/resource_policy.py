@@ -38,7 +38,7 @@ class Admission(NamedTuple):
     fix: tuple[str, ...] = ()
     """What to change in it, so that it lets the principal in."""
     error: CannotAsk | None = None
-    """Why it could not be read."""
+    """Why it, or the grants of the key, could not be read."""
 
     @property
     def is_shut(self) -> bool:
@@ -65,7 +65,8 @@ class ResourcePolicy(NamedTuple):
     ) -> Admission:
         """Tell whether the policy lets a user or a role make a call, or a grant of the key does.
 
-        A grant is enough where nothing denies the call.
+        A grant is enough where nothing denies the call. Few roles have one: if the grants can't be
+        read, the answer is as it is without them, and says so.
 
         Args:
             principal: the ARN of the user or the role.
@@ -81,8 +82,8 @@ class ResourcePolicy(NamedTuple):
         if not grants:
             return found
         if isinstance(grants, CannotAsk):
-            why = f"{found.why}; a grant may allow it, and the grants could not be read: {grants}"
-            return Admission("unknown", why, found.fix, grants)
+            why = f"{found.why}, unless one of its grants does, which could not be read: {grants}"
+            return found._replace(why=why, error=grants)
         of, whole = f"{self.of}, together with its grants,", (*self.statements, *grants)
         policy = self._replace(of=of, statements=whole, grants=list)
         granted = policy.admits(principal, call, more, by_iam=by_iam)

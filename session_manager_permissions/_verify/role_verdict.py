@@ -181,7 +181,8 @@ class Verdict(NamedTuple):
                 "too: not judged"
             )
         told = [one.admission for one in self.decisions if not is_allowed(one.answer)]
-        notes += dict.fromkeys(one.why for one in told if one.answer in ("named", "unknown"))
+        open_ = (one for one in told if one.error or one.answer in ("named", "unknown"))
+        notes += dict.fromkeys(one.why for one in open_)
         lacking = (one for one in self.decisions if not one.allowed)
         sure = (one for one in lacking if not (one.is_open and is_allowed(one.answer)))
         denied = {one.call.action for one in sure}

@@ -106,7 +106,7 @@ def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Id
         return judged.unknown(why, errors=[identity.error])
     if admission.answer in ("named", "account"):
         return judged.passed(*usable.why, admission.why)
+    errors = [admission.error] if admission.error else []
     if admission.answer == "unknown" or identity.role is None:
-        errors = [admission.error] if admission.error else []
         return judged.unknown(admission.why, fix=admission.fix, errors=errors)
-    return judged.failed(admission.why, fix=admission.fix)
+    return judged.failed(admission.why, fix=admission.fix, errors=errors)

@@ -355,7 +355,7 @@ NO_ACCOUNT_ROLE: Final = both(
     ),
 )
 """Default Host Management names a role that does not exist."""
-DSSE: Final = both(bucket("aws:kms:dsse"), agent("3.3.1142.0"))
+DSSE: Final = bucket("aws:kms:dsse")
 NO_BUCKET: Final = refusing(ENCRYPTION, "NoSuchBucket")
 NOT_ENFORCED: Final = using(s3EncryptionEnabled=False, cloudWatchEncryptionEnabled=False)
 BY_PARAMETER: Final = using(s3EncryptionEnabled="{{e}}", cloudWatchEncryptionEnabled="{{e}}")
@@ -631,7 +631,7 @@ KEYS: Final = {
            ("to another", "encrypt key-usable", [granting(USER), key_policy()]),
            ("to the account, which lets policies of IAM decide", "encrypt", [
                granting(ROOT), key_policy()]),
-           ("that may not be read", "encrypt? key-usable?", [
+           ("that may not be read", "encrypt key-usable", [
                refusing("kms:ListGrants"), key_policy()]),
            ("of another account", "encrypt?", [
                granting(ROLE), using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
@@ -649,9 +649,6 @@ KEYS: Final = {
 
 LOGS: Final = {
     "a bucket by dsse": used("bucket-encryption", DSSE),
-    "a bucket by dsse, and a later agent": used("bucket-encryption?", DSSE, agent("3.3.1142.1")),
-    "a bucket by dsse, and no agent on record": never(
-        "bucket-encryption? agent?", using(), DSSE),
     "a bucket by dsse, not enforced": used("", NOT_ENFORCED, DSSE),
     "a bucket by dsse, enforced by a parameter": used("bucket-encryption?", BY_PARAMETER, DSSE),
     "a bucket that does not encrypt": used(
@@ -955,7 +952,7 @@ OPERATORS: Final = {
        for name, told, does in (
            ("the operator", "", granting(USER)),
            ("the role", "operator", granting(ROLE)),
-           ("somebody, as it can't be read", "operator?", refusing("kms:ListGrants")))},
+           ("somebody, as it can't be read", "operator", refusing("kms:ListGrants")))},
     "an operator, and no simulator": used(
         "register? reach? encrypt? log-to-s3? log-to-cloudwatch? operator? plugin",
         refusing("iam:SimulatePrincipalPolicy"))._replace(operator=USER),
