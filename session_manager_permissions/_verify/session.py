@@ -32,8 +32,6 @@ _MOST_SIMULATIONS: Final = 4
 """How many requests to IAM's simulator count. IAM may take one resource in a request and no more,
 which needs many requests for the same answer.
 """
-_OF_CONTAINER: Final = "AWS_CONTAINER_CREDENTIALS_"
-"""How the names of the variables begin that hold an address of credentials."""
 _GLOBAL: Final = ("iam", "route53")
 """The services that answer the same in every region."""
 
@@ -72,9 +70,11 @@ class Boto:
         )
         try:
             self._session.get_credentials()  # else what a program prints is taken for AWS's answer
-        except (*NO_ANSWER, ValueError) as error:
-            program = self._core.get_scoped_config().get("credential_process")
-            raise CannotAsk(f"no credentials: {_why_none(program, error)}") from None
+        except (*NO_ANSWER, json.JSONDecodeError):  # whose text may have what the program prints
+            raise CannotAsk(
+                "no credentials: the credential_process of the profile is empty, or prints none: "
+                "run it by itself, and see what it prints"
+            ) from None
         self._config = Config(retries={**retries}, user_agent_extra=PROGRAM, **_TIMEOUTS)
         self._clients: dict[tuple[str, str | None], Any] = {}
         self._lock = Lock()
@@ -115,31 +115,6 @@ class Boto:
                 made = self._session.client(service, region_name=region, config=self._config)
                 self._clients[service, region] = made
             return self._clients[service, region]
-
-
-def _why_none(program: str | None, error: Exception) -> str:
-    """Say what botocore found in place of credentials, and the way out.
-
-    Args:
-        program: the `credential_process` of the profile, if it has one.
-        error: what botocore raises.
-    """
-    if program is None and not any(name.startswith(_OF_CONTAINER) for name in os.environ):
-        return f"{error}: correct the environment variable, or the setting in the AWS config file"
-    if program is None:
-        return (
-            "the address in AWS_CONTAINER_CREDENTIALS_FULL_URI or "
-            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI gives none: correct the variable, or remove it"
-        )
-    if not program.strip():
-        return (
-            "the credential_process of the profile is empty: name a program there, or remove the "
-            "line"
-        )
-    return (
-        "the credential_process of the profile prints none: run it by itself, and see what it "
-        "prints"
-    )
 
 
 def _add_bucket_region(parsed: _Described, context: _Described, **_: object) -> None:
