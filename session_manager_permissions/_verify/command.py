@@ -25,7 +25,7 @@ from .node import find_node
 from .operators import operator_fault
 from .options import add_flag, add_option
 from .permissions import policy_for_audit, policy_for_credentials
-from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
+from .policy import DESCRIPTION, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
 from .role import of_role, print_role, role_as_json
 from .session import Session, Waiting, aws_session
@@ -197,8 +197,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _policy(arguments: argparse.Namespace) -> int:
-    options = {name: getattr(arguments, name) for name in PolicyOptions._fields}
-    _print_json(inline_policy(PolicyOptions(**options)))
+    _print_json(inline_policy(arguments))
     return READY
 
 

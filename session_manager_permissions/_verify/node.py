@@ -18,7 +18,7 @@ from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NoNode, NotThere, answered, one_of, well_formed
 from .checks import CONNECTED, REGISTERED, RUNNING, TIER, Check, Evidence, Outcome
-from .lines import aws, region_word
+from .lines import aws
 
 if TYPE_CHECKING:
     from .session import Session
@@ -77,11 +77,6 @@ class Node:
     def id_word(self) -> str:
         """The id as a word of a shell command."""
         return in_shell(self.id, _limits.INSTANCE_ID.fault, "ID")
-
-    @property
-    def region_word(self) -> str:
-        """The region as a word of a shell command."""
-        return region_word(self.region)
 
     def aws(self, command: str, more: str = "") -> str:
         """Return a command of the AWS CLI in the node's region, with more options behind it."""

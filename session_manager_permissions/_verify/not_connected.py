@@ -11,6 +11,7 @@ from session_manager_permissions._trust import SYSTEMS_MANAGER, trust
 from .asking import CannotAsk, NotThere, answered
 from .checks import AGENT, CONNECTED, Evidence, Outcome
 from .identity import Identity, let_assume
+from .lines import region_word
 from .live_roles import LiveRole, find_role
 from .remedies import INSTALL, START, ask_node, restart, restart_on_node
 
@@ -203,7 +204,7 @@ def _just_up(node: Node, launched: datetime) -> Clue:
     why = f"the instance started at {launched:%H:%M:%S} UTC, less than five minutes ago: wait"
     wait = f"session-manager-permissions verify --instance-id {node.id_word} --wait"
     evidence = Evidence("ec2:DescribeInstances", "LaunchTime", str(launched))
-    return Clue(why, (f"{wait} --region {node.region_word}",), (evidence,))
+    return Clue(why, (f"{wait} --region {region_word(node.region)}",), (evidence,))
 
 
 def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:

@@ -13,7 +13,7 @@ from session_manager_permissions._network.endpoint_policy import of_service, pol
 from session_manager_permissions._network.model import Endpoint, GroupPeer
 from session_manager_permissions._quoting import fitting, word
 
-from .lines import in_json, with_statement
+from .lines import in_json, region_word, with_statement
 from .network import LiveVpc, groups_of, is_of_tcp
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class PathRemedies:
         )
 
     def _create(self, kind: str, service: str) -> str:
-        name = f"com.amazonaws.{self.node.region_word}.{service}"
+        name = f"com.amazonaws.{region_word(self.node.region)}.{service}"
         create = self._ec2(f"create-vpc-endpoint --vpc-id {self._vpc_word}")
         return f"{create} --vpc-endpoint-type {kind} --service-name {name}"
 

@@ -5,7 +5,7 @@ It is the policy that `SessionManagerPermissions` synthesizes for the same optio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits, _needs
 
@@ -13,8 +13,8 @@ from .asking import CannotAsk
 from .options import add_flag, add_key_and_bucket, add_option, refuse_without_bucket
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-    from collections.abc import Iterable, Sequence
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterable
 
 DESCRIPTION: Final = """\
 Print the inline policy that an instance's role needs for Session Manager, as JSON: what the CDK
@@ -23,29 +23,8 @@ console. The command asks AWS nothing.
 """
 
 
-class PolicyOptions(NamedTuple):
-    """What Session Manager is used for, as the command line says it."""
-
-    key: Sequence[str] = ()
-    """The ARNs of the keys, or aliases, that encrypt sessions."""
-    log_bucket: str | None = None
-    """The bucket's name."""
-    log_prefix: str | None = None
-    log_bucket_key: str | None = None
-    """The ARN of the key, or alias, that encrypts the bucket."""
-    log_group: str | None = None
-    """The ARN of the log group, or its name with `region` and `account`."""
-    region: str | None = None
-    account: str | None = None
-    partition: str | None = None
-    """Default: - that of the ARNs, `aws` if there is none."""
-    allow_registration: bool = False
-    check_log_encryption: bool = True
-    decrypt_sessions_only: bool = False
-
-
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the options, each named as the attribute of `PolicyOptions`."""
+    """Add the options."""
     uses = parser.add_argument_group("the session preferences")
     add_key_and_bucket(uses)
     group_help = (
@@ -74,8 +53,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_option(aws, "--partition", "PARTITION", partition_help, _limits.PARTITION.fault)
 
 
-def inline_policy(options: PolicyOptions) -> dict[str, Any]:
+def inline_policy(options: Namespace) -> dict[str, Any]:
     """Make the policy document.
+
+    Args:
+        options: what Session Manager is used for, as the command line says it.
 
     Raises:
         CannotAsk: a prefix or a bucket's key without a bucket; a log group whose region or account
@@ -98,7 +80,7 @@ def inline_policy(options: PolicyOptions) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": _statements(needs)}
 
 
-def _partition(options: PolicyOptions) -> str:
+def _partition(options: Namespace) -> str:
     given = [*options.key, options.log_bucket_key, options.log_group]
     found = {arn.split(":")[1] for arn in given if arn and arn.startswith("arn:")}
     found |= {options.partition} if options.partition else set()
@@ -110,8 +92,8 @@ def _partition(options: PolicyOptions) -> str:
     return found.pop() if found else "aws"
 
 
-def _log_group_arn(options: PolicyOptions, partition: str) -> str | None:
-    group = options.log_group
+def _log_group_arn(options: Namespace, partition: str) -> str | None:
+    group: str | None = options.log_group
     if group is None or group.startswith("arn:"):
         return group and group.removesuffix(":*")
     if options.region is None or options.account is None:

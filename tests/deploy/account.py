@@ -12,8 +12,9 @@ from local_aws import LocalAws
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 
-from session_manager_permissions._verify.policy import PolicyOptions, inline_policy
+from session_manager_permissions._verify.policy import inline_policy
 from tests.verify.nodes import ACCOUNT_ROLE, HYBRID, KEY, NODE, REGION, ROLE, USER, World, trusting
+from tests.verify.test_policy import options_of
 
 from .gateway import ACCOUNT
 from .stacks import made_user
@@ -126,7 +127,7 @@ class Account:
         """What `session-manager-permissions policy` prints of the document."""
         said = (made.world.document or {}).get("inputs", {})
         group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{made.names[GROUP]}"
-        options = PolicyOptions(
+        options = options_of(
             key=(made.names[KEY],) if said.get("kmsKeyId") else (),
             log_bucket=made.names[BUCKET] if said.get("s3BucketName") else None,
             log_prefix=said.get("s3KeyPrefix") or None,

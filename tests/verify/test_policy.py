@@ -1,6 +1,7 @@
 """`policy` prints what the construct synthesizes."""
 
 import json
+from argparse import ArgumentParser, Namespace
 from typing import Any
 
 import aws_cdk as cdk
@@ -16,11 +17,17 @@ from hypothesis.strategies import SearchStrategy
 from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.command import main
-from session_manager_permissions._verify.policy import PolicyOptions, inline_policy
+from session_manager_permissions._verify.policy import add_arguments, inline_policy
 from tests.places import ACCOUNT, KEY_ID
 
 KMS = f"arn:aws:kms:eu-west-1:{ACCOUNT}:"
 PARTITIONS = {"aws": "eu-west-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+
+
+def options_of(**given: Any) -> Namespace:  # noqa: ANN401
+    """What the command line says, with these options and the defaults of the others."""
+    add_arguments(parser := ArgumentParser())
+    return Namespace(**vars(parser.parse_args([])) | given)
 
 
 def key_arns(partition: str) -> SearchStrategy[str]:
@@ -33,12 +40,12 @@ def key_arns(partition: str) -> SearchStrategy[str]:
 
 
 @st.composite
-def options(draw: st.DrawFn) -> PolicyOptions:
+def options(draw: st.DrawFn) -> Namespace:
     partition = draw(st.sampled_from([*PARTITIONS]))
     has_bucket = draw(st.booleans())
     group = draw(st.sampled_from([None, "/ssm/sessions", "team#web.logs"]))
     arn = f"arn:{partition}:logs:{PARTITIONS[partition]}:{ACCOUNT}:log-group:{group}"
-    return PolicyOptions(
+    return options_of(
         key=tuple(draw(st.lists(key_arns(partition), max_size=4))),
         log_bucket="session-logs" if has_bucket else None,
         log_prefix=draw(st.sampled_from([None, "web", "/team//web/"])) if has_bucket else None,
@@ -59,7 +66,7 @@ def options(draw: st.DrawFn) -> PolicyOptions:
     )
 
 
-def synthesized(said: PolicyOptions) -> dict[str, Any]:
+def synthesized(said: Namespace) -> dict[str, Any]:
     """What the construct makes of the same."""
     app = cdk.App(analytics_reporting=False)
     env = cdk.Environment(account=ACCOUNT, region=said.region)
@@ -98,41 +105,42 @@ def synthesized(said: PolicyOptions) -> dict[str, Any]:
 
 @settings(max_examples=30, deadline=None)
 @given(options())
-def test_it_is_what_the_construct_synthesizes(said: PolicyOptions) -> None:
+def test_it_is_what_the_construct_synthesizes(said: Namespace) -> None:
     assert inline_policy(said) == synthesized(said)
 
 
 def test_by_default_it_is_the_procedures() -> None:
-    statements = inline_policy(PolicyOptions())["Statement"]
+    statements = inline_policy(options_of())["Statement"]
 
     sids = ["SessionManagerChannels", "SessionManagerLogEncryption"]
     assert [one["Sid"] for one in statements] == sids
 
 
 def test_a_log_group_by_its_name_is_one_of_the_region_and_the_account() -> None:
-    said = PolicyOptions(log_group="/ssm/sessions", region="eu-west-1", account=ACCOUNT)
+    said = options_of(log_group="/ssm/sessions", region="eu-west-1", account=ACCOUNT)
     group = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/ssm/sessions:*"
     assert group in json.dumps(inline_policy(said))
 
 
 def test_a_bucket_with_the_key_of_s3_needs_no_statement() -> None:
     key = f"{KMS}alias/aws/s3"
-    said = PolicyOptions(log_bucket="session-logs")
+    said = {"log_bucket": "session-logs"}
+    with_key = options_of(**said, log_bucket_key=key)
 
-    assert inline_policy(said._replace(log_bucket_key=key)) == inline_policy(said)
+    assert inline_policy(with_key) == inline_policy(options_of(**said))
 
 
 def test_a_key_whose_alias_has_that_of_aws_within_it_is_granted() -> None:
-    said = PolicyOptions(log_bucket="session-logs", log_bucket_key=f"{KMS}alias/a:alias/aws/s3")
+    said = options_of(log_bucket="session-logs", log_bucket_key=f"{KMS}alias/a:alias/aws/s3")
 
     assert "kms:ResourceAliases" in str(inline_policy(said))
 
 
 @pytest.mark.parametrize(("said", "message"), [
-    (PolicyOptions(log_bucket_key="arn:…:key/1"), "--log-bucket-key arn:…:key/1 has no bucket"),
-    (PolicyOptions(log_group="/ssm", account=ACCOUNT), "give its ARN, or --region and"),
+    (options_of(log_bucket_key="arn:…:key/1"), "--log-bucket-key arn:…:key/1 has no bucket"),
+    (options_of(log_group="/ssm", account=ACCOUNT), "give its ARN, or --region and"),
 ])  # fmt: skip
-def test_what_makes_no_policy_is_said(said: PolicyOptions, message: str) -> None:
+def test_what_makes_no_policy_is_said(said: Namespace, message: str) -> None:
     with pytest.raises(CannotAsk, match=message):
         inline_policy(said)
 
@@ -140,7 +148,7 @@ def test_what_makes_no_policy_is_said(said: PolicyOptions, message: str) -> None
 def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     arn = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/ssm/sessions"
     keys = [f"{KMS}{found}" for found in ("key/mrk-1", "alias/web")]
-    options = PolicyOptions(
+    options = options_of(
         key=keys,
         log_bucket="session-logs",
         log_prefix="web",
