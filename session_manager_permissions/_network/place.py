@@ -92,10 +92,10 @@ class Place:
         vpc = network.vpcs.get(subnet.vpc) if subnet else None
         self.lacks = ""
         """What decides on its subnet or its VPC, if that is not in the network."""
-        if vpc is None:
-            self.lacks = (
-                missing(subnet.vpc, "VPC") if subnet else missing(placement.subnet, "subnet")
-            )
+        if subnet is None:
+            self.lacks = missing(placement.subnet, "subnet")
+        elif vpc is None:
+            self.lacks = missing(subnet.vpc, "VPC")
         self.subnet: Subnet = subnet or _SOME_SUBNET
         self.vpc: Vpc = vpc or _SOME_VPC
         self.groups = self.groups_or_default(placement.groups)
