@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions._memory import Memory, Once
+
 from . import verdicts
 from .ec2 import HAVING_PREFIX_LIST
 from .endpoint_policy import of_service, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acl_to, acls_between, leaves, let_in, let_out
 from .model import Endpoint, Network, Placement, Vpc, Zone, by_service
-from .place import PUBLIC, Memory, Once, Place
+from .place import PUBLIC, Place
 from .routes import by_ipv6, bypassed, elsewhere, in_table, out_of
 from .verdicts import OPEN, Path, PathVerdict, Problem, either, in_words, through, unknown, unless
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache, reduce
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from .facts import Fact, Unknown, any_of
 from .model import Subnet, Vpc
@@ -12,6 +12,8 @@ from .verdicts import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
+
+    from session_manager_permissions._memory import Memory
 
     from .model import Network, Placement, Range, Reference, SecurityGroup
 
@@ -58,27 +60,6 @@ def without(blocks: Iterable[IPv4Network], taken: IPv4Network) -> list[IPv4Netwo
 
 _PUBLIC_BLOCKS: Final = reduce(without, _NOT_PUBLIC, [PUBLIC])
 """The blocks of addresses of which a service may have some."""
-
-
-class Memory(Protocol):
-    """Remembers what was judged in a network that may be read differently in each world."""
-
-    def once(self, key: Hashable, judge: Callable[[], _Judged], /) -> _Judged:
-        """Return what `judge` returns, judged once in each world in which it may differ."""
-
-
-class Once:
-    """Keeps each result for good, as what is asked about never changes."""
-
-    def __init__(self) -> None:
-        self._kept: dict[Hashable, Any] = {}
-
-    def once(self, key: Hashable, make: Callable[[], _Judged]) -> _Judged:
-        """Return what `make` returns, made once for a key."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        kept: _Judged = self._kept[key]
-        return kept
 
 
 class Place:

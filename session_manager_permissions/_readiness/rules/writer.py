@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions._network.place import Once
+from session_manager_permissions._memory import Once
 from session_manager_permissions._readiness.templates.functions import is_function
 
 from .options import Options, resources_of
