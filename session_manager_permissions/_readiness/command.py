@@ -21,7 +21,7 @@ from .templates.functions import UNKNOWN
 from .templates.loading import line_of, lines, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.console import Console
 
@@ -172,28 +172,26 @@ def answer(arguments: argparse.Namespace) -> Result:
     return result
 
 
-def _lines(result: Result) -> dict[WhereFound, int | None]:
-    """Return the line of each finding, as far as it can be known. Each file is read once."""
+def _finder_of_lines() -> Callable[[WhereFound], int | None]:
+    """Return what finds the line of a place, if it can be known. It reads each file once."""
     root = cache(lambda file: lines(load(file)[1]))
-    return {
-        place: line_of(
-            root(place.resource.template.path),
-            ["Resources", place.resource.logical_id, *place.location.split(".")],
-        )
-        for one in result.found
-        for place in one.places
-    }
+
+    def line(place: WhereFound) -> int | None:
+        path = ["Resources", place.resource.logical_id, *place.location.split(".")]
+        return line_of(root(place.resource.template.path), path)
+
+    return line
 
 
 def as_json(result: Result) -> str:
     """Return the answer as docs/check.md describes it."""
-    by_place = _lines(result)
+    line = _finder_of_lines()
 
     def where(place: WhereFound) -> dict[str, object]:
         resource = place.resource
         return {
             "template": place.template,
-            "line": by_place.get(place),
+            "line": line(place),
             "logical_id": resource.logical_id,
             "type": None if UNKNOWN in resource.type else resource.type,
             "property": place.location,
@@ -252,14 +250,14 @@ def as_github(result: Result) -> str:
 
     https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
     """
-    by_place = _lines(result)
+    line_at = _finder_of_lines()
     written = []
     for one in result.found:
         more_of_it = filter(None, [more(one.finding.rule.id)])
         fix = one.lines_of_fix(one.places[0].resource.template)
         message = [shown(one.finding.description), *fix, *more_of_it]
         for place in one.places:
-            line = by_place.get(place)
+            line = line_at(place)
             properties = {
                 "file": shown(place.template),
                 **({} if line is None else {"line": str(line)}),

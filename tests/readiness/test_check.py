@@ -397,6 +397,7 @@ def test_what_the_app_acknowledges_is_left_out(
 
     assert places(found) == left
     assert {one["reason"] for one in found["acknowledged"]} <= {"they have none"}
+    assert all(one["line"] for one in found["acknowledged"])
     assert places(found) + len(found["acknowledged"]) == 4
     assert found["profiles"]["not ready"] == 4
     main(["check"])
