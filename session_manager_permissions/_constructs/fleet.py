@@ -183,20 +183,24 @@ class SessionManagerFleet(Construct):
         """The compute below the scope. It is read only if needed, as a path costs two requests."""
         return {found.resource.node.path: found for found in self._compute}
 
+    @property
+    def _holder_id(self) -> str:
+        """The id of the construct that holds the policy in any stack but the fleet's own."""
+        own_path = self.node.path
+        return f"{own_path.rpartition('/')[2]}{_needs.digest(own_path)}"
+
     def _policies(self, covered: list[Found], tree: Tree) -> list[FleetPolicy]:
         """Return a policy for each stack with compute, and then one for each condition of compute.
 
         The policy of the stack that the fleet is in is made in the fleet. In any other stack it is
         made in a construct whose id is the fleet's with a hash of the fleet's path.
         """
-        own_path = self.node.path
-        holder_id = f"{own_path.rpartition('/')[2]}{_needs.digest(own_path)}"
         plain: dict[cdk.Stack, FleetPolicy] = {}
         on_condition: dict[str, FleetPolicy] = {}
         for found in covered:
             stack = found.stack
             if stack not in plain:
-                holder = self if stack is tree.home else Construct(stack, holder_id)
+                holder = self if stack is tree.home else Construct(stack, self._holder_id)
                 statements = statements_by_sid(self._options, self._key, stack)
                 plain[stack] = FleetPolicy(
                     stack=stack,

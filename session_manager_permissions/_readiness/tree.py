@@ -55,7 +55,7 @@ class ConstructTree(Constructs):
         resources = {} if stack is None else self._resources(stack, resource.type)
         construct = resources.get(resource.logical_id)
         if stack is None or construct is None:
-            return super().made(resource)._replace(is_in_app=stack is not None)
+            return Made((), (resource.logical_id,), is_in_app=False)
         stack_path = stack.node.path
         ids = construct.node.path.removeprefix(f"{stack_path}/").split("/")
         parent = construct.node.scope
@@ -96,9 +96,13 @@ class ConstructTree(Constructs):
         return frozenset(files).union(*map(self._before, files))
 
     def is_of_fleet(self, policy: Resource) -> bool:
-        """Tell whether a fleet makes a policy: an L1 one, in the fleet or beside it."""
+        """Tell whether a fleet makes a policy: in itself, or in its construct of another stack."""
         made = self.made(policy)
-        return bool(self._fleets) and not made.l2 and not made.is_included and len(made.ids) > 1
+        path = "/".join((*made.stack, *made.ids))
+        return any(
+            _is_below(path, one.node.path) or made.ids[0] == one._holder_id  # noqa: SLF001
+            for _, one in self._fleets
+        )
 
     @cached_property
     def _fleets(self) -> list[tuple[str, Any]]:

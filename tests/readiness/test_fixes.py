@@ -21,6 +21,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
+from constructs import Construct
 from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions import (
@@ -340,6 +341,19 @@ def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() ->
 
     assert 'scope, "OfOne", ' in fixes
     assert 'scope, "OfOther", ' in fixes
+
+
+def test_only_for_the_policy_of_a_fleet_nothing_waits() -> None:
+    app, base, web = two_stacks()
+    servers = [faults.one_instance(one) for one in (base, web)]
+    SessionManagerFleet(base, "Fleet", allow_registration=True)
+    allowed = iam.PolicyDocument(statements=session_manager_statements(allow_registration=True))
+    given: Any = {"policy_document": allowed, "roles": [servers[1].role.role_name]}
+    iam.CfnPolicy(Construct(web, "Any"), "Policy", policy_name="policy", **given)
+
+    fixes = [one.fix for one in Judged(app).findings if one.rule == "boot-order"]
+
+    assert ["SessionManagerPermissions(" in one for one in fixes] == [True, False]
 
 
 def test_fix_is_no_option_of_a_fleet_that_leaves_the_role_alone() -> None:
