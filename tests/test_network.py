@@ -114,9 +114,9 @@ def network(
             )._replace(**(vpc or {}))
         },
         subnets={
-            "here": Subnet("here", "vpc", HERE, table="private")._replace(**(subnet or {})),
-            "there": Subnet("there", "vpc", THERE),
-            "exit": Subnet("exit", "vpc", cidr("10.0.3.0/24"), table="public"),
+            "here": Subnet("here", "here", "vpc", HERE, table="private")._replace(**(subnet or {})),
+            "there": Subnet("there", "there", "vpc", THERE),
+            "exit": Subnet("exit", "exit", "vpc", cidr("10.0.3.0/24"), table="public"),
         },
         tables={
             "private": RouteTable("private", (LOCAL, *routes))._replace(**(table or {})),

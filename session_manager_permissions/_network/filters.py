@@ -177,8 +177,7 @@ def acls_between(place: Place, subnet: Subnet, other: Subnet) -> Path:
     if subnet is other:
         return OPEN
     near = _acl(place, subnet, other.range, REQUESTS, ANSWERS)
-    far = acl_from(place, other, subnet)
-    return near if near.problems else through(near, far)
+    return verdicts.as_first(through(near, acl_from(place, other, subnet)))
 
 
 def acl_from(place: Place, subnet: Subnet, other: Subnet) -> Path:
@@ -203,8 +202,8 @@ def _acl(
         "answers to it pass"
     )
     shut = tuple(way for way, fact in facts.items() if fact is not True)
-    fault = AclFault(subnet.name, peer, shut)
-    return unless(all_of(facts.values()), lambda: Problem(verdicts.NO_NETWORK_PATH, why, acl=fault))
+    shut_out = Problem(verdicts.NO_NETWORK_PATH, why, acls=(AclFault(subnet.id, peer, shut),))
+    return unless(all_of(facts.values()), lambda: shut_out)
 
 
 def _acl_passes(

@@ -65,10 +65,10 @@ class Judge:
         place = Place(self._network, placement, self._memory)
         return not let_out(place, "subnet", End((place.subnet.range,))).problems
 
-    def acls_pass(
+    def shut_by_acls(
         self, placement: Placement, services: tuple[str, ...], made: Mapping[str, Hashable]
-    ) -> bool:
-        """Tell whether network ACLs may let TCP 443 pass where all else on the way is open.
+    ) -> list[verdicts.AclFault]:
+        """Return what network ACLs have to let pass where all else on the way is open.
 
         Args:
             placement: where the compute is.
@@ -78,7 +78,7 @@ class Judge:
         place = Place(self._network, placement, self._memory)
         subnet, vpc, open_ = place.subnet, place.vpc, Unknown("what is open")
         if place.lacks:
-            return True
+            return []
         tables = (subnet.table or vpc.main_table,)
         there = (one for service in services for one in vpc.endpoints(service))
         new = (
@@ -92,7 +92,7 @@ class Judge:
         network = replace(self._network, vpcs={subnet.vpc: vpc})
         placement = placement._replace(groups=(open_,))
         problems = Judge(network, memory=self._memory).judge([placement], services).problems
-        return not any(part.acl for one in problems for part in one.parts)
+        return [fault for one in problems for part in one.parts for fault in part.acls]
 
     def paths(self, placement: Placement, services: tuple[str, ...]) -> Mapping[str, Path]:
         """Return the path from a place to each service."""

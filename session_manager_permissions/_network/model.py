@@ -157,6 +157,7 @@ class Vpc(NamedTuple):
 class Subnet(NamedTuple):
     """A subnet."""
 
+    id: Hashable
     name: str
     vpc: Reference
     range: Range

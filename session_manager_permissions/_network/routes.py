@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING, NamedTuple
 
+from . import verdicts
 from .facts import Fact, Unknown, all_of, any_of
 from .filters import acl_from, acl_to, lets_out_of_vpc
 from .model import PrefixList, RouteTable
@@ -54,7 +55,7 @@ def _out_of(place: Place, reference: Reference, address: Fact, seen: frozenset[H
     if isinstance(table, Unknown):
         return unknown(table.decides)
     path = _by_table(place, table, _Start(subnet, address, seen))
-    return path if path.problems else through(path, acl_to(place, subnet))
+    return verdicts.as_first(through(path, acl_to(place, subnet)))
 
 
 def _table(place: Place, subnet: Subnet) -> RouteTable | Unknown:
@@ -241,8 +242,9 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:
         leads_out = OPEN if attached and serves else unknown(f"whether {name} has a way out")
         return through(available, leads_out)
     out = out_of(place, nat.subnet, nat.public, start.seen)
-    if out.problems:
-        out = _closed(f"{name} has no way out itself: {out.problems[0].why}")
+    for closed in out.problems:
+        why = f"{name} has no way out itself: {closed.why}"
+        out = Path((closed._replace(why=why),))
     subnet = place.network.subnets.get(nat.subnet)
     if subnet is None:
         return through(available, out)

@@ -38,8 +38,8 @@ class State(Enum):
 class AclFault(NamedTuple):
     """A network ACL that does not let a connection pass."""
 
-    subnet: str
-    """The subnet whose ACL it is."""
+    subnet: Hashable
+    """The id of the subnet whose ACL it is."""
     peer: Hashable
     """The range of the other end."""
     ports: tuple[tuple[bool, tuple[int, int]], ...]
@@ -60,8 +60,8 @@ class Problem(NamedTuple):
     """What to change, if the cause alone does not tell: one of the constants above."""
     parts: tuple[Problem, ...] = ()
     """The problems with the same cause that this one stands for."""
-    acl: AclFault | None = None
-    """What a network ACL has to let pass, if that is at fault."""
+    acls: tuple[AclFault, ...] = ()
+    """What network ACLs have to let pass, if they alone are at fault."""
 
 
 class Path(NamedTuple):
@@ -133,6 +133,15 @@ def either(fact: Fact, yes: Path, no: Path) -> Path:
         return no
     by_policy = yes.by_policy or no.by_policy
     return unknown(fact.decides, *yes.decides, *no.decides, by_policy=by_policy)
+
+
+def as_first(path: Path) -> Path:
+    """The path with its first problem alone, which has all faults if ACLs alone close the path."""
+    if not path.problems[1:]:
+        return path
+    faults = tuple(fault for one in path.problems for fault in one.acls)
+    are_all = all(one.acls for one in path.problems)
+    return Path((path.problems[0]._replace(acls=faults if are_all else ()),))
 
 
 def unless(fact: Fact, problem: Callable[[], Problem], *, by_policy: bool = False) -> Path:

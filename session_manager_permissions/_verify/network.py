@@ -336,6 +336,7 @@ class LiveVpc:
         only_ipv6 = Unknown("whether the agent uses IPv6, as the subnet has no IPv4")
         return model.Subnet(
             name,
+            name,
             self.id if block else only_ipv6,
             IPv4Network(block) if block else only_ipv6,
             public_addresses=bool(found.get("MapPublicIpOnLaunch")),

@@ -56,7 +56,10 @@ class PathRemedies:
         fixes = {}
         for service, several in problems.items():
             lines = (
-                self._of_acl(one.acl) if one.acl else self._of_one(one, service) for one in several
+                chain.from_iterable(map(self._of_acl, one.acls))
+                if one.acls
+                else self._of_one(one, service)
+                for one in several
             )
             fixes[service] = (*dict.fromkeys(chain.from_iterable(lines)),)
         return fixes
@@ -106,7 +109,7 @@ class PathRemedies:
 
     def _of_acl(self, fault: verdicts.AclFault) -> Iterator[str]:
         """Add entries that let TCP pass before those that deny it. Each has a number of its own."""
-        acl = self.vpc.acls[fault.subnet]
+        acl = self.vpc.acls[str(fault.subnet)]
         for egress, ports in fault.ports:
             side, allowing = (acl["NetworkAclId"], egress), _allowing(fault.peer, ports)
             own = {one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress}

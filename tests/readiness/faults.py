@@ -740,7 +740,10 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "endpoints behind a network ACL": ("no-network-path", endpoints_of_two_subnets()),
     "one endpoint behind a network ACL": ("no-network-path", isolated_in_l1(
         Second=subnet("10.0.1.0/24"), Ssm=endpoint("ssm", SubnetIds=[ref("Second")]),
-        **acl(ref("Subnet")))),
+        **acl(ref("Subnet")), OpenAcl=part("NetworkAcl", **VPC_ID), UsesOpen=part(
+            "SubnetNetworkAclAssociation", SubnetId=ref("Second"), NetworkAclId=ref("OpenAcl")),
+        OpenIn=entry(egress=False, NetworkAclId=ref("OpenAcl")),
+        OpenOut=entry(NetworkAclId=ref("OpenAcl")))),
     "preferences on a condition, which not all deployments have": ("channel-missing", on_c(
         profile_and_role(Machine=machine(**PROFILE), **WITH_KEY), "Document", "Key")),
     "a role with a document, and an instance that waits for something else": (

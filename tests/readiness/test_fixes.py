@@ -586,6 +586,7 @@ def test_fix_takes_what_is_in_several_stacks_from_the_app(
 
 
 def findings(*paths: Path) -> list[Finding]:
+        assert step.value["Properties"].get("NetworkAclId") != ref("OpenAcl")  # which shuts nothing
     return [
         finding
         for app in apps([*map(str, paths)])

@@ -144,6 +144,7 @@ class SubnetReader(Reader):
         native = parts.fact(subnet, properties.get("Ipv6Native"), "IPv6", default=False)
         gives = properties.get("MapPublicIpOnLaunch")
         return Subnet(
+            subnet,
             subnet.logical_id,
             vpc if native is False else Unknown("whether the agent uses IPv6"),
             self._reading.block(subnet),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network import endpoint_policy, verdicts
-from session_manager_permissions._network.ec2 import ANSWERS, REQUESTS
+from session_manager_permissions._network.ec2 import ANSWERS
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._network.model import IF_ENFORCED, TO_LOG, TO_OPEN, Placement
-from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, Problem, in_words
+from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, AclFault, Problem, in_words
 from session_manager_permissions._readiness.parts import GROUP, Parts
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
@@ -24,7 +25,7 @@ from .statements import allow
 from .writer import HTTPS, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator
 
     from session_manager_permissions._network.judge import Judge
     from session_manager_permissions._readiness.compute import Compute
@@ -151,13 +152,12 @@ class NetworkRules:
         if problem.cause == verdicts.ENDPOINT_UNREACHABLE:
             yield from self._open_endpoint(place, problem, vpc)
             return
-        missing = dict.fromkeys(one.services[0] for one in problem.parts if not one.acl)
+        # What opens the network ACLs is found by `_through_acls`.
+        missing = dict.fromkeys(one.services[0] for one in problem.parts if not one.acls)
         if missing:
             if not self._judge.lets_out(place):
                 yield self._let_out(place)
             yield MakeEndpoints(vpc, (*missing,), subnet)
-        if any(one.acl for one in problem.parts):
-            yield LetPass(vpc, subnet)
 
     def _let_out(self, place: Placement) -> Fix:
         """Have the security groups of a place let TCP 443 out."""
@@ -200,9 +200,7 @@ class NetworkRules:
         makes = [one for one in fixes if isinstance(one, MakeEndpoints)]
         made = {service: one.subnet for one in makes for service in one.services}
         for place in compute.placements:
-            if not self._judge.acls_pass(place, used, made):
-                subnet, vpc = self._subnet_and_vpc(place)
-                yield LetPass(vpc, subnet, next(iter(made.values()), None))
+            yield from map(LetPass, self._judge.shut_by_acls(place, used, made))
 
 
 def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
@@ -413,55 +411,29 @@ def _allow_calls(endpoint: Resource, actions: tuple[str, ...]) -> Fix:
 _MOST_ENTRIES: Final = 32766  # the highest number of an entry that a network ACL takes
 
 
-_Entry: TypeAlias = tuple[bool, tuple[int, int]]
-"""What an entry of a network ACL lets pass: whether that is outbound, the first and last port."""
-_OF_CLIENTS: Final = ((True, REQUESTS), (False, ANSWERS))
-"""What the network ACL of a subnet with clients lets pass: TCP 443 out, and the answers in."""
-_OF_SERVERS: Final = ((False, REQUESTS), (True, ANSWERS))
-"""What the network ACL of a subnet with servers lets pass: TCP 443 in, and the answers out."""
-
-
 @dataclass(frozen=True)
 class LetPass(Fix):
-    """Lets TCP 443, and the answers to it, pass the network ACLs on the way."""
+    """Lets TCP 443, and the answers to it, pass the network ACL that shuts them out."""
 
-    vpc: Resource
-    subnet: Resource
-    with_endpoints: Resource | None = None
-    """A subnet in which endpoints are made."""
+    fault: AclFault
 
     def apply(self, to: Writer) -> None:
-        """Make the entries that the ACLs of the compute, NAT gateways and endpoints need."""
-        needed: dict[Resource, dict[_Entry, None]] = {}
-        for subnet, entries in self._subnets(to):
-            for acl in _acls(to, subnet):
-                needed.setdefault(acl, {}).update(dict.fromkeys(entries))
-        if not needed:
-            ports = "{} to {}".format(*ANSWERS)
-            to.say(f"let TCP 443 and the answers to it, TCP {ports}, pass the network ACLs")
-        for acl, passing in needed.items():
+        """Make the entries that the ACL of the subnet needs."""
+        subnet = _as_resource(self.fault.subnet)
+        acls = [*_acls(to, subnet)]
+        if not acls:
+            ports, whose = "{} to {}".format(*ANSWERS), repr(subnet.logical_id)
+            to.say(f"let TCP 443 and the answers to it, TCP {ports}, pass the ACL of {whose}")
+        for acl in acls:
             numbers = to.shared.once(("numbers", acl), partial(_free_numbers, to, acl))
-            if len(numbers) < len(passing):
-                to.say(
-                    f"let TCP 443 and the answers to it pass, before {acl.logical_id!r} denies it"
-                )
-                continue
-            for entry in passing:
-                to.once((acl, entry), partial(_make_entry, to, acl, entry, numbers))
-
-    def _subnets(self, to: Writer) -> Iterator[tuple[Resource, tuple[_Entry, ...]]]:
-        """Yield the subnets on the way, with what has to pass."""
-        yield self.subnet, _OF_CLIENTS
-        if self.with_endpoints:
-            yield self.with_endpoints, _OF_SERVERS
-        for type_, by, entries in (
-            ("AWS::EC2::NatGateway", "SubnetId", (*_OF_SERVERS, *_OF_CLIENTS)),
-            (_ENDPOINT, "SubnetIds", _OF_SERVERS),
-        ):
-            for resource in to.parts.by_type[type_]:
-                for one in to.named(resource, by):
-                    if isinstance(one, Resource) and self.vpc in to.named(one, "VpcId"):
-                        yield one, entries
+            for way in self.fault.ports:
+                entry = acl, self.fault.peer, way
+                number = to.shared.once(entry, partial(next, numbers, None))
+                if number is None:
+                    denies = f"before {acl.logical_id!r} denies it"
+                    to.say(f"let TCP 443 and the answers to it pass, {denies}")
+                    return
+                _make_entry(to, *entry, number)
 
 
 def _acls(to: Writer, subnet: Resource) -> Iterator[Resource]:
@@ -472,26 +444,28 @@ def _acls(to: Writer, subnet: Resource) -> Iterator[Resource]:
                 yield acl
 
 
-def _free_numbers(to: Writer, acl: Resource) -> list[int]:
-    """Return the numbers before any Deny that no entry of an ACL has, the lowest first."""
+def _free_numbers(to: Writer, acl: Resource) -> Iterator[int]:
+    """Yield the numbers before any Deny that no entry of an ACL has, the lowest first."""
     taken, denied = set[str](), _MOST_ENTRIES
     for entry in to.parts_of(acl, "AWS::EC2::NetworkAclEntry", "NetworkAclId"):
         numbers = [one for one in map(str, to.named(entry, "RuleNumber")) if one.isdecimal()]
         taken.update(numbers)
         if to.named(entry, "RuleAction") != ["allow"]:
             denied = min([denied, *map(int, numbers)])
-    return [one for one in range(1, denied) if str(one) not in taken]
+    yield from (one for one in range(1, denied) if str(one) not in taken)
 
 
-def _make_entry(to: Writer, acl: Resource, entry: _Entry, numbers: list[int]) -> None:
-    egress, (first, last) = entry
+def _make_entry(
+    to: Writer, acl: Resource, peer: Hashable, way: tuple[bool, tuple[int, int]], number: int
+) -> None:
+    egress, (first, last) = way
     properties = {
         "NetworkAclId": to.ref(acl),
-        "RuleNumber": numbers.pop(0),
+        "RuleNumber": number,
         "Protocol": 6,
         "RuleAction": "allow",
         "Egress": egress,
-        "CidrBlock": "0.0.0.0/0",
+        "CidrBlock": str(peer) if isinstance(peer, IPv4Network) else "0.0.0.0/0",
         "PortRange": {"From": first, "To": last},
     }
     what = f"{'Out' if egress else 'In'}{first}"
