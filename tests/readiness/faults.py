@@ -753,6 +753,11 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a role on a condition": ("channel-missing", on_c(
         profile_and_role({"Policies": EITHER_POLICIES}, Machine=machine(**PROFILE)),
         "Role", "Profile", "Machine")),
+    "no way out of a network on a condition": ("no-network-path", on_c(
+        isolated_in_l1(), *isolated_in_l1()["Resources"].keys() - {"Role", "Profile"})),
+    "a key on a condition, and no policy": ("session-denied", on_c(
+        profile_and_role(inline(ALL), Machine=machine(**PROFILE), **WITH_KEY),
+        "Profile", "Machine", "Key", "Document")),
     "a group on a condition": ("egress-closed", on_c(
         isolated_in_l1(**BOTH, Group=group(egress=UDP)), "Group", "Machine")),
 }  # fmt: skip

@@ -694,19 +694,23 @@ def test_what_is_added_is_on_the_condition_of_what_it_refers_to(name: str, tmp_p
     resources = json.loads((app.folder / "Web.template.json").read_text())["Resources"]
     made = [one for key, one in resources.items() if key not in body["Resources"]]
 
-    assert [one.get("Condition") for one in made] == ["C"]
-    assert [step.value["Condition"] for step in steps] == ["C"]
+    assert {one.get("Condition") for one in made} == {"C"}
+    assert {step.value["Condition"] for step in steps} == {"C"}
 
 
 def test_what_refers_to_two_conditions_is_said_to_need_both(tmp_path: Path) -> None:
     resources = isolated_in_l1()["Resources"]
     for name, of in (("Vpc", "Of"), ("Subnet", "Other"), ("Machine", "Other")):
         resources[name] = on(resources[name], of)
-    found = findings(written(tmp_path, {"Resources": resources}))
+    body = faults.in_either({"Resources": resources})
+    body["Conditions"]["Other"] = {"Fn::Not": [{"Fn::Equals": [ref("P"), "no"]}]}
+    app = mended(partial(in_app, partial(including, folder=tmp_path, body=body)))
+    made = json.loads((app.folder / "Web.template.json").read_text())
 
-    texts = [step.text for one in found for step in one.steps if step.template is None]
-
-    assert texts[0] == "let VpcSsm exist only if Of and Other hold"
+    said = in_words(tmp_path / "template.json")
+    assert "put 'VpcSsm' on a condition that is the Fn::And of 'C' and 'Other'" in said
+    on_both = made["Conditions"][made["Resources"]["VpcSsm"]["Condition"]]
+    assert on_both == {"Fn::And": [{"Condition": "C"}, {"Condition": "Other"}]}
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)

@@ -236,41 +236,44 @@ class MakeEndpoints(Fix):
     """A subnet of the compute."""
 
     def in_python(self, code: Code) -> None:
-        """Write the constructs, and turn on the DNS of the VPC that leads to them."""
+        """Write `SessionManagerEndpoints` if the VPC is an L2 construct that all deployments have.
+
+        It sees no endpoint that is a `CfnResource`, and no private DNS that another fix turns on.
+        """
         tables, interfaces = self._needed(code)
-        if interfaces:
-            stack, vpc = code.stack(self.vpc), self._as_l2(code)
-            there = (one for service in ALWAYS_NEEDED for one in self._there(code, service))
-            # `SessionManagerEndpoints` sees no endpoint that is a `CfnResource`, and no private DNS
-            # that another fix turns on.
-            sees = (code.made(one).is_typed and written(one, "PrivateDnsEnabled") for one in there)
-            made = ALWAYS_NEEDED if all(sees) else ()
-            if not {*interfaces}.isdisjoint(made):
-                new = code.new_id(self.vpc, "SessionManagerEndpoints")
-                code.add(f"{code.library('SessionManagerEndpoints')}({stack}, {new}, vpc={vpc})")
-            for service in interfaces:
-                if service not in made:
-                    self._interface(code, service, vpc)
-        self._gateway(code, tables)
+        there = (one for service in ALWAYS_NEEDED for one in self._there(code, service))
+        sees = (code.made(one).is_typed and written(one, "PrivateDnsEnabled") for one in there)
+        is_l2 = code.is_l2(self.vpc) and self.vpc.condition is None
+        made = ALWAYS_NEEDED if is_l2 and all(sees) else ()
+        if not {*interfaces}.isdisjoint(made):
+            stack, new = code.stack(self.vpc), code.new_id(self.vpc, "SessionManagerEndpoints")
+            made_by, vpc = code.library("SessionManagerEndpoints"), code.l2(self.vpc)
+            code.add(f"{made_by}({stack}, {new}, vpc={vpc})")
+        self._make(code, tables, [one for one in interfaces if one not in made])
 
     def in_template(self, steps: Steps) -> None:
-        """Make the endpoints, with a security group that admits each range of the VPC."""
-        tables, interfaces = self._needed(steps)
+        """Make the endpoints one by one."""
+        self._make(steps, *self._needed(steps))
+
+    def _make(self, to: Writer, tables: list[Resource], interfaces: list[str]) -> None:
+        """Make endpoints, with a security group that admits each range of the VPC."""
+
+        def make(service: str, **given: object) -> None:
+            name = {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"}
+            of_service = {"VpcId": to.ref(self.vpc), "ServiceName": name}
+            to.make(self.vpc, service.title(), _ENDPOINT, of_service | given)
+
         if interfaces:
-            admits = [{**HTTPS, "CidrIp": block} for block in _blocks(steps, self.vpc)]
-            given = {"VpcId": steps.ref(self.vpc), "GroupDescription": "Session Manager"}
-            made = {**given, "SecurityGroupIngress": admits}
-            group = steps.make(self.vpc, "Endpoints", GROUP.types[0], made)
-            subnet = steps.shared.once(("endpoints in", self.vpc), lambda: self.subnet)
-            properties = {
-                "PrivateDnsEnabled": True,
-                "SubnetIds": [steps.ref(subnet)],
-                "SecurityGroupIds": [{"Fn::GetAtt": [group, "GroupId"]}],
-            }
+            admits = [{**HTTPS, "CidrIp": block} for block in _blocks(to, self.vpc)]
+            of_group = {"VpcId": to.ref(self.vpc), "GroupDescription": "Session Manager"}
+            of_group |= {"SecurityGroupIngress": admits}
+            group = to.make(self.vpc, "Endpoints", GROUP.types[0], of_group)
+            subnet = to.shared.once(("endpoints in", self.vpc), lambda: self.subnet)
+            there = {"SubnetIds": [to.ref(subnet)], "SecurityGroupIds": [to.ref(group, "GroupId")]}
             for service in interfaces:
-                of_service = self._endpoint(steps, service, "Interface")
-                steps.make(self.vpc, service.title(), _ENDPOINT, of_service | properties)
-        self._gateway(steps, tables)
+                make(service, VpcEndpointType="Interface", PrivateDnsEnabled=True, **there)
+        if tables:
+            make("s3", VpcEndpointType="Gateway", RouteTableIds=[*map(to.ref, tables)])
 
     def _needed(self, to: Writer) -> tuple[list[Resource], list[str]]:
         """Return the route tables, and the services of interfaces; none if there is no way."""
@@ -316,40 +319,6 @@ class MakeEndpoints(Fix):
             names = to.parts.assembly.possible(one.template, written(one, "ServiceName"))
             if any(as_text(name).endswith(f".{service}") for name in names):
                 yield one
-
-    def _endpoint(self, to: Writer, service: str, kind: str) -> dict[str, object]:
-        name = {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"}
-        return {"VpcId": to.ref(self.vpc), "ServiceName": name, "VpcEndpointType": kind}
-
-    def _gateway(self, to: Writer, tables: list[Resource]) -> None:
-        if tables:
-            given = {"RouteTableIds": [to.ref(one) for one in tables]}
-            to.make(self.vpc, "S3", _ENDPOINT, self._endpoint(to, "s3", "Gateway") | given)
-
-    def _as_l2(self, code: Code) -> str:
-        """Return a variable with the VPC as an L2 construct, as only that takes endpoints."""
-        if code.is_l2(self.vpc):
-            return code.l2(self.vpc)
-        vpc, subnet, new = code.l1(self.vpc), code.l1(self.subnet), code.new_id(self.vpc, "Import")
-        block = code.literal(code.ref(self.vpc, "CidrBlock"))
-        zone = code.literal(code.ref(self.subnet, "AvailabilityZone"))
-        return code.new(
-            f"imported_{vpc}",
-            f"{code.cdk('ec2')}.Vpc.from_vpc_attributes({code.stack(self.vpc)}, {new}, "
-            f"vpc_id={vpc}.ref, vpc_cidr_block={block}, availability_zones=[{zone}], "
-            f"private_subnet_ids=[{subnet}.ref])",
-        )
-
-    def _interface(self, code: Code, service: str, vpc: str) -> None:
-        """Make one interface endpoint, which admits each range of the VPC."""
-        ec2 = code.cdk("ec2")
-        served = f"service={ec2}.InterfaceVpcEndpointAwsService({code.literal(service)})"
-        made_by, given = f"{ec2}.InterfaceVpcEndpoint", f"vpc={vpc}, {served}, open=False"
-        made = code.made_once(self.vpc, service.title(), made_by, given)
-        endpoint = code.new(f"{service}_endpoint", made)
-        for block in _blocks(code, self.vpc):
-            peer = f"{ec2}.Peer.ipv4({code.literal(block)})"
-            code.add(f"{endpoint}.connections.allow_default_port_from({peer})")
 
 
 def turn_on_dns(vpc: Resource) -> Iterator[Set]:

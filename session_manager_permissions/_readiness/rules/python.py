@@ -6,9 +6,11 @@ uses. What takes a construct is known to `Constructs`, which the plug-in has CDK
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
@@ -26,10 +28,13 @@ if TYPE_CHECKING:
     from session_manager_permissions._needs import NeededStatement
 
 
-class Expression(NamedTuple):
+@dataclass(frozen=True)
+class Expression:
     """A value that code gives by an expression."""
 
     text: str
+    of: tuple[Resource | None, str] = (None, "")
+    """The resource that it refers to, and which attribute of it."""
 
 
 class Code(Writing):
@@ -126,29 +131,39 @@ class Code(Writing):
             for name, value in properties.items()
         )
         made_by = f"{self.cdk(module.lower())}.Cfn{name}"
-        made = self.made_once(about, what, made_by, ", ".join(given))
-        if about.condition is None:
-            self.add(made)
-        else:
-            made = self.new(snake(what), made)
-            self._deploy_with(about, made)
+        refers_to: list[Resource] = []
+
+        def noted(one: Expression) -> str:
+            refers_to.extend(filter(None, one.of[:1]))
+            return str(one.of)
+
+        raw = json.dumps(properties, default=noted)
+        made = self._made_once(about, what, made_by, ", ".join(given), raw)
+        self._deploy_with(about, made, refers_to)
         return made
 
-    def made_once(self, about: Resource, what: str, made_by: str, given: str) -> str:
-        """Return the code that makes a construct, unless the code of another fix has made it.
+    def _made_once(self, about: Resource, what: str, made_by: str, given: str, key: str) -> str:
+        """Return a variable with a construct that is made unless the code of another fix has it.
 
         CloudFormation can't deploy two equal rules of a security group, or two endpoints of a
         service in one VPC.
         """
-        stack, key = self.stack(about), (about, what, given)
-        id_ = self.shared.once(key, lambda: self.new_id(about, what))
-        return f"{stack}.node.try_find_child({id_}) or {made_by}({stack}, {id_}, {given})"
+        stack = self.stack(about)
+        id_ = self.shared.once((about, what, key), lambda: self.new_id(about, what))
+        there = f"{stack}.node.try_find_child({id_})"
+        return self.new(snake(what), f"{there} or {made_by}({stack}, {id_}, {given})")
 
-    def _deploy_with(self, resource: Resource, made: str) -> None:
-        """Give an L1 construct the condition of a resource that it refers to."""
-        if resource.condition is not None:
-            there = f"{self.l1(resource)}.cfn_options.condition"
-            self.add(f"{made}.cfn_options.condition = {there}")
+    def _deploy_with(self, about: Resource, made: str, refers_to: Iterable[Resource]) -> None:
+        """Put an L1 construct in the stack of a resource on the conditions of what it refers to."""
+        on = {one.condition: one for one in refers_to if one.template is about.template}
+        on.pop(None, None)
+        each = [f"{self.l1(one)}.cfn_options.condition" for one in on.values()]
+        if each[1:]:
+            all_of = f"expression={self.core('Fn')}.condition_and({', '.join(each)})"
+            condition = self.core("CfnCondition")
+            each = [self._made_once(about, "Condition", condition, all_of, str([*on]))]
+        for one in each:
+            self.add(f"{made}.cfn_options.condition = {one}")
 
     def make_role(
         self, about: Resource, service: str, needed: Iterable[NeededStatement], options: Options
@@ -163,8 +178,9 @@ class Code(Writing):
         registers = [_REGISTERS] if _needs.REGISTRATION in needed else []
         usable = self.usable(about, options)
         given = [f"role={role}", *registers, *self.arguments(about, usable)]
-        after = self._after(about, resources_of(usable))
-        policy = self.new_permissions(after, given)
+        refers_to = resources_of(usable)
+        after = self._after(about, refers_to)
+        policy = self.new_permissions(after, given, refers_to)
         arn = Expression(f"{role}.role_arn")
         return NewRole(Expression(role), arn, policy if after is about else "")
 
@@ -193,11 +209,15 @@ class Code(Writing):
         made_by = f"{self.cdk('logs')}.LogGroup.from_log_group_name"
         return self.new("log_group", f"{made_by}({stack}, {new}, {self.literal(value)})")
 
-    def new_permissions(self, about: Resource, arguments: Iterable[str]) -> str:
+    def new_permissions(
+        self, about: Resource, arguments: Iterable[str], refers_to: Iterable[Resource]
+    ) -> str:
         """Make the permissions in the stack of a resource, and return their variable."""
         given = [self.stack(about), self.new_id(about, "SessionManager"), *arguments]
         made_by = self.library("SessionManagerPermissions")
-        return self.new("permissions", f"{made_by}({', '.join(given)})")
+        permissions = self.new("permissions", f"{made_by}({', '.join(given)})")
+        self._deploy_with(about, f"{permissions}.policy.node.default_child", refers_to)
+        return permissions
 
     def give_permissions(self, role: Resource, actions: tuple[str, ...], options: Options) -> None:
         """Give a role the permissions, and have the compute that uses it wait for them.
@@ -215,11 +235,10 @@ class Code(Writing):
             return
         by = "role" if role.type == "AWS::IAM::Role" else "instance_profile"
         registers = [_REGISTERS] if {*_needs.REGISTRATION.actions} & {*actions} else []
-        after = self._after(role, resources_of(options))
+        refers_to = [role, *resources_of(options)]
+        after = self._after(role, refers_to)
         whose = f"{by}={self.construct(role)}"
-        permissions = self.new_permissions(after, [whose, *registers, *given])
-        if after is role:
-            self._deploy_with(role, f"{permissions}.policy.node.default_child")
+        permissions = self.new_permissions(after, [whose, *registers, *given], refers_to)
         for machine in self.machines(role, after):
             self.wait(machine, permissions)
 
@@ -350,12 +369,14 @@ class Code(Writing):
 
     # Values
 
-    def ref(self, resource: Resource, attribute: str = "") -> Expression:
+    def ref(self, resource: Resource | str, attribute: str = "") -> Expression:
         """Return an attribute of the L1 construct."""
-        if attribute and not self.made(resource).is_typed:
-            return Expression(f"{self.l1(resource)}.get_att({in_python(attribute)}).to_string()")
         name = f"attr_{snake(attribute)}" if attribute else "ref"
-        return Expression(f"{self.l1(resource)}.{name}")
+        if isinstance(resource, str):
+            return Expression(f"{resource}.{name}", (None, attribute))
+        if attribute and not self.made(resource).is_typed:
+            name = f"get_att({in_python(attribute)}).to_string()"
+        return Expression(f"{self.l1(resource)}.{name}", (resource, attribute))
 
     def reaches(self, resource: Resource, other: Resource) -> bool:
         """Tell whether two resources are in one stage: CDK passes references between its stacks.
@@ -372,12 +393,12 @@ class Code(Writing):
         if resource.type == "AWS::EC2::VPC":
             return self.ref(resource, "CidrBlock")
         self.finds_all &= self.made(resource).is_typed
-        return Expression(f"{self.l1(resource)}.cidr_block")
+        return Expression(f"{self.l1(resource)}.cidr_block", (resource, "CidrBlock"))
 
     def literal(self, value: object) -> str:
         """Write a value of a template as Python."""
         match value:
-            case Expression(written):
+            case Expression(text=written):
                 return written
             case str():
                 return in_python(value)
@@ -414,7 +435,7 @@ def _in_camel_case(value: object) -> object:
     """Return a nested value with its keys as L1 constructs take them."""
     if isinstance(value, dict) and not is_function(value):
         return {f"{name[0].lower()}{name[1:]}": one for name, one in value.items()}
-    return value
+    return [*map(_in_camel_case, value)] if isinstance(value, list) else value
 
 
 def snake(id_: str) -> str:

@@ -87,7 +87,8 @@ class Steps(Writing):
         if len(conditions) == 1:
             body["Condition"] = conditions[0]
         elif conditions:
-            self.say(f"let {logical_id} exist only if {in_words(conditions)} hold")
+            these = in_words([*map(repr, conditions)])
+            self.say(f"put {logical_id!r} on a condition that is the Fn::And of {these}")
         body["Properties"] = properties
         text = f"add the resource {logical_id}: {json.dumps(body)}"
         self._add(Step(text, about.template, logical_id, value=body))
@@ -111,13 +112,13 @@ class Steps(Writing):
             "Policies": [inline("SessionManager", map(statement_of, may))],
         }
         role = self.make(about, "Role", "AWS::IAM::Role", properties)
-        return NewRole({"Ref": role}, {"Fn::GetAtt": [role, "Arn"]})
+        return NewRole(self.ref(role), self.ref(role, "Arn"))
 
     def make_profile(self, about: Resource, role: NewRole) -> NewRole:
         """Make an instance profile of a new role."""
         properties = {"Roles": [role.name]}
         profile = self.make(about, "Profile", "AWS::IAM::InstanceProfile", properties)
-        return NewRole({"Ref": profile}, {"Fn::GetAtt": [profile, "Arn"]})
+        return NewRole(self.ref(profile), self.ref(profile, "Arn"))
 
     def wait(self, machine: Resource, policy: Resource | str) -> None:
         """Say what to add to `DependsOn`."""
@@ -132,11 +133,10 @@ class Steps(Writing):
         for machine in self.machines(role, role):
             self.wait(machine, new)
 
-    def ref(self, resource: Resource, attribute: str = "") -> object:
+    def ref(self, resource: Resource | str, attribute: str = "") -> object:
         """Refer to a resource of the same template."""
-        if attribute:
-            return {"Fn::GetAtt": [resource.logical_id, attribute]}
-        return {"Ref": resource.logical_id}
+        logical_id = resource if isinstance(resource, str) else resource.logical_id
+        return {"Fn::GetAtt": [logical_id, attribute]} if attribute else {"Ref": logical_id}
 
     def reaches(self, resource: Resource, other: Resource) -> bool:
         """Tell whether two resources are in one template."""

@@ -134,8 +134,8 @@ class Writing(ABC, Once):
         """Make a resource in the stack of another, and return what to call it."""
 
     @abstractmethod
-    def ref(self, resource: Resource, attribute: str = "") -> object:
-        """Return what a property of another resource has as a reference."""
+    def ref(self, resource: Resource | str, attribute: str = "") -> object:
+        """Return what a property has as a reference to a resource, or to what `make` has made."""
 
     @abstractmethod
     def reaches(self, resource: Resource, other: Resource) -> bool:
