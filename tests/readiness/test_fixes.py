@@ -510,22 +510,6 @@ def test_what_neither_code_nor_a_step_can_mend_is_said_in_words(
     assert "\n".join(page) == snapshot(extension_class=Text)
 
 
-@pytest.mark.parametrize(
-    ("of_role", "child"), [("Role/Resource", "Role"), ("Resource", "Resource")]
-)
-def test_fix_of_a_template_alone_takes_constructs_by_their_paths(
-    check: Check, of_role: str, child: str
-) -> None:
-    body = profile_and_role()
-    for name, path in (("Profile", "Profile/Resource"), ("Role", of_role)):
-        body["Resources"][name]["Metadata"] = {"aws:cdk:path": f"Web/{path}"}
-
-    (finding,) = check(body, a="1").findings
-
-    assert finding.fix.splitlines()[0] == '# In the stack "Web":'
-    assert f'{child.lower()} = self.node.find_child("{child}")' in finding.fix.splitlines()
-
-
 @pytest.mark.parametrize(("body", "rule", "says"), [
     (profile_and_role(), "channel-missing",
      "in 'inner.json', add to Properties.Policies of Role: {"),

@@ -57,12 +57,8 @@ class Constructs:
         self._ids: dict[Template, set[str]] = {}
 
     def made(self, resource: Resource) -> Made:
-        """Return the construct that makes a resource; of an include, if it has no path."""
-        stack, *ids = resource.path.split("/")
-        if not ids:
-            return Made((), ("Template", resource.logical_id), is_included=True)
-        is_part = ids[-1] in DEFAULT_CHILDREN and len(ids) > 1
-        return Made((stack,), tuple(ids), L2.get(resource.type, "") if is_part else "")
+        """Return the construct that makes a resource, as of an include."""
+        return Made((), ("Template", resource.logical_id), is_included=True)
 
     def has(self, template: Template, construct_id: str) -> bool:
         """Tell whether the stack of a template may have a child of this id."""
@@ -80,15 +76,9 @@ class Constructs:
         """Return the fleet that covers a profile or a node group, which no template shows."""
         return None
 
-    def maker(self, policy: Resource) -> tuple[str, ...] | None:
-        """Return the ids from the stack to the construct that a policy is a part of."""
-        ids = self.made(policy).ids
-        return ids[:-2] if ids[-2:] == ("Policy", "Resource") and ids[:-2] else None
-
-    def is_of_fleet(self, policy: Resource) -> bool:
+    def is_of_fleet(self, policy: Resource) -> bool:  # noqa: ARG002
         """Tell whether a fleet makes a policy, which it does at the end of the synthesis."""
-        made = self.made(policy)
-        return not made.is_included and made.ids[1:][-1:] == ("Policy",)
+        return False
 
 
 DEFAULT_CHILDREN: Final = {"Resource", "Default", "ASG"}

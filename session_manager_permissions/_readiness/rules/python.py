@@ -252,7 +252,7 @@ class Code(Writing):
 
     def wait(self, machine: Resource, policy: Resource | str) -> None:
         """Make what launches instances wait for a policy, or what makes it."""
-        waits_for = policy if isinstance(policy, str) else self._maker(policy)
+        waits_for = policy if isinstance(policy, str) else self.l1(policy)
         self.add(f"{self.l1(machine)}.node.add_dependency({waits_for})")
 
     # Names
@@ -358,14 +358,6 @@ class Code(Writing):
         """Return the expression of a construct in a stack."""
         is_here = not made.stack or made.stack == self._stack
         return self.at(ids, "self" if is_here else self.at(made.stack))
-
-    def _maker(self, policy: Resource) -> str:
-        """Return a variable with the construct that makes a policy."""
-        ids = self.constructs.maker(policy)
-        if ids is None:
-            return self.l1(policy)
-        taken = self._found(self.made(policy), ids)
-        return self._variable(("maker", policy), snake("_".join(ids[-2:])), taken)
 
     # Values
 
