@@ -28,7 +28,7 @@ _NOT_PUBLIC: Final = (
 """Ranges in which no service has public addresses (RFC 6890)."""
 
 _SOMEWHERE: Final = Unknown("where the compute is")
-_SOME_SUBNET: Final = Subnet("", _SOMEWHERE, _SOMEWHERE, ipv6=_SOMEWHERE)
+_SOME_SUBNET: Final = Subnet("", "", _SOMEWHERE, _SOMEWHERE, ipv6=_SOMEWHERE)
 _SOME_VPC: Final = Vpc("", (), default_group=Unknown("the VPC's default group"))
 
 _Judged = TypeVar("_Judged")

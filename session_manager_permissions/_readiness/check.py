@@ -364,13 +364,11 @@ def _verdict(found: list[Finding]) -> str:
 
 
 def _unknown_profile(profile: Resource, behind: tuple[Role, ...], decides: list[str]) -> Finding:
-    of_quota = len(decides) == 1 and decides[0].startswith(rules.quotas.QUOTA)
     names = [written(one.resource, "RoleName") if one.in_app else one.name for one in behind]
     known = str(names[0] or "") if len(names) == 1 else ""
     role = in_shell(known, _limits.ROLE.fault, "NAME")
     ask = Ask(f"Ask IAM after the deployment: session-manager-permissions verify --role {role}")
-    fix = rules.quotas.LOOK_UP if of_quota else ask
-    return CANNOT_BE_KNOWN.on_role_of(profile, _not_known(profile, decides), fix)
+    return CANNOT_BE_KNOWN.on_role_of(profile, _not_known(profile, decides), ask)
 
 
 def _unknown_compute(resource: Resource, decides: list[str]) -> Finding:

@@ -43,7 +43,7 @@ from tests.places import HERE
 from . import faults, reports
 from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, Build, instance, isolated, vpc
-from .judging import on, rows
+from .judging import on, ref, rows
 from .launches import spot
 from .networks import VPC_ID, part
 from .policy_table import ALL
@@ -519,7 +519,7 @@ def test_what_neither_code_nor_a_step_can_mend_is_said_in_words(
      "; leave ec2.amazonaws.com out of the Deny"),
     (profile_and_role(inline(ALL), Fleet=spot(
         LaunchSpecifications=[{"IamInstanceProfile": NO_VALUE}])), "no-instance-profile",
-     "; name an instance profile in each launch specification"),
+     "; name an instance profile in each specification of 'Fleet'"),
 ])  # fmt: skip
 def test_fix_of_a_nested_template_that_is_a_file_says_what_to_change_in_it(
     body: Body, rule: str, says: str, tmp_path: Path
@@ -570,7 +570,6 @@ def test_fix_takes_what_is_in_several_stacks_from_the_app(
 
 
 def findings(*paths: Path) -> list[Finding]:
-        assert step.value["Properties"].get("NetworkAclId") != ref("OpenAcl")  # which shuts nothing
     return [
         finding
         for app in apps([*map(str, paths)])
@@ -587,6 +586,7 @@ def do(step: Step) -> None:
     resources = body["Resources"]
     if not step.path:
         assert step.logical_id not in {*resources, *body.get("Parameters", {})}
+        assert step.value["Properties"].get("NetworkAclId") != ref("OpenAcl")  # which shuts nothing
         of_s3 = (one["Properties"] for one in resources.values() if ".s3" in json.dumps(one))
         lists = [one.get("RouteTableIds", []) for one in of_s3]
         own = step.value["Properties"].get("RouteTableIds", [])
@@ -682,9 +682,9 @@ def test_what_is_added_is_on_the_condition_of_what_it_refers_to(name: str, tmp_p
     assert {step.value["Condition"] for step in steps} == {"C"}
 
 
-def test_what_refers_to_two_conditions_is_said_to_need_both(tmp_path: Path) -> None:
+def test_what_refers_to_two_conditions_is_on_both(tmp_path: Path) -> None:
     resources = isolated_in_l1()["Resources"]
-    for name, of in (("Vpc", "Of"), ("Subnet", "Other"), ("Machine", "Other")):
+    for name, of in (("Vpc", "C"), ("Subnet", "Other"), ("Machine", "Other")):
         resources[name] = on(resources[name], of)
     body = faults.in_either({"Resources": resources})
     body["Conditions"]["Other"] = {"Fn::Not": [{"Fn::Equals": [ref("P"), "no"]}]}

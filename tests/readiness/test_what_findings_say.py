@@ -168,6 +168,9 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "every key": (decrypts("*"),),
     "the deprecated policy": of_role({"ManagedPolicyArns": [OLD]}),
     "an instance without a profile": ready(Machine=machine()),
+    "launch specifications, the second without a profile": ready(Fleet=resource(
+        "AWS::EC2::SpotFleet", SpotFleetRequestConfigData={"LaunchSpecifications": [
+            {"IamInstanceProfile": {"Arn": att("Profile", "Arn")}}, {}]})),
     "a role that RDS assumes": of_role(inline(ALL) | TRUSTS_RDS, Machine=machine(**MACHINE)),
     "an instance without metadata": ready(Machine=machine(**MACHINE, MetadataOptions=OFF)),
     "an isolated subnet": (isolated(),),

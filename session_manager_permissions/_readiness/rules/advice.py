@@ -36,16 +36,6 @@ DECRYPT_ON_ALL_KEYS: Final = warning(
 DEPRECATED_POLICY: Final = warning("deprecated-policy", "`AmazonEC2RoleforSSM`", "the role")
 RULES: Final = (KEY_NOT_BY_ARN, DECRYPT_ON_ALL_KEYS, DEPRECATED_POLICY)
 
-NAME_KEYS: Final = Advice(
-    "name the keys that encrypt sessions, as the argument encryption_key of "
-    "SessionManagerPermissions does",
-    "name the ARNs of the keys that encrypt sessions in the Resource of the statement",
-)
-NAME_BY_ARN: Final = Advice(
-    "give the key or its alias to the argument encryption_key of SessionManagerPermissions instead",
-    "name the ARN of the key in the Resource of the statement",
-)
-
 _ALIAS: Final = "AWS::KMS::Alias"
 _ANY_KEY: Final = "arn:aws:kms:-:-:key/-"  # matches only patterns that name no particular key
 _ALIAS_OR_ID: Final = re.compile(
@@ -77,14 +67,26 @@ def of_policy(reader: PolicyReader, policy: Policy) -> Iterator[Finding]:
         if named.applies(DECRYPT, _ANY_KEY):
             why = f"{statement.name} allows kms:Decrypt on every key whose key policy leaves "
             why += "access to IAM"
-            yield DECRYPT_ON_ALL_KEYS.found(policy.resource, policy.location, why, NAME_KEYS)
+            fix = Advice(
+                "name the keys that encrypt sessions, as the argument encryption_key of "
+                "SessionManagerPermissions does",
+                f"name the ARNs of the keys that encrypt sessions in the Resource of "
+                f"{statement.name}",
+            )
+            yield DECRYPT_ON_ALL_KEYS.found(policy.resource, policy.location, why, fix)
         named_keys = [] if statement.not_resources else listed(statement.written_resource)
         for key in named_keys:
             is_no_key = _is_no_key(key, policy.resource)
             if is_no_key and not _is_by_arn_too(key, named_keys, policy.resource.template):
                 why = f"{statement.name} allows kms:Decrypt on {shown(key)}, which grants "
                 why += "nothing: a policy names a key by its ARN alone, not by an alias or a key id"
-                yield KEY_NOT_BY_ARN.found(policy.resource, policy.location, why, NAME_BY_ARN)
+                fix = Advice(
+                    "give the key or its alias to the argument encryption_key of "
+                    "SessionManagerPermissions instead",
+                    f"name the ARN of the key, and not {shown(key)}, in the Resource of "
+                    f"{statement.name}",
+                )
+                yield KEY_NOT_BY_ARN.found(policy.resource, policy.location, why, fix)
 
 
 def _is_no_key(key: object, resource: Resource) -> bool:
@@ -113,6 +115,7 @@ def _replace(role: Resource, name: str, instead: str) -> Fix:
     names = [text(one).rpartition("/")[2] for one in listed(written(role, "ManagedPolicyArns"))]
     old, new = (one.rpartition("/")[2] for one in (name, instead))
     if names.count(old) != 1 or new in names:
-        return Advice(f"remove {name} from the role, and attach {instead} unless it has that")
+        its = repr(role.logical_id)
+        return Advice(f"remove {name} from {its}, and attach {instead} unless it has that")
     arn = {"Fn::Sub": f"{AWS_MANAGED}{instead}"}
     return Set(role, f"ManagedPolicyArns.{names.index(old)}", arn)

@@ -97,7 +97,7 @@ def _without_agent(image: Written, path: str, named: str) -> Finding:
     named_at = [f"{before}{name}" for before, _ in launches(where) for name in _NAMED_BY]
     named_at = [one for one in named_at if written(where, one) == image.value]
     fixes = [Set(where, one, with_agent) for one in named_at if UNKNOWN not in path]
-    in_words = Advice(f"use images without `-minimal` in their names for {kind.instances}")
+    in_words = Advice(f"use images without `-minimal` in their names for {where.logical_id!r}")
     location = f"Properties.{next(iter(named_at), f'{kind.launch}ImageId')}"
     why = f"the image {named} has no SSM Agent, and the user data does not install it"
     return AGENT_MISSING.found(where, location, unreachable(where, why), *(fixes or (in_words,)))

@@ -137,9 +137,8 @@ class Wait(Fix):
         """Have the machine depend on each policy."""
         for policy in self.policies:
             if self.machine in policy.waits_for:
-                to.say(
-                    f"{self.machine.logical_id!r} can't wait for {policy.logical_id!r}, which "
-                    "itself depends on it: remove that dependency"
-                )
+                late, machine = repr(policy.logical_id), repr(self.machine.logical_id)
+                depend = f"and have {machine} depend on {late} instead"
+                to.say(f"remove the dependency of {late} on {machine}, {depend}")
                 return
             to.wait(self.machine, policy)

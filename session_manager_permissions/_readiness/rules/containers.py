@@ -18,7 +18,7 @@ from session_manager_permissions._readiness.worlds import only_if
 
 from .options import Option, Options
 from .permissions import allow
-from .remedies import LEAVE_OUT, Advice, Allow, Fix, Set, Writer
+from .remedies import Advice, Allow, Fix, Set, Writer, leave_out
 from .rule import Finding, warning
 
 if TYPE_CHECKING:
@@ -80,8 +80,9 @@ def _of_containers(parts: Parts, task: Resource) -> Iterator[_Said]:
             if entry
         ]
         if any(key in given for key in _KEYS):
-            advice = "give the container its permissions by the task role, and no AWS keys"
-            keys = f"the AWS keys in the environment of the container {name!r}"
+            of = f"the container {name!r}"
+            advice = f"give {of} its permissions by the task role, and no AWS keys"
+            keys = f"the AWS keys in the environment of {of}"
             yield f"{_DENIED}: the agent uses {keys}", (Advice(advice),)
 
 
@@ -115,8 +116,9 @@ def _of_role(rules: SessionRules, service: Resource, task: Resource) -> Iterator
     }
     calls, fixes = rules.denied(role, asked) if asked else ([], [])
     lacking = [", ".join(missing)] if missing else []
-    if any(one.decision.answer is Answer.EXPLICIT_DENY for one in missing.values()):
-        fixes.insert(0, Advice(LEAVE_OUT))
+    deny = Answer.EXPLICIT_DENY
+    if by_deny := [name for name, one in missing.items() if one.decision.answer is deny]:
+        fixes.insert(0, leave_out(by_deny, role.resource))
     elif missing:
         fix = allow(role, missing, _OPTION)
         match fixes:

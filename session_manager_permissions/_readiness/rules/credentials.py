@@ -61,10 +61,11 @@ def of_trust(parts: Parts, management: HostManagement, role: Role) -> Iterator[T
     elif stands_in := management.of(resource) or management.by_runbook(resource):
         yield f"{stands_in}, as {found.why}"
     else:
-        path, let = "AssumeRolePolicyDocument", f"let {EC2} assume the role in its trust policy"
+        path, whose = "AssumeRolePolicyDocument", f"the trust policy of {resource.logical_id!r}"
+        let = f"let {EC2} assume the role in {whose}"
         fix: Fix = AddStatement(resource, path, trusted(EC2), let)
         if found.by_deny:
-            fix = Advice(f"leave {EC2} out of the Deny")
+            fix = Advice(f"leave {EC2} out of the Deny of {whose}")
         why = f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}"
         yield ROLE_NOT_ASSUMABLE.found(resource, f"Properties.{path}", why, fix)
 
@@ -92,11 +93,11 @@ def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:
         lacking = [f"{before}{name}" for before, one in launches(where) if not one.get(name)]
         why = "without an instance profile, the SSM Agent gets credentials only from the account's "
         why += "Default Host Management Configuration"
-        fix: Fix = Advice("name an instance profile in each launch specification")
+        fix: Fix = Advice(f"name an instance profile in each specification of {where.logical_id!r}")
         if lacking:
             fix = GiveProfile(where, (*lacking,))
-        path = f"Properties.{kind_of(where).launch}{name}"
-        found = NO_INSTANCE_PROFILE.found(where, path, unreachable(where, why), fix)
+        location = f"Properties.{next(iter(lacking), f'{kind_of(where).launch}{name}')}"
+        found = NO_INSTANCE_PROFILE.found(where, location, unreachable(where, why), fix)
         yield management.gives_profile(compute.resource) or found
 
 

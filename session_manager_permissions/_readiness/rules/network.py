@@ -296,7 +296,8 @@ class MakeEndpoints(Fix):
         elif "s3" in self.services and not tables:
             where = "the route tables are"
         if where:
-            to.say(f"make VPC endpoints of {in_words(self.services)} where {where} defined")
+            services, vpc = in_words(self.services), self.vpc.logical_id
+            to.say(f"make VPC endpoints of {services} for {vpc!r} where {where} defined")
             return [], []
         for off in turn_on_dns(self.vpc) if interfaces else ():
             off.apply(to)
@@ -353,7 +354,8 @@ class Admit(Fix):
     def apply(self, to: Writer) -> None:
         """Make a rule for each range of the VPC."""
         if not to.reaches(self.group, self.vpc):
-            to.say("admit TCP 443 from the VPC to one of them, where it is defined")
+            vpc, group = self.vpc.logical_id, self.group.logical_id
+            to.say(f"admit TCP 443 from the range of the VPC {vpc!r} to {group!r}")
             return
         for block in _blocks(to, self.vpc):
             to.add_https_rule(self.group, "Ingress", block)
@@ -370,9 +372,10 @@ def _blocks(to: Writer, vpc: Resource) -> Iterator[object]:
 def _allow_calls(endpoint: Resource, actions: tuple[str, ...]) -> Fix:
     """Allow the agent's calls in the policy of an endpoint."""
     statements = listed(written(endpoint, "PolicyDocument.Statement"))
+    whose = f"the policy of the endpoint {endpoint.logical_id!r}"
     if any(mapping(one).get("Effect") == "Deny" for one in statements):
-        return Advice(f"leave {in_words(actions)} out of the Deny of the endpoint's policy")
-    otherwise = f"allow {in_words(actions)} in the policy of the endpoint"
+        return Advice(f"leave {in_words(actions)} out of the Deny of {whose}")
+    otherwise = f"allow {in_words(actions)} in {whose}"
     to_all = {**allow(actions), "Principal": "*"}
     return AddStatement(endpoint, "PolicyDocument", to_all, otherwise)
 

@@ -11,7 +11,7 @@ from session_manager_permissions._readiness.policies import NEEDED
 
 from .credentials import GiveProfile
 from .kinds import kind_of, unreachable
-from .remedies import LEAVE_OUT, Allow, Fix
+from .remedies import Allow, Fix, leave_out
 from .rule import Finding, Told, not_ready
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ EXPLICIT_DENY: Final = not_ready(
 RULES: Final = (CHANNEL_MISSING, REGISTRATION_MISSING, EXPLICIT_DENY)
 
 
-def its_role(role: Role, its: str = "its") -> str:
+def _its_role(role: Role) -> str:
     """Name the role of a profile in a message."""
-    return f"{its} role {role.name!r}" if role.name else f"{its} role"
+    return f"its role {role.name!r}" if role.name else "its role"
 
 
 def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -> Iterator[Finding]:
@@ -50,19 +50,22 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
     denied = _answered(abilities, Answer.EXPLICIT_DENY)
     channels = sorted(missing.keys() & {*_needs.CHANNELS.actions})
     if channels:
-        why = f"{its_role(role)} is not allowed to call {', '.join(channels)}"
-        fix = allow(role, missing)
-        yield CHANNEL_MISSING.on_role_of(profile, unreachable(profile, why), fix)
+        why = f"{_its_role(role)} is not allowed to call {', '.join(channels)}"
+        allows = allow(role, missing)
+        yield CHANNEL_MISSING.on_role_of(profile, unreachable(profile, why), allows)
     registration = missing.keys() & {*_needs.REGISTRATION.actions}
     if registration:
-        why = f"{kind_of(profile).instances} can't register with Systems Manager: {its_role(role)} "
+        why = (
+            f"{kind_of(profile).instances} can't register with Systems Manager: {_its_role(role)} "
+        )
         why += f"is not allowed to call {', '.join(registration)}, so they depend on the account's "
         why += "Default Host Management Configuration"
         yield REGISTRATION_MISSING.on_role_of(profile, why, allow(role, missing))
     if denied:
-        why = f"{its_role(role)} is denied {', '.join(denied)} by {_deciding(denied)}, and a Deny "
-        why += f"overrides every Allow: {LEAVE_OUT}"
-        yield EXPLICIT_DENY.on_role_of(profile, unreachable(profile, why))
+        why = f"{_its_role(role)} is denied {', '.join(denied)} by {_deciding(denied)}, and a Deny "
+        why += "overrides every Allow"
+        fix = leave_out(denied, role.resource)
+        yield EXPLICIT_DENY.on_role_of(profile, unreachable(profile, why), fix)
 
 
 def together(found: list[Finding]) -> list[Finding]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
 
-from .permissions import its_role
-from .remedies import Ask
+from .remedies import Advice
 from .rule import Told, not_ready
+from .writer import role_behind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,33 +38,32 @@ TOO_MANY_MANAGED_POLICIES: Final = not_ready(
 RULES: Final = (POLICIES_TOO_LONG, MANAGED_POLICY_TOO_LONG, TOO_MANY_MANAGED_POLICIES)
 
 _FAILS: Final = "the deployment will fail: "
-QUOTA: Final = "the account's quota of managed policies on a role, which is "
-"""How the reason begins that the account's quota decides."""
-LOOK_UP: Final = Ask("Look up the quota of the account in Service Quotas")
 
 
 def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
     """Find policies beyond IAM's quotas."""
-    length = _inline_length(roles, role)
+    length, its_role = _inline_length(roles, role), role_behind(role.resource)
     if length > _limits.MAX_INLINE_POLICIES:
-        why = f"the inline policies of {its_role(role, 'the')} have at least {length} characters, "
-        why += f"and IAM allows {_limits.MAX_INLINE_POLICIES} for a role: make a managed policy of "
-        why += "one of them"
-        yield POLICIES_TOO_LONG.on_role_of(profile, _FAILS + why)
+        why = f"the inline policies of {its_role} have at least {length} characters, and IAM "
+        why += f"allows {_limits.MAX_INLINE_POLICIES} for a role"
+        fix = Advice(f"make a managed policy of one of the inline policies of {its_role}")
+        yield POLICIES_TOO_LONG.on_role_of(profile, _FAILS + why, fix)
     for policy in _long_managed(roles, role):
-        why = f"the managed policy {policy.resource.logical_id!r} has at least {policy.length} "
-        why += f"characters, and IAM allows {_limits.MAX_MANAGED_POLICY}: move some of its "
-        why += "statements to another managed policy"
-        yield MANAGED_POLICY_TOO_LONG.found(policy.resource, policy.location, _FAILS + why)
+        name = f"the managed policy {policy.resource.logical_id!r}"
+        why = f"{_FAILS}{name} has at least {policy.length} characters, and IAM allows "
+        why += f"{_limits.MAX_MANAGED_POLICY}"
+        fix = Advice(f"move some of the statements of {name} to another one")
+        yield MANAGED_POLICY_TOO_LONG.found(policy.resource, policy.location, why, fix)
     number = _managed_policies(roles, role)
     if number > _limits.MAX_MANAGED_POLICIES:
-        why = f"{its_role(role, 'the')} has at least {number} managed policies, and IAM allows at "
-        why += f"most {_limits.MAX_MANAGED_POLICIES} on a role: merge several of them into one, or "
-        why += "use inline policies"
-        yield TOO_MANY_MANAGED_POLICIES.on_role_of(profile, _FAILS + why)
+        why = f"{its_role} has at least {number} managed policies, and IAM allows at most "
+        why += f"{_limits.MAX_MANAGED_POLICIES} on a role"
+        merge = f"merge several managed policies of {its_role} into one, or use inline policies"
+        yield TOO_MANY_MANAGED_POLICIES.on_role_of(profile, _FAILS + why, Advice(merge))
     elif number > _limits.MANAGED_POLICIES:
-        has = f"{its_role(role, 'the')} has {number}"
-        yield f"{QUOTA}{_limits.MANAGED_POLICIES} unless it was raised ({has})"
+        quota = "the account's quota of managed policies on a role, which Service Quotas shows and "
+        quota += f"which is {_limits.MANAGED_POLICIES} unless it was raised"
+        yield f"{quota} ({its_role} has {number})"
 
 
 # What the role may have in all worlds together is compared with the quota first: only if that is

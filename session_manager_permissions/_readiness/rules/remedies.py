@@ -7,28 +7,26 @@ construct for what a template spells out, a fix has two methods, one for each.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from session_manager_permissions import _needs
+from session_manager_permissions._network.verdicts import in_words
 from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .constructs import ConstructPath, FleetMade
 from .options import Options, needed_by
 from .statements import allow, inline, statement_of
-from .writer import made_by_function
+from .writer import made_by_function, role_behind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .python import Code
     from .steps import Steps
 
 Writer: TypeAlias = "Code | Steps"
 """What writes one fix: as code for whoever writes the app, or as steps in the template."""
-
-LEAVE_OUT: Final = "leave these actions out of the Deny (if it has `NotAction`, add them to that)"
-"""What to do about an explicit Deny, which no code can find where a statement is made."""
 
 
 class Fix:
@@ -61,6 +59,13 @@ class Advice(Fix):
     def in_template(self, steps: Steps) -> None:
         """Say it."""
         steps.say(self.for_template or self.clause)
+
+
+def leave_out(actions: Iterable[str], role: Resource) -> Advice:
+    """Return what to do about an explicit Deny, as no code can find where its statement is made."""
+    names, if_not = in_words([*dict.fromkeys(actions)]), "(if it has `NotAction`, add them to that)"
+    of_role = f"leave {names} out of each Deny that applies to {role_behind(role)} {if_not}"
+    return Advice(f"leave these actions out of the Deny {if_not}", of_role)
 
 
 @dataclass(frozen=True)
@@ -167,10 +172,9 @@ class Allow(Fix):
             boundary, "PolicyDocument", allow(self.by_boundary)
         )
         if not is_widened:
-            to.say(
-                f"allow {', '.join(self.by_boundary)} in the permissions boundary, or give the "
-                "role another boundary if that one is not yours to change"
-            )
+            of = f"the permissions boundary of {role_behind(self.role)}, or give it another"
+            actions = ", ".join(self.by_boundary)
+            to.say(f"allow {actions} in {of} boundary if that one is not yours to change")
         return is_widened
 
     def and_more(self, more: Allow) -> Allow:

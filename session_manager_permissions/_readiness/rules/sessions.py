@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer, Decision
 from session_manager_permissions._network.facts import Fact, Unknown
+from session_manager_permissions._network.verdicts import in_words
 from session_manager_permissions._readiness.asked import Asked
 from session_manager_permissions._readiness.decisions import Ability, Decisions
 from session_manager_permissions._readiness.marks import KEYS
@@ -31,8 +32,9 @@ from session_manager_permissions._readiness.templates.model import (
 from session_manager_permissions._readiness.templates.texts import as_text
 
 from .options import BUCKET_KEY, Option, Options
-from .remedies import LEAVE_OUT, Advice, Allow, Fix, Set
+from .remedies import Advice, Allow, Fix, Set, leave_out
 from .rule import Finding, Told, not_ready, warning
+from .writer import role_behind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,7 +156,7 @@ class SessionRules:
         actions = ", ".join(dict.fromkeys(call.action for call in calls))
         what = f"{sessions} are refused" if ends else f"the logs of {sessions} are lost"
         why = f"{what}: the role is not allowed to call {actions}"
-        fix = self._allow(role, document) or self._fix(role, calls)
+        fix = self._allow(role, document) or self._fix(role, document, calls)
         return (SESSION_DENIED if ends else LOG_LOST).found(where, _INPUTS, why, fix)
 
     def lacking(self, role: Role, profile: Resource) -> Allow:
@@ -184,7 +186,7 @@ class SessionRules:
     def denied(self, role: Role, document: Document) -> tuple[list[AgentCall], list[Fix]]:
         """Return what a document asks for and a role may not call, and what allows it."""
         calls = self._denied(document, role)
-        return calls, [self._fix(role, calls)] if calls else []
+        return calls, [self._fix(role, document, calls)] if calls else []
 
     def _is_default(self, document: Resource) -> bool:
         name = document.template.value(document.properties.get("Name"))
@@ -192,13 +194,14 @@ class SessionRules:
 
     def _allow(self, role: Role, document: Document) -> Allow | None:
         """Return what allows a role all that a document asks for, if code can."""
-        fix = self._fix(role, self._denied(document, role))
+        fix = self._fix(role, document, self._denied(document, role))
         return fix if isinstance(fix, Allow) else None
 
-    def _fix(self, role: Role, calls: list[AgentCall]) -> Fix:
-        """Return what allows a role the calls."""
-        if any(self._answer(role, call) is Answer.EXPLICIT_DENY for call in calls):
-            return Advice(LEAVE_OUT)
+    def _fix(self, role: Role, document: Document, calls: list[AgentCall]) -> Fix:
+        """Return what allows a role the calls for a document."""
+        whose, deny = role_behind(role.resource), Answer.EXPLICIT_DENY
+        if by_deny := [one.action for one in calls if self._answer(role, one) is deny]:
+            return leave_out(by_deny, role.resource)
         by_boundary, lacking = list[str](), list[AgentCall]()
         for call in calls:
             ability = self.decisions.ability(role, self._asked(role, call))
@@ -210,12 +213,14 @@ class SessionRules:
                 name = call.resource.logical_id
                 said = f"have the policy of {name!r} leave access to the account's IAM policies"
                 if ability.decision.answer is not Answer.ALLOWED:
-                    said += ", and allow the role these actions in one of them"
+                    said += f", and allow {whose} to call {call.action} in one of them"
                 return Advice(said)
         if not all(call.options for call in lacking):
-            where = ", and in the permissions boundary" if by_boundary else ""
+            actions = in_words([*dict.fromkeys(call.action for call in lacking)])
+            where = ", and in its permissions boundary" if by_boundary else ""
             noun = _NOUNS[lacking[0].action.partition(":")[0]]
-            return Advice(f"allow them on the {noun}{where}")
+            name = document.resource.logical_id
+            return Advice(f"allow {whose} to call {actions} on the {noun} of {name!r}{where}")
         options = dict.fromkeys(one for call in lacking for one in call.options)
         return Allow(role.resource, (), (*options,), (*dict.fromkeys(by_boundary),))
 
@@ -276,24 +281,24 @@ class SessionRules:
         read, is_on = self._sessions.input, self._sessions.is_on
         if self.parts.assembly.is_text(read(document, "runAsDefaultUser"), "root"):
             why = "they run as 'root', which Session Manager does not allow"
-            fix = Advice("set runAsDefaultUser to a user who may use sudo")
+            fix = "set runAsDefaultUser to a user who may use sudo"
             yield from _refused_if(is_on(document, "runAsEnabled"), document, why, fix)
         streams = mapping(document.inputs).get(_STREAMS)
         if isinstance(streams, str) or intrinsic(streams)[0] in _TEXTS:
             why = f"the agent drops each session, as {_STREAMS} is a text and not a boolean"
-            fix = Advice(f"write {_STREAMS} as true or false, and choose between them by Fn::If")
+            fix = f"write {_STREAMS} as true or false, and choose between them by Fn::If"
             yield _refused(document, why, fix)
         key = self._key(read(document, KEY))
         if key is not None:
             yield from self._faults_of_key(document, key)
         if _OF_AWS.search(as_text(read(document, KEY))):
             why = "their key is an AWS managed key, which only its own service may use"
-            yield _refused(document, why, Advice("name a customer managed key"))
+            yield _refused(document, why, "name a customer managed key")
         own = document.resource.template.stack.region
         of_key = _in_arn(read(document, KEY), 3)
         if own and of_key and own != of_key:
             why = f"their key is of {of_key}, and instances of {own} can't use it"
-            yield _refused(document, why, Advice("name a key of the region of the instances"))
+            yield _refused(document, why, "name a key of the region of the instances")
         yield from self._faults_of_group(document)
         named = read(document, "s3BucketName")
         bucket = reference_to(named, "AWS::S3::Bucket")
@@ -314,7 +319,8 @@ class SessionRules:
             yield f"whether the log group {shown(written)} has a key"
         elif group is not None and "KmsKeyId" not in group.properties:
             why = f"the log group {group.logical_id!r} has no key, and they enforce encrypted logs"
-            yield from _refused_if(enforced, document, why, Advice("give the log group a KMS key"))
+            fix = f"give the log group {group.logical_id!r} a KMS key"
+            yield from _refused_if(enforced, document, why, fix)
 
     def _faults_of_key(self, document: Document, key: Resource) -> Iterator[Told]:
         if self.parts.text(key, key.properties.get("Origin", _OF_KMS)) != _OF_KMS:
@@ -326,7 +332,7 @@ class SessionRules:
                 yield decider(written, f"{name} of the key {key.logical_id!r}")
             elif known.lower() != needed.lower():
                 why = f"{name} of their key {key.logical_id!r} is {known}, and has to be {needed}"
-                another: Fix = Advice("name a symmetric key that encrypts and decrypts")
+                another = "name a symmetric key that encrypts and decrypts"
                 enable = Set(key, name, value=True)
                 yield _refused(document, why, enable if name == "Enabled" else another)
 
@@ -437,14 +443,15 @@ def _log_group(name: Value) -> Options:
     return ()
 
 
-def _refused_if(fact: Fact, document: Document, why: str, fix: Fix) -> Iterator[Told]:
+def _refused_if(fact: Fact, document: Document, why: str, fix: str) -> Iterator[Told]:
     if isinstance(fact, Unknown):
         yield fact.decides
     elif fact:
         yield _refused(document, why, fix)
 
 
-def _refused(document: Document, why: str, fix: Fix) -> Finding:
+def _refused(document: Document, why: str, fix: Fix | str) -> Finding:
     name = document.resource.logical_id
     said = f"sessions with the Session document {name!r} are refused: {why}"
+    fix = Advice(f"in {name!r}, {fix}") if isinstance(fix, str) else fix
     return SESSION_DENIED.found(document.resource, _INPUTS, said, fix)

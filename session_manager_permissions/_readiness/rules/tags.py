@@ -73,7 +73,7 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> Iterator[Find
         if not any(may_be_it):
             why = f"the grant allows sessions on instances whose tag {key!r} is "
             why += f"{' or '.join(map(repr, values))}, and no compute of the app has this tag"
-            fix = _fix(compute, {name for name, _ in tags}, key, values[0])
+            fix = _fix(policy, compute, {name for name, _ in tags}, Tag(compute[0], key, values[0]))
             yield TAGS_MATCH_NOTHING.found(policy, "Properties.PolicyDocument", why, fix)
 
 
@@ -128,11 +128,12 @@ def _tag(parts: Parts, owner: Resource, entry: object) -> tuple[str, str]:
 # Fixes -------------------------------------------------------------------------------------------
 
 
-def _fix(compute: list[Resource], tagged: set[str], key: str, value: str) -> Fix:
+def _fix(policy: Resource, compute: list[Resource], tagged: set[str], tag: Tag) -> Fix:
     """Return what tags the compute; only whoever wrote the grant knows which of several it is."""
-    if len(compute) == 1 and compute[0].type in _TAGGED and key.lower() not in tagged:
-        return Tag(compute[0], key, value)
-    return Advice("tag the compute that the grant is for, or name a tag that it has in the grant")
+    if len(compute) == 1 and compute[0].type in _TAGGED and tag.key.lower() not in tagged:
+        return tag
+    given = f"give the compute that {policy.logical_id!r} is for the tag {tag.key!r}, value "
+    return Advice(f"{given}{tag.value!r}, or name a tag that it has in {policy.logical_id!r}")
 
 
 @dataclass(frozen=True)

@@ -159,11 +159,9 @@ class Writing(ABC, Once):
         made = resources_of(options)
         if all(self.reaches(about, one) for one in made):
             return options
-        of = "" if about.type == "AWS::IAM::Role" else "of "
-        role, *names = (
-            f"{one.logical_id!r} in {one.template.path.name!r}" for one in (about, *made)
-        )
-        self.say(f"allow the role {of}{role} to use {', '.join(names)}")
+        file, *others = (f"in {one.template.path.name!r}" for one in (about, *made))
+        names = (f"{one.logical_id!r} {where}" for one, where in zip(made, others, strict=True))
+        self.say(f"allow {role_behind(about)} {file} to use {', '.join(names)}")
         return ()
 
     # Changes that are made of others
@@ -198,6 +196,12 @@ _OWN_GROUP: Final = {
 }
 """The attribute with the id of the security group that AWS makes with a resource."""
 HTTPS: Final = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+
+
+def role_behind(resource: Resource) -> str:
+    """Name a role, or the role of a profile or a node group, as a step does."""
+    of = "" if resource.type == "AWS::IAM::Role" else "of "
+    return f"the role {of}{resource.logical_id!r}"
 
 
 def written(resource: Resource, path: str) -> object:
