@@ -753,7 +753,7 @@ VERIFY: Final = {
         "--role web-server", refuses("iam:SimulatePrincipalPolicy", "NoSuchEntity")),
     "standard output that is closed": command("--role web-server", has_no_standard_output),
     "standard output that nobody reads": command("--role web-server", is_not_read),
-    "an error of the program": fails(RuntimeError("on\ntwo lines")),
+    "an internal error": fails(RuntimeError("on\ntwo lines")),
 }  # fmt: skip
 AUDIT: Final = {
     "`--tag` without a value": audit("--tag env"),

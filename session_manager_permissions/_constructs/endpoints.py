@@ -244,9 +244,8 @@ class SessionManagerEndpoints(Construct):
             return []  # until the CLI has looked them up, all VPCs look the same
         return [
             f"the endpoint {one.resource.node.path!r} of {one.service} is defined after this "
-            "SessionManagerEndpoints, which has made one, and the VPC takes only one with private "
-            "DNS, or one gateway in a route table: make SessionManagerEndpoints after it, and it "
-            "uses that one"
+            "SessionManagerEndpoints, which has made one of the service already, so the deployment "
+            "would fail: make SessionManagerEndpoints after this endpoint, which it then uses"
             for one in clashes
         ]
 

@@ -127,7 +127,7 @@ def grant(grantee: iam.IGrantable, access: Access, stack: cdk.Stack) -> iam.Gran
         raise ValueError(
             f"grantee {name} can't be granted anything from here, as its policies are managed "
             "elsewhere or in another account: give a user, a group or a role of this account that "
-            "is not immutable"
+            "CDK may change"
         )
     return functools.reduce(lambda so_far, one: so_far.combine(one), grants)
 

@@ -268,9 +268,9 @@ class SessionManagerPermissions(Construct):
         """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
         if target.cfn_role and self._given_name in inline_policy_names(target.cfn_role):
             raise ValueError(
-                f"policy_name {self._given_name!r} is that of a policy which the role "
-                f"{target.cfn_role.node.path!r} is made with, and which would be lost: give each "
-                "policy of a role a name of its own"
+                f"policy_name {self._given_name!r} is the name of another policy of the role "
+                f"{target.cfn_role.node.path!r}, which would be lost: give each policy of a role a "
+                "name of its own"
             )
         for other in self.node.root.node.find_all():
             if (
@@ -286,8 +286,8 @@ class SessionManagerPermissions(Construct):
             ):
                 raise ValueError(
                     f"policy_name {self._given_name!r} is that of {other.node.path!r} on the same "
-                    "role, which would lose its statements: give each a name of its own, or attach "
-                    "one construct to both"
+                    "role, and IAM keeps one policy of a name: give each construct a name of its "
+                    "own, or use one for the role"
                 )
 
     def _check_reach(self, key: SessionKey) -> None:

@@ -256,7 +256,7 @@ def _named_target(
         return Target(role=imported, key=names[0], name=name)
     if len(names) != 1:
         raise ValueError(
-            f"instance_profile {profile.node.path!r} has {len(names)} roles, {names!r}: give it one"
+            f"instance_profile {profile.node.path!r} must have one role, got {names!r}: give it one"
         )
     (name,) = names
     role = _role_of_app(profile, name)

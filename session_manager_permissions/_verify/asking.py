@@ -187,8 +187,8 @@ class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
 
 def may_not(what: str, by: str) -> str:
     """Say what the credentials may not do, and which policy besides their own denies it, if any."""
-    keeps = f"{by} them" if by.startswith("no ") else f"{by} keeps them from"
-    return f"the credentials may not ask: {keeps if by else 'they need'} {what}"
+    said = f"{by} the credentials" if by.startswith("no ") else f"{by} keeps the credentials from"
+    return f"{said if by else 'the credentials lack'} {what}"
 
 
 class NotPermitted(CannotAsk):

@@ -71,7 +71,7 @@ examples:
 
 exit status:
   {READY}  ready: the node is connected and no check fails, or IAM allows the role all of it
-  {NOT_READY}  not ready: the output says why, and what to do about it
+  {NOT_READY}  not ready, or not known: the output says why, and what to do about it
   {CANNOT_ASK}  AWS could not be asked, or the answer could not be written: see standard error
 
 A role is ready if it can be assumed, and may reach Session Manager, register the instance, and use
@@ -106,7 +106,7 @@ def main(
         INTERRUPTED.set()
         text = "interrupted before there was an answer"
     except Exception as error:  # noqa: BLE001 # Python would exit with 1, which is an answer
-        said = f"an error of the program, {type(error).__name__}: {error}: report it"
+        said = f"an internal error, {type(error).__name__}: {error}: report it"
         text = without_passwords(said)
     say(text)
     return CANNOT_ASK

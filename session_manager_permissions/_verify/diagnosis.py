@@ -63,7 +63,7 @@ class Diagnosis:
         if self.node.instance is None:
             return [ask_node]
         get_in = "Remote Desktop" if is_windows else "EC2 Instance Connect"
-        lines = [ask_node, f"the way in without a session: {get_in}, or the EC2 serial console"]
+        lines = [ask_node, f"to get in without a session: {get_in}, or the EC2 serial console"]
         if not is_windows:
             connect = f"ec2-instance-connect ssh --instance-id {self.node.id_word}"
             lines.append(self.node.aws(connect))

@@ -65,7 +65,7 @@ def row(
 
 
 LOST: Final[dict[str, Any]] = {"ping": "ConnectionLost", "connection": "notconnected"}
-DENIED: Final = "the credentials may not ask: they need"
+DENIED: Final = "the credentials lack"
 OF_IAM: Final = ("iam:SimulatePrincipalPolicy", "iam:GetInstanceProfile")
 
 

@@ -114,7 +114,7 @@ def test_page_of_the_sample_has_each_fact() -> None:
         assert name in page.text
     for one_role in found["roles"]:
         assert (one_role["role"] in page.text) == bool(one_role["lacks"])
-    assert "the credentials may not ask" in page.text
+    assert "the credentials lack" in page.text
 
 
 def test_nothing_but_the_page_is_loaded() -> None:

@@ -15,7 +15,7 @@ OF_DOCUMENT: Final = f"{OF_ROLE} --document {DOCUMENT}"
 OF_PROFILE: Final = "verify --instance-profile web-server"
 OF_NODE: Final = f"verify --instance-id {NODE}"
 OF_HYBRID: Final = f"verify --instance-id {HYBRID}"
-NEEDS: Final = "the credentials may not ask: they need"
+NEEDS: Final = "the credentials lack"
 NOT_AWS: Final = (
     "what answered for {} is not AWS: look for a proxy, check AWS_ENDPOINT_URL, or try again\n"
 )

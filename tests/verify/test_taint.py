@@ -201,7 +201,7 @@ def holds(said: Run) -> None:
     text = said.out + said.err
     assert not [one for one in text if one != "\n" and unicodedata.category(one) in OBEYED]
     assert not [line for line in text.split("\n") if line.lstrip().startswith(FORGED)]
-    assert "error of the program" not in text
+    assert "internal error" not in text
 
 
 @functools.cache

@@ -215,7 +215,7 @@ def _judged(node: Node, document: str | None) -> Judged:
     except CannotAsk as error:  # such as without the document
         judged = Judged(unjudged(node, str(error)), errors=(error,))
     except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
-        why = CannotAsk(f"an error of the program, {type(error).__name__}: {error}: report it")
+        why = CannotAsk(f"an internal error, {type(error).__name__}: {error}: report it")
         judged = Judged(unjudged(node, str(why)), errors=(why,))
     is_passing = any(isinstance(one, PASSING) for one in judged.errors)
     return judged._replace(again=node) if is_passing else judged
