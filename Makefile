@@ -48,7 +48,7 @@ lint: .venv/.tools
 WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_policy.py, \
   $(wildcard tests/verify/test_*.py)) $(patsubst %,tests/%.py,test_demo test_examples \
   test_limits test_linters test_lists test_matrix test_messages \
-  test_network test_patterns test_quoting test_security \
+  test_patterns test_quoting test_security \
   test_tables test_trust test_vocabulary test_cfn_lint readiness/test_boot_order \
   readiness/test_check readiness/test_compute readiness/test_costs readiness/test_fixes \
   readiness/test_hostile_assemblies readiness/test_list_values readiness/test_managed_policies \

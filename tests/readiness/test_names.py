@@ -305,10 +305,10 @@ def test_where_names_lead(check: Check, changes: Parts, expected: str) -> None:
     assert said(check(with_endpoints(changes))) == expected
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [({"IpAddressType": "ipv6"}, UNKNOWN), ({"ServiceRegion": "us-east-1"}, OPEN)],
-)
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"IpAddressType": "ipv6"}, UNKNOWN), ({"ServiceRegion": "us-east-1"}, OPEN),
+    ({"PrivateDnsEnabled": PARAMETER}, OPEN),
+])  # fmt: skip
 def test_endpoint_that_may_not_be_used_beside_a_nat(
     check: Check, changes: Parts, expected: str
 ) -> None:

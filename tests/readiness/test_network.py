@@ -12,6 +12,7 @@ from typing import Final
 import aws_cdk as cdk
 import pytest
 
+from session_manager_permissions._needs import REGISTRATION
 from session_manager_permissions._network.verdicts import (
     EGRESS_CLOSED,
     ENDPOINT_MISSING,
@@ -145,6 +146,26 @@ def interface(of_instance: object) -> Parts:
     return {"More": part("NetworkInterfaceAttachment", **given)}
 
 
+ANY: Final = {"IpProtocol": "-1", "CidrIp": ANYWHERE}
+NOWHERE: Final = ANY | {"CidrIp": "127.0.0.1/32"}
+UDP: Final = ANY | {"IpProtocol": "udp"}
+SIX: Final = https(CidrIpv6="::/0")
+LET_OUT, LET_OUT_UDP = (
+    part("SecurityGroupEgress", GroupId=ref("Group"), **rule) for rule in (ANY, UDP)
+)
+
+
+def lets_out(egress: object, **more: Parts | None) -> Parts:
+    return {"Group": group(egress=egress), **more}
+
+
+ADDRESSED: Final = {
+    "SubnetId": None,
+    "SecurityGroupIds": None,
+    "NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": ref("Public"), "GroupSet": [ref("Group")],
+                           "AssociatePublicIpAddress": PARAMETER}],
+}  # fmt: skip
+"""An instance in the public subnet, which has an address by parameter."""
 ROUTES: Final[list[Row]] = [
     ("connectivity by parameter", {"Nat.ConnectivityType": PARAMETER}, UNKNOWN),
     ("NAT gateway by parameter", routed(NatGatewayId=PARAMETER), UNKNOWN),
@@ -169,6 +190,39 @@ ROUTES: Final[list[Row]] = [
           ("by parameter", {"PrivateRoute.NatGatewayId": PARAMETER}, UNKNOWN))),
     ("NAT gateway whose answers take another way",
      {"Back": further("10.0.1.0/24", VpcEndpointId="vpce-1")}, UNKNOWN),
+    ("NAT gateway in a subnet by parameter", {"Nat.SubnetId": PARAMETER}, UNKNOWN),
+    ("private NAT gateway that leads to others",
+     {"Nat.ConnectivityType": "private", "PublicRoute": route(ref("PublicTable"), **TRANSIT)},
+     UNKNOWN),
+    ("regional NAT gateway of a VPC by parameter", {"Nat": REGIONAL, "Nat.VpcId": PARAMETER},
+     UNKNOWN),
+    ("regional NAT gateway without an internet gateway", {"Nat": REGIONAL, "Attachment": None},
+     UNKNOWN),
+    ("another gateway attached", {"Second": part("InternetGateway"),
+     "Attachment": attachment(InternetGatewayId=ref("Second"))}, NO_NETWORK_PATH),
+    ("public address by parameter",
+     {"Instance.SubnetId": ref("Public"), "Public.MapPublicIpOnLaunch": PARAMETER}, UNKNOWN),
+    ("public address of the instance by parameter",
+     {"Instance": compute(**ADDRESSED), "Public.MapPublicIpOnLaunch": True}, UNKNOWN),
+    *((f"a private range to others, and {what} let out to",
+       {**routed(DestinationCidrBlock="10.8.0.0/16", **TRANSIT), **lets_out([https(**peer)])},
+       expected)
+      for what, peer, expected in (
+          ("all", {"CidrIp": ANYWHERE}, UNKNOWN), ("the VPC", {"CidrIp": BLOCK}, NO_NETWORK_PATH),
+          ("another range", {"CidrIp": "10.1.0.0/16"}, NO_NETWORK_PATH),
+          ("a group by id", {"DestinationSecurityGroupId": "sg-1"}, UNKNOWN),
+          ("a prefix list", {"DestinationPrefixListId": "pl-1"}, UNKNOWN),
+          ("IPv6", {"CidrIpv6": "::/0"}, EGRESS_CLOSED))),
+    ("a private range to others, and the own group let out to",
+     {**routed(DestinationCidrBlock="10.8.0.0/16", **TRANSIT), **lets_out([NOWHERE], Rule=part(
+         "SecurityGroupEgress", GroupId=ref("Group"), **ANY | {
+             "CidrIp": NO_VALUE, "DestinationSecurityGroupId": ref("Group")}))}, NO_NETWORK_PATH),
+    ("a private range that has the VPC's, which is let out to",
+     {**routed(DestinationCidrBlock="10.0.0.0/8", **TRANSIT),
+      **lets_out([https(CidrIp=BLOCK)])}, NO_NETWORK_PATH),
+    ("a private range to others, of groups by id",
+     {"Instance.SecurityGroupIds": ["sg-1"],
+      **routed(DestinationCidrBlock="10.8.0.0/16", **TRANSIT)}, UNKNOWN),
     ("an appliance within the VPC alone",
      routed(DestinationCidrBlock="10.0.3.0/24", NetworkInterfaceId="eni-1"), NO_NETWORK_PATH),
     ("two targets", routed(**TO_NAT, InstanceId="i-1"), UNKNOWN),
@@ -176,6 +230,7 @@ ROUTES: Final[list[Row]] = [
     ("destination by prefix list",
      routed(**TO_NAT, DestinationCidrBlock=None, DestinationPrefixListId="pl-1"), UNKNOWN),
     ("IPv6 in a subnet with IPv6", {"Block": IPV6, "PrivateRoute": TO_IPV6}, UNKNOWN),
+    ("IPv6 beside NAT", {"Block": IPV6, "Six": TO_IPV6}, OPEN),
     ("IPv6 in a subnet without it", {"PrivateRoute": TO_IPV6}, NO_NETWORK_PATH),
     ("an IPv6-only subnet", {"Private.CidrBlock": None, "Private.Ipv6Native": True}, UNKNOWN),
     ("route into a table by parameter", {"PrivateRoute.RouteTableId": PARAMETER}, UNKNOWN),
@@ -184,6 +239,8 @@ ROUTES: Final[list[Row]] = [
     ("association with another app's table", {"PrivateAssociation.RouteTableId": "rtb-1"}, UNKNOWN),
     ("propagated by a VPN gateway",
      instead("AWS::EC2::VPNGatewayRoutePropagation", RouteTableIds=[ref("PrivateTable")]), UNKNOWN),
+    ("propagated by a VPN gateway, beside NAT", {"Vpn": part(
+        "VPNGatewayRoutePropagation", RouteTableIds=[ref("PrivateTable")])}, UNKNOWN),
     ("propagated by a route server", instead(SERVER, **INTO_TABLE), UNKNOWN),
     ("propagated into another table", instead(SERVER, RouteTableId=ref("PublicTable")),
      NO_NETWORK_PATH),
@@ -214,9 +271,12 @@ ROUTES: Final[list[Row]] = [
     ("user data that sets a proxy", {"PrivateRoute": None, "Instance.UserData": PROXY}, UNKNOWN),
     ("user data that sets a proxy, beside NAT", {"Instance.UserData": PROXY}, OPEN),
     ("another interface", {"PrivateRoute": None, **interface(ref("Instance"))}, UNKNOWN),
+    ("another interface, beside NAT", interface(ref("Instance")), OPEN),
     ("another interface of an instance by parameter",
      {"PrivateRoute": None, **interface(PARAMETER)}, UNKNOWN),
     ("VPC by parameter", {"Private.VpcId": PARAMETER}, UNKNOWN),
+    ("VPC without DNS", {"Vpc.EnableDnsSupport": False}, UNKNOWN),
+    ("VPC by id", {"Private.VpcId": "vpc-1"}, UNKNOWN),
     ("VPC of a security group", {"Private.VpcId": att("Group", "VpcId")}, OPEN),
     ("VPC of a custom resource", {"Private.VpcId": att("Custom", "VpcId"), "Custom": custom()},
      UNKNOWN),
@@ -264,33 +324,69 @@ ROUTES: Final[list[Row]] = [
      {"New": part("FlowLog", ResourceId=ref("Vpc"))}, OPEN),
 ]  # fmt: skip
 
-ANY: Final = {"IpProtocol": "-1", "CidrIp": ANYWHERE}
-NOWHERE: Final = ANY | {"CidrIp": "127.0.0.1/32"}
-UDP: Final = ANY | {"IpProtocol": "udp"}
-SIX: Final = https(CidrIpv6="::/0")
-LET_OUT, LET_OUT_UDP = (
-    part("SecurityGroupEgress", GroupId=ref("Group"), **rule) for rule in (ANY, UDP)
-)
+
+def by_groups(*groups: object) -> Parts:
+    """The instance is in these groups; `Shut` lets nothing out."""
+    return {"Shut": group(egress=[NOWHERE]), "Instance.SecurityGroupIds": [*groups]}
 
 
-def lets_out(egress: object, **more: Parts | None) -> Parts:
-    return {"Group": group(egress=egress), **more}
-
-
-EGRESS: Final[list[Row]] = [
-    ("rules that are not there", lets_out(NO_VALUE), OPEN),
-    ("an empty list of rules", lets_out([]), UNKNOWN),
-    ("a rule on a condition", lets_out([either(ANY)]), UNKNOWN),
-    ("UDP", lets_out([UDP]), EGRESS_CLOSED),
-    ("IPv6", lets_out([SIX]), EGRESS_CLOSED),
-    ("IPv6 in a subnet with IPv6", lets_out([SIX], Block=IPV6), UNKNOWN),
-    ("IPv6 that is off", lets_out([SIX]) | {"Private.Ipv6Native": False}, EGRESS_CLOSED),
-    ("a protocol by a name that is none", lets_out([ANY | {"IpProtocol": "all"}]), UNKNOWN),
-    ("a rule of its own beside one inline", lets_out([NOWHERE], Rule=LET_OUT), OPEN),
-    ("a rule of its own on a condition", lets_out([NOWHERE], Rule=on(LET_OUT, ON)), UNKNOWN),
-    ("a rule of its own of another protocol", lets_out(None, Rule=LET_OUT_UDP), UNKNOWN),
-    ("a prefix list by id", lets_out([https(DestinationPrefixListId="pl-1")]), UNKNOWN),
-    ("a group that is not there", {"Group": None}, UNKNOWN),
+HALF: Final = https(CidrIp="0.0.0.0/1")
+OTHER_HALF: Final = https(CidrIp="128.0.0.0/1")
+EGRESS: Final[list[tuple[str, Parts, str, str]]] = [
+    # what of the groups differs, to the NAT gateway and to the endpoints
+    ("rules that are not there", lets_out(NO_VALUE), OPEN, OPEN),
+    ("an empty list of rules", lets_out([]), UNKNOWN, UNKNOWN),
+    ("a rule on a condition", lets_out([either(ANY)]), UNKNOWN, UNKNOWN),
+    ("UDP", lets_out([UDP]), EGRESS_CLOSED, EGRESS_CLOSED),
+    ("IPv6", lets_out([SIX]), EGRESS_CLOSED, EGRESS_CLOSED),
+    ("IPv6 in a subnet with IPv6", lets_out([SIX], Block=IPV6), UNKNOWN, UNKNOWN),
+    (
+        "IPv6 that is off",
+        lets_out([SIX]) | {"Private.Ipv6Native": False},
+        EGRESS_CLOSED,
+        EGRESS_CLOSED,
+    ),
+    (
+        "a protocol by a name that is none",
+        lets_out([ANY | {"IpProtocol": "all"}]),
+        UNKNOWN,
+        UNKNOWN,
+    ),
+    ("a rule of its own beside one inline", lets_out([NOWHERE], Rule=LET_OUT), OPEN, OPEN),
+    (
+        "a rule of its own on a condition",
+        lets_out([NOWHERE], Rule=on(LET_OUT, ON)),
+        UNKNOWN,
+        UNKNOWN,
+    ),
+    ("a rule of its own of another protocol", lets_out(None, Rule=LET_OUT_UDP), UNKNOWN, UNKNOWN),
+    ("a prefix list by id", lets_out([https(DestinationPrefixListId="pl-1")]), UNKNOWN, UNKNOWN),
+    ("a range by parameter", lets_out([https(CidrIp=PARAMETER)]), UNKNOWN, UNKNOWN),
+    (
+        "a group by parameter",
+        lets_out([https(DestinationSecurityGroupId=PARAMETER)]),
+        EGRESS_CLOSED,
+        UNKNOWN,
+    ),
+    (
+        "private ranges",
+        lets_out([https(CidrIp="10.0.0.0/8"), https(CidrIp="100.64.0.0/10")]),
+        EGRESS_CLOSED,
+        OPEN,
+    ),
+    (
+        "the own subnet",
+        lets_out([https(CidrIp="10.0.1.0/25"), https(CidrIp="10.0.1.128/25")]),
+        EGRESS_CLOSED,
+        OPEN,
+    ),
+    ("half of all", lets_out([HALF]), UNKNOWN, OPEN),
+    ("both halves", lets_out([HALF, OTHER_HALF]), OPEN, OPEN),
+    ("both halves, one on a condition", lets_out([HALF, either(OTHER_HALF)]), UNKNOWN, OPEN),
+    ("a group that is not there", {"Group": None}, UNKNOWN, UNKNOWN),
+    ("two groups", by_groups(ref("Shut"), ref("Group")), OPEN, OPEN),
+    ("two groups, one by id", by_groups(ref("Shut"), "sg-1"), UNKNOWN, UNKNOWN),
+    ("two groups, one by parameter", by_groups(ref("Group"), PARAMETER), OPEN, OPEN),
 ]
 
 
@@ -332,7 +428,15 @@ ACLS: Final[list[Row]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("changes", "expected"), rows([*ROUTES, *EGRESS, *ACLS]))
+@pytest.mark.parametrize(("changes", "to_nat", "to_endpoints"), rows(EGRESS))
+def test_what_the_groups_let_out(
+    check: Check, changes: Parts, to_nat: str, to_endpoints: str
+) -> None:
+    assert said(check(Stack=templated(changes))) == to_nat
+    assert said(check(Stack=with_endpoints(changes))) == to_endpoints
+
+
+@pytest.mark.parametrize(("changes", "expected"), rows([*ROUTES, *ACLS]))
 def test_behind_a_nat_gateway(check: Check, changes: Parts, expected: str) -> None:
     assert said(check(Stack=templated(changes))) == expected
 
@@ -389,6 +493,11 @@ ONE_OF_MANY: Final = {
 }
 """A group in twice as many worlds as are judged."""
 ALLOWS_ALL: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+DENIES_ALL: Final = ALLOWS_ALL | {"Effect": "Deny"}
+TLS: Final = {"Bool": {"aws:SecureTransport": True}}
+OF_ACCOUNT, OF_OTHER = (
+    {"StringEquals": {"aws:PrincipalAccount": one}} for one in ("111122223333", "444455556666")
+)
 ROOT: Final = {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}
 POLICIES_OF_ALL: Final[dict[str, object]] = {
     "as JSON": json.dumps({"Statement": [ALLOWS_ALL]}),
@@ -478,6 +587,23 @@ ENDPOINT: Final[list[Row]] = [
     ("policy that denies an action by a dynamic reference",
      policy_of_ssm(ALLOWS_ALL, BY_REFERENCE | {"Effect": "Deny"}), UNKNOWN),
     ("policy that is not there", of_ssm(PolicyDocument=NO_VALUE), OPEN),
+    *((f"policy with {name}", policy_of_ssm(*statements), expected)
+      for name, expected, *statements in (
+          ("whomever", OPEN, ALLOWS_ALL | {"Principal": {"AWS": "*"}, "Resource": ["*"]}),
+          ("what is needed", OPEN, ALLOWS_ALL | {"Action": [*REGISTRATION.actions]}),
+          ("something else, and what can't be read", UNKNOWN,
+           ALLOWS_ALL | {"Action": "ssm:Get*"}, ALLOWS_ALL | {"Condition": "unreadable"}),
+          ("a Deny of TLS", ENDPOINT_UNREACHABLE, ALLOWS_ALL, DENIES_ALL | {"Condition": TLS}),
+          ("a Deny for another account", OPEN, ALLOWS_ALL, DENIES_ALL | {"Condition": OF_OTHER}),
+          ("a Deny for the account", ENDPOINT_UNREACHABLE, ALLOWS_ALL,
+           DENIES_ALL | {"Condition": OF_ACCOUNT}),
+          ("another account", ENDPOINT_UNREACHABLE, ALLOWS_ALL | {"Condition": OF_OTHER}),
+          ("a Deny for all of another account", UNKNOWN, ALLOWS_ALL,
+           DENIES_ALL | {"Principal": {"AWS": "444455556666"}}),
+          ("a Deny of an instance", UNKNOWN, ALLOWS_ALL,
+           DENIES_ALL | {"Resource": "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"}),
+          ("either", UNKNOWN, either(ALLOWS_ALL, DENIES_ALL)), ("no statement", UNKNOWN, "a"))),
+    ("beside what a loop makes", LOOP, OPEN),
 ]  # fmt: skip
 ADMITS: Final[list[Row]] = [
     ("another port", admits(FromPort=80, ToPort=80), ENDPOINT_UNREACHABLE),
@@ -485,10 +611,25 @@ ADMITS: Final[list[Row]] = [
     ("ports by functions",
      admits(FromPort={"Fn::Sub": "443"}, IpProtocol={"Fn::Sub": "tcp"},
             ToPort={"Fn::Join": ["", ["44", "3"]]}), OPEN),
+    ("ports above", admits(FromPort=444, ToPort=PARAMETER), ENDPOINT_UNREACHABLE),
+    ("ports below", admits(FromPort=PARAMETER, ToPort=80), ENDPOINT_UNREACHABLE),
+    ("no ports", admits(FromPort=None, ToPort=None), UNKNOWN),
+    ("a port with more digits than Python takes", admits(FromPort="4" * 5_000), UNKNOWN),
+    ("a port, perhaps in octal", admits(FromPort="0673", ToPort="0673"), UNKNOWN),
+    ("a protocol with a zero before it", admits(IpProtocol="06"), UNKNOWN),
+    ("a protocol by parameter", admits(IpProtocol=PARAMETER), UNKNOWN),
+    ("the number of UDP", admits(IpProtocol="17"), ENDPOINT_UNREACHABLE),
+    ("ICMP", admits(IpProtocol="icmp", FromPort=-1, ToPort=-1), ENDPOINT_UNREACHABLE),
+    ("every protocol", admits(IpProtocol=-1, FromPort=None, ToPort=None), OPEN),
     ("a range of ports, one of them a text", admits(FromPort=0, ToPort="65535"), OPEN),
     ("a range by parameter", admits(CidrIp=PARAMETER), UNKNOWN),
     ("a range by attribute", {"Custom": custom(), **admits(CidrIp=att("Custom", "Block"))},
      UNKNOWN),
+    ("two halves of the subnet", {"Admits": group(
+        https(CidrIp="10.0.1.0/25"), https(CidrIp="10.0.1.128/25"))}, OPEN),
+    ("another range on a condition", by_rule(ON, CidrIp="10.1.0.0/16"), ENDPOINT_UNREACHABLE),
+    ("the instance's group on a condition",
+     by_rule(ON, CidrIp=None, SourceSecurityGroupId=ref("Group")), UNKNOWN),
     ("IPv6", {"Admits": group(SIX)}, ENDPOINT_UNREACHABLE),
     ("IPv6 in a subnet with IPv6", {"Block": IPV6, "Admits": group(SIX)}, UNKNOWN),
     ("nobody knows whom", admits(CidrIp=None), UNKNOWN),
@@ -603,6 +744,16 @@ ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
     (to_s3(DnsOptions={ONLY_INBOUND: "AllResolvers"}), OPEN),
     (to_s3(DnsOptions={ONLY_INBOUND: "OnlyInboundResolver"}), ENDPOINT_UNREACHABLE),
     (to_s3(DnsOptions=PARAMETER), UNKNOWN),
+    ({"PrivateRoute": route(**TO_NAT), **by_gateway([ref("PublicTable")])}, OPEN),
+    ({"S3": on(by_gateway([ref("PrivateTable")])["S3"], ON)}, UNKNOWN),
+    ({"PrivateAssociation": None, **by_gateway([ref("PrivateTable")])}, ENDPOINT_MISSING),
+    ({**by_gateway([ref("PrivateTable")]), **lets_out([https(CidrIp=BLOCK)])}, EGRESS_CLOSED),
+    ({"PrivateRoute": route(**TO_NAT), **by_gateway([ref("PrivateTable")]),
+      "S3.PolicyDocument": {"Statement": [DENIES_ALL]}}, ENDPOINT_UNREACHABLE),
+    ({**by_gateway([ref("PrivateTable")]), "Other": endpoint("s3", PrivateDnsEnabled=False)}, OPEN),
+    ({**by_gateway([ref("PrivateTable")]), "Other": endpoint(
+        "s3", SecurityGroupIds=[ref("Group")], DnsOptions={ONLY_INBOUND: "AllResolvers"})},
+     ENDPOINT_UNREACHABLE),
 ])  # fmt: skip
 def test_way_to_s3(check: Check, changes: Parts, expected: str) -> None:
     to_bucket = session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)

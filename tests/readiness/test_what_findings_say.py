@@ -178,6 +178,11 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "endpoints without private DNS": (
         isolated(**BOTH | {"Ssm": endpoint("ssm", PrivateDnsEnabled=False)}),),
     "a security group that lets nothing out": (isolated(**BOTH, Group=group(egress=[NOWHERE])),),
+    "groups by a parameter, and endpoints that admit nothing": (isolated(
+        **BOTH, Open=group(), Machine=machine(
+            **MACHINE, SubnetId=ref("Subnet"), SecurityGroupIds=[ref("Given")])),),
+    "a security group that lets out to other subnets": (
+        isolated(**BOTH, Group=group(egress=[https(CidrIp="10.0.9.0/24")])),),
     "an image without the agent": ready(Machine=machine(**MACHINE, ImageId=MINIMAL)),
     "a Session document whose key the role may not use": ready(
         Key=resource("AWS::KMS::Key"), Document=SESSION),

@@ -190,6 +190,12 @@ LATTICE: Final = {"VpcEndpointId": "vpce-r", "VpcEndpointType": "Resource", "Sta
 BY_NAT: Final = default_route(NatGatewayId="nat-1")
 TO_LATTICE: Final = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-r", "State": "active"}
 OF_LATTICE: Final = TO_LATTICE | {"GatewayId": "VpcLattice"}
+DROPPED: Final = {"State": "blackhole", "GatewayId": "igw-2"}
+WITHIN_BY_IPV6: Final = {"DestinationIpv6CidrBlock": "2600:1f18::/56", "GatewayId": "local"}
+TO_DYNAMODB: Final = {"DestinationPrefixListId": "pl-2", "GatewayId": "vpce-dynamodb"}
+BY_DYNAMODB: Final = endpoints(
+    endpoint("dynamodb", VpcEndpointType="Gateway", PrivateDnsEnabled=False, Groups=[])
+)
 NO_NAMES: Final = endpoint("ssm", PrivateDnsEnabled=False)
 BY_ACCOUNT: Final = {"StringEquals": {"aws:PrincipalAccount": [ACCOUNT]}}
 BY_ARN: Final = "aws:PrincipalArn"
@@ -222,6 +228,13 @@ ROUTES: Final = {
         lambda w: [one.update(AvailabilityZone=f"{nodes.REGION}-ham-1a")
                    for one in w.answers["ec2:describe_subnets"]["Subnets"]]),
     "a blackhole": path(CHANNELS, routes(BY_NAT | {"State": "blackhole"})),
+    **{f"a blackhole for {name}": path(told, routes(BY_NAT, DROPPED | {
+           "DestinationCidrBlock": block}))
+       for name, told, block in (
+           ("some addresses", UNKNOWN, "52.0.0.0/8"), ("private addresses", "", "10.1.0.0/16"))},
+    "the prefix list of another service": path("", BY_DYNAMODB, routes(BY_NAT, TO_DYNAMODB)),
+    "the prefix list of another service alone": path(CHANNELS, BY_DYNAMODB, routes(TO_DYNAMODB)),
+    "IPv6 within the VPC alone": path(CHANNELS, routes(WITHIN_BY_IPV6), IPV6_SUBNET),
     "a route in two halves": path("", routes(*HALVES), ADDRESS),
     "a NAT gateway that failed": path(CHANNELS, nat(State="failed")),
     "a NAT gateway that failed, before a transit gateway": path(
