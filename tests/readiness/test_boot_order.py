@@ -175,20 +175,3 @@ def test_policy_of_another_template_is_not_in_the_order(check: Check) -> None:
     elsewhere = {"Resources": {"Policy": policy(ALL, OURS, roles=["role"])}}
 
     assert check(role, elsewhere, network=False).rules == READY
-
-
-def test_a_late_policy_in_one_of_too_many_worlds(check: Check) -> None:
-    """What was found in the worlds that are judged is told."""
-    several = {f"P{one}": policy(allow("s3:Get*"), Condition=f"C{one}") for one in range(8)}
-    several["Machine"] = machine(IamInstanceProfile=ref("Profile"), SubnetId=ref("P"))
-    several["Late"] = policy(OURS, allow(needs.REGISTRATION.actions[0]))
-    tags = [{"Fn::If": [f"C{one}", "sg-1", "sg-2"]} for one in range(8)]
-    several["Machine"]["Properties"]["SecurityGroupIds"] = tags
-    conditions = {f"C{one}": {"Fn::Equals": [ref(f"Q{one}"), "y"]} for one in range(8)}
-    parameters = {name: {"Type": "String"} for name in ("P", *(f"Q{one}" for one in range(8)))}
-
-    found = check(
-        profile_and_role(**several) | {"Conditions": conditions, "Parameters": parameters}
-    )
-
-    assert BOOT_ORDER in found.rules

@@ -28,6 +28,7 @@ SHELLS: Final = {
     "Fn::Select": ('{"Fn::Select":[0,[', "]]}"),
     "Fn::If": ('{"Fn::If":["C",', ',"x"]}'),
     "list": ("[", "]"),
+    "Fn::Base64": ('{"Fn::Base64":', "}"),
     "mapping": ('{"a":', "}"),
 }
 HASH: Final = "0" * 64

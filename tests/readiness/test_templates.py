@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from session_manager_permissions._readiness.templates import Assembly
-from session_manager_permissions._readiness.templates.functions import UNKNOWN, shortest, text
+from session_manager_permissions._readiness.templates.functions import shortest
 from session_manager_permissions._readiness.templates.model import ReturnValue, Template
 
 from .deployments import NO_VALUE
@@ -126,19 +126,6 @@ def test_outputs_of_a_stack_by_its_name(tmp_path: Path, asked: object, found: st
     assembly = Assembly(paths)
 
     assert behind(assembly, assembly.templates[0], {"Fn::GetStackOutput": asked}) == found
-
-
-@pytest.mark.parametrize("function", ["Fn::Join", "Fn::If", "Fn::Base64", "plain"])
-def test_what_is_too_deep_for_python(tmp_path: Path, function: str) -> None:
-    deep: object = "a"
-    for _ in range(100):
-        deep = {function: ["", [deep]]}
-    (template,) = read(tmp_path / "a.json", Outputs={"O": {"Value": deep}}).templates
-
-    found = template.outputs["O"]["Value"]
-
-    assert "too deep to read" in json.dumps(found)
-    assert UNKNOWN in text(found)
 
 
 @pytest.mark.parametrize(("exports", "known"), [(50, "x"), (2_000, None)])

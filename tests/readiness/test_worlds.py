@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import pytest
 
+from session_manager_permissions._needs import CHANNELS
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 from session_manager_permissions._readiness.worlds import MOST, NoSuchDeployment, Worlds
 
@@ -257,6 +258,17 @@ def test_too_many_worlds_of_what_decides(check: Check, body: dict[str, Any]) -> 
     (finding,) = report.findings
     assert "ready" not in report.verdicts
     assert "on the condition 'C0', and on the condition 'C1'" in finding.description
+
+
+def test_a_late_policy_in_one_of_too_many_worlds(check: Check) -> None:
+    """What was found in the worlds that are judged is told."""
+    given = {"IamInstanceProfile": ref("Profile"), "SecurityGroupIds": many(8, "sg-{}".format)}
+    late = policy(CHANNELS_ONLY | {"Sid": CHANNELS.sid}, allow("ssm:UpdateInstanceInformation"))
+    several = on_conditions(8, lambda _: policy(allow("s3:Get*")))
+
+    found = check(profile_and_role(Machine=machine(**given), Late=late, **several))
+
+    assert "boot-order" in found.rules
 
 
 def test_profile_that_an_instance_only_mentions_is_none_of_its_own(check: Check) -> None:
