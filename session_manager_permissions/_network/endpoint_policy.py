@@ -39,8 +39,7 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
         return True
     policy = endpoint.policy if isinstance(endpoint.policy, dict) else {}
     context = EACH_CALL.made_by(caller.principal) if caller.principal else EACH_CALL
-    if endpoint.own_account:
-        context = context.knowing({"aws:PrincipalAccount": endpoint.own_account})
+    context = context.knowing({"aws:PrincipalAccount": endpoint.own_account})
     is_about, resources = partial(_is_about, endpoint, caller.principal), dict(caller.resources)
     requests = (
         Request(action, is_about, context, resources.get(action, UNKNOWN))

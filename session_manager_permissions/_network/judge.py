@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from session_manager_permissions._memory import Memory, Once
 
@@ -19,8 +19,6 @@ from .verdicts import OPEN, Path, PathVerdict, Problem, either, in_words, throug
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
-
-_NOWHERE: Final = Placement(Unknown("where the compute is"))
 
 
 class Judge:
@@ -49,13 +47,12 @@ class Judge:
         The verdict has the problems of the first place that has any, and what decides on any place.
 
         Args:
-            placements: each place that the compute may be in. Without one, the verdict is unknown.
+            placements: each place that the compute may be in; at least one.
             services: the services that it has to reach, out of `ssm`, `ssmmessages`, `kms`, `logs`
                 and `s3`.
         """
         wanted = tuple(services)
-        places = dict.fromkeys(placements) or [_NOWHERE]
-        several = [self.paths(placement, wanted) for placement in places]
+        several = [self.paths(placement, wanted) for placement in dict.fromkeys(placements)]
         closed = [paths for paths in several if any(path.problems for path in paths.values())]
         decides = (name for paths in several for path in paths.values() for name in path.decides)
         return PathVerdict(closed[0] if closed else {}, unknown(*decides).decides)

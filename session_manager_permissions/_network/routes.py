@@ -196,8 +196,6 @@ def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:
             all_of((is_one_of(route.target, (gateway,)), fact))
             for gateway, fact in place.vpc.internet_gateways
         )
-        if isinstance(route.target, Unknown):
-            attached = route.target
         detached = f"{route.name} of {where} is not attached"
         without = f"{where} leads to an internet gateway, which needs a public IPv4 address"
         return through(

@@ -277,6 +277,8 @@ ROUTES: Final[list[Row]] = [
     ("VPC by parameter", {"Private.VpcId": PARAMETER}, UNKNOWN),
     ("VPC without DNS", {"Vpc.EnableDnsSupport": False}, UNKNOWN),
     ("VPC by id", {"Private.VpcId": "vpc-1"}, UNKNOWN),
+    ("NAT gateway in a VPC by parameter", {"Public.VpcId": PARAMETER}, UNKNOWN),
+    ("no table of the subnet", {"PrivateAssociation": None}, NO_NETWORK_PATH),
     ("VPC of a security group", {"Private.VpcId": att("Group", "VpcId")}, OPEN),
     ("VPC of a custom resource", {"Private.VpcId": att("Custom", "VpcId"), "Custom": custom()},
      UNKNOWN),
