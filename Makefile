@@ -53,7 +53,7 @@ WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_pol
   readiness/test_check readiness/test_compute readiness/test_costs readiness/test_fixes \
   readiness/test_hostile_assemblies readiness/test_list_values readiness/test_managed_policies \
   readiness/test_names readiness/test_network readiness/test_policies \
-  readiness/test_rules_of_sessions readiness/test_taint readiness/test_templates \
+  readiness/test_rules_of_sessions readiness/test_taint \
   readiness/test_verdicts readiness/test_what_findings_say readiness/test_worlds)) -k 'not mypy and not pyright'
 
 # mypy takes one core alone, and environments wait for the network: the tests fill the rest.

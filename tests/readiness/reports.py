@@ -84,27 +84,25 @@ def fix_alone(violation: cdk.PolicyViolation) -> str:
     return fix.removesuffix(link).removesuffix("\n")
 
 
-def write(folder: Path, bodies: Body, at: Body | None = None, **names: str) -> list[str]:
-    """Write an assembly, with a stack of each template `at` its `ACCOUNT/REGION`.
+def write(folder: Path, bodies: Body, at: Body | None = None) -> list[str]:
+    """Write an assembly, with a stack of each template `at` its `ACCOUNT/REGION/NAME`.
 
     A template whose name begins with `nested` is a file of a nested stack. The paths are of stacks.
     """
-    for name, body in bodies.items():
-        (folder / f"{name}.template.json").write_text(json.dumps(body))
-    stacks = [name for name in bodies if not name.startswith("nested")]
-    artifacts = {
-        name: {
-            "type": "aws:cloudformation:stack",
-            "environment": f"aws://{(at or {}).get(name, '111122223333/eu-west-1')}",
-            "properties": {
-                "templateFile": f"{name}.template.json",
-                "stackName": names.get(name, name),
-            },
-        }
-        for name in stacks
-    }
+    artifacts = {}
+    for key, body in bodies.items():
+        file = f"{key}.template.json"
+        (folder / file).write_text(json.dumps(body))
+        if not key.startswith("nested"):
+            where = (at or {}).get(key, "111122223333/eu-west-1")
+            account, region, name = f"{where}/{key}".split("/")[:3]
+            artifacts[key] = {
+                "type": "aws:cloudformation:stack",
+                "environment": f"aws://{account}/{region}",
+                "properties": {"templateFile": file, "stackName": name},
+            }
     (folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
-    return [str(folder / f"{name}.template.json") for name in stacks]
+    return [str(folder / f"{key}.template.json") for key in artifacts]
 
 
 class Check:
@@ -133,9 +131,9 @@ class Check:
 
         The stack `a` is called `name`.
         """
-        accounts = {"a": f"{a}/{region}", "b": f"{b}/{region}"}
-        given = dict(zip(accounts, bodies, strict=False)) | named
-        paths = write(self._folder, given, accounts | (at or {}), a=name)
+        stacks = {"a": f"{a}/{region}/{name}", "b": f"{b}/{region}"}
+        given = dict(zip(stacks, bodies, strict=False)) | named
+        paths = write(self._folder, given, stacks | (at or {}))
         return Report(paths, strict=strict, network=network)
 
 

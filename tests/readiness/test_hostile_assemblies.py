@@ -103,6 +103,16 @@ def test_stacks_that_are_nested_in_a_line(tmp_path: Path, length: int, found: Fo
     assert Report([path], strict=False).rules == found
 
 
+@pytest.mark.parametrize(("of_a", "of_b"), [("a", "a"), ("b", "a"), ("b", "../{}/b")])
+def test_stacks_that_are_nested_in_themselves(tmp_path: Path, of_a: str, of_b: str) -> None:
+    body = {"Resources": {"Nested": nested(of_b.format(tmp_path.name))}}
+    (tmp_path / "b.template.json").write_text(json.dumps(body))
+
+    report = raw(tmp_path, profile_and_role(NAMED | inline(ALL), Nested=nested(of_a)))
+
+    assert report.rules == UNKNOWN
+
+
 def test_stacks_that_are_nested_twice_over_and_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,11 +22,13 @@ from session_manager_permissions import (
     _limits,
     _readiness,
 )
+from session_manager_permissions._readiness.templates.functions import shortest
 from tests.builders import permit, public_vpc
 from tests.conftest import ROOT, TEMPLATES, MakeApp, run_python
 from tests.places import KEY_ID, OTHER_ACCOUNT, key_arn
 from tests.roles import EC2, owned_role
 
+from .deployments import NO_VALUE
 from .faults import (
     ISOLATED,
     PUBLIC,
@@ -291,6 +293,20 @@ def length(*statements: Statement) -> int:
 def padding(characters: int) -> Statement:
     """A statement with which alone a document has this many characters."""
     return deny("s3:*", on=f"{BUCKET}{'x' * (characters - length(deny('s3:*', on=BUCKET)))}")
+
+
+@pytest.mark.parametrize(("value", "length"), [
+    ({"Statement": []}, len('{"Statement":[]}')),
+    ({"Sid": "with  space\n"}, len('{"Sid":"withspace\\n"}')),
+    ({"Resource": {"Ref": "Bucket"}}, len('{"Resource":""}')),
+    ({"Resource": {"Fn::Sub": "${Bucket}/*"}}, len('{"Resource":"/*"}')),
+    ([{"Fn::If": ["C", {"Sid": "a"}, NO_VALUE]}, 1], len("[1]")),
+    ([{"Fn::If": ["C", {"Sid": "a"}, {"Fn::If": ["D", "b", ["c"]]}]}], len('["b"]')),
+    ([{"Fn::If": []}], len('[""]')),
+    ("é", len('"é"')),
+])  # fmt: skip
+def test_the_least_length_of_a_document(value: object, length: int) -> None:
+    assert shortest(value) == length
 
 
 TOO_LONG: Final = frozenset({"managed-policy-too-long"})

@@ -388,6 +388,63 @@ def test_policy_on_a_role_that_cloudformation_names(
     assert check(denies | names, name="Stack").rules == of_denial
 
 
+NAME_OF_A: Final = {"StackName": "a", "OutputName": "Name"}
+NAME_OF_B: Final = {"StackName": "b", "OutputName": "Name"}
+
+
+@pytest.mark.parametrize(("asked", "found"), [
+    (NAME_OF_A, "of_a"),
+    (NAME_OF_A | {"Region": ref("AWS::Region")}, "of_a"),
+    (NAME_OF_A | {"Region": "eu-west-1"}, "of_a"),
+    (NAME_OF_A | {"Region": "eu-west-2"}, "of_the_other_region"),
+    (NAME_OF_A | {"Region": "us-east-1"}, None),
+    (NAME_OF_A | {"Region": ref("Where")}, None),
+    (NAME_OF_A | {"OutputName": "Nothing"}, None),
+    (NAME_OF_A | {"StackName": ref("Name")}, None),
+    (NAME_OF_B, None),
+    (NAME_OF_B | {"RoleArn": "arn:"}, "of_the_other_account"),
+    ({"StackName": "twice", "OutputName": "Name"}, None),
+    ({"OutputName": "Name"}, None),
+    ([], None),
+])  # fmt: skip
+def test_outputs_of_a_stack_by_its_name(check: Check, asked: object, found: str | None) -> None:
+    stacks = {
+        "of_a": "1/eu-west-1/a",
+        "of_the_other_region": "1/eu-west-2/a",
+        "of_the_other_account": "2/eu-west-1/b",
+        "twice": "1/eu-west-1/twice",
+        "twice_again": "1/eu-west-1/twice",
+    }
+    bodies: Body = {key: {"Outputs": {"Name": {"Value": key}}} for key in stacks}
+    bodies["here"] = behind([{"Fn::GetStackOutput": asked}], {"RoleName": found or "none"})
+
+    report = check(**bodies, at=stacks | {"here": "1/eu-west-1"})
+
+    assert report.rules == (READY if found else UNKNOWN)
+
+
+def exported(value: object, name: object) -> Body:
+    return {"Value": value, "Export": {"Name": name}}
+
+
+def test_exports_are_those_of_the_account_and_region(check: Check) -> None:
+    exports = {"Outputs": {"O": exported("role", "shared")}}
+    where = {"One": "1/eu-west-1", "Two": "1/eu-west-2", "Here": "1/eu-west-1"}
+    here = behind([{"Fn::ImportValue": "shared"}], ROLE)
+
+    assert check(One=exports, Two=exports, Here=here, at=where).rules == READY
+
+
+@pytest.mark.parametrize(("exports", "found"), [(50, READY), (2_000, UNKNOWN)])
+def test_exports_in_a_line(check: Check, exports: int, found: Found) -> None:
+    outputs = {
+        f"O{number}": exported({"Fn::ImportValue": f"o{number + 1}"}, f"o{number}")
+        for number in range(exports)
+    } | {"Last": exported("role", f"o{exports}")}
+
+    assert check(behind([{"Fn::ImportValue": "o0"}], ROLE) | {"Outputs": outputs}).rules == found
+
+
 OF_REGION = {"Fn::Sub": "web-${AWS::Region}"}
 GIVEN = {
     READY: (
