@@ -80,7 +80,6 @@ def bare(**properties: object) -> Parts:
 
 EC2: Final = may_assume("ec2.amazonaws.com")
 RDS: Final = may_assume("rds.amazonaws.com")
-LATER: Final = json.loads((DATA / "later.json").read_text())
 COMPUTE: Final = {"Instance": on(compute(), ON)}
 
 
@@ -203,6 +202,7 @@ def document(content: object, kind: object = "Session") -> Parts:
 
 
 ATTACHES: Final = "AWS-AttachIAMToInstance"
+MAKES_HOSTS: Final = "https://example.com/default-host-management.yaml"
 RUNBOOK: Final = {"Fn::Sub": f"arn:aws:ssm:${{AWS::Region}}::automation-definition/{ATTACHES}"}
 SETTING_ARN: Final = {"Fn::Sub": f"arn:aws:ssm:${{AWS::Region}}:1:servicesetting{SETTING}"}
 ASSOCIATE: Final = "arn:aws:scheduler:::aws-sdk:ec2:associateIamInstanceProfile"
@@ -240,6 +240,16 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("administrator", {"Other": associating(ManagedPolicyArns=[ADMINISTRATOR])}),
     ("role that may give one of Quick Setup's", {"Other": associating(
         ManagedPolicyArns=[f"{AWS}AWSQuickSetupManagedInstanceProfileExecutionPolicy"])}),
+    ("role on another condition that may give one", {"Other": on(ASSOCIATES, "Other")}),
+    ("stack of Default Host Management by its name",
+     {"DHMC": resource(STACK, TemplateURL="https://example.com/t.yaml")}),
+    ("stack of Default Host Management by its URL",
+     {"Other": resource(STACK, TemplateURL=MAKES_HOSTS)}),
+    ("conformance pack that attaches one", {"Other": resource(
+        "AWS::Config::ConformancePack", TemplateBody=f"TargetId: {ATTACHES}")}),
+    ("function of SAM that may give one", {"Other": resource(
+        "AWS::Serverless::Function", Policies=[
+            {"Statement": [may("Allow", "ec2:AssociateIamInstanceProfile")]}])}),
     ("role whose policy can't be read", {"Other": associating(Policies=[
         {"PolicyName": "p", "PolicyDocument": PARAMETER}])}),
     ("role with the policy of a name that allows it", by_name("ec2:*")),
@@ -261,6 +271,8 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
 ]  # fmt: skip
 GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("nothing", {}),
+    ("stack that is not read",
+     {"Other": resource(STACK, TemplateURL="https://example.com/vpc.yaml")}),
     ("custom resource with something else", custom("Nat")),
     ("another stack set", {"Other": resource(STACK_SET, TemplateBody="AWS::SNS::Topic")}),
     ("another association", {"Other": running("AWS-RunPatchBaseline")}),
@@ -316,8 +328,151 @@ LACKING: Final = frozenset({"agent-missing"})
 OVERRIDES: Final = {"Ec2Configuration": [{"ImageIdOverride": "ami-1"}]}
 OF_TWO: Final = {"Ec2Configuration": [{"ImageIdOverride": "ami-1"}, {"ImageType": "ECS_AL2023"}]}
 CONFIGURED: Final = ('echo \'{"Ssm": {"Endpoint": "a"}}\' > /etc/amazon/ssm/amazon-ssm-agent.json',)
+BUILDER: Final = "AWS::ImageBuilder::"
+
+
+def built(command: str = "yum update -y", **agent: object) -> Parts:
+    """An image by EC2 Image Builder, whose component runs this, and the instance of it."""
+    step = "  - action: ExecuteBash\n    inputs:\n      commands:\n"
+    data = f"phases:\n- name: build\n  steps:\n{step}      - {command}\n"
+    more = {"AdditionalInstanceConfiguration": {"SystemsManagerAgent": agent}}
+    components = [{"ComponentArn": ref("Component")}]
+    return launched(ImageId=att("Image", "ImageId")) | {
+        "Component": resource(f"{BUILDER}Component", Platform="Linux", Data=data),
+        "Recipe": resource(f"{BUILDER}ImageRecipe", Components=components, **more),
+        "Image": resource(f"{BUILDER}Image", ImageRecipeArn=ref("Recipe")),
+    }
+
+
+def manifest(*texts: object) -> Parts:
+    """A manifest of Kubernetes, made of these texts."""
+    written = {"Fn::Join": ["", [*texts]]}
+    return {"Manifest": resource("Custom::AWSCDK-EKS-KubernetesResource", Manifest=written)}
+
+
+def node_class(key: str, value: object) -> Parts:
+    """What Karpenter launches nodes by."""
+    return manifest(f'[{{"kind":"EC2NodeClass","spec":{{"{key}":"', value, '"}}]')
+
+
+def function(value: object) -> Parts:
+    return {"Function": resource("AWS::Lambda::Function", Environment={"Variables": {"P": value}})}
+
+
+def other(kind: str, **properties: object) -> Parts:
+    return {"Other": resource(kind, **properties)}
+
+
+def commanding(*commands: str) -> Parts:
+    steps = [{"action": "aws:runShellScript", "inputs": {"runCommand": [*commands, "true"]}}]
+    return {"Other": document({"schemaVersion": "2.2", "mainSteps": steps}, "Command")}
+
+
+def associated(command: str) -> Parts:
+    """An association that runs a command."""
+    given = {"Name": "AWS-RunShellScript", "Parameters": {"commands": [command]}}
+    return other("AWS::SSM::Association", **given)
+
+
+def scripted(command: str) -> Parts:
+    return launched(UserData={"Fn::Base64": {"Fn::Sub": f"#!/bin/bash\n{command}\n"}})
+
+
+TO_TEMPLATE: Final = {
+    "Region": "eu-west-1",
+    "LaunchTemplateConfigurations": [{"LaunchTemplateId": ref("Template")}],
+}
+DISTRIBUTED: Final = {
+    "Distribution": resource(f"{BUILDER}DistributionConfiguration", Distributions=[TO_TEMPLATE]),
+    "Pipeline": resource(f"{BUILDER}ImagePipeline", ImageRecipeArn=ref("Recipe"),
+                         DistributionConfigurationArn=ref("Distribution")),
+    "Template": template(ImageId="ami-1"),
+}  # fmt: skip
+CALLED: Final = {"Profile": resource(
+    "AWS::IAM::InstanceProfile", InstanceProfileName="nodes", Roles=[ref("Role")])}  # fmt: skip
+MANIFEST_URL: Final = (
+    "https://s3.{Region}.amazonaws.com/amazon-ssm-{Region}/ssm-agent-manifest.json"
+)
+PLUG_IN: Final = {"agentName": "amazon-ssm-agent", "source": MANIFEST_URL}
+UPDATES: Final = {"schemaVersion": "1.2", "runtimeConfig": {
+    "aws:updateSsmAgent": {"properties": [PLUG_IN]}}}  # fmt: skip
+STOPPING: Final = {"MaintenanceWindowRunCommandParameters": {
+    "Parameters": {"commands": ["Stop-Service AmazonSSMAgent"]}}}  # fmt: skip
+LAUNCHES: Final = '{"action": "aws:runInstances", "IamInstanceProfileName": "'
+RUNS_INSTANCES: Final = {"Fn::Join": ["", [LAUNCHES, ref("Profile"), '"}']]}
+SAYS: Final = '{"schemaVersion": "2.2", "description": "Is amazon-ssm-agent there?"}'
+STOPS: Final = '{"mainSteps": [{"inputs": {"runCommand": ["systemctl stop amazon-ssm-agent"]}}]}'
+ANY_PROFILE: Final = "arn:${AWS::Partition}:iam::${AWS::AccountId}:instance-profile/${Profile}"
+EITHER_PROFILE: Final = launched(
+    IamInstanceProfile=either(ref("Other"), ref("Profile"), "C0"),
+    SecurityGroupIds=[either(f"sg-1{one}", f"sg-2{one}", f"C{one}") for one in range(1, 8)],
+)
+LATER: Final[list[tuple[str, Parts, Found]]] = [
+    ("image whose build uninstalls the agent", built(UninstallAfterBuild=True), UNKNOWN),
+    ("image whose build may uninstall the agent", built(UninstallAfterBuild=PARAMETER), UNKNOWN),
+    ("image whose build keeps the agent", built(UninstallAfterBuild="false"), READY),
+    ("image with a component that removes the agent",
+     built("yum remove -y amazon-ssm-agent"), UNKNOWN),
+    ("image with a component that installs the agent",
+     built("yum install -y amazon-ssm-agent"), READY),
+    ("another image than the one without the agent",
+     built(UninstallAfterBuild=True) | launched(ImageId="ami-1"), READY),
+    ("launch template that gets an image without the agent",
+     built(UninstallAfterBuild=True) | DISTRIBUTED | launched(LaunchTemplate=by_id("$Latest")),
+     UNKNOWN),
+    ("manifest with the profile", node_class("instanceProfile", ref("Profile")), UNKNOWN),
+    ("manifest with the role, for which Karpenter makes a profile",
+     node_class("role", ref("Role")), UNKNOWN),
+    ("manifest with the name of the profile",
+     CALLED | node_class("instanceProfile", "nodes"), UNKNOWN),
+    ("manifest with another name", CALLED | node_class("instanceProfile", "other"), READY),
+    ("manifest that lets the role join a cluster", manifest(
+        '[{"kind":"ConfigMap","data":{"rolearn":"', att("Role", "Arn"), '"}}]'), READY),
+    ("function with the profile", function(att("Profile", "Arn")), UNKNOWN),
+    ("function with the role", function(att("Role", "Arn")), READY),
+    ("function that is made after the profile",
+     {"Function": function("p")["Function"] | {"DependsOn": "Profile"}}, READY),
+    ("function that describes and tags itself by the profile", other(
+        "AWS::Lambda::Function", Description={"Fn::Sub": "of ${Profile}"},
+        Tags=[{"Key": "of", "Value": ref("Profile")}]), READY),
+    ("custom resource with the profile", other("Custom::Launch", Of={"Fn::Sub": "${Profile.Arn}"}),
+     UNKNOWN),
+    ("association that stops the agent", associated("systemctl stop amazon-ssm-agent"), UNKNOWN),
+    ("association that restarts the agent", associated("systemctl restart amazon-ssm-agent"),
+     READY),
+    ("association that says that it updates the agent", other(
+        "AWS::SSM::Association", Name="AWS-UpdateSSMAgent",
+        AssociationName="amazon-ssm-agent-is-new"), READY),
+    ("document that removes the agent", commanding("yum remove -y amazon-ssm-agent"), UNKNOWN),
+    ("document about something else", commanding("yum remove -y httpd"), READY),
+    ("document that updates the agent by the plug-in", {"Other": document(UPDATES)}, READY),
+    ("document that says that it is about the agent", other(
+        "AWS::SSM::Document", Content=SAYS, Tags=[{"Key": "of", "Value": "amazon-ssm-agent"}]),
+     READY),
+    ("document that says in one line that it stops the agent", {"Other": document(STOPS)}, UNKNOWN),
+    ("maintenance window that stops the agent", other(
+        WINDOW, TaskType="RUN_COMMAND", TaskArn="AWS-RunPowerShellScript",
+        TaskInvocationParameters=STOPPING), UNKNOWN),
+    ("script that launches instances under the profile",
+     scripted("aws ec2 run-instances --iam-instance-profile Name=${Profile}"), UNKNOWN),
+    ("script that names the profile", scripted("echo ${Profile}"), READY),
+    ("script about other profiles", scripted("aws iam list-instance-profiles"), READY),
+    ("runbook that launches instances under the profile",
+     {"Other": document(RUNS_INSTANCES, "Automation")}, UNKNOWN),
+    ("launch template with the ARN of the profile",
+     bare(LaunchTemplate=by_id("$Latest")) | {
+         "Template": template(IamInstanceProfile={"Arn": {"Fn::Sub": ANY_PROFILE}})}, READY),
+    ("rule that waits for changes of the profile", other("AWS::Events::Rule", EventPattern={
+        "detail": {"requestParameters": {"instanceProfileName": [ref("Profile")]}}}), READY),
+    ("rule that gives its target the profile", other(
+        "AWS::Events::Rule", Targets=[{"Id": "a", "Arn": "a", "Input": ref("Profile")}]), UNKNOWN),
+    ("profile that only worlds beyond the bound have, beside one that is not ready",
+     EITHER_PROFILE | {"Lacking": BARE["Role"], "Other": resource(
+         "AWS::IAM::InstanceProfile", Roles=[ref("Lacking")])}, NEITHER | UNKNOWN),
+]  # fmt: skip
 IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("ready", {}, READY),
+    *((name, launched() | parts, found) for name, parts, found in LATER),
     *[(f"no profile, {name}", bare() | parts, UNKNOWN) for name, parts in GIVES_A_PROFILE],
     *[(f"no profile, {name}", bare() | parts, BARE_COMPUTE) for name, parts in GIVES_NONE],
     ("profile, role that may give one", {"Other": ASSOCIATES}, READY),
@@ -442,13 +597,6 @@ def test_identity(check: Check, changes: Parts, expected: Found) -> None:
 
     assert report.rules == expected
     assert report.violations.count("cannot-be-known") <= 1
-
-
-@pytest.mark.parametrize(("own", "parts", "expected"), rows(LATER))
-def test_what_the_app_does_to_instances_later(
-    check: Check, own: Parts, parts: Parts, expected: list[str]
-) -> None:
-    assert check(with_role(**launched(**own), **parts)).rules == {*expected}
 
 
 @pytest.mark.parametrize(
