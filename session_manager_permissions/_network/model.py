@@ -149,8 +149,8 @@ class Vpc(NamedTuple):
     """Each with whether it is attached."""
     answers: tuple[tuple[Reference, Route], ...] = ()
     """The routes of what comes in by an internet gateway, where they lead out of the way."""
-    main_table: Reference | None = None
-    """Its main route table; None where that has local routes alone."""
+    main_table: Reference = None
+    """Its main route table."""
     default_group: Hashable = None
 
 

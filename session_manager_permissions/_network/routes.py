@@ -61,8 +61,6 @@ def _out_of(place: Place, reference: Reference, address: Fact, seen: frozenset[H
 def _table(place: Place, subnet: Subnet) -> RouteTable | Unknown:
     """Return the route table of a subnet."""
     reference = place.vpc.main_table if subnet.table is None else subnet.table
-    if reference is None:
-        return RouteTable("main")
     return place.network.tables.get(reference) or Unknown(missing(reference, "route table"))
 
 
