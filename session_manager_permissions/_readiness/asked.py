@@ -110,17 +110,17 @@ class PolicyReader:
             of_role: the template of their role, or one that is deployed to the role's account.
             asked: what is called.
         """
-        value = partial(self._assembly.value, template)
         account = marked(of_role.value({"Ref": "AWS::AccountId"}))
         known = known_of(asked.actions, account)
         among = tuple(("kms:resourcealiases", one) for one in self._aliases(asked.on))
-        context = known._replace(read=lambda written: marked(value(written)), among=among)
+        context = known._replace(read=lambda written: marked(template.value(written)), among=among)
         if asked.encryption:
             context = context.knowing({_needs.ENCRYPTION_KEY: asked.encryption})
         elif asked.encryption is not None:
             context = context._replace(lacks=context.lacks | {_needs.ENCRYPTION_KEY})
         if self._is_one_environment(template):
-            return context.knowing({_needs.REGION_KEY: marked(value({"Ref": "AWS::Region"}))})
+            region = marked(template.value({"Ref": "AWS::Region"}))
+            return context.knowing({_needs.REGION_KEY: region})
         return context
 
     def _aliases(self, key: Value | None) -> list[str]:
@@ -153,7 +153,7 @@ class PolicyReader:
         for one in found:
             covered: bool | None = None
             if one.written_resource is not None:
-                values = [self._assembly.value(template, on) for on in listed(one.written_resource)]
+                values = [template.value(on) for on in listed(one.written_resource)]
                 covered = any_matches([*map(asked.is_on, values)], negated=one.not_resources)
             if covered is not False:
                 resources = ("*",) if covered else (UNKNOWN,)
@@ -167,9 +167,8 @@ class PolicyReader:
         """
         is_on_some = statement.allows and statement.resources != ("*",)
         if is_on_some and not statement.not_resources and self._is_one_environment(template):
-            value = partial(self._assembly.value, template)
-            instance = Asked(_needs.REGISTRATION.actions, value({"Fn::Sub": _INSTANCE}))
-            if any(instance.is_on(value(on)) for on in listed(statement.written_resource)):
+            instance = Asked(_needs.REGISTRATION.actions, template.value({"Fn::Sub": _INSTANCE}))
+            if any(instance.is_on(template.value(on)) for on in listed(statement.written_resource)):
                 instances = _needs.REGISTRATION_RESOURCES[0]
                 return statement._replace(resources=(*statement.resources, instances))
         return statement

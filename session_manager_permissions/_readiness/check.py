@@ -284,9 +284,9 @@ class _Checking:
 
     def _given(self, resource: Resource) -> set[Resource]:
         """Return what a resource and its launch templates refer to in any world."""
-        given = {*self._parts.given_to(resource.template, resource.written)}
+        given = {*self._parts.given_to(resource, resource.written)}
         for one in [one for one in given if one.type == TEMPLATE]:
-            given.update(self._parts.given_to(one.template, one.written))
+            given.update(self._parts.given_to(one, one.written))
         return given
 
     def _of_launcher(self, resource: Resource) -> list[Finding]:

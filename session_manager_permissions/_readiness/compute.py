@@ -186,7 +186,7 @@ class Launchers:
 
     def _has_profile(self, resource: Resource, value: object) -> bool:
         """Whether a value of a resource, as the template has it, names a profile in any world."""
-        given = self._parts.given_to(resource.template, value)
+        given = self._parts.given_to(resource, value)
         is_named = _NAMES_A_PROFILE.search(str(value))  # which is faster than JSON
         return bool(is_named) or any(one.type == PROFILE_TYPE for one in given)
 
@@ -237,7 +237,7 @@ class Launchers:
         """Map what code is given to the code, with whether the code makes profiles for roles."""
         found = defaultdict[object, list[tuple[Resource, bool]]](list)
         for one in (*self._parts.of_types(_RUN_CODE), *self._parts.custom):
-            named: set[object] = {*self._parts.given_to(one.template, one.acting)}
+            named: set[object] = {*self._parts.given_to(one, one.acting)}
             text = json.dumps(one.acting).replace(r"\"", '"')
             is_of_nodes = _NODE_CLASS in text
             if is_of_nodes or _NAMES_A_PROFILE.search(text):
@@ -255,7 +255,7 @@ class Launchers:
             is_text = intrinsic(value)[0] in {"Fn::Join", "Fn::Sub"}
             is_about_one = is_text and _NAMES_A_PROFILE.search(json.dumps(value))
             if is_about_one and not self._is_profile(resource, value):
-                yield from self._parts.given_to(resource.template, value)
+                yield from self._parts.given_to(resource, value)
 
     # What launches -------------------------------------------------------------------------------
 
@@ -359,7 +359,7 @@ class Launchers:
             if "Overrides" in mapping(specified):
                 unknown = self._reader.unknown(resource, "its launch templates")
                 base = unknown._replace(uses=base.uses)
-        refer = partial(self._parts.references, resource.template)
+        refer = partial(self._parts.references, resource)
         subnets = refer([data.get(name) for name in service.subnets], SUBNET)
         for names, image in product(service.groups, _images(resource, data, base)):
             groups = refer([data.get(name) for name in names], GROUP) or base.groups
@@ -378,7 +378,7 @@ class Launchers:
 
     def _has_no_instances(self, resource: Resource, type_: object) -> bool:
         """Whether a compute environment is one of Fargate. The world decides on a parameter."""
-        match self._parts.assembly.value(resource.template, type_ or ""):
+        match resource.template.value(type_ or ""):
             case (str(known), *_):
                 return known.startswith("FARGATE")
             case (Unresolved() as open_,):
@@ -400,11 +400,11 @@ class Launchers:
                 if is_set is not False:
                     options[name if is_set else UNKNOWN] = setting.get("Value")
         profile = options.get("IamInstanceProfile")
-        subnets = self._parts.split(resource.template, options.get("Subnets", ""), SUBNET)
+        subnets = self._parts.split(resource, options.get("Subnets", ""), SUBNET)
         if profile is None or not subnets or UNKNOWN in options:
             yield self._opaque(resource, _ELASTIC_BEANSTALK, profile)
             return
-        groups = self._parts.split(resource.template, options.get("SecurityGroups", ""), GROUP)
+        groups = self._parts.split(resource, options.get("SecurityGroups", ""), GROUP)
         given = options.get("AssociatePublicIpAddress")
         public = self._parts.fact(resource, given, "public address", default=False)
         launch = Launch(

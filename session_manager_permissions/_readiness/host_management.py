@@ -143,7 +143,7 @@ class HostManagement:
         written = found.properties.get(_RUNS[found.type][1])
         known = self._parts.text(found, written)
         is_open = known == UNKNOWN and isinstance(mapping(written).get("Ref"), str)
-        is_open = is_open and self._parts.behind(found.template, written) is None
+        is_open = is_open and self._parts.behind(found, written) is None
         return is_open or _ATTACHES.search(f"{known} {shown(written)}") is not None
 
     def stops_agent(self, resource: Resource) -> str:

@@ -101,7 +101,7 @@ class LaunchReader:
             return self.unknown(resource, decider(written, "launch template"))
         launch = self.read(found, found.properties.get("LaunchTemplateData"))
         given = spec.get("Version")
-        version = self.parts.assembly.value(resource.template, given)
+        version = resource.template.value(given)
         if version not in ((ReturnValue(found, "LatestVersionNumber"),), ("$Latest",)):
             maybe = launch.profile if isinstance(launch.profile, Written) else None
             unknown = self.unknown(found, _version(found, given, version))
@@ -167,7 +167,7 @@ class LaunchReader:
             given = Unknown(f"what gives {origin.logical_id!r} a public IPv4 address")
         if "NetworkInterfaceId" in data:
             value = data["NetworkInterfaceId"]
-            made = parts.behind(origin.template, value)
+            made = parts.behind(origin, value)
             if not isinstance(made, Resource) or made.type != "AWS::EC2::NetworkInterface":
                 doubt = Unknown(decider(value, "network interface"))
                 return launch._replace(subnets=(doubt,), groups=(doubt,), public_address=doubt)
@@ -186,7 +186,7 @@ class LaunchReader:
     def _placed(self, launch: Launch, owner: Resource, data: dict[str, Any]) -> Launch:
         """Return a launch with what an instance or a network interface says of its place."""
         groups = (
-            self.parts.reference(owner.template, mapping(entry).get("GroupId", value), GROUP)
+            self.parts.reference(owner, mapping(entry).get("GroupId", value), GROUP)
             for name in _GROUPS
             for entry, value in mappings(data.get(name))
         )
@@ -199,10 +199,10 @@ class LaunchReader:
 
     def subnets(self, origin: Resource, written: object) -> tuple[Reference, ...]:
         """The subnets that a property names, of which an entry may have several with commas."""
-        found = self.parts.references(origin.template, written, SUBNET)
+        found = self.parts.references(origin, written, SUBNET)
         if not any(isinstance(one, Unknown) for one in found):
             return found
-        several = (self.parts.split(origin.template, entry, SUBNET) for entry in listed(written))
+        several = (self.parts.split(origin, entry, SUBNET) for entry in listed(written))
         return tuple(one for each in several for one in each)
 
     def _profile(self, origin: Resource, data: dict[str, Any]) -> Written | None:
@@ -218,7 +218,7 @@ class LaunchReader:
     def _address(self, origin: Resource, data: dict[str, Any]) -> IPv4Network | None:
         """The private IPv4 address that is written, if it is known."""
         written = data.get("PrivateIpAddress")
-        found = written and self.parts.cidr(origin.template, written)
+        found = written and self.parts.cidr(origin, written)
         return found if isinstance(found, IPv4Network) else None
 
     def _public(self, origin: Resource, data: dict[str, Any]) -> Fact | None:
@@ -272,7 +272,7 @@ class LaunchReader:
         """The instance or the network interface that gets an Elastic IP address."""
         properties = resource.properties
         value = properties.get("InstanceId") or properties.get("NetworkInterfaceId")
-        return self.parts.behind(resource.template, value)
+        return self.parts.behind(resource, value)
 
     def may_have_more_interfaces(self, resource: Resource) -> bool:
         """Whether a network interface may be attached to an instance by a resource of its own."""

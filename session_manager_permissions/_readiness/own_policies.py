@@ -102,7 +102,7 @@ class OwnPolicies:
         for one in self._parts.by_type["AWS::S3::BucketPolicy"]:
             if not one.exists:
                 continue
-            bucket = self._parts.reference(one.template, one.properties.get("Bucket"), _BUCKET)
+            bucket = self._parts.reference(one, one.properties.get("Bucket"), _BUCKET)
             is_its = None if isinstance(bucket, Unknown) else bucket in {resource, name}
             if is_its is not False:
                 yield one, one.properties.get("PolicyDocument"), is_its is True
@@ -119,7 +119,7 @@ class OwnPolicies:
 
     def _of_aws(self, owner: Resource, written: object, role: Role) -> Iterator[_Meant]:
         found = self._roles.role_of(owner.template, written)
-        value = partial(self._parts.assembly.value, owner.template)
+        value = owner.template.value
         known, account = marked(value(written)), marked(value({"Ref": "AWS::AccountId"}))
         of = re.match("arn::iam::([^:]*):", known)
         named = of[1] if of else known if known.isdecimal() else account

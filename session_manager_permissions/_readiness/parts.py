@@ -148,32 +148,23 @@ class Parts:
         found: dict[Resource, list[Resource]] = {}
         for resource in reversed(resources):
             # In a world, it may refer to resources of other stacks as well.
-            given = self.given_to(resource.template, resource.written)
+            given = self.given_to(resource, resource.written)
             for mentioned in dict.fromkeys((*resource.mentions, *given)):
                 found.setdefault(mentioned, []).append(resource)
         return found
 
-    def given_to(self, template: Template, written: object) -> Iterator[Resource]:
-        """Yield the resources that a part of a template refers to in a world."""
+    def given_to(self, resource: Resource, written: object) -> Iterator[Resource]:
+        """Yield the resources that a part of a resource refers to in a world."""
         for value in mappings_in(written):
             if intrinsic(value)[0]:
-                for found in self.assembly.possible(template, value):
+                for found in self.assembly.possible(resource.template, value):
                     yield from (one.resource for one in found if isinstance(one, ReturnValue))
 
-    def reference(self, template: Template, value: object, to: PartKind) -> Reference:
-        """The resource or the id that a value in a template refers to."""
-        found = self.behind(template, value)
+    def reference(self, resource: Resource, value: object, to: PartKind) -> Reference:
+        """The part or the id that a value of a resource refers to."""
+        found = self.behind(resource, value)
         if found is None:
-            return Unknown(decider(value, to.noun, template))
-        return self._referred(found, to)
-
-    def split(self, template: Template, written: object, to: PartKind) -> tuple[Reference, ...]:
-        """What each entry refers to of a list that is written as a text with commas."""
-        several = listed(deployed({"Fn::Split": [",", written]}, template))
-        named = [one for one in several if self.assembly.value(template, one)]
-        return self.references(template, named, to)
-
-    def _referred(self, found: Resource | str, to: PartKind) -> Reference:
+            return Unknown(decider(value, to.noun, resource.template))
         if isinstance(found, Resource):
             is_one = found.type in to.types
             return found if is_one else Unknown(f"the {to.noun} {found.logical_id!r}")
@@ -181,15 +172,20 @@ class Parts:
             return Unknown(f"whether this app makes the {to.noun} {found!r}")
         return found
 
-    def references(self, template: Template, value: object, to: PartKind) -> tuple[Reference, ...]:
+    def split(self, resource: Resource, written: object, to: PartKind) -> tuple[Reference, ...]:
+        """What each entry refers to of a list that is written as a text with commas."""
+        several = listed(deployed({"Fn::Split": [",", written]}, resource.template))
+        return self.references(resource, [*filter(resource.template.value, several)], to)
+
+    def references(self, resource: Resource, value: object, to: PartKind) -> tuple[Reference, ...]:
         """What each entry of a list refers to."""
-        return tuple(self.reference(template, entry, to) for entry in listed(value))
+        return tuple(self.reference(resource, entry, to) for entry in listed(value))
 
     def possible(self, resource: Resource, by: str, to: PartKind) -> dict[Reference, bool]:
         """What a property of a resource refers to in any world, each with whether in each world."""
 
         def refers() -> tuple[Reference, ...]:
-            return self.references(resource.template, resource.properties.get(by), to)
+            return self.references(resource, resource.properties.get(by), to)
 
         worlds, too_many = self.worlds.each(refers)
         if too_many:
@@ -197,16 +193,16 @@ class Parts:
         several = [world.judged for world in worlds]
         return {one: all(one in others for others in several) for those in several for one in those}
 
-    def behind(self, template: Template, value: object) -> Resource | str | None:
-        """The resource or the text behind a value, None where it is not known."""
-        return _known(self.assembly.value(template, value))
+    def behind(self, resource: Resource, value: object) -> Resource | str | None:
+        """The resource or the text behind a value of a resource; None where it is not known."""
+        return _known(resource.template.value(value))
 
     def in_each_world(self, resource: Resource, written: object) -> Iterator[Resource | str]:
         """Yield what the entries of a list refer to, of those that are known and never differ.
 
         Unlike the others, this may be asked outside of a world.
         """
-        several = (self.assembly.entries(resource.template, one) or one for one in listed(written))
+        several = (resource.template.entries(one) or one for one in listed(written))
         for entry in listed([*several]):
             match [*map(_known, self.assembly.possible(resource.template, entry))]:
                 case [Resource() | str() as known]:
@@ -238,15 +234,15 @@ class Parts:
         """
         if not isinstance(part, Resource) or not part.exists:
             return None
-        found = self.behind(part.template, part.properties.get("VpcId"))
+        found = self.behind(part, part.properties.get("VpcId"))
         return found if is_vpc(found) else None
 
-    def cidr(self, template: Template, value: object) -> Range | Resource:
-        """The CIDR block that a value is, or the resource whose block it is."""
-        known = self.assembly.value(template, value)
+    def cidr(self, resource: Resource, value: object) -> Range | Resource:
+        """The CIDR block that a value of a resource is, or the resource whose block it is."""
+        known = resource.template.value(value)
         match known:
-            case (ReturnValue(resource, "CidrBlock"),):
-                return resource
+            case (ReturnValue(whose, "CidrBlock"),):
+                return whose
             case (str(written),):
                 try:
                     return _block(written.strip())

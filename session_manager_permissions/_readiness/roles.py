@@ -194,7 +194,7 @@ class Roles:
             case [written]:
                 resource = self.assembly.resource("AWS::IAM::Role", holder.template, written)
                 if resource is None:
-                    name = name_in(self.assembly.value(holder.template, written))
+                    name = name_in(holder.template.value(written))
                 elif may_be_equal(account, resource.template.stack.account):
                     return self.of_resource(resource)
         key = name, account
@@ -255,7 +255,7 @@ class Roles:
         policy, entry, name = attached
         if not policy.resource.exists or not entry.is_there:
             return False
-        return not name or self.assembly.value(policy.resource.template, entry.value) == name
+        return not name or policy.resource.template.value(entry.value) == name
 
     def _is_meant(self, policy: Resource, role: Resource, name: Value) -> bool:
         """Tell whether a policy means a role by a name that roles of other accounts may have."""
@@ -331,7 +331,7 @@ class Roles:
 
         An empty text stands for one that is neither of the app nor of AWS.
         """
-        found = self.assembly.settled(self.assembly.value(resource.template, arn))
+        found = self.assembly.settled(resource.template.value(arn))
         match found:
             case (ReturnValue(policy, _),):
                 return self._managed.get(policy, "")
@@ -359,7 +359,7 @@ class Roles:
         if not role.in_app:
             return True
         name = self.assembly.name_of(role.resource)
-        return may_be_named(role.resource, name, name_in(self.assembly.value(template, arn)))
+        return may_be_named(role.resource, name, name_in(template.value(arn)))
 
 
 def _is_unrelated_of_aws(arn: str, about: tuple[str, ...]) -> bool:

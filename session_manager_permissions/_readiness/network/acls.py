@@ -29,7 +29,7 @@ def acl_of(reading: Reading, subnet: Resource, vpc: object) -> NetworkAcl | Unkn
         return unseen
     for association in reading.of(subnet, _ASSOCIATION):
         value = association.properties.get("NetworkAclId")
-        acl = reading.parts.behind(association.template, value)
+        acl = reading.parts.behind(association, value)
         if not isinstance(acl, Resource) or acl.type not in _ACL.types:
             return Unknown(decider(value, _ACL.noun))
         if acl.type not in VPC.types:

@@ -108,7 +108,7 @@ class EndpointReader(Reader):
         policy: object = properties.get("PolicyDocument")
         if policy is not None:  # what can't be read is not the default one
             policy = doubt or parts.assembly.document(template, policy) or UNKNOWN
-        groups = parts.references(template, properties.get("SecurityGroupIds"), GROUP)
+        groups = parts.references(resource, properties.get("SecurityGroupIds"), GROUP)
         return Endpoint(
             resource,
             resource.logical_id,
@@ -117,9 +117,9 @@ class EndpointReader(Reader):
             gateway=kind == "Gateway",
             private_dns=self._private_dns(resource, service, fips=fips),
             ipv4=self._ipv4(resource),
-            subnets=parts.references(template, properties.get("SubnetIds"), SUBNET),
+            subnets=parts.references(resource, properties.get("SubnetIds"), SUBNET),
             groups=groups if doubt is None else (*groups, doubt),
-            tables=parts.references(template, properties.get("RouteTableIds"), TABLE),
+            tables=parts.references(resource, properties.get("RouteTableIds"), TABLE),
             policy=policy,
             own_account=template.stack.account or ACCOUNT,
         )
@@ -129,7 +129,7 @@ class EndpointReader(Reader):
 
         If the endpoint does not name its VPC, its subnets, groups and route tables may.
         """
-        named = self._parts.reference(resource.template, resource.properties.get("VpcId"), VPC)
+        named = self._parts.reference(resource, resource.properties.get("VpcId"), VPC)
         if is_vpc(named):
             return False  # it is found by what it names
         for part in (*endpoint.subnets, *endpoint.groups, *endpoint.tables):

@@ -102,7 +102,7 @@ class GroupReader(Reader):
             return [self._reading.range(resource, block)]
         group = entry.get(f"{side}SecurityGroupId")
         if group is not None:
-            return [GroupPeer(self._parts.reference(resource.template, group, GROUP))]
+            return [GroupPeer(self._parts.reference(resource, group, GROUP))]
         list_ = entry.get(f"{side}PrefixListId")
         if list_ is not None:
             return self._reading.of_list(resource, list_)

@@ -53,7 +53,7 @@ class NameReader(Reader):
 
         `_ANOTHER` and `_SUFFIX` stand for the region of its stack and for how names end there.
         """
-        value = self._parts.assembly.value(resource.template, value)
+        value = resource.template.value(value)
         return "".join(
             _OF_STACK.get(getattr(part, "expression", ""), as_text((part,))) for part in value
         )
@@ -78,7 +78,7 @@ class NameReader(Reader):
 
     def _is_of_amazon(self, association: Resource, vpc: Resource) -> bool:
         value = association.properties.get("DhcpOptionsId")
-        options = self._parts.behind(association.template, value)
+        options = self._parts.behind(association, value)
         if not isinstance(options, Resource):
             return False
         servers = listed(options.properties.get("DomainNameServers"))
@@ -99,7 +99,7 @@ class NameReader(Reader):
         elsewhere: list[tuple[float, Unknown]] = []
         for one in associations:
             doubt = Unknown(f"the DNS rules of {one.logical_id!r}")
-            rule = self._parts.behind(one.template, one.properties.get("ResolverRuleId"))
+            rule = self._parts.behind(one, one.properties.get("ResolverRuleId"))
             if not isinstance(rule, Resource) or "DomainName" not in rule.properties:
                 return doubt
             domain = self._text(rule, rule.properties["DomainName"]).rstrip(".")
@@ -150,7 +150,7 @@ class NameReader(Reader):
         matches, and whether it may block them.
         """
         parts, text, properties = self._parts, self._parts.text, association.properties
-        group = parts.behind(association.template, properties.get("FirewallRuleGroupId"))
+        group = parts.behind(association, properties.get("FirewallRuleGroupId"))
         entries: list[dict[str, Any] | None] = [None]
         if isinstance(group, Resource) and group.type == _RULE_GROUP:
             entries = [entry for entry, _ in mappings(group.properties.get("FirewallRules"))]
@@ -160,7 +160,7 @@ class NameReader(Reader):
             priorities = (association, properties), (group, rule)
             numbers = [text(owner, one.get("Priority")) for owner, one in priorities]
             order = map(int, numbers) if all(map(str.isdecimal, numbers)) else ()
-            its = parts.behind(group.template, rule.get("FirewallDomainListId"))
+            its = parts.behind(group, rule.get("FirewallDomainListId"))
             kind, domains = text(group, rule.get("Qtype", "A")), [UNKNOWN]
             if kind not in {"A", UNKNOWN}:
                 domains = []  # the agent asks for addresses of IPv4
@@ -192,7 +192,7 @@ class NameReader(Reader):
     def _is_of(self, vpc: Resource, zone: Resource, written: object) -> Fact:
         """Whether an entry of a hosted zone, which is of no region itself, is about a VPC."""
         entry = written if isinstance(written, dict) and "VPCId" in written else {"VPCId": written}
-        named = self._parts.reference(zone.template, entry["VPCId"], VPC)
+        named = self._parts.reference(zone, entry["VPCId"], VPC)
         region = self._parts.text(zone, entry.get("VPCRegion"))
         there, own = zone.template.stack, vpc.template.stack
         known = None if UNKNOWN in region else region

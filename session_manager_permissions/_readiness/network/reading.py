@@ -139,7 +139,7 @@ class Reading:
         return self.parts.worlds.once((self.parts, kind, stack, key), found)
 
     def _parents(self, resource: Resource, kind: PartOf) -> tuple[Reference, ...]:
-        return self.parts.references(resource.template, resource.properties.get(kind.by), kind.to)
+        return self.parts.references(resource, resource.properties.get(kind.by), kind.to)
 
     def _index(self, kind: PartOf) -> _Index:
         found = self._indexes[kind] = _Index(defaultdict(list), [])
@@ -180,12 +180,12 @@ class Reading:
 
     def range(self, resource: Resource, value: object) -> Range:
         """A CIDR block, also where a value refers to a VPC or a subnet for it."""
-        found = self.parts.cidr(resource.template, value)
+        found = self.parts.cidr(resource, value)
         return self.block(found) if isinstance(found, Resource) else found
 
     def of_list(self, resource: Resource, value: object) -> list[Destination]:
         """What is in a prefix list, where the app makes it; else the list itself."""
-        found = self.parts.behind(resource.template, value)
+        found = self.parts.behind(resource, value)
         if not isinstance(found, Resource) or found.type != "AWS::EC2::PrefixList":
             return [PrefixList(f"the prefix list {shown(value)}")]
         if self.parts.text(found, found.properties.get("AddressFamily")) == "IPv6":
@@ -199,7 +199,7 @@ class Reading:
     def block(self, resource: Resource) -> Range:
         """The CIDR block that a VPC or a subnet is given when it is made."""
         written = resource.properties.get("CidrBlock")
-        block = resource if written is None else self.parts.cidr(resource.template, written)
+        block = resource if written is None else self.parts.cidr(resource, written)
         if isinstance(block, Resource):
             return UnknownValue(f"the CIDR block of {block.logical_id!r}", block)
         return block

@@ -88,7 +88,7 @@ class RouteReader(Reader):
 
     def _target(self, resource: Resource) -> tuple[Leads, Reference, str]:
         """Where a route leads, its target, and what a message calls that."""
-        template, properties = resource.template, resource.properties
+        properties = resource.properties
         written = {
             name: value
             for name in ("GatewayId", "NatGatewayId", *ELSEWHERE)
@@ -98,8 +98,8 @@ class RouteReader(Reader):
             return "elsewhere", None, f"the target of the route {resource.logical_id!r}"
         ((name, value),) = written.items()
         if name == "NatGatewayId":
-            return "nat-gateway", self._parts.reference(template, value, _NAT), "the NAT gateway"
-        found, noun = self._parts.behind(template, value), ELSEWHERE.get(name, "gateway")
+            return "nat-gateway", self._parts.reference(resource, value, _NAT), "the NAT gateway"
+        found, noun = self._parts.behind(resource, value), ELSEWHERE.get(name, "gateway")
         is_gateway = name == "GatewayId"
         if is_gateway and found == "local":
             return "local", None, ""
@@ -111,7 +111,7 @@ class RouteReader(Reader):
 
     def read_nat_gateway(self, resource: Resource) -> NatGateway:
         """Read a NAT gateway."""
-        template, properties, parts = resource.template, resource.properties, self._parts
+        properties, parts = resource.properties, self._parts
         regional = parts.text(resource, properties.get("AvailabilityMode")) == "regional"
         kind, words = properties.get("ConnectivityType"), ("public", "private")
         zones = [
@@ -121,8 +121,8 @@ class RouteReader(Reader):
         ]
         return NatGateway(
             resource.logical_id,
-            parts.reference(template, properties.get("VpcId"), VPC),
-            None if regional else parts.reference(template, properties.get("SubnetId"), SUBNET),
+            parts.reference(resource, properties.get("VpcId"), VPC),
+            None if regional else parts.reference(resource, properties.get("SubnetId"), SUBNET),
             public=parts.fact(resource, kind, "connectivity", default=True, words=words),
             zones=(*zones,) if "AvailabilityZoneAddresses" in properties else None,
         )

@@ -112,7 +112,7 @@ class VpcReader(Reader):
         for one in self._reading.of(vpc, _GATEWAY):
             value = one.properties.get("InternetGatewayId")
             if value is not None:
-                gateway = self._parts.reference(one.template, value, INTERNET_GATEWAY)
+                gateway = self._parts.reference(one, value, INTERNET_GATEWAY)
                 found.append((gateway, self._routed(gateway)))
         unseen = self._reading.unseen(vpc, _GATEWAY)
         return (*found, *((one, True) for one in doubts([unseen or True])))
@@ -127,7 +127,7 @@ class VpcReader(Reader):
             return True
         doubt = Unknown(f"the route table of the internet gateway {gateway.logical_id!r}")
         for one in self._reading.of(gateway, _EDGE):
-            table = self._parts.reference(one.template, one.properties.get("RouteTableId"), TABLE)
+            table = self._parts.reference(one, one.properties.get("RouteTableId"), TABLE)
             if not isinstance(table, Resource) or self._reading.of(table, ROUTE):
                 return doubt
         return self._reading.unseen(gateway, _EDGE) or True
@@ -139,7 +139,7 @@ class SubnetReader(Reader):
     def read(self, subnet: Resource) -> Subnet:
         """Read a subnet."""
         properties, parts = subnet.properties, self._parts
-        vpc = parts.reference(subnet.template, properties.get("VpcId"), VPC)
+        vpc = parts.reference(subnet, properties.get("VpcId"), VPC)
         acl = acl_of(self._reading, subnet, vpc)
         native = parts.fact(subnet, properties.get("Ipv6Native"), "IPv6", default=False)
         gives = properties.get("MapPublicIpOnLaunch")
@@ -169,5 +169,5 @@ class SubnetReader(Reader):
     def _table(self, subnet: Resource) -> Reference | None:
         """The route table of a subnet, which takes one association."""
         for one in self._reading.of(subnet, _TABLE_OF):
-            return self._parts.reference(one.template, one.properties.get("RouteTableId"), TABLE)
+            return self._parts.reference(one, one.properties.get("RouteTableId"), TABLE)
         return self._reading.unseen(subnet, _TABLE_OF)

@@ -124,7 +124,7 @@ def _parameter(parts: Parts, image: Written) -> tuple[str, str]:
 
     The first is by the defaults of the template's parameters; the second names such a parameter.
     """
-    value = parts.assembly.value(image.owner.template, image.value)
+    value = image.owner.template.value(image.value)
     match value:
         case (Unresolved(tuple(joined), expression),) if expression == DYNAMIC:
             value = joined

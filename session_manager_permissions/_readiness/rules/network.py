@@ -177,7 +177,7 @@ class NetworkRules:
             yield from turn_on_dns(vpc)
         if verdicts.GROUPS in faults:
             given = endpoint.properties.get("SecurityGroupIds")
-            groups = self._parts.references(endpoint.template, given, GROUP) or (vpc,)
+            groups = self._parts.references(endpoint, given, GROUP) or (vpc,)
             yield Admit(_as_resource(groups[0]), vpc)
         if verdicts.POLICY in faults:
             (service,) = problem.services
