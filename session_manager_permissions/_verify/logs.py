@@ -214,7 +214,7 @@ def _streamed(group: str, text: str) -> Outcome:
     fix = (
         "write cloudWatchStreamingEnabled of the document as true or false, without quotation marks"
     )
-    why = f"the document has the text {text!r} for cloudWatchStreamingEnabled"
+    why = f"the document has the string {text!r} for cloudWatchStreamingEnabled"
     if "{{" in text:
         why += ", and what the agent gets for that parameter is not known"
         return streamed.unknown(why, fix=fix)

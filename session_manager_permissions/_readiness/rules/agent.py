@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 AGENT_MISSING: Final = not_ready(
     "agent-missing",
-    "an image that AWS ships without the SSM Agent, as Amazon Linux *minimal*, and nothing "
-    "that installs it",
+    "an image that AWS ships without the SSM Agent, such as Amazon Linux *minimal*, and "
+    "nothing that installs it",
     "the instance, launch template, launch configuration or Spot fleet",
 )
 RULES: Final = (AGENT_MISSING,)

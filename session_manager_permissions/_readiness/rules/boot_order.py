@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BOOT_ORDER: Final = warning(
     "boot-order",
-    "compute that may boot before the policy of its role that allows what the agent needs",
+    "compute that may boot before its role has the policy that allows what the agent needs",
     "the instance, or what launches it",
 )
 RULES: Final = (BOOT_ORDER,)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 EXEC_DENIED: Final = warning(
     "exec-denied",
     "`EnableExecuteCommand` with a container whose root file system is read-only or that has "
-    "AWS keys in its environment, or with a task role that may not open the channels, or not "
-    "use the key or the logs of the cluster",
+    "AWS keys in its environment, or with a task role that may not open the channels, or "
+    "may not use the key or the logs of the cluster",
     "the ECS service",
 )
 RULES: Final = (EXEC_DENIED,)

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 CHANNEL_MISSING: Final = not_ready(
     "channel-missing",
-    "a `ssmmessages` channel action that no policy allows, or the permissions boundary "
-    "does not; it says as well if the registration is missing",
+    "a `ssmmessages` channel action that no policy allows, or that the permissions boundary "
+    "does not allow; it says as well if the registration is missing",
 )
 REGISTRATION_MISSING: Final = not_ready(
     "registration-missing",
-    "that no policy allows `ssm:UpdateInstanceInformation`, or the permissions boundary "
-    "does not; Default Host Management Configuration can stand in for it",
+    "that no policy allows `ssm:UpdateInstanceInformation`, or that the permissions boundary "
+    "does not allow it; Default Host Management Configuration can stand in for it",
 )
 EXPLICIT_DENY: Final = not_ready(
     "explicit-deny", "a `Deny` of a channel action or of `ssm:UpdateInstanceInformation`"

@@ -44,15 +44,16 @@ if TYPE_CHECKING:
 
 SESSION_DENIED: Final = not_ready(
     "session-denied",
-    "a Session document whose key or enforced logs a role of the app may not use, whose key "
-    "encrypts nothing, that enforces encrypted logs in a log group without a key, that has a "
-    "text for `cloudWatchStreamingEnabled`, or that runs sessions as `root`; the profile is "
-    "not ready only if the document is the account's default, `SSM-SessionManagerRunShell`",
+    "a Session document with which no session opens: a role of the app may not use its key or "
+    "its enforced logs, its key encrypts nothing, its log group has no key though it enforces "
+    "encrypted logs, its `cloudWatchStreamingEnabled` is a string, or it runs sessions as "
+    "`root`; the profile is not ready only if the document is the account's default, "
+    "`SSM-SessionManagerRunShell`",
     "the Session document",
 )
 LOG_LOST: Final = warning(
     "log-lost",
-    "logs of sessions that do not arrive: the role may not write them, or the network does "
+    "session logs that do not arrive: the role may not write them, or the network does "
     "not lead there",
     "the Session document or the compute",
 )
@@ -285,7 +286,7 @@ class SessionRules:
             yield from _refused_if(is_on(document, "runAsEnabled"), document, why, fix)
         streams = mapping(document.inputs).get(_STREAMS)
         if isinstance(streams, str) or intrinsic(streams)[0] in _TEXTS:
-            why = f"the agent drops each session, as {_STREAMS} is a text and not a boolean"
+            why = f"the agent drops each session, as {_STREAMS} is a string and not a boolean"
             fix = f"write {_STREAMS} as true or false, and choose between them by Fn::If"
             yield _refused(document, why, fix)
         key = self._key(read(document, KEY))
