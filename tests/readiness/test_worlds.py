@@ -7,7 +7,7 @@ import pytest
 
 from session_manager_permissions._needs import CHANNELS
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
-from session_manager_permissions._readiness.worlds import MOST, NoSuchDeployment, Worlds
+from session_manager_permissions._readiness.worlds import MOST
 
 from .judging import att, on, ref, resource, rows
 from .launches import by_id, template
@@ -317,34 +317,3 @@ def test_what_a_world_lacks_may_refer_to_more_that_it_lacks(check: Check, lacked
 
     found = check(body).only("cannot-be-known").description
     assert "on the condition 'Production'" in found
-
-
-def test_part_that_no_deployment_has_in_some_worlds() -> None:
-    worlds = Worlds()
-
-    def judge() -> str:
-        if worlds.is_true("refers", "a reference"):
-            raise NoSuchDeployment
-        return "judged"
-
-    ((world,), _) = worlds.each(lambda: worlds.once("part", judge))
-
-    assert world.judged == "judged"
-    assert [answer for _, answer in world.answers] == [False]
-
-
-def test_part_of_too_many_worlds_is_judged_in_those_that_reach_it() -> None:
-    worlds = Worlds()
-
-    def yes(number: int) -> bool:
-        return worlds.is_true(number, f"the condition {number}")
-
-    def judge() -> int:
-        return sum(map(yes, range(7)))
-
-    def reached() -> int | None:
-        return None if any(map(yes, range(5))) else worlds.once("part", judge)
-
-    found = [world.judged for world in worlds.each(reached)[0]]
-
-    assert sorted(one for one in found if one is not None) == [0, 1, 1, 2]
