@@ -108,6 +108,10 @@ STACK_SET: Final = "AWS::CloudFormation::StackSet"
 REGISTERS: Final = "amazon-ssm-agent -register -code "
 
 
+def other(kind: str, **properties: object) -> Parts:
+    return {"Other": resource(kind, **properties)}
+
+
 def custom(of: str) -> Parts:
     """A custom resource that is given a resource of the template."""
     return {"Custom": resource("Custom::Attach", Of=ref(of))}
@@ -216,24 +220,22 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("custom resource for Default Host Management",
      {"Custom": resource("Custom::AWS", Create=json.dumps({"SettingId": SETTING}))}),
     ("Quick Setup", {"Setup": resource("AWS::SSMQuickSetup::ConfigurationManager")}),
-    *((f"stack set of {body}", {"Other": resource(STACK_SET, TemplateBody=body)})
+    *((f"stack set of {body}", other(STACK_SET, TemplateBody=body))
       for body in (ref("Body"), "AWS::SSM::DefaultHostManagementConfiguration", "Fn::ForEach::A")),
     ("association that attaches one", {"Other": running(ATTACHES)}),
     ("association on a condition", {"Other": on(running(ATTACHES))}),
     ("association by a parameter", {"Other": running(PARAMETER)}),
-    ("remediation that attaches one", {"Other": resource(
-        "AWS::Config::RemediationConfiguration", TargetId="AWSSupport-AttachIAMToInstance")}),
-    ("function of a custom resource for Default Host Management", {"Other": resource(
-        "AWS::Lambda::Function", Code={"ZipFile": f"update(SettingId={SETTING!r})"})}),
+    ("remediation that attaches one", other(
+        "AWS::Config::RemediationConfiguration", TargetId="AWSSupport-AttachIAMToInstance")),
+    ("function of a custom resource for Default Host Management", other(
+        "AWS::Lambda::Function", Code={"ZipFile": f"update(SettingId={SETTING!r})"})),
     ("service setting by its id", {"Other": setting(SETTING)}),
     ("service setting by its ARN", {"Other": setting(SETTING_ARN)}),
     ("service setting by a parameter", {"Other": setting(PARAMETER)}),
-    ("rule that attaches one",
-     {"Other": resource("AWS::Events::Rule", Targets=[{"Arn": RUNBOOK}])}),
-    ("schedule that attaches one",
-     {"Other": resource("AWS::Scheduler::Schedule", Target={"Arn": ASSOCIATE})}),
+    ("rule that attaches one", other("AWS::Events::Rule", Targets=[{"Arn": RUNBOOK}])),
+    ("schedule that attaches one", other("AWS::Scheduler::Schedule", Target={"Arn": ASSOCIATE})),
     ("maintenance window that attaches one",
-     {"Other": resource(WINDOW, TaskType="AUTOMATION", TaskArn=ATTACHES)}),
+     other(WINDOW, TaskType="AUTOMATION", TaskArn=ATTACHES)),
     ("runbook of the app that attaches one", {"Other": document(CALLS, "Automation")}),
     ("role that may give one", {"Other": ASSOCIATES}),
     ("role that may do anything", {"Other": associating(may("Allow", "*"))}),
@@ -243,13 +245,12 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("role on another condition that may give one", {"Other": on(ASSOCIATES, "Other")}),
     ("stack of Default Host Management by its name",
      {"DHMC": resource(STACK, TemplateURL="https://example.com/t.yaml")}),
-    ("stack of Default Host Management by its URL",
-     {"Other": resource(STACK, TemplateURL=MAKES_HOSTS)}),
-    ("conformance pack that attaches one", {"Other": resource(
-        "AWS::Config::ConformancePack", TemplateBody=f"TargetId: {ATTACHES}")}),
-    ("function of SAM that may give one", {"Other": resource(
+    ("stack of Default Host Management by its URL", other(STACK, TemplateURL=MAKES_HOSTS)),
+    ("conformance pack that attaches one", other(
+        "AWS::Config::ConformancePack", TemplateBody=f"TargetId: {ATTACHES}")),
+    ("function of SAM that may give one", other(
         "AWS::Serverless::Function", Policies=[
-            {"Statement": [may("Allow", "ec2:AssociateIamInstanceProfile")]}])}),
+            {"Statement": [may("Allow", "ec2:AssociateIamInstanceProfile")]}])),
     ("role whose policy can't be read", {"Other": associating(Policies=[
         {"PolicyName": "p", "PolicyDocument": PARAMETER}])}),
     ("role with the policy of a name that allows it", by_name("ec2:*")),
@@ -266,30 +267,25 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("activation of the installer for Windows", bare(UserData=registering(
         'AmazonSSMAgentSetup.exe -ArgumentList @("/q", "CODE=', '", "ID=', '")'))),
     ("included properties", bare(**{"Fn::Transform": {"Name": "AWS::Include"}})),
-    ("macro beside its properties",
-     {"Instance": machine() | {"Fn::Transform": {"Name": "M"}}}),
+    ("macro beside its properties", {"Instance": machine() | {"Fn::Transform": {"Name": "M"}}}),
 ]  # fmt: skip
 GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("nothing", {}),
-    ("stack that is not read",
-     {"Other": resource(STACK, TemplateURL="https://example.com/vpc.yaml")}),
+    ("stack that is not read", other(STACK, TemplateURL="https://example.com/vpc.yaml")),
     ("custom resource with something else", custom("Nat")),
-    ("another stack set", {"Other": resource(STACK_SET, TemplateBody="AWS::SNS::Topic")}),
+    ("another stack set", other(STACK_SET, TemplateBody="AWS::SNS::Topic")),
     ("another association", {"Other": running("AWS-RunPatchBaseline")}),
     ("another service setting", {"Other": setting("/ssm/managed-instance/activation-tier")}),
     ("service setting that turns it off", {"Other": setting(SETTING, "$None")}),
-    ("rule that listens", {"Other": resource(
-        "AWS::Events::Rule", EventPattern=LISTENS, Targets=[{"Arn": "a"}])}),
-    ("maintenance window of a function",
-     {"Other": resource(WINDOW, TaskArn=att("Function", "Arn"))}),
+    ("rule that listens", other("AWS::Events::Rule", EventPattern=LISTENS, Targets=[{"Arn": "a"}])),
+    ("maintenance window of a function", other(WINDOW, TaskArn=att("Function", "Arn"))),
     ("role that may write logs", {"Other": associating(
         ManagedPolicyArns=[f"{AWS}CloudWatchAgentServerPolicy"])}),
     ("role that may not give one", {"Other": associating(may("Allow", "ec2:DescribeInstances"))}),
     ("role that is denied it",
      {"Other": associating(may("Allow", "ec2:*"), may("Deny", "ec2:Associate*"))}),
     ("role with the policy of a name that allows something else", by_name("s3:*")),
-    ("parameter that names a runbook",
-     {"Other": resource("AWS::SSM::Parameter", Value=ATTACHES)}),
+    ("parameter that names a runbook", other("AWS::SSM::Parameter", Value=ATTACHES)),
     ("encoded script", bare(UserData=encoded(b"yum update"))),
     ("other cfn-init", with_init(bare(), "yum update")),
     ("registered elsewhere", bare(UserData={"Fn::Base64": "runner.sh --register --id 1"})),
@@ -357,10 +353,6 @@ def node_class(key: str, value: object) -> Parts:
 
 def function(value: object) -> Parts:
     return {"Function": resource("AWS::Lambda::Function", Environment={"Variables": {"P": value}})}
-
-
-def other(kind: str, **properties: object) -> Parts:
-    return {"Other": resource(kind, **properties)}
 
 
 def commanding(*commands: str) -> Parts:
