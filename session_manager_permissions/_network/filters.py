@@ -41,13 +41,13 @@ class End(NamedTuple):
 
 def leaves(place: Place) -> Path:
     """Whether the security groups of the compute let TCP 443 out to anything at all."""
-    return place.once("leaves", place.groups, _by_ipv6(place), judge=_leaves)
+    return place.once("leaves", place.groups, _uses_ipv6(place), judge=_leaves)
 
 
 def _leaves(place: Place) -> Path:
     rules, unseen = _rules_of(place, place.groups, "outbound")
-    by_ipv6 = _by_ipv6(place)
-    facts = [all_of((exists, by_ipv6 if peer == "ipv6" else True)) for peer, exists in rules]
+    six = _uses_ipv6(place)
+    facts = [all_of((exists, six if peer == "ipv6" else True)) for peer, exists in rules]
     if any_of([*facts, *unseen]) is not False:
         return OPEN
     why = f"no rule of {place.named(place.groups)} lets TCP 443 out"
@@ -108,7 +108,7 @@ def _passes(place: Place, groups: tuple[Reference, ...], side: _Side, end: End) 
     its members.
     """
     return place.once(
-        *(groups, side, end, place.subnet.vpc, _by_ipv6(place)),
+        *(groups, side, end, place.subnet.vpc, _uses_ipv6(place)),
         judge=lambda there: _all_pass(there, groups, side, end),
     )
 
@@ -159,11 +159,11 @@ def _admits(place: Place, peer: Peer, range_: Range, end: End) -> Fact:
         return is_one_of(peer.group, end.groups)
     if isinstance(peer, PrefixList):
         return peer.service == end.service if peer.service else Unknown(peer.name)
-    return _by_ipv6(place)
+    return _uses_ipv6(place)
 
 
-def _by_ipv6(place: Place) -> Fact:
-    """Whether a rule of IPv6 lets the agent's connections pass, which uses IPv4 by default."""
+def _uses_ipv6(place: Place) -> Fact:
+    """Whether the agent uses IPv6, so that a rule of IPv6 matters. By default, it uses IPv4."""
     return place.subnet.ipv6 is not False and Unknown("whether the agent uses IPv6")
 
 
