@@ -7,7 +7,7 @@ import pytest
 from session_manager_permissions._evaluation import Answer, Request, evaluate, names_role
 from session_manager_permissions._patterns import UNKNOWN
 
-from .readiness.judging import each
+from .readiness.parts import each
 
 REQUEST = Request("ssm:UpdateInstanceInformation", lambda _: True)
 ALLOW: dict[str, Any] = {"Effect": "Allow", "Action": "*"}

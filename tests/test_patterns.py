@@ -6,7 +6,7 @@ import pytest
 
 from session_manager_permissions._patterns import UNKNOWN, any_matches, matches
 
-from .readiness.judging import each
+from .readiness.parts import each
 
 ACTION = "ssm:updateinstanceinformation"
 

@@ -4,8 +4,8 @@ from random import Random
 from typing import Any, Final
 
 from .deployments import NO_VALUE
-from .judging import resource
-from .policy_table import ACTIONS, AWS, EC2_TRUST, REGISTER
+from .parts import resource
+from .statements import ACTIONS, AWS, EC2_TRUST, REGISTER
 
 CONDITIONS: Final = ("IsProduction", "HasKey", "IsPrivate")
 PARAMETERS: Final = {

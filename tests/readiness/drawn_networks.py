@@ -4,9 +4,9 @@ from random import Random
 from typing import Any, Final
 
 from .deployments import NO_VALUE, REGION
-from .judging import att, ref
 from .networks import ANYWHERE, IDENTITY, https
 from .networks import BLOCK as VPC
+from .parts import att, ref
 
 PARAMETERS: Final = {
     "Stage": {"Type": "String", "AllowedValues": ["dev", "test", "prod"], "Default": "dev"},

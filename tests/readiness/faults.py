@@ -21,7 +21,6 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 
-from .judging import att, ref, resource
 from .launches import by_id, scaling, spot, template
 from .networks import (
     BLOCK,
@@ -36,8 +35,9 @@ from .networks import (
     route,
     subnet,
 )
-from .policy_table import ALL, AWS, CORE, allow, deny
+from .parts import att, ref, resource
 from .reports import TRUST, Body, inline, machine, profile_and_role
+from .statements import ALL, AWS, CORE, allow, deny
 from .test_what_findings_say import BOTH, DEFAULT, GRANT, MINIMAL, OLD, OURS, RDS, endpoint, session
 from .test_what_findings_say import MACHINE as PROFILE
 from .test_what_findings_say import isolated as isolated_in_l1

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from .judging import att, ref, resource
+from .parts import att, ref, resource
 
 Body = dict[str, Any]
 ONE: Final = {"MaxSize": "1", "MinSize": "1"}

@@ -4,13 +4,16 @@ from copy import deepcopy
 from typing import Any, Final
 
 from .deployments import NO_VALUE
-from .judging import att, on, ref, resource
-from .policy_table import ALL
-from .reports import inline, profile_and_role
+from .parts import att, on, ref, resource
+from .reports import Report, inline, profile_and_role
+from .statements import ALL
 
 Parts = dict[str, Any]
 """Parts of a template by their names, or changes of properties such as `Nat.SubnetId`."""
 
+Row = tuple[str, Parts, str]
+"""A name, what differs, and what is `said`."""
+OPEN, UNKNOWN = "ready", "cannot-be-known"
 BLOCK, ANYWHERE = "10.0.0.0/16", "0.0.0.0/0"
 VPC_ID: Final = {"VpcId": ref("Vpc")}
 ON: Final = "Production"
@@ -149,3 +152,15 @@ def templated(changes: Parts | None = None, /, **more: Parts | None) -> Parts:
 def with_endpoints(changes: Parts | None = None, /, **more: Parts | None) -> Parts:
     """A template of an instance whose only way out is by endpoints, with changes."""
     return changed(NETWORK, {**ENDPOINTS, **(changes or {}), **more})
+
+
+def of_ssm(**changes: object) -> Parts:
+    """The endpoint of `ssm` differs."""
+    return {"Ssm": endpoint("ssm", **changes)}
+
+
+def said(report: Report, of: str = "") -> str:
+    """The rules that find something in templates of this name, but what leaves a profile open."""
+    found = (one for one in report.findings if one.file.startswith(of))
+    rules = {one.rule for one in found if (one.rule, one.logical_id) != (UNKNOWN, "Profile")}
+    return " ".join(sorted(rules)) or OPEN

@@ -11,8 +11,8 @@ from constructs import Construct
 from session_manager_permissions import SessionManagerReadiness
 from tests.conftest import ROOT
 
-from .judging import ref, resource
-from .policy_table import EC2_TRUST, document
+from .parts import ref, resource
+from .statements import EC2_TRUST, document
 
 Body = dict[str, Any]
 """A template, or a part of one."""

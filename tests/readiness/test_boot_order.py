@@ -7,10 +7,10 @@ import pytest
 from session_manager_permissions import _needs as needs
 
 from .deployments import NO_VALUE
-from .judging import att, each, ref
 from .launches import batch, by_id, ec2_fleet, nodes, scaling, spot, template
-from .policy_table import ALL, AWS, CHANNELS_ONLY, DENIED, READY, Found, allow, deny
+from .parts import att, each, ref
 from .reports import Body, Check, inline, machine, policy, profile_and_role
+from .statements import ALL, AWS, CHANNELS_ONLY, DENIED, READY, Found, allow, deny
 
 BOOT_ORDER: Final = "boot-order"
 FIRES: Final = frozenset({BOOT_ORDER})

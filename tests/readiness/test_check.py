@@ -21,8 +21,8 @@ from session_manager_permissions._readiness.templates import loading
 from tests.conftest import ROOT
 from tests.test_imports import loaded_after
 
-from .policy_table import ALL, CHANNELS_ONLY, deny
 from .reports import inline, machine, profile_and_role
+from .statements import ALL, CHANNELS_ONLY, deny
 from .test_what_findings_say import Text
 
 Capture = pytest.CaptureFixture[str]

@@ -21,9 +21,9 @@ from session_manager_permissions._readiness.templates import Assembly
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .deployments import NO_VALUE
-from .judging import att, ref, resource
 from .launches import batch, by_id, ec2_fleet, nodes, scaling, spot, template
 from .networks import PARAMETER
+from .parts import att, ref, resource
 from .reports import Body, Check, write
 from .test_what_findings_say import OFF, Text
 

@@ -20,7 +20,6 @@ from tests.places import HERE
 from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, by_endpoints
 from .faults import without_an_endpoint_of_messages as without_messages
-from .judging import att, each, nested, on, ref, resource, rows
 from .launches import batch, by_id, nodes, template
 from .networks import (
     ON,
@@ -34,8 +33,9 @@ from .networks import (
     templated,
     with_endpoints,
 )
-from .policy_table import ALL, AWS, CHANNELS_ONLY, CORE, NEITHER, READY, UNKNOWN, Found, allow
+from .parts import att, each, nested, on, ref, resource, rows
 from .reports import TRUST, Check, check_app, inline, machine, policy, profile_and_role, write
+from .statements import ALL, AWS, CHANNELS_ONLY, CORE, NEITHER, READY, UNKNOWN, Found, allow
 from .test_what_findings_say import PATH
 
 BARE_COMPUTE: Final = frozenset({"no-instance-profile"})

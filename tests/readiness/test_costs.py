@@ -14,10 +14,10 @@ from session_manager_permissions._readiness.check import check as judge_all
 from session_manager_permissions._readiness.templates import Assembly
 from tests.conftest import ROOT
 
-from .judging import att, ref
 from .networks import IDENTITY, VPC_ID, association, compute, group, part, subnet, with_endpoints
-from .policy_table import ALL, allow
+from .parts import att, ref
 from .reports import NAMED, Body, Check, inline, machine, policy, profile_and_role, write
+from .statements import ALL, allow
 from .test_worlds import of_regions
 
 

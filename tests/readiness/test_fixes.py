@@ -43,11 +43,11 @@ from tests.places import HERE
 from . import faults, reports
 from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, Build, instance, isolated, vpc
-from .judging import on, ref, rows
 from .launches import spot
 from .networks import VPC_ID, part
-from .policy_table import ALL
+from .parts import on, ref, rows
 from .reports import TRUST, Body, Check, Report, inline, machine, profile_and_role
+from .statements import ALL
 from .test_what_findings_say import BOTH, EXAMPLES, Text, endpoint, session
 from .test_what_findings_say import isolated as isolated_in_l1
 

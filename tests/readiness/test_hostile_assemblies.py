@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from session_manager_permissions._readiness.check import check as run
 from session_manager_permissions._readiness.templates import Assembly, files
 
-from .judging import nested, resource, rows
 from .launches import scaling, template
 from .networks import IDENTITY, STACK, endpoint, with_endpoints
-from .policy_table import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, Found, allow, deny
+from .parts import nested, resource, rows
 from .reports import NAMED, Body, Check, Report, inline, machine, policy, profile_and_role
+from .statements import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, Found, allow, deny
 from .test_what_findings_say import session
 
 SHELLS: Final = {

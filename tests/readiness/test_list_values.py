@@ -7,12 +7,11 @@ import pytest
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 
 from .deployments import NO_VALUE
-from .judging import att, nested, ref, resource, rows
-from .networks import either, templated
-from .policy_table import ALL, CORE, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, Found, deny
+from .networks import OPEN, either, said, templated
+from .networks import UNKNOWN as NOT_KNOWN
+from .parts import att, nested, ref, resource, rows
 from .reports import Body, Check, inline, managed_policy, policy, profile_and_role
-from .test_network import OPEN, said
-from .test_network import UNKNOWN as NOT_KNOWN
+from .statements import ALL, CORE, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, Found, deny
 
 OTHER: Final = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
 GIVEN: Final = ref("Given")

@@ -20,8 +20,8 @@ from session_manager_permissions._readiness.managed_policies import aws_managed
 from session_manager_permissions._readiness.policies import ASKED, anything, decide, read
 from tests.conftest import ROOT, run_python
 
-from .policy_table import ACTIONS, AWS
 from .reports import Check, profile_and_role
+from .statements import ACTIONS, AWS
 from .test_what_findings_say import Text
 from .worlds import Request, asks
 

@@ -12,21 +12,25 @@ from session_manager_permissions._network.verdicts import (
 )
 from session_manager_permissions._readiness.templates.model import Stack
 
-from .judging import att, on, ref, resource, rows
 from .networks import (
     BLOCK,
     ON,
+    OPEN,
     PARAMETER,
+    UNKNOWN,
     Parts,
+    Row,
     custom,
     either,
     group,
+    of_ssm,
     part,
+    said,
     templated,
     with_endpoints,
 )
+from .parts import att, on, ref, resource, rows
 from .reports import Check
-from .test_network import OPEN, UNKNOWN, Row, of_ssm, said
 
 OTHER: Final = {"Other": part("VPC", CidrBlock="10.1.0.0/16")}
 GIVEN: Final = {"Custom": custom()}

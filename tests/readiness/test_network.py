@@ -23,16 +23,18 @@ from session_manager_permissions._readiness.network.vpcs import _KNOWN
 from tests.conftest import DATA
 
 from .deployments import NO_VALUE
-from .judging import att, nested, on, ref, resource, rows
 from .networks import (
     ANYWHERE,
     BLOCK,
     ON,
+    OPEN,
     PARAMETER,
     STACK,
     TO_NAT,
+    UNKNOWN,
     VPC_ID,
     Parts,
+    Row,
     acl,
     association,
     attachment,
@@ -43,26 +45,18 @@ from .networks import (
     entry,
     group,
     https,
+    of_ssm,
     part,
     route,
+    said,
     subnet,
     templated,
     with_endpoints,
 )
-from .policy_table import ALL, allow
-from .reports import Check, Report, inline, policy
+from .parts import att, nested, on, ref, resource, rows
+from .reports import Check, inline, policy
+from .statements import ALL, allow
 from .test_what_findings_say import session
-
-OPEN, UNKNOWN = "ready", "cannot-be-known"
-Row = tuple[str, Parts, str]
-
-
-def said(report: Report, of: str = "") -> str:
-    """The rules that find something in templates of this name, but what leaves a profile open."""
-    found = (one for one in report.findings if one.file.startswith(of))
-    rules = {one.rule for one in found if (one.rule, one.logical_id) != (UNKNOWN, "Profile")}
-    return " ".join(sorted(rules)) or OPEN
-
 
 # Apps. Those that CDK writes are in `test_readiness` and `faults` ---------------------------------
 
@@ -511,11 +505,6 @@ POLICIES_OF_ALL: Final[dict[str, object]] = {
     "for the root of the account": {"Statement": ALLOWS_ALL | {"Principal": ROOT}},
 }
 BY_REFERENCE: Final = ALLOWS_ALL | {"Action": "{{resolve:ssm:/action}}"}
-
-
-def of_ssm(**changes: object) -> Parts:
-    """The endpoint of `ssm` differs."""
-    return {"Ssm": endpoint("ssm", **changes)}
 
 
 def admits(**changes: object) -> Parts:

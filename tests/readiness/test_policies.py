@@ -7,8 +7,9 @@ import pytest
 from session_manager_permissions._readiness import policies
 from session_manager_permissions._readiness.policies import Statement, decide
 
-from .judging import att, each, ref, resource
-from .policy_table import (
+from .parts import att, each, ref, resource
+from .reports import Body, Check, inline, managed_policy, profile_and_role
+from .statements import (
     ALL,
     AWS,
     CHANNELS_ONLY,
@@ -23,7 +24,6 @@ from .policy_table import (
     deny,
     not_actions,
 )
-from .reports import Body, Check, inline, managed_policy, profile_and_role
 
 ACTION = "ssm:UpdateInstanceInformation"
 MAYBE_ALL = {"Ref": "Parameter"}

@@ -39,19 +39,7 @@ from .faults import (
     reaching,
     vpc,
 )
-from .judging import att, each, ref, resource
-from .policy_table import (
-    ALL,
-    CHANNELS_ONLY,
-    NEITHER,
-    READY,
-    UNKNOWN,
-    Found,
-    Statement,
-    allow,
-    deny,
-    document,
-)
+from .parts import att, each, ref, resource
 from .reports import (
     TRUST,
     Body,
@@ -63,6 +51,18 @@ from .reports import (
     managed_policy,
     policy,
     profile_and_role,
+)
+from .statements import (
+    ALL,
+    CHANNELS_ONLY,
+    NEITHER,
+    READY,
+    UNKNOWN,
+    Found,
+    Statement,
+    allow,
+    deny,
+    document,
 )
 
 # Verdicts ----------------------------------------------------------------------------------------

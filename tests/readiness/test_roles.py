@@ -11,9 +11,10 @@ from tests.conftest import MakeApp
 from tests.roles import owned_role
 
 from .deployments import NO_VALUE
-from .judging import att, each, nested, on, ref, resource
 from .networks import STACK, either
-from .policy_table import (
+from .parts import att, each, nested, on, ref, resource
+from .reports import NAMED, TRUST, Body, Check, check_app, inline, policy, profile_and_role
+from .statements import (
     ALL,
     DENIED,
     NEITHER,
@@ -25,7 +26,6 @@ from .policy_table import (
     deny,
     document,
 )
-from .reports import NAMED, TRUST, Body, Check, check_app, inline, policy, profile_and_role
 
 ARN: Final = {"Fn::GetAtt": ["Role", "Arn"]}
 PARAMETER: Final = {"Name": {"Type": "String", "Default": "a-default"}}

@@ -7,9 +7,10 @@ import pytest
 
 from session_manager_permissions._needs import DEFAULT_DOCUMENT
 
-from .judging import att, each, nested, on, ref, resource, rows
 from .launches import scaling, template
-from .policy_table import (
+from .parts import att, each, nested, on, ref, resource, rows
+from .reports import TRUST, Body, Check, inline, machine, managed_policy, policy, profile_and_role
+from .statements import (
     ALL,
     AWS,
     CHANNELS_ONLY,
@@ -21,7 +22,6 @@ from .policy_table import (
     allow,
     deny,
 )
-from .reports import TRUST, Body, Check, inline, machine, managed_policy, policy, profile_and_role
 from .test_what_findings_say import MINIMAL, PATH, session
 
 DENIED: Final = frozenset({"session-denied"})

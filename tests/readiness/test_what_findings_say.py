@@ -11,11 +11,11 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from session_manager_permissions._needs import CHANNELS, DEFAULT_DOCUMENT
 from session_manager_permissions._readiness.rules import RULES
 
-from .judging import att, on, ref, resource
 from .networks import BLOCK, NETWORK, association, group, https, subnet
 from .networks import endpoint as endpoint_of
-from .policy_table import ALL, AWS, CHANNELS_ONLY, allow, deny, not_actions
+from .parts import att, on, ref, resource
 from .reports import NAMED, Check, inline, machine, managed_policy, policy, profile_and_role
+from .statements import ALL, AWS, CHANNELS_ONLY, allow, deny, not_actions
 
 BOUNDARY = {"PermissionsBoundary": ref("Boundary")}
 MAYBE = allow("*", Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}})

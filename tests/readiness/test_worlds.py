@@ -9,7 +9,6 @@ from session_manager_permissions._needs import CHANNELS
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 from session_manager_permissions._readiness.worlds import MOST
 
-from .judging import att, on, ref, resource, rows
 from .launches import by_id, template
 from .networks import (
     ON,
@@ -24,7 +23,9 @@ from .networks import (
     templated,
     with_endpoints,
 )
-from .policy_table import (
+from .parts import att, on, ref, resource, rows
+from .reports import Body, Check, inline, machine, policy, profile_and_role
+from .statements import (
     ALL,
     CHANNELS_ONLY,
     DENIED,
@@ -37,7 +38,6 @@ from .policy_table import (
     allow,
     deny,
 )
-from .reports import Body, Check, inline, machine, policy, profile_and_role
 
 
 def equals(one: object, other: object) -> Body:

@@ -22,7 +22,7 @@ from moto.iam.policy_validation import IAMPolicyDocumentValidator
 
 from .deployments import ACCOUNT, REGION, deployed
 from .drawn import PARAMETERS
-from .policy_table import ACTIONS, REGISTER
+from .statements import ACTIONS, REGISTER
 
 ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/Role/i-0ab"
 INSTANCES: Final = (

@@ -1,4 +1,4 @@
-"""What tables of tests and templates are written of."""
+"""What the tables of tests and the templates in them are written of."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
