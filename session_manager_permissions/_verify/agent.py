@@ -58,16 +58,17 @@ def agent_version(node: Node, preferences: Preferences) -> Outcome:
             why = f"the agent has version {version}, and {what} needs {least} or a newer one"
             is_port = preferences.document.session_type == PORT
             return agent.failed(why, fix=_update(node), is_seen=is_port)
-    error = preferences.error
-    if error and not at_least(version, _PORTS_OF_OTHERS):  # which can do all that documents ask
-        return AGENT.of(node.id).unasked(error)
+    # What can do all that documents ask, and what can connect.
+    for error, least in ((preferences.error, _PORTS_OF_OTHERS), (node.connection, _SESSIONS)):
+        if isinstance(error, CannotAsk) and not at_least(version, least):
+            return AGENT.of(node.id).unasked(error)
     return agent.passed(f"the agent has version {version}, which can do what the document asks")
 
 
 def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
     """Yield what sessions ask of the agent, and the first version that can do it."""
     document = preferences.document
-    if not node.connected:  # else it has shown that it can
+    if node.connection == "notconnected":  # else it has shown that it can
         yield "Session Manager", _SESSIONS
     if document.to_other_hosts:
         yield "forwarding the port of another host", _PORTS_OF_OTHERS

@@ -122,13 +122,15 @@ class Outcome:
         Args:
             why: the reasons.
             fix: what to do.
-            errors: why AWS did not answer.
+            errors: why AWS did not answer, which is a reason as well.
         """
-        return replace(self, verdict="unknown", why=why, fix=_lines(fix), errors=(*errors,))
+        told, texts = " ".join(why), dict.fromkeys(map(str, errors))
+        whys = (*why, *(text for text in texts if text not in told))
+        return replace(self, verdict="unknown", why=whys, fix=_lines(fix), errors=(*errors,))
 
     def unasked(self, error: CannotAsk) -> Outcome:
         """Return the outcome that AWS did not answer."""
-        return self.unknown(str(error), errors=[error])
+        return self.unknown(errors=[error])
 
     def absent(self, why: str, error: CannotAsk | None) -> Outcome:
         """Return the outcome where there is no subject, or AWS did not say whether there is one."""
@@ -445,9 +447,8 @@ KEY_USABLE: Final = _usable(
 BUCKET: Final = _usable(
     name="bucket-encryption",
     title="The log bucket does not exist, or is not encrypted as enforced",
-    passes_if="the bucket exists, is encrypted as the document enforces, and its key is not seen "
-    "to be unusable",
-    asks=("ssm:GetDocument", "s3:GetEncryptionConfiguration"),
+    passes_if="the bucket exists, is encrypted as the document enforces, and its key can be used",
+    asks=("ssm:GetDocument", "s3:GetEncryptionConfiguration", "kms:DescribeKey"),
     users_see="We couldn't start the session because encryption is not set up on the selected "
     "Amazon S3 bucket.",
 )
@@ -464,7 +465,7 @@ RUN_AS: Final = _usable(
     title="The user that sessions run as can't exist",
     passes_if="the user that sessions run as can exist: `root` fails where no tag of the operator "
     "can win, and `ssm-user` is unknown",
-    asks=("ssm:GetDocument", *_OF_OPERATOR),
+    asks=("ssm:GetDocument", "ssm:DescribeInstanceInformation", *_OF_OPERATOR),
     users_see=f"{RUN_AS_ROOT}, or {RUN_AS_NOBODY}",
 )
 OPERATOR: Final = _of_operator(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .agent import Diagnostics, agent_version, merged
-from .checks import AGENT, ORDER, Outcome, ways_out
+from .checks import AGENT, HOST_MANAGEMENT, ORDER, Outcome, ways_out
 from .identity import Identity, find_identity, unless_replaced
 from .lines import with_profile
 from .node import Node, ground_truth, tier
@@ -108,7 +108,8 @@ def diagnose(
         checks += [may_start(node, preferences, who), plugin()]
     checks += uses_outcomes(node, preferences, identity)
     if identity.replaced is None:
-        checks = [unless_replaced(check) for check in checks]
+        (management,) = (one for one in identity.outcomes if one.check is HOST_MANAGEMENT)
+        checks = [unless_replaced(check, management.errors) for check in checks]
     if rows is not None:
         checks = [merged(check, rows, node) for check in checks]
     if explains:

@@ -8,8 +8,8 @@ Host Management Configuration, if the account has that on.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -101,6 +101,7 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
     else:
         management, account = _account_role(node)
     worker, replaced = own, None if account or management.errors else False
+    registers = None if own and management.errors else registers
     if registers is False and account:
         by_account = _may(node, account, uses)
         found = by_account[checks.REGISTER.name]()
@@ -135,12 +136,17 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
     )
 
 
-def unless_replaced(outcome: Outcome) -> Outcome:
-    """Make a failed check of the profile's role unknown, as the account's role may do the work."""
+def unless_replaced(outcome: Outcome, errors: Iterable[CannotAsk]) -> Outcome:
+    """Make a failed check of the profile's role unknown, as the account's role may do the work.
+
+    Args:
+        outcome: the check.
+        errors: why it is not known which of them does.
+    """
     if outcome.verdict != "fail" or not outcome.check.of_role:
         return outcome
     why = "whether the agent works with the account's role instead is not known"
-    return replace(outcome, verdict="unknown", why=(*outcome.why, why))
+    return outcome.unknown(*outcome.why, why, fix=outcome.fix, errors=(*outcome.errors, *errors))
 
 
 def _own_role(node: Node) -> tuple[Outcome, LiveRole | None]:
@@ -239,7 +245,8 @@ def _account_role(node: Node) -> tuple[Outcome, LiveRole | None]:
         return checks.HOST_MANAGEMENT.skipped(why), None
     role = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}")
     evidence = Evidence("ssm:GetServiceSetting", _SETTING, role.arn)
-    return checks.HOST_MANAGEMENT.of(role.arn, evidence), role
+    unread = [node.record] if isinstance(node.record, CannotAsk) else []  # whose agent may be old
+    return checks.HOST_MANAGEMENT.of(role.arn, evidence).unknown(errors=unread), role
 
 
 def _unless_by_account(node: Node, profile: Outcome, management: Outcome) -> Outcome:
@@ -251,7 +258,7 @@ def _unless_by_account(node: Node, profile: Outcome, management: Outcome) -> Out
         return profile.skipped(f"{fault}, and the account's role {account} takes its place")
     if management.errors:
         why = f"{fault}, and whether the account's role takes its place is not known"
-        return profile.unknown(why, fix=profile.fix)
+        return profile.unknown(why, fix=profile.fix, errors=management.errors)
     return profile.seen_if(is_now=not node.connected)
 
 
@@ -378,7 +385,8 @@ def _by_account(
         why = [f"whether the agent works with {either} is not known"]
     elif own:
         why.append(f"the policies of {own.arn} go unused")
-    return management.unknown(*why, fix=node.look_for(checks.HOST_MANAGEMENT))
+    fix = node.look_for(checks.HOST_MANAGEMENT)
+    return management.unknown(*why, fix=fix, errors=management.errors)
 
 
 def _of_hybrid(node: Node, uses: Uses) -> Identity:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import fitting, in_shell, word
 
-from .asking import CannotAsk, NotPermitted, NotThere, tried
+from .asking import CannotAsk, NotPermitted, NotThere, answered, tried
 from .checks import BUCKET, BUCKET_NOT_READ, LOG_GROUP, NO_MESSAGE, Evidence, Outcome
 from .document import LiveDocument, key_arn
 from .keys import DESCRIBE_KEY, LiveKey, describe_key
@@ -68,7 +68,7 @@ def bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcom
     if bucket.error:
         return BUCKET.of(name).unasked(bucket.error)
     outcome = _encrypted(name, bucket, enforces=document.enforces_s3_encryption)
-    outcome = _with_key(node, outcome, bucket.key)
+    outcome = _with_key(node, outcome, bucket)
     return unless_theirs(outcome, node) if bucket.is_foreign else outcome
 
 
@@ -144,27 +144,32 @@ def _bucket_key(
         return None
     itself = LiveKey(arn, arn)
     found = tried(lambda: describe_key(node.session, arn))
+    if isinstance(found, NotThere) and not itself.alias_name:
+        return itself
     if isinstance(found, CannotAsk):
-        return found if itself.alias_name else itself
+        return found
     return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])
 
 
-def _with_key(node: Node, outcome: Outcome, key: LiveKey | CannotAsk | None) -> Outcome:
+def _with_key(node: Node, outcome: Outcome, bucket: Bucket) -> Outcome:
     """Judge a bucket by its key as well, without which S3 takes no object."""
-    if outcome.verdict != "pass" or not isinstance(key, LiveKey):
+    key = bucket.key
+    if outcome.verdict != "pass" or key is None:
         return outcome
-    found = tried(lambda: describe_key(node.session, key.given))
+    found = tried(lambda: describe_key(node.session, answered(key).given))
     if not isinstance(found, CannotAsk):
         (why, fix), state = key_fault(node, found), found["KeyState"]
     elif isinstance(found, NotThere):
         why, fix, state = str(found), (), None
     else:
-        return replace(outcome, errors=(found,))
+        return outcome.unknown(
+            "whether the key of the bucket can be used is not known", errors=[found]
+        )
     if not why:
         return outcome
     evidence = Evidence(DESCRIBE_KEY, "KeyMetadata.KeyState", state)
     return BUCKET.of(outcome.subject, *outcome.evidence, evidence).failed(
-        f"the bucket takes no log, as it encrypts with the key {key.given}: {why}",
+        f"the bucket takes no log, as it encrypts with the key {bucket.named_key}: {why}",
         fix=fix or ("name a symmetric key in the default encryption of the bucket",),
         is_seen=False,
     )

@@ -352,7 +352,7 @@ def _registered(node: Node) -> Outcome:
             why = "Systems Manager has no record of the node, although it is connected"
             return agent.unknown(why, fix="run the command again")
         why = "Systems Manager has no record of the instance: it never registered, or is stopped"
-        return agent.failed(why, fix="")
+        return _unless_connected(node, agent.failed(why, fix=""))
     names = ("PingStatus", "LastPingDateTime", "AgentVersion")
     told = [one for one in names if one == "PingStatus" or node.recorded(one) is not None]
     agent = REGISTERED.of(node.id, *(Evidence(RECORD, one, node.recorded(one)) for one in told))
@@ -363,7 +363,13 @@ def _registered(node: Node) -> Outcome:
     why = f"the agent was registered {when}: PingStatus is {node.ping or 'not set'}"
     if node.connected:
         return agent.unknown(why, fix="check whether the node reaches the endpoint of ssm")
-    return agent.failed(why, fix="")
+    return _unless_connected(node, agent.failed(why, fix=""))
+
+
+def _unless_connected(node: Node, failed: Outcome) -> Outcome:
+    """Leave open what fails and would not on a node that is connected, if that is not known."""
+    error = node.connection
+    return failed.unknown(failed.why[0], errors=[error]) if isinstance(error, CannotAsk) else failed
 
 
 def at_least(version: str, least: str) -> bool | None:

@@ -105,7 +105,7 @@ def _with(outcome: Outcome, clue: Clue | None, node: Node, errors: list[CannotAs
     if outcome.verdict != "skipped":
         return outcome
     why = "nothing in the account shows whether the agent is installed and runs"
-    return AGENT.of(node.id).unknown(why, *map(str, errors), fix=ask_node(node), errors=errors)
+    return AGENT.of(node.id).unknown(why, fix=ask_node(node), errors=errors)
 
 
 def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iterator[Clue]]:

@@ -199,6 +199,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
         whys = [*whys, _AFTER_APPROVAL]
     if not certain:
         why_not += unless(dict.fromkeys(key for one in denied for key in one.deciding))
+        errors += filter(None, [preferences.error])
         return asked.unknown(why_not, *notes, *whys, fix=fix, errors=errors)
     users_see = _USERS_SEE[certain[0].action]  # in the order in which the client calls
     return asked.failed(why_not, *whys, fix=fix, users_see=users_see, errors=errors)

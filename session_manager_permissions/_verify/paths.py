@@ -113,7 +113,9 @@ def _judged(
         if path.problems
     }
     shut = [service for service, path in opening.items() if path.problems]
-    by_path = _ByPath(node, vpc, preferences, problems, remedies.of(problems), shut, doubted)
+    errors = [error for one in identity.outcomes for error in one.errors]
+    fixes = remedies.of(problems)
+    by_path = _ByPath(node, vpc, preferences, problems, fixes, shut, doubted, errors)
     return {service: by_path.outcome(service, path) for service, path in paths.items()}
 
 
@@ -166,6 +168,8 @@ class _ByPath(NamedTuple):
     """The services whose paths are closed even to the calls that open a session."""
     doubted: list[str]
     """What shows that the network has ways that the judge does not find."""
+    of_identity: list[CannotAsk]
+    """Why it is not known who the agent is, on which the policy of an endpoint depends."""
 
     def outcome(self, service: str, path: verdicts.Path) -> Outcome:
         """Return the outcome of the path to a service."""
@@ -180,17 +184,16 @@ class _ByPath(NamedTuple):
             return of_path.passed(f"the network leads from the instance to {service}")
         if path.state is verdicts.State.UNKNOWN:
             bucket = self.preferences.uses.bucket
-            errors = [*vpc.errors]
+            errors = [*vpc.errors, *(self.of_identity if by_policy else ())]
             if service == "s3" and bucket.error and bucket.region is None:
                 errors.append(bucket.error)
             decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
-            whys = (decides, *dict.fromkeys(map(str, errors)))
             fix = _IN_LOG if by_policy else on_it
-            return of_path.unknown(*whys, fix=fix, errors=errors)
+            return of_path.unknown(decides, fix=fix, errors=errors)
         first, *others = (one.why.replace(verdicts.OF_SERVICES, service) for one in problems)
         if self.doubted:
             first += f"; but {self.doubted[0]}, so the network has a way that EC2 does not show"
-            return of_path.unknown(first, *others, fix=on_it)
+            return of_path.unknown(first, *others, fix=on_it, errors=vpc.errors)
         fixes = self.fixes[service]
         if verdicts.PRIVATE_DNS in {problem.fault for problem in problems} and not vpc.knows_zones:
             first += (

@@ -138,7 +138,8 @@ def _permissions(node: Node, preferences: Preferences, identity: Identity) -> It
 def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcome:
     """Leave the permission open if IAM could not be asked about all that the bucket takes."""
     error = preferences.uses.bucket.key
-    if outcome.verdict == "pass" and isinstance(error, CannotAsk):
+    if outcome.verdict in ("pass", "unknown") and isinstance(error, CannotAsk):
         why = f"whether the role may use the key of the bucket is not known: {error}"
-        return outcome.unknown(why, errors=[error])
+        errors = [*outcome.errors, error]
+        return outcome.unknown(why, *outcome.why, fix=outcome.fix, errors=errors)
     return logs.unless_theirs(outcome, node) if preferences.uses.bucket.is_foreign else outcome

@@ -37,7 +37,10 @@ def run_as(node: Node, preferences: Preferences, operator: Operator | CannotAsk 
         why = "Run As is on, which is for Linux and macOS, and the node runs Windows"
         fix = "start the session with a document in which it is off"
         return RUN_AS.of(None, evidence).unknown(why, fix=fix)
-    return _unless_usual_elsewhere(_of_operator(document.run_as_user, operator, evidence), node)
+    found = _unless_usual_elsewhere(_of_operator(document.run_as_user, operator, evidence), node)
+    if found.verdict == "pass" and isinstance(node.record, CannotAsk):
+        return found.unknown(*found.why, "what the node runs is not known", errors=[node.record])
+    return found
 
 
 _USUAL: Final = {

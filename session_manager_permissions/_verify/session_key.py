@@ -101,12 +101,14 @@ def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Id
     admission = policy.admits(role, decrypt, more, by_iam=True)
     evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)
     judged = KEY_USABLE.of(usable.subject, *usable.evidence, evidence)
-    if identity.error and any(one["Effect"] == "Deny" for one in policy.statements):
-        why = f"the key's own policy has a Deny, and the role is not known: {identity.error}"
-        return judged.unknown(why, errors=[identity.error])
-    if admission.answer in ("named", "account"):
+    lets_in = admission.answer in ("named", "account")
+    has_deny = any(one["Effect"] == "Deny" for one in policy.statements)
+    errors = [one for one in (admission.error, identity.error) if one]
+    if identity.error and not policy.error and (has_deny or not lets_in):
+        why = f"the key's own policy decides by the role, which is not known: {identity.error}"
+        return judged.unknown(why, fix=admission.fix, errors=errors)
+    if lets_in:
         return judged.passed(*usable.why, admission.why)
-    errors = [admission.error] if admission.error else []
     if admission.answer == "unknown" or identity.role is None:
         return judged.unknown(admission.why, fix=admission.fix, errors=errors)
     return judged.failed(admission.why, fix=admission.fix, errors=errors)

@@ -21,6 +21,7 @@ Change = Callable[[World], object]
 CHANNEL: Final = nodes.CHANNELS[1]
 PROFILES: Final = "iam:GetInstanceProfile"
 RECORDS: Final = "ssm:DescribeInstanceInformation"
+CONNECTIONS: Final = "ssm:GetConnectionStatus"
 ENCRYPTION: Final = "s3:GetBucketEncryption"
 PUT: Final = "s3:PutObject"
 OTHERS: Final = "4" * 12
@@ -431,6 +432,12 @@ STATES: Final = {
     "connected, on Windows": cause("", record(PlatformType="Windows")),
     "never registered, on Windows": never("agent?", instance(Platform="windows")),
     "connected though lost": cause("registered?", lambda w: w.is_lost("connected")),
+    **{f"not known to be connected, and {name}": cause(told, does, refusing(CONNECTIONS))
+       for name, told, does in (
+           ("lost", "registered? connected?", LOST),
+           ("never registered", "registered? connected?", NEVER),
+           (f"of {OLD}", "agent? connected?", agent(OLD)),
+       )},
     "connected without a record": cause("registered?", setting(record=None)),
     "stopped": never("instance-running", instance(State={"Name": "stopped"})),
     "stopping": never("instance-running", instance(State={"Name": "stopping"})),
@@ -662,10 +669,13 @@ LOGS: Final = {
        for given in (KEY, KEY.rpartition("/")[2], "alias/logs", nodes.ALIAS)},
     "an unknown alias of a bucket that is AWS's own": used(
         "", NO_KEY, bucket("aws:kms", "alias/aws/s3"), refusing("kms:DescribeKey")),
-    "an unknown alias of a bucket": used("log-to-s3?", NO_KEY, SOME_ALIAS),
-    "an unknown alias of a bucket, no logs": used("log-to-s3", NO_KEY, SOME_ALIAS, DENIED_BUCKET),
-    "an unknown key of a bucket": used("", NO_KEY, SOME_KEY),
-    "an unknown key of a bucket, denied": used("log-to-s3", NO_KEY, SOME_KEY, DENIED_BUCKET_KEY),
+    **{f"an unknown {name} of a bucket{more}": used(f"{told} bucket-encryption?", NO_KEY, *does)
+       for name, more, told, does in (
+           ("alias", "", "log-to-s3?", [SOME_ALIAS]),
+           ("alias", ", no logs", "log-to-s3", [SOME_ALIAS, DENIED_BUCKET]),
+           ("key", "", "log-to-s3?", [SOME_KEY]),
+           ("key", ", denied", "log-to-s3?", [SOME_KEY, DENIED_BUCKET_KEY]),
+       )},
     **{f"a bucket whose key {name}": used("bucket-encryption", NO_KEY, BY_KEY, does)
        for name, does in {
            "is disabled": described_key(KeyState="Disabled"),
@@ -680,10 +690,11 @@ LOGS: Final = {
        for region, told in ((US, "log-to-s3"), (REGION, ""))},
     "the key of S3 that AWS manages, which needs no grant": used(
         "", NO_KEY, BY_KEY, described_key(KeyManager="AWS"), DENIED_BUCKET_KEY),
-    **{f"a bucket with no key: {given}": used("log-to-s3?", bucket("aws:kms", given))
+    **{f"a bucket with no key: {given}": used(
+           "bucket-encryption? log-to-s3?", bucket("aws:kms", given))
        for given in ("arn:x", "arn:aws:kms:a b:1:key/x", "a/b", 'x", y("')},
     "a bucket with a key in a region that botocore asks in no request": used(
-        "key-usable?", bucket("aws:kms", KEY.replace(REGION, "-x-")),
+        "bucket-encryption? key-usable? log-to-s3?", bucket("aws:kms", KEY.replace(REGION, "-x-")),
         having("kms:describe_key", InvalidRegionError(region_name="-x-"))),
     **{f"a bucket of another account{name}": used(told, *does, FOREIGN)
        for name, told, does in (
@@ -821,7 +832,12 @@ RUN_AS: Final = {
 
 NOT_ASKED: Final = {
     "no record by a denial": cause("agent? registered?", refusing(RECORDS)),
-    "no connection by a denial": cause("connected?", refusing("ssm:GetConnectionStatus")),
+    "no record by a denial, and a role that the account's may replace": cause(
+        perhaps("agent registered register default-host-management"),
+        *(refusing(RECORDS), UNDER_ACCOUNT, denying(f"{ROLE} {REGISTER}"))),
+    "no record by a denial, and Run As": cause(
+        "agent? registered? run-as?", refusing(RECORDS), run_as("web")),
+    "no connection by a denial": cause("connected?", refusing(CONNECTIONS)),
     "no status by a denial": never("instance-running?", refusing("ec2:DescribeInstanceStatus")),
     **{f"no status by the organization: {by}": never(
            "instance-running?", having("ec2:describe_instance_status", nodes.refusal(*STATUS, by)))
