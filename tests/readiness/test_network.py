@@ -908,11 +908,14 @@ def split(body: Parts, **given: object) -> tuple[Parts, Parts]:
         "Profile": ref("Profile"),
     }
     here = {name: one for name, one in parts.items() if name != "Instance"}
+    parameters |= {"Address": att("Eip", "AllocationId")} if "Eip" in parts else {}
     here["Nested"] = on(nested("nested", Parameters=parameters), str(given.get("condition", "")))
     instance_ = on(compute(SecurityGroupIds=[ref("Group")]), str(given.get("of_instance", "")))
-    return {"Resources": here}, {"Resources": {"Instance": instance_}}
+    nat = part("NatGateway", AllocationId=given.get("address", "eipalloc-1"))
+    return {"Resources": here}, {"Resources": {"Instance": instance_, "Other": nat}}
 
 
+FREE: Final = templated(PrivateRoute=route(GatewayId=ref("Gateway")), Eip=part("EIP"))
 NAT_ON: Final = templated(PrivateRoute=route(ref("PrivateTable"), ON, **TO_NAT))
 
 
@@ -920,6 +923,8 @@ NAT_ON: Final = templated(PrivateRoute=route(ref("PrivateTable"), ON, **TO_NAT))
     (split(templated()), OPEN),
     (split(templated(Nat=None)), UNKNOWN),
     (split(templated(PrivateRoute=None)), NO_NETWORK_PATH),
+    (split(FREE), UNKNOWN),
+    (split(FREE, address=ref("Address")), NO_NETWORK_PATH),
     (split(NAT_ON), UNKNOWN),
     (split(NAT_ON, condition=ON), OPEN),
     (split(NAT_ON, of_instance=ON), UNKNOWN),  # the conditions of two templates are two
