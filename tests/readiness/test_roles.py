@@ -287,6 +287,9 @@ def test_role_of_another_account_is_another_role(check: Check) -> None:
 
 def test_roles_of_one_name_are_in_several_accounts(check: Check) -> None:
     assert check(NAMED_SO, WITH_POLICY).verdicts == {"not ready": 1, "ready": 1}
+    check.write("nested.template.json", NAMED_SO)
+    around = {"Resources": {"Nested": nested("nested"), "Policy": on_role("role")}}
+    assert check(NAMED_SO, around).verdicts == {"not ready": 1, "ready": 1}
     assert check(NAMED_SO, WITH_POLICY, **OF_ONE).verdicts == {"can't be known": 2}
 
 

@@ -246,7 +246,7 @@ class Assembly(Files):
 
         `with_name` says where it may be. A resource of IAM may be named by its ARN as well. Where
         the account is not known, resources of one name are in several accounts, and the name means
-        the one of the template itself.
+        the one of its own stack.
         """
         if type_.startswith(_IAM):
             account = re.match("arn:[^:]*:iam::([0-9]+):", texts.as_text(name))
@@ -256,7 +256,7 @@ class Assembly(Files):
         several = self.with_name(type_, template, name)
         found = [one for one in several if one.exists and self.name_of(one) == name]
         if not template.stack.account:
-            found = [one for one in found if one.template is template] or found
+            found = [one for one in found if one.template.top is template.top] or found
         return found[0] if len(found) == 1 else None
 
     def entries(self, template: Template, expression: object) -> list[Any] | None:
