@@ -580,7 +580,7 @@ NOT_AN_ARN = "is not the ARN of a role"
 LOST: Final[dict[str, tuple[Make, str]]] = {
     "role owned in another account": (owned_in_another_account, THEIR_ACCOUNT),
     "no role": (l1_profile, "must have one role, got []"),
-    "two roles": (lambda s: l1_profile(s, "One", "Another"), "must have one role, got ['One', 'Another']"),
+    "two roles": (lambda s: l1_profile(s, "One", "Another"), "one role, got ['One', 'Another']"),
     "ARN of a role": (lambda s: l1_profile(s, role_arn()), "which is an ARN: give the name"),
     "bare resource": (bare_profile, "is a cdk.CfnResource"),
     "nodes of a name": (lambda s: l1_nodes(s, "worker"), NOT_AN_ARN),
