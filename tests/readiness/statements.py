@@ -47,5 +47,8 @@ def document(statements: list[Statement]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-EC2 = {"Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
-EC2_TRUST: dict[str, Any] = document([{"Effect": "Allow", **EC2}])
+def may_assume(service: object, effect: str = "Allow") -> Statement:
+    return {"Effect": effect, "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+
+
+EC2_TRUST: dict[str, Any] = document([may_assume("ec2.amazonaws.com")])

@@ -35,7 +35,18 @@ from .networks import (
 )
 from .parts import att, each, nested, on, ref, resource, rows
 from .reports import TRUST, Check, check_app, inline, machine, policy, profile_and_role, write
-from .statements import ALL, AWS, CHANNELS_ONLY, CORE, NEITHER, READY, UNKNOWN, Found, allow
+from .statements import (
+    ALL,
+    AWS,
+    CHANNELS_ONLY,
+    CORE,
+    NEITHER,
+    READY,
+    UNKNOWN,
+    Found,
+    allow,
+    may_assume,
+)
 from .test_what_findings_say import PATH
 
 BARE_COMPUTE: Final = frozenset({"no-instance-profile"})
@@ -56,11 +67,6 @@ def trusts(written: object, **more: object) -> Parts:
 
 def trusting(*statements: object) -> Parts:
     return trusts({"Statement": [*statements]})
-
-
-def may_assume(service: object, effect: str = "Allow") -> Parts:
-    principal = {"Service": service}
-    return {"Effect": effect, "Principal": principal, "Action": "sts:AssumeRole"}
 
 
 def with_role(**changes: Any) -> Parts:  # noqa: ANN401

@@ -107,6 +107,7 @@ def of_the_benchmark(made: str) -> Body:
 COSTS: Final[dict[str, tuple[Callable[[Any], Body], object, object, float]]] = {
     # what makes a template of so many, few and many, and how often the calls of few
     "instances": (of_instances, 40, 400, 11),
+    # What each waits for is all that those before it wait for.
     "instances that wait for each other": (waiting, 100, 400, 5.5),
     "profiles of one role": (of_one_role, 100, 400, 4.4),
     "roles and policies": (of_roles_and_policies, 100, 400, 4.4),

@@ -11,7 +11,7 @@ from .networks import OPEN, either, said, templated
 from .networks import UNKNOWN as NOT_KNOWN
 from .parts import att, nested, ref, resource, rows
 from .reports import Body, Check, inline, managed_policy, policy, profile_and_role
-from .statements import ALL, CORE, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, Found, deny
+from .statements import ALL, CORE, DENIED, NO_CHANNEL, READY, UNKNOWN, Found, deny, may_assume
 
 OTHER: Final = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
 GIVEN: Final = ref("Given")
@@ -23,8 +23,7 @@ def allowing(actions: object, effect: str = "Allow") -> Body:
 
 
 def trusting(services: object) -> Body:
-    statement = EC2_TRUST["Statement"][0] | {"Principal": {"Service": services}}
-    trust = {"AssumeRolePolicyDocument": {"Statement": [statement]}}
+    trust = {"AssumeRolePolicyDocument": {"Statement": [may_assume(services)]}}
     return trust | {"ManagedPolicyArns": [CORE]}
 
 

@@ -63,6 +63,7 @@ from .statements import (
     allow,
     deny,
     document,
+    may_assume,
 )
 
 # Verdicts ----------------------------------------------------------------------------------------
@@ -231,8 +232,8 @@ def test_account_of_another_stack_does_not_matter_to_a_reference(make_app: MakeA
 
 
 def test_trust_of_ec2_by_the_suffix_of_a_region_that_is_not_known(check: Check) -> None:
-    ec2_ = {"Principal": {"Service": {"Fn::Sub": "ec2.${AWS::URLSuffix}"}}}
-    trust = {"AssumeRolePolicyDocument": document([allow("sts:AssumeRole", **ec2_)])}
+    ec2_ = may_assume({"Fn::Sub": "ec2.${AWS::URLSuffix}"})
+    trust = {"AssumeRolePolicyDocument": document([ec2_])}
 
     assert check(profile_and_role(inline(ALL) | trust), region="unknown-region").rules == READY
 

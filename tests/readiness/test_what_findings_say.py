@@ -15,7 +15,7 @@ from .networks import BLOCK, NETWORK, association, group, https, subnet
 from .networks import endpoint as endpoint_of
 from .parts import att, on, ref, resource
 from .reports import NAMED, Check, inline, machine, managed_policy, policy, profile_and_role
-from .statements import ALL, AWS, CHANNELS_ONLY, allow, deny, not_actions
+from .statements import ALL, AWS, CHANNELS_ONLY, allow, deny, may_assume, not_actions
 
 BOUNDARY = {"PermissionsBoundary": ref("Boundary")}
 MAYBE = allow("*", Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}})
@@ -76,7 +76,7 @@ GRANT = policy(
     allow("ssm:StartSession", Condition={"StringEquals": {"ssm:resourceTag/Team": "web"}}),
     roles=["operators"],
 )
-RDS = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "rds.amazonaws.com"}}
+RDS = may_assume("rds.amazonaws.com")
 BOTH_IN: Final = {"SubnetIds": [ref("Subnet")], "SecurityGroupIds": [ref("Open")]}
 
 
