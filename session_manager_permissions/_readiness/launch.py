@@ -265,7 +265,7 @@ class LaunchReader:
             for one in mappings_in(resource.written)
             for name in dict.keys(one)
             if _HOLDS.search(name)
-            for address in self.parts.given_to(resource.template, dict.get(one, name))
+            for address in self.parts.given_to(resource, dict.get(one, name))
         }
 
     def _owner(self, resource: Resource) -> Resource | str | None:
