@@ -22,13 +22,12 @@ from session_manager_permissions._app import CONTEXT
 from session_manager_permissions._constructs.endpoints import _IDS
 from session_manager_permissions._limits import MAX_INLINE_POLICIES, MAX_MANAGED_POLICY
 from session_manager_permissions._readiness.rules import READY, RULES
-from session_manager_permissions._verify.checks import CHECKS, ORDER
+from session_manager_permissions._verify.checks import CHECKS, ORDER, PERMISSIONS
 from session_manager_permissions._verify.document import LiveDocument
 from session_manager_permissions._verify.identity import _TAKES_ACCOUNT_ROLE
 from session_manager_permissions._verify.keys import LiveKey
 from session_manager_permissions._verify.live_roles import LiveRole
 from session_manager_permissions._verify.operators import _SIGNS_CHANNEL
-from session_manager_permissions._verify.permissions import PERMISSIONS
 from session_manager_permissions._verify.questions import Agent, Bucket, Uses
 
 from .conftest import ROOT

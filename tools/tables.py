@@ -33,8 +33,7 @@ from session_manager_permissions._command import parser as command_line
 from session_manager_permissions._readiness.rules import READY, RULES
 from session_manager_permissions._verify.answers import NodeAnswer, RoleAnswer
 from session_manager_permissions._verify.audit.result import AuditResult
-from session_manager_permissions._verify.checks import CHECKS, ORDER
-from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
+from session_manager_permissions._verify.checks import CHECKS, ORDER, PERMISSIONS, policy_for_audit
 from tests.verify import picture
 
 if TYPE_CHECKING:

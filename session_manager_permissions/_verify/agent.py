@@ -9,8 +9,8 @@ those of agent/cli/diagnostics of amazon-ssm-agent.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
+from dataclasses import astuple, dataclass, replace
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from .asking import CannotAsk
 from .checks import AGENT, METADATA, PATHS, REGISTERED, CheckVerdict, Evidence, Outcome
@@ -87,27 +87,23 @@ def _update(node: Node) -> str:
     return f"install the newest agent on the node: {INSTALL}"
 
 
-class _FileRow(TypedDict):
+@dataclass(frozen=True)
+class _Row:
+    """A row of the diagnostics, as the file has it."""
+
     Check: str
+    """Its name."""
     Status: str
-    Note: str
-
-
-class _DiagnosticsFile(TypedDict):
-    DiagnosticsOutput: list[_FileRow]
-
-
-class _Row(NamedTuple):
-    """A row of the diagnostics."""
-
-    name: str
-    status: str
     """`Success`, `Skipped` or `Failed`."""
-    note: str
+    Note: str
 
     @property
     def evidence(self) -> Evidence:
-        return Evidence(_API, self.name, f"{self.status}: {self.note}")
+        return Evidence(_API, self.Check, f"{self.Status}: {self.Note}")
+
+
+class _DiagnosticsFile(TypedDict):
+    DiagnosticsOutput: list[_Row]
 
 
 Diagnostics = dict[str, _Row]
@@ -123,12 +119,11 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
     option = "--agent-diagnostics"
     rows: Diagnostics = {}
     for entry in read_json(path, option, _GIVE)(_DiagnosticsFile)["DiagnosticsOutput"]:
-        said = (entry["Check"], entry["Status"], entry["Note"])
-        row = _Row(*(" ".join(one.split()) for one in said))
-        of = re.search(r"instance id (m?i-\w+)", row.note)
+        row = _Row(*(" ".join(text.split()) for text in astuple(entry)))
+        of = re.search(r"instance id (m?i-\w+)", row.Note)
         if of and of[1] != node_id:
             raise CannotAsk(f"{option} {path} is of {of[1]}: give the diagnostics of {node_id}")
-        rows[row.name] = row
+        rows[row.Check] = row
     return rows
 
 
@@ -151,9 +146,9 @@ def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
 
 def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
     # `Success` is an answer of port 443: no policy of an endpoint keeps that back.
-    is_blind = check.by_policy and row and row.status == "Success"
+    is_blind = check.by_policy and row and row.Status == "Success"
     found = _seen(check, None if is_blind else row)
-    if found is check and check.verdict == "fail" and proxy and proxy.status == "Success":
+    if found is check and check.verdict == "fail" and proxy and proxy.Status == "Success":
         why = "the agent uses a proxy, so the path of the proxy counts and not that of the node"
         evidence = (*check.evidence, proxy.evidence)
         return replace(check, verdict="unknown", why=(why, *check.why[:1]), evidence=evidence)
@@ -162,16 +157,16 @@ def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
 
 def _seen(check: Outcome, row: _Row | None) -> Outcome:
     """Return the check, with what the node has tried."""
-    if row is None or row.status not in ("Success", "Failed"):
+    if row is None or row.Status not in ("Success", "Failed"):
         return check
     evidence = (*check.evidence, row.evidence)
-    if row.status == "Failed":
-        why = (f"on the node it fails: {row.note}", *check.why)
+    if row.Status == "Failed":
+        why = (f"on the node it fails: {row.Note}", *check.why)
         fix = check.fix or (_ON_THE_NODE,)
         return replace(check, verdict="fail", why=why, fix=fix, evidence=evidence)
     # The agent reached the service although this check failed, or the file is out of date.
     verdict: CheckVerdict = "unknown" if check.verdict == "fail" else "pass"
-    why = (f"on the node it works: {row.note}", *check.why)
+    why = (f"on the node it works: {row.Note}", *check.why)
     fix = check.fix if verdict == "unknown" else ()
     return replace(check, verdict=verdict, why=why, fix=fix, evidence=evidence)
 
@@ -179,13 +174,13 @@ def _seen(check: Outcome, row: _Row | None) -> Outcome:
 def _noted(check: Outcome, row: _Row | None) -> Outcome:
     if row is None:
         return check
-    why = (*check.why, f"on the node: {row.note}")
+    why = (*check.why, f"on the node: {row.Note}")
     return replace(check, why=why, evidence=(*check.evidence, row.evidence))
 
 
 def _service(check: Outcome, row: _Row | None, node: Node) -> Outcome:
     noted = _noted(check, row)
-    if row is None or row.status != "Failed":
+    if row is None or row.Status != "Failed":
         return noted
     start = "Start-Service AmazonSSMAgent" if node.platform == "Windows" else START
     return replace(noted, fix=(f"on the node: {start}", *check.fix))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from .asking import CannotAsk, NotPermitted
 
@@ -497,3 +497,32 @@ CHECKS: Final[Mapping[str, Check]] = {
 ORDER: Final = (*CHECKS,)
 OF_DOCUMENT: Final = (KEY_USABLE, BUCKET, LOG_GROUP, ENCRYPT, LOG_TO_S3, LOG_TO_CLOUDWATCH)
 """The checks of what the Session document names: whether it can be used at all, and by the role."""
+
+PERMISSIONS: Final[dict[str, list[str]]] = {
+    action: [name for name, check in CHECKS.items() if action in check.asks]
+    for action in sorted({action for check in CHECKS.values() for action in check.asks})
+}
+"""Each action that the credentials need, and the checks that are unknown without it.
+
+Each reads, and none writes. Sources: the service authorization reference, and the API reference of
+each call.
+"""
+_OF_VERIFY: Final = frozenset(
+    {"iam:GetUser", "ssm:ListTagsForResource"} | {*AGENT.asks} - {*REGISTERED.asks}
+)
+"""What only `verify` calls: about operators, and about a node that is not connected."""
+
+
+def policy_for_credentials() -> dict[str, Any]:
+    """Return the policy that `verify --print-permissions` prints: all that the command calls."""
+    return _policy("SessionManagerVerify", {*PERMISSIONS})
+
+
+def policy_for_audit() -> dict[str, Any]:
+    """Return the policy that `audit --print-permissions` prints: all that the command calls."""
+    return _policy("SessionManagerAudit", {*PERMISSIONS, "ec2:DescribeRegions"} - _OF_VERIFY)
+
+
+def _policy(sid: str, actions: set[str]) -> dict[str, Any]:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": "*"}
+    return {"Version": "2012-10-17", "Statement": [statement]}

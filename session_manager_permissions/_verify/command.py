@@ -20,11 +20,11 @@ from . import options
 from .agent import read_diagnostics
 from .asking import CannotAsk, before_aws, without_passwords
 from .audit import answering as audits
+from .checks import policy_for_audit, policy_for_credentials
 from .diagnosis import Diagnosis, diagnose
 from .node import find_node
 from .operators import operator_fault
 from .options import add_flag, add_option
-from .permissions import policy_for_audit, policy_for_credentials
 from .policy import DESCRIPTION, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
 from .role import of_role, print_role, role_as_json

@@ -20,7 +20,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from session_manager_permissions._verify.permissions import policy_for_credentials
+from session_manager_permissions._verify.checks import policy_for_credentials
 
 COMMAND: Final = Path(sys.executable).with_name("session-manager-permissions")
 NODE: Final = os.environ["SESSION_MANAGER_NODE"]

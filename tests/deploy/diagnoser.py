@@ -15,7 +15,7 @@ import botocore.session
 from local_aws import LocalAws
 from moto.server import ThreadedMotoServer
 
-from session_manager_permissions._verify.permissions import PERMISSIONS
+from session_manager_permissions._verify.checks import PERMISSIONS
 from tests.verify.causes import Cause
 from tests.verify.conftest import SIGNED_IN
 from tests.verify.nodes import REGION

@@ -5,7 +5,7 @@ be asked. The latter two are refused as they document. That each action is neede
 are unknown without it, is in tests/verify/test_permissions.py.
 """
 
-from session_manager_permissions._verify.permissions import policy_for_credentials
+from session_manager_permissions._verify.checks import policy_for_credentials
 from tests.verify.test_permissions import EVERYTHING
 
 from .diagnoser import Diagnoser

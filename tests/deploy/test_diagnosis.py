@@ -9,8 +9,7 @@ from typing import Final
 
 import pytest
 
-from session_manager_permissions._verify.checks import CHECKS
-from session_manager_permissions._verify.permissions import policy_for_credentials
+from session_manager_permissions._verify.checks import CHECKS, policy_for_credentials
 from tests.verify.causes import CAUSES, Cause
 from tests.verify.networks import NETWORKS
 

@@ -19,8 +19,8 @@ from session_manager_permissions._verify.audit import answering, judging
 from session_manager_permissions._verify.audit.auditing import AT_ONCE
 from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.audit.result import VERDICTS
+from session_manager_permissions._verify.checks import PERMISSIONS, policy_for_audit
 from session_manager_permissions._verify.lines import is_deployment
-from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 from session_manager_permissions._verify.simulator import TARGET
 from session_manager_permissions._verify.text import INTERRUPTED
 

@@ -10,7 +10,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions import _causes
-from session_manager_permissions._verify.permissions import policy_for_credentials
+from session_manager_permissions._verify.checks import policy_for_credentials
 
 from . import running
 from .causes import NEVER, NO_SETTING, denying, log_groups, refusing, run_as, setting

@@ -8,8 +8,12 @@ from typing import Any, Final
 
 import pytest
 
-from session_manager_permissions._verify.checks import AGENT, REGISTERED
-from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_credentials
+from session_manager_permissions._verify.checks import (
+    AGENT,
+    PERMISSIONS,
+    REGISTERED,
+    policy_for_credentials,
+)
 
 from .causes import Cause, bucket, cause, denying, hybrid, never, run_as, trusts, used, using
 from .networks import BOTH_ENDPOINTS, OF_TWO, S3_GATEWAY, closed, dns

@@ -61,7 +61,10 @@ def print_audit(
             console.print(f"  {place}: {region['error']}")
     if result["profiles"]:
         console.print()
-        _print_profiles(console, result["profiles"])
+        profiles = result["profiles"]
+        more = f" and {len(profiles) - _LINES} more" if profiles[_LINES:] else ""
+        console.print(f"{_counted(len(profiles), 'instance profile')} without the permissions:")
+        console.print(f"  {', '.join(profiles[:_LINES])}{more}")
         if several:
             console.print(f"  - {ONE_ACCOUNT}")
             return
@@ -71,14 +74,6 @@ def print_audit(
             console.print(f"  - write into the list, if it is not there: {', '.join(unknown)}")
         console.print("  - once the list of --profiles-file has them, run:")
         console.print(f"  {deployment(list_path or DEFAULT_LIST, profile)}")
-
-
-def _print_profiles(console: Console, profiles: list[str]) -> None:
-    """Name the profiles that lack permissions."""
-    names = ", ".join(profiles[:_LINES])
-    more = f" and {len(profiles) - _LINES} more" if profiles[_LINES:] else ""
-    console.print(f"{_counted(len(profiles), 'instance profile')} without the permissions:")
-    console.print(f"  {names}{more}")
 
 
 def _print_figures(console: Console, result: AuditResult, *, several: bool) -> None:
