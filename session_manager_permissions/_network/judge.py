@@ -57,10 +57,10 @@ class Judge:
         decides = (name for paths in several for path in paths.values() for name in path.decides)
         return PathVerdict(closed[0] if closed else {}, unknown(*decides).decides)
 
-    def lets_out(self, placement: Placement) -> bool:
-        """Whether the security groups of compute may let TCP 443 out to its own subnet."""
+    def lets_out(self, placement: Placement, *, public: bool) -> bool:
+        """Whether the groups of compute may let TCP 443 out to public addresses, or its subnet."""
         place = Place(self._network, placement, self._memory)
-        return not let_out(place, "subnet", End((place.subnet.range,))).problems
+        return not let_out(place, "", End((PUBLIC if public else place.subnet.range,))).problems
 
     def shut_by_acls(
         self, placement: Placement, services: tuple[str, ...], made: Mapping[str, Hashable]

@@ -744,6 +744,18 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
             "SubnetNetworkAclAssociation", SubnetId=ref("Second"), NetworkAclId=ref("OpenAcl")),
         OpenIn=entry(egress=False, NetworkAclId=ref("OpenAcl")),
         OpenOut=entry(NetworkAclId=ref("OpenAcl")))),
+    "two subnets without a way out, each with a network ACL": ("no-network-path", isolated_in_l1(
+        Second=subnet("10.0.1.0/24"), **acl(ref("Subnet")), SecondAcl=part("NetworkAcl", **VPC_ID),
+        SecondUses=part("SubnetNetworkAclAssociation", SubnetId=ref("Second"),
+                        NetworkAclId=ref("SecondAcl")),
+        SecondMachine=machine(**PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")]))),
+    "a network ACL, and a group that lets nothing out": (
+        "no-network-path", behind_an_acl(Group=group(egress=ELSEWHERE))),
+    "a group that lets nothing out, and logs behind a network ACL": ("egress-closed",
+        isolated_in_l1(**BOTH, Group=group(egress=ELSEWHERE), **acl(ref("Subnet")), **WITH_BUCKET
+                       | {"Document": session(s3BucketName=ref("Bucket"))})),
+    "no endpoint of S3, and a table that not all deployments have": ("endpoint-missing", on_c(
+        isolated_in_l1(**BOTH, **WITH_BUCKET, Other=part("RouteTable", **VPC_ID)), "Other")),
     "preferences on a condition, which not all deployments have": ("channel-missing", on_c(
         profile_and_role(Machine=machine(**PROFILE), **WITH_KEY), "Document", "Key")),
     "a role with a document, and an instance that waits for something else": (

@@ -11,6 +11,7 @@ from session_manager_permissions._network import endpoint_policy, verdicts
 from session_manager_permissions._network.ec2 import ANSWERS
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._network.model import IF_ENFORCED, TO_LOG, TO_OPEN, Placement
+from session_manager_permissions._network.place import PUBLIC
 from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, AclFault, Problem, in_words
 from session_manager_permissions._readiness.parts import GROUP, Parts
 from session_manager_permissions._readiness.templates.functions import listed, mapping
@@ -70,6 +71,8 @@ class NetworkRules:
     def __init__(self, parts: Parts, judge: Judge) -> None:
         self._parts = parts
         self._judge = judge
+        self._homes: dict[Resource, Resource] = {}
+        """The subnet of each VPC in which fixes make endpoints."""
 
     def of_compute(self, compute: Compute, uses: dict[str, ServiceUse]) -> Iterator[Told]:
         """Find what keeps compute from the services that it needs.
@@ -125,16 +128,14 @@ class NetworkRules:
         if not any(service in ALWAYS_NEEDED for service in problem.services):
             services = in_words(problem.services)
             why = f"sessions on {kind.instances} fail if they use {services}: {problem.why}"
-        others = self._judge.judge(compute.placements, used).problems
         if problem.cause in _BY_ENDPOINTS:
+            others = self._judge.judge(compute.placements, used).problems
             of_others = (part for one in others if one.cause in _BY_ENDPOINTS for part in one.parts)
             problem = problem._replace(parts=(*dict.fromkeys((*problem.parts, *of_others)),))
         fix = (*self._fix(place, problem),)
         if problem.cause == verdicts.EGRESS_CLOSED:
             fix += self._behind_closed_groups(compute, used)
-        # Of several findings, that of the way itself opens the network ACLs.
-        if all(one.cause == problem.cause or one.cause not in _BY_ENDPOINTS for one in others):
-            fix += (*self._through_acls(compute, used, fix),)
+        fix += (*self._through_acls(compute, used, fix),)
         return _BY_CAUSE[problem.cause].found(where, location, why, *fix)
 
     # Fixes
@@ -154,10 +155,12 @@ class NetworkRules:
             return
         # What opens the network ACLs is found by `_through_acls`.
         missing = dict.fromkeys(one.services[0] for one in problem.parts if not one.acls)
+        public = any(fault.peer == PUBLIC for one in problem.parts for fault in one.acls)
+        if (missing or public) and not self._judge.lets_out(place, public=public):
+            yield self._let_out(place)
         if missing:
-            if not self._judge.lets_out(place):
-                yield self._let_out(place)
-            yield MakeEndpoints(vpc, (*missing,), subnet)
+            home = self._homes.setdefault(vpc, subnet)
+            yield MakeEndpoints(vpc, (*missing,), subnet, home if home.exists else subnet)
 
     def _let_out(self, place: Placement) -> Fix:
         """Have the security groups of a place let TCP 443 out."""
@@ -198,7 +201,7 @@ class NetworkRules:
     ) -> Iterator[Fix]:
         """Yield what opens the network ACLs that close a way once fixes have opened all else."""
         makes = [one for one in fixes if isinstance(one, MakeEndpoints)]
-        made = {service: one.subnet for one in makes for service in one.services}
+        made = {service: one.home for one in makes for service in one.services}
         for place in compute.placements:
             yield from map(LetPass, self._judge.shut_by_acls(place, used, made))
 
@@ -234,6 +237,8 @@ class MakeEndpoints(Fix):
     services: tuple[str, ...]
     subnet: Resource = field(compare=False)
     """A subnet of the compute."""
+    home: Resource = field(compare=False)
+    """The subnet in which the endpoints are made."""
 
     def in_python(self, code: Code) -> None:
         """Write `SessionManagerEndpoints` if the VPC is an L2 construct that all deployments have.
@@ -268,10 +273,10 @@ class MakeEndpoints(Fix):
             of_group = {"VpcId": to.ref(self.vpc), "GroupDescription": "Session Manager"}
             of_group |= {"SecurityGroupIngress": admits}
             group = to.make(self.vpc, "Endpoints", GROUP.types[0], of_group)
-            subnet = to.shared.once(("endpoints in", self.vpc), lambda: self.subnet)
-            there = {"SubnetIds": [to.ref(subnet)], "SecurityGroupIds": [to.ref(group, "GroupId")]}
+            there = {"PrivateDnsEnabled": True, "SubnetIds": [to.ref(self.home)]}
+            there |= {"SecurityGroupIds": [to.ref(group, "GroupId")]}
             for service in interfaces:
-                make(service, VpcEndpointType="Interface", PrivateDnsEnabled=True, **there)
+                make(service, VpcEndpointType="Interface", **there)
         if tables:
             make("s3", VpcEndpointType="Gateway", RouteTableIds=[*map(to.ref, tables)])
 
@@ -288,17 +293,15 @@ class MakeEndpoints(Fix):
             to.say(f"make the VPC endpoint {one.logical_id!r} also where its condition is false")
         interfaces = [one for one in interfaces if one not in sometimes]
         tables = self._without_s3(to) if "s3" in self.services else []
-        where = ""
-        if not all(to.reaches(self.vpc, one) for one in tables):
-            where = "the VPC is"
-        elif interfaces and not to.reaches(self.vpc, self.subnet):
-            where = "the subnets are"
-        elif "s3" in self.services and not tables:
-            where = "the route tables are"
-        if where:
-            services, vpc = in_words(self.services), self.vpc.logical_id
-            to.say(f"make VPC endpoints of {services} for {vpc!r} where {where} defined")
-            return [], []
+        make, vpc = "make VPC endpoints of", repr(self.vpc.logical_id)
+        if "s3" in self.services and not tables:
+            to.say(f"{make} s3 for {vpc} where the route tables are defined")
+        elif not all(to.reaches(self.vpc, one) for one in tables):
+            to.say(f"{make} s3 for {vpc} where the VPC is defined")
+            tables = []
+        if interfaces and not to.reaches(self.vpc, self.home):
+            to.say(f"{make} {in_words(interfaces)} for {vpc} where the subnets are defined")
+            interfaces = []
         for off in turn_on_dns(self.vpc) if interfaces else ():
             off.apply(to)
         return tables, interfaces
@@ -310,9 +313,11 @@ class MakeEndpoints(Fix):
         """
         if not to.parts_of(self.subnet, "AWS::EC2::SubnetRouteTableAssociation", "SubnetId"):
             return []
-        served = [to.named(one, "RouteTableIds") for one in self._there(to, "s3")]
+        there = self._there(to, "s3")
+        served = {table for one in there for table in to.named(one, "RouteTableIds")}
         tables = to.parts_of(self.vpc, "AWS::EC2::RouteTable", "VpcId")
-        return [one for one in tables if not any(one in several for several in served)]
+        on = None, self.vpc.condition, self.subnet.condition
+        return [one for one in tables if one not in served and one.condition in on]
 
     def _there(self, to: Writer, service: str) -> Iterator[Resource]:
         """Yield the endpoints of a service in the VPC that any deployment has."""
