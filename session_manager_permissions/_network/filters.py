@@ -167,9 +167,9 @@ def _uses_ipv6(place: Place) -> Fact:
     return place.subnet.ipv6 is not False and Unknown("whether the agent uses IPv6")
 
 
-def acl_to(place: Place, subnet: Subnet, block: IPv4Network = PUBLIC) -> Path:
-    """What the network ACL of a subnet lets pass to public addresses, or to a block, and back."""
-    return _acl(place, subnet, block, REQUESTS, ANSWERS)
+def acl_to(place: Place, subnet: Subnet, to: Range = PUBLIC) -> Path:
+    """What the network ACL of a subnet lets pass to public addresses, or to a range, and back."""
+    return _acl(place, subnet, to, REQUESTS, ANSWERS)
 
 
 def acls_between(place: Place, subnet: Subnet, other: Subnet) -> Path:

@@ -225,12 +225,14 @@ def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
     nowhere = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
     ranges = tuple(one.range if one else nowhere for one in subnets) or (nowhere,)
     groups = place.groups_or_default(endpoint.groups)
+    # No network ACL applies if it is in the subnet of the compute, so the path is never closed.
+    anywhere = subnets and (all(subnets) or acl_to(place, own, nowhere) == OPEN)
     return through(
         let_out(place, "VPC endpoint", End(ranges, groups)),
         let_in(place, endpoint),
         _by_policy(place, endpoint),
         *(unknown(one.decides) for one in doubts((endpoint.ipv4,))),
-        OPEN if endpoint.subnets else unknown(nowhere.decides),
+        OPEN if anywhere else unknown(nowhere.decides),
         *_in_any([acls_between(place, own, one) for one in subnets if one]),
         *(bypassed(place, own, one) for one in ranges),
         *(bypassed(place, one, own.range) for one in subnets if one),

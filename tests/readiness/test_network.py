@@ -549,6 +549,13 @@ ENDPOINT: Final[list[Row]] = [
      ENDPOINT_MISSING),
     ("in no subnet", of_ssm(SubnetIds=[]), UNKNOWN),
     ("in subnets by parameter", of_ssm(SubnetIds=PARAMETER), OPEN),
+    *((f"in subnets by parameter, beside a network ACL that {does}",
+       {**of_ssm(SubnetIds=PARAMETER), **entries(**more)}, expected)
+      for does, more, expected in (
+          ("lets all pass", {}, OPEN),
+          ("lets nothing pass", {"Out": None}, UNKNOWN),
+          ("lets nothing out to one of them",
+           {"No": entry(1, RuleAction="deny", CidrBlock="10.0.3.0/24")}, UNKNOWN))),
     ("no groups", of_ssm(SecurityGroupIds=None), ENDPOINT_UNREACHABLE),
     ("groups by parameter", of_ssm(SecurityGroupIds=PARAMETER), UNKNOWN),
     ("no groups, and a rule of the default one",
