@@ -183,7 +183,7 @@ class SessionManagerFleet(Construct):
         """The compute below the scope. It is read only if needed, as a path costs two requests."""
         return {found.resource.node.path: found for found in self._compute}
 
-    @property
+    @cached_property
     def _holder_id(self) -> str:
         """The id of the construct that holds the policy in any stack but the fleet's own."""
         own_path = self.node.path
