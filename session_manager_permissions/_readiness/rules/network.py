@@ -407,8 +407,8 @@ class LetPass(Fix):
                 entry = acl, self.fault.peer, way
                 number = to.shared.once(entry, partial(next, numbers, None))
                 if number is None:
-                    denies = f"before {acl.logical_id!r} denies it"
-                    to.say(f"let TCP 443 and the answers to it pass, {denies}")
+                    entries = f"renumber the entries of {acl.logical_id!r}, so that it allows"
+                    to.say(f"{entries} TCP 443 and the answers to it before its first Deny")
                     return
                 _make_entry(to, *entry, number)
 
