@@ -54,12 +54,21 @@ def statements(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
 
 
 def warnings(stack: cdk.Stack) -> list[str]:
-    """The texts that the CLI shows as warnings of the stack, without CDK's own."""
-    artifact = app_of(stack).synth(force=True).get_stack_artifact(stack.artifact_id)
+    """The texts that the CLI shows as warnings of the stack, without CDK's own.
+
+    jsii gives the messages of an artifact only if aws-cdk-lib was installed after
+    aws-cdk.cloud-assembly-schema, which has a module of the same name.
+    """
+    folder = synth(stack)
+    artifact = json.loads((folder / "manifest.json").read_text())["artifacts"][stack.artifact_id]
+    metadata = artifact.get("metadata", {})
+    if file := artifact.get("additionalMetadataFile"):
+        metadata |= json.loads((folder / file).read_text())
     return [
-        str(message.entry.data)
-        for message in artifact.messages
-        if message.level.value == "WARNING" and "[ack: @aws-cdk/" not in str(message.entry.data)
+        str(entry["data"])
+        for entries in metadata.values()
+        for entry in entries
+        if entry["type"] == "aws:cdk:warning" and "[ack: @aws-cdk/" not in str(entry["data"])
     ]
 
 
