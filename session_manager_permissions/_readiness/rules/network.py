@@ -397,7 +397,7 @@ class LetPass(Fix):
     def apply(self, to: Writer) -> None:
         """Make the entries that the ACL of the subnet needs."""
         subnet = _as_resource(self.fault.subnet)
-        acls = [*_acls(to, subnet)]
+        acls = _acls(to, subnet)
         if not acls:
             ports, whose = "{} to {}".format(*ANSWERS), repr(subnet.logical_id)
             to.say(f"let TCP 443 and the answers to it, TCP {ports}, pass the ACL of {whose}")
@@ -413,12 +413,12 @@ class LetPass(Fix):
                 _make_entry(to, *entry, number)
 
 
-def _acls(to: Writer, subnet: Resource) -> Iterator[Resource]:
-    """Yield the network ACL of a subnet, if the app makes it."""
-    for one in to.parts_of(subnet, "AWS::EC2::SubnetNetworkAclAssociation", "SubnetId"):
-        for acl in to.named(one, "NetworkAclId"):
-            if isinstance(acl, Resource) and acl.type == "AWS::EC2::NetworkAcl":
-                yield acl
+def _acls(to: Writer, subnet: Resource) -> list[Resource]:
+    """Return the network ACL of a subnet, or each that it may have; those that the app makes."""
+    associations = to.parts_of(subnet, "AWS::EC2::SubnetNetworkAclAssociation", "SubnetId")
+    named = [acl for one in associations for acl in to.named(one, "NetworkAclId")]
+    made = [acl for acl in named if isinstance(acl, Resource)]
+    return [acl for acl in made if acl.type == "AWS::EC2::NetworkAcl"]
 
 
 def _free_numbers(to: Writer, acl: Resource) -> Iterator[int]:
