@@ -219,6 +219,15 @@ def test_template_that_is_a_folder_or_not_there(tmp_path: Path) -> None:
     assert Report(paths, strict=True).success
 
 
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_condition_that_is_no_name(check: Check, odd: object) -> None:
+    parts = profile_and_role()["Resources"]
+
+    found = check({"Resources": {name: one | {"Condition": odd} for name, one in parts.items()}})
+
+    assert found.rules in (NEITHER, UNKNOWN)
+
+
 # Mutations of a template that has a bit of everything
 
 WHOLE: Body = profile_and_role(

@@ -20,7 +20,7 @@ from session_manager_permissions._readiness.templates.model import Resource
 from .constructs import DEFAULT_CHILDREN, L2, Constructs, FleetMade, Made
 from .options import BUCKET_KEY, Option, Options, resources_of
 from .statements import AWS_MANAGED
-from .writer import NewRole, Shared, Writing, path_written
+from .writer import NewRole, Shared, Writing, by_condition, path_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -134,7 +134,9 @@ class Code(Writing):
         refers_to: list[Resource] = []
 
         def noted(one: Expression) -> str:
-            refers_to.extend(filter(None, one.of[:1]))
+            resource, _ = one.of
+            if resource is not None:
+                refers_to.append(resource)
             return str(one.of)
 
         raw = json.dumps(properties, default=noted)
@@ -155,8 +157,7 @@ class Code(Writing):
 
     def _deploy_with(self, about: Resource, made: str, refers_to: Iterable[Resource]) -> None:
         """Put an L1 construct in the stack of a resource on the conditions of what it refers to."""
-        on = {one.condition: one for one in refers_to if one.template is about.template}
-        on.pop(None, None)
+        on = by_condition(one for one in refers_to if one.template is about.template)
         each = [f"{self.l1(one)}.cfn_options.condition" for one in on.values()]
         if each[1:]:
             all_of = f"expression={self.core('Fn')}.condition_and({', '.join(each)})"

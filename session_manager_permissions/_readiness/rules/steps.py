@@ -13,7 +13,7 @@ from session_manager_permissions._network.verdicts import in_words
 
 from .options import Options, needed_by
 from .statements import inline, policy_of, statement_of, trusted
-from .writer import NewRole, Shared, Writing, path_written, written
+from .writer import NewRole, Shared, Writing, by_condition, path_written, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,8 +82,7 @@ class Steps(Writing):
         """
         template, logical_id = about.template, self.name(about, what, properties)
         body: dict[str, Any] = {"Type": type_}
-        mentioned = template.mentioned_in(properties)
-        conditions = sorted({one.condition for one in mentioned if isinstance(one.condition, str)})
+        conditions = sorted(by_condition(template.mentioned_in(properties)))
         if len(conditions) == 1:
             body["Condition"] = conditions[0]
         elif conditions:

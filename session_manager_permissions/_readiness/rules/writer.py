@@ -13,7 +13,7 @@ from session_manager_permissions._readiness.templates.functions import is_functi
 from .options import Options, resources_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.templates.model import Resource, Template
@@ -202,6 +202,11 @@ def role_behind(resource: Resource) -> str:
     """Name a role, or the role of a profile or a node group, as a step does."""
     of = "" if resource.type == "AWS::IAM::Role" else "of "
     return f"the role {of}{resource.logical_id!r}"
+
+
+def by_condition(resources: Iterable[Resource]) -> dict[str, Resource]:
+    """Return one resource on each condition that some of these are on."""
+    return {one.condition: one for one in resources if isinstance(one.condition, str)}
 
 
 def written(resource: Resource, path: str) -> object:
