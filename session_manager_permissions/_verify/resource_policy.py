@@ -82,7 +82,7 @@ class ResourcePolicy(NamedTuple):
         if not grants:
             return found
         if isinstance(grants, CannotAsk):
-            why = f"{found.why}, unless one of its grants does, which could not be read: {grants}"
+            why = f"{found.why}; a grant may allow it, and the grants could not be read: {grants}"
             return found._replace(why=why, error=grants)
         of, whole = f"{self.of}, together with its grants,", (*self.statements, *grants)
         policy = self._replace(of=of, statements=whole, grants=list)
