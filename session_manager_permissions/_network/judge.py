@@ -13,7 +13,7 @@ from .endpoint_policy import of_service, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acl_to, acls_between, leaves, let_in, let_out
 from .model import Endpoint, Network, Placement, Vpc, Zone, by_service
-from .place import PUBLIC, Place
+from .place import PUBLIC, SOME_SUBNET, Place
 from .routes import by_ipv6, bypassed, elsewhere, in_table, out_of
 from .verdicts import OPEN, Path, PathVerdict, Problem, either, in_words, through, unknown, unless
 
@@ -225,8 +225,11 @@ def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
     nowhere = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
     ranges = tuple(one.range if one else nowhere for one in subnets) or (nowhere,)
     groups = place.groups_or_default(endpoint.groups)
-    # No network ACL applies if it is in the subnet of the compute, so the path is never closed.
-    anywhere = subnets and (all(subnets) or acl_to(place, own, nowhere) == OPEN)
+    # A subnet that is not seen may have any network ACL of the VPC. It may also be that of the
+    # compute, within which no ACL applies, so the path is never closed.
+    unseen = (SOME_SUBNET._replace(acl=acl) for acl in (None, *place.vpc.acls))
+    passed = (acls_between(place, own, one) == OPEN for one in unseen)
+    anywhere = subnets and (all(subnets) or all(passed))
     return through(
         let_out(place, "VPC endpoint", End(ranges, groups)),
         let_in(place, endpoint),

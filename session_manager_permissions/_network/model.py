@@ -145,6 +145,8 @@ class Vpc(NamedTuple):
     zones: OfService[Zone] = by_service()
     complete: Fact = True
     """Whether these are all of its endpoints."""
+    acls: Iterable[NetworkAcl | Unknown] = ()
+    """The network ACLs that its subnets may have, besides the default one as it is made."""
     internet_gateways: Iterable[tuple[Reference, Fact]] = ()
     """Each with whether it is attached."""
     answers: tuple[tuple[Reference, Route], ...] = ()

@@ -28,7 +28,7 @@ _NOT_PUBLIC: Final = (
 """Ranges in which no service has public addresses (RFC 6890)."""
 
 _SOMEWHERE: Final = Unknown("where the compute is")
-_SOME_SUBNET: Final = Subnet("", "", _SOMEWHERE, _SOMEWHERE, ipv6=_SOMEWHERE)
+SOME_SUBNET: Final = Subnet("", "", _SOMEWHERE, _SOMEWHERE, ipv6=_SOMEWHERE)
 _SOME_VPC: Final = Vpc("", (), default_group=Unknown("the VPC's default group"))
 
 _Judged = TypeVar("_Judged")
@@ -77,7 +77,7 @@ class Place:
             self.lacks = missing(placement.subnet, "subnet")
         elif vpc is None:
             self.lacks = missing(subnet.vpc, "VPC")
-        self.subnet: Subnet = subnet or _SOME_SUBNET
+        self.subnet: Subnet = subnet or SOME_SUBNET
         self.vpc: Vpc = vpc or _SOME_VPC
         self.groups = self.groups_or_default(placement.groups)
 

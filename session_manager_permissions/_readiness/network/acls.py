@@ -16,6 +16,7 @@ from .reading import PartOf, Reading
 _ACL: Final = PartKind("network ACL", ("AWS::EC2::NetworkAcl", *VPC.types))
 """A VPC stands for its default network ACL."""
 
+_OF_VPC: Final = PartOf("AWS::EC2::NetworkAcl", "VpcId", VPC)
 _ASSOCIATION: Final = PartOf("AWS::EC2::SubnetNetworkAclAssociation", "SubnetId", SUBNET)
 _ENTRY: Final = PartOf("AWS::EC2::NetworkAclEntry", "NetworkAclId", _ACL)
 _TCP: Final = {"6", "-1"}
@@ -35,7 +36,18 @@ def acl_of(reading: Reading, subnet: Resource, vpc: object) -> NetworkAcl | Unkn
         if acl.type not in VPC.types:
             return _acl(reading, acl)
         vpc = acl
-    if reading.of(vpc, _ENTRY) and isinstance(vpc, Resource):
+    return _default(reading, vpc)
+
+
+def acls_of(reading: Reading, vpc: Resource) -> list[NetworkAcl | Unknown]:
+    """The network ACLs that a subnet of a VPC may have, besides the default one as it is made."""
+    several = [_acl(reading, one) for one in reading.of(vpc, _OF_VPC)]
+    return [*several, *filter(None, (reading.unseen(vpc, _OF_VPC), _default(reading, vpc)))]
+
+
+def _default(reading: Reading, vpc: object) -> Unknown | None:
+    """What may be in the default network ACL of a VPC, if the app adds to it."""
+    if isinstance(vpc, Resource) and reading.of(vpc, _ENTRY):
         return Unknown(f"the default network ACL of {vpc.logical_id!r}")
     return None
 

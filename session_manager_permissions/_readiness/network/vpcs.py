@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, doubts
@@ -11,7 +11,7 @@ from session_manager_permissions._network.model import Endpoint, Subnet, Vpc, Zo
 from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, may_be_one_region
 from session_manager_permissions._readiness.templates.model import Resource
 
-from .acls import acl_of
+from .acls import acl_of, acls_of
 from .endpoints import EndpointReader
 from .names import NameReader
 from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reader, Reading, Several
@@ -79,6 +79,7 @@ class VpcReader(Reader):
             or self._reading.made_unseen(vpc)
             or self._strange(vpc)
             or True,
+            acls=Several(parts, partial(acls_of, self._reading), vpc),
             internet_gateways=Several(parts, self._gateways, vpc),
             main_table=vpc,
             default_group=vpc,
