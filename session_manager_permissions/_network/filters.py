@@ -82,6 +82,8 @@ def _is_beyond(place: Place, peer: Peer, destination: IPv4Network) -> bool:
         return peer.group not in place.groups  # another one may be of a VPC that is peered
     if not isinstance(peer, IPv4Network):
         return peer != "ipv6"
+    if peer.is_loopback:  # what people write for "nothing"
+        return False
     return peer.overlaps(destination) and not is_within(peer, place.vpc.ranges)
 
 

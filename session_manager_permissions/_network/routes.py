@@ -6,16 +6,16 @@ from ipaddress import IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import verdicts
-from .facts import Fact, Unknown, all_of, any_of
+from .facts import Fact, Unknown, all_of, any_of, doubts
 from .filters import acl_from, acl_to, lets_out_of_vpc
-from .model import PrefixList, RouteTable
+from .model import PrefixList, Route, RouteTable
 from .place import PUBLIC, Place, is_one_of, is_within, may_be_public, missing
 from .verdicts import NO_NETWORK_PATH, OPEN, Path, Problem, State, through, unknown, unless
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    from .model import Destination, Endpoint, NatGateway, Range, Reference, Route, Subnet
+    from .model import Destination, Endpoint, NatGateway, Range, Reference, Subnet
 
 
 class _Start(NamedTuple):
@@ -104,7 +104,9 @@ def elsewhere(
         seen: the NAT gateways that the way has come through.
     """
     table = _table(place, subnet)
-    for route in () if isinstance(table, Unknown) else table.routes:
+    routes, seen_all = ((), table) if isinstance(table, Unknown) else (table.routes, table.complete)
+    unseen = (Route(one, "elsewhere", name=one.decides) for one in doubts([seen_all]))
+    for route in (*routes, *unseen):
         names = [*_led_elsewhere(place, route, seen)]
         if names and _takes_others(place, route.destination, is_first=not seen):
             yield from names
