@@ -155,8 +155,12 @@ class Parts:
 
     def given_to(self, resource: Resource, written: object) -> Iterator[Resource]:
         """Yield the resources that a part of a resource refers to in a world."""
+        own = resource.template.resources
         for value in mappings_in(written):
-            if intrinsic(value)[0]:
+            function, argument = intrinsic(value)
+            if function == "Ref" and argument in own:
+                yield own[argument]
+            elif function:
                 for found in self.assembly.possible(resource.template, value):
                     yield from (one.resource for one in found if isinstance(one, ReturnValue))
 
