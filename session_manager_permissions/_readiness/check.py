@@ -132,7 +132,7 @@ class _Checking:
     def written(self, found: list[Finding], constructs: Constructs | None) -> list[Finding]:
         """Return the findings with their fixes as code, or as changes of the templates."""
         shared = Shared(self._parts, (constructs or Constructs()).has, self._ways_to_launch)
-        return [with_fixes(one, shared, constructs) for one in found]
+        return with_fixes(found, shared, constructs)
 
     def _ways_to_launch(self) -> list[LaunchedBy]:
         """Return each resource that launches instances in any world, with the role of these."""
@@ -383,14 +383,15 @@ def _not_known(resource: Resource, decides: list[str]) -> str:
 
 
 def _together(findings: Iterable[Finding]) -> list[Finding]:
-    """Merge the findings of one cause, and list all of its resources, with what mends each."""
+    """Merge the findings of one cause in a template, with all that it is about and mends it."""
     several: defaultdict[Any, list[Finding]] = defaultdict(list)
     for finding in findings:
-        several[finding._replace(resources=(), fixes=())].append(finding)
+        cause = finding._replace(resources=(), fixes=())
+        several[cause, finding.resources[0].template].append(finding)
     return [
         one._replace(
             resources=(*dict.fromkeys([where for each in found for where in each.resources]),),
             fixes=(*dict.fromkeys([fix for each in found for fix in each.fixes]),),
         )
-        for one, found in several.items()
+        for (one, _), found in several.items()
     ]

@@ -2,32 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from session_manager_permissions._quoting import in_python
 
 from .rules.python import Code
 from .rules.steps import Step, Steps
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .rules import Finding
     from .rules.constructs import Constructs
     from .rules.writer import Shared
+    from .templates.model import Resource
 
 
-def with_fixes(finding: Finding, shared: Shared, constructs: Constructs | None) -> Finding:
-    """Return a finding with its fixes as code of the app, or as steps if its constructs are None.
+def with_fixes(
+    findings: Iterable[Finding], shared: Shared, constructs: Constructs | None
+) -> list[Finding]:
+    """Return findings with their fixes as code of the app, or as steps if its constructs are None.
 
-    What code can't mend is in the description.
+    Those that one fix mends are one finding, and so are those of several stacks, such as the same
+    stack of each stage, that the same code mends.
     """
+    findings = _merged(findings)
     if constructs is None:
-        return finding._replace(fixes=(), steps=_steps(finding, shared))
+        return [one._replace(fixes=(), steps=_steps(one, shared)) for one in findings]
+    in_code = _merged(_in_code(one, shared, constructs) for one in findings)
+    return [_headed(one, constructs) for one in in_code]
+
+
+def _merged(findings: Iterable[Finding]) -> list[Finding]:
+    """Merge the findings that differ in their resources alone."""
+    merged = defaultdict[Any, list["Resource"]](list)
+    for one in findings:
+        merged[one._replace(resources=())] += one.resources
+    return [one._replace(resources=(*dict.fromkeys(on),)) for one, on in merged.items()]
+
+
+def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> Finding:
+    """Return a finding with its fixes as code. What code can't mend is in the description."""
     code = Code(shared, constructs, finding.resources)
     for fix in finding.fixes:
         fix.in_python(code)
     clauses, written = code.clauses, code.text()
     if not code.finds_all:
         clauses, written = [*map(_in_file, _steps(finding, shared))], ""
-    said = dict.fromkeys((finding.description, *clauses))
-    return finding._replace(fixes=(), description="; ".join(said), code=written)
+    said = "; ".join(dict.fromkeys((finding.description, *clauses)))
+    return finding._replace(fixes=(), description=said, code=written)
+
+
+def _headed(finding: Finding, constructs: Constructs) -> Finding:
+    """Return a finding whose code says in which stacks it runs, unless it starts with a comment."""
+    if finding.code.startswith("#") or not finding.code:
+        return finding
+    stacks = dict.fromkeys("/".join(constructs.made(one).stack) for one in finding.resources)
+    each = (f"the stack {in_python(one)}" if one else "the stack" for one in stacks)
+    return finding._replace(code=f"# In {' and in '.join(each)}:\n{finding.code}")
 
 
 def _steps(finding: Finding, shared: Shared) -> tuple[Step, ...]:

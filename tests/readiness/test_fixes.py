@@ -552,18 +552,42 @@ def test_fix_of_a_product_of_service_catalog_says_what_to_change(tmp_path: Path)
     assert "add to Properties.Policies of Role: {" in finding.description
 
 
-def test_fix_takes_what_is_in_several_stacks_from_the_app(
-    tmp_path: Path, snapshot: SnapshotAssertion
-) -> None:
+def test_what_the_code_for_several_stacks_says(snapshot: SnapshotAssertion) -> None:
     def build() -> cdk.App:
         app, base, web = two_stacks()
-        including(base, tmp_path, faults.INCLUDED["metadata off"][1])
-        faults.metadata_off(web)
+        network = isolated(base)
+        for stack in (web, cdk.Stack(app, "Other", env=HERE)):
+            one = instance(stack, network, vpc_subnets=ISOLATED, role=faults.reaching(stack))
+            one.instance.add_property_override(*faults.OFF)
         return app
 
-    found = [one for one in assert_each_fix_mends(build).findings if one.rule == "metadata-off"]
+    found = assert_each_fix_mends(build).findings
 
-    assert "\n".join(one.fix for one in found) == snapshot(extension_class=Text)
+    fixes = dict.fromkeys(one.fix for one in found)
+    assert "\n".join(fixes) == snapshot(extension_class=Text)
+
+
+def of_one_class(build: Build, code: str = "", *, in_stages: bool) -> cdk.App:
+    """Two stacks of a class whose constructor ends with the code."""
+    app = cdk.App()
+    for name in ("Dev", "Prod"):
+        scope = cdk.Stage(app, name, env=HERE) if in_stages else app
+        stack = cdk.Stack(scope, name, env=HERE)
+        build(stack)
+        exec(code, {"self": stack})  # noqa: S102 # as it is shown
+    return app
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("in_stages", [True, False])
+@pytest.mark.parametrize("name", faults.SHOWN)
+def test_code_mends_each_stack_of_a_class_in_its_constructor(name: str, *, in_stages: bool) -> None:
+    built = partial(of_one_class, faults.BY_NAME[name][0], in_stages=in_stages)
+    before = Judged(built())
+    for fix in filter(is_code, {one.fix for one in before.findings}):
+        mended = {(one.rule, one.file, one.logical_id) for one in before.findings if one.fix == fix}
+        assert len({file for _, file, _ in mended}) == 2
+        assert not Judged(built(fix)).wrong & mended
 
 
 # Templates, and the steps ----------------------------------------------------------------------

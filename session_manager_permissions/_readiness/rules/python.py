@@ -60,18 +60,14 @@ class Code(Writing):
         self._names: set[str] = set()
 
     def text(self) -> str:
-        """Return the code; nothing if it has no lines."""
-        remarks = [f"# {one}" for one in dict.fromkeys(self._remarks)]
-        if not self._lines:
-            return "\n".join(remarks)
-        where = "any stack of the app"
-        if self._stack is not None:
-            where = f"the stack {in_python('/'.join(self._stack))}" if self._stack else "the stack"
+        """Return the code, which says where it runs if that is not in the stack of the finding."""
+        header = ["# In any stack of the app:"] if self._lines and self._stack is None else []
+        remarks = [f"# {one}" for one in self._remarks]
         imports = [
             f"from {module} import {', '.join(sorted(names))}"
             for module, names in sorted(self._imports.items())
         ]
-        return "\n".join([*remarks, f"# In {where}:", *imports, *dict.fromkeys(self._lines)])
+        return "\n".join(dict.fromkeys([*header, *remarks, *imports, *self._lines]))
 
     def add(self, *lines: str) -> None:
         """Add lines of code."""
@@ -318,19 +314,19 @@ class Code(Writing):
         *above, last = made.ids
         if made.l2:
             name = f"cfn_{snake(above[-1])}"
-            taken = f"{self._found(made, above)}.node.default_child"
+            taken = f"{self.at((*made.stack, *above))}.node.default_child"
         elif made.is_included:
-            found = self._found(made, above)
+            found = self.at((*made.stack, *above))
             include = self._variable((made.stack, *above), f"{snake(above[-1])}_include", found)
             name, taken = snake(last), f"{include}.get_resource({in_python(last)})"
         else:
-            name, taken = snake("_".join(made.ids[-2:])), self._found(made, made.ids)
+            name, taken = snake("_".join(made.ids[-2:])), self.at((*made.stack, *made.ids))
         return self._variable(("l1", resource), name, taken)
 
     def l2(self, resource: Resource) -> str:
         """Return a variable with the L2 construct of a resource, which `is_l2`."""
         made = self.made(resource)
-        taken = self._found(made, made.ids[:-1])
+        taken = self.at((*made.stack, *made.ids[:-1]))
         return self._variable(("l2", resource), snake("_".join(made.ids[-3:-1])), taken)
 
     def construct(self, resource: Resource) -> str:
@@ -348,17 +344,20 @@ class Code(Writing):
             return "self"
         return self._variable(stack, f"{snake(stack[-1])}_stack", self.at(stack))
 
-    def at(self, ids: Iterable[str], start: str = "self.node.root") -> str:
-        """Return the expression that takes a construct by its ids from the app."""
-        found = start
-        for one in ids:
+    def at(self, ids: tuple[str, ...]) -> str:
+        """Return the expression that takes a construct by its ids from the app.
+
+        It starts at the nearest scope that the construct shares with `self`: a stage may be one of
+        several that the same code makes.
+        """
+        found, above = "self", self._stack or ()
+        while ids[: len(above)] != above:
+            found, above = f"{found}.node.scope", above[:-1]
+        if not above and self._stack != ():
+            found = "self.node.root"
+        for one in ids[len(above) :]:
             found = f"{found}.node.find_child({in_python(one)})"
         return found
-
-    def _found(self, made: Made, ids: Iterable[str]) -> str:
-        """Return the expression of a construct in a stack."""
-        is_here = not made.stack or made.stack == self._stack
-        return self.at(ids, "self" if is_here else self.at(made.stack))
 
     # Values
 
