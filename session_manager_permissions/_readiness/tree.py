@@ -5,6 +5,7 @@ CDK is asked only about the resources that a fix names. Each property is a reque
 
 from __future__ import annotations
 
+import json
 from functools import cache, cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import aws_cdk as cdk
 
 from .rules.constructs import Argument, ConstructPath, Constructs, FleetMade, Made
+from .rules.python import snake
+from .rules.writer import written
 
 if TYPE_CHECKING:
     from constructs import IConstruct
@@ -51,12 +54,10 @@ class ConstructTree(Constructs):
         return self._found(resource)
 
     def _find(self, resource: Resource) -> Made:
-        stack = self._stacks.get(resource.template.path.name)
-        resources = {} if stack is None else self._resources(stack, resource.type)
-        construct = resources.get(resource.logical_id)
-        if stack is None or construct is None:
+        construct = self._construct(resource)
+        if construct is None:
             return Made((), (resource.logical_id,), is_in_app=False)
-        stack_path = stack.node.path
+        stack_path = cdk.Stack.of(construct).node.path
         ids = construct.node.path.removeprefix(f"{stack_path}/").split("/")
         parent = construct.node.scope
         names = _classes(parent)
@@ -67,6 +68,21 @@ class ConstructTree(Constructs):
                 l2 = next(iter(names), "")
         is_typed = _classes(construct)[:1] != ["CfnResource"]
         return Made(tuple(stack_path.split("/")), tuple(ids), l2, is_included, is_typed)
+
+    def _construct(self, resource: Resource) -> Any:  # noqa: ANN401
+        stack = self._stacks.get(resource.template.path.name)
+        resources = {} if stack is None else self._resources(stack, resource.type)
+        return resources.get(resource.logical_id)
+
+    def overrides(self, resource: Resource, name: str) -> bool:
+        """Tell whether the app sets a property of a resource past what makes the resource."""
+        construct = self._construct(resource)
+        given = getattr(construct, snake(name), None)
+        given = getattr(given, "rendered_tags", given)
+        both = construct.stack.resolve(given), written(resource, name)
+        # In an L1 construct, the keys of properties are in camel case.
+        made, there = (json.dumps(one, sort_keys=True).lower() for one in both)
+        return not cdk.Token.is_unresolved(given) or made != there
 
     @staticmethod
     def _find_resources(stack: cdk.Stack, type_: str) -> dict[str, IConstruct]:

@@ -55,6 +55,7 @@ MACHINE: Final[dict[str, Any]] = {
 SSM: Final = ec2.InterfaceVpcEndpointAwsService.SSM
 MESSAGES: Final = ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES
 NO_WAY_OUT: Final[dict[str, Any]] = {"allow_all_outbound": False}
+UDP: Final = [{"IpProtocol": "udp", "CidrIp": "0.0.0.0/0"}]
 OFF: Final = "MetadataOptions.HttpEndpoint", "disabled"
 
 
@@ -423,6 +424,16 @@ def trusted_by_rds(stack: cdk.Stack) -> None:
     one_instance(stack, role=a_role(stack, "rds.amazonaws.com"))
 
 
+def overridden(stack: cdk.Stack, of: str, path: str, value: object) -> None:
+    """An instance, with a property of what is below its construct overridden."""
+    one_instance(stack, role=a_role(stack))
+    construct = stack.node
+    for name in of.split("/"):
+        construct = construct.find_child(name).node
+    made: Any = construct.default_child
+    made.add_property_override(path, value)
+
+
 def of_a_template(stack: cdk.Stack, **given: Any) -> None:  # noqa: ANN401
     a_template(stack, role=a_role(stack), **given)
 
@@ -460,7 +471,19 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("a template without a role", a_template, "Template"),
         ("with preferences", partial(with_preferences, build=l1_instance), "Instance"),
     ],
-    "role-not-assumable": [("trusted by RDS", trusted_by_rds, "Role")],
+    "role-not-assumable": [
+        ("trusted by RDS", trusted_by_rds, "Role"),
+        (
+            "trusted by an override",
+            partial(
+                overridden,
+                of="Role",
+                path=("AssumeRolePolicyDocument.Statement.0.Principal.Service"),
+                value="rds.amazonaws.com",
+            ),
+            "Role",
+        ),
+    ],
     "metadata-off": [
         ("metadata off", metadata_off, "Instance"),
         ("metadata off in a template", partial(of_a_template, http_endpoint=False), "Template"),
@@ -496,6 +519,16 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("in a group that CDK empties", in_the_default_group_that_cdk_empties, "Instance"),
         ("a template without a group", template_without_a_group, ""),
         ("a group that is imported", group_that_is_imported, ""),
+        (
+            "rules of an override",
+            partial(
+                overridden,
+                of="Instance/InstanceSecurityGroup",
+                path=("SecurityGroupEgress"),
+                value=UDP,
+            ),
+            "",
+        ),
     ],
     "session-denied": [
         ("a key that is not granted", key_that_is_not_granted, ""),
@@ -518,6 +551,13 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
     "tags-match-nothing": [
         ("an instance without the tag", partial(without_the_tag, build=one_instance), ""),
         ("a group without the tag", partial(without_the_tag, build=a_group), ""),
+        (
+            "tags of an override",
+            partial(
+                without_the_tag, build=partial(overridden, of="Instance", path="Tags", value=[])
+            ),
+            "",
+        ),
     ],
 }
 """Apps with a fault, by the rule that finds it, and how the id of what it is found on begins."""
@@ -624,7 +664,6 @@ OF_PROFILE: Final = ONE_SPECIFICATION | {"IamInstanceProfile": {"Arn": att("Prof
 WITH_PROFILE: Final = template(**OF_PROFILE)
 LAUNCHES_MINIMAL: Final = ONE_SPECIFICATION | {"ImageId": MINIMAL}
 BEHIND: Final = {"SecurityGroupIds": [ref("Shut")]}
-UDP: Final = [{"IpProtocol": "udp", "CidrIp": "0.0.0.0/0"}]
 ELSEWHERE: Final = [{"IpProtocol": "-1", "CidrIp": "10.9.0.0/16"}]
 WITH_BUCKET: Final = {
     "Bucket": resource("AWS::S3::Bucket"),

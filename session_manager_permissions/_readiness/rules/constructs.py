@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from session_manager_permissions._readiness.templates.functions import is_function
+
+from .writer import written
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -59,6 +63,10 @@ class Constructs:
     def made(self, resource: Resource) -> Made:
         """Return the construct that makes a resource, as of an include."""
         return Made((), ("Template", resource.logical_id), is_included=True)
+
+    def overrides(self, resource: Resource, name: str) -> bool:
+        """Tell whether the app sets a property of a resource past what makes the resource."""
+        return is_function(written(resource, name))
 
     def has(self, template: Template, construct_id: str) -> bool:
         """Tell whether the stack of a template may have a child of this id."""

@@ -104,15 +104,18 @@ class Code(Writing):
     def add_statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
         """Add a statement by the L2 construct, if there is one that takes statements."""
         adds = _ADDS_STATEMENTS.get(resource.type)
-        if adds is None or not self.is_l2(resource):
+        if adds is None or not self.is_l2(resource, path):
             return super().add_statement(resource, path, statement)
         made = f"{self.cdk('iam')}.PolicyStatement.from_json({self.literal(statement)})"
         self.add(f"{self.l2(resource)}.{adds}({made})")
         return True
 
     def add_https_rule(self, group: Resource, direction: str, block: object) -> None:
-        """Add a rule by the L2 construct of a security group, if there is one."""
-        if group.type != "AWS::EC2::SecurityGroup" or not self.is_l2(group):
+        """Add a rule by the L2 construct of a security group, if there is one.
+
+        The property is not one of a VPC or a cluster, whose own group has no construct.
+        """
+        if not self.is_l2(group, f"SecurityGroup{direction}"):
             super().add_https_rule(group, direction, block)
             return
         ec2 = self.cdk("ec2")
@@ -304,9 +307,10 @@ class Code(Writing):
         """Return the fleet that covers the instance profile or node group of the finding."""
         return self.constructs.fleet(self._resources[0])
 
-    def is_l2(self, resource: Resource) -> bool:
-        """Tell whether a resource is the default child of the L2 construct for its type."""
-        return self.made(resource).l2 == L2.get(resource.type, "-")
+    def is_l2(self, resource: Resource, path: str = "") -> bool:
+        """Tell whether the L2 construct for its type makes a resource, and a property as it is."""
+        is_child = self.made(resource).l2 == L2.get(resource.type, "-")
+        return is_child and not (path and self.constructs.overrides(resource, path))
 
     def l1(self, resource: Resource) -> str:
         """Return a variable with the L1 construct of a resource."""

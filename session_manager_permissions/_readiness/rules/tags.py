@@ -9,7 +9,6 @@ from session_manager_permissions._readiness.parts import Parts, mappings
 from session_manager_permissions._readiness.policies import is_about
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
-    is_function,
     listed,
     mapping,
 )
@@ -17,7 +16,6 @@ from session_manager_permissions._readiness.templates.loading import as_document
 
 from .remedies import Advice, Fix, Writer
 from .rule import Finding, warning
-from .writer import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,8 +143,8 @@ class Tag(Fix):
     value: str
 
     def in_python(self, code: Code) -> None:
-        """Write the tag as code, unless a function makes the tags: CDK adds none to those."""
-        if is_function(written(self.compute, "Tags")):
+        """Write the tag as code, unless the tags are not those that CDK knows of."""
+        if code.constructs.overrides(self.compute, "Tags"):
             self.apply(code)
             return
         given = f"{code.literal(self.key)}, {code.literal(self.value)}"
