@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 _SESSIONS: Final = "2.3.68.0"
 _KEY: Final = "2.3.539.0"
 _RUN_AS: Final = "2.3.672.0"
-_PORTS: Final = "2.3.672.0"
+_OF_TYPE: Final = {
+    "InteractiveCommands": ("a session of InteractiveCommands", "2.3.668.0"),
+    "NonInteractiveCommands": ("a session of NonInteractiveCommands", "3.0.1124.0"),
+    PORT: ("forwarding a port", "2.3.672.0"),
+}
+"""The session types that agents have not had from the first on."""
 _PORTS_OF_OTHERS: Final = "3.1.1374.0"
 _UPDATE: Final = "AWS-UpdateSSMAgent"
 """The document of AWS that updates the agent."""
@@ -72,8 +77,8 @@ def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
         yield "Session Manager", _SESSIONS
     if document.to_other_hosts:
         yield "forwarding the port of another host", _PORTS_OF_OTHERS
-    if document.session_type == PORT:
-        yield "forwarding a port", _PORTS
+    if document.session_type in _OF_TYPE:
+        yield _OF_TYPE[document.session_type]
     if document.key:
         yield "the key of the document", _KEY
     if document.run_as_enabled:

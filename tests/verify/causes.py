@@ -319,6 +319,10 @@ def of_ports(world: World) -> None:
     world.document["sessionType"] = "Port"
 
 
+def of_type(session_type: str) -> Change:
+    return both(using(), lambda w: w.document.update(sessionType=session_type))
+
+
 def of_ports_with(properties: dict[str, str]) -> Change:
     return setting(document={"sessionType": "Port", "properties": properties})
 
@@ -907,6 +911,15 @@ AGENTS: Final = {
            ("3.1.1373.9", {"host": "{{ host }}"}, "agent"),
            ("3.1.1374.0", {"host": "{{ host }}"}, ""),
            ("3.1.1.0", {}, ""),
+       )},
+    **{f"an agent of {version}, and a document of {kind}": cause(
+           told, of_type(kind), agent(version))
+       for kind, version, told in (
+           ("InteractiveCommands", "2.3.667.9", "agent"),
+           ("InteractiveCommands", "2.3.668.0", ""),
+           ("NonInteractiveCommands", "3.0.1123.9", "agent"),
+           ("NonInteractiveCommands", "3.0.1124.0", ""),
+           ("Standard_Stream", "2.3.600.0", ""),
        )},
     **{f"an agent of {version}, and a document {name}": cause(
            f"{told} {perhaps(OF_DOCUMENT.replace(flag, ''))}", agent(version), does)
