@@ -67,6 +67,9 @@ REGION_KEY: Final = "aws:RequestedRegion"
 ENCRYPTION_KEY: Final = "s3:x-amz-server-side-encryption"
 """The condition key that has the encryption which an upload asks Amazon S3 for by a header."""
 
+ENCRYPTED_WITH: Final = f"{ENCRYPTION_KEY}-aws-kms-key-id"
+"""The condition key that has the KMS key which the header of an upload names."""
+
 ENCRYPTIONS: Final = ("AES256", "aws:kms")
 """The encryptions of a log bucket that the agent recognizes, and asks for at an upload.
 

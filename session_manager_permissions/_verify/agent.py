@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from .preferences import Preferences
 
 _SESSIONS: Final = "2.3.68.0"
-_KEY: Final = "2.3.539.0"
-_RUN_AS: Final = "2.3.672.0"
 _OF_TYPE: Final = {
     "InteractiveCommands": ("a session of InteractiveCommands", "2.3.668.0"),
     "NonInteractiveCommands": ("a session of NonInteractiveCommands", "3.0.1124.0"),
@@ -80,9 +78,9 @@ def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
     if document.session_type in _OF_TYPE:
         yield _OF_TYPE[document.session_type]
     if document.key:
-        yield "the key of the document", _KEY
+        yield "the key of the document", "2.3.539.0"
     if document.run_as_enabled:
-        yield "Run As", _RUN_AS
+        yield "Run As", "2.3.672.0"
 
 
 def _update(node: Node) -> str:

@@ -217,6 +217,9 @@ class Agent:
         headers = [ConditionKey("s3:x-amz-acl", "bucket-owner-full-control")]
         if found.algorithm in _needs.ENCRYPTIONS:
             headers.append(ConditionKey(_needs.ENCRYPTION_KEY, found.algorithm))
+            # What S3 makes of an alias or an id in this header is not documented.
+            if found.named_key and ":key/" in found.named_key:
+                headers.append(ConditionKey(_needs.ENCRYPTED_WITH, found.named_key))
         reads = self._calls(encryption, region=found.region)
         apart = self._calls(objects._replace(resource=log), own=(*headers,), region=found.region)
         grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'

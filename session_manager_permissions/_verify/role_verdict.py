@@ -274,7 +274,8 @@ def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
         decisions = [by(call, answered(answers[call]), lacking) for call in question.calls]
         apart = question.apart
         if not all(one.allowed for one in decisions):
-            apart = tuple(call.without(_needs.ENCRYPTION_KEY) for call in apart)
+            headers = _needs.ENCRYPTION_KEY, _needs.ENCRYPTED_WITH
+            apart = tuple(call.without(*headers) for call in apart)
         full = [call.with_own for call in apart]
         found = simulate(agent.spare or session, role.arn, full)
         decisions += [by(call, answered(found[call]), lacking) for call in full]

@@ -62,9 +62,10 @@ class Call(NamedTuple):
         """Return the call with all its condition keys."""
         return Call(self.action, self.resource, (*self.context, *self.own_context))
 
-    def without(self, name: str) -> Call:
-        """Return the call without a condition key that others do not have."""
-        return self._replace(own_context=tuple(key for key in self.own_context if key.name != name))
+    def without(self, *names: str) -> Call:
+        """Return the call without some condition keys that others do not have."""
+        own = tuple(key for key in self.own_context if key.name not in names)
+        return self._replace(own_context=own)
 
     @property
     def without_own(self) -> Call:

@@ -350,6 +350,7 @@ KEY_BY_S3: Final = key_by("StringEquals", VIA, OF_S3)
 ORGANIZATION: Final = "aws:PrincipalOrgID"
 SSE: Final = "s3:x-amz-server-side-encryption"
 OWN_KEY: Final = f"{SSE}-customer-algorithm"
+WITH_KEY: Final = f"{SSE}-aws-kms-key-id"
 FOREIGN: Final = refusing(ENCRYPTION, if_=lambda asked: "ExpectedBucketOwner" in asked)
 """The bucket is of another account, which S3 denies to whoever expects the own."""
 NO_ACCOUNT_ROLE: Final = both(
@@ -729,6 +730,16 @@ LOGS: Final = {
            ("keys that come with an upload", "", denies("Null", OWN_KEY, "false")),
            ("what brings no key along", "log-to-s3", denies("Null", OWN_KEY, "true")),
            ("other networks", "log-to-s3?", denies("StringNotEquals", "aws:SourceVpce", "v")),
+       )},
+    **{f"a bucket with {name}": used(
+           told, NO_KEY, bucket("aws:kms", given), *does,
+           bucket_policy(denies("StringNotEquals", WITH_KEY, key)))
+       for name, told, given, key, does in (
+           ("a key, which denies others", "", KEY, KEY, []),
+           ("a key, which denies it", "log-to-s3", KEY, f"{KEY}0", []),
+           ("a key by its alias, which denies others", "log-to-s3?", nodes.ALIAS, KEY, []),
+           ("a key that may not be seen, which denies others", "log-to-s3?", KEY, KEY,
+            [NOT_ENFORCED, UNSEEN]),
        )},
     "the policy of the bucket may not be read, and IAM allows it": used(
         "log-to-s3?", refusing("s3:GetBucketPolicy")),
