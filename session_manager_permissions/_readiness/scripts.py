@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._network.facts import Unknown
@@ -167,8 +168,7 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
         return Scripts(Unknown(f"whether {decider(script, 'user data')} has an activation"))
     encoded = (one["Fn::Base64"] for one in functions.mappings_in(script) if "Fn::Base64" in one)
     commands = "\n".join([known, *(parts.text(origin, one) for one in encoded)])
-    text = commands + functions.shown(script)
-    return parts.worlds.once(("script", commands, text), lambda: _read(commands, text))
+    return _read(commands, commands + functions.shown(script))
 
 
 def of_init(resource: Resource) -> Scripts:
@@ -206,6 +206,7 @@ def _may_matter(parts: Parts, origin: Resource, script: functions.Deployed) -> b
     return parts.worlds.once(key, matters)
 
 
+@lru_cache  # as what each world reads is mostly the same
 def _read(commands: str, text: str) -> Scripts:
     """Return what matters of commands, and of all that is written with them."""
     activates = _ACTIVATES.match(text) is not None

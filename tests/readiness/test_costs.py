@@ -99,6 +99,18 @@ def with_a_script(number: int) -> Body:
     return body
 
 
+def with_a_script_on_conditions(number: int) -> Body:
+    """A script that names the agent over and over, on an instance whose groups depend on these."""
+    body = of_instances(2)
+    instance = body["Resources"]["Instance0"]
+    groups = [{"Fn::If": [f"Is{one}", ref("Group0"), ref("Group1")]} for one in range(number)]
+    instance["Properties"]["SecurityGroupIds"] = groups
+    instance["Metadata"] = {"AWS::CloudFormation::Init": "yum install amazon-ssm-agent\n" * 10_000}
+    asked = {f"Is{one}": {"Fn::Equals": [ref(f"Asked{one}"), "yes"]} for one in range(number)}
+    asking = {f"Asked{one}": {"Type": "String"} for one in range(number)}
+    return body | {"Conditions": asked, "Parameters": asking}
+
+
 def of_the_benchmark(made: str) -> Body:
     body: Body = runpy.run_path(str(ROOT / "benchmarks" / "readiness.py"))[made](400)
     return body
@@ -114,6 +126,7 @@ COSTS: Final[dict[str, tuple[Callable[[Any], Body], object, object, float]]] = {
     "policies that name several roles": (of_names, 100, 400, 4.4),
     "instances without profiles": (without_profiles, 100, 400, 4.4),
     "rows of a map that a script reads": (with_a_script, 2, 32, 20),
+    "conditions beside a script": (with_a_script_on_conditions, 1, 5, 6),
     # Of four conditions each part of a path tells two apart, or three, and not all 16 worlds.
     "conditions that are independent": (of_the_benchmark, "template", "on_conditions", 3),
 }
