@@ -102,6 +102,7 @@ _LEAVES: Final = (
 _MAY_STOP: Final = (
     _AGENT,
     rf"\bmsiexec(?={_REMOVES}){_WORDS}{_AGENT}",
+    rf"(?:remove|purge)\b{_WORDS}\bsnapd\b",  # which runs the agent on Ubuntu
     r"\bUninstallAfterBuild\W+(?!false)\w",  # of a recipe of EC2 Image Builder
     # Bottlerocket runs the agent in a container, which its settings can turn off.
     r"host-containers\W[^\[]{0,500}?\bcontrol\W[^\[]{0,500}?\benabled\W{1,9}false",
@@ -125,7 +126,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm
 """
 _PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
 
-_MATTERS: Final = re.compile("ssm|proxy|host-containers|activation", re.IGNORECASE)
+_MATTERS: Final = re.compile("ssm|snapd|proxy|host-containers|activation", re.IGNORECASE)
 """Every script that matters has one of these."""
 
 _PROXY: Final = "whether the agent uses the proxy that the user data mentions"
