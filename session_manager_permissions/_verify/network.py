@@ -111,14 +111,14 @@ class LiveVpc:
     def placement(self, instance: _Described) -> model.Placement:
         """Say where an instance is, as `DescribeInstances` has it."""
         own = instance["SubnetId"]
+        address = self._address(instance, self.network.subnets.get(own))
+        ways = {_way(one, address) for one in instance.get("NetworkInterfaces", [])}
         return model.Placement(
             own,
             groups_of(instance),
             _public_address(instance),
-            changed_by=model.OTHER_INTERFACE
-            if len(instance.get("NetworkInterfaces", [])) > 1
-            else "",
-            address=self._address(instance, self.network.subnets.get(own)),
+            changed_by=model.OTHER_INTERFACE if len(ways) > 1 else "",
+            address=address,
         )
 
     def _address(self, instance: _Described, subnet: model.Subnet | None) -> IPv4Network | None:
@@ -501,6 +501,20 @@ def _primary(instance: _Described) -> _Described:
         if attached.get("DeviceIndex") == attached.get("NetworkCardIndex", 0) == 0:
             return one
     return {}
+
+
+def _way(interface: _Described, address: IPv4Network | None) -> str:
+    """Return what the paths of a network interface depend on, which several may have in common.
+
+    So have those that Amazon EKS attaches to its nodes for Pods.
+
+    Args:
+        interface: the network interface.
+        address: the address of the instance, if a rule is about some addresses of its subnet.
+    """
+    groups = sorted(one["GroupId"] for one in interface.get("Groups", ()))
+    where = interface if address else interface.get("SubnetId", interface)
+    return str((where, groups, "Association" in interface))
 
 
 def _public_address(instance: _Described) -> Fact:

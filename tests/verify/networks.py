@@ -161,7 +161,8 @@ def path(told: str, *does: Change) -> Cause:
 
 TO_INTERNET: Final = routes(default_route(GatewayId="igw-1"))
 ADDRESS: Final = instance(PublicIpAddress="192.0.2.1")
-CARD: Final = {"Attachment": {"DeviceIndex": 0}, "Association": {"PublicIp": "192.0.2.1"}}
+FIRST: Final = {"Attachment": {"DeviceIndex": 0}}
+CARD: Final = FIRST | {"Association": {"PublicIp": "192.0.2.1"}}
 CARDS: Final = [
     {"Attachment": {"DeviceIndex": 0, "NetworkCardIndex": card}, "Groups": [{"GroupId": name}]}
     for card, name in ((1, "sg-cluster"), (0, "sg-web"))
@@ -184,7 +185,8 @@ OTHER_SUBNET: Final = {
 }
 TO_IPV6: Final = {"DestinationIpv6CidrBlock": "::/0", "EgressOnlyInternetGatewayId": "eigw-1"}
 APPLIANCE: Final = {"DestinationCidrBlock": "10.0.1.0/24", "NetworkInterfaceId": "eni-1"}
-TWO: Final = [{"Attachment": {"DeviceIndex": 0}}, {}]
+POD: Final = {"SubnetId": "subnet-private", "Groups": [{"GroupId": "sg-web"}]}
+TWO: Final = [FIRST, {}]
 OF_OTHERS: Final = table("rtb-main", Associations=MAIN, OwnerId=OTHER_ACCOUNT)
 LATTICE: Final = {"VpcEndpointId": "vpce-r", "VpcEndpointType": "Resource", "State": "Available"}
 BY_NAT: Final = default_route(NatGatewayId="nat-1")
@@ -292,6 +294,16 @@ ROUTES: Final = {
     "IPv6 alone, whose route is a blackhole": path(
         CHANNELS, routes(TO_IPV6 | {"State": "blackhole"}), IPV6_SUBNET),
     "another interface": path(UNKNOWN, NO_ROUTE, instance(NetworkInterfaces=TWO)),
+    **{f"an interface in {name}": path(
+           told, *does, instance(NetworkInterfaces=[POD | FIRST, other]))
+       for name, told, other, does in (
+           ("the same subnet and group", CHANNELS, POD, [NO_ROUTE]),
+           ("another subnet", UNKNOWN, POD | {"SubnetId": "subnet-public"}, [NO_ROUTE]),
+           ("another group", UNKNOWN, POD | {"Groups": [{"GroupId": "sg-pods"}]}, [NO_ROUTE]),
+           ("the same, with a public address", UNKNOWN, POD | CARD, [TO_INTERNET]),
+           ("the same, whose address an endpoint may let in", "path-ssm?", POD,
+            [HERE, admitted_by(of_address("10.0.0.6"))]),
+       )},
     "another network card": path("", instance(NetworkInterfaces=CARDS), groups(
         group("sg-web"), group("sg-cluster", IpPermissionsEgress=[]))),
     "a shared VPC": path(
