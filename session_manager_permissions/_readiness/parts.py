@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Network
@@ -96,15 +95,6 @@ class Parts:
     def custom(self) -> list[Resource]:
         """The resources that may do anything: custom resources, and types that are not of AWS."""
         return self.of_types([one for one in self.by_type if not _KNOWN.match(one)])
-
-    @cached_property
-    def all_written(self) -> str:
-        """All that a value may come from in the templates, as one text to look for words in."""
-        written: list[object] = []
-        for one in self.assembly.templates:
-            written += [one.mappings, one.parameters, one.outputs]
-            written += [each.body for each in one.resources.values()]
-        return json.dumps(written)
 
     @cached_property
     def unread_stacks(self) -> list[Resource]:

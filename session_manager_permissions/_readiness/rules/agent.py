@@ -48,7 +48,7 @@ The name of one of Amazon Linux may not be known in full, so that the image may 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
 
-_WORDS: Final = re.compile("minimal|debian|freebsd")
+_WORDS: Final = re.compile(b"minimal|debian|freebsd")
 """A word of each of these parameters."""
 
 _NAMED_BY: Final = ("ImageId", *(f"Ec2Configuration.{n}.ImageIdOverride" for n in (0, 1)))
@@ -112,7 +112,7 @@ def _may_lack_agent_in_any_world(parts: Parts, image: Written) -> bool:
     def may_lack() -> bool:
         worlds, too_many = parts.worlds.each(lambda: _parameter(parts, image)[0])
         if too_many:  # as a map may have one for each region and operating system
-            return _WORDS.search(parts.all_written) is not None
+            return any(_WORDS.search(one.written) for one in parts.assembly.templates)
         return any(_MAY_LACK.match(one.judged) or _MINIMAL.match(one.judged) for one in worlds)
 
     key = "may lack the agent", image.owner, json.dumps(as_written(image.value))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._memory import Once
@@ -57,10 +56,11 @@ class Shared(Once):
         """Return all that launches instances, in any world."""
         return self.once("launched", self._launches)
 
-    @cached_property
-    def _texts(self) -> frozenset[str]:
-        """All texts in the templates that can be an id, such as the name of a policy."""
-        return frozenset(re.findall('"([A-Za-z0-9]+)"', self.parts.all_written))
+    def _is_written(self, id_: str) -> bool:
+        """Tell whether an id is a text of a template, such as the name of a policy."""
+        encoded, templates = id_.encode(), self.parts.assembly.templates
+        alone = rb"(?<![\w/-])%b(?![\w/-])" % encoded
+        return any(encoded in one.written and re.search(alone, one.written) for one in templates)
 
     def free_id(self, template: Template, wanted: str) -> str:
         """Return an id that nothing in a stack has, and that no other fix gives.
@@ -72,7 +72,7 @@ class Shared(Once):
         while (
             (template, found) in self._taken
             or found in template.resources
-            or found in self._texts
+            or self._is_written(found)
             or self._has(template, found)
         ):
             number += 1
