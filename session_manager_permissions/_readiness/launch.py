@@ -38,6 +38,8 @@ _KEEP: Final = re.compile(
 """The types that keep such an address: the others may give it to something else."""
 _GROUPS: Final = ("SecurityGroupIds", "SecurityGroups", "GroupSet", "Groups")
 """The properties of an instance, and of a network interface, that name security groups."""
+_WHOLE: Final = ("MetadataOptions", "NetworkInterfaces")
+"""The properties of which AWS does not say whether parts of those of a launch template stay."""
 _INDEXES: Final = ("DeviceIndex", "NetworkCardIndex")
 _ATTACHMENT: Final = PartOf("AWS::EC2::NetworkInterfaceAttachment", "InstanceId", _INSTANCE)
 
@@ -67,16 +69,21 @@ class Launch(NamedTuple):
     scripts: Scripts = NO_SCRIPTS
     image: Written | None = None
     user_data: Written | None = None
-    has_options: bool = False
-    """Whether it has metadata options, which may replace those of its template."""
+    has: frozenset[str] = frozenset()
+    """Those of `_WHOLE` that it has, each of which may replace the one of its template."""
     uses: tuple[Resource, ...] = ()
     """The launch templates that it is launched from."""
 
     def over(self, base: Launch) -> Launch:
         """Return the two combined: what this one says overrides what `base` says."""
-        if self.has_options and base.metadata_off is True:
-            whether = f"whether the metadata options of {self.origin.logical_id!r} replace those"
-            base = base._replace(metadata_off=Unknown(f"{whether} of its launch template"))
+        whose = f"of {self.origin.logical_id!r} replace those of its launch template"
+        if "MetadataOptions" in self.has and base.metadata_off is True:
+            base = base._replace(metadata_off=Unknown(f"whether the metadata options {whose}"))
+        if "NetworkInterfaces" in self.has & base.has:
+            doubt = Unknown(f"whether the network interfaces {whose}")
+            public = None if base.public_address is None else doubt
+            subnets, groups = (several and (doubt,) for several in (base.subnets, base.groups))
+            base = base._replace(subnets=subnets, groups=groups, public_address=public)
         defaults = self._field_defaults.items()
         said = dict(one for one in self._asdict().items() if one not in defaults)
         maybe = base.maybe_profile if self.profile is None else self.maybe_profile
@@ -126,7 +133,7 @@ class LaunchReader:
             origin,
             self._profile(origin, data),
             self._metadata_off(origin, data),
-            has_options="MetadataOptions" in data,
+            has=frozenset(one for one in _WHOLE if one in data),
             scripts=of_user_data(self.parts, origin, data.get("UserData")).and_(of_init(origin)),
             image=self._written(origin, data.get("ImageId")),
             user_data=self._written(origin, data.get("UserData")),

@@ -214,6 +214,13 @@ FROM_TEMPLATES: Final[dict[str, Parts]] = {
     "from a template: interfaces": from_template(
         template(NetworkInterfaces=[ELSEWHERE | {"AssociatePublicIpAddress": False}]),
         SubnetId=NO_VALUE),
+    **{f"from a template: interfaces over those of the template that say {what}": from_template(
+        template(NetworkInterfaces=[{"DeviceIndex": 0, **its}]), SubnetId=NO_VALUE,
+        NetworkInterfaces=[{"DeviceIndex": "0", "SubnetId": ref("Subnet"), **own}])
+        for what, its, own in (
+            ("nothing", {}, {"GroupSet": [GROUP]}),
+            ("less", {"AssociatePublicIpAddress": True}, interface(AssociatePublicIpAddress=False)),
+            ("more", {"AssociatePublicIpAddress": True, "Groups": [GROUP]}, {}))},
 }  # fmt: skip
 
 
