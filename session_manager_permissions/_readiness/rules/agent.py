@@ -112,7 +112,7 @@ def _may_lack_agent_in_any_world(parts: Parts, image: Written) -> bool:
     def may_lack() -> bool:
         worlds, too_many = parts.worlds.each(lambda: _parameter(parts, image)[0])
         if too_many:  # as a map may have one for each region and operating system
-            return any(_WORDS.search(one.written) for one in parts.assembly.templates)
+            return any(_WORDS.search(one.content) for one in parts.assembly.templates)
         return any(_MAY_LACK.match(one.judged) or _MINIMAL.match(one.judged) for one in worlds)
 
     key = "may lack the agent", image.owner, json.dumps(as_written(image.value))

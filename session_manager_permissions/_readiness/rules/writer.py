@@ -60,7 +60,7 @@ class Shared(Once):
         """Tell whether an id is a text of a template, such as the name of a policy."""
         encoded, templates = id_.encode(), self.parts.assembly.templates
         alone = rb"(?<![\w/-])%b(?![\w/-])" % encoded
-        return any(encoded in one.written and re.search(alone, one.written) for one in templates)
+        return any(encoded in one.content and re.search(alone, one.content) for one in templates)
 
     def free_id(self, template: Template, wanted: str) -> str:
         """Return an id that nothing in a stack has, and that no other fix gives.

@@ -98,7 +98,7 @@ class Files:
         except CannotRead:
             return None
         template = Template(path, body, stack, nested_as)
-        template.written = written
+        template.content = written
         template.has_choices = bool(template.lists) or any(one in written for one in _CHOICES)
         self.has_ids = self.has_ids or _ID.search(written) is not None
         return template

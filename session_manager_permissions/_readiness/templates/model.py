@@ -167,7 +167,7 @@ class Template:
         self, path: Path, body: dict[str, Any], stack: Stack, nested_as: Resource | None = None
     ) -> None:
         self.path = path
-        self.written = b""
+        self.content = b""
         """What its file has."""
         self.has_choices = True
         """Whether a property of it may be other in another world."""
