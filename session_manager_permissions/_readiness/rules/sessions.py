@@ -320,7 +320,7 @@ class SessionRules:
             yield f"whether the log group {shown(written)} has a key"
         elif group is not None and "KmsKeyId" not in group.properties:
             why = f"the log group {group.logical_id!r} has no key, and they enforce encrypted logs"
-            fix = f"give the log group {group.logical_id!r} a KMS key"
+            fix = Advice(f"give the log group {group.logical_id!r} a KMS key")
             yield from _refused_if(enforced, document, why, fix)
 
     def _faults_of_key(self, document: Document, key: Resource) -> Iterator[Told]:
@@ -444,7 +444,7 @@ def _log_group(name: Value) -> Options:
     return ()
 
 
-def _refused_if(fact: Fact, document: Document, why: str, fix: str) -> Iterator[Told]:
+def _refused_if(fact: Fact, document: Document, why: str, fix: Fix | str) -> Iterator[Told]:
     if isinstance(fact, Unknown):
         yield fact.decides
     elif fact:
