@@ -804,6 +804,12 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a role on a condition": ("channel-missing", on_c(
         profile_and_role({"Policies": EITHER_POLICIES}, Machine=machine(**PROFILE)),
         "Role", "Profile", "Machine")),
+    "a role that not all deployments of an instance have": ("channel-missing", on_c(
+        profile_and_role({"Policies": EITHER_POLICIES}, Machine=machine(
+            **PROFILE | {"IamInstanceProfile": {"Fn::If": ["C", ref("Profile"), "Other"]}})),
+        "Role", "Profile")),
+    "a late policy that not all deployments have": ("boot-order", on_c(
+        profile_and_role(Policy=NAMED_OURS, Machine=machine(**PROFILE)), "Policy")),
     "no way out of a network on a condition": ("no-network-path", on_c(
         isolated_in_l1(), *isolated_in_l1()["Resources"].keys() - {"Role", "Profile"})),
     "a key on a condition, and no policy": ("session-denied", on_c(

@@ -36,6 +36,7 @@ from session_manager_permissions._readiness.rules.statements import trusted
 from session_manager_permissions._readiness.rules.steps import Step
 from session_manager_permissions._readiness.templates import Assembly
 from session_manager_permissions._readiness.templates.files import PRODUCT
+from session_manager_permissions._readiness.templates.functions import listed
 from session_manager_permissions._trust import EC2 as EC2_SERVICE
 from tests.conftest import ROOT
 from tests.places import HERE
@@ -69,6 +70,8 @@ class Judged:
         assembly = app.synth(force=True)
         self.folder = Path(assembly.directory)
         paths = [one.template_full_path for one in assembly.stacks_recursively]
+        for path in paths:
+            assert_nothing_is_left_out(Path(path))
         report = Report(paths, strict=False, app=app)
         self.findings = [one for one in report.findings if one.severity != "info"]
         self.wrong = {(one.rule, one.file, one.logical_id) for one in self.findings}
@@ -77,6 +80,14 @@ class Judged:
     @property
     def rules(self) -> set[str]:
         return {one.rule for one in self.findings}
+
+
+def assert_nothing_is_left_out(path: Path) -> None:
+    """CloudFormation deploys nothing that depends on a resource that a condition leaves out."""
+    resources = json.loads(path.read_text()).get("Resources", {})
+    for one in resources.values():
+        on = {resources.get(name, {}).get("Condition") for name in listed(one.get("DependsOn", []))}
+        assert on <= {None, one.get("Condition")}
 
 
 def is_code(fix: str) -> bool:
@@ -468,6 +479,11 @@ LEFT: Final[dict[str, Build]] = {
     "AWS keys": partial(faults.containers, environment={"AWS_ACCESS_KEY_ID": "AKIA"}),
     "a task that is denied": denied_task,
     "as root": partial(faults.session_document, runAsEnabled=True, runAsDefaultUser="root"),
+    "a group without a key": lambda s: faults.session_document(
+        s,
+        cloudWatchLogGroupName=logs.LogGroup(s, "L").log_group_name,
+        cloudWatchEncryptionEnabled=True,
+    ),
     "a key that is denied": lambda s: faults.key_that_is_not_granted(s).add_to_policy(
         denial("kms:*")
     ),
@@ -633,6 +649,7 @@ def do(step: Step) -> None:
         else:
             place[last] = step.value
     file.write_text(json.dumps(body))
+    assert_nothing_is_left_out(file)
 
 
 def assert_nothing_is_added_twice(made: list[Body]) -> None:

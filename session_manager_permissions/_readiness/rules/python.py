@@ -20,7 +20,7 @@ from session_manager_permissions._readiness.templates.model import Resource
 from .constructs import DEFAULT_CHILDREN, L2, Constructs, FleetMade, Made
 from .options import BUCKET_KEY, Option, Options, resources_of
 from .statements import AWS_MANAGED
-from .writer import NewRole, Shared, Writing, by_condition, path_written
+from .writer import NewRole, Shared, Writing, by_condition, only_on, path_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -154,8 +154,13 @@ class Code(Writing):
         there = f"{stack}.node.try_find_child({id_})"
         return self.new(snake(what), f"{there} or {made_by}({stack}, {id_}, {given})")
 
-    def _deploy_with(self, about: Resource, made: str, refers_to: Iterable[Resource]) -> None:
-        """Put an L1 construct in the stack of a resource on the conditions of what it refers to."""
+    def _deploy_with(
+        self, about: Resource, made: str, refers_to: Iterable[Resource]
+    ) -> Iterable[str]:
+        """Put an L1 construct in the stack of a resource on the conditions of what it refers to.
+
+        Returns these conditions.
+        """
         on = by_condition(one for one in refers_to if one.template is about.template)
         each = [f"{self.l1(one)}.cfn_options.condition" for one in on.values()]
         if each[1:]:
@@ -164,6 +169,7 @@ class Code(Writing):
             each = [self._made_once(about, "Condition", condition, all_of, str([*on]))]
         for one in each:
             self.add(f"{made}.cfn_options.condition = {one}")
+        return on
 
     def make_role(
         self, about: Resource, service: str, needed: Iterable[NeededStatement], options: Options
@@ -216,7 +222,7 @@ class Code(Writing):
         given = [self.stack(about), self.new_id(about, "SessionManager"), *arguments]
         made_by = self.library("SessionManagerPermissions")
         permissions = self.new("permissions", f"{made_by}({', '.join(given)})")
-        self._deploy_with(about, f"{permissions}.policy.node.default_child", refers_to)
+        self.conditions[permissions] = self._deploy_with(about, _policy_of(permissions), refers_to)
         return permissions
 
     def give_permissions(self, role: Resource, actions: tuple[str, ...], options: Options) -> None:
@@ -250,10 +256,15 @@ class Code(Writing):
                 last = one
         return last
 
-    def wait(self, machine: Resource, policy: Resource | str) -> None:
-        """Make what launches instances wait for a policy, or what makes it."""
+    def depend(self, machine: Resource, policy: Resource | str, on: Iterable[str]) -> None:
+        """Write a dependency of constructs, or metadata of the L1 construct."""
         waits_for = policy if isinstance(policy, str) else self.l1(policy)
-        self.add(f"{self.l1(machine)}.node.add_dependency({waits_for})")
+        depends = f"node.add_dependency({waits_for})"
+        if on:
+            made = _policy_of(policy) if isinstance(policy, str) else waits_for
+            value = self.literal(only_on(on, Expression(f"{made}.ref")))
+            depends = f"add_metadata({made}.logical_id, {value})"
+        self.add(f"{self.l1(machine)}.{depends}")
 
     # Names
 
@@ -425,6 +436,11 @@ _ADDS_STATEMENTS: Final = {
     "AWS::IAM::Role": "assume_role_policy.add_statements",
 }
 """What adds a statement to the document of an L2 construct."""
+
+
+def _policy_of(permissions: str) -> str:
+    """Return the L1 construct of the policy of permissions."""
+    return f"{permissions}.policy.node.default_child"
 
 
 def _in_camel_case(value: object) -> object:

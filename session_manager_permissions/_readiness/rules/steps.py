@@ -13,7 +13,7 @@ from session_manager_permissions._network.verdicts import in_words
 
 from .options import Options, needed_by
 from .statements import inline, policy_of, statement_of, trusted
-from .writer import NewRole, Shared, Writing, by_condition, path_written, written
+from .writer import NewRole, Shared, Writing, by_condition, only_on, path_written, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -63,6 +63,9 @@ class Steps(Writing):
     def set(self, resource: Resource, path: str, value: object) -> None:
         """Say what a property has to be."""
         path = f"Properties.{path_written(resource, path) if '.' in path else path}"
+        self._set(resource, path, value)
+
+    def _set(self, resource: Resource, path: str, value: object) -> None:
         text = f"set {path} of {resource.logical_id} to {self.literal(value)}"
         self._add(Step(text, resource.template, resource.logical_id, path, value))
 
@@ -83,6 +86,7 @@ class Steps(Writing):
         template, logical_id = about.template, self.name(about, what, properties)
         body: dict[str, Any] = {"Type": type_}
         conditions = sorted(by_condition(template.mentioned_in(properties)))
+        self.conditions[logical_id] = conditions
         if len(conditions) == 1:
             body["Condition"] = conditions[0]
         elif conditions:
@@ -119,10 +123,12 @@ class Steps(Writing):
         profile = self.make(about, "Profile", "AWS::IAM::InstanceProfile", properties)
         return NewRole(self.ref(profile), self.ref(profile, "Arn"))
 
-    def wait(self, machine: Resource, policy: Resource | str) -> None:
-        """Say what to add to `DependsOn`."""
-        waits_for = policy if isinstance(policy, str) else policy.logical_id
-        self._add_to(machine, "DependsOn", machine.body.get("DependsOn"), waits_for)
+    def depend(self, machine: Resource, policy: Resource | str, on: Iterable[str]) -> None:
+        """Say what to add to `DependsOn`, or to set in `Metadata`."""
+        if on:
+            self._set(machine, f"Metadata.{_id(policy)}", only_on(on, self.ref(policy)))
+        else:
+            self._add_to(machine, "DependsOn", machine.body.get("DependsOn"), _id(policy))
 
     def add_policy(self, role: Resource, statements: Sequence[Mapping[str, object]]) -> None:
         """Add a policy of a role, which the compute that uses the role waits for."""
@@ -134,8 +140,8 @@ class Steps(Writing):
 
     def ref(self, resource: Resource | str, attribute: str = "") -> object:
         """Refer to a resource of the same template."""
-        logical_id = resource if isinstance(resource, str) else resource.logical_id
-        return {"Fn::GetAtt": [logical_id, attribute]} if attribute else {"Ref": logical_id}
+        named = _id(resource)
+        return {"Fn::GetAtt": [named, attribute]} if attribute else {"Ref": named}
 
     def reaches(self, resource: Resource, other: Resource) -> bool:
         """Tell whether two resources are in one template."""
@@ -145,3 +151,7 @@ class Steps(Writing):
         """Return the attribute of the VPC, or what the template has of a further range."""
         is_vpc = resource.type == "AWS::EC2::VPC"
         return self.ref(resource, "CidrBlock") if is_vpc else written(resource, "CidrBlock")
+
+
+def _id(resource: Resource | str) -> str:
+    return resource if isinstance(resource, str) else resource.logical_id

@@ -97,6 +97,8 @@ class Writing(ABC, Once):
         super().__init__()
         self.shared = shared
         self.parts = shared.parts
+        self.conditions: dict[str, Iterable[str]] = {}
+        """The conditions of what is made."""
 
     def named(self, resource: Resource, path: str) -> list[Resource | str]:
         """Return the resources and texts in a property, of those that each world has there."""
@@ -164,7 +166,19 @@ class Writing(ABC, Once):
         self.say(f"allow {role_behind(about)} {file} to use {', '.join(names)}")
         return ()
 
+    @abstractmethod
+    def depend(self, machine: Resource, policy: Resource | str, on: Iterable[str]) -> None:
+        """Make what launches instances depend on a policy; on conditions, refer to it in metadata.
+
+        CloudFormation deploys nothing that depends on a resource that a condition leaves out.
+        """
+
     # Changes that are made of others
+
+    def wait(self, machine: Resource, policy: Resource | str) -> None:
+        """Make what launches instances wait for a policy, or for what makes it."""
+        on = self.conditions[policy] if isinstance(policy, str) else by_condition([policy])
+        self.depend(machine, policy, [one for one in on if one != machine.condition])
 
     def append(self, resource: Resource, path: str, entry: object) -> bool:
         """Add an entry to the list that a property is; tell whether there is a way.
@@ -207,6 +221,13 @@ def role_behind(resource: Resource) -> str:
 def by_condition(resources: Iterable[Resource]) -> dict[str, Resource]:
     """Return one resource on each condition that some of these are on."""
     return {one.condition: one for one in resources if isinstance(one.condition, str)}
+
+
+def only_on(conditions: Iterable[str], value: object) -> object:
+    """Return a value that is empty unless all of some conditions hold."""
+    for one in conditions:
+        value = {"Fn::If": [one, value, ""]}
+    return value
 
 
 def written(resource: Resource, path: str) -> object:
