@@ -287,6 +287,7 @@ _WAY: Final = (
     *("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcAttribute"),
     *("ec2:DescribeVpcEndpoints", "ec2:DescribeDhcpOptions", "ec2:DescribeVpcs"),
     *("route53:ListHostedZonesByVPC", "route53resolver:ListFirewallRuleGroupAssociations"),
+    *("route53resolver:ListResolverRuleAssociations", "route53resolver:ListResolverRules"),
 )
 
 RUNNING: Final = _of_node(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from ipaddress import IPv4Network
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -34,6 +34,8 @@ _ARRIVING: Final = ("pending", "partial")
 """The states of an endpoint that is being made, in which it may serve or not."""
 _LATTICE: Final = "VpcLattice"
 """The target of the routes to the addresses of VPC Lattice, at which no other service is."""
+_OF_EACH_VPC: Final = "rslvr-autodefined-rr-internet-resolver"
+"""The rule by which Amazon's DNS resolver answers, unless another does."""
 _OWNER_OF_ENDPOINTS: Final = "vpce.amazonaws.com"
 """Owns the private hosted zones that endpoints with private DNS make."""
 
@@ -259,6 +261,31 @@ class LiveVpc:
         firewall = Unknown(f"the DNS firewall of the VPC {self.id!r}")
         return firewall if found is None or found else True
 
+    def forwards(self, service: str) -> bool:
+        """Tell whether a rule of Route 53 Resolver may send the name of a service elsewhere.
+
+        The most specific rule decides. Private DNS of an endpoint goes before those for more names.
+        https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resolver-overview-forward-vpc-to-network-autodefined-rules.html
+        """
+        if self._dns_rules is None:
+            return True
+        over = [one for one in self._dns_rules if self._is_below(service, one["DomainName"])]
+        if any(one.private_dns is True for one in self.vpc.endpoints(service)):
+            over = [one for one in over if one["DomainName"].startswith(service)]
+        over.sort(key=lambda one: len(one["DomainName"]))
+        return bool(over) and over[-1]["RuleType"] != "SYSTEM"  # by which Amazon's resolver answers
+
+    @cached_property
+    def _dns_rules(self) -> list[_Described] | None:
+        """List the rules of Route 53 Resolver for the VPC; None if not all are known."""
+        call = "route53resolver:ListResolverRuleAssociations"
+        of_vpc = [{"Name": "VPCId", "Values": [self.id]}]
+        used = self._listed(call, "ResolverRuleAssociations", Filters=of_vpc)
+        ids = {one["ResolverRuleId"] for one in used or ()} - {_OF_EACH_VPC}
+        rules = self._listed("route53resolver:ListResolverRules", "ResolverRules") if ids else []
+        found = [one for one in rules or () if one["Id"] in ids]
+        return None if used is None or len(found) < len(ids) else found
+
     def _zones(self) -> list[_Described] | None:
         """List the private hosted zones of the VPC but those of endpoints; None if not known."""
         call, asked = "route53:ListHostedZonesByVPC", {"VPCId": self.id, "VPCRegion": self._region}
@@ -274,7 +301,7 @@ class LiveVpc:
         region = self.bucket_region if service == "s3" and self.bucket_region else self._region
         suffix = self._session.dns_suffix_of(self._session.partition)
         name = f".{service}.{region}.{suffix}"
-        return name.endswith(f".{zone.rstrip('.')}")
+        return name.endswith(f".{zone}".rstrip("."))
 
     def _resolver(self) -> Fact:
         """Tell whether the VPC's instances ask Amazon's DNS resolver, by its DHCP options.

@@ -104,6 +104,10 @@ def _judged(
             matters = (f"{denied}: {one.why}" for one in path.problems)
             by_policy = path.by_policy or _has_policy(path.problems)
             paths[service] = verdicts.unknown(*matters, *path.decides, by_policy=by_policy)
+    # Where the agent reaches a service, what answers its DNS requests is right.
+    for service in () if _proven_by(node) else wanted:
+        if paths[service].state is verdicts.State.OPEN and vpc.forwards(service):
+            paths[service] = verdicts.unknown(f"the DNS rules of the VPC {vpc.id!r}")
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
     remedies = PathRemedies(node=node, vpc=vpc, calls=(*TO_LOG, *possible), opened=opened)

@@ -62,9 +62,11 @@ _WITHOUT_NAMES: Final = {
         b"</ListHostedZonesByVPCResponse>",
         "text/xml",
     ),
-    "route53resolver": Answer(200, b'{"FirewallRuleGroupAssociations": []}'),
+    "route53resolver": Answer(
+        200, b'{"FirewallRuleGroupAssociations": [], "ResolverRuleAssociations": []}'
+    ),
 }
-"""No hosted zone and no DNS firewall, by the service that is asked."""
+"""No hosted zone, no DNS firewall and no DNS rule, by the service that is asked."""
 
 
 @dataclass

@@ -142,6 +142,22 @@ def policy(**parts: object) -> str:
     return json.dumps({"Statement": [ALLOW | parts]})
 
 
+def dns_rules(*found: tuple[str, str], listed: bool = True) -> Change:
+    """Have rules of Route 53 Resolver by their types and domains, and one of another VPC."""
+    ids = ["rslvr-autodefined-rr-internet-resolver", *(f"rslvr-{domain}" for _, domain in found)]
+    rules = [{"Id": f"rslvr-{of}", "RuleType": kind, "DomainName": of} for kind, of in found]
+    of_other = {"Id": "rslvr-other", "RuleType": "FORWARD", "DomainName": "."}
+    used = [{"ResolverRuleId": one} for one in ids]
+    return both(
+        having(
+            "route53resolver:list_resolver_rule_associations", {"ResolverRuleAssociations": used}
+        ),
+        having(RULES, {"ResolverRules": [of_other, *(rules if listed else [])]}),
+    )
+
+
+RULES: Final = "route53resolver:list_resolver_rules"
+ROOT_DOMAIN: Final = ("FORWARD", ".")
 SSM_ZONE: Final = f"ssm.{nodes.REGION}.amazonaws.com."
 
 
@@ -407,6 +423,24 @@ NAMES: Final = {
     "a DNS firewall": path(UNKNOWN, having(
         "route53resolver:list_firewall_rule_group_associations",
         {"FirewallRuleGroupAssociations": [{"Id": "rslvr-frgassoc-1"}]})),
+    **{f"DNS rules {name}": path(told, dns_rules(*rules), *does)
+       for name, told, rules, does in (
+           ("of each VPC alone", "", [], []),
+           ("for all", UNKNOWN, [ROOT_DOMAIN], []),
+           ("for AWS", UNKNOWN, [("FORWARD", "amazonaws.com.")], []),
+           ("for a service", "path-ssm?", [("FORWARD", SSM_ZONE)], []),
+           ("for something else", "", [("FORWARD", "example.com.")], []),
+           ("for all but AWS", "", [ROOT_DOMAIN, ("SYSTEM", "amazonaws.com.")], []),
+           ("for all, and endpoints", "", [ROOT_DOMAIN], [closed(*BOTH_ENDPOINTS)]),
+           ("for a service that has an endpoint", "path-ssm?", [("FORWARD", SSM_ZONE)],
+            [closed(*BOTH_ENDPOINTS)]),
+           ("for all, and no route", CHANNELS, [ROOT_DOMAIN], [NO_ROUTE]),
+       )},
+    "DNS rules that are not listed": path(UNKNOWN, dns_rules(ROOT_DOMAIN, listed=False)),
+    "DNS rules for all, and online": cause("connected", causes.ONLINE, dns_rules(ROOT_DOMAIN)),
+    **{f"DNS rules, without {name}": path(
+           UNKNOWN, dns_rules(("SYSTEM", ".")), refusing(f"route53resolver:{name}"))
+       for name in ("ListResolverRuleAssociations", "ListResolverRules")},
     "own DNS beside a NAT gateway": path(UNKNOWN, dns(["10.0.0.53"])),
     "own DNS": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns(["10.0.0.53"])),
     "no DNS": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns([])),

@@ -61,6 +61,8 @@ _EMPTY: Final = {
     "kms:list_grants": "Grants",
     "route53:list_hosted_zones_by_vpc": "HostedZoneSummaries",
     "route53resolver:list_firewall_rule_group_associations": "FirewallRuleGroupAssociations",
+    "route53resolver:list_resolver_rule_associations": "ResolverRuleAssociations",
+    "route53resolver:list_resolver_rules": "ResolverRules",
 }
 """The calls that list nothing, and how each names its list."""
 _DENIALS: Final = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "s3": "AccessDenied"}

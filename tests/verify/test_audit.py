@@ -471,6 +471,7 @@ def test_what_is_shared_is_asked_once() -> None:
         *("ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs"),
         *("kms:DescribeKey", "kms:GetKeyPolicy", "route53:ListHostedZonesByVPC", "ssm:GetDocument"),
         *("ec2:DescribeInstanceStatus", "route53resolver:ListFirewallRuleGroupAssociations"),
+        "route53resolver:ListResolverRuleAssociations",
     }
     assert Counter(account.made) == dict.fromkeys(once_in_a_region, 2) | {
         "sts:GetCallerIdentity": 1,

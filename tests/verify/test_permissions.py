@@ -16,7 +16,7 @@ from session_manager_permissions._verify.checks import (
 )
 
 from .causes import Cause, bucket, cause, denying, hybrid, never, run_as, trusts, used, using
-from .networks import BOTH_ENDPOINTS, OF_TWO, S3_GATEWAY, closed, dns
+from .networks import BOTH_ENDPOINTS, OF_TWO, S3_GATEWAY, closed, dns, dns_rules
 from .nodes import KEY, OPERATORS, REGION, USER, diagnosed, endpoint, of_verdict, one
 
 OF_CLUES: Final = {*AGENT.asks} - {*REGISTERED.asks}
@@ -36,6 +36,7 @@ WHERE_ASKED: Final = {
         "", using(kmsKeyId="alias/sessions"), bucket("aws:kms", "alias/logs")
     )._replace(operator=USER),
     "kms:GetKeyPolicy": used("", NO_KEY, bucket("aws:kms", KEY))._replace(operator=USER),
+    "route53resolver:ListResolverRules": never("", dns_rules(("SYSTEM", "."))),
     "s3:GetBucketPolicy": used("", denying("s3:PutObject")),
     "s3:GetEncryptionConfiguration": used(  # of a bucket that may be in another region
         "", closed(*BOTH_ENDPOINTS, endpoint("kms"), endpoint("logs"), S3_GATEWAY)
