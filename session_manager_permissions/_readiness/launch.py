@@ -155,7 +155,11 @@ class LaunchReader:
     def _by_interfaces(
         self, launch: Launch, interfaces: list[tuple[dict[str, Any] | None, object]]
     ) -> Launch:
-        """What the primary network interface says: device 0 of network card 0."""
+        """What the primary network interface says: device 0 of network card 0.
+
+        One that is made before the instance has a public address as well, if its subnet gives it.
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-eni.html
+        """
         origin, parts = launch.origin, self.parts
         first = [
             entry
@@ -178,7 +182,6 @@ class LaunchReader:
             if not isinstance(made, Resource) or made.type != "AWS::EC2::NetworkInterface":
                 doubt = Unknown(decider(value, "network interface"))
                 return launch._replace(subnets=(doubt,), groups=(doubt,), public_address=doubt)
-            given = False  # what a subnet gives, it gives to what is made with the instance
             changed = parts.changed(made)
             elastic = self.has_elastic_address(made) or changed or False
             origin, data = made, made.properties
