@@ -269,7 +269,9 @@ class LiveVpc:
         """
         if self._dns_rules is None:
             return True
-        over = [one for one in self._dns_rules if self._is_below(service, one["DomainName"])]
+        # A rule that delegates has no domain: it is about records of private hosted zones.
+        over = [one for one in self._dns_rules if one.get("DomainName")]
+        over = [one for one in over if self._is_below(service, one["DomainName"])]
         if any(one.private_dns is True for one in self.vpc.endpoints(service)):
             over = [one for one in over if one["DomainName"].startswith(service)]
         over.sort(key=lambda one: len(one["DomainName"]))

@@ -430,6 +430,7 @@ NAMES: Final = {
            ("for AWS", UNKNOWN, [("FORWARD", "amazonaws.com.")], []),
            ("for a service", "path-ssm?", [("FORWARD", SSM_ZONE)], []),
            ("for something else", "", [("FORWARD", "example.com.")], []),
+           ("that delegate", "", [("DELEGATE", "")], []),
            ("for all but AWS", "", [ROOT_DOMAIN, ("SYSTEM", "amazonaws.com.")], []),
            ("for all, and endpoints", "", [ROOT_DOMAIN], [closed(*BOTH_ENDPOINTS)]),
            ("for a service that has an endpoint", "path-ssm?", [("FORWARD", SSM_ZONE)],
