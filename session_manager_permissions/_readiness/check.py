@@ -331,10 +331,14 @@ class _Checking:
         attaches = any(self._assembly.by_type[one] for one in ATTACHED_BY)
 
         def found(resource: Resource) -> Iterator[Finding]:
-            for compute, _, role, maybe_profile, _ in self._launched(resource):
+            for compute, profile, role, maybe_profile, _ in self._launched(resource):
                 may_have = self._roles.of_holder(maybe_profile) if maybe_profile else role
                 if attaches and may_have:
-                    yield from rules.boot_order.of_compute(self._decisions, compute, may_have)
+                    late = [*rules.boot_order.of_compute(self._decisions, compute, may_have)]
+                    if late and profile:
+                        more = self._session_rules.lacking(may_have, profile)
+                        late = rules.permissions.with_more(late, more)
+                    yield from late
                 if self._with_compute and compute.placements:
                     uses = self._sessions.uses(resource.template.stack, role)
                     yield from self._network_rules.of_logs(compute, uses)

@@ -329,6 +329,7 @@ BOUNDED: Final = partial(faults.boundary_of_the_app, build=faults.opens_by_the_r
         (partial(faults.beside_one_that_opens_alone, build=BOUNDED), False),
         (faults.group_that_starts_empty, True),
         (partial(faults.with_preferences, build=faults.group_that_starts_empty), False),
+        (partial(faults.with_preferences, build=faults.one_instance), False),
     ],
 )
 def test_fix_is_the_option_of_the_fleet_if_it_is_all_that_is_needed(

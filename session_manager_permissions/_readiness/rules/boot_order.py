@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.decisions import Decisions
     from session_manager_permissions._readiness.templates.model import Resource
 
+    from .options import Options
     from .python import Code
 
 BOOT_ORDER: Final = warning(
@@ -121,6 +122,8 @@ class Wait(Fix):
     policies: tuple[Resource, ...]
     lacking: tuple[str, ...]
     """The actions that the role lacks at boot."""
+    options: Options = ()
+    """What sessions need besides."""
 
     def in_python(self, code: Code) -> None:
         """Write the dependencies; in place of a fleet's policy, on one of the role's own.
@@ -128,7 +131,7 @@ class Wait(Fix):
         A fleet makes its policies when all else is made, so nothing can wait for one.
         """
         if any(map(code.constructs.is_of_fleet, self.policies)):
-            instead = Allow(self.role, self.lacking)
+            instead = Allow(self.role, self.lacking, self.options)
             code.once(instead, partial(instead.give_policy, code))
         else:
             self.apply(code)

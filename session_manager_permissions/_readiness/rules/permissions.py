@@ -9,6 +9,7 @@ from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.policies import NEEDED
 
+from .boot_order import Wait
 from .credentials import GiveProfile
 from .kinds import kind_of, unreachable
 from .remedies import Allow, Fix, leave_out
@@ -88,7 +89,7 @@ def with_more(found: list[Finding], more: Allow) -> list[Finding]:
         match fix:
             case Allow():
                 return fix.and_more(more)
-            case GiveProfile():
+            case GiveProfile() | Wait():
                 return replace(fix, options=more.options)
         return fix
 
