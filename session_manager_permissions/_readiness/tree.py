@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 
-from .rules.constructs import Argument, ConstructPath, Constructs, FleetMade, Made
+from .rules.constructs import Argument, ConstructPath, Constructs, FleetMade, Made, Source
 from .rules.python import snake
 from .rules.writer import written
 
@@ -74,15 +74,19 @@ class ConstructTree(Constructs):
         resources = {} if stack is None else self._resources(stack, resource.type)
         return resources.get(resource.logical_id)
 
-    def overrides(self, resource: Resource, name: str) -> bool:
-        """Tell whether the app sets a property of a resource past what makes the resource."""
-        construct = self._construct(resource)
-        given = getattr(construct, snake(name), None)
+    def source(self, resource: Resource, path: str) -> Source:
+        """Return where a property of a resource, or what contains it, comes from."""
+        construct, name = self._construct(resource), path.partition(".")[0]
+        if not hasattr(construct, snake(name)):
+            return Source.APP
+        given = getattr(construct, snake(name))
         given = getattr(given, "rendered_tags", given)
         both = construct.stack.resolve(given), written(resource, name)
         # In an L1 construct, the keys of properties are in camel case.
         made, there = (json.dumps(one, sort_keys=True).lower() for one in both)
-        return not cdk.Token.is_unresolved(given) or made != there
+        if made != there:
+            return Source.OVERRIDE
+        return Source.CONSTRUCT if cdk.Token.is_unresolved(given) else Source.APP
 
     @staticmethod
     def _find_resources(stack: cdk.Stack, type_: str) -> dict[str, IConstruct]:

@@ -49,7 +49,7 @@ from .networks import VPC_ID, part
 from .parts import on, ref, rows
 from .reports import TRUST, Body, Check, Report, inline, machine, profile_and_role
 from .statements import ALL
-from .test_what_findings_say import BOTH, EXAMPLES, Text, endpoint, session
+from .test_what_findings_say import BOTH, EXAMPLES, RDS, Text, endpoint, session
 from .test_what_findings_say import isolated as isolated_in_l1
 
 TEMPLATES = sorted(
@@ -567,6 +567,16 @@ def test_fix_of_a_product_of_service_catalog_says_what_to_change(tmp_path: Path)
 
     assert "; allow the role 'Role' in 'template.json' to use 'Key961B73FD'" in finding.description
     assert "add to Properties.Policies of Role: {" in finding.description
+
+
+def test_what_the_app_overrides_stays() -> None:
+    """CDK drops a list that is overridden once a single entry of it is."""
+    of: Body = {"of": "Role", "path": "AssumeRolePolicyDocument.Statement", "value": [RDS]}
+    folder = mended(partial(in_app, partial(faults.overridden, **of))).folder
+
+    made = json.loads((folder / "Web.template.json").read_text())["Resources"]["Role1ABCC5F0"]
+    trust = made["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust == [RDS, trusted(EC2_SERVICE)]
 
 
 def test_what_the_code_for_several_stacks_says(snapshot: SnapshotAssertion) -> None:

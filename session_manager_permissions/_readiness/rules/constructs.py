@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions._readiness.templates.functions import is_function
@@ -30,6 +31,17 @@ class Made(NamedTuple):
     is_in_app: bool = True
     """Whether a construct of the app makes it. None makes what is in a template of the user's own,
     which a stack nests by its URL."""
+
+
+class Source(Enum):
+    """Where a property of a resource comes from."""
+
+    CONSTRUCT = auto()
+    """The construct writes it at the synthesis, with all that is added until then."""
+    APP = auto()
+    """The app has given it to the L1 construct."""
+    OVERRIDE = auto()
+    """The app overrides it, and what the construct has of it."""
 
 
 class FleetMade(NamedTuple):
@@ -64,9 +76,10 @@ class Constructs:
         """Return the construct that makes a resource, as of an include."""
         return Made((), ("Template", resource.logical_id), is_included=True)
 
-    def overrides(self, resource: Resource, name: str) -> bool:
-        """Tell whether the app sets a property of a resource past what makes the resource."""
-        return is_function(written(resource, name))
+    def source(self, resource: Resource, path: str) -> Source:
+        """Return where a property of a resource, or what contains it, comes from."""
+        is_one = is_function(written(resource, path.partition(".")[0]))
+        return Source.APP if is_one else Source.CONSTRUCT
 
     def has(self, template: Template, construct_id: str) -> bool:
         """Tell whether the stack of a template may have a child of this id."""

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
-from session_manager_permissions._readiness.templates.functions import is_function
+from session_manager_permissions._readiness.templates.functions import is_function, listed
 from session_manager_permissions._readiness.templates.model import Resource
 
-from .constructs import DEFAULT_CHILDREN, L2, Constructs, FleetMade, Made
+from .constructs import DEFAULT_CHILDREN, L2, Constructs, FleetMade, Made, Source
 from .options import BUCKET_KEY, Option, Options, resources_of
 from .statements import AWS_MANAGED
 from .writer import NewRole, Shared, Writing, by_condition, only_on, path_written
@@ -89,17 +89,19 @@ class Code(Writing):
         self.add(f"{self.l1(resource)}.add_property_override({given})")
 
     def add_entry(self, resource: Resource, path: str, there: object, entry: object) -> None:
-        """Override the entries that come next; all of it where there is no list yet.
+        """Override the entries that come next; all of it where there is no list to keep.
 
-        The entries that other fixes add are overridden too, as a list can't have gaps.
+        The entries that other fixes add are overridden too, as a list can't have gaps. Of a list
+        that the app overrides, CDK keeps nothing once a single entry is overridden.
         """
         added: dict[str, object] = self.shared.once(("added", resource, path), dict)
         added[self.literal(entry)] = entry
-        if there and isinstance(there, list):
+        is_override = self.constructs.source(resource, path) == Source.OVERRIDE
+        if there and isinstance(there, list) and not is_override:
             for number, one in enumerate(added.values(), len(there)):
                 self.set(resource, f"{path}.{number}", one)
         else:
-            self.set(resource, path, [*([there] if there else []), *added.values()])
+            self.set(resource, path, [*listed(there or []), *added.values()])
 
     def add_statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
         """Add a statement by the L2 construct, if there is one that takes statements."""
@@ -321,7 +323,8 @@ class Code(Writing):
     def is_l2(self, resource: Resource, path: str = "") -> bool:
         """Tell whether the L2 construct for its type makes a resource, and a property as it is."""
         is_child = self.made(resource).l2 == L2.get(resource.type, "-")
-        return is_child and not (path and self.constructs.overrides(resource, path))
+        comes_from = self.constructs.source
+        return is_child and (not path or comes_from(resource, path) == Source.CONSTRUCT)
 
     def l1(self, resource: Resource) -> str:
         """Return a variable with the L1 construct of a resource."""

@@ -14,6 +14,7 @@ from session_manager_permissions._readiness.templates.functions import (
 )
 from session_manager_permissions._readiness.templates.loading import as_document
 
+from .constructs import Source
 from .remedies import Advice, Fix, Writer
 from .rule import Finding, warning
 
@@ -144,7 +145,7 @@ class Tag(Fix):
 
     def in_python(self, code: Code) -> None:
         """Write the tag as code, unless the tags are not those that CDK knows of."""
-        if code.constructs.overrides(self.compute, "Tags"):
+        if code.constructs.source(self.compute, "Tags") != Source.CONSTRUCT:
             self.apply(code)
             return
         given = f"{code.literal(self.key)}, {code.literal(self.value)}"
