@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from .asking import CannotAsk, NoNode, NotNow, NotPermitted, NotReached
+from .node import CONNECTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,4 +66,4 @@ def _stays(found: Diagnosis) -> list[str]:
     # a symptom passes once its cause does
     names = [one.name for one in failing if not (one.is_passing or one.check.is_symptom)]
     denied = isinstance(found.node.connection, NotPermitted)
-    return [*names, *(("connected, which the credentials may not ask",) if denied else ())]
+    return [*names, f"the credentials do not allow {CONNECTION}"] if denied else names

@@ -141,7 +141,7 @@ ROWS: Final = {
     "never": Row(NEVER, {}, 1, 12, "is not ready after 12 s: connected, registered"),
     "no profile": Row(both(NEVER, without_profile), {}, 1, 0, f"{STAYS}instance-profile"),
     "stopped": Row(both(NEVER, STOPPED), {}, 1, 0, f"{STAYS}instance-running"),
-    "may not be asked": Row(NO_STATUS, {}, 1, 0, "connected, which the credentials may not ask"),
+    "may not be asked": Row(NO_STATUS, {}, 1, 0, f"{STAYS}the credentials do not allow ssm:"),
     "throttled": Row(
         refusing("ssm:GetConnectionStatus", "ThrottlingException"), {4: connects}, 0, 5,
         "whether it is connected is not known"),
