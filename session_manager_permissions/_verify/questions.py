@@ -196,12 +196,17 @@ class Agent:
             hybrid = f"arn:{role.partition}:ssm:{place}:managed-instance/m{SAMPLE_INSTANCE}"
             samples = [hybrid, instance] if self.is_hybrid else [self.arn or instance]
             needs += [_needs.REGISTRATION._replace(resource=one) for one in samples]
+        grant = "allow_registration=True"
+        if not (self.is_hybrid or ":managed-instance/" in (self.arn or "")):
+            grant += (
+                "; if the account has Default Host Management Configuration, that may register the "
+                "instance instead, and the role's own policies then go unused"
+            )
         return Question(
             "register",
             None,
             self._calls(*needs),
-            "allow_registration=True; if the account has Default Host Management Configuration, "
-            "that may register the instance instead, and the role's own policies then go unused",
+            grant,
             (("allow-registration", "true"),),
             is_either=True,
             notes=notes,

@@ -1099,6 +1099,7 @@ HYBRID_NODES: Final = {
            ("another region", "role-assumable", {"ArnLike": {ARN: "*:us-east-1:*:*"}}),
            ("an organization", "role-assumable?", {"StringLike": {"aws:SourceOrgID": "o"}}),
        )},
+    "hybrid, may not register": hybrid("register", denying(REGISTER), UNDER_ACCOUNT),
     "hybrid, no channels": hybrid("reach connected", ONLINE, denying(CHANNEL)),
     "hybrid, channels by a condition on its ARN": hybrid("reach?", BY_NODE),
     "hybrid, may not decrypt": hybrid("encrypt", using(), DENIED_KEY),
