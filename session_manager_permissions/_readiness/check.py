@@ -172,7 +172,11 @@ class _Checking:
             return behind, [_unknown_profile(profile, behind, judgement.decides)]
         found = rules.permissions.together(judgement.found)
         if found and len(behind) == 1:
-            lacking = partial(self._session_rules.lacking, behind[0], profile)
+
+            def lacking() -> Allow:
+                only_if(profile.exists)
+                return self._session_rules.lacking(behind[0], profile)
+
             options = in_all_worlds(self._worlds, lambda: lacking().options)
             by_boundary = in_all_worlds(self._worlds, lambda: lacking().by_boundary)
             more = Allow(behind[0].resource, (), (*options,), (*by_boundary,))

@@ -804,6 +804,9 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a role on a condition": ("channel-missing", on_c(
         profile_and_role({"Policies": EITHER_POLICIES}, Machine=machine(**PROFILE)),
         "Role", "Profile", "Machine")),
+    "a role, an instance and their document on a condition": ("channel-missing", on_c(
+        profile_and_role(Machine=machine(**PROFILE), **WITH_KEY),
+        "Role", "Profile", "Machine", "Key", "Document")),
     "a role that not all deployments of an instance have": ("channel-missing", on_c(
         profile_and_role({"Policies": EITHER_POLICIES}, Machine=machine(
             **PROFILE | {"IamInstanceProfile": {"Fn::If": ["C", ref("Profile"), "Other"]}})),
