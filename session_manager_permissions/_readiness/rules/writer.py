@@ -56,11 +56,11 @@ class Shared(Once):
         """Return all that launches instances, in any world."""
         return self.once("launched", self._launches)
 
-    def _is_written(self, id_: str) -> bool:
-        """Tell whether an id is a text of a template, such as the name of a policy."""
-        encoded, templates = id_.encode(), self.parts.assembly.templates
-        alone = rb"(?<![\w/-])%b(?![\w/-])" % encoded
-        return any(encoded in one.content and re.search(alone, one.content) for one in templates)
+    def _words(self) -> frozenset[bytes]:
+        """Return all words in the templates that can be an id, such as the name of a policy."""
+        contents = b"\n".join(one.content for one in self.parts.assembly.templates)
+        alone = re.finditer(rb"(?<![\w/-])[A-Za-z0-9]+(?![\w/-])", contents)
+        return frozenset(one[0] for one in alone)
 
     def free_id(self, template: Template, wanted: str) -> str:
         """Return an id that nothing in a stack has, and that no other fix gives.
@@ -72,7 +72,7 @@ class Shared(Once):
         while (
             (template, found) in self._taken
             or found in template.resources
-            or self._is_written(found)
+            or found.encode() in self.once("words", self._words)
             or self._has(template, found)
         ):
             number += 1
