@@ -153,7 +153,7 @@ def _candidates(place: Place, service: str) -> Iterator[tuple[Fact, Path]]:
     endpoints = {one.id: one for one in vpc.endpoints(service) if not one.gateway}
     leading: list[Endpoint | Zone] = [*vpc.zones(service), *endpoints.values()]
     for one in leading:
-        fact = _resolves(one, vpc)
+        fact = resolves(one, vpc)
         if fact is False:
             continue
         led_to = endpoints.get(one.endpoint) if isinstance(one, Zone) else one
@@ -193,7 +193,7 @@ def _explained(place: Place, problem: Problem, service: str) -> Path:
     """What is missing where no route leads out: an endpoint, or the name of one."""
     vpc = place.vpc
     for one in vpc.endpoints(service):
-        if not one.gateway and one.exists is True and _resolves(one, vpc) is False:
+        if not one.gateway and one.exists is True and resolves(one, vpc) is False:
             fault, why = verdicts.VPC_DNS, f"the VPC {vpc.name!r} lacks the DNS support or the "
             why += f"DNS host names that the endpoint {one.name!r} needs"
             if one.private_dns is False:
@@ -212,7 +212,7 @@ def _released(place: Place, service: str) -> Path:
     return let_out(place, "public addresses", End((PUBLIC,), service=named))
 
 
-def _resolves(one: Endpoint | Zone, vpc: Vpc) -> Fact:
+def resolves(one: Endpoint | Zone, vpc: Vpc) -> Fact:
     """Whether Amazon's resolver leads a service's public name to an endpoint, or by a zone."""
     private = True if isinstance(one, Zone) else one.private_dns
     return all_of((one.exists, private, vpc.dns_support, vpc.dns_hostnames))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from session_manager_permissions._network import ec2, model
 from session_manager_permissions._network.facts import Fact, Unknown
-from session_manager_permissions._network.judge import Judge
+from session_manager_permissions._network.judge import Judge, resolves
 
 from .asking import CannotAsk, tried
 from .checks import Evidence
@@ -264,29 +264,42 @@ class LiveVpc:
     def forwards(self, service: str) -> bool:
         """Tell whether a rule of Route 53 Resolver may send the name of a service elsewhere.
 
-        The most specific rule decides. Private DNS of an endpoint goes before those for more names.
+        The most specific rule decides. The name that private DNS gives an endpoint is more specific
+        than a rule for a domain above it.
         https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resolver-overview-forward-vpc-to-network-autodefined-rules.html
         """
         if self._dns_rules is None:
             return True
-        # A rule that delegates has no domain: it is about records of private hosted zones.
-        over = [one for one in self._dns_rules if one.get("DomainName")]
-        over = [one for one in over if self._is_below(service, one["DomainName"])]
-        if any(one.private_dns is True for one in self.vpc.endpoints(service)):
-            over = [one for one in over if one["DomainName"].startswith(service)]
-        over.sort(key=lambda one: len(one["DomainName"]))
-        return bool(over) and over[-1]["RuleType"] != "SYSTEM"  # by which Amazon's resolver answers
+        over = [one for one in self._dns_rules if self._is_below(service, one)]
+        if any(resolves(one, self.vpc) is True for one in self.vpc.endpoints(service)):
+            over = [one for one in over if one.startswith(service)]
+        return bool(over) and self._dns_rules[max(over, key=len)] != "SYSTEM"  # which is Amazon's
 
     @cached_property
-    def _dns_rules(self) -> list[_Described] | None:
-        """List the rules of Route 53 Resolver for the VPC; None if not all are known."""
+    def forwarded(self) -> Judge:
+        """Judges the paths to services whose names another DNS resolver answers."""
+        resolver = Unknown(f"the DNS rules of the VPC {self.id!r}")
+        vpc = self.vpc._replace(resolver=resolver)
+        return Judge(replace(self.network, vpcs={self.id: vpc}))
+
+    @cached_property
+    def _dns_rules(self) -> dict[str, str] | None:
+        """Return the types of the VPC's rules of Route 53 Resolver by their domains.
+
+        It is None if not all are known. A rule that delegates has no domain: it is about records of
+        private hosted zones.
+        """
+        if self.vpc.resolver is not True:  # its instances may ask other DNS servers
+            return {}
         call = "route53resolver:ListResolverRuleAssociations"
         of_vpc = [{"Name": "VPCId", "Values": [self.id]}]
         used = self._listed(call, "ResolverRuleAssociations", Filters=of_vpc)
         ids = {one["ResolverRuleId"] for one in used or ()} - {_OF_EACH_VPC}
         rules = self._listed("route53resolver:ListResolverRules", "ResolverRules") if ids else []
         found = [one for one in rules or () if one["Id"] in ids]
-        return None if used is None or len(found) < len(ids) else found
+        if used is None or len(found) < len(ids):
+            return None
+        return {one["DomainName"]: one["RuleType"] for one in found if one.get("DomainName")}
 
     def _zones(self) -> list[_Described] | None:
         """List the private hosted zones of the VPC but those of endpoints; None if not known."""

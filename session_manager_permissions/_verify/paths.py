@@ -90,9 +90,12 @@ def _judged(
         is_own = identity.replaced is False
         principal = identity.role.arn if identity.role and is_own else ""
         place = place._replace(principal=principal, resources=(*_resources(node, preferences),))
+    # Where the agent reaches a service, what answers its DNS requests is right.
+    forwarded = () if _proven_by(node) else (*filter(vpc.forwards, wanted),)
 
     def judged(judge: Judge, *calls: str) -> dict[str, verdicts.Path]:
-        return {**judge.paths(place._replace(calls=calls), wanted)}
+        asked = place._replace(calls=calls)
+        return {**judge.paths(asked, wanted), **vpc.forwarded.paths(asked, forwarded)}
 
     opening = judged(vpc.judge, *certain)
     paths = judged(vpc.judge, *TO_LOG, *certain)
@@ -104,10 +107,6 @@ def _judged(
             matters = (f"{denied}: {one.why}" for one in path.problems)
             by_policy = path.by_policy or _has_policy(path.problems)
             paths[service] = verdicts.unknown(*matters, *path.decides, by_policy=by_policy)
-    # Where the agent reaches a service, what answers its DNS requests is right.
-    for service in () if _proven_by(node) else wanted:
-        if paths[service].state is verdicts.State.OPEN and vpc.forwards(service):
-            paths[service] = verdicts.unknown(f"the DNS rules of the VPC {vpc.id!r}")
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
     remedies = PathRemedies(node=node, vpc=vpc, calls=(*TO_LOG, *possible), opened=opened)
