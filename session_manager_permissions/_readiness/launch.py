@@ -39,7 +39,7 @@ _KEEP: Final = re.compile(
 _GROUPS: Final = ("SecurityGroupIds", "SecurityGroups", "GroupSet", "Groups")
 """The properties of an instance, and of a network interface, that name security groups."""
 _WHOLE: Final = ("MetadataOptions", "NetworkInterfaces")
-"""The properties of which AWS does not say whether parts of those of a launch template stay."""
+"""The properties that may replace those of a launch template as a whole: AWS does not say."""
 _INDEXES: Final = ("DeviceIndex", "NetworkCardIndex")
 _ATTACHMENT: Final = PartOf("AWS::EC2::NetworkInterfaceAttachment", "InstanceId", _INSTANCE)
 

@@ -546,9 +546,9 @@ def _primary(instance: _Described) -> _Described:
 
 
 def _way(interface: _Described, address: IPv4Network | None) -> str:
-    """Return what the paths of a network interface depend on, which several may have in common.
+    """Return what the paths of a network interface depend on.
 
-    So have those that Amazon EKS attaches to its nodes for Pods.
+    The interfaces that Amazon EKS attaches to a node for its Pods have all of that in common.
 
     Args:
         interface: the network interface.

@@ -41,7 +41,7 @@ class Source(Enum):
     APP = auto()
     """The app has given it to the L1 construct."""
     OVERRIDE = auto()
-    """The app overrides it, and what the construct has of it."""
+    """The app overrides what the construct has of it, or a part of that."""
 
 
 class FleetMade(NamedTuple):

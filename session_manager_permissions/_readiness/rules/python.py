@@ -89,7 +89,7 @@ class Code(Writing):
         self.add(f"{self.l1(resource)}.add_property_override({given})")
 
     def add_entry(self, resource: Resource, path: str, there: object, entry: object) -> None:
-        """Override the entries that come next; all of it where there is no list to keep.
+        """Override the entries after the last one, or the property if it has no list to keep.
 
         The entries that other fixes add are overridden too, as a list can't have gaps. Of a list
         that the app overrides, CDK keeps nothing once a single entry is overridden.
@@ -115,7 +115,7 @@ class Code(Writing):
     def add_https_rule(self, group: Resource, direction: str, block: object) -> None:
         """Add a rule by the L2 construct of a security group, if there is one.
 
-        The property is not one of a VPC or a cluster, whose own group has no construct.
+        The group that AWS makes with a VPC or a cluster has no construct.
         """
         if not self.is_l2(group, f"SecurityGroup{direction}"):
             super().add_https_rule(group, direction, block)
@@ -321,7 +321,7 @@ class Code(Writing):
         return self.constructs.fleet(self._resources[0])
 
     def is_l2(self, resource: Resource, path: str = "") -> bool:
-        """Tell whether the L2 construct for its type makes a resource, and a property as it is."""
+        """Tell whether the L2 construct for its type makes a resource, and writes its property."""
         is_child = self.made(resource).l2 == L2.get(resource.type, "-")
         comes_from = self.constructs.source
         return is_child and (not path or comes_from(resource, path) == Source.CONSTRUCT)

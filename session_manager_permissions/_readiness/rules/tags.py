@@ -144,7 +144,7 @@ class Tag(Fix):
     value: str
 
     def in_python(self, code: Code) -> None:
-        """Write the tag as code, unless the tags are not those that CDK knows of."""
+        """Write the tag as code if the construct writes all tags of the compute."""
         if code.constructs.source(self.compute, "Tags") != Source.CONSTRUCT:
             self.apply(code)
             return

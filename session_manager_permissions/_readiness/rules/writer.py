@@ -224,7 +224,7 @@ def by_condition(resources: Iterable[Resource]) -> dict[str, Resource]:
 
 
 def only_on(conditions: Iterable[str], value: object) -> object:
-    """Return a value that is empty unless all of some conditions hold."""
+    """Return what is the value if all of the conditions hold, and empty otherwise."""
     for one in conditions:
         value = {"Fn::If": [one, value, ""]}
     return value

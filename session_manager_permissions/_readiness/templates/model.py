@@ -168,7 +168,7 @@ class Template:
     ) -> None:
         self.path = path
         self.content = b""
-        """What its file has."""
+        """What is written in its file."""
         self.has_choices = True
         """Whether a property of it may be other in another world."""
         self.stack = stack
