@@ -86,7 +86,7 @@ class ConstructTree(Constructs):
         made, there = (json.dumps(one, sort_keys=True).lower() for one in both)
         if made != there:
             return Source.OVERRIDE
-        return Source.CONSTRUCT if cdk.Token.is_unresolved(given) else Source.APP
+        return super().source(resource, path) if cdk.Token.is_unresolved(given) else Source.APP
 
     @staticmethod
     def _find_resources(stack: cdk.Stack, type_: str) -> dict[str, IConstruct]:

@@ -856,7 +856,7 @@ IN_WORDS: Final[dict[str, Body]] = {
     "an endpoint on a condition": on_c(isolated_in_l1(Ssm=endpoint("ssm")), "Ssm"),
     "both policies of AWS": profile_and_role({"ManagedPolicyArns": [CORE, OLD]}),
     "a policy that waits for the instance": profile_and_role(
-        Policy=OURS | {"DependsOn": "Machine"}, Machine=machine(**PROFILE)),
+        Policy=NAMED_OURS | {"DependsOn": "Machine"}, Machine=machine(**PROFILE)),
     "a boundary whose statements a condition chooses": within(ref("Boundary"), ONLY_S3),
     "a boundary that a condition chooses": within(
         {"Fn::If": ["C", ref("Boundary"), ref("Second")]}, allow("s3:*"), **BOTH_OF_S3),
@@ -877,7 +877,8 @@ IN_WORDS: Final[dict[str, Body]] = {
         **PROFILE, MetadataOptions=EITHER_OFF,
         ImageId={"Fn::If": ["C", MINIMAL, MINIMAL.replace("x86_64", "arm64")]})),
     "tags that a condition chooses": profile_and_role(
-        inline(ALL), Machine=machine(**PROFILE, Tags=EITHER_TAG), Grant=GRANT),
+        inline(ALL), Machine=machine(**PROFILE, Tags=EITHER_TAG),
+        Grant=GRANT | {"Properties": GRANT["Properties"] | {"PolicyName": "Grant"}}),
     "network ACLs that deny at first": behind_an_acl(
         Entry=denies("Acl"), Ssm=in_public("ssm"), Messages=in_public("ssmmessages"),
         Second=part("NetworkAcl", **VPC_ID), SecondEntry=denies("Second"), SecondUses=part(

@@ -517,6 +517,7 @@ def test_what_neither_code_nor_a_step_can_mend_is_said_in_words(
     page = []
     for name, written_so in faults.IN_WORDS.items():
         body = faults.in_either(written_so)
+        assert_each_fix_mends(partial(in_app, partial(including, folder=tmp_path, body=body)))
         page += [
             f"{name}: {one.rule}\n  {one.description}\n"
             for one in check(body, a="1").findings
