@@ -159,6 +159,16 @@ def denied_another(name: object, **condition: str) -> Body:
     return profile_and_role(inline(ALL), Other=other, Policy=policy(deny("*"), roles=[name]))
 
 
+def denied_twice(name: object, role: Body | None = None, **more: object) -> Body:
+    """A role, beside one called `web`, that the second of two policies may deny everything."""
+    first, second = policy(deny("*"), roles=[name], **more), policy(deny("*"), roles=[ref("Else")])
+    body = two(first, second, (role or {}) | inline(ALL))
+    body["Resources"]["Other"] = resource("AWS::IAM::Role", **TRUST, RoleName="web")
+    for one in ("Role", "Profile", "Other"):
+        body["Resources"][one] = on(body["Resources"][one], "Linux")
+    return body
+
+
 S3: Final = allow("s3:*")
 JOINED: Final = {"Fn::Join": ["-", ["web", ref("Name")]]}
 ELSEWHERE: Final = {"Condition": "ThenElsewhere"}
@@ -182,7 +192,10 @@ BEHIND: Final[dict[Found, tuple[Body, ...]]] = {
         denied_another(ref("Name")), denied_another(JOINED), denied_another("web"),
         denied_another(JOINED, **ELSEWHERE), denied_another("web", **ELSEWHERE),
     ),
-    UNKNOWN: (behind([]), behind([ref("Role"), ref("Role")]), behind([ref("RoleName")]),
+    UNKNOWN: (
+        # the first of two policies, whose role is not known, is another role's or is not there
+        denied_twice("web", BY_NAME), denied_twice(ref("Name"), Condition="C"),
+        behind([]), behind([ref("Role"), ref("Role")]), behind([ref("RoleName")]),
         behind(ref("RoleNames")), behind([either(ref("Role"), "other")]),
         behind([either(ref("Role"))]), behind([{"Fn::ImportValue": "role"}]),
         behind([att("Custom", "RoleName")]), behind(["other"]), behind([ref("Else")], BY_NAME),
@@ -255,6 +268,7 @@ OF_TWO: Final[Body] = {"a": "1", "b": "2"}
     (UNNAMED, SOMEWHERE, OF_TWO, NEITHER),
     (UNNAMED, SOMEWHERE, OF_ONE, UNKNOWN),
     (UNNAMED, SOMEWHERE, {"a": "1"}, UNKNOWN),
+    (SOMEWHERE, profile_and_role(Policy=on_role(ref("Name"))), OF_TWO, UNKNOWN),
     # a template that can't be read may attach anything
     (READY_AND_NAMED, [], {}, UNKNOWN),
     (READY_AND_NAMED, [], OF_TWO, READY),

@@ -178,6 +178,10 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "endpoints without private DNS": (
         isolated(**BOTH | {"Ssm": endpoint("ssm", PrivateDnsEnabled=False)}),),
     "a security group that lets nothing out": (isolated(**BOTH, Group=group(egress=[NOWHERE])),),
+    "two security groups that let nothing out": (isolated(
+        **BOTH, Group=group(egress=[NOWHERE]), Other=group(egress=[NOWHERE]),
+        Machine=machine(**MACHINE, SubnetId=ref("Subnet"),
+                        SecurityGroupIds=[ref("Group"), ref("Other")])),),
     "groups by a parameter, and endpoints that admit nothing": (isolated(
         **BOTH, Open=group(), Machine=machine(
             **MACHINE, SubnetId=ref("Subnet"), SecurityGroupIds=[ref("Given")])),),
