@@ -127,7 +127,7 @@ class _Checking:
         grants = self._parts, self._roles, self._launchers
         found += in_all_worlds(self._worlds, rules.tags.of_grants, *grants)
         verdicts = Counter(map(_verdict, by_profile.values()))
-        return [*dict.fromkeys((*found, *of_sessions))], verdicts
+        return [*found, *of_sessions], verdicts
 
     def written(self, found: list[Finding], constructs: Constructs | None) -> list[Finding]:
         """Return the findings with their fixes as code, or as changes of the templates."""
@@ -391,7 +391,7 @@ def _not_known(resource: Resource, decides: list[str]) -> str:
 
 
 def _together(findings: Iterable[Finding]) -> list[Finding]:
-    """Merge the findings of one cause in a template, with all that it is about and mends it."""
+    """Have one finding for each cause in a template, with the resources and the fixes of all."""
     several: defaultdict[Any, list[Finding]] = defaultdict(list)
     for finding in findings:
         cause = finding._replace(resources=(), fixes=())
