@@ -227,9 +227,10 @@ def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
     groups = place.groups_or_default(endpoint.groups)
     # A subnet that is not seen may have any network ACL of the VPC. It may also be that of the
     # compute, within which no ACL applies, so the path is never closed.
-    unseen = (SOME_SUBNET._replace(acl=acl) for acl in (None, *place.vpc.acls))
-    passed = (acls_between(place, own, one) == OPEN for one in unseen)
-    anywhere = subnets and (all(subnets) or all(passed))
+    anywhere = subnets and all(
+        acls_between(place, own, SOME_SUBNET._replace(acl=acl)) == OPEN
+        for acl in (() if all(subnets) else (None, *place.vpc.acls))
+    )
     return through(
         let_out(place, "VPC endpoint", End(ranges, groups)),
         let_in(place, endpoint),

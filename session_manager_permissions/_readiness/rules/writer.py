@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
 
+_APART: Final = bytes.maketrans(b"\"'[]{}:,", b" " * 8)
+"""What stands between words in JSON and YAML, each read as a space."""
+
+
 class LaunchedBy(NamedTuple):
     """What launches instances in a world, and with what."""
 
@@ -58,9 +62,8 @@ class Shared(Once):
 
     def _words(self) -> frozenset[bytes]:
         """Return all words in the templates that can be an id, such as the name of a policy."""
-        contents = b"\n".join(one.content for one in self.parts.assembly.templates)
-        alone = re.finditer(rb"(?<![\w/-])[A-Za-z0-9]+(?![\w/-])", contents)
-        return frozenset(one[0] for one in alone)
+        contents = b" ".join(one.content for one in self.parts.assembly.templates)
+        return frozenset(contents.translate(_APART).split())
 
     def free_id(self, template: Template, wanted: str) -> str:
         """Return an id that nothing in a stack has, and that no other fix gives.
