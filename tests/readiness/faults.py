@@ -434,6 +434,18 @@ def overridden(stack: cdk.Stack, of: str, path: str, value: object) -> None:
     made.add_property_override(path, value)
 
 
+trusted_by_an_override = partial(
+    overridden,
+    of="Role",
+    path="AssumeRolePolicyDocument.Statement.0.Principal.Service",
+    value="rds.amazonaws.com",
+)
+rules_of_an_override = partial(
+    overridden, of="Instance/InstanceSecurityGroup", path="SecurityGroupEgress", value=UDP
+)
+tags_of_an_override = partial(overridden, of="Instance", path="Tags", value=[])
+
+
 def of_a_template(stack: cdk.Stack, **given: Any) -> None:  # noqa: ANN401
     a_template(stack, role=a_role(stack), **given)
 
@@ -473,16 +485,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
     ],
     "role-not-assumable": [
         ("trusted by RDS", trusted_by_rds, "Role"),
-        (
-            "trusted by an override",
-            partial(
-                overridden,
-                of="Role",
-                path=("AssumeRolePolicyDocument.Statement.0.Principal.Service"),
-                value="rds.amazonaws.com",
-            ),
-            "Role",
-        ),
+        ("trusted by an override", trusted_by_an_override, "Role"),
     ],
     "metadata-off": [
         ("metadata off", metadata_off, "Instance"),
@@ -519,16 +522,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("in a group that CDK empties", in_the_default_group_that_cdk_empties, "Instance"),
         ("a template without a group", template_without_a_group, ""),
         ("a group that is imported", group_that_is_imported, ""),
-        (
-            "rules of an override",
-            partial(
-                overridden,
-                of="Instance/InstanceSecurityGroup",
-                path=("SecurityGroupEgress"),
-                value=UDP,
-            ),
-            "",
-        ),
+        ("rules of an override", rules_of_an_override, ""),
     ],
     "session-denied": [
         ("a key that is not granted", key_that_is_not_granted, ""),
@@ -551,13 +545,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
     "tags-match-nothing": [
         ("an instance without the tag", partial(without_the_tag, build=one_instance), ""),
         ("a group without the tag", partial(without_the_tag, build=a_group), ""),
-        (
-            "tags of an override",
-            partial(
-                without_the_tag, build=partial(overridden, of="Instance", path="Tags", value=[])
-            ),
-            "",
-        ),
+        ("tags of an override", partial(without_the_tag, build=tags_of_an_override), ""),
     ],
 }
 """Apps with a fault, by the rule that finds it, and how the id of what it is found on begins."""

@@ -323,8 +323,7 @@ class Code(Writing):
     def is_l2(self, resource: Resource, path: str = "") -> bool:
         """Tell whether the L2 construct for its type makes a resource, and writes its property."""
         is_child = self.made(resource).l2 == L2.get(resource.type, "-")
-        comes_from = self.constructs.source
-        return is_child and (not path or comes_from(resource, path) == Source.CONSTRUCT)
+        return is_child and (not path or self.constructs.source(resource, path) == Source.CONSTRUCT)
 
     def l1(self, resource: Resource) -> str:
         """Return a variable with the L1 construct of a resource."""
