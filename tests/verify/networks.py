@@ -447,6 +447,8 @@ NAMES: Final = {
            UNKNOWN, dns_rules(("SYSTEM", ".")), refusing(f"route53resolver:{name}"))
        for name in ("ListResolverRuleAssociations", "ListResolverRules")},
     "own DNS beside a NAT gateway": path(UNKNOWN, dns(["10.0.0.53"])),
+    "own DNS, and DNS rules that may not be listed": path(
+        UNKNOWN, dns(["10.0.0.53"]), refusing("route53resolver:ListResolverRuleAssociations")),
     "own DNS": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns(["10.0.0.53"])),
     "no DNS": path(UNKNOWN, closed(*BOTH_ENDPOINTS), dns([])),
     "own DNS and Amazon's": path(
