@@ -58,12 +58,14 @@ class WorldResult(Generic[_Judged]):
 class _World:
     """The world that is judged."""
 
-    __slots__ = ("_values", "answers", "wanted")
+    __slots__ = ("_values", "_wanted", "answers", "others")
 
     def __init__(self, wanted: tuple[bool, ...] | None = None) -> None:
-        self.wanted = wanted
+        self._wanted = wanted
         """How to answer the first questions that are open; None outside of all worlds."""
         self.answers: list[tuple[WorldQuestion, bool]] = []
+        self.others: list[tuple[bool, ...]] = []
+        """How to answer in the worlds that part from this one at a question that was not wanted."""
         self._values: dict[Hashable, tuple[frozenset[str] | None, frozenset[str]]] = {}
         """The values that each variable may still have, None for any, and those that it has not."""
 
@@ -72,9 +74,11 @@ class _World:
         within = question.values - is_not if may_be is None else question.values & may_be
         if not within or within == may_be:
             return bool(within)
-        assert self.wanted is not None, question.decider  # noqa: S101 # only a world is asked
-        number = len(self.answers)
-        answer = self.wanted[number] if number < len(self.wanted) else True
+        assert self._wanted is not None, question.decider  # noqa: S101 # only a world is asked
+        wanted = self._wanted[len(self.answers) :]
+        if not wanted:
+            self.others.append((*[one for _, one in self.answers], False))
+        answer = wanted[0] if wanted else True
         self.answers.append((question, answer))
         if answer:
             may_be = within
@@ -84,12 +88,6 @@ class _World:
             may_be -= within
         self._values[question.variable] = may_be, is_not
         return answer
-
-    def others(self) -> list[tuple[bool, ...]]:
-        """Return how to answer in the worlds that part from this one at a question it decided."""
-        answers = [answer for _, answer in self.answers]
-        first = len(self.wanted or ())
-        return [(*answers[:one], not answers[one]) for one in range(first, len(answers))]
 
 
 class Worlds:
@@ -141,8 +139,8 @@ class Worlds:
                 if not world.answers:
                     break  # there is one world
                 several.append(world)
-                left += world.others()
-                if len(several) + len(left) > MOST:
+                left += world.others
+                if world.others and len(several) + len(left) > MOST:
                     asked = [one.decider for each in several for one, _ in each.answers]
                     return found, [*dict.fromkeys(asked)]
         finally:
