@@ -97,6 +97,8 @@ RESOLVERS: Final[list[Row]] = [
     ("rule for another service", forwarding(Rule="sqs.eu-west-1.amazonaws.com"), OPEN),
     ("rule for a domain whose name ends the same", forwarding(Rule="aws.com"), OPEN),
     ("rule for another domain", forwarding(Rule="corp.example.com"), OPEN),
+    ("rule for another domain, and one for everything",
+     forwarding(Rule="corp.example.com", All="."), UNKNOWN),
     ("rule for a domain by parameter", forwarding(Rule=PARAMETER), UNKNOWN),
     ("rule for a domain of which the end is known",
      forwarding(Rule={"Fn::Sub": "${Given}.example.com"}), OPEN),

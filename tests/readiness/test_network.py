@@ -102,6 +102,9 @@ def routed(**to: object) -> Parts:
     return {"PrivateRoute": route(**to)}
 
 
+LOCAL: Final = routed(DestinationCidrBlock=BLOCK, GatewayId="local")
+
+
 def further(block: str = "10.8.0.0/13", /, **to: object) -> Parts:
     """A route of the NAT gateway's subnet to other networks."""
     return route(ref("PublicTable"), DestinationCidrBlock=block, **to)
@@ -171,6 +174,7 @@ ROUTES: Final[list[Row]] = [
     ("gateway by id", routed(GatewayId="igw-1"), UNKNOWN),
     ("gateway by parameter", routed(GatewayId=PARAMETER), UNKNOWN),
     ("local gateway", routed(GatewayId="local"), NO_NETWORK_PATH),
+    ("local route before others", {**LOCAL, "Way": route(**TO_NAT)}, OPEN),
     ("VPN gateway", {"Vpn": part("VPNGateway"), **routed(GatewayId=ref("Vpn"))}, UNKNOWN),
     ("transit gateway by import", routed(TransitGatewayId={"Fn::ImportValue": "Tgw"}), UNKNOWN),
     *((f"private range to a NAT gateway {name}",
@@ -333,6 +337,7 @@ EGRESS: Final[list[tuple[str, Parts, str, str]]] = [
     ("rules that are not there", lets_out(NO_VALUE), OPEN, OPEN),
     ("an empty list of rules", lets_out([]), UNKNOWN, UNKNOWN),
     ("a rule on a condition", lets_out([either(ANY)]), UNKNOWN, UNKNOWN),
+    ("a rule by parameter, and one for all", lets_out([PARAMETER, ANY]), OPEN, OPEN),
     ("UDP", lets_out([UDP]), EGRESS_CLOSED, EGRESS_CLOSED),
     ("IPv6", lets_out([SIX]), EGRESS_CLOSED, EGRESS_CLOSED),
     ("IPv6 in a subnet with IPv6", lets_out([SIX], Block=IPV6), UNKNOWN, UNKNOWN),
@@ -553,6 +558,8 @@ ENDPOINT: Final[list[Row]] = [
       **of_ssm(VpcId="vpc-1", SubnetIds=["subnet-1"], SecurityGroupIds=[ref("Apart")])},
      ENDPOINT_MISSING),
     ("in no subnet", of_ssm(SubnetIds=[]), UNKNOWN),
+    ("behind a local route, and one to an appliance",
+     {**LOCAL, "Way": route(DestinationCidrBlock="10.0.1.0/24", VpcEndpointId="vpce-1")}, UNKNOWN),
     ("in subnets by parameter", of_ssm(SubnetIds=PARAMETER), OPEN),
     *((f"in subnets by parameter, beside a network ACL that {does}",
        {**of_ssm(SubnetIds=PARAMETER), **entries(**more)}, expected)
