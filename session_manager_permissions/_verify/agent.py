@@ -30,7 +30,10 @@ _OF_TYPE: Final = {
     "NonInteractiveCommands": ("a session of NonInteractiveCommands", "3.0.1124.0"),
     PORT: ("forwarding a port", "2.3.672.0"),
 }
-"""The session types that older agents can't run, as a message names them, and the first version."""
+"""The session types that older agents can't run.
+
+Each has what a message calls such a session, and the first version of the agent that runs it.
+"""
 _PORTS_OF_OTHERS: Final = "3.1.1374.0"
 _UPDATE: Final = "AWS-UpdateSSMAgent"
 """The document of AWS that updates the agent."""

@@ -505,7 +505,7 @@ PERMISSIONS: Final[dict[str, list[str]]] = {
 }
 """Each action that the credentials need, and the checks that are unknown without it.
 
-Without `kms:ListGrants` they are not: what fails says that a grant may allow the call.
+Without `kms:ListGrants`, a check that fails stays failed, and says that a grant may allow the call.
 
 Each reads, and none writes. Sources: the service authorization reference, and the API reference of
 each call.
