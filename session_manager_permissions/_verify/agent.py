@@ -17,7 +17,7 @@ from .checks import AGENT, METADATA, PATHS, REGISTERED, CheckVerdict, Evidence, 
 from .document import PORT
 from .node import RECORD, Node, at_least
 from .options import read_json
-from .remedies import INSTALL, START
+from .remedies import start_on_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,8 @@ Each has what a message calls such a session, and the first version of the agent
 _PORTS_OF_OTHERS: Final = "3.1.1374.0"
 _UPDATE: Final = "AWS-UpdateSSMAgent"
 """The document of AWS that updates the agent."""
+_INSTALL: Final = "https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent.html"
+"""The page that leads to how to install the agent, for each platform."""
 _API: Final = "ssm-cli get-diagnostics"
 _PROXY: Final = "Proxy configuration"
 _ON_THE_NODE: Final = (
@@ -90,7 +92,7 @@ def _update(node: Node) -> str:
     if node.online:
         of_node = f"--instance-ids {node.id_word} --document-name {_UPDATE}"
         return node.aws(f"ssm send-command {of_node}")
-    return f"install the newest agent on the node: {INSTALL}"
+    return f"install the newest agent on the node: {_INSTALL}"
 
 
 @dataclass(frozen=True)
@@ -188,5 +190,5 @@ def _service(check: Outcome, row: _Row | None, node: Node) -> Outcome:
     noted = _noted(check, row)
     if row is None or row.Status != "Failed":
         return noted
-    start = "Start-Service AmazonSSMAgent" if node.platform == "Windows" else START
-    return replace(noted, fix=(f"on the node: {start}", *check.fix))
+    start = start_on_node(node)
+    return replace(noted, fix=(*((f"on the node: {start}",) if start else ()), *check.fix))

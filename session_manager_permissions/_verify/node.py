@@ -32,6 +32,15 @@ _ADVANCED, _STANDARD = "advanced", "standard"
 _KINDS: Final = ("SystemStatus", "InstanceStatus")
 _MOST_CALLS: Final = 30
 """After so many calls, a diagnosis of one node leaves open what it can do without."""
+_PROGRAMS: Final = {
+    "MacOS": "sudo /opt/aws/ssm/bin/{}",
+    "Ubuntu": "sudo /snap/amazon-ssm-agent/current/{}",
+    "Windows": r'& "$env:ProgramFiles\Amazon\SSM\{}.exe"',
+}
+"""What runs a program of the agent where PATH does not lead to it.
+
+It is in Tools/src and packaging of amazon-ssm-agent.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,9 +132,12 @@ class Node:
     @property
     def diagnostics(self) -> str:
         """The line that runs the agent's own diagnostics on it."""
-        if self.platform == "Windows":
-            return r'& "$env:ProgramFiles\Amazon\SSM\ssm-cli.exe" get-diagnostics --output table'
-        return "sudo ssm-cli get-diagnostics --output table"
+        return f"{self.program('ssm-cli')} get-diagnostics --output table"
+
+    def program(self, name: str) -> str:
+        """Return the beginning of a line that runs a program of the agent on it."""
+        is_snap = (self.recorded("PlatformName") or "").startswith("Ubuntu")
+        return _PROGRAMS.get("Ubuntu" if is_snap else self.platform or "", "sudo {}").format(name)
 
     def look_for(self, check: Check) -> str:
         """Say what to run on it, if the account can't tell whether a check passes."""

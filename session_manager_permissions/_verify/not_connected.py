@@ -13,7 +13,7 @@ from .checks import AGENT, CONNECTED, Evidence, Outcome
 from .identity import Identity, let_assume
 from .lines import region_word
 from .live_roles import LiveRole, find_role
-from .remedies import INSTALL, START, ask_node, restart, restart_on_node
+from .remedies import START, ask_node, restart, restart_on_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +50,10 @@ and what they are.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
+_INSTALL: Final = (
+    "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
+    "manually-install-ssm-agent-linux.html"
+)
 _CLOCK: Final = re.compile(
     r"Signature (?:expired|not yet current): (\d{8}T\d{6}Z) is (?:now earlier|still later) than "
     r"\d{8}T\d{6}Z \((\d{8}T\d{6}Z) [-+] "
@@ -226,7 +230,7 @@ def _to_install(name: str) -> tuple[str, ...]:
     packages = "dnf" if name.startswith("al2023") else "yum"
     install = f"sudo {packages} install -y amazon-ssm-agent && {START}"
     if not name.startswith(("al2023-", "amzn2-", "amazon-eks-")):
-        return (f"install the agent on the node, or in the user data: {INSTALL}",)
+        return (f"install the agent on the node, or in the user data: {_INSTALL}",)
     standard = "or launch it from the standard image, which has the agent"
     return (f"on the node, or in the user data: {install}", standard)
 
@@ -248,10 +252,8 @@ def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
                 f"Systems Manager has the hybrid node {name} with the address {address} of the "
                 "instance: the agent has an earlier registration, perhaps that of another machine"
             )
-            agent = "sudo amazon-ssm-agent"
-            if node.platform == "Windows":
-                agent = r'& "$env:ProgramFiles\Amazon\SSM\amazon-ssm-agent.exe"'
-            fix = f"on the node: {agent} -register -clear, then {restart_on_node(node)}"
+            clear = f"{node.program('amazon-ssm-agent')} -register -clear"
+            fix = f"on the node: {clear}, then {restart_on_node(node)}"
             yield Clue(why, (fix,), (Evidence(call, f"{name}: IPAddress", address),))
 
 

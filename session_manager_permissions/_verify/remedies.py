@@ -2,57 +2,77 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .checks import REGISTERED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .node import Node
 
-_SERVICE: Final = "amazon-ssm-agent"
-START: Final = f"sudo systemctl enable --now {_SERVICE}"
-"""Starts the agent on Linux, now and at each boot."""
-INSTALL: Final = (
-    "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
-    "manually-install-ssm-agent-linux.html"
-)
-_SNAP: Final = f"snap restart {_SERVICE}"
-_SYSTEMD: Final = f"systemctl restart {_SERVICE}"
+_NAME: Final = "amazon-ssm-agent"
+START: Final = f"sudo systemctl enable --now {_NAME}"
+"""Starts the agent where systemd runs it, now and at each boot."""
 
 
-def _command(node: Node) -> str | None:
-    """Return what restarts the agent as root; None if no command of the system does.
+class _Service(NamedTuple):
+    """The commands, for root, of what runs the agent.
 
-    On Ubuntu the agent is a snap, unless somebody has installed the package.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent-status-and-restart.html
     """
-    name = node.recorded("PlatformName") or ""
-    if node.platform == "Windows":
-        return "Restart-Service AmazonSSMAgent"
-    if node.platform == "MacOS":
-        return "launchctl kickstart -k system/com.amazon.aws.ssm"
-    if name.startswith("Bottlerocket"):  # the agent is in a container of the host
-        return None
+
+    restart: str
+    start: str
+    """Starts it now and at each boot."""
+
+
+_SYSTEMD: Final = _Service(f"systemctl restart {_NAME}", START.removeprefix("sudo "))
+_SNAP: Final = _Service(f"snap restart {_NAME}", f"snap start --enable {_NAME}")
+_UPSTART: Final = _Service(f"restart {_NAME}", f"start {_NAME}")
+_LAUNCHD: Final = _Service(
+    "launchctl kickstart -k system/com.amazon.aws.ssm",
+    "launchctl load -w /Library/LaunchDaemons/com.amazon.aws.ssm.plist",
+)
+_WINDOWS: Final = _Service("Restart-Service AmazonSSMAgent", "Start-Service AmazonSSMAgent")
+
+
+def _services(node: Node) -> tuple[_Service, ...]:
+    """Return what may run the agent on a node, the likeliest first; nothing if it is a container.
+
+    On Ubuntu the agent is a snap, unless somebody has installed the package.
+    """
+    name = node.recorded("PlatformName")
+    if node.platform in ("Windows", "MacOS"):
+        return (_WINDOWS if node.platform == "Windows" else _LAUNCHD,)
+    if name is None:
+        return _SYSTEMD, _SNAP
     if name.startswith("Ubuntu"):
-        return f"{_SNAP} || {_SYSTEMD}"
-    return f"restart {_SERVICE}" if name == "Amazon Linux AMI" else _SYSTEMD
+        return _SNAP, _SYSTEMD
+    if name.startswith("Bottlerocket"):
+        return ()
+    return (_UPSTART if name == "Amazon Linux AMI" else _SYSTEMD,)
 
 
-def restart_on_node(node: Node) -> str | None:
-    """Return the line that restarts the agent, for somebody who is on the node."""
-    command = _command(node)
-    if command is None or node.platform == "Windows":
-        return command
-    if command == _SYSTEMD and node.recorded("PlatformName") is None:
-        return f"sudo {_SYSTEMD}, or for a snap sudo {_SNAP}"
-    return " || ".join(f"sudo {one}" for one in command.split(" || "))
+def _on_node(node: Node, commands: Iterable[str]) -> str:
+    """Return a line that runs the first of some commands that works, for somebody on the node."""
+    root = "" if node.platform == "Windows" else "sudo "
+    return " || ".join(f"{root}{one}" for one in commands)
+
+
+def restart_on_node(node: Node) -> str:
+    """Return the line that restarts the agent, for somebody on the node; "" if there is none."""
+    return _on_node(node, (one.restart for one in _services(node)))
+
+
+def start_on_node(node: Node) -> str:
+    """Return the line that starts the agent, for somebody on the node; "" if there is none."""
+    return _on_node(node, (one.start for one in _services(node)))
 
 
 def restart(node: Node) -> tuple[str, ...]:
     """Return the lines that restart the agent, of which one is enough; first from outside."""
-    command = _command(node)
+    command = " || ".join(one.restart for one in _services(node))
     if node.online and command:  # without a login
         document = "AWS-RunPowerShellScript" if node.platform == "Windows" else "AWS-RunShellScript"
         of_node = f"--instance-ids {node.id_word} --document-name {document}"
@@ -71,6 +91,9 @@ def ask_node(node: Node) -> tuple[str, ...]:
     if node.platform == "Windows":
         space, clock = "Get-PSDrive; systeminfo", "w32tm /query /status"
         own = "route print 169.254.169.254, for a gateway of another subnet"
+    if node.platform == "MacOS":
+        space, clock = "vm_stat; df -h", "sudo systemsetup -getusingnetworktime"
+        own = "sudo ls /opt/aws/ssm/data/registration, for an earlier registration"
     if node.is_hybrid:
         own = "look for MachineFingerprintDoesNotMatch in the agent's log"
         own += ", and register the node again if it is there"

@@ -434,6 +434,7 @@ STATES: Final = {
        )},
     **{f"lost, on {name}": cause("connected registered", LOST, record(PlatformName=name))
        for name in ("Ubuntu", "SLES", "Bottlerocket")},
+    "lost, on macOS": cause("connected registered", LOST, record(PlatformType="MacOS")),
     "connected, on Windows": cause("", record(PlatformType="Windows")),
     "never registered, on Windows": never("agent?", instance(Platform="windows")),
     "connected though lost": cause("registered?", lambda w: w.is_lost("connected")),

@@ -64,6 +64,10 @@ STOPPED: Final = "on the node: a note\non the node: "
     (both(NOT_TRUSTED, UNDER_ACCOUNT), ("AWS Credentials", "Success"),
      "default-host-management unknown", "\non the node: a note"),
     (LOST, (SERVICE, "Failed"), "registered fail", f"{STOPPED}sudo systemctl enable --now"),
+    (both(LOST, record(PlatformName="Ubuntu")), (SERVICE, "Failed"), "registered fail",
+     f"{STOPPED}sudo snap start --enable amazon-ssm-agent || sudo systemctl enable --now amazon-"),
+    (both(LOST, record(PlatformName="Bottlerocket")), (SERVICE, "Failed"), "registered fail",
+     "on the node: a note\nnothing that the connection"),
     (ON_WINDOWS, (SERVICE, "Failed"), "registered fail", f"{STOPPED}Start-Service AmazonSSMAgent"),
     (LOST, (SERVICE, "Success"), "registered fail", "a note\nnothing that the connection"),
 ])  # fmt: skip
