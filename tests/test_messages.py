@@ -289,7 +289,7 @@ def yaml(text: str | bytes, *changes: Cause) -> Cause:
     return checked("a.yaml", file("a.yaml", text), *changes)
 
 
-def json_file(text: str) -> Cause:
+def json_file(text: str | bytes) -> Cause:
     return checked("a.json", file("a.json", text))
 
 
@@ -852,6 +852,7 @@ CHECK: Final = {
     "a template without resources": json_file("{}"),
     "a file that is empty": yaml(""),
     "a file that is not text in UTF-8": yaml(b"a: \xe4"),
+    "JSON in UTF-16": json_file("{}".encode("utf-16")),
     "JSON with an error": json_file("{,}"),
     "JSON with a number of too many digits": json_file('{"a": ' + "1" * 5_000 + "}"),
     "JSON that is nested too deep": json_file('{"a":' * 100_000),

@@ -60,7 +60,7 @@ _bytes_once: Final = cache(_bytes)
 def parsed(written: str | bytes) -> dict[str, Any] | None:
     """Return the mapping that a JSON text is, cut at a depth; None if it is none."""
     try:
-        found = json.loads(written)
+        found = json.loads(written if isinstance(written, str) else written.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None
     return _cut(found) if isinstance(found, dict) else None
