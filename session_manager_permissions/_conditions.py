@@ -9,13 +9,10 @@ import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ._needs import ENCRYPTION_KEY, REQUEST_KEYS
-from ._patterns import UNKNOWN, any_matches, as_list, matches
+from ._patterns import MARKS, UNKNOWN, any_matches, as_list, has_marks, matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-MARKS: Final = 0xE000
-"""The first of the characters that each stand for a value of the stack that is not known."""
 
 
 def _as_text(value: object) -> str:
@@ -174,4 +171,4 @@ def _fits_arn(pattern: str, arn: str) -> bool:
 
 def _is_open(text: str) -> bool:
     """Tell whether a part of a text is known at the deployment or in the request only."""
-    return UNKNOWN in text or "${" in text or any(ord(one) >= MARKS for one in text)
+    return UNKNOWN in text or "${" in text or has_marks(text)

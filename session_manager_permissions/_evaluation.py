@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from ._conditions import NO_CONTEXT, holds
-from ._patterns import UNKNOWN, all_hold, any_matches, as_list, matches
+from ._patterns import UNKNOWN, all_hold, any_matches, as_list, has_marks, matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -65,13 +65,18 @@ class Request(NamedTuple):
 
 
 def _is_of(action: str, pattern: str) -> bool | None:
-    return matches(pattern.lower(), action.lower())  # IAM ignores the case
+    return _fits(pattern.lower(), action.lower())  # IAM ignores the case
 
 
 def _is_on(resource: str, pattern: str) -> bool | None:
     if pattern == "*":
         return True
-    return None if resource == UNKNOWN else matches(pattern, resource)
+    return None if resource == UNKNOWN else _fits(pattern, resource)
+
+
+def _fits(pattern: str, asked: str) -> bool | None:
+    found = matches(pattern, asked)
+    return None if found is False and has_marks(pattern + asked) else found
 
 
 def evaluate(statements: Iterable[object], request: Request) -> Decision[Mapping[str, Any]]:
@@ -108,7 +113,8 @@ def names_role(principal: object, role: str, account: str = "") -> bool | None:
             return None
         if named in {"*", role, account} or named.endswith(f"::{account}:root"):
             return True
-        return None if not role or session in named else False
+        is_open = not role or session in named or has_marks(named + role)
+        return None if is_open else False
 
     return any_matches([*map(is_its, principals(principal, "AWS"))])
 

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 UNKNOWN: Final = "\0"
 """In a text, stands for a part that is only known at deployment."""
+MARKS: Final = 0xE000
+"""The first of the characters that stand for such a part in texts that are compared.
+
+Equal parts have the same characters.
+"""
 
 
 def matches(pattern: str, asked: str) -> bool | None:
@@ -21,6 +26,11 @@ def matches(pattern: str, asked: str) -> bool | None:
     wide = widest(pattern).replace("[", "[[]")  # IAM has no sets of characters
     fits = fnmatchcase(asked, wide)
     return None if fits and (UNKNOWN in pattern or "${" in pattern) else fits
+
+
+def has_marks(text: str) -> bool:
+    """Tell whether a text has characters of `MARKS`."""
+    return any(ord(one) >= MARKS for one in text)
 
 
 def widest(pattern: str) -> str:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from session_manager_permissions._conditions import EACH_CALL, MARKS, holds, open_keys
-from session_manager_permissions._patterns import UNKNOWN
+from session_manager_permissions._conditions import EACH_CALL, holds, open_keys
+from session_manager_permissions._patterns import MARKS, UNKNOWN
 
 SECURE = {"aws:SecureTransport": "true"}
 INSECURE = {"aws:SecureTransport": False}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._conditions import NO_CONTEXT, RequestContext
-from session_manager_permissions._patterns import any_matches, matches
+from session_manager_permissions._patterns import any_matches, has_marks, matches
 
-from .marks import has_marks, marked
+from .marks import marked
 from .policies import NEEDED, Statement, known_of, may_match, read
 from .templates.functions import UNKNOWN, listed
 from .templates.model import Resource, ReturnValue, Template, Value, may_be_equal

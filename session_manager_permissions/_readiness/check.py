@@ -17,6 +17,7 @@ from .fixes import with_fixes
 from .host_management import HostManagement
 from .judging import in_all_worlds, in_any_world, judged
 from .launch import TEMPLATE, Written
+from .marks import marked
 from .network import judge_of
 from .parts import Parts, decider
 from .policies import DECRYPT
@@ -330,12 +331,31 @@ class _Checking:
             return _Launched(compute, decides=(decides,))
         return _Launched(compute, profile, self._roles.of_holder(profile))
 
+    @cached_property
+    def _has_endpoint_policies(self) -> bool:
+        endpoints = self._assembly.by_type["AWS::EC2::VPCEndpoint"]
+        return any("PolicyDocument" in one.written for one in endpoints)
+
+    def _with_caller(self, launched: _Launched) -> Compute:
+        """Return compute with who makes its calls, and on what, if the policy of an endpoint asks.
+
+        Without such a policy, compute with other roles is in the same place.
+        """
+        compute, profile, role, *_ = launched
+        if not self._has_endpoint_policies:
+            return compute
+        is_its = role and profile and not self._heals(role, profile)
+        resources = self._session_rules.resources(compute.resource.template.stack)
+        principal = marked(role.arn) if role and is_its else ""
+        return compute.calling(principal=principal, resources=resources)
+
     def _warnings_on_compute(self) -> list[Finding]:
         """Find what changes no verdict about compute: a late policy, and logs that are lost."""
         attaches = any(self._assembly.by_type[one] for one in ATTACHED_BY)
 
         def found(resource: Resource) -> Iterator[Finding]:
-            for compute, profile, role, maybe_profile, _ in self._launched(resource):
+            for one in self._launched(resource):
+                compute, profile, role, maybe_profile, _ = one
                 may_have = self._roles.of_holder(maybe_profile) if maybe_profile else role
                 if attaches and may_have:
                     late = [*rules.boot_order.of_compute(self._decisions, compute, may_have)]
@@ -345,7 +365,7 @@ class _Checking:
                     yield from late
                 if self._with_compute and compute.placements:
                     uses = self._sessions.uses(resource.template.stack, role)
-                    yield from self._network_rules.of_logs(compute, uses)
+                    yield from self._network_rules.of_logs(self._with_caller(one), uses)
 
         return _together(self._of_each(self._launchers.resources, found))
 
@@ -360,7 +380,7 @@ class _Checking:
         yield from rules.credentials.of_metadata(compute)
         yield from rules.agent.of_compute(self._parts, self._management, compute)
         uses = self._sessions.uses(compute.resource.template.stack, launched.role)
-        yield from self._network_rules.of_compute(compute, uses)
+        yield from self._network_rules.of_compute(self._with_caller(launched), uses)
 
 
 def _verdict(found: list[Finding]) -> str:

@@ -125,6 +125,10 @@ class Compute(NamedTuple):
     opaque: str = ""
     """Who launches them by rules that the templates do not show, such as a service."""
 
+    def calling(self, **known: Any) -> Compute:  # noqa: ANN401 # as `Placement` takes it
+        """Return the same instances, of whose calls this is known."""
+        return self._replace(placements=tuple(one._replace(**known) for one in self.placements))
+
 
 class Launchers:
     """Finds what launches instances, and how it does so in the world that is judged.

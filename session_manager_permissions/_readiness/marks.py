@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from session_manager_permissions._conditions import MARKS
+from session_manager_permissions._patterns import MARKS
 
 from .templates.model import ReturnValue, Unresolved, Value
 
@@ -49,8 +49,3 @@ def _marked_part(part: str | ReturnValue | Unresolved) -> str:
         if not attribute and name is not None:
             return marked(known(name))
     return part if isinstance(part, str) else f"{hash(part):x}".translate(_DIGITS)
-
-
-def has_marks(text: str) -> bool:
-    """Tell whether a part of a text is known at the deployment only."""
-    return any(ord(one) >= MARKS for one in text)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._network.facts import Unknown
+from session_manager_permissions._patterns import has_marks
 
-from .marks import KEYS, has_marks, marked
+from .marks import KEYS, marked
 from .parts import PartKind, Parts
 from .policies import EVERYTHING, Statement, decide, read
 from .templates.functions import is_function, listed
@@ -78,8 +79,7 @@ class OwnPolicies:
     ) -> Iterator[tuple[_Whom, Statement]]:
         """Yield the statements about an action, each with whom it is about."""
         there = role.resource.template
-        its_arn = {"Fn::GetAtt": [role.resource.logical_id, "Arn"]}
-        knows = {"aws:PrincipalArn": marked(there.value(its_arn))} if role.in_app else {}
+        knows = {"aws:PrincipalArn": marked(role.arn)} if role.in_app else {}
         once, key = self._parts.worlds.once, ("own policies", resource)
         for owner, written, is_its in once(key, lambda: [*self._documents(resource)]):
             known = partial(self._parts.text, owner)

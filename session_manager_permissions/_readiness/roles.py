@@ -136,6 +136,12 @@ class Role:
     others: list[tuple[Candidate, str]] = field(default_factory=list)
     """The ARNs of the other managed policies, each as it is written and as a text."""
 
+    @property
+    def arn(self) -> Value:
+        """Its ARN; empty if it is not in the app."""
+        written = {"Fn::GetAtt": [self.resource.logical_id, "Arn"]}
+        return self.resource.template.value(written) if self.in_app else ()
+
 
 class Roles:
     """The roles of an assembly, with what names and attaches, found in one pass.

@@ -153,6 +153,8 @@ def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]
         logs = f"arn:{node.partition}:logs:{node.region}:{node.account}"
         stream = f"{logs}:log-group:{document.log_group}:log-stream:{SAMPLE_SESSION}"
         yield from ((action, stream) for action in _needs.WRITE_LOG)
+        # CloudWatch Logs asks whether the caller may list on a group without a name.
+        yield IF_ENFORCED["logs"], f"{logs}:log-group::log-stream:"
     if preferences.key:
         yield "kms:Decrypt", preferences.key.arn
 

@@ -706,6 +706,7 @@ def test_services_that_sessions_use(check: Check, documents: list[Parts], expect
 
 
 TO_BUCKET: Final = {"s3BucketName": ref("Bucket")}
+TO_NAMED: Final = {"s3BucketName": ref("Named")}
 MAY_PUT: Final = may("Allow", "s3:PutObject") | {"Principal": "*"}
 MAY_READ: Final = may("Allow", "s3:GetEncryptionConfiguration") | {"Principal": "*"}
 
@@ -717,6 +718,14 @@ MAY_READ: Final = may("Allow", "s3:GetEncryptionConfiguration") | {"Principal": 
     (TO_BUCKET | {"s3EncryptionEnabled": PARAMETER}, [MAY_PUT], UNKNOWN),
     (TO_BUCKET | {"s3EncryptionEnabled": PARAMETER}, [MAY_READ], LOST),
     (TO_BUCKET | {"s3EncryptionEnabled": True}, [MAY_PUT, MAY_READ], READY),
+    (TO_BUCKET | {"s3EncryptionEnabled": True}, [
+        MAY_READ | {"Resource": att("Bucket", "Arn")},
+        MAY_PUT | {"Resource": {"Fn::Sub": "${Bucket.Arn}/*"}}], READY),
+    (TO_NAMED, [MAY_PUT | {"Resource": "arn:aws:s3:::session-logs/*"}], READY),
+    (TO_NAMED, [MAY_PUT | {"Resource": "arn:aws:s3:::patch-baseline-*/*"}], LOST),
+    (TO_NAMED | {"s3KeyPrefix": "web"},
+     [MAY_PUT | {"Resource": "arn:aws:s3:::session-logs/db/*"}], LOST),
+    (TO_BUCKET, [MAY_PUT | {"Resource": "arn:aws:s3:::patch-baseline-*/*"}], READY),  # unknown
 ])  # fmt: skip
 def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
     check: Check, inputs: Parts, statements: list[Parts], expected: Found
@@ -728,6 +737,7 @@ def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
     }
     added = {
         "Bucket": resource("AWS::S3::Bucket"),
+        "Named": resource("AWS::S3::Bucket", BucketName="session-logs"),
         "Document": document(of(inputs)),
         "Grants": policy(allow("s3:*")),
         "S3": part("VPCEndpoint", **VPC_ID, **by_gateway),

@@ -505,6 +505,8 @@ OF_ACCOUNT, OF_OTHER = (
     {"StringEquals": {"aws:PrincipalAccount": one}} for one in ("111122223333", "444455556666")
 )
 ROOT: Final = {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}
+ITS_ARN: Final = {"aws:PrincipalArn": att("Role", "Arn")}
+OF_ROLE: Final = {"AWS": att("Role", "Arn")}
 POLICIES_OF_ALL: Final[dict[str, object]] = {
     "as JSON": json.dumps({"Statement": [ALLOWS_ALL]}),
     "as JSON that a function makes": {"Fn::ToJsonString": {"Statement": [ALLOWS_ALL]}},
@@ -618,6 +620,14 @@ ENDPOINT: Final[list[Row]] = [
           ("another account", ENDPOINT_UNREACHABLE, ALLOWS_ALL | {"Condition": OF_OTHER}),
           ("a Deny for all of another account", UNKNOWN, ALLOWS_ALL,
            DENIES_ALL | {"Principal": {"AWS": "444455556666"}}),
+          ("the role", OPEN, ALLOWS_ALL | {"Principal": OF_ROLE}),
+          ("the ARN of the role", OPEN, ALLOWS_ALL | {"Condition": {"ArnEquals": ITS_ARN}}),
+          ("a Deny for the role", ENDPOINT_UNREACHABLE, ALLOWS_ALL,
+           DENIES_ALL | {"Principal": OF_ROLE}),
+          ("a Deny for all others than the role", OPEN, ALLOWS_ALL,
+           DENIES_ALL | {"Condition": {"ArnNotEquals": ITS_ARN}}),
+          ("a role by a name that may be generated", UNKNOWN,
+           ALLOWS_ALL | {"Principal": {"AWS": "arn:aws:iam::111122223333:role/Stack-Role-1A2B"}}),
           ("a Deny of an instance", UNKNOWN, ALLOWS_ALL,
            DENIES_ALL | {"Resource": "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"}),
           ("either", UNKNOWN, either(ALLOWS_ALL, DENIES_ALL)), ("no statement", UNKNOWN, "a"))),

@@ -799,6 +799,7 @@ LOGS: Final = {
        )},
     "enforced, and logs for streams": used("path-logs", behind("logs", "logs:*Stream*")),
     "enforced, and logs for all": used("", behind("logs", "logs:*")),
+    "enforced, and logs for the group": used("path-logs", behind("logs", "logs:*", f"{GROUP}:*")),
     "by a parameter, and S3 for objects": used("path-s3?", BY_PARAMETER, behind("s3", PUT)),
     "by a parameter, and S3 for a bucket by a tag": used(
         "path-s3?", BY_PARAMETER, behind("s3", "s3:*", f"{BUCKET}/*", OF_TAG)),

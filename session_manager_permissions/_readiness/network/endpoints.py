@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._network.ec2 import SERVICES, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Endpoint
+from session_manager_permissions._readiness.marks import marked
 from session_manager_permissions._readiness.parts import (
     GROUP,
     SUBNET,
@@ -23,7 +24,6 @@ from session_manager_permissions._readiness.templates.functions import (
     values_of,
 )
 from session_manager_permissions._readiness.templates.texts import as_text
-from session_manager_permissions._readiness.templates.values import ACCOUNT
 
 from .reading import TABLE, PartOf, Reader
 
@@ -107,7 +107,7 @@ class EndpointReader(Reader):
         doubt = parts.changed(resource)
         policy: object = properties.get("PolicyDocument")
         if policy is not None:  # what can't be read is not the default one
-            policy = doubt or parts.assembly.document(template, policy) or UNKNOWN
+            policy = doubt or parts.assembly.document(template, policy, marked) or UNKNOWN
         groups = parts.references(resource, properties.get("SecurityGroupIds"), GROUP)
         return Endpoint(
             resource,
@@ -121,7 +121,7 @@ class EndpointReader(Reader):
             groups=groups if doubt is None else (*groups, doubt),
             tables=parts.references(resource, properties.get("RouteTableIds"), TABLE),
             policy=policy,
-            own_account=template.stack.account or ACCOUNT,
+            own_account=marked(template.value({"Ref": "AWS::AccountId"})),
         )
 
     def _is_in(self, vpc: Resource, resource: Resource, endpoint: Endpoint) -> Fact:

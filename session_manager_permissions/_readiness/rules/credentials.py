@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._readiness.roles import ROLE_IN
+from session_manager_permissions._readiness.templates.texts import as_text
 from session_manager_permissions._trust import EC2, Trust, trust
 
 from .kinds import kind_of, launches, unreachable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.host_management import HostManagement
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Role
-    from session_manager_permissions._readiness.templates.model import Resource
+    from session_manager_permissions._readiness.templates.model import Resource, Value
 
     from .options import Options
     from .writer import NewRole
@@ -78,9 +79,18 @@ def may_be_assumed(parts: Parts, role: Role) -> bool:
 def _trust_of(parts: Parts, role: Resource) -> Trust:
     def judge() -> Trust:
         written = role.properties.get("AssumeRolePolicyDocument")
-        return trust(parts.assembly.document(role.template, written), EC2)
+        return trust(parts.assembly.document(role.template, written, _with_suffix), EC2)
 
     return parts.worlds.once(("trust", role), judge)
+
+
+def _with_suffix(value: Value) -> str:
+    """Return a text, with the name of the suffix of services where that is not known."""
+    suffix = "AWS::URLSuffix"
+    return "".join(
+        f"${{{suffix}}}" if getattr(part, "expression", "") == suffix else as_text((part,))
+        for part in value
+    )
 
 
 def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:

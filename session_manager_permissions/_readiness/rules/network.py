@@ -86,7 +86,7 @@ class NetworkRules:
             return
         needed = (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
         calls = _calls_to_open(uses)
-        opening = _calling(compute, calls).placements
+        opening = compute.calling(calls=calls).placements
         verdict = self._judge.judge(opening, needed)
         yield from verdict.decides
         for service, use in uses.items():
@@ -94,7 +94,7 @@ class NetworkRules:
                 yield use.needed.decides
         if verdict.closed:
             lost = (name for name, use in uses.items() if use.used is True and use.needed is False)
-            used, whole = (*needed, *lost), _calling(compute, (*TO_LOG, *calls))
+            used, whole = (*needed, *lost), compute.calling(calls=(*TO_LOG, *calls))
             yield lambda: [self._of_problem(one, whole, used) for one in verdict.problems]
 
     def of_logs(self, compute: Compute, uses: dict[str, ServiceUse]) -> Iterator[Finding]:
@@ -102,7 +102,7 @@ class NetworkRules:
         used = tuple(name for name, use in uses.items() if use.used is True)
         if not used:
             return
-        opening = _calling(compute, _calls_to_open(uses)).placements
+        opening = compute.calling(calls=_calls_to_open(uses)).placements
         shut = {one for each in self._judge.judge(opening, used).problems for one in each.services}
         # The policy of an endpoint may let pass what opens a session, and not what logs it.
         lost = tuple(one for one in used if uses[one].needed is False or one not in shut)
@@ -210,12 +210,6 @@ def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
     """Return what the agent calls, or may call, to open a session."""
     more = (call for name, call in IF_ENFORCED.items() if uses[name].needed is not False)
     return (*TO_OPEN, *more)
-
-
-def _calling(compute: Compute, calls: tuple[str, ...]) -> Compute:
-    """Return compute whose agent makes these calls."""
-    places = tuple(one._replace(calls=calls) for one in compute.placements)
-    return compute._replace(placements=places)
 
 
 def _as_resource(part: object) -> Resource:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
@@ -11,7 +12,7 @@ from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.verdicts import in_words
 from session_manager_permissions._readiness.asked import Asked
 from session_manager_permissions._readiness.decisions import Ability, Decisions
-from session_manager_permissions._readiness.marks import KEYS
+from session_manager_permissions._readiness.marks import KEYS, marked
 from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import Parts, decider
 from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG
@@ -171,6 +172,13 @@ class SessionRules:
         if any(self._is_default(one.resource) or not self._denied(one, role) for one in documents):
             return nothing
         return next(filter(None, (self._allow(role, one) for one in documents)), nothing)
+
+    def resources(self, stack: Stack) -> tuple[tuple[str, str], ...]:
+        """Return what the agent's calls are on, by the action, if all documents agree on that."""
+        documents = self._sessions.documents(stack)
+        found = {(one.action, marked(one.on)) for each in documents for one in self._calls(each)}
+        several = Counter(action for action, _ in found)
+        return tuple(sorted(one for one in found if several[one[0]] == 1))
 
     def of_new_role(self, stack: Stack) -> Options:
         """Return the options that allow a new role of a stack what one of the documents asks for.

@@ -54,9 +54,6 @@ _AS_WRITTEN: Final = {
 }
 """The attributes that return a property of the same name."""
 
-ACCOUNT: Final = "${AWS::AccountId}"
-URL_SUFFIX: Final = "${AWS::URLSuffix}"
-
 
 class Assembly(Files):
     """The templates of an app or a stage, with those of nested stacks, and their worlds."""
@@ -150,25 +147,22 @@ class Assembly(Files):
             return expression
         return texts.as_text(self.value(template, expression))
 
-    def document(self, template: Template, written: object) -> object:
-        """Return a document without functions, with `UNKNOWN` for what is not known.
-
-        `ACCOUNT` and `URL_SUFFIX` stand for those of the stack if these are not known.
+    def document(
+        self, template: Template, written: object, known: Callable[[Value], str]
+    ) -> object:
+        """Return a document without functions; None if it can't be read.
 
         Args:
             template: where the document is.
             written: the document, or its JSON, as the world has it.
+            known: writes the value of a text or a function of the document.
         """
 
         def read(entry: object) -> str:
-            if isinstance(entry, str):
-                return self.text(template, entry)
-            return texts.as_text(tuple(map(_named, self.value(template, entry))))
+            return known(self.value(template, entry))
 
-        if not isinstance(written, str):
-            written = as_document(written)
-        found = rewritten(written, read)
-        return parsed(found) if isinstance(found, str) else found
+        found = rewritten(as_document(written), read)
+        return rewritten(parsed(found), read) if isinstance(found, str) else found
 
     def settled(self, value: Value) -> Value:
         """Return a value for the world that is judged.
@@ -519,16 +513,6 @@ def _with_equal_entries(among: dict[str, Any]) -> list[frozenset[str]]:
     for key, entry in among.items():
         by_entry[json.dumps(entry, sort_keys=True)].append(key)
     return [*map(frozenset, by_entry.values())]
-
-
-def _named(part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolved:
-    """Return the name of a pseudo parameter that documents tell by its name."""
-    match part:
-        case Unresolved(_, "AWS::AccountId"):
-            return ACCOUNT
-        case Unresolved(_, "AWS::URLSuffix"):
-            return URL_SUFFIX
-    return part
 
 
 def _pseudo(template: Template, name: str) -> Value | None:
