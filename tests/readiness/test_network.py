@@ -295,8 +295,10 @@ ROUTES: Final[list[Row]] = [
     ("route table of the internet gateway by id", edge(ref("Gateway"), "rtb-1"), UNKNOWN),
     ("route table of a gateway by parameter", edge(PARAMETER), UNKNOWN),
     ("route table of a VPN gateway", {"Vpn": part("VPNGateway"), **edge(ref("Vpn"))}, OPEN),
-    ("an entry of the default network ACL",
-     {"No": entry(99, NetworkAclId=att("Vpc", "DefaultNetworkAcl"), RuleAction="deny")}, UNKNOWN),
+    *((f"a Deny of {what} before the default network ACL's own entries",
+       {"No": entry(99, NetworkAclId=att("Vpc", "DefaultNetworkAcl"), RuleAction="deny", **of)},
+       expected)
+      for what, of, expected in (("all", {}, NO_NETWORK_PATH), ("UDP", {"Protocol": 17}, OPEN))),
     ("default network ACL", {**acl(), "Uses.NetworkAclId": att("Vpc", "DefaultNetworkAcl")}, OPEN),
     ("network ACL of a custom resource",
      {**acl(), "Uses.NetworkAclId": att("Custom", "Acl"), "Custom": custom()}, UNKNOWN),

@@ -7,6 +7,7 @@ from typing import Final
 from session_manager_permissions._network.ec2 import ALL_PORTS, number
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import AclEntry, NetworkAcl
+from session_manager_permissions._network.place import PUBLIC
 from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider
 from session_manager_permissions._readiness.templates.functions import mapping
 from session_manager_permissions._readiness.templates.model import Resource
@@ -21,6 +22,12 @@ _ASSOCIATION: Final = PartOf("AWS::EC2::SubnetNetworkAclAssociation", "SubnetId"
 _ENTRY: Final = PartOf("AWS::EC2::NetworkAclEntry", "NetworkAclId", _ACL)
 _TCP: Final = {"6", "-1"}
 _ALL: Final = {"From": ALL_PORTS[0], "To": ALL_PORTS[1]}
+
+_OF_DEFAULT: Final = [AclEntry(100, egress, allows=True, range=PUBLIC) for egress in (True, False)]
+"""The entries that AWS makes in the default network ACL of a VPC.
+
+https://docs.aws.amazon.com/vpc/latest/userguide/default-network-acl.html
+"""
 
 
 def acl_of(reading: Reading, subnet: Resource, vpc: object) -> NetworkAcl | Unknown | None:
@@ -41,15 +48,15 @@ def acl_of(reading: Reading, subnet: Resource, vpc: object) -> NetworkAcl | Unkn
 
 def acls_of(reading: Reading, vpc: Resource) -> list[NetworkAcl | Unknown]:
     """The network ACLs that a subnet of a VPC may have, besides the default one as it is made."""
+    several: list[NetworkAcl | Unknown | None]
     several = [_acl(reading, one) for one in reading.of(vpc, _OF_VPC)]
-    return [*several, *filter(None, (reading.unseen(vpc, _OF_VPC), _default(reading, vpc)))]
+    several += reading.unseen(vpc, _OF_VPC), _default(reading, vpc)
+    return [one for one in several if one is not None]
 
 
-def _default(reading: Reading, vpc: object) -> Unknown | None:
-    """What may be in the default network ACL of a VPC, if the app adds to it."""
-    if isinstance(vpc, Resource) and reading.of(vpc, _ENTRY):
-        return Unknown(f"the default network ACL of {vpc.logical_id!r}")
-    return None
+def _default(reading: Reading, vpc: object) -> NetworkAcl | Unknown | None:
+    """The default network ACL of a VPC, if the app adds to it."""
+    return _acl(reading, vpc) if isinstance(vpc, Resource) and reading.of(vpc, _ENTRY) else None
 
 
 def _acl(reading: Reading, acl: Resource) -> NetworkAcl | Unknown:
@@ -58,7 +65,10 @@ def _acl(reading: Reading, acl: Resource) -> NetworkAcl | Unknown:
     doubt = all_of([*facts, *(entry for entry in read if isinstance(entry, Unknown))])
     if isinstance(doubt, Unknown):
         return doubt
-    return NetworkAcl(acl.logical_id, tuple(one for one in read if isinstance(one, AclEntry)))
+    entries = [one for one in read if isinstance(one, AclEntry)]
+    if acl.type in VPC.types:
+        return NetworkAcl(f"default of {acl.logical_id}", (*_OF_DEFAULT, *entries))
+    return NetworkAcl(acl.logical_id, (*entries,))
 
 
 def _entry(reading: Reading, resource: Resource) -> AclEntry | Unknown | None:
