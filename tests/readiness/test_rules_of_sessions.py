@@ -184,6 +184,12 @@ def as_json(names: Body | None = None, **inputs: object) -> Body:
     return written | {"Properties": written["Properties"] | {"Content": content}}
 
 
+def as_yaml(inputs: str) -> Body:
+    """The default document as a YAML text with these inputs."""
+    content = {"Fn::Sub": f"schemaVersion: '1.0'\ninputs: {inputs}\n"}
+    return UNREAD | {"Properties": UNREAD["Properties"] | {"Content": content}}
+
+
 DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a key", {"A": WITH_KEY}, [], DENIED),
     ("a key that is granted", {"A": WITH_KEY}, [decrypt()], READY),
@@ -495,8 +501,10 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     *((f"a document as a text, with {statements}", {"A": text}, statements, found)
       for text in (as_json(kmsKeyId="${Key.Arn}"), resource(
           "AWS::SSM::Document", DocumentType="Session", Name=DEFAULT_DOCUMENT, Content={
-              "Fn::Join": ["", ['{"schemaVersion": "1.0", "inputs": {"kmsKeyId": "', ARN, '"}}']]}))
+              "Fn::Join": ["", ['{"schemaVersion": "1.0", "inputs": {"kmsKeyId": "', ARN, '"}}']]}),
+          as_yaml("\n  kmsKeyId: ${Key.Arn}"))
       for statements, found in (([decrypt()], READY), ([], DENIED))),
+    ("a document as a text that is no document", {"A": as_yaml("{\ud800")}, [], UNKNOWN),
     ("a document as a text with a variable of its own",
      {"A": as_json({"K": ARN}, kmsKeyId="${K}")}, [], DENIED),
     ("a document as a text with a policy's variable",

@@ -44,7 +44,7 @@ def load(path: Path) -> tuple[dict[str, Any], bytes]:
         raise CannotRead(f"it has more than {_MOST_BYTES // 2**20} MiB")
     found = parsed(written)
     if found is None:
-        found = _cut(_from_yaml(written))
+        found = _from_yaml(written)
     return found, written
 
 
@@ -67,14 +67,14 @@ def parsed(written: str | bytes) -> dict[str, Any] | None:
 
 
 def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
-    """Return a document of a template, which may have its JSON, by a function as well."""
+    """Return a document of a template, which may have its JSON or YAML, by a function as well."""
     if isinstance(written, str):
-        return parsed(written)
+        return _of_text(written)
     match intrinsic(written):
         case "Fn::ToJsonString", document:
             return document
         case "Fn::Sub", (str(pattern) | [str(pattern), _]) as argument:
-            return _substituted(parsed(pattern), argument) or written
+            return _substituted(_of_text(pattern), argument) or written
         case "Fn::Join", [str(separator), [*parts]]:
             given = {f"Part{place}": part for place, part in enumerate(parts)}
             texts = (
@@ -82,12 +82,20 @@ def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
                 for name, part in given.items()
             )
             pattern = separator.join(texts)
-            return _substituted(parsed(pattern), [pattern, given]) or written
+            return _substituted(_of_text(pattern), [pattern, given]) or written
     return written
 
 
+def _of_text(written: str) -> dict[str, Any] | None:
+    """Return the mapping that a text is, in JSON, or in YAML as Systems Manager takes it."""
+    try:
+        return parsed(written) or _from_yaml(written.encode(errors="replace"))
+    except CannotRead:
+        return None
+
+
 def _substituted(document: Any, argument: Any) -> Any:  # noqa: ANN401
-    """Return the document that `Fn::Sub` makes of JSON: each text with a `${` has a function."""
+    """Return the document that `Fn::Sub` makes of a text: each text with a `${` has a function."""
 
     def read(entry: str) -> object:
         if "${" not in entry:
@@ -135,7 +143,7 @@ def _from_yaml(written: bytes) -> dict[str, Any]:
         raise CannotRead("it is nested too deep") from None
     if not isinstance(found, dict):
         raise CannotRead("it is not a mapping of keys to values")
-    return found
+    return _cut(found)
 
 
 def _composed(text: str) -> Any:  # noqa: ANN401 # PyYAML has no types
