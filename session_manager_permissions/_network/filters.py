@@ -10,7 +10,7 @@ from . import verdicts
 from .ec2 import ANSWERS, REQUESTS
 from .facts import Fact, Unknown, all_of, any_of, doubts
 from .model import GroupPeer, PrefixList
-from .place import PUBLIC, Place, is_one_of, is_within, missing, without
+from .place import PUBLIC, Place, is_one_address, is_one_of, is_within, missing, without
 from .verdicts import OF_SERVICES, OPEN, AclFault, Path, Problem, through, unknown, unless
 
 _Side: TypeAlias = Literal["inbound", "outbound"]
@@ -215,6 +215,8 @@ def _acl_passes(
     first, last = ports
     of_side = [one for one in acl.entries if one.egress is egress]
     entries = sorted(of_side, key=lambda one: one.number)
+    if peer == PUBLIC:
+        entries = [one for one in entries if one.allows or not is_one_address(one.range)]
     bounds = {bound for one in entries for bound in (one.ports[0], one.ports[1] + 1)}
     starts = [first, *sorted(bound for bound in bounds if first < bound <= last), last + 1]
     found: set[bool] = set()

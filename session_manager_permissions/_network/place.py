@@ -23,6 +23,7 @@ PUBLIC: Final = IPv4Network("0.0.0.0/0")
 _NOT_PUBLIC: Final = (
     *map(IPv4Network, ("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8")),
     *map(IPv4Network, ("169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")),
+    *map(IPv4Network, ("192.0.0.0/24", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")),
     *map(IPv4Network, ("198.18.0.0/15", "224.0.0.0/3")),
 )
 """Ranges in which no service has public addresses (RFC 6890)."""
@@ -45,6 +46,11 @@ def missing(reference: Reference, kind: str) -> str:
 def may_be_public(network: IPv4Network) -> bool:
     """Whether a range may hold public addresses."""
     return not any(network.subnet_of(private) for private in _NOT_PUBLIC)
+
+
+def is_one_address(block: Range) -> bool:
+    """Whether it is a single address. A service has several, which DNS gives the agent by turns."""
+    return isinstance(block, IPv4Network) and block.num_addresses == 1
 
 
 def without(blocks: Iterable[IPv4Network], taken: IPv4Network) -> list[IPv4Network]:

@@ -9,7 +9,7 @@ from . import verdicts
 from .facts import Fact, Unknown, all_of, any_of, doubts
 from .filters import acl_from, acl_to, lets_out_of_vpc
 from .model import PrefixList, Route, RouteTable
-from .place import PUBLIC, Place, is_one_of, is_within, may_be_public, missing
+from .place import PUBLIC, Place, is_one_address, is_one_of, is_within, may_be_public, missing
 from .verdicts import NO_NETWORK_PATH, OPEN, Path, Problem, State, through, unknown, unless
 
 if TYPE_CHECKING:
@@ -167,8 +167,10 @@ def _by_table(place: Place, table: RouteTable, start: _Start) -> Path:
             unseen.append(unknown(to.decides))
         elif isinstance(to, PrefixList) and not to.service:
             unseen.append(unknown(to.name))
-    paths = [path for _, path in sorted(ways, key=lambda way: way[0].prefixlen)] + unseen
-    if [*collapse_addresses(network for network, _ in ways)] != [PUBLIC]:
+    ways.sort(key=lambda way: way[0].prefixlen)
+    whole = [*collapse_addresses(network for network, _ in ways)] == [PUBLIC]
+    paths = [path for to, path in ways if not (whole and is_one_address(to))] + unseen
+    if not whole:
         paths.insert(0, _closed(f"{where} has no default route"))
     states = {path.state for path in paths}
     if isinstance(table.complete, Unknown) and State.OPEN not in states:

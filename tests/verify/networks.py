@@ -247,7 +247,10 @@ ROUTES: Final = {
     **{f"a blackhole for {name}": path(told, routes(BY_NAT, DROPPED | {
            "DestinationCidrBlock": block}))
        for name, told, block in (
-           ("some addresses", UNKNOWN, "52.0.0.0/8"), ("private addresses", "", "10.1.0.0/16"))},
+           ("some addresses", UNKNOWN, "52.0.0.0/8"), ("private addresses", "", "10.1.0.0/16"),
+           ("one address", "", "52.94.7.1/32"), ("examples", "", "203.0.113.0/24"))},
+    "a route for one address alone": path(
+        UNKNOWN, routes(BY_NAT | {"DestinationCidrBlock": "52.94.7.1/32"})),
     "the prefix list of another service": path("", BY_DYNAMODB, routes(BY_NAT, TO_DYNAMODB)),
     "the prefix list of another service alone": path(CHANNELS, BY_DYNAMODB, routes(TO_DYNAMODB)),
     "IPv6 within the VPC alone": path(CHANNELS, routes(WITHIN_BY_IPV6), IPV6_SUBNET),
@@ -336,7 +339,10 @@ ROUTES: Final = {
         "",
         acls(entry(1, egress=True, PortRange={"From": 22, "To": 22}),
              entry(2, egress=True, Protocol="17"),
+             entry(4, egress=True, CidrBlock="52.94.7.1/32"),
              {"RuleNumber": 3, "Egress": True, "RuleAction": "deny", "Protocol": "-1"})),
+    "an ACL that denies some addresses": path(
+        UNKNOWN, acls(entry(1, egress=True, CidrBlock="52.94.7.0/24"))),
     **{f"{state} in {subnet}, whose address comes with the start": path(
            f"instance-running {UNKNOWN}", TO_INTERNET,
            instance(State={"Name": state}, SubnetId=subnet))
