@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from session_manager_permissions._network import ec2, model
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.judge import Judge, resolves
+from session_manager_permissions._network.place import is_within
 
 from .asking import CannotAsk, tried
 from .checks import Evidence
@@ -32,6 +33,8 @@ _TCP: Final = "6"
 
 _ARRIVING: Final = ("pending", "partial")
 """The states of an endpoint that is being made, in which it may serve or not."""
+_TO: Final = "DestinationCidrBlock"
+_PROPAGATED: Final = "EnableVgwRoutePropagation"
 _LATTICE: Final = "VpcLattice"
 """The target of the routes to the addresses of VPC Lattice, at which no other service is."""
 _OF_EACH_VPC: Final = "rslvr-autodefined-rr-internet-resolver"
@@ -81,9 +84,7 @@ class LiveVpc:
         self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
         self._lists = self._services_of_lists()
         self._routes_of = {
-            table["RouteTableId"]: tuple(
-                self._route(one) for one in table["Routes"] if one.get("GatewayId") != _LATTICE
-            )
+            table["RouteTableId"]: tuple(map(self._route, self._that_count(table["Routes"])))
             for table in self._tables
         }
         self._routes = [*chain.from_iterable(self._routes_of.values())]
@@ -399,12 +400,26 @@ class LiveVpc:
         zone = subnet.get("AvailabilityZone", f"{self._region}a").removeprefix(self._region)
         return "CidrBlock" in subnet and "OutpostArn" not in subnet and len(zone) == 1
 
+    def _that_count(self, routes: list[_Described]) -> Iterator[_Described]:
+        """Yield the routes of a table that decide on the way to a service.
+
+        A static route for the same addresses has priority over one that a virtual private gateway
+        propagates, and so has the local route for all addresses of the VPC.
+        https://docs.aws.amazon.com/vpn/latest/s2svpn/vpn-route-priority.html
+        """
+        static = {one.get(_TO) for one in routes if one.get("Origin") != _PROPAGATED}
+        for one in routes:
+            to = one.get(_TO) if one.get("Origin") == _PROPAGATED else None
+            loses = to and (to in static or is_within(IPv4Network(to), self._ranges))
+            if not loses and one.get("GatewayId") != _LATTICE:
+                yield one
+
     def _route(self, route: _Described) -> model.Route:
         leads, target, name = _target(route)
         if (state := route.get("State", "active")) != "active":
             leads = "nowhere" if state == "blackhole" else "elsewhere"
-        if "DestinationCidrBlock" in route:
-            return model.Route(IPv4Network(route["DestinationCidrBlock"]), leads, target, name)
+        if _TO in route:
+            return model.Route(IPv4Network(route[_TO]), leads, target, name)
         if prefix_list := route.get("DestinationPrefixListId"):
             return model.Route(self._prefix_list(prefix_list), leads, target, name)
         return model.Route("ipv6", leads, target, name)

@@ -208,6 +208,7 @@ LATTICE: Final = {"VpcEndpointId": "vpce-r", "VpcEndpointType": "Resource", "Sta
 BY_NAT: Final = default_route(NatGatewayId="nat-1")
 TO_LATTICE: Final = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-r", "State": "active"}
 OF_LATTICE: Final = TO_LATTICE | {"GatewayId": "VpcLattice"}
+PROPAGATED: Final = {"GatewayId": "vgw-1", "Origin": "EnableVgwRoutePropagation"}
 DROPPED: Final = {"State": "blackhole", "GatewayId": "igw-2"}
 WITHIN_BY_IPV6: Final = {"DestinationIpv6CidrBlock": "2600:1f18::/56", "GatewayId": "local"}
 TO_DYNAMODB: Final = {"DestinationPrefixListId": "pl-2", "GatewayId": "vpce-dynamodb"}
@@ -251,6 +252,14 @@ ROUTES: Final = {
            ("one address", "", "52.94.7.1/32"), ("examples", "", "203.0.113.0/24"))},
     "a route for one address alone": path(
         UNKNOWN, routes(BY_NAT | {"DestinationCidrBlock": "52.94.7.1/32"})),
+    **{f"a propagated route for {name}": path(
+           told, closed(*found), routes(*others, PROPAGATED | {"DestinationCidrBlock": block}))
+       for name, told, block, others, found in (
+           ("all", UNKNOWN, "0.0.0.0/0", [], []),
+           ("all, beside a NAT gateway", "", "0.0.0.0/0", [BY_NAT], []),
+           ("some addresses, beside a NAT gateway", UNKNOWN, "52.0.0.0/8", [BY_NAT], []),
+           ("a part of the VPC, beside endpoints", "", "10.0.0.0/24", [], BOTH_ENDPOINTS),
+       )},
     "the prefix list of another service": path("", BY_DYNAMODB, routes(BY_NAT, TO_DYNAMODB)),
     "the prefix list of another service alone": path(CHANNELS, BY_DYNAMODB, routes(TO_DYNAMODB)),
     "IPv6 within the VPC alone": path(CHANNELS, routes(WITHIN_BY_IPV6), IPV6_SUBNET),
