@@ -33,6 +33,11 @@ _TCP: Final = "6"
 
 _ARRIVING: Final = ("pending", "partial")
 """The states of an endpoint that is being made, in which it may serve or not."""
+_NO_IP: Final = "efa-only"
+"""The type of the network interfaces that have no address.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa.html
+"""
 _TO: Final = "DestinationCidrBlock"
 _PROPAGATED: Final = "EnableVgwRoutePropagation"
 _LATTICE: Final = "VpcLattice"
@@ -115,7 +120,8 @@ class LiveVpc:
         """Say where an instance is, as `DescribeInstances` has it."""
         own = instance["SubnetId"]
         address = self._address(instance, self.network.subnets.get(own))
-        ways = {_way(one, address) for one in instance.get("NetworkInterfaces", [])}
+        interfaces = instance.get("NetworkInterfaces", [])
+        ways = {_way(one, address) for one in interfaces if one.get("InterfaceType") != _NO_IP}
         return model.Placement(
             own,
             groups_of(instance),

@@ -328,6 +328,8 @@ ROUTES: Final = {
            ("the same subnet and group", CHANNELS, POD, [NO_ROUTE]),
            ("another subnet", UNKNOWN, POD | {"SubnetId": "subnet-public"}, [NO_ROUTE]),
            ("another group", UNKNOWN, POD | {"Groups": [{"GroupId": "sg-pods"}]}, [NO_ROUTE]),
+           ("another subnet, without addresses", CHANNELS, {"InterfaceType": "efa-only"},
+            [NO_ROUTE]),
            ("the same, with a public address", UNKNOWN, POD | CARD, [TO_INTERNET]),
            ("the same, whose address an endpoint may let in", "path-ssm?", POD,
             [HERE, admitted_by(of_address("10.0.0.6"))]),

@@ -24,7 +24,7 @@ _USED: Final = (
     *("PublicIpAddress", "RootDeviceType", "SecurityGroups", "State", "SubnetId", "VpcId"),
 )
 """What the checks read of an instance: the rest would take most of the memory."""
-_USED_OF_INTERFACE: Final = ("Association", "Attachment", "Groups", "SubnetId")
+_USED_OF_INTERFACE: Final = ("Association", "Attachment", "Groups", "InterfaceType", "SubnetId")
 _USED_OF_RECORD: Final = (
     *("AgentVersion", "IamRole", "InstanceId", "LastPingDateTime", "Name", "PingStatus"),
     *("PlatformName", "PlatformType"),
