@@ -18,7 +18,7 @@ from .checks import OPERATOR, PLUGIN, Evidence, Outcome
 from .lines import in_json
 from .live_roles import LiveRole, find_role, tags_of
 from .node import Node, at_least, who_asks
-from .role_verdict import CallVerdict, blocks, decided, unless
+from .role_verdict import CallVerdict, blocks, by_absent, decided, unless
 from .simulator import (
     OF_TAGS,
     SAMPLE_ID,
@@ -242,7 +242,7 @@ def _explained(
         *_by_iam(node, arn, lacking),
         *(fix for one in by_key for fix in one.admission.fix),
     )
-    return [*blocked, *sorted(filter(None, of_key))], fix
+    return [*blocked, *by_absent(denied, "operator"), *sorted(filter(None, of_key))], fix
 
 
 def _allowed(asked: Outcome, arn: str, preferences: Preferences, notes: Sequence[str]) -> Outcome:
@@ -304,11 +304,13 @@ def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
     """Return the condition keys that a call certainly does not have, in lower case.
 
     All tags of the node and of a user are known, so they have no other tags. Nobody can tag a
-    document of AWS, which is in no account.
+    document of AWS, which is in no account. Only calls to EC2 have the tags as keys of EC2.
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
     """
     missing = {key.lower() for key in answer["missing_context_values"]}
     no_other_tags = answer["resource"] == node.arn or "::document/" in answer["resource"]
-    lacks = (*(OF_TAGS if no_other_tags else ()), _OWN_TAG if operator.is_user else _USER_NAME)
+    of_who = _OWN_TAG if operator.is_user else _USER_NAME
+    lacks = (*(OF_TAGS if no_other_tags else ()), of_who, "ec2:ResourceTag/")
     begins = tuple(map(str.lower, lacks))
     return {*BY_NO_SERVICE, *(key for key in missing if key.startswith(begins))}
 

@@ -64,6 +64,19 @@ def unless(keys: Collection[str]) -> str:
     return f", unless {', '.join(keys)} has a value that allows it" if keys else ""
 
 
+def by_absent(denied: Iterable[CallVerdict], of: str) -> list[str]:
+    """Say which condition keys policies ask for, of those that the denied calls do not have.
+
+    Args:
+        denied: the calls.
+        of: whose policies these are, such as `role`.
+    """
+    missing = ({*missing_keys([one.answer])}.difference(one.missing) for one in denied)
+    keys = ", ".join(sorted({*chain.from_iterable(missing)}))
+    of_calls = "which these calls do not have"
+    return [f"the {of}'s policies have conditions on {keys}, {of_calls}"] if keys else []
+
+
 def decided(
     session: Session | None,
     principal: str,
@@ -169,12 +182,10 @@ class Verdict(NamedTuple):
         """Say what IAM could not judge, and what a denial leads to."""
         notes = []
         unknown = sorted({key for one in self.decisions for key in one.missing})
-        on = "the role's policies have conditions on"
         if unknown:
-            notes.append(f"{on} {', '.join(unknown)}: not judged, as their values are not known")
-        absent = {*missing_keys(one.answer for one in self._denied)} - {*unknown}
-        if absent:
-            notes.append(f"{on} {', '.join(sorted(absent))}, which the agent's calls do not have")
+            on = f"the role's policies have conditions on {', '.join(unknown)}"
+            notes.append(f"{on}: not judged, as their values are not known")
+        notes += by_absent(self._denied, "role")
         if any(map(lacks_resource_policy, self.answers)):
             notes.append(
                 "the resource belongs to another account, whose own policy must allow the action "

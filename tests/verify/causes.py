@@ -400,6 +400,7 @@ BY_MFA: Final = {
 BY_BOUNDARY: Final = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}}
 BY_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
 IN_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": True}}
+EC2_TAG: Final = "ec2:ResourceTag/team"
 OWN_TAG: Final = "aws:PrincipalTag/team"
 SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 VPC: Final = "aws:SourceVpc"
@@ -955,6 +956,7 @@ OPERATORS: Final = {
            ("the channel by the id", "", decides(if_=of_channel(by_name=True))),
            ("a tag that the node lacks", "operator",
             decides("ssm:resourceTag/owner", if_=of_instance)),
+           ("a tag as only EC2 knows it", "operator", decides(EC2_TAG, if_=of_instance)),
            ("a tag that they lack", "operator", decides(OWN_TAG, if_=of_instance)),
            *((f"a Deny of {channel}", told, decides(if_=if_, says="explicitDeny"))
              for channel, told, if_ in (
