@@ -143,6 +143,7 @@ def _has_policy(problems: Iterable[verdicts.Problem]) -> bool:
 
 def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
     """Yield the resources of what the agent calls, by the action."""
+    yield from ((action, node.arn) for action in _needs.REGISTRATION.actions)
     document = preferences.document
     if document.log_bucket:
         bucket = f"arn:{node.partition}:s3:::{document.log_bucket}"

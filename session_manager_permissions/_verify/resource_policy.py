@@ -94,9 +94,9 @@ class ResourcePolicy(NamedTuple):
     ) -> Admission:
         of_bucket = by_iam and not self.key
         does = "deny" if of_bucket else "allow"
-        if self.error:
-            why = f"the policy of {self.of} may {does} it, and could not be read: {self.error}"
-            return Admission("unknown", why, error=self.error)
+        if error := self._unread_by(principal.split(":")[4]):
+            why = f"the policy of {self.of} may {does} it, and could not be read: {error}"
+            return Admission("unknown", why, error=error)
         known = {key.name: None if key.is_sample else key.value for key in call.with_own.context}
         context = OF_ANY_CALLER.made_by(principal).knowing({**known, **more})
         request = Request(call.action, partial(_is_about, principal), context, call.resource)
@@ -122,6 +122,15 @@ class ResourcePolicy(NamedTuple):
             return left_to_iam
         why = f"the policy of {self.of} may allow it, depending on its conditions"
         return Admission("unknown", why, self._opening(principal, call.action))
+
+    def _unread_by(self, account: str) -> CannotAsk | None:
+        """Say why it could not be read. No permission lets another account read that of a key.
+
+        https://docs.aws.amazon.com/kms/latest/APIReference/API_GetKeyPolicy.html
+        """
+        owner = self.key.split(":")[4] if self.key else account
+        theirs = CannotAsk(f"only its account, {owner}, can read it: ask there")
+        return theirs if self.error and owner != account else self.error
 
     def _opening(self, principal: str, action: str) -> tuple[str, ...]:
         """Say how to let the principal in; of a key, how to leave that to the policies of IAM."""

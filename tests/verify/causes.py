@@ -714,6 +714,9 @@ LOGS: Final = {
         "log-to-s3", DENIED_BUCKET, bucket_policy(allowing(nodes.ACCOUNT_ROLE, PUT))),
     "the bucket names the role by a condition": used(
         "log-to-s3?", DENIED_BUCKET, bucket_policy(BY_TAG | {"Action": PUT})),
+    "a key of another account, whose policy only that can read": cause(
+        "key-usable?", using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
+        refusing("kms:GetKeyPolicy")),
     "a key of another account that names the role, which IAM does not allow": cause(
         "encrypt", using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
         DENIED_KEY, key_policy(allowing(ROLE, "kms:*"))),
