@@ -12,13 +12,11 @@ from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeVar
 
-from ._conditions import NO_CONTEXT, holds
+from ._conditions import NO_CONTEXT, RequestContext, holds
 from ._patterns import UNKNOWN, all_hold, any_matches, as_list, has_marks, matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from ._conditions import RequestContext
 
 _Statement = TypeVar("_Statement")
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from ._conditions import NO_CONTEXT
+from ._conditions import NO_CONTEXT, RequestContext
 from ._evaluation import Answer, Request, evaluate, principals
 from ._patterns import UNKNOWN, any_matches, as_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from ._conditions import RequestContext
 
 EC2: Final = "ec2.amazonaws.com"
 """The service that assumes the role of an instance profile."""

@@ -20,15 +20,13 @@ from ._causes import page
 from ._quoting import shown
 from ._readiness.apps import App, apps
 from ._readiness.check import check
-from ._readiness.rules import RULES
+from ._readiness.rules import RULES, Finding
 from ._readiness.templates.loading import CannotRead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cfnlint.template import Template
-
-    from ._readiness.rules import Finding
 
 IDS: Final = {
     "channel-missing": "W9501",

@@ -7,24 +7,22 @@ from typing import TYPE_CHECKING, cast
 
 import aws_cdk as cdk
 import jsii
-from constructs import IMixin
+from constructs import IConstruct, IMixin
 
 from .checks import described
 from .fleet_tree import COMPUTE
 from .permissions import SessionManagerPermissions
 from .roles import compute_target
-from .statements import read_options, statements_by_sid
+from .statements import SessionManagerOptions, read_options, statements_by_sid
 
 if TYPE_CHECKING:
     from aws_cdk import aws_iam as iam
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
-    from constructs import IConstruct
 
     from .keys import SessionKey
     from .preferences import SessionPreferences
-    from .statements import SessionManagerOptions
 
 
 @jsii.implements(IMixin)

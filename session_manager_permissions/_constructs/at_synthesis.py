@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 import jsii
-from constructs import IValidation
+from constructs import IConstruct, IValidation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from constructs import IConstruct
 
 
 @jsii.implements(cdk.IAspect, IValidation)

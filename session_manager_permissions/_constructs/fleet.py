@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from session_manager_permissions import _needs
 
@@ -19,7 +19,7 @@ from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wro
 from .fleet_roles import FleetPolicy, list_roles
 from .fleet_tree import COMPUTE, Found, Tree, compute_below, is_below
 from .keys import is_in_region, warn_of_no_key_in_region
-from .statements import read_options, statements_by_sid
+from .statements import SessionManagerOptions, read_options, statements_by_sid
 from .tokens import Environment
 
 if TYPE_CHECKING:
@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
-    from constructs import IConstruct
 
     from .preferences import SessionPreferences
-    from .statements import SessionManagerOptions
 
 
 class SessionManagerFleet(Construct):

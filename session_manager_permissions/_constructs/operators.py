@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -28,8 +28,6 @@ from .tokens import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from constructs import IConstruct
 

@@ -14,7 +14,7 @@ from session_manager_permissions import _limits
 
 from .at_synthesis import AtSynthesis
 from .checks import refuse_wrong_text
-from .keys import is_in_region, session_key, warn_of_no_key_in_region
+from .keys import SessionKey, is_in_region, session_key, warn_of_no_key_in_region
 from .names import default_policy_name, refuse_invalid_name
 from .roles import (
     Target,
@@ -28,7 +28,7 @@ from .roles import (
     role_target,
     roles_named,
 )
-from .statements import allow_decrypt, read_options, statements_by_sid
+from .statements import SessionManagerOptions, allow_decrypt, read_options, statements_by_sid
 from .tokens import Environment
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
 
-    from .keys import SessionKey
     from .preferences import SessionPreferences
-    from .statements import SessionManagerOptions
 
 
 class SessionManagerPermissions(Construct):

@@ -7,15 +7,13 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from .facts import Fact, Unknown, any_of
-from .model import Subnet, Vpc
+from .model import Network, Placement, Range, Reference, SecurityGroup, Subnet, Vpc
 from .verdicts import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
     from session_manager_permissions._memory import Memory
-
-    from .model import Network, Placement, Range, Reference, SecurityGroup
 
 PUBLIC: Final = IPv4Network("0.0.0.0/0")
 """As a destination, the public addresses of a service; as a range of a rule, every address."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._causes import more, page
+from session_manager_permissions._network.verdicts import in_words
 from session_manager_permissions._quoting import plainly, rendered, shown
 
 from .apps import apps
@@ -75,13 +76,9 @@ def _rule(name: str) -> str:
     """Return the name of a rule that can be left out."""
     names = [one for one in RULES if one != READY.id]
     if name not in names:
-        near = get_close_matches(name, names) or names
-        raise argparse.ArgumentTypeError(f"there is no rule {name!r}: is it {_either(near)}?")
+        near = in_words(get_close_matches(name, names) or names, "or")
+        raise argparse.ArgumentTypeError(f"there is no rule {name!r}: is it {near}?")
     return name
-
-
-def _either(names: list[str]) -> str:
-    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _seen(file: Path) -> str:

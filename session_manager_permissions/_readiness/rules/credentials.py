@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Unknown
-from session_manager_permissions._readiness.roles import ROLE_IN
+from session_manager_permissions._readiness.roles import ROLE_IN, Role
 from session_manager_permissions._readiness.templates.texts import as_text
 from session_manager_permissions._trust import EC2, Trust, trust
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.compute import Compute
     from session_manager_permissions._readiness.host_management import HostManagement
     from session_manager_permissions._readiness.parts import Parts
-    from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Resource, Value
 
     from .options import Options
