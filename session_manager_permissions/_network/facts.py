@@ -45,10 +45,11 @@ def all_of(facts: Iterable[Fact]) -> Fact:
 
 def _settled(facts: Iterable[Fact], *, by: bool) -> Fact:
     """The facts together: `by` if one is `by`, else the first unknown one, else the opposite."""
-    found: Fact = not by
+    opposite: Fact = not by
+    found = opposite
     for fact in facts:
         if fact is by:
             return by
-        if isinstance(found, bool):
+        if found is opposite:
             found = fact
     return found

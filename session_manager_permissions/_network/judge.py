@@ -74,8 +74,6 @@ class Judge:
         """
         place = Place(self._network, placement, self._memory)
         subnet, vpc, open_ = place.subnet, place.vpc, Unknown("what is open")
-        if place.lacks:
-            return []
         tables = (subnet.table or vpc.main_table,)
         there = (one for service in services for one in vpc.endpoints(service))
         new = (
@@ -98,13 +96,7 @@ class Judge:
 
     def _paths(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
         place = Place(self._network, placement, self._memory)
-        paths, ways, vpc = dict[str, Path](), dict[str, Path](), place.vpc
-        for service in services:
-            own = vpc.endpoints(service) or vpc.zones(service)
-            # All services to which only public addresses lead have one way.
-            name = service if own or service in HAVING_PREFIX_LIST else ""
-            ways[name] = ways.get(name) or _way(place, service)
-            paths[service] = ways[name]
+        paths = {service: _way(place, service) for service in services}
         closed = tuple(service for service, path in paths.items() if path.problems)
         if closed and self._cautious is not None:
             paths |= self._cautious._paths(placement, closed)  # noqa: SLF001 # a judge too
@@ -154,13 +146,9 @@ def _candidates(place: Place, service: str) -> Iterator[tuple[Fact, Path]]:
     leading: list[Endpoint | Zone] = [*vpc.zones(service), *endpoints.values()]
     for one in leading:
         fact = resolves(one, vpc)
-        if fact is False:
-            continue
         led_to = endpoints.get(one.endpoint) if isinstance(one, Zone) else one
-        if led_to is None:
-            yield fact, unknown(f"where the hosted zone {one.name!r} leads")
-        else:
-            yield fact, _by_endpoint(place, led_to)
+        open_ = f"where the hosted zone {one.name!r} leads"
+        yield fact, _by_endpoint(place, led_to) if led_to else unknown(open_)
         if fact is True:
             return
     path = _by_route(place, service)
