@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hostnames"}
 """The attributes of a VPC that private DNS needs, and how the AWS CLI names them."""
+_OF_ALL: Final = "private DNS is for the whole VPC: let the groups of its other instances in, too"
+"""What else to do about an endpoint, as they lose the way that they have had."""
 _LAST_ENTRY: Final = 32766
 """The largest number of an entry of a network ACL.
 
@@ -77,7 +79,8 @@ class PathRemedies:
         if problem.fault == verdicts.POLICY:
             return self._of_policy(self._endpoint(problem))
         if problem.fault == verdicts.PRIVATE_DNS and service != "s3":
-            return (*self._with_dns(), f"{self._modify(problem.subject)} --private-dns-enabled")
+            named = f"{self._modify(problem.subject)} --private-dns-enabled"
+            return (*self._with_dns(), named, _OF_ALL)
         return self._of_route(service)
 
     @property
@@ -223,6 +226,7 @@ class PathRemedies:
         if not admits:
             source = f"UserIdGroupPairs=[{{GroupId={groups[0]}}}]"
             yield self._authorize("ingress", groups[0], source)
+        yield _OF_ALL
 
     def _groups_of_others(self) -> list[str]:
         """Return the groups of an endpoint of the VPC that the instance reaches."""
