@@ -84,13 +84,13 @@ class Sessions:
     def uses(self, stack: Stack, role: Role | None) -> dict[str, ServiceUse]:
         """Whether sessions on an instance use each service that not every session needs.
 
-        The Session documents of its stack say so, else those of its region. If there are none, the
-        Sids of this library on the role do. These do not say whether encrypted logs are enforced.
+        The documents that sessions are started with say so. If there are none, the Sids of this
+        library on the role do. These do not say whether encrypted logs are enforced.
         """
         return self._parts.worlds.once(("uses", stack, role), lambda: self._uses(stack, role))
 
     def _uses(self, stack: Stack, role: Role | None) -> dict[str, ServiceUse]:
-        documents = self.documents(stack)
+        documents = self.started_with(stack)
         if documents:
             return {service: self._use_by(documents, service) for service in _SERVICES}
         sids = [] if role is None else self._roles.sids(role, _SIDS)
@@ -100,19 +100,37 @@ class Sessions:
             found[service] = ServiceUse(used, used and service == "kms")
         return found
 
+    def started_with(self, stack: Stack) -> list[Document]:
+        """The documents of which sessions may be started with any.
+
+        If the app has the account's default document, that is the only one, as sessions that name
+        none are of it.
+        """
+        default = self.default(stack)
+        return [default] if default else self.documents(stack)
+
+    def default(self, stack: Stack) -> Document | None:
+        """The account's default document in the region of a stack, if the app has it."""
+        for one in (*self.documents(stack), *self._of_region(stack)):
+            name = one.resource.template.value(one.resource.properties.get("Name"))
+            if self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT):
+                return one
+        return None
+
     def documents(self, stack: Stack) -> list[Document]:
         """The Session documents of a stack, else those of its region."""
-        return self._parts.worlds.once(("documents", stack), lambda: [*self._found(stack)])
+        beside = self._of_region(stack)
+        return [one for one in beside if one.resource.template.stack == stack] or beside
+
+    def _of_region(self, stack: Stack) -> list[Document]:
+        key = "documents", stack.environment
+        return self._parts.worlds.once(key, lambda: [*self._found(stack)])
 
     def _found(self, stack: Stack) -> Iterator[Document]:
-        beside = [
-            one
-            for one in self._documents
-            if one.template.stack.environment == stack.environment
-            and one.exists
-            and self._may_be_of_sessions(one)
-        ]
-        for resource in [one for one in beside if one.template.stack == stack] or beside:
+        for resource in self._documents:
+            is_beside = resource.template.stack.environment == stack.environment
+            if not (is_beside and resource.exists and self._may_be_of_sessions(resource)):
+                continue
             content = mapping(_content(resource))
             kind = self._parts.text(resource, content.get("sessionType", ""))
             inputs = {} if kind == _WITHOUT_INPUTS else content.get("inputs", {})

@@ -674,6 +674,7 @@ DOCUMENTS: Final[dict[Found, tuple[list[Parts], ...]]] = {
         [], [document(of({"kmsKeyId": ""}))], [document(of({"kmsKeyId": NO_VALUE}))],
         [document({"schemaVersion": "1.0", "sessionType": "Port"})],
         [document(of(OF_KEY), "Command")], [document({"schemaVersion": "2.2"}, PARAMETER)],
+        [document("schemaVersion: '1.0'")],
     ),
     MISSING: (
         [KEYED], [document(of({"kmsKeyId": att("Key", "Arn")}))], [document(of(ENFORCED))],
@@ -687,7 +688,7 @@ DOCUMENTS: Final[dict[Found, tuple[list[Parts], ...]]] = {
     UNKNOWN: (
         [document(of(OF_KEY), PARAMETER)], [document(of({"kmsKeyId": PARAMETER}))],
         [document(of({"Fn::If": ["Other", OF_KEY, {}]}))], [on(KEYED, "Other")],
-        [document({"Fn::If": ["Other", of(OF_KEY), of({})]})], [document("schemaVersion: '1.0'")],
+        [document({"Fn::If": ["Other", of(OF_KEY), of({})]})],
         [document("[" * 100_000)], [document("[]")], [KEYED, document(of({}))],
         [document(PARAMETER, PARAMETER)],
     ),

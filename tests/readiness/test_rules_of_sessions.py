@@ -265,6 +265,10 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a key whose policy denies",
      {"A": WITH_KEY, "Key": resource("AWS::KMS::Key", KeyPolicy=DENIES)}, [], DENIED),
     ("two documents, of which one can be used", {"A": WITH_KEY, "B": session()}, [], READY),
+    ("two documents, of which the default one can be used",
+     {"A": WITH_KEY, "B": session(DEFAULT_DOCUMENT)}, [], READY),
+    ("two documents, of which the default one can't be used", {"A": session(), "B": DEFAULT}, [],
+     DENIED),
     ("two documents, of which none can be used", {"A": WITH_KEY, "B": WITH_KEY}, [], DENIED),
     ("the default document", {"A": DEFAULT}, [], DENIED),
     ("the default document, and a condition", {"A": DEFAULT}, [decrypt(Condition=BY_VPC)], UNKNOWN),
@@ -608,6 +612,12 @@ def test_names_are_those_of_the_own_stack(check: Check) -> None:
     body = profile_and_role(inline(ALL, decrypt()), Alias=alias, Key=key(), A=by_name)
 
     assert check(body, body).rules == READY
+
+
+def test_default_document_of_another_stack_counts(check: Check) -> None:
+    body = profile_and_role(inline(ALL), A=session())
+
+    assert check(body, {"Resources": {"A": DEFAULT, "Key": key()}}).rules == DENIED
 
 
 def test_policy_of_a_key_may_name_a_role_of_another_app(check: Check) -> None:

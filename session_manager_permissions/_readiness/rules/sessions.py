@@ -112,24 +112,25 @@ class SessionRules:
 
         What the role may not do for them is in `of_default_calls`.
         """
-        for document in self._sessions.documents(profile.template.stack):
-            if self._is_default(document.resource):
-                if document.inputs is None:
-                    yield f"what the Session document {document.resource.logical_id!r} asks for"
-                yield from self._faults(document)
-                for call in self._calls(document):
-                    answer = self._answer(role, call) if call.ends else Answer.ALLOWED
-                    if isinstance(call.ends, Unknown) and answer is not Answer.ALLOWED:
-                        yield call.ends.decides
-                    elif answer is Answer.UNKNOWN:
-                        name = document.resource.logical_id
-                        yield f"whether the role may call {call.action}, as {name!r} asks for"
+        document = self._sessions.default(profile.template.stack)
+        if document is None:
+            return
+        if document.inputs is None:
+            yield f"what the Session document {document.resource.logical_id!r} asks for"
+        yield from self._faults(document)
+        for call in self._calls(document):
+            answer = self._answer(role, call) if call.ends else Answer.ALLOWED
+            if isinstance(call.ends, Unknown) and answer is not Answer.ALLOWED:
+                yield call.ends.decides
+            elif answer is Answer.UNKNOWN:
+                name = document.resource.logical_id
+                yield f"whether the role may call {call.action}, as {name!r} asks for"
 
     def of_default_calls(self, role: Role, profile: Resource) -> Iterator[Finding]:
         """Find what the role may not do for sessions that name no document."""
-        for finding in self.of_calls(role, profile):
-            if finding.rule == SESSION_DENIED and self._is_default(finding.resources[0]):
-                yield finding
+        if self._sessions.default(profile.template.stack):
+            found = self.of_calls(role, profile)
+            yield from (one for one in found if one.rule == SESSION_DENIED)
 
     def of_documents(self, profile: Resource) -> Iterator[Finding]:
         """Find why sessions are refused on instances under a profile, whatever its role."""
@@ -141,7 +142,7 @@ class SessionRules:
 
         A session may be started with any of the documents, so a role that may use one is fine.
         """
-        documents = self._sessions.documents(profile.template.stack)
+        documents = self._sessions.started_with(profile.template.stack)
         denied = [(one, self._denied(one, role)) for one in documents]
         for ends in (True, False):
             those = [(one, [call for call in calls if call.ends is ends]) for one, calls in denied]
@@ -168,8 +169,9 @@ class SessionRules:
         finding of its own.
         """
         nothing = Allow(role.resource)
-        documents = self._sessions.documents(profile.template.stack)
-        if any(self._is_default(one.resource) or not self._denied(one, role) for one in documents):
+        stack = profile.template.stack
+        documents = self._sessions.documents(stack)
+        if self._sessions.default(stack) or any(not self._denied(one, role) for one in documents):
             return nothing
         return next(filter(None, (self._allow(role, one) for one in documents)), nothing)
 
@@ -185,7 +187,7 @@ class SessionRules:
 
         That is the document that asks for least.
         """
-        return min(map(self.options, self._sessions.documents(stack)), key=len, default=())
+        return min(map(self.options, self._sessions.started_with(stack)), key=len, default=())
 
     def options(self, document: Document) -> Options:
         """Return the options that allow what a document asks for."""
@@ -196,10 +198,6 @@ class SessionRules:
         """Return what a document asks for and a role may not call, and what allows it."""
         calls = self._denied(document, role)
         return calls, [self._fix(role, document, calls)] if calls else []
-
-    def _is_default(self, document: Resource) -> bool:
-        name = document.template.value(document.properties.get("Name"))
-        return self.parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT)
 
     def _allow(self, role: Role, document: Document) -> Allow | None:
         """Return what allows a role all that a document asks for, if code can."""
