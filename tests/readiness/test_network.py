@@ -311,6 +311,7 @@ ROUTES: Final[list[Row]] = [
     ("prefix list whose entries suffice together",
      listing({"Cidr": "0.0.0.0/1"}, {"Cidr": "128.0.0.0/1"}), OPEN),
     ("prefix list without entries", listing(), EGRESS_CLOSED),
+    ("prefix list whose entries something else makes", listing() | {"List.Entries": None}, UNKNOWN),
     ("prefix list of IPv6", {**listing({"Cidr": "::/0"}), "List.AddressFamily": "IPv6"},
      EGRESS_CLOSED),
     ("a type that is not known, with the VPC", {"New": part("VPCFilter", **VPC_ID)}, UNKNOWN),

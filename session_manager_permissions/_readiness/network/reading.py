@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, UnknownValue, doubts
 from session_manager_permissions._network.model import Destination, PrefixList, Range, Reference
-from session_manager_permissions._readiness.parts import VPC, PartKind, Parts, may_be_one_region
+from session_manager_permissions._readiness.parts import (
+    VPC,
+    PartKind,
+    Parts,
+    decider,
+    may_be_one_region,
+)
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
     listed,
@@ -181,10 +187,17 @@ class Reading:
         return self.block(found) if isinstance(found, Resource) else found
 
     def of_list(self, resource: Resource, value: object) -> list[Destination]:
-        """What is in a prefix list, where the app makes it; else the list itself."""
+        """What is in a prefix list, where the app makes its entries; else the list itself.
+
+        If the template has none, something else makes them, such as a prefix list resolver of IPAM.
+        """
         found = self.parts.behind(resource, value)
-        if not isinstance(found, Resource) or found.type != "AWS::EC2::PrefixList":
-            return [PrefixList(f"the prefix list {shown(value)}")]
+        if (
+            not isinstance(found, Resource)
+            or found.type != "AWS::EC2::PrefixList"
+            or "Entries" not in found.properties
+        ):
+            return [PrefixList(decider(value, "prefix list", resource.template))]
         if self.parts.text(found, found.properties.get("AddressFamily")) == "IPv6":
             return ["ipv6"]
         doubt = self.parts.changed(found)
