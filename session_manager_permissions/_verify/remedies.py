@@ -16,8 +16,8 @@ START: Final = f"sudo systemctl enable --now {_NAME}"
 """Starts the agent where systemd runs it, now and at each boot."""
 
 
-class _Service(NamedTuple):
-    """The commands, for root, of what runs the agent.
+class _ServiceManager(NamedTuple):
+    """What runs the agent as a service, by the commands that root gives it.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent-status-and-restart.html
     """
@@ -27,17 +27,17 @@ class _Service(NamedTuple):
     """Starts it now and at each boot."""
 
 
-_SYSTEMD: Final = _Service(f"systemctl restart {_NAME}", START.removeprefix("sudo "))
-_SNAP: Final = _Service(f"snap restart {_NAME}", f"snap start --enable {_NAME}")
-_UPSTART: Final = _Service(f"restart {_NAME}", f"start {_NAME}")
-_LAUNCHD: Final = _Service(
+_SYSTEMD: Final = _ServiceManager(f"systemctl restart {_NAME}", START.removeprefix("sudo "))
+_SNAP: Final = _ServiceManager(f"snap restart {_NAME}", f"snap start --enable {_NAME}")
+_UPSTART: Final = _ServiceManager(f"restart {_NAME}", f"start {_NAME}")
+_LAUNCHD: Final = _ServiceManager(
     "launchctl kickstart -k system/com.amazon.aws.ssm",
     "launchctl load -w /Library/LaunchDaemons/com.amazon.aws.ssm.plist",
 )
-_WINDOWS: Final = _Service("Restart-Service AmazonSSMAgent", "Start-Service AmazonSSMAgent")
+_WINDOWS: Final = _ServiceManager("Restart-Service AmazonSSMAgent", "Start-Service AmazonSSMAgent")
 
 
-def _services(node: Node) -> tuple[_Service, ...]:
+def _managers(node: Node) -> tuple[_ServiceManager, ...]:
     """Return what may run the agent on a node, the likeliest first; nothing if it is a container.
 
     On Ubuntu the agent is a snap, unless somebody has installed the package.
@@ -62,17 +62,17 @@ def _on_node(node: Node, commands: Iterable[str]) -> str:
 
 def restart_on_node(node: Node) -> str:
     """Return the line that restarts the agent, for somebody on the node; "" if there is none."""
-    return _on_node(node, (one.restart for one in _services(node)))
+    return _on_node(node, (one.restart for one in _managers(node)))
 
 
 def start_on_node(node: Node) -> str:
     """Return the line that starts the agent, for somebody on the node; "" if there is none."""
-    return _on_node(node, (one.start for one in _services(node)))
+    return _on_node(node, (one.start for one in _managers(node)))
 
 
 def restart(node: Node) -> tuple[str, ...]:
     """Return the lines that restart the agent, of which one is enough; first from outside."""
-    command = " || ".join(one.restart for one in _services(node))
+    command = " || ".join(one.restart for one in _managers(node))
     if node.online and command:  # without a login
         document = "AWS-RunPowerShellScript" if node.platform == "Windows" else "AWS-RunShellScript"
         of_node = f"--instance-ids {node.id_word} --document-name {document}"
