@@ -43,8 +43,8 @@ OPTIONS: Final = (
     *("-q", "-p", "no:cacheprovider", "-m", "not deploy and not packaging and not site"),
     "--ignore=tests/test_linters.py",  # which are not installed beside the lowest CDK
     # The lowest CDK does not include tags that a condition chooses.
-    "--deselect=tests/readiness/test_fixes.py::"
-    "test_what_neither_code_nor_a_step_can_mend_is_said_in_words",
+    "--deselect",
+    "tests/readiness/test_fixes.py::test_what_neither_code_nor_a_step_can_mend_is_said_in_words",
     "-Wignore::pytest.PytestAssertRewriteWarning",  # of plug-ins that are imported already
 )
 FIRST, MOST = 30, 500
