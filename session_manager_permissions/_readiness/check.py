@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._evaluation import Answer
@@ -26,6 +26,7 @@ from .rules import CANNOT_BE_KNOWN, Finding, Told
 from .rules.constructs import Constructs
 from .rules.kinds import kind_of
 from .rules.remedies import Allow, Ask
+from .rules.rule import together
 from .rules.writer import LaunchedBy, Shared, written
 from .sessions import Sessions
 from .worlds import only_if
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from .templates import Assembly
-    from .templates.model import Resource
+    from .templates.model import Resource, Template
 
 _Found = TypeVar("_Found")
 
@@ -118,7 +119,7 @@ class _Checking:
                 by_profile[profile] = of_role
                 by_roles[behind] += of_role
                 of_sessions += self._of_sessions(profile, of_role)
-        found = [one for several in by_roles.values() for one in _together(several)]
+        found = [one for several in by_roles.values() for one in together(several, _in_template)]
         found += self._add_findings_on_compute(by_profile) if self._with_compute else []
         found += self._of_policies({role: None for behind in by_roles for role in behind})
         found += self._warnings_on_compute()
@@ -285,7 +286,7 @@ class _Checking:
             for profile in filter(None, profiles):
                 by_profile.setdefault(profile, []).extend(of_resource)
         order = [*rules.RULES.values()].index
-        return sorted(_together(found), key=lambda one: order(one.rule))
+        return sorted(together(found, _in_template), key=lambda one: order(one.rule))
 
     def _given(self, resource: Resource) -> set[Resource]:
         """Return what a resource and its launch templates refer to in any world."""
@@ -367,7 +368,7 @@ class _Checking:
                     uses = self._sessions.uses(resource.template.stack, role)
                     yield from self._network_rules.of_logs(self._with_caller(one), uses)
 
-        return _together(self._of_each(self._launchers.resources, found))
+        return together(self._of_each(self._launchers.resources, found), _in_template)
 
     def _keeping_from(self, launched: _Launched) -> Iterator[Told]:
         """Yield what keeps Session Manager from compute, and what decides on that."""
@@ -410,16 +411,6 @@ def _not_known(resource: Resource, decides: list[str]) -> str:
     )
 
 
-def _together(findings: Iterable[Finding]) -> list[Finding]:
-    """Have one finding for each cause in a template, with the resources and the fixes of all."""
-    several: defaultdict[Any, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        cause = finding._replace(resources=(), fixes=())
-        several[cause, finding.resources[0].template].append(finding)
-    return [
-        one._replace(
-            resources=(*dict.fromkeys([where for each in found for where in each.resources]),),
-            fixes=(*dict.fromkeys([fix for each in found for fix in each.fixes]),),
-        )
-        for (one, _), found in several.items()
-    ]
+def _in_template(finding: Finding) -> tuple[Finding, Template]:
+    """Return what findings have in common that have one cause in a template."""
+    return finding._replace(resources=(), fixes=()), finding.resources[0].template

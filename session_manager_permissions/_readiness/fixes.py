@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from session_manager_permissions._quoting import in_python
 
 from .rules.python import Code
+from .rules.rule import together
 from .rules.steps import Step, Steps
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .rules import Finding
     from .rules.constructs import Constructs
     from .rules.writer import Shared
-    from .templates.model import Resource
 
 
 def with_fixes(
@@ -27,19 +26,15 @@ def with_fixes(
     Those that one fix mends are one finding, and so are those of several stacks, such as the same
     stack of each stage, that the same code mends.
     """
-    findings = _merged(findings)
+    findings = together(findings, _but_for_resources)
     if constructs is None:
         return [one._replace(fixes=(), steps=_steps(one, shared)) for one in findings]
-    in_code = _merged(_in_code(one, shared, constructs) for one in findings)
-    return [_headed(one, constructs) for one in in_code]
+    in_code = [_in_code(one, shared, constructs) for one in findings]
+    return [_headed(one, constructs) for one in together(in_code, _but_for_resources)]
 
 
-def _merged(findings: Iterable[Finding]) -> list[Finding]:
-    """Merge the findings that differ in their resources alone."""
-    merged = defaultdict[Any, list["Resource"]](list)
-    for one in findings:
-        merged[one._replace(resources=())] += one.resources
-    return [one._replace(resources=(*dict.fromkeys(on),)) for one, on in merged.items()]
+def _but_for_resources(finding: Finding) -> Finding:
+    return finding._replace(resources=())
 
 
 def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> Finding:

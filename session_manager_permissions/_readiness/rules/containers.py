@@ -39,10 +39,8 @@ RULES: Final = (EXEC_DENIED,)
 
 _OPTION: Final = Option("check_log_encryption", value=False)
 """The agent of a container does not look at how a log bucket encrypts."""
-_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _DENIED: Final = "commands can't be executed in containers of this service"
 _LOST: Final = "the logs of commands in containers of this service are lost"
-_EXECUTES: Final = ("Configuration", "ExecuteCommandConfiguration")
 
 
 def of_service(rules: SessionRules, service: Resource) -> list[Finding]:
@@ -79,7 +77,7 @@ def _of_containers(parts: Parts, task: Resource) -> Iterator[_Said]:
             for entry, _ in mappings(container.get(by))
             if entry
         ]
-        if any(key in given for key in _KEYS):
+        if any(key in given for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")):
             of = f"the container {name!r}"
             advice = f"give {of} its permissions by the task role, and no AWS keys"
             keys = f"the AWS keys in the environment of {of}"
@@ -114,7 +112,8 @@ def _of_role(rules: SessionRules, service: Resource, task: Resource) -> Iterator
         for action in _needs.CHANNELS.actions
         if abilities[action].decision.answer >= Answer.IMPLICIT_DENY
     }
-    calls, fixes = rules.denied(role, asked) if asked else ([], [])
+    calls = rules.denied(asked, role) if asked else []
+    fixes: list[Fix] = [rules.fix(role, asked, calls)] if asked and calls else []
     lacking = [", ".join(missing)] if missing else []
     deny = Answer.EXPLICIT_DENY
     if by_deny := [name for name, one in missing.items() if one.decision.answer is deny]:
@@ -141,7 +140,7 @@ def _asked(parts: Parts, service: Resource) -> Document | None:
     cluster = parts.assembly.resource("AWS::ECS::Cluster", service.template, written)
     if cluster is None or parts.changed(cluster):
         return None
-    executes = inner(cluster.properties, *_EXECUTES) or {}
+    executes = inner(cluster.properties, "Configuration", "ExecuteCommandConfiguration") or {}
     inputs = {KEY: executes.get("KmsKeyId")}
     if parts.text(cluster, executes.get("Logging")) == "OVERRIDE":
         logs = mapping(executes.get("LogConfiguration"))

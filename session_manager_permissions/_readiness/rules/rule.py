@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions._readiness.roles import ROLE_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Hashable, Iterable
 
     from session_manager_permissions._readiness.templates.model import Resource
 
@@ -65,6 +66,20 @@ class Finding(NamedTuple):
     """What is written of that for an app."""
     steps: tuple[Step, ...] = ()
     """What is written of that for a template."""
+
+
+def together(findings: Iterable[Finding], cause: Callable[[Finding], Hashable]) -> list[Finding]:
+    """Have one finding for each cause, with the resources and the fixes of all that have it."""
+    several = defaultdict[Any, list[Finding]](list)
+    for finding in findings:
+        several[cause(finding)].append(finding)
+    return [
+        found[0]._replace(
+            resources=(*dict.fromkeys(where for each in found for where in each.resources),),
+            fixes=(*dict.fromkeys(fix for each in found for fix in each.fixes),),
+        )
+        for found in several.values()
+    ]
 
 
 Told: TypeAlias = "Finding | Callable[[], Iterable[Finding]] | str"

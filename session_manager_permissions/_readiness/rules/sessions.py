@@ -143,7 +143,7 @@ class SessionRules:
         A session may be started with any of the documents, so a role that may use one is fine.
         """
         documents = self._sessions.started_with(profile.template.stack)
-        denied = [(one, self._denied(one, role)) for one in documents]
+        denied = [(one, self.denied(one, role)) for one in documents]
         for ends in (True, False):
             those = [(one, [call for call in calls if call.ends is ends]) for one, calls in denied]
             if those and all(calls for _, calls in those):
@@ -159,7 +159,7 @@ class SessionRules:
         actions = ", ".join(dict.fromkeys(call.action for call in calls))
         what = f"{sessions} are refused" if ends else f"the logs of {sessions} are lost"
         why = f"{what}: the role is not allowed to call {actions}"
-        fix = self._allow(role, document) or self._fix(role, document, calls)
+        fix = self._allow(role, document) or self.fix(role, document, calls)
         return (SESSION_DENIED if ends else LOG_LOST).found(where, _INPUTS, why, fix)
 
     def lacking(self, role: Role, profile: Resource) -> Allow:
@@ -171,7 +171,7 @@ class SessionRules:
         nothing = Allow(role.resource)
         stack = profile.template.stack
         documents = self._sessions.documents(stack)
-        if self._sessions.default(stack) or any(not self._denied(one, role) for one in documents):
+        if self._sessions.default(stack) or any(not self.denied(one, role) for one in documents):
             return nothing
         return next(filter(None, (self._allow(role, one) for one in documents)), nothing)
 
@@ -194,17 +194,12 @@ class SessionRules:
         options = (option for call in self._calls(document) for option in call.options)
         return (*dict.fromkeys(options),)
 
-    def denied(self, role: Role, document: Document) -> tuple[list[AgentCall], list[Fix]]:
-        """Return what a document asks for and a role may not call, and what allows it."""
-        calls = self._denied(document, role)
-        return calls, [self._fix(role, document, calls)] if calls else []
-
     def _allow(self, role: Role, document: Document) -> Allow | None:
         """Return what allows a role all that a document asks for, if code can."""
-        fix = self._fix(role, document, self._denied(document, role))
+        fix = self.fix(role, document, self.denied(document, role))
         return fix if isinstance(fix, Allow) else None
 
-    def _fix(self, role: Role, document: Document, calls: list[AgentCall]) -> Fix:
+    def fix(self, role: Role, document: Document, calls: list[AgentCall]) -> Fix:
         """Return what allows a role the calls for a document."""
         whose, deny = role_behind(role.resource), Answer.EXPLICIT_DENY
         if by_deny := [one.action for one in calls if self._answer(role, one) is deny]:
@@ -237,7 +232,7 @@ class SessionRules:
         answer = self._own.answer(resource, role, self._asked(role, call), allowed)
         return answer < Answer.IMPLICIT_DENY
 
-    def _denied(self, document: Document, role: Role) -> list[AgentCall]:
+    def denied(self, document: Document, role: Role) -> list[AgentCall]:
         """Return the calls that a role may not make, those without which sessions fail first."""
         calls = (one for one in self._calls(document) if not isinstance(one.ends, Unknown))
         denied = [one for one in calls if self._answer(role, one) >= Answer.IMPLICIT_DENY]
