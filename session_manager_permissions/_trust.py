@@ -27,7 +27,6 @@ _EC2_OF_PARTITION: Final = {"aws-cn": f"{EC2}.cn"}
 
 https://docs.amazonaws.cn/en_us/aws/latest/userguide/iam.html
 """
-_ASSUME: Final = "sts:assumerole"
 _SUFFIXES: Final = ("amazonaws.com", "amazonaws.com.cn", "${AWS::URLSuffix}")
 
 
@@ -63,7 +62,7 @@ def trust(document: object, service: str, context: RequestContext = NO_CONTEXT) 
     if written is None:
         return Trust("unknown", "the trust policy can't be read")
     by_service = context.knowing({"aws:PrincipalIsAWSService": "true"})
-    request = Request(_ASSUME, partial(_is_about, service), by_service)
+    request = Request("sts:assumerole", partial(_is_about, service), by_service)
     match evaluate(as_list(written), request).answer:
         case Answer.EXPLICIT_DENY:
             why = f"a Deny of the trust policy keeps {service} from assuming the role"

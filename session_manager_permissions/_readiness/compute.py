@@ -75,7 +75,6 @@ given an instance profile, launches instances by rules that are not known here.
 _BUILDERS: Final = ("AWS::ImageBuilder::Image", "AWS::ImageBuilder::ImagePipeline")
 """The types that build images by a recipe and its components."""
 
-_BEANSTALK: Final = "AWS::ElasticBeanstalk::Environment"
 _OPTIONS: Final = {
     "IamInstanceProfile": "aws:autoscaling:launchconfiguration",
     "SecurityGroups": "aws:autoscaling:launchconfiguration",
@@ -149,7 +148,7 @@ class Launchers:
             "AWS::EC2::EC2Fleet": lambda one: self._by_templates(one, one.properties),
             "AWS::EKS::Nodegroup": self._node_group,
             **dict.fromkeys(_SERVICES, self._of_service),
-            _BEANSTALK: self._of_beanstalk,
+            "AWS::ElasticBeanstalk::Environment": self._of_beanstalk,
             PRODUCT: self._of_product,
         }
         """What reads the compute of each type of resource, in the order of the findings."""

@@ -23,10 +23,9 @@ CONFIGURATION: Final = "AWS::AutoScaling::LaunchConfiguration"
 
 _INSTANCE: Final = PartKind("instance", ("AWS::EC2::Instance",))
 _INTERFACE: Final = PartKind("network interface", ("AWS::EC2::NetworkInterface",))
-_ADDRESSES: Final = ("AWS::EC2::EIP", "AWS::EC2::EIPAssociation")
 _GIVES_ADDRESS: Final = [
     PartOf(type_, by, to)
-    for type_ in _ADDRESSES
+    for type_ in ("AWS::EC2::EIP", "AWS::EC2::EIPAssociation")
     for by, to in (("InstanceId", _INSTANCE), ("NetworkInterfaceId", _INTERFACE))
 ]
 """What gives an instance or a network interface an Elastic IP address."""

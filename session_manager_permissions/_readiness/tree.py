@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from functools import cache, cached_property
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from constructs import IConstruct
 
     from .templates.model import Resource, Template
-
-_FLEET: Final = "SessionManagerFleet"
 
 
 class ConstructTree(Constructs):
@@ -127,7 +125,7 @@ class ConstructTree(Constructs):
     @cached_property
     def _fleets(self) -> list[tuple[str, Any]]:
         """The fleets, each with the path of its scope."""
-        fleets: list[Any] = [one for one in self._nodes if _FLEET in _classes(one)]
+        fleets: list[Any] = [one for one in self._nodes if "SessionManagerFleet" in _classes(one)]
         return [(one.node.path.rpartition("/")[0], one) for one in fleets]
 
     def fleet(self, resource: Resource) -> FleetMade | None:

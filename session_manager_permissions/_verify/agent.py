@@ -39,7 +39,6 @@ _UPDATE: Final = "AWS-UpdateSSMAgent"
 """The document of AWS that updates the agent."""
 _INSTALL: Final = "https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent.html"
 """The page that leads to how to install the agent, for each platform."""
-_API: Final = "ssm-cli get-diagnostics"
 _PROXY: Final = "Proxy configuration"
 _ON_THE_NODE: Final = (
     "on the node: look at its firewall, its DNS resolver, its routes and its proxy, as nothing in "
@@ -107,7 +106,7 @@ class _Row:
 
     @property
     def evidence(self) -> Evidence:
-        return Evidence(_API, self.Check, f"{self.Status}: {self.Note}")
+        return Evidence("ssm-cli get-diagnostics", self.Check, f"{self.Status}: {self.Note}")
 
 
 class _DiagnosticsFile(TypedDict):

@@ -29,7 +29,6 @@ _DHCP: Final = PartOf("AWS::EC2::VPCDHCPOptionsAssociation", "VpcId", VPC)
 _PROFILE: Final = PartOf("AWS::Route53Profiles::ProfileAssociation", "ResourceId", VPC)
 _RULE: Final = PartOf("AWS::Route53Resolver::ResolverRuleAssociation", "VPCId", VPC)
 _FIREWALL: Final = PartOf("AWS::Route53Resolver::FirewallRuleGroupAssociation", "VpcId", VPC)
-_RULE_GROUP: Final = "AWS::Route53Resolver::FirewallRuleGroup"
 _ZONE: Final = PartKind("hosted zone", ("AWS::Route53::HostedZone",))
 _RECORDS: Final = (
     PartOf("AWS::Route53::RecordSet", "HostedZoneId", _ZONE),
@@ -152,7 +151,7 @@ class NameReader(Reader):
         parts, text, properties = self._parts, self._parts.text, association.properties
         group = parts.behind(association, properties.get("FirewallRuleGroupId"))
         entries: list[dict[str, Any] | None] = [None]
-        if isinstance(group, Resource) and group.type == _RULE_GROUP:
+        if isinstance(group, Resource) and group.type == "AWS::Route53Resolver::FirewallRuleGroup":
             entries = [entry for entry, _ in mappings(group.properties.get("FirewallRules"))]
         else:
             group = association

@@ -46,7 +46,6 @@ class Lazily(dict["Hashable", _Part]):
     """
 
     def __init__(self, parts: Parts, read: Callable[[Resource], _Part]) -> None:
-        super().__init__()
         self._once = parts.worlds.once
         self._read = read
 

@@ -27,7 +27,6 @@ _EDGE: Final = PartOf(
     "GatewayId",
     PartKind("gateway", (*INTERNET_GATEWAY.types, "AWS::EC2::VPNGateway")),
 )
-_BLOCKS_ACCESS: Final = "AWS::EC2::VPCBlockPublicAccessOptions"
 _TABLE_OF: Final = PartOf("AWS::EC2::SubnetRouteTableAssociation", "SubnetId", SUBNET)
 _BLOCK_OF: Final = PartOf("AWS::EC2::SubnetCidrBlock", "SubnetId", SUBNET)
 
@@ -160,7 +159,7 @@ class SubnetReader(Reader):
 
     def _blocked(self, subnet: Resource) -> str:
         """What the app's VPC Block Public Access, which is of an account and region, may do."""
-        for one in self._parts.by_type[_BLOCKS_ACCESS]:
+        for one in self._parts.by_type["AWS::EC2::VPCBlockPublicAccessOptions"]:
             if may_be_one_region(one.template.stack, subnet.template.stack) and one.exists:
                 mode = self._parts.text(one, one.properties.get("InternetGatewayBlockMode"))
                 if mode != "off":

@@ -149,7 +149,8 @@ class NetworkRules:
         if problem.cause == verdicts.EGRESS_CLOSED:
             yield self._let_out(place)
             return
-        subnet, vpc = self._subnet_and_vpc(place)
+        subnet = _as_resource(place.subnet)
+        vpc = _as_resource(self._parts.vpc_of(subnet))
         if problem.cause == verdicts.ENDPOINT_UNREACHABLE:
             yield from self._open_endpoint(place, problem, vpc)
             return
@@ -166,9 +167,6 @@ class NetworkRules:
         """Have the security groups of a place let TCP 443 out."""
         groups = place.groups or (self._parts.vpc_of(place.subnet),)
         return LetOut(_as_resource(groups[0]))
-
-    def _subnet_and_vpc(self, place: Placement) -> tuple[Resource, Resource]:
-        return _as_resource(place.subnet), _as_resource(self._parts.vpc_of(place.subnet))
 
     def _open_endpoint(self, place: Placement, problem: Problem, vpc: Resource) -> Iterator[Fix]:
         """Yield what opens an endpoint."""

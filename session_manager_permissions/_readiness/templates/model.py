@@ -262,7 +262,7 @@ class Template:
             self.resources[mentioned]
             for one in mappings_in(value)
             for name, entry in one.items()
-            if name in _REFERRING
+            if name in {"DependsOn", "Fn::GetAtt", "Fn::Sub", "Ref"}
             for mentioned in _mentioned(name, entry)
             if mentioned in self.resources
         ]
@@ -362,9 +362,6 @@ def _types_made(name: str, entry: object) -> Iterator[str]:
     made = [one for one in fragments.items() if one[1] is not None]
     for fragment in made or [("", None)]:
         yield from _types_made(*fragment)
-
-
-_REFERRING: Final = {"DependsOn", "Fn::GetAtt", "Fn::Sub", "Ref"}
 
 
 def _mentioned(name: str, entry: object) -> list[str]:
