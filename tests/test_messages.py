@@ -709,6 +709,8 @@ VERIFY: Final = {
         f"verify --instance-id {nodes.NODE}", with_env("AWS_DEFAULT_REGION", "")),
     "`AWS_ENDPOINT_URL` without a region": run(
         "verify --role web", with_env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")),
+    "a region of no partition": fails(
+        errors.UnknownRegionError(region_name="eu-west-1a", error_msg="No partition found.")),
     "a region that no host name can have": fails(errors.InvalidRegionError(region_name="a_b")),
     "a proxy that answers in place of AWS": fails(KeyError("GetRoleResult")),
     "a role whose ARN is none": command(

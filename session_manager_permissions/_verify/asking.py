@@ -77,6 +77,7 @@ _WAYS_OUT: Final = {
     "CredentialRetrievalError": _NO_CREDENTIALS + "{sign_in}",
     "RuntimeError": f"{_NO_CREDENTIALS}{{sign_in}}, or {_CLOCK}",
     "InvalidRegionError": "{error}: correct --region, or the region of the profile",
+    "UnknownRegionError": "{error}: correct --region, or the region of the profile",
     "SSLError": (
         "{error}: if a proxy replaces the certificates, set AWS_CA_BUNDLE to a file with the "
         "certificate of its certificate authority"
