@@ -33,11 +33,6 @@ _TCP: Final = "6"
 
 _ARRIVING: Final = ("pending", "partial")
 """The states of an endpoint that is being made, in which it may serve or not."""
-_NO_IP: Final = "efa-only"
-"""The type of the network interfaces that have no address.
-
-https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa.html
-"""
 _TO: Final = "DestinationCidrBlock"
 _PROPAGATED: Final = "EnableVgwRoutePropagation"
 _LATTICE: Final = "VpcLattice"
@@ -120,8 +115,8 @@ class LiveVpc:
         """Say where an instance is, as `DescribeInstances` has it."""
         own = instance["SubnetId"]
         address = self._address(instance, self.network.subnets.get(own))
-        interfaces = instance.get("NetworkInterfaces", [])
-        ways = {_way(one, address) for one in interfaces if one.get("InterfaceType") != _NO_IP}
+        interfaces = instance.get("NetworkInterfaces", [])  # those for EFA alone have no address
+        ways = {_way(one, address) for one in interfaces if one.get("InterfaceType") != "efa-only"}
         return model.Placement(
             own,
             groups_of(instance),

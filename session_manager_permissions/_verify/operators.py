@@ -309,9 +309,8 @@ def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
     """
     missing = {key.lower() for key in answer["missing_context_values"]}
     no_other_tags = answer["resource"] == node.arn or "::document/" in answer["resource"]
-    of_who = _OWN_TAG if operator.is_user else _USER_NAME
-    lacks = (*(OF_TAGS if no_other_tags else ()), of_who, "ec2:ResourceTag/")
-    begins = tuple(map(str.lower, lacks))
+    lacks = (_OWN_TAG if operator.is_user else _USER_NAME, "ec2:ResourceTag/")
+    begins = tuple(map(str.lower, (*lacks, *(OF_TAGS if no_other_tags else ()))))
     return {*BY_NO_SERVICE, *(key for key in missing if key.startswith(begins))}
 
 

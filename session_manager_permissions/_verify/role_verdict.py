@@ -71,10 +71,9 @@ def by_absent(denied: Iterable[CallVerdict], of: str) -> list[str]:
         denied: the calls.
         of: whose policies these are, such as `role`.
     """
-    missing = ({*missing_keys([one.answer])}.difference(one.missing) for one in denied)
-    keys = ", ".join(sorted({*chain.from_iterable(missing)}))
-    of_calls = "which these calls do not have"
-    return [f"the {of}'s policies have conditions on {keys}, {of_calls}"] if keys else []
+    keys = {key for one in denied for key in missing_keys([one.answer]) if key not in one.missing}
+    on = f"the {of}'s policies have conditions on {', '.join(sorted(keys))}"
+    return [f"{on}, which these calls do not have"] if keys else []
 
 
 def decided(
