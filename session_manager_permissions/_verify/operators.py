@@ -202,6 +202,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
         errors += filter(None, [preferences.error])
         return asked.unknown(why_not, *notes, *whys, fix=fix, errors=errors)
     users_see = _USERS_SEE[certain[0].action]  # in the order in which the client calls
+    whys = [*by_absent(denied, "operator"), *whys]
     return asked.failed(why_not, *whys, fix=fix, users_see=users_see, errors=errors)
 
 
@@ -242,7 +243,7 @@ def _explained(
         *_by_iam(node, arn, lacking),
         *(fix for one in by_key for fix in one.admission.fix),
     )
-    return [*blocked, *by_absent(denied, "operator"), *sorted(filter(None, of_key))], fix
+    return [*blocked, *sorted(filter(None, of_key))], fix
 
 
 def _allowed(asked: Outcome, arn: str, preferences: Preferences, notes: Sequence[str]) -> Outcome:
