@@ -111,7 +111,7 @@ class Sessions:
 
     def default(self, stack: Stack) -> Document | None:
         """The account's default document in the region of a stack, if the app has it."""
-        for one in (*self.documents(stack), *self._of_region(stack)):
+        for one in self._in_region(stack):
             name = one.resource.template.value(one.resource.properties.get("Name"))
             if self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT):
                 return one
@@ -119,15 +119,15 @@ class Sessions:
 
     def documents(self, stack: Stack) -> list[Document]:
         """The Session documents of a stack, else those of its region."""
-        beside = self._of_region(stack)
-        return [one for one in beside if one.resource.template.stack == stack] or beside
+        found = self._in_region(stack)
+        return [one for one in found if one.resource.template.stack == stack] or found
 
-    def _of_region(self, stack: Stack) -> list[Document]:
-        key = "documents", stack.environment
-        return self._parts.worlds.once(key, lambda: [*self._found(stack)])
+    def _in_region(self, stack: Stack) -> list[Document]:
+        """The Session documents of the region of a stack, its own first."""
+        return self._parts.worlds.once(("documents", stack), lambda: [*self._found(stack)])
 
     def _found(self, stack: Stack) -> Iterator[Document]:
-        for resource in self._documents:
+        for resource in sorted(self._documents, key=lambda one: one.template.stack != stack):
             is_beside = resource.template.stack.environment == stack.environment
             if not (is_beside and resource.exists and self._may_be_of_sessions(resource)):
                 continue
