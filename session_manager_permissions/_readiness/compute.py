@@ -14,13 +14,14 @@ from session_manager_permissions._network.model import OTHER_INTERFACE, Placemen
 from session_manager_permissions._patterns import matches
 
 from .launch import CONFIGURATION, TEMPLATE, Launch, LaunchReader, Written
-from .parts import CLUSTERS, GROUP, STACKS, SUBNET, Parts, decider, inner, mappings, types_deployed
+from .parts import CLUSTERS, GROUP, STACKS, SUBNET, Parts, decider, inner, types_deployed
 from .scripts import NO_SCRIPTS, Scripts, of_init, of_written
 from .templates.files import PRODUCT
 from .templates.functions import (
     UNKNOWN,
+    entries,
     intrinsic,
-    is_function,
+    is_mapping,
     listed,
     mapping,
     mappings_in,
@@ -206,7 +207,7 @@ class Launchers:
         if isinstance(value, list):
             for one in value:
                 yield from self._profiles_in(resource, one, name)
-        elif isinstance(value, dict) and not is_function(value):
+        elif is_mapping(value):
             for inner_name, written in dict.items(value):
                 its = name if _NAMES_A_PROFILE.search(name) else inner_name
                 is_read = inner_name not in LABELS
@@ -297,8 +298,8 @@ class Launchers:
         """The launches from a template, one for all subnets with the same other overrides."""
         found: list[Launch] = []
         subnets: defaultdict[int, tuple[Reference, ...]] = defaultdict(tuple)
-        for entry, written in [*mappings(overrides)] or [({}, {})]:
-            template, override = base, entry or {}
+        for written in listed(overrides) or [{}]:
+            template, override = base, written if is_mapping(written) else {}
             if "LaunchTemplateSpecification" in override:
                 specification = override["LaunchTemplateSpecification"]
                 other = self._reader.from_template(resource, specification)
@@ -318,10 +319,11 @@ class Launchers:
 
     def _by_templates(self, resource: Resource, data: dict[str, Any]) -> Iterator[Compute]:
         """The launches of a fleet from its launch templates."""
-        for entry, written in mappings(data.get("LaunchTemplateConfigs")):
+        for written in listed(data.get("LaunchTemplateConfigs")):
+            entry = written if is_mapping(written) else {}
             specified = entry.get("LaunchTemplateSpecification") if entry else written
             base = self._reader.from_template(resource, specified)
-            for launch in self._overridden(resource, base, mapping(entry).get("Overrides")):
+            for launch in self._overridden(resource, base, entry.get("Overrides")):
                 yield self._compute(resource, launch)
 
     def _node_group(self, resource: Resource) -> Iterator[Compute]:
@@ -392,8 +394,7 @@ class Launchers:
     def _of_beanstalk(self, resource: Resource) -> Iterator[Compute]:
         """The instances of an environment, whose own options override those of its template."""
         options: dict[str, object] = {}
-        for entry, _ in mappings(resource.properties.get("OptionSettings")):
-            setting = mapping(entry)
+        for setting in entries(resource.properties.get("OptionSettings")):
             of = (
                 self._parts.text(resource, setting.get(one)) for one in ("Namespace", "OptionName")
             )

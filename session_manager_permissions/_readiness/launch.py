@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions._network.facts import Fact, Unknown
 
 from .network.reading import PartOf, Reading
-from .parts import GROUP, SUBNET, PartKind, Parts, decider, mappings
+from .parts import GROUP, SUBNET, PartKind, Parts, decider
 from .scripts import NO_SCRIPTS, Scripts, of_init, of_user_data
-from .templates.functions import intrinsic, is_function, listed, mapping, mappings_in
+from .templates.functions import intrinsic, is_mapping, listed, mapping, mappings_in
 from .templates.model import Resource, ReturnValue, Value
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class LaunchReader:
 
     def from_template(self, resource: Resource, written: object) -> Launch:
         """The launch settings of the launch template that `written`, of `resource`, names."""
-        spec = {} if is_function(written) else mapping(written)
+        spec = written if is_mapping(written) else {}
         names = ("LaunchTemplateId", "Id", "LaunchTemplateName", "Name")
         value = next((spec[name] for name in names if name in spec), None)
         found = self.parts.assembly.resource(TEMPLATE, resource.template, value)
@@ -123,7 +123,7 @@ class LaunchReader:
         """Read launch settings, which instances and launch templates write in the same form."""
         if data is None:
             data = {}
-        if not isinstance(data, dict) or is_function(data):
+        if not is_mapping(data):
             unknown = self.unknown(origin, decider(data, "launch template data"))
             written = origin.written  # what a macro is given as well
             given = mapping(written.get("LaunchTemplateData", written))
@@ -137,8 +137,7 @@ class LaunchReader:
             image=self._written(origin, data.get("ImageId")),
             user_data=self._written(origin, data.get("UserData")),
         )
-        interfaces = [*mappings(data.get("NetworkInterfaces"))]
-        if interfaces:
+        if interfaces := listed(data.get("NetworkInterfaces")):
             return self._by_interfaces(launch, interfaces)
         launch = self._placed(launch, origin, data)
         return launch.over(self._copied(origin)) if "InstanceId" in data else launch
@@ -151,9 +150,7 @@ class LaunchReader:
         copied = self.unknown(origin, f"the instance that {origin.logical_id!r} is made from")
         return copied._replace(public_address=None)
 
-    def _by_interfaces(
-        self, launch: Launch, interfaces: list[tuple[dict[str, Any] | None, object]]
-    ) -> Launch:
+    def _by_interfaces(self, launch: Launch, interfaces: list[object]) -> Launch:
         """What the primary network interface says: device 0 of network card 0.
 
         One that is made before the instance has a public address as well, if its subnet gives it.
@@ -162,8 +159,8 @@ class LaunchReader:
         origin, parts = launch.origin, self.parts
         first = [
             entry
-            for entry, _ in interfaces
-            if entry is not None
+            for entry in interfaces
+            if is_mapping(entry)
             and {parts.text(origin, entry.get(name, "0")) for name in _INDEXES} == {"0"}
         ]
         if len(first) != 1:
@@ -195,9 +192,11 @@ class LaunchReader:
     def _placed(self, launch: Launch, owner: Resource, data: dict[str, Any]) -> Launch:
         """Return a launch with what an instance or a network interface says of its place."""
         groups = (
-            self.parts.reference(owner, mapping(entry).get("GroupId", value), GROUP)
+            self.parts.reference(
+                owner, value.get("GroupId", value) if is_mapping(value) else value, GROUP
+            )
             for name in _GROUPS
-            for entry, value in mappings(data.get(name))
+            for value in listed(data.get(name))
         )
         return launch._replace(
             subnets=self.subnets(owner, data.get("SubnetId")),
@@ -238,7 +237,7 @@ class LaunchReader:
     def _metadata_off(self, origin: Resource, data: dict[str, Any]) -> Fact | None:
         """Whether the metadata endpoint is disabled; None where that is not written."""
         options = data.get("MetadataOptions")
-        if options is not None and (not isinstance(options, dict) or is_function(options)):
+        if options is not None and not is_mapping(options):
             return Unknown(decider(options, "metadata options"))
         value, words = mapping(options).get("HttpEndpoint"), ("disabled", "enabled")
         return self.parts.fact(origin, value, "metadata endpoint", default=None, words=words)

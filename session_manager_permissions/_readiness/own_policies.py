@@ -17,7 +17,7 @@ from session_manager_permissions._patterns import has_marks
 from .marks import KEYS, marked
 from .parts import PartKind, Parts
 from .policies import EVERYTHING, Statement, decide, read
-from .templates.functions import is_function, listed
+from .templates.functions import is_mapping, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +111,7 @@ class OwnPolicies:
         """Yield whether a statement is about a role or its account, and whether that is certain."""
         if principal == "*":
             yield "role", True
-        elif not isinstance(principal, dict) or is_function(principal):
+        elif not is_mapping(principal):
             yield "role", False
         else:
             for one in listed(principal.get("AWS")):

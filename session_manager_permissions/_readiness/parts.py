@@ -13,7 +13,6 @@ from .templates.functions import (
     UNKNOWN,
     deployed,
     intrinsic,
-    is_function,
     listed,
     mapping,
     mappings_in,
@@ -303,13 +302,6 @@ def decider(value: object, noun: str, template: Template | None = None) -> str:
             return decider(whole, noun, template)
     written = "" if value is None else f" {shown(value)}"
     return f"the {noun}{written}"
-
-
-def mappings(value: object) -> Iterator[tuple[dict[str, Any] | None, object]]:
-    """Each entry of a list: as a mapping, or None; and as written."""
-    for entry in listed(value):
-        is_read = isinstance(entry, dict) and not is_function(entry)
-        yield (entry if is_read else None), entry
 
 
 def inner(properties: dict[str, Any], *names: str) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from session_manager_permissions._network.facts import Fact, Unknown, all_of, an
 
 from .marks import KEYS, marked
 from .parts import Parts, decider
-from .templates.functions import UNKNOWN, is_function, mapping
+from .templates.functions import UNKNOWN, is_mapping, mapping
 from .templates.loading import as_document
 from .templates.model import Resource, ReturnValue, Stack, Template, Value
 
@@ -137,8 +137,7 @@ class Sessions:
             is_read = (
                 "schemaVersion" in content
                 and UNKNOWN not in kind
-                and isinstance(inputs, dict)
-                and not is_function(inputs)
+                and is_mapping(inputs)
                 and self._type(resource) == _SESSION
             )
             yield Document(resource, inputs if is_read else None)

@@ -9,7 +9,7 @@ from session_manager_permissions._network.facts import Fact, Unknown, doubts
 from session_manager_permissions._network.model import GroupPeer, Peer, Rule, SecurityGroup
 from session_manager_permissions._network.place import PUBLIC
 from session_manager_permissions._readiness.parts import CLUSTERS, GROUP, RESTRICTED, VPC, decider
-from session_manager_permissions._readiness.templates.functions import candidates, is_function
+from session_manager_permissions._readiness.templates.functions import candidates, is_mapping
 
 from .reading import PartOf, Reader, Several
 
@@ -67,7 +67,7 @@ class GroupReader(Reader):
     def _inline(self, group: Resource, name: str, side: str) -> list[Rule]:
         rules: list[Rule] = []
         for entry in candidates(group.properties, name):
-            if not isinstance(entry.value, dict) or is_function(entry.value):
+            if not is_mapping(entry.value):
                 if entry.is_there:
                     rules.append(Rule(Unknown(decider(entry.value, "rule"))))
                 continue

@@ -12,9 +12,9 @@ from session_manager_permissions._network.ec2 import SERVICES, names_amazon, ser
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Reference, Zone
 from session_manager_permissions._patterns import any_matches
-from session_manager_permissions._readiness.parts import VPC, PartKind, mappings
+from session_manager_permissions._readiness.parts import VPC, PartKind
 from session_manager_permissions._readiness.policies import may_match
-from session_manager_permissions._readiness.templates.functions import UNKNOWN, listed
+from session_manager_permissions._readiness.templates.functions import UNKNOWN, entries, listed
 from session_manager_permissions._readiness.templates.model import SUFFIXES, Resource, may_be_equal
 from session_manager_permissions._readiness.templates.texts import as_text
 
@@ -150,12 +150,12 @@ class NameReader(Reader):
         """
         parts, text, properties = self._parts, self._parts.text, association.properties
         group = parts.behind(association, properties.get("FirewallRuleGroupId"))
-        entries: list[dict[str, Any] | None] = [None]
+        rules: list[dict[str, Any]] = [{}]
         if isinstance(group, Resource) and group.type == "AWS::Route53Resolver::FirewallRuleGroup":
-            entries = [entry for entry, _ in mappings(group.properties.get("FirewallRules"))]
+            rules = [*entries(group.properties.get("FirewallRules"))]
         else:
             group = association
-        for rule in (entry or {} for entry in entries):
+        for rule in rules:
             priorities = (association, properties), (group, rule)
             numbers = [text(owner, one.get("Priority")) for owner, one in priorities]
             order = map(int, numbers) if all(map(str.isdecimal, numbers)) else ()
@@ -204,18 +204,16 @@ class NameReader(Reader):
         found: set[Resource | None] = set()
         for kind in _RECORDS:
             for resource in self._reading.of(zone, kind):
-                records = mappings(resource.properties.get("RecordSets", [resource.properties]))
-                for record, _ in records:
+                records = resource.properties.get("RecordSets", [resource.properties])
+                for record in entries(records):
                     found |= self._targets(resource, record, service, names)
         led = found.pop() if len(found) == 1 else None
         return self._parts.changed(zone) or led or Unknown("the hosted zone's records")
 
     def _targets(
-        self, resource: Resource, record: dict[str, Any] | None, service: str, names: list[str]
+        self, resource: Resource, record: dict[str, Any], service: str, names: list[str]
     ) -> set[Resource | None]:
         """The endpoint that a record of the name of a service leads to; None where that is open."""
-        if record is None:
-            return {None}
         text = self._parts.text
         name, kind = self._text(resource, record.get("Name")), text(resource, record.get("Type"))
         is_its_name = any(_matches(name, one) is not False for one in names)

@@ -10,7 +10,8 @@ from session_manager_permissions._network.ec2 import ELSEWHERE
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import NatGateway, Route, RouteTable
 from session_manager_permissions._network.place import is_within
-from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider, mappings
+from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider
+from session_manager_permissions._readiness.templates.functions import entries
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reader
@@ -116,8 +117,8 @@ class RouteReader(Reader):
         kind, words = properties.get("ConnectivityType"), ("public", "private")
         zones = [
             zone
-            for entry, _ in mappings(properties.get("AvailabilityZoneAddresses"))
-            for zone in self._reading.zones(resource, entry or {})
+            for entry in entries(properties.get("AvailabilityZoneAddresses"))
+            for zone in self._reading.zones(resource, entry)
         ]
         return NatGateway(
             resource.logical_id,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
-from session_manager_permissions._readiness.parts import Parts, inner, mappings
+from session_manager_permissions._readiness.parts import Parts, inner
 from session_manager_permissions._readiness.sessions import KEY, Document
-from session_manager_permissions._readiness.templates.functions import listed, mapping
+from session_manager_permissions._readiness.templates.functions import entries, listed, mapping
 from session_manager_permissions._readiness.worlds import only_if
 
 from .options import Option, Options
@@ -62,9 +62,7 @@ _Said: TypeAlias = "tuple[str, tuple[Fix, ...]]"
 
 
 def _of_containers(parts: Parts, task: Resource) -> Iterator[_Said]:
-    for place, (container, _) in enumerate(mappings(task.properties.get("ContainerDefinitions"))):
-        if container is None:
-            continue
+    for place, container in enumerate(entries(task.properties.get("ContainerDefinitions"))):
         name = parts.text(task, container.get("Name"))
         read_only = parts.fact(task, container.get("ReadonlyRootFilesystem"), "", default=False)
         if read_only is True and not _has_volume(parts, task, container):
@@ -74,8 +72,7 @@ def _of_containers(parts: Parts, task: Resource) -> Iterator[_Said]:
         given = [
             parts.text(task, entry.get("Name"))
             for by in ("Environment", "Secrets")
-            for entry, _ in mappings(container.get(by))
-            if entry
+            for entry in entries(container.get(by))
         ]
         if any(key in given for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")):
             of = f"the container {name!r}"
@@ -87,8 +84,8 @@ def _of_containers(parts: Parts, task: Resource) -> Iterator[_Said]:
 def _has_volume(parts: Parts, task: Resource, container: dict[str, Any]) -> bool:
     """Tell whether the agent may write to a volume in place of the root file system."""
     return any(
-        entry is None or parts.text(task, entry.get("ContainerPath")).startswith(("/var", "\0"))
-        for entry, _ in mappings(container.get("MountPoints"))
+        parts.text(task, entry.get("ContainerPath")).startswith(("/var", "\0"))
+        for entry in entries(container.get("MountPoints"))
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions._readiness.parts import mappings
+from session_manager_permissions._readiness.templates.functions import is_mapping, listed
 
 from .writer import written
 
@@ -66,6 +66,6 @@ def launches(resource: Resource) -> list[tuple[str, dict[str, Any]]]:
         return [(kind_of(resource).launch, {})]
     return [
         (f"{path}.{number}.", entry)
-        for number, (entry, _) in enumerate(mappings(written(resource, path)))
-        if entry is not None
+        for number, entry in enumerate(listed(written(resource, path)))
+        if is_mapping(entry)
     ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
-from session_manager_permissions._readiness.templates.functions import is_function, listed
+from session_manager_permissions._readiness.templates.functions import is_mapping, listed
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .constructs import DEFAULT_CHILDREN, L2, Constructs, FleetMade, Made, Source
@@ -447,7 +447,7 @@ def _policy_of(permissions: str) -> str:
 
 def _in_camel_case(value: object) -> object:
     """Return a nested value with its keys as L1 constructs take them."""
-    if isinstance(value, dict) and not is_function(value):
+    if is_mapping(value):
         return {f"{name[0].lower()}{name[1:]}": one for name, one in value.items()}
     return [*map(_in_camel_case, value)] if isinstance(value, list) else value
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions._readiness.parts import Parts, mappings
 from session_manager_permissions._readiness.policies import is_about
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
+    entries,
     listed,
     mapping,
 )
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from session_manager_permissions._readiness.compute import Launchers
+    from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
@@ -85,10 +86,10 @@ def _has_others(parts: Parts, compute: Resource) -> bool:
 def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
     """Yield each tag that a grant asks for, with its values, if these are known."""
     document = mapping(as_document(policy.properties.get("PolicyDocument")))
-    for statement, _ in mappings(document.get("Statement")):
-        effect = parts.text(policy, mapping(statement).get("Effect"))
+    for statement in entries(document.get("Statement")):
+        effect = parts.text(policy, statement.get("Effect"))
         if is_about(statement, _START) and effect == "Allow":
-            condition = mapping(mapping(statement).get("Condition"))
+            condition = mapping(statement.get("Condition"))
             for name, asked in mapping(condition.get("StringEquals")).items():
                 values = [parts.text(policy, one) for one in listed(asked)]
                 # Only the request decides about a variable of the policy.
@@ -104,23 +105,22 @@ def _tags(parts: Parts, compute: Resource) -> Iterator[tuple[str, str]]:
         return  # its own tags do not reach its instances
     if compute.template.nested_as is not None:
         yield from _tags(parts, compute.template.nested_as)
-    for entry, _ in mappings(compute.properties.get("Tags")):
-        given = mapping(entry).get("PropagateAtLaunch")
+    for entry in entries(compute.properties.get("Tags")):
+        given = entry.get("PropagateAtLaunch")
         if compute.type != _GROUP or parts.text(compute, given) != "false":
             yield _tag(parts, compute, entry)
 
 
 def _of_template(parts: Parts, template: Resource) -> Iterator[tuple[str, str]]:
     data = mapping(template.properties.get("LaunchTemplateData"))
-    for entry, _ in mappings(data.get("TagSpecifications")):
-        if parts.text(template, mapping(entry).get("ResourceType")) in {"instance", UNKNOWN}:
-            for tag, _ in mappings(mapping(entry).get("Tags", UNKNOWN)):
+    for entry in entries(data.get("TagSpecifications")):
+        if parts.text(template, entry.get("ResourceType")) in {"instance", UNKNOWN}:
+            for tag in entries(entry.get("Tags", UNKNOWN)):
                 yield _tag(parts, template, tag)
 
 
-def _tag(parts: Parts, owner: Resource, entry: object) -> tuple[str, str]:
+def _tag(parts: Parts, owner: Resource, tag: dict[str, Any]) -> tuple[str, str]:
     """Return the key of a tag, in lower case as IAM ignores case in it, and its value."""
-    tag = mapping(entry)
     return parts.text(owner, tag.get("Key")).lower(), parts.text(owner, tag.get("Value"))
 
 

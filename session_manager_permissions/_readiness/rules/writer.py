@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._memory import Once
-from session_manager_permissions._readiness.templates.functions import is_function
+from session_manager_permissions._readiness.templates.functions import is_function, is_mapping
 
 from .options import Options, resources_of
 
@@ -197,8 +197,7 @@ class Writing(ABC, Once):
     def add_statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
         """Add a statement to a policy document; tell whether there is a way."""
         document = written(resource, path)
-        is_document = isinstance(document, dict) and not is_function(document)
-        return is_document and self.append(resource, f"{path}.Statement", statement)
+        return is_mapping(document) and self.append(resource, f"{path}.Statement", statement)
 
     def add_https_rule(self, group: Resource, direction: str, block: object) -> None:
         """Let TCP 443 pass by a rule of a security group, or of a resource's own group."""
@@ -261,7 +260,6 @@ def _found(resource: Resource, path: str) -> tuple[str, object]:
         elif is_number and found is not None:
             continue  # the one entry, in place of a list
         else:
-            is_mapping = isinstance(found, dict) and not is_function(found)
-            found = dict.get(found, name) if is_mapping else None
+            found = dict.get(found, name) if is_mapping(found) else None
         names.append(name)
     return ".".join(names), found

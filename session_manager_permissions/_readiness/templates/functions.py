@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeGuard
 
 from session_manager_permissions import _patterns
 
@@ -123,6 +123,16 @@ def is_function(value: object) -> bool:
             if name == "Ref" or name.startswith("Fn::"):
                 return True
     return False
+
+
+def is_mapping(value: object) -> TypeGuard[dict[str, Any]]:
+    """Tell whether `value` is a mapping of which no function makes an entry."""
+    return isinstance(value, dict) and not is_function(value)
+
+
+def entries(value: object) -> Iterator[dict[str, Any]]:
+    """Yield each entry of a list, as an empty mapping where it is none that can be read."""
+    return (one if is_mapping(one) else {} for one in listed(value))
 
 
 def mapping(value: object) -> dict[str, Any]:
