@@ -177,7 +177,7 @@ class SessionRules:
 
     def resources(self, stack: Stack) -> tuple[tuple[str, str], ...]:
         """Return what the agent's calls are on, by the action, if all documents agree on that."""
-        documents = self._sessions.documents(stack)
+        documents = self._sessions.started_with(stack)
         found = {(one.action, marked(one.on)) for each in documents for one in self._calls(each)}
         several = Counter(action for action, _ in found)
         return tuple(sorted(one for one in found if several[one[0]] == 1))
