@@ -207,8 +207,8 @@ def by_name(action: str) -> Parts:
     return {"Other": role, "Policy": resource("AWS::IAM::ManagedPolicy", **named)}
 
 
-def document(content: object, kind: object = "Session") -> Parts:
-    return resource("AWS::SSM::Document", DocumentType=kind, Content=content)
+def document(content: object, kind: object = "Session", **properties: object) -> Parts:
+    return resource("AWS::SSM::Document", DocumentType=kind, Content=content, **properties)
 
 
 ATTACHES: Final = "AWS-AttachIAMToInstance"
@@ -739,7 +739,8 @@ def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
     added = {
         "Bucket": resource("AWS::S3::Bucket"),
         "Named": resource("AWS::S3::Bucket", BucketName="session-logs"),
-        "Document": document(of(inputs)),
+        "Document": document(of(inputs), Name="SSM-SessionManagerRunShell"),
+        "Another": document(of(TO_BUCKET | {"s3KeyPrefix": "b"})),  # sessions that name it alone
         "Grants": policy(allow("s3:*")),
         "S3": part("VPCEndpoint", **VPC_ID, **by_gateway),
     }
