@@ -130,14 +130,17 @@ class LiveVpc:
         address = instance.get("PrivateIpAddress")
         if address is None or subnet is None or not isinstance(subnet.range, IPv4Network):
             return None
-        rules = (rule for group in self.network.groups.values() for rule in group.inbound)
-        narrow = any(
-            isinstance(rule.peer, IPv4Network)
-            and rule.peer != subnet.range
-            and rule.peer.subnet_of(subnet.range)
-            for rule in rules
-        )
-        return IPv4Network(address) if narrow else None
+        others = self._blocks - {subnet.range}
+        return IPv4Network(address) if any(map(subnet.range.supernet_of, others)) else None
+
+    @cached_property
+    def _blocks(self) -> set[IPv4Network]:
+        """Return the ranges of the rules by which connections come in to what is in the VPC."""
+        subnets, groups = self.network.subnets.values(), self.network.groups.values()
+        acls = (one.acl for one in subnets if isinstance(one.acl, model.NetworkAcl))
+        of_acls = (entry.range for acl in acls for entry in acl.entries)
+        peers = (rule.peer for group in groups for rule in group.inbound)
+        return {one for one in chain(of_acls, peers) if isinstance(one, IPv4Network)}
 
     def evidence(self, subnet_id: str, service: str) -> tuple[Evidence, ...]:
         """List what the judge's answer about a service rests on."""

@@ -60,12 +60,13 @@ def admitted_by(found: dict[str, Any]) -> Change:
     return both(endpoints(endpoint("ssm")), groups(group("sg-web"), found))
 
 
-def acls(*entries: dict[str, Any]) -> Change:
+def acls(*entries: dict[str, Any], of_nat: dict[str, Any] | None = None) -> Change:
     """Have the private subnet in a network ACL with these entries before the others."""
     private, public = (
         {"Associations": [{"SubnetId": f"subnet-{of}"}]} for of in ("private", "public")
     )
-    found = [acl("acl-1", *entries) | private, acl("acl-public") | public]
+    of_public = acl("acl-public", *filter(None, [of_nat]))
+    found = [acl("acl-1", *entries) | private, of_public | public]
     return having("ec2:describe_network_acls", {"NetworkAcls": found})
 
 
@@ -255,7 +256,6 @@ ROUTES: Final = {
     **{f"a propagated route for {name}": path(
            told, closed(*found), routes(*others, PROPAGATED | {"DestinationCidrBlock": block}))
        for name, told, block, others, found in (
-           ("all", UNKNOWN, "0.0.0.0/0", [], []),
            ("all, beside a NAT gateway", "", "0.0.0.0/0", [BY_NAT], []),
            ("some addresses, beside a NAT gateway", UNKNOWN, "52.0.0.0/8", [BY_NAT], []),
            ("a part of the VPC, beside endpoints", "", "10.0.0.0/24", [], BOTH_ENDPOINTS),
@@ -352,6 +352,10 @@ ROUTES: Final = {
              entry(2, egress=True, Protocol="17"),
              entry(4, egress=True, CidrBlock="52.94.7.1/32"),
              {"RuleNumber": 3, "Egress": True, "RuleAction": "deny", "Protocol": "-1"})),
+    **{f"the ACL of the NAT gateway denies {name}": path(
+           told, HERE, acls(of_nat=entry(2, egress=False, CidrBlock=block)))
+       for name, told, block in (
+           ("the instance", CHANNELS, "10.0.0.5/32"), ("another", "", "10.0.0.6/32"))},
     "an ACL that denies some addresses": path(
         UNKNOWN, acls(entry(1, egress=True, CidrBlock="52.94.7.0/24"))),
     **{f"{state} in {subnet}, whose address comes with the start": path(
