@@ -190,12 +190,8 @@ class Reading:
 
         If the template has none, something else makes them, such as a prefix list resolver of IPAM.
         """
-        found = self.parts.behind(resource, value)
-        if (
-            not isinstance(found, Resource)
-            or found.type != "AWS::EC2::PrefixList"
-            or "Entries" not in found.properties
-        ):
+        found = self.parts.assembly.resource("AWS::EC2::PrefixList", resource.template, value)
+        if found is None or "Entries" not in found.properties:
             return [PrefixList(decider(value, "prefix list", resource.template))]
         if self.parts.text(found, found.properties.get("AddressFamily")) == "IPv6":
             return ["ipv6"]
