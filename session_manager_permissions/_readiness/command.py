@@ -7,7 +7,7 @@ import json
 import os
 from collections import Counter
 from difflib import get_close_matches
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,10 +19,10 @@ from .apps import apps
 from .check import VERDICTS, check, not_read, unread_stacks
 from .rules import CANNOT_BE_KNOWN, READY, RULES, Finding
 from .templates.functions import UNKNOWN
-from .templates.loading import line_of, lines, load
+from .templates.loading import line_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rich.console import Console
 
@@ -100,6 +100,12 @@ class WhereFound(NamedTuple):
         """The file, as the workspace of GitHub or the current folder has it."""
         return _seen(self.resource.template.path)
 
+    @property
+    def line(self) -> int | None:
+        """The line of the file, if it can be known."""
+        path = ["Resources", self.resource.logical_id, *self.location.split(".")]
+        return line_of(self.resource.template.content, path)
+
 
 class Reported(NamedTuple):
     """A finding, where the app does not acknowledge it."""
@@ -169,26 +175,14 @@ def answer(arguments: argparse.Namespace) -> Result:
     return result
 
 
-def _finder_of_lines() -> Callable[[WhereFound], int | None]:
-    """Return what finds the line of a place, if it can be known. It reads each file once."""
-    root = cache(lambda file: lines(load(file)[1]))
-
-    def line(place: WhereFound) -> int | None:
-        path = ["Resources", place.resource.logical_id, *place.location.split(".")]
-        return line_of(root(place.resource.template.path), path)
-
-    return line
-
-
 def as_json(result: Result) -> str:
     """Return the answer as docs/check.md describes it."""
-    line = _finder_of_lines()
 
     def where(place: WhereFound) -> dict[str, object]:
         resource = place.resource
         return {
             "template": place.template,
-            "line": line(place),
+            "line": place.line,
             "logical_id": resource.logical_id,
             "type": None if UNKNOWN in resource.type else resource.type,
             "property": place.location,
@@ -247,17 +241,15 @@ def as_github(result: Result) -> str:
 
     https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
     """
-    line_at = _finder_of_lines()
     written = []
     for one in result.found:
         more_of_it = filter(None, [more(one.finding.rule.id)])
         fix = one.lines_of_fix(one.places[0].resource.template)
         message = [shown(one.finding.description), *fix, *more_of_it]
         for place in one.places:
-            line = line_at(place)
             properties = {
                 "file": shown(place.template),
-                **({} if line is None else {"line": str(line)}),
+                **({} if place.line is None else {"line": str(place.line)}),
                 "title": shown(f"{one.finding.rule.id}: {place.resource.logical_id}"),
             }
             given = ",".join(f"{name}={_property(value)}" for name, value in properties.items())

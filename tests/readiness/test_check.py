@@ -285,7 +285,7 @@ def test_without_the_extra_json_is_read_and_yaml_says_what_is_missing(
 ) -> None:
     for module in ("yaml", "rich"):
         monkeypatch.setitem(sys.modules, module, None)
-    file = write("a.json", NOT_READY)
+    file = write("a.json", NOT_READY | {"Description": "whose lines nothing has read"})
 
     assert rules(capsys, file) == ["channel-missing"]
     assert main(["check", "--output", "github", file]) == 1

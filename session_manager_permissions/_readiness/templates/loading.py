@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from .functions import intrinsic, rewritten
@@ -238,8 +238,9 @@ def _function(tag: str, argument: Any) -> Any:  # noqa: ANN401
     return {name if name in {"Condition", "Ref"} else f"Fn::{name}": argument}
 
 
-def lines(written: bytes) -> Any:  # noqa: ANN401
-    """Return the nodes of a template, for `line_of`; None if that can't be known.
+@lru_cache(maxsize=64)  # several findings are in one template
+def _nodes(written: bytes) -> Any:  # noqa: ANN401
+    """Return the nodes of a template; None if they can't be known.
 
     JSON is read as the YAML that it is.
     """
@@ -249,9 +250,9 @@ def lines(written: bytes) -> Any:  # noqa: ANN401
         return None
 
 
-def line_of(node: Any, path: list[str]) -> int | None:  # noqa: ANN401
-    """Return the line where the value at a path begins, or that of the nearest above it."""
-    line = None
+def line_of(written: bytes, path: list[str]) -> int | None:
+    """Return the line of a template where a value begins, or that of the nearest above it."""
+    node, line = _nodes(written), None
     for name in path:
         if node is None or node.id != "mapping":
             break
