@@ -125,9 +125,11 @@ class PathRemedies:
         self, side: _Side, allowing: str, entries: dict[int, dict[str, Any]]
     ) -> tuple[str, ...]:
         """Add an entry before the first that denies TCP, or in its place if no number is free."""
-        of_tcp = {number: one for number, one in entries.items() if is_of_tcp(one)}
-        denials = (number for number, one in of_tcp.items() if one["RuleAction"] == "deny")
-        first = min(denials, default=_LAST_ENTRY + 1)
+        denials = {n: one for n, one in entries.items() if one["RuleAction"] == "deny"}
+        of_tcp = {n: one["CidrBlock"] for n, one in denials.items() if is_of_tcp(one)}
+        if allowing.endswith(" 0.0.0.0/0"):  # what keeps single addresses out stays before it
+            of_tcp = {n: block for n, block in of_tcp.items() if not block.endswith("/32")}
+        first = min(of_tcp, default=_LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)
         behind = (number for number in range(first + 1, _LAST_ENTRY) if number not in entries)
         acl, egress = side

@@ -251,8 +251,7 @@ ROUTES: Final = {
        for name, told, block in (
            ("some addresses", UNKNOWN, "52.0.0.0/8"), ("private addresses", "", "10.1.0.0/16"),
            ("one address", "", "52.94.7.1/32"), ("examples", "", "203.0.113.0/24"))},
-    "a route for one address alone": path(
-        UNKNOWN, routes(BY_NAT | {"DestinationCidrBlock": "52.94.7.1/32"})),
+    "one address alone": path(UNKNOWN, routes(BY_NAT | {"DestinationCidrBlock": "52.94.7.1/32"})),
     **{f"a propagated route for {name}": path(
            told, closed(*found), routes(*others, PROPAGATED | {"DestinationCidrBlock": block}))
        for name, told, block, others, found in (
@@ -328,8 +327,7 @@ ROUTES: Final = {
            ("the same subnet and group", CHANNELS, POD, [NO_ROUTE]),
            ("another subnet", UNKNOWN, POD | {"SubnetId": "subnet-public"}, [NO_ROUTE]),
            ("another group", UNKNOWN, POD | {"Groups": [{"GroupId": "sg-pods"}]}, [NO_ROUTE]),
-           ("another subnet, without addresses", CHANNELS, {"InterfaceType": "efa-only"},
-            [NO_ROUTE]),
+           ("no subnet", CHANNELS, {"InterfaceType": "efa-only"}, [NO_ROUTE]),
            ("the same, with a public address", UNKNOWN, POD | CARD, [TO_INTERNET]),
            ("the same, whose address an endpoint may let in", "path-ssm?", POD,
             [HERE, admitted_by(of_address("10.0.0.6"))]),
@@ -356,8 +354,9 @@ ROUTES: Final = {
            told, HERE, acls(of_nat=entry(2, egress=False, CidrBlock=block)))
        for name, told, block in (
            ("the instance", CHANNELS, "10.0.0.5/32"), ("another", "", "10.0.0.6/32"))},
-    "an ACL that denies some addresses": path(
-        UNKNOWN, acls(entry(1, egress=True, CidrBlock="52.94.7.0/24"))),
+    "an ACL that denies one address, and all": path(
+        CHANNELS, acls(entry(1, egress=True, CidrBlock="52.94.7.1/32"), entry(9, egress=True))),
+    "an ACL that denies some": path(UNKNOWN, acls(entry(1, egress=True, CidrBlock="52.94.7.0/24"))),
     **{f"{state} in {subnet}, whose address comes with the start": path(
            f"instance-running {UNKNOWN}", TO_INTERNET,
            instance(State={"Name": state}, SubnetId=subnet))
