@@ -113,10 +113,10 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
         f"the bucket encrypts with {algorithm}, which the agent does not count as encrypted, so "
         "that it refuses each session"
     )
-    default = "SSEAlgorithm=AES256"
+    default = f"SSEAlgorithm={'aws:kms' if 'kms' in algorithm else 'AES256'}"
     if found.named_key is not None:
         key = fitting(found.named_key, lambda key: hidden(key) or _bucket_key_fault(key), "KEY")
-        default = f"SSEAlgorithm=aws:kms,KMSMasterKeyID={key}"
+        default += f",KMSMasterKeyID={key}"
     rules = word(f"Rules=[{{ApplyServerSideEncryptionByDefault={{{default}}}}}]")
     more = f"--server-side-encryption-configuration {rules}"
     encrypt = aws(f"s3api put-bucket-encryption --bucket {named}", region, more)

@@ -139,7 +139,8 @@ class ResourcePolicy(NamedTuple):
         put = f"kms put-key-policy --key-id {in_shell(self.key, _limits.key_fault, 'KEY')}"
         partition, account = (principal.split(":")[part] for part in (1, 4))
         root = f"arn:{partition}:iam::{account}:root"
-        allows = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
+        uses = ("kms:Decrypt", "kms:GenerateDataKey")  # and does not change it
+        allows = _LETS_ALL_IN | {"Principal": {"AWS": root}, "Action": uses}
         whole = with_statement({"Version": "2012-10-17", "Statement": [*self.statements]}, allows)
         what_it_does = (
             f"the command adds a statement to the policy that lets {root} use the key, and keeps "
