@@ -300,7 +300,8 @@ def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
             "launch another instance: EC2 can't stop one whose root device is an instance store",
         )
     stop = node.aws(f"ec2 stop-instances {of_node}")
-    return (stop, *_start(node), "after the start it runs on another host")
+    warning = "a stop loses what instance store volumes hold, and the start is on another host"
+    return (warning, stop, *_start(node))
 
 
 def _to_run(node: Node) -> tuple[str, ...]:
