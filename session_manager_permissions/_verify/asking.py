@@ -82,8 +82,7 @@ _WAYS_OUT: Final = {
         "{error}: if a proxy replaces the certificates, set AWS_CA_BUNDLE to a file with the "
         "certificate of its certificate authority"
     ),
-    "ConnectionError": "{error}: check the network",
-    "HTTPClientError": "{error}: check the network",
+    **dict.fromkeys(("ConnectionError", "HTTPClientError"), "{error}: check the network"),
 }
 """The ways out of errors that botocore raises before AWS answers, by their names."""
 _STILL_EXPIRED: Final = "still expired"

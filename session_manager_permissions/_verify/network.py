@@ -34,7 +34,6 @@ _TCP: Final = "6"
 _ARRIVING: Final = ("pending", "partial")
 """The states of an endpoint that is being made, in which it may serve or not."""
 _TO: Final = "DestinationCidrBlock"
-_PROPAGATED: Final = "EnableVgwRoutePropagation"
 _LATTICE: Final = "VpcLattice"
 """The target of the routes to the addresses of VPC Lattice, at which no other service is."""
 _OF_EACH_VPC: Final = "rslvr-autodefined-rr-internet-resolver"
@@ -411,9 +410,10 @@ class LiveVpc:
         propagates, and so has the local route for all addresses of the VPC.
         https://docs.aws.amazon.com/vpn/latest/s2svpn/vpn-route-priority.html
         """
-        static = {one.get(_TO) for one in routes if one.get("Origin") != _PROPAGATED}
+        propagated = [one for one in routes if one.get("Origin") == "EnableVgwRoutePropagation"]
+        static = {one.get(_TO) for one in routes if one not in propagated}
         for one in routes:
-            to = one.get(_TO) if one.get("Origin") == _PROPAGATED else None
+            to = one.get(_TO) if one in propagated else None
             loses = to and (to in static or is_within(IPv4Network(to), self._ranges))
             if not loses and one.get("GatewayId") != _LATTICE:
                 yield one

@@ -300,8 +300,7 @@ def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
             "launch another instance: EC2 can't stop one whose root device is an instance store",
         )
     stop = node.aws(f"ec2 stop-instances {of_node}")
-    warning = "a stop loses what instance store volumes hold, and the start is on another host"
-    return (warning, stop, *_start(node))
+    return ("a stop loses what its instance store volumes hold", stop, *_start(node))
 
 
 def _to_run(node: Node) -> tuple[str, ...]:

@@ -125,11 +125,10 @@ class PathRemedies:
         self, side: _Side, allowing: str, entries: dict[int, dict[str, Any]]
     ) -> tuple[str, ...]:
         """Add an entry before the first that denies TCP, or in its place if no number is free."""
-        denials = {n: one for n, one in entries.items() if one["RuleAction"] == "deny"}
-        of_tcp = {n: one["CidrBlock"] for n, one in denials.items() if is_of_tcp(one)}
+        denials = [n for n, of in entries.items() if of["RuleAction"] == "deny" and is_of_tcp(of)]
         if allowing.endswith(" 0.0.0.0/0"):  # what keeps single addresses out stays before it
-            of_tcp = {n: block for n, block in of_tcp.items() if not block.endswith("/32")}
-        first = min(of_tcp, default=_LAST_ENTRY + 1)
+            denials = [n for n in denials if not entries[n]["CidrBlock"].endswith("/32")]
+        first = min(denials, default=_LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)
         behind = (number for number in range(first + 1, _LAST_ENTRY) if number not in entries)
         acl, egress = side
