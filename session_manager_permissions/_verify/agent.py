@@ -39,7 +39,6 @@ _UPDATE: Final = "AWS-UpdateSSMAgent"
 """The document of AWS that updates the agent."""
 _INSTALL: Final = "https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent.html"
 """The page that leads to how to install the agent, for each platform."""
-_PROXY: Final = "Proxy configuration"
 _ON_THE_NODE: Final = (
     "on the node: look at its firewall, its DNS resolver, its routes and its proxy, as nothing in "
     "the account stops it"
@@ -143,7 +142,7 @@ def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
         return check  # a path of a hybrid node is skipped as well, with what to run on it
     row = rows.get(check.check.row) if check.check.row else None
     if check.check in PATHS.values():
-        return _path(check, row, rows.get(_PROXY))
+        return _path(check, row, rows.get("Proxy configuration"))
     if check.check is METADATA:
         return _seen(check, row)
     if check.check is REGISTERED:

@@ -24,10 +24,8 @@ _RETRIES: Final = {"mode": "standard"}
 """In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times."""
 _TIMEOUTS: Final[dict[str, Any]] = {"connect_timeout": 5, "read_timeout": 10}
 """How many seconds a service has to accept a connection, and to answer."""
-_CREDENTIALS: Final = "credentials"
 _LONG: Final = 4
 """After so many seconds a wait is told."""
-_SIMULATES: Final = "iam:SimulatePrincipalPolicy"
 _MOST_SIMULATIONS: Final = 4
 """How many requests to IAM's simulator count. IAM may take one resource in a request and no more,
 which needs many requests for the same answer.
@@ -247,7 +245,7 @@ class Session:
         return self.once(question, find)
 
     def _calls_that_count(self) -> int:
-        simulations = self._made.count(_SIMULATES)
+        simulations = self._made.count("iam:SimulatePrincipalPolicy")
         return len(self._made) - max(0, simulations - _MOST_SIMULATIONS)
 
     def pages(
@@ -328,6 +326,6 @@ def aws_session(
     profile: str | None, region: str | None, waiting: Waiting, retries: Mapping[str, Any] = _RETRIES
 ) -> Session:
     """Return a session that asks AWS by boto3."""
-    with waiting.on(_CREDENTIALS):  # a program that gives them may take long
+    with waiting.on("credentials"):  # a program that gives them may take long
         calls = Boto(profile, region, retries=retries)
     return Session(calls, calls.region, profile, waiting)
