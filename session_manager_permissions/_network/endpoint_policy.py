@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._conditions import EACH_CALL
 from session_manager_permissions._evaluation import Answer, Request, evaluate, names_role
+from session_manager_permissions._needs import REGION_KEY
 from session_manager_permissions._patterns import UNKNOWN, as_list
 
 from .facts import Fact, Unknown
@@ -39,7 +40,8 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
         return True
     policy = endpoint.policy if isinstance(endpoint.policy, dict) else {}
     context = EACH_CALL.made_by(caller.principal) if caller.principal else EACH_CALL
-    context = context.knowing({"aws:PrincipalAccount": endpoint.own_account})
+    own = {"aws:PrincipalAccount": endpoint.own_account, REGION_KEY: endpoint.region}
+    context = context.knowing(own)
     is_about, resources = partial(_is_about, endpoint, caller.principal), dict(caller.resources)
     requests = (
         Request(action, is_about, context, resources.get(action, UNKNOWN))

@@ -106,6 +106,8 @@ class Endpoint(NamedTuple):
     """Its policy document as read from JSON; None for the default one, which allows all."""
     own_account: str = ""
     """The account of the compute, as the policy writes it."""
+    region: str | None = None
+    """The region of the service, as the policy writes it; None if it is not known."""
 
 
 class Zone(NamedTuple):

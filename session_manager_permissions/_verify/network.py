@@ -374,6 +374,7 @@ class LiveVpc:
             tables=tuple(found.get("RouteTableIds", ())),
             policy=json.loads(policy) if policy else None,
             own_account=self._account,
+            region=found.get("ServiceRegion", self._region),
         )
 
     def _as_subnet(self, found: _Described) -> model.Subnet:

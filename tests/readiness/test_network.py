@@ -629,6 +629,10 @@ ENDPOINT: Final[list[Row]] = [
            DENIES_ALL | {"Principal": OF_ROLE}),
           ("a Deny for all others than the role", OPEN, ALLOWS_ALL,
            DENIES_ALL | {"Condition": {"ArnNotEquals": ITS_ARN}}),
+          ("a Deny of other regions", OPEN, ALLOWS_ALL, DENIES_ALL | {"Condition": {
+              "StringNotEquals": {"aws:RequestedRegion": ref("AWS::Region")}}}),
+          ("another region", ENDPOINT_UNREACHABLE, ALLOWS_ALL | {"Condition": {
+              "StringEquals": {"aws:RequestedRegion": "eu-north-1"}}}),
           ("a role by a name that may be generated", UNKNOWN,
            ALLOWS_ALL | {"Principal": {"AWS": "arn:aws:iam::111122223333:role/Stack-Role-1A2B"}}),
           ("a Deny of an instance", UNKNOWN, ALLOWS_ALL,

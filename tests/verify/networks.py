@@ -139,6 +139,10 @@ BLOCKED: Final = {"InternetGatewayBlockMode": "block-bidirectional"}
 ALLOW: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 
 
+def in_region(region: str) -> dict[str, object]:
+    return {"StringEquals": {"aws:RequestedRegion": region}}
+
+
 def policy(**parts: object) -> str:
     return json.dumps({"Statement": [ALLOW | parts]})
 
@@ -420,6 +424,8 @@ ENDPOINTS: Final = {
            ("for no principal", "path-ssm?", policy(Principal=None)),
            ("by the role", "", policy(Condition={"ArnLike": {BY_ARN: "arn:*:*::*:role/team/*"}})),
            ("by others", "path-ssm", policy(Condition={"ArnLike": {BY_ARN: "*:role/db"}})),
+           ("for the region", "", policy(Condition=in_region(nodes.REGION))),
+           ("for another region", "path-ssm", policy(Condition=in_region("us-east-1"))),
            ("that denies outsiders", "", json.dumps({"Statement": [ALLOW, OUTSIDERS]})),
            ("for other resources", "path-ssm", policy(Resource="arn:aws:s3:::b")),
            ("for instances", "", policy(Resource=f"arn:aws:ec2:*:{ACCOUNT}:instance/*")),

@@ -122,6 +122,7 @@ class EndpointReader(Reader):
             tables=parts.references(resource, properties.get("RouteTableIds"), TABLE),
             policy=policy,
             own_account=marked(template.value({"Ref": "AWS::AccountId"})),
+            region=marked(template.value(_REGION)) if in_region is True else None,
         )
 
     def _is_in(self, vpc: Resource, resource: Resource, endpoint: Endpoint) -> Fact:
