@@ -345,9 +345,10 @@ class _Checking:
         compute, profile, role, *_ = launched
         if not self._has_endpoint_policies:
             return compute
-        is_its = role and profile and not self._heals(role, profile)
         resources = self._session_rules.resources(compute.resource.template.stack)
-        principal = marked(role.arn) if role and is_its else ""
+        # An agent whose role such a policy denies turns to Default Host Management.
+        heals = role and profile and (self._management.of(profile) or self._heals(role, profile))
+        principal = marked(role.arn) if role and profile and not heals else ""
         return compute.calling(principal=principal, resources=resources)
 
     def _warnings_on_compute(self) -> list[Finding]:

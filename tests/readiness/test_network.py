@@ -638,6 +638,9 @@ ENDPOINT: Final[list[Row]] = [
           ("a Deny of an instance", UNKNOWN, ALLOWS_ALL,
            DENIES_ALL | {"Resource": "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"}),
           ("either", UNKNOWN, either(ALLOWS_ALL, DENIES_ALL)), ("no statement", UNKNOWN, "a"))),
+    ("policy that denies the role, whose agent turns to Default Host Management",
+     {**policy_of_ssm(ALLOWS_ALL, DENIES_ALL | {"Principal": OF_ROLE}),
+      "Hosts": resource("AWS::SSM::DefaultHostManagementConfiguration")}, UNKNOWN),
     ("beside what a loop makes", LOOP, OPEN),
 ]  # fmt: skip
 ADMITS: Final[list[Row]] = [
