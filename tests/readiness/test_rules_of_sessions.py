@@ -509,6 +509,10 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
           as_yaml("\n  kmsKeyId: ${Key.Arn}"))
       for statements, found in (([decrypt()], READY), ([], DENIED))),
     ("a document as a text that is no document", {"A": as_yaml("{\ud800")}, [], UNKNOWN),
+    *((f"a document as a text, in which a parameter is {what}",
+       {"A": as_yaml(f"\n  cloudWatchStreamingEnabled: {written}")}, [], found)
+      for what, written, found in (
+          ("a boolean", "${Free}", READY), ("a string", "'${Free}'", DENIED))),
     ("a document as a text with a variable of its own",
      {"A": as_json({"K": ARN}, kmsKeyId="${K}")}, [], DENIED),
     ("a document as a text with a policy's variable",

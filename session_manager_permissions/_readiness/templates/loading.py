@@ -95,12 +95,18 @@ def _of_text(written: str) -> dict[str, Any] | None:
 
 
 def _substituted(document: Any, argument: Any) -> Any:  # noqa: ANN401
-    """Return the document that `Fn::Sub` makes of a text: each text with a `${` has a function."""
+    """Return the document that `Fn::Sub` makes of a text: each text with a `${` has a function.
+
+    Without quotation marks, YAML has what the parameter makes of it, such as a boolean.
+    """
+    pattern, *names = argument if isinstance(argument, list) else [argument]
 
     def read(entry: str) -> object:
         if "${" not in entry:
             return entry
-        return {"Fn::Sub": [entry, *argument[1:]] if isinstance(argument, list) else entry}
+        made = {"Fn::Sub": [entry, *names] if names else entry}
+        is_text = f'"{entry}"' in pattern or f"'{entry}'" in pattern
+        return made if is_text else {"Fn::Select": ["0", [made]]}
 
     return rewritten(document, read)
 
