@@ -90,8 +90,10 @@ class NetworkRules:
         verdict = self._judge.judge(opening, needed)
         yield from verdict.decides
         for service, use in uses.items():
-            if isinstance(use.needed, Unknown) and self._judge.judge(opening, (service,)).problems:
-                yield use.needed.decides
+            if isinstance(use.needed, Unknown):
+                way = self._judge.judge(opening, (service,))
+                if way.problems or not {*way.decides} <= {*verdict.decides}:
+                    yield from (use.needed.decides, *way.decides)
         if verdict.closed:
             lost = (name for name, use in uses.items() if use.used is True and use.needed is False)
             used, whole = (*needed, *lost), compute.calling(calls=(*TO_LOG, *calls))
