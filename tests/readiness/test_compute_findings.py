@@ -29,6 +29,7 @@ from .networks import (
     Parts,
     compute,
     either,
+    endpoint,
     part,
     templated,
     with_endpoints,
@@ -727,6 +728,8 @@ MAY_READ: Final = may("Allow", "s3:GetEncryptionConfiguration") | {"Principal": 
     (TO_NAMED | {"s3KeyPrefix": "web"},
      [MAY_PUT | {"Resource": "arn:aws:s3:::session-logs/db/*"}], LOST),
     (TO_BUCKET, [MAY_PUT | {"Resource": "arn:aws:s3:::patch-baseline-*/*"}], READY),  # unknown
+    ({"s3BucketName": "arn:aws:s3:eu-west-1:1:accesspoint/a", "s3EncryptionEnabled": True},
+     [MAY_PUT, MAY_READ | {"Resource": "arn:aws:s3:::session-logs"}], UNKNOWN),
 ])  # fmt: skip
 def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
     check: Check, inputs: Parts, statements: list[Parts], expected: Found
@@ -746,6 +749,30 @@ def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
     }
 
     assert check(with_endpoints(COMPUTE | added)).rules == expected
+
+
+@pytest.mark.parametrize(("key", "on", "expected"), [
+    ("key/1234abcd", "key/*", READY),
+    ("key/1234abcd", "alias/*", frozenset({"endpoint-unreachable"})),
+    ("alias/a", "key/*", READY),
+    ("alias/a", "alias/a", UNKNOWN),  # which is not the ARN of its key
+    (PARAMETER, "key/*", UNKNOWN),
+])  # fmt: skip
+def test_what_an_endpoint_has_to_allow_on_a_key(
+    check: Check, key: object, on: str, expected: Found
+) -> None:
+    keys = "arn:aws:kms:eu-west-1:111122223333:"
+    named = f"{keys}{key}" if isinstance(key, str) else key
+    decrypts = may("Allow", "kms:Decrypt") | {"Principal": "*", "Resource": keys + on}
+    added = {
+        "Document": document(of({"kmsKeyId": named}), Name="SSM-SessionManagerRunShell"),
+        "Grants": policy(allow("kms:Decrypt", on="*")),
+        "Kms": endpoint("kms", PolicyDocument={"Statement": [decrypts]}),
+    }
+
+    found = check(with_endpoints(COMPUTE | added))
+
+    assert found.rules - {"decrypt-on-all-keys"} == expected
 
 
 def test_document_of_another_region_says_nothing(check: Check) -> None:

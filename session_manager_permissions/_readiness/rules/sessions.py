@@ -27,6 +27,7 @@ from session_manager_permissions._readiness.templates.functions import (
 from session_manager_permissions._readiness.templates.model import (
     Resource,
     ReturnValue,
+    Unresolved,
     merged,
     reference_to,
 )
@@ -374,7 +375,7 @@ class SessionRules:
         enforced = self._sessions.is_on(document, "s3EncryptionEnabled")
         bucket = reference_to(name, "AWS::S3::Bucket")
         if bucket is None:
-            if name and enforced:
+            if name and enforced and not as_text(name).startswith("arn:"):
                 yield AgentCall(_ENCRYPTION, merged(("arn:aws:s3:::", *name)), (), ends=enforced)
             return
         arn: Value = (ReturnValue(bucket, "Arn"),)
@@ -412,14 +413,19 @@ class SessionRules:
 
 
 def _arn_of_key(document: Document, named: Value) -> Value:
-    """Return the ARN of the key that an input names.
+    """Return the ARN of the key that an input names, which is all that IAM knows a key by.
 
-    A key that is named by its id is in the account and the region of the document.
+    A key that is named by its id is in the account and the region of the document. An alias does
+    not tell the id of its key.
     """
+    template, of_account = document.resource.template, "arn::kms:${AWS::Region}:${AWS::AccountId}"
     match named:
-        case (str(known),) if not known.startswith(("arn:", _needs.ALIAS)):
-            of_account = "arn::kms:${AWS::Region}:${AWS::AccountId}"
-            return document.resource.template.value({"Fn::Sub": f"{of_account}:key/{known}"})
+        case (str(known),) if not known.startswith("arn:"):
+            named = template.value({"Fn::Sub": f"{of_account}:{_needs.key_in_arn(known)}"})
+    for number, part in enumerate(named):
+        if isinstance(part, str) and f":{_needs.ALIAS}" in part:
+            before = part.partition(_needs.ALIAS)[0]
+            return merged((*named[:number], f"{before}key/", Unresolved(template, named)))
     return named
 
 
@@ -433,7 +439,7 @@ def _encryption(bucket: Resource) -> dict[str, Any]:
 def _in_arn(value: Value, place: int) -> str:
     """Return a part of an ARN; an empty text where the value is none."""
     match value:
-        case (str(arn),) if re.match("arn(:[^:]*){5}", arn):
+        case (str(arn), *_) if re.match("arn(:[^:]*){5}", arn):
             return arn.split(":")[place]
     return ""
 
