@@ -101,7 +101,7 @@ class Sessions:
         return found
 
     def started_with(self, stack: Stack) -> list[Document]:
-        """The documents of which sessions may be started with any.
+        """The documents that a session may be started with.
 
         If the app has the account's default document, that is the only one, as sessions that name
         none are of it.

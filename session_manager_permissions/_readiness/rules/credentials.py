@@ -84,7 +84,7 @@ def _trust_of(parts: Parts, role: Resource) -> Trust:
 
 
 def _with_suffix(value: Value) -> str:
-    """Return a text, with the name of the suffix of services where that is not known."""
+    """Return a value as a text, with `${AWS::URLSuffix}` for that of a partition not known."""
     suffix = "AWS::URLSuffix"
     return "".join(
         f"${{{suffix}}}" if getattr(part, "expression", "") == suffix else as_text((part,))
