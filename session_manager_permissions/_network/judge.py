@@ -96,7 +96,13 @@ class Judge:
 
     def _paths(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
         place = Place(self._network, placement, self._memory)
-        paths = {service: _way(place, service) for service in services}
+        paths, ways, vpc = dict[str, Path](), dict[str, Path](), place.vpc
+        for service in services:
+            own = vpc.endpoints(service) or vpc.zones(service)
+            # All services to which only public addresses lead have one way.
+            name = service if own or service in HAVING_PREFIX_LIST else ""
+            ways[name] = ways.get(name) or _way(place, service)
+            paths[service] = ways[name]
         closed = tuple(service for service, path in paths.items() if path.problems)
         if closed and self._cautious is not None:
             paths |= self._cautious._paths(placement, closed)  # noqa: SLF001 # a judge too

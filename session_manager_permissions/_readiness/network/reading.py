@@ -105,9 +105,12 @@ class Reading:
     def of(self, parent: Hashable, kind: PartOf, matters: Matters = bool) -> list[Resource]:
         """Return the resources that are parts of a parent. Those that don't matter are left out."""
         index = self._indexes.get(kind) or self._index(kind)
+        found = index.by_parent.get(parent)
+        if not found:  # as most parents have none
+            return []
         return [
             one
-            for one, certain in index.by_parent.get(parent, ())
+            for one, certain in found
             if _may_matter(one, matters)
             and one.exists
             and (certain or parent in self._parents(one, kind))

@@ -85,6 +85,9 @@ def _trust_of(parts: Parts, role: Resource) -> Trust:
 
 def _with_suffix(value: Value) -> str:
     """Return a value as a text, with `${AWS::URLSuffix}` for that of a partition not known."""
+    match value:
+        case (str(known),):  # as most are
+            return known
     suffix = "AWS::URLSuffix"
     return "".join(
         f"${{{suffix}}}" if getattr(part, "expression", "") == suffix else as_text((part,))
