@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -252,8 +253,9 @@ def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
                 f"Systems Manager has the hybrid node {name} with the address {address} of the "
                 "instance: the agent has an earlier registration, perhaps that of another machine"
             )
-            clear = f"{node.program('amazon-ssm-agent')} -register -clear"
-            fix = f"on the node: {clear}, then {restart_on_node(node)}"
+            as_hybrid = replace(node, record=one)
+            clear = f"{as_hybrid.program('amazon-ssm-agent')} -register -clear"
+            fix = f"on the node: {clear}, then {restart_on_node(as_hybrid)}"
             yield Clue(why, (fix,), (Evidence(call, f"{name}: IPAddress", address),))
 
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 _DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hostnames"}
 """The attributes of a VPC that private DNS needs, and how the AWS CLI names them."""
-_OF_ALL: Final = "private DNS is for the whole VPC: let the groups of its other instances in, too"
+_OF_ALL: Final = (
+    "private DNS is for the whole VPC: let the security groups of its other instances in, too"
+)
 """What else to do where an endpoint begins to serve the names that all instances ask for."""
 _LAST_ENTRY: Final = 32766
 """The largest number of an entry of a network ACL.

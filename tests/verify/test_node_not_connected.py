@@ -80,8 +80,8 @@ def amazon(name: str) -> Change:
     return image(name, "137112412989", "amazon")
 
 
-def hybrid_node(address: str, name: str = HYBRID) -> Change:
-    found = [{"InstanceId": name, "IPAddress": address}]
+def hybrid_node(address: str, name: str = HYBRID, **more: str) -> Change:
+    found = [{"InstanceId": name, "IPAddress": address, **more}]
     return both(instance(PrivateIpAddress="10.0.0.7"), setting(hybrid_nodes=found))
 
 
@@ -134,6 +134,7 @@ SHOWN: Final = {
     # an earlier registration
     "a hybrid node with its address": never(hybrid_node("10.0.0.7")),
     "such a node, on Windows": never(hybrid_node("10.0.0.7"), instance(Platform="windows")),
+    "such a node, on Ubuntu": never(hybrid_node("10.0.0.7", PlatformName="Ubuntu")),
     # the console
     "the clock": never(printed("booting", CLOCK, "done")),
     "the clock of Windows": never(printed(CLOCK), instance(Platform="windows")),
