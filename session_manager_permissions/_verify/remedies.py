@@ -78,10 +78,10 @@ def restart(node: Node) -> tuple[str, ...]:
         of_node = f"--instance-ids {node.id_word} --document-name {document}"
         return (node.aws(f'ssm send-command {of_node} --parameters "commands={command}"'),)
     here = restart_on_node(node)
-    lines = [f"on the node: {here}"] if here else []
-    if node.instance is not None:
-        lines.append(node.aws(f"ec2 reboot-instances --instance-ids {node.id_word}"))
-    return tuple(lines) or ("reboot the node",)
+    if node.instance is None:
+        return (f"on the node: {here}" if here else "reboot the node",)
+    reboot = node.aws(f"ec2 reboot-instances --instance-ids {node.id_word}")
+    return (f"on the node: {here}, or from outside:", reboot) if here else (reboot,)
 
 
 def ask_node(node: Node) -> tuple[str, ...]:
