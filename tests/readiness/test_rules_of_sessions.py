@@ -512,7 +512,8 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     *((f"a document as a text, in which a parameter is {what}",
        {"A": as_yaml(f"\n  cloudWatchStreamingEnabled: {written}")}, [], found)
       for what, written, found in (
-          ("a boolean", "${Free}", READY), ("a string", "'${Free}'", DENIED))),
+          ("a boolean", "${Free}  # not '${Free}'", READY), ("a string", "'${Free}'", DENIED),
+          ("a string in lines", "|\n    ${Free}", DENIED), ("a word", "x-${Free}", DENIED))),
     ("a document as a text with a variable of its own",
      {"A": as_json({"K": ARN}, kmsKeyId="${K}")}, [], DENIED),
     ("a document as a text with a policy's variable",

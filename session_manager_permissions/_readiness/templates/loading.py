@@ -11,7 +11,7 @@ import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from .functions import intrinsic, rewritten
+from .functions import intrinsic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
         case "Fn::ToJsonString", document:
             return document
         case "Fn::Sub", (str(pattern) | [str(pattern), _]) as argument:
-            return _substituted(_of_text(pattern), argument) or written
+            return _substituted(argument) or written
         case "Fn::Join", [str(separator), [*parts]]:
             given = {f"Part{place}": part for place, part in enumerate(parts)}
             texts = (
@@ -82,7 +82,7 @@ def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
                 for name, part in given.items()
             )
             pattern = separator.join(texts)
-            return _substituted(_of_text(pattern), [pattern, given]) or written
+            return _substituted([pattern, given]) or written
     return written
 
 
@@ -94,21 +94,28 @@ def _of_text(written: str) -> dict[str, Any] | None:
         return None
 
 
-def _substituted(document: Any, argument: Any) -> Any:  # noqa: ANN401
+def _substituted(argument: Any) -> Any:  # noqa: ANN401
     """Return the document that `Fn::Sub` makes of a text: each text with a `${` has a function.
 
-    Without quotation marks, YAML has what the parameter makes of it, such as a boolean.
+    Without quotation marks, YAML has what the parameters make of it: a boolean if they are `true`.
     """
     pattern, *names = argument if isinstance(argument, list) else [argument]
 
-    def read(entry: str) -> object:
-        if "${" not in entry:
-            return entry
-        made = {"Fn::Sub": [entry, *names] if names else entry}
-        is_text = f'"{entry}"' in pattern or f"'{entry}'" in pattern
-        return made if is_text else {"Fn::Select": ["0", [made]]}
+    document = _of_text(pattern)
+    if_true = _of_text(re.sub(r"(\$\{[^!}]+\})+", "true", pattern)) or document
 
-    return rewritten(document, read)
+    def read(entry: Any, then: Any) -> Any:  # noqa: ANN401
+        match entry, then:
+            case dict(), dict():
+                return {name: read(one, then.get(name, one)) for name, one in entry.items()}
+            case list(), list():
+                return [read(*both) for both in zip(entry, then, strict=False)]
+            case str(), _ if "${" in entry:
+                made = {"Fn::Sub": [entry, *names] if names else entry}
+                return {"Fn::Select": ["0", [made]]} if then is True else made
+        return entry
+
+    return read(document, if_true)
 
 
 def _cut(found: dict[str, Any]) -> dict[str, Any]:
