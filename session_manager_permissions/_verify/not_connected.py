@@ -248,12 +248,13 @@ def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
     )
     for one in found:
         name, address = str(one.get("InstanceId")), one.get("IPAddress")
-        if name.startswith("mi-") and address in own:
+        as_hybrid = replace(node, record=one)
+        is_its = (as_hybrid.platform == "Windows") == (node.platform == "Windows")
+        if is_its and name.startswith("mi-") and address in own:
             why = (
                 f"Systems Manager has the hybrid node {name} with the address {address} of the "
                 "instance: the agent has an earlier registration, perhaps that of another machine"
             )
-            as_hybrid = replace(node, record=one)
             clear = f"{as_hybrid.program('amazon-ssm-agent')} -register -clear"
             fix = f"on the node: {clear}, then {restart_on_node(as_hybrid)}"
             yield Clue(why, (fix,), (Evidence(call, f"{name}: IPAddress", address),))

@@ -134,7 +134,9 @@ SHOWN: Final = {
     # an earlier registration
     "a hybrid node with its address": never(hybrid_node("10.0.0.7")),
     "such a node, on Windows": never(hybrid_node("10.0.0.7"), instance(Platform="windows")),
-    "such a node, on Ubuntu": never(hybrid_node("10.0.0.7", PlatformName="Ubuntu")),
+    "such a node, on Ubuntu": never(
+        hybrid_node("10.0.0.7", PlatformName="Ubuntu", PlatformType="Linux")
+    ),
     # the console
     "the clock": never(printed("booting", CLOCK, "done")),
     "the clock of Windows": never(printed(CLOCK), instance(Platform="windows")),
@@ -174,6 +176,10 @@ SILENT: Final = {
     "a minimal image of one's own": never(image("al2023-ami-minimal-2023.6")),
     "an image without the agent, which it got": both(LOST, MINIMAL),
     "a hybrid node with another address": never(hybrid_node("10.0.0.8")),
+    "a hybrid node on Windows": never(hybrid_node("10.0.0.7", PlatformType="Windows")),
+    "a hybrid node on Linux": never(
+        hybrid_node("10.0.0.7", PlatformType="Linux"), instance(Platform="windows")
+    ),
     "an instance with its address": never(hybrid_node("10.0.0.7", NODE)),
     "the clock, as another program says": never(
         printed(CLOCK.replace("amazon-ssm-agent[611]", "cloud-init[702]"))),
