@@ -296,7 +296,7 @@ def decider(value: object, noun: str, template: Template | None = None) -> str:
             return f"the import {text(name)!r}"
         case {"Fn::Transform": macro}:
             return f"the macro {shown(mapping(macro).get('Name', macro))}"
-        case {"Fn::Select": [_, {**source}]}:
+        case {"Fn::Select": [_, {**source} | [{**source}]]}:
             return decider(source, noun, template)
         case {"Fn::Split": [_, whole]}:
             return decider(whole, noun, template)

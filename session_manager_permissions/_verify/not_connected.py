@@ -250,13 +250,14 @@ def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
         name, address = str(one.get("InstanceId")), one.get("IPAddress")
         as_hybrid = replace(node, record=one)
         is_its = (as_hybrid.platform == "Windows") == (node.platform == "Windows")
-        if is_its and name.startswith("mi-") and address in own:
+        again = restart_on_node(as_hybrid)  # nothing is known of one in a container
+        if again and is_its and name.startswith("mi-") and address in own:
             why = (
                 f"Systems Manager has the hybrid node {name} with the address {address} of the "
                 "instance: the agent has an earlier registration, perhaps that of another machine"
             )
             clear = f"{as_hybrid.program('amazon-ssm-agent')} -register -clear"
-            fix = f"on the node: {clear}, then {restart_on_node(as_hybrid)}"
+            fix = f"on the node: {clear}, then {again}"
             yield Clue(why, (fix,), (Evidence(call, f"{name}: IPAddress", address),))
 
 

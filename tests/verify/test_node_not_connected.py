@@ -181,6 +181,7 @@ SILENT: Final = {
         hybrid_node("10.0.0.7", PlatformType="Linux"), instance(Platform="windows")
     ),
     "an instance with its address": never(hybrid_node("10.0.0.7", NODE)),
+    "a hybrid node in a container": never(hybrid_node("10.0.0.7", PlatformName="Bottlerocket")),
     "the clock, as another program says": never(
         printed(CLOCK.replace("amazon-ssm-agent[611]", "cloud-init[702]"))),
     "a cgroup's memory": never(printed("Memory cgroup out of memory: Killed process")),
