@@ -73,6 +73,7 @@ def _is_on(resource: str, pattern: str) -> bool | None:
 
 
 def _fits(pattern: str, asked: str) -> bool | None:
+    """Tell whether a pattern matches; None if a part that is not known yet may let it match."""
     found = matches(pattern, asked)
     return None if found is False and has_marks(pattern + asked) else found
 

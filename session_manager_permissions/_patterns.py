@@ -29,7 +29,7 @@ def matches(pattern: str, asked: str) -> bool | None:
 
 
 def has_marks(text: str) -> bool:
-    """Tell whether a text has characters of `MARKS`."""
+    """Tell whether some part of a text is only known at deployment."""
     return any(ord(one) >= MARKS for one in text)
 
 

@@ -334,19 +334,21 @@ class _Checking:
 
     @cached_property
     def _has_endpoint_policies(self) -> bool:
+        """Whether an endpoint of the app has a policy of its own."""
         endpoints = self._assembly.by_type["AWS::EC2::VPCEndpoint"]
         return any("PolicyDocument" in one.written for one in endpoints)
 
     def _with_caller(self, launched: _Launched) -> Compute:
-        """Return compute with who makes its calls, and on what, if the policy of an endpoint asks.
+        """Add to compute the role that makes its calls and the resources that they are on.
 
-        Without such a policy, compute with other roles is in the same place.
+        Only endpoint policies ask for these. Without one, the compute stays as it is, so that
+        compute in the same place is judged once, whatever its role.
         """
         compute, profile, role, *_ = launched
         if not self._has_endpoint_policies:
             return compute
         resources = self._session_rules.resources(compute.resource.template.stack)
-        # An agent whose role such a policy denies turns to Default Host Management.
+        # If the policy denies the role, the agent uses Default Host Management instead.
         heals = role and profile and (self._management.of(profile) or self._heals(role, profile))
         principal = marked(role.arn) if role and profile and not heals else ""
         return compute.calling(principal=principal, resources=resources)

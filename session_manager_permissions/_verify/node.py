@@ -37,9 +37,9 @@ _PROGRAMS: Final = {
     "Ubuntu": "sudo /snap/amazon-ssm-agent/current/{}",
     "Windows": r'& "$env:ProgramFiles\Amazon\SSM\{}.exe"',
 }
-"""What runs a program of the agent where PATH does not lead to it.
+"""How to run a program of the agent on a platform where it is not on the PATH.
 
-It is in Tools/src and packaging of amazon-ssm-agent.
+The folders Tools/src and packaging of amazon-ssm-agent say where it is installed.
 """
 
 

@@ -250,7 +250,7 @@ def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
         name, address = str(one.get("InstanceId")), one.get("IPAddress")
         as_hybrid = replace(node, record=one)
         is_its = (as_hybrid.platform == "Windows") == (node.platform == "Windows")
-        again = restart_on_node(as_hybrid)  # nothing is known of one in a container
+        again = restart_on_node(as_hybrid)  # empty if the agent is in a container
         if again and is_its and name.startswith("mi-") and address in own:
             why = (
                 f"Systems Manager has the hybrid node {name} with the address {address} of the "

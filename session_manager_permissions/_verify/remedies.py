@@ -17,7 +17,7 @@ START: Final = f"sudo systemctl enable --now {_NAME}"
 
 
 class _ServiceManager(NamedTuple):
-    """What runs the agent as a service, by the commands that root gives it.
+    """What runs the agent as a service, and the commands with which root controls it.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent-status-and-restart.html
     """

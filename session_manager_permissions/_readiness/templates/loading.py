@@ -100,7 +100,6 @@ def _substituted(argument: Any) -> Any:  # noqa: ANN401
     Without quotation marks, YAML has what the parameters make of it: a boolean if they are `true`.
     """
     pattern, *names = argument if isinstance(argument, list) else [argument]
-
     document = _of_text(pattern)
     if_true = _of_text(re.sub(r"(\$\{[^!}]+\})+", "true", pattern)) or document
 
