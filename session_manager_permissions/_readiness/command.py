@@ -247,9 +247,10 @@ def as_github(result: Result) -> str:
         fix = one.lines_of_fix(one.places[0].resource.template)
         message = [shown(one.finding.description), *fix, *more_of_it]
         for place in one.places:
+            line = place.line
             properties = {
                 "file": shown(place.template),
-                **({} if place.line is None else {"line": str(place.line)}),
+                **({} if line is None else {"line": str(line)}),
                 "title": shown(f"{one.finding.rule.id}: {place.resource.logical_id}"),
             }
             given = ",".join(f"{name}={_property(value)}" for name, value in properties.items())

@@ -191,16 +191,11 @@ class LaunchReader:
 
     def _placed(self, launch: Launch, owner: Resource, data: dict[str, Any]) -> Launch:
         """Return a launch with what an instance or a network interface says of its place."""
-        groups = (
-            self.parts.reference(
-                owner, value.get("GroupId", value) if is_mapping(value) else value, GROUP
-            )
-            for name in _GROUPS
-            for value in listed(data.get(name))
-        )
+        written = (value for name in _GROUPS for value in listed(data.get(name)))
+        named = (one.get("GroupId", one) if is_mapping(one) else one for one in written)
         return launch._replace(
             subnets=self.subnets(owner, data.get("SubnetId")),
-            groups=(*groups,),
+            groups=tuple(self.parts.reference(owner, one, GROUP) for one in named),
             public_address=self._public(owner, data),
             address=self._address(owner, data),
         )

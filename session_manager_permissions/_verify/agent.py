@@ -188,5 +188,6 @@ def _service(check: Outcome, row: _Row | None, node: Node) -> Outcome:
     noted = _noted(check, row)
     if row is None or row.Status != "Failed":
         return noted
-    start = start_on_node(node)
-    return replace(noted, fix=(*((f"on the node: {start}",) if start else ()), *check.fix))
+    if start := start_on_node(node):
+        return replace(noted, fix=(f"on the node: {start}", *check.fix))
+    return noted

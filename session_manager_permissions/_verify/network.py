@@ -83,7 +83,7 @@ class LiveVpc:
         self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
         self._lists = self._services_of_lists()
         self._routes_of = {
-            table["RouteTableId"]: tuple(map(self._route, self._that_count(table["Routes"])))
+            table["RouteTableId"]: tuple(map(self._route, self._deciding(table["Routes"])))
             for table in self._tables
         }
         self._routes = [*chain.from_iterable(self._routes_of.values())]
@@ -404,7 +404,7 @@ class LiveVpc:
         zone = subnet.get("AvailabilityZone", f"{self._region}a").removeprefix(self._region)
         return "CidrBlock" in subnet and "OutpostArn" not in subnet and len(zone) == 1
 
-    def _that_count(self, routes: list[_Described]) -> Iterator[_Described]:
+    def _deciding(self, routes: list[_Described]) -> Iterator[_Described]:
         """Yield the routes of a table that decide on the way to a service.
 
         A static route for the same addresses has priority over one that a virtual private gateway

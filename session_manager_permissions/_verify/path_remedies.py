@@ -11,6 +11,7 @@ from session_manager_permissions import _limits
 from session_manager_permissions._network import verdicts
 from session_manager_permissions._network.endpoint_policy import of_service, policy_allows
 from session_manager_permissions._network.model import Endpoint, GroupPeer
+from session_manager_permissions._network.place import PUBLIC
 from session_manager_permissions._quoting import fitting, word
 
 from .lines import in_json, region_word, with_statement
@@ -120,15 +121,15 @@ class PathRemedies:
             own = {one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress}
             entries = self.entries.setdefault(side, own)
             if (side, allowing) not in self.added:
-                self.added[side, allowing] = self._by_entry(side, allowing, entries)
+                self.added[side, allowing] = self._by_entry(side, fault.peer, allowing, entries)
             yield from self.added[side, allowing]
 
     def _by_entry(
-        self, side: _Side, allowing: str, entries: dict[int, dict[str, Any]]
+        self, side: _Side, peer: object, allowing: str, entries: dict[int, dict[str, Any]]
     ) -> tuple[str, ...]:
         """Add an entry before the first that denies TCP, or in its place if no number is free."""
         denials = [n for n, of in entries.items() if of["RuleAction"] == "deny" and is_of_tcp(of)]
-        if allowing.endswith(" 0.0.0.0/0"):  # what keeps single addresses out stays before it
+        if peer == PUBLIC:  # the entries that deny single addresses stay before it
             denials = [n for n in denials if not entries[n]["CidrBlock"].endswith("/32")]
         first = min(denials, default=_LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)

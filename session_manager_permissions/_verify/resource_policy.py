@@ -124,13 +124,14 @@ class ResourcePolicy(NamedTuple):
         return Admission("unknown", why, self._opening(principal, call.action))
 
     def _unread_by(self, account: str) -> CannotAsk | None:
-        """Say why it could not be read. No permission lets another account read that of a key.
+        """Say why the policy could not be read; None if it was.
 
+        Another account can't read the policy of a key, whatever its permissions.
         https://docs.aws.amazon.com/kms/latest/APIReference/API_GetKeyPolicy.html
         """
-        owner = self.key.split(":")[4] if self.key else account
-        theirs = CannotAsk(f"only its account, {owner}, can read it: ask there")
-        return theirs if self.error and owner != account else self.error
+        if self.error and self.key and (owner := self.key.split(":")[4]) != account:
+            return CannotAsk(f"only its account, {owner}, can read it: ask there")
+        return self.error
 
     def _opening(self, principal: str, action: str) -> tuple[str, ...]:
         """Say how to let the principal in; of a key, how to leave that to the policies of IAM."""
@@ -139,7 +140,7 @@ class ResourcePolicy(NamedTuple):
         put = f"kms put-key-policy --key-id {in_shell(self.key, _limits.key_fault, 'KEY')}"
         partition, account = (principal.split(":")[part] for part in (1, 4))
         root = f"arn:{partition}:iam::{account}:root"
-        uses = ("kms:Decrypt", "kms:GenerateDataKey")  # and does not change it
+        uses = ("kms:Decrypt", "kms:GenerateDataKey")  # none that changes the key
         allows = _LETS_ALL_IN | {"Principal": {"AWS": root}, "Action": uses}
         whole = with_statement({"Version": "2012-10-17", "Statement": [*self.statements]}, allows)
         what_it_does = (
