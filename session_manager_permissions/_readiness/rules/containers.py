@@ -109,7 +109,7 @@ def _of_role(rules: SessionRules, service: Resource, task: Resource) -> Iterator
         for action in _needs.CHANNELS.actions
         if abilities[action].decision.answer >= Answer.IMPLICIT_DENY
     }
-    calls = rules.denied(asked, role) if asked else []
+    calls = rules.denied(role, asked) if asked else []
     fixes: list[Fix] = [rules.fix(role, asked, calls)] if asked and calls else []
     lacking = [", ".join(missing)] if missing else []
     deny = Answer.EXPLICIT_DENY

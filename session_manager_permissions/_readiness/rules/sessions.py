@@ -144,7 +144,7 @@ class SessionRules:
         A session may be started with any of the documents, so a role that may use one is fine.
         """
         documents = self._sessions.started_with(profile.template.stack)
-        denied = [(one, self.denied(one, role)) for one in documents]
+        denied = [(one, self.denied(role, one)) for one in documents]
         for ends in (True, False):
             those = [(one, [call for call in calls if call.ends is ends]) for one, calls in denied]
             if those and all(calls for _, calls in those):
@@ -172,7 +172,7 @@ class SessionRules:
         nothing = Allow(role.resource)
         stack = profile.template.stack
         documents = self._sessions.documents(stack)
-        if self._sessions.default(stack) or any(not self.denied(one, role) for one in documents):
+        if self._sessions.default(stack) or any(not self.denied(role, one) for one in documents):
             return nothing
         return next(filter(None, (self._allow(role, one) for one in documents)), nothing)
 
@@ -197,7 +197,7 @@ class SessionRules:
 
     def _allow(self, role: Role, document: Document) -> Allow | None:
         """Return what allows a role all that a document asks for, if code can."""
-        fix = self.fix(role, document, self.denied(document, role))
+        fix = self.fix(role, document, self.denied(role, document))
         return fix if isinstance(fix, Allow) else None
 
     def fix(self, role: Role, document: Document, calls: list[AgentCall]) -> Fix:
@@ -233,7 +233,7 @@ class SessionRules:
         answer = self._own.answer(resource, role, self._asked(role, call), allowed)
         return answer < Answer.IMPLICIT_DENY
 
-    def denied(self, document: Document, role: Role) -> list[AgentCall]:
+    def denied(self, role: Role, document: Document) -> list[AgentCall]:
         """Return the calls that a role may not make, those without which sessions fail first."""
         calls = (one for one in self._calls(document) if not isinstance(one.ends, Unknown))
         denied = [one for one in calls if self._answer(role, one) >= Answer.IMPLICIT_DENY]
