@@ -197,6 +197,12 @@ def warn_of_option(stack: cdk.Stack, name: str, value: str, path: str) -> None:
     )
 
 
+class ByContext(SessionManagerPermissions):
+    """The construct for those who write no code."""
+
+    _WAY_TO_THE_KEY = "give the key of that region: -c key=ARN, or another line key = ARN in a list"
+
+
 @contextmanager
 def naming(line: Line, stack: cdk.Stack) -> Generator[None, None, None]:
     """Name the line in the error of its role or key, unless an option of all roles is wrong."""
@@ -233,7 +239,7 @@ def add_permissions(
     instance_profile: iam.IInstanceProfile | None = None,
 ) -> SessionManagerPermissions:
     """Attach the policy to the role, or to the role of the profile."""
-    return SessionManagerPermissions(
+    return ByContext(
         stack,
         CONSTRUCT_ID,
         role=role,

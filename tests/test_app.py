@@ -216,8 +216,9 @@ def test_an_option_that_contradicts_the_file_is_said_with_its_line(here: Path) -
 def test_an_option_that_the_file_lacks_is_a_warning(here: Path) -> None:
     build_from_file(here, "roles", f"key = {key_arn()}\nweb\n", key=key_arn())
     assert "option-not-in-list" not in synthesized(here)
-    build_from_file(here, "roles", "web\n", key=key_arn())
-    assert f"write the line key = {key_arn()} into it" in synthesized(here)
+    build_from_file(here, "roles", "web\n", key=(far := key_arn(region="us-east-1")))
+    assert f"write the line key = {far} into it" in synthesized(here)
+    assert "give the key of that region: -c key=ARN, or another line" in synthesized(here)
     build_from_file(here, "roles", "web\n", **{"log-bucket": "logs", "log-prefix": "a #b"})
     assert "repeat the option with each deployment, as no line can" in synthesized(here)
     defaults = {"allow-registration": "false", "check-log-encryption": "true"}

@@ -150,7 +150,7 @@ class SessionManagerAccess:
 class _StackAccess(SessionManagerPermissions):
     """The policy that mixins with the same options attach to roles in one stack."""
 
-    _WAY_TO_THE_KEY = "apply a SessionManagerAccess with the key of that region in this stack"
+    _WAY_TO_THE_KEY = "in place of this mixin, apply one with the key of that region to this stack"
 
     def __init__(
         self,

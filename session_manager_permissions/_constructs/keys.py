@@ -209,7 +209,7 @@ def _refuse_unfit(key: IKeyRef | None) -> None:
 
     KMS itself refuses a `key_usage` that does not fit the `key_spec`.
     """
-    cfn_key = key.node.default_child if isinstance(key, cdk.aws_kms.Key) else key
+    cfn_key = None if key is None else referenced(_read(key)[0])
     if not isinstance(cfn_key, cdk.aws_kms.CfnKey):
         return
     spec = cfn_key.key_spec

@@ -155,4 +155,4 @@ def test_a_key_of_another_region_is_warned_of_with_the_way_out(make_app: MakeApp
     l1_profile(stack, "web").with_(SessionManagerAccess(encryption_key=key))
 
     (warning,) = warnings(stack)
-    assert "apply a SessionManagerAccess with the key of that region" in warning
+    assert "apply one with the key of that region" in warning

@@ -87,6 +87,7 @@ def group_by_arn(resource: str, service: str = "logs") -> Make:
 UNFIT: Final[dict[str, Make]] = {
     "L2": signing_key,
     "L1": rsa,
+    "L1 by its ARN": lambda s: kms.Key.from_key_arn(s, "It", rsa(s).attr_arn),
     "alias": lambda s: kms.Alias(s, "A", alias_name="alias/a", target_key=signing_key(s)),
     "alias by its attributes": lambda s: kms.Alias.from_alias_attributes(
         s, "Alias", alias_name=ALIAS, alias_target_key=signing_key(s)
