@@ -16,7 +16,9 @@ ALL_PORTS: Final = (0, 65535)
 REQUESTS: Final = (HTTPS, HTTPS)
 """The first and the last port that requests go to."""
 ANSWERS: Final = (1024, 65535)
-"""The first and the last port that answers come back to.
+"""The first and the last port that answers may come back to: a NAT gateway uses all of these."""
+ANSWERS_BY_DEFAULT: Final = (32768, 65535)
+"""Those that answers to an instance come back to, as Linux and Windows choose them by default.
 
 https://docs.aws.amazon.com/vpc/latest/userguide/custom-network-acl.html#nacl-ephemeral-ports
 """

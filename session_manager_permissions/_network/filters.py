@@ -7,13 +7,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from . import verdicts
-from .ec2 import ANSWERS, REQUESTS
+from .ec2 import ANSWERS, ANSWERS_BY_DEFAULT, REQUESTS
 from .facts import Fact, Unknown, all_of, any_of, doubts
 from .model import GroupPeer, PrefixList
 from .place import PUBLIC, Place, is_one_address, is_one_of, is_within, missing, without
 from .verdicts import OF_SERVICES, OPEN, AclFault, Path, Problem, through, unknown, unless
 
 _Side: TypeAlias = Literal["inbound", "outbound"]
+_Ports: TypeAlias = tuple[int, int]
 
 if TYPE_CHECKING:
     from .model import AclEntry, Endpoint, NetworkAcl, Peer, Range, Reference, Rule, Subnet
@@ -169,26 +170,33 @@ def _uses_ipv6(place: Place) -> Fact:
     return place.subnet.ipv6 is not False and Unknown("whether the agent uses IPv6")
 
 
-def acl_to(place: Place, subnet: Subnet, to: Range = PUBLIC) -> Path:
-    """What the network ACL of a subnet lets pass to public addresses, or to a range, and back."""
-    return _acl(place, subnet, to, REQUESTS, ANSWERS)
+def acl_to(place: Place, subnet: Subnet, to: Range = PUBLIC, *, of_nat: bool = False) -> Path:
+    """What the network ACL of a subnet lets pass to public addresses, or to a range, and back.
+
+    Args:
+        place: where the compute is.
+        subnet: the subnet.
+        to: the range.
+        of_nat: whether a NAT gateway makes the connection, and not an instance.
+    """
+    return _acl(place, subnet, to, REQUESTS, ANSWERS, of_nat=of_nat)
 
 
 def acls_between(place: Place, subnet: Subnet, other: Subnet) -> Path:
     """What network ACLs let pass from a subnet to another, and back."""
     if subnet is other:
         return OPEN
-    near = _acl(place, subnet, other.range, REQUESTS, ANSWERS)
-    return verdicts.as_first(through(near, acl_from(place, other, subnet)))
+    near, far = acl_to(place, subnet, other.range), acl_from(place, other, subnet)
+    return verdicts.as_first(through(near, far))
 
 
-def acl_from(place: Place, subnet: Subnet, other: Subnet) -> Path:
+def acl_from(place: Place, subnet: Subnet, other: Subnet, *, of_nat: bool = False) -> Path:
     """What the network ACL of a subnet lets in from another subnet, and back."""
-    return _acl(place, subnet, place.address_in(other), ANSWERS, REQUESTS)
+    return _acl(place, subnet, place.address_in(other), ANSWERS, REQUESTS, of_nat=of_nat)
 
 
 def _acl(
-    place: Place, subnet: Subnet, peer: Range, out: tuple[int, int], back: tuple[int, int]
+    place: Place, subnet: Subnet, peer: Range, out: _Ports, back: _Ports, *, of_nat: bool
 ) -> Path:
     acl = subnet.acl
     if acl is None:
@@ -196,7 +204,7 @@ def _acl(
     if isinstance(acl, Unknown):
         return unknown(acl.decides)
     facts = {
-        (egress, ports): _acl_passes(place, acl, peer, ports, egress=egress)
+        (egress, ports): _acl_passes(place, acl, peer, ports, egress=egress, of_nat=of_nat)
         for egress, ports in ((True, out), (False, back))
     }
     why = (
@@ -209,15 +217,19 @@ def _acl(
 
 
 def _acl_passes(
-    place: Place, acl: NetworkAcl, peer: Range, ports: tuple[int, int], *, egress: bool
+    place: Place, acl: NetworkAcl, peer: Range, ports: _Ports, *, egress: bool, of_nat: bool
 ) -> Fact:
-    """What the first entry that matches says, of all ports and of all addresses."""
+    """What the first entry that matches says, of all ports and of all addresses.
+
+    It is yes if the ports pass that are used by default, and no if none of all ports does.
+    """
     first, last = ports
+    used = first if of_nat or ports == REQUESTS else ANSWERS_BY_DEFAULT[0]
     of_side = [one for one in acl.entries if one.egress is egress]
     entries = sorted(of_side, key=lambda one: one.number)
     if peer == PUBLIC:
         entries = [one for one in entries if one.allows or not is_one_address(one.range)]
-    bounds = {bound for one in entries for bound in (one.ports[0], one.ports[1] + 1)}
+    bounds = {used, *(bound for one in entries for bound in (one.ports[0], one.ports[1] + 1))}
     starts = [first, *sorted(bound for bound in bounds if first < bound <= last), last + 1]
     found: set[bool] = set()
     denied = 0
@@ -225,8 +237,8 @@ def _acl_passes(
         of_port = [one for one in entries if one.ports[0] <= low <= one.ports[1]]
         said = _first_matches(place, of_port, peer)
         found |= said
-        denied += after - low if False in said else 0
-    if found == {True} or denied < _SPARED * (last + 1 - first):
+        denied += after - low if False in said and low >= used else 0
+    if found == {True} or denied < _SPARED * (last + 1 - used):
         return True
     return Unknown(f"the network ACL {acl.name!r}") if True in found else False
 

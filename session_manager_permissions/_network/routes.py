@@ -55,7 +55,7 @@ def _out_of(place: Place, reference: Reference, address: Fact, seen: frozenset[H
     if isinstance(table, Unknown):
         return unknown(table.decides)
     path = _by_table(place, table, _Start(subnet, address, seen))
-    return verdicts.as_first(through(path, acl_to(place, subnet)))
+    return verdicts.as_first(through(path, acl_to(place, subnet, of_nat=bool(seen))))
 
 
 def _table(place: Place, subnet: Subnet) -> RouteTable | Unknown:
@@ -249,7 +249,8 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:
     if subnet is None:
         return through(available, out)
     back = bypassed(place, subnet, start.subnet.range)
-    return through(available, out, acl_from(place, subnet, start.subnet), back)
+    let_in = acl_from(place, subnet, start.subnet, of_nat=len(start.seen) > 1)
+    return through(available, out, let_in, back)
 
 
 def _closed(why: str) -> Path:

@@ -32,7 +32,9 @@ SERVICES: Final = {
 PUBLIC: Final = ("52.94.7.1", "18.200.3.4", "150.222.8.9")
 PUBLIC6: Final = "2600:1f18::1"
 HTTPS: Final = 443
-EPHEMERAL: Final = (1024, 32767, 32768, 50000, 65535)
+BY_DEFAULT: Final = (32768, 50000, 65535)
+"""Some of the ports that answers to an instance come back to, if its image does not say others."""
+EPHEMERAL: Final = (1024, 32767, *BY_DEFAULT)
 HOSTS: Final = (10, 200)
 """Where in its subnet an interface may be."""
 OUT_OF_SIGHT: Final = ("TransitGatewayId", "VpcPeeringConnectionId", "NetworkInterfaceId")
@@ -247,7 +249,7 @@ class Network:
             return False
         shut = worst(
             self._crosses(hop.subnet, to, HTTPS, egress=True),
-            self._answered(hop.subnet, to, egress=False),
+            self._answered(hop.subnet, to, egress=False, of_nat=bool(seen)),
         )
         vpc = self.resources[hop.subnet]["VpcId"]
         nat = route.get("NatGatewayId")
@@ -273,7 +275,7 @@ class Network:
         if gateway.subnet != hop.subnet:
             shut = [
                 self._crosses(gateway.subnet, hop.address, HTTPS, egress=False),
-                self._answered(gateway.subnet, hop.address, egress=True),
+                self._answered(gateway.subnet, hop.address, egress=True, of_nat=bool(seen)),
             ]
         return worst(*shut, self._forward(gateway, to, (*seen, name)))
 
@@ -298,10 +300,10 @@ class Network:
 
     # Filters -------------------------------------------------------------------------------------
 
-    def _answered(self, subnet: str, peer: str, *, egress: bool) -> Outcome:
-        if subnet not in self._acls:
-            return True
-        return agreed(self._crosses(subnet, peer, port, egress=egress) for port in EPHEMERAL)
+    def _answered(self, subnet: str, peer: str, *, egress: bool, of_nat: bool = False) -> Outcome:
+        pass_ = [self._crosses(subnet, peer, port, egress=egress) for port in EPHEMERAL]
+        of_default = pass_[-len(BY_DEFAULT) :]
+        return agreed(pass_ if of_nat or not all(of_default) else of_default)
 
     def _entries(self, acl: str) -> list[Resource]:
         """The entries of a network ACL that are of TCP, in their order."""

@@ -403,6 +403,12 @@ ACLS: Final[list[Row]] = [
     ("all", entries(), OPEN),
     ("HTTPS by the number of TCP",
      entries(Out=entry(Protocol=6, PortRange={"From": 443, "To": 443})), OPEN),
+    *((f"answers to ports from {first} alone, of the {of} subnet",
+       acl(ref(of), Out=entry(), In=entry(egress=False), Low=entry(
+           99, egress=False, Protocol=6, RuleAction="deny",
+           PortRange={"From": 1024, "To": first - 1})), expected)
+      for of, first, expected in (("Private", 32768, OPEN), ("Private", 49152, UNKNOWN),
+                                  ("Public", 32768, UNKNOWN))),
     ("HTTPS, perhaps in octal",
      entries(Out=entry(Protocol=6, PortRange={"From": "0673", "To": "0673"})), UNKNOWN),
     ("all, with ports of ICMP", entries(Out=entry(PortRange={"From": -1, "To": -1})), OPEN),
