@@ -268,8 +268,8 @@ class Launchers:
         written = resource.properties.get("LaunchTemplate")
         if written is not None:
             launch = launch.over(self._reader.from_template(resource, written))
-        if self._reader.has_elastic_address(resource):
-            launch = launch._replace(elastic_address=True)
+        if given := self._reader.has_elastic_address(resource):
+            launch = launch._replace(elastic_address=given)
         yield self._compute(resource, launch)
 
     def _group(self, resource: Resource) -> Iterator[Compute]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions._network.facts import Fact, Unknown
+from session_manager_permissions._network.facts import Fact, Unknown, any_of
 
 from .network.reading import PartOf, Reading
 from .parts import GROUP, SUBNET, PartKind, Parts, decider
@@ -29,6 +29,8 @@ _GIVES_ADDRESS: Final = [
     for by, to in (("InstanceId", _INSTANCE), ("NetworkInterfaceId", _INTERFACE))
 ]
 """What gives an instance or a network interface an Elastic IP address."""
+_PRIMARY: Final = ("PrivateIp", "PrimaryPrivateIpAddress")
+"""The attributes of these with the private address that an agent uses."""
 _HOLDS: Final = re.compile("AllocationIds?$|^(ElasticIp|EIP)$|^EndpointId$")
 """The properties by which a resource takes an Elastic IP address, or gives it to an instance."""
 _KEEP: Final = re.compile(
@@ -239,10 +241,22 @@ class LaunchReader:
 
     # Addresses and interfaces --------------------------------------------------------------------
 
-    def has_elastic_address(self, owner: Resource) -> bool:
-        """Whether an instance or a network interface gets an Elastic IP address."""
+    def has_elastic_address(self, owner: Resource) -> Fact:
+        """Whether an instance or a network interface gets an Elastic IP address.
+
+        The agent uses the primary private address, and an Elastic IP address may be of another one.
+        """
         kinds = [one for one in _GIVES_ADDRESS if self.parts.by_type[one.type]]
-        return any(self._reading.of(owner, kind) for kind in kinds)
+        given = [one for kind in kinds for one in self._reading.of(owner, kind)]
+        return given != [] and any_of(self._is_of_primary(one, owner) for one in given)
+
+    def _is_of_primary(self, association: Resource, owner: Resource) -> Fact:
+        written = association.properties.get("PrivateIpAddress")
+        own = owner.template.value(owner.properties.get("PrivateIpAddress"))
+        primary = [own, *((ReturnValue(owner, name),) for name in _PRIMARY)]
+        if written is None or association.template.value(written) in primary:
+            return True
+        return Unknown(f"which private address {association.logical_id!r} is about")
 
     def floating_address(self) -> Unknown | None:
         """An Elastic IP address of the app that something may give to an instance as it runs."""

@@ -171,9 +171,10 @@ ADDRESSES: Final[dict[str, Parts]] = {
         "Taker": one} for one in TAKERS},
     "an interface that a custom resource is given": {
         "Eni": ENI, "Instance": BY_ENI, "Custom": resource("Custom::Address", Of=ref("Eni"))},
-    "an Elastic IP address of the interface": {
+    **{f"an Elastic IP address of the interface, for {json.dumps(private)}": {
         "Eni": ENI, "Instance": BY_ENI,
-        "Gives": gives(AllocationId="eipalloc-1", NetworkInterfaceId=ref("Eni"))},
+        "Gives": gives(NetworkInterfaceId=ref("Eni"), PrivateIpAddress=private)}
+        for private in (NO_VALUE, att("Eni", "PrimaryPrivateIpAddress"), "10.0.0.9")},
 }  # fmt: skip
 
 
