@@ -13,11 +13,12 @@ Parts = dict[str, Any]
 
 Row = tuple[str, Parts, str]
 """A name, what differs, and what is `said`."""
-OPEN, UNKNOWN = "ready", "cannot-be-known"
+OPEN, UNKNOWN, NO_WAY = "ready", "cannot-be-known", "no-network-path"
+MISSING, UNREACHABLE, CLOSED = "endpoint-missing", "endpoint-unreachable", "egress-closed"
 BLOCK, ANYWHERE = "10.0.0.0/16", "0.0.0.0/0"
 VPC_ID: Final = {"VpcId": ref("Vpc")}
 ON: Final = "Production"
-PARAMETER: Final = ref("Given")
+GIVEN: Final = ref("Given")
 TO_NAT: Final = {"NatGatewayId": ref("Nat")}
 STACK: Final = "AWS::CloudFormation::Stack"
 
@@ -100,6 +101,10 @@ def entry(number: object = 100, *, egress: object = True, **changes: object) -> 
     of_acl = {"NetworkAclId": ref("Acl"), "RuleNumber": number, "Egress": egress}
     given = {"Protocol": -1, "RuleAction": "allow", "CidrBlock": ANYWHERE, **of_acl, **changes}
     return part("NetworkAclEntry", **given)
+
+
+def denying(number: object = 99, **changes: object) -> Parts:
+    return entry(number, RuleAction="deny", **changes)
 
 
 IDENTITY: Final = profile_and_role(inline(ALL))["Resources"]

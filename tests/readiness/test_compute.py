@@ -22,7 +22,7 @@ from session_manager_permissions._readiness.templates.model import Resource
 
 from .deployments import NO_VALUE
 from .launches import batch, by_id, ec2_fleet, nodes, scaling, spot, template
-from .networks import PARAMETER
+from .networks import GIVEN
 from .parts import att, ref, resource
 from .reports import Body, Check, write
 from .test_what_findings_say import OFF, Text
@@ -121,23 +121,23 @@ INSTANCES: Final[dict[str, Body]] = {
     "metadata off": options(HttpEndpoint="disabled"),
     "metadata on": options(HttpEndpoint="enabled"),
     "other metadata options": options(HttpTokens="required"),
-    "metadata by a parameter": options(HttpEndpoint=PARAMETER),
-    "options by a parameter": instance(MetadataOptions=PARAMETER),
+    "metadata by a parameter": options(HttpEndpoint=GIVEN),
+    "options by a parameter": instance(MetadataOptions=GIVEN),
     "no subnet": resource("AWS::EC2::Instance"),
-    "ids": instance(SubnetId="subnet-1", SecurityGroupIds=["sg-1", PARAMETER]),
+    "ids": instance(SubnetId="subnet-1", SecurityGroupIds=["sg-1", GIVEN]),
     "a subnet by a dynamic reference": instance(SubnetId="{{resolve:ssm:/subnet}}"),
     "no subnet by its type, in a list": instance(SubnetId={"Fn::Join": [",", [ref("Vpc")]]}),
     "no subnet by its type": instance(SubnetId=ref("Vpc")),
     "an interface": with_interfaces(interface()),
     "a public address": with_interfaces(interface(AssociatePublicIpAddress=True)),
     "no public address": with_interfaces(interface(AssociatePublicIpAddress="false")),
-    "an address by a parameter": with_interfaces(interface(AssociatePublicIpAddress=PARAMETER)),
+    "an address by a parameter": with_interfaces(interface(AssociatePublicIpAddress=GIVEN)),
     "two interfaces": with_interfaces(
         interface(DeviceIndex=1, SubnetId=ref("Other")), interface(DeviceIndex=0)),
     "interfaces of two network cards": with_interfaces(
         interface(NetworkCardIndex=1, SubnetId=ref("Other")), interface(NetworkCardIndex=0)),
     "another interface": with_interfaces(interface(), interface(DeviceIndex="1")),
-    "an interface of an index by a parameter": with_interfaces(interface(DeviceIndex=PARAMETER)),
+    "an interface of an index by a parameter": with_interfaces(interface(DeviceIndex=GIVEN)),
     "an interface of the app": BY_ENI,
     "an interface by its id": with_interfaces({"DeviceIndex": "0", "NetworkInterfaceId": "eni-1"}),
 }  # fmt: skip
@@ -153,7 +153,7 @@ def gives(**properties: object) -> Body:
 TAKERS: Final[tuple[Body, ...]] = (
     gives(AllocationId=ID, InstanceId=ref("Instance")),
     gives(AllocationId=ID, InstanceId=ref("Second")),
-    gives(AllocationId=ID, NetworkInterfaceId=PARAMETER),
+    gives(AllocationId=ID, NetworkInterfaceId=GIVEN),
     resource("AWS::SNS::Topic"),
     resource("AWS::EC2::NatGateway", AllocationId=ID),
     resource("AWS::ElasticLoadBalancingV2::LoadBalancer", SubnetMappings=[{"AllocationId": ID}]),
@@ -230,8 +230,8 @@ SPECIFICATIONS: Final[tuple[object, ...]] = (
     *(SPEC, {"LaunchTemplateName": "Named", "Version": "$Latest"}, by_id({"Fn::Sub": "$Latest"})),
     *(by_id("$Default"), by_id(att("Template", "DefaultVersionNumber"))),
     *({"LaunchTemplateId": ref("Template")}, by_id(att("Other", "LatestVersionNumber"))),
-    *(by_id("1"), by_id(PARAMETER), OTHERS, {"LaunchTemplateName": "Other"}),
-    *({"LaunchTemplateId": ref("Group")}, PARAMETER),
+    *(by_id("1"), by_id(GIVEN), OTHERS, {"LaunchTemplateName": "Other"}),
+    *({"LaunchTemplateId": ref("Group")}, GIVEN),
 )
 """Which launch template a fleet names."""
 
@@ -279,12 +279,12 @@ FLEETS: Final[dict[str, Parts]] = {
         "Fleet": in_two(LaunchConfigurationName=ref("Launch"))},
     "a launch configuration that replaces what it has of an instance": {
         "Launch": launch_configuration(
-            InstanceId=PARAMETER, IamInstanceProfile=ref("Profile"), MetadataOptions=OFF),
+            InstanceId=GIVEN, IamInstanceProfile=ref("Profile"), MetadataOptions=OFF),
         "Fleet": in_two(LaunchConfigurationName=ref("Launch"))},
     "a template without data": {
         "Template": resource("AWS::EC2::LaunchTemplate"), "Fleet": in_two(LaunchTemplate=SPEC)},
     "subnets by a parameter": {
-        "Template": IN_GROUP, "Fleet": in_two(LaunchTemplate=SPEC, VPCZoneIdentifier=PARAMETER)},
+        "Template": IN_GROUP, "Fleet": in_two(LaunchTemplate=SPEC, VPCZoneIdentifier=GIVEN)},
     "subnets that are joined": {
         "Template": IN_GROUP,
         "Fleet": in_two(LaunchTemplate=SPEC, VPCZoneIdentifier=[BOTH_JOINED])},
@@ -296,13 +296,13 @@ FLEETS: Final[dict[str, Parts]] = {
         "Template": IN_GROUP, "Fleet": in_two(LaunchTemplate=SPEC, VPCZoneIdentifier=NO_VALUE)},
     "a mixed policy, whose template one override leaves": {
         "Template": IN_GROUP, "Second": template(IamInstanceProfile={"Name": "Profile"}),
-        "Fleet": mixed({"InstanceType": "t3.micro"}, SECOND, PARAMETER)},
+        "Fleet": mixed({"InstanceType": "t3.micro"}, SECOND, GIVEN)},
     "a mixed policy, whose template all overrides leave": {
         "Template": IN_GROUP,
         "Second": template(SecurityGroupIds=[GROUP], IamInstanceProfile={"Name": "Profile"}),
         "Fleet": mixed(SECOND)},
     "an instance to copy": {"Fleet": in_two(InstanceId="i-1", VPCZoneIdentifier=[ref("Subnet")])},
-    "a Spot fleet": {"Fleet": spot(LaunchSpecifications=[SPOT, PARAMETER])},
+    "a Spot fleet": {"Fleet": spot(LaunchSpecifications=[SPOT, GIVEN])},
     "a Spot fleet of a template": {
         "Template": IN_GROUP, "Fleet": spot(LaunchTemplateConfigs=[config("Subnet", "Other", "")])},
     "overrides of an interface": {
@@ -312,10 +312,10 @@ FLEETS: Final[dict[str, Parts]] = {
             {"SubnetId": ref("Subnet")}, {},
             {"IamInstanceProfile": {"Name": "Own"}, "MetadataOptions": {"HttpTokens": "required"}},
             {"NetworkInterfaces": [ELSEWHERE], "MetadataOptions": {"HttpEndpoint": "enabled"}},
-            PARAMETER]})},
+            GIVEN]})},
     "the subnet of an interface": {
         "Template": template(NetworkInterfaces=[ELSEWHERE]), "Fleet": ec2_fleet(config())},
-    "a fleet by a parameter": {"Fleet": ec2_fleet(PARAMETER)},
+    "a fleet by a parameter": {"Fleet": ec2_fleet(GIVEN)},
 }  # fmt: skip
 
 
@@ -334,12 +334,12 @@ NODES: Final[dict[str, Parts]] = {
         "Cluster": resource("AWS::EKS::Cluster", Name={"Fn::If": ["Production", "Named", "Named"]}),
         "Nodes": nodes(ClusterName="Named")},
     "nodes of another cluster": {"Nodes": nodes(ClusterName="Other")},
-    "nodes of a cluster by a parameter": {"Nodes": nodes(ClusterName=PARAMETER)},
+    "nodes of a cluster by a parameter": {"Nodes": nodes(ClusterName=GIVEN)},
     "nodes of a cluster by a parameter, beside one that the deployment names": {
-        "Cluster": resource("AWS::EKS::Cluster"), "Nodes": nodes(ClusterName=PARAMETER)},
+        "Cluster": resource("AWS::EKS::Cluster"), "Nodes": nodes(ClusterName=GIVEN)},
     "nodes of a cluster by the parameter that names it": {
-        "Cluster": resource("AWS::EKS::Cluster", Name=PARAMETER),
-        "Nodes": nodes(ClusterName=PARAMETER)},
+        "Cluster": resource("AWS::EKS::Cluster", Name=GIVEN),
+        "Nodes": nodes(ClusterName=GIVEN)},
     "nodes of a template with groups": {
         "Nodes": launching(Id=ref("Template"), Version=LATEST), "Template": IN_GROUP},
     "nodes of a template without groups": {
@@ -355,7 +355,7 @@ NODES: Final[dict[str, Parts]] = {
 
 def beanstalk(kind: str = "Environment", **given: object) -> dict[str, Any]:
     in_vpc = dict.fromkeys(("Subnets", "AssociatePublicIpAddress", "Given"), "aws:ec2:vpc")
-    names = {"Given": PARAMETER}
+    names = {"Given": GIVEN}
     launch = "aws:autoscaling:launchconfiguration"
     settings = [
         {"Namespace": in_vpc.get(name, launch), "OptionName": names.get(name, name), "Value": value}
@@ -386,14 +386,14 @@ BY_SERVICES: Final[tuple[Body, ...]] = (
     resource("AWS::EMR::Cluster", JobFlowRole="Role"),
     resource(IMAGE_BUILDER, InstanceProfileName="P"),
     beanstalk(InstanceType="t3.micro", IamInstanceProfile=ref("Profile")),
-    resource("AWS::ElasticBeanstalk::Environment", OptionSettings=PARAMETER),
+    resource("AWS::ElasticBeanstalk::Environment", OptionSettings=GIVEN),
     beanstalk("ConfigurationTemplate", IamInstanceProfile=ref("Profile")),
     batch(InstanceRole=NO_VALUE, ManagedInstancesProvider=MANAGED),
     resource("AWS::PCS::ComputeNodeGroup", IamInstanceProfileArn=ARN),
     fleet(Runs={"As": [{"Who": ARN}]}),
     fleet(As="arn:aws:iam::111122223333:instance-profile/web"),
     fleet(As={"Fn::Sub": "arn:aws:iam::1:instance-profile/${Profile}"}),
-    fleet(For=PARAMETER, As=ref("Profile")),
+    fleet(For=GIVEN, As=ref("Profile")),
     # What only speaks of a profile launches nothing.
     fleet(Says={"Fn::Sub": "instances under ${Profile}"}),
     fleet(Tags=[{"Key": "InstanceProfile", "Value": ref("Profile")}]),
@@ -418,7 +418,7 @@ PLACE: Final = {"Subnets": [ref("Subnet")], "SecurityGroupIds": [GROUP]}
 EMR: Final = resource("AWS::EMR::Cluster", JobFlowRole="P", Instances={
     "Ec2SubnetId": ref("Subnet"), "EmrManagedMasterSecurityGroup": GROUP,
     "EmrManagedSlaveSecurityGroup": "sg-1"})  # fmt: skip
-JOINED: Final = {"Fn::Join": ["", [ref("Subnet"), ",", ref("Other"), ",", PARAMETER]]}
+JOINED: Final = {"Fn::Join": ["", [ref("Subnet"), ",", ref("Other"), ",", GIVEN]]}
 JUDGED: Final[dict[str, Body]] = {
     "AWS Batch": batch(**PLACE),
     "AWS Batch by a launch template": batch(Subnets=[ref("Subnet")], LaunchTemplate=SPEC),
@@ -441,9 +441,9 @@ USED: Final[dict[str, Parts]] = {
         "Fleet": in_two(LaunchTemplate={"LaunchTemplateName": "Named"})},
     # The only template of an app need not be the one that a parameter names.
     "a template whose id is a parameter": {"One": NAMELESS, "Fleet": in_two(
-        LaunchTemplate={"LaunchTemplateId": PARAMETER, "Version": "$Latest"})},
+        LaunchTemplate={"LaunchTemplateId": GIVEN, "Version": "$Latest"})},
     "a template whose name is a parameter": {"One": NAMELESS, "Fleet": in_two(
-        LaunchTemplate={"LaunchTemplateName": PARAMETER, "Version": "$Latest"})},
+        LaunchTemplate={"LaunchTemplateName": GIVEN, "Version": "$Latest"})},
     # A template needs a profile, unless only others use it.
     "a template that AWS Batch uses": {
         "Template": template(),
@@ -488,7 +488,7 @@ def test_what_is_known_of_compute(tmp_path: Path, snapshot: SnapshotAssertion) -
 
 
 def test_batch_by_the_types_that_it_may_have(check: Check) -> None:
-    resources = {"It": resource(BATCH, ComputeResources={"Type": PARAMETER})}
+    resources = {"It": resource(BATCH, ComputeResources={"Type": GIVEN})}
     for launches, allowed in ((0, ["FARGATE", "FARGATE_SPOT"]), (1, ["FARGATE", "EC2"]), (1, [])):
         given = {"Type": "String", "AllowedValues": allowed} if allowed else {"Type": "String"}
         body = {"Parameters": {"Given": given}, "Resources": resources}

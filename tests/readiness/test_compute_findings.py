@@ -22,8 +22,8 @@ from .faults import ISOLATED, MACHINE, by_endpoints
 from .faults import without_an_endpoint_of_messages as without_messages
 from .launches import batch, by_id, nodes, template
 from .networks import (
+    GIVEN,
     ON,
-    PARAMETER,
     STACK,
     VPC_ID,
     Parts,
@@ -231,14 +231,14 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
       for body in (ref("Body"), "AWS::SSM::DefaultHostManagementConfiguration", "Fn::ForEach::A")),
     ("association that attaches one", {"Other": running(ATTACHES)}),
     ("association on a condition", {"Other": on(running(ATTACHES))}),
-    ("association by a parameter", {"Other": running(PARAMETER)}),
+    ("association by a parameter", {"Other": running(GIVEN)}),
     ("remediation that attaches one", other(
         "AWS::Config::RemediationConfiguration", TargetId="AWSSupport-AttachIAMToInstance")),
     ("function of a custom resource for Default Host Management", other(
         "AWS::Lambda::Function", Code={"ZipFile": f"update(SettingId={SETTING!r})"})),
     ("service setting by its id", {"Other": setting(SETTING)}),
     ("service setting by its ARN", {"Other": setting(SETTING_ARN)}),
-    ("service setting by a parameter", {"Other": setting(PARAMETER)}),
+    ("service setting by a parameter", {"Other": setting(GIVEN)}),
     ("rule that attaches one", other("AWS::Events::Rule", Targets=[{"Arn": RUNBOOK}])),
     ("schedule that attaches one", other("AWS::Scheduler::Schedule", Target={"Arn": ASSOCIATE})),
     ("maintenance window that attaches one",
@@ -259,11 +259,11 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
         "AWS::Serverless::Function", Policies=[
             {"Statement": [may("Allow", "ec2:AssociateIamInstanceProfile")]}])),
     ("role whose policy can't be read", {"Other": associating(Policies=[
-        {"PolicyName": "p", "PolicyDocument": PARAMETER}])}),
+        {"PolicyName": "p", "PolicyDocument": GIVEN}])}),
     ("role with the policy of a name that allows it", by_name("ec2:*")),
     ("encoded activation", bare(UserData=encoded(b"amazon-ssm-agent -register -code 1 -id 2"))),
     ("compressed script", bare(UserData=encoded(compress(b"yum update")))),
-    ("script by a parameter", bare(UserData={"Fn::Base64": PARAMETER})),
+    ("script by a parameter", bare(UserData={"Fn::Base64": GIVEN})),
     ("activation by cfn-init", with_init(bare(), f"{REGISTERS}1 -id 2")),
     ("activation of the agent",
      bare(UserData=registering(f"sudo {REGISTERS}", " -id ", " -region eu-west-1"))),
@@ -317,7 +317,7 @@ AWS_CUSTOM: Final = {"Custom": resource(
     "Custom::AWS", Create={"Fn::Join": ["", ['{"RoleName":"', ref("Role"), '"}']]})}  # fmt: skip
 DISABLED: Final = {"HttpEndpoint": "disabled"}
 DYNAMIC: Final = "{{resolve:ssm:service}}"
-IF: Final = either(PARAMETER, "other")
+IF: Final = either(GIVEN, "other")
 NAME_IN_ARN: Final = {"Fn::Select": [1, {"Fn::Split": ["/", att("Profile", "Arn")]}]}
 OWN_NAME: Final = {"RoleName": "web", "AssumeRolePolicyDocument": {"Statement": []}}
 NO_ROUTE: Final = {"PrivateRoute": None}
@@ -408,7 +408,7 @@ EITHER_PROFILE: Final = launched(
 )
 LATER: Final[list[tuple[str, Parts, Found]]] = [
     ("image whose build uninstalls the agent", built(UninstallAfterBuild=True), UNKNOWN),
-    ("image whose build may uninstall the agent", built(UninstallAfterBuild=PARAMETER), UNKNOWN),
+    ("image whose build may uninstall the agent", built(UninstallAfterBuild=GIVEN), UNKNOWN),
     ("image whose build keeps the agent", built(UninstallAfterBuild="false"), READY),
     ("image with a component that removes the agent",
      built("yum remove -y amazon-ssm-agent"), UNKNOWN),
@@ -484,7 +484,7 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
         **launched(IamInstanceProfile=ref("Role"))}, READY),
     ("role in place of the profile", launched(IamInstanceProfile=ref("Role")), UNKNOWN),
     ("profile by the name in its ARN, with a path by a parameter", {
-        "Profile": resource("AWS::IAM::InstanceProfile", Roles=[ref("Role")], Path=PARAMETER),
+        "Profile": resource("AWS::IAM::InstanceProfile", Roles=[ref("Role")], Path=GIVEN),
         **launched(IamInstanceProfile=NAME_IN_ARN)}, UNKNOWN),
     ("profile on a condition", launched(IamInstanceProfile=IF), UNKNOWN),
     ("bare role", BARE, NEITHER),
@@ -502,7 +502,7 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("role without channels, Default Host Management", CHANNELS_LACK | HOST_MANAGEMENT, NEITHER),
     *((f"role without channels, Quick Setup where policies are attached: {allowed}",
        CHANNELS_LACK | attaching(allowed), found)
-      for allowed, found in (("true", UNKNOWN), ("false", NEITHER), (PARAMETER, UNKNOWN))),
+      for allowed, found in (("true", UNKNOWN), ("false", NEITHER), (GIVEN, UNKNOWN))),
     ("either of two policies of AWS",
      of_aws("AmazonSSMManagedInstanceCore", "AmazonSSMManagedEC2InstanceDefaultPolicy"), READY),
     ("a policy of AWS, or one about something else",
@@ -555,7 +555,7 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("policy by a function that makes JSON, on a condition",
      with_policy({"Fn::ToJsonString": {"Fn::If": [
          "Production", {"Statement": [ALL]}, {"Statement": [allow("*")]}]}}), READY),
-    ("policy in a text by a parameter", with_policy(PARAMETER), UNKNOWN),
+    ("policy in a text by a parameter", with_policy(GIVEN), UNKNOWN),
     ("properties of a macro", launched(**{"Fn::Transform": {"Name": "M"}}), UNKNOWN),
     ("loop in its tags", launched(Tags={"Fn::ForEach::Tags": ["T", ["a"], {}]}), READY),
     ("loop of topics",
@@ -580,11 +580,11 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("denied trust by a dynamic reference", trusting(EC2, may_assume(DYNAMIC, "Deny")), UNKNOWN),
     ("trust of a macro", trusts({"Fn::Transform": {"Name": "M"}, "Statement": []}), UNKNOWN),
     ("trust by Fn::Sub", trusting(may_assume({"Fn::Sub": "ec2.${AWS::URLSuffix}"})), READY),
-    ("trust of a parameter", trusting(may_assume(PARAMETER)), UNKNOWN),
+    ("trust of a parameter", trusting(may_assume(GIVEN)), UNKNOWN),
     ("trust on a condition", trusting(may_assume(IF)), UNKNOWN),
     ("trust of a statement that is not there", trusting(EC2, NO_VALUE), READY),
     ("trust of a statement on a condition", trusting(either(EC2, EC2)), READY),
-    ("trust that can't be read", trusts(PARAMETER), UNKNOWN),
+    ("trust that can't be read", trusts(GIVEN), UNKNOWN),
     ("unknown subnet", launched(SubnetId="subnet-1"), UNKNOWN),
     ("unused launch template", {"Launch": resource("AWS::EC2::LaunchTemplate")}, UNKNOWN),
 ]  # fmt: skip
@@ -621,9 +621,9 @@ def test_macro_is_of_its_template(check: Check, there: str, expected: Found) -> 
     (trusting(EC2), att("Role", "Arn"), READY, "ready"),
     (trusting(may_assume("eks.amazonaws.com")), att("Role", "Arn"), UNTRUSTED, "not ready"),
     (BARE, att("Role", "Arn"), NEITHER, "not ready"),
-    (trusting(may_assume(PARAMETER)), att("Role", "Arn"), UNKNOWN, "can't be known"),
+    (trusting(may_assume(GIVEN)), att("Role", "Arn"), UNKNOWN, "can't be known"),
     ({}, "arn:aws:iam::111122223333:role/other", UNKNOWN, "can't be known"),
-    ({}, PARAMETER, UNKNOWN, "can't be known"),
+    ({}, GIVEN, UNKNOWN, "can't be known"),
 ])  # fmt: skip
 def test_role_of_nodes(
     check: Check, role: Parts, given: object, expected: Found, verdict: str
@@ -674,7 +674,7 @@ DOCUMENTS: Final[dict[Found, tuple[list[Parts], ...]]] = {
     READY: (
         [], [document(of({"kmsKeyId": ""}))], [document(of({"kmsKeyId": NO_VALUE}))],
         [document({"schemaVersion": "1.0", "sessionType": "Port"})],
-        [document(of(OF_KEY), "Command")], [document({"schemaVersion": "2.2"}, PARAMETER)],
+        [document(of(OF_KEY), "Command")], [document({"schemaVersion": "2.2"}, GIVEN)],
         [document("schemaVersion: '1.0'")],
     ),
     MISSING: (
@@ -687,11 +687,11 @@ DOCUMENTS: Final[dict[Found, tuple[list[Parts], ...]]] = {
         [document(of({**ENFORCED, "cloudWatchEncryptionEnabled": False}))],
     ),
     UNKNOWN: (
-        [document(of(OF_KEY), PARAMETER)], [document(of({"kmsKeyId": PARAMETER}))],
+        [document(of(OF_KEY), GIVEN)], [document(of({"kmsKeyId": GIVEN}))],
         [document(of({"Fn::If": ["Other", OF_KEY, {}]}))], [on(KEYED, "Other")],
         [document({"Fn::If": ["Other", of(OF_KEY), of({})]})],
         [document("[" * 100_000)], [document("[]")], [KEYED, document(of({}))],
-        [document(PARAMETER, PARAMETER)],
+        [document(GIVEN, GIVEN)],
     ),
 }  # fmt: skip
 
@@ -717,8 +717,8 @@ MAY_READ: Final = may("Allow", "s3:GetEncryptionConfiguration") | {"Principal": 
     (TO_BUCKET, [MAY_PUT], READY),
     (TO_BUCKET | {"s3EncryptionEnabled": True}, [MAY_PUT], frozenset({"endpoint-unreachable"})),
     (TO_BUCKET | {"s3EncryptionEnabled": True}, [MAY_READ], LOST),
-    (TO_BUCKET | {"s3EncryptionEnabled": PARAMETER}, [MAY_PUT], UNKNOWN),
-    (TO_BUCKET | {"s3EncryptionEnabled": PARAMETER}, [MAY_READ], LOST),
+    (TO_BUCKET | {"s3EncryptionEnabled": GIVEN}, [MAY_PUT], UNKNOWN),
+    (TO_BUCKET | {"s3EncryptionEnabled": GIVEN}, [MAY_READ], LOST),
     (TO_BUCKET | {"s3EncryptionEnabled": True}, [MAY_PUT, MAY_READ], READY),
     (TO_BUCKET | {"s3EncryptionEnabled": True}, [
         MAY_READ | {"Resource": att("Bucket", "Arn")},
@@ -756,7 +756,7 @@ def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
     ("key/1234abcd", "alias/*", frozenset({"endpoint-unreachable"})),
     ("alias/a", "key/*", READY),
     ("alias/a", "alias/a", UNKNOWN),  # which is not the ARN of its key
-    (PARAMETER, "key/*", UNKNOWN),
+    (GIVEN, "key/*", UNKNOWN),
 ])  # fmt: skip
 def test_what_an_endpoint_has_to_allow_on_a_key(
     check: Check, key: object, on: str, expected: Found
@@ -815,20 +815,20 @@ def test_across_stacks(
 
 # Profiles that compute may have ------------------------------------------------------------------
 
-GIVEN: Final = {"IamInstanceProfile": {"Arn": att("Profile", "Arn")}}
+BY_ARN: Final = {"IamInstanceProfile": {"Arn": att("Profile", "Arn")}}
 MACRO: Final = {"Fn::Transform": {"Name": "M"}}
 
 
 def launches_version(version: object) -> Parts:
     server = machine(LaunchTemplate=by_id(version))
-    return {"Template": template(**GIVEN), "Server": server}
+    return {"Template": template(**BY_ARN), "Server": server}
 
 
 @pytest.mark.parametrize(("more", "verdict"), [
     ({}, "ready"),
     ({"Server": machine(**MACRO)}, "ready"),
     ({"Server": machine(IamInstanceProfile=ref("Profile"), **MACRO)}, "can't be known"),
-    ({"Launch": template(**GIVEN, **MACRO)}, "can't be known"),
+    ({"Launch": template(**BY_ARN, **MACRO)}, "can't be known"),
     (launches_version("1"), "can't be known"),
     (launches_version(ref("Given")), "can't be known"),
 ])  # fmt: skip

@@ -4,10 +4,8 @@ from typing import Final
 
 import pytest
 
-from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
-
 from .deployments import NO_VALUE
-from .networks import OPEN, either, said, templated
+from .networks import NO_WAY, OPEN, either, said, templated
 from .networks import UNKNOWN as NOT_KNOWN
 from .parts import att, nested, ref, resource, rows
 from .reports import Body, Check, inline, managed_policy, policy, profile_and_role
@@ -54,12 +52,10 @@ OF_A_ROLE: Final = [
     ("another one of them", f"{CORE},{OTHER}",
      {"ManagedPolicyArns": [{"Fn::Select": ["1", GIVEN]}]}, NO_CHANNEL),
     ("split", f"{OTHER}|{CORE}", {"ManagedPolicyArns": SPLIT}, READY),
-    ("a parameter of the parent among them", joined(",", CORE, ref("Open")),
-     ARNS, UNKNOWN),
+    ("a parameter of the parent among them", joined(",", CORE, ref("Open")), ARNS, UNKNOWN),
     ("in too many worlds", joined(",", *({"Fn::If": [f"Is{n}", CORE, OTHER]} for n in range(7))),
      ARNS, UNKNOWN),
-    ("of which a condition decides how many", {"Fn::If": ["Is0", CORE, f"{OTHER},{CORE}"]},
-     ARNS, READY),
+    ("as many as a condition decides", {"Fn::If": ["Is0", CORE, f"{OTHER},{CORE}"]}, ARNS, READY),
     ("of which a condition decides how many, none of which allows",
      {"Fn::If": ["Is0", OTHER, f"{OTHER},{OTHER}"]}, ARNS, NO_CHANNEL),
     ("of which a condition decides how many are known",
@@ -164,7 +160,7 @@ def fleet(subnets: object, **group: object) -> Body:
     (split(",", {"Fn::Sub": "${Private},${Private}"}), OPEN),
     ([{"Fn::Select": [0, split(",", joined(",", PRIVATE, PUBLIC))]}], OPEN),
     ([PRIVATE, split(",", joined(",", PRIVATE))], OPEN),
-    (split(",", joined(",", PRIVATE, PUBLIC)), NO_NETWORK_PATH),
+    (split(",", joined(",", PRIVATE, PUBLIC)), NO_WAY),
     (split("-", joined("-", PRIVATE, PRIVATE)), NOT_KNOWN),  # which an id has
     (split(",", joined(",", PRIVATE, ref("Open"))), NOT_KNOWN),
     (split(",", ref("Open")), NOT_KNOWN),
@@ -182,10 +178,10 @@ def test_lists_of_subnets(check: Check, subnets: object, expected: str) -> None:
 
 @pytest.mark.parametrize(("given", "expected"), [
     (joined(",", PRIVATE, PRIVATE), OPEN),
-    (joined(", ", PRIVATE, PUBLIC), NO_NETWORK_PATH),
+    (joined(", ", PRIVATE, PUBLIC), NO_WAY),
     (either(joined(",", PRIVATE, PRIVATE), PRIVATE), OPEN),
     (either(joined(",", PRIVATE, PUBLIC), PRIVATE), NOT_KNOWN),
-    (either(joined(",", PRIVATE, PUBLIC), joined(",", PUBLIC, PRIVATE)), NO_NETWORK_PATH),
+    (either(joined(",", PRIVATE, PUBLIC), joined(",", PUBLIC, PRIVATE)), NO_WAY),
 ])  # fmt: skip
 def test_lists_of_subnets_of_a_nested_stack(check: Check, given: Body, expected: str) -> None:
     parameters = {"Subnets": given, "Group": att("Group", "GroupId"), "Profile": ref("Profile")}

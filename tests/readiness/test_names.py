@@ -5,19 +5,17 @@ from typing import Any, Final
 import botocore.session
 import pytest
 
-from session_manager_permissions._network.verdicts import (
-    ENDPOINT_MISSING,
-    ENDPOINT_UNREACHABLE,
-    NO_NETWORK_PATH,
-)
 from session_manager_permissions._readiness.templates.model import Stack
 
 from .networks import (
     BLOCK,
+    GIVEN,
+    MISSING,
+    NO_WAY,
     ON,
     OPEN,
-    PARAMETER,
     UNKNOWN,
+    UNREACHABLE,
     Parts,
     Row,
     custom,
@@ -33,7 +31,7 @@ from .parts import att, on, ref, resource, rows
 from .reports import Check
 
 OTHER: Final = {"Other": part("VPC", CidrBlock="10.1.0.0/16")}
-GIVEN: Final = {"Custom": custom()}
+CUSTOM: Final = {"Custom": custom()}
 OF_CUSTOM: Final = att("Custom", "Vpc")
 RESOLVER: Final = "AWS::Route53Resolver::"
 
@@ -64,6 +62,7 @@ def forwarding(vpc: object = ref("Vpc"), /, **domains: object) -> Parts:
 
 BY_ID: Final = {"VPCId": ref("Vpc"), "ResolverRuleId": "rslvr-rr-1"}
 AWS_NAME: Final = "amazonaws.com"
+BUT_AWS: Final = "SYSTEM", AWS_NAME
 SSM: Final = "ssm.eu-west-1.amazonaws.com"
 
 RESOLVERS: Final[list[Row]] = [
@@ -73,20 +72,18 @@ RESOLVERS: Final[list[Row]] = [
     ("Amazon's DNS server by its addresses", served("169.254.169.253", "fd00:ec2::253"), OPEN),
     ("Amazon's DNS server by its address in the VPC", served("10.0.0.2"), OPEN),
     ("DNS server at the same place in another range", served("10.1.0.2"), UNKNOWN),
-    ("DNS server in a VPC whose range is given",
-     {**served("10.0.0.2"), "Vpc.CidrBlock": PARAMETER}, UNKNOWN),
+    ("DNS server in a VPC of any range", {**served("10.0.0.2"), "Vpc.CidrBlock": GIVEN}, UNKNOWN),
     ("DHCP options without DNS servers", served(), UNKNOWN),
     ("DHCP options by id", served(options="dopt-1"), UNKNOWN),
-    ("own DNS servers of a VPC by parameter", served("10.0.0.5", vpc=PARAMETER), UNKNOWN),
-    ("own DNS servers of a VPC by attribute", served("10.0.0.5", vpc=OF_CUSTOM) | GIVEN, UNKNOWN),
-    ("Amazon's DNS servers of a VPC by parameter", served("AmazonProvidedDNS", vpc=PARAMETER),
-     OPEN),
+    ("own DNS servers of a VPC by parameter", served("10.0.0.5", vpc=GIVEN), UNKNOWN),
+    ("own DNS servers of a VPC by attribute", served("10.0.0.5", vpc=OF_CUSTOM) | CUSTOM, UNKNOWN),
+    ("Amazon's DNS servers of a VPC by parameter", served("AmazonProvidedDNS", vpc=GIVEN), OPEN),
     ("own DNS servers of another VPC", served("10.0.0.5", vpc=ref("Other")) | OTHER, OPEN),
     ("own DNS servers of a VPC by branches that agree",
      served("10.0.0.5", vpc=either(ref("Other"), ref("Other"))) | OTHER, OPEN),
 
     ("profile", profile(ref("Vpc")), UNKNOWN),
-    ("profile of a VPC by parameter", profile(PARAMETER), UNKNOWN),
+    ("profile of a VPC by parameter", profile(GIVEN), UNKNOWN),
 
     ("rule for everything", forwarding(Rule="."), UNKNOWN),
     ("rule for AWS", forwarding(Rule="amazonaws.com"), UNKNOWN),
@@ -97,25 +94,19 @@ RESOLVERS: Final[list[Row]] = [
     ("rule for another service", forwarding(Rule="sqs.eu-west-1.amazonaws.com"), OPEN),
     ("rule for a domain whose name ends the same", forwarding(Rule="aws.com"), OPEN),
     ("rule for another domain", forwarding(Rule="corp.example.com"), OPEN),
-    ("rule for another domain, and one for everything",
-     forwarding(Rule="corp.example.com", All="."), UNKNOWN),
-    ("rule for a domain by parameter", forwarding(Rule=PARAMETER), UNKNOWN),
-    ("rule for a domain of which the end is known",
-     forwarding(Rule={"Fn::Sub": "${Given}.example.com"}), OPEN),
+    ("rules for another domain and all", forwarding(Rule="corp.example.com", All="."), UNKNOWN),
+    ("rule for a domain by parameter", forwarding(Rule=GIVEN), UNKNOWN),
+    ("rule for a domain of known end", forwarding(Rule={"Fn::Sub": "${Given}.example.com"}), OPEN),
     ("rule for either of two domains", forwarding(Rule=either("example.com", "example.org")), OPEN),
     ("rule for AWS in one world", forwarding(Rule=either("com", "org")), UNKNOWN),
-    ("rule for everything but AWS", forwarding(Rule=".", But=("SYSTEM", "amazonaws.com")), OPEN),
-    ("rule for everything but a domain by parameter",
-     forwarding(Rule=".", But=("SYSTEM", PARAMETER)), UNKNOWN),
-    ("rule for a part of AWS",
-     forwarding(Rule="eu-west-1.amazonaws.com", But=("SYSTEM", "amazonaws.com")), UNKNOWN),
-    ("rule for another part of AWS",
-     forwarding(Rule="us-east-1.amazonaws.com", But=("SYSTEM", "amazonaws.com")), OPEN),
-    ("rule of a type by parameter", forwarding(Rule=(PARAMETER, "amazonaws.com")), UNKNOWN),
+    ("rule for everything but AWS", forwarding(Rule=".", But=BUT_AWS), OPEN),
+    ("rule for all but one by parameter", forwarding(Rule=".", But=("SYSTEM", GIVEN)), UNKNOWN),
+    ("rule for a part of AWS", forwarding(Rule="eu-west-1.amazonaws.com", But=BUT_AWS), UNKNOWN),
+    ("rule for other parts of AWS", forwarding(Rule="us-east-1.amazonaws.com", But=BUT_AWS), OPEN),
+    ("rule of a type by parameter", forwarding(Rule=(GIVEN, "amazonaws.com")), UNKNOWN),
     ("rule by id", {"Used": resource(f"{RESOLVER}ResolverRuleAssociation", **BY_ID)}, UNKNOWN),
-    ("rule for AWS in a VPC by parameter", forwarding(PARAMETER, Rule=AWS_NAME), UNKNOWN),
-    ("rule for another domain in a VPC by parameter", forwarding(PARAMETER, Rule="example.com"),
-     OPEN),
+    ("rule for AWS in a VPC by parameter", forwarding(GIVEN, Rule=AWS_NAME), UNKNOWN),
+    ("rule for another domain in a VPC by parameter", forwarding(GIVEN, Rule="example.com"), OPEN),
 ]  # fmt: skip
 
 
@@ -162,36 +153,33 @@ FIREWALLS: Final[list[Row]] = [
     ("against AWS by a pseudo parameter", blocking({"Fn::Sub": "*.${AWS::URLSuffix}"}), UNKNOWN),
     ("against the domain of AWS alone", blocking("amazonaws.com"), OPEN),
     ("against another ending", blocking("*.com.cn"), OPEN),
-    ("against a domain by parameter", blocking(PARAMETER), UNKNOWN),
+    ("against a domain by parameter", blocking(GIVEN), UNKNOWN),
     ("against others", blocking("example.com", "*.example.com", "amazonaws.example.com"), OPEN),
     ("against domains in a file", firewall(BLOCKS, DomainFileUrl="s3://bucket/domains"), UNKNOWN),
     ("against domains by id", firewall(rule("BLOCK", "rslvr-fdl-1"), Domains=[]), UNKNOWN),
-    ("firewall that blocks nothing",
-     firewall(rule("ALERT", "rslvr-fdl-1"), rule("ALLOW", "rslvr-fdl-2")), OPEN),
-    ("action by parameter", firewall(rule(PARAMETER, DOMAINS), **ALL), UNKNOWN),
-    ("rule by parameter", firewall(PARAMETER), UNKNOWN),
+    ("blocks nothing", firewall(rule("ALERT", "rslvr-fdl-1"), rule("ALLOW", "rslvr-fdl-2")), OPEN),
+    ("action by parameter", firewall(rule(GIVEN, DOMAINS), **ALL), UNKNOWN),
+    ("rule by parameter", firewall(GIVEN), UNKNOWN),
     ("rules of another resource", firewall() | {"Rules": resource("AWS::SNS::Topic")}, UNKNOWN),
     # The first rule that matches decides, by the priorities.
     ("AWS allowed before", firewall(rule("ALLOW", AWS, 1), BLOCKS, **ALL), OPEN),
     ("AWS allowed before, written after", firewall(BLOCKS, rule("ALERT", AWS, 1), **ALL), OPEN),
     ("AWS allowed after", firewall(rule("ALLOW", AWS, 9), BLOCKS, **ALL), UNKNOWN),
-    ("priority by parameter", firewall(rule("ALLOW", AWS, PARAMETER), BLOCKS, **ALL), UNKNOWN),
-    ("domains by id allowed before", firewall(rule("ALLOW", "rslvr-fdl-1", 1), BLOCKS, **ALL),
-     UNKNOWN),
+    ("priority by parameter", firewall(rule("ALLOW", AWS, GIVEN), BLOCKS, **ALL), UNKNOWN),
+    ("ids allowed before", firewall(rule("ALLOW", "rslvr-fdl-1", 1), BLOCKS, **ALL), UNKNOWN),
     ("AWS allowed before its service is blocked",
      firewall(rule("ALLOW", AWS, 1), rule("BLOCK", DOMAINS, 2), Domains=[SSM]), OPEN),
     ("group before", before(100, rule("ALLOW", AWS, 9)), OPEN),
     ("group after", before(102, rule("ALLOW", AWS, 1)), UNKNOWN),
-    ("group by parameter's priority", before(PARAMETER, rule("ALLOW", AWS, 1)), UNKNOWN),
+    ("group by parameter's priority", before(GIVEN, rule("ALLOW", AWS, 1)), UNKNOWN),
     # A rule is of one type of question, or of all.
     ("questions of IPv6", firewall(rule("BLOCK", DOMAINS, Qtype="AAAA"), **ALL), OPEN),
     ("questions of IPv4", firewall(rule("BLOCK", DOMAINS, Qtype="A"), **ALL), UNKNOWN),
-    ("questions by parameter", firewall(rule("BLOCK", DOMAINS, Qtype=PARAMETER), **ALL), UNKNOWN),
-    ("questions of IPv6 allowed before",
-     firewall(rule("ALLOW", AWS, 1, Qtype="AAAA"), BLOCKS, **ALL), UNKNOWN),
+    ("questions by parameter", firewall(rule("BLOCK", DOMAINS, Qtype=GIVEN), **ALL), UNKNOWN),
+    ("IPv6 allowed before", firewall(rule("ALLOW", AWS, 1, Qtype="AAAA"), BLOCKS, **ALL), UNKNOWN),
     # It may be that of another VPC.
-    ("VPC by parameter", firewall(BLOCKS, **ALL, vpc=PARAMETER), UNKNOWN),
-    ("another domain in a VPC by parameter", blocking("example.com", vpc=PARAMETER), OPEN),
+    ("VPC by parameter", firewall(BLOCKS, **ALL, vpc=GIVEN), UNKNOWN),
+    ("another domain in a VPC by parameter", blocking("example.com", vpc=GIVEN), OPEN),
 ]  # fmt: skip
 
 
@@ -200,7 +188,7 @@ def test_who_answers_for_names(check: Check, parts: Parts, expected: str) -> Non
     """It decides beside a NAT gateway and beside endpoints, and opens nothing that is shut."""
     for body in (templated(parts), with_endpoints(parts)):
         assert said(check(body)) == expected
-    assert said(check(templated(parts, PrivateRoute=None))) == NO_NETWORK_PATH
+    assert said(check(templated(parts, PrivateRoute=None))) == NO_WAY
 
 
 MESSAGES: Final = "ssmmessages.eu-west-1.amazonaws.com"
@@ -242,7 +230,7 @@ BY_CNAME: Final[Parts] = {
     "Type": "CNAME",
     "ResourceRecords": [{"Fn::Select": [0, att("Ssm", "DnsEntries")]}],
 }
-IN_REGION: Final = {"VPCId": PARAMETER, "VPCRegion": "eu-west-1"}
+IN_REGION: Final = {"VPCId": GIVEN, "VPCRegion": "eu-west-1"}
 ZONES: Final[list[Row]] = [
     ("the name", {"Another": on(zone("example.com"), ON), **zoned(SSM)}, OPEN),
     ("the name with a dot, in capitals", zoned(f"{SSM.upper()}.", record(f"{SSM}.")), OPEN),
@@ -250,37 +238,32 @@ ZONES: Final[list[Row]] = [
     ("by branches that agree", zoned(either(SSM, f"{SSM}.")), OPEN),
     ("by branches that differ", zoned(either(SSM, "example.com")), UNKNOWN),
     ("by parameter", zoned({"Fn::Sub": "${Given}.${AWS::Region}.amazonaws.com"}), UNKNOWN),
-    *((f"by another name, {name}", zoned(name), ENDPOINT_UNREACHABLE)
+    *((f"by another name, {name}", zoned(name), UNREACHABLE)
       for name in ("example.com", "kms.eu-west-1.amazonaws.com", "ssm.us-east-1.amazonaws.com",
                    "ssm.eu-west-1.amazonaws.eu")),
-    ("by a part of AWS's domain", zoned({"Fn::Sub": "corp.${AWS::URLSuffix}"}),
-     ENDPOINT_UNREACHABLE),
-    ("of all AWS, with the records",
-     zoned(AWS_NAME, records(record(), record(MESSAGES, "Messages"))), OPEN),
+    ("by a part of AWS's domain", zoned({"Fn::Sub": "corp.${AWS::URLSuffix}"}), UNREACHABLE),
+    ("of AWS, with both", zoned(AWS_NAME, records(record(), record(MESSAGES, "Messages"))), OPEN),
     ("of all AWS, with one record", zoned(AWS_NAME), UNKNOWN),
     ("a wildcard", zoned(SSM, record("*.amazonaws.com")), OPEN),
     ("of all AWS, with another record", zoned(AWS_NAME, record("kms.amazonaws.com")), UNKNOWN),
     ("without records", {**zoned(SSM), "Record": None}, UNKNOWN),
     ("a group of records", zoned(SSM, records(record("a." + SSM), record())), OPEN),
-    ("a group of records by parameter", zoned(SSM, record_group(PARAMETER)), UNKNOWN),
+    ("a group of records by parameter", zoned(SSM, record_group(GIVEN)), UNKNOWN),
     ("a group with records that differ", zoned(SSM, records(record(), DIFFERS)), UNKNOWN),
     ("a record of IPv6", zoned(SSM, record(Type="AAAA")), UNKNOWN),
-    ("a record of the endpoint of another service",
-     zoned(SSM, record(endpoint_="Messages")), UNKNOWN),
+    ("a record of another service's endpoint", zoned(SSM, record(endpoint_="Messages")), UNKNOWN),
     ("a record by an alias", zoned(SSM, record(**BY_CNAME)), OPEN),
     ("a record on a condition", zoned(SSM, on(record(), ON)), UNKNOWN),
     ("on a condition", {**zoned(SSM), "Zone": on(zone(SSM), ON)}, UNKNOWN),
     ("that a custom resource changes", {**zoned(SSM), "Custom": custom(Of=ref("Zone"))}, UNKNOWN),
-    ("of VPCs, all by parameter", in_vpcs(PARAMETER), UNKNOWN),
+    ("of VPCs, all by parameter", in_vpcs(GIVEN), UNKNOWN),
     ("of VPCs, one by a macro", in_vpcs([{"Fn::Transform": {"Name": "M"}}]), UNKNOWN),
     ("of VPCs, one by id", in_vpcs([{"VPCId": "vpc-1"}]), UNKNOWN),
     ("of VPCs, by parameter in the region", in_vpcs([IN_REGION]), UNKNOWN),
-    ("of VPCs, by parameter in another region", in_vpcs([IN_REGION | {"VPCRegion": "us-east-1"}]),
-     ENDPOINT_UNREACHABLE),
-    ("of no VPC, as it is public", in_vpcs(None), ENDPOINT_UNREACHABLE),
-    ("of another VPC", {**OTHER, **in_vpcs([{"VPCId": ref("Other")}])}, ENDPOINT_UNREACHABLE),
-    ("of a part of the name, beside private DNS", {"Zone": zone("eu-west-1.amazonaws.com")},
-     UNKNOWN),
+    ("of VPCs, in another region", in_vpcs([IN_REGION | {"VPCRegion": "us-east-1"}]), UNREACHABLE),
+    ("of no VPC, as it is public", in_vpcs(None), UNREACHABLE),
+    ("of another VPC", {**OTHER, **in_vpcs([{"VPCId": ref("Other")}])}, UNREACHABLE),
+    ("of a part, beside private DNS", {"Zone": zone("eu-west-1.amazonaws.com")}, UNKNOWN),
 ]  # fmt: skip
 
 
@@ -290,18 +273,17 @@ def resolving_to(kind: str) -> Parts:
 
 ADDRESSES: Final[list[Row]] = [
     ("dual-stack", of_ssm(IpAddressType="dualstack"), OPEN),
-    ("addresses by parameter", of_ssm(IpAddressType=PARAMETER), UNKNOWN),
+    ("addresses by parameter", of_ssm(IpAddressType=GIVEN), UNKNOWN),
     ("IPv4 or dual-stack", of_ssm(IpAddressType=either("ipv4", "dualstack")), OPEN),
     ("records of IPv4", resolving_to("ipv4"), OPEN),
     ("records of IPv6", resolving_to("ipv6"), UNKNOWN),
-    ("records as the service defines them",
-     of_ssm(DnsOptions={"DnsRecordIpType": "service-defined"}), UNKNOWN),
-    ("records by parameter", of_ssm(DnsOptions={"DnsRecordIpType": PARAMETER}), UNKNOWN),
-    ("options by parameter", of_ssm(DnsOptions=PARAMETER), UNKNOWN),
-    ("IPv6 and shut", {**of_ssm(IpAddressType="ipv6"), "Admits": group()}, ENDPOINT_UNREACHABLE),
+    ("records by the service", of_ssm(DnsOptions={"DnsRecordIpType": "service-defined"}), UNKNOWN),
+    ("records by parameter", of_ssm(DnsOptions={"DnsRecordIpType": GIVEN}), UNKNOWN),
+    ("options by parameter", of_ssm(DnsOptions=GIVEN), UNKNOWN),
+    ("IPv6 and shut", {**of_ssm(IpAddressType="ipv6"), "Admits": group()}, UNREACHABLE),
     ("its own region", of_ssm(ServiceRegion="eu-west-1"), OPEN),
-    ("another region", of_ssm(ServiceRegion="us-east-1"), ENDPOINT_MISSING),
-    ("a region by parameter", of_ssm(ServiceRegion=PARAMETER), UNKNOWN),
+    ("another region", of_ssm(ServiceRegion="us-east-1"), MISSING),
+    ("a region by parameter", of_ssm(ServiceRegion=GIVEN), UNKNOWN),
     ("its own region or another", of_ssm(ServiceRegion=either("eu-west-1", "us-east-1")), UNKNOWN),
 ]  # fmt: skip
 
@@ -313,7 +295,7 @@ def test_where_names_lead(check: Check, changes: Parts, expected: str) -> None:
 
 @pytest.mark.parametrize(("changes", "expected"), [
     ({"IpAddressType": "ipv6"}, UNKNOWN), ({"ServiceRegion": "us-east-1"}, OPEN),
-    ({"PrivateDnsEnabled": PARAMETER}, OPEN),
+    ({"PrivateDnsEnabled": GIVEN}, OPEN),
 ])  # fmt: skip
 def test_endpoint_that_may_not_be_used_beside_a_nat(
     check: Check, changes: Parts, expected: str
@@ -333,7 +315,7 @@ def test_names_in_each_partition(check: Check, partition: dict[str, Any]) -> Non
     regions = [one for one in partition["regions"] if not one.endswith("-global")]
     assert {Stack(region=one).partition for one in regions} <= {(partition["id"], own)}
     another = next(one for one in SUFFIXES if one != own)
-    for suffix, expected in ((own, OPEN), (another, ENDPOINT_UNREACHABLE)):
+    for suffix, expected in ((own, OPEN), (another, UNREACHABLE)):
         name = f"ssm.{regions[0]}.{suffix}"
         report = check(with_endpoints(zoned(name, record(name))), region=regions[0])
         assert said(report) == expected
@@ -350,7 +332,7 @@ def here(service: str) -> dict[str, str]:
     (with_endpoints(zoned(here("ssm"), record(here("ssm")))), OPEN),
     (with_endpoints(zoned(BY_REGION, record(BY_REGION))), OPEN),
     (with_endpoints(zoned(SSM)), UNKNOWN),
-    (with_endpoints(zoned(here("sqs"))), ENDPOINT_UNREACHABLE),
+    (with_endpoints(zoned(here("sqs"))), UNREACHABLE),
     (templated(forwarding(Rule=here("ssm"))), UNKNOWN),
     (templated(forwarding(Rule="ssm.us-east-1.amazonaws.com")), UNKNOWN),
     (templated(forwarding(Rule=here("sqs"))), OPEN),
