@@ -115,7 +115,8 @@ def deploy_to_existing(app: cdk.App, options: dict[str, str]) -> None:
     given = [target for target in TARGETS if target in options]
     if len(given) != 1:
         raise ValueError(
-            "give one of " + ", ".join(f"-c {name}={value}" for name, value in TARGETS.items())
+            "give exactly one of "
+            + ", ".join(f"-c {name}={value}" for name, value in TARGETS.items())
         )
     (target,) = given
     if TARGETS[target] == "FILE":
@@ -284,8 +285,8 @@ def read_list(option: str, path: str, stack: cdk.Stack) -> NameList:
     if len(names) > MOST_NAMES:
         parts = math.ceil(len(names) / MOST_NAMES)
         raise ValueError(
-            f"-c {option}={path}: the file has {len(names)} names, and a stack takes at most "
-            f"{MOST_NAMES}: split the file into {parts}, which have a stack each, and deploy each"
+            f"-c {option}={path}: the file has {len(names)} names, and a stack can have at most "
+            f"{MOST_NAMES}: split it into {parts} files, and deploy each as a stack of its own"
         )
     for line in names:
         if "/" in line.text and line.number not in faults:
@@ -293,7 +294,7 @@ def read_list(option: str, path: str, stack: cdk.Stack) -> NameList:
             if account != stack.account:
                 faults[line.number] = (
                     f"{line.where}: {line.text} belongs to account {account}, and the stack to "
-                    f"{stack.account}: deploy it with credentials of account {account}"
+                    f"account {stack.account}: deploy it with credentials of account {account}"
                 )
     if faults:
         raise WrongLinesError(*(faults[number] for number in sorted(faults)))

@@ -117,11 +117,11 @@ def is_pattern(text: str) -> bool:
 def prefix_fault(prefix: str) -> str | None:
     """Tell why no session log can have this key prefix, or no policy can name it."""
     if is_pattern(prefix):
-        return "has a wildcard or a policy variable (* ? ${): name one, in full"
+        return "has a wildcard or a policy variable (* ? ${): give an exact prefix"
     if found := re.search(r"[^\x20-\x7e\xa0-\xff]", prefix):
         return (
             f"has {found[0]!r}: give it without control characters and without characters above "
-            "U+00FF, which IAM takes in no policy"
+            "U+00FF, which IAM accepts in no policy"
         )
     if "{{" in prefix:
         return (

@@ -95,8 +95,8 @@ def name_fault(text: str, fault: Fault) -> str | None:
     found = _OPTION.fullmatch(text)
     if found and found[1] in OPTIONS and not fault(text):
         return (
-            f"can be a name and an option: write {found[1]} = {found[2]} for the option, and give "
-            "the ARN for the name"
+            f"can be a name or an option: for the option, write {found[1]} = {found[2]}; for the "
+            "name, give the ARN"
         )
     return fault(text)
 
@@ -123,7 +123,7 @@ def parse(text: str, path: str, fault: Fault) -> NameList:
             if wrong:
                 found.faults[number] = f"{one.where}: {name!r} {wrong}"
             elif first := seen.get(same(name)):
-                found.faults[number] = f"{one.where}: {one.name!r} is at {first.where} already"
+                found.faults[number] = f"{one.where}: {one.name!r} is already at {first.where}"
             seen.setdefault(same(name), one)
         elif line.strip():
             found.left_out.append(line.strip("# \t"))
@@ -137,14 +137,13 @@ def _without_comment(line: str) -> str:
 def _add_option(found: NameList, name: str, line: Line) -> None:
     if name not in OPTIONS:
         found.faults[line.number] = (
-            f"{line.where}: there is no option {name} of a list; the options are "
-            f"{', '.join(OPTIONS)}"
+            f"{line.where}: a list has no option {name}; its options are {', '.join(OPTIONS)}"
         )
         return
     others = found.options.setdefault(name, [])
     for other in others:
         if name != REPEATED or other.text == line.text:
-            found.faults[line.number] = f"{line.where}: {name} is at {other.where} already"
+            found.faults[line.number] = f"{line.where}: {name} is already at {other.where}"
             return
     others.append(line)
     wrong = OPTIONS[name](line.text) if line.text else "has no value"

@@ -401,9 +401,9 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("context", "says"), [
-    ({"role": "Existing", "instance-profile": "Existing"}, "give one of"),
-    ({"roles": "a.txt", "role": "Existing"}, "give one of"),
-    ({"roles": "a.txt", "instance-profiles": "b.txt"}, "give one of"),
+    ({"role": "Existing", "instance-profile": "Existing"}, "give exactly one of"),
+    ({"roles": "a.txt", "role": "Existing"}, "give exactly one of"),
+    ({"roles": "a.txt", "instance-profiles": "b.txt"}, "give exactly one of"),
     ({"role": "Existing", "decrypt-sessions-only": 1}, "give true or false"),
     ({"role": "Existing", "log-bucket-key": key_arn()}, "give -c log-bucket=NAME too"),
     ({"role": "Existing", "log-bucket": True}, "-c log-bucket=True"),

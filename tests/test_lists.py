@@ -43,16 +43,16 @@ def test_what_a_list_has(text: str, names: list[str], options: dict[str, list[st
     (f"key = {KEY} {KEY}", "is not the ARN of a KMS key"),
     (f'key = "{KEY}"', "is not the ARN of a KMS key"),
     (f"key == {KEY}", "is not the ARN of a KMS key"),
-    (f"Key = {KEY}", "there is no option Key of a list; the options are key, policy-name"),
+    (f"Key = {KEY}", "a list has no option Key; its options are key, policy-name"),
     (f"-c key={KEY}", "is not the name of a role"),
     (f"key: {KEY}", "is not the name of a role"),
     ("= true", "'= true' is not the name of a role"),
-    ("roles = other.txt", "there is no option roles of a list"),
-    ("allow_registration = true", "there is no option allow_registration"),
+    ("roles = other.txt", "a list has no option roles"),
+    ("allow_registration = true", "a list has no option allow_registration"),
     ("allow-registration = yes", "allow-registration 'yes' is neither true nor false"),
     ("allow-registration = True", "'True' is neither true nor false"),
-    ("allow-registration=true", "write allow-registration = true for the option"),
-    ("log-bucket=logs", "can be a name and an option"),
+    ("allow-registration=true", "for the option, write allow-registration = true; for the"),
+    ("log-bucket=logs", "can be a name or an option"),
     ("log-bucket = arn:aws:s3:::logs", "is not the name of an S3 bucket"),
     ("policy-name = a b", "policy-name 'a b' is not the name of a policy"),
     ("log-prefix = a/*", "log-prefix 'a/*' has a wildcard"),
@@ -77,7 +77,7 @@ def test_what_is_there_twice(lines: tuple[str, str]) -> None:
     found = parse("\n".join(lines), "names.txt", _limits.role_fault)
 
     assert [*found.faults] == [2]
-    assert found.faults[2].endswith(" is at names.txt:1 already")
+    assert found.faults[2].endswith(" is already at names.txt:1")
 
 
 @given(st.sampled_from([*OPTIONS]), st.text(max_size=20) | st.sampled_from([KEY, OTHER, "true"]))

@@ -507,7 +507,7 @@ NAMES: Final = {
     "the `policy_name` of another construct on the role": twice_on_one_role,
     "the `policy_name` of a policy that the role is made with": with_its_policy,
     "a text with half a character, as bad decoding makes it": prefixed("\ud800"),
-    "a `log_prefix` with a character that IAM takes in no policy": prefixed("秘密/web"),
+    "a `log_prefix` with a character that IAM accepts in no policy": prefixed("秘密/web"),
     "a wildcard in `log_prefix`": prefixed("web/*"),
     "a wildcard in the name of a log group": statements(log_group=lambda s: group(s, "/web/*")),
     "a name that the package does not have": called(
@@ -646,7 +646,7 @@ VERIFY: Final = {
     "a `--document` that does not exist": command(f"{SERVER} --document {DOCUMENT}"),
     "a `--document` of another type": of_document("Shell"),
     "a `--document` with a parameter": of_document("Standard_Stream", kmsKeyId="{{ key }}"),
-    "a `--document` with a name that AWS does not take": of_document(
+    "a `--document` with a name that AWS does not accept": of_document(
         "Standard_Stream", s3BucketName="*"),
     "a `--document` with something else for a boolean": of_document("Port", runAsEnabled="yes"),
     "`--operator` without `--instance-id`": command("--role web --operator caller"),
@@ -713,11 +713,11 @@ VERIFY: Final = {
         errors.UnknownRegionError(region_name="eu-west-1a", error_msg="No partition found.")),
     "a region that no host name can have": fails(errors.InvalidRegionError(region_name="a_b")),
     "a proxy that answers in place of AWS": fails(KeyError("GetRoleResult")),
-    "a role whose ARN is none": command(
+    "a role with an ARN that is none of AWS": command(
         "--role web", has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}})),
     "a key policy that is not JSON": with_a_key_policy_of_no_json,
-    "a key policy that is asked for after all calls that a diagnosis makes": after_all_calls,
-    "a region that is misspelt, of whose endpoint there is no address": command(
+    "a key policy, after all the calls that a diagnosis makes": after_all_calls,
+    "a misspelt region, whose endpoint has no address": command(
         IN_REGION, fails_by(errors.EndpointConnectionError(endpoint_url="https://iam"))),
     "no network, and no region": fails(errors.EndpointConnectionError(endpoint_url="https://iam")),
     "a sign-in of IAM Identity Center that AWS refuses": fails(
@@ -808,12 +808,12 @@ APP: Final = {
     "an alias without its ARN for `key`": app(role="web", key="alias/sessions"),
     "the ARN of a bucket for `log-bucket`": app(role="web", log_bucket="arn:aws:s3:::logs"),
     "an answer in `cdk.context.json` that the CLI has not written": listed(answer=[{"Arn": "web"}]),
-    "an option of a file that is not known": listed("allow_registration = true\nweb"),
-    "an option of a file without a space, which can be a name": listed(
+    "an option that a list does not have": listed("allow_registration = true\nweb"),
+    "an option without spaces, which can be a name": listed(
         "allow-registration=true\nweb"),
     "an option that contradicts the file": listed(
         "allow-registration = true\nweb", allow_registration="false"),
-    "a second key of a file that an AWS service has": listed(
+    "an AWS managed key as the second key of a list": listed(
         f"key = {key_arn()}\nkey = {AWS_MANAGED}\nweb"),
     "`log-prefix` without `log-bucket`": app(role="web", log_prefix="web"),
     "the ARN of something else for `role`": app(role="arn:aws:s3:::logs"),
@@ -846,7 +846,7 @@ CHECK: Final = {
     "a folder that CDK has not written": checked("cdk", file("cdk/a.json", "{}")),
     "the output of an app without a stack": checked("cdk", file("cdk/manifest.json", "{}")),
     "a `manifest.json` that is cut off": checked("cdk", file("cdk/manifest.json", "{")),
-    "an app of which a file is missing": checked(
+    "an app with a missing file": checked(
         "cdk", file("cdk/manifest.json", json.dumps({"artifacts": {"Web": STACK}}))
     ),
     "a file that can't be read": checked("/proc/self/mem"),

@@ -185,8 +185,8 @@ def _resource(construct: IConstruct) -> IConstruct:
     resource = construct.node.default_child
     if resource is None and _has(construct, "nodegroup_ref"):
         raise ValueError(
-            f"node group {construct.node.path!r} was imported without its role, which alone has "
-            "policies: give the role to SessionManagerPermissions"
+            f"node group {construct.node.path!r} was imported without its role, and only a role "
+            "can have policies: give the role to SessionManagerPermissions"
         )
     return resource or construct
 

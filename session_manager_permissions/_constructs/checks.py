@@ -42,6 +42,6 @@ def refuse_wrong_text(argument: str, text: str) -> None:
     refuse_wrong_type(argument, text, str)
     if re.search(r"[\ud800-\udfff]", text):
         raise ValueError(
-            f"{argument} {text!r} has half of a surrogate pair, which is no character: give the "
+            f"{argument} {text!r} has half of a surrogate pair, which is not a character: give the "
             "whole character"
         )

@@ -234,8 +234,8 @@ class SessionManagerFleet(Construct):
         for path in self._own(stages):
             self._errors.append(
                 f"stage {path!r} has no SessionManagerFleet of its own, and this one can't reach "
-                "into it, as CDK synthesizes stages first: make one in the stage, or give it in "
-                "exclude"
+                "into it, as CDK synthesizes stages first: make one in the stage, or exclude the "
+                "stage"
             )
         self._left_alone += stages
 
@@ -261,9 +261,10 @@ class SessionManagerFleet(Construct):
         late = self._own(path for path in paths if path not in self._by_path)
         if late:
             self._errors.append(
-                f"{', '.join(map(repr, late))} came after this SessionManagerFleet had its turn, "
-                "by an Aspect or between two syntheses: make the fleet after the constructs that "
-                "the Aspect visits, or make the profiles before the first synthesis"
+                f"{', '.join(map(repr, late))} came after CDK had visited this "
+                "SessionManagerFleet, by an Aspect or between two syntheses: make the fleet after "
+                "the constructs that the Aspect visits, or make the profiles before the first "
+                "synthesis"
             )
         return self._errors
 
@@ -340,6 +341,6 @@ def _refuse_wrong_exclusions(excluded: list[IConstruct]) -> None:
             )
         if hasattr(construct, "role_ref") and not compute_below(construct):
             raise TypeError(
-                f"exclude has the role {construct.node.path!r}, but a fleet finds compute and not "
-                "roles: give the instance profiles or node groups of the role"
+                f"exclude has the role {construct.node.path!r}, but a fleet covers compute and "
+                "not roles: give the instance profiles or node groups of the role"
             )

@@ -216,6 +216,6 @@ def _refuse_unfit(key: IKeyRef | None) -> None:
     if spec is not None and spec != "SYMMETRIC_DEFAULT" and not is_token(spec):
         raise ValueError(
             f"encryption_key {cast('IConstruct', key).node.path!r} has the key_spec {spec}, and "
-            "Session Manager takes symmetric encryption keys only: give a key of key_spec "
+            "Session Manager accepts only symmetric encryption keys: give a key with the key_spec "
             "SYMMETRIC_DEFAULT"
         )

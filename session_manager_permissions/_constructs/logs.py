@@ -134,8 +134,8 @@ def warn_if_encrypted_twice(bucket: IBucketRef) -> None:
         cdk.Annotations.of(bucket).add_warning_v2(
             "session-manager-permissions:log-bucket-dsse",
             f"log_bucket {bucket.node.path!r} encrypts with aws:kms:dsse, which the agent does not "
-            "take for encrypted: it refuses every session whose preferences enforce encrypted logs "
-            "in S3; encrypt the bucket with aws:kms or AES256, or turn that off in the preferences",
+            "recognize: it refuses every session whose preferences enforce encrypted logs in S3; "
+            "encrypt the bucket with aws:kms or AES256, or turn that off in the preferences",
         )
 
 

@@ -90,9 +90,9 @@ def look_up(scope: Construct, kind: str, name: str, until_then: dict[str, Any]) 
     found = answer.value[0] if isinstance(answer.value, list) and answer.value else None
     if not _is_answer(found, kind, until_then):
         raise ValueError(
-            f"the name {name!r} has the answer {answer.value!r} in cdk.context.json, which is not "
-            f"that of an AWS::IAM::{kind}: find its key with `cdk context`, and run `cdk context "
-            "--reset KEY`, so that the CLI asks the account again"
+            f"the name {name!r} has the answer {answer.value!r} in cdk.context.json, which does "
+            f"not describe an AWS::IAM::{kind}: find its key with `cdk context`, and run `cdk "
+            "context --reset KEY`, so that the CLI asks the account again"
         )
     return found
 

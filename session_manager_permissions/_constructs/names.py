@@ -45,4 +45,4 @@ def refuse_invalid_name(argument: str, name: str, limit: _limits.Name, service: 
     """
     refuse_wrong_text(argument, name)
     if not is_name(name, limit):
-        raise ValueError(f"{argument} {name!r} is not a name that {service} takes: {limit.rule}")
+        raise ValueError(f"{argument} {name!r} is not a name that {service} accepts: {limit.rule}")

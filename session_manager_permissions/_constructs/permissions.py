@@ -284,8 +284,8 @@ class SessionManagerPermissions(Construct):
             ):
                 raise ValueError(
                     f"policy_name {self._given_name!r} is that of {other.node.path!r} on the same "
-                    "role, and IAM keeps one policy of a name: give each construct a name of its "
-                    "own, or use one for the role"
+                    "role, and IAM keeps only one policy of a name: give each construct a name of "
+                    "its own, or use one construct for the role"
                 )
 
     def _check_reach(self, key: SessionKey) -> None:

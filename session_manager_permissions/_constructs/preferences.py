@@ -175,9 +175,9 @@ class SessionPreferences(Construct):
         if run_as_user == "ssm-user":
             cdk.Annotations.of(self).add_warning_v2(
                 "session-manager-permissions:run-as-ssm-user",
-                "run_as_user 'ssm-user' turns Run As on, and then the agent does not create this "
-                "user: no session starts on an instance that does not have it; create the user by "
-                "other means, or leave run_as_user out, and the agent creates it",
+                "run_as_user 'ssm-user' turns Run As on, and with Run As the agent does not create "
+                "this user: no session starts on an instance that does not have it; create the "
+                "user yourself, or leave run_as_user out, and the agent creates it",
             )
         document = cdk.aws_ssm.CfnDocument(
             self,
@@ -400,7 +400,7 @@ def _refuse_unencrypted(log_group: ILogGroupRef | None) -> None:
     cfn_group = log_group.node.default_child if is_l2 else log_group
     if isinstance(cfn_group, cdk.aws_logs.CfnLogGroup) and cfn_group.kms_key_id is None:
         raise ValueError(
-            "enforce_cloudwatch_encryption lets no session start: log_group "
+            "enforce_cloudwatch_encryption would keep all sessions from starting: log_group "
             f"{log_group.node.path!r} has no KMS key; give the log group an encryption_key"
         )
 
@@ -408,9 +408,9 @@ def _refuse_unencrypted(log_group: ILogGroupRef | None) -> None:
 def _refuse_encrypted_twice(log_bucket: IBucketRef | None) -> None:
     if log_bucket is not None and is_encrypted_twice(log_bucket):
         raise ValueError(
-            f"enforce_s3_encryption lets no session start: log_bucket {log_bucket.node.path!r} "
-            "encrypts with aws:kms:dsse, which the agent does not take for encrypted; encrypt it "
-            "with aws:kms or AES256, or give enforce_s3_encryption=False"
+            "enforce_s3_encryption would keep all sessions from starting: log_bucket "
+            f"{log_bucket.node.path!r} encrypts with aws:kms:dsse, which the agent does not "
+            "recognize; encrypt it with aws:kms or AES256, or give enforce_s3_encryption=False"
         )
 
 

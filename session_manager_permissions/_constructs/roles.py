@@ -116,8 +116,8 @@ def profile_target(
     role: iam.IRole | None = getattr(profile, "role", None)
     if role is None:
         raise ValueError(
-            f"instance_profile {profile.node.path!r} was imported without its role, which alone "
-            f"has policies: give it by {_BY_PROFILE}, or its role as role={_BY_NAME}"
+            f"instance_profile {profile.node.path!r} was imported without its role, and only a "
+            f"role can have policies: give it by {_BY_PROFILE}, or its role as role={_BY_NAME}"
         )
     return role_target(scope, role_id, role, stack)
 
@@ -383,7 +383,7 @@ def refuse_by_arn(arn: str, scope: IConstruct) -> None:
         )
     if path_and_name.startswith("aws-reserved/"):
         raise ValueError(
-            f"role {arn!r} is reserved by AWS, which alone can change it: change the permission "
+            f"role {arn!r} is reserved by AWS, and only AWS can change it: change the permission "
             "set in IAM Identity Center"
         )
     if DYNAMIC_REFERENCE in path_and_name:

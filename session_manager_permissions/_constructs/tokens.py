@@ -76,7 +76,7 @@ def refuse_wildcards(argument: str, text: str) -> None:
     """
     if _limits.is_pattern(without_tokens(text)):
         raise ValueError(
-            f"{argument} {text!r} has a wildcard or a policy variable (* ? ${{): name one, in full"
+            f"{argument} {text!r} has a wildcard or a policy variable (* ? ${{): give an exact name"
         )
 
 

@@ -49,7 +49,7 @@ def apps(paths: Iterable[str]) -> Iterator[App]:
     given = [Path(one) for one in dict.fromkeys(paths)]
     for one in given:
         if not one.exists():
-            way_out = "run cdk synth first" if one.name == "cdk.out" else "give one that there is"
+            way_out = "run cdk synth first" if one.name == "cdk.out" else "give one that exists"
             raise CannotRead(f"{one}: no such file or folder: {way_out}")
     for folder in (one for one in given if one.is_dir()):
         yield _synthesized(folder)

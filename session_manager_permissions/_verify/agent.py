@@ -128,7 +128,7 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
         row = _Row(*(" ".join(text.split()) for text in astuple(entry)))
         of = re.search(r"instance id (m?i-\w+)", row.Note)
         if of and of[1] != node_id:
-            raise CannotAsk(f"{option} {path} is of {of[1]}: give the diagnostics of {node_id}")
+            raise CannotAsk(f"{option} {path} is from {of[1]}: give the diagnostics of {node_id}")
         rows[row.Check] = row
     return rows
 

@@ -65,15 +65,15 @@ _WAYS_OUT: Final = {
     ),
     # AWS_ENDPOINT_URL names IAM's endpoint, and no region is set
     "NoRegionError": (
-        "a request needs a region, and no region is known: give --region or AWS_REGION"
+        "the request needs a region, and no region is known: give --region or AWS_REGION"
     ),
     "InvalidConfigError": "{error}: correct the profile in the configuration of AWS",
     "InvalidRetryConfigurationError": "{error}: correct AWS_MAX_ATTEMPTS",
     "PartialCredentialsError": "{error}: set what is missing, or remove the rest",
     "ProfileNotFound": "{error}: give one that aws configure list-profiles shows",
-    "SSOError": _NO_CREDENTIALS + "aws sso login{profile}",
-    "TokenRetrievalError": _NO_CREDENTIALS + "aws sso login{profile}",
-    "LoginError": _NO_CREDENTIALS + "aws login{profile}",
+    "SSOError": _NO_CREDENTIALS + "run aws sso login{profile}",
+    "TokenRetrievalError": _NO_CREDENTIALS + "run aws sso login{profile}",
+    "LoginError": _NO_CREDENTIALS + "run aws login{profile}",
     "CredentialRetrievalError": _NO_CREDENTIALS + "{sign_in}",
     "RuntimeError": f"{_NO_CREDENTIALS}{{sign_in}}, or {_CLOCK}",
     "InvalidRegionError": "{error}: correct --region, or the region of the profile",
@@ -251,8 +251,8 @@ def one_of(text: object, known: Collection[str]) -> str:
 def not_from_aws(service: str) -> CannotAsk:
     """Say that an answer is none of AWS."""
     return CannotAsk(
-        f"what answered for {service} is not AWS: look for a proxy, check AWS_ENDPOINT_URL, or try "
-        "again"
+        f"the answer of {service} did not come from AWS: look for a proxy, check AWS_ENDPOINT_URL, "
+        "or try again"
     )
 
 

@@ -235,7 +235,7 @@ def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
     with waiting.said(say):
         session = aws_session(arguments.profile, arguments.region, waiting)
     if session.region is None:
-        raise CannotAsk("a node is in a region, and no region is known: give --region")
+        raise CannotAsk("--instance-id needs a region, and no region is known: give --region")
     rows = None if file is None else read_diagnostics(file, node_id)
 
     def diagnosed(anew: Session, *, explains: bool = True) -> Diagnosis:
@@ -267,12 +267,12 @@ def _refuse_unused_options(arguments: argparse.Namespace) -> None:
     why = "needs --instance-id: give it too, or leave out {flag}"
     if arguments.instance_id is not None:
         unused = (*of_document, "log_bucket_key")
-        why = "is not for --instance-id, which reads it from the document: give --document"
+        why = "can't be used with --instance-id, which reads it from the document: give --document"
     options.refuse(arguments, unused, why)
     if arguments.document is None:
         options.refuse_without_bucket(arguments.log_bucket, arguments)
     else:
-        why = "is given twice, as the document of --document names it too: leave out {flag}"
+        why = "can't be used with --document, which names it too: leave out {flag}"
         options.refuse(arguments, of_document, why)
 
 

@@ -87,7 +87,7 @@ def read_document(session: Session, name: str, account: str) -> LiveDocument:
     session_type, inputs = content.get("sessionType"), content.get("inputs") or {}
     if session_type not in (*_LOGGED, PORT) or not isinstance(inputs, dict):
         raise CannotAsk(
-            f"{where} is not a Session document: its sessionType is none of "
+            f"{where} is not a Session document: its sessionType is not one of "
             f"{', '.join(_LOGGED)} and {PORT}; give the document that sessions are started with"
         )
     s3, log_group, run_as = (_flag(inputs, flag, where) for flag in _FLAGS)
@@ -130,12 +130,14 @@ def _text(
         return None
     if not isinstance(value, str) or "{{" in value:
         raise CannotAsk(
-            f"{where} has {value!r} for {name}, which is known only when a session starts: ask "
-            "by --role or --instance-profile, and give the value by --key, --log-bucket, "
+            f"{where} has {value!r} for {name}, which is known only when a session starts: "
+            "use --role or --instance-profile, and give the value with --key, --log-bucket, "
             "--log-prefix or --log-group instead of --document"
         )
     if found := fault(value):
-        raise CannotAsk(f"{where} can't be asked about: {value!r} {found}; correct the document")
+        raise CannotAsk(
+            f"{where} has a wrong value for {name}: {value!r} {found}; correct the document"
+        )
     return value
 
 

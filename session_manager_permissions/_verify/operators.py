@@ -93,16 +93,16 @@ def find_operator(node: Node, given: str) -> Operator | CannotAsk:
 def _operator(node: Node, arn: str) -> Operator:
     if arn.split(":")[4] != node.account:  # IAM is asked by names, which are those of one account
         raise CannotAsk(
-            f"{arn} is in another account than the node, which is in {node.account}: give a user "
-            "or a role of that account, which starts the session"
+            f"{arn} is not in the account of the node, {node.account}: give the user or the role "
+            "of that account that starts the session"
         )
     if ":assumed-role/" in arn:
         _, role_name, session_name = arn.split("/", 2)
         return _of_role(find_role(node.session, role_name), session_name)
     if _limits.principal_fault(arn):
         raise CannotAsk(
-            f"IAM's policy simulator takes users and roles, and the caller is {arn}: give the ARN "
-            "of another operator"
+            f"IAM's policy simulator accepts only users and roles, and the caller is {arn}: give "
+            "the ARN of another operator"
         )
     if ":user/" not in arn:
         return _of_role(find_role(node.session, arn))

@@ -135,7 +135,7 @@ def read_json(path: str, option: str, give: str) -> Callable[[type[_Shape]], _Sh
         try:
             return msgspec.convert(written, shape)
         except msgspec.ValidationError as error:
-            raise CannotAsk(f"{where} is not the JSON that is expected: {error}: {give}") from None
+            raise CannotAsk(f"{where} is not the expected JSON: {error}: {give}") from None
 
     return typed
 

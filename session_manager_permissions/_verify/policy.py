@@ -98,8 +98,8 @@ def _log_group_arn(options: Namespace, partition: str) -> str | None:
         return group and group.removesuffix(":*")
     if options.region is None or options.account is None:
         raise CannotAsk(
-            f"--log-group {group} is in no region and no account: give its ARN, or --region and "
-            "--account too"
+            f"--log-group {group} does not say its region and account: give its ARN, or --region "
+            "and --account too"
         )
     return f"arn:{partition}:logs:{options.region}:{options.account}:log-group:{group}"
 

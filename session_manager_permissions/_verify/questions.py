@@ -265,7 +265,7 @@ class Agent:
     def _logs_in_cloudwatch(self, group: str) -> Question:
         role, region = self.role, self.session.region
         if region is None:
-            raise CannotAsk("a log group is in a region, and no region is known: give --region")
+            raise CannotAsk("--log-group needs a region, and no region is known: give --region")
         groups = f"arn:{role.partition}:logs:{region}:{role.account}:log-group:"
         arn = f"{groups}{group}"
         describes, *_, writes = _needs.log_group(arn)

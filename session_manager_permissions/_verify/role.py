@@ -72,7 +72,7 @@ def _document(arguments: argparse.Namespace, session: Session, role: LiveRole) -
             log_group=arguments.log_group,
         )
     if session.region is None:
-        raise CannotAsk("a document is in a region, and no region is known: give --region")
+        raise CannotAsk("--document needs a region, and no region is known: give --region")
     document = read_document(session, name, role.account)
     refuse_without_bucket(document.log_bucket, arguments)
     return document

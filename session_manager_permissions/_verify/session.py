@@ -241,7 +241,7 @@ class Session:
         if self._most is not None and question not in self._answers:
             made = self._calls_that_count()
             if made >= self._most:
-                raise CannotAsk(f"{call} is not asked, as {made} calls were made before")
+                raise CannotAsk(f"{call} was not called, as {made} calls were made before it")
         return self.once(question, find)
 
     def _calls_that_count(self) -> int:

@@ -226,7 +226,7 @@ def _requested(
         "iam:SimulatePrincipalPolicy",
         read,
         on=principal,
-        missing=f"there is no {kind} {principal} any more: give another",
+        missing=f"the {kind} {principal} does not exist any more: give another",
         PolicySourceArn=principal,
         ActionNames=[*actions.values()],
         ResourceArns=resources,

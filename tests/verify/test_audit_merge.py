@@ -129,7 +129,7 @@ def changed(**fields: object) -> str:
 
 @pytest.mark.parametrize(("text", "says"), [
     ("[" * 100_000, "is not JSON"),
-    ("[]", "is not the JSON that is expected: Expected `object`, got `array`"),
+    ("[]", "is not the expected JSON: Expected `object`, got `array`"),
     (changed(account=7), "Expected `str | null`, got `int` - at `$.account`"),
     (changed(instances=[node(verdict="ok")]), "at `$.instances[0].verdict`"),
     (changed(regions=sample()["regions"] * 2), "both have eu-west-1"),

@@ -34,7 +34,7 @@ aws_secret_access_key = test
 READY: Final = Account(roles={"web-server": Role()})
 ROLE_CALL, SIMULATION = "iam:GetRole", "iam:SimulatePrincipalPolicy"
 NOT_AWS: Final = (
-    "session-manager-permissions: what answered for {} is not AWS: look for a proxy, check "
+    "session-manager-permissions: the answer of {} did not come from AWS: look for a proxy, check "
     "AWS_ENDPOINT_URL, or try again\n"
 )
 

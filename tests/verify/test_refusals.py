@@ -17,7 +17,8 @@ OF_NODE: Final = f"verify --instance-id {NODE}"
 OF_HYBRID: Final = f"verify --instance-id {HYBRID}"
 NEEDS: Final = "the credentials lack"
 NOT_AWS: Final = (
-    "what answered for {} is not AWS: look for a proxy, check AWS_ENDPOINT_URL, or try again\n"
+    "the answer of {} did not come from AWS: look for a proxy, check AWS_ENDPOINT_URL, "
+    "or try again\n"
 )
 NO_ID: Final = {"OwnerId": ACCOUNT, "Instances": [{"InstanceId": NODE}]}
 NO_RESULTS: Final[tuple[Any, ...]] = ({}, {"EvaluationResults": [{}]})
@@ -35,7 +36,7 @@ NO_BOOLEANS: Final[tuple[object, ...]] = ("yes", "tRUE", " true", 0, 1, [], {})
     *((f"audit --{name} ''", "'' is not a path") for name in ("file", "profiles-file")),
     (f"{OF_ROLE} --agent-diagnostics a.json", "--agent-diagnostics needs --instance-id"),
     (f"{OF_ROLE} --wait 1", "--wait needs --instance-id"),
-    *((f"{OF_NODE} --{name} {of}", f"--{name} is not for --instance-id")
+    *((f"{OF_NODE} --{name} {of}", f"--{name} can't be used with --instance-id")
       for name, of in OPTIONS.items()),
     *((f"verify --instance-id {text}", "is not the id of an instance")
       for text in ("i-1234567", "I-12345678")),
@@ -46,7 +47,7 @@ NO_BOOLEANS: Final[tuple[object, ...]] = ("yes", "tRUE", " true", 0, 1, [], {})
     *((f"policy --log-group /ssm --{name} {shlex.quote(text)}",
        f"argument --{name}: {text!r} is not ")
       for name in ("region", "account", "partition") for text in WIDE),
-    *((f"{OF_DOCUMENT} --{name} {of}", f"--{name} is given twice")
+    *((f"{OF_DOCUMENT} --{name} {of}", f"--{name} can't be used with --document")
       for name, of in (("log-bucket", "logs"), ("log-prefix", "web"), ("log-group", "/a"))),
     (f"{OF_DOCUMENT} --log-bucket-key {KEY}", f"--log-bucket-key {KEY} has no bucket"),
 ])  # fmt: skip

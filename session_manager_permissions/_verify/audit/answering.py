@@ -64,7 +64,7 @@ def tags_of(arguments: argparse.Namespace) -> dict[str, str]:
     for given in arguments.tag:
         key, _, value = given.partition("=")
         if key in tags:
-            raise CannotAsk(f"--tag {key} is given twice: a node has one value of a tag")
+            raise CannotAsk(f"--tag {key} is given twice: a tag of a node has only one value")
         tags[key] = value
     return tags
 
@@ -77,7 +77,9 @@ def refuse_unusable(arguments: argparse.Namespace) -> None:
     """
     if arguments.results:
         unused = ("region", "all_regions", "tag", "document", "profile")
-        options.refuse(arguments, unused, "is not for --from, which asks nothing: leave it out")
+        options.refuse(
+            arguments, unused, "can't be used with --from, which asks nothing: leave it out"
+        )
     file, listed = arguments.file, arguments.profiles_file
     # that of pathlib fails for a loop of links
     if None not in (file, listed) and os.path.realpath(file) == os.path.realpath(listed):
@@ -159,7 +161,7 @@ def answer(arguments: argparse.Namespace) -> AuditResult:
         regions = enabled_regions(session) if arguments.all_regions else arguments.region
         if not regions and session.region is None:
             raise CannotAsk(
-                "instances are in a region, and no region is known: give --region or --all-regions"
+                "an audit needs a region, and no region is known: give --region or --all-regions"
             )
         asked = regions or [session.region]
         result = audit(session, asked, tags, arguments.document, Progress(sys.stderr))
@@ -206,7 +208,7 @@ def write_files(arguments: argparse.Namespace, result: AuditResult) -> None:
     if arguments.profiles_file is not None:
         if result["account"] is None:  # a stack is in one, whose profiles may have the same names
             raise CannotAsk(
-                "--profiles-file takes the profiles of one account, and these results are of "
-                "several: give --from the results of one"
+                "--profiles-file lists the profiles of one account, and these results are from "
+                "several: give --from the results of one account"
             )
         add_to_list(arguments.profiles_file, result)

@@ -118,7 +118,7 @@ def add_to_list(path: str, result: AuditResult) -> None:
         listed = _lists.parse(text or "", path, _limits.instance_profile_fault)
         if listed.faults:
             raise CannotAsk(
-                f"{_FLAG} {path} is no list that the app takes, and is left as it is: "
+                f"{_FLAG} {path} is not a list that the app accepts, and was not changed: "
                 f"{'; '.join(listed.faults.values())}: correct it first"
             )
         added, left_out = _lacking(listed, result)
@@ -131,7 +131,7 @@ def add_to_list(path: str, result: AuditResult) -> None:
 def _read(path: str) -> str | None:
     """Return what the file has, with its line ends as they are; None if there is no file."""
     if is_stream(path):
-        raise CannotAsk(f"{_FLAG} {path} is a device or a pipe, and keeps no list: give a file")
+        raise CannotAsk(f"{_FLAG} {path} is a device or a pipe, and can't keep a list: give a file")
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             return file.read()
@@ -139,8 +139,7 @@ def _read(path: str) -> str | None:
         return None
     except (OSError, ValueError) as error:
         raise CannotAsk(
-            f"{_FLAG} {path} can't be read, and names are added to what it has: {error}: "
-            "give another path"
+            f"{_FLAG} {path} can't be read before names are added: {error}: give another path"
         ) from None
 
 

@@ -160,7 +160,7 @@ def _read_file(path: str) -> AuditResult:
         )
     result = typed(AuditResult)
     if found := _misplaced(result):
-        raise CannotAsk(f"--from {path} is no result of an audit: {found}: {_GIVE}")
+        raise CannotAsk(f"--from {path} is not the result of an audit: {found}: {_GIVE}")
     return result
 
 
