@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
@@ -9,7 +10,7 @@ from session_manager_permissions._network.facts import Fact, Unknown, all_of, an
 
 from .marks import KEYS, marked
 from .parts import Parts, decider
-from .templates.functions import UNKNOWN, is_mapping, mapping
+from .templates.functions import UNKNOWN, as_written, is_mapping, mapping
 from .templates.loading import as_document
 from .templates.model import Resource, ReturnValue, Stack, Template, Value
 
@@ -71,6 +72,11 @@ class Document(NamedTuple):
     resource: Resource
     inputs: dict[str, Any] | None
     """None where they can't be read."""
+
+    @property
+    def key(self) -> tuple[Resource, str]:
+        """What tells it from the document that the resource is in another world."""
+        return self.resource, json.dumps(as_written(self.inputs))
 
 
 class Sessions:

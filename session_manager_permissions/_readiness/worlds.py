@@ -150,7 +150,8 @@ class Worlds:
     def once(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
         """Return what `judge` returns, judged in all worlds when it is first asked for.
 
-        The world is asked only the questions whose answers change the result.
+        The world is asked only the questions whose answers change the result. What `judge` has of
+        one world has to be in the key.
         """
         if key in self._trees:
             tree = self._trees[key]

@@ -379,6 +379,9 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
             (DEFAULT_DOCUMENT, ref("Root"), UNKNOWN), (DEFAULT_DOCUMENT, ref("User"), UNKNOWN),
             (DEFAULT_DOCUMENT, ref("Ana"), READY), ("another", ref("Root"), READY),
             (ref(DEFAULT_DOCUMENT), "root", UNKNOWN | DENIED), (ref("Ana"), "root", DENIED))),
+    *((f"{[*inputs]}, or no inputs", {"A": session(
+        DEFAULT_DOCUMENT, **{"Fn::If": ["Free", inputs, {}]})}, [], UNKNOWN)
+      for inputs in (AS_ROOT | {"runAsEnabled": True}, {"kmsKeyId": ARN})),
     *((f"streamed logs by {json.dumps(streams)}", {"A": session(
         DEFAULT_DOCUMENT, cloudWatchStreamingEnabled=streams)}, [], found) for streams, found in (
             ("false", DENIED), (ref("Free"), DENIED), ({"Fn::If": ["Free", True, False]}, READY))),

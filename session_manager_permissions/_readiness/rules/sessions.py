@@ -277,7 +277,7 @@ class SessionRules:
 
     def _faults(self, document: Document) -> list[Told]:
         """Return why sessions with a document are refused whatever the role, and what decides."""
-        key = "faults", document.resource
+        key = "faults", document.key
         return self.parts.worlds.once(key, lambda: [*self._found_in(document)])
 
     def _found_in(self, document: Document) -> Iterator[Told]:
@@ -340,7 +340,7 @@ class SessionRules:
                 yield _refused(document, why, enable if name == "Enabled" else another)
 
     def _calls(self, document: Document) -> list[AgentCall]:
-        key = "calls", document.resource
+        key = "calls", document.key
         return self.parts.worlds.once(key, lambda: [*self._asked_by(document)])
 
     def _asked_by(self, document: Document) -> Iterator[AgentCall]:
