@@ -672,8 +672,7 @@ WITH_KEY: Final = {
 BY_DEFAULT: Final = WITH_KEY | {"Document": DEFAULT}
 OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
     "a launch template without a profile": ("no-instance-profile", launched(
-        Template=template(**ONE_SPECIFICATION),
-        Group=scaling(LaunchTemplate=IN_TEMPLATE))),
+        Template=template(**ONE_SPECIFICATION), Group=scaling(LaunchTemplate=IN_TEMPLATE))),
     "a launch configuration without a profile": ("no-instance-profile", launched(
         Template=resource("AWS::AutoScaling::LaunchConfiguration", **ONE_SPECIFICATION),
         Group=scaling(LaunchConfigurationName=ref("Template")))),
@@ -786,12 +785,10 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "preferences on a condition, which not all deployments have": ("channel-missing", on_c(
         profile_and_role(Machine=machine(**PROFILE), **WITH_KEY), "Document", "Key")),
     "a role with a document, and an instance that waits for something else": (
-        "channel-missing", in_either(profile_and_role(
-            {"Policies": EITHER_POLICIES}, **WITH_KEY,
-            Machine=machine(**PROFILE) | {"DependsOn": "Role"}))),
-    "a role on a condition": ("channel-missing", on_c(
-        profile_and_role({"Policies": EITHER_POLICIES}, Machine=machine(**PROFILE)),
-        "Role", "Profile", "Machine")),
+        "channel-missing", in_either(profile_and_role({"Policies": EITHER_POLICIES},
+            **WITH_KEY, Machine=machine(**PROFILE) | {"DependsOn": "Role"}))),
+    "a role on a condition": ("channel-missing", on_c(profile_and_role(
+        {"Policies": EITHER_POLICIES}, Machine=machine(**PROFILE)), "Role", "Profile", "Machine")),
     "a role, an instance and their document on a condition": ("channel-missing", on_c(
         profile_and_role(Machine=machine(**PROFILE), **WITH_KEY),
         "Role", "Profile", "Machine", "Key", "Document")),
@@ -803,9 +800,8 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         profile_and_role(Policy=NAMED_OURS, Machine=machine(**PROFILE)), "Policy")),
     "no way out of a network on a condition": ("no-network-path", on_c(
         isolated_in_l1(), *isolated_in_l1()["Resources"].keys() - {"Role", "Profile"})),
-    "a key on a condition, and no policy": ("session-denied", on_c(
-        profile_and_role(inline(ALL), Machine=machine(**PROFILE), **WITH_KEY),
-        "Profile", "Machine", "Key", "Document")),
+    "a key on a condition, and no policy": ("session-denied", on_c(profile_and_role(inline(ALL),
+        Machine=machine(**PROFILE), **WITH_KEY), "Profile", "Machine", "Key", "Document")),
     "a group on a condition": ("egress-closed", on_c(
         isolated_in_l1(**BOTH, Group=group(egress=UDP)), "Group", "Machine")),
 }  # fmt: skip
@@ -858,9 +854,8 @@ IN_WORDS: Final[dict[str, Body]] = {
     "an endpoint whose statements a condition chooses": by_l1_endpoints(
         PolicyDocument={"Statement": EITHER_STATEMENT}),
     "an endpoint whose policy a condition chooses": by_l1_endpoints(PolicyDocument=EITHER_DOCUMENT),
-    "a network ACL that a condition chooses": behind_an_acl(
-        Second=part("NetworkAcl", **VPC_ID), Uses=part(
-            "SubnetNetworkAclAssociation", SubnetId=ref("Subnet"), NetworkAclId=CHOSEN)),
+    "a network ACL that a condition chooses": behind_an_acl(Second=part("NetworkAcl", **VPC_ID),
+        Uses=part("SubnetNetworkAclAssociation", SubnetId=ref("Subnet"), NetworkAclId=CHOSEN)),
     "what a condition chooses of an instance": profile_and_role(inline(ALL), Machine=machine(
         **PROFILE, MetadataOptions=EITHER_OFF,
         ImageId={"Fn::If": ["C", MINIMAL, MINIMAL.replace("x86_64", "arm64")]})),

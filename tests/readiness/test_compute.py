@@ -166,15 +166,13 @@ TAKERS: Final[tuple[Body, ...]] = (
 ADDRESSES: Final[dict[str, Parts]] = {
     "an Elastic IP address of the instance": {
         "Instance": instance(), "Eip": resource("AWS::EC2::EIP", InstanceId=ref("Instance"))},
-    **{f"an Elastic IP address beside {json.dumps(one)}": {
-        "Instance": instance(), "Second": instance(), "Eip": resource("AWS::EC2::EIP"),
-        "Taker": one} for one in TAKERS},
+    **{f"an Elastic IP address beside {json.dumps(one)}": {"Instance": instance(),
+        "Second": instance(), "Eip": resource("AWS::EC2::EIP"), "Taker": one} for one in TAKERS},
     "an interface that a custom resource is given": {
         "Eni": ENI, "Instance": BY_ENI, "Custom": resource("Custom::Address", Of=ref("Eni"))},
-    **{f"an Elastic IP address of the interface, for {json.dumps(private)}": {
-        "Eni": ENI, "Instance": BY_ENI,
-        "Gives": gives(NetworkInterfaceId=ref("Eni"), PrivateIpAddress=private)}
-        for private in (NO_VALUE, att("Eni", "PrimaryPrivateIpAddress"), "10.0.0.9")},
+    **{f"an Elastic IP address of the interface, for {json.dumps(private)}": {"Eni": ENI,
+        "Instance": BY_ENI, "Gives": gives(NetworkInterfaceId=ref("Eni"), PrivateIpAddress=private)}
+       for private in (NO_VALUE, att("Eni", "PrimaryPrivateIpAddress"), "10.0.0.9")},
 }  # fmt: skip
 
 
@@ -212,9 +210,8 @@ FROM_TEMPLATES: Final[dict[str, Parts]] = {
         template(IamInstanceProfile={"Name": "Named"}, SecurityGroupIds=[GROUP])),
     "from a template: an empty profile": from_template(
         template(IamInstanceProfile={"Name": NO_VALUE}, SecurityGroupIds=[GROUP])),
-    "from a template: interfaces": from_template(
-        template(NetworkInterfaces=[ELSEWHERE | {"AssociatePublicIpAddress": False}]),
-        SubnetId=NO_VALUE),
+    "from a template: interfaces": from_template(template(
+        NetworkInterfaces=[ELSEWHERE | {"AssociatePublicIpAddress": False}]), SubnetId=NO_VALUE),
     **{f"from a template: interfaces over those of the template that say {what}": from_template(
         template(NetworkInterfaces=[{"DeviceIndex": 0, **its}]), SubnetId=NO_VALUE,
         NetworkInterfaces=[{"DeviceIndex": "0", "SubnetId": ref("Subnet"), **own}])
@@ -266,41 +263,33 @@ SPOT: Final = {
 }  # fmt: skip
 BOTH_JOINED: Final = {"Fn::Join": [", ", [ref("Subnet"), ref("Other")]]}
 FLEETS: Final[dict[str, Parts]] = {
-    "a launch configuration": {
-        "Launch": launch_configuration(IamInstanceProfile=ref("Profile")),
+    "a launch configuration": {"Launch": launch_configuration(IamInstanceProfile=ref("Profile")),
         "Fleet": in_two(LaunchConfigurationName=ref("Launch"))},
     "a launch configuration by its name": {
         "Launch": launch_configuration(LaunchConfigurationName="N", AssociatePublicIpAddress=True),
         "Fleet": in_two(LaunchConfigurationName="N")},
     "another launch configuration": {
         "Fleet": in_two(LaunchConfigurationName="Other", VPCZoneIdentifier=["subnet-1"])},
-    "a launch configuration that is made from an instance": {
-        "Launch": launch_configuration(InstanceId="i-1"),
-        "Fleet": in_two(LaunchConfigurationName=ref("Launch"))},
+    "a launch configuration that is made from an instance": {"Launch": launch_configuration(
+        InstanceId="i-1"), "Fleet": in_two(LaunchConfigurationName=ref("Launch"))},
     "a launch configuration that replaces what it has of an instance": {
-        "Launch": launch_configuration(
-            InstanceId=GIVEN, IamInstanceProfile=ref("Profile"), MetadataOptions=OFF),
-        "Fleet": in_two(LaunchConfigurationName=ref("Launch"))},
+        "Launch": launch_configuration(InstanceId=GIVEN, IamInstanceProfile=ref("Profile"),
+            MetadataOptions=OFF), "Fleet": in_two(LaunchConfigurationName=ref("Launch"))},
     "a template without data": {
         "Template": resource("AWS::EC2::LaunchTemplate"), "Fleet": in_two(LaunchTemplate=SPEC)},
     "subnets by a parameter": {
         "Template": IN_GROUP, "Fleet": in_two(LaunchTemplate=SPEC, VPCZoneIdentifier=GIVEN)},
-    "subnets that are joined": {
-        "Template": IN_GROUP,
+    "subnets that are joined": {"Template": IN_GROUP,
         "Fleet": in_two(LaunchTemplate=SPEC, VPCZoneIdentifier=[BOTH_JOINED])},
-    "an override of several subnets": {
-        "Template": IN_GROUP,
-        "Fleet": spot(LaunchTemplateConfigs=[
-            {"LaunchTemplateSpecification": SPEC, "Overrides": [{"SubnetId": BOTH_JOINED}]}])},
+    "an override of several subnets": {"Template": IN_GROUP, "Fleet": spot(LaunchTemplateConfigs=[
+        {"LaunchTemplateSpecification": SPEC, "Overrides": [{"SubnetId": BOTH_JOINED}]}])},
     "no value for subnets": {
         "Template": IN_GROUP, "Fleet": in_two(LaunchTemplate=SPEC, VPCZoneIdentifier=NO_VALUE)},
     "a mixed policy, whose template one override leaves": {
         "Template": IN_GROUP, "Second": template(IamInstanceProfile={"Name": "Profile"}),
         "Fleet": mixed({"InstanceType": "t3.micro"}, SECOND, GIVEN)},
-    "a mixed policy, whose template all overrides leave": {
-        "Template": IN_GROUP,
-        "Second": template(SecurityGroupIds=[GROUP], IamInstanceProfile={"Name": "Profile"}),
-        "Fleet": mixed(SECOND)},
+    "a mixed policy, whose template all overrides leave": {"Template": IN_GROUP, "Second": template(
+        SecurityGroupIds=[GROUP], IamInstanceProfile={"Name": "Profile"}), "Fleet": mixed(SECOND)},
     "an instance to copy": {"Fleet": in_two(InstanceId="i-1", VPCZoneIdentifier=[ref("Subnet")])},
     "a Spot fleet": {"Fleet": spot(LaunchSpecifications=[SPOT, GIVEN])},
     "a Spot fleet of a template": {
@@ -330,16 +319,14 @@ CLUSTER: Final = resource("AWS::EKS::Cluster", Name="Named")
 NODES: Final[dict[str, Parts]] = {
     "nodes of a cluster": {"Nodes": nodes()},
     "nodes of a cluster by its name": {"Nodes": nodes(ClusterName="Named")},
-    "nodes of a cluster by a name that two branches have": {
-        "Cluster": resource("AWS::EKS::Cluster", Name={"Fn::If": ["Production", "Named", "Named"]}),
-        "Nodes": nodes(ClusterName="Named")},
+    "nodes of a cluster by a name that two branches have": {"Cluster": resource("AWS::EKS::Cluster",
+        Name={"Fn::If": ["Production", "Named", "Named"]}), "Nodes": nodes(ClusterName="Named")},
     "nodes of another cluster": {"Nodes": nodes(ClusterName="Other")},
     "nodes of a cluster by a parameter": {"Nodes": nodes(ClusterName=GIVEN)},
     "nodes of a cluster by a parameter, beside one that the deployment names": {
         "Cluster": resource("AWS::EKS::Cluster"), "Nodes": nodes(ClusterName=GIVEN)},
     "nodes of a cluster by the parameter that names it": {
-        "Cluster": resource("AWS::EKS::Cluster", Name=GIVEN),
-        "Nodes": nodes(ClusterName=GIVEN)},
+        "Cluster": resource("AWS::EKS::Cluster", Name=GIVEN), "Nodes": nodes(ClusterName=GIVEN)},
     "nodes of a template with groups": {
         "Nodes": launching(Id=ref("Template"), Version=LATEST), "Template": IN_GROUP},
     "nodes of a template without groups": {
@@ -426,9 +413,8 @@ JUDGED: Final[dict[str, Body]] = {
     "EC2 Image Builder": resource(
         IMAGE_BUILDER, InstanceProfileName="P", SubnetId=ref("Subnet"), SecurityGroupIds=[GROUP]),
     "Amazon EMR": EMR,
-    "AWS Elastic Beanstalk": beanstalk(
-        IamInstanceProfile="P", SecurityGroups=GROUP, AssociatePublicIpAddress="true",
-        InstanceType="t3.micro", Subnets=JOINED),
+    "AWS Elastic Beanstalk": beanstalk(IamInstanceProfile="P", SecurityGroups=GROUP,
+        AssociatePublicIpAddress="true", InstanceType="t3.micro", Subnets=JOINED),
     "AWS Elastic Beanstalk with an option of its network by parameter": beanstalk(
         IamInstanceProfile="P", Subnets=ref("Subnet"), Given="true"),
     "AWS Elastic Beanstalk, which may give an address": beanstalk(
@@ -436,17 +422,15 @@ JUDGED: Final[dict[str, Body]] = {
 }  # fmt: skip
 NAMELESS: Final = named(ref("Name"))
 USED: Final[dict[str, Parts]] = {
-    "a template of a name that two have": {
-        "One": named("Named"), "Two": named("Named"),
-        "Fleet": in_two(LaunchTemplate={"LaunchTemplateName": "Named"})},
+    "a template of a name that two have": {"One": named("Named"),
+        "Two": named("Named"), "Fleet": in_two(LaunchTemplate={"LaunchTemplateName": "Named"})},
     # The only template of an app need not be the one that a parameter names.
     "a template whose id is a parameter": {"One": NAMELESS, "Fleet": in_two(
         LaunchTemplate={"LaunchTemplateId": GIVEN, "Version": "$Latest"})},
     "a template whose name is a parameter": {"One": NAMELESS, "Fleet": in_two(
         LaunchTemplate={"LaunchTemplateName": GIVEN, "Version": "$Latest"})},
     # A template needs a profile, unless only others use it.
-    "a template that AWS Batch uses": {
-        "Template": template(),
+    "a template that AWS Batch uses": {"Template": template(),
         "User": batch(LaunchTemplate={"LaunchTemplateId": ref("Template")})},
     "a template that an instance with a profile of its own uses": {
         "Template": template(), "User": instance(IamInstanceProfile="Own", LaunchTemplate=SPEC)},
@@ -454,9 +438,8 @@ USED: Final[dict[str, Parts]] = {
         "Template": template(), "User": launching(Id=ref("Template")), "Cluster": CLUSTER},
     "a template that nobody is known to use": {
         "Template": template(), "Batch": batch(LaunchTemplate=OTHERS)},
-    "a template with a profile that nobody is known to use": {
-        "Template": template(IamInstanceProfile={"Name": "P"}),
-        "Batch": batch(LaunchTemplate=OTHERS)},
+    "a template with a profile that nobody is known to use": {"Template": template(
+        IamInstanceProfile={"Name": "P"}), "Batch": batch(LaunchTemplate=OTHERS)},
 }  # fmt: skip
 NAMED: Final = named("Named", IamInstanceProfile={"Name": "Profile"}, SecurityGroupIds=[GROUP])
 COMPUTE: Final[dict[str, Parts]] = {

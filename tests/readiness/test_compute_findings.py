@@ -255,9 +255,8 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("stack of Default Host Management by its URL", other(STACK, TemplateURL=MAKES_HOSTS)),
     ("conformance pack that attaches one", other(
         "AWS::Config::ConformancePack", TemplateBody=f"TargetId: {ATTACHES}")),
-    ("function of SAM that may give one", other(
-        "AWS::Serverless::Function", Policies=[
-            {"Statement": [may("Allow", "ec2:AssociateIamInstanceProfile")]}])),
+    ("function of SAM that may give one", other("AWS::Serverless::Function",
+        Policies=[{"Statement": [may("Allow", "ec2:AssociateIamInstanceProfile")]}])),
     ("role whose policy can't be read", {"Other": associating(Policies=[
         {"PolicyName": "p", "PolicyDocument": GIVEN}])}),
     ("role with the policy of a name that allows it", by_name("ec2:*")),
@@ -416,9 +415,8 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
      built("yum install -y amazon-ssm-agent"), READY),
     ("another image than the one without the agent",
      built(UninstallAfterBuild=True) | launched(ImageId="ami-1"), READY),
-    ("launch template that gets an image without the agent",
-     built(UninstallAfterBuild=True) | DISTRIBUTED | launched(LaunchTemplate=by_id("$Latest")),
-     UNKNOWN),
+    ("launch template that gets an image without the agent", built(UninstallAfterBuild=True)
+     | DISTRIBUTED | launched(LaunchTemplate=by_id("$Latest")), UNKNOWN),
     ("manifest with the profile", node_class("instanceProfile", ref("Profile")), UNKNOWN),
     ("manifest with the role, for which Karpenter makes a profile",
      node_class("role", ref("Role")), UNKNOWN),
@@ -439,28 +437,24 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
     ("association that stops the agent", associated("systemctl stop amazon-ssm-agent"), UNKNOWN),
     ("association that restarts the agent", associated("systemctl restart amazon-ssm-agent"),
      READY),
-    ("association that says that it updates the agent", other(
-        "AWS::SSM::Association", Name="AWS-UpdateSSMAgent",
-        AssociationName="amazon-ssm-agent-is-new"), READY),
+    ("association that says that it updates the agent", other("AWS::SSM::Association",
+        Name="AWS-UpdateSSMAgent", AssociationName="amazon-ssm-agent-is-new"), READY),
     ("document that removes the agent", commanding("yum remove -y amazon-ssm-agent"), UNKNOWN),
     ("document about something else", commanding("yum remove -y httpd"), READY),
     ("document that updates the agent by the plug-in", {"Other": document(UPDATES)}, READY),
-    ("document that says that it is about the agent", other(
-        "AWS::SSM::Document", Content=SAYS, Tags=[{"Key": "of", "Value": "amazon-ssm-agent"}]),
-     READY),
+    ("document that says that it is about the agent", other("AWS::SSM::Document",
+        Content=SAYS, Tags=[{"Key": "of", "Value": "amazon-ssm-agent"}]), READY),
     ("document that says in one line that it stops the agent", {"Other": document(STOPS)}, UNKNOWN),
-    ("maintenance window that stops the agent", other(
-        WINDOW, TaskType="RUN_COMMAND", TaskArn="AWS-RunPowerShellScript",
-        TaskInvocationParameters=STOPPING), UNKNOWN),
+    ("maintenance window that stops the agent", other(WINDOW, TaskType="RUN_COMMAND",
+        TaskArn="AWS-RunPowerShellScript", TaskInvocationParameters=STOPPING), UNKNOWN),
     ("script that launches instances under the profile",
      scripted("aws ec2 run-instances --iam-instance-profile Name=${Profile}"), UNKNOWN),
     ("script that names the profile", scripted("echo ${Profile}"), READY),
     ("script about other profiles", scripted("aws iam list-instance-profiles"), READY),
     ("runbook that launches instances under the profile",
      {"Other": document(RUNS_INSTANCES, "Automation")}, UNKNOWN),
-    ("launch template with the ARN of the profile",
-     bare(LaunchTemplate=by_id("$Latest")) | {
-         "Template": template(IamInstanceProfile={"Arn": {"Fn::Sub": ANY_PROFILE}})}, READY),
+    ("launch template with the ARN of the profile", bare(LaunchTemplate=by_id("$Latest"))
+     | {"Template": template(IamInstanceProfile={"Arn": {"Fn::Sub": ANY_PROFILE}})}, READY),
     ("rule that waits for changes of the profile", other("AWS::Events::Rule", EventPattern={
         "detail": {"requestParameters": {"instanceProfileName": [ref("Profile")]}}}), READY),
     ("rule that gives its target the profile", other(
@@ -478,10 +472,9 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("profile, and registered with an activation", launched(**ACTIVATED), READY),
     ("profile of another app", launched(IamInstanceProfile="other"), UNKNOWN),
     ("profile by the name in its ARN", launched(IamInstanceProfile=NAME_IN_ARN), READY),
-    ("profile with the name of its role", {
-        "Profile": resource("AWS::IAM::InstanceProfile",
-                            InstanceProfileName=ref("Role"), Roles=[ref("Role")]),
-        **launched(IamInstanceProfile=ref("Role"))}, READY),
+    ("profile with the name of its role",
+     {"Profile": resource("AWS::IAM::InstanceProfile", InstanceProfileName=ref("Role"),
+         Roles=[ref("Role")]), **launched(IamInstanceProfile=ref("Role"))}, READY),
     ("role in place of the profile", launched(IamInstanceProfile=ref("Role")), UNKNOWN),
     ("profile by the name in its ARN, with a path by a parameter", {
         "Profile": resource("AWS::IAM::InstanceProfile", Roles=[ref("Role")], Path=GIVEN),
@@ -507,12 +500,10 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
      of_aws("AmazonSSMManagedInstanceCore", "AmazonSSMManagedEC2InstanceDefaultPolicy"), READY),
     ("a policy of AWS, or one about something else",
      of_aws("AmazonSSMManagedInstanceCore", "AmazonS3FullAccess"), UNKNOWN),
-    ("a policy of AWS, or a deprecated one",
-     of_aws("AmazonSSMManagedInstanceCore", "service-role/AmazonEC2RoleforSSM"),
-     frozenset({"deprecated-policy"})),
-    ("policy of AWS that has the name of a deprecated one", {"Role": resource(
-        "AWS::IAM::Role", **TRUST, ManagedPolicyArns=[CORE, f"{AWS}AmazonEC2RoleforSSM"])},
-     UNKNOWN),
+    ("a policy of AWS, or a deprecated one", of_aws("AmazonSSMManagedInstanceCore",
+        "service-role/AmazonEC2RoleforSSM"), frozenset({"deprecated-policy"})),
+    ("policy of AWS that has the name of a deprecated one", {"Role": resource("AWS::IAM::Role",
+        **TRUST, ManagedPolicyArns=[CORE, f"{AWS}AmazonEC2RoleforSSM"])}, UNKNOWN),
     ("role by name, on a condition",
      {"Role": on(resource("AWS::IAM::Role", **OWN_NAME, ManagedPolicyArns=[CORE])),
       "Profile": resource("AWS::IAM::InstanceProfile", Roles=["web"])}, UNKNOWN),
@@ -549,18 +540,15 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
         '{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": ',
         '{"StringEquals": {"aws:RequestedRegion": "', region, '"}}}}']]}), found)
       for region, found in ((ref("AWS::Region"), READY), ("${AWS::Region}", UNKNOWN))),
-    ("policy by a function that makes JSON",
-     with_policy({"Fn::ToJsonString": {"Statement": [CHANNELS_ONLY]}}),
-     frozenset({"registration-missing"})),
-    ("policy by a function that makes JSON, on a condition",
-     with_policy({"Fn::ToJsonString": {"Fn::If": [
-         "Production", {"Statement": [ALL]}, {"Statement": [allow("*")]}]}}), READY),
+    ("policy by a function that makes JSON", with_policy(
+        {"Fn::ToJsonString": {"Statement": [CHANNELS_ONLY]}}), frozenset({"registration-missing"})),
+    ("policy by a function that makes JSON, on a condition", with_policy({"Fn::ToJsonString": {
+        "Fn::If": ["Production", {"Statement": [ALL]}, {"Statement": [allow("*")]}]}}), READY),
     ("policy in a text by a parameter", with_policy(GIVEN), UNKNOWN),
     ("properties of a macro", launched(**{"Fn::Transform": {"Name": "M"}}), UNKNOWN),
     ("loop in its tags", launched(Tags={"Fn::ForEach::Tags": ["T", ["a"], {}]}), READY),
-    ("loop of topics",
-     {"Fn::ForEach::Topics": ["T", ["A"], {"T${T}": resource("AWS::SNS::Topic"),
-                                           "F${T}": resource("AWS::Lambda::Function")}]}, READY),
+    ("loop of topics", {"Fn::ForEach::Topics": ["T", ["A"], {
+        "T${T}": resource("AWS::SNS::Topic"), "F${T}": resource("AWS::Lambda::Function")}]}, READY),
     ("metadata off, registered with an activation",
      launched(MetadataOptions=DISABLED, **ACTIVATED), UNKNOWN),
     ("metadata off, custom resource with the instance",
@@ -671,21 +659,16 @@ def of(inputs: object) -> Parts:
 
 KEYED: Final = document(of(OF_KEY))
 DOCUMENTS: Final[dict[Found, tuple[list[Parts], ...]]] = {
-    READY: (
-        [], [document(of({"kmsKeyId": ""}))], [document(of({"kmsKeyId": NO_VALUE}))],
-        [document({"schemaVersion": "1.0", "sessionType": "Port"})],
-        [document(of(OF_KEY), "Command")], [document({"schemaVersion": "2.2"}, GIVEN)],
-        [document("schemaVersion: '1.0'")],
-    ),
+    READY: ([], [document(of({"kmsKeyId": ""}))], [document(of({"kmsKeyId": NO_VALUE}))], [document(
+        {"schemaVersion": "1.0", "sessionType": "Port"})], [document(of(OF_KEY), "Command")],
+        [document({"schemaVersion": "2.2"}, GIVEN)], [document("schemaVersion: '1.0'")]),
     MISSING: (
         [KEYED], [document(of({"kmsKeyId": att("Key", "Arn")}))], [document(of(ENFORCED))],
         [document(json.dumps(of(OF_KEY)))], [KEYED, KEYED], [on(KEYED)],  # as the instance is
     ),
-    LOST: (
-        [document(of({"s3BucketName": ref("Bucket")}))],
+    LOST: ([document(of({"s3BucketName": ref("Bucket")}))],
         [document(of({"cloudWatchLogGroupName": "sessions"}))],
-        [document(of({**ENFORCED, "cloudWatchEncryptionEnabled": False}))],
-    ),
+        [document(of({**ENFORCED, "cloudWatchEncryptionEnabled": False}))]),
     UNKNOWN: (
         [document(of(OF_KEY), GIVEN)], [document(of({"kmsKeyId": GIVEN}))],
         [document(of({"Fn::If": ["Other", OF_KEY, {}]}))], [on(KEYED, "Other")],
@@ -720,8 +703,7 @@ MAY_READ: Final = may("Allow", "s3:GetEncryptionConfiguration") | {"Principal": 
     (TO_BUCKET | {"s3EncryptionEnabled": GIVEN}, [MAY_PUT], UNKNOWN),
     (TO_BUCKET | {"s3EncryptionEnabled": GIVEN}, [MAY_READ], LOST),
     (TO_BUCKET | {"s3EncryptionEnabled": True}, [MAY_PUT, MAY_READ], READY),
-    (TO_BUCKET | {"s3EncryptionEnabled": True}, [
-        MAY_READ | {"Resource": att("Bucket", "Arn")},
+    (TO_BUCKET | {"s3EncryptionEnabled": True}, [MAY_READ | {"Resource": att("Bucket", "Arn")},
         MAY_PUT | {"Resource": {"Fn::Sub": "${Bucket.Arn}/*"}}], READY),
     (TO_NAMED, [MAY_PUT | {"Resource": "arn:aws:s3:::session-logs/*"}], READY),
     (TO_NAMED, [MAY_PUT | {"Resource": "arn:aws:s3:::patch-baseline-*/*"}], LOST),

@@ -760,9 +760,8 @@ IN_OTHERS: Final[dict[str, tuple[Body, str]]] = {
     "the VPC": (isolated_in_l1(), "Vpc"),
     "the VPC of route tables": (isolated_in_l1(**BOTH, **faults.WITH_BUCKET), "Vpc"),
     "the VPC of a security group": (isolated_in_l1(**BOTH | SHUT_SSM), "Vpc"),
-    "the bucket of a document": (
-        profile_and_role(inline(ALL), Bucket={"Type": "AWS::S3::Bucket"},
-                         Document=session(s3BucketName={"Ref": "Bucket"})), "Bucket"),
+    "the bucket of a document": (profile_and_role(inline(ALL), Bucket={"Type": "AWS::S3::Bucket"},
+        Document=session(s3BucketName={"Ref": "Bucket"})), "Bucket"),
 }  # fmt: skip
 """A template, and what of it is in another one."""
 

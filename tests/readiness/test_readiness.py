@@ -438,9 +438,8 @@ IN_STATEMENTS = {
         # in both branches, and named once
         decrypts({"Fn::If": ["C", [ref("Key"), key_arn()], ref("Key")]}),
     ),
-    ON_ALL: (decrypts("*"), allow("kms:*", on=[key_arn(), "*"]),
-        allow("KMS:dec*", on="arn:aws:kms:*:*:key/*"),
-        allow("s3:*", "kms:Decrypt", on="arn:aws:kms:*"),
+    ON_ALL: (decrypts("*"), allow("kms:*", on=[key_arn(), "*"]), allow(
+        "KMS:dec*", on="arn:aws:kms:*:*:key/*"), allow("s3:*", "kms:Decrypt", on="arn:aws:kms:*"),
         {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": key_arn()}),
     READY: (decrypts([OF_KEY, ref("Key")]), decrypts([ref("Alias"), OF_KEY]),
         decrypts([key_arn(resource="alias/a"), OF_KEY]), decrypts([key_arn(), KEY_ID]),

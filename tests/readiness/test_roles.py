@@ -205,9 +205,8 @@ BEHIND: Final[dict[Found, tuple[Body, ...]]] = {
         two(put("Same", ALL), put("Same", deny("*"))), two(put(JOINED, ALL), put(JOINED, S3)),
         two(put(either("A", "B"), ALL), put("B", S3)), denied_another(ref("Name"), **ELSEWHERE),
         # of whichever has the name where the other one has not
-        profile_and_role({"RoleName": ref("Else")} | inline(ALL), Policy=policy(
-            deny("*"), roles=["web"]), Other=resource(
-            "AWS::IAM::Role", **TRUST, RoleName=either("web", "db", "C")))),
+        profile_and_role({"RoleName": ref("Else")} | inline(ALL), Policy=policy(deny("*"), roles=[
+            "web"]), Other=resource("AWS::IAM::Role", **TRUST, RoleName=either("web", "db", "C")))),
     NEITHER: (two(put("Inline", S3), CUSTOM, inline(allow("ec2:*"))),
         two(put("Same", ALL, Condition="C"), put("Same", S3))),
     DENIED: (profile_and_role(roles=["other"], Policy=policy(deny("*"), roles=["other"])),),
@@ -326,9 +325,8 @@ INNER: Final = {
     "Parameters": {"Stored": {"Type": "AWS::SSM::Parameter::Value<String>"}},
     "Conditions": {"Always": {"Fn::Equals": [1, 1]}, "Never": {"Fn::Equals": [1, 2]}},
     "Outputs": {"Given": {"Value": ref("Of")}, "Other": {"Value": ref("Role")},
-        "Chosen": {"Value": {"Fn::If": ["Always", ref("Of"), "other"]}},
-        "Absent": {"Value": ref("Of"), "Condition": "Never"}, "Malformed": "value",
-        "Stored": {"Value": ref("Stored")}},
+        "Chosen": {"Value": {"Fn::If": ["Always", ref("Of"), "other"]}}, "Absent": {"Value": ref(
+            "Of"), "Condition": "Never"}, "Malformed": "value", "Stored": {"Value": ref("Stored")}},
 }  # fmt: skip
 INCLUDE: Final = {"Name": "AWS::Include", "Parameters": {"Location": "s3://bucket/key"}}
 GENERATED = {
@@ -534,8 +532,7 @@ NESTED: Final[dict[Found, tuple[tuple[Body, Body], ...]]] = {
         (of_conditions("Linux"), {"Policy": ON_LINUX}),  # two conditions of one name
         # the name of a nested stack is not that of its parent
         ({"Resources": {"Policy": on_role("Stack-role"),
-                        "Nested": nesting()["Resources"]["Nested"]}},
-         profile_and_role(OF_STACK)["Resources"]),
+            "Nested": nesting()["Resources"]["Nested"]}}, profile_and_role(OF_STACK)["Resources"]),
     ),
 }  # fmt: skip
 
@@ -628,9 +625,8 @@ def within_loop(kind: str, **beside: object) -> list[Any]:
 
 
 MADE_LATER: Final[dict[bool, tuple[Body, ...]]] = {
-    True: ({"Fn::ForEach::L": loop("AWS::S3::Bucket")},
-        {"Fn::ForEach::L": within_loop("AWS::SNS::Topic")},
-        {"Fn::ForEach::L": within_loop("AWS::SNS::Topic", Beside=None)}),
+    True: ({"Fn::ForEach::L": loop("AWS::S3::Bucket")}, {"Fn::ForEach::L": within_loop(
+        "AWS::SNS::Topic")}, {"Fn::ForEach::L": within_loop("AWS::SNS::Topic", Beside=None)}),
     False: ({"Fn::ForEach::L": loop("AWS::IAM::Policy", Roles=[ref("Role")])},
         {"Fn::ForEach::L": loop("AWS::IAM::RolePolicy")},
         {"Fn::ForEach::L": loop("AWS::IAM::ManagedPolicy")},

@@ -30,6 +30,16 @@ LOST: Final = frozenset({"log-lost"})
 # Session documents
 
 
+def own(*named: object, **inputs: object) -> Body:
+    """A document, by default one that sessions name."""
+    return {"A": session(*named, **inputs)}
+
+
+def default(**inputs: object) -> Body:
+    """The default document."""
+    return own(DEFAULT_DOCUMENT, **inputs)
+
+
 def key(*principals: object) -> Body:
     """A key whose policy lets the account in, and these principals."""
     root = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}
@@ -37,10 +47,13 @@ def key(*principals: object) -> Body:
     return resource("AWS::KMS::Key", KeyPolicy={"Statement": statements})
 
 
+def a_key(**properties: object) -> Body:
+    return {"Key": resource("AWS::KMS::Key", **properties)}
+
+
 def with_key_policy(*statements: Statement) -> Body:
     """The default document, and a key with a policy of its own."""
-    made = resource("AWS::KMS::Key", KeyPolicy={"Statement": [*statements]})
-    return {"A": session(DEFAULT_DOCUMENT, kmsKeyId=ARN), "Key": made}
+    return default(kmsKeyId=ARN) | a_key(KeyPolicy={"Statement": [*statements]})
 
 
 def encrypted(algorithm: object, by: object = None) -> Body:
@@ -54,8 +67,7 @@ def with_bucket_policy(
 ) -> Body:
     """The default document, which enforces encrypted logs, and a bucket policy: of its bucket."""
     of_it = {"Bucket": of_bucket or ref("Bucket"), "PolicyDocument": {"Statement": [*statements]}}
-    return {
-        "A": session(DEFAULT_DOCUMENT, s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
+    return default(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True) | {
         "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypted(algorithm), **more),
         "P": resource("AWS::S3::BucketPolicy", **of_it),
     }
@@ -68,11 +80,16 @@ def of(principal: object) -> Body:
 ARN: Final = att("Key", "Arn")
 ACCOUNT: Final = of(ref("AWS::AccountId"))
 MINE: Final = of(att("Role", "Arn"))
+LEFT_TO_IAM: Final = with_key_policy(allow("kms:*", **ACCOUNT))
+LETS_IN: Final = {"Key": key(att("Role", "Arn"))}
 ANYBODY: Final = of("*")
+SHUT: Final = deny("s3:*", **ANYBODY)
 INSECURE: Final = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
-ELSEWHERE: Final = session(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")
-BY_PARAMETER: Final = session(DEFAULT_DOCUMENT, kmsKeyId=ref("Free"))
-LOGS_ELSEWHERE: Final = session(DEFAULT_DOCUMENT, s3BucketName="logs", s3EncryptionEnabled=True)
+ELSEWHERE: Final = default(kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")
+BY_PARAMETER: Final = default(kmsKeyId=ref("Free"))
+LOGS_ELSEWHERE: Final = default(s3BucketName="logs", s3EncryptionEnabled=True)
+ENFORCES: Final = {"cloudWatchEncryptionEnabled": True}
+ON_S3, ON_LOGS = [allow("s3:*")], [allow("logs:*")]
 READS: Final = "s3:GetEncryptionConfiguration"
 SSE: Final = "s3:x-amz-server-side-encryption"
 
@@ -83,30 +100,29 @@ def closed(to: object) -> Body:
     return resource("AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument=denies)
 
 
-def with_key(**properties: object) -> Body:
-    return {"A": session(kmsKeyId=ARN), "Key": resource("AWS::KMS::Key", **properties)}
-
-
 def log_group(**properties: object) -> Body:
-    return resource("AWS::Logs::LogGroup", **properties)
+    return {"Group": resource("AWS::Logs::LogGroup", **properties)}
 
 
-ENFORCED_GROUP: Final = {
-    "A": session(cloudWatchLogGroupName=ref("Group"), cloudWatchEncryptionEnabled=True)
-}
+ENFORCED_GROUP: Final = own(cloudWatchLogGroupName=ref("Group"), **ENFORCES)
 CHANGES: Final = {"Custom": resource("Custom::Policy", Key=ref("Key"))}
-UNREAD: Final = resource(
-    "AWS::SSM::Document", Name=DEFAULT_DOCUMENT, DocumentType="Session", Content=ref("Free")
-)
-WITH_KEY: Final = session(kmsKeyId=ARN)
+
+
+def written(content: object) -> Body:
+    """The default document with this content."""
+    given = {"Name": DEFAULT_DOCUMENT, "DocumentType": "Session", "Content": content}
+    return {"A": resource("AWS::SSM::Document", **given)}
+
+
+WITH_KEY: Final = own(kmsKeyId=ARN)
 SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 OBJECTS: Final = {"Fn::Join": ["", [att("Bucket", "Arn"), "/logs/*"]]}
-TO_BUCKET: Final = session(s3BucketName=ref("Bucket"), s3KeyPrefix="logs")
-TO_KEY: Final = {
-    "A": TO_BUCKET,
-    "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypted("aws:kms", ref("Alias"))),
+TO_BUCKET: Final = own(s3BucketName=ref("Bucket"), s3KeyPrefix="logs")
+TO_KEY: Final = TO_BUCKET | {
+    "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypted("aws:kms", ref("Alias")))
 }
 TO_GROUP: Final = {"cloudWatchLogGroupName": "sessions"}
+LOGGED: Final = own(**TO_GROUP)
 
 
 def of_role(**properties: object) -> Body:
@@ -134,8 +150,8 @@ BY_SESSIONS: Final = {"Null": {SESSION_ID: "false"}}
 KEYS: Final = {"Fn::Sub": "arn:aws:kms:${AWS::Region}:1:key/*"}
 OTHER: Final = att("Other", "Arn")
 DENIES: Final = {"Statement": [deny("kms:*", Principal="*")]}
-DEFAULT: Final = session(DEFAULT_DOCUMENT, kmsKeyId=ARN)
-ALIAS: Final = session(kmsKeyId=ref("Alias"))
+DEFAULT: Final = default(kmsKeyId=ARN)
+ALIAS: Final = own(kmsKeyId=ref("Alias"))
 ANYONE: Final = {"Statement": [allow("s3:PutObject", Principal="*")]}
 ANYONE_IN_FREE: Final = {
     "Statement": [allow("s3:PutObject", Principal="*", on={"Fn::Sub": "arn:aws:s3:::${Free}/*"})]
@@ -143,14 +159,13 @@ ANYONE_IN_FREE: Final = {
 OPEN: Final = resource("AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument=ANYONE)
 FOREIGN: Final = "arn:aws:kms:eu-west-1:2:key/1"
 AS_ROOT: Final = {"runAsDefaultUser": "root"}
-ENCRYPTED: Final = session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
+ENCRYPTED: Final = own(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
 HOSTS: Final = resource("AWS::SSM::DefaultHostManagementConfiguration")
 CHANGED: Final = resource("Custom::Role", Role=ref("Role"))
 REPLICA: Final = resource("AWS::KMS::ReplicaKey", **key()["Properties"])
-IMPORTED: Final = resource("AWS::KMS::Key", Origin="EXTERNAL")
 
 
-ALIAS_ELSEWHERE: Final = {"A": session(DEFAULT_DOCUMENT, kmsKeyId="alias/x"), "X": resource(
+ALIAS_ELSEWHERE: Final = default(kmsKeyId="alias/x") | {"X": resource(
     "AWS::KMS::Alias", AliasName="alias/x", TargetKeyId="arn:aws:kms:eu-west-1:1:key/1"
 )}  # fmt: skip
 
@@ -159,11 +174,14 @@ def parts_of(arn: str) -> Body:
     return {"Fn::Sub": f"arn:aws:{arn}"}
 
 
-OF_ALIAS: Final = parts_of("kms:${AWS::Region}:${AWS::AccountId}:alias/a")
-KEY_IN_PARTS: Final = parts_of("kms:${AWS::Region}:${AWS::AccountId}:key/${Key}")
+def of_kms(name: str) -> Body:
+    return parts_of(f"kms:${{AWS::Region}}:${{AWS::AccountId}}:{name}")
+
+
+OF_ALIAS: Final = of_kms("alias/a")
+KEY_IN_PARTS: Final = of_kms("key/${Key}")
 GROUPS: Final = "logs:${AWS::Region}:${AWS::AccountId}:log-group:"
-ENFORCES: Final = {"cloudWatchEncryptionEnabled": True}
-IN_GROUP: Final = session(DEFAULT_DOCUMENT, cloudWatchLogGroupName=ref("Group"), **ENFORCES)
+IN_GROUP: Final = default(cloudWatchLogGroupName=ref("Group"), **ENFORCES)
 BY_FUNCTION: Final = {"Fn::Sub": "logs-${AWS::AccountId}"}
 DESCRIBES, STREAMS = "logs:DescribeLogGroups", ("logs:CreateLogStream", "logs:PutLogEvents")
 
@@ -178,233 +196,193 @@ def but(*roles: str) -> Body:
 
 def as_json(names: Body | None = None, **inputs: object) -> Body:
     """The default document as a JSON text with variables, some of which have these values."""
-    written = session(DEFAULT_DOCUMENT, **inputs)
-    pattern = json.dumps(written["Properties"]["Content"])
-    content = {"Fn::Sub": [pattern, names] if names else pattern}
-    return written | {"Properties": written["Properties"] | {"Content": content}}
+    pattern = json.dumps(session(**inputs)["Properties"]["Content"])
+    return written({"Fn::Sub": [pattern, names] if names else pattern})
 
 
 def as_yaml(inputs: str) -> Body:
     """The default document as a YAML text with these inputs."""
-    content = {"Fn::Sub": f"schemaVersion: '1.0'\ninputs: {inputs}\n"}
-    return UNREAD | {"Properties": UNREAD["Properties"] | {"Content": content}}
+    return written({"Fn::Sub": f"schemaVersion: '1.0'\ninputs: {inputs}\n"})
 
 
+WEB: Final = of_role(RoleName="web", **inline(ALL, *ON_S3))
+FREELY: Final = dict.fromkeys(
+    ("s3EncryptionEnabled", "cloudWatchEncryptionEnabled", "runAsEnabled"), ref("Free")
+)
 DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
-    ("a key", {"A": WITH_KEY}, [], DENIED),
-    ("a key that is granted", {"A": WITH_KEY}, [decrypt()], READY),
-    ("all keys", {"A": WITH_KEY}, [decrypt("arn:aws:kms:*:1:key/*")], READY),
-    ("all keys of each partition", {"A": DEFAULT}, [decrypt("arn:aws*:kms:*:1:key/*")], READY),
-    ("a key that is granted for sessions", {"A": DEFAULT}, [decrypt(Condition=BY_SESSIONS)], READY),
-    ("another key", {"A": WITH_KEY}, [decrypt(OTHER)], DENIED),
-    *((f"all keys but {what}", {"A": DEFAULT},
-       [{"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": but_on}], found)
-      for what, but_on, found in (
-          ("it", [OTHER, ARN], DENIED), ("another one", OTHER, READY),
-          ("some", ref("Free"), UNKNOWN))),
-    *((f"a bucket whose policy denies all but {what}", {"A": TO_BUCKET, "P": resource(
+    ("a key", WITH_KEY, [], DENIED),
+    ("a key that is granted", WITH_KEY, [decrypt()], READY),
+    ("all keys", WITH_KEY, [decrypt("arn:aws:kms:*:1:key/*")], READY),
+    ("all keys of each partition", DEFAULT, [decrypt("arn:aws*:kms:*:1:key/*")], READY),
+    ("a key that is granted for sessions", DEFAULT, [decrypt(Condition=BY_SESSIONS)], READY),
+    ("another key", WITH_KEY, [decrypt(OTHER)], DENIED),
+    *((f"all keys but {what}", DEFAULT, [{"Effect": "Allow", "Action": "kms:Decrypt",
+        "NotResource": but_on}], found) for what, but_on, found in (("it", [OTHER, ARN], DENIED),
+            ("another one", OTHER, READY), ("some", ref("Free"), UNKNOWN))),
+    *((f"a bucket whose policy denies all but {what}", TO_BUCKET | {"P": resource(
         "AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument={"Statement": [
             {"Effect": "Deny", "Action": "s3:Put*", "NotResource": on_it, **ANYBODY}]})},
-       [allow("s3:*")], found)
+       ON_S3, found)
       for what, on_it, found in (
           ("its logs", OBJECTS, READY), ("others", {"Fn::Sub": "${Bucket.Arn}/others/*"}, LOST),
           ("some", {"Fn::Sub": "${Bucket.Arn}/${Free}/*"}, READY))),
     ("a bucket, beside the policy of one that the world lacks",
-     {"A": session(DEFAULT_DOCUMENT, s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
-      "O": on(resource("AWS::S3::Bucket"), "Free"),
-      "P": on(resource("AWS::S3::BucketPolicy", Bucket=ref("O")), "Free")},
+     default(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True) | {
+         "O": on(resource("AWS::S3::Bucket"), "Free"),
+         "P": on(resource("AWS::S3::BucketPolicy", Bucket=ref("O")), "Free")},
      [{"Fn::If": ["Free", allow("s3:*"), ref("AWS::NoValue")]}], UNKNOWN),
-    ("a key beyond the boundary", {"A": WITH_KEY} | bounded(ref("B")), [], DENIED),
-    ("a key within the boundary", {"A": WITH_KEY} | bounded(ref("B"), decrypt()), [], READY),
-    ("a key, and a boundary that can't be known", {"A": DEFAULT} | bounded(ref("Free")), [],
-     UNKNOWN),
-    ("a key by a literal ARN", {"A": WITH_KEY}, [decrypt("arn:aws:kms:eu-west-1:1:key/1234")],
-     READY),
-    ("a key by its alias", {"A": ALIAS}, [decrypt(KEYS, Condition=BY_ALIAS)], READY),
-    ("a key by its alias that is not granted", {"A": ALIAS}, [], DENIED),
-    *((f"a key by its alias on {what} that is not granted", {"A": ALIAS, "Alias": resource(
+    ("a key beyond the boundary", WITH_KEY | bounded(ref("B")), [], DENIED),
+    ("a key within the boundary", WITH_KEY | bounded(ref("B"), decrypt()), [], READY),
+    ("a key, and a boundary that can't be known", DEFAULT | bounded(ref("Free")), [], UNKNOWN),
+    ("a key by a literal ARN", WITH_KEY, [decrypt("arn:aws:kms:eu-west-1:1:key/1234")], READY),
+    ("a key by its alias", ALIAS, [decrypt(KEYS, Condition=BY_ALIAS)], READY),
+    ("a key by its alias that is not granted", ALIAS, [], DENIED),
+    *((f"a key by its alias on {what} that is not granted", ALIAS | {"Alias": resource(
         "AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=target)}, [], DENIED)
       for what, target in (("its ARN", ARN), ("the ARN in parts", KEY_IN_PARTS),
           ("its id", att("Key", "KeyId")))),
-    ("a key of another app", {"A": session(kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")}, [], READY),
-    ("a key whose policy lets the role in",
-     {"A": WITH_KEY, "Key": key(att("Role", "Arn"))}, [], READY),
+    ("a key of another app", own(kmsKeyId="arn:aws:kms:eu-west-1:1:key/1"), [], READY),
+    ("a key whose policy lets the role in", WITH_KEY | LETS_IN, [], READY),
     ("a key whose policy lets the role in, and a Deny on a condition",
-     {"A": DEFAULT, "Key": key(att("Role", "Arn"))}, [deny("kms:*", Condition=BY_VPC)], UNKNOWN),
+     DEFAULT | LETS_IN, [deny("kms:*", Condition=BY_VPC)], UNKNOWN),
     ("a key whose policy lets the role in, and a Deny of another service",
-     {"A": DEFAULT, "Key": key(att("Role", "Arn"))}, [deny("s3:*", Condition=BY_VPC)], READY),
-    ("a key whose policy lets the role in, and a policy of AWS that is not known",
-     {"A": DEFAULT, "Key": key(att("Role", "Arn"))}
-     | of_role(**inline(ALL), ManagedPolicyArns=[f"{AWS}NewerThanTheData"]), [], UNKNOWN),
-    ("a key whose policy lets anyone in", {"A": WITH_KEY, "Key": key("*")}, [], READY),
+     DEFAULT | LETS_IN, [deny("s3:*", Condition=BY_VPC)], READY),
+    ("a key whose policy lets the role in, and a policy of AWS that is not known", DEFAULT
+     | LETS_IN | of_role(**inline(ALL), ManagedPolicyArns=[f"{AWS}NewerThanTheData"]), [], UNKNOWN),
+    ("a key whose policy lets anyone in", WITH_KEY | {"Key": key("*")}, [], READY),
     ("a key whose policy lets another role in",
-     {"A": WITH_KEY, "Key": key(OTHER), "Other": resource("AWS::IAM::Role")}, [], DENIED),
-    ("a key whose policy lets the role alone in", with_key_policy(allow("kms:Decrypt", **MINE)),
-     [], READY),
-    ("a key whose policy lets anyone decrypt", with_key_policy(allow("kms:Decrypt", **ANYBODY)),
-     [], READY),
+     WITH_KEY | {"Key": key(OTHER), "Other": resource("AWS::IAM::Role")}, [], DENIED),
+    ("a key that lets the role alone in", with_key_policy(allow("kms:Decrypt", **MINE)), [], READY),
+    ("a key that lets anyone decrypt", with_key_policy(allow("kms:Decrypt", **ANYBODY)), [], READY),
     ("a key whose policy lets anyone decrypt by S3",
      with_key_policy(allow("kms:Decrypt", **ANYBODY, Condition=BY_S3)), [], DENIED),
-    ("a key whose policy lets the role in, beyond the boundary",
-     {"A": DEFAULT, "Key": key(att("Role", "Arn"))} | bounded(ref("B")), [], DENIED),
-    ("a replica of a key", {"A": DEFAULT, "Key": REPLICA}, [], DENIED),
-    ("a replica of a key that is granted", {"A": DEFAULT, "Key": REPLICA}, [decrypt()], READY),
-    ("a replica of a key whose policy denies", {"A": DEFAULT, "Key": resource(
+    ("a key that lets it in, beyond the boundary",
+     DEFAULT | LETS_IN | bounded(ref("B")), [], DENIED),
+    ("a replica of a key", DEFAULT | {"Key": REPLICA}, [], DENIED),
+    ("a replica of a key that is granted", DEFAULT | {"Key": REPLICA}, [decrypt()], READY),
+    ("a replica of a key whose policy denies", DEFAULT | {"Key": resource(
         "AWS::KMS::ReplicaKey", KeyPolicy=DENIES)}, [decrypt()], DENIED),
-    *((f"a key{beside}{what} that something else returns", {"A": DEFAULT, "C": made},
+    *((f"a key{beside}{what} that something else returns", DEFAULT | {"C": made},
        [*granted, {**statement, "Resource": att("C", "Value")}], UNKNOWN)
       for made in (resource("Custom::Arn"), resource("AWS::SSM::Parameter", Value=ARN))
       for beside, granted, what, statement in (
           ("", [], " by the ARN", decrypt()), (", and", [decrypt()], " a Deny", deny("kms:*")))),
-    ("a key, and a secret", {"A": DEFAULT, "C": resource("AWS::SecretsManager::Secret")},
+    ("a key, and a secret", DEFAULT | {"C": resource("AWS::SecretsManager::Secret")},
      [decrypt(ref("C"))], DENIED),
-    ("a key without a policy", {"A": DEFAULT, "Key": resource("AWS::KMS::Key")}, [decrypt()],
-     READY),
-    ("a key whose policy is a parameter",
-     {"A": DEFAULT, "Key": resource("AWS::KMS::Key", KeyPolicy=ref("Free"))}, [decrypt()], UNKNOWN),
-    ("a key whose policy denies",
-     {"A": WITH_KEY, "Key": resource("AWS::KMS::Key", KeyPolicy=DENIES)}, [], DENIED),
-    ("two documents, of which one can be used", {"A": WITH_KEY, "B": session()}, [], READY),
-    ("two documents, of which the default one can be used",
-     {"A": WITH_KEY, "B": session(DEFAULT_DOCUMENT)}, [], READY),
-    ("two documents, of which the default one can't be used", {"A": session(), "B": DEFAULT}, [],
-     DENIED),
-    ("two documents, of which none can be used", {"A": WITH_KEY, "B": WITH_KEY}, [], DENIED),
-    ("the default document", {"A": DEFAULT}, [], DENIED),
-    ("the default document, and a condition", {"A": DEFAULT}, [decrypt(Condition=BY_VPC)], UNKNOWN),
-    ("a key that only S3 may use", {"A": DEFAULT}, [decrypt(Condition=BY_S3)], DENIED),
-    ("a key that S3 may not use", {"A": DEFAULT}, [decrypt(), deny("kms:*", Condition=BY_S3)],
-     READY),
+    ("a key without a policy", DEFAULT | a_key(), [decrypt()], READY),
+    ("a key whose policy is given", DEFAULT | a_key(KeyPolicy=ref("Free")), [decrypt()], UNKNOWN),
+    ("a key whose policy denies", WITH_KEY | a_key(KeyPolicy=DENIES), [], DENIED),
+    ("two documents, one of use", WITH_KEY | {"B": session()}, [], READY),
+    ("two documents, the default of use", WITH_KEY | {"B": session(DEFAULT_DOCUMENT)}, [], READY),
+    ("two documents, the default of no use", own() | {"B": DEFAULT["A"]}, [], DENIED),
+    ("two documents, none of use", WITH_KEY | {"B": WITH_KEY["A"]}, [], DENIED),
+    ("the default document", DEFAULT, [], DENIED),
+    ("the default document, and a condition", DEFAULT, [decrypt(Condition=BY_VPC)], UNKNOWN),
+    ("a key that only S3 may use", DEFAULT, [decrypt(Condition=BY_S3)], DENIED),
+    ("a key that S3 may not use", DEFAULT, [decrypt(), deny("kms:*", Condition=BY_S3)], READY),
     *((f"a key elsewhere, with {statements}", parts, statements, found)
-      for parts in ({"A": ELSEWHERE}, ALIAS_ELSEWHERE) for statements, found in (
+      for parts in (ELSEWHERE, ALIAS_ELSEWHERE) for statements, found in (
           ([], UNKNOWN), ([decrypt("arn:aws:kms:*:1:key/1")], READY), ([deny("kms:*")], DENIED))),
-    ("a key of another account", {"A": session(DEFAULT_DOCUMENT, kmsKeyId=FOREIGN)}, [], DENIED),
-    ("a key of another account that is granted",
-     {"A": session(DEFAULT_DOCUMENT, kmsKeyId=FOREIGN)}, [decrypt(FOREIGN)], UNKNOWN),
+    ("a key of another account", default(kmsKeyId=FOREIGN), [], DENIED),
+    ("a key of another account, granted", default(kmsKeyId=FOREIGN), [decrypt(FOREIGN)], UNKNOWN),
     ("a key of another region",
-     {"A": session(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:us-east-1:1:key/1")},
-     [decrypt("arn:aws:kms:*:1:key/1")], DENIED),
-    ("a key by the name of its alias", {"A": session(kmsKeyId="alias/a")}, [], DENIED),
-    ("a key by the name of another alias", {"A": session(kmsKeyId="alias/b")}, [], READY),
-    *((f"a key of AWS by {what}", {"A": session(kmsKeyId=by)}, [decrypt()], found)
+     default(kmsKeyId="arn:aws:kms:us-east-1:1:key/1"), [decrypt("arn:aws:kms:*:1:key/1")], DENIED),
+    ("a key by the name of its alias", own(kmsKeyId="alias/a"), [], DENIED),
+    ("a key by the name of another alias", own(kmsKeyId="alias/b"), [], READY),
+    *((f"a key of AWS by {what}", own(kmsKeyId=by), [decrypt()], found)
       for what, by, found in (
           ("its alias", "alias/aws/ssm", DENIED),
-          ("the ARN of its alias", {"Fn::Sub": OF_ALIAS["Fn::Sub"][:-1] + "aws/ssm"}, DENIED),
+          ("the ARN of its alias", of_kms("alias/aws/ssm"), DENIED),
           ("a name like that", "alias/awsome", READY),
           ("a name that has it within", "alias/my-alias/aws/ssm", READY))),
-    ("a key by its id that is granted", {"A": session(DEFAULT_DOCUMENT, kmsKeyId="1234")},
-     [decrypt(parts_of("kms:${AWS::Region}:${AWS::AccountId}:key/1234"))], READY),
-    ("a key by its id, and another one", {"A": session(DEFAULT_DOCUMENT, kmsKeyId="1234")},
-     [decrypt(parts_of("kms:${AWS::Region}:${AWS::AccountId}:key/12345"))], UNKNOWN),
-    ("a bucket by its name in the document",
-     with_bucket_policy(BucketName="my-logs")
-     | {"A": session(DEFAULT_DOCUMENT, s3BucketName="my-logs", s3EncryptionEnabled=True)},
-     [], DENIED),
+    ("a key by its id, granted", default(kmsKeyId="1234"), [decrypt(of_kms("key/1234"))], READY),
+    ("a key by another id", default(kmsKeyId="1234"), [decrypt(of_kms("key/12345"))], UNKNOWN),
+    ("a bucket by its name in the document", with_bucket_policy(BucketName="my-logs")
+     | default(s3BucketName="my-logs", s3EncryptionEnabled=True), [], DENIED),
     ("a group by its name that has to encrypt and has no key",
-     {"A": session(**TO_GROUP, cloudWatchEncryptionEnabled=True),
-      "Group": log_group(LogGroupName="sessions")}, [allow("logs:*")], DENIED),
-    ("all keys of the default document", with_key_policy(allow("kms:*", **ACCOUNT)),
-     [decrypt("arn:aws:kms:*:1:key/*")], READY),
-    ("a key by its ARN in parts", with_key_policy(allow("kms:*", **ACCOUNT)),
-     [decrypt({"Fn::Sub": "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:key/${Key}"})], READY),
-    ("another key by its ARN in parts", with_key_policy(allow("kms:*", **ACCOUNT)),
-     [decrypt({"Fn::Sub": "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:key/${Other}"})], DENIED),
-    ("a document that can't be read", {"A": UNREAD}, [], UNKNOWN),
-    ("a key whose policy a custom resource may change", with_key_policy() | CHANGES,
-     [decrypt()], UNKNOWN),
-    ("a key whose policy a custom resource may change, and a Deny of the role",
+     own(**TO_GROUP, **ENFORCES) | log_group(LogGroupName="sessions"), ON_LOGS, DENIED),
+    ("a key by its ARN in parts", LEFT_TO_IAM, [decrypt(of_kms("key/${Key}"))], READY),
+    ("another key by its ARN in parts", LEFT_TO_IAM, [decrypt(of_kms("key/${Other}"))], DENIED),
+    ("a document that can't be read", written(ref("Free")), [], UNKNOWN),
+    ("a key whose policy something changes", with_key_policy() | CHANGES, [decrypt()], UNKNOWN),
+    ("a key whose policy something changes, and a Deny of the role",
      with_key_policy() | CHANGES, [decrypt(), deny("kms:Decrypt")], DENIED),
-    ("a key, and a statement of a macro", {"A": DEFAULT}, [{"Fn::Transform": {"Name": "M"}}],
-     UNKNOWN),
+    ("a key, and a statement of a macro", DEFAULT, [{"Fn::Transform": {"Name": "M"}}], UNKNOWN),
     ("a key, and a policy of AWS that is not known",
-     {"A": DEFAULT} | of_role(ManagedPolicyArns=[f"{AWS}NewerThanTheData"]), [], UNKNOWN),
-    ("a key by parameter", {"A": BY_PARAMETER}, [], UNKNOWN),
-    ("a key by parameter that is granted", {"A": BY_PARAMETER}, [decrypt(ref("Free"))], READY),
-    ("a key granted by the ARN of its alias", {"A": WITH_KEY},
+     DEFAULT | of_role(ManagedPolicyArns=[f"{AWS}NewerThanTheData"]), [], UNKNOWN),
+    ("a key by parameter", BY_PARAMETER, [], UNKNOWN),
+    ("a key by parameter that is granted", BY_PARAMETER, [decrypt(ref("Free"))], READY),
+    ("a key granted by the ARN of its alias", WITH_KEY,
      [decrypt("arn:aws:kms:eu-west-1:1:alias/a")], DENIED | {"key-not-by-arn"}),
-    ("a bucket by its ARN in parts", with_bucket_policy(),
-     [allow(READS, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::${Bucket}"}), allow("s3:Put*")],
-     READY),
+    ("a bucket by its ARN in parts", with_bucket_policy(), [allow(
+        READS, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::${Bucket}"}), allow("s3:Put*")], READY),
     ("a bucket by its name", with_bucket_policy(BucketName="my-logs"),
      [allow(READS, on="arn:aws:s3:::my-*"), allow("s3:Put*", on="arn:aws:s3:::my-logs/*")], READY),
-    ("a bucket by the names of its logs",
-     {"A": session(s3BucketName=ref("Bucket")),
-      "Bucket": resource("AWS::S3::Bucket", BucketName="my-logs")},
+    ("a bucket by the names of its logs", own(s3BucketName=ref("Bucket"))
+     | {"Bucket": resource("AWS::S3::Bucket", BucketName="my-logs")},
      [allow("s3:PutObject", on="arn:aws:s3:::my-logs/*.log")], READY),
     ("another bucket by its name", with_bucket_policy(BucketName="my-logs"),
      [allow(READS, on="arn:aws:s3:::others")], DENIED),
     ("a bucket of some partitions", with_bucket_policy(BucketName="my-logs"),
      [allow(READS, on="arn:aws-*:s3:::my-logs"), allow("s3:Put*")], UNKNOWN),
-    ("a bucket elsewhere", {"A": LOGS_ELSEWHERE}, [], UNKNOWN),
-    ("a bucket elsewhere that is granted", {"A": LOGS_ELSEWHERE},
+    ("a bucket elsewhere", LOGS_ELSEWHERE, [], UNKNOWN),
+    ("a bucket elsewhere that is granted", LOGS_ELSEWHERE,
      [allow(READS, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::logs"})], READY),
     ("a bucket whose policy denies what is not encrypted on its way",
-     with_bucket_policy(deny("s3:*", **ANYBODY, **INSECURE)), [allow("s3:*")], READY),
-    ("a bucket, and the policy of another",
-     with_bucket_policy(deny("s3:*", **ANYBODY), of_bucket="another"), [allow("s3:*")], READY),
-    ("a bucket, and the policy of one that a custom resource returns",
-     with_bucket_policy(deny("s3:*", **ANYBODY), of_bucket=att("C", "Name"))
-     | {"C": resource("Custom::Name")}, [allow("s3:*")], UNKNOWN),
-    ("a bucket whose policy denies",
-     with_bucket_policy(deny("s3:*", **ANYBODY)), [allow("s3:*")], DENIED),
-    ("a bucket whose policy names it, and denies",
-     with_bucket_policy(deny("s3:*", **ANYBODY), of_bucket="my-logs", BucketName="my-logs"),
-     [allow("s3:*")], DENIED),
+     with_bucket_policy(deny("s3:*", **ANYBODY, **INSECURE)), ON_S3, READY),
+    ("a bucket, another's policy", with_bucket_policy(SHUT, of_bucket="another"), ON_S3, READY),
+    ("a bucket, and the policy of one that a custom resource returns", with_bucket_policy(
+        SHUT, of_bucket=att("C", "Name")) | {"C": resource("Custom::Name")}, ON_S3, UNKNOWN),
+    ("a bucket whose policy denies", with_bucket_policy(SHUT), ON_S3, DENIED),
+    ("a bucket whose policy names it, and denies", with_bucket_policy(SHUT,
+        of_bucket="my-logs", BucketName="my-logs"), ON_S3, DENIED),
     ("a bucket, and the policy of one by parameter, which lets somebody in",
-     {"A": TO_BUCKET, "P": OPEN | {"Properties": OPEN["Properties"] | {
+     TO_BUCKET | {"P": OPEN | {"Properties": OPEN["Properties"] | {
          "Bucket": ref("Free"), "PolicyDocument": ANYONE_IN_FREE}}}, [], READY),
-    ("a bucket whose policy denies somebody",
-     with_bucket_policy(deny("s3:*", **of(ref("Free")))), [allow("s3:*")], UNKNOWN),
-    ("a bucket whose policy denies its objects", {"A": TO_BUCKET, "P": closed(OBJECTS)},
-     [allow("s3:*")], LOST),
+    ("a bucket that denies some",
+     with_bucket_policy(deny("s3:*", **of(ref("Free")))), ON_S3, UNKNOWN),
+    ("a bucket whose policy denies its objects", TO_BUCKET | {"P": closed(OBJECTS)}, ON_S3, LOST),
     ("a bucket whose policy denies other objects",
-     {"A": TO_BUCKET, "P": closed({"Fn::Sub": "${Bucket.Arn}/secret/*"})}, [allow("s3:*")], READY),
+     TO_BUCKET | {"P": closed({"Fn::Sub": "${Bucket.Arn}/secret/*"})}, ON_S3, READY),
     ("a bucket that is encrypted twice",
-     with_bucket_policy(algorithm={"Fn::Sub": "aws:kms:dsse"}), [allow("s3:*")], UNKNOWN),
-    ("a document of ports", {"A": session(kind="Port", kmsKeyId=ARN)}, [], READY),
-    ("a document of ports by a function",
-     {"A": session(kind={"Fn::Join": ["", ["Po", "rt"]]}, kmsKeyId=ARN)}, [], READY),
-    ("a document of sessions by parameter",
-     {"A": session(DEFAULT_DOCUMENT, kind=ref("Free"), kmsKeyId=ARN)}, [], UNKNOWN),
-    ("a document on a condition", {"A": on(WITH_KEY, "Free")}, [], READY),
-    ("a policy on a condition", {"A": WITH_KEY, "P": on(policy(decrypt()), "Free")}, [], READY),
-    ("a policy on an unknown role",
-     {"A": WITH_KEY, "P": policy(decrypt(), roles=[ref("Somebody")])}, [], READY),
+     with_bucket_policy(algorithm={"Fn::Sub": "aws:kms:dsse"}), ON_S3, UNKNOWN),
+    ("ports", own(kind="Port", kmsKeyId=ARN), [], READY),
+    ("ports by a function", own(kind={"Fn::Join": ["", ["Po", "rt"]]}, kmsKeyId=ARN), [], READY),
+    ("a document of sessions by parameter", default(kind=ref("Free"), kmsKeyId=ARN), [], UNKNOWN),
+    ("a document on a condition", {"A": on(WITH_KEY["A"], "Free")}, [], READY),
+    ("a policy on a condition", WITH_KEY | {"P": on(policy(decrypt()), "Free")}, [], READY),
+    ("a policy on some role", WITH_KEY | {"P": policy(decrypt(), roles=[ref("Some")])}, [], READY),
     ("a policy on a role that is sure to be another",
-     {"A": WITH_KEY, "P": policy(decrypt(), roles=["another"])}, [], DENIED),
-    ("a managed policy", {"A": WITH_KEY, "P": managed_policy(decrypt())}, [], READY),
-    ("as root", {"A": session(runAsEnabled=True, **AS_ROOT)}, [], DENIED),
-    *((f"as {user} by {name}", {"A": session(
-        name, runAsEnabled=True, runAsDefaultUser=user)}, [], found) for name, user, found in (
-            (DEFAULT_DOCUMENT, ref("Root"), UNKNOWN), (DEFAULT_DOCUMENT, ref("User"), UNKNOWN),
-            (DEFAULT_DOCUMENT, ref("Ana"), READY), ("another", ref("Root"), READY),
-            (ref(DEFAULT_DOCUMENT), "root", UNKNOWN | DENIED), (ref("Ana"), "root", DENIED))),
-    *((f"{[*inputs]}, or no inputs", {"A": session(
-        DEFAULT_DOCUMENT, **{"Fn::If": ["Free", inputs, {}]})}, [], UNKNOWN)
+     WITH_KEY | {"P": policy(decrypt(), roles=["another"])}, [], DENIED),
+    ("a managed policy", WITH_KEY | {"P": managed_policy(decrypt())}, [], READY),
+    ("as root", own(runAsEnabled=True, **AS_ROOT), [], DENIED),
+    *((f"as {user} by {name}", own(name, runAsEnabled=True, runAsDefaultUser=user), [], found)
+      for name, user, found in (
+          (DEFAULT_DOCUMENT, ref("Root"), UNKNOWN), (DEFAULT_DOCUMENT, ref("User"), UNKNOWN),
+          (DEFAULT_DOCUMENT, ref("Ana"), READY), ("another", ref("Root"), READY),
+          (ref(DEFAULT_DOCUMENT), "root", UNKNOWN | DENIED), (ref("Ana"), "root", DENIED))),
+    *((f"{[*inputs]}, or no inputs", default(**{"Fn::If": ["Free", inputs, {}]}), [], UNKNOWN)
       for inputs in (AS_ROOT | {"runAsEnabled": True}, {"kmsKeyId": ARN})),
-    *((f"streamed logs by {json.dumps(streams)}", {"A": session(
-        DEFAULT_DOCUMENT, cloudWatchStreamingEnabled=streams)}, [], found) for streams, found in (
-            ("false", DENIED), (ref("Free"), DENIED), ({"Fn::If": ["Free", True, False]}, READY))),
-    ("a key that is disabled", with_key(Enabled=False), [decrypt()], DENIED),
-    ("a key that is disabled by a parameter",
-     with_key(Enabled=ref("Free")) | {"A": DEFAULT}, [decrypt()], UNKNOWN),
-    ("a key that is enabled", with_key(Enabled="true"), [decrypt()], READY),
+    *((f"streamed logs by {json.dumps(streams)}",
+       default(cloudWatchStreamingEnabled=streams), [], found) for streams, found in (
+           ("false", DENIED), (ref("Free"), DENIED), ({"Fn::If": ["Free", True, False]}, READY))),
+    ("a key that is disabled", WITH_KEY | a_key(Enabled=False), [decrypt()], DENIED),
+    ("a key disabled by a parameter", DEFAULT | a_key(Enabled=ref("Free")), [decrypt()], UNKNOWN),
+    ("a key that is enabled", WITH_KEY | a_key(Enabled="true"), [decrypt()], READY),
     ("a key for signatures",
-     with_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"), [decrypt()], DENIED),
-    ("a group that has to encrypt and has no key", ENFORCED_GROUP | {"Group": log_group()},
-     [allow("logs:*")], DENIED),
-    ("a group that has to encrypt, with a key", ENFORCED_GROUP | {"Group": log_group(KmsKeyId=ARN)},
-     [allow("logs:*")], READY),
-    ("as root, switched off", {"A": session(runAsEnabled=False, **AS_ROOT)}, [], READY),
-    ("a bucket", {"A": TO_BUCKET}, [], LOST),
-    ("a bucket that CDK empties at its end", {"A": TO_BUCKET, "C": resource(
+     WITH_KEY | a_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"), [decrypt()], DENIED),
+    ("a group without a key that has to encrypt", ENFORCED_GROUP | log_group(), ON_LOGS, DENIED),
+    ("a group that encrypts, with a key", ENFORCED_GROUP | log_group(KmsKeyId=ARN), ON_LOGS, READY),
+    ("as root, switched off", own(runAsEnabled=False, **AS_ROOT), [], READY),
+    ("a bucket", TO_BUCKET, [], LOST),
+    ("a bucket that CDK empties at its end", TO_BUCKET | {"C": resource(
         "Custom::S3AutoDeleteObjects", BucketName=ref("Bucket"))}, [], LOST),
-    ("a bucket that is granted", {"A": TO_BUCKET}, [allow("s3:PutObject", on=OBJECTS)], READY),
-    ("a bucket of which other objects are granted", {"A": TO_BUCKET},
+    ("a bucket that is granted", TO_BUCKET, [allow("s3:PutObject", on=OBJECTS)], READY),
+    ("a bucket of which other objects are granted", TO_BUCKET,
      [allow("s3:PutObject", on={"Fn::Sub": "${Bucket.Arn}/others/*"})], LOST),
-    ("a bucket of which objects by parameter are granted", {"A": TO_BUCKET},
+    ("a bucket of which objects by parameter are granted", TO_BUCKET,
      [allow("s3:PutObject", on={"Fn::Sub": "${Bucket.Arn}/${Free}/*"})], READY),
-    ("a bucket whose policy lets somebody in", {"A": TO_BUCKET, "P": OPEN}, [], READY),
+    ("a bucket whose policy lets somebody in", TO_BUCKET | {"P": OPEN}, [], READY),
     ("a bucket whose key is not granted", TO_KEY, [allow("s3:*"), decrypt()], LOST),
     *((f"a bucket whose key by {what} is not granted",
        TO_KEY | {"Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypted("aws:kms", by))},
@@ -416,13 +394,11 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a bucket whose key is granted", TO_KEY, [allow("s3:*"), allow("kms:*", on=ARN)], READY),
     ("a bucket whose key is granted for S3", TO_KEY,
      [allow("s3:*"), allow("kms:Generate*", on=ARN, Condition=BY_S3)], READY),
-    ("a bucket whose key is of AWS", with_bucket_policy(algorithm="aws:kms"), [allow("s3:*")],
-     READY),
-    ("a bucket that is enforced", {"A": ENCRYPTED}, [allow("s3:PutObject")], DENIED),
+    ("a bucket whose key is of AWS", with_bucket_policy(algorithm="aws:kms"), ON_S3, READY),
+    ("a bucket that is enforced", ENCRYPTED, [allow("s3:PutObject")], DENIED),
     *((f"a bucket of {algorithm} whose policy denies uploads by {operator}, and {reads}",
-       with_bucket_policy(
-           deny("s3:PutObject", **ANYBODY, Condition={operator: {SSE: asked}}),
-           algorithm=algorithm) | {"A": TO_BUCKET},
+       with_bucket_policy(deny("s3:PutObject", **ANYBODY, Condition={operator: {SSE: asked}}),
+           algorithm=algorithm) | TO_BUCKET,
        [allow("s3:PutObject"), *([allow(reads)] if reads else [])], found)
       for operator, asked, algorithm, reads, found in (
           ("Null", "true", "AES256", "", LOST), ("Null", "true", "AES256", READS, READY),
@@ -434,127 +410,98 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
           ("StringEquals", "AES256", "AES256", READS, LOST))),
     ("a bucket whose policy demands encryption, which the role perhaps can't read",
      with_bucket_policy(deny("s3:PutObject", **ANYBODY, Condition={"Null": {SSE: "true"}}))
-     | {"A": TO_BUCKET}, [allow("s3:PutObject"), allow(READS, Condition=BY_VPC)], READY),
-    ("a group", {"A": session(**TO_GROUP)}, [], LOST),
-    ("a group that is granted", {"A": session(**TO_GROUP)}, [allow("logs:*")], READY),
-    ("a group that is enforced",
-     {"A": session(**TO_GROUP, cloudWatchEncryptionEnabled=True)}, [], DENIED),
-    ("a role that a custom resource may change", {"A": DEFAULT, "C": CHANGED}, [], UNKNOWN),
-    ("a role that a custom resource may change, and another document",
-     {"A": WITH_KEY, "C": CHANGED}, [], READY),
-    ("a role that registers beside Default Host Management", {"A": DEFAULT, "H": HOSTS}, [],
-     DENIED),
+     | TO_BUCKET, [allow("s3:PutObject"), allow(READS, Condition=BY_VPC)], READY),
+    ("a group", LOGGED, [], LOST),
+    ("a group that is granted", LOGGED, ON_LOGS, READY),
+    ("a group that is enforced", own(**TO_GROUP, **ENFORCES), [], DENIED),
+    ("a role that something may change", DEFAULT | {"C": CHANGED}, [], UNKNOWN),
+    ("a role that something may change, another document", WITH_KEY | {"C": CHANGED}, [], READY),
+    ("a role that registers beside Default Host Management", DEFAULT | {"H": HOSTS}, [], DENIED),
     ("a role that does not register beside Default Host Management",
-     {"A": DEFAULT, "H": HOSTS} | of_role(**inline(CHANNELS_ONLY)), [], UNKNOWN),
+     DEFAULT | {"H": HOSTS} | of_role(**inline(CHANNELS_ONLY)), [], UNKNOWN),
     ("a role of others beside Default Host Management",
-     {"A": DEFAULT, "H": HOSTS} | of_role(AssumeRolePolicyDocument={"Statement": []}), [], UNKNOWN),
-    ("as root under Default Host Management",
-     {"A": session(DEFAULT_DOCUMENT, runAsEnabled=True, **AS_ROOT), "H": HOSTS}
-     | of_role(**inline(CHANNELS_ONLY)), [], DENIED),
-    ("a key whose material is imported", {"A": DEFAULT, "Key": IMPORTED}, [decrypt()], UNKNOWN),
-    ("a key whose material is of KMS", {"A": DEFAULT, "Key": resource(
-        "AWS::KMS::Key", Origin="AWS_KMS")}, [decrypt()], READY),
-    ("a key by the ARN of its alias", {"A": session(DEFAULT_DOCUMENT, kmsKeyId=OF_ALIAS)},
-     [decrypt()], READY),
-    ("a key by the ARN of another alias", {"A": session(DEFAULT_DOCUMENT, kmsKeyId={
-        "Fn::Sub": f"{OF_ALIAS['Fn::Sub']}b"})}, [decrypt()], UNKNOWN),
-    ("a key by its ARN in parts in the document",
-     {"A": session(DEFAULT_DOCUMENT, kmsKeyId=KEY_IN_PARTS)}, [], DENIED),
-    ("a key that is granted by its alias", {"A": DEFAULT}, [decrypt("*", Condition=BY_ALIAS)],
-     READY),
+     DEFAULT | {"H": HOSTS} | of_role(AssumeRolePolicyDocument={"Statement": []}), [], UNKNOWN),
+    ("as root under Default Host Management", default(runAsEnabled=True, **AS_ROOT)
+     | {"H": HOSTS} | of_role(**inline(CHANNELS_ONLY)), [], DENIED),
+    ("a key whose material is imported", DEFAULT | a_key(Origin="EXTERNAL"), [decrypt()], UNKNOWN),
+    ("a key whose material is of KMS", DEFAULT | a_key(Origin="AWS_KMS"), [decrypt()], READY),
+    ("a key by the ARN of its alias", default(kmsKeyId=OF_ALIAS), [decrypt()], READY),
+    ("a key by the ARN of some alias", default(kmsKeyId=of_kms("alias/ab")), [decrypt()], UNKNOWN),
+    ("a key by its ARN in parts in the document", default(kmsKeyId=KEY_IN_PARTS), [], DENIED),
+    ("a key that is granted by its alias", DEFAULT, [decrypt("*", Condition=BY_ALIAS)], READY),
     ("a key that is granted by an alias of another key",
-     {"A": session(DEFAULT_DOCUMENT, kmsKeyId=OTHER)}, [decrypt("*", Condition=BY_ALIAS)],
-     UNKNOWN),
-    ("a key for the account of the role", {"A": DEFAULT},
+     default(kmsKeyId=OTHER), [decrypt("*", Condition=BY_ALIAS)], UNKNOWN),
+    ("a key for the account of the role", DEFAULT,
      [decrypt(**by_account("kms:CallerAccount", ref("AWS::AccountId")))], READY),
-    ("a key for another account", {"A": DEFAULT},
+    ("a key for other accounts", DEFAULT,
      [decrypt(**by_account("kms:CallerAccount", "2"))], DENIED),
-    ("a key whose policy lets the account in by a condition",
-     with_key_policy(allow("kms:*", **ANYBODY, **by_account("aws:PrincipalAccount", "1"))), [],
-     READY),
-    ("a bucket whose policy denies all but another role",
-     with_bucket_policy(deny("s3:*", **ANYBODY, **but("arn:aws:iam::1:role/a")))
-     | of_role(RoleName="web", **inline(ALL, allow("s3:*"))), [], DENIED),
-    ("a bucket whose policy denies all but the role",
-     with_bucket_policy(deny("s3:*", **ANYBODY, **but("arn:aws:iam::1:role/w*")))
-     | of_role(RoleName="web", **inline(ALL, allow("s3:*"))), [], READY),
-    ("a bucket whose policy denies all but a role that may have the name",
-     with_bucket_policy(deny("s3:*", **ANYBODY, **but("arn:aws:iam::1:role/w*"))), [allow("s3:*")],
-     UNKNOWN),
-    ("a prefix with slashes", {"A": session(s3BucketName=ref("Bucket"), s3KeyPrefix="/a//logs/")},
+    ("a key whose policy lets the account in by a condition", with_key_policy(
+        allow("kms:*", **ANYBODY, **by_account("aws:PrincipalAccount", "1"))), [], READY),
+    *((f"a bucket whose policy denies all but {what}", with_bucket_policy(
+        deny("s3:*", **ANYBODY, **but(f"arn:aws:iam::1:role/{name}"))) | role, ON_S3, found)
+      for what, name, role, found in (
+          ("another role", "a", WEB, DENIED), ("the role", "w*", WEB, READY),
+          ("a role that may have the name", "w*", {}, UNKNOWN))),
+    ("a prefix with slashes", own(s3BucketName=ref("Bucket"), s3KeyPrefix="/a//logs/"),
      [allow("s3:*", on={"Fn::Sub": "${Bucket.Arn}/a/logs/*"})], READY),
-    ("a prefix with slashes that is granted as written", {"A": session(
-        s3BucketName=ref("Bucket"), s3KeyPrefix="/a//logs/")},
+    ("a prefix with slashes that is granted as written",
+     own(s3BucketName=ref("Bucket"), s3KeyPrefix="/a//logs/"),
      [allow("s3:*", on={"Fn::Sub": "${Bucket.Arn}//a//logs/*"})], LOST),
     ("a bucket by a name that a function gives", with_bucket_policy(BucketName=BY_FUNCTION),
      [allow("s3:*", on=parts_of("s3:::logs-${AWS::AccountId}*"))], READY),
     ("another bucket by a name that a function gives", with_bucket_policy(BucketName=BY_FUNCTION),
      [allow("s3:*", on=parts_of("s3:::others-${AWS::AccountId}*"))], DENIED),
-    ("all groups", {"A": IN_GROUP, "Group": log_group(KmsKeyId=ARN)},
+    ("all groups", IN_GROUP | log_group(KmsKeyId=ARN),
      [allow("logs:*", on=parts_of(f"{GROUPS}*"))], READY),
-    ("the group alone, where all are described",
-     {"A": IN_GROUP, "Group": log_group(KmsKeyId=ARN, LogGroupName="sessions")},
-     [allow("logs:*", on=parts_of(f"{GROUPS}sessions:*"))], DENIED),
-    *((f"the streams of the group{when}", {"A": session(**TO_GROUP, **inputs)},
-       [allow(*STREAMS, on=parts_of(f"{GROUPS}sessions:log-stream:*"))], found)
-      for when, inputs, found in (
-          ("", {}, READY), (" as they are written", {"cloudWatchStreamingEnabled": True}, LOST))),
-    ("a group by its attribute", {"A": session(cloudWatchLogGroupName=ref("Group")),
-     "Group": log_group()}, [allow(*STREAMS, on=att("Group", "Arn"))], READY),
-    ("the group without its streams", {"A": session(**TO_GROUP)},
-     [allow(*STREAMS, on=parts_of(f"{GROUPS}sessions"))], LOST),
-    ("the streams of another group", {"A": session(**TO_GROUP)},
-     [allow(*STREAMS, on=parts_of(f"{GROUPS}others:*"))], LOST),
-    *((f"a document as a text, with {statements}", {"A": text}, statements, found)
-      for text in (as_json(kmsKeyId="${Key.Arn}"), resource(
-          "AWS::SSM::Document", DocumentType="Session", Name=DEFAULT_DOCUMENT, Content={
-              "Fn::Join": ["", ['{"schemaVersion": "1.0", "inputs": {"kmsKeyId": "', ARN, '"}}']]}),
-          as_yaml("\n  kmsKeyId: ${Key.Arn}"))
+    ("the group alone, where all are described", IN_GROUP | log_group(KmsKeyId=ARN,
+        LogGroupName="sessions"), [allow("logs:*", on=parts_of(f"{GROUPS}sessions:*"))], DENIED),
+    *((f"the streams of the group{when}", own(**TO_GROUP, **inputs), [allow(*STREAMS,
+        on=parts_of(f"{GROUPS}sessions:log-stream:*"))], found) for when, inputs, found in (
+            ("", {}, READY), (" as they are written", {"cloudWatchStreamingEnabled": True}, LOST))),
+    ("a group by its attribute", own(cloudWatchLogGroupName=ref("Group")) | log_group(),
+     [allow(*STREAMS, on=att("Group", "Arn"))], READY),
+    ("a group without streams", LOGGED, [allow(*STREAMS, on=parts_of(f"{GROUPS}sessions"))], LOST),
+    ("the streams of another", LOGGED, [allow(*STREAMS, on=parts_of(f"{GROUPS}others:*"))], LOST),
+    *((f"a document as a text, with {statements}", text, statements, found)
+      for text in (as_json(kmsKeyId="${Key.Arn}"), as_yaml("\n  kmsKeyId: ${Key.Arn}"), written(
+          {"Fn::Join": ["", ['{"schemaVersion": "1.0", "inputs": {"kmsKeyId": "', ARN, '"}}']]}))
       for statements, found in (([decrypt()], READY), ([], DENIED))),
-    ("a document as a text that is no document", {"A": as_yaml("{\ud800")}, [], UNKNOWN),
+    ("a document as a text that is no document", as_yaml("{\ud800"), [], UNKNOWN),
     *((f"a document as a text, in which a parameter is {what}",
-       {"A": as_yaml(f"\n  cloudWatchStreamingEnabled: {written}")}, [], found)
-      for what, written, found in (
+       as_yaml(f"\n  cloudWatchStreamingEnabled: {value}"), [], found)
+      for what, value, found in (
           ("a boolean", "${Free}  # not '${Free}'", READY), ("a string", "'${Free}'", DENIED),
           ("a string in lines", "|\n    ${Free}", DENIED), ("a word", "x-${Free}", DENIED))),
-    ("a document as a text with a variable of its own",
-     {"A": as_json({"K": ARN}, kmsKeyId="${K}")}, [], DENIED),
-    ("a document as a text with a policy's variable",
-     {"A": as_json(cloudWatchLogGroupName="${!a}")}, [allow(DESCRIBES)], LOST),
-    *((f"encrypted logs by parameter, {what}", {"A": session(DEFAULT_DOCUMENT, **{
-        **inputs, "s3EncryptionEnabled": ref("Free"), "cloudWatchEncryptionEnabled": ref("Free"),
-        "runAsEnabled": ref("Free")}), "Group": log_group(KmsKeyId=ARN), "Bare": log_group()},
+    ("a document as a text with a variable", as_json({"K": ARN}, kmsKeyId="${K}"), [], DENIED),
+    ("a text with a policy's variable",
+     as_json(cloudWatchLogGroupName="${!a}"), [allow(DESCRIBES)], LOST),
+    *((f"encrypted logs by parameter, {what}",
+       default(**inputs, **FREELY) | log_group(KmsKeyId=ARN) | {"Bare": log_group()["Group"]},
        [*statements, allow("logs:Create*", "logs:Put*")], found)
       for what, inputs, statements, found in (
           ("to a bucket", {"s3BucketName": ref("Bucket")}, [allow("s3:Put*")], UNKNOWN),
-          ("to a bucket that is read", {"s3BucketName": ref("Bucket")}, [allow("s3:*")], READY),
+          ("to a bucket that is read", {"s3BucketName": ref("Bucket")}, ON_S3, READY),
           ("to a bucket elsewhere", {"s3BucketName": "logs"}, [], UNKNOWN),
           ("to a bucket elsewhere that is read", {"s3BucketName": "logs"}, [allow(READS)], READY),
           ("to a group", {"cloudWatchLogGroupName": ref("Group")}, [], UNKNOWN),
-          ("to a group that is found", {"cloudWatchLogGroupName": ref("Group")},
-           [allow(DESCRIBES)], READY),
-          ("to a group in a stream",
-           {"cloudWatchLogGroupName": ref("Group"), "cloudWatchStreamingEnabled": True}, [],
-           UNKNOWN),
-          ("to a group without a key", {"cloudWatchLogGroupName": ref("Bare")},
+          ("to a found group", {"cloudWatchLogGroupName": ref("Group")}, [allow(DESCRIBES)], READY),
+          ("to a group in a stream", {"cloudWatchLogGroupName": ref("Group"),
+              "cloudWatchStreamingEnabled": True}, [], UNKNOWN),
+          ("to one of no key", {"cloudWatchLogGroupName": ref("Bare")},
            [allow(DESCRIBES)], UNKNOWN),
           ("to a group elsewhere", {"cloudWatchLogGroupName": "logs"}, [allow(DESCRIBES)], UNKNOWN),
           ("and root by parameter", AS_ROOT, [], UNKNOWN),
           ("and another user by parameter", {"runAsDefaultUser": "ana"}, [], READY))),
-    ("encrypted logs in a group elsewhere",
-     {"A": session(DEFAULT_DOCUMENT, **TO_GROUP, cloudWatchEncryptionEnabled=True)},
-     [allow("logs:*")], UNKNOWN),
-    *((f"encrypted logs in {what} by its ARN", {"A": session(DEFAULT_DOCUMENT, **inputs)} | made,
+    ("encrypted logs in a group elsewhere", default(**TO_GROUP, **ENFORCES), ON_LOGS, UNKNOWN),
+    *((f"encrypted logs in {what} by its ARN", default(**inputs) | made,
        [allow(READS, on=att("Bucket", "Arn")), allow("logs:*")], UNKNOWN)
       for what, inputs, made in (
           ("a bucket", {"s3BucketName": att("Bucket", "Arn"), "s3EncryptionEnabled": True}, {}),
           ("a group", {"cloudWatchLogGroupName": att("Group", "Arn"), **ENFORCES},
-           {"Group": log_group(KmsKeyId=ARN)}))),
-    *((f"encrypted logs in the bucket {name}", {"A": session(
-        DEFAULT_DOCUMENT, s3BucketName=name, s3EncryptionEnabled=True)}, [allow("s3:*")], UNKNOWN)
-      for name in (att("Bucket", "Arn"), "arn:aws:s3:::logs")),
-    ("logs in a group elsewhere", {"A": session(DEFAULT_DOCUMENT, **TO_GROUP)}, [allow("logs:*")],
-     READY),
+           log_group(KmsKeyId=ARN)))),
+    ("encrypted logs in a bucket elsewhere by its ARN",
+     default(s3BucketName="arn:aws:s3:::logs", s3EncryptionEnabled=True), ON_S3, UNKNOWN),
+    ("logs in a group elsewhere", default(**TO_GROUP), ON_LOGS, READY),
 ]  # fmt: skip
 
 
@@ -585,7 +532,7 @@ def test_documents_are_judged_whatever_keeps_session_manager_from_compute(
     check: Check, of_machine: Body, found: Found
 ) -> None:
     server = machine(IamInstanceProfile=ref("Profile"), SubnetId="subnet-1", **of_machine)
-    body = profile_and_role(inline(ALL), Key=key(), A=WITH_KEY, Machine=server)
+    body = profile_and_role(inline(ALL), Key=key(), **WITH_KEY, Machine=server)
 
     assert check(body, a="1").rules == DENIED | found
 
@@ -625,7 +572,7 @@ def test_names_are_those_of_the_own_stack(check: Check) -> None:
 def test_default_document_of_another_stack_counts(check: Check) -> None:
     body = profile_and_role(inline(ALL), A=session())
 
-    assert check(body, {"Resources": {"A": DEFAULT, "Key": key()}}).rules == DENIED
+    assert check(body, {"Resources": DEFAULT | {"Key": key()}}).rules == DENIED
 
 
 def test_policy_of_a_key_may_name_a_role_of_another_app(check: Check) -> None:
@@ -656,7 +603,7 @@ def test_account_of_a_key_by_its_number(
 def test_managed_policies_of_aws(check: Check, name: str, found: Found) -> None:
     role = inline(ALL) | {"ManagedPolicyArns": [f"{AWS}{name}"]}
 
-    assert check(profile_and_role(role, Key=key(), A=WITH_KEY)).rules == found
+    assert check(profile_and_role(role, Key=key(), **WITH_KEY)).rules == found
 
 
 @pytest.mark.parametrize("region", ["eu-west-1", "cn-north-1"])
@@ -670,7 +617,7 @@ def test_managed_policies_of_aws_are_the_same_in_each_partition(check: Check, re
 
 
 def test_arn_of_a_resource_is_of_its_partition(check: Check) -> None:
-    body = profile_and_role(inline(ALL, decrypt()), Key=key(), A=DEFAULT)
+    body = profile_and_role(inline(ALL, decrypt()), Key=key(), **DEFAULT)
 
     assert check(body, region="cn-north-1").rules == READY
 
@@ -831,7 +778,7 @@ CLUSTERS: Final[list[tuple[object, list[Statement], str]]] = [
     (BY_KEY, [decrypt(on=ref("Free"))], ""),
     ({"KmsKeyId": ref("Free")}, [], ""),
     (TO_LOGS, [], LOST_EXEC),
-    (TO_LOGS, [allow("logs:*")], ""),
+    (TO_LOGS, ON_LOGS, ""),
     (TO_LOGS | {"Logging": "NONE"}, [], ""),
     (TO_LOGS | {"Logging": ref("Free")}, [], ""),
     (TO_S3, [], LOST_EXEC),

@@ -124,9 +124,8 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "a boundary that allows nothing": of_role(
         BOUNDARY | inline(ALL), Boundary=managed_policy(allow("s3:*"), roles=[])),
     "a Deny with a Sid": of_role(inline(ALL, deny("ssm:*", Sid="NoSsm"))),
-    "a Deny in two policies": of_role(
-        inline(ALL), Guard=policy(deny("ssmmessages:Open*", Sid="NoSessions")),
-        Rail=policy(deny("ssm:*"))),
+    "a Deny in two policies": of_role(inline(ALL),
+        Guard=policy(deny("ssmmessages:Open*", Sid="NoSessions")), Rail=policy(deny("ssm:*"))),
     "a Deny of all else": of_role(inline(ALL, not_actions("Deny", "s3:*"))),
     "long inline policies": of_role(inline(ALL, long(11_000))),
     "a long managed policy": ready(Policy=managed_policy(long(7_000))),
@@ -141,9 +140,8 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "nodes of an unknown role": ready(Nodes=resource("AWS::EKS::Nodegroup", NodeRole=ref("Name"))),
     "a profile that a custom resource makes": ready(
         Machine=machine(IamInstanceProfile=ref("Made")), Made=resource("Custom::A")),
-    "a key whose material is imported": of_role(
-        inline(ALL, allow("kms:Decrypt", on=att("Key", "Arn"))), Document=DEFAULT,
-        Key=resource("AWS::KMS::Key", Origin="EXTERNAL")),
+    "a key whose material is imported": of_role(inline(ALL, allow("kms:Decrypt",
+        on=att("Key", "Arn"))), Document=DEFAULT, Key=resource("AWS::KMS::Key", Origin="EXTERNAL")),
     "a role on a condition": (on_a_condition(profile_and_role(NAMED, roles=["web"])),),
     "a managed policy of another app": of_role(arns(1)),
     "managed policies by a parameter": (profile_and_role({"ManagedPolicyArns": ref("Given")}) | {
