@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_check(commands: Subcommands) -> None:
     check = commands.add_parser(
         "check",
-        help="say which instances of templates Session Manager won't reach, and why",
+        help="report the instances of templates that Session Manager can't reach, and why",
         description=of_check.DESCRIPTION,
         epilog=of_check.EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

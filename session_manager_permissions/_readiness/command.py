@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from .templates.model import Resource, Template
 
 DESCRIPTION: Final = """\
-Will Session Manager reach the instances of these templates? The command reads what CDK has
+Check whether Session Manager will reach the instances of templates. The command reads what CDK has
 synthesized, in any language, or CloudFormation and SAM templates, and reports which compute Session
-Manager can't reach, why, and what to change. It asks AWS nothing, and changes nothing.
+Manager can't reach, why, and what to change. It does not call AWS, and changes nothing.
 """
 EPILOG: Final = """\
 examples:
@@ -44,7 +44,7 @@ examples:
 exit status:
   0  no finding says that something is not ready
   1  something is not ready: the output says why, and what to change
-  2  what is given could not be read, or the answer could not be written: see standard error
+  2  an input could not be read, or the answer could not be written: see standard error
 
 The files that you give are checked together, as if they were deployed to one account and region.
 Each folder is checked by itself.
@@ -52,7 +52,7 @@ Each folder is checked by itself.
 
 
 def add_arguments(to: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the arguments of the command."""
     to.add_argument(
         "paths",
         metavar="PATH",
@@ -60,9 +60,9 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
         default=["cdk.out"],
         help="a folder that cdk synth has written, or a template (default: cdk.out)",
     )
-    strict_help = "report what is not ready as an error, and not as a warning"
+    strict_help = "report what is not ready as an error instead of a warning"
     to.add_argument("--strict", action="store_true", help=strict_help)
-    network_help = "look at roles alone, and not at compute and its network"
+    network_help = "check only roles, and not compute and its network"
     to.add_argument("--no-network", dest="network", action="store_false", help=network_help)
     skip_help = "leave out the findings of this rule; repeat the option for several"
     to.add_argument(

@@ -41,15 +41,15 @@ if TYPE_CHECKING:
     Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 _WAIT: Final = "600"
-"""How many seconds `--wait` waits, if it is not said."""
+"""How many seconds `--wait` waits if no number is given."""
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 """The exit statuses; argparse, too, exits with the last for a wrong command line."""
 
 _DESCRIPTION: Final = """\
-Why does the session not open? With --instance-id, the command checks all that stands between a node
-and a session: the instance, its role, its network, the session preferences and the operator. With
---role or --instance-profile, it asks IAM alone whether Session Manager can reach an instance with
-this role, and whether the role may use the key, the bucket and the log group of the session
+Find out why a session does not open. With --instance-id, the command checks all that stands between
+a node and a session: the instance, its role, its network, the session preferences and the operator.
+With --role or --instance-profile, it asks IAM alone whether Session Manager can reach an instance
+with this role, and whether the role may use the key, the bucket and the log group of the session
 preferences. The command changes nothing.
 """
 _USAGE: Final = f"""\
@@ -70,14 +70,14 @@ examples:
   {PROGRAM} verify --role web-server --output json
 
 exit status:
-  {READY}  ready: the node is connected and no check fails, or IAM allows the role all of it
+  {READY}  ready: the node is connected and no check fails, or IAM allows all that was asked
   {NOT_READY}  not ready, or not known: the output says why, and what to do about it
   {CANNOT_ASK}  AWS could not be asked, or the answer could not be written: see standard error
 
 A role is ready if it can be assumed, and may reach Session Manager, register the instance, and use
 each key, bucket and log group that you name. IAM takes the role's policies, its permissions
 boundary and the organization's service control policies into account. The policies of keys and
-buckets, the network and the agent are looked at with --instance-id only.
+buckets, the network and the agent are checked only with --instance-id.
 
 For a role, the credentials need iam:GetInstanceProfile, iam:GetRole and
 iam:SimulatePrincipalPolicy, for a key that you name by an alias kms:DescribeKey, and for --document
@@ -114,7 +114,8 @@ def main(
 
 def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="Does Session Manager reach the instances, and if not, why?"
+        prog=PROGRAM,
+        description="Find out whether Session Manager reaches the instances, and if not, why.",
     )
     parser.add_argument(
         "--version", action="version", version=f"{PROGRAM} {metadata.version(PROGRAM)}"
@@ -122,27 +123,27 @@ def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.Arg
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add(commands)
     add_command = partial(commands.add_parser, formatter_class=argparse.RawDescriptionHelpFormatter)
-    policy_help = "print the inline policy that the role of an instance needs"
+    policy_help = "print the inline policy that an instance's role needs"
     policy = add_command("policy", help=policy_help, description=DESCRIPTION)
     add_arguments(policy)
     policy.set_defaults(run=_policy)
-    audit_help = "say which instances of the account can't be reached, and why"
+    audit_help = "report the instances of the account that can't be reached, and why"
     audit = add_command(
         "audit", help=audit_help, description=audits.DESCRIPTION, epilog=audits.EPILOG
     )
     audits.add_arguments(audit)
     audit.set_defaults(run=_audit)
-    verify_help = "say why a session does not open, or ask IAM whether a role is ready"
+    verify_help = "find out why a session does not open, or whether a role is ready"
     verify = add_command(
         "verify", help=verify_help, usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG
     )
     of = verify.add_argument_group("what to ask about").add_mutually_exclusive_group(required=True)
-    profile_help, fault = "the role in this instance profile", _limits.INSTANCE_PROFILE.fault
+    profile_help, fault = "the role of this instance profile", _limits.INSTANCE_PROFILE.fault
     add_option(of, "--instance-profile", "NAME", profile_help, fault)
-    add_option(of, "--role", "NAME_OR_ARN", "this role", _limits.role_fault)
-    id_help = "the instance, or the hybrid node (mi-...): why does its session not open?"
+    add_option(of, "--role", "NAME_OR_ARN", "the role", _limits.role_fault)
+    id_help = "the instance or the hybrid node (mi-...) to diagnose"
     add_option(of, "--instance-id", "ID", id_help, _limits.node_fault)
-    print_help = "print a policy with what the credentials need for --instance-id, and exit"
+    print_help = "print the policy that the credentials need for --instance-id, and exit"
     add_flag(of, "--print-permissions", print_help)
     uses = verify.add_argument_group("the session preferences")
     document_help = (
@@ -160,8 +161,8 @@ def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.Arg
     diagnostics_help = "what `sudo ssm-cli get-diagnostics --output json` printed on the node"
     add_option(node, "--agent-diagnostics", "FILE", diagnostics_help)
     wait_help = (
-        "ask again until the node is ready, for so many seconds at most (%(const)s if you give no "
-        "number), or until a check fails that waiting can't mend"
+        "ask again until the node is ready, or a check fails that waiting can't fix, for at most "
+        "this many seconds (%(const)s if you give no number)"
     )
     add_option(node, "--wait", "SECONDS", wait_help, _seconds_fault, nargs="?", const=_WAIT)
     aws = verify.add_argument_group("the account")

@@ -440,7 +440,7 @@ def test_what_is_no_output_of_cdk_is_refused(manifest: object, said: str, capsys
 
 def test_a_path_that_does_not_exist_is_refused(capsys: Capture) -> None:
     assert refused(capsys, write("a.json", READY), "b.json") == (
-        "b.json: no such file or folder: give one that there is"
+        "b.json: no such file or folder: give one that exists"
     )
 
 

@@ -35,9 +35,9 @@ _ATTEMPTS: Final = 10
 """How often a call is made while AWS throttles it, unless AWS_MAX_ATTEMPTS says otherwise."""
 
 DESCRIPTION: Final = """\
-Which instances and hybrid nodes of the account can't be reached by Session Manager, and why? The
-command judges each by the checks of verify --instance-id, and groups them by cause. It asks AWS
-only once about what they share. It changes nothing.
+Find the instances and hybrid nodes of the account that Session Manager can't reach, and the causes.
+The command makes the checks of verify --instance-id on each node, and groups the nodes by cause. It
+asks AWS only once about what they share. It changes nothing.
 """
 EPILOG: Final = f"""\
 examples:
@@ -49,7 +49,7 @@ examples:
 
 exit status:
   0  every instance that runs, and every hybrid node, is reachable
-  1  not every one is, or a region or a call was not answered: the output says which
+  1  one of them is not, or a region or a call was not answered: the output says which
   2  nothing could be asked, or the answer could not be written: see standard error
 """
 
@@ -105,9 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_option(regions, "--region", "REGION", region_help, _limits.REGION.fault, **several)
     add_flag(regions, "--all-regions", "all regions that are enabled for the account")
-    tag_help = (
-        "only those with this tag; repeat the option for several tags that they must all have"
-    )
+    tag_help = "only nodes with this tag; repeat the option to require several tags"
     add_option(which, "--tag", "KEY=VALUE", tag_help, _tag_fault, **several)
     document_help = (
         "the Session document that sessions are started with (default: "
@@ -123,13 +121,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_option(results, "--from", "FILE", from_help, dest="results", nargs="+", default=[])
     shown = parser.add_argument_group("the answer")
     options.add_output(shown, options.EXTRAS)
-    add_option(shown, "--file", "FILE", "write the answer there", _path_fault)
+    add_option(shown, "--file", "FILE", "write the answer to this file", _path_fault)
     list_help = (
-        "also add the names of the instance profiles that lack a permission there, one a line, "
-        "and the options that they need, as the app takes them by -c instance-profiles=FILE"
+        "also add to this file the names of the instance profiles that lack a permission, one a "
+        "line, and the options that they need: the list of the app, -c instance-profiles=FILE"
     )
     add_option(shown, "--profiles-file", "FILE", list_help, _path_fault)
-    print_help = "print a policy with what the credentials need, and exit"
+    print_help = "print the policy that the credentials need, and exit"
     add_flag(shown, "--print-permissions", print_help)
 
 
