@@ -221,6 +221,7 @@ CALLS: Final = {"mainSteps": [{"inputs": {"Api": "AssociateIamInstanceProfile"}}
 ADMINISTRATOR: Final = {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/AdministratorAccess"}
 WINDOW: Final = "AWS::SSM::MaintenanceWindowTask"
 LISTENS: Final = {"detail": {"eventName": ["AssociateIamInstanceProfile"]}}
+ATTACHED: Final = {"Other": running(ATTACHES)}
 GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("Default Host Management", HOST_MANAGEMENT),
     ("custom resource with the instance", custom("Instance")),
@@ -229,7 +230,7 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("Quick Setup", {"Setup": resource("AWS::SSMQuickSetup::ConfigurationManager")}),
     *((f"stack set of {body}", other(STACK_SET, TemplateBody=body))
       for body in (ref("Body"), "AWS::SSM::DefaultHostManagementConfiguration", "Fn::ForEach::A")),
-    ("association that attaches one", {"Other": running(ATTACHES)}),
+    ("association that attaches one", ATTACHED),
     ("association on a condition", {"Other": on(running(ATTACHES))}),
     ("association by a parameter", {"Other": running(GIVEN)}),
     ("remediation that attaches one", other(
@@ -241,11 +242,9 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("service setting by a parameter", {"Other": setting(GIVEN)}),
     ("rule that attaches one", other("AWS::Events::Rule", Targets=[{"Arn": RUNBOOK}])),
     ("schedule that attaches one", other("AWS::Scheduler::Schedule", Target={"Arn": ASSOCIATE})),
-    ("maintenance window that attaches one",
-     other(WINDOW, TaskType="AUTOMATION", TaskArn=ATTACHES)),
+    ("window that attaches one", other(WINDOW, TaskType="AUTOMATION", TaskArn=ATTACHES)),
     ("runbook of the app that attaches one", {"Other": document(CALLS, "Automation")}),
     ("role that may give one", {"Other": ASSOCIATES}),
-    ("role that may do anything", {"Other": associating(may("Allow", "*"))}),
     ("administrator", {"Other": associating(ManagedPolicyArns=[ADMINISTRATOR])}),
     ("role that may give one of Quick Setup's", {"Other": associating(
         ManagedPolicyArns=[f"{AWS}AWSQuickSetupManagedInstanceProfileExecutionPolicy"])}),
@@ -288,8 +287,7 @@ GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("role that may write logs", {"Other": associating(
         ManagedPolicyArns=[f"{AWS}CloudWatchAgentServerPolicy"])}),
     ("role that may not give one", {"Other": associating(may("Allow", "ec2:DescribeInstances"))}),
-    ("role that is denied it",
-     {"Other": associating(may("Allow", "ec2:*"), may("Deny", "ec2:Associate*"))}),
+    ("denied role", {"Other": associating(may("Allow", "ec2:*"), may("Deny", "ec2:Associate*"))}),
     ("role with the policy of a name that allows something else", by_name("s3:*")),
     ("parameter that names a runbook", other("AWS::SSM::Parameter", Value=ATTACHES)),
     ("encoded script", bare(UserData=encoded(b"yum update"))),
@@ -315,11 +313,12 @@ OTHER_PROFILE: Final = launched(**ACTIVATED, IamInstanceProfile=ref("Other")) | 
 AWS_CUSTOM: Final = {"Custom": resource(
     "Custom::AWS", Create={"Fn::Join": ["", ['{"RoleName":"', ref("Role"), '"}']]})}  # fmt: skip
 DISABLED: Final = {"HttpEndpoint": "disabled"}
+METADATA_OFF: Final = launched(MetadataOptions=DISABLED)
 DYNAMIC: Final = "{{resolve:ssm:service}}"
 IF: Final = either(GIVEN, "other")
 NAME_IN_ARN: Final = {"Fn::Select": [1, {"Fn::Split": ["/", att("Profile", "Arn")]}]}
 OWN_NAME: Final = {"RoleName": "web", "AssumeRolePolicyDocument": {"Statement": []}}
-NO_ROUTE: Final = {"PrivateRoute": None}
+SHUT: Final = {"PrivateRoute": None}
 NO_WAY: Final = frozenset({"no-network-path"})
 PROXY_OF_AGENT: Final = (
     "cat > /etc/systemd/system/amazon-ssm-agent.service.d/override.conf <<E",
@@ -409,19 +408,15 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
     ("image whose build uninstalls the agent", built(UninstallAfterBuild=True), UNKNOWN),
     ("image whose build may uninstall the agent", built(UninstallAfterBuild=GIVEN), UNKNOWN),
     ("image whose build keeps the agent", built(UninstallAfterBuild="false"), READY),
-    ("image with a component that removes the agent",
-     built("yum remove -y amazon-ssm-agent"), UNKNOWN),
-    ("image with a component that installs the agent",
-     built("yum install -y amazon-ssm-agent"), READY),
+    ("image whose build removes the agent", built("yum remove -y amazon-ssm-agent"), UNKNOWN),
+    ("image whose build installs the agent", built("yum install -y amazon-ssm-agent"), READY),
     ("another image than the one without the agent",
      built(UninstallAfterBuild=True) | launched(ImageId="ami-1"), READY),
     ("launch template that gets an image without the agent", built(UninstallAfterBuild=True)
      | DISTRIBUTED | launched(LaunchTemplate=by_id("$Latest")), UNKNOWN),
     ("manifest with the profile", node_class("instanceProfile", ref("Profile")), UNKNOWN),
-    ("manifest with the role, for which Karpenter makes a profile",
-     node_class("role", ref("Role")), UNKNOWN),
-    ("manifest with the name of the profile",
-     CALLED | node_class("instanceProfile", "nodes"), UNKNOWN),
+    ("manifest with the role of Karpenter's profile", node_class("role", ref("Role")), UNKNOWN),
+    ("manifest with the profile's name", CALLED | node_class("instanceProfile", "nodes"), UNKNOWN),
     ("manifest with another name", CALLED | node_class("instanceProfile", "other"), READY),
     ("manifest that lets the role join a cluster", manifest(
         '[{"kind":"ConfigMap","data":{"rolearn":"', att("Role", "Arn"), '"}}]'), READY),
@@ -435,8 +430,7 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
     ("custom resource with the profile", other("Custom::Launch", Of={"Fn::Sub": "${Profile.Arn}"}),
      UNKNOWN),
     ("association that stops the agent", associated("systemctl stop amazon-ssm-agent"), UNKNOWN),
-    ("association that restarts the agent", associated("systemctl restart amazon-ssm-agent"),
-     READY),
+    ("association to restart the agent", associated("systemctl restart amazon-ssm-agent"), READY),
     ("association that says that it updates the agent", other("AWS::SSM::Association",
         Name="AWS-UpdateSSMAgent", AssociationName="amazon-ssm-agent-is-new"), READY),
     ("document that removes the agent", commanding("yum remove -y amazon-ssm-agent"), UNKNOWN),
@@ -486,8 +480,7 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("bare role, policy in JSON", BARE | IN_JSON, frozenset({"boot-order"})),
     ("bare role, Default Host Management", BARE | HOST_MANAGEMENT, UNKNOWN),
     ("bare role, role that may give a profile", BARE | {"Other": ASSOCIATES}, NEITHER),
-    ("bare role, association that gives another profile",
-     BARE | {"Other": running(ATTACHES)}, UNKNOWN),
+    ("bare role, another profile attached", BARE | ATTACHED, UNKNOWN),
     ("bare role, custom resource with the role", BARE | custom("Role"), UNKNOWN),
     ("bare role, AwsCustomResource with the role", BARE | AWS_CUSTOM, UNKNOWN),
     ("bare role, custom resource with the profile", BARE | custom("Profile"), UNKNOWN),
@@ -507,11 +500,9 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("role by name, on a condition",
      {"Role": on(resource("AWS::IAM::Role", **OWN_NAME, ManagedPolicyArns=[CORE])),
       "Profile": resource("AWS::IAM::InstanceProfile", Roles=["web"])}, UNKNOWN),
-    ("no way out, proxy by cfn-init",
-     NO_ROUTE | with_init(launched(), "export https_proxy=1"), UNKNOWN),
-    ("no way out, encoded proxy",
-     NO_ROUTE | launched(UserData=encoded(b"export https_proxy=1")), UNKNOWN),
-    ("no way out, encoded script", NO_ROUTE | launched(UserData=encoded(b"yum update")), NO_WAY),
+    ("shut, proxy by cfn-init", SHUT | with_init(launched(), "export https_proxy=1"), UNKNOWN),
+    ("shut, encoded proxy", SHUT | launched(UserData=encoded(b"export https_proxy=1")), UNKNOWN),
+    ("shut, encoded script", SHUT | launched(UserData=encoded(b"yum update")), NO_WAY),
     ("image without the agent in one world", launched(ImageId=either(MINIMAL, "ami-1")), UNKNOWN),
     ("image without the agent, custom resource with the instance",
      launched(ImageId=MINIMAL) | custom("Instance"), UNKNOWN),
@@ -526,9 +517,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("proxy of the agent", with_script(*PROXY_OF_AGENT), UNKNOWN),
     ("proxy of something else", with_script(
         "export http_proxy=http://10.0.0.9", "yum install -y amazon-ssm-agent"), READY),
-    ("no way out, configuration of the agent", NO_ROUTE | with_script(*CONFIGURED), UNKNOWN),
-    ("no way out, the agent restarted",
-     NO_ROUTE | with_script("systemctl restart amazon-ssm-agent"), NO_WAY),
+    ("shut, configuration of the agent", SHUT | with_script(*CONFIGURED), UNKNOWN),
+    ("shut, the agent restarted", SHUT | with_script("systemctl restart amazon-ssm-agent"), NO_WAY),
     ("configuration of the agent", with_script(*CONFIGURED), READY),
     ("agent stopped in encoded user data",
      launched(UserData=encoded(b"#!/bin/sh\nsnap stop amazon-ssm-agent\n")), UNKNOWN),
@@ -549,21 +539,16 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("loop in its tags", launched(Tags={"Fn::ForEach::Tags": ["T", ["a"], {}]}), READY),
     ("loop of topics", {"Fn::ForEach::Topics": ["T", ["A"], {
         "T${T}": resource("AWS::SNS::Topic"), "F${T}": resource("AWS::Lambda::Function")}]}, READY),
-    ("metadata off, registered with an activation",
-     launched(MetadataOptions=DISABLED, **ACTIVATED), UNKNOWN),
-    ("metadata off, custom resource with the instance",
-     launched(MetadataOptions=DISABLED) | custom("Instance"), UNKNOWN),
+    ("metadata off, registered", launched(MetadataOptions=DISABLED, **ACTIVATED), UNKNOWN),
+    ("metadata off, custom resource with the instance", METADATA_OFF | custom("Instance"), UNKNOWN),
     ("metadata on, custom resource with the instance", custom("Instance"), READY),
-    ("metadata off, Default Host Management",
-     launched(MetadataOptions=DISABLED) | HOST_MANAGEMENT, OFF),
+    ("metadata off, Default Host Management", METADATA_OFF | HOST_MANAGEMENT, OFF),
     ("trust in JSON", trusts(json.dumps({"Statement": [EC2]})), READY),
-    ("trust by a function that makes JSON", trusts({"Fn::ToJsonString": {"Statement": [EC2]}}),
-     READY),
+    ("trust by Fn::ToJsonString", trusts({"Fn::ToJsonString": {"Statement": [EC2]}}), READY),
     ("trust of RDS in JSON", trusts(json.dumps({"Statement": [RDS]})), UNTRUSTED),
     ("trust of RDS, custom resource with the role", trusting(RDS) | custom("Role"), UNKNOWN),
     ("trust of RDS, Default Host Management", trusting(RDS) | HOST_MANAGEMENT, UNKNOWN),
-    ("trust of RDS, association that gives another profile",
-     trusting(RDS) | {"Other": running(ATTACHES)}, UNKNOWN),
+    ("trust of RDS, another profile attached", trusting(RDS) | ATTACHED, UNKNOWN),
     ("trust by a dynamic reference", trusting(may_assume(DYNAMIC)), UNKNOWN),
     ("denied trust by a dynamic reference", trusting(EC2, may_assume(DYNAMIC, "Deny")), UNKNOWN),
     ("trust of a macro", trusts({"Fn::Transform": {"Name": "M"}, "Statement": []}), UNKNOWN),
