@@ -451,8 +451,7 @@ def of_a_template(stack: cdk.Stack, **given: Any) -> None:  # noqa: ANN401
 
 
 FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
-    "channel-missing": [
-        ("one instance", one_instance, "Instance"),
+    "channel-missing": [("one instance", one_instance, "Instance"),
         ("two of one role", two_of_one_role, ""),
         ("a group", a_group, "Group"),
         ("below a construct", below_a_construct, ""),
@@ -462,92 +461,66 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("and a late policy", partial(boundary_of_the_app, build=late_by_a_policy), ""),
         ("and preferences", partial(boundary_of_the_app, build=key_that_is_not_granted), ""),
         ("nodes without permissions", nodes_without_permissions, "Nodes"),
-        ("a group with preferences", partial(with_preferences, build=a_group), "Group"),
-    ],
-    "boot-order": [
-        ("late", partial(late, allow_registration=True), "Instance"),
-        ("late by a policy", late_by_a_policy, ""),
-        ("late in L1", late_in_l1, "Instance"),
-        ("a late group", lambda s: permits(s, a_group(s).role, allow_registration=True), "Group"),
-    ],
-    "registration-missing": [
-        ("late without registration", late, ""),
+        ("a group with preferences", partial(with_preferences, build=a_group), "Group")],
+    "boot-order": [("late", partial(late, allow_registration=True), "Instance"),
+        ("late by a policy", late_by_a_policy, ""), ("late in L1", late_in_l1, "Instance"),
+        ("a late group", lambda s: permits(s, a_group(s).role, allow_registration=True), "Group")],
+    "registration-missing": [("late without registration", late, ""),
         ("waits without registration", waits_without_registration, ""),
         ("opens by the role alone", opens_by_the_role_alone, ""),
-        ("a group that starts empty", group_that_starts_empty, ""),
-    ],
+        ("a group that starts empty", group_that_starts_empty, "")],
     "deprecated-policy": [("the deprecated policy", deprecated, "Role")],
-    "no-instance-profile": [
-        ("an L1 instance", l1_instance, "Instance"),
+    "no-instance-profile": [("an L1 instance", l1_instance, "Instance"),
         ("and an id taken", lambda s: id_taken(cdk.NestedStack(s, "Nested"), l1_instance), ""),
         ("a template without a role", a_template, "Template"),
-        ("with preferences", partial(with_preferences, build=l1_instance), "Instance"),
-    ],
-    "role-not-assumable": [
-        ("trusted by RDS", trusted_by_rds, "Role"),
-        ("trusted by an override", trusted_by_an_override, "Role"),
-    ],
-    "metadata-off": [
-        ("metadata off", metadata_off, "Instance"),
-        ("metadata off in a template", partial(of_a_template, http_endpoint=False), "Template"),
-    ],
-    "agent-missing": [
-        ("a minimal image", minimal_image, ""),
+        ("with preferences", partial(with_preferences, build=l1_instance), "Instance")],
+    "role-not-assumable": [("trusted by RDS", trusted_by_rds, "Role"),
+        ("trusted by an override", trusted_by_an_override, "Role")],
+    "metadata-off": [("metadata off", metadata_off, "Instance"),
+        ("metadata off in a template", partial(of_a_template, http_endpoint=False), "Template")],
+    "agent-missing": [("a minimal image", minimal_image, ""),
         ("a minimal image for ARM", partial(minimal_image, cpu=ec2.AmazonLinuxCpuType.ARM_64), ""),
-        ("a minimal image of a template", minimal_image_of_a_template, ""),
-    ],
-    "no-network-path": [
-        ("isolated", isolated_instance, "Instance"),
+        ("a minimal image of a template", minimal_image_of_a_template, "")],
+    "no-network-path": [("isolated", isolated_instance, "Instance"),
         ("without an address", without_an_address, "Instance"),
         ("a shut network ACL", a_shut_network_acl, "Instance"),
         ("a network ACL of the NAT gateway", acl_of_the_nat_gateway, ""),
         ("a network ACL of all", partial(acl_of_the_nat_gateway, and_all=True), ""),
-        ("a network ACL of endpoints", acl_of_endpoints, ""),
-    ],
+        ("a network ACL of endpoints", acl_of_endpoints, "")],
     "endpoint-missing": [
         ("without an endpoint of messages", without_an_endpoint_of_messages, "Instance"),
         ("without those of preferences", partial(with_preferences, build=with_endpoints), ""),
-        ("without those of the permissions", without_endpoints_of_the_permissions, "Instance"),
-    ],
+        ("without those of the permissions", without_endpoints_of_the_permissions, "Instance")],
     "endpoint-unreachable": [
         ("private DNS off", partial(by_endpoints, private_dns_enabled=False), "VpcSsm"),
         ("no DNS host names", partial(with_endpoints, enable_dns_hostnames=False), "VpcSsm"),
         ("a shut endpoint", partial(by_endpoints, open=False), "VpcSsm"),
         ("an endpoint that allows others", endpoint_that_allows_others, "VpcSsm"),
-        ("L1 endpoints in no group", l1_endpoints_in_the_default_group, "Endpointssm"),
-    ],
-    "egress-closed": [
-        ("nothing let out", partial(one_instance, **NO_WAY_OUT), "Instance"),
+        ("L1 endpoints in no group", l1_endpoints_in_the_default_group, "Endpointssm")],
+    "egress-closed": [("nothing let out", partial(one_instance, **NO_WAY_OUT), "Instance"),
         ("nothing let out of a template", partial(of_a_template, egress=False), "Template"),
         ("in a group that CDK empties", in_the_default_group_that_cdk_empties, "Instance"),
         ("a template without a group", template_without_a_group, ""),
         ("a group that is imported", group_that_is_imported, ""),
-        ("rules of an override", rules_of_an_override, ""),
-    ],
-    "session-denied": [
-        ("a key that is not granted", key_that_is_not_granted, ""),
+        ("rules of an override", rules_of_an_override, "")],
+    "session-denied": [("a key that is not granted", key_that_is_not_granted, ""),
         ("an enforced group that is not granted", enforced_group_that_is_not_granted, ""),
         ("a key and a bucket that are not granted", key_and_bucket_that_are_not_granted, ""),
-        ("a key beyond the boundary", key_beyond_the_boundary, ""),
-    ],
-    "log-lost": [
-        ("a bucket that is not granted", bucket_that_is_not_granted, ""),
-        ("a group by its name", partial(session_document, cloudWatchLogGroupName="sessions"), ""),
-    ],
+        ("a key beyond the boundary", key_beyond_the_boundary, "")],
+    "log-lost": [("a bucket that is not granted", bucket_that_is_not_granted, ""),
+        ("a group by its name", partial(session_document, cloudWatchLogGroupName="sessions"), "")],
     "exec-denied": [
         ("a read-only container", partial(containers, readonly_root_filesystem=True), ""),
         ("a task without a role", task_without_a_role, ""),
         ("a task whose role lacks the channels", partial(containers, channels=False), ""),
         ("a cluster that asks for more", cluster_that_asks_for_more, ""),
         ("of no role", partial(cluster_that_asks_for_more, build=task_without_a_role), ""),
-        ("and for the channels", bounded_task_that_is_asked_for_more, ""),
-    ],
+        ("and for the channels", bounded_task_that_is_asked_for_more, "")],
     "tags-match-nothing": [
         ("an instance without the tag", partial(without_the_tag, build=one_instance), ""),
         ("a group without the tag", partial(without_the_tag, build=a_group), ""),
-        ("tags of an override", partial(without_the_tag, build=tags_of_an_override), ""),
-    ],
-}
+        ("tags of an override", partial(without_the_tag, build=tags_of_an_override), "")],
+}  # fmt: skip
 """Apps with a fault, by the rule that finds it, and how the id of what it is found on begins."""
 FAULTS: Final = [
     (name, build, rule, at) for rule, of in FAULTS_OF.items() for name, build, at in of
@@ -646,6 +619,7 @@ def trusting(statements: object, **more: Body) -> Body:
     return profile_and_role(inline(ALL) | trust, **more)
 
 
+RUNNING: Final = machine(**PROFILE)
 IN_TEMPLATE: Final = by_id(att("Template", "LatestVersionNumber"))
 ONE_SPECIFICATION: Final = {"ImageId": "ami-12345678", "InstanceType": "t3.micro"}
 OF_PROFILE: Final = ONE_SPECIFICATION | {"IamInstanceProfile": {"Arn": att("Profile", "Arn")}}
@@ -695,11 +669,11 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
         **{name: part("VPCEndpoint", **VPC_ID, ServiceName=f"com.amazonaws.eu-west-1.{name}",
                       RouteTableIds=[ref(of)])
            for name, of in (("s3", "Second"), ("dynamodb", "Table"))}, **WITH_BUCKET)),
-    "no endpoints, behind a group that lets nothing out": (
+    "no endpoints, and a shut group": (
         "no-network-path", isolated_in_l1(Group=group(egress=ELSEWHERE))),
     "no DNS host names, and no endpoint of logs": ("endpoint-unreachable", isolated_in_l1(
         Vpc=part("VPC", CidrBlock=BLOCK, EnableDnsHostnames=False), **BOTH, **WITH_LOGS)),
-    "an endpoint of one statement": ("endpoint-unreachable", by_l1_endpoints(
+    "a policy of one statement": ("endpoint-unreachable", by_l1_endpoints(
         PolicyDocument={"Statement": OTHERS})),
     "an endpoint that allows others": ("endpoint-unreachable", by_l1_endpoints(
         PolicyDocument=OF_OTHERS, PrivateDnsEnabled=False)),
@@ -719,21 +693,19 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
                     "s3:x-amz-server-side-encryption": "true"}})]}))),
     "a trust policy of one statement": ("role-not-assumable", trusting(RDS)),
     "a trust policy of several": ("role-not-assumable", trusting([RDS], **WITH_KEY)),
-    "a boundary of one statement": ("channel-missing",
-                                    within(ref("Boundary"), allow("s3:*"), **BY_DEFAULT)),
-    "a boundary of several": ("channel-missing",
-                              within(ref("Boundary"), allow("s3:*"), allow("ec2:*"), **BY_DEFAULT)),
+    "a boundary of one": ("channel-missing", within(ref("Boundary"), allow("s3:*"), **BY_DEFAULT)),
+    "a boundary of several": (
+        "channel-missing", within(ref("Boundary"), allow("s3:*"), allow("ec2:*"), **BY_DEFAULT)),
     "the deprecated policy, second": ("deprecated-policy", profile_and_role(
         {"ManagedPolicyArns": [f"{AWS}AmazonS3FullAccess", OLD]}, Document=WITH_LOGS["Document"])),
     "an instance that has no profile": ("no-instance-profile", profile_and_role(
         inline(ALL), Machine=machine(ImageId="ami-12345678"))
         | {"Parameters": {"MachineProfile": {"Type": "String"}}}),
-    "an instance whose role has no policy": ("channel-missing", profile_and_role(
-        Machine=machine(**PROFILE))),
+    "an instance with a bare role": ("channel-missing", profile_and_role(Machine=RUNNING)),
     "metadata off": ("metadata-off", profile_and_role(inline(ALL), Machine=machine(
         **PROFILE, MetadataOptions={"HttpEndpoint": "disabled"}))),
     "an instance that waits for something else": ("boot-order", profile_and_role(
-        Policy=NAMED_OURS, **WITH_KEY, Machine=machine(**PROFILE) | {"DependsOn": "Role"})),
+        Policy=NAMED_OURS, **WITH_KEY, Machine=RUNNING | {"DependsOn": "Role"})),
     "a role whose policies a condition chooses": ("channel-missing", in_either(
         profile_and_role({"Policies": EITHER_POLICIES}))),
     "a role with a policy of another fix": ("channel-missing", profile_and_role(
@@ -742,7 +714,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "no way out of two subnets": ("no-network-path", isolated_in_l1(
         Second=subnet("10.0.1.0/24"), Group=group(egress=ELSEWHERE), SecondMachine=machine(
             **PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")]))),
-    "no way out of two subnets of a group, one with a network ACL": ("no-network-path",
+    "two subnets of a group, one with a network ACL": ("no-network-path",
         isolated_in_l1(
             **acl(ref("Subnet")), **WITH_BUCKET, Second=subnet("10.0.1.0/24"), Machine=scaling(
                 LaunchTemplate=IN_TEMPLATE, VPCZoneIdentifier=[ref("Subnet"), ref("Second")]),
@@ -757,10 +729,10 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         OtherVpc=part("VPC", CidrBlock="10.2.0.0/16"),
         Six=part("VPCCidrBlock", **VPC_ID, AmazonProvidedIpv6CidrBlock=True),
     )),
-    "a group that lets nothing out, and a shut endpoint": ("egress-closed", isolated_in_l1(
+    "a shut group, and a shut endpoint": ("egress-closed", isolated_in_l1(
         Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages", SecurityGroupIds=None),
         Shut=group(), Group=group(egress=UDP))),
-    "a group that lets nothing out, in a subnet of another app": ("egress-closed", isolated_in_l1(
+    "a shut group, in a subnet of another app": ("egress-closed", isolated_in_l1(
         Group=group(egress=UDP), Machine=machine(
             **PROFILE, SubnetId="subnet-12345678", SecurityGroupIds=[ref("Group")]))),
     "endpoints behind a network ACL": ("no-network-path", endpoints_of_two_subnets()),
@@ -775,33 +747,33 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         SecondUses=part("SubnetNetworkAclAssociation", SubnetId=ref("Second"),
                         NetworkAclId=ref("SecondAcl")),
         SecondMachine=machine(**PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")]))),
-    "a network ACL, and a group that lets nothing out": (
+    "a network ACL, and a shut group": (
         "no-network-path", behind_an_acl(Group=group(egress=ELSEWHERE))),
-    "a group that lets nothing out, and logs behind a network ACL": ("egress-closed",
+    "a shut group, and logs behind a network ACL": ("egress-closed",
         isolated_in_l1(**BOTH, Group=group(egress=ELSEWHERE), **acl(ref("Subnet")), **WITH_BUCKET
                        | {"Document": session(s3BucketName=ref("Bucket"))})),
     "no endpoint of S3, and a table that not all deployments have": ("endpoint-missing", on_c(
         isolated_in_l1(**BOTH, **WITH_BUCKET, Other=part("RouteTable", **VPC_ID)), "Other")),
     "preferences on a condition, which not all deployments have": ("channel-missing", on_c(
-        profile_and_role(Machine=machine(**PROFILE), **WITH_KEY), "Document", "Key")),
+        profile_and_role(Machine=RUNNING, **WITH_KEY), "Document", "Key")),
     "a role with a document, and an instance that waits for something else": (
         "channel-missing", in_either(profile_and_role({"Policies": EITHER_POLICIES},
-            **WITH_KEY, Machine=machine(**PROFILE) | {"DependsOn": "Role"}))),
+            **WITH_KEY, Machine=RUNNING | {"DependsOn": "Role"}))),
     "a role on a condition": ("channel-missing", on_c(profile_and_role(
-        {"Policies": EITHER_POLICIES}, Machine=machine(**PROFILE)), "Role", "Profile", "Machine")),
+        {"Policies": EITHER_POLICIES}, Machine=RUNNING), "Role", "Profile", "Machine")),
     "a role, an instance and their document on a condition": ("channel-missing", on_c(
-        profile_and_role(Machine=machine(**PROFILE), **WITH_KEY),
+        profile_and_role(Machine=RUNNING, **WITH_KEY),
         "Role", "Profile", "Machine", "Key", "Document")),
     "a role that not all deployments of an instance have": ("channel-missing", on_c(
         profile_and_role({"Policies": EITHER_POLICIES}, Machine=machine(
             **PROFILE | {"IamInstanceProfile": {"Fn::If": ["C", ref("Profile"), "Other"]}})),
         "Role", "Profile")),
     "a late policy that not all deployments have": ("boot-order", on_c(
-        profile_and_role(Policy=NAMED_OURS, Machine=machine(**PROFILE)), "Policy")),
+        profile_and_role(Policy=NAMED_OURS, Machine=RUNNING), "Policy")),
     "no way out of a network on a condition": ("no-network-path", on_c(
         isolated_in_l1(), *isolated_in_l1()["Resources"].keys() - {"Role", "Profile"})),
     "a key on a condition, and no policy": ("session-denied", on_c(profile_and_role(inline(ALL),
-        Machine=machine(**PROFILE), **WITH_KEY), "Profile", "Machine", "Key", "Document")),
+        Machine=RUNNING, **WITH_KEY), "Profile", "Machine", "Key", "Document")),
     "a group on a condition": ("egress-closed", on_c(
         isolated_in_l1(**BOTH, Group=group(egress=UDP)), "Group", "Machine")),
 }  # fmt: skip
@@ -830,7 +802,7 @@ BOTH_OF_S3: Final = {
 OF_KEY: Final = WITH_KEY | {"Key": resource("AWS::KMS::Key", KeyPolicy={"Statement": []})}
 IN_WORDS: Final[dict[str, Body]] = {
     "a trust policy whose statements a condition chooses": trusting(
-        {"Fn::If": ["C", RDS, [RDS]]}, Machine=machine(**PROFILE)),
+        {"Fn::If": ["C", RDS, [RDS]]}, Machine=RUNNING),
     "an endpoint that denies": by_l1_endpoints(PolicyDocument={"Statement": [
         allow("*", Principal="*"), deny("ssm:Update*", Principal="*")]}),
     "an endpoint that denies calls for logs": isolated_in_l1(
@@ -840,7 +812,7 @@ IN_WORDS: Final[dict[str, Body]] = {
     "an endpoint on a condition": on_c(isolated_in_l1(Ssm=endpoint("ssm")), "Ssm"),
     "both policies of AWS": profile_and_role({"ManagedPolicyArns": [CORE, OLD]}),
     "a policy that waits for the instance": profile_and_role(
-        Policy=NAMED_OURS | {"DependsOn": "Machine"}, Machine=machine(**PROFILE)),
+        Policy=NAMED_OURS | {"DependsOn": "Machine"}, Machine=RUNNING),
     "a boundary whose statements a condition chooses": within(ref("Boundary"), ONLY_S3),
     "a boundary that a condition chooses": within(
         {"Fn::If": ["C", ref("Boundary"), ref("Second")]}, allow("s3:*"), **BOTH_OF_S3),
