@@ -86,8 +86,7 @@ KINDS: Final = {
     "--instance-profile": Kind(
         lambda stack, name: lookup_instance_profile(stack, "Profile", instance_profile_name=name),
         ("a", "x" * 128, "Web_1+=,.@-"), ("", "x" * 129, "a/b", "a b", "a:b", "ä", "web\n")),
-    "--document": Kind(document,
-        ("abc", "x" * 128, "SSM-Session_1.2", "My-aws-sessions", "..."),
+    "--document": Kind(document, ("abc", "x" * 128, "SSM-Session_1.2", "My-aws-sessions", "..."),
         ("", "ab", "x" * 129, "a b c", "a/bc", "äbc", "abc\n")),
     "--key": Kind(key, (
         *(f"{KMS}key/1234abcd-12ab-34cd-56ef-1234567890ab", f"{KMS}key/mrk-1234"),
@@ -113,9 +112,8 @@ KINDS: Final = {
         *("\ud800", "a\0", "a\x1b[31m", "a\x9b31m", "web\n", "a\tb", "\x7f"),
         *("x" * 1025, "é" * 513),
     ), "s3KeyPrefix"),
-    "--log-group": Kind(group, ("a", "x" * 512, "/ssm/sessions", "A_1-./#"),
-        ("", "x" * 513, "a:b", "a b", "*", "ä", "logs\n", "arn:aws:logs:a:b:log-group:c"),
-        "cloudWatchLogGroupName"),
+    "--log-group": Kind(group, ("a", "x" * 512, "/ssm/sessions", "A_1-./#"), ("", "x" * 513, "a:b",
+        "a b", "*", "ä", "logs\n", "arn:aws:logs:a:b:log-group:c"), "cloudWatchLogGroupName"),
 }  # fmt: skip
 ALL: Final = [
     pytest.param(option, text, takes, id=f"{option} {text[:30]!a} {len(text)} {takes}")

@@ -488,8 +488,7 @@ ROLES: Final = {
     "a role with `mutable=False` or `without_policy_updates()`": by_arn(
         role_arn("web"), mutable=False),
     "a role of this account, imported in a stack of another": permissions(
-        role=lambda s: role_by_arn(
-            cdk.Stack(app_of(s), "Other", env=ELSEWHERE), role_arn("web"))),
+        role=lambda s: role_by_arn(cdk.Stack(app_of(s), "Other", env=ELSEWHERE), role_arn("web"))),
     "an ARN that is not a role's": by_arn(f"arn:aws:iam::{ACCOUNT}:user/web"),
     "an ARN given to `from_role_name`": by_name(role_arn("web")),
     "a name that no role can have": by_name("web server"),
@@ -809,8 +808,7 @@ APP: Final = {
     "the ARN of a bucket for `log-bucket`": app(role="web", log_bucket="arn:aws:s3:::logs"),
     "an answer in `cdk.context.json` that the CLI has not written": listed(answer=[{"Arn": "web"}]),
     "an option that a list does not have": listed("allow_registration = true\nweb"),
-    "an option without spaces, which can be a name": listed(
-        "allow-registration=true\nweb"),
+    "an option without spaces, which can be a name": listed("allow-registration=true\nweb"),
     "an option that contradicts the file": listed(
         "allow-registration = true\nweb", allow_registration="false"),
     "an AWS managed key as the second key of a list": listed(

@@ -16,8 +16,7 @@ MATCHES: Final = {
     # IAM has no sets of characters, and a variable that does not end is none
     False: ("ssm:update", "ssm:?", "[s]sm:*", f"s3:{UNKNOWN}", "s3:${aws:userid}*",
             "ssm:${", "*${", f"{UNKNOWN}${{"),
-    None: (UNKNOWN, f"ssm:{UNKNOWN}", "ssm:${aws:userid}*",
-           "ssm:${aws:PrincipalTag/team, 'a{b'}*"),
+    None: (UNKNOWN, f"ssm:{UNKNOWN}", "ssm:${aws:userid}*", "ssm:${aws:PrincipalTag/team, 'a{b'}*"),
 }  # fmt: skip
 
 

@@ -142,11 +142,9 @@ WRONG_VALUES: Final[dict[str, dict[str, object]]] = {
 }
 WRONG: Final = [
     *(pytest.param(option, value, TypeError, id=f"{option} {getattr(value, '__name__', value)}")
-      for option, values in WRONG_TYPES.items()
-      for value in values),
+      for option, values in WRONG_TYPES.items() for value in values),
     *(pytest.param(option, value, ValueError, id=f"{option} {kind}")
-      for option, values in WRONG_VALUES.items()
-      for kind, value in values.items()),
+      for option, values in WRONG_VALUES.items() for kind, value in values.items()),
 ]  # fmt: skip
 IN_A_DOCUMENT: Final = ("encryption_key", "log_bucket", "log_prefix", "log_group")
 """The options that preferences have as well."""

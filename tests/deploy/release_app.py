@@ -125,9 +125,8 @@ def all_preferences(stack: cdk.Stack) -> SessionPreferences:
 
 PREFERENCES: dict[str, Callable[[cdk.Stack], SessionPreferences]] = {
     "Preferences": lambda s: SessionPreferences(s, "Preferences"),
-    "PreferencesUnenforced": lambda s: SessionPreferences(
-        s, "Preferences", log_bucket=scenarios.bucket(s), enforce_s3_encryption=False,
-        run_as_enabled=True),
+    "PreferencesUnenforced": lambda s: SessionPreferences(s, "Preferences",
+        log_bucket=scenarios.bucket(s), enforce_s3_encryption=False, run_as_enabled=True),
     "PreferencesWithAll": all_preferences,
     "PreferencesThatExist": lambda s: SessionPreferences.from_document_name(s, "Preferences"),
     "PreferencesToldOfAll": lambda s: SessionPreferences.from_document_name(

@@ -21,12 +21,9 @@ Resource = dict[str, Any]
 
 SERVICES: Final = {
     "ssm": ("ssm:UpdateInstanceInformation",),
-    "ssmmessages": tuple(
-        f"ssmmessages:{verb}{kind}Channel"
-        for verb in ("Create", "Open")
-        for kind in ("Control", "Data")
-    ),
-}
+    "ssmmessages": tuple(f"ssmmessages:{verb}{kind}Channel"
+        for verb in ("Create", "Open") for kind in ("Control", "Data")),
+}  # fmt: skip
 """What an agent needs of each service."""
 
 PUBLIC: Final = ("52.94.7.1", "18.200.3.4", "150.222.8.9")

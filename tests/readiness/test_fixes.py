@@ -481,23 +481,19 @@ LEFT: Final[dict[str, Build]] = {
     "a task that is denied": denied_task,
     "as root": partial(faults.session_document, runAsEnabled=True, runAsDefaultUser="root"),
     "a group without a key": lambda s: faults.session_document(
-        s,
-        cloudWatchLogGroupName=logs.LogGroup(s, "L").log_group_name,
-        cloudWatchEncryptionEnabled=True,
-    ),
-    "a key that is denied": lambda s: faults.key_that_is_not_granted(s).add_to_policy(
-        denial("kms:*")
-    ),
+        s, cloudWatchLogGroupName=logs.LogGroup(s, "L").log_group_name,
+        cloudWatchEncryptionEnabled=True),
+    "a key that is denied":
+        lambda s: faults.key_that_is_not_granted(s).add_to_policy(denial("kms:*")),
     "a group by a part of its name": group_by_a_part_of_its_name,
     "a group by a part of its name, beyond the boundary": group_beyond_the_boundary,
     "a role that is denied": denied,
     "a boundary of AWS": boundary_of_aws,
     "a CfnResource where a construct has to be of a class": partial(
-        of_constructs, body=isolated_in_l1(**WITHOUT_CLASS)
-    ),
+        of_constructs, body=isolated_in_l1(**WITHOUT_CLASS)),
     "all keys": partial(decrypts, on="*"),
     "an alias": partial(decrypts, on="alias/sessions"),
-}
+}  # fmt: skip
 
 
 def test_what_code_cannot_mend_is_said_in_words(snapshot: SnapshotAssertion) -> None:

@@ -43,9 +43,8 @@ class Request(NamedTuple):
 
 REQUESTS: Final = (
     Request("10.1.2.3", {"aws:sourcevpc": "vpc-12"}),
-    Request("198.51.100.1",
-        {"ssm:sourceinstancearn": INSTANCES[0], "aws:principalorgpaths": ["o-1/r-1"],
-         "aws:principaltag/instance": "i-0ab"}),
+    Request("198.51.100.1", {"ssm:sourceinstancearn": INSTANCES[0],
+        "aws:principalorgpaths": ["o-1/r-1"], "aws:principaltag/instance": "i-0ab"}),
     Request("10.1.2.3", {"aws:sourcevpc": "vpc-2", "ssm:sourceinstancearn": INSTANCES[1]}),
 )  # fmt: skip
 

@@ -440,11 +440,8 @@ STATES: Final = {
     "never registered, on Windows": never("agent?", instance(Platform="windows")),
     "connected though lost": cause("registered?", lambda w: w.is_lost("connected")),
     **{f"not known to be connected, and {name}": cause(told, does, refusing(CONNECTIONS))
-       for name, told, does in (
-           ("lost", "registered? connected?", LOST),
-           ("never registered", "registered? connected?", NEVER),
-           (f"of {OLD}", "agent? connected?", agent(OLD)),
-       )},
+       for name, told, does in (("lost", "registered? connected?", LOST), ("never registered",
+           "registered? connected?", NEVER), (f"of {OLD}", "agent? connected?", agent(OLD)))},
     "connected without a record": cause("registered?", setting(record=None)),
     "stopped": never("instance-running", instance(State={"Name": "stopped"})),
     "stopping": never("instance-running", instance(State={"Name": "stopping"})),
@@ -454,14 +451,12 @@ STATES: Final = {
         "instance-running", instance(State={"Name": "terminated"}),
         lambda w: (w.instance.pop("VpcId"), w.instance.pop("SubnetId"))),
     "system impaired": never("instance-running", statuses(nodes.status("impaired"))),
-    **{f"{kind} impaired, with an instance store": never(
-           "instance-running", instance(RootDeviceType="instance-store"), statuses(found))
-       for kind, found in (
-           ("system", nodes.status("impaired")), ("instance", nodes.status("ok", "impaired")))},
+    **{f"{kind} impaired, with an instance store": never("instance-running",
+        instance(RootDeviceType="instance-store"), statuses(found)) for kind, found in (
+            ("system", nodes.status("impaired")), ("instance", nodes.status("ok", "impaired")))},
     "instance impaired": cause(
         "instance-running connected registered", LOST, statuses(nodes.status("ok", "impaired"))),
-    "volumes impaired": never(
-        "instance-running",
+    "volumes impaired": never("instance-running",
         statuses(nodes.status() | {"AttachedEbsStatus": {"Status": "impaired"}})),
 }  # fmt: skip
 
@@ -551,9 +546,8 @@ HOST_MANAGEMENT: Final = {
 KEYS: Final = {
     "a disabled key": used("key-usable", described_key(KeyState="Disabled")),
     "a key to be deleted": used("key-usable", described_key(KeyState="PendingDeletion")),
-    "a key of another account, to be deleted": used(
-        "key-usable", using(kmsKeyId=FOREIGN_KEY),
-        described_key(Arn=FOREIGN_KEY, KeyState="PendingDeletion")),
+    "a key of another account, to be deleted": used("key-usable",
+        using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY, KeyState="PendingDeletion")),
     "a disabled key, which is no cause": never(
         "key-usable agent?", using(), described_key(KeyState="Disabled")),
     "a key without material": used("key-usable", described_key(KeyState="PendingImport")),
@@ -647,33 +641,27 @@ KEYS: Final = {
                granting(ROOT), key_policy()]),
            ("that may not be read", "encrypt key-usable", [
                refusing("kms:ListGrants"), key_policy()]),
-           ("of another account", "encrypt?", [
-               granting(ROLE), using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
-               key_policy(allowing(ROLE, "kms:*"))]),
+           ("of another account", "encrypt?", [granting(ROLE), using(kmsKeyId=FOREIGN_KEY),
+               described_key(Arn=FOREIGN_KEY), key_policy(allowing(ROLE, "kms:*"))]),
        )},
     "the key names nobody, and a grant is to the account": used("", granting(ROOT), key_policy()),
-    "the key denies the role": used(
-        "key-usable",
+    "the key denies the role": used("key-usable",
         key_policy(allowing(ROOT, "kms:*"), allowing(ROLE, "kms:*") | {"Effect": "Deny"})),
-    "the key denies all but another": used(
-        "key-usable?",
-        key_policy(allowing(ROOT, "kms:*"),
-                   {"Effect": "Deny", "NotPrincipal": {"AWS": USER}, "Action": "kms:*"})),
+    "the key denies all but another": used("key-usable?", key_policy(allowing(ROOT, "kms:*"),
+        {"Effect": "Deny", "NotPrincipal": {"AWS": USER}, "Action": "kms:*"})),
 }  # fmt: skip
 
 LOGS: Final = {
     "a bucket by dsse": used("bucket-encryption", DSSE),
     "a bucket by dsse, not enforced": used("", NOT_ENFORCED, DSSE),
     "a bucket by dsse, enforced by a parameter": used("bucket-encryption?", BY_PARAMETER, DSSE),
-    "a bucket that does not encrypt": used(
-        "bucket-encryption", refusing(ENCRYPTION, "ServerSideEncryptionConfigurationNotFoundError")
-    ),
+    "a bucket that does not encrypt": used("bucket-encryption",
+        refusing(ENCRYPTION, "ServerSideEncryptionConfigurationNotFoundError")),
     "no such bucket": used("bucket-encryption", NO_BUCKET),
     "no such bucket, not enforced": used("bucket-encryption", NOT_ENFORCED, NO_BUCKET),
     "no bucket by a denial": used("bucket-encryption? log-to-s3?", refusing(ENCRYPTION)),
-    **{f"a bucket with its key as {given}": used(
-           "log-to-s3", bucket("aws:kms", given), DENIED_BUCKET_KEY)
-       for given in (KEY, KEY.rpartition("/")[2], "alias/logs", nodes.ALIAS)},
+    **{f"a bucket with its key as {given}": used("log-to-s3", bucket("aws:kms", given),
+        DENIED_BUCKET_KEY) for given in (KEY, KEY.rpartition("/")[2], "alias/logs", nodes.ALIAS)},
     "an unknown alias of a bucket that is AWS's own": used(
         "", NO_KEY, bucket("aws:kms", "alias/aws/s3"), refusing("kms:DescribeKey")),
     **{f"an unknown {name} of a bucket{more}": used(f"{told} bucket-encryption?", NO_KEY, *does)
@@ -697,9 +685,8 @@ LOGS: Final = {
        for region, told in ((US, "log-to-s3"), (REGION, ""))},
     "the key of S3 that AWS manages, which needs no grant": used(
         "", NO_KEY, BY_KEY, described_key(KeyManager="AWS"), DENIED_BUCKET_KEY),
-    **{f"a bucket with no key: {given}": used(
-           "bucket-encryption? log-to-s3?", bucket("aws:kms", given))
-       for given in ("arn:x", "arn:aws:kms:a b:1:key/x", "a/b", 'x", y("')},
+    **{f"a bucket with no key: {given}": used("bucket-encryption? log-to-s3?", bucket(
+        "aws:kms", given)) for given in ("arn:x", "arn:aws:kms:a b:1:key/x", "a/b", 'x", y("')},
     "a bucket with a key in a region that botocore asks in no request": used(
         "bucket-encryption? key-usable? log-to-s3?", bucket("aws:kms", KEY.replace(REGION, "-x-")),
         having("kms:describe_key", InvalidRegionError(region_name="-x-"))),
@@ -714,9 +701,8 @@ LOGS: Final = {
         "log-to-s3", DENIED_BUCKET, bucket_policy(allowing(nodes.ACCOUNT_ROLE, PUT))),
     "the bucket names the role by a condition": used(
         "log-to-s3?", DENIED_BUCKET, bucket_policy(BY_TAG | {"Action": PUT})),
-    "a key of another account, whose policy only that can read": cause(
-        "key-usable?", using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
-        refusing("kms:GetKeyPolicy")),
+    "a key of another account, whose policy only that can read": cause("key-usable?",
+        using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY), refusing("kms:GetKeyPolicy")),
     "a key of another account that names the role, which IAM does not allow": cause(
         "encrypt", using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
         DENIED_KEY, key_policy(allowing(ROLE, "kms:*"))),
@@ -769,9 +755,8 @@ LOGS: Final = {
     "may not log": used("log-to-s3 log-to-cloudwatch", DENIED_LOGS),
     "may not log, not enforced": used("log-to-s3 log-to-cloudwatch", NOT_ENFORCED, DENIED_LOGS),
     "may not list streams": used("", denying("logs:DescribeLogStreams")),
-    **{f"may not list groups, streamed: {value}": cause(
-           told, streaming(value, cloudWatchEncryptionEnabled=False),
-           denying("logs:DescribeLogGroups"))
+    **{f"may not list groups, streamed: {value}": cause(told,
+        streaming(value, cloudWatchEncryptionEnabled=False), denying("logs:DescribeLogGroups"))
        for value, told in ((True, "log-to-cloudwatch"), (False, ""))},
     "no such group": used("log-group-encryption", log_groups()),
     "no such group, not enforced": used("log-group-encryption", NOT_ENFORCED, log_groups()),
@@ -781,8 +766,7 @@ LOGS: Final = {
     "a group without a key, enforced by a parameter": used(
         "log-group-encryption?", BY_PARAMETER, log_groups("/ssm/sessions")),
     "no group by a denial": used("log-group-encryption?", refusing("logs:DescribeLogGroups")),
-    "an endpoint that is not there": used(
-        "log-group-encryption?",
+    "an endpoint that is not there": used("log-group-encryption?",
         having("logs:describe_log_groups", EndpointConnectionError(endpoint_url="https://logs"))),
     "streamed to": cause("", streaming(value=True)),
     "streamed to by a text": cause("log-group-encryption", streaming("true")),
@@ -796,11 +780,8 @@ LOGS: Final = {
     "KMS for the key": used("", behind("kms", "kms:*", KEY)),
     "KMS for another key": used("path-kms", behind("kms", "kms:*", f"{KEY}0")),
     **{f"logs for {name}": used(told, NOT_ENFORCED, behind("logs", "logs:*", f"{GROUP}{of}"))
-       for name, told, of in (
-           ("the group", "", ":*"),
-           ("the group, and none of its streams", "path-logs", ""),
-           ("another group", "path-logs", "-2:*"),
-       )},
+       for name, told, of in (("the group", "", ":*"), ("the group, and none of its streams",
+           "path-logs", ""), ("another group", "path-logs", "-2:*"))},
     "enforced, and logs for streams": used("path-logs", behind("logs", "logs:*Stream*")),
     "enforced, and logs for all": used("", behind("logs", "logs:*")),
     "enforced, and logs for the group": used("path-logs", behind("logs", "logs:*", f"{GROUP}:*")),
@@ -870,9 +851,8 @@ NOT_ASKED: Final = {
         perhaps(f"{OF_PROFILE} encrypt log-to-s3 log-to-cloudwatch key-usable"), NO_PROFILE,
         key_policy(allowing(ROOT, "kms:*"), allowing(ROLE, "kms:*") | {"Effect": "Deny"})),
     "the account's role and no profile by a denial": under_account(perhaps(OF_PROFILE), NO_PROFILE),
-    "no setting by a denial": cause(
-        perhaps("instance-profile default-host-management register reach"),
-        *(without_profile, NO_SETTING)),
+    "no setting by a denial": cause(perhaps(
+        "instance-profile default-host-management register reach"), *(without_profile, NO_SETTING)),
     "no setting by a denial, and a profile without a role for all that is used": used(
         perhaps("instance-profile default-host-management register reach encrypt log-to-s3")
         + " log-to-cloudwatch?",
@@ -884,16 +864,14 @@ NOT_ASKED: Final = {
        for action, check in ((REGISTER, ""), (CHANNEL, "reach"), ("kms:Decrypt", "encrypt"))},
     "no setting by a denial, and a role that EC2 can't assume": cause(
         "role-assumable? default-host-management?", NOT_TRUSTED, NO_SETTING),
-    "no simulator by a denial": used(
-        "register? reach? encrypt? log-to-s3? log-to-cloudwatch?",
+    "no simulator by a denial": used("register? reach? encrypt? log-to-s3? log-to-cloudwatch?",
         refusing("iam:SimulatePrincipalPolicy")),
     "no document by a denial": cause(perhaps(OF_DOCUMENT), refusing("ssm:GetDocument")),
     **{f"a document whose {flag} the agent can't read": cause(
            f"{check} {perhaps(OF_DOCUMENT.replace(check, ''))}", using(**{flag: "perhaps"}))
        for flag, check in {"runAsEnabled": "run-as", "s3EncryptionEnabled": "bucket-encryption",
                            "cloudWatchEncryptionEnabled": "log-group-encryption"}.items()},
-    "a bucket without rules": used(
-        "bucket-encryption? log-to-s3?",
+    "a bucket without rules": used("bucket-encryption? log-to-s3?",
         having("s3:get_bucket_encryption", {"ServerSideEncryptionConfiguration": {"Rules": []}})),
     "a bucket that is busy": used(
         "bucket-encryption? log-to-s3?", refusing(ENCRYPTION, "SlowDown")),
@@ -1010,16 +988,13 @@ OPERATORS: Final = {
             "operator? run-as?", []),
            (SESSION_OF_ROLE, "operator? run-as?", [refusing("iam:GetRole")]),
        )},
-    **{f"the caller {arn}": cause(
-           f"{told} plugin", using(),
-           having("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn}), operator="caller")
+    **{f"the caller {arn}": cause(f"{told} plugin", using(),
+        having("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn}), operator="caller")
        for arn, told in ((USER, ""), (SESSION_OF_ROLE, ""), (ROOT, "operator?"))},
-    **{f"an operator without {action}": cause(
-           "operator plugin", using(), denying(f"{USER} {action}"), operator=USER)
-       for action in OF_OPERATOR},
-    "an operator without any of it": cause(
-        "operator plugin", using(), denying(*(f"{USER} {action}" for action in OF_OPERATOR)),
-        operator=USER),
+    **{f"an operator without {action}": cause("operator plugin",
+        using(), denying(f"{USER} {action}"), operator=USER) for action in OF_OPERATOR},
+    "an operator without any of it": cause("operator plugin",
+        using(), denying(*(f"{USER} {action}" for action in OF_OPERATOR)), operator=USER),
     **{f"{who}, whose id {user_id} is compared": cause(
            f"{told} plugin", setting(decides=allows_an_id), tagged("web", "team", user_id),
            operator=who)
@@ -1030,8 +1005,7 @@ OPERATORS: Final = {
            ("caller", DELETED, "operator"),
        )},
     **{f"the operator {who}, whose tag IAM is told": cause(
-           f"{told} plugin", tagged("web", "team"),
-           setting(decides=denied_by_own_tag), operator=who)
+        f"{told} plugin", tagged("web", "team"), setting(decides=denied_by_own_tag), operator=who)
        for who, told in ((USER, "operator"), (ROLE, "operator?"))},
     **{f"the operator of a role, and a condition on {key}": cause(
            f"{told} plugin", decides(key, if_=of_instance), operator=ROLE)
@@ -1064,16 +1038,13 @@ OPERATORS: Final = {
            ("and an organization", USER, "operator",
             {"EvalDecision": "implicitDeny", **BY_ORGANIZATION}),
        )},
-    "an operator, and a deny by a policy without MFA": cause(
-        "operator? plugin", setting(decides=lambda asked: BY_MFA if asked.who == USER else None),
-        operator=USER),
-    "an operator whom neither IAM nor the key lets in": cause(
-        "operator plugin", using(),
-        key_policy(allowing(ROOT, "kms:*"), allowing(USER, "kms:*") | {"Effect": "Deny"}),
+    "an operator, and a deny by a policy without MFA": cause("operator? plugin",
+        setting(decides=lambda asked: BY_MFA if asked.who == USER else None), operator=USER),
+    "an operator whom neither IAM nor the key lets in": cause("operator plugin",
+        using(), key_policy(allowing(ROOT, "kms:*"), allowing(USER, "kms:*") | {"Effect": "Deny"}),
         denying(f"{USER} kms:GenerateDataKey"), operator=USER),
-    "an operator without the key, which is for the role alone": cause(
-        "operator plugin", using(), NO_DATA_KEY, key_policy(allowing(ROLE, "kms:*")),
-        operator=USER),
+    "an operator without the key, which is for the role alone": cause("operator plugin",
+        using(), NO_DATA_KEY, key_policy(allowing(ROLE, "kms:*")), operator=USER),
     **{f"an operator, and a key {name}": cause(
            f"{told} plugin", using(), key_policy(allowing(ROLE, "kms:*"), *statements),
            operator=USER)

@@ -246,9 +246,8 @@ ROUTES: Final = {
            ("an Outpost", {"AvailabilityZone": f"{nodes.REGION}a", "OutpostArn": "arn:x"}),
        )},
     "no default route in a VPC of Local Zones": path(
-        CHANNELS, NO_ROUTE,
-        lambda w: [one.update(AvailabilityZone=f"{nodes.REGION}-ham-1a")
-                   for one in w.answers["ec2:describe_subnets"]["Subnets"]]),
+        CHANNELS, NO_ROUTE, lambda w: [one.update(AvailabilityZone=f"{nodes.REGION}-ham-1a")
+            for one in w.answers["ec2:describe_subnets"]["Subnets"]]),
     "a blackhole": path(CHANNELS, routes(BY_NAT | {"State": "blackhole"})),
     **{f"a blackhole for {name}": path(told, routes(BY_NAT, DROPPED | {
            "DestinationCidrBlock": block}))
@@ -351,13 +350,11 @@ ROUTES: Final = {
     "an ACL that denies something else": path(
         "",
         acls(entry(1, egress=True, PortRange={"From": 22, "To": 22}),
-             entry(2, egress=True, Protocol="17"),
-             entry(4, egress=True, CidrBlock="52.94.7.1/32"),
-             {"RuleNumber": 3, "Egress": True, "RuleAction": "deny", "Protocol": "-1"})),
+            entry(2, egress=True, Protocol="17"), entry(4, egress=True, CidrBlock="52.94.7.1/32"),
+            {"RuleNumber": 3, "Egress": True, "RuleAction": "deny", "Protocol": "-1"})),
     **{f"the ACL of the NAT gateway denies {name}": path(
-           told, HERE, acls(of_nat=entry(2, egress=False, CidrBlock=block)))
-       for name, told, block in (
-           ("the instance", CHANNELS, "10.0.0.5/32"), ("another", "", "10.0.0.6/32"))},
+        told, HERE, acls(of_nat=entry(2, egress=False, CidrBlock=block))) for name, told, block in (
+            ("the instance", CHANNELS, "10.0.0.5/32"), ("another", "", "10.0.0.6/32"))},
     "an ACL that denies one address, and all": path(
         CHANNELS, acls(entry(1, egress=True, CidrBlock="52.94.7.1/32"), entry(9, egress=True))),
     "an ACL that denies some": path(UNKNOWN, acls(entry(1, egress=True, CidrBlock="52.94.7.0/24"))),
@@ -403,15 +400,13 @@ ENDPOINTS: Final = {
         endpoints(endpoint("ssm", PrivateDnsEnabled=False))),
     "an endpoint of IPv6": path("path-ssm?", endpoints(endpoint("ssm", IpAddressType="ipv6")),
                                 groups(group("sg-web"), OPEN)),
-    "an endpoint with names of IPv6": path(
-        "path-ssm?", endpoints(endpoint("ssm", DnsOptions={"DnsRecordIpType": "ipv6"})),
-        groups(group("sg-web"), OPEN)),
+    "an endpoint with names of IPv6": path("path-ssm?", endpoints(
+        endpoint("ssm", DnsOptions={"DnsRecordIpType": "ipv6"})), groups(group("sg-web"), OPEN)),
     "an endpoint that waits": path("path-ssm?", closed(endpoint("ssm", State="pending"), MESSAGES)),
     "an endpoint that failed": path("path-ssm", closed(endpoint("ssm", State="Failed"), MESSAGES)),
     "endpoints of others": path(
-        "",
-        endpoints(endpoint("ssm-fips"), endpoint("ssm", ServiceRegion="us-east-1"),
-                  endpoint("ssm", VpcEndpointType="GatewayLoadBalancer"), endpoint("ec2messages"))),
+        "", endpoints(endpoint("ssm-fips"), endpoint("ssm", ServiceRegion="us-east-1"),
+            endpoint("ssm", VpcEndpointType="GatewayLoadBalancer"), endpoint("ec2messages"))),
     "a policy for all": path("", behind_policy(policy())),
     "a policy for the account": path("", behind_policy(policy(Principal={"AWS": ACCOUNT}))),
     "a policy for another account": path(
@@ -447,8 +442,7 @@ NAMES: Final = {
     "a zone of all": path(UNKNOWN, zones({"Name": "amazonaws.com."})),
     "a zone of something else": path("", zones({"Name": "example.com."})),
     "a zone of an endpoint": path("", zones({"Name": SSM_ZONE, "Owner": OF_ENDPOINTS})),
-    "a DNS firewall": path(UNKNOWN, having(
-        "route53resolver:list_firewall_rule_group_associations",
+    "a DNS firewall": path(UNKNOWN, having("route53resolver:list_firewall_rule_group_associations",
         {"FirewallRuleGroupAssociations": [{"Id": "rslvr-frgassoc-1"}]})),
     **{f"DNS rules {name}": path(told, dns_rules(*rules), *does)
        for name, told, rules, does in (
@@ -499,18 +493,13 @@ NAMES: Final = {
 }  # fmt: skip
 
 DENIED: Final = {
-    **{f"without {name}": path(UNKNOWN, refusing(f"ec2:{name}"))
-       for name in (
-           *("DescribeSubnets", "DescribeRouteTables", "DescribeNatGateways"),
-           *("DescribeVpcEndpoints", "DescribeSecurityGroups", "DescribeNetworkAcls"),
-           "DescribeVpcAttribute",
-       )},
-    **{f"endpoints, without {name}": path(
-           UNKNOWN, closed(*BOTH_ENDPOINTS), dns(*OF_TWO), refusing(f"ec2:{name}"))
-       for name in ("DescribeDhcpOptions", "DescribeVpcs")},
-    "stopped in a subnet that is not described": path(
-        f"instance-running {UNKNOWN}", instance(State={"Name": "stopped"}),
-        refusing("ec2:DescribeSubnets")),
+    **{f"without Describe{name}": path(UNKNOWN, refusing(f"ec2:Describe{name}"))
+       for name in (*("Subnets", "RouteTables", "NatGateways", "VpcEndpoints", "SecurityGroups"),
+                    *("NetworkAcls", "VpcAttribute"))},
+    **{f"endpoints, without {name}": path(UNKNOWN, closed(*BOTH_ENDPOINTS),
+        dns(*OF_TWO), refusing(f"ec2:{name}")) for name in ("DescribeDhcpOptions", "DescribeVpcs")},
+    "stopped in a subnet that is not described": path(f"instance-running {UNKNOWN}",
+        instance(State={"Name": "stopped"}), refusing("ec2:DescribeSubnets")),
 }  # fmt: skip
 
 S3_LIST: Final = {"DestinationPrefixListId": "pl-s3", "GatewayId": "vpce-s3", "State": "active"}

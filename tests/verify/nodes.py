@@ -453,37 +453,21 @@ _NAT: Final = {"NatGatewayId": "nat-1", "State": "available", "VpcId": "vpc-1"} 
     "SubnetId": "subnet-public"
 }
 NETWORK: Final[dict[str, Any]] = {
-    "ec2:describe_subnets": {
-        "Subnets": [
-            {"SubnetId": "subnet-private", "CidrBlock": "10.0.0.0/24"},
-            {
-                "SubnetId": "subnet-public",
-                "CidrBlock": "10.0.1.0/24",
-                "MapPublicIpOnLaunch": True,
-                "BlockPublicAccessStates": {"InternetGatewayBlockMode": "off"},
-            },
-        ]
-    },
-    "ec2:describe_route_tables": {
-        "RouteTables": [
-            table("rtb-main", default_route(NatGatewayId="nat-1"), Associations=[{"Main": True}]),
-            table(
-                "rtb-public",
-                default_route(GatewayId="igw-1"),
-                Associations=[{"SubnetId": "subnet-public"}],
-            ),
-        ]
-    },
+    "ec2:describe_subnets": {"Subnets": [
+        {"SubnetId": "subnet-private", "CidrBlock": "10.0.0.0/24"},
+        {"SubnetId": "subnet-public", "CidrBlock": "10.0.1.0/24", "MapPublicIpOnLaunch": True,
+         "BlockPublicAccessStates": {"InternetGatewayBlockMode": "off"}}]},
+    "ec2:describe_route_tables": {"RouteTables": [
+        table("rtb-main", default_route(NatGatewayId="nat-1"), Associations=[{"Main": True}]),
+        table("rtb-public", default_route(GatewayId="igw-1"),
+              Associations=[{"SubnetId": "subnet-public"}])]},
     "ec2:describe_nat_gateways": {"NatGateways": [_NAT]},
     "ec2:describe_vpc_endpoints": {"VpcEndpoints": []},
     "ec2:describe_security_groups": {"SecurityGroups": [group("sg-web")]},
     "ec2:describe_network_acls": {"NetworkAcls": [acl("acl-1")]},
     "ec2:describe_dhcp_options": {"DhcpOptions": [dhcp_options("dopt-1", "AmazonProvidedDNS")]},
-    "ec2:describe_vpcs": {
-        "Vpcs": [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/16", "DhcpOptionsId": "dopt-1"}]
-    },
-    "ec2:describe_vpc_attribute": {
-        "enableDnsSupport": {"EnableDnsSupport": {"Value": True}},
-        "enableDnsHostnames": {"EnableDnsHostnames": {"Value": True}},
-    },
-}
+    "ec2:describe_vpcs": {"Vpcs": [
+        {"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/16", "DhcpOptionsId": "dopt-1"}]},
+    "ec2:describe_vpc_attribute": {"enableDnsSupport": {"EnableDnsSupport": {"Value": True}},
+        "enableDnsHostnames": {"EnableDnsHostnames": {"Value": True}}},
+}  # fmt: skip

@@ -139,9 +139,8 @@ OTHER_HYBRID: Final = f"mi-{17 * '1'}"
 EXPIRED: Final = CredentialRetrievalError(provider="sso", error_msg="the token has expired")
 UNREACHED: Final = EndpointConnectionError(endpoint_url=f"https://ssm.{REGION}.amazonaws.com")
 ROWS: Final = {
-    "one of two registers": row(
-        of_db(A, B,
-              role=denied(lambda asked: asked.action == REGISTER and A not in asked.resource)),
+    "one of two registers": row(of_db(
+        A, B, role=denied(lambda asked: asked.action == REGISTER and A not in asked.resource)),
         {A: (R,), B: (U, "register")}),
     "one of two is denied": row(
         of_db(A, B, role=denied(lambda asked: B in asked.resource, EvalDecision="explicitDeny")),
@@ -149,9 +148,8 @@ ROWS: Final = {
     "an organization denies two": row(
         of_db(A, B, role=denied(lambda asked: asked.action == REGISTER, **BY_ORGANIZATION)),
         {A: (U, "register"), B: (U, "register")}),
-    "a role is deleted half-way": row(
-        losing_role(Account(Machine(A, profile="db"), Machine(B), roles={"db": Role()})),
-        {A: (R,), B: (R,)}),
+    "a role is deleted half-way": row(losing_role(
+        Account(Machine(A, profile="db"), Machine(B), roles={"db": Role()})), {A: (R,), B: (R,)}),
     "no instance": row(Account(), {}),
     "one of three is terminated": row(
         Account(Machine(A), Machine(B, state="terminated"), Machine(C)), {A: (R,), C: (R,)}),
@@ -159,16 +157,12 @@ ROWS: Final = {
     "one ends between two pages": row(ending(Account(Machine(A), Machine(B))), {A: (R,), B: (R,)}),
     "a page can't be read": row(
         lacking_page(Account(Machine(A), Machine(B)), "ec2:DescribeInstances",
-                     "RequestLimitExceeded"),
-        {A: (R,)}, says="RequestLimitExceeded", is_whole=False),
-    **{f"{call} is not reached once": row(
-           on_call(Account(Machine(A), Machine(B), Machine(C)), f"ssm:{call}",
-                   Mock(side_effect=[UNREACHED, *[None] * 9])),
-           dict.fromkeys((A, B, C), (R,)))
+            "RequestLimitExceeded"), {A: (R,)}, says="RequestLimitExceeded", is_whole=False),
+    **{f"{call} is not reached once": row(on_call(Account(Machine(A), Machine(B), Machine(C)),
+        f"ssm:{call}", Mock(side_effect=[UNREACHED, *[None] * 9])), dict.fromkeys((A, B, C), (R,)))
        for call in ("GetConnectionStatus", "DescribeInstanceInformation")},
-    "two regions": row(
-        Account(Machine(A), Machine(B, OTHER_REGION, **NEVER), Machine(C, "eu-west-2")),
-        {A: (R,), B: (U, "path-ssm", "path-ssmmessages")},
+    "two regions": row(Account(Machine(A), Machine(B, OTHER_REGION, **NEVER),
+        Machine(C, "eu-west-2")), {A: (R,), B: (U, "path-ssm", "path-ssmmessages")},
         *("--region", OTHER_REGION, "--region", REGION), shut={OTHER_REGION}),
     "in China": row(
         Account(Machine(A, "cn-north-1", **NEVER), roles={"web": Role(lacks=(REGISTER,))}),
@@ -198,18 +192,15 @@ ROWS: Final = {
         refused=dict.fromkeys((OF_IAM[1], "ssm:GetServiceSetting"), "ExpiredToken"),
         says='"error": "the credentials have expired: ExpiredToken: sign in with the AWS CLI, such '
              'as by aws sso login or aws login"'),
-    "IAM refuses each question": row(
-        Account(Machine(A)), {A: (R,)}, refused={"iam:SimulatePrincipalPolicy": "InvalidInput"},
-        says="InvalidInput", is_whole=False),
-    "a condition on the node of a session": row(
-        uses_key(of_db(A, B, role=Role(decides=by_condition_on_node))), {A: (R,), B: (U, "encrypt")}
-    ),
+    "IAM refuses each question": row(Account(Machine(A)), {A: (R,)}, refused={
+        "iam:SimulatePrincipalPolicy": "InvalidInput"}, says="InvalidInput", is_whole=False),
+    "a condition on the node of a session": row(uses_key(
+        of_db(A, B, role=Role(decides=by_condition_on_node))), {A: (R,), B: (U, "encrypt")}),
     "a document of one region": row(
         uses_key(Account(Machine(A), Machine(B, OTHER_REGION))), {A: (R,), B: (Q,)},
         *("--all-regions", "--document", "SSM-SessionManagerRunShell"), is_whole=False),
-    "two tags, and a hybrid node": row(
-        Account(Machine(A, **PROD), Machine(B, **PROD_OF_TEAM),
-                Machine(nodes.HYBRID, role="nodes", **PROD_OF_TEAM), roles=NODES),
+    "two tags, and a hybrid node": row(Account(Machine(A, **PROD), Machine(B, **PROD_OF_TEAM),
+        Machine(nodes.HYBRID, role="nodes", **PROD_OF_TEAM), roles=NODES),
         {B: (R,), nodes.HYBRID: (R,)}, *("--tag", "env=prod", "--tag", "team=a*b=c")),
     "a tag, and a page of the records can't be read": row(
         lacking_page(Account(Machine(nodes.HYBRID, role="nodes"),
@@ -285,10 +276,8 @@ OF_ROLES: Final = {
     "who may assume a profile's role says nothing of the account's": OfRoles(
         of_db(A, role=Role("lambda.amazonaws.com"), host_management=REPLACED), {"web": ()}, ()),
     "a condition decides": OfRoles(of_db(A, role=BY_TAG_KEYS), {"db": ()}, ()),
-    "a hybrid node has no profile": OfRoles(
-        Account(Machine(nodes.HYBRID, role="nodes"),
-                roles={"nodes": Role("ssm.amazonaws.com", lacks=CHANNELS)}),
-        {"nodes": ("reach",)}, ()),
+    "a hybrid node has no profile": OfRoles(Account(Machine(nodes.HYBRID, role="nodes"),
+        roles={"nodes": Role("ssm.amazonaws.com", lacks=CHANNELS)}), {"nodes": ("reach",)}, ()),
     "no role": OfRoles(Account(Machine(A, profile=None, **NEVER)), {}, ()),
 }  # fmt: skip
 

@@ -135,17 +135,15 @@ SHOWN: Final = {
     "a hybrid node with its address": never(hybrid_node("10.0.0.7")),
     "such a node, on Windows": never(hybrid_node("10.0.0.7"), instance(Platform="windows")),
     "such a node, on Ubuntu": never(
-        hybrid_node("10.0.0.7", PlatformName="Ubuntu", PlatformType="Linux")
-    ),
+        hybrid_node("10.0.0.7", PlatformName="Ubuntu", PlatformType="Linux")),
     # the console
     "the clock": never(printed("booting", CLOCK, "done")),
     "the clock of Windows": never(printed(CLOCK), instance(Platform="windows")),
     "the memory": both(LOST, printed(MEMORY, "")),
     "the disk": both(ONLINE, printed("", DISK)),
     "the disk, where the image is gone": never(MINIMAL, GONE, printed(DISK)),
-    "the disk, in the output of the start of one that has no latest": never(
-        printed(DISK), refusing("ec2:GetConsoleOutput", "UnsupportedOperation",
-                                if_=lambda asked: "Latest" in asked)),
+    "the disk, in the output of the start of one that has no latest": never(printed(DISK), refusing(
+        "ec2:GetConsoleOutput", "UnsupportedOperation", if_=lambda asked: "Latest" in asked)),
 }  # fmt: skip
 """What shows why the agent is not connected."""
 SILENT: Final = {
@@ -161,9 +159,8 @@ SILENT: Final = {
     "a policy of AWS changed, which is as it was attached": never(
         started(hours=5), policy_changed(OF_AWS, minutes=1)),
     "it started a while ago": never(started(minutes=6)),
-    "under Default Host Management the profile does not count": never(
-        *(World.has_host_management, denying(f"{nodes.ROLE} {REGISTER}")),
-        *(started(hours=5), associated(minutes=10))),
+    "under Default Host Management the profile does not count": never(*(World.has_host_management,
+        denying(f"{nodes.ROLE} {REGISTER}")), *(started(hours=5), associated(minutes=10))),
     "Systems Manager may assume the account's role": by_account_role("ssm.amazonaws.com"),
     "Systems Manager may assume the account's role by a condition": by_account_role(
         "ssm.amazonaws.com", Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}}),
@@ -178,8 +175,7 @@ SILENT: Final = {
     "a hybrid node with another address": never(hybrid_node("10.0.0.8")),
     "a hybrid node on Windows": never(hybrid_node("10.0.0.7", PlatformType="Windows")),
     "a hybrid node on Linux": never(
-        hybrid_node("10.0.0.7", PlatformType="Linux"), instance(Platform="windows")
-    ),
+        hybrid_node("10.0.0.7", PlatformType="Linux"), instance(Platform="windows")),
     "an instance with its address": never(hybrid_node("10.0.0.7", NODE)),
     "a hybrid node in a container": never(hybrid_node("10.0.0.7", PlatformName="Bottlerocket")),
     "the clock, as another program says": never(

@@ -94,8 +94,7 @@ BOOLEANS: Final = (
     *((OF_ROLE, NOT_AWS.format("iam"), having("iam:simulate_principal_policy", answer))
       for answer in NO_RESULTS),
     *((OF_PROFILE, NOT_AWS.format("iam"),
-       having("iam:get_instance_profile", {"InstanceProfile": found}))
-      for found in NO_PROFILES),
+       having("iam:get_instance_profile", {"InstanceProfile": found})) for found in NO_PROFILES),
     (OF_NODE, NOT_AWS.format("ec2"), having("ec2:describe_instances", {"Reservations": [NO_ID]})),
     (OF_HYBRID, NOT_AWS.format("sts"),
      both(World.is_hybrid, having("sts:get_caller_identity", {"Arn": "alice"}))),

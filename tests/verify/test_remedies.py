@@ -175,12 +175,10 @@ MORE: Final[dict[str, Change]] = {
     "endpoints in two subnets behind network ACLs": both(
         never(*BOTH_ENDPOINTS, SubnetIds=["subnet-e", "subnet-f"]),
         acls(*(entry(2, egress=out) for out in (True, False))), shut_acl),
-    "an endpoint and a NAT gateway behind a network ACL": both(
-        NEVER, networks.endpoints(endpoint("ssm", SubnetIds=["subnet-public"])),
-        groups(group("sg-web"), networks.OPEN),
+    "an endpoint and a NAT gateway behind a network ACL": both(NEVER, networks.endpoints(
+        endpoint("ssm", SubnetIds=["subnet-public"])), groups(group("sg-web"), networks.OPEN),
         acls(*(entry(9, egress=out) for out in (True, False)))),
-    "a network ACL whose first entries deny": both(
-        NEVER,
+    "a network ACL whose first entries deny": both(NEVER,
         acls(entry(1, egress=True), entry(2, egress=True, Protocol="-1"), entry(1, egress=False))),
     "a network ACL whose first entry denies, and the second allows": both(
         NEVER, acls(entry(1, egress=True), entry(2, egress=True, RuleAction="allow"))),

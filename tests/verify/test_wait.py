@@ -125,9 +125,8 @@ class Row(NamedTuple):
 
 
 ROWS: Final = {
-    "EC2 does not know it yet": Row(
-        UNKNOWN_TO_EC2, {3: known_to_ec2, 6: connects}, 0, 10,
-        f"after 0 of 12 s, there is no instance {NODE}"),
+    "EC2 does not know it yet": Row(UNKNOWN_TO_EC2,
+        {3: known_to_ec2, 6: connects}, 0, 10, f"after 0 of 12 s, there is no instance {NODE}"),
     "an endpoint that is made": Row(with_endpoint("pending"), {3: connects}, 0, 5, NOT_YET),
     "a NAT gateway that is made": Row(with_nat("pending"), {3: connects}, 0, 5, NOT_YET),
     "a NAT gateway that is made where no way leads out": Row(
@@ -142,12 +141,10 @@ ROWS: Final = {
     "no profile": Row(both(NEVER, without_profile), {}, 1, 0, f"{STAYS}instance-profile"),
     "stopped": Row(both(NEVER, STOPPED), {}, 1, 0, f"{STAYS}instance-running"),
     "may not be asked": Row(NO_STATUS, {}, 1, 0, f"{STAYS}the credentials do not allow ssm:"),
-    "throttled": Row(
-        refusing("ssm:GetConnectionStatus", "ThrottlingException"), {4: connects}, 0, 5,
-        "whether it is connected is not known"),
-    "throttled in the first round": Row(
-        refusing(INSTANCES, THROTTLED), {3: KNOWN_AGAIN}, 0, 5,
-        f"after 0 of 12 s, {INSTANCES} failed: {THROTTLED}"),
+    "throttled": Row(refusing("ssm:GetConnectionStatus", "ThrottlingException"),
+        {4: connects}, 0, 5, "whether it is connected is not known"),
+    "throttled in the first round": Row(refusing(INSTANCES, THROTTLED),
+        {3: KNOWN_AGAIN}, 0, 5, f"after 0 of 12 s, {INSTANCES} failed: {THROTTLED}"),
     **{f"{name} in a later round": Row(
            NEVER, {3: having("ec2:describe_instances", answer), 6: KNOWN_AGAIN}, 0, 10,
            f"after 5 of 12 s, {says}")
