@@ -85,7 +85,8 @@ class Judge:
         ]
         vpc = vpc._replace(dns_support=True, dns_hostnames=True, endpoints=by_service(endpoints))
         network = replace(self._network, vpcs={subnet.vpc: vpc})
-        placement = placement._replace(groups=(open_,))
+        if leaves(place).problems:
+            placement = placement._replace(groups=(open_,))
         problems = Judge(network, memory=self._memory).judge([placement], services).problems
         return [fault for one in problems for part in one.parts for fault in part.acls]
 

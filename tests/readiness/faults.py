@@ -31,6 +31,7 @@ from .networks import (
     association,
     entry,
     group,
+    https,
     part,
     route,
     subnet,
@@ -719,6 +720,11 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
             **acl(ref("Subnet")), **WITH_BUCKET, Second=subnet("10.0.1.0/24"), Machine=scaling(
                 LaunchTemplate=IN_TEMPLATE, VPCZoneIdentifier=[ref("Subnet"), ref("Second")]),
             SecondAssociation=association(ref("Second"), ref("Table")), Template=WITH_PROFILE)),
+    "two subnets of a group, one without an endpoint, one shut out by another": ("endpoint-missing",
+        isolated_in_l1(
+            Ssm=endpoint("ssm", **BEHIND), Shut=group(https(CidrIp="10.0.0.0/24")),
+            Second=subnet("10.0.1.0/24"), Template=WITH_PROFILE, Machine=scaling(
+                LaunchTemplate=IN_TEMPLATE, VPCZoneIdentifier=[ref("Subnet"), ref("Second")]))),
     "endpoints in the default group": ("endpoint-unreachable", isolated_in_l1(
         Ssm=endpoint("ssm", SecurityGroupIds=ref("AWS::NoValue"), PrivateDnsEnabled=False),
         Messages=endpoint("ssmmessages", SecurityGroupIds=None, PolicyDocument=OF_OTHERS))),
@@ -749,6 +755,10 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         SecondMachine=machine(**PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")]))),
     "a network ACL, and a shut group": (
         "no-network-path", behind_an_acl(Group=group(egress=ELSEWHERE))),
+    "a network ACL, and a group that lets nothing out to others": (
+        "no-network-path", behind_an_acl(
+            Group=group(egress=[https(CidrIp=BLOCK), https(CidrIp="128.0.0.0/1")]),
+            Way=route(ref("Table"), DestinationCidrBlock="10.9.0.0/16", TransitGatewayId="tgw-1"))),
     "a shut group, and logs behind a network ACL": ("egress-closed",
         isolated_in_l1(**BOTH, Group=group(egress=ELSEWHERE), **acl(ref("Subnet")), **WITH_BUCKET
                        | {"Document": session(s3BucketName=ref("Bucket"))})),

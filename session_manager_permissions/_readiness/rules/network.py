@@ -134,9 +134,7 @@ class NetworkRules:
             others = self._judge.judge(compute.placements, used).problems
             of_others = (part for one in others if one.cause in _BY_ENDPOINTS for part in one.parts)
             problem = problem._replace(parts=(*dict.fromkeys((*problem.parts, *of_others)),))
-        fix = (*self._fix(place, problem),)
-        if problem.cause == verdicts.EGRESS_CLOSED:
-            fix += self._behind_closed_groups(compute, used)
+        fix = (*self._fix(place, problem), *self._behind(problem, compute, used))
         fix += (*self._through_acls(compute, used, fix),)
         return _BY_CAUSE[problem.cause].found(where, location, why, *fix)
 
@@ -186,15 +184,21 @@ class NetworkRules:
             (service,) = problem.services
             yield _allow_calls(endpoint, endpoint_policy.of_service(service, place.calls))
 
-    def _behind_closed_groups(self, compute: Compute, used: tuple[str, ...]) -> tuple[Fix, ...]:
-        """Return what opens the ways that are closed even if security groups let TCP 443 out."""
-        open_ = "a group that lets all out"
-        opened = [place._replace(groups=(*place.groups, open_)) for place in compute.placements]
-        return tuple(
-            fix
-            for problem in self._judge.judge(opened, used).problems
-            for fix in self._fix(self._closed(opened, problem.services), problem)
-        )
+    def _behind(self, of: Problem, compute: Compute, used: tuple[str, ...]) -> Iterator[Fix]:
+        """Yield what opens the ways that show closed only once a problem is gone.
+
+        A verdict has the problems of one place alone, and none behind groups that let nothing out.
+        """
+        places, judge = compute.placements, self._judge.judge
+        told = {_key(one) for one in judge(places, used).problems} - {_key(of)}
+        if of.cause == verdicts.EGRESS_CLOSED:
+            open_ = "a group that lets all out"
+            places = tuple(one._replace(groups=(*one.groups, open_)) for one in places)
+            told = set()
+        for place in places:
+            for one in judge([place], used).problems:
+                if _key(one) not in told:
+                    yield from self._fix(place, one)
 
     def _through_acls(
         self, compute: Compute, used: tuple[str, ...], fixes: Iterable[Fix]
@@ -210,6 +214,10 @@ def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
     """Return what the agent calls, or may call, to open a session."""
     more = (call for name, call in IF_ENFORCED.items() if uses[name].needed is not False)
     return (*TO_OPEN, *more)
+
+
+def _key(problem: Problem) -> tuple[str, Hashable]:
+    return problem.cause, problem.subject
 
 
 def _as_resource(part: object) -> Resource:
