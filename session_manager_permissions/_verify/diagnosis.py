@@ -50,7 +50,9 @@ class Diagnosis:
 
     @property
     def to_run(self) -> list[str]:
-        """List what to run on the node, and how to get in without a session."""
+        """List what to run on the node, if it runs, and how to get in without a session."""
+        if not self.node.runs:
+            return []
         is_windows = self.node.platform == "Windows"
         if self.node.connected:
             disk = "Get-PSDrive" if is_windows else "df -h"

@@ -120,7 +120,7 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
     """
     within = "30 minutes" if causes and {*causes} <= {*_WAITS_HALF_AN_HOUR} else "an hour"
     again = f"restart the agent, or wait until it tries again by itself, within {within}"
-    lines = (again, *restart(node))
+    lines = (again, *restart(node)) if node.runs else ()  # its start also starts the agent
     if causes:
         return (f"first fix what fails: {', '.join(causes)}", *lines)
     if open_:
