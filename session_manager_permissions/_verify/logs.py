@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import fitting, in_shell, word
 
-from .asking import CannotAsk, NotPermitted, NotThere, answered, tried
+from .asking import CannotAsk, NotPermitted, NotThere, answered, read_in, tried
 from .checks import BUCKET, BUCKET_NOT_READ, LOG_GROUP, NO_MESSAGE, Evidence, Outcome
 from .document import LiveDocument, key_arn
 from .keys import DESCRIBE_KEY, LiveKey, describe_key
@@ -184,13 +185,13 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
         return _streamed(group, document.streams)
     # The log group of just this name is the first of those that begin with it.
     of_name: dict[str, Any] = {"logGroupNamePrefix": group, "PaginationConfig": {"MaxItems": 1}}
-    groups = tried(lambda: node.session.listed(_GROUP, "logGroups", **of_name))
-    if isinstance(groups, CannotAsk):
-        return LOG_GROUP.of(group).unasked(groups)
-    found = next((one for one in groups if one["logGroupName"] == group), None)
+    listed = partial(node.session.listed, _GROUP, "logGroups", **of_name)
+    found = read_in("logs", lambda: [one for one in listed() if one["logGroupName"] == group])
+    if isinstance(found, CannotAsk):
+        return LOG_GROUP.of(group).unasked(found)
     enforces = document.enforces_log_group_encryption
     of_group = f"--log-group-name {in_shell(group, _limits.LOG_GROUP.fault, 'GROUP')}"
-    if found is None:
+    if not found:
         why = f"there is no log group {group!r} in {node.region}, and the agent makes none"
         create = f"logs create-log-group {of_group}"
         fix: tuple[str, ...] = (node.aws(create),)
@@ -198,7 +199,7 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
             fix = (node.aws(create, "--kms-key-id KEY"), _KEY_OF_LOGS)
         absent = LOG_GROUP.of(group, Evidence(_GROUP, "logGroupName", None))
         return absent.failed(why, fix=fix, is_seen=bool(enforces))
-    key = found.get("kmsKeyId")
+    key = found[0].get("kmsKeyId")
     logs = LOG_GROUP.of(group, Evidence(_GROUP, "kmsKeyId", key))
     if key or enforces is False:
         why = "the log group is encrypted with a key"

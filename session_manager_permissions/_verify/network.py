@@ -31,8 +31,10 @@ _Found = TypeVar("_Found")
 
 _TCP: Final = "6"
 
-_ARRIVING: Final = ("pending", "partial")
-"""The states of an endpoint that is being made, in which it may serve or not."""
+_SETTLED: Final = (
+    *("available", "deleted", "deleting", "expired", "failed", "pendingacceptance", "rejected"),
+)
+"""The states of an endpoint and of a NAT gateway that say whether it serves, and stay so."""
 _TO: Final = "DestinationCidrBlock"
 _LATTICE: Final = "VpcLattice"
 """The target of the routes to the addresses of VPC Lattice, at which no other service is."""
@@ -171,9 +173,9 @@ class LiveVpc:
 
     def _arriving(self, nats: Iterable[_Described]) -> frozenset[str]:
         """Name the services to which waiting may open a way."""
-        if any(one["State"] == "pending" for one in nats):
+        if any(one["State"] not in _SETTLED for one in nats):
             return frozenset(self._services)
-        made = (one for one in self._used if one.get("State", "").lower() in _ARRIVING)
+        made = (one for one in self._used if one["State"].lower() not in _SETTLED)
         return frozenset(ec2.service_of(one["ServiceName"])[0] for one in made)
 
     def _groups(self, more: tuple[str, ...]) -> list[_Described]:
@@ -348,10 +350,10 @@ class LiveVpc:
 
     def _as_endpoint(self, found: _Described) -> model.Endpoint:
         service, _ = ec2.service_of(found["ServiceName"])
-        state = found.get("State", "").lower()
+        state = found["State"].lower()
         gateway = found.get("VpcEndpointType") == "Gateway"
         exists: Fact = state == "available"
-        if state in _ARRIVING:
+        if state not in _SETTLED:
             exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
         elif exists and service == "s3" and self.bucket_region is None:
             exists = Unknown("which region the log bucket is in, as an endpoint serves one alone")
@@ -455,8 +457,8 @@ class LiveVpc:
         available: Fact = state == "available"
         # A regional one has a route table of its own.
         routes = self._routes_of.get(found.get("RouteTableId", ""), ())
-        if state == "pending":
-            available = Unknown(f"the NAT gateway {name!r}, which is pending")
+        if state not in _SETTLED:
+            available = Unknown(f"the NAT gateway {name!r}, which is {state}")
         elif available and found.get("AttachedAppliances"):
             available = Unknown(f"the appliances of the NAT gateway {name!r}")
         elif available and any(one.leads not in ("local", "internet-gateway") for one in routes):

@@ -177,19 +177,26 @@ class PathRemedies:
 
     def _of_route(self, service: str) -> tuple[str, ...]:
         """Return the remedy where no way leads out."""
-        region = self.node.region
-        if service == "s3" and self.vpc.bucket_region not in (None, region):
+        here, there = self.node.region, self.vpc.bucket_region
+        if service == "s3" and there not in (None, here):
             sentence = (
-                f"the log bucket is in {self.vpc.bucket_region}, to which no endpoint of {region} "
-                "leads: add a default route to a NAT gateway, or set s3BucketName of the "
-                f"document to a bucket of {region}"
+                f"the log bucket is in {there}, to which no endpoint of {here} leads: "
+                f"{self._way_out}, or set s3BucketName of the document to a bucket of {here}"
             )
             return (sentence,)
         return (
             *(self._by_gateway() if service == "s3" else self._by_interface(service)),
             "SessionManagerEndpoints(scope, id, vpc=...) makes the endpoints in a CDK app",
-            "or add a default route to a NAT gateway",
+            f"or {self._way_out}",
         )
+
+    @property
+    def _way_out(self) -> str:
+        """Say what else leads out. Others in a public subnet need its route as it is."""
+        table = self.vpc.network.tables[self.vpc.table_of(self._subnet)]
+        if any(route.leads == "internet-gateway" for route in table.routes):
+            return "give the instance a public IPv4 address, such as an Elastic IP address"
+        return "have a default route lead to a NAT gateway that has a way out itself"
 
     def _create(self, kind: str, service: str) -> str:
         name = f"com.amazonaws.{region_word(self.node.region)}.{service}"

@@ -877,7 +877,9 @@ NOT_ASKED: Final = {
         "bucket-encryption? log-to-s3?", refusing(ENCRYPTION, "SlowDown")),
     "no description of a key": used(
         "key-usable?", having("kms:describe_key", {"KeyMetadata": None})),
-    "no list of groups": used("log-group-encryption?", having("logs:describe_log_groups", {})),
+    **{f"no list of {name}": used(
+           "log-group-encryption?", having("logs:describe_log_groups", {"logGroups": found}))
+       for name, found in (("groups", None), ("names of groups", [{}]))},
     "no connection in the answer": cause("connected?", having("ssm:get_connection_status", {})),
     "a connection of a strange kind": cause(
         "connected?", having("ssm:get_connection_status", {"Status": "reconnecting"})),

@@ -270,7 +270,8 @@ ROUTES: Final = {
     "a NAT gateway that failed, before a transit gateway": path(
         CHANNELS, nat(State="failed"), lambda w: w.answers["ec2:describe_route_tables"][
             "RouteTables"][1].update(Routes=[default_route(TransitGatewayId="tgw-1")])),
-    "a NAT gateway that starts": path(UNKNOWN, nat(State="pending")),
+    **{f"a NAT gateway that is {state}": path(UNKNOWN, nat(State=state))
+       for state in ("pending", "moving")},
     "a private NAT gateway": path(CHANNELS, nat(ConnectivityType="private")),
     "a NAT gateway with appliances": path(UNKNOWN, nat(AttachedAppliances=[{}])),
     "a route that is filtered": path(UNKNOWN, routes(BY_NAT | {"State": "filtered"})),
@@ -402,8 +403,9 @@ ENDPOINTS: Final = {
                                 groups(group("sg-web"), OPEN)),
     "an endpoint with names of IPv6": path("path-ssm?", endpoints(
         endpoint("ssm", DnsOptions={"DnsRecordIpType": "ipv6"})), groups(group("sg-web"), OPEN)),
-    "an endpoint that waits": path("path-ssm?", closed(endpoint("ssm", State="pending"), MESSAGES)),
-    "an endpoint that failed": path("path-ssm", closed(endpoint("ssm", State="Failed"), MESSAGES)),
+    **{f"an endpoint that is {state}": path(told, closed(endpoint("ssm", State=state), MESSAGES))
+       for state, told in (
+           ("pending", "path-ssm?"), ("moving", "path-ssm?"), ("Failed", "path-ssm"))},
     "endpoints of others": path(
         "", endpoints(endpoint("ssm-fips"), endpoint("ssm", ServiceRegion="us-east-1"),
             endpoint("ssm", VpcEndpointType="GatewayLoadBalancer"), endpoint("ec2messages"))),
