@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ._needs import ENCRYPTION_KEY, REQUEST_KEYS
@@ -29,6 +30,8 @@ class RequestContext(NamedTuple):
     """
     lacks: frozenset[str] = frozenset()
     """The keys that the call certainly lacks, in lower case, unless they have a value."""
+    perhaps: Mapping[str, str] = {}
+    """The values of keys, in lower case, that the call either has so or lacks."""
     among: tuple[tuple[str, str], ...] = ()
     """Keys of several values, in lower case, each with a value that the call certainly has."""
     read: Callable[[object], str] = _as_text
@@ -38,6 +41,12 @@ class RequestContext(NamedTuple):
         """Return the context in which these keys have these values as well."""
         known = {key.lower(): value for key, value in values.items()}
         return self._replace(values={**self.values, **known})
+
+    def with_or_without(self, key: str) -> list[RequestContext]:
+        """Return the contexts that the call may have, by a key that it perhaps lacks."""
+        if key not in self.perhaps:
+            return [self]
+        return [self.knowing(self.perhaps), self._replace(lacks=self.lacks | {key})]
 
     def made_by(self, arn: str) -> RequestContext:
         """Return the context of calls that a user or a role makes itself."""
@@ -60,13 +69,15 @@ NOT_OF_AGENT: Final = frozenset(
 )
 """The condition keys, in lower case, that no call of the agent has.
 
-No service makes it for the agent, and the agent has the credentials of a role that a service
-assumes. AWS does not document whether such a call lacks `aws:MultiFactorAuthPresent` or has it with
-the value false.
+No service makes it for the agent, which has the credentials of a role that a service assumes.
 """
 OF_ANY_CALLER: Final = RequestContext({}, lacks=BY_NO_SERVICE | _OWN_KEYS).knowing(REQUEST_KEYS)
 """What is known of each call that a user or a role makes itself."""
-EACH_CALL: Final = OF_ANY_CALLER._replace(lacks=OF_ANY_CALLER.lacks | NOT_OF_AGENT)
+EACH_CALL: Final = OF_ANY_CALLER._replace(
+    lacks=OF_ANY_CALLER.lacks | NOT_OF_AGENT,
+    # AWS does not document whether a call with the credentials of an instance lacks it.
+    perhaps={"aws:multifactorauthpresent": "false"},
+)
 """What is known of each call that an agent makes itself."""
 
 
@@ -110,10 +121,11 @@ def open_keys(condition: object, context: RequestContext = EACH_CALL) -> list[st
     for operator, keys in _entries(condition) if condition else ():
         for key, asked in _entries(keys):
             values = [*map(context.read, as_list(asked))]
-            is_met = _is_met(operator.lower(), key.lower(), values, context)
-            if is_met is False:
+            may_be = context.with_or_without(key.lower())
+            answers = {_is_met(operator.lower(), key.lower(), values, one) for one in may_be}
+            if answers == {False}:
                 return None
-            if is_met is None:
+            if answers != {True}:
                 found.append(key)
     return found
 
@@ -129,9 +141,12 @@ def _entries(written: object) -> list[tuple[str, object]]:
 def _is_met(operator: str, key: str, asked: list[str], context: RequestContext) -> bool | None:
     if (operator, key) == _TLS and asked:
         return False if {*asked} <= {*_TLS_OF_EACH} else None
-    if operator == "foranyvalue:stringequals":
-        return True if any((key, one) in context.among for one in asked) else None
     is_absent = key in context.lacks and key not in context.values
+    quantifier, _, operator = operator.rpartition(":")
+    if quantifier and not is_absent:
+        several = product(asked, [value for name, value in context.among if name == key])
+        is_one = any(_compared(operator, *pair) for pair in several)
+        return True if quantifier == "foranyvalue" and is_one else None
     if not asked or not (is_absent or key in context.values):
         return None
     if operator == "null":
@@ -140,7 +155,8 @@ def _is_met(operator: str, key: str, asked: list[str], context: RequestContext) 
     positive = name.replace("not", "", 1)
     is_negated = positive != name
     if is_absent:
-        return (is_negated or name != operator) if positive in _JUDGED else None
+        holds_without = quantifier == "forallvalues" if quantifier else is_negated
+        return (holds_without or name != operator) if positive in _JUDGED else None
     has = context.values[key]
     return any_matches([_compared(positive, one, has) for one in asked], negated=is_negated)
 

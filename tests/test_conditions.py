@@ -8,6 +8,7 @@ from session_manager_permissions._patterns import MARKS, UNKNOWN
 SECURE = {"aws:SecureTransport": "true"}
 INSECURE = {"aws:SecureTransport": False}
 VIA, VPC = "aws:ViaAWSService", {"aws:SourceVpc": "true"}
+MFA, CALLED = "aws:MultiFactorAuthPresent", "aws:CalledVia"
 ARN, IP, BY, TLS = "aws:PrincipalArn", "aws:SourceIp", "kms:ViaService", "s3:TlsVersion"
 OF_ROLE = EACH_CALL.made_by("arn:aws:iam::111122223333:role/web").knowing({IP: None})
 
@@ -22,7 +23,10 @@ OF_ROLE = EACH_CALL.made_by("arn:aws:iam::111122223333:role/web").knowing({IP: N
     ({"Bool": SECURE, "Null": VPC}, ["aws:SourceVpc"]),
     ({"Bool": SECURE | {VIA: "true"}}, None),
     ({"Bool": SECURE | {VIA: "false"}, "Null": {BY: "true"}}, []),
-    ({"Bool": {"aws:MultiFactorAuthPresent": "true"}}, ["aws:MultiFactorAuthPresent"]),
+    ({"Bool": {MFA: "true"}, "BoolIfExists": {MFA: "false"}}, None),
+    ({"Bool": {MFA: "false"}}, [MFA]),
+    ({"ForAnyValue:StringNotEquals": {CALLED: "a"}}, None),
+    ({"ForAllValues:StringLike": {CALLED: "a"}, "ForAnyValue:BoolIfExists": {CALLED: "a"}}, []),
     ({"StringEquals": {"aws:SourceAccount": "111122223333"}}, None),
     ({"StringNotEquals": SECURE}, None),
     ({"NumericEquals": SECURE}, ["aws:SecureTransport"]),

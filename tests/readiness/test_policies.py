@@ -289,7 +289,7 @@ CONDITIONS: list[tuple[Body, Found, Found]] = [
     ({"ForAnyValue:StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, UNKNOWN, UNKNOWN),
     ({"Null": {"aws:RequestedRegion": "false"}}, READY, READY),
     ({"Bool": {"aws:ViaAWSService": "false"}}, READY, READY),
-    ({"Bool": {MFA: "true"}}, UNKNOWN, UNKNOWN),
+    ({"Bool": {MFA: "true"}}, NEITHER, NEITHER),
     ({"BoolIfExists": {MFA: "true"}}, UNKNOWN, UNKNOWN),
     ({"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}, NEITHER, NEITHER),
     ({"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}}, READY, READY),
