@@ -12,7 +12,6 @@ NOBODY: Final = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_PROFILE": "",  # which names none
 }
 """No account, whatever the machine is signed in to."""
 SIGNED_IN: Final = NOBODY | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}

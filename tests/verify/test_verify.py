@@ -239,7 +239,8 @@ def test_a_role_that_can_not_be_asked_about_takes_one_request(code: str) -> None
 def test_clients_are_where_the_key_is(
     first: str | None, second: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("AWS_REGION", first), ("AWS_DEFAULT_REGION", second)):
+    given = {"AWS_REGION": first, "AWS_DEFAULT_REGION": second, "AWS_PROFILE": ""}
+    for name, value in given.items():
         if value is not None:
             monkeypatch.setenv(name, value)
 
