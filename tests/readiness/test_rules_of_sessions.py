@@ -428,8 +428,8 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a key by the ARN of its alias", default(kmsKeyId=OF_ALIAS), [decrypt()], READY),
     ("a key by the ARN of some alias", default(kmsKeyId=of_kms("alias/ab")), [decrypt()], UNKNOWN),
     ("a key by its ARN in parts in the document", default(kmsKeyId=KEY_IN_PARTS), [], DENIED),
-    ("a key that is granted by its alias", DEFAULT,
-     [decrypt("*", Condition={"ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/*"}})], READY),
+    ("a key that is granted by its alias", DEFAULT, [decrypt(
+        "*", Condition={"ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/*"}})], READY),
     ("a key that is granted by an alias of another key",
      default(kmsKeyId=OTHER), [decrypt("*", Condition=BY_ALIAS)], UNKNOWN),
     ("a key for the account of the role", DEFAULT,
