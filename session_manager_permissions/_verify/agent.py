@@ -32,13 +32,13 @@ _OF_TYPE: Final = {
 }
 """The session types that older agents can't run.
 
-Each has what a message calls such a session, and the first version of the agent that runs it.
+Each has its name in messages, and the first version of the agent that runs it.
 """
 _PORTS_OF_OTHERS: Final = "3.1.1374.0"
 _UPDATE: Final = "AWS-UpdateSSMAgent"
 """The document of AWS that updates the agent."""
 _INSTALL: Final = "https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent.html"
-"""The page that leads to how to install the agent, for each platform."""
+"""The page with the installation of the agent on each platform."""
 _ON_THE_NODE: Final = (
     "on the node: look at its firewall, its DNS resolver, its routes and its proxy, as nothing in "
     "the account stops it"
@@ -47,7 +47,7 @@ _GIVE: Final = "give the output of: sudo ssm-cli get-diagnostics --output json"
 
 
 def agent_version(node: Node, preferences: Preferences) -> Outcome:
-    """Check whether the agent, as it is on record, can do what the document asks."""
+    """Check whether the agent's version on record can do what the document asks."""
     if isinstance(node.record, CannotAsk):
         return AGENT.of(node.id).unasked(node.record)
     version = node.recorded("AgentVersion")
@@ -72,7 +72,7 @@ def agent_version(node: Node, preferences: Preferences) -> Outcome:
 
 
 def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
-    """Yield what sessions ask of the agent, and the first version that can do it."""
+    """Yield what sessions need from the agent, and the first version that can do it."""
     document = preferences.document
     if node.connection == "notconnected":  # else it has shown that it can
         yield "Session Manager", _SESSIONS
@@ -120,7 +120,7 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
     """Read the file.
 
     Raises:
-        CannotAsk: there is no such file, it is none of diagnostics, or it is of another node.
+        CannotAsk: the file does not exist, has no diagnostics, or is from another node.
     """
     option = "--agent-diagnostics"
     rows: Diagnostics = {}
@@ -134,9 +134,9 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
 
 
 def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
-    """Return a check, with what only the node knows.
+    """Add to a check what the node's own diagnostics show.
 
-    What is proven stays so, as the file may be older.
+    A check that is proven stays proven, as the file may be older.
     """
     if check.verdict == "proven" or (check.verdict == "skipped" and not check.fix):
         return check  # a path of a hybrid node is skipped as well, with what to run on it
@@ -151,7 +151,7 @@ def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
 
 
 def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
-    # `Success` is an answer of port 443: no policy of an endpoint keeps that back.
+    # `Success` means that port 443 answers, whatever the policy of an endpoint denies.
     is_blind = check.by_policy and row and row.Status == "Success"
     found = _seen(check, None if is_blind else row)
     if found is check and check.verdict == "fail" and proxy and proxy.Status == "Success":
@@ -162,7 +162,7 @@ def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
 
 
 def _seen(check: Outcome, row: _Row | None) -> Outcome:
-    """Return the check, with what the node has tried."""
+    """Add to the check what the node has tried."""
     if row is None or row.Status not in ("Success", "Failed"):
         return check
     evidence = (*check.evidence, row.evidence)

@@ -47,7 +47,7 @@ class CapabilityAnswer(TypedDict):
     allowed: bool
     """Whether every action is allowed; for `register`, whether it is on one of its resources."""
     verdict: str
-    """`allowed`, `denied`, or `unknown` if what IAM does not know may turn a denial around."""
+    """`allowed`, `denied`, or `unknown` if what IAM does not know may reverse a denial."""
     why: list[str]
     """Which actions are denied and by what, in English; empty if allowed."""
     fix: list[str]

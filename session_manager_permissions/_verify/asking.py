@@ -1,4 +1,4 @@
-"""Says in words why AWS gave no answer, and the way out."""
+"""Explains why AWS gave no answer, and what to do about it."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _MISSING: Final = (
     "ServiceSettingNotFound",
 )
 _OLD_REQUEST: Final = "RequestExpired"
-"""What EC2 says where the credentials have expired, and where the time of a request is wrong."""
+"""EC2's error for expired credentials, and also for a request with a wrong time."""
 _EXPIRED: Final = ("ExpiredToken", "ExpiredTokenException", _OLD_REQUEST, "TokenRefreshRequired")
 _CLOCK: Final = "correct the clock of this machine"
 _SIGNED_WRONG: Final = frozenset(
     {"InvalidSignatureException", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
 )
-"""What AWS says of a request that a wrong secret key has signed, or that has a wrong time."""
+"""AWS's errors for a request that is signed with a wrong secret key, or has a wrong time."""
 _BY: Final = re.compile(
     r"an explicit deny in an? (?:[\w-]+ ){1,3}?(?:policy|boundary)(?::? arn:[\w:/-]+)?"
     r"|no (?!identity)(?:[\w-]+ ){1,3}?(?:policy|boundary) allows"
 )
-"""What AWS says of a denial that no policy of the credentials overrides.
+"""How AWS names a policy whose denial the policies of the credentials can't override.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 """
@@ -47,12 +47,12 @@ _THROTTLED: Final = (
     "TooManyRequestsException",
 )
 _ERROR_OF_AWS: Final = 500
-"""From this status of HTTP on, the error is the server's."""
+"""The lowest HTTP status of an error of the server."""
 _UNKNOWN_HERE: Final = (
     *("AuthFailure", "InvalidAccessKeyId", "InvalidClientTokenId", "OptInRequired"),
     "UnrecognizedClientException",
 )
-"""What a region says to credentials that it does not know."""
+"""The errors of a region that does not know the credentials."""
 _ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 """The IAM action that an API operation needs, where the two have different names."""
 _NO_CREDENTIALS: Final = "no credentials: {error}: "
@@ -88,19 +88,19 @@ _WAYS_OUT: Final = {
 _STILL_EXPIRED: Final = "still expired"
 """Part of the `RuntimeError` that botocore raises for new credentials that have expired."""
 _INVALID_HEADER: Final = "Invalid header value"
-"""How Python's message about a header begins. Its value, which may be a secret, follows."""
+"""The beginning of Python's error about a header; the value, which may be a secret, follows."""
 
 
 def _of_profile(profile: str | None) -> str:
-    """Return the option that names the profile in use to the AWS CLI; "" where none is."""
+    """Return the AWS CLI's option for the profile in use; "" if there is none."""
     named = profile or os.environ.get("AWS_PROFILE")
     return f" {of_profile(named)}" if named else ""
 
 
 def _of_source(profile: str | None) -> str:
-    """Return the option of the AWS CLI that names the profile that signs in; "" if none is named.
+    """Return the AWS CLI's option for the profile that has to sign in; "" if none is named.
 
-    A profile that takes the credentials of another, its `source_profile`, does not sign in itself.
+    A profile with a `source_profile` uses the credentials of that one, and does not sign in itself.
     """
     from botocore.session import get_session  # noqa: PLC0415 # of an extra
 
@@ -118,7 +118,7 @@ def sign_in(profile: str | None = None) -> str:
 
 
 def before_aws(error: Exception, profile: str | None = None) -> str:
-    """Say what botocore raises before AWS answers, and the way out."""
+    """Describe an error that botocore raises before AWS answers, and the way out."""
     names = {kind.__name__ for kind in type(error).__mro__}
     if "ConfigParseError" in names:  # the other ways out are read from that file
         return f"{error}: correct the file"
@@ -135,7 +135,7 @@ def before_aws(error: Exception, profile: str | None = None) -> str:
 
 @cache  # it takes a tenth of a second, and AWS may refuse thousands of calls
 def _misspelt(region: str) -> str:
-    """Name a region that is almost called so; "" if there is none, or there is such a region."""
+    """Name the region that is meant by a misspelt one; "" if it is right, or like no other."""
     from botocore.session import get_session  # noqa: PLC0415 # of an extra
 
     session = get_session()
@@ -146,18 +146,18 @@ def _misspelt(region: str) -> str:
 
 
 _USER_OF_URL: Final = re.compile(r"(?:(?<=://)|(?<=Invalid endpoint: ))[^\s\"'<>]*@")
-"""What is before the host of a URL; a password may itself have a `@` or a `/`.
+"""The user and the password in a URL; a password may itself have a `@` or a `/`.
 
-botocore calls a URL of the AWS configuration that has no `://` an invalid endpoint.
+For a URL of the AWS configuration without `://`, botocore's error says `Invalid endpoint`.
 """
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-"""How the variables begin whose URL may have a password."""
+"""The beginnings of the names of variables whose URL may have a password."""
 
 
 def without_passwords(text: str) -> str:
-    """Replace passwords of URLs, and those of the environment's URLs wherever they are.
+    """Replace the passwords of URLs; those of the environment's URLs wherever they are in the text.
 
-    botocore has the URL that it could not use in its errors, or the part of it that is wrong.
+    An error of botocore quotes the URL that it could not use, or the wrong part of it.
     """
     for name, value in os.environ.items():
         user, at, _ = value.rpartition("@")
@@ -178,7 +178,7 @@ class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
 
         Args:
             text: what the user reads.
-            code: how AWS calls the reason, if it answered.
+            code: AWS's error code, if it answered.
             bucket_region: the region that S3 says the bucket is in, if it says so.
         """
         super().__init__(without_passwords(text))
@@ -225,14 +225,14 @@ NO_ANSWER: Final = (KeyError, IndexError, TypeError, AttributeError)
 
 
 def well_formed(text: object, fault: Callable[[str], str | None]) -> str:
-    """Return a text of an answer that AWS itself makes, such as an ARN; use it within `asking`.
+    """Return a text that AWS itself makes, such as an ARN, if it is one; use it within `asking`.
 
     Args:
         text: the text.
         fault: says what is wrong with such a text, as `_limits.role_fault` does.
 
     Raises:
-        TypeError: it is no such text.
+        TypeError: it is not one.
     """
     if not isinstance(text, str) or fault(text):
         raise TypeError
@@ -240,16 +240,16 @@ def well_formed(text: object, fault: Callable[[str], str | None]) -> str:
 
 
 def one_of(text: object, known: Collection[str]) -> str:
-    """Return a text of an answer if it is one of those that are known; use it within `asking`.
+    """Return a text of an answer if it is one of the known values; use it within `asking`.
 
     Raises:
-        TypeError: it is none of them.
+        TypeError: it is not one of them.
     """
     return well_formed(text, lambda found: None if found in known else "is not known")
 
 
 def not_from_aws(service: str) -> CannotAsk:
-    """Say that an answer is none of AWS."""
+    """Say that an answer did not come from AWS."""
     return CannotAsk(
         f"the answer of {service} did not come from AWS: look for a proxy, check AWS_ENDPOINT_URL, "
         "or try again"
@@ -257,7 +257,7 @@ def not_from_aws(service: str) -> CannotAsk:
 
 
 class Addressee(NamedTuple):
-    """Who is asked, and what is said of it."""
+    """The service and the resource that a call is about, as its errors name them."""
 
     service: str
     """The prefix of the actions in IAM."""
@@ -272,14 +272,14 @@ class Addressee(NamedTuple):
 
 @contextmanager
 def asking(asked: Addressee) -> Generator[None, None, None]:
-    """Turn an error of AWS, and an answer that is not AWS's, into a `CannotAsk`.
+    """Turn an error of AWS, or an answer that did not come from AWS, into a `CannotAsk`.
 
-    Read the answer's fields within: if one is missing, whatever answered is not AWS.
+    Read the answer's fields within the block: if one is missing, the answer is not from AWS.
 
     Raises:
         NotPermitted: the credentials may not make the call.
         NotThere: the resource does not exist.
-        CannotAsk: AWS refuses for another reason, or does not answer, or botocore makes no such
+        CannotAsk: AWS refuses for another reason, or does not answer, or botocore can't make the
             request.
     """
     from botocore import exceptions  # noqa: PLC0415 # of an extra
@@ -350,7 +350,7 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
 
 
 def read_in(service: str, read: Callable[[], _Found]) -> _Found | CannotAsk:
-    """Return what is read in answers of a service, or why there is none that is AWS's."""
+    """Return what `read` finds in answers of a service, or why they are not from AWS."""
     try:
         return read()
     except CannotAsk as error:

@@ -44,11 +44,11 @@ _GROUP_NOT_ENCRYPTED: Final = (
 )
 START_DENIED: Final = "AccessDeniedException ... StartSession"
 NO_MESSAGE: Final = "Starting session with SessionId: ..., and nothing after it"
-"""What the operator sees whose channel is denied, or whose session the agent drops: the plug-in
-prints no message, and hangs."""
+"""What operators see if their channel is denied, or if the agent drops the session: the plug-in
+hangs, and prints no message."""
 NO_DATA_KEY: Final = "KMSEncryption failed on client ... Error calling KMS GenerateDataKey API"
-"""What the operator sees if AWS KMS gives the plug-in no data key, which comes before the agent's
-own call: the operator may not use the key, or nobody can."""
+"""What operators see if AWS KMS gives the plug-in no data key, because they may not use the key or
+nobody can. The plug-in calls AWS KMS before the agent does."""
 LATE_PROMPT: Final = "Starting session with SessionId: ..., and a prompt after two minutes"
 """What users see while the agent waits for CloudWatch Logs, if the log need not be encrypted."""
 NO_DATA_CHANNEL: Final = "Setting up data channel with id ... failed"
@@ -78,7 +78,7 @@ class Outcome:
     """What is checked: an ARN, an id or a name."""
     verdict: CheckVerdict = "unknown"
     why: tuple[str, ...] = ()
-    """In one sentence, and what else there is to know."""
+    """The reason in one sentence, then what else there is to know."""
     fix: tuple[str, ...] = ()
     """Lines to run or to write."""
     evidence: tuple[Evidence, ...] = ()
@@ -87,10 +87,10 @@ class Outcome:
     by_policy: bool = False
     """Whether the policy of a VPC endpoint closes a path, or decides whether it is open."""
     is_passing: bool = False
-    """Whether what fails is on its way, and passes if one waits."""
+    """Whether waiting helps, as AWS is making what is missing."""
     is_seen: bool = False
-    """Whether users read a message because it fails. If not, a session opens all the same, or does
-    so as long as the agent is connected."""
+    """Whether users see a message because it fails. If not, sessions open, at least as long as the
+    agent is connected."""
 
     @property
     def is_shown(self) -> bool:
@@ -98,7 +98,7 @@ class Outcome:
         return self.verdict == "unknown" and bool(self.evidence)
 
     def seen_if(self, *, is_now: bool) -> Outcome:
-        """Return it. If not `is_now`, users read its message only once the connection ends."""
+        """Return it. Without `is_now`, users see its message only after the connection ended."""
         return replace(self, is_seen=self.is_seen and is_now)
 
     @property
@@ -111,13 +111,13 @@ class Outcome:
         return replace(self, verdict="skipped", why=(why,), fix=_lines(fix))
 
     def passed(self, *why: str, proven: bool = False) -> Outcome:
-        """Return the outcome that the check passes, and whether the connection proves it."""
+        """Return a pass, which is `proven` if the connection proves it."""
         return replace(self, verdict="proven" if proven else "pass", why=why)
 
     def unknown(
         self, *why: str, fix: str | tuple[str, ...] = (), errors: Sequence[CannotAsk] = ()
     ) -> Outcome:
-        """Return the outcome that it is not known, with what to do to find out.
+        """Return an unknown outcome, with what to do to find out.
 
         Args:
             why: the reasons.
@@ -129,11 +129,11 @@ class Outcome:
         return replace(self, verdict="unknown", why=whys, fix=_lines(fix), errors=(*errors,))
 
     def unasked(self, error: CannotAsk) -> Outcome:
-        """Return the outcome that AWS did not answer."""
+        """Return the outcome if AWS did not answer."""
         return self.unknown(errors=[error])
 
     def absent(self, why: str, error: CannotAsk | None) -> Outcome:
-        """Return the outcome where there is no subject, or AWS did not say whether there is one."""
+        """Return the outcome if there is no subject, or if AWS did not say whether there is one."""
         return self.unasked(error) if error else self.skipped(why)
 
     def failed(
@@ -144,12 +144,12 @@ class Outcome:
         users_see: str | None = None,
         errors: Sequence[CannotAsk] = (),
     ) -> Outcome:
-        """Return the outcome that it fails, with the message that users read because of it.
+        """Return a failure, with the message that users see because of it.
 
         Args:
             why: the reasons.
             fix: what to do. That of a symptom is "", as it follows from the other checks.
-            is_seen: whether users read a message.
+            is_seen: whether users see a message.
             users_see: the message. Default: - that of the check
             errors: why AWS did not answer what may be a reason, too.
         """
@@ -164,7 +164,7 @@ class Outcome:
         )
 
     def failed_if(self, why: str, fix: tuple[str, ...], *, enforced: bool | None) -> Outcome:
-        """Return the outcome that it fails, or may if a parameter of the document says so."""
+        """Return a failure; unknown if a parameter of the document decides whether it is one."""
         if enforced is None:
             return self.unknown(f"{why} if the document's parameter enforces encryption", fix=fix)
         return self.failed(why, fix=fix)
@@ -172,7 +172,7 @@ class Outcome:
     def simulated(
         self, verdict: Verdict | CannotAsk, *, is_seen: bool = True, users_see: str | None = None
     ) -> Outcome:
-        """Return the outcome that IAM's policy simulator has given."""
+        """Return the outcome that follows from what IAM's policy simulator has answered."""
         if isinstance(verdict, CannotAsk):
             return self.unasked(verdict)
         of = self.check.of(self.subject, *simulated(verdict.answers))
@@ -189,7 +189,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One check of a node, and how it is told."""
+    """One check of a node, and the texts about it."""
 
     name: str
     title: str
@@ -199,13 +199,13 @@ class Check:
     stage: Stage
     """Where it stands on the path from the instance to the operator."""
     passes_if: str
-    """What the docs say of it."""
+    """When it passes, in the words of the docs."""
     asks: tuple[str, ...] = ()
     """The actions without which it is unknown."""
     cause: str = ""
-    """The rule at synthesis that finds the same, and names the page. Default: - its own name"""
+    """The name of its page: that of the rule which finds the same. Default: - its own name"""
     users_see: str | None = None
-    """The messages that users read if it fails."""
+    """The messages that users see if it fails."""
     connects: bool = False
     """Whether no session can start if it fails, as the node can't connect. Others are about what
     a session uses, which needs a connection first."""
@@ -214,7 +214,7 @@ class Check:
     of_role: bool = False
     """Whether it is about what the policies of the role allow, its trust policy among them."""
     seen_of: str = ""
-    """The action whose denial alone users read of. Default: - that of each"""
+    """The only action whose denial users see. Default: - they see that of each"""
     label: str = ""
     """What the role may do, as `verify --role` names it; only where IAM's simulator is asked."""
     row: str = ""
@@ -226,11 +226,11 @@ class Check:
         return self.cause or self.name
 
     def of(self, subject: str | None, *evidence: Evidence) -> Outcome:
-        """Name what is checked, and what the verdict rests on that is still to be told."""
+        """Return the outcome for a subject, with the evidence, and with no verdict yet."""
         return Outcome(check=self, subject=subject, evidence=evidence)
 
     def skipped(self, why: str) -> Outcome:
-        """Return the outcome where there is no subject."""
+        """Return the outcome if there is no subject."""
         return self.of(None).skipped(why)
 
 
@@ -240,12 +240,12 @@ def _lines(fix: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _seen(users_see: str | None) -> tuple[str, ...]:
-    """Return the line with what users read."""
+    """Return the line with what users see."""
     return (f'Users see: "{users_see}"',) if users_see else ()
 
 
 def ways_out(errors: Iterable[CannotAsk], command: str) -> tuple[str, ...]:
-    """Say how to let the credentials of a command make the calls that they may not make."""
+    """Say how to give the credentials of a command the permissions that they lack."""
     denied = [error for error in errors if isinstance(error, NotPermitted)]
     lines = []
     if needed := sorted({error.permission for error in denied if not error.by}):

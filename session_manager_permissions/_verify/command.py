@@ -256,13 +256,13 @@ def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
 
 
 def _seconds_fault(text: str) -> str | None:
-    """Say why a text is no time to wait."""
+    """Say why a text is not a number of seconds."""
     is_one = re.fullmatch(r"[1-9]\d{0,5}", text, re.ASCII)
     return None if is_one else "is not a number of seconds: 1 to 999999"
 
 
 def _refuse_unused_options(arguments: argparse.Namespace) -> None:
-    """Refuse options that what is asked about does not use, or that say the same twice."""
+    """Refuse options that the subject does not use, and options that `--document` replaces."""
     of_document = ("key", "log_bucket", "log_prefix", "log_group")
     unused: tuple[str, ...] = ("operator", "agent_diagnostics", "wait")
     why = "needs --instance-id: give it too, or leave out {flag}"

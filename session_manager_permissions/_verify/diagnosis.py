@@ -35,8 +35,8 @@ class Diagnosis:
     def cause(self) -> Outcome | None:
         """Find the first check that fails; for a symptom, the first that can be its cause.
 
-        If nothing but symptoms fails, it is what shows why the agent is not connected. What keeps
-        a session from opening comes before what only loses its log.
+        If only symptoms fail, it is the check that shows why the agent is not connected. A check
+        that keeps sessions from opening comes before one that only loses their logs.
         """
         failing = [one for one in self.checks if one.verdict == "fail"]
         if any(one.check.is_symptom for one in failing):
@@ -89,8 +89,8 @@ def diagnose(
             it exists
         operator: the ARN of a user or a role, or `caller`. Default: - no operator is checked
         rows: the agent's diagnostics. Default: - there are none
-        explains: whether to ask what shows why the agent is not connected, if nothing else fails
-        command: the command that the diagnosis is for, whose permissions the user can print
+        explains: whether to find out why the agent is not connected, if nothing else fails
+        command: the command that makes the diagnosis, whose permissions the user can print
 
     Raises:
         CannotAsk: what an argument names can't be read.

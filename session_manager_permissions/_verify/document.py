@@ -1,4 +1,4 @@
-"""Reads from a live Session document what the sessions that are started with it use."""
+"""Reads the settings of a live Session document."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FALSE: Final = frozenset({"", "0", "f", "F", "false", "False", "FALSE"})
 
 
 class Refused(CannotAsk):
-    """The agent can't read a flag of the document, so that it refuses each session."""
+    """The agent can't read a flag of the document, and refuses each session."""
 
     def __init__(self, where: str, flag: str, value: object) -> None:
         super().__init__(
@@ -36,7 +36,7 @@ class Refused(CannotAsk):
 
 
 class LiveDocument(NamedTuple):
-    """What sessions use, by a Session document or by options; None for what is not given."""
+    """The settings of sessions, from a Session document or options; None for what is not given."""
 
     name: str | None = None
     """None if there is no document, and sessions use what the command line says, or nothing."""
@@ -51,12 +51,12 @@ class LiveDocument(NamedTuple):
     enforces_log_group_encryption: bool | None = None
     """Whether the agent refuses a session whose log group has no key; None: not known."""
     run_as_enabled: bool | None = False
-    """Whether sessions run as a user of the operator's or the document's; None: not known."""
+    """Whether sessions run as a user that a tag or the document names; None: not known."""
     run_as_user: str | None = None
     to_other_hosts: bool = False
     """Whether it forwards the ports of hosts that the node reaches."""
     streams: object = None
-    """What `cloudWatchStreamingEnabled` is. The agent does not parse a text. None: not known."""
+    """`cloudWatchStreamingEnabled`, which the agent does not parse as a text. None: not known."""
 
 
 def read_document(session: Session, name: str, account: str) -> LiveDocument:

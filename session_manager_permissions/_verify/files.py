@@ -1,4 +1,4 @@
-"""Writes files so that each is as it was before, or whole and new, whatever fails."""
+"""Writes files so that each is either unchanged or complete, whatever fails."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ else:
 
 
 _PREFIX: Final = ".session-manager-permissions-"
-"""How the files begin that are beside the user's file for a moment."""
+"""How the names of the temporary files beside the user's file begin."""
 
 
 def is_stream(path: str) -> bool:
@@ -71,7 +71,7 @@ def write(path: str, option: str, text: str) -> None:
     Args:
         path: the file.
         option: the option that names it, for the errors.
-        text: what the file is to have. Half of a character that has two is written as an escape.
+        text: the content. Half of a surrogate pair is written as an escape.
 
     Raises:
         CannotAsk: the file can't be written. It is as it was before.
@@ -122,7 +122,7 @@ def _give_owner_and_mode(status: os.stat_result, temporary: str) -> None:
 
 @contextmanager
 def locked(path: str, option: str) -> Iterator[None]:
-    """Keep other runs of the command from changing a file meanwhile.
+    """Keep other runs of the command from changing a file while the block runs.
 
     The lock is on a file beside it, as the file itself is replaced. It ends with the process.
 

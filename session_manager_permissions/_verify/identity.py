@@ -39,7 +39,7 @@ _UNIQUE_ID: Final = "AIPA"
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes
 """
 _TAKES_ACCOUNT_ROLE: Final = "3.2.582.0"
-"""The first agent that takes the account's role.
+"""The first agent that can work with the account's role.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
 """
@@ -50,7 +50,7 @@ _OF_EACH_SESSION: Final = {"ssmmessages:CreateDataChannel", "ssmmessages:OpenDat
 
 
 Permissions = Mapping[str, Callable[[], Verdict | CannotAsk]]
-"""What returns what IAM says of a role, by the capability of each question."""
+"""Functions that return IAM's verdict on a role, by the capability of each question."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Identity:
     permissions: Permissions = field(default_factory=dict)
     """What that role may do."""
     replaced: bool | None = False
-    """Whether the account's role takes the place of the profile's; None: it may, or not."""
+    """Whether the account's role takes the place of the profile's; None: not known."""
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -186,7 +186,7 @@ def _own_role(node: Node) -> tuple[Outcome, LiveRole | None]:
 
 
 def _replacing_profile(node: Node, name: str) -> tuple[str, ...]:
-    """Say how to give an instance another profile than one that is deleted, which it still has."""
+    """Say how to replace a deleted profile that an instance still has."""
     of_node = fitting(node.id, _limits.INSTANCE_ID.fault, "ID")
     filters = f"--filters {word(f'Name=instance-id,Values={of_node}')}"
     put = f"--iam-instance-profile {word(f'Name={name}')} --association-id ASSOCIATION"
@@ -263,7 +263,7 @@ def _unless_by_account(node: Node, profile: Outcome, management: Outcome) -> Out
 
 
 def _trusted(node: Node, role: LiveRole) -> Trust:
-    """Tell whether the trust policy lets who gives the node its credentials assume the role.
+    """Tell whether the trust policy lets the service assume the role that hands it to the node.
 
     That is EC2, or Systems Manager for a hybrid node. The trust policy that AWS shows for the role
     of an activation asks for the account, and for an ARN of the region.
@@ -301,7 +301,7 @@ def _assumable(node: Node, found: LiveRole, *, replaced: bool = False) -> Outcom
 
 
 def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tuple[str, ...]:
-    """Say how to let a service assume the role, besides all that may assume it now.
+    """Say how to let a service assume the role, in addition to those that may now.
 
     Args:
         role: the role.

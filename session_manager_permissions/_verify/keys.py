@@ -85,7 +85,7 @@ def describe_key(
         key = found["KeyMetadata"]
         return {
             **key,
-            # An answer without one of these is none of AWS.
+            # An answer without one of these is not from AWS.
             "KeyState": key["KeyState"],
             "KeyUsage": key["KeyUsage"],
             "Arn": well_formed(key["Arn"], _limits.key_fault),

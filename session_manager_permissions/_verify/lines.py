@@ -1,4 +1,4 @@
-"""Writes the command lines of remedies: each is whole, and is a line of its own."""
+"""Writes the command lines of remedies: each is complete, and on a line of its own."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _DEPLOY: Final = 'npx aws-cdk deploy --app "python -m session_manager_permission
 _UNIQUE_ID: Final = re.compile(r"A(ID|RO)A[A-Z0-9]+")
 """The unique id of a user or a role."""
 _COMMANDS: Final = ("aws ", "npx ", "session-manager-permissions ")
-"""How the lines begin that take a profile of the AWS configuration."""
+"""How the lines begin that can use a profile of the AWS configuration."""
 
 
 def deployment(target: str, options: Iterable[tuple[str, str]] = (), first: str = "") -> str:
-    """Return the command that gives a role, a profile or those of a list the permissions.
+    """Return the command that gives the permissions to a role, a profile or a list of them.
 
     Args:
         target: the context value that names them, such as `instance-profile=web-server`.
@@ -41,7 +41,7 @@ def _without_hidden(fault: Callable[[str], str | None]) -> Callable[[str], str |
 
 
 def hidden(text: str) -> str | None:
-    """Say whether a text has what a terminal would obey instead of showing it."""
+    """Tell whether a text has characters that a terminal obeys instead of showing them."""
     return None if shown(text) == text else "has a character that a terminal obeys"
 
 
@@ -68,14 +68,14 @@ def aws(command: str, region: str, more: str = "") -> str:
 
 
 def with_profile(lines: Iterable[str], profile: str | None) -> tuple[str, ...]:
-    """Have each command among the lines use a profile of the AWS configuration, if it is given."""
+    """Add a profile of the AWS configuration to each command among the lines, if it is given."""
     return tuple(
         f"{line} {of_profile(profile)}" if profile and is_command(line) else line for line in lines
     )
 
 
 def is_command(line: str) -> bool:
-    """Tell whether a line is a command to run, and no sentence."""
+    """Tell whether a line is a command to run, and not a sentence."""
     return line.startswith(_COMMANDS)
 
 

@@ -28,12 +28,12 @@ class LiveRole(NamedTuple):
     """The ARN of its permissions boundary."""
     created: datetime | None = None
     trust_policy: object = None
-    """What says who may assume it; None if it was not read."""
+    """The policy that says who may assume it; None if it was not read."""
     tags: Mapping[str, str] = {}
     id: str = ""
     """Its unique id; "" if it was not read."""
     profile: str | None = None
-    """The name of the instance profile that it is asked about as the role of, if it is in one."""
+    """The name of the instance profile that led to it, if one did."""
 
     def user_id_on(self, node_id: str) -> dict[str, str]:
         """Return `aws:userid` of the calls that a node makes with the role; empty without an id."""
@@ -64,7 +64,7 @@ class LiveProfile(NamedTuple):
     """An instance profile, as the account has it."""
 
     id: str | None
-    """Its unique id, which a profile that is made again under the same name does not have."""
+    """Its unique id. A later profile of the same name has another one."""
     role: LiveRole | None
 
 

@@ -26,7 +26,7 @@ _BUCKET: Final = "s3:GetBucketEncryption"
 NOT_IN_S3: Final = "sessions are not logged in S3"
 _NO_BUCKET: Final = "no such bucket"
 _WITHOUT_CONSTRAINT: Final = "us-east-1"
-"""The region that S3 refuses as the location of a new bucket, as it is the one by default."""
+"""The default region of new buckets, which S3 accepts as no location constraint."""
 _GROUP: Final = "logs:DescribeLogGroups"
 NOT_IN_CLOUDWATCH: Final = "sessions are not logged in CloudWatch"
 _KEY_OF_LOGS: Final = "KEY is the ARN of a key whose policy lets CloudWatch Logs use it"
@@ -35,7 +35,7 @@ _KEY_OF_LOGS: Final = "KEY is the ARN of a key whose policy lets CloudWatch Logs
 def read_bucket(node: Node, bucket: str | None) -> Bucket:
     """Read how the bucket encrypts, and with which key, if that is named.
 
-    S3 denies a call that expects another owner of the bucket, as it denies one that is not allowed.
+    If the bucket has another owner than the call expects, S3 denies the call, and says no more.
     """
     if bucket is None:
         return Bucket()
@@ -62,7 +62,7 @@ def read_bucket(node: Node, bucket: str | None) -> Bucket:
 
 
 def bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcome:
-    """Check whether the bucket takes logs, encrypted if the document asks for that."""
+    """Check whether the bucket accepts logs, and is encrypted if the document asks for that."""
     name = document.log_bucket
     if name is None:
         return BUCKET.skipped(NOT_IN_S3)
@@ -74,7 +74,7 @@ def bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcom
 
 
 def unless_theirs(outcome: Outcome, node: Node) -> Outcome:
-    """Leave open what passes and rests on a bucket of another account."""
+    """Make a pass unknown if it rests on a bucket of another account."""
     if outcome.verdict != "pass":
         return outcome
     why = (
@@ -132,7 +132,7 @@ def _bucket_key(
 ) -> LiveKey | CannotAsk | None:
     """Find the key of the bucket; None for S3's AWS managed key, which needs no grant.
 
-    S3 takes any text for the key of a bucket's default encryption.
+    S3 accepts any text as the key of a bucket's default encryption.
     """
     arn = key_arn(node.partition, region, node.account, key)
     if _limits.key_fault(arn):
@@ -153,7 +153,7 @@ def _bucket_key(
 
 
 def _with_key(node: Node, outcome: Outcome, bucket: Bucket) -> Outcome:
-    """Judge a bucket by its key as well, without which S3 takes no object."""
+    """Judge a bucket by its key as well, without which S3 stores no object."""
     key = bucket.key
     if outcome.verdict != "pass" or key is None:
         return outcome
@@ -214,7 +214,7 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
 
 
 def _streamed(group: str, text: str) -> Outcome:
-    """Judge a document that says by a text whether it streams, which the agent does not parse."""
+    """Judge a document whose streaming flag is a text, which the agent does not parse."""
     evidence = Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", text)
     streamed = LOG_GROUP.of(group, evidence)
     fix = (

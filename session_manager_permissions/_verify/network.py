@@ -37,15 +37,15 @@ _SETTLED: Final = (
 """The states of an endpoint and of a NAT gateway that say whether it serves, and stay so."""
 _TO: Final = "DestinationCidrBlock"
 _LATTICE: Final = "VpcLattice"
-"""The target of the routes to the addresses of VPC Lattice, at which no other service is."""
+"""The target of the routes to VPC Lattice, which lead to no other service."""
 _OF_EACH_VPC: Final = "rslvr-autodefined-rr-internet-resolver"
-"""The rule by which Amazon's DNS resolver answers, unless another does."""
+"""The default rule, by which Amazon's DNS resolver answers."""
 _OWNER_OF_ENDPOINTS: Final = "vpce.amazonaws.com"
 """Owns the private hosted zones that endpoints with private DNS make."""
 
 
 class Surroundings(NamedTuple):
-    """What is read of a VPC, and for whom; instances that have it in common share the answer."""
+    """The VPC to read, and for which instances; those with equal surroundings share the answer."""
 
     vpc: str
     """The id of the VPC."""
@@ -56,7 +56,7 @@ class Surroundings(NamedTuple):
     bucket_region: str | None
     """The region of the log bucket, if it is known."""
     more_groups: tuple[str, ...] = ()
-    """The ids of security groups that are not of the VPC."""
+    """The ids of security groups from outside of the VPC."""
 
 
 class LiveVpc:
@@ -91,7 +91,7 @@ class LiveVpc:
         self._routes = [*chain.from_iterable(self._routes_of.values())]
         zones = self._zones()
         self.knows_zones = zones is not None and self._owner == self._account
-        """Whether all private hosted zones are known that its instances ask."""
+        """Whether all private hosted zones that its instances ask are known."""
         self.endpoints = [*map(self._as_endpoint, self._used)]
         """The endpoints of the services that are judged."""
         self.vpc = self._as_vpc(zones)
@@ -109,11 +109,11 @@ class LiveVpc:
         )
         self.judge = Judge(self.network)
         self.once_served = Judge(_once_served(self.network, self.endpoints))
-        """Judges the paths as they are once its endpoints are there, and the names of their
+        """Judges the paths as they will be once its endpoints exist, and the names of their
         services lead to them."""
 
     def placement(self, instance: _Described) -> model.Placement:
-        """Say where an instance is, as `DescribeInstances` has it."""
+        """Return the place of an instance, as `DescribeInstances` describes it."""
         own = instance["SubnetId"]
         address = self._address(instance, self.network.subnets.get(own))
         interfaces = instance.get("NetworkInterfaces", [])  # those for EFA alone have no address
@@ -256,9 +256,9 @@ class LiveVpc:
                 yield from ((gateway, route) for route in routes if route.leads != "local")
 
     def _names_pass(self, resolver: Fact) -> Fact:
-        """Tell whether the public names of the services lead where AWS has them lead.
+        """Tell whether the public names of the services lead where AWS wants them to.
 
-        DNS servers of one's own, and a DNS firewall, may answer with something else.
+        Other DNS servers than Amazon's, and a DNS firewall, may answer with something else.
         """
         if isinstance(resolver, Unknown):
             return resolver
@@ -522,7 +522,7 @@ def _by_subnet(listed: Iterable[_Described]) -> dict[str, _Described]:
 
 
 def _once_served(network: model.Network, endpoints: list[model.Endpoint]) -> model.Network:
-    """Return the network in which its endpoints, also those that are being made, serve names."""
+    """Return the network as it will be once all its endpoints exist and serve names."""
 
     def serving(one: model.Endpoint) -> model.Endpoint:
         if one.exists is False:

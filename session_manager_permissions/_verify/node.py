@@ -1,6 +1,6 @@
 """Finds a node, and asks EC2 and Systems Manager whether it runs, is registered and is connected.
 
-A session on a hybrid node takes a tier of the region as well.
+Sessions on hybrid nodes also need a tier of the region.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-configure-instance-tiers.html
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInstanceInformation.html
@@ -31,7 +31,7 @@ _TIER: Final = "/ssm/managed-instance/activation-tier"
 _ADVANCED, _STANDARD = "advanced", "standard"
 _KINDS: Final = ("SystemStatus", "InstanceStatus")
 _MOST_CALLS: Final = 30
-"""After so many calls, a diagnosis of one node leaves open what it can do without."""
+"""After this many calls, the diagnosis of one node makes none that it can do without."""
 _PROGRAMS: Final = {
     "MacOS": "sudo /opt/aws/ssm/bin/{}",
     "Ubuntu": "sudo /snap/amazon-ssm-agent/current/{}",
@@ -51,7 +51,7 @@ class Node:
     session: Session
     """Asks AWS in its region."""
     spare: Session
-    """Asks the same, but in a diagnosis of one node nothing more after `_MOST_CALLS` calls."""
+    """The same, but in the diagnosis of one node it asks nothing more after `_MOST_CALLS` calls."""
     partition: str
     account: str
     instance: dict[str, Any] | None
@@ -124,7 +124,7 @@ class Node:
 
     @property
     def platform(self) -> str | None:
-        """`Linux`, `Windows` or `MacOS`; None where neither service says."""
+        """`Linux`, `Windows` or `MacOS`; None if neither service says."""
         recorded = self.recorded("PlatformType")
         is_windows = (self.instance or {}).get("Platform", "").lower() == "windows"
         return recorded or ("Windows" if is_windows else None)
@@ -243,7 +243,7 @@ def service_setting(session: Session, setting: str) -> str | CannotAsk | None:
 
 
 def tier(node: Node) -> Outcome:
-    """Check whether the region has the tier that sessions on hybrid nodes take."""
+    """Check whether the region has the tier that sessions on hybrid nodes need."""
     if not node.is_hybrid:
         return TIER.of(node.region).skipped("the node is an instance of EC2, which needs no tier")
     found = service_setting(node.session, _TIER)
@@ -319,7 +319,7 @@ def _start(node: Node) -> tuple[str, ...]:
 
 
 def with_status_checks(node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as boto3 takes it
-    """Return the node with EC2's status checks, if it is an instance that runs and is silent.
+    """Return the node with EC2's status checks, if it is a running instance that is not online.
 
     Args:
         node: the node.
@@ -340,7 +340,7 @@ def with_status_checks(node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as b
 
 
 def _kinds(status: dict[str, Any]) -> dict[str, str]:
-    """Read the status checks; that of the volumes is there for some types of instances alone."""
+    """Read the status checks; only some types of instances have that of the volumes."""
     kinds = {kind: status[kind]["Status"] for kind in _KINDS}
     volumes = status.get("AttachedEbsStatus")
     return kinds | ({"AttachedEbsStatus": volumes["Status"]} if volumes else {})

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 _BOOT: Final = timedelta(minutes=1)
 """How long after its launch an agent makes its first try, at the soonest."""
 _UP: Final = timedelta(minutes=5)
-"""After so long an agent has registered, if nothing keeps it from that."""
+"""The time in which an agent registers, if nothing keeps it from that."""
 _RETRIES: Final = timedelta(hours=1)
-"""Within this an agent tries again, whatever it was denied."""
+"""The time in which an agent tries again, whatever it was denied."""
 _MOST_HYBRID_NODES: Final = 100
-"""Of how many hybrid nodes the address is compared."""
+"""How many hybrid nodes are compared by their addresses."""
 _LONGEST: Final = 300
 """How many characters of a line of the console are shown."""
 _WITHOUT_AGENT: Final = (
@@ -59,9 +59,9 @@ _CLOCK: Final = re.compile(
     r"Signature (?:expired|not yet current): (\d{8}T\d{6}Z) is (?:now earlier|still later) than "
     r"\d{8}T\d{6}Z \((\d{8}T\d{6}Z) [-+] "
 )
-"""What AWS answers to a request that a wrong clock has signed, with the two times."""
+"""AWS's answer to a request whose time is wrong, with the two times."""
 _OF_AGENT: Final = re.compile(r"\b(amazon-ssm-agent|ssm-agent-worker|AmazonSSMAgent)\b")
-"""The processes of the agent, by which a line of the console is known to be its own."""
+"""The processes of the agent, by whose names its lines in the console are known."""
 
 
 class Clue(NamedTuple):
@@ -75,7 +75,7 @@ class Clue(NamedTuple):
 
 
 def explained(node: Node, identity: Identity, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Say of an agent that is not connected, although nothing else fails, what shows why.
+    """Find what shows why an agent is not connected, although nothing else fails.
 
     Args:
         node: the node.
@@ -137,7 +137,7 @@ def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iter
 
 
 def _changed(node: Node, what: str, when: datetime | None, call: str, field: str) -> Iterator[Clue]:
-    """Yield a change without which the agent has made its last try that is known.
+    """Yield a change that came after the last known try of the agent.
 
     Args:
         node: the node.
@@ -187,7 +187,7 @@ def _associations(node: Node) -> Iterator[Clue]:
 
 
 def _policies(node: Node, role: str) -> Iterator[Clue]:
-    """Yield the managed policies of the role, but those of AWS, by their last change.
+    """Yield the customer managed policies of the role, by their last change.
 
     One call has the dates of all policies, so that a role may have any number of them. IAM has no
     date of an inline policy, and none of the attachment of a policy.

@@ -91,7 +91,7 @@ def find_operator(node: Node, given: str) -> Operator | CannotAsk:
 
 
 def _operator(node: Node, arn: str) -> Operator:
-    if arn.split(":")[4] != node.account:  # IAM is asked by names, which are those of one account
+    if arn.split(":")[4] != node.account:  # IAM is asked about names, in the account of the node
         raise CannotAsk(
             f"{arn} is not in the account of the node, {node.account}: give the user or the role "
             "of that account that starts the session"
@@ -209,7 +209,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
 def _unless_by_sample(
     node: Node, arn: str, denied: Sequence[CallVerdict], known: Answers
 ) -> Iterator[CallVerdict]:
-    """Leave a denial open if a policy has a condition on a key of which IAM was told a sample."""
+    """Make a denial unknown if a policy has a condition on a key whose value is a sample."""
     samples = {
         one.call: {key.name.lower() for key in one.call.with_own.context if key.is_sample}
         for one in denied
@@ -292,7 +292,7 @@ def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool:
 
 
 def _unless_open(one: CallVerdict, fix: list[str]) -> list[str]:
-    """Return the remedy of a denial; if keys may turn it around, what decides."""
+    """Return the remedy of a denial, or the condition keys that may reverse it."""
     own = f"the operator's value of {', '.join(one.missing)}"
     return [f"find out whether {own} meets the condition"] if one.deciding else fix
 
@@ -384,9 +384,9 @@ def _calls(
 ) -> tuple[list[Call], list[Call]]:
     """List the calls that start a session, the first on the node, and those on one that is open.
 
-    The id of a session begins with the name of the user or of the role's session. The policies that
-    AWS shows to begin with expect the user id there, so the channel is asked about with either.
-    Systems Manager gives each session a tag with the id of who has started it.
+    The id of a session begins with the name of the user or of the role's session. AWS's quick-start
+    policies expect the user id there, so the channel is asked about with either.
+    Systems Manager gives each session a tag with the id of whoever started it.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
     """

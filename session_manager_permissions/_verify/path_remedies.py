@@ -30,7 +30,7 @@ _DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hos
 _OF_ALL: Final = (
     "private DNS is for the whole VPC: let the security groups of its other instances in, too"
 )
-"""What else to do where an endpoint begins to serve the names that all instances ask for."""
+"""What else to do if an endpoint begins to serve a name, for all instances of the VPC."""
 _LAST_ENTRY: Final = 32766
 """The largest number of an entry of a network ACL.
 
@@ -247,7 +247,7 @@ class PathRemedies:
         return []
 
     def _admits_itself(self) -> bool:
-        """Tell whether the first group of the instance lets it in to what else is in it."""
+        """Tell whether the first group of the instance admits the instance to its other members."""
         own, network = self._own_groups, self.vpc.network
         group, subnet = network.groups.get(own[0]), network.subnets.get(self._subnet)
         ranges = [subnet.range] if subnet and isinstance(subnet.range, IPv4Network) else []
@@ -275,5 +275,5 @@ def _range(first: int, last: int) -> str:
 
 
 def _id(value: object, placeholder: str) -> str:
-    """Return the id of a resource of EC2, or a placeholder for what is none."""
+    """Return the id of a resource of EC2, or a placeholder if it is not one."""
     return fitting(str(value), _limits.EC2_ID.fault, placeholder)

@@ -1,7 +1,7 @@
 """Checks whether the network leads from a node to the services that its sessions use.
 
-The judge of `_network` follows each path. What the node's connection proves stands, whatever the
-judge finds. If the judge does not find such a path open, what it finds closed counts as unknown.
+The judge of `_network` follows each path. A path that the node's connection proves stays proven.
+If the judge does not find such a path open, the other paths that it finds closed are unknown.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _judged(
 ) -> dict[str, Outcome]:
     """Judge the path to each service that is wanted, with all that the agent calls.
 
-    What the agent only may call makes a path unknown if its endpoint does not let that pass.
+    If an endpoint keeps back a call that the agent may make or not, the path is unknown.
     """
     instance, bucket_region = node.instance or {}, preferences.uses.bucket.region
     asked = Surroundings(instance["VpcId"], node.account, wanted, bucket_region)
@@ -90,7 +90,7 @@ def _judged(
         is_own = identity.replaced is False
         principal = identity.role.arn if identity.role and is_own else ""
         place = place._replace(principal=principal, resources=(*_resources(node, preferences),))
-    # Where the agent reaches a service, what answers its DNS requests is right.
+    # If the agent reaches a service, its DNS requests are answered rightly.
     forwarded = () if _proven_by(node) else (*filter(vpc.forwards, wanted),)
 
     def judged(judge: Judge, *calls: str) -> dict[str, verdicts.Path]:
@@ -161,7 +161,7 @@ def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]
 
 
 class _ByPath(NamedTuple):
-    """Says what the judge has found of each path."""
+    """Makes the outcome of each path from what the judge has found."""
 
     node: Node
     vpc: LiveVpc

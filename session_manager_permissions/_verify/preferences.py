@@ -91,7 +91,7 @@ def find_preferences(node: Node, given: str | None) -> Preferences:
 
 
 def of_unread(check: Check, name: str, error: CannotAsk) -> Outcome:
-    """Return the outcome of a check of what a document names that can't be read."""
+    """Return the outcome of a check whose subject is named by a document that can't be read."""
     if not isinstance(error, Refused) or _BY_FLAG[error.flag] is not check:
         return check.of(name).unasked(error)
     document = check.of(name, Evidence("ssm:GetDocument", f"inputs.{error.flag}", error.value))
@@ -136,7 +136,7 @@ def _permissions(node: Node, preferences: Preferences, identity: Identity) -> It
 
 
 def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcome:
-    """Leave the permission open if IAM could not be asked about all that the bucket takes."""
+    """Make the permission unknown if IAM could not be asked about all that the bucket needs."""
     error = preferences.uses.bucket.key
     if outcome.verdict in ("pass", "unknown") and isinstance(error, CannotAsk):
         why = f"whether the role may use the key of the bucket is not known: {error}"

@@ -50,7 +50,7 @@ agent/session/shell/shell.go and agent/s3util/s3util.go of amazon-ssm-agent.
 _TLS_OF_SERVICE: Final = ConditionKey("aws:SecureTransport", "true", "boolean", is_sample=True)
 """Whether a service calls another by TLS, which is not known."""
 _LARGE: Final = {"kms:Decrypt": "without kms:Decrypt, a log of more than 5 MiB is lost"}
-"""What a denied action leads to that S3 calls for large logs alone."""
+"""What follows if an action is denied that S3 calls only for large logs."""
 
 
 class Bucket(NamedTuple):
@@ -64,7 +64,7 @@ class Bucket(NamedTuple):
     key: LiveKey | CannotAsk | None = None
     """The key that the role needs, or why it is not known; None if it needs none."""
     is_foreign: bool = False
-    """Whether it is of another account than the role."""
+    """Whether it belongs to another account than the role."""
     error: CannotAsk | None = None
     """Why it could not be read."""
 
@@ -76,7 +76,7 @@ class Uses(NamedTuple):
     keys: tuple[LiveKey, ...] = ()
     """The keys that encrypt sessions, of those that can be asked about."""
     bucket: Bucket = Bucket()
-    """The log bucket, of which nothing is known if there is none."""
+    """The log bucket; without a name if there is none."""
 
 
 class Question(NamedTuple):
@@ -84,7 +84,7 @@ class Question(NamedTuple):
 
     capability: str
     subject: str | None
-    """The key, the bucket or the log group that it does it with."""
+    """The key, the bucket or the log group that it is about."""
     calls: tuple[Call, ...]
     """The calls that must be allowed, and about which IAM is asked together with others."""
     grant: str
@@ -98,15 +98,15 @@ class Question(NamedTuple):
     notes: Mapping[str, str] = {}
     """What a denial leads to, by action."""
     spared: tuple[str, ...] = ()
-    """The actions whose denial alone ends no session and loses no log."""
+    """The actions whose denial, by itself, neither ends a session nor loses a log."""
     in_doubt: tuple[str, ...] = ()
-    """Those that are spared, and those whose denial alone leaves open whether a log is lost."""
+    """The actions in `spared`, and those whose denial, by itself, may or may not lose a log."""
     of_another_account: bool = False
     """Whether the subject is of another account, so that no policy of its own is enough."""
     lacks: frozenset[str] = _LACKS
     """The condition keys that the calls certainly do not have, in lower case."""
     policies_count: bool = False
-    """Whether the policies of the resources are judged also where those of IAM allow it."""
+    """Whether the policies of the resources are judged even if those of IAM allow the calls."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -173,13 +173,13 @@ def policy_of(
 ) -> ResourcePolicy | None:
     """Read the policy of a key, or of the bucket of an object; None of anything else.
 
-    That of a key of another account lets nobody in alone, as the account of the caller has to as
-    well. A grant does, unless that policy, which only its own account can read, denies it.
+    The policy of another account's key is not enough, as the account of the caller has to allow the
+    call too. A grant is enough, unless that policy, which only its own account can read, denies it.
 
     Args:
         session: asks AWS.
         resource: the ARN of the key or of the object.
-        account: the account that owns the bucket. S3 does not tell of a bucket of another one.
+        account: the account that owns the bucket. S3 shows no policy to other accounts.
         by_iam: whether the policies of IAM allow what is asked about.
     """
     service, _, owner, name = resource.split(":", 5)[2:] if ":" in resource else ("", "", "", "")
@@ -209,7 +209,7 @@ def _of_key(session: Session, arn: str, *, is_foreign: bool = False) -> Resource
 
 
 def _grants(session: Session, arn: str, *, is_foreign: bool) -> list[dict[str, Any]]:
-    """Ask for the grants of a key, but those to services.
+    """Ask for the grants of a key, except those to services.
 
     Whether constraints are met, and what the policy of a foreign key denies, is not known.
 
@@ -237,7 +237,7 @@ def _grants(session: Session, arn: str, *, is_foreign: bool) -> list[dict[str, A
 def _read(session: Session, call: str, policy: ResourcePolicy, **asked: str) -> ResourcePolicy:
     def read(found: Mapping[str, Any]) -> ResourcePolicy:
         statements = as_list(json.loads(found["Policy"])["Statement"])
-        # Each statement of a policy has an Effect: an answer without one is not of AWS.
+        # Each statement of a policy has an Effect: an answer without one is not from AWS.
         each = tuple(one | {"Effect": one["Effect"]} for one in statements)
         return policy._replace(statements=each)
 

@@ -38,7 +38,7 @@ class CallVerdict(NamedTuple):
     admission: Admission
     """What the policy of a key or a bucket says, `account` if it was not asked."""
     missing: tuple[str, ...]
-    """The condition keys that the call may have, and IAM was given no value of."""
+    """The condition keys that the call may have, and for which IAM was given no value."""
 
     @property
     def allowed(self) -> bool:
@@ -48,14 +48,14 @@ class CallVerdict(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether what is not known may turn a denial around."""
+        """Tell whether what is not known may reverse a denial."""
         by_iam = bool(self.missing) and not is_allowed(self.answer)
         by_resource = self.admission.answer
         return by_resource == "unknown" or (by_iam and by_resource != "denied")
 
     @property
     def deciding(self) -> tuple[str, ...]:
-        """The condition keys that may turn a denial around."""
+        """The condition keys that may reverse a denial."""
         return self.missing if self.is_open else ()
 
 
@@ -95,7 +95,7 @@ def decided(
         answer: what IAM says.
         lacks: the condition keys that the call certainly does not have, in lower case.
         if_allowed: whether that policy is read also where IAM's policies allow the call.
-        more: other condition keys of the call, of which that policy is told and IAM is not.
+        more: other condition keys of the call, which judge that policy and are not given to IAM.
     """
     by_iam = is_allowed(answer)
     # The policy of a resource of the same account allows a user whatever the boundary lacks.
@@ -169,7 +169,7 @@ class Verdict(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether what is not known may turn the denial around."""
+        """Tell whether what is not known may reverse the denial."""
         in_doubt = self.question.in_doubt
         open_ = [one.is_open or one.call.action in in_doubt for one in self._denied]
         if self.question.is_either and not self.decisions[1:]:  # the other is not asked about
@@ -260,10 +260,9 @@ def _deployment(role: LiveRole, asked: Iterable[Question]) -> str:
 def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
     """Ask IAM's simulator about the role's policies, its boundary and the organization's policies.
 
-    Nothing is done or changed. The simulator does not read the policies of keys and buckets. So if
-    only the role's policies lack an action on one, or its policies count, they are read as well.
-    The calls that are asked about apart, and those policies, are asked about when a verdict is
-    wanted.
+    Nothing is done or changed. The simulator does not read the policies of keys and buckets. So
+    they are read as well if only the role's policies lack an action on one, or if `policies_count`.
+    They are read, and the calls in `apart` are asked about, only when a verdict is needed.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
     Returns:

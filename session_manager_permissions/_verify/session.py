@@ -25,7 +25,7 @@ _RETRIES: Final = {"mode": "standard"}
 _TIMEOUTS: Final[dict[str, Any]] = {"connect_timeout": 5, "read_timeout": 10}
 """How many seconds a service has to accept a connection, and to answer."""
 _LONG: Final = 4
-"""After so many seconds a wait is told."""
+"""After this many seconds a wait is reported."""
 _MOST_SIMULATIONS: Final = 4
 """How many requests to IAM's simulator count. IAM may take one resource in a request and no more,
 which needs many requests for the same answer.
@@ -127,7 +127,7 @@ class Waiting:
     """What the program waits for: the answers to calls, and credentials."""
 
     def __init__(self, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Take what is told of each call before it is made."""
+        """Take the function that is told each call before it is made."""
         self._tell = tell
         self._since: list[tuple[str, float]] = []
 
@@ -144,7 +144,7 @@ class Waiting:
 
     @contextmanager
     def said(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Say of each service for which call the program waits, if that takes long."""
+        """Report the call to each service that the program has waited for too long."""
         done = Event()
         Thread(target=self._watch, args=(say, done), daemon=True).start()
         try:
@@ -172,7 +172,7 @@ class Session:
     """The profile of the AWS configuration that the user named."""
     _waiting: Waiting
     _most: int | None = None
-    """After how many questions it asks nothing new. Default: - it asks any number"""
+    """The number of questions after which it asks nothing new. Default: - there is none"""
     _lock: Lock = field(default_factory=Lock)
     _answers: dict[Hashable, Future[Any]] = field(default_factory=dict)
     _made: list[str] = field(default_factory=list)
@@ -191,7 +191,7 @@ class Session:
         return replace(self, region=region)
 
     def up_to(self, most: int) -> Session:
-        """Return a session that asks nothing new once so many questions have been asked."""
+        """Return a session that asks nothing new once this many questions have been asked."""
         return replace(self, _most=most)
 
     @property
@@ -213,12 +213,12 @@ class Session:
         kept: bool = True,
         **asked: object,
     ) -> _Found:
-        """Ask AWS, once for the same parameters, and read the answer, of which all pages are one.
+        """Ask AWS, once for the same parameters, and read the answer, whose pages are joined.
 
         Args:
             call: the call, as `service:Operation`.
-            read: reads the answer, for all who ask the same. If a field is missing, whatever
-                answered is not AWS.
+            read: reads the answer, for all who ask the same. If a field is missing, the answer is
+                not from AWS.
             missing: what to say if the resource does not exist. Default: - that there is none
             on: what the credentials need the action on. Default: - `*`
             kept: whether to keep the answer, as somebody may ask the same.

@@ -81,7 +81,7 @@ def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...
 
 
 def _by_owner(node: Node, arn: str, *commands: str) -> tuple[str, ...]:
-    """Return commands about a key, which KMS takes in its region and from its account alone."""
+    """Return commands about a key, which KMS accepts only in its region and from its account."""
     region, owner = arn.split(":")[3:5]
     if owner != node.account:
         return (f"have the account {owner}, which owns the key, run {' and '.join(commands)}",)

@@ -29,9 +29,9 @@ OF_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
 _ONE_BY_ONE: Final = "InvalidInput"
 """The error of IAM if it takes actions or resources only one by one."""
 _ALONE: Final = "s3:GetEncryptionConfiguration"
-"""IAM does not take it with other actions of S3, as its API call has another name."""
+"""IAM accepts it with no other action of S3, as its API call has another name."""
 _OF_PRINCIPAL: Final = (NotPermitted, NotThere)
-"""The refusals that hold for each question about a user or a role."""
+"""The errors that hold for every question about a user or a role."""
 
 
 class ConditionKey(NamedTuple):
@@ -94,10 +94,10 @@ def simulate(
 
     First, calls with the same `context` share a request, without their `own_context`. Such an
     answer holds if the call is allowed, and no policy has a condition on a key without a value, as
-    then none depends on the keys that were left out. It does not hold for a call on what has tags
-    if the account is in an organization, whose policies may depend on them. Any other call is asked
-    about with its own keys; where nodes are alike, at first without the id of the node, as the
-    answer is then that of each of them.
+    then none depends on the keys that were left out. It does not hold for a call on a resource with
+    tags if the account is in an organization, whose policies may depend on them. Any other call is
+    asked about with its own keys; where nodes are alike, at first without the id of the node, as
+    the answer is then that of each of them.
 
     Args:
         session: asks AWS.
@@ -107,8 +107,8 @@ def simulate(
             those on the others.
 
     Returns:
-        The answer about each call, or why IAM could not be asked; and about calls without their own
-        context what IAM has said of them.
+        The answer about each call, or why IAM could not be asked; and IAM's answers about calls
+        without their own context.
     """
     known: Answers = {}
     asked = [*dict.fromkeys(calls)]
@@ -293,7 +293,7 @@ def lacks_resource_policy(answer: SimulatorAnswer) -> bool:
 def missing_keys(
     answers: Iterable[SimulatorAnswer], lacks: Collection[str] = frozenset()
 ) -> list[str]:
-    """List the condition keys in the policies that a call may have, and IAM was given no value of.
+    """List the condition keys in policies that a call may have, and for which IAM had no value.
 
     Args:
         answers: what IAM said.

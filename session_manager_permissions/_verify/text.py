@@ -39,7 +39,7 @@ def say(text: str) -> None:
 
 
 def line_of(stream: TextIO | None) -> Callable[[str], None]:
-    """Return what writes over the last line of a stream, if that is a terminal that can."""
+    """Return a function that overwrites the last line of a stream, if it is a terminal that can."""
 
     def tell(text: str) -> None:
         if stream and stream.isatty() and os.environ.get("TERM") != "dumb":

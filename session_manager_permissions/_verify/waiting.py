@@ -23,7 +23,7 @@ def wait_until_ready(
     """Return the last diagnosis of a node: it is ready, waiting can't help, or the time is over.
 
     Args:
-        diagnosed: diagnoses the node anew. It is told whether it is for the last time.
+        diagnosed: diagnoses the node anew. Its argument says whether this is the last time.
         seconds: how long to wait.
         say: tells the progress.
 
@@ -43,7 +43,11 @@ def wait_until_ready(
                 raise
             say(f"after {round(time.monotonic() - began)} of {seconds} s, {error}")
         else:
-            passing = (NoNode, NotNow, NotReached)  # a wrong region is none that was reached before
+            passing = (
+                NoNode,
+                NotNow,
+                NotReached,
+            )  # a region that was reached before is not a wrong one
             node, spent = found.node.id, round(time.monotonic() - began)
             if found.ready:
                 say(f"{node} is ready after {spent} s")
@@ -61,7 +65,7 @@ def wait_until_ready(
 
 
 def _stays(found: Diagnosis) -> list[str]:
-    """Name the checks that waiting can't mend."""
+    """Name the checks that waiting can't fix."""
     failing = [one for one in found.checks if one.verdict == "fail"]
     # a symptom passes once its cause does
     names = [one.name for one in failing if not (one.is_passing or one.check.is_symptom)]

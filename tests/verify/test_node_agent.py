@@ -101,7 +101,7 @@ def test_a_file_of_something_else(text: str, tmp_path: Path) -> None:
     path = tmp_path / "diagnostics.json"
     path.write_text(text, encoding="utf-8")
 
-    with pytest.raises(CannotAsk, match=r"that is expected: .*: .*ssm-cli get-diagnostics"):
+    with pytest.raises(CannotAsk, match=r"is not the expected JSON: .*: .*ssm-cli get-diagnostics"):
         diagnosed(World(), diagnostics=str(path))
 
 

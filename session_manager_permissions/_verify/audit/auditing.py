@@ -117,14 +117,14 @@ class _RegionAudit:
     listed: int | None = None
     """How many nodes it has; None until they are listed."""
     errors: list[CannotAsk] = field(default_factory=list)
-    """Why there may be more."""
+    """Why it may have more."""
     left: list[Node] = field(default_factory=list)
     """The nodes that are not judged yet."""
     judged: dict[str, Judged] = field(default_factory=dict)
     """By the ids of the nodes."""
 
     def list_nodes(self) -> None:
-        """List the nodes, of which those that are known already are not judged again."""
+        """List the nodes; those that are known already are not judged again."""
         nodes, self.errors = list_nodes(self.session, self.who, self.tags)
         known = {name for name, one in self.judged.items() if not one.again}
         left = {one.id: one for one in (*self.left, *nodes) if one.id not in known}
@@ -178,7 +178,7 @@ def _list(audits: Sequence[_RegionAudit], pool: ThreadPoolExecutor, progress: Pr
 def _judge(audits: Sequence[_RegionAudit], pool: ThreadPoolExecutor, progress: Progress) -> None:
     """Judge all nodes, of all regions by turns, as AWS limits the calls in each region.
 
-    Nothing but its thread keeps a node, so that its memory is free once it is judged.
+    Only its thread keeps a node, so that its memory is free once it is judged.
     """
     by_turns = zip_longest(*([(region, node) for node in region.left] for region in audits))
     asked = {

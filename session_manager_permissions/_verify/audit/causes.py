@@ -19,7 +19,7 @@ ANY_PROFILE: Final = "INSTANCE_PROFILE"
 ANY_ROLE: Final = "ROLE"
 """Stands for the role of each node in a command, as above."""
 ANY_TIME: Final = "TIME"
-"""Stands for what differs as well: when each of them last reported in."""
+"""Stands for the time at which each of them last reported in."""
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 
 

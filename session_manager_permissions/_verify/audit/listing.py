@@ -105,7 +105,7 @@ def new_list(result: AuditResult) -> list[str]:
 
 
 def add_to_list(path: str, result: AuditResult) -> None:
-    """Add the names and the options that the list lacks, but for those that are commented out.
+    """Add the names and the options that the list lacks, except those that are commented out.
 
     A stack may follow the file, and would take the policy from a profile that it no longer names.
     So what the file has stays as it is, and two runs that add to it take turns.

@@ -26,7 +26,7 @@ _BY_ROLE: Final = frozenset(
 _IDS: Final = 3
 """How many ids are shown of each line."""
 _WIDEST: Final = 1000
-"""No table of figures has more columns of text."""
+"""The most columns of text that a table of figures has."""
 _LINES: Final = 10
 """How many roles or regions are shown of each cause, and how many profiles."""
 
