@@ -1,4 +1,4 @@
-"""Find the templates of what `check` is given, and what the app acknowledges of their findings."""
+"""Find the templates that `check` is given, and the findings that their app acknowledges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .templates.model import Resource
 
 _CHECK: Final = "SessionManagerReadiness::"
-"""What precedes the name of a rule where an app acknowledges it, as CDK's report prints it."""
+"""What precedes the name of a rule in an acknowledgement, as CDK's report prints it."""
 
 
 class App(NamedTuple):
@@ -41,7 +41,7 @@ class App(NamedTuple):
 
 
 def apps(paths: Iterable[str]) -> Iterator[App]:
-    """Read what the paths name: each folder is the output of an app, and all files are another app.
+    """Read the apps behind paths: each folder has one, and all files together are another one.
 
     Raises:
         CannotRead: one of the paths is neither the output of CDK nor a template.
@@ -59,7 +59,7 @@ def apps(paths: Iterable[str]) -> Iterator[App]:
 
 
 def _written(files: list[str]) -> Assembly:
-    """Read templates that are given by themselves. What one of them deploys is a part of it."""
+    """Read templates that are given as files. A template that one of them deploys is part of it."""
     assembly = Assembly(files)
     nested = {one.path.resolve() for one in assembly.templates if one.parent}
     roots = [one for one in files if Path(one).resolve() not in nested]

@@ -1,4 +1,4 @@
-"""Read the statements of policies about what is asked of IAM, in the world that is judged."""
+"""Read the statements of policies about the calls in question, in the world that is judged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Asked(NamedTuple):
 
     actions: tuple[str, ...]
     on: Value | None = None
-    """The resource; None if it is what `NEEDED` has for each action."""
+    """The resource; None for the one that `NEEDED` has for each action."""
     encryption: str | None = None
     """The encryption that an upload asks Amazon S3 for; empty if none, None if not known."""
 
@@ -146,7 +146,7 @@ class PolicyReader:
         return self._once(("one environment", own.account), judge)
 
     def on(self, template: Template, found: list[Statement], asked: Asked) -> list[Statement]:
-        """Return the statements that may be on what is asked about, as ones on `*` if they are."""
+        """Return the statements that may cover the resource; those that do are then on `*`."""
         if asked.on is None:
             return [self._on_instances(template, one) for one in found]
         on = []

@@ -75,7 +75,7 @@ def unread_stacks(assembly: Assembly) -> list[Resource]:
 
 
 def not_read(stacks: list[Resource]) -> str:
-    """Say of which stacks nothing is known."""
+    """Name the stacks of which nothing is known."""
     return f"Not read: the templates of {', '.join(one.logical_id for one in stacks)}"
 
 
@@ -415,5 +415,5 @@ def _not_known(resource: Resource, decides: list[str]) -> str:
 
 
 def _in_template(finding: Finding) -> tuple[Finding, Template]:
-    """Return what findings have in common that have one cause in a template."""
+    """Return what is equal in the findings that have one cause in a template."""
     return finding._replace(resources=(), fixes=()), finding.resources[0].template

@@ -134,7 +134,7 @@ class Result(NamedTuple):
     verdicts: Counter[str]
     """How many profiles have each verdict, acknowledged or not."""
     unread: list[Resource]
-    """What deploys templates that are not here."""
+    """The resources that deploy templates that are not here."""
 
     @property
     def not_ready(self) -> bool:
@@ -143,7 +143,7 @@ class Result(NamedTuple):
 
     @property
     def ready(self) -> bool:
-        """Whether every profile is ready, and nothing is left out that is not."""
+        """Whether every profile is ready, and everything could be read and judged."""
         is_open = self.unread or any(one.finding.rule == CANNOT_BE_KNOWN for one in self.found)
         return not self.not_ready and not is_open and [*+self.verdicts] == [VERDICTS[0]]
 

@@ -69,8 +69,8 @@ _SERVICES: Final = {
         "EC2 Image Builder", (), "InstanceProfileName", ("SubnetId",), (("SecurityGroupIds",),)
     ),
 }
-"""The services whose instances are judged by what is written. One that is not here, and that is
-given an instance profile, launches instances by rules that are not known here.
+"""The services whose instances are judged by what templates say. Any other service that is given an
+instance profile launches instances by rules that are not known here.
 """
 
 _BUILDERS: Final = ("AWS::ImageBuilder::Image", "AWS::ImageBuilder::ImagePipeline")
@@ -126,7 +126,7 @@ class Compute(NamedTuple):
     """Who launches them by rules that the templates do not show, such as a service."""
 
     def calling(self, **known: Any) -> Compute:  # noqa: ANN401 # as `Placement` takes it
-        """Return the same instances, of whose calls this is known."""
+        """Return the same instances, with what is known of their calls."""
         return self._replace(placements=tuple(one._replace(**known) for one in self.placements))
 
 
@@ -139,7 +139,7 @@ class Launchers:
 
     def __init__(self, parts: Parts) -> None:
         self.templates = parts.by_type[TEMPLATE]
-        """The launch templates, of which those count that nothing launches from."""
+        """The launch templates, which are compute only if nothing launches from them."""
         self._parts = parts
         self._reader = LaunchReader(parts)
         self._read: dict[str, Callable[[Resource], Iterable[Compute]]] = {
@@ -172,7 +172,7 @@ class Launchers:
 
     @cached_property
     def stacks(self) -> list[Resource]:
-        """The stacks that may have compute, of those whose template is not read."""
+        """The stacks whose template is not read, and that may have compute."""
         return [*filter(_may_launch, self._parts.unread_stacks)]
 
     def of(self, resource: Resource) -> list[Compute]:
@@ -238,7 +238,7 @@ class Launchers:
 
     @cached_property
     def _code(self) -> dict[object, list[tuple[Resource, bool]]]:
-        """Map what code is given to the code, with whether the code makes profiles for roles."""
+        """Map each resource to the code that is given it, and to whether that makes profiles."""
         found = defaultdict[object, list[tuple[Resource, bool]]](list)
         for one in (*self._parts.of_types(_RUN_CODE), *self._parts.custom):
             named: set[object] = {*self._parts.given_to(one, one.acting)}

@@ -96,7 +96,7 @@ class Decisions:
                 yield from found if is_certain else _uncertain(found)
 
     def _overwritten(self, role: Role) -> set[Policy]:
-        """Return the inline policies of one name, of which a role keeps the last that is put."""
+        """Return the inline policies that share a name, of which a role keeps only the last."""
         return {
             one.policy
             for several in self._once((role, "of one name"), lambda: self._of_one_name(role))

@@ -23,8 +23,8 @@ def with_fixes(
 ) -> list[Finding]:
     """Return findings with their fixes as code of the app, or as steps if its constructs are None.
 
-    Those that one fix mends are one finding, and so are those of several stacks, such as the same
-    stack of each stage, that the same code mends.
+    Findings with the same fix become one finding, also in several stacks that the same code fixes,
+    such as the same stack of each stage.
     """
     findings = together(findings, _but_for_resources)
     if constructs is None:
@@ -38,7 +38,7 @@ def _but_for_resources(finding: Finding) -> Finding:
 
 
 def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> Finding:
-    """Return a finding with its fixes as code. What code can't mend is in the description."""
+    """Return a finding with its fixes as code. What code can't fix is in the description."""
     code = Code(shared, constructs, finding.resources)
     for fix in finding.fixes:
         fix.in_python(code)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .roles import Role
 
 _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING.rpartition("/")[2]
-"""How the id of the service setting ends, of which a template may have the ARN."""
+"""How the id of the service setting ends, or its ARN, which a template may have instead."""
 
 _QUICK_SETUP: Final = "AWS::SSMQuickSetup::ConfigurationManager"
 _SERVICE_SETTING: Final = "AWS::SSM::ServiceSetting"
@@ -52,7 +52,7 @@ _RUNS: Final = {
     "AWS::Serverless::Function": ("function", "Policies"),
     "AWS::SSM::Document": ("document", "Content"),
 }
-"""What runs a runbook on instances, or may make the call: its noun, and the property for that."""
+"""The types that run a runbook, or may make the call: the noun, and the property for that."""
 
 _ATTACHES: Final = re.compile(
     r"AttachIAMToInstance|AssociateIamInstanceProfile|IsPolicyAttachAllowed\W+(?!false)\w",
@@ -108,7 +108,7 @@ class HostManagement:
         return found or self.by_runbook(resource) or self._by_role(resource)
 
     def stands_in(self, role: Role, profile: Resource, *, registers: bool) -> str:
-        """Name what may mend the permissions of a role, or give its instances another one.
+        """Name what may add permissions to a role, or give its instances another one.
 
         Args:
             role: the role.
@@ -122,7 +122,7 @@ class HostManagement:
         return ("" if registers else self.of(profile)) or self.by_runbook(profile)
 
     def _may_turn_on(self, found: Resource) -> bool:
-        """Whether `found` may turn it on, which only another service setting does not."""
+        """Whether `found` may turn it on: anything but another service setting."""
         if found.type != _SERVICE_SETTING:
             return True
         id_ = self._parts.text(found, found.properties.get("SettingId"))

@@ -53,9 +53,9 @@ def in_all_worlds(
 
 
 def judged(worlds: Worlds, judge: Callable[[], list[Told]]) -> Judgement:
-    """Judge by what is told in each world.
+    """Judge by what `judge` tells of each world.
 
-    What takes some time to find is found only where each world has something wrong.
+    The findings that take long to make are made only if every world has something wrong.
     """
     results, too_many = worlds.each(judge)
     if too_many:
@@ -68,7 +68,7 @@ def judged(worlds: Worlds, judge: Callable[[], list[Told]]) -> Judgement:
 
 
 def _found(told: list[Told]) -> list[Told]:
-    """Find what takes some time to find."""
+    """Make the findings that take long to make."""
     return [one for each in told for one in (each() if callable(each) else (each,))]
 
 
@@ -77,7 +77,7 @@ def _findings_in(told: list[Told]) -> list[Any]:
 
 
 def _judgement(worlds: list[WorldResult[list[Told]]]) -> Judgement:
-    """Judge by what is told in each world: a verdict holds if it holds in all of them.
+    """Judge by what was told of each world: a verdict holds if it holds in all of them.
 
     If each world has a finding, those of the rules that all worlds have in common are returned, or
     all of them if there is no such rule.

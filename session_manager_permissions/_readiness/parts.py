@@ -51,7 +51,7 @@ _KNOWN: Final = re.compile(
     rf"AWS::(?!CloudFormation::CustomResource$)|{UNKNOWN}|{RESTRICTED}|Custom::(AWSCDK-EKS|"
     "CDKBucketDeployment|CrossRegionExport|S3AutoDeleteObjects|S3BucketNotifications)"
 )
-"""How the names of those types begin that change no other resource in a way that matters here."""
+"""How the names of types begin that change no other resource in a way that matters here."""
 
 NEVER_READ: Final = (
     "AWS::CloudFormation::StackSet",

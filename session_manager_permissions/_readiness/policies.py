@@ -92,7 +92,7 @@ class Statement(NamedTuple):
     principal: object = None
     """The element `Principal` as the template has it."""
     doubt: str = ""
-    """Why it is not certain whether it applies, as what follows its name in a message."""
+    """Why it is not certain whether it applies: the words after its name in a message."""
 
     @property
     def name(self) -> str:

@@ -146,8 +146,7 @@ class Role:
 class Roles:
     """The roles of an assembly, with what names and attaches, found in one pass.
 
-    What is found is what there is in any world. What is asked is answered for the world that is
-    judged.
+    It finds what exists in any world, and answers questions for the world that is judged.
     """
 
     def __init__(self, assembly: Assembly) -> None:
@@ -283,7 +282,7 @@ class Roles:
     def deprecated(self, role: Role) -> Iterator[tuple[str, Role]]:
         """Yield the policies of a role that AWS advises against, by their paths and names.
 
-        With each comes the role without it.
+        Each comes with the role as it is without it.
         """
         names = _needs.AWS_MANAGED_DEPRECATED
         for place, (one, arn) in enumerate(role.others):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _Inputs(NamedTuple):
-    """How a Session document speaks of a service, and the Sid of the statement about it."""
+    """The inputs of a Session document about a service, and the Sid of the statement about it."""
 
     given: str
     enforced: str
@@ -75,7 +75,7 @@ class Document(NamedTuple):
 
     @property
     def key(self) -> tuple[Resource, str]:
-        """What tells it from the document that the resource is in another world."""
+        """Tells it from what the same resource is in another world."""
         return self.resource, json.dumps(as_written(self.inputs))
 
 
@@ -109,8 +109,8 @@ class Sessions:
     def started_with(self, stack: Stack) -> list[Document]:
         """The documents that a session may be started with.
 
-        If the app has the account's default document, that is the only one, as sessions that name
-        none are of it.
+        If the app has the account's default document, that is the only one, as sessions use it
+        unless they name another.
         """
         default = self.default(stack)
         return [default] if default else self.documents(stack)

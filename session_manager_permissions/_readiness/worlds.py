@@ -65,7 +65,7 @@ class _World:
         """How to answer the first questions that are open; None outside of all worlds."""
         self.answers: list[tuple[WorldQuestion, bool]] = []
         self.others: list[tuple[bool, ...]] = []
-        """How to answer first in each other world: as this one up to a question, and then no."""
+        """How each other world begins: with the answers of this one up to a question, then no."""
         self._values: dict[Hashable, tuple[frozenset[str] | None, frozenset[str]]] = {}
         """The values that each variable may still have, None for any, and those that it has not."""
 

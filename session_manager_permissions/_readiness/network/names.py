@@ -38,7 +38,7 @@ _RECORDS: Final = (
 
 _REGION: Final = re.compile(r"\b[a-z]+(?:-[a-z]+){1,3}-[0-9]+\b")
 _ANOTHER: Final = "any-region-0"
-"""Stands for the region of a stack if that is not known, and is none that a pattern names."""
+"""Stands for the region of a stack if that is not known. No pattern names it."""
 
 _SUFFIX: Final = "any.suffix"
 _OF_STACK: Final[dict[object, str]] = {"AWS::Region": _ANOTHER, "AWS::URLSuffix": _SUFFIX}

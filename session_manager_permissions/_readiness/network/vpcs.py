@@ -87,12 +87,12 @@ class VpcReader(Reader):
     def _by_service(
         self, read: Callable[[Resource, str], Iterable[_OfService]], vpc: Resource
     ) -> OfService[_OfService]:
-        """Have what a VPC has for each service read when it is asked for."""
+        """Read what a VPC has for a service when it is first asked for."""
         once = self._parts.worlds.once
         return lambda service: once((read, vpc, service), lambda: [*read(vpc, service)])
 
     def _strange(self, vpc: Resource) -> Unknown | None:
-        """What a resource of a type that is not known may do to a VPC: it names a part of it."""
+        """A resource that may change a VPC, as its type is not known and it names a part of it."""
         for part, several in self._strangers.items():
             if part is vpc or self._parts.vpc_of(part) is vpc:
                 for one in several:

@@ -1,4 +1,4 @@
-"""What makes the resources of templates: the constructs of an app, as code takes them."""
+"""The constructs of an app that make the resources of its templates, as code finds them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Source(Enum):
     APP = auto()
     """The app has given it to the L1 construct."""
     OVERRIDE = auto()
-    """The app overrides what the construct has of it, or a part of that."""
+    """The app overrides the value that the construct has, or a part of it."""
 
 
 class FleetMade(NamedTuple):
@@ -64,7 +64,7 @@ Argument: TypeAlias = "ConstructPath | bool | str | tuple[ConstructPath, ...]"
 
 
 class Constructs:
-    """Tells what makes the resources of templates, by what these show of it.
+    """Tells which construct makes a resource, as far as the templates show it.
 
     Where there is an app to ask, `ConstructTree` asks it.
     """
@@ -117,4 +117,4 @@ L2: Final = {
     "AWS::Logs::LogGroup": "LogGroup",
     "AWS::S3::Bucket": "Bucket",
 }
-"""The L2 construct of each type that a fix takes as one."""
+"""The class of the L2 construct of each type, if fixes use one."""

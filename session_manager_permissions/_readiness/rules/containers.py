@@ -58,7 +58,7 @@ def of_service(rules: SessionRules, service: Resource) -> list[Finding]:
 
 
 _Said: TypeAlias = "tuple[str, tuple[Fix, ...]]"
-"""What a finding says, and what mends it."""
+"""What a finding says, and its fixes."""
 
 
 def _of_containers(parts: Parts, task: Resource) -> Iterator[_Said]:
@@ -132,7 +132,7 @@ def _of_role(rules: SessionRules, service: Resource, task: Resource) -> Iterator
 
 
 def _asked(parts: Parts, service: Resource) -> Document | None:
-    """Return what the cluster of a service asks for of commands, as a Session document has it."""
+    """Return the settings of a service's cluster for commands, as a Session document has them."""
     written = service.properties.get("Cluster")
     cluster = parts.assembly.resource("AWS::ECS::Cluster", service.template, written)
     if cluster is None or parts.changed(cluster):

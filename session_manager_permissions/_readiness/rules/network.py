@@ -62,7 +62,7 @@ RULES: Final = (
 _BY_CAUSE: Final = {rule.id: rule for rule in RULES}
 
 _BY_ENDPOINTS: Final = (verdicts.NO_NETWORK_PATH, verdicts.ENDPOINT_MISSING)
-"""The causes that endpoints mend."""
+"""The causes that endpoints fix."""
 
 
 class NetworkRules:
@@ -109,7 +109,7 @@ class NetworkRules:
         # The policy of an endpoint may let pass what opens a session, and not what logs it.
         lost = tuple(one for one in used if uses[one].needed is False or one not in shut)
         problems = self._judge.judge(opening, ALWAYS_NEEDED).problems
-        # What mends the other causes mends everything except the faults of an endpoint that exists.
+        # What fixes the other causes fixes everything except the faults of an endpoint that exists.
         is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
         for problem in self._judge.judge(compute.placements, lost).problems:
             if is_mended and problem.cause != verdicts.ENDPOINT_UNREACHABLE:

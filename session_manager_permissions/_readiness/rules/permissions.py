@@ -1,4 +1,4 @@
-"""What the policies of a role allow and deny of what Session Manager needs."""
+"""Whether the policies of a role allow what Session Manager needs."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
 
 
 def together(found: list[Finding]) -> list[Finding]:
-    """Have one finding say both where a world lacks the channels and the registration."""
+    """Merge the findings about the channels and the registration in a world into one."""
     fixes = {one.rule: one.fixes for one in found}
     if fixes.get(CHANNEL_MISSING) != fixes.get(REGISTRATION_MISSING):
         return found

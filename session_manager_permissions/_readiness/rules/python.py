@@ -1,7 +1,7 @@
 """Writes a fix as code, so that it runs as it stands in the stack that the finding is in.
 
 A fix takes each construct from the tree by its path, gives ids that are free, and imports what it
-uses. What takes a construct is known to `Constructs`, which the plug-in has CDK's tree answer.
+uses. `Constructs` says how to find each construct, and asks CDK's construct tree if there is one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Code(Writing):
         self._lines: list[str] = []
         self._remarks: list[str] = []
         self.clauses: list[str] = []
-        """What to do where no code can do it."""
+        """What to do by hand, as no code can do it."""
         self._variables: dict[object, str] = {}
         self._names: set[str] = set()
 
@@ -74,7 +74,7 @@ class Code(Writing):
         self._lines += lines
 
     def say(self, clause: str) -> None:
-        """Say what to do, where no code can do it."""
+        """Say what to do by hand, as no code can do it."""
         self.clauses.append(clause)
 
     def remark(self, text: str) -> None:
@@ -349,7 +349,7 @@ class Code(Writing):
     def construct(self, resource: Resource) -> str:
         """Return a variable with the L2 construct of a resource, or with the L1 one.
 
-        This library and CDK take no `CfnResource` where they need a role, a key or a bucket.
+        This library and CDK accept no `CfnResource` as a role, a key or a bucket.
         """
         self.finds_all &= self.made(resource).is_typed
         return self.l2(resource) if self.is_l2(resource) else self.l1(resource)

@@ -1,7 +1,7 @@
-"""The fixes that several rules have. One that is for a rule alone is in the file of the rule.
+"""The fixes that several rules share. A fix for one rule alone is in the file of that rule.
 
-A `Fix` is said once, and each writer puts it in its own terms. Where this library or CDK has a
-construct for what a template spells out, a fix has two methods, one for each.
+A `Fix` is defined once, and each writer puts it in its own terms. If this library or CDK has a
+construct for what a template spells out, the fix has a method for each of the two.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Writer: TypeAlias = "Code | Steps"
 
 
 class Fix:
-    """What mends a finding, or a part of it. It overrides `apply`, or both of the other methods."""
+    """What fixes a finding, or a part of it. It overrides `apply`, or both of the other methods."""
 
     def apply(self, to: Writer) -> None:
         """Have it written; where that is not possible, say what to do."""
@@ -46,7 +46,7 @@ class Fix:
 
 @dataclass(frozen=True)
 class Advice(Fix):
-    """What to do where no code can mend a finding."""
+    """What to do if no code can fix a finding."""
 
     clause: str
     for_template: str = ""

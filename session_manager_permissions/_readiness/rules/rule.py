@@ -61,15 +61,15 @@ class Finding(NamedTuple):
     location: str
     description: str
     fixes: tuple[Fix, ...] = ()
-    """What mends it, until it is written."""
+    """Its fixes, until they are written."""
     code: str = ""
-    """What is written of that for an app."""
+    """Its fixes, written as code for an app."""
     steps: tuple[Step, ...] = ()
-    """What is written of that for a template."""
+    """Its fixes, written as steps for a template."""
 
 
 def together(findings: Iterable[Finding], cause: Callable[[Finding], Hashable]) -> list[Finding]:
-    """Have one finding for each cause, with the resources and the fixes of all that have it."""
+    """Merge the findings of each cause into one, with the resources and the fixes of all."""
     several = defaultdict[Any, list[Finding]](list)
     for finding in findings:
         several[cause(finding)].append(finding)
@@ -83,7 +83,7 @@ def together(findings: Iterable[Finding], cause: Callable[[Finding], Hashable]) 
 
 
 Told: TypeAlias = "Finding | Callable[[], Iterable[Finding]] | str"
-"""What is wrong in a world, or what finds that with its fixes, which may take some time to find.
+"""What is wrong in a world, or a function that finds it with its fixes, which may take long.
 
 If it can't be known whether something is wrong, a noun that says what decides.
 """

@@ -92,7 +92,7 @@ class AgentCall(NamedTuple):
     ends: Fact
     """Whether the session is refused without it; else its log is lost."""
     resource: Resource | None = None
-    """What has a policy of its own that may allow the call."""
+    """The key or the bucket whose own policy may allow the call."""
     encryption: str | None = None
     """The encryption that an upload asks Amazon S3 for; None if that is not known."""
     reads: AgentCall | None = None
@@ -164,10 +164,10 @@ class SessionRules:
         return (SESSION_DENIED if ends else LOG_LOST).found(where, _INPUTS, why, fix)
 
     def lacking(self, role: Role, profile: Resource) -> Allow:
-        """Return what allows the role of a profile what one of the documents asks for.
+        """Return the fix that lets the role of a profile use one of the documents.
 
-        That is nothing if it may use one already. What the account's default document asks for is a
-        finding of its own.
+        It is empty if the role may use one already. The account's default document has a finding of
+        its own.
         """
         nothing = Allow(role.resource)
         stack = profile.template.stack
@@ -177,14 +177,14 @@ class SessionRules:
         return next(filter(None, (self._allow(role, one) for one in documents)), nothing)
 
     def resources(self, stack: Stack) -> tuple[tuple[str, str], ...]:
-        """Return what the agent's calls are on, by the action, if all documents agree on that."""
+        """Return the resources of the agent's calls by action, if all documents agree on them."""
         documents = self._sessions.started_with(stack)
         found = {(one.action, marked(one.on)) for each in documents for one in self._calls(each)}
         several = Counter(action for action, _ in found)
         return tuple(sorted(one for one in found if several[one[0]] == 1))
 
     def of_new_role(self, stack: Stack) -> Options:
-        """Return the options that allow a new role of a stack what one of the documents asks for.
+        """Return the options that let a new role of a stack use one of the documents.
 
         That is the document that asks for least.
         """
@@ -196,12 +196,12 @@ class SessionRules:
         return (*dict.fromkeys(options),)
 
     def _allow(self, role: Role, document: Document) -> Allow | None:
-        """Return what allows a role all that a document asks for, if code can."""
+        """Return the fix that allows a role all that a document asks for, if code can do that."""
         fix = self.fix(role, document, self.denied(role, document))
         return fix if isinstance(fix, Allow) else None
 
     def fix(self, role: Role, document: Document, calls: list[AgentCall]) -> Fix:
-        """Return what allows a role the calls for a document."""
+        """Return the fix that allows a role the calls for a document."""
         whose, deny = role_behind(role.resource), Answer.EXPLICIT_DENY
         if by_deny := [one.action for one in calls if self._answer(role, one) is deny]:
             return leave_out(by_deny, role.resource)

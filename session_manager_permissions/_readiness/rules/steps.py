@@ -1,6 +1,6 @@
 """Writes a fix as steps: what to change in a template.
 
-The changes that are made of others are in `writer.py`.
+The changes that consist of others are in `writer.py`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Steps(Writing):
         return (*self._steps.values(),)
 
     def say(self, clause: str) -> None:
-        """Say what to do, where no template that is here can be changed so."""
+        """Say what to do by hand, as no template that is here can be changed so."""
         self._add(Step(clause))
 
     def _add(self, step: Step) -> None:

@@ -148,7 +148,7 @@ class Writing(ABC, Once):
 
     @abstractmethod
     def say(self, clause: str) -> None:
-        """Say what to do, where no change can be written."""
+        """Say what to do by hand, as no change can be written."""
 
     def remark(self, text: str) -> None:
         """Say what changes nothing by itself."""
@@ -176,7 +176,7 @@ class Writing(ABC, Once):
         CloudFormation deploys nothing that depends on a resource that a condition leaves out.
         """
 
-    # Changes that are made of others
+    # Changes that consist of others
 
     def wait(self, machine: Resource, policy: Resource | str) -> None:
         """Make what launches instances wait for a policy, or for what makes it."""
@@ -226,7 +226,7 @@ def by_condition(resources: Iterable[Resource]) -> dict[str, Resource]:
 
 
 def only_on(conditions: Iterable[str], value: object) -> object:
-    """Return what is the value if all of the conditions hold, and empty otherwise."""
+    """Return an expression for the value if all conditions hold, and for an empty text if not."""
     for one in conditions:
         value = {"Fn::If": [one, value, ""]}
     return value

@@ -26,7 +26,7 @@ _CHOICES: Final = (
     *(b"Fn::FindInMap", b"Fn::ForEach", b"Fn::If", b"Fn::Split", b"Fn::Transform"),
     *(b"AWS::NoValue", b"!"),  # with which the short form of a function begins in YAML
 )
-"""What may make a property other in another world."""
+"""What may give a property another value in another world."""
 _NESTED: Final = {
     "AWS::CloudFormation::Stack": "TemplateURL",
     "AWS::Serverless::Application": "Location",

@@ -131,7 +131,7 @@ def is_mapping(value: object) -> TypeGuard[dict[str, Any]]:
 
 
 def entries(value: object) -> Iterator[dict[str, Any]]:
-    """Yield each entry of a list, as an empty mapping where it is none that can be read."""
+    """Yield each entry of a list; an empty mapping for an entry that can't be read."""
     return (one if is_mapping(one) else {} for one in listed(value))
 
 

@@ -170,7 +170,7 @@ class Template:
         self.content = b""
         """What is written in its file."""
         self.has_choices = True
-        """Whether a property of it may be other in another world."""
+        """Whether a property of it may have another value in another world."""
         self.stack = stack
         """The stack that is deployed; for a nested stack, the top-level stack around it."""
         self.parent: Template | None = nested_as.template if nested_as else None
