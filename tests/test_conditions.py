@@ -52,6 +52,7 @@ def test_keys_that_are_open(condition: object, expected: list[str] | None) -> No
     ("StringLike", ARN, f"arn:{chr(MARKS)}:*", None),
     ("StringLike", ARN, f"{UNKNOWN}/db", False),
     ("StringEquals", ARN, UNKNOWN, None),
+    ("StringEquals", ARN, "${aws:PrincipalTag/of}", None),
     ("StringEquals", "kms:CallerAccount", "111122223333", True),
     ("Bool", "aws:PrincipalIsAWSService", "False", True),
     ("StringEquals", BY, "s3", False),

@@ -545,7 +545,6 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("metadata off, Default Host Management", METADATA_OFF | HOST_MANAGEMENT, OFF),
     ("trust in JSON", trusts(json.dumps({"Statement": [EC2]})), READY),
     ("trust by Fn::ToJsonString", trusts({"Fn::ToJsonString": {"Statement": [EC2]}}), READY),
-    ("trust of RDS in JSON", trusts(json.dumps({"Statement": [RDS]})), UNTRUSTED),
     ("trust of RDS, custom resource with the role", trusting(RDS) | custom("Role"), UNKNOWN),
     ("trust of RDS, Default Host Management", trusting(RDS) | HOST_MANAGEMENT, UNKNOWN),
     ("trust of RDS, another profile attached", trusting(RDS) | ATTACHED, UNKNOWN),
