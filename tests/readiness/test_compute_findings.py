@@ -589,6 +589,13 @@ def test_macro_is_of_its_template(check: Check, there: str, expected: Found) -> 
     assert check(**bodies).rules == expected
 
 
+def test_what_sam_gives_to_all_functions(check: Check) -> None:
+    shared = {"Function": {"Environment": {"Variables": {"PROFILE": ref("Profile")}}}}
+    body = with_role(Function=resource("AWS::Serverless::Function")) | {"Globals": shared}
+
+    assert check(body).rules == UNKNOWN
+
+
 @pytest.mark.parametrize(("role", "given", "expected", "verdict"), [
     (trusting(EC2), att("Role", "Arn"), READY, "ready"),
     (trusting(may_assume("eks.amazonaws.com")), att("Role", "Arn"), UNTRUSTED, "not ready"),

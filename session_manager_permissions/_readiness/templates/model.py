@@ -208,6 +208,10 @@ class Template:
             for logical_id, entry in entries.items()
             if isinstance(entry, dict) and logical_id not in self.made_later
         }
+        for kind, given in mapping(body.get("Globals")).items():  # by which SAM adds properties
+            for one in self.resources.values():
+                if one.type == f"AWS::Serverless::{kind}":
+                    one.written = {**one.written, "Globals": given}
         self.types_made = {
             name: frozenset(_types_made(name, entry)) for name, entry in self.made_later.items()
         }
