@@ -730,6 +730,8 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         Messages=endpoint("ssmmessages", SecurityGroupIds=None, PolicyDocument=OF_OTHERS))),
     "a shut endpoint, in a VPC of two ranges": ("endpoint-unreachable", isolated_in_l1(
         Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages", **BEHIND), Shut=group(),
+        Rule=part("SecurityGroupIngress", GroupId=att("Shut", "GroupId"),
+                  **https(CidrIp=att("Vpc", "CidrBlock"))),
         Subnet=subnet("10.1.1.0/24"), More=part("VPCCidrBlock", **VPC_ID, CidrBlock="10.1.0.0/16"),
         Of=part("VPCCidrBlock", VpcId=ref("OtherVpc"), CidrBlock="10.3.0.0/16"),
         OtherVpc=part("VPC", CidrBlock="10.2.0.0/16"),

@@ -634,6 +634,7 @@ def do(step: Step) -> None:
     resources = body["Resources"]
     if not step.path:
         assert step.logical_id not in {*resources, *body.get("Parameters", {})}
+        assert step.value not in resources.values()  # EC2 refuses a rule that is there
         assert step.value["Properties"].get("NetworkAclId") != ref("OpenAcl")  # which shuts nothing
         of_s3 = (one["Properties"] for one in resources.values() if ".s3" in json.dumps(one))
         lists = [one.get("RouteTableIds", []) for one in of_s3]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
     from session_manager_permissions._network.judge import Judge
+    from session_manager_permissions._network.model import Range
     from session_manager_permissions._readiness.compute import Compute
     from session_manager_permissions._readiness.sessions import ServiceUse
 
@@ -179,10 +180,22 @@ class NetworkRules:
         if verdicts.GROUPS in faults:
             given = endpoint.properties.get("SecurityGroupIds")
             groups = self._parts.references(endpoint, given, GROUP) or (vpc,)
-            yield Admit(_as_resource(groups[0]), vpc)
+            apart = self._apart(_as_resource(place.subnet), vpc)
+            yield Admit(_as_resource(groups[0]), vpc, (*apart,))
         if verdicts.POLICY in faults:
             (service,) = problem.services
             yield _allow_calls(endpoint, endpoint_policy.of_service(service, place.calls))
+
+    def _apart(self, subnet: Resource, vpc: Resource) -> Iterator[Resource]:
+        """Yield what gives a VPC a range that a subnet is not in."""
+
+        def range_of(one: Resource) -> Range | Resource:
+            return self._parts.cidr(one, one.properties.get("CidrBlock"))
+
+        for one in (vpc, *self._parts.by_type[_BLOCK]):
+            match range_of(subnet), one.exists and range_of(one):
+                case IPv4Network() as own, IPv4Network() as range_ if not own.overlaps(range_):
+                    yield one
 
     def _behind(self, of: Problem, compute: Compute, used: tuple[str, ...]) -> Iterator[Fix]:
         """Yield what opens the ways that show closed only once a problem is gone.
@@ -229,6 +242,7 @@ def _as_resource(part: object) -> Resource:
 
 
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
+_BLOCK: Final = "AWS::EC2::VPCCidrBlock"
 
 
 @dataclass(frozen=True)
@@ -357,23 +371,24 @@ class Admit(Fix):
 
     group: Resource
     vpc: Resource
+    without: tuple[Resource, ...]
+    """What gives the VPC the ranges that the group may admit already. EC2 refuses equal rules."""
 
     def apply(self, to: Writer) -> None:
-        """Make a rule for each range of the VPC."""
+        """Make a rule for each other range of the VPC."""
         if not to.reaches(self.group, self.vpc):
             vpc, group = self.vpc.logical_id, self.group.logical_id
             to.say(f"admit TCP 443 from the range of the VPC {vpc!r} to {group!r}")
             return
-        for block in _blocks(to, self.vpc):
+        for block in _blocks(to, self.vpc, self.without):
             to.add_https_rule(self.group, "Ingress", block)
 
 
-def _blocks(to: Writer, vpc: Resource) -> Iterator[object]:
-    """Yield each IPv4 range of a VPC."""
-    yield to.block(vpc)
-    for more in to.parts_of(vpc, "AWS::EC2::VPCCidrBlock", "VpcId"):
-        if to.reaches(vpc, more) and written(more, "CidrBlock") is not None:
-            yield to.block(more)
+def _blocks(to: Writer, vpc: Resource, without: tuple[Resource, ...] = ()) -> Iterator[object]:
+    """Yield each IPv4 range of a VPC, without those that some resources give it."""
+    more = (one for one in to.parts_of(vpc, _BLOCK, "VpcId") if to.reaches(vpc, one))
+    of_ipv4 = (one for one in more if written(one, "CidrBlock") is not None)
+    yield from (to.block(one) for one in (vpc, *of_ipv4) if one not in without)
 
 
 def _allow_calls(endpoint: Resource, actions: tuple[str, ...]) -> Fix:
