@@ -26,6 +26,7 @@ from .templates.functions import (
     mapping,
     mappings_in,
     shown,
+    texts_in,
 )
 from .templates.model import APART, LABELS, Resource, Unresolved, referred
 
@@ -88,7 +89,7 @@ https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.h
 """
 
 _NEVER_LAUNCH: Final = re.compile(
-    r"Custom::|AWS::(CloudFormation|Config|DMS|DeviceFarm|IAM|SecurityHub)\b|"
+    r"Custom::|AWS::(CloudFormation|Config|DMS|DeviceFarm|SecurityHub)\b|"
     "AWS::EC2::(EIP|InternetGateway|NatGateway|Network|Route|SecurityGroup|Subnet|VPC)|"
     + APART.pattern
 )
@@ -111,6 +112,8 @@ _NODE_CLASS: Final = "EC2NodeClass"
 
 _NAMES_A_PROFILE: Final = re.compile("instance[_-]?profile", re.IGNORECASE)
 """The name of a property, or of an option, that gives instances a profile."""
+_WORDS: Final = re.compile(r"[^\w+.@-]+")
+"""What stands in code between words, such as the name of a profile."""
 
 
 class Compute(NamedTuple):
@@ -242,10 +245,11 @@ class Launchers:
         found = defaultdict[object, list[tuple[Resource, bool]]](list)
         for one in (*self._parts.of_types(_RUN_CODE), *self._parts.custom):
             named: set[object] = {*self._parts.given_to(one, one.acting)}
-            text = json.dumps(one.acting).replace(r"\"", '"')
+            text = json.dumps(one.acting)
             is_of_nodes = _NODE_CLASS in text
             if is_of_nodes or _NAMES_A_PROFILE.search(text):
-                named |= {(name,) for name in text.split('"')}
+                words = map(_WORDS.split, texts_in(one.acting))
+                named |= {(word,) for several in words for word in several}
             for each in named:
                 found[each].append((one, is_of_nodes))
         for one in (*self.resources, *self._parts.of_types((TEMPLATE, CONFIGURATION))):

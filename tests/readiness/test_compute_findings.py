@@ -417,6 +417,8 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
     ("manifest with the profile", node_class("instanceProfile", ref("Profile")), UNKNOWN),
     ("manifest with the role of Karpenter's profile", node_class("role", ref("Role")), UNKNOWN),
     ("manifest with the profile's name", CALLED | node_class("instanceProfile", "nodes"), UNKNOWN),
+    ("function whose code has the name of the profile", CALLED | other(
+        "AWS::Lambda::Function", Code={"ZipFile": "IamInstanceProfile={'Name':'nodes'}"}), UNKNOWN),
     ("manifest with another name", CALLED | node_class("instanceProfile", "other"), READY),
     ("manifest that lets the role join a cluster", manifest(
         '[{"kind":"ConfigMap","data":{"rolearn":"', att("Role", "Arn"), '"}}]'), READY),
@@ -537,8 +539,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("policy in a text by a parameter", with_policy(GIVEN), UNKNOWN),
     ("properties of a macro", launched(**{"Fn::Transform": {"Name": "M"}}), UNKNOWN),
     ("loop in its tags", launched(Tags={"Fn::ForEach::Tags": ["T", ["a"], {}]}), READY),
-    ("loop of topics", {"Fn::ForEach::Topics": ["T", ["A"], {
-        "T${T}": resource("AWS::SNS::Topic"), "F${T}": resource("AWS::Lambda::Function")}]}, READY),
+    ("loop of topics", {"Fn::ForEach::Topics": ["T", ["A"], {"T${T}": resource("AWS::SNS::Topic"),
+        "P${T}": resource("AWS::IAM::InstanceProfile")}]}, READY),
     ("metadata off, registered", launched(MetadataOptions=DISABLED, **ACTIVATED), UNKNOWN),
     ("metadata off, custom resource with the instance", METADATA_OFF | custom("Instance"), UNKNOWN),
     ("metadata on, custom resource with the instance", custom("Instance"), READY),

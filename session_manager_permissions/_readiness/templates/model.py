@@ -275,10 +275,10 @@ class Template:
 APART: Final = re.compile(
     r"AWS::(ApiGateway(V2)?|AppSync|ApplicationAutoScaling|Backup|CertificateManager|CloudFront|"
     r"CloudTrail|CloudWatch|CodeBuild|Cognito|DynamoDB|ECR|EFS|ElastiCache|"
-    r"ElasticLoadBalancing(V2)?|Events|KMS|Kinesis(Analytics(V2)?|Firehose|Video)?|Lambda|Logs|S3|"
-    r"SNS|SQS|SSM::Parameter|SecretsManager|StepFunctions|WAFv2)\b"
+    r"ElasticLoadBalancing(V2)?|Events|IAM|KMS|Kinesis(Analytics(V2)?|Firehose|Video)?|Lambda|Logs|"
+    r"S3|SNS|SQS|SSM::Parameter|SecretsManager|StepFunctions|WAFv2)\b"
 )
-"""Types whose resources launch nothing, and are no part of a network or a role."""
+"""Types whose resources launch nothing, and are no part of a network."""
 
 _NEVER_STORE: Final = re.compile(
     r"AWS::(AutoScaling|EC2|ECS::TaskDefinition|EKS::(Cluster|Nodegroup)|IAM|KMS|S3)\b"
