@@ -185,9 +185,7 @@ arn:aws:iam::{ACCOUNT}:instance-profile/team/batch
 
 @pytest.mark.parametrize("option", ["roles", "instance-profiles"])
 @pytest.mark.parametrize("given", [{}, {"allow-registration": "true", "key": key_arn()}])
-def test_the_options_of_a_file_are_those_of_the_command_line(
-    here: Path, option: str, given: Mapping[str, str]
-) -> None:
+def test_options_of_a_file_are_the_same(here: Path, option: str, given: Mapping[str, str]) -> None:
     told = {"key": key_arn(), "allow-registration": "true", "log-bucket": "session-logs"}
     by_options = build_from_file(here, option, "web\n", **told)
     lines = "\r\n".join(f"{name} = {value}" for name, value in told.items())

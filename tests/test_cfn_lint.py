@@ -137,9 +137,7 @@ def test_what_a_nested_template_lacks_is_told_where_it_is_deployed(tmp_path: Pat
     assert (match.linenumber, match.rule.id) == (2, "W9501")
 
 
-def test_a_template_beside_an_app_is_none_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_template_beside_an_app_is_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     artifact = {**STACK, "properties": {"templateFile": "a.json"}}
     write("manifest.json", {"artifacts": {"A": artifact}})
@@ -151,9 +149,7 @@ def test_a_template_beside_an_app_is_none_of_it(
     assert by_cfn_lint([Path("a.json")]) == []
 
 
-def test_what_an_app_of_two_stacks_acknowledges_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_acknowledged_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     synthesize("Web")
     files = sorted(Path("cdk.out").rglob("*.template.json"))

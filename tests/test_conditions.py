@@ -70,7 +70,5 @@ def test_keys_that_are_open(condition: object, expected: list[str] | None) -> No
     ("NumericLessThanIfExists", TLS, "1.2", None),
     ("StringEquals", "aws:PrincipalTag/of", "a", None),
 ])  # fmt: skip
-def test_conditions_of_a_call_of_a_role(
-    operator: str, key: str, asked: object, *, expected: bool | None
-) -> None:
+def test_calls_of_a_role(operator: str, key: str, asked: object, *, expected: bool | None) -> None:
     assert holds({operator: {key: asked}}, OF_ROLE) is expected

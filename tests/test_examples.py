@@ -211,9 +211,7 @@ def test_cdk_nag_finds_what_has_a_reason(tmp_path: Path, monkeypatch: pytest.Mon
     }
 
 
-def test_the_role_may_do_what_an_audit_does(
-    synthesized: Synthesized, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_role_may_audit(synthesized: Synthesized, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "--print-permissions"]) == 0
     printed = json.loads(capsys.readouterr().out)
     file = ROOT / "examples" / "audit" / "permissions.json"

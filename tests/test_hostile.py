@@ -282,9 +282,7 @@ def granted_harmless(name: str, folder: Path) -> list[dict[str, Any]]:
 @each_place
 @OF_ALL
 @given(data=st.data())
-def test_a_text_is_refused_or_stays_what_it_is(
-    tmp_path: Path, name: str, data: st.DataObject
-) -> None:
+def test_a_text_is_refused_or_kept(tmp_path: Path, name: str, data: st.DataObject) -> None:
     place = PLACES[name]
     holds(place, name, data.draw(around(place.harmless)), tmp_path)
 
@@ -438,9 +436,7 @@ def test_a_list_that_only_the_deployment_knows_arrives(tmp_path: Path) -> None:
     Place("exclude", lambda s, v: SessionManagerFleet(s, "Fleet", exclude=v)),
 ], ids=lambda place: str(place.argument))  # fmt: skip
 @pytest.mark.parametrize("wrong", [7, b"text", iter(["text"])])
-def test_what_is_no_sequence_is_a_type_error_with_the_value(
-    tmp_path: Path, place: Place, wrong: object
-) -> None:
+def test_what_is_no_sequence_is_a_type_error(tmp_path: Path, place: Place, wrong: object) -> None:
     assert repr(wrong) in refusal(place, new_stack(tmp_path), wrong, TypeError)
 
 
@@ -493,9 +489,7 @@ def granted_by_app(folder: Path, name: str, value: object) -> object:
 @pytest.mark.parametrize("name", OF_THE_APP)
 @OF_ALL
 @given(data=st.data())
-def test_the_app_ends_in_one_line_or_grants_on_the_text(
-    tmp_path: Path, name: str, data: st.DataObject
-) -> None:
+def test_the_app_ends_in_a_line_or_grants(tmp_path: Path, name: str, data: st.DataObject) -> None:
     value = data.draw(around(OF_THE_APP[name]))
     found = granted_by_app(tmp_path, name, value)
     if isinstance(found, str):
@@ -514,9 +508,7 @@ def test_the_app_ends_in_one_line_or_grants_on_the_text(
 
 @pytest.mark.parametrize("value", [7, ["text"], "", "\ud800", "${Token[a]}"])
 @pytest.mark.parametrize("name", OF_THE_APP)
-def test_the_app_ends_in_one_line_where_a_value_is_no_text(
-    tmp_path: Path, name: str, value: object
-) -> None:
+def test_the_app_ends_in_a_line_if_it_is_no_text(tmp_path: Path, name: str, value: object) -> None:
     found = granted_by_app(tmp_path, name, value)
 
     assert isinstance(found, str)

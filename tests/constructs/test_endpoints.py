@@ -372,9 +372,7 @@ def test_looked_up_vpc_is_one_however_often(stack_here: cdk.Stack, *, by_name: b
 
 
 @pytest.mark.parametrize("by_export", [True, False])
-def test_a_vpc_known_at_deployment_is_another_in_each_region(
-    make_app: MakeApp, *, by_export: bool
-) -> None:
+def test_a_vpc_of_the_deployment_differs_by_region(make_app: MakeApp, *, by_export: bool) -> None:
     app = make_app()
     regions = (REGION, OTHER_REGION)
     stacks = [cdk.Stack(app, one, env=cdk.Environment(region=one)) for one in regions]
@@ -456,9 +454,7 @@ def test_route_table_that_an_import_does_not_say_is_left_out(stack_here: cdk.Sta
 
 
 @pytest.mark.parametrize("tables", [[{"Ref": "Table"}], {"Ref": "Tables"}], ids=str)
-def test_endpoints_of_a_template_are_not_made_twice(
-    stack_here: cdk.Stack, tmp_path: Path, tables: object
-) -> None:
+def test_those_of_a_template_count(stack_here: cdk.Stack, tmp_path: Path, tables: object) -> None:
     def endpoint_of(service: str, vpc_id: object, **properties: object) -> dict[str, Any]:
         name = {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"}
         return resource("AWS::EC2::VPCEndpoint", VpcId=vpc_id, ServiceName=name, **properties)

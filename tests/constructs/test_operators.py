@@ -389,9 +389,7 @@ BY_A_PATH: Final[Mapping[str, GranteeOf]] = {
 
 
 @pytest.mark.parametrize("kind", BY_A_PATH)
-def test_a_grantee_of_which_cdk_takes_the_path_for_the_name_is_refused(
-    stack_here: cdk.Stack, kind: str
-) -> None:
+def test_a_path_that_cdk_takes_for_the_name_is_refused(stack_here: cdk.Stack, kind: str) -> None:
     way_out = "give iam.User.from_user_name" if "user" in kind else "give iam.Group.from_group_name"
     with pytest.raises(ValueError, match=f"^grantee 'Stack/It' .* a path, .*: {way_out}"):
         grant(stack_here, BY_A_PATH[kind](stack_here))

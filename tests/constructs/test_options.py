@@ -280,9 +280,7 @@ TOGETHER: Final = [
 @pytest.mark.parametrize(
     ("parts", "way"), [*zip(TOGETHER, itertools.cycle(itertools.product([False, True], repeat=3)))]
 )
-def test_options_in_any_order_add_what_each_adds_alone(
-    parts: Sequence[str], way: tuple[bool, bool, bool]
-) -> None:
+def test_options_add_up_in_any_order(parts: Sequence[str], way: tuple[bool, bool, bool]) -> None:
     first_later, minimize, sessions_only = way
     added = {part: alone(part, sessions_only=sessions_only) for part in parts}
     expected = union([composed([]), *(added[part] for part in parts if part not in BUCKETS)])

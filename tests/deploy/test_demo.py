@@ -102,9 +102,7 @@ def assert_shows_before_and_after(output: str) -> None:
 @pytest.mark.parametrize(
     ("number", "shown"), [(signal.SIGINT, r"\$ cdk deploy"), (signal.SIGTERM, "MiniStack on")]
 )
-def test_interrupted_demo_leaves_nothing(
-    tmp_path: Path, number: signal.Signals, shown: str
-) -> None:
+def test_ended_demo_leaves_nothing(tmp_path: Path, number: signal.Signals, shown: str) -> None:
     with demo(tmp_path) as process:
         output = read_until(process, shown)
         os.killpg(process.pid, number)  # as a terminal does

@@ -148,9 +148,7 @@ def test_the_names_of_a_file_are_looked_up_between_two_passes(aws: LocalAws) -> 
     assert passes.read_text() == "pass\n" * 2
 
 
-def test_each_name_of_a_file_that_does_not_exist_is_said_and_nothing_is_deployed(
-    aws: LocalAws,
-) -> None:
+def test_each_name_that_does_not_exist_is_said_and_nothing_is_deployed(aws: LocalAws) -> None:
     profile = existing_profile(aws, "there")
     (aws.project / "names.txt").write_text("nowhere\nthere\n\nneither", encoding="utf-8")
 

@@ -320,9 +320,7 @@ def test_a_policy_edited_by_hand_is_restored_in_place_by_the_next_change(target:
     assert target.theirs() == theirs
 
 
-def test_a_policy_of_the_same_name_that_was_there_is_overwritten_and_gone_after(
-    target: Target,
-) -> None:
+def test_a_policy_of_the_same_name_is_overwritten_and_gone_after(target: Target) -> None:
     profile, theirs = target.profile, target.theirs()
     put_by_hand(profile, "SessionManager", "kms:Encrypt")
 

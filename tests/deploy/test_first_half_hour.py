@@ -222,9 +222,7 @@ def test_each_snippet_works_in_an_app_of_cdk_init(
     assert "Suggested fix" not in said
 
 
-def test_the_examples_work_in_the_environment_of_an_app_with_their_requirements(
-    newcomer: Newcomer, app: Path
-) -> None:
+def test_the_examples_work_with_their_requirements(newcomer: Newcomer, app: Path) -> None:
     """Called as the CLI calls them: what it adds is shown by the snippets."""
     examples = sorted(path.parent for path in newcomer.checkout.glob("examples/*/app.py"))
     requirements = " ".join(f"-r {example}/requirements.txt" for example in examples)

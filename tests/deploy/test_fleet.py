@@ -19,9 +19,7 @@ def policies_of(aws: LocalAws, role_name: str) -> list[str]:
     return names
 
 
-def test_each_role_has_a_policy_of_each_stack_until_the_stack_is_deleted(
-    aws: LocalAws, tmp_path: Path
-) -> None:
+def test_each_role_has_a_policy_of_each_stack_that_is_there(aws: LocalAws, tmp_path: Path) -> None:
     app = legacy_app(tmp_path)
     imported, left_alone = existing_profile(aws, "imported"), existing_profile(aws, "left-alone")
     env = cdk.Environment(account=left_alone.role_arn.split(":")[4], region=REGION)

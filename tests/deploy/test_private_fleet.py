@@ -32,9 +32,7 @@ def launched(moto: Moto) -> list[dict[str, Any]]:
     return [instance for one in reservations for instance in one["Instances"]]
 
 
-def test_the_strict_check_passes_and_each_team_has_what_a_session_needs(
-    moto: Moto, tmp_path: Path
-) -> None:
+def test_the_strict_check_passes_and_teams_have_what_they_need(moto: Moto, tmp_path: Path) -> None:
     project = tmp_path / "example"
     shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("cdk.out"))
     app = shlex.join([sys.executable, "app.py"])

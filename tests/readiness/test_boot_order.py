@@ -100,9 +100,7 @@ MAY_BOOT: Final = {
 
 
 @pytest.mark.parametrize(("launched", "found"), each(MAY_BOOT))
-def test_what_may_boot_early(
-    check: Check, launched: tuple[Body, Body | None], found: Found
-) -> None:
+def test_what_boots_early(check: Check, launched: tuple[Body, Body | None], found: Found) -> None:
     machine, launch = launched
     parts = {"Between": {"Type": "Test", "DependsOn": "Policy"}}
     parts |= {"Launch": launch} if launch else {}

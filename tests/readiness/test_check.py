@@ -202,9 +202,7 @@ def test_what_cannot_be_known_is_a_notice(capsys: Capture) -> None:
     assert capsys.readouterr().out.startswith("::notice file=a.json,line=1,title=cannot-be-known")
 
 
-def test_files_are_named_from_the_workspace(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_workspace_paths(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
     write("infra/a.json", NOT_READY)
     monkeypatch.chdir(tmp_path / "infra")

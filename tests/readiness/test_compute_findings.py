@@ -606,9 +606,7 @@ def test_what_sam_gives_to_all_functions(check: Check) -> None:
     ({}, "arn:aws:iam::111122223333:role/other", UNKNOWN, "can't be known"),
     ({}, GIVEN, UNKNOWN, "can't be known"),
 ])  # fmt: skip
-def test_role_of_nodes(
-    check: Check, role: Parts, given: object, expected: Found, verdict: str
-) -> None:
+def test_node_role(check: Check, role: Parts, given: object, expected: Found, verdict: str) -> None:
     changes = {
         "Instance": None,
         "Profile": None,
@@ -622,7 +620,7 @@ def test_role_of_nodes(
     assert report.verdicts == {verdict: 1}
 
 
-@pytest.mark.parametrize(("gives", "environment", "expected"), [
+@pytest.mark.parametrize(("gives", "place", "expected"), [
     (HOST_MANAGEMENT, "111122223333/eu-west-1", UNKNOWN),
     (HOST_MANAGEMENT, "unknown-account/unknown-region", UNKNOWN),
     (HOST_MANAGEMENT, "111122223333/us-east-1", BARE_COMPUTE),
@@ -631,11 +629,9 @@ def test_role_of_nodes(
     ({"Setup": resource("AWS::SSMQuickSetup::ConfigurationManager")},
      "444455556666/us-east-1", UNKNOWN),
 ])  # fmt: skip
-def test_default_host_management_is_of_one_region(
-    check: Check, gives: Parts, environment: str, expected: Found
-) -> None:
+def test_host_management_region(check: Check, gives: Parts, place: str, expected: Found) -> None:
     there = {"Resources": gives}
-    assert check(Here=with_role(**bare()), There=there, at={"There": environment}).rules == expected
+    assert check(Here=with_role(**bare()), There=there, at={"There": place}).rules == expected
 
 
 # What sessions use -------------------------------------------------------------------------------
@@ -733,9 +729,7 @@ def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
     ("alias/a", "alias/a", UNKNOWN),  # which is not the ARN of its key
     (GIVEN, "key/*", UNKNOWN),
 ])  # fmt: skip
-def test_what_an_endpoint_has_to_allow_on_a_key(
-    check: Check, key: object, on: str, expected: Found
-) -> None:
+def test_endpoint_for_calls_on_a_key(check: Check, key: object, on: str, expected: Found) -> None:
     keys = "arn:aws:kms:eu-west-1:111122223333:"
     named = f"{keys}{key}" if isinstance(key, str) else key
     decrypts = may("Allow", "kms:Decrypt") | {"Principal": "*", "Resource": keys + on}
@@ -807,9 +801,7 @@ def launches_version(version: object) -> Parts:
     (launches_version("1"), "can't be known"),
     (launches_version(ref("Given")), "can't be known"),
 ])  # fmt: skip
-def test_profile_that_compute_may_have_is_not_ready_for_certain(
-    check: Check, more: Parts, verdict: str
-) -> None:
+def test_profile_that_compute_may_have_is_open(check: Check, more: Parts, verdict: str) -> None:
     assert check(profile_and_role(inline(ALL), **more)).verdicts == {verdict: 1}
 
 

@@ -281,9 +281,7 @@ def test_fix_takes_what_is_of_another_stack(build: Callable[[], cdk.App], rule: 
 
 
 @pytest.mark.parametrize("role", [faults.a_role, faults.reaching])
-def test_use_of_what_is_of_another_stage_is_said_in_words(
-    role: Callable[[cdk.Stack], iam.Role],
-) -> None:
+def test_use_across_stages_is_said_in_words(role: Callable[[cdk.Stack], iam.Role]) -> None:
     """CDK has no references between stages."""
     app = cdk.App()
     stack = cdk.Stack(cdk.Stage(app, "Prod"), "Web", env=HERE)
@@ -332,9 +330,7 @@ BOUNDED: Final = partial(faults.boundary_of_the_app, build=faults.opens_by_the_r
         (partial(faults.with_preferences, build=faults.one_instance), False),
     ],
 )
-def test_fix_is_the_option_of_the_fleet_if_it_is_all_that_is_needed(
-    build: Build, *, is_option: bool
-) -> None:
+def test_fix_is_the_fleets_option_if_that_is_enough(build: Build, *, is_option: bool) -> None:
     found = assert_each_fix_mends(partial(in_app, build, fleet=True)).findings
 
     fixes = [one.fix for one in found if one.rule == "registration-missing"]

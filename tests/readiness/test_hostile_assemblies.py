@@ -113,9 +113,7 @@ def test_stacks_that_are_nested_in_themselves(tmp_path: Path, of_a: str, of_b: s
     assert report.rules == UNKNOWN
 
 
-def test_stacks_that_are_nested_twice_over_and_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stacks_nested_twice_over_and_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thirty levels would be a billion templates."""
     monkeypatch.setattr(files, "_MOST_TEMPLATES", 100)
 
@@ -290,9 +288,7 @@ def mutated(body: Any, way: tuple[str | int, ...], value: object) -> Any:  # noq
     )
 )
 @example(changes=[((*OF_MANAGED, "Resource"), {"Fn::ForEach::Loop": [1]})])
-def test_mutated_templates(
-    tmp_path: Path, changes: list[tuple[tuple[str | int, ...], object]]
-) -> None:
+def test_odd_templates(tmp_path: Path, changes: list[tuple[tuple[str | int, ...], object]]) -> None:
     body: Any = WHOLE
     for way, value in changes:
         body = mutated(body, way, value)

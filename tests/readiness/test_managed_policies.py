@@ -84,9 +84,7 @@ def test_it_answers_as_the_whole_documents_do() -> None:
             assert [one.sid for one in found.by] == [one.sid for one in expected.by], name
 
 
-def test_ministack_answers_as_it_does_where_no_condition_decides(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_ministack_agrees_where_no_condition_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     # it keeps 4,096 compiled patterns, and of more than that none
     monkeypatch.setattr(iam_evaluator, "_fnmatch_compile", cache(iam_evaluator._fnmatch_compile))  # noqa: SLF001
     decided = 0
@@ -152,9 +150,7 @@ print(sum(path.endswith("aws_managed_policies.json") for path in opened), file=s
     (["arn:aws:iam::111122223333:policy/Ours"], 0),
     ([f"{AWS}{name}" for name in ("ReadOnlyAccess", "AWSDenyAll", "AWSNewerThanTheData")], 1),
 ])  # fmt: skip
-def test_the_file_is_read_for_templates_that_name_a_policy_and_once(
-    tmp_path: Path, arns: list[str], times: int
-) -> None:
+def test_file_is_read_once_if_it_is_needed(tmp_path: Path, arns: list[str], times: int) -> None:
     file = tmp_path / "template.json"
     file.write_text(json.dumps(profile_and_role({"ManagedPolicyArns": arns})))
 

@@ -297,9 +297,7 @@ def test_where_names_lead(check: Check, changes: Parts, expected: str) -> None:
     ({"IpAddressType": "ipv6"}, UNKNOWN), ({"ServiceRegion": "us-east-1"}, OPEN),
     ({"PrivateDnsEnabled": GIVEN}, OPEN),
 ])  # fmt: skip
-def test_endpoint_that_may_not_be_used_beside_a_nat(
-    check: Check, changes: Parts, expected: str
-) -> None:
+def test_endpoint_that_may_be_idle_beside_nat(check: Check, changes: Parts, expected: str) -> None:
     body = templated(of_ssm(**changes), Admits=group({"IpProtocol": "-1", "CidrIp": BLOCK}))
     assert said(check(body)) == expected
 

@@ -66,9 +66,7 @@ from .test_what_findings_say import session
         "containers_in_public_subnets", "editor_behind_a_distribution", "instance_connect")),
     ("endpoint_for_signals", {"ready": 1, "not ready": 1}, NO_WAY),
 ])  # fmt: skip
-def test_networks_of_public_apps(
-    check: Check, name: str, verdicts: dict[str, int], expected: str
-) -> None:
+def test_networks_of_apps(check: Check, name: str, verdicts: dict[str, int], expected: str) -> None:
     """Their roles have all permissions here."""
     body = json.loads((DATA / "apps" / f"{name}.json").read_text())
     for one in body["Resources"].values():
@@ -383,9 +381,7 @@ ACLS: Final[list[Row]] = [
 
 
 @pytest.mark.parametrize(("changes", "to_nat", "to_endpoints"), rows(EGRESS))
-def test_what_the_groups_let_out(
-    check: Check, changes: Parts, to_nat: str, to_endpoints: str
-) -> None:
+def test_what_groups_let_out(check: Check, changes: Parts, to_nat: str, to_endpoints: str) -> None:
     assert said(check(Stack=templated(changes))) == to_nat
     assert said(check(Stack=with_endpoints(changes))) == to_endpoints
 
@@ -824,9 +820,7 @@ BY_ID: Final[list[tuple[str, Parts, Parts, str]]] = [
 
 
 @pytest.mark.parametrize(("body", "other", "expected"), rows(BY_ID))
-def test_ids_that_another_stack_may_have_looked_up(
-    check: Check, body: Parts, other: Parts, expected: str
-) -> None:
+def test_ids_that_another_stack_has(check: Check, body: Parts, other: Parts, expected: str) -> None:
     """The other stack may refer to the network of the first, or to that of another app."""
     assert said(check(Here=body, There={"Resources": other}), "Here") == expected
 
@@ -888,9 +882,7 @@ NAT_ON: Final = templated(PrivateRoute=route(ref("PrivateTable"), ON, **TO_NAT))
     (split(NAT_ON, condition=ON), OPEN),
     (split(NAT_ON, of_instance=ON), UNKNOWN),  # the conditions of two templates are two
 ])  # fmt: skip
-def test_instance_in_a_nested_stack(
-    check: Check, bodies: tuple[Parts, Parts], expected: str
-) -> None:
+def test_instance_of_nested_stack(check: Check, bodies: tuple[Parts, Parts], expected: str) -> None:
     here, there = bodies
     assert said(check(Stack=here, nested=there)) == expected
 
@@ -923,9 +915,7 @@ TABLES: Final = {"Fn::Join": [",", [ref("PublicTable"), ref("PrivateTable")]]}
     (TABLES, "the custom resource 'Custom'"),
     (ref("PublicTable"), NO_WAY),
 ])  # fmt: skip
-def test_custom_resource_of_another_stack_may_add_a_route(
-    check: Check, value: object, expected: str
-) -> None:
+def test_another_stack_may_add_a_route(check: Check, value: object, expected: str) -> None:
     exported = {"Table": {"Value": value, "Export": {"Name": "Table"}}}
     given = {"Table": [{"Fn::Join": ["", [{"Fn::ImportValue": "Table"}]]}]}
     there = {"Resources": {"Custom": custom(**given)}}

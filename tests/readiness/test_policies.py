@@ -267,9 +267,7 @@ def test_policy_of_another_account_is_another_policy(check: Check) -> None:
     ("arn:aws:iam::aws:policy/PowerUserAccess", "us-gov-west-1", UNKNOWN),
     ("arn:aws-cn:iam::aws:policy/PowerUserAccess", "unknown-region", READY),
 ])  # fmt: skip
-def test_policy_of_aws_is_known_in_the_partition_of_its_arn(
-    check: Check, arn: str, region: str, found: Found
-) -> None:
+def test_policy_of_aws_in_its_partition(check: Check, arn: str, region: str, found: Found) -> None:
     assert check(profile_and_role(managed(arn)), region=region).rules == found
 
 
@@ -293,9 +291,7 @@ CONDITIONS: list[tuple[Body, Found, Found]] = [
 
 
 @pytest.mark.parametrize(("condition", "known", "unknown"), CONDITIONS)
-def test_condition_on_what_is_known_of_the_calls(
-    check: Check, condition: Body, known: Found, unknown: Found
-) -> None:
+def test_condition_on_calls(check: Check, condition: Body, known: Found, unknown: Found) -> None:
     body = profile_and_role(inline(allow("*", Condition=condition)))
 
     assert check(body).rules == known

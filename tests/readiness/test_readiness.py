@@ -207,9 +207,7 @@ def test_apps(stack_here: cdk.Stack, build: Build, found: Found) -> None:
     assert check_app(stack_here).rules == found
 
 
-def test_nat_instance_is_open_itself_and_what_is_behind_it_is_not_known(
-    stack_here: cdk.Stack,
-) -> None:
+def test_nat_instance_is_open_and_what_is_behind_it_is_not_known(stack_here: cdk.Stack) -> None:
     nat = ec2.NatProvider.instance_v2(instance_type=ec2.InstanceType("t3.micro"))
     instance(stack_here, vpc(stack_here, nat_gateway_provider=nat))
     for one in stack_here.node.find_all():
@@ -386,9 +384,7 @@ def test_length_of_policies(check: Check, body: Body, found: Found, counted: str
     (20, 5, 5, UNKNOWN),  # those by their ARNs may be those of the app
     (20, 5, 6, {"too-many-managed-policies"}),
 ])  # fmt: skip
-def test_number_of_managed_policies(
-    check: Check, aws: int, in_app: int, by_arn: int, found: Found
-) -> None:
+def test_number_of_policies(check: Check, aws: int, in_app: int, by_arn: int, found: Found) -> None:
     data = json.loads(files(_readiness).joinpath("aws_managed_policies.json").read_bytes())
     known = data["others"][:aws]
     arns = [{"Fn::Sub": f"arn:${{AWS::Partition}}:iam::aws:policy/{name}"} for name in known]

@@ -72,9 +72,7 @@ def test_role_that_is_imported_by_its_arn_from_the_same_app(
     assert check_app(stack).rules == (DENIED if denies else READY)
 
 
-def test_role_of_another_stack_by_reference(
-    make_app: MakeApp, references: dict[str, object]
-) -> None:
+def test_role_of_another_stack_by_ref(make_app: MakeApp, references: dict[str, object]) -> None:
     app = make_app(**references)
     role = owned_role(cdk.Stack(app, "Roles", stack_name="named-otherwise"))
     profiles, policies = cdk.Stack(app, "Profiles"), cdk.Stack(app, "Policies")
@@ -380,9 +378,7 @@ GENERATED = {
 
 
 @pytest.mark.parametrize(("name", "found"), each(GENERATED))
-def test_policy_on_a_role_that_cloudformation_names(
-    check: Check, name: object, found: Found
-) -> None:
+def test_policy_on_a_role_cloudformation_names(check: Check, name: object, found: Found) -> None:
     more = {
         "Other": resource("AWS::IAM::Role", **TRUST),
         "WithOpenPath": resource("AWS::IAM::Role", Path=ref("Path")),
@@ -487,9 +483,7 @@ GIVEN = {
 
 
 @pytest.mark.parametrize(("names", "found"), each(GIVEN))
-def test_policy_on_a_role_that_has_a_name(
-    check: Check, names: tuple[object, object], found: Found
-) -> None:
+def test_policy_on_a_named_role(check: Check, names: tuple[object, object], found: Found) -> None:
     of_role, of_policy = names
     body = profile_and_role({"RoleName": of_role}, Policy=on_role(of_policy))
 
@@ -560,9 +554,7 @@ UNREAD: Final[dict[bool, tuple[Body, ...]]] = {
 
 
 @pytest.mark.parametrize(("it", "known"), each(UNREAD))
-def test_template_that_cannot_be_read_may_attach_anything(
-    check: Check, it: Body, *, known: bool
-) -> None:
+def test_template_that_is_not_read_may_attach_all(check: Check, it: Body, *, known: bool) -> None:
     inner = {"Resources": {"Policy": policy(S3, roles=[ref("Of")])}}
     check.write("nested.template.json", inner)
     for policies, found in (({}, NEITHER), (inline(ALL), READY)):

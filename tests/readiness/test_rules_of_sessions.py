@@ -507,9 +507,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
 
 
 @pytest.mark.parametrize(("added", "statements", "found"), rows(DOCUMENTS))
-def test_session_documents(
-    check: Check, added: Body, statements: list[Statement], found: Found
-) -> None:
+def test_documents(check: Check, added: Body, statements: list[Statement], found: Found) -> None:
     alias = resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key"))
     parts = {"Key": key(), "Alias": alias, "Bucket": resource("AWS::S3::Bucket")}
     parts["Other"] = key()
@@ -586,9 +584,7 @@ def test_policy_of_a_key_may_name_a_role_of_another_app(check: Check) -> None:
 @pytest.mark.parametrize(
     ("account", "found"), [("1", READY), ("2", DENIED), ("unknown-account", UNKNOWN)]
 )
-def test_account_of_a_key_by_its_number(
-    check: Check, principal: str, account: str, found: Found
-) -> None:
+def test_number_of_a_keys_account(check: Check, principal: str, account: str, found: Found) -> None:
     parts = with_key_policy(allow("kms:*", **of(f"arn:aws:iam::1:{principal}")))
     body = profile_and_role(inline(ALL, decrypt()) | {"RoleName": "web"}, **parts)
 

@@ -14,7 +14,7 @@ from session_manager_permissions._readiness.rules import RULES
 from .networks import BLOCK, NETWORK, association, group, https, subnet
 from .networks import endpoint as endpoint_of
 from .parts import att, on, ref, resource
-from .reports import NAMED, Check, inline, machine, managed_policy, policy, profile_and_role
+from .reports import NAMED, Body, Check, inline, machine, managed_policy, policy, profile_and_role
 from .statements import ALL, AWS, CHANNELS_ONLY, allow, deny, may_assume, not_actions
 
 BOUNDARY = {"PermissionsBoundary": ref("Boundary")}
@@ -24,20 +24,20 @@ NESTED = resource(
 )
 
 
-def long(length: int) -> dict[str, Any]:
+def long(length: int) -> Body:
     return allow("s3:GetObject", on=f"arn:aws:s3:::{'a' * length}")
 
 
-def arns(number: int) -> dict[str, Any]:
+def arns(number: int) -> Body:
     """A role with the managed policies of other apps."""
     return {"ManagedPolicyArns": [f"arn:aws:iam::1:policy/{one}" for one in range(number)]}
 
 
-def decrypts(*on: object) -> dict[str, Any]:
+def decrypts(*on: object) -> Body:
     return profile_and_role(inline(ALL, allow("kms:Decrypt", on=list(on), Sid="Key")))
 
 
-def on_a_condition(body: dict[str, Any]) -> dict[str, Any]:
+def on_a_condition(body: dict[str, Any]) -> Body:
     body["Resources"]["Role"]["Condition"] = "IsProduction"
     return body
 
@@ -53,9 +53,7 @@ PATH = "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x
 MINIMAL = f"{{{{resolve:ssm:{PATH}}}}}"
 
 
-def session(
-    name: object = "", kind: object = "Standard_Stream", **inputs: object
-) -> dict[str, Any]:
+def session(name: object = "", kind: object = "Standard_Stream", **inputs: object) -> Body:
     """A Session document."""
     content = {"schemaVersion": "1.0", "sessionType": kind, "inputs": inputs}
     named = {"Name": name} if name else {}
@@ -80,11 +78,11 @@ RDS = may_assume("rds.amazonaws.com")
 BOTH_IN: Final = {"SubnetIds": [ref("Subnet")], "SecurityGroupIds": [ref("Open")]}
 
 
-def endpoint(service: str, **more: object) -> dict[str, Any]:
+def endpoint(service: str, **more: object) -> Body:
     return endpoint_of(service, **BOTH_IN | more)
 
 
-def isolated(**more: object) -> dict[str, Any]:
+def isolated(**more: object) -> Body:
     """A ready profile, and an instance under it in a subnet without a route out."""
     resources: dict[str, Any] = {
         "Vpc": NETWORK["Vpc"],

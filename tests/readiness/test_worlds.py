@@ -121,14 +121,12 @@ CONDITIONS: Final[list[tuple[str, Body, object, object, Found]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("parameters", "on_a", "on_b", "expected"), rows(CONDITIONS))
-def test_condition(
-    check: Check, parameters: Body, on_a: object, on_b: object, expected: Found
-) -> None:
+@pytest.mark.parametrize(("given", "on_a", "on_b", "expected"), rows(CONDITIONS))
+def test_condition(check: Check, given: Body, on_a: object, on_b: object, expected: Found) -> None:
     sizes = {"Sizes": {"prod": {"size": "large"}, "dev": {"size": "small"}}}
     body = profile_and_role(OfA=policy(ALL, Condition="A"), OfB=policy(ALL, Condition="B"))
     conditions = {name: one for name, one in (("A", on_a), ("B", on_b)) if one is not None}
-    more = {"Parameters": parameters, "Conditions": conditions, "Mappings": sizes}
+    more = {"Parameters": given, "Conditions": conditions, "Mappings": sizes}
 
     assert check(body | more).rules == expected
 

@@ -616,9 +616,7 @@ def test_the_rate_adapts_to_throttling(
 
 
 @pytest.mark.parametrize(("columns", "is_table"), [("0", True), ("40", False), ("80", True)])
-def test_no_head_of_a_column_is_cut_off(
-    columns: str, *, is_table: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_head_is_cut(columns: str, *, is_table: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     account = Account(Machine(A), Machine(B, state="stopped"), Machine(C, OTHER_REGION))
 

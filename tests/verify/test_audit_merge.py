@@ -134,9 +134,7 @@ def changed(**fields: object) -> str:
     (changed(instances=[node(verdict="ok")]), "at `$.instances[0].verdict`"),
     (changed(regions=sample()["regions"] * 2), "both have eu-west-1"),
 ])  # fmt: skip
-def test_what_is_no_result_is_refused_by_the_name_of_its_file(
-    tmp_path: Path, text: str, says: str
-) -> None:
+def test_what_is_no_result_is_refused_by_its_file(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(text, encoding="utf-8")
 

@@ -102,9 +102,7 @@ class Proxy(NamedTuple):
     pytest.param("ssm", Proxy(200, PAGE), OF_DOCUMENT, id="a page for a document"),
     pytest.param("kms", Proxy(200, PAGE), OF_ALIAS, id="a page for an alias"),
 ])  # fmt: skip
-def test_what_answers_in_place_of_aws_is_said(
-    service: str, reply: Proxy, asked: tuple[str, ...]
-) -> None:
+def test_what_answers_for_aws_is_said(service: str, reply: Proxy, asked: tuple[str, ...]) -> None:
     with served(Served(READY)) as endpoint, served(reply) as proxy:
         of_service = {f"AWS_ENDPOINT_URL_{service.upper()}": proxy, "AWS_MAX_ATTEMPTS": "1"}
         found = over_http(account(endpoint) | of_service, "verify", *asked)
@@ -144,9 +142,7 @@ NO_TERMINAL: Final = (  # on the line of the prompt
     ("asks-for-a-code", "</dev/null", NO_TERMINAL),
     ("asks-for-a-code", "<&-", NO_TERMINAL),
 ])  # fmt: skip
-def test_a_profile_that_gives_no_credentials_is_said(
-    profile: str, stdin: str, says: str, tmp_path: Path
-) -> None:
+def test_a_profile_of_no_credentials(profile: str, stdin: str, says: str, tmp_path: Path) -> None:
     configuration = tmp_path / "config"
     configuration.write_text(CONFIGURATION, encoding="utf-8")
 

@@ -86,9 +86,7 @@ def test_changes_of_roles(tmp_path: Path) -> None:
     )
 
 
-def test_each_line_runs_and_the_first_prints_what_is_shown(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_lines_run_and_print_what_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     found = lines()
     shown_by_first = shown_account()

@@ -102,9 +102,7 @@ def is_of_this_app(chosen: Given) -> bool:
 
 @settings(suppress_health_check=[HealthCheck.filter_too_much], deadline=None, max_examples=40)
 @given(chosen=given_preferences(), narrowed=st.booleans())
-def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
-    chosen: Given, *, narrowed: bool
-) -> None:
+def test_the_role_lacks_nothing_that_the_document_needs(chosen: Given, *, narrowed: bool) -> None:
     assume(not is_of_this_app(chosen))  # whose ARNs no template has
     stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
     preferences = SessionPreferences(stack, "Preferences", **chosen.sources(stack), **chosen.others)

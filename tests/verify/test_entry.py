@@ -66,9 +66,7 @@ def interrupt() -> object:
     return handler(signal.SIGINT, None)
 
 
-def test_while_the_modules_load_it_ends_at_once(
-    load: Callable[..., Any], said: list[bytes]
-) -> None:
+def test_while_modules_load_it_ends_at_once(load: Callable[..., Any], said: list[bytes]) -> None:
     load()
 
     with pytest.raises(Ended, match="2"):
@@ -122,9 +120,7 @@ def test_how_it_ends(
     assert said == []
 
 
-def test_who_ignores_ctrl_c_goes_on_ignoring_it(
-    load: Callable[..., Any], said: list[bytes]
-) -> None:
+def test_who_ignores_ctrl_c_keeps_ignoring_it(load: Callable[..., Any], said: list[bytes]) -> None:
     with pytest.raises(Ended, match="0"):
         load(handler=signal.SIG_IGN).main()
 
@@ -147,9 +143,7 @@ def test_what_hangs_is_ended_late(
     assert said == [SAID.encode()]
 
 
-def test_a_second_ctrl_c_ends_at_once_what_hangs(
-    load: Callable[..., Any], said: list[bytes]
-) -> None:
+def test_a_second_ctrl_c_ends_what_hangs(load: Callable[..., Any], said: list[bytes]) -> None:
     entry, pressed = load(), threading.Event()
     told, tells = os.pipe()
     with open(tells, "wb") as presses:  # noqa: PTH123 # it is open already

@@ -95,9 +95,7 @@ def test_a_fault_of_the_disk_and_an_interrupt_leave_the_file_as_it_was(
 
 @pytest.mark.parametrize("does", WAYS)
 @pytest.mark.parametrize("target", ["list.txt", "nowhere.txt"])
-def test_a_symbolic_link_is_not_written_through(
-    target: str, does: Callable[[str], None], file: Path
-) -> None:
+def test_no_link_is_written_through(target: str, does: Callable[[str], None], file: Path) -> None:
     link = file.with_name("linked.txt")
     link.symlink_to(target)
 
@@ -122,9 +120,7 @@ def test_a_file_that_is_read_only_stays(
 
 @pytest.mark.parametrize("does", WAYS)
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300])
-def test_a_name_that_no_file_can_have_is_said(
-    name: str, does: Callable[[str], None], tmp_path: Path
-) -> None:
+def test_a_name_of_no_file_is_said(name: str, does: Callable[[str], None], tmp_path: Path) -> None:
     with pytest.raises(CannotAsk, match="can't be"):
         does(f"{tmp_path}/{name}")
 
@@ -132,9 +128,7 @@ def test_a_name_that_no_file_can_have_is_said(
 
 
 @pytest.mark.parametrize("does", WAYS)
-def test_a_new_file_is_the_users_alone_and_another_keeps_its_mode(
-    does: Callable[[str], None], file: Path
-) -> None:
+def test_a_new_file_is_private_an_old_one_stays(does: Callable[[str], None], file: Path) -> None:
     before = os.umask(0)
     try:
         file.chmod(0o664)
@@ -147,9 +141,7 @@ def test_a_new_file_is_the_users_alone_and_another_keeps_its_mode(
         os.umask(before)
 
 
-def test_the_rights_of_a_group_are_for_no_other_group(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rights_of_a_group_are_for_no_other(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "chown", Mock(side_effect=PermissionError(errno.EPERM, "not yours")))
     file.chmod(0o664)
 
@@ -257,9 +249,7 @@ def test_the_options_that_are_known_to_be_needed_are_written(
     "name",
     ["ok\nadmin", "a b", "key = x", "allow-registration=true", "../x", "#web", "", "\ud800", LONG],
 )
-def test_what_is_no_name_adds_no_line(
-    name: str, file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_name_adds_no_line(name: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add_to_list(str(file), lacking(name, "fine"))
 
     assert file.read_bytes() == OLD + b"fine\r\n"
@@ -299,9 +289,7 @@ def test_runs_at_once_lose_nothing(file: Path) -> None:
     assert sorted(found[3:]) == sorted(name for some in names for name in some)
 
 
-def test_a_lock_that_its_owner_has_removed_is_taken_anew(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_that_is_removed_is_taken_anew(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (wait, waits) = (files._wait_for, iter([True, False]))  # noqa: SLF001
 
     def removed_meanwhile(lock: int) -> None:

@@ -66,9 +66,7 @@ def texts(found: object) -> Iterator[str]:
     (("--role", ROLE), "prod account", "'prod account'"),
     (("--instance-profile", "web-server"), "-x", "PROFILE"),
 ])  # fmt: skip
-def test_each_command_has_the_profile_once(
-    asked: tuple[str, ...], profile: str, shown: str
-) -> None:
+def test_each_command_has_a_profile_once(asked: tuple[str, ...], profile: str, shown: str) -> None:
     world = World(
         *(NEVER, World.uses, NO_ROUTE, NO_SETTING, log_groups(), setting(trust={"Statement": []})),
         denying(REGISTER, f"{USER} ssm:StartSession"),
@@ -85,9 +83,7 @@ def test_each_command_has_the_profile_once(
         assert {line.count(f"--profile {shown}") for line in commands} == {1}
 
 
-def test_a_page_is_named_to_those_who_have_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_is_named_to_who_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(denying(REGISTER))
     page = "More: docs/causes/registration-missing.md in the repository of "
     assert page in verify(world).out

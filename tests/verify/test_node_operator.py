@@ -67,9 +67,7 @@ def test_what_an_operator_is_asked_about() -> None:
     ("AWSSessions", f"{AWS_SSM}:{ACCOUNT}:document/AWSSessions"),
     (SHARED, SHARED),
 ])  # fmt: skip
-def test_a_document_of_aws_is_in_no_account_and_a_shared_one_in_another(
-    document: str, arn: str
-) -> None:
+def test_a_document_of_aws_has_no_account_and_a_shared_one_another(document: str, arn: str) -> None:
     world = world_of(setting(one_by_one=True))
 
     diagnosed(world, document=document, operator=USER)

@@ -450,9 +450,7 @@ def test_an_endpoint_that_is_there_is_not_made_again(name: str, calls: list[str]
 @pytest.mark.parametrize(
     ("who", "opened"), [("itself", False), ("the VPC", False), ("another", True)]
 )
-def test_the_group_of_a_new_endpoint_is_opened_only_if_it_is_shut(
-    who: str, *, opened: bool
-) -> None:
+def test_the_group_of_a_new_endpoint_is_opened_only_if_shut(who: str, *, opened: bool) -> None:
     check = one(diagnosed(World(MORE[f"a group that admits {who}"])), "path-ssm")
 
     calls = [parsed(line)[0] for line in check.fix if is_command(line)]

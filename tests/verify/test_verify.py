@@ -190,9 +190,7 @@ def test_organization_denies_on_one_of_several_resources(
     ("--role", "ec2.amazonaws.com", 1),
     ("--instance-profile", "ssm.amazonaws.com", 1),
 ])  # fmt: skip
-def test_a_role_for_hybrid_nodes_may_register_these_alone(
-    given: str, service: str, status: int
-) -> None:
+def test_a_role_for_hybrid_nodes_may_register_these(given: str, service: str, status: int) -> None:
     def decides(asked: Question) -> dict[str, Any] | None:
         is_allowed = asked.action != REGISTER or ":managed-instance/mi-" in asked.resource
         return None if is_allowed else NO
@@ -255,9 +253,7 @@ def test_clients_are_where_the_key_is(
 
 
 @pytest.mark.parametrize(("output", "status"), [("table", 2), ("json", 0)])
-def test_the_table_alone_needs_rich(
-    output: str, status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tables_alone_need_rich(output: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich", None)
 
     found = run(World(), "verify", "--role", "web-server", "--output", output)

@@ -88,9 +88,7 @@ def of_status(status: int) -> ClientError:
     pytest.param(of_status(400), f"{INSTANCES} failed: Unavailable", id="another error"),
     pytest.param(refused("AccessDenied"), INSTANCES, id="a denial"),
 ])  # fmt: skip
-def test_what_time_does_not_mend_ends_it_at_once(
-    answer: Exception, says: str, waits: Waits
-) -> None:
+def test_what_time_does_not_mend_ends_it_now(answer: Exception, says: str, waits: Waits) -> None:
     found, spent = waits(World(having("ec2:describe_instances", answer)))
 
     assert (found.status, spent, found.out) == (2, 0, "")
