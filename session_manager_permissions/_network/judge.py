@@ -191,7 +191,7 @@ def _explained(place: Place, problem: Problem, service: str) -> Path:
         if not one.gateway and one.exists is True and resolves(one, vpc) is False:
             fault, why = verdicts.VPC_DNS, f"the VPC {vpc.name!r} lacks the DNS support or the "
             why += f"DNS host names that the endpoint {one.name!r} needs"
-            if one.private_dns is False:
+            if one.private_dns is False and not vpc.zones(service):
                 fault = verdicts.PRIVATE_DNS
                 why = f"private DNS of the endpoint {one.name!r} is off"
             why += f", and {problem.why}"

@@ -673,7 +673,10 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
     "no endpoints, and a shut group": (
         "no-network-path", isolated_in_l1(Group=group(egress=ELSEWHERE))),
     "no DNS host names, and no endpoint of logs": ("endpoint-unreachable", isolated_in_l1(
-        Vpc=part("VPC", CidrBlock=BLOCK, EnableDnsHostnames=False), **BOTH, **WITH_LOGS)),
+        Vpc=part("VPC", CidrBlock=BLOCK, EnableDnsHostnames=False), **BOTH | WITH_LOGS | {
+            "Ssm": endpoint("ssm", PrivateDnsEnabled=False)}, Zone=resource(
+            "AWS::Route53::HostedZone", VPCs=[VPC_ID],
+            Name={"Fn::Sub": "ssm.${AWS::Region}.amazonaws.com"}))),
     "a policy of one statement": ("endpoint-unreachable", by_l1_endpoints(
         PolicyDocument={"Statement": OTHERS})),
     "an endpoint that allows others": ("endpoint-unreachable", by_l1_endpoints(

@@ -640,6 +640,7 @@ def do(step: Step) -> None:
         resources[step.logical_id] = step.value
     else:
         *above, last = step.path.split(".")
+        assert "Zone" not in resources or last != "PrivateDnsEnabled"  # EC2 refuses both
         place: Any = resources[step.logical_id]
         for name in above:
             place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
