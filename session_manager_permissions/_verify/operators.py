@@ -228,7 +228,7 @@ def _explained(
 ) -> tuple[list[str], tuple[str, ...]]:
     """Say what denies an operator these calls, and what would allow them."""
     blocked = {
-        f"{one.call.action}: {why}": _unless_open(one, fix)
+        f"{one.call.action}: {why}": one.unless_open(fix)
         for one in denied
         for why, fix in blocks(one.answer, "operator")
     }
@@ -240,7 +240,8 @@ def _explained(
     of_key = {one.admission.why for one in told}
     fix = (
         *dict.fromkeys(line for lines in blocked.values() for line in lines),
-        *_by_iam(node, arn, lacking),
+        *dict.fromkeys(line for one in lacking for line in one.unless_open([])),
+        *_by_iam(node, arn, [one for one in lacking if not one.deciding]),
         *(fix for one in by_key for fix in one.admission.fix),
     )
     return [*blocked, *sorted(filter(None, of_key))], fix
@@ -289,12 +290,6 @@ def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool:
     token = Call("ssm:GetAccessToken", "*", on_node.context)
     answers = (simulate(node.spare, arn, [call])[call] for call in (request, token))
     return all(not isinstance(one, CannotAsk) and is_allowed(one) for one in answers)
-
-
-def _unless_open(one: CallVerdict, fix: list[str]) -> list[str]:
-    """Return the remedy of a denial, or the condition keys that may reverse it."""
-    own = f"the operator's value of {', '.join(one.missing)}"
-    return [f"find out whether {own} meets the condition"] if one.deciding else fix
 
 
 def _in_words(denied: Iterable[CallVerdict]) -> str:

@@ -104,24 +104,25 @@ class ResourcePolicy(NamedTuple):
         request = request._replace(is_about=partial(_is_about, principal, by_account=True))
         lets_all_in = [] if self.key else [_LETS_ALL_IN]
         by_account = evaluate([*self.statements, *lets_all_in], request)
-        no_deny = f"remove the Deny from the policy of {self.of}, or have it leave {principal} out"
         if itself.answer is Answer.EXPLICIT_DENY:
-            return Admission("denied", f"the policy of {self.of} denies it", (no_deny,))
+            fix = f"remove the Deny from the policy of {self.of}, or have it leave {principal} out"
+            return Admission("denied", f"the policy of {self.of} denies it", (fix,))
         if by_account.answer is Answer.IMPLICIT_DENY:
             why = f"the policy of {self.of} lets neither the account nor {principal} in"
             return Admission("closed", why, self._opening(principal, call.action))
         left_to_iam = Admission("account", f"the policy of {self.of} leaves it to IAM policies")
         if itself.answer is Answer.IMPLICIT_DENY and not by_iam:
             return left_to_iam
+        fix = f"find out whether the conditions in the policy of {self.of} are met"
         if any(one["Effect"] == "Deny" for one in by_account.by):
             why = f"a Deny in the policy of {self.of} may apply, depending on its conditions"
-            return Admission("unknown", why, (no_deny,))
+            return Admission("unknown", why, (fix,))
         if itself.answer is Answer.ALLOWED:
             return Admission("named", f"the policy of {self.of} allows {principal} itself")
         if by_iam and by_account.answer is Answer.ALLOWED:
             return left_to_iam
         why = f"the policy of {self.of} may allow it, depending on its conditions"
-        return Admission("unknown", why, self._opening(principal, call.action))
+        return Admission("unknown", why, (fix,))
 
     def _unread_by(self, account: str) -> CannotAsk | None:
         """Say why the policy could not be read; None if it was.

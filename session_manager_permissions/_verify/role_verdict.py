@@ -58,6 +58,12 @@ class CallVerdict(NamedTuple):
         """The condition keys that may reverse a denial."""
         return self.missing if self.is_open else ()
 
+    def unless_open(self, fix: list[str]) -> list[str]:
+        """Return a remedy; if condition keys decide, what to find out, as a grant bypasses them."""
+        keys = ", ".join(self.deciding)
+        met = f"find out whether the value of {keys} in the call meets the condition"
+        return [met] if keys else fix
+
 
 def unless(keys: Collection[str]) -> str:
     """Say that a denial depends on condition keys, as the end of a sentence; empty without keys."""
@@ -159,7 +165,7 @@ class Verdict(NamedTuple):
     @property
     def fix(self) -> list[str]:
         """Say what would allow them; empty if all are allowed."""
-        fixes = [fix for one in self._denied for _, fix in self._causes(one)]
+        fixes = [one.unless_open(fix) for one in self._denied for _, fix in self._causes(one)]
         return list(dict.fromkeys(chain.from_iterable(fixes)))
 
     @property
