@@ -57,7 +57,7 @@ class RequestContext(NamedTuple):
 NO_CONTEXT: Final = RequestContext({})
 """The context of calls of which nothing is known."""
 BY_NO_SERVICE: Final = frozenset({"kms:viaservice", "kms:grantisforawsresource"})
-"""The keys, in lower case, that no call to AWS KMS has which a user or a role makes itself."""
+"""The keys, in lower case, of no call to AWS KMS that a user or a role makes itself."""
 _OWN_KEYS: Final = frozenset({f"{ENCRYPTION_KEY}-customer-algorithm"})
 """The header of an upload that brings a key along, which the agent never does."""
 NOT_OF_AGENT: Final = frozenset(
@@ -100,7 +100,7 @@ _JUDGED: Final = (*_EXACT, *_BY_PATTERN)
 """
 _TLS: Final = ("numericlessthan", "s3:tlsversion")
 _TLS_OF_EACH: Final = ("1", "1.0", "1.1", "1.2")
-"""The versions of TLS that no call is below, as AWS takes nothing older than 1.2.
+"""The versions of TLS that no call is below, as AWS accepts nothing older than 1.2.
 
 https://docs.aws.amazon.com/general/latest/gr/aws-security-credentials.html
 """
@@ -113,7 +113,7 @@ def holds(condition: object, context: RequestContext) -> bool | None:
 
 
 def open_keys(condition: object, context: RequestContext = EACH_CALL) -> list[str] | None:
-    """Return the keys that may meet a condition or not; None if one certainly does not meet it.
+    """Return the keys that decide whether a condition holds; None if it certainly does not hold.
 
     An empty text stands for a part of the condition that can't be read.
     """

@@ -78,7 +78,7 @@ def _watch() -> None:
 
 
 def _end_at_the_second(told: int, pressed: Event) -> None:
-    """End the process at a second Ctrl-C, of which each is a byte in the pipe."""
+    """End the process at a second Ctrl-C. Each one writes a byte to the pipe."""
     os.read(told, 1)
     pressed.set()
     os.read(told, 1)

@@ -76,7 +76,7 @@ RESERVED_DOCUMENTS: Final = (
     "AWSConfigRemediation",
     "AWSSupport",
 )
-"""How no new document may be called: AWS reserves the names that begin so.
+"""How the names of documents begin that AWS reserves for itself.
 
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateDocument.html
 """

@@ -34,7 +34,7 @@ OPTIONS: Final[dict[str, Fault]] = {
     "check-log-encryption": _flag_fault,
     "decrypt-sessions-only": _flag_fault,
 }
-"""The options that a list can have, each with what says what is wrong with a value."""
+"""The options that a list can have, each with a function that finds a fault in a value."""
 REPEATED: Final = "key"
 """The one option that a list may have several times: a key for each region."""
 
@@ -62,7 +62,7 @@ class Line(NamedTuple):
 
 
 class NameList(NamedTuple):
-    """What a list has."""
+    """The content of a list."""
 
     names: list[Line]
     options: dict[str, list[Line]]
@@ -105,7 +105,7 @@ def parse(text: str, path: str, fault: Fault) -> NameList:
     """Read a list.
 
     Args:
-        text: what the file has.
+        text: the content of the file.
         path: the file, for the errors.
         fault: says what is wrong with a name or an ARN, or None.
     """

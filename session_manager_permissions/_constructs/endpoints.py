@@ -251,7 +251,7 @@ class SessionManagerEndpoints(Construct):
 
 
 def _refuse_wrong(vpc: object, security_groups: object, endpoint_policy: object) -> None:
-    """Refuse what is no VPC or no security group, and any policy but the one that there is.
+    """Refuse what is no VPC or no security group, and any policy but `"account"`.
 
     Raises:
         TypeError: `vpc` is no VPC, or `security_groups` is no sequence of security groups.

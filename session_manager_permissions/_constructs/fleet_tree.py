@@ -74,10 +74,10 @@ class Tree:
         return found
 
     def imported_roles(self, *, with_owned: bool) -> dict[str, list[Imported]]:
-        """Return the roles of the whole app that are no `iam.Role`, by the name that each goes by.
+        """Return the roles of the whole app that are no `iam.Role`, by their names.
 
-        They are imports, and views that take no policies (`without_policy_updates()`). A role that
-        the fleet's compute has may be imported in a stack that the fleet does not cover. An
+        They are imports, and views whose policies can't change (`without_policy_updates()`). A role
+        that the fleet's compute has may be imported in a stack that the fleet does not cover. An
         `iam.LazyRole` is not asked for its ARN, as that would make the role.
 
         Args:

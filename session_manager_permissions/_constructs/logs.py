@@ -122,14 +122,14 @@ def _default_encryption(bucket: IBucketRef) -> object:
 def is_encrypted_twice(bucket: IBucketRef) -> bool:
     """Tell whether the bucket is known to encrypt with `aws:kms:dsse`, in two layers.
 
-    The agent takes a bucket for encrypted only if its first rule has `aws:kms` or `AES256`:
+    The agent recognizes a bucket as encrypted only if its first rule has `aws:kms` or `AES256`:
     `IsBucketEncrypted`, amazon-ssm-agent/agent/s3util.
     """
     return getattr(_default_encryption(bucket), "sse_algorithm", None) == "aws:kms:dsse"
 
 
 def warn_if_encrypted_twice(bucket: IBucketRef) -> None:
-    """Warn of a bucket that the agent does not take for encrypted."""
+    """Warn of a bucket that the agent does not recognize as encrypted."""
     if is_encrypted_twice(bucket):
         cdk.Annotations.of(bucket).add_warning_v2(
             "session-manager-permissions:log-bucket-dsse",

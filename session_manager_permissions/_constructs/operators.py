@@ -1,4 +1,4 @@
-"""Grant an operator what it takes to start sessions."""
+"""Grant an operator the permissions to start sessions."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def grant(grantee: iam.IGrantable, access: Access, stack: cdk.Stack) -> iam.Gran
 
     Raises:
         TypeError: the grantee or a part of `access` has the wrong type.
-        ValueError: no instances are chosen, or the grantee takes no permissions from this app.
+        ValueError: no instances are chosen, or this app can't grant anything to the grantee.
     """
     _refuse_wrong_types(grantee, access)
     _refuse_wrong_choice(access)
@@ -118,8 +118,8 @@ def grant(grantee: iam.IGrantable, access: Access, stack: cdk.Stack) -> iam.Gran
     if not _is_of_other_account(grantee, principal, stack):
         permissions = _permissions(access, stack)
         grants = [_grant(grantee, permission) for permission in permissions]
-    # CDK reports success for some principals that have taken nothing.
-    if not (grants and grants[0].success and _takes_policies(principal)):
+    # CDK reports success for some principals that were granted nothing.
+    if not (grants and grants[0].success and _has_statements(principal)):
         node = getattr(grantee, "node", None)
         name = f"of the type {type(grantee).__name__}" if node is None else repr(node.path)
         raise ValueError(
@@ -285,7 +285,7 @@ def _refuse_path(principal: iam.IPrincipal) -> None:
         )
 
 
-def _takes_policies(principal: iam.IPrincipal) -> bool:
+def _has_statements(principal: iam.IPrincipal) -> bool:
     """Tell whether the statements are in a policy now, or CDK leaves them out on purpose.
 
     Raises:

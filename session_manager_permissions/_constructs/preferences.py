@@ -331,7 +331,7 @@ class SessionPreferences(Construct):
         Raises:
             TypeError: an argument of the wrong type.
             ValueError: no instances are chosen, or all and some; an ARN that is not an instance's;
-                a tag without a value, or with a character that IAM takes in no policy; a grantee
+                a tag without a value, or with a character that IAM accepts in no policy; a grantee
                 whose permissions can't be changed from here, such as an immutable role or a
                 principal of another account.
 

@@ -99,7 +99,7 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
 def profile_target(
     scope: Construct, role_id: str, profile: IInstanceProfileRef, stack: cdk.Stack
 ) -> Target:
-    """Return the role of an instance profile as an L2, imported as `role_id` if only named.
+    """Return the role of an instance profile as an L2, imported as `role_id` if need be.
 
     Raises:
         TypeError: `profile` is no instance profile.

@@ -254,7 +254,7 @@ def ways_out(errors: Iterable[CannotAsk], command: str) -> tuple[str, ...]:
             "--print-permissions prints a policy with all that the command needs"
         )
     if any(error.by for error in denied):
-        lines.append("use credentials to which that policy does not apply, or change it")
+        lines.append("use credentials to which that policy does not apply, or change the policy")
     return tuple(lines)
 
 

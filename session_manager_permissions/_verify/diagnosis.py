@@ -60,7 +60,7 @@ class Diagnosis:
             lines = [f"on the node: {disk}, if {seen}: the disk may be full"]
             user = "on the node: net user ssm-user, if the screen is black: the user may be missing"
             return [*lines, user] if is_windows else lines
-        given = "with --output json, --agent-diagnostics takes what it prints"
+        given = "give the output of --output json to --agent-diagnostics"
         ask_node = f"on the node: {self.node.diagnostics}; {given}"
         if self.node.instance is None:
             return [ask_node]

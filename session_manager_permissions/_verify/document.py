@@ -29,7 +29,7 @@ class Refused(CannotAsk):
     def __init__(self, where: str, flag: str, value: object) -> None:
         super().__init__(
             f"{where} has {value!r} for {flag}, which the agent can't read as true or false, so "
-            "that it refuses each session: correct the document"
+            "it refuses each session: correct the document"
         )
         self.flag = flag
         self.value = str(value)

@@ -145,7 +145,7 @@ def unless_replaced(outcome: Outcome, errors: Iterable[CannotAsk]) -> Outcome:
     """
     if outcome.verdict != "fail" or not outcome.check.of_role:
         return outcome
-    why = "whether the agent works with the account's role instead is not known"
+    why = "it is not known whether the agent works with the account's role instead"
     return outcome.unknown(*outcome.why, why, fix=outcome.fix, errors=(*outcome.errors, *errors))
 
 
@@ -257,7 +257,7 @@ def _unless_by_account(node: Node, profile: Outcome, management: Outcome) -> Out
     if account:
         return profile.skipped(f"{fault}, and the account's role {account} takes its place")
     if management.errors:
-        why = f"{fault}, and whether the account's role takes its place is not known"
+        why = f"{fault}, and it is not known whether the account's role takes its place"
         return profile.unknown(why, fix=profile.fix, errors=management.errors)
     return profile.seen_if(is_now=not node.connected)
 
@@ -323,7 +323,7 @@ def _metadata(node: Node) -> Outcome:
     evidence = Evidence("ec2:DescribeInstances", "MetadataOptions.HttpEndpoint", value)
     instance = checks.METADATA.of(node.id, evidence)
     if value == "disabled":
-        why = "the metadata endpoint of the instance is off, so that the agent gets no credentials"
+        why = "the metadata endpoint of the instance is off, so the agent gets no credentials"
         modify = f"ec2 modify-instance-metadata-options --instance-id {node.id_word}"
         fix = node.aws(modify, "--http-endpoint enabled")
         return instance.failed(why, fix=fix).seen_if(is_now=not node.connected)
@@ -365,11 +365,11 @@ def _no_account_role(node: Node, account: LiveRole, refusal: NotThere) -> Outcom
     fix = (
         node.aws(update, "--setting-value ROLE"),
         f"ROLE is the path and the name of a role that {SYSTEMS_MANAGER} may assume",
-        "or turn it off, and have the agent work with the role of the profile",
+        "or turn it off, so that the agent works with the role of the profile",
     )
     why = (
         f"Default Host Management Configuration names {account.arn}, and there is no such role, so "
-        "that it registers no node"
+        "it registers no node"
     )
     evidence = Evidence("iam:SimulatePrincipalPolicy", "Error.Code", refusal.code)
     return checks.HOST_MANAGEMENT.of(None, evidence).failed(why, fix=fix)
@@ -382,7 +382,7 @@ def _by_account(
     why = [f"the agent works with the account's role {account}, which needs the permissions"]
     if registers is None:
         either = f"the profile's role or with the account's role {account}"
-        why = [f"whether the agent works with {either} is not known"]
+        why = [f"it is not known whether the agent works with {either}"]
     elif own:
         why.append(f"the policies of {own.arn} go unused")
     fix = node.look_for(checks.HOST_MANAGEMENT)

@@ -112,7 +112,7 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
         return encrypted.passed(text)
     text = (
         f"the bucket encrypts with {algorithm}, which the agent does not count as encrypted, so "
-        "that it refuses each session"
+        "it refuses each session"
     )
     default = f"SSEAlgorithm={'aws:kms' if 'kms' in algorithm else 'AES256'}"
     if found.named_key is not None:
@@ -164,7 +164,7 @@ def _with_key(node: Node, outcome: Outcome, bucket: Bucket) -> Outcome:
         why, fix, state = str(found), (), None
     else:
         return outcome.unknown(
-            "whether the key of the bucket can be used is not known", errors=[found]
+            "it is not known whether the key of the bucket can be used", errors=[found]
         )
     if not why:
         return outcome
@@ -204,7 +204,7 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     if key or enforces is False:
         why = "the log group is encrypted with a key"
         return logs.passed(why if key else "the document does not enforce encryption")
-    why = "the log group has no KMS key, so that the agent refuses each session"
+    why = "the log group has no KMS key, so the agent refuses each session"
     fix = (
         node.aws(f"logs associate-kms-key {of_group}", "--kms-key-id KEY"),
         _KEY_OF_LOGS,
@@ -224,5 +224,5 @@ def _streamed(group: str, text: str) -> Outcome:
     if "{{" in text:
         why += ", and what the agent gets for that parameter is not known"
         return streamed.unknown(why, fix=fix)
-    why += ", so that the agent drops each session"
+    why += ", so the agent drops each session"
     return streamed.failed(why, fix=fix, users_see=NO_MESSAGE)

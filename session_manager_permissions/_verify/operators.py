@@ -251,7 +251,7 @@ def _allowed(asked: Outcome, arn: str, preferences: Preferences, notes: Sequence
     """Return the outcome if nothing is denied: passed, unless the key of sessions is not known."""
     key_usable = preferences.outcomes[0]
     if preferences.key is None and key_usable.verdict == "unknown":
-        why = f"whether {arn} may use the key of sessions is not known: {key_usable.why[0]}"
+        why = f"it is not known whether {arn} may use the key of sessions: {key_usable.why[0]}"
         return asked.unknown(why, *notes, errors=key_usable.errors)
     return asked.passed(f"IAM allows {arn} to start the session", *notes)
 

@@ -166,7 +166,7 @@ class PathRemedies:
         if policy_allows(endpoint._replace(policy=policy), actions) is not True:
             return (f"{sentence}, and remove the Deny",)
         put = f"{self._modify(endpoint.id)} --policy-document {in_json(policy)}"
-        return (put, f"this is to {sentence}")
+        return (put, f"the command does this: {sentence}")
 
     def _with_dns(self) -> Iterator[str]:
         """Turn on what private DNS needs, if it is not known to be on."""
@@ -196,7 +196,7 @@ class PathRemedies:
         table = self.vpc.network.tables[self.vpc.table_of(self._subnet)]
         if any(route.leads == "internet-gateway" for route in table.routes):
             return "give the instance a public IPv4 address, such as an Elastic IP address"
-        return "have a default route lead to a NAT gateway that has a way out itself"
+        return "lead a default route to a NAT gateway that has a way out itself"
 
     def _create(self, kind: str, service: str) -> str:
         name = f"com.amazonaws.{region_word(self.node.region)}.{service}"

@@ -139,7 +139,7 @@ def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcom
     """Make the permission unknown if IAM could not be asked about all that the bucket needs."""
     error = preferences.uses.bucket.key
     if outcome.verdict in ("pass", "unknown") and isinstance(error, CannotAsk):
-        why = f"whether the role may use the key of the bucket is not known: {error}"
+        why = f"it is not known whether the role may use the key of the bucket: {error}"
         errors = [*outcome.errors, error]
         return outcome.unknown(why, *outcome.why, fix=outcome.fix, errors=errors)
     return logs.unless_theirs(outcome, node) if preferences.uses.bucket.is_foreign else outcome

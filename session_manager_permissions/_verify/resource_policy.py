@@ -105,7 +105,7 @@ class ResourcePolicy(NamedTuple):
         lets_all_in = [] if self.key else [_LETS_ALL_IN]
         by_account = evaluate([*self.statements, *lets_all_in], request)
         if itself.answer is Answer.EXPLICIT_DENY:
-            fix = f"remove the Deny from the policy of {self.of}, or have it leave {principal} out"
+            fix = f"remove the Deny from the policy of {self.of}, or exclude {principal} from it"
             return Admission("denied", f"the policy of {self.of} denies it", (fix,))
         if by_account.answer is Answer.IMPLICIT_DENY:
             why = f"the policy of {self.of} lets neither the account nor {principal} in"
@@ -146,7 +146,7 @@ class ResourcePolicy(NamedTuple):
         whole = with_statement({"Version": "2012-10-17", "Statement": [*self.statements]}, allows)
         what_it_does = (
             f"the command adds a statement to the policy that lets {root} use the key, and keeps "
-            "all others: run it as somebody whom the policy lets change it"
+            "all others: run it as somebody who may change the policy"
         )
         more = f"--policy-name default --policy {in_json(whole)}"
         return (aws(put, self.key.split(":")[3], more), what_it_does)

@@ -28,7 +28,7 @@ def run_as(node: Node, preferences: Preferences, operator: Operator | CannotAsk 
     if preferences.error is not None:
         return of_unread(RUN_AS, preferences.name, preferences.error)
     if document.run_as_enabled is False:
-        return RUN_AS.skipped("Run As is off, so that sessions run as ssm-user")
+        return RUN_AS.skipped("Run As is off, so sessions run as ssm-user")
     evidence = Evidence("ssm:GetDocument", "inputs.runAsDefaultUser", document.run_as_user)
     if document.run_as_enabled is None:
         why = "a parameter of the document decides whether Run As is on"
@@ -113,6 +113,6 @@ def _of_user(named: Outcome, user: str, source: str, *, is_sure: bool) -> Outcom
     if fault := _limits.user_fault(user):
         why = f"{source} names {user!r}, which {fault}; only the node knows whether it exists"
         return named.unknown(
-            why, fix=f"name a user of the node, or ask for this one on the node: {look}"
+            why, fix=f"name a user of the node, or look for this one on the node: {look}"
         )
     return named.passed(f"{source} names {user}, and only the node knows whether it exists: {look}")

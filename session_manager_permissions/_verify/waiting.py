@@ -56,7 +56,7 @@ def wait_until_ready(
                 say(f"{node} is not ready, and waiting does not change that: {', '.join(stays)}")
                 return found
             missing = ", ".join(one.name for one in found.checks if one.verdict == "fail")
-            missing = missing or "whether it is connected is not known"
+            missing = missing or "it is not known whether it is connected"
             if is_last:
                 say(f"{node} is not ready after {spent} s: {missing}")
                 return found

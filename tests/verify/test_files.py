@@ -222,7 +222,7 @@ ADDS: Final = {
     "a key that is commented out": Adds(
         f"#key = {KEY} # not ours\n", "", ONE_KEY, says=f"has `key = {KEY}` commented out, so"),
     "another value": Adds(f"{NOT_REGISTERED}\n", lacks=("register",),
-                          says=f"has `{NOT_REGISTERED}`, so that `allow-registration = true` was"),
+                          says=f"has `{NOT_REGISTERED}`, so `allow-registration = true` was"),
     "no ARN of a key": Adds("", "", {"key": ["alias/x"]}),
     "a key that is not known": Adds(""),
     "a key that is not lacking": Adds("", "", ONE_KEY, ()),

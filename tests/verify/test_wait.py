@@ -140,7 +140,7 @@ ROWS: Final = {
     "stopped": Row(both(NEVER, STOPPED), {}, 1, 0, f"{STAYS}instance-running"),
     "may not be asked": Row(NO_STATUS, {}, 1, 0, f"{STAYS}the credentials do not allow ssm:"),
     "throttled": Row(refusing("ssm:GetConnectionStatus", "ThrottlingException"),
-        {4: connects}, 0, 5, "whether it is connected is not known"),
+        {4: connects}, 0, 5, "it is not known whether it is connected"),
     "throttled in the first round": Row(refusing(INSTANCES, THROTTLED),
         {3: KNOWN_AGAIN}, 0, 5, f"after 0 of 12 s, {INSTANCES} failed: {THROTTLED}"),
     **{f"{name} in a later round": Row(

@@ -76,7 +76,7 @@ def _of_containers(parts: Parts, task: Resource) -> Iterator[_Said]:
         ]
         if any(key in given for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")):
             of = f"the container {name!r}"
-            advice = f"give {of} its permissions by the task role, and no AWS keys"
+            advice = f"give {of} its permissions through the task role, without AWS keys"
             keys = f"the AWS keys in the environment of {of}"
             yield f"{_DENIED}: the agent uses {keys}", (Advice(advice),)
 

@@ -66,7 +66,7 @@ def of_trust(parts: Parts, management: HostManagement, role: Role) -> Iterator[T
         fix: Fix = AddStatement(resource, path, trusted(EC2), let)
         if found.by_deny:
             fix = Advice(f"leave {EC2} out of the Deny of {whose}")
-        why = f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}"
+        why = f"the SSM Agent gets no credentials for the role {role.name!r}: {found.why}"
         yield ROLE_NOT_ASSUMABLE.found(resource, f"Properties.{path}", why, fix)
 
 

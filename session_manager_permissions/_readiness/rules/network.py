@@ -306,7 +306,7 @@ class MakeEndpoints(Fix):
             if one.condition is not None
         }
         for one in sometimes.values():
-            to.say(f"make the VPC endpoint {one.logical_id!r} also where its condition is false")
+            to.say(f"also make the VPC endpoint {one.logical_id!r} where its condition is false")
         interfaces = [one for one in interfaces if one not in sometimes]
         tables = self._without_s3(to) if "s3" in self.services else []
         make, vpc = "make VPC endpoints of", repr(self.vpc.logical_id)

@@ -46,7 +46,7 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
     if length > _limits.MAX_INLINE_POLICIES:
         why = f"the inline policies of {its_role} have at least {length} characters, and IAM "
         why += f"allows {_limits.MAX_INLINE_POLICIES} for a role"
-        fix = Advice(f"make a managed policy of one of the inline policies of {its_role}")
+        fix = Advice(f"turn one of the inline policies of {its_role} into a managed policy")
         yield POLICIES_TOO_LONG.on_role_of(profile, _FAILS + why, fix)
     for policy in _long_managed(roles, role):
         name = f"the managed policy {policy.resource.logical_id!r}"

@@ -214,7 +214,7 @@ class SessionRules:
                 lacking.append(call)
             if call.resource and not self._leaves_to_iam(call.resource, role, call):
                 name = call.resource.logical_id
-                said = f"have the policy of {name!r} leave access to the account's IAM policies"
+                said = f"let the policy of {name!r} leave access to the account's IAM policies"
                 if ability.decision.answer is not Answer.ALLOWED:
                     said += f", and allow {whose} to call {call.action} in one of them"
                 return Advice(said)
@@ -321,7 +321,7 @@ class SessionRules:
             written = mapping(document.inputs).get("cloudWatchLogGroupName")
             yield f"whether the log group {shown(written)} has a key"
         elif group is not None and "KmsKeyId" not in group.properties:
-            why = f"the log group {group.logical_id!r} has no key, and they enforce encrypted logs"
+            why = f"they enforce encrypted logs, and the log group {group.logical_id!r} has no key"
             fix = Advice(f"give the log group {group.logical_id!r} a KMS key")
             yield from _refused_if(enforced, document, why, fix)
 

@@ -161,9 +161,9 @@ def _lacking(listed: _lists.NameList, result: AuditResult) -> tuple[list[str], l
         if value in has:
             continue
         if (name, value) in listed.left_out_options:
-            said.append(f"has `{line}` commented out, so that it was not added")
+            said.append(f"has `{line}` commented out, so it was not added")
         elif has and name != _lists.REPEATED:
-            said.append(f"has `{name} = {has[0]}`, so that `{line}` was not added")
+            said.append(f"has `{name} = {has[0]}`, so `{line}` was not added")
         else:
             added.append(line)
     has_names = {_lists.same(line.text) for line in listed.names}
