@@ -70,11 +70,7 @@ def meets(call: dict[str, Any], operator: str, key: str, value: str) -> bool:
 def test_what_a_session_or_its_log_is_lost_without_is_granted(scenario: str) -> None:
     statements = written(scenario)
 
-    denied = {
-        call["action"]
-        for call in calls(scenario)
-        if not any(allows(one, call) for one in statements)
-    }
+    denied = {it["action"] for it in calls(scenario) if not any(allows(x, it) for x in statements)}
 
     assert denied == ({*NOT_GRANTED} if scenario not in {"allow_registration", "all"} else set())
 

@@ -177,10 +177,7 @@ def test_the_capabilities_are_asked_about_as_the_page_says() -> None:
     document, bucket = LiveDocument(log_bucket="logs", log_group="logs"), Bucket(key=key)
     uses = Uses(document, keys=(key,), bucket=bucket)
     agent = Agent(session=session_in(World()), role=LiveRole(role_arn()), uses=uses)
-    asked = {
-        one.capability: {call.action for call in (*one.calls, *one.apart)}
-        for one in agent.questions()
-    }
+    asked = {q.capability: {one.action for one in (*q.calls, *q.apart)} for q in agent.questions()}
     rows = table("capability", (ROOT / "docs/verify.md").read_text("utf-8"))
 
     said = {row[0].strip("`"): {name for name in code(row[2]) if ":" in name} for row in rows}

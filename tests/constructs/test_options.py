@@ -188,9 +188,7 @@ def test_a_wrong_option_is_refused_alike_wherever_and_nothing_is_made(
     assert [child.node.path for child in stack.node.find_all()] == before
 
 
-TYPES: Final = {
-    key: one.__forward_arg__ for key, one in SessionManagerOptions.__annotations__.items()
-}
+TYPES: Final = {k: one.__forward_arg__ for k, one in SessionManagerOptions.__annotations__.items()}
 
 
 @pytest.mark.parametrize("callee", [

@@ -257,13 +257,11 @@ def test_a_customized_role_is_no_error_and_the_report_lists_each_statement_once(
 ) -> None:
     stack = customized(make_app(), where, prevent_synthesis=prevent_synthesis)
     role = role_of(stack)
-    permissions = permit(
-        stack, role, encryption_key=existing_key(stack), decrypt_sessions_only=True
-    )
+    made = permit(stack, role, encryption_key=existing_key(stack), decrypt_sessions_only=True)
     later = existing_key(stack, "Later", region="eu-west-2")
-    permissions.add_encryption_key(later)
-    permissions.add_encryption_key(later)
-    permissions.attach_to_role(role)
+    made.add_encryption_key(later)
+    made.add_encryption_key(later)
+    made.attach_to_role(role)
 
     statements = reported(stack)["Stack/Role"]
     assert [(s.get("Sid"), s["Resource"], "Condition" in s) for s in statements] == [

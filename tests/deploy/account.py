@@ -152,9 +152,7 @@ class Account:
         results = self._clients["iam"].simulate_principal_policy(
             PolicySourceArn=arn, ActionNames=actions
         )["EvaluationResults"]
-        return frozenset(
-            one["EvalActionName"] for one in results if one["EvalDecision"] == "allowed"
-        )
+        return frozenset(x["EvalActionName"] for x in results if x["EvalDecision"] == "allowed")
 
 
 def _without(world: World, who: str, statements: list[dict[str, Any]]) -> list[dict[str, Any]]:

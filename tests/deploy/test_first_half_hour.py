@@ -63,11 +63,7 @@ class Newcomer:
         self, script: str, environment: dict[str, str] | None = None, *, cwd: Path | None = None
     ) -> str:
         """What a shell says to the script, line by line as it stands."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not NOT_OF_A_NEWCOMER.match(name.upper())
-        }
+        kept = {k: v for k, v in os.environ.items() if not NOT_OF_A_NEWCOMER.match(k.upper())}
         found = " ".join(filter(None, [os.environ.get("PIP_FIND_LINKS"), f"{self.folder}/index"]))
         done = subprocess.run(
             ["bash", "-eu"],  # noqa: S607

@@ -124,9 +124,7 @@ class _Draw:
             self._made = {"Condition": choose(CONDITIONS)}
         policies: list[list[Any]] = []
         if self._likely(0.7):
-            policies = [
-                [self._written("Allow", actions, self._everywhere())] for actions in choose(NEEDED)
-            ]
+            policies = [[self._written("Allow", one, self._everywhere())] for one in choose(NEEDED)]
             if self._likely(0.4):
                 policies = [[entry for policy in policies for entry in policy]]
         if self._likely(0.15):

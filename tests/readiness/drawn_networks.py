@@ -237,12 +237,10 @@ class _Draw:
         self, name: str, condition: str, target: dict[str, Any], block: str = ANYWHERE
     ) -> None:
         six = "Ipv6" if ":" in block else ""
-        blocks = [block]
+        some = [block]
         if block == ANYWHERE and self._likely(0.1):
-            blocks = self._rng.choice(
-                (["0.0.0.0/1", "128.0.0.0/1"], ["0.0.0.0/1"], [VPC[:-2] + "8"])
-            )
-        for one in blocks:
+            some = self._rng.choice((["0.0.0.0/1", "128.0.0.0/1"], ["0.0.0.0/1"], [VPC[:-2] + "8"]))
+        for one in some:
             self._add(f"{name}Route{len(self._resources)}", "Route", condition,
                       RouteTableId=ref(f"{name}Table"),
                       **{f"Destination{six}CidrBlock": one, **target})  # fmt: skip

@@ -324,10 +324,8 @@ def acl_of_the_nat_gateway(stack: cdk.Stack, *, and_all: bool = False) -> None:
 
 def acl_of_endpoints(stack: cdk.Stack) -> None:
     private = ec2.SubnetType.PRIVATE_ISOLATED
-    configurations = [
-        ec2.SubnetConfiguration(name=name, subnet_type=private) for name in ("Own", "Endpoints")
-    ]
-    network = ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0, subnet_configuration=configurations)
+    kinds = [ec2.SubnetConfiguration(name=one, subnet_type=private) for one in ("Own", "Endpoints")]
+    network = ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0, subnet_configuration=kinds)
     instance(stack, network, vpc_subnets=ec2.SubnetSelection(subnet_group_name="Own"))
     there = ec2.SubnetSelection(subnet_group_name="Endpoints")
     endpoints(network, subnets=there)
@@ -523,9 +521,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("tags of an override", partial(without_the_tag, build=tags_of_an_override), "")],
 }  # fmt: skip
 """Apps with a fault, by the rule that finds it, and how the id of what it is found on begins."""
-FAULTS: Final = [
-    (name, build, rule, at) for rule, of in FAULTS_OF.items() for name, build, at in of
-]
+FAULTS: Final = [(name, does, rule, at) for rule, of in FAULTS_OF.items() for name, does, at in of]
 BY_NAME: Final = {name: (build, rule) for name, build, rule, _ in FAULTS}
 SHOWN: Final = (
     *("one instance", "late without registration", "an L1 instance", "trusted by RDS"),

@@ -90,11 +90,8 @@ def endpoint(service: str, condition: str = "", /, **changes: object) -> Parts:
 def acl(of_subnet: object = ref("Private"), **entries: Parts | None) -> Parts:
     """A network ACL of a subnet with these entries."""
     uses = {"SubnetId": of_subnet, "NetworkAclId": ref("Acl")}
-    shut = {
-        "Acl": part("NetworkAcl", **VPC_ID),
-        "Uses": part("SubnetNetworkAclAssociation", **uses),
-    }
-    return {**shut, **entries}
+    its = {"Acl": part("NetworkAcl", **VPC_ID), "Uses": part("SubnetNetworkAclAssociation", **uses)}
+    return {**its, **entries}
 
 
 def entry(number: object = 100, *, egress: object = True, **changes: object) -> Parts:

@@ -387,10 +387,8 @@ DISTRIBUTED: Final = {
 }  # fmt: skip
 CALLED: Final = {"Profile": resource(
     "AWS::IAM::InstanceProfile", InstanceProfileName="nodes", Roles=[ref("Role")])}  # fmt: skip
-MANIFEST_URL: Final = (
-    "https://s3.{Region}.amazonaws.com/amazon-ssm-{Region}/ssm-agent-manifest.json"
-)
-PLUG_IN: Final = {"agentName": "amazon-ssm-agent", "source": MANIFEST_URL}
+SOURCE: Final = "https://s3.{Region}.amazonaws.com/amazon-ssm-{Region}/ssm-agent-manifest.json"
+PLUG_IN: Final = {"agentName": "amazon-ssm-agent", "source": SOURCE}
 UPDATES: Final = {"schemaVersion": "1.2", "runtimeConfig": {
     "aws:updateSsmAgent": {"properties": [PLUG_IN]}}}  # fmt: skip
 STOPPING: Final = {"MaintenanceWindowRunCommandParameters": {

@@ -438,9 +438,7 @@ def test_what_is_known_of_the_types_of_cdk() -> None:
 SELF: Final = {"Admits": group()}
 FOREIGN: Final = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
 """What an endpoint is in, by ids."""
-ONE_OF_MANY: Final = {
-    "Fn::Join": ["-", ["sg", *(either("0", "1", f"{ON}{bit}") for bit in range(7))]]
-}
+ONE_OF_MANY: Final = {"Fn::Join": ["-", ["sg", *(either("0", "1", f"{ON}{n}") for n in range(7))]]}
 """A group in twice as many worlds as are judged."""
 ALLOWS_ALL: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 DENIES_ALL: Final = ALLOWS_ALL | {"Effect": "Deny"}
@@ -713,12 +711,8 @@ ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
         SecurityGroupIds=[ref("Group")], DnsOptions={ONLY_INBOUND: "AllResolvers"})}, UNREACHABLE),
 ])  # fmt: skip
 def test_way_to_s3(check: Check, changes: Parts, expected: str) -> None:
-    to_bucket = session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
-    used = {
-        "Bucket": resource("AWS::S3::Bucket"),
-        "Document": to_bucket,
-        "Grants": policy(allow("s3:*")),
-    }
+    log = session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
+    used = {"Bucket": resource("AWS::S3::Bucket"), "Document": log, "Grants": policy(allow("s3:*"))}
     assert said(check(Stack=with_endpoints(changes | used))) == expected
 
 
@@ -752,9 +746,7 @@ def both_admitting(block: str) -> Parts:
 
 ALONE: Final = templated(PrivateRoute=None)
 SHUT: Final = with_endpoints(SELF)
-OFF_BOTH: Final = with_endpoints(
-    {"Ssm.PrivateDnsEnabled": False, "Messages.PrivateDnsEnabled": False}
-)
+OFF_BOTH: Final = with_endpoints({f"{of}.PrivateDnsEnabled": False for of in ("Ssm", "Messages")})
 NOTHING_OUT: Final = templated(Group=group(egress=[NOWHERE]))
 SHUT_BY_ACL: Final = templated(acl())
 
@@ -855,14 +847,10 @@ def test_what_another_account_or_region_adds_is_of_something_else(
 def split(body: Parts, **given: object) -> tuple[Parts, Parts]:
     """A template without its instance, which a nested one has; it is given the subnet and group."""
     parts = body["Resources"]
-    parameters = {
-        "Private": ref("Private"),
-        "Group": att("Group", "GroupId"),
-        "Profile": ref("Profile"),
-    }
+    its = {"Private": ref("Private"), "Group": att("Group", "GroupId"), "Profile": ref("Profile")}
     here = {name: one for name, one in parts.items() if name != "Instance"}
-    parameters |= {"Address": att("Eip", "AllocationId")} if "Eip" in parts else {}
-    here["Nested"] = on(nested("nested", Parameters=parameters), str(given.get("condition", "")))
+    its |= {"Address": att("Eip", "AllocationId")} if "Eip" in parts else {}
+    here["Nested"] = on(nested("nested", Parameters=its), str(given.get("condition", "")))
     instance_ = on(compute(SecurityGroupIds=[ref("Group")]), str(given.get("of_instance", "")))
     nat = part("NatGateway", AllocationId=given.get("address", "eipalloc-1"))
     return {"Resources": here}, {"Resources": {"Instance": instance_, "Other": nat}}

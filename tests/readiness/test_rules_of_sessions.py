@@ -134,13 +134,10 @@ def decrypt(on: object = ARN, **more: object) -> Statement:
     return allow("kms:Decrypt", on=on, **more)
 
 
-def bounded(by: object, *statements: Statement) -> Body:
-    """A role that may decrypt within a boundary, and the boundary `B` with these statements."""
+def bounded(by: object, *more: Statement) -> Body:
+    """A role that may decrypt within a boundary, and the boundary `B` with these as well."""
     role = TRUST | inline(ALL, decrypt()) | {"PermissionsBoundary": by}
-    return {
-        "Role": resource("AWS::IAM::Role", **role),
-        "B": managed_policy(ALL, *statements, roles=[]),
-    }
+    return {"Role": resource("AWS::IAM::Role", **role), "B": managed_policy(ALL, *more, roles=[])}
 
 
 BY_ALIAS: Final = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/a"}}
@@ -206,9 +203,7 @@ def as_yaml(inputs: str) -> Body:
 
 
 WEB: Final = of_role(RoleName="web", **inline(ALL, *ON_S3))
-FREELY: Final = dict.fromkeys(
-    ("s3EncryptionEnabled", "cloudWatchEncryptionEnabled", "runAsEnabled"), ref("Free")
-)
+FREELY: Final = dict.fromkeys((*ENFORCES, "s3EncryptionEnabled", "runAsEnabled"), ref("Free"))
 DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a key", WITH_KEY, [], DENIED),
     ("a key that is granted", WITH_KEY, [decrypt()], READY),

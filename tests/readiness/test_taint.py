@@ -45,9 +45,7 @@ def lines(check: Check, *bodies: Any, tainted: set[str]) -> set[str]:  # noqa: A
 @pytest.fixture(scope="module")
 def untainted(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
     check = Check(tmp_path_factory.mktemp("untainted"))
-    return frozenset(
-        line for bodies in EXAMPLES.values() for line in lines(check, *bodies, tainted=set())
-    )
+    return frozenset(one for of in EXAMPLES.values() for one in lines(check, *of, tainted=set()))
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -265,9 +265,7 @@ def fleet(instances: int) -> Account:
     a permission. Sessions use a key.
     """
     roles = max(2, instances // 50)
-    lacks = {
-        f"role-{number}": (nodes.REGISTER,) if number % 10 == 3 else () for number in range(roles)
-    }
+    lacks = {f"role-{n}": (nodes.REGISTER,) if n % 10 == 3 else () for n in range(roles)}
     account = Account(roles={name: Role(lacks=of) for name, of in lacks.items()})
     for number in range(instances):
         in_region, region = divmod(number, len(REGIONS))

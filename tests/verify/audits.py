@@ -152,11 +152,9 @@ def large(size: int) -> AuditResult:
     for n in range(size):
         cut_off = {"causes": ["path-ssm"], "why": [f"no way out by rtb-{n % 40}"]}
         fault = cut_off if n % 5 == 4 else {}
-        service = f"service-{n % 200}"
-        name = f"{service}-{n // 200}"
-        nodes.append(
-            node(f"i-{n:017x}", region=regions[n % 4], name=name, profile=service, **fault)
-        )
+        of = f"service-{n % 200}"
+        name = f"{of}-{n // 200}"
+        nodes.append(node(f"i-{n:017x}", region=regions[n % 4], name=name, profile=of, **fault))
     return result(nodes)
 
 

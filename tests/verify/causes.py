@@ -192,15 +192,13 @@ def denies(operator: str, name: str, value: object) -> dict[str, Any]:
 def behind(service: str, action: str, *resources: str) -> Change:
     """Have an endpoint whose policy allows this alone, and whose group lets all in."""
     of = [*resources] or "*"
-    allowed = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": of}
-    names = {"PrivateDnsOnlyForInboundResolverEndpoint": False}  # of the endpoint of S3
-    made = nodes.endpoint(
-        service, PolicyDocument=json.dumps({"Statement": [allowed]}), DnsOptions=names
-    )
+    one = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": of}
+    dns = {"PrivateDnsOnlyForInboundResolverEndpoint": False}  # of the endpoint of S3
+    its = nodes.endpoint(service, PolicyDocument=json.dumps({"Statement": [one]}), DnsOptions=dns)
     anybody = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
     opened = nodes.group("sg-endpoints", IpPermissions=anybody)
     return both(
-        having("ec2:describe_vpc_endpoints", {"VpcEndpoints": [made]}),
+        having("ec2:describe_vpc_endpoints", {"VpcEndpoints": [its]}),
         having("ec2:describe_security_groups", {"SecurityGroups": [nodes.group("sg-web"), opened]}),
     )
 

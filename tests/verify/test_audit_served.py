@@ -51,9 +51,7 @@ def test_over_http_and_throttled() -> None:
 @pytest.fixture
 def slow() -> Iterator[tuple[Served, str]]:
     """A server of 400 nodes, each of which takes a twentieth of a second."""
-    machines = [
-        Machine(f"i-{number:017x}", (REGION, OTHER_REGION)[number % 2]) for number in range(400)
-    ]
+    machines = [Machine(f"i-{n:017x}", (REGION, OTHER_REGION)[n % 2]) for n in range(400)]
     server = Served(Account(*machines), latency=0.05)
     with served(server) as address:
         yield server, address

@@ -27,9 +27,7 @@ def shown_account() -> Account:
     """The account of the page."""
     many = [Machine(f"i-{number:017x}") for number in range(350)]
     lacking = [Machine(f"i-0a{number:015x}", profile="web-server", **NEVER) for number in range(23)]
-    stopped = [
-        Machine(f"i-0b{number:015x}", OTHER_REGION, state="stopped", **NEVER) for number in range(5)
-    ]
+    stopped = [Machine(f"i-0b{n:015x}", OTHER_REGION, state="stopped", **NEVER) for n in range(5)]
     without = [Machine(f"i-0c{number:015x}", profile=None, **NEVER) for number in range(2)]
     cut_off = [Machine("i-0d00000000000001e", OTHER_REGION, **NEVER)]
     machines = (*many, *lacking, *stopped, *without, *cut_off)

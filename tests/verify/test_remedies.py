@@ -217,15 +217,9 @@ def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
 
     assert not [line for line in sentences if NESTED.search(line)]
     of_construct = [found[1] for line in sentences if (found := OF_CONSTRUCT.match(line))]
-    given = {one.arg for text in of_construct for one in python_call(text).keywords}
-    assert given == {
-        "allow_registration",
-        "encryption_key",
-        "log_bucket",
-        "log_group",
-        "log_prefix",
-    }
-    assert given <= SessionManagerOptions.__optional_keys__
+    told = {one.arg for text in of_construct for one in python_call(text).keywords}
+    assert told == {"allow_registration", "encryption_key", "log_bucket", "log_group", "log_prefix"}
+    assert told <= SessionManagerOptions.__optional_keys__
     assert options == {"instance-profile", "role", "allow-registration", "key"} | {
         *("log-bucket", "log-prefix", "log-bucket-key", "log-group")
     }

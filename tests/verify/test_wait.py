@@ -65,9 +65,7 @@ def known_to_ec2(world: World) -> None:
 
 
 KNOWN_AGAIN: Final = both(known_to_ec2, connects)
-RUNS, PENDING, STOPPED = (
-    instance(State={"Name": name}) for name in ("running", "pending", "stopped")
-)
+RUNS, PENDING, STOPPED = (instance(State={"Name": of}) for of in ("running", "pending", "stopped"))
 UNKNOWN_TO_EC2: Final = both(NEVER, refusing(INSTANCES, "InvalidInstanceID.NotFound"))
 UNREACHED: Final = EndpointConnectionError(endpoint_url="https://ec2.eu-west-1.amazonaws.com")
 
