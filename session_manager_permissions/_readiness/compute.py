@@ -257,8 +257,11 @@ class Launchers:
                 found[each].append((one, False))
         return found
 
-    def _in_texts(self, resource: Resource) -> Iterator[Resource]:
+    def _in_texts(self, resource: Resource) -> Iterator[object]:
         """Yield what texts about profiles name, such as a script that launches instances."""
+        for text in texts_in(resource.acting):
+            if " " in text and _NAMES_A_PROFILE.search(text):  # which is no ARN
+                yield from ((word,) for word in _WORDS.split(text))
         for value in mappings_in(resource.acting):
             is_text = intrinsic(value)[0] in {"Fn::Join", "Fn::Sub"}
             is_about_one = is_text and _NAMES_A_PROFILE.search(json.dumps(value))

@@ -443,6 +443,8 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
         TaskArn="AWS-RunPowerShellScript", TaskInvocationParameters=STOPPING), UNKNOWN),
     ("script that launches instances under the profile",
      scripted("aws ec2 run-instances --iam-instance-profile Name=${Profile}"), UNKNOWN),
+    ("script that launches instances under the name of the profile",
+     CALLED | with_script("aws ec2 run-instances --iam-instance-profile Name=nodes"), UNKNOWN),
     ("script that names the profile", scripted("echo ${Profile}"), READY),
     ("script about other profiles", scripted("aws iam list-instance-profiles"), READY),
     ("runbook that launches instances under the profile",
