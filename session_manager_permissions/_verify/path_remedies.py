@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._network import verdicts
 from session_manager_permissions._network.endpoint_policy import of_service, policy_allows
+from session_manager_permissions._network.judge import resolves
 from session_manager_permissions._network.model import Endpoint, GroupPeer
 from session_manager_permissions._network.place import PUBLIC
 from session_manager_permissions._quoting import fitting, word
@@ -71,14 +72,13 @@ class PathRemedies:
 
     def _of_one(self, problem: verdicts.Problem, service: str) -> Iterable[str]:
         if problem.cause == verdicts.EGRESS_CLOSED:
-            to_all = "IpRanges=[{CidrIp=0.0.0.0/0}]"
-            return (self._authorize("egress", self._own_groups[0], to_all),)
+            return (self._authorize("egress", self._own_groups[0], self._group_of(service)),)
         if problem.fault == verdicts.VPC_DNS:
             return tuple(self._with_dns())
         if problem.fault == verdicts.GROUPS:
             (group, *_) = self._endpoint(problem).groups
-            source = f"UserIdGroupPairs=[{{GroupId={self._own_groups[0]}}}]"
-            return (self._authorize("ingress", _id(group, "ENDPOINT_GROUP"), source),)
+            group = _id(group, "ENDPOINT_GROUP")
+            return (self._authorize("ingress", group, self._own_groups[0]),)
         if problem.fault == verdicts.POLICY:
             return self._of_policy(self._endpoint(problem))
         if problem.fault == verdicts.PRIVATE_DNS and service != "s3":
@@ -108,8 +108,16 @@ class PathRemedies:
     def _modify(self, endpoint: object) -> str:
         return self._ec2(f"modify-vpc-endpoint --vpc-endpoint-id {word(_id(endpoint, 'ENDPOINT'))}")
 
-    def _authorize(self, side: str, group: str, peers: str) -> str:
-        allowed = word(f"IpProtocol=tcp,FromPort=443,ToPort=443,{peers}")
+    def _group_of(self, service: str) -> str:
+        """Return a group of the endpoint to which the name of a service leads; "" without one."""
+        vpc = self.vpc.vpc
+        leading = (one for one in vpc.endpoints(service) if resolves(one, vpc) is True)
+        return next((_id(one.groups[0], "ENDPOINT_GROUP") for one in leading), "")
+
+    def _authorize(self, side: str, group: str, peer: str) -> str:
+        """Let TCP 443 pass between a group and another, or all addresses if that is ""."""
+        to = f"UserIdGroupPairs=[{{GroupId={peer}}}]" if peer else "IpRanges=[{CidrIp=0.0.0.0/0}]"
+        allowed = word(f"IpProtocol=tcp,FromPort=443,ToPort=443,{to}")
         command = self._ec2(f"authorize-security-group-{side} --group-id {word(group)}")
         return f"{command} --ip-permissions {allowed}"
 
@@ -235,8 +243,7 @@ class PathRemedies:
             f"--security-group-ids {' '.join(map(word, groups))}"
         )
         if not admits:
-            source = f"UserIdGroupPairs=[{{GroupId={groups[0]}}}]"
-            yield self._authorize("ingress", groups[0], source)
+            yield self._authorize("ingress", groups[0], groups[0])
         yield _OF_ALL
 
     def _groups_of_others(self) -> list[str]:

@@ -338,7 +338,9 @@ ROUTES: Final = {
         group("sg-web"), group("sg-cluster", IpPermissionsEgress=[]))),
     "a shared VPC": path(
         UNKNOWN, having("ec2:describe_route_tables", {"RouteTables": [OF_OTHERS]})),
-    "egress closed": path(CHANNELS, groups(group("sg-web", IpPermissionsEgress=[]))),
+    **{f"egress closed{name}": path(
+           CHANNELS, endpoints(*found), groups(group("sg-web", IpPermissionsEgress=[]), OPEN))
+       for name, found in (("", ()), (", and endpoints", BOTH_ENDPOINTS))},
     "egress of IPv6 alone": path(CHANNELS, groups(ONLY_IPV6)),
     "egress of IPv6 alone, in a subnet with IPv6": path(UNKNOWN, IPV6_SUBNET, groups(ONLY_IPV6)),
     "an ACL that denies": path(CHANNELS, acls(entry(1, egress=True))),
