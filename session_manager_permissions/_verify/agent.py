@@ -17,7 +17,6 @@ from .checks import AGENT, METADATA, PATHS, REGISTERED, CheckVerdict, Evidence, 
 from .document import PORT
 from .node import RECORD, Node, at_least
 from .options import read_json
-from .remedies import start_on_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,9 +144,7 @@ def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
         return _path(check, row, rows.get("Proxy configuration"))
     if check.check is METADATA:
         return _seen(check, row)
-    if check.check is REGISTERED:
-        return check if node.online else _service(check, row, node)
-    return _noted(check, row)
+    return check if check.check is REGISTERED and node.online else _noted(check, row)
 
 
 def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
@@ -182,12 +179,3 @@ def _noted(check: Outcome, row: _Row | None) -> Outcome:
         return check
     why = (*check.why, f"on the node: {row.Note}")
     return replace(check, why=why, evidence=(*check.evidence, row.evidence))
-
-
-def _service(check: Outcome, row: _Row | None, node: Node) -> Outcome:
-    noted = _noted(check, row)
-    if row is None or row.Status != "Failed":
-        return noted
-    if start := start_on_node(node):
-        return replace(noted, fix=(f"on the node: {start}", *check.fix))
-    return noted

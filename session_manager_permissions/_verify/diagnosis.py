@@ -115,7 +115,7 @@ def diagnose(
     if rows is not None:
         checks = [merged(check, rows, node) for check in checks]
     if explains:
-        checks = explained(node, identity, checks)
+        checks = explained(node, identity, checks, rows or {})
     checks.sort(key=lambda check: ORDER.index(check.name))
     checks = _with_remedies(checks, node, command)
     return Diagnosis(node=node, identity=identity, preferences=preferences, checks=checks)

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions._trust import SYSTEMS_MANAGER, trust
 
 from .asking import CannotAsk, NotThere, answered
-from .checks import AGENT, CONNECTED, Evidence, Outcome
+from .checks import AGENT, ASSUMABLE, CONNECTED, REGISTERED, Evidence, Outcome
 from .identity import Identity, let_assume
 from .lines import region_word
 from .live_roles import LiveRole, find_role
-from .remedies import START, ask_node, restart, restart_on_node
+from .remedies import START, ask_node, restart, restart_on_node, start_on_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from .agent import Diagnostics
     from .node import Node
     from .session import Session
 
@@ -74,13 +75,16 @@ class Clue(NamedTuple):
     """Whether it is so old that the agent has tried again since, so that it explains less."""
 
 
-def explained(node: Node, identity: Identity, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def explained(
+    node: Node, identity: Identity, outcomes: Sequence[Outcome], rows: Diagnostics
+) -> list[Outcome]:
     """Find what shows why an agent is not connected, although nothing else fails.
 
     Args:
         node: the node.
         identity: the role that the agent works with.
         outcomes: the outcomes of all checks.
+        rows: the agent's diagnostics.
     """
     needed = [one for one in outcomes if one.check.connects]
     is_silent = any(one.check is CONNECTED and one.verdict == "fail" for one in outcomes)
@@ -89,7 +93,7 @@ def explained(node: Node, identity: Identity, outcomes: Sequence[Outcome]) -> li
     all_pass = not any(one.verdict == "unknown" for one in needed)
     errors: list[CannotAsk] = []
     found: list[Clue] = []
-    for clues in _sources(node, identity, all_pass=all_pass):
+    for clues in (_told(node, rows), *_sources(node, identity, all_pass=all_pass)):
         try:
             found += clues
         except NotThere:
@@ -134,6 +138,15 @@ def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iter
         yield _hybrid(node, instance)
     if role is not None:  # last, as these take two calls
         yield _policies(node, role.arn)
+
+
+def _told(node: Node, rows: Diagnostics) -> Iterator[Clue]:
+    """Yield what the agent's diagnostics say of its service and of its credentials."""
+    start = start_on_node(node)
+    starts = (f"on the node: {start}",) if start else restart(node)
+    for name, fix in ((REGISTERED.row, starts), (ASSUMABLE.row, restart(node))):
+        if (row := rows.get(name)) and row.Status == "Failed":
+            yield Clue(f"on the node: {name}: {row.Note}", fix, (row.evidence,))
 
 
 def _changed(node: Node, what: str, when: datetime | None, call: str, field: str) -> Iterator[Clue]:

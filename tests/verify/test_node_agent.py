@@ -67,7 +67,9 @@ STOPPED: Final = "on the node: a note\non the node: "
     (both(LOST, record(PlatformName="Ubuntu")), (SERVICE, "Failed"), "registered fail",
      f"{STOPPED}sudo snap start --enable amazon-ssm-agent || sudo systemctl enable --now amazon-"),
     (both(LOST, record(PlatformName="Bottlerocket")), (SERVICE, "Failed"), "registered fail",
-     "on the node: a note\nnothing that the connection"),
+     "on the node: a note\naws ec2 reboot-instances"),
+    (LOST, ("AWS Credentials", "Failed"), "agent unknown",
+     "AWS Credentials: a note\non the node: sudo systemctl restart"),
     (ON_WINDOWS, (SERVICE, "Failed"), "registered fail", f"{STOPPED}Start-Service AmazonSSMAgent"),
     (LOST, (SERVICE, "Success"), "registered fail", "a note\nnothing that the connection"),
 ])  # fmt: skip
