@@ -96,7 +96,7 @@ _BY_PATTERN: Final = (*_OF_ARNS, "stringlike")
 _JUDGED: Final = (*_EXACT, *_BY_PATTERN)
 """The operators that are judged, in lower case, as IAM ignores their case.
 
-`Null` is judged as well, and so is each negated form.
+`Null` is judged as well, and so is each negated form. Of a key that a call lacks, all are judged.
 """
 _TLS: Final = ("numericlessthan", "s3:tlsversion")
 _TLS_OF_EACH: Final = ("1", "1.0", "1.1", "1.2")
@@ -156,7 +156,7 @@ def _is_met(operator: str, key: str, asked: list[str], context: RequestContext) 
     is_negated = positive != name
     if is_absent:
         holds_without = quantifier == "forallvalues" if quantifier else is_negated
-        return (holds_without or name != operator) if positive in _JUDGED else None
+        return holds_without or name != operator
     has = context.values[key]
     return any_matches([_compared(positive, one, has) for one in asked], negated=is_negated)
 

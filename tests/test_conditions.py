@@ -60,7 +60,7 @@ def test_keys_that_are_open(condition: object, expected: list[str] | None) -> No
     ("StringEqualsIfExists", BY, "s3", True),
     ("Null", BY, "true", True),
     ("Null", BY, False, False),
-    ("DateLessThan", BY, "2020-01-01", None),
+    ("DateLessThan", BY, "2020-01-01", False),
     ("Null", IP, "true", False),
     ("StringLike", IP, "10.*", None),
     ("StringNotLike", IP, "10.*", None),
