@@ -49,14 +49,10 @@ def grown(app: cdk.App, path: str) -> Any:  # noqa: ANN401
 
 # every argument of grant_start_session that allows more
 EVERY_GRANT: Final[dict[str, Any]] = {
-    "allow_ssh": True,
-    "allow_port_forwarding": True,
-    "allow_remote_port_forwarding": True,
-    "allow_interactive_commands": True,
-    "allow_remote_desktop": True,
-    "allow_console": True,
+    "allow_ssh": True, "allow_port_forwarding": True, "allow_remote_port_forwarding": True,
+    "allow_interactive_commands": True, "allow_remote_desktop": True, "allow_console": True,
     "decrypt_sessions_only": True,
-}
+}  # fmt: skip
 
 
 def made(stack: cdk.Stack, options: dict[str, Any]) -> dict[str, Any]:

@@ -69,10 +69,7 @@ def all_owned(stack: cdk.Stack) -> SessionManagerOptions:
     session_key = kms.Key(stack, "SessionKey", enable_key_rotation=True)
     bucket_key = kms.Key(stack, "BucketKey", enable_key_rotation=True)
     return {
-        "encryption_key": session_key,
-        "allow_registration": True,
-        "log_bucket": s3.Bucket(stack, "Bucket", encryption_key=bucket_key),
-        "log_prefix": PREFIX,
-        "log_group": logs.LogGroup(stack, "Group"),
-        "decrypt_sessions_only": True,
-    }
+        "encryption_key": session_key, "allow_registration": True,
+        "log_bucket": s3.Bucket(stack, "Bucket", encryption_key=bucket_key), "log_prefix": PREFIX,
+        "log_group": logs.LogGroup(stack, "Group"), "decrypt_sessions_only": True,
+    }  # fmt: skip

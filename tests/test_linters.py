@@ -116,12 +116,9 @@ EXPECTED: Final = {
     "encryption_key, an alias": {RESOURCE_STAR, (UNKNOWN_ALIASES, "kms:Decrypt")},
     "allow_registration": {RESOURCE_STAR},
     "log_bucket with an alias": {
-        (UNKNOWN_ALIASES, "kms:GenerateDataKey"),
-        (UNKNOWN_ALIASES, "kms:Decrypt"),
-    },
-    "log_group": {RESOURCE_STAR},
-    "all": {PUT_ACL},
-}
+        (UNKNOWN_ALIASES, "kms:GenerateDataKey"), (UNKNOWN_ALIASES, "kms:Decrypt")},
+    "log_group": {RESOURCE_STAR}, "all": {PUT_ACL},
+}  # fmt: skip
 
 
 def analyzed(document: dict[str, Any]) -> list[Any]:

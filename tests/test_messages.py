@@ -867,21 +867,13 @@ CHECK: Final = {
     "YAML without the extra": yaml("A: 1", lacks("yaml")),
 }
 SECTIONS: Final = {
-    "Roles and profiles": ROLES,
-    "Names and texts": NAMES,
-    "Keys": KEYS,
-    "Logs and other options": LOGS,
-    "Look-ups and fleets": FLEETS,
-    "Preferences": PREFERENCES,
-    "Endpoints": ENDPOINTS,
-    "Operators": OPERATORS,
-    "Warnings": WARNINGS,
-    "`session-manager-permissions verify`": VERIFY,
-    "`session-manager-permissions audit`": AUDIT,
-    "`session-manager-permissions policy`": POLICY,
-    "`session-manager-permissions check`": CHECK,
+    "Roles and profiles": ROLES, "Names and texts": NAMES, "Keys": KEYS,
+    "Logs and other options": LOGS, "Look-ups and fleets": FLEETS, "Preferences": PREFERENCES,
+    "Endpoints": ENDPOINTS, "Operators": OPERATORS, "Warnings": WARNINGS,
+    "`session-manager-permissions verify`": VERIFY, "`session-manager-permissions audit`": AUDIT,
+    "`session-manager-permissions policy`": POLICY, "`session-manager-permissions check`": CHECK,
     "`app.py`": APP,
-}
+}  # fmt: skip
 """The rows by the headings of docs/errors.md, whose tables are made from the snapshot."""
 
 

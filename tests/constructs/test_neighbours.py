@@ -25,15 +25,11 @@ from tests.test_readme import code, table
 
 PAGE: Final = (ROOT / "docs/statements.md").read_text(encoding="utf-8")
 RESOURCES: Final = {
-    "*": "`*`",
-    key_arn(): "the session's key",
-    BUCKET_KEY: "the bucket's key",
-    GROUP_ARN: "the group",
-    f"{GROUP_ARN}:*": "the group's streams",
-    f"arn:aws:s3:::{BUCKET}": "the bucket",
-    f"arn:aws:s3:::{BUCKET}/*": "all objects of the bucket",
+    "*": "`*`", key_arn(): "the session's key", BUCKET_KEY: "the bucket's key",
+    GROUP_ARN: "the group", f"{GROUP_ARN}:*": "the group's streams",
+    f"arn:aws:s3:::{BUCKET}": "the bucket", f"arn:aws:s3:::{BUCKET}/*": "all objects of the bucket",
     f"arn:aws:s3:::{BUCKET}/{PREFIX}/*": "the objects below the prefix",
-}
+}  # fmt: skip
 """What the page calls each resource."""
 
 CORE: Final = "AmazonSSMManagedInstanceCore"

@@ -97,28 +97,15 @@ def test_the_least_is_a_session_and_a_hold_on_ones_own_sessions(stack_here: cdk.
     assert re.fullmatch("[0-9a-f]{8}", digits)
     user_ids = {"ssm:resourceTag/aws:ssmmessages:session-id": ["${aws:userid}", "${aws:userid}-*"]}
     assert found == [
-        {
-            "Sid": f"StartSessionInstances{digits}",
-            "Effect": "Allow",
-            "Action": "ssm:StartSession",
-            "Resource": arn("ec2", "instance/*"),
-            "Condition": {**CHECK_DOCUMENT, "StringEquals": WEB},
-        },
-        {
-            "Sid": f"StartSessionDocument{digits}",
-            "Effect": "Allow",
-            "Action": "ssm:StartSession",
-            "Resource": arn("ssm", f"document/{DEFAULT}"),
-            "Condition": CHECK_DOCUMENT,
-        },
-        {
-            "Effect": "Allow",
-            "Action": ["ssm:TerminateSession", "ssm:ResumeSession"],
-            "Resource": ANY_SESSION,
-            "Condition": {"StringLike": user_ids},
-        },
+        {"Sid": f"StartSessionInstances{digits}",
+         "Effect": "Allow", "Action": "ssm:StartSession", "Resource": arn("ec2", "instance/*"),
+         "Condition": {**CHECK_DOCUMENT, "StringEquals": WEB}},
+        {"Sid": f"StartSessionDocument{digits}", "Effect": "Allow", "Action": "ssm:StartSession",
+         "Resource": arn("ssm", f"document/{DEFAULT}"), "Condition": CHECK_DOCUMENT},
+        {"Effect": "Allow", "Action": ["ssm:TerminateSession", "ssm:ResumeSession"],
+         "Resource": ANY_SESSION, "Condition": {"StringLike": user_ids}},
         {"Effect": "Allow", "Action": "ssmmessages:OpenDataChannel", "Resource": ANY_SESSION},
-    ]
+    ]  # fmt: skip
 
 
 def test_an_environment_agnostic_stack_grants_where_it_is_deployed(stack: cdk.Stack) -> None:
@@ -573,11 +560,9 @@ def test_a_role_that_others_create_is_no_error_and_the_report_lists_the_statemen
     assert grant(stack, role_of(stack), instance_tags={"team": "web"}).success
 
     assert [statement["Action"] for statement in reported(stack)["Stack/Role"]] == [
-        "ssm:StartSession",
-        "ssm:StartSession",
-        ["ssm:TerminateSession", "ssm:ResumeSession"],
+        "ssm:StartSession", "ssm:StartSession", ["ssm:TerminateSession", "ssm:ResumeSession"],
         "ssmmessages:OpenDataChannel",
-    ]
+    ]  # fmt: skip
 
 
 # types

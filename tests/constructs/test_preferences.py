@@ -65,17 +65,11 @@ def refused(stack: cdk.Stack, error: type[Exception], **arguments: object) -> No
 # the document
 
 NOTHING: Final = {
-    "s3BucketName": "",
-    "s3KeyPrefix": "",
-    "s3EncryptionEnabled": False,
-    "cloudWatchLogGroupName": "",
-    "cloudWatchEncryptionEnabled": False,
-    "cloudWatchStreamingEnabled": False,
-    "kmsKeyId": "",
-    "runAsEnabled": False,
-    "runAsDefaultUser": "",
-    "shellProfile": {"linux": "", "windows": ""},
-}
+    "s3BucketName": "", "s3KeyPrefix": "", "s3EncryptionEnabled": False,
+    "cloudWatchLogGroupName": "", "cloudWatchEncryptionEnabled": False,
+    "cloudWatchStreamingEnabled": False, "kmsKeyId": "", "runAsEnabled": False,
+    "runAsDefaultUser": "", "shellProfile": {"linux": "", "windows": ""},
+}  # fmt: skip
 
 
 def test_with_no_argument_nothing_is_turned_on(stack: cdk.Stack) -> None:
@@ -83,16 +77,10 @@ def test_with_no_argument_nothing_is_turned_on(stack: cdk.Stack) -> None:
 
     assert len(template(stack)["Resources"]) == 1
     assert document(stack) == {
-        "DocumentType": "Session",
-        "Name": "Acme-Sessions",
-        "UpdateMethod": "NewVersion",
-        "Content": {
-            "schemaVersion": "1.0",
-            "description": "Session Manager preferences",
-            "sessionType": "Standard_Stream",
-            "inputs": NOTHING,
-        },
-    }
+        "DocumentType": "Session", "Name": "Acme-Sessions", "UpdateMethod": "NewVersion",
+        "Content": {"schemaVersion": "1.0", "description": "Session Manager preferences",
+            "sessionType": "Standard_Stream", "inputs": NOTHING},
+    }  # fmt: skip
 
 
 def minutes_of_a_parameter(stack: cdk.Stack) -> cdk.Duration:
@@ -117,15 +105,12 @@ GROUP_NAMES: Final[dict[str, object]] = {
 }
 # KMS would look for the bare name of an alias in the account of the caller.
 KEY_IDS: Final[dict[str, object]] = {
-    "imported key": key_arn(),
-    "key by reference": key_arn(),
+    "imported key": key_arn(), "key by reference": key_arn(),
     "owned key": {"Fn::GetAtt": ["Key961B73FD", "Arn"]},
-    "owned alias": {"Fn::GetAtt": ["Key961B73FD", "Arn"]},
-    "L1 key": {"Fn::GetAtt": ["Key", "Arn"]},
-    "L1 alias": {"Fn::GetAtt": ["Key", "Arn"]},
-    "alias by its ARN": ALIAS_ARN,
+    "owned alias": {"Fn::GetAtt": ["Key961B73FD", "Arn"]}, "L1 key": {"Fn::GetAtt": ["Key", "Arn"]},
+    "L1 alias": {"Fn::GetAtt": ["Key", "Arn"]}, "alias by its ARN": ALIAS_ARN,
     "imported alias": in_partition(f":kms:{REGION}:{ACCOUNT}:alias/sessions"),
-}
+}  # fmt: skip
 TIMES: Final = {"idle_timeout": "idleSessionTimeout", "max_duration": "maxSessionDuration"}
 SAID: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
     # what is enforced and turned on

@@ -18,17 +18,13 @@ PARAMETERS: Final = {
 
 CHANNELS: Final = ACTIONS[:4]
 NEEDED: Final[tuple[list[Any], ...]] = (
-    [list(ACTIONS)],
-    [list(CHANNELS), [REGISTER]],
-    [["ssmmessages:*"], ["ssm:*"]],
-    ["*"],
+    [list(ACTIONS)], [list(CHANNELS), [REGISTER]], [["ssmmessages:*"], ["ssm:*"]], ["*"],
     [[*CHANNELS, REGISTER.lower()]],
     [["ssmmessages:Create*", "ssmmessages:Open????Channel", "ssmmessages:OpenControl*"], REGISTER],
     [[{"Fn::Join": [":", ["ssmmessages", "*"]]}, {"Fn::Sub": "ssm:UpdateInstance*"}]],
-    [["SSMMESSAGES:*", "SSM:update*"]],
-    [["ssmmessages:**", "ssm:U*InstanceInf*n"]],
+    [["SSMMESSAGES:*", "SSM:update*"]], [["ssmmessages:**", "ssm:U*InstanceInf*n"]],
     [["ssmmessages:?*C?ann*", "ssm:*?Instance?nformation"]],
-)
+)  # fmt: skip
 """Lists of actions that together allow all that is needed."""
 
 OTHERS: Final = (
@@ -37,24 +33,16 @@ OTHERS: Final = (
     *("ssmmessages:[CO]*", "ssmmessages:*Channel?", "ssmmessages:*Channels", "ssm:${"),
 )
 SOME: Final = (
-    *ACTIONS,
-    *("ssmmessages:*", "ssm:*", "*", "*:*", "ssmmessages:Create*", "ssmmessages:*Data*"),
-    *(
-        "ssm:?pdate*",
-        "SSM:UPDATEINSTANCEINFORMATION",
-        "ssmmessages:open*channel",
-        "ssmmessages:C*l",
-    ),
-)
+    *ACTIONS, *("ssmmessages:*", "ssm:*", "*", "*:*", "ssmmessages:Create*", "ssmmessages:*Data*"),
+    *("ssm:?pdate*", "SSM:UPDATEINSTANCEINFORMATION", "ssmmessages:open*channel", "ssmmessages:C*l")
+)  # fmt: skip
 ACTION_FUNCTIONS: Final = (
-    {"Ref": "Action"},
-    {"Fn::Sub": "${Service}:*"},
+    {"Ref": "Action"}, {"Fn::Sub": "${Service}:*"},
     {"Fn::Sub": ["${Name}:Update*", {"Name": {"Ref": "Service"}}]},
-    {"Fn::Join": [":", [{"Ref": "Service"}, "Create*"]]},
-    {"Fn::Join": ["", ["ssm", ":", "*"]]},
+    {"Fn::Join": [":", [{"Ref": "Service"}, "Create*"]]}, {"Fn::Join": ["", ["ssm", ":", "*"]]},
     {"Fn::Select": [0, {"Fn::Split": [",", "ssm:*,s3:*"]}]},
     {"Fn::Select": ["1", ["s3:*", {"Ref": "Action"}]]},
-)
+)  # fmt: skip
 RESOURCES: Final = (
     *("arn:aws:s3:::logs", "arn:aws:s3:::logs/*", "arn:aws:kms:*:111122223333:key/*"),
     *("arn:aws:ec2:*:*:instance/*", "arn:aws:ec2:eu-west-1:111122223333:instance/i-0?b*"),
@@ -66,29 +54,25 @@ RESOURCES: Final = (
     "arn:aws:s3:::${aws:PrincipalTag/bucket}/*",
 )
 RESOURCE_FUNCTIONS: Final = (
-    {"Ref": "Resource"},
-    {"Fn::GetAtt": ["Bucket", "Arn"]},
-    {"Fn::Join": ["", [{"Fn::GetAtt": ["Bucket", "Arn"]}, "/*"]]},
-    {"Fn::Sub": "${Bucket.Arn}/*"},
+    {"Ref": "Resource"}, {"Fn::GetAtt": ["Bucket", "Arn"]},
+    {"Fn::Join": ["", [{"Fn::GetAtt": ["Bucket", "Arn"]}, "/*"]]}, {"Fn::Sub": "${Bucket.Arn}/*"},
     {"Fn::Sub": "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:instance/*"},
     {"Fn::Sub": "arn:${AWS::Partition}:ec2:*:*:${Kind}/*"},
     {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":ssm:*:*:parameter/*"]]},
     {"Fn::Sub": ["arn:aws:s3:::${Name}/${!aws:userid}", {"Name": {"Ref": "Bucket"}}]},
     {"Fn::Select": [1, {"Fn::Split": ["|", "arn:aws:s3:::a|*"]}]},
-)
+)  # fmt: skip
 REQUESTS: Final[tuple[dict[str, Any], ...]] = (
     {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}},
     {"StringNotEquals": {"aws:RequestedRegion": ["eu-west-1", "eu-west-2"]}},
-    {"Bool": {"aws:SecureTransport": "true"}},
-    {"Bool": {"aws:SecureTransport": False}},
+    {"Bool": {"aws:SecureTransport": "true"}}, {"Bool": {"aws:SecureTransport": False}},
     {"StringLike": {"aws:SourceVpc": "vpc-1*"}},
-    {"StringNotLikeIfExists": {"aws:SourceVpc": "vpc-1*"}},
-    {"Null": {"aws:SourceVpc": "true"}},
+    {"StringNotLikeIfExists": {"aws:SourceVpc": "vpc-1*"}}, {"Null": {"aws:SourceVpc": "true"}},
     {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
     {"ArnLike": {"ssm:SourceInstanceARN": "arn:aws:ec2:*:*:instance/i-0a*"}},
     {"ForAnyValue:StringEquals": {"aws:PrincipalOrgPaths": ["o-1/r-1"]}},
     {"StringEquals": {"aws:RequestedRegion": {"Ref": "AWS::Region"}}},
-)
+)  # fmt: skip
 AWS_MANAGED: Final = (
     *("AmazonSSMManagedInstanceCore", "PowerUserAccess", "AdministratorAccess"),
     *("AmazonS3ReadOnlyAccess", "CloudWatchAgentServerPolicy", "AWSDenyAll"),

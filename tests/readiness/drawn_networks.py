@@ -32,20 +32,15 @@ def _on(name: str) -> dict[str, str]:
 
 
 CONDITIONS: Final[dict[str, Any]] = {
-    "IsProduction": _is("Stage", "prod"),
-    "IsTest": _is("Stage", "test"),
+    "IsProduction": _is("Stage", "prod"), "IsTest": _is("Stage", "test"),
     "IsDevelopment": {"Fn::Not": [{"Fn::Or": [_on("IsProduction"), _on("IsTest")]}]},
     "IsBig": {"Fn::Equals": [{"Fn::FindInMap": ["Stages", {"Ref": "Stage"}, "Size"]}, "big"]},
-    "HasNat": {"Fn::Equals": ["yes", {"Ref": "UseNat"}]},
-    "HasNone": {"Fn::Not": [_on("HasNat")]},
-    "Both": {"Fn::And": [_on("IsBig"), _on("HasNat")]},
-    "InRegion": _is("AWS::Region", REGION),
-    "InAnother": _is("AWS::Region", "us-east-1"),
-    "HasOne": _is("One", "yes"),
-    "HasOther": _is("Other", "yes"),
-    "HasEither": {"Fn::Or": [_on("HasOne"), _on("HasOther")]},
+    "HasNat": {"Fn::Equals": ["yes", {"Ref": "UseNat"}]}, "HasNone": {"Fn::Not": [_on("HasNat")]},
+    "Both": {"Fn::And": [_on("IsBig"), _on("HasNat")]}, "InRegion": _is("AWS::Region", REGION),
+    "InAnother": _is("AWS::Region", "us-east-1"), "HasOne": _is("One", "yes"),
+    "HasOther": _is("Other", "yes"), "HasEither": {"Fn::Or": [_on("HasOne"), _on("HasOther")]},
     "Always": {"Fn::Equals": ["yes", "yes"]},
-}
+}  # fmt: skip
 EXCLUSIVE: Final = (
     ("IsProduction", "IsTest"),
     ("IsDevelopment", "IsBig"),

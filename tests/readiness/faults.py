@@ -796,13 +796,10 @@ EITHER_STATEMENT: Final = {"Fn::If": ["C", allow("ssm:GetParameter"), [allow("ss
 EITHER_DOCUMENT: Final = {"Fn::If": ["C", {"Statement": OTHERS}, OF_OTHERS]}
 LOGS: Final = {"cloudWatchLogGroupName": "sessions"}
 ENDPOINTS_OF_LOGS: Final = {
-    "Role": WITH_BUCKET["Role"],
-    **BOTH,
-    "Logs": endpoint(
-        "logs",
-        PolicyDocument={"Statement": [allow("*", Principal="*"), deny("logs:*", Principal="*")]},
-    ),
-}
+    "Role": WITH_BUCKET["Role"], **BOTH,
+    "Logs": endpoint("logs",
+        PolicyDocument={"Statement": [allow("*", Principal="*"), deny("logs:*", Principal="*")]}),
+}  # fmt: skip
 EITHER_OFF: Final = {
     "Fn::If": ["C", {"HttpEndpoint": "disabled"}, {"HttpEndpoint": "disabled", "HttpTokens": "-"}]
 }

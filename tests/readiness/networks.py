@@ -76,14 +76,11 @@ def compute(**changes: object) -> Parts:
 def endpoint(service: str, condition: str = "", /, **changes: object) -> Parts:
     """An interface endpoint of a service."""
     given = {
-        **VPC_ID,
-        "VpcEndpointType": "Interface",
+        **VPC_ID, "VpcEndpointType": "Interface",
         "ServiceName": {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"},
-        "PrivateDnsEnabled": True,
-        "SubnetIds": [ref("Private")],
-        "SecurityGroupIds": [ref("Admits")],
-        **changes,
-    }
+        "PrivateDnsEnabled": True, "SubnetIds": [ref("Private")],
+        "SecurityGroupIds": [ref("Admits")], **changes,
+    }  # fmt: skip
     return part("VPCEndpoint", condition, **given)
 
 
@@ -125,11 +122,9 @@ NETWORK: Final = {
 }
 """An instance behind a NAT gateway, whose role has all permissions."""
 ENDPOINTS: Final = {
-    "PrivateRoute": None,
-    "Ssm": endpoint("ssm"),
-    "Messages": endpoint("ssmmessages"),
+    "PrivateRoute": None, "Ssm": endpoint("ssm"), "Messages": endpoint("ssmmessages"),
     "Admits": group(https(CidrIp=BLOCK)),
-}
+}  # fmt: skip
 """Endpoints in place of the route to the NAT gateway."""
 
 

@@ -57,22 +57,14 @@ def shown(value: object) -> object:
 
 def the(compute: Compute) -> Known:
     return {
-        "by": compute.resource.logical_id,
-        "set_in": compute.launch.origin.logical_id,
+        "by": compute.resource.logical_id, "set_in": compute.launch.origin.logical_id,
         "profile": shown(compute.launch.profile),
         "metadata_off": shown(compute.launch.metadata_off),
-        "places": [
-            {
-                "subnet": shown(one.subnet),
-                "groups": [*map(shown, one.groups)],
-                "public": shown(one.public_address),
-                "elastic": shown(one.elastic_address),
-                "others": one.changed_by == OTHER_INTERFACE,
-            }
-            for one in compute.placements
-        ],
+        "places": [{"subnet": shown(one.subnet), "groups": [*map(shown, one.groups)],
+            "public": shown(one.public_address), "elastic": shown(one.elastic_address),
+            "others": one.changed_by == OTHER_INTERFACE} for one in compute.placements],
         "opaque": compute.opaque,
-    }
+    }  # fmt: skip
 
 
 def computes(paths: list[str]) -> list[Compute]:

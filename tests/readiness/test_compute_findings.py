@@ -608,11 +608,9 @@ def test_what_sam_gives_to_all_functions(check: Check) -> None:
 ])  # fmt: skip
 def test_node_role(check: Check, role: Parts, given: object, expected: Found, verdict: str) -> None:
     changes = {
-        "Instance": None,
-        "Profile": None,
-        "Cluster": resource("AWS::EKS::Cluster", Name="cluster"),
+        "Instance": None, "Profile": None, "Cluster": resource("AWS::EKS::Cluster", Name="cluster"),
         "Nodes": nodes(NodeRole=given, Subnets=[ref("Private")]),
-    }
+    }  # fmt: skip
 
     report = check(with_role(**changes, **role))
 

@@ -386,12 +386,9 @@ def test_five_faults_are_silent_after_two_passes() -> None:
     found = Judged(in_app(build))
 
     five = {
-        "channel-missing",
-        "egress-closed",
-        "metadata-off",
-        "no-instance-profile",
+        "channel-missing", "egress-closed", "metadata-off", "no-instance-profile",
         "role-not-assumable",
-    }
+    }  # fmt: skip
     assert found.rules >= five
     assert found.verdicts == {"not ready": 1}
     assert not mended(partial(in_app, build)).wrong

@@ -156,13 +156,9 @@ def places(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | in
 
 MANIFEST: Final = {
     "artifacts": {
-        "a": {
-            "type": "aws:cloudformation:stack",
-            "environment": "aws://111122223333/eu-west-1",
-            "properties": {"templateFile": "a.template.json", "stackName": "Stack"},
-        }
-    }
-}
+        "a": {"type": "aws:cloudformation:stack", "environment": "aws://111122223333/eu-west-1",
+            "properties": {"templateFile": "a.template.json", "stackName": "Stack"}}},
+}  # fmt: skip
 ASSETS: Final = {"files": {HASH: {"source": {"path": "nested.json"}}}}
 
 

@@ -405,17 +405,12 @@ def test_what_a_macro_may_add(check: Check, transform: Parts, expected: str) -> 
 
 
 STRANGE: Final = {
-    "AWS::EC2::ApplicationStatusCheck",
-    "AWS::EC2::EnclaveCertificateIamRoleAssociation",
-    "AWS::EC2::FpgaImage",
-    "AWS::EC2::IPv4Pool",
-    "AWS::EC2::IpPoolRouteTableAssociation",
-    "AWS::EC2::NetworkPerformanceMetricSubscription",
-    "AWS::EC2::SecondaryNetwork",
-    "AWS::EC2::SnapshotBlockPublicAccess",
-    "AWS::EC2::SqlHaStandbyDetectedInstance",
+    "AWS::EC2::ApplicationStatusCheck", "AWS::EC2::EnclaveCertificateIamRoleAssociation",
+    "AWS::EC2::FpgaImage", "AWS::EC2::IPv4Pool", "AWS::EC2::IpPoolRouteTableAssociation",
+    "AWS::EC2::NetworkPerformanceMetricSubscription", "AWS::EC2::SecondaryNetwork",
+    "AWS::EC2::SnapshotBlockPublicAccess", "AWS::EC2::SqlHaStandbyDetectedInstance",
     "AWS::EC2::VPCEncryptionControl",
-}
+}  # fmt: skip
 """What CDK has that may change a network, or names no part of one."""
 
 

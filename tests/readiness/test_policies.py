@@ -98,11 +98,9 @@ STATEMENTS: Final[dict[Found, tuple[object, ...]]] = {
     ),
 }  # fmt: skip
 KINDS: Final = {
-    "Bucket": resource("AWS::S3::Bucket"),
-    "Key": resource("AWS::KMS::Key"),
-    "Custom": resource("Custom::Bucket"),
-    "Machine": resource("AWS::EC2::Instance"),
-}
+    "Bucket": resource("AWS::S3::Bucket"), "Key": resource("AWS::KMS::Key"),
+    "Custom": resource("Custom::Bucket"), "Machine": resource("AWS::EC2::Instance"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("statement", "expected"), [

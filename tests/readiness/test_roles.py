@@ -420,12 +420,10 @@ NAME_OF_B: Final = {"StackName": "b", "OutputName": "Name"}
 ])  # fmt: skip
 def test_outputs_of_a_stack_by_its_name(check: Check, asked: object, found: str | None) -> None:
     stacks = {
-        "of_a": "1/eu-west-1/a",
-        "of_the_other_region": "1/eu-west-2/a",
-        "of_the_other_account": "2/eu-west-1/b",
-        "twice": "1/eu-west-1/twice",
+        "of_a": "1/eu-west-1/a", "of_the_other_region": "1/eu-west-2/a",
+        "of_the_other_account": "2/eu-west-1/b", "twice": "1/eu-west-1/twice",
         "twice_again": "1/eu-west-1/twice",
-    }
+    }  # fmt: skip
     bodies: Body = {key: {"Outputs": {"Name": {"Value": key}}} for key in stacks}
     bodies["here"] = behind([{"Fn::GetStackOutput": asked}], {"RoleName": found or "none"})
 

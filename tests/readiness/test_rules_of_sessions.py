@@ -791,14 +791,11 @@ def test_what_a_cluster_asks_of_a_task_role(
     given = [CHANNELS_ONLY, *statements] if channels else statements
     configuration = {"ExecuteCommandConfiguration": executes}
     resources = {
-        "Service": service(Cluster=ref("Cluster")),
-        "Task": task(),
+        "Service": service(Cluster=ref("Cluster")), "Task": task(),
         "Role": resource("AWS::IAM::Role", **inline(*given)),
-        "Cluster": resource("AWS::ECS::Cluster", Configuration=configuration),
-        "Key": key(),
-        "Bucket": resource("AWS::S3::Bucket"),
-        "Logs": resource("AWS::Logs::LogGroup"),
-    }
+        "Cluster": resource("AWS::ECS::Cluster", Configuration=configuration), "Key": key(),
+        "Bucket": resource("AWS::S3::Bucket"), "Logs": resource("AWS::Logs::LogGroup"),
+    }  # fmt: skip
     report = check({"Resources": resources})
     found = [one.description for one in report.findings if one.rule == "exec-denied"]
 

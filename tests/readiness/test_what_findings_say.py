@@ -85,14 +85,11 @@ def endpoint(service: str, **more: object) -> Body:
 def isolated(**more: object) -> Body:
     """A ready profile, and an instance under it in a subnet without a route out."""
     resources: dict[str, Any] = {
-        "Vpc": NETWORK["Vpc"],
-        "Subnet": subnet("10.0.0.0/24"),
-        "Table": NETWORK["PrivateTable"],
-        "Association": association(ref("Subnet"), ref("Table")),
-        "Group": group(),
+        "Vpc": NETWORK["Vpc"], "Subnet": subnet("10.0.0.0/24"), "Table": NETWORK["PrivateTable"],
+        "Association": association(ref("Subnet"), ref("Table")), "Group": group(),
         "Open": group(https(CidrIp=BLOCK)),
         "Machine": machine(**MACHINE, SubnetId=ref("Subnet"), SecurityGroupIds=[ref("Group")]),
-    }
+    }  # fmt: skip
     return profile_and_role(inline(ALL), **(resources | more))
 
 

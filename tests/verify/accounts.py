@@ -81,16 +81,12 @@ class Account(World):
         """Is told of each call before it is answered: the region, the call, and what was asked."""
         regions = {"Regions": [{"RegionName": name} for name in (OTHER_REGION, REGION)]}
         self.answers |= {
-            "ec2:describe_regions": regions,
-            "ec2:describe_instance_status": self._statuses,
-            "ec2:describe_subnets": self._subnets,
-            "ec2:describe_route_tables": self._route_tables,
-            "ec2:describe_network_acls": self._acls,
-            "iam:get_role": self._role,
+            "ec2:describe_regions": regions, "ec2:describe_instance_status": self._statuses,
+            "ec2:describe_subnets": self._subnets, "ec2:describe_route_tables": self._route_tables,
+            "ec2:describe_network_acls": self._acls, "iam:get_role": self._role,
             "kms:describe_key": lambda asked, _: {"KeyMetadata": key(Arn=asked["KeyId"])},
-            "ssm:get_connection_status": self._connection,
-            "ssm:get_service_setting": self._setting,
-        }
+            "ssm:get_connection_status": self._connection, "ssm:get_service_setting": self._setting,
+        }  # fmt: skip
         vars(self).update(parts)
 
     def has_document(self, region: str = REGION, name: str = DOCUMENT, **inputs: object) -> None:
@@ -138,13 +134,11 @@ class Account(World):
     def _instance(self, machine: Machine) -> dict[str, Any]:
         profile = {"Arn": self.arn(f"instance-profile/{machine.profile}")}
         found = self.instance | {
-            "InstanceId": machine.id,
-            "State": {"Code": 16, "Name": machine.state},
-            "MetadataOptions": {"HttpEndpoint": machine.metadata},
-            "VpcId": f"vpc-{machine.region}",
+            "InstanceId": machine.id, "State": {"Code": 16, "Name": machine.state},
+            "MetadataOptions": {"HttpEndpoint": machine.metadata}, "VpcId": f"vpc-{machine.region}",
             "SubnetId": machine.subnet,
             "Tags": [{"Key": name, "Value": value} for name, value in machine.tags.items()],
-        }
+        }  # fmt: skip
         del found["IamInstanceProfile"]
         return found | ({"IamInstanceProfile": profile} if machine.profile else {})
 

@@ -90,27 +90,16 @@ def role(arn: str = ROLE, **fields: Any) -> RoleResult:  # noqa: ANN401
 def node(node_id: str = NODE, **fields: Any) -> NodeResult:  # noqa: ANN401
     """A reachable instance, but for what the fields say."""
     found = {
-        "id": node_id,
-        "account": ACCOUNT,
-        "region": REGION,
-        "name": "web-1",
-        "state": "running",
-        "profile": "web",
-        "role": ROLE,
-        "ping": "Online",
-        "connection": "connected",
-        "verdict": "reachable",
-        "causes": [],
-        "why": [],
-        "fix": [],
-    }
+        "id": node_id, "account": ACCOUNT, "region": REGION, "name": "web-1", "state": "running",
+        "profile": "web", "role": ROLE, "ping": "Online", "connection": "connected",
+        "verdict": "reachable", "causes": [], "why": [], "fix": [],
+    }  # fmt: skip
     if fields.get("causes"):
         found |= {
-            "verdict": "unreachable",
-            "connection": "notconnected",
+            "verdict": "unreachable", "connection": "notconnected",
             "why": [f"{cause} fails" for cause in fields["causes"]],
             "fix": [f"fix {cause} of {node_id}" for cause in fields["causes"]],
-        }
+        }  # fmt: skip
     return found | fields  # type: ignore[return-value]
 
 
@@ -119,29 +108,15 @@ def result(nodes: list[NodeResult], **fields: Any) -> AuditResult:  # noqa: ANN4
     places = sorted({(one["region"], one["account"]) for one in nodes} or {(REGION, ACCOUNT)})
     accounts = sorted({account for _, account in places})
     found = {
-        "version": 1,
-        "account": accounts[0] if len(accounts) == 1 else None,
-        "accounts": accounts,
-        "asked_at": ASKED_AT,
-        "tags": [],
-        "document": None,
-        "regions": [
-            {
-                "account": account,
-                "region": region,
-                "instances": sum(
-                    (one["region"], one["account"]) == (region, account) for one in nodes
-                ),
-                "error": None,
-                "asked_at": ASKED_AT,
-            }
-            for region, account in places
-        ],
+        "version": 1, "account": accounts[0] if len(accounts) == 1 else None, "accounts": accounts,
+        "asked_at": ASKED_AT, "tags": [], "document": None,
+        "regions": [{"account": account, "region": region,
+            "instances": sum((one["region"], one["account"]) == (region, account) for one in nodes),
+            "error": None, "asked_at": ASKED_AT} for region, account in places],
         "summary": summary(nodes),
-        "instances": sorted(nodes, key=lambda one: (one["region"], one["id"])),
-        "roles": [],
+        "instances": sorted(nodes, key=lambda one: (one["region"], one["id"])), "roles": [],
         "profiles": [],
-    }
+    }  # fmt: skip
     return found | fields  # type: ignore[return-value]
 
 

@@ -36,13 +36,10 @@ ALIAS: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/sessions"
 TIER: Final = "/ssm/managed-instance/activation-tier"
 DOCUMENT: Final = "SSM-SessionManagerRunShell"
 EVERYTHING: Final = {
-    "kmsKeyId": KEY,
-    "s3BucketName": "session-logs",
-    "s3KeyPrefix": "web",
-    "s3EncryptionEnabled": True,
-    "cloudWatchLogGroupName": "/ssm/sessions",
+    "kmsKeyId": KEY, "s3BucketName": "session-logs", "s3KeyPrefix": "web",
+    "s3EncryptionEnabled": True, "cloudWatchLogGroupName": "/ssm/sessions",
     "cloudWatchEncryptionEnabled": True,
-}
+}  # fmt: skip
 REGISTER: Final = "ssm:UpdateInstanceInformation"
 CHANNELS: Final = tuple(
     f"ssmmessages:{verb}{kind}Channel"
@@ -55,15 +52,13 @@ _OF_ACTION: Final = "OrganizationsDecisionDetail"
 """What IAM says of an action as a whole, and of no resource in particular."""
 _EMPTY: Final = {
     "ec2:describe_iam_instance_profile_associations": "IamInstanceProfileAssociations",
-    "ec2:describe_images": "Images",
-    "iam:list_attached_role_policies": "AttachedPolicies",
-    "iam:list_policies": "Policies",
-    "kms:list_grants": "Grants",
+    "ec2:describe_images": "Images", "iam:list_attached_role_policies": "AttachedPolicies",
+    "iam:list_policies": "Policies", "kms:list_grants": "Grants",
     "route53:list_hosted_zones_by_vpc": "HostedZoneSummaries",
     "route53resolver:list_firewall_rule_group_associations": "FirewallRuleGroupAssociations",
     "route53resolver:list_resolver_rule_associations": "ResolverRuleAssociations",
     "route53resolver:list_resolver_rules": "ResolverRules",
-}
+}  # fmt: skip
 """The calls that list nothing, and how each names its list."""
 _DENIALS: Final = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "s3": "AccessDenied"}
 _NOT_SPECIFIC: Final = (_OF_ACTION, "EvalDecision")
@@ -83,12 +78,9 @@ If = Callable[[dict[str, Any]], bool]
 Decides = Callable[[Question], dict[str, Any] | None]
 """What IAM says of a question; None: what it says else."""
 RECORD: Final = {
-    "InstanceId": NODE,
-    "PingStatus": "Online",
-    "LastPingDateTime": "2026-01-01 00:00:00+00:00",
-    "AgentVersion": "3.3.3270.0",
-    "PlatformType": "Linux",
-}
+    "InstanceId": NODE, "PingStatus": "Online", "LastPingDateTime": "2026-01-01 00:00:00+00:00",
+    "AgentVersion": "3.3.3270.0", "PlatformType": "Linux",
+}  # fmt: skip
 
 
 class World:
@@ -111,19 +103,14 @@ class World:
         self.bucket_region: str | None = None
         """What S3 says where a bucket is in another region."""
         self.instance: dict[str, Any] = {
-            "InstanceId": NODE,
-            "State": {"Name": "running"},
+            "InstanceId": NODE, "State": {"Name": "running"},
             "IamInstanceProfile": {
-                "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web-server",
-                "Id": "AIPA1",
-            },
-            "MetadataOptions": {"HttpEndpoint": "enabled"},
-            "VpcId": "vpc-1",
-            "SubnetId": "subnet-private",
-            "SecurityGroups": _OF_WEB,
+                "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web-server", "Id": "AIPA1"},
+            "MetadataOptions": {"HttpEndpoint": "enabled"}, "VpcId": "vpc-1",
+            "SubnetId": "subnet-private", "SecurityGroups": _OF_WEB,
             "NetworkInterfaces": [{"Attachment": {"DeviceIndex": 0}, "Groups": _OF_WEB}],
             "Tags": [{"Key": "team", "Value": "web"}],
-        }
+        }  # fmt: skip
         self.record: dict[str, Any] | None = {**RECORD}
         self.tier = "advanced"
         self.hybrid_nodes: list[dict[str, Any]] = []
@@ -136,14 +123,12 @@ class World:
         self.answers: dict[str, Any] = {
             "ec2:describe_instances": self._instances,
             "ec2:describe_instance_status": {"InstanceStatuses": [status()]},
-            "ec2:get_console_output": {},
-            "ssm:describe_instance_information": self._records,
+            "ec2:get_console_output": {}, "ssm:describe_instance_information": self._records,
             "ssm:get_connection_status": {"Status": "connected"},
             "ssm:get_service_setting": {"ServiceSetting": {"SettingValue": "$None"}},
             "ssm:get_document": self._document,
             "ssm:list_tags_for_resource": {"TagList": [{"Key": "team", "Value": "web"}]},
-            "iam:get_instance_profile": self._profile,
-            "iam:get_role": self._role,
+            "iam:get_instance_profile": self._profile, "iam:get_role": self._role,
             "iam:get_user": {"User": {"UserId": OWN_ID}},
             "iam:simulate_principal_policy": self._simulate,
             "kms:describe_key": {"KeyMetadata": key()},
@@ -151,12 +136,10 @@ class World:
             "s3:get_bucket_encryption": encrypted("AES256"),
             "s3:get_bucket_policy": refusal("GetBucketPolicy", "NoSuchBucketPolicy"),
             "logs:describe_log_groups": {
-                "logGroups": [{"logGroupName": "/ssm/sessions", "kmsKeyId": KEY}]
-            },
+                "logGroups": [{"logGroupName": "/ssm/sessions", "kmsKeyId": KEY}]},
             "sts:get_caller_identity": lambda *_: {"Account": ACCOUNT, "Arn": self._own(USER)},
-            **{call: {listed: []} for call, listed in _EMPTY.items()},
-            **deepcopy(NETWORK),
-        }
+            **{call: {listed: []} for call, listed in _EMPTY.items()}, **deepcopy(NETWORK),
+        }  # fmt: skip
         for change in does:
             change(self)
 
@@ -298,14 +281,10 @@ def _results(action: str, found: dict[str, dict[str, Any]]) -> Iterator[dict[str
     if len(found) == 1:
         yield {"EvalActionName": action, **first}
         return
-    specific = [
-        {
-            "EvalResourceName": arn,
-            "EvalResourceDecision": one["EvalDecision"],
-            **{name: value for name, value in one.items() if name not in _NOT_SPECIFIC},
-        }
-        for arn, one in found.items()
-    ]
+    specific = [{
+        "EvalResourceName": arn, "EvalResourceDecision": one["EvalDecision"],
+        **{name: value for name, value in one.items() if name not in _NOT_SPECIFIC}
+    } for arn, one in found.items()]  # fmt: skip
     organizations = [one[_OF_ACTION] for one in found.values() if _OF_ACTION in one]
     of_action = {_OF_ACTION: organizations[-1]} if organizations else {}
     decision = {"EvalDecision": "implicitDeny"}  # which is that of no resource
@@ -384,13 +363,9 @@ def status(system: str = "ok", instance: str = "ok") -> dict[str, Any]:
 
 def key(**parts: object) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "Arn": KEY,
-        "KeyId": KEY.rpartition("/")[2],
-        "KeyState": "Enabled",
-        "KeySpec": "SYMMETRIC_DEFAULT",
-        "KeyUsage": "ENCRYPT_DECRYPT",
-        "KeyManager": "CUSTOMER",
-    }
+        "Arn": KEY, "KeyId": KEY.rpartition("/")[2], "KeyState": "Enabled",
+        "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "KeyManager": "CUSTOMER",
+    }  # fmt: skip
     return found | parts
 
 
@@ -416,29 +391,19 @@ def default_route(**target: object) -> dict[str, Any]:
 
 def endpoint(service: str, **parts: object) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "VpcEndpointId": f"vpce-{service}",
-        "VpcEndpointType": "Interface",
-        "ServiceName": f"com.amazonaws.{REGION}.{service}",
-        "State": "available",
-        "PrivateDnsEnabled": True,
-        "SubnetIds": ["subnet-private"],
-        "Groups": [{"GroupId": "sg-endpoints"}],
-        "RouteTableIds": [],
-    }
+        "VpcEndpointId": f"vpce-{service}", "VpcEndpointType": "Interface",
+        "ServiceName": f"com.amazonaws.{REGION}.{service}", "State": "available",
+        "PrivateDnsEnabled": True, "SubnetIds": ["subnet-private"],
+        "Groups": [{"GroupId": "sg-endpoints"}], "RouteTableIds": [],
+    }  # fmt: skip
     return found | parts
 
 
 def acl(name: str, *entries: dict[str, Any]) -> dict[str, Any]:
-    opened = [
-        {
-            "RuleNumber": 100,
-            "Egress": egress,
-            "RuleAction": "allow",
-            "Protocol": "-1",
-            "CidrBlock": "0.0.0.0/0",
-        }
-        for egress in (True, False)
-    ]
+    opened = [{
+        "RuleNumber": 100, "Egress": egress, "RuleAction": "allow", "Protocol": "-1",
+        "CidrBlock": "0.0.0.0/0"
+    } for egress in (True, False)]  # fmt: skip
     subnets = [{"SubnetId": "subnet-private"}, {"SubnetId": "subnet-public"}]
     return {"NetworkAclId": name, "Associations": subnets, "Entries": [*entries, *opened]}
 

@@ -18,17 +18,11 @@ from .audits import node, result, role, sample
 from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION
 
 HOSTILE: Final = (
-    "<script>alert(1)</script>",
-    "</title></style></script><img src=x onerror=alert(1)>",
-    '"\' onmouseover=\'alert(1)" autofocus x="',
-    "javascript:alert(1)",
-    "&lt;b&gt; &amp;",
-    "{{ 7 * 7 }}{% raw %}",
-    "<!-- -->]]>",
-    "\u202egnp.exe\u2066",
-    "\0\x1b[31m\x85\ud800",
+    "<script>alert(1)</script>", "</title></style></script><img src=x onerror=alert(1)>",
+    '"\' onmouseover=\'alert(1)" autofocus x="', "javascript:alert(1)", "&lt;b&gt; &amp;",
+    "{{ 7 * 7 }}{% raw %}", "<!-- -->]]>", "\u202egnp.exe\u2066", "\0\x1b[31m\x85\ud800",
     "\u540d\u524d \u0627\u0644\u062e\u0627\u062f\u0645 \U0001f680",
-)
+)  # fmt: skip
 
 
 class Page(HTMLParser):

@@ -39,13 +39,9 @@ def test_over_http_and_throttled() -> None:
     running = [one for one in listed if one.state == "running"]
     never = [one for one in running if one.ping is None]
     assert found.json["summary"] == {
-        "instances": 20,
-        "reachable": len(running) - len(never),
-        "unreachable": len(never),
-        "stopped": len(listed) - len(running),
-        "unknown": 0,
-        "causes": {"registered": len(never)},
-    }
+        "instances": 20, "reachable": len(running) - len(never), "unreachable": len(never),
+        "stopped": len(listed) - len(running), "unknown": 0, "causes": {"registered": len(never)},
+    }  # fmt: skip
 
 
 @pytest.fixture

@@ -114,10 +114,9 @@ def entry(key: str, value: str, kind: str = "string") -> dict[str, Any]:
 OF_EACH: Final = (
     entry("aws:SecureTransport", "true", "boolean"),
     entry("aws:PrincipalIsAWSService", "false", "boolean"),
-    entry("aws:ViaAWSService", "false", "boolean"),
-    entry("aws:PrincipalAccount", ACCOUNT),
+    entry("aws:ViaAWSService", "false", "boolean"), entry("aws:PrincipalAccount", ACCOUNT),
     entry("aws:PrincipalArn", ROLE),
-)
+)  # fmt: skip
 REGION_OF_KEY: Final = entry("aws:RequestedRegion", "eu-west-1")
 BY_ALIAS: Final = entry("kms:ResourceAliases", "alias/sessions", "stringList")
 SESSION: Final = (
@@ -318,13 +317,11 @@ def test_documented_actions_are_those_that_are_asked() -> None:
 
 
 OF_KEY: Final = {
-    "EvalResourceName": KEY,
-    "EvalResourceDecision": "explicitDeny",
+    "EvalResourceName": KEY, "EvalResourceDecision": "explicitDeny",
     "MissingContextValues": ["aws:SourceVpc"],
     "PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": True},
-    "EvalDecisionDetails": {},
-    **matched("deny-key"),
-}
+    "EvalDecisionDetails": {}, **matched("deny-key"),
+}  # fmt: skip
 MORE_OF_KEY: Final = {
     "EvalResourceName": "arn:${Partition}:kms:${Region}:${Account}:key/${KeyId}",
     "MissingContextValues": ["aws:SourceIp"],
