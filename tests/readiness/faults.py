@@ -309,10 +309,17 @@ def shut_acl(stack: cdk.Stack, network: ec2.Vpc, *subnets: ec2.ISubnet) -> None:
     cdk.CfnResource(stack, "Ssh", type="AWS::EC2::NetworkAclEntry", properties=entry)
 
 
-def a_shut_network_acl(stack: cdk.Stack) -> None:
-    network = vpc(stack)
-    instance(stack, network)
-    ec2.NetworkAcl(stack, "Acl", vpc=network, subnet_selection=EGRESS)
+def a_shut_network_acl(
+    stack: cdk.Stack, *kinds: ec2.SubnetType, of: ec2.SubnetSelection = EGRESS
+) -> None:
+    network = vpc(stack, *kinds)
+    instance(stack, network, vpc_subnets=of)
+    ec2.NetworkAcl(stack, "Acl", vpc=network, subnet_selection=of)
+
+
+def a_shut_network_acl_of_some(stack: cdk.Stack) -> None:
+    kinds = KINDS.PUBLIC, KINDS.PRIVATE_WITH_EGRESS, KINDS.PRIVATE_ISOLATED
+    a_shut_network_acl(stack, *kinds, of=ISOLATED)
 
 
 def acl_of_the_nat_gateway(stack: cdk.Stack, *, and_all: bool = False) -> None:
@@ -483,6 +490,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
     "no-network-path": [("isolated", isolated_instance, "Instance"),
         ("without an address", without_an_address, "Instance"),
         ("a shut network ACL", a_shut_network_acl, "Instance"),
+        ("a shut network ACL of some subnets", a_shut_network_acl_of_some, ""),
         ("a network ACL of the NAT gateway", acl_of_the_nat_gateway, ""),
         ("a network ACL of all", partial(acl_of_the_nat_gateway, and_all=True), ""),
         ("a network ACL of endpoints", acl_of_endpoints, "")],
@@ -660,7 +668,8 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
             "Type": "EC2", "InstanceRole": ref("Profile"), "MaxvCpus": 1, "InstanceTypes": ["m5"],
             "Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"], "Ec2Configuration": [
                 {"ImageType": "ECS_AL2023", "ImageIdOverride": MINIMAL}]}, Type="MANAGED"))),
-    "endpoints of all but S3": ("endpoint-missing", isolated_in_l1(**BOTH, **WITH_BUCKET)),
+    "endpoints of all but S3": ("endpoint-missing", isolated_in_l1(
+        **BOTH, **WITH_BUCKET, Group=group(egress=[https(CidrIp=BLOCK)]))),
     "an endpoint of S3 for another table": ("endpoint-missing", isolated_in_l1(
         **BOTH, Second=part("RouteTable", **VPC_ID),
         **{name: part("VPCEndpoint", **VPC_ID, ServiceName=f"com.amazonaws.eu-west-1.{name}",

@@ -158,6 +158,7 @@ class NetworkRules:
         # What opens the network ACLs is found by `_through_acls`.
         missing = dict.fromkeys(one.services[0] for one in problem.parts if not one.acls)
         public = any(fault.peer == PUBLIC for one in problem.parts for fault in one.acls)
+        public |= "s3" in missing  # whose gateway leads to public addresses
         if (missing or public) and not self._judge.lets_out(place, public=public):
             yield self._let_out(place)
         if missing:
@@ -260,11 +261,13 @@ class MakeEndpoints(Fix):
         """Write `SessionManagerEndpoints` if the VPC is an L2 construct that all deployments have.
 
         It sees no endpoint that is a `CfnResource`, and no private DNS that another fix turns on.
+        Its endpoints are in other subnets as well, which network ACLs may keep the compute from.
         """
         tables, interfaces = self._needed(code)
         there = (one for service in ALWAYS_NEEDED for one in self._there(code, service))
         sees = (code.made(one).is_typed and written(one, "PrivateDnsEnabled") for one in there)
         is_l2 = code.is_l2(self.vpc) and self.vpc.condition is None
+        is_l2 &= not code.parts_of(self.vpc, "AWS::EC2::NetworkAcl", "VpcId")
         made = ALWAYS_NEEDED if is_l2 and all(sees) else ()
         if not {*interfaces}.isdisjoint(made):
             stack, new = code.stack(self.vpc), code.new_id(self.vpc, "SessionManagerEndpoints")
