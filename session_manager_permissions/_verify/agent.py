@@ -127,7 +127,8 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
         row = _Row(*(" ".join(text.split()) for text in astuple(entry)))
         of = re.search(r"instance id (m?i-\w+)", row.Note)
         if of and of[1] != node_id:
-            raise CannotAsk(f"{option} {path} is from {of[1]}: give the diagnostics of {node_id}")
+            give = f"give the diagnostics of {node_id}, or --instance-id {of[1]}"
+            raise CannotAsk(f"{option} {path} is from {of[1]}: {give}")
         rows[row.Check] = row
     return rows
 

@@ -61,6 +61,8 @@ _CLOCK: Final = re.compile(
     r"\d{8}T\d{6}Z \((\d{8}T\d{6}Z) [-+] "
 )
 """AWS's answer to a request whose time is wrong, with the two times."""
+_NO_ROLE: Final = "EC2RoleRequestError"
+"""The error of the agent if the instance metadata service gives it no credentials of a role."""
 _OF_AGENT: Final = re.compile(r"\b(amazon-ssm-agent|ssm-agent-worker|AmazonSSMAgent)\b")
 """The processes of the agent, by whose names its lines in the console are known."""
 
@@ -142,10 +144,11 @@ def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iter
 
 def _told(node: Node, rows: Diagnostics) -> Iterator[Clue]:
     """Yield what the agent's diagnostics say of its service and of its credentials."""
-    start = start_on_node(node)
-    starts = (f"on the node: {start}",) if start else restart(node)
-    for name, fix in ((REGISTERED.row, starts), (ASSUMABLE.row, restart(node))):
-        if (row := rows.get(name)) and row.Status == "Failed":
+    start, again = start_on_node(node), restart(node)
+    starts = (f"on the node: {start}",) if start else again
+    # The row of the credentials fails as well without a way to AWS STS, which no session needs.
+    for name, note, fix in ((REGISTERED.row, "", starts), (ASSUMABLE.row, _NO_ROLE, again)):
+        if (row := rows.get(name)) and row.Status == "Failed" and row.Note.startswith(note):
             yield Clue(f"on the node: {name}: {row.Note}", fix, (row.evidence,))
 
 

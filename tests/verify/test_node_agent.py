@@ -68,8 +68,6 @@ STOPPED: Final = "on the node: a note\non the node: "
      f"{STOPPED}sudo snap start --enable amazon-ssm-agent || sudo systemctl enable --now amazon-"),
     (both(LOST, record(PlatformName="Bottlerocket")), (SERVICE, "Failed"), "registered fail",
      "on the node: a note\naws ec2 reboot-instances"),
-    (LOST, ("AWS Credentials", "Failed"), "agent unknown",
-     "AWS Credentials: a note\non the node: sudo systemctl restart"),
     (ON_WINDOWS, (SERVICE, "Failed"), "registered fail", f"{STOPPED}Start-Service AmazonSSMAgent"),
     (LOST, (SERVICE, "Success"), "registered fail", "a note\nnothing that the connection"),
 ])  # fmt: skip
@@ -88,6 +86,20 @@ def test_what_a_row_adds(
     if "path-" in name:
         assert bool(check.fix) == (verdict in ("fail", "unknown", "skipped"))
         assert (found.cause == check) == (verdict == "fail" and node == NODE)
+
+
+@pytest.mark.parametrize(("note", "is_cause"), [
+    ("EC2RoleRequestError: no EC2 instance role found", True), ("STS call timed out", False),
+])  # fmt: skip
+def test_the_role_of_credentials_that_are_not_there(
+    note: str, *, is_cause: bool, tmp_path: Path
+) -> None:
+    rows = written(tmp_path, ("AWS Credentials", "Failed", note))
+
+    cause = diagnosed(World(LOST), diagnostics=rows).cause
+
+    assert cause
+    assert (f"on the node: AWS Credentials: {note}" in cause.why) is is_cause
 
 
 def test_nothing_is_added_by_rows_that_are_not_there(tmp_path: Path) -> None:
