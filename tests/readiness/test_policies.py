@@ -269,7 +269,7 @@ def test_policy_of_aws_in_its_partition(check: Check, arn: str, region: str, fou
     assert check(profile_and_role(managed(arn)), region=region).rules == found
 
 
-REGION, MFA = {"Ref": "AWS::Region"}, "aws:MultiFactorAuthPresent"
+REGION = {"Ref": "AWS::Region"}
 CONDITIONS: list[tuple[Body, Found, Found]] = [
     # where the region is known as eu-west-1, and where it is not
     ({"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, READY, UNKNOWN),
@@ -278,8 +278,6 @@ CONDITIONS: list[tuple[Body, Found, Found]] = [
     ({"StringNotEquals": {"aws:RequestedRegion": REGION}}, NEITHER, NEITHER),
     ({"StringEquals": {"aws:RequestedRegion": {"Ref": "Given"}}}, UNKNOWN, UNKNOWN),
     ({"Null": {"aws:RequestedRegion": "false"}}, READY, READY),
-    ({"Bool": {MFA: "true"}}, NEITHER, NEITHER),
-    ({"BoolIfExists": {MFA: "true"}}, UNKNOWN, UNKNOWN),
     ({"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}}, READY, READY),
     ({"StringEquals": {"aws:PrincipalAccount": "111122223333"}}, UNKNOWN, UNKNOWN),
     ({"StringEquals": {"kms:CallerAccount": {"Ref": "AWS::AccountId"}}}, UNKNOWN, UNKNOWN),
