@@ -51,8 +51,7 @@ def agent_version(node: Node, preferences: Preferences) -> Outcome:
         return AGENT.of(node.id).unasked(node.record)
     version = node.recorded("AgentVersion")
     if version is None:
-        why = "Systems Manager has no version of the agent on record"
-        return AGENT.of(node.id).skipped(why)
+        return AGENT.of(node.id).skipped("Systems Manager has no version of the agent on record")
     agent = AGENT.of(node.id, Evidence(RECORD, "AgentVersion", version))
     for what, least in _asked(node, preferences):
         is_new = at_least(version, least)

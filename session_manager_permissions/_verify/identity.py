@@ -234,8 +234,7 @@ def _account_role(node: Node) -> tuple[Outcome, LiveRole | None]:
     if isinstance(value, CannotAsk):
         return checks.HOST_MANAGEMENT.of(None).unasked(value), None
     if not value or value == "$None":
-        why = "Default Host Management Configuration is off"
-        return checks.HOST_MANAGEMENT.skipped(why), None
+        return checks.HOST_MANAGEMENT.skipped("Default Host Management Configuration is off"), None
     version = node.recorded("AgentVersion")
     if version and at_least(version, _TAKES_ACCOUNT_ROLE) is False:
         why = (
@@ -408,8 +407,7 @@ def _of_activation(node: Node) -> tuple[Outcome, LiveRole | None]:
     """Check whether Systems Manager can assume the role, and return the role as well."""
     named = node.recorded("IamRole")
     if named is None:
-        why = "Systems Manager has no role of the node on record"
-        return checks.ASSUMABLE.skipped(why), None
+        return checks.ASSUMABLE.skipped("Systems Manager has no role of the node on record"), None
     found = tried(partial(find_role, node.session, named))
     if isinstance(found, NotThere):
         why = f"the role {named} of the node does not exist any more"

@@ -285,8 +285,7 @@ class LiveVpc:
     def forwarded(self) -> Judge:
         """Judges the paths to services whose names another DNS resolver answers."""
         resolver = Unknown(f"the DNS rules of the VPC {self.id!r}")
-        vpc = self.vpc._replace(resolver=resolver)
-        return Judge(replace(self.network, vpcs={self.id: vpc}))
+        return Judge(replace(self.network, vpcs={self.id: self.vpc._replace(resolver=resolver)}))
 
     @cached_property
     def _dns_rules(self) -> dict[str, str] | None:
@@ -321,8 +320,7 @@ class LiveVpc:
         """Tell whether the public name of a service is in a hosted zone."""
         region = self.bucket_region if service == "s3" and self.bucket_region else self._region
         suffix = self._session.dns_suffix_of(self._session.partition)
-        name = f".{service}.{region}.{suffix}"
-        return name.endswith(f".{zone}".rstrip("."))
+        return f".{service}.{region}.{suffix}".endswith(f".{zone}".rstrip("."))
 
     def _resolver(self) -> Fact:
         """Tell whether the VPC's instances ask Amazon's DNS resolver, by its DHCP options.

@@ -76,8 +76,7 @@ class PathRemedies:
         if problem.fault == verdicts.VPC_DNS:
             return tuple(self._with_dns())
         if problem.fault == verdicts.GROUPS:
-            (group, *_) = self._endpoint(problem).groups
-            group = _id(group, "ENDPOINT_GROUP")
+            group = _id(self._endpoint(problem).groups[0], "ENDPOINT_GROUP")
             return (self._authorize("ingress", group, self._own_groups[0]),)
         if problem.fault == verdicts.POLICY:
             return self._of_policy(self._endpoint(problem))

@@ -92,8 +92,7 @@ class ResourcePolicy(NamedTuple):
     def _admits(  # noqa: PLR0911 # one for each answer
         self, principal: str, call: Call, more: Mapping[str, str], *, by_iam: bool
     ) -> Admission:
-        of_bucket = by_iam and not self.key
-        does = "deny" if of_bucket else "allow"
+        does = "deny" if by_iam and not self.key else "allow"
         if error := self._unread_by(principal.split(":")[4]):
             why = f"the policy of {self.of} may {does} it, and could not be read: {error}"
             return Admission("unknown", why, error=error)

@@ -15,13 +15,15 @@ from .causes import LOST, NEVER, NOT_TRUSTED, UNDER_ACCOUNT, Change, behind, ins
 from .networks import NO_ROUTE, behind_policy, policy, routes
 from .nodes import HYBRID, NODE, World, both, default_route, diagnosed, nothing, one
 
+CREDENTIALS: Final = "AWS Credentials"
 IMDS: Final = "EC2 IMDS"
+NO_ROLE: Final = "EC2RoleRequestError"
 PROXY: Final = "Proxy configuration"
 SERVICE: Final = "Agent service"
 SSM: Final = "Connectivity to ssm endpoint"
 
 
-def written(folder: Path, *rows: tuple[str, str, str]) -> str:
+def written(folder: Path, *rows: tuple[str, ...]) -> str:
     names = ("Check", "Status", "Note")
     found = [dict(zip(names, row, strict=True)) for row in rows]
     path = folder / "diagnostics.json"
@@ -61,22 +63,24 @@ STOPPED: Final = "on the node: a note\non the node: "
     (NO_METADATA, (IMDS, "Success"), "metadata pass", ""),
     (NO_METADATA, (IMDS, "Failed"), "metadata fail", ""),
     (NO_METADATA, (IMDS, "Skipped"), "metadata unknown", ""),
-    (both(NOT_TRUSTED, UNDER_ACCOUNT), ("AWS Credentials", "Success"),
+    (both(NOT_TRUSTED, UNDER_ACCOUNT), (CREDENTIALS, "Success"),
      "default-host-management unknown", "\non the node: a note"),
     (LOST, (SERVICE, "Failed"), "registered fail", f"{STOPPED}sudo systemctl enable --now"),
     (both(LOST, record(PlatformName="Ubuntu")), (SERVICE, "Failed"), "registered fail",
      f"{STOPPED}sudo snap start --enable amazon-ssm-agent || sudo systemctl enable --now amazon-"),
     (both(LOST, record(PlatformName="Bottlerocket")), (SERVICE, "Failed"), "registered fail",
      "on the node: a note\naws ec2 reboot-instances"),
+    (LOST, (CREDENTIALS, "Failed", f"{NO_ROLE}: none"), "agent unknown", f"{NO_ROLE}: none\non"),
+    (LOST, (CREDENTIALS, "Failed", "STS call timed out"), "agent pass", ""),
     (ON_WINDOWS, (SERVICE, "Failed"), "registered fail", f"{STOPPED}Start-Service AmazonSSMAgent"),
     (LOST, (SERVICE, "Success"), "registered fail", "a note\nnothing that the connection"),
 ])  # fmt: skip
 def test_what_a_row_adds(
-    does: Change, row: tuple[str, str], told: str, says: str, tmp_path: Path
+    does: Change, row: tuple[str, ...], told: str, says: str, tmp_path: Path
 ) -> None:
     node = HYBRID if does is OF_HYBRID else NODE
 
-    found = diagnosed(World(does), node, diagnostics=written(tmp_path, (*row, "a note")))
+    found = diagnosed(World(does), node, diagnostics=written(tmp_path, (*row, "a note")[:3]))
 
     name, verdict = told.split()
     check = one(found, name)
@@ -86,20 +90,6 @@ def test_what_a_row_adds(
     if "path-" in name:
         assert bool(check.fix) == (verdict in ("fail", "unknown", "skipped"))
         assert (found.cause == check) == (verdict == "fail" and node == NODE)
-
-
-@pytest.mark.parametrize(("note", "is_cause"), [
-    ("EC2RoleRequestError: no EC2 instance role found", True), ("STS call timed out", False),
-])  # fmt: skip
-def test_the_role_of_credentials_that_are_not_there(
-    note: str, *, is_cause: bool, tmp_path: Path
-) -> None:
-    rows = written(tmp_path, ("AWS Credentials", "Failed", note))
-
-    cause = diagnosed(World(LOST), diagnostics=rows).cause
-
-    assert cause
-    assert (f"on the node: AWS Credentials: {note}" in cause.why) is is_cause
 
 
 def test_nothing_is_added_by_rows_that_are_not_there(tmp_path: Path) -> None:
