@@ -46,11 +46,9 @@ def build(folder: Path, context: Mapping[str, object]) -> tuple[str, dict[str, A
     return built(folder)
 
 
-def run_here(
-    folder: Path, context: Mapping[str, object], environment: Mapping[str, str] = HERE
-) -> None:
+def run_here(folder: Path, context: Mapping[str, object], env: Mapping[str, str] = HERE) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        run_app(patch, folder / "cdk.out", {**CDK_JSON["context"], **context}, environment)
+        run_app(patch, folder / "cdk.out", {**CDK_JSON["context"], **context}, env)
 
 
 def built(folder: Path) -> tuple[str, dict[str, Any]]:
@@ -67,7 +65,7 @@ def policy(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_without_context_it_shows_the_example(tmp_path: Path) -> None:
-    run_here(tmp_path, {}, environment={})
+    run_here(tmp_path, {}, env={})
     assert built(tmp_path)[0] == "SessionManager-Example"  # which a snapshot has
 
 

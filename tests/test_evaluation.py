@@ -52,25 +52,16 @@ def test_action(written: dict[str, Any], applies: bool | None) -> None:  # noqa:
 
 OBJECT: Final = "arn:aws:s3:::logs/i-1"
 RESOURCES: Final[dict[bool | None, tuple[tuple[str, dict[str, Any]], ...]]] = {
-    True: (
-        (OBJECT, {"Resource": "*"}),
+    True: ((OBJECT, {"Resource": "*"}), (OBJECT, {"NotResource": "arn:aws:s3:::other/*"}),
         (OBJECT, {"Resource": ["arn:aws:s3:::other", "arn:aws:s3:::logs/*"]}),
-        (OBJECT, {"NotResource": "arn:aws:s3:::other/*"}),
-        (UNKNOWN, {"Resource": ["arn:aws:s3:::logs", "*"]}),
-    ),
-    False: (
-        (OBJECT, {"Resource": "arn:aws:s3:::LOGS/*"}),
-        (OBJECT, {"NotResource": ["arn:aws:s3:::logs/*"]}),
-        (UNKNOWN, {"NotResource": "*"}),
-    ),
-    None: (
-        (OBJECT, {}),
-        (OBJECT, {"Resource": {"Ref": "Bucket"}}),
+        (UNKNOWN, {"Resource": ["arn:aws:s3:::logs", "*"]})),
+    False: ((OBJECT, {"Resource": "arn:aws:s3:::LOGS/*"}), (UNKNOWN, {"NotResource": "*"}),
+        (OBJECT, {"NotResource": ["arn:aws:s3:::logs/*"]})),
+    None: ((OBJECT, {}), (OBJECT, {"Resource": {"Ref": "Bucket"}}),
         (OBJECT, {"Resource": f"arn:aws:s3:::{UNKNOWN}"}),
         (UNKNOWN, {"Resource": "arn:aws:s3:::logs/*"}),
-        (UNKNOWN, {"NotResource": "arn:aws:s3:::logs/*"}),
-    ),
-}
+        (UNKNOWN, {"NotResource": "arn:aws:s3:::logs/*"})),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("row", "applies"), each(RESOURCES))
@@ -83,29 +74,16 @@ ACCOUNT: Final = "111122223333"
 ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/team/web"
 SESSION: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role"
 PRINCIPALS: Final[dict[bool | None, tuple[tuple[object, str, str], ...]]] = {
-    True: (
-        ("*", "", ""),
-        ({"AWS": "*"}, "", ""),
-        ({"AWS": ["444455556666", ROLE]}, ROLE, ""),
-        ({"AWS": ACCOUNT}, ROLE, ACCOUNT),
-        ({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "", ACCOUNT),
-    ),
-    False: (
-        ({"AWS": "444455556666"}, ROLE, ACCOUNT),
-        ({"AWS": ACCOUNT}, ROLE, ""),
+    True: (("*", "", ""), ({"AWS": "*"}, "", ""), ({"AWS": ["444455556666", ROLE]}, ROLE, ""),
+        ({"AWS": ACCOUNT}, ROLE, ACCOUNT), ({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "", ACCOUNT)),
+    False: (({"AWS": "444455556666"}, ROLE, ACCOUNT), ({"AWS": ACCOUNT}, ROLE, ""),
         ({"AWS": f"{SESSION}/db/i-1"}, ROLE, ""),
-        ({"Service": "ssm.amazonaws.com", "Federated": "www.example.com"}, "", ACCOUNT),
-    ),
-    None: (
-        ({"AWS": f"{SESSION}/web/i-1"}, ROLE, ""),
-        ({"AWS": "444455556666"}, "", ACCOUNT),
-        ({"AWS": {"Ref": "Role"}}, ROLE, ""),
+        ({"Service": "ssm.amazonaws.com", "Federated": "www.example.com"}, "", ACCOUNT)),
+    None: (({"AWS": f"{SESSION}/web/i-1"}, ROLE, ""), ({"AWS": "444455556666"}, "", ACCOUNT),
+        ({"AWS": {"Ref": "Role"}}, ROLE, ""), (None, ROLE, ACCOUNT), ("unreadable", ROLE, ACCOUNT),
         ({"CanonicalUser": "79a59df900b949e5"}, ROLE, ACCOUNT),
-        ({"Fn::If": ["Production", "*", "*"]}, ROLE, ACCOUNT),
-        ("unreadable", ROLE, ACCOUNT),
-        (None, ROLE, ACCOUNT),
-    ),
-}
+        ({"Fn::If": ["Production", "*", "*"]}, ROLE, ACCOUNT)),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("row", "expected"), each(PRINCIPALS))

@@ -298,9 +298,7 @@ def with_diagnostics(text: str) -> Cause:
     return command(f"{NODE} --agent-diagnostics agent.json", file("agent.json", text))
 
 
-def audit(
-    line: str = "", *changes: Cause, region: str | None = REGION, denied: bool = False
-) -> Cause:
+def audit(line: str = "", *does: Cause, region: str | None = REGION, denied: bool = False) -> Cause:
     """`audit` in an account without instances, which may answer nothing."""
 
     def serve(w: World) -> None:
@@ -310,7 +308,7 @@ def audit(
         session = nodes.session_in(account, region=region)
         w.patch.setattr(answering, "aws_session", lambda *_, **__: session)
 
-    return run(f"audit --output json {line}", serve, *changes)
+    return run(f"audit --output json {line}", serve, *does)
 
 
 def from_file(text: str) -> Cause:

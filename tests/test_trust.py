@@ -6,6 +6,8 @@ import pytest
 
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
 
+from .readiness.parts import rows
+
 UNKNOWN: Final = "\0"
 
 
@@ -98,14 +100,10 @@ STATEMENTS: Final[dict[str, dict[str, object]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("answer", "statements"),
-    [
-        pytest.param(answer, statements, id=f"{answer}: {name}")
-        for answer, rows in STATEMENTS.items()
-        for name, statements in rows.items()
-    ],
-)
+@pytest.mark.parametrize(("answer", "statements"), rows(
+    (f"{answer}: {name}", answer, one) for answer, its in STATEMENTS.items()
+    for name, one in its.items()
+))  # fmt: skip
 def test_who_may_assume_it(answer: str, statements: object) -> None:
     assert trust({"Statement": statements}, EC2).answer == answer
 

@@ -756,37 +756,27 @@ COVERED: Final = (
     "Stack/ProfileA: Fleet, Stack/ProfileA/Fleet, Stack/ProfileB",
     "Stack/Group/Fleet, Stack/Profile, Stack/Group/Profile: Fleet",
     "Group/Fleet, Stack/Profile, Group/Stack/Profile: Fleet",
-    (
-        "Stack/Group/Fleet, Stack/Group/Profile: Fleet, Stack/Group/StackA/Profile: Fleet, "
-        "Stack/Group/StackB/Profile: Fleet, Stack/Group/StackC"
-    ),
-    (
-        "StageA/FleetA, StageB/FleetB, StageA/Stack/Profile: FleetA, StageB/Stack/Profile: FleetB, "
-        "Stack/Profile: Fleet, Fleet"
-    ),
+    ("Stack/Group/Fleet, Stack/Group/Profile: Fleet, Stack/Group/StackA/Profile: Fleet, "
+     "Stack/Group/StackB/Profile: Fleet, Stack/Group/StackC"),
+    ("StageA/FleetA, StageB/FleetB, StageA/Stack/Profile: FleetA, StageB/Stack/Profile: FleetB, "
+     "Stack/Profile: Fleet, Fleet"),
     # of two, the nearer
-    (
-        "StackA/Profile: FleetB, StackA/Group/Profile: FleetC, StackB/Profile: FleetA, "
-        "FleetA, StackA/FleetB, StackA/Group/FleetC"
-    ),
+    ("StackA/Profile: FleetB, StackA/Group/Profile: FleetC, StackB/Profile: FleetA, "
+     "FleetA, StackA/FleetB, StackA/Group/FleetC"),
     # of two with one scope, the first
     "Stack/Group/Profile: FleetA, FleetA, FleetB",
     "Stack/Group/Profile: FleetA, Stack/FleetA, Stack/FleetB",
     "Stack/Group/Profile: FleetA, Stack/Group/FleetA, Stack/Group/FleetB",
-    (
-        "StackA/Profile: FleetA, StackB/Profile: FleetB, StackB/Group/Profile: FleetB, "
-        "FleetA - StackB, FleetB - StackA, FleetC"
-    ),
+    ("StackA/Profile: FleetA, StackB/Profile: FleetB, StackB/Group/Profile: FleetB, "
+     "FleetA - StackB, FleetB - StackA, FleetC"),
     # both have one list of what is excluded
-    (
-        "StageA/Stack/ProfileA, StageA/Stack/ProfileB: FleetA, StageB/Stack/ProfileA, "
-        "StageB/Stack/ProfileB: FleetB, "
-        "StageA/FleetA - StageA/Stack/ProfileA - StageB/Stack/ProfileA, "
-        "StageB/FleetB - StageA/Stack/ProfileA - StageB/Stack/ProfileA"
-    ),
+    ("StageA/Stack/ProfileA, StageA/Stack/ProfileB: FleetA, StageB/Stack/ProfileA, "
+     "StageB/Stack/ProfileB: FleetB, "
+     "StageA/FleetA - StageA/Stack/ProfileA - StageB/Stack/ProfileA, "
+     "StageB/FleetB - StageA/Stack/ProfileA - StageB/Stack/ProfileA"),
     "StackA/Profile, StackB/Profile: Fleet, Fleet - StackA",
     "Stack/Profile, Fleet - ",
-)
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("row", COVERED)

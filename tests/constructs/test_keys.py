@@ -48,8 +48,7 @@ KEYS: dict[str, Callable[[cdk.Stack], Any]] = {
     "L2": lambda s: kms.Key(s, "Key"),
     "L1 of an L2": lambda s: kms.Key(s, "Key").node.default_child,
     "L2 of L1": lambda s: kms.Key.from_cfn_key(kms.CfnKey(s, "Key", key_policy={"Statement": []})),
-    "L1 of a spec that only the deployment knows": lambda s: kms.CfnKey(
-        s, "Key", key_spec=parameter(s)),
+    "L1 of a spec of the deployment": lambda s: kms.CfnKey(s, "Key", key_spec=parameter(s)),
     "L1 of the right spec and usage": lambda s: kms.CfnKey(
         s, "Key", key_spec="SYMMETRIC_DEFAULT", key_usage="ENCRYPT_DECRYPT"),
     "L1 replica": lambda s: kms.CfnReplicaKey(s, "Key", primary_key_arn=key_arn(), key_policy={}),

@@ -336,8 +336,7 @@ ROADS: Final[dict[str, Callable[[cdk.Stack], list[object]]]] = {
     "L1 without a path": lambda s: roads_of_an_l1_role(s, "/"),
     "L1 with a path that the deployment knows": lambda s: roads_of_an_l1_role(s, parameter(s)),
     "token for a name": with_a_token_for_a_name,
-    "token list": lambda s: [
-        iam.CfnInstanceProfile(s, "Profile", roles=names_of_a_parameter(s))] * 2,
+    "tokens": lambda s: [iam.CfnInstanceProfile(s, "Profile", roles=names_of_a_parameter(s))] * 2,
     "lazy, with a path": lambda s: [iam.LazyRole(s, "Lazy", assumed_by=EC2, path="/team/")] * 2,
     "by ARN and by name": lambda s: [*[existing_role(s)] * 2,
         role_by_arn(s, role_arn("path/Existing")), *[l1_profile(s, "Existing")] * 2,

@@ -228,9 +228,7 @@ class _Draw:
             self._add("ListRoute", "Route", self._condition(), RouteTableId=ref("PrivateTable"),
                       **to_list, **self._out_of_sight())  # fmt: skip
 
-    def _route(
-        self, name: str, condition: str, target: dict[str, Any], block: str = ANYWHERE
-    ) -> None:
+    def _route(self, name: str, condition: str, to: dict[str, Any], block: str = ANYWHERE) -> None:
         six = "Ipv6" if ":" in block else ""
         some = [block]
         if block == ANYWHERE and self._likely(0.1):
@@ -238,7 +236,7 @@ class _Draw:
         for one in some:
             self._add(f"{name}Route{len(self._resources)}", "Route", condition,
                       RouteTableId=ref(f"{name}Table"),
-                      **{f"Destination{six}CidrBlock": one, **target})  # fmt: skip
+                      **{f"Destination{six}CidrBlock": one, **to})  # fmt: skip
         if condition and self._likely(0.5) and block == ANYWHERE:
             for pair in EXCLUSIVE:
                 if condition in pair:

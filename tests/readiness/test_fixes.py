@@ -318,18 +318,13 @@ def test_fix_is_the_option_of_the_fleet_that_covers_the_role(snapshot: SnapshotA
 BOUNDED: Final = partial(faults.boundary_of_the_app, build=faults.opens_by_the_role_alone)
 
 
-@pytest.mark.parametrize(
-    ("build", "is_option"),
-    [
-        (faults.one_instance, True),
-        (faults.opens_by_the_role_alone, False),
-        (faults.beside_one_that_opens_alone, False),
-        (partial(faults.beside_one_that_opens_alone, build=BOUNDED), False),
-        (faults.group_that_starts_empty, True),
-        (partial(faults.with_preferences, build=faults.group_that_starts_empty), False),
-        (partial(faults.with_preferences, build=faults.one_instance), False),
-    ],
-)
+@pytest.mark.parametrize(("build", "is_option"), [
+    *((one, True) for one in (faults.one_instance, faults.group_that_starts_empty)),
+    (faults.opens_by_the_role_alone, False), (faults.beside_one_that_opens_alone, False),
+    (partial(faults.beside_one_that_opens_alone, build=BOUNDED), False),
+    (partial(faults.with_preferences, build=faults.group_that_starts_empty), False),
+    (partial(faults.with_preferences, build=faults.one_instance), False),
+])  # fmt: skip
 def test_fix_is_the_fleets_option_if_that_is_enough(build: Build, *, is_option: bool) -> None:
     found = assert_each_fix_mends(partial(in_app, build, fleet=True)).findings
 

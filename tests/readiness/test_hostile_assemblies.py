@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions._readiness.check import check as run
 from session_manager_permissions._readiness.templates import Assembly, files
+from tests.conftest import BY_CHANCE
 
 from .launches import scaling, template
 from .networks import IDENTITY, STACK, endpoint, with_endpoints
@@ -273,16 +274,11 @@ def mutated(body: Any, way: tuple[str | int, ...], value: object) -> Any:  # noq
     return body
 
 
-@settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    changes=st.lists(
-        st.tuples(st.sampled_from(PLACES), st.sampled_from([*FUNCTIONS, *ODD])),
-        min_size=1,
-        max_size=3,
-    )
-)
+CHANGES: Final = st.tuples(st.sampled_from(PLACES), st.sampled_from([*FUNCTIONS, *ODD]))
+
+
+@settings(BY_CHANCE, max_examples=200)
+@given(changes=st.lists(CHANGES, min_size=1, max_size=3))
 @example(changes=[((*OF_MANAGED, "Resource"), {"Fn::ForEach::Loop": [1]})])
 def test_odd_templates(tmp_path: Path, changes: list[tuple[tuple[str | int, ...], object]]) -> None:
     body: Any = WHOLE
