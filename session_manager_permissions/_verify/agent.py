@@ -74,6 +74,8 @@ def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
     document = preferences.document
     if node.connection == "notconnected":  # else it has shown that it can
         yield "Session Manager", _SESSIONS
+        if (node.instance or {}).get("MetadataOptions", {}).get("HttpTokens") == "required":
+            yield "an instance that requires IMDSv2", "2.3.772.0"  # the first with an SDK for it
     if document.to_other_hosts:
         yield "forwarding the port of another host", _PORTS_OF_OTHERS
     if document.session_type in _OF_TYPE:

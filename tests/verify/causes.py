@@ -874,6 +874,10 @@ AGENTS: Final = {
     f"an agent of {OLD}, connected": cause("", agent(OLD)),
     f"an agent of {OLD}, not connected": cause("agent connected", ONLINE, agent(OLD)),
     f"an agent of {OLD}, and lost": cause("agent connected registered", LOST, agent(OLD)),
+    **{f"an agent of {version}, and IMDSv2 alone": cause(
+           f"connected registered {told}", LOST, agent(version),
+           instance(MetadataOptions={"HttpEndpoint": "enabled", "HttpTokens": "required"}))
+       for version, told in (("2.3.771.9", "agent"), ("2.3.772.0", ""))},
     "an agent of 2.3.68.0, and a key": used("agent", agent("2.3.68.0")),
     "an agent of 2.3.539.0, and Run As": cause("agent", run_as("web"), agent("2.3.539.0")),
     "an agent of 2.3.672.0, and all of it": cause("", run_as("web"), agent("2.3.672.0")),
