@@ -43,11 +43,8 @@ def wait_until_ready(
                 raise
             say(f"after {round(time.monotonic() - began)} of {seconds} s, {error}")
         else:
-            passing = (
-                NoNode,
-                NotNow,
-                NotReached,
-            )  # a region that was reached before is not a wrong one
+            # a region that was reached before is not a wrong one
+            passing = (NoNode, NotNow, NotReached)
             node, spent = found.node.id, round(time.monotonic() - began)
             if found.ready:
                 say(f"{node} is ready after {spent} s")
