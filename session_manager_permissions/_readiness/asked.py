@@ -48,6 +48,10 @@ class Asked(NamedTuple):
         written, asked = marked(pattern), marked(ours)
         if written == "*" or matches(written, asked):
             return True
+        if all(re.match("arn(:[^:]*){5}", one) for one in (written, asked)):
+            parts = zip(written.split(":", 5), asked.split(":", 5), strict=True)
+            # A wildcard stands for the region or the account, which need not be known.
+            written = ":".join(its if part == "*" else part for part, its in parts)
         # Equal beginnings match, so what is not known in them decides nothing.
         alike = len(commonprefix((written, asked)))  # noqa: RUF071 # they are no paths
         rest = written[alike:], asked[alike:]

@@ -614,6 +614,12 @@ def test_arn_of_a_resource_is_of_its_partition(check: Check) -> None:
     assert check(body, region="cn-north-1").rules == READY
 
 
+def test_wildcards_for_a_region_and_an_account_that_are_not_known(check: Check) -> None:
+    others = allow(*STREAMS, on="arn:aws:logs:*:*:log-group:others:*")
+
+    assert check(profile_and_role(inline(ALL, others), **LOGGED)).rules == LOST
+
+
 # Images
 
 OF_CDK: Final = "SsmParameterValueC96584B6F00A464EAD1953AFF4B05118Parameter"
