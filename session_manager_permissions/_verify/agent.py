@@ -84,6 +84,8 @@ def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
         yield "the key of the document", "2.3.539.0"
     if document.run_as_enabled:
         yield "Run As", "2.3.672.0"
+    if document.has_texts:
+        yield "a document with texts for true and false", "3.0.655.0"
 
 
 def _update(node: Node) -> str:

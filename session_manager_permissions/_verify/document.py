@@ -55,6 +55,8 @@ class LiveDocument(NamedTuple):
     run_as_user: str | None = None
     to_other_hosts: bool = False
     """Whether it forwards the ports of hosts that the node reaches."""
+    has_texts: bool = False
+    """Whether texts say what is true and what is false."""
     streams: object = None
     """`cloudWatchStreamingEnabled`, which the agent does not parse as a text. None: not known."""
 
@@ -108,6 +110,7 @@ def read_document(session: Session, name: str, account: str) -> LiveDocument:
         log_group=_text(inputs, "cloudWatchLogGroupName", where, _limits.LOG_GROUP.fault),
         enforces_s3_encryption=s3,
         enforces_log_group_encryption=log_group,
+        has_texts=any(isinstance(inputs.get(flag), str) for flag in _FLAGS),
         run_as_enabled=run_as,
         run_as_user=user if isinstance(user, str) and user.strip() else None,
         streams=inputs.get("cloudWatchStreamingEnabled", False),

@@ -881,6 +881,9 @@ AGENTS: Final = {
     "an agent of 2.3.68.0, and a key": used("agent", agent("2.3.68.0")),
     "an agent of 2.3.539.0, and Run As": cause("agent", run_as("web"), agent("2.3.539.0")),
     "an agent of 2.3.672.0, and all of it": cause("", run_as("web"), agent("2.3.672.0")),
+    **{f"an agent of {version}, and a text for false": cause(
+           told, using(runAsEnabled="false"), agent(version))
+       for version, told in (("3.0.654.9", "agent"), ("3.0.655.0", ""))},
     **{f"an agent of {version}, and a document of ports with {' '.join(properties)}": cause(
            fails, of_ports_with(properties), agent(version))
        for version, properties, fails in (
