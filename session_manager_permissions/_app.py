@@ -53,7 +53,7 @@ CONTEXT: Final = {
     "decrypt-sessions-only": "true or false",
 }
 """All options, each with its kind of value."""
-MISREAD: Final = ("key", "log-bucket", "log-bucket-key", "log-group")
+NOT_NAMED_IN_ERRORS: Final = ("key", "log-bucket", "log-bucket-key", "log-group")
 """The options that the errors of CDK and of the constructs do not name."""
 FLAGS: Final = {
     "allow-registration": "false",
@@ -96,7 +96,7 @@ def context(app: cdk.App) -> dict[str, str]:
                 raise ValueError(f"-c {name}={value}: give {kind}")
         elif kind is not None and not (isinstance(value, str) and value):
             raise ValueError(f"-c {name}={value}: give a value")
-    for name in MISREAD:
+    for name in NOT_NAMED_IN_ERRORS:
         if name in given and (fault := _lists.OPTIONS[name](given[name])):
             raise ValueError(f"-c {name}: {given[name]!r} {fault}")
     return {name: given[name] for name in CONTEXT if name in given}

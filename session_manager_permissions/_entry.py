@@ -7,11 +7,11 @@ import signal
 import sys
 
 _STATUS = 2
-_SAID = b"session-manager-permissions: interrupted before there was an answer\n"
+_MESSAGE = b"session-manager-permissions: interrupted before there was an answer\n"
 
 
 def _end() -> None:
-    os.write(2, _SAID)
+    os.write(2, _MESSAGE)
     os._exit(_STATUS)
 
 

@@ -24,7 +24,7 @@ from session_manager_permissions._limits import MAX_INLINE_POLICIES, MAX_MANAGED
 from session_manager_permissions._readiness.rules import READY, RULES
 from session_manager_permissions._verify.checks import CHECKS, ORDER, PERMISSIONS
 from session_manager_permissions._verify.document import LiveDocument
-from session_manager_permissions._verify.identity import _TAKES_ACCOUNT_ROLE
+from session_manager_permissions._verify.identity import _FIRST_WITH_ACCOUNT_ROLE
 from session_manager_permissions._verify.keys import LiveKey
 from session_manager_permissions._verify.live_roles import LiveRole
 from session_manager_permissions._verify.operators import _SIGNS_CHANNEL
@@ -117,7 +117,7 @@ def test_each_option_is_documented_alike_wherever_it_means_the_same() -> None:
 
 @pytest.mark.parametrize(("looks_like", "number"), [
     (r"\b1\.2\.\d+\.\d+\b", _SIGNS_CHANNEL),
-    (r"\b3\.2\.\d+\.\d+\b", _TAKES_ACCOUNT_ROLE),
+    (r"\b3\.2\.\d+\.\d+\b", _FIRST_WITH_ACCOUNT_ROLE),
     (r"\b10,2\d\d\b", f"{MAX_INLINE_POLICIES:,}"),
     (r"\b6,1\d\d\b", f"{MAX_MANAGED_POLICY:,}"),
 ], ids=["the plug-in", "the agent", "inline policies", "a managed policy"])  # fmt: skip

@@ -213,7 +213,7 @@ class SessionManagerEndpoints(Construct):
             left = [
                 subnet
                 for subnet in (*vpc.private_subnets, *vpc.public_subnets, *vpc.isolated_subnets)
-                if _ANY not in routed and _route_table(subnet) not in {None, *routed}
+                if _UNKNOWN_TABLES not in routed and _route_table(subnet) not in {None, *routed}
             ]
             if not left:
                 return None
@@ -279,7 +279,7 @@ def _refuse_wrong(vpc: object, security_groups: object, endpoint_policy: object)
         )
 
 
-_ANY: Final = "*"
+_UNKNOWN_TABLES: Final = "*"
 """Stands for route tables that are known at deployment only."""
 
 
@@ -319,7 +319,7 @@ def _endpoints_of(
         is_interface = node.vpc_endpoint_type == "Interface"
         private_dns = node.private_dns_enabled
         routes = frozenset[str]() if is_interface else _routes(node)
-        knows = private_dns is True if is_interface else _ANY not in routes
+        knows = private_dns is True if is_interface else _UNKNOWN_TABLES not in routes
         yield _DefinedEndpoint(
             resource=node,
             service=service,
@@ -334,9 +334,9 @@ def _routes(gateway: ec2.CfnVPCEndpoint) -> frozenset[str]:
     try:
         tables = gateway.route_table_ids or ()
     except RuntimeError:  # `CfnInclude` keeps a `Ref` to a list parameter as no list
-        return frozenset([_ANY])
+        return frozenset([_UNKNOWN_TABLES])
     return frozenset(
-        _ANY if table.startswith("#{") else _identity(table, gateway) for table in tables
+        _UNKNOWN_TABLES if table.startswith("#{") else _identity(table, gateway) for table in tables
     )
 
 

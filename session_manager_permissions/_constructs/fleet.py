@@ -161,7 +161,7 @@ class SessionManagerFleet(Construct):
             self._report_no_compute(tree)
         covered = self._compute
         if self._left_alone or self._left_by_earlier:
-            covered = [self._by_path[path] for path in self._own(self._by_path)]
+            covered = [self._by_path[path] for path in self._own_paths(self._by_path)]
         policies = self._policies(covered, tree)
         list_roles(policies, tree)
         for policy in policies:
@@ -231,7 +231,7 @@ class SessionManagerFleet(Construct):
         self._left_alone += [scope for scope in scopes.values() if scope != here]
         self._left_by_earlier += [one._excluded_paths for one in before if scopes[one] == here]
         stages = [node.node.path for node in nodes[1:] if isinstance(node, cdk.Stage)]
-        for path in self._own(stages):
+        for path in self._own_paths(stages):
             self._errors.append(
                 f"stage {path!r} has no SessionManagerFleet of its own, and this one can't reach "
                 "into it, as CDK synthesizes stages first: make one in the stage, or exclude the "
@@ -239,7 +239,7 @@ class SessionManagerFleet(Construct):
             )
         self._left_alone += stages
 
-    def _own(self, paths: Iterable[str]) -> list[str]:
+    def _own_paths(self, paths: Iterable[str]) -> list[str]:
         """Return the paths of the constructs that this fleet, and no other, is to cover."""
         return [
             path
@@ -258,7 +258,7 @@ class SessionManagerFleet(Construct):
         if len(now) == len(self._compute):
             return self._errors
         paths = [resource.node.path for resource in now]
-        late = self._own(path for path in paths if path not in self._by_path)
+        late = self._own_paths(path for path in paths if path not in self._by_path)
         if late:
             self._errors.append(
                 f"{', '.join(map(repr, late))} came after CDK had visited this "
@@ -280,7 +280,7 @@ class SessionManagerFleet(Construct):
 
         Without a stack there is nothing to deploy, and the CLI says so itself.
         """
-        if tree.stacks and not self._own(stack.node.path for stack in tree.stacks):
+        if tree.stacks and not self._own_paths(stack.node.path for stack in tree.stacks):
             return  # each stack is excluded, or in the scope of another fleet, on purpose
         path = self._scope.node.path
         text = (

@@ -279,7 +279,7 @@ class SessionManagerPermissions(Construct):
                 and other._environment.account == self._environment.account
                 and (
                     other._environment.region == self._environment.region
-                    or _are_one(str(self._given_name), target, other._targets[target.key])
+                    or _certainly_clash(str(self._given_name), target, other._targets[target.key])
                 )
             ):
                 raise ValueError(
@@ -300,7 +300,7 @@ class SessionManagerPermissions(Construct):
             warn_of_no_key_in_region(self, self._environment.region, self._WAY_TO_THE_KEY)
 
 
-def _are_one(name: str, role: Target, other: Target) -> bool:
+def _certainly_clash(name: str, role: Target, other: Target) -> bool:
     """Tell whether two policies in two regions certainly have one name and are on one role.
 
     The roles have the same key already. The value of a token, such as an export, may differ from

@@ -25,7 +25,7 @@ WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
 The agent tries each address that DNS gives it, and DNS gives it those of all subnets.
 """
 
-_SPARED: Final = 0.01
+_NEGLIGIBLE: Final = 0.01
 """If less than this part of the ports is denied, the agent tries again from another port."""
 
 
@@ -238,7 +238,7 @@ def _acl_passes(
         said = _first_matches(place, of_port, peer)
         found |= said
         denied += after - low if False in said and low >= used else 0
-    if found == {True} or denied < _SPARED * (last + 1 - used):
+    if found == {True} or denied < _NEGLIGIBLE * (last + 1 - used):
         return True
     return Unknown(f"the network ACL {acl.name!r}") if True in found else False
 

@@ -102,7 +102,7 @@ class Judge:
             own = vpc.endpoints(service) or vpc.zones(service)
             # All services to which only public addresses lead have one way.
             name = service if own or service in HAVING_PREFIX_LIST else ""
-            ways[name] = ways.get(name) or _way(place, service)
+            ways[name] = ways.get(name) or _path(place, service)
             paths[service] = ways[name]
         closed = tuple(service for service, path in paths.items() if path.problems)
         if closed and self._cautious is not None:
@@ -110,7 +110,7 @@ class Judge:
         return paths
 
 
-def _way(place: Place, service: str) -> Path:
+def _path(place: Place, service: str) -> Path:
     """The way from a place to a service."""
     path = _by_name(place, service)
     if path != OPEN and (none_leaves := leaves(place)).problems:

@@ -164,7 +164,7 @@ class _Checking:
         def judge() -> list[Told]:
             only_if(profile.exists)
             role = self._roles.of_holder(profile)
-            told = self._told_of_role(role, profile)
+            told = self._problems_of_role(role, profile)
             roles[role] = None
             return told
 
@@ -185,13 +185,13 @@ class _Checking:
             found = rules.permissions.with_more(found, more)
         return behind, found
 
-    def _told_of_role(self, role: Role, profile: Resource) -> list[Told]:
+    def _problems_of_role(self, role: Role, profile: Resource) -> list[Told]:
         abilities = self._decisions.abilities(role)
         told: list[Told] = [*rules.permissions.of_abilities(role, profile, abilities)]
         denied = [*self._session_rules.of_default_calls(role, profile)]
-        heals = self._heals(role, profile) if told or denied else ""
-        if heals:
-            told, denied = [heals], []
+        backup = self._backup(role, profile) if told or denied else ""
+        if backup:
+            told, denied = [backup], []
         if self._with_compute:
             told += rules.credentials.of_trust(self._parts, self._management, role)
             told += filter(None, [self._launchers.in_code(role.resource, profile)])
@@ -201,7 +201,7 @@ class _Checking:
         told += rules.quotas.of_role(self._roles, role, profile)
         return told
 
-    def _heals(self, role: Role, profile: Resource) -> str:
+    def _backup(self, role: Role, profile: Resource) -> str:
         """Name what may let agents do without the permissions of a role; empty if nothing.
 
         That is Default Host Management, a custom resource that may change the role, or a hybrid
@@ -210,8 +210,8 @@ class _Checking:
         answers = (self._decisions.abilities(role)[one] for one in _needs.REGISTRATION.actions)
         registers = all(one.decision.answer is Answer.ALLOWED for one in answers)
         registers = registers and rules.credentials.may_be_assumed(self._parts, role)
-        heals = self._management.stands_in(role, profile, registers=registers)
-        return heals or self._activations.get(profile, "")
+        backup = self._management.stands_in(role, profile, registers=registers)
+        return backup or self._activations.get(profile, "")
 
     @cached_property
     def _activations(self) -> dict[Resource | None, str]:
@@ -252,7 +252,7 @@ class _Checking:
             role = self._roles.of_holder(profile)
             denied = [] if is_allowed else [*self._session_rules.of_calls(role, profile)]
             yield from self._session_rules.of_documents(profile)
-            if denied and not self._heals(role, profile):
+            if denied and not self._backup(role, profile):
                 yield from denied
 
         is_open = _verdict(of_role) == "can't be known"
@@ -301,7 +301,7 @@ class _Checking:
         def judge() -> list[Told]:
             launched = self._launched(resource)
             only_if(launched)
-            return [told for one in launched for told in self._keeping_from(one)]
+            return [told for one in launched for told in self._problems_of_compute(one)]
 
         judgement = judged(self._worlds, judge)
         if judgement.decides:
@@ -349,8 +349,8 @@ class _Checking:
             return compute
         resources = self._session_rules.resources(compute.resource.template.stack)
         # If the policy denies the role, the agent uses Default Host Management instead.
-        heals = role and profile and (self._management.of(profile) or self._heals(role, profile))
-        principal = marked(role.arn) if role and profile and not heals else ""
+        backup = role and profile and (self._management.of(profile) or self._backup(role, profile))
+        principal = marked(role.arn) if role and profile and not backup else ""
         return compute.calling(principal=principal, resources=resources)
 
     def _warnings_on_compute(self) -> list[Finding]:
@@ -373,7 +373,7 @@ class _Checking:
 
         return together(self._of_each(self._launchers.resources, found), _in_template)
 
-    def _keeping_from(self, launched: _Launched) -> Iterator[Told]:
+    def _problems_of_compute(self, launched: _Launched) -> Iterator[Told]:
         """Yield what keeps Session Manager from compute, and what decides on that."""
         compute = launched.compute
         yield from launched.decides
@@ -400,14 +400,14 @@ def _unknown_profile(profile: Resource, behind: tuple[Role, ...], decides: list[
     known = str(names[0] or "") if len(names) == 1 else ""
     role = in_shell(known, _limits.ROLE.fault, "NAME")
     ask = Ask(f"Ask IAM after the deployment: session-manager-permissions verify --role {role}")
-    return CANNOT_BE_KNOWN.on_role_of(profile, _not_known(profile, decides), ask)
+    return CANNOT_BE_KNOWN.on_role_of(profile, _depends_on(profile, decides), ask)
 
 
 def _unknown_compute(resource: Resource, decides: list[str]) -> Finding:
-    return CANNOT_BE_KNOWN.found(resource, "Properties", _not_known(resource, decides), _ASK_AWS)
+    return CANNOT_BE_KNOWN.found(resource, "Properties", _depends_on(resource, decides), _ASK_AWS)
 
 
-def _not_known(resource: Resource, decides: list[str]) -> str:
+def _depends_on(resource: Resource, decides: list[str]) -> str:
     return (
         "it can't be known at synthesis whether Session Manager reaches "
         f"{kind_of(resource).instances}: that depends on {', and on '.join(decides)}"

@@ -112,7 +112,7 @@ _NODE_CLASS: Final = "EC2NodeClass"
 
 _NAMES_A_PROFILE: Final = re.compile("instance[_-]?profile", re.IGNORECASE)
 """The name of a property, or of an option, that gives instances a profile."""
-_WORDS: Final = re.compile(r"[^\w+.@-]+")
+_BETWEEN_WORDS: Final = re.compile(r"[^\w+.@-]+")
 """What stands in code between words, such as the name of a profile."""
 
 
@@ -248,7 +248,7 @@ class Launchers:
             text = json.dumps(one.acting)
             is_of_nodes = _NODE_CLASS in text
             if is_of_nodes or _NAMES_A_PROFILE.search(text):
-                words = map(_WORDS.split, texts_in(one.acting))
+                words = map(_BETWEEN_WORDS.split, texts_in(one.acting))
                 named |= {(word,) for several in words for word in several}
             for each in named:
                 found[each].append((one, is_of_nodes))
@@ -261,7 +261,7 @@ class Launchers:
         """Yield what texts about profiles name, such as a script that launches instances."""
         for text in texts_in(resource.acting):
             if " " in text and _NAMES_A_PROFILE.search(text):  # which is no ARN
-                yield from ((word,) for word in _WORDS.split(text))
+                yield from ((word,) for word in _BETWEEN_WORDS.split(text))
         for value in mappings_in(resource.acting):
             is_text = intrinsic(value)[0] in {"Fn::Join", "Fn::Sub"}
             is_about_one = is_text and _NAMES_A_PROFILE.search(json.dumps(value))

@@ -26,14 +26,14 @@ def with_fixes(
     Findings with the same fix become one finding, also in several stacks that the same code fixes,
     such as the same stack of each stage.
     """
-    findings = together(findings, _but_for_resources)
+    findings = together(findings, _without_resources)
     if constructs is None:
         return [one._replace(fixes=(), steps=_steps(one, shared)) for one in findings]
     in_code = [_in_code(one, shared, constructs) for one in findings]
-    return [_headed(one, constructs) for one in together(in_code, _but_for_resources)]
+    return [_with_header(one, constructs) for one in together(in_code, _without_resources)]
 
 
-def _but_for_resources(finding: Finding) -> Finding:
+def _without_resources(finding: Finding) -> Finding:
     return finding._replace(resources=())
 
 
@@ -49,7 +49,7 @@ def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> Findin
     return finding._replace(fixes=(), description=said, code=written)
 
 
-def _headed(finding: Finding, constructs: Constructs) -> Finding:
+def _with_header(finding: Finding, constructs: Constructs) -> Finding:
     """Return a finding whose code says in which stacks it runs, unless it starts with a comment."""
     if finding.code.startswith("#") or not finding.code:
         return finding

@@ -39,7 +39,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-ma
 _FUNCTIONS: Final = {"AWS::Lambda::Function": "function", "AWS::Serverless::Function": "function"}
 """The types whose code may turn it on, such as for a custom resource."""
 
-_RUNS: Final = {
+_MAY_RUN_RUNBOOK: Final = {
     "AWS::Config::ConformancePack": ("conformance pack", "TemplateBody"),
     "AWS::Config::OrganizationConformancePack": ("conformance pack", "TemplateBody"),
     "AWS::Config::RemediationConfiguration": ("remediation", "TargetId"),
@@ -140,7 +140,7 @@ class HostManagement:
         return _first(self._running, resource, self._attaches)
 
     def _attaches(self, found: Resource) -> bool:
-        written = found.properties.get(_RUNS[found.type][1])
+        written = found.properties.get(_MAY_RUN_RUNBOOK[found.type][1])
         known = self._parts.text(found, written)
         is_open = known == UNKNOWN and isinstance(mapping(written).get("Ref"), str)
         is_open = is_open and self._parts.behind(found, written) is None
@@ -152,7 +152,7 @@ class HostManagement:
 
     @cached_property
     def _running(self) -> list[_Named]:
-        return self._each({type_: noun for type_, (noun, _) in _RUNS.items()})
+        return self._each({type_: noun for type_, (noun, _) in _MAY_RUN_RUNBOOK.items()})
 
     @cached_property
     def _stopping(self) -> list[_Named]:

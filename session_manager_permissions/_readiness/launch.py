@@ -31,15 +31,15 @@ _GIVES_ADDRESS: Final = [
 """What gives an instance or a network interface an Elastic IP address."""
 _PRIMARY: Final = ("PrivateIp", "PrimaryPrivateIpAddress")
 """The attributes of these with the private address that an agent uses."""
-_HOLDS: Final = re.compile("AllocationIds?$|^(ElasticIp|EIP)$|^EndpointId$")
+_TAKES_ADDRESS: Final = re.compile("AllocationIds?$|^(ElasticIp|EIP)$|^EndpointId$")
 """The properties by which a resource takes an Elastic IP address, or gives it to an instance."""
-_KEEP: Final = re.compile(
+_KEEPS_ADDRESS: Final = re.compile(
     "AWS::(?!(CloudFormation::(CustomResource|Stack)|Serverless::Application)$)"
 )
 """The types that keep such an address: the others may give it to something else."""
 _GROUPS: Final = ("SecurityGroupIds", "SecurityGroups", "GroupSet", "Groups")
 """The properties of an instance, and of a network interface, that name security groups."""
-_WHOLE: Final = ("MetadataOptions", "NetworkInterfaces")
+_REPLACED_WHOLE: Final = ("MetadataOptions", "NetworkInterfaces")
 """The properties that may replace those of a launch template as a whole: AWS does not say."""
 _INDEXES: Final = ("DeviceIndex", "NetworkCardIndex")
 _ATTACHMENT: Final = PartOf("AWS::EC2::NetworkInterfaceAttachment", "InstanceId", _INSTANCE)
@@ -71,7 +71,7 @@ class Launch(NamedTuple):
     image: Written | None = None
     user_data: Written | None = None
     has: frozenset[str] = frozenset()
-    """Those of `_WHOLE` that it has, each of which may replace the one of its template."""
+    """Those of `_REPLACED_WHOLE` that it has, each of which may replace the one of its template."""
     uses: tuple[Resource, ...] = ()
     """The launch templates that it is launched from."""
 
@@ -134,7 +134,7 @@ class LaunchReader:
             origin,
             self._profile(origin, data),
             self._metadata_off(origin, data),
-            has=frozenset(one for one in _WHOLE if one in data),
+            has=frozenset(one for one in _REPLACED_WHOLE if one in data),
             scripts=of_user_data(self.parts, origin, data.get("UserData")).and_(of_init(origin)),
             image=self._written(origin, data.get("ImageId")),
             user_data=self._written(origin, data.get("UserData")),
@@ -278,10 +278,10 @@ class LaunchReader:
         """The addresses that resources of other types are given, such as a NAT gateway."""
         return {
             address
-            for resource in self.parts.of_types([*filter(_KEEP.match, self.parts.by_type)])
+            for resource in self.parts.of_types([*filter(_KEEPS_ADDRESS.match, self.parts.by_type)])
             for one in mappings_in(resource.written)
             for name in dict.keys(one)
-            if _HOLDS.search(name)
+            if _TAKES_ADDRESS.search(name)
             for address in self.parts.given_to(resource, dict.get(one, name))
         }
 

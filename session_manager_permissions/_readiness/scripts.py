@@ -77,7 +77,7 @@ _FILE: Final = r"\.(?:log|rpm|deb|snap|pkg|msi|zip|tar\.gz|gpg|json|assert)\b"
 """How the name of a file ends that the agent does not run from."""
 _KEEPING: Final = r"\b(?:enable|unmask|update(?!-rc)|upgrade|refresh|rpm\s+-[ufhv]+)\b|\bpackages:"
 """How commands begin that enable or update what they name, and do not start what is stopped."""
-_LEAVES: Final = (
+_HARMLESS: Final = (
     rf"(?:^|[\s\"])#[^\n]{{0,500}}{_AGENT}",
     rf"\b(?:echo|printf|logger|Write-Host|Write-Output)\b[^\n;&|<>]{{0,500}}{_AGENT}{_TO_TERMINAL}",
     rf"(?:\bp?grep|\bcommand\s+-v|(?:^\s*|\")Get-Service)[ \t]{_WORDS}{_AGENT}{_TO_TERMINAL}",
@@ -110,7 +110,7 @@ _MAY_STOP: Final = (
 """All else that names the agent. At the same place in a text, the lists above go first."""
 
 _MENTIONS: Final = (
-    rf"(?im)(?P<starts>{'|'.join(_STARTS)})|(?P<leaves>{'|'.join(_LEAVES)})|"
+    rf"(?im)(?P<starts>{'|'.join(_STARTS)})|(?P<leaves>{'|'.join(_HARMLESS)})|"
     rf"(?P<may_stop>{'|'.join(_MAY_STOP)})"
 )
 """What scripts do with the agent. It takes long to compile, and few apps have such scripts."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
-MOST: Final = 64
+MAX_WORLDS: Final = 64
 """The worlds that are judged; with more, what they decide can't be known."""
 
 _Judged = TypeVar("_Judged")
@@ -120,8 +120,8 @@ class Worlds:
         """Judge in each world. `judge` is called once for each, and asks the questions.
 
         Returns:
-            What came of each world. If there are more than `MOST`, only some of them were judged:
-            with these comes what tells the worlds apart, as nouns of a message.
+            What came of each world. Of more than `MAX_WORLDS`, only some were judged: with these
+            comes what tells the worlds apart, as nouns of a message.
         """
         outer = self._current
         found: list[WorldResult[_Judged]] = []
@@ -140,7 +140,7 @@ class Worlds:
                     break  # there is one world
                 several.append(world)
                 left += world.others
-                if world.others and len(several) + len(left) > MOST:
+                if world.others and len(several) + len(left) > MAX_WORLDS:
                     asked = [one.decider for each in several for one, _ in each.answers]
                     return found, [*dict.fromkeys(asked)]
         finally:

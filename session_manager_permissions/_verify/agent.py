@@ -148,7 +148,7 @@ def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
         return _path(check, row, rows.get("Proxy configuration"))
     if check.check is METADATA:
         return _seen(check, row)
-    return check if check.check is REGISTERED and node.online else _noted(check, row)
+    return check if check.check is REGISTERED and node.online else _with_row(check, row)
 
 
 def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
@@ -178,7 +178,7 @@ def _seen(check: Outcome, row: _Row | None) -> Outcome:
     return replace(check, verdict=verdict, why=why, fix=fix, evidence=evidence)
 
 
-def _noted(check: Outcome, row: _Row | None) -> Outcome:
+def _with_row(check: Outcome, row: _Row | None) -> Outcome:
     if row is None:
         return check
     why = (*check.why, f"on the node: {row.Note}")

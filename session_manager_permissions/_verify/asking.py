@@ -34,7 +34,7 @@ _SIGNED_WRONG: Final = frozenset(
     {"InvalidSignatureException", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
 )
 """AWS's errors for a request that is signed with a wrong secret key, or has a wrong time."""
-_BY: Final = re.compile(
+_DENIED_BY: Final = re.compile(
     r"an explicit deny in an? (?:[\w-]+ ){1,3}?(?:policy|boundary)(?::? arn:[\w:/-]+)?"
     r"|no (?!identity)(?:[\w-]+ ){1,3}?(?:policy|boundary) allows"
 )
@@ -326,7 +326,7 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
             way_out = "let the identity assume the role_arn of the profile, or give another profile"
         return CannotAsk(f"no credentials: {operation} failed: {code}: {reason}: {way_out}")
     if code in _DENIED:
-        by = _BY.search(str(reason))
+        by = _DENIED_BY.search(str(reason))
         named = _ACTIONS.get(action, action)
         return NotPermitted(named, asked.resource, by[0] if by else "", **told)
     if code in _MISSING or code.endswith(".NotFound"):

@@ -281,8 +281,8 @@ _of_operator: Final = partial(Check, group="the operator", stage="Operator")
 _SIMULATES: Final = ("iam:SimulatePrincipalPolicy",)
 _OF_OPERATOR: Final = ("iam:GetRole", "iam:GetUser")
 _CREDENTIALS: Final = "AWS Credentials"
-_OF_KEY: Final = ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants")
-_WAY: Final = (
+_TO_JUDGE_KEY: Final = ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants")
+_TO_JUDGE_PATHS: Final = (
     *("ec2:DescribeNatGateways", "ec2:DescribeNetworkAcls", "ec2:DescribeRouteTables"),
     *("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcAttribute"),
     *("ec2:DescribeVpcEndpoints", "ec2:DescribeDhcpOptions", "ec2:DescribeVpcs"),
@@ -391,7 +391,7 @@ PATHS: Final = {
         group="its network",
         stage="Endpoint",
         passes_if=f"the network leads to `{service}`{used and f', if the document names {used}'}",
-        asks=(*_WAY, *asks, *(("ssm:GetDocument",) if used else ())),
+        asks=(*_TO_JUDGE_PATHS, *asks, *(("ssm:GetDocument",) if used else ())),
         cause="endpoint-missing" if used else "no-network-path",
         users_see=users_see,
         connects=not used,
@@ -411,7 +411,7 @@ ENCRYPT: Final = _may_use(
     name="encrypt",
     title="The role may not use the key of sessions",
     passes_if="the role may decrypt with the key that the document names",
-    asks=("iam:GetInstanceProfile", "ssm:GetDocument", *_OF_KEY, *_SIMULATES),
+    asks=("iam:GetInstanceProfile", "ssm:GetDocument", *_TO_JUDGE_KEY, *_SIMULATES),
     users_see="Fetching data key failed: ... Error when decrypting data key "
     f"AccessDeniedException, or {_HANDSHAKE}",
     label="encrypt sessions",
@@ -421,7 +421,7 @@ LOG_TO_S3: Final = _may_use(
     title="The role may not log to Amazon S3",
     passes_if="the role may put logs into the bucket that the document names",
     asks=(
-        *("iam:GetInstanceProfile", "ssm:GetDocument", *_OF_KEY, *_SIMULATES),
+        *("iam:GetInstanceProfile", "ssm:GetDocument", *_TO_JUDGE_KEY, *_SIMULATES),
         *("s3:GetBucketPolicy", "s3:GetEncryptionConfiguration"),
     ),
     users_see=BUCKET_NOT_READ,
@@ -442,7 +442,7 @@ KEY_USABLE: Final = _usable(
     title="The key of sessions can't be used",
     passes_if="the key is enabled, symmetric, for encryption, customer managed and in the node's "
     "region, and its own policy or a grant lets the account or the role use it",
-    asks=("ssm:GetDocument", *_OF_KEY),
+    asks=("ssm:GetDocument", *_TO_JUDGE_KEY),
     users_see=NO_DATA_KEY,
 )
 BUCKET: Final = _usable(
@@ -474,7 +474,7 @@ OPERATOR: Final = _of_operator(
     title="The operator may not start the session",
     passes_if="the operator may start the session on this node with this document, open its "
     "channel and use its key",
-    asks=(*_OF_KEY, *_OF_OPERATOR, *_SIMULATES, "ssm:GetDocument", "ssm:ListTagsForResource"),
+    asks=(*_TO_JUDGE_KEY, *_OF_OPERATOR, *_SIMULATES, "ssm:GetDocument", "ssm:ListTagsForResource"),
     users_see=f"{START_DENIED}, or {NO_MESSAGE}, or {NO_DATA_KEY}",
 )
 PLUGIN: Final = _of_operator(

@@ -54,7 +54,7 @@ def refuse_link(path: str, option: str) -> None:
     Raises:
         CannotAsk: it is a link.
     """
-    with _said(path, option):
+    with _errors_in_a_line(path, option):
         if Path(path).is_symlink() and not is_stream(path):
             raise CannotAsk(
                 f"{option} {path} is a symbolic link to {os.readlink(path)}, and no file is "  # noqa: PTH115
@@ -78,7 +78,7 @@ def write(path: str, option: str, text: str) -> None:
     """
     content = text.encode("utf-8", "backslashreplace")
     refuse_link(path, option)
-    with _said(path, option):
+    with _errors_in_a_line(path, option):
         if is_stream(path):
             Path(path).write_bytes(content)
         else:
@@ -134,9 +134,9 @@ def locked(path: str, option: str) -> Iterator[None]:
         CannotAsk: there can't be a lock.
     """
     file = Path(path)
-    with _said(path, option):
+    with _errors_in_a_line(path, option):
         lock = file.with_name(f"{_PREFIX}{_needs.digest(ascii(file.name))}.lock")
-        handle = _take(lock)
+        handle = _acquire(lock)
     try:
         yield
     finally:
@@ -145,7 +145,7 @@ def locked(path: str, option: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _take(lock: Path) -> int:
+def _acquire(lock: Path) -> int:
     """Wait for the lock, and return the open file that holds it."""
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
@@ -162,7 +162,7 @@ def _take(lock: Path) -> int:
 
 
 @contextmanager
-def _said(path: str, option: str) -> Iterator[None]:
+def _errors_in_a_line(path: str, option: str) -> Iterator[None]:
     """Say in a line why a file can't be written."""
     try:
         yield

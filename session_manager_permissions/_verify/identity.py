@@ -38,7 +38,7 @@ _UNIQUE_ID: Final = "AIPA"
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes
 """
-_TAKES_ACCOUNT_ROLE: Final = "3.2.582.0"
+_FIRST_WITH_ACCOUNT_ROLE: Final = "3.2.582.0"
 """The first agent that can work with the account's role.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
@@ -236,10 +236,10 @@ def _account_role(node: Node) -> tuple[Outcome, LiveRole | None]:
     if not value or value == "$None":
         return checks.HOST_MANAGEMENT.skipped("Default Host Management Configuration is off"), None
     version = node.recorded("AgentVersion")
-    if version and at_least(version, _TAKES_ACCOUNT_ROLE) is False:
+    if version and at_least(version, _FIRST_WITH_ACCOUNT_ROLE) is False:
         why = (
             f"the agent has version {version}, and Default Host Management Configuration takes "
-            f"{_TAKES_ACCOUNT_ROLE} or a newer one"
+            f"{_FIRST_WITH_ACCOUNT_ROLE} or a newer one"
         )
         return checks.HOST_MANAGEMENT.skipped(why), None
     role = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}")

@@ -35,7 +35,7 @@ _SETTLED: Final = (
     *("available", "deleted", "deleting", "expired", "failed", "pendingacceptance", "rejected"),
 )
 """The states of an endpoint and of a NAT gateway that say whether it serves, and stay so."""
-_TO: Final = "DestinationCidrBlock"
+_DESTINATION: Final = "DestinationCidrBlock"
 _LATTICE: Final = "VpcLattice"
 """The target of the routes to VPC Lattice, which lead to no other service."""
 _OF_EACH_VPC: Final = "rslvr-autodefined-rr-internet-resolver"
@@ -191,9 +191,9 @@ class LiveVpc:
         """Return all that a call lists; None if it can't be asked."""
         missing = f"the VPC {self.id} has none"
         ask = partial(self._session.listed, call, result, missing=missing, **asked)
-        return self._noted(tried(ask))
+        return self._unless_error(tried(ask))
 
-    def _noted(self, found: _Found | CannotAsk) -> _Found | None:
+    def _unless_error(self, found: _Found | CannotAsk) -> _Found | None:
         if isinstance(found, CannotAsk):
             self.errors.append(found)
             return None
@@ -204,7 +204,7 @@ class LiveVpc:
         return self._listed(f"ec2:{operation}", result, **{by: of_vpc})
 
     def _has(self, attribute: str) -> Fact:
-        found = self._noted(self.attribute(attribute))
+        found = self._unless_error(self.attribute(attribute))
         doubt = Unknown(f"the attribute {attribute} of the VPC {self.id!r}")
         return doubt if found is None else found
 
@@ -412,9 +412,9 @@ class LiveVpc:
         https://docs.aws.amazon.com/vpn/latest/s2svpn/vpn-route-priority.html
         """
         propagated = [one for one in routes if one.get("Origin") == "EnableVgwRoutePropagation"]
-        static = {one.get(_TO) for one in routes if one not in propagated}
+        static = {one.get(_DESTINATION) for one in routes if one not in propagated}
         for one in routes:
-            to = one.get(_TO) if one in propagated else None
+            to = one.get(_DESTINATION) if one in propagated else None
             loses = to and (to in static or is_within(IPv4Network(to), self._ranges))
             if not loses and one.get("GatewayId") != _LATTICE:
                 yield one
@@ -423,8 +423,8 @@ class LiveVpc:
         leads, target, name = _target(route)
         if (state := route.get("State", "active")) != "active":
             leads = "nowhere" if state == "blackhole" else "elsewhere"
-        if _TO in route:
-            return model.Route(IPv4Network(route[_TO]), leads, target, name)
+        if _DESTINATION in route:
+            return model.Route(IPv4Network(route[_DESTINATION]), leads, target, name)
         if prefix_list := route.get("DestinationPrefixListId"):
             return model.Route(self._prefix_list(prefix_list), leads, target, name)
         return model.Route("ipv6", leads, target, name)

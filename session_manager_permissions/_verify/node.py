@@ -162,7 +162,7 @@ def find_node(session: Session, node_id: str) -> Node:
     if hybrid:
         if answered(record) is None:
             raise _absent(session, f"managed node {node_id}")
-        account = who_asks(session).split(":")[4]
+        account = caller_arn(session).split(":")[4]
     node = Node(
         id=node_id,
         session=session,
@@ -199,7 +199,7 @@ def _instance(session: Session, node_id: str) -> tuple[dict[str, Any], str]:
     return answered(instances)[0]
 
 
-def who_asks(session: Session) -> str:
+def caller_arn(session: Session) -> str:
     """Return the ARN of the identity of the credentials.
 
     Raises:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _BOOT: Final = timedelta(minutes=1)
 """How long after its launch an agent makes its first try, at the soonest."""
-_UP: Final = timedelta(minutes=5)
+_TIME_TO_REGISTER: Final = timedelta(minutes=5)
 """The time in which an agent registers, if nothing keeps it from that."""
 _RETRIES: Final = timedelta(hours=1)
 """The time in which an agent tries again, whatever it was denied."""
@@ -107,10 +107,10 @@ def explained(
     clue = min(found, key=lambda one: one.is_old, default=None)
     if clue is None and not all_pass:
         return [*outcomes]  # what is unknown comes first
-    return [_with(one, clue, node, errors) if one.check is AGENT else one for one in outcomes]
+    return [_with_clue(one, clue, node, errors) if one.check is AGENT else one for one in outcomes]
 
 
-def _with(outcome: Outcome, clue: Clue | None, node: Node, errors: list[CannotAsk]) -> Outcome:
+def _with_clue(outcome: Outcome, clue: Clue | None, node: Node, errors: list[CannotAsk]) -> Outcome:
     if clue is not None:
         return AGENT.of(node.id, *clue.evidence).unknown(clue.why, fix=clue.fix)
     if outcome.verdict != "skipped":
@@ -130,8 +130,8 @@ def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iter
         yield _changed(node, f"the role {role.arn} was made", role.created, call, "CreateDate")
     if node.profile_arn and not identity.replaced:
         yield _associations(node)
-    if launched is not None and now - launched < _UP:
-        yield iter([_just_up(node, launched)])
+    if launched is not None and now - launched < _TIME_TO_REGISTER:
+        yield iter([_just_started(node, launched)])
     if instance is not None and node.record is None:
         yield _of_image(node.spare, instance)
     if instance is not None and all_pass:
@@ -221,7 +221,7 @@ def _policies(node: Node, role: str) -> Iterator[Clue]:
             yield from _changed(node, what, _time(one, "UpdateDate"), call, "UpdateDate")
 
 
-def _just_up(node: Node, launched: datetime) -> Clue:
+def _just_started(node: Node, launched: datetime) -> Clue:
     why = f"the instance started at {launched:%H:%M:%S} UTC, less than five minutes ago: wait"
     wait = f"session-manager-permissions verify --instance-id {node.id_word} --wait"
     evidence = Evidence("ec2:DescribeInstances", "LaunchTime", str(launched))

@@ -17,7 +17,7 @@ from .asking import CannotAsk, read_in, tried
 from .checks import OPERATOR, PLUGIN, Evidence, Outcome
 from .lines import in_json
 from .live_roles import LiveRole, find_role, tags_of
-from .node import Node, at_least, who_asks
+from .node import Node, at_least, caller_arn
 from .role_verdict import CallVerdict, blocks, by_absent, decided, unless
 from .simulator import (
     OF_TAGS,
@@ -87,7 +87,7 @@ def find_operator(node: Node, given: str) -> Operator | CannotAsk:
         node: the node.
         given: the ARN of a user, a role or an assumed role, or `caller`.
     """
-    return tried(lambda: _operator(node, who_asks(node.session) if given == CALLER else given))
+    return tried(lambda: _operator(node, caller_arn(node.session) if given == CALLER else given))
 
 
 def _operator(node: Node, arn: str) -> Operator:
@@ -191,7 +191,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
         certain.remove(on_document)
         whys.append(
             f"AWS checks access to {on_document.resource} only if the session names it, or if a "
-            f"policy has a condition on {_CHECK}"
+            f"policy has a condition on {_ACCESS_CHECK}"
         )
     is_start = on_node in certain or on_document in certain
     if is_default and is_start and _may_ask_for_access(node, arn, on_node):
@@ -262,7 +262,7 @@ def _may_name_no_document(node: Node, operator: Operator, on_node: Call) -> bool
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-sessiondocumentaccesscheck.html
     """
     _, *others = on_node.own_context
-    call = on_node._replace(own_context=(_CHECKED._replace(value="false"), *others))
+    call = on_node._replace(own_context=(_WITH_ACCESS_CHECK._replace(value="false"), *others))
     answer = simulate(node.spare, operator.arn, [call])[call]
     if isinstance(answer, CannotAsk):
         return True
@@ -341,10 +341,10 @@ def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, .
     return (node.aws(f"iam put-{kind}-policy --{kind}-name {named}", of_node), sentence)
 
 
-_OWN: Final = {"ssm:ResumeSession": "resume", "ssm:TerminateSession": "end"}
+_ON_OWN_SESSION: Final = {"ssm:ResumeSession": "resume", "ssm:TerminateSession": "end"}
 """What an operator does with a session of their own, by the action."""
-_CHECK: Final = "ssm:SessionDocumentAccessCheck"
-_CHECKED: Final = ConditionKey(_CHECK, "true", "boolean")
+_ACCESS_CHECK: Final = "ssm:SessionDocumentAccessCheck"
+_WITH_ACCESS_CHECK: Final = ConditionKey(_ACCESS_CHECK, "true", "boolean")
 """Whether AWS checks access to the document as well."""
 _SESSION_TAG: Final = "aws:ssmmessages:session-id"
 _CHANNEL: Final = "ssmmessages:OpenDataChannel"
@@ -359,7 +359,7 @@ def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iter
         yield "IAM allows the operator to resume and end sessions of their own"
         return
     is_open = unless(missing_keys(one for one in answers if not is_allowed(one)))
-    what = " nor ".join(_OWN[action] for action in denied)
+    what = " nor ".join(_ON_OWN_SESSION[action] for action in denied)
     can = f"can neither {what}" if denied[1:] else f"can't {what}"
     yield (
         f"IAM denies the operator {', '.join(denied)} on a session of their own{is_open}: a "
@@ -395,15 +395,15 @@ def _calls(
     sessions = f"{where}:{node.account}:session/"
     own, of_session = f"{sessions}{name}-{SAMPLE_ID}", _tagged({_SESSION_TAG: user_id})
     calls = [
-        Call(start, node.arn, common, (_CHECKED, *_tagged(tags))),
-        Call(start, document, common, (_CHECKED,)),
+        Call(start, node.arn, common, (_WITH_ACCESS_CHECK, *_tagged(tags))),
+        Call(start, document, common, (_WITH_ACCESS_CHECK,)),
         Call(_CHANNEL, own, common),
         Call(_CHANNEL, f"{sessions}{user_id}-{SAMPLE_ID}", common),
     ]
     if preferences.key is not None:
         of_key = (*session_context(node.id), *preferences.key.context)
         calls.append(Call("kms:GenerateDataKey", preferences.key.arn, common, of_key))
-    return calls, [Call(action, own, common, of_session) for action in _OWN]
+    return calls, [Call(action, own, common, of_session) for action in _ON_OWN_SESSION]
 
 
 _USERS_SEE: Final = {

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hostnames"}
 """The attributes of a VPC that private DNS needs, and how the AWS CLI names them."""
-_OF_ALL: Final = (
+_FOR_OTHER_INSTANCES: Final = (
     "private DNS is for the whole VPC: let the security groups of its other instances in, too"
 )
 """What else to do if an endpoint begins to serve a name, for all instances of the VPC."""
@@ -82,7 +82,7 @@ class PathRemedies:
             return self._of_policy(self._endpoint(problem))
         if problem.fault == verdicts.PRIVATE_DNS and service != "s3":
             named = f"{self._modify(problem.subject)} --private-dns-enabled"
-            return (*self._with_dns(), named, _OF_ALL)
+            return (*self._with_dns(), named, _FOR_OTHER_INSTANCES)
         return self._of_route(service)
 
     @property
@@ -154,7 +154,7 @@ class PathRemedies:
         replace = self._ec2(f"replace-network-acl-entry {of_side}")
         denial, entries[first] = entries[first], added
         entries[moved] = denial
-        copy = f"{create} --rule-number {moved} {_as_it_is(denial)}"
+        copy = f"{create} --rule-number {moved} {_same_denial(denial)}"
         return (copy, f"{replace} --rule-number {first} {allowing}")
 
     def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
@@ -243,7 +243,7 @@ class PathRemedies:
         )
         if not admits:
             yield self._authorize("ingress", groups[0], groups[0])
-        yield _OF_ALL
+        yield _FOR_OTHER_INSTANCES
 
     def _groups_of_others(self) -> list[str]:
         """Return the groups of an endpoint of the VPC that the instance reaches."""
@@ -269,7 +269,7 @@ def _allowing(peer: object, ports: tuple[int, int]) -> str:
     return f"--protocol 6 {_range(*ports)} --rule-action allow --cidr-block {cidr}"
 
 
-def _as_it_is(entry: dict[str, Any]) -> str:
+def _same_denial(entry: dict[str, Any]) -> str:
     ports = entry.get("PortRange")
     of_ports = f" {_range(ports['From'], ports['To'])}" if ports else ""
     cidr = IPv4Network(entry["CidrBlock"], strict=False)

@@ -111,18 +111,18 @@ def _judged(
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
     remedies = PathRemedies(node=node, vpc=vpc, calls=(*TO_LOG, *possible), opened=opened)
     problems = {
-        service: _told(service, path, served[service] if service in vpc.arriving else path)
+        service: _problems(service, path, served[service] if service in vpc.arriving else path)
         for service, path in paths.items()
         if path.problems
     }
     shut = [service for service, path in opening.items() if path.problems]
     errors = [error for one in identity.outcomes for error in one.errors]
     fixes = remedies.of(problems)
-    by_path = _ByPath(node, vpc, preferences, problems, fixes, shut, doubted, errors)
+    by_path = _PathOutcomes(node, vpc, preferences, problems, fixes, shut, doubted, errors)
     return {service: by_path.outcome(service, path) for service, path in paths.items()}
 
 
-def _told(service: str, path: verdicts.Path, served: verdicts.Path) -> list[verdicts.Problem]:
+def _problems(service: str, path: verdicts.Path, served: verdicts.Path) -> list[verdicts.Problem]:
     """List what is wrong with a path that is closed.
 
     Where an interface endpoint is being made, it does not matter that no route leads out.
@@ -160,7 +160,7 @@ def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]
         yield "kms:Decrypt", preferences.key.arn
 
 
-class _ByPath(NamedTuple):
+class _PathOutcomes(NamedTuple):
     """Makes the outcome of each path from what the judge has found."""
 
     node: Node

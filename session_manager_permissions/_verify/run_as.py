@@ -43,7 +43,7 @@ def run_as(node: Node, preferences: Preferences, operator: Operator | CannotAsk 
     return found
 
 
-_USUAL: Final = {
+_PLATFORMS_WITH_USER: Final = {
     "admin": ("Debian",),
     "centos": ("CentOS",),
     "ec2-user": (
@@ -60,7 +60,7 @@ _USUAL: Final = {
 def _unless_usual_elsewhere(outcome: Outcome, node: Node) -> Outcome:
     """Leave it open whether a user exists that the images of another platform come with."""
     runs = node.recorded("PlatformName")
-    usual = _USUAL.get(str(outcome.subject), ())
+    usual = _PLATFORMS_WITH_USER.get(str(outcome.subject), ())
     if outcome.verdict != "pass" or not usual or not runs or runs.startswith(usual):
         return outcome
     why = (

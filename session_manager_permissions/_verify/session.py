@@ -24,7 +24,7 @@ _RETRIES: Final = {"mode": "standard"}
 """In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times."""
 _TIMEOUTS: Final[dict[str, Any]] = {"connect_timeout": 5, "read_timeout": 10}
 """How many seconds a service has to accept a connection, and to answer."""
-_LONG: Final = 4
+_REPORT_AFTER: Final = 4
 """After this many seconds a wait is reported."""
 _MOST_SIMULATIONS: Final = 4
 """How many requests to IAM's simulator count. IAM may take one resource in a request and no more,
@@ -157,7 +157,7 @@ class Waiting:
         while not done.wait(1):
             for call, since in [*self._since]:
                 service = call.partition(":")[0]
-                if service not in told and time.monotonic() - since > _LONG:
+                if service not in told and time.monotonic() - since > _REPORT_AFTER:
                     told.add(service)
                     say(f"still waiting for {call}")
 

@@ -28,7 +28,7 @@ OF_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
 """How the condition keys of the tags of a resource begin."""
 _ONE_BY_ONE: Final = "InvalidInput"
 """The error of IAM if it takes actions or resources only one by one."""
-_ALONE: Final = "s3:GetEncryptionConfiguration"
+_ASKED_ALONE: Final = "s3:GetEncryptionConfiguration"
 """IAM accepts it with no other action of S3, as its API call has another name."""
 _OF_PRINCIPAL: Final = (NotPermitted, NotThere)
 """The errors that hold for every question about a user or a role."""
@@ -153,7 +153,7 @@ def _in_groups(calls: Iterable[Call], alike: Sequence[str]) -> Iterable[list[Cal
     """
     groups: dict[tuple[Context, bool], list[Call]] = {}
     for call in calls:
-        of_s3 = call.action.startswith("s3:") and call.action != _ALONE
+        of_s3 = call.action.startswith("s3:") and call.action != _ASKED_ALONE
         same = alike if call.resource in alike else (call.resource,)
         several = [call._replace(resource=arn) for arn in same]
         groups.setdefault((call.context, of_s3), []).extend(several)

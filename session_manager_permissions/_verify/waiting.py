@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .diagnosis import Diagnosis
 
-_BETWEEN: Final = 5
+_PAUSE: Final = 5
 """How many seconds pass between an answer and the next question."""
 
 
@@ -49,8 +49,8 @@ def wait_until_ready(
             if found.ready:
                 say(f"{node} is ready after {spent} s")
                 return found
-            if stays := _stays(found):
-                say(f"{node} is not ready, and waiting does not change that: {', '.join(stays)}")
+            if lasting := _not_fixed_by_waiting(found):
+                say(f"{node} is not ready, and waiting does not change that: {', '.join(lasting)}")
                 return found
             missing = ", ".join(one.name for one in found.checks if one.verdict == "fail")
             missing = missing or "it is not known whether it is connected"
@@ -58,10 +58,10 @@ def wait_until_ready(
                 say(f"{node} is not ready after {spent} s: {missing}")
                 return found
             say(f"{node} is not ready after {spent} of {seconds} s: {missing}")
-        time.sleep(max(0, min(_BETWEEN, seconds - (time.monotonic() - began))))
+        time.sleep(max(0, min(_PAUSE, seconds - (time.monotonic() - began))))
 
 
-def _stays(found: Diagnosis) -> list[str]:
+def _not_fixed_by_waiting(found: Diagnosis) -> list[str]:
     """Name the checks that waiting can't fix."""
     failing = [one for one in found.checks if one.verdict == "fail"]
     # a symptom passes once its cause does

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from session_manager_permissions._needs import CHANNELS
-from session_manager_permissions._readiness.worlds import MOST
+from session_manager_permissions._readiness.worlds import MAX_WORLDS
 
 from .launches import by_id, template
 from .networks import (
@@ -220,7 +220,7 @@ def test_conditions_that_decide_nothing(check: Check, kind: str) -> None:
 @pytest.mark.parametrize(("number", "expected"), [(6, DENIED), (7, UNKNOWN)])
 def test_too_many_worlds(check: Check, number: int, expected: Found) -> None:
     """2**6 are judged, and 2**7 are too many."""
-    assert MOST == 2**6
+    assert MAX_WORLDS == 2**6
     several = on_conditions(number, lambda _: policy(deny("ssm:*")))
 
     found = check(profile_and_role(inline(deny("*")), **several))

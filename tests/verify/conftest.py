@@ -26,4 +26,4 @@ def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     for name, value in (NOBODY | {"COLUMNS": "100", "TERM": "xterm"}).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(session, "_LONG", math.inf)  # no slow machine is told what it waits for
+    monkeypatch.setattr(session, "_REPORT_AFTER", math.inf)  # no report on slow calls

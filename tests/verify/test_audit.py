@@ -16,7 +16,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering, judging
-from session_manager_permissions._verify.audit.auditing import AT_ONCE
+from session_manager_permissions._verify.audit.auditing import MAX_CALLS
 from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.audit.result import VERDICTS
 from session_manager_permissions._verify.checks import PERMISSIONS, policy_for_audit
@@ -391,7 +391,7 @@ def test_a_service_that_is_not_reached_is_not_called_for_each_node() -> None:
     found = audit(on_call(account, "ssm:GetConnectionStatus", Mock(side_effect=UNREACHED)))
 
     assert {*found.nodes.values()} == {(Q,)}
-    assert account.made.count("ssm:GetConnectionStatus") <= AT_ONCE
+    assert account.made.count("ssm:GetConnectionStatus") <= MAX_CALLS
 
 
 def test_what_is_judged_already_is_not_judged_again_with_the_rest_of_its_region() -> None:

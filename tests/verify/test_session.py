@@ -98,7 +98,7 @@ class Told(list[str]):
 
 
 def test_a_long_wait_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_LONG", 0)
+    monkeypatch.setattr(session, "_REPORT_AFTER", 0)
     told, waiting = Told(), Waiting()
 
     with waiting.said(told.say), waiting.on("ssm:GetDocument"), waiting.on("ssm:GetServiceSetting"):
@@ -112,7 +112,7 @@ def test_a_program_that_takes_long_for_credentials_is_told(
     asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = Told()
-    monkeypatch.setattr(session, "_LONG", 0)
+    monkeypatch.setattr(session, "_REPORT_AFTER", 0)
     monkeypatch.setattr(session, "Boto", lambda *_, **__: told.once.wait(60) and 1 / 0)
     for module in (command, audits):
         monkeypatch.setattr(module, "say", told.say)

@@ -56,7 +56,7 @@ class EndpointReader(Reader):
         for resource in self._reading.of(vpc, _OF_VPC, may_be_of_it):
             endpoint = self._endpoint(resource, service)
             certain += [endpoint] if endpoint else []
-        for resource in filter(may_be_of_it, self._elsewhere):
+        for resource in filter(may_be_of_it, self._of_unknown_vpc):
             endpoint = self._endpoint(resource, service) if resource.exists else None
             meant = self._is_in(vpc, resource, endpoint) if endpoint else False
             if endpoint and meant is not False:
@@ -78,7 +78,7 @@ class EndpointReader(Reader):
         }
 
     @cached_property
-    def _elsewhere(self) -> list[Resource]:
+    def _of_unknown_vpc(self) -> list[Resource]:
         """The endpoints of which it is not certain that they name a VPC of the app."""
         return [
             one

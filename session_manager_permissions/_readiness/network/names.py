@@ -37,11 +37,11 @@ _RECORDS: Final = (
 
 
 _REGION: Final = re.compile(r"\b[a-z]+(?:-[a-z]+){1,3}-[0-9]+\b")
-_ANOTHER: Final = "any-region-0"
+_UNKNOWN_REGION: Final = "any-region-0"
 """Stands for the region of a stack if that is not known. No pattern names it."""
 
 _SUFFIX: Final = "any.suffix"
-_OF_STACK: Final[dict[object, str]] = {"AWS::Region": _ANOTHER, "AWS::URLSuffix": _SUFFIX}
+_OF_STACK: Final[dict[object, str]] = {"AWS::Region": _UNKNOWN_REGION, "AWS::URLSuffix": _SUFFIX}
 
 
 class NameReader(Reader):
@@ -50,7 +50,7 @@ class NameReader(Reader):
     def _text(self, resource: Resource, value: object) -> str:
         """A name as a text, with `UNKNOWN` for what is not known.
 
-        `_ANOTHER` and `_SUFFIX` stand for the region of its stack and for how names end there.
+        `_UNKNOWN_REGION` and `_SUFFIX` stand for the region of its stack and for the end of names.
         """
         value = resource.template.value(value)
         return "".join(
@@ -251,10 +251,10 @@ def _matches(pattern: str, name: str) -> bool | None:
     suffix = next(one for one in SUFFIXES if name.endswith(one))
     pattern = pattern.replace(_SUFFIX, suffix)
     if ".*." not in name:
-        pattern = pattern.replace(_ANOTHER, UNKNOWN)
+        pattern = pattern.replace(_UNKNOWN_REGION, UNKNOWN)
     glob = pattern.lower().rstrip(".").replace(UNKNOWN, "*")
     # A region is one label, so it is either one that the pattern names or another.
-    regions = {_ANOTHER, *_REGION.findall(glob)}
+    regions = {_UNKNOWN_REGION, *_REGION.findall(glob)}
     found = {_matches_in(glob, name.replace(".*.", f".{one}.")) for one in regions}
     if found == {True} and UNKNOWN in pattern:
         return None

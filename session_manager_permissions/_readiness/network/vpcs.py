@@ -76,7 +76,7 @@ class VpcReader(Reader):
             zones=self._by_service(self._names.zones, vpc),
             complete=parts.given_away(vpc)
             or self._reading.made_unseen(vpc)
-            or self._strange(vpc)
+            or self._of_unknown_type(vpc)
             or True,
             acls=Several(parts, partial(acls_of, self._reading), vpc),
             internet_gateways=Several(parts, self._gateways, vpc),
@@ -91,9 +91,9 @@ class VpcReader(Reader):
         once = self._parts.worlds.once
         return lambda service: once((read, vpc, service), lambda: [*read(vpc, service)])
 
-    def _strange(self, vpc: Resource) -> Unknown | None:
+    def _of_unknown_type(self, vpc: Resource) -> Unknown | None:
         """A resource that may change a VPC, as its type is not known and it names a part of it."""
-        for part, several in self._strangers.items():
+        for part, several in self._unknown_types.items():
             if part is vpc or self._parts.vpc_of(part) is vpc:
                 for one in several:
                     if one.exists:
@@ -101,7 +101,7 @@ class VpcReader(Reader):
         return None
 
     @cached_property
-    def _strangers(self) -> dict[Resource, list[Resource]]:
+    def _unknown_types(self) -> dict[Resource, list[Resource]]:
         types = filter(_NETWORK.fullmatch, self._parts.by_type)
         strange = [one for one in types if not _KNOWN.fullmatch(one)]
         return self._parts.by_mentioned(self._parts.of_types(strange))

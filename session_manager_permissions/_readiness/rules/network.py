@@ -135,7 +135,7 @@ class NetworkRules:
             others = self._judge.judge(compute.placements, used).problems
             of_others = (part for one in others if one.cause in _BY_ENDPOINTS for part in one.parts)
             problem = problem._replace(parts=(*dict.fromkeys((*problem.parts, *of_others)),))
-        fix = (*self._fix(place, problem), *self._behind(problem, compute, used))
+        fix = (*self._fix(place, problem), *self._fixes_behind(problem, compute, used))
         fix += (*self._through_acls(compute, used, fix),)
         return _BY_CAUSE[problem.cause].found(where, location, why, *fix)
 
@@ -181,13 +181,13 @@ class NetworkRules:
         if verdicts.GROUPS in faults:
             given = endpoint.properties.get("SecurityGroupIds")
             groups = self._parts.references(endpoint, given, GROUP) or (vpc,)
-            apart = self._apart(_as_resource(place.subnet), vpc)
+            apart = self._ranges_without(_as_resource(place.subnet), vpc)
             yield Admit(_as_resource(groups[0]), vpc, (*apart,))
         if verdicts.POLICY in faults:
             (service,) = problem.services
             yield _allow_calls(endpoint, endpoint_policy.of_service(service, place.calls))
 
-    def _apart(self, subnet: Resource, vpc: Resource) -> Iterator[Resource]:
+    def _ranges_without(self, subnet: Resource, vpc: Resource) -> Iterator[Resource]:
         """Yield what gives a VPC a range that a subnet is not in."""
 
         def range_of(one: Resource) -> Range | Resource:
@@ -198,7 +198,7 @@ class NetworkRules:
                 case IPv4Network() as own, IPv4Network() as range_ if not own.overlaps(range_):
                     yield one
 
-    def _behind(self, of: Problem, compute: Compute, used: tuple[str, ...]) -> Iterator[Fix]:
+    def _fixes_behind(self, of: Problem, compute: Compute, used: tuple[str, ...]) -> Iterator[Fix]:
         """Yield what opens the ways that show closed only once a problem is gone.
 
         A verdict has the problems of one place alone, and none behind groups that let nothing out.
@@ -264,7 +264,7 @@ class MakeEndpoints(Fix):
         Its endpoints are in other subnets as well, which network ACLs may keep the compute from.
         """
         tables, interfaces = self._needed(code)
-        there = (one for service in ALWAYS_NEEDED for one in self._there(code, service))
+        there = (one for service in ALWAYS_NEEDED for one in self._endpoints_of(code, service))
         sees = (code.made(one).is_typed and written(one, "PrivateDnsEnabled") for one in there)
         is_l2 = code.is_l2(self.vpc) and self.vpc.condition is None
         is_l2 &= not code.parts_of(self.vpc, "AWS::EC2::NetworkAcl", "VpcId")
@@ -305,7 +305,7 @@ class MakeEndpoints(Fix):
         sometimes = {
             service: one
             for service in interfaces
-            for one in self._there(to, service)
+            for one in self._endpoints_of(to, service)
             if one.condition is not None
         }
         for one in sometimes.values():
@@ -332,13 +332,13 @@ class MakeEndpoints(Fix):
         """
         if not to.parts_of(self.subnet, "AWS::EC2::SubnetRouteTableAssociation", "SubnetId"):
             return []
-        there = self._there(to, "s3")
+        there = self._endpoints_of(to, "s3")
         served = {table for one in there for table in to.named(one, "RouteTableIds")}
         tables = to.parts_of(self.vpc, "AWS::EC2::RouteTable", "VpcId")
         on = None, self.vpc.condition, self.subnet.condition
         return [one for one in tables if one not in served and one.condition in on]
 
-    def _there(self, to: Writer, service: str) -> Iterator[Resource]:
+    def _endpoints_of(self, to: Writer, service: str) -> Iterator[Resource]:
         """Yield the endpoints of a service in the VPC that any deployment has."""
         for one in to.parts_of(self.vpc, _ENDPOINT, "VpcId"):
             names = to.parts.assembly.possible(one.template, written(one, "ServiceName"))

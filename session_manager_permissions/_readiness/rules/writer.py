@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
 
-_APART: Final = bytes.maketrans(b"\"'[]{}:,", b" " * 8)
+_SEPARATORS: Final = bytes.maketrans(b"\"'[]{}:,", b" " * 8)
 """What stands between words in JSON and YAML, each read as a space."""
 
 
@@ -63,7 +63,7 @@ class Shared(Once):
     def _words(self) -> frozenset[bytes]:
         """Return all words in the templates that can be an id, such as the name of a policy."""
         contents = b" ".join(one.content for one in self.parts.assembly.templates)
-        return frozenset(contents.translate(_APART).split())
+        return frozenset(contents.translate(_SEPARATORS).split())
 
     def free_id(self, template: Template, wanted: str) -> str:
         """Return an id that nothing in a stack has, and that no other fix gives.

@@ -63,7 +63,7 @@ def parsed(written: str | bytes) -> dict[str, Any] | None:
         found = json.loads(written if isinstance(written, str) else written.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None
-    return _cut(found) if isinstance(found, dict) else None
+    return _without_deep_parts(found) if isinstance(found, dict) else None
 
 
 def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
@@ -117,7 +117,7 @@ def _substituted(argument: Any) -> Any:  # noqa: ANN401
     return read(document, if_true)
 
 
-def _cut(found: dict[str, Any]) -> dict[str, Any]:
+def _without_deep_parts(found: dict[str, Any]) -> dict[str, Any]:
     level: list[Any] = [found]
     for _ in range(_MOST_DEEP):
         level = [
@@ -155,7 +155,7 @@ def _from_yaml(written: bytes) -> dict[str, Any]:
         raise CannotRead("it is nested too deep") from None
     if not isinstance(found, dict):
         raise CannotRead("it is not a mapping of keys to values")
-    return _cut(found)
+    return _without_deep_parts(found)
 
 
 def _composed(text: str) -> Any:  # noqa: ANN401 # PyYAML has no types

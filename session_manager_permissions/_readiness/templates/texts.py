@@ -29,7 +29,7 @@ DYNAMIC: Final = "{{resolve"
 _REST: Final = "the rest of a list"
 """Stands for the entries of a text from the first part on that may contain the separator."""
 
-_APART: Final = re.compile("[ ,/:;|]+")
+_SEPARATORS: Final = re.compile("[ ,/:;|]+")
 """Separators that are in no id of EC2, and in no name of a region, a partition or an account."""
 
 _WITH_ID: Final = re.compile(
@@ -113,7 +113,7 @@ def is_open(several: list[Value]) -> bool:
 
 def _is_plain(part: ReturnValue | Unresolved, separator: str) -> bool:
     """Tell whether the value certainly does not contain the separator."""
-    if not _APART.fullmatch(separator):
+    if not _SEPARATORS.fullmatch(separator):
         return False
     if isinstance(part, Unresolved):
         return part.expression in OF_ENVIRONMENT

@@ -9,7 +9,7 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import PASSING, CannotAsk, NotPermitted, may_not
-from session_manager_permissions._verify.node import Node, who_asks
+from session_manager_permissions._verify.node import Node, caller_arn
 from session_manager_permissions._verify.text import INTERRUPTED
 
 from .inventory import list_nodes, role_source
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .result import AuditResult, RegionResult
 
-_TOGETHER: Final = 50
+_NODES_PER_REQUEST: Final = 50
 """How many nodes one request to IAM's simulator names."""
-AT_ONCE: Final = 10
+MAX_CALLS: Final = 10
 """How many calls are made side by side, at most."""
 
 
@@ -41,7 +41,7 @@ def enabled_regions(session: Session) -> list[str]:
     )
 
 
-def _who_asks(session: Session, regions: Sequence[str]) -> str:
+def _caller_arn(session: Session, regions: Sequence[str]) -> str:
     """Return the ARN of the identity of the credentials, from the first region that answers.
 
     Raises:
@@ -49,11 +49,11 @@ def _who_asks(session: Session, regions: Sequence[str]) -> str:
     """
     first, *others = regions
     try:
-        return who_asks(session.in_region(first))
+        return caller_arn(session.in_region(first))
     except CannotAsk:
         if not others:
             raise
-    return _who_asks(session, others)
+    return _caller_arn(session, others)
 
 
 def audit(
@@ -80,11 +80,11 @@ def audit(
         CannotAsk: the account is not known.
     """
     asked_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    who, interrupted = _who_asks(session, regions), False
+    who, interrupted = _caller_arn(session, regions), False
     audits = [
         _RegionAudit(session.in_region(name), who, tags, document) for name in sorted({*regions})
     ]
-    pool = ThreadPoolExecutor(AT_ONCE)
+    pool = ThreadPoolExecutor(MAX_CALLS)
     try:
         _list(audits, pool, progress)
         _judge(audits, pool, progress)
@@ -202,8 +202,8 @@ def _asked_together(nodes: Iterable[Node]) -> list[Node]:
         with_role.setdefault(role_source(node), []).append(node)
     together = []
     for alike in with_role.values():
-        for start in range(0, len(alike), _TOGETHER):
-            some = alike[start : start + _TOGETHER]
+        for start in range(0, len(alike), _NODES_PER_REQUEST):
+            some = alike[start : start + _NODES_PER_REQUEST]
             arns = tuple(node.arn for node in some)
             together += [replace(node, alike=arns) for node in some]
     return together

@@ -19,13 +19,13 @@ _NOT_ASKED: Final = "notconnected"
 """The connection of a node until it is asked."""
 _PAGES: Final = {"ec2:DescribeInstances": 1000, "ssm:DescribeInstanceInformation": 50}
 """The largest page that each call gives."""
-_USED: Final = (
+_FIELDS_OF_INSTANCE: Final = (
     *("IamInstanceProfile", "InstanceId", "MetadataOptions", "Platform", "PrivateIpAddress"),
     *("PublicIpAddress", "RootDeviceType", "SecurityGroups", "State", "SubnetId", "VpcId"),
 )
 """What the checks read of an instance: the rest would take most of the memory."""
-_USED_OF_INTERFACE: Final = ("Association", "Attachment", "Groups", "InterfaceType", "SubnetId")
-_USED_OF_RECORD: Final = (
+_FIELDS_OF_INTERFACE: Final = ("Association", "Attachment", "Groups", "InterfaceType", "SubnetId")
+_FIELDS_OF_RECORD: Final = (
     *("AgentVersion", "IamRole", "InstanceId", "LastPingDateTime", "Name", "PingStatus"),
     *("PlatformName", "PlatformType"),
 )
@@ -91,13 +91,13 @@ def _instances(
         for entry in page["Reservations"]:
             for one in entry["Instances"]:
                 if one["State"]["Name"] != "terminated":
-                    yield one["InstanceId"], (_used(one), entry["OwnerId"])
+                    yield one["InstanceId"], (_trimmed(one), entry["OwnerId"])
 
 
 def _records(session: Session, filters: list[dict[str, Any]]) -> Iterator[tuple[str, _Described]]:
     for page in _pages(session, "ssm:DescribeInstanceInformation", filters):
         for one in page["InstanceInformationList"]:
-            yield one["InstanceId"], _only(_USED_OF_RECORD, one)
+            yield one["InstanceId"], _with_fields(_FIELDS_OF_RECORD, one)
 
 
 def _pages(session: Session, call: str, filters: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
@@ -110,14 +110,14 @@ def _plain(value: str) -> str:
     return "".join(f"\\{one}" if one in "*?\\" else one for one in value)
 
 
-def _used(instance: _Described) -> _Described:
+def _trimmed(instance: _Described) -> _Described:
     interfaces = instance.get("NetworkInterfaces", ())
     return {
-        **_only(_USED, instance),
-        "NetworkInterfaces": [_only(_USED_OF_INTERFACE, one) for one in interfaces],
+        **_with_fields(_FIELDS_OF_INSTANCE, instance),
+        "NetworkInterfaces": [_with_fields(_FIELDS_OF_INTERFACE, one) for one in interfaces],
         "Tags": [tag for tag in instance.get("Tags", ()) if tag.get("Key") == "Name"],
     }
 
 
-def _only(used: tuple[str, ...], found: _Described) -> _Described:
+def _with_fields(used: tuple[str, ...], found: _Described) -> _Described:
     return {name: value for name, value in found.items() if name in used}

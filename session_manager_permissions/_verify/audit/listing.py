@@ -35,7 +35,7 @@ _GRANTS: Final[dict[str, dict[str, str]]] = {
 
 `reach` needs none. Where the stand-in is empty, not every deployment needs the option.
 """
-_ALWAYS: Final = "register"
+_SAME_EVERYWHERE: Final = "register"
 """The check whose option has the same value everywhere."""
 
 Options = dict[str, list[str]]
@@ -55,7 +55,7 @@ def agreed(parts: Sequence[tuple[Collection[str], Options]]) -> Options:
             for lacks, known in parts
             if check in lacks
         ]
-        if found and check == _ALWAYS:
+        if found and check == _SAME_EVERYWHERE:
             options |= {name: [value] for name, value in grants.items()}
         elif _lists.REPEATED in grants:
             keys = {key for one in found for key in one.get(_lists.REPEATED, ())}

@@ -66,10 +66,10 @@ def _by_list(nodes: Iterable[NodeResult]) -> list[NodeResult]:
     for node in found:
         lines = of_any_profile(node, node["fix"])
         commands.setdefault(node["role"], set()).update(filter(is_deployment, lines))
-    return [_told_of_list(one) if len(commands[one["role"]]) > 1 else one for one in found]
+    return [_with_list_as_fix(one) if len(commands[one["role"]]) > 1 else one for one in found]
 
 
-def _told_of_list(node: NodeResult) -> NodeResult:
+def _with_list_as_fix(node: NodeResult) -> NodeResult:
     lines = [_BY_LIST if is_deployment(line) else line for line in node["fix"]]
     return {**node, "fix": [*dict.fromkeys(lines)]}
 

@@ -10,7 +10,7 @@ from session_manager_permissions._verify.text import line_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_EVERY: Final = 0.2
+_SECONDS_BETWEEN: Final = 0.2
 """Seconds between two lines."""
 _MINUTE: Final = 60
 
@@ -23,7 +23,7 @@ class Progress:
         self._tell = line_of(stream)
         self._clock = clock
         self._started: float | None = None
-        self._told = 0.0
+        self._shown_at = 0.0
 
     def listed(self, done: int, total: int) -> None:
         """Tell in how many regions the nodes are listed."""
@@ -34,8 +34,8 @@ class Progress:
         now = self._clock()
         if self._started is None:
             self._started = now
-        if done == total or now - self._told >= _EVERY:
-            self._told = now
+        if done == total or now - self._shown_at >= _SECONDS_BETWEEN:
+            self._shown_at = now
             left = (now - self._started) / done * (total - done)
             self._tell(f"checked {done:,} of {total:,} nodes, {_in_words(left)} left")
 
