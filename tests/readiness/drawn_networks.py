@@ -88,38 +88,25 @@ POLICIES: Final[tuple[dict[str, Any], ...]] = (
 )  # fmt: skip
 ALL_PORTS: Final = (0, 65535)
 OUT: Final = (
-    ("allow", ANYWHERE, "-1", ALL_PORTS),
-    ("allow", ANYWHERE, "6", (443, 443)),
-    ("allow", ANYWHERE, "6", (1024, 65535)),
-    ("allow", VPC, "-1", ALL_PORTS),
-    ("deny", VPC, "-1", ALL_PORTS),
-    ("deny", ANYWHERE, "6", (443, 443)),
-    ("deny", SUBNETS["Private"], "-1", ALL_PORTS),
-    ("deny", "10.1.0.0/16", "-1", ALL_PORTS),
-    ("deny", ANYWHERE, "6", (22, 22)),
-    ("deny", ANYWHERE, "17", ALL_PORTS),
-    ("allow", "0.0.0.0/1", "-1", ALL_PORTS),
-    ("allow", "128.0.0.0/1", "-1", ALL_PORTS),
+    ("allow", ANYWHERE, "-1", ALL_PORTS), ("allow", ANYWHERE, "6", (443, 443)),
+    ("allow", ANYWHERE, "6", (1024, 65535)), ("allow", VPC, "-1", ALL_PORTS),
+    ("deny", VPC, "-1", ALL_PORTS), ("deny", ANYWHERE, "6", (443, 443)),
+    ("deny", SUBNETS["Private"], "-1", ALL_PORTS), ("deny", "10.1.0.0/16", "-1", ALL_PORTS),
+    ("deny", ANYWHERE, "6", (22, 22)), ("deny", ANYWHERE, "17", ALL_PORTS),
+    ("allow", "0.0.0.0/1", "-1", ALL_PORTS), ("allow", "128.0.0.0/1", "-1", ALL_PORTS),
     ("deny", "52.94.0.0/16", "-1", ALL_PORTS),
-)
+)  # fmt: skip
 BACK: Final = (
-    *(one for one in OUT if one[3] != (1024, 65535)),
-    ("allow", ANYWHERE, "6", (1024, 65535)),
-    ("allow", ANYWHERE, "6", (1024, 65535)),
-    ("allow", ANYWHERE, "6", (32768, 65535)),
-    ("allow", ANYWHERE, "6", (1024, 32767)),
-    ("deny", ANYWHERE, "6", (3389, 3389)),
-)
+    *(one for one in OUT if one[3] != (1024, 65535)), ("allow", ANYWHERE, "6", (1024, 65535)),
+    ("allow", ANYWHERE, "6", (1024, 65535)), ("allow", ANYWHERE, "6", (32768, 65535)),
+    ("allow", ANYWHERE, "6", (1024, 32767)), ("deny", ANYWHERE, "6", (3389, 3389)),
+)  # fmt: skip
 
 
 def body(resources: dict[str, Any]) -> dict[str, Any]:
     """A template with all conditions."""
-    return {
-        "Parameters": PARAMETERS,
-        "Mappings": MAPPINGS,
-        "Conditions": CONDITIONS,
-        "Resources": resources,
-    }
+    chosen = {"Parameters": PARAMETERS, "Mappings": MAPPINGS, "Conditions": CONDITIONS}
+    return chosen | {"Resources": resources}
 
 
 def template(rng: Random, *, conditions: bool) -> dict[str, Any]:

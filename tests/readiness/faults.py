@@ -575,19 +575,13 @@ def endpoints_of_two_subnets() -> Body:
     others = part("SubnetNetworkAclAssociation", **in_second, NetworkAclId="acl-12345678")
     second = machine(**PROFILE, **in_second, SecurityGroupIds=[ref("Group")])
     return behind_an_acl(
-        ref("Public"),
-        Ssm=in_public("ssm"),
-        Messages=in_public("ssmmessages"),
-        Second=subnet("10.0.1.0/24"),
-        SecondAssociation=association(ref("Second"), ref("Table")),
-        UsesOther=others,
-        SecondMachine=second,
-        OtherVpc=part("VPC", CidrBlock="10.9.0.0/16"),
+        ref("Public"), Ssm=in_public("ssm"), Messages=in_public("ssmmessages"),
+        Second=subnet("10.0.1.0/24"), SecondAssociation=association(ref("Second"), ref("Table")),
+        UsesOther=others, SecondMachine=second, OtherVpc=part("VPC", CidrBlock="10.9.0.0/16"),
         OtherSubnet=part("Subnet", VpcId=ref("OtherVpc"), CidrBlock="10.9.0.0/24"),
         OtherNat=part("NatGateway", SubnetId=ref("OtherSubnet")),
-        OtherAcl=part("NetworkAcl", VpcId=ref("OtherVpc")),
-        OtherEntry=denies("OtherAcl"),
-    )
+        OtherAcl=part("NetworkAcl", VpcId=ref("OtherVpc")), OtherEntry=denies("OtherAcl"),
+    )  # fmt: skip
 
 
 def by_l1_endpoints(**of_ssm: object) -> Body:

@@ -145,8 +145,7 @@ def gives(**properties: object) -> Body:
 TAKERS: Final[tuple[Body, ...]] = (
     gives(AllocationId=ID, InstanceId=ref("Instance")),
     gives(AllocationId=ID, InstanceId=ref("Second")),
-    gives(AllocationId=ID, NetworkInterfaceId=GIVEN),
-    resource("AWS::SNS::Topic"),
+    gives(AllocationId=ID, NetworkInterfaceId=GIVEN), resource("AWS::SNS::Topic"),
     resource("AWS::EC2::NatGateway", AllocationId=ID),
     resource("AWS::ElasticLoadBalancingV2::LoadBalancer", SubnetMappings=[{"AllocationId": ID}]),
     resource("AWS::Transfer::Server", EndpointDetails={"AddressAllocationIds": [ID]}),
@@ -154,7 +153,7 @@ TAKERS: Final[tuple[Body, ...]] = (
     resource("AWS::Route53::RecordSet", ResourceRecords=[ref("Eip")]),
     resource("AWS::CloudFormation::Stack", Parameters={"AllocationId": ID}),
     resource("Custom::Address", AllocationId=ID),
-)
+)  # fmt: skip
 ADDRESSES: Final[dict[str, Parts]] = {
     "an Elastic IP address of the instance": {
         "Instance": instance(), "Eip": resource("AWS::EC2::EIP", InstanceId=ref("Instance"))},
@@ -435,22 +434,14 @@ USED: Final[dict[str, Parts]] = {
 }  # fmt: skip
 NAMED: Final = named("Named", IamInstanceProfile={"Name": "Profile"}, SecurityGroupIds=[GROUP])
 COMPUTE: Final[dict[str, Parts]] = {
-    **{name: {"Eni": ENI, "Instance": one} for name, one in INSTANCES.items()},
-    **ADDRESSES,
+    **{name: {"Eni": ENI, "Instance": one} for name, one in INSTANCES.items()}, **ADDRESSES,
     **FROM_TEMPLATES,
-    **{
-        f"a fleet of {json.dumps(spec)}": {
-            "Template": NAMED,
-            "Fleet": in_two(VPCZoneIdentifier=[ref("Subnet")], LaunchTemplate=spec),
-        }
-        for spec in SPECIFICATIONS
-    },
-    **USED,
-    **FLEETS,
-    **{name: {"Cluster": CLUSTER} | parts for name, parts in NODES.items()},
+    **{f"a fleet of {json.dumps(spec)}": {"Template": NAMED, "Fleet": in_two(
+        VPCZoneIdentifier=[ref("Subnet")], LaunchTemplate=spec)} for spec in SPECIFICATIONS},
+    **USED, **FLEETS, **{name: {"Cluster": CLUSTER} | parts for name, parts in NODES.items()},
     **{json.dumps(one): {"It": one} for one in BY_SERVICES},
     **{name: {"Template": IN_GROUP, "It": one} for name, one in JUDGED.items()},
-}
+}  # fmt: skip
 
 
 def test_what_is_known_of_compute(tmp_path: Path, snapshot: SnapshotAssertion) -> None:

@@ -24,14 +24,10 @@ from .statements import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, Found, allow,
 from .test_what_findings_say import session
 
 SHELLS: Final = {
-    "Fn::Join": ('{"Fn::Join":["",[', "]]}"),
-    "Fn::Sub": ('{"Fn::Sub":["${X}",{"X":', "}]}"),
-    "Fn::Select": ('{"Fn::Select":[0,[', "]]}"),
-    "Fn::If": ('{"Fn::If":["C",', ',"x"]}'),
-    "list": ("[", "]"),
-    "Fn::Base64": ('{"Fn::Base64":', "}"),
-    "mapping": ('{"a":', "}"),
-}
+    "Fn::Join": ('{"Fn::Join":["",[', "]]}"), "Fn::Sub": ('{"Fn::Sub":["${X}",{"X":', "}]}"),
+    "Fn::Select": ('{"Fn::Select":[0,[', "]]}"), "Fn::If": ('{"Fn::If":["C",', ',"x"]}'),
+    "list": ("[", "]"), "Fn::Base64": ('{"Fn::Base64":', "}"), "mapping": ('{"a":', "}"),
+}  # fmt: skip
 HASH: Final = "0" * 64
 BY_HASH: Final = resource(STACK, TemplateURL=f"https://example.com/{HASH}.json")
 

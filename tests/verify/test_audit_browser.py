@@ -145,13 +145,9 @@ def test_table_is_sorted_by_the_keyboard(opened: Callable[..., Page]) -> None:
 
 
 FILTERED: Final = (
-    ("Region", "us-east-1", 17),
-    ("State", "stopped", 3),
-    ("Verdict", "unreachable", 17),
-    ("Cause", "register", 7),
-    ("Profile", "cache-node", 4),
-    ("Role", "reporting", 3),
-)
+    ("Region", "us-east-1", 17), ("State", "stopped", 3), ("Verdict", "unreachable", 17),
+    ("Cause", "register", 7), ("Profile", "cache-node", 4), ("Role", "reporting", 3),
+)  # fmt: skip
 """A filter, what is chosen in it, and how many instances are left."""
 
 

@@ -149,15 +149,10 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     arn = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/ssm/sessions"
     keys = [f"{KMS}{found}" for found in ("key/mrk-1", "alias/web")]
     options = options_of(
-        key=keys,
-        log_bucket="session-logs",
-        log_prefix="web",
-        log_bucket_key=keys[1],
-        log_group=f"{arn}:*",
-        allow_registration=True,
-        check_log_encryption=False,
+        key=keys, log_bucket="session-logs", log_prefix="web", log_bucket_key=keys[1],
+        log_group=f"{arn}:*", allow_registration=True, check_log_encryption=False,
         decrypt_sessions_only=True,
-    )
+    )  # fmt: skip
     named = ["--log-bucket", "session-logs", "--log-prefix", "web", "--log-bucket-key", keys[1]]
     flags = ["--allow-registration", "--no-check-log-encryption", "--decrypt-sessions-only"]
     given = [part for key in keys for part in ("--key", key)]
