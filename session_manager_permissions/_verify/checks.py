@@ -308,7 +308,7 @@ REGISTERED: Final = _symptom(
     name="registered",
     title="The agent is not registered",
     passes_if="Systems Manager has a record of the node, with the ping status `Online`",
-    asks=("ssm:DescribeInstanceInformation",),
+    asks=("ssm:DescribeInstanceInformation", "ssm:GetConnectionStatus"),
     row="Agent service",
 )
 PROFILE: Final = _of_identity(

@@ -41,6 +41,7 @@ WHERE_ASKED: Final = {
     "s3:GetEncryptionConfiguration": used(  # of a bucket that may be in another region
         "", closed(*BOTH_ENDPOINTS, endpoint("kms"), endpoint("logs"), S3_GATEWAY)
     ),
+    "ssm:GetConnectionStatus": PATHS,
     "ssm:GetServiceSetting": cause("", trusts(f"ec2.{REGION}.amazonaws.com")),
     "ssm:ListTagsForResource": hybrid("")._replace(operator=USER),
 }
