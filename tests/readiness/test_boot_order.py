@@ -8,9 +8,9 @@ from session_manager_permissions import _needs as needs
 
 from .deployments import NO_VALUE
 from .launches import batch, by_id, ec2_fleet, nodes, scaling, spot, template
-from .parts import att, each, ref
+from .parts import att, each, ref, resource
 from .reports import Body, Check, inline, machine, policy, profile_and_role
-from .statements import ALL, AWS, CHANNELS_ONLY, DENIED, READY, Found, allow, deny
+from .statements import ALL, AWS, CHANNELS_ONLY, DENIED, READY, Found, allow, deny, document
 
 BOOT_ORDER: Final = "boot-order"
 FIRES: Final = frozenset({BOOT_ORDER})
@@ -128,6 +128,9 @@ def test_what_boots_early_is_called_by_its_kind(check: Check, machine: Body, cal
 REGISTERS: Final = allow(*needs.REGISTRATION.actions)
 CORE: Final = {"ManagedPolicyArns": [f"{AWS}AmazonSSMManagedInstanceCore"]}
 EARLY: Final = {"Early": policy(ALL)}
+NAMED: Final = resource(
+    "AWS::IAM::ManagedPolicy", ManagedPolicyName="core", PolicyDocument=document([ALL])
+)
 AFTER_EARLY: Final = EARLY | {"Wait": {"Type": "Test", "DependsOn": "Early"}}
 
 
@@ -136,6 +139,7 @@ AFTER_EARLY: Final = EARLY | {"Wait": {"Type": "Test", "DependsOn": "Early"}}
     (inline(ALL), {}, READY),
     (inline(ALL, OURS), {"Policy": {"Type": "Test"}}, READY),
     (inline(CHANNELS_ONLY, REGISTERS), {}, READY),
+    ({"ManagedPolicyArns": ["arn:aws:iam::1:policy/core"]}, {"Policy": NAMED}, READY),
     (inline(REGISTERS), {}, FIRES),
     (inline(allow("s3:*")), {}, FIRES),
     (inline(allow("*", Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}})), {}, FIRES),

@@ -10,7 +10,6 @@ from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.parts import inner
 from session_manager_permissions._readiness.policies import NEEDED
-from session_manager_permissions._readiness.roles import ATTACHED_BY, Policy, Role
 
 from .kinds import kind_of
 from .remedies import Allow, Fix, Writer
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._readiness.compute import Compute
     from session_manager_permissions._readiness.decisions import Decisions
+    from session_manager_permissions._readiness.roles import Policy, Role
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .options import Options
@@ -66,12 +66,16 @@ def _lacking(decisions: Decisions, machine: Resource, role: Role) -> tuple[str, 
 
 
 def _late(decisions: Decisions, machine: Resource, role: Role) -> list[Policy]:
-    """Return the policies that may be attached to the role after the machine has booted."""
+    """Return the policies that may be attached to the role after the machine has booted.
+
+    A policy that the role names itself is there before the role.
+    """
+    naming = {one.policy for one in (*role.inline, *role.managed) if one.named}
     return [
         policy
         for policy in decisions.roles.relevant_policies(role, tuple(NEEDED))
-        if policy.resource.template is machine.template
-        and policy.resource.type in ATTACHED_BY
+        if policy in naming
+        and policy.resource.template is machine.template
         and policy.resource not in machine.waits_for
     ]
 
