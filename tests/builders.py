@@ -79,14 +79,8 @@ def linux() -> ec2.IMachineImage:
 def instance(
     scope: Construct, construct_id: str = "Instance", role: iam.IRole | None = None
 ) -> ec2.Instance:
-    return ec2.Instance(
-        scope,
-        construct_id,
-        vpc=network(scope),
-        instance_type=SIZE,
-        machine_image=linux(),
-        role=role,
-    )
+    given: Any = {"vpc": network(scope), "instance_type": SIZE, "machine_image": linux()}
+    return ec2.Instance(scope, construct_id, role=role, **given)
 
 
 def l1_profile(

@@ -16,7 +16,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import (
@@ -27,7 +27,7 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._app import CONTEXT
 
-from .conftest import ROOT
+from .conftest import BY_CHANCE, ROOT
 from .keys import existing_bucket, l1_bucket
 from .places import ACCOUNT, HERE, REGION, role_arn
 from .reading import template
@@ -59,9 +59,7 @@ def itself(_: cdk.Stack, value: Any) -> Any:  # noqa: ANN401
 def around(harmless: str) -> st.SearchStrategy[str]:
     """A valid text with something put into it, or any text."""
     places = st.integers(0, len(harmless))
-    return HOSTILE | st.builds(
-        lambda at, text: harmless[:at] + text + harmless[at:], places, HOSTILE
-    )
+    return HOSTILE | st.builds(lambda at, one: harmless[:at] + one + harmless[at:], places, HOSTILE)
 
 
 class Place(NamedTuple):
@@ -220,9 +218,7 @@ IMPORTS: Final = {
         lambda s, v: logs.CfnLogGroup.from_log_group_name(s, "Group", v), written=group_name),
 }  # fmt: skip
 PLACES: Final = TEXTS | IMPORTS
-OF_ALL: Final = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12
-)
+OF_ALL: Final = settings(BY_CHANCE, max_examples=12)
 each_place: Final = pytest.mark.parametrize("name", PLACES)
 
 

@@ -130,11 +130,7 @@ def findings(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What parliament finds, each with what it is about."""
     for finding in analyzed(document):
         if finding.issue == "RESOURCE_STAR":
-            sids = {
-                statement["Sid"]
-                for statement in document["Statement"]
-                if statement["Action"] in finding.detail
-            }
+            sids = {one["Sid"] for one in document["Statement"] if one["Action"] in finding.detail}
             yield from ((finding.issue, sid) for sid in sids)
         elif finding.issue == UNKNOWN_ALIASES:
             prefix, action = finding.detail.split(" for action ")
@@ -305,6 +301,4 @@ def test_checkov_finds_what_is_argued(assembly: Path) -> None:
         for template in templates(assembly, scenario)
     }
     assert report["summary"]["resource_count"] > 2 * len(LINTED)
-    assert failed == {
-        (f"/{template.relative_to(assembly)}", UNCONSTRAINED_WRITE) for template in registering
-    }
+    assert failed == {(f"/{one.relative_to(assembly)}", UNCONSTRAINED_WRITE) for one in registering}

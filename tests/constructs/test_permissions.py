@@ -154,9 +154,7 @@ def example(app: cdk.App) -> cdk.Stack:
 def test_the_template_is_as_it_was(
     make_app: MakeApp, build: Callable[[cdk.App], cdk.Stack], snapshot: SnapshotAssertion
 ) -> None:
-    plain, minimized = (
-        template(build(make_app(**{MINIMIZE: minimize}))) for minimize in (False, True)
-    )
+    plain, minimized = (template(build(make_app(**{MINIMIZE: one}))) for one in (False, True))
     assert plain == snapshot.use_extension(JSONSnapshotExtension)
     # Each statement has a Sid, and its actions are in order: there is nothing to minimize.
     assert minimized == plain

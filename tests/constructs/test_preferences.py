@@ -434,12 +434,10 @@ def test_an_option_that_is_none_is_not_given(stack: cdk.Stack) -> None:
     )
     nothing: dict[str, Any] = dict.fromkeys(IN_A_DOCUMENT)
 
-    statements = session_manager_statements(
-        preferences=found, check_log_encryption=False, **nothing
-    )
+    made = session_manager_statements(preferences=found, check_log_encryption=False, **nothing)
 
-    assert "SessionManagerDecrypt" in [statement.sid for statement in statements]
-    assert "s3:GetEncryptionConfiguration" not in str([one.actions for one in statements])
+    assert "SessionManagerDecrypt" in [statement.sid for statement in made]
+    assert "s3:GetEncryptionConfiguration" not in str([one.actions for one in made])
 
 
 def test_preferences_of_another_stack_make_an_import_of_what_it_owns(make_app: MakeApp) -> None:

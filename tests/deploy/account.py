@@ -237,16 +237,13 @@ class _Network:
 
     def _routes(self, said: dict[str, Any], vpc: str) -> None:
         (association,) = said["Associations"]
-        main = [
-            {"Name": "vpc-id", "Values": [vpc]},
-            {"Name": "association.main", "Values": ["true"]},
-        ]
+        of = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "association.main", "Values": ["true"]}]
         if "SubnetId" in association:
             table = self._ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
             subnet = self._names[association["SubnetId"]]
             self._ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
         else:
-            (found,) = self._ec2.describe_route_tables(Filters=main)["RouteTables"]
+            (found,) = self._ec2.describe_route_tables(Filters=of)["RouteTables"]
             table = found["RouteTableId"]
         self._names[said["RouteTableId"]] = table
         for route in said["Routes"][1:]:

@@ -12,10 +12,8 @@ from local_aws import LocalAws
 
 def legacy_app(folder: Path) -> cdk.App:
     """An app whose stacks need no bootstrap, and whose cloud assembly is in this folder."""
-    synthesizer = cdk.LegacyStackSynthesizer()
-    return cdk.App(
-        outdir=str(folder), analytics_reporting=False, default_stack_synthesizer=synthesizer
-    )
+    by = cdk.LegacyStackSynthesizer()
+    return cdk.App(outdir=str(folder), analytics_reporting=False, default_stack_synthesizer=by)
 
 
 def until(is_so: Callable[[], bool]) -> None:

@@ -269,14 +269,11 @@ def in_the_default_group_that_cdk_empties(stack: cdk.Stack) -> None:
 
 def template_without_a_group(stack: cdk.Stack) -> None:
     network = vpc(stack, restrict_default_security_group=True)
-    template = ec2.LaunchTemplate(stack, "Template", role=a_role(stack), **MACHINE)
-    launch: Any = {
-        "launchTemplateId": template.launch_template_id,
-        "version": template.latest_version_number,
-    }
+    made = ec2.LaunchTemplate(stack, "Template", role=a_role(stack), **MACHINE)
+    by: Any = {"launchTemplateId": made.launch_template_id, "version": made.latest_version_number}
     subnets = [one.subnet_id for one in network.private_subnets]
     sizes: Body = {"max_size": "1", "min_size": "1", "vpc_zone_identifier": subnets}
-    autoscaling.CfnAutoScalingGroup(stack, "Group", launch_template=launch, **sizes)
+    autoscaling.CfnAutoScalingGroup(stack, "Group", launch_template=by, **sizes)
 
 
 def group_that_is_imported(stack: cdk.Stack) -> None:
@@ -638,11 +635,8 @@ EITHER_POLICIES: Final = {
 OTHERS: Final = allow("ssm:GetParameter", Principal="*")
 OF_OTHERS: Final = {"Statement": [OTHERS]}
 NAMED_OURS: Final = OURS | {"Properties": OURS["Properties"] | {"PolicyName": "Ours"}}
-WITH_KEY: Final = {
-    "Key": resource("AWS::KMS::Key"),
-    "Document": session(kmsKeyId=att("Key", "Arn")),
-}
-BY_DEFAULT: Final = WITH_KEY | {"Document": DEFAULT}
+KEYED: Final = {"Key": resource("AWS::KMS::Key"), "Document": session(kmsKeyId=att("Key", "Arn"))}
+BY_DEFAULT: Final = KEYED | {"Document": DEFAULT}
 OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
     "a launch template without a profile": ("no-instance-profile", launched(
         Template=template(**ONE_SPECIFICATION), Group=scaling(LaunchTemplate=IN_TEMPLATE))),
@@ -695,7 +689,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
                 deny("s3:PutObject", Principal="*", Condition={"Null": {
                     "s3:x-amz-server-side-encryption": "true"}})]}))),
     "a trust policy of one statement": ("role-not-assumable", trusting(RDS)),
-    "a trust policy of several": ("role-not-assumable", trusting([RDS], **WITH_KEY)),
+    "a trust policy of several": ("role-not-assumable", trusting([RDS], **KEYED)),
     "a boundary of one": ("channel-missing", within(ref("Boundary"), allow("s3:*"), **BY_DEFAULT)),
     "a boundary of several": (
         "channel-missing", within(ref("Boundary"), allow("s3:*"), allow("ec2:*"), **BY_DEFAULT)),
@@ -708,7 +702,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "metadata off": ("metadata-off", profile_and_role(inline(ALL), Machine=machine(
         **PROFILE, MetadataOptions={"HttpEndpoint": "disabled"}))),
     "an instance that waits for something else": ("boot-order", profile_and_role(
-        Policy=NAMED_OURS, **WITH_KEY, Machine=RUNNING | {"DependsOn": "Role"})),
+        Policy=NAMED_OURS, **KEYED, Machine=RUNNING | {"DependsOn": "Role"})),
     "a role whose policies a condition chooses": ("channel-missing", in_either(
         profile_and_role({"Policies": EITHER_POLICIES}))),
     "a role with a policy of another fix": ("channel-missing", profile_and_role(
@@ -769,14 +763,14 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "no endpoint of S3, and a table that not all deployments have": ("endpoint-missing", on_c(
         isolated_in_l1(**BOTH, **WITH_BUCKET, Other=part("RouteTable", **VPC_ID)), "Other")),
     "preferences on a condition, which not all deployments have": ("channel-missing", on_c(
-        profile_and_role(Machine=RUNNING, **WITH_KEY), "Document", "Key")),
+        profile_and_role(Machine=RUNNING, **KEYED), "Document", "Key")),
     "a role with a document, and an instance that waits for something else": (
         "channel-missing", in_either(profile_and_role({"Policies": EITHER_POLICIES},
-            **WITH_KEY, Machine=RUNNING | {"DependsOn": "Role"}))),
+            **KEYED, Machine=RUNNING | {"DependsOn": "Role"}))),
     "a role on a condition": ("channel-missing", on_c(profile_and_role(
         {"Policies": EITHER_POLICIES}, Machine=RUNNING), "Role", "Profile", "Machine")),
     "a role, an instance and their document on a condition": ("channel-missing", on_c(
-        profile_and_role(Machine=RUNNING, **WITH_KEY),
+        profile_and_role(Machine=RUNNING, **KEYED),
         "Role", "Profile", "Machine", "Key", "Document")),
     "a role that not all deployments of an instance have": ("channel-missing", on_c(
         profile_and_role({"Policies": EITHER_POLICIES}, Machine=machine(
@@ -787,7 +781,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "no way out of a network on a condition": ("no-network-path", on_c(
         isolated_in_l1(), *isolated_in_l1()["Resources"].keys() - {"Role", "Profile"})),
     "a key on a condition, and no policy": ("session-denied", on_c(profile_and_role(inline(ALL),
-        Machine=RUNNING, **WITH_KEY), "Profile", "Machine", "Key", "Document")),
+        Machine=RUNNING, **KEYED), "Profile", "Machine", "Key", "Document")),
     "a group on a condition": ("egress-closed", on_c(
         isolated_in_l1(**BOTH, Group=group(egress=UDP)), "Group", "Machine")),
 }  # fmt: skip
@@ -810,7 +804,7 @@ EITHER_TAG: Final = {"Fn::If": ["C", [{"Key": "A", "Value": "a"}], [{"Key": "B",
 BOTH_OF_S3: Final = {
     "Second": resource("AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": [allow("s3:*")]})
 }
-OF_KEY: Final = WITH_KEY | {"Key": resource("AWS::KMS::Key", KeyPolicy={"Statement": []})}
+OF_KEY: Final = KEYED | {"Key": resource("AWS::KMS::Key", KeyPolicy={"Statement": []})}
 IN_WORDS: Final[dict[str, Body]] = {
     "a trust policy whose statements a condition chooses": trusting(
         {"Fn::If": ["C", RDS, [RDS]]}, Machine=RUNNING),

@@ -143,9 +143,7 @@ ANY: Final = {"IpProtocol": "-1", "CidrIp": ANYWHERE}
 NOWHERE: Final = ANY | {"CidrIp": "127.0.0.1/32"}
 UDP: Final = ANY | {"IpProtocol": "udp"}
 SIX: Final = https(CidrIpv6="::/0")
-LET_OUT, LET_OUT_UDP = (
-    part("SecurityGroupEgress", GroupId=ref("Group"), **rule) for rule in (ANY, UDP)
-)
+LET_OUT, OUT_UDP = (part("SecurityGroupEgress", GroupId=ref("Group"), **one) for one in (ANY, UDP))
 
 
 def lets_out(egress: object, **more: Parts | None) -> Parts:
@@ -327,7 +325,7 @@ EGRESS: Final[list[tuple[str, Parts, str, str]]] = [
     ("a protocol of no such name", lets_out([ANY | {"IpProtocol": "all"}]), UNKNOWN, UNKNOWN),
     ("a rule of its own beside one inline", lets_out([NOWHERE], Rule=LET_OUT), OPEN, OPEN),
     ("a rule of its own, perhaps", lets_out([NOWHERE], Rule=on(LET_OUT, ON)), UNKNOWN, UNKNOWN),
-    ("a rule of its own of another protocol", lets_out(None, Rule=LET_OUT_UDP), UNKNOWN, UNKNOWN),
+    ("a rule of its own of another protocol", lets_out(None, Rule=OUT_UDP), UNKNOWN, UNKNOWN),
     ("a prefix list by id", lets_out([https(DestinationPrefixListId="pl-1")]), UNKNOWN, UNKNOWN),
     ("a range by parameter", lets_out([https(CidrIp=GIVEN)]), UNKNOWN, UNKNOWN),
     ("a group by parameter", lets_out([https(DestinationSecurityGroupId=GIVEN)]), CLOSED, UNKNOWN),

@@ -34,10 +34,8 @@ def read(*written: object) -> list[Statement]:
 
 
 def test_decision_names_the_statements_that_leave_it_open() -> None:
-    condition: Body = {"Bool": {"aws:SecureTransport": "false"}}
-    found = read(
-        allow("*", Sid="Open", Condition=condition), deny("*", Sid="Denies", Condition=condition)
-    )
+    on: Body = {"Bool": {"aws:SecureTransport": "false"}}
+    found = read(allow("*", Sid="Open", Condition=on), deny("*", Sid="Denies", Condition=on))
 
     assert [one.sid for one in decide(found, ACTION, "*").by] == ["Open", "Denies"]
     assert [one.sid for one in decide([*found, *read(allow("*"))], ACTION, "*").by] == ["Denies"]

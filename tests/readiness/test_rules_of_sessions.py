@@ -817,10 +817,8 @@ def test_what_a_cluster_asks_of_a_task_role(
 
 
 def grant(**tags: object) -> Body:
-    condition = {f"ssm:resourceTag/{name}": value for name, value in tags.items()}
-    return policy(
-        allow("ssm:StartSession", Condition={"StringEquals": condition}), roles=["operators"]
-    )
+    by = {f"ssm:resourceTag/{name}": value for name, value in tags.items()}
+    return policy(allow("ssm:StartSession", Condition={"StringEquals": by}), roles=["operators"])
 
 
 def beside(effect: str, key: str, value: object) -> Body:

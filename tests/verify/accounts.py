@@ -153,11 +153,7 @@ class Account(World):
 
     def _records(self, asked: dict[str, Any], region: str) -> dict[str, Any]:
         wanted = {one["Key"]: one["Values"] for one in asked.get("Filters", ())}
-        found = [
-            one
-            for one in self.machines
-            if one.region == region and one.ping and _has_tags(one, wanted)
-        ]
+        found = [x for x in self.machines if x.region == region and x.ping and _has_tags(x, wanted)]
         page, more = self._page(found, asked)
         return {"InstanceInformationList": [self._of_machine(one) for one in page], **more}
 

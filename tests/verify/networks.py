@@ -62,11 +62,9 @@ def admitted_by(found: dict[str, Any]) -> Change:
 
 def acls(*entries: dict[str, Any], of_nat: dict[str, Any] | None = None) -> Change:
     """Have the private subnet in a network ACL with these entries before the others."""
-    private, public = (
-        {"Associations": [{"SubnetId": f"subnet-{of}"}]} for of in ("private", "public")
-    )
+    own, public = ({"Associations": [{"SubnetId": f"subnet-{x}"}]} for x in ("private", "public"))
     of_public = acl("acl-public", *filter(None, [of_nat]))
-    found = [acl("acl-1", *entries) | private, of_public | public]
+    found = [acl("acl-1", *entries) | own, of_public | public]
     return having("ec2:describe_network_acls", {"NetworkAcls": found})
 
 

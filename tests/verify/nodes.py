@@ -166,11 +166,8 @@ class World:
 
     def uses(self, **inputs: object) -> None:
         """Have a Session document with these inputs."""
-        self.document = {
-            "schemaVersion": "1.0",
-            "sessionType": "Standard_Stream",
-            "inputs": EVERYTHING | inputs,
-        }
+        self.document = {"schemaVersion": "1.0", "sessionType": "Standard_Stream"}
+        self.document["inputs"] = EVERYTHING | inputs
 
     def is_hybrid(self) -> None:
         self.record = (self.record or {}) | {"InstanceId": HYBRID, "IamRole": "service-role/Nodes"}

@@ -115,9 +115,7 @@ def test_nothing_but_the_page_is_loaded() -> None:
     """No link leaves the page, and its policy would let nothing in."""
     page = Page(html(of_all()))
     attributes = [pair for _, attrs in page.elements for pair in attrs]
-    (policy,) = (
-        value or "" for name, value in attributes if name == "content" and "src" in str(value)
-    )
+    (policy,) = (v or "" for n, v in attributes if n == "content" and "src" in str(v))
 
     assert {name for name, _ in attributes} & {"src", "srcset", "style", "action", "data"} == set()
     assert all(str(value).startswith("#") for name, value in attributes if name == "href")

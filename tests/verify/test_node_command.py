@@ -75,12 +75,10 @@ def test_each_command_has_a_profile_once(asked: tuple[str, ...], profile: str, s
         found = run(world, "verify", *asked, f"--profile={profile}", "--output", form)
         lines = texts(found.json) if form == "json" else found.out.splitlines()
         # the table has before each line where it belongs
-        commands = [
-            line for line in lines if re.search(r"(^|: |  )(aws|npx) [\w-]+ [\w-]+ -", line)
-        ]
+        told = [line for line in lines if re.search(r"(^|: |  )(aws|npx) [\w-]+ [\w-]+ -", line)]
 
-        assert len(commands) > 1
-        assert {line.count(f"--profile {shown}") for line in commands} == {1}
+        assert len(told) > 1
+        assert {line.count(f"--profile {shown}") for line in told} == {1}
 
 
 def test_a_page_is_named_to_who_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,9 +128,7 @@ GATEWAY_FOR_OTHERS: Final = S3_GATEWAY | {
     "RouteTableIds": [],
     "PolicyDocument": FOR_OTHERS,
 }
-S3_FOR_RESOLVERS: Final = endpoint(
-    "s3", DnsOptions={"PrivateDnsOnlyForInboundResolverEndpoint": True}
-)
+S3_INBOUND: Final = endpoint("s3", DnsOptions={"PrivateDnsOnlyForInboundResolverEndpoint": True})
 NO_HOSTNAMES: Final = networks.attribute("enableDnsHostnames")
 
 
@@ -185,7 +183,7 @@ MORE: Final[dict[str, Change]] = {
     "a network ACL that allows nothing": both(NEVER, acls(entry(90, egress=True))),
     "no way to S3": both(World.uses, NO_ROUTE),
     "no way to S3 by the table": logs_by(S3_GATEWAY | {"RouteTableIds": ["rtb-public"]}),
-    "an interface endpoint of S3 alone": logs_by(S3_FOR_RESOLVERS),
+    "an interface endpoint of S3 alone": logs_by(S3_INBOUND),
     "a bucket with a key and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", KEY)),
     "a bucket with an alias and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", "alias/a/b")),
     "a bucket with no key and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", "a,b")),

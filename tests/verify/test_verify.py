@@ -266,11 +266,8 @@ def test_version_is_that_of_the_package() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     version = re.search(r'^version = "(.*)"$', project, re.MULTILINE)
     assert version
-    assert run(World(), "--version", "verify") == (
-        0,
-        f"session-manager-permissions {version[1]}\n",
-        "",
-    )
+    said = f"session-manager-permissions {version[1]}\n"
+    assert run(World(), "--version", "verify") == (0, said, "")
 
 
 def test_help_has_examples_statuses_and_permissions() -> None:
