@@ -409,7 +409,7 @@ def _group_of_the_vpc(
 def _of_account(account: str) -> iam.PolicyStatement:
     """Allow everything to the principals of the account.
 
-    The account is in a condition, as a gateway endpoint takes no principal but `*`.
+    The account is in a condition, as a gateway endpoint accepts only the principal `*`.
     https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html
     """
     return iam.PolicyStatement(

@@ -233,7 +233,7 @@ def _refuse_wrong_choice(access: Access) -> None:
         refuse_no_sequence(argument, several, "a str or a sequence of them")
         if not several:
             raise ValueError(
-                f"{argument} has no value, so that no instance can have it: give one or several"
+                f"{argument} has no value, so no instance can have it: give at least one"
             )
         for value in several:
             refuse_wrong_text(f"each of {argument}", value)

@@ -170,7 +170,7 @@ def _with_key(node: Node, outcome: Outcome, bucket: Bucket) -> Outcome:
         return outcome
     evidence = Evidence(DESCRIBE_KEY, "KeyMetadata.KeyState", state)
     return BUCKET.of(outcome.subject, *outcome.evidence, evidence).failed(
-        f"the bucket takes no log, as it encrypts with the key {bucket.named_key}: {why}",
+        f"the bucket can't store logs, as it encrypts with the key {bucket.named_key}: {why}",
         fix=fix or ("name a symmetric key in the default encryption of the bucket",),
         is_seen=False,
     )

@@ -41,8 +41,8 @@ class Preferences:
     error: CannotAsk | None = None
     """Why it is not known what the sessions use."""
     uses: Uses = field(default_factory=Uses)
-    """What IAM is asked about; without a key that can't be used, and with no document if the
-    account has no default one, or it can't be read."""
+    """What IAM is asked about. A key that can't be used is left out, and so is the document if it
+    can't be read, or is the default one and does not exist."""
 
     @property
     def document(self) -> LiveDocument:

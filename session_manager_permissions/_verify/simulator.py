@@ -93,11 +93,11 @@ def simulate(
     """Ask IAM's simulator whether a user or a role may make calls.
 
     First, calls with the same `context` share a request, without their `own_context`. Such an
-    answer holds if the call is allowed, and no policy has a condition on a key without a value, as
+    answer holds if the call is allowed and no policy has a condition on a key without a value:
     then none depends on the keys that were left out. It does not hold for a call on a resource with
-    tags if the account is in an organization, whose policies may depend on them. Any other call is
-    asked about with its own keys; where nodes are alike, at first without the id of the node, as
-    the answer is then that of each of them.
+    tags if the account is in an organization, whose policies may depend on the tags. Any other call
+    is asked about with its own keys. Where nodes are alike, their ids are left out at first: the
+    answer is then that of each of them.
 
     Args:
         session: asks AWS.
