@@ -257,6 +257,15 @@ def by_endpoints(stack: cdk.Stack, **given: Any) -> ec2.InterfaceVpcEndpoint:  #
     return network.add_interface_endpoint("Ssm", service=SSM, **given)
 
 
+def group_with_a_gateway_of_one_subnet(stack: cdk.Stack) -> None:
+    network = vpc(stack, KINDS.PUBLIC, KINDS.PRIVATE_ISOLATED)
+    to_s3 = ec2.GatewayVpcEndpointAwsService.S3
+    network.add_gateway_endpoint("S3", service=to_s3, subnets=[ISOLATED])
+    both = ec2.SubnetSelection(subnets=[*network.public_subnets, *network.isolated_subnets])
+    given: Any = {"vpc": network, "vpc_subnets": both, "associate_public_ip_address": False}
+    autoscaling.AutoScalingGroup(stack, "Group", **given, **MACHINE)
+
+
 def endpoint_that_allows_others(stack: cdk.Stack) -> None:
     given: Body = {"principals": [iam.AnyPrincipal()], "resources": ["*"]}
     statement = iam.PolicyStatement(actions=["ssm:GetParameter"], **given)
@@ -488,6 +497,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("without an address", without_an_address, "Instance"),
         ("a shut network ACL", a_shut_network_acl, "Instance"),
         ("a shut network ACL of some subnets", a_shut_network_acl_of_some, ""),
+        ("in two subnets", partial(with_preferences, build=group_with_a_gateway_of_one_subnet), ""),
         ("a network ACL of the NAT gateway", acl_of_the_nat_gateway, ""),
         ("a network ACL of all", partial(acl_of_the_nat_gateway, and_all=True), ""),
         ("a network ACL of endpoints", acl_of_endpoints, "")],

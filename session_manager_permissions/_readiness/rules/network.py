@@ -62,9 +62,6 @@ RULES: Final = (
 )
 _BY_CAUSE: Final = {rule.id: rule for rule in RULES}
 
-_BY_ENDPOINTS: Final = (verdicts.NO_NETWORK_PATH, verdicts.ENDPOINT_MISSING)
-"""The causes that endpoints fix."""
-
 
 class NetworkRules:
     """Judges the network paths of compute."""
@@ -98,7 +95,8 @@ class NetworkRules:
         if verdict.closed:
             lost = (name for name, use in uses.items() if use.used is True and use.needed is False)
             used, whole = (*needed, *lost), compute.calling(calls=(*TO_LOG, *calls))
-            yield lambda: [self._of_problem(one, whole, used) for one in verdict.problems]
+            told = verdict.problems
+            yield lambda: [self._of_problem(one, told, whole, used) for one in told]
 
     def of_logs(self, compute: Compute, uses: dict[str, ServiceUse]) -> Iterator[Finding]:
         """Find logs that do not arrive, of compute that can otherwise be reached."""
@@ -112,16 +110,18 @@ class NetworkRules:
         problems = self._judge.judge(opening, ALWAYS_NEEDED).problems
         # What fixes the other causes fixes everything except the faults of an endpoint that exists.
         is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
-        for problem in self._judge.judge(compute.placements, lost).problems:
+        told = self._judge.judge(compute.placements, lost).problems
+        for problem in told:
             if is_mended and problem.cause != verdicts.ENDPOINT_UNREACHABLE:
                 continue
-            fixes = self._of_problem(problem, compute, lost).fixes
+            fixes = self._of_problem(problem, told, compute, lost).fixes
             why = f"the logs of sessions on {kind_of(compute.resource).instances} are lost: "
             yield LOG_LOST.found(compute.resource, "Properties", why + problem.why, *fixes)
 
-    def _of_problem(self, problem: Problem, compute: Compute, used: tuple[str, ...]) -> Finding:
+    def _of_problem(
+        self, problem: Problem, told: Iterable[Problem], compute: Compute, used: tuple[str, ...]
+    ) -> Finding:
         kind = kind_of(compute.resource)
-        place = self._closed(compute.placements, problem.services)
         why = unreachable(compute.resource, problem.why)
         where, location = compute.resource, f"Properties.{kind.subnets}".removesuffix(".")
         if problem.cause == verdicts.EGRESS_CLOSED:
@@ -131,19 +131,30 @@ class NetworkRules:
         if not any(service in ALWAYS_NEEDED for service in problem.services):
             services = in_words(problem.services)
             why = f"sessions on {kind.instances} fail if they use {services}: {problem.why}"
-        if problem.cause in _BY_ENDPOINTS:
-            others = self._judge.judge(compute.placements, used).problems
-            of_others = (part for one in others if one.cause in _BY_ENDPOINTS for part in one.parts)
-            problem = problem._replace(parts=(*dict.fromkeys((*problem.parts, *of_others)),))
-        fix = (*self._fix(place, problem), *self._fixes_behind(problem, compute, used))
+        others = frozenset(map(_key, told)) - {_key(problem)}
+        fix = (*self._fixes(problem, others, compute, used),)
         fix += (*self._through_acls(compute, used, fix),)
         return _BY_CAUSE[problem.cause].found(where, location, why, *fix)
 
     # Fixes
 
-    def _closed(self, places: Iterable[Placement], services: tuple[str, ...]) -> Placement:
-        """Return the place that a problem with services is about: the first that is closed."""
-        return next(one for one in places if self._judge.judge([one], services).problems)
+    def _fixes(
+        self, of: Problem, others: frozenset[Hashable], compute: Compute, used: tuple[str, ...]
+    ) -> Iterator[Fix]:
+        """Yield what opens the ways that a problem closes, and those that show closed behind it.
+
+        A verdict has the problems of one place alone, and none behind groups that let nothing out.
+        What opens those with the keys `others` is in findings of their own.
+        """
+        places = compute.placements
+        if of.cause == verdicts.EGRESS_CLOSED:
+            open_ = "a group that lets all out"
+            places += tuple(one._replace(groups=(*one.groups, open_)) for one in places)
+            others = frozenset()
+        for place in places:
+            for one in self._judge.judge([place], used).problems:
+                if _key(one) not in others:
+                    yield from self._fix(place, one)
 
     def _fix(self, place: Placement, problem: Problem) -> Iterator[Fix]:
         """Yield what opens the way that a problem closes from a place."""
@@ -197,22 +208,6 @@ class NetworkRules:
             match range_of(subnet), one.exists and range_of(one):
                 case IPv4Network() as own, IPv4Network() as range_ if not own.overlaps(range_):
                     yield one
-
-    def _fixes_behind(self, of: Problem, compute: Compute, used: tuple[str, ...]) -> Iterator[Fix]:
-        """Yield what opens the ways that show closed only once a problem is gone.
-
-        A verdict has the problems of one place alone, and none behind groups that let nothing out.
-        """
-        places, judge = compute.placements, self._judge.judge
-        told = {_key(one) for one in judge(places, used).problems} - {_key(of)}
-        if of.cause == verdicts.EGRESS_CLOSED:
-            open_ = "a group that lets all out"
-            places = tuple(one._replace(groups=(*one.groups, open_)) for one in places)
-            told = set()
-        for place in places:
-            for one in judge([place], used).problems:
-                if _key(one) not in told:
-                    yield from self._fix(place, one)
 
     def _through_acls(
         self, compute: Compute, used: tuple[str, ...], fixes: Iterable[Fix]
@@ -270,9 +265,9 @@ class MakeEndpoints(Fix):
         is_l2 &= not code.parts_of(self.vpc, "AWS::EC2::NetworkAcl", "VpcId")
         made = ALWAYS_NEEDED if is_l2 and all(sees) else ()
         if not {*interfaces}.isdisjoint(made):
-            stack, new = code.stack(self.vpc), code.new_id(self.vpc, "SessionManagerEndpoints")
-            made_by, vpc = code.library("SessionManagerEndpoints"), code.l2(self.vpc)
-            code.add(f"{made_by}({stack}, {new}, vpc={vpc})")
+            stack, made_by = code.stack(self.vpc), code.library("SessionManagerEndpoints")
+            new = code.once((made_by, self.vpc), partial(code.new_id, self.vpc, made_by))
+            code.add(f"{made_by}({stack}, {new}, vpc={code.l2(self.vpc)})")
         self._make(code, tables, [one for one in interfaces if one not in made])
 
     def in_template(self, steps: Steps) -> None:
