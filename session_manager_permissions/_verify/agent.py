@@ -85,7 +85,7 @@ def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
     if document.run_as_enabled:
         yield "Run As", "2.3.672.0"
     if document.has_texts:
-        yield "a document with texts for true and false", "3.0.655.0"
+        yield "a document with strings in place of booleans", "3.0.655.0"
 
 
 def _update(node: Node) -> str:

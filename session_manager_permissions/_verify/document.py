@@ -56,7 +56,7 @@ class LiveDocument(NamedTuple):
     to_other_hosts: bool = False
     """Whether it forwards the ports of hosts that the node reaches."""
     has_texts: bool = False
-    """Whether texts say what is true and what is false."""
+    """Whether it has strings, `"true"` or `"false"`, in place of booleans."""
     streams: object = None
     """`cloudWatchStreamingEnabled`, which the agent does not parse as a text. None: not known."""
 
