@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import chain, zip_longest
-from typing import TYPE_CHECKING, Final
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from session_manager_permissions._verify.asking import PASSING, CannotAsk, NotPermitted, may_not
 from session_manager_permissions._verify.node import Node, caller_arn
@@ -17,7 +18,7 @@ from .judging import Judged, judge, unjudged
 from .merge import added_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from session_manager_permissions._verify.session import Session
 
@@ -28,6 +29,7 @@ _NODES_PER_REQUEST: Final = 50
 """How many nodes one request to IAM's simulator names."""
 MAX_CALLS: Final = 10
 """How many calls are made side by side, at most."""
+_T = TypeVar("_T")
 
 
 def enabled_regions(session: Session) -> list[str]:
@@ -170,7 +172,7 @@ class _RegionAudit:
 def _list(audits: Sequence[_RegionAudit], pool: ThreadPoolExecutor, progress: Progress) -> None:
     """List the nodes of all regions."""
     asked = [pool.submit(region.list_nodes) for region in audits]
-    for done, one in enumerate(as_completed(asked), 1):
+    for done, one in enumerate(_as_done(asked), 1):
         one.result()
         progress.listed(done, len(asked))
 
@@ -189,10 +191,19 @@ def _judge(audits: Sequence[_RegionAudit], pool: ThreadPoolExecutor, progress: P
     for region in audits:
         region.left.clear()
     total = len(asked)
-    for done, one in enumerate(as_completed(asked), 1):
+    for done, one in enumerate(_as_done(asked), 1):
         judged = one.result()
         asked.pop(one).judged[judged.result["id"]] = judged
         progress.judged(done, total)
+
+
+def _as_done(asked: Collection[Future[_T]]) -> Iterator[Future[_T]]:
+    """Yield each as it is done. Its wait can be interrupted, and that of `as_completed` breaks."""
+    done: SimpleQueue[Future[_T]] = SimpleQueue()
+    for one in asked:
+        one.add_done_callback(done.put)
+    for _ in range(len(asked)):
+        yield done.get()
 
 
 def _asked_together(nodes: Iterable[Node]) -> list[Node]:
