@@ -710,7 +710,7 @@ VERIFY: Final = {
         errors.UnknownRegionError(region_name="eu-west-1a", error_msg="No partition found.")),
     "a region that no host name can have": fails(errors.InvalidRegionError(region_name="a_b")),
     "a proxy that answers in place of AWS": fails(KeyError("GetRoleResult")),
-    "a role with an ARN that is none of AWS": command(
+    "a role with an ARN that is not valid": command(
         "--role web", has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}})),
     "a key policy that is not JSON": with_a_key_policy_of_no_json,
     "a key policy, after all the calls that a diagnosis makes": after_all_calls,

@@ -49,7 +49,7 @@ examples:
 
 exit status:
   0  every instance that runs, and every hybrid node, is reachable
-  1  one of them is not, or a region or a call was not answered: the output says which
+  1  at least one is not, or a region or a call was not answered: the output says which
   2  nothing could be asked, or the answer could not be written: see standard error
 """
 
