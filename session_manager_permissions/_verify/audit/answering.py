@@ -123,8 +123,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_output(shown, options.EXTRAS)
     add_option(shown, "--file", "FILE", "write the answer to this file", _path_fault)
     list_help = (
-        "also add to this file the names of the instance profiles that lack a permission, one a "
-        "line, and the options that they need: the list of the app, -c instance-profiles=FILE"
+        "also add to this list, which the app reads by -c instance-profiles=FILE, the names of the "
+        "instance profiles that lack a permission, one a line, and the options that they need"
     )
     add_option(shown, "--profiles-file", "FILE", list_help, _path_fault)
     print_help = "print the policy that the credentials need, and exit"
