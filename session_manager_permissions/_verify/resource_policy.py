@@ -108,7 +108,7 @@ class ResourcePolicy(NamedTuple):
             return Admission("denied", f"the policy of {self.of} denies it", (fix,))
         if by_account.answer is Answer.IMPLICIT_DENY:
             why = f"the policy of {self.of} lets neither the account nor {principal} in"
-            return Admission("closed", why, self._opening(principal, call.action))
+            return Admission("closed", why, self._opening(principal))
         left_to_iam = Admission("account", f"the policy of {self.of} leaves it to IAM policies")
         if itself.answer is Answer.IMPLICIT_DENY and not by_iam:
             return left_to_iam
@@ -133,10 +133,8 @@ class ResourcePolicy(NamedTuple):
             return CannotAsk(f"only its account, {owner}, can read it: ask there")
         return self.error
 
-    def _opening(self, principal: str, action: str) -> tuple[str, ...]:
-        """Say how to let the principal in; of a key, how to leave that to the policies of IAM."""
-        if not self.key:
-            return (f"allow {principal} {action} in the policy of {self.of}, without a condition",)
+    def _opening(self, principal: str) -> tuple[str, ...]:
+        """Say how to let the policy of a key leave access to the policies of IAM."""
         put = f"kms put-key-policy --key-id {in_shell(self.key, _limits.key_fault, 'KEY')}"
         partition, account = (principal.split(":")[part] for part in (1, 4))
         root = f"arn:{partition}:iam::{account}:root"

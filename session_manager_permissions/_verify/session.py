@@ -59,8 +59,8 @@ class Boto:
         from botocore.config import Config  # noqa: PLC0415
         from botocore.session import get_session  # noqa: PLC0415
 
-        if not os.environ.get("AWS_PROFILE"):  # botocore looks for a profile with an empty name
-            os.environ.pop("AWS_PROFILE", None)
+        if os.environ.get("AWS_PROFILE") == "":  # botocore looks for a profile with that name
+            del os.environ["AWS_PROFILE"]
         # Of all that AWS makes, only boto3 does not read AWS_REGION.
         region = region or os.environ.get("AWS_REGION") or None
         self._core: Any = get_session()
