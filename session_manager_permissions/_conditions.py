@@ -31,7 +31,7 @@ class RequestContext(NamedTuple):
     lacks: frozenset[str] = frozenset()
     """The keys that the call certainly lacks, in lower case, unless they have a value."""
     perhaps: Mapping[str, str] = {}
-    """The values of keys, in lower case, that the call either has so or lacks."""
+    """Keys that the call may lack, in lower case, each with the value that it has otherwise."""
     among: tuple[tuple[str, str], ...] = ()
     """Keys of several values, in lower case, each with a value that the call certainly has."""
     read: Callable[[object], str] = _as_text
@@ -43,7 +43,7 @@ class RequestContext(NamedTuple):
         return self._replace(values={**self.values, **known})
 
     def with_or_without(self, key: str) -> list[RequestContext]:
-        """Return the contexts that the call may have, by a key that it perhaps lacks."""
+        """Return each context that the call may have: two for a key that it may lack, else one."""
         if key not in self.perhaps:
             return [self]
         return [self.knowing(self.perhaps), self._replace(lacks=self.lacks | {key})]

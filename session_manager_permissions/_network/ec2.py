@@ -18,7 +18,7 @@ REQUESTS: Final = (HTTPS, HTTPS)
 ANSWERS: Final = (1024, 65535)
 """The first and the last port that answers may come back to: a NAT gateway uses all of these."""
 ANSWERS_BY_DEFAULT: Final = (32768, 65535)
-"""Those that answers to an instance come back to, as Linux and Windows choose them by default.
+"""The first and the last port that Linux and Windows use by default for answers to an instance.
 
 https://docs.aws.amazon.com/vpc/latest/userguide/custom-network-acl.html#nacl-ephemeral-ports
 """

@@ -221,7 +221,7 @@ def _acl_passes(
 ) -> Fact:
     """What the first entry that matches says, of all ports and of all addresses.
 
-    It is yes if the ports pass that are used by default, and no if none of all ports does.
+    The answer is yes if all ports that are used by default pass, and no if no port passes.
     """
     first, last = ports
     used = first if of_nat or ports == REQUESTS else ANSWERS_BY_DEFAULT[0]

@@ -50,7 +50,7 @@ class Asked(NamedTuple):
             return True
         if all(re.match("arn(:[^:]*){5}", one) for one in (written, asked)):
             parts = zip(written.split(":", 5), asked.split(":", 5), strict=True)
-            # A wildcard stands for the region or the account, which need not be known.
+            # A `*` for the region or the account matches each, also one that is not known.
             written = ":".join(its if part == "*" else part for part, its in parts)
         # Equal beginnings match, so what is not known in them decides nothing.
         alike = len(commonprefix((written, asked)))  # noqa: RUF071 # they are no paths

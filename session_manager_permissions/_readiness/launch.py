@@ -30,7 +30,7 @@ _GIVES_ADDRESS: Final = [
 ]
 """What gives an instance or a network interface an Elastic IP address."""
 _PRIMARY: Final = ("PrivateIp", "PrimaryPrivateIpAddress")
-"""The attributes of these with the private address that an agent uses."""
+"""The attributes that return the primary private address of an instance or an interface."""
 _TAKES_ADDRESS: Final = re.compile("AllocationIds?$|^(ElasticIp|EIP)$|^EndpointId$")
 """The properties by which a resource takes an Elastic IP address, or gives it to an instance."""
 _KEEPS_ADDRESS: Final = re.compile(
@@ -244,7 +244,8 @@ class LaunchReader:
     def has_elastic_address(self, owner: Resource) -> Fact:
         """Whether an instance or a network interface gets an Elastic IP address.
 
-        The agent uses the primary private address, and an Elastic IP address may be of another one.
+        The agent uses the primary private address. An Elastic IP address that is associated with
+        another one does not help it.
         """
         kinds = [one for one in _GIVES_ADDRESS if self.parts.by_type[one.type]]
         given = [one for kind in kinds for one in self._reading.of(owner, kind)]
@@ -256,7 +257,7 @@ class LaunchReader:
         primary = [own, *((ReturnValue(owner, name),) for name in _PRIMARY)]
         if written is None or association.template.value(written) in primary:
             return True
-        return Unknown(f"which private address {association.logical_id!r} is about")
+        return Unknown(f"which private address {association.logical_id!r} is associated with")
 
     def floating_address(self) -> Unknown | None:
         """An Elastic IP address of the app that something may give to an instance as it runs."""

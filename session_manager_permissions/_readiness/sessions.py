@@ -75,7 +75,7 @@ class Document(NamedTuple):
 
     @property
     def key(self) -> tuple[Resource, str]:
-        """Tells it from what the same resource is in another world."""
+        """What tells it from the document that the same resource is in another world."""
         return self.resource, json.dumps(as_written(self.inputs))
 
 

@@ -150,8 +150,8 @@ class Worlds:
     def once(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
         """Return what `judge` returns, judged in all worlds when it is first asked for.
 
-        The world is asked only the questions whose answers change the result. What `judge` has of
-        one world has to be in the key.
+        The world is asked only the questions whose answers change the result. If `judge` uses a
+        value that was read in one world, the key has to contain that value.
         """
         if key in self._trees:
             tree = self._trees[key]

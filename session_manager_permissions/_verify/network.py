@@ -34,7 +34,7 @@ _TCP: Final = "6"
 _SETTLED: Final = (
     *("available", "deleted", "deleting", "expired", "failed", "pendingacceptance", "rejected"),
 )
-"""The states of an endpoint and of a NAT gateway that say whether it serves, and stay so."""
+"""The states of an endpoint or a NAT gateway, in lower case, in which waiting changes nothing."""
 _DESTINATION: Final = "DestinationCidrBlock"
 _LATTICE: Final = "VpcLattice"
 """The target of the routes to VPC Lattice, which lead to no other service."""

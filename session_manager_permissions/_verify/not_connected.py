@@ -95,7 +95,7 @@ def explained(
     all_pass = not any(one.verdict == "unknown" for one in needed)
     errors: list[CannotAsk] = []
     found: list[Clue] = []
-    for clues in (_told(node, rows), *_sources(node, identity, all_pass=all_pass)):
+    for clues in (_in_diagnostics(node, rows), *_sources(node, identity, all_pass=all_pass)):
         try:
             found += clues
         except NotThere:
@@ -142,7 +142,7 @@ def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iter
         yield _policies(node, role.arn)
 
 
-def _told(node: Node, rows: Diagnostics) -> Iterator[Clue]:
+def _in_diagnostics(node: Node, rows: Diagnostics) -> Iterator[Clue]:
     """Yield what the agent's diagnostics say of its service and of its credentials."""
     start, again = start_on_node(node), restart(node)
     starts = (f"on the node: {start}",) if start else again

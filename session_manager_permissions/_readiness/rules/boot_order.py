@@ -68,7 +68,7 @@ def _lacking(decisions: Decisions, machine: Resource, role: Role) -> tuple[str, 
 def _late(decisions: Decisions, machine: Resource, role: Role) -> list[Policy]:
     """Return the policies that may be attached to the role after the machine has booted.
 
-    A policy that the role names itself is there before the role.
+    CloudFormation creates a policy that the role itself names before the role.
     """
     naming = {one.policy for one in (*role.inline, *role.managed) if one.named}
     return [

@@ -141,10 +141,10 @@ class NetworkRules:
     def _fixes(
         self, of: Problem, others: frozenset[Hashable], compute: Compute, used: tuple[str, ...]
     ) -> Iterator[Fix]:
-        """Yield what opens the ways that a problem closes, and those that show closed behind it.
+        """Yield what opens the ways that a problem closes, and those that are closed behind it.
 
         A verdict has the problems of one place alone, and none behind groups that let nothing out.
-        What opens those with the keys `others` is in findings of their own.
+        The problems whose keys are in `others` have findings of their own.
         """
         places = compute.placements
         if of.cause == verdicts.EGRESS_CLOSED:
@@ -199,7 +199,7 @@ class NetworkRules:
             yield _allow_calls(endpoint, endpoint_policy.of_service(service, place.calls))
 
     def _ranges_without(self, subnet: Resource, vpc: Resource) -> Iterator[Resource]:
-        """Yield what gives a VPC a range that a subnet is not in."""
+        """Yield the resources that give a VPC the ranges in which a subnet is not."""
 
         def range_of(one: Resource) -> Range | Resource:
             return self._parts.cidr(one, one.properties.get("CidrBlock"))

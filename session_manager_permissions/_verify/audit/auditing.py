@@ -198,7 +198,10 @@ def _judge(audits: Sequence[_RegionAudit], pool: ThreadPoolExecutor, progress: P
 
 
 def _as_done(asked: Collection[Future[_T]]) -> Iterator[Future[_T]]:
-    """Yield each as it is done. Its wait can be interrupted, and that of `as_completed` breaks."""
+    """Yield each call when it is done.
+
+    Ctrl-C can interrupt this wait. In that of `as_completed`, it may leave a lock held.
+    """
     done: SimpleQueue[Future[_T]] = SimpleQueue()
     for one in asked:
         one.add_done_callback(done.put)
