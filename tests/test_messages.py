@@ -740,6 +740,8 @@ VERIFY: Final = {
     "an action that IAM does not answer": command("--role web-server", leaves_an_answer_out),
     "a `--role` that does not exist": refusing("NoSuchEntity"),
     "a `--role` of another account": command(f"--role {THEIR_ROLE}"),
+    "a `--role` that is service-linked": command("--role Ssm", lambda w: setattr(
+        w.account, "of_role", {"Arn": role_arn("aws-service-role/ssm.amazonaws.com/Ssm")})),
     "an `--instance-profile` that does not exist": command(
         "--instance-profile web", says_no("GetInstanceProfile", "NoSuchEntity")),
     "an `--instance-profile` without a role": command(

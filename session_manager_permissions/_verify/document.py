@@ -58,7 +58,7 @@ class LiveDocument(NamedTuple):
     has_texts: bool = False
     """Whether it has strings, `"true"` or `"false"`, in place of booleans."""
     streams: object = None
-    """`cloudWatchStreamingEnabled`, which the agent does not parse as a text. None: not known."""
+    """`cloudWatchStreamingEnabled`, which the agent takes as a boolean alone. None: not known."""
 
 
 def read_document(session: Session, name: str, account: str) -> LiveDocument:

@@ -86,11 +86,11 @@ def describe_key(
         return {
             **key,
             # An answer without one of these is not from AWS.
-            "KeyState": key["KeyState"],
-            "KeyUsage": key["KeyUsage"],
+            "KeyState": str(key["KeyState"]),
+            "KeyUsage": str(key["KeyUsage"]),
             "Arn": well_formed(key["Arn"], _limits.key_fault),
             # `CustomerMasterKeySpec` is its old name.
-            "KeySpec": key.get("KeySpec") or key["CustomerMasterKeySpec"],
+            "KeySpec": str(key.get("KeySpec") or key["CustomerMasterKeySpec"]),
         }
 
     return session.in_region(arn.split(":")[3]).ask(

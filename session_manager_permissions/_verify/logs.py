@@ -158,16 +158,14 @@ def _with_key(node: Node, outcome: Outcome, bucket: Bucket) -> Outcome:
     if outcome.verdict != "pass" or key is None:
         return outcome
     found = tried(lambda: describe_key(node.session, answered(key).given))
-    if not isinstance(found, CannotAsk):
-        (why, fix), state = key_fault(node, found), found["KeyState"]
-    elif isinstance(found, NotThere):
-        why, fix, state = str(found), (), None
-    else:
-        return outcome.unknown(
-            "it is not known whether the key of the bucket can be used", errors=[found]
-        )
+    fault = found if isinstance(found, CannotAsk) else key_fault(node, found)
+    if isinstance(fault, CannotAsk) and not isinstance(fault, NotThere):
+        why = "it is not known whether the key of the bucket can be used"
+        return outcome.unknown(why, errors=[fault])
+    why, fix = (str(fault), ()) if isinstance(fault, CannotAsk) else fault
     if not why:
         return outcome
+    state = None if isinstance(found, CannotAsk) else found["KeyState"]
     evidence = Evidence(DESCRIBE_KEY, "KeyMetadata.KeyState", state)
     return BUCKET.of(outcome.subject, *outcome.evidence, evidence).failed(
         f"the bucket can't store logs, as it encrypts with the key {bucket.named_key}: {why}",
@@ -181,7 +179,7 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     group = document.log_group
     if group is None:
         return LOG_GROUP.skipped(NOT_IN_CLOUDWATCH)
-    if isinstance(document.streams, str):
+    if document.streams is not None and not isinstance(document.streams, bool):
         return _streamed(group, document.streams)
     # The log group of just this name is the first of those that begin with it.
     of_name: dict[str, Any] = {"logGroupNamePrefix": group, "PaginationConfig": {"MaxItems": 1}}
@@ -213,15 +211,15 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     return logs.failed_if(why, fix, enforced=enforces)
 
 
-def _streamed(group: str, text: str) -> Outcome:
-    """Judge a document whose streaming flag is a text, which the agent does not parse."""
-    evidence = Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", text)
+def _streamed(group: str, flag: object) -> Outcome:
+    """Judge a document whose streaming flag is not a boolean, and which the agent can't parse."""
+    evidence = Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", str(flag))
     streamed = LOG_GROUP.of(group, evidence)
     fix = (
         "write cloudWatchStreamingEnabled of the document as true or false, without quotation marks"
     )
-    why = f"the document has the string {text!r} for cloudWatchStreamingEnabled"
-    if "{{" in text:
+    why = f"the document has {flag!r} for cloudWatchStreamingEnabled, which is not a boolean"
+    if "{{" in str(flag):
         why += ", and what the agent gets for that parameter is not known"
         return streamed.unknown(why, fix=fix)
     why += ", so the agent drops each session"

@@ -295,10 +295,15 @@ def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
     of_node = f"--instance-ids {node.id_word}"
     if impaired == ["InstanceStatus"]:
         return (node.aws(f"ec2 reboot-instances {of_node}"),)
-    if (node.instance or {}).get("RootDeviceType") == "instance-store":
-        return (
-            "launch another instance: EC2 can't stop one whose root device is an instance store",
-        )
+    instance = node.instance or {}
+    if any(tag["Key"] == "aws:autoscaling:groupName" for tag in instance.get("Tags", ())):
+        unhealthy = f"--instance-id {node.id_word} --health-status Unhealthy"
+        replacing = node.aws(f"autoscaling set-instance-health {unhealthy}")
+        return (replacing, "the command has its Auto Scaling group replace the instance")
+    of_spot = instance.get("InstanceLifecycle") == "spot"
+    if of_spot or instance.get("RootDeviceType") == "instance-store":
+        kinds = "an instance store as the root device, or a one-time Spot request"
+        return (f"launch another instance: EC2 can't stop one with {kinds}",)
     stop = node.aws(f"ec2 stop-instances {of_node}")
     return ("a stop loses what its instance store volumes hold", stop, *_start(node))
 

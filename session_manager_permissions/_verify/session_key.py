@@ -22,10 +22,21 @@ if TYPE_CHECKING:
     from .node import Node
 
 _USABLE: Final = ("Enabled", "Updating")
-"""The states in which KMS decrypts.
+_TO_KEEP: Final = ("cancel-key-deletion", "enable-key")
+_TO_ENABLE: Final = {
+    "Disabled": ("enable-key",),
+    "PendingDeletion": _TO_KEEP,
+    "PendingReplicaDeletion": _TO_KEEP,
+}
+"""The commands that end a state in which KMS does not decrypt."""
+_UNUSABLE: Final = ("Creating", "PendingImport", "Unavailable", *_TO_ENABLE)
+"""The states in which KMS does not decrypt.
 
 https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 """
+_OTHER_USAGES: Final = ("GENERATE_VERIFY_MAC", "KEY_AGREEMENT", "SIGN_VERIFY")
+_ASYMMETRIC: Final = ("RSA_2048", "RSA_3072", "RSA_4096", "SM2")
+"""The specs of keys that decrypt, but make no data keys."""
 _OF_AWS: Final = "the key is an AWS managed one, which only its own service may use"
 _ANOTHER_KEY: Final = "set kmsKeyId of the document to a symmetric customer managed key"
 
@@ -56,7 +67,10 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     names = ("KeyState", "KeySpec", "KeyUsage", "KeyManager")
     evidence = (Evidence(DESCRIBE_KEY, f"KeyMetadata.{name}", found.get(name)) for name in names)
     key = KEY_USABLE.of(given, *evidence)
-    why, fix = key_fault(node, found)
+    fault = key_fault(node, found)
+    if isinstance(fault, CannotAsk):
+        return key.unasked(fault)
+    why, fix = fault
     if not why and found.get("KeyManager") == "AWS":
         why = _OF_AWS
     if why:
@@ -65,25 +79,24 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     return key.passed("the key can encrypt and decrypt")
 
 
-def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | CannotAsk:
     """Say why a key encrypts nothing, and what to run, if that helps; "" if it does."""
     state, spec, usage = found["KeyState"], found["KeySpec"], found["KeyUsage"]
-    if state == "Disabled":
-        return "the key is disabled", _by_owner(node, found["Arn"], "enable-key")
-    if state == "PendingDeletion":
-        fix = _by_owner(node, found["Arn"], "cancel-key-deletion", "enable-key")
-        return "the key is scheduled for deletion", fix
-    if state not in _USABLE:
-        return f"the key is in the state {state}, in which it decrypts nothing", ()
-    if spec != "SYMMETRIC_DEFAULT" or usage != "ENCRYPT_DECRYPT":
-        return f"the key has the usage {usage} and the spec {spec}, and makes no data keys", ()
+    if state in _UNUSABLE:
+        why = f"the key is in the state {state}, in which it decrypts nothing"
+        return why, _by_owner(node, found["Arn"], *_TO_ENABLE.get(state, ()))
+    has = f"the key has the usage {usage} and the spec {spec}"
+    if usage in _OTHER_USAGES or spec in _ASYMMETRIC:
+        return f"{has}, and makes no data keys", ()
+    if state not in _USABLE or (usage, spec) != ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT"):
+        return CannotAsk(f"{has}, and is in the state {state}: whether it decrypts is not known")
     return "", ()
 
 
 def _by_owner(node: Node, arn: str, *commands: str) -> tuple[str, ...]:
     """Return commands about a key, which KMS accepts only in its region and from its account."""
     region, owner = arn.split(":")[3:5]
-    if owner != node.account:
+    if commands and owner != node.account:
         return (f"have the account {owner}, which owns the key, run {' and '.join(commands)}",)
     named = in_shell(arn, _limits.key_fault, "KEY")
     return tuple(aws(f"kms {command} --key-id {named}", region) for command in commands)

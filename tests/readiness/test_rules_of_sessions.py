@@ -360,7 +360,8 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
       for inputs in (AS_ROOT | {"runAsEnabled": True}, {"kmsKeyId": ARN})),
     *((f"streamed logs by {json.dumps(streams)}",
        default(cloudWatchStreamingEnabled=streams), [], found) for streams, found in (
-           ("false", DENIED), (ref("Free"), DENIED), ({"Fn::If": ["Free", True, False]}, READY))),
+           ("false", DENIED), (1, DENIED), (ref("Free"), DENIED),
+           ({"Fn::If": ["Free", True, False]}, READY))),
     ("a key that is disabled", WITH_KEY | a_key(Enabled=False), [decrypt()], DENIED),
     ("a key disabled by a parameter", DEFAULT | a_key(Enabled=ref("Free")), [decrypt()], UNKNOWN),
     ("a key that is enabled", WITH_KEY | a_key(Enabled="true"), [decrypt()], READY),

@@ -447,9 +447,13 @@ STATES: Final = {
         "instance-running", instance(State={"Name": "terminated"}),
         lambda w: (w.instance.pop("VpcId"), w.instance.pop("SubnetId"))),
     "system impaired": never("instance-running", statuses(nodes.status("impaired"))),
-    **{f"{kind} impaired, with an instance store": never("instance-running",
-        instance(RootDeviceType="instance-store"), statuses(found)) for kind, found in (
-            ("system", nodes.status("impaired")), ("instance", nodes.status("ok", "impaired")))},
+    **{f"system impaired, {name}": never("instance-running",
+        does, statuses(nodes.status("impaired"))) for name, does in (
+            ("with an instance store", instance(RootDeviceType="instance-store")),
+            ("of Amazon EC2 Spot", instance(InstanceLifecycle="spot")),
+            ("of Auto Scaling", instance(Tags=[{"Key": "aws:autoscaling:groupName"}])))},
+    "instance impaired, with an instance store": never("instance-running",
+        instance(RootDeviceType="instance-store"), statuses(nodes.status("ok", "impaired"))),
     "instance impaired": cause(
         "instance-running connected registered", LOST, statuses(nodes.status("ok", "impaired"))),
     "volumes impaired": never("instance-running",
@@ -539,12 +543,15 @@ HOST_MANAGEMENT: Final = {
 
 KEYS: Final = {
     "a disabled key": used("key-usable", described_key(KeyState="Disabled")),
-    "a key to be deleted": used("key-usable", described_key(KeyState="PendingDeletion")),
+    **{f"a key that is {state}": used("key-usable", described_key(KeyState=state)) for state in (
+        "Creating", "PendingDeletion", "PendingImport", "PendingReplicaDeletion", "Unavailable")},
+    **{f"a key of a new {name}": used("key-usable?", described_key(**{name: "NEW"}))
+       for name in ("KeyState", "KeySpec", "KeyUsage")},
+    "a key that is Updating": used("", described_key(KeyState="Updating")),
     "a key of another account, to be deleted": used("key-usable",
         using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY, KeyState="PendingDeletion")),
     "a disabled key, which is no cause": never(
         "key-usable agent?", using(), described_key(KeyState="Disabled")),
-    "a key without material": used("key-usable", described_key(KeyState="PendingImport")),
     "an asymmetric key": used("key-usable", described_key(KeySpec="RSA_2048")),
     "an asymmetric key of an old API": used(
         "key-usable", described_key(KeySpec=None, CustomerMasterKeySpec="RSA_2048")),
@@ -650,6 +657,7 @@ LOGS: Final = {
            ("alias", ", no logs", "log-to-s3", [SOME_ALIAS, DENIED_BUCKET]),
            ("key", "", "log-to-s3?", [SOME_KEY]),
            ("key", ", denied", "log-to-s3?", [SOME_KEY, DENIED_BUCKET_KEY]),
+           ("state of the key", "", "", [BY_KEY, described_key(KeyState="NEW")]),
        )},
     **{f"a bucket whose key {name}": used("bucket-encryption", NO_KEY, BY_KEY, does)
        for name, does in {
@@ -746,7 +754,8 @@ LOGS: Final = {
     "an endpoint that is not there": used("log-group-encryption?",
         having("logs:describe_log_groups", EndpointConnectionError(endpoint_url="https://logs"))),
     "streamed to": cause("", streaming(value=True)),
-    "streamed to by a text": cause("log-group-encryption", streaming("true")),
+    **{f"streamed to by {value!r}": cause("log-group-encryption", streaming(value))
+       for value in json.loads('["true", 1, []]')},
     "streamed to by a parameter": cause("log-group-encryption?", streaming("{{stream}}")),
     "no group to stream to": cause("", streaming("false", cloudWatchLogGroupName="")),
     "enforced, and S3 for objects": used("path-s3", behind("s3", PUT)),

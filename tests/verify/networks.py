@@ -245,6 +245,10 @@ ROUTES: Final = {
         CHANNELS, NO_ROUTE, lambda w: [one.update(AvailabilityZone=f"{nodes.REGION}-ham-1a")
             for one in w.answers["ec2:describe_subnets"]["Subnets"]]),
     "a blackhole": path(CHANNELS, routes(BY_NAT | {"State": "blackhole"})),
+    "a blackhole beside two halves": path(
+        "", routes(BY_NAT | {"State": "blackhole"}, *HALVES), ADDRESS),
+    "a NAT gateway beside two halves that are blackholes": path(
+        CHANNELS, routes(BY_NAT, *(one | {"State": "blackhole"} for one in HALVES))),
     **{f"a blackhole for {name}": path(told, routes(BY_NAT, DROPPED | {
            "DestinationCidrBlock": block}))
        for name, told, block in (

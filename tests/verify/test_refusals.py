@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from .causes import SESSION_OF_ROLE, Change, having, refusing, setting
-from .nodes import ACCOUNT, DOCUMENT, HYBRID, KEY, NODE, ROLE, USER, World, both
+from .nodes import ACCOUNT, DOCUMENT, HYBRID, KEY, NODE, OF_SSO, ROLE, USER, World, both
 from .running import run
 
 OF_ROLE: Final = "verify --role web-server"
@@ -90,6 +90,7 @@ BOOLEANS: Final = (
     (OF_PROFILE, f"{NEEDS} iam:GetRole on the role web-server\n", refusing("iam:GetRole")),
     (OF_PROFILE, f"{NEEDS} iam:SimulatePrincipalPolicy on {ROLE}\n",
      refusing("iam:SimulatePrincipalPolicy")),
+    (OF_ROLE, f"only AWS can change the role {OF_SSO}", setting(of_role={"Arn": OF_SSO})),
     (OF_ROLE, NOT_AWS.format("iam"), having("iam:get_role", {"Role": {}})),
     *((OF_ROLE, NOT_AWS.format("iam"), having("iam:simulate_principal_policy", answer))
       for answer in NO_RESULTS),

@@ -332,6 +332,8 @@ class Repair:
         self._world.instance["State"] = {"Name": "running"}
         self._world.has("ec2:describe_instance_status", {"InstanceStatuses": [nodes.status()]})
 
+    set_instance_health = reboot_instances
+
     def associate_iam_instance_profile(self, asked: dict[str, Any]) -> None:
         assert "IamInstanceProfile" not in self._world.instance
         assert asked["IamInstanceProfile"] == {"Name": "NAME"}

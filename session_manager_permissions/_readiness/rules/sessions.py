@@ -48,7 +48,7 @@ SESSION_DENIED: Final = not_ready(
     "session-denied",
     "a Session document with which no session opens: a role of the app may not use its key or "
     "its enforced logs, its key encrypts nothing, its log group has no key though it enforces "
-    "encrypted logs, its `cloudWatchStreamingEnabled` is a string, or it runs sessions as "
+    "encrypted logs, its `cloudWatchStreamingEnabled` is not a boolean, or it runs sessions as "
     "`root`; the profile is not ready only if the document is the account's default, "
     "`SSM-SessionManagerRunShell`",
     "the Session document",
@@ -287,8 +287,8 @@ class SessionRules:
             fix = "set runAsDefaultUser to a user who may use sudo"
             yield from _refused_if(is_on(document, "runAsEnabled"), document, why, fix)
         streams = mapping(document.inputs).get(_STREAMS)
-        if isinstance(streams, str) or intrinsic(streams)[0] in _TEXTS:
-            why = f"the agent drops each session, as {_STREAMS} is a string and not a boolean"
+        if type(streams) in (str, int, float) or intrinsic(streams)[0] in _TEXTS:
+            why = f"the agent drops each session, as {_STREAMS} is not a boolean"
             fix = f"write {_STREAMS} as true or false, and choose between them by Fn::If"
             yield _refused(document, why, fix)
         key = self._key(read(document, KEY))
