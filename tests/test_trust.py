@@ -33,6 +33,7 @@ TO_NO_SERVICE: Final = {
     "Condition": {"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}},
 }
 TO_A_SERVICE: Final = {"Condition": {"Bool": {"aws:PrincipalIsAWSService": "true"}}}
+EXTERNAL_ID: Final = "sts:ExternalId"
 LAMBDA: Final = statement("lambda.amazonaws.com")
 ACCOUNT: Final = {"AWS": "arn:aws:iam::1:root"}
 OF_EC2: Final = {"Service": EC2}
@@ -55,6 +56,7 @@ STATEMENTS: Final[dict[str, dict[str, object]]] = {
         "a tag": [statement(), statement(Effect="Deny", Action="sts:TagSession")],
         "all but services denied": [statement(), DENY | TO_NO_SERVICE],
         "a condition that each service meets": [statement(**TO_A_SERVICE)],
+        "calls without an external id": [statement(Condition={"Null": {EXTERNAL_ID: "true"}})],
         "accounts too": [statement(Principal=ACCOUNT | OF_EC2)],
     },
     "denied": {
@@ -66,6 +68,7 @@ STATEMENTS: Final[dict[str, dict[str, object]]] = {
         "an account": [statement(Principal=ACCOUNT)],
         "another action": [statement(Action="sts:TagSession")],
         "NotAction": [without("Action", NotAction="sts:*")],
+        "calls with an external id": [statement(Condition={"StringEquals": {EXTERNAL_ID: "1"}})],
         "a Deny": [statement(), DENY],
         "a Deny before it": [DENY, statement()],
         "services denied": [statement(), DENY | TO_A_SERVICE],

@@ -423,6 +423,9 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a key whose material is of KMS", DEFAULT | a_key(Origin="AWS_KMS"), [decrypt()], READY),
     ("a key by the ARN of its alias", default(kmsKeyId=OF_ALIAS), [decrypt()], READY),
     ("a key by the ARN of some alias", default(kmsKeyId=of_kms("alias/ab")), [decrypt()], UNKNOWN),
+    *((f"a key by an alias that a parameter names, and {on} is granted",
+       default(kmsKeyId={"Fn::Sub": "alias/${Free}"}), [decrypt(on)], found)
+      for on, found in ((KEYS, READY), (ARN, UNKNOWN))),
     ("a key by its ARN in parts in the document", default(kmsKeyId=KEY_IN_PARTS), [], DENIED),
     ("a key that is granted by its alias", DEFAULT, [decrypt(
         "*", Condition={"ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/*"}})], READY),

@@ -49,6 +49,8 @@ _KNOWN: Final = re.compile(
     "VerifiedAccess.*|Volume.*)"
 )
 """Their types that are read, and those that change no path by themselves."""
+_MONITORING: Final = ("AWS::EC2::VPCEncryptionControl", "monitor")
+"""The type and the mode of what tells which traffic is encrypted, and drops none."""
 
 _OfService = TypeVar("_OfService", bound=Endpoint | Zone)
 
@@ -96,7 +98,7 @@ class VpcReader(Reader):
         for part, several in self._unknown_types.items():
             if part is vpc or self._parts.vpc_of(part) is vpc:
                 for one in several:
-                    if one.exists:
+                    if one.exists and (one.type, one.properties.get("Mode")) != _MONITORING:
                         return Unknown(f"what {one.logical_id!r} does, which is {one.type}")
         return None
 

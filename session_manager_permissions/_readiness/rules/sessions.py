@@ -420,8 +420,9 @@ def _arn_of_key(document: Document, named: Value) -> Value:
     """
     template, of_account = document.resource.template, "arn::kms:${AWS::Region}:${AWS::AccountId}"
     match named:
-        case (str(known),) if not known.startswith("arn:"):
-            named = template.value({"Fn::Sub": f"{of_account}:{_needs.key_in_arn(known)}"})
+        case (str(known), *rest) if known.startswith(_needs.ALIAS) or not (rest or "arn:" in known):
+            of_it = template.value({"Fn::Sub": f"{of_account}:{_needs.key_in_arn(known)}"})
+            named = merged((*of_it, *rest))
     for number, part in enumerate(named):
         if isinstance(part, str) and f":{_needs.ALIAS}" in part:
             before = part.partition(_needs.ALIAS)[0]
