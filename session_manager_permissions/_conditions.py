@@ -163,11 +163,11 @@ def _is_met(operator: str, key: str, asked: list[str], context: RequestContext) 
 
 def _compared(operator: str, asked: str, has: str | None) -> bool | None:
     """Tell whether the value that a key has is one that is asked for."""
-    if has is None or operator not in _JUDGED:
+    if operator not in _JUDGED:
         return None
-    if asked == has:
+    if asked == has or (operator, asked) == ("stringlike", "*"):  # any value
         return True
-    if _is_open(has):
+    if has is None or _is_open(has):
         return None
     if operator in _BY_PATTERN:
         pattern = "".join(UNKNOWN if ord(one) >= MARKS else one for one in asked)

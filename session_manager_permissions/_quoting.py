@@ -49,11 +49,18 @@ def plainly(text: str, style: str = "") -> Text:
     return Text(text, style, overflow="fold")
 
 
-def rendered(show: Callable[[Console], None]) -> str:
-    """Render an answer as rich does for standard output."""
+def rendered(show: Callable[[Console], None], *, styled: bool | None = None) -> str:
+    """Render an answer as rich does for standard output.
+
+    Args:
+        show: prints the answer.
+        styled: whether it has colors. Default: - where standard output is a terminal
+    """
     from rich.console import Console  # noqa: PLC0415 # of an extra
 
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console = Console(
+        force_terminal=styled, highlight=False, markup=False, emoji=False, soft_wrap=True
+    )
     console.width = console.width or COLUMNS
     with console.capture() as text:  # rich itself exits with 1 if it can't write
         show(console)

@@ -189,7 +189,8 @@ def _replacing_profile(node: Node, name: str) -> tuple[str, ...]:
     """Say how to replace a deleted profile that an instance still has."""
     of_node = fitting(node.id, _limits.INSTANCE_ID.fault, "ID")
     filters = f"--filters {word(f'Name=instance-id,Values={of_node}')}"
-    put = f"--iam-instance-profile {word(f'Name={name}')} --association-id ASSOCIATION"
+    named = word("Name=" + name.replace(",", r"\,"))  # else the CLI reads a list of names
+    put = f"--iam-instance-profile {named} --association-id ASSOCIATION"
     return (
         node.aws("ec2 describe-iam-instance-profile-associations", filters),
         node.aws("ec2 replace-iam-instance-profile-association", put),

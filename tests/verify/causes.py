@@ -464,8 +464,10 @@ IDENTITY: Final = {
     "no profile": never("instance-profile", without_profile),
     "an empty profile": never("instance-profile", setting(of_profile={"Roles": []})),
     "a deleted profile": never("instance-profile", refusing(PROFILES, "NoSuchEntity")),
-    "a profile that was deleted and made again": never(
-        "instance-profile", setting(of_profile={"InstanceProfileId": "AIPA2"})),
+    **{f"a profile that was deleted and made again{name}": never(
+           "instance-profile", setting(of_profile={"InstanceProfileId": "AIPA2"}), does)
+       for name, does in (("", nodes.nothing), (", whose name has a comma", instance(
+           IamInstanceProfile={"Arn": f"{ROOT}:instance-profile/a,b", "Id": "AIPA1"})))},
     "a profile whose id is none of AWS": cause("", setting(of_profile={"InstanceProfileId": "x"})),
     "no trust": never("role-assumable", NOT_TRUSTED),
     **{f"no trust, but {name}": never(
@@ -595,6 +597,7 @@ KEYS: Final = {
            ("calls by a service", "", denies("StringLike", VIA, "*")),
            ("what is no session", "", denies("Null", SESSION_ID, "true")),
            ("sessions by their ids", "key-usable?", denies("StringLike", SESSION_ID, "a*")),
+           ("each session", "key-usable", denies("StringLike", SESSION_ID, "*")),
            ("another node", "", denies("StringEquals", TARGET, "i-0")),
            ("other regions", "", denies("StringNotEquals", CALLED, REGION)),
        )},

@@ -370,6 +370,16 @@ def test_an_answer_is_shown_if_its_file_cant_be_written(monkeypatch: pytest.Monk
     assert "--file /dev/full can't be written: No space left on device" in found.err
 
 
+def test_a_file_has_no_colors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as if standard output were a terminal
+    file = tmp_path / "audit.txt"
+
+    assert "\x1b" in audit(Account(), "--output", "table").out
+    audit(Account(), "--output", "table", "--file", str(file))
+
+    assert "\x1b" not in file.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("region", ["mars-north-1", REGION])
 def test_a_region_that_is_not_there(region: str) -> None:
     account = Account(Machine(A, OTHER_REGION))

@@ -33,7 +33,8 @@ CUSTOM: Final = "aws ec2-instance-connect ssh "
 
 def shorthand(text: str) -> Any:  # noqa: ANN401 # of any shape
     """The value of an option, written as the AWS CLI takes structures: JSON without its quotes."""
-    quoted = re.sub(r"[^\[\]{},=]+", lambda found: json.dumps(found[0]), text).replace("=", ":")
+    words = re.compile(r"(?:\\,|[^\[\]{},=])+")  # in which a backslash makes a comma plain
+    quoted = words.sub(lambda one: json.dumps(one[0].replace("\\,", ",")), text).replace("=", ":")
     is_structure = "=" in text.partition("{")[0]
     return json.loads(f"{{{quoted}}}" if is_structure else quoted)
 

@@ -191,7 +191,8 @@ def as_text(arguments: argparse.Namespace, result: AuditResult) -> str:
         return html(result, **of)
     from .table import print_audit  # noqa: PLC0415
 
-    return rendered(partial(print_audit, result, **of))
+    styled = None if arguments.file is None else False  # a file is no terminal
+    return rendered(partial(print_audit, result, **of), styled=styled)
 
 
 def write_files(arguments: argparse.Namespace, result: AuditResult) -> None:
