@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
+from .rules.rule import together
 from .worlds import WorldResult, Worlds, deciders
 
 if TYPE_CHECKING:
@@ -89,16 +89,11 @@ def _judgement(worlds: list[WorldResult[list[Told]]]) -> Judgement:
     if all(one.found for one in judgements):
         rules_of = [{finding.rule for finding in one.found} for one in judgements]
         common = set.intersection(*rules_of) if rules_of else set()
-        by_place: defaultdict[Any, list[Finding]] = defaultdict(list)
-        for one in (finding for each in judgements for finding in each.found):
-            if one.rule in common or not common:
-                by_place[one.rule, one.resources, one.location].append(one)
+        found = [one for each in judgements for one in each.found]
+        found = [one for one in found if one.rule in common] or found
         # What is missing in one world may be less than in another: the shortest claims the least.
-        return Judgement([min(several, key=_length) for several in by_place.values()], [])
+        found.sort(key=lambda one: (len(one.description), one.description))
+        return Judgement(together(found, lambda one: (one.rule, one.resources, one.location)), [])
     decides = [reason for one in judgements if not one.found for reason in one.decides]
     decides += deciders(worlds, [one.verdict for one in judgements])
     return Judgement([], [*dict.fromkeys(decides)])
-
-
-def _length(finding: Finding) -> tuple[int, str]:
-    return len(finding.description), finding.description

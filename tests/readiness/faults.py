@@ -640,7 +640,7 @@ WITH_BUCKET: Final = {
 }
 WITH_LOGS: Final = WITH_BUCKET | {"Document": session(cloudWatchLogGroupName="sessions")}
 EITHER_POLICIES: Final = {
-    "Fn::If": ["C", inline(allow("s3:*"))["Policies"], inline(allow("s3:Get*"))["Policies"]]
+    "Fn::If": ["C", inline(allow("ssm:Update*"))["Policies"], inline(allow("s3:*"))["Policies"]]
 }
 OTHERS: Final = allow("ssm:GetParameter", Principal="*")
 OF_OTHERS: Final = {"Statement": [OTHERS]}
@@ -666,6 +666,11 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
             "Type": "EC2", "InstanceRole": ref("Profile"), "MaxvCpus": 1, "InstanceTypes": ["m5"],
             "Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"], "Ec2Configuration": [
                 {"ImageType": "ECS_AL2023", "ImageIdOverride": MINIMAL}]}, Type="MANAGED"))),
+    "two shut groups of a fleet": ("egress-closed", isolated_in_l1(
+        **BOTH, **{name: group(egress=UDP) for name in ("Group", "Shut")},
+        Machine=spot(LaunchSpecifications=[
+            OF_PROFILE | {"SubnetId": ref("Subnet"), "SecurityGroups": [{"GroupId": ref(name)}]}
+            for name in ("Group", "Shut")]))),
     "endpoints of all but S3": ("endpoint-missing", isolated_in_l1(
         **BOTH, **WITH_BUCKET, Group=group(egress=[https(CidrIp=BLOCK)]))),
     "an endpoint of S3 for another table": ("endpoint-missing", isolated_in_l1(
@@ -715,6 +720,9 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         Policy=NAMED_OURS, **KEYED, Machine=RUNNING | {"DependsOn": "Role"})),
     "a role whose policies a condition chooses": ("channel-missing", in_either(
         profile_and_role({"Policies": EITHER_POLICIES}))),
+    "roles that a condition chooses": ("channel-missing", in_either(profile_and_role(
+        roles=[{"Fn::If": ["C", ref("Role"), ref("Other")]}],
+        Other=resource("AWS::IAM::Role", **TRUST)))),
     "a role with a policy of another fix": ("channel-missing", profile_and_role(
         {"Policies": [inline(allow("s3:*"))["Policies"][0] | {"PolicyName": "RoleChannels"}]})),
     "no way out": ("no-network-path", isolated_in_l1(**WITH_LOGS)),

@@ -166,9 +166,14 @@ def test_each_fix_and_the_steps_mend_what_shows_them(build: Build, rule: str, wh
     assert rule in assert_the_steps_mend(found.folder)
 
 
-@pytest.mark.parametrize("name", ["a network ACL of all", "a network ACL of endpoints", "isolated"])
-def test_what_fixes_have_opened_is_known_to_be_open(name: str) -> None:
-    assert mended(partial(in_app, faults.BY_NAME[name][0])).verdicts == {"ready": 1}
+@pytest.mark.parametrize("name", [
+    *("a network ACL of all", "a network ACL of endpoints", "isolated"),
+    *("a role whose policies a condition chooses", "roles that a condition chooses"),
+])  # fmt: skip
+def test_what_fixes_have_opened_is_known_to_be_open(name: str, tmp_path: Path) -> None:
+    rule, body = faults.INCLUDED.get(name, ("", {}))
+    build = partial(including, folder=tmp_path, body=body) if rule else faults.BY_NAME[name][0]
+    assert mended(partial(in_app, build)).verdicts == {"ready": 1}
 
 
 @pytest.mark.untraced

@@ -70,7 +70,8 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
 
 
 def together(found: list[Finding]) -> list[Finding]:
-    """Merge the findings about the channels and the registration in a world into one."""
+    """Merge the findings about the channels and the registration into one, and their fixes."""
+    found = [one._replace(fixes=_merged(one.fixes)) for one in found]
     fixes = {one.rule: one.fixes for one in found}
     if fixes.get(CHANNEL_MISSING) != fixes.get(REGISTRATION_MISSING):
         return found
@@ -80,6 +81,15 @@ def together(found: list[Finding]) -> list[Finding]:
         for one in found
         if one.rule != REGISTRATION_MISSING
     ]
+
+
+def _merged(fixes: tuple[Fix, ...]) -> tuple[Fix, ...]:
+    """Merge what allows a role what it is missing, which may differ between worlds."""
+    of_roles: dict[Resource, Allow] = {}
+    for fix in fixes:
+        if isinstance(fix, Allow):
+            of_roles[fix.role] = of_roles.get(fix.role, fix).and_more(fix)
+    return (*of_roles.values(), *(fix for fix in fixes if not isinstance(fix, Allow)))
 
 
 def with_more(found: list[Finding], more: Allow) -> list[Finding]:

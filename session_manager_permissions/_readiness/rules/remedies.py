@@ -6,7 +6,7 @@ construct for what a template spells out, the fix has a method for each of the t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from session_manager_permissions import _needs
@@ -179,9 +179,10 @@ class Allow(Fix):
 
     def and_more(self, more: Allow) -> Allow:
         """Return one fix that allows what this one and another allow."""
+        actions = dict.fromkeys((*self.actions, *more.actions))
         options = dict.fromkeys((*self.options, *more.options))
         by_boundary = dict.fromkeys((*self.by_boundary, *more.by_boundary))
-        return replace(self, options=(*options,), by_boundary=(*by_boundary,))
+        return Allow(self.role, (*actions,), (*options,), (*by_boundary,))
 
 
 def _remake(code: Code, fleet: FleetMade) -> None:
