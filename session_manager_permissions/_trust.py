@@ -27,8 +27,6 @@ _EC2_OF_PARTITION: Final = {"aws-cn": f"{EC2}.cn"}
 
 https://docs.amazonaws.cn/en_us/aws/latest/userguide/iam.html
 """
-_EC2_LACKS: Final = frozenset({"sts:externalid"})
-"""The condition keys, in lower case, that no call of EC2 to AWS STS has."""
 _SUFFIXES: Final = ("amazonaws.com", "amazonaws.com.cn", "${AWS::URLSuffix}")
 
 
@@ -64,8 +62,8 @@ def trust(document: object, service: str, context: RequestContext = NO_CONTEXT) 
     if written is None:
         return Trust("unknown", "the trust policy can't be read")
     by_service = context.knowing({"aws:PrincipalIsAWSService": "true"})
-    if service != SYSTEMS_MANAGER:
-        by_service = by_service._replace(lacks=_EC2_LACKS)
+    if service != SYSTEMS_MANAGER:  # EC2 sends no external id
+        by_service = by_service._replace(lacks=frozenset({"sts:externalid"}))
     request = Request("sts:assumerole", partial(_is_about, service), by_service)
     match evaluate(as_list(written), request).answer:
         case Answer.EXPLICIT_DENY:

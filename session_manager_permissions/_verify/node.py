@@ -297,9 +297,9 @@ def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
         return (node.aws(f"ec2 reboot-instances {of_node}"),)
     instance = node.instance or {}
     if any(tag["Key"] == "aws:autoscaling:groupName" for tag in instance.get("Tags", ())):
-        unhealthy = f"--instance-id {node.id_word} --health-status Unhealthy"
-        replacing = node.aws(f"autoscaling set-instance-health {unhealthy}")
-        return (replacing, "the command has its Auto Scaling group replace the instance")
+        health = f"autoscaling set-instance-health --instance-id {node.id_word}"
+        replaced = "the command has its Auto Scaling group replace the instance"
+        return (node.aws(health, "--health-status Unhealthy"), replaced)
     of_spot = instance.get("InstanceLifecycle") == "spot"
     if of_spot or instance.get("RootDeviceType") == "instance-store":
         kinds = "an instance store as the root device, or a one-time Spot request"

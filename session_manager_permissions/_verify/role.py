@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
@@ -43,11 +42,8 @@ def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     """
     profile = arguments.instance_profile
     role = find_role(session, arguments.role or role_of_profile(session, profile))
-    if re.search(":role/aws-(service-role|reserved)/", role.arn):
-        raise CannotAsk(
-            f"only AWS can change the role {role.arn}, and no instance has it: give the role of "
-            "an instance"
-        )
+    if ":role/aws-service-role/" in role.arn or ":role/aws-reserved/" in role.arn:
+        raise CannotAsk(f"only AWS can change the role {role.arn}: give the role of an instance")
     role = role._replace(profile=profile)
     document = _document(arguments, session, role)
     arns = [document.key] if document.key else arguments.key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,15 +23,8 @@ if TYPE_CHECKING:
     from .node import Node
 
 _USABLE: Final = ("Enabled", "Updating")
-_TO_KEEP: Final = ("cancel-key-deletion", "enable-key")
-_TO_ENABLE: Final = {
-    "Disabled": ("enable-key",),
-    "PendingDeletion": _TO_KEEP,
-    "PendingReplicaDeletion": _TO_KEEP,
-}
-"""The commands that end a state in which KMS does not decrypt."""
-_UNUSABLE: Final = ("Creating", "PendingImport", "Unavailable", *_TO_ENABLE)
-"""The states in which KMS does not decrypt.
+_UNUSABLE: Final = re.compile("Creating|Disabled|Pending(Import|(Replica)?Deletion)|Unavailable")
+"""The states in which KMS decrypts, and those in which it does not.
 
 https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 """
@@ -82,9 +76,11 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
 def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | CannotAsk:
     """Say why a key encrypts nothing, and what to run, if that helps; "" if it does."""
     state, spec, usage = found["KeyState"], found["KeySpec"], found["KeyUsage"]
-    if state in _UNUSABLE:
+    if _UNUSABLE.fullmatch(state):
+        cancel = ["cancel-key-deletion"] if state.endswith("Deletion") else []
+        enable = ["enable-key"] if cancel or state == "Disabled" else []
         why = f"the key is in the state {state}, in which it decrypts nothing"
-        return why, _by_owner(node, found["Arn"], *_TO_ENABLE.get(state, ()))
+        return why, _by_owner(node, found["Arn"], *cancel, *enable)
     has = f"the key has the usage {usage} and the spec {spec}"
     if usage in _OTHER_USAGES or spec in _ASYMMETRIC:
         return f"{has}, and makes no data keys", ()
