@@ -853,7 +853,8 @@ IN_WORDS: Final[dict[str, Body]] = {
         Uses=part("SubnetNetworkAclAssociation", SubnetId=ref("Subnet"), NetworkAclId=CHOSEN)),
     "what a condition chooses of an instance": profile_and_role(inline(ALL), Machine=machine(
         **PROFILE, MetadataOptions=EITHER_OFF,
-        ImageId={"Fn::If": ["C", MINIMAL, MINIMAL.replace("x86_64", "arm64")]})),
+        ImageId={"Fn::Sub": [MINIMAL.replace("x86_64", "${Cpu}"), {
+            "Cpu": {"Fn::If": ["C", "x86_64", "arm64"]}}]})),
     "tags that a condition chooses": profile_and_role(
         inline(ALL), Machine=machine(**PROFILE, Tags=EITHER_TAG),
         Grant=GRANT | {"Properties": GRANT["Properties"] | {"PolicyName": "Grant"}}),

@@ -655,6 +655,8 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     (image(ref("Image")), "cannot-be-known"),  # whoever deploys may pass another one
     *((image(f"{{{{resolve:ssm:/aws/service/{name}}}}}"), "cannot-be-known")
       for name in ("debian/release/12/latest/amd64", "canonical/ubuntu/server-minimal/24.04/a")),
+    (image(ref("ImageOrMinimal")), "cannot-be-known"),
+    (image(ref("Minimal")), "agent-missing"),
     (image({"Fn::Sub": "resolve:ssm:${ImagePath}"}), "cannot-be-known"),
     (image({"Fn::Sub": MINIMAL.replace("x86_64", "${Arch}")}), "agent-missing"),
     (image({"Fn::Sub": MINIMAL.replace("minimal-", "${Id}")}), "cannot-be-known"),
@@ -676,8 +678,12 @@ def test_images(check: Check, given: dict[str, object], found: str) -> None:
     body = profile_and_role(inline(ALL), Machine=instance)
     kinds = {"Kind": {"AllowedValues": ["", "minimal-"]}, "Other": {"AllowedValues": ["", "a-"]}}
     defaults = {"ImagePath": {"Default": PATH}, "Arch": {"Default": "x86_64"}}
+    other, arm = PATH.replace("-minimal", ""), PATH.replace("x86_64", "arm64")
     body["Parameters"] = {OF_CDK: typed, "Image": typed, "Id": {"Type": "String"}} | kinds
-    body["Parameters"] |= defaults
+    body["Parameters"] |= defaults | {
+        "ImageOrMinimal": typed | {"Default": other, "AllowedValues": [other, PATH]},
+        "Minimal": typed | {"AllowedValues": [PATH, arm]},
+    }
     report = check(body)
     (finding,) = report.findings
     is_about_image = any(

@@ -9,8 +9,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._readiness.templates.functions import UNKNOWN, as_written, mapping
-from session_manager_permissions._readiness.templates.model import Unresolved, Value
+from session_manager_permissions._readiness.templates.functions import (
+    UNKNOWN,
+    as_written,
+    listed,
+    mapping,
+)
+from session_manager_permissions._readiness.templates.model import Template, Unresolved, Value
 from session_manager_permissions._readiness.templates.texts import DYNAMIC, as_text
 
 from .kinds import kind_of, launches, unreachable
@@ -72,7 +77,8 @@ def of_compute(parts: Parts, management: HostManagement, compute: Compute) -> It
     if doubt := compute.launch.scripts.agent or management.stops_agent(compute.resource):
         yield doubt
     image = compute.launch.image
-    if image is None or not _may_lack_agent_in_any_world(parts, image):
+    paths = _paths_without_agent(parts, image) if image else ()
+    if image is None or not paths:
         return
     path, may_be_other = _parameter(parts, image)
     named = repr(path.replace(UNKNOWN, "…"))
@@ -87,36 +93,42 @@ def of_compute(parts: Parts, management: HostManagement, compute: Compute) -> It
     elif changed_by := parts.changed(image.owner):
         yield changed_by.decides
     else:
-        yield _without_agent(image, path, named)
+        yield _without_agent(image, path, named, is_same=paths == {path})
 
 
-def _without_agent(image: Written, path: str, named: str) -> Finding:
-    """Return the finding of an image, which a public parameter of this path gives."""
+def _without_agent(image: Written, path: str, named: str, *, is_same: bool) -> Finding:
+    """Return the finding of an image, which a public parameter of this path gives.
+
+    If it is not the same in every world, such as by the processor, no one image can replace it.
+    """
     where, kind = image.owner, kind_of(image.owner)
     with_agent = f"{{{{resolve:ssm:{path.replace('-minimal', '')}}}}}"
     named_at = [f"{before}{name}" for before, _ in launches(where) for name in _NAMED_BY]
     named_at = [one for one in named_at if written(where, one) == image.value]
-    fixes = [Set(where, one, with_agent) for one in named_at if UNKNOWN not in path]
+    fixes = [Set(where, one, with_agent) for one in named_at if is_same and UNKNOWN not in path]
     in_words = Advice(f"use images without `-minimal` in their names for {where.logical_id!r}")
     location = f"Properties.{next(iter(named_at), f'{kind.launch}ImageId')}"
     why = f"the image {named} has no SSM Agent, and the user data does not install it"
     return AGENT_MISSING.found(where, location, unreachable(where, why), *(fixes or (in_words,)))
 
 
-def _may_lack_agent_in_any_world(parts: Parts, image: Written) -> bool:
-    """Tell whether any world has an image without the agent.
+def _paths_without_agent(parts: Parts, image: Written) -> frozenset[str]:
+    """Return the public parameters that an image has in any world, if one may lack the agent.
 
-    If none has, the world is not asked which image it has: a map may have one for each region.
+    If none may, the world is not asked which image it has: a map may have one for each region.
     """
 
-    def may_lack() -> bool:
+    def find() -> frozenset[str]:
         worlds, too_many = parts.worlds.each(lambda: _parameter(parts, image)[0])
+        paths = frozenset(one.judged for one in worlds)
         if too_many:  # as a map may have one for each region and operating system
-            return any(_WORDS.search(one.content) for one in parts.assembly.templates)
-        return any(_MAY_LACK.match(one.judged) or _MINIMAL.match(one.judged) for one in worlds)
+            may_lack = any(_WORDS.search(one.content) for one in parts.assembly.templates)
+        else:
+            may_lack = any(_MAY_LACK.match(one) or _MINIMAL.match(one) for one in paths)
+        return paths if may_lack else frozenset()
 
     key = "may lack the agent", image.owner, json.dumps(as_written(image.value))
-    return parts.worlds.once(key, may_lack)
+    return parts.worlds.once(key, find)
 
 
 def _parameter(parts: Parts, image: Written) -> tuple[str, str]:
@@ -130,6 +142,11 @@ def _parameter(parts: Parts, image: Written) -> tuple[str, str]:
             value = joined
         case (Unresolved(_, str(reference)),) if reference.startswith(DYNAMIC):
             value = (reference,)
+        case (Unresolved(Template() as template, str(name), None),):
+            parameter = mapping(template.parameters.get(name))
+            # These are the names of parameters of Systems Manager, and not their values.
+            names = frozenset(map(str, listed(parameter.get("AllowedValues"))))
+            value = (Unresolved(("name", template), name, names),) if names else value
     value = parts.assembly.settled(value)
     known = _path(value)
     if _MINIMAL.match(known) or _MAY_LACK.match(known):
