@@ -36,9 +36,6 @@ _TURN_ON: Final = {
 https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-management.html
 """
 
-_FUNCTIONS: Final = {"AWS::Lambda::Function": "function", "AWS::Serverless::Function": "function"}
-"""The types whose code may turn it on, such as for a custom resource."""
-
 _MAY_RUN_RUNBOOK: Final = {
     "AWS::Config::ConformancePack": ("conformance pack", "TemplateBody"),
     "AWS::Config::OrganizationConformancePack": ("conformance pack", "TemplateBody"),
@@ -49,13 +46,16 @@ _MAY_RUN_RUNBOOK: Final = {
     "AWS::SSMQuickSetup::LifecycleAutomation": ("automation", "AutomationDocument"),
     _QUICK_SETUP: (_TURN_ON[_QUICK_SETUP], "ConfigurationDefinitions"),
     "AWS::Scheduler::Schedule": ("schedule", "Target"),
+    "AWS::Lambda::Function": ("function", "Code"),
     "AWS::Serverless::Function": ("function", "Policies"),
+    "AWS::Serverless::StateMachine": ("state machine", "Policies"),
     "AWS::SSM::Document": ("document", "Content"),
+    "AWS::StepFunctions::StateMachine": ("state machine", "DefinitionString"),
 }
 """The types that run a runbook, or may make the call: the noun, and the property for that."""
 
 _ATTACHES: Final = re.compile(
-    r"AttachIAMToInstance|AssociateIamInstanceProfile|IsPolicyAttachAllowed\W+(?!false)\w",
+    r"AttachIAMToInstance|Associate_?Iam_?Instance_?Profile|IsPolicyAttachAllowed\W+(?!false)\w",
     re.IGNORECASE,
 )
 """A part of the names of AWS's runbooks that give an instance a profile, and of the API call.
@@ -87,7 +87,7 @@ class HostManagement:
     @cached_property
     def _turning_on(self) -> list[_Named]:
         """What turns it on, each with its noun."""
-        of_code = self._each(_FUNCTIONS)
+        of_code = [one for one in self._running if one[0] == "function"]
         of_code += [("custom resource", one) for one in self._parts.custom]
         of_code += [("stack", one) for one in self._parts.unread_stacks]
         texts = [f"{one.type} {one.logical_id} {shown(one.written)}" for _, one in of_code]

@@ -173,9 +173,10 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
 
 
 def of_init(resource: Resource) -> Scripts:
-    """Read what the metadata of a resource says that `cfn-init` runs on its instances."""
-    written = functions.mapping(resource.body.get("Metadata")).get("AWS::CloudFormation::Init")
-    return NO_SCRIPTS if written is None else of_written(written)
+    """Read what `cfn-init` runs on its instances by its metadata, and its own associations."""
+    metadata = functions.mapping(resource.body.get("Metadata"))
+    written = (metadata.get("AWS::CloudFormation::Init"), resource.written.get("SsmAssociations"))
+    return of_written(written) if any(written) else NO_SCRIPTS
 
 
 def of_written(value: object) -> Scripts:

@@ -256,6 +256,12 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
         "AWS::Config::ConformancePack", TemplateBody=f"TargetId: {ATTACHES}")),
     ("function of SAM that may give one", other("AWS::Serverless::Function",
         Policies=[{"Statement": [may("Allow", "ec2:AssociateIamInstanceProfile")]}])),
+    ("state machine of SAM that may give one", other("AWS::Serverless::StateMachine",
+        Policies=[{"Statement": [may("Allow", "ec2:AssociateIamInstanceProfile")]}])),
+    ("state machine that gives one", other("AWS::StepFunctions::StateMachine",
+        DefinitionString={"Fn::Join": ["", ['{"Resource": "', ASSOCIATE, '"}']]})),
+    ("function that gives one", other("AWS::Lambda::Function",
+        Code={"ZipFile": "boto3.client('ec2').associate_iam_instance_profile()"})),
     ("role whose policy can't be read", {"Other": associating(Policies=[
         {"PolicyName": "p", "PolicyDocument": GIVEN}])}),
     ("role with the policy of a name that allows it", by_name("ec2:*")),
@@ -438,6 +444,9 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
     ("document that updates the agent by the plug-in", {"Other": document(UPDATES)}, READY),
     ("document that says that it is about the agent", other("AWS::SSM::Document",
         Content=SAYS, Tags=[{"Key": "of", "Value": "amazon-ssm-agent"}]), READY),
+    ("association of the instance itself that stops the agent",
+     launched(SsmAssociations=[{"DocumentName": "Ours", "AssociationParameters": [
+         {"Key": "commands", "Value": ["systemctl stop amazon-ssm-agent"]}]}]), UNKNOWN),
     ("document that says in one line that it stops the agent", {"Other": document(STOPS)}, UNKNOWN),
     ("maintenance window that stops the agent", other(WINDOW, TaskType="RUN_COMMAND",
         TaskArn="AWS-RunPowerShellScript", TaskInvocationParameters=STOPPING), UNKNOWN),

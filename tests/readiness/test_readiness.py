@@ -430,6 +430,7 @@ IN_STATEMENTS = {
         decrypts(ref("Key")), decrypts([key_arn(), "alias/sessions"]),
         decrypts([key_arn(), ref("Key")]), decrypts(ref("Alias")),
         decrypts({"Fn::Sub": "${Key}"}), decrypts(att("Key", "KeyId")),
+        decrypts({"Fn::Sub": "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:${Alias}"}),
         decrypts([key_arn(), key_arn(resource="alias/a")]), decrypts([OF_KEY, "alias/sessions"]),
         # in both branches, and named once
         decrypts({"Fn::If": ["C", [ref("Key"), key_arn()], ref("Key")]}),

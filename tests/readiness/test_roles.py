@@ -333,6 +333,7 @@ GENERATED = {
         {"Fn::Sub": "${Role}"}, {"Fn::Sub": ["${Role}"]}, {"Fn::GetStackOutput": OUTPUT},
         {"Fn::Sub": ["${It}", {"It": ref("Role")}]}, {"Fn::Select": ["1", ["other", ref("Role")]]},
         {"Fn::Select": [1, {"Fn::Split": ["/", {"Fn::Sub": "role/${Role}"}]}]},
+        {"Fn::Select": [1, {"Fn::Split": [":role/", att("Role", "Arn")]}]},
         att("Nested", "Outputs.Given"), att("Nested", "Outputs.Chosen"), {"Fn::ImportValue": "it"},
         {"Fn::FindInMap": ["Names", "z", "role", {"DefaultValue": ref("Role")}]}),
     # another role, for certain

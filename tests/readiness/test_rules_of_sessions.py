@@ -737,6 +737,9 @@ TASKS: Final[list[tuple[Body, int]]] = [
     ({"Task": task(ReadonlyRootFilesystem="false")}, 0),
     ({"Task": task(ReadonlyRootFilesystem=ref("Free"))}, 0),
     ({"Task": task(**READ_ONLY, MountPoints=[{"ContainerPath": "/var/lib/amazon"}])}, 0),
+    ({"Task": task(**READ_ONLY, VolumesFrom=[{"SourceContainer": "other"}])}, 0),
+    ({"Task": task(**READ_ONLY, LinuxParameters={"Tmpfs": [{"ContainerPath": "/var/lib"}]})}, 0),
+    ({"Task": task(**READ_ONLY, LinuxParameters={"Tmpfs": [{"ContainerPath": "/run"}]})}, 1),
     ({"Task": task(Environment=[{"Name": "AWS_ACCESS_KEY_ID", "Value": "a"}])}, 1),
     ({"Task": task(Secrets=[{"Name": "AWS_SECRET_ACCESS_KEY", "ValueFrom": "a"}])}, 1),
     ({"Task": task(Environment=[{"Name": "AWS_REGION", "Value": "a"}])}, 0),
@@ -807,10 +810,11 @@ def test_what_a_cluster_asks_of_a_task_role(
     given = [CHANNELS_ONLY, *statements] if channels else statements
     configuration = {"ExecuteCommandConfiguration": executes}
     resources = {
-        "Service": service(Cluster=ref("Cluster")), "Task": task(),
+        "Service": service(Cluster="web" if channels else ref("Cluster")), "Task": task(),
         "Role": resource("AWS::IAM::Role", **inline(*given)),
-        "Cluster": resource("AWS::ECS::Cluster", Configuration=configuration), "Key": key(),
-        "Bucket": resource("AWS::S3::Bucket"), "Logs": resource("AWS::Logs::LogGroup"),
+        "Cluster": resource("AWS::ECS::Cluster", ClusterName="web", Configuration=configuration),
+        "Key": key(), "Bucket": resource("AWS::S3::Bucket"),
+        "Logs": resource("AWS::Logs::LogGroup"),
     }  # fmt: skip
     report = check({"Resources": resources})
     found = [one.description for one in report.findings if one.rule == "exec-denied"]
@@ -826,9 +830,9 @@ def test_what_a_cluster_asks_of_a_task_role(
 # Grants by tags
 
 
-def grant(**tags: object) -> Body:
-    by = {f"ssm:resourceTag/{name}": value for name, value in tags.items()}
-    return policy(allow("ssm:StartSession", Condition={"StringEquals": by}), roles=["operators"])
+def grant(on: str = "*", **tags: object) -> Body:
+    by = {"StringEquals": {f"ssm:resourceTag/{name}": value for name, value in tags.items()}}
+    return policy(allow("ssm:StartSession", on=on, Condition=by), roles=["operators"])
 
 
 def beside(effect: str, key: str, value: object) -> Body:
@@ -869,6 +873,8 @@ TAGS: Final[list[tuple[Body, bool]]] = [
     ({"N": nested("nested", Tags=tagged("Team", "db"))}, True),
     ({"M": machine(), "G": grant(Team=["web", "db"])}, True),
     ({"M": machine(Tags=tagged("Team", "db")), "G": grant(Team=["web", "db"])}, False),
+    ({"M": machine(), "G": grant("arn:aws:ec2:*:*:instance/*", Team="web")}, True),
+    ({"M": machine(), "G": grant("arn:aws:ssm:*:*:managed-instance/*", Team="web")}, False),
     ({"M": machine(), "G": grant(Team=ref("Free"))}, False),
     ({"M": machine(), "G": resource("AWS::IAM::Policy", PolicyDocument=AS_JSON)}, True),
     ({"M": scaling(Tags=tagged("Team", "web", PropagateAtLaunch=True))}, False),

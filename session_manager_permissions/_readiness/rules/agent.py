@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
@@ -15,7 +15,11 @@ from session_manager_permissions._readiness.templates.functions import (
     listed,
     mapping,
 )
-from session_manager_permissions._readiness.templates.model import Template, Unresolved, Value
+from session_manager_permissions._readiness.templates.model import (
+    ReturnValue,
+    Template,
+    Unresolved,
+)
 from session_manager_permissions._readiness.templates.texts import DYNAMIC, as_text
 
 from .kinds import kind_of, launches, unreachable
@@ -65,6 +69,8 @@ _OF_CDK: Final = "C96584B6F00A464EAD1953AFF4B05118Parameter"
 _PATH: Final = re.compile("(?:(?:{{)?resolve:ssm:)?(/[^:}]*)")
 """The forms in which a template, or a parameter of it, names a public parameter."""
 
+_Part: TypeAlias = str | ReturnValue | Unresolved
+
 _HARMLESS: Final = re.compile(
     rf"#.*|(sudo )?((dnf|yum)( [^;&|`$()<>{UNKNOWN}]*)?|(systemctl|service|set|export|useradd|"
     r"usermod|mkdir|hostnamectl|timedatectl|echo)( [^;&|`$()<>]*)?)|"
@@ -80,15 +86,13 @@ def of_compute(parts: Parts, management: HostManagement, compute: Compute) -> It
     paths = _paths_without_agent(parts, image) if image else ()
     if image is None or not paths:
         return
-    path, may_be_other = _parameter(parts, image)
+    path = _path(parts, image)
     named = repr(path.replace(UNKNOWN, "…"))
     if _MAY_LACK.match(path):
         yield f"whether the image {named} has the SSM Agent"
     if _MINIMAL.fullmatch(path) is None:
         return
-    if may_be_other:
-        yield may_be_other
-    elif _may_install(parts, compute):
+    if _may_install(parts, compute):
         yield f"whether the user data installs the SSM Agent, which the image {named} lacks"
     elif changed_by := parts.changed(image.owner):
         yield changed_by.decides
@@ -119,7 +123,7 @@ def _paths_without_agent(parts: Parts, image: Written) -> frozenset[str]:
     """
 
     def find() -> frozenset[str]:
-        worlds, too_many = parts.worlds.each(lambda: _parameter(parts, image)[0])
+        worlds, too_many = parts.worlds.each(lambda: _path(parts, image))
         paths = frozenset(one.judged for one in worlds)
         if too_many:  # as a map may have one for each region and operating system
             may_lack = any(_WORDS.search(one.content) for one in parts.assembly.templates)
@@ -131,41 +135,34 @@ def _paths_without_agent(parts: Parts, image: Written) -> frozenset[str]:
     return parts.worlds.once(key, find)
 
 
-def _parameter(parts: Parts, image: Written) -> tuple[str, str]:
-    """Return the public parameter of an image, and what may choose another image.
-
-    The first is by the defaults of the template's parameters; the second names such a parameter.
-    """
+def _path(parts: Parts, image: Written) -> str:
+    """Return the path of the public parameter that gives an image; empty if none gives it."""
     value = image.owner.template.value(image.value)
     match value:
         case (Unresolved(tuple(joined), expression),) if expression == DYNAMIC:
             value = joined
         case (Unresolved(_, str(reference)),) if reference.startswith(DYNAMIC):
             value = (reference,)
-        case (Unresolved(Template() as template, str(name), None),):
-            parameter = mapping(template.parameters.get(name))
-            # These are the names of parameters of Systems Manager, and not their values.
-            names = frozenset(map(str, listed(parameter.get("AllowedValues"))))
-            value = (Unresolved(("name", template), name, names),) if names else value
-    value = parts.assembly.settled(value)
-    known = _path(value)
-    if _MINIMAL.match(known) or _MAY_LACK.match(known):
-        return known, ""
-    by_default, by_others = list[str](), ""
-    for part in value:
-        if not isinstance(part, Unresolved) or part.default is None:
-            by_default.append(as_text((part,)))
-            continue
-        by_default.append(part.default)
-        if not str(part.expression).endswith(_OF_CDK):
-            by_others = f"the parameter {part.expression!r}"
-    return _path(("".join(by_default),)), by_others
-
-
-def _path(value: Value) -> str:
-    """Return the path of the public parameter that a value names; empty if it names none."""
-    found = _PATH.match(as_text(value))
+    found = _PATH.match(as_text(tuple(_as_passed(parts, one) for one in value)))
     return found[1] if found else ""
+
+
+def _as_passed(parts: Parts, part: _Part) -> _Part:
+    """Return a part of a text; for a parameter, what is passed in the world, if that is known.
+
+    Whoever deploys may pass another value than the default, unless CDK made the parameter.
+    """
+    if not isinstance(part, Unresolved) or not isinstance(part.scope, Template):
+        return part
+    name = str(part.expression)
+    parameter = mapping(part.scope.parameters.get(name))
+    known = frozenset(map(str, listed(parameter.get("AllowedValues", parameter.get("Default")))))
+    is_all = "AllowedValues" in parameter or name.endswith(_OF_CDK)
+    for one in sorted(known):
+        decider = f"the parameter {name!r}"
+        if parts.worlds.is_one_of(part, frozenset({one}), decider, known if is_all else None):
+            return one
+    return part
 
 
 def _may_install(parts: Parts, compute: Compute) -> bool:

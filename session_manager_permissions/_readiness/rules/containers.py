@@ -83,9 +83,10 @@ def _of_containers(parts: Parts, task: Resource) -> Iterator[_Said]:
 
 def _has_volume(parts: Parts, task: Resource, container: dict[str, Any]) -> bool:
     """Tell whether the agent may write to a volume in place of the root file system."""
-    return any(
+    in_memory = mapping(container.get("LinuxParameters")).get("Tmpfs")
+    return "VolumesFrom" in container or any(
         parts.text(task, entry.get("ContainerPath")).startswith(("/var", "\0"))
-        for entry in entries(container.get("MountPoints"))
+        for entry in entries([container.get("MountPoints"), in_memory])
     )
 
 

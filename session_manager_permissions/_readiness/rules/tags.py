@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -84,11 +85,15 @@ def _has_others(parts: Parts, compute: Resource) -> bool:
 
 
 def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
-    """Yield each tag that a grant asks for, with its values, if these are known."""
+    """Yield each tag that a grant asks for, with its values, if these are known.
+
+    The nodes that a grant for hybrid nodes is about are in no template.
+    """
     document = mapping(as_document(policy.properties.get("PolicyDocument")))
     for statement in entries(document.get("Statement")):
         effect = parts.text(policy, statement.get("Effect"))
-        if is_about(statement, _START) and effect == "Allow":
+        of_nodes = ":managed-instance/" in json.dumps(statement.get("Resource"))
+        if is_about(statement, _START) and effect == "Allow" and not of_nodes:
             condition = mapping(statement.get("Condition"))
             for name, asked in mapping(condition.get("StringEquals")).items():
                 values = [parts.text(policy, one) for one in listed(asked)]

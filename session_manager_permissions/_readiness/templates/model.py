@@ -87,6 +87,7 @@ OF_IAM: Final = {"AWS::IAM::InstanceProfile": "instance-profile", "AWS::IAM::Rol
 NAMED_BY: Final = {
     "AWS::AutoScaling::LaunchConfiguration": "LaunchConfigurationName",
     "AWS::EC2::LaunchTemplate": "LaunchTemplateName",
+    "AWS::ECS::Cluster": "ClusterName",
     "AWS::EKS::Cluster": "Name",
     "AWS::IAM::InstanceProfile": "InstanceProfileName",
     "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
