@@ -703,6 +703,10 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
             "AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument={"Statement": [
                 deny("s3:PutObject", Principal="*", Condition={"Null": {
                     "s3:x-amz-server-side-encryption": "true"}})]}))),
+    "a key that a condition chooses": ("session-denied", in_either(profile_and_role(
+        inline(ALL), **KEYED | {"Second": KEYED["Key"], "Document": session(
+            "SSM-SessionManagerRunShell",
+            kmsKeyId={"Fn::If": ["C", att("Key", "Arn"), att("Second", "Arn")]})}))),
     "a trust policy of one statement": ("role-not-assumable", trusting(RDS)),
     "a trust policy of several": ("role-not-assumable", trusting([RDS], **KEYED)),
     "a boundary of one": ("channel-missing", within(ref("Boundary"), allow("s3:*"), **BY_DEFAULT)),

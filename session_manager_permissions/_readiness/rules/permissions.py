@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .options import Option
+    from .options import Option, Options
 
 CHANNEL_MISSING: Final = not_ready(
     "channel-missing",
@@ -84,11 +84,15 @@ def together(found: list[Finding]) -> list[Finding]:
 
 
 def _merged(fixes: tuple[Fix, ...]) -> tuple[Fix, ...]:
-    """Merge what allows a role what it is missing, which may differ between worlds."""
-    of_roles: dict[Resource, Allow] = {}
+    """Merge what allows a role what it is missing, which may differ between worlds.
+
+    Different options stay apart, as an option has one value.
+    """
+    of_roles: dict[tuple[Resource, Options], Allow] = {}
     for fix in fixes:
         if isinstance(fix, Allow):
-            of_roles[fix.role] = of_roles.get(fix.role, fix).and_more(fix)
+            key = fix.role, fix.options
+            of_roles[key] = of_roles.get(key, fix).and_more(fix)
     return (*of_roles.values(), *(fix for fix in fixes if not isinstance(fix, Allow)))
 
 
