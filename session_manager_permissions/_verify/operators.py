@@ -297,17 +297,16 @@ def _in_words(denied: Iterable[CallVerdict]) -> str:
 
 
 def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
-    """Return the condition keys that a call certainly does not have, in lower case.
+    """Return how the names of keys begin that a call certainly does not have, in lower case.
 
-    All tags of the node and of a user are known, so they have no other tags. Nobody can tag a
-    document of AWS, which is in no account. Only calls to EC2 have the tags as keys of EC2.
+    All tags of the node and of a user are known, so they have no other tags. A channel is no
+    resource, and nobody can tag a document of AWS, which is in no account.
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
     """
-    missing = {key.lower() for key in answer["missing_context_values"]}
-    no_other_tags = answer["resource"] == node.arn or "::document/" in answer["resource"]
-    lacks = (_OWN_TAG if operator.is_user else _USER_NAME, "ec2:ResourceTag/")
-    begins = tuple(map(str.lower, (*lacks, *(OF_TAGS if no_other_tags else ()))))
-    return {*BY_NO_SERVICE, *(key for key in missing if key.startswith(begins))}
+    on = answer["resource"]
+    no_other_tags = answer["action"] == _CHANNEL or on == node.arn or "::document/" in on
+    own = _OWN_TAG if operator.is_user else _USER_NAME
+    return {*BY_NO_SERVICE, *map(str.lower, (own, *(OF_TAGS if no_other_tags else ())))}
 
 
 def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:

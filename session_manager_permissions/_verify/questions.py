@@ -13,6 +13,7 @@ from .asking import CannotAsk
 from .document import LiveDocument
 from .keys import LiveKey
 from .simulator import (
+    OF_TAGS,
     SAMPLE_INSTANCE,
     SAMPLE_SESSION,
     Call,
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from .live_roles import LiveRole
     from .session import Session
 
-_LACKS: Final = NOT_OF_AGENT | {"aws:multifactorauthpresent"}
-"""The condition keys that can't change a denial, in lower case.
+_LACKS: Final = NOT_OF_AGENT | {"aws:multifactorauthpresent", "aws:username"}
+"""How the names of condition keys begin that can't change a denial, in lower case.
 
 No call of the agent has them, or has `aws:MultiFactorAuthPresent` with the value true.
 """
@@ -104,7 +105,7 @@ class Question(NamedTuple):
     of_another_account: bool = False
     """Whether the subject is of another account, so that no policy of its own is enough."""
     lacks: frozenset[str] = _LACKS
-    """The condition keys that the calls certainly do not have, in lower case."""
+    """How the names of condition keys begin that the calls certainly do not have, in lower case."""
     policies_count: bool = False
     """Whether the policies of the resources are judged even if those of IAM allow the calls."""
 
@@ -143,7 +144,8 @@ class Agent:
         """
         reaches = self._calls(_needs.CHANNELS)
         role = "the role, by role=... or instance_profile=..."
-        asked = [Question("reach", None, reaches, role), self._registration()]
+        no_tags = _LACKS | {*map(str.lower, OF_TAGS)}  # the channels are no resources
+        asked = [Question("reach", None, reaches, role, lacks=no_tags), self._registration()]
         of_session = session_context(self.node_id)
         for key in self.uses.keys:
             own = (*key.context, *of_session)

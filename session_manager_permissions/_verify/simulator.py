@@ -26,10 +26,21 @@ TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 """Samples for the simulator, which needs a session and an instance. Neither has to exist."""
 OF_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
 """How the condition keys of the tags of a resource begin."""
+_OF_NEW_TAGS: Final = ("aws:requesttag/", "aws:tagkeys")
+"""How the names of the keys begin that only calls which tag a resource have: none asked about."""
 _ONE_BY_ONE: Final = "InvalidInput"
 """The error of IAM if it takes actions or resources only one by one."""
 _ASKED_ALONE: Final = "s3:GetEncryptionConfiguration"
 """IAM accepts it with no other action of S3, as its API call has another name."""
+_OF_CREDENTIALS: Final = (
+    *("ec2:roledelivery", "ec2:sourceinstancearn", "ssm:sourceinstancearn", "glue:roleassumedby"),
+    *("codebuild:buildarn", "codebuild:projectarn", "lambda:sourcefunctionarn"),
+    *("glue:credentialissuingservice", "identitystore:userid"),
+)
+"""The condition keys that tell where credentials come from, in lower case: in calls to any service.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+"""
 _OF_PRINCIPAL: Final = (NotPermitted, NotThere)
 """The errors that hold for every question about a user or a role."""
 
@@ -138,7 +149,7 @@ def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | N
         return False
     if isinstance(answer, CannotAsk) or asked == call.with_own:
         return True
-    missing = {key.lower() for key in answer["missing_context_values"]}
+    missing = {key.lower() for key in missing_keys([answer])}
     if asked == call.without_own:  # IAM names no keys of an organization's policies
         is_tagged = any(key.name.startswith(OF_TAGS) for key in call.own_context)
         may_be_by_tag = is_tagged and answer["allowed_by_organizations"] is not None
@@ -295,9 +306,24 @@ def missing_keys(
 ) -> list[str]:
     """List the condition keys in policies that a call may have, and for which IAM had no value.
 
+    IAM names those of all statements, also of statements about other actions:
+    https://github.com/boto/boto3/issues/3111
+
     Args:
         answers: what IAM said.
-        lacks: the keys that the calls certainly do not have, in lower case.
+        lacks: how the names of keys begin that the calls certainly do not have, in lower case.
     """
-    found = {key for answer in answers for key in answer["missing_context_values"]}
-    return sorted(key for key in found if key.lower() not in lacks)
+    absent = (*lacks, *_OF_NEW_TAGS)
+    found = {(one["action"], key) for one in answers for key in one["missing_context_values"]}
+    return sorted({key for action, key in found if _may_have(action, key.lower(), absent)})
+
+
+def _may_have(action: str, key: str, absent: tuple[str, ...]) -> bool:
+    """Tell whether a call may have a condition key, by its name in lower case.
+
+    The keys of a service are in no calls to others, except that `ssmmessages` has some of `ssm`.
+    Those of identity providers, by SAML or OpenID, are in the calls of whoever has signed in there.
+    """
+    prefix = key.partition(":")[0]
+    is_of_any = prefix in ("aws", "saml") or "." in prefix or key in _OF_CREDENTIALS
+    return (is_of_any or action.startswith(prefix)) and not key.startswith(absent)

@@ -397,9 +397,12 @@ BY_BOUNDARY: Final = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermission
 BY_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
 IN_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": True}}
 EC2_TAG: Final = "ec2:ResourceTag/team"
+OF_INSTANCE: Final = "ec2:SourceInstanceARN"
 OWN_TAG: Final = "aws:PrincipalTag/team"
 SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 VPC: Final = "aws:SourceVpc"
+OF_OTHERS: Final = (EC2_TAG, "iam:PassedToService", "aws:RequestTag/team", "aws:username")
+"""The condition keys of statements about other actions, which IAM names as well."""
 BY_NODE: Final = decides("ssm:SourceInstanceARN", if_=of_channels)
 OTHERS_BY_VPC: Final = decides(VPC, if_=lambda asked: asked.action in {*nodes.CHANNELS} - {CHANNEL})
 WITHOUT_MFA: Final = setting(missing=[MFA])
@@ -500,12 +503,18 @@ IDENTITY: Final = {
     "channels by a condition on a key that only other nodes have": cause("reach", BY_NODE),
     "a channel for certain, others by a condition": cause("reach", OTHERS_BY_VPC, denying(CHANNEL)),
     **{f"no {action}, by a condition that may turn it around": used(
-           told, UNDER_ACCOUNT, denying(action), setting(missing=["aws:ResourceTag/team"]))
+           told, UNDER_ACCOUNT, denying(action), setting(missing=[VPC]))
        for action, told in (
            (REGISTER, "register? default-host-management?"),
            (CHANNEL, "reach?"),
            ("kms:Decrypt", "encrypt?"),
        )},
+    **{f"no {action}, and conditions of statements about other actions": used(
+           check, denying(action), setting(missing=[*OF_OTHERS, *more]))
+       for action, check, *more in (
+           (REGISTER, "register", "kms:ViaService"),
+           (CHANNEL, "reach", "aws:ResourceTag/team"),
+           ("kms:Decrypt", "encrypt", "s3:prefix"))},
     "no registration, no channels": never("register reach", denying(REGISTER, *nodes.CHANNELS)),
     "no profile, and metadata off": never(
         "instance-profile metadata", without_profile, NO_METADATA),
@@ -947,6 +956,8 @@ OPERATORS: Final = {
            ("a tag by which an organization denies", "operator", setting(decides=denied_by_tag)),
            ("a channel that no condition allows", "operator",
             setting(decides=certainly_no_channel)),
+           ("no channel, and conditions of other statements", "operator",
+            decides("ssm:resourceTag/owner", "s3:prefix", if_=of_own_channel)),
            ("a document that no session need name", "operator?", decides(if_=of_document)),
            ("a document that a condition checks", "operator", setting(decides=checks_the_document)),
            ("a document, and no answer about a session that names none", "operator?",
@@ -1005,7 +1016,9 @@ OPERATORS: Final = {
        for who, told in ((USER, "operator"), (ROLE, "operator?"))},
     **{f"the operator of a role, and a condition on {key}": cause(
            f"{told} plugin", decides(key, if_=of_instance), operator=ROLE)
-       for key, told in ((OWN_TAG, "operator?"), ("aws:username", "operator"))},
+       for key, told in (
+           *((OWN_TAG, "operator?"), ("aws:username", "operator"), ("s3:prefix", "operator")),
+           *((key, "operator?") for key in ("saml:sub", "accounts.google.com:sub", OF_INSTANCE)))},
     **{f"an operator who may ask for access just in time, and is denied {action}": cause(
            f"{told} plugin", setting(denies={f"{USER} {START}", action}), operator=USER)
        for action, told in ((START, "operator?"), ("ssm:GetAccessToken", "operator"))},

@@ -131,7 +131,7 @@ def losing_role(account: Account) -> Account:
     return on_call(account, call, lambda: account.roles.pop("db", None))
 
 
-BY_TAG_KEYS: Final = denied(lambda _: True, MissingContextValues=["aws:TagKeys"])
+BY_VPC: Final = denied(lambda _: True, MissingContextValues=["aws:SourceVpc"])
 NODES: Final = {"nodes": Role("ssm.amazonaws.com")}
 PROD: Final[dict[str, Any]] = {"tags": {"env": "prod"}}
 PROD_OF_TEAM: Final[dict[str, Any]] = {"tags": {"env": "prod", "team": "a*b=c"}}
@@ -275,7 +275,7 @@ OF_ROLES: Final = {
         of_db(A, role=Role(lacks=(REGISTER,)), host_management=REPLACED), {"web": ()}, ()),
     "who may assume a profile's role says nothing of the account's": OfRoles(
         of_db(A, role=Role("lambda.amazonaws.com"), host_management=REPLACED), {"web": ()}, ()),
-    "a condition decides": OfRoles(of_db(A, role=BY_TAG_KEYS), {"db": ()}, ()),
+    "a condition decides": OfRoles(of_db(A, role=BY_VPC), {"db": ()}, ()),
     "a hybrid node has no profile": OfRoles(Account(Machine(nodes.HYBRID, role="nodes"),
         roles={"nodes": Role("ssm.amazonaws.com", lacks=CHANNELS)}), {"nodes": ("reach",)}, ()),
     "no role": OfRoles(Account(Machine(A, profile=None, **NEVER)), {}, ()),
