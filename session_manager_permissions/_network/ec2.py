@@ -23,6 +23,12 @@ ANSWERS_BY_DEFAULT: Final = (32768, 65535)
 https://docs.aws.amazon.com/vpc/latest/userguide/custom-network-acl.html#nacl-ephemeral-ports
 """
 
+LAST_ENTRY: Final = 32766
+"""The largest number of an entry of a network ACL.
+
+https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
+"""
+
 SERVICES: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
 """The services that a session may need."""
 

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from functools import partial
 from ipaddress import IPv4Network
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from . import verdicts
-from .ec2 import ANSWERS, ANSWERS_BY_DEFAULT, REQUESTS
+from .ec2 import ANSWERS, ANSWERS_BY_DEFAULT, LAST_ENTRY, REQUESTS
 from .facts import Fact, Unknown, all_of, any_of, doubts
-from .model import GroupPeer, PrefixList
+from .model import AclEntry, GroupPeer, PrefixList
 from .place import PUBLIC, Place, is_one_address, is_one_of, is_within, missing, without
-from .verdicts import OF_SERVICES, OPEN, AclFault, Path, Problem, through, unknown, unless
+from .verdicts import (
+    OF_SERVICES,
+    OPEN,
+    AclFault,
+    AclWay,
+    Path,
+    Problem,
+    through,
+    unknown,
+    unless,
+)
 
 _Side: TypeAlias = Literal["inbound", "outbound"]
 _Ports: TypeAlias = tuple[int, int]
 
 if TYPE_CHECKING:
-    from .model import AclEntry, Endpoint, NetworkAcl, Peer, Range, Reference, Rule, Subnet
+    from collections.abc import Callable
+
+    from .model import Endpoint, NetworkAcl, Peer, Range, Reference, Rule, Subnet
 
 WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
 """What decides where only some of the subnets can be reached.
@@ -203,21 +216,39 @@ def _acl(
         return OPEN
     if isinstance(acl, Unknown):
         return unknown(acl.decides)
-    facts = {
-        (egress, ports): _acl_passes(place, acl, peer, ports, egress=egress, of_nat=of_nat)
-        for egress, ports in ((True, out), (False, back))
-    }
-    why = (
-        f"the network ACL {acl.name!r} of the subnet {subnet.name!r} does not let TCP 443 or the "
-        "answers to it pass"
+    judge = partial(_acl_passes, place, peer=peer, of_nat=of_nat)
+    ways = (True, out), (False, back)
+    facts = [judge(acl, egress=egress, ports=ports) for egress, ports in ways]
+
+    def problem() -> Problem:
+        why = f"the network ACL {acl.name!r} of the subnet {subnet.name!r} does not let TCP 443 or "
+        why += "the answers to it pass"
+        shut = tuple(
+            AclWay(egress, ports, _between(acl, judge, egress=egress, ports=ports))
+            for (egress, ports), fact in zip(ways, facts, strict=True)
+            if fact is not True
+        )
+        return Problem(verdicts.NO_NETWORK_PATH, why, acls=(AclFault(subnet.id, peer, shut),))
+
+    return unless(all_of(facts), problem)
+
+
+def _between(
+    acl: NetworkAcl, judge: Callable[..., Fact], *, egress: bool, ports: _Ports
+) -> tuple[int, int]:
+    """Return the numbers between which an entry opens a network ACL."""
+    denials = {one.number for one in acl.entries if one.egress is egress and not one.allows}
+    numbers = [*sorted({*denials, LAST_ENTRY + 1}, reverse=True), 0]
+    return next(
+        (after, before)
+        for before, after in pairwise(numbers)
+        for opens in [AclEntry(before, egress, allows=True, range=PUBLIC, ports=ports)]
+        if judge(acl._replace(entries=(opens, *acl.entries)), egress=egress, ports=ports) is True
     )
-    shut = tuple(way for way, fact in facts.items() if fact is not True)
-    shut_out = Problem(verdicts.NO_NETWORK_PATH, why, acls=(AclFault(subnet.id, peer, shut),))
-    return unless(all_of(facts.values()), lambda: shut_out)
 
 
 def _acl_passes(
-    place: Place, acl: NetworkAcl, peer: Range, ports: _Ports, *, egress: bool, of_nat: bool
+    place: Place, acl: NetworkAcl, *, peer: Range, ports: _Ports, egress: bool, of_nat: bool
 ) -> Fact:
     """What the first entry that matches says, of all ports and of all addresses.
 

@@ -35,6 +35,15 @@ class State(Enum):
     CLOSED = "closed"
 
 
+class AclWay(NamedTuple):
+    """A direction in which a network ACL does not let a connection pass."""
+
+    egress: bool
+    ports: tuple[int, int]
+    between: tuple[int, int]
+    """An entry with a number between these opens it, and leaves each Deny before it in force."""
+
+
 class AclFault(NamedTuple):
     """A network ACL that does not let a connection pass."""
 
@@ -42,8 +51,8 @@ class AclFault(NamedTuple):
     """The id of the subnet whose ACL it is."""
     peer: Hashable
     """The range of the other end."""
-    ports: tuple[tuple[bool, tuple[int, int]], ...]
-    """Each direction that is shut: whether it is outbound, and the ports."""
+    ways: tuple[AclWay, ...]
+    """Each direction that is shut."""
 
 
 class Problem(NamedTuple):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._network import verdicts
+from session_manager_permissions._network.ec2 import LAST_ENTRY
 from session_manager_permissions._network.endpoint_policy import of_service, policy_allows
 from session_manager_permissions._network.judge import resolves
 from session_manager_permissions._network.model import Endpoint, GroupPeer
-from session_manager_permissions._network.place import PUBLIC
 from session_manager_permissions._quoting import fitting, word
 
 from .lines import in_json, region_word, with_statement
@@ -32,11 +32,6 @@ _FOR_OTHER_INSTANCES: Final = (
     "private DNS is for the whole VPC: let the security groups of its other instances in, too"
 )
 """What else to do if an endpoint begins to serve a name, for all instances of the VPC."""
-_LAST_ENTRY: Final = 32766
-"""The largest number of an entry of a network ACL.
-
-https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,24 +118,22 @@ class PathRemedies:
     def _of_acl(self, fault: verdicts.AclFault) -> Iterator[str]:
         """Add entries that let TCP pass before those that deny it. Each has a number of its own."""
         acl = self.vpc.acls[str(fault.subnet)]
-        for egress, ports in fault.ports:
+        for egress, ports, (_, before) in fault.ways:
             side, allowing = (acl["NetworkAclId"], egress), _allowing(fault.peer, ports)
             own = {one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress}
             entries = self.entries.setdefault(side, own)
             if (side, allowing) not in self.added:
-                self.added[side, allowing] = self._by_entry(side, fault.peer, allowing, entries)
+                self.added[side, allowing] = self._by_entry(side, before, allowing, entries)
             yield from self.added[side, allowing]
 
     def _by_entry(
-        self, side: _Side, peer: object, allowing: str, entries: dict[int, dict[str, Any]]
+        self, side: _Side, before: int, allowing: str, entries: dict[int, dict[str, Any]]
     ) -> tuple[str, ...]:
-        """Add an entry before the first that denies TCP, or in its place if no number is free."""
+        """Add an entry before the first Deny that shuts, or in its place if no number is free."""
         denials = [n for n, of in entries.items() if of["RuleAction"] == "deny" and is_of_tcp(of)]
-        if peer == PUBLIC:  # the entries that deny single addresses stay before it
-            denials = [n for n in denials if not entries[n]["CidrBlock"].endswith("/32")]
-        first = min(denials, default=_LAST_ENTRY + 1)
+        first = min((n for n in denials if n >= before), default=LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)
-        behind = (number for number in range(first + 1, _LAST_ENTRY) if number not in entries)
+        behind = (number for number in range(first + 1, LAST_ENTRY) if number not in entries)
         acl, egress = side
         of_side = f"--network-acl-id {word(_id(acl, 'ACL'))} --{'egress' if egress else 'ingress'}"
         create = self._ec2(f"create-network-acl-entry {of_side}")
@@ -148,7 +141,7 @@ class PathRemedies:
         if number := next(free, None):
             entries[number] = added
             return (f"{create} --rule-number {number} {allowing}",)
-        moved = next(behind, _LAST_ENTRY)
+        moved = next(behind, LAST_ENTRY)
         if any(entries[number]["RuleAction"] != "deny" for number in range(first + 1, moved)):
             return (f"before entry {first}, which denies it, add one with: {allowing}",)
         replace = self._ec2(f"replace-network-acl-entry {of_side}")

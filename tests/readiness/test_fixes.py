@@ -45,7 +45,7 @@ from . import faults, reports
 from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, Build, instance, isolated, vpc
 from .launches import spot
-from .networks import VPC_ID, part
+from .networks import VPC_ID, denying, part
 from .parts import on, ref, rows
 from .reports import TRUST, Body, Check, Report, inline, machine, profile_and_role
 from .statements import ALL
@@ -741,6 +741,15 @@ def test_what_refers_to_two_conditions_is_on_both(tmp_path: Path) -> None:
     assert "put 'VpcSsm' on a condition that is the Fn::And of 'C' and 'Other'" in said
     on_both = made["Conditions"][made["Resources"]["VpcSsm"]["Condition"]]
     assert on_both == {"Fn::And": [{"Condition": "C"}, {"Condition": "Other"}]}
+
+
+def test_what_a_network_acl_denies_besides_stays_denied(tmp_path: Path) -> None:
+    of_rdp = {"PortRange": {"From": 3389, "To": 3389}, "Protocol": 6}
+    denies = {"Rdp": denying(10, egress=False, **of_rdp), "All": denying(20, egress=False)}
+
+    (found,) = findings(written(tmp_path, faults.behind_an_acl(**denies)))
+
+    assert [step.value["Properties"]["RuleNumber"] for step in found.steps] == [1, 11]
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)

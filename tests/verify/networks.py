@@ -358,8 +358,9 @@ ROUTES: Final = {
     **{f"the ACL of the NAT gateway denies {name}": path(
         told, HERE, acls(of_nat=entry(2, egress=False, CidrBlock=block))) for name, told, block in (
             ("the instance", CHANNELS, "10.0.0.5/32"), ("another", "", "10.0.0.6/32"))},
-    "an ACL that denies one address, and all": path(
-        CHANNELS, acls(entry(1, egress=True, CidrBlock="52.94.7.1/32"), entry(9, egress=True))),
+    "an ACL that denies one address, Remote Desktop, and all": path(
+        CHANNELS, acls(entry(1, egress=True, CidrBlock="52.94.7.1/32"), entry(9, egress=True),
+            entry(1, egress=False, PortRange={"From": 3389, "To": 3389}), entry(9, egress=False))),
     "an ACL that denies some": path(UNKNOWN, acls(entry(1, egress=True, CidrBlock="52.94.7.0/24"))),
     **{f"{state} in {subnet}, whose address comes with the start": path(
            f"instance-running {UNKNOWN}", TO_INTERNET,

@@ -12,7 +12,13 @@ from session_manager_permissions._network.ec2 import ANSWERS
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._network.model import IF_ENFORCED, TO_LOG, TO_OPEN, Placement
 from session_manager_permissions._network.place import PUBLIC
-from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, AclFault, Problem, in_words
+from session_manager_permissions._network.verdicts import (
+    ALWAYS_NEEDED,
+    AclFault,
+    AclWay,
+    Problem,
+    in_words,
+)
 from session_manager_permissions._readiness.parts import GROUP, Parts
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
@@ -400,9 +406,6 @@ def _allow_calls(endpoint: Resource, actions: tuple[str, ...]) -> Fix:
     return AddStatement(endpoint, "PolicyDocument", to_all, otherwise)
 
 
-_MOST_ENTRIES: Final = 32766  # the highest number of an entry that a network ACL takes
-
-
 @dataclass(frozen=True)
 class LetPass(Fix):
     """Lets TCP 443, and the answers to it, pass the network ACL that shuts them out."""
@@ -417,10 +420,9 @@ class LetPass(Fix):
             ports, whose = "{} to {}".format(*ANSWERS), repr(subnet.logical_id)
             to.say(f"let TCP 443 and the answers to it, TCP {ports}, pass the ACL of {whose}")
         for acl in acls:
-            numbers = to.shared.once(("numbers", acl), partial(_free_numbers, to, acl))
-            for way in self.fault.ports:
+            for way in self.fault.ways:
                 entry = acl, self.fault.peer, way
-                number = to.shared.once(entry, partial(next, numbers, None))
+                number = to.shared.once(entry, partial(_free_number, to, acl, way))
                 if number is None:
                     entries = f"renumber the entries of {acl.logical_id!r}, so that it allows"
                     to.say(f"{entries} TCP 443 and the answers to it before its first Deny")
@@ -436,21 +438,20 @@ def _acls(to: Writer, subnet: Resource) -> list[Resource]:
     return [acl for acl in made if acl.type == "AWS::EC2::NetworkAcl"]
 
 
-def _free_numbers(to: Writer, acl: Resource) -> Iterator[int]:
-    """Yield the numbers before any Deny that no entry of an ACL has, the lowest first."""
-    taken, denied = set[str](), _MOST_ENTRIES
-    for entry in to.parts_of(acl, "AWS::EC2::NetworkAclEntry", "NetworkAclId"):
-        numbers = [one for one in map(str, to.named(entry, "RuleNumber")) if one.isdecimal()]
-        taken.update(numbers)
-        if to.named(entry, "RuleAction") != ["allow"]:
-            denied = min([denied, *map(int, numbers)])
-    yield from (one for one in range(1, denied) if str(one) not in taken)
+def _free_number(to: Writer, acl: Resource, way: AclWay) -> int | None:
+    """Return a number that no entry of an ACL has, for one that opens a way; None without one."""
+    entries = to.parts_of(acl, "AWS::EC2::NetworkAclEntry", "NetworkAclId")
+    taken = to.shared.once(("numbers", acl), set[str])
+    taken.update(str(one) for entry in entries for one in to.named(entry, "RuleNumber"))
+    after, before = way.between
+    numbers = (*range(after + 1, before), *range(after, 0, -1))
+    number = next((one for one in numbers if str(one) not in taken), None)
+    taken.add(str(number))
+    return number
 
 
-def _make_entry(
-    to: Writer, acl: Resource, peer: Hashable, way: tuple[bool, tuple[int, int]], number: int
-) -> None:
-    egress, (first, last) = way
+def _make_entry(to: Writer, acl: Resource, peer: Hashable, way: AclWay, number: int) -> None:
+    egress, (first, last), _ = way
     properties = {
         "NetworkAclId": to.ref(acl),
         "RuleNumber": number,
