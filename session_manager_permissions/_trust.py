@@ -22,11 +22,6 @@ EC2: Final = "ec2.amazonaws.com"
 SYSTEMS_MANAGER: Final = "ssm.amazonaws.com"
 """The service that assumes the role of a hybrid node, and of Default Host Management."""
 
-_EC2_OF_PARTITION: Final = {"aws-cn": f"{EC2}.cn"}
-"""How EC2 is called in the trust policies of a partition, if it has another name there.
-
-https://docs.amazonaws.cn/en_us/aws/latest/userguide/iam.html
-"""
 _SUFFIXES: Final = ("amazonaws.com", "amazonaws.com.cn", "${AWS::URLSuffix}")
 
 
@@ -41,8 +36,11 @@ class Trust(NamedTuple):
 
 
 def ec2_in(partition: str) -> str:
-    """Return how trust policies of a partition name EC2."""
-    return _EC2_OF_PARTITION.get(partition, EC2)
+    """Return how trust policies of a partition name EC2.
+
+    https://docs.amazonaws.cn/en_us/aws/latest/userguide/iam.html
+    """
+    return f"{EC2}.cn" if partition == "aws-cn" else EC2
 
 
 def trust(document: object, service: str, context: RequestContext = NO_CONTEXT) -> Trust:

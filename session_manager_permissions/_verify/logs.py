@@ -215,9 +215,7 @@ def _streamed(group: str, flag: object) -> Outcome:
     """Judge a document whose streaming flag is not a boolean, and which the agent can't parse."""
     evidence = Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", str(flag))
     streamed = LOG_GROUP.of(group, evidence)
-    fix = (
-        "write cloudWatchStreamingEnabled of the document as true or false, without quotation marks"
-    )
+    fix = "set cloudWatchStreamingEnabled of the document to true or false, without quotation marks"
     why = f"the document has {flag!r} for cloudWatchStreamingEnabled, which is not a boolean"
     if "{{" in str(flag):
         why += ", and what the agent gets for that parameter is not known"

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 RECORD: Final = "ssm:DescribeInstanceInformation"
 CONNECTION: Final = "ssm:GetConnectionStatus"
+GROUP_TAG: Final = "aws:autoscaling:groupName"
+"""The tag that Auto Scaling gives the instances of a group."""
 _INSTANCES: Final = "ec2:DescribeInstances"
 _STATUS: Final = "ec2:DescribeInstanceStatus"
 _TIER: Final = "/ssm/managed-instance/activation-tier"
@@ -296,7 +298,7 @@ def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
     if impaired == ["InstanceStatus"]:
         return (node.aws(f"ec2 reboot-instances {of_node}"),)
     instance = node.instance or {}
-    if any(tag["Key"] == "aws:autoscaling:groupName" for tag in instance.get("Tags", ())):
+    if any(tag.get("Key") == GROUP_TAG for tag in instance.get("Tags", ())):
         health = f"autoscaling set-instance-health --instance-id {node.id_word}"
         replaced = "the command has its Auto Scaling group replace the instance"
         return (node.aws(health, "--health-status Unhealthy"), replaced)

@@ -91,10 +91,8 @@ def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAn
     why = [best.why]
     if best.answer == "allowed" and best is not found[0]:
         why.append("the role is one for hybrid nodes and Default Host Management, and not for EC2")
-    fix: tuple[str, ...] = ()
-    if best.answer != "allowed":
-        fix = with_profile(let_assume(role, best, ec2, session.region or ""), session.profile)
-    return {"verdict": best.answer, "why": why, "fix": [*fix]}
+    fix = () if best.answer == "allowed" else let_assume(role, best, ec2, session.region or "")
+    return {"verdict": best.answer, "why": why, "fix": [*with_profile(fix, session.profile)]}
 
 
 def role_as_json(

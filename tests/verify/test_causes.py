@@ -74,6 +74,10 @@ def audit_agrees(said: Cause, of_verify: Run) -> None:
     elif "connected" in said.unknown and not causes:
         expected = ("unknown", [])
     assert (one["verdict"], one["causes"]) == expected
+    told = [check["fix"] for check in of_verify.json["checks"] if check["check"] in one["causes"]]
+    lines = [line.replace("permissions verify", "permissions audit") for of in told for line in of]
+    # A role that has nodes of both kinds needs the permissions of both.
+    assert said.node == HYBRID or not one["causes"] or one["fix"] == [*dict.fromkeys(lines)]
     assert all(one[name] == instance[name] for name in ("profile", "role", "ping"))
 
 

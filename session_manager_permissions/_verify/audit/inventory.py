@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._verify.asking import CannotAsk, read_in
-from session_manager_permissions._verify.node import Node
+from session_manager_permissions._verify.node import GROUP_TAG, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,8 +20,9 @@ _NOT_ASKED: Final = "notconnected"
 _PAGES: Final = {"ec2:DescribeInstances": 1000, "ssm:DescribeInstanceInformation": 50}
 """The largest page that each call gives."""
 _FIELDS_OF_INSTANCE: Final = (
-    *("IamInstanceProfile", "InstanceId", "MetadataOptions", "Platform", "PrivateIpAddress"),
-    *("PublicIpAddress", "RootDeviceType", "SecurityGroups", "State", "SubnetId", "VpcId"),
+    *("IamInstanceProfile", "InstanceId", "InstanceLifecycle", "MetadataOptions", "Platform"),
+    *("PrivateIpAddress", "PublicIpAddress", "RootDeviceType", "SecurityGroups", "State"),
+    *("SubnetId", "VpcId"),
 )
 """What the checks read of an instance: the rest would take most of the memory."""
 _FIELDS_OF_INTERFACE: Final = ("Association", "Attachment", "Groups", "InterfaceType", "SubnetId")
@@ -35,7 +36,8 @@ def name_of(node: Node) -> str | None:
     """Return the tag `Name`; of a hybrid node, the name that its activation gave it."""
     if node.instance is None:
         return node.recorded("Name")
-    return next((tag.get("Value") for tag in node.instance["Tags"]), None)
+    named = (tag.get("Value") for tag in node.instance["Tags"] if tag["Key"] == "Name")
+    return next(named, None)
 
 
 def role_source(node: Node) -> str | None:
@@ -115,7 +117,7 @@ def _trimmed(instance: _Described) -> _Described:
     return {
         **_with_fields(_FIELDS_OF_INSTANCE, instance),
         "NetworkInterfaces": [_with_fields(_FIELDS_OF_INTERFACE, one) for one in interfaces],
-        "Tags": [tag for tag in instance.get("Tags", ()) if tag.get("Key") == "Name"],
+        "Tags": [tag for tag in instance.get("Tags", ()) if tag.get("Key") in ("Name", GROUP_TAG)],
     }
 
 
