@@ -144,9 +144,8 @@ class SessionManagerEndpoints(Construct):
         refuse_wrong_text("construct_id", construct_id)
         super().__init__(scope, construct_id)
         self._vpc = vpc
-        services = ["ssm", "ssmmessages"]
-        services += ["kms"] if key is not None else []
-        services += ["logs"] if options["log_group"] is not None else []
+        used = {"kms": key, "logs": options["log_group"]}
+        services = ["ssm", "ssmmessages", *(one for one, of in used.items() if of is not None)]
         nodes = self.node.root.node.find_all()
         defined = [*_endpoints_of(vpc, self, nodes)]
         serving = [one for one in defined if one.service in services and one.may_serve_names]
@@ -172,8 +171,7 @@ class SessionManagerEndpoints(Construct):
             gateways = [one for one in defined if one.service == "s3" and one.routes]
             self._gateway_endpoint = self._make_gateway(gateways)
             serving += gateways
-        gateway = self._gateway_endpoint
-        self._made = [*self._interface_endpoints, *([] if gateway is None else [gateway])]
+        self._made = [*self._interface_endpoints, *filter(None, [self._gateway_endpoint])]
         if endpoint_policy is not None:
             for endpoint in self._made:
                 endpoint.add_to_policy(_of_account(cdk.Stack.of(self).account))

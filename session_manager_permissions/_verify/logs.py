@@ -105,15 +105,13 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
             is_seen=bool(enforces),
             users_see=BUCKET_NOT_READ,
         )
-    if algorithm in _needs.ENCRYPTIONS or enforces is False:
-        text = f"the bucket encrypts with {algorithm}"
-        if algorithm not in _needs.ENCRYPTIONS:
-            text += ", which the agent does not count as encrypted, but nothing enforces encryption"
+    text = f"the bucket encrypts with {algorithm}"
+    if algorithm in _needs.ENCRYPTIONS:
         return encrypted.passed(text)
-    text = (
-        f"the bucket encrypts with {algorithm}, which the agent does not count as encrypted, so "
-        "it refuses each session"
-    )
+    text += ", which the agent does not count as encrypted"
+    if enforces is False:
+        return encrypted.passed(f"{text}, but nothing enforces encryption")
+    text += ", so it refuses each session"
     default = f"SSEAlgorithm={'aws:kms' if 'kms' in algorithm else 'AES256'}"
     if found.named_key is not None:
         key = fitting(found.named_key, lambda key: hidden(key) or _bucket_key_fault(key), "KEY")
@@ -192,9 +190,8 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     if not found:
         why = f"there is no log group {group!r} in {node.region}, and the agent makes none"
         create = f"logs create-log-group {of_group}"
-        fix: tuple[str, ...] = (node.aws(create),)
-        if enforces:
-            fix = (node.aws(create, "--kms-key-id KEY"), _KEY_OF_LOGS)
+        with_key = node.aws(create, "--kms-key-id KEY"), _KEY_OF_LOGS
+        fix: tuple[str, ...] = with_key if enforces else (node.aws(create),)
         absent = LOG_GROUP.of(group, Evidence(_GROUP, "logGroupName", None))
         return absent.failed(why, fix=fix, is_seen=bool(enforces))
     key = found[0].get("kmsKeyId")

@@ -73,11 +73,9 @@ def _role(diagnosis: Diagnosis, checks: Sequence[Outcome]) -> RoleResult | None:
     identity = diagnosis.identity
     if identity.role is None:
         return None
-    of_role = [one for one in checks if one.check.of_role]
-    profiles = [identity.profile] if identity.profile else []
-    if identity.replaced:  # the role of the profile does not do the work
-        of_role = [one for one in of_role if one.check is not ASSUMABLE]
-        profiles = []
+    of_profile = [ASSUMABLE] if identity.replaced else []  # which does not do the work then
+    of_role = [one for one in checks if one.check.of_role and one.check not in of_profile]
+    profiles = [identity.profile] if identity.profile and not identity.replaced else []
     return {
         "role": identity.role.arn,
         "profiles": profiles,
