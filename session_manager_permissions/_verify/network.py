@@ -83,6 +83,9 @@ class LiveVpc:
         self._owner = next(owners, self._account)
         self._vpcs = self._listed("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []
         self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
+        firewalls = (one.get("NetworkFirewallAssociations", ()) for one in self._vpcs)
+        self._has_firewall = any(one.get("FirewallMode") != "monitor" for one in chain(*firewalls))
+        """Whether a firewall may drop what passes its internet gateway."""
         self._lists = self._services_of_lists()
         self._routes_of = {
             table["RouteTableId"]: tuple(map(self._route, self._deciding(table["Routes"])))
@@ -421,6 +424,8 @@ class LiveVpc:
 
     def _route(self, route: _Described) -> model.Route:
         leads, target, name = _target(route)
+        if leads == "internet-gateway" and self._has_firewall:
+            leads, name = "elsewhere", f"the firewall of {name}"
         if (state := route.get("State", "active")) != "active":
             leads = "nowhere" if state == "blackhole" else "elsewhere"
         if _DESTINATION in route:
