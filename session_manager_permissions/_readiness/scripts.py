@@ -126,7 +126,9 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm
 """
 _PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
 
-_MATTERS: Final = re.compile("ssm|snapd|proxy|host-containers|activation", re.IGNORECASE)
+_MATTERS: Final = re.compile(
+    "ssm|snapd|proxy|host-containers|activation|UninstallAfterBuild", re.IGNORECASE
+)
 """Every script that matters has one of these."""
 
 _PROXY: Final = "whether the agent uses the proxy that the user data mentions"
@@ -211,6 +213,8 @@ def _may_matter(parts: Parts, origin: Resource, script: functions.Deployed) -> b
 @lru_cache  # as what each world reads is mostly the same
 def _read(commands: str, text: str) -> Scripts:
     """Return what matters of commands, and of all that is written with them."""
+    if not _MATTERS.search(text):
+        return NO_SCRIPTS
     activates = _ACTIVATES.match(text) is not None
     commands = re.sub(r"(?:\\|\s`)\n", " ", commands)  # in a shell or PowerShell, a line goes on
     last = {one.lastgroup: one.start() for one in re.finditer(_MENTIONS, commands)}
