@@ -89,9 +89,12 @@ class PolicyReader:
         template = policy.resource.template
         known, partition = partial(self._assembly.text, template), template.stack.partition
         found = read(policy.owner.get("PolicyDocument"), policy.source, known, about, context)
+        if partition is None:
+            return found
+        of_another = re.compile(rf"arn:(?!{partition.name}:)aws[a-z-]*:")
         return [
             one._replace(certain=False, doubt=_OF_ANOTHER)
-            if partition and any(_is_of_another(partition.name, arn) for arn in one.resources)
+            if any(map(of_another.match, one.resources))
             else one
             for one in found
         ]
@@ -180,11 +183,6 @@ class PolicyReader:
 
 def _target(alias: Resource) -> Value:
     return alias.template.value(alias.properties.get("TargetKeyId"))
-
-
-def _is_of_another(partition: str, arn: str) -> bool:
-    named = re.match("arn:(aws[a-z-]*):", arn)
-    return named is not None and named[1] != partition
 
 
 def _resources_in(value: Value) -> set[Resource]:

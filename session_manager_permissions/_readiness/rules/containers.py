@@ -63,22 +63,20 @@ _Said: TypeAlias = "tuple[str, tuple[Fix, ...]]"
 
 def _of_containers(parts: Parts, task: Resource) -> Iterator[_Said]:
     for place, container in enumerate(entries(task.properties.get("ContainerDefinitions"))):
-        name = parts.text(task, container.get("Name"))
+        of = f"the container {parts.text(task, container.get('Name'))!r}"
+        denied = f"commands can't be executed in {of} of this service"
         read_only = parts.fact(task, container.get("ReadonlyRootFilesystem"), "", default=False)
         if read_only is True and not _has_volume(parts, task, container):
-            why = f"{_DENIED}: the root file system of the container {name!r} is read-only"
             path = f"ContainerDefinitions.{place}.ReadonlyRootFilesystem"
-            yield why, (Set(task, path, value=False),)
+            yield f"{denied}: its root file system is read-only", (Set(task, path, value=False),)
         given = [
             parts.text(task, entry.get("Name"))
             for by in ("Environment", "Secrets")
             for entry in entries(container.get(by))
         ]
         if any(key in given for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")):
-            of = f"the container {name!r}"
             advice = f"give {of} its permissions through the task role, without AWS keys"
-            keys = f"the AWS keys in the environment of {of}"
-            yield f"{_DENIED}: the agent uses {keys}", (Advice(advice),)
+            yield f"{denied}: the agent uses the AWS keys in its environment", (Advice(advice),)
 
 
 def _has_volume(parts: Parts, task: Resource, container: dict[str, Any]) -> bool:
