@@ -75,6 +75,11 @@ class ConstructTree(Constructs):
     def source(self, resource: Resource, path: str) -> Source:
         """Return where a property of a resource, or what contains it, comes from."""
         construct, name = self._construct(resource), path.partition(".")[0]
+        if construct is not None and name == "DependsOn":
+            waits_for = construct.obtain_dependencies()
+            ids = construct.stack.resolve([one.logical_id for one in waits_for])
+            is_own = {*resource.body.get(name, ())} <= {*ids}
+            return Source.CONSTRUCT if is_own else Source.OVERRIDE
         if not hasattr(construct, snake(name)):
             return Source.APP
         given = getattr(construct, snake(name))

@@ -140,6 +140,12 @@ def late(stack: cdk.Stack, **given: Any) -> None:  # noqa: ANN401
     permits(stack, one_instance(stack).role, **given)
 
 
+def late_beside_an_override(stack: cdk.Stack) -> None:
+    late(stack, allow_registration=True)
+    server: Any = stack.node.find_child("Instance").node.default_child
+    server.add_override("DependsOn", [s3.CfnBucket(stack, "Other").node.id])
+
+
 def waits_without_registration(stack: cdk.Stack) -> None:
     server = one_instance(stack)
     server.node.add_dependency(permits(stack, server.role))
@@ -475,6 +481,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("nodes without permissions", nodes_without_permissions, "Nodes"),
         ("a group with preferences", partial(with_preferences, build=a_group), "Group")],
     "boot-order": [("late", partial(late, allow_registration=True), "Instance"),
+        ("late, with an override", late_beside_an_override, ""),
         ("late by a policy", late_by_a_policy, ""), ("late in L1", late_in_l1, "Instance"),
         ("a late group", lambda s: permits(s, a_group(s).role, allow_registration=True), "Group")],
     "registration-missing": [("late without registration", late, ""),

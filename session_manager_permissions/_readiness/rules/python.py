@@ -259,10 +259,13 @@ class Code(Writing):
         return last
 
     def depend(self, machine: Resource, policy: Resource | str, on: Iterable[str]) -> None:
-        """Write a dependency of constructs, or metadata of the L1 construct."""
+        """Write a dependency of constructs, or metadata of the L1 construct.
+
+        CDK writes no dependency of a construct whose dependencies the app overrides.
+        """
         waits_for = policy if isinstance(policy, str) else self.l1(policy)
         depends = f"node.add_dependency({waits_for})"
-        if on:
+        if on or self.constructs.source(machine, "DependsOn") == Source.OVERRIDE:
             made = _policy_of(policy) if isinstance(policy, str) else waits_for
             value = self.literal(only_on(on, Expression(f"{made}.ref")))
             depends = f"add_metadata({made}.logical_id, {value})"
