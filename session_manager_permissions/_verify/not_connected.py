@@ -215,7 +215,8 @@ def _policies(node: Node, role: str) -> Iterator[Clue]:
     own = {one["PolicyArn"] for one in attached if of in str(one.get("PolicyArn"))}
     if not own:
         return
-    for one in node.spare.listed(call, "Policies", Scope="Local", OnlyAttached=True):
+    asked = {"Scope": "Local", "OnlyAttached": True, "PaginationConfig": {"PageSize": 1000}}
+    for one in node.spare.listed(call, "Policies", **asked):
         if one.get("Arn") in own:
             what = f"the policy {one['Arn']} of the role was changed"
             yield from _changed(node, what, _time(one, "UpdateDate"), call, "UpdateDate")

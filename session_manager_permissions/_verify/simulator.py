@@ -104,11 +104,10 @@ def simulate(
     """Ask IAM's simulator whether a user or a role may make calls.
 
     First, calls with the same `context` share a request, without their `own_context`. Such an
-    answer holds if the call is allowed and no policy has a condition on a key without a value:
-    then none depends on the keys that were left out. It does not hold for a call on a resource with
-    tags if the account is in an organization, whose policies may depend on the tags. Any other call
-    is asked about with its own keys. Where nodes are alike, their ids are left out at first: the
-    answer is then that of each of them.
+    answer holds if the call is allowed and no policy has a condition on a key that was left out. It
+    does not hold for a call on a resource with tags if the account is in an organization, whose
+    policies may depend on the tags. Any other call is asked about with its own keys. Where nodes
+    are alike, their ids are left out at first: the answer is then that of each of them.
 
     Args:
         session: asks AWS.
@@ -149,11 +148,12 @@ def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | N
         return False
     if isinstance(answer, CannotAsk) or asked == call.with_own:
         return True
-    missing = {key.lower() for key in missing_keys([answer])}
+    missing = {key.lower() for key in answer["missing_context_values"]}
     if asked == call.without_own:  # IAM names no keys of an organization's policies
+        own = {key.name.lower() for key in call.own_context}
         is_tagged = any(key.name.startswith(OF_TAGS) for key in call.own_context)
         may_be_by_tag = is_tagged and answer["allowed_by_organizations"] is not None
-        return is_allowed(answer) and not (missing or may_be_by_tag)
+        return is_allowed(answer) and own.isdisjoint(missing) and not may_be_by_tag
     return TARGET.lower() not in missing
 
 
