@@ -52,6 +52,7 @@ _NAMES: Final = {
     "cloudWatchLogGroupName": (("AWS::Logs::LogGroup", ""),),
 }
 """The types that an input may name, each with the return value that it names them by."""
+_DOCUMENT: Final = "AWS::SSM::Document"
 _SESSION: Final = "Session"
 _SCHEMA: Final = "1.0"
 _WITHOUT_INPUTS: Final = "Port"
@@ -85,7 +86,9 @@ class Sessions:
     def __init__(self, parts: Parts, roles: Roles) -> None:
         self._parts = parts
         self._roles = roles
-        self._documents = parts.by_type["AWS::SSM::Document"]
+        # A custom resource can change the account's default document, which exists already.
+        changing = (one for one in parts.custom if _needs.DEFAULT_DOCUMENT in str(one.written))
+        self._documents = [*parts.by_type[_DOCUMENT], *changing]
 
     def uses(self, stack: Stack, role: Role | None) -> dict[str, ServiceUse]:
         """Whether sessions on an instance use each service that not every session needs.
@@ -119,7 +122,8 @@ class Sessions:
         """The account's default document in the region of a stack, if the app has it."""
         for one in self._in_region(stack):
             name = one.resource.template.value(one.resource.properties.get("Name"))
-            if self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT):
+            is_changed = one.resource.type != _DOCUMENT
+            if is_changed or self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT):
                 return one
         return None
 
@@ -156,7 +160,8 @@ class Sessions:
         return kind == _SESSION or may_be
 
     def _type(self, resource: Resource) -> str:
-        return self._parts.text(resource, resource.properties.get("DocumentType", "Command"))
+        default = "Command" if resource.type == _DOCUMENT else _SESSION
+        return self._parts.text(resource, resource.properties.get("DocumentType", default))
 
     def _use_by(self, documents: list[Document], service: str) -> ServiceUse:
         several = [self._of_service(one, service) for one in documents]

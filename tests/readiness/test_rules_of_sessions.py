@@ -272,6 +272,10 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("two documents, the default of no use", own() | {"B": DEFAULT["A"]}, [], DENIED),
     ("two documents, none of use", WITH_KEY | {"B": WITH_KEY["A"]}, [], DENIED),
     ("the default document", DEFAULT, [], DENIED),
+    ("the default document, which a custom resource changes", {"C": resource(
+        "Custom::AWS", Create=f'{{"parameters": {{"Name": "{DEFAULT_DOCUMENT}"}}}}')}, [], UNKNOWN),
+    ("another document, which a custom resource changes",
+     {"C": resource("Custom::AWS", Create='{"parameters": {"Name": "other"}}')}, [], READY),
     ("the default document, and a condition", DEFAULT, [decrypt(Condition=BY_VPC)], UNKNOWN),
     ("a key that only S3 may use", DEFAULT, [decrypt(Condition=BY_S3)], DENIED),
     ("a key that S3 may not use", DEFAULT, [decrypt(), deny("kms:*", Condition=BY_S3)], READY),
