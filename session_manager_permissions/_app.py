@@ -114,10 +114,8 @@ def deploy_to_existing(app: cdk.App, options: dict[str, str]) -> None:
     """Attach the policy to the roles or the instance profiles that the options name."""
     given = [target for target in TARGETS if target in options]
     if len(given) != 1:
-        raise ValueError(
-            "give exactly one of "
-            + ", ".join(f"-c {name}={value}" for name, value in TARGETS.items())
-        )
+        each = ", ".join(f"-c {name}={value}" for name, value in TARGETS.items())
+        raise ValueError(f"give exactly one of {each}")
     (target,) = given
     if TARGETS[target] == "FILE":
         deploy_to_file(app, target, options)
@@ -339,9 +337,8 @@ def look_up_role(scope: Construct, name: str) -> iam.IRole:
 
 def import_role(stack: cdk.Stack, role: str) -> iam.IRole:
     """Import the role by its name or its ARN."""
-    if role.startswith("arn:"):
-        return iam.Role.from_role_arn(stack, "Role", role)
-    return iam.Role.from_role_name(stack, "Role", role)
+    by = iam.Role.from_role_arn if role.startswith("arn:") else iam.Role.from_role_name
+    return by(stack, "Role", role)
 
 
 def import_key(
@@ -349,9 +346,7 @@ def import_key(
 ) -> kms.IKey | None:
     """Import the key whose ARN the option has."""
     arn = options.get(option)
-    if arn is None:
-        return None
-    return cdk.aws_kms.Key.from_key_arn(stack, construct_id, arn)
+    return None if arn is None else cdk.aws_kms.Key.from_key_arn(stack, construct_id, arn)
 
 
 def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -97,20 +97,15 @@ def look_up(scope: Construct, kind: str, name: str, until_then: dict[str, Any]) 
     return found
 
 
-_ARN_FAULTS: Final = {
-    "InstanceProfile": _limits.instance_profile_fault,
-    "Role": _limits.role_fault,
-}
-
-
 def _is_answer(found: object, kind: str, asked: dict[str, Any]) -> TypeGuard[dict[str, Any]]:
     """Tell whether an answer has the ARN, and the names of the roles if these were asked for."""
     if not isinstance(found, dict) or not isinstance(arn := found.get("Arn"), str):
         return False
     roles = found.get("Roles") if "Roles" in asked else []
+    fault_of = _limits.role_fault if kind == "Role" else _limits.instance_profile_fault
     return (
         arn.startswith("arn:")
-        and _ARN_FAULTS[kind](arn) is None
+        and fault_of(arn) is None
         and isinstance(roles, list)
         and all(isinstance(role, str) and _limits.ROLE.fits(role) for role in roles)
     )
