@@ -64,6 +64,14 @@ def test_a_key_may_be_for_sessions_alone_or_for_all_but_sessions(
     assert contexts[-1]["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
 
 
+def test_a_condition_on_another_key_needs_no_request_of_its_own() -> None:
+    allowed = {"EvalDecision": "allowed", "MissingContextValues": ["aws:SourceVpc"]}
+    world = World(World.uses, setting(decides=lambda _: allowed))
+
+    assert one(diagnosed(world), "encrypt").verdict == "pass"
+    assert not any(SESSION_ID in one.told for one in world.questions)
+
+
 @pytest.mark.parametrize("form", ["each resource", "the first alone", "refused", "organization"])
 def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> None:
     world = World(World.uses)
