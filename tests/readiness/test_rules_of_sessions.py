@@ -300,6 +300,9 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      | default(s3BucketName="my-logs", s3EncryptionEnabled=True), [], DENIED),
     ("a group by its name that has to encrypt and has no key",
      own(**TO_GROUP, **ENFORCES) | log_group(LogGroupName="sessions"), ON_LOGS, DENIED),
+    ("a group that has no key, unless a custom resource gives it one",
+     default(**TO_GROUP, **ENFORCES) | log_group(LogGroupName="sessions")
+     | {"C": resource("Custom::Key", Of=ref("Group"))}, ON_LOGS, UNKNOWN),
     ("a key by its ARN in parts", LEFT_TO_IAM, [decrypt(of_kms("key/${Key}"))], READY),
     ("another key by its ARN in parts", LEFT_TO_IAM, [decrypt(of_kms("key/${Other}"))], DENIED),
     ("a document that can't be read", written(ref("Free")), [], UNKNOWN),

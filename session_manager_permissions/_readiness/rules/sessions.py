@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer, Decision
-from session_manager_permissions._network.facts import Fact, Unknown
+from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.verdicts import in_words
 from session_manager_permissions._readiness.asked import Asked
 from session_manager_permissions._readiness.decisions import Ability, Decisions
@@ -323,7 +323,8 @@ class SessionRules:
         elif group is not None and "KmsKeyId" not in group.properties:
             why = f"they enforce encrypted logs, and the log group {group.logical_id!r} has no key"
             fix = Advice(f"give the log group {group.logical_id!r} a KMS key")
-            yield from _refused_if(enforced, document, why, fix)
+            lacks_key = all_of([enforced, self.parts.changed(group) or True])
+            yield from _refused_if(lacks_key, document, why, fix)
 
     def _faults_of_key(self, document: Document, key: Resource) -> Iterator[Told]:
         if self.parts.text(key, key.properties.get("Origin", _OF_KMS)) != _OF_KMS:
