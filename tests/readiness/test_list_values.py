@@ -126,6 +126,15 @@ def test_managed_policies_of_which_a_parameter_chooses_one(
     assert check(profile_and_role({"ManagedPolicyArns": [arn]}) | parameters).rules == expected
 
 
+@pytest.mark.parametrize(("services", "expected"), [
+    ("ec2.amazonaws.com ec2.amazonaws.com.cn", READY),
+    ("ec2.amazonaws.com rds.amazonaws.com", UNKNOWN), ("ecs.amazonaws.com rds", UNKNOWN),
+])  # fmt: skip
+def test_trust_in_a_service_of_a_parameter(check: Check, services: str, expected: Found) -> None:
+    given = {"Parameters": {"Given": STRING | {"AllowedValues": services.split()}}}
+    assert check(profile_and_role(trusting(GIVEN)) | given).rules == expected
+
+
 @pytest.mark.parametrize(("roles", "expected"), [
     (joined(",", ref("Role"), "Other"), DENIED),
     (joined(",", "Other", {"Fn::Sub": "${Role}"}), DENIED),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._readiness.roles import ROLE_IN, Role
+from session_manager_permissions._readiness.templates.model import Unresolved
 from session_manager_permissions._readiness.templates.texts import as_text
 from session_manager_permissions._trust import EC2, Trust, trust
 
@@ -18,7 +19,7 @@ from .rule import Told, not_ready
 from .statements import trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from session_manager_permissions._readiness.compute import Compute
     from session_manager_permissions._readiness.host_management import HostManagement
@@ -78,16 +79,19 @@ def may_be_assumed(parts: Parts, role: Role) -> bool:
 def _trust_of(parts: Parts, role: Resource) -> Trust:
     def judge() -> Trust:
         written = role.properties.get("AssumeRolePolicyDocument")
-        return trust(parts.assembly.document(role.template, written, _with_suffix), EC2)
+        known = partial(_with_suffix, parts.assembly.settled)
+        return trust(parts.assembly.document(role.template, written, known), EC2)
 
     return parts.worlds.once(("trust", role), judge)
 
 
-def _with_suffix(value: Value) -> str:
+def _with_suffix(settled: Callable[[Value], Value], value: Value) -> str:
     """Return a value as a text, with `${AWS::URLSuffix}` for that of a partition not known."""
     match value:
         case (str(known),):  # as most are
             return known
+        case (Unresolved(allowed=frozenset(several)),) if any("ec2." in one for one in several):
+            value = settled(value)
     suffix = "AWS::URLSuffix"
     return "".join(
         f"${{{suffix}}}" if getattr(part, "expression", "") == suffix else as_text((part,))
