@@ -12,17 +12,7 @@ from .ec2 import ANSWERS, ANSWERS_BY_DEFAULT, LAST_ENTRY, REQUESTS
 from .facts import Fact, Unknown, all_of, any_of, doubts
 from .model import AclEntry, GroupPeer, PrefixList
 from .place import PUBLIC, Place, is_one_address, is_one_of, is_within, missing, without
-from .verdicts import (
-    OF_SERVICES,
-    OPEN,
-    AclFault,
-    AclWay,
-    Path,
-    Problem,
-    through,
-    unknown,
-    unless,
-)
+from .verdicts import OF_SERVICES, OPEN, AclFault, Path, Problem, through, unknown, unless
 
 _Side: TypeAlias = Literal["inbound", "outbound"]
 _Ports: TypeAlias = tuple[int, int]
@@ -224,7 +214,7 @@ def _acl(
         why = f"the network ACL {acl.name!r} of the subnet {subnet.name!r} does not let TCP 443 or "
         why += "the answers to it pass"
         shut = tuple(
-            AclWay(egress, ports, _between(acl, judge, egress=egress, ports=ports))
+            verdicts.AclWay(egress, ports, _between(acl, judge, egress=egress, ports=ports))
             for (egress, ports), fact in zip(ways, facts, strict=True)
             if fact is not True
         )

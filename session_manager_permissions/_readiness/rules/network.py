@@ -12,13 +12,7 @@ from session_manager_permissions._network.ec2 import ANSWERS
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._network.model import IF_ENFORCED, TO_LOG, TO_OPEN, Placement
 from session_manager_permissions._network.place import PUBLIC
-from session_manager_permissions._network.verdicts import (
-    ALWAYS_NEEDED,
-    AclFault,
-    AclWay,
-    Problem,
-    in_words,
-)
+from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, AclFault, Problem, in_words
 from session_manager_permissions._readiness.parts import GROUP, Parts
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
@@ -438,7 +432,7 @@ def _acls(to: Writer, subnet: Resource) -> list[Resource]:
     return [acl for acl in made if acl.type == "AWS::EC2::NetworkAcl"]
 
 
-def _free_number(to: Writer, acl: Resource, way: AclWay) -> int | None:
+def _free_number(to: Writer, acl: Resource, way: verdicts.AclWay) -> int | None:
     """Return a number that no entry of an ACL has, for one that opens a way; None without one."""
     entries = to.parts_of(acl, "AWS::EC2::NetworkAclEntry", "NetworkAclId")
     taken = to.shared.once(("numbers", acl), set[str])
@@ -450,7 +444,9 @@ def _free_number(to: Writer, acl: Resource, way: AclWay) -> int | None:
     return number
 
 
-def _make_entry(to: Writer, acl: Resource, peer: Hashable, way: AclWay, number: int) -> None:
+def _make_entry(
+    to: Writer, acl: Resource, peer: Hashable, way: verdicts.AclWay, number: int
+) -> None:
     egress, (first, last), _ = way
     properties = {
         "NetworkAclId": to.ref(acl),
