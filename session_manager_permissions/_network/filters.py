@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .model import Endpoint, NetworkAcl, Peer, Range, Reference, Rule, Subnet
+    from .verdicts import AclWay
 
 WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
 """What decides where only some of the subnets can be reached.
@@ -206,47 +207,39 @@ def _acl(
         return OPEN
     if isinstance(acl, Unknown):
         return unknown(acl.decides)
-    judge = partial(_acl_passes, place, peer=peer, of_nat=of_nat)
-    ways = (True, out), (False, back)
-    facts = [judge(acl, egress=egress, ports=ports) for egress, ports in ways]
+    passes = partial(_acl_passes, place, peer, of_nat=of_nat)
+    ways = verdicts.AclWay(egress=True, ports=out), verdicts.AclWay(egress=False, ports=back)
+    facts = {way: passes(acl, way) for way in ways}
 
     def problem() -> Problem:
         why = f"the network ACL {acl.name!r} of the subnet {subnet.name!r} does not let TCP 443 or "
         why += "the answers to it pass"
-        shut = tuple(
-            verdicts.AclWay(egress, ports, _between(acl, judge, egress=egress, ports=ports))
-            for (egress, ports), fact in zip(ways, facts, strict=True)
-            if fact is not True
-        )
+        shut = tuple(_opened(acl, way, passes) for way, fact in facts.items() if fact is not True)
         return Problem(verdicts.NO_NETWORK_PATH, why, acls=(AclFault(subnet.id, peer, shut),))
 
-    return unless(all_of(facts), problem)
+    return unless(all_of(facts.values()), problem)
 
 
-def _between(
-    acl: NetworkAcl, judge: Callable[..., Fact], *, egress: bool, ports: _Ports
-) -> tuple[int, int]:
-    """Return the numbers between which an entry opens a network ACL."""
-    denials = {one.number for one in acl.entries if one.egress is egress and not one.allows}
+def _opened(acl: NetworkAcl, way: AclWay, passes: Callable[[NetworkAcl, AclWay], Fact]) -> AclWay:
+    """Return a way that is shut, with the numbers between which an entry opens it."""
+    denials = {one.number for one in acl.entries if one.egress is way.egress and not one.allows}
     numbers = [*sorted({*denials, LAST_ENTRY + 1}, reverse=True), 0]
     return next(
-        (after, before)
+        way._replace(between=(after, before))
         for before, after in pairwise(numbers)
-        for opens in [AclEntry(before, egress, allows=True, range=PUBLIC, ports=ports)]
-        if judge(acl._replace(entries=(opens, *acl.entries)), egress=egress, ports=ports) is True
+        for opens in [AclEntry(before, way.egress, allows=True, range=PUBLIC, ports=way.ports)]
+        if passes(acl._replace(entries=(opens, *acl.entries)), way) is True
     )
 
 
-def _acl_passes(
-    place: Place, acl: NetworkAcl, *, peer: Range, ports: _Ports, egress: bool, of_nat: bool
-) -> Fact:
+def _acl_passes(place: Place, peer: Range, acl: NetworkAcl, way: AclWay, *, of_nat: bool) -> Fact:
     """What the first entry that matches says, of all ports and of all addresses.
 
     The answer is yes if all ports that are used by default pass, and no if no port passes.
     """
-    first, last = ports
-    used = first if of_nat or ports == REQUESTS else ANSWERS_BY_DEFAULT[0]
-    of_side = [one for one in acl.entries if one.egress is egress]
+    first, last = way.ports
+    used = first if of_nat or way.ports == REQUESTS else ANSWERS_BY_DEFAULT[0]
+    of_side = [one for one in acl.entries if one.egress is way.egress]
     entries = sorted(of_side, key=lambda one: one.number)
     if peer == PUBLIC:
         entries = [one for one in entries if one.allows or not is_one_address(one.range)]

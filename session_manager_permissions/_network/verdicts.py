@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from .ec2 import LAST_ENTRY
 from .facts import Fact, Unknown
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ class State(Enum):
 
 
 class AclWay(NamedTuple):
-    """A direction in which a network ACL does not let a connection pass."""
+    """A direction in which a network ACL has to let a connection pass."""
 
     egress: bool
     ports: tuple[int, int]
-    between: tuple[int, int]
-    """An entry with a number between these opens it, and leaves each Deny before it in force."""
+    between: tuple[int, int] = (0, LAST_ENTRY + 1)
+    """If it is shut, an entry with a number between these opens it, and each Deny before stays."""
 
 
 class AclFault(NamedTuple):

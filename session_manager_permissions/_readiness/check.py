@@ -34,6 +34,8 @@ from .worlds import only_if
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from session_manager_permissions._network.model import Placement
+
     from .templates import Assembly
     from .templates.model import Resource, Template
 
@@ -107,7 +109,9 @@ class _Checking:
         self._session_rules = rules.sessions.SessionRules(
             self._parts, self._decisions, self._sessions
         )
-        self._network_rules = rules.network.NetworkRules(self._parts, judge_of(assembly))
+        self._network_rules = rules.network.NetworkRules(
+            self._parts, judge_of(assembly), self._places
+        )
 
     def findings(self) -> tuple[list[Finding], Counter[str]]:
         by_profile: dict[Resource, list[Finding]] = {}
@@ -331,6 +335,12 @@ class _Checking:
             decides = decider(given.value, "instance profile", given.owner.template)
             return _Launched(compute, decides=(decides,))
         return _Launched(compute, profile, self._roles.of_holder(profile))
+
+    def _places(self) -> Iterator[Placement]:
+        """Yield where compute is in the world that is judged."""
+        for one in self._launchers.resources:
+            for launched in self._launched(one):
+                yield from launched.compute.placements
 
     @cached_property
     def _has_endpoint_policies(self) -> bool:

@@ -769,6 +769,17 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         Group=group(egress=UDP), Machine=machine(
             **PROFILE, SubnetId="subnet-12345678", SecurityGroupIds=[ref("Group")]))),
     "endpoints behind a network ACL": ("no-network-path", endpoints_of_two_subnets()),
+    **{f"a network ACL of endpoints that {name}, to which the names lead others": (
+        rule, behind_an_acl(
+            Second=subnet("10.0.1.0/24"), SecondTable=part("RouteTable", **VPC_ID), **more,
+            SecondAssociation=association(ref("Second"), ref("SecondTable")),
+            Route=route(ref("SecondTable"), **TO_NAT), SecondMachine=machine(
+                **PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")])))
+       for name, rule, more in (
+           ("are made", "no-network-path", {}),
+           ("get private DNS", "endpoint-unreachable", {
+               name: endpoint(name.lower(), PrivateDnsEnabled=False)
+               for name in ("Ssm", "SsmMessages")}))},
     "one endpoint behind a network ACL": ("no-network-path", isolated_in_l1(
         Second=subnet("10.0.1.0/24"), Ssm=endpoint("ssm", SubnetIds=[ref("Second")]),
         **acl(ref("Subnet")), OpenAcl=part("NetworkAcl", **VPC_ID), UsesOpen=part(

@@ -26,7 +26,7 @@ from .statements import allow
 from .writer import HTTPS, written
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from session_manager_permissions._network.judge import Judge
     from session_manager_permissions._network.model import Range
@@ -66,9 +66,13 @@ _BY_CAUSE: Final = {rule.id: rule for rule in RULES}
 class NetworkRules:
     """Judges the network paths of compute."""
 
-    def __init__(self, parts: Parts, judge: Judge) -> None:
+    def __init__(
+        self, parts: Parts, judge: Judge, places: Callable[[], Iterable[Placement]]
+    ) -> None:
         self._parts = parts
         self._judge = judge
+        self._places = places
+        """Returns where compute is in the world that is judged."""
         self._homes: dict[Resource, Resource] = {}
         """The subnet of each VPC in which fixes make endpoints."""
 
@@ -133,7 +137,7 @@ class NetworkRules:
             why = f"sessions on {kind.instances} fail if they use {services}: {problem.why}"
         others = frozenset(map(_key, told)) - {_key(problem)}
         fix = (*self._fixes(problem, others, compute, used),)
-        fix += (*self._through_acls(compute, used, fix),)
+        fix += (*self._through_acls(problem, compute, used, fix),)
         return _BY_CAUSE[problem.cause].found(where, location, why, *fix)
 
     # Fixes
@@ -210,13 +214,29 @@ class NetworkRules:
                     yield one
 
     def _through_acls(
-        self, compute: Compute, used: tuple[str, ...], fixes: Iterable[Fix]
+        self, problem: Problem, compute: Compute, used: tuple[str, ...], fixes: Iterable[Fix]
     ) -> Iterator[Fix]:
-        """Yield what opens the network ACLs that close a way once fixes have opened all else."""
+        """Yield what opens the network ACLs that close a way once fixes have opened all else.
+
+        If fixes have a name lead to an endpoint, it does so for all compute of the VPC.
+        """
         makes = [one for one in fixes if isinstance(one, MakeEndpoints)]
         made = {service: one.home for one in makes for service in one.services}
         for place in compute.placements:
             yield from map(LetPass, self._judge.shut_by_acls(place, used, made))
+        turned_on = problem.services if any(isinstance(one, Set) for one in fixes) else ()
+        named = tuple(one for one in dict.fromkeys((*made, *turned_on)) if one != "s3")
+        are_shut = named and self._parts.of_types(_OF_ACLS)
+        vpcs = {self._parts.vpc_of(place.subnet) for place in compute.placements}
+        yield from self._parts.worlds.once(
+            (self, *vpcs, named, *made.items()),
+            lambda: [
+                LetPass(fault)
+                for place in dict.fromkeys(self._places() if are_shut else ())
+                if self._parts.vpc_of(place.subnet) in vpcs
+                for fault in self._judge.shut_by_acls(place, named, made)
+            ],
+        )
 
 
 def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
@@ -238,6 +258,7 @@ def _as_resource(part: object) -> Resource:
 
 
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
+_OF_ACLS: Final = ("AWS::EC2::NetworkAcl", "AWS::EC2::NetworkAclEntry")
 _BLOCK: Final = "AWS::EC2::VPCCidrBlock"
 
 
