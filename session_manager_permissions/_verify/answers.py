@@ -116,7 +116,7 @@ class InstanceAnswer(TypedDict):
     agent_version: str | None
     """The version of the agent, of the record."""
     platform: str | None
-    """`Linux`, `Windows` or `MacOS`, of the record."""
+    """`Linux`, `Windows` or `MacOS`, of the record; without one, as far as EC2 tells."""
 
 
 class EvidenceAnswer(TypedDict):

@@ -127,9 +127,10 @@ class Node:
     @property
     def platform(self) -> str | None:
         """`Linux`, `Windows` or `MacOS`; None if neither service says."""
-        recorded = self.recorded("PlatformType")
-        is_windows = (self.instance or {}).get("Platform", "").lower() == "windows"
-        return recorded or ("Windows" if is_windows else None)
+        instance, recorded = self.instance or {}, self.recorded("PlatformType")
+        is_windows = instance.get("Platform", "").lower() == "windows"
+        is_mac = instance.get("InstanceType", "").startswith("mac")
+        return recorded or ("Windows" if is_windows else "MacOS" if is_mac else None)
 
     @property
     def diagnostics(self) -> str:

@@ -437,6 +437,7 @@ STATES: Final = {
     "lost, on macOS": cause("connected registered", LOST, record(PlatformType="MacOS")),
     "connected, on Windows": cause("", record(PlatformType="Windows")),
     "never registered, on Windows": never("agent?", instance(Platform="windows")),
+    "never registered, on macOS": never("agent?", instance(InstanceType="mac2-m2.metal")),
     "connected though lost": cause("registered?", lambda w: w.is_lost("connected")),
     **{f"not known to be connected, and {name}": cause(told, does, refusing(CONNECTIONS))
        for name, told, does in (("lost", "registered? connected?", LOST), ("never registered",

@@ -20,9 +20,9 @@ _NOT_ASKED: Final = "notconnected"
 _PAGES: Final = {"ec2:DescribeInstances": 1000, "ssm:DescribeInstanceInformation": 50}
 """The largest page that each call gives."""
 _FIELDS_OF_INSTANCE: Final = (
-    *("IamInstanceProfile", "InstanceId", "InstanceLifecycle", "MetadataOptions", "Platform"),
-    *("PrivateIpAddress", "PublicIpAddress", "RootDeviceType", "SecurityGroups", "State"),
-    *("SubnetId", "VpcId"),
+    *("IamInstanceProfile", "InstanceId", "InstanceLifecycle", "InstanceType", "MetadataOptions"),
+    *("Platform", "PrivateIpAddress", "PublicIpAddress", "RootDeviceType", "SecurityGroups"),
+    *("State", "SubnetId", "VpcId"),
 )
 """What the checks read of an instance: the rest would take most of the memory."""
 _FIELDS_OF_INTERFACE: Final = ("Association", "Attachment", "Groups", "InterfaceType", "SubnetId")
