@@ -83,9 +83,9 @@ class LiveVpc:
         self._owner = next(owners, self._account)
         self._vpcs = self._listed("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []
         self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
-        firewalls = (one.get("NetworkFirewallAssociations", ()) for one in self._vpcs)
-        self._has_firewall = any(one.get("FirewallMode") != "monitor" for one in chain(*firewalls))
-        """Whether a firewall may drop what passes its internet gateway."""
+        self._has_firewall = any(one.get("NetworkFirewallAssociations") for one in self._vpcs)
+        """Whether its internet gateway has a firewall, which may drop what passes, and which lets
+        instances out that have no public address."""
         self._lists = self._services_of_lists()
         self._routes_of = {
             table["RouteTableId"]: tuple(map(self._route, self._deciding(table["Routes"])))

@@ -312,9 +312,9 @@ ROUTES: Final = {
     "an appliance in place of the local route of another range": path(
         UNKNOWN, subnets(CidrBlock="100.64.0.0/24"), vpc(CidrBlockAssociationSet=RANGES),
         replaced(1, block="100.64.0.0/16")),
-    **{f"a firewall of the internet gateway in the mode {mode}": path(
-           told, vpc(NetworkFirewallAssociations=[{"FirewallMode": mode}]))
-       for mode, told in (("enforce", UNKNOWN), ("monitor", ""))},
+    **{f"a firewall of the internet gateway {name}": path(
+           UNKNOWN, vpc(NetworkFirewallAssociations=[{"FirewallMode": "enforce"}]), *does)
+       for name, does in (("behind a NAT gateway", []), ("for no address", [TO_INTERNET]))},
     "public access blocked in another subnet": path(
         "", lambda w: w.answers["ec2:describe_subnets"]["Subnets"].append(OTHER_SUBNET)),
     "public access blocked for what comes in, behind a NAT": path("", blocked("block-ingress")),
