@@ -36,6 +36,14 @@ _TURN_ON: Final = {
 https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-management.html
 """
 
+_CODE: Final = {
+    "AWS::Lambda::Function": "function",
+    "AWS::Serverless::Function": "function",
+    "AWS::Serverless::StateMachine": "state machine",
+    "AWS::StepFunctions::StateMachine": "state machine",
+}
+"""The types whose code may turn it on, or give a profile to an instance that has none."""
+
 _MAY_RUN_RUNBOOK: Final = {
     "AWS::Config::ConformancePack": ("conformance pack", "TemplateBody"),
     "AWS::Config::OrganizationConformancePack": ("conformance pack", "TemplateBody"),
@@ -46,11 +54,7 @@ _MAY_RUN_RUNBOOK: Final = {
     "AWS::SSMQuickSetup::LifecycleAutomation": ("automation", "AutomationDocument"),
     _QUICK_SETUP: (_TURN_ON[_QUICK_SETUP], "ConfigurationDefinitions"),
     "AWS::Scheduler::Schedule": ("schedule", "Target"),
-    "AWS::Lambda::Function": ("function", "Code"),
-    "AWS::Serverless::Function": ("function", "Policies"),
-    "AWS::Serverless::StateMachine": ("state machine", "Policies"),
     "AWS::SSM::Document": ("document", "Content"),
-    "AWS::StepFunctions::StateMachine": ("state machine", "DefinitionString"),
 }
 """The types that run a runbook, or may make the call: the noun, and the property for that."""
 
@@ -87,7 +91,7 @@ class HostManagement:
     @cached_property
     def _turning_on(self) -> list[_Named]:
         """What turns it on, each with its noun."""
-        of_code = [one for one in self._running if one[0] == "function"]
+        of_code = self._each(_CODE)
         of_code += [("custom resource", one) for one in self._parts.custom]
         of_code += [("stack", one) for one in self._parts.unread_stacks]
         texts = [f"{one.type} {one.logical_id} {shown(one.written)}" for _, one in of_code]
@@ -105,7 +109,8 @@ class HostManagement:
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
         found = self.of(resource) or _first(self._with_any_type, resource)
-        return found or self.by_runbook(resource) or self._by_role(resource)
+        found = found or self.by_runbook(resource)
+        return found or _first(self._calling, resource) or self._by_role(resource)
 
     def stands_in(self, role: Role, profile: Resource, *, registers: bool) -> str:
         """Name what may add permissions to a role, or give its instances another one.
@@ -153,6 +158,11 @@ class HostManagement:
     @cached_property
     def _running(self) -> list[_Named]:
         return self._each({type_: noun for type_, (noun, _) in _MAY_RUN_RUNBOOK.items()})
+
+    @cached_property
+    def _calling(self) -> list[_Named]:
+        """The code that gives an instance a profile."""
+        return [one for one in self._each(_CODE) if _ATTACHES.search(shown(one[1].written))]
 
     @cached_property
     def _stopping(self) -> list[_Named]:
