@@ -487,6 +487,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("profile on a condition", launched(IamInstanceProfile=IF), UNKNOWN),
     ("bare role", BARE, NEITHER),
     ("bare role, activation", BARE | launched(**ACTIVATED), UNKNOWN),
+    ("bare role, function for instances without a profile", BARE | other(
+        "AWS::Lambda::Function", Code={"ZipFile": "associate_iam_instance_profile()"}), NEITHER),
     ("bare role, activation under another profile", BARE | OTHER_PROFILE, NEITHER),
     ("bare role, policy in JSON", BARE | IN_JSON, frozenset({"boot-order"})),
     ("bare role, Default Host Management", BARE | HOST_MANAGEMENT, UNKNOWN),
