@@ -365,10 +365,8 @@ def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | Non
 
 def import_log_group(stack: cdk.Stack, options: dict[str, str]) -> logs.ILogGroup | None:
     """Import the log group for session logs."""
-    name = options.get("log-group")
-    if name is None:
-        return None
-    return cdk.aws_logs.LogGroup.from_log_group_name(stack, "LogGroup", name)
+    name, by_name = options.get("log-group"), cdk.aws_logs.LogGroup.from_log_group_name
+    return None if name is None else by_name(stack, "LogGroup", name)
 
 
 def show_example(app: cdk.App) -> None:

@@ -40,15 +40,12 @@ _AWS_DOCUMENTS: Final = {
 }
 """AWS's own documents that each option allows."""
 _CONSOLE: Final = (
-    "ssm:DescribeSessions",
-    "ssm:GetConnectionStatus",
-    "ssm:DescribeInstanceProperties",
+    *("ssm:DescribeSessions", "ssm:GetConnectionStatus", "ssm:DescribeInstanceProperties"),
     "ssm:DescribeInstanceInformation",  # the Connect button of the EC2 console
     "ec2:DescribeInstances",
 )
 _CONNECT_TO_DESKTOP: Final = (
-    "ssm-guiconnect:StartConnection",
-    "ssm-guiconnect:GetConnection",
+    *("ssm-guiconnect:StartConnection", "ssm-guiconnect:GetConnection"),
     "ssm-guiconnect:CancelConnection",
 )
 _OWN_SESSIONS: Final = {

@@ -337,9 +337,8 @@ class Launchers:
         """The nodes of EKS, to which it gives a profile of its own making for the role."""
         properties = resource.properties
         written = properties.get("LaunchTemplate")
-        launch = Launch(resource)
-        if written is not None:
-            launch = self._reader.from_template(resource, written)
+        from_template = self._reader.from_template
+        launch = Launch(resource) if written is None else from_template(resource, written)
         launch = launch._replace(
             profile=None,
             maybe_profile=None,
@@ -402,10 +401,8 @@ class Launchers:
         """The instances of an environment, whose own options override those of its template."""
         options: dict[str, object] = {}
         for setting in entries(resource.properties.get("OptionSettings")):
-            of = (
-                self._parts.text(resource, setting.get(one)) for one in ("Namespace", "OptionName")
-            )
-            written = " ".join(of)
+            named = map(setting.get, ("Namespace", "OptionName"))
+            written = " ".join(self._parts.text(resource, one) for one in named)
             for name, namespace in _OPTIONS.items():
                 is_set = matches(written, f"{namespace} {name}")
                 if is_set is not False:
