@@ -86,8 +86,9 @@ class Sessions:
     def __init__(self, parts: Parts, roles: Roles) -> None:
         self._parts = parts
         self._roles = roles
-        # A custom resource can change the account's default document, which exists already.
-        changing = (one for one in parts.custom if _needs.DEFAULT_DOCUMENT in str(one.written))
+        # They can change the account's default document, which nearly always exists already.
+        others = (*parts.custom, *parts.unread_stacks)
+        changing = (one for one in others if _needs.DEFAULT_DOCUMENT in str(one.written))
         self._documents = [*parts.by_type[_DOCUMENT], *changing]
 
     def uses(self, stack: Stack, role: Role | None) -> dict[str, ServiceUse]:

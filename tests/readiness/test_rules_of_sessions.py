@@ -100,6 +100,10 @@ def closed(to: object) -> Body:
     return resource("AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument=denies)
 
 
+def stack_set(body: object) -> Body:
+    return resource("AWS::CloudFormation::StackSet", TemplateBody=body)
+
+
 def log_group(**properties: object) -> Body:
     return {"Group": resource("AWS::Logs::LogGroup", **properties)}
 
@@ -274,6 +278,8 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("the default document", DEFAULT, [], DENIED),
     ("the default document, which a custom resource changes", {"C": resource(
         "Custom::AWS", Create=f'{{"parameters": {{"Name": "{DEFAULT_DOCUMENT}"}}}}')}, [], UNKNOWN),
+    ("the default document in a stack set",
+     {"C": stack_set(f"A: {{Type: AWS::SSM::Document, Name: {DEFAULT_DOCUMENT}}}")}, [], UNKNOWN),
     ("another document, which a custom resource changes",
      {"C": resource("Custom::AWS", Create='{"parameters": {"Name": "other"}}')}, [], READY),
     ("the default document, and a condition", DEFAULT, [decrypt(Condition=BY_VPC)], UNKNOWN),
@@ -857,10 +863,6 @@ def tagged(name: object, value: object, **more: object) -> list[dict[str, object
 def tagging(kind: str) -> Body:
     given = {"ResourceType": kind, "Tags": tagged("Team", "web")}
     return template(TagSpecifications=[given])
-
-
-def stack_set(body: object) -> Body:
-    return resource("AWS::CloudFormation::StackSet", TemplateBody=body)
 
 
 AS_JSON: Final = json.dumps(grant(Team="web")["Properties"]["PolicyDocument"])
