@@ -385,7 +385,12 @@ def _calls(
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
     """
     start, (name, user_id) = "ssm:StartSession", operator.names
-    common = (*request_context(operator.arn, node.region), *operator.context)
+
+    def each(on: str) -> Context:
+        of_owner = request_context(operator.arn, node.region, on.split(":")[4])
+        return (*of_owner, *operator.context)
+
+    common = each(node.arn)
     owner = "" if preferences.name.startswith(_needs.DOCUMENTS_OF_AWS) else node.account
     where = f"arn:{node.partition}:ssm:{node.region}"
     document = f"{where}:{owner}:document/{preferences.name}"
@@ -395,13 +400,14 @@ def _calls(
     own, of_session = f"{sessions}{name}-{SAMPLE_ID}", _tagged({_SESSION_TAG: user_id})
     calls = [
         Call(start, node.arn, common, (_WITH_ACCESS_CHECK, *_tagged(tags))),
-        Call(start, document, common, (_WITH_ACCESS_CHECK,)),
+        Call(start, document, each(document), (_WITH_ACCESS_CHECK,)),
         Call(_CHANNEL, own, common),
         Call(_CHANNEL, f"{sessions}{user_id}-{SAMPLE_ID}", common),
     ]
     if preferences.key is not None:
         of_key = (*session_context(node.id), *preferences.key.context)
-        calls.append(Call("kms:GenerateDataKey", preferences.key.arn, common, of_key))
+        arn = preferences.key.arn
+        calls.append(Call("kms:GenerateDataKey", arn, each(arn), of_key))
     return calls, [Call(action, own, common, of_session) for action in _ON_OWN_SESSION]
 
 

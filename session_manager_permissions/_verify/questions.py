@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
@@ -162,7 +163,11 @@ class Agent:
         return asked
 
     def _calls(
-        self, *needs: _needs.NeededStatement, own: Context = (), region: str | None = None
+        self,
+        *needs: _needs.NeededStatement,
+        own: Context = (),
+        region: str | None = None,
+        owner: str | None = None,
     ) -> tuple[Call, ...]:
         """List the calls that needs are about.
 
@@ -171,12 +176,16 @@ class Agent:
             own: the condition keys of these calls alone. A value takes the place of that which
                 each call has.
             region: the region of resources whose ARNs name none. Default: - the instance's region
+            owner: the account of such resources; "" if it is not known. Default: - the role's
         """
         calls = []
         own_names = {key.name for key in own}
+        others = self.role.account if owner is None else owner
         for need in needs:
-            named = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
-            of_each = request_context(self.role.arn, named or region or self.session.region)
+            is_arn = need.resource.startswith("arn:")
+            place, account = need.resource.split(":")[3:5] if is_arn else ("", "")
+            where = place or region or self.session.region
+            of_each = request_context(self.role.arn, where, account or others)
             context = tuple(key for key in of_each if key.name not in own_names)
             calls += [Call(action, need.resource, context, own) for action in need.actions]
         return tuple(calls)
@@ -227,8 +236,10 @@ class Agent:
             # What S3 makes of an alias or an id in this header is not documented.
             if found.named_key and ":key/" in found.named_key:
                 headers.append(ConditionKey(_needs.ENCRYPTED_WITH, found.named_key))
-        reads = self._calls(encryption, region=found.region)
-        apart = self._calls(objects._replace(resource=log), own=(*headers,), region=found.region)
+        owner = "" if found.is_foreign else None
+        of_bucket = partial(self._calls, region=found.region, owner=owner)
+        reads = of_bucket(encryption)
+        apart = of_bucket(objects._replace(resource=log), own=(*headers,))
         grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'
         options = {"log-bucket": bucket, "log-prefix": prefix}
         if isinstance(key := found.key, LiveKey):

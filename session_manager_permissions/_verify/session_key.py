@@ -103,7 +103,7 @@ def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Id
     policy = key_policy(node.spare, key.arn)
     unknown = f"arn:{node.partition}:iam::{node.account}:role/ROLE"
     role = identity.role.arn if identity.role else unknown
-    context = request_context(role, node.region)
+    context = request_context(role, node.region, key.arn.split(":")[4])
     decrypt = Call("kms:Decrypt", key.arn, context, session_context(node.id))
     more = identity.role.user_id_on(node.id) if identity.role else {}
     # What IAM says of the role is a check of its own.

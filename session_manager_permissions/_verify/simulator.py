@@ -275,11 +275,18 @@ def _answer(call: Call, result: Mapping[str, Any], told: Mapping[str, Any]) -> S
     }
 
 
-def request_context(principal: str, region: str | None) -> Context:
-    """Return the condition keys that each call of a user or a role to AWS has."""
+def request_context(principal: str, region: str | None, owner: str) -> Context:
+    """Return the condition keys that each call of a user or a role to AWS has.
+
+    Args:
+        principal: the ARN of the user or the role.
+        region: the region, if it is known.
+        owner: the account of the resource; "" if it is not known.
+    """
     flags = (ConditionKey(*one, "boolean") for one in _needs.REQUEST_KEYS.items())
     known = (*flags, *(ConditionKey(*one) for one in principal_keys(principal).items()))
-    return (*known, ConditionKey(_needs.REGION_KEY, region)) if region else known
+    more = ((_needs.REGION_KEY, region), ("aws:ResourceAccount", owner))
+    return (*known, *(ConditionKey(name, value) for name, value in more if value))
 
 
 def session_context(node_id: str) -> Context:

@@ -233,6 +233,18 @@ def decides(*missing: str, if_: Callable[[Question], bool], says: str = "implici
     return setting(decides=lambda asked: found if if_(asked) else None)
 
 
+def in_account(account: str) -> Change:
+    """Have IAM allow what is in an account, by a key that it names if it is told no value of it."""
+
+    def found(asked: Question) -> dict[str, Any]:
+        told = asked.told.get("aws:ResourceAccount", [])
+        missing = [] if told else ["aws:ResourceAccount"]
+        decision = "allowed" if told == [account] else "implicitDeny"
+        return {"EvalDecision": decision, "MissingContextValues": missing}
+
+    return setting(decides=found)
+
+
 def of_decrypt(asked: Question) -> bool:
     return asked.action == "kms:Decrypt"
 
@@ -516,6 +528,12 @@ IDENTITY: Final = {
            (REGISTER, "register", "kms:ViaService"),
            (CHANNEL, "reach", "aws:ResourceTag/team"),
            ("kms:Decrypt", "encrypt", "s3:prefix"))},
+    "what is in the account alone": used("plugin", in_account(ACCOUNT))._replace(operator=USER),
+    **{f"what is in another account alone{name}": used(
+           f"reach register encrypt log-to-cloudwatch {told}", in_account(of), does)
+       for of, name, told, does in (
+           (nodes.OTHER_ACCOUNT, "", "log-to-s3", nodes.nothing),
+           (nodes.OTHER_ACCOUNT, ", as the bucket is", "bucket-encryption? log-to-s3?", FOREIGN))},
     "no registration, no channels": never("register reach", denying(REGISTER, *nodes.CHANNELS)),
     "no profile, and metadata off": never(
         "instance-profile metadata", without_profile, NO_METADATA),

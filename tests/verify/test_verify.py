@@ -117,6 +117,7 @@ OF_EACH: Final = (
     entry("aws:ViaAWSService", "false", "boolean"), entry("aws:PrincipalAccount", ACCOUNT),
     entry("aws:PrincipalArn", ROLE),
 )  # fmt: skip
+OWNER: Final = entry("aws:ResourceAccount", ACCOUNT)
 REGION_OF_KEY: Final = entry("aws:RequestedRegion", "eu-west-1")
 BY_ALIAS: Final = entry("kms:ResourceAliases", "alias/sessions", "stringList")
 SESSION: Final = (
@@ -126,10 +127,10 @@ SESSION: Final = (
 
 
 @pytest.mark.parametrize(("asked", "of_channels", "of_keys"), [
-    ((), [], []),
-    (("--region", "us-west-2"), [entry("aws:RequestedRegion", "us-west-2")], []),
-    (("--key", KEY), [], [REGION_OF_KEY, *SESSION]),
-    (("--key", ALIAS), [], [REGION_OF_KEY, BY_ALIAS, *SESSION]),
+    ((), [OWNER], []),
+    (("--region", "us-west-2"), [entry("aws:RequestedRegion", "us-west-2"), OWNER], []),
+    (("--key", KEY), [OWNER], [REGION_OF_KEY, OWNER, *SESSION]),
+    (("--key", ALIAS), [OWNER], [REGION_OF_KEY, OWNER, BY_ALIAS, *SESSION]),
 ])  # fmt: skip
 def test_iam_is_told_what_a_session_has(
     asked: tuple[str, ...], of_channels: list[Any], of_keys: list[Any]
