@@ -175,7 +175,7 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
 
 
 def of_init(resource: Resource) -> Scripts:
-    """Read what `cfn-init` runs on its instances by its metadata, and its own associations."""
+    """Read what a resource has its instances run: by `cfn-init`, and by its own associations."""
     metadata = functions.mapping(resource.body.get("Metadata"))
     written = (metadata.get("AWS::CloudFormation::Init"), resource.written.get("SsmAssociations"))
     return of_written(written) if any(written) else NO_SCRIPTS

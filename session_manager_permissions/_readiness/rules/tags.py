@@ -87,7 +87,7 @@ def _has_others(parts: Parts, compute: Resource) -> bool:
 def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
     """Yield each tag that a grant asks for, with its values, if these are known.
 
-    The nodes that a grant for hybrid nodes is about are in no template.
+    A grant for hybrid nodes is left out, as no template has these.
     """
     document = mapping(as_document(policy.properties.get("PolicyDocument")))
     for statement in entries(document.get("Statement")):
