@@ -34,7 +34,7 @@ from .worlds import only_if
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from session_manager_permissions._network.model import Placement
+    from session_manager_permissions._network.model import Reference
 
     from .templates import Assembly
     from .templates.model import Resource, Template
@@ -110,7 +110,7 @@ class _Checking:
             self._parts, self._decisions, self._sessions
         )
         self._network_rules = rules.network.NetworkRules(
-            self._parts, judge_of(assembly), self._places
+            self._parts, judge_of(assembly), lambda: self._subnets
         )
 
     def findings(self) -> tuple[list[Finding], Counter[str]]:
@@ -336,11 +336,15 @@ class _Checking:
             return _Launched(compute, decides=(decides,))
         return _Launched(compute, profile, self._roles.of_holder(profile))
 
-    def _places(self) -> Iterator[Placement]:
-        """Yield where compute is in the world that is judged."""
-        for one in self._launchers.resources:
-            for launched in self._launched(one):
-                yield from launched.compute.placements
+    @cached_property
+    def _subnets(self) -> list[Reference]:
+        """The subnets that compute is in, in any world."""
+
+        def of(resource: Resource) -> Iterator[Reference]:
+            for one in self._launched(resource):
+                yield from (place.subnet for place in one.compute.placements)
+
+        return [*dict.fromkeys(self._of_each(self._launchers.resources, of))]
 
     @cached_property
     def _has_endpoint_policies(self) -> bool:

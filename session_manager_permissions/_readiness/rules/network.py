@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from session_manager_permissions._network.judge import Judge
-    from session_manager_permissions._network.model import Range
+    from session_manager_permissions._network.model import Range, Reference
     from session_manager_permissions._readiness.compute import Compute
     from session_manager_permissions._readiness.sessions import ServiceUse
 
@@ -67,12 +67,12 @@ class NetworkRules:
     """Judges the network paths of compute."""
 
     def __init__(
-        self, parts: Parts, judge: Judge, places: Callable[[], Iterable[Placement]]
+        self, parts: Parts, judge: Judge, subnets: Callable[[], Iterable[Reference]]
     ) -> None:
         self._parts = parts
         self._judge = judge
-        self._places = places
-        """Returns where compute is in the world that is judged."""
+        self._subnets = subnets
+        """Returns the subnets that compute is in, in any world."""
         self._homes: dict[Resource, Resource] = {}
         """The subnet of each VPC in which fixes make endpoints."""
 
@@ -226,17 +226,11 @@ class NetworkRules:
             yield from map(LetPass, self._judge.shut_by_acls(place, used, made))
         turned_on = problem.services if any(isinstance(one, Set) for one in fixes) else ()
         named = tuple(one for one in dict.fromkeys((*made, *turned_on)) if one != "s3")
-        are_shut = named and self._parts.of_types(_OF_ACLS)
-        vpcs = {self._parts.vpc_of(place.subnet) for place in compute.placements}
-        yield from self._parts.worlds.once(
-            (self, *vpcs, named, *made.items()),
-            lambda: [
-                LetPass(fault)
-                for place in dict.fromkeys(self._places() if are_shut else ())
-                if self._parts.vpc_of(place.subnet) in vpcs
-                for fault in self._judge.shut_by_acls(place, named, made)
-            ],
-        )
+        vpcs = {self._parts.vpc_of(place.subnet) for place in compute.placements} - {None}
+        for subnet in self._subnets() if named and self._parts.of_types(_OF_ACLS) else ():
+            if self._parts.vpc_of(subnet) in vpcs:
+                place = Placement(subnet, (Unknown("what lets all out"),))
+                yield from map(LetPass, self._judge.shut_by_acls(place, named, made))
 
 
 def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
