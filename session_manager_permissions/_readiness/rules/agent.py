@@ -83,8 +83,7 @@ def of_compute(parts: Parts, management: HostManagement, compute: Compute) -> It
     if doubt := compute.launch.scripts.agent or management.stops_agent(compute.resource):
         yield doubt
     image = compute.launch.image
-    paths = _paths_without_agent(parts, image) if image else ()
-    if image is None or not paths:
+    if image is None or not (paths := _paths_without_agent(parts, image)):
         return
     path = _path(parts, image)
     named = repr(path.replace(UNKNOWN, "…"))
