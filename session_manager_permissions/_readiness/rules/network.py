@@ -434,7 +434,7 @@ class LetPass(Fix):
                 number = to.shared.once(entry, partial(_free_number, to, acl, way))
                 if number is None:
                     entries = f"renumber the entries of {acl.logical_id!r}, so that it allows"
-                    to.say(f"{entries} TCP 443 and the answers to it before its first Deny")
+                    to.say(f"{entries} TCP 443 and the answers to it before it denies them")
                     return
                 _make_entry(to, *entry, number)
 
