@@ -528,12 +528,6 @@ IDENTITY: Final = {
            (REGISTER, "register", "kms:ViaService"),
            (CHANNEL, "reach", "aws:ResourceTag/team"),
            ("kms:Decrypt", "encrypt", "s3:prefix"))},
-    "what is in the account alone": used("plugin", in_account(ACCOUNT))._replace(operator=USER),
-    **{f"what is in another account alone{name}": used(
-           f"reach register encrypt log-to-cloudwatch {told}", in_account(of), does)
-       for of, name, told, does in (
-           (nodes.OTHER_ACCOUNT, "", "log-to-s3", nodes.nothing),
-           (nodes.OTHER_ACCOUNT, ", as the bucket is", "bucket-encryption? log-to-s3?", FOREIGN))},
     "no registration, no channels": never("register reach", denying(REGISTER, *nodes.CHANNELS)),
     "no profile, and metadata off": never(
         "instance-profile metadata", without_profile, NO_METADATA),
@@ -806,6 +800,12 @@ LOGS: Final = {
     "by a parameter, and S3 for a bucket by a tag": used(
         "path-s3?", BY_PARAMETER, behind("s3", "s3:*", f"{BUCKET}/*", OF_TAG)),
     "not enforced, and S3 for objects": used("", NOT_ENFORCED, behind("s3", PUT)),
+    "what is in the account alone": used("plugin", in_account(ACCOUNT))._replace(operator=USER),
+    **{f"what is in another account alone{name}": used(
+           f"reach register encrypt log-to-cloudwatch {told}", in_account(of), does)
+       for of, name, told, does in (
+           (nodes.OTHER_ACCOUNT, "", "log-to-s3", nodes.nothing),
+           (nodes.OTHER_ACCOUNT, ", as the bucket is", "bucket-encryption? log-to-s3?", FOREIGN))},
 }  # fmt: skip
 
 RUN_AS: Final = {
