@@ -108,9 +108,8 @@ class HostManagement:
 
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
-        found = self.of(resource) or _first(self._with_any_type, resource)
-        found = found or self.by_runbook(resource)
-        return found or _first(self._calling, resource) or self._by_role(resource)
+        found = self.of(resource) or _first(self._giving, resource)
+        return found or self.by_runbook(resource) or self._by_role(resource)
 
     def stands_in(self, role: Role, profile: Resource, *, registers: bool) -> str:
         """Name what may add permissions to a role, or give its instances another one.
@@ -135,10 +134,12 @@ class HostManagement:
         return (UNKNOWN in id_ or id_.endswith(_SETTING)) and value != "$None"
 
     @cached_property
-    def _with_any_type(self) -> list[_Named]:
-        """The stacks whose template is never read, and may have any type of resource."""
+    def _giving(self) -> list[_Named]:
+        """Code that gives a profile, and stacks of any type of resource, which are never read."""
         stacks = self._each(dict.fromkeys(NEVER_READ, "template of"))
-        return [(noun, one) for noun, one in stacks if UNKNOWN in types_deployed(one)]
+        of_any_type = [one for one in stacks if UNKNOWN in types_deployed(one[1])]
+        code = (one for one in self._each(_CODE) if _ATTACHES.search(shown(one[1].written)))
+        return [*of_any_type, *code]
 
     def by_runbook(self, resource: Resource) -> str:
         """Name what gives instances beside a resource another profile, or policies; "" if none."""
@@ -158,11 +159,6 @@ class HostManagement:
     @cached_property
     def _running(self) -> list[_Named]:
         return self._each({type_: noun for type_, (noun, _) in _MAY_RUN_RUNBOOK.items()})
-
-    @cached_property
-    def _calling(self) -> list[_Named]:
-        """The code that gives an instance a profile."""
-        return [one for one in self._each(_CODE) if _ATTACHES.search(shown(one[1].written))]
 
     @cached_property
     def _stopping(self) -> list[_Named]:

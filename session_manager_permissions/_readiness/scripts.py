@@ -126,9 +126,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm
 """
 _PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
 
-_MATTERS: Final = re.compile(
-    "ssm|snapd|proxy|host-containers|activation|UninstallAfterBuild", re.IGNORECASE
-)
+_MATTERS: Final = re.compile("ssm|snapd|proxy|host-containers|activation|uninstall", re.IGNORECASE)
 """Every script that matters has one of these."""
 
 _PROXY: Final = "whether the agent uses the proxy that the user data mentions"

@@ -10,12 +10,7 @@ from session_manager_permissions import _needs
 from session_manager_permissions._readiness.marks import KEYS, marked
 from session_manager_permissions._readiness.policies import DECRYPT
 from session_manager_permissions._readiness.templates.functions import listed, shown, text
-from session_manager_permissions._readiness.templates.model import (
-    Resource,
-    ReturnValue,
-    Template,
-    reference_to,
-)
+from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, Template
 
 from .remedies import Advice, Allow, Fix, Set
 from .rule import Finding, warning
@@ -97,8 +92,10 @@ def of_policy(reader: PolicyReader, policy: Policy) -> Iterator[Finding]:
 def _is_no_key(key: object, resource: Resource) -> bool:
     """Tell whether a statement's resource is an alias, or the id of a key, in place of its ARN."""
     value = resource.template.value(key)
-    is_id = reference_to(value, *KEYS) is not None
-    return is_id or _ALIAS_OR_ID.fullmatch(marked(value)) is not None
+    match value:
+        case (ReturnValue(found, ""),):
+            return found.type in {*KEYS, _ALIAS}
+    return _ALIAS_OR_ID.fullmatch(marked(value)) is not None
 
 
 def _is_by_arn_too(key: object, among: list[Any], template: Template) -> bool:

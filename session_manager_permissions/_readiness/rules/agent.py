@@ -7,19 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions._readiness.templates.functions import (
-    UNKNOWN,
-    as_written,
-    listed,
-    mapping,
-)
-from session_manager_permissions._readiness.templates.model import (
-    ReturnValue,
-    Template,
-    Unresolved,
-)
+from session_manager_permissions._patterns import as_list
+from session_manager_permissions._readiness.templates.functions import UNKNOWN, as_written, mapping
+from session_manager_permissions._readiness.templates.model import Template, Unresolved
 from session_manager_permissions._readiness.templates.texts import DYNAMIC, as_text
 
 from .kinds import kind_of, launches, unreachable
@@ -68,8 +60,6 @@ _OF_CDK: Final = "C96584B6F00A464EAD1953AFF4B05118Parameter"
 
 _PATH: Final = re.compile("(?:(?:{{)?resolve:ssm:)?(/[^:}]*)")
 """The forms in which a template, or a parameter of it, names a public parameter."""
-
-_Part: TypeAlias = str | ReturnValue | Unresolved
 
 _HARMLESS: Final = re.compile(
     rf"#.*|(sudo )?((dnf|yum)( [^;&|`$()<>{UNKNOWN}]*)?|(systemctl|service|set|export|useradd|"
@@ -142,26 +132,27 @@ def _path(parts: Parts, image: Written) -> str:
             value = joined
         case (Unresolved(_, str(reference)),) if reference.startswith(DYNAMIC):
             value = (reference,)
-    found = _PATH.match(as_text(tuple(_as_passed(parts, one) for one in value)))
+    found = _PATH.match("".join(_as_passed(parts, one) for one in value))
     return found[1] if found else ""
 
 
-def _as_passed(parts: Parts, part: _Part) -> _Part:
-    """Return a part of a text; for a parameter, what is passed in the world, if that is known.
+def _as_passed(parts: Parts, part: Any) -> str:  # noqa: ANN401 # of a `Value`
+    """Return a part as a text; for a parameter, what is passed in the world, if that is known.
 
     Whoever deploys may pass another value than the default, unless CDK made the parameter.
     """
     if not isinstance(part, Unresolved) or not isinstance(part.scope, Template):
-        return part
+        return as_text((part,))
     name = str(part.expression)
     parameter = mapping(part.scope.parameters.get(name))
-    known = frozenset(map(str, listed(parameter.get("AllowedValues", parameter.get("Default")))))
+    values = parameter.get("AllowedValues", parameter.get("Default", []))
+    known = frozenset(map(str, as_list(values)))
     is_all = "AllowedValues" in parameter or name.endswith(_OF_CDK)
     for one in sorted(known):
         decider = f"the parameter {name!r}"
         if parts.worlds.is_one_of(part, frozenset({one}), decider, known if is_all else None):
             return one
-    return part
+    return UNKNOWN
 
 
 def _may_install(parts: Parts, compute: Compute) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -92,7 +91,7 @@ def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
     document = mapping(as_document(policy.properties.get("PolicyDocument")))
     for statement in entries(document.get("Statement")):
         effect = parts.text(policy, statement.get("Effect"))
-        of_nodes = ":managed-instance/" in json.dumps(statement.get("Resource"))
+        of_nodes = ":managed-instance/" in str(statement.get("Resource"))
         if is_about(statement, _START) and effect == "Allow" and not of_nodes:
             condition = mapping(statement.get("Condition"))
             for name, asked in mapping(condition.get("StringEquals")).items():
