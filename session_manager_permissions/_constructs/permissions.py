@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import aws_cdk as cdk
@@ -243,24 +242,25 @@ class SessionManagerPermissions(Construct):
         if self._given_name is not None and not is_lookup_dummy(target.role):
             self._refuse_overwriting(target)
         attach_or_refuse(self._policy, target, self._stack)
-        self._targets[target.key] = target
         if target.cfn_role is None:  # the policy has no reference, which would make it wait
             self._policy.node.add_dependency(*roles_named(target.name, self._stack))
-        elif not isinstance(target.role, iam.Role):
-            self.node.add_validation(AtSynthesis(partial(self._warn_of_condition, target.cfn_role)))
+        elif not any(other.cfn_role for other in self._targets.values()):
+            self.node.add_validation(AtSynthesis(self._warn_of_conditions))
+        self._targets[target.key] = target
 
-    def _warn_of_condition(self, cfn_role: iam.CfnRole) -> None:
-        """Warn of an L1 role, such as one of `CfnInclude`, that may not be there to refer to."""
-        condition = condition_path(cfn_role)
+    def _warn_of_conditions(self) -> None:
+        """Warn of each role of the app that may not be there for the policy to refer to."""
         cfn_policy = cast("iam.CfnPolicy", self._policy.node.default_child)
-        if condition and not condition_path(cfn_policy):  # whoever set one knows of the role's
-            cdk.Annotations.of(self).add_warning_v2(
-                "session-manager-permissions:role-on-a-condition",
-                f"role {cfn_role.node.path!r} is deployed on the condition {condition!r}, and "
-                "where that is false the policy that refers to it can't be deployed: give the "
-                "roles of a condition a construct of their own in their stack, and set its "
-                "policy.node.default_child.cfn_options.condition",
-            )
+        for cfn_role in filter(None, (target.cfn_role for target in self._targets.values())):
+            condition = condition_path(cfn_role)
+            if condition and not condition_path(cfn_policy):  # whoever set one knows of the role's
+                cdk.Annotations.of(self).add_warning_v2(
+                    "session-manager-permissions:role-on-a-condition",
+                    f"role {cfn_role.node.path!r} is deployed on the condition {condition!r}, and "
+                    "where that is false the policy that refers to it can't be deployed: give the "
+                    "roles of a condition a construct of their own in their stack, and set its "
+                    "policy.node.default_child.cfn_options.condition",
+                )
 
     def _refuse_overwriting(self, target: Target) -> None:
         """Refuse a second policy of one name on a role: IAM keeps only the one put last."""

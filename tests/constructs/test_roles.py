@@ -108,15 +108,17 @@ def conditional(stack: cdk.Stack, name: str) -> iam.CfnRole:
 
 
 def test_each_role_on_a_condition_is_warned_of(stack: cdk.Stack) -> None:
-    permissions = SessionManagerPermissions(stack, "Permissions", role=owned_role(stack))
+    owned: Any = owned_role(stack)
+    permissions = SessionManagerPermissions(stack, "Permissions", role=owned)
     permissions.attach_to_role(l1_role(stack))
     assert warnings(stack) == []
 
+    owned.node.default_child.cfn_options.condition = cdk.CfnCondition(stack, "Has")
     permissions.attach_to_role(conditional(stack, "One"))
     permissions.attach_to_role(role_by_arn(stack, conditional(stack, "Two").attr_arn))
     assert [warning.partition(", and")[0] for warning in warnings(stack)] == [
-        f"role 'Stack/{name}' is deployed on the condition 'Stack/Has{name}'"
-        for name in ("One", "Two")
+        f"role 'Stack/{role}' is deployed on the condition 'Stack/{condition}'"
+        for role, condition in (("Owned/Resource", "Has"), ("One", "HasOne"), ("Two", "HasTwo"))
     ]
 
 
