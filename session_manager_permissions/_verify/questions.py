@@ -182,8 +182,7 @@ class Agent:
         own_names = {key.name for key in own}
         others = self.role.account if owner is None else owner
         for need in needs:
-            is_arn = need.resource.startswith("arn:")
-            place, account = need.resource.split(":")[3:5] if is_arn else ("", "")
+            place, account = ("", "") if need.resource == "*" else need.resource.split(":")[3:5]
             where = place or region or self.session.region
             of_each = request_context(self.role.arn, where, account or others)
             context = tuple(key for key in of_each if key.name not in own_names)
