@@ -773,6 +773,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         rule, behind_an_acl(
             Second=subnet("10.0.1.0/24"), SecondTable=part("RouteTable", **VPC_ID), **more,
             SecondAssociation=association(ref("Second"), ref("SecondTable")),
+            OfOthers=machine(**PROFILE, SubnetId="subnet-12345678"),
             Route=route(ref("SecondTable"), **TO_NAT), SecondMachine=machine(
                 **PROFILE, SubnetId=ref("Second"), SecurityGroupIds=[ref("Group")])))
        for name, rule, more in (
