@@ -174,9 +174,9 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
 
 def of_init(resource: Resource) -> Scripts:
     """Read what a resource has its instances run: by `cfn-init`, and by its own associations."""
-    metadata = functions.mapping(resource.body.get("Metadata"))
-    written = (metadata.get("AWS::CloudFormation::Init"), resource.written.get("SsmAssociations"))
-    return of_written(written) if any(written) else NO_SCRIPTS
+    by_init = functions.mapping(resource.body.get("Metadata")).get("AWS::CloudFormation::Init")
+    associations = resource.written.get("SsmAssociations")
+    return of_written([by_init, associations]) if by_init or associations else NO_SCRIPTS
 
 
 def of_written(value: object) -> Scripts:

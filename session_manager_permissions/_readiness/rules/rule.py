@@ -78,6 +78,8 @@ def together(findings: Iterable[Finding], cause: Callable[[Finding], Hashable]) 
             resources=(*dict.fromkeys(where for each in found for where in each.resources),),
             fixes=(*dict.fromkeys(fix for each in found for fix in each.fixes),),
         )
+        if found[1:]
+        else found[0]
         for found in several.values()
     ]
 
