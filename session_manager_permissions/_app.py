@@ -356,7 +356,7 @@ def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | Non
     if name is None:
         for option in ("log-bucket-key", "log-prefix"):
             if option in options:
-                raise ValueError(f"-c {option}={options[option]}: give -c log-bucket=NAME too")
+                raise ValueError(f"{option} {options[option]!r} has no bucket: give log-bucket too")
         return None
     return cdk.aws_s3.Bucket.from_bucket_attributes(
         stack, "LogBucket", bucket_name=name, encryption_key=key

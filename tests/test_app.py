@@ -401,7 +401,7 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
     ({"roles": "a.txt", "role": "Existing"}, "give exactly one of"),
     ({"roles": "a.txt", "instance-profiles": "b.txt"}, "give exactly one of"),
     ({"role": "Existing", "decrypt-sessions-only": 1}, "give true or false"),
-    ({"role": "Existing", "log-bucket-key": key_arn()}, "give -c log-bucket=NAME too"),
+    ({"role": "Existing", "log-bucket-key": key_arn()}, "has no bucket: give log-bucket too"),
     ({"role": "Existing", "log-bucket": True}, "-c log-bucket=True"),
     ({"role": "Existing", "log-group": GROUP_ARN}, f"-c log-group: {GROUP_ARN!r} is not the"),
     ({"instance-profile": "path/Existing"}, "can't be looked up"),
