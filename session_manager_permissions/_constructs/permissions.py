@@ -168,6 +168,7 @@ class SessionManagerPermissions(Construct):
         self._targets: dict[object, Target] = {}
         self._role_ids = (f"Role{number}" for number in itertools.count(1))
         self._keys: dict[tuple[str, str | None], bool] = {}  # with whether each is in the region
+        self.node.add_validation(AtSynthesis(self._finish))
         if key is not None:
             self._check_reach(key)
 
@@ -242,15 +243,21 @@ class SessionManagerPermissions(Construct):
         if self._given_name is not None and not is_lookup_dummy(target.role):
             self._refuse_overwriting(target)
         attach_or_refuse(self._policy, target, self._stack)
-        if target.cfn_role is None:  # the policy has no reference, which would make it wait
-            self._policy.node.add_dependency(*roles_named(target.name, self._stack))
-        elif not any(other.cfn_role for other in self._targets.values()):
-            self.node.add_validation(AtSynthesis(self._warn_of_conditions))
         self._targets[target.key] = target
 
-    def _warn_of_conditions(self) -> None:
-        """Warn of each role of the app that may not be there for the policy to refer to."""
+    def _finish(self) -> None:
+        """Warn of what only the whole app shows, and let the policy wait for roles by their names.
+
+        CDK calls this at synthesis: the roles of a large stack are read once, and not each time
+        that a role is attached.
+        """
+        if self._keys and not any(self._keys.values()):
+            warn_of_no_key_in_region(self, self._environment.region, self._WAY_TO_THE_KEY)
         cfn_policy = cast("iam.CfnPolicy", self._policy.node.default_child)
+        # A role of the app that is given by a literal name has no reference in the policy.
+        names = [target.name for target in self._targets.values() if target.cfn_role is None]
+        for cfn_role in roles_named(names, self._stack):
+            cfn_policy.add_resource_dependency(cfn_role)
         for cfn_role in filter(None, (target.cfn_role for target in self._targets.values())):
             condition = condition_path(cfn_role)
             if condition and not condition_path(cfn_policy):  # whoever set one knows of the role's
@@ -289,15 +296,9 @@ class SessionManagerPermissions(Construct):
                 )
 
     def _check_reach(self, key: SessionKey) -> None:
-        """Warn of a key of another account, and at synthesis if no key is in the stack's region."""
+        """Note whether a key is in the stack's region, and warn of a key of another account."""
         is_here = is_in_region(self, key, self._environment)
-        if not (is_here or any(self._keys.values())):
-            self.node.add_validation(AtSynthesis(self._warn_of_no_key_in_region))
         self._keys[key.resource, key.alias_name] = is_here
-
-    def _warn_of_no_key_in_region(self) -> None:
-        if not any(self._keys.values()):
-            warn_of_no_key_in_region(self, self._environment.region, self._WAY_TO_THE_KEY)
 
 
 def _certainly_clash(name: str, role: Target, other: Target) -> bool:

@@ -184,15 +184,17 @@ def condition_path(resource: cdk.CfnResource) -> str:
     return "" if condition is None else condition.node.path
 
 
-def roles_named(name: str, stack: cdk.Stack) -> list[iam.CfnRole]:
-    """Return the roles that `stack` makes by this name, without those on a condition."""
-    named = stack.resolve(name)
+def roles_named(names: list[str], stack: cdk.Stack) -> list[iam.CfnRole]:
+    """Return the roles that `stack` makes by these names, without those on a condition."""
+    if not names:
+        return []
+    named = stack.resolve(names)
     return [
         role
         for role in cdk.ConstructSelector.resources_of_type("AWS::IAM::Role").select(stack)
         if isinstance(role, iam.CfnRole)
-        and role.role_name is not None
-        and stack.resolve(role.role_name) == named
+        and (name := role.role_name) is not None
+        and (stack.resolve(name) if is_token(name) else name) in named
         and not condition_path(role)
     ]
 

@@ -131,11 +131,12 @@ def test_a_policy_on_a_condition_of_its_own_is_not_warned_of(stack: cdk.Stack) -
 
 def test_a_policy_waits_for_the_roles_that_the_stack_makes_by_their_names(stack: cdk.Stack) -> None:
     names = ["Named", parameter(stack, "Name"), cdk.Fn.sub("${Name}-x"), "Wanted", "Existing"]
-    made = [l1_role(stack, f"Role{number}", name) for number, name in enumerate(names[:3])]
     conditional(stack, "Conditional").role_name = "Wanted"
     permissions = permit(stack, owned_role(stack, name="Owned"))
     for number, name in enumerate(names):
         permissions.attach_to_instance_profile(l1_profile(stack, name, construct_id=f"P{number}"))
+    # those that are made later count, as do those before
+    made = [l1_role(stack, f"Role{number}", name) for number, name in enumerate(names[:3])]
     (body,) = resources(stack, "AWS::IAM::Policy").values()
     assert body["DependsOn"] == [stack.get_logical_id(role) for role in made]
 
