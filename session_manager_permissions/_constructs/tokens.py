@@ -120,9 +120,12 @@ def resource_by_arn(arn: str, scope: IConstruct, *types: type[_L1]) -> _L1 | Non
         case {"Ref": str(logical_id)} | {"Fn::GetAtt": [str(logical_id), "Arn"]}:
             path = stack.node.path  # jsii gives a new object each time for a stack that CDK made
             for node in stack.node.find_all():
-                if not isinstance(node, types) or node.stack.node.path != path:
-                    continue
-                if stack.resolve(node.logical_id) == logical_id:
+                # The stack is asked last, as that costs the most requests.
+                if (
+                    isinstance(node, types)
+                    and stack.resolve(node.logical_id) == logical_id
+                    and node.stack.node.path == path
+                ):
                     return node
     return None
 
