@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class AtSynthesis:
     """Calls a function of Python: when CDK visits a construct, or when CDK validates it.
 
-    An Aspect may still make constructs. A validation runs after all Aspects: it may add warnings,
-    and the errors that it returns fail the synthesis.
+    An Aspect may still make constructs. A validation runs after all Aspects: it may add warnings
+    and dependencies of resources, and the errors that it returns fail the synthesis.
     """
 
     def __init__(self, function: Callable[[], list[str] | None]) -> None:
