@@ -52,7 +52,6 @@ _NAMES: Final = {
     "cloudWatchLogGroupName": (("AWS::Logs::LogGroup", ""),),
 }
 """The types that an input may name, each with the return value that it names them by."""
-_DOCUMENT: Final = "AWS::SSM::Document"
 _SESSION: Final = "Session"
 _SCHEMA: Final = "1.0"
 _WITHOUT_INPUTS: Final = "Port"
@@ -86,10 +85,10 @@ class Sessions:
     def __init__(self, parts: Parts, roles: Roles) -> None:
         self._parts = parts
         self._roles = roles
-        # They can change the account's default document, which nearly always exists already.
+        self._documents = parts.by_type["AWS::SSM::Document"]
+        # The account's default document nearly always exists, and they may change it.
         others = (*parts.custom, *parts.unread_stacks)
-        changing = (one for one in others if _needs.DEFAULT_DOCUMENT in str(one.written))
-        self._documents = [*parts.by_type[_DOCUMENT], *changing]
+        self._changing = [one for one in others if _needs.DEFAULT_DOCUMENT in str(one.written)]
 
     def uses(self, stack: Stack, role: Role | None) -> dict[str, ServiceUse]:
         """Whether sessions on an instance use each service that not every session needs.
@@ -120,11 +119,13 @@ class Sessions:
         return [default] if default else self.documents(stack)
 
     def default(self, stack: Stack) -> Document | None:
-        """The account's default document in the region of a stack, if the app has it."""
+        """The account's default document in the region of a stack, or what may change it."""
+        for changing in self._changing:
+            if changing.exists and changing.template.stack.environment == stack.environment:
+                return Document(changing, None)
         for one in self._in_region(stack):
             name = one.resource.template.value(one.resource.properties.get("Name"))
-            is_changed = one.resource.type != _DOCUMENT
-            if is_changed or self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT):
+            if self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT):
                 return one
         return None
 
@@ -161,8 +162,7 @@ class Sessions:
         return kind == _SESSION or may_be
 
     def _type(self, resource: Resource) -> str:
-        default = "Command" if resource.type == _DOCUMENT else _SESSION
-        return self._parts.text(resource, resource.properties.get("DocumentType", default))
+        return self._parts.text(resource, resource.properties.get("DocumentType", "Command"))
 
     def _use_by(self, documents: list[Document], service: str) -> ServiceUse:
         several = [self._of_service(one, service) for one in documents]

@@ -276,8 +276,11 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("two documents, the default of no use", own() | {"B": DEFAULT["A"]}, [], DENIED),
     ("two documents, none of use", WITH_KEY | {"B": WITH_KEY["A"]}, [], DENIED),
     ("the default document", DEFAULT, [], DENIED),
-    ("the default document, which a custom resource changes", {"C": resource(
+    ("the default document, which a custom resource changes", default() | {"C": resource(
         "Custom::AWS", Create=f'{{"parameters": {{"Name": "{DEFAULT_DOCUMENT}"}}}}')}, [], UNKNOWN),
+    ("the default document, which a custom resource makes",
+     {"A": session(DEFAULT_DOCUMENT, runAsEnabled=True, **AS_ROOT) | {"Type": "Custom::Document"}},
+     [], UNKNOWN),
     ("the default document in a stack set",
      {"C": stack_set(f"A: {{Type: AWS::SSM::Document, Name: {DEFAULT_DOCUMENT}}}")}, [], UNKNOWN),
     ("another document, which a custom resource changes",

@@ -117,7 +117,7 @@ class SessionRules:
         if document is None:
             return
         if document.inputs is None:
-            yield f"what the Session document {document.resource.logical_id!r} asks for"
+            yield f"the session preferences that {document.resource.logical_id!r} sets"
         yield from self._faults(document)
         for call in self._calls(document):
             answer = self._answer(role, call) if call.ends else Answer.ALLOWED
