@@ -121,8 +121,10 @@ class _Checking:
             behind, of_role = self._of_profile(profile)
             if behind or of_role:
                 by_profile[profile] = of_role
-                by_roles[behind] += of_role
-                of_sessions += self._of_sessions(profile, of_role)
+                apart = self._of_sessions(profile, of_role)  # with a finding for each cause
+                places = {one.place for one in apart}
+                by_roles[behind] += [one for one in of_role if one.place not in places]
+                of_sessions += apart
         found = [one for several in by_roles.values() for one in together(several, _in_template)]
         found += self._add_findings_on_compute(by_profile) if self._with_compute else []
         found += self._of_policies({role: None for behind in by_roles for role in behind})

@@ -93,7 +93,7 @@ def _judgement(worlds: list[WorldResult[list[Told]]]) -> Judgement:
         found = [one for one in found if one.rule in common] or found
         # What is missing in one world may be less than in another: the shortest claims the least.
         found.sort(key=lambda one: (len(one.description), one.description))
-        return Judgement(together(found, lambda one: (one.rule, one.resources, one.location)), [])
+        return Judgement(together(found, lambda one: one.place), [])
     decides = [reason for one in judgements if not one.found for reason in one.decides]
     decides += deciders(worlds, [one.verdict for one in judgements])
     return Judgement([], [*dict.fromkeys(decides)])

@@ -46,9 +46,9 @@ from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, Build, instance, isolated, vpc
 from .launches import spot
 from .networks import VPC_ID, denying, part
-from .parts import on, ref, rows
+from .parts import att, on, ref, resource, rows
 from .reports import TRUST, Body, Check, Report, inline, machine, profile_and_role
-from .statements import ALL
+from .statements import ALL, deny
 from .test_what_findings_say import BOTH, EXAMPLES, RDS, Text, endpoint, session
 from .test_what_findings_say import isolated as isolated_in_l1
 
@@ -741,6 +741,18 @@ def test_what_refers_to_two_conditions_is_on_both(tmp_path: Path) -> None:
     assert "put 'VpcSsm' on a condition that is the Fn::And of 'C' and 'Other'" in said
     on_both = made["Conditions"][made["Resources"]["VpcSsm"]["Condition"]]
     assert on_both == {"Fn::And": [{"Condition": "C"}, {"Condition": "Other"}]}
+
+
+def test_each_cause_of_a_refusal_has_a_finding_of_its_own(tmp_path: Path) -> None:
+    refused = profile_and_role(
+        inline(ALL, deny("kms:Decrypt")),
+        Key=resource("AWS::KMS::Key", Enabled=False),
+        Document=session("SSM-SessionManagerRunShell", kmsKeyId=att("Key", "Arn")),
+    )
+
+    found = findings(written(tmp_path, refused))
+
+    assert [(one.rule.id, len(one.steps)) for one in found] == [("session-denied", 1)] * 2
 
 
 def test_what_a_network_acl_denies_besides_stays_denied(tmp_path: Path) -> None:

@@ -67,6 +67,11 @@ class Finding(NamedTuple):
     steps: tuple[Step, ...] = ()
     """Its fixes, written as steps for a template."""
 
+    @property
+    def place(self) -> Hashable:
+        """Which rule finds it, and where."""
+        return self.rule, self.resources, self.location
+
 
 def together(findings: Iterable[Finding], cause: Callable[[Finding], Hashable]) -> list[Finding]:
     """Merge the findings of each cause into one, with the resources and the fixes of all."""
