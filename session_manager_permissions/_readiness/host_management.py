@@ -59,7 +59,7 @@ _MAY_RUN_RUNBOOK: Final = {
 """The types that run a runbook, or may make the call: the noun, and the property for that."""
 
 _ATTACHES: Final = re.compile(
-    r"AttachIAMToInstance|Associate_?Iam_?Instance_?Profile|IsPolicyAttachAllowed\W+(?!false)\w",
+    r"AttachIAMToInstance|(?<!Dis)Associate_?Iam_?Instance_?Profile|IsPolicyAttachAllowed\W+(?!false)\w",
     re.IGNORECASE,
 )
 """A part of the names of AWS's runbooks that give an instance a profile, and of the API call.

@@ -290,6 +290,8 @@ GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("service setting that turns it off", {"Other": setting(SETTING, "$None")}),
     ("rule that listens", other("AWS::Events::Rule", EventPattern=LISTENS, Targets=[{"Arn": "a"}])),
     ("maintenance window of a function", other(WINDOW, TaskArn=att("Function", "Arn"))),
+    ("function that takes one away", other("AWS::Lambda::Function",
+        Code={"ZipFile": "boto3.client('ec2').disassociate_iam_instance_profile()"})),
     ("role that may write logs", {"Other": associating(
         ManagedPolicyArns=[f"{AWS}CloudWatchAgentServerPolicy"])}),
     ("role that may not give one", {"Other": associating(may("Allow", "ec2:DescribeInstances"))}),

@@ -675,7 +675,8 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     (image(ref("Minimal")), "agent-missing"),
     (image({"Fn::Sub": "resolve:ssm:${ImagePath}"}), "cannot-be-known"),
     (image({"Fn::Sub": MINIMAL.replace("x86_64", "${Arch}")}), "agent-missing"),
-    (image({"Fn::Sub": MINIMAL.replace("minimal-", "${Id}")}), "cannot-be-known"),
+    *((image({"Fn::Sub": MINIMAL.replace(part, "${Id}")}), "cannot-be-known")
+      for part in ("minimal-", "-minimal")),
     (image({"Fn::Sub": MINIMAL.replace("minimal-", "${Kind}")}), "cannot-be-known"),
     (image({"Fn::Sub": MINIMAL.replace("minimal-", "${Other}")}), ""),
     (image({"Fn::Sub": MINIMAL.replace("minimal-", "").replace("x86_64", "${Id}")}), ""),

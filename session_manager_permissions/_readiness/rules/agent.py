@@ -40,7 +40,7 @@ _MINIMAL: Final = re.compile("/aws/service/ami-amazon-linux-latest/(al2023|amzn2
 
 _MAY_LACK: Final = re.compile(
     "/aws/service/(debian/|freebsd/|canonical/ubuntu/[^/]*minimal/|"
-    f"ami-amazon-linux-latest/([^-]+-ami-)?{UNKNOWN})"
+    f"ami-amazon-linux-latest/([^-]+-ami-?)?{UNKNOWN})"
 )
 """The public parameters of images of which AWS does not say that they have the agent.
 
@@ -92,7 +92,7 @@ def of_compute(parts: Parts, management: HostManagement, compute: Compute) -> It
 def _without_agent(image: Written, path: str, named: str, *, is_same: bool) -> Finding:
     """Return the finding of an image, which a public parameter of this path gives.
 
-    If it is not the same in every world, such as by the processor, no one image can replace it.
+    No single image can replace images that differ between worlds, such as by their processor.
     """
     where, kind = image.owner, kind_of(image.owner)
     with_agent = f"{{{{resolve:ssm:{path.replace('-minimal', '')}}}}}"
@@ -106,9 +106,9 @@ def _without_agent(image: Written, path: str, named: str, *, is_same: bool) -> F
 
 
 def _paths_without_agent(parts: Parts, image: Written) -> frozenset[str]:
-    """Return the public parameters that an image has in any world, if one may lack the agent.
+    """Return the paths of an image in all worlds if one of them may lack the agent; else none.
 
-    If none may, the world is not asked which image it has: a map may have one for each region.
+    If none may, no world is asked which image it has: a map may have one for each region.
     """
 
     def find() -> frozenset[str]:
@@ -137,9 +137,9 @@ def _path(parts: Parts, image: Written) -> str:
 
 
 def _as_passed(parts: Parts, part: Any) -> str:  # noqa: ANN401 # of a `Value`
-    """Return a part as a text; for a parameter, what is passed in the world, if that is known.
+    """Return a part as a text; of a parameter, the value that the world passes, if it is known.
 
-    Whoever deploys may pass another value than the default, unless CDK made the parameter.
+    A deployment may pass another value than the default, unless CDK made the parameter.
     """
     if not isinstance(part, Unresolved) or not isinstance(part.scope, Template):
         return as_text((part,))
