@@ -221,7 +221,7 @@ def _acl(
 
 
 def _opened(acl: NetworkAcl, way: AclWay, passes: Callable[[NetworkAcl, AclWay], Fact]) -> AclWay:
-    """Return a way that is shut, with the numbers between which an entry opens it."""
+    """Return a way that is shut with the numbers between which an entry opens it."""
     denials = {one.number for one in acl.entries if one.egress is way.egress and not one.allows}
     numbers = [*sorted({*denials, LAST_ENTRY + 1}, reverse=True), 0]
     return next(

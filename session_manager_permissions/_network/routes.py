@@ -168,7 +168,7 @@ def _by_table(place: Place, table: RouteTable, start: _Start) -> Path:
         elif isinstance(to, PrefixList) and not to.service:
             unseen.append(unknown(to.name))
     ways.sort(key=lambda way: way[0].prefixlen)
-    # A default route is for what no other route is for.
+    # The default route takes only what no other route covers.
     others = [way for way in ways if way[0] != PUBLIC]
     are_halves = [*collapse_addresses(network for network, _ in others)] == [PUBLIC]
     whole, ways = are_halves or others != ways, others if are_halves else ways

@@ -42,7 +42,7 @@ class AclWay(NamedTuple):
     egress: bool
     ports: tuple[int, int]
     between: tuple[int, int] = (0, LAST_ENTRY + 1)
-    """If it is shut, an entry with a number between these opens it, and each Deny before stays."""
+    """The numbers between which an entry opens it. Each `Deny` before them stays in force."""
 
 
 class AclFault(NamedTuple):

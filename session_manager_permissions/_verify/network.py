@@ -84,8 +84,8 @@ class LiveVpc:
         self._vpcs = self._listed("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []
         self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
         self._has_firewall = any(one.get("NetworkFirewallAssociations") for one in self._vpcs)
-        """Whether its internet gateway has a firewall, which may drop what passes, and which lets
-        instances out that have no public address."""
+        """Whether a firewall is on the way to its internet gateway. It may drop what passes, or let
+        out instances that have no public address."""
         self._lists = self._services_of_lists()
         self._routes_of = {
             table["RouteTableId"]: tuple(map(self._route, self._deciding(table["Routes"])))

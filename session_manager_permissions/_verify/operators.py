@@ -297,7 +297,7 @@ def _in_words(denied: Iterable[CallVerdict]) -> str:
 
 
 def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
-    """Return how the names of keys begin that a call certainly does not have, in lower case.
+    """Return the prefixes of the condition keys that a call certainly lacks, in lower case.
 
     All tags of the node and of a user are known, so they have no other tags. A channel is no
     resource, and nobody can tag a document of AWS, which is in no account.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 _LACKS: Final = NOT_OF_AGENT | {"aws:multifactorauthpresent", "aws:username"}
-"""How the names of condition keys begin that can't change a denial, in lower case.
+"""The prefixes of the condition keys that can't change a denial, in lower case.
 
 No call of the agent has them, or has `aws:MultiFactorAuthPresent` with the value true.
 """
@@ -106,7 +106,7 @@ class Question(NamedTuple):
     of_another_account: bool = False
     """Whether the subject is of another account, so that no policy of its own is enough."""
     lacks: frozenset[str] = _LACKS
-    """How the names of condition keys begin that the calls certainly do not have, in lower case."""
+    """The prefixes of the condition keys that the calls certainly do not have, in lower case."""
     policies_count: bool = False
     """Whether the policies of the resources are judged even if those of IAM allow the calls."""
 
@@ -145,7 +145,7 @@ class Agent:
         """
         reaches = self._calls(_needs.CHANNELS)
         role = "the role, by role=... or instance_profile=..."
-        no_tags = _LACKS | {*map(str.lower, OF_TAGS)}  # the channels are no resources
+        no_tags = _LACKS | {*map(str.lower, OF_TAGS)}  # a channel is no resource
         asked = [Question("reach", None, reaches, role, lacks=no_tags), self._registration()]
         of_session = session_context(self.node_id)
         for key in self.uses.keys:

@@ -99,7 +99,7 @@ def decided(
         principal: who makes the call.
         call: the call.
         answer: what IAM says.
-        lacks: how the names of keys begin that the call certainly does not have, in lower case.
+        lacks: the prefixes of the keys that the call certainly does not have, in lower case.
         if_allowed: whether that policy is read also where IAM's policies allow the call.
         more: other condition keys of the call, which judge that policy and are not given to IAM.
     """

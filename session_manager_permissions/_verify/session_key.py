@@ -74,7 +74,10 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
 
 
 def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | CannotAsk:
-    """Say why a key encrypts nothing, and what to run, if that helps; "" if it does."""
+    """Say why a key encrypts nothing, and what to run, if that helps; "" if it encrypts.
+
+    If AWS says of it what is new, return that as the reason why it is not known.
+    """
     state, spec, usage = found["KeyState"], found["KeySpec"], found["KeyUsage"]
     if _UNUSABLE.fullmatch(state):
         cancel = ["cancel-key-deletion"] if state.endswith("Deletion") else []

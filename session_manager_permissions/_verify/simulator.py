@@ -27,17 +27,17 @@ TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 OF_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
 """How the condition keys of the tags of a resource begin."""
 _OF_NEW_TAGS: Final = ("aws:requesttag/", "aws:tagkeys")
-"""How the names of the keys begin that only calls which tag a resource have: none asked about."""
+"""The prefixes of the keys of calls that tag a resource. No such call is asked about."""
 _ONE_BY_ONE: Final = "InvalidInput"
 """The error of IAM if it takes actions or resources only one by one."""
 _ASKED_ALONE: Final = "s3:GetEncryptionConfiguration"
 """IAM accepts it with no other action of S3, as its API call has another name."""
-_OF_CREDENTIALS: Final = (
+_CROSS_SERVICE: Final = (
     *("ec2:roledelivery", "ec2:sourceinstancearn", "ssm:sourceinstancearn", "glue:roleassumedby"),
     *("codebuild:buildarn", "codebuild:projectarn", "lambda:sourcefunctionarn"),
     *("glue:credentialissuingservice", "identitystore:userid"),
 )
-"""The condition keys that tell where credentials come from, in lower case: in calls to any service.
+"""The condition keys of a service that calls to any service may have, in lower case.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """
@@ -313,12 +313,12 @@ def missing_keys(
 ) -> list[str]:
     """List the condition keys in policies that a call may have, and for which IAM had no value.
 
-    IAM names those of all statements, also of statements about other actions:
+    IAM names the keys of all statements, even of those about other actions:
     https://github.com/boto/boto3/issues/3111
 
     Args:
         answers: what IAM said.
-        lacks: how the names of keys begin that the calls certainly do not have, in lower case.
+        lacks: the prefixes of the keys that the calls certainly do not have, in lower case.
     """
     absent = (*lacks, *_OF_NEW_TAGS)
     found = {(one["action"], key) for one in answers for key in one["missing_context_values"]}
@@ -328,9 +328,9 @@ def missing_keys(
 def _may_have(action: str, key: str, absent: tuple[str, ...]) -> bool:
     """Tell whether a call may have a condition key, by its name in lower case.
 
-    The keys of a service are in no calls to others, except that `ssmmessages` has some of `ssm`.
-    Those of identity providers, by SAML or OpenID, are in the calls of whoever has signed in there.
+    Other services have no keys of a service, except that `ssmmessages` has some of `ssm`. Calls to
+    any service may have the keys of an identity provider, by SAML or OpenID Connect.
     """
     prefix = key.partition(":")[0]
-    is_of_any = prefix in ("aws", "saml") or "." in prefix or key in _OF_CREDENTIALS
+    is_of_any = prefix in ("aws", "saml") or "." in prefix or key in _CROSS_SERVICE
     return (is_of_any or action.startswith(prefix)) and not key.startswith(absent)

@@ -218,7 +218,7 @@ class NetworkRules:
     ) -> Iterator[Fix]:
         """Yield what opens the network ACLs that close a way once fixes have opened all else.
 
-        If fixes have a name lead to an endpoint, it does so for all compute of the VPC.
+        Where the fixes make a name lead to an endpoint, it does so for all compute of the VPC.
         """
         makes = [one for one in fixes if isinstance(one, MakeEndpoints)]
         made = {service: one.home for one in makes for service in one.services}
@@ -448,7 +448,7 @@ def _acls(to: Writer, subnet: Resource) -> list[Resource]:
 
 
 def _free_number(to: Writer, acl: Resource, way: verdicts.AclWay) -> int | None:
-    """Return a number that no entry of an ACL has, for one that opens a way; None without one."""
+    """Return the number of an entry that opens a way; None if other entries have them all."""
     entries = to.parts_of(acl, "AWS::EC2::NetworkAclEntry", "NetworkAclId")
     taken = to.shared.once(("numbers", acl), set[str])
     taken.update(str(one) for entry in entries for one in to.named(entry, "RuleNumber"))

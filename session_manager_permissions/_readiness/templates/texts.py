@@ -29,10 +29,10 @@ DYNAMIC: Final = "{{resolve"
 _REST: Final = "the rest of a list"
 """Stands for the entries of a text from the first part on that may contain the separator."""
 
-_SEPARATORS: Final = re.compile("(:?(instance-profile|policy|role))?[ ,/:;|]+")
+_SEPARATORS: Final = re.compile("(:?instance-profile|:?policy|:?role)?[ ,/:;|]+")
 """Separators that are in no id of EC2, and in no name of a region, a partition or an account.
 
-The words come before a name in the ARNs of IAM.
+In an ARN of IAM, a name follows one of the words.
 """
 
 _WITH_ID: Final = re.compile(
