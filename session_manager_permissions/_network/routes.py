@@ -195,7 +195,7 @@ def _is_blocked(start: _Start) -> bool:
 
 def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:
     if route.leads == "nowhere":
-        return _closed(f"the default route of {where} is a blackhole")
+        return _closed(f"a route of {where} is a blackhole")
     if route.leads == "internet-gateway":
         attached = any_of(
             all_of((is_one_of(route.target, (gateway,)), fact))
