@@ -743,6 +743,14 @@ def test_what_refers_to_two_conditions_is_on_both(tmp_path: Path) -> None:
     assert on_both == {"Fn::And": [{"Condition": "C"}, {"Condition": "Other"}]}
 
 
+def test_findings_are_in_the_order_in_which_the_agent_meets_them(tmp_path: Path) -> None:
+    untrusted = profile_and_role({"AssumeRolePolicyDocument": {"Statement": []}})
+
+    found = findings(written(tmp_path, untrusted))
+
+    assert [one.rule.id for one in found] == ["channel-missing", "role-not-assumable"]
+
+
 def test_each_cause_of_a_refusal_has_a_finding_of_its_own(tmp_path: Path) -> None:
     refused = profile_and_role(
         inline(ALL, deny("kms:Decrypt")),
