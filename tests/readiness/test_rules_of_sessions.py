@@ -278,6 +278,8 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("the default document", DEFAULT, [], DENIED),
     ("the default document, which a custom resource changes", default() | {"C": resource(
         "Custom::AWS", Create=f'{{"parameters": {{"Name": "{DEFAULT_DOCUMENT}"}}}}')}, [], UNKNOWN),
+    ("the default document, which a custom resource changes on a condition", {"C": on(
+        resource("Custom::AWS", Name=DEFAULT_DOCUMENT), "Free")}, [], UNKNOWN),
     ("the default document, which a custom resource makes",
      {"A": session(DEFAULT_DOCUMENT, runAsEnabled=True, **AS_ROOT) | {"Type": "Custom::Document"}},
      [], UNKNOWN),
