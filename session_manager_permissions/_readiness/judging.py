@@ -91,9 +91,6 @@ def _judgement(worlds: list[WorldResult[list[Told]]]) -> Judgement:
         common = set.intersection(*rules_of) if rules_of else set()
         found = [one for each in judgements for one in each.found]
         found = [one for one in found if one.rule in common] or found
-        order = [one.place for one in found]
-        # What is missing in one world may be less than in another: the shortest claims the least.
-        found.sort(key=lambda one: (order.index(one.place), len(one.description), one.description))
         return Judgement(together(found, lambda one: one.place), [])
     decides = [reason for one in judgements if not one.found for reason in one.decides]
     decides += deciders(worlds, [one.verdict for one in judgements])

@@ -78,15 +78,16 @@ def together(findings: Iterable[Finding], cause: Callable[[Finding], Hashable]) 
     several = defaultdict[Any, list[Finding]](list)
     for finding in findings:
         several[cause(finding)].append(finding)
-    return [
-        found[0]._replace(
-            resources=(*dict.fromkeys(where for each in found for where in each.resources),),
-            fixes=(*dict.fromkeys(fix for each in found for fix in each.fixes),),
-        )
-        if found[1:]
-        else found[0]
-        for found in several.values()
-    ]
+    return [_merged(found) if found[1:] else found[0] for found in several.values()]
+
+
+def _merged(found: list[Finding]) -> Finding:
+    # What is missing in one world may be less than in another: the shortest claims the least.
+    shortest = min(found, key=lambda one: (len(one.description), one.description))
+    return shortest._replace(
+        resources=(*dict.fromkeys(where for each in found for where in each.resources),),
+        fixes=(*dict.fromkeys(fix for each in found for fix in each.fixes),),
+    )
 
 
 Told: TypeAlias = "Finding | Callable[[], Iterable[Finding]] | str"
