@@ -329,8 +329,9 @@ def _may_have(action: str, key: str, absent: tuple[str, ...]) -> bool:
     """Tell whether a call may have a condition key, by its name in lower case.
 
     Other services have no keys of a service, except that `ssmmessages` has some of `ssm`. Calls to
-    any service may have the keys of an identity provider, by SAML or OpenID Connect.
+    any service may have the keys of AWS IoT, or of an identity provider, by SAML or OpenID Connect.
     """
     prefix = key.partition(":")[0]
-    is_of_any = prefix in ("aws", "saml") or "." in prefix or key in _CROSS_SERVICE
+    of_caller = prefix in ("aws", "credentials-iot", "saml") or "." in prefix
+    is_of_any = of_caller or key in _CROSS_SERVICE
     return (is_of_any or action.startswith(prefix)) and not key.startswith(absent)

@@ -1037,7 +1037,8 @@ OPERATORS: Final = {
            f"{told} plugin", decides(key, if_=of_instance), operator=ROLE)
        for key, told in (
            *((OWN_TAG, "operator?"), ("aws:username", "operator"), ("s3:prefix", "operator")),
-           *((key, "operator?") for key in ("saml:sub", "accounts.google.com:sub", OF_INSTANCE)))},
+           *((key, "operator?") for key in (
+           "saml:sub", "accounts.google.com:sub", "credentials-iot:ThingName", OF_INSTANCE)))},
     **{f"an operator who may ask for access just in time, and is denied {action}": cause(
            f"{told} plugin", setting(denies={f"{USER} {START}", action}), operator=USER)
        for action, told in ((START, "operator?"), ("ssm:GetAccessToken", "operator"))},
