@@ -171,7 +171,8 @@ def _by_table(place: Place, table: RouteTable, start: _Start) -> Path:
     # The default route takes only what no other route covers.
     others = [way for way in ways if way[0] != PUBLIC]
     are_halves = [*collapse_addresses(network for network, _ in others)] == [PUBLIC]
-    whole, ways = are_halves or others != ways, others if are_halves else ways
+    whole = are_halves or others != ways
+    ways = others if are_halves else ways
     paths = [path for to, path in ways if not (whole and is_one_address(to))] + unseen
     if not whole:
         paths.insert(0, _closed(f"{where} has no default route"))

@@ -135,7 +135,10 @@ class HostManagement:
 
     @cached_property
     def _giving(self) -> list[_Named]:
-        """Code that gives a profile, and stacks of any type of resource, which are never read."""
+        """The code that gives instances a profile, and the stacks that may have any resource.
+
+        The templates of these stacks are never read.
+        """
         stacks = self._each(dict.fromkeys(NEVER_READ, "template of"))
         of_any_type = [one for one in stacks if UNKNOWN in types_deployed(one[1])]
         code = (one for one in self._each(_CODE) if _ATTACHES.search(shown(one[1].written)))

@@ -386,11 +386,11 @@ def _calls(
     """
     start, (name, user_id) = "ssm:StartSession", operator.names
 
-    def each(on: str) -> Context:
-        of_owner = request_context(operator.arn, node.region, on.split(":")[4])
+    def context_on(resource: str) -> Context:
+        of_owner = request_context(operator.arn, node.region, resource.split(":")[4])
         return (*of_owner, *operator.context)
 
-    common = each(node.arn)
+    common = context_on(node.arn)
     owner = "" if preferences.name.startswith(_needs.DOCUMENTS_OF_AWS) else node.account
     where = f"arn:{node.partition}:ssm:{node.region}"
     document = f"{where}:{owner}:document/{preferences.name}"
@@ -400,14 +400,14 @@ def _calls(
     own, of_session = f"{sessions}{name}-{SAMPLE_ID}", _tagged({_SESSION_TAG: user_id})
     calls = [
         Call(start, node.arn, common, (_WITH_ACCESS_CHECK, *_tagged(tags))),
-        Call(start, document, each(document), (_WITH_ACCESS_CHECK,)),
+        Call(start, document, context_on(document), (_WITH_ACCESS_CHECK,)),
         Call(_CHANNEL, own, common),
         Call(_CHANNEL, f"{sessions}{user_id}-{SAMPLE_ID}", common),
     ]
     if preferences.key is not None:
         of_key = (*session_context(node.id), *preferences.key.context)
         arn = preferences.key.arn
-        calls.append(Call("kms:GenerateDataKey", arn, each(arn), of_key))
+        calls.append(Call("kms:GenerateDataKey", arn, context_on(arn), of_key))
     return calls, [Call(action, own, common, of_session) for action in _ON_OWN_SESSION]
 
 

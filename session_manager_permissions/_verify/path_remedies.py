@@ -129,7 +129,10 @@ class PathRemedies:
     def _by_entry(
         self, side: _Side, before: int, allowing: str, entries: dict[int, dict[str, Any]]
     ) -> tuple[str, ...]:
-        """Add an entry before the first Deny that shuts, or in its place if no number is free."""
+        """Add an entry before the first Deny that closes the way.
+
+        If no number before it is free, the entry takes the number of the Deny.
+        """
         denials = [n for n, of in entries.items() if of["RuleAction"] == "deny" and is_of_tcp(of)]
         first = min((n for n in denials if n >= before), default=LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)

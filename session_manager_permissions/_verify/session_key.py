@@ -76,7 +76,7 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
 def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | CannotAsk:
     """Say why a key encrypts nothing, and what to run, if that helps; "" if it encrypts.
 
-    If AWS says of it what is new, return that as the reason why it is not known.
+    A state, a spec or a usage that is not known here is returned as a `CannotAsk`.
     """
     state, spec, usage = found["KeyState"], found["KeySpec"], found["KeyUsage"]
     if _UNUSABLE.fullmatch(state):

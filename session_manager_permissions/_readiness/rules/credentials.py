@@ -86,7 +86,10 @@ def _trust_of(parts: Parts, role: Resource) -> Trust:
 
 
 def _with_suffix(settled: Callable[[Value], Value], value: Value) -> str:
-    """Return a value as a text, with `${AWS::URLSuffix}` for that of a partition not known."""
+    """Return a value as a text, with `${AWS::URLSuffix}` for that of a partition not known.
+
+    The world decides on a parameter that may name EC2.
+    """
     match value:
         case (str(known),):  # as most are
             return known
