@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from session_manager_permissions import _limits, _needs
@@ -15,7 +15,7 @@ from .compute import Compute, Launchers
 from .decisions import Decisions
 from .fixes import with_fixes
 from .host_management import HostManagement
-from .judging import in_all_worlds, in_any_world, judged
+from .judging import in_all_worlds, in_any_world, in_its_worlds, judged
 from .launch import TEMPLATE, Written
 from .marks import marked
 from .network import judge_of
@@ -131,9 +131,9 @@ class _Checking:
         found += self._warnings_on_compute()
         for service in self._assembly.by_type["AWS::ECS::Service"]:
             asked = self._session_rules, service
-            found += in_all_worlds(self._worlds, rules.containers.of_service, *asked)
+            found += in_its_worlds(self._worlds, rules.containers.of_service, *asked)
         grants = self._parts, self._roles, self._launchers
-        found += in_all_worlds(self._worlds, rules.tags.of_grants, *grants)
+        found += in_its_worlds(self._worlds, rules.tags.of_grants, *grants)
         verdicts = Counter(map(_verdict, by_profile.values()))
         return [*found, *of_sessions], verdicts
 
@@ -251,7 +251,8 @@ class _Checking:
             profile: the profile.
             of_role: the findings on its role, whose fixes may allow what the documents ask for.
         """
-        is_allowed = rules.permissions.allow_documents(of_role)
+        allows = [fix for one in of_role for fix in one.fixes if isinstance(fix, Allow)]
+        is_allowed = any(map(rules.permissions.allows_document, allows))
 
         def find() -> Iterator[Finding]:
             only_if(profile.exists)
@@ -259,10 +260,10 @@ class _Checking:
             denied = [] if is_allowed else [*self._session_rules.of_calls(role, profile)]
             yield from self._session_rules.of_documents(profile)
             if denied and not self._backup(role, profile):
-                yield from denied
+                yield from reduce(rules.permissions.with_more, allows, denied)
 
         is_open = _verdict(of_role) == "can't be known"
-        found = in_all_worlds(self._worlds, find)
+        found = in_its_worlds(self._worlds, find)
         return [one for one in found if one.rule == rules.sessions.SESSION_DENIED or not is_open]
 
     # Compute -------------------------------------------------------------------------------------

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from .rules.rule import together
-from .worlds import WorldResult, Worlds, deciders
+from .worlds import WorldResult, Worlds, deciders, only_if
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .rules import Finding, Told
+    from .templates.model import Resource
 
 _Found = TypeVar("_Found")
 _P = ParamSpec("_P")
@@ -50,6 +51,20 @@ def in_all_worlds(
     if too_many or not results:
         return []
     return [one for one in results[0].judged if all(one in world.judged for world in results)]
+
+
+def in_its_worlds(
+    worlds: Worlds, find: Callable[_P, Iterable[Finding]], *args: _P.args, **given: _P.kwargs
+) -> list[Finding]:
+    """Return what is found in every world that has the resource that it is found on."""
+
+    def on(resource: Resource) -> list[Finding]:
+        only_if(resource.exists)
+        return [one for one in find(*args, **given) if one.resources == (resource,)]
+
+    found = in_any_world(worlds, find, *args, **given)
+    places = dict.fromkeys(resource for one in found for resource in one.resources)
+    return [one for resource in places for one in in_all_worlds(worlds, on, resource)]
 
 
 def judged(worlds: Worlds, judge: Callable[[], list[Told]]) -> Judgement:

@@ -823,6 +823,8 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         isolated_in_l1(), *isolated_in_l1()["Resources"].keys() - {"Role", "Profile"})),
     "a key on a condition, and no policy": ("session-denied", on_c(profile_and_role(inline(ALL),
         Machine=RUNNING, **KEYED), "Profile", "Machine", "Key", "Document")),
+    "a key on a condition, and a role that all deployments have": ("session-denied", on_c(
+        profile_and_role(inline(ALL), Machine=RUNNING, **KEYED), "Key", "Document")),
     "a group on a condition": ("egress-closed", on_c(
         isolated_in_l1(**BOTH, Group=group(egress=UDP)), "Group", "Machine")),
 }  # fmt: skip

@@ -118,6 +118,7 @@ def written(content: object) -> Body:
     return {"A": resource("AWS::SSM::Document", **given)}
 
 
+FREELY_TRUE: Final = {"Free": {"Fn::Equals": [ref("Free"), "yes"]}}
 WITH_KEY: Final = own(kmsKeyId=ARN)
 SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 OBJECTS: Final = {"Fn::Join": ["", [att("Bucket", "Arn"), "/logs/*"]]}
@@ -362,7 +363,9 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("ports", own(kind="Port", kmsKeyId=ARN), [], READY),
     ("ports by a function", own(kind={"Fn::Join": ["", ["Po", "rt"]]}, kmsKeyId=ARN), [], READY),
     ("a document of sessions by parameter", default(kind=ref("Free"), kmsKeyId=ARN), [], UNKNOWN),
-    ("a document on a condition", {"A": on(WITH_KEY["A"], "Free")}, [], READY),
+    ("a document on a condition", {"A": on(WITH_KEY["A"], "Free")}, [], DENIED),
+    ("one on a condition, beside another",
+     {"A": on(WITH_KEY["A"], "Free"), "B": session()}, [], READY),
     ("a policy on a condition", WITH_KEY | {"P": on(policy(decrypt()), "Free")}, [], READY),
     ("a policy on some role", WITH_KEY | {"P": policy(decrypt(), roles=[ref("Some")])}, [], READY),
     ("a policy on a role that is sure to be another",
@@ -529,7 +532,7 @@ def test_documents(check: Check, added: Body, statements: list[Statement], found
     parts = {"Key": key(), "Alias": alias, "Bucket": resource("AWS::S3::Bucket")}
     parts["Other"] = key()
     body = profile_and_role(inline(ALL, *statements), **parts | added)
-    body["Conditions"] = {"Free": {"Fn::Equals": [ref("Free"), "yes"]}}
+    body["Conditions"] = FREELY_TRUE
     defaults = {"Root": "root", "Ana": "ana", DEFAULT_DOCUMENT: DEFAULT_DOCUMENT}
     body["Parameters"] = {name: {"Default": default} for name, default in defaults.items()} | {
         "Free": {"Type": "String"}, "User": {"AllowedValues": ["ana", "root"]}}  # fmt: skip
@@ -887,6 +890,8 @@ TAGS: Final[list[tuple[Body, bool]]] = [
     ({"N": nested("nested", Tags=tagged("Team", "web"))}, False),
     ({"N": nested("nested", Tags=tagged("Team", "db"))}, True),
     ({"M": machine(), "G": grant(Team=["web", "db"])}, True),
+    ({"M": machine(), "G": on(grant(Team="web"), "Free")}, True),
+    ({"M": machine(), "T": on(machine(Tags=tagged("Team", "web")), "Free")}, False),
     ({"M": machine(Tags=tagged("Team", "db")), "G": grant(Team=["web", "db"])}, False),
     ({"M": machine(), "G": grant("arn:aws:ec2:*:*:instance/*", Team="web")}, True),
     ({"M": machine(), "G": grant("arn:aws:ssm:*:*:managed-instance/*", Team="web")}, False),
@@ -916,7 +921,7 @@ TAGS: Final[list[tuple[Body, bool]]] = [
 
 @pytest.mark.parametrize(("changes", "is_found"), TAGS)
 def test_grants_by_tags(check: Check, changes: Body, is_found: bool) -> None:  # noqa: FBT001
-    resources = {"G": grant(Team="web")} | changes
-    report = check({"Resources": resources}, nested={"Resources": {"M": machine()}})
+    body = {"Resources": {"G": grant(Team="web")} | changes, "Conditions": FREELY_TRUE}
+    report = check(body, nested={"Resources": {"M": machine()}})
 
     assert ("tags-match-nothing" in report.rules) is is_found

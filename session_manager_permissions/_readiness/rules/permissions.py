@@ -110,10 +110,9 @@ def with_more(found: list[Finding], more: Allow) -> list[Finding]:
     return [one._replace(fixes=(*map(added, one.fixes),)) for one in found]
 
 
-def allow_documents(found: list[Finding]) -> bool:
-    """Tell whether the fixes of findings allow what a Session document asks for, too."""
-    fixes = (fix for one in found for fix in one.fixes if isinstance(fix, Allow))
-    return any(one.options or not {*one.by_boundary} <= {*NEEDED} for one in fixes)
+def allows_document(fix: Allow) -> bool:
+    """Tell whether a fix allows what a Session document asks for, too."""
+    return bool(fix.options) or not {*fix.by_boundary} <= {*NEEDED}
 
 
 def undecided(abilities: dict[str, Ability]) -> Iterator[Told]:
