@@ -5,14 +5,13 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from session_manager_permissions._readiness.templates.functions import is_function
-
+from ..templates.functions import is_function
 from .writer import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from session_manager_permissions._readiness.templates.model import Resource, Template
+    from ..templates.model import Resource, Template
 
 
 class Made(NamedTuple):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
-from session_manager_permissions._readiness.policies import NEEDED
 
+from ..policies import NEEDED
 from .boot_order import Wait
 from .credentials import GiveProfile
 from .kinds import kind_of, unreachable
@@ -18,10 +18,9 @@ from .rule import Finding, Told, not_ready
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from session_manager_permissions._readiness.decisions import Ability
-    from session_manager_permissions._readiness.roles import Role
-    from session_manager_permissions._readiness.templates.model import Resource
-
+    from ..decisions import Ability
+    from ..roles import Role
+    from ..templates.model import Resource
     from .options import Option, Options
 
 CHANNEL_MISSING: Final = not_ready(

@@ -6,13 +6,12 @@ from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from session_manager_permissions._readiness.roles import ROLE_IN
+from ..roles import ROLE_IN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-    from session_manager_permissions._readiness.templates.model import Resource
-
+    from ..templates.model import Resource
     from .remedies import Fix
     from .steps import Step
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from session_manager_permissions._needs import NeededStatement
-    from session_manager_permissions._readiness.templates.model import Resource, Template
+
+    from ..templates.model import Resource, Template
 
 
 class Step(NamedTuple):
