@@ -190,8 +190,7 @@ def _is_blocked(start: _Start) -> bool:
 
     https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa.html
     """
-    is_nat = bool(start.seen)
-    return start.subnet.blocked not in ({"off", "block-ingress"} if is_nat else {"off"})
+    return start.subnet.blocked not in ({"off", "block-ingress"} if start.seen else {"off"})
 
 
 def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:

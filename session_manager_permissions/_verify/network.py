@@ -161,8 +161,7 @@ class LiveVpc:
     def table_of(self, subnet_id: str | None) -> object:
         """Return the id of the route table of a subnet, or what decides it."""
         subnet = self.network.subnets.get(subnet_id)
-        own = subnet.table if subnet else None
-        return own or self.vpc.main_table
+        return (subnet.table if subnet else None) or self.vpc.main_table
 
     def attribute(self, name: str) -> bool | CannotAsk:
         """Ask whether an attribute is on, such as `enableDnsSupport`."""

@@ -118,8 +118,10 @@ class PathRemedies:
     def _of_acl(self, fault: verdicts.AclFault) -> Iterator[str]:
         """Add entries that let TCP pass before those that deny it. Each has a number of its own."""
         acl = self.vpc.acls[str(fault.subnet)]
+        block = f"--cidr-block {fault.peer if isinstance(fault.peer, IPv4Network) else 'CIDR'}"
         for egress, ports, (_, before) in fault.ways:
-            side, allowing = (acl["NetworkAclId"], egress), _allowing(fault.peer, ports)
+            side = acl["NetworkAclId"], egress
+            allowing = f"--protocol 6 {_range(*ports)} --rule-action allow {block}"
             own = {one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress}
             entries = self.entries.setdefault(side, own)
             if (side, allowing) not in self.added:
@@ -258,11 +260,6 @@ class PathRemedies:
             or (isinstance(peer, IPv4Network) and any(one.subnet_of(peer) for one in ranges))
             for peer, _ in (group.inbound if group else ())
         )
-
-
-def _allowing(peer: object, ports: tuple[int, int]) -> str:
-    cidr = str(peer) if isinstance(peer, IPv4Network) else "CIDR"
-    return f"--protocol 6 {_range(*ports)} --rule-action allow --cidr-block {cidr}"
 
 
 def _same_denial(entry: dict[str, Any]) -> str:

@@ -194,8 +194,7 @@ class _PathOutcomes(NamedTuple):
             if service == "s3" and bucket.error and bucket.region is None:
                 errors.append(bucket.error)
             decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
-            fix = _IN_LOG if by_policy else on_it
-            return of_path.unknown(decides, fix=fix, errors=errors)
+            return of_path.unknown(decides, fix=_IN_LOG if by_policy else on_it, errors=errors)
         first, *others = (one.why.replace(verdicts.OF_SERVICES, service) for one in problems)
         if self.doubted:
             first += f"; but {self.doubted[0]}, so the network has a way that EC2 does not show"

@@ -26,8 +26,7 @@ _WIDEST: Final = max(map(len, ORDER))
 
 def node_as_json(diagnosis: Diagnosis) -> NodeAnswer:
     """Return the fields of `--output json` that describe a node."""
-    node = diagnosis.node
-    role = diagnosis.identity.role
+    node, role = diagnosis.node, diagnosis.identity.role
     return {
         "instance": {
             "id": node.id,
@@ -84,9 +83,8 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
 
 def _print_cause(console: Console, cause: CheckAnswer) -> None:
     console.print(f"Cause: {cause['check']}: {cause['why'][0]}", style="bold red")
-    for line in (*cause["why"][1:], *cause["fix"], more(CHECKS[cause["check"]].page)):
-        if line:
-            console.print(f"  {line}")
+    for line in filter(None, (*cause["why"][1:], *cause["fix"], more(CHECKS[cause["check"]].page))):
+        console.print(f"  {line}")
 
 
 def _print_tree(console: Console, node_id: str, checks: Sequence[CheckAnswer]) -> None:

@@ -131,9 +131,7 @@ def role_as_json(
 
 
 def _verdict(verdict: Verdict) -> str:
-    if verdict.allowed:
-        return "allowed"
-    return "unknown" if verdict.is_open else "denied"
+    return "allowed" if verdict.allowed else "unknown" if verdict.is_open else "denied"
 
 
 def print_role(found: RoleAnswer, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -26,21 +27,35 @@ TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 """Samples for the simulator, which needs a session and an instance. Neither has to exist."""
 OF_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
 """How the condition keys of the tags of a resource begin."""
-_OF_NEW_TAGS: Final = ("aws:requesttag/", "aws:tagkeys")
-"""The prefixes of the keys of calls that tag a resource. No such call is asked about."""
+_OF_OTHER_CALLS: Final = (
+    *("aws:requesttag/", "aws:tagkeys", "kms:grant", "ssm:overwrite", "ssm:recursive"),
+    *("s3:delimiter", "s3:existingobjecttag/", "s3:max-keys", "s3:prefix", "s3:versionid"),
+)
+"""How the keys begin, in lower case, that none of the calls has about which IAM is asked."""
+_OF_ONE_CALL: Final = {
+    "ssm:sessiondocumentaccesscheck": "ssm:StartSession",
+    **dict.fromkeys(("s3:x-amz-acl", "s3:x-amz-server-side-encryption"), "s3:PutObject"),
+}
+"""How the keys begin, in lower case, that only one of those calls has.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
 _ONE_BY_ONE: Final = "InvalidInput"
 """The error of IAM if it takes actions or resources only one by one."""
 _ASKED_ALONE: Final = "s3:GetEncryptionConfiguration"
 """IAM accepts it with no other action of S3, as its API call has another name."""
 _CROSS_SERVICE: Final = (
+    *("aws:", "credentials-iot:", "saml:", "codebuild:buildarn", "codebuild:projectarn"),
     *("ec2:roledelivery", "ec2:sourceinstancearn", "ssm:sourceinstancearn", "glue:roleassumedby"),
-    *("codebuild:buildarn", "codebuild:projectarn", "lambda:sourcefunctionarn"),
-    *("glue:credentialissuingservice", "identitystore:userid"),
+    *("glue:credentialissuingservice", "identitystore:userid", "lambda:sourcefunctionarn"),
 )
-"""The condition keys of a service that calls to any service may have, in lower case.
+"""How the condition keys begin, in lower case, that calls to any service may have, besides those of
+identity providers by OpenID Connect.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """
+NOW: Final = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+"""When the command asks. It is one time, as calls with the same condition keys share a request."""
 _OF_PRINCIPAL: Final = (NotPermitted, NotThere)
 """The errors that hold for every question about a user or a role."""
 
@@ -284,9 +299,9 @@ def request_context(principal: str, region: str | None, owner: str) -> Context:
         owner: the account of the resource; "" if it is not known.
     """
     flags = (ConditionKey(*one, "boolean") for one in _needs.REQUEST_KEYS.items())
-    known = (*flags, *(ConditionKey(*one) for one in principal_keys(principal).items()))
-    more = ((_needs.REGION_KEY, region), ("aws:ResourceAccount", owner))
-    return (*known, *(ConditionKey(name, value) for name, value in more if value))
+    values = principal_keys(principal) | {_needs.REGION_KEY: region, "aws:ResourceAccount": owner}
+    known = (ConditionKey(name, value) for name, value in values.items() if value)
+    return (*flags, ConditionKey("aws:CurrentTime", NOW, "date"), *known)
 
 
 def session_context(node_id: str) -> Context:
@@ -320,7 +335,7 @@ def missing_keys(
         answers: what IAM said.
         lacks: the prefixes of the keys that the calls certainly do not have, in lower case.
     """
-    absent = (*lacks, *_OF_NEW_TAGS)
+    absent = (*lacks, *_OF_OTHER_CALLS)
     found = {(one["action"], key) for one in answers for key in one["missing_context_values"]}
     return sorted({key for action, key in found if _may_have(action, key.lower(), absent)})
 
@@ -328,10 +343,9 @@ def missing_keys(
 def _may_have(action: str, key: str, absent: tuple[str, ...]) -> bool:
     """Tell whether a call may have a condition key, by its name in lower case.
 
-    Other services have no keys of a service, except that `ssmmessages` has some of `ssm`. Calls to
-    any service may have the keys of AWS IoT, or of an identity provider, by SAML or OpenID Connect.
+    The name of an identity provider by OpenID Connect, with which its keys begin, has a dot.
     """
     prefix = key.partition(":")[0]
-    of_caller = prefix in ("aws", "credentials-iot", "saml") or "." in prefix
-    is_of_any = of_caller or key in _CROSS_SERVICE
-    return (is_of_any or action.startswith(prefix)) and not key.startswith(absent)
+    is_of_any = "." in prefix or key.startswith(_CROSS_SERVICE)
+    others = (of for of, one in _OF_ONE_CALL.items() if one != action)
+    return (is_of_any or action.startswith(f"{prefix}:")) and not key.startswith((*absent, *others))

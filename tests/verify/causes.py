@@ -282,9 +282,8 @@ def certainly_no_channel(asked: Question) -> dict[str, Any] | None:
 
 
 def names_no_document(asked: dict[str, Any]) -> bool:
-    key = "ssm:SessionDocumentAccessCheck"
     told = {one["ContextKeyName"]: one["ContextKeyValues"] for one in asked["ContextEntries"]}
-    return told.get(key) == ["false"]
+    return told.get(ACCESS_CHECK) == ["false"]
 
 
 def calling(action: str, key: str, value: str) -> Callable[[Question], bool]:
@@ -297,7 +296,7 @@ def of_document(asked: Question) -> bool:
 
 def checks_the_document(asked: Question) -> dict[str, Any] | None:
     """Allow a session on the instance if the document is checked, which no policy allows."""
-    checked = asked.told.get("ssm:SessionDocumentAccessCheck") == ["true"]
+    checked = asked.told.get(ACCESS_CHECK) == ["true"]
     denied = of_document(asked) or (of_instance(asked) and not checked)
     return {"EvalDecision": "implicitDeny"} if denied else None
 
@@ -411,6 +410,7 @@ IN_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganization
 EC2_TAG: Final = "ec2:ResourceTag/team"
 OF_INSTANCE: Final = "ec2:SourceInstanceARN"
 OWN_TAG: Final = "aws:PrincipalTag/team"
+ACCESS_CHECK: Final = "ssm:SessionDocumentAccessCheck"
 SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 VPC: Final = "aws:SourceVpc"
 OF_OTHERS: Final = (EC2_TAG, "iam:PassedToService", "aws:RequestTag/team", "aws:username")
@@ -517,16 +517,13 @@ IDENTITY: Final = {
     "a channel for certain, others by a condition": cause("reach", OTHERS_BY_VPC, denying(CHANNEL)),
     **{f"no {action}, by a condition that may turn it around": used(
            told, UNDER_ACCOUNT, denying(action), setting(missing=[VPC]))
-       for action, told in (
-           (REGISTER, "register? default-host-management?"),
-           (CHANNEL, "reach?"),
-           ("kms:Decrypt", "encrypt?"),
-       )},
+       for action, told in ((REGISTER, "register? default-host-management?"), (CHANNEL, "reach?"),
+           ("kms:Decrypt", "encrypt?"))},
     **{f"no {action}, and conditions of statements about other actions": used(
            check, denying(action), setting(missing=[*OF_OTHERS, *more]))
        for action, check, *more in (
            (REGISTER, "register", "kms:ViaService"),
-           (CHANNEL, "reach", "aws:ResourceTag/team"),
+           (CHANNEL, "reach", "aws:ResourceTag/team", "ssm:Policies"),
            ("kms:Decrypt", "encrypt", "s3:prefix"))},
     "no registration, no channels": never("register reach", denying(REGISTER, *nodes.CHANNELS)),
     "no profile, and metadata off": never(
@@ -764,6 +761,10 @@ LOGS: Final = {
         "log-to-s3", NO_KEY, BY_KEY, decides(if_=calling(DATA_KEY, "aws:ViaAWSService", "true"))),
     "may not log": used("log-to-s3 log-to-cloudwatch", DENIED_LOGS),
     "may not log, not enforced": used("log-to-s3 log-to-cloudwatch", NOT_ENFORCED, DENIED_LOGS),
+    **{f"no {action}, and a condition on {key}": used(told, denying(action), setting(missing=[key]))
+       for action, key, told in (
+           (PUT, "s3:prefix", "log-to-s3"), (PUT, SSE, "log-to-s3?"),
+           ("s3:GetEncryptionConfiguration", SSE, "log-to-s3"))},
     "may not list streams": used("", denying("logs:DescribeLogStreams")),
     **{f"may not list groups, streamed: {value}": cause(told,
         streaming(value, cloudWatchEncryptionEnabled=False), denying("logs:DescribeLogGroups"))
@@ -820,10 +821,8 @@ RUN_AS: Final = {
     "Run As on Windows": cause("run-as?", run_as("web"), record(PlatformType="Windows")),
     **{f"Run As {user} on {platform}": cause(told, run_as(user), record(PlatformName=platform))
        for user, platform, told in (
-           ("ubuntu", "Amazon Linux", "run-as?"),
-           ("ubuntu", "Ubuntu", ""),
-           ("ec2-user", "Ubuntu", "run-as?"),
-           ("ec2-user", "Amazon Linux AMI", ""),
+           ("ubuntu", "Amazon Linux", "run-as?"), ("ubuntu", "Ubuntu", ""),
+           ("ec2-user", "Ubuntu", "run-as?"), ("ec2-user", "Amazon Linux AMI", ""),
            ("ec2-user", "AlmaLinux", ""),
            ("ec2-user", "openSUSE Leap", ""),
            ("admin", "Debian GNU/Linux", ""),
@@ -976,7 +975,7 @@ OPERATORS: Final = {
            ("a channel that no condition allows", "operator",
             setting(decides=certainly_no_channel)),
            ("no channel, and conditions of other statements", "operator",
-            decides("ssm:resourceTag/owner", "s3:prefix", if_=of_own_channel)),
+            decides("ssm:resourceTag/owner", "s3:prefix", ACCESS_CHECK, if_=of_own_channel)),
            ("a document that no session need name", "operator?", decides(if_=of_document)),
            ("a document that a condition checks", "operator", setting(decides=checks_the_document)),
            ("a document, and no answer about a session that names none", "operator?",

@@ -15,6 +15,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions._verify.session import Boto
+from session_manager_permissions._verify.simulator import NOW
 from tests.readiness.test_what_findings_say import Text
 
 from .causes import BY_BOUNDARY, BY_ORGANIZATION, NAMED, Change, denying, refusing, setting, trusts
@@ -114,8 +115,8 @@ def entry(key: str, value: str, kind: str = "string") -> dict[str, Any]:
 OF_EACH: Final = (
     entry("aws:SecureTransport", "true", "boolean"),
     entry("aws:PrincipalIsAWSService", "false", "boolean"),
-    entry("aws:ViaAWSService", "false", "boolean"), entry("aws:PrincipalAccount", ACCOUNT),
-    entry("aws:PrincipalArn", ROLE),
+    entry("aws:ViaAWSService", "false", "boolean"), entry("aws:CurrentTime", NOW, "date"),
+    entry("aws:PrincipalAccount", ACCOUNT), entry("aws:PrincipalArn", ROLE),
 )  # fmt: skip
 OWNER: Final = entry("aws:ResourceAccount", ACCOUNT)
 REGION_OF_KEY: Final = entry("aws:RequestedRegion", "eu-west-1")

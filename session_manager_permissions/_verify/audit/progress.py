@@ -45,6 +45,4 @@ class Progress:
 
 
 def _in_words(seconds: float) -> str:
-    if seconds < _MINUTE:
-        return f"about {seconds:.0f} s"
-    return f"about {seconds / _MINUTE:.0f} min"
+    return f"about {seconds:.0f} s" if seconds < _MINUTE else f"about {seconds / _MINUTE:.0f} min"
