@@ -32,6 +32,8 @@ _STATUS: Final = "ec2:DescribeInstanceStatus"
 _TIER: Final = "/ssm/managed-instance/activation-tier"
 _ADVANCED, _STANDARD = "advanced", "standard"
 _KINDS: Final = ("SystemStatus", "InstanceStatus")
+_NOT_RUNNING: Final = ("pending", "shutting-down", "stopped", "stopping", "terminated")
+"""The states of an instance in which no agent runs."""
 _MOST_CALLS: Final = 30
 """After this many calls, the diagnosis of one node makes none that it can do without."""
 _PROGRAMS: Final = {
@@ -106,7 +108,7 @@ class Node:
     @property
     def runs(self) -> bool:
         """Tell whether an agent can run on it, as far as EC2 knows."""
-        return self.state in (None, "running")
+        return self.state not in _NOT_RUNNING
 
     @property
     def profile_arn(self) -> str | None:
@@ -278,10 +280,12 @@ def _running(node: Node) -> Outcome:
     if node.state is None:
         return RUNNING.of(node.id).skipped("the node is outside of EC2")
     state = Evidence(_INSTANCES, "State.Name", node.state)
-    if node.state != "running":
-        why = f"the instance is {node.state}"
+    why = f"the instance is {node.state}"
+    if not node.runs:
         failed = RUNNING.of(node.id, state).failed(why, fix=_to_run(node))
         return replace(failed, is_passing=node.state == "pending")
+    if node.state != "running":
+        return RUNNING.of(node.id, state).unknown(f"{why}, and an agent may run in this state")
     status = node.status_checks or {}
     if isinstance(status, CannotAsk):
         return RUNNING.of(node.id).unasked(status)

@@ -860,6 +860,8 @@ NOT_ASKED: Final = {
     **{f"no status by the organization: {by}": never(
            "instance-running?", having("ec2:describe_instance_status", nodes.refusal(*STATUS, by)))
        for by in (BY_POLICY, BY_NONE)},
+    "in a new state": never("instance-running?", instance(State={"Name": "moving"})),
+    "connected in a new state": cause("instance-running?", instance(State={"Name": "moving"})),
     "no profile by a denial": cause(perhaps(OF_PROFILE), NO_PROFILE),
     "no profile by a denial, with everything used": used(
         perhaps(f"{OF_PROFILE} encrypt log-to-s3 log-to-cloudwatch"), NO_PROFILE),
