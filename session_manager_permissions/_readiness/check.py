@@ -20,7 +20,7 @@ from .launch import TEMPLATE, Written
 from .marks import marked
 from .network import judge_of
 from .parts import Parts, decider
-from .policies import DECRYPT
+from .policies import DECRYPT, NEEDED
 from .roles import ATTACHED_BY, ROLE_IN, Role, Roles
 from .rules import CANNOT_BE_KNOWN, Finding, Told
 from .rules.constructs import Constructs
@@ -252,7 +252,7 @@ class _Checking:
             of_role: the findings on its role, whose fixes may allow what the documents ask for.
         """
         allows = [fix for one in of_role for fix in one.fixes if isinstance(fix, Allow)]
-        is_allowed = any(map(rules.permissions.allows_document, allows))
+        is_allowed = any(one.options or not {*one.by_boundary} <= {*NEEDED} for one in allows)
 
         def find() -> Iterator[Finding]:
             only_if(profile.exists)

@@ -56,15 +56,23 @@ def in_all_worlds(
 def in_its_worlds(
     worlds: Worlds, find: Callable[_P, Iterable[Finding]], *args: _P.args, **given: _P.kwargs
 ) -> list[Finding]:
-    """Return what is found in every world that has the resource that it is found on."""
+    """Return what is found in every world that has the resource that it is found on.
+
+    Its fixes may differ between worlds.
+    """
 
     def on(resource: Resource) -> list[Finding]:
         only_if(resource.exists)
-        return [one for one in find(*args, **given) if one.resources == (resource,)]
+        return [*map(_without_fixes, find(*args, **given))]
 
-    found = in_any_world(worlds, find, *args, **given)
-    places = dict.fromkeys(resource for one in found for resource in one.resources)
-    return [one for resource in places for one in in_all_worlds(worlds, on, resource)]
+    found = together(in_any_world(worlds, find, *args, **given), _without_fixes)
+    return [
+        one for one in found if _without_fixes(one) in in_all_worlds(worlds, on, one.resources[0])
+    ]
+
+
+def _without_fixes(finding: Finding) -> Finding:
+    return finding._replace(fixes=())
 
 
 def judged(worlds: Worlds, judge: Callable[[], list[Told]]) -> Judgement:

@@ -825,6 +825,9 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         Machine=RUNNING, **KEYED), "Profile", "Machine", "Key", "Document")),
     "a key on a condition, and a role that all deployments have": ("session-denied", on_c(
         profile_and_role(inline(ALL), Machine=RUNNING, **KEYED), "Key", "Document")),
+    "a document whose key a condition chooses": ("session-denied", in_either(profile_and_role(
+        inline(ALL), Machine=RUNNING, Other=resource("AWS::KMS::Key"), **KEYED | {"Document":
+            session(kmsKeyId={"Fn::If": ["C", att("Key", "Arn"), att("Other", "Arn")]})}))),
     "a group on a condition": ("egress-closed", on_c(
         isolated_in_l1(**BOTH, Group=group(egress=UDP)), "Group", "Machine")),
 }  # fmt: skip

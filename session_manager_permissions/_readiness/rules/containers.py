@@ -15,7 +15,6 @@ from session_manager_permissions._evaluation import Answer
 from ..parts import Parts, inner
 from ..sessions import KEY, Document
 from ..templates.functions import entries, listed, mapping
-from ..worlds import only_if
 from .options import Option, Options
 from .permissions import allow
 from .remedies import Advice, Allow, Fix, Set, Writer, leave_out
@@ -44,7 +43,6 @@ _LOST: Final = "the logs of commands in containers of this service are lost"
 
 def of_service(rules: SessionRules, service: Resource) -> list[Finding]:
     """Find what keeps commands from the containers of a service."""
-    only_if(service.exists)
     properties, parts = service.properties, rules.parts
     enabled = parts.fact(service, properties.get("EnableExecuteCommand"), "", default=False)
     written = properties.get("TaskDefinition")

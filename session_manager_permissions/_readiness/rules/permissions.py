@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 
-from ..policies import NEEDED
 from .boot_order import Wait
 from .credentials import GiveProfile
 from .kinds import kind_of, unreachable
@@ -107,11 +106,6 @@ def with_more(found: list[Finding], more: Allow) -> list[Finding]:
         return fix
 
     return [one._replace(fixes=(*map(added, one.fixes),)) for one in found]
-
-
-def allows_document(fix: Allow) -> bool:
-    """Tell whether a fix allows what a Session document asks for, too."""
-    return bool(fix.options) or not {*fix.by_boundary} <= {*NEEDED}
 
 
 def undecided(abilities: dict[str, Ability]) -> Iterator[Told]:
