@@ -89,7 +89,7 @@ https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.h
 """
 
 _NEVER_LAUNCH: Final = re.compile(
-    r"Custom::|AWS::(CloudFormation|Config|DMS|DeviceFarm|SecurityHub)\b|"
+    r"Custom::|AWS::(CloudFormation|Config|DMS|DeviceFarm|SSM::Document|SecurityHub)\b|"
     "AWS::EC2::(EIP|InternetGateway|NatGateway|Network|Route|SecurityGroup|Subnet|VPC)|"
     + APART.pattern
 )
@@ -102,11 +102,12 @@ _RUN_CODE: Final = (
     "AWS::Config::RemediationConfiguration",
     "AWS::Events::Rule",
     "AWS::Lambda::Function",
+    "AWS::SSM::Document",
     "AWS::StepFunctions::StateMachine",
     "Custom::AWSCDK-EKS-HelmChart",
     "Custom::AWSCDK-EKS-KubernetesResource",
 )
-"""The types whose code or manifest may launch instances under a profile that it names."""
+"""The types whose code, runbook or manifest may launch instances under a profile that it names."""
 _NODE_CLASS: Final = "EC2NodeClass"
 """The manifest of Karpenter that names the profile of its nodes, or their role."""
 

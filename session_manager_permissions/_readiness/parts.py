@@ -301,7 +301,7 @@ def decider(value: object, noun: str, template: Template | None = None) -> str:
         case {"Fn::Split": [_, whole]}:
             return decider(whole, noun, template)
     written = "" if value is None else f" {shown(value)}"
-    return f"the {noun}{written}"
+    return re.sub("(.{200}).+", r"\1…", f"the {noun}{written}")  # as a script may be long
 
 
 def inner(properties: dict[str, Any], *names: str) -> dict[str, Any] | None:

@@ -118,6 +118,7 @@ INSTANCES: Final[dict[str, Body]] = {
     "no subnet": resource("AWS::EC2::Instance"),
     "ids": instance(SubnetId="subnet-1", SecurityGroupIds=["sg-1", GIVEN]),
     "a subnet by a dynamic reference": instance(SubnetId="{{resolve:ssm:/subnet}}"),
+    "a subnet by a long expression": instance(SubnetId={"Fn::Base64": "subnet-" * 40}),
     "no subnet by its type, in a list": instance(SubnetId={"Fn::Join": [",", [ref("Vpc")]]}),
     "no subnet by its type": instance(SubnetId=ref("Vpc")),
     "an interface": with_interfaces(interface()),

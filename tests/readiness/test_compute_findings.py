@@ -430,6 +430,8 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
         '[{"kind":"ConfigMap","data":{"rolearn":"', att("Role", "Arn"), '"}}]'), READY),
     ("function with the profile", function(att("Profile", "Arn")), UNKNOWN),
     ("function with the role", function(att("Role", "Arn")), READY),
+    ("runbook with the profile", {"Other": document({"InstanceProfile": ref("Profile")})}, UNKNOWN),
+    ("runbook with another profile", {"Other": document({"InstanceProfile": "{{ P }}"})}, READY),
     ("function that is made after the profile",
      {"Function": function("p")["Function"] | {"DependsOn": "Profile"}}, READY),
     ("function that describes and tags itself by the profile", other(
