@@ -130,10 +130,10 @@ class _Checking:
         found += self._of_policies({role: None for behind in by_roles for role in behind})
         found += self._warnings_on_compute()
         for service in self._assembly.by_type["AWS::ECS::Service"]:
-            asked = self._session_rules, service
-            found += in_its_worlds(self._worlds, rules.containers.of_service, *asked)
-        grants = self._parts, self._roles, self._launchers
-        found += in_its_worlds(self._worlds, rules.tags.of_grants, *grants)
+            of_service = partial(rules.containers.of_service, self._session_rules, service)
+            found += in_its_worlds(self._worlds, of_service)
+        of_grants = partial(rules.tags.of_grants, self._parts, self._roles, self._launchers)
+        found += in_its_worlds(self._worlds, of_grants)
         verdicts = Counter(map(_verdict, by_profile.values()))
         return [*found, *of_sessions], verdicts
 
@@ -159,7 +159,10 @@ class _Checking:
         self, resources: Iterable[Resource], find: Callable[[Resource], Iterable[_Found]]
     ) -> list[_Found]:
         """Return what is found of each resource in any world."""
-        return [found for one in resources for found in in_any_world(self._worlds, find, one)]
+        found: list[_Found] = []
+        for one in resources:
+            found += in_any_world(self._worlds, partial(find, one))
+        return found
 
     # Profiles and their roles --------------------------------------------------------------------
 
@@ -236,13 +239,13 @@ class _Checking:
         """Find what is worth a warning about the policies of roles."""
         for role in roles:
             if role.in_app:
-                asked = self._roles, self._session_rules, role
-                yield from in_any_world(self._worlds, rules.advice.of_role, *asked)
+                of_role = partial(rules.advice.of_role, self._roles, self._session_rules, role)
+                yield from in_any_world(self._worlds, of_role)
         policies = (one.policy for role in roles for one in (*role.inline, *role.managed))
         for policy in dict.fromkeys(policies):
             if policy.may_be_about((DECRYPT,)):
-                read = self._decisions.policies
-                yield from in_any_world(self._worlds, rules.advice.of_policy, read, policy)
+                of_policy = partial(rules.advice.of_policy, self._decisions.policies, policy)
+                yield from in_any_world(self._worlds, of_policy)
 
     def _of_sessions(self, profile: Resource, of_role: list[Finding]) -> list[Finding]:
         """Find what keeps sessions from the instances of a profile, once they can be reached.
@@ -315,8 +318,8 @@ class _Checking:
             return [_unknown_compute(resource, judgement.decides)]
         found = judgement.found
         if any(one.rule == rules.credentials.NO_INSTANCE_PROFILE for one in found):
-            stack = resource.template.stack
-            options = in_all_worlds(self._worlds, self._session_rules.of_new_role, stack)
+            of_new_role = partial(self._session_rules.of_new_role, resource.template.stack)
+            options = in_all_worlds(self._worlds, of_new_role)
             found = rules.permissions.with_more(found, Allow(resource, options=(*options,)))
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .rules.rule import together
 from .worlds import WorldResult, Worlds, deciders, only_if
@@ -11,10 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .rules import Finding, Told
-    from .templates.model import Resource
 
 _Found = TypeVar("_Found")
-_P = ParamSpec("_P")
 
 
 class Judgement(NamedTuple):
@@ -32,43 +30,37 @@ class Judgement(NamedTuple):
         return "can't be known" if self.decides else "ready"
 
 
-def in_any_world(
-    worlds: Worlds, find: Callable[_P, Iterable[_Found]], *args: _P.args, **given: _P.kwargs
-) -> list[_Found]:
+def in_any_world(worlds: Worlds, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
     """Return what is found in at least one world.
 
     If there are too many worlds, only some of them are looked at.
     """
-    results, _ = worlds.each(lambda: [*find(*args, **given)])
+    results, _ = worlds.each(lambda: [*find()])
     return [*dict.fromkeys(one for world in results for one in world.judged)]
 
 
-def in_all_worlds(
-    worlds: Worlds, find: Callable[_P, Iterable[_Found]], *args: _P.args, **given: _P.kwargs
-) -> list[_Found]:
+def in_all_worlds(worlds: Worlds, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
     """Return what is found in every world; nothing if there are too many of them."""
-    results, too_many = worlds.each(lambda: [*find(*args, **given)])
+    results, too_many = worlds.each(lambda: [*find()])
     if too_many or not results:
         return []
     return [one for one in results[0].judged if all(one in world.judged for world in results)]
 
 
-def in_its_worlds(
-    worlds: Worlds, find: Callable[_P, Iterable[Finding]], *args: _P.args, **given: _P.kwargs
-) -> list[Finding]:
+def in_its_worlds(worlds: Worlds, find: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """Return what is found in every world that has the resource that it is found on.
 
     Its fixes may differ between worlds.
     """
 
-    def on(resource: Resource) -> list[Finding]:
-        only_if(resource.exists)
-        return [*map(_without_fixes, find(*args, **given))]
+    def is_certain(finding: Finding) -> bool:
+        def found_there() -> Iterable[Finding]:
+            only_if(finding.resources[0].exists)
+            return map(_without_fixes, find())
 
-    found = together(in_any_world(worlds, find, *args, **given), _without_fixes)
-    return [
-        one for one in found if _without_fixes(one) in in_all_worlds(worlds, on, one.resources[0])
-    ]
+        return _without_fixes(finding) in in_all_worlds(worlds, found_there)
+
+    return [*filter(is_certain, together(in_any_world(worlds, find), _without_fixes))]
 
 
 def _without_fixes(finding: Finding) -> Finding:
