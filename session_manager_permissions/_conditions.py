@@ -56,22 +56,32 @@ class RequestContext(NamedTuple):
 
 NO_CONTEXT: Final = RequestContext({})
 """The context of calls of which nothing is known."""
-BY_NO_SERVICE: Final = frozenset({"kms:viaservice", "kms:grantisforawsresource"})
-"""The keys, in lower case, of no call to AWS KMS that a user or a role makes itself."""
-_OWN_KEYS: Final = frozenset({f"{ENCRYPTION_KEY}-customer-algorithm"})
-"""The header of an upload that brings a key along, which the agent never does."""
-NOT_OF_AGENT: Final = frozenset(
+_OF_SERVICES: Final = frozenset(
     {
-        *("aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:multifactorauthage"),
+        *("aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "kms:grantisforawsresource"),
         *("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths"),
-        "kms:grantisforawsresource",
     }
 )
+"""The keys, in lower case, that no call of a user or a role has, be it by way of S3."""
+_BY_NO_SERVICE: Final = _OF_SERVICES | {"kms:viaservice"}
+"""The keys, in lower case, of no call that a user or a role makes itself."""
+_CONTEXTS: Final = (
+    *("aws:dynamodb:", "aws:ebs:", "aws:identitystore:", "aws:lambda:", "aws:logs:", "aws:rds:"),
+    *("aws:s3:", "aws:sns:", "aws:sqs:", "aws:sso:", "parameter_arn", "secretarn", "secretversion"),
+)
+NOT_OF_SESSION: Final = _BY_NO_SERVICE | {f"kms:encryptioncontext:{one}" for one in _CONTEXTS}
+"""How the keys begin, in lower case, of no call that opens a session or uses its key.
+
+The encryption contexts are those with which services use keys for other data.
+"""
+_OWN_KEYS: Final = frozenset({f"{ENCRYPTION_KEY}-customer-algorithm"})
+"""The header of an upload that brings a key along, which the agent never does."""
+NOT_OF_AGENT: Final = _OF_SERVICES | {"aws:multifactorauthage", "aws:sourceidentity"}
 """The condition keys, in lower case, that no call of the agent has.
 
-No service makes it for the agent, which has the credentials of a role that a service assumes.
+It has the credentials of a role that a service assumes.
 """
-OF_ANY_CALLER: Final = RequestContext({}, lacks=BY_NO_SERVICE | _OWN_KEYS).knowing(REQUEST_KEYS)
+OF_ANY_CALLER: Final = RequestContext({}, lacks=_BY_NO_SERVICE | _OWN_KEYS).knowing(REQUEST_KEYS)
 """What is known of each call that a user or a role makes itself."""
 EACH_CALL: Final = OF_ANY_CALLER._replace(
     lacks=OF_ANY_CALLER.lacks | NOT_OF_AGENT,

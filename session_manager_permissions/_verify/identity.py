@@ -214,8 +214,7 @@ def _with_boundary(session: Session, role: LiveRole, permissions: Permissions) -
     if role.boundary or not has_one:
         return role
     described = tried(lambda: find_role(session, role.name))
-    boundary = None if isinstance(described, CannotAsk) else described.boundary
-    return role._replace(boundary=boundary)
+    return role._replace(boundary=None if isinstance(described, CannotAsk) else described.boundary)
 
 
 def _does_register(node: Node, own: LiveRole, permissions: Permissions) -> bool | None:

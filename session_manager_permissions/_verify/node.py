@@ -347,8 +347,7 @@ def with_status_checks(node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as b
     )
     if isinstance(found, CannotAsk):
         return replace(node, status_checks=found)
-    unreported = dict.fromkeys(_KINDS, "not reported")
-    return replace(node, status_checks=found.get(node.id, unreported))
+    return replace(node, status_checks=found.get(node.id, dict.fromkeys(_KINDS, "not reported")))
 
 
 def _kinds(status: dict[str, Any]) -> dict[str, str]:

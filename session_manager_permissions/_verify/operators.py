@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits, _needs
-from session_manager_permissions._conditions import BY_NO_SERVICE
+from session_manager_permissions._conditions import NOT_OF_SESSION
 from session_manager_permissions._quoting import in_shell
 
 from . import checks
@@ -306,7 +306,7 @@ def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
     on = answer["resource"]
     no_other_tags = answer["action"] == _CHANNEL or on == node.arn or "::document/" in on
     own = _OWN_TAG if operator.is_user else _USER_NAME
-    return {*BY_NO_SERVICE, *map(str.lower, (own, *(OF_TAGS if no_other_tags else ())))}
+    return {*NOT_OF_SESSION, *map(str.lower, (own, *(OF_TAGS if no_other_tags else ())))}
 
 
 def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:

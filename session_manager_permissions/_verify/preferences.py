@@ -140,6 +140,5 @@ def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcom
     error = preferences.uses.bucket.key
     if outcome.verdict in ("pass", "unknown") and isinstance(error, CannotAsk):
         why = f"it is not known whether the role may use the key of the bucket: {error}"
-        errors = [*outcome.errors, error]
-        return outcome.unknown(why, *outcome.why, fix=outcome.fix, errors=errors)
+        return outcome.unknown(why, *outcome.why, fix=outcome.fix, errors=[*outcome.errors, error])
     return logs.unless_theirs(outcome, node) if preferences.uses.bucket.is_foreign else outcome

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._conditions import BY_NO_SERVICE, NOT_OF_AGENT
+from session_manager_permissions._conditions import NOT_OF_AGENT, NOT_OF_SESSION
 from session_manager_permissions._quoting import in_python
 
 from .asking import CannotAsk
@@ -153,7 +153,7 @@ class Agent:
             decrypts = self._calls(_needs.decrypt(key.arn, sessions_only=True), own=own)
             grant, options = f"encryption_key={key.in_python}", (("key", key.given),)
             # The agent calls KMS itself.
-            lacks = _LACKS | BY_NO_SERVICE
+            lacks = _LACKS | NOT_OF_SESSION
             asked.append(Question("encrypt", key.given, decrypts, grant, options, lacks=lacks))
         bucket, group = self.uses.document.log_bucket, self.uses.document.log_group
         if bucket is not None:

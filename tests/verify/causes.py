@@ -411,6 +411,8 @@ EC2_TAG: Final = "ec2:ResourceTag/team"
 OF_INSTANCE: Final = "ec2:SourceInstanceARN"
 OWN_TAG: Final = "aws:PrincipalTag/team"
 ACCESS_CHECK: Final = "ssm:SessionDocumentAccessCheck"
+OF_OBJECT: Final = "kms:EncryptionContext:aws:s3:arn"
+NOT_OF_CHANNEL: Final = (ACCESS_CHECK, "aws:CalledVia")
 SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 VPC: Final = "aws:SourceVpc"
 OF_OTHERS: Final = (EC2_TAG, "iam:PassedToService", "aws:RequestTag/team", "aws:username")
@@ -524,7 +526,7 @@ IDENTITY: Final = {
        for action, check, *more in (
            (REGISTER, "register", "kms:ViaService"),
            (CHANNEL, "reach", "aws:ResourceTag/team", "ssm:Policies"),
-           ("kms:Decrypt", "encrypt", "s3:prefix"))},
+           ("kms:Decrypt", "encrypt", "s3:prefix", OF_OBJECT))},
     "no registration, no channels": never("register reach", denying(REGISTER, *nodes.CHANNELS)),
     "no profile, and metadata off": never(
         "instance-profile metadata", without_profile, NO_METADATA),
@@ -761,9 +763,11 @@ LOGS: Final = {
         "log-to-s3", NO_KEY, BY_KEY, decides(if_=calling(DATA_KEY, "aws:ViaAWSService", "true"))),
     "may not log": used("log-to-s3 log-to-cloudwatch", DENIED_LOGS),
     "may not log, not enforced": used("log-to-s3 log-to-cloudwatch", NOT_ENFORCED, DENIED_LOGS),
-    **{f"no {action}, and a condition on {key}": used(told, denying(action), setting(missing=[key]))
-       for action, key, told in (
+    **{f"no {action}, and a condition on {key}": used(
+           told, BY_KEY, denying(action), setting(missing=[key])) for action, key, told in (
            (PUT, "s3:prefix", "log-to-s3"), (PUT, SSE, "log-to-s3?"),
+           (DATA_KEY, OF_OBJECT, "log-to-s3?"),
+           ("kms:Decrypt", "kms:EncryptionContext:RandomChallenge", "encrypt? log-to-s3?"),
            ("s3:GetEncryptionConfiguration", SSE, "log-to-s3"))},
     "may not list streams": used("", denying("logs:DescribeLogStreams")),
     **{f"may not list groups, streamed: {value}": cause(told,
@@ -823,20 +827,16 @@ RUN_AS: Final = {
        for user, platform, told in (
            ("ubuntu", "Amazon Linux", "run-as?"), ("ubuntu", "Ubuntu", ""),
            ("ec2-user", "Ubuntu", "run-as?"), ("ec2-user", "Amazon Linux AMI", ""),
-           ("ec2-user", "AlmaLinux", ""),
-           ("ec2-user", "openSUSE Leap", ""),
+           ("ec2-user", "AlmaLinux", ""), ("ec2-user", "openSUSE Leap", ""),
            ("admin", "Debian GNU/Linux", ""),
            ("centos", "Red Hat Enterprise Linux Server", "run-as?"),
-           ("web", "Amazon Linux", ""),
-           ("ssm-user", "Amazon Linux", "run-as?"),
+           ("web", "Amazon Linux", ""), ("ssm-user", "Amazon Linux", "run-as?"),
        )},
     **{f"Run As {user or 'nobody'}, and {tag or 'nobody'} by the tag of a {kind}": cause(
            f"{told} plugin", run_as(user), tagged(tag), operator=operator)
        for user, kind, operator, tag, told in (
-           ("root", "user", USER, "web", ""),
-           ("web", "user", USER, "root", "run-as"),
-           ("root", "user", USER, "", "run-as"),
-           ("web", "user", USER, "ssm-user", "run-as?"),
+           ("root", "user", USER, "web", ""), ("web", "user", USER, "root", "run-as"),
+           ("root", "user", USER, "", "run-as"), ("web", "user", USER, "ssm-user", "run-as?"),
            ("web", "user", USER, "", ""),
            ("$(id)", "user", USER, "", "run-as?"),
            ("", "user", USER, "", "run-as"),
@@ -977,7 +977,7 @@ OPERATORS: Final = {
            ("a channel that no condition allows", "operator",
             setting(decides=certainly_no_channel)),
            ("no channel, and conditions of other statements", "operator",
-            decides("ssm:resourceTag/owner", "s3:prefix", ACCESS_CHECK, if_=of_own_channel)),
+            decides("ssm:resourceTag/owner", "s3:prefix", *NOT_OF_CHANNEL, if_=of_own_channel)),
            ("a document that no session need name", "operator?", decides(if_=of_document)),
            ("a document that a condition checks", "operator", setting(decides=checks_the_document)),
            ("a document, and no answer about a session that names none", "operator?",

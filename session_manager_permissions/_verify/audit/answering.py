@@ -175,9 +175,7 @@ def exit_status(result: AuditResult) -> int:
     summary = result["summary"]
     if failed == result["regions"] and not summary["instances"]:
         return NOTHING_ASKED
-    if failed or summary["unreachable"] or summary["unknown"]:
-        return NOT_ALL
-    return ALL_REACHABLE
+    return NOT_ALL if failed or summary["unreachable"] or summary["unknown"] else ALL_REACHABLE
 
 
 def as_text(arguments: argparse.Namespace, result: AuditResult) -> str:

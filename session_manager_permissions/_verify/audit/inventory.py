@@ -36,8 +36,7 @@ def name_of(node: Node) -> str | None:
     """Return the tag `Name`; of a hybrid node, the name that its activation gave it."""
     if node.instance is None:
         return node.recorded("Name")
-    named = (tag.get("Value") for tag in node.instance["Tags"] if tag["Key"] == "Name")
-    return next(named, None)
+    return next((tag.get("Value") for tag in node.instance["Tags"] if tag["Key"] == "Name"), None)
 
 
 def role_source(node: Node) -> str | None:
