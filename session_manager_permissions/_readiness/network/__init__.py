@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.model import Network
+from session_manager_permissions._readiness.parts import Parts
 
-from ..parts import Parts
 from .groups import GroupReader
 from .reading import Lazily, Reading
 from .routes import RouteReader
 from .vpcs import SubnetReader, VpcReader
 
 if TYPE_CHECKING:
-    from ..templates import Assembly
+    from session_manager_permissions._readiness.templates import Assembly
 
 
 def judge_of(assembly: Assembly) -> Judge:

@@ -8,10 +8,10 @@ from session_manager_permissions._network.ec2 import ALL_PORTS, number
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import AclEntry, NetworkAcl
 from session_manager_permissions._network.place import PUBLIC
+from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider
+from session_manager_permissions._readiness.templates.functions import mapping
+from session_manager_permissions._readiness.templates.model import Resource
 
-from ..parts import SUBNET, VPC, PartKind, decider
-from ..templates.functions import mapping
-from ..templates.model import Resource
 from .reading import PartOf, Reading
 
 _ACL: Final = PartKind("network ACL", ("AWS::EC2::NetworkAcl", *VPC.types))

@@ -8,17 +8,29 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._network.ec2 import SERVICES, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Endpoint
+from session_manager_permissions._readiness.marks import marked
+from session_manager_permissions._readiness.parts import (
+    GROUP,
+    SUBNET,
+    VPC,
+    decider,
+    is_vpc,
+    may_be_one_region,
+)
+from session_manager_permissions._readiness.templates.functions import (
+    UNKNOWN,
+    is_function,
+    mapping,
+    values_of,
+)
+from session_manager_permissions._readiness.templates.texts import as_text
 
-from ..marks import marked
-from ..parts import GROUP, SUBNET, VPC, decider, is_vpc, may_be_one_region
-from ..templates.functions import UNKNOWN, is_function, mapping, values_of
-from ..templates.texts import as_text
 from .reading import TABLE, PartOf, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..templates.model import Resource
+    from session_manager_permissions._readiness.templates.model import Resource
 
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
 _OF_VPC: Final = PartOf(_ENDPOINT, "VpcId", VPC)

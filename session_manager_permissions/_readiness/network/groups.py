@@ -8,15 +8,15 @@ from session_manager_permissions._network.ec2 import admits_https
 from session_manager_permissions._network.facts import Fact, Unknown, doubts
 from session_manager_permissions._network.model import GroupPeer, Peer, Rule, SecurityGroup
 from session_manager_permissions._network.place import PUBLIC
+from session_manager_permissions._readiness.parts import CLUSTERS, GROUP, RESTRICTED, VPC, decider
+from session_manager_permissions._readiness.templates.functions import candidates, is_mapping
 
-from ..parts import CLUSTERS, GROUP, RESTRICTED, VPC, decider
-from ..templates.functions import candidates, is_mapping
 from .reading import PartOf, Reader, Several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..templates.model import Resource
+    from session_manager_permissions._readiness.templates.model import Resource
 
 _EGRESS: Final = PartOf("AWS::EC2::SecurityGroupEgress", "GroupId", GROUP)
 _INGRESS: Final = PartOf("AWS::EC2::SecurityGroupIngress", "GroupId", GROUP)

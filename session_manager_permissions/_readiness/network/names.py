@@ -12,18 +12,18 @@ from session_manager_permissions._network.ec2 import SERVICES, names_amazon, ser
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Reference, Zone
 from session_manager_permissions._patterns import any_matches
+from session_manager_permissions._readiness.parts import VPC, PartKind
+from session_manager_permissions._readiness.policies import may_match
+from session_manager_permissions._readiness.templates.functions import UNKNOWN, entries, listed
+from session_manager_permissions._readiness.templates.model import SUFFIXES, Resource, may_be_equal
+from session_manager_permissions._readiness.templates.texts import as_text
 
-from ..parts import VPC, PartKind
-from ..policies import may_match
-from ..templates.functions import UNKNOWN, entries, listed
-from ..templates.model import SUFFIXES, Resource, may_be_equal
-from ..templates.texts import as_text
 from .reading import PartOf, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..templates.model import Stack
+    from session_manager_permissions._readiness.templates.model import Stack
 
 _DHCP: Final = PartOf("AWS::EC2::VPCDHCPOptionsAssociation", "VpcId", VPC)
 _PROFILE: Final = PartOf("AWS::Route53Profiles::ProfileAssociation", "ResourceId", VPC)

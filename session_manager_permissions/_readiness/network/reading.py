@@ -10,16 +10,26 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, UnknownValue, doubts
 from session_manager_permissions._network.model import Destination, PrefixList, Range, Reference
-
-from ..parts import VPC, PartKind, Parts, decider, may_be_one_region
-from ..templates.functions import UNKNOWN, listed, mapping, shown
-from ..templates.model import Resource, Template, Value
-from ..worlds import NoSuchDeployment
+from session_manager_permissions._readiness.parts import (
+    VPC,
+    PartKind,
+    Parts,
+    decider,
+    may_be_one_region,
+)
+from session_manager_permissions._readiness.templates.functions import (
+    UNKNOWN,
+    listed,
+    mapping,
+    shown,
+)
+from session_manager_permissions._readiness.templates.model import Resource, Template, Value
+from session_manager_permissions._readiness.worlds import NoSuchDeployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
-    from ..parts import Matters
+    from session_manager_permissions._readiness.parts import Matters
 
 INTERNET_GATEWAY: Final = PartKind("internet gateway", ("AWS::EC2::InternetGateway",))
 TABLE: Final = PartKind("route table", ("AWS::EC2::RouteTable",))

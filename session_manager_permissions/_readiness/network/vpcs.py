@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown, doubts
 from session_manager_permissions._network.model import Endpoint, Subnet, Vpc, Zone
+from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, may_be_one_region
+from session_manager_permissions._readiness.templates.model import Resource
 
-from ..parts import SUBNET, VPC, PartKind, may_be_one_region
-from ..templates.model import Resource
 from .acls import acl_of, acls_of
 from .endpoints import EndpointReader
 from .names import NameReader

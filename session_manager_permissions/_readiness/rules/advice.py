@@ -7,11 +7,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
+from session_manager_permissions._readiness.marks import KEYS, marked
+from session_manager_permissions._readiness.policies import DECRYPT
+from session_manager_permissions._readiness.templates.functions import listed, shown, text
+from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, Template
 
-from ..marks import KEYS, marked
-from ..policies import DECRYPT
-from ..templates.functions import listed, shown, text
-from ..templates.model import Resource, ReturnValue, Template
 from .remedies import Advice, Allow, Fix, Set
 from .rule import Finding, warning
 from .statements import AWS_MANAGED
@@ -20,8 +20,9 @@ from .writer import written
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..asked import PolicyReader
-    from ..roles import Policy, Role, Roles
+    from session_manager_permissions._readiness.asked import PolicyReader
+    from session_manager_permissions._readiness.roles import Policy, Role, Roles
+
     from .sessions import SessionRules
 
 KEY_NOT_BY_ARN: Final = warning(

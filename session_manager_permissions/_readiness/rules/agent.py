@@ -10,10 +10,10 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._patterns import as_list
+from session_manager_permissions._readiness.templates.functions import UNKNOWN, as_written, mapping
+from session_manager_permissions._readiness.templates.model import Template, Unresolved
+from session_manager_permissions._readiness.templates.texts import DYNAMIC, as_text
 
-from ..templates.functions import UNKNOWN, as_written, mapping
-from ..templates.model import Template, Unresolved
-from ..templates.texts import DYNAMIC, as_text
 from .kinds import kind_of, launches, unreachable
 from .remedies import Advice, Set
 from .rule import Finding, Told, not_ready
@@ -22,10 +22,10 @@ from .writer import written
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..compute import Compute
-    from ..host_management import HostManagement
-    from ..launch import Written
-    from ..parts import Parts
+    from session_manager_permissions._readiness.compute import Compute
+    from session_manager_permissions._readiness.host_management import HostManagement
+    from session_manager_permissions._readiness.launch import Written
+    from session_manager_permissions._readiness.parts import Parts
 
 AGENT_MISSING: Final = not_ready(
     "agent-missing",

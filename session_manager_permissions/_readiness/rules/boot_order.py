@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
+from session_manager_permissions._readiness.parts import inner
+from session_manager_permissions._readiness.policies import NEEDED
 
-from ..parts import inner
-from ..policies import NEEDED
 from .kinds import kind_of
 from .remedies import Allow, Fix, Writer
 from .rule import Finding, warning
@@ -18,10 +18,11 @@ from .rule import Finding, warning
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..compute import Compute
-    from ..decisions import Decisions
-    from ..roles import Policy, Role
-    from ..templates.model import Resource
+    from session_manager_permissions._readiness.compute import Compute
+    from session_manager_permissions._readiness.decisions import Decisions
+    from session_manager_permissions._readiness.roles import Policy, Role
+    from session_manager_permissions._readiness.templates.model import Resource
+
     from .options import Options
     from .python import Code
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from ..templates.functions import is_function
+from session_manager_permissions._readiness.templates.functions import is_function
+
 from .writer import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..templates.model import Resource, Template
+    from session_manager_permissions._readiness.templates.model import Resource, Template
 
 
 class Made(NamedTuple):

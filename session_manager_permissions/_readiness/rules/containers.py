@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
+from session_manager_permissions._readiness.parts import Parts, inner
+from session_manager_permissions._readiness.sessions import KEY, Document
+from session_manager_permissions._readiness.templates.functions import entries, listed, mapping
 
-from ..parts import Parts, inner
-from ..sessions import KEY, Document
-from ..templates.functions import entries, listed, mapping
 from .options import Option, Options
 from .permissions import allow
 from .remedies import Advice, Allow, Fix, Set, Writer, leave_out
@@ -23,7 +23,8 @@ from .rule import Finding, warning
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..templates.model import Resource
+    from session_manager_permissions._readiness.templates.model import Resource
+
     from .sessions import SessionRules
 
 EXEC_DENIED: Final = warning(

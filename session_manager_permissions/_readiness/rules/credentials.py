@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Unknown
+from session_manager_permissions._readiness.roles import ROLE_IN, Role
+from session_manager_permissions._readiness.templates.model import Unresolved
+from session_manager_permissions._readiness.templates.texts import as_text
 from session_manager_permissions._trust import EC2, Trust, trust
 
-from ..roles import ROLE_IN, Role
-from ..templates.model import Unresolved
-from ..templates.texts import as_text
 from .kinds import kind_of, launches, unreachable
 from .remedies import AddStatement, Advice, Fix, Set, Writer
 from .rule import Told, not_ready
@@ -21,10 +21,11 @@ from .statements import trusted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..compute import Compute
-    from ..host_management import HostManagement
-    from ..parts import Parts
-    from ..templates.model import Resource, Value
+    from session_manager_permissions._readiness.compute import Compute
+    from session_manager_permissions._readiness.host_management import HostManagement
+    from session_manager_permissions._readiness.parts import Parts
+    from session_manager_permissions._readiness.templates.model import Resource, Value
+
     from .options import Options
     from .writer import NewRole
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..templates.functions import is_mapping, listed
+from session_manager_permissions._readiness.templates.functions import is_mapping, listed
+
 from .writer import written
 
 if TYPE_CHECKING:
-    from ..templates.model import Resource
+    from session_manager_permissions._readiness.templates.model import Resource
 
 
 class Kind(NamedTuple):

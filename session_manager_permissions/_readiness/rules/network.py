@@ -13,11 +13,11 @@ from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._network.model import IF_ENFORCED, TO_LOG, TO_OPEN, Placement
 from session_manager_permissions._network.place import PUBLIC
 from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, AclFault, Problem, in_words
+from session_manager_permissions._readiness.parts import GROUP, Parts
+from session_manager_permissions._readiness.templates.functions import listed, mapping
+from session_manager_permissions._readiness.templates.model import Resource
+from session_manager_permissions._readiness.templates.texts import as_text
 
-from ..parts import GROUP, Parts
-from ..templates.functions import listed, mapping
-from ..templates.model import Resource
-from ..templates.texts import as_text
 from .kinds import kind_of, unreachable
 from .remedies import AddStatement, Advice, Fix, Set, Writer
 from .rule import Finding, Told, not_ready
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._network.judge import Judge
     from session_manager_permissions._network.model import Range, Reference
+    from session_manager_permissions._readiness.compute import Compute
+    from session_manager_permissions._readiness.sessions import ServiceUse
 
-    from ..compute import Compute
-    from ..sessions import ServiceUse
     from .python import Code
     from .steps import Steps
 

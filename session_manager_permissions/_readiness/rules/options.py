@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions import _needs
-
-from ..templates.model import Resource
+from session_manager_permissions._readiness.templates.model import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -17,9 +17,10 @@ from .rule import Finding, Told, not_ready
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..decisions import Ability
-    from ..roles import Role
-    from ..templates.model import Resource
+    from session_manager_permissions._readiness.decisions import Ability
+    from session_manager_permissions._readiness.roles import Role
+    from session_manager_permissions._readiness.templates.model import Resource
+
     from .options import Option, Options
 
 CHANNEL_MISSING: Final = not_ready(

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
+from session_manager_permissions._readiness.templates.functions import is_mapping, listed
+from session_manager_permissions._readiness.templates.model import Resource
 
-from ..templates.functions import is_mapping, listed
-from ..templates.model import Resource
 from .constructs import DEFAULT_CHILDREN, L2, Constructs, FleetMade, Made, Source
 from .options import BUCKET_KEY, Option, Options, resources_of
 from .statements import AWS_MANAGED

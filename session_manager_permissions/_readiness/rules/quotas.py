@@ -16,8 +16,8 @@ from .writer import role_behind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..roles import Attachment, Policy, Role, Roles
-    from ..templates.model import Resource
+    from session_manager_permissions._readiness.roles import Attachment, Policy, Role, Roles
+    from session_manager_permissions._readiness.templates.model import Resource
 
 POLICIES_TOO_LONG: Final = not_ready(
     "inline-policies-too-long",

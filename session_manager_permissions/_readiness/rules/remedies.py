@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from session_manager_permissions import _needs
 from session_manager_permissions._network.verdicts import in_words
 from session_manager_permissions._quoting import in_python
+from session_manager_permissions._readiness.templates.model import Resource
 
-from ..templates.model import Resource
 from .constructs import ConstructPath, FleetMade
 from .options import Options, needed_by
 from .statements import allow, inline, statement_of

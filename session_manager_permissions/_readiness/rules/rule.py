@@ -6,12 +6,13 @@ from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from ..roles import ROLE_IN
+from session_manager_permissions._readiness.roles import ROLE_IN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-    from ..templates.model import Resource
+    from session_manager_permissions._readiness.templates.model import Resource
+
     from .remedies import Fix
     from .steps import Step
 

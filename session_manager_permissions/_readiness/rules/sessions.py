@@ -10,17 +10,29 @@ from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer, Decision
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.verdicts import in_words
+from session_manager_permissions._readiness.asked import Asked
+from session_manager_permissions._readiness.decisions import Ability, Decisions
+from session_manager_permissions._readiness.marks import KEYS, marked
+from session_manager_permissions._readiness.own_policies import OwnPolicies
+from session_manager_permissions._readiness.parts import Parts, decider
+from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG
+from session_manager_permissions._readiness.sessions import KEY, Document, Sessions
+from session_manager_permissions._readiness.templates.functions import (
+    UNKNOWN,
+    intrinsic,
+    listed,
+    mapping,
+    shown,
+)
+from session_manager_permissions._readiness.templates.model import (
+    Resource,
+    ReturnValue,
+    Unresolved,
+    merged,
+    reference_to,
+)
+from session_manager_permissions._readiness.templates.texts import as_text
 
-from ..asked import Asked
-from ..decisions import Ability, Decisions
-from ..marks import KEYS, marked
-from ..own_policies import OwnPolicies
-from ..parts import Parts, decider
-from ..policies import DECRYPT, ENCRYPT_LOG
-from ..sessions import KEY, Document, Sessions
-from ..templates.functions import UNKNOWN, intrinsic, listed, mapping, shown
-from ..templates.model import Resource, ReturnValue, Unresolved, merged, reference_to
-from ..templates.texts import as_text
 from .options import BUCKET_KEY, Option, Options
 from .remedies import Advice, Allow, Fix, Set, leave_out
 from .rule import Finding, Told, not_ready, warning
@@ -29,8 +41,8 @@ from .writer import role_behind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..roles import Role
-    from ..templates.model import Stack, Value
+    from session_manager_permissions._readiness.roles import Role
+    from session_manager_permissions._readiness.templates.model import Stack, Value
 
 SESSION_DENIED: Final = not_ready(
     "session-denied",

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from session_manager_permissions._needs import NeededStatement
-
-    from ..templates.model import Resource, Template
+    from session_manager_permissions._readiness.templates.model import Resource, Template
 
 
 class Step(NamedTuple):

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ..policies import is_about
-from ..templates.functions import UNKNOWN, entries, listed, mapping
-from ..templates.loading import as_document
+from session_manager_permissions._readiness.policies import is_about
+from session_manager_permissions._readiness.templates.functions import (
+    UNKNOWN,
+    entries,
+    listed,
+    mapping,
+)
+from session_manager_permissions._readiness.templates.loading import as_document
+
 from .constructs import Source
 from .remedies import Advice, Fix, Writer
 from .rule import Finding, warning
@@ -15,10 +21,11 @@ from .rule import Finding, warning
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..compute import Launchers
-    from ..parts import Parts
-    from ..roles import Roles
-    from ..templates.model import Resource
+    from session_manager_permissions._readiness.compute import Launchers
+    from session_manager_permissions._readiness.parts import Parts
+    from session_manager_permissions._readiness.roles import Roles
+    from session_manager_permissions._readiness.templates.model import Resource
+
     from .python import Code
 
 TAGS_MATCH_NOTHING: Final = warning(

@@ -7,15 +7,15 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._memory import Once
+from session_manager_permissions._readiness.templates.functions import is_function, is_mapping
 
-from ..templates.functions import is_function, is_mapping
 from .options import Options, resources_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ..parts import Parts
-    from ..templates.model import Resource, Template
+    from session_manager_permissions._readiness.parts import Parts
+    from session_manager_permissions._readiness.templates.model import Resource, Template
 
 
 _SEPARATORS: Final = bytes.maketrans(b"\"'[]{}:,", b" " * 8)

@@ -9,8 +9,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _patterns
+from session_manager_permissions._readiness.worlds import Worlds, only_if
 
-from ..worlds import Worlds, only_if
 from . import texts
 from .files import Files
 from .functions import (

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import rendered
+from session_manager_permissions._verify import options
+from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.files import is_stream, refuse_link, write
+from session_manager_permissions._verify.options import add_flag, add_option
+from session_manager_permissions._verify.session import Waiting, aws_session
+from session_manager_permissions._verify.text import PROGRAM, say
 
-from .. import options
-from ..asking import CannotAsk
-from ..files import is_stream, refuse_link, write
-from ..options import add_flag, add_option
-from ..session import Waiting, aws_session
-from ..text import PROGRAM, say
 from .auditing import audit, enabled_regions
 from .listing import add_to_list
 from .merge import read

@@ -9,9 +9,10 @@ from itertools import chain, zip_longest
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from ..asking import PASSING, CannotAsk, NotPermitted, may_not
-from ..node import Node, caller_arn
-from ..text import INTERRUPTED
+from session_manager_permissions._verify.asking import PASSING, CannotAsk, NotPermitted, may_not
+from session_manager_permissions._verify.node import Node, caller_arn
+from session_manager_permissions._verify.text import INTERRUPTED
+
 from .inventory import list_nodes, role_source
 from .judging import Judged, judge, unjudged
 from .merge import added_up
@@ -19,7 +20,8 @@ from .merge import added_up
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from ..session import Session
+    from session_manager_permissions._verify.session import Session
+
     from .progress import Progress
     from .result import AuditResult, RegionResult
 

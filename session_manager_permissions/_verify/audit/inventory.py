@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ..asking import CannotAsk, read_in
-from ..node import GROUP_TAG, Node
+from session_manager_permissions._verify.asking import CannotAsk, read_in
+from session_manager_permissions._verify.node import GROUP_TAG, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ..session import Session
+    from session_manager_permissions._verify.session import Session
 
 _Described = dict[str, Any]
 

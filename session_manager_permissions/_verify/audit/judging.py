@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..asking import CannotAsk, NotThere
-from ..checks import ASSUMABLE, Outcome
-from ..diagnosis import Diagnosis, diagnose
-from ..node import Node, ask_connection, with_status_checks
+from session_manager_permissions._verify.asking import CannotAsk, NotThere
+from session_manager_permissions._verify.checks import ASSUMABLE, Outcome
+from session_manager_permissions._verify.diagnosis import Diagnosis, diagnose
+from session_manager_permissions._verify.node import Node, ask_connection, with_status_checks
+
 from .inventory import name_of
 
 if TYPE_CHECKING:

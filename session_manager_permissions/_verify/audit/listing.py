@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits, _lists
 from session_manager_permissions._quoting import fitting
-
-from ..asking import CannotAsk
-from ..files import is_stream, locked, write
-from ..lines import deployment as deployment_of
-from ..lines import hidden, of_profile
-from ..text import say
+from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.files import is_stream, locked, write
+from session_manager_permissions._verify.lines import deployment as deployment_of
+from session_manager_permissions._verify.lines import hidden, of_profile
+from session_manager_permissions._verify.text import say
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

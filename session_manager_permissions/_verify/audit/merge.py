@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from ..asking import CannotAsk
-from ..checks import ORDER
-from ..lines import is_deployment
-from ..options import read_json
+from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.checks import ORDER
+from session_manager_permissions._verify.lines import is_deployment
+from session_manager_permissions._verify.options import read_json
+
 from .causes import of_any_profile
 from .listing import agreed
 from .result import AuditResult, NodeResult, RegionResult, RoleResult, Summary, Versioned

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._quoting import shown
+from session_manager_permissions._verify.checks import CHECKS, STAGES
+from session_manager_permissions._verify.text import shown_time
 
-from ..checks import CHECKS, STAGES
-from ..text import shown_time
 from .causes import ANY_NODE, Group, grouped
 from .listing import DEFAULT_LIST, ONE_ACCOUNT, deployment, needed, new_list
 from .result import VERDICTS, AuditResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, TextIO
 
-from ..text import line_of
+from session_manager_permissions._verify.text import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

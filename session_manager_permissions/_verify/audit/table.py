@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._quoting import plainly
+from session_manager_permissions._verify.checks import CHECKS
+from session_manager_permissions._verify.text import all_shown
 
-from ..checks import CHECKS
-from ..text import all_shown
 from .causes import Group, grouped
 from .listing import DEFAULT_LIST, ONE_ACCOUNT, deployment, needed
 from .result import VERDICTS, AuditResult, NodeResult
