@@ -83,6 +83,7 @@ _HARMLESS: Final = (
     rf"(?:\bp?grep|\bcommand\s+-v|(?:^\s*|\")Get-Service)[ \t]{_WORDS}{_AGENT}{_TO_TERMINAL}",
     rf"{_REPORTS}{_WORDS}{_AGENT}{_FILTERED}",
     rf"(?:{_KEEPING}){_WORDS}{_AGENT}",
+    rf"\b(?:apt-mark\s+hold|versionlock){_WORDS}{_AGENT}",
     rf"{_NAMED}[ \t]+(?:enable|on|status)\b",
     rf"{_AGENT}{_WORDS}(?:\bAutomatic|\bstart=\s*\S*auto)",
     rf"{_AGENT}Setup(?!{_REMOVES})",
