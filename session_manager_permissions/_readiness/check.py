@@ -20,7 +20,7 @@ from .launch import TEMPLATE, Written
 from .marks import marked
 from .network import judge_of
 from .parts import Parts, decider
-from .policies import DECRYPT, NEEDED
+from .policies import DECRYPT
 from .roles import ATTACHED_BY, ROLE_IN, Role, Roles
 from .rules import CANNOT_BE_KNOWN, Finding, Told
 from .rules.constructs import Constructs
@@ -255,14 +255,14 @@ class _Checking:
             of_role: the findings on its role, whose fixes may allow what the documents ask for.
         """
         allows = [fix for one in of_role for fix in one.fixes if isinstance(fix, Allow)]
-        is_allowed = any(one.options or not {*one.by_boundary} <= {*NEEDED} for one in allows)
 
         def find() -> Iterator[Finding]:
             only_if(profile.exists)
             role = self._roles.of_holder(profile)
-            denied = [] if is_allowed else [*self._session_rules.of_calls(role, profile)]
+            denied = [*self._session_rules.of_calls(role, profile)]
+            allow_it = (fix.includes(its) for fix in allows for one in denied for its in one.fixes)
             yield from self._session_rules.of_documents(profile)
-            if denied and not self._backup(role, profile):
+            if denied and not any(allow_it) and not self._backup(role, profile):
                 yield from reduce(rules.permissions.with_more, allows, denied)
 
         is_open = _verdict(of_role) == "can't be known"

@@ -653,6 +653,9 @@ OTHERS: Final = allow("ssm:GetParameter", Principal="*")
 OF_OTHERS: Final = {"Statement": [OTHERS]}
 NAMED_OURS: Final = OURS | {"Properties": OURS["Properties"] | {"PolicyName": "Ours"}}
 KEYED: Final = {"Key": resource("AWS::KMS::Key"), "Document": session(kmsKeyId=att("Key", "Arn"))}
+TWO_KEYS: Final = {
+    "Key": KEYED["Key"], "Other": KEYED["Key"], "Bucket": resource("AWS::S3::Bucket"),
+}  # fmt: skip
 BY_DEFAULT: Final = KEYED | {"Document": DEFAULT}
 OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
     "a launch template without a profile": ("no-instance-profile", launched(
@@ -826,8 +829,8 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a key on a condition, and a role that all deployments have": ("session-denied", on_c(
         profile_and_role(inline(ALL), Machine=RUNNING, **KEYED), "Key", "Document")),
     "a document whose key a condition chooses": ("session-denied", in_either(profile_and_role(
-        inline(ALL), Machine=RUNNING, Other=resource("AWS::KMS::Key"), **KEYED | {"Document":
-            session(kmsKeyId={"Fn::If": ["C", att("Key", "Arn"), att("Other", "Arn")]})}))),
+        Machine=RUNNING, **TWO_KEYS, Document=session(s3BucketName=ref("Bucket"), kmsKeyId={
+            "Fn::If": ["C", att("Key", "Arn"), att("Other", "Arn")]})))),
     "a group on a condition": ("egress-closed", on_c(
         isolated_in_l1(**BOTH, Group=group(egress=UDP)), "Group", "Machine")),
 }  # fmt: skip

@@ -366,8 +366,9 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a document on a condition", {"A": on(WITH_KEY["A"], "Free")}, [], DENIED),
     ("one on a condition, beside another",
      {"A": on(WITH_KEY["A"], "Free"), "B": session()}, [], READY),
-    ("a key that some deployments name",
-     own(kmsKeyId={"Fn::If": ["Free", ARN, ref("AWS::NoValue")]}), [], READY),
+    *((f"a key that a condition chooses, else {other}",
+       own(kmsKeyId={"Fn::If": ["Free", ARN, other]}), [], found)
+      for other, found in ((att("Other", "Arn"), DENIED), (ref("AWS::NoValue"), READY))),
     ("a policy on a condition", WITH_KEY | {"P": on(policy(decrypt()), "Free")}, [], READY),
     ("a policy on some role", WITH_KEY | {"P": policy(decrypt(), roles=[ref("Some")])}, [], READY),
     ("a policy on a role that is sure to be another",
