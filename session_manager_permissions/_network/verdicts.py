@@ -87,9 +87,7 @@ class Path(NamedTuple):
     @property
     def state(self) -> State:
         """Whether it is open."""
-        if self.problems:
-            return State.CLOSED
-        return State.UNKNOWN if self.decides else State.OPEN
+        return State.CLOSED if self.problems else State.UNKNOWN if self.decides else State.OPEN
 
 
 OPEN: Final = Path()

@@ -235,10 +235,11 @@ class Agent:
             # What S3 makes of an alias or an id in this header is not documented.
             if found.named_key and ":key/" in found.named_key:
                 headers.append(ConditionKey(_needs.ENCRYPTED_WITH, found.named_key))
-        owner = "" if found.is_foreign else None
+        owner = "" if found.is_foreign else self.role.account
+        of_owner = (ConditionKey("s3:ResourceAccount", owner),) if owner else ()
         of_bucket = partial(self._calls, region=found.region, owner=owner)
-        reads = of_bucket(encryption)
-        apart = of_bucket(objects._replace(resource=log), own=(*headers,))
+        reads = of_bucket(encryption, own=of_owner)
+        apart = of_bucket(objects._replace(resource=log), own=(*headers, *of_owner))
         grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'
         options = {"log-bucket": bucket, "log-prefix": prefix}
         if isinstance(key := found.key, LiveKey):

@@ -233,13 +233,12 @@ def decides(*missing: str, if_: Callable[[Question], bool], says: str = "implici
     return setting(decides=lambda asked: found if if_(asked) else None)
 
 
-def in_account(account: str) -> Change:
+def in_account(account: str, key: str = "aws:ResourceAccount") -> Change:
     """Have IAM allow what is in an account, by a key that it names if it is told no value of it."""
 
     def found(asked: Question) -> dict[str, Any]:
-        told = asked.told.get("aws:ResourceAccount", [])
-        missing = [] if told else ["aws:ResourceAccount"]
-        decision = "allowed" if told == [account] else "implicitDeny"
+        missing = [] if key in asked.told else [key]
+        decision = "allowed" if asked.told.get(key) == [account] else "implicitDeny"
         return {"EvalDecision": decision, "MissingContextValues": missing}
 
     return setting(decides=found)
@@ -806,6 +805,9 @@ LOGS: Final = {
         "path-s3?", BY_PARAMETER, behind("s3", "s3:*", f"{BUCKET}/*", OF_TAG)),
     "not enforced, and S3 for objects": used("", NOT_ENFORCED, behind("s3", PUT)),
     "what is in the account alone": used("plugin", in_account(ACCOUNT))._replace(operator=USER),
+    **{f"what is in {of} alone, by a key of S3": used(
+           f"reach register encrypt log-to-cloudwatch {told}", in_account(of, "s3:ResourceAccount"))
+       for of, told in ((ACCOUNT, ""), (nodes.OTHER_ACCOUNT, "log-to-s3"))},
     **{f"what is in another account alone{name}": used(
            f"reach register encrypt log-to-cloudwatch {told}", in_account(of), does)
        for of, name, told, does in (
@@ -928,8 +930,7 @@ AGENTS: Final = {
     **{f"an agent of {version}, and a document of ports with {' '.join(properties)}": cause(
            fails, of_ports_with(properties), agent(version))
        for version, properties, fails in (
-           ("2.3.600.0", {"portNumber": "80"}, "agent"),
-           ("2.3.672.0", {"portNumber": "80"}, ""),
+           ("2.3.600.0", {"portNumber": "80"}, "agent"), ("2.3.672.0", {"portNumber": "80"}, ""),
            ("3.1.1373.9", {"host": "{{ host }}"}, "agent"),
            ("3.1.1374.0", {"host": "{{ host }}"}, ""),
            ("3.1.1.0", {}, ""),
@@ -937,8 +938,7 @@ AGENTS: Final = {
     **{f"an agent of {version}, and a document of {kind}": cause(
            told, of_type(kind), agent(version))
        for kind, version, told in (
-           ("InteractiveCommands", "2.3.667.9", "agent"),
-           ("InteractiveCommands", "2.3.668.0", ""),
+           ("InteractiveCommands", "2.3.667.9", "agent"), ("InteractiveCommands", "2.3.668.0", ""),
            ("NonInteractiveCommands", "3.0.1123.9", "agent"),
            ("NonInteractiveCommands", "3.0.1124.0", ""),
            ("Standard_Stream", "2.3.600.0", ""),
