@@ -254,15 +254,16 @@ class _Checking:
             profile: the profile.
             of_role: the findings on its role, whose fixes may allow what the documents ask for.
         """
-        allows = [fix for one in of_role for fix in one.fixes if isinstance(fix, Allow)]
+        allows = rules.permissions.allows_of(of_role)
 
         def find() -> Iterator[Finding]:
             only_if(profile.exists)
             role = self._roles.of_holder(profile)
             denied = [*self._session_rules.of_calls(role, profile)]
-            allow_it = (fix.includes(its) for fix in allows for one in denied for its in one.fixes)
+            wanted = rules.permissions.allows_of(denied)
+            is_allowed = any(fix.includes(one) for fix in allows for one in wanted)
             yield from self._session_rules.of_documents(profile)
-            if denied and not any(allow_it) and not self._backup(role, profile):
+            if denied and not is_allowed and not self._backup(role, profile):
                 yield from reduce(rules.permissions.with_more, allows, denied)
 
         is_open = _verdict(of_role) == "can't be known"

@@ -177,10 +177,8 @@ class Allow(Fix):
             to.say(f"allow {actions} in {of} boundary if that one is not yours to change")
         return is_widened
 
-    def includes(self, fix: Fix) -> bool:
+    def includes(self, fix: Allow) -> bool:
         """Tell whether this one allows what sessions need besides, as another one does."""
-        if not isinstance(fix, Allow):
-            return False
         return {*fix.options, *fix.by_boundary} <= {*self.options, *self.by_boundary}
 
     def and_more(self, more: Allow) -> Allow:
