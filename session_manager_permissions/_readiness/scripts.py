@@ -129,6 +129,10 @@ _PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets f
 
 _MATTERS: Final = re.compile("ssm|snapd|proxy|host-containers|activation|uninstall", re.IGNORECASE)
 """Every script that matters has one of these."""
+_MATTERS_IN_PART: Final = re.compile(
+    rf"{_MATTERS.pattern}|remove|purge|false|-(?:register|code|id)\b|\b(?:code|id)=", re.IGNORECASE
+)
+"""Every part of such a script that matters has one of these."""
 
 _PROXY: Final = "whether the agent uses the proxy that the user data mentions"
 _SETTINGS: Final = "the configuration of the agent, which a script on the instance writes"
@@ -157,14 +161,23 @@ NO_SCRIPTS: Final = Scripts()
 def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
     """Read the user data of a resource, which is encoded unless `Fn::Base64` encodes it."""
     script = functions.mapping(written).get("Fn::Base64", written)
-    if script is None or (
-        isinstance(script, functions.Deployed)
-        and not {*dict.keys(script)}.isdisjoint(("Fn::Join", "Fn::Sub"))
-        and not _may_matter(parts, origin, script)
-    ):
+    if script is None or script is written or not isinstance(script, functions.Deployed):
+        return _of_script(parts, origin, script, is_encoded=script is written)
+    once, key = parts.worlds.once, (origin, json.dumps(functions.as_written(script)))
+
+    def what_matters() -> object:
+        several = dict.items(script)
+        return {name: _without_choices(parts, origin, one) for name, one in several}
+
+    matters = once(("what matters", *key), what_matters)
+    return once(("script", *key), lambda: _of_script(parts, origin, matters, is_encoded=False))
+
+
+def _of_script(parts: Parts, origin: Resource, script: object, *, is_encoded: bool) -> Scripts:
+    if script is None:
         return NO_SCRIPTS
     known = parts.text(origin, script)
-    if script is written:
+    if is_encoded:
         known = _decoded(known)
     if known == functions.UNKNOWN and functions.intrinsic(script)[0] not in {"Fn::Join", "Fn::Sub"}:
         return Scripts(Unknown(f"whether {decider(script, 'user data')} has an activation"))
@@ -186,27 +199,24 @@ def of_written(value: object) -> Scripts:
     return _read(lines.replace(r"\n", "\n").replace(r"\"", '"'), lines)
 
 
-def _may_matter(parts: Parts, origin: Resource, script: functions.Deployed) -> bool:
-    """Tell whether a script may have what is looked for in scripts, in any world.
+def _without_choices(parts: Parts, origin: Resource, script: object) -> object:
+    """Return a part of a script, in which an unknown line stands for each choice without effect.
 
-    If not, no world is asked for those parts of the script that depend on conditions.
+    So no world is asked for the choice.
     """
-
-    def matters() -> bool:
+    if isinstance(script, list):
+        return [_without_choices(parts, origin, one) for one in script]
+    if not isinstance(script, dict):
+        return script
+    if functions.intrinsic(script)[0] in {"Fn::If", "Fn::FindInMap"}:
         texts = functions.texts_in(script)
-        for function in functions.mappings_in(script):
-            several: list[object] = []
-            match [*dict.items(function)]:
-                case [("Fn::Sub", argument)]:
-                    several = functions.parts_of_sub(argument) or []
-                case [("Ref" | "Fn::FindInMap" | "Fn::GetAtt" | "Fn::ImportValue", _)]:
-                    several = [function]
-            for part in several:
+        for one in functions.mappings_in(script):
+            several = functions.parts_of_sub(one["Fn::Sub"]) if "Fn::Sub" in one else [one]
+            for part in several or []:
                 texts += map(as_text, parts.assembly.possible(origin.template, part))
-        return any(map(_MATTERS.search, texts))
-
-    key = "may matter", origin, json.dumps(functions.as_written(script))
-    return parts.worlds.once(key, matters)
+        if not any(map(_MATTERS_IN_PART.search, texts)):
+            return f"\n{functions.UNKNOWN}\n"
+    return {name: _without_choices(parts, origin, one) for name, one in script.items()}
 
 
 @lru_cache  # as what each world reads is mostly the same

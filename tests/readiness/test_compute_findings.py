@@ -267,10 +267,13 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("role with the policy of a name that allows it", by_name("ec2:*")),
     ("encoded activation", bare(UserData=encoded(b"amazon-ssm-agent -register -code 1 -id 2"))),
     ("compressed script", bare(UserData=encoded(compress(b"yum update")))),
-    ("script by a parameter", bare(UserData={"Fn::Base64": GIVEN})),
+    *((f"script by {one}", bare(UserData={"Fn::Base64": one}))
+      for one in (GIVEN, {"Fn::FindInMap": ["Scripts", GIVEN, "Script"]})),
     ("activation by cfn-init", with_init(bare(), f"{REGISTERS}1 -id 2")),
     ("activation of the agent",
      bare(UserData=registering(f"sudo {REGISTERS}", " -id ", " -region eu-west-1"))),
+    ("activation by a choice", bare(UserData={"Fn::Base64": {"Fn::Join": [
+        "", ["amazon-ssm-agent -register", either(" -code 1 -id 2", " -clear")]]}})),
     ("activation of ssm-setup-cli", bare(UserData=registering(
         "ssm-setup-cli -register -activation-code=", " -activation-id=", ""))),
     ("activation of ECS Anywhere", bare(UserData=registering(
@@ -541,6 +544,13 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
      launched(UserData=encoded(b"#!/bin/sh\nsnap stop amazon-ssm-agent\n")), UNKNOWN),
     ("agent stopped in a part of the user data", launched(UserData={"Fn::Base64": {
         "Fn::Join": ["", ["--", {"Fn::Base64": "systemctl stop amazon-ssm-agent"}]]}}), UNKNOWN),
+    *((f"choices: {of}", launched(UserData={"Fn::Base64": {"Fn::Join": ["", of]}}), found)
+      for of, found in (
+        (["systemctl restart amazon-ssm-agent",
+          *(either(f"a{one}", f"b{one}", f"C{one}") for one in range(1, 8))], READY),
+        (["systemctl ", either("stop", "start"), " amazon-ssm-agent"], UNKNOWN),
+        (["apt-get ", either("remove", "install"), " snapd"], UNKNOWN),
+        (["host-containers.control]\nenabled = ", either("false", "true")], UNKNOWN))),
     ("policy in JSON that Fn::Sub makes", with_policy({"Fn::Sub": json.dumps(
         {"Statement": [ALL | {"Sid": "${AWS::StackName}"}]})}), READY),
     *((f"policy in JSON that Fn::Join makes, for {region}", with_policy({"Fn::Join": ["", [
