@@ -26,7 +26,7 @@ from .rules import CANNOT_BE_KNOWN, Finding, Told
 from .rules.constructs import Constructs
 from .rules.kinds import kind_of
 from .rules.remedies import Allow, Ask
-from .rules.rule import together
+from .rules.rule import allows_of, together
 from .rules.writer import LaunchedBy, Shared, written
 from .sessions import Sessions
 from .worlds import only_if
@@ -254,13 +254,13 @@ class _Checking:
             profile: the profile.
             of_role: the findings on its role, whose fixes may allow what the documents ask for.
         """
-        allows = rules.permissions.allows_of(of_role)
+        allows = allows_of(of_role)
 
         def find() -> Iterator[Finding]:
             only_if(profile.exists)
             role = self._roles.of_holder(profile)
             denied = [*self._session_rules.of_calls(role, profile)]
-            wanted = rules.permissions.allows_of(denied)
+            wanted = allows_of(denied)
             is_allowed = any(fix.includes(one) for fix in allows for one in wanted)
             yield from self._session_rules.of_documents(profile)
             if denied and not is_allowed and not self._backup(role, profile):

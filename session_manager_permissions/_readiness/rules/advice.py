@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
@@ -12,8 +11,8 @@ from session_manager_permissions._readiness.policies import DECRYPT
 from session_manager_permissions._readiness.templates.functions import listed, shown, text
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, Template
 
-from .remedies import Advice, Allow, Fix, Set
-from .rule import Finding, warning
+from .remedies import Advice, Fix, Set
+from .rule import Finding, allows_of, warning
 from .statements import AWS_MANAGED
 from .writer import written
 
@@ -48,12 +47,11 @@ _ALIAS_OR_ID: Final = re.compile(
 def of_role(roles: Roles, rules: SessionRules, role: Role) -> Iterator[Finding]:
     """Find policies of AWS that it advises against."""
     for name, without in roles.deprecated(role):
-        needed = (fix for one in rules.of_calls(without, role.resource) for fix in one.fixes)
-        allowed = (fix for fix in needed if isinstance(fix, Allow))
+        allows = allows_of(rules.of_calls(without, role.resource))
         why = f"the AWS managed policy {name} is deprecated: it allows more than the agent needs, "
         why += "such as reading every S3 object"
         replace = _replace(role.resource, name, _needs.AWS_MANAGED_DEPRECATED[name])
-        fixes = (replace, *islice(allowed, 1))
+        fixes = (replace, *allows[:1])
         yield DEPRECATED_POLICY.found(role.resource, "Properties.ManagedPolicyArns", why, *fixes)
 
 

@@ -109,11 +109,6 @@ def with_more(found: list[Finding], more: Allow) -> list[Finding]:
     return [one._replace(fixes=(*map(added, one.fixes),)) for one in found]
 
 
-def allows_of(found: list[Finding]) -> list[Allow]:
-    """Return the fixes of findings that allow a role what it is missing."""
-    return [fix for one in found for fix in one.fixes if isinstance(fix, Allow)]
-
-
 def undecided(abilities: dict[str, Ability]) -> Iterator[Told]:
     """Yield what decides on the actions of which it is not known whether they are allowed."""
     by = (one.decision.by for one in _answered(abilities, Answer.UNKNOWN).values())

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions._readiness.roles import ROLE_IN
 
+from .remedies import Allow, Fix
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .remedies import Fix
     from .steps import Step
 
 _NOT_READY: Final = "warning; error if strict"
@@ -71,6 +72,11 @@ class Finding(NamedTuple):
     def place(self) -> Hashable:
         """Which rule finds it, and where."""
         return self.rule, self.resources, self.location
+
+
+def allows_of(found: Iterable[Finding]) -> list[Allow]:
+    """Return the fixes of findings that allow a role what it is missing."""
+    return [fix for one in found for fix in one.fixes if isinstance(fix, Allow)]
 
 
 def together(findings: Iterable[Finding], cause: Callable[[Finding], Hashable]) -> list[Finding]:

@@ -35,7 +35,7 @@ from session_manager_permissions._readiness.templates.texts import as_text
 
 from .options import BUCKET_KEY, Option, Options
 from .remedies import Advice, Allow, Fix, Set, leave_out
-from .rule import Finding, Told, not_ready, warning
+from .rule import Finding, Told, allows_of, not_ready, warning
 from .writer import role_behind
 
 if TYPE_CHECKING:
@@ -160,7 +160,8 @@ class SessionRules:
         actions = ", ".join(dict.fromkeys(call.action for call in calls))
         what = f"{sessions} are refused" if ends else f"the logs of {sessions} are lost"
         why = f"{what}: the role is not allowed to call {actions}"
-        fix = self._allow(role, document) or self.fix(role, document, calls)
+        of_all = self.fix(role, document, self.denied(role, document))
+        fix = of_all if isinstance(of_all, Allow) else self.fix(role, document, calls)
         return (SESSION_DENIED if ends else LOG_LOST).found(where, _INPUTS, why, fix)
 
     def lacking(self, role: Role, profile: Resource) -> Allow:
@@ -169,12 +170,9 @@ class SessionRules:
         It is empty if the role may use one already. The account's default document has a finding of
         its own.
         """
-        nothing = Allow(role.resource)
-        stack = profile.template.stack
-        documents = self._sessions.documents(stack)
-        if self._sessions.default(stack) or any(not self.denied(role, one) for one in documents):
-            return nothing
-        return next(filter(None, (self._allow(role, one) for one in documents)), nothing)
+        is_default = self._sessions.default(profile.template.stack)
+        found = [] if is_default else self.of_calls(role, profile)
+        return next(iter(allows_of(found)), Allow(role.resource))
 
     def resources(self, stack: Stack) -> tuple[tuple[str, str], ...]:
         """Return the resources of the agent's calls by action, if all documents agree on them."""
@@ -194,11 +192,6 @@ class SessionRules:
         """Return the options that allow what a document asks for."""
         options = (option for call in self._calls(document) for option in call.options)
         return (*dict.fromkeys(options),)
-
-    def _allow(self, role: Role, document: Document) -> Allow | None:
-        """Return the fix that allows a role all that a document asks for, if code can do that."""
-        fix = self.fix(role, document, self.denied(role, document))
-        return fix if isinstance(fix, Allow) else None
 
     def fix(self, role: Role, document: Document, calls: list[AgentCall]) -> Fix:
         """Return the fix that allows a role the calls for a document."""
