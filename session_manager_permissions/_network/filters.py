@@ -12,7 +12,7 @@ from .ec2 import ANSWERS, ANSWERS_BY_DEFAULT, LAST_ENTRY, REQUESTS
 from .facts import Fact, Unknown, all_of, any_of, doubts
 from .model import AclEntry, GroupPeer, PrefixList
 from .place import PUBLIC, Place, is_one_address, is_one_of, is_within, missing, without
-from .verdicts import OF_SERVICES, OPEN, AclFault, Path, Problem, through, unknown, unless
+from .verdicts import OF_SERVICES, OPEN, AclFault, AclWay, Path, Problem, through, unknown, unless
 
 _Side: TypeAlias = Literal["inbound", "outbound"]
 _Ports: TypeAlias = tuple[int, int]
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .model import Endpoint, NetworkAcl, Peer, Range, Reference, Rule, Subnet
-    from .verdicts import AclWay
 
 WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
 """What decides where only some of the subnets can be reached.

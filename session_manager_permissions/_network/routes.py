@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network, collapse_addresses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from . import verdicts
 from .facts import Fact, Unknown, all_of, any_of, doubts
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from .model import Destination, Endpoint, NatGateway, Range, Reference, Subnet
+_Passed: TypeAlias = "frozenset[Hashable]"
+"""The NAT gateways that a way has come through."""
 
 
 class _Start(NamedTuple):
@@ -24,13 +26,10 @@ class _Start(NamedTuple):
     subnet: Subnet
     address: Fact
     """Whether what starts there has a public IPv4 address."""
-    seen: frozenset[Hashable]
-    """The NAT gateways that the way has come through."""
+    seen: _Passed
 
 
-def out_of(
-    place: Place, subnet: Reference, address: Fact, seen: frozenset[Hashable] = frozenset()
-) -> Path:
+def out_of(place: Place, subnet: Reference, address: Fact, seen: _Passed = frozenset()) -> Path:
     """The way from a subnet to public addresses.
 
     Args:
@@ -45,7 +44,7 @@ def out_of(
     )
 
 
-def _out_of(place: Place, reference: Reference, address: Fact, seen: frozenset[Hashable]) -> Path:
+def _out_of(place: Place, reference: Reference, address: Fact, seen: _Passed) -> Path:
     subnet = place.network.subnets.get(reference)
     if subnet is None:
         return unknown(missing(reference, "subnet"))
@@ -68,8 +67,7 @@ def in_table(place: Place, endpoint: Endpoint) -> Fact:
     """Whether a gateway endpoint is in the route table of the compute's subnet."""
     own = place.subnet.table
     reference = place.vpc.main_table if own is None else own
-    there = is_one_of(reference, endpoint.tables) if reference is not None else False
-    return all_of((endpoint.exists, there))
+    return all_of((endpoint.exists, is_one_of(reference, endpoint.tables)))
 
 
 def bypassed(place: Place, subnet: Subnet, destination: Range) -> Path:
@@ -90,9 +88,7 @@ def bypassed(place: Place, subnet: Subnet, destination: Range) -> Path:
     return OPEN
 
 
-def elsewhere(
-    place: Place, subnet: Subnet, seen: frozenset[Hashable] = frozenset()
-) -> Iterator[str]:
+def elsewhere(place: Place, subnet: Subnet, seen: _Passed = frozenset()) -> Iterator[str]:
     """Yield what may lead from a subnet to other networks, which may have endpoints for this VPC.
 
     Routes to NAT gateways are followed through the subnets of these.
@@ -112,7 +108,7 @@ def elsewhere(
             yield from names
 
 
-def _led_elsewhere(place: Place, route: Route, seen: frozenset[Hashable]) -> Iterator[str]:
+def _led_elsewhere(place: Place, route: Route, seen: _Passed) -> Iterator[str]:
     if route.leads == "elsewhere":
         yield route.name
     if route.leads == "nat-gateway" and route.target not in seen:

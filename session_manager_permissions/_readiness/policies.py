@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions import _evaluation, _needs
 from session_manager_permissions._conditions import EACH_CALL, NO_CONTEXT, RequestContext, open_keys
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 ASSOCIATE: Final = "ec2:AssociateIamInstanceProfile"
 """The action that gives an instance a profile as it runs."""
 
-NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
+On: TypeAlias = "str | tuple[str, ...]"
+"""What a call is on: an ARN, or `*` for an action without resource types.
+
+If it may be any of several ARNs, their forms, with `ARN_PART` for a part that varies.
+"""
+
+NEEDED: Final[dict[str, On]] = {
     **dict.fromkeys(_needs.CHANNELS.actions, _needs.CHANNELS.resource),
     # A policy may allow it on some instances, and it is not known which will have the profile.
     **dict.fromkeys(_needs.REGISTRATION.actions, _needs.REGISTRATION_RESOURCES),
@@ -103,7 +109,7 @@ class Statement(NamedTuple):
         """Tell whether it matches `action`, whatever the resource."""
         return _any_covers(self.actions, action.lower(), negated=self.not_actions)
 
-    def applies(self, action: str, resource: str | tuple[str, ...]) -> bool | None:
+    def applies(self, action: str, resource: On) -> bool | None:
         """Tell whether it matches `action` on `resource`, as in `decide`.
 
         None if that is not known. `*` matches any characters and `?` matches one, also within a
@@ -254,14 +260,13 @@ def anything(source: str) -> list[Statement]:
     return [Statement(source, allows=True), Statement(source, allows=False)]
 
 
-def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, ...]) -> Decision:
+def decide(found: Iterable[Statement], action: str, resource: On) -> Decision:
     """Decide about an action by the statements of all of a role's policies.
 
     Args:
         found: the statements.
         action: the action, `service:Action`.
-        resource: an ARN, or `*` for an action without resource types. If it may be any of several
-            ARNs, their forms, with `ARN_PART` for a part that varies.
+        resource: what it is on.
     """
     return _evaluation.decide((one, one.allows, one.applies(action, resource)) for one in found)
 
@@ -277,14 +282,12 @@ def within(identity: Decision, boundary: Decision) -> Decision:
 
 
 @lru_cache(maxsize=4096)  # the policies of most roles have the same few patterns
-def _any_covers(
-    patterns: tuple[str, ...], asked: str | tuple[str, ...], *, negated: bool
-) -> bool | None:
+def _any_covers(patterns: tuple[str, ...], asked: On, *, negated: bool) -> bool | None:
     """Tell whether any pattern matches; for `NotAction` and `NotResource`, whether none does."""
     return any_matches([_covers(pattern, asked) for pattern in patterns], negated=negated)
 
 
-def _covers(pattern: str, resource: str | tuple[str, ...]) -> bool | None:
+def _covers(pattern: str, resource: On) -> bool | None:
     if isinstance(resource, str):
         return matches(pattern, resource)
     if pattern in resource or (pattern and not pattern.strip("*")):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from .asking import CannotAsk
 from .checks import AGENT, METADATA, PATHS, REGISTERED, CheckVerdict, Evidence, Outcome
 from .document import PORT
+from .lines import USER_GUIDE
 from .node import RECORD, Node, at_least
 from .options import read_json
 
@@ -36,7 +37,7 @@ Each has its name in messages, and the first version of the agent that runs it.
 _PORTS_OF_OTHERS: Final = "3.1.1374.0"
 _UPDATE: Final = "AWS-UpdateSSMAgent"
 """The document of AWS that updates the agent."""
-_INSTALL: Final = "https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent.html"
+_INSTALL: Final = f"{USER_GUIDE}ssm-agent.html"
 """The page with the installation of the agent on each platform."""
 _ON_THE_NODE: Final = (
     "on the node: look at its firewall, its DNS resolver, its routes and its proxy, as nothing in "

@@ -28,7 +28,7 @@ GROUPS: Final[tuple[Group, ...]] = get_args(Group)
 Stage = Literal["Instance", "Profile, role", "Network", "Endpoint", "Session Manager", "Operator"]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 
-NO_ROLE: Final = "the role is not known, or there is none"
+_NO_ROLE: Final = "the role is not known, or there is none"
 _NOT_CONNECTED: Final = "TargetNotConnected: ... is not connected."
 _HANDSHAKE: Final = (
     "Handshake timed out. Please ensure that you have the latest version of the session manager "
@@ -132,9 +132,9 @@ class Outcome:
         """Return the outcome if AWS did not answer."""
         return self.unknown(errors=[error])
 
-    def absent(self, why: str, error: CannotAsk | None) -> Outcome:
-        """Return the outcome if there is no subject, or if AWS did not say whether there is one."""
-        return self.unasked(error) if error else self.skipped(why)
+    def without_role(self, error: CannotAsk | None) -> Outcome:
+        """Return the outcome if there is no role, or if AWS did not say whether there is one."""
+        return self.unasked(error) if error else self.skipped(_NO_ROLE)
 
     def failed(
         self,

@@ -20,7 +20,7 @@ from session_manager_permissions._trust import SYSTEMS_MANAGER, Trust, ec2_in, t
 
 from . import checks
 from .asking import CannotAsk, NotThere, tried
-from .checks import CHECKS, NO_ROLE, Evidence, Outcome
+from .checks import CHECKS, Evidence, Outcome
 from .lines import aws, in_json, with_statement
 from .live_roles import LiveRole, find_profile, find_role
 from .node import Node, at_least, service_setting
@@ -114,7 +114,7 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
     if worker is not None:
         worker = _with_boundary(node.session, worker, permissions)
         permissions = _may(node, worker, uses)
-    assumable = checks.ASSUMABLE.of(None).absent(NO_ROLE, error)
+    assumable = checks.ASSUMABLE.of(None).without_role(error)
     if own is not None:
         assumable = _assumable(node, own, replaced=bool(replaced))
     if worker is None:
@@ -339,7 +339,7 @@ def _permissions(
 ) -> list[Outcome]:
     both = checks.REGISTER, checks.REACH
     if worker is None:
-        return [check.of(None).absent(NO_ROLE, error) for check in both]
+        return [check.of(None).without_role(error) for check in both]
     registers, reaches = (permissions[check.name]() for check in both)
     register, reach = (check.of(worker.arn) for check in both)
     opens = isinstance(reaches, CannotAsk) or not reaches.denied & _OF_EACH_SESSION

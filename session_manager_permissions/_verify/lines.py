@@ -13,6 +13,8 @@ from session_manager_permissions._quoting import fitting, in_shell, shown, word
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+USER_GUIDE: Final = "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
+"""What the addresses of the pages of AWS's guide begin with."""
 _DEPLOY: Final = 'npx aws-cdk deploy --app "python -m session_manager_permissions"'
 """Deploys the app that needs no code."""
 _UNIQUE_ID: Final = re.compile(r"A(ID|RO)A[A-Z0-9]+")

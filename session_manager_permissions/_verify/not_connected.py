@@ -12,7 +12,7 @@ from session_manager_permissions._trust import SYSTEMS_MANAGER, trust
 from .asking import CannotAsk, NotThere, answered
 from .checks import AGENT, ASSUMABLE, CONNECTED, REGISTERED, Evidence, Outcome
 from .identity import Identity, let_assume
-from .lines import region_word
+from .lines import USER_GUIDE, region_word
 from .live_roles import LiveRole, find_role
 from .remedies import START, ask_node, restart, restart_on_node, start_on_node
 
@@ -52,10 +52,7 @@ and what they are.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
-_INSTALL: Final = (
-    "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
-    "manually-install-ssm-agent-linux.html"
-)
+_INSTALL: Final = f"{USER_GUIDE}manually-install-ssm-agent-linux.html"
 _CLOCK: Final = re.compile(
     r"Signature (?:expired|not yet current): (\d{8}T\d{6}Z) is (?:now earlier|still later) than "
     r"\d{8}T\d{6}Z \((\d{8}T\d{6}Z) [-+] "

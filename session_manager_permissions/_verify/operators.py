@@ -15,7 +15,7 @@ from session_manager_permissions._quoting import in_shell
 from . import checks
 from .asking import CannotAsk, read_in, tried
 from .checks import OPERATOR, PLUGIN, Evidence, Outcome
-from .lines import in_json
+from .lines import USER_GUIDE, in_json
 from .live_roles import LiveRole, find_role, tags_of
 from .node import Node, at_least, caller_arn
 from .role_verdict import CallVerdict, blocks, by_absent, decided, unless
@@ -50,10 +50,7 @@ _USER_NAME: Final = "aws:username"
 _OWN_TAG: Final = "aws:PrincipalTag/"
 _SIGNS_CHANNEL: Final = "1.2.764.0"
 """The first plug-in that signs the channel with the operator's credentials."""
-_PLUGIN_PAGE: Final = (
-    "install it: https://docs.aws.amazon.com/systems-manager/latest/userguide/"
-    "session-manager-working-with-install-plugin.html"
-)
+_PLUGIN_PAGE: Final = f"install it: {USER_GUIDE}session-manager-working-with-install-plugin.html"
 
 
 def operator_fault(text: str) -> str | None:

@@ -9,7 +9,7 @@ from session_manager_permissions import _needs
 
 from . import checks, logs
 from .asking import CannotAsk, NotPermitted, NotThere, tried
-from .checks import NO_ROLE, Check, Evidence, Outcome
+from .checks import Check, Evidence, Outcome
 from .document import PORT, LiveDocument, Refused, read_document
 from .questions import Uses
 from .session_key import find_session_key, judged_by_its_policy
@@ -128,7 +128,7 @@ def _permissions(node: Node, preferences: Preferences, identity: Identity) -> It
             outcome = check.of(subject).simulated(found, is_seen=bool(enforced))
             yield _of_bucket(outcome, node, preferences) if check is checks.LOG_TO_S3 else outcome
         elif identity.role is None:
-            yield check.of(subject).absent(NO_ROLE, identity.error)
+            yield check.of(subject).without_role(identity.error)
         elif preferences.outcomes[0].verdict == "unknown":  # the key is not known
             yield replace(preferences.outcomes[0], check=check, subject=subject)
         else:

@@ -323,9 +323,7 @@ def lacks_resource_policy(answer: SimulatorAnswer) -> bool:
     return bool(denying) and all("resource" in kind.lower() for kind in denying)
 
 
-def missing_keys(
-    answers: Iterable[SimulatorAnswer], lacks: Collection[str] = frozenset()
-) -> list[str]:
+def missing_keys(answers: Iterable[SimulatorAnswer], lacks: Collection[str] = ()) -> list[str]:
     """List the condition keys in policies that a call may have, and for which IAM had no value.
 
     IAM names the keys of all statements, even of those about other actions:

@@ -165,6 +165,13 @@ def test_registration_by_default_host_management(check: Check) -> None:
     assert BOOT_ORDER not in check(body, network=False).rules
 
 
+def test_a_late_policy_that_allows_nothing_more_is_not_waited_for(check: Check) -> None:
+    late = {"Policy": policy(CHANNELS_ONLY), "Other": policy(REGISTERS)}
+    body = profile_and_role(inline(REGISTERS), Machine=machine(**PROFILE), **late)
+
+    assert "has the policy 'Policy':" in check(body, network=False).only(BOOT_ORDER).description
+
+
 def test_role_of_another_app_may_allow_it_all(check: Check) -> None:
     late = policy(ALL, OURS, roles=["other"])
     body = profile_and_role(roles=["other"], Machine=machine(**PROFILE), Policy=late)

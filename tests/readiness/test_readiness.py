@@ -567,7 +567,7 @@ def test_finding_that_is_acknowledged_does_not_fail(make_app: MakeApp) -> None:
     app = make_app()
     stack = checked(app, strict=True)
     profile_of_an_owned_role(stack)
-    id_ = f"SessionManagerReadiness::{'channel-missing'}"
+    id_ = "SessionManagerReadiness::channel-missing"
     with pytest.raises(RuntimeError, match="Stack/Profile/Resource") as failure:
         app.synth(force=True)
     assert id_ in str(failure.value)

@@ -532,8 +532,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
 @pytest.mark.parametrize(("added", "statements", "found"), rows(DOCUMENTS))
 def test_documents(check: Check, added: Body, statements: list[Statement], found: Found) -> None:
     alias = resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key"))
-    parts = {"Key": key(), "Alias": alias, "Bucket": resource("AWS::S3::Bucket")}
-    parts["Other"] = key()
+    parts = {"Key": key(), "Other": key(), "Alias": alias, "Bucket": resource("AWS::S3::Bucket")}
     body = profile_and_role(inline(ALL, *statements), **parts | added)
     body["Conditions"] = FREELY_TRUE
     defaults = {"Root": "root", "Ana": "ana", DEFAULT_DOCUMENT: DEFAULT_DOCUMENT}

@@ -57,9 +57,9 @@ class GroupReader(Reader):
     def _separate(self, group: Resource, kind: PartOf, side: str) -> list[Rule]:
         """The rules that are resources of their own, and one for those that can't be seen."""
         rules = [
-            rule
+            Rule(peer, self._ports(one, one.properties))
             for one in self._reading.of(group, kind, self._may_admit)
-            for rule in self._rules(one, one.properties, side, self._ports(one, one.properties))
+            for peer in self._peers(one, one.properties, side)
         ]
         doubt = self._reading.complete(group, kind, self._may_admit)
         return [*rules, *(Rule(one, one) for one in doubts([doubt]))]
@@ -73,14 +73,8 @@ class GroupReader(Reader):
                 continue
             ports = self._ports(group, entry.value)
             if ports is not False and entry.is_there:
-                rules += self._rules(group, entry.value, side, ports)
+                rules += [Rule(peer, ports) for peer in self._peers(group, entry.value, side)]
         return rules
-
-    def _rules(
-        self, resource: Resource, entry: dict[str, Any], side: str, ports: Fact
-    ) -> list[Rule]:
-        """A rule that may be about TCP 443, which is several where its peer is."""
-        return [Rule(peer, ports) for peer in self._peers(resource, entry, side)]
 
     def _may_admit(self, resource: Resource) -> bool:
         return self._ports(resource, resource.properties) is not False

@@ -10,7 +10,7 @@ from session_manager_permissions._network.ec2 import ELSEWHERE
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import NatGateway, Route, RouteTable
 from session_manager_permissions._network.place import is_within
-from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider
+from session_manager_permissions._readiness.parts import SUBNET, VPC, Matters, PartKind, decider
 from session_manager_permissions._readiness.templates.functions import entries
 from session_manager_permissions._readiness.templates.model import Resource
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from session_manager_permissions._network.model import Destination, Leads, Reference
-    from session_manager_permissions._readiness.parts import Matters
 
 _NAT: Final = PartKind("NAT gateway", ("AWS::EC2::NatGateway",))
 

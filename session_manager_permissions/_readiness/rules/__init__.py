@@ -33,16 +33,8 @@ READY: Final = info(
 )
 
 _FAMILIES: Final = (
-    permissions,
-    quotas,
-    credentials,
-    agent,
-    network,
-    sessions,
-    containers,
-    tags,
-    advice,
-    boot_order,
+    *(permissions, quotas, credentials, agent, network),
+    *(sessions, containers, tags, advice, boot_order),
 )
 _OF_FAMILIES: Final = [rule for family in _FAMILIES for rule in family.RULES]
 RULES: Final = {rule.id: rule for rule in (*_OF_FAMILIES, CANNOT_BE_KNOWN, READY)}

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Policy, Role
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .options import Options
     from .python import Code
+    from .statements import Options
 
 BOOT_ORDER: Final = warning(
     "boot-order",

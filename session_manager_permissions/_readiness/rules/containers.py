@@ -15,10 +15,10 @@ from session_manager_permissions._readiness.parts import Parts, inner
 from session_manager_permissions._readiness.sessions import KEY, Document
 from session_manager_permissions._readiness.templates.functions import entries, listed, mapping
 
-from .options import Option, Options
 from .permissions import allow
 from .remedies import Advice, Allow, Fix, Set, Writer, leave_out
 from .rule import Finding, warning
+from .statements import Option, Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._readiness.roles import ROLE_IN, Role
-from session_manager_permissions._readiness.templates.model import Unresolved
+from session_manager_permissions._readiness.templates.model import Resource, Unresolved, Value
 from session_manager_permissions._readiness.templates.texts import as_text
 from session_manager_permissions._trust import EC2, Trust, trust
 
 from .kinds import kind_of, launches, unreachable
 from .remedies import AddStatement, Advice, Fix, Set, Writer
 from .rule import Told, not_ready
-from .statements import trusted
+from .statements import Options, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.compute import Compute
     from session_manager_permissions._readiness.host_management import HostManagement
     from session_manager_permissions._readiness.parts import Parts
-    from session_manager_permissions._readiness.templates.model import Resource, Value
 
-    from .options import Options
     from .writer import NewRole
 
 NO_INSTANCE_PROFILE: Final = not_ready(

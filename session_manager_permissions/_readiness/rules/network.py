@@ -430,13 +430,28 @@ class LetPass(Fix):
             to.say(f"let TCP 443 and the answers to it, TCP {ports}, pass the ACL of {whose}")
         for acl in acls:
             for way in self.fault.ways:
-                entry = acl, self.fault.peer, way
-                number = to.shared.once(entry, partial(_free_number, to, acl, way))
+                free = partial(_free_number, to, acl, way)
+                number = to.shared.once((acl, self.fault.peer, way), free)
                 if number is None:
                     entries = f"renumber the entries of {acl.logical_id!r}, so that it allows"
                     to.say(f"{entries} TCP 443 and the answers to it before it denies them")
                     return
-                _make_entry(to, *entry, number)
+                self._make(to, acl, way, number)
+
+    def _make(self, to: Writer, acl: Resource, way: verdicts.AclWay, number: int) -> None:
+        """Make an entry of a network ACL."""
+        peer, (first, last) = self.fault.peer, way.ports
+        properties = {
+            "NetworkAclId": to.ref(acl),
+            "RuleNumber": number,
+            "Protocol": 6,
+            "RuleAction": "allow",
+            "Egress": way.egress,
+            "CidrBlock": str(peer) if isinstance(peer, IPv4Network) else "0.0.0.0/0",
+            "PortRange": {"From": first, "To": last},
+        }
+        what = f"{'Out' if way.egress else 'In'}{first}"
+        to.make(acl, what, "AWS::EC2::NetworkAclEntry", properties)
 
 
 def _acls(to: Writer, subnet: Resource) -> list[Resource]:
@@ -457,20 +472,3 @@ def _free_number(to: Writer, acl: Resource, way: verdicts.AclWay) -> int | None:
     number = next((one for one in numbers if str(one) not in taken), None)
     taken.add(str(number))
     return number
-
-
-def _make_entry(
-    to: Writer, acl: Resource, peer: Hashable, way: verdicts.AclWay, number: int
-) -> None:
-    egress, (first, last), _ = way
-    properties = {
-        "NetworkAclId": to.ref(acl),
-        "RuleNumber": number,
-        "Protocol": 6,
-        "RuleAction": "allow",
-        "Egress": egress,
-        "CidrBlock": str(peer) if isinstance(peer, IPv4Network) else "0.0.0.0/0",
-        "PortRange": {"From": first, "To": last},
-    }
-    what = f"{'Out' if egress else 'In'}{first}"
-    to.make(acl, what, "AWS::EC2::NetworkAclEntry", properties)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .options import Option, Options
+    from .statements import Option, Options
 
 CHANNEL_MISSING: Final = not_ready(
     "channel-missing",

@@ -18,14 +18,11 @@ from session_manager_permissions._readiness.templates.functions import is_mappin
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .constructs import DEFAULT_CHILDREN, L2, Constructs, FleetMade, Made, Source
-from .options import BUCKET_KEY, Option, Options, resources_of
-from .statements import AWS_MANAGED
+from .statements import AWS_MANAGED, BUCKET_KEY, Needed, Option, Options, resources_of
 from .writer import NewRole, Shared, Writing, by_condition, only_on, path_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from session_manager_permissions._needs import NeededStatement
 
 
 @dataclass(frozen=True)
@@ -173,9 +170,7 @@ class Code(Writing):
             self.add(f"{made}.cfn_options.condition = {one}")
         return on
 
-    def make_role(
-        self, about: Resource, service: str, needed: Iterable[NeededStatement], options: Options
-    ) -> NewRole:
+    def make_role(self, about: Resource, service: str, needed: Needed, options: Options) -> NewRole:
         """Make a role, with the policy that this library makes."""
         iam = self.cdk("iam")
         role = self.new(

@@ -15,8 +15,7 @@ from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .constructs import ConstructPath, FleetMade
-from .options import Options, needed_by
-from .statements import allow, inline, statement_of
+from .statements import Options, allow, inline, needed_by, statement_of
 from .writer import made_by_function, role_behind
 
 if TYPE_CHECKING:

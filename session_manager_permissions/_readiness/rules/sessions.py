@@ -33,9 +33,9 @@ from session_manager_permissions._readiness.templates.model import (
 )
 from session_manager_permissions._readiness.templates.texts import as_text
 
-from .options import BUCKET_KEY, Option, Options
 from .remedies import Advice, Allow, Fix, Set, leave_out
 from .rule import Finding, Told, allows_of, not_ready, warning
+from .statements import BUCKET_KEY, Option, Options
 from .writer import role_behind
 
 if TYPE_CHECKING:

@@ -1,16 +1,23 @@
-"""Policies, as templates have them."""
+"""What a policy says, as statements of a template and as options of `SessionManagerPermissions`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from session_manager_permissions import _needs
+from session_manager_permissions._readiness.templates.model import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from session_manager_permissions._needs import NeededStatement
+    from collections.abc import Iterable, Iterator
 
 AWS_MANAGED: Final = "arn:${AWS::Partition}:iam::aws:policy/"
 """How the ARN of an AWS managed policy begins."""
+BUCKET_KEY: Final = "log_bucket_key"
+"""The option that stands for the key of the log bucket."""
+_LOG_GROUPS: Final = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
+
+Needed: TypeAlias = "Iterable[_needs.NeededStatement]"
+"""Statements as `_needs` has them, which templates and code write in their own ways."""
 
 
 def policy_of(statements: Iterable[object]) -> dict[str, object]:
@@ -28,7 +35,7 @@ def allow(actions: Iterable[str], resource: object = "*") -> dict[str, object]:
     return {"Effect": "Allow", "Action": [*actions], "Resource": resource}
 
 
-def statement_of(needed: NeededStatement) -> dict[str, object]:
+def statement_of(needed: _needs.NeededStatement) -> dict[str, object]:
     """Return a statement of `_needs`, in whose resource `${...}` refers to a template."""
     resource = {"Fn::Sub": needed.resource} if "${" in needed.resource else needed.resource
     return {"Sid": needed.sid, **allow(needed.actions, resource)}
@@ -37,3 +44,40 @@ def statement_of(needed: NeededStatement) -> dict[str, object]:
 def trusted(service: str) -> dict[str, object]:
     """Return a statement that lets a service assume a role."""
     return {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+
+
+class Option(NamedTuple):
+    """An argument of `SessionManagerPermissions`."""
+
+    name: str
+    value: Resource | str | bool
+    """What the app makes, or what is given as it is."""
+
+
+Options: TypeAlias = tuple[Option, ...]
+
+
+def resources_of(options: Iterable[Option]) -> list[Resource]:
+    """Return the resources that options name."""
+    return [one for _, one in options if isinstance(one, Resource)]
+
+
+def needed_by(options: Iterable[Option]) -> Iterator[_needs.NeededStatement]:
+    """Yield the statements that options stand for."""
+    given = dict(options)
+    key, bucket, group = map(given.get, ("encryption_key", "log_bucket", "log_group"))
+    of_bucket = given.get(BUCKET_KEY)
+    if isinstance(key, Resource):
+        yield _needs.decrypt(f"${{{key.logical_id}.Arn}}", sessions_only=False)
+    name = f"${{{group.logical_id}}}" if isinstance(group, Resource) else group
+    needed = _needs.needed(
+        bucket_arn=f"${{{bucket.logical_id}.Arn}}" if isinstance(bucket, Resource) else None,
+        bucket_key=(f"${{{of_bucket.logical_id}.Arn}}", None)
+        if isinstance(of_bucket, Resource)
+        else None,
+        prefix=_needs.joined(str(given.get("log_prefix", ""))),
+        group_arn=f"{_LOG_GROUPS}{name}" if name else None,
+        allow_registration=False,
+        check_log_encryption=bucket is not None,
+    )
+    yield from (one for one in needed if one is not _needs.CHANNELS)

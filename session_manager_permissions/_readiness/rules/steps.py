@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from session_manager_permissions._network.verdicts import in_words
 
-from .options import Options, needed_by
-from .statements import inline, policy_of, statement_of, trusted
+from .statements import Needed, Options, inline, needed_by, policy_of, statement_of, trusted
 from .writer import NewRole, Shared, Writing, by_condition, only_on, path_written, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from session_manager_permissions._needs import NeededStatement
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
 
@@ -105,9 +103,7 @@ class Steps(Writing):
         free = partial(self.shared.free_id, about.template, f"{about.logical_id}{what}")
         return self.shared.once((about, what, json.dumps(content)), free)
 
-    def make_role(
-        self, about: Resource, service: str, needed: Iterable[NeededStatement], options: Options
-    ) -> NewRole:
+    def make_role(self, about: Resource, service: str, needed: Needed, options: Options) -> NewRole:
         """Make a role that has its policy from the start."""
         may = (*needed, *needed_by(self.usable(about, options)))
         properties = {

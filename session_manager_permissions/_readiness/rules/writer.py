@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions._memory import Once
 from session_manager_permissions._readiness.templates.functions import is_function, is_mapping
 
-from .options import Options, resources_of
+from .statements import Options, resources_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
