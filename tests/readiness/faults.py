@@ -653,9 +653,6 @@ OTHERS: Final = allow("ssm:GetParameter", Principal="*")
 OF_OTHERS: Final = {"Statement": [OTHERS]}
 NAMED_OURS: Final = OURS | {"Properties": OURS["Properties"] | {"PolicyName": "Ours"}}
 KEYED: Final = {"Key": resource("AWS::KMS::Key"), "Document": session(kmsKeyId=att("Key", "Arn"))}
-TWO_KEYS: Final = {
-    "Key": KEYED["Key"], "Other": KEYED["Key"], "Bucket": resource("AWS::S3::Bucket"),
-}  # fmt: skip
 BY_DEFAULT: Final = KEYED | {"Document": DEFAULT}
 OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
     "a launch template without a profile": ("no-instance-profile", launched(
@@ -826,10 +823,9 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         isolated_in_l1(), *isolated_in_l1()["Resources"].keys() - {"Role", "Profile"})),
     "a key on a condition, and no policy": ("session-denied", on_c(profile_and_role(inline(ALL),
         Machine=RUNNING, **KEYED), "Profile", "Machine", "Key", "Document")),
-    "a key on a condition, and a role that all deployments have": ("session-denied", on_c(
-        profile_and_role(inline(ALL), Machine=RUNNING, **KEYED), "Key", "Document")),
     "a document whose key a condition chooses": ("session-denied", in_either(profile_and_role(
-        Machine=RUNNING, **TWO_KEYS, Document=session(s3BucketName=ref("Bucket"), kmsKeyId={
+        Machine=RUNNING, Bucket=WITH_BUCKET["Bucket"], Key=KEYED["Key"], Other=KEYED["Key"],
+        Document=session(s3BucketName=ref("Bucket"), kmsKeyId={
             "Fn::If": ["C", att("Key", "Arn"), att("Other", "Arn")]})))),
     "a group on a condition": ("egress-closed", on_c(
         isolated_in_l1(**BOTH, Group=group(egress=UDP)), "Group", "Machine")),
