@@ -309,7 +309,7 @@ def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
         return (node.aws(health, "--health-status Unhealthy"), replaced)
     of_spot = instance.get("InstanceLifecycle") == "spot"
     if of_spot or instance.get("RootDeviceType") == "instance-store":
-        kinds = "an instance store as the root device, or a one-time Spot request"
+        kinds = "an instance store as the root device, or a Spot request that is not persistent"
         return (f"launch another instance: EC2 can't stop one with {kinds}",)
     stop = node.aws(f"ec2 stop-instances {of_node}")
     return ("a stop loses what its instance store volumes hold", stop, *_start(node))
