@@ -26,7 +26,6 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from botocore import exceptions as errors
 from botocore import xform_name
-from botocore.exceptions import ClientError
 from constructs import Construct, IConstruct
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
@@ -379,12 +378,9 @@ def refuses(operation: str, code: str = "AccessDenied") -> Cause:
     return lambda w: w.account.refuses(operation, code)
 
 
-def client_error(operation: str, code: str, message: str = "Rate exceeded") -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
-
-
 def says_no(operation: str, code: str) -> Cause:
-    return has_answer(f"iam:{xform_name(operation)}", client_error(operation, code))
+    error = nodes.refusal(operation, code, "Rate exceeded")
+    return has_answer(f"iam:{xform_name(operation)}", error)
 
 
 def fails_by(error: Exception) -> Cause:
@@ -671,7 +667,7 @@ VERIFY: Final = {
         f"{HERE_ON} {nodes.HYBRID}", refuses("ssm:DescribeInstanceInformation")),
     "a `--profile` that does not exist": run("verify --role web --profile nobody"),
     "a `--profile` whose role may not be assumed": fails(
-        client_error("AssumeRole", "AccessDenied", "not you")),
+        nodes.refusal("AssumeRole", "AccessDenied", "not you")),
     "a profile that asks for an MFA code, without a terminal": fails(EOFError()),
     "`AWS_MAX_ATTEMPTS=often`": run("verify --role web", with_env("AWS_MAX_ATTEMPTS", "often")),
     "a `credential_process` that does not exist": fails(
@@ -718,7 +714,7 @@ VERIFY: Final = {
         IN_REGION, fails_by(errors.EndpointConnectionError(endpoint_url="https://iam"))),
     "no network, and no region": fails(errors.EndpointConnectionError(endpoint_url="https://iam")),
     "a sign-in of IAM Identity Center that AWS refuses": fails(
-        client_error("GetRoleCredentials", "UnauthorizedException", "No access")),
+        nodes.refusal("GetRoleCredentials", "UnauthorizedException", "No access")),
     "a connection that ends": fails(errors.ConnectionClosedError(endpoint_url="https://iam")),
     "a certificate that is not of AWS": fails(
         errors.SSLError(endpoint_url="https://iam", error="certificate verify failed")),
@@ -731,7 +727,7 @@ VERIFY: Final = {
     "credentials that have expired, or a clock that is wrong": refusing("RequestExpired"),
     "a wrong secret key, or a clock that is wrong": refusing("SignatureDoesNotMatch"),
     "a call that a policy of the organization denies": command("--role web", has_answer(
-        "iam:get_role", client_error("GetRole", "AccessDenied", BY_SCP))),
+        "iam:get_role", nodes.refusal("GetRole", "AccessDenied", BY_SCP))),
     "a region that is not enabled": command(
         "--role web --region me-south-1", says_no("GetRole", "UnrecognizedClientException")),
     "a region in capital letters, in which AWS knows no credentials": command(

@@ -39,7 +39,7 @@ from .networks import (
 from .parts import att, ref, resource
 from .reports import TRUST, Body, inline, machine, profile_and_role
 from .statements import ALL, AWS, CORE, allow, deny
-from .test_what_findings_say import BOTH, DEFAULT, GRANT, MINIMAL, OLD, OURS, RDS, endpoint, session
+from .test_what_findings_say import BOTH, DEFAULT, GRANT, LATE, MINIMAL, OLD, RDS, endpoint, session
 from .test_what_findings_say import MACHINE as PROFILE
 from .test_what_findings_say import isolated as isolated_in_l1
 
@@ -651,7 +651,7 @@ EITHER_POLICIES: Final = {
 }
 OTHERS: Final = allow("ssm:GetParameter", Principal="*")
 OF_OTHERS: Final = {"Statement": [OTHERS]}
-NAMED_OURS: Final = OURS | {"Properties": OURS["Properties"] | {"PolicyName": "Ours"}}
+NAMED_LATE: Final = LATE | {"Properties": LATE["Properties"] | {"PolicyName": "Late"}}
 KEYED: Final = {"Key": resource("AWS::KMS::Key"), "Document": session(kmsKeyId=att("Key", "Arn"))}
 BY_DEFAULT: Final = KEYED | {"Document": DEFAULT}
 OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
@@ -728,7 +728,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "metadata off": ("metadata-off", profile_and_role(inline(ALL), Machine=machine(
         **PROFILE, MetadataOptions={"HttpEndpoint": "disabled"}))),
     "an instance that waits for something else": ("boot-order", profile_and_role(
-        Policy=NAMED_OURS, **KEYED, Machine=RUNNING | {"DependsOn": "Role"})),
+        Policy=NAMED_LATE, **KEYED, Machine=RUNNING | {"DependsOn": "Role"})),
     "a role whose policies a condition chooses": ("channel-missing", in_either(
         profile_and_role({"Policies": EITHER_POLICIES}))),
     "roles that a condition chooses": ("channel-missing", in_either(profile_and_role(
@@ -818,7 +818,7 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
             **PROFILE | {"IamInstanceProfile": {"Fn::If": ["C", ref("Profile"), "Other"]}})),
         "Role", "Profile")),
     "a late policy that not all deployments have": ("boot-order", on_c(
-        profile_and_role(Policy=NAMED_OURS, Machine=RUNNING), "Policy")),
+        profile_and_role(Policy=NAMED_LATE, Machine=RUNNING), "Policy")),
     "no way out of a network on a condition": ("no-network-path", on_c(
         isolated_in_l1(), *isolated_in_l1()["Resources"].keys() - {"Role", "Profile"})),
     "a key on a condition, and no policy": ("session-denied", on_c(profile_and_role(inline(ALL),
@@ -862,7 +862,7 @@ IN_WORDS: Final[dict[str, Body]] = {
     "an endpoint on a condition": on_c(isolated_in_l1(Ssm=endpoint("ssm")), "Ssm"),
     "both policies of AWS": profile_and_role({"ManagedPolicyArns": [CORE, OLD]}),
     "a policy that waits for the instance": profile_and_role(
-        Policy=NAMED_OURS | {"DependsOn": "Machine"}, Machine=RUNNING),
+        Policy=NAMED_LATE | {"DependsOn": "Machine"}, Machine=RUNNING),
     "a boundary whose statements a condition chooses": within(ref("Boundary"), ONLY_S3),
     "a boundary that a condition chooses": within(
         {"Fn::If": ["C", ref("Boundary"), ref("Second")]}, allow("s3:*"), **BOTH_OF_S3),

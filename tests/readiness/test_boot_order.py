@@ -4,17 +4,14 @@ from typing import Final
 
 import pytest
 
-from session_manager_permissions import _needs as needs
-
 from .deployments import NO_VALUE
 from .launches import batch, by_id, ec2_fleet, nodes, scaling, spot, template
 from .parts import att, each, ref, resource
 from .reports import Body, Check, inline, machine, policy, profile_and_role
-from .statements import ALL, AWS, CHANNELS_ONLY, DENIED, READY, Found, allow, deny, document
+from .statements import ALL, CHANNELS_ONLY, CORE, DENIED, READY, REGISTER_ONLY, Found, allow, deny
 
 BOOT_ORDER: Final = "boot-order"
 FIRES: Final = frozenset({BOOT_ORDER})
-OURS: Final = CHANNELS_ONLY | {"Sid": needs.CHANNELS.sid}
 
 
 # Templates ---------------------------------------------------------------------------------------
@@ -22,7 +19,7 @@ OURS: Final = CHANNELS_ONLY | {"Sid": needs.CHANNELS.sid}
 
 def with_name(role: Body | None = None, **parts: Body) -> Body:
     """A role with a late policy, and a profile that has a name."""
-    body = profile_and_role(role, **{"Policy": policy(ALL, OURS), **parts})
+    body = profile_and_role(role, **{"Policy": policy(ALL), **parts})
     body["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "by-name"
     return body
 
@@ -125,29 +122,25 @@ def test_what_boots_early_is_called_by_its_kind(check: Check, machine: Body, cal
     assert finding.fix.splitlines()[-1] == "machine.node.add_dependency(policy)"
 
 
-REGISTERS: Final = allow(*needs.REGISTRATION.actions)
-CORE: Final = {"ManagedPolicyArns": [f"{AWS}AmazonSSMManagedInstanceCore"]}
 EARLY: Final = {"Early": policy(ALL)}
 NAMED: Final = resource(
-    "AWS::IAM::ManagedPolicy", ManagedPolicyName="core", PolicyDocument=document([ALL])
+    "AWS::IAM::ManagedPolicy", ManagedPolicyName="core", PolicyDocument={"Statement": [ALL]}
 )
 AFTER_EARLY: Final = EARLY | {"Wait": {"Type": "Test", "DependsOn": "Early"}}
 
 
 @pytest.mark.parametrize(("role", "parts", "found"), [
-    (CORE, {}, READY),
+    ({"ManagedPolicyArns": [CORE]}, {}, READY),
     (inline(ALL), {}, READY),
-    (inline(ALL, OURS), {"Policy": {"Type": "Test"}}, READY),
-    (inline(CHANNELS_ONLY, REGISTERS), {}, READY),
+    (inline(CHANNELS_ONLY, REGISTER_ONLY), {}, READY),
     ({"ManagedPolicyArns": ["arn:aws:iam::1:policy/core"]}, {"Policy": NAMED}, READY),
-    (inline(REGISTERS), {}, FIRES),
+    (inline(REGISTER_ONLY), {}, FIRES),
     (inline(allow("s3:*")), {}, FIRES),
     (inline(allow("*", Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}})), {}, FIRES),
     ({}, EARLY, FIRES),  # which is as late, for all that is known
     ({}, AFTER_EARLY, READY),
-    ({}, {"Policy": policy(ALL)}, FIRES),
     ({}, AFTER_EARLY | {"Policy": policy(deny("s3:*"))}, READY),
-    ({}, {"Policy": policy(OURS, deny("*"))}, DENIED),
+    ({}, {"Policy": policy(CHANNELS_ONLY, deny("*"))}, DENIED),
 ])  # fmt: skip
 def test_other_policies_of_the_role(check: Check, role: Body, parts: Body, found: Found) -> None:
     server = machine(**PROFILE) | ({"DependsOn": ["Wait"]} if "Wait" in parts else {})
@@ -156,7 +149,7 @@ def test_other_policies_of_the_role(check: Check, role: Body, parts: Body, found
 
 
 def test_registration_by_default_host_management(check: Check) -> None:
-    body = profile_and_role(Machine=machine(**PROFILE), Policy=policy(OURS))
+    body = profile_and_role(Machine=machine(**PROFILE), Policy=policy(CHANNELS_ONLY))
 
     assert BOOT_ORDER in check(body, network=False).rules
 
@@ -166,14 +159,14 @@ def test_registration_by_default_host_management(check: Check) -> None:
 
 
 def test_a_late_policy_that_allows_nothing_more_is_not_waited_for(check: Check) -> None:
-    late = {"Policy": policy(CHANNELS_ONLY), "Other": policy(REGISTERS)}
-    body = profile_and_role(inline(REGISTERS), Machine=machine(**PROFILE), **late)
+    late = {"Policy": policy(CHANNELS_ONLY), "Other": policy(REGISTER_ONLY)}
+    body = profile_and_role(inline(REGISTER_ONLY), Machine=machine(**PROFILE), **late)
 
     assert "has the policy 'Policy':" in check(body, network=False).only(BOOT_ORDER).description
 
 
 def test_role_of_another_app_may_allow_it_all(check: Check) -> None:
-    late = policy(ALL, OURS, roles=["other"])
+    late = policy(ALL, roles=["other"])
     body = profile_and_role(roles=["other"], Machine=machine(**PROFILE), Policy=late)
 
     assert BOOT_ORDER not in check(body, network=False).rules
@@ -181,6 +174,6 @@ def test_role_of_another_app_may_allow_it_all(check: Check) -> None:
 
 def test_policy_of_another_template_is_not_in_the_order(check: Check) -> None:
     role = profile_and_role({"RoleName": "role"}, Machine=machine(**PROFILE))
-    elsewhere = {"Resources": {"Policy": policy(ALL, OURS, roles=["role"])}}
+    elsewhere = {"Resources": {"Policy": policy(ALL, roles=["role"])}}
 
     assert check(role, elsewhere, network=False).rules == READY

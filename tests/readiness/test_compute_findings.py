@@ -48,7 +48,7 @@ from .statements import (
     allow,
     may_assume,
 )
-from .test_what_findings_say import PATH
+from .test_what_findings_say import PATH, RDS
 
 BARE_COMPUTE: Final = frozenset({"no-instance-profile"})
 UNTRUSTED: Final = frozenset({"role-not-assumable"})
@@ -86,7 +86,6 @@ def bare(**properties: object) -> Parts:
 
 
 EC2: Final = may_assume("ec2.amazonaws.com")
-RDS: Final = may_assume("rds.amazonaws.com")
 COMPUTE: Final = {"Instance": on(compute(), ON)}
 
 

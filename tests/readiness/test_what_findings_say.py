@@ -8,7 +8,7 @@ from typing import Any, Final
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from session_manager_permissions._needs import CHANNELS, DEFAULT_DOCUMENT
+from session_manager_permissions._needs import DEFAULT_DOCUMENT
 from session_manager_permissions._readiness.rules import RULES
 
 from .networks import BLOCK, NETWORK, association, group, https, subnet
@@ -47,7 +47,7 @@ ELEVEN = (
     *("ReadOnlyAccess", "AmazonEC2FullAccess", "AmazonEC2ReadOnlyAccess", "IAMFullAccess"),
     *("IAMReadOnlyAccess", "SecurityAudit", "job-function/ViewOnlyAccess"),
 )
-OURS = policy(ALL | {"Sid": CHANNELS.sid})
+LATE = policy(ALL)
 MACHINE = {"IamInstanceProfile": ref("Profile")}
 PATH = "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64"
 MINIMAL = f"{{{{resolve:ssm:{PATH}}}}}"
@@ -188,7 +188,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "a service that executes no commands": ({"Resources": {"Service": SERVICE, "Task": TASK}},),
     "a task without a role": ({"Resources": {"Service": SERVICE, "Task": WITHOUT_ROLE}},),
     "a grant by a tag that nothing has": ready(Machine=machine(**MACHINE), Grant=GRANT),
-    "an instance that boots early": of_role(Policy=OURS, Machine=machine(**MACHINE)),
+    "an instance that boots early": of_role(Policy=LATE, Machine=machine(**MACHINE)),
 }  # fmt: skip
 
 

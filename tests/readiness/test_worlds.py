@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import pytest
 
-from session_manager_permissions._needs import CHANNELS
 from session_manager_permissions._readiness.worlds import MAX_WORLDS
 
 from .launches import by_id, template
@@ -251,7 +250,7 @@ def test_too_many_worlds_of_what_decides(check: Check, body: dict[str, Any]) -> 
 def test_a_late_policy_in_one_of_too_many_worlds(check: Check) -> None:
     """What was found in the worlds that are judged is told."""
     given = {"IamInstanceProfile": ref("Profile"), "SecurityGroupIds": many(8, "sg-{}".format)}
-    late = policy(CHANNELS_ONLY | {"Sid": CHANNELS.sid}, allow("ssm:UpdateInstanceInformation"))
+    late = policy(ALL)
     several = on_conditions(8, lambda _: policy(allow("s3:Get*")))
 
     found = check(profile_and_role(Machine=machine(**given), Late=late, **several))
