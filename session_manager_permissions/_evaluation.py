@@ -67,9 +67,7 @@ def _is_of(action: str, pattern: str) -> bool | None:
 
 
 def _is_on(resource: str, pattern: str) -> bool | None:
-    if pattern == "*":
-        return True
-    return None if resource == UNKNOWN else _fits(pattern, resource)
+    return pattern == "*" or (None if resource == UNKNOWN else _fits(pattern, resource))
 
 
 def _fits(pattern: str, asked: str) -> bool | None:

@@ -138,7 +138,7 @@ def either(fact: Fact, yes: Path, no: Path) -> Path:
     if not isinstance(fact, Unknown):
         return yes if fact else no
     if yes.state is no.state is not State.UNKNOWN:
-        return no
+        return through(yes, no)
     by_policy = yes.by_policy or no.by_policy
     return unknown(fact.decides, *yes.decides, *no.decides, by_policy=by_policy)
 

@@ -215,12 +215,14 @@ class PathRemedies:
         AWS makes none with private DNS where there is no gateway.
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html
         """
-        named = word(_id(self.vpc.table_of(self._subnet), "TABLE"))
-        for one in self.vpc.vpc.endpoints("s3"):
-            if one.gateway and one.exists is not False:
-                yield f"{self._modify(one.id)} --add-route-table-ids {named}"
-                return
-        yield f"{self._create('Gateway', 's3')} --route-table-ids {named}"
+        table = self.vpc.table_of(self._subnet)
+        named = word(_id(table, "TABLE"))
+        found = self.vpc.vpc.endpoints("s3")
+        there = [one for one in found if one.gateway and one.exists is not False]
+        if not there:
+            yield f"{self._create('Gateway', 's3')} --route-table-ids {named}"
+        elif table not in there[0].tables:
+            yield f"{self._modify(there[0].id)} --add-route-table-ids {named}"
 
     def _by_interface(self, service: str) -> Iterator[str]:
         """Make an interface endpoint, in groups that let the instance in."""

@@ -224,6 +224,8 @@ NOT_OURS: Final = {"StringNotEquals": {"aws:PrincipalAccount": ACCOUNT}}
 OUTSIDERS: Final = ALLOW | {"Effect": "Deny", "Condition": NOT_OURS}
 OF_ENDPOINTS: Final = {"OwningService": "vpce.amazonaws.com"}
 OWN_DNS: Final = dns(["10.0.0.53"])
+BY_VPC: Final = groups(group("sg-web", IpPermissionsEgress=OF_VPC["IpPermissions"]), OPEN)
+"""Lets the instance send to the VPC alone."""
 SHUT: Final = groups(group("sg-web"), group("sg-endpoints"))
 """Lets nobody in to the endpoints."""
 UNNAMED: Final = [one | {"PrivateDnsEnabled": False} for one in BOTH_ENDPOINTS]
@@ -434,9 +436,7 @@ ENDPOINTS: Final = {
 NAMES: Final = {
     "private DNS off": path("path-ssm", closed(NO_NAMES, MESSAGES)),
     "private DNS off, beside a NAT gateway": path("", endpoints(NO_NAMES)),
-    "private DNS off, beside a NAT gateway, and egress to the VPC alone": path(
-        CHANNELS, endpoints(*UNNAMED), groups(
-            group("sg-web", IpPermissionsEgress=OF_VPC["IpPermissions"]), group("sg-endpoints"))),
+    "endpoints without names, and egress to the VPC": path(CHANNELS, endpoints(*UNNAMED), BY_VPC),
     "private DNS off, and zones that may not be listed": path(
         UNKNOWN, closed(NO_NAMES, MESSAGES), lambda w: w.refuses("route53:ListHostedZonesByVPC")),
     "a zone of a service": path("path-ssm?", zones({"Name": SSM_ZONE})),

@@ -185,11 +185,12 @@ MORE: Final[dict[str, Change]] = {
     "no way to S3": both(World.uses, NO_ROUTE),
     "no way to S3 by the table": logs_by(S3_GATEWAY | {"RouteTableIds": ["rtb-public"]}),
     "an interface endpoint of S3 alone": logs_by(S3_INBOUND),
+    "a gateway endpoint, egress to the VPC alone, and a bucket that can't be read": both(
+        logs_by(S3_GATEWAY), networks.BY_VPC, lambda w: w.refuses("s3:GetBucketEncryption")),
     "a bucket with a key and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", KEY)),
     "a bucket with an alias and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", "alias/a/b")),
     "a bucket with no key and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", "a,b")),
-    "a bucket that is to be in us-east-1": both(
-        World.uses, setting(bucket_region="us-east-1"), NO_BUCKET),
+    "a bucket for us-east-1": both(World.uses, setting(bucket_region="us-east-1"), NO_BUCKET),
     "volumes and the system impaired": both(World.is_lost, statuses(nodes.status("impaired"))),
 }  # fmt: skip
 
