@@ -73,9 +73,12 @@ def judged(worlds: Worlds, judge: Callable[[], list[Told]]) -> Judgement:
     The findings that take long to make are made only if every world has something wrong.
     """
     results, too_many = worlds.each(judge)
-    if too_many:
-        return Judgement([], too_many)
     told = [world.judged for world in results]
+    if too_many:
+        # What decides in each world that was judged says more than what tells the worlds apart.
+        in_each = [one for one in told[0] if all(one in each for each in told)] if told else []
+        decides = [one for one in in_each if isinstance(one, str)]
+        return Judgement([], [*dict.fromkeys((*decides, *too_many))])
     if all(map(_findings_in, told)) and any(callable(one) for each in told for one in each):
         # Each world has something wrong, also one that is not looked at again.
         results, _ = worlds.each(lambda: _found(judge()))

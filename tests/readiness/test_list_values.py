@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from .deployments import NO_VALUE
-from .networks import NO_WAY, OPEN, either, said, templated
+from .networks import NO_WAY, ON, OPEN, either, said, templated
 from .networks import UNKNOWN as NOT_KNOWN
 from .parts import att, nested, ref, resource, rows
 from .reports import Body, Check, inline, managed_policy, policy, profile_and_role
@@ -183,6 +183,13 @@ def test_lists_of_subnets(check: Check, subnets: object, expected: str) -> None:
         "Outputs": {"A": {"Value": joined("||", PRIVATE, PRIVATE), "Export": {"Name": "Subnets"}}},
     }
     assert said(check(Stack=body)) == expected
+
+
+def test_list_that_is_known_in_each_deployment_that_has_the_group(check: Check) -> None:
+    parts = fleet(split(",", either(PRIVATE, ref("Open"))), SecurityGroups=[])
+    parts["Fleet"]["Condition"] = ON
+    body = templated(Instance=None, **parts) | {"Parameters": {"Open": STRING}}
+    assert said(check(Stack=body)) == OPEN
 
 
 @pytest.mark.parametrize(("given", "expected"), [

@@ -247,6 +247,13 @@ def test_too_many_worlds_of_what_decides(check: Check, body: dict[str, Any]) -> 
     assert "on the condition 'C0', and on the condition 'C1'" in finding.description
 
 
+def test_what_decides_in_each_of_too_many_worlds_comes_first(check: Check) -> None:
+    groups = many(7, lambda _: ref("Group"))
+    body = with_endpoints(Instance=compute(SubnetId="subnet-1", SecurityGroupIds=groups))
+    (finding,) = check(body).findings
+    assert "depends on the subnet 'subnet-1', and on the condition 'C0'" in finding.description
+
+
 def test_a_late_policy_in_one_of_too_many_worlds(check: Check) -> None:
     """What was found in the worlds that are judged is told."""
     given = {"IamInstanceProfile": ref("Profile"), "SecurityGroupIds": many(8, "sg-{}".format)}

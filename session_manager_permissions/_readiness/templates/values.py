@@ -259,7 +259,7 @@ class Assembly(Files):
         The last one may stand for the rest of the list, from the first unknown entry on. An entry
         that only some worlds have is an `Fn::If` with its condition in place of a name.
         Returns None for a function that makes no list, and where the worlds differ in the number
-        of entries and some of these are not known.
+        of entries that are known and the list may have more in one of them.
         """
         if not template.may_make_list(expression):
             return None
@@ -277,7 +277,8 @@ class Assembly(Files):
             return None
         numbers = sorted({one.judged for one in worlds})
         # No entry is known, or the worlds differ, and in one of them the list is open or empty.
-        if numbers in ([], [0], [-1]) or (numbers[1:] and numbers[0] <= 0):
+        differ = numbers[1:] and {*map(abs, numbers)} != {-numbers[0]}
+        if numbers in ([], [0], [-1]) or (differ and numbers[0] <= 0):
             return None
         least, most = abs(numbers[0]), abs(numbers[-1])
 
