@@ -137,11 +137,11 @@ class Check:
         return Report(paths, strict=strict, network=network)
 
 
-def check_app(construct: Construct, *, strict: bool = False, network: bool = True) -> Report:
+def check_app(construct: Construct, *, strict: bool = False) -> Report:
     app = cast("cdk.App", construct.node.root)
     stacks = app.synth(force=True).stacks_recursively
     paths = [stack.template_full_path for stack in stacks]
-    return Report(paths, strict=strict, network=network, app=app)
+    return Report(paths, strict=strict, app=app)
 
 
 def profile_and_role(role: Body | None = None, roles: object = None, **more: Body) -> Body:

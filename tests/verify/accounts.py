@@ -89,9 +89,9 @@ class Account(World):
         }  # fmt: skip
         vars(self).update(parts)
 
-    def has_document(self, region: str = REGION, name: str = DOCUMENT, **inputs: object) -> None:
-        """Have a Session document with these inputs."""
-        self.documents[region, name] = inputs
+    def has_document(self, region: str = REGION, **inputs: object) -> None:
+        """Have a default Session document with these inputs."""
+        self.documents[region, DOCUMENT] = inputs
 
     def pages(
         self, service: str, region: str | None, operation: str, asked: Mapping[str, Any]

@@ -28,8 +28,8 @@ def verify(world: World, *arguments: str) -> Run:
     return run(world, "verify", "--instance-id", NODE, *arguments)
 
 
-def verify_json(world: World, *arguments: str) -> Run:
-    return verify(world, "--output", "json", *arguments)
+def verify_json(world: World) -> Run:
+    return verify(world, "--output", "json")
 
 
 def test_json_of_a_node(snapshot: SnapshotAssertion) -> None:
