@@ -166,9 +166,7 @@ def _is_about(
     return names_role(statement.get("Principal"), principal, account)
 
 
-def policy_of(
-    session: Session, resource: str, account: str, *, by_iam: bool
-) -> ResourcePolicy | None:
+def policy_of(session: Session, who: str, call: Call, *, by_iam: bool) -> ResourcePolicy | None:
     """Read the policy of a key, or of the bucket of an object; None of anything else.
 
     The policy of another account's key is not enough, as the account of the caller has to allow the
@@ -176,10 +174,11 @@ def policy_of(
 
     Args:
         session: asks AWS.
-        resource: the ARN of the key or of the object.
-        account: the account that owns the bucket. S3 shows no policy to other accounts.
-        by_iam: whether the policies of IAM allow what is asked about.
+        who: the ARN of the user or the role. S3 shows a bucket's policy to its own account alone.
+        call: the call, on the key or on the object.
+        by_iam: whether the policies of IAM allow it.
     """
+    resource, account = call.resource, who.split(":")[4]
     service, _, owner, name = resource.split(":", 5)[2:] if ":" in resource else ("", "", "", "")
     if service == "kms" and owner != account and not by_iam:
         by_account = _LETS_ALL_IN | {"Principal": {"AWS": account}}

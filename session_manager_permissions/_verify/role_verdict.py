@@ -109,7 +109,7 @@ def decided(
     blocked = limited or answer["allowed_by_organizations"] is False
     admission = Admission("account", "")
     if session and (if_allowed if by_iam else answer["decision"] == "implicitDeny" and not blocked):
-        policy = policy_of(session, call.resource, principal.split(":")[4], by_iam=by_iam)
+        policy = policy_of(session, principal, call, by_iam=by_iam)
         if policy is not None:
             admission = policy.admits(principal, call, more, by_iam=by_iam)
     return CallVerdict(call, answer, admission, tuple(missing_keys([answer], lacks)))
