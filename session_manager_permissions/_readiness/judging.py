@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .rules.rule import together
-from .worlds import WorldResult, Worlds, deciders, only_if
+from .worlds import WorldResult, Worlds, deciders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,15 +52,17 @@ def in_its_worlds(worlds: Worlds, find: Callable[[], Iterable[Finding]]) -> list
 
     Its fixes may differ between worlds.
     """
+    found = together(in_any_world(worlds, find), _without_fixes)
 
-    def is_certain(finding: Finding) -> bool:
-        def found_there() -> Iterable[Finding]:
-            only_if(finding.resources[0].exists)
-            return map(_without_fixes, find())
+    def not_found() -> list[Finding]:
+        there = {*map(_without_fixes, find())}
+        others = (one for one in found if _without_fixes(one) not in there)
+        return [one for one in others if one.resources[0].exists]
 
-        return _without_fixes(finding) in in_all_worlds(worlds, found_there)
-
-    return [*filter(is_certain, together(in_any_world(worlds, find), _without_fixes))]
+    results, too_many = worlds.each(not_found) if found else ([], [])
+    if too_many or not results:
+        return []
+    return [one for one in found if all(one not in world.judged for world in results)]
 
 
 def _without_fixes(finding: Finding) -> Finding:

@@ -14,6 +14,7 @@ from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._readiness.parts import Parts, inner
 from session_manager_permissions._readiness.sessions import KEY, Document
 from session_manager_permissions._readiness.templates.functions import entries, listed, mapping
+from session_manager_permissions._readiness.worlds import only_if
 
 from .permissions import allow
 from .remedies import Advice, Allow, Fix, Set, Writer, leave_out
@@ -44,6 +45,7 @@ _LOST: Final = "the logs of commands in containers of this service are lost"
 
 def of_service(rules: SessionRules, service: Resource) -> list[Finding]:
     """Find what keeps commands from the containers of a service."""
+    only_if(service.exists)
     properties, parts = service.properties, rules.parts
     enabled = parts.fact(service, properties.get("EnableExecuteCommand"), "", default=False)
     written = properties.get("TaskDefinition")
