@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._network.facts import Unknown
@@ -164,13 +164,17 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
     if script is None or script is written or not isinstance(script, functions.Deployed):
         return _of_script(parts, origin, script, is_encoded=script is written)
     once, key = parts.worlds.once, (origin, json.dumps(functions.as_written(script)))
+    of_script = partial(_of_script, parts, origin, is_encoded=False)
 
     def what_matters() -> object:
         several = dict.items(script)
         return {name: _without_choices(parts, origin, one) for name, one in several}
 
     matters = once(("what matters", *key), what_matters)
-    return once(("script", *key), lambda: _of_script(parts, origin, matters, is_encoded=False))
+    found = once(("script", *key), partial(of_script, matters))
+    # A choice may say what becomes of the agent that the text around it names.
+    is_open = found.agent == _CHANGED
+    return once(("whole script", *key), partial(of_script, script)) if is_open else found
 
 
 def _of_script(parts: Parts, origin: Resource, script: object, *, is_encoded: bool) -> Scripts:

@@ -548,6 +548,7 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
         (["systemctl restart amazon-ssm-agent",
           *(either(f"a{one}", f"b{one}", f"C{one}") for one in range(1, 8))], READY),
         (["systemctl ", either("stop", "start"), " amazon-ssm-agent"], UNKNOWN),
+        (["systemctl ", either("start", "enable --now"), " amazon-ssm-agent"], READY),
         (["apt-get ", either("remove", "install"), " snapd"], UNKNOWN),
         (["host-containers.control]\nenabled = ", either("false", "true")], UNKNOWN))),
     ("policy in JSON that Fn::Sub makes", with_policy({"Fn::Sub": json.dumps(
