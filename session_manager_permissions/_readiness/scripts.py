@@ -161,7 +161,7 @@ NO_SCRIPTS: Final = Scripts()
 def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
     """Read the user data of a resource, which is encoded unless `Fn::Base64` encodes it."""
     script = functions.mapping(written).get("Fn::Base64", written)
-    if script is None or script is written or not isinstance(script, functions.Deployed):
+    if script is written or not isinstance(script, functions.Deployed):
         return _of_script(parts, origin, script, is_encoded=script is written)
     once, key = parts.worlds.once, (origin, json.dumps(functions.as_written(script)))
     of_script = partial(_of_script, parts, origin, is_encoded=False)

@@ -86,7 +86,7 @@ class GroupReader(Reader):
             *(self._parts.text(resource, one) if isinstance(one, dict) else one for one in written)
         )
         if admits is None:
-            return Unknown(f"the ports of a rule of {resource.logical_id!r}")
+            return Unknown(f"the protocol or the ports of a rule of {resource.logical_id!r}")
         return admits
 
     def _peers(self, resource: Resource, entry: dict[str, Any], side: str) -> Sequence[Peer]:
