@@ -110,8 +110,7 @@ def names_role(principal: object, role: str, account: str = "") -> bool | None:
             return None
         if named in {"*", role, account} or named.endswith(f"::{account}:root"):
             return True
-        is_open = not role or session in named or has_marks(named + role)
-        return None if is_open else False
+        return None if not role or session in named or has_marks(named + role) else False
 
     return any_matches([*map(is_its, principals(principal, "AWS"))])
 

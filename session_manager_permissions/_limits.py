@@ -189,8 +189,7 @@ def node_fault(node_id: str) -> str | None:
 
 def arn_fault(text: str) -> str | None:
     """Tell why a text is no ARN."""
-    is_one = re.match(r"arn:[\w-]+:[\w-]+:[\w-]*:\d*:.", text, re.ASCII)
-    return None if is_one else "is not an ARN"
+    return None if re.match(r"arn:[\w-]+:[\w-]+:[\w-]*:\d*:.", text, re.ASCII) else "is not an ARN"
 
 
 def principal_fault(arn: str) -> str | None:

@@ -24,6 +24,7 @@ SAMPLE_SESSION: Final = f"session-{SAMPLE_ID}"
 SAMPLE_INSTANCE: Final = f"i-{SAMPLE_ID}"
 SESSION_ID: Final = _needs.SESSION_KEY
 TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
+_NAMES: Final = "aws:ssm:SessionId,aws:ssm:TargetId"
 """Samples for the simulator, which needs a session and an instance. Neither has to exist."""
 OF_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
 """How the condition keys of the tags of a resource begin."""
@@ -65,6 +66,7 @@ class ConditionKey(NamedTuple):
 
     name: str
     value: str
+    """A comma separates those of a `stringList`."""
     type: ContextKeyTypeEnumType = "string"
     is_sample: bool = False
     """Whether the value stands for one that is not known."""
@@ -257,8 +259,9 @@ def _requested(
         ActionNames=[*actions.values()],
         ResourceArns=resources,
         ContextEntries=[
-            {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": kind_}
+            {"ContextKeyName": name, "ContextKeyValues": values, "ContextKeyType": kind_}
             for name, value, kind_, _ in context
+            for values in [value.split(",") if kind_ == "stringList" else [value]]
         ],
     )
 
@@ -306,7 +309,10 @@ def request_context(principal: str, region: str | None, owner: str) -> Context:
 
 def session_context(node_id: str) -> Context:
     """Return the encryption context of a session: agent/session/crypto/blockcipher.go."""
-    return (ConditionKey(SESSION_ID, SAMPLE_SESSION, is_sample=True), ConditionKey(TARGET, node_id))
+    session = ConditionKey(SESSION_ID, SAMPLE_SESSION, is_sample=True)
+    # There may be a third one, `RandomChallenge`.
+    names = ConditionKey("kms:EncryptionContextKeys", _NAMES, "stringList", is_sample=True)
+    return (session, ConditionKey(TARGET, node_id), names)
 
 
 def is_allowed(answer: SimulatorAnswer) -> bool:

@@ -839,8 +839,7 @@ RUN_AS: Final = {
        for user, kind, operator, tag, told in (
            ("root", "user", USER, "web", ""), ("web", "user", USER, "root", "run-as"),
            ("root", "user", USER, "", "run-as"), ("web", "user", USER, "ssm-user", "run-as?"),
-           ("web", "user", USER, "", ""),
-           ("$(id)", "user", USER, "", "run-as?"),
+           ("web", "user", USER, "", ""), ("$(id)", "user", USER, "", "run-as?"),
            ("", "user", USER, "", "run-as"),
            ("", "role", ROLE, "", "run-as?"),
            ("root", "role", ROLE, "web", ""),

@@ -109,7 +109,7 @@ def test_all_that_is_used_is_asked_in_a_request_for_each_context() -> None:
 
 
 def entry(key: str, value: str, kind: str = "string") -> dict[str, Any]:
-    return {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": kind}
+    return {"ContextKeyName": key, "ContextKeyValues": value.split(","), "ContextKeyType": kind}
 
 
 OF_EACH: Final = (
@@ -124,6 +124,7 @@ BY_ALIAS: Final = entry("kms:ResourceAliases", "alias/sessions", "stringList")
 SESSION: Final = (
     entry("kms:EncryptionContext:aws:ssm:SessionId", "session-0123456789abcdef0"),
     entry("kms:EncryptionContext:aws:ssm:TargetId", "i-0123456789abcdef0"),
+    entry("kms:EncryptionContextKeys", "aws:ssm:SessionId,aws:ssm:TargetId", "stringList"),
 )
 
 
