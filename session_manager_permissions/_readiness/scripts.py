@@ -118,6 +118,9 @@ _MENTIONS: Final = (
 
 _CHANGED: Final = "whether the SSM Agent runs, which a script on the instance may change"
 
+_DISABLES_METADATA: Final = re.compile(r"http-?endpoint\W{1,5}disabled\b", re.IGNORECASE)
+_METADATA: Final = "whether a script on the instance disables its instance metadata service"
+
 _SETS_PROXY: Final = re.compile(
     rf"{_AGENT}\.(service\.d|override)|\bedit\s+\S*{_AGENT}|\bservices\\+{_AGENT}", re.IGNORECASE
 )
@@ -127,10 +130,13 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm
 """
 _PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
 
-_MATTERS: Final = re.compile("ssm|snapd|proxy|host-containers|activation|uninstall", re.IGNORECASE)
+_MATTERS: Final = re.compile(
+    "ssm|snapd|proxy|host-containers|activation|uninstall|http-?endpoint", re.IGNORECASE
+)
 """Every script that matters has one of these."""
 _MATTERS_IN_PART: Final = re.compile(
-    rf"{_MATTERS.pattern}|remove|purge|false|-(?:register|code|id)\b|\b(?:code|id)=", re.IGNORECASE
+    rf"{_MATTERS.pattern}|remove|purge|false|disabled|-(?:register|code|id)\b|\b(?:code|id)=",
+    re.IGNORECASE,
 )
 """Every part of such a script that matters has one of these."""
 
@@ -234,6 +240,8 @@ def _read(commands: str, text: str) -> Scripts:
     other_way = agent = ""
     if last.get("may_stop", -1) > last.get("starts", -1):
         agent = _CHANGED
+    elif _DISABLES_METADATA.search(commands):
+        agent = _METADATA
     if "proxy" in text.lower():
         other_way = _PROXY
         agent = _PROXY_OF_AGENT if _SETS_PROXY.search(text) else agent

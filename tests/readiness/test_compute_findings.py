@@ -539,6 +539,10 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("shut, configuration of the agent", SHUT | with_script(*CONFIGURED), UNKNOWN),
     ("shut, the agent restarted", SHUT | with_script("systemctl restart amazon-ssm-agent"), NO_WAY),
     ("configuration of the agent", with_script(*CONFIGURED), READY),
+    *((f"metadata service: {of}", with_script(of), found) for of, found in (
+        ("aws ec2 modify-instance-metadata-options --http-endpoint disabled", UNKNOWN),
+        ("Edit-EC2InstanceMetadataOption -HttpEndpoint 'Disabled'", UNKNOWN),
+        ("aws ec2 modify-instance-metadata-options --http-endpoint enabled", READY))),
     ("agent stopped in encoded user data",
      launched(UserData=encoded(b"#!/bin/sh\nsnap stop amazon-ssm-agent\n")), UNKNOWN),
     ("agent stopped in a part of the user data", launched(UserData={"Fn::Base64": {
