@@ -856,7 +856,6 @@ CHECK: Final = {
     "YAML with a control character": yaml("A: \x07\n"),
     "YAML that is nested too deep": yaml("[" * 450 + "]" * 450),
     "YAML that is a list": yaml("[]"),
-    "YAML with a key twice": yaml("A: 1\nA: 2\n"),
     "YAML with a list for a key": yaml("? [a]\n: b\n"),
     "YAML with an alias in its own value": yaml("A: &a\n  B: *a\n"),
     "YAML with aliases that multiply": yaml(BOMB),

@@ -232,7 +232,7 @@ Resources:
   Role:
     Type: AWS::IAM::Role
     Properties:
-      AssumeRolePolicyDocument: {<<: *trust, Id: yes}
+      AssumeRolePolicyDocument: {<<: *trust, Id: no, Id: yes}
       MaxSessionDuration: 3_600
       Tags: [{Key: on, Value: ~}, {Key: 1.5, Value: 1_0.5}, {Key: a, Value: !!binary aGk=}]
       ManagedPolicyArns:

@@ -1,7 +1,7 @@
 """Read a file that is a template: JSON, or YAML with the short forms of CloudFormation's functions.
 
-YAML is read as a graph of nodes, and not as Python's values: a date stays a text, a key that is
-there twice is refused, and each value has its line.
+YAML is read as a graph of nodes, and not as Python's values: a date stays a text, and each value
+has its line. Of equal keys the last one counts, as in CloudFormation, in YAML and in JSON.
 """
 
 from __future__ import annotations
@@ -217,9 +217,6 @@ class _Values:
                     merged.update(one if isinstance(one, dict) else {})
             elif key.id != "scalar":
                 raise CannotRead(f"line {key.start_mark.line + 1}: a key is not a string")
-            elif key.value in found:
-                line = key.start_mark.line + 1
-                raise CannotRead(f"line {line}: the key {key.value!r} is there twice")
             else:
                 found[key.value] = value
         return {**merged, **found}, total
