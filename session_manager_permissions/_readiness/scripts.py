@@ -130,15 +130,22 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm
 """
 _PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
 
-_MATTERS: Final = re.compile(
-    "ssm|snapd|proxy|host-containers|activation|uninstall|http-?endpoint", re.IGNORECASE
-)
+_IN_COMMANDS: Final = "(?:ssm|snapd|uninstall|http-?endpoint)"
+"""What commands have that matter."""
+_MATTERS: Final = re.compile(f"{_IN_COMMANDS}|proxy|host-containers|activation", re.IGNORECASE)
 """Every script that matters has one of these."""
-_MATTERS_IN_PART: Final = re.compile(
-    rf"{_MATTERS.pattern}|remove|purge|false|disabled|-(?:register|code|id)\b|\b(?:code|id)=",
+_MATTERS_IN_CHOICE: Final = re.compile(
+    rf"{_MATTERS.pattern}|false|-(?:register|code|id)\b|\b(?:code|id)=", re.IGNORECASE
+)
+_CHOICE: Final = "\1"
+"""In a script, stands for a choice that has none of these."""
+_MATTERS_BESIDE: Final = re.compile(
+    rf"{_IN_COMMANDS}[^\n]{{0,500}}{_CHOICE}|{_CHOICE}[^\n]{{0,500}}{_IN_COMMANDS}|"
+    rf"host-containers[^{_CHOICE}]{{0,1000}}{_CHOICE}",
     re.IGNORECASE,
 )
-"""Every part of such a script that matters has one of these."""
+"""Where such a choice may decide after all, such as one of a pipe in a command about the agent."""
+_JOINED: Final = ("Fn::Join", "Fn::Sub")
 
 _PROXY: Final = "whether the agent uses the proxy that the user data mentions"
 _SETTINGS: Final = "the configuration of the agent, which a script on the instance writes"
@@ -167,7 +174,8 @@ NO_SCRIPTS: Final = Scripts()
 def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
     """Read the user data of a resource, which is encoded unless `Fn::Base64` encodes it."""
     script = functions.mapping(written).get("Fn::Base64", written)
-    if script is written or not isinstance(script, functions.Deployed):
+    is_joined = isinstance(script, dict) and {*dict.keys(script)} <= {*_JOINED}
+    if script is written or not is_joined:
         return _of_script(parts, origin, script, is_encoded=script is written)
     once, key = parts.worlds.once, (origin, json.dumps(functions.as_written(script)))
     of_script = partial(_of_script, parts, origin, is_encoded=False)
@@ -178,9 +186,10 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
 
     matters = once(("what matters", *key), what_matters)
     found = once(("script", *key), partial(of_script, matters))
-    # A choice may say what becomes of the agent that the text around it names.
-    is_open = found.agent == _CHANGED
-    return once(("whole script", *key), partial(of_script, script)) if is_open else found
+    # A choice that was left out may say what becomes of the agent.
+    if found.agent == _CHANGED:
+        return once(("whole script", *key), partial(of_script, script))
+    return found
 
 
 def _of_script(parts: Parts, origin: Resource, script: object, *, is_encoded: bool) -> Scripts:
@@ -189,7 +198,7 @@ def _of_script(parts: Parts, origin: Resource, script: object, *, is_encoded: bo
     known = parts.text(origin, script)
     if is_encoded:
         known = _decoded(known)
-    if known == functions.UNKNOWN and functions.intrinsic(script)[0] not in {"Fn::Join", "Fn::Sub"}:
+    if known == functions.UNKNOWN and functions.intrinsic(script)[0] not in _JOINED:
         return Scripts(Unknown(f"whether {decider(script, 'user data')} has an activation"))
     encoded = (one["Fn::Base64"] for one in functions.mappings_in(script) if "Fn::Base64" in one)
     commands = "\n".join([known, *(parts.text(origin, one) for one in encoded)])
@@ -210,22 +219,25 @@ def of_written(value: object) -> Scripts:
 
 
 def _without_choices(parts: Parts, origin: Resource, script: object) -> object:
-    """Return a part of a script, in which an unknown line stands for each choice without effect.
+    """Return a part of a script, in which `_CHOICE` stands for each choice without effect.
 
-    So no world is asked for the choice.
+    So no world is asked for it. Functions that pick one of several texts keep theirs.
     """
     if isinstance(script, list):
         return [_without_choices(parts, origin, one) for one in script]
     if not isinstance(script, dict):
         return script
-    if functions.intrinsic(script)[0] in {"Fn::If", "Fn::FindInMap"}:
+    function, _ = functions.intrinsic(script)
+    if function in {"Fn::If", "Fn::FindInMap"}:
         texts = functions.texts_in(script)
         for one in functions.mappings_in(script):
             several = functions.parts_of_sub(one["Fn::Sub"]) if "Fn::Sub" in one else [one]
             for part in several or []:
                 texts += map(as_text, parts.assembly.possible(origin.template, part))
-        if not any(map(_MATTERS_IN_PART.search, texts)):
-            return f"\n{functions.UNKNOWN}\n"
+        if not any(map(_MATTERS_IN_CHOICE.search, texts)):
+            return _CHOICE
+    if function not in {"", "Fn::Base64", "Fn::If", *_JOINED}:
+        return script
     return {name: _without_choices(parts, origin, one) for name, one in script.items()}
 
 
@@ -238,7 +250,7 @@ def _read(commands: str, text: str) -> Scripts:
     commands = re.sub(r"(?:\\|\s`)\n", " ", commands)  # in a shell or PowerShell, a line goes on
     last = {one.lastgroup: one.start() for one in re.finditer(_MENTIONS, commands)}
     other_way = agent = ""
-    if last.get("may_stop", -1) > last.get("starts", -1):
+    if last.get("may_stop", -1) > last.get("starts", -1) or _MATTERS_BESIDE.search(commands):
         agent = _CHANGED
     elif _DISABLES_METADATA.search(commands):
         agent = _METADATA

@@ -549,12 +549,19 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
         "Fn::Join": ["", ["--", {"Fn::Base64": "systemctl stop amazon-ssm-agent"}]]}}), UNKNOWN),
     *((f"choices: {of}", launched(UserData={"Fn::Base64": {"Fn::Join": ["", of]}}), found)
       for of, found in (
-        (["systemctl restart amazon-ssm-agent",
+        (["systemctl restart amazon-ssm-agent\n",
           *(either(f"a{one}", f"b{one}", f"C{one}") for one in range(1, 8))], READY),
         (["systemctl ", either("stop", "start"), " amazon-ssm-agent"], UNKNOWN),
         (["systemctl ", either("start", "enable --now"), " amazon-ssm-agent"], READY),
         (["apt-get ", either("remove", "install"), " snapd"], UNKNOWN),
-        (["host-containers.control]\nenabled = ", either("false", "true")], UNKNOWN))),
+        (["Get-Service AmazonSSMAgent ", either("|", "#"), " Stop-Service"], UNKNOWN),
+        (["Get-Service AmazonSSMAgent ", either("|", "#"), " Start-Service"], READY),
+        (["msiexec ", either("/x", "/i"), " AmazonSSMAgentSetup.msi"], UNKNOWN),
+        (["--http-endpoint ", either("disabled", "enabled")], UNKNOWN),
+        ([{"Fn::Select": [either("0", "1"), ["snap stop amazon-ssm-agent", "x"]]}], UNKNOWN),
+        ([{"Fn::Select": [either("0", "1"), ["snap start amazon-ssm-agent", "x"]]}], READY),
+        (["host-containers.control]\nenabled = ", either("false", "true")], UNKNOWN),
+        (["host-containers.control]\n", either("enabled", "x"), " = false"], UNKNOWN))),
     ("policy in JSON that Fn::Sub makes", with_policy({"Fn::Sub": json.dumps(
         {"Statement": [ALL | {"Sid": "${AWS::StackName}"}]})}), READY),
     *((f"policy in JSON that Fn::Join makes, for {region}", with_policy({"Fn::Join": ["", [
