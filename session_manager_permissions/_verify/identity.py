@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -203,6 +203,8 @@ def _may(node: Node, role: LiveRole, uses: Uses) -> Permissions:
     agent = Agent(
         session=node.session, role=role, uses=uses, spare=node.spare, arn=node.arn, alike=node.alike
     )
+    if node.instance is not None:
+        agent = replace(agent, tags=tuple(one.get("Key") for one in node.instance.get("Tags", ())))
     return dict(ask(agent))
 
 

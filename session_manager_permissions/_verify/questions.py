@@ -35,6 +35,7 @@ _LACKS: Final = NOT_OF_AGENT | {"aws:multifactorauthpresent", "aws:username"}
 
 No call of the agent has them, or has `aws:MultiFactorAuthPresent` with the value true.
 """
+_NO_TAGS: Final = _LACKS | {*map(str.lower, OF_TAGS)}
 _NOT_READ: Final = "the agent can't read how the bucket is encrypted, so it"
 _ENCRYPTION_NOT_READ: Final = {
     True: f"{_NOT_READ} refuses each session",
@@ -107,6 +108,8 @@ class Question(NamedTuple):
     """Whether the subject is of another account, so that no policy of its own is enough."""
     lacks: frozenset[str] = _LACKS
     """The prefixes of the condition keys that the calls certainly do not have, in lower case."""
+    has: tuple[str, ...] = ()
+    """The keys with such a prefix that the calls do have, in lower case."""
     policies_count: bool = False
     """Whether the policies of the resources are judged even if those of IAM allow the calls."""
 
@@ -127,6 +130,8 @@ class Agent:
     """
     arn: str | None = None
     """The ARN of the instance, or of the managed instance. Default: - a sample in the region"""
+    tags: tuple[str, ...] | None = None
+    """The keys of all tags of the instance. Default: - they are not known"""
     alike: tuple[str, ...] = ()
     """The ARNs of the nodes about which IAM is asked together, as they share the role."""
     is_hybrid: bool = False
@@ -145,8 +150,8 @@ class Agent:
         """
         reaches = self._calls(_needs.CHANNELS)
         role = "the role, by role=... or instance_profile=..."
-        no_tags = _LACKS | {*map(str.lower, OF_TAGS)}  # a channel is no resource
-        asked = [Question("reach", None, reaches, role, lacks=no_tags), self._registration()]
+        # A channel is no resource.
+        asked = [Question("reach", None, reaches, role, lacks=_NO_TAGS), self._registration()]
         of_session = session_context(self.node_id)
         for key in self.uses.keys:
             own = (*key.context, *of_session)
@@ -220,6 +225,8 @@ class Agent:
             (("allow-registration", "true"),),
             is_either=True,
             notes=notes,
+            lacks=_LACKS if self.tags is None else _NO_TAGS,
+            has=tuple(f"{of}{tag}".lower() for of in OF_TAGS for tag in self.tags or ()),
         )
 
     def _logs_in_s3(self, bucket: str) -> Question:

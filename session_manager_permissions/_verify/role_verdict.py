@@ -89,6 +89,7 @@ def decided(
     answer: SimulatorAnswer,
     lacks: Collection[str],
     *,
+    has: Collection[str] = (),
     if_allowed: bool = True,
     more: Mapping[str, str] = {},  # which nothing changes
 ) -> CallVerdict:
@@ -100,6 +101,7 @@ def decided(
         call: the call.
         answer: what IAM says.
         lacks: the prefixes of the keys that the call certainly does not have, in lower case.
+        has: the keys with such a prefix that it does have, in lower case.
         if_allowed: whether that policy is read also where IAM's policies allow the call.
         more: other condition keys of the call, which judge that policy and are not given to IAM.
     """
@@ -112,7 +114,7 @@ def decided(
         policy = policy_of(session, principal, call, by_iam=by_iam)
         if policy is not None:
             admission = policy.admits(principal, call, more, by_iam=by_iam)
-    return CallVerdict(call, answer, admission, tuple(missing_keys([answer], lacks)))
+    return CallVerdict(call, answer, admission, tuple(missing_keys([answer], lacks, has)))
 
 
 class Verdict(NamedTuple):
@@ -284,7 +286,7 @@ def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
     def verdict(question: Question) -> Verdict:
         reader = None if question.of_another_account else agent.spare
         counts, more = question.policies_count, role.user_id_on(agent.node_id)
-        by = partial(decided, reader, role.arn, if_allowed=counts, more=more)
+        by = partial(decided, reader, role.arn, has=question.has, if_allowed=counts, more=more)
         lacking = question.lacks | lacks
         decisions = [by(call, answered(answers[call]), lacking) for call in question.calls]
         apart = question.apart

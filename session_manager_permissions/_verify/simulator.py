@@ -329,7 +329,9 @@ def lacks_resource_policy(answer: SimulatorAnswer) -> bool:
     return bool(denying) and all("resource" in kind.lower() for kind in denying)
 
 
-def missing_keys(answers: Iterable[SimulatorAnswer], lacks: Collection[str] = ()) -> list[str]:
+def missing_keys(
+    answers: Iterable[SimulatorAnswer], lacks: Collection[str] = (), has: Collection[str] = ()
+) -> list[str]:
     """List the condition keys in policies that a call may have, and for which IAM had no value.
 
     IAM names the keys of all statements, even of those about other actions:
@@ -338,13 +340,14 @@ def missing_keys(answers: Iterable[SimulatorAnswer], lacks: Collection[str] = ()
     Args:
         answers: what IAM said.
         lacks: the prefixes of the keys that the calls certainly do not have, in lower case.
+        has: the keys with such a prefix that they do have, in lower case.
     """
     absent = (*lacks, *_OF_OTHER_CALLS)
     found = {(one["action"], key) for one in answers for key in one["missing_context_values"]}
-    return sorted({key for action, key in found if _may_have(action, key.lower(), absent)})
+    return sorted({key for action, key in found if _may_have(action, key.lower(), absent, has)})
 
 
-def _may_have(action: str, key: str, absent: tuple[str, ...]) -> bool:
+def _may_have(action: str, key: str, absent: tuple[str, ...], has: Collection[str]) -> bool:
     """Tell whether a call may have a condition key, by its name in lower case.
 
     The name of an identity provider by OpenID Connect, with which its keys begin, has a dot.
@@ -352,4 +355,5 @@ def _may_have(action: str, key: str, absent: tuple[str, ...]) -> bool:
     prefix = key.partition(":")[0]
     is_of_any = "." in prefix or key.startswith(_CROSS_SERVICE)
     others = (of for of, one in _OF_ONE_CALL.items() if one != action)
-    return (is_of_any or action.startswith(f"{prefix}:")) and not key.startswith((*absent, *others))
+    is_absent = key.startswith((*absent, *others)) and key not in has
+    return (is_of_any or action.startswith(f"{prefix}:")) and not is_absent

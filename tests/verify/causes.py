@@ -523,9 +523,11 @@ IDENTITY: Final = {
     **{f"no {action}, and conditions of statements about other actions": used(
            check, denying(action), setting(missing=[*OF_OTHERS, *more]))
        for action, check, *more in (
-           (REGISTER, "register", "kms:ViaService"),
+           (REGISTER, "register", "kms:ViaService", "aws:ResourceTag/owner"),
            (CHANNEL, "reach", "aws:ResourceTag/team", "ssm:Policies"),
            ("kms:Decrypt", "encrypt", "s3:prefix", OF_OBJECT))},
+    "no registration, by a tag that the node has": cause("register?", denying(REGISTER), setting(
+        missing=["aws:ResourceTag/owner", "ssm:ResourceTag/team"])),
     "no registration, no channels": never("register reach", denying(REGISTER, *nodes.CHANNELS)),
     "no profile, and metadata off": never(
         "instance-profile metadata", without_profile, NO_METADATA),

@@ -93,7 +93,9 @@ def role_agrees(said: Cause, of_verify: Run) -> None:
         return
     of_key = ("kms:get_key_policy", "kms:list_grants")
     other_policy = any(world.answers[call] != World().answers[call] for call in of_key)
-    if "default-host-management" in said.unknown or other_policy:  # which a role is not asked about
+    by_tag = "aws:ResourceTag/owner" in world.missing
+    # which a role is not asked about
+    if "default-host-management" in said.unknown or other_policy or by_tag:
         return
     verdicts = {one["capability"]: one["verdict"] for one in found.json["capabilities"]}
     verdicts["role-assumable"] = found.json["trust"]["verdict"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._verify.asking import CannotAsk, read_in
-from session_manager_permissions._verify.node import GROUP_TAG, Node
+from session_manager_permissions._verify.node import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -116,8 +116,16 @@ def _trimmed(instance: _Described) -> _Described:
     return {
         **_with_fields(_FIELDS_OF_INSTANCE, instance),
         "NetworkInterfaces": [_with_fields(_FIELDS_OF_INTERFACE, one) for one in interfaces],
-        "Tags": [tag for tag in instance.get("Tags", ()) if tag.get("Key") in ("Name", GROUP_TAG)],
+        "Tags": [
+            tag if tag.get("Key") == "Name" else _tag_without_value(tag.get("Key"))
+            for tag in instance.get("Tags", ())
+        ],
     }
+
+
+@cache  # as many instances have the same tags
+def _tag_without_value(key: str | None) -> _Described:
+    return {"Key": key}
 
 
 def _with_fields(used: tuple[str, ...], found: _Described) -> _Described:
