@@ -165,7 +165,8 @@ def _is_met(operator: str, key: str, asked: list[str], context: RequestContext) 
     positive = name.replace("not", "", 1)
     is_negated = positive != name
     if is_absent:
-        return (quantifier == "forallvalues" if quantifier else is_negated) or name != operator
+        holds_without = quantifier == "forallvalues" if quantifier else is_negated
+        return holds_without or name != operator
     has = context.values[key]
     return any_matches([_compared(positive, one, has) for one in asked], negated=is_negated)
 

@@ -67,7 +67,9 @@ def _is_of(action: str, pattern: str) -> bool | None:
 
 
 def _is_on(resource: str, pattern: str) -> bool | None:
-    return pattern == "*" or (None if resource == UNKNOWN else _fits(pattern, resource))
+    if pattern == "*":
+        return True
+    return None if resource == UNKNOWN else _fits(pattern, resource)
 
 
 def _fits(pattern: str, asked: str) -> bool | None:
@@ -110,7 +112,8 @@ def names_role(principal: object, role: str, account: str = "") -> bool | None:
             return None
         if named in {"*", role, account} or named.endswith(f"::{account}:root"):
             return True
-        return None if not role or session in named or has_marks(named + role) else False
+        is_open = not role or session in named or has_marks(named + role)
+        return None if is_open else False
 
     return any_matches([*map(is_its, principals(principal, "AWS"))])
 

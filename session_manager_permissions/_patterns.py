@@ -57,7 +57,9 @@ def split_at(text: str, opens: str, closes: str) -> list[str]:
 
 def any_matches(answers: Sequence[bool | None], *, negated: bool = False) -> bool | None:
     """Tell whether any answer is True; for `NotAction` and `NotResource`, whether none is."""
-    return not negated if True in answers else None if None in answers else negated
+    if True in answers:
+        return not negated
+    return None if None in answers else negated
 
 
 def all_hold(*facts: bool | None) -> bool | None:

@@ -87,7 +87,9 @@ class Path(NamedTuple):
     @property
     def state(self) -> State:
         """Whether it is open."""
-        return State.CLOSED if self.problems else State.UNKNOWN if self.decides else State.OPEN
+        if self.problems:
+            return State.CLOSED
+        return State.UNKNOWN if self.decides else State.OPEN
 
 
 OPEN: Final = Path()

@@ -131,7 +131,9 @@ def role_as_json(
 
 
 def _verdict(verdict: Verdict) -> str:
-    return "allowed" if verdict.allowed else "unknown" if verdict.is_open else "denied"
+    if verdict.allowed:
+        return "allowed"
+    return "unknown" if verdict.is_open else "denied"
 
 
 def print_role(found: RoleAnswer, console: Console) -> None:
