@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 SAMPLE_ID: Final = "0123456789abcdef0"
 SAMPLE_SESSION: Final = f"session-{SAMPLE_ID}"
 SAMPLE_INSTANCE: Final = f"i-{SAMPLE_ID}"
+"""Samples for the simulator, which needs a session and an instance. Neither has to exist."""
 SESSION_ID: Final = _needs.SESSION_KEY
 TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 _NAMES: Final = "aws:ssm:SessionId,aws:ssm:TargetId"
-"""Samples for the simulator, which needs a session and an instance. Neither has to exist."""
+"""The names of the values in the encryption context of a session."""
 OF_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
 """How the condition keys of the tags of a resource begin."""
 _OF_OTHER_CALLS: Final = (
