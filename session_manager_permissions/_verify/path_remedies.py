@@ -221,7 +221,7 @@ class PathRemedies:
         there = [one for one in found if one.gateway and one.exists is not False]
         if not there:
             yield f"{self._create('Gateway', 's3')} --route-table-ids {named}"
-        elif table not in there[0].tables:
+        elif not any(table in one.tables for one in there):
             yield f"{self._modify(there[0].id)} --add-route-table-ids {named}"
 
     def _by_interface(self, service: str) -> Iterator[str]:

@@ -186,7 +186,8 @@ MORE: Final[dict[str, Change]] = {
     "no way to S3 by the table": logs_by(S3_GATEWAY | {"RouteTableIds": ["rtb-public"]}),
     "an interface endpoint of S3 alone": logs_by(S3_INBOUND),
     "a gateway endpoint, egress to the VPC alone, and a bucket that can't be read": both(
-        logs_by(S3_GATEWAY), networks.BY_VPC, lambda w: w.refuses("s3:GetBucketEncryption")),
+        logs_by(S3_GATEWAY | {"VpcEndpointId": "vpce-1", "RouteTableIds": []}, S3_GATEWAY),
+        networks.BY_VPC, lambda w: w.refuses("s3:GetBucketEncryption")),
     "a bucket with a key and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", KEY)),
     "a bucket with an alias and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", "alias/a/b")),
     "a bucket with no key and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", "a,b")),
@@ -282,7 +283,9 @@ class Repair:
         if asked.get("PrivateDnsEnabled"):
             assert self._has_dns()
             found["PrivateDnsEnabled"] = True
-        found["RouteTableIds"] = [*found["RouteTableIds"], *asked.get("AddRouteTableIds", ())]
+        added = asked.get("AddRouteTableIds", ())  # a table has one route to a prefix list
+        assert not any(of in e["RouteTableIds"] for e in self._endpoints for of in added)
+        found["RouteTableIds"] = [*found["RouteTableIds"], *added]
         found["PolicyDocument"] = asked.get("PolicyDocument", found.get("PolicyDocument"))
 
     def modify_vpc_attribute(self, asked: dict[str, Any]) -> None:
