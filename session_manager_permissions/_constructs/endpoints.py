@@ -225,10 +225,10 @@ class SessionManagerEndpoints(Construct):
         if not endpoint.is_certain:
             cdk.Annotations.of(self).add_warning_v2(
                 "session-manager-permissions:endpoint-not-certain",
-                f"only the deployment knows whether the endpoint {endpoint.resource.node.path!r} "
-                f"of {endpoint.service} exists and has private DNS, and no second endpoint is made "
-                "beside it: define it without a condition and with private DNS, or instances may "
-                "not reach Session Manager",
+                f"it is known only at deployment whether the endpoint "
+                f"{endpoint.resource.node.path!r} of {endpoint.service} exists and has private "
+                "DNS, and no second endpoint is made beside it: define it without a condition and "
+                "with private DNS, or instances may not reach Session Manager",
             )
 
     def _find_clashes(self) -> list[str]:

@@ -233,9 +233,9 @@ class SessionManagerFleet(Construct):
         stages = [node.node.path for node in nodes[1:] if isinstance(node, cdk.Stage)]
         for path in self._own_paths(stages):
             self._errors.append(
-                f"stage {path!r} has no SessionManagerFleet of its own, and this one can't reach "
-                "into it, as CDK synthesizes stages first: make one in the stage, or exclude the "
-                "stage"
+                f"stage {path!r} has no SessionManagerFleet of its own, and this fleet can't "
+                "cover it, as CDK synthesizes stages first: make a fleet in the stage, or exclude "
+                "the stage"
             )
         self._left_alone += stages
 
@@ -261,10 +261,10 @@ class SessionManagerFleet(Construct):
         late = self._own_paths(path for path in paths if path not in self._by_path)
         if late:
             self._errors.append(
-                f"{', '.join(map(repr, late))} came after CDK had visited this "
-                "SessionManagerFleet, by an Aspect or between two syntheses: make the fleet after "
-                "the constructs that the Aspect visits, or make the profiles before the first "
-                "synthesis"
+                f"this SessionManagerFleet can't cover {', '.join(map(repr, late))}, added after "
+                "CDK had visited the fleet, by an Aspect or between two syntheses: make the fleet "
+                "after the constructs that the Aspect visits, or make the profiles before the "
+                "first synthesis"
             )
         return self._errors
 

@@ -99,7 +99,7 @@ def _l1_bucket_key(bucket: IBucketRef) -> KeyResource | None:
     if TOKEN.match(key_id) or key_id.startswith(DYNAMIC_REFERENCE):
         cdk.Annotations.of(bucket).add_warning_v2(
             "session-manager-permissions:log-bucket-key-not-known",
-            f"log_bucket {bucket.node.path!r} names a KMS key that only the deployment knows, "
+            f"log_bucket {bucket.node.path!r} names a KMS key that is known only at deployment, "
             "so nothing is granted on the key, and the agent can't upload logs unless another "
             "policy allows it: give the bucket as s3.Bucket.from_bucket_attributes(scope, id, "
             "bucket_arn=bucket.attr_arn, encryption_key=key)",
@@ -135,7 +135,7 @@ def warn_if_encrypted_twice(bucket: IBucketRef) -> None:
             "session-manager-permissions:log-bucket-dsse",
             f"log_bucket {bucket.node.path!r} encrypts with aws:kms:dsse, which the agent does not "
             "recognize: it refuses every session whose preferences enforce encrypted logs in S3; "
-            "encrypt the bucket with aws:kms or AES256, or turn that off in the preferences",
+            "encrypt the bucket with aws:kms or AES256, or do not enforce encrypted logs",
         )
 
 

@@ -263,10 +263,10 @@ class SessionManagerPermissions(Construct):
             if condition and not condition_path(cfn_policy):  # whoever set one knows of the role's
                 cdk.Annotations.of(self).add_warning_v2(
                     "session-manager-permissions:role-on-a-condition",
-                    f"role {cfn_role.node.path!r} is deployed on the condition {condition!r}, and "
-                    "where that is false the policy that refers to it can't be deployed: give the "
-                    "roles of a condition a construct of their own in their stack, and set its "
-                    "policy.node.default_child.cfn_options.condition",
+                    f"role {cfn_role.node.path!r} has the condition {condition!r}, and where the "
+                    "condition is false, the policy can't be deployed, as it refers to the role: "
+                    "give the roles of a condition a construct of their own in their stack, and "
+                    "set the condition as its policy.node.default_child.cfn_options.condition",
                 )
 
     def _refuse_overwriting(self, target: Target) -> None:
@@ -274,8 +274,8 @@ class SessionManagerPermissions(Construct):
         if target.cfn_role and self._given_name in inline_policy_names(target.cfn_role):
             raise ValueError(
                 f"policy_name {self._given_name!r} is the name of another policy of the role "
-                f"{target.cfn_role.node.path!r}, which would be lost: give each policy of a role a "
-                "name of its own"
+                f"{target.cfn_role.node.path!r}, and the new policy would replace that policy: "
+                "give each policy of a role a name of its own"
             )
         for other in self.node.root.node.find_all():
             if (
@@ -291,8 +291,8 @@ class SessionManagerPermissions(Construct):
             ):
                 raise ValueError(
                     f"policy_name {self._given_name!r} is that of {other.node.path!r} on the same "
-                    "role, and IAM keeps only one policy of a name: give each construct a name of "
-                    "its own, or use one construct for the role"
+                    "role, and a role has only one inline policy of each name: give each construct "
+                    "a name of its own, or use one construct for the role"
                 )
 
     def _check_reach(self, key: SessionKey) -> None:

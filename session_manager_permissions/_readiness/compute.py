@@ -440,7 +440,7 @@ class Launchers:
     def _unused_template(self, resource: Resource) -> Compute:
         """What is known of a launch template that nothing of the app launches from."""
         launch = self._reader.read(resource, resource.properties.get("LaunchTemplateData"))
-        doubt = Unknown(f"who launches from the template {resource.logical_id!r}")
+        doubt = Unknown(f"what launches instances from the launch template {resource.logical_id!r}")
         launch = launch._replace(profile=launch.profile or doubt)
         return self._compute(resource, launch)._replace(placements=())
 

@@ -173,7 +173,7 @@ class LaunchReader:
         changed: Unknown | None = None
         given = self._public(origin, data)
         if given is None and len(interfaces) > 1:  # what is documented of it differs
-            given = Unknown(f"what gives {origin.logical_id!r} a public IPv4 address")
+            given = Unknown(f"whether {origin.logical_id!r} gets a public IPv4 address")
         if "NetworkInterfaceId" in data:
             value = data["NetworkInterfaceId"]
             made = parts.behind(origin, value)
@@ -267,11 +267,11 @@ class LaunchReader:
         by_type = self.parts.by_type
         for one in by_type["AWS::EC2::EIPAssociation"]:
             if one.exists and not isinstance(self._owner(one), Resource):
-                return Unknown(f"what {one.logical_id!r} gives its address to")
+                return Unknown(f"what {one.logical_id!r} associates its address with")
         for one in by_type["AWS::EC2::EIP"]:
             is_free = one not in self._held and one.exists
             if is_free and not isinstance(self._owner(one), Resource):
-                return Unknown(f"what gets the Elastic IP address {one.logical_id!r}")
+                return Unknown(f"what the Elastic IP address {one.logical_id!r} is associated with")
         return None
 
     @cached_property

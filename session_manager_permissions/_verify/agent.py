@@ -169,12 +169,12 @@ def _seen(check: Outcome, row: _Row | None) -> Outcome:
         return check
     evidence = (*check.evidence, row.evidence)
     if row.Status == "Failed":
-        why = (f"on the node it fails: {row.Note}", *check.why)
+        why = (f"the agent reports a failure: {row.Note}", *check.why)
         fix = check.fix or (_ON_THE_NODE,)
         return replace(check, verdict="fail", why=why, fix=fix, evidence=evidence)
     # The agent reached the service although this check failed, or the file is out of date.
     verdict: CheckVerdict = "unknown" if check.verdict == "fail" else "pass"
-    why = (f"on the node it works: {row.Note}", *check.why)
+    why = (f"the agent reports success: {row.Note}", *check.why)
     fix = check.fix if verdict == "unknown" else ()
     return replace(check, verdict=verdict, why=why, fix=fix, evidence=evidence)
 

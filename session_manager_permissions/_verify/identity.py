@@ -240,7 +240,7 @@ def _account_role(node: Node) -> tuple[Outcome, LiveRole | None]:
     version = node.recorded("AgentVersion")
     if version and at_least(version, _FIRST_WITH_ACCOUNT_ROLE) is False:
         why = (
-            f"the agent has version {version}, and Default Host Management Configuration takes "
+            f"the agent has version {version}, and Default Host Management Configuration needs "
             f"{_FIRST_WITH_ACCOUNT_ROLE} or a newer one"
         )
         return checks.HOST_MANAGEMENT.skipped(why), None
@@ -357,7 +357,7 @@ def _by_profile(own: LiveRole, permissions: Permissions) -> Outcome:
     why = [f"the agent registers and makes all its calls with the role {own.arn} of the profile"]
     reach = permissions["reach"]()
     if isinstance(reach, Verdict) and not reach.allowed:
-        why.append("the agent uses the account's role only if this one may not register")
+        why.append("the agent uses the account's role only if this role may not register")
     return checks.HOST_MANAGEMENT.of(own.arn).passed(*why)
 
 
@@ -366,7 +366,7 @@ def _no_account_role(node: Node, account: LiveRole, refusal: NotThere) -> Outcom
     fix = (
         node.aws(update, "--setting-value ROLE"),
         f"ROLE is the path and the name of a role that {SYSTEMS_MANAGER} may assume",
-        "or turn it off, so that the agent works with the role of the profile",
+        "or turn the configuration off, so that the agent works with the role of the profile",
     )
     why = (
         f"Default Host Management Configuration names {account.arn}, and there is no such role, so "
@@ -380,7 +380,7 @@ def _by_account(
     node: Node, management: Outcome, own: LiveRole | None, *, registers: bool | None
 ) -> Outcome:
     account = management.subject
-    why = [f"the agent works with the account's role {account}, which needs the permissions"]
+    why = [f"the agent works with the account's role {account}, so that role needs the permissions"]
     if registers is None:
         either = f"the profile's role or with the account's role {account}"
         why = [f"it is not known whether the agent works with {either}"]

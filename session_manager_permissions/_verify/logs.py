@@ -101,17 +101,17 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
         create = aws(f"s3api create-bucket --bucket {named}", region, more)
         return encrypted.failed(
             f"there is no bucket {bucket!r}",
-            fix=(create, "or set s3BucketName of the document to one that exists"),
+            fix=(create, "or set s3BucketName of the document to a bucket that exists"),
             is_seen=bool(enforces),
             users_see=BUCKET_NOT_READ,
         )
     text = f"the bucket encrypts with {algorithm}"
     if algorithm in _needs.ENCRYPTIONS:
         return encrypted.passed(text)
-    text += ", which the agent does not count as encrypted"
+    text += ", so the agent does not count it as encrypted"
     if enforces is False:
         return encrypted.passed(f"{text}, but nothing enforces encryption")
-    text += ", so it refuses each session"
+    text += " and refuses each session"
     default = f"SSEAlgorithm={'aws:kms' if 'kms' in algorithm else 'AES256'}"
     if found.named_key is not None:
         key = fitting(found.named_key, lambda key: hidden(key) or _bucket_key_fault(key), "KEY")

@@ -356,12 +356,12 @@ class LiveVpc:
         if state not in _SETTLED:
             exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
         elif exists and service == "s3" and self.bucket_region is None:
-            exists = Unknown("which region the log bucket is in, as an endpoint serves one alone")
+            exists = Unknown("which region the log bucket is in, as an endpoint serves only one")
         policy = found.get("PolicyDocument")
         kinds = found.get("IpAddressType"), found.get("DnsOptions", {}).get("DnsRecordIpType")
         only_ipv6 = Unknown(
-            f"whether the agent uses IPv6, of which alone the endpoint {found['VpcEndpointId']!r} "
-            "has addresses"
+            f"whether the agent uses IPv6, as the endpoint {found['VpcEndpointId']!r} has only "
+            "IPv6 addresses"
         )
         return model.Endpoint(
             found["VpcEndpointId"],

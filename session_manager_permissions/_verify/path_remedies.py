@@ -165,13 +165,13 @@ class PathRemedies:
             "Resource": "*",
             "Condition": {"StringEquals": {"aws:PrincipalAccount": self.node.account}},
         }
-        sentence = f"allow the action in the policy of the endpoint {_id(endpoint.id, 'ENDPOINT')}"
+        which = f"the action in the policy of the endpoint {_id(endpoint.id, 'ENDPOINT')}"
         written = endpoint.policy if isinstance(endpoint.policy, dict) else {}
         policy = with_statement(written, allows)
         if policy_allows(endpoint._replace(policy=policy), actions) is not True:
-            return (f"{sentence}, and remove the Deny",)
+            return (f"allow {which}, and remove the Deny",)
         put = f"{self._modify(endpoint.id)} --policy-document {in_json(policy)}"
-        return (put, f"the command does this: {sentence}")
+        return (put, f"the command allows {which}")
 
     def _with_dns(self) -> Iterator[str]:
         """Turn on what private DNS needs, if it is not known to be on."""

@@ -193,7 +193,7 @@ class _PathOutcomes(NamedTuple):
             errors = [*vpc.errors, *(self.of_identity if by_policy else ())]
             if service == "s3" and bucket.error and bucket.region is None:
                 errors.append(bucket.error)
-            decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
+            decides = f"it depends on what the command can't see: {'; '.join(path.decides)}"
             return of_path.unknown(decides, fix=_IN_LOG if by_policy else on_it, errors=errors)
         first, *others = (one.why.replace(verdicts.OF_SERVICES, service) for one in problems)
         if self.doubted:

@@ -202,8 +202,8 @@ class Agent:
         if region is None:
             (action,) = _needs.REGISTRATION.actions
             notes[action] = (
-                "a policy may allow it on the instances of a region alone: not judged, as no "
-                "region is known; give --region"
+                "a policy may allow it only on the instances of a region: not judged, as no region "
+                "is known; give --region"
             )
         else:
             place = f"{region}:{role.account}"

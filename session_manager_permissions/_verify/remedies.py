@@ -122,7 +122,7 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
     again = f"restart the agent, or wait until it tries again by itself, within {within}"
     lines = (again, *restart(node)) if node.runs else ()  # its start also starts the agent
     if causes:
-        return (f"first fix what fails: {', '.join(causes)}", *lines)
+        return (f"first fix the checks that fail: {', '.join(causes)}", *lines)
     if open_:
-        return (f"look at what is unknown: {', '.join(open_)}", *lines)
-    return (f"nothing that the connection needs fails: {again}", *lines[1:], *ask_node(node))
+        return (f"look at the checks that are unknown: {', '.join(open_)}", *lines)
+    return (f"no check that the connection needs fails: {again}", *lines[1:], *ask_node(node))

@@ -107,9 +107,9 @@ class ResourcePolicy(NamedTuple):
             fix = f"remove the Deny from the policy of {self.of}, or exclude {principal} from it"
             return Admission("denied", f"the policy of {self.of} denies it", (fix,))
         if by_account.answer is Answer.IMPLICIT_DENY:
-            why = f"the policy of {self.of} lets neither the account nor {principal} in"
+            why = f"the policy of {self.of} allows neither the account nor {principal}"
             return Admission("closed", why, self._opening(principal))
-        left_to_iam = Admission("account", f"the policy of {self.of} leaves it to IAM policies")
+        left_to_iam = Admission("account", f"the policy of {self.of} lets IAM policies decide")
         if itself.answer is Answer.IMPLICIT_DENY and not by_iam:
             return left_to_iam
         fix = f"find out whether the conditions in the policy of {self.of} are met"
@@ -117,7 +117,7 @@ class ResourcePolicy(NamedTuple):
             why = f"a Deny in the policy of {self.of} may apply, depending on its conditions"
             return Admission("unknown", why, (fix,))
         if itself.answer is Answer.ALLOWED:
-            return Admission("named", f"the policy of {self.of} allows {principal} itself")
+            return Admission("named", f"the policy of {self.of} directly allows {principal}")
         if by_iam and by_account.answer is Answer.ALLOWED:
             return left_to_iam
         why = f"the policy of {self.of} may allow it, depending on its conditions"

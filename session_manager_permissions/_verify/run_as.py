@@ -35,7 +35,7 @@ def run_as(node: Node, preferences: Preferences, operator: Operator | CannotAsk 
         return RUN_AS.of(None, evidence).unknown(why, fix="set runAsEnabled of the document")
     if node.platform == "Windows":
         why = "Run As is on, which is for Linux and macOS, and the node runs Windows"
-        fix = "start the session with a document in which it is off"
+        fix = "start the session with a document in which Run As is off"
         return RUN_AS.of(None, evidence).unknown(why, fix=fix)
     found = _unless_usual_elsewhere(_of_operator(document.run_as_user, operator, evidence), node)
     if found.verdict == "pass" and isinstance(node.record, CannotAsk):
@@ -94,17 +94,17 @@ def _of_operator(
     if not is_sure:
         open_ = f"{why}: the tag {_TAG} of the operator or of the operator's session decides"
         return named.unknown(open_, fix=fix if operator else "give --operator")
-    why += ", nor does the operator's tag"
+    why = "Run As is on, and neither the document nor the operator's tag names a user"
     return named.failed(why, fix=fix, users_see=RUN_AS_NOBODY)
 
 
 def _of_user(named: Outcome, user: str, source: str, *, is_sure: bool) -> Outcome:
     if user == "root":
-        why = f"{source} names root, and no session runs as root"
+        why = f"{source} names root, and Session Manager runs no session as root"
         fix = "name another user of the node"
         if is_sure:
             return named.failed(why, fix=fix, users_see=RUN_AS_ROOT)
-        wins = f"a tag {_TAG} of the operator or of the operator's session wins over it"
+        wins = f"a tag {_TAG} of the operator or of the operator's session takes precedence"
         return named.unknown(why, wins, fix=fix)
     if user == "ssm-user":
         why = f"{source} names ssm-user, which the agent does not make while Run As is on"

@@ -82,13 +82,13 @@ def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...
     if _UNUSABLE.fullmatch(state):
         cancel = ["cancel-key-deletion"] if state.endswith("Deletion") else []
         enable = ["enable-key"] if cancel or state == "Disabled" else []
-        why = f"the key is in the state {state}, in which it decrypts nothing"
+        why = f"the key is in the state {state}, in which it can't decrypt"
         return why, _by_owner(node, found["Arn"], *cancel, *enable)
     has = f"the key has the usage {usage} and the spec {spec}"
     if usage in _OTHER_USAGES or spec in _ASYMMETRIC:
-        return f"{has}, and makes no data keys", ()
+        return f"{has}, so it can't generate data keys", ()
     if state not in _USABLE or (usage, spec) != ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT"):
-        return CannotAsk(f"{has}, and is in the state {state}: whether it decrypts is not known")
+        return CannotAsk(f"{has}, and is in the state {state}: whether it can decrypt is not known")
     return "", ()
 
 
@@ -117,7 +117,7 @@ def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Id
     has_deny = any(one["Effect"] == "Deny" for one in policy.statements)
     errors = [one for one in (admission.error, identity.error) if one]
     if identity.error and not policy.error and (has_deny or not lets_in):
-        why = f"the key's own policy decides by the role, which is not known: {identity.error}"
+        why = f"the key's own policy depends on the role, which is not known: {identity.error}"
         return judged.unknown(why, fix=admission.fix, errors=errors)
     if lets_in:
         return judged.passed(*usable.why, admission.why)

@@ -220,7 +220,7 @@ def test_a_profile_that_an_aspect_makes_after_the_fleet_s_turn_is_an_error_that_
         SessionManagerFleet(app, "Fleet")
     cdk.Aspects.of(app).add(ProfileOfEachRole(), priority=priority)
     if is_first:
-        late = "'Stack/Owned/Late/Resource', 'Stack/Second/Late/Resource' came after"
+        late = "'Stack/Owned/Late/Resource', 'Stack/Second/Late/Resource', added after"
         assert late in failure(stack)
     else:
         assert lists_its_own(stack, 2)

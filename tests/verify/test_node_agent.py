@@ -47,18 +47,18 @@ STOPPED: Final = "on the node: a note\non the node: "
 
 
 @pytest.mark.parametrize(("does", "row", "told", "says"), [
-    (never(BY_GATEWAY), (SSM, "Success"), "path-ssm pass", "on the node it works: a note"),
-    (never(BY_GATEWAY), (SSM, "Failed"), "path-ssm fail", "on the node it fails: a note"),
-    (never(), (SSM, "Failed"), "path-ssm fail", "on the node it fails: a note"),
-    (never(NO_ROUTE), (SSM, "Success"), "path-ssm unknown", "on the node it works: a note"),
+    (never(BY_GATEWAY), (SSM, "Success"), "path-ssm pass", "the agent reports success: a note"),
+    (never(BY_GATEWAY), (SSM, "Failed"), "path-ssm fail", "the agent reports a failure: a note"),
+    (never(), (SSM, "Failed"), "path-ssm fail", "the agent reports a failure: a note"),
+    (never(NO_ROUTE), (SSM, "Success"), "path-ssm unknown", "the agent reports success: a note"),
     (never(NO_ROUTE), (SSM, "Skipped"), "path-ssm fail", "no default"),
     (never(NO_ROUTE), (PROXY, "Success"), "path-ssm unknown", "a proxy"),
     (never(NO_ROUTE), (PROXY, "Skipped"), "path-ssm fail", "no default"),
     (never(behind("ssm", "ssm:PutInventory")), (SSM, "Success"), "path-ssm fail", "not allow ssm:"),
     (never(NO_CALLER), (SSM, "Success"), "path-ssm unknown", 'for "VPC endpoint policy" in'),
     (nothing, (SSM, "Failed"), "path-ssm proven", ""),
-    (OF_HYBRID, (SSM, "Success"), "path-ssm pass", "on the node it works: a note"),
-    (OF_HYBRID, (KMS, "Failed"), "path-kms fail", "on the node it fails: a note"),
+    (OF_HYBRID, (SSM, "Success"), "path-ssm pass", "the agent reports success: a note"),
+    (OF_HYBRID, (KMS, "Failed"), "path-kms fail", "the agent reports a failure: a note"),
     (OF_HYBRID, (KMS, "Failed"), "path-logs skipped", ""),
     (NO_METADATA, (IMDS, "Success"), "metadata pass", ""),
     (NO_METADATA, (IMDS, "Failed"), "metadata fail", ""),
@@ -73,7 +73,7 @@ STOPPED: Final = "on the node: a note\non the node: "
     (LOST, (CREDENTIALS, "Failed", f"{NO_ROLE}: none"), "agent unknown", f"{NO_ROLE}: none\non"),
     (LOST, (CREDENTIALS, "Failed", "STS call timed out"), "agent pass", ""),
     (ON_WINDOWS, (SERVICE, "Failed"), "registered fail", f"{STOPPED}Start-Service AmazonSSMAgent"),
-    (LOST, (SERVICE, "Success"), "registered fail", "a note\nnothing that the connection"),
+    (LOST, (SERVICE, "Success"), "registered fail", "a note\nno check that the connection"),
 ])  # fmt: skip
 def test_what_a_row_adds(
     does: Change, row: tuple[str, ...], told: str, says: str, tmp_path: Path
@@ -122,7 +122,7 @@ def test_what_a_node_says_moves_no_cursor_and_is_whole_in_json(tmp_path: Path) -
 
     found = diagnosed(World(NEVER), diagnostics=rows)
 
-    assert "on the node it fails: no answer\x1b[2J" in one(found, "path-ssm").why
+    assert "the agent reports a failure: no answer\x1b[2J" in one(found, "path-ssm").why
     out = rendered(partial(print_diagnosis, found))
-    assert "on the node it fails: no answer\\u001b[2J" in out
+    assert "the agent reports a failure: no answer\\u001b[2J" in out
     assert "\x1b" not in out

@@ -63,8 +63,8 @@ def of_policy(reader: PolicyReader, policy: Policy) -> Iterator[Finding]:
         if not statement.allows or statement.not_actions or named.covers_action(DECRYPT) is False:
             continue
         if named.applies(DECRYPT, _ANY_KEY):
-            why = f"{statement.name} allows kms:Decrypt on every key whose key policy leaves "
-            why += "access to IAM"
+            why = f"{statement.name} allows kms:Decrypt on every key whose key policy allows "
+            why += "access by IAM policies"
             fix = Advice(
                 "name the keys that encrypt sessions, as the argument encryption_key of "
                 "SessionManagerPermissions does",
@@ -115,6 +115,6 @@ def _replace(role: Resource, name: str, instead: str) -> Fix:
     old, new = (one.rpartition("/")[2] for one in (name, instead))
     if names.count(old) != 1 or new in names:
         its = repr(role.logical_id)
-        return Advice(f"remove {name} from {its}, and attach {instead} unless it has that")
+        return Advice(f"remove {name} from {its}, and attach {instead} unless the role has it")
     arn = {"Fn::Sub": f"{AWS_MANAGED}{instead}"}
     return Set(role, f"ManagedPolicyArns.{names.index(old)}", arn)

@@ -427,7 +427,7 @@ class LetPass(Fix):
         acls = _acls(to, subnet)
         if not acls:
             ports, whose = "{} to {}".format(*ANSWERS), repr(subnet.logical_id)
-            to.say(f"let TCP 443 and the answers to it, TCP {ports}, pass the ACL of {whose}")
+            to.say(f"let TCP 443 and its answers, TCP {ports}, pass the network ACL of {whose}")
         for acl in acls:
             for way in self.fault.ways:
                 free = partial(_free_number, to, acl, way)

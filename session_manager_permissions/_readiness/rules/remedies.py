@@ -171,9 +171,9 @@ class Allow(Fix):
             boundary, "PolicyDocument", allow(self.by_boundary)
         )
         if not is_widened:
-            of = f"the permissions boundary of {role_behind(self.role)}, or give it another"
+            of = f"the permissions boundary of {role_behind(self.role)}, or give the role another"
             actions = ", ".join(self.by_boundary)
-            to.say(f"allow {actions} in {of} boundary if that one is not yours to change")
+            to.say(f"allow {actions} in {of} boundary if you can't change this one")
         return is_widened
 
     def includes(self, fix: Allow) -> bool:

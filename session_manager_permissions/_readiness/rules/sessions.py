@@ -207,9 +207,9 @@ class SessionRules:
                 lacking.append(call)
             if call.resource and not self._leaves_to_iam(call.resource, role, call):
                 name = call.resource.logical_id
-                said = f"let the policy of {name!r} leave access to the account's IAM policies"
+                said = f"let the key policy of {name!r} enable the account's IAM policies"
                 if ability.decision.answer is not Answer.ALLOWED:
-                    said += f", and allow {whose} to call {call.action} in one of them"
+                    said += f", and allow {whose} to call {call.action} in one of these"
                 return Advice(said)
         if not all(call.options for call in lacking):
             actions = in_words([*dict.fromkeys(call.action for call in lacking)])
