@@ -242,7 +242,7 @@ class Agent:
             # What S3 makes of an alias or an id in this header is not documented.
             if found.named_key and ":key/" in found.named_key:
                 headers.append(ConditionKey(_needs.ENCRYPTED_WITH, found.named_key))
-        owner = "" if found.is_foreign else self.role.account
+        owner = "" if found.is_foreign or found.error else self.role.account
         of_owner = (ConditionKey("s3:ResourceAccount", owner),) if owner else ()
         of_bucket = partial(self._calls, region=found.region, owner=owner)
         reads = of_bucket(encryption, own=of_owner)

@@ -814,7 +814,9 @@ LOGS: Final = {
            f"reach register encrypt log-to-cloudwatch {told}", in_account(of), does)
        for of, name, told, does in (
            (nodes.OTHER_ACCOUNT, "", "log-to-s3", nodes.nothing),
-           (nodes.OTHER_ACCOUNT, ", as the bucket is", "bucket-encryption? log-to-s3?", FOREIGN))},
+           (nodes.OTHER_ACCOUNT, ", as the bucket is", "bucket-encryption? log-to-s3?", FOREIGN),
+           (nodes.OTHER_ACCOUNT, ", as an unread bucket may be", "bucket-encryption? log-to-s3?",
+            refusing(ENCRYPTION)))},
 }  # fmt: skip
 
 RUN_AS: Final = {
