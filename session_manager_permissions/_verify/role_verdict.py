@@ -67,7 +67,7 @@ class CallVerdict(NamedTuple):
 
 def unless(keys: Collection[str]) -> str:
     """Say that a denial depends on condition keys, as the end of a sentence; empty without keys."""
-    return f", unless a condition on {', '.join(keys)} is met" if keys else ""
+    return f", unless a condition on {', '.join(keys)} decides otherwise" if keys else ""
 
 
 def by_absent(denied: Iterable[CallVerdict], of: str) -> list[str]:
