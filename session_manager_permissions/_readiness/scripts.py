@@ -174,16 +174,12 @@ NO_SCRIPTS: Final = Scripts()
 def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
     """Read the user data of a resource, which is encoded unless `Fn::Base64` encodes it."""
     script = functions.mapping(written).get("Fn::Base64", written)
-    is_joined = isinstance(script, dict) and {*dict.keys(script)} <= {*_JOINED}
-    if script is written or not is_joined:
+    as_written = functions.as_written(script)
+    if script is written or functions.intrinsic(as_written)[0] not in _JOINED:
         return _of_script(parts, origin, script, is_encoded=script is written)
-    once, key = parts.worlds.once, (origin, json.dumps(functions.as_written(script)))
+    once, key = parts.worlds.once, (origin, json.dumps(as_written))
     of_script = partial(_of_script, parts, origin, is_encoded=False)
-
-    def what_matters() -> object:
-        several = dict.items(script)
-        return {name: _without_choices(parts, origin, one) for name, one in several}
-
+    what_matters = partial(_without_choices, parts, origin, as_written)
     matters = once(("what matters", *key), what_matters)
     found = once(("script", *key), partial(of_script, matters))
     # A choice that was left out may say what becomes of the agent.
