@@ -543,13 +543,13 @@ FLEETS: Final = {
     "a look-up of a profile without a role": lambda w: answered(w.make_app, look_up, NO_ROLE),
     "a string in `exclude`": fleet(exclude=["Web"]),
     "a role in `exclude`": fleet(exclude=lambda s: [existing_role(s)]),
-    "what is no compute for `SessionManagerAccess.apply_to`": lambda w: (
+    "a construct that is no compute, for `SessionManagerAccess.apply_to`": lambda w: (
         SessionManagerAccess().apply_to(owned_role(w.stack))),
     "an imported node group for `SessionManagerAccess.apply_to`": lambda w: (
         SessionManagerAccess().apply_to(
             eks.Nodegroup.from_nodegroup_name(w.stack, "Nodes", "workers"))),
     "a stage below a fleet that has no fleet of its own": over_a_stage,
-    "a profile that an Aspect makes after a fleet's turn": before_an_aspect,
+    "a profile that an Aspect makes after CDK has visited the fleet": before_an_aspect,
     "a profile that a fleet with `strict=True` can't attach to": of_a_bare_resource(strict=True),
     "a node group whose role is not given by its ARN, and a strict fleet": over_a_node_group,
     "a fleet with `strict=True` that covers nothing": lambda w: SessionManagerFleet(
@@ -580,7 +580,7 @@ ENDPOINTS: Final = {
     "a string for `security_groups`": endpoints(security_groups="sg-1"),
     "an L1 in `security_groups`": endpoints(
         security_groups=lambda s: [ec2.CfnSecurityGroup(s, "Group", group_description="HTTPS")]),
-    "another `endpoint_policy`": endpoints(endpoint_policy="organization"),
+    "an unknown `endpoint_policy`": endpoints(endpoint_policy="organization"),
     "an endpoint of the same service that is defined later": before_an_endpoint,
 }  # fmt: skip
 OPERATORS: Final = {
@@ -609,14 +609,14 @@ WARNINGS: Final = {
         w.stack, "allow-registration", "true", "names.txt"),
     "keys, and none of the region of the stack": permissions(
         role=existing_role, encryption_key=lambda s: existing_key(s, region="eu-west-2")),
-    "an L1 bucket whose key only the deployment knows": statements(
+    "an L1 bucket whose key is known only at deployment": statements(
         log_bucket=lambda s: l1_bucket(s, parameter(s))),
     "a bucket that encrypts twice": statements(log_bucket=ENCRYPTS_TWICE),
     "an L1 role that has a condition": on_a_condition,
     "an L1 endpoint that has a condition": beside_an_endpoint_on_a_condition,
     "a profile that a fleet can't attach to": of_a_bare_resource(strict=False),
     "a fleet that covers nothing": lambda w: SessionManagerFleet(w.stack, "Fleet"),
-    "in `exclude` of a fleet what has no compute": over_an_idle_exclusion,
+    "a construct without compute in `exclude` of a fleet": over_an_idle_exclusion,
     "`ssm-user` for `run_as_user`": preferences(run_as_user="ssm-user"),
 }  # fmt: skip
 IN_REGION: Final = "--role web --region eu-wst-1"
@@ -787,7 +787,7 @@ AUDIT: Final = {
 POLICY: Final = {
     "`--log-prefix` and no `--log-bucket`": run("policy --log-prefix web"),
     "the name of a log group alone": run(f"policy --log-group /ssm/sessions --region {REGION}"),
-    "another ARN for `--log-group`": run(f"policy --log-group {key_arn()}"),
+    "an ARN that is not a log group's, for `--log-group`": run(f"policy --log-group {key_arn()}"),
     "a `--key` of an AWS service": run(f"policy --key {AWS_MANAGED}"),
     "ARNs of two partitions": run(f"policy --key {key_arn()} --partition aws-cn"),
 }
@@ -844,7 +844,7 @@ CHECK: Final = {
         "cdk", file("cdk/manifest.json", json.dumps({"artifacts": {"Web": STACK}}))
     ),
     "a file that can't be read": checked("/proc/self/mem"),
-    "a file without end": checked("/dev/zero"),
+    "an endless file": checked("/dev/zero"),
     "a template without resources": json_file("{}"),
     "a file that is empty": yaml(""),
     "a file that is not text in UTF-8": yaml(b"a: \xe4"),

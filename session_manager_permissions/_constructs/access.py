@@ -42,8 +42,8 @@ class SessionManagerAccess:
     options. It is in a construct `SessionManagerAccess` below the stack. For compute on a
     condition, a policy on the same condition is made.
 
-    If a mixin with the same options is applied again, nothing changes. One with other options adds
-    a policy: the role may then do what either of them allows.
+    If a mixin with the same options is applied again, nothing changes. A mixin with other
+    options adds a policy: the role may then do what either policy allows.
 
     A role that can't be changed is refused with the message of `SessionManagerPermissions`. CDK
     calls a mixin from JavaScript, so `with_` and `apply` raise each error as a `RuntimeError`.
@@ -81,7 +81,7 @@ class SessionManagerAccess:
                 Default: - True; with `preferences`, True only if they have a log bucket.
             preferences: the Session document that sessions are started with, which decides the key,
                 the bucket, the prefix and the log group.
-                Default: - none: each option is given by itself.
+                Default: - none: each option is given separately.
             decrypt_sessions_only: whether the role may use the key for session data only.
                 Default: - False: it may decrypt everything that the key has encrypted.
 

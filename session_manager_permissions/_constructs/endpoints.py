@@ -120,7 +120,7 @@ class SessionManagerEndpoints(Construct):
             check_log_encryption: as in `SessionManagerPermissions`; it changes nothing here.
                 Default: - as there.
             preferences: the Session document that sessions are started with, which decides the key,
-                the bucket and the log group. Default: - none: each option by itself.
+                the bucket and the log group. Default: - none: each option is given separately.
             decrypt_sessions_only: as in `SessionManagerPermissions`; it changes nothing here.
                 Default: - False.
 

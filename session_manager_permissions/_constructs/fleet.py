@@ -37,9 +37,9 @@ class SessionManagerFleet(Construct):
 
     It covers every instance profile, whoever made it, before or after the fleet: L2, L1,
     `CfnInclude`, and those that `ec2.Instance`, `AutoScalingGroup`, `LaunchTemplate`, ECS and EKS
-    capacity make. It also covers the role of every managed node group of EKS. In an app it covers
-    the app's stacks, in a stage the stage's, in a stack that stack with those nested in it. If
-    another fleet is below, only that fleet covers the compute in its own scope.
+    capacity make. It also covers the role of every managed node group of EKS. In an app, it covers
+    the app's stacks; in a stage, those of the stage; in a stack, this stack and its nested stacks.
+    If another fleet is below, only that fleet covers the compute in its own scope.
 
     A role that several profiles of a stack share is attached once. If the stack that makes the role
     has such a profile, that stack attaches it. If not, each stack that uses the role attaches it,
@@ -51,12 +51,13 @@ class SessionManagerFleet(Construct):
     A role that must not change is never attached to: one that was imported with `mutable=False`,
     comes from `without_policy_updates()`, belongs to another account, is service-linked, or is
     reserved by AWS. The warning `session-manager-permissions:fleet-not-attached` on the stack names
-    it, and all else that can't be attached to. A fleet that finds nothing to cover is warned of
-    too, `session-manager-permissions:fleet-covers-nothing`, and so is what is excluded though no
-    compute is below it, `session-manager-permissions:fleet-excludes-nothing`.
+    it, and everything else that the fleet can't attach to. The warning
+    `session-manager-permissions:fleet-covers-nothing` says that a fleet finds nothing to cover, and
+    `session-manager-permissions:fleet-excludes-nothing` that no compute is below a construct that
+    is excluded.
 
-    No instance waits for the policy to boot. Exclude an instance that needs the policy at its first
-    boot, and make it depend on a `SessionManagerPermissions` of its own.
+    No instance waits for the policy before it boots. Exclude an instance that needs the policy at
+    its first boot, and make it depend on a `SessionManagerPermissions` of its own.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class SessionManagerFleet(Construct):
                 Default: - True; with `preferences`, True only if they have a log bucket.
             preferences: the Session document that sessions are started with, which decides the key,
                 the bucket, the prefix and the log group.
-                Default: - none: each option is given by itself.
+                Default: - none: each option is given separately.
             decrypt_sessions_only: whether the role may use the key for session data only.
                 Default: - False: it may decrypt everything that the key has encrypted.
 

@@ -43,10 +43,11 @@ class SessionManagerPermissions(Construct):
     """Session Manager on a role or an instance profile that exists: one inline policy.
 
     With no option set the policy is that of the AWS page "Adding Session Manager permissions to
-    an existing instance profile", statement by statement; see `session_manager_statements`. The
-    page's own warning holds, that this policy alone is not enough: the agent must also register
-    (`ssm:UpdateInstanceInformation`), by `allow_registration`, another policy of the role or under
-    Default Host Management, and reach the endpoints `ssm` and `ssmmessages` of its region.
+    an existing instance profile", statement by statement; see `session_manager_statements`. As
+    that page warns, this policy alone is not enough. The agent must also register
+    (`ssm:UpdateInstanceInformation`): by `allow_registration`, by another policy of the role, or
+    under Default Host Management. It must also reach the endpoints `ssm` and `ssmmessages` of its
+    region.
 
     The construct can be depended on: `instance.instance.node.add_dependency(permissions)` keeps an
     `ec2.Instance` from booting before its role has the policy.
@@ -100,7 +101,7 @@ class SessionManagerPermissions(Construct):
                 Default: - True; with `preferences`, True only if they have a log bucket.
             preferences: the Session document that sessions are started with, which decides the key,
                 the bucket, the prefix and the log group.
-                Default: - none: each option is given by itself.
+                Default: - none: each option is given separately.
             decrypt_sessions_only: whether the role may use the key for session data only.
                 Default: - False: it may decrypt everything that the key has encrypted.
 
@@ -213,8 +214,8 @@ class SessionManagerPermissions(Construct):
     def add_encryption_key(self, encryption_key: IKeyRef | IAliasRef) -> None:
         """Grant `kms:Decrypt` on one more key: a role is global, and keys are not.
 
-        A key joins the statement of the keys; an alias has one of its own, shared with the same
-        alias of other regions.
+        A key joins the statement of the other keys. An alias has a statement of its own, which the
+        same alias of other regions shares.
 
         Args:
             encryption_key: a key or an alias: owned, imported or L1.

@@ -88,7 +88,8 @@ class SessionPreferences(Construct):
                 Default: - a name unique to the stack and the construct.
             encryption_key: the KMS key that encrypts session data, or an alias of it.
                 Default: - no KMS encryption; session data is encrypted in transit by TLS.
-            log_bucket: the S3 bucket that the agent uploads a session's log to when it ends.
+            log_bucket: the S3 bucket that the agent uploads the log of a session to when the
+                session ends.
                 Default: - no logs in S3.
             log_prefix: the key prefix of the logs. Slashes at its ends do not matter.
                 Default: - the top of the bucket.

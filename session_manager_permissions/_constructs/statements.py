@@ -87,7 +87,7 @@ class SessionManagerOptions(TypedDict, total=False):
 
     It decides the key, the bucket, the prefix and the log group, and it is an error to give one of
     them as well.
-    Default: - none: each option is given by itself.
+    Default: - none: each option is given separately.
     """
 
     decrypt_sessions_only: bool
@@ -133,7 +133,7 @@ def session_manager_statements(
             Default: - True; with `preferences`, True only if they have a log bucket.
         preferences: the Session document that sessions are started with, which decides the key, the
             bucket, the prefix and the log group.
-            Default: - none: each option is given by itself.
+            Default: - none: each option is given separately.
         decrypt_sessions_only: whether the role may use the key for session data only.
             Default: - False: it may decrypt everything that the key has encrypted.
 

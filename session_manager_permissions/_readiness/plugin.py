@@ -19,7 +19,7 @@ from .tree import ConstructTree
 
 @jsii.implements(cdk.IPolicyValidationPlugin)
 class SessionManagerReadiness:
-    """Checks at synthesis under which instance profiles Session Manager can't reach an instance.
+    """Checks at synthesis whether Session Manager can reach the instances of each profile.
 
     A policy validation plug-in, for an app or a stage:
     `cdk.Validations.of(app).add_plugins(SessionManagerReadiness())`.
@@ -30,12 +30,12 @@ class SessionManagerReadiness:
     known, and the permissions boundary. A profile is *ready* if they allow the four channel actions
     and the registration, and if nothing is wrong with its compute; only warnings are then reported.
     It is *not ready* if one of these actions is denied, if the role's policies are beyond IAM's
-    quotas, or if its compute can't reach Systems Manager. It *can't be known* if something decides
-    that is in no template, such as a role of another app, the `Condition` of a statement, a policy
-    given by its ARN, or a policy on a role that is only known at deployment. A verdict holds for
-    every deployment that the conditions of the templates allow; where these deployments differ, it
-    can't be known. The check does not look at policies that others attach to the role, at service
-    control policies or at what runs on the instance.
+    quotas, or if its compute can't reach Systems Manager. It *can't be known* if the answer
+    depends on something that is in no template, such as a role of another app, the `Condition`
+    of a statement, a policy given by its ARN, or a policy on a role that is only known at
+    deployment. A verdict holds for every deployment that the conditions of the templates allow;
+    where these deployments differ, it can't be known. The check does not look at policies that
+    others attach to the role, at service control policies or at what runs on the instance.
 
     For all compute of the app, the check finds its role, and follows TCP 443 from each of its
     subnets to the VPC endpoints of `ssm` and `ssmmessages`, or along a route out of the VPC. The

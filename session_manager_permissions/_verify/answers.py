@@ -108,15 +108,15 @@ class InstanceAnswer(TypedDict):
     profile: str | None
     """The name of the instance profile."""
     role: str | None
-    """The ARN of the role that does the work; null if it is not known, or there is none."""
+    """The ARN of the role that the agent uses; null if it is not known, or there is none."""
     ping: str | None
     """The PingStatus; null without a record."""
     connection: str | None
     """`connected` or `notconnected`; null if it could not be asked."""
     agent_version: str | None
-    """The version of the agent, of the record."""
+    """The version of the agent, from the record."""
     platform: str | None
-    """`Linux`, `Windows` or `MacOS`, of the record; without one, as far as EC2 tells."""
+    """`Linux`, `Windows` or `MacOS`: from the record, or from EC2 if there is none."""
 
 
 class EvidenceAnswer(TypedDict):

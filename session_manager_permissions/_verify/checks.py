@@ -340,7 +340,7 @@ AGENT: Final = _of_node(
     title="The agent is too old for what is asked",
     stage="Instance",
     passes_if="the version of the agent can do what the document asks. If the agent is not "
-    "connected and nothing that it needs fails, it is unknown, with what shows why",
+    "connected and nothing that it needs fails, the check is unknown, and says what shows why",
     asks=(
         *("ssm:DescribeInstanceInformation", "ec2:DescribeIamInstanceProfileAssociations"),
         *("ec2:DescribeImages", "ec2:GetConsoleOutput", "iam:ListPolicies"),
@@ -375,7 +375,7 @@ REACH: Final = _of_role(
 )
 HOST_MANAGEMENT: Final = _of_identity(
     name="default-host-management",
-    title="Another role does the work",
+    title="The agent uses another role",
     passes_if="the agent works with the role of the instance profile, and not with the account's "
     "role",
     asks=("ssm:GetServiceSetting",),
@@ -465,7 +465,7 @@ RUN_AS: Final = _usable(
     name="run-as",
     title="The user that sessions run as can't exist",
     passes_if="the user that sessions run as can exist: `root` fails where no tag of the operator "
-    "can win, and `ssm-user` is unknown",
+    "can override it, and `ssm-user` is unknown",
     asks=("ssm:GetDocument", "ssm:DescribeInstanceInformation", *_OF_OPERATOR),
     users_see=f"{RUN_AS_ROOT}, or {RUN_AS_NOBODY}",
 )

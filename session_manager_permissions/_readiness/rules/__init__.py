@@ -23,7 +23,7 @@ from .rule import Finding, ReadinessRule, Told, info
 
 CANNOT_BE_KNOWN: Final = info(
     "cannot-be-known",
-    "that what decides is known only after the deployment",
+    "that the answer depends on something that is known only after the deployment",
     "the profile, node group or compute",
 )
 READY: Final = info(

@@ -45,7 +45,7 @@ RULES: Final = (
     ),
     not_ready(
         verdicts.ENDPOINT_MISSING,
-        "VPC endpoints as the only way out, of which one that is needed is missing",
+        "a subnet with VPC endpoints as its only way out, without one that is needed",
         "the instance, or what launches it",
     ),
     not_ready(

@@ -49,7 +49,7 @@ examples:
 
 exit status:
   0  every instance that runs, and every hybrid node, is reachable
-  1  at least one is not, or a region or a call was not answered: the output says which
+  1  at least one is not reachable, or AWS did not answer a call: the output says which
   2  nothing could be asked, or the answer could not be written: see standard error
 """
 
@@ -123,8 +123,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_output(shown, options.EXTRAS)
     add_option(shown, "--file", "FILE", "write the answer to this file", _path_fault)
     list_help = (
-        "also add to this list, which the app reads by -c instance-profiles=FILE, the names of the "
-        "instance profiles that lack a permission, one a line, and the options that they need"
+        "also add the names of the instance profiles that lack a permission, one a line, and the "
+        "options that they need to this list, which the app reads by -c instance-profiles=FILE"
     )
     add_option(shown, "--profiles-file", "FILE", list_help, _path_fault)
     print_help = "print the policy that the credentials need, and exit"

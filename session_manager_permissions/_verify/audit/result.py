@@ -59,7 +59,7 @@ class NodeResult(TypedDict):
     profile: str | None
     """The name of the instance profile."""
     role: str | None
-    """The ARN of the role that does the work; null if it is not known, or there is none."""
+    """The ARN of the role that the agent uses; null if it is not known, or there is none."""
     ping: str | None
     """The PingStatus; null without a record."""
     connection: str | None
