@@ -62,14 +62,14 @@ _OF_SERVICES: Final = frozenset(
         *("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths"),
     }
 )
-"""The keys, in lower case, that no call of a user or a role has, be it by way of S3."""
-_BY_NO_SERVICE: Final = _OF_SERVICES | {"kms:viaservice"}
+"""The keys, in lower case, that no call of a user or a role has, nor one that S3 makes for it."""
+_NOT_OF_OWN_CALLS: Final = _OF_SERVICES | {"kms:viaservice"}
 """The keys, in lower case, of no call that a user or a role makes itself."""
 _CONTEXTS: Final = (
     *("aws:dynamodb:", "aws:ebs:", "aws:identitystore:", "aws:lambda:", "aws:logs:", "aws:rds:"),
     *("aws:s3:", "aws:sns:", "aws:sqs:", "aws:sso:", "parameter_arn", "secretarn", "secretversion"),
 )
-NOT_OF_SESSION: Final = _BY_NO_SERVICE | {f"kms:encryptioncontext:{one}" for one in _CONTEXTS}
+NOT_OF_SESSION: Final = _NOT_OF_OWN_CALLS | {f"kms:encryptioncontext:{one}" for one in _CONTEXTS}
 """How the keys begin, in lower case, of no call that opens a session or uses its key.
 
 The encryption contexts are those with which services use keys for other data.
@@ -81,7 +81,7 @@ NOT_OF_AGENT: Final = _OF_SERVICES | {"aws:multifactorauthage", "aws:sourceident
 
 It has the credentials of a role that a service assumes.
 """
-OF_ANY_CALLER: Final = RequestContext({}, lacks=_BY_NO_SERVICE | _OWN_KEYS).knowing(REQUEST_KEYS)
+OF_ANY_CALLER: Final = RequestContext({}, lacks=_NOT_OF_OWN_CALLS | _OWN_KEYS).knowing(REQUEST_KEYS)
 """What is known of each call that a user or a role makes itself."""
 EACH_CALL: Final = OF_ANY_CALLER._replace(
     lacks=OF_ANY_CALLER.lacks | NOT_OF_AGENT,

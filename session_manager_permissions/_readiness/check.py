@@ -261,6 +261,7 @@ class _Checking:
             role = self._roles.of_holder(profile)
             denied = [*self._session_rules.of_calls(role, profile)]
             wanted = allows_of(denied)
+            # The fix of the role may allow what one of the documents asks for.
             is_allowed = any(fix.includes(one) for fix in allows for one in wanted)
             yield from self._session_rules.of_documents(profile)
             if denied and not is_allowed and not self._backup(role, profile):

@@ -48,9 +48,9 @@ def in_all_worlds(worlds: Worlds, find: Callable[[], Iterable[_Found]]) -> list[
 
 
 def in_its_worlds(worlds: Worlds, find: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """Return what is found in every world that has the resource that it is found on.
+    """Return the findings that hold in every world that has their resource.
 
-    Its fixes may differ between worlds.
+    The fixes of a finding may differ between these worlds.
     """
     found = together(in_any_world(worlds, find), _without_fixes)
 

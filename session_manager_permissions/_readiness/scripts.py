@@ -131,7 +131,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm
 _PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
 
 _IN_COMMANDS: Final = "(?:ssm|snapd|uninstall|http-?endpoint)"
-"""What commands have that matter."""
+"""Each command that matters has one of these."""
 _MATTERS: Final = re.compile(f"{_IN_COMMANDS}|proxy|host-containers|activation", re.IGNORECASE)
 """Every script that matters has one of these."""
 _MATTERS_IN_CHOICE: Final = re.compile(

@@ -51,9 +51,9 @@ _CROSS_SERVICE: Final = (
     *("ec2:roledelivery", "ec2:sourceinstancearn", "ssm:sourceinstancearn", "glue:roleassumedby"),
     *("glue:credentialissuingservice", "identitystore:userid", "lambda:sourcefunctionarn"),
 )
-"""How the condition keys begin, in lower case, that calls to any service may have, besides those of
-identity providers by OpenID Connect.
+"""How the condition keys begin, in lower case, that calls to any service may have.
 
+Those of identity providers by OpenID Connect, which `_may_have` knows, are not among them.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """
 NOW: Final = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
@@ -355,6 +355,6 @@ def _may_have(action: str, key: str, absent: tuple[str, ...], has: Collection[st
     """
     prefix = key.partition(":")[0]
     is_of_any = "." in prefix or key.startswith(_CROSS_SERVICE)
-    others = (of for of, one in _OF_ONE_CALL.items() if one != action)
+    others = (start for start, call in _OF_ONE_CALL.items() if call != action)
     is_absent = key.startswith((*absent, *others)) and key not in has
     return (is_of_any or action.startswith(f"{prefix}:")) and not is_absent

@@ -177,7 +177,7 @@ class Allow(Fix):
         return is_widened
 
     def includes(self, fix: Allow) -> bool:
-        """Tell whether this one allows what sessions need besides, as another one does."""
+        """Tell whether this fix allows what another one allows besides its `actions`."""
         return {*fix.options, *fix.by_boundary} <= {*self.options, *self.by_boundary}
 
     def and_more(self, more: Allow) -> Allow:

@@ -277,7 +277,7 @@ class Assembly(Files):
             return None
         numbers = sorted({one.judged for one in worlds})
         # No entry is known, or the worlds differ, and in one of them the list is open or empty.
-        differ = numbers[1:] and {*map(abs, numbers)} != {-numbers[0]}
+        differ = len({*map(abs, numbers)}) > 1
         if numbers in ([], [0], [-1]) or (differ and numbers[0] <= 0):
             return None
         least, most = abs(numbers[0]), abs(numbers[-1])
