@@ -27,7 +27,7 @@ _NOT_PUBLIC: Final = (
 
 _SOMEWHERE: Final = Unknown("where the compute is")
 SOME_SUBNET: Final = Subnet("", "", _SOMEWHERE, _SOMEWHERE, ipv6=_SOMEWHERE)
-_SOME_VPC: Final = Vpc("", (), default_group=Unknown("the VPC's default group"))
+_SOME_VPC: Final = Vpc("", (), default_group=Unknown("the VPC's default security group"))
 
 _Judged = TypeVar("_Judged")
 

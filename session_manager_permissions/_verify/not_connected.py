@@ -297,8 +297,8 @@ def _in_console(node: Node) -> Iterator[Clue]:
             fix = f"on the node: {sync}, with 169.254.169.123 as its server"
             yield Clue(why, (fix, *restart(node)), (Evidence(call, "Output", line),))
     for text, what, fix in (
-        ("Out of memory", "has run out of memory", "take a type with more memory"),
-        ("No space left on device", "has a full disk", "make room on it, or enlarge the volume"),
+        ("Out of memory", "has run out of memory", "take an instance type with more memory"),
+        ("No space left on device", "has a full disk", "free disk space, or enlarge the volume"),
     ):
         if line := next((one for one in reversed(lines) if text in one), ""):
             why = f"the instance {what}, as its console output says: {line}"

@@ -188,7 +188,7 @@ IN_TWO_REGIONS: Final = [node("i-1"), node("i-2", region="eu-west-2")]
     (result(MANY), "Session Manager audit: 40 accounts"),
     (result(MANY), "40 regions with instances"),
     (result(MANY), f"{REGION} of 000000000039: 1 instance"),
-    (LACKING, "A list is deployed to one account"),
+    (LACKING, "A list is for one account"),
     (with_region(result(TWO), 1, error="it was denied"),
      f"{REGION} of {OTHER_ACCOUNT}: it was denied"),
     (with_region(result(IN_TWO_REGIONS), 1, instances=0),

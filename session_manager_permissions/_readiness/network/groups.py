@@ -101,7 +101,7 @@ class GroupReader(Reader):
         if list_ is not None:
             return self._reading.of_list(resource, list_)
         if block6 is None:
-            return [Unknown(f"the peer of a rule of {resource.logical_id!r}")]
+            return [Unknown(f"the source or the destination of a rule of {resource.logical_id!r}")]
         return ["ipv6"]
 
     def _default_egress(self, group: Resource) -> list[Rule]:
@@ -113,11 +113,11 @@ class GroupReader(Reader):
         """
         if any(one.is_there for one in candidates(group.properties, "SecurityGroupEgress")):
             return []
-        stays = f"whether the default egress of {group.logical_id!r} stays"
+        stays = f"whether the default egress rule of {group.logical_id!r} stays"
         if group.properties.get("SecurityGroupEgress") is not None:
             return [Rule(PUBLIC, Unknown(stays))]
         if self._reading.of(group, _EGRESS):
-            return [Rule(PUBLIC, Unknown(f"{stays} beside its rules"))]
+            return [Rule(PUBLIC, Unknown(f"{stays} beside the others"))]
         return [Rule(PUBLIC)]
 
 

@@ -99,7 +99,7 @@ class VpcReader(Reader):
             if part is vpc or self._parts.vpc_of(part) is vpc:
                 for one in several:
                     if one.exists and (one.type, one.properties.get("Mode")) != _MONITORING:
-                        return Unknown(f"what {one.logical_id!r} does, which is {one.type}")
+                        return Unknown(f"what the {one.type} {one.logical_id!r} does")
         return None
 
     @cached_property

@@ -52,7 +52,7 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
         name = f"the managed policy {policy.resource.logical_id!r}"
         why = f"{_FAILS}{name} has at least {policy.length} characters, and IAM allows "
         why += f"{_limits.MAX_MANAGED_POLICY}"
-        fix = Advice(f"move some of the statements of {name} to another one")
+        fix = Advice(f"move some of the statements of {name} to another managed policy")
         yield MANAGED_POLICY_TOO_LONG.found(policy.resource, policy.location, why, fix)
     number = _managed_policies(roles, role)
     if number > _limits.MAX_MANAGED_POLICIES:

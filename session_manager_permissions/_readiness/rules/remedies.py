@@ -62,7 +62,7 @@ class Advice(Fix):
 
 def leave_out(actions: Iterable[str], role: Resource) -> Advice:
     """Return what to do about an explicit Deny, as no code can find where its statement is made."""
-    names, if_not = in_words([*dict.fromkeys(actions)]), "(if it has `NotAction`, add them to that)"
+    names, if_not = in_words([*dict.fromkeys(actions)]), "(if it has `NotAction`, add them there)"
     of_role = f"leave {names} out of each Deny that applies to {role_behind(role)} {if_not}"
     return Advice(f"leave these actions out of the Deny {if_not}", of_role)
 

@@ -135,8 +135,8 @@ def _fix(policy: Resource, compute: list[Resource], tagged: set[str], tag: Tag) 
     """Return what tags the compute; only whoever wrote the grant knows which of several it is."""
     if len(compute) == 1 and compute[0].type in _TAGGED and tag.key.lower() not in tagged:
         return tag
-    given = f"give the compute that {policy.logical_id!r} is for the tag {tag.key!r}, value "
-    return Advice(f"{given}{tag.value!r}, or name a tag that it has in {policy.logical_id!r}")
+    named = f"in {policy.logical_id!r}, name a tag of the compute, or give the compute the tag "
+    return Advice(f"{named}{tag.key!r} with value {tag.value!r}")
 
 
 @dataclass(frozen=True)

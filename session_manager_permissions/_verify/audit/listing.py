@@ -22,7 +22,7 @@ _FLAG: Final = "--profiles-file"
 DEFAULT_LIST: Final = "profiles.txt"
 """The name of the list in what is printed, if `--profiles-file` gives none."""
 ONE_ACCOUNT: Final = (
-    "a list is deployed to one account: give --profiles-file with --from the results of one"
+    "a list is for one account: give --profiles-file with --from the results of one account"
 )
 """What to do about the profiles of several accounts."""
 _GRANTS: Final[dict[str, dict[str, str]]] = {
