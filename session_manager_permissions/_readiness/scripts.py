@@ -173,6 +173,8 @@ NO_SCRIPTS: Final = Scripts()
 
 def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
     """Read the user data of a resource, which is encoded unless `Fn::Base64` encodes it."""
+    if written is None:
+        return NO_SCRIPTS
     script = functions.mapping(written).get("Fn::Base64", written)
     as_written = functions.as_written(script)
     if script is written or functions.intrinsic(as_written)[0] not in _JOINED:
@@ -189,8 +191,6 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
 
 
 def _of_script(parts: Parts, origin: Resource, script: object, *, is_encoded: bool) -> Scripts:
-    if script is None:
-        return NO_SCRIPTS
     known = parts.text(origin, script)
     if is_encoded:
         known = _decoded(known)

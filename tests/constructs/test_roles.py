@@ -117,7 +117,7 @@ def test_each_role_on_a_condition_is_warned_of(stack: cdk.Stack) -> None:
     permissions.attach_to_role(conditional(stack, "One"))
     permissions.attach_to_role(role_by_arn(stack, conditional(stack, "Two").attr_arn))
     assert [warning.partition(", and")[0] for warning in warnings(stack)] == [
-        f"role 'Stack/{role}' is deployed on the condition 'Stack/{condition}'"
+        f"role 'Stack/{role}' has the condition 'Stack/{condition}'"
         for role, condition in (("Owned/Resource", "Has"), ("One", "HasOne"), ("Two", "HasTwo"))
     ]
 
