@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from .model import Destination, Endpoint, NatGateway, Range, Reference, Subnet
+
 _Passed: TypeAlias = "frozenset[Hashable]"
 """The NAT gateways that a way has come through."""
 

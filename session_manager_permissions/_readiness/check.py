@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._network.model import Reference
 
+    from .rules.statements import Options
     from .templates import Assembly
     from .templates.model import Resource, Template
 
@@ -320,7 +321,11 @@ class _Checking:
             return [_unknown_compute(resource, judgement.decides)]
         found = judgement.found
         if any(one.rule == rules.credentials.NO_INSTANCE_PROFILE for one in found):
-            of_new_role = partial(self._session_rules.of_new_role, resource.template.stack)
+
+            def of_new_role() -> Options:
+                only_if(resource.exists)
+                return self._session_rules.of_new_role(resource.template.stack)
+
             options = in_all_worlds(self._worlds, of_new_role)
             found = rules.permissions.with_more(found, Allow(resource, options=(*options,)))
         return found

@@ -40,11 +40,13 @@ def in_any_world(worlds: Worlds, find: Callable[[], Iterable[_Found]]) -> list[_
 
 
 def in_all_worlds(worlds: Worlds, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
-    """Return what is found in every world; nothing if there are too many of them."""
-    results, too_many = worlds.each(lambda: [*find()])
-    if too_many or not results:
-        return []
-    return [one for one in results[0].judged if all(one in world.judged for world in results)]
+    """Return what is found in every world.
+
+    If there are too many worlds, only some of them are looked at.
+    """
+    results, _ = worlds.each(lambda: [*find()])
+    found = results[0].judged if results else []
+    return [one for one in found if all(one in world.judged for world in results)]
 
 
 def in_its_worlds(worlds: Worlds, find: Callable[[], Iterable[Finding]]) -> list[Finding]:

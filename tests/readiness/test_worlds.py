@@ -37,6 +37,7 @@ from .statements import (
     allow,
     deny,
 )
+from .test_what_findings_say import session
 
 
 def equals(one: object, other: object) -> Body:
@@ -252,6 +253,15 @@ def test_what_decides_in_each_of_too_many_worlds_comes_first(check: Check) -> No
     body = with_endpoints(Instance=compute(SubnetId="subnet-1", SecurityGroupIds=groups))
     (finding,) = check(body).findings
     assert "depends on the subnet 'subnet-1', and on the condition 'C0'" in finding.description
+
+
+def test_what_a_document_asks_of_a_new_role_where_one_is_needed(check: Check) -> None:
+    """The instance is in one world, and the document has too many."""
+    logged = session(cloudWatchLogGroupName={"Fn::Join": ["/", many(7, str)]})
+    parts = {"Machine": on(machine(ImageId="ami-1"), "All"), "Document": logged}
+    body = profile_and_role(inline(ALL), **parts)
+    body["Conditions"] = {"All": {"Fn::And": [named(f"C{one}") for one in range(7)]}}
+    assert "0/1/2/3/4/5/6" in check(body).only("no-instance-profile").fix
 
 
 def test_a_late_policy_in_one_of_too_many_worlds(check: Check) -> None:
