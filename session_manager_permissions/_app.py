@@ -292,7 +292,8 @@ def read_list(option: str, path: str, stack: cdk.Stack) -> NameList:
             if account != stack.account:
                 faults[line.number] = (
                     f"{line.where}: {line.text} belongs to account {account}, and the stack to "
-                    f"account {stack.account}: deploy this name with credentials of {account}"
+                    f"account {stack.account}: deploy this name with credentials of account "
+                    f"{account}"
                 )
     if faults:
         raise WrongLinesError(*(faults[number] for number in sorted(faults)))
