@@ -286,7 +286,8 @@ def _show(result: Result, console: Console) -> None:
         console.print(table, soft_wrap=False)
     console.print(_in_a_word(result), style="bold")
     verdicts = ", ".join(f"{result.verdicts[one]} {one}" for one in VERDICTS)
-    console.print(f"Instance profiles and node groups: {verdicts}.")
+    if result.verdicts:
+        console.print(f"Instance profiles and node groups: {verdicts}.")
     if result.acknowledged:
         console.print(f"Findings that the app acknowledges: {len(result.acknowledged)}.")
     if result.unread:

@@ -83,6 +83,7 @@ def refused(capsys: Capture, *arguments: str) -> str:
 @pytest.mark.parametrize(("body", "status", "ready", "word"), [
     (READY, 0, True, "ready"),
     (NOT_READY, 1, False, "not ready"),
+    ({"Resources": {"It": {"Type": "AWS::EC2::Instance"}}}, 1, False, "not ready"),
     (UNKNOWN, 0, False, "nothing is known to be not ready"),
     (OPEN, 0, False, "nothing is known to be not ready"),
     ({"Resources": {}}, 0, False, "nothing to check"),
@@ -95,8 +96,10 @@ def test_the_status_and_the_last_word(
     file = write("template.json", body)
 
     assert main(["check", file]) == status
-    assert word in capsys.readouterr().out.splitlines()
-    assert answer(capsys, file)["ready"] is ready
+    out, found = capsys.readouterr().out, answer(capsys, file)
+    assert word in out.splitlines()
+    assert ("Instance profiles and node groups: " in out) is any(found["profiles"].values())
+    assert found["ready"] is ready
 
 
 def test_the_json_names_the_cause_the_place_and_the_change(
