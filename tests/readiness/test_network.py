@@ -293,9 +293,10 @@ ROUTES: Final[list[Row]] = [
     ("prefix list whose entries something else makes", listing() | {"List.Entries": None}, UNKNOWN),
     ("prefix list of IPv6", {**listing({"Cidr": "::/0"}), "List.AddressFamily": "IPv6"}, CLOSED),
     ("a type that is not known, with the VPC", {"New": part("VPCFilter", **VPC_ID)}, UNKNOWN),
-    *((f"encryption control that is to {mode}",
-       {"New": part("VPCEncryptionControl", **VPC_ID, Mode=mode)}, found)
-      for mode, found in (("monitor", OPEN), ("enforce", UNKNOWN), (GIVEN, UNKNOWN))),
+    *((f"encryption control that is to {mode}", parts, found)
+      for mode, found in (("monitor", OPEN), ("enforce", UNKNOWN), (GIVEN, UNKNOWN))
+      for parts in ({"New": part("VPCEncryptionControl", **VPC_ID, Mode=mode)},
+                    {"Vpc.VpcEncryptionControl": {"Mode": mode}})),
     ("a type that is not known, with a subnet",
      {"PrivateRoute": None, "New": part("Way", Subnets=[ref("Private")])}, UNKNOWN),
     ("a type that is not known, on a condition",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from session_manager_permissions._network.facts import Fact, Unknown, doubts
 from session_manager_permissions._network.model import Endpoint, Subnet, Vpc, Zone
 from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, may_be_one_region
+from session_manager_permissions._readiness.templates.functions import mapping
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .acls import acl_of, acls_of
@@ -78,7 +79,7 @@ class VpcReader(Reader):
             zones=self._by_service(self._names.zones, vpc),
             complete=parts.given_away(vpc)
             or self._reading.made_unseen(vpc)
-            or self._of_unknown_type(vpc)
+            or self._changed_by(vpc)
             or True,
             acls=Several(parts, partial(acls_of, self._reading), vpc),
             internet_gateways=Several(parts, self._gateways, vpc),
@@ -93,8 +94,12 @@ class VpcReader(Reader):
         once = self._parts.worlds.once
         return lambda service: once((read, vpc, service), lambda: [*read(vpc, service)])
 
-    def _of_unknown_type(self, vpc: Resource) -> Unknown | None:
-        """A resource that may change a VPC, as its type is not known and it names a part of it."""
+    def _changed_by(self, vpc: Resource) -> Unknown | None:
+        """What may drop traffic in a VPC: its encryption control, or a resource of unknown type."""
+        _, monitors = _MONITORING
+        control = vpc.properties.get("VpcEncryptionControl", {"Mode": monitors})
+        if mapping(control).get("Mode") != monitors:
+            return Unknown(f"the encryption control of {vpc.logical_id!r}")
         for part, several in self._unknown_types.items():
             if part is vpc or self._parts.vpc_of(part) is vpc:
                 for one in several:
