@@ -41,6 +41,8 @@ _GROUPS: Final = ("SecurityGroupIds", "SecurityGroups", "GroupSet", "Groups")
 """The properties of an instance, and of a network interface, that name security groups."""
 _REPLACED_WHOLE: Final = ("MetadataOptions", "NetworkInterfaces")
 """The properties that may replace those of a launch template as a whole: AWS does not say."""
+_OF_FLEET: Final = "LaunchTemplateSpecificationUserData"
+"""The user data of an EC2 fleet, which replaces that of its launch template."""
 _INDEXES: Final = ("DeviceIndex", "NetworkCardIndex")
 _ATTACHMENT: Final = PartOf("AWS::EC2::NetworkInterfaceAttachment", "InstanceId", _INSTANCE)
 
@@ -108,6 +110,8 @@ class LaunchReader:
         if found is None:
             return self.unknown(resource, decider(written, "launch template"))
         launch = self.read(found, found.properties.get("LaunchTemplateData"))
+        if _OF_FLEET in spec:
+            launch = self._booting(launch, resource, spec[_OF_FLEET])
         given = spec.get("Version")
         version = resource.template.value(given)
         if version not in ((ReturnValue(found, "LatestVersionNumber"),), ("$Latest",)):
@@ -135,14 +139,18 @@ class LaunchReader:
             self._profile(origin, data),
             self._metadata_off(origin, data),
             has=frozenset(one for one in _REPLACED_WHOLE if one in data),
-            scripts=of_user_data(self.parts, origin, data.get("UserData")).and_(of_init(origin)),
             image=self._written(origin, data.get("ImageId")),
-            user_data=self._written(origin, data.get("UserData")),
         )
+        launch = self._booting(launch, origin, data.get("UserData"))
         if interfaces := listed(data.get("NetworkInterfaces")):
             return self._by_interfaces(launch, interfaces)
         launch = self._placed(launch, origin, data)
         return launch.over(self._copied(origin)) if "InstanceId" in data else launch
+
+    def _booting(self, launch: Launch, owner: Resource, written: object) -> Launch:
+        """Return a launch with the user data that a resource gives its instances."""
+        scripts = of_user_data(self.parts, owner, written).and_(of_init(launch.origin))
+        return launch._replace(scripts=scripts, user_data=self._written(owner, written))
 
     def _copied(self, origin: Resource) -> Launch:
         """What a launch configuration takes from an instance: all but its public address.

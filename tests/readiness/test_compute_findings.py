@@ -20,7 +20,7 @@ from tests.places import HERE
 from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, by_endpoints
 from .faults import without_an_endpoint_of_messages as without_messages
-from .launches import batch, by_id, nodes, template
+from .launches import batch, by_id, ec2_fleet, nodes, template
 from .networks import (
     GIVEN,
     ON,
@@ -137,6 +137,7 @@ def associating(*statements: object, **more: object) -> Parts:
     return resource("AWS::IAM::Role", **{"Policies": policies, **more})
 
 
+OF_FLEET: Final = "LaunchTemplateSpecificationUserData"
 ASSOCIATES: Final = associating(may("Allow", "ec2:AssociateIamInstanceProfile"))
 
 
@@ -156,6 +157,15 @@ def by_batch(**own: object) -> Parts:
     place = {"Subnets": [ref("Private")], "SecurityGroupIds": [ref("Group")]}
     own |= place | {"InstanceRole": ref("Profile"), "LaunchTemplate": by_id("$Latest")}
     return {"Template": template(ImageId=MINIMAL), "Batch": batch(**own)}
+
+
+def by_fleet(script: str, **own: object) -> Parts:
+    """A fleet with a launch template of a minimal image, whose user data is a script."""
+    data = {"ImageId": MINIMAL, "UserData": {"Fn::Base64": script}}
+    place = {"IamInstanceProfile": {"Name": ref("Profile")}, "SecurityGroupIds": [ref("Group")]}
+    launches = {"LaunchTemplateSpecification": by_id("$Latest") | own}
+    fleet = ec2_fleet(launches | {"Overrides": [{"SubnetId": ref("Private")}]})
+    return {"Template": template(**data, **place), "Fleet": fleet}
 
 
 def registering(*parts: str) -> Parts:
@@ -533,6 +543,11 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
         "Template": template(UserData={"Fn::Base64": "systemctl stop amazon-ssm-agent"}),
         **launched(LaunchTemplate=by_id("$Latest"), **own),
       }, found) for own, found in (({}, UNKNOWN), ({"UserData": encoded(b"yum update")}, READY))),
+    *((f"a fleet of a template that runs {of}, with {own}", by_fleet(of, **own), found)
+      for of, own, found in (
+        ("yum update", {}, LACKING), ("dnf install amazon-ssm-agent", {}, UNKNOWN),
+        ("yum update", {OF_FLEET: encoded(b"dnf install amazon-ssm-agent")}, UNKNOWN),
+        ("dnf install amazon-ssm-agent", {OF_FLEET: {"Fn::Base64": "yum update"}}, LACKING))),
     ("proxy of the agent", with_script(*PROXY_OF_AGENT), UNKNOWN),
     ("proxy of something else", with_script(
         "export http_proxy=http://10.0.0.9", "yum install -y amazon-ssm-agent"), READY),
