@@ -42,8 +42,9 @@ def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> Findin
     code = Code(shared, constructs, finding.resources)
     for fix in finding.fixes:
         fix.in_python(code)
-    clauses, written = code.clauses, code.text()
-    if not code.finds_all:
+    if code.finds_all:
+        clauses, written = code.clauses, code.text()
+    else:
         clauses, written = [*map(_in_file, _steps(finding, shared))], ""
     said = "; ".join(dict.fromkeys((finding.description, *clauses)))
     return finding._replace(fixes=(), description=said, code=written)

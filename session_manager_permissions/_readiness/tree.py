@@ -118,6 +118,16 @@ class ConstructTree(Constructs):
         files = [one.template_file for one in stack.dependencies] if stack else []
         return frozenset(files).union(*map(self._before, files))
 
+    def is_later(self, ids: tuple[str, ...], stack: tuple[str, ...]) -> bool:
+        """Tell whether the app makes a construct after a stack, and not in it."""
+        scope = self._app.node.root
+        for one, other in zip(ids, stack, strict=False):
+            if one != other:
+                order = [child.node.id for child in scope.node.children]
+                return order.index(one) > order.index(other)
+            scope = scope.node.find_child(one)
+        return False
+
     def is_of_fleet(self, policy: Resource) -> bool:
         """Tell whether a fleet makes a policy: in itself, or in its construct of another stack."""
         made = self.made(policy)

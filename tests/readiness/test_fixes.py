@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from textwrap import indent
 from typing import Any, Final
 
 import aws_cdk as cdk
@@ -96,10 +97,14 @@ def is_code(fix: str) -> bool:
 
 
 def use(app: cdk.App, finding: reports.Finding) -> None:
-    """Run a fix in the stack that its finding is in, where no name is defined but `self`."""
+    """Run a fix in a function with the stack that its finding is in, without taking its names."""
     stacks = (one for one in app.node.find_all() if isinstance(one, cdk.Stack))
     (here,) = (one for one in stacks if one.template_file == finding.file)
-    exec(finding.fix, {"self": here})  # noqa: S102 # as it is shown
+    defined: dict[str, Any] = {}
+    exec(f"def run(self, app):\n{indent(finding.fix, '    ')}", defined)  # noqa: S102 # as it is shown
+    run = defined["run"]
+    assert run.__code__.co_varnames == ("self", "app", "fix_session_manager")
+    run(here, app)
 
 
 def assert_each_fix_mends(build: Callable[[], cdk.App]) -> Judged:
@@ -284,6 +289,24 @@ def preferences_of_each_stack() -> cdk.App:
 def test_fix_takes_what_is_of_another_stack(build: Callable[[], cdk.App], rule: str) -> None:
     assert rule in assert_each_fix_mends(build).rules
     assert not mended(build).wrong
+
+
+@pytest.mark.parametrize(("first", "where"), [
+    ("Base", "# Before app.synth():"), ("Web", '# In the stack "Base":'),
+])  # fmt: skip
+def test_fix_that_needs_what_is_made_later_says_where_it_runs(first: str, where: str) -> None:
+    def build() -> cdk.App:
+        app = cdk.App()
+        stacks = {
+            one: cdk.Stack(app, one, env=HERE) for one in sorted(["Base", "Web"], key=first.__ne__)
+        }
+        faults.one_instance(stacks["Web"], role=faults.reaching(stacks["Web"]))
+        SessionPreferences(stacks["Base"], "Preferences", **faults.used(stacks["Base"]))
+        return app
+
+    (found,) = assert_each_fix_mends(build).findings
+
+    assert found.fix.startswith(where)
 
 
 @pytest.mark.parametrize("role", [faults.a_role, faults.reaching])

@@ -45,7 +45,9 @@ class Code(Writing):
         self._resources = resources
         stacks = {self.constructs.made(one).stack for one in resources}
         self._stack = stacks.pop() if len(stacks) == 1 else None
-        """The ids of the stack that `self` is; None where it is any construct of the app."""
+        """The ids of the stack of the finding; None if it is in several."""
+        self._places: dict[tuple[str, ...], str] = {}
+        """The marks in the lines that stand for the expressions of constructs, by their ids."""
         self.finds_all = True
         """Whether every construct that the code looks up is in the app, and can be used."""
         self._imports: dict[str, set[str]] = {}
@@ -57,14 +59,28 @@ class Code(Writing):
         self._names: set[str] = set()
 
     def text(self) -> str:
-        """Return the code, which says where it runs if that is not in the stack of the finding."""
-        header = ["# In any stack of the app:"] if self._lines and self._stack is None else []
+        """Return the code. It says so if it runs once the app is made: it needs what is made later.
+
+        It is a function: to assign or import a name in a constructor makes it local there, so that
+        the lines above could no longer use what the module calls so, such as `iam`.
+        """
         remarks = [f"# {one}" for one in self._remarks]
         imports = [
             f"from {module} import {', '.join(sorted(names))}"
             for module, names in sorted(self._imports.items())
         ]
-        return "\n".join(dict.fromkeys([*header, *remarks, *imports, *self._lines]))
+        body = [f"    {one}" for one in dict.fromkeys([*imports, *self._lines])]
+        if not body:
+            return "\n".join(remarks)
+        stack = self._stack
+        if stack is not None and any(self.constructs.is_later(one, stack) for one in self._places):
+            stack = None
+        header, given = (["# Before app.synth():"], "app") if stack is None else ([], "self")
+        lines = [*header, *remarks, f"def {_FUNCTION}({given}):", *body, f"{_FUNCTION}({given})"]
+        code = "\n".join(lines)
+        for ids, mark in self._places.items():
+            code = code.replace(mark, _path_from(stack, ids))
+        return code
 
     def add(self, *lines: str) -> None:
         """Add lines of code."""
@@ -353,26 +369,15 @@ class Code(Writing):
         return self.l2(resource) if self.is_l2(resource) else self.l1(resource)
 
     def stack(self, resource: Resource) -> str:
-        """Return `self`, or a variable with the stack of a resource."""
+        """Return the stack of the finding, or a variable with the stack of a resource."""
         stack = self.made(resource).stack
-        if stack == self._stack or not stack:
-            return "self"
+        if stack in ((), self._stack):
+            return self.at(stack)
         return self._variable(stack, f"{snake(stack[-1])}_stack", self.at(stack))
 
     def at(self, ids: tuple[str, ...]) -> str:
-        """Return the expression that takes a construct by its ids from the app.
-
-        It starts at the nearest scope that the construct shares with `self`: a stage may be one of
-        several that the same code makes.
-        """
-        found, above = "self", self._stack or ()
-        while ids[: len(above)] != above:
-            found, above = f"{found}.node.scope", above[:-1]
-        if not above and self._stack != ():
-            found = "self.node.root"
-        for one in ids[len(above) :]:
-            found = f"{found}.node.find_child({in_python(one)})"
-        return found
+        """Return a mark for the expression that takes a construct by its ids from the app."""
+        return self._places.setdefault(ids, f"\0{len(self._places)}\0")
 
     # Values
 
@@ -428,14 +433,31 @@ class Code(Writing):
         return f"{policy}.managed_policy_arn"
 
 
+_FUNCTION: Final = "fix_session_manager"
 _REGISTERS: Final = "allow_registration=True"
-_RESERVED: Final = {"self", "cdk", "ec2", "iam", "logs", "app", "scope"}
+_RESERVED: Final = {"self", "app", "ec2", "iam", "logs"}
 _ADDS_STATEMENTS: Final = {
     "AWS::EC2::VPCEndpoint": "add_to_policy",
     "AWS::IAM::ManagedPolicy": "add_statements",
     "AWS::IAM::Role": "assume_role_policy.add_statements",
 }
 """What adds a statement to the document of an L2 construct."""
+
+
+def _path_from(stack: tuple[str, ...] | None, ids: tuple[str, ...]) -> str:
+    """Return the expression that takes a construct by its ids, from a stack or else from the app.
+
+    It starts at the nearest scope that the construct shares with the stack: a stage may be one of
+    several that the same code makes.
+    """
+    found, above = ("app", ()) if stack is None else ("self", stack)
+    while ids[: len(above)] != above:
+        found, above = f"{found}.node.scope", above[:-1]
+    if stack and not above:
+        found = "self.node.root"
+    for one in ids[len(above) :]:
+        found = f"{found}.node.find_child({in_python(one)})"
+    return found
 
 
 def _policy_of(permissions: str) -> str:

@@ -190,7 +190,7 @@ class Allow(Fix):
 
 def _remake(code: Code, fleet: FleetMade) -> None:
     """Make a fleet again, with the registration."""
-    scope = code.new("fleet_scope", code.at(fleet.scope))
+    scope = code.new("fleet_scope", f"{code.at((*fleet.scope, fleet.id))}.node.scope")
     id_ = in_python(fleet.id)
     arguments = {**(fleet.arguments or {}), "allow_registration": True}
     given = [f"{name}={_argument(code, value)}" for name, value in arguments.items()]
