@@ -84,6 +84,9 @@ def _judged(
     if foreign:  # such as those that another account shares
         vpc = read_vpc(node.session, asked._replace(more_groups=foreign))
     certain, possible = _calls_to_open(preferences, identity)
+    to_log: tuple[str, ...] = TO_LOG
+    if preferences.document.streams is True:  # without the list of groups, the agent streams no log
+        to_log += (IF_ENFORCED["logs"],)
     place = vpc.placement(instance)
     # Without a policy to judge, instances with other roles are in the same place.
     if any(one.policy is not None for one in vpc.endpoints):
@@ -98,9 +101,9 @@ def _judged(
         return {**judge.paths(asked, wanted), **vpc.forwarded.paths(asked, forwarded)}
 
     opening = judged(vpc.judge, *certain)
-    paths = judged(vpc.judge, *TO_LOG, *certain)
-    in_case = judged(vpc.judge, *TO_LOG, *possible)
-    served = judged(vpc.once_served, *TO_LOG, *certain)
+    paths = judged(vpc.judge, *to_log, *certain)
+    in_case = judged(vpc.judge, *to_log, *possible)
+    served = judged(vpc.once_served, *to_log, *certain)
     for service, path in in_case.items():
         if paths[service].state is verdicts.State.OPEN:
             denied = "whether the agent makes a call that is denied"
@@ -109,7 +112,7 @@ def _judged(
             paths[service] = verdicts.unknown(*matters, *path.decides, by_policy=by_policy)
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
-    remedies = PathRemedies(node=node, vpc=vpc, calls=(*TO_LOG, *possible), opened=opened)
+    remedies = PathRemedies(node=node, vpc=vpc, calls=(*to_log, *possible), opened=opened)
     problems = {
         service: _problems(service, path, served[service] if service in vpc.arriving else path)
         for service, path in paths.items()

@@ -189,7 +189,7 @@ def denies(operator: str, name: str, value: object) -> dict[str, Any]:
     return by(operator, name, value) | {"Effect": "Deny", "Action": ["kms:*", PUT]}
 
 
-def behind(service: str, action: str, *resources: str) -> Change:
+def behind(service: str, action: str | list[str], *resources: str) -> Change:
     """Have an endpoint whose policy allows this alone, and whose group lets all in."""
     of = [*resources] or "*"
     one = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": of}
@@ -394,6 +394,7 @@ NOWHERE: Final = setting(
     bucket_region="nowhere", partition_of=get_session().get_partition_for_region)  # fmt: skip
 SOME_KEY: Final = both(BY_KEY, refusing("kms:DescribeKey"))
 OLD: Final = "2.3.50.0"
+WRITING: Final = behind("logs", ["logs:CreateLogStream", "logs:PutLogEvents"])
 START: Final = "ssm:StartSession"
 OF_OPERATOR: Final = (START, "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")
 NAMED: Final = {"SourcePolicyId": "NoSessions", "SourcePolicyType": "IAM Policy"}
@@ -767,7 +768,7 @@ LOGS: Final = {
     **{f"no {action}, and a condition on {key}": used(
            told, BY_KEY, denying(action), setting(missing=[key])) for action, key, told in (
            (PUT, "s3:prefix", "log-to-s3"), (PUT, SSE, "log-to-s3?"),
-           (DATA_KEY, OF_OBJECT, "log-to-s3?"),
+           (DATA_KEY, OF_OBJECT, "log-to-s3?"), (DATA_KEY, SESSION_ID, "log-to-s3"),
            ("kms:Decrypt", "kms:EncryptionContext:RandomChallenge", "encrypt? log-to-s3?"),
            ("s3:GetEncryptionConfiguration", SSE, "log-to-s3"))},
     "may not list streams": used("", denying("logs:DescribeLogStreams")),
@@ -799,7 +800,10 @@ LOGS: Final = {
     **{f"logs for {name}": used(told, NOT_ENFORCED, behind("logs", "logs:*", f"{GROUP}{of}"))
        for name, told, of in (("the group", "", ":*"), ("the group, and none of its streams",
            "path-logs", ""), ("another group", "path-logs", "-2:*"))},
-    "enforced, and logs for streams": used("path-logs", behind("logs", "logs:*Stream*")),
+    **{f"logs for streams, streamed: {value}": cause(
+           told, streaming(value, cloudWatchEncryptionEnabled=False), WRITING)
+       for value, told in ((True, "path-logs"), (False, ""))},
+    "enforced, and logs for streams": used("path-logs", WRITING),
     "enforced, and logs for all": used("", behind("logs", "logs:*")),
     "enforced, and logs for the group": used("path-logs", behind("logs", "logs:*", f"{GROUP}:*")),
     "by a parameter, and S3 for objects": used("path-s3?", BY_PARAMETER, behind("s3", PUT)),
