@@ -17,6 +17,8 @@ from .simulator import (
     OF_TAGS,
     SAMPLE_INSTANCE,
     SAMPLE_SESSION,
+    SESSION_ID,
+    TARGET,
     Call,
     ConditionKey,
     Context,
@@ -272,6 +274,7 @@ class Agent:
             spared=spared,
             in_doubt=(*spared, *_LARGE),
             of_another_account=found.is_foreign,
+            lacks=_LACKS | {SESSION_ID.lower(), TARGET.lower()},
             policies_count=True,
         )
 
