@@ -53,6 +53,12 @@ _KNOWN: Final = re.compile(
 )
 """How the names of types begin that change no other resource in a way that matters here."""
 
+_READS: Final = re.compile(
+    '((?!"action").)*"action":"(describe|get|list)((?!"action").)*', re.IGNORECASE | re.DOTALL
+)
+_CALLS: Final = ("Create", "Update", "Delete")
+"""The calls of an `AwsCustomResource` of CDK, and the form of one that only reads."""
+
 NEVER_READ: Final = (
     "AWS::CloudFormation::StackSet",
     "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
@@ -93,7 +99,8 @@ class Parts:
     @cached_property
     def custom(self) -> list[Resource]:
         """The resources that may do anything: custom resources, and types that are not of AWS."""
-        return self.of_types([one for one in self.by_type if not _KNOWN.match(one)])
+        several = self.of_types([one for one in self.by_type if not _KNOWN.match(one)])
+        return [one for one in several if not (one.type == "Custom::AWS" and _only_reads(one))]
 
     @cached_property
     def unread_stacks(self) -> list[Resource]:
@@ -242,6 +249,12 @@ class Parts:
                 except ValueError:
                     pass
         return UnknownValue(decider(value, "CIDR block"), known)
+
+
+def _only_reads(resource: Resource) -> bool:
+    """Whether all calls of an `AwsCustomResource` of CDK only read."""
+    calls = [text(one) for name, one in resource.written.items() if name in _CALLS]
+    return calls != [] and all(map(_READS.fullmatch, calls))
 
 
 def is_vpc(part: object) -> TypeGuard[Resource]:

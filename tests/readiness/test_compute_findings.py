@@ -330,8 +330,17 @@ OTHER_PROFILE: Final = launched(**ACTIVATED, IamInstanceProfile=ref("Other")) | 
     "Other": resource("AWS::IAM::InstanceProfile", Roles=[ref("OtherRole")]),
     "OtherRole": trusting(EC2)["Role"],
 }
-AWS_CUSTOM: Final = {"Custom": resource(
-    "Custom::AWS", Create={"Fn::Join": ["", ['{"RoleName":"', ref("Role"), '"}']]})}  # fmt: skip
+
+
+def calling(**actions: str) -> Parts:
+    """An `AwsCustomResource` of CDK whose calls to AWS are about the role."""
+    calls = {
+        name: {"Fn::Join": ["", [f'{{"action":"{action}","RoleName":"', ref("Role"), '"}']]}
+        for name, action in actions.items()
+    }
+    return {"Custom": resource("Custom::AWS", **calls)}
+
+
 DISABLED: Final = {"HttpEndpoint": "disabled"}
 METADATA_OFF: Final = launched(MetadataOptions=DISABLED)
 DYNAMIC: Final = "{{resolve:ssm:service}}"
@@ -511,7 +520,12 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("bare role, role that may give a profile", BARE | {"Other": ASSOCIATES}, NEITHER),
     ("bare role, another profile attached", BARE | ATTACHED, UNKNOWN),
     ("bare role, custom resource with the role", BARE | custom("Role"), UNKNOWN),
-    ("bare role, AwsCustomResource with the role", BARE | AWS_CUSTOM, UNKNOWN),
+    *((f"bare role, AwsCustomResource with the role: {actions}", BARE | calling(**actions), found)
+      for actions, found in (
+        ({"Create": "attachRolePolicy"}, UNKNOWN), ({"Create": "getRole"}, NEITHER),
+        ({"Create": "ListRolePoliciesCommand", "Update": "getRole"}, NEITHER),
+        ({"Create": "getRole", "Delete": "detachRolePolicy"}, UNKNOWN),
+        ({"Create": 'getRole","with":{"action":"'}, UNKNOWN))),
     ("bare role, custom resource with the profile", BARE | custom("Profile"), UNKNOWN),
     ("bare role, custom resource with something else", BARE | custom("Nat"), NEITHER),
     ("role without channels, Default Host Management", CHANNELS_LACK | HOST_MANAGEMENT, NEITHER),
