@@ -721,6 +721,8 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         "channel-missing", within(ref("Boundary"), allow("s3:*"), allow("ec2:*"), **BY_DEFAULT)),
     "the deprecated policy, second": ("deprecated-policy", profile_and_role(
         {"ManagedPolicyArns": [f"{AWS}AmazonS3FullAccess", OLD]}, Document=WITH_LOGS["Document"])),
+    "both policies of AWS": ("deprecated-policy", profile_and_role(
+        {"ManagedPolicyArns": [CORE, OLD]})),
     "an instance that has no profile": ("no-instance-profile", profile_and_role(
         inline(ALL), Machine=machine(ImageId="ami-12345678"))
         | {"Parameters": {"MachineProfile": {"Type": "String"}}}),
@@ -860,7 +862,8 @@ IN_WORDS: Final[dict[str, Body]] = {
     "an endpoint that denies calls for enforced logs": isolated_in_l1(
         **ENDPOINTS_OF_LOGS, Document=session(**LOGS, cloudWatchEncryptionEnabled=True)),
     "an endpoint on a condition": on_c(isolated_in_l1(Ssm=endpoint("ssm")), "Ssm"),
-    "both policies of AWS": profile_and_role({"ManagedPolicyArns": [CORE, OLD]}),
+    "policies of AWS that a condition chooses": profile_and_role(
+        {"ManagedPolicyArns": {"Fn::If": ["C", [OLD], [CORE, OLD]]}}),
     "a policy that waits for the instance": profile_and_role(
         Policy=NAMED_LATE | {"DependsOn": "Machine"}, Machine=RUNNING),
     "a boundary whose statements a condition chooses": within(ref("Boundary"), ONLY_S3),

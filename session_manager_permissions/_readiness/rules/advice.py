@@ -111,10 +111,13 @@ def _is_by_arn_too(key: object, among: list[Any], template: Template) -> bool:
 
 def _replace(role: Resource, name: str, instead: str) -> Fix:
     """Give a role one AWS managed policy in place of another, where it names it once."""
-    names = [text(one).rpartition("/")[2] for one in listed(written(role, "ManagedPolicyArns"))]
+    path, there = "ManagedPolicyArns", listed(written(role, "ManagedPolicyArns"))
+    names = [text(one).rpartition("/")[2] for one in there]
     old, new = (one.rpartition("/")[2] for one in (name, instead))
-    if names.count(old) != 1 or new in names:
+    if names.count(old) != 1:
         its = repr(role.logical_id)
         return Advice(f"remove {name} from {its}, and attach {instead} unless the role has it")
-    arn = {"Fn::Sub": f"{AWS_MANAGED}{instead}"}
-    return Set(role, f"ManagedPolicyArns.{names.index(old)}", arn)
+    number = names.index(old)
+    if new in names:
+        return Set(role, path, there[:number] + there[number + 1 :])
+    return Set(role, f"{path}.{number}", {"Fn::Sub": f"{AWS_MANAGED}{instead}"})

@@ -65,18 +65,18 @@ class Code(Writing):
         the lines above could no longer use what the module calls so, such as `iam`.
         """
         remarks = [f"# {one}" for one in self._remarks]
+        if not self._lines:
+            return "\n".join(remarks)
         imports = [
             f"from {module} import {', '.join(sorted(names))}"
             for module, names in sorted(self._imports.items())
         ]
-        body = [f"    {one}" for one in dict.fromkeys([*imports, *self._lines])]
-        if not body:
-            return "\n".join(remarks)
+        body = [f"    {one}" for one in dict.fromkeys([*imports, *remarks, *self._lines])]
         stack = self._stack
         if stack is not None and any(self.constructs.is_later(one, stack) for one in self._places):
             stack = None
         header, given = (["# Before app.synth():"], "app") if stack is None else ([], "self")
-        lines = [*header, *remarks, f"def {_FUNCTION}({given}):", *body, f"{_FUNCTION}({given})"]
+        lines = [*header, f"def {_FUNCTION}({given}):", *body, f"{_FUNCTION}({given})"]
         code = "\n".join(lines)
         for ids, mark in self._places.items():
             code = code.replace(mark, _path_from(stack, ids))

@@ -7,7 +7,7 @@ construct for what a template spells out, the fix has a method for each of the t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network.verdicts import in_words
@@ -88,13 +88,22 @@ class Set(Fix):
 
     def apply(self, to: Writer) -> None:
         """Set the property, or say what to set if a function makes what contains it."""
-        above = made_by_function(self.resource, self.path)
+        above, whose = made_by_function(self.resource, self.path), self.resource.logical_id
+        if (self.resource.type, self.path.partition(".")[0]) in _REPLACING:
+            to.remark(f"this change replaces {whose!r}: copy what is on its disks first")
         if not above:
             to.set(self.resource, self.path, self.value)
             return
-        name, whose = self.path.removeprefix(f"{above}."), self.resource.logical_id
+        name = self.path.removeprefix(f"{above}.")
         where = f"each value that {above} of {whose!r} can have"
         to.say(f"set {name} to {to.literal(self.value)} in {where}")
+
+
+_REPLACING: Final = {
+    ("AWS::EC2::Instance", "ImageId"),
+    ("AWS::EC2::SpotFleet", "SpotFleetRequestConfigData"),
+}
+"""The properties whose change replaces instances."""
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ class SessionRules:
                 name = call.resource.logical_id
                 said = f"let the key policy of {name!r} enable the account's IAM policies"
                 if ability.decision.answer is not Answer.ALLOWED:
-                    said += f", and allow {whose} to call {call.action} in one of these"
+                    said += f", and allow {whose} to call {call.action} by one of them"
                 return Advice(said)
         if not all(call.options for call in lacking):
             actions = in_words([*dict.fromkeys(call.action for call in lacking)])
