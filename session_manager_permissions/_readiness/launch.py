@@ -111,7 +111,8 @@ class LaunchReader:
             return self.unknown(resource, decider(written, "launch template"))
         launch = self.read(found, found.properties.get("LaunchTemplateData"))
         if _OF_FLEET in spec:
-            launch = self._booting(launch, resource, spec[_OF_FLEET])
+            its = self.read(resource, {"UserData": spec[_OF_FLEET]})
+            launch = its.over(launch)._replace(origin=found)
         given = spec.get("Version")
         version = resource.template.value(given)
         if version not in ((ReturnValue(found, "LatestVersionNumber"),), ("$Latest",)):
@@ -139,18 +140,14 @@ class LaunchReader:
             self._profile(origin, data),
             self._metadata_off(origin, data),
             has=frozenset(one for one in _REPLACED_WHOLE if one in data),
+            scripts=of_user_data(self.parts, origin, data.get("UserData")).and_(of_init(origin)),
             image=self._written(origin, data.get("ImageId")),
+            user_data=self._written(origin, data.get("UserData")),
         )
-        launch = self._booting(launch, origin, data.get("UserData"))
         if interfaces := listed(data.get("NetworkInterfaces")):
             return self._by_interfaces(launch, interfaces)
         launch = self._placed(launch, origin, data)
         return launch.over(self._copied(origin)) if "InstanceId" in data else launch
-
-    def _booting(self, launch: Launch, owner: Resource, written: object) -> Launch:
-        """Return a launch with the user data that a resource gives its instances."""
-        scripts = of_user_data(self.parts, owner, written).and_(of_init(launch.origin))
-        return launch._replace(scripts=scripts, user_data=self._written(owner, written))
 
     def _copied(self, origin: Resource) -> Launch:
         """What a launch configuration takes from an instance: all but its public address.
