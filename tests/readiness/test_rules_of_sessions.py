@@ -590,6 +590,28 @@ def test_names_are_those_of_the_own_stack(check: Check) -> None:
     assert check(body, body).rules == READY
 
 
+@pytest.mark.parametrize(("given", "of_key", "to", "found"), [
+    (ARN, {}, "eu-west-1", DENIED),
+    (ARN, {"MultiRegion": True}, "eu-west-1", DENIED),
+    (ref("Key"), {}, "eu-west-1", DENIED),
+    (ref("Key"), {"MultiRegion": True}, "eu-west-1", UNKNOWN),
+    (ARN, {}, "eu-west-2", READY),
+])  # fmt: skip
+def test_key_that_cdk_carries_to_another_region(
+    check: Check, given: object, of_key: Body, to: str, found: Found
+) -> None:
+    writes = {"WriterProps": {"region": to, "exports": {"/cdk/exports/key": given}}}
+    there = {"Resources": a_key(**of_key) | {
+        "Writer": resource("Custom::CrossRegionExportWriter", **writes)}}  # fmt: skip
+    read, reader = att("Reader", "/cdk/exports/key"), resource("Custom::CrossRegionExportReader")
+    grants = inline(ALL, decrypt(read), decrypt("arn:aws:kms:eu-west-1:1:key/*"))
+    here = profile_and_role(grants, Reader=reader, **default(kmsKeyId=read))
+
+    report = check(There=there, Here=here, at={"There": "1/us-east-1", "Here": "1/eu-west-1"})
+
+    assert report.rules - {"key-not-by-arn"} == found
+
+
 def test_default_document_of_another_stack_counts(check: Check) -> None:
     body = profile_and_role(inline(ALL), A=session())
 

@@ -290,11 +290,7 @@ class SessionRules:
         if _OF_AWS.search(as_text(read(document, KEY))):
             why = "their key is an AWS managed key, which only its own service may use"
             yield _refused(document, why, "name a customer managed key")
-        own = document.resource.template.stack.region
-        of_key = _in_arn(read(document, KEY), 3)
-        if own and of_key and own != of_key:
-            why = f"their key is of {of_key}, and instances of {own} can't use it"
-            yield _refused(document, why, "name a key of the region of the instances")
+        yield from _faults_of_region(document, read(document, KEY))
         yield from self._faults_of_group(document)
         named = read(document, "s3BucketName")
         bucket = reference_to(named, "AWS::S3::Bucket")
@@ -437,6 +433,19 @@ def _in_arn(value: Value, place: int) -> str:
         case (str(arn), *_) if re.match("arn(:[^:]*){5}", arn):
             return arn.split(":")[place]
     return ""
+
+
+def _faults_of_region(document: Document, named: Value) -> Iterator[Told]:
+    own, of_key, is_shared = document.resource.template.stack.region, _in_arn(named, 3), False
+    match named:
+        case (ReturnValue(key, attribute),) if key.type in KEYS:
+            of_key = key.template.stack.region or ""
+            # The id of a multi-Region key is that of its replicas in other regions as well.
+            is_shared = not attribute and (key.type != KEYS[0] or "MultiRegion" in key.properties)
+    if own and of_key and own != of_key:
+        why = f"their key is of {of_key}, and instances of {own} can't use it"
+        refused = _refused(document, why, "name a key of the region of the instances")
+        yield f"whether their key has a replica in {own}" if is_shared else refused
 
 
 def _log_group(name: Value) -> Options:

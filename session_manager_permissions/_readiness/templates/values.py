@@ -354,10 +354,22 @@ class Assembly(Files):
             return self._arn_of_iam(resource)
         if resource.type.startswith("AWS::KMS::") and attribute == "KeyId":
             return (ReturnValue(resource),)  # as `Ref` returns the id as well
-        if attribute in _AS_WRITTEN.get(resource.type, ()):
+        is_written = attribute in _AS_WRITTEN.get(resource.type, ())
+        if is_written or resource.type == "Custom::CrossRegionExportReader":
             key = "written", resource, attribute
-            return self._once(key, lambda: self._written(resource, attribute))
+            read = self._written if is_written else self._from_elsewhere
+            return self._once(key, lambda: read(resource, attribute))
         return (ReturnValue(resource, attribute),)
+
+    def _from_elsewhere(self, reader: Resource, name: str) -> Value:
+        """Return what CDK reads by a name under which a stack of another region writes it."""
+        environment = reader.template.stack.environment
+        for one in self.by_type["Custom::CrossRegionExportWriter"]:
+            written = mapping(one.written.get("WriterProps"))
+            to = one.template.stack.account, written.get("region")
+            if to == environment and name in mapping(written.get("exports")):
+                return self.value(one.template, written["exports"][name])
+        return (ReturnValue(reader, name),)
 
     def _written(self, resource: Resource, name: str) -> Value:
         """Return the value of a property, which AWS chooses if none is written."""
