@@ -48,7 +48,7 @@ CONTEXT: Final = {
     "log-bucket": "NAME",
     "log-bucket-key": "ARN",
     "log-prefix": "PREFIX",
-    "log-group": "NAME",
+    "log-group": "NAME_OR_ARN",
     "check-log-encryption": "true or false",
     "decrypt-sessions-only": "true or false",
 }
@@ -366,8 +366,11 @@ def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | Non
 
 def import_log_group(stack: cdk.Stack, options: dict[str, str]) -> logs.ILogGroup | None:
     """Import the log group for session logs."""
-    name, by_name = options.get("log-group"), cdk.aws_logs.LogGroup.from_log_group_name
-    return None if name is None else by_name(stack, "LogGroup", name)
+    given, group = options.get("log-group"), cdk.aws_logs.LogGroup
+    if given is None:
+        return None
+    by = group.from_log_group_arn if given.startswith("arn:") else group.from_log_group_name
+    return by(stack, "LogGroup", given)
 
 
 def show_example(app: cdk.App) -> None:

@@ -30,7 +30,7 @@ OPTIONS: Final[dict[str, Fault]] = {
     "log-bucket": _limits.BUCKET.fault,
     "log-bucket-key": _limits.key_fault,
     "log-prefix": _limits.prefix_fault,
-    "log-group": _limits.LOG_GROUP.fault,
+    "log-group": _limits.log_group_fault,
     "check-log-encryption": _flag_fault,
     "decrypt-sessions-only": _flag_fault,
 }

@@ -298,6 +298,7 @@ class Agent:
         if (document.enforces_log_group_encryption, document.streams) != (False, False):
             # CloudWatch Logs asks whether the caller may list on a group without a name.
             needs.insert(0, describes._replace(resource=f"{groups}:log-stream:"))
-        grant = f'log_group=logs.LogGroup.from_log_group_name(scope, "Logs", {in_python(group)})'
-        options = (("log-group", group),)
+        # The name alone is of the region that the app is deployed in.
+        grant = f'log_group=logs.LogGroup.from_log_group_arn(scope, "Logs", {in_python(arn)})'
+        options = (("log-group", arn),)
         return Question("log-to-cloudwatch", arn, self._calls(*needs), grant, options)

@@ -29,7 +29,7 @@ _GRANTS: Final[dict[str, dict[str, str]]] = {
     "register": {"allow-registration": "true"},
     "encrypt": {"key": "KEY_ARN"},
     "log-to-s3": {"log-bucket": "NAME", "log-prefix": "", "log-bucket-key": ""},
-    "log-to-cloudwatch": {"log-group": "NAME"},
+    "log-to-cloudwatch": {"log-group": "GROUP_ARN"},
 }
 """The options of the app that grant what a check asks for, each with a stand-in for its value.
 
