@@ -64,7 +64,7 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         _refuse_other_account("role", role, stack)
         cfn_role = role.node.default_child  # none where `customize_roles` prevents its synthesis
         if not isinstance(cfn_role, iam.CfnRole):
-            return Target(role=role, key=role)
+            return Target(role=role, key=role.node.path)
         return Target(role=role, key=_key(cfn_role), cfn_role=cfn_role)
     if isinstance(role, iam.CfnRole):
         owner = role.node.scope

@@ -80,10 +80,11 @@ def test_the_logical_id_and_the_name_are_a_contract(stack_here: cdk.Stack) -> No
 def test_other_options_add_a_policy_and_the_same_options_do_not(stack: cdk.Stack) -> None:
     theirs = SessionManagerPermissions(stack, "SessionManagerAccess2", role=owned_role(stack))
     profile = iam.InstanceProfile(stack, "Profile")
-    key = existing_key(stack)
+    logs = s3.Bucket(stack, "Logs", encryption=s3.BucketEncryption.KMS)
 
-    for _ in range(2):
-        profile.with_(SessionManagerAccess(), SessionManagerAccess(encryption_key=key))
+    for _ in range(2):  # each time, jsii gives another object for the key that the bucket has made
+        with_key = SessionManagerAccess(encryption_key=logs.encryption_key)
+        profile.with_(SessionManagerAccess(), with_key)
 
     made = resources(stack, "AWS::IAM::Policy")
     assert [name[:-8] for name in made] == [

@@ -300,6 +300,14 @@ def test_a_profile_s_customized_role_is_reported(make_app: MakeApp, profile_of: 
     assert [s["Resource"] for s in statements] == ["*", "*"]
 
 
+def test_a_customized_role_that_cdk_itself_makes_is_listed_once(make_app: MakeApp) -> None:
+    stack = customized(make_app())
+    profile = iam.InstanceProfile(stack, "Profile")
+    permissions = permit(stack, profile)
+    permissions.attach_to_instance_profile(profile)
+    assert len(permissions.roles) == 1
+
+
 def test_an_immutable_role_is_refused_where_roles_are_customized(make_app: MakeApp) -> None:
     stack = customized(make_app())
     with pytest.raises(ValueError, match="was imported with mutable=False"):
