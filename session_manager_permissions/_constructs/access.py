@@ -166,23 +166,16 @@ class _StackAccess(SessionManagerPermissions):
             cfn_policy.cfn_options.condition = condition
 
     def has(self, options: SessionManagerOptions) -> bool:
-        """Tell whether the policy is that of these options."""
-        return self._options == options or _with_paths(self._options) == _with_paths(options)
+        """Tell whether the policy is that of these options.
+
+        jsii gives a new object each time for a construct that CDK made, such as a bucket's key.
+        """
+        mine, theirs = self._options.values(), options.values()
+        return self._options == options or [*map(described, mine)] == [*map(described, theirs)]
 
     def attach_to_compute(self, compute: IConstruct) -> None:
         """Attach the policy to the role of an instance profile or an L1 node group."""
         self._attach(compute_target(self, next(self._role_ids), compute, self._stack))
-
-
-def _with_paths(options: SessionManagerOptions) -> dict[str, object]:
-    """Return the options with each construct as its path.
-
-    jsii gives a new object each time for a construct that CDK made, such as a bucket's own key.
-    """
-    return {
-        name: getattr(getattr(value, "node", None), "path", value)
-        for name, value in options.items()
-    }
 
 
 def _resource(construct: IConstruct) -> IConstruct:
