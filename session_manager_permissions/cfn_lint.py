@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from cfnlint.rules import CloudFormationLintRule, RuleMatch
 
+from ._address import SITE
 from ._causes import page
 from ._quoting import shown
 from ._readiness.apps import App, apps
@@ -77,7 +78,7 @@ for _name, _id in IDS.items():
             "name": _name,
             "shortdesc": f"Session Manager: {_name}",
             "description": f"Finds {RULES[_name].finds}",
-            "source_url": page(_name),
+            "source_url": page(_name) if SITE else None,  # SARIF takes no relative address
             "tags": ["session-manager"],
         },
     )

@@ -198,6 +198,7 @@ class RouteTable(NamedTuple):
     """A route table."""
 
     name: str
+    """Empty for the main one of a VPC, which no template names."""
     routes: tuple[Route, ...] = ()
     complete: Fact = True
     """Whether these are all of its routes."""

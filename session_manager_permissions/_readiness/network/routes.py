@@ -39,7 +39,7 @@ class RouteReader(Reader):
     def read_table(self, resource: Resource) -> RouteTable:
         """Read a route table. A VPC stands for its main one, to which templates add no routes."""
         if resource.type in VPC.types:
-            return RouteTable("main", (), self._seen(resource))
+            return RouteTable("", (), self._seen(resource))
         routes = [one for route in self._reading.of(resource, ROUTE) for one in self._routes(route)]
         for kind in _PROPAGATIONS:
             routes += [_propagated(one) for one in self._reading.of(resource, kind)]
