@@ -18,6 +18,7 @@ from .marks import KEYS, marked
 from .parts import PartKind, Parts
 from .policies import EVERYTHING, Statement, decide, read
 from .templates.functions import is_mapping, listed
+from .templates.model import may_be_equal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,9 @@ class OwnPolicies:
     ) -> Answer:
         (action,) = asked.actions
         of_role, of_account = list[Statement](), list[Statement]()
-        if resource.type not in KEYS or "KeyPolicy" not in resource.properties:
+        there, own = (one.template.stack.account for one in (resource, role.resource))
+        is_foreign = not may_be_equal(there, own)
+        if not is_foreign and (resource.type not in KEYS or "KeyPolicy" not in resource.properties):
             # KMS gives a key without a policy one that leaves it to the account as well.
             of_account.append(EVERYTHING)
         for about, one in self._statements(resource, role, asked):
@@ -72,7 +75,10 @@ class OwnPolicies:
         itself = max(decide(of_role, action, "*").answer, ability.boundary.answer)
         if self._decisions.may_deny(role, asked):
             itself = max(itself, Answer.UNKNOWN)
-        return min(itself, max(decide(of_account, action, "*").answer, ability.decision.answer))
+        by_account = decide(of_account, action, "*").answer
+        if is_foreign:  # both accounts have to allow it
+            return max(min(itself, by_account), ability.decision.answer)
+        return min(itself, max(by_account, ability.decision.answer))
 
     def _statements(
         self, resource: Resource, role: Role, asked: Asked
@@ -118,9 +124,10 @@ class OwnPolicies:
                 yield from self._of_aws(owner, one, role)
 
     def _of_aws(self, owner: Resource, written: object, role: Role) -> Iterator[_Meant]:
-        found = self._roles.role_of(owner.template, written)
-        value = owner.template.value
-        known, account = marked(value(written)), marked(value({"Ref": "AWS::AccountId"}))
+        known = marked(owner.template.value(written))
+        is_its = known == marked(role.arn)
+        found = role if is_its else self._roles.role_of(owner.template, written)
+        account = marked(role.resource.template.value({"Ref": "AWS::AccountId"}))
         of = re.match("arn::iam::([^:]*):", known)
         named = of[1] if of else known if known.isdecimal() else account
         is_own = named == account

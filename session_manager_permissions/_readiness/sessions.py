@@ -195,6 +195,9 @@ class Sessions:
         The name that a resource of the app is given reads as a reference to it.
         """
         value = template.value(written)
+        match value:
+            case (ReturnValue(one, attribute),) if (one.type, attribute) in _NAMES.get(name, ()):
+                return (ReturnValue(one),)
         found = [
             one
             for kind, attribute in _NAMES.get(name, ())

@@ -582,6 +582,33 @@ def test_policy_of_a_key(check: Check, statements: list[Statement], found: Found
     assert check(body, a="1").rules == found
 
 
+@pytest.mark.parametrize(("of_key", "grants", "found"), [
+    ({}, True, DENIED),
+    *((with_key_policy(allow("kms:*", **ACCOUNT), *more), grants, found)
+      for more, grants, found in (
+        ([], True, DENIED),
+        ([allow("kms:*", **of("1"))], True, READY),
+        ([allow("kms:*", **of("1"))], False, DENIED),
+        ([allow("kms:*", **ANYBODY)], True, READY),
+        ([allow("kms:*", **ANYBODY)], False, DENIED),
+        ([allow("kms:*", **of("2"))], True, DENIED),
+        ([allow("kms:*", **of("arn:aws:iam::1:role/web"))], True, READY))),
+])  # fmt: skip
+def test_key_of_another_account_of_the_app(
+    check: Check, of_key: Body, grants: object, found: Found
+) -> None:
+    """The key policy and a policy of the role both have to allow it."""
+    key_ = of_key.get("Key", resource("AWS::KMS::Key"))
+    there = {"Resources": {"Key": key_}, "Outputs": {"Key": {"Value": ARN}}}
+    output = {"StackName": "There", "OutputName": "Key", "RoleArn": "arn:aws:iam::2:role/reader"}
+    its = {"Fn::GetStackOutput": output}
+    role = inline(ALL, *[decrypt(its)] * bool(grants)) | {"RoleName": "web"}
+    here = profile_and_role(role, **default(kmsKeyId=its))
+    at = {"There": "2/eu-west-1", "Here": "1/eu-west-1"}
+
+    assert check(There=there, Here=here, at=at).rules == found
+
+
 def test_names_are_those_of_the_own_stack(check: Check) -> None:
     alias = resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key"))
     by_name = session(DEFAULT_DOCUMENT, kmsKeyId="alias/a")
@@ -592,7 +619,6 @@ def test_names_are_those_of_the_own_stack(check: Check) -> None:
 
 @pytest.mark.parametrize(("given", "of_key", "to", "found"), [
     (ARN, {}, "eu-west-1", DENIED),
-    (ARN, {"MultiRegion": True}, "eu-west-1", DENIED),
     (ref("Key"), {}, "eu-west-1", DENIED),
     (ref("Key"), {"MultiRegion": True}, "eu-west-1", UNKNOWN),
     (ARN, {}, "eu-west-2", READY),

@@ -207,7 +207,7 @@ class SessionRules:
                 lacking.append(call)
             if call.resource and not self._leaves_to_iam(call.resource, role, call):
                 name = call.resource.logical_id
-                said = f"let the key policy of {name!r} enable the account's IAM policies"
+                said = f"let the key policy of {name!r} enable IAM policies of the role's account"
                 if ability.decision.answer is not Answer.ALLOWED:
                     said += f", and allow {whose} to call {call.action} by one of them"
                 return Advice(said)
@@ -438,10 +438,10 @@ def _in_arn(value: Value, place: int) -> str:
 def _faults_of_region(document: Document, named: Value) -> Iterator[Told]:
     own, of_key, is_shared = document.resource.template.stack.region, _in_arn(named, 3), False
     match named:
-        case (ReturnValue(key, attribute),) if key.type in KEYS:
+        case (ReturnValue(key, _),) if key.type in KEYS:
             of_key = key.template.stack.region or ""
             # The id of a multi-Region key is that of its replicas in other regions as well.
-            is_shared = not attribute and (key.type != KEYS[0] or "MultiRegion" in key.properties)
+            is_shared = key.type != KEYS[0] or "MultiRegion" in key.properties
     if own and of_key and own != of_key:
         why = f"their key is of {of_key}, and instances of {own} can't use it"
         refused = _refused(document, why, "name a key of the region of the instances")
