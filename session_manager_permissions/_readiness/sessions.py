@@ -28,6 +28,7 @@ class _Inputs(NamedTuple):
     sid: str
 
 
+_BUCKET: Final = "AWS::S3::Bucket"
 KEY: Final = "kmsKeyId"
 """The input that names the key."""
 _SERVICES: Final = {
@@ -48,7 +49,7 @@ _NAMES: Final = {
         ("AWS::KMS::Alias", "Arn"),
         *((one, "Arn") for one in KEYS),
     ),
-    "s3BucketName": (("AWS::S3::Bucket", ""),),
+    "s3BucketName": ((_BUCKET, ""),),
     "cloudWatchLogGroupName": (("AWS::Logs::LogGroup", ""),),
 }
 """The types that an input may name, each with the return value that it names them by."""
@@ -203,7 +204,8 @@ class Sessions:
             for kind, attribute in _NAMES.get(name, ())
             for one in self._parts.by_type[kind]
             if one.exists
-            and one.template.stack.environment == template.stack.environment
+            # The names of buckets are unique in all environments.
+            and (kind == _BUCKET or one.template.stack.environment == template.stack.environment)
             and marked((ReturnValue(one, attribute),)) == marked(value)
         ]
         own = [one for one in found if one.template.stack == template.stack]

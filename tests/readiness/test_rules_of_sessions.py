@@ -609,6 +609,23 @@ def test_key_of_another_account_of_the_app(
     assert check(There=there, Here=here, at=at).rules == found
 
 
+@pytest.mark.parametrize(("let_in", "granted", "account", "found"), [
+    ([], ON_S3, "2", DENIED),
+    ([], ON_S3, "1", READY),
+    ([allow("s3:*", **of("1"))], ON_S3, "2", READY),
+    ([allow("s3:*", **of("1"))], [], "2", DENIED),
+])  # fmt: skip
+def test_bucket_of_another_account_of_the_app(
+    check: Check, let_in: list[Statement], granted: list[Statement], account: str, found: Found
+) -> None:
+    there = with_bucket_policy(*let_in, BucketName="logs")
+    parts = {name: there[name] for name in ("Bucket", "P")}
+    here = profile_and_role(inline(ALL, *granted), **LOGS_ELSEWHERE)
+    at = {"There": f"{account}/eu-west-1", "Here": "1/eu-west-2"}
+
+    assert check(There={"Resources": parts}, Here=here, at=at).rules == found
+
+
 def test_names_are_those_of_the_own_stack(check: Check) -> None:
     alias = resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key"))
     by_name = session(DEFAULT_DOCUMENT, kmsKeyId="alias/a")

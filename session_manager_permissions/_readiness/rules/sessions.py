@@ -207,7 +207,7 @@ class SessionRules:
                 lacking.append(call)
             if call.resource and not self._leaves_to_iam(call.resource, role, call):
                 name = call.resource.logical_id
-                said = f"let the key policy of {name!r} enable IAM policies of the role's account"
+                said = f"let the policy of {name!r} enable IAM policies of the role's account"
                 if ability.decision.answer is not Answer.ALLOWED:
                     said += f", and allow {whose} to call {call.action} by one of them"
                 return Advice(said)
