@@ -38,10 +38,9 @@ class LiveKey(NamedTuple):
         alias = self.alias_name
         return (ConditionKey("kms:ResourceAliases", alias, "stringList"),) if alias else ()
 
-    @property
-    def in_python(self) -> str:
-        """The key as an argument of the construct."""
-        return f'kms.Key.from_key_arn(scope, "Key", {in_python(self.given)})'
+    def in_python(self, name: str) -> str:
+        """Return the key as an argument of the construct, with this name as its id."""
+        return f'kms.Key.from_key_arn(scope, "{name}", {in_python(self.given)})'
 
 
 def find_key(session: Session, arn: str) -> LiveKey:

@@ -158,7 +158,7 @@ class Agent:
         for key in self.uses.keys:
             own = (*key.context, *of_session)
             decrypts = self._calls(_needs.decrypt(key.arn, sessions_only=True), own=own)
-            grant, options = f"encryption_key={key.in_python}", (("key", key.given),)
+            grant, options = f"encryption_key={key.in_python('Key')}", (("key", key.given),)
             # The agent calls KMS itself.
             lacks = _LACKS | NOT_OF_SESSION
             asked.append(Question("encrypt", key.given, decrypts, grant, options, lacks=lacks))
@@ -249,14 +249,14 @@ class Agent:
         of_bucket = partial(self._calls, region=found.region, owner=owner)
         reads = of_bucket(encryption, own=of_owner)
         apart = of_bucket(objects._replace(resource=log), own=(*headers, *of_owner))
-        grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'
+        grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "LogBucket", {in_python(bucket)})'
         options = {"log-bucket": bucket, "log-prefix": prefix}
         if isinstance(key := found.key, LiveKey):
             own = (*key.context, *self._via_s3(key))
             apart += self._calls(_needs.log_bucket_key(key.arn), own=own)
             grant = (
-                'log_bucket=s3.Bucket.from_bucket_attributes(scope, "Logs", '
-                f"bucket_name={in_python(bucket)}, encryption_key={key.in_python})"
+                'log_bucket=s3.Bucket.from_bucket_attributes(scope, "LogBucket", '
+                f"bucket_name={in_python(bucket)}, encryption_key={key.in_python('LogBucketKey')})"
             )
             options["log-bucket-key"] = key.given
         if prefix:
@@ -299,6 +299,6 @@ class Agent:
             # CloudWatch Logs asks whether the caller may list on a group without a name.
             needs.insert(0, describes._replace(resource=f"{groups}:log-stream:"))
         # The name alone is of the region that the app is deployed in.
-        grant = f'log_group=logs.LogGroup.from_log_group_arn(scope, "Logs", {in_python(arn)})'
+        grant = f'log_group=logs.LogGroup.from_log_group_arn(scope, "LogGroup", {in_python(arn)})'
         options = (("log-group", arn),)
         return Question("log-to-cloudwatch", arn, self._calls(*needs), grant, options)

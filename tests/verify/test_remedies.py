@@ -1,5 +1,6 @@
 """The commands of remedies: AWS takes each as it stands, and what they mend is not found again."""
 
+import ast
 import functools
 import json
 import re
@@ -218,7 +219,18 @@ def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
 
     assert not [line for line in sentences if NESTED.search(line)]
     of_construct = [found[1] for line in sentences if (found := OF_CONSTRUCT.match(line))]
-    told = {one.arg for text in of_construct for one in python_call(text).keywords}
+    given = [one for text in of_construct for one in python_call(text).keywords]
+    told = {one.arg for one in given}
+    made = {
+        (one.arg, ast.literal_eval(call.args[1]))
+        for one in given
+        for call in ast.walk(one.value)
+        if isinstance(call, ast.Call)
+    }
+    assert made == {  # each construct has an id of its own
+        ("encryption_key", "Key"), ("log_bucket", "LogBucket"), ("log_bucket", "LogBucketKey"),
+        ("log_group", "LogGroup"),
+    }  # fmt: skip
     assert told == {"allow_registration", "encryption_key", "log_bucket", "log_group", "log_prefix"}
     assert told <= SessionManagerOptions.__optional_keys__
     assert options == {"instance-profile", "role", "allow-registration", "key"} | {
