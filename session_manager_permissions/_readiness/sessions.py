@@ -9,7 +9,7 @@ from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
 
 from .marks import KEYS, marked
-from .parts import Parts, decider
+from .parts import Parts, decider, may_be_one_region
 from .templates.functions import UNKNOWN, as_written, is_mapping, mapping
 from .templates.loading import as_document
 from .templates.model import Resource, ReturnValue, Stack, Template, Value
@@ -122,13 +122,17 @@ class Sessions:
     def default(self, stack: Stack) -> Document | None:
         """The account's default document in the region of a stack, or what may change it."""
         for changing in self._changing:
-            if changing.exists and changing.template.stack.environment == stack.environment:
+            if changing.exists and may_be_one_region(changing.template.stack, stack):
                 return Document(changing, None)
+        found = None
         for one in self._in_region(stack):
-            name = one.resource.template.value(one.resource.properties.get("Name"))
-            if self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT):
-                return one
-        return None
+            if (found is None or found.inputs is None) and self._is_default(one.resource):
+                found = one
+        return found
+
+    def _is_default(self, document: Resource) -> bool:
+        name = document.template.value(document.properties.get("Name"))
+        return self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT)
 
     def documents(self, stack: Stack) -> list[Document]:
         """The Session documents of a stack, else those of its region."""
@@ -136,19 +140,25 @@ class Sessions:
         return [one for one in found if one.resource.template.stack == stack] or found
 
     def _in_region(self, stack: Stack) -> list[Document]:
-        """The Session documents of the region of a stack, its own first."""
+        """The Session documents of the region of a stack, its own first.
+
+        The inputs are unknown of a default document that may be of another region.
+        """
         return self._parts.worlds.once(("documents", stack), lambda: [*self._found(stack)])
 
     def _found(self, stack: Stack) -> Iterator[Document]:
         for resource in sorted(self._documents, key=lambda one: one.template.stack != stack):
-            is_beside = resource.template.stack.environment == stack.environment
-            if not (is_beside and resource.exists and self._may_be_of_sessions(resource)):
+            there = resource.template.stack
+            is_here = there.environment == stack.environment
+            may_be = is_here or (may_be_one_region(there, stack) and self._is_default(resource))
+            if not (may_be and resource.exists and self._may_be_of_sessions(resource)):
                 continue
             content = mapping(_content(resource))
             kind = self._parts.text(resource, content.get("sessionType", ""))
             inputs = {} if kind == _WITHOUT_INPUTS else content.get("inputs", {})
             is_read = (
-                "schemaVersion" in content
+                is_here
+                and "schemaVersion" in content
                 and UNKNOWN not in kind
                 and is_mapping(inputs)
                 and self._type(resource) == _SESSION

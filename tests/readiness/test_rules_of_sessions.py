@@ -655,10 +655,30 @@ def test_key_that_cdk_carries_to_another_region(
     assert report.rules - {"key-not-by-arn"} == found
 
 
-def test_default_document_of_another_stack_counts(check: Check) -> None:
+@pytest.mark.parametrize(("there", "found"), [
+    (["1/eu-west-1"], DENIED),
+    (["1/us-east-1", "2/eu-west-1", "2/unknown-region"], READY),
+    (["unknown-account/unknown-region"], UNKNOWN),
+    (["1/unknown-region"], UNKNOWN),
+    (["1/unknown-region", "1/eu-west-1"], DENIED),
+    (["1/eu-west-1", "1/unknown-region"], DENIED),
+])  # fmt: skip
+def test_default_document_of_another_stack_counts(
+    check: Check, there: list[str], found: Found
+) -> None:
+    other = {"Resources": DEFAULT | {"Key": key()}}
+    others: Body = {f"Other{number}": other for number in range(len(there))}
     body = profile_and_role(inline(ALL), A=session())
+    at = dict(zip(others, there, strict=True)) | {"Here": "1/eu-west-1"}
 
-    assert check(body, {"Resources": DEFAULT | {"Key": key()}}).rules == DENIED
+    assert check(**others, Here=body, at=at).rules == found
+
+
+def test_what_changes_the_default_document_may_be_in_its_region(check: Check) -> None:
+    changes = {"Resources": {"C": resource("Custom::Document", Name=DEFAULT_DOCUMENT)}}
+    for there, found in (("1/unknown-region", UNKNOWN), ("1/us-east-1", READY)):
+        at = {"There": there, "Here": "1/eu-west-1"}
+        assert check(There=changes, Here=profile_and_role(inline(ALL)), at=at).rules == found
 
 
 def test_policy_of_a_key_may_name_a_role_of_another_app(check: Check) -> None:
