@@ -14,6 +14,10 @@ from .audits import ASKED_AT, node, result, role, sample, written
 from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION
 
 BUCKET: Final = {"log-bucket": ["a"]}
+GROUP, OTHER_GROUP, ELSEWHERE = (
+    {"log-group": [f"arn:aws:logs:{place}:{ACCOUNT}:log-group:{name}"]}
+    for place, name in ((REGION, "/g"), (REGION, "/h"), ("us-east-1", "/g"))
+)
 EARLIER: Final = "2026-03-01T06:30:00Z"
 OTHER_REGION: Final = "us-east-1"
 
@@ -110,11 +114,15 @@ def test_what_was_asked_about_is_kept_if_all_have_it(
     pytest.param(BUCKET, BUCKET, BUCKET, id="same"),
     pytest.param(BUCKET, {"log-bucket": ["b"]}, {}, id="other bucket"),
     pytest.param(BUCKET | {"log-prefix": ["p"]}, BUCKET, {}, id="other prefix"),
+    pytest.param(GROUP, GROUP, GROUP, id="same group"),
+    pytest.param(GROUP, ELSEWHERE, {"log-group": ["/g"]}, id="in each region"),
+    pytest.param(GROUP, OTHER_GROUP, {}, id="other group"),
+    pytest.param(GROUP, {}, {}, id="a group that is not known"),
 ])  # fmt: skip
 def test_options_of_a_role_are_kept_where_the_results_agree(
     tmp_path: Path, first: object, second: object, kept: object
 ) -> None:
-    lacks = ["encrypt", "log-to-s3"]
+    lacks = ["encrypt", "log-to-s3", "log-to-cloudwatch"]
     parts = (
         result([node(region=region)], roles=[role(lacks=lacks, options=known)])
         for region, known in ((REGION, first), (OTHER_REGION, second))

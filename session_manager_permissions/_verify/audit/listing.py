@@ -25,11 +25,12 @@ ONE_ACCOUNT: Final = (
     "a list is for one account: give --profiles-file with --from the results of one account"
 )
 """What to do about the profiles of several accounts."""
+_GROUP: Final = "log-group"
 _GRANTS: Final[dict[str, dict[str, str]]] = {
     "register": {"allow-registration": "true"},
     "encrypt": {"key": "KEY_ARN"},
     "log-to-s3": {"log-bucket": "NAME", "log-prefix": "", "log-bucket-key": ""},
-    "log-to-cloudwatch": {"log-group": "GROUP_ARN"},
+    "log-to-cloudwatch": {_GROUP: "GROUP_ARN"},
 }
 """The options of the app that grant what a check asks for, each with a stand-in for its value.
 
@@ -62,6 +63,9 @@ def agreed(parts: Sequence[tuple[Collection[str], Options]]) -> Options:
             options |= {_lists.REPEATED: sorted(keys)} if keys else {}
         elif found and all(one == found[0] for one in found):
             options |= found[0]
+        elif _GROUP in grants:  # a name is of each region in which the list is deployed
+            names = {arn.rpartition(":")[2] for one in found for arn in one.get(_GROUP, [""])}
+            options |= {_GROUP: [*names]} if len(names) == 1 else {}
     return options
 
 
