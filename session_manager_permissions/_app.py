@@ -366,11 +366,9 @@ def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | Non
 
 def import_log_group(stack: cdk.Stack, options: dict[str, str]) -> logs.ILogGroup | None:
     """Import the log group for session logs."""
-    given, group = options.get("log-group"), cdk.aws_logs.LogGroup
-    if given is None:
-        return None
+    given, group = options.get("log-group", ""), cdk.aws_logs.LogGroup
     by = group.from_log_group_arn if given.startswith("arn:") else group.from_log_group_name
-    return by(stack, "LogGroup", given)
+    return by(stack, "LogGroup", given) if given else None
 
 
 def show_example(app: cdk.App) -> None:

@@ -17,8 +17,6 @@ from .simulator import (
     OF_TAGS,
     SAMPLE_INSTANCE,
     SAMPLE_SESSION,
-    SESSION_ID,
-    TARGET,
     Call,
     ConditionKey,
     Context,
@@ -274,7 +272,7 @@ class Agent:
             spared=spared,
             in_doubt=(*spared, *_LARGE),
             of_another_account=found.is_foreign,
-            lacks=_LACKS | {SESSION_ID.lower(), TARGET.lower()},
+            lacks=_LACKS | {"kms:encryptioncontext:aws:ssm:"},  # S3 sends a context of its own
             policies_count=True,
         )
 
