@@ -51,8 +51,7 @@ def apps(paths: Iterable[str]) -> Iterator[App]:
         if not one.exists():
             way_out = "run cdk synth first" if one.name == "cdk.out" else "give one that exists"
             raise CannotRead(f"{one}: no such file or folder: {way_out}")
-    for folder in (one for one in given if one.is_dir()):
-        yield _synthesized(folder)
+    yield from map(_synthesized, filter(Path.is_dir, given))
     files = [str(one) for one in given if not one.is_dir()]
     if files:
         yield App(_written(files), {}, {})

@@ -117,8 +117,7 @@ class PolicyReader:
             of_role: the template of their role, or one that is deployed to the role's account.
             asked: what is called.
         """
-        account = marked(of_role.value({"Ref": "AWS::AccountId"}))
-        known = known_of(asked.actions, account)
+        known = known_of(asked.actions, marked(of_role.value({"Ref": "AWS::AccountId"})))
         among = tuple(("kms:resourcealiases", one) for one in self._aliases(asked.on))
         context = known._replace(read=lambda written: marked(template.value(written)), among=among)
         if asked.encryption:

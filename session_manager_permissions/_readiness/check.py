@@ -135,8 +135,7 @@ class _Checking:
             found += in_its_worlds(self._worlds, of_service)
         of_grants = partial(rules.tags.of_grants, self._parts, self._roles, self._launchers)
         found += in_its_worlds(self._worlds, of_grants)
-        verdicts = Counter(map(_verdict, by_profile.values()))
-        return [*found, *of_sessions], verdicts
+        return [*found, *of_sessions], Counter(map(_verdict, by_profile.values()))
 
     def written(self, found: list[Finding], constructs: Constructs | None) -> list[Finding]:
         """Return the findings with their fixes as code, or as changes of the templates."""
@@ -261,9 +260,8 @@ class _Checking:
             only_if(profile.exists)
             role = self._roles.of_holder(profile)
             denied = [*self._session_rules.of_calls(role, profile)]
-            wanted = allows_of(denied)
             # The fix of the role may allow what one of the documents asks for.
-            is_allowed = any(fix.includes(one) for fix in allows for one in wanted)
+            is_allowed = any(fix.includes(one) for fix in allows for one in allows_of(denied))
             yield from self._session_rules.of_documents(profile)
             if denied and not is_allowed and not self._backup(role, profile):
                 yield from reduce(rules.permissions.with_more, allows, denied)

@@ -502,8 +502,7 @@ def _images(resource: Resource, data: dict[str, Any], base: Launch) -> list[Writ
 
 def _may_launch(stack: Resource) -> bool:
     """Whether the template of a stack, which is not read, may have compute."""
-    types = types_deployed(stack)
-    return any(one in STACKS or not _NEVER_LAUNCH.match(one) for one in types)
+    return any(one in STACKS or not _NEVER_LAUNCH.match(one) for one in types_deployed(stack))
 
 
 _FARGATE: Final = frozenset({"FARGATE", "FARGATE_SPOT"})

@@ -201,8 +201,7 @@ def _unread(assembly: Assembly) -> Iterator[tuple[Template, str, bool]]:
     Each is the template that it is in, what a message calls it, and whether it can refer to every
     resource of that template.
     """
-    for template, source in assembly.unread:
-        yield template, source, False
+    yield from ((template, source, False) for template, source in assembly.unread)
     for stack in (one for type_ in NEVER_READ for one in assembly.by_type[type_]):
         if types_deployed(stack) & _MAY_ATTACH:
             source = f"the template that {stack.logical_id!r} deploys, which is not read"

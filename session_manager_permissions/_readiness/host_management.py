@@ -95,8 +95,7 @@ class HostManagement:
         of_code += [("custom resource", one) for one in self._parts.custom]
         of_code += [("stack", one) for one in self._parts.unread_stacks]
         texts = [f"{one.type} {one.logical_id} {shown(one.written)}" for _, one in of_code]
-        shows_it = map(_NAMES_IT.search, texts)
-        return [*self._each(_TURN_ON), *compress(of_code, shows_it)]
+        return [*self._each(_TURN_ON), *compress(of_code, map(_NAMES_IT.search, texts))]
 
     def _each(self, nouns: dict[str, str]) -> list[_Named]:
         """Return the resources of these types, each with the noun of its type."""

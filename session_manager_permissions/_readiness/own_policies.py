@@ -125,8 +125,7 @@ class OwnPolicies:
 
     def _of_aws(self, owner: Resource, written: object, role: Role) -> Iterator[_Meant]:
         known = marked(owner.template.value(written))
-        is_its = known == marked(role.arn)
-        found = role if is_its else self._roles.role_of(owner.template, written)
+        found = role if known == marked(role.arn) else self._roles.role_of(owner.template, written)
         account = marked(role.resource.template.value({"Ref": "AWS::AccountId"}))
         of = re.match("arn::iam::([^:]*):", known)
         named = of[1] if of else known if known.isdecimal() else account

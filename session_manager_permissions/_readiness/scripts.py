@@ -181,8 +181,7 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
         return _of_script(parts, origin, script, is_encoded=script is written)
     once, key = parts.worlds.once, (origin, json.dumps(as_written))
     of_script = partial(_of_script, parts, origin, is_encoded=False)
-    what_matters = partial(_without_choices, parts, origin, as_written)
-    matters = once(("what matters", *key), what_matters)
+    matters = once(("what matters", *key), partial(_without_choices, parts, origin, as_written))
     found = once(("script", *key), partial(of_script, matters))
     # A choice that was left out may say what becomes of the agent.
     if found.agent == _CHANGED:

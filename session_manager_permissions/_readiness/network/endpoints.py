@@ -179,8 +179,7 @@ class EndpointReader(Reader):
         written, here = (self._parts.text(resource, one) for one in (value, _REGION))
         if written == here != UNKNOWN or value == _REGION:
             return True
-        doubt = Unknown(decider(value, "region"))
-        return doubt if UNKNOWN in (written, here) else False
+        return Unknown(decider(value, "region")) if UNKNOWN in (written, here) else False
 
 
 def _services_of(name: str) -> Iterable[str]:

@@ -76,8 +76,7 @@ class NameReader(Reader):
         )
 
     def _is_of_amazon(self, association: Resource, vpc: Resource) -> bool:
-        value = association.properties.get("DhcpOptionsId")
-        options = self._parts.behind(association, value)
+        options = self._parts.behind(association, association.properties.get("DhcpOptionsId"))
         if not isinstance(options, Resource):
             return False
         servers = listed(options.properties.get("DomainNameServers"))

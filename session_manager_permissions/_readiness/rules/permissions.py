@@ -51,8 +51,7 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
     channels = sorted(missing.keys() & {*_needs.CHANNELS.actions})
     if channels:
         why = f"{_its_role(role)} is not allowed to call {', '.join(channels)}"
-        allows = allow(role, missing)
-        yield CHANNEL_MISSING.on_role_of(profile, unreachable(profile, why), allows)
+        yield CHANNEL_MISSING.on_role_of(profile, unreachable(profile, why), allow(role, missing))
     registration = missing.keys() & {*_needs.REGISTRATION.actions}
     if registration:
         why = (

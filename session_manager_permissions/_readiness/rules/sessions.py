@@ -130,8 +130,7 @@ class SessionRules:
     def of_default_calls(self, role: Role, profile: Resource) -> Iterator[Finding]:
         """Find what the role may not do for sessions that name no document."""
         if self._sessions.default(profile.template.stack):
-            found = self.of_calls(role, profile)
-            yield from (one for one in found if one.rule == SESSION_DENIED)
+            yield from (one for one in self.of_calls(role, profile) if one.rule == SESSION_DENIED)
 
     def of_documents(self, profile: Resource) -> Iterator[Finding]:
         """Find why sessions are refused on instances under a profile, whatever its role."""
@@ -270,8 +269,7 @@ class SessionRules:
 
     def _faults(self, document: Document) -> list[Told]:
         """Return why sessions with a document are refused whatever the role, and what decides."""
-        key = "faults", document.key
-        return self.parts.worlds.once(key, lambda: [*self._found_in(document)])
+        return self.parts.worlds.once(("faults", document.key), lambda: [*self._found_in(document)])
 
     def _found_in(self, document: Document) -> Iterator[Told]:
         read, is_on = self._sessions.input, self._sessions.is_on
@@ -330,8 +328,7 @@ class SessionRules:
                 yield _refused(document, why, enable if name == "Enabled" else another)
 
     def _calls(self, document: Document) -> list[AgentCall]:
-        key = "calls", document.key
-        return self.parts.worlds.once(key, lambda: [*self._asked_by(document)])
+        return self.parts.worlds.once(("calls", document.key), lambda: [*self._asked_by(document)])
 
     def _asked_by(self, document: Document) -> Iterator[AgentCall]:
         read, is_on = self._sessions.input, self._sessions.is_on

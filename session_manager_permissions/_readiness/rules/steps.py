@@ -115,8 +115,7 @@ class Steps(Writing):
 
     def make_profile(self, about: Resource, role: NewRole) -> NewRole:
         """Make an instance profile of a new role."""
-        properties = {"Roles": [role.name]}
-        profile = self.make(about, "Profile", "AWS::IAM::InstanceProfile", properties)
+        profile = self.make(about, "Profile", "AWS::IAM::InstanceProfile", {"Roles": [role.name]})
         return NewRole(self.ref(profile), self.ref(profile, "Arn"))
 
     def depend(self, machine: Resource, policy: Resource | str, on: Iterable[str]) -> None:

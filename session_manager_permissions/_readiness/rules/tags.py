@@ -119,8 +119,7 @@ def _of_template(parts: Parts, template: Resource) -> Iterator[tuple[str, str]]:
     data = mapping(template.properties.get("LaunchTemplateData"))
     for entry in entries(data.get("TagSpecifications")):
         if parts.text(template, entry.get("ResourceType")) in {"instance", UNKNOWN}:
-            for tag in entries(entry.get("Tags", UNKNOWN)):
-                yield _tag(parts, template, tag)
+            yield from (_tag(parts, template, tag) for tag in entries(entry.get("Tags", UNKNOWN)))
 
 
 def _tag(parts: Parts, owner: Resource, tag: dict[str, Any]) -> tuple[str, str]:
