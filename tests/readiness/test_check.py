@@ -18,7 +18,7 @@ from session_manager_permissions import _causes
 from session_manager_permissions._command import main
 from session_manager_permissions._readiness.rules import RULES
 from session_manager_permissions._readiness.templates import loading
-from tests.conftest import ROOT
+from tests.conftest import PROJECT, ROOT
 from tests.test_imports import loaded_after
 
 from .reports import inline, machine, profile_and_role
@@ -472,6 +472,8 @@ def test_the_hooks_and_the_workflow_run_the_command(capsys: Capture) -> None:
         assert main([*arguments, *templates]) == 1
         assert "no-network-path" in capsys.readouterr().out
     assert all(one["require_serial"] for one in (hooks[0], repository["hooks"][0]))
+    (package,) = repository["hooks"][0]["additional_dependencies"]
+    assert f'\nversion = "{package.partition("[check]==")[2]}"\n' in PROJECT
     for file, matches in (("a/template.yaml", True), ("A.template.json", True), ("x.json", False)):
         assert bool(re.search(hooks[0]["files"], file)) is matches
 
