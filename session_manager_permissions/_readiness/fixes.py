@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_manager_permissions._quoting import in_python
-
 from .rules.python import Code
 from .rules.rule import together
 from .rules.steps import Step, Steps
@@ -30,11 +28,11 @@ def with_fixes(
     if constructs is None:
         return [one._replace(fixes=(), steps=_steps(one, shared)) for one in findings]
     in_code = [_in_code(one, shared, constructs) for one in findings]
-    return [_with_header(one, constructs) for one in together(in_code, _without_resources)]
+    return [_with_header(one) for one in together(in_code, _without_resources)]
 
 
 def _without_resources(finding: Finding) -> Finding:
-    return finding._replace(resources=())
+    return finding._replace(resources=(), scopes=())
 
 
 def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> Finding:
@@ -47,16 +45,14 @@ def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> Findin
     else:
         clauses, written = [*map(_in_file, _steps(finding, shared))], ""
     said = "; ".join(dict.fromkeys((finding.description, *clauses)))
-    return finding._replace(fixes=(), description=said, code=written)
+    return finding._replace(fixes=(), description=said, code=written, scopes=(code.where,))
 
 
-def _with_header(finding: Finding, constructs: Constructs) -> Finding:
-    """Return a finding whose code says in which stacks it runs, unless it starts with a comment."""
+def _with_header(finding: Finding) -> Finding:
+    """Return a finding whose code says in what it runs, unless it starts with a comment."""
     if finding.code.startswith("#") or not finding.code:
         return finding
-    stacks = dict.fromkeys("/".join(constructs.made(one).stack) for one in finding.resources)
-    each = (f"the stack {in_python(one)}" if one else "the stack" for one in stacks)
-    return finding._replace(code=f"# In {' and in '.join(each)}:\n{finding.code}")
+    return finding._replace(code=f"# In {' and in '.join(finding.scopes)}:\n{finding.code}")
 
 
 def _steps(finding: Finding, shared: Shared) -> tuple[Step, ...]:

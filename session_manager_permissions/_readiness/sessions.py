@@ -135,19 +135,23 @@ class Sessions:
         return self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT)
 
     def documents(self, stack: Stack) -> list[Document]:
-        """The Session documents of a stack, else those of its region."""
+        """The Session documents of a stack, else those of its stage, else those of its region."""
         found = self._in_region(stack)
-        return [one for one in found if one.resource.template.stack == stack] or found
+        beside = [one for one in found if one.resource.template.stack.stage == stack.stage]
+        return [one for one in beside if one.resource.template.stack == stack] or beside or found
 
     def _in_region(self, stack: Stack) -> list[Document]:
-        """The Session documents of the region of a stack, its own first.
+        """The Session documents of the region of a stack, those of its stage first.
 
         The inputs are unknown of a default document that may be of another region.
         """
         return self._parts.worlds.once(("documents", stack), lambda: [*self._found(stack)])
 
     def _found(self, stack: Stack) -> Iterator[Document]:
-        for resource in sorted(self._documents, key=lambda one: one.template.stack != stack):
+        for resource in sorted(
+            self._documents,
+            key=lambda one: (one.template.stack != stack, one.template.stack.stage != stack.stage),
+        ):
             there = resource.template.stack
             is_here = there.environment == stack.environment
             may_be = is_here or (may_be_one_region(there, stack) and self._is_default(resource))

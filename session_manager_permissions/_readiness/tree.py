@@ -118,13 +118,13 @@ class ConstructTree(Constructs):
         files = [one.template_file for one in stack.dependencies] if stack else []
         return frozenset(files).union(*map(self._before, files))
 
-    def is_later(self, ids: tuple[str, ...], stack: tuple[str, ...]) -> bool:
-        """Tell whether the app makes a construct after a stack, and not in it."""
+    def is_later(self, ids: tuple[str, ...], other: tuple[str, ...]) -> bool:
+        """Tell whether the app makes a construct after another one, and not in it."""
         scope = self._app.node.root
-        for one, other in zip(ids, stack, strict=False):
-            if one != other:
+        for one, beside in zip(ids, other, strict=False):
+            if one != beside:
                 order = [child.node.id for child in scope.node.children]
-                return order.index(one) > order.index(other)
+                return order.index(one) > order.index(beside)
             scope = scope.node.find_child(one)
         return False
 

@@ -97,9 +97,12 @@ def is_code(fix: str) -> bool:
 
 
 def use(app: cdk.App, finding: reports.Finding) -> None:
-    """Run a fix in a function with the stack that its finding is in, without taking its names."""
+    """Run a fix in what its first line names, in a function whose names it leaves alone."""
     stacks = (one for one in app.node.find_all() if isinstance(one, cdk.Stack))
-    (here,) = (one for one in stacks if one.template_file == finding.file)
+    (stack,) = (one for one in stacks if one.template_file == finding.file)
+    named = re.findall('"(.*?)"', finding.fix.partition("\n")[0])
+    above = (one for one in stack.node.scopes if one.node.path in named)
+    here = next(above, app)
     defined: dict[str, Any] = {}
     exec(f"def run(self, app):\n{indent(finding.fix, '    ')}", defined)  # noqa: S102 # as it is shown
     run = defined["run"]
@@ -291,22 +294,44 @@ def test_fix_takes_what_is_of_another_stack(build: Callable[[], cdk.App], rule: 
     assert not mended(build).wrong
 
 
-@pytest.mark.parametrize(("first", "where"), [
-    ("Base", "# Before app.synth():"), ("Web", '# In the stack "Base":'),
+def preferences(stack: cdk.Stack) -> None:
+    SessionPreferences(stack, "Preferences", **faults.used(stack))
+
+
+def server(stack: cdk.Stack) -> None:
+    faults.one_instance(stack, role=faults.reaching(stack))
+
+
+@pytest.mark.parametrize(("builds", "stages", "where"), [
+    ((server, preferences), (), 'In the stack "B"'),
+    ((preferences, server), (), "Before app.synth()"),
+    ((server, preferences), ("C", "D"), 'In the stack "C/B" and in the stack "D/B"'),
+    ((preferences, server), ("C", "D"), 'In the construct "C" and in the construct "D"'),
 ])  # fmt: skip
-def test_fix_that_needs_what_is_made_later_says_where_it_runs(first: str, where: str) -> None:
-    def build() -> cdk.App:
+def test_fix_runs_where_all_that_it_needs_is_made(
+    builds: tuple[Build, Build], stages: tuple[str, ...], where: str
+) -> None:
+    """Also if two stages have a document each: a role is to use that of its own stage."""
+
+    def build(fix: str = "") -> cdk.App:
+        named = re.findall('"(.*?)"', fix.partition("\n")[0]) or [""]
+
+        def end(scope: Construct) -> None:
+            if scope.node.path in named:
+                exec(fix, {"self": scope, "app": scope})  # noqa: S102 # as it is shown
+
         app = cdk.App()
-        stacks = {
-            one: cdk.Stack(app, one, env=HERE) for one in sorted(["Base", "Web"], key=first.__ne__)
-        }
-        faults.one_instance(stacks["Web"], role=faults.reaching(stacks["Web"]))
-        SessionPreferences(stacks["Base"], "Preferences", **faults.used(stacks["Base"]))
+        for scope in [cdk.Stage(app, one, env=HERE) for one in stages] or [app]:
+            for name, made in zip("AB", builds, strict=True):
+                stack = cdk.Stack(scope, name, env=HERE)
+                made(stack)
+                end(stack)
+            end(scope)
         return app
 
-    (found,) = assert_each_fix_mends(build).findings
-
-    assert found.fix.startswith(where)
+    (fix,) = {one.fix for one in Judged(build()).findings}
+    assert fix.startswith(f"# {where}:")
+    assert not Judged(build(fix)).wrong
 
 
 @pytest.mark.parametrize("role", [faults.a_role, faults.reaching])

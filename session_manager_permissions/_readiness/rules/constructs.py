@@ -93,8 +93,8 @@ class Constructs:
         """Tell whether the stack of a template depends on that of another one."""
         return False
 
-    def is_later(self, ids: tuple[str, ...], stack: tuple[str, ...]) -> bool:  # noqa: ARG002
-        """Tell whether the app makes a construct after a stack, and not in it."""
+    def is_later(self, ids: tuple[str, ...], other: tuple[str, ...]) -> bool:  # noqa: ARG002
+        """Tell whether the app makes a construct after another one, and not in it."""
         return False
 
     def fleet(self, resource: Resource) -> FleetMade | None:  # noqa: ARG002

@@ -43,9 +43,8 @@ class Code(Writing):
         super().__init__(shared)
         self.constructs = constructs
         self._resources = resources
-        stacks = {self.constructs.made(one).stack for one in resources}
-        self._stack = stacks.pop() if len(stacks) == 1 else None
-        """The ids of the stack of the finding; None if it is in several."""
+        self._stacks = {self.constructs.made(one).stack for one in resources}
+        """The ids of each stack that the finding is in."""
         self._places: dict[tuple[str, ...], str] = {}
         """The marks in the lines that stand for the expressions of constructs, by their ids."""
         self.finds_all = True
@@ -59,7 +58,7 @@ class Code(Writing):
         self._names: set[str] = set()
 
     def text(self) -> str:
-        """Return the code. It says so if it runs once the app is made: it needs what is made later.
+        """Return the code. It says so if it runs at the end of the app, and not in `scope`.
 
         It is a function: to assign or import a name in a constructor makes it local there, so that
         the lines above could no longer use what the module calls so, such as `iam`.
@@ -72,15 +71,32 @@ class Code(Writing):
             for module, names in sorted(self._imports.items())
         ]
         body = [f"    {one}" for one in dict.fromkeys([*imports, *remarks, *self._lines])]
-        stack = self._stack
-        if stack is not None and any(self.constructs.is_later(one, stack) for one in self._places):
-            stack = None
-        header, given = (["# Before app.synth():"], "app") if stack is None else ([], "self")
+        in_app = not self.scope and any(self._stacks)
+        header, given = (["# Before app.synth():"], "app") if in_app else ([], "self")
         lines = [*header, f"def {_FUNCTION}({given}):", *body, f"{_FUNCTION}({given})"]
         code = "\n".join(lines)
         for ids, mark in self._places.items():
-            code = code.replace(mark, _path_from(stack, ids))
+            code = code.replace(mark, _path_from(given, self.scope, ids))
         return code
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """The ids of the construct that the code runs in: the stack of the finding.
+
+        If the finding is in several, or needs what the app makes later, it is one above the stack.
+        """
+        scope, is_later = min(self._stacks), self.constructs.is_later
+        while any(one[: len(scope)] != scope for one in self._stacks) or any(
+            is_later(one, scope) for one in self._places
+        ):
+            scope = scope[:-1]
+        return scope
+
+    @property
+    def where(self) -> str:
+        """What to call `scope`."""
+        name = f" {in_python('/'.join(self.scope))}" if self.scope else ""
+        return f"the {'stack' if self.scope in self._stacks else 'construct'}{name}"
 
     def add(self, *lines: str) -> None:
         """Add lines of code."""
@@ -369,11 +385,8 @@ class Code(Writing):
         return self.l2(resource) if self.is_l2(resource) else self.l1(resource)
 
     def stack(self, resource: Resource) -> str:
-        """Return the stack of the finding, or a variable with the stack of a resource."""
-        stack = self.made(resource).stack
-        if stack in ((), self._stack):
-            return self.at(stack)
-        return self._variable(stack, f"{snake(stack[-1])}_stack", self.at(stack))
+        """Return the expression that takes the stack of a resource."""
+        return self.at(self.made(resource).stack)
 
     def at(self, ids: tuple[str, ...]) -> str:
         """Return a mark for the expression that takes a construct by its ids from the app."""
@@ -444,17 +457,17 @@ _ADDS_STATEMENTS: Final = {
 """What adds a statement to the document of an L2 construct."""
 
 
-def _path_from(stack: tuple[str, ...] | None, ids: tuple[str, ...]) -> str:
-    """Return the expression that takes a construct by its ids, from a stack or else from the app.
+def _path_from(given: str, scope: tuple[str, ...], ids: tuple[str, ...]) -> str:
+    """Return the expression that takes a construct by its ids, from the one that is given.
 
-    It starts at the nearest scope that the construct shares with the stack: a stage may be one of
-    several that the same code makes.
+    It starts at the nearest scope that both share: a stage may be one of several that the same code
+    makes.
     """
-    found, above = ("app", ()) if stack is None else ("self", stack)
+    found, above = given, scope
     while ids[: len(above)] != above:
         found, above = f"{found}.node.scope", above[:-1]
-    if stack and not above:
-        found = "self.node.root"
+    if scope and not above:
+        found = f"{given}.node.root"
     for one in ids[len(above) :]:
         found = f"{found}.node.find_child({in_python(one)})"
     return found

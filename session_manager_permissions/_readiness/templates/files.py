@@ -141,7 +141,8 @@ def _stacks(directory: Path) -> dict[str, Stack]:
                 parts = [*environment.removeprefix("aws://").split("/"), "", ""]
                 known = [None if one.startswith("unknown-") else one or None for one in parts]
                 named = str(properties.get("stackName", name))
-                found[file] = Stack(named, known[0], known[1], tagged=bool(properties.get("tags")))
+                is_tagged, stage = bool(properties.get("tags")), str(directory)
+                found[file] = Stack(named, known[0], known[1], is_tagged, stage)
     return found
 
 

@@ -36,6 +36,8 @@ class Stack(NamedTuple):
     """Its region; None if it is only known at deployment."""
     tagged: bool = False
     """Whether it has tags, which CloudFormation gives to its resources."""
+    stage: str = ""
+    """The folder of its stage; empty for a template without a manifest."""
 
     @property
     def environment(self) -> tuple[str | None, str | None]:
