@@ -13,7 +13,7 @@ from session_manager_permissions._conditions import NOT_OF_SESSION
 from session_manager_permissions._quoting import in_shell
 
 from . import checks
-from .asking import CannotAsk, read_in, tried
+from .asking import CannotAsk, read_in, tried, well_formed
 from .checks import OPERATOR, PLUGIN, Evidence, Outcome
 from .lines import USER_GUIDE, in_json
 from .live_roles import LiveRole, find_role, tags_of
@@ -105,14 +105,16 @@ def _operator(node: Node, arn: str) -> Operator:
         return _of_role(find_role(node.session, arn))
     return node.session.ask(
         "iam:GetUser",
-        lambda found: _of_user(arn, found["User"]),
+        lambda found: _of_user(found["User"]),
         on=arn,
         missing=f"there is no user {arn}: give another",
         UserName=arn.rpartition("/")[2],
     )
 
 
-def _of_user(arn: str, found: Mapping[str, Any]) -> Operator:
+def _of_user(found: Mapping[str, Any]) -> Operator:
+    """Return the operator. IAM needs the path of the user, which the ARN that is given may lack."""
+    arn = well_formed(found["Arn"], _limits.principal_fault)
     name, user_id, tags = arn.rpartition("/")[2], found["UserId"], tags_of(found)
     keys = ConditionKey(_USER_NAME, name), ConditionKey(_USER_ID, user_id), *_own_tags(tags)
     return Operator(arn=arn, tags=tags, names=(name, user_id), context=keys)

@@ -221,7 +221,7 @@ def tagged(user: str, key: str = "SSMSessionRunAs", user_id: str = nodes.OWN_ID)
     tags = [{"Key": key, "Value": user}] if user else []
 
     def change(world: World) -> None:
-        world.has("iam:get_user", {"User": {"UserId": user_id, "Tags": tags}})
+        world.has("iam:get_user", {"User": {"Arn": USER, "UserId": user_id, "Tags": tags}})
         world.of_role = {"Tags": tags}
 
     return change
@@ -1027,6 +1027,8 @@ OPERATORS: Final = {
        for arn, told in ((USER, ""), (SESSION_OF_ROLE, ""), (ROOT, "operator?"))},
     **{f"an operator without {action}": cause("operator plugin",
         using(), denying(f"{USER} {action}"), operator=USER) for action in OF_OPERATOR},
+    "an operator whose ARN is given with a wrong path": cause(
+        "operator plugin", denying(f"{USER} {START}"), operator=USER.replace("user/", "user/a/")),
     "an operator without any of it": cause("operator plugin",
         using(), denying(*(f"{USER} {action}" for action in OF_OPERATOR)), operator=USER),
     **{f"{who}, whose id {user_id} is compared": cause(

@@ -129,7 +129,7 @@ class World:
             "ssm:get_document": self._document,
             "ssm:list_tags_for_resource": {"TagList": [{"Key": "team", "Value": "web"}]},
             "iam:get_instance_profile": self._profile, "iam:get_role": self._role,
-            "iam:get_user": {"User": {"UserId": OWN_ID}},
+            "iam:get_user": {"User": {"Arn": USER, "UserId": OWN_ID}},
             "iam:simulate_principal_policy": self._simulate,
             "kms:describe_key": {"KeyMetadata": key()},
             "kms:get_key_policy": policy(allowing(ROOT, "kms:*")),
