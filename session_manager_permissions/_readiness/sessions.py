@@ -124,11 +124,10 @@ class Sessions:
         for changing in self._changing:
             if changing.exists and may_be_one_region(changing.template.stack, stack):
                 return Document(changing, None)
-        found = None
         for one in self._in_region(stack):
-            if (found is None or found.inputs is None) and self._is_default(one.resource):
-                found = one
-        return found
+            if self._is_default(one.resource):
+                return one
+        return None
 
     def _is_default(self, document: Resource) -> bool:
         name = document.template.value(document.properties.get("Name"))
@@ -143,15 +142,20 @@ class Sessions:
     def _in_region(self, stack: Stack) -> list[Document]:
         """The Session documents of the region of a stack, those of its stage first.
 
-        The inputs are unknown of a default document that may be of another region.
+        A default document that may be of another region is the last, and its inputs are not known.
         """
         return self._parts.worlds.once(("documents", stack), lambda: [*self._found(stack)])
 
     def _found(self, stack: Stack) -> Iterator[Document]:
-        for resource in sorted(
-            self._documents,
-            key=lambda one: (one.template.stack != stack, one.template.stack.stage != stack.stage),
-        ):
+        def distance(one: Resource) -> tuple[bool, ...]:
+            there = one.template.stack
+            return (
+                there.environment != stack.environment,
+                there != stack,
+                there.stage != stack.stage,
+            )
+
+        for resource in sorted(self._documents, key=distance):
             there = resource.template.stack
             is_here = there.environment == stack.environment
             may_be = is_here or (may_be_one_region(there, stack) and self._is_default(resource))

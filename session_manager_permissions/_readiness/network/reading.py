@@ -168,7 +168,10 @@ class Reading:
 
     @cached_property
     def _makers(self) -> list[tuple[Template, str]]:
-        made = [(one, _generates(one)) for one in self.parts.assembly.templates]
+        modules = self.parts.of_types(
+            [one for one in self.parts.by_type if one.endswith("::MODULE")]
+        )
+        made = [(one, _generates(one, modules)) for one in self.parts.assembly.templates]
         found = [(template, decides) for template, decides in made if decides]
         if self.parts.doubts_ids:
             for one in (*self.parts.custom, *self.parts.unread_stacks):
@@ -248,10 +251,10 @@ def _may_matter(resource: Resource, matters: Matters) -> bool:
         return True
 
 
-def _generates(template: Template) -> str:
+def _generates(template: Template, modules: list[Resource]) -> str:
     """What makes resources that are not written in a template; empty where nothing does."""
-    modules = (one for one in template.resources.values() if one.type.endswith("::MODULE"))
-    for name in (*template.makers, *(module.logical_id for module in modules)):
+    own = (one.logical_id for one in modules if one.template is template)
+    for name in (*template.makers, *own):
         return f"what {name!r} makes"
     for macro in template.transforms:
         return f"the macro {macro.replace(UNKNOWN, '')!r}"
