@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -106,9 +106,10 @@ def list_roles(policies: list[FleetPolicy], tree: Tree) -> None:
     # First what refers to a role, so that CloudFormation waits for the stack that makes it.
     uses = sorted(_uses(policies, tree), key=lambda use: not use.key.name.startswith("{"))
     by_ref = [use for use in uses if use.key.name.startswith('{"Ref"')]
-    _find_owners(by_ref)
     may_be_by_name = tree.has_parameters or len(by_ref) < len(uses)
     owned = _owned_by_name(tree) if may_be_by_name else {}
+    by_name = [key for use in uses for key in owned.get(use.key, ())]
+    _find_owners(by_ref, by_name)
     by_reference = {reference: key for key, roles in owned.items() for reference in roles}
     for use in uses:
         use.key = by_reference.get(use.key, use.key)
@@ -191,22 +192,30 @@ def _as_json(value: object) -> str:
     return json.dumps(value)
 
 
-def _find_owners(references: list[_Use]) -> None:
+def _find_owners(references: list[_Use], by_name: list[RoleKey]) -> None:
     """Correct the keys of references whose role another stack makes.
 
     Until CDK has made an export of it, a reference to a role of another stack resolves to the same
     as one to a role of this stack with the same logical id. To ask CDK which stack makes the role
-    costs requests, so that is done only where two roles may be taken for one: for a token that two
-    policies use, and for two tokens of one policy that resolve to the same.
+    costs requests, so that is done only where two roles may be taken for one, or one for two: for a
+    token that two policies use, for two tokens of one policy that resolve to the same, and for all
+    if compute gives a role of the tree by its name.
+
+    Args:
+        references: the uses of roles by a reference.
+        by_name: the keys, as references, of the roles that compute gives by their names.
     """
     policies = Counter(use.token for use in references)
     twins = Counter((use.policy, use.key) for use in references)
     unclear = [
-        use for use in references if policies[use.token] > 1 or twins[use.policy, use.key] > 1
+        use
+        for use in references
+        if by_name or policies[use.token] > 1 or twins[use.policy, use.key] > 1
     ]
     if not unclear:
         return
-    stacks = {use.policy.stack.node.path: use.policy.stack for use in references}
+    makers = [*(use.policy.stack for use in references), *(key.owner for key in by_name)]
+    stacks = {stack.node.path: stack for stack in cast("list[cdk.Stack]", makers)}
     tokens = cdk.Tokenization.reverse_string("".join(use.token for use in unclear)).tokens
     owners: dict[str, object] = {}
     for use, found in zip(unclear, tokens, strict=True):

@@ -443,14 +443,14 @@ def test_one_role_is_listed_once(make_app: MakeApp, kind: str, env: cdk.Environm
 
 
 @pytest.mark.parametrize("names", [("Owner", "User"), ("User", "Owner")])
-@pytest.mark.parametrize("by_name", [True, False])
+@pytest.mark.parametrize("by_name", ["Owner", "User", None])
 def test_a_role_that_its_own_stack_uses_too_is_attached_by_that_stack(
-    make_app: MakeApp, names: tuple[str, str], *, by_name: bool
+    make_app: MakeApp, names: tuple[str, str], by_name: str | None
 ) -> None:
     stacks = dict(zip(names, covered(make_app(), *names), strict=True))
     role = owned_role(stacks["Owner"], name="Named" if by_name else None)
-    iam.InstanceProfile(stacks["Owner"], "Profile", role=role)
-    l1_profile(stacks["User"], "Named" if by_name else role.role_name)
+    for name, stack in stacks.items():
+        l1_profile(stack, "Named" if name == by_name else role.role_name)
     assert lists_its_own(stacks["Owner"])
     assert not all_roles(stacks["User"])
 
@@ -465,7 +465,9 @@ USES: Final[dict[str, Hold]] = {
     "behind an instance": lambda s, role: instance(s, "It", role),
     "by its name": lambda s, _: l1_profile(s, "Named"),
     "by a node group and a profile": by_a_node_group_and_a_profile,
-}
+    "by its token and by its name": lambda s, role: (l1_nodes(s, role_arn("Named")),
+        iam.InstanceProfile(s, "Profile", role=role)),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("use", USES)
@@ -473,7 +475,7 @@ def test_a_role_of_compute_in_two_other_stacks_is_attached_by_each(
     make_app: MakeApp, use: str, references: dict[str, object]
 ) -> None:
     owner, first, second = covered(make_app(**references), "Owner", "First", "Second")
-    role = owned_role(owner, name="Named" if use == "by its name" else None)
+    role = owned_role(owner, name="Named" if use.endswith("by its name") else None)
     for stack in (first, second):
         USES[use](stack, role)
     for stack in (first, second):
