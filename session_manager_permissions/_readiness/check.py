@@ -405,11 +405,22 @@ class _Checking:
         if compute.opaque:
             yield f"how {compute.opaque} launches them"
             return
+        profile, role = launched.profile, launched.role
+        if role and profile and profile.template is not compute.resource.template:
+            yield from self._of_other_region(compute.resource, profile, role)
         yield from rules.credentials.of_profile(self._management, compute)
         yield from rules.credentials.of_metadata(compute)
         yield from rules.agent.of_compute(self._parts, self._management, compute)
         uses = self._sessions.uses(compute.resource.template.stack, launched.role)
         yield from self._network_rules.of_compute(self._with_caller(launched), uses)
+
+    def _of_other_region(self, machine: Resource, profile: Resource, role: Role) -> Iterator[Told]:
+        """Yield what the default document asks of a role where compute is in another region."""
+        if machine.template.stack.environment != profile.template.stack.environment:
+            denied = [*self._session_rules.of_default_calls(role, machine)]
+            backup = self._backup(role, profile) if denied else ""
+            yield from [backup] if backup else denied
+            yield from self._session_rules.of_role(role, machine)
 
 
 def _verdict(found: list[Finding]) -> str:

@@ -674,6 +674,25 @@ def test_default_document_of_another_stack_counts(
     assert check(**others, Here=body, at=at).rules == found
 
 
+@pytest.mark.parametrize(("statements", "parts", "region", "found"), [
+    ([], {}, "us-east-1", DENIED),
+    ([], {"Custom": resource("Custom::Policy", Role=ref("Role"))}, "us-east-1", UNKNOWN),
+    ([decrypt("arn:aws:kms:us-east-1:1:key/*")], {}, "us-east-1", UNKNOWN),
+    ([], {}, "us-east-2", UNKNOWN),
+])  # fmt: skip
+def test_default_document_of_the_region_of_compute(
+    check: Check, statements: list[Statement], parts: Body, region: str, found: Found
+) -> None:
+    """It decides if the profile is of another region. The subnet of the compute is not known."""
+    there = profile_and_role(inline(ALL, *statements), **parts)
+    there["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "web"
+    here = {"Machine": machine(IamInstanceProfile="web", SubnetId="subnet-1")}
+    document = {"Resources": DEFAULT | {"Key": key()}}
+    at = {"There": "1/eu-west-1", "Here": "1/us-east-1", "Document": f"1/{region}"}
+
+    assert check(There=there, Here={"Resources": here}, Document=document, at=at).rules == found
+
+
 def test_what_changes_the_default_document_may_be_in_its_region(check: Check) -> None:
     changes = {"Resources": {"C": resource("Custom::Document", Name=DEFAULT_DOCUMENT)}}
     for there, found in (("1/unknown-region", UNKNOWN), ("1/us-east-1", READY)):

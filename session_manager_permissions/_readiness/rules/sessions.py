@@ -108,12 +108,16 @@ class SessionRules:
         self._sessions = sessions
         self._own = OwnPolicies(parts, decisions)
 
-    def of_role(self, role: Role, profile: Resource) -> Iterator[Told]:
-        """Find what keeps sessions that name no document from instances under a profile.
+    def of_role(self, role: Role, where: Resource) -> Iterator[Told]:
+        """Find what keeps sessions that name no document from instances with a role.
 
         What the role may not do for them is in `of_default_calls`.
+
+        Args:
+            role: the role.
+            where: its profile, or what launches the instances in another region.
         """
-        document = self._sessions.default(profile.template.stack)
+        document = self._sessions.default(where.template.stack)
         if document is None:
             return
         if document.inputs is None:
@@ -127,22 +131,22 @@ class SessionRules:
                 name = document.resource.logical_id
                 yield f"whether the role may call {call.action}, as {name!r} asks for"
 
-    def of_default_calls(self, role: Role, profile: Resource) -> Iterator[Finding]:
+    def of_default_calls(self, role: Role, where: Resource) -> Iterator[Finding]:
         """Find what the role may not do for sessions that name no document."""
-        if self._sessions.default(profile.template.stack):
-            yield from (one for one in self.of_calls(role, profile) if one.rule == SESSION_DENIED)
+        if self._sessions.default(where.template.stack):
+            yield from (one for one in self.of_calls(role, where) if one.rule == SESSION_DENIED)
 
     def of_documents(self, profile: Resource) -> Iterator[Finding]:
         """Find why sessions are refused on instances under a profile, whatever its role."""
         for document in self._sessions.documents(profile.template.stack):
             yield from (one for one in self._faults(document) if isinstance(one, Finding))
 
-    def of_calls(self, role: Role, profile: Resource) -> Iterator[Finding]:
-        """Find what the role of a profile may not do for sessions, and lost logs.
+    def of_calls(self, role: Role, where: Resource) -> Iterator[Finding]:
+        """Find what a role may not do for sessions, and lost logs.
 
         A session may be started with any of the documents, so a role that may use one is fine.
         """
-        documents = self._sessions.started_with(profile.template.stack)
+        documents = self._sessions.started_with(where.template.stack)
         denied = [(one, self.denied(role, one)) for one in documents]
         for ends in (True, False):
             those = [(one, [call for call in calls if call.ends is ends]) for one, calls in denied]
