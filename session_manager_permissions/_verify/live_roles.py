@@ -82,8 +82,8 @@ def find_role(session: Session, role: str) -> LiveRole:
         missing=f"there is no role {name!r} {_HERE}",
         RoleName=name,
     )
-    # IAM's names are unique regardless of case.
-    if role.startswith("arn:") and role.lower() != found.arn.lower():
+    # A name is unique in an account, so an ARN without the path means the same role.
+    if role.startswith("arn:") and role.split(":")[4] != found.account:
         raise CannotAsk(
             f"there is no role {role} in the account of the credentials, which has {found.arn}: "
             "give that one, or use credentials of the other account"

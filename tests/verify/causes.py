@@ -1049,6 +1049,9 @@ OPERATORS: Final = {
            *((OWN_TAG, "operator?"), ("aws:username", "operator"), ("s3:prefix", "operator")),
            *((key, "operator?") for key in (
            "saml:sub", "accounts.google.com:sub", "credentials-iot:ThingName", OF_INSTANCE)))},
+    "an operator of IAM Identity Center whose ARN is given without the path": cause(
+        "operator plugin", denying(f"{nodes.OF_SSO} {START}"),
+        operator=nodes.OF_SSO.replace("aws-reserved/", "")),
     **{f"an operator who may ask for access just in time, and is denied {action}": cause(
            f"{told} plugin", setting(denies={f"{USER} {START}", action}), operator=USER)
        for action, told in ((START, "operator?"), ("ssm:GetAccessToken", "operator"))},

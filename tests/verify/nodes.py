@@ -236,7 +236,11 @@ class World:
         return {"InstanceProfile": profile | self.of_profile}
 
     def _role(self, asked: dict[str, Any], region: str) -> dict[str, Any]:  # noqa: ARG002
-        others = {"operators": {"Arn": OPERATORS}, "AWSReservedSSO_admin_0123": {"Arn": OF_SSO}}
+        others: dict[str, dict[str, Any]] = {
+            "operators": {"Arn": OPERATORS}, "AWSReservedSSO_admin_0123": {"Arn": OF_SSO},
+            "DefaultNodes": {"Arn": ACCOUNT_ROLE, "AssumeRolePolicyDocument": {
+                "Statement": [trusting("ssm.amazonaws.com")]}},
+        }  # fmt: skip
         return {"Role": self.role() | others.get(asked["RoleName"], {})}
 
     def role(self) -> dict[str, Any]:
