@@ -108,8 +108,7 @@ def list_roles(policies: list[FleetPolicy], tree: Tree) -> None:
     by_ref = [use for use in uses if use.key.name.startswith('{"Ref"')]
     may_be_by_name = tree.has_parameters or len(by_ref) < len(uses)
     owned = _owned_by_name(tree) if may_be_by_name else {}
-    by_name = [key for use in uses for key in owned.get(use.key, ())]
-    _find_owners(by_ref, by_name)
+    _find_owners(by_ref, [key for use in uses for key in owned.get(use.key, ())])
     by_reference = {reference: key for key, roles in owned.items() for reference in roles}
     for use in uses:
         use.key = by_reference.get(use.key, use.key)
@@ -214,8 +213,8 @@ def _find_owners(references: list[_Use], by_name: list[RoleKey]) -> None:
     ]
     if not unclear:
         return
-    makers = [*(use.policy.stack for use in references), *(key.owner for key in by_name)]
-    stacks = {stack.node.path: stack for stack in cast("list[cdk.Stack]", makers)}
+    makers = {use.policy.stack for use in references} | {key.owner for key in by_name}
+    stacks = {cast("cdk.Stack", stack).node.path: stack for stack in makers}
     tokens = cdk.Tokenization.reverse_string("".join(use.token for use in unclear)).tokens
     owners: dict[str, object] = {}
     for use, found in zip(unclear, tokens, strict=True):

@@ -298,8 +298,7 @@ class SessionManagerPermissions(Construct):
 
     def _check_reach(self, key: SessionKey) -> None:
         """Note whether a key is in the stack's region, and warn of a key of another account."""
-        is_here = is_in_region(self, key, self._environment)
-        self._keys[key.resource, key.alias_name] = is_here
+        self._keys[key.resource, key.alias_name] = is_in_region(self, key, self._environment)
 
 
 def _certainly_clash(name: str, role: Target, other: Target) -> bool:
