@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from .rules.python import Code
@@ -28,15 +29,22 @@ def with_fixes(
     if constructs is None:
         return [one._replace(fixes=(), steps=_steps(one, shared)) for one in findings]
     in_code = [_in_code(one, shared, constructs) for one in findings]
-    return [_with_header(one) for one in together(in_code, _without_resources)]
+    runs_in = defaultdict[str, dict[str, None]](dict)
+    for one, where in in_code:
+        runs_in[one.code][where] = None
+    merged = together((one for one, _ in in_code), _without_resources)
+    return [_with_header(one, runs_in[one.code]) for one in merged]
 
 
 def _without_resources(finding: Finding) -> Finding:
-    return finding._replace(resources=(), scopes=())
+    return finding._replace(resources=())
 
 
-def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> Finding:
-    """Return a finding with its fixes as code. What code can't fix is in the description."""
+def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> tuple[Finding, str]:
+    """Return a finding with its fixes as code, and what to call that in which the code runs.
+
+    What code can't fix is in the description.
+    """
     code = Code(shared, constructs, finding.resources)
     for fix in finding.fixes:
         fix.in_python(code)
@@ -45,14 +53,14 @@ def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> Findin
     else:
         clauses, written = [*map(_in_file, _steps(finding, shared))], ""
     said = "; ".join(dict.fromkeys((finding.description, *clauses)))
-    return finding._replace(fixes=(), description=said, code=written, scopes=(code.where,))
+    return finding._replace(fixes=(), description=said, code=written), code.where
 
 
-def _with_header(finding: Finding) -> Finding:
-    """Return a finding whose code says in what it runs, unless it starts with a comment."""
+def _with_header(finding: Finding, places: Iterable[str]) -> Finding:
+    """Return a finding whose code says where it runs, unless it starts with a comment."""
     if finding.code.startswith("#") or not finding.code:
         return finding
-    return finding._replace(code=f"# In {' and in '.join(finding.scopes)}:\n{finding.code}")
+    return finding._replace(code=f"# In {' and in '.join(places)}:\n{finding.code}")
 
 
 def _steps(finding: Finding, shared: Shared) -> tuple[Step, ...]:

@@ -302,11 +302,18 @@ def server(stack: cdk.Stack) -> None:
     faults.one_instance(stack, role=faults.reaching(stack))
 
 
+def fleet(stack: cdk.Stack) -> None:
+    """The ids of its policies tell the stages apart, and are in what the findings say."""
+    stage: Any = cdk.Stage.of(stack)
+    SessionManagerFleet(stage, "Fleet", allow_registration=True)
+
+
 @pytest.mark.parametrize(("builds", "stages", "where"), [
     ((server, preferences), (), 'In the stack "B"'),
     ((preferences, server), (), "Before app.synth()"),
     ((server, preferences), ("C", "D"), 'In the stack "C/B" and in the stack "D/B"'),
     ((preferences, server), ("C", "D"), 'In the construct "C" and in the construct "D"'),
+    ((faults.one_instance, fleet), ("C", "D"), 'In the stack "C/A" and in the stack "D/A"'),
 ])  # fmt: skip
 def test_fix_runs_where_all_that_it_needs_is_made(
     builds: tuple[Build, Build], stages: tuple[str, ...], where: str

@@ -51,7 +51,6 @@ class Code(Writing):
         """Whether every construct that the code looks up is in the app, and can be used."""
         self._imports: dict[str, set[str]] = {}
         self._lines: list[str] = []
-        self._remarks: list[str] = []
         self.clauses: list[str] = []
         """What to do by hand, as no code can do it."""
         self._variables: dict[object, str] = {}
@@ -63,14 +62,13 @@ class Code(Writing):
         It is a function: to assign or import a name in a constructor makes it local there, so that
         the lines above could no longer use what the module calls so, such as `iam`.
         """
-        remarks = [f"# {one}" for one in self._remarks]
-        if not self._lines:
-            return "\n".join(remarks)
+        if all(one.startswith("#") for one in self._lines):
+            return "\n".join(self._lines)
         imports = [
             f"from {module} import {', '.join(sorted(names))}"
             for module, names in sorted(self._imports.items())
         ]
-        body = [f"    {one}" for one in dict.fromkeys([*imports, *remarks, *self._lines])]
+        body = [f"    {one}" for one in dict.fromkeys([*imports, *self._lines])]
         in_app = not self.scope and any(self._stacks)
         header, given = (["# Before app.synth():"], "app") if in_app else ([], "self")
         lines = [*header, f"def {_FUNCTION}({given}):", *body, f"{_FUNCTION}({given})"]
@@ -108,7 +106,7 @@ class Code(Writing):
 
     def remark(self, text: str) -> None:
         """Add a comment."""
-        self._remarks.append(text)
+        self.add(f"# {text}")
 
     # Changes
 

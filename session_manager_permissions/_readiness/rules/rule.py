@@ -65,8 +65,6 @@ class Finding(NamedTuple):
     """Its fixes, until they are written."""
     code: str = ""
     """Its fixes, written as code for an app."""
-    scopes: tuple[str, ...] = ()
-    """What to call each construct that the code runs in."""
     steps: tuple[Step, ...] = ()
     """Its fixes, written as steps for a template."""
 
@@ -95,7 +93,6 @@ def _merged(found: list[Finding]) -> Finding:
     return shortest._replace(
         resources=(*dict.fromkeys(where for each in found for where in each.resources),),
         fixes=(*dict.fromkeys(fix for each in found for fix in each.fixes),),
-        scopes=(*dict.fromkeys(one for each in found for one in each.scopes),),
     )
 
 
