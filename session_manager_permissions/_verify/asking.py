@@ -65,7 +65,7 @@ _WAYS_OUT: Final = {
     ),
     # AWS_ENDPOINT_URL names IAM's endpoint, and no region is set
     "NoRegionError": (
-        "the request needs a region, and no region is known: give --region or AWS_REGION"
+        "the request needs a region, and no region is known: set AWS_REGION, or give --region"
     ),
     "InvalidConfigError": "{error}: correct the profile in the configuration of AWS",
     "InvalidRetryConfigurationError": "{error}: correct AWS_MAX_ATTEMPTS",

@@ -84,9 +84,9 @@ def _judged(
     if foreign:  # such as those that another account shares
         vpc = read_vpc(node.session, asked._replace(more_groups=foreign))
     certain, possible = _calls_to_open(preferences, identity)
-    to_log: tuple[str, ...] = TO_LOG
-    if preferences.document.streams is True:  # without the list of groups, the agent streams no log
-        to_log += (IF_ENFORCED["logs"],)
+    # Without the list of groups, the agent streams no log.
+    lists = [IF_ENFORCED["logs"]] if preferences.document.streams is True else []
+    to_log = (*TO_LOG, *lists)
     place = vpc.placement(instance)
     # Without a policy to judge, instances with other roles are in the same place.
     if any(one.policy is not None for one in vpc.endpoints):
