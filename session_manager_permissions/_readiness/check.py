@@ -197,15 +197,18 @@ class _Checking:
     def _problems_of_role(self, role: Role, profile: Resource) -> list[Told]:
         abilities = self._decisions.abilities(role)
         told: list[Told] = [*rules.permissions.of_abilities(role, profile, abilities)]
-        denied = [*self._session_rules.of_default_calls(role, profile)]
+        places = self._places(profile)
+        denied = [
+            one for each in places for one in self._session_rules.of_default_calls(role, each)
+        ]
         backup = self._backup(role, profile) if told or denied else ""
         if backup:
             told, denied = [backup], []
         if self._with_compute:
-            told += rules.credentials.of_trust(self._parts, self._management, role)
+            told += rules.credentials.of_trust(self._parts, self._management, role, places)
             told += filter(None, [self._launchers.in_code(role.resource, profile)])
         told += rules.permissions.undecided(abilities)
-        told += self._session_rules.of_role(role, profile)
+        told += (one for each in places for one in self._session_rules.of_role(role, each))
         told += denied
         told += rules.quotas.of_role(self._roles, role, profile)
         return told
@@ -219,8 +222,29 @@ class _Checking:
         answers = (self._decisions.abilities(role)[one] for one in _needs.REGISTRATION.actions)
         registers = all(one.decision.answer is Answer.ALLOWED for one in answers)
         registers = registers and rules.credentials.may_be_assumed(self._parts, role)
-        backup = self._management.stands_in(role, profile, registers=registers)
-        return backup or self._activations.get(profile, "")
+        stands_in = partial(self._management.stands_in, role, registers=registers)
+        backups = filter(None, map(stands_in, self._places(profile)))
+        return next(backups, "") or self._activations.get(profile, "")
+
+    def _places(self, profile: Resource) -> list[Resource]:
+        """Return a profile, and what launches its instances in each other account or region."""
+        others = [one for one in self._elsewhere.get(profile, ()) if one.exists]
+        return [profile, *{one.template.stack.environment: one for one in others}.values()]
+
+    @cached_property
+    def _elsewhere(self) -> dict[Resource, list[Resource]]:
+        """What launches instances of each profile in another account or region, in any world."""
+
+        def of(resource: Resource) -> Iterator[tuple[Resource, Resource]]:
+            for profile in filter(None, (one.profile for one in self._launched(resource))):
+                if profile.template.stack.environment != resource.template.stack.environment:
+                    yield profile, resource
+
+        found: dict[Resource, list[Resource]] = {}
+        if len({one.stack.environment for one in self._assembly.templates}) > 1:
+            for profile, resource in self._of_each(self._launchers.resources, of):
+                found.setdefault(profile, []).append(resource)
+        return found
 
     @cached_property
     def _activations(self) -> dict[Resource | None, str]:
@@ -259,10 +283,11 @@ class _Checking:
         def find() -> Iterator[Finding]:
             only_if(profile.exists)
             role = self._roles.of_holder(profile)
-            denied = [*self._session_rules.of_calls(role, profile)]
+            rules_of, places = self._session_rules, self._places(profile)
+            denied = [one for each in places for one in rules_of.of_calls(role, each)]
             # The fix of the role may allow what one of the documents asks for.
             is_allowed = any(fix.includes(one) for fix in allows for one in allows_of(denied))
-            yield from self._session_rules.of_documents(profile)
+            yield from (one for each in places for one in rules_of.of_documents(each))
             if denied and not is_allowed and not self._backup(role, profile):
                 yield from reduce(rules.permissions.with_more, allows, denied)
 
@@ -405,22 +430,11 @@ class _Checking:
         if compute.opaque:
             yield f"how {compute.opaque} launches them"
             return
-        profile, role = launched.profile, launched.role
-        if role and profile and profile.template is not compute.resource.template:
-            yield from self._of_other_region(compute.resource, profile, role)
         yield from rules.credentials.of_profile(self._management, compute)
         yield from rules.credentials.of_metadata(compute)
         yield from rules.agent.of_compute(self._parts, self._management, compute)
         uses = self._sessions.uses(compute.resource.template.stack, launched.role)
         yield from self._network_rules.of_compute(self._with_caller(launched), uses)
-
-    def _of_other_region(self, machine: Resource, profile: Resource, role: Role) -> Iterator[Told]:
-        """Yield what the default document asks of a role where compute is in another region."""
-        if machine.template.stack.environment != profile.template.stack.environment:
-            denied = [*self._session_rules.of_default_calls(role, machine)]
-            backup = self._backup(role, profile) if denied else ""
-            yield from [backup] if backup else denied
-            yield from self._session_rules.of_role(role, machine)
 
 
 def _verdict(found: list[Finding]) -> str:

@@ -99,6 +99,24 @@ def test_one_cause_of_many_instances_is_one_finding(check: Check) -> None:
     assert report.verdicts == {"not ready": 1}
 
 
+@pytest.mark.parametrize(("region", "is_open"), [("us-east-1", True), ("us-east-2", False)])
+@pytest.mark.parametrize(("role", "found"), [
+    ({}, NEITHER),
+    ({**inline(ALL), "AssumeRolePolicyDocument": {"Statement": []}}, UNTRUSTED),
+])  # fmt: skip
+def test_host_management_in_the_region_of_compute(
+    check: Check, region: str, role: Parts, found: Found, *, is_open: bool
+) -> None:
+    there = profile_and_role(role)
+    there["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "web"
+    here = {"Machine": machine(IamInstanceProfile="web", SubnetId="subnet-1")}
+    beside = {"Management": resource("AWS::SSM::DefaultHostManagementConfiguration")}
+    bodies: Parts = {"There": there, "Here": {"Resources": here}, "Beside": {"Resources": beside}}
+    at = {"There": "1/eu-west-1", "Here": "1/us-east-1", "Beside": f"1/{region}"}
+
+    assert check(**bodies, at=at).rules == (UNKNOWN if is_open else found)
+
+
 def test_permissions_alone(check: Check) -> None:
     body = with_role(**trusts({"Statement": [RDS]}, ManagedPolicyArns=[]), Other=machine())
 

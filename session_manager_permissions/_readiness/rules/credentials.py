@@ -19,7 +19,7 @@ from .rule import Told, not_ready
 from .statements import Options, trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from session_manager_permissions._readiness.compute import Compute
     from session_manager_permissions._readiness.host_management import HostManagement
@@ -44,8 +44,10 @@ METADATA_OFF: Final = not_ready(
 RULES: Final = (NO_INSTANCE_PROFILE, ROLE_NOT_ASSUMABLE, METADATA_OFF)
 
 
-def of_trust(parts: Parts, management: HostManagement, role: Role) -> Iterator[Told]:
-    """Find a role that EC2 may not assume."""
+def of_trust(
+    parts: Parts, management: HostManagement, role: Role, places: Iterable[Resource]
+) -> Iterator[Told]:
+    """Find a role that EC2 may not assume, by its profile and what launches instances elsewhere."""
     if not role.in_app:
         return
     resource = role.resource
@@ -53,11 +55,12 @@ def of_trust(parts: Parts, management: HostManagement, role: Role) -> Iterator[T
     if found.answer == "allowed":
         return
     changed_by = parts.changed(resource)
+    backups = (management.of(one) or management.by_runbook(one) for one in (resource, *places))
     if found.answer == "unknown":
         yield f"the trust policy of its role {role.name!r}"
     elif changed_by is not None:
         yield f"{changed_by.decides}, as {found.why}"
-    elif stands_in := management.of(resource) or management.by_runbook(resource):
+    elif stands_in := next(filter(None, backups), ""):
         yield f"{stands_in}, as {found.why}"
     else:
         path, whose = "AssumeRolePolicyDocument", f"the trust policy of {resource.logical_id!r}"

@@ -136,9 +136,9 @@ class SessionRules:
         if self._sessions.default(where.template.stack):
             yield from (one for one in self.of_calls(role, where) if one.rule == SESSION_DENIED)
 
-    def of_documents(self, profile: Resource) -> Iterator[Finding]:
-        """Find why sessions are refused on instances under a profile, whatever its role."""
-        for document in self._sessions.documents(profile.template.stack):
+    def of_documents(self, where: Resource) -> Iterator[Finding]:
+        """Find why sessions are refused on instances, whatever their role."""
+        for document in self._sessions.documents(where.template.stack):
             yield from (one for one in self._faults(document) if isinstance(one, Finding))
 
     def of_calls(self, role: Role, where: Resource) -> Iterator[Finding]:
