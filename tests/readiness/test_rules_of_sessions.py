@@ -674,18 +674,19 @@ def test_default_document_of_another_stack_counts(
     assert check(**others, Here=body, at=at).rules == found
 
 
-@pytest.mark.parametrize(("statements", "parts", "named", "region", "found"), [
-    ([], {}, DEFAULT, "us-east-1", DENIED),
-    ([], {"Custom": resource("Custom::Policy", Role=ref("Role"))}, DEFAULT, "us-east-1", UNKNOWN),
-    ([decrypt("arn:aws:kms:us-east-1:1:key/*")], {}, DEFAULT, "us-east-1", UNKNOWN),
-    ([], {}, DEFAULT, "us-east-2", UNKNOWN),
-    ([], {}, WITH_KEY, "us-east-1", DENIED | UNKNOWN),
+@pytest.mark.parametrize(("there", "named", "region", "found"), [
+    (profile_and_role(inline(ALL)), DEFAULT, "us-east-1", DENIED),
+    (profile_and_role(inline(ALL), Custom=resource("Custom::Policy", Role=ref("Role"))),
+     DEFAULT, "us-east-1", UNKNOWN),
+    (profile_and_role(inline(ALL, decrypt("arn:aws:kms:us-east-1:1:key/*"))),
+     DEFAULT, "us-east-1", UNKNOWN),
+    (profile_and_role(inline(ALL)), DEFAULT, "us-east-2", UNKNOWN),
+    (profile_and_role(inline(ALL)), WITH_KEY, "us-east-1", DENIED | UNKNOWN),
 ])  # fmt: skip
 def test_document_of_the_region_of_compute(
-    check: Check, statements: list[Statement], parts: Body, named: Body, region: str, found: Found
+    check: Check, there: Body, named: Body, region: str, found: Found
 ) -> None:
     """It decides if the profile is of another region. The subnet of the compute is not known."""
-    there = profile_and_role(inline(ALL, *statements), **parts)
     there["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "web"
     here = {"Machine": machine(IamInstanceProfile="web", SubnetId="subnet-1")}
     document = {"Resources": named | {"Key": key()}}
