@@ -31,6 +31,8 @@ class _Inputs(NamedTuple):
 _BUCKET: Final = "AWS::S3::Bucket"
 KEY: Final = "kmsKeyId"
 """The input that names the key."""
+STREAMS: Final = "cloudWatchStreamingEnabled"
+"""The input that says whether the log is streamed."""
 _SERVICES: Final = {
     "kms": _Inputs(KEY, "", _needs.decrypt("*", sessions_only=False).sid),
     "s3": _Inputs(
@@ -65,6 +67,8 @@ class ServiceUse(NamedTuple):
     used: Fact
     needed: Fact
     """Where it is not needed, a session without the service loses its log."""
+    streamed: bool = False
+    """Whether the log is certainly streamed to it, so that the agent lists the log groups."""
 
 
 class Document(NamedTuple):
@@ -186,7 +190,8 @@ class Sessions:
     def _use_by(self, documents: list[Document], service: str) -> ServiceUse:
         several = [self._of_service(one, service) for one in documents]
         used = _of_all([one.used for one in several])
-        return ServiceUse(used, _of_all([one.needed for one in several]))
+        streams = service == "logs" and all(self.is_on(one, STREAMS) is True for one in documents)
+        return ServiceUse(used, _of_all([one.needed for one in several]), streams)
 
     def _of_service(self, document: Document, service: str) -> ServiceUse:
         """Whether the sessions of a document use a service, and whether they need it."""

@@ -12,6 +12,7 @@ import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 
+from session_manager_permissions import _needs
 from session_manager_permissions._readiness.check import check as judge_all
 from session_manager_permissions._readiness.templates import Assembly
 from tests.conftest import DATA, MakeApp
@@ -798,6 +799,21 @@ def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
         "Another": document(of(TO_BUCKET | {"s3KeyPrefix": "b"})),  # sessions that name it alone
         "Grants": policy(allow("s3:*")),
         "S3": part("VPCEndpoint", **VPC_ID, **by_gateway),
+    }
+
+    assert check(with_endpoints(COMPUTE | added)).rules == expected
+
+
+@pytest.mark.parametrize(("streams", "expected"), [(True, LOST), (False, READY)])
+def test_an_endpoint_has_to_let_groups_be_listed_if_logs_are_streamed(
+    check: Check, streams: object, expected: Found
+) -> None:
+    inputs = {"cloudWatchLogGroupName": "sessions", "cloudWatchStreamingEnabled": streams}
+    writes = [may("Allow", one) | {"Principal": "*"} for one in _needs.WRITE_LOG]
+    added = {
+        "Document": document(of(inputs)),
+        "Grants": policy(allow("logs:*")),
+        "Logs": endpoint("logs", PolicyDocument={"Statement": writes}),
     }
 
     assert check(with_endpoints(COMPUTE | added)).rules == expected

@@ -98,7 +98,7 @@ class NetworkRules:
                     yield from (use.needed.decides, *way.decides)
         if verdict.closed:
             lost = (name for name, use in uses.items() if use.used is True and use.needed is False)
-            used, whole = (*needed, *lost), compute.calling(calls=(*TO_LOG, *calls))
+            used, whole = (*needed, *lost), compute.calling(calls=(*_calls_to_log(uses), *calls))
             told = verdict.problems
             yield lambda: [self._of_problem(one, told, whole, used) for one in told]
 
@@ -114,11 +114,12 @@ class NetworkRules:
         problems = self._judge.judge(opening, ALWAYS_NEEDED).problems
         # What fixes the other causes fixes everything except the faults of an endpoint that exists.
         is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
-        told = self._judge.judge(compute.placements, lost).problems
+        whole = compute.calling(calls=(*TO_OPEN, *_calls_to_log(uses)))
+        told = self._judge.judge(whole.placements, lost).problems
         for problem in told:
             if is_mended and problem.cause != verdicts.ENDPOINT_UNREACHABLE:
                 continue
-            fixes = self._of_problem(problem, told, compute, lost).fixes
+            fixes = self._of_problem(problem, told, whole, lost).fixes
             why = f"the logs of sessions on {kind_of(compute.resource).instances} are lost: "
             yield LOG_LOST.found(compute.resource, "Properties", why + problem.why, *fixes)
 
@@ -237,6 +238,11 @@ def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
     """Return what the agent calls, or may call, to open a session."""
     more = (call for name, call in IF_ENFORCED.items() if uses[name].needed is not False)
     return (*TO_OPEN, *more)
+
+
+def _calls_to_log(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
+    """Return what the agent calls to log a session. It streams no log without a list of groups."""
+    return (*TO_LOG, IF_ENFORCED["logs"]) if uses["logs"].streamed else TO_LOG
 
 
 def _key(problem: Problem) -> tuple[str, Hashable]:

@@ -16,7 +16,7 @@ from session_manager_permissions._readiness.marks import KEYS, marked
 from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import Parts, decider
 from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG
-from session_manager_permissions._readiness.sessions import KEY, Document, Sessions
+from session_manager_permissions._readiness.sessions import KEY, STREAMS, Document, Sessions
 from session_manager_permissions._readiness.templates.functions import (
     UNKNOWN,
     intrinsic,
@@ -62,7 +62,6 @@ LOG_LOST: Final = warning(
 RULES: Final = (SESSION_DENIED, LOG_LOST)
 
 _INPUTS: Final = "Properties.Content"
-_STREAMS: Final = "cloudWatchStreamingEnabled"
 _TEXTS: Final = ("Ref", "Fn::FindInMap", "Fn::GetAtt", "Fn::ImportValue", "Fn::Join", "Fn::Sub")
 """Functions that write a text where the input has to be a boolean, which `Fn::If` can choose."""
 (_ENCRYPTION,) = _needs.log_encryption().actions
@@ -281,10 +280,10 @@ class SessionRules:
             why = "they run as 'root', which Session Manager does not allow"
             fix = "set runAsDefaultUser to a user who may use sudo"
             yield from _refused_if(is_on(document, "runAsEnabled"), document, why, fix)
-        streams = mapping(document.inputs).get(_STREAMS)
+        streams = mapping(document.inputs).get(STREAMS)
         if type(streams) in (str, int, float) or intrinsic(streams)[0] in _TEXTS:
-            why = f"the agent drops each session, as {_STREAMS} is not a boolean"
-            fix = f"write {_STREAMS} as true or false, and choose between them by Fn::If"
+            why = f"the agent drops each session, as {STREAMS} is not a boolean"
+            fix = f"write {STREAMS} as true or false, and choose between them by Fn::If"
             yield _refused(document, why, fix)
         key = self._key(read(document, KEY))
         if key is not None:
@@ -354,7 +353,7 @@ class SessionRules:
             enforced = is_on(document, "cloudWatchEncryptionEnabled")
             if enforced:
                 yield AgentCall("logs:DescribeLogGroups", each, options, ends=enforced)
-            if enforced is not True and is_on(document, _STREAMS) is True:
+            if enforced is not True and is_on(document, STREAMS) is True:
                 yield AgentCall("logs:DescribeLogGroups", each, options, ends=False)
             stream = merged((*groups, *name, f":log-stream:{_needs.ARN_PART}"))
             for action in _needs.WRITE_LOG:
