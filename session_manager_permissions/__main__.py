@@ -12,6 +12,11 @@ if __name__ == "__main__":
             "session_manager_permissions: this is a CDK app, which the CDK CLI runs: npx aws-cdk "
             'deploy --app "python -m session_manager_permissions" -c instance-profile=NAME'
         )
-    from ._app import main
-
+    try:
+        from ._app import main
+    except ModuleNotFoundError as error:  # the package was installed without its dependencies
+        sys.exit(
+            f"session_manager_permissions: {error.name} is not installed, which the app needs: "
+            "pip install session-manager-permissions"
+        )
     main("session_manager_permissions")

@@ -467,6 +467,13 @@ def without_the_cli(w: World) -> None:
     runpy.run_module("session_manager_permissions", run_name="__main__")
 
 
+def without_cdk(w: World) -> None:
+    w.patch.setenv("CDK_OUTDIR", "set by the CLI")
+    w.patch.delitem(sys.modules, "session_manager_permissions._app", raising=False)
+    w.patch.setitem(sys.modules, "aws_cdk", None)
+    runpy.run_module("session_manager_permissions", run_name="__main__")
+
+
 ENCRYPTS_TWICE: Final = l2_bucket(s3.BucketEncryption.DSSE_MANAGED)
 ROLES: Final = {
     "neither `role` nor `instance_profile`": permissions(),
@@ -794,6 +801,7 @@ POLICY: Final = {
 NO_PROFILE: Final = "No resource of type AWS::IAM::InstanceProfile with identifier: web"
 APP: Final = {
     "the module without the CDK CLI": without_the_cli,
+    "the module without CDK": without_cdk,
     "a misspelt option": app(rolle="web"),
     "an option without a value": app(role=""),
     "an option that takes `true` or `false`, with something else": app(
