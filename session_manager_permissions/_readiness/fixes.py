@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from session_manager_permissions._quoting import in_python
+
 from .rules.python import Code
 from .rules.rule import together
 from .rules.steps import Step, Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from .rules import Finding
     from .rules.constructs import Constructs
@@ -29,22 +31,20 @@ def with_fixes(
     if constructs is None:
         return [one._replace(fixes=(), steps=_steps(one, shared)) for one in findings]
     in_code = [_in_code(one, shared, constructs) for one in findings]
-    runs_in = defaultdict[str, dict[str, None]](dict)
-    for one, where in in_code:
-        runs_in[one.code][where] = None
+    runs_in = defaultdict[str, dict[tuple[str, ...], str]](dict)
+    for one, code in in_code:
+        if one.code:
+            runs_in[one.code][code.scope] = code.where
     merged = together((one for one, _ in in_code), _without_resources)
-    return [_with_header(one, runs_in[one.code]) for one in merged]
+    return [_where_it_runs(one, runs_in[one.code], constructs) for one in merged]
 
 
 def _without_resources(finding: Finding) -> Finding:
     return finding._replace(resources=())
 
 
-def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> tuple[Finding, str]:
-    """Return a finding with its fixes as code, and what to call that in which the code runs.
-
-    What code can't fix is in the description.
-    """
+def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> tuple[Finding, Code]:
+    """Return a finding with its fixes as code. What code can't fix is in the description."""
     code = Code(shared, constructs, finding.resources)
     for fix in finding.fixes:
         fix.in_python(code)
@@ -53,14 +53,27 @@ def _in_code(finding: Finding, shared: Shared, constructs: Constructs) -> tuple[
     else:
         clauses, written = [*map(_in_file, _steps(finding, shared))], ""
     said = "; ".join(dict.fromkeys((finding.description, *clauses)))
-    return finding._replace(fixes=(), description=said, code=written), code.where
+    return finding._replace(fixes=(), description=said, code=written), code
 
 
-def _with_header(finding: Finding, places: Iterable[str]) -> Finding:
-    """Return a finding whose code says where it runs, unless it starts with a comment."""
-    if finding.code.startswith("#") or not finding.code:
+def _where_it_runs(
+    finding: Finding, places: Mapping[tuple[str, ...], str], constructs: Constructs
+) -> Finding:
+    """Return a finding whose code says where it runs, unless it starts with a comment.
+
+    Args:
+        finding: the finding.
+        places: what to call each construct that the code runs in, by its ids.
+        constructs: knows whether the constructor that has the code is also that of others.
+    """
+    code = finding.code
+    if code.startswith("#") or not code:
         return finding
-    return finding._replace(code=f"# In {' and in '.join(places)}:\n{finding.code}")
+    if constructs.share_class(places):
+        *lines, call = code.split("\n")
+        paths = ", ".join(in_python("/".join(one)) for one in places)
+        code = "\n".join([*lines, f"if self.node.path in [{paths}]:", f"    {call}"])
+    return finding._replace(code=f"# In {' and in '.join(places.values())}:\n{code}")
 
 
 def _steps(finding: Finding, shared: Shared) -> tuple[Step, ...]:

@@ -17,6 +17,8 @@ from .rules.python import snake
 from .rules.writer import written
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from constructs import IConstruct
 
     from .templates.model import Resource, Template
@@ -119,14 +121,24 @@ class ConstructTree(Constructs):
         return frozenset(files).union(*map(self._before, files))
 
     def is_later(self, ids: tuple[str, ...], other: tuple[str, ...]) -> bool:
-        """Tell whether the app makes a construct after another one, and not in it."""
-        scope = self._app.node.root
-        for one, beside in zip(ids, other, strict=False):
+        """Tell whether the app makes a construct after another one, which does not contain it."""
+        for number, (one, beside) in enumerate(zip(ids, other, strict=False)):
             if one != beside:
-                order = [child.node.id for child in scope.node.children]
+                order = [child.node.id for child in self._at(ids[:number]).node.children]
                 return order.index(one) > order.index(beside)
-            scope = scope.node.find_child(one)
         return False
+
+    def share_class(self, several: Collection[tuple[str, ...]]) -> bool:
+        """Tell whether the app makes other constructs of its own classes of several."""
+        classes = {type(self._at(ids)) for ids in several}
+        own = {one for one in classes if not one.__module__.startswith("aws_cdk")}
+        return sum(type(one) in own for one in self._nodes) > len(several)
+
+    def _at(self, ids: Iterable[str]) -> Any:  # noqa: ANN401
+        found: Any = self._app.node.root
+        for one in ids:
+            found = found.node.find_child(one)
+        return found
 
     def is_of_fleet(self, policy: Resource) -> bool:
         """Tell whether a fleet makes a policy: in itself, or in its construct of another stack."""

@@ -663,6 +663,24 @@ def test_code_mends_each_stack_of_a_class_in_its_constructor(name: str, *, in_st
         assert not Judged(built(fix)).wrong & mended
 
 
+def test_code_leaves_the_other_stacks_of_a_class_alone() -> None:
+    class Web(cdk.Stack):
+        pass
+
+    def built(code: str = "") -> cdk.App:
+        app = cdk.App()
+        for name in ("Dev", "Prod"):
+            stack = Web(app, name, env=HERE)
+            if name == "Prod":
+                faults.one_instance(stack)
+            exec(code, {"self": stack})  # noqa: S102 # as it is shown
+        return app
+
+    (found,) = Judged(built()).findings
+
+    assert not Judged(built(found.fix)).wrong
+
+
 # Templates, and the steps ----------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from session_manager_permissions._readiness.templates.functions import is_functi
 from .writer import written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
@@ -94,7 +94,11 @@ class Constructs:
         return False
 
     def is_later(self, ids: tuple[str, ...], other: tuple[str, ...]) -> bool:  # noqa: ARG002
-        """Tell whether the app makes a construct after another one, and not in it."""
+        """Tell whether the app makes a construct after another one, which does not contain it."""
+        return False
+
+    def share_class(self, several: Collection[tuple[str, ...]]) -> bool:  # noqa: ARG002
+        """Tell whether the app makes other constructs of the classes of several."""
         return False
 
     def fleet(self, resource: Resource) -> FleetMade | None:  # noqa: ARG002

@@ -10,6 +10,7 @@ import json
 import keyword
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
@@ -69,17 +70,17 @@ class Code(Writing):
             for module, names in sorted(self._imports.items())
         ]
         body = [f"    {one}" for one in dict.fromkeys([*imports, *self._lines])]
-        in_app = not self.scope and any(self._stacks)
-        header, given = (["# Before app.synth():"], "app") if in_app else ([], "self")
-        lines = [*header, f"def {_FUNCTION}({given}):", *body, f"{_FUNCTION}({given})"]
-        code = "\n".join(lines)
+        given, header = "self", ""
+        if not self.scope and any(self._stacks):
+            given, header = "app", "# Before app.synth():\n"
+        code = "\n".join([f"{header}def {_FUNCTION}({given}):", *body, f"{_FUNCTION}({given})"])
         for ids, mark in self._places.items():
             code = code.replace(mark, _path_from(given, self.scope, ids))
         return code
 
-    @property
+    @cached_property
     def scope(self) -> tuple[str, ...]:
-        """The ids of the construct that the code runs in: the stack of the finding.
+        """The ids of the construct that the code runs in, once it is written: the finding's stack.
 
         If the finding is in several, or needs what the app makes later, it is one above the stack.
         """

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._memory import Once
+from session_manager_permissions._network.verdicts import in_words
 from session_manager_permissions._readiness.templates.functions import is_function, is_mapping
 
 from .statements import Options, resources_of
@@ -165,8 +166,8 @@ class Writing(ABC, Once):
         if all(self.reaches(about, one) for one in made):
             return options
         file, *others = (f"in {one.template.path.name!r}" for one in (about, *made))
-        names = (f"{one.logical_id!r} {where}" for one, where in zip(made, others, strict=True))
-        self.say(f"allow {role_behind(about)} {file} to use {', '.join(names)}")
+        names = [f"{one.logical_id!r} {where}" for one, where in zip(made, others, strict=True)]
+        self.say(f"allow {role_behind(about)} {file} to use {in_words(names)}")
         return ()
 
     @abstractmethod
