@@ -24,7 +24,8 @@ _GRANTED: Final = "role-assumable"
 _RANKS: Final = {name: rank for rank, name in enumerate(ORDER)}
 _BY_LIST: Final = (
     "other nodes need other permissions of the role, and no single command deploys them all: "
-    "deploy a list with the options of all of them, by -c instance-profiles=FILE or -c roles=FILE"
+    "deploy a list with the options of all of them, by -c instance-profiles=FILE or -c roles=FILE, "
+    "in each region of a log group that the list names without its region"
 )
 
 
