@@ -465,8 +465,6 @@ def _path_from(given: str, scope: tuple[str, ...], ids: tuple[str, ...]) -> str:
     found, above = given, scope
     while ids[: len(above)] != above:
         found, above = f"{found}.node.scope", above[:-1]
-    if scope and not above:
-        found = f"{given}.node.root"
     for one in ids[len(above) :]:
         found = f"{found}.node.find_child({in_python(one)})"
     return found
