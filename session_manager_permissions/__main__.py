@@ -15,8 +15,6 @@ if __name__ == "__main__":
     try:
         from ._app import main
     except ModuleNotFoundError as error:  # the package was installed without its dependencies
-        sys.exit(
-            f"session_manager_permissions: {error.name} is not installed, which the app needs: "
-            "pip install session-manager-permissions"
-        )
+        why = f"{error.name} is not installed: pip install session-manager-permissions"
+        sys.exit(f"session_manager_permissions: {why}")
     main("session_manager_permissions")

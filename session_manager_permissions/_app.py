@@ -121,8 +121,7 @@ def deploy_to_existing(app: cdk.App, options: dict[str, str]) -> None:
         deploy_to_file(app, target, options)
     elif target == "role":
         role = options["role"]
-        fault = _limits.role_fault(role)
-        if fault:
+        if fault := _limits.role_fault(role):
             raise ValueError(f"-c role: {role!r} {fault}")
         # The name and the ARN of a role lead to the same stack.
         stack = make_stack(app, "Role", role.rpartition("/")[2])
@@ -397,8 +396,7 @@ def main(program: str) -> None:
         post_cli_context={"@aws-cdk/aws-iam:minimizePolicies": True},
     )
     try:
-        options = context(app)
-        if options:
+        if options := context(app):
             deploy_to_existing(app, options)
         else:
             show_example(app)

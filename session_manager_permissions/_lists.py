@@ -119,8 +119,7 @@ def parse(text: str, path: str, fault: Fault) -> NameList:
         elif name:
             one = Line(path, number, name)
             found.names.append(one)
-            wrong = name_fault(name, fault)
-            if wrong:
+            if wrong := name_fault(name, fault):
                 found.faults[number] = f"{one.where}: {name!r} {wrong}"
             elif first := seen.get(same(name)):
                 found.faults[number] = f"{one.where}: {one.name!r} is already at {first.where}"
@@ -146,8 +145,7 @@ def _add_option(found: NameList, name: str, line: Line) -> None:
             found.faults[line.number] = f"{line.where}: {name} is already at {other.where}"
             return
     others.append(line)
-    wrong = OPTIONS[name](line.text) if line.text else "has no value"
-    if wrong:
+    if wrong := OPTIONS[name](line.text) if line.text else "has no value":
         found.faults[line.number] = f"{line.where}: {name} {line.text!r} {wrong}"
 
 

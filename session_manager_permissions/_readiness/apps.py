@@ -52,8 +52,7 @@ def apps(paths: Iterable[str]) -> Iterator[App]:
             way_out = "run cdk synth first" if one.name == "cdk.out" else "give one that exists"
             raise CannotRead(f"{one}: no such file or folder: {way_out}")
     yield from map(_synthesized, filter(Path.is_dir, given))
-    files = [str(one) for one in given if not one.is_dir()]
-    if files:
+    if files := [str(one) for one in given if not one.is_dir()]:
         yield App(_written(files), {}, {})
 
 

@@ -168,8 +168,7 @@ def answer(arguments: argparse.Namespace) -> Result:
                 for one in finding.resources
             ]
             result.acknowledged.extend((finding, one) for one in places if one.reason is not None)
-            left = [one for one in places if one.reason is None]
-            if left:
+            if left := [one for one in places if one.reason is None]:
                 severity = rule.severity_if(strict=arguments.strict)
                 result.found.append(Reported(finding, severity, left))
     return result

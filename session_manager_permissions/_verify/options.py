@@ -24,8 +24,7 @@ def checked(fault: Callable[[str], str | None]) -> Callable[[str], str]:
     """Make a type for argparse that refuses a text with a fault."""
 
     def check(text: str) -> str:
-        found = fault(text)
-        if found:
+        if found := fault(text):
             raise argparse.ArgumentTypeError(f"{text!r} {found}")
         return text
 

@@ -163,8 +163,7 @@ def print_role(found: RoleAnswer, console: Console) -> None:
     for fix, labels in allowed_by.items():  # below the table, whose lines wrap and can't be copied
         console.print(f"- {', '.join(dict.fromkeys(labels))}: {fix}")
     asked = {one["capability"] for one in capabilities}
-    left_out = [label for name, label in _LABELS.items() if name not in asked]
-    if left_out:
+    if left_out := [label for name, label in _LABELS.items() if name not in asked]:
         console.print(f"Not asked: {', '.join(left_out)}.")
     if found["session_type"] == PORT:
         console.print(

@@ -188,8 +188,7 @@ class Verdict(NamedTuple):
     def notes(self) -> list[str]:
         """Say what IAM could not judge, and what a denial leads to."""
         notes = []
-        unknown = sorted({key for one in self.decisions for key in one.missing})
-        if unknown:
+        if unknown := sorted({key for one in self.decisions for key in one.missing}):
             on = f"the role's policies have conditions on {', '.join(unknown)}"
             notes.append(f"{on}: not judged, as their values are not known")
         notes += by_absent(self._denied, "role")

@@ -48,12 +48,10 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
     """Find what keeps Session Manager from instances under a profile."""
     missing = _answered(abilities, Answer.IMPLICIT_DENY)
     denied = _answered(abilities, Answer.EXPLICIT_DENY)
-    channels = sorted(missing.keys() & {*_needs.CHANNELS.actions})
-    if channels:
+    if channels := sorted(missing.keys() & {*_needs.CHANNELS.actions}):
         why = f"{_its_role(role)} is not allowed to call {', '.join(channels)}"
         yield CHANNEL_MISSING.on_role_of(profile, unreachable(profile, why), allow(role, missing))
-    registration = missing.keys() & {*_needs.REGISTRATION.actions}
-    if registration:
+    if registration := missing.keys() & {*_needs.REGISTRATION.actions}:
         why = (
             f"{kind_of(profile).instances} can't register with Systems Manager: {_its_role(role)} "
         )

@@ -344,8 +344,7 @@ class SessionRules:
         elif named:
             yield AgentCall(DECRYPT, _arn_of_key(document, named), (), ends=True)
         yield from self._calls_to_bucket(document)
-        name = read(document, "cloudWatchLogGroupName")
-        if name:
+        if name := read(document, "cloudWatchLogGroupName"):
             options = _log_group(name)
             value = document.resource.template.value
             groups = value({"Fn::Sub": "arn::logs:${AWS::Region}:${AWS::AccountId}:log-group:"})

@@ -52,16 +52,14 @@ def print_audit(
         for group in grouped(one for one in result["instances"] if one["verdict"] == verdict):
             console.print()
             _print_group(console, group, verdict, several=several)
-    incomplete = [region for region in result["regions"] if region["error"]]
-    if incomplete:
+    if incomplete := [region for region in result["regions"] if region["error"]]:
         console.print()
         console.print("This answer is not complete:", style="bold red")
         for region in incomplete:
             place = f"{region['account']}, {region['region']}" if several else region["region"]
             console.print(f"  {place}: {region['error']}")
-    if result["profiles"]:
+    if profiles := result["profiles"]:
         console.print()
-        profiles = result["profiles"]
         more = f" and {len(profiles) - _LINES} more" if profiles[_LINES:] else ""
         console.print(f"{_counted(len(profiles), 'instance profile')} without the permissions:")
         console.print(f"  {', '.join(profiles[:_LINES])}{more}")
