@@ -256,8 +256,7 @@ class _Checking:
                 if activation is not None:
                     yield profile, activation.decides
 
-        launchers = (*self._launchers.resources, *self._launchers.templates)
-        return dict(self._of_each(launchers, of))
+        return dict(self._of_each((*self._launchers.resources, *self._launchers.templates), of))
 
     def _of_policies(self, roles: Iterable[Role]) -> Iterator[Finding]:
         """Find what is worth a warning about the policies of roles."""

@@ -278,8 +278,7 @@ def _block(written: str) -> IPv4Network:
 
 def may_be_one_region(stack: Stack, other: Stack) -> bool:
     """Whether two stacks may be deployed to the same account and region."""
-    of_one_account = may_be_equal(stack.account, other.account)
-    return of_one_account and may_be_equal(stack.region, other.region)
+    return may_be_equal(stack.account, other.account) and may_be_equal(stack.region, other.region)
 
 
 def types_deployed(stack: Resource) -> frozenset[str]:

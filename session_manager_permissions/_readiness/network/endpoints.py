@@ -161,8 +161,7 @@ class EndpointReader(Reader):
         options = properties.get("DnsOptions", {})
         addresses = parts.text(resource, properties.get("IpAddressType", "ipv4"))
         default = None if is_function(options) else addresses
-        records = mapping(options).get("DnsRecordIpType", default)
-        kinds = {addresses, parts.text(resource, records)}
+        kinds = {addresses, parts.text(resource, mapping(options).get("DnsRecordIpType", default))}
         if "ipv6" in kinds:
             return Unknown("whether the agent uses IPv6")
         known = kinds <= {"ipv4", "dualstack"}

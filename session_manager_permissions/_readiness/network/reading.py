@@ -104,8 +104,7 @@ class Reading:
 
     def of(self, parent: Hashable, kind: PartOf, matters: Matters = bool) -> list[Resource]:
         """Return the resources that are parts of a parent. Those that don't matter are left out."""
-        index = self._indexes.get(kind) or self._index(kind)
-        found = index.by_parent.get(parent)
+        found = (self._indexes.get(kind) or self._index(kind)).by_parent.get(parent)
         if not found:  # as most parents have none
             return []
         return [

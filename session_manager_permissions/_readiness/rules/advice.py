@@ -50,8 +50,7 @@ def of_role(roles: Roles, rules: SessionRules, role: Role) -> Iterator[Finding]:
         allows = allows_of(rules.of_calls(without, role.resource))
         why = f"the AWS managed policy {name} is deprecated: it allows more than the agent needs, "
         why += "such as reading every S3 object"
-        replace = _replace(role.resource, name, _needs.AWS_MANAGED_DEPRECATED[name])
-        fixes = (replace, *allows[:1])
+        fixes = (_replace(role.resource, name, _needs.AWS_MANAGED_DEPRECATED[name]), *allows[:1])
         yield DEPRECATED_POLICY.found(role.resource, "Properties.ManagedPolicyArns", why, *fixes)
 
 

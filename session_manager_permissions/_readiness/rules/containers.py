@@ -158,5 +158,4 @@ class GiveTaskRole(Fix):
     def apply(self, to: Writer) -> None:
         """Make the role with its policy."""
         service, may = "ecs-tasks.amazonaws.com", (_needs.CHANNELS,)
-        role = to.make_role(self.task, service, may, self.options)
-        to.set(self.task, "TaskRoleArn", role.arn)
+        to.set(self.task, "TaskRoleArn", to.make_role(self.task, service, may, self.options).arn)

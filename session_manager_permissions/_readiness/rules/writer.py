@@ -217,8 +217,7 @@ HTTPS: Final = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
 
 def role_behind(resource: Resource) -> str:
     """Name a role, or the role of a profile or a node group, as a step does."""
-    of = "" if resource.type == "AWS::IAM::Role" else "of "
-    return f"the role {of}{resource.logical_id!r}"
+    return f"the role {'' if resource.type == 'AWS::IAM::Role' else 'of '}{resource.logical_id!r}"
 
 
 def by_condition(resources: Iterable[Resource]) -> dict[str, Resource]:
