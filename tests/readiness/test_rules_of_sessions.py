@@ -7,6 +7,7 @@ import pytest
 
 from session_manager_permissions._needs import DEFAULT_DOCUMENT
 
+from .faults import on_c
 from .launches import scaling, template
 from .parts import att, each, nested, on, ref, resource, rows
 from .reports import TRUST, Body, Check, inline, machine, managed_policy, policy, profile_and_role
@@ -674,25 +675,29 @@ def test_default_document_of_another_stack_counts(
     assert check(**others, Here=body, at=at).rules == found
 
 
-@pytest.mark.parametrize(("there", "named", "region", "found"), [
-    (profile_and_role(inline(ALL)), DEFAULT, "us-east-1", DENIED),
+@pytest.mark.parametrize(("there", "named", "region", "on", "found"), [
+    (profile_and_role(inline(ALL)), DEFAULT, "us-east-1", [], DENIED),
+    (profile_and_role(inline(ALL)), DEFAULT, "us-east-1", ["Machine"], UNKNOWN),
     (profile_and_role(inline(ALL), Custom=resource("Custom::Policy", Role=ref("Role"))),
-     DEFAULT, "us-east-1", UNKNOWN),
+     DEFAULT, "us-east-1", [], UNKNOWN),
     (profile_and_role(inline(ALL, decrypt("arn:aws:kms:us-east-1:1:key/*"))),
-     DEFAULT, "us-east-1", UNKNOWN),
-    (profile_and_role(inline(ALL)), DEFAULT, "us-east-2", UNKNOWN),
-    (profile_and_role(inline(ALL)), WITH_KEY, "us-east-1", DENIED | UNKNOWN),
+     DEFAULT, "us-east-1", [], UNKNOWN),
+    (profile_and_role(inline(ALL)), DEFAULT, "us-east-2", [], UNKNOWN),
+    (profile_and_role(inline(ALL)), WITH_KEY, "us-east-1", [], DENIED | UNKNOWN),
+    *((profile_and_role(inline(ALL)), made(runAsEnabled=True, **AS_ROOT), "us-east-1", [], found)
+      for made, found in ((default, DENIED), (own, DENIED | UNKNOWN))),
 ])  # fmt: skip
 def test_document_of_the_region_of_compute(
-    check: Check, there: Body, named: Body, region: str, found: Found
+    check: Check, there: Body, named: Body, region: str, *, on: list[str], found: Found
 ) -> None:
     """It decides if the profile is of another region. The subnet of the compute is not known."""
     there["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "web"
-    here = {"Machine": machine(IamInstanceProfile="web", SubnetId="subnet-1")}
+    machines = {"Machine": machine(IamInstanceProfile="web", SubnetId="subnet-1")}
+    here = on_c({"Resources": machines}, *on)
     document = {"Resources": named | {"Key": key()}}
     at = {"There": "1/eu-west-1", "Here": "1/us-east-1", "Document": f"1/{region}"}
 
-    assert check(There=there, Here={"Resources": here}, Document=document, at=at).rules == found
+    assert check(There=there, Here=here, Document=document, at=at).rules == found
 
 
 def test_what_changes_the_default_document_may_be_in_its_region(check: Check) -> None:

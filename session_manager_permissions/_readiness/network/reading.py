@@ -167,11 +167,10 @@ class Reading:
 
     @cached_property
     def _makers(self) -> list[tuple[Template, str]]:
-        modules = self.parts.of_types(
-            [one for one in self.parts.by_type if one.endswith("::MODULE")]
-        )
-        made = [(one, _generates(one, modules)) for one in self.parts.assembly.templates]
-        found = [(template, decides) for template, decides in made if decides]
+        found = [(one, by) for one in self.parts.assembly.templates for by in _generates(one)]
+        types = [one for one in self.parts.by_type if one.endswith("::MODULE")]
+        modules = self.parts.of_types(types)
+        found += [(one.template, f"what {one.logical_id!r} makes") for one in modules]
         if self.parts.doubts_ids:
             for one in (*self.parts.custom, *self.parts.unread_stacks):
                 if _ID.search(shown(one.written)):
@@ -250,11 +249,7 @@ def _may_matter(resource: Resource, matters: Matters) -> bool:
         return True
 
 
-def _generates(template: Template, modules: list[Resource]) -> str:
-    """What makes resources that are not written in a template; empty where nothing does."""
-    own = (one.logical_id for one in modules if one.template is template)
-    for name in (*template.makers, *own):
-        return f"what {name!r} makes"
-    for macro in template.transforms:
-        return f"the macro {macro.replace(UNKNOWN, '')!r}"
-    return ""
+def _generates(template: Template) -> Iterator[str]:
+    """What makes resources that are not written in a template."""
+    yield from (f"what {name!r} makes" for name in template.makers)
+    yield from (f"the macro {macro.replace(UNKNOWN, '')!r}" for macro in template.transforms)
