@@ -112,7 +112,7 @@ class LaunchReader:
         launch = self.read(found, found.properties.get("LaunchTemplateData"))
         if _OF_FLEET in spec:
             its = self.read(resource, {"UserData": spec[_OF_FLEET]})
-            launch = its.over(launch)._replace(origin=found)
+            launch = launch._replace(scripts=its.scripts, user_data=its.user_data)
         given = spec.get("Version")
         version = resource.template.value(given)
         if version not in ((ReturnValue(found, "LatestVersionNumber"),), ("$Latest",)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from functools import cache, cached_property
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 
@@ -129,10 +129,11 @@ class ConstructTree(Constructs):
         return False
 
     def share_class(self, several: Collection[tuple[str, ...]]) -> bool:
-        """Tell whether the app makes other constructs of its own classes of several."""
-        classes = {type(self._at(ids)) for ids in several}
-        own = {one for one in classes if not one.__module__.startswith("aws_cdk")}
-        return sum(type(one) in own for one in self._nodes) > len(several)
+        """Tell whether a class of the app that makes one of these constructs makes others too."""
+        these = [self._at(ids) for ids in several]
+        every = {one for each in these for one in type(each).__mro__}
+        own = {one for one in every if one.__module__.partition(".")[0] not in _LIBRARIES}
+        return any(own.intersection(type(one).__mro__) for one in self._nodes if one not in these)
 
     def _at(self, ids: Iterable[str]) -> Any:  # noqa: ANN401
         found: Any = self._app.node.root
@@ -168,6 +169,10 @@ class ConstructTree(Constructs):
             if not [other for other, _ in above if other == scope][1:]:
                 return None  # left alone by the fleet whose scope it is in
         return None
+
+
+_LIBRARIES: Final = {"abc", "aws_cdk", "builtins", "constructs", "jsii", "typing"}
+"""The packages whose classes are not the app's own."""
 
 
 def _classes(construct: object) -> list[str]:

@@ -667,18 +667,23 @@ def test_code_leaves_the_other_stacks_of_a_class_alone() -> None:
     class Web(cdk.Stack):
         pass
 
+    class Prod(Web):  # by the constructor of Web
+        pass
+
     def built(code: str = "") -> cdk.App:
         app = cdk.App()
-        for name in ("Dev", "Prod"):
-            stack = Web(app, name, env=HERE)
-            if name == "Prod":
+        for name, class_ in {"Dev": Web, "Prod": Prod, "Other": cdk.Stack}.items():
+            stack = class_(app, name, env=HERE)
+            if name != "Dev":
                 faults.one_instance(stack)
             exec(code, {"self": stack})  # noqa: S102 # as it is shown
         return app
 
-    (found,) = Judged(built()).findings
+    (code,) = {found.fix for found in Judged(built()).findings}
 
-    assert not Judged(built(found.fix)).wrong
+    assert not Judged(built(code)).wrong
+    faults.one_instance(Prod(alone := cdk.App(), "Prod", env=HERE))
+    assert Judged(alone).findings[0].fix.endswith("\nfix_session_manager(self)")
 
 
 # Templates, and the steps ----------------------------------------------------------------------

@@ -98,7 +98,7 @@ class Constructs:
         return False
 
     def share_class(self, several: Collection[tuple[str, ...]]) -> bool:  # noqa: ARG002
-        """Tell whether the app makes other constructs of the classes of several."""
+        """Tell whether a class of the app that makes one of these constructs makes others too."""
         return False
 
     def fleet(self, resource: Resource) -> FleetMade | None:  # noqa: ARG002

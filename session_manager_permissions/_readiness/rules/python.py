@@ -58,7 +58,7 @@ class Code(Writing):
         self._names: set[str] = set()
 
     def text(self) -> str:
-        """Return the code. It says so if it runs at the end of the app, and not in `scope`.
+        """Return the code, which says so if it runs at the end of the app.
 
         It is a function: to assign or import a name in a constructor makes it local there, so that
         the lines above could no longer use what the module calls so, such as `iam`.
