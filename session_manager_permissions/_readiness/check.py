@@ -222,23 +222,24 @@ class _Checking:
         answers = (self._decisions.abilities(role)[one] for one in _needs.REGISTRATION.actions)
         registers = all(one.decision.answer is Answer.ALLOWED for one in answers)
         registers = registers and rules.credentials.may_be_assumed(self._parts, role)
-        stands_in = partial(self._management.stands_in, role, registers=registers)
-        backups = filter(None, map(stands_in, self._places(profile)))
-        return next(backups, "") or self._activations.get(profile, "")
+        stands_in = partial(self._management.stands_in, role, profile, registers=registers)
+        backups = [stands_in(each) for each in self._places(profile)]
+        return (all(backups) and backups[0]) or self._activations.get(profile, "")
 
     def _places(self, profile: Resource) -> list[Resource]:
-        """Return a profile, and what launches its instances in each other account or region."""
-        others = [one for one in self._elsewhere.get(profile, ()) if one.exists]
-        return [profile, *{one.template.stack.environment: one for one in others}.values()]
+        """Return what launches instances with a profile in each account and region.
+
+        It is the profile itself if nothing launches any, or if the app is of one region.
+        """
+        launching = [one for one in self._launching.get(profile, ()) if one.exists]
+        return [*{one.template.stack.environment: one for one in launching}.values()] or [profile]
 
     @cached_property
-    def _elsewhere(self) -> dict[Resource, list[Resource]]:
-        """What launches instances of each profile in another account or region, in any world."""
+    def _launching(self) -> dict[Resource, list[Resource]]:
+        """What launches instances of each profile in any world of an app of several regions."""
 
         def of(resource: Resource) -> Iterator[tuple[Resource, Resource]]:
-            for profile in filter(None, (one.profile for one in self._launched(resource))):
-                if profile.template.stack.environment != resource.template.stack.environment:
-                    yield profile, resource
+            yield from ((one.profile, resource) for one in self._launched(resource) if one.profile)
 
         found: dict[Resource, list[Resource]] = {}
         if len({one.stack.environment for one in self._assembly.templates}) > 1:
@@ -286,7 +287,7 @@ class _Checking:
             denied = [one for each in places for one in rules_of.of_calls(role, each)]
             # The fix of the role may allow what one of the documents asks for.
             is_allowed = any(fix.includes(one) for fix in allows for one in allows_of(denied))
-            yield from (one for each in places for one in rules_of.of_documents(each))
+            yield from (one for each in (profile, *places) for one in rules_of.of_documents(each))
             if denied and not is_allowed and not self._backup(role, profile):
                 yield from reduce(rules.permissions.with_more, allows, denied)
 

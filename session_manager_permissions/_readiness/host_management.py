@@ -110,19 +110,20 @@ class HostManagement:
         found = self.of(resource) or _first(self._giving, resource)
         return found or self.by_runbook(resource) or self._by_role(resource)
 
-    def stands_in(self, role: Role, profile: Resource, *, registers: bool) -> str:
+    def stands_in(self, role: Role, profile: Resource, where: Resource, *, registers: bool) -> str:
         """Name what may add permissions to a role, or give its instances another one.
 
         Args:
             role: the role.
             profile: what has the role.
+            where: what launches the instances, or the profile.
             registers: whether the role may register with Systems Manager, with which an agent never
                 turns to Default Host Management.
         """
         changed = self._parts.changed(role.resource) or self._parts.changed(profile)
         if changed is not None:
             return changed.decides
-        return ("" if registers else self.of(profile)) or self.by_runbook(profile)
+        return ("" if registers else self.of(where)) or self.by_runbook(where)
 
     def _may_turn_on(self, found: Resource) -> bool:
         """Whether `found` may turn it on: anything but another service setting."""

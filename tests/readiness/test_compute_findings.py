@@ -100,15 +100,21 @@ def test_one_cause_of_many_instances_is_one_finding(check: Check) -> None:
     assert report.verdicts == {"not ready": 1}
 
 
-@pytest.mark.parametrize(("region", "is_open"), [("us-east-1", True), ("us-east-2", False)])
+@pytest.mark.parametrize(("region", "also", "is_open"), [
+    ("us-east-1", {}, True),
+    ("us-east-2", {}, False),
+    ("eu-west-1", {}, False),
+    ("us-east-1", {"Other": machine(IamInstanceProfile="web")}, False),
+])  # fmt: skip
 @pytest.mark.parametrize(("role", "found"), [
     ({}, NEITHER),
     ({**inline(ALL), "AssumeRolePolicyDocument": {"Statement": []}}, UNTRUSTED),
 ])  # fmt: skip
 def test_host_management_in_the_region_of_compute(
-    check: Check, region: str, role: Parts, found: Found, *, is_open: bool
+    check: Check, region: str, also: Parts, role: Parts, found: Found, *, is_open: bool
 ) -> None:
-    there = profile_and_role(role)
+    """It helps if it is in each region of compute. That of the profile, here eu-west-1, is none."""
+    there = profile_and_role(role, **also)
     there["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "web"
     here = {"Machine": machine(IamInstanceProfile="web", SubnetId="subnet-1")}
     beside = {"Management": resource("AWS::SSM::DefaultHostManagementConfiguration")}

@@ -47,7 +47,7 @@ RULES: Final = (NO_INSTANCE_PROFILE, ROLE_NOT_ASSUMABLE, METADATA_OFF)
 def of_trust(
     parts: Parts, management: HostManagement, role: Role, places: Iterable[Resource]
 ) -> Iterator[Told]:
-    """Find a role that EC2 may not assume, by its profile and what launches instances elsewhere."""
+    """Find a role that EC2 may not assume, by what is in each region of its instances."""
     if not role.in_app:
         return
     resource = role.resource
@@ -55,13 +55,13 @@ def of_trust(
     if found.answer == "allowed":
         return
     changed_by = parts.changed(resource)
-    backups = (management.of(one) or management.by_runbook(one) for one in (resource, *places))
+    backups = [management.of(one) or management.by_runbook(one) for one in places]
     if found.answer == "unknown":
         yield f"the trust policy of its role {role.name!r}"
     elif changed_by is not None:
         yield f"{changed_by.decides}, as {found.why}"
-    elif stands_in := next(filter(None, backups), ""):
-        yield f"{stands_in}, as {found.why}"
+    elif all(backups):
+        yield f"{backups[0]}, as {found.why}"
     else:
         path, whose = "AssumeRolePolicyDocument", f"the trust policy of {resource.logical_id!r}"
         let = f"let {EC2} assume the role in {whose}"
