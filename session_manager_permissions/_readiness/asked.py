@@ -11,7 +11,7 @@ from session_manager_permissions import _needs
 from session_manager_permissions._conditions import NO_CONTEXT, RequestContext
 from session_manager_permissions._patterns import any_matches, has_marks, matches
 
-from .marks import marked
+from .marks import ALIAS, marked
 from .policies import NEEDED, Statement, known_of, may_match, read
 from .templates.functions import UNKNOWN, listed
 from .templates.model import Resource, ReturnValue, Template, Value, may_be_equal
@@ -135,7 +135,7 @@ class PolicyReader:
             case (ReturnValue(resource, _),):
                 return [
                     marked((ReturnValue(one),))
-                    for one in self._assembly.by_type["AWS::KMS::Alias"]
+                    for one in self._assembly.by_type[ALIAS]
                     if one.exists and _resources_in(_target(one)) == {resource}
                 ]
         return []

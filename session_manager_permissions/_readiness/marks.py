@@ -9,12 +9,13 @@ from session_manager_permissions._patterns import MARKS
 
 from .templates.model import ReturnValue, Unresolved, Value
 
+ALIAS: Final = "AWS::KMS::Alias"
 KEYS: Final = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
 """The keys of KMS."""
 
 _DIGITS: Final = {ord(digit): MARKS + number for number, digit in enumerate("-0123456789abcdef")}
 _ARNS: Final = {
-    "AWS::KMS::Alias": "arn::kms:${AWS::Region}:${AWS::AccountId}:${Name}",
+    ALIAS: "arn::kms:${AWS::Region}:${AWS::AccountId}:${Name}",
     **dict.fromkeys(KEYS, "arn::kms:${AWS::Region}:${AWS::AccountId}:key/${Name}"),
     "AWS::Logs::LogGroup": "arn::logs:${AWS::Region}:${AWS::AccountId}:log-group:${Name}:*",
     "AWS::S3::Bucket": "arn::s3:::${Name}",
@@ -22,7 +23,7 @@ _ARNS: Final = {
 """The ARNs of these types, by the name that `Ref` returns."""
 _REFERRED_BY: Final = {
     "AWS::IAM::Role": "RoleName",
-    "AWS::KMS::Alias": "AliasName",
+    ALIAS: "AliasName",
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::S3::Bucket": "BucketName",
 }

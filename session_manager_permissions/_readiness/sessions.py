@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
 
-from .marks import KEYS, marked
+from .marks import ALIAS, KEYS, marked
 from .parts import Parts, decider, may_be_one_region
 from .templates.functions import UNKNOWN, as_written, is_mapping, mapping
 from .templates.loading import as_document
@@ -47,8 +47,8 @@ _SERVICES: Final = {
 _SIDS: Final = tuple(one.sid for one in _SERVICES.values())
 _NAMES: Final = {
     KEY: (
-        ("AWS::KMS::Alias", ""),
-        ("AWS::KMS::Alias", "Arn"),
+        (ALIAS, ""),
+        (ALIAS, "Arn"),
         *((one, "Arn") for one in KEYS),
     ),
     "s3BucketName": ((_BUCKET, ""),),

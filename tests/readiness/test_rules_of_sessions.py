@@ -638,22 +638,47 @@ def test_names_are_those_of_the_own_stack(check: Check) -> None:
 @pytest.mark.parametrize(("given", "of_key", "to", "found"), [
     (ARN, {}, "eu-west-1", DENIED),
     (ref("Key"), {}, "eu-west-1", DENIED),
+    (ref("Key"), {"MultiRegion": False}, "eu-west-1", DENIED),
     (ref("Key"), {"MultiRegion": True}, "eu-west-1", UNKNOWN),
-    (ARN, {}, "eu-west-2", READY),
+    (ref("Alias"), {}, "eu-west-1", UNKNOWN),
+    (ARN, {}, "eu-west-2", UNKNOWN),
 ])  # fmt: skip
 def test_key_that_cdk_carries_to_another_region(
     check: Check, given: object, of_key: Body, to: str, found: Found
 ) -> None:
     writes = {"WriterProps": {"region": to, "exports": {"/cdk/exports/key": given}}}
     there = {"Resources": a_key(**of_key) | {
+        "Alias": resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key")),
         "Writer": resource("Custom::CrossRegionExportWriter", **writes)}}  # fmt: skip
     read, reader = att("Reader", "/cdk/exports/key"), resource("Custom::CrossRegionExportReader")
-    grants = inline(ALL, decrypt(read), decrypt("arn:aws:kms:eu-west-1:1:key/*"))
-    here = profile_and_role(grants, Reader=reader, **default(kmsKeyId=read))
+    replica, grants = resource("AWS::KMS::ReplicaKey"), inline(ALL, decrypt(att("Replica", "Arn")))
+    here = profile_and_role(grants, Reader=reader, Replica=replica, **default(kmsKeyId=read))
 
     report = check(There=there, Here=here, at={"There": "1/us-east-1", "Here": "1/eu-west-1"})
 
-    assert report.rules - {"key-not-by-arn"} == found
+    assert report.rules == found
+
+
+@pytest.mark.parametrize(("there", "of_group", "found"), [
+    ("us-east-1", {"KmsKeyId": "key"}, UNKNOWN),
+    ("us-east-1", {}, UNKNOWN),
+    ("eu-west-1", {"KmsKeyId": "key"}, READY),
+    ("eu-west-1", {}, DENIED),
+])  # fmt: skip
+def test_log_group_that_cdk_carries_from_a_region(
+    check: Check, there: str, of_group: Body, found: Found
+) -> None:
+    """The agent looks for a group of this name in its own region."""
+    writes = {"WriterProps": {"region": "eu-west-1", "exports": {"/cdk/exports/it": ref("Group")}}}
+    writer = resource("Custom::CrossRegionExportWriter", **writes)
+    read, reader = att("Reader", "/cdk/exports/it"), resource("Custom::CrossRegionExportReader")
+    inputs = {"cloudWatchLogGroupName": read, **ENFORCES}
+    here = profile_and_role(inline(ALL, *ON_LOGS), Reader=reader, **default(**inputs))
+    bodies: Body = {"There": {"Resources": log_group(**of_group) | {"Writer": writer}}}
+
+    assert (
+        check(**bodies, Here=here, at={"There": f"1/{there}", "Here": "1/eu-west-1"}).rules == found
+    )
 
 
 @pytest.mark.parametrize(("there", "found"), [
@@ -686,6 +711,9 @@ def test_default_document_of_another_stack_counts(
     (profile_and_role(inline(ALL)), WITH_KEY, "us-east-1", [], DENIED | UNKNOWN),
     *((profile_and_role(inline(ALL)), made(runAsEnabled=True, **AS_ROOT), "us-east-1", [], found)
       for made, found in ((default, DENIED), (own, DENIED | UNKNOWN))),
+    (profile_and_role(inline(ALL)), DEFAULT, "eu-west-1", [], UNKNOWN),
+    (profile_and_role(inline(ALL)), default(runAsEnabled=True, **AS_ROOT), "eu-west-1", [],
+     DENIED | UNKNOWN),
 ])  # fmt: skip
 def test_document_of_the_region_of_compute(
     check: Check, there: Body, named: Body, region: str, *, on: list[str], found: Found

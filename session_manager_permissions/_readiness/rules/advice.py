@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
-from session_manager_permissions._readiness.marks import KEYS, marked
+from session_manager_permissions._readiness.marks import ALIAS, KEYS, marked
 from session_manager_permissions._readiness.policies import DECRYPT
 from session_manager_permissions._readiness.templates.functions import listed, shown, text
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, Template
@@ -35,7 +35,6 @@ DECRYPT_ON_ALL_KEYS: Final = warning(
 DEPRECATED_POLICY: Final = warning("deprecated-policy", "`AmazonEC2RoleforSSM`", "the role")
 RULES: Final = (KEY_NOT_BY_ARN, DECRYPT_ON_ALL_KEYS, DEPRECATED_POLICY)
 
-_ALIAS: Final = "AWS::KMS::Alias"
 _ANY_KEY: Final = "arn:aws:kms:-:-:key/-"  # matches only patterns that name no particular key
 _ALIAS_OR_ID: Final = re.compile(
     r"(arn:[^:]*:kms:[^:]*:[^:]*:)?alias/.*"
@@ -91,7 +90,7 @@ def _is_no_key(key: object, resource: Resource) -> bool:
     value = resource.template.value(key)
     match value:
         case (ReturnValue(found, ""),):
-            return found.type in {*KEYS, _ALIAS}
+            return found.type in {*KEYS, ALIAS}
     return _ALIAS_OR_ID.fullmatch(marked(value)) is not None
 
 
@@ -99,7 +98,7 @@ def _is_by_arn_too(key: object, among: list[Any], template: Template) -> bool:
     """Tell whether the key of an alias, or of a key id, is named by its ARN as well."""
     named = marked(template.value(key))
     for one in template.resources.values():
-        if one.type == _ALIAS and named.endswith(marked((ReturnValue(one),))):
+        if one.type == ALIAS and named.endswith(marked((ReturnValue(one),))):
             named = marked(template.value(one.properties.get("TargetKeyId")))
     its_end = f":key/{named.rpartition('/')[2]}"
     return any(marked(template.value(one)).endswith(its_end) for one in among)

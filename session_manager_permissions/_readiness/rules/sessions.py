@@ -12,7 +12,7 @@ from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.verdicts import in_words
 from session_manager_permissions._readiness.asked import Asked
 from session_manager_permissions._readiness.decisions import Ability, Decisions
-from session_manager_permissions._readiness.marks import KEYS, marked
+from session_manager_permissions._readiness.marks import ALIAS, KEYS, marked
 from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import Parts, decider
 from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG
@@ -306,7 +306,7 @@ class SessionRules:
     def _faults_of_group(self, document: Document) -> Iterator[Told]:
         name = self._sessions.input(document, "cloudWatchLogGroupName")
         enforced = self._sessions.is_on(document, "cloudWatchEncryptionEnabled")
-        group = reference_to(name, "AWS::Logs::LogGroup")
+        group = _own_group(document, name)
         if group is None and name and enforced:
             written = mapping(document.inputs).get("cloudWatchLogGroupName")
             yield f"whether the log group {shown(written)} has a key"
@@ -336,8 +336,8 @@ class SessionRules:
     def _asked_by(self, document: Document) -> Iterator[AgentCall]:
         read, is_on = self._sessions.input, self._sessions.is_on
         named = self._behind_alias(read(document, KEY))
-        key = reference_to(named, *KEYS)
-        if key is not None:
+        key, own = reference_to(named, *KEYS), document.resource.template.stack
+        if key is not None and key.template.stack.region == own.region:
             options: Options = (Option("encryption_key", key),)
             arn: Value = (ReturnValue(key, "Arn"),)
             yield AgentCall(DECRYPT, arn, options, ends=True, resource=key)
@@ -345,7 +345,7 @@ class SessionRules:
             yield AgentCall(DECRYPT, _arn_of_key(document, named), (), ends=True)
         yield from self._calls_to_bucket(document)
         if name := read(document, "cloudWatchLogGroupName"):
-            options = _log_group(name)
+            options = _log_group(document, name)
             value = document.resource.template.value
             groups = value({"Fn::Sub": "arn::logs:${AWS::Region}:${AWS::AccountId}:log-group:"})
             each = merged((*groups, ":log-stream:"))
@@ -395,7 +395,7 @@ class SessionRules:
 
     def _behind_alias(self, value: Value) -> Value:
         """Return the name of the key behind an alias of the app; any other value as it is."""
-        alias = reference_to(value, "AWS::KMS::Alias")
+        alias = reference_to(value, ALIAS)
         if alias is None:
             return value
         return self._sessions.named(alias.template, alias.properties.get("TargetKeyId"), KEY)
@@ -437,18 +437,26 @@ def _in_arn(value: Value, place: int) -> str:
 def _faults_of_region(document: Document, named: Value) -> Iterator[Told]:
     own, of_key, is_shared = document.resource.template.stack.region, _in_arn(named, 3), False
     match named:
-        case (ReturnValue(key, _),) if key.type in KEYS:
+        case (ReturnValue(key, _),) if key.type in (*KEYS, ALIAS):
             of_key = key.template.stack.region or ""
-            # The id of a multi-Region key is that of its replicas in other regions as well.
-            is_shared = key.type != KEYS[0] or "MultiRegion" in key.properties
+            # Replicas have the id of a multi-Region key, and any key may have an equal alias.
+            is_shared = key.type != KEYS[0] or key.properties.get("MultiRegion", False) is not False
     if own and of_key and own != of_key:
         why = f"their key is of {of_key}, and instances of {own} can't use it"
         refused = _refused(document, why, "name a key of the region of the instances")
-        yield f"whether their key has a replica in {own}" if is_shared else refused
+        is_there = f"whether {own} has the key that {document.resource.logical_id!r} names"
+        yield is_there if is_shared else refused
 
 
-def _log_group(name: Value) -> Options:
-    match reference_to(name, "AWS::Logs::LogGroup"), name:
+def _own_group(document: Document, name: Value) -> Resource | None:
+    """Return the log group that an input names, which the agent looks for in its own region."""
+    group = reference_to(name, "AWS::Logs::LogGroup")
+    own = document.resource.template.stack.environment
+    return group if group and group.template.stack.environment == own else None
+
+
+def _log_group(document: Document, name: Value) -> Options:
+    match _own_group(document, name), name:
         case (Resource() as group, _) | (None, (str(group),)):
             return (Option("log_group", group),)
     return ()
