@@ -24,6 +24,12 @@ TO_LOG: Final = (*_needs.WRITE_LOG, *_needs.log_objects("*", "", other_account=F
 IF_ENFORCED: Final = {"s3": "s3:GetEncryptionConfiguration", "logs": "logs:DescribeLogGroups"}
 """What the agent calls besides to open a session where encrypted logs are enforced, by service."""
 
+
+def calls_to_log(*, streams: bool) -> tuple[str, ...]:
+    """Return what the agent calls to log a session: to stream it, it first lists the log groups."""
+    return (*TO_LOG, IF_ENFORCED["logs"]) if streams else TO_LOG
+
+
 OTHER_INTERFACE: Final = "another network interface of the instance"
 """What may give compute another path, if it has more than one interface."""
 

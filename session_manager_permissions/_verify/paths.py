@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network import verdicts
-from session_manager_permissions._network.model import IF_ENFORCED, TO_LOG, TO_OPEN
+from session_manager_permissions._network.model import IF_ENFORCED, TO_OPEN, calls_to_log
 
 from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Check, Outcome
@@ -84,9 +84,7 @@ def _judged(
     if foreign:  # such as those that another account shares
         vpc = read_vpc(node.session, asked._replace(more_groups=foreign))
     certain, possible = _calls_to_open(preferences, identity)
-    # Without the list of groups, the agent streams no log.
-    lists = [IF_ENFORCED["logs"]] if preferences.document.streams is True else []
-    to_log = (*TO_LOG, *lists)
+    to_log = calls_to_log(streams=preferences.document.streams is True)
     place = vpc.placement(instance)
     # Without a policy to judge, instances with other roles are in the same place.
     if any(one.policy is not None for one in vpc.endpoints):

@@ -645,7 +645,8 @@ WITH_BUCKET: Final = {
     "Document": session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
     "Role": resource("AWS::IAM::Role", **TRUST, **inline(allow("*"))),
 }
-WITH_LOGS: Final = WITH_BUCKET | {"Document": session(cloudWatchLogGroupName="sessions")}
+LOGS: Final = {"cloudWatchLogGroupName": "sessions"}
+WITH_LOGS: Final = WITH_BUCKET | {"Document": session(**LOGS)}
 EITHER_POLICIES: Final = {
     "Fn::If": ["C", inline(allow("ssm:Update*"))["Policies"], inline(allow("s3:*"))["Policies"]]
 }
@@ -767,6 +768,11 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a shut group, and a shut endpoint": ("egress-closed", isolated_in_l1(
         Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages", SecurityGroupIds=None),
         Shut=group(), Group=group(egress=UDP))),
+    "a shut group, and an endpoint that keeps streamed logs back": ("egress-closed", isolated_in_l1(
+        **BOTH | WITH_LOGS | {"Document": session(**LOGS, cloudWatchStreamingEnabled=True)},
+        Logs=endpoint("logs", PolicyDocument={
+            "Statement": [allow("logs:Create*", "logs:Put*", Principal="*")]}),
+        Group=group(egress=UDP))),
     "a shut group, in a subnet of another app": ("egress-closed", isolated_in_l1(
         Group=group(egress=UDP), Machine=machine(
             **PROFILE, SubnetId="subnet-12345678", SecurityGroupIds=[ref("Group")]))),
@@ -838,7 +844,6 @@ CHOSEN: Final = {"Fn::If": ["C", ref("Acl"), ref("Second")]}
 ONLY_S3: Final = {"Fn::If": ["C", allow("s3:*"), [allow("s3:Get*")]]}
 EITHER_STATEMENT: Final = {"Fn::If": ["C", allow("ssm:GetParameter"), [allow("ssm:Get*")]]}
 EITHER_DOCUMENT: Final = {"Fn::If": ["C", {"Statement": OTHERS}, OF_OTHERS]}
-LOGS: Final = {"cloudWatchLogGroupName": "sessions"}
 ENDPOINTS_OF_LOGS: Final = {
     "Role": WITH_BUCKET["Role"], **BOTH,
     "Logs": endpoint("logs",

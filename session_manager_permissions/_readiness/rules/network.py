@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._network import endpoint_policy, verdicts
 from session_manager_permissions._network.ec2 import ANSWERS
 from session_manager_permissions._network.facts import Unknown
-from session_manager_permissions._network.model import IF_ENFORCED, TO_LOG, TO_OPEN, Placement
+from session_manager_permissions._network.model import IF_ENFORCED, TO_OPEN, Placement, calls_to_log
 from session_manager_permissions._network.place import PUBLIC
 from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, AclFault, Problem, in_words
 from session_manager_permissions._readiness.parts import GROUP, Parts
@@ -98,8 +98,8 @@ class NetworkRules:
                     yield from (use.needed.decides, *way.decides)
         if verdict.closed:
             lost = (name for name, use in uses.items() if use.used is True and use.needed is False)
-            used, whole = (*needed, *lost), compute.calling(calls=(*_calls_to_log(uses), *calls))
-            told = verdict.problems
+            whole = compute.calling(calls=(*calls_to_log(streams=uses["logs"].streamed), *calls))
+            used, told = (*needed, *lost), verdict.problems
             yield lambda: [self._of_problem(one, told, whole, used) for one in told]
 
     def of_logs(self, compute: Compute, uses: dict[str, ServiceUse]) -> Iterator[Finding]:
@@ -114,7 +114,7 @@ class NetworkRules:
         problems = self._judge.judge(opening, ALWAYS_NEEDED).problems
         # What fixes the other causes fixes everything except the faults of an endpoint that exists.
         is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
-        whole = compute.calling(calls=(*TO_OPEN, *_calls_to_log(uses)))
+        whole = compute.calling(calls=(*TO_OPEN, *calls_to_log(streams=uses["logs"].streamed)))
         told = self._judge.judge(whole.placements, lost).problems
         for problem in told:
             if is_mended and problem.cause != verdicts.ENDPOINT_UNREACHABLE:
@@ -238,11 +238,6 @@ def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
     """Return what the agent calls, or may call, to open a session."""
     more = (call for name, call in IF_ENFORCED.items() if uses[name].needed is not False)
     return (*TO_OPEN, *more)
-
-
-def _calls_to_log(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
-    """Return what the agent calls to log a session. It streams no log without a list of groups."""
-    return (*TO_LOG, IF_ENFORCED["logs"]) if uses["logs"].streamed else TO_LOG
 
 
 def _key(problem: Problem) -> tuple[str, Hashable]:
