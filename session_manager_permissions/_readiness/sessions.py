@@ -68,7 +68,7 @@ class ServiceUse(NamedTuple):
     needed: Fact
     """Where it is not needed, a session without the service loses its log."""
     streamed: bool = False
-    """Whether the log is certainly streamed to it, so that the agent lists the log groups."""
+    """Whether sessions certainly stream their logs, for which the agent lists the log groups."""
 
 
 class Document(NamedTuple):
@@ -190,7 +190,7 @@ class Sessions:
     def _use_by(self, documents: list[Document], service: str) -> ServiceUse:
         several = [self._of_service(one, service) for one in documents]
         used = _of_all([one.used for one in several])
-        streams = service == "logs" and all(self.is_on(one, STREAMS) is True for one in documents)
+        streams = all(self.is_on(one, STREAMS) is True for one in documents)
         return ServiceUse(used, _of_all([one.needed for one in several]), streams)
 
     def _of_service(self, document: Document, service: str) -> ServiceUse:

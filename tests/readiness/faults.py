@@ -768,11 +768,13 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a shut group, and a shut endpoint": ("egress-closed", isolated_in_l1(
         Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages", SecurityGroupIds=None),
         Shut=group(), Group=group(egress=UDP))),
-    "a shut group, and an endpoint that keeps streamed logs back": ("egress-closed", isolated_in_l1(
+    **{f"{what} an endpoint that keeps streamed logs back": (rule, isolated_in_l1(
         **BOTH | WITH_LOGS | {"Document": session(**LOGS, cloudWatchStreamingEnabled=True)},
         Logs=endpoint("logs", PolicyDocument={
-            "Statement": [allow("logs:Create*", "logs:Put*", Principal="*")]}),
-        Group=group(egress=UDP))),
+            "Statement": [allow("logs:Create*", "logs:Put*", Principal="*")]}), **more))
+       for what, rule, more in (
+           ("only", "log-lost", {}),
+           ("a shut group, and", "egress-closed", {"Group": group(egress=UDP)}))},
     "a shut group, in a subnet of another app": ("egress-closed", isolated_in_l1(
         Group=group(egress=UDP), Machine=machine(
             **PROFILE, SubnetId="subnet-12345678", SecurityGroupIds=[ref("Group")]))),

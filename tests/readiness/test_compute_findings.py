@@ -810,14 +810,16 @@ def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
     assert check(with_endpoints(COMPUTE | added)).rules == expected
 
 
-@pytest.mark.parametrize(("streams", "expected"), [(True, LOST), (False, READY)])
+@pytest.mark.parametrize(("streams", "expected"), [
+    ([True], LOST), ([False], READY), ([True, False], READY),
+])  # fmt: skip
 def test_an_endpoint_has_to_let_groups_be_listed_if_logs_are_streamed(
-    check: Check, streams: object, expected: Found
+    check: Check, streams: list[bool], expected: Found
 ) -> None:
-    inputs = {"cloudWatchLogGroupName": "sessions", "cloudWatchStreamingEnabled": streams}
+    inputs = [{"cloudWatchLogGroupName": "a", "cloudWatchStreamingEnabled": one} for one in streams]
     writes = [may("Allow", one) | {"Principal": "*"} for one in _needs.WRITE_LOG]
     added = {
-        "Document": document(of(inputs)),
+        **{f"Document{number}": document(of(one)) for number, one in enumerate(inputs)},
         "Grants": policy(allow("logs:*")),
         "Logs": endpoint("logs", PolicyDocument={"Statement": writes}),
     }
