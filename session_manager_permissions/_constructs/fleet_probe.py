@@ -12,16 +12,7 @@ from typing import TYPE_CHECKING, cast
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from .roles import (
-    Target,
-    attach_or_refuse,
-    compute_target,
-    is_node_group,
-    refuse_by_arn,
-    reports_only,
-    role_of_maker,
-    role_target,
-)
+from . import roles
 from .tokens import Environment, differ
 
 if TYPE_CHECKING:
@@ -85,26 +76,28 @@ class Probe:
             ValueError: the role is not known, or can't get the policy.
         """
         resource, name_or_arn = found.resource, name
-        if is_node_group(resource):
+        if roles.is_node_group(resource):
             name_or_arn = cast("CfnNodegroup", resource).node_role
-        target = compute_target(self._stack, self._next_id(), resource, found.stack)
+        target = roles.compute_target(self._stack, self._next_id(), resource, found.stack)
         self._attach(target)
         name = target.name or target.role.role_name
         others = self._imports_of(name, name_or_arn)
-        if others and isinstance(role_of_maker(resource, name_or_arn), (iam.Role, iam.LazyRole)):
+        if others and isinstance(
+            roles.role_of_maker(resource, name_or_arn), (iam.Role, iam.LazyRole)
+        ):
             others = []  # the compute has the role itself, and immutable views of it do not matter
         for other in others:
-            self._attach(role_target(self._stack, self._next_id(), other, found.stack))
-        reporting = [role for role in (target.role, *others) if reports_only(role)]
+            self._attach(roles.role_target(self._stack, self._next_id(), other, found.stack))
+        reporting = [role for role in (target.role, *others) if roles.reports_only(role)]
         for role in reporting:
             self._report(role)
         return "" if reporting else name
 
-    def _attach(self, target: Target) -> None:
+    def _attach(self, target: roles.Target) -> None:
         if not target.name:
             return  # CDK always attaches a policy to an owned role of the account
         # Each try has a new policy, as another import may have put the same name on the last one.
-        attach_or_refuse(iam.Policy(self._stack, self._next_id()), target, self._stack)
+        roles.attach_or_refuse(iam.Policy(self._stack, self._next_id()), target, self._stack)
 
     def _imports_of(self, name: str, name_or_arn: str) -> list[iam.IRole]:
         """Return the imports of the role, and the immutable views of it.
@@ -133,7 +126,7 @@ class Probe:
 def _is_refused_by_arn(imported: Imported) -> bool:
     """Tell whether the ARN is that of a role that nobody may change, or of no role."""
     try:
-        refuse_by_arn(imported.arn, imported.role)
+        roles.refuse_by_arn(imported.arn, imported.role)
     except ValueError:
         return True
     return False

@@ -8,17 +8,8 @@ import aws_cdk as cdk
 
 from session_manager_permissions import _limits, _needs
 
+from . import tokens
 from .checks import described
-from .tokens import (
-    Environment,
-    differ,
-    is_name,
-    is_token,
-    parse_arn,
-    referenced,
-    refuse_wildcards,
-    without_tokens,
-)
 
 if TYPE_CHECKING:
     from aws_cdk.aws_kms import CfnAlias, CfnKey, IAlias
@@ -96,9 +87,9 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
     Raises:
         ValueError: a policy can't name it.
     """
-    parts = parse_arn(arn)
-    refuse_wildcards(argument, alias_name or (parts.resource if parts else arn))
-    if parts is None and without_tokens(arn) != arn:  # known at deployment only
+    parts = tokens.parse_arn(arn)
+    tokens.refuse_wildcards(argument, alias_name or (parts.resource if parts else arn))
+    if parts is None and tokens.without_tokens(arn) != arn:  # known at deployment only
         return KeyResource(resource=arn)
     if parts is not None and alias_name is None and parts.resource.startswith(_needs.ALIAS):
         alias_name = parts.resource
@@ -125,10 +116,10 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
 def _may_be(text: str, prefix: str, limit: _limits.Name) -> bool:
     """Tell whether `text` is the prefix with a name, as far as the tokens in it let one tell."""
     name = text.removeprefix(prefix)
-    return (name != text or without_tokens(name) != name) and is_name(name, limit)
+    return (name != text or tokens.without_tokens(name) != name) and tokens.is_name(name, limit)
 
 
-def is_in_region(scope: IConstruct, key: SessionKey, here: Environment) -> bool:
+def is_in_region(scope: IConstruct, key: SessionKey, here: tokens.Environment) -> bool:
     """Tell whether the key may be in the region of a stack.
 
     Warns on `scope` of a key of another account, as the key policy there must allow the role too.
@@ -138,17 +129,17 @@ def is_in_region(scope: IConstruct, key: SessionKey, here: Environment) -> bool:
         key: the key.
         here: the account and the region of the stack.
     """
-    if parse_arn(key.resource):
-        there = Environment.in_arn(key.resource)
+    if tokens.parse_arn(key.resource):
+        there = tokens.Environment.in_arn(key.resource)
     else:
-        there = Environment.of(cdk.Stack.of(key.given))
-    if differ(there.account, here.account):
+        there = tokens.Environment.of(cdk.Stack.of(key.given))
+    if tokens.differ(there.account, here.account):
         cdk.Annotations.of(scope).add_warning_v2(
             "session-manager-permissions:key-of-another-account",
             f"encryption_key {key.resource} belongs to account {there.account}: the role can use "
             "it only if its key policy allows that too",
         )
-    return not differ(there.region, here.region)
+    return not tokens.differ(there.region, here.region)
 
 
 def warn_of_no_key_in_region(scope: IConstruct, region: str | None, way_out: str) -> None:
@@ -170,7 +161,7 @@ def _read(key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
     if isinstance(key, cdk.aws_kms.CfnAlias):
         name = key.alias_name
         arn = cdk.Stack.of(key).format_arn(service="kms", resource=name)
-        target = referenced(key.target_key_id)
+        target = tokens.referenced(key.target_key_id)
         return arn, name, target if is_l1_key(target) else None
     found: str | None = getattr(key, "key_arn", None)
     if found is None:  # neither L1 nor L2: what `kms.CfnKey.from_key_arn` gives, or a user's class
@@ -209,11 +200,11 @@ def _refuse_unfit(key: IKeyRef | None) -> None:
 
     KMS itself refuses a `key_usage` that does not fit the `key_spec`.
     """
-    cfn_key = None if key is None else referenced(_read(key)[0])
+    cfn_key = None if key is None else tokens.referenced(_read(key)[0])
     if not isinstance(cfn_key, cdk.aws_kms.CfnKey):
         return
     spec = cfn_key.key_spec
-    if spec is not None and spec != "SYMMETRIC_DEFAULT" and not is_token(spec):
+    if spec is not None and spec != "SYMMETRIC_DEFAULT" and not tokens.is_token(spec):
         raise ValueError(
             f"encryption_key {cast('IConstruct', key).node.path!r} has the key_spec {spec}, and "
             "Session Manager accepts only symmetric encryption keys: give a key with the key_spec "

@@ -8,19 +8,9 @@ import aws_cdk as cdk
 
 from session_manager_permissions import _limits, _needs
 
+from . import tokens
 from .checks import described, refuse_wrong_text
 from .keys import KeyResource, any_key, key_resource
-from .tokens import (
-    DYNAMIC_REFERENCE,
-    TOKEN,
-    is_name,
-    is_token,
-    known_property,
-    parse_arn,
-    refuse_wildcards,
-    resolved,
-    resource_by_arn,
-)
 
 if TYPE_CHECKING:
     from aws_cdk.aws_kms import CfnKey, IKey
@@ -43,14 +33,14 @@ def bucket_arn(bucket: IBucketRef) -> str:
                 "(for a bucket that exists, s3.Bucket.from_bucket_name(scope, id, name))"
             )
         arn = bucket.bucket_ref.bucket_arn
-    parts = parse_arn(arn)
+    parts = tokens.parse_arn(arn)
     if parts:
-        refuse_wildcards("log_bucket", parts.resource)
-    refuse_wildcards("log_bucket", arn)
+        tokens.refuse_wildcards("log_bucket", parts.resource)
+    tokens.refuse_wildcards("log_bucket", arn)
     # Refuses an object, and an ARN that was given as a name.
     if parts and not (
         (parts.service, parts.region, parts.account) == ("s3", "", "")
-        and is_name(parts.resource, _limits.BUCKET)
+        and tokens.is_name(parts.resource, _limits.BUCKET)
     ):
         raise ValueError(
             f"log_bucket has the ARN {arn!r}, which is not a bucket's: arn:…:s3:::NAME, with a "
@@ -87,16 +77,16 @@ def _l1_bucket_key(bucket: IBucketRef) -> KeyResource | None:
     if key_id is None or getattr(default, "sse_algorithm", None) == "AES256":
         return None
     stack = cdk.Stack.of(bucket)
-    if is_token(key_id):
+    if tokens.is_token(key_id):
         l1_types = cdk.aws_kms.CfnKey, cdk.aws_kms.CfnReplicaKey, cdk.aws_kms.CfnAlias
-        key = cast("CfnKey | None", resource_by_arn(key_id, bucket, *l1_types))
+        key = cast("CfnKey | None", tokens.resource_by_arn(key_id, bucket, *l1_types))
         if key is not None:
             return any_key(_BUCKET_KEY, key)
-        key_id = resolved(key_id, stack)
+        key_id = tokens.resolved(key_id, stack)
     if key_id.startswith("arn:"):
         return key_resource(_BUCKET_KEY, key_id)
     # Only the deployment knows whether it is an id or an ARN.
-    if TOKEN.match(key_id) or key_id.startswith(DYNAMIC_REFERENCE):
+    if tokens.TOKEN.match(key_id) or key_id.startswith(tokens.DYNAMIC_REFERENCE):
         cdk.Annotations.of(bucket).add_warning_v2(
             "session-manager-permissions:log-bucket-key-not-known",
             f"log_bucket {bucket.node.path!r} names a KMS key that is known only at deployment, "
@@ -112,7 +102,7 @@ def _l1_bucket_key(bucket: IBucketRef) -> KeyResource | None:
 def _default_encryption(bucket: IBucketRef) -> object:
     """Return the `ServerSideEncryptionByDefault` of the bucket's L1, as far as CDK knows it."""
     cfn_bucket = bucket if isinstance(bucket, cdk.aws_s3.CfnBucket) else bucket.node.default_child
-    encryption = known_property(cfn_bucket, "bucket_encryption")
+    encryption = tokens.known_property(cfn_bucket, "bucket_encryption")
     # A token has no such attributes. A bucket has one rule.
     rules = getattr(encryption, "server_side_encryption_configuration", None)
     rule = rules[0] if isinstance(rules, list) and rules else None
@@ -164,16 +154,16 @@ def group_arn(group: ILogGroupRef) -> str:
                 "logs.LogGroup.from_log_group_name(scope, id, name))"
             )
         arn = group.log_group_ref.log_group_arn
-    parts = parse_arn(arn)
+    parts = tokens.parse_arn(arn)
     if parts is None:  # a token, and maybe `:*` after it
         fields = cdk.Fn.split(":", arn)
         return ":".join(cdk.Fn.select(index, fields) for index in range(7))
     resource = parts.resource.removesuffix(":*")
     kind, _, name = resource.partition(":")
-    refuse_wildcards("log_group", name)
+    tokens.refuse_wildcards("log_group", name)
     # Refuses a log stream, and an ARN that was given as a name.
     is_group = parts.is_placed and (parts.service, kind) == ("logs", "log-group")
-    if not (is_group and is_name(name, _limits.LOG_GROUP)):
+    if not (is_group and tokens.is_name(name, _limits.LOG_GROUP)):
         raise ValueError(
             f"log_group has the ARN {arn!r}, which is not a log group's: "
             f"arn:…:logs:REGION:ACCOUNT:log-group:NAME, with a name of {_limits.LOG_GROUP.rule}"
@@ -202,7 +192,7 @@ def normal_prefix(log_prefix: str | None, bucket: object) -> str:
     refuse_wrong_text("log_prefix", log_prefix)
     if bucket is None:
         raise ValueError(f"log_prefix {log_prefix!r} has no bucket: give log_bucket too")
-    fault = _limits.prefix_fault(TOKEN.sub("x", log_prefix))  # a token may be any text
+    fault = _limits.prefix_fault(tokens.TOKEN.sub("x", log_prefix))  # a token may be any text
     if fault:
         raise ValueError(f"log_prefix {log_prefix[:100]!r} {fault}")
     return _needs.joined(log_prefix)

@@ -13,19 +13,10 @@ from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import _limits, _needs
 
+from . import tokens
 from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wrong_type
 from .keys import session_key
 from .roles import is_lookup_dummy, known_path, refuse_by_arn, reports_only
-from .tokens import (
-    TOKEN,
-    Environment,
-    differ,
-    is_name,
-    parse_arn,
-    referenced_by_arn,
-    resource_by_arn,
-    without_tokens,
-)
 
 if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
@@ -242,12 +233,12 @@ def _refuse_wrong_choice(access: Access) -> None:
 
 
 def _may_be_instance(arn: str) -> bool:
-    parts = parse_arn(arn)
+    parts = tokens.parse_arn(arn)
     if parts is None:  # known at deployment, where CDK holds a list as one text
-        return TOKEN.match(arn) is not None or arn.startswith("#{Token[")
+        return tokens.TOKEN.match(arn) is not None or arn.startswith("#{Token[")
     kind, _, instance_id = parts.resource.partition("/")
     is_kind = parts.is_placed and (parts.service, kind) in _INSTANCES
-    return is_kind and is_name(instance_id, _limits.INSTANCE_ID)
+    return is_kind and tokens.is_name(instance_id, _limits.INSTANCE_ID)
 
 
 def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
@@ -273,8 +264,8 @@ def _refuse_path(principal: iam.IPrincipal) -> None:
     if arn is None or isinstance(principal, (iam.Group, iam.User)):
         return
     imported = cast("IConstruct", principal)
-    made = resource_by_arn(arn, imported, iam.CfnGroup, iam.CfnUser)
-    if known_path(made) or "/" in without_tokens(getattr(principal, f"{kind}_name")):
+    made = tokens.resource_by_arn(arn, imported, iam.CfnGroup, iam.CfnUser)
+    if known_path(made) or "/" in tokens.without_tokens(getattr(principal, f"{kind}_name")):
         raise ValueError(
             f"grantee {imported.node.path!r} is imported with a path, and CDK takes a part of that "
             f"path for the name: give iam.{kind.title()}.from_{kind}_name(scope, id, name), with "
@@ -318,8 +309,9 @@ def _is_of_other_account(
     role_arn: str | None = None if is_owned else getattr(principal, "role_arn", None)
     if not (is_policy or is_owned or role_arn or arn):
         return False
-    named = referenced_by_arn(role_arn or arn or "")
+    named = tokens.referenced_by_arn(role_arn or arn or "")
     owner = cast("IConstruct", grantee) if is_policy else named or cast("IConstruct", principal)
-    account = Environment.of(cdk.Stack.of(owner)).account
-    in_arn = Environment.in_arn(arn or "").account
-    return differ(account, Environment.of(stack).account) or differ(in_arn, account)
+    account = tokens.Environment.of(cdk.Stack.of(owner)).account
+    in_arn = tokens.Environment.in_arn(arn or "").account
+    here = tokens.Environment.of(stack).account
+    return tokens.differ(account, here) or tokens.differ(in_arn, account)

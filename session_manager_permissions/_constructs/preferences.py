@@ -10,17 +10,9 @@ from constructs import Construct
 
 from session_manager_permissions import _limits, _needs
 
+from . import logs
 from .checks import refuse_wrong_text, refuse_wrong_type
 from .keys import session_key, session_key_id
-from .logs import (
-    bucket_arn,
-    bucket_name,
-    group_arn,
-    group_name,
-    is_encrypted_twice,
-    normal_prefix,
-    warn_if_encrypted_twice,
-)
 from .names import default_name, refuse_invalid_name
 from .operators import Access, grant
 from .tokens import TOKEN
@@ -141,17 +133,17 @@ class SessionPreferences(Construct):
         if document_name is not None:
             refuse_invalid_name("document_name", document_name, _limits.DOCUMENT, "Systems Manager")
             _refuse_taken_document_name(document_name)
-        prefix = normal_prefix(log_prefix, log_bucket)
+        prefix = logs.normal_prefix(log_prefix, log_bucket)
         enforces_encryption = log_bucket is not None and enforce_s3_encryption
         content = {
             "schemaVersion": "1.0",
             "description": "Session Manager preferences",
             "sessionType": "Standard_Stream",
             "inputs": {
-                "s3BucketName": "" if log_bucket is None else bucket_name(log_bucket),
+                "s3BucketName": "" if log_bucket is None else logs.bucket_name(log_bucket),
                 "s3KeyPrefix": prefix,
                 "s3EncryptionEnabled": enforces_encryption,
-                "cloudWatchLogGroupName": "" if log_group is None else group_name(log_group),
+                "cloudWatchLogGroupName": "" if log_group is None else logs.group_name(log_group),
                 "cloudWatchEncryptionEnabled": enforce_cloudwatch_encryption,
                 "cloudWatchStreamingEnabled": log_group is not None and stream_logs,
                 "kmsKeyId": "" if encryption_key is None else session_key_id(encryption_key),
@@ -224,11 +216,11 @@ class SessionPreferences(Construct):
         if encryption_key is not None:
             session_key(encryption_key)
         if log_bucket is not None:
-            bucket_arn(log_bucket)
-            warn_if_encrypted_twice(log_bucket)
+            logs.bucket_arn(log_bucket)
+            logs.warn_if_encrypted_twice(log_bucket)
         if log_group is not None:
-            group_arn(log_group)
-        prefix = normal_prefix(log_prefix, log_bucket)
+            logs.group_arn(log_group)
+        prefix = logs.normal_prefix(log_prefix, log_bucket)
         settings = _Settings(document_name, encryption_key, log_bucket, prefix, log_group)
         return _ExistingPreferences(scope, construct_id, settings)
 
@@ -407,7 +399,7 @@ def _refuse_unencrypted(log_group: ILogGroupRef | None) -> None:
 
 
 def _refuse_encrypted_twice(log_bucket: IBucketRef | None) -> None:
-    if log_bucket is not None and is_encrypted_twice(log_bucket):
+    if log_bucket is not None and logs.is_encrypted_twice(log_bucket):
         raise ValueError(
             "enforce_s3_encryption would keep all sessions from starting: log_bucket "
             f"{log_bucket.node.path!r} encrypts with aws:kms:dsse, which the agent does not "
