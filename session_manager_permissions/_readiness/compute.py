@@ -16,18 +16,8 @@ from session_manager_permissions._patterns import matches
 from .launch import CONFIGURATION, TEMPLATE, Launch, LaunchReader, Written
 from .parts import CLUSTERS, GROUP, STACKS, SUBNET, Parts, decider, inner, types_deployed
 from .scripts import NO_SCRIPTS, Scripts, of_init, of_written
+from .templates import functions
 from .templates.files import PRODUCT
-from .templates.functions import (
-    UNKNOWN,
-    entries,
-    intrinsic,
-    is_mapping,
-    listed,
-    mapping,
-    mappings_in,
-    shown,
-    texts_in,
-)
 from .templates.model import APART, LABELS, Resource, Unresolved, referred
 
 if TYPE_CHECKING:
@@ -169,8 +159,8 @@ class Launchers:
         found += (one for one in may_launch if self._has_profile(one, one.written))
         for template in self._parts.assembly.templates:
             for name in template.makers:
-                types, made = template.types_made[name], shown(template.made_later[name])
-                if types & {UNKNOWN, *self._read} or _NAMES_A_PROFILE.search(made):
+                types, made = template.types_made[name], functions.shown(template.made_later[name])
+                if types & {functions.UNKNOWN, *self._read} or _NAMES_A_PROFILE.search(made):
                     found.append(Resource(template, name, {}))
         return found
 
@@ -211,7 +201,7 @@ class Launchers:
         if isinstance(value, list):
             for one in value:
                 yield from self._profiles_in(resource, one, name)
-        elif is_mapping(value):
+        elif functions.is_mapping(value):
             for inner_name, written in dict.items(value):
                 its = name if _NAMES_A_PROFILE.search(name) else inner_name
                 is_read = inner_name not in LABELS
@@ -249,7 +239,7 @@ class Launchers:
             text = json.dumps(one.acting)
             is_of_nodes = _NODE_CLASS in text
             if is_of_nodes or _NAMES_A_PROFILE.search(text):
-                words = map(_BETWEEN_WORDS.split, texts_in(one.acting))
+                words = map(_BETWEEN_WORDS.split, functions.texts_in(one.acting))
                 named |= {(word,) for several in words for word in several}
             for each in named:
                 found[each].append((one, is_of_nodes))
@@ -260,11 +250,11 @@ class Launchers:
 
     def _in_texts(self, resource: Resource) -> Iterator[object]:
         """Yield what texts about profiles name, such as a script that launches instances."""
-        for text in texts_in(resource.acting):
+        for text in functions.texts_in(resource.acting):
             if " " in text and _NAMES_A_PROFILE.search(text):  # which is no ARN
                 yield from ((word,) for word in _BETWEEN_WORDS.split(text))
-        for value in mappings_in(resource.acting):
-            is_text = intrinsic(value)[0] in {"Fn::Join", "Fn::Sub"}
+        for value in functions.mappings_in(resource.acting):
+            is_text = functions.intrinsic(value)[0] in {"Fn::Join", "Fn::Sub"}
             is_about_one = is_text and _NAMES_A_PROFILE.search(json.dumps(value))
             if is_about_one and not self._is_profile(resource, value):
                 yield from self._parts.given_to(resource, value)
@@ -306,8 +296,8 @@ class Launchers:
         """The launches from a template, one for all subnets with the same other overrides."""
         found: list[Launch] = []
         subnets: defaultdict[int, tuple[Reference, ...]] = defaultdict(tuple)
-        for written in listed(overrides) or [{}]:
-            template, override = base, written if is_mapping(written) else {}
+        for written in functions.listed(overrides) or [{}]:
+            template, override = base, written if functions.is_mapping(written) else {}
             if "LaunchTemplateSpecification" in override:
                 specification = override["LaunchTemplateSpecification"]
                 other = self._reader.from_template(resource, specification)
@@ -321,14 +311,14 @@ class Launchers:
 
     def _spot_fleet(self, resource: Resource) -> Iterator[Compute]:
         data = inner(resource.properties, "SpotFleetRequestConfigData") or {}
-        for written in listed(data.get("LaunchSpecifications")):
+        for written in functions.listed(data.get("LaunchSpecifications")):
             yield self._compute(resource, self._reader.read(resource, written))
         yield from self._by_templates(resource, data)
 
     def _by_templates(self, resource: Resource, data: dict[str, Any]) -> Iterator[Compute]:
         """The launches of a fleet from its launch templates."""
-        for written in listed(data.get("LaunchTemplateConfigs")):
-            entry = written if is_mapping(written) else {}
+        for written in functions.listed(data.get("LaunchTemplateConfigs")):
+            entry = written if functions.is_mapping(written) else {}
             specified = entry.get("LaunchTemplateSpecification") if entry else written
             base = self._reader.from_template(resource, specified)
             for launch in self._overridden(resource, base, entry.get("Overrides")):
@@ -368,7 +358,7 @@ class Launchers:
         base = Launch(resource)
         if specified is not None:
             base = self._reader.from_template(resource, specified)
-            if "Overrides" in mapping(specified):
+            if "Overrides" in functions.mapping(specified):
                 unknown = self._reader.unknown(resource, "its launch templates")
                 base = unknown._replace(uses=base.uses)
         refer = partial(self._parts.references, resource)
@@ -401,16 +391,16 @@ class Launchers:
     def _of_beanstalk(self, resource: Resource) -> Iterator[Compute]:
         """The instances of an environment, whose own options override those of its template."""
         options: dict[str, object] = {}
-        for setting in entries(resource.properties.get("OptionSettings")):
+        for setting in functions.entries(resource.properties.get("OptionSettings")):
             named = map(setting.get, ("Namespace", "OptionName"))
             written = " ".join(self._parts.text(resource, one) for one in named)
             for name, namespace in _OPTIONS.items():
                 is_set = matches(written, f"{namespace} {name}")
                 if is_set is not False:
-                    options[name if is_set else UNKNOWN] = setting.get("Value")
+                    options[name if is_set else functions.UNKNOWN] = setting.get("Value")
         profile = options.get("IamInstanceProfile")
         subnets = self._parts.split(resource, options.get("Subnets", ""), SUBNET)
-        if profile is None or not subnets or UNKNOWN in options:
+        if profile is None or not subnets or functions.UNKNOWN in options:
             yield self._opaque(resource, _ELASTIC_BEANSTALK, profile)
             return
         groups = self._parts.split(resource, options.get("SecurityGroups", ""), GROUP)
@@ -495,7 +485,7 @@ def _images(resource: Resource, data: dict[str, Any], base: Launch) -> list[Writ
 
     https://docs.aws.amazon.com/batch/latest/userguide/ami-selection-order.html
     """
-    configured = [mapping(one) for one in listed(data.get("Ec2Configuration"))] or [{}]
+    configured = [*map(functions.mapping, functions.listed(data.get("Ec2Configuration")))] or [{}]
     given = [data.get("ImageId", one.get("ImageIdOverride")) for one in configured]
     return [base.image if one is None else Written(resource, one) for one in given]
 

@@ -9,16 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard, 
 
 from session_manager_permissions._network.facts import Unknown, UnknownValue
 
-from .templates.functions import (
-    UNKNOWN,
-    deployed,
-    intrinsic,
-    listed,
-    mapping,
-    mappings_in,
-    shown,
-    text,
-)
+from .templates import functions
 from .templates.model import Resource, ReturnValue, Stack, Template, Value, may_be_equal
 
 if TYPE_CHECKING:
@@ -48,7 +39,7 @@ RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
 """What CDK makes for `restrict_default_security_group`: it empties a VPC's default group."""
 
 _KNOWN: Final = re.compile(
-    rf"AWS::(?!CloudFormation::CustomResource$)|{UNKNOWN}|{RESTRICTED}|Custom::(AWSCDK-EKS|"
+    rf"AWS::(?!CloudFormation::CustomResource$)|{functions.UNKNOWN}|{RESTRICTED}|Custom::(AWSCDK-EKS|"
     "CDKBucketDeployment|CrossRegionExport|S3AutoDeleteObjects|S3BucketNotifications)"
 )
 """How the names of types begin that change no other resource in a way that matters here."""
@@ -114,7 +105,7 @@ class Parts:
         is not here.
         """
         for macro in resource.template.transforms:
-            return Unknown(f"the macro {shown(macro)}")
+            return Unknown(f"the macro {functions.shown(macro)}")
         return self._given_to(resource, *self._given)
 
     def given_away(self, resource: Resource) -> Unknown | None:
@@ -152,8 +143,8 @@ class Parts:
     def given_to(self, resource: Resource, written: object) -> Iterator[Resource]:
         """Yield the resources that a part of a resource refers to in a world."""
         own = resource.template.resources
-        for value in mappings_in(written):
-            function, argument = intrinsic(value)
+        for value in functions.mappings_in(written):
+            function, argument = functions.intrinsic(value)
             if function == "Ref" and argument in own:
                 yield own[argument]
             elif function:
@@ -174,12 +165,14 @@ class Parts:
 
     def split(self, resource: Resource, written: object, to: PartKind) -> tuple[Reference, ...]:
         """What each entry refers to of a list that is written as a text with commas."""
-        several = listed(deployed({"Fn::Split": [",", written]}, resource.template))
+        several = functions.listed(
+            functions.deployed({"Fn::Split": [",", written]}, resource.template)
+        )
         return self.references(resource, [*filter(resource.template.value, several)], to)
 
     def references(self, resource: Resource, value: object, to: PartKind) -> tuple[Reference, ...]:
         """What each entry of a list refers to."""
-        return tuple(self.reference(resource, entry, to) for entry in listed(value))
+        return tuple(self.reference(resource, entry, to) for entry in functions.listed(value))
 
     def possible(self, resource: Resource, by: str, to: PartKind) -> dict[Reference, bool]:
         """What a property of a resource refers to in any world, each with whether in each world."""
@@ -202,8 +195,8 @@ class Parts:
 
         Unlike the others, this may be asked outside of a world.
         """
-        several = (resource.template.entries(one) or one for one in listed(written))
-        for entry in listed([*several]):
+        several = (resource.template.entries(one) or one for one in functions.listed(written))
+        for entry in functions.listed([*several]):
             match [*map(_known, self.assembly.possible(resource.template, entry))]:
                 case [Resource() | str() as known]:
                     yield known
@@ -253,7 +246,7 @@ class Parts:
 
 def _only_reads(resource: Resource) -> bool:
     """Whether all calls of an `AwsCustomResource` of CDK only read."""
-    calls = [text(one) for name, one in resource.written.items() if name in _CALLS]
+    calls = [functions.text(one) for name, one in resource.written.items() if name in _CALLS]
     return calls != [] and all(map(_READS.fullmatch, calls))
 
 
@@ -286,9 +279,9 @@ def types_deployed(stack: Resource) -> frozenset[str]:
 
     A stack set may have its template as a text.
     """
-    written = text(stack.written.get("TemplateBody"))
-    if re.search(f"{UNKNOWN}|Transform|Fn::ForEach", written):
-        return frozenset({UNKNOWN})
+    written = functions.text(stack.written.get("TemplateBody"))
+    if re.search(f"{functions.UNKNOWN}|Transform|Fn::ForEach", written):
+        return frozenset({functions.UNKNOWN})
     return frozenset(re.findall(r"\b[A-Z]\w*::\w+::[\w:]+", written))
 
 
@@ -304,15 +297,15 @@ def decider(value: object, noun: str, template: Template | None = None) -> str:
         case {"Ref": str(name)}:
             is_resource = template is not None and name in template.resources
             return f"the {noun if is_resource else 'parameter'} {name!r}"
-        case {"Fn::ImportValue": name} if UNKNOWN not in text(name):
-            return f"the import {text(name)!r}"
+        case {"Fn::ImportValue": name} if functions.UNKNOWN not in functions.text(name):
+            return f"the import {functions.text(name)!r}"
         case {"Fn::Transform": macro}:
-            return f"the macro {shown(mapping(macro).get('Name', macro))}"
+            return f"the macro {functions.shown(functions.mapping(macro).get('Name', macro))}"
         case {"Fn::Select": [_, {**source} | [{**source}]]}:
             return decider(source, noun, template)
         case {"Fn::Split": [_, whole]}:
             return decider(whole, noun, template)
-    written = "" if value is None else f" {shown(value)}"
+    written = "" if value is None else f" {functions.shown(value)}"
     return re.sub("(.{200}).+", r"\1…", f"the {noun}{written}")  # as a script may be long
 
 
@@ -320,5 +313,5 @@ def inner(properties: dict[str, Any], *names: str) -> dict[str, Any] | None:
     """The mapping under these names, None where there is none."""
     current: Any = properties
     for name in names:
-        current = mapping(current).get(name)
+        current = functions.mapping(current).get(name)
     return current if isinstance(current, dict) else None

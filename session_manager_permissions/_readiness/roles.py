@@ -13,18 +13,7 @@ from session_manager_permissions import _needs
 
 from .managed_policies import aws_managed
 from .policies import actions_of, may_match_any
-from .templates.functions import (
-    UNKNOWN,
-    Candidate,
-    as_written,
-    candidates,
-    intrinsic,
-    listed,
-    mapping,
-    shortest,
-    text,
-    values_of,
-)
+from .templates import functions
 from .templates.loading import as_document
 from .templates.model import (
     Resource,
@@ -96,27 +85,27 @@ class Policy:
     def sids(self) -> list[str]:
         """The Sids of its statements, in any world."""
         return [
-            text(dict.get(mapping(statement), "Sid", ""))
-            for document in values_of(self.owner, "PolicyDocument")
-            for statement in values_of(mapping(document), "Statement")
+            functions.text(dict.get(functions.mapping(statement), "Sid", ""))
+            for document in functions.values_of(self.owner, "PolicyDocument")
+            for statement in functions.values_of(functions.mapping(document), "Statement")
         ]
 
 
 def _lengths(written: object) -> Iterator[int]:
     """Yield the least length of each document that `Fn::If` may choose."""
-    match intrinsic(written):
+    match functions.intrinsic(written):
         case "Fn::If", [_, *branches]:
             for one in branches:
                 yield from _lengths(one)
         case _:
-            yield shortest(as_document(written))
+            yield functions.shortest(as_document(written))
 
 
 class Attachment(NamedTuple):
     """A policy that a role may have."""
 
     policy: Policy
-    entry: Candidate
+    entry: functions.Candidate
     """What attaches it, in a list."""
     named: Value = ()
     """The role that the entry has to name; empty where the entry is one of the role itself."""
@@ -133,7 +122,7 @@ class Role:
     inline: list[Attachment] = field(default_factory=list)
     managed: list[Attachment] = field(default_factory=list)
     """The managed policies that are in the app."""
-    others: list[tuple[Candidate, str]] = field(default_factory=list)
+    others: list[tuple[functions.Candidate, str]] = field(default_factory=list)
     """The ARNs of the other managed policies, each as it is written and as a text."""
 
     @property
@@ -175,7 +164,7 @@ class Roles:
         self.policies.append(policy)
         if resource.type == _MANAGED:
             self._managed[resource] = policy
-        for entry in candidates(resource.properties, naming):
+        for entry in functions.candidates(resource.properties, naming):
             for name in self.assembly.possible(resource.template, entry.value):
                 self._by_role_name[name].append(Attachment(policy, entry, name))
 
@@ -195,7 +184,7 @@ class Roles:
     def _of_holder(self, holder: Resource) -> Role:
         account = holder.template.stack.account
         name: Value = (Unresolved(holder),)
-        match [*listed(holder.properties.get(ROLE_IN[holder.type]))]:
+        match [*functions.listed(holder.properties.get(ROLE_IN[holder.type]))]:
             case [written]:
                 resource = self.assembly.resource("AWS::IAM::Role", holder.template, written)
                 if resource is None:
@@ -220,14 +209,14 @@ class Roles:
 
     def _read_role(self, resource: Resource) -> Role:
         role = Role(resource.logical_id, resource, in_app=True)
-        for entry in candidates(resource.properties, "Policies"):
-            policy = Policy(resource, "Properties.Policies", mapping(entry.value))
+        for entry in functions.candidates(resource.properties, "Policies"):
+            policy = Policy(resource, "Properties.Policies", functions.mapping(entry.value))
             role.inline.append(Attachment(policy, entry))
         names = self.assembly.names(resource.template, resource.properties, "RoleName")
         for name in ((ReturnValue(resource),), *names):
             self._attach(role, name)
-        for entry in candidates(resource.properties, "ManagedPolicyArns"):
-            arn = text(as_written(entry.value))
+        for entry in functions.candidates(resource.properties, "ManagedPolicyArns"):
+            arn = functions.text(functions.as_written(entry.value))
             template = resource.template
             values = [] if _OF_AWS in arn else self.assembly.possible(template, entry.value)
             match values:
@@ -286,7 +275,8 @@ class Roles:
         """
         names = _needs.AWS_MANAGED_DEPRECATED
         for place, (one, arn) in enumerate(role.others):
-            if (arn.endswith(UNKNOWN) or any(name in arn for name in names)) and one.is_there:
+            may_be_one = arn.endswith(functions.UNKNOWN) or any(name in arn for name in names)
+            if may_be_one and one.is_there:
                 found = self.managed_behind(role.resource, one.value)
                 if isinstance(found, str) and found in names:
                     others = role.others[:place] + role.others[place + 1 :]
@@ -340,10 +330,10 @@ class Roles:
         match found:
             case (ReturnValue(policy, _),):
                 return self._managed.get(policy, "")
-        known = "".join(part if isinstance(part, str) else UNKNOWN for part in found)
-        of_aws = re.fullmatch(rf"arn:([^:]*){_OF_AWS}([^,{UNKNOWN}]+)", known)
+        known = "".join(part if isinstance(part, str) else functions.UNKNOWN for part in found)
+        of_aws = re.fullmatch(rf"arn:([^:]*){_OF_AWS}([^,{functions.UNKNOWN}]+)", known)
         partition = resource.template.stack.partition
-        if of_aws and of_aws[1] in {UNKNOWN, partition.name if partition else of_aws[1]}:
+        if of_aws and of_aws[1] in {functions.UNKNOWN, partition.name if partition else of_aws[1]}:
             return of_aws[2]
         named = self.assembly.named(_MANAGED, resource.template, found)
         return "" if named is None else self._managed[named]
