@@ -200,12 +200,11 @@ class SessionManagerFleet(Construct):
             stack = found.stack
             if stack not in plain:
                 holder = self if stack is tree.home else Construct(stack, self._holder_id)
-                statements = statements_by_sid(self._options, self._key, stack)
                 plain[stack] = FleetPolicy(
                     stack=stack,
                     environment=Environment.of(stack),
                     holder=holder,
-                    statements=list(statements.values()),
+                    statements=list(statements_by_sid(self._options, self._key, stack).values()),
                 )
             policy = plain[stack]
             condition = found.resource.cfn_options.condition if tree.has_conditions else None

@@ -104,8 +104,7 @@ def grant(grantee: iam.IGrantable, access: Access, stack: cdk.Stack) -> iam.Gran
     _refuse_path(principal)
     grants = []
     if not _is_of_other_account(grantee, principal, stack):
-        permissions = _permissions(access, stack)
-        grants = [_grant(grantee, permission) for permission in permissions]
+        grants = [_grant(grantee, permission) for permission in _permissions(access, stack)]
     # CDK reports success for some principals that were granted nothing.
     if not (grants and grants[0].success and _has_statements(principal)):
         node = getattr(grantee, "node", None)

@@ -244,8 +244,7 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:
         return through(available, leads_out)
     out = out_of(place, nat.subnet, nat.public, start.seen)
     for closed in out.problems:
-        why = f"{name} has no way out itself: {closed.why}"
-        out = Path((closed._replace(why=why),))
+        out = Path((closed._replace(why=f"{name} has no way out itself: {closed.why}"),))
     subnet = place.network.subnets.get(nat.subnet)
     if subnet is None:
         return through(available, out)

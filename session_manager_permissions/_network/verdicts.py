@@ -141,8 +141,7 @@ def either(fact: Fact, yes: Path, no: Path) -> Path:
         return yes if fact else no
     if yes.state is no.state is not State.UNKNOWN:
         return through(yes, no)
-    by_policy = yes.by_policy or no.by_policy
-    return unknown(fact.decides, *yes.decides, *no.decides, by_policy=by_policy)
+    return unknown(fact.decides, *yes.decides, *no.decides, by_policy=yes.by_policy or no.by_policy)
 
 
 def as_first(path: Path) -> Path:

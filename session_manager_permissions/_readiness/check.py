@@ -441,8 +441,7 @@ def _verdict(found: list[Finding]) -> str:
     """Return the verdict on a profile: with any finding, it is not ready or can't be known."""
     if not found:
         return "ready"
-    is_not_ready = any(finding.rule.not_ready for finding in found)
-    return "not ready" if is_not_ready else "can't be known"
+    return "not ready" if any(finding.rule.not_ready for finding in found) else "can't be known"
 
 
 def _unknown_profile(profile: Resource, behind: tuple[Role, ...], decides: list[str]) -> Finding:

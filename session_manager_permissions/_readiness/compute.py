@@ -222,9 +222,8 @@ class Launchers:
         """Name the code that may launch instances under a profile or its role; "" if none does."""
         if profile.type != PROFILE_TYPE:
             return ""
-        name_of = self._parts.assembly.name_of
         for holder, is_role in ((profile, False), (role, True)):
-            for named in (holder, name_of(holder)):
+            for named in (holder, self._parts.assembly.name_of(holder)):
                 for one, makes_profiles in self._code.get(named, ()):
                     if (makes_profiles or not is_role) and one.exists:
                         return f"what {one.logical_id!r} launches"

@@ -274,8 +274,7 @@ class LaunchReader:
             if one.exists and not isinstance(self._owner(one), Resource):
                 return Unknown(f"what {one.logical_id!r} associates its address with")
         for one in by_type["AWS::EC2::EIP"]:
-            is_free = one not in self._held and one.exists
-            if is_free and not isinstance(self._owner(one), Resource):
+            if one not in self._held and one.exists and not isinstance(self._owner(one), Resource):
                 return Unknown(f"what the Elastic IP address {one.logical_id!r} is associated with")
         return None
 

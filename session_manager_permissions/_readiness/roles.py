@@ -285,8 +285,7 @@ class Roles:
     @staticmethod
     def is_in_its_account(role: Role, policy: Policy) -> bool:
         """Tell whether a policy of the app is certain to be in the account of a role."""
-        stack = policy.resource.template.stack
-        return stack.account == role.resource.template.stack.account
+        return policy.resource.template.stack.account == role.resource.template.stack.account
 
     def relevant_policies(self, role: Role, about: tuple[str, ...]) -> list[Policy]:
         """Return the policies of the app that a role has, of those about some actions."""

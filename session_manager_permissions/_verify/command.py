@@ -106,8 +106,7 @@ def main(
         INTERRUPTED.set()
         text = "interrupted before there was an answer"
     except Exception as error:  # noqa: BLE001 # Python would exit with 1, which is an answer
-        said = f"an internal error, {type(error).__name__}: {error}: report it"
-        text = without_passwords(said)
+        text = without_passwords(f"an internal error, {type(error).__name__}: {error}: report it")
     say(text)
     return CANNOT_ASK
 
@@ -322,7 +321,6 @@ def said_in_a_line(profile: str | None) -> Iterator[None]:
 
 def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
     identity, document = diagnosis.identity, diagnosis.preferences.document
-    of_aws = diagnosis.node.session.profile
-    found = role_as_json(identity.role, document, identity.verdicts, of_aws)
+    found = role_as_json(identity.role, document, identity.verdicts, diagnosis.node.session.profile)
     found["instance_profile"] = identity.profile
     return {**found, "ready": diagnosis.ready, **node_as_json(diagnosis)}

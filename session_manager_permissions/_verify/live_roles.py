@@ -129,10 +129,9 @@ def role_of_profile(session: Session, name: str) -> str:
 
 
 def _live_role(found: Mapping[str, Any]) -> LiveRole:
-    boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     return LiveRole(
         well_formed(found["Arn"], lambda arn: _limits.role_fault(arn) or _limits.arn_fault(arn)),
-        boundary=boundary,
+        boundary=found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
         created=found.get("CreateDate"),
         trust_policy=found.get("AssumeRolePolicyDocument"),
         tags=tags_of(found),

@@ -225,14 +225,12 @@ class LiveVpc:
             complete = Unknown(f"the endpoints of the VPC {self.id!r}")
         elif self._owner != self._account:  # a shared VPC, whose endpoints only its owner can see
             complete = Unknown(f"the endpoints of the VPC {self.id!r}, which {self._owner} shares")
-        support = self._has("enableDnsSupport")
         asks_hostnames = (named or zones) and resolver is True
-        hostnames = self._has("enableDnsHostnames") if asks_hostnames else True
         return model.Vpc(
             self.id,
             self._ranges,
-            dns_support=support,
-            dns_hostnames=hostnames,
+            dns_support=self._has("enableDnsSupport"),
+            dns_hostnames=self._has("enableDnsHostnames") if asks_hostnames else True,
             resolver=resolver,
             names_pass=Unknown(f"the private hosted zones of the VPC {self.id!r}")
             if found_zones is None
@@ -588,8 +586,7 @@ def _public_address(instance: _Described) -> Fact:
 
     The attribute `MapPublicIpOnLaunch` of the subnet counts at the launch alone.
     """
-    association = _primary(instance).get("Association", {})
-    if instance.get("PublicIpAddress") or association.get("PublicIp"):
+    if instance.get("PublicIpAddress") or _primary(instance).get("Association", {}).get("PublicIp"):
         return True
     if instance["State"]["Name"] == "running":
         return False

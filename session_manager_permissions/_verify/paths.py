@@ -88,8 +88,7 @@ def _judged(
     place = vpc.placement(instance)
     # Without a policy to judge, instances with other roles are in the same place.
     if any(one.policy is not None for one in vpc.endpoints):
-        is_own = identity.replaced is False
-        principal = identity.role.arn if identity.role and is_own else ""
+        principal = identity.role.arn if identity.role and identity.replaced is False else ""
         place = place._replace(principal=principal, resources=(*_resources(node, preferences),))
     # If the agent reaches a service, its DNS requests are answered rightly.
     forwarded = () if _proven_by(node) else (*filter(vpc.forwards, wanted),)

@@ -144,8 +144,7 @@ class Verdict(NamedTuple):
         If one is enough, the last is on the instance itself, to which a deny on instances applies
         whatever is allowed on `*`.
         """
-        spared = self.question.spared
-        allowed = [one.allowed or one.call.action in spared for one in self.decisions]
+        allowed = [one.allowed or one.call.action in self.question.spared for one in self.decisions]
         if self.question.is_either:
             return any(allowed) and self.answers[-1]["decision"] != "explicitDeny"
         return all(allowed)
@@ -178,8 +177,7 @@ class Verdict(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Tell whether what is not known may reverse the denial."""
-        in_doubt = self.question.in_doubt
-        open_ = [one.is_open or one.call.action in in_doubt for one in self._denied]
+        open_ = [one.is_open or one.call.action in self.question.in_doubt for one in self._denied]
         if self.question.is_either and not self.decisions[1:]:  # the other is not asked about
             open_ += [one.answer["decision"] == "implicitDeny" for one in self._denied]
         return any(open_) and (self.question.is_either or all(open_))

@@ -104,8 +104,7 @@ class NameReader(Reader):
             within = _is_within(domain, name)
             if within is False:
                 continue
-            kind = self._parts.text(rule, rule.properties.get("RuleType"))
-            if kind != "SYSTEM":
+            if self._parts.text(rule, rule.properties.get("RuleType")) != "SYSTEM":
                 elsewhere.append((len(domain) if within else float("inf"), doubt))
             elif within:
                 by_amazon = max(by_amazon, len(domain))
@@ -203,8 +202,7 @@ class NameReader(Reader):
         found: set[Resource | None] = set()
         for kind in _RECORDS:
             for resource in self._reading.of(zone, kind):
-                records = resource.properties.get("RecordSets", [resource.properties])
-                for record in entries(records):
+                for record in entries(resource.properties.get("RecordSets", [resource.properties])):
                     found |= self._targets(resource, record, service, names)
         led = found.pop() if len(found) == 1 else None
         return self._parts.changed(zone) or led or Unknown("the hosted zone's records")

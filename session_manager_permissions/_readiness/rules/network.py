@@ -412,8 +412,7 @@ def _allow_calls(endpoint: Resource, actions: tuple[str, ...]) -> Fix:
     if any(mapping(one).get("Effect") == "Deny" for one in statements):
         return Advice(f"leave {in_words(actions)} out of the Deny of {whose}")
     otherwise = f"allow {in_words(actions)} in {whose}"
-    to_all = {**allow(actions), "Principal": "*"}
-    return AddStatement(endpoint, "PolicyDocument", to_all, otherwise)
+    return AddStatement(endpoint, "PolicyDocument", {**allow(actions), "Principal": "*"}, otherwise)
 
 
 @dataclass(frozen=True)

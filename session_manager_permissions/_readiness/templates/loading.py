@@ -73,7 +73,7 @@ def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
     match intrinsic(written):
         case "Fn::ToJsonString", document:
             return document
-        case "Fn::Sub", (str(pattern) | [str(pattern), _]) as argument:
+        case "Fn::Sub", (str() | [str(), _]) as argument:
             return _substituted(argument) or written
         case "Fn::Join", [str(separator), [*parts]]:
             given = {f"Part{place}": part for place, part in enumerate(parts)}
@@ -81,8 +81,7 @@ def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
                 part.replace("${", "${!") if isinstance(part, str) else f"${{{name}}}"
                 for name, part in given.items()
             )
-            pattern = separator.join(texts)
-            return _substituted([pattern, given]) or written
+            return _substituted([separator.join(texts), given]) or written
     return written
 
 

@@ -127,8 +127,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "options that they need to this list, which the app reads by -c instance-profiles=FILE"
     )
     add_option(shown, "--profiles-file", "FILE", list_help, _path_fault)
-    print_help = "print the policy that the credentials need, and exit"
-    add_flag(shown, "--print-permissions", print_help)
+    add_flag(shown, "--print-permissions", "print the policy that the credentials need, and exit")
 
 
 def _path_fault(text: str) -> str | None:
