@@ -243,7 +243,7 @@ def add_permissions(
         role=role,
         instance_profile=instance_profile,
         policy_name=options.get("policy-name"),
-        encryption_key=import_key(stack, "Key", "key", options),
+        encryption_key=import_key(stack, "Key", options.get("key")),
         allow_registration=is_on("allow-registration", options),
         log_bucket=import_bucket(stack, options),
         log_prefix=options.get("log-prefix"),
@@ -310,13 +310,7 @@ def look_up_roles(option: str, lines: list[Line], stack: cdk.Stack) -> list[tupl
     for line in lines:
         scope = Construct(stack, f"{Path(line.path).name}:{line.number}")
         try:
-            if option == "roles":
-                role = look_up_role(scope, line.name)
-            else:
-                profile = lookup_instance_profile(
-                    scope, "InstanceProfile", instance_profile_name=line.name
-                )
-                role = cast("iam.IRole", profile.role)
+            role = look_up_role(option, scope, line.name)
         except ValueError as error:
             cdk.Annotations.of(scope).add_error(shown(str(error)))
         else:
@@ -324,15 +318,17 @@ def look_up_roles(option: str, lines: list[Line], stack: cdk.Stack) -> list[tupl
     return found
 
 
-def look_up_role(scope: Construct, name: str) -> iam.IRole:
-    """Find the role of this name in the account.
+def look_up_role(option: str, scope: Construct, name: str) -> iam.IRole:
+    """Find the role of this name in the account, or that of the instance profile of this name.
 
     Until the CLI has looked it up, `iam.Role.from_lookup` gives a role of another account, and the
     stack would have no policy.
     """
+    if option != "roles":
+        profile = lookup_instance_profile(scope, "InstanceProfile", instance_profile_name=name)
+        return cast("iam.IRole", profile.role)
     arn = f"arn:aws:iam::{cdk.Stack.of(scope).account}:role/{name}"
-    role = look_up(scope, "Role", name, {"Arn": arn})
-    return iam.Role.from_role_arn(scope, "Role", role["Arn"])
+    return iam.Role.from_role_arn(scope, "Role", look_up(scope, "Role", name, {"Arn": arn})["Arn"])
 
 
 def import_role(stack: cdk.Stack, role: str) -> iam.IRole:
@@ -341,18 +337,15 @@ def import_role(stack: cdk.Stack, role: str) -> iam.IRole:
     return by(stack, "Role", role)
 
 
-def import_key(
-    stack: cdk.Stack, construct_id: str, option: str, options: dict[str, str]
-) -> kms.IKey | None:
-    """Import the key whose ARN the option has."""
-    arn = options.get(option)
+def import_key(stack: cdk.Stack, construct_id: str, arn: str | None) -> kms.IKey | None:
+    """Import the key whose ARN an option has."""
     return None if arn is None else cdk.aws_kms.Key.from_key_arn(stack, construct_id, arn)
 
 
 def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | None:
     """Import the bucket for session logs, with its key if that is given."""
     name = options.get("log-bucket")
-    key = import_key(stack, "LogBucketKey", "log-bucket-key", options)
+    key = import_key(stack, "LogBucketKey", options.get("log-bucket-key"))
     if name is None:
         for option in ("log-bucket-key", "log-prefix"):
             if option in options:

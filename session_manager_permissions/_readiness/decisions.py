@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from .templates import Assembly
 
+_Policies = frozenset[Policy]
+_NONE: Final = _Policies()
 _UNLIMITED: Final = Decision(Answer.ALLOWED)
 """What the permissions boundary decides for a role that has none."""
 _MOST_COMPARED: Final = 64  # unknown names to compare with a role's; if more, all may be its
@@ -46,7 +48,7 @@ class Decisions:
         self._once = roles.assembly.worlds.once
         self._unread = [*_unread(roles.assembly)]
 
-    def abilities(self, role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, Ability]:
+    def abilities(self, role: Role, without: _Policies = _NONE) -> dict[str, Ability]:
         """Decide about each action that an instance needs, leaving out the policies `without`."""
         return self._once((role, without), lambda: self._decided(role, EACH_SESSION, without))
 
@@ -62,14 +64,12 @@ class Decisions:
         return found.answer is not Answer.ALLOWED
 
     def _statements_of(
-        self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
+        self, role: Role, asked: Asked, without: _Policies = _NONE
     ) -> list[Statement]:
         others = self._once((role, "others", asked), lambda: [*self._of_others(role, asked)])
         return [*others, *self.readable(role, asked, without)]
 
-    def _decided(
-        self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
-    ) -> dict[str, Ability]:
+    def _decided(self, role: Role, asked: Asked, without: _Policies = _NONE) -> dict[str, Ability]:
         statements = self._statements_of(role, asked, without)
         boundary = self._boundary(role, asked)
         found = {}
@@ -80,9 +80,7 @@ class Decisions:
             found[action] = Ability(identity, limit, within(identity, limit))
         return found
 
-    def readable(
-        self, role: Role, asked: Asked, without: frozenset[Policy] = frozenset()
-    ) -> Iterator[Statement]:
+    def readable(self, role: Role, asked: Asked, without: _Policies = _NONE) -> Iterator[Statement]:
         """Yield the statements of the policies of a role that are of AWS or of the app."""
         for name, _ in self.roles.not_of_app(role, asked.actions):
             yield from self._of_aws(role, name, asked) if name else ()
