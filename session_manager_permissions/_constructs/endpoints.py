@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeVar, cast
 
 import aws_cdk as cdk
 import jsii
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .preferences import SessionPreferences
 
+_Part = TypeVar("_Part", "ec2.CfnVPCEndpoint", "ec2.CfnVPCCidrBlock")
 _IDS: Final = {"ssm": "Ssm", "ssmmessages": "SsmMessages", "kms": "Kms", "logs": "Logs"}
 """The construct id of each interface endpoint, by its service."""
 
@@ -152,7 +153,7 @@ class SessionManagerEndpoints(Construct):
         missing = [name for name in services if name not in {one.service for one in serving}]
         groups = [*(security_groups or ())]
         if missing and not groups:
-            groups.append(_group_of_the_vpc(self, vpc, nodes))
+            groups.append(_group_for_vpc(self, vpc, nodes))
         self._interface_endpoints = [
             cdk.aws_ec2.InterfaceVpcEndpoint(
                 self,
@@ -305,13 +306,7 @@ def _endpoints_of(
     vpc: ec2.IVpc, construct: Construct, nodes: list[IConstruct]
 ) -> Iterator[_DefinedEndpoint]:
     """Yield the endpoints that the app has defined for the VPC, out of its constructs."""
-    vpc_id = _identity(vpc.vpc_id, construct)
-    for node in nodes:
-        if (
-            not isinstance(node, cdk.aws_ec2.CfnVPCEndpoint)
-            or _identity(node.vpc_id, node) != vpc_id
-        ):
-            continue
+    for node in _parts_of(vpc, construct, nodes, cdk.aws_ec2.CfnVPCEndpoint):
         name = resolved(node.service_name or "", node.stack)
         service = "" if node.service_region else without_tokens(name).rpartition(".")[2]
         is_interface = node.vpc_endpoint_type == "Interface"
@@ -325,6 +320,16 @@ def _endpoints_of(
             is_certain=knows and not condition_path(node),
             routes=routes,
         )
+
+
+def _parts_of(
+    vpc: ec2.IVpc, construct: Construct, nodes: list[IConstruct], type_: type[_Part]
+) -> Iterator[_Part]:
+    """Yield the constructs of an L1 type that name the VPC as the one that they are part of."""
+    vpc_id = _identity(vpc.vpc_id, construct)
+    for node in nodes:
+        if isinstance(node, type_) and _identity(node.vpc_id, node) == vpc_id:
+            yield node
 
 
 def _routes(gateway: ec2.CfnVPCEndpoint) -> frozenset[str]:
@@ -370,9 +375,7 @@ def _route_table(subnet: ec2.ISubnet) -> str | None:
         return None
 
 
-def _group_of_the_vpc(
-    scope: Construct, vpc: ec2.IVpc, nodes: list[IConstruct]
-) -> ec2.SecurityGroup:
+def _group_for_vpc(scope: Construct, vpc: ec2.IVpc, nodes: list[IConstruct]) -> ec2.SecurityGroup:
     """Return a security group that admits TCP 443 from the VPC, and lets nothing out.
 
     CDK's own VPC constructs know the first range of a VPC alone. The others are in `nodes`.
@@ -389,14 +392,8 @@ def _group_of_the_vpc(
     if isinstance(cfn_vpc, cdk.aws_ec2.CfnVPC):
         literal = cfn_vpc.cidr_block  # unlike a reference, linters can read it
         cidr = cidr if literal is None or is_token(literal) else literal
-    vpc_id = _identity(vpc.vpc_id, scope)
-    more = [
-        node.cidr_block
-        for node in nodes
-        if isinstance(node, cdk.aws_ec2.CfnVPCCidrBlock)
-        and node.cidr_block is not None
-        and _identity(node.vpc_id, node) == vpc_id
-    ]
+    blocks = _parts_of(vpc, scope, nodes, cdk.aws_ec2.CfnVPCCidrBlock)
+    more = (one.cidr_block for one in blocks if one.cidr_block is not None)
     for block in dict.fromkeys((cidr, *more)):
         group.add_ingress_rule(
             cdk.aws_ec2.Peer.ipv4(block), cdk.aws_ec2.Port.tcp(443), "HTTPS from the VPC"

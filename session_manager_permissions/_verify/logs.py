@@ -56,9 +56,7 @@ def read_bucket(node: Node, bucket: str | None) -> Bucket:
         return Bucket(absent, found.bucket_region or node.region)
     if isinstance(found, CannotAsk):
         return Bucket(region=found.bucket_region, key=found, error=found)
-    if found.named_key is None:
-        return found
-    return found._replace(key=_bucket_key(node, bucket, found.region, found.named_key))
+    return found._replace(key=_bucket_key(node, bucket, found))
 
 
 def bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcome:
@@ -125,14 +123,15 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
     return encrypted.failed_if(text, fix, enforced=enforces)
 
 
-def _bucket_key(
-    node: Node, bucket: str, region: str | None, key: str
-) -> LiveKey | CannotAsk | None:
-    """Find the key of the bucket; None for S3's AWS managed key, which needs no grant.
+def _bucket_key(node: Node, bucket: str, found: Bucket) -> LiveKey | CannotAsk | None:
+    """Find the key of the bucket; None without one, or for S3's own, which needs no grant.
 
     S3 accepts any text as the key of a bucket's default encryption.
     """
-    arn = key_arn(node.partition, region, node.account, key)
+    key = found.named_key
+    if key is None:
+        return None
+    arn = key_arn(node.partition, found.region, node.account, key)
     if _limits.key_fault(arn):
         return CannotAsk(
             f"the default encryption of the bucket {bucket!r} names the key {key!r}, which is "
@@ -142,12 +141,12 @@ def _bucket_key(
     if _needs.is_aws_managed(arn):
         return None
     itself = LiveKey(arn, arn)
-    found = tried(lambda: describe_key(node.session, arn))
-    if isinstance(found, NotThere) and not itself.alias_name:
+    described = tried(lambda: describe_key(node.session, arn))
+    if isinstance(described, NotThere) and not itself.alias_name:
         return itself
-    if isinstance(found, CannotAsk):
-        return found
-    return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])
+    if isinstance(described, CannotAsk):
+        return described
+    return None if described.get("KeyManager") == "AWS" else LiveKey(arn, described["Arn"])
 
 
 def _with_key(node: Node, outcome: Outcome, bucket: Bucket) -> Outcome:

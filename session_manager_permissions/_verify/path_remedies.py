@@ -123,18 +123,17 @@ class PathRemedies:
             side = acl["NetworkAclId"], egress
             allowing = f"--protocol 6 {_range(*ports)} --rule-action allow {block}"
             own = {one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress}
-            entries = self.entries.setdefault(side, own)
+            self.entries.setdefault(side, own)
             if (side, allowing) not in self.added:
-                self.added[side, allowing] = self._by_entry(side, before, allowing, entries)
+                self.added[side, allowing] = self._by_entry(side, before, allowing)
             yield from self.added[side, allowing]
 
-    def _by_entry(
-        self, side: _Side, before: int, allowing: str, entries: dict[int, dict[str, Any]]
-    ) -> tuple[str, ...]:
+    def _by_entry(self, side: _Side, before: int, allowing: str) -> tuple[str, ...]:
         """Add an entry before the first Deny that closes the way.
 
         If no number before it is free, the entry takes the number of the Deny.
         """
+        entries = self.entries[side]
         denials = [n for n, of in entries.items() if of["RuleAction"] == "deny" and is_of_tcp(of)]
         first = min((n for n in denials if n >= before), default=LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)
