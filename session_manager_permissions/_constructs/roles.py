@@ -254,8 +254,7 @@ def _named_target(
     if cdk.Token.is_unresolved(names):
         _refuse_other_account("instance_profile", profile, stack)
         name = cdk.Fn.select(0, names)
-        imported = iam.Role.from_role_name(scope, role_id, name)
-        return Target(role=imported, key=names[0], name=name)
+        return Target(role=iam.Role.from_role_name(scope, role_id, name), key=names[0], name=name)
     if len(names) != 1:
         raise ValueError(
             f"instance_profile {profile.node.path!r} must have one role, got {names!r}: give it one"

@@ -16,6 +16,7 @@ from .verdicts import OF_SERVICES, OPEN, AclFault, AclWay, Path, Problem, throug
 
 _Side: TypeAlias = Literal["inbound", "outbound"]
 _Ports: TypeAlias = tuple[int, int]
+_Rules: TypeAlias = "tuple[list[Rule], list[Unknown]]"
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,16 +121,14 @@ def _passes(place: Place, groups: tuple[Reference, ...], side: _Side, end: End) 
 
 
 def _all_pass(place: Place, groups: tuple[Reference, ...], side: _Side, end: End) -> Fact:
-    rules, unseen = _rules_of(place, groups, side)
-    facts = [_admitted(place, rules, unseen, one, end) for one in end.ranges]
+    rules = _rules_of(place, groups, side)
+    facts = [_admitted(place, rules, one, end) for one in end.ranges]
     if False in facts and facts.count(False) < len(facts):
         return Unknown(WHICH_SUBNET)
     return all_of(facts)
 
 
-def _rules_of(
-    place: Place, groups: tuple[Reference, ...], side: _Side
-) -> tuple[list[Rule], list[Unknown]]:
+def _rules_of(place: Place, groups: tuple[Reference, ...], side: _Side) -> _Rules:
     """The rules of security groups together, and what decides whether they have more."""
     rules: list[Rule] = []
     unseen: list[Unknown] = []
@@ -143,10 +142,9 @@ def _rules_of(
     return rules, unseen
 
 
-def _admitted(
-    place: Place, rules: list[Rule], unseen: list[Unknown], range_: Range, end: End
-) -> Fact:
+def _admitted(place: Place, found: _Rules, range_: Range, end: End) -> Fact:
     """Whether rules let every address of a range pass; several may only do so together."""
+    rules, unseen = found
     facts = [*(all_of((exists, _admits(place, peer, range_, end))) for peer, exists in rules)]
     fact = any_of([*facts, *unseen])
     sure = [peer for peer, exists in rules if isinstance(peer, IPv4Network) and exists is True]

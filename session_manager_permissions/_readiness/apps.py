@@ -29,8 +29,7 @@ class App(NamedTuple):
 
     def reason(self, resource: Resource, rule: str) -> str | None:
         """Return why a finding is acknowledged, on the construct of a resource or one above it."""
-        file = str(resource.template.top.path)
-        several = self.paths.get((file, resource.logical_id), set())
+        several = self.paths.get((str(resource.template.top.path), resource.logical_id), set())
         path = resource.path or (min(several) if len(several) == 1 else "")
         while path:
             found = self.reasons.get(path, {}).get(rule)

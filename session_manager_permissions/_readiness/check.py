@@ -197,10 +197,8 @@ class _Checking:
     def _problems_of_role(self, role: Role, profile: Resource) -> list[Told]:
         abilities = self._decisions.abilities(role)
         told: list[Told] = [*rules.permissions.of_abilities(role, profile, abilities)]
-        places = self._places(profile)
-        denied = [
-            one for each in places for one in self._session_rules.of_default_calls(role, each)
-        ]
+        rules_of, places = self._session_rules, self._places(profile)
+        denied = [one for each in places for one in rules_of.of_default_calls(role, each)]
         backup = self._backup(role, profile) if told or denied else ""
         if backup:
             told, denied = [backup], []
@@ -208,7 +206,7 @@ class _Checking:
             told += rules.credentials.of_trust(self._parts, self._management, role, places)
             told += filter(None, [self._launchers.in_code(role.resource, profile)])
         told += rules.permissions.undecided(abilities)
-        told += (one for each in places for one in self._session_rules.of_role(role, each))
+        told += (one for each in places for one in rules_of.of_role(role, each))
         told += denied
         told += rules.quotas.of_role(self._roles, role, profile)
         return told

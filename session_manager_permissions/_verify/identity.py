@@ -362,9 +362,8 @@ def _by_profile(own: LiveRole, permissions: Permissions) -> Outcome:
 
 
 def _no_account_role(node: Node, account: LiveRole, refusal: NotThere) -> Outcome:
-    update = f"ssm update-service-setting --setting-id {_SETTING}"
     fix = (
-        node.aws(update, "--setting-value ROLE"),
+        node.aws(f"ssm update-service-setting --setting-id {_SETTING}", "--setting-value ROLE"),
         f"ROLE is the path and the name of a role that {SYSTEMS_MANAGER} may assume",
         "or turn the configuration off, so that the agent works with the role of the profile",
     )

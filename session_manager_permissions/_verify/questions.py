@@ -152,9 +152,8 @@ class Agent:
         role = "the role, by role=... or instance_profile=..."
         # A channel is no resource.
         asked = [Question("reach", None, reaches, role, lacks=_NO_TAGS), self._registration()]
-        of_session = session_context(self.node_id)
         for key in self.uses.keys:
-            own = (*key.context, *of_session)
+            own = (*key.context, *session_context(self.node_id))
             decrypts = self._calls(_needs.decrypt(key.arn, sessions_only=True), own=own)
             grant, options = f"encryption_key={key.in_python('Key')}", (("key", key.given),)
             # The agent calls KMS itself.
@@ -298,5 +297,4 @@ class Agent:
             needs.insert(0, describes._replace(resource=f"{groups}:log-stream:"))
         # The name alone is of the region that the app is deployed in.
         grant = f'log_group=logs.LogGroup.from_log_group_arn(scope, "LogGroup", {in_python(arn)})'
-        options = (("log-group", arn),)
-        return Question("log-to-cloudwatch", arn, self._calls(*needs), grant, options)
+        return Question("log-to-cloudwatch", arn, self._calls(*needs), grant, (("log-group", arn),))

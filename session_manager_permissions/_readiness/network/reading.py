@@ -17,12 +17,7 @@ from session_manager_permissions._readiness.parts import (
     decider,
     may_be_one_region,
 )
-from session_manager_permissions._readiness.templates.functions import (
-    UNKNOWN,
-    listed,
-    mapping,
-    shown,
-)
+from session_manager_permissions._readiness.templates import functions
 from session_manager_permissions._readiness.templates.model import Resource, Template, Value
 from session_manager_permissions._readiness.worlds import NoSuchDeployment
 
@@ -173,7 +168,7 @@ class Reading:
         found += [(one.template, f"what {one.logical_id!r} makes") for one in modules]
         if self.parts.doubts_ids:
             for one in (*self.parts.custom, *self.parts.unread_stacks):
-                if _ID.search(shown(one.written)):
+                if _ID.search(functions.shown(one.written)):
                     by = f"what {one.logical_id!r} does by the ids that it is given"
                     found.append((one.template, by))
         return found
@@ -201,8 +196,8 @@ class Reading:
             return ["ipv6"]
         doubt = self.parts.changed(found)
         return [
-            doubt or self.range(found, mapping(entry).get("Cidr"))
-            for entry in listed(found.properties.get("Entries"))
+            doubt or self.range(found, functions.mapping(entry).get("Cidr"))
+            for entry in functions.listed(found.properties.get("Entries"))
         ]
 
     def block(self, resource: Resource) -> Range:
@@ -252,4 +247,5 @@ def _may_matter(resource: Resource, matters: Matters) -> bool:
 def _generates(template: Template) -> Iterator[str]:
     """What makes resources that are not written in a template."""
     yield from (f"what {name!r} makes" for name in template.makers)
-    yield from (f"the macro {macro.replace(UNKNOWN, '')!r}" for macro in template.transforms)
+    for macro in template.transforms:
+        yield f"the macro {macro.replace(functions.UNKNOWN, '')!r}"

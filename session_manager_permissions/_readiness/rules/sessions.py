@@ -17,13 +17,7 @@ from session_manager_permissions._readiness.own_policies import OwnPolicies
 from session_manager_permissions._readiness.parts import Parts, decider
 from session_manager_permissions._readiness.policies import DECRYPT, ENCRYPT_LOG
 from session_manager_permissions._readiness.sessions import KEY, STREAMS, Document, Sessions
-from session_manager_permissions._readiness.templates.functions import (
-    UNKNOWN,
-    intrinsic,
-    listed,
-    mapping,
-    shown,
-)
+from session_manager_permissions._readiness.templates import functions
 from session_manager_permissions._readiness.templates.model import (
     Resource,
     ReturnValue,
@@ -280,8 +274,8 @@ class SessionRules:
             why = "they run as 'root', which Session Manager does not allow"
             fix = "set runAsDefaultUser to a user who may use sudo"
             yield from _refused_if(is_on(document, "runAsEnabled"), document, why, fix)
-        streams = mapping(document.inputs).get(STREAMS)
-        if type(streams) in (str, int, float) or intrinsic(streams)[0] in _TEXTS:
+        streams = functions.mapping(document.inputs).get(STREAMS)
+        if type(streams) in (str, int, float) or functions.intrinsic(streams)[0] in _TEXTS:
             why = f"the agent drops each session, as {STREAMS} is not a boolean"
             fix = f"write {STREAMS} as true or false, and choose between them by Fn::If"
             yield _refused(document, why, fix)
@@ -308,8 +302,8 @@ class SessionRules:
         enforced = self._sessions.is_on(document, "cloudWatchEncryptionEnabled")
         group = _own_group(document, name)
         if group is None and name and enforced:
-            written = mapping(document.inputs).get("cloudWatchLogGroupName")
-            yield f"whether the log group {shown(written)} has a key"
+            written = functions.mapping(document.inputs).get("cloudWatchLogGroupName")
+            yield f"whether the log group {functions.shown(written)} has a key"
         elif group is not None and "KmsKeyId" not in group.properties:
             why = f"they enforce encrypted logs, and the log group {group.logical_id!r} has no key"
             fix = Advice(f"give the log group {group.logical_id!r} a KMS key")
@@ -322,7 +316,7 @@ class SessionRules:
         for name, needed in _OF_KEY.items():
             written = key.properties.get(name, needed)
             known = self.parts.text(key, written)
-            if UNKNOWN in known:
+            if functions.UNKNOWN in known:
                 yield decider(written, f"{name} of the key {key.logical_id!r}")
             elif known.lower() != needed.lower():
                 why = f"{name} of their key {key.logical_id!r} is {known}, and has to be {needed}"
@@ -421,9 +415,9 @@ def _arn_of_key(document: Document, named: Value) -> Value:
 
 def _encryption(bucket: Resource) -> dict[str, Any]:
     """Return how a bucket encrypts by default."""
-    of_bucket = mapping(bucket.properties.get("BucketEncryption"))
-    rule = next(iter(listed(of_bucket.get("ServerSideEncryptionConfiguration"))), None)
-    return mapping(mapping(rule).get("ServerSideEncryptionByDefault"))
+    of_bucket = functions.mapping(bucket.properties.get("BucketEncryption"))
+    rule = next(iter(functions.listed(of_bucket.get("ServerSideEncryptionConfiguration"))), None)
+    return functions.mapping(functions.mapping(rule).get("ServerSideEncryptionByDefault"))
 
 
 def _in_arn(value: Value, place: int) -> str:

@@ -110,8 +110,7 @@ def _tags(parts: Parts, compute: Resource) -> Iterator[tuple[str, str]]:
     if compute.template.nested_as is not None:
         yield from _tags(parts, compute.template.nested_as)
     for entry in entries(compute.properties.get("Tags")):
-        given = entry.get("PropagateAtLaunch")
-        if compute.type != _GROUP or parts.text(compute, given) != "false":
+        if compute.type != _GROUP or parts.text(compute, entry.get("PropagateAtLaunch")) != "false":
             yield _tag(parts, compute, entry)
 
 
