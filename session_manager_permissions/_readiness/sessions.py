@@ -46,11 +46,7 @@ _SERVICES: Final = {
 }
 _SIDS: Final = tuple(one.sid for one in _SERVICES.values())
 _NAMES: Final = {
-    KEY: (
-        (ALIAS, ""),
-        (ALIAS, "Arn"),
-        *((one, "Arn") for one in KEYS),
-    ),
+    KEY: ((ALIAS, ""), *((one, "Arn") for one in (ALIAS, *KEYS))),
     "s3BucketName": ((_BUCKET, ""),),
     "cloudWatchLogGroupName": (("AWS::Logs::LogGroup", ""),),
 }

@@ -185,8 +185,7 @@ def _not_assumable(node: Node, role: LiveRole) -> Iterator[Clue]:
     if trusted.answer == "denied":
         why = f"Default Host Management Configuration names {role.arn}, and {trusted.why}"
         fix = let_assume(found, trusted, SYSTEMS_MANAGER, node.region)
-        evidence = Evidence("iam:GetRole", "AssumeRolePolicyDocument", trusted.answer)
-        yield Clue(why, fix, (evidence,))
+        yield Clue(why, fix, (Evidence("iam:GetRole", "AssumeRolePolicyDocument", trusted.answer),))
 
 
 def _associations(node: Node) -> Iterator[Clue]:
