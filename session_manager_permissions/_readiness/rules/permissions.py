@@ -53,10 +53,8 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
         yield CHANNEL_MISSING.on_role_of(profile, unreachable(profile, why), allow(role, missing))
     if registration := missing.keys() & {*_needs.REGISTRATION.actions}:
         why = f"{kind_of(profile).instances} can't register with Systems Manager: {_its_role(role)}"
-        why += (
-            f" is not allowed to call {', '.join(registration)}, so they depend on the account's "
-        )
-        why += "Default Host Management Configuration"
+        why += f" is not allowed to call {', '.join(registration)}, so they depend on the account's"
+        why += " Default Host Management Configuration"
         yield REGISTRATION_MISSING.on_role_of(profile, why, allow(role, missing))
     if denied:
         why = f"{_its_role(role)} is denied {', '.join(denied)} by {_deciding(denied)}, and a Deny "
