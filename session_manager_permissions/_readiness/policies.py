@@ -65,14 +65,14 @@ _ANY: Final = ("*",)
 def known_of(actions: tuple[str, ...], account: str) -> RequestContext:
     """Return what is known of an agent's calls of these actions.
 
-    Nothing is known of `ENCRYPT_LOG`, which Amazon S3 calls for the agent.
+    `ENCRYPT_LOG`, which Amazon S3 calls for the agent, has no encryption context of a session.
 
     Args:
         actions: what the agent calls.
         account: the account of its role.
     """
     if actions == (ENCRYPT_LOG,):
-        return NO_CONTEXT
+        return NO_CONTEXT._replace(lacks=frozenset({_needs.SESSION_KEY.lower()}))
     by_role = EACH_CALL.knowing({"aws:PrincipalAccount": account})
     if actions == (DECRYPT,):
         return by_role.knowing({"kms:CallerAccount": account, _needs.SESSION_KEY: None})

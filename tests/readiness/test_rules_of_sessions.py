@@ -413,6 +413,8 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
           ("its alias", "alias/a", LOST), ("the ARN of its alias", OF_ALIAS, LOST),
           ("another alias", "alias/b", READY))),
     ("a bucket whose key is granted", TO_KEY, [allow("s3:*"), allow("kms:*", on=ARN)], READY),
+    ("a bucket whose key is granted for sessions", TO_KEY,
+     [allow("s3:*"), allow("kms:*", on=ARN, Condition={"Null": {SESSION_ID: "false"}})], LOST),
     ("a bucket whose key is granted for S3", TO_KEY,
      [allow("s3:*"), allow("kms:Generate*", on=ARN, Condition=BY_S3)], READY),
     ("a bucket whose key is of AWS", with_bucket_policy(algorithm="aws:kms"), ON_S3, READY),
