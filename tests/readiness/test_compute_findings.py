@@ -810,6 +810,13 @@ def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
     assert check(with_endpoints(COMPUTE | added)).rules == expected
 
 
+def test_a_document_that_may_be_of_the_region_counts_if_it_is_the_default_one(check: Check) -> None:
+    for properties, found in (({}, READY), ({"Name": _needs.DEFAULT_DOCUMENT}, UNKNOWN)):
+        there = {"Resources": {"Document": document(of({"kmsKeyId": "key"}), **properties)}}
+        at = {"There": "1/unknown-region", "Here": "1/eu-west-1"}
+        assert check(There=there, Here=with_endpoints(COMPUTE), at=at).rules == found
+
+
 @pytest.mark.parametrize(("streams", "expected"), [
     ([True], LOST), ([False], READY), ([True, False], READY),
 ])  # fmt: skip

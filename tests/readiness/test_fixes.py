@@ -30,6 +30,7 @@ from session_manager_permissions import (
     SessionPreferences,
     session_manager_statements,
 )
+from session_manager_permissions._needs import DEFAULT_DOCUMENT
 from session_manager_permissions._readiness.apps import apps
 from session_manager_permissions._readiness.check import check as judge
 from session_manager_permissions._readiness.rules import CANNOT_BE_KNOWN, READY, Finding
@@ -298,6 +299,12 @@ def preferences(stack: cdk.Stack) -> None:
     SessionPreferences(stack, "Preferences", **faults.used(stack))
 
 
+def default_preferences(stack: cdk.Stack) -> None:
+    preferences(stack)
+    made: Any = stack.node.find_child("Preferences").node.find_child("Resource")
+    made.name = DEFAULT_DOCUMENT
+
+
 def server(stack: cdk.Stack) -> None:
     faults.one_instance(stack, role=faults.reaching(stack))
 
@@ -312,7 +319,8 @@ def fleet(stack: cdk.Stack) -> None:
     ((server, preferences), (), 'In the stack "B"'),
     ((preferences, server), (), "Before app.synth()"),
     ((server, preferences), ("C", "D"), 'In the stack "C/B" and in the stack "D/B"'),
-    ((preferences, server), ("C", "D"), 'In the construct "C" and in the construct "D"'),
+    *(((made, server), ("C", "D"), 'In the construct "C" and in the construct "D"')
+      for made in (preferences, default_preferences)),
     ((faults.one_instance, fleet), ("C", "D"), 'In the stack "C/A" and in the stack "D/A"'),
 ])  # fmt: skip
 def test_fix_runs_where_all_that_it_needs_is_made(
