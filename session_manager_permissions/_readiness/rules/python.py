@@ -1,4 +1,4 @@
-"""Writes a fix as code, so that it runs as it stands in the stack that the finding is in.
+"""Writes a fix as code, which runs as it stands in the stack of the finding, or above it.
 
 A fix takes each construct from the tree by its path, gives ids that are free, and imports what it
 uses. `Constructs` says how to find each construct, and asks CDK's construct tree if there is one.
