@@ -609,6 +609,23 @@ def test_fix_of_a_nested_template_that_is_a_file_says_what_to_change_in_it(
     assert not is_code(finding.fix)
 
 
+def test_fix_of_a_profile_whose_role_is_in_such_a_file_says_the_same(tmp_path: Path) -> None:
+    body = profile_and_role() | {"Outputs": {"It": {"Value": ref("Role")}}}
+    del body["Resources"]["Profile"]
+    file = tmp_path / "inner.json"
+    file.write_text(json.dumps(body))
+
+    def build(stack: cdk.Stack) -> None:
+        nested = cdk.CfnStack(stack, "Nested", template_url="https://example.com/inner.json")
+        nested.add_metadata("aws:asset:path", str(file))
+        roles = [nested.get_att("Outputs.It").to_string()]
+        iam.CfnInstanceProfile(stack, "Profile", roles=roles)
+
+    (finding,) = Judged(in_app(build)).findings
+
+    assert "in 'inner.json', add to Properties.Policies of Role: {" in finding.description
+
+
 def test_fix_of_a_product_of_service_catalog_says_what_to_change(tmp_path: Path) -> None:
     app = cdk.App(outdir=str(tmp_path))
     stack = cdk.Stack(app, "Web")
