@@ -84,7 +84,8 @@ def _judged(
     if foreign:  # such as those that another account shares
         vpc = read_vpc(node.session, asked._replace(more_groups=foreign))
     certain, possible = _calls_to_open(preferences, identity)
-    to_log = calls_to_log(streams=preferences.document.streams is True)
+    streams = preferences.document.streams
+    to_log = calls_to_log(streams=streams is True)
     place = vpc.placement(instance)
     # Without a policy to judge, instances with other roles are in the same place.
     if any(one.policy is not None for one in vpc.endpoints):
@@ -99,7 +100,7 @@ def _judged(
 
     opening = judged(vpc.judge, *certain)
     paths = judged(vpc.judge, *to_log, *certain)
-    in_case = judged(vpc.judge, *to_log, *possible)
+    in_case = judged(vpc.judge, *calls_to_log(streams=streams is not False), *possible)
     served = judged(vpc.once_served, *to_log, *certain)
     for service, path in in_case.items():
         if paths[service].state is verdicts.State.OPEN:

@@ -802,7 +802,8 @@ LOGS: Final = {
            "path-logs", ""), ("another group", "path-logs", "-2:*"))},
     **{f"logs for streams, streamed: {value}": cause(
            told, streaming(value, cloudWatchEncryptionEnabled=False), WRITING)
-       for value, told in ((True, "path-logs"), (False, ""))},
+       for value, told in ((True, "path-logs"), (False, ""),
+           ("{{a}}", "path-logs? log-group-encryption?"))},
     "enforced, and logs for streams": used("path-logs", WRITING),
     "enforced, and logs for all": used("", behind("logs", "logs:*")),
     "enforced, and logs for the group": used("path-logs", behind("logs", "logs:*", f"{GROUP}:*")),
