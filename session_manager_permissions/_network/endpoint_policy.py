@@ -47,7 +47,8 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
         Request(action, is_about, context, resources.get(action, UNKNOWN))
         for action in of_service(endpoint.service, calls)
     )
-    answers = (evaluate(as_list(policy.get("Statement")), request).answer for request in requests)
+    statements = as_list(policy.get("Statement"))
+    answers = (evaluate(statements, request).answer for request in requests)
     strictest = max(answers, default=Answer.ALLOWED)
     if strictest is Answer.UNKNOWN:
         return Unknown(f"the policy of the endpoint {endpoint.name!r}")

@@ -152,8 +152,9 @@ class Agent:
         role = "the role, by role=... or instance_profile=..."
         # A channel is no resource.
         asked = [Question("reach", None, reaches, role, lacks=_NO_TAGS), self._registration()]
+        of_session = session_context(self.node_id)
         for key in self.uses.keys:
-            own = (*key.context, *session_context(self.node_id))
+            own = (*key.context, *of_session)
             decrypts = self._calls(_needs.decrypt(key.arn, sessions_only=True), own=own)
             grant, options = f"encryption_key={key.in_python('Key')}", (("key", key.given),)
             # The agent calls KMS itself.

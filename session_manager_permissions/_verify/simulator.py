@@ -242,10 +242,11 @@ def _requested(
     def read(answer: Mapping[str, Any]) -> dict[Call, SimulatorAnswer]:
         found: dict[Call, SimulatorAnswer] = {}
         for result in answer["EvaluationResults"]:
+            action = actions.get(result["EvalActionName"].lower(), "")
             for specific in result.get("ResourceSpecificResults") or [{}]:
                 told = {**result, **specific}
                 resource = told.get("EvalResourceName", "") if resources[1:] else resources[0]
-                call = Call(actions.get(result["EvalActionName"].lower(), ""), resource, context)
+                call = Call(action, resource, context)
                 if call in wanted:
                     found[call] = _answer(call, result, told)
         return found
