@@ -55,12 +55,11 @@ def of_trust(
     if found.answer == "allowed":
         return
     changed_by = parts.changed(resource)
-    backups = [management.of(one) or management.by_runbook(one) for one in places]
     if found.answer == "unknown":
         yield f"the trust policy of its role {role.name!r}"
     elif changed_by is not None:
         yield f"{changed_by.decides}, as {found.why}"
-    elif all(backups):
+    elif all(backups := [management.of(one) or management.by_runbook(one) for one in places]):
         yield f"{backups[0]}, as {found.why}"
     else:
         path, whose = "AssumeRolePolicyDocument", f"the trust policy of {resource.logical_id!r}"
