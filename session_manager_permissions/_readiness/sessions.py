@@ -102,7 +102,7 @@ class Sessions:
     def _uses(self, stack: Stack, role: Role | None) -> dict[str, ServiceUse]:
         documents = self.started_with(stack)
         if documents:
-            return {service: self._use_by(documents, service) for service in _SERVICES}
+            return self._by_documents(documents)
         sids = [] if role is None else self._roles.sids(role, _SIDS)
         found = {}
         for service, one in _SERVICES.items():
@@ -183,11 +183,27 @@ class Sessions:
     def _type(self, resource: Resource) -> str:
         return self._parts.text(resource, resource.properties.get("DocumentType", "Command"))
 
-    def _use_by(self, documents: list[Document], service: str) -> ServiceUse:
-        several = [self._of_service(one, service) for one in documents]
-        used = _of_all([one.used for one in several])
+    def _by_documents(self, documents: list[Document]) -> dict[str, ServiceUse]:
         streams = all(self.is_on(one, STREAMS) is True for one in documents)
-        return ServiceUse(used, _of_all([one.needed for one in several]), streams)
+        several = [
+            {self._called(one, service): self._of_service(one, service) for service in _SERVICES}
+            for one in documents
+        ]
+        found, unused = {}, ServiceUse(used=False, needed=False)
+        for service in dict.fromkeys(name for uses in several for name in uses):
+            each = [uses.get(service, unused) for uses in several]
+            used = _of_all([one.used for one in each])
+            found[service] = ServiceUse(used, _of_all([one.needed for one in each]), streams)
+        return found
+
+    def _called(self, document: Document, service: str) -> str:
+        """Name a service as network paths know it: no endpoint leads to S3 of another region."""
+        own = document.resource.template.stack.region
+        match self.input(document, _SERVICES[service].given):
+            case (ReturnValue(Resource(type=kind) as one),) if kind == _BUCKET and own is not None:
+                there = one.template.stack.region
+                return service if there in (None, own) else f"{service} in {there}"
+        return service
 
     def _of_service(self, document: Document, service: str) -> ServiceUse:
         """Whether the sessions of a document use a service, and whether they need it."""

@@ -713,6 +713,33 @@ def test_way_to_s3(check: Check, changes: Parts, expected: str) -> None:
     assert said(check(Stack=with_endpoints(changes | used))) == expected
 
 
+@pytest.mark.parametrize(("changes", "there", "expected"), [
+    (by_gateway([ref("PrivateTable")]), "eu-west-1", OPEN),
+    (by_gateway([ref("PrivateTable")]), "unknown-region", OPEN),
+    (by_gateway([ref("PrivateTable")]), "us-east-1", MISSING),
+    (to_s3(DnsOptions={ONLY_INBOUND: "AllResolvers"}), "us-east-1", MISSING),
+    ({"PrivateRoute": route(**TO_NAT)}, "us-east-1", OPEN),
+    ({"PrivateRoute": route(**TO_NAT), **by_gateway([ref("PrivateTable")]),
+      "S3.PolicyDocument": {"Statement": [DENIES_ALL]}}, "us-east-1", OPEN),
+    ({"Own": resource("AWS::S3::Bucket"), "Another": session(
+        s3BucketName=ref("Own"), s3EncryptionEnabled=True),
+      **by_gateway([ref("PrivateTable")])}, "us-east-1", UNKNOWN),
+])  # fmt: skip
+def test_way_to_s3_of_another_region(
+    check: Check, changes: Parts, there: str, expected: str
+) -> None:
+    log = session(s3BucketName="logs", s3EncryptionEnabled=True)
+    here = with_endpoints(changes | {"Document": log, "Grants": policy(allow("s3:*"))})
+    bucket = {"Resources": {"Bucket": resource("AWS::S3::Bucket", BucketName="logs")}}
+    at = {"Here": "1/eu-west-1", "There": f"1/{there}"}
+
+    report = check(Here=here, There=bucket, at=at)
+
+    assert said(report) == expected
+    advice = "log to a bucket of the region of 'Vpc', or route TCP 443 to s3 in us-east-1, to which"
+    assert all(advice in one.description for one in report.findings) or expected == UNKNOWN
+
+
 def test_entries_that_a_loop_makes_are_not_known(check: Check) -> None:
     in_public = {"Ssm.SubnetIds": [ref("Public")], "Messages.SubnetIds": [ref("Public")]}
     body = with_endpoints(acl() | in_public)

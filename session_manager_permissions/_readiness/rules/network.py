@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network import endpoint_policy, verdicts
-from session_manager_permissions._network.ec2 import ANSWERS
+from session_manager_permissions._network.ec2 import ANSWERS, SERVICES
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._network.model import IF_ENFORCED, TO_OPEN, Placement, calls_to_log
 from session_manager_permissions._network.place import PUBLIC
@@ -172,7 +172,11 @@ class NetworkRules:
             yield from self._open_endpoint(place, problem, vpc)
             return
         # What opens the network ACLs is found by `_through_acls`.
-        missing = dict.fromkeys(one.services[0] for one in problem.parts if not one.acls)
+        needed = dict.fromkeys(one.services[0] for one in problem.parts if not one.acls)
+        missing = [one for one in needed if one in SERVICES]
+        for elsewhere in needed.keys() - missing:
+            clause = f"log to a bucket of the region of {vpc.logical_id!r}, or route TCP 443 to "
+            yield Advice(f"{clause}{elsewhere}, to which no VPC endpoint leads")
         public = any(fault.peer == PUBLIC for one in problem.parts for fault in one.acls)
         public |= "s3" in missing  # whose gateway leads to public addresses
         if (missing or public) and not self._judge.lets_out(place, public=public):
@@ -236,8 +240,8 @@ class NetworkRules:
 
 def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
     """Return what the agent calls, or may call, to open a session."""
-    more = (call for name, call in IF_ENFORCED.items() if uses[name].needed is not False)
-    return (*TO_OPEN, *more)
+    needed = (name for name, use in uses.items() if use.needed is not False)
+    return (*TO_OPEN, *(IF_ENFORCED[name] for name in needed if name in IF_ENFORCED))
 
 
 def _key(problem: Problem) -> tuple[str, Hashable]:
