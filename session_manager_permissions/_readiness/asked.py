@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import partial
+from functools import cached_property, partial
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -11,7 +11,9 @@ from session_manager_permissions import _needs
 from session_manager_permissions._conditions import NO_CONTEXT, RequestContext
 from session_manager_permissions._patterns import any_matches, has_marks, matches
 
+from .compute import Launchers
 from .marks import ALIAS, marked
+from .parts import Parts
 from .policies import NEEDED, Statement, known_of, may_match, read
 from .templates.functions import UNKNOWN, listed
 from .templates.model import Resource, ReturnValue, Template, Value, may_be_equal
@@ -141,15 +143,28 @@ class PolicyReader:
         return []
 
     def _is_one_environment(self, template: Template) -> bool:
-        """Whether all instances in the account of a template are certainly of its region."""
+        """Whether all instances in the account of a template are certainly of its region.
+
+        Only the stacks that may launch instances count, if the account has any of these.
+        """
         own = template.stack
 
         def judge() -> bool:
-            stacks = [one.stack for one in self._assembly.templates]
-            beside = [one for one in stacks if may_be_equal(one.account, own.account)]
-            return all(one.environment == own.environment for one in beside)
+            templates = self._assembly.templates
+            beside = [one for one in templates if may_be_equal(one.stack.account, own.account)]
+            if len({one.stack.environment for one in beside}) > 1:
+                beside = [one for one in beside if one in self._launching] or beside
+            return all(one.stack.environment == own.environment for one in beside)
 
-        return self._once(("one environment", own.account), judge)
+        return self._once(("one environment", own.environment), judge)
+
+    @cached_property
+    def _launching(self) -> set[Template]:
+        """The templates that may launch instances in any world."""
+        launchers = Launchers(Parts(self._assembly))
+        found = (*launchers.resources, *launchers.templates, *launchers.stacks)
+        changed = (one for one in self._assembly.templates if one.transforms)
+        return {*changed, *(one.template for one in found)}
 
     def on(self, template: Template, found: list[Statement], asked: Asked) -> list[Statement]:
         """Return the statements that may cover the resource; those that do are then on `*`."""

@@ -8,7 +8,7 @@ from session_manager_permissions._readiness import policies
 from session_manager_permissions._readiness.policies import Statement, decide
 
 from .parts import att, each, ref, resource
-from .reports import Body, Check, inline, managed_policy, profile_and_role
+from .reports import Body, Check, inline, machine, managed_policy, profile_and_role
 from .statements import (
     ALL,
     AWS,
@@ -298,3 +298,18 @@ def test_region_of_the_calls_is_not_known_where_the_account_may_have_several(che
 
     assert check(body, {"Resources": {}}, a="111122223333").rules == UNKNOWN
     assert check(body, {"Resources": {}}, a="111122223333", b="444455556666").rules == READY
+
+
+@pytest.mark.parametrize(("other", "expected"), [
+    ({"Resources": {"Topic": resource("AWS::SNS::Topic")}}, READY),
+    ({"Resources": {"Server": machine()}}, UNKNOWN),
+    ({"Resources": {}, "Transform": "Macro"}, UNKNOWN),
+])  # fmt: skip
+def test_region_of_the_calls_is_that_of_the_stacks_that_launch(
+    check: Check, other: Body, expected: Found
+) -> None:
+    condition = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
+    body = profile_and_role(inline(allow("*", Condition=condition)), Server=machine())
+    at = {"b": "111122223333/us-east-1"}
+
+    assert check(body, other, a="111122223333", at=at, network=False).rules == expected
