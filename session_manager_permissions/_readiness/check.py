@@ -225,12 +225,12 @@ class _Checking:
         return (all(backups) and backups[0]) or self._activations.get(profile, "")
 
     def _places(self, profile: Resource) -> list[Resource]:
-        """Return what launches instances with a profile in each account and region.
+        """Return what launches instances with a profile in each stack.
 
         It is the profile itself if nothing launches any, or if the app is of one region.
         """
         launching = [one for one in self._launching.get(profile, ()) if one.exists]
-        return [*{one.template.stack.environment: one for one in launching}.values()] or [profile]
+        return [*{one.template.stack: one for one in launching}.values()] or [profile]
 
     @cached_property
     def _launching(self) -> dict[Resource, list[Resource]]:

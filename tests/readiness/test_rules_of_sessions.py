@@ -730,6 +730,18 @@ def test_document_of_the_region_of_compute(
     assert check(There=there, Here=here, Document=document, at=at).rules == found
 
 
+def test_documents_of_each_stack_that_launches_count(check: Check) -> None:
+    there = profile_and_role(inline(ALL))
+    there["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "web"
+    machines = {"Machine": machine(IamInstanceProfile="web", SubnetId="subnet-1")}
+    first, last = (machines | one for one in (WITH_KEY | {"Key": key()}, {"Other": session()}))
+    at = {"There": "1/eu-west-1", "First": "1/us-east-1", "Last": "1/us-east-1"}
+
+    found = check(There=there, First={"Resources": first}, Last={"Resources": last}, at=at)
+
+    assert found.rules == DENIED | UNKNOWN
+
+
 def test_what_changes_the_default_document_may_be_in_its_region(check: Check) -> None:
     changes = {"Resources": {"C": resource("Custom::Document", Name=DEFAULT_DOCUMENT)}}
     for there, found in (("1/unknown-region", UNKNOWN), ("1/us-east-1", READY)):
