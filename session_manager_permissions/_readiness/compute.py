@@ -454,7 +454,7 @@ class Launchers:
                 subnet,
                 launch.groups,
                 launch.public_address,
-                launch.elastic_address or self._reader.floating_address() or False,
+                launch.elastic_address or self._reader.floating_address(resource) or False,
                 changed_by=changed_by,
                 address=launch.address,
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions._network.facts import Fact, Unknown, any_of
 
 from .network.reading import PartOf, Reading
-from .parts import GROUP, SUBNET, PartKind, Parts, decider
+from .parts import GROUP, SUBNET, PartKind, Parts, decider, may_be_one_region
 from .scripts import NO_SCRIPTS, Scripts, of_init, of_user_data
 from .templates.functions import intrinsic, is_mapping, listed, mapping, mappings_in
 from .templates.model import Resource, ReturnValue, Value
@@ -264,19 +264,24 @@ class LaunchReader:
             return True
         return Unknown(f"which private address {association.logical_id!r} is associated with")
 
-    def floating_address(self) -> Unknown | None:
-        """An Elastic IP address of the app that something may give to an instance as it runs."""
-        return self.parts.worlds.once("floating address", self._floating_address)
+    def floating_address(self, resource: Resource) -> Unknown | None:
+        """An Elastic IP address that something may give to instances of a resource as they run."""
+        there = resource.template.stack
 
-    def _floating_address(self) -> Unknown | None:
-        by_type = self.parts.by_type
-        for one in by_type["AWS::EC2::EIPAssociation"]:
-            if one.exists and not isinstance(self._owner(one), Resource):
-                return Unknown(f"what {one.logical_id!r} associates its address with")
-        for one in by_type["AWS::EC2::EIP"]:
-            if one not in self._held and one.exists and not isinstance(self._owner(one), Resource):
-                return Unknown(f"what the Elastic IP address {one.logical_id!r} is associated with")
-        return None
+        def find() -> Unknown | None:
+            for one in self._floating:
+                beside = may_be_one_region(one.template.stack, there)
+                if beside and one.exists and not isinstance(self._owner(one), Resource):
+                    name = one.logical_id
+                    return Unknown(f"what the Elastic IP address of {name!r} is associated with")
+            return None
+
+        return self.parts.worlds.once(("floating address", there), find)
+
+    @cached_property
+    def _floating(self) -> list[Resource]:
+        addresses = [one for one in self.parts.by_type["AWS::EC2::EIP"] if one not in self._held]
+        return [*self.parts.by_type["AWS::EC2::EIPAssociation"], *addresses]
 
     @cached_property
     def _held(self) -> set[Resource]:

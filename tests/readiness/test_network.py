@@ -913,10 +913,17 @@ def test_instance_of_another_stack(check: Check) -> None:
     assert finding.description.endswith("depends on the import 'Private'")
 
 
-def test_macro_of_another_stack_may_add_a_route(check: Check) -> None:
-    here, macro = templated(PrivateRoute=None), {"Resources": {}, "Transform": "Own"}
+@pytest.mark.parametrize(("region", "expected"), [("eu-west-1", UNKNOWN), ("us-east-1", NO_WAY)])
+@pytest.mark.parametrize(("here", "there"), [
+    (templated(PrivateRoute=None), {"Resources": {}, "Transform": "Own"}),
+    (templated(PrivateRoute=route(GatewayId=ref("Gateway"))), {"Resources": {"Eip": part("EIP")}}),
+])  # fmt: skip
+def test_macro_and_address_of_another_stack(
+    check: Check, here: Parts, there: Parts, region: str, expected: str
+) -> None:
+    at = {"Stack": "1/eu-west-1", "Other": f"1/{region}"}
 
-    assert said(check(Stack=here, Other=macro)) == UNKNOWN
+    assert said(check(Stack=here, Other=there, at=at)) == expected
 
 
 TABLES: Final = {"Fn::Join": [",", [ref("PublicTable"), ref("PrivateTable")]]}
