@@ -22,7 +22,17 @@ EC2: Final = "ec2.amazonaws.com"
 SYSTEMS_MANAGER: Final = "ssm.amazonaws.com"
 """The service that assumes the role of a hybrid node, and of Default Host Management."""
 
-_SUFFIXES: Final = ("amazonaws.com", "amazonaws.com.cn", "${AWS::URLSuffix}")
+_SUFFIXES: Final = (
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "c2s.ic.gov",
+    "sc2s.sgov.gov",
+    "${AWS::URLSuffix}",
+)
+"""How the name of a service may end.
+
+https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/region-info/lib/default.ts
+"""
 
 
 class Trust(NamedTuple):
