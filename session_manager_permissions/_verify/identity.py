@@ -88,6 +88,7 @@ def find_identity(node: Node, uses: Uses) -> Identity:
 
 
 def _of_instance(node: Node, uses: Uses) -> Identity:
+    """Find out which role works on an instance: that of its profile, or the account's."""
     profile, own = _own_role(node)
     error = next(iter(profile.errors), None)
     permissions: Permissions = {}
@@ -95,14 +96,13 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
     if own is not None:
         permissions = _may(node, own, uses)
         registers = _does_register(node, own, permissions)
-    account: LiveRole | None = None
     if own and registers:
-        management = _by_profile(own, permissions)
+        management, account = _by_profile(own, permissions), None
     else:
         management, account = _account_role(node)
+        registers = None if own and management.errors else registers
     worker, replaced = own, None if account or management.errors else False
-    registers = None if own and management.errors else registers
-    if registers is False and account:
+    if account and registers is False:
         by_account = _may(node, account, uses)
         found = by_account[checks.REGISTER.name]()
         if isinstance(found, NotThere):
@@ -114,8 +114,9 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
     if worker is not None:
         worker = _with_boundary(node.session, worker, permissions)
         permissions = _may(node, worker, uses)
-    assumable = checks.ASSUMABLE.of(None).without_role(error)
-    if own is not None:
+    if own is None:
+        assumable = checks.ASSUMABLE.of(None).without_role(error)
+    else:
         assumable = _assumable(node, own, replaced=bool(replaced))
     if worker is None:
         error = next(iter((*profile.errors, *management.errors)), None)
@@ -224,7 +225,7 @@ def _does_register(node: Node, own: LiveRole, permissions: Permissions) -> bool 
     trusted = _trusted(node, own)
     if trusted.answer == "denied":
         return False
-    register = permissions["register"]()
+    register = permissions[checks.REGISTER.name]()
     if isinstance(register, CannotAsk) or register.is_open:
         return None
     return None if register.allowed and trusted.answer == "unknown" else register.allowed
@@ -355,7 +356,7 @@ def _permissions(
 
 def _by_profile(own: LiveRole, permissions: Permissions) -> Outcome:
     why = [f"the agent registers and makes all its calls with the role {own.arn} of the profile"]
-    reach = permissions["reach"]()
+    reach = permissions[checks.REACH.name]()
     if isinstance(reach, Verdict) and not reach.allowed:
         why.append("the agent uses the account's role only if this role may not register")
     return checks.HOST_MANAGEMENT.of(own.arn).passed(*why)

@@ -35,7 +35,7 @@ class Preferences:
 
     name: str
     """The document's name."""
-    outcomes: list[Outcome]
+    outcomes: dict[Check, Outcome]
     """Whether the key, the bucket and the log group can be used at all. If there is no document, or
     it can't be read, also whether the role may use them."""
     error: CannotAsk | None = None
@@ -76,17 +76,21 @@ def find_preferences(node: Node, given: str | None) -> Preferences:
     found = tried(lambda: read_document(node.session, name, node.account))
     if isinstance(found, NotThere) and given is None:
         why = f"the account has no document {name}, so sessions use no key and are not logged"
-        return Preferences(name=name, outcomes=[check.skipped(why) for check in checks.OF_DOCUMENT])
+        skipped = {check: check.skipped(why) for check in checks.OF_DOCUMENT}
+        return Preferences(name=name, outcomes=skipped)
     if isinstance(found, CannotAsk) and given and not isinstance(found, (NotPermitted, Refused)):
         raise found
     if isinstance(found, CannotAsk):
-        outcomes = [of_unread(check, name, found) for check in checks.OF_DOCUMENT]
+        outcomes = {check: of_unread(check, name, found) for check in checks.OF_DOCUMENT}
         return Preferences(name=name, outcomes=outcomes, error=found)
     key_usable, key = find_session_key(node, found.key)
     bucket = logs.read_bucket(node, found.log_bucket)
     uses = Uses(document=found, keys=(key,) if key else (), bucket=bucket)
-    of_bucket = logs.bucket_outcome(node, found, bucket)
-    outcomes = [key_usable, of_bucket, logs.log_group_outcome(node, found)]
+    outcomes = {
+        checks.KEY_USABLE: key_usable,
+        checks.BUCKET: logs.bucket_outcome(node, found, bucket),
+        checks.LOG_GROUP: logs.log_group_outcome(node, found),
+    }
     return Preferences(name=name, outcomes=outcomes, uses=uses)
 
 
@@ -101,13 +105,15 @@ def of_unread(check: Check, name: str, error: CannotAsk) -> Outcome:
 
 def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> list[Outcome]:
     """Check whether the role that does the work may use what the document names."""
-    if preferences.document.name is None:
-        return preferences.outcomes
-    outcomes = [*_permissions(node, preferences, identity)]
-    key_usable, *others = preferences.outcomes
+    outcomes = {**preferences.outcomes}
+    if preferences.document.name is not None:
+        outcomes |= {one.check: one for one in _permissions(node, preferences, identity)}
+    key_usable = outcomes[checks.KEY_USABLE]
     if key_usable.verdict == "pass" and preferences.key:
-        key_usable = judged_by_its_policy(node, key_usable, preferences.key, identity)
-    return [*outcomes, key_usable, *others]
+        outcomes[checks.KEY_USABLE] = judged_by_its_policy(
+            node, key_usable, preferences.key, identity
+        )
+    return [*outcomes.values()]
 
 
 def _permissions(node: Node, preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
@@ -129,8 +135,8 @@ def _permissions(node: Node, preferences: Preferences, identity: Identity) -> It
             yield _of_bucket(outcome, node, preferences) if check is checks.LOG_TO_S3 else outcome
         elif identity.role is None:
             yield check.of(subject).without_role(identity.error)
-        elif preferences.outcomes[0].verdict == "unknown":  # the key is not known
-            yield replace(preferences.outcomes[0], check=check, subject=subject)
+        elif (key_usable := preferences.outcomes[checks.KEY_USABLE]).verdict == "unknown":
+            yield replace(key_usable, check=check, subject=subject)
         else:
             yield check.of(subject).skipped("the key can't be used, whatever the role may do")
 
