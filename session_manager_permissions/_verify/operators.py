@@ -12,27 +12,14 @@ from session_manager_permissions import _limits, _needs
 from session_manager_permissions._conditions import NOT_OF_SESSION
 from session_manager_permissions._quoting import in_shell
 
-from . import checks
+from . import checks, simulator
 from .asking import CannotAsk, read_in, tried, well_formed
 from .checks import OPERATOR, PLUGIN, Evidence, Outcome
 from .lines import USER_GUIDE, in_json
 from .live_roles import LiveRole, find_role, tags_of
 from .node import Node, at_least, caller_arn
 from .role_verdict import CallVerdict, blocks, by_absent, decided, unless
-from .simulator import (
-    OF_TAGS,
-    SAMPLE_ID,
-    Answers,
-    Call,
-    ConditionKey,
-    Context,
-    all_of,
-    is_allowed,
-    missing_keys,
-    request_context,
-    session_context,
-    simulate,
-)
+from .simulator import Call, ConditionKey, Context, is_allowed, missing_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -156,8 +143,8 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     if isinstance(tags, CannotAsk):
         return OPERATOR.of(arn).unasked(tags)
     calls, on_own = _calls(node, preferences, operator, tags)
-    found = simulate(node.session, arn, [*calls, *on_own])
-    answers = all_of(found, calls)
+    found = simulator.simulate(node.session, arn, [*calls, *on_own])
+    answers = simulator.all_of(found, calls)
     if isinstance(answers, CannotAsk):
         return OPERATOR.of(arn).unasked(answers)
     decisions = [
@@ -173,7 +160,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     missing = sorted({key for one in (*decisions, *denied) for key in one.missing})
     on = f"the operator's policies have conditions on {', '.join(missing)}"
     notes = [f"{on}, whose values are not known"] if missing else []
-    notes += _about_own_session(all_of(found, on_own))
+    notes += _about_own_session(simulator.all_of(found, on_own))
     if not denied:
         return _allowed(asked, arn, preferences, notes)
     why_not = f"{arn} is denied {_in_words(denied)}"
@@ -206,15 +193,16 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
 
 
 def _unless_by_sample(
-    node: Node, arn: str, denied: Sequence[CallVerdict], known: Answers
+    node: Node, arn: str, denied: Sequence[CallVerdict], known: simulator.Answers
 ) -> Iterator[CallVerdict]:
     """Make a denial unknown if a policy has a condition on a key whose value is a sample."""
     samples = {
         one.call: {key.name.lower() for key in one.call.with_own.context if key.is_sample}
         for one in denied
     }
-    by_sample = [call.without_samples for call, keys in samples.items() if keys]
-    answers = known | simulate(node.spare, arn, [one for one in by_sample if one not in known])
+    by_sample = (call.without_samples for call, keys in samples.items() if keys)
+    new = [one for one in by_sample if one not in known]
+    answers = known | simulator.simulate(node.spare, arn, new)
     for one in denied:
         answer, keys = answers.get(one.call.without_samples, one.answer), samples[one.call]
         told = keys if isinstance(answer, CannotAsk) else answer["missing_context_values"]
@@ -231,10 +219,8 @@ def _explained(
         for one in denied
         for why, fix in blocks(one.answer, "operator")
     }
-    lacking = [
-        one for one in denied if not (is_allowed(one.answer) or blocks(one.answer, "operator"))
-    ]
-    by_key = [one for one in denied if is_allowed(one.answer) or one.admission.is_shut]
+    lacking = [one for one in denied if not (one.by_iam or blocks(one.answer, "operator"))]
+    by_key = [one for one in denied if one.by_iam or one.admission.is_shut]
     told = (one for one in denied if one in by_key or one.is_open or one.admission.error)
     of_key = {one.admission.why for one in told}
     fix = (
@@ -248,7 +234,7 @@ def _explained(
 
 def _allowed(asked: Outcome, arn: str, preferences: Preferences, notes: Sequence[str]) -> Outcome:
     """Return the outcome if nothing is denied: passed, unless the key of sessions is not known."""
-    key_usable = preferences.outcomes[0]
+    key_usable = preferences.outcomes[checks.KEY_USABLE]
     if preferences.key is None and key_usable.verdict == "unknown":
         why = f"it is not known whether {arn} may use the key of sessions: {key_usable.why[0]}"
         return asked.unknown(why, *notes, errors=key_usable.errors)
@@ -262,7 +248,7 @@ def _may_name_no_document(node: Node, operator: Operator, on_node: Call) -> bool
     """
     _, *others = on_node.own_context
     call = on_node._replace(own_context=(_WITH_ACCESS_CHECK._replace(value="false"), *others))
-    answer = simulate(node.spare, operator.arn, [call])[call]
+    answer = simulator.simulate(node.spare, operator.arn, [call])[call]
     if isinstance(answer, CannotAsk):
         return True
     return is_allowed(answer) or bool(missing_keys([answer], _lacks(answer, node, operator)))
@@ -287,7 +273,7 @@ def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool:
     """
     request = on_node._replace(action="ssm:StartAccessRequest")
     token = Call("ssm:GetAccessToken", "*", on_node.context)
-    answers = (simulate(node.spare, arn, [call])[call] for call in (request, token))
+    answers = (simulator.simulate(node.spare, arn, [call])[call] for call in (request, token))
     return all(not isinstance(one, CannotAsk) and is_allowed(one) for one in answers)
 
 
@@ -305,7 +291,7 @@ def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
     on = answer["resource"]
     no_other_tags = answer["action"] == _CHANNEL or on == node.arn or "::document/" in on
     own = _OWN_TAG if operator.is_user else _USER_NAME
-    return {*NOT_OF_SESSION, *map(str.lower, (own, *(OF_TAGS if no_other_tags else ())))}
+    return {*NOT_OF_SESSION, *map(str.lower, (own, *(simulator.OF_TAGS if no_other_tags else ())))}
 
 
 def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:
@@ -368,7 +354,9 @@ def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iter
 def _tagged(tags: Mapping[str, str]) -> Context:
     """Return the condition keys that a call on a resource with these tags has."""
     return tuple(
-        ConditionKey(f"{prefix}{key}", value) for key, value in tags.items() for prefix in OF_TAGS
+        ConditionKey(f"{prefix}{key}", value)
+        for key, value in tags.items()
+        for prefix in simulator.OF_TAGS
     )
 
 
@@ -386,7 +374,7 @@ def _calls(
     start, (name, user_id) = "ssm:StartSession", operator.names
 
     def context_on(resource: str) -> Context:
-        of_owner = request_context(operator.arn, node.region, resource.split(":")[4])
+        of_owner = simulator.request_context(operator.arn, node.region, resource.split(":")[4])
         return (*of_owner, *operator.context)
 
     common = context_on(node.arn)
@@ -396,15 +384,15 @@ def _calls(
     if preferences.name.startswith("arn:"):
         document = preferences.name
     sessions = f"{where}:{node.account}:session/"
-    own, of_session = f"{sessions}{name}-{SAMPLE_ID}", _tagged({_SESSION_TAG: user_id})
+    own, of_session = f"{sessions}{name}-{simulator.SAMPLE_ID}", _tagged({_SESSION_TAG: user_id})
     calls = [
         Call(start, node.arn, common, (_WITH_ACCESS_CHECK, *_tagged(tags))),
         Call(start, document, context_on(document), (_WITH_ACCESS_CHECK,)),
         Call(_CHANNEL, own, common),
-        Call(_CHANNEL, f"{sessions}{user_id}-{SAMPLE_ID}", common),
+        Call(_CHANNEL, f"{sessions}{user_id}-{simulator.SAMPLE_ID}", common),
     ]
     if preferences.key is not None:
-        of_key = (*session_context(node.id), *preferences.key.context)
+        of_key = (*simulator.session_context(node.id), *preferences.key.context)
         arn = preferences.key.arn
         calls.append(Call("kms:GenerateDataKey", arn, context_on(arn), of_key))
     return calls, [Call(action, own, common, of_session) for action in _ON_OWN_SESSION]

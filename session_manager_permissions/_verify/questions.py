@@ -10,19 +10,11 @@ from session_manager_permissions import _needs
 from session_manager_permissions._conditions import NOT_OF_AGENT, NOT_OF_SESSION
 from session_manager_permissions._quoting import in_python
 
+from . import simulator
 from .asking import CannotAsk
 from .document import LiveDocument
 from .keys import LiveKey
-from .simulator import (
-    OF_TAGS,
-    SAMPLE_INSTANCE,
-    SAMPLE_SESSION,
-    Call,
-    ConditionKey,
-    Context,
-    request_context,
-    session_context,
-)
+from .simulator import SAMPLE_INSTANCE, Call, ConditionKey, Context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +27,7 @@ _LACKS: Final = NOT_OF_AGENT | {"aws:multifactorauthpresent", "aws:username"}
 
 No call of the agent has them, or has `aws:MultiFactorAuthPresent` with the value true.
 """
-_NO_TAGS: Final = _LACKS | {*map(str.lower, OF_TAGS)}
+_NO_TAGS: Final = _LACKS | {*map(str.lower, simulator.OF_TAGS)}
 _NOT_READ: Final = "the agent can't read how the bucket is encrypted, so it"
 _ENCRYPTION_NOT_READ: Final = {
     True: f"{_NOT_READ} refuses each session",
@@ -152,7 +144,7 @@ class Agent:
         role = "the role, by role=... or instance_profile=..."
         # A channel is no resource.
         asked = [Question("reach", None, reaches, role, lacks=_NO_TAGS), self._registration()]
-        of_session = session_context(self.node_id)
+        of_session = simulator.session_context(self.node_id)
         for key in self.uses.keys:
             own = (*key.context, *of_session)
             decrypts = self._calls(_needs.decrypt(key.arn, sessions_only=True), own=own)
@@ -189,7 +181,7 @@ class Agent:
         for need in needs:
             place, account = ("", "") if need.resource == "*" else need.resource.split(":")[3:5]
             where = place or region or self.session.region
-            of_each = request_context(self.role.arn, where, account or others)
+            of_each = simulator.request_context(self.role.arn, where, account or others)
             context = tuple(key for key in of_each if key.name not in own_names)
             calls += [Call(action, need.resource, context, own) for action in need.actions]
         return tuple(calls)
@@ -226,7 +218,7 @@ class Agent:
             is_either=True,
             notes=notes,
             lacks=_LACKS if self.tags is None else _NO_TAGS,
-            has=tuple(f"{of}{tag}".lower() for of in OF_TAGS for tag in self.tags or ()),
+            has=tuple(f"{of}{tag}".lower() for of in simulator.OF_TAGS for tag in self.tags or ()),
         )
 
     def _logs_in_s3(self, bucket: str) -> Question:
@@ -235,7 +227,7 @@ class Agent:
         prefix = _needs.joined(document.log_prefix or "")
         encryption = _needs.log_encryption(arn)
         objects = _needs.log_objects(arn, prefix, other_account=False)
-        log = objects.resource.removesuffix("*") + f"{SAMPLE_SESSION}.log"
+        log = objects.resource.removesuffix("*") + f"{simulator.SAMPLE_SESSION}.log"
         headers = [ConditionKey("s3:x-amz-acl", "bucket-owner-full-control")]
         if found.algorithm in _needs.ENCRYPTIONS:
             headers.append(ConditionKey(_needs.ENCRYPTION_KEY, found.algorithm))
@@ -278,7 +270,7 @@ class Agent:
 
     def _via_s3(self, key: LiveKey) -> Context:
         """Return the condition keys that say that S3 calls AWS KMS for the agent."""
-        suffix = self.session.dns_suffix_of(self.role.partition)
+        suffix = self.session.calls.dns_suffix_of(self.role.partition)
         service = f"s3.{key.arn.split(':')[3]}.{suffix}"
         by_service = ConditionKey("aws:ViaAWSService", "true", "boolean")
         return (by_service, _TLS_OF_SERVICE, ConditionKey("kms:ViaService", service))
@@ -290,7 +282,7 @@ class Agent:
         groups = f"arn:{role.partition}:logs:{region}:{role.account}:log-group:"
         arn = f"{groups}{group}"
         describes, *_, writes = _needs.log_group(arn)
-        stream = f"{arn}:log-stream:{SAMPLE_SESSION}"
+        stream = f"{arn}:log-stream:{simulator.SAMPLE_SESSION}"
         needs = [writes._replace(actions=_needs.WRITE_LOG, resource=stream)]
         document = self.uses.document
         if (document.enforces_log_group_encryption, document.streams) != (False, False):

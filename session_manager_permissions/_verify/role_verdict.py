@@ -41,17 +41,22 @@ class CallVerdict(NamedTuple):
     """The condition keys that the call may have, and for which IAM was given no value."""
 
     @property
+    def by_iam(self) -> bool:
+        """Tell whether the policies of IAM allow the call."""
+        return is_allowed(self.answer)
+
+    @property
     def allowed(self) -> bool:
         """Tell whether the call is allowed."""
-        by_account = is_allowed(self.answer) and self.admission.answer == "account"
+        by_account = self.by_iam and self.admission.answer == "account"
         return by_account or self.admission.answer == "named"
 
     @property
     def is_open(self) -> bool:
         """Tell whether what is not known may reverse a denial."""
-        by_iam = bool(self.missing) and not is_allowed(self.answer)
-        by_resource = self.admission.answer
-        return by_resource == "unknown" or (by_iam and by_resource != "denied")
+        if self.admission.answer in ("unknown", "denied"):
+            return self.admission.answer == "unknown"
+        return bool(self.missing) and not self.by_iam
 
     @property
     def deciding(self) -> tuple[str, ...]:
@@ -195,11 +200,11 @@ class Verdict(NamedTuple):
                 "the resource belongs to another account, whose own policy must allow the action "
                 "too: not judged"
             )
-        told = [one.admission for one in self.decisions if not is_allowed(one.answer)]
+        told = [one.admission for one in self.decisions if not one.by_iam]
         open_ = (one for one in told if one.error or one.answer in ("named", "unknown"))
         notes += dict.fromkeys(one.why for one in open_)
         lacking = (one for one in self.decisions if not one.allowed)
-        sure = (one for one in lacking if not (one.is_open and is_allowed(one.answer)))
+        sure = (one for one in lacking if not (one.is_open and one.by_iam))
         denied = {one.call.action for one in sure}
         notes += [note for action, note in self.question.notes.items() if action in denied]
         return notes
@@ -207,7 +212,7 @@ class Verdict(NamedTuple):
     def _causes(self, denied: CallVerdict) -> list[tuple[str, list[str]]]:
         """List what denies the action, each with what to do about it."""
         of_resource = [(denied.admission.why, [*denied.admission.fix])]
-        if is_allowed(denied.answer):
+        if denied.by_iam:
             return of_resource
         of_iam = blocks(denied.answer, "role", self.role.boundary)
         if not of_iam:
