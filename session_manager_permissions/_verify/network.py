@@ -319,7 +319,7 @@ class LiveVpc:
     def _is_below(self, service: str, zone: str) -> bool:
         """Tell whether the public name of a service is in a hosted zone."""
         region = self.bucket_region if service == "s3" and self.bucket_region else self._region
-        suffix = self._session.dns_suffix_of(self._session.partition)
+        suffix = self._session.calls.dns_suffix_of(self._session.partition)
         return f".{service}.{region}.{suffix}".endswith(f".{zone}".rstrip("."))
 
     def _resolver(self) -> Fact:

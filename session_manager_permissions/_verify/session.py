@@ -166,7 +166,7 @@ class Waiting:
 class Session:
     """Asks AWS in one region. A session in another region shares the answers."""
 
-    _calls: Calls
+    calls: Calls
     region: str | None
     profile: str | None
     """The profile of the AWS configuration that the user named."""
@@ -184,7 +184,7 @@ class Session:
 
     def anew(self) -> Session:
         """Return a session that asks the same calls, and knows no answer yet."""
-        return Session(self._calls, self.region, self.profile, self._waiting)
+        return Session(self.calls, self.region, self.profile, self._waiting)
 
     def in_region(self, region: str) -> Session:
         """Return a session with the same credentials in another region."""
@@ -197,11 +197,7 @@ class Session:
     @property
     def partition(self) -> str:
         """The partition of the region."""
-        return self._calls.partition_of(self.region)
-
-    def dns_suffix_of(self, partition: str) -> str:
-        """Return what the public names of the services of a partition end in."""
-        return self._calls.dns_suffix_of(partition)
+        return self.calls.partition_of(self.region)
 
     def ask(
         self,
@@ -263,7 +259,7 @@ class Session:
         service, _, operation = call.partition(":")
         place = service, self.region
         addressee = Addressee(*place, on, missing, self.profile)
-        found = iter(self._calls.pages(*place, operation, asked))
+        found = iter(self.calls.pages(*place, operation, asked))
 
         def next_page() -> Any:  # noqa: ANN401
             if silent := self._silent.get(place):
