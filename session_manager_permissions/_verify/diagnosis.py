@@ -8,7 +8,7 @@ from .agent import Diagnostics, agent_version, merged
 from .checks import AGENT, HOST_MANAGEMENT, ORDER, Outcome, ways_out
 from .identity import Identity, find_identity, unless_replaced
 from .lines import with_profile
-from .node import Node, ground_truth, tier
+from .node import Node, connected, registered, running, tier
 from .not_connected import explained
 from .operators import find_operator, may_start, plugin
 from .paths import path_outcomes
@@ -99,7 +99,7 @@ def diagnose(
     identity = find_identity(node, preferences.uses)
     who = None if operator is None else find_operator(node, operator)
     checks = [
-        *ground_truth(node),
+        *(running(node), connected(node), registered(node)),
         *identity.outcomes,
         agent_version(node, preferences),
         tier(node),

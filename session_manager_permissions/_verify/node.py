@@ -271,12 +271,8 @@ def tier(node: Node) -> Outcome:
     return of_region.failed(why, fix=fix)
 
 
-def ground_truth(node: Node) -> list[Outcome]:
-    """Check whether the node runs, is registered and is connected."""
-    return [_running(node), _connected(node), _registered(node)]
-
-
-def _running(node: Node) -> Outcome:
+def running(node: Node) -> Outcome:
+    """Check whether the instance runs, and whether EC2's status checks of it pass."""
     if node.state is None:
         return RUNNING.of(node.id).skipped("the node is outside of EC2")
     state = Evidence(_INSTANCES, "State.Name", node.state)
@@ -357,7 +353,8 @@ def _kinds(status: dict[str, Any]) -> dict[str, str]:
     return kinds | ({"AttachedEbsStatus": volumes["Status"]} if volumes else {})
 
 
-def _connected(node: Node) -> Outcome:
+def connected(node: Node) -> Outcome:
+    """Check whether the agent holds a connection to Session Manager."""
     if isinstance(node.connection, CannotAsk):
         return CONNECTED.of(node.id).unasked(node.connection)
     agent = CONNECTED.of(node.id, Evidence(CONNECTION, "Status", node.connection))
@@ -366,7 +363,8 @@ def _connected(node: Node) -> Outcome:
     return agent.failed("the agent is not connected to Session Manager", fix="")
 
 
-def _registered(node: Node) -> Outcome:
+def registered(node: Node) -> Outcome:
+    """Check whether the agent is registered and reports in."""
     if isinstance(node.record, CannotAsk):
         return REGISTERED.of(node.id).unasked(node.record)
     if node.record is None:

@@ -68,7 +68,10 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     if diagnosis.cause is not None:
         cause: CheckAnswer = all_shown(_as_json(diagnosis.cause))
         told.update(cause["fix"])
-        _print_cause(console, cause)
+        console.print(f"Cause: {cause['check']}: {cause['why'][0]}", style="bold red")
+        more_about = more(diagnosis.cause.check.page)
+        for line in filter(None, (*cause["why"][1:], *cause["fix"], more_about)):
+            console.print(f"  {line}")
     _print_tree(console, node["id"], checks)
     for check in checks:  # below the tree, whose lines wrap and can't be copied
         for fix in check["fix"]:
@@ -79,12 +82,6 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     console.print(f"Not asked: {', '.join(left_out)}.")
     for line in found["on_the_node"]:
         console.print(line if is_command(line) else f"{line[0].upper()}{line[1:]}.")
-
-
-def _print_cause(console: Console, cause: CheckAnswer) -> None:
-    console.print(f"Cause: {cause['check']}: {cause['why'][0]}", style="bold red")
-    for line in filter(None, (*cause["why"][1:], *cause["fix"], more(CHECKS[cause["check"]].page))):
-        console.print(f"  {line}")
 
 
 def _print_tree(console: Console, node_id: str, checks: Sequence[CheckAnswer]) -> None:
