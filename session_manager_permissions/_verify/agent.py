@@ -167,15 +167,14 @@ def _seen(check: Outcome, row: _Row | None) -> Outcome:
     """Add to the check what the node has tried."""
     if row is None or row.Status not in ("Success", "Failed"):
         return check
-    evidence = (*check.evidence, row.evidence)
+    found: tuple[str, CheckVerdict, tuple[str, ...]] = "success", "pass", ()
     if row.Status == "Failed":
-        why = (f"the agent reports a failure: {row.Note}", *check.why)
-        fix = check.fix or (_ON_THE_NODE,)
-        return replace(check, verdict="fail", why=why, fix=fix, evidence=evidence)
-    # The agent reached the service although this check failed, or the file is out of date.
-    verdict: CheckVerdict = "unknown" if check.verdict == "fail" else "pass"
-    why = (f"the agent reports success: {row.Note}", *check.why)
-    fix = check.fix if verdict == "unknown" else ()
+        found = "a failure", "fail", check.fix or (_ON_THE_NODE,)
+    elif check.verdict == "fail":  # the agent reached the service nevertheless, or the file is old
+        found = "success", "unknown", check.fix
+    reported, verdict, fix = found
+    why = (f"the agent reports {reported}: {row.Note}", *check.why)
+    evidence = (*check.evidence, row.evidence)
     return replace(check, verdict=verdict, why=why, fix=fix, evidence=evidence)
 
 

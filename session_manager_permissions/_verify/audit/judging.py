@@ -44,16 +44,15 @@ def judge(node: Node, document: str | None) -> Judged:
     Raises:
         CannotAsk: the document can't be read.
     """
-    is_asked = node.runs
-    if is_asked:
+    if node.runs:
         node = replace(node, connection=ask_connection(node.session, node.id, kept=False))
     node = with_status_checks(node, **_ALL)
     diagnosis = diagnose(node, document, explains=False, command="audit")
     # One that never registered is not connected either, which says nothing more.
-    is_told = is_asked and (node.record is not None or node.connection != "notconnected")
+    is_told = node.runs and (node.record is not None or node.connection != "notconnected")
     checks = [one for one in diagnosis.checks if is_told or one.name != "connected"]
     verdict, because = _verdict(node, checks)
-    connection = node.connection if is_asked and isinstance(node.connection, str) else None
+    connection = node.connection if node.runs and isinstance(node.connection, str) else None
     result: NodeResult = {
         **unjudged(node, ""),
         "profile": diagnosis.identity.profile,
