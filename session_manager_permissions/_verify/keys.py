@@ -32,11 +32,11 @@ class LiveKey(NamedTuple):
         resource = self.given.split(":", 5)[5]
         return resource if resource.startswith("alias/") else None
 
-    @property
-    def context(self) -> Context:
-        """The condition keys that say by which alias a call uses it."""
-        alias = self.alias_name
-        return (ConditionKey("kms:ResourceAliases", alias, "stringList"),) if alias else ()
+    def context(self, account: str) -> Context:
+        """Return the condition keys that say who uses it, and by which alias."""
+        caller, alias = ConditionKey("kms:CallerAccount", account), self.alias_name
+        by_alias = (ConditionKey("kms:ResourceAliases", alias, "stringList"),) if alias else ()
+        return (caller, *by_alias)
 
     def in_python(self, name: str) -> str:
         """Return the key as an argument of the construct, with this name as its id."""

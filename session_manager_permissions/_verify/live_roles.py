@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits
+from session_manager_permissions._conditions import EACH_CALL
 from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, well_formed
@@ -12,6 +13,8 @@ from .asking import CannotAsk, well_formed
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    from session_manager_permissions._conditions import RequestContext
 
     from .session import Session
 
@@ -35,9 +38,9 @@ class LiveRole(NamedTuple):
     profile: str | None = None
     """The name of the instance profile that led to it, if one did."""
 
-    def user_id_on(self, node_id: str) -> dict[str, str]:
-        """Return `aws:userid` of the calls that a node makes with the role; empty without an id."""
-        return {"aws:userid": f"{self.id}:{node_id}"} if self.id else {}
+    def calls_on(self, node_id: str) -> RequestContext:
+        """Return the condition keys of each call that a node makes with the role."""
+        return EACH_CALL.knowing({"aws:userid": f"{self.id}:{node_id}"} if self.id else {})
 
     @property
     def partition(self) -> str:

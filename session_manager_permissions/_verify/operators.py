@@ -392,7 +392,7 @@ def _calls(
         Call(_CHANNEL, f"{sessions}{user_id}-{simulator.SAMPLE_ID}", common),
     ]
     if preferences.key is not None:
-        of_key = (*simulator.session_context(node.id), *preferences.key.context)
+        of_key = (*simulator.session_context(node.id), *preferences.key.context(node.account))
         arn = preferences.key.arn
         calls.append(Call("kms:GenerateDataKey", arn, context_on(arn), of_key))
     return calls, [Call(action, own, common, of_session) for action in _ON_OWN_SESSION]

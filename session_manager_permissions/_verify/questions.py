@@ -146,7 +146,7 @@ class Agent:
         asked = [Question("reach", None, reaches, role, lacks=_NO_TAGS), self._registration()]
         of_session = simulator.session_context(self.node_id)
         for key in self.uses.keys:
-            own = (*key.context, *of_session)
+            own = (*key.context(self.role.account), *of_session)
             decrypts = self._calls(_needs.decrypt(key.arn, sessions_only=True), own=own)
             grant, options = f"encryption_key={key.in_python('Key')}", (("key", key.given),)
             # The agent calls KMS itself.
@@ -242,7 +242,7 @@ class Agent:
         grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "LogBucket", {in_python(bucket)})'
         options = {"log-bucket": bucket, "log-prefix": prefix}
         if isinstance(key := found.key, LiveKey):
-            own = (*key.context, *self._via_s3(key))
+            own = (*key.context(self.role.account), *self._via_s3(key))
             apart += self._calls(_needs.log_bucket_key(key.arn), own=own)
             grant = (
                 'log_bucket=s3.Bucket.from_bucket_attributes(scope, "LogBucket", '

@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from session_manager_permissions import _limits
-from session_manager_permissions._conditions import OF_ANY_CALLER
 from session_manager_permissions._evaluation import Answer, Request, evaluate, names_role
 from session_manager_permissions._patterns import as_list
 from session_manager_permissions._quoting import in_shell
@@ -22,6 +21,8 @@ from .lines import aws, in_json, with_statement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from session_manager_permissions._conditions import RequestContext
 
     from .session import Session
     from .simulator import Call
@@ -61,7 +62,7 @@ class ResourcePolicy(NamedTuple):
     """Asks for the grants of the key, each as a statement."""
 
     def admits(
-        self, principal: str, call: Call, more: Mapping[str, str] = {}, *, by_iam: bool
+        self, principal: str, call: Call, each: RequestContext, *, by_iam: bool
     ) -> Admission:
         """Tell whether the policy lets a user or a role make a call, or a grant of the key does.
 
@@ -71,10 +72,10 @@ class ResourcePolicy(NamedTuple):
         Args:
             principal: the ARN of the user or the role.
             call: the call. The values of its samples are not known.
-            more: other condition keys that it has.
+            each: the condition keys of each call that the user or the role makes.
             by_iam: whether the policies of IAM allow it.
         """
-        found = self._admits(principal, call, more, by_iam=by_iam)
+        found = self._admits(principal, call, each, by_iam=by_iam)
         is_denied = found.answer == "closed" or (found.answer == "account" and not by_iam)
         if not is_denied:
             return found
@@ -86,18 +87,18 @@ class ResourcePolicy(NamedTuple):
             return found._replace(why=why, error=grants)
         of, whole = f"{self.of}, together with its grants,", (*self.statements, *grants)
         policy = self._replace(of=of, statements=whole, grants=list)
-        granted = policy.admits(principal, call, more, by_iam=by_iam)
+        granted = policy.admits(principal, call, each, by_iam=by_iam)
         return found if granted.answer == found.answer else granted._replace(fix=found.fix)
 
     def _admits(  # noqa: PLR0911 # one for each answer
-        self, principal: str, call: Call, more: Mapping[str, str], *, by_iam: bool
+        self, principal: str, call: Call, each: RequestContext, *, by_iam: bool
     ) -> Admission:
         does = "deny" if by_iam and not self.key else "allow"
         if error := self._unread_by(principal.split(":")[4]):
             why = f"the policy of {self.of} may {does} it, and could not be read: {error}"
             return Admission("unknown", why, error=error)
         known = {key.name: None if key.is_sample else key.value for key in call.with_own.context}
-        context = OF_ANY_CALLER.made_by(principal).knowing({**known, **more})
+        context = each.made_by(principal).knowing(known)
         request = Request(call.action, partial(_is_about, principal), context, call.resource)
         itself = evaluate(self.statements, request)
         request = request._replace(is_about=partial(_is_about, principal, by_account=True))

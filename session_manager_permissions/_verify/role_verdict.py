@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
+from session_manager_permissions._conditions import OF_ANY_CALLER, RequestContext
 from session_manager_permissions._quoting import fitting
 
 from .asking import CannotAsk, answered, tried
@@ -15,7 +16,7 @@ from .resource_policy import Admission, policy_of
 from .simulator import Call, is_allowed, lacks_resource_policy, missing_keys, simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable
 
     from .answers import SimulatorAnswer
     from .live_roles import LiveRole
@@ -96,7 +97,7 @@ def decided(
     *,
     has: Collection[str] = (),
     if_allowed: bool = True,
-    more: Mapping[str, str] = {},  # which nothing changes
+    each: RequestContext = OF_ANY_CALLER,
 ) -> CallVerdict:
     """Put together what is known of a call: what IAM's policies say, and the resource's own.
 
@@ -108,7 +109,7 @@ def decided(
         lacks: the prefixes of the keys that the call certainly does not have, in lower case.
         has: the keys with such a prefix that it does have, in lower case.
         if_allowed: whether that policy is read also where IAM's policies allow the call.
-        more: other condition keys of the call, which judge that policy and are not given to IAM.
+        each: the condition keys of each call of the principal, by which that policy is judged.
     """
     by_iam = is_allowed(answer)
     # The policy of a resource of the same account allows a user whatever the boundary lacks.
@@ -118,7 +119,7 @@ def decided(
     if session and (if_allowed if by_iam else answer["decision"] == "implicitDeny" and not blocked):
         policy = policy_of(session, principal, call, by_iam=by_iam)
         if policy is not None:
-            admission = policy.admits(principal, call, more, by_iam=by_iam)
+            admission = policy.admits(principal, call, each, by_iam=by_iam)
     return CallVerdict(call, answer, admission, tuple(missing_keys([answer], lacks, has)))
 
 
@@ -287,8 +288,8 @@ def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
 
     def verdict(question: Question) -> Verdict:
         reader = None if question.of_another_account else agent.spare
-        counts, more = question.policies_count, role.user_id_on(agent.node_id)
-        by = partial(decided, reader, role.arn, has=question.has, if_allowed=counts, more=more)
+        counts, each = question.policies_count, role.calls_on(agent.node_id)
+        by = partial(decided, reader, role.arn, has=question.has, if_allowed=counts, each=each)
         lacking = question.lacks | lacks
         decisions = [by(call, answered(answers[call]), lacking) for call in question.calls]
         apart = question.apart

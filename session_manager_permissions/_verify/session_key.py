@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits, _needs
+from session_manager_permissions._conditions import EACH_CALL
 from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NotThere, tried
@@ -108,9 +109,9 @@ def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Id
     role = identity.role.arn if identity.role else unknown
     context = request_context(role, node.region, key.arn.split(":")[4])
     decrypt = Call("kms:Decrypt", key.arn, context, session_context(node.id))
-    more = identity.role.user_id_on(node.id) if identity.role else {}
+    each = identity.role.calls_on(node.id) if identity.role else EACH_CALL
     # What IAM says of the role is a check of its own.
-    admission = policy.admits(role, decrypt, more, by_iam=True)
+    admission = policy.admits(role, decrypt, each, by_iam=True)
     evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)
     judged = KEY_USABLE.of(usable.subject, *usable.evidence, evidence)
     lets_in = admission.answer in ("named", "account")

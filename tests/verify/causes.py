@@ -623,6 +623,8 @@ KEYS: Final = {
            ("each session", "key-usable", denies("StringLike", SESSION_ID, "*")),
            ("another node", "", denies("StringEquals", TARGET, "i-0")),
            ("other regions", "", denies("StringNotEquals", CALLED, REGION)),
+           ("calls without MFA", "key-usable", denies("BoolIfExists", MFA, "false")),
+           ("calls with MFA", "", denies("Bool", MFA, "true")),
        )},
     "the key is by a service": used("key-usable", KEY_BY_S3),
     "the key is by a tag": used("key-usable?", key_policy(BY_TAG)),
@@ -812,9 +814,11 @@ LOGS: Final = {
         "path-s3?", BY_PARAMETER, behind("s3", "s3:*", f"{BUCKET}/*", OF_TAG)),
     "not enforced, and S3 for objects": used("", NOT_ENFORCED, behind("s3", PUT)),
     "what is in the account alone": used("plugin", in_account(ACCOUNT))._replace(operator=USER),
-    **{f"what is in {of} alone, by a key of S3": used(
-           f"reach register encrypt log-to-cloudwatch {told}", in_account(of, "s3:ResourceAccount"))
-       for of, told in ((ACCOUNT, ""), (nodes.OTHER_ACCOUNT, "log-to-s3"))},
+    **{f"what is of {of} alone, by {key}": used(
+           f"reach register log-to-cloudwatch {told}", in_account(of, key))
+       for key, of, told in (
+           ("s3:ResourceAccount", ACCOUNT, "encrypt"), (CALLER, ACCOUNT, "log-to-s3"),
+           ("s3:ResourceAccount", nodes.OTHER_ACCOUNT, "encrypt log-to-s3"))},
     **{f"what is in another account alone{name}": used(
            f"reach register encrypt log-to-cloudwatch {told}", in_account(of), does)
        for of, name, told, does in (
@@ -1095,6 +1099,8 @@ OPERATORS: Final = {
            ("for the role alone", "operator", []),
            ("for both", "", [allowing(USER, "kms:*")]),
            ("for both by a tag", "operator?", [BY_TAG | {"Principal": {"AWS": USER}}]),
+           ("for both with MFA, which the role lacks", "operator? key-usable",
+            [allowing(USER, "kms:*"), denies("BoolIfExists", MFA, "false")]),
        )},
 }  # fmt: skip
 

@@ -120,6 +120,7 @@ OF_EACH: Final = (
 )  # fmt: skip
 OWNER: Final = entry("aws:ResourceAccount", ACCOUNT)
 REGION_OF_KEY: Final = entry("aws:RequestedRegion", "eu-west-1")
+BY_CALLER: Final = entry("kms:CallerAccount", ACCOUNT)
 BY_ALIAS: Final = entry("kms:ResourceAliases", "alias/sessions", "stringList")
 SESSION: Final = (
     entry("kms:EncryptionContext:aws:ssm:SessionId", "session-0123456789abcdef0"),
@@ -131,8 +132,8 @@ SESSION: Final = (
 @pytest.mark.parametrize(("asked", "of_channels", "of_keys"), [
     ((), [OWNER], []),
     (("--region", "us-west-2"), [entry("aws:RequestedRegion", "us-west-2"), OWNER], []),
-    (("--key", KEY), [OWNER], [REGION_OF_KEY, OWNER, *SESSION]),
-    (("--key", ALIAS), [OWNER], [REGION_OF_KEY, OWNER, BY_ALIAS, *SESSION]),
+    (("--key", KEY), [OWNER], [REGION_OF_KEY, OWNER, BY_CALLER, *SESSION]),
+    (("--key", ALIAS), [OWNER], [REGION_OF_KEY, OWNER, BY_CALLER, BY_ALIAS, *SESSION]),
 ])  # fmt: skip
 def test_iam_is_told_what_a_session_has(
     asked: tuple[str, ...], of_channels: list[Any], of_keys: list[Any]
