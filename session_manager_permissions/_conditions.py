@@ -30,8 +30,8 @@ class RequestContext(NamedTuple):
     """
     lacks: frozenset[str] = frozenset()
     """The keys that the call certainly lacks, in lower case, unless they have a value."""
-    perhaps: Mapping[str, str] = {}
-    """Keys that the call may lack, in lower case, each with the value that it has otherwise."""
+    perhaps: Mapping[str, tuple[str, ...]] = {}
+    """Keys in lower case, each with all values that it may have; an empty one if it may lack it."""
     among: tuple[tuple[str, str], ...] = ()
     """Keys of several values, in lower case, each with a value that the call certainly has."""
     read: Callable[[object], str] = _as_text
@@ -42,11 +42,12 @@ class RequestContext(NamedTuple):
         known = {key.lower(): value for key, value in values.items()}
         return self._replace(values={**self.values, **known})
 
-    def with_or_without(self, key: str) -> list[RequestContext]:
-        """Return each context that the call may have: two for a key that it may lack, else one."""
+    def by_value(self, key: str) -> list[RequestContext]:
+        """Return each context that the call may have: one for each value that a key may have."""
         if key not in self.perhaps:
             return [self]
-        return [self.knowing(self.perhaps), self._replace(lacks=self.lacks | {key})]
+        without = self._replace(lacks=self.lacks | {key})
+        return [self.knowing({key: one}) if one else without for one in self.perhaps[key]]
 
     def made_by(self, arn: str) -> RequestContext:
         """Return the context of calls that a user or a role makes itself."""
@@ -86,7 +87,7 @@ OF_ANY_CALLER: Final = RequestContext({}, lacks=_NOT_OF_OWN_CALLS | _OWN_KEYS).k
 EACH_CALL: Final = OF_ANY_CALLER._replace(
     lacks=OF_ANY_CALLER.lacks | NOT_OF_AGENT,
     # AWS does not document whether a call with the credentials of an instance lacks it.
-    perhaps={"aws:multifactorauthpresent": "false"},
+    perhaps={"aws:multifactorauthpresent": ("false", "")},
 )
 """What is known of each call that an agent makes itself."""
 
@@ -131,7 +132,7 @@ def open_keys(condition: object, context: RequestContext = EACH_CALL) -> list[st
     for operator, keys in _entries(condition) if condition else ():
         for key, asked in _entries(keys):
             values = [*map(context.read, as_list(asked))]
-            may_be = context.with_or_without(key.lower())
+            may_be = context.by_value(key.lower())
             answers = {_is_met(operator.lower(), key.lower(), values, one) for one in may_be}
             if answers == {False}:
                 return None

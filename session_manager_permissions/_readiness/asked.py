@@ -126,10 +126,8 @@ class PolicyReader:
             context = context.knowing({_needs.ENCRYPTION_KEY: asked.encryption})
         elif asked.encryption is not None:
             context = context._replace(lacks=context.lacks | {_needs.ENCRYPTION_KEY})
-        if self._is_one_environment(template):
-            region = marked(template.value({"Ref": "AWS::Region"}))
-            return context.knowing({_needs.REGION_KEY: region})
-        return context
+        region = {_needs.REGION_KEY.lower(): self._regions(template)}
+        return context._replace(perhaps={**context.perhaps, **region})
 
     def _aliases(self, key: Value | None) -> list[str]:
         """Return the aliases of the app that a key has in the world that is judged."""
@@ -142,21 +140,24 @@ class PolicyReader:
                 ]
         return []
 
-    def _is_one_environment(self, template: Template) -> bool:
-        """Whether all instances in the account of a template are certainly of its region.
+    def _regions(self, template: Template) -> tuple[str, ...]:
+        """Return the region of a template, and the others that instances in its account may be in.
 
-        Only the stacks that may launch instances count, if the account has any of these.
+        These are of the stacks that may launch instances, or of all stacks if none may.
         """
         own = template.stack
 
-        def judge() -> bool:
+        def find() -> tuple[str, ...]:
             templates = self._assembly.templates
             beside = [one for one in templates if may_be_equal(one.stack.account, own.account)]
-            if len({one.stack.environment for one in beside}) > 1:
-                beside = [one for one in beside if one in self._launching] or beside
-            return all(one.stack.environment == own.environment for one in beside)
+            by_place = {one.stack.environment: one for one in beside}
+            if len(by_place) > 1:
+                launching = (one for one in beside if one in self._launching)
+                by_place = {one.stack.environment: one for one in launching} or by_place
+            values = (one.value({"Ref": "AWS::Region"}) for one in (template, *by_place.values()))
+            return (*dict.fromkeys(map(marked, values)),)
 
-        return self._once(("one environment", own.environment), judge)
+        return self._once(("regions", own.environment), find)
 
     @cached_property
     def _launching(self) -> set[Template]:
@@ -184,10 +185,10 @@ class PolicyReader:
     def _on_instances(self, template: Template, statement: Statement) -> Statement:
         """Add all EC2 instances to a statement that allows something on each of an environment.
 
-        They are the same if the app has no other environment in the account of the template.
+        They are the same if the app has instances in no other region of the account.
         """
         is_on_some = statement.allows and statement.resources != ("*",)
-        if is_on_some and not statement.not_resources and self._is_one_environment(template):
+        if is_on_some and not statement.not_resources and len(self._regions(template)) == 1:
             instance = Asked(_needs.REGISTRATION.actions, template.value({"Fn::Sub": _INSTANCE}))
             if any(instance.is_on(template.value(on)) for on in listed(statement.written_resource)):
                 instances = _needs.REGISTRATION_RESOURCES[0]

@@ -141,7 +141,7 @@ def test_registration_of_instances_where_the_app_has_another_region(check: Check
 
     assert check(body, other, a="111122223333", b="444455556666").rules == READY
 
-    found = check(body, other, a="111122223333")
+    found = check(body, other, a="111122223333", at={"b": "unknown-account/us-east-1"})
 
     assert found.only("cannot-be-known").description.endswith(
         "an inline policy of 'Role', whose Resource may not be the instance"
@@ -292,24 +292,30 @@ def test_condition_on_calls(check: Check, condition: Body, known: Found, unknown
     assert check(body, region="unknown-region").rules == unknown
 
 
-def test_region_of_the_calls_is_not_known_where_the_account_may_have_several(check: Check) -> None:
-    condition = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
-    body = profile_and_role(inline(allow("*", Condition=condition)))
-
-    assert check(body, {"Resources": {}}, a="111122223333").rules == UNKNOWN
-    assert check(body, {"Resources": {}}, a="111122223333", b="444455556666").rules == READY
+NONE: Final[Body] = {"Topic": resource("AWS::SNS::Topic")}
+SERVER: Final = {"Server": machine()}
+IRELAND, BOTH = ["eu-west-1"], ["eu-west-1", "us-east-1"]
 
 
-@pytest.mark.parametrize(("other", "expected"), [
-    ({"Resources": {"Topic": resource("AWS::SNS::Topic")}}, READY),
-    ({"Resources": {"Server": machine()}}, UNKNOWN),
-    ({"Resources": {}, "Transform": "Macro"}, UNKNOWN),
+@pytest.mark.parametrize(("launching", "there", "asked", "expected"), [
+    ((NONE, NONE), "1/us-east-1", IRELAND, UNKNOWN),
+    ((NONE, NONE), "unknown-account/us-east-1", IRELAND, UNKNOWN),
+    ((NONE, NONE), "unknown-account/eu-west-1", IRELAND, READY),
+    ((NONE, NONE), "2/us-east-1", IRELAND, READY),
+    ((SERVER, NONE), "1/us-east-1", IRELAND, READY),
+    ((SERVER, SERVER), "1/us-east-1", IRELAND, UNKNOWN),
+    ((SERVER, {"Fn::Transform": {"Name": "M"}}), "1/us-east-1", IRELAND, UNKNOWN),
+    ((NONE, SERVER), "1/us-east-1", IRELAND, UNKNOWN),
+    ((SERVER, SERVER), "1/us-east-1", BOTH, READY),
+    ((SERVER, SERVER), "1/unknown-region", BOTH, UNKNOWN),
+    ((SERVER, SERVER), "1/us-east-1", ["eu-west-2"], NEITHER),
 ])  # fmt: skip
-def test_region_of_the_calls_is_that_of_the_stacks_that_launch(
-    check: Check, other: Body, expected: Found
+def test_regions_of_the_calls(
+    check: Check, launching: tuple[Body, Body], there: str, asked: list[str], expected: Found
 ) -> None:
-    condition = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
-    body = profile_and_role(inline(allow("*", Condition=condition)), Server=machine())
-    at = {"b": "111122223333/us-east-1"}
+    """They are those of the stacks that may launch instances, if any may."""
+    here, other = launching
+    limited = allow("*", Condition={"StringEquals": {"aws:RequestedRegion": asked}})
+    bodies = profile_and_role(inline(limited), **here), {"Resources": other}
 
-    assert check(body, other, a="111122223333", at=at, network=False).rules == expected
+    assert check(*bodies, a="1", at={"b": there}, network=False).rules == expected
