@@ -233,7 +233,7 @@ def test_too_many_worlds(check: Check, number: int, expected: Found) -> None:
 @pytest.mark.parametrize("body", [
     with_endpoints(Instance=compute(SecurityGroupIds=many(7, lambda _: ref("Group")))),
     with_endpoints(Instance=compute(UserData=running(7, "stop amazon-ssm-agent {}\n".format))),
-    with_endpoints(Instance=compute(ImageId={"Fn::Join": ["", many(7, "debian-{}".format)]})),
+    with_endpoints(Instance=compute(ImageId={"Fn::Join": ["", many(7, "/aws/service/{}".format)]})),
     with_managed(7, "AmazonSSMManagedInstanceCore"),
     profile_and_role(inline(ALL), Machine=machine(
         IamInstanceProfile=ref("Profile"), SecurityGroupIds=many(7, "sg-{}".format))),

@@ -38,8 +38,13 @@ RULES: Final = (AGENT_MISSING,)
 _MINIMAL: Final = re.compile("/aws/service/ami-amazon-linux-latest/(al2023|amzn2?)-ami-minimal-.*")
 """The public parameters of the images without the agent."""
 
+_OTHERS: Final = (
+    "/aws/service/(?!(ami-amazon-linux-latest|ami-windows-latest|bottlerocket|canonical|cloud9|"
+    "deeplearning|ec2-macos|ecs|eks|neuron|suse)/)"
+)
+"""The public parameters of publishers whose images may lack the agent."""
 _MAY_LACK: Final = re.compile(
-    "/aws/service/(debian/|freebsd/|canonical/ubuntu/[^/]*minimal/|"
+    f"{_OTHERS}|/aws/service/(canonical/ubuntu/[^/]*minimal/|"
     f"ami-amazon-linux-latest/([^-]+-ami-?)?{UNKNOWN})"
 )
 """The public parameters of images of which AWS does not say that they have the agent.
@@ -49,8 +54,8 @@ The name of one of Amazon Linux may not be known in full, so that the image may 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
 
-_WORDS: Final = re.compile(b"minimal|debian|freebsd")
-"""A word of each of these parameters."""
+_WORDS: Final = re.compile(f"minimal|{_OTHERS}".encode())
+"""A part of each of these parameters."""
 
 _NAMED_BY: Final = ("ImageId", *(f"Ec2Configuration.{n}.ImageIdOverride" for n in (0, 1)))
 """The properties that name an image, those of AWS Batch too, which takes two at most."""
