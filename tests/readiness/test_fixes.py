@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from textwrap import indent
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aws_cdk as cdk
 import pytest
@@ -26,6 +26,7 @@ from constructs import Construct
 from syrupy.assertion import SnapshotAssertion
 
 from session_manager_permissions import (
+    SessionManagerAccess,
     SessionManagerFleet,
     SessionPreferences,
     session_manager_statements,
@@ -315,8 +316,16 @@ def fleet(stack: cdk.Stack) -> None:
     SessionManagerFleet(stage, "Fleet", allow_registration=True)
 
 
+def mixin(stack: cdk.Stack) -> None:
+    """Apply a mixin to all that is there, of which the stack is the last."""
+    scope = cast("Construct", stack.node.scope)
+    cdk.Mixins.of(scope).apply(SessionManagerAccess(allow_registration=True))
+
+
 @pytest.mark.parametrize(("builds", "stages", "where"), [
     ((server, preferences), (), 'In the stack "B"'),
+    ((faults.one_instance, mixin), (), "Before app.synth()"),
+    ((faults.one_instance, mixin), ("C", "D"), 'In the construct "C" and in the construct "D"'),
     ((preferences, server), (), "Before app.synth()"),
     ((server, preferences), ("C", "D"), 'In the stack "C/B" and in the stack "D/B"'),
     *(((made, server), ("C", "D"), 'In the construct "C" and in the construct "D"')

@@ -94,7 +94,7 @@ class Constructs:
         return False
 
     def is_later(self, ids: tuple[str, ...], other: tuple[str, ...]) -> bool:  # noqa: ARG002
-        """Tell whether the app makes a construct after another one, which does not contain it."""
+        """Tell whether the app makes a construct after another one is made."""
         return False
 
     def share_class(self, several: Collection[tuple[str, ...]]) -> bool:  # noqa: ARG002
