@@ -34,7 +34,7 @@ _PRIMARY: Final = ("PrivateIp", "PrimaryPrivateIpAddress")
 _TAKES_ADDRESS: Final = re.compile("AllocationIds?$|^(ElasticIp|EIP)$|^EndpointId$")
 """The properties by which a resource takes an Elastic IP address, or gives it to an instance."""
 _KEEPS_ADDRESS: Final = re.compile(
-    "AWS::(?!(CloudFormation::(CustomResource|Stack)|Serverless::Application)$)"
+    "AWS::(?!(CloudFormation::(CustomResource|Stack)|Lambda::Function|Serverless::[A-Z][a-z]+)$)"
 )
 """The types that keep such an address: the others may give it to something else."""
 _GROUPS: Final = ("SecurityGroupIds", "SecurityGroups", "GroupSet", "Groups")

@@ -244,6 +244,15 @@ ROUTES: Final[list[Row]] = [
     ("type of one's own", instead("Own::Network::Route", **OF_TABLE), UNKNOWN),
     ("custom resource of CDK's EKS", instead("Custom::AWSCDK-EKS-Cluster", **OF_TABLE), NO_WAY),
     ("unread stack with the table", instead(STACK, Parameters=OF_TABLE), UNKNOWN),
+    *((f"a script of a NAT instance: {does}", {"PrivateRoute": None, "Starts": resource(
+        "AWS::AutoScaling::LaunchConfiguration", UserData=f"aws ec2 {does} --gateway a")}, found)
+      for does, found in (("create-route", UNKNOWN), ("replace-route-table-association", NO_WAY))),
+    *((f"code that has the {table} and calls {call}", {"PrivateRoute": None, "Code": resource(
+        "AWS::Lambda::Function", Environment={"Variables": {"T": ref(table)}}),
+        "Calls": policy(allow(f"ec2:{call}"))}, found)
+      for table, call, found in (
+        ("PrivateTable", "ReplaceRoute", UNKNOWN), ("PublicTable", "ReplaceRoute", NO_WAY),
+        ("PrivateTable", "CreateRouteTable", NO_WAY))),
     ("unread stack with a gateway", instead(STACK, Parameters={"Gateway": ref("Gateway")}), NO_WAY),
     ("unread stack with VPC, beside NAT", {"Other": resource(STACK, Parameters=WITH_VPC)}, UNKNOWN),
     ("module", instead("Own::Network::Part::MODULE"), UNKNOWN),
@@ -917,8 +926,10 @@ def test_instance_of_another_stack(check: Check) -> None:
 @pytest.mark.parametrize(("here", "there"), [
     (templated(PrivateRoute=None), {"Resources": {}, "Transform": "Own"}),
     (templated(PrivateRoute=route(GatewayId=ref("Gateway"))), {"Resources": {"Eip": part("EIP")}}),
+    (templated(PrivateRoute=None), {"Resources": {"Code": resource(
+        "AWS::Lambda::Function", Code={"ZipFile": "ec2.create_route()"})}}),
 ])  # fmt: skip
-def test_macro_and_address_of_another_stack(
+def test_what_another_stack_may_add(
     check: Check, here: Parts, there: Parts, region: str, expected: str
 ) -> None:
     at = {"Stack": "1/eu-west-1", "Other": f"1/{region}"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+import json
+import re
+from functools import cached_property, partial
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +12,14 @@ from session_manager_permissions._network.ec2 import ELSEWHERE
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import NatGateway, Route, RouteTable
 from session_manager_permissions._network.place import is_within
-from session_manager_permissions._readiness.parts import SUBNET, VPC, Matters, PartKind, decider
+from session_manager_permissions._readiness.parts import (
+    SUBNET,
+    VPC,
+    Matters,
+    PartKind,
+    decider,
+    may_be_one_region,
+)
 from session_manager_permissions._readiness.templates.functions import entries
 from session_manager_permissions._readiness.templates.model import Resource
 
@@ -29,6 +38,15 @@ _PROPAGATIONS: Final = (
 )
 """The resources that put routes into tables by themselves."""
 
+_CODE: Final = (
+    *("AWS::AutoScaling::LaunchConfiguration", "AWS::EC2::Instance", "AWS::EC2::LaunchTemplate"),
+    *("AWS::Lambda::Function", "AWS::SSM::Document", "AWS::Serverless::Function"),
+    "AWS::StepFunctions::StateMachine",
+)
+"""The types whose scripts or code may put routes into tables, such as that of a NAT instance."""
+_MAKES_ROUTES: Final = re.compile(b"(create|replace)[-_]?route(?![-_]?table|53)", re.IGNORECASE)
+"""The names of these calls, also in the policy of a role for code that is not in the template."""
+
 _IN_VPC: Final = (*SUBNET.types, "AWS::EC2::VPCEndpoint")
 """Whoever is given one of these may add a route out of its VPC."""
 
@@ -43,11 +61,27 @@ class RouteReader(Reader):
         routes = [one for route in self._reading.of(resource, ROUTE) for one in self._routes(route)]
         for kind in _PROPAGATIONS:
             routes += [_propagated(one) for one in self._reading.of(resource, kind)]
-        seen: Fact = self._parts.changed(resource) or True
+        coded = self._by_code(resource) if self._code else None
+        seen: Fact = self._parts.changed(resource) or coded or True
         if seen is True:
             vpc = self._parts.vpc_of(resource)
             seen = self._seen(vpc) if vpc else self._complete(resource)
         return RouteTable(resource.logical_id, tuple(routes), seen)
+
+    def _by_code(self, table: Resource) -> Unknown | None:
+        """What may put routes into a table: code that is given it, or that says so."""
+        for one in self._code:
+            calls = _MAKES_ROUTES.search(json.dumps(one.acting).encode())
+            given = calls or table in self._parts.given_to(one, one.acting)
+            if given and one.exists and may_be_one_region(one.template.stack, table.template.stack):
+                return Unknown(f"the routes that {one.logical_id!r} may make")
+        return None
+
+    @cached_property
+    def _code(self) -> list[Resource]:
+        templates = self._parts.assembly.templates
+        making = {one for one in templates if _MAKES_ROUTES.search(one.content)}
+        return [one for one in self._parts.of_types(_CODE) if one.template in making]
 
     def _seen(self, vpc: Resource) -> Fact:
         """Whether all routes of a VPC's tables are seen that lead out of it."""
