@@ -9,11 +9,10 @@ from .checks import AGENT, HOST_MANAGEMENT, ORDER, Outcome, ways_out
 from .identity import Identity, find_identity, unless_replaced
 from .lines import with_profile
 from .node import Node, connected, registered, running, tier
-from .not_connected import explained
+from .not_connected import explained, remedies
 from .operators import find_operator, may_start, plugin
 from .paths import path_outcomes
 from .preferences import Preferences, find_preferences, uses_outcomes
-from .remedies import remedies
 from .run_as import run_as
 
 

@@ -1,4 +1,7 @@
-"""Finds what shows why an agent is not connected, although nothing that it needs fails."""
+"""Finds what shows why an agent is not connected, and says what to do about it.
+
+What shows why is looked for only where nothing that the agent needs fails.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,9 @@ from .checks import AGENT, ASSUMABLE, CONNECTED, REGISTERED, Evidence, Outcome
 from .identity import Identity, let_assume
 from .lines import USER_GUIDE, region_word
 from .live_roles import LiveRole, find_role
-from .remedies import START, ask_node, restart, restart_on_node, start_on_node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .agent import Diagnostics
     from .node import Node
@@ -113,7 +115,7 @@ def _with_clue(outcome: Outcome, clue: Clue | None, node: Node, errors: list[Can
     if outcome.verdict != "skipped":
         return outcome
     why = "nothing in the account shows whether the agent is installed and runs"
-    return AGENT.of(node.id).unknown(why, fix=ask_node(node), errors=errors)
+    return AGENT.of(node.id).unknown(why, fix=_ask_node(node), errors=errors)
 
 
 def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iterator[Clue]]:
@@ -141,7 +143,7 @@ def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iter
 
 def _in_diagnostics(node: Node, rows: Diagnostics) -> Iterator[Clue]:
     """Yield what the agent's diagnostics say of its service and of its credentials."""
-    start, again = start_on_node(node), restart(node)
+    start, again = _start_on_node(node), _restart(node)
     starts = (f"on the node: {start}",) if start else again
     # The row of the credentials fails as well without a way to AWS STS, which no session needs.
     for name, note, fix in ((REGISTERED.row, "", starts), (ASSUMABLE.row, _NO_ROLE, again)):
@@ -162,7 +164,7 @@ def _changed(node: Node, what: str, when: datetime | None, call: str, field: str
     if when is not None and when > _last_try(node):
         why = f"{what} at {when:%Y-%m-%d %H:%M:%S} UTC, after the agent's last known try"
         is_old = datetime.now(timezone.utc) - when >= _RETRIES
-        yield Clue(why, restart(node), (Evidence(call, field, str(when)),), is_old)
+        yield Clue(why, _restart(node), (Evidence(call, field, str(when)),), is_old)
 
 
 def _time(found: object, name: str) -> datetime | None:
@@ -242,7 +244,7 @@ def _to_install(name: str) -> tuple[str, ...]:
         pulls = "pull the control container, which runs the agent, from Amazon ECR"
         return (f"make sure that the role and the network let the instance {pulls}",)
     packages = "dnf" if name.startswith("al2023") else "yum"
-    install = f"sudo {packages} install -y amazon-ssm-agent && {START}"
+    install = f"sudo {packages} install -y amazon-ssm-agent && sudo {_ENABLE}"
     if not name.startswith(("al2023-", "amzn2-", "amazon-eks-")):
         return (f"install the agent on the node, or in the user data: {_INSTALL}",)
     standard = "or launch it from the standard image, which has the agent"
@@ -263,7 +265,7 @@ def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
         name, address = str(one.get("InstanceId")), one.get("IPAddress")
         as_hybrid = replace(node, record=one)
         is_its = (as_hybrid.platform == "Windows") == (node.platform == "Windows")
-        again = restart_on_node(as_hybrid)  # empty if the agent is in a container
+        again = _restart_on_node(as_hybrid)  # empty if the agent is in a container
         if again and is_its and name.startswith("mi-") and address in own:
             why = (
                 f"Systems Manager has the hybrid node {name} with the address {address} of the "
@@ -294,11 +296,128 @@ def _in_console(node: Node) -> Iterator[Clue]:
             why = f"the clock of the instance said {found[1]} when that of AWS said {found[2]}"
             sync = "w32tm /resync /force" if node.platform == "Windows" else "sudo chronyc makestep"
             fix = f"on the node: {sync}, with 169.254.169.123 as its server"
-            yield Clue(why, (fix, *restart(node)), (Evidence(call, "Output", line),))
+            yield Clue(why, (fix, *_restart(node)), (Evidence(call, "Output", line),))
     for text, what, fix in (
         ("Out of memory", "has run out of memory", "take an instance type with more memory"),
         ("No space left on device", "has a full disk", "free disk space, or enlarge the volume"),
     ):
         if line := next((one for one in reversed(lines) if text in one), ""):
             why = f"the instance {what}, as its console output says: {line}"
-            yield Clue(why, (fix, *restart(node)), (Evidence(call, "Output", line),))
+            yield Clue(why, (fix, *_restart(node)), (Evidence(call, "Output", line),))
+
+
+_NAME: Final = "amazon-ssm-agent"
+_ENABLE: Final = f"systemctl enable --now {_NAME}"
+"""Starts the agent where systemd runs it, now and at each boot."""
+
+
+class _ServiceManager(NamedTuple):
+    """What runs the agent as a service, and the commands with which root controls it.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent-status-and-restart.html
+    """
+
+    restart: str
+    start: str
+    """Starts it now and at each boot."""
+
+
+_SYSTEMD: Final = _ServiceManager(f"systemctl restart {_NAME}", _ENABLE)
+_SNAP: Final = _ServiceManager(f"snap restart {_NAME}", f"snap start --enable {_NAME}")
+_UPSTART: Final = _ServiceManager(f"restart {_NAME}", f"start {_NAME}")
+_LAUNCHD: Final = _ServiceManager(
+    "launchctl kickstart -k system/com.amazon.aws.ssm",
+    "launchctl load -w /Library/LaunchDaemons/com.amazon.aws.ssm.plist",
+)
+_WINDOWS: Final = _ServiceManager("Restart-Service AmazonSSMAgent", "Start-Service AmazonSSMAgent")
+
+
+def _managers(node: Node) -> tuple[_ServiceManager, ...]:
+    """Return what may run the agent on a node, the likeliest first; nothing if it is a container.
+
+    On Ubuntu the agent is a snap, unless somebody has installed the package.
+    """
+    name = node.recorded("PlatformName")
+    if node.platform in ("Windows", "MacOS"):
+        return (_WINDOWS if node.platform == "Windows" else _LAUNCHD,)
+    if name is None:
+        return _SYSTEMD, _SNAP
+    if name.startswith("Ubuntu"):
+        return _SNAP, _SYSTEMD
+    if name.startswith("Bottlerocket"):
+        return ()
+    return (_UPSTART if name == "Amazon Linux AMI" else _SYSTEMD,)
+
+
+def _on_node(node: Node, commands: Iterable[str]) -> str:
+    """Return a line that runs the first of some commands that works, for somebody on the node."""
+    root = "" if node.platform == "Windows" else "sudo "
+    return " || ".join(f"{root}{one}" for one in commands)
+
+
+def _restart_on_node(node: Node) -> str:
+    """Return the line that restarts the agent, for somebody on the node; "" if there is none."""
+    return _on_node(node, (one.restart for one in _managers(node)))
+
+
+def _start_on_node(node: Node) -> str:
+    """Return the line that starts the agent, for somebody on the node; "" if there is none."""
+    return _on_node(node, (one.start for one in _managers(node)))
+
+
+def _restart(node: Node) -> tuple[str, ...]:
+    """Return the lines that restart the agent, of which one is enough; first from outside."""
+    command = " || ".join(one.restart for one in _managers(node))
+    if node.online and command:  # without a login
+        document = "AWS-RunPowerShellScript" if node.platform == "Windows" else "AWS-RunShellScript"
+        of_node = f"--instance-ids {node.id_word} --document-name {document}"
+        return (node.aws(f'ssm send-command {of_node} --parameters "commands={command}"'),)
+    here = _restart_on_node(node)
+    if node.instance is None:
+        return (f"on the node: {here}" if here else "reboot the node",)
+    reboot = node.aws(f"ec2 reboot-instances --instance-ids {node.id_word}")
+    return (f"on the node: {here}, or from outside:", reboot) if here else (reboot,)
+
+
+def _ask_node(node: Node) -> tuple[str, ...]:
+    """Say what only the node can tell, the most frequent cause first."""
+    space, clock = "free -m; df -h", "timedatectl"
+    own = "sudo ls /var/lib/amazon/ssm/registration, for an earlier registration"
+    if node.platform == "Windows":
+        space, clock = "Get-PSDrive; systeminfo", "w32tm /query /status"
+        own = "route print 169.254.169.254, for a gateway of another subnet"
+    if node.platform == "MacOS":
+        space, clock = "vm_stat; df -h", "sudo systemsetup -getusingnetworktime"
+        own = "sudo ls /opt/aws/ssm/data/registration, for an earlier registration"
+    if node.is_hybrid:
+        own = "look for MachineFingerprintDoesNotMatch in the agent's log"
+        own += ", and register the node again if it is there"
+    return (
+        node.look_for(REGISTERED),
+        f"on the node: {space}, for too little memory or a full disk",
+        f"on the node: {own}",
+        f"on the node: {clock}, for a clock that is not synchronized",
+    )
+
+
+_WAITS_HALF_AN_HOUR: Final = ("instance-profile", "role-assumable", "register")
+"""The causes after which the agent waits for 25 to 30 minutes. After any other it tries again
+sooner at first, and within an hour at last: agent/…/credentialrefresher_deps.go."""
+
+
+def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[str, ...]:
+    """Say what to do about a symptom.
+
+    Args:
+        node: the node.
+        causes: the checks that fail and can be its cause.
+        open_: the checks that are unknown and can be its cause.
+    """
+    within = "30 minutes" if causes and {*causes} <= {*_WAITS_HALF_AN_HOUR} else "an hour"
+    again = f"restart the agent, or wait until it tries again by itself, within {within}"
+    lines = (again, *_restart(node)) if node.runs else ()  # its start also starts the agent
+    if causes:
+        return (f"first fix the checks that fail: {', '.join(causes)}", *lines)
+    if open_:
+        return (f"look at the checks that are unknown: {', '.join(open_)}", *lines)
+    return (f"no check that the connection needs fails: {again}", *lines[1:], *_ask_node(node))
