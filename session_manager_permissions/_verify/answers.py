@@ -96,11 +96,11 @@ class RoleAnswer(_AnyFields, total=False):
     Manager."""
 
 
-class InstanceAnswer(TypedDict):
-    """The node that was asked about."""
+class NodeFields(TypedDict):
+    """What `verify` and `audit` say of a node."""
 
     id: str
-    """Its id."""
+    """`i-…` or `mi-…`."""
     region: str
     """Its region."""
     state: str | None
@@ -112,7 +112,12 @@ class InstanceAnswer(TypedDict):
     ping: str | None
     """The PingStatus; null without a record."""
     connection: str | None
-    """`connected` or `notconnected`; null if it could not be asked."""
+    """`connected` or `notconnected`; null if it was not asked, or not answered."""
+
+
+class InstanceAnswer(NodeFields):
+    """The node that was asked about."""
+
     agent_version: str | None
     """The version of the agent, from the record."""
     platform: str | None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypedDict, get_args
 
+from session_manager_permissions._verify.answers import NodeFields
+
 NodeVerdict = Literal["reachable", "unreachable", "stopped", "unknown"]
 VERDICTS: Final[tuple[NodeVerdict, ...]] = get_args(NodeVerdict)
 
@@ -45,25 +47,11 @@ class Summary(TypedDict):
     """The number of nodes with each cause, by the name of the check."""
 
 
-class NodeResult(TypedDict):
+class NodeResult(NodeFields):
     """An instance or a hybrid node, and why it can't be reached."""
 
-    id: str
-    """`i-…` or `mi-…`."""
-    region: str
-    """Its region."""
     name: str | None
     """The tag `Name`; of a hybrid node, the name that its activation gave it."""
-    state: str | None
-    """EC2's state, such as `running`; null for a hybrid node."""
-    profile: str | None
-    """The name of the instance profile."""
-    role: str | None
-    """The ARN of the role that the agent uses; null if it is not known, or there is none."""
-    ping: str | None
-    """The PingStatus; null without a record."""
-    connection: str | None
-    """`connected` or `notconnected`; null if it was not asked, or not answered."""
     verdict: NodeVerdict
     """`reachable`, `unreachable`, `stopped` or `unknown`."""
     causes: list[str]
