@@ -94,11 +94,11 @@ class Outcome:
 
     @property
     def is_shown(self) -> bool:
-        """Tell whether it is not certain, and something shows it."""
+        """Tell whether something shows it, though not for certain."""
         return self.verdict == "unknown" and bool(self.evidence)
 
     def seen_if(self, *, is_now: bool) -> Outcome:
-        """Return it. Without `is_now`, users see its message only after the connection ended."""
+        """Return it as seen by users only if `is_now`, else after the connection has ended."""
         return replace(self, is_seen=self.is_seen and is_now)
 
     @property

@@ -94,7 +94,7 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
     permissions: Permissions = {}
     registers = None if error else False
     if own is not None:
-        permissions = _may(node, own, uses)
+        permissions = _permissions_of(node, own, uses)
         registers = _does_register(node, own, permissions)
     if own and registers:
         management, account = _by_profile(own, permissions), None
@@ -103,7 +103,7 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
         registers = None if own and management.errors else registers
     worker, replaced = own, None if account or management.errors else False
     if account and registers is False:
-        by_account = _may(node, account, uses)
+        by_account = _permissions_of(node, account, uses)
         found = by_account[checks.REGISTER.name]()
         if isinstance(found, NotThere):
             management, account, replaced = _no_account_role(node, account, found), None, False
@@ -113,7 +113,7 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
         management = _by_account(node, management, own, registers=registers)
     if worker is not None:
         worker = _with_boundary(node.session, worker, permissions)
-        permissions = _may(node, worker, uses)
+        permissions = _permissions_of(node, worker, uses)
     if own is None:
         assumable = checks.ASSUMABLE.of(None).without_role(error)
     else:
@@ -124,7 +124,7 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
         _unless_by_account(node, profile, management),
         assumable,
         _metadata(node),
-        *_permissions(node, worker, permissions, error),
+        *_register_and_reach(node, worker, permissions, error),
         management,
     ]
     return Identity(
@@ -199,7 +199,7 @@ def _replacing_profile(node: Node, name: str) -> tuple[str, ...]:
     )
 
 
-def _may(node: Node, role: LiveRole, uses: Uses) -> Permissions:
+def _permissions_of(node: Node, role: LiveRole, uses: Uses) -> Permissions:
     """Ask IAM whether a role may do what the agent does on a node, by capability."""
     agent = Agent(
         session=node.session, role=role, uses=uses, spare=node.spare, arn=node.arn, alike=node.alike
@@ -337,7 +337,7 @@ def _metadata(node: Node) -> Outcome:
     return instance.passed("the metadata endpoint is on")
 
 
-def _permissions(
+def _register_and_reach(
     node: Node, worker: LiveRole | None, permissions: Permissions, error: CannotAsk | None = None
 ) -> list[Outcome]:
     both = checks.REGISTER, checks.REACH
@@ -394,12 +394,12 @@ def _of_hybrid(node: Node, uses: Uses) -> Identity:
     """Find the role of a hybrid node's activation, which Systems Manager assumes."""
     outside = "the node is outside of EC2"
     assumable, role = _of_activation(node)
-    permissions = _may(node, role, uses) if role else {}
+    permissions = _permissions_of(node, role, uses) if role else {}
     outcomes = [
         checks.PROFILE.skipped(outside),
         assumable,
         checks.METADATA.skipped(outside),
-        *_permissions(node, role, permissions),
+        *_register_and_reach(node, role, permissions),
         checks.HOST_MANAGEMENT.skipped(outside),
     ]
     return Identity(outcomes=outcomes, role=role, permissions=permissions)

@@ -107,7 +107,7 @@ def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
     """Check whether the role that does the work may use what the document names."""
     outcomes = {**preferences.outcomes}
     if preferences.document.name is not None:
-        outcomes |= {one.check: one for one in _permissions(node, preferences, identity)}
+        outcomes |= {one.check: one for one in _permission_outcomes(node, preferences, identity)}
     key_usable = outcomes[checks.KEY_USABLE]
     if key_usable.verdict == "pass" and preferences.key:
         outcomes[checks.KEY_USABLE] = judged_by_its_policy(
@@ -116,7 +116,9 @@ def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
     return [*outcomes.values()]
 
 
-def _permissions(node: Node, preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
+def _permission_outcomes(
+    node: Node, preferences: Preferences, identity: Identity
+) -> Iterator[Outcome]:
     document = preferences.document
     no_key = "sessions use no key"
     if document.session_type == PORT:
