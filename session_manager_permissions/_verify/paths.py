@@ -20,7 +20,7 @@ from .path_remedies import PathRemedies
 from .simulator import SAMPLE_SESSION
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from session_manager_permissions._network.judge import Judge
 
@@ -106,25 +106,24 @@ def _judged(
         if paths[service].state is verdicts.State.OPEN:
             denied = "whether the agent makes a call that is denied"
             matters = (f"{denied}: {one.why}" for one in path.problems)
-            by_policy = path.by_policy or _has_policy(path.problems)
+            by_policy = path.by_policy or verdicts.POLICY in (one.fault for one in path.problems)
             paths[service] = verdicts.unknown(*matters, *path.decides, by_policy=by_policy)
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
     remedies = PathRemedies(node=node, vpc=vpc, calls=(*to_log, *possible), opened=opened)
-    problems = {
-        service: _problems(service, path, served[service] if service in vpc.arriving else path)
+    paths = {
+        service: _as_told(service, path, served[service] if service in vpc.arriving else path)
         for service, path in paths.items()
-        if path.problems
     }
     shut = [service for service, path in opening.items() if path.problems]
     errors = [error for one in identity.outcomes for error in one.errors]
-    fixes = remedies.of(problems)
-    by_path = _PathOutcomes(node, vpc, preferences, problems, fixes, shut, doubted, errors)
+    fixes = remedies.of({service: path.problems for service, path in paths.items()})
+    by_path = _PathOutcomes(node, vpc, preferences, fixes, shut, doubted, errors)
     return {service: by_path.outcome(service, path) for service, path in paths.items()}
 
 
-def _problems(service: str, path: verdicts.Path, served: verdicts.Path) -> list[verdicts.Problem]:
-    """List what is wrong with a path that is closed.
+def _as_told(service: str, path: verdicts.Path, served: verdicts.Path) -> verdicts.Path:
+    """Return a path with the problems to tell, if it is closed: those of endpoints come first.
 
     Where an interface endpoint is being made, it does not matter that no route leads out.
 
@@ -133,13 +132,11 @@ def _problems(service: str, path: verdicts.Path, served: verdicts.Path) -> list[
         path: the path.
         served: the path once the endpoints that are being made serve the names of their services.
     """
-    seen = [one for one in path.problems if one.subject or service == "s3"]
-    return [*dict.fromkeys((*seen, *served.problems))] or [*path.problems]
-
-
-def _has_policy(problems: Iterable[verdicts.Problem]) -> bool:
-    """Tell whether the policy of an endpoint is among what closes a path."""
-    return any(one.fault == verdicts.POLICY for one in problems)
+    if not path.problems:
+        return path
+    seen = (one for one in path.problems if one.subject or service == "s3")
+    told = tuple(dict.fromkeys((*seen, *served.problems)))
+    return path._replace(problems=told or path.problems)
 
 
 def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
@@ -167,10 +164,8 @@ class _PathOutcomes(NamedTuple):
     node: Node
     vpc: LiveVpc
     preferences: Preferences
-    problems: Mapping[str, list[verdicts.Problem]]
-    """What is wrong with the paths that are closed, by their services."""
     fixes: Mapping[str, tuple[str, ...]]
-    """What to do about that."""
+    """What to do about the paths that are closed, by their services."""
     shut: Collection[str]
     """The services whose paths are closed even to the calls that open a session."""
     doubted: list[str]
@@ -183,8 +178,8 @@ class _PathOutcomes(NamedTuple):
         node, vpc, document = self.node, self.vpc, self.preferences.document
         evidence = vpc.evidence((node.instance or {})["SubnetId"], service)
         check = PATHS[service]
-        problems = self.problems.get(service, [])
-        by_policy = path.by_policy or _has_policy(problems)
+        faults = {one.fault for one in path.problems}
+        by_policy = path.by_policy or verdicts.POLICY in faults
         of_path = replace(check.of(service, *evidence), by_policy=by_policy)
         on_it = node.look_for(check)
         if path.state is verdicts.State.OPEN:
@@ -196,12 +191,12 @@ class _PathOutcomes(NamedTuple):
                 errors.append(bucket.error)
             decides = f"it depends on what the command can't see: {'; '.join(path.decides)}"
             return of_path.unknown(decides, fix=_IN_LOG if by_policy else on_it, errors=errors)
-        first, *others = (one.why.replace(verdicts.OF_SERVICES, service) for one in problems)
+        first, *others = (one.why.replace(verdicts.OF_SERVICES, service) for one in path.problems)
         if self.doubted:
             first += f"; but {self.doubted[0]}, so the network has a way that EC2 does not show"
             return of_path.unknown(first, *others, fix=on_it, errors=vpc.errors)
         fixes = self.fixes[service]
-        if verdicts.PRIVATE_DNS in {problem.fault for problem in problems} and not vpc.knows_zones:
+        if verdicts.PRIVATE_DNS in faults and not vpc.knows_zones:
             first += (
                 f"; a private hosted zone for the name of {service}, if there is one, "
                 "may lead to the endpoint"
