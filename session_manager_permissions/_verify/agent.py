@@ -90,6 +90,7 @@ def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
 
 
 def _update(node: Node) -> str:
+    """Say how to update the agent: from outside if it reports in, else on the node."""
     if node.online:
         of_node = f"--instance-ids {node.id_word} --document-name {_UPDATE}"
         return node.aws(f"ssm send-command {of_node}")
@@ -153,6 +154,7 @@ def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
 
 
 def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
+    """Add to a path what the node has tried. Behind a proxy, the path of the proxy counts."""
     # `Success` means that port 443 answers, whatever the policy of an endpoint denies.
     is_blind = check.by_policy and row and row.Status == "Success"
     found = _seen(check, None if is_blind else row)
@@ -179,6 +181,7 @@ def _seen(check: Outcome, row: _Row | None) -> Outcome:
 
 
 def _with_row(check: Outcome, row: _Row | None) -> Outcome:
+    """Add to the check what a row says, and leave its verdict."""
     if row is None:
         return check
     why = (*check.why, f"on the node: {row.Note}")

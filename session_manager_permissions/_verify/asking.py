@@ -315,6 +315,7 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
 
 
 def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
+    """Say why AWS refuses a call, and the way out."""
     response, operation = error.response, error.operation_name  # type: ignore[attr-defined]
     code, reason = response["Error"]["Code"], response["Error"].get("Message")
     action = f"{asked.service}:{operation}"

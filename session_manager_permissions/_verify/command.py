@@ -112,6 +112,7 @@ def main(
 
 
 def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Find out whether Session Manager reaches the instances, and if not, why.",
@@ -174,6 +175,7 @@ def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.Arg
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    """Run `verify`, and return its exit status."""
     if arguments.print_permissions:
         _print_json(policy_for_credentials())
         return READY
@@ -202,6 +204,7 @@ def _policy(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
+    """Run `audit`, and return its exit status."""
     if arguments.print_permissions:
         _print_json(policy_for_audit())
         return READY
@@ -217,6 +220,7 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 
 def _show_audit(arguments: argparse.Namespace, result: AuditResult) -> None:
+    """Print the answer, or write it to its file; print it as well if that fails."""
     show = partial(audits.as_text, arguments, result)
     if arguments.file is None:
         print_text(show)
@@ -229,6 +233,7 @@ def _show_audit(arguments: argparse.Namespace, result: AuditResult) -> None:
 
 
 def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
+    """Diagnose the node of `--instance-id`: once, or with `--wait` until it is ready."""
     node_id, file = arguments.instance_id, arguments.agent_diagnostics
     tell = line_of(sys.stderr)
     waiting = Waiting(lambda call: tell(f"waiting for {call}"))
@@ -320,6 +325,7 @@ def said_in_a_line(profile: str | None) -> Iterator[None]:
 
 
 def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
+    """Return the answer about a node, with what its role may do."""
     identity, document = diagnosis.identity, diagnosis.preferences.document
     found = role_as_json(identity.role, document, identity.verdicts, diagnosis.node.session.profile)
     found["instance_profile"] = identity.profile

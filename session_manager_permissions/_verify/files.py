@@ -86,6 +86,7 @@ def write(path: str, option: str, text: str) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
+    """Write a temporary file beside the file, and let it take the place of the file."""
     exists = path.exists()
     if exists and not os.access(path, os.W_OK):  # a rename would not ask
         raise PermissionError(0, "it is read-only")
@@ -109,6 +110,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _give_owner_and_mode(status: os.stat_result, temporary: str) -> None:
+    """Give a temporary file the owner and the mode of the file that it replaces."""
     mode = stat.S_IMODE(status.st_mode)
     if sys.platform != "win32":  # pragma: no branch
         with suppress(OSError):  # only root may give files away

@@ -285,6 +285,7 @@ def _trusted(node: Node, role: LiveRole) -> Trust:
 
 
 def _assumable(node: Node, found: LiveRole, *, replaced: bool = False) -> Outcome:
+    """Check whether EC2, or Systems Manager for a hybrid node, may assume the role."""
     trusted = _trusted(node, found)
     api = _ROLE if node.is_hybrid else _PROFILE
     service = SYSTEMS_MANAGER if node.is_hybrid else ec2_in(node.partition)
@@ -321,6 +322,7 @@ def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tup
 
 
 def _metadata(node: Node) -> Outcome:
+    """Check whether the instance metadata service is on."""
     value = (node.instance or {}).get("MetadataOptions", {}).get("HttpEndpoint")
     evidence = Evidence("ec2:DescribeInstances", "MetadataOptions.HttpEndpoint", value)
     instance = checks.METADATA.of(node.id, evidence)
@@ -340,6 +342,7 @@ def _metadata(node: Node) -> Outcome:
 def _register_and_reach(
     node: Node, worker: LiveRole | None, permissions: Permissions, error: CannotAsk | None = None
 ) -> list[Outcome]:
+    """Check whether the role that does the work may register the node and connect."""
     both = checks.REGISTER, checks.REACH
     if worker is None:
         return [check.of(None).without_role(error) for check in both]
@@ -355,6 +358,7 @@ def _register_and_reach(
 
 
 def _by_profile(own: LiveRole, permissions: Permissions) -> Outcome:
+    """Say that the role of the profile does the work."""
     why = [f"the agent registers and makes all its calls with the role {own.arn} of the profile"]
     reach = permissions[checks.REACH.name]()
     if isinstance(reach, Verdict) and not reach.allowed:
@@ -363,6 +367,7 @@ def _by_profile(own: LiveRole, permissions: Permissions) -> Outcome:
 
 
 def _no_account_role(node: Node, account: LiveRole, refusal: NotThere) -> Outcome:
+    """Fail, as the role that Default Host Management names does not exist."""
     fix = (
         node.aws(f"ssm update-service-setting --setting-id {_SETTING}", "--setting-value ROLE"),
         f"ROLE is the path and the name of a role that {SYSTEMS_MANAGER} may assume",
@@ -379,6 +384,7 @@ def _no_account_role(node: Node, account: LiveRole, refusal: NotThere) -> Outcom
 def _by_account(
     node: Node, management: Outcome, own: LiveRole | None, *, registers: bool | None
 ) -> Outcome:
+    """Say that the account's role does the work, or that it may."""
     account = management.subject
     why = [f"the agent works with the account's role {account}, so that role needs the permissions"]
     if registers is None:

@@ -132,6 +132,7 @@ def role_of_profile(session: Session, name: str) -> str:
 
 
 def _live_role(found: Mapping[str, Any]) -> LiveRole:
+    """Read a role as IAM describes it."""
     return LiveRole(
         well_formed(found["Arn"], lambda arn: _limits.role_fault(arn) or _limits.arn_fault(arn)),
         boundary=found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),

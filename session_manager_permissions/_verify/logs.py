@@ -90,6 +90,7 @@ def _bucket_key_fault(key: str) -> str | None:
 
 
 def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
+    """Check whether the bucket exists, and is encrypted as the document enforces."""
     algorithm, region = found.algorithm, str(found.region)
     encrypted = BUCKET.of(bucket, Evidence(_BUCKET, "SSEAlgorithm", algorithm))
     named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")

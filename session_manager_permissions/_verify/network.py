@@ -196,6 +196,7 @@ class LiveVpc:
         return self._unless_error(tried(ask))
 
     def _unless_error(self, found: _Found | CannotAsk) -> _Found | None:
+        """Return what is found; if it is an error, keep that, and return None."""
         if isinstance(found, CannotAsk):
             self.errors.append(found)
             return None
@@ -211,6 +212,7 @@ class LiveVpc:
         return doubt if found is None else found
 
     def _as_vpc(self, found_zones: list[_Described] | None) -> model.Vpc:
+        """Put together what is known of the VPC as a whole."""
         zones = found_zones or []
         named = any(not one.gateway and one.private_dns is not False for one in self.endpoints)
         resolver = self._resolver()
@@ -347,6 +349,7 @@ class LiveVpc:
         return is_one and of_region and not is_fips
 
     def _as_endpoint(self, found: _Described) -> model.Endpoint:
+        """Read a VPC endpoint."""
         service, _ = ec2.service_of(found["ServiceName"])
         state = found["State"].lower()
         gateway = found.get("VpcEndpointType") == "Gateway"
@@ -378,6 +381,7 @@ class LiveVpc:
         )
 
     def _as_subnet(self, found: _Described) -> model.Subnet:
+        """Read a subnet."""
         name, block = found["SubnetId"], found.get("CidrBlock")
         table, acl = self._table_of.get(name), self.acls.get(name)
         only_ipv6 = Unknown("whether the agent uses IPv6, as the subnet has no IPv4")
@@ -420,6 +424,7 @@ class LiveVpc:
                 yield one
 
     def _route(self, route: _Described) -> model.Route:
+        """Read a route of a route table."""
         leads, target, name = _target(route)
         if leads == "internet-gateway" and self._has_firewall:
             leads, name = "elsewhere", f"the firewall of {name}"
@@ -453,6 +458,7 @@ class LiveVpc:
         }
 
     def _nat(self, found: _Described) -> model.NatGateway:
+        """Read a NAT gateway."""
         name, state = found["NatGatewayId"], found["State"]
         available: Fact = state == "available"
         # A regional one has a route table of its own.
@@ -474,6 +480,7 @@ class LiveVpc:
         )
 
     def _group(self, found: _Described) -> model.SecurityGroup:
+        """Read a security group."""
         return model.SecurityGroup(
             found["GroupId"],
             tuple(self._rules(found.get("IpPermissions", ()))),
@@ -481,6 +488,7 @@ class LiveVpc:
         )
 
     def _rules(self, permissions: Iterable[_Described]) -> Iterator[model.Rule]:
+        """Yield the rules for TCP 443, one for each peer."""
         for found in permissions:
             if ec2.admits_https(found["IpProtocol"], found.get("FromPort"), found.get("ToPort")):
                 for cidr in found.get("IpRanges", ()):
@@ -537,6 +545,7 @@ def _once_served(network: model.Network, endpoints: list[model.Endpoint]) -> mod
 
 
 def _target(route: _Described) -> tuple[model.Leads, str, str]:
+    """Return where a route leads: the kind, the id, and the name in messages."""
     gateway = route.get("GatewayId", "")
     if gateway == "local":
         return "local", gateway, ""
@@ -621,6 +630,7 @@ def is_of_tcp(entry: _Described) -> bool:
 
 
 def _entries(acl: _Described) -> Iterator[model.AclEntry]:
+    """Yield the entries of a network ACL that are about TCP."""
     for entry in filter(is_of_tcp, acl["Entries"]):
         ports = entry.get("PortRange")
         yield model.AclEntry(

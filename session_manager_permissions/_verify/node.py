@@ -182,6 +182,7 @@ def find_node(session: Session, node_id: str) -> Node:
 
 
 def _absent(session: Session, node: str) -> NoNode:
+    """Say that there is no such node."""
     return NoNode(
         f"there is no {node} in {session.region} in the account of the credentials: give --region, "
         "or use credentials of its account"
@@ -189,6 +190,7 @@ def _absent(session: Session, node: str) -> NoNode:
 
 
 def _instance(session: Session, node_id: str) -> tuple[dict[str, Any], str]:
+    """Ask EC2 for an instance; return the account that it is in as well."""
     instances = session.tried(
         _INSTANCES,
         lambda found: [
@@ -216,6 +218,7 @@ def caller_arn(session: Session) -> str:
 
 
 def _record(session: Session, node_id: str) -> dict[str, Any] | CannotAsk | None:
+    """Ask Systems Manager for its record of a node."""
     found = session.tried(
         RECORD,
         lambda found: next(map(dict, found["InstanceInformationList"]), None),
@@ -295,6 +298,7 @@ def running(node: Node) -> Outcome:
 
 
 def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
+    """Say how to mend status checks that fail."""
     of_node = f"--instance-ids {node.id_word}"
     if impaired == ["InstanceStatus"]:
         return (node.aws(f"ec2 reboot-instances {of_node}"),)
@@ -312,6 +316,7 @@ def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
 
 
 def _to_run(node: Node) -> tuple[str, ...]:
+    """Say how to get an instance to run."""
     if node.state in ("terminated", "shutting-down"):
         return ("launch another instance: a terminated one does not come back",)
     if node.state == "pending":

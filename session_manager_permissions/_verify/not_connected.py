@@ -110,6 +110,7 @@ def explained(
 
 
 def _with_clue(outcome: Outcome, clue: Clue | None, node: Node, errors: list[CannotAsk]) -> Outcome:
+    """Return the check of the agent with the best clue, or with none."""
     if clue is not None:
         return AGENT.of(node.id, *clue.evidence).unknown(clue.why, fix=clue.fix)
     if outcome.verdict != "skipped":
@@ -221,6 +222,7 @@ def _policies(node: Node, role: str) -> Iterator[Clue]:
 
 
 def _just_started(node: Node, launched: datetime) -> Clue:
+    """Say that the agent has had no time to register."""
     why = f"the instance started at {launched:%H:%M:%S} UTC, less than five minutes ago: wait"
     wait = f"session-manager-permissions verify --instance-id {node.id_word} --wait"
     evidence = Evidence("ec2:DescribeInstances", "LaunchTime", str(launched))
@@ -228,6 +230,7 @@ def _just_started(node: Node, launched: datetime) -> Clue:
 
 
 def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
+    """Yield that the image has no agent, if it is known to have none."""
     image = instance.get("ImageId")
     call = "ec2:DescribeImages"
     for one in session.listed(call, "Images", ImageIds=[image]) if image else ():
@@ -240,6 +243,7 @@ def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
 
 
 def _to_install(name: str) -> tuple[str, ...]:
+    """Say how to install the agent on an instance of an image without one."""
     if name.startswith("bottlerocket-"):
         pulls = "pull the control container, which runs the agent, from Amazon ECR"
         return (f"make sure that the role and the network let the instance {pulls}",)

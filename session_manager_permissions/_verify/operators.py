@@ -75,6 +75,7 @@ def find_operator(node: Node, given: str) -> Operator | CannotAsk:
 
 
 def _operator(node: Node, arn: str) -> Operator:
+    """Find the user or the role of an ARN."""
     if arn.split(":")[4] != node.account:  # IAM is asked about names, in the account of the node
         raise CannotAsk(
             f"{arn} is not in the account of the node, {node.account}: give the user or the role "

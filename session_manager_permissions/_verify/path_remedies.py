@@ -66,6 +66,7 @@ class PathRemedies:
         return fixes
 
     def _of_one(self, problem: verdicts.Problem, service: str) -> Iterable[str]:
+        """Return the remedy of a problem that no network ACL causes."""
         if problem.cause == verdicts.EGRESS_CLOSED:
             return (self._authorize("egress", self._own_groups[0], self._group_of(service)),)
         if problem.fault == verdicts.VPC_DNS:
@@ -264,6 +265,7 @@ class PathRemedies:
 
 
 def _same_denial(entry: dict[str, Any]) -> str:
+    """Return the options that make an entry of a network ACL that denies the same."""
     ports = entry.get("PortRange")
     of_ports = f" {_range(ports['From'], ports['To'])}" if ports else ""
     cidr = IPv4Network(entry["CidrBlock"], strict=False)

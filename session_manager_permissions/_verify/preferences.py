@@ -119,6 +119,7 @@ def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
 def _permission_outcomes(
     node: Node, preferences: Preferences, identity: Identity
 ) -> Iterator[Outcome]:
+    """Check whether the role may use the key, the bucket and the log group."""
     document = preferences.document
     no_key = "sessions use no key"
     if document.session_type == PORT:

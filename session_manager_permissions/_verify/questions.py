@@ -222,6 +222,7 @@ class Agent:
         )
 
     def _logs_in_s3(self, bucket: str) -> Question:
+        """Ask about the upload of a log, and how the agent reads the encryption of the bucket."""
         document, found = self.uses.document, self.uses.bucket
         arn = f"arn:{self.role.partition}:s3:::{bucket}"
         prefix = _needs.joined(document.log_prefix or "")
@@ -276,6 +277,7 @@ class Agent:
         return (by_service, _TLS_OF_SERVICE, ConditionKey("kms:ViaService", service))
 
     def _logs_in_cloudwatch(self, group: str) -> Question:
+        """Ask about writing to the log group, and about listing groups if the agent does that."""
         role, region = self.role, self.session.region
         if region is None:
             raise CannotAsk("--log-group needs a region, and no region is known: give --region")

@@ -45,6 +45,7 @@ def node_as_json(diagnosis: Diagnosis) -> NodeAnswer:
 
 
 def _as_json(check: Outcome) -> CheckAnswer:
+    """Return a check as `--output json` shows it."""
     return {
         "check": check.name,
         "subject": check.subject,
@@ -85,6 +86,7 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
 
 
 def _print_tree(console: Console, node_id: str, checks: Sequence[CheckAnswer]) -> None:
+    """Print the checks that were asked about, by their groups."""
     from rich.tree import Tree  # noqa: PLC0415 # of an extra
 
     tree = Tree(plainly(node_id, "bold"))

@@ -93,6 +93,7 @@ class ResourcePolicy(NamedTuple):
     def _admits(  # noqa: PLR0911 # one for each answer
         self, principal: str, call: Call, each: RequestContext, *, by_iam: bool
     ) -> Admission:
+        """Tell whether the policy, without grants of the key, lets somebody make the call."""
         does = "deny" if by_iam and not self.key else "allow"
         if error := self._unread_by(principal.split(":")[4]):
             why = f"the policy of {self.of} may {does} it, and could not be read: {error}"
@@ -233,6 +234,8 @@ def _grants(session: Session, arn: str, *, is_foreign: bool) -> list[dict[str, A
 
 
 def _read(session: Session, call: str, policy: ResourcePolicy, **asked: str) -> ResourcePolicy:
+    """Read a policy: return it with its statements, or with why they can't be read."""
+
     def read(found: Mapping[str, Any]) -> ResourcePolicy:
         statements = as_list(json.loads(found["Policy"])["Statement"])
         # Each statement of a policy has an Effect: an answer without one is not from AWS.

@@ -99,6 +99,7 @@ def _of_operator(
 
 
 def _of_user(named: Outcome, user: str, source: str, *, is_sure: bool) -> Outcome:
+    """Judge whether a user can exist, by its name."""
     if user == "root":
         why = f"{source} names root, and Session Manager runs no session as root"
         fix = "name another user of the node"

@@ -153,6 +153,7 @@ class Waiting:
             done.set()
 
     def _watch(self, say: Callable[[str], None], done: Event) -> None:
+        """Report each service that takes too long, once, until the wait is over."""
         told: set[str] = set()
         while not done.wait(1):
             for call, since in [*self._since]:

@@ -59,6 +59,7 @@ def find_session_key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | 
 
 
 def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
+    """Check whether a key that exists can encrypt sessions."""
     names = ("KeyState", "KeySpec", "KeyUsage", "KeyManager")
     evidence = (Evidence(DESCRIBE_KEY, f"KeyMetadata.{name}", found.get(name)) for name in names)
     key = KEY_USABLE.of(given, *evidence)

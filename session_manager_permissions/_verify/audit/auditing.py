@@ -224,6 +224,7 @@ def _asked_together(nodes: Iterable[Node]) -> list[Node]:
 
 
 def _judged(node: Node, document: str | None) -> Judged:
+    """Judge a node. If that fails, say why in its result."""
     try:
         judged = judge(node, document)
     except CannotAsk as error:  # such as without the document

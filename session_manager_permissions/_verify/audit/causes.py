@@ -49,6 +49,7 @@ def grouped(nodes: Iterable[NodeResult]) -> list[Group]:
 
 
 def _group(nodes: list[NodeResult]) -> Group:
+    """Make a group. It names a node, a profile and a role if all its nodes have them in common."""
     first, *others = nodes
     why, fix = first["why"], first["fix"]
     if not others:

@@ -87,6 +87,7 @@ def list_nodes(
 def _instances(
     session: Session, tags: Mapping[str, str]
 ) -> Iterator[tuple[str, tuple[_Described, str]]]:
+    """Yield the instances that have the tags, by their ids, each with its account."""
     filters = [{"Name": f"tag:{key}", "Values": [_plain(value)]} for key, value in tags.items()]
     for page in _pages(session, "ec2:DescribeInstances", filters):
         for entry in page["Reservations"]:
@@ -112,6 +113,7 @@ def _plain(value: str) -> str:
 
 
 def _trimmed(instance: _Described) -> _Described:
+    """Return what the checks read of an instance."""
     interfaces = instance.get("NetworkInterfaces", ())
     return {
         **_with_fields(_FIELDS_OF_INSTANCE, instance),

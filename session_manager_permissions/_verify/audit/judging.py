@@ -69,6 +69,7 @@ def judge(node: Node, document: str | None) -> Judged:
 
 
 def _role(diagnosis: Diagnosis, checks: Sequence[Outcome]) -> RoleResult | None:
+    """Return what is known of the role that does the work; None without one."""
     identity = diagnosis.identity
     if identity.role is None:
         return None

@@ -97,6 +97,7 @@ def lacking(roles: Iterable[RoleResult]) -> list[str]:
 
 
 def _each_once(parts: Iterable[RoleResult]) -> list[RoleResult]:
+    """Add up the parts of each role."""
     by_role: dict[str, list[RoleResult]] = {}
     for part in parts:  # IAM's names are unique regardless of case
         by_role.setdefault(part["role"].lower(), []).append(part)
@@ -104,6 +105,7 @@ def _each_once(parts: Iterable[RoleResult]) -> list[RoleResult]:
 
 
 def _role(parts: list[RoleResult]) -> RoleResult:
+    """Add up the parts of one role."""
     lacks = {name for part in parts for name in part["lacks"]}
     unknown = {name for part in parts for name in part["unknown"]} - lacks
     return {
@@ -152,6 +154,7 @@ def read(paths: Sequence[str]) -> AuditResult:
 
 
 def _read_file(path: str) -> AuditResult:
+    """Read a result from a file, and refuse what is none."""
     typed = read_json(path, "--from", _GIVE)
     version = typed(Versioned)["version"]
     if version != 1:

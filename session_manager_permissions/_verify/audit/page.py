@@ -130,6 +130,7 @@ def _times(result: AuditResult) -> list[str]:
 
 
 def _causes(result: AuditResult) -> list[Cause]:
+    """List the causes of the nodes that can't be reached, the most frequent first."""
     groups = grouped(node for node in result["instances"] if node["verdict"] == "unreachable")
     together: dict[tuple[str, ...], list[Group]] = {}
     for group in groups:

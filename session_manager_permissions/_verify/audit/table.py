@@ -103,6 +103,7 @@ def _print_figures(console: Console, result: AuditResult, *, several: bool) -> N
 
 
 def _counts(nodes: list[NodeResult]) -> list[Text]:
+    """Return the cells of a row: the number of nodes, and of those with each verdict."""
     found = Counter(node["verdict"] for node in nodes)
     counts = [
         plainly(str(found[one]), _STYLES.get(one, "") if found[one] else "") for one in VERDICTS
