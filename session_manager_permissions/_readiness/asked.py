@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .templates import Assembly
 
 _OF_ANOTHER: Final = ", whose Resource is of another partition, which IAM refuses"
-_INSTANCE: Final = "arn:aws:ec2:${AWS::Region}:${AWS::AccountId}:instance/i-+7f0c2a9b1d3e4f56"
+_INSTANCE: Final = "arn:aws:ec2:${Region}:${AWS::AccountId}:instance/i-+7f0c2a9b1d3e4f56"
 """An id that no policy names: a pattern that matches it matches every instance."""
 _OF_THEMSELVES: Final = re.compile(
     "AWS::(DynamoDB|IAM|KMS|Lambda|Logs|S3|SNS|SQS|SecretsManager)::"
@@ -51,9 +51,12 @@ class Asked(NamedTuple):
         if written == "*" or matches(written, asked):
             return True
         if all(re.match("arn(:[^:]*){5}", one) for one in (written, asked)):
-            parts = zip(written.split(":", 5), asked.split(":", 5), strict=True)
+            parts = [*zip(written.split(":", 5), asked.split(":", 5), strict=True)]
             # A `*` for the region or the account matches each, also one that is not known.
             written = ":".join(its if part == "*" else part for part, its in parts)
+            differ = (matches(*one) is False and not has_marks("".join(one)) for one in parts[2:5])
+            if "${" not in written and any(differ):  # of another service, region or account
+                return False
         # Equal beginnings match, so what is not known in them decides nothing.
         alike = len(commonprefix((written, asked)))  # noqa: RUF071 # they are no paths
         rest = written[alike:], asked[alike:]
@@ -183,16 +186,18 @@ class PolicyReader:
         return on
 
     def _on_instances(self, template: Template, statement: Statement) -> Statement:
-        """Add all EC2 instances to a statement that allows something on each of an environment.
-
-        They are the same if the app has instances in no other region of the account.
-        """
+        """Add all EC2 instances to a statement that allows something on each one of the app."""
         is_on_some = statement.allows and statement.resources != ("*",)
-        if is_on_some and not statement.not_resources and len(self._regions(template)) == 1:
-            instance = Asked(_needs.REGISTRATION.actions, template.value({"Fn::Sub": _INSTANCE}))
-            if any(instance.is_on(template.value(on)) for on in listed(statement.written_resource)):
-                instances = _needs.REGISTRATION_RESOURCES[0]
-                return statement._replace(resources=(*statement.resources, instances))
+        if is_on_some and not statement.not_resources:
+            known = template.value
+            on = [known(one) for one in listed(statement.written_resource)]
+            instances = (
+                Asked(_needs.REGISTRATION.actions, known({"Fn::Sub": [_INSTANCE, {"Region": one}]}))
+                for one in self._regions(template)
+            )
+            if all(any(map(one.is_on, on)) for one in instances):
+                resources = (*statement.resources, _needs.REGISTRATION_RESOURCES[0])
+                return statement._replace(resources=resources)
         return statement
 
 

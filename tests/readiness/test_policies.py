@@ -134,18 +134,23 @@ def test_registration_of_instances_in_any_region(check: Check, on: object, expec
     assert check(body, region="unknown-region").rules == expected
 
 
-def test_registration_of_instances_where_the_app_has_another_region(check: Check) -> None:
+@pytest.mark.parametrize(("on", "expected"), [
+    (HERE, UNKNOWN),
+    (HERE.replace("eu-west-1", "*"), READY),
+    ([HERE, HERE.replace("eu-west-1", "us-east-1")], READY),
+])  # fmt: skip
+def test_registration_of_instances_where_the_app_has_another_region(
+    check: Check, on: object, expected: Found
+) -> None:
     """A profile is of no region, and an instance of another stack of its account may have it."""
-    body = profile_and_role(inline(CHANNELS_ONLY, allow(ACTION, on=HERE)))
-    other: Body = {"Resources": {}}
+    body = profile_and_role(inline(CHANNELS_ONLY, allow(ACTION, on=on)))
+    there = {"b": "unknown-account/us-east-1"}
 
-    assert check(body, other, a="111122223333", b="444455556666").rules == READY
+    found = check(body, {"Resources": {}}, a="111122223333", at=there)
 
-    found = check(body, other, a="111122223333", at={"b": "unknown-account/us-east-1"})
-
-    assert found.only("cannot-be-known").description.endswith(
-        "an inline policy of 'Role', whose Resource may not be the instance"
-    )
+    ends = "an inline policy of 'Role', whose Resource may not be the instance"
+    assert found.rules == expected
+    assert all(one.description.endswith(ends) for one in found.findings)
 
 
 def test_each_instance_is_no_resource_of_the_channels(check: Check) -> None:

@@ -707,8 +707,9 @@ def test_default_document_of_another_stack_counts(
     (profile_and_role(inline(ALL)), DEFAULT, "us-east-1", ["Machine"], UNKNOWN),
     (profile_and_role(inline(ALL), Custom=resource("Custom::Policy", Role=ref("Role"))),
      DEFAULT, "us-east-1", [], UNKNOWN),
-    (profile_and_role(inline(ALL, decrypt("arn:aws:kms:us-east-1:1:key/*"))),
-     DEFAULT, "us-east-1", [], UNKNOWN),
+    *((profile_and_role(inline(ALL, decrypt(f"arn:aws:kms:{of}:1:key/*"))),
+       DEFAULT, "us-east-1", [], found) for of, found in (
+        ("us-east-1", UNKNOWN), ("eu-west-1", DENIED), ("${aws:RequestedRegion}", UNKNOWN))),
     (profile_and_role(inline(ALL)), DEFAULT, "us-east-2", [], UNKNOWN),
     (profile_and_role(inline(ALL)), WITH_KEY, "us-east-1", [], DENIED | UNKNOWN),
     *((profile_and_role(inline(ALL)), made(runAsEnabled=True, **AS_ROOT), "us-east-1", [], found)
