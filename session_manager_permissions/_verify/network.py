@@ -83,9 +83,9 @@ class LiveVpc:
         self._owner = next(owners, self._account)
         self._vpcs = self._listed("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []
         self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
-        self._has_firewall = any(one.get("NetworkFirewallAssociations") for one in self._vpcs)
-        """Whether a firewall is on the way to its internet gateway. It may drop what passes, or let
-        out instances that have no public address."""
+        self._filter = next(filter(None, map(_filter, self._vpcs)), "")
+        """What may drop what passes its internet gateway. A firewall may also let out instances
+        that have no public address."""
         self._lists = self._services_of_lists()
         self._routes_of = {
             table["RouteTableId"]: tuple(map(self._route, self._deciding(table["Routes"])))
@@ -426,8 +426,8 @@ class LiveVpc:
     def _route(self, route: _Described) -> model.Route:
         """Read a route of a route table."""
         leads, target, name = _target(route)
-        if leads == "internet-gateway" and self._has_firewall:
-            leads, name = "elsewhere", f"the firewall of {name}"
+        if leads == "internet-gateway" and self._filter:
+            leads, name = "elsewhere", f"the {self._filter} of {name}"
         if (state := route.get("State", "active")) != "active":
             leads = "nowhere" if state == "blackhole" else "elsewhere"
         if _DESTINATION in route:
@@ -519,6 +519,18 @@ def _ranges(vpc: _Described) -> Iterator[IPv4Network]:
             yield IPv4Network(one["CidrBlock"])
 
 
+def _filter(vpc: _Described) -> str:
+    """Name what may drop what passes the internet gateway of a VPC; "" if nothing does.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/vpc-encryption-controls.html
+    """
+    control = vpc.get("EncryptionControl", {})
+    excluded = control.get("ResourceExclusions", {}).get("InternetGateway", {}).get("State")
+    if control.get("Mode", "monitor") != "monitor" and excluded != "enabled":
+        return "encryption control"
+    return "firewall" if vpc.get("NetworkFirewallAssociations") else ""
+
+
 def _by_subnet(listed: Iterable[_Described]) -> dict[str, _Described]:
     """Return the route tables or the network ACLs by the subnets that are associated with them."""
     return {
@@ -604,12 +616,8 @@ def _public_address(instance: _Described) -> Fact:
 
 def _dns_servers(options: _Described) -> list[str]:
     """List the DNS servers of DHCP options."""
-    return [
-        one["Value"]
-        for listed in options["DhcpConfigurations"]
-        if listed["Key"] == "domain-name-servers"
-        for one in listed["Values"]
-    ]
+    listed = {one["Key"]: one["Values"] for one in options["DhcpConfigurations"]}
+    return [one["Value"] for one in listed.get("domain-name-servers", ())]
 
 
 def _private_dns(found: _Described, service: str) -> Fact:

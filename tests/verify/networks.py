@@ -317,6 +317,11 @@ ROUTES: Final = {
     **{f"a firewall of the internet gateway {name}": path(
            UNKNOWN, vpc(NetworkFirewallAssociations=[{"FirewallMode": "enforce"}]), *does)
        for name, does in (("behind a NAT gateway", []), ("for no address", [TO_INTERNET]))},
+    **{f"encryption control that is to {mode}, with an exclusion that is {state}": path(
+           told, vpc(EncryptionControl={
+               "Mode": mode, "ResourceExclusions": {"InternetGateway": {"State": state}}}))
+       for mode, state, told in (("monitor", "disabled", ""), ("enforce", "enabled", ""),
+           ("enforce", "enabling", UNKNOWN))},
     "public access blocked in another subnet": path(
         "", lambda w: w.answers["ec2:describe_subnets"]["Subnets"].append(OTHER_SUBNET)),
     "public access blocked for what comes in, behind a NAT": path("", blocked("block-ingress")),
