@@ -526,7 +526,7 @@ IDENTITY: Final = {
        for action, check, *more in (
            (REGISTER, "register", "kms:ViaService", "aws:ResourceTag/owner"),
            (CHANNEL, "reach", "aws:ResourceTag/team", "ssm:Policies"),
-           ("kms:Decrypt", "encrypt", "s3:prefix", OF_OBJECT))},
+           ("kms:Decrypt", "encrypt", "s3:prefix", OF_OBJECT, VIA))},
     "no registration, by a tag that the node has": cause("register?", denying(REGISTER), setting(
         missing=["aws:ResourceTag/owner", "ssm:ResourceTag/team"])),
     "no registration, no channels": never("register reach", denying(REGISTER, *nodes.CHANNELS)),
@@ -595,8 +595,6 @@ KEYS: Final = {
     "throttled for good": used("key-usable?", refusing("kms:DescribeKey", "ThrottlingException")),
     "a key whose ARN is none": used("key-usable?", described_key(Arn="arn:x")),
     "may not decrypt": used("encrypt", DENIED_KEY),
-    "a condition on the service that a call comes by, which no call of the agent does": used(
-        "encrypt", DENIED_KEY, setting(missing=["kms:ViaService"])),
     "a disabled key, and may not decrypt": used(
         "key-usable encrypt", described_key(KeyState="Disabled"), DENIED_KEY),
     "the key names the role": used("", DENIED_KEY, key_policy(allowing(ROLE, "kms:Decrypt"))),
@@ -945,7 +943,6 @@ AGENTS: Final = {
            ("2.3.600.0", {"portNumber": "80"}, "agent"), ("2.3.672.0", {"portNumber": "80"}, ""),
            ("3.1.1373.9", {"host": "{{ host }}"}, "agent"),
            ("3.1.1374.0", {"host": "{{ host }}"}, ""),
-           ("3.1.1.0", {}, ""),
        )},
     **{f"an agent of {version}, and a document of {kind}": cause(
            told, of_type(kind), agent(version))

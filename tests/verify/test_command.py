@@ -16,6 +16,7 @@ from .conftest import NOBODY, SIGNED_IN
 from .nodes import ALIAS
 from .running import over_http
 from .served import Limit, Served
+from .test_refusals import NOT_AWS
 
 MAIN = "import sys; from session_manager_permissions._verify.command import main; sys.exit(main())"
 CONFIGURATION = """
@@ -33,10 +34,6 @@ aws_secret_access_key = test
 
 READY: Final = Account(roles={"web-server": Role()})
 ROLE_CALL, SIMULATION = "iam:GetRole", "iam:SimulatePrincipalPolicy"
-NOT_AWS: Final = (
-    "session-manager-permissions: the answer of {} did not come from AWS: look for a proxy, check "
-    "AWS_ENDPOINT_URL, or try again\n"
-)
 
 
 class Process(NamedTuple):
@@ -107,7 +104,7 @@ def test_what_answers_for_aws_is_said(service: str, reply: Proxy, asked: tuple[s
         of_service = {f"AWS_ENDPOINT_URL_{service.upper()}": proxy, "AWS_MAX_ATTEMPTS": "1"}
         found = over_http(account(endpoint) | of_service, "verify", *asked)
 
-    assert found == (2, "", NOT_AWS.format(service))
+    assert found == (2, "", f"session-manager-permissions: {NOT_AWS.format(service)}")
 
 
 @pytest.mark.parametrize(("limits", "status", "throttled"), [
