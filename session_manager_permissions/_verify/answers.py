@@ -96,7 +96,7 @@ class RoleAnswer(_AnyFields, total=False):
     Manager."""
 
 
-class NodeFields(TypedDict):
+class NodeFacts(TypedDict):
     """What `verify` and `audit` say of a node."""
 
     id: str
@@ -115,7 +115,7 @@ class NodeFields(TypedDict):
     """`connected` or `notconnected`; null if it was not asked, or not answered."""
 
 
-class InstanceAnswer(NodeFields):
+class InstanceAnswer(NodeFacts):
     """The node that was asked about."""
 
     agent_version: str | None

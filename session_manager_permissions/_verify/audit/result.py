@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypedDict, get_args
 
-from session_manager_permissions._verify.answers import NodeFields
+from session_manager_permissions._verify.answers import NodeFacts
 
 NodeVerdict = Literal["reachable", "unreachable", "stopped", "unknown"]
 VERDICTS: Final[tuple[NodeVerdict, ...]] = get_args(NodeVerdict)
@@ -47,7 +47,7 @@ class Summary(TypedDict):
     """The number of nodes with each cause, by the name of the check."""
 
 
-class NodeResult(NodeFields):
+class NodeResult(NodeFacts):
     """An instance or a hybrid node, and why it can't be reached."""
 
     name: str | None
