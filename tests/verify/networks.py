@@ -56,8 +56,9 @@ def behind_policy(text: str) -> Change:
 
 
 def admitted_by(found: dict[str, Any]) -> Change:
-    """Have an endpoint of ssm in this group."""
-    return both(endpoints(endpoint("ssm")), groups(group("sg-web"), found))
+    """Have an endpoint of ssm in this group. That of the instance lets itself in."""
+    own = group("sg-web", IpPermissions=[{"IpProtocol": "-1", **FROM_WEB, **ALL_IPV6}])
+    return both(endpoints(endpoint("ssm")), groups(own, found))
 
 
 def acls(*entries: dict[str, Any], of_nat: dict[str, Any] | None = None) -> Change:
@@ -398,7 +399,7 @@ ENDPOINTS: Final = {
     "a group that lets nobody in": path("path-ssm", admitted_by(group("sg-endpoints"))),
     "a group that lets the VPC in": path("", admitted_by(OF_VPC)),
     "a group that lets another network in": path(
-        "path-ssm", admitted_by(admitting({"IpRanges": [{"CidrIp": "10.1.0.0/16"}]}))),
+        "path-ssm", HERE, admitted_by(admitting({"IpRanges": [{"CidrIp": "10.1.0.0/16"}]}))),
     "a group for HTTP": path("path-ssm", admitted_by(admitting(FROM_WEB, FromPort=80, ToPort=80))),
     "a group for IPv6": path("path-ssm", admitted_by(admitting(ALL_IPV6))),
     "a group that lets the instance in": path("", HERE, admitted_by(of_address("10.0.0.5"))),

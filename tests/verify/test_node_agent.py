@@ -55,6 +55,7 @@ STOPPED: Final = "on the node: a note\non the node: "
     (never(NO_ROUTE), (PROXY, "Success"), "path-ssm unknown", "a proxy"),
     (never(NO_ROUTE), (PROXY, "Skipped"), "path-ssm fail", "no default"),
     (never(behind("ssm", "ssm:PutInventory")), (SSM, "Success"), "path-ssm fail", "not allow ssm:"),
+    (never(NO_CALLER), (SSM, "Failed"), "path-ssm fail", "the agent reports a failure: a note"),
     (never(NO_CALLER), (SSM, "Success"), "path-ssm unknown", 'for "VPC endpoint policy" in'),
     (nothing, (SSM, "Failed"), "path-ssm proven", ""),
     (OF_HYBRID, (SSM, "Success"), "path-ssm pass", "the agent reports success: a note"),
