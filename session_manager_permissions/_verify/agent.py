@@ -150,7 +150,10 @@ def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
         return _path(check, row, rows.get("Proxy configuration"))
     if check.check is METADATA:
         return _seen(check, row)
-    return check if check.check is REGISTERED and node.online else _with_row(check, row)
+    if row is None or (check.check is REGISTERED and node.online):
+        return check
+    why = (*check.why, f"on the node: {row.Note}")
+    return replace(check, why=why, evidence=(*check.evidence, row.evidence))
 
 
 def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
@@ -178,11 +181,3 @@ def _seen(check: Outcome, row: _Row | None) -> Outcome:
     why = (f"the agent reports {reported}: {row.Note}", *check.why)
     evidence = (*check.evidence, row.evidence)
     return replace(check, verdict=verdict, why=why, fix=fix, evidence=evidence)
-
-
-def _with_row(check: Outcome, row: _Row | None) -> Outcome:
-    """Add to the check what a row says, and leave its verdict."""
-    if row is None:
-        return check
-    why = (*check.why, f"on the node: {row.Note}")
-    return replace(check, why=why, evidence=(*check.evidence, row.evidence))

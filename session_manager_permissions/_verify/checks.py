@@ -260,9 +260,9 @@ def ways_out(errors: Iterable[CannotAsk], command: str) -> tuple[str, ...]:
 
 def simulated(answers: Iterable[SimulatorAnswer]) -> tuple[Evidence, ...]:
     """Return the evidence that IAM's policy simulator gives."""
-    (call,) = _SIMULATES
     return tuple(
-        Evidence(call, f"{one['action']} on {one['resource']}", one["decision"]) for one in answers
+        Evidence(_SIMULATES, f"{one['action']} on {one['resource']}", one["decision"])
+        for one in answers
     )
 
 
@@ -278,7 +278,7 @@ _of_session: Final = partial(Check, group="the session preferences")
 _may_use: Final = partial(_of_session, stage="Profile, role", of_role=True)
 _usable: Final = partial(_of_session, stage="Session Manager")
 _of_operator: Final = partial(Check, group="the operator", stage="Operator")
-_SIMULATES: Final = ("iam:SimulatePrincipalPolicy",)
+_SIMULATES: Final = "iam:SimulatePrincipalPolicy"
 _OF_OPERATOR: Final = ("iam:GetRole", "iam:GetUser")
 _CREDENTIALS: Final = "AWS Credentials"
 _TO_JUDGE_KEY: Final = ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants")
@@ -361,7 +361,7 @@ REGISTER: Final = _of_role(
     name="register",
     title="The role may not register the instance",
     passes_if="the role may register the node",
-    asks=("iam:GetInstanceProfile", *_SIMULATES),
+    asks=("iam:GetInstanceProfile", _SIMULATES),
     cause="registration-missing",
     label="register the instance",
 )
@@ -369,7 +369,7 @@ REACH: Final = _of_role(
     name="reach",
     title="The role may not connect to Session Manager",
     passes_if="the role may open the channels",
-    asks=("iam:GetInstanceProfile", *_SIMULATES),
+    asks=("iam:GetInstanceProfile", _SIMULATES),
     cause="channel-missing",
     label="reach Session Manager",
 )
@@ -411,7 +411,7 @@ ENCRYPT: Final = _may_use(
     name="encrypt",
     title="The role may not use the key of sessions",
     passes_if="the role may decrypt with the key that the document names",
-    asks=("iam:GetInstanceProfile", "ssm:GetDocument", *_TO_JUDGE_KEY, *_SIMULATES),
+    asks=("iam:GetInstanceProfile", "ssm:GetDocument", *_TO_JUDGE_KEY, _SIMULATES),
     users_see="Fetching data key failed: ... Error when decrypting data key "
     f"AccessDeniedException, or {_HANDSHAKE}",
     label="encrypt sessions",
@@ -421,7 +421,7 @@ LOG_TO_S3: Final = _may_use(
     title="The role may not log to Amazon S3",
     passes_if="the role may put logs into the bucket that the document names",
     asks=(
-        *("iam:GetInstanceProfile", "ssm:GetDocument", *_TO_JUDGE_KEY, *_SIMULATES),
+        *("iam:GetInstanceProfile", "ssm:GetDocument", *_TO_JUDGE_KEY, _SIMULATES),
         *("s3:GetBucketPolicy", "s3:GetEncryptionConfiguration"),
     ),
     users_see=BUCKET_NOT_READ,
@@ -432,7 +432,7 @@ LOG_TO_CLOUDWATCH: Final = _may_use(
     name="log-to-cloudwatch",
     title="The role may not log to CloudWatch Logs",
     passes_if="the role may write to the log group that the document names",
-    asks=("iam:GetInstanceProfile", "ssm:GetDocument", *_SIMULATES),
+    asks=("iam:GetInstanceProfile", "ssm:GetDocument", _SIMULATES),
     users_see=_GROUP_NOT_ENCRYPTED,
     seen_of="logs:DescribeLogGroups",
     label="log to CloudWatch",
@@ -474,7 +474,7 @@ OPERATOR: Final = _of_operator(
     title="The operator may not start the session",
     passes_if="the operator may start the session on this node with this document, open its "
     "channel and use its key",
-    asks=(*_TO_JUDGE_KEY, *_OF_OPERATOR, *_SIMULATES, "ssm:GetDocument", "ssm:ListTagsForResource"),
+    asks=(*_TO_JUDGE_KEY, *_OF_OPERATOR, _SIMULATES, "ssm:GetDocument", "ssm:ListTagsForResource"),
     users_see=f"{START_DENIED}, or {NO_MESSAGE}, or {NO_DATA_KEY}",
 )
 PLUGIN: Final = _of_operator(

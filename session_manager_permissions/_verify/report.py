@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
-    from rich.text import Text
 
     from .answers import CheckAnswer, NodeAnswer
     from .diagnosis import Diagnosis
@@ -95,12 +94,8 @@ def _print_tree(console: Console, node_id: str, checks: Sequence[CheckAnswer]) -
         shown = [check for check in asked if CHECKS[check["check"]].group == group]
         branch = tree.add(plainly(group)) if shown else tree
         for check in shown:
-            branch.add(_line(check))
+            verdict, why = check["verdict"], "".join(check["why"][:1])
+            line = plainly(f"{verdict:<8}", _STYLES[verdict])
+            line.append(f"{check['check']:<{_WIDEST}}  {why}", "not bold default")
+            branch.add(line)
     console.print(tree, soft_wrap=False)
-
-
-def _line(check: CheckAnswer) -> Text:
-    name, verdict, why = check["check"], check["verdict"], "".join(check["why"][:1])
-    line = plainly(f"{verdict:<8}", _STYLES[verdict])
-    line.append(f"{name:<{_WIDEST}}  {why}", "not bold default")
-    return line

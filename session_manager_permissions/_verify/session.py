@@ -238,14 +238,11 @@ class Session:
         shared = None if service in _GLOBAL else self.region
         question = call, shared, json.dumps(asked, sort_keys=True)
         if self._most is not None and question not in self._answers:
-            made = self._calls_that_count()
+            simulations = self._made.count("iam:SimulatePrincipalPolicy")
+            made = len(self._made) - max(0, simulations - _MOST_SIMULATIONS)
             if made >= self._most:
                 raise CannotAsk(f"{call} was not called, as {made} calls were made before it")
         return self.once(question, find)
-
-    def _calls_that_count(self) -> int:
-        simulations = self._made.count("iam:SimulatePrincipalPolicy")
-        return len(self._made) - max(0, simulations - _MOST_SIMULATIONS)
 
     def pages(
         self, call: str, *, missing: str = "there is none", on: str = "*", **asked: object

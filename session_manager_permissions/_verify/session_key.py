@@ -29,7 +29,6 @@ _UNUSABLE: Final = re.compile("Creating|Disabled|Pending(Import|(Replica)?Deleti
 
 https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 """
-_OTHER_USAGES: Final = ("GENERATE_VERIFY_MAC", "KEY_AGREEMENT", "SIGN_VERIFY")
 _ASYMMETRIC: Final = ("RSA_2048", "RSA_3072", "RSA_4096", "SM2")
 """The specs of keys that decrypt, but make no data keys."""
 _OF_AWS: Final = "the key is an AWS managed one, which only its own service may use"
@@ -87,7 +86,7 @@ def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...
         why = f"the key is in the state {state}, in which it can't decrypt"
         return why, _by_owner(node, found["Arn"], *cancel, *enable)
     has = f"the key has the usage {usage} and the spec {spec}"
-    if usage in _OTHER_USAGES or spec in _ASYMMETRIC:
+    if usage in ("GENERATE_VERIFY_MAC", "KEY_AGREEMENT", "SIGN_VERIFY") or spec in _ASYMMETRIC:
         return f"{has}, so it can't generate data keys", ()
     if state not in _USABLE or (usage, spec) != ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT"):
         return CannotAsk(f"{has}, and is in the state {state}: whether it can decrypt is not known")
