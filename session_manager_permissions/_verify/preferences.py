@@ -86,12 +86,9 @@ def find_preferences(node: Node, given: str | None) -> Preferences:
     key_usable, key = find_session_key(node, found.key)
     bucket = logs.read_bucket(node, found.log_bucket)
     uses = Uses(document=found, keys=(key,) if key else (), bucket=bucket)
-    outcomes = {
-        checks.KEY_USABLE: key_usable,
-        checks.BUCKET: logs.bucket_outcome(node, found, bucket),
-        checks.LOG_GROUP: logs.log_group_outcome(node, found),
-    }
-    return Preferences(name=name, outcomes=outcomes, uses=uses)
+    of_bucket = logs.bucket_outcome(node, found, bucket)
+    each = (key_usable, of_bucket, logs.log_group_outcome(node, found))
+    return Preferences(name=name, outcomes={one.check: one for one in each}, uses=uses)
 
 
 def of_unread(check: Check, name: str, error: CannotAsk) -> Outcome:
@@ -110,9 +107,8 @@ def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
         outcomes |= {one.check: one for one in _permission_outcomes(node, preferences, identity)}
     key_usable = outcomes[checks.KEY_USABLE]
     if key_usable.verdict == "pass" and preferences.key:
-        outcomes[checks.KEY_USABLE] = judged_by_its_policy(
-            node, key_usable, preferences.key, identity
-        )
+        judged = judged_by_its_policy(node, key_usable, preferences.key, identity)
+        outcomes[checks.KEY_USABLE] = judged
     return [*outcomes.values()]
 
 

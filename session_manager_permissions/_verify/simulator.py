@@ -140,7 +140,7 @@ def simulate(
     """
     known: Answers = {}
     asked = [*dict.fromkeys(calls)]
-    for group in _in_groups(asked, alike if alike[1:] else ()):
+    for group in _in_groups(asked, alike):
         if group[1:]:
             shared = tried(partial(_shared, session, principal, [one.without_own for one in group]))
             if isinstance(shared, _OF_PRINCIPAL):
