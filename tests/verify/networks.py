@@ -434,6 +434,9 @@ ENDPOINTS: Final = {
            ("for other resources", "path-ssm", policy(Resource="arn:aws:s3:::b")),
            ("for instances", "", policy(Resource=f"arn:aws:ec2:*:{ACCOUNT}:instance/*")),
        )},
+    "a policy for the account's role": causes.under_account(
+        "path-ssm? connected registered", causes.NEVER, causes.without_profile,
+        behind_policy(policy(Principal={"AWS": nodes.ACCOUNT_ROLE}))),
     "a policy for S3": path("path-ssm", behind_policy(policy(Action="s3:*"))),
     "a policy that denies": path("path-ssm", behind_policy(policy(Effect="Deny"))),
     "a policy of no JSON": path(UNKNOWN, behind_policy("{")),
