@@ -233,11 +233,6 @@ def _does_register(node: Node, own: LiveRole, permissions: Permissions) -> bool 
 
 def _account_role(node: Node) -> tuple[Outcome, LiveRole | None]:
     """Find the role of Default Host Management, with what is known of it."""
-    value = service_setting(node.session, _SETTING)
-    if isinstance(value, CannotAsk):
-        return checks.HOST_MANAGEMENT.of(None).unasked(value), None
-    if not value or value == "$None":
-        return checks.HOST_MANAGEMENT.skipped("Default Host Management Configuration is off"), None
     version = node.recorded("AgentVersion")
     if version and at_least(version, _FIRST_WITH_ACCOUNT_ROLE) is False:
         why = (
@@ -245,6 +240,11 @@ def _account_role(node: Node) -> tuple[Outcome, LiveRole | None]:
             f"{_FIRST_WITH_ACCOUNT_ROLE} or a newer one"
         )
         return checks.HOST_MANAGEMENT.skipped(why), None
+    value = service_setting(node.session, _SETTING)
+    if isinstance(value, CannotAsk):
+        return checks.HOST_MANAGEMENT.of(None).unasked(value), None
+    if not value or value == "$None":
+        return checks.HOST_MANAGEMENT.skipped("Default Host Management Configuration is off"), None
     role = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}")
     evidence = Evidence("ssm:GetServiceSetting", _SETTING, role.arn)
     unread = [node.record] if isinstance(node.record, CannotAsk) else []  # whose agent may be old

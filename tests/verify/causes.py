@@ -553,8 +553,9 @@ HOST_MANAGEMENT: Final = {
         "connected registered", NEVER, without_profile, behind("ssm", "ssm:*")),
     "the account's role and an agent of a strange version": under_account(
         "register", denying(REGISTER), agent("next")),
-    "an agent that takes no account's role": cause(
-        "register", UNDER_ACCOUNT, denying(REGISTER), agent("3.1.0.0")),
+    **{f"an agent that takes no account's role, {name}": cause(
+           "register", does, denying(REGISTER), agent("3.1.0.0"))
+       for name, does in (("which there is", UNDER_ACCOUNT), ("if there is one", NO_SETTING))},
     "no channels, which the account's role does not fix": cause(
         "reach connected", UNDER_ACCOUNT, ONLINE, denying(f"{ROLE} {CHANNEL}")),
     "the account's role does not exist, and no profile": never(
