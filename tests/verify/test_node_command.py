@@ -15,7 +15,7 @@ from session_manager_permissions._verify.checks import policy_for_credentials
 from . import running
 from .causes import NEVER, NO_SETTING, denying, log_groups, refusing, run_as, setting
 from .networks import NO_ROUTE
-from .nodes import ACCOUNT, NODE, REGION, REGISTER, ROLE, USER, Terminal, World
+from .nodes import NODE, REGION, REGISTER, ROLE, USER, Terminal, World
 from .running import Run, run
 
 
@@ -160,13 +160,3 @@ def test_permissions_are_printed() -> None:
 
     assert found.status == 0
     assert found.json == policy_for_credentials()
-
-
-def test_no_answer_leads_to_an_account() -> None:
-    """The credentials are denied the call, and the answer names what to allow."""
-    found = verify(World(refusing("ssm:GetConnectionStatus")))
-
-    assert found.status == 1
-    said = re.sub(r"\s+", " ", found.out)
-    assert "grant the credentials ssm:GetConnectionStatus: session-manager-permissions" in said
-    assert ACCOUNT in said

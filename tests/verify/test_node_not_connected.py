@@ -12,7 +12,6 @@ from syrupy.assertion import SnapshotAssertion
 from . import nodes
 from .causes import Change, denying, having, instance, record, refusing, setting, without_profile
 from .nodes import ACCOUNT, HYBRID, NODE, REGISTER, World, both, diagnosed, nothing, of_verdict, one
-from .running import run
 
 NEVER, LOST, ONLINE = World.never_registered, World.is_lost, World.is_online_only
 OWN: Final = f"arn:aws:iam::{ACCOUNT}:policy/sessions"
@@ -242,13 +241,6 @@ def test_it_is_asked_only_where_it_decides(breaks: Change) -> None:
     diagnosed(world)
 
     assert not {"ec2:describe_images", "ec2:get_console_output"} & {*world.calls}
-
-
-def test_an_audit_does_not_ask_why() -> None:
-    world = World(NEVER, MINIMAL)
-
-    assert run(world, "audit").status == 1
-    assert "ec2:describe_images" not in world.calls
 
 
 @pytest.mark.parametrize("hours", [-8, 0, 9])

@@ -7,7 +7,6 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from session_manager_permissions._verify import waiting
-from session_manager_permissions._verify.checks import CHECKS
 
 from .causes import NEVER, Change, described_key, having, instance, refusing, without_profile
 from .networks import BOTH_ENDPOINTS, closed, nat
@@ -198,9 +197,3 @@ def test_ctrl_c_ends_it(waits: Waits) -> None:
 
     assert (found.status, found.out) == (2, "")
     assert found.err.endswith("interrupted before there was an answer\n")
-
-
-def test_waiting_mends_symptoms_alone() -> None:
-    mended = {name for name, check in CHECKS.items() if check.is_symptom}
-
-    assert mended == {"connected", "registered"}
