@@ -498,7 +498,7 @@ NAMES: Final = {
 }  # fmt: skip
 
 DENIED: Final = {
-    **{f"without Describe{name}": path(UNKNOWN, refusing(f"ec2:Describe{name}"))
+    **{f"without Describe{name}": path(UNKNOWN, HERE, refusing(f"ec2:Describe{name}"))
        for name in (*("Subnets", "RouteTables", "NatGateways", "VpcEndpoints", "SecurityGroups"),
                     *("NetworkAcls", "VpcAttribute"))},
     **{f"endpoints, without {name}": path(UNKNOWN, closed(*BOTH_ENDPOINTS),
