@@ -244,8 +244,8 @@ ROUTES: Final[list[Row]] = [
     ("type of one's own", instead("Own::Network::Route", **OF_TABLE), UNKNOWN),
     ("custom resource of CDK's EKS", instead("Custom::AWSCDK-EKS-Cluster", **OF_TABLE), NO_WAY),
     ("unread stack with the table", instead(STACK, Parameters=OF_TABLE), UNKNOWN),
-    *((f"a script of a NAT instance: {does}", {"PrivateRoute": None, "Starts": resource(
-        "AWS::AutoScaling::LaunchConfiguration", UserData=f"aws ec2 {does} --gateway a")}, found)
+    *((f"a script with the table: {does}", {"PrivateRoute": None, "Starts": resource(
+        "AWS::AutoScaling::LaunchConfiguration", UserData=[does, ref("PrivateTable")])}, found)
       for does, found in (("create-route", UNKNOWN), ("replace-route-table-association", NO_WAY))),
     *((f"code that has the {table} and calls {call}", {"PrivateRoute": None, "Code": resource(
         "AWS::Lambda::Function", Environment={"Variables": {"T": ref(table)}}),
@@ -926,8 +926,6 @@ def test_instance_of_another_stack(check: Check) -> None:
 @pytest.mark.parametrize(("here", "there"), [
     (templated(PrivateRoute=None), {"Resources": {}, "Transform": "Own"}),
     (templated(PrivateRoute=route(GatewayId=ref("Gateway"))), {"Resources": {"Eip": part("EIP")}}),
-    (templated(PrivateRoute=None), {"Resources": {"Code": resource(
-        "AWS::Lambda::Function", Code={"ZipFile": "ec2.create_route()"})}}),
 ])  # fmt: skip
 def test_what_another_stack_may_add(
     check: Check, here: Parts, there: Parts, region: str, expected: str

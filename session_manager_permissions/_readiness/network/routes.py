@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cached_property, partial
 from ipaddress import IPv4Network
@@ -12,14 +11,7 @@ from session_manager_permissions._network.ec2 import ELSEWHERE
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import NatGateway, Route, RouteTable
 from session_manager_permissions._network.place import is_within
-from session_manager_permissions._readiness.parts import (
-    SUBNET,
-    VPC,
-    Matters,
-    PartKind,
-    decider,
-    may_be_one_region,
-)
+from session_manager_permissions._readiness.parts import SUBNET, VPC, Matters, PartKind, decider
 from session_manager_permissions._readiness.templates.functions import entries
 from session_manager_permissions._readiness.templates.model import Resource
 
@@ -43,9 +35,9 @@ _CODE: Final = (
     *("AWS::Lambda::Function", "AWS::SSM::Document", "AWS::Serverless::Function"),
     "AWS::StepFunctions::StateMachine",
 )
-"""The types whose scripts or code may put routes into tables, such as that of a NAT instance."""
+"""The types whose scripts or code may put routes into tables, as those of NAT instances do."""
 _MAKES_ROUTES: Final = re.compile(b"(create|replace)[-_]?route(?![-_]?table|53)", re.IGNORECASE)
-"""The names of these calls, also in the policy of a role for code that is not in the template."""
+"""The names of these calls, in the code or in the policy of its role."""
 
 _IN_VPC: Final = (*SUBNET.types, "AWS::EC2::VPCEndpoint")
 """Whoever is given one of these may add a route out of its VPC."""
@@ -61,27 +53,21 @@ class RouteReader(Reader):
         routes = [one for route in self._reading.of(resource, ROUTE) for one in self._routes(route)]
         for kind in _PROPAGATIONS:
             routes += [_propagated(one) for one in self._reading.of(resource, kind)]
-        coded = self._by_code(resource) if self._code else None
-        seen: Fact = self._parts.changed(resource) or coded or True
+        code = [one for one in self._given_to_code.get(resource, ()) if one.exists]
+        doubts = (Unknown(f"the routes that {one.logical_id!r} may make") for one in code)
+        seen: Fact = self._parts.changed(resource) or next(doubts, True)
         if seen is True:
             vpc = self._parts.vpc_of(resource)
             seen = self._seen(vpc) if vpc else self._complete(resource)
         return RouteTable(resource.logical_id, tuple(routes), seen)
 
-    def _by_code(self, table: Resource) -> Unknown | None:
-        """What may put routes into a table: code that is given it, or that says so."""
-        for one in self._code:
-            calls = _MAKES_ROUTES.search(json.dumps(one.acting).encode())
-            given = calls or table in self._parts.given_to(one, one.acting)
-            if given and one.exists and may_be_one_region(one.template.stack, table.template.stack):
-                return Unknown(f"the routes that {one.logical_id!r} may make")
-        return None
-
     @cached_property
-    def _code(self) -> list[Resource]:
+    def _given_to_code(self) -> dict[Resource, list[Resource]]:
+        """Map each table to the code that is given it, in templates that name such a call."""
         templates = self._parts.assembly.templates
-        making = {one for one in templates if _MAKES_ROUTES.search(one.content)}
-        return [one for one in self._parts.of_types(_CODE) if one.template in making]
+        calling = {one for one in templates if _MAKES_ROUTES.search(one.content)}
+        code = self._parts.of_types(_CODE) if calling else []
+        return self._parts.by_mentioned([one for one in code if one.template in calling])
 
     def _seen(self, vpc: Resource) -> Fact:
         """Whether all routes of a VPC's tables are seen that lead out of it."""
