@@ -53,9 +53,9 @@ class RouteReader(Reader):
         routes = [one for route in self._reading.of(resource, ROUTE) for one in self._routes(route)]
         for kind in _PROPAGATIONS:
             routes += [_propagated(one) for one in self._reading.of(resource, kind)]
-        code = [one for one in self._given_to_code.get(resource, ()) if one.exists]
-        doubts = (Unknown(f"the routes that {one.logical_id!r} may make") for one in code)
-        seen: Fact = self._parts.changed(resource) or next(doubts, True)
+        seen: Fact = self._parts.changed(resource) or True
+        for one in self._given_to_code.get(resource, ()):
+            seen = Unknown(f"the routes that {one.logical_id!r} may make") if one.exists else seen
         if seen is True:
             vpc = self._parts.vpc_of(resource)
             seen = self._seen(vpc) if vpc else self._complete(resource)
