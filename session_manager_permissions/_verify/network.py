@@ -74,8 +74,8 @@ class LiveVpc:
         self.holding_endpoints = [one["SubnetId"] for one in holding]
         """The ids of the subnets with IPv4 in which an interface endpoint can be made."""
         self._tables = self._of_vpc("DescribeRouteTables", "RouteTables") or []
-        self._table_of = _by_subnet(self._tables)
-        self.acls = _by_subnet(self._of_vpc("DescribeNetworkAcls", "NetworkAcls") or [])
+        self._table_of = _associated(self._tables, "SubnetId")
+        self.acls = _associated(self._of_vpc("DescribeNetworkAcls", "NetworkAcls") or [], "SubnetId")
         """The network ACL of each subnet, as `DescribeNetworkAcls` has it."""
         self._endpoints = self._of_vpc("DescribeVpcEndpoints", "VpcEndpoints")
         self._used = [one for one in self._endpoints or () if self._is_used(one)]
@@ -217,11 +217,7 @@ class LiveVpc:
         named = any(not one.gateway and one.private_dns is not False for one in self.endpoints)
         resolver = self._resolver()
         gateways = [one.target for one in self._routes if one.leads == "internet-gateway"]
-        mains = (
-            table["RouteTableId"]
-            for table in self._tables
-            if any(one.get("Main") for one in table.get("Associations", []))
-        )
+        main = _associated(self._tables, "Main").get(True, {}).get("RouteTableId")
         complete: Fact = True
         if self._endpoints is None:
             complete = Unknown(f"the endpoints of the VPC {self.id!r}")
@@ -248,14 +244,13 @@ class LiveVpc:
             # a route to a gateway that is not attached is a blackhole
             internet_gateways=tuple((gateway, True) for gateway in dict.fromkeys(gateways)),
             answers=tuple(self._answers()),
-            main_table=next(mains, Unknown(f"the main route table of the VPC {self.id!r}")),
+            main_table=main or Unknown(f"the main route table of the VPC {self.id!r}"),
         )
 
     def _answers(self) -> Iterator[tuple[str, model.Route]]:
-        for table in self._tables:
-            for gateway in (one.get("GatewayId") for one in table.get("Associations", [])):
-                routes = self._routes_of[table["RouteTableId"]] if gateway else ()
-                yield from ((gateway, route) for route in routes if route.leads != "local")
+        for gateway, table in _associated(self._tables, "GatewayId").items():
+            routes = self._routes_of[table["RouteTableId"]]
+            yield from ((gateway, route) for route in routes if route.leads != "local")
 
     def _names_pass(self, resolver: Fact) -> Fact:
         """Tell whether the public names of the services lead where AWS wants them to.
@@ -531,14 +526,9 @@ def _filter(vpc: _Described) -> str:
     return "firewall" if vpc.get("NetworkFirewallAssociations") else ""
 
 
-def _by_subnet(listed: Iterable[_Described]) -> dict[str, _Described]:
-    """Return the route tables or the network ACLs by the subnets that are associated with them."""
-    return {
-        one["SubnetId"]: found
-        for found in listed
-        for one in found.get("Associations", [])
-        if "SubnetId" in one
-    }
+def _associated(listed: Iterable[_Described], by: str) -> dict[Any, _Described]:
+    """Return route tables or network ACLs by a field of their associations, such as `SubnetId`."""
+    return {one[by]: of for of in listed for one in of.get("Associations", []) if by in one}
 
 
 def _once_served(network: model.Network, endpoints: list[model.Endpoint]) -> model.Network:
