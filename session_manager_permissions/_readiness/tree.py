@@ -123,14 +123,15 @@ class ConstructTree(Constructs):
     def is_later(self, ids: tuple[str, ...], other: tuple[str, ...]) -> bool:
         """Tell whether the app makes a construct after another one is made.
 
-        A mixin puts its policy into a stack, often once all stacks are made.
+        A fleet, or the policy of a mixin, is often added to a stack once all stacks are made.
         """
         for number, (one, beside) in enumerate(zip(ids, other, strict=False)):
             if one != beside:
                 order = [child.node.id for child in self._at(ids[:number]).node.children]
                 return order.index(one) > order.index(beside)
-        is_of_mixin = "_StackAccess" in _classes(self._at(ids[:-1]))
-        return is_of_mixin and not isinstance(self._at(other), cdk.Stage)
+        makers = {*_classes(self._at(ids)), *_classes(self._at(ids[:-1]))}
+        is_added = "SessionManagerFleet" in makers or "_StackAccess" in makers
+        return is_added and not isinstance(self._at(other), cdk.Stage)
 
     def share_class(self, several: Collection[tuple[str, ...]]) -> bool:
         """Tell whether a class of the app that makes one of these constructs makes others too."""

@@ -316,6 +316,12 @@ def fleet(stack: cdk.Stack) -> None:
     SessionManagerFleet(stage, "Fleet", allow_registration=True)
 
 
+def fleet_of_a(stack: cdk.Stack) -> None:
+    """Add a fleet to the stack that is made before."""
+    before: Any = stack.node.scope
+    SessionManagerFleet(before.node.find_child("A"), "Fleet")
+
+
 def mixin(stack: cdk.Stack) -> None:
     """Apply a mixin to all that is there, of which the stack is the last."""
     scope = cast("Construct", stack.node.scope)
@@ -325,6 +331,7 @@ def mixin(stack: cdk.Stack) -> None:
 @pytest.mark.parametrize(("builds", "stages", "where"), [
     ((server, preferences), (), 'In the stack "B"'),
     ((faults.one_instance, mixin), (), "Before app.synth()"),
+    ((faults.group_that_starts_empty, fleet_of_a), (), "Before app.synth()"),
     ((faults.one_instance, mixin), ("C", "D"), 'In the construct "C" and in the construct "D"'),
     ((preferences, server), (), "Before app.synth()"),
     ((server, preferences), ("C", "D"), 'In the stack "C/B" and in the stack "D/B"'),
