@@ -75,7 +75,8 @@ class LiveVpc:
         """The ids of the subnets with IPv4 in which an interface endpoint can be made."""
         self._tables = self._of_vpc("DescribeRouteTables", "RouteTables") or []
         self._table_of = _associated(self._tables, "SubnetId")
-        self.acls = _associated(self._of_vpc("DescribeNetworkAcls", "NetworkAcls") or [], "SubnetId")
+        acls = self._of_vpc("DescribeNetworkAcls", "NetworkAcls") or []
+        self.acls = _associated(acls, "SubnetId")
         """The network ACL of each subnet, as `DescribeNetworkAcls` has it."""
         self._endpoints = self._of_vpc("DescribeVpcEndpoints", "VpcEndpoints")
         self._used = [one for one in self._endpoints or () if self._is_used(one)]
