@@ -129,8 +129,10 @@ class PolicyReader:
             context = context.knowing({_needs.ENCRYPTION_KEY: asked.encryption})
         elif asked.encryption is not None:
             context = context._replace(lacks=context.lacks | {_needs.ENCRYPTION_KEY})
-        region = {_needs.REGION_KEY.lower(): self._regions(template)}
-        return context._replace(perhaps={**context.perhaps, **region})
+        regions = self._regions(template)
+        if asked.actions[0].startswith("s3:"):  # the agent calls S3 in the region of the bucket
+            regions = (*(_region(one.template) for one in _resources_in(asked.on or ())),)
+        return context._replace(perhaps={**context.perhaps, _needs.REGION_KEY.lower(): regions})
 
     def _aliases(self, key: Value | None) -> list[str]:
         """Return the aliases of the app that a key has in the world that is judged."""
@@ -157,8 +159,7 @@ class PolicyReader:
             if len(by_place) > 1:
                 launching = (one for one in beside if one in self._launching)
                 by_place = {one.stack.environment: one for one in launching} or by_place
-            values = (one.value({"Ref": "AWS::Region"}) for one in (template, *by_place.values()))
-            return (*dict.fromkeys(map(marked, values)),)
+            return (*dict.fromkeys(map(_region, (template, *by_place.values()))),)
 
         return self._once(("regions", own.environment), find)
 
@@ -199,6 +200,10 @@ class PolicyReader:
                 resources = (*statement.resources, _needs.REGISTRATION_RESOURCES[0])
                 return statement._replace(resources=resources)
         return statement
+
+
+def _region(template: Template) -> str:
+    return marked(template.value({"Ref": "AWS::Region"}))
 
 
 def _target(alias: Resource) -> Value:

@@ -743,6 +743,22 @@ def test_documents_of_each_stack_that_launches_count(check: Check) -> None:
     assert found.rules == DENIED | UNKNOWN
 
 
+@pytest.mark.parametrize(("bucket", "region", "found"), [
+    ("logs", "eu-west-1", READY), ("logs", "us-east-1", DENIED), ("others", "eu-west-1", UNKNOWN),
+])  # fmt: skip
+def test_region_of_calls_is_that_of_the_bucket(
+    check: Check, bucket: str, region: str, found: Found
+) -> None:
+    elsewhere = {"StringNotEquals": {"aws:RequestedRegion": "eu-west-1"}}
+    role = inline(allow("*"), deny("*", Condition=elsewhere))
+    here = profile_and_role(role, **default(s3BucketName="logs", s3EncryptionEnabled=True))
+    there = {"Resources": {"Bucket": resource("AWS::S3::Bucket", BucketName=bucket)}}
+
+    report = check(Here=here, There=there, at={"Here": "1/eu-west-1", "There": f"1/{region}"})
+
+    assert report.rules == found
+
+
 def test_what_changes_the_default_document_may_be_in_its_region(check: Check) -> None:
     changes = {"Resources": {"C": resource("Custom::Document", Name=DEFAULT_DOCUMENT)}}
     for there, found in (("1/unknown-region", UNKNOWN), ("1/us-east-1", READY)):
