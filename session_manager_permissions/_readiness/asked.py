@@ -155,11 +155,9 @@ class PolicyReader:
         def find() -> tuple[str, ...]:
             templates = self._assembly.templates
             beside = [one for one in templates if may_be_equal(one.stack.account, own.account)]
-            by_place = {one.stack.environment: one for one in beside}
-            if len(by_place) > 1:
-                launching = (one for one in beside if one in self._launching)
-                by_place = {one.stack.environment: one for one in launching} or by_place
-            return (*dict.fromkeys(map(_region, (template, *by_place.values()))),)
+            if any(one.stack.environment != own.environment for one in beside):
+                beside = [one for one in beside if one in self._launching] or beside
+            return (*dict.fromkeys(map(_region, (template, *beside))),)
 
         return self._once(("regions", own.environment), find)
 
