@@ -233,12 +233,17 @@ def decides(*missing: str, if_: Callable[[Question], bool], says: str = "implici
     return setting(decides=lambda asked: found if if_(asked) else None)
 
 
-def in_account(account: str, key: str = "aws:ResourceAccount") -> Change:
-    """Have IAM allow what is in an account, by a key that it names if it is told no value of it."""
+def in_account(account: str, key: str = "aws:ResourceAccount", of: str = "") -> Change:
+    """Have IAM allow what is in an account, by a key that it names if it is told no value of it.
+
+    Actions that do not begin with `of` are allowed anyway.
+    """
 
     def found(asked: Question) -> dict[str, Any]:
         missing = [] if key in asked.told else [key]
-        decision = "allowed" if asked.told.get(key) == [account] else "implicitDeny"
+        is_other = not asked.action.startswith(of)
+        is_allowed = is_other or asked.told.get(key) == [account]
+        decision = "allowed" if is_allowed else "implicitDeny"
         return {"EvalDecision": decision, "MissingContextValues": missing}
 
     return setting(decides=found)
@@ -813,11 +818,11 @@ LOGS: Final = {
         "path-s3?", BY_PARAMETER, behind("s3", "s3:*", f"{BUCKET}/*", OF_TAG)),
     "not enforced, and S3 for objects": used("", NOT_ENFORCED, behind("s3", PUT)),
     "what is in the account alone": used("plugin", in_account(ACCOUNT))._replace(operator=USER),
-    **{f"what is of {of} alone, by {key}": used(
-           f"reach register log-to-cloudwatch {told}", in_account(of, key))
-       for key, of, told in (
-           ("s3:ResourceAccount", ACCOUNT, "encrypt"), (CALLER, ACCOUNT, "log-to-s3"),
-           ("s3:ResourceAccount", nodes.OTHER_ACCOUNT, "encrypt log-to-s3"))},
+    "keys for callers of the account": used(
+        "plugin", BY_KEY, in_account(ACCOUNT, CALLER, "kms:"))._replace(operator=USER),
+    **{f"what is in {of} alone, by a key of S3": used(
+           f"reach register encrypt log-to-cloudwatch {told}", in_account(of, "s3:ResourceAccount"))
+       for of, told in ((ACCOUNT, ""), (nodes.OTHER_ACCOUNT, "log-to-s3"))},
     **{f"what is in another account alone{name}": used(
            f"reach register encrypt log-to-cloudwatch {told}", in_account(of), does)
        for of, name, told, does in (
