@@ -30,12 +30,10 @@ _PROPAGATIONS: Final = (
 )
 """The resources that put routes into tables by themselves."""
 
-_CODE: Final = (
-    *("AWS::AutoScaling::LaunchConfiguration", "AWS::EC2::Instance", "AWS::EC2::LaunchTemplate"),
-    *("AWS::Lambda::Function", "AWS::SSM::Document", "AWS::Serverless::Function"),
-    "AWS::StepFunctions::StateMachine",
+_NO_CODE: Final = re.compile(
+    "AWS::(CloudFormation::|EC2::(?!Instance$|LaunchTemplate$)|IAM::|SSM::Parameter$)"
 )
-"""The types whose scripts or code may put routes into tables, as those of NAT instances do."""
+"""The types that run no script and no code, such as those of a network."""
 _MAKES_ROUTES: Final = re.compile(b"(create|replace)[-_]?route(?![-_]?table|53)", re.IGNORECASE)
 """The names of these calls, in the code or in the policy of its role."""
 
@@ -64,10 +62,10 @@ class RouteReader(Reader):
     @cached_property
     def _given_to_code(self) -> dict[Resource, list[Resource]]:
         """Map each table to the code that is given it, in templates that name such a call."""
-        templates = self._parts.assembly.templates
-        calling = {one for one in templates if _MAKES_ROUTES.search(one.content)}
-        code = self._parts.of_types(_CODE) if calling else []
-        return self._parts.by_mentioned([one for one in code if one.template in calling])
+        parts = self._parts
+        calling = {one for one in parts.assembly.templates if _MAKES_ROUTES.search(one.content)}
+        types = [one for one in parts.by_type if calling and not _NO_CODE.match(one)]
+        return parts.by_mentioned([one for one in parts.of_types(types) if one.template in calling])
 
     def _seen(self, vpc: Resource) -> Fact:
         """Whether all routes of a VPC's tables are seen that lead out of it."""
