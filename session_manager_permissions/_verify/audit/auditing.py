@@ -91,7 +91,7 @@ def audit(
         _list(audits, pool, progress)
         _judge(audits, pool, progress)
         anew = session.anew()
-        _list([one for one in audits if one.is_to_list_again(anew)], pool, progress)
+        _list([one for one in audits if one.begin_again(anew)], pool, progress)
         _judge(audits, pool, progress)
     except KeyboardInterrupt:
         INTERRUPTED.set()  # what is known is shown, however long that takes
@@ -133,8 +133,8 @@ class _RegionAudit:
         self.left = _asked_together(left.values())
         self.listed = len(known) + len(left)
 
-    def is_to_list_again(self, anew: Session) -> bool:
-        """Choose the nodes to judge again; tell whether the nodes are to be listed again, too.
+    def begin_again(self, anew: Session) -> bool:
+        """Take the nodes that are to be judged again; tell whether to list all nodes again, too.
 
         Args:
             anew: a session that knows no answer.
