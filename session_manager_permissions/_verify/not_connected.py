@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions._trust import SYSTEMS_MANAGER, trust
 
 from .asking import CannotAsk, NotThere, answered
-from .checks import AGENT, ASSUMABLE, CONNECTED, REGISTERED, Evidence, Outcome
+from .checks import AGENT, ASSUMABLE, CONNECTED, PROFILE, REGISTER, REGISTERED, Evidence, Outcome
 from .identity import Identity, let_assume
 from .lines import USER_GUIDE, region_word
 from .live_roles import LiveRole, find_role
@@ -404,7 +404,7 @@ def _ask_node(node: Node) -> tuple[str, ...]:
     )
 
 
-_WAITS_HALF_AN_HOUR: Final = ("instance-profile", "role-assumable", "register")
+_WAITS_HALF_AN_HOUR: Final = frozenset({PROFILE.name, ASSUMABLE.name, REGISTER.name})
 """The causes after which the agent waits for 25 to 30 minutes. After any other it tries again
 sooner at first, and within an hour at last: agent/…/credentialrefresher_deps.go."""
 
@@ -417,7 +417,7 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
         causes: the checks that fail and can be its cause.
         open_: the checks that are unknown and can be its cause.
     """
-    within = "30 minutes" if causes and {*causes} <= {*_WAITS_HALF_AN_HOUR} else "an hour"
+    within = "30 minutes" if causes and _WAITS_HALF_AN_HOUR.issuperset(causes) else "an hour"
     again = f"restart the agent, or wait until it tries again by itself, within {within}"
     lines = (again, *_restart(node)) if node.runs else ()  # its start also starts the agent
     if causes:

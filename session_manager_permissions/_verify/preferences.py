@@ -135,7 +135,7 @@ def _permission_outcomes(
         elif identity.role is None:
             yield check.of(subject).without_role(identity.error)
         elif (key_usable := preferences.outcomes[checks.KEY_USABLE]).verdict == "unknown":
-            yield replace(key_usable, check=check, subject=subject)
+            yield replace(key_usable, check=check)
         else:
             yield check.of(subject).skipped("the key can't be used, whatever the role may do")
 

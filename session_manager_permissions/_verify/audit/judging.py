@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._verify.asking import CannotAsk, NotThere
-from session_manager_permissions._verify.checks import ASSUMABLE, Outcome
+from session_manager_permissions._verify.checks import ASSUMABLE, CONNECTED, RUNNING, Outcome
 from session_manager_permissions._verify.diagnosis import Diagnosis, diagnose
 from session_manager_permissions._verify.node import Node, ask_connection, with_status_checks
 
@@ -50,7 +50,7 @@ def judge(node: Node, document: str | None) -> Judged:
     diagnosis = diagnose(node, document, explains=False, command="audit")
     # One that never registered is not connected either, which says nothing more.
     is_told = node.runs and (node.record is not None or node.connection != "notconnected")
-    checks = [one for one in diagnosis.checks if is_told or one.name != "connected"]
+    checks = [one for one in diagnosis.checks if is_told or one.check is not CONNECTED]
     verdict, because = _verdict(node, checks)
     connection = node.connection if node.runs and isinstance(node.connection, str) else None
     result: NodeResult = {
@@ -93,11 +93,11 @@ def _verdict(node: Node, checks: Sequence[Outcome]) -> tuple[NodeVerdict, list[O
     failing = [check for check in checks if check.verdict == "fail"]
     others = [one for one in failing if not one.check.is_symptom]
     if not node.runs:
-        return "stopped", [check for check in failing if check.name == "instance-running"]
+        return "stopped", [one for one in failing if one.check is RUNNING]
     if node.connected and not failing:
         return "reachable", []
     if isinstance(node.connection, CannotAsk) and not others:
-        return "unknown", [check for check in checks if check.name == "connected"]
+        return "unknown", [one for one in checks if one.check is CONNECTED]
     return "unreachable", others or failing
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits, _lists
 from session_manager_permissions._quoting import fitting
+from session_manager_permissions._verify import checks
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.files import is_stream, locked, write
 from session_manager_permissions._verify.lines import deployment as deployment_of
@@ -27,17 +28,15 @@ ONE_ACCOUNT: Final = (
 """What to do about the profiles of several accounts."""
 _GROUP: Final = "log-group"
 _GRANTS: Final[dict[str, dict[str, str]]] = {
-    "register": {"allow-registration": "true"},
-    "encrypt": {"key": "KEY_ARN"},
-    "log-to-s3": {"log-bucket": "NAME", "log-prefix": "", "log-bucket-key": ""},
-    "log-to-cloudwatch": {_GROUP: "GROUP_ARN"},
+    checks.REGISTER.name: {"allow-registration": "true"},
+    checks.ENCRYPT.name: {"key": "KEY_ARN"},
+    checks.LOG_TO_S3.name: {"log-bucket": "NAME", "log-prefix": "", "log-bucket-key": ""},
+    checks.LOG_TO_CLOUDWATCH.name: {_GROUP: "GROUP_ARN"},
 }
 """The options of the app that grant what a check asks for, each with a stand-in for its value.
 
 `reach` needs none. Where the stand-in is empty, not every deployment needs the option.
 """
-_SAME_EVERYWHERE: Final = "register"
-"""The check whose option has the same value everywhere."""
 
 Options = dict[str, list[str]]
 """The values of options of the app; only `key` has several."""
@@ -56,7 +55,7 @@ def agreed(parts: Sequence[tuple[Collection[str], Options]]) -> Options:
             for lacks, known in parts
             if check in lacks
         ]
-        if found and check == _SAME_EVERYWHERE:
+        if found and check == checks.REGISTER.name:  # whose option has the same value everywhere
             options |= {name: [value] for name, value in grants.items()}
         elif _lists.REPEATED in grants:
             keys = {key for one in found for key in one.get(_lists.REPEATED, ())}

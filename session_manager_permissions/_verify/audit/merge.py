@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk
-from session_manager_permissions._verify.checks import ORDER
+from session_manager_permissions._verify.checks import ASSUMABLE, ORDER
 from session_manager_permissions._verify.lines import is_deployment
 from session_manager_permissions._verify.options import read_json
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 
 _GIVE: Final = "give what session-manager-permissions audit --output json printed"
-_GRANTED: Final = "role-assumable"
-"""The check of a role that no policy fixes."""
 _RANKS: Final = {name: rank for rank, name in enumerate(ORDER)}
 _BY_LIST: Final = (
     "other nodes need other permissions of the role, and no single command deploys them all: "
@@ -90,9 +88,9 @@ def summary(nodes: Sequence[NodeResult]) -> Summary:
 
 
 def lacking(roles: Iterable[RoleResult]) -> list[str]:
-    """Name the profiles whose role lacks a permission."""
+    """Name the profiles whose role lacks a permission. `role-assumable` is about none."""
     return sorted(
-        {name for role in roles if {*role["lacks"]} - {_GRANTED} for name in role["profiles"]}
+        {name for role in roles if {*role["lacks"]} - {ASSUMABLE.name} for name in role["profiles"]}
     )
 
 

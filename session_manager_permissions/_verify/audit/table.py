@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._quoting import plainly
-from session_manager_permissions._verify.checks import CHECKS
+from session_manager_permissions._verify.checks import CHECKS, PROFILE
 from session_manager_permissions._verify.text import all_shown
 
 from .causes import Group, grouped
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _STYLES: Final = {"reachable": "green", "unreachable": "bold red", "unknown": "yellow"}
 _BY_ROLE: Final = frozenset(
-    {"instance-profile", *(name for name, check in CHECKS.items() if check.of_role)}
+    {PROFILE.name, *(name for name, check in CHECKS.items() if check.of_role)}
 )
 """The causes that lie in the role: their nodes are listed by role, and the others by region."""
 _IDS: Final = 3
