@@ -78,9 +78,8 @@ class ConstructTree(Constructs):
         """Return where a property of a resource, or what contains it, comes from."""
         construct, name = self._construct(resource), path.partition(".")[0]
         if construct is not None and name == "DependsOn":
-            waits_for = construct.obtain_dependencies()
-            ids = construct.stack.resolve([one.logical_id for one in waits_for])
-            is_own = {*resource.body.get(name, ())} <= {*ids}
+            ids = [one.logical_id for one in construct.obtain_dependencies()]
+            is_own = {*resource.body.get(name, ())} <= {*construct.stack.resolve(ids)}
             return Source.CONSTRUCT if is_own else Source.OVERRIDE
         if not hasattr(construct, snake(name)):
             return Source.APP
