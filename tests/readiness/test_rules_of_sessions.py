@@ -847,8 +847,9 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     ({"ImageId": MINIMAL, "UserData": ref("Script")}, "cannot-be-known"),
     (image(ref("Image")), "cannot-be-known"),  # whoever deploys may pass another one
     *((image(f"{{{{resolve:ssm:/aws/service/{name}}}}}"), found) for names, found in (
-        (("datasync/ami", "debian/release/12/latest/amd64", "marketplace/prod-a/latest",
-          "canonical/ubuntu/server-minimal/24.04/a"), "cannot-be-known"),
+        (("bottlerocket/aws-ecs-2/x86_64/latest/image_id", "datasync/ami", "marketplace/a/latest",
+          "debian/release/12/latest/amd64", "canonical/ubuntu/server-minimal/24.04/a"),
+         "cannot-be-known"),
         (("canonical/ubuntu/server/24.04/a", "ecs/optimized-ami/amazon-linux-2023/a"), ""))
       for name in names),
     (image(ref("ImageOrMinimal")), "cannot-be-known"),

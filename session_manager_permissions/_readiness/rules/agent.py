@@ -39,8 +39,8 @@ _MINIMAL: Final = re.compile("/aws/service/ami-amazon-linux-latest/(al2023|amzn2
 """The public parameters of the images without the agent."""
 
 _OTHERS: Final = (
-    "/aws/service/(?!(ami-amazon-linux-latest|ami-windows-latest|bottlerocket|canonical|cloud9|"
-    "deeplearning|ec2-macos|ecs|eks|neuron|suse)/)"
+    "/aws/service/(?!(ami-amazon-linux-latest|ami-windows-latest|canonical|cloud9|deeplearning|"
+    "ec2-macos|ecs|eks|neuron|suse)/)"
 )
 """The public parameters of publishers whose images may lack the agent."""
 _MAY_LACK: Final = re.compile(
