@@ -118,8 +118,10 @@ _MENTIONS: Final = (
 
 _CHANGED: Final = "whether the SSM Agent runs, which a script on the instance may change"
 
-_DISABLES_METADATA: Final = re.compile(r"http-?endpoint\W{1,5}disabled\b", re.IGNORECASE)
-_METADATA: Final = "whether a script on the instance disables its instance metadata service"
+_TAKES_CREDENTIALS: Final = re.compile(
+    r"http-?endpoint\W{1,5}disabled\b|(disassociate|replace)-iam-instance-profile", re.IGNORECASE
+)
+_CREDENTIALS: Final = "whether a script on the instance takes the agent's credentials away"
 
 _SETS_PROXY: Final = re.compile(
     rf"{_AGENT}\.(service\.d|override)|\bedit\s+\S*{_AGENT}|\bservices\\+{_AGENT}", re.IGNORECASE
@@ -130,7 +132,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm
 """
 _PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
 
-_IN_COMMANDS: Final = "(?:ssm|snapd|uninstall|http-?endpoint)"
+_IN_COMMANDS: Final = "(?:ssm|snapd|uninstall|http-?endpoint|iam-instance)"
 """Each command that matters has one of these."""
 _MATTERS: Final = re.compile(f"{_IN_COMMANDS}|proxy|host-containers|activation", re.IGNORECASE)
 """Every script that matters has one of these."""
@@ -247,8 +249,8 @@ def _read(commands: str, text: str) -> Scripts:
     other_way = agent = ""
     if last.get("may_stop", -1) > last.get("starts", -1) or _MATTERS_BESIDE.search(commands):
         agent = _CHANGED
-    elif _DISABLES_METADATA.search(commands):
-        agent = _METADATA
+    elif _TAKES_CREDENTIALS.search(commands):
+        agent = _CREDENTIALS
     if "proxy" in text.lower():
         other_way = _PROXY
         agent = _PROXY_OF_AGENT if _SETS_PROXY.search(text) else agent

@@ -595,6 +595,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("configuration of the agent", with_script(*CONFIGURED), READY),
     *((f"metadata service: {of}", with_script(of), found) for of, found in (
         ("aws ec2 modify-instance-metadata-options --http-endpoint disabled", UNKNOWN),
+        ("aws ec2 disassociate-iam-instance-profile --association-id $ID", UNKNOWN),
+        ("aws ec2 describe-iam-instance-profile-associations", READY),
         ("Edit-EC2InstanceMetadataOption -HttpEndpoint 'Disabled'", UNKNOWN),
         ("aws ec2 modify-instance-metadata-options --http-endpoint enabled", READY))),
     ("agent stopped in encoded user data",
