@@ -61,6 +61,7 @@ STOPPED: Final = "on the node: a note\non the node: "
     (OF_HYBRID, (SSM, "Success"), "path-ssm pass", "the agent reports success: a note"),
     (OF_HYBRID, (KMS, "Failed"), "path-kms fail", "the agent reports a failure: a note"),
     (OF_HYBRID, (KMS, "Failed"), "path-logs skipped", ""),
+    (OF_HYBRID, (IMDS, "Failed"), "metadata skipped", ""),
     (NO_METADATA, (IMDS, "Success"), "metadata pass", ""),
     (NO_METADATA, (IMDS, "Failed"), "metadata fail", ""),
     (NO_METADATA, (IMDS, "Skipped"), "metadata unknown", ""),
