@@ -166,8 +166,7 @@ class ConstructTree(Constructs):
         path = "/".join((*made.stack, *made.ids))
         above = [one for one in self._fleets if _is_below(path, one[0])]
         for scope, fleet in sorted(above, key=lambda one: -len(one[0])):
-            excluded = [one.node.path for one in fleet._excluded]  # noqa: SLF001
-            if not any(_is_below(path, one) for one in excluded):
+            if not any(_is_below(path, one) for one in fleet._excluded_paths):  # noqa: SLF001
                 ids = tuple(scope.split("/")) if scope else ()
                 return FleetMade(ids, fleet.node.id, _written(fleet._arguments))  # noqa: SLF001
             if not [other for other, _ in above if other == scope][1:]:
