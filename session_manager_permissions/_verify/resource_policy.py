@@ -18,6 +18,7 @@ from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NotThere, tried
 from .lines import aws, in_json, with_statement
+from .simulator import OF_ONE_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,7 +100,8 @@ class ResourcePolicy(NamedTuple):
             why = f"the policy of {self.of} may {does} it, and could not be read: {error}"
             return Admission("unknown", why, error=error)
         known = {key.name: None if key.is_sample else key.value for key in call.with_own.context}
-        context = each.made_by(principal).knowing(known)
+        of_others = {key for key, action in OF_ONE_CALL.items() if action != call.action}
+        context = each._replace(lacks=each.lacks | of_others).made_by(principal).knowing(known)
         request = Request(call.action, partial(_is_about, principal), context, call.resource)
         itself = evaluate(self.statements, request)
         request = request._replace(is_about=partial(_is_about, principal, by_account=True))

@@ -34,7 +34,7 @@ _OF_OTHER_CALLS: Final = (
     *("s3:delimiter", "s3:existingobjecttag/", "s3:max-keys", "s3:prefix", "s3:versionid"),
 )
 """How the keys begin, in lower case, that none of the calls has about which IAM is asked."""
-_OF_ONE_CALL: Final = {
+OF_ONE_CALL: Final = {
     "ssm:sessiondocumentaccesscheck": "ssm:StartSession",
     **dict.fromkeys(("s3:x-amz-acl", "s3:x-amz-server-side-encryption"), "s3:PutObject"),
 }
@@ -355,6 +355,6 @@ def _may_have(action: str, key: str, absent: tuple[str, ...], has: Collection[st
     """
     prefix = key.partition(":")[0]
     is_of_any = "." in prefix or key.startswith(_CROSS_SERVICE)
-    others = (start for start, call in _OF_ONE_CALL.items() if call != action)
+    others = (start for start, call in OF_ONE_CALL.items() if call != action)
     is_absent = key.startswith((*absent, *others)) and key not in has
     return (is_of_any or action.startswith(f"{prefix}:")) and not is_absent

@@ -733,6 +733,8 @@ LOGS: Final = {
            ("other ids", "", denies("StringNotLike", USER_ID, f"{nodes.ROLE_ID}:*")),
            ("uploads without a header", "", denies("Null", SSE, "true")),
            ("other encryption", "", denies("StringNotEquals", SSE, "AES256")),
+           ("all without a header", "log-to-s3", denies("Null", SSE, "true") | {"Action": "s3:*"}),
+           ("all with a key", "", denies("StringEquals", SSE, "aws:kms") | {"Action": "s3:*"}),
            ("its own encryption", "log-to-s3", denies("StringNotEquals", SSE, "aws:kms")),
            ("ACLs", "", denies("StringNotEquals", "s3:x-amz-acl", "bucket-owner-full-control")),
            ("keys that come with an upload", "", denies("Null", OWN_KEY, "false")),
