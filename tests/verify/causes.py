@@ -241,9 +241,8 @@ def in_account(account: str, key: str = "aws:ResourceAccount", of: str = "") -> 
 
     def found(asked: Question) -> dict[str, Any]:
         missing = [] if key in asked.told else [key]
-        is_other = not asked.action.startswith(of)
-        is_allowed = is_other or asked.told.get(key) == [account]
-        decision = "allowed" if is_allowed else "implicitDeny"
+        is_its = asked.told.get(key) == [account] or not asked.action.startswith(of)
+        decision = "allowed" if is_its else "implicitDeny"
         return {"EvalDecision": decision, "MissingContextValues": missing}
 
     return setting(decides=found)
