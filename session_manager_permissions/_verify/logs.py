@@ -175,10 +175,10 @@ def _with_key(node: Node, outcome: Outcome, bucket: Bucket) -> Outcome:
 def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     """Check the log group, and whether the agent can read how sessions are streamed to it."""
     group = document.log_group
+    if document.streams is not None and not isinstance(document.streams, bool):
+        return _streamed(group or document.name, document.streams)
     if group is None:
         return LOG_GROUP.skipped(NOT_IN_CLOUDWATCH)
-    if document.streams is not None and not isinstance(document.streams, bool):
-        return _streamed(group, document.streams)
     # The log group of just this name is the first of those that begin with it.
     of_name: dict[str, Any] = {"logGroupNamePrefix": group, "PaginationConfig": {"MaxItems": 1}}
     listed = partial(node.session.listed, _GROUP, "logGroups", **of_name)
@@ -208,10 +208,10 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     return logs.failed_if(why, fix, enforced=enforces)
 
 
-def _streamed(group: str, flag: object) -> Outcome:
+def _streamed(subject: str | None, flag: object) -> Outcome:
     """Judge a document whose streaming flag is not a boolean, and which the agent can't parse."""
     evidence = Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", str(flag))
-    streamed = LOG_GROUP.of(group, evidence)
+    streamed = LOG_GROUP.of(subject, evidence)
     fix = "set cloudWatchStreamingEnabled of the document to true or false, without quotation marks"
     why = f"the document has {flag!r} for cloudWatchStreamingEnabled, which is not a boolean"
     if "{{" in str(flag):

@@ -796,7 +796,9 @@ LOGS: Final = {
     **{f"streamed to by {value!r}": cause("log-group-encryption", streaming(value))
        for value in json.loads('["true", 1, []]')},
     "streamed to by a parameter": cause("log-group-encryption?", streaming("{{stream}}")),
-    "no group to stream to": cause("", streaming("false", cloudWatchLogGroupName="")),
+    **{f"no group to stream to, by {value!r}": cause(
+           told, streaming(value, cloudWatchLogGroupName=""))
+       for value, told in ((True, ""), ("false", "log-group-encryption"))},
     "enforced, and S3 for objects": used("path-s3", behind("s3", PUT)),
     "enforced, and S3 for its configuration": used("path-s3", behind("s3", "s3:Get*")),
     "enforced, and S3 for all": used("", behind("s3", "s3:*")),
