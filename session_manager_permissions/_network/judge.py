@@ -74,10 +74,9 @@ class Judge:
         """
         place = Place(self._network, placement, self._memory)
         subnet, vpc, open_ = place.subnet, place.vpc, Unknown("what is open")
-        tables = (subnet.table or vpc.main_table,)
         there = (one for service in services for one in vpc.endpoints(service))
         new = (
-            Endpoint(one, one, one, gateway=one == "s3", subnets=(where,), tables=tables)
+            Endpoint(one, one, one, gateway=one == "s3", subnets=(where,), tables=(subnet.table,))
             for one, where in made.items()
         )
         endpoints = [

@@ -159,8 +159,6 @@ class Vpc(NamedTuple):
     """Each with whether it is attached."""
     answers: tuple[tuple[Reference, Route], ...] = ()
     """The routes of what comes in by an internet gateway, where they lead out of the way."""
-    main_table: Reference = None
-    """Its main route table."""
     default_group: Hashable = None
 
 
@@ -174,8 +172,8 @@ class Subnet(NamedTuple):
     public_addresses: Fact = False
     """Whether it gives interfaces a public IPv4 address (`MapPublicIpOnLaunch`)."""
     ipv6: Fact = False
-    table: Reference | None = None
-    """Its route table; None stands for the VPC's main table."""
+    table: Reference = None
+    """Its route table, which is the VPC's main one if it has none of its own."""
     acl: NetworkAcl | Unknown | None = None
     """Its network ACL; None where that lets everything pass, as the default one does."""
     blocked: str = "off"

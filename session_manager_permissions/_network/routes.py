@@ -60,15 +60,13 @@ def _out_of(place: Place, reference: Reference, address: Fact, seen: _Passed) ->
 
 def _table(place: Place, subnet: Subnet) -> RouteTable | Unknown:
     """Return the route table of a subnet."""
-    reference = place.vpc.main_table if subnet.table is None else subnet.table
-    return place.network.tables.get(reference) or Unknown(missing(reference, "route table"))
+    found = place.network.tables.get(subnet.table)
+    return found or Unknown(missing(subnet.table, "route table"))
 
 
 def in_table(place: Place, endpoint: Endpoint) -> Fact:
     """Whether a gateway endpoint is in the route table of the compute's subnet."""
-    own = place.subnet.table
-    reference = place.vpc.main_table if own is None else own
-    return all_of((endpoint.exists, is_one_of(reference, endpoint.tables)))
+    return all_of((endpoint.exists, is_one_of(place.subnet.table, endpoint.tables)))
 
 
 def bypassed(place: Place, subnet: Subnet, destination: Range) -> Path:

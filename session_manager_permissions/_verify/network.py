@@ -75,6 +75,8 @@ class LiveVpc:
         """The ids of the subnets with IPv4 in which an interface endpoint can be made."""
         self._tables = self._of_vpc("DescribeRouteTables", "RouteTables") or []
         self._table_of = _associated(self._tables, "SubnetId")
+        main = _associated(self._tables, "Main").get(True, {}).get("RouteTableId")
+        self._main_table = main or Unknown(f"the main route table of the VPC {self.id!r}")
         acls = self._of_vpc("DescribeNetworkAcls", "NetworkAcls") or []
         self.acls = _associated(acls, "SubnetId")
         """The network ACL of each subnet, as `DescribeNetworkAcls` has it."""
@@ -162,7 +164,7 @@ class LiveVpc:
     def table_of(self, subnet_id: str | None) -> object:
         """Return the id of the route table of a subnet, or what decides it."""
         subnet = self.network.subnets.get(subnet_id)
-        return (subnet.table if subnet else None) or self.vpc.main_table
+        return subnet.table if subnet else self._main_table
 
     def attribute(self, name: str) -> bool | CannotAsk:
         """Ask whether an attribute is on, such as `enableDnsSupport`."""
@@ -218,7 +220,6 @@ class LiveVpc:
         named = any(not one.gateway and one.private_dns is not False for one in self.endpoints)
         resolver = self._resolver()
         gateways = [one.target for one in self._routes if one.leads == "internet-gateway"]
-        main = _associated(self._tables, "Main").get(True, {}).get("RouteTableId")
         complete: Fact = True
         if self._endpoints is None:
             complete = Unknown(f"the endpoints of the VPC {self.id!r}")
@@ -245,7 +246,6 @@ class LiveVpc:
             # a route to a gateway that is not attached is a blackhole
             internet_gateways=tuple((gateway, True) for gateway in dict.fromkeys(gateways)),
             answers=tuple(self._answers()),
-            main_table=main or Unknown(f"the main route table of the VPC {self.id!r}"),
         )
 
     def _answers(self) -> Iterator[tuple[str, model.Route]]:
@@ -388,7 +388,7 @@ class LiveVpc:
             IPv4Network(block) if block else only_ipv6,
             public_addresses=bool(found.get("MapPublicIpOnLaunch")),
             ipv6=bool(found.get("Ipv6CidrBlockAssociationSet")),
-            table=table["RouteTableId"] if table else None,
+            table=table["RouteTableId"] if table else self._main_table,
             acl=model.NetworkAcl(acl["NetworkAclId"], tuple(_entries(acl)))
             if acl
             else Unknown(f"the network ACL of the subnet {name!r}"),

@@ -83,7 +83,6 @@ class VpcReader(Reader):
             or True,
             acls=Several(parts, partial(acls_of, self._reading), vpc),
             internet_gateways=Several(parts, self._gateways, vpc),
-            main_table=vpc,
             default_group=vpc,
         )
 
@@ -158,7 +157,7 @@ class SubnetReader(Reader):
             public_addresses=parts.fact(subnet, gives, "public address", default=False),
             ipv6=any(name in properties for name in ("Ipv6CidrBlock", "Ipv6IpamPoolId"))
             or bool(self._reading.of(subnet, _BLOCK_OF)),
-            table=self._table(subnet),
+            table=self._table(subnet, vpc),
             acl=acl,
             blocked=self._blocked(subnet),
             zones=self._reading.zones(subnet, properties),
@@ -173,8 +172,8 @@ class SubnetReader(Reader):
                     return mode
         return "off"
 
-    def _table(self, subnet: Resource) -> Reference | None:
-        """The route table of a subnet, which takes one association."""
+    def _table(self, subnet: Resource, vpc: Reference) -> Reference:
+        """The route table of a subnet: that of its one association, or the main one of its VPC."""
         for one in self._reading.of(subnet, _TABLE_OF):
             return self._parts.reference(one, one.properties.get("RouteTableId"), TABLE)
-        return self._reading.unseen(subnet, _TABLE_OF)
+        return self._reading.unseen(subnet, _TABLE_OF) or vpc
