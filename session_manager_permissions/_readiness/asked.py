@@ -52,11 +52,12 @@ class Asked(NamedTuple):
             return True
         if all(re.match("arn(:[^:]*){5}", one) for one in (written, asked)):
             parts = [*zip(written.split(":", 5), asked.split(":", 5), strict=True)]
+            differ = (matches(*one) is False and not has_marks("".join(one)) for one in parts[2:5])
+            # Of another service, region or account. A `*` before a colon may match several parts.
+            if not re.search(r"\${|\*:", written) and any(differ):
+                return False
             # A `*` for the region or the account matches each, also one that is not known.
             written = ":".join(its if part == "*" else part for part, its in parts)
-            differ = (matches(*one) is False and not has_marks("".join(one)) for one in parts[2:5])
-            if "${" not in written and any(differ):  # of another service, region or account
-                return False
         # Equal beginnings match, so what is not known in them decides nothing.
         alike = len(commonprefix((written, asked)))  # noqa: RUF071 # they are no paths
         rest = written[alike:], asked[alike:]

@@ -811,10 +811,19 @@ def test_arn_of_a_resource_is_of_its_partition(check: Check) -> None:
     assert check(body, region="cn-north-1").rules == READY
 
 
-def test_wildcards_for_a_region_and_an_account_that_are_not_known(check: Check) -> None:
-    others = allow(*STREAMS, on="arn:aws:logs:*:*:log-group:others:*")
+@pytest.mark.parametrize(("on", "account", "found"), [
+    ("arn:aws:logs:*:*:log-group:others:*", "unknown-account", LOST),
+    ({"Fn::Sub": "arn:aws:logs:*:1:log-group:${Given}:*"}, "2", READY),
+    ({"Fn::Sub": "arn:aws:logs:*:log-group:${Given}:*"}, "2", READY),
+    ({"Fn::Sub": "arn:aws:logs:us-east-1:2:log-group:${Given}:*"}, "2", LOST),
+])  # fmt: skip
+def test_log_groups_by_wildcards_and_parameters(
+    check: Check, on: object, account: str, found: Found
+) -> None:
+    """A wildcard may match several parts of an ARN, and a log is lost only if that is certain."""
+    body = profile_and_role(inline(ALL, allow(*STREAMS, on=on)), **LOGGED)
 
-    assert check(profile_and_role(inline(ALL, others), **LOGGED)).rules == LOST
+    assert check(body, a=account).rules == found
 
 
 # Images
