@@ -34,9 +34,10 @@ _PRIMARY: Final = ("PrivateIp", "PrimaryPrivateIpAddress")
 _TAKES_ADDRESS: Final = re.compile("AllocationIds?$|^(ElasticIp|EIP)$|^EndpointId$")
 """The properties by which a resource takes an Elastic IP address, or gives it to an instance."""
 _KEEPS_ADDRESS: Final = re.compile(
-    "AWS::(?!(CloudFormation::(CustomResource|Stack)|Lambda::Function|Serverless::[A-Z][a-z]+)$)"
+    "AWS::(EC2::(EIPAssociation|NatGateway)$|"
+    "(ElasticLoadBalancingV2|GlobalAccelerator|MediaLive|Redshift|Transfer)::)"
 )
-"""The types that keep such an address: the others may give it to something else."""
+"""The types that keep such an address: any other one may give it to something else."""
 _GROUPS: Final = ("SecurityGroupIds", "SecurityGroups", "GroupSet", "Groups")
 """The properties of an instance, and of a network interface, that name security groups."""
 _REPLACED_WHOLE: Final = ("MetadataOptions", "NetworkInterfaces")

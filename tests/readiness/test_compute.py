@@ -154,7 +154,7 @@ TAKERS: Final[tuple[Body, ...]] = (
     resource("AWS::Route53::RecordSet", ResourceRecords=[ref("Eip")]),
     resource("AWS::CloudFormation::Stack", Parameters={"AllocationId": ID}),
     resource("Custom::Address", AllocationId=ID),
-    resource("AWS::Lambda::Function", Environment={"Variables": {"AllocationId": ID}}),
+    resource("AWS::SSM::Association", Parameters={"AllocationId": [ID]}),
 )  # fmt: skip
 ADDRESSES: Final[dict[str, Parts]] = {
     "an Elastic IP address of the instance": {
