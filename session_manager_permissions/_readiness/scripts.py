@@ -118,9 +118,9 @@ _MENTIONS: Final = (
 
 _CHANGED: Final = "whether the SSM Agent runs, which a script on the instance may change"
 
-_TAKES_CREDENTIALS: Final = re.compile(
-    r"http-?endpoint\W{1,5}disabled\b|(disassociate|replace)-iam-instance-profile", re.IGNORECASE
-)
+_DETACHES: Final = "(?:disassociate|replace)[-_]iam[-_]instance|(?:unregister|set)-ec2iaminstance"
+"""The calls that take an instance profile away, by their names in scripts."""
+_TAKES_CREDENTIALS: Final = re.compile(rf"(?i)http-?endpoint\W{{1,5}}disabled\b|{_DETACHES}")
 _CREDENTIALS: Final = "whether a script on the instance takes the agent's credentials away"
 
 _SETS_PROXY: Final = re.compile(
@@ -132,7 +132,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm
 """
 _PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
 
-_IN_COMMANDS: Final = "(?:ssm|snapd|uninstall|http-?endpoint|iam-instance)"
+_IN_COMMANDS: Final = f"(?:ssm|snapd|uninstall|http-?endpoint|{_DETACHES})"
 """Each command that matters has one of these."""
 _MATTERS: Final = re.compile(f"{_IN_COMMANDS}|proxy|host-containers|activation", re.IGNORECASE)
 """Every script that matters has one of these."""

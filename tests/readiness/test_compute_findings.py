@@ -596,6 +596,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     *((f"metadata service: {of}", with_script(of), found) for of, found in (
         ("aws ec2 modify-instance-metadata-options --http-endpoint disabled", UNKNOWN),
         ("aws ec2 disassociate-iam-instance-profile --association-id $ID", UNKNOWN),
+        ("Unregister-EC2IamInstanceProfile -AssociationId $id", UNKNOWN),
+        ("ec2.replace_iam_instance_profile_association(AssociationId=its)", UNKNOWN),
         ("aws ec2 describe-iam-instance-profile-associations", READY),
         ("Edit-EC2InstanceMetadataOption -HttpEndpoint 'Disabled'", UNKNOWN),
         ("aws ec2 modify-instance-metadata-options --http-endpoint enabled", READY))),
