@@ -23,10 +23,7 @@ SYSTEMS_MANAGER: Final = "ssm.amazonaws.com"
 """The service that assumes the role of a hybrid node, and of Default Host Management."""
 
 _SUFFIXES: Final = (
-    "amazonaws.com",
-    "amazonaws.com.cn",
-    "c2s.ic.gov",
-    "sc2s.sgov.gov",
+    *("amazonaws.com", "amazonaws.com.cn", "c2s.ic.gov", "sc2s.sgov.gov"),
     "${AWS::URLSuffix}",
 )
 """How the name of a service may end.
