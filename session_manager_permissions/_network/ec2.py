@@ -50,6 +50,12 @@ ELSEWHERE: Final = {
 """The targets of a route that the judge can't follow, by the field that names them."""
 
 
+def of_region(service: str) -> tuple[str, str]:
+    """Return a service and its region, as of `s3 in eu-west-1`; an empty one if none is named."""
+    name, _, region = service.partition(" in ")
+    return name, region
+
+
 def service_of(name: str) -> tuple[str, bool]:
     """The service behind the service name of an endpoint, and whether it is the FIPS variant.
 

@@ -246,7 +246,8 @@ ROUTES: Final[list[Row]] = [
     ("unread stack with the table", instead(STACK, Parameters=OF_TABLE), UNKNOWN),
     *((f"a script with the table: {does}", {"PrivateRoute": None, "Starts": resource(
         "AWS::AutoScaling::LaunchConfiguration", UserData=[does, ref("PrivateTable")])}, found)
-      for does, found in (("create-route", UNKNOWN), ("replace-route-table-association", NO_WAY))),
+      for does, found in (("create-route", UNKNOWN), ("Set-EC2Route", UNKNOWN),
+                          ("replace-route-table-association", NO_WAY))),
     *((f"code that has the {table} and calls {call}", {"PrivateRoute": None, "Code": resource(
         "AWS::Lambda::Function", Environment={"Variables": {"T": ref(table)}}),
         "Calls": policy(allow(f"ec2:{call}"))}, found)
@@ -695,6 +696,7 @@ def by_gateway(tables: object) -> Parts:
 
 
 ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
+FOR_ALL: Final = {"DnsOptions": {ONLY_INBOUND: "AllResolvers"}}
 
 
 @pytest.mark.parametrize(("changes", "expected"), [
@@ -703,7 +705,7 @@ ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
     (by_gateway([ref("PublicTable")]), MISSING),
     (by_gateway(GIVEN), UNKNOWN),
     (to_s3(), UNKNOWN),
-    (to_s3(DnsOptions={ONLY_INBOUND: "AllResolvers"}), OPEN),
+    (to_s3(**FOR_ALL), OPEN),
     (to_s3(DnsOptions={ONLY_INBOUND: "OnlyInboundResolver"}), UNREACHABLE),
     (to_s3(DnsOptions=GIVEN), UNKNOWN),
     ({"PrivateRoute": route(**TO_NAT), **by_gateway([ref("PublicTable")])}, OPEN),
@@ -714,7 +716,7 @@ ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
       "S3.PolicyDocument": {"Statement": [DENIES_ALL]}}, UNREACHABLE),
     ({**by_gateway([ref("PrivateTable")]), "Other": endpoint("s3", PrivateDnsEnabled=False)}, OPEN),
     ({**by_gateway([ref("PrivateTable")]), "Other": endpoint("s3",
-        SecurityGroupIds=[ref("Group")], DnsOptions={ONLY_INBOUND: "AllResolvers"})}, UNREACHABLE),
+        SecurityGroupIds=[ref("Group")], **FOR_ALL)}, UNREACHABLE),
 ])  # fmt: skip
 def test_way_to_s3(check: Check, changes: Parts, expected: str) -> None:
     log = session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
@@ -722,12 +724,23 @@ def test_way_to_s3(check: Check, changes: Parts, expected: str) -> None:
     assert said(check(Stack=with_endpoints(changes | used))) == expected
 
 
+IN_VIRGINIA: Final = {"ServiceName": "com.amazonaws.us-east-1.s3", "ServiceRegion": "us-east-1"}
+
+
 @pytest.mark.parametrize(("changes", "there", "expected"), [
     (by_gateway([ref("PrivateTable")]), "eu-west-1", OPEN),
     (by_gateway([ref("PrivateTable")]), "unknown-region", OPEN),
     (by_gateway([ref("PrivateTable")]), "us-east-1", MISSING),
-    (to_s3(DnsOptions={ONLY_INBOUND: "AllResolvers"}), "us-east-1", MISSING),
+    (to_s3(**FOR_ALL), "us-east-1", MISSING),
+    (to_s3(**IN_VIRGINIA), "us-east-1", UNKNOWN),
+    (to_s3(**IN_VIRGINIA, **FOR_ALL), "us-east-1", OPEN),
+    (to_s3(**IN_VIRGINIA, **FOR_ALL), "us-west-2", MISSING),
+    (to_s3(**IN_VIRGINIA, **FOR_ALL, PolicyDocument={"Statement": [DENIES_ALL]}), "us-east-1",
+     UNREACHABLE),
     ({"PrivateRoute": route(**TO_NAT)}, "us-east-1", OPEN),
+    *(({"PrivateRoute": route(**TO_NAT), "Zone": resource("AWS::Route53::HostedZone",
+        Name=f"s3.{region}.amazonaws.com", VPCs=[VPC_ID])}, "us-east-1", found)
+      for region, found in (("us-east-1", UNKNOWN), ("eu-west-1", OPEN))),
     ({"PrivateRoute": route(**TO_NAT), **by_gateway([ref("PrivateTable")]),
       "S3.PolicyDocument": {"Statement": [DENIES_ALL]}}, "us-east-1", OPEN),
     ({"Own": resource("AWS::S3::Bucket"), "Another": session(
@@ -745,8 +758,8 @@ def test_way_to_s3_of_another_region(
     report = check(Here=here, There=bucket, at=at)
 
     assert said(report) == expected
-    advice = "log to a bucket of the region of 'Vpc', or route TCP 443 to s3 in us-east-1, to which"
-    assert all(advice in one.description for one in report.findings) or expected == UNKNOWN
+    advice = f"log to a bucket of the region of 'Vpc', or route TCP 443 to s3 in {there}, to which"
+    assert all(advice in one.description for one in report.findings) or expected != MISSING
 
 
 def test_entries_that_a_loop_makes_are_not_known(check: Check) -> None:
@@ -922,17 +935,22 @@ def test_instance_of_another_stack(check: Check) -> None:
     assert finding.description.endswith("depends on the import 'Private'")
 
 
-@pytest.mark.parametrize(("region", "expected"), [("eu-west-1", UNKNOWN), ("us-east-1", NO_WAY)])
-@pytest.mark.parametrize(("here", "there"), [
-    (templated(PrivateRoute=None), {"Resources": {}, "Transform": "Own"}),
-    (templated(PrivateRoute=route(GatewayId=ref("Gateway"))), {"Resources": {"Eip": part("EIP")}}),
+@pytest.mark.parametrize("region", ["eu-west-1", "us-east-1"])
+@pytest.mark.parametrize(("here", "there", "elsewhere"), [
+    (templated(PrivateRoute=None), {"Resources": {}, "Transform": "Own"}, NO_WAY),
+    (templated(PrivateRoute=route(GatewayId=ref("Gateway"))), {"Resources": {"Eip": part("EIP")}},
+     NO_WAY),
+    (templated(PrivateRoute=None, Code=resource("AWS::Lambda::Function", Of=ref("PrivateTable"))),
+     {"Resources": {"Calls": policy(allow("ec2:CreateRoute"))}}, UNKNOWN),  # IAM has no regions
 ])  # fmt: skip
 def test_what_another_stack_may_add(
-    check: Check, here: Parts, there: Parts, region: str, expected: str
+    check: Check, here: Parts, there: Parts, elsewhere: str, region: str
 ) -> None:
     at = {"Stack": "1/eu-west-1", "Other": f"1/{region}"}
 
-    assert said(check(Stack=here, Other=there, at=at)) == expected
+    report = check(Stack=here, Other=there, at=at)
+
+    assert said(report) == (UNKNOWN if region == "eu-west-1" else elsewhere)
 
 
 TABLES: Final = {"Fn::Join": [",", [ref("PublicTable"), ref("PrivateTable")]]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._network.ec2 import SERVICES, service_of
+from session_manager_permissions._network.ec2 import SERVICES, of_region, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Endpoint
 from session_manager_permissions._readiness.marks import marked
@@ -48,9 +48,10 @@ class EndpointReader(Reader):
 
     def endpoints(self, vpc: Resource, service: str) -> list[Endpoint]:
         """Read the endpoints of a service: those of a VPC, and after them those that may be."""
+        name, _ = of_region(service)
 
         def may_be_of_it(resource: Resource) -> bool:
-            return service in self._services[resource]
+            return name in self._services[resource]
 
         certain, possible = list[Endpoint](), list[Endpoint]()
         for resource in self._reading.of(vpc, _OF_VPC, may_be_of_it):
@@ -94,8 +95,9 @@ class EndpointReader(Reader):
         parts, template, properties = self._parts, resource.template, resource.properties
         kind = parts.text(resource, properties.get("VpcEndpointType", "Gateway"))
         name = parts.text(resource, properties.get("ServiceName"))
-        in_region = self._in_region(resource, name)
-        is_its = service in _services_of(name) and in_region is not False
+        called, there = of_region(service)
+        in_region = self._in_region(resource, name, there)
+        is_its = called in _services_of(name) and in_region is not False
         if kind not in {"Interface", "Gateway", UNKNOWN} or not is_its:
             return None
         _, fips = service_of(name)
@@ -115,14 +117,14 @@ class EndpointReader(Reader):
             service,
             exists,
             gateway=kind == "Gateway",
-            private_dns=self._private_dns(resource, service, fips=fips),
+            private_dns=self._private_dns(resource, called, fips=fips),
             ipv4=self._ipv4(resource),
             subnets=parts.references(resource, properties.get("SubnetIds"), SUBNET),
             groups=groups if doubt is None else (*groups, doubt),
             tables=parts.references(resource, properties.get("RouteTableIds"), TABLE),
             policy=policy,
             own_account=marked(template.value({"Ref": "AWS::AccountId"})),
-            region=marked(template.value(_REGION)) if in_region is True else None,
+            region=marked(template.value(there or _REGION)) if in_region is True else None,
         )
 
     def _is_in(self, vpc: Resource, resource: Resource, endpoint: Endpoint) -> Fact:
@@ -168,17 +170,20 @@ class EndpointReader(Reader):
         doubt = f"the type of the addresses of the endpoint {resource.logical_id!r}"
         return known or Unknown(doubt)
 
-    def _in_region(self, resource: Resource, name: str) -> Fact:
-        """Whether an endpoint is of a service in the region of its VPC, as far as that is known."""
-        own = resource.template.stack.region
+    def _in_region(self, resource: Resource, name: str, there: str) -> Fact:
+        """Whether an endpoint is of a service in a region; in that of its VPC if `there` is empty.
+
+        https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-cross-region-privatelink-support.html
+        """
+        own = there or resource.template.stack.region
         of_name = name.split(".")[-2:-1]
         if own is not None and any(UNKNOWN not in one and one != own for one in of_name):
             return False
-        value = resource.properties.get("ServiceRegion", _REGION)
-        written, here = (self._parts.text(resource, one) for one in (value, _REGION))
-        if written == here != UNKNOWN or value == _REGION:
+        value, of = resource.properties.get("ServiceRegion", _REGION), there or _REGION
+        written, its = (self._parts.text(resource, one) for one in (value, of))
+        if written == its != UNKNOWN or value == of:
             return True
-        return Unknown(decider(value, "region")) if UNKNOWN in (written, here) else False
+        return Unknown(decider(value, "region")) if UNKNOWN in (written, its) else False
 
 
 def _services_of(name: str) -> Iterable[str]:

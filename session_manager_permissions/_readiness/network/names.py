@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._needs import ARN_PART
-from session_manager_permissions._network.ec2 import SERVICES, names_amazon, service_of
+from session_manager_permissions._network.ec2 import SERVICES, names_amazon, of_region, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Reference, Zone
 from session_manager_permissions._patterns import any_matches
@@ -216,11 +216,12 @@ class NameReader(Reader):
         is_its_name = any(_matches(name, one) is not False for one in names)
         if not is_its_name or kind not in {"A", "CNAME", UNKNOWN}:
             return set()
+        called, _ = of_region(service)
         found = {
             one
             for one in resource.template.mentioned_in(record)
             if one.type == "AWS::EC2::VPCEndpoint"
-            and service_of(text(one, one.properties.get("ServiceName"))) == (service, False)
+            and service_of(text(one, one.properties.get("ServiceName"))) == (called, False)
         }
         return {*found} or {None}
 
@@ -228,7 +229,8 @@ class NameReader(Reader):
 def _asked(service: str, stack: Stack) -> list[str]:
     """The public names of a service in the region of a stack, with `*` for what is not known."""
     suffixes = [stack.partition.suffix] if stack.partition else SUFFIXES
-    names = [f"{service}.{stack.region or '*'}.{suffix}" for suffix in suffixes]
+    service, there = of_region(service)
+    names = [f"{service}.{there or stack.region or '*'}.{suffix}" for suffix in suffixes]
     return [*names, *(f"*.{name}" for name in names)] if service == "s3" else names
 
 

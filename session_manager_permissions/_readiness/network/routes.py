@@ -34,7 +34,7 @@ _NO_CODE: Final = re.compile(
     "AWS::(CloudFormation::|EC2::(?!Instance$|LaunchTemplate$)|IAM::|SSM::Parameter$)"
 )
 """The types that run no script and no code, such as those of a network."""
-_MAKES_ROUTES: Final = re.compile(b"(create|replace)[-_]?route(?![-_]?table|53)", re.IGNORECASE)
+_MAKES_ROUTES: Final = re.compile(rb"(?i)(create|replace|(new|set)-ec2)[-_]?route(?![-_]?table|53)")
 """The names of these calls, in the code or in the policy of its role."""
 
 _IN_VPC: Final = (*SUBNET.types, "AWS::EC2::VPCEndpoint")
@@ -61,11 +61,11 @@ class RouteReader(Reader):
 
     @cached_property
     def _given_to_code(self) -> dict[Resource, list[Resource]]:
-        """Map each table to the code that is given it, in templates that name such a call."""
+        """Map each table to the code that is given it, if any template names such a call."""
         parts = self._parts
-        calling = {one for one in parts.assembly.templates if _MAKES_ROUTES.search(one.content)}
-        types = [one for one in parts.by_type if calling and not _NO_CODE.match(one)]
-        return parts.by_mentioned([one for one in parts.of_types(types) if one.template in calling])
+        calls = any(_MAKES_ROUTES.search(one.content) for one in parts.assembly.templates)
+        types = [one for one in parts.by_type if calls and not _NO_CODE.match(one)]
+        return parts.by_mentioned(parts.of_types(types))
 
     def _seen(self, vpc: Resource) -> Fact:
         """Whether all routes of a VPC's tables are seen that lead out of it."""

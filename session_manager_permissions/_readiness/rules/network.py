@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network import endpoint_policy, verdicts
-from session_manager_permissions._network.ec2 import ANSWERS, SERVICES
+from session_manager_permissions._network.ec2 import ANSWERS, SERVICES, of_region
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._network.model import IF_ENFORCED, TO_OPEN, Placement, calls_to_log
 from session_manager_permissions._network.place import PUBLIC
@@ -176,7 +176,7 @@ class NetworkRules:
         missing = [one for one in needed if one in SERVICES]
         for elsewhere in needed.keys() - missing:
             clause = f"log to a bucket of the region of {vpc.logical_id!r}, or route TCP 443 to "
-            yield Advice(f"{clause}{elsewhere}, to which no VPC endpoint leads")
+            yield Advice(f"{clause}{elsewhere}, to which no VPC endpoint of another region leads")
         public = any(fault.peer == PUBLIC for one in problem.parts for fault in one.acls)
         public |= "s3" in missing  # whose gateway leads to public addresses
         if (missing or public) and not self._judge.lets_out(place, public=public):
@@ -240,7 +240,7 @@ class NetworkRules:
 
 def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
     """Return what the agent calls, or may call, to open a session."""
-    needed = (name for name, use in uses.items() if use.needed is not False)
+    needed = (of_region(name)[0] for name, use in uses.items() if use.needed is not False)
     return (*TO_OPEN, *(IF_ENFORCED[name] for name in needed if name in IF_ENFORCED))
 
 
