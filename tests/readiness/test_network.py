@@ -758,7 +758,7 @@ def test_way_to_s3_of_another_region(
     report = check(Here=here, There=bucket, at=at)
 
     assert said(report) == expected
-    advice = f"log to a bucket of the region of 'Vpc', or route TCP 443 to s3 in {there}, to which"
+    advice = f"a bucket of the region of 'Vpc', or give the subnet a way to s3 in {there}, such as"
     assert all(advice in one.description for one in report.findings) or expected != MISSING
 
 
