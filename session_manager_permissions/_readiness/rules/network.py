@@ -175,8 +175,8 @@ class NetworkRules:
         needed = dict.fromkeys(one.services[0] for one in problem.parts if not one.acls)
         missing = [one for one in needed if one in SERVICES]
         for elsewhere in needed.keys() - missing:
-            clause = f"log to a bucket of the region of {vpc.logical_id!r}, or give the subnet a way"
-            yield Advice(f"{clause} to {elsewhere}, such as by a NAT gateway")
+            clause = f"log to a bucket of the region of {vpc.logical_id!r}, or give the subnet"
+            yield Advice(f"{clause} a way to {elsewhere}, such as by a NAT gateway")
         public = any(fault.peer == PUBLIC for one in problem.parts for fault in one.acls)
         public |= "s3" in missing  # whose gateway leads to public addresses
         if (missing or public) and not self._judge.lets_out(place, public=public):
