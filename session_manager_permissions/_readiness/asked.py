@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property, partial
+from functools import partial
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -83,6 +83,7 @@ class PolicyReader:
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
+        self._launchers = Launchers(Parts(assembly))
         self._once = assembly.worlds.once
 
     def statements(self, policy: Policy, about: tuple[str, ...]) -> list[Statement]:
@@ -157,18 +158,10 @@ class PolicyReader:
             templates = self._assembly.templates
             beside = [one for one in templates if may_be_equal(one.stack.account, own.account)]
             if any(one.stack.environment != own.environment for one in beside):
-                beside = [one for one in beside if one in self._launching] or beside
+                beside = [one for one in beside if one in self._launchers.in_templates] or beside
             return (*dict.fromkeys(map(_region, (template, *beside))),)
 
         return self._once(("regions", own.environment), find)
-
-    @cached_property
-    def _launching(self) -> set[Template]:
-        """The templates that may launch instances in any world."""
-        launchers = Launchers(Parts(self._assembly))
-        found = (*launchers.resources, *launchers.templates, *launchers.stacks)
-        changed = (one for one in self._assembly.templates if one.transforms)
-        return {*changed, *(one.template for one in found)}
 
     def on(self, template: Template, found: list[Statement], asked: Asked) -> list[Statement]:
         """Return the statements that may cover the resource; those that do are then on `*`."""

@@ -18,7 +18,7 @@ from .parts import CLUSTERS, GROUP, STACKS, SUBNET, Parts, decider, inner, types
 from .scripts import NO_SCRIPTS, Scripts, of_init, of_written
 from .templates import functions
 from .templates.files import PRODUCT
-from .templates.model import APART, LABELS, Resource, Unresolved, referred
+from .templates.model import APART, LABELS, Resource, Template, Unresolved, referred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -168,6 +168,13 @@ class Launchers:
     def stacks(self) -> list[Resource]:
         """The stacks whose template is not read, and that may have compute."""
         return [*filter(_may_launch, self._parts.unread_stacks)]
+
+    @cached_property
+    def in_templates(self) -> set[Template]:
+        """The templates that may launch instances in any world."""
+        changed = (one for one in self._parts.assembly.templates if one.transforms)
+        found = (*self.resources, *self.templates, *self.stacks)
+        return {*changed, *(one.template for one in found)}
 
     def of(self, resource: Resource) -> list[Compute]:
         """Return the instances that a resource launches; none if the world does not have it."""
