@@ -86,7 +86,7 @@ class LiveVpc:
         self._owner = next(owners, self._account)
         self._vpcs = self._listed("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []
         self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
-        self._filter = next(filter(None, map(_filter, self._vpcs)), "")
+        self._barrier = next(filter(None, map(_barrier_of, self._vpcs)), "")
         """What may drop what passes its internet gateway. A firewall may also let out instances
         that have no public address."""
         self._lists = self._services_of_lists()
@@ -422,8 +422,8 @@ class LiveVpc:
     def _route(self, route: _Described) -> model.Route:
         """Read a route of a route table."""
         leads, target, name = _target(route)
-        if leads == "internet-gateway" and self._filter:
-            leads, name = "elsewhere", f"the {self._filter} of {name}"
+        if leads == "internet-gateway" and self._barrier:
+            leads, name = "elsewhere", f"the {self._barrier} of {name}"
         if (state := route.get("State", "active")) != "active":
             leads = "nowhere" if state == "blackhole" else "elsewhere"
         if _DESTINATION in route:
@@ -515,7 +515,7 @@ def _ranges(vpc: _Described) -> Iterator[IPv4Network]:
             yield IPv4Network(one["CidrBlock"])
 
 
-def _filter(vpc: _Described) -> str:
+def _barrier_of(vpc: _Described) -> str:
     """Name what may drop what passes the internet gateway of a VPC; "" if nothing does.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/vpc-encryption-controls.html
@@ -529,7 +529,7 @@ def _filter(vpc: _Described) -> str:
 
 def _associated(listed: Iterable[_Described], by: str) -> dict[Any, _Described]:
     """Return route tables or network ACLs by a field of their associations, such as `SubnetId`."""
-    return {one[by]: of for of in listed for one in of.get("Associations", []) if by in one}
+    return {one[by]: its for its in listed for one in its.get("Associations", []) if by in one}
 
 
 def _once_served(network: model.Network, endpoints: list[model.Endpoint]) -> model.Network:
