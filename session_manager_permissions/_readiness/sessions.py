@@ -197,7 +197,7 @@ class Sessions:
         return found
 
     def _called(self, document: Document, service: str) -> str:
-        """Name a service as network paths know it: no endpoint leads to S3 of another region."""
+        """Name a service as network paths know it, with its region if that is another one."""
         own = document.resource.template.stack.region
         match self.input(document, _SERVICES[service].given):
             case (ReturnValue(Resource(type=kind) as one),) if kind == _BUCKET and own is not None:
