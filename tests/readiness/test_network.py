@@ -666,6 +666,7 @@ RANGES: Final[list[Row]] = [
     ("a range that is none", ranged("10.0.1.0/24", "none"), UNKNOWN),
     ("too many blocks", ranged(nth(0, {"Fn::Cidr": [BLOCK, 4, 28]}), "10.0.1.0/24"), UNKNOWN),
     ("more than the VPC", ranged(GIVEN, "10.0.0.0/8"), OPEN),
+    ("a range beside a VPC by parameter", ranged(ref("Other"), "10.0.0.0/8", GIVEN), UNKNOWN),
     ("another range than the VPC's", ranged(GIVEN, "10.9.0.0/16"), UNREACHABLE),
     *((f"in another subnet, beside a route {name}",
        {**of_ssm(SubnetIds=[ref("Public")]), "Public.CidrBlock": GIVEN, "Way": way}, expected)
