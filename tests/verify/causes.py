@@ -793,12 +793,10 @@ LOGS: Final = {
     "an endpoint that is not there": used("log-group-encryption?",
         having("logs:describe_log_groups", EndpointConnectionError(endpoint_url="https://logs"))),
     "streamed to": cause("", streaming(value=True)),
-    **{f"streamed to by {value!r}": cause("log-group-encryption", streaming(value))
-       for value in json.loads('["true", 1, []]')},
+    **{f"streamed to by {value!r}, {more}": cause("log-group-encryption", streaming(value, **more))
+       for value, more in json.loads('[["true", {}], [1, {"cloudWatchLogGroupName": ""}]]')},
     "streamed to by a parameter": cause("log-group-encryption?", streaming("{{stream}}")),
-    **{f"no group to stream to, by {value!r}": cause(
-           told, streaming(value, cloudWatchLogGroupName=""))
-       for value, told in ((True, ""), ("false", "log-group-encryption"))},
+    "no group to stream to": cause("", streaming(value=True, cloudWatchLogGroupName="")),
     "enforced, and S3 for objects": used("path-s3", behind("s3", PUT)),
     "enforced, and S3 for its configuration": used("path-s3", behind("s3", "s3:Get*")),
     "enforced, and S3 for all": used("", behind("s3", "s3:*")),
