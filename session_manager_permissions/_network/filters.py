@@ -262,7 +262,7 @@ def _first_matches(place: Place, entries: list[AclEntry], peer: Range) -> set[bo
         if covers is True:
             return {*said, entry.allows}
         if isinstance(entry.range, Unknown):
-            said |= {entry.allows} if covers is not False else set()
+            said.add(entry.allows)
             continue
         rest = without(left, entry.range)
         said |= {entry.allows} if rest != left else set()

@@ -12,7 +12,7 @@ from .marks import ALIAS, KEYS, marked
 from .parts import Parts, decider, may_be_one_region
 from .templates.functions import UNKNOWN, as_written, is_mapping, mapping
 from .templates.loading import as_document
-from .templates.model import Resource, ReturnValue, Stack, Template, Value
+from .templates.model import Resource, ReturnValue, Stack, Template, Value, may_be_equal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,11 +198,10 @@ class Sessions:
 
     def _called(self, document: Document, service: str) -> str:
         """Name a service as network paths know it, with its region if that is another one."""
-        own = document.resource.template.stack.region
         match self.input(document, _SERVICES[service].given):
-            case (ReturnValue(Resource(type=kind) as one),) if kind == _BUCKET and own is not None:
-                there = one.template.stack.region
-                return service if there in (None, own) else f"{service} in {there}"
+            case (ReturnValue(bucket),) if bucket.type == _BUCKET:
+                own, there = (one.template.stack.region for one in (document.resource, bucket))
+                return service if may_be_equal(own, there) else f"{service} in {there}"
         return service
 
     def _of_service(self, document: Document, service: str) -> ServiceUse:

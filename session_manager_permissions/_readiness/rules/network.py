@@ -174,7 +174,7 @@ class NetworkRules:
         # What opens the network ACLs is found by `_through_acls`.
         needed = dict.fromkeys(one.services[0] for one in problem.parts if not one.acls)
         missing = [one for one in needed if one in SERVICES]
-        for elsewhere in needed.keys() - missing:
+        for elsewhere in (one for one in needed if one not in missing):
             clause = f"log to a bucket of the region of {vpc.logical_id!r}, or give the subnet"
             yield Advice(f"{clause} a way to {elsewhere}, such as by a NAT gateway")
         public = any(fault.peer == PUBLIC for one in problem.parts for fault in one.acls)
