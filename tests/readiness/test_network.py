@@ -730,7 +730,9 @@ CLOSED_GATEWAY: Final = BY_GATEWAY | {"S3.PolicyDocument": {"Statement": [DENIES
         (to_s3(**FOR_ALL), MISSING),
         (to_s3(**IN_VIRGINIA), UNKNOWN),
         (to_s3(**IN_VIRGINIA, **FOR_ALL), OPEN),
-        (to_s3(**IN_VIRGINIA, **FOR_ALL, PolicyDocument={"Statement": [DENIES_ALL]}), UNREACHABLE),
+        *((to_s3(**IN_VIRGINIA, **FOR_ALL, PolicyDocument={"Statement": [ALLOWS_ALL | {
+            "Condition": {"StringEquals": {"aws:RequestedRegion": region}}}]}), found)
+          for region, found in (("us-east-1", OPEN), ("eu-west-1", UNREACHABLE))),
         *((BY_NAT | {"Zone": resource("AWS::Route53::HostedZone",
             Name=f"s3.{region}.amazonaws.com", VPCs=[VPC_ID])}, found)
           for region, found in (("us-east-1", UNKNOWN), ("eu-west-1", OPEN))),

@@ -216,12 +216,11 @@ class NameReader(Reader):
         is_its_name = any(_matches(name, one) is not False for one in names)
         if not is_its_name or kind not in {"A", "CNAME", UNKNOWN}:
             return set()
-        called, _ = of_region(service)
         found = {
             one
             for one in resource.template.mentioned_in(record)
             if one.type == "AWS::EC2::VPCEndpoint"
-            and service_of(text(one, one.properties.get("ServiceName"))) == (called, False)
+            and service_of(text(one, one.properties.get("ServiceName"))) == (service, False)
         }
         return {*found} or {None}
 
