@@ -58,7 +58,7 @@ def apps(paths: Iterable[str]) -> Iterator[App]:
 def _written(files: list[str]) -> Assembly:
     """Read templates that are given as files. A template that one of them deploys is part of it."""
     assembly = Assembly(files)
-    nested = {one.path.resolve() for one in assembly.templates if one.parent}
+    nested = {one.path.resolve() for one in assembly.templates if one.nested_as}
     roots = [one for one in files if Path(one).resolve() not in nested]
     for root in roots:
         if not isinstance(_loaded(Path(root)).get("Resources"), dict):

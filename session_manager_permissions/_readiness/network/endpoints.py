@@ -53,10 +53,9 @@ class EndpointReader(Reader):
         def may_be_of_it(resource: Resource) -> bool:
             return name in self._services[resource]
 
-        certain, possible = list[Endpoint](), list[Endpoint]()
-        for resource in self._reading.of(vpc, _OF_VPC, may_be_of_it):
-            endpoint = self._endpoint(resource, service)
-            certain += [endpoint] if endpoint else []
+        of_vpc = self._reading.of(vpc, _OF_VPC, may_be_of_it)
+        certain = [*filter(None, (self._endpoint(one, service) for one in of_vpc))]
+        possible: list[Endpoint] = []
         for resource in filter(may_be_of_it, self._of_unknown_vpc):
             endpoint = self._endpoint(resource, service) if resource.exists else None
             meant = self._is_in(vpc, resource, endpoint) if endpoint else False
@@ -100,9 +99,9 @@ class EndpointReader(Reader):
         is_its = called in _services_of(name) and in_region is not False
         if kind not in {"Interface", "Gateway", UNKNOWN} or not is_its:
             return None
-        _, fips = service_of(name)
+        named, fips = service_of(name)
         exists = in_region
-        if UNKNOWN in service_of(name)[0]:
+        if UNKNOWN in named:
             exists = Unknown(f"the service of the endpoint {resource.logical_id!r}")
         elif kind == UNKNOWN:
             exists = Unknown(f"the type of the endpoint {resource.logical_id!r}")

@@ -164,7 +164,7 @@ def reference_to(value: Value, *types: str) -> Resource | None:
 
 
 class Template:
-    """One synthesized template. That of a nested stack knows its parent and its arguments."""
+    """One synthesized template. That of a nested stack knows the resource that deploys it."""
 
     def __init__(
         self, path: Path, body: dict[str, Any], stack: Stack, nested_as: Resource | None = None
@@ -176,11 +176,10 @@ class Template:
         """Whether a property of it may have another value in another world."""
         self.stack = stack
         """The stack that is deployed; for a nested stack, the top-level stack around it."""
-        self.parent: Template | None = nested_as.template if nested_as else None
         self.nested_as = nested_as
-        self.top: Template = self.parent.top if self.parent else self
+        self.top: Template = nested_as.template.top if nested_as else self
         """The template of the stack that is deployed."""
-        self.depth: int = self.parent.depth + 1 if self.parent else 0
+        self.depth: int = nested_as.template.depth + 1 if nested_as else 0
         self.holds: Callable[[object], bool] = bool
         """Tells whether a condition of the template holds in the world that is judged."""
         self.entries: Callable[[object], list[Any] | None] = lambda _: None

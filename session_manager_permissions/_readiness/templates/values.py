@@ -429,7 +429,7 @@ class Assembly(Files):
                 found = [
                     there
                     for there in self.templates
-                    if there.parent is None
+                    if there.nested_as is None
                     and there.stack.name == stack
                     and _pseudo(there, "AWS::Region") == region
                     and ("RoleArn" in given or there.stack.account == template.stack.account)
@@ -535,7 +535,7 @@ def _pseudo(template: Template, name: str) -> Value | None:
         "AWS::AccountId": stack.account,
         "AWS::Partition": partition and partition.name,
         "AWS::Region": stack.region,
-        "AWS::StackName": None if template.parent else stack.name,
+        "AWS::StackName": None if template.nested_as else stack.name,
         "AWS::URLSuffix": partition and partition.suffix,
     }.get(name)
     if known:
