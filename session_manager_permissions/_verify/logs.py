@@ -209,13 +209,12 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
 
 
 def _streamed(subject: str | None, flag: object) -> Outcome:
-    """Judge a document whose streaming flag is not a boolean, and which the agent can't parse."""
+    """Judge a document whose streaming flag is not a boolean, and which the agent can't parse.
+
+    By its source, the agent puts the values of parameters in only after that.
+    """
     evidence = Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", str(flag))
-    streamed = LOG_GROUP.of(subject, evidence)
     fix = "set cloudWatchStreamingEnabled of the document to true or false, without quotation marks"
-    why = f"the document has {flag!r} for cloudWatchStreamingEnabled, which is not a boolean"
-    if "{{" in str(flag):
-        why += ", and what the agent gets for that parameter is not known"
-        return streamed.unknown(why, fix=fix)
-    why += ", so the agent drops each session"
-    return streamed.failed(why, fix=fix, users_see=NO_MESSAGE)
+    why = f"the document has {flag!r} for cloudWatchStreamingEnabled, which is not a boolean, so "
+    why += "the agent drops each session"
+    return LOG_GROUP.of(subject, evidence).failed(why, fix=fix, users_see=NO_MESSAGE)

@@ -795,7 +795,6 @@ LOGS: Final = {
     "streamed to": cause("", streaming(value=True)),
     **{f"streamed to by {value!r}, {more}": cause("log-group-encryption", streaming(value, **more))
        for value, more in json.loads('[["true", {}], [1, {"cloudWatchLogGroupName": ""}]]')},
-    "streamed to by a parameter": cause("log-group-encryption?", streaming("{{stream}}")),
     "no group to stream to": cause("", streaming(value=True, cloudWatchLogGroupName="")),
     "enforced, and S3 for objects": used("path-s3", behind("s3", PUT)),
     "enforced, and S3 for its configuration": used("path-s3", behind("s3", "s3:Get*")),
@@ -810,7 +809,7 @@ LOGS: Final = {
     **{f"logs for streams, streamed: {value}": cause(
            told, streaming(value, cloudWatchEncryptionEnabled=False), WRITING)
        for value, told in ((True, "path-logs"), (False, ""),
-           ("{{a}}", "path-logs? log-group-encryption?"))},
+           ("{{a}}", "path-logs? log-group-encryption"))},
     "enforced, and logs for streams": used("path-logs", WRITING),
     "enforced, and logs for all": used("", behind("logs", "logs:*")),
     "enforced, and logs for the group": used("path-logs", behind("logs", "logs:*", f"{GROUP}:*")),
