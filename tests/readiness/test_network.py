@@ -734,8 +734,8 @@ CLOSED_GATEWAY: Final = BY_GATEWAY | {"S3.PolicyDocument": {"Statement": [DENIES
             "Condition": {"StringEquals": {"aws:RequestedRegion": region}}}]}), found)
           for region, found in (("us-east-1", OPEN), ("eu-west-1", UNREACHABLE))),
         *((BY_NAT | {"Zone": resource("AWS::Route53::HostedZone",
-            Name=f"s3.{region}.amazonaws.com", VPCs=[VPC_ID])}, found)
-          for region, found in (("us-east-1", UNKNOWN), ("eu-west-1", OPEN))),
+            Name=f"{name}.amazonaws.com", VPCs=[VPC_ID])}, found) for name, found in (
+                ("s3.us-east-1", UNKNOWN), ("logs.s3.us-east-1", UNKNOWN), ("s3.eu-west-1", OPEN))),
         (BY_NAT | CLOSED_GATEWAY, OPEN),
         (BY_GATEWAY | {"Own": resource("AWS::S3::Bucket"), "Another": session(
             s3BucketName=ref("Own"), s3EncryptionEnabled=True)}, UNKNOWN),
