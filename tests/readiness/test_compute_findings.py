@@ -21,7 +21,7 @@ from tests.places import HERE
 from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, by_endpoints
 from .faults import without_an_endpoint_of_messages as without_messages
-from .launches import batch, by_id, ec2_fleet, nodes, template
+from .launches import batch, by_id, ec2_fleet, nodes, scaling, template
 from .networks import (
     GIVEN,
     ON,
@@ -367,6 +367,7 @@ def calling(**actions: str) -> Parts:
 
 
 DISABLED: Final = {"HttpEndpoint": "disabled"}
+BY_ARN: Final = {"IamInstanceProfile": {"Arn": att("Profile", "Arn")}}
 METADATA_OFF: Final = launched(MetadataOptions=DISABLED)
 DYNAMIC: Final = "{{resolve:ssm:service}}"
 IF: Final = either(GIVEN, "other")
@@ -637,6 +638,10 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
         "P${T}": resource("AWS::IAM::InstanceProfile")}]}, READY),
     ("metadata off, registered", launched(MetadataOptions=DISABLED, **ACTIVATED), UNKNOWN),
     ("metadata off, custom resource with the instance", METADATA_OFF | custom("Instance"), UNKNOWN),
+    *((f"metadata off, custom resource with the {of}", custom(of) | {
+        "Instance": scaling(LaunchTemplate=by_id("$Latest"), VPCZoneIdentifier=[ref("Private")]),
+        "Template": template(MetadataOptions=DISABLED, **BY_ARN)}, found)
+      for of, found in (("Template", UNKNOWN), ("Nat", OFF))),
     ("metadata on, custom resource with the instance", custom("Instance"), READY),
     ("metadata off, Default Host Management", METADATA_OFF | HOST_MANAGEMENT, OFF),
     ("trust in JSON", trusts(json.dumps({"Statement": [EC2]})), READY),
@@ -900,7 +905,6 @@ def test_across_stacks(
 
 # Profiles that compute may have ------------------------------------------------------------------
 
-BY_ARN: Final = {"IamInstanceProfile": {"Arn": att("Profile", "Arn")}}
 MACRO: Final = {"Fn::Transform": {"Name": "M"}}
 
 
