@@ -122,6 +122,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "a Deny in two policies": of_role(inline(ALL),
         Guard=policy(deny("ssmmessages:Open*", Sid="NoSessions")), Rail=policy(deny("ssm:*"))),
     "a Deny of all else": of_role(inline(ALL, not_actions("Deny", "s3:*"))),
+    "a Deny of AWS": of_role(inline(ALL) | {"ManagedPolicyArns": [f"{AWS}AWSDenyAll"]}),
     "long inline policies": of_role(inline(ALL, long(11_000))),
     "a long managed policy": ready(Policy=managed_policy(long(7_000))),
     "too many managed policies": of_role(inline(ALL) | arns(26)),

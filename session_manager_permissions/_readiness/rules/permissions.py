@@ -57,9 +57,10 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
         why += " Default Host Management Configuration"
         yield REGISTRATION_MISSING.on_role_of(profile, why, allow(role, missing))
     if denied:
-        why = f"{_its_role(role)} is denied {', '.join(denied)} by {_deciding(denied)}, and a Deny "
-        why += "overrides every Allow"
-        fix = leave_out(denied, role.resource)
+        by = _deciding(denied)
+        why = f"{_its_role(role)} is denied {', '.join(denied)} by {by}, and a Deny overrides "
+        why += "every Allow"
+        fix = leave_out(denied, role.resource, by)
         yield EXPLICIT_DENY.on_role_of(profile, unreachable(profile, why), fix)
 
 

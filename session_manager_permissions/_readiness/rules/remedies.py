@@ -60,11 +60,19 @@ class Advice(Fix):
         steps.say(self.for_template or self.clause)
 
 
-def leave_out(actions: Iterable[str], role: Resource) -> Advice:
-    """Return what to do about an explicit Deny, as no code can find where its statement is made."""
-    names, if_not = in_words([*dict.fromkeys(actions)]), "(if it has `NotAction`, add them there)"
-    of_role = f"leave {names} out of each Deny that applies to {role_behind(role)} {if_not}"
-    return Advice(f"leave these actions out of the Deny {if_not}", of_role)
+def leave_out(actions: Iterable[str], role: Resource, by: str = "") -> Advice:
+    """Return what to do about an explicit Deny, as no code can find where its statement is made.
+
+    Args:
+        actions: what is denied.
+        role: the role.
+        by: the statements that deny it. Default: - none is known to be in a policy of AWS
+    """
+    names, how = in_words([*dict.fromkeys(actions)]), "if it has `NotAction`, add them there"
+    if "AWS managed" in by:
+        how = "an AWS managed policy can't be changed: take it off"
+    of_role = f"leave {names} out of each Deny that applies to {role_behind(role)} ({how})"
+    return Advice(f"leave these actions out of the Deny ({how})", of_role)
 
 
 @dataclass(frozen=True)
