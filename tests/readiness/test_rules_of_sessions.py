@@ -381,6 +381,7 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
           (DEFAULT_DOCUMENT, ref("Root"), UNKNOWN), (DEFAULT_DOCUMENT, ref("User"), UNKNOWN),
           (DEFAULT_DOCUMENT, ref("Ana"), READY), ("another", ref("Root"), READY),
           (ref(DEFAULT_DOCUMENT), "root", UNKNOWN | DENIED), (ref("Ana"), "root", DENIED))),
+    ("inputs by a parameter", default(Ref="Inputs"), [], UNKNOWN),
     *((f"{[*inputs]}, or no inputs", default(**{"Fn::If": ["Free", inputs, {}]}), [], UNKNOWN)
       for inputs in (AS_ROOT | {"runAsEnabled": True}, {"kmsKeyId": ARN})),
     *((f"streamed logs by {json.dumps(streams)}",
