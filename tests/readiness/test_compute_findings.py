@@ -634,6 +634,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("policy in a text by a parameter", with_policy(GIVEN), UNKNOWN),
     ("properties of a macro", launched(**{"Fn::Transform": {"Name": "M"}}), UNKNOWN),
     ("loop in its tags", launched(Tags={"Fn::ForEach::Tags": ["T", ["a"], {}]}), READY),
+    ("loop of what names a profile", {"Instance": None, "Fn::ForEach::Nodes": ["T", ["A"], {
+        "N${T}": resource("AWS::PCS::ComputeNodeGroup", **BY_ARN)}]}, UNKNOWN),
     ("loop of topics", {"Fn::ForEach::Topics": ["T", ["A"], {"T${T}": resource("AWS::SNS::Topic"),
         "P${T}": resource("AWS::IAM::InstanceProfile")}]}, READY),
     ("metadata off, registered", launched(MetadataOptions=DISABLED, **ACTIVATED), UNKNOWN),

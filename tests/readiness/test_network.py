@@ -498,6 +498,7 @@ ENDPOINT: Final[list[Row]] = [
     ("service by parameter", of_ssm(ServiceName=GIVEN), UNKNOWN),
     ("named as in China", of_ssm(ServiceName="cn.com.amazonaws.eu-west-1.ssm"), OPEN),
     ("of another region", of_ssm(ServiceName="com.amazonaws.eu-west-2.ssm"), MISSING),
+    ("region by parameter", of_ssm(ServiceName={"Fn::Sub": "com.amazonaws.${Given}.ssm"}), OPEN),
     ("of another service in one world", of_ssm(ServiceName=either(
         "com.amazonaws.eu-west-1.ssm", "com.amazonaws.eu-west-1.ec2")), UNKNOWN),
     ("in a VPC by parameter", of_ssm(VpcId=GIVEN, **FOREIGN), UNKNOWN),
