@@ -131,9 +131,10 @@ class PolicyReader:
             context = context.knowing({_needs.ENCRYPTION_KEY: asked.encryption})
         elif asked.encryption is not None:
             context = context._replace(lacks=context.lacks | {_needs.ENCRYPTION_KEY})
-        regions = self._regions(template)
-        if asked.actions[0].startswith("s3:"):  # the agent calls S3 in the region of the bucket
-            regions = (*(_region(one.template) for one in _resources_in(asked.on or ())),)
+        # A call on a resource is made in its region, which is not known of a bucket by its name.
+        regions = (*(_region(one.template) for one in _resources_in(asked.on or ())),)
+        if not (regions or asked.actions[0].startswith("s3:")):
+            regions = self._regions(template)
         return context._replace(perhaps={**context.perhaps, _needs.REGION_KEY.lower(): regions})
 
     def _aliases(self, key: Value | None) -> list[str]:

@@ -763,6 +763,19 @@ def test_region_of_calls_is_that_of_the_bucket(
     assert report.rules == found
 
 
+@pytest.mark.parametrize(("region", "found"), [("us-east-1", READY), ("eu-west-1", DENIED)])
+def test_region_of_calls_is_that_of_the_key(check: Check, region: str, found: Found) -> None:
+    """Also if the app launches instances in other regions."""
+    elsewhere = {"StringNotEquals": {"aws:RequestedRegion": region}}
+    role = inline(ALL, decrypt("arn:aws:kms:*:1:key/*"), deny("kms:*", Condition=elsewhere))
+    there = profile_and_role(role, Machine=machine())
+    there["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "web"
+    parts = {"Machine": machine(IamInstanceProfile="web"), "Key": key(), **DEFAULT}
+    here, at = {"Resources": parts}, {"There": "1/eu-west-1", "Here": "1/us-east-1"}
+
+    assert check(There=there, Here=here, at=at, network=False).rules == found
+
+
 def test_what_changes_the_default_document_may_be_in_its_region(check: Check) -> None:
     changes = {"Resources": {"C": resource("Custom::Document", Name=DEFAULT_DOCUMENT)}}
     for there, found in (("1/unknown-region", UNKNOWN), ("1/us-east-1", READY)):
