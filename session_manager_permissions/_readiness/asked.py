@@ -11,15 +11,14 @@ from session_manager_permissions import _needs
 from session_manager_permissions._conditions import NO_CONTEXT, RequestContext
 from session_manager_permissions._patterns import any_matches, has_marks, matches
 
-from .compute import Launchers
 from .marks import ALIAS, marked
-from .parts import Parts
 from .policies import NEEDED, Statement, known_of, may_match, read
 from .templates.functions import UNKNOWN, listed
 from .templates.model import Resource, ReturnValue, Template, Value, may_be_equal
 from .templates.texts import as_text
 
 if TYPE_CHECKING:
+    from .compute import Launchers
     from .roles import Policy
     from .templates import Assembly
 
@@ -81,9 +80,9 @@ EACH_SESSION: Final = Asked(tuple(NEEDED))
 class PolicyReader:
     """Reads the statements of policies."""
 
-    def __init__(self, assembly: Assembly) -> None:
+    def __init__(self, assembly: Assembly, launchers: Launchers) -> None:
         self._assembly = assembly
-        self._launchers = Launchers(Parts(assembly))
+        self._launchers = launchers
         self._once = assembly.worlds.once
 
     def statements(self, policy: Policy, about: tuple[str, ...]) -> list[Statement]:

@@ -102,9 +102,9 @@ class _Checking:
         self._with_compute = with_compute
         self._worlds = assembly.worlds
         self._roles = Roles(assembly)
-        self._decisions = Decisions(self._roles)
         self._parts = Parts(assembly)
         self._launchers = Launchers(self._parts)
+        self._decisions = Decisions(self._roles, self._launchers)
         self._management = HostManagement(self._parts, self._decisions)
         self._sessions = Sessions(self._parts, self._roles)
         self._session_rules = rules.sessions.SessionRules(

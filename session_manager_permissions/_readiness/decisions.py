@@ -18,6 +18,7 @@ from .templates.model import Template, may_be_equal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .compute import Launchers
     from .templates import Assembly
 
 _Policies = frozenset[Policy]
@@ -41,9 +42,9 @@ class Ability(NamedTuple):
 class Decisions:
     """Decides by all policies that a role has, and by its permissions boundary."""
 
-    def __init__(self, roles: Roles) -> None:
+    def __init__(self, roles: Roles, launchers: Launchers) -> None:
         self.roles = roles
-        self.policies = PolicyReader(roles.assembly)
+        self.policies = PolicyReader(roles.assembly, launchers)
         self._assembly = roles.assembly
         self._once = roles.assembly.worlds.once
         self._unread = [*_unread(roles.assembly)]
