@@ -31,7 +31,7 @@ class RequestContext(NamedTuple):
     lacks: frozenset[str] = frozenset()
     """The keys that the call certainly lacks, in lower case, unless they have a value."""
     perhaps: Mapping[str, tuple[str, ...]] = {}
-    """Keys in lower case, each with all values that it may have; an empty one if it may lack it."""
+    """Keys in lower case, each with all values that it may have; empty if the call may lack it."""
     among: tuple[tuple[str, str], ...] = ()
     """Keys of several values, in lower case, each with a value that the call certainly has."""
     read: Callable[[object], str] = _as_text
@@ -43,7 +43,7 @@ class RequestContext(NamedTuple):
         return self._replace(values={**self.values, **known})
 
     def by_value(self, key: str) -> list[RequestContext]:
-        """Return each context that the call may have: one for each value that a key may have."""
+        """Return each context that the call may have: one for each value that the key may have."""
         if key not in self.perhaps:
             return [self]
         without = self._replace(lacks=self.lacks | {key})

@@ -281,6 +281,7 @@ class LaunchReader:
 
     @cached_property
     def _floating(self) -> list[Resource]:
+        """The Elastic IP addresses that nothing keeps, and the associations of addresses."""
         addresses = [one for one in self.parts.by_type["AWS::EC2::EIP"] if one not in self._held]
         return [*self.parts.by_type["AWS::EC2::EIPAssociation"], *addresses]
 

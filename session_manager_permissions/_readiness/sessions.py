@@ -184,6 +184,7 @@ class Sessions:
         return self._parts.text(resource, resource.properties.get("DocumentType", "Command"))
 
     def _by_documents(self, documents: list[Document]) -> dict[str, ServiceUse]:
+        """How sessions use each service, by the documents that they may be started with."""
         streams = all(self.is_on(one, STREAMS) is True for one in documents)
         several = [
             {self._called(one, service): self._of_service(one, service) for service in _SERVICES}
