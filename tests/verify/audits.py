@@ -64,7 +64,7 @@ def judged(kind: Kind, region: str, name: str, node_id: str) -> NodeResult:
     """The same of another node."""
     role = kind.profile and f"arn:aws:iam::{ACCOUNT}:role/{kind.profile}"
     said = audited(kind.fault).replace(NODE, node_id).replace(REGION, region)
-    found = json.loads(said.replace(ROLE, str(role)))
+    found = json.loads(said.replace(ROLE, str(role)).replace("web-server", str(kind.profile)))
     return found | {"name": name, "profile": kind.profile, "role": role}  # type: ignore[no-any-return]
 
 
