@@ -217,7 +217,7 @@ class Verdict(NamedTuple):
             return of_resource
         of_iam = blocks(denied.answer, "role", self.role.boundary)
         if not of_iam:
-            by_construct = f"give SessionManagerPermissions {self.question.grant}"
+            by_construct = f"in a CDK app, give SessionManagerPermissions {self.question.grant}"
             granting = [*filter(None, [self.deployment, by_construct])]  # without code first
             of_iam = [("implicit deny: no policy of the role allows it", granting)]
         return [*of_iam, *(of_resource if denied.admission.is_shut else ())]

@@ -114,14 +114,14 @@ def test_the_tree_reads_from_the_node_outwards() -> None:
     assert lines[1] == "Cause: encrypt: kms:Decrypt: implicit deny: no policy of the role allows it"
     assert lines[2].startswith('  Users see: "Fetching data key failed: ')
     assert lines[3].startswith("  npx aws-cdk deploy ")
-    assert lines[4].startswith("  give SessionManagerPermissions encryption_key=")
+    assert lines[4].startswith("  in a CDK app, give SessionManagerPermissions encryption_key=")
     groups = ("the node", "its identity", "its network", "the session preferences", "the operator")
     places = [found.out.index(f"─ {group}") for group in groups]
     assert places == sorted(places)
     assert "\x1b" not in found.out
     fixes = [*lines[1:5], *(line for line in lines if line.startswith("- "))]
     assert all(line.isascii() for line in fixes)  # for consoles that can't show more
-    assert found.out.count("give SessionManagerPermissions encryption_key=") == 1
+    assert found.out.count("in a CDK app, give SessionManagerPermissions encryption_key=") == 1
     assert "- run-as: name another user of the node" in found.out
     assert "- plugin: install it: https://docs.aws.amazon.com/" in found.out
 

@@ -27,7 +27,7 @@ from .test_what_checks_say import diagnoses
 SIMULATES: Final = "iam:simulate_principal_policy"
 PLACEHOLDER: Final = re.compile(r"[A-Z]+(_[A-Z]+)*")
 NESTED: Final = re.compile(r"\baws [a-z0-9-]+ [a-z-]+ --")
-OF_CONSTRUCT: Final = re.compile(r"give SessionManagerPermissions (\w+=.*?)(?:; |$)")
+OF_CONSTRUCT: Final = re.compile(r"in a CDK app, give SessionManagerPermissions (\w+=.*?)(?:; |$)")
 CUSTOM: Final = "aws ec2-instance-connect ssh "
 """A command that the AWS CLI makes of several calls."""
 
