@@ -257,7 +257,8 @@ class Launchers:
     def _in_texts(self, resource: Resource) -> Iterator[object]:
         """Yield what texts about profiles name, such as a script that launches instances."""
         for text in functions.texts_in(resource.acting):
-            if " " in text and _NAMES_A_PROFILE.search(text):  # which is no ARN
+            # A name or an ARN by itself is what launches the instances of the resource.
+            if re.search("[ {]", text) and _NAMES_A_PROFILE.search(text):
                 yield from ((word,) for word in _BETWEEN_WORDS.split(text))
         for value in functions.mappings_in(resource.acting):
             is_text = functions.intrinsic(value)[0] in {"Fn::Join", "Fn::Sub"}

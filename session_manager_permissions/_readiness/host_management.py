@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from itertools import compress
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
@@ -26,37 +26,33 @@ _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING.rpartition("/")[2]
 
 _QUICK_SETUP: Final = "AWS::SSMQuickSetup::ConfigurationManager"
 _SERVICE_SETTING: Final = "AWS::SSM::ServiceSetting"
-_TURN_ON: Final = {
-    "AWS::SSM::DefaultHostManagementConfiguration": "Default Host Management Configuration",
-    _SERVICE_SETTING: "service setting",
-    _QUICK_SETUP: "Quick Setup configuration",
-}
-"""The types that turn on Default Host Management, with the noun of each.
+_TURN_ON: Final = ("AWS::SSM::DefaultHostManagementConfiguration", _QUICK_SETUP)
+"""The types that turn on Default Host Management, besides a service setting.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-management.html
 """
 
-_CODE: Final = {
-    "AWS::Lambda::Function": "function",
-    "AWS::Serverless::Function": "function",
-    "AWS::Serverless::StateMachine": "state machine",
-    "AWS::StepFunctions::StateMachine": "state machine",
-}
-"""The types whose code may turn it on, or give a profile to an instance that has none."""
+_CODE: Final = (
+    "AWS::Lambda::Function",
+    "AWS::Serverless::Function",
+    "AWS::Serverless::StateMachine",
+    "AWS::StepFunctions::StateMachine",
+)
+"""The types whose code may give a profile to an instance that has none."""
 
 _MAY_RUN_RUNBOOK: Final = {
-    "AWS::Config::ConformancePack": ("conformance pack", "TemplateBody"),
-    "AWS::Config::OrganizationConformancePack": ("conformance pack", "TemplateBody"),
-    "AWS::Config::RemediationConfiguration": ("remediation", "TargetId"),
-    "AWS::Events::Rule": ("rule", "Targets"),
-    "AWS::SSM::Association": ("association", "Name"),
-    "AWS::SSM::MaintenanceWindowTask": ("maintenance window task", "TaskArn"),
-    "AWS::SSMQuickSetup::LifecycleAutomation": ("automation", "AutomationDocument"),
-    _QUICK_SETUP: (_TURN_ON[_QUICK_SETUP], "ConfigurationDefinitions"),
-    "AWS::Scheduler::Schedule": ("schedule", "Target"),
-    "AWS::SSM::Document": ("document", "Content"),
+    "AWS::Config::ConformancePack": "TemplateBody",
+    "AWS::Config::OrganizationConformancePack": "TemplateBody",
+    "AWS::Config::RemediationConfiguration": "TargetId",
+    "AWS::Events::Rule": "Targets",
+    "AWS::SSM::Association": "Name",
+    "AWS::SSM::MaintenanceWindowTask": "TaskArn",
+    "AWS::SSMQuickSetup::LifecycleAutomation": "AutomationDocument",
+    _QUICK_SETUP: "ConfigurationDefinitions",
+    "AWS::Scheduler::Schedule": "Target",
+    "AWS::SSM::Document": "Content",
 }
-"""The types that run a runbook, or may make the call: the noun, and the property for that."""
+"""The types that run a runbook, or may make the call, each with the property for that."""
 
 _ATTACHES: Final = re.compile(
     r"AttachIAMToInstance|(?<!Dis)Associate_?Iam_?Instance_?Profile|IsPolicyAttachAllowed\W+(?!false)\w",
@@ -75,9 +71,6 @@ _NAMES_IT: Final = re.compile(
 _ANYWHERE: Final = (_QUICK_SETUP, *NEVER_READ)
 """The types that act in any account and region."""
 
-_Named: TypeAlias = "tuple[str, Resource]"
-"""The noun of a resource in messages, and the resource."""
-
 _TO_ASSOCIATE: Final = Asked((ASSOCIATE,))
 
 
@@ -89,17 +82,13 @@ class HostManagement:
         self._decisions = decisions
 
     @cached_property
-    def _turning_on(self) -> list[_Named]:
-        """What turns it on, each with its noun."""
-        of_code = self._each(_CODE)
-        of_code += [("custom resource", one) for one in self._parts.custom]
-        of_code += [("stack", one) for one in self._parts.unread_stacks]
-        texts = [f"{one.type} {one.logical_id} {shown(one.written)}" for _, one in of_code]
-        return [*self._each(_TURN_ON), *compress(of_code, map(_NAMES_IT.search, texts))]
-
-    def _each(self, nouns: dict[str, str]) -> list[_Named]:
-        """Return the resources of these types, each with the noun of its type."""
-        return [(nouns[one.type], one) for one in self._parts.of_types(nouns)]
+    def _turning_on(self) -> list[Resource]:
+        """What turns it on: by its type, as it names the setting, or by the names of code."""
+        of_code = [*self._parts.of_types(_CODE), *self._parts.custom, *self._parts.unread_stacks]
+        texts = [f"{one.type} {one.logical_id} {shown(one.written)}" for one in of_code]
+        by_name = compress(of_code, map(_NAMES_IT.search, texts))
+        settings = self._parts.by_type[_SERVICE_SETTING]
+        return [*self._parts.of_types(_TURN_ON), *settings, *by_name, *self._parts.naming(_SETTING)]
 
     def of(self, resource: Resource) -> str:
         """Name what turns on Default Host Management for instances beside a resource, if any."""
@@ -134,22 +123,22 @@ class HostManagement:
         return (UNKNOWN in id_ or id_.endswith(_SETTING)) and value != "$None"
 
     @cached_property
-    def _giving(self) -> list[_Named]:
+    def _giving(self) -> list[Resource]:
         """The code that gives instances a profile, and the stacks that may have any resource.
 
         The templates of these stacks are never read.
         """
-        stacks = self._each(dict.fromkeys(NEVER_READ, "template of"))
-        of_any_type = [one for one in stacks if UNKNOWN in types_deployed(one[1])]
-        code = (one for one in self._each(_CODE) if _ATTACHES.search(shown(one[1].written)))
-        return [*of_any_type, *code]
+        stacks = self._parts.of_types(NEVER_READ)
+        of_any_type = [one for one in stacks if UNKNOWN in types_deployed(one)]
+        code = self._parts.of_types(_CODE)
+        return [*of_any_type, *(one for one in code if _ATTACHES.search(shown(one.written)))]
 
     def by_runbook(self, resource: Resource) -> str:
         """Name what gives instances beside a resource another profile, or policies; "" if none."""
         return _first(self._running, resource, self._attaches)
 
     def _attaches(self, found: Resource) -> bool:
-        written = found.properties.get(_MAY_RUN_RUNBOOK[found.type][1])
+        written = found.properties.get(_MAY_RUN_RUNBOOK[found.type])
         known = self._parts.text(found, written)
         is_open = known == UNKNOWN and isinstance(mapping(written).get("Ref"), str)
         is_open = is_open and self._parts.behind(found, written) is None
@@ -160,12 +149,12 @@ class HostManagement:
         return _first(self._stopping, resource)
 
     @cached_property
-    def _running(self) -> list[_Named]:
-        return self._each({type_: noun for type_, (noun, _) in _MAY_RUN_RUNBOOK.items()})
+    def _running(self) -> list[Resource]:
+        return self._parts.of_types(_MAY_RUN_RUNBOOK)
 
     @cached_property
-    def _stopping(self) -> list[_Named]:
-        return [(noun, one) for noun, one in self._running if of_written(one.acting).agent]
+    def _stopping(self) -> list[Resource]:
+        return [one for one in self._running if of_written(one.acting).agent]
 
     def _by_role(self, resource: Resource) -> str:
         account = resource.template.stack.account
@@ -182,10 +171,13 @@ class HostManagement:
         return ""
 
 
-def _first(several: list[_Named], resource: Resource, matters: Matters = bool) -> str:
+def _first(several: list[Resource], resource: Resource, matters: Matters = bool) -> str:
     """Name the first of those that matter, and that may act on instances beside a resource."""
-    for noun, one in several:
+    for one in several:
         one_region = may_be_one_region(one.template.stack, resource.template.stack)
         if (one_region or one.type in _ANYWHERE) and one.exists and matters(one):
-            return f"the {noun} {one.logical_id!r}"
+            kind = (
+                one.type.rpartition("::")[2] if one.type.startswith("AWS::") else "custom resource"
+            )
+            return f"the {re.sub('(?<=[a-z])(?=[A-Z])', ' ', kind).lower()} {one.logical_id!r}"
     return ""

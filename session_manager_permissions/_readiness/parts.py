@@ -50,6 +50,15 @@ _READS: Final = re.compile(
 _CALLS: Final = ("Create", "Update", "Delete")
 """The calls of an `AwsCustomResource` of CDK, and the form of one that only reads."""
 
+_CALLS_NOTHING: Final = re.compile(
+    r"(?!AWS::)|AWS::(CloudFormation|CloudTrail|CloudWatch|Config::ConfigRule|EC2::VPC|IAM|Logs|"
+    r"Organizations|SNS|SSM::Parameter|SSO|SecurityHub|Serverless::Application|ServiceCatalog)"
+)
+"""Types that make no calls, though policies, alarms and parameters name what others call.
+
+Custom resources and stacks have lists of their own.
+"""
+
 NEVER_READ: Final = (
     "AWS::CloudFormation::StackSet",
     "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
@@ -97,6 +106,13 @@ class Parts:
     def unread_stacks(self) -> list[Resource]:
         """The resources that deploy a stack whose template is not here."""
         return [one for one in self.of_types(STACKS) if one.logical_id not in one.template.nested]
+
+    def naming(self, name: str) -> list[Resource]:
+        """Return what names something that it may change by calls, such as code or a runbook."""
+        there = {one for one in self.assembly.templates if name.encode() in one.content}
+        types = [one for one in self.by_type if not _CALLS_NOTHING.match(one)] if there else []
+        several = (*self.custom, *self.unread_stacks, *self.of_types(types))
+        return [one for one in several if one.template in there and name in str(one.acting)]
 
     def changed(self, resource: Resource) -> Unknown | None:
         """What may change a resource.

@@ -88,8 +88,12 @@ class Sessions:
         self._roles = roles
         self._documents = parts.by_type["AWS::SSM::Document"]
         # The account's default document nearly always exists, and they may change it.
-        others = (*parts.custom, *parts.unread_stacks)
-        self._changing = [one for one in others if _needs.DEFAULT_DOCUMENT in str(one.written)]
+        default = _needs.DEFAULT_DOCUMENT
+        self._changing = [
+            one
+            for one in parts.naming(default)
+            if one not in self._documents or default in str(one.written.get("Content"))
+        ]
 
     def uses(self, stack: Stack, role: Role | None) -> dict[str, ServiceUse]:
         """Whether sessions on an instance use each service that not every session needs.

@@ -271,6 +271,8 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
         "AWS::Config::RemediationConfiguration", TargetId="AWSSupport-AttachIAMToInstance")),
     ("function of a custom resource for Default Host Management", other(
         "AWS::Lambda::Function", Code={"ZipFile": f"update(SettingId={SETTING!r})"})),
+    *((f"{kind} that names its setting", other(f"AWS::{kind}", Given=SETTING)) for kind in (
+        "CodeBuild::Project", "ECS::TaskDefinition", "SSM::Association", "Scheduler::Schedule")),
     ("service setting by its id", {"Other": setting(SETTING)}),
     ("service setting by its ARN", {"Other": setting(SETTING_ARN)}),
     ("service setting by a parameter", {"Other": setting(GIVEN)}),
@@ -323,6 +325,10 @@ GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("custom resource with something else", custom("Nat")),
     ("another stack set", other(STACK_SET, TemplateBody="AWS::SNS::Topic")),
     ("another association", {"Other": running("AWS-RunPatchBaseline")}),
+    *((f"{kind} that names the setting of Default Host Management", other(
+        f"AWS::{kind}", Given=SETTING)) for kind in ("IAM::Policy", "SSO::PermissionSet")),
+    ("rule that listens to changes of the setting", other("AWS::Events::Rule",
+        EventPattern={"detail": {"requestParameters": {"settingId": [SETTING]}}})),
     ("another service setting", {"Other": setting("/ssm/managed-instance/activation-tier")}),
     ("service setting that turns it off", {"Other": setting(SETTING, "$None")}),
     ("rule that listens", other("AWS::Events::Rule", EventPattern=LISTENS, Targets=[{"Arn": "a"}])),
@@ -505,6 +511,9 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
      scripted("aws ec2 run-instances --iam-instance-profile Name=${Profile}"), UNKNOWN),
     ("script that launches instances under the name of the profile",
      CALLED | with_script("aws ec2 run-instances --iam-instance-profile Name=nodes"), UNKNOWN),
+    *((f"schedule that launches instances under the name {name}", CALLED | other(
+        "AWS::Scheduler::Schedule", Input=f'{{"IamInstanceProfile":{{"Name":"{name}"}}}}'), found)
+      for name, found in (("nodes", UNKNOWN), ("others", READY))),
     ("script that names the profile", scripted("echo ${Profile}"), READY),
     ("script about other profiles", scripted("aws iam list-instance-profiles"), READY),
     ("runbook that launches instances under the profile",

@@ -287,6 +287,12 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      [], UNKNOWN),
     ("the default document in a stack set",
      {"C": stack_set(f"A: {{Type: AWS::SSM::Document, Name: {DEFAULT_DOCUMENT}}}")}, [], UNKNOWN),
+    *((f"the default document, which {kind} names", {"C": resource(
+        f"AWS::{kind}", Given={"Code": f"update(Name={DEFAULT_DOCUMENT!r})"})}, [], found)
+      for kind, found in (("Lambda::Function", UNKNOWN), ("CodeBuild::Project", UNKNOWN),
+                          ("SSO::PermissionSet", READY), ("IAM::ManagedPolicy", READY))),
+    ("the default document, which a runbook changes", {"C": resource(
+        "AWS::SSM::Document", Content={"inputs": DEFAULT_DOCUMENT})}, [], UNKNOWN),
     ("another document, which a custom resource changes",
      {"C": resource("Custom::AWS", Create='{"parameters": {"Name": "other"}}')}, [], READY),
     ("the default document, and a condition", DEFAULT, [decrypt(Condition=BY_VPC)], UNKNOWN),

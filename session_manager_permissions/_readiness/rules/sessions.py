@@ -114,7 +114,7 @@ class SessionRules:
         if document is None:
             return
         if document.inputs is None:
-            yield f"the session preferences that {document.resource.logical_id!r} sets"
+            yield f"the session preferences, which {document.resource.logical_id!r} may change"
         yield from self._faults(document)
         for call in self._calls(document):
             answer = self._answer(role, call) if call.ends else Answer.ALLOWED
