@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,10 +30,23 @@ https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
 """
 
 SERVICES: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
-"""The services that a session may need."""
+"""The names of the services that a session may need."""
 
-HAVING_PREFIX_LIST: Final = ("s3",)
-"""Those whose public addresses AWS has in a prefix list, which rules can name."""
+
+class Service(NamedTuple):
+    """A service that the compute calls."""
+
+    name: str
+    region: str = ""
+    """Its region, if that is another one than the compute's."""
+
+    def __str__(self) -> str:
+        """Return what a message calls it."""
+        return f"{self.name} in {self.region}" if self.region else self.name
+
+
+S3: Final = Service("s3")
+"""The one whose public addresses AWS has in a prefix list, which rules and routes can name."""
 
 ELSEWHERE: Final = {
     "CarrierGatewayId": "carrier gateway",
@@ -48,12 +61,6 @@ ELSEWHERE: Final = {
     "VpcPeeringConnectionId": "VPC peering connection",
 }
 """The targets of a route that the judge can't follow, by the field that names them."""
-
-
-def of_region(service: str) -> tuple[str, str]:
-    """Return a service and its region, as of `s3 in eu-west-1`; an empty one if none is named."""
-    name, _, region = service.partition(" in ")
-    return name, region
 
 
 def service_of(name: str) -> tuple[str, bool]:

@@ -10,21 +10,21 @@ from session_manager_permissions._evaluation import Answer, Request, evaluate, n
 from session_manager_permissions._needs import REGION_KEY
 from session_manager_permissions._patterns import UNKNOWN, as_list
 
-from .ec2 import of_region
 from .facts import Fact, Unknown
 from .model import Endpoint, Placement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from .ec2 import Service
+
 NOBODY: Final = Placement(None)
 """The caller of whom nothing is known."""
 
 
-def of_service(service: str, calls: Iterable[str]) -> tuple[str, ...]:
+def of_service(service: Service, calls: Iterable[str]) -> tuple[str, ...]:
     """Return the calls that are of a service."""
-    name, _ = of_region(service)
-    return tuple(one for one in calls if one.startswith(f"{name}:"))
+    return tuple(one for one in calls if one.startswith(f"{service.name}:"))
 
 
 def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = NOBODY) -> Fact:

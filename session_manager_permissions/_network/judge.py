@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from session_manager_permissions._memory import Memory, Once
 
 from . import verdicts
-from .ec2 import HAVING_PREFIX_LIST
+from .ec2 import S3, Service
 from .endpoint_policy import of_service, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acl_to, acls_between, leaves, let_in, let_out
@@ -40,7 +40,7 @@ class Judge:
         self._cautious = None if cautious is None else Judge(cautious, memory=self._memory)
 
     def judge(
-        self, placements: Iterable[Placement], services: Iterable[str] = verdicts.ALWAYS_NEEDED
+        self, placements: Iterable[Placement], services: Iterable[Service] = verdicts.ALWAYS_NEEDED
     ) -> PathVerdict:
         """Judge all places that compute may be in.
 
@@ -48,8 +48,7 @@ class Judge:
 
         Args:
             placements: each place that the compute may be in; at least one.
-            services: the services that it has to reach, out of `ssm`, `ssmmessages`, `kms`, `logs`
-                and `s3`.
+            services: the services that it has to reach.
         """
         wanted = tuple(services)
         several = [self.paths(placement, wanted) for placement in dict.fromkeys(placements)]
@@ -63,7 +62,7 @@ class Judge:
         return not let_out(place, "", End((PUBLIC if public else place.subnet.range,))).problems
 
     def shut_by_acls(
-        self, placement: Placement, services: tuple[str, ...], made: Mapping[str, Hashable]
+        self, placement: Placement, services: tuple[Service, ...], made: Mapping[Service, Hashable]
     ) -> list[verdicts.AclFault]:
         """Return what network ACLs have to let pass where all else on the way is open.
 
@@ -76,7 +75,7 @@ class Judge:
         subnet, vpc, open_ = place.subnet, place.vpc, Unknown("what is open")
         there = (one for service in services for one in vpc.endpoints(service))
         new = (
-            Endpoint(one, one, one, gateway=one == "s3", subnets=(where,), tables=(subnet.table,))
+            Endpoint(one, "", one, gateway=one == S3, subnets=(where,), tables=(subnet.table,))
             for one, where in made.items()
         )
         endpoints = [
@@ -89,27 +88,27 @@ class Judge:
         problems = Judge(network, memory=self._memory).judge([placement], services).problems
         return [fault for one in problems for part in one.parts for fault in part.acls]
 
-    def paths(self, placement: Placement, services: tuple[str, ...]) -> Mapping[str, Path]:
+    def paths(self, placement: Placement, services: tuple[Service, ...]) -> Mapping[Service, Path]:
         """Return the path from a place to each service."""
         key = self, placement, services
         return self._memory.once(key, lambda: self._paths(placement, services))
 
-    def _paths(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
+    def _paths(self, placement: Placement, services: tuple[Service, ...]) -> dict[Service, Path]:
         place = Place(self._network, placement, self._memory)
-        paths, ways, vpc = dict[str, Path](), dict[str, Path](), place.vpc
+        paths, ways = dict[Service, Path](), dict[Service | None, Path]()
         for service in services:
-            own = vpc.endpoints(service) or vpc.zones(service)
+            own = place.vpc.endpoints(service) or place.vpc.zones(service)
             # All services to which only public addresses lead have one way.
-            name = service if own or service in HAVING_PREFIX_LIST else ""
-            ways[name] = ways.get(name) or _path(place, service)
-            paths[service] = ways[name]
+            called = service if own or service == S3 else None
+            ways[called] = ways.get(called) or _path(place, service)
+            paths[service] = ways[called]
         closed = tuple(service for service, path in paths.items() if path.problems)
         if closed and self._cautious is not None:
             paths |= self._cautious._paths(placement, closed)  # noqa: SLF001 # a judge too
         return paths
 
 
-def _path(place: Place, service: str) -> Path:
+def _path(place: Place, service: Service) -> Path:
     """The way from a place to a service."""
     path = _by_name(place, service)
     if path != OPEN and (none_leaves := leaves(place)).problems:
@@ -123,7 +122,7 @@ def _path(place: Place, service: str) -> Path:
     return path
 
 
-def _by_name(place: Place, service: str) -> Path:
+def _by_name(place: Place, service: Service) -> Path:
     """The way to where the service's public name leads: an endpoint, else public addresses."""
     if place.lacks:
         return unknown(place.lacks)
@@ -142,7 +141,7 @@ def _by_name(place: Place, service: str) -> Path:
     return path
 
 
-def _candidates(place: Place, service: str) -> Iterator[tuple[Fact, Path]]:
+def _candidates(place: Place, service: Service) -> Iterator[tuple[Fact, Path]]:
     """Yield the ways to which the service's name may lead, each with whether it does.
 
     The first one to which it leads counts. The last one is the first that is certain.
@@ -163,7 +162,7 @@ def _candidates(place: Place, service: str) -> Iterator[tuple[Fact, Path]]:
     yield True, path
 
 
-def _by_route(place: Place, service: str) -> Path:
+def _by_route(place: Place, service: Service) -> Path:
     """The way to the service's public addresses."""
     vpc = place.vpc
     path = out_of(place, place.placement.subnet, place.public_address)
@@ -183,7 +182,7 @@ def _by_route(place: Place, service: str) -> Path:
     return path
 
 
-def _explained(place: Place, problem: Problem, service: str) -> Path:
+def _explained(place: Place, problem: Problem, service: Service) -> Path:
     """What is missing where no route leads out: an endpoint, or the name of one."""
     vpc = place.vpc
     for one in vpc.endpoints(service):
@@ -200,9 +199,9 @@ def _explained(place: Place, problem: Problem, service: str) -> Path:
     return Path((problem._replace(why=why),))
 
 
-def _released(place: Place, service: str) -> Path:
+def _released(place: Place, service: Service) -> Path:
     """What the security groups of the compute let out to the service's public addresses."""
-    named = service if service in HAVING_PREFIX_LIST else ""
+    named = service.name if service == S3 else ""
     return let_out(place, "public addresses", End((PUBLIC,), service=named))
 
 

@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 from session_manager_permissions import _needs
 
-from .ec2 import ALL_PORTS
+from .ec2 import ALL_PORTS, Service
 from .facts import Fact, Unknown
 
 TO_OPEN: Final = (
@@ -94,8 +94,7 @@ class Endpoint(NamedTuple):
 
     id: Hashable
     name: str
-    service: str
-    """Which service it is of: `ssm`, not `com.amazonaws.eu-west-1.ssm`."""
+    service: Service
     exists: Fact = True
     """Whether it is there, and its state is `available`."""
     gateway: bool = False
@@ -120,7 +119,7 @@ class Zone(NamedTuple):
     """A private hosted zone, associated with the VPC, for the public name of a service."""
 
     name: str
-    service: str
+    service: Service
     endpoint: Reference
     """The endpoint that its record leads to."""
     exists: Fact = True
@@ -128,7 +127,7 @@ class Zone(NamedTuple):
 
 _OfService = TypeVar("_OfService", bound=Endpoint | Zone)
 
-OfService = Callable[[str], Sequence[_OfService]]
+OfService = Callable[[Service], Sequence[_OfService]]
 """Returns what a VPC has for a service."""
 
 

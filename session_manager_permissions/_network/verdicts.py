@@ -5,18 +5,18 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .ec2 import LAST_ENTRY
+from .ec2 import LAST_ENTRY, Service
 from .facts import Fact, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
 NO_NETWORK_PATH: Final = "no-network-path"
 ENDPOINT_MISSING: Final = "endpoint-missing"
 ENDPOINT_UNREACHABLE: Final = "endpoint-unreachable"
 EGRESS_CLOSED: Final = "egress-closed"
 
-ALWAYS_NEEDED: Final = ("ssm", "ssmmessages")
+ALWAYS_NEEDED: Final = (Service("ssm"), Service("ssmmessages"))
 """The services that every session needs."""
 
 PRIVATE_DNS: Final = "private DNS"
@@ -65,7 +65,7 @@ class Problem(NamedTuple):
     """A clause, without a full stop."""
     subject: Hashable = None
     """The id of the endpoint that is at fault; None where it is the compute or its subnet."""
-    services: tuple[str, ...] = ()
+    services: tuple[Service, ...] = ()
     fault: str = ""
     """What to change, if the cause alone does not tell: one of the constants above."""
     parts: tuple[Problem, ...] = ()
@@ -98,7 +98,7 @@ OPEN: Final = Path()
 class PathVerdict(NamedTuple):
     """The paths to all services from all places where compute may be."""
 
-    closed: Mapping[str, Path]
+    closed: Mapping[Service, Path]
     """The paths from the first place from which one is closed; none if no path is closed."""
     decides: tuple[str, ...]
     """What decides on the paths that are not known."""
@@ -163,13 +163,13 @@ def unless(fact: Fact, problem: Callable[[], Problem], *, by_policy: bool = Fals
     return OPEN if fact else Path((problem(),))
 
 
-def in_words(names: Sequence[str], joined_by: str = "and") -> str:
+def in_words(names: Iterable[object], joined_by: str = "and") -> str:
     """Names as a sentence has them: "a, b and c"."""
-    *first, last = names
+    *first, last = map(str, names)
     return f"{', '.join(first)} {joined_by} {last}" if first else last
 
 
-def _as_one(problems: list[Problem], wanted: list[str]) -> Problem:
+def _as_one(problems: list[Problem], wanted: list[Service]) -> Problem:
     cause = problems[0].cause
     services = tuple(dict.fromkeys(problem.services[0] for problem in problems))
     always = [service for service in ALWAYS_NEEDED if service in wanted]

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
+from session_manager_permissions._network.ec2 import Service
 from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
 
 from .marks import ALIAS, KEYS, marked
@@ -95,7 +96,7 @@ class Sessions:
             if one not in self._documents or default in str(one.written.get("Content"))
         ]
 
-    def uses(self, stack: Stack, role: Role | None) -> dict[str, ServiceUse]:
+    def uses(self, stack: Stack, role: Role | None) -> dict[Service, ServiceUse]:
         """Whether sessions on an instance use each service that not every session needs.
 
         The documents that sessions are started with say so. If there are none, the Sids of this
@@ -103,15 +104,15 @@ class Sessions:
         """
         return self._parts.worlds.once(("uses", stack, role), lambda: self._uses(stack, role))
 
-    def _uses(self, stack: Stack, role: Role | None) -> dict[str, ServiceUse]:
+    def _uses(self, stack: Stack, role: Role | None) -> dict[Service, ServiceUse]:
         documents = self.started_with(stack)
         if documents:
             return self._by_documents(documents)
         sids = [] if role is None else self._roles.sids(role, _SIDS)
         found = {}
-        for service, one in _SERVICES.items():
+        for name, one in _SERVICES.items():
             used = any(sid.startswith(one.sid) for sid in sids)
-            found[service] = ServiceUse(used, used and service == "kms")
+            found[Service(name)] = ServiceUse(used, used and name == "kms")
         return found
 
     def started_with(self, stack: Stack) -> list[Document]:
@@ -187,27 +188,27 @@ class Sessions:
     def _type(self, resource: Resource) -> str:
         return self._parts.text(resource, resource.properties.get("DocumentType", "Command"))
 
-    def _by_documents(self, documents: list[Document]) -> dict[str, ServiceUse]:
+    def _by_documents(self, documents: list[Document]) -> dict[Service, ServiceUse]:
         """How sessions use each service, by the documents that they may be started with."""
         streams = all(self.is_on(one, STREAMS) is True for one in documents)
         several = [
-            {self._called(one, service): self._of_service(one, service) for service in _SERVICES}
+            {self._called(one, name): self._of_service(one, name) for name in _SERVICES}
             for one in documents
         ]
         found, unused = {}, ServiceUse(used=False, needed=False)
-        for service in dict.fromkeys(name for uses in several for name in uses):
+        for service in dict.fromkeys(one for uses in several for one in uses):
             each = [uses.get(service, unused) for uses in several]
             used = _of_all([one.used for one in each])
             found[service] = ServiceUse(used, _of_all([one.needed for one in each]), streams)
         return found
 
-    def _called(self, document: Document, service: str) -> str:
-        """Name a service as network paths know it, with its region if that is another one."""
-        match self.input(document, _SERVICES[service].given):
+    def _called(self, document: Document, name: str) -> Service:
+        """The service that the sessions of a document call, with its region if that is another."""
+        match self.input(document, _SERVICES[name].given):
             case (ReturnValue(bucket),) if bucket.type == _BUCKET:
                 own, there = (one.template.stack.region for one in (document.resource, bucket))
-                return service if may_be_equal(own, there) else f"{service} in {there}"
-        return service
+                return Service(name, "" if may_be_equal(own, there) else str(there))
+        return Service(name)
 
     def _of_service(self, document: Document, service: str) -> ServiceUse:
         """Whether the sessions of a document use a service, and whether they need it."""

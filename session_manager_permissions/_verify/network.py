@@ -151,7 +151,7 @@ class LiveVpc:
 
     def evidence(self, subnet_id: str, service: str) -> tuple[Evidence, ...]:
         """List what the judge's answer about a service rests on."""
-        ids: list[str | None] = [str(one.id) for one in self.vpc.endpoints(service)]
+        ids: list[str | None] = [str(one.id) for one in self.vpc.endpoints(ec2.Service(service))]
         endpoints = ids or ([None] if self.vpc.complete is True else [])
         table = self.table_of(subnet_id)
         tables = [table] if isinstance(table, str) else []
@@ -237,7 +237,7 @@ class LiveVpc:
             else self._names_pass(resolver),
             endpoints=model.by_service(self.endpoints),
             zones=model.by_service(
-                model.Zone(zone["Name"], service, Unknown("its records"))
+                model.Zone(zone["Name"], ec2.Service(service), Unknown("its records"))
                 for zone in zones
                 for service in self._services
                 if self._is_below(service, zone["Name"])
@@ -275,7 +275,7 @@ class LiveVpc:
         if self._dns_rules is None:
             return True
         over = [one for one in self._dns_rules if self._is_below(service, one)]
-        if any(resolves(one, self.vpc) is True for one in self.vpc.endpoints(service)):
+        if any(resolves(one, self.vpc) is True for one in self.vpc.endpoints(ec2.Service(service))):
             over = [one for one in over if one.startswith(service)]
         return bool(over) and self._dns_rules[max(over, key=len)] != "SYSTEM"  # which is Amazon's
 
@@ -363,7 +363,7 @@ class LiveVpc:
         return model.Endpoint(
             found["VpcEndpointId"],
             found["VpcEndpointId"],
-            service,
+            ec2.Service(service),
             exists=exists,
             gateway=gateway,
             private_dns=False if gateway else _private_dns(found, service),
@@ -444,7 +444,7 @@ class LiveVpc:
         }
         # This region's S3 is not the one called.
         if self.bucket_region not in (None, self._region):
-            elsewhere = {"s3": f"s3 in {self._region}"}
+            elsewhere = {"s3": str(ec2.Service("s3", self._region))}
             services = {one: elsewhere.get(of, of) for one, of in services.items()}
         return {
             route["DestinationPrefixListId"]: services.get(route.get("GatewayId", ""), "")
@@ -538,7 +538,7 @@ def _once_served(network: model.Network, endpoints: list[model.Endpoint]) -> mod
     def serving(one: model.Endpoint) -> model.Endpoint:
         if one.exists is False:
             return one
-        named = not one.gateway and one.service != "s3"
+        named = not one.gateway and one.service != ec2.S3
         return one._replace(exists=True, private_dns=named, tables=(*network.tables,))
 
     ((name, vpc),) = network.vpcs.items()

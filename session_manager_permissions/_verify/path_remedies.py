@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._network import verdicts
-from session_manager_permissions._network.ec2 import LAST_ENTRY
+from session_manager_permissions._network.ec2 import LAST_ENTRY, S3, Service
 from session_manager_permissions._network.endpoint_policy import of_service, policy_allows
 from session_manager_permissions._network.judge import resolves
 from session_manager_permissions._network.model import Endpoint, GroupPeer
@@ -106,7 +106,7 @@ class PathRemedies:
     def _group_of(self, service: str) -> str:
         """Return a group of the endpoint to which the name of a service leads; "" without one."""
         vpc = self.vpc.vpc
-        leading = (one for one in vpc.endpoints(service) if resolves(one, vpc) is True)
+        leading = (one for one in vpc.endpoints(Service(service)) if resolves(one, vpc) is True)
         return next((_id(one.groups[0], "ENDPOINT_GROUP") for one in leading), "")
 
     def _authorize(self, side: str, group: str, peer: str) -> str:
@@ -217,7 +217,7 @@ class PathRemedies:
         """
         table = self.vpc.table_of(self._subnet)
         named = word(_id(table, "TABLE"))
-        found = self.vpc.vpc.endpoints("s3")
+        found = self.vpc.vpc.endpoints(S3)
         there = [one for one in found if one.gateway and one.exists is not False]
         if not there:
             yield f"{self._create('Gateway', 's3')} --route-table-ids {named}"
@@ -226,7 +226,7 @@ class PathRemedies:
 
     def _by_interface(self, service: str) -> Iterator[str]:
         """Make an interface endpoint, in groups that let the instance in."""
-        for one in self.vpc.vpc.endpoints(service):  # whose name no other can have
+        for one in self.vpc.vpc.endpoints(Service(service)):  # whose name no other can have
             if one.exists is False and one.private_dns is True:
                 of_it = word(_id(one.id, "ENDPOINT"))
                 yield self._ec2(f"delete-vpc-endpoints --vpc-endpoint-ids {of_it}")
@@ -248,7 +248,7 @@ class PathRemedies:
     def _groups_of_others(self) -> list[str]:
         """Return the groups of an endpoint of the VPC that the instance reaches."""
         for one in self.vpc.endpoints:
-            if not one.gateway and one.private_dns is True and one.service in self.opened:
+            if not one.gateway and one.private_dns is True and one.service.name in self.opened:
                 return [_id(group, "GROUP") for group in one.groups]
         return []
 

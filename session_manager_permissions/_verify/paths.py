@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network import verdicts
+from session_manager_permissions._network.ec2 import Service
 from session_manager_permissions._network.model import IF_ENFORCED, TO_OPEN, calls_to_log
 
 from .asking import CannotAsk, read_in
@@ -45,7 +46,7 @@ def _proven_by(node: Node) -> dict[str, str]:
 
 def path_outcomes(node: Node, preferences: Preferences, identity: Identity) -> list[Outcome]:
     """Check the path to each service."""
-    wanted = (*verdicts.ALWAYS_NEEDED, *preferences.services)
+    wanted = (*(one.name for one in verdicts.ALWAYS_NEEDED), *preferences.services)
     proven = _proven_by(node)
     instance = node.instance
     judged: dict[str, Outcome] | CannotAsk = {}
@@ -96,7 +97,9 @@ def _judged(
 
     def judged(judge: Judge, *calls: str) -> dict[str, verdicts.Path]:
         asked = place._replace(calls=calls)
-        return {**judge.paths(asked, wanted), **vpc.forwarded.paths(asked, forwarded)}
+        ways = judge.paths(asked, (*map(Service, wanted),))
+        ways = {**ways, **vpc.forwarded.paths(asked, (*map(Service, forwarded),))}
+        return {one.name: path for one, path in ways.items()}
 
     opening = judged(vpc.judge, *certain)
     paths = judged(vpc.judge, *to_log, *certain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._network.ec2 import SERVICES, of_region, service_of
+from session_manager_permissions._network.ec2 import SERVICES, Service, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Endpoint
 from session_manager_permissions._readiness.marks import marked
@@ -46,12 +46,11 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endp
 class EndpointReader(Reader):
     """Reads the endpoints of VPCs, by the services that they are of."""
 
-    def endpoints(self, vpc: Resource, service: str) -> list[Endpoint]:
+    def endpoints(self, vpc: Resource, service: Service) -> list[Endpoint]:
         """Read the endpoints of a service: those of a VPC, and after them those that may be."""
-        name, _ = of_region(service)
 
         def may_be_of_it(resource: Resource) -> bool:
-            return name in self._services[resource]
+            return service.name in self._services[resource]
 
         of_vpc = self._reading.of(vpc, _OF_VPC, may_be_of_it)
         certain = [*filter(None, (self._endpoint(one, service) for one in of_vpc))]
@@ -89,14 +88,13 @@ class EndpointReader(Reader):
             )
         ]
 
-    def _endpoint(self, resource: Resource, service: str) -> Endpoint | None:
+    def _endpoint(self, resource: Resource, service: Service) -> Endpoint | None:
         """Read an endpoint; None where it is of no use to any VPC here."""
         parts, template, properties = self._parts, resource.template, resource.properties
         kind = parts.text(resource, properties.get("VpcEndpointType", "Gateway"))
         name = parts.text(resource, properties.get("ServiceName"))
-        called, there = of_region(service)
-        in_region = self._in_region(resource, name, there)
-        is_its = called in _services_of(name) and in_region is not False
+        in_region = self._in_region(resource, name, service.region)
+        is_its = service.name in _services_of(name) and in_region is not False
         if kind not in {"Interface", "Gateway", UNKNOWN} or not is_its:
             return None
         named, fips = service_of(name)
@@ -116,14 +114,14 @@ class EndpointReader(Reader):
             service,
             exists,
             gateway=kind == "Gateway",
-            private_dns=self._private_dns(resource, called, fips=fips),
+            private_dns=self._private_dns(resource, service.name, fips=fips),
             ipv4=self._ipv4(resource),
             subnets=parts.references(resource, properties.get("SubnetIds"), SUBNET),
             groups=groups if doubt is None else (*groups, doubt),
             tables=parts.references(resource, properties.get("RouteTableIds"), TABLE),
             policy=policy,
             own_account=marked(template.value({"Ref": "AWS::AccountId"})),
-            region=marked(template.value(there or _REGION)) if in_region is True else None,
+            region=marked(template.value(service.region or _REGION)) if in_region is True else None,
         )
 
     def _is_in(self, vpc: Resource, resource: Resource, endpoint: Endpoint) -> Fact:

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._needs import ARN_PART
-from session_manager_permissions._network.ec2 import SERVICES, names_amazon, of_region, service_of
+from session_manager_permissions._network.ec2 import SERVICES, Service, names_amazon, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Reference, Zone
 from session_manager_permissions._patterns import any_matches
@@ -168,7 +168,7 @@ class NameReader(Reader):
 
     # Hosted zones --------------------------------------------------------------------------------
 
-    def zones(self, vpc: Resource, service: str) -> Iterator[Zone]:
+    def zones(self, vpc: Resource, service: Service) -> Iterator[Zone]:
         """Read the private hosted zones that a VPC has for the public name of a service."""
         names = _asked(service, vpc.template.stack)
         for resource in self._parts.by_type[_ZONE.types[0]]:
@@ -197,7 +197,7 @@ class NameReader(Reader):
             return False
         return named if isinstance(named, Unknown) else named is vpc
 
-    def _led_to(self, zone: Resource, service: str, names: list[str]) -> Reference:
+    def _led_to(self, zone: Resource, service: Service, names: list[str]) -> Reference:
         """The endpoint that the records of a hosted zone lead to."""
         found: set[Resource | None] = set()
         for kind in _RECORDS:
@@ -208,7 +208,7 @@ class NameReader(Reader):
         return self._parts.changed(zone) or led or Unknown("the hosted zone's records")
 
     def _targets(
-        self, resource: Resource, record: dict[str, Any], service: str, names: list[str]
+        self, resource: Resource, record: dict[str, Any], service: Service, names: list[str]
     ) -> set[Resource | None]:
         """The endpoint that a record of the name of a service leads to; None where that is open."""
         text = self._parts.text
@@ -220,21 +220,21 @@ class NameReader(Reader):
             one
             for one in resource.template.mentioned_in(record)
             if one.type == "AWS::EC2::VPCEndpoint"
-            and service_of(text(one, one.properties.get("ServiceName"))) == (service, False)
+            and service_of(text(one, one.properties.get("ServiceName"))) == (service.name, False)
         }
         return {*found} or {None}
 
 
-def _asked(service: str, stack: Stack) -> list[str]:
+def _asked(service: Service, stack: Stack) -> list[str]:
     """The public names of a service in the region of a stack, with `*` for what is not known."""
     suffixes = [stack.partition.suffix] if stack.partition else SUFFIXES
-    service, there = of_region(service)
-    names = [f"{service}.{there or stack.region or '*'}.{suffix}" for suffix in suffixes]
-    return [*names, *(f"*.{name}" for name in names)] if service == "s3" else names
+    region = service.region or stack.region or "*"
+    names = [f"{service.name}.{region}.{suffix}" for suffix in suffixes]
+    return [*names, *(f"*.{name}" for name in names)] if service.name == "s3" else names
 
 
 def _all_asked(vpc: Resource) -> list[str]:
-    return [name for service in SERVICES for name in _asked(service, vpc.template.stack)]
+    return [name for service in SERVICES for name in _asked(Service(service), vpc.template.stack)]
 
 
 def _is_within(domain: str, name: str) -> bool | None:

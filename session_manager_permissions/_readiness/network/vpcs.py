@@ -20,6 +20,7 @@ from .reading import INTERNET_GATEWAY, ROUTE, TABLE, PartOf, Reader, Reading, Se
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from session_manager_permissions._network.ec2 import Service
     from session_manager_permissions._network.model import OfService, Reference
 
 _GATEWAY: Final = PartOf("AWS::EC2::VPCGatewayAttachment", "VpcId", VPC)
@@ -87,7 +88,7 @@ class VpcReader(Reader):
         )
 
     def _by_service(
-        self, read: Callable[[Resource, str], Iterable[_OfService]], vpc: Resource
+        self, read: Callable[[Resource, Service], Iterable[_OfService]], vpc: Resource
     ) -> OfService[_OfService]:
         """Read what a VPC has for a service when it is first asked for."""
         once = self._parts.worlds.once

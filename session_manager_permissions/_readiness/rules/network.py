@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network import endpoint_policy, verdicts
-from session_manager_permissions._network.ec2 import ANSWERS, SERVICES, of_region
+from session_manager_permissions._network.ec2 import ANSWERS, S3, Service
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._network.model import IF_ENFORCED, TO_OPEN, Placement, calls_to_log
 from session_manager_permissions._network.place import PUBLIC
@@ -76,7 +76,7 @@ class NetworkRules:
         self._homes: dict[Resource, Resource] = {}
         """The subnet of each VPC in which fixes make endpoints."""
 
-    def of_compute(self, compute: Compute, uses: dict[str, ServiceUse]) -> Iterator[Told]:
+    def of_compute(self, compute: Compute, uses: dict[Service, ServiceUse]) -> Iterator[Told]:
         """Find what keeps compute from the services that it needs.
 
         Args:
@@ -86,7 +86,7 @@ class NetworkRules:
         if not compute.placements:
             yield "what launches from it, and where"
             return
-        needed = (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
+        needed = (*ALWAYS_NEEDED, *(one for one, use in uses.items() if use.needed is True))
         calls = _calls_to_open(uses)
         opening = compute.calling(calls=calls).placements
         verdict = self._judge.judge(opening, needed)
@@ -97,14 +97,14 @@ class NetworkRules:
                 if way.problems or not {*way.decides} <= {*verdict.decides}:
                     yield from (use.needed.decides, *way.decides)
         if verdict.closed:
-            lost = (name for name, use in uses.items() if use.used is True and use.needed is False)
-            whole = compute.calling(calls=(*calls_to_log(streams=uses["logs"].streamed), *calls))
+            lost = (one for one, use in uses.items() if use.used is True and use.needed is False)
+            whole = compute.calling(calls=(*_calls_to_log(uses), *calls))
             used, told = (*needed, *lost), verdict.problems
             yield lambda: [self._of_problem(one, told, whole, used) for one in told]
 
-    def of_logs(self, compute: Compute, uses: dict[str, ServiceUse]) -> Iterator[Finding]:
+    def of_logs(self, compute: Compute, uses: dict[Service, ServiceUse]) -> Iterator[Finding]:
         """Find logs that do not arrive, of compute that can otherwise be reached."""
-        used = tuple(name for name, use in uses.items() if use.used is True)
+        used = tuple(one for one, use in uses.items() if use.used is True)
         if not used:
             return
         opening = compute.calling(calls=_calls_to_open(uses)).placements
@@ -114,7 +114,7 @@ class NetworkRules:
         problems = self._judge.judge(opening, ALWAYS_NEEDED).problems
         # What fixes the other causes fixes everything except the faults of an endpoint that exists.
         is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
-        whole = compute.calling(calls=(*TO_OPEN, *calls_to_log(streams=uses["logs"].streamed)))
+        whole = compute.calling(calls=(*TO_OPEN, *_calls_to_log(uses)))
         told = self._judge.judge(whole.placements, lost).problems
         for problem in told:
             if is_mended and problem.cause != verdicts.ENDPOINT_UNREACHABLE:
@@ -124,7 +124,7 @@ class NetworkRules:
             yield LOG_LOST.found(compute.resource, "Properties", why + problem.why, *fixes)
 
     def _of_problem(
-        self, problem: Problem, told: Iterable[Problem], compute: Compute, used: tuple[str, ...]
+        self, problem: Problem, told: Iterable[Problem], compute: Compute, used: tuple[Service, ...]
     ) -> Finding:
         kind = kind_of(compute.resource)
         why = unreachable(compute.resource, problem.why)
@@ -144,7 +144,7 @@ class NetworkRules:
     # Fixes
 
     def _fixes(
-        self, of: Problem, others: frozenset[Hashable], compute: Compute, used: tuple[str, ...]
+        self, of: Problem, others: frozenset[Hashable], compute: Compute, used: tuple[Service, ...]
     ) -> Iterator[Fix]:
         """Yield what opens the ways that a problem closes, and those that are closed behind it.
 
@@ -173,12 +173,12 @@ class NetworkRules:
             return
         # What opens the network ACLs is found by `_through_acls`.
         needed = dict.fromkeys(one.services[0] for one in problem.parts if not one.acls)
-        missing = [one for one in needed if one in SERVICES]
-        for elsewhere in (one for one in needed if one not in missing):
+        missing = [one for one in needed if not one.region]
+        for elsewhere in (one for one in needed if one.region):
             clause = f"log to a bucket of the region of {vpc.logical_id!r}, or give the subnet"
             yield Advice(f"{clause} a way to {elsewhere}, such as by a NAT gateway")
         public = any(fault.peer == PUBLIC for one in problem.parts for fault in one.acls)
-        public |= "s3" in missing  # whose gateway leads to public addresses
+        public |= S3 in missing  # whose gateway leads to public addresses
         if (missing or public) and not self._judge.lets_out(place, public=public):
             yield self._let_out(place)
         if missing:
@@ -219,7 +219,7 @@ class NetworkRules:
                     yield one
 
     def _through_acls(
-        self, problem: Problem, compute: Compute, used: tuple[str, ...], fixes: Iterable[Fix]
+        self, problem: Problem, compute: Compute, used: tuple[Service, ...], fixes: Iterable[Fix]
     ) -> Iterator[Fix]:
         """Yield what opens the network ACLs that close a way once fixes have opened all else.
 
@@ -230,7 +230,7 @@ class NetworkRules:
         for place in compute.placements:
             yield from map(LetPass, self._judge.shut_by_acls(place, used, made))
         turned_on = problem.services if any(isinstance(one, Set) for one in fixes) else ()
-        named = tuple(one for one in dict.fromkeys((*made, *turned_on)) if one != "s3")
+        named = tuple(one for one in dict.fromkeys((*made, *turned_on)) if one != S3)
         vpcs = {self._parts.vpc_of(place.subnet) for place in compute.placements} - {None}
         for subnet in self._subnets() if named and self._parts.of_types(_OF_ACLS) else ():
             if self._parts.vpc_of(subnet) in vpcs:
@@ -238,10 +238,14 @@ class NetworkRules:
                 yield from map(LetPass, self._judge.shut_by_acls(place, named, made))
 
 
-def _calls_to_open(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
+def _calls_to_open(uses: dict[Service, ServiceUse]) -> tuple[str, ...]:
     """Return what the agent calls, or may call, to open a session."""
-    needed = (of_region(name)[0] for name, use in uses.items() if use.needed is not False)
+    needed = (one.name for one, use in uses.items() if use.needed is not False)
     return (*TO_OPEN, *(IF_ENFORCED[name] for name in needed if name in IF_ENFORCED))
+
+
+def _calls_to_log(uses: dict[Service, ServiceUse]) -> tuple[str, ...]:
+    return calls_to_log(streams=uses[Service("logs")].streamed)
 
 
 def _key(problem: Problem) -> tuple[str, Hashable]:
@@ -266,7 +270,7 @@ class MakeEndpoints(Fix):
     """Makes the VPC endpoints of services, once for all subnets of a VPC."""
 
     vpc: Resource
-    services: tuple[str, ...]
+    services: tuple[Service, ...]
     subnet: Resource = field(compare=False)
     """A subnet of the compute."""
     home: Resource = field(compare=False)
@@ -294,13 +298,13 @@ class MakeEndpoints(Fix):
         """Make the endpoints one by one."""
         self._make(steps, *self._needed(steps))
 
-    def _make(self, to: Writer, tables: list[Resource], interfaces: list[str]) -> None:
+    def _make(self, to: Writer, tables: list[Resource], interfaces: list[Service]) -> None:
         """Make endpoints, with a security group that admits each range of the VPC."""
 
-        def make(service: str, **given: object) -> None:
+        def make(service: Service, **given: object) -> None:
             name = {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"}
             of_service = {"VpcId": to.ref(self.vpc), "ServiceName": name}
-            to.make(self.vpc, service.title(), _ENDPOINT, of_service | given)
+            to.make(self.vpc, service.name.title(), _ENDPOINT, of_service | given)
 
         if interfaces:
             admits = [{**HTTPS, "CidrIp": block} for block in _blocks(to, self.vpc)]
@@ -312,11 +316,11 @@ class MakeEndpoints(Fix):
             for service in interfaces:
                 make(service, VpcEndpointType="Interface", **there)
         if tables:
-            make("s3", VpcEndpointType="Gateway", RouteTableIds=[*map(to.ref, tables)])
+            make(S3, VpcEndpointType="Gateway", RouteTableIds=[*map(to.ref, tables)])
 
-    def _needed(self, to: Writer) -> tuple[list[Resource], list[str]]:
+    def _needed(self, to: Writer) -> tuple[list[Resource], list[Service]]:
         """Return the route tables, and the services of interfaces; none if there is no way."""
-        interfaces = [one for one in self.services if one != "s3"]
+        interfaces = [one for one in self.services if one != S3]
         sometimes = {
             service: one
             for service in interfaces
@@ -326,9 +330,9 @@ class MakeEndpoints(Fix):
         for one in sometimes.values():
             to.say(f"also make the VPC endpoint {one.logical_id!r} where its condition is false")
         interfaces = [one for one in interfaces if one not in sometimes]
-        tables = self._without_s3(to) if "s3" in self.services else []
+        tables = self._without_s3(to) if S3 in self.services else []
         make, vpc = "make VPC endpoints of", repr(self.vpc.logical_id)
-        if "s3" in self.services and not tables:
+        if S3 in self.services and not tables:
             to.say(f"{make} s3 for {vpc} where the route tables are defined")
         elif not all(to.reaches(self.vpc, one) for one in tables):
             to.say(f"{make} s3 for {vpc} where the VPC is defined")
@@ -347,13 +351,13 @@ class MakeEndpoints(Fix):
         """
         if not to.parts_of(self.subnet, "AWS::EC2::SubnetRouteTableAssociation", "SubnetId"):
             return []
-        there = self._endpoints_of(to, "s3")
+        there = self._endpoints_of(to, S3)
         served = {table for one in there for table in to.named(one, "RouteTableIds")}
         tables = to.parts_of(self.vpc, "AWS::EC2::RouteTable", "VpcId")
         on = None, self.vpc.condition, self.subnet.condition
         return [one for one in tables if one not in served and one.condition in on]
 
-    def _endpoints_of(self, to: Writer, service: str) -> Iterator[Resource]:
+    def _endpoints_of(self, to: Writer, service: Service) -> Iterator[Resource]:
         """Yield the endpoints of a service in the VPC that any deployment has."""
         for one in to.parts_of(self.vpc, _ENDPOINT, "VpcId"):
             names = to.parts.assembly.possible(one.template, written(one, "ServiceName"))
