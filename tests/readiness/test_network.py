@@ -254,6 +254,13 @@ ROUTES: Final[list[Row]] = [
       for table, call, found in (
         ("PrivateTable", "ReplaceRoute", UNKNOWN), ("PublicTable", "ReplaceRoute", NO_WAY),
         ("PrivateTable", "CreateRouteTable", NO_WAY))),
+    *((f"a {kind} that has the table, and code that makes routes", {"PrivateRoute": None,
+        "Calls": policy(allow("ec2:CreateRoute")), "Has": resource(
+            kind, RouteTableId=ref("PrivateTable"), DestinationIpv6CidrBlock="::/0")}, found)
+      for kind, found in (
+        ("AWS::EC2::SpotFleet", UNKNOWN), ("AWS::SSM::Parameter", UNKNOWN),
+        ("AWS::IAM::ManagedPolicy", UNKNOWN), ("AWS::EC2::VPCEndpoint", NO_WAY),
+        ("AWS::EC2::Route", NO_WAY))),
     ("unread stack with a gateway", instead(STACK, Parameters={"Gateway": ref("Gateway")}), NO_WAY),
     ("unread stack with VPC, beside NAT", {"Other": resource(STACK, Parameters=WITH_VPC)}, UNKNOWN),
     ("module", instead("Own::Network::Part::MODULE"), UNKNOWN),
@@ -888,9 +895,10 @@ def test_what_another_account_or_region_adds_is_of_something_else(
 
 
 def split(body: Parts, **given: object) -> tuple[Parts, Parts]:
-    """A template without its instance, which a nested one has; it is given the subnet and group."""
+    """A template without its instance, which a nested one has; it is given what it may refer to."""
     parts = body["Resources"]
-    its = {"Private": ref("Private"), "Group": att("Group", "GroupId"), "Profile": ref("Profile")}
+    its: Parts = {name: ref(name) for name in ("Private", "PrivateTable", "Profile")}
+    its["Group"] = att("Group", "GroupId")
     here = {name: one for name, one in parts.items() if name != "Instance"}
     its |= {"Address": att("Eip", "AllocationId")} if "Eip" in parts else {}
     here["Nested"] = on(nested("nested", Parameters=its), str(given.get("condition", "")))
@@ -906,7 +914,7 @@ NAT_ON: Final = templated(PrivateRoute=route(ref("PrivateTable"), ON, **TO_NAT))
 @pytest.mark.parametrize(("bodies", "expected"), [
     (split(templated()), OPEN),
     (split(templated(Nat=None)), UNKNOWN),
-    (split(templated(PrivateRoute=None)), NO_WAY),
+    (split(templated(PrivateRoute=None, Calls=policy(allow("ec2:CreateRoute")))), NO_WAY),
     (split(FREE), UNKNOWN),
     (split(FREE, address=ref("Address")), NO_WAY),
     (split(NAT_ON), UNKNOWN),

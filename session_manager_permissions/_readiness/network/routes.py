@@ -30,10 +30,11 @@ _PROPAGATIONS: Final = (
 )
 """The resources that put routes into tables by themselves."""
 
-_NO_CODE: Final = re.compile(
-    "AWS::(CloudFormation::|EC2::(?!Instance$|LaunchTemplate$)|IAM::|SSM::Parameter$)"
+_NO_CODE: Final = (
+    *("AWS::CloudFormation::Stack", "AWS::EC2::SubnetRouteTableAssociation"),
+    *("AWS::EC2::VPCEndpoint", ROUTE.type),
 )
-"""The types that run no script and no code, such as those of a network."""
+"""The types that name a table, and of which it is known that they run no code."""
 _MAKES_ROUTES: Final = re.compile(rb"(?i)(create|replace|(new|set)-ec2)[-_]?route(?![-_]?table|53)")
 """The names of these calls, in the code or in the policy of its role."""
 
@@ -64,7 +65,7 @@ class RouteReader(Reader):
         """Map each table to the code that is given it, if any template names such a call."""
         parts = self._parts
         calls = any(_MAKES_ROUTES.search(one.content) for one in parts.assembly.templates)
-        types = [one for one in parts.by_type if calls and not _NO_CODE.match(one)]
+        types = [one for one in parts.by_type if calls and one not in _NO_CODE]
         return parts.by_mentioned(parts.of_types(types))
 
     def _seen(self, vpc: Resource) -> Fact:
