@@ -131,6 +131,12 @@ BLOCKS = rule("BLOCK", DOMAINS)
 ALL: Final[Parts] = {"Domains": ["*"]}
 
 
+def separately(action: str, domains: object, of: object = ref("Rules")) -> Parts:
+    """A rule of a DNS firewall as a resource of its own."""
+    return {"Rule": resource(
+        f"{RESOLVER}FirewallRule", FirewallRuleGroupId=of, **rule(action, domains, 1))}  # fmt: skip
+
+
 def before(priority: object, *rules: object) -> Parts:
     """Another group of firewall rules, beside one that blocks everything."""
     kind = f"{RESOLVER}FirewallRuleGroup"
@@ -172,6 +178,11 @@ FIREWALLS: Final[list[Row]] = [
     ("group before", before(100, rule("ALLOW", AWS, 9)), OPEN),
     ("group after", before(102, rule("ALLOW", AWS, 1)), UNKNOWN),
     ("group by parameter's priority", before(GIVEN, rule("ALLOW", AWS, 1)), UNKNOWN),
+    # A rule may be a resource of its own.
+    ("AWS blocked separately", firewall() | separately("BLOCK", AWS), UNKNOWN),
+    ("others blocked separately", blocking() | separately("BLOCK", DOMAINS), OPEN),
+    ("AWS allowed separately", firewall(BLOCKS, **ALL) | separately("ALLOW", AWS), OPEN),
+    ("rule of an unknown group", firewall() | separately("BLOCK", AWS, GIVEN), UNKNOWN),
     # A rule is of one type of question, or of all.
     ("questions of IPv6", firewall(rule("BLOCK", DOMAINS, Qtype="AAAA"), **ALL), OPEN),
     ("questions of IPv4", firewall(rule("BLOCK", DOMAINS, Qtype="A"), **ALL), UNKNOWN),

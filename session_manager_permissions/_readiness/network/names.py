@@ -29,6 +29,8 @@ _DHCP: Final = PartOf("AWS::EC2::VPCDHCPOptionsAssociation", "VpcId", VPC)
 _PROFILE: Final = PartOf("AWS::Route53Profiles::ProfileAssociation", "ResourceId", VPC)
 _RULE: Final = PartOf("AWS::Route53Resolver::ResolverRuleAssociation", "VPCId", VPC)
 _FIREWALL: Final = PartOf("AWS::Route53Resolver::FirewallRuleGroupAssociation", "VpcId", VPC)
+_RULES: Final = PartKind("rule group", ("AWS::Route53Resolver::FirewallRuleGroup",))
+_FIREWALL_RULE: Final = PartOf("AWS::Route53Resolver::FirewallRule", "FirewallRuleGroupId", _RULES)
 _ZONE: Final = PartKind("hosted zone", ("AWS::Route53::HostedZone",))
 _RECORDS: Final = (
     PartOf("AWS::Route53::RecordSet", "HostedZoneId", _ZONE),
@@ -148,22 +150,22 @@ class NameReader(Reader):
         """
         parts, text, properties = self._parts, self._parts.text, association.properties
         group = parts.behind(association, properties.get("FirewallRuleGroupId"))
-        rules: list[dict[str, Any]] = [{}]
-        if isinstance(group, Resource) and group.type == "AWS::Route53Resolver::FirewallRuleGroup":
-            rules = [*entries(group.properties.get("FirewallRules"))]
-        else:
-            group = association
-        for rule in rules:
-            priorities = (association, properties), (group, rule)
-            numbers = [text(owner, one.get("Priority")) for owner, one in priorities]
+        rules: list[tuple[Resource, dict[str, Any]]] = [(association, {})]
+        if isinstance(group, Resource) and group.type in _RULES.types:
+            rules = rules if self._reading.unseen(group, _FIREWALL_RULE) else []
+            rules += ((group, one) for one in entries(group.properties.get("FirewallRules")))
+            rules += ((one, one.properties) for one in self._reading.of(group, _FIREWALL_RULE))
+        for owner, rule in rules:
+            priorities = (association, properties), (owner, rule)
+            numbers = [text(whose, one.get("Priority")) for whose, one in priorities]
             order = map(int, numbers) if all(map(str.isdecimal, numbers)) else ()
-            its = parts.behind(group, rule.get("FirewallDomainListId"))
-            kind, domains = text(group, rule.get("Qtype", "A")), [UNKNOWN]
+            its = parts.behind(owner, rule.get("FirewallDomainListId"))
+            kind, domains = text(owner, rule.get("Qtype", "A")), [UNKNOWN]
             if kind not in {"A", UNKNOWN}:
                 domains = []  # the agent asks for addresses of IPv4
             elif kind == "A" and isinstance(its, Resource) and "Domains" in its.properties:
                 domains = [self._text(its, one) for one in listed(its.properties["Domains"])]
-            blocks = text(group, rule.get("Action")) not in {"ALLOW", "ALERT"}
+            blocks = text(owner, rule.get("Action")) not in {"ALLOW", "ALERT"}
             yield (*order,), association, domains, blocks
 
     # Hosted zones --------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ _NETWORK: Final = re.compile("AWS::(EC2|Route53[A-Za-z]*)::.*")
 """The services whose types may change a network: one that is not known makes it unknown."""
 _KNOWN: Final = re.compile(
     "AWS::Route53(Profiles|Resolver)?::(CidrCollection|DNSSEC|DelegationSet|Firewall(DomainList|"
-    "RuleGroup(Association)?)|HealthCheck|HostedZone|KeySigningKey|OutpostResolver|Profile|"
+    "Rule(Group(Association)?)?)|HealthCheck|HostedZone|KeySigningKey|OutpostResolver|Profile|"
     "Profile(Resource)?Association|QueryLoggingConfig|RecordSet(Group)?|Resolver(Config|"
     "DNSSECConfig|Endpoint|QueryLoggingConfig(Association)?|Rule(Association)?)|TrafficPolicy"
     "(Instance)?)|"
