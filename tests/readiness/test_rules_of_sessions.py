@@ -1101,7 +1101,28 @@ TAGS: Final[list[tuple[Body, bool]]] = [
     ({"M": machine(), "T": tagging("instance")}, False),
     ({"M": machine(), "T": tagging("volume")}, True),
     ({"M": resource("AWS::EKS::Nodegroup", Tags={"Team": "web"})}, True),
-    ({"M": resource("AWS::EKS::Nodegroup"), "G": grant(**{"eks:cluster-name": "web"})}, False),
+    *(
+        ({"M": machine(), "G": grant(**{one: "web"})}, found)
+        for one, found in (
+            ("eks:cluster-name", False),
+            ("elasticbeanstalk:environment-name", False),
+            ("karpenter.sh/nodepool", False),
+            ("node.kubernetes.io/role", False),
+            ("AmazonECSManaged", False),
+            ("AmazonECSManagedBy", True),
+            ("k8s", True),
+        )
+    ),
+    *(
+        (
+            {
+                "M": machine(),
+                "T": machine(UserData=f"aws ec2 {one}-tags --tags Key=Team,Value=web"),
+            },
+            one != "create",
+        )
+        for one in ("create", "delete", "describe")
+    ),
     ({"M": resource("AWS::Batch::ComputeEnvironment", ComputeResources={"Type": "EC2"})}, False),
     ({"M": machine(), "N": resource("AWS::CloudFormation::Stack", TemplateURL="s3://b/t")}, False),
     ({"M": machine(), "N": stack_set('{"I": {"Type": "AWS::EC2::Instance"}}')}, False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,8 +39,12 @@ RULES: Final = (TAGS_MATCH_NOTHING,)
 _START: Final = ("ssm:StartSession",)
 _TAG: Final = "ssm:resourcetag/"
 """How the condition keys of tags begin. It is in lower case, as IAM ignores case in keys."""
-_OF_AWS: Final = ("aws:", "eks:", "k8s.io/", "kubernetes.io/")
-"""How the keys of tags begin, in lower case, that AWS adds to instances, as EKS does to nodes."""
+_OF_OTHERS: Final = re.compile(
+    r"(?i)(aws|eks|elasticbeanstalk):|([\w.-]*\.)?(k8s|karpenter|kubernetes)\.\w+/|AmazonECSManaged$"
+)
+"""The keys of tags that AWS adds to instances, or Kubernetes, as EKS does to nodes."""
+_TAGS: Final = re.compile(rb"(?i)create[-_]?tags|new-ec2tag")
+"""The names of the call that tags instances, in a script, in code or in the policy of its role."""
 _POLICIES: Final = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 _GROUP: Final = "AWS::AutoScaling::AutoScalingGroup"
 _TAGGED: Final = ("AWS::EC2::Instance", _GROUP)
@@ -58,7 +63,7 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> Iterator[Find
         and policy.resource.exists
         for key, values in _asked(parts, policy.resource)
     ]
-    if not grants:
+    if not grants or any(_TAGS.search(one.content) for one in parts.assembly.templates):
         return
     compute = [one for one in (*launchers.resources, *launchers.stacks) if one.exists]
     if not compute or any(_has_others(parts, one) for one in compute):
@@ -99,7 +104,7 @@ def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
                 # Only the request decides about a variable of the policy.
                 is_known = values and not any(UNKNOWN in one or "${" in one for one in values)
                 prefix, key = name[: len(_TAG)], name[len(_TAG) :]
-                if is_known and prefix.lower() == _TAG and not key.lower().startswith(_OF_AWS):
+                if is_known and prefix.lower() == _TAG and not _OF_OTHERS.match(key):
                     yield key, values
 
 
