@@ -11,10 +11,12 @@ from session_manager_permissions._needs import REGION_KEY
 from session_manager_permissions._patterns import UNKNOWN, as_list
 
 from .facts import Fact, Unknown
-from .model import Endpoint, Placement
+from .model import CalledOn, Endpoint, Placement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from session_manager_permissions._conditions import RequestContext
 
     from .ec2 import Service
 
@@ -44,10 +46,11 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
     context = EACH_CALL.made_by(caller.principal) if caller.principal else EACH_CALL
     own = {"aws:PrincipalAccount": endpoint.own_account, REGION_KEY: endpoint.region}
     context = context.knowing(own)
-    is_about, resources = partial(_is_about, endpoint, caller.principal), dict(caller.resources)
+    is_about = partial(_is_about, endpoint, caller.principal)
+    known = {one.action: one for one in caller.resources}
+    called = (known.get(one, CalledOn(one, UNKNOWN)) for one in of_service(endpoint.service, calls))
     requests = (
-        Request(action, is_about, context, resources.get(action, UNKNOWN))
-        for action in of_service(endpoint.service, calls)
+        Request(one.action, is_about, _of_owner(context, one.account), one.arn) for one in called
     )
     statements = as_list(policy.get("Statement"))
     answers = (evaluate(statements, request).answer for request in requests)
@@ -55,6 +58,12 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
     if strictest is Answer.UNKNOWN:
         return Unknown(f"the policy of the endpoint {endpoint.name!r}")
     return strictest is Answer.ALLOWED
+
+
+def _of_owner(context: RequestContext, account: str | None) -> RequestContext:
+    """Return the context of a call on a resource of an account."""
+    keys = ("aws:ResourceAccount", "s3:ResourceAccount")
+    return context.knowing(dict.fromkeys(keys, account)) if account else context
 
 
 def _is_about(endpoint: Endpoint, role: str, statement: Mapping[str, Any]) -> bool | None:

@@ -231,6 +231,15 @@ class Network:
     groups: dict[Hashable, SecurityGroup] = field(default_factory=dict)
 
 
+class CalledOn(NamedTuple):
+    """The resource of a call."""
+
+    action: str
+    arn: str
+    account: str | None = None
+    """The account that owns it, if that is known, as policies write it."""
+
+
 class Placement(NamedTuple):
     """Where the primary network interface of compute is."""
 
@@ -247,7 +256,7 @@ class Placement(NamedTuple):
     """Its private address, if it is known and any rule is about less than the subnet."""
     principal: str = ""
     """The ARN of the role that makes its calls, if that is known."""
-    resources: tuple[tuple[str, str], ...] = ()
-    """The ARN of the resource of an action, if that is known, such as of `s3:PutObject`."""
+    resources: tuple[CalledOn, ...] = ()
+    """The resources of its calls, as far as they are known, such as that of `s3:PutObject`."""
     calls: tuple[str, ...] = (*TO_OPEN, *TO_LOG)
     """What it calls, such as `logs:DescribeLogGroups`."""

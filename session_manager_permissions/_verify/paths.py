@@ -10,9 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._network import verdicts
+from session_manager_permissions._network import model, verdicts
 from session_manager_permissions._network.ec2 import Service
-from session_manager_permissions._network.model import IF_ENFORCED, TO_OPEN, calls_to_log
 
 from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Check, Outcome
@@ -86,7 +85,7 @@ def _judged(
         vpc = read_vpc(node.session, asked._replace(more_groups=foreign))
     certain, possible = _calls_to_open(preferences, identity)
     streams = preferences.document.streams
-    to_log = calls_to_log(streams=streams is True)
+    to_log = model.calls_to_log(streams=streams is True)
     place = vpc.placement(instance)
     # Without a policy to judge, instances with other roles are in the same place.
     if any(one.policy is not None for one in vpc.endpoints):
@@ -103,7 +102,7 @@ def _judged(
 
     opening = judged(vpc.judge, *certain)
     paths = judged(vpc.judge, *to_log, *certain)
-    in_case = judged(vpc.judge, *calls_to_log(streams=streams is not False), *possible)
+    in_case = judged(vpc.judge, *model.calls_to_log(streams=streams is not False), *possible)
     served = judged(vpc.once_served, *to_log, *certain)
     for service, path in in_case.items():
         if paths[service].state is verdicts.State.OPEN:
@@ -142,23 +141,24 @@ def _as_told(service: str, path: verdicts.Path, served: verdicts.Path) -> verdic
     return path._replace(problems=told or path.problems)
 
 
-def _resources(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
-    """Yield the resources of what the agent calls, by the action."""
-    yield from ((action, node.arn) for action in _needs.REGISTRATION.actions)
+def _resources(node: Node, preferences: Preferences) -> Iterator[model.CalledOn]:
+    """Yield the resources of what the agent calls."""
+    yield from (model.CalledOn(action, node.arn) for action in _needs.REGISTRATION.actions)
     document = preferences.document
     if document.log_bucket:
         bucket = f"arn:{node.partition}:s3:::{document.log_bucket}"
-        yield "s3:GetEncryptionConfiguration", bucket
+        yield model.CalledOn(model.IF_ENFORCED["s3"], bucket)
         prefix = _needs.joined(document.log_prefix or "")
-        yield "s3:PutObject", "/".join(filter(None, (bucket, prefix, f"{SAMPLE_SESSION}.log")))
+        log = "/".join(filter(None, (bucket, prefix, f"{SAMPLE_SESSION}.log")))
+        yield model.CalledOn("s3:PutObject", log)
     if document.log_group:
         logs = f"arn:{node.partition}:logs:{node.region}:{node.account}"
         stream = f"{logs}:log-group:{document.log_group}:log-stream:{SAMPLE_SESSION}"
-        yield from ((action, stream) for action in _needs.WRITE_LOG)
+        yield from (model.CalledOn(action, stream) for action in _needs.WRITE_LOG)
         # CloudWatch Logs asks whether the caller may list on a group without a name.
-        yield IF_ENFORCED["logs"], f"{logs}:log-group::log-stream:"
+        yield model.CalledOn(model.IF_ENFORCED["logs"], f"{logs}:log-group::log-stream:")
     if preferences.key:
-        yield "kms:Decrypt", preferences.key.arn
+        yield model.CalledOn("kms:Decrypt", preferences.key.arn)
 
 
 class _PathOutcomes(NamedTuple):
@@ -220,10 +220,10 @@ def _calls_to_open(
     """List what the agent calls to open a session: for certain, and possibly."""
     document = preferences.document
     calls = {
-        IF_ENFORCED["s3"]: document.enforces_s3_encryption,
-        IF_ENFORCED["logs"]: document.enforces_log_group_encryption,
+        model.IF_ENFORCED["s3"]: document.enforces_s3_encryption,
+        model.IF_ENFORCED["logs"]: document.enforces_log_group_encryption,
         **dict.fromkeys(_BY_TOKEN, identity.replaced),
     }
     certain = (action for action, does in calls.items() if does)
     possible = (action for action, does in calls.items() if does is not False)
-    return (*TO_OPEN, *certain), (*TO_OPEN, *possible)
+    return (*model.TO_OPEN, *certain), (*model.TO_OPEN, *possible)

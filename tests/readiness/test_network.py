@@ -706,6 +706,12 @@ def by_gateway(tables: object) -> Parts:
     return to_s3(**by, RouteTableIds=tables)
 
 
+def for_owners(**asked: object) -> Parts:
+    """The policy of the gateway denies the calls on the buckets of others."""
+    denies = DENIES_ALL | {"Condition": {"StringNotEquals": asked}}
+    return {"S3.PolicyDocument": {"Statement": [ALLOWS_ALL, denies]}}
+
+
 ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
 FOR_ALL: Final = {"DnsOptions": {ONLY_INBOUND: "AllResolvers"}}
 
@@ -730,6 +736,12 @@ CLOSED_GATEWAY: Final = BY_GATEWAY | {"S3.PolicyDocument": {"Statement": [DENIES
         ({"PrivateAssociation": None, **BY_GATEWAY}, MISSING),
         (BY_GATEWAY | lets_out([https(CidrIp=BLOCK)]), CLOSED),
         (BY_NAT | CLOSED_GATEWAY, UNREACHABLE),
+        *((BY_GATEWAY | for_owners(**of) | others, found) for of, others, found in (
+            ({"aws:ResourceAccount": ref("AWS::AccountId")}, {}, OPEN),
+            ({"s3:ResourceAccount": "1"}, {}, OPEN),
+            ({"aws:ResourceAccount": "2"}, {}, UNREACHABLE),
+            ({"aws:ResourceAccount": "1"}, {"Another": session(
+                s3BucketName="not-of-the-app", s3EncryptionEnabled=True)}, UNKNOWN))),
         (BY_GATEWAY | {"Other": endpoint("s3", PrivateDnsEnabled=False)}, OPEN),
         (BY_GATEWAY | {"Other": endpoint("s3", SecurityGroupIds=[ref("Group")], **FOR_ALL)},
          UNREACHABLE),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer, Decision
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
+from session_manager_permissions._network.model import CalledOn
 from session_manager_permissions._network.verdicts import in_words
 from session_manager_permissions._readiness.asked import Asked
 from session_manager_permissions._readiness.decisions import Ability, Decisions
@@ -91,6 +92,13 @@ class AgentCall(NamedTuple):
     reads: AgentCall | None = None
     """The call without which the agent uploads a log and asks for no encryption."""
 
+    @property
+    def called_on(self) -> CalledOn:
+        """Its resource, with the account of the stack that makes it."""
+        template = self.resource and self.resource.template
+        owner = marked(template.value({"Ref": "AWS::AccountId"})) if template else None
+        return CalledOn(self.action, marked(self.on), owner)
+
 
 class SessionRules:
     """Judges the Session documents of the app by the roles of its instances."""
@@ -170,12 +178,12 @@ class SessionRules:
         found = [] if is_default else self.of_calls(role, profile)
         return next(iter(allows_of(found)), Allow(role.resource))
 
-    def resources(self, stack: Stack) -> tuple[tuple[str, str], ...]:
-        """Return the resources of the agent's calls by action, if all documents agree on them."""
+    def resources(self, stack: Stack) -> tuple[CalledOn, ...]:
+        """Return the resources of the agent's calls, as far as all documents agree on them."""
         documents = self._sessions.started_with(stack)
-        found = {(one.action, marked(one.on)) for each in documents for one in self._calls(each)}
-        several = Counter(action for action, _ in found)
-        return tuple(sorted(one for one in found if several[one[0]] == 1))
+        found = {one.called_on for each in documents for one in self._calls(each)}
+        several = Counter(one.action for one in found)
+        return tuple(sorted(one for one in found if several[one.action] == 1))
 
     def of_new_role(self, stack: Stack) -> Options:
         """Return the options that let a new role of a stack use one of the documents.
