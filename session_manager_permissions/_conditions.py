@@ -77,14 +77,17 @@ The encryption contexts are those with which services use keys for other data.
 """
 _OWN_KEYS: Final = frozenset({f"{ENCRYPTION_KEY}-customer-algorithm"})
 """The header of an upload that brings a key along, which the agent never does."""
-NOT_OF_AGENT: Final = _OF_SERVICES | {"aws:multifactorauthage", "aws:sourceidentity"}
+NOT_OF_AGENT: Final = _OF_SERVICES | {
+    *("aws:federatedprovider", "aws:multifactorauthage", "aws:principalservicename"),
+    *("aws:sourceidentity", "aws:username"),
+}
 """The condition keys, in lower case, that no call of the agent has.
 
 It has the credentials of a role that a service assumes.
 """
 OF_ANY_CALLER: Final = RequestContext({}, lacks=_NOT_OF_OWN_CALLS | _OWN_KEYS).knowing(REQUEST_KEYS)
 """What is known of each call that a user or a role makes itself."""
-EACH_CALL: Final = OF_ANY_CALLER._replace(
+EACH_CALL: Final = OF_ANY_CALLER.knowing({"aws:PrincipalType": "AssumedRole"})._replace(
     lacks=OF_ANY_CALLER.lacks | NOT_OF_AGENT,
     # AWS does not document whether a call with the credentials of an instance lacks it.
     perhaps={"aws:multifactorauthpresent": ("false", "")},

@@ -58,8 +58,11 @@ REQUEST_KEYS: Final = {
 It always uses TLS.
 """
 
-SESSION_KEY: Final = "kms:EncryptionContext:aws:ssm:SessionId"
-"""The condition key that each use of the key of a session has, with the session's id."""
+SESSION_CONTEXT: Final = ("aws:ssm:SessionId", "aws:ssm:TargetId")
+"""What each use of the key of a session names in its encryption context."""
+
+SESSION_KEY, TARGET_KEY = (f"kms:EncryptionContext:{one}" for one in SESSION_CONTEXT)
+"""The condition keys that have the id of the session and that of the instance."""
 
 REGION_KEY: Final = "aws:RequestedRegion"
 """The condition key that has the region that is called, which is the instance's own."""

@@ -69,6 +69,10 @@ def test_keys_that_are_open(condition: object, expected: list[str] | None) -> No
     ("NumericLessThan", TLS, UNKNOWN, None),
     ("NumericLessThanIfExists", TLS, "1.2", None),
     ("StringEquals", "aws:PrincipalTag/of", "a", None),
+    ("StringEquals", "aws:PrincipalType", ["User", "AssumedRole"], True),
+    ("StringLike", "aws:username", "*", False),
+    ("StringNotLike", "aws:PrincipalServiceName", "s3.*", True),
+    ("StringEquals", "aws:userid", "a", None),
 ])  # fmt: skip
 def test_calls_of_a_role(operator: str, key: str, asked: object, *, expected: bool | None) -> None:
     assert holds({operator: {key: asked}}, OF_ROLE) is expected

@@ -124,8 +124,9 @@ class PolicyReader:
             asked: what is called.
         """
         known = known_of(asked.actions, marked(of_role.value({"Ref": "AWS::AccountId"})))
-        among = tuple(("kms:resourcealiases", one) for one in self._aliases(asked.on))
-        context = known._replace(read=lambda written: marked(template.value(written)), among=among)
+        aliases = (("kms:resourcealiases", one) for one in self._aliases(asked.on))
+        read, among = lambda written: marked(template.value(written)), (*known.among, *aliases)
+        context = known._replace(read=read, among=among)
         if asked.encryption:
             context = context.knowing({_needs.ENCRYPTION_KEY: asked.encryption})
         elif asked.encryption is not None:

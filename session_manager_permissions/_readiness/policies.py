@@ -75,7 +75,10 @@ def known_of(actions: tuple[str, ...], account: str) -> RequestContext:
         return NO_CONTEXT._replace(lacks=frozenset({_needs.SESSION_KEY.lower()}))
     by_role = EACH_CALL.knowing({"aws:PrincipalAccount": account})
     if actions == (DECRYPT,):
-        return by_role.knowing({"kms:CallerAccount": account, _needs.SESSION_KEY: None})
+        of_session = dict.fromkeys((_needs.SESSION_KEY, _needs.TARGET_KEY))
+        known = {"kms:CallerAccount": account, "kms:EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}
+        among = tuple(("kms:encryptioncontextkeys", one) for one in _needs.SESSION_CONTEXT)
+        return by_role.knowing(of_session | known)._replace(among=among)
     return by_role
 
 

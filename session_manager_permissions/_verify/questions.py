@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .live_roles import LiveRole
     from .session import Session
 
-_LACKS: Final = NOT_OF_AGENT | {"aws:multifactorauthpresent", "aws:username"}
+_LACKS: Final = NOT_OF_AGENT | {"aws:multifactorauthpresent"}
 """The prefixes of the condition keys that can't change a denial, in lower case.
 
 No call of the agent has them, or has `aws:MultiFactorAuthPresent` with the value true.

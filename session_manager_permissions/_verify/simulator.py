@@ -23,10 +23,6 @@ SAMPLE_ID: Final = "0123456789abcdef0"
 SAMPLE_SESSION: Final = f"session-{SAMPLE_ID}"
 SAMPLE_INSTANCE: Final = f"i-{SAMPLE_ID}"
 """Samples for the simulator, which needs a session and an instance. Neither has to exist."""
-SESSION_ID: Final = _needs.SESSION_KEY
-TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
-_NAMES: Final = "aws:ssm:SessionId,aws:ssm:TargetId"
-"""The names of the values in the encryption context of a session."""
 OF_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
 """How the condition keys of the tags of a resource begin."""
 _OF_OTHER_CALLS: Final = (
@@ -148,7 +144,7 @@ def simulate(
             if not isinstance(shared, CannotAsk):
                 known |= shared
     found = {call: (call.without_own, known.get(call.without_own)) for call in asked}
-    for left_out in (TARGET, "") if alike else ("",):
+    for left_out in (_needs.TARGET_KEY, "") if alike else ("",):
         alone: dict[tuple[str, Context], dict[Call, Call]] = {}
         for call in asked:
             if not _is_settled(call, *found[call]):
@@ -172,7 +168,7 @@ def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | N
         is_tagged = any(key.name.startswith(OF_TAGS) for key in call.own_context)
         may_be_by_tag = is_tagged and answer["allowed_by_organizations"] is not None
         return is_allowed(answer) and own.isdisjoint(missing) and not may_be_by_tag
-    return TARGET.lower() not in missing
+    return _needs.TARGET_KEY.lower() not in missing
 
 
 def _in_groups(calls: Iterable[Call], alike: Sequence[str]) -> Iterable[list[Call]]:
@@ -310,10 +306,11 @@ def request_context(principal: str, region: str | None, owner: str) -> Context:
 
 def session_context(node_id: str) -> Context:
     """Return the encryption context of a session: agent/session/crypto/blockcipher.go."""
-    session = ConditionKey(SESSION_ID, SAMPLE_SESSION, is_sample=True)
+    session = ConditionKey(_needs.SESSION_KEY, SAMPLE_SESSION, is_sample=True)
     # There may be a third one, `RandomChallenge`.
-    names = ConditionKey("kms:EncryptionContextKeys", _NAMES, "stringList", is_sample=True)
-    return (session, ConditionKey(TARGET, node_id), names)
+    given = ",".join(_needs.SESSION_CONTEXT)
+    names = ConditionKey("kms:EncryptionContextKeys", given, "stringList", is_sample=True)
+    return (session, ConditionKey(_needs.TARGET_KEY, node_id), names)
 
 
 def is_allowed(answer: SimulatorAnswer) -> bool:

@@ -297,6 +297,14 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
      {"C": resource("Custom::AWS", Create='{"parameters": {"Name": "other"}}')}, [], READY),
     ("the default document, and a condition", DEFAULT, [decrypt(Condition=BY_VPC)], UNKNOWN),
     ("a key that only S3 may use", DEFAULT, [decrypt(Condition=BY_S3)], DENIED),
+    *((f"a key, on the condition {operator} of kms:{name} {asked}",
+       DEFAULT, [decrypt(Condition={operator: {f"kms:{name}": asked}})], found)
+      for operator, name, asked, found in (
+          ("Null", "EncryptionContext:aws:ssm:TargetId", "false", READY),
+          ("StringLike", "EncryptionContext:aws:ssm:TargetId", "i-1*", UNKNOWN),
+          ("ForAnyValue:StringEquals", "EncryptionContextKeys", "aws:ssm:SessionId", READY),
+          ("ForAllValues:StringEquals", "EncryptionContextKeys", "aws:ssm:SessionId", UNKNOWN),
+          ("StringEquals", "EncryptionAlgorithm", "RSAES_OAEP_SHA_256", DENIED))),
     ("a key that S3 may not use", DEFAULT, [decrypt(), deny("kms:*", Condition=BY_S3)], READY),
     *((f"a key elsewhere, with {statements}", parts, statements, found)
       for parts in (ELSEWHERE, ALIAS_ELSEWHERE) for statements, found in (

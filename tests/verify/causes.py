@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from botocore.exceptions import EndpointConnectionError, InvalidRegionError
 from botocore.session import get_session
 
-from session_manager_permissions._verify.simulator import SESSION_ID, TARGET
+from session_manager_permissions._needs import SESSION_KEY, TARGET_KEY
 
 from . import nodes
 from .nodes import ACCOUNT, KEY, REGION, REGISTER, ROLE, ROOT, USER, Question, World, allowing, both
@@ -621,10 +621,10 @@ KEYS: Final = {
            ("outsiders", "", denies("StringNotEquals", CALLER, ACCOUNT)),
            ("other roles", "", denies("ArnNotLike", PRINCIPAL, "arn:aws:iam::*:role/team/*")),
            ("calls by a service", "", denies("StringLike", VIA, "*")),
-           ("what is no session", "", denies("Null", SESSION_ID, "true")),
-           ("sessions by their ids", "key-usable?", denies("StringLike", SESSION_ID, "a*")),
-           ("each session", "key-usable", denies("StringLike", SESSION_ID, "*")),
-           ("another node", "", denies("StringEquals", TARGET, "i-0")),
+           ("what is no session", "", denies("Null", SESSION_KEY, "true")),
+           ("sessions by their ids", "key-usable?", denies("StringLike", SESSION_KEY, "a*")),
+           ("each session", "key-usable", denies("StringLike", SESSION_KEY, "*")),
+           ("another node", "", denies("StringEquals", TARGET_KEY, "i-0")),
            ("other regions", "", denies("StringNotEquals", CALLED, REGION)),
            ("calls without MFA", "key-usable", denies("BoolIfExists", MFA, "false")),
            ("calls with MFA", "", denies("Bool", MFA, "true")),
@@ -775,7 +775,7 @@ LOGS: Final = {
     **{f"no {action}, and a condition on {key}": used(
            told, BY_KEY, denying(action), setting(missing=[key])) for action, key, told in (
            (PUT, "s3:prefix", "log-to-s3"), (PUT, SSE, "log-to-s3?"),
-           (DATA_KEY, OF_OBJECT, "log-to-s3?"), (DATA_KEY, SESSION_ID, "log-to-s3"),
+           (DATA_KEY, OF_OBJECT, "log-to-s3?"), (DATA_KEY, SESSION_KEY, "log-to-s3"),
            ("kms:Decrypt", "kms:EncryptionContext:RandomChallenge", "encrypt? log-to-s3?"),
            ("s3:GetEncryptionConfiguration", SSE, "log-to-s3"))},
     "may not list streams": used("", denying("logs:DescribeLogStreams")),

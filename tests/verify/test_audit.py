@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import CredentialRetrievalError, EndpointConnectionError
 from syrupy.assertion import SnapshotAssertion
 
+from session_manager_permissions._needs import TARGET_KEY
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering, judging
 from session_manager_permissions._verify.audit.auditing import MAX_CALLS
@@ -21,7 +22,6 @@ from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.audit.result import VERDICTS
 from session_manager_permissions._verify.checks import PERMISSIONS, policy_for_audit
 from session_manager_permissions._verify.lines import is_deployment
-from session_manager_permissions._verify.simulator import TARGET
 from session_manager_permissions._verify.text import INTERRUPTED
 
 from . import audits, nodes
@@ -83,9 +83,9 @@ def denied(if_: Callable[[Question], bool], **says: object) -> Role:
 
 def by_condition_on_node(asked: Question) -> dict[str, Any] | None:
     """What IAM says of a role that may decrypt what is of sessions of the first node alone."""
-    if asked.action != "kms:Decrypt" or asked.told.get(TARGET) == [A]:
+    if asked.action != "kms:Decrypt" or asked.told.get(TARGET_KEY) == [A]:
         return None
-    missing = [] if TARGET in asked.told else [TARGET]
+    missing = [] if TARGET_KEY in asked.told else [TARGET_KEY]
     return {"EvalDecision": "implicitDeny", "MissingContextValues": missing}
 
 
