@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions._conditions import EACH_CALL
 from session_manager_permissions._evaluation import Answer, Request, evaluate, names_role
 from session_manager_permissions._needs import REGION_KEY
 from session_manager_permissions._patterns import UNKNOWN, as_list
@@ -43,7 +42,8 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
     if endpoint.policy is None:
         return True
     policy = endpoint.policy if isinstance(endpoint.policy, dict) else {}
-    context = EACH_CALL.made_by(caller.principal) if caller.principal else EACH_CALL
+    context = endpoint.context
+    context = context.made_by(caller.principal) if caller.principal else context
     own = {"aws:PrincipalAccount": endpoint.own_account, REGION_KEY: endpoint.region}
     context = context.knowing(own)
     is_about = partial(_is_about, endpoint, caller.principal)

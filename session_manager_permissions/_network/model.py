@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 from typing import Final, Literal, NamedTuple, TypeVar
 
 from session_manager_permissions import _needs
+from session_manager_permissions._conditions import EACH_CALL, RequestContext
 
 from .ec2 import ALL_PORTS, Service
 from .facts import Fact, Unknown
@@ -113,6 +114,8 @@ class Endpoint(NamedTuple):
     """The account of the compute, as the policy writes it."""
     region: str | None = None
     """The region of the service, as the policy writes it; None if it is not known."""
+    context: RequestContext = EACH_CALL
+    """What else is known of the condition keys of the agent's calls through it."""
 
 
 class Zone(NamedTuple):

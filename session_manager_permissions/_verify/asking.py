@@ -22,7 +22,8 @@ _Found = TypeVar("_Found")
 
 _DENIED: Final = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 _MISSING: Final = (
-    *("InvalidDocument", "InvalidInstanceId", "NoSuchBucket", "NoSuchBucketPolicy"),
+    *("AWSOrganizationsNotInUseException", "InvalidDocument", "InvalidInstanceId"),
+    *("NoSuchBucket", "NoSuchBucketPolicy"),
     *("NoSuchEntity", "NotFoundException", "ServerSideEncryptionConfigurationNotFoundError"),
     "ServiceSettingNotFound",
 )

@@ -281,11 +281,12 @@ _of_operator: Final = partial(Check, group="the operator", stage="Operator")
 _SIMULATES: Final = "iam:SimulatePrincipalPolicy"
 _OF_OPERATOR: Final = ("iam:GetRole", "iam:GetUser")
 _CREDENTIALS: Final = "AWS Credentials"
-_TO_JUDGE_KEY: Final = ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants")
+_ORGANIZATION: Final = "organizations:DescribeOrganization"
+_TO_JUDGE_KEY: Final = ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants", _ORGANIZATION)
 _TO_JUDGE_PATHS: Final = (
     *("ec2:DescribeNatGateways", "ec2:DescribeNetworkAcls", "ec2:DescribeRouteTables"),
     *("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcAttribute"),
-    *("ec2:DescribeVpcEndpoints", "ec2:DescribeDhcpOptions", "ec2:DescribeVpcs"),
+    *("ec2:DescribeVpcEndpoints", "ec2:DescribeDhcpOptions", "ec2:DescribeVpcs", _ORGANIZATION),
     *("route53:ListHostedZonesByVPC", "route53resolver:ListFirewallRuleGroupAssociations"),
     *("route53resolver:ListResolverRuleAssociations", "route53resolver:ListResolverRules"),
 )

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from session_manager_permissions._conditions import EACH_CALL
 from session_manager_permissions._network import ec2, model
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.judge import Judge, resolves
@@ -20,6 +21,7 @@ from session_manager_permissions._network.place import is_within
 
 from .asking import CannotAsk, tried
 from .checks import Evidence
+from .resource_policy import with_organization
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -354,7 +356,11 @@ class LiveVpc:
             exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
         elif exists and service == "s3" and self.bucket_region is None:
             exists = Unknown("which region the log bucket is in, as an endpoint serves only one")
-        policy = found.get("PolicyDocument")
+        policy = json.loads(found.get("PolicyDocument") or "null")
+        own_keys = {"aws:SourceVpc": self.id, "aws:SourceVpce": found["VpcEndpointId"]}
+        called = EACH_CALL.knowing(own_keys)
+        context, error = with_organization(self._session, policy, called)
+        self._unless_error(error)
         kinds = found.get("IpAddressType"), found.get("DnsOptions", {}).get("DnsRecordIpType")
         only_ipv6 = Unknown(
             f"whether the agent uses IPv6, as the endpoint {found['VpcEndpointId']!r} has only "
@@ -371,9 +377,10 @@ class LiveVpc:
             subnets=tuple(found.get("SubnetIds", ())),
             groups=tuple(group["GroupId"] for group in found.get("Groups", ())),
             tables=tuple(found.get("RouteTableIds", ())),
-            policy=json.loads(policy) if policy else None,
+            policy=policy,
             own_account=self._account,
             region=found.get("ServiceRegion", self._region),
+            context=context,
         )
 
     def _as_subnet(self, found: _Described) -> model.Subnet:

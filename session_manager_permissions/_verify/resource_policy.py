@@ -51,6 +51,8 @@ class Admission(NamedTuple):
 class ResourcePolicy(NamedTuple):
     """The policy of a key or a bucket."""
 
+    session: Session
+    """Asks AWS about what it has conditions on."""
     of: str
     """What it belongs to, as a message names it."""
     statements: tuple[Any, ...] = ()
@@ -101,6 +103,7 @@ class ResourcePolicy(NamedTuple):
             return Admission("unknown", why, error=error)
         known = {key.name: None if key.is_sample else key.value for key in call.with_own.context}
         of_others = {key for key, action in OF_ONE_CALL.items() if action != call.action}
+        each, error = with_organization(self.session, self.statements, each)
         context = each._replace(lacks=each.lacks | of_others).made_by(principal).knowing(known)
         request = Request(call.action, partial(_is_about, principal), context, call.resource)
         itself = evaluate(self.statements, request)
@@ -119,13 +122,13 @@ class ResourcePolicy(NamedTuple):
         fix = f"find out whether the conditions in the policy of {self.of} are met"
         if any(one["Effect"] == "Deny" for one in by_account.by):
             why = f"a Deny in the policy of {self.of} may apply, depending on its conditions"
-            return Admission("unknown", why, (fix,))
+            return Admission("unknown", why, (fix,), error)
         if itself.answer is Answer.ALLOWED:
             return Admission("named", f"the policy of {self.of} directly allows {principal}")
         if by_iam and by_account.answer is Answer.ALLOWED:
             return left_to_iam
         why = f"the policy of {self.of} may allow it, depending on its conditions"
-        return Admission("unknown", why, (fix,))
+        return Admission("unknown", why, (fix,), error)
 
     def _unread_by(self, account: str) -> CannotAsk | None:
         """Say why the policy could not be read; None if it was.
@@ -154,6 +157,8 @@ class ResourcePolicy(NamedTuple):
 
 
 _LETS_ALL_IN: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+_OF_ORGANIZATION: Final = frozenset({"aws:principalorgid", "aws:principalorgpaths"})
+"""The condition keys, in lower case, that no call has from an account in no organization."""
 _UNKNOWN: Final[dict[str, Any]] = {"Bool": {}}
 """Stands for a condition of which nothing is known."""
 
@@ -168,6 +173,26 @@ def _is_about(
     is_wide = by_account or statement["Effect"] == "Deny"
     account = principal.split(":")[4] if is_wide else ""
     return names_role(statement.get("Principal"), principal, account)
+
+
+def with_organization(
+    session: Session, policy: object, context: RequestContext
+) -> tuple[RequestContext, CannotAsk | None]:
+    """Add the organization of the account to what is known of a call, if a policy asks for it.
+
+    Returns:
+        What is known of the call, and why AWS did not name the organization.
+    """
+    if "aws:principalorg" not in json.dumps(policy).lower():
+        return context, None
+    found = session.tried(
+        "organizations:DescribeOrganization", lambda found: str(found["Organization"]["Id"])
+    )
+    if isinstance(found, NotThere):
+        return context._replace(lacks=context.lacks | _OF_ORGANIZATION), None
+    if isinstance(found, CannotAsk):
+        return context, found
+    return context.knowing({"aws:PrincipalOrgID": found}), None
 
 
 def policy_of(session: Session, who: str, call: Call, *, by_iam: bool) -> ResourcePolicy | None:
@@ -192,7 +217,7 @@ def policy_of(session: Session, who: str, call: Call, *, by_iam: bool) -> Resour
     if service != "s3":
         return None
     bucket = name.partition("/")[0]
-    of = ResourcePolicy(f"the bucket {bucket}")
+    of = ResourcePolicy(session, f"the bucket {bucket}")
     asked = {"on": resource.partition("/")[0], "Bucket": bucket, "ExpectedBucketOwner": account}
     return _read(session, "s3:GetBucketPolicy", of, **asked)
 
@@ -206,7 +231,7 @@ def key_policy(session: Session, arn: str) -> ResourcePolicy:
 def _of_key(session: Session, arn: str, *, is_foreign: bool = False) -> ResourcePolicy:
     """Return a policy of a key that is not read, with what reads the key's grants."""
     grants = partial(_grants, session.in_region(arn.split(":")[3]), arn, is_foreign=is_foreign)
-    return ResourcePolicy(f"the key {arn}", key=arn, grants=grants)
+    return ResourcePolicy(session, f"the key {arn}", key=arn, grants=grants)
 
 
 def _grants(session: Session, arn: str, *, is_foreign: bool) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ _MOST_SIMULATIONS: Final = 4
 """How many requests to IAM's simulator count. IAM may take one resource in a request and no more,
 which needs many requests for the same answer.
 """
-_GLOBAL: Final = ("iam", "route53")
+_GLOBAL: Final = ("iam", "organizations", "route53")
 """The services that answer the same in every region."""
 
 

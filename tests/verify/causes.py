@@ -419,6 +419,10 @@ OF_OBJECT: Final = "kms:EncryptionContext:aws:s3:arn"
 NOT_OF_CHANNEL: Final = (ACCESS_CHECK, "aws:CalledVia")
 SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 VPC: Final = "aws:SourceVpc"
+ORG: Final = "aws:PrincipalOrgID"
+NOT_TOLD: Final = refusing("organizations:DescribeOrganization")
+NO_ORG: Final = refusing("organizations:DescribeOrganization", "AWSOrganizationsNotInUseException")
+"""The account is in no organization."""
 OF_OTHERS: Final = (EC2_TAG, "iam:PassedToService", "aws:RequestTag/team", "aws:username")
 """The condition keys of statements about other actions, which IAM names as well."""
 BY_NODE: Final = decides("ssm:SourceInstanceARN", if_=of_channels)
@@ -629,6 +633,16 @@ KEYS: Final = {
            ("calls without MFA", "key-usable", denies("BoolIfExists", MFA, "false")),
            ("calls with MFA", "", denies("Bool", MFA, "true")),
        )},
+    **{f"the key is for the organization {of}, and the account is in {name}": used(
+           told, key_by("StringEquals", ORG.lower(), of), does)
+       for of, name, told, does in (
+           ("o-own", "it", "", nodes.nothing), ("o-other", "o-own", "key-usable", nodes.nothing),
+           ("o-own", "none", "key-usable", NO_ORG), ("o-own", "some", "key-usable?", NOT_TOLD))},
+    **{f"the key denies other parts of an organization, and the account is in {name}": used(
+           told, key_policy(allowing(ROOT, "kms:*"),
+               denies("ForAllValues:StringNotLike", "aws:PrincipalOrgPaths", "o-own/*")), does)
+       for name, told, does in (
+           ("it", "key-usable?", nodes.nothing), ("none", "key-usable", NO_ORG))},
     "the key is by a service": used("key-usable", KEY_BY_S3),
     "the key is by a tag": used("key-usable?", key_policy(BY_TAG)),
     "the key is by a statement that can't be read": used("key-usable?", key_policy({})),
@@ -739,7 +753,11 @@ LOGS: Final = {
            ("keys that come with an upload", "", denies("Null", OWN_KEY, "false")),
            ("what brings no key along", "log-to-s3", denies("Null", OWN_KEY, "true")),
            ("other networks", "log-to-s3?", denies("StringNotEquals", "aws:SourceVpce", "v")),
+           ("other organizations", "", denies("StringNotEquals", ORG, "o-own")),
+           ("the organization", "log-to-s3", denies("StringLike", ORG, "o-*")),
        )},
+    "the bucket denies other organizations, and which one is the own is denied": used(
+        "log-to-s3?", bucket_policy(denies("StringNotEquals", ORG, "o-own")), NOT_TOLD),
     **{f"a bucket with {name}": used(
            told, NO_KEY, bucket("aws:kms", given), *does,
            bucket_policy(denies("StringNotEquals", WITH_KEY, key)))

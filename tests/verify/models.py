@@ -29,6 +29,9 @@ def operation(service: str, name: str, separator: str = "_") -> OperationModel:
 
 def assert_taken(found: OperationModel, asked: dict[str, Any]) -> None:
     """Botocore takes the parameters."""
+    if found.input_shape is None:
+        assert asked == {}
+        return
     report = ParamValidator().validate(asked, found.input_shape)
     assert not report.has_errors(), (found.name, asked, report.generate_report())
 

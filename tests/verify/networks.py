@@ -430,6 +430,11 @@ ENDPOINTS: Final = {
            ("for the role", "", policy(Principal={"AWS": [nodes.ROLE]})),
            ("by the role", "", policy(Condition={"ArnLike": {BY_ARN: "arn:*:*::*:role/team/*"}})),
            ("for the region", "", policy(Condition=in_region(nodes.REGION))),
+           *((f"for {key} {value}", told, policy(Condition={"StringEquals": {key: value}}))
+             for key, value, told in (
+               (causes.ORG, "o-own", ""), (causes.ORG, "o-other", "path-ssm"),
+               (causes.VPC, "vpc-1", ""), (causes.VPC, "vpc-2", "path-ssm"),
+               (f"{causes.VPC}e", "vpce-ssm", ""), (f"{causes.VPC}e", "vpce-2", "path-ssm"))),
            ("that denies outsiders", "", json.dumps({"Statement": [ALLOW, OUTSIDERS]})),
            ("for other resources", "path-ssm", policy(Resource="arn:aws:s3:::b")),
            ("for instances", "", policy(Resource=f"arn:aws:ec2:*:{ACCOUNT}:instance/*")),
@@ -437,6 +442,10 @@ ENDPOINTS: Final = {
     "a policy for the account's role": causes.under_account(
         "path-ssm? connected registered", causes.NEVER, causes.without_profile,
         behind_policy(policy(Principal={"AWS": nodes.ACCOUNT_ROLE}))),
+    **{f"a policy for an organization, and the account is in {name}": path(
+           told, behind_policy(policy(Condition={"StringEquals": {causes.ORG: "o-own"}})), does)
+       for name, told, does in (
+           ("none", "path-ssm", causes.NO_ORG), ("some", "path-ssm?", causes.NOT_TOLD))},
     "a policy for S3": path("path-ssm", behind_policy(policy(Action="s3:*"))),
     "a policy that denies": path("path-ssm", behind_policy(policy(Effect="Deny"))),
     "a policy of no JSON": path(UNKNOWN, behind_policy("{")),

@@ -137,6 +137,7 @@ class World:
             "s3:get_bucket_policy": refusal("GetBucketPolicy", "NoSuchBucketPolicy"),
             "logs:describe_log_groups": {
                 "logGroups": [{"logGroupName": "/ssm/sessions", "kmsKeyId": KEY}]},
+            "organizations:describe_organization": {"Organization": {"Id": "o-own"}},
             "sts:get_caller_identity": lambda *_: {"Account": ACCOUNT, "Arn": self._own(USER)},
             **{call: {listed: []} for call, listed in _EMPTY.items()}, **deepcopy(NETWORK),
         }  # fmt: skip

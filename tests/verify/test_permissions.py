@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from session_manager_permissions._network.ec2 import SERVICES
 from session_manager_permissions._verify.checks import (
     AGENT,
     PERMISSIONS,
@@ -15,12 +16,15 @@ from session_manager_permissions._verify.checks import (
     policy_for_credentials,
 )
 
+from . import causes
 from .causes import Cause, bucket, cause, denying, hybrid, never, run_as, trusts, used, using
-from .networks import BOTH_ENDPOINTS, OF_TWO, S3_GATEWAY, closed, dns, dns_rules
+from .networks import BOTH_ENDPOINTS, OF_TWO, PLAIN_DNS, S3_GATEWAY, closed, dns, dns_rules, policy
 from .nodes import KEY, OPERATORS, REGION, USER, diagnosed, endpoint, of_verdict, one
 
 OF_CLUES: Final = {*AGENT.asks} - {*REGISTERED.asks}
 """What may show why an agent is not connected: tests/verify/test_node_not_connected.py."""
+BY_ORGANIZATION: Final = {"Condition": {"StringEquals": {causes.ORG: "o-own"}}}
+OF_ORGANIZATION: Final = {"PolicyDocument": policy(**BY_ORGANIZATION), "DnsOptions": PLAIN_DNS}
 EVERYTHING: Final = used("")._replace(operator=USER)
 NO_KEY: Final = denying("kms:Decrypt", "kms:GenerateDataKey")
 PATHS: Final = never("")
@@ -36,6 +40,11 @@ WHERE_ASKED: Final = {
         "", using(kmsKeyId="alias/sessions"), bucket("aws:kms", "alias/logs")
     )._replace(operator=USER),
     "kms:GetKeyPolicy": used("", NO_KEY, bucket("aws:kms", KEY))._replace(operator=USER),
+    "organizations:DescribeOrganization": used(
+        *("", causes.NEVER, NO_KEY, bucket("aws:kms", KEY)),
+        causes.key_policy(causes.PUBLIC | BY_ORGANIZATION),
+        closed(*(endpoint(one, **OF_ORGANIZATION) for one in SERVICES)),
+    )._replace(operator=USER),
     "route53resolver:ListResolverRules": never("", dns_rules(("SYSTEM", "."))),
     "s3:GetBucketPolicy": used("", denying("s3:PutObject")),
     "s3:GetEncryptionConfiguration": used(  # of a bucket that may be in another region
