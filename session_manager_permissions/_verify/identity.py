@@ -333,7 +333,7 @@ def _metadata(node: Node) -> Outcome:
         return instance.failed(why, fix=fix).seen_if(is_now=not node.connected)
     if node.connected:
         return instance.passed("the agent is connected, and so it has credentials", proven=True)
-    if value is None:
+    if value != "enabled":
         why = "EC2 does not say whether the metadata endpoint is on"
         return instance.unknown(why, fix=node.look_for(checks.METADATA))
     return instance.passed("the metadata endpoint is on")

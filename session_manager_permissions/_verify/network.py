@@ -19,7 +19,7 @@ from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.judge import Judge, resolves
 from session_manager_permissions._network.place import is_within
 
-from .asking import CannotAsk, tried
+from .asking import CannotAsk, one_of, tried
 from .checks import Evidence
 from .resource_policy import with_organization
 
@@ -642,7 +642,7 @@ def _entries(acl: _Described) -> Iterator[model.AclEntry]:
         yield model.AclEntry(
             entry["RuleNumber"],
             entry["Egress"],
-            entry["RuleAction"] == "allow",
+            one_of(entry["RuleAction"], ("allow", "deny")) == "allow",
             IPv4Network(entry["CidrBlock"], strict=False),
             (ports["From"], ports["To"]) if ports and entry["Protocol"] == _TCP else ec2.ALL_PORTS,
         )

@@ -32,6 +32,9 @@ _STATUS: Final = "ec2:DescribeInstanceStatus"
 _TIER: Final = "/ssm/managed-instance/activation-tier"
 _ADVANCED, _STANDARD = "advanced", "standard"
 _KINDS: Final = ("SystemStatus", "InstanceStatus")
+_STATUSES: Final = {"impaired", "initializing", "insufficient-data", "not-applicable", "ok"}
+_NOT_ONLINE: Final = (None, "ConnectionLost", "Inactive")
+"""What Systems Manager says of a node whose agent does not report in."""
 _NOT_RUNNING: Final = ("pending", "shutting-down", "stopped", "stopping", "terminated")
 """The states of an instance in which no agent runs."""
 _MOST_CALLS: Final = 30
@@ -348,7 +351,12 @@ def with_status_checks(node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as b
     )
     if isinstance(found, CannotAsk):
         return replace(node, status_checks=found)
-    return replace(node, status_checks=found.get(node.id, dict.fromkeys(_KINDS, "not reported")))
+    kinds = found.get(node.id, {})
+    if new := {*kinds.values()} - _STATUSES:
+        named = ", ".join(map(repr, sorted(new)))
+        why = f"it is not known whether a status check fails if its status is {named}"
+        return replace(node, status_checks=CannotAsk(why))
+    return replace(node, status_checks=kinds or dict.fromkeys(_KINDS, "not reported"))
 
 
 def _kinds(status: dict[str, Any]) -> dict[str, str]:
@@ -387,7 +395,7 @@ def registered(node: Node) -> Outcome:
     last = node.recorded("LastPingDateTime")
     when = f"and last reported in at {last}" if last else "and is not known to have reported in"
     why = f"the agent was registered {when}: PingStatus is {node.ping or 'not set'}"
-    if node.connected:
+    if node.connected or node.ping not in _NOT_ONLINE:
         return agent.unknown(why, fix="check whether the node reaches the endpoint of ssm")
     return _unless_connected(node, agent.failed(why, fix=""))
 

@@ -355,7 +355,7 @@ PUBLIC: Final = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resour
 BY_TAG: Final = allowing(ROLE, "kms:*", Condition={"StringEquals": {"aws:ResourceTag/team": "web"}})
 DENY_BY_TAG: Final = BY_TAG | {"Effect": "Deny"}
 CALLER, PRINCIPAL, VIA = "kms:CallerAccount", "aws:PrincipalArn", "kms:ViaService"
-CALLED, USER_ID = "aws:RequestedRegion", "aws:userid"
+CALLED, USER_ID, USER_NAME = "aws:RequestedRegion", "aws:userid", "aws:username"
 OF_S3: Final = f"s3.{REGION}.amazonaws.com"
 KEY_BY_S3: Final = key_by("StringEquals", VIA, OF_S3)
 SSE: Final = "s3:x-amz-server-side-encryption"
@@ -442,7 +442,10 @@ STATES: Final = {
     "never registered": never("agent?"),
     "no managed node by an error": never("agent?", refusing(RECORDS, "InvalidInstanceId")),
     "no status yet": never("agent?", statuses()),
+    "no status for certain": never("agent?", statuses(nodes.status("initializing"))),
+    "a new status": never("instance-running?", statuses(nodes.status("new"))),
     "lost": cause("connected registered", LOST),
+    "of a new ping status": cause("connected registered?", ONLINE, record(PingStatus="New")),
     "inactive": cause("connected registered", LOST, record(PingStatus="Inactive")),
     "online and not connected": cause("connected", ONLINE),
     **{f"online and not connected, on {name}": cause(
@@ -510,6 +513,8 @@ IDENTITY: Final = {
     "trusted, and not who is of no service": never("agent?", EXCEPT_SERVICES),
     "metadata off": never("metadata", NO_METADATA),
     "metadata not said": never("metadata?", instance(MetadataOptions={})),
+    "metadata in a new state": never(
+        "metadata?", instance(MetadataOptions={"HttpEndpoint": "new"})),
     "may not register": never("register", denying(REGISTER)),
     "may not register any more": cause("register", denying(REGISTER)),
     "denied on the instances": cause("register", on_all_and_instances("allowed", "explicitDeny")),
@@ -580,7 +585,7 @@ KEYS: Final = {
     **{f"a key that is {state}": used("key-usable", described_key(KeyState=state)) for state in (
         "Creating", "PendingDeletion", "PendingImport", "PendingReplicaDeletion", "Unavailable")},
     **{f"a key of a new {name}": used("key-usable?", described_key(**{name: "NEW"}))
-       for name in ("KeyState", "KeySpec", "KeyUsage")},
+       for name in ("KeyManager", "KeyState", "KeySpec", "KeyUsage")},
     "a key that is Updating": used("", described_key(KeyState="Updating")),
     "a key of another account, to be deleted": used("key-usable",
         using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY, KeyState="PendingDeletion")),
@@ -632,6 +637,7 @@ KEYS: Final = {
            ("other regions", "", denies("StringNotEquals", CALLED, REGION)),
            ("calls without MFA", "key-usable", denies("BoolIfExists", MFA, "false")),
            ("calls with MFA", "", denies("Bool", MFA, "true")),
+           ("a user", "", denies("StringEquals", USER_NAME, "alice")),
        )},
     **{f"the key is for the organization {of}, and the account is in {name}": used(
            told, key_by("StringEquals", ORG.lower(), of), does)
@@ -1120,6 +1126,8 @@ OPERATORS: Final = {
            ("for the role alone", "operator", []),
            ("for both", "", [allowing(USER, "kms:*")]),
            ("for both by a tag", "operator?", [BY_TAG | {"Principal": {"AWS": USER}}]),
+           ("for users of a name, which the role has not", "key-usable",
+            [allowing(USER, "kms:*"), denies("StringNotEquals", USER_NAME, "alice")]),
            ("for both with MFA, which the role lacks", "operator? key-usable",
             [allowing(USER, "kms:*"), denies("BoolIfExists", MFA, "false")]),
        )},

@@ -361,6 +361,8 @@ ROUTES: Final = {
         "", acls(entry(1, egress=False, PortRange={"From": 3389, "To": 3389}))),
     "an ACL that denies the subnet of the NAT gateway, to which no packet is addressed": path(
         "", acls(*(entry(1, egress=out, CidrBlock="10.0.1.0/24") for out in (True, False)))),
+    "an ACL with an entry that neither allows nor denies": path(
+        UNKNOWN, acls(entry(1, egress=True, RuleAction="new"))),
     "an ACL that denies something else": path(
         "",
         acls(entry(1, egress=True, PortRange={"From": 22, "To": 22}),
