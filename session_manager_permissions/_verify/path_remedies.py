@@ -12,7 +12,7 @@ from session_manager_permissions._network import verdicts
 from session_manager_permissions._network.ec2 import LAST_ENTRY, S3, Service
 from session_manager_permissions._network.endpoint_policy import of_service, policy_allows
 from session_manager_permissions._network.judge import resolves
-from session_manager_permissions._network.model import Endpoint, GroupPeer
+from session_manager_permissions._network.model import Endpoint, GroupPeer, Placement
 from session_manager_permissions._quoting import fitting, word
 
 from .lines import in_json, region_word, with_statement
@@ -40,8 +40,8 @@ class PathRemedies:
 
     node: Node
     vpc: LiveVpc
-    calls: tuple[str, ...]
-    """What the agent may call."""
+    caller: Placement
+    """The agent, with what it may call."""
     opened: Collection[str]
     """The services whose paths are open."""
     entries: dict[_Side, dict[int, dict[str, Any]]] = field(default_factory=dict)
@@ -157,7 +157,7 @@ class PathRemedies:
 
     def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Allow the account what the agent calls, unless a Deny says no."""
-        actions = of_service(endpoint.service, self.calls)
+        actions = of_service(endpoint.service, self.caller.calls)
         allows = {
             "Effect": "Allow",
             "Principal": "*",
@@ -168,7 +168,7 @@ class PathRemedies:
         which = f"the action in the policy of the endpoint {_id(endpoint.id, 'ENDPOINT')}"
         written = endpoint.policy if isinstance(endpoint.policy, dict) else {}
         policy = with_statement(written, allows)
-        if policy_allows(endpoint._replace(policy=policy), actions) is not True:
+        if policy_allows(endpoint._replace(policy=policy), actions, self.caller) is not True:
             return (f"allow {which}, and remove the Deny",)
         put = f"{self._modify(endpoint.id)} --policy-document {in_json(policy)}"
         return (put, f"the command allows {which}")

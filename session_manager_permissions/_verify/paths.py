@@ -112,7 +112,8 @@ def _judged(
             paths[service] = verdicts.unknown(*matters, *path.decides, by_policy=by_policy)
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
-    remedies = PathRemedies(node=node, vpc=vpc, calls=(*to_log, *possible), opened=opened)
+    caller = place._replace(calls=(*to_log, *possible))
+    remedies = PathRemedies(node=node, vpc=vpc, caller=caller, opened=opened)
     paths = {
         service: _as_told(service, path, served[service] if service in vpc.arriving else path)
         for service, path in paths.items()

@@ -153,7 +153,7 @@ def print_role(found: RoleAnswer, console: Console) -> None:
         for fix in one["fix"]:
             allowed_by.setdefault(fix, []).append(_LABELS[one["capability"]])
     verdicts = {one["verdict"] for one in capabilities}
-    if trusted and trusted["fix"]:
+    if trusted and (trusted["fix"] or trusted["why"][1:]):
         verdicts.add(trusted["verdict"])
         table.add_row("be assumed", _cell(trusted["verdict"]), plainly("\n".join(trusted["why"])))
     console.print(": ".join(filter(None, (found["instance_profile"], found["role"]))))

@@ -125,6 +125,8 @@ def shut_acl(world: World) -> None:
 IN_OTHER: Final = {"SubnetIds": ["subnet-e"]}
 DENIED: Final = networks.policy(Effect="Deny")
 FOR_OTHERS: Final = networks.policy(Action="ec2:*")
+NOT_OF_TEAM: Final = {"ArnNotLike": {networks.BY_ARN: "arn:*:iam::*:role/team/*"}}
+NO_OTHER_ROLES: Final = networks.ALLOW | {"Effect": "Deny", "Condition": NOT_OF_TEAM}
 GATEWAY_FOR_OTHERS: Final = S3_GATEWAY | {
     "State": "pending",
     "RouteTableIds": [],
@@ -168,6 +170,8 @@ MORE: Final[dict[str, Change]] = {
     "an endpoint that is made in a shut group": in_shut_group(State="pending"),
     "an endpoint that is made with a policy for others": never(
         endpoint("ssm", State="Pending", PolicyDocument=FOR_OTHERS)),
+    "an endpoint with a policy for others that denies other roles": never(endpoint(
+        "ssm", PolicyDocument=json.dumps({"Statement": [NO_OTHER_ROLES]}))),
     "a gateway endpoint that is made, with a policy for others": logs_by(GATEWAY_FOR_OTHERS),
     "an endpoint that failed, and had no private DNS": never(
         endpoint("ssm", State="Failed", PrivateDnsEnabled=False)),
@@ -448,6 +452,7 @@ def test_what_a_command_mends_is_not_found_again(name: str) -> None:
     ("an endpoint without private DNS, in a shut group", [MODIFY, AUTHORIZE]),
     ("an endpoint that is made in a shut group", [AUTHORIZE]),
     ("an endpoint that is made with a policy for others", [MODIFY]),
+    ("an endpoint with a policy for others that denies other roles", [MODIFY]),
     ("a gateway endpoint that is made, with a policy for others", [MODIFY, MODIFY]),
 ])  # fmt: skip
 def test_an_endpoint_that_is_there_is_not_made_again(name: str, calls: list[str]) -> None:
