@@ -833,6 +833,9 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
         isolated_in_l1(), *isolated_in_l1()["Resources"].keys() - {"Role", "Profile"})),
     "a key on a condition, and no policy": ("session-denied", on_c(profile_and_role(inline(ALL),
         Machine=RUNNING, **KEYED), "Profile", "Machine", "Key", "Document")),
+    "a key that waits for an instance of another role": ("session-denied", profile_and_role(
+        inline(ALL), Machine=RUNNING, Other=machine(IamInstanceProfile="Other"),
+        **KEYED | {"Key": resource("AWS::KMS::Key", Description=ref("Other"))})),
     "a document whose key a condition chooses": ("session-denied", in_either(profile_and_role(
         Machine=RUNNING, Bucket=WITH_BUCKET["Bucket"], Key=KEYED["Key"], Other=KEYED["Key"],
         Document=session(s3BucketName=ref("Bucket"), kmsKeyId={
@@ -880,6 +883,8 @@ IN_WORDS: Final[dict[str, Body]] = {
         inline(ALL, allow("kms:Decrypt", on=att("Key", "Arn"))), **OF_KEY),
     "a key whose policy leaves IAM out, and a role without a grant": profile_and_role(
         inline(ALL), **OF_KEY),
+    "a key that waits for the instance": profile_and_role(inline(ALL), Machine=RUNNING,
+        **KEYED | {"Key": resource("AWS::KMS::Key", Description=ref("Machine"))}),
     "a bucket, and no route table": isolated_in_l1(
         **BOTH, Table=None, Association=None, **WITH_BUCKET),
     "a bucket, and the main route table": isolated_in_l1(**BOTH, Association=None, **WITH_BUCKET),

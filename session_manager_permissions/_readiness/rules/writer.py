@@ -156,19 +156,24 @@ class Writing(ABC, Once):
         self.say(text)
 
     def usable(self, about: Resource, options: Options) -> Options:
-        """Return the options of a role, or say what to do if it can't refer to what they name.
+        """Return the options of a role, or say what to do if no fix can refer to what they name.
 
         Args:
             about: the role, or what has one that is not in the app.
             options: the options.
         """
         made = resources_of(options)
-        if all(self.reaches(about, one) for one in made):
+        if all(self.reaches(about, one) and not self._is_after(one, about) for one in made):
             return options
         file, *others = (f"in {one.template.path.name!r}" for one in (about, *made))
         names = [f"{one.logical_id!r} {where}" for one, where in zip(made, others, strict=True)]
         self.say(f"allow {role_behind(about)} {file} to use {in_words(names)}")
         return ()
+
+    def _is_after(self, resource: Resource, about: Resource) -> bool:
+        """Tell whether a resource waits for instances, which can't wait for its policy then."""
+        of_role = {one.machine for one in self.shared.launched() if about in (one.role, one.set_in)}
+        return not of_role.isdisjoint(resource.waits_for)
 
     @abstractmethod
     def depend(self, machine: Resource, policy: Resource | str, on: Iterable[str]) -> None:
