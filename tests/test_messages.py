@@ -619,6 +619,9 @@ WARNINGS: Final = {
     "an L1 bucket whose key is known only at deployment": statements(
         log_bucket=lambda s: l1_bucket(s, parameter(s))),
     "a bucket that encrypts twice": statements(log_bucket=ENCRYPTS_TWICE),
+    "a log group of another account": permissions(
+        role=existing_role, log_group=lambda s: logs.LogGroup.from_log_group_arn(
+            s, "LogGroup", f"arn:aws:logs:{REGION}:{OTHER_ACCOUNT}:log-group:/session/logs")),
     "an L1 role that has a condition": on_a_condition,
     "an L1 endpoint that has a condition": beside_an_endpoint_on_a_condition,
     "a profile that a fleet can't attach to": of_a_bare_resource(strict=False),

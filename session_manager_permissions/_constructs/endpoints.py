@@ -140,7 +140,7 @@ class SessionManagerEndpoints(Construct):
             preferences=preferences,
             decrypt_sessions_only=decrypt_sessions_only,
         )
-        statements_by_sid(options, key, cdk.Stack.of(scope))  # for the errors of the options
+        statements_by_sid(options, key, None)  # for the errors of the options
         _refuse_wrong(vpc, security_groups, endpoint_policy)
         refuse_wrong_text("construct_id", construct_id)
         super().__init__(scope, construct_id)

@@ -158,16 +158,13 @@ def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
         sid=f"StartSessionInstances{grant_id}",
     )
     aws_documents = [_AWS_DOCUMENTS[option] for option in _AWS_DOCUMENTS if getattr(access, option)]
+    arns_of_aws = [  # which have no account
+        stack.format_arn(service="ssm", account="", resource="document", resource_name=name)
+        for name in dict.fromkeys(chain(*aws_documents))
+    ]
     yield _Permission(
         actions=["ssm:StartSession"],
-        resources=[
-            access.document_arn,
-            *(
-                # The ARNs of AWS's own documents have no account.
-                stack.format_arn(service="ssm", account="", resource="document", resource_name=name)
-                for name in dict.fromkeys(chain(*aws_documents))
-            ),
-        ],
+        resources=[access.document_arn, *arns_of_aws],
         conditions=_CHECK_DOCUMENT,
         sid=f"StartSessionDocument{grant_id}",
     )
@@ -188,14 +185,9 @@ def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
         yield _Permission(actions=[*_CONSOLE], resources=["*"])
     if access.encryption_key is not None:
         found = session_key(access.encryption_key)
-        conditions = _needs.of_session_key(
-            found.alias_name, sessions_only=access.decrypt_sessions_only
-        )
-        yield _Permission(
-            actions=["kms:GenerateDataKey"],
-            resources=[found.resource],
-            conditions=conditions or None,
-        )
+        only = access.decrypt_sessions_only
+        on = _needs.of_session_key(found.alias_name, sessions_only=only) or None
+        yield _Permission(["kms:GenerateDataKey"], resources=[found.resource], conditions=on)
 
 
 def _refuse_wrong_choice(access: Access) -> None:

@@ -69,7 +69,8 @@ class SessionManagerOptions(TypedDict, total=False):
 
     Grants `logs:DescribeLogGroups` on `*`, `logs:DescribeLogStreams` on the group and its streams,
     and `logs:CreateLogStream` and `logs:PutLogEvents` on its streams. The agent never creates the
-    group.
+    group, and writes only to groups of its own account: a group of another account gets the warning
+    `session-manager-permissions:log-group-of-another-account`.
     Default: - session logs do not go to CloudWatch Logs.
     """
 
@@ -220,6 +221,13 @@ def statements_by_sid(
     arn = None if bucket is None else bucket_arn(bucket)
     if bucket is not None and options["preferences"] is None:
         warn_if_encrypted_twice(bucket)  # preferences know whether encryption is enforced
+    if group is not None and stack is not None and _is_of_other_account(group, stack):
+        # The agent gives CloudWatch Logs the name alone, which stands for a group of its account.
+        cdk.Annotations.of(stack).add_warning_v2(
+            "session-manager-permissions:log-group-of-another-account",
+            f"log_group {group.node.path!r} belongs to another account than this stack, and the "
+            "agent writes only to log groups of its own account: give one of this account",
+        )
     needs = _needs.needed(
         bucket_arn=arn,
         bucket_key=None if bucket is None else bucket_key(bucket),
@@ -235,10 +243,10 @@ def statements_by_sid(
     return statements
 
 
-def _is_of_other_account(bucket: IBucketRef, stack: cdk.Stack | None) -> bool:
-    """Tell whether the bucket is known to be in another account than `stack`, or its own stack."""
-    here = Environment.of(stack or cdk.Stack.of(bucket)).account
-    there = bucket.env.account  # empty for a bucket of s3.CfnBucket.from_bucket_arn
+def _is_of_other_account(logs: IBucketRef | ILogGroupRef, stack: cdk.Stack | None) -> bool:
+    """Tell whether logs are known to go to another account than that of `stack`, or their own."""
+    here = Environment.of(stack or cdk.Stack.of(logs)).account
+    there = logs.env.account  # empty for a bucket of s3.CfnBucket.from_bucket_arn
     return differ(here, None if not there or is_token(there) else there)
 
 

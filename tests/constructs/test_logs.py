@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
@@ -15,7 +16,11 @@ from aws_cdk.cloudformation_include import CfnInclude
 from aws_cdk.interfaces.aws_logs import ILogGroupRef
 from aws_cdk.interfaces.aws_s3 import IBucketRef
 
-from session_manager_permissions import SessionManagerPermissions, session_manager_statements
+from session_manager_permissions import (
+    SessionManagerEndpoints,
+    SessionManagerPermissions,
+    session_manager_statements,
+)
 from tests.conftest import MakeApp
 from tests.keys import existing_key, imported_alias, l1_alias, l1_bucket, l2_bucket, owned_alias
 from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, REGION, key_arn
@@ -88,7 +93,7 @@ def test_bucket_gets_its_grants(stack_here: cdk.Stack, make: MakeBucket, arn: ob
     ]
 
 
-# Another account's bucket
+# Another account's bucket and log group
 
 
 @pytest.mark.parametrize(("env", "account", "acl"), [
@@ -96,18 +101,25 @@ def test_bucket_gets_its_grants(stack_here: cdk.Stack, make: MakeBucket, arn: ob
     *((HERE, account, False) for account in (ACCOUNT, None, cdk.Aws.ACCOUNT_ID)),
     (None, OTHER_ACCOUNT, False),
 ], ids=["another", "this", "not said", "token", "stack of no known account"])  # fmt: skip
-def test_objects_acl_is_granted_on_a_bucket_known_to_be_another_account_s(
+def test_bucket_known_to_be_another_account_s_gets_an_acl_and_such_a_log_group_a_warning(
     make_app: MakeApp, env: cdk.Environment | None, account: str | None, *, acl: bool
 ) -> None:
-    stack = cdk.Stack(make_app(), "Stack", env=env)
+    """The endpoints do not warn: instances of another account may share their VPC."""
+    app = make_app()
+    stack, network = (cdk.Stack(app, name, env=env) for name in ("Stack", "Network"))
     theirs = bucket_of(stack, account)
+    arn = f"arn:aws:logs:{REGION}:{account or cdk.Aws.ACCOUNT_ID}:log-group:{GROUP}"
+    group = logs.LogGroup.from_log_group_arn(stack, "Group", arn)
+    SessionManagerEndpoints(network, "Endpoints", vpc=ec2.Vpc(network, "Vpc"), log_group=group)
 
-    objects = granted(stack, log_bucket=theirs)["SessionManagerLogObjects"]
+    objects = granted(stack, log_bucket=theirs, log_group=group)["SessionManagerLogObjects"]
     alone = {one.sid: one.actions for one in session_manager_statements(log_bucket=theirs)}
 
     actions = ["s3:PutObject", "s3:PutObjectAcl"] if acl else ["s3:PutObject"]
     assert alone["SessionManagerLogObjects"] == actions
     assert objects["Action"] == (actions if acl else actions[0])
+    assert warned(stack) == ["log-group-of-another-account"] * acl
+    assert not warned(network)
 
 
 # The prefix
@@ -119,12 +131,8 @@ def bucket() -> s3.IBucket:
 
 
 def objects_below(prefix: str, bucket: s3.IBucket) -> list[str]:
-    (objects,) = (
-        statement.resources
-        for statement in session_manager_statements(log_bucket=bucket, log_prefix=prefix)
-        if statement.sid == "SessionManagerLogObjects"
-    )
-    return objects
+    found = session_manager_statements(log_bucket=bucket, log_prefix=prefix)
+    return {one.sid: one for one in found}["SessionManagerLogObjects"].resources
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "//"])
@@ -140,9 +148,8 @@ def test_prefix_may_be_a_token(stack_here: cdk.Stack) -> None:
 
     found = granted(stack_here, log_bucket=bucket, log_prefix=f"/sessions//{parameter}/")
 
-    assert found["SessionManagerLogObjects"]["Resource"] == joined(
-        f"{BUCKET_ARN}/sessions/", {"Ref": "Prefix"}, "/*"
-    )
+    objects = joined(f"{BUCKET_ARN}/sessions/", {"Ref": "Prefix"}, "/*")
+    assert found["SessionManagerLogObjects"]["Resource"] == objects
 
 
 @pytest.mark.parametrize("rest", ["/*", "/${aws:userid}", "?", "/.."])
@@ -306,13 +313,10 @@ KEYS_OF_TEMPLATES: Final[list[tuple[object, object, object]]] = [
 """A bucket's key in a template, the resource that is granted on, and the alias in its condition."""
 # a bucket with one of these is warned of
 KNOWN_AT_DEPLOYMENT: Final[list[object]] = [
-    {"Ref": "Given"},
-    {"Fn::Sub": "${Given}"},
-    {"Fn::Sub": "${!Given}"},
-    "{{resolve:ssm:/sessions/key}}",
+    *({"Fn::Sub": one} for one in ("${Given}", "${!Given}")), "{{resolve:ssm:/sessions/key}}",
     {"Fn::If": ["Wanted", {"Ref": "Key"}, {"Ref": "AWS::NoValue"}]},
-    {"Fn::ImportValue": "key"},
-]
+    {"Fn::ImportValue": "key"}, {"Ref": "Given"},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
