@@ -42,10 +42,7 @@ REGISTRATION: Final = NeededStatement(
 ARN_PART: Final = "+"
 """In the pattern of an ARN: any characters but colons and slashes."""
 
-REGISTRATION_RESOURCES: Final = (
-    "arn:+:ec2:+:+:instance/+",
-    "arn:+:ssm:+:+:managed-instance/+",
-)
+REGISTRATION_RESOURCES: Final = ("arn:+:ec2:+:+:instance/+", "arn:+:ssm:+:+:managed-instance/+")
 """Patterns of the ARNs on which a policy may allow registration instead of on `*`."""
 
 REQUEST_KEYS: Final = {

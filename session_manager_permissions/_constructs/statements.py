@@ -269,8 +269,5 @@ def allow_decrypt(
 
 def _statement(need: _needs.NeededStatement) -> iam.PolicyStatement:
     return iam.PolicyStatement(
-        sid=need.sid,
-        actions=[*need.actions],
-        resources=[need.resource],
-        conditions=need.conditions,
+        sid=need.sid, actions=[*need.actions], resources=[need.resource], conditions=need.conditions
     )

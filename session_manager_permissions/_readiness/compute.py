@@ -88,14 +88,9 @@ looks for that. Those of AWS DMS and of Device Farm name another kind of profile
 """
 
 _RUN_CODE: Final = (
-    "AWS::CodeBuild::Project",
-    "AWS::Config::RemediationConfiguration",
-    "AWS::Events::Rule",
-    "AWS::Lambda::Function",
-    "AWS::SSM::Document",
-    "AWS::StepFunctions::StateMachine",
-    "Custom::AWSCDK-EKS-HelmChart",
-    "Custom::AWSCDK-EKS-KubernetesResource",
+    *("AWS::CodeBuild::Project", "AWS::Config::RemediationConfiguration", "AWS::Events::Rule"),
+    *("AWS::Lambda::Function", "AWS::SSM::Document", "AWS::StepFunctions::StateMachine"),
+    *("Custom::AWSCDK-EKS-HelmChart", "Custom::AWSCDK-EKS-KubernetesResource"),
 )
 """The types whose code, runbook or manifest may launch instances under a profile that it names."""
 _NODE_CLASS: Final = "EC2NodeClass"

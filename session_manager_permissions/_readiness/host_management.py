@@ -26,17 +26,15 @@ _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING.rpartition("/")[2]
 
 _QUICK_SETUP: Final = "AWS::SSMQuickSetup::ConfigurationManager"
 _SERVICE_SETTING: Final = "AWS::SSM::ServiceSetting"
-_TURN_ON: Final = ("AWS::SSM::DefaultHostManagementConfiguration", _QUICK_SETUP)
-"""The types that turn on Default Host Management, besides a service setting.
+_TURN_ON: Final = "AWS::SSM::DefaultHostManagementConfiguration", _QUICK_SETUP, _SERVICE_SETTING
+"""The types that turn on Default Host Management.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-management.html
 """
 
 _CODE: Final = (
-    "AWS::Lambda::Function",
-    "AWS::Serverless::Function",
-    "AWS::Serverless::StateMachine",
-    "AWS::StepFunctions::StateMachine",
+    *("AWS::Lambda::Function", "AWS::Serverless::Function"),
+    *("AWS::Serverless::StateMachine", "AWS::StepFunctions::StateMachine"),
 )
 """The types whose code may give a profile to an instance that has none."""
 
@@ -87,8 +85,7 @@ class HostManagement:
         of_code = [*self._parts.of_types(_CODE), *self._parts.custom, *self._parts.unread_stacks]
         texts = [f"{one.type} {one.logical_id} {shown(one.written)}" for one in of_code]
         by_name = compress(of_code, map(_NAMES_IT.search, texts))
-        settings = self._parts.by_type[_SERVICE_SETTING]
-        return [*self._parts.of_types(_TURN_ON), *settings, *by_name, *self._parts.naming(_SETTING)]
+        return [*self._parts.of_types(_TURN_ON), *by_name, *self._parts.naming(_SETTING)]
 
     def of(self, resource: Resource) -> str:
         """Name what turns on Default Host Management for instances beside a resource, if any."""

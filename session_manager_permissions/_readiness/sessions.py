@@ -37,9 +37,7 @@ STREAMS: Final = "cloudWatchStreamingEnabled"
 _SERVICES: Final = {
     "kms": _Inputs(KEY, "", _needs.decrypt("*", sessions_only=False).sid),
     "s3": _Inputs(
-        "s3BucketName",
-        "s3EncryptionEnabled",
-        _needs.log_objects("*", "", other_account=False).sid,
+        "s3BucketName", "s3EncryptionEnabled", _needs.log_objects("*", "", other_account=False).sid
     ),
     "logs": _Inputs(
         "cloudWatchLogGroupName", "cloudWatchEncryptionEnabled", _needs.log_group("*")[-1].sid

@@ -496,6 +496,8 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
     ("association to restart the agent", associated("systemctl restart amazon-ssm-agent"), READY),
     ("association that says that it updates the agent", other("AWS::SSM::Association",
         Name="AWS-UpdateSSMAgent", AssociationName="amazon-ssm-agent-is-new"), READY),
+    ("association that disables the metadata", other("AWS::SSM::Association",
+        Name="Ours", Parameters={"HttpEndpoint": ["disabled"]}), UNKNOWN),
     ("document that removes the agent", commanding("yum remove -y amazon-ssm-agent"), UNKNOWN),
     ("document about something else", commanding("yum remove -y httpd"), READY),
     ("document that updates the agent by the plug-in", {"Other": document(UPDATES)}, READY),

@@ -64,11 +64,7 @@ _ALLOWED: Final = Decision[Any](Answer.ALLOWED)
 _NOUNS: Final = {"kms": "key", "logs": "log group", "s3": "bucket"}
 _IN_TWO_LAYERS: Final = "aws:kms:dsse"
 """The encryption of buckets that older agents do not recognize as encryption."""
-_OF_KEY: Final = {
-    "Enabled": "true",
-    "KeySpec": "SYMMETRIC_DEFAULT",
-    "KeyUsage": "ENCRYPT_DECRYPT",
-}
+_OF_KEY: Final = {"Enabled": "true", "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT"}
 """What a key needs to encrypt sessions. Each value is the default of its property."""
 _OF_KMS: Final = "AWS_KMS"
 """The origin of the key material that a key has from the start."""
