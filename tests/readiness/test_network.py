@@ -111,8 +111,11 @@ def instead(kind: str, **properties: object) -> Parts:
     return {"PrivateRoute": resource(kind, **properties)}
 
 
-def blocking(mode: object) -> Parts:
-    return {"Blocks": part("VPCBlockPublicAccessOptions", InternetGatewayBlockMode=mode)}
+def blocking(mode: object, but: object = None, **of: object) -> Parts:
+    """Public access is blocked in this mode, but not in the other mode for what is excluded."""
+    blocks = part("VPCBlockPublicAccessOptions", InternetGatewayBlockMode=mode)
+    excludes = part("VPCBlockPublicAccessExclusion", InternetGatewayExclusionMode=but, **of)
+    return {"Blocks": blocks, "Excludes": excludes}
 
 
 def of_zone(name: str) -> Parts:
@@ -282,6 +285,12 @@ ROUTES: Final[list[Row]] = [
       for name, id_ in (("by parameter", GIVEN), ("by id", "subnet-1"), ("of nobody", None))),
     ("public access not blocked", blocking("off"), OPEN),
     ("public access blocked both ways", blocking("block-bidirectional"), UNKNOWN),
+    *((f"public access blocked both ways, but {but} for {of}",
+       blocking("block-bidirectional", but, **of), path) for but, of, path in (
+          ("allow-bidirectional", VPC_ID, OPEN),
+          ("allow-bidirectional", {"SubnetId": ref("Public")}, OPEN),
+          ("allow-egress", {"SubnetId": ref("Public")}, OPEN),
+          ("allow-egress", {"SubnetId": ref("Private")}, UNKNOWN), (GIVEN, VPC_ID, UNKNOWN))),
     ("public access blocked both ways, and a regional NAT gateway",
      {**blocking("block-bidirectional"), "Nat": REGIONAL}, UNKNOWN),
     ("a regional NAT gateway of the subnet's zone", of_zone("a"), OPEN),

@@ -32,6 +32,10 @@ _EDGE: Final = PartOf(
 _TABLE_OF: Final = PartOf("AWS::EC2::SubnetRouteTableAssociation", "SubnetId", SUBNET)
 _BLOCK_OF: Final = PartOf("AWS::EC2::SubnetCidrBlock", "SubnetId", SUBNET)
 
+_EXCLUDED: Final = "AWS::EC2::VPCBlockPublicAccessExclusion"
+_EXCLUSIONS: Final = (PartOf(_EXCLUDED, "SubnetId", SUBNET), PartOf(_EXCLUDED, "VpcId", VPC))
+_ALLOWED: Final = "InternetGatewayExclusionMode"
+
 _NETWORK: Final = re.compile("AWS::(EC2|Route53[A-Za-z]*)::.*")
 """The services whose types may change a network: one that is not known makes it unknown."""
 _KNOWN: Final = re.compile(
@@ -160,18 +164,30 @@ class SubnetReader(Reader):
             or bool(self._reading.of(subnet, _BLOCK_OF)),
             table=self._table(subnet, vpc),
             acl=acl,
-            blocked=self._blocked(subnet),
+            blocked=self._blocked(subnet, vpc),
             zones=self._reading.zones(subnet, properties),
         )
 
-    def _blocked(self, subnet: Resource) -> str:
+    def _blocked(self, subnet: Resource, vpc: Reference) -> str:
         """What the app's VPC Block Public Access, which is of an account and region, may do."""
         for one in self._parts.by_type["AWS::EC2::VPCBlockPublicAccessOptions"]:
             if may_be_one_region(one.template.stack, subnet.template.stack) and one.exists:
                 mode = self._parts.text(one, one.properties.get("InternetGatewayBlockMode"))
                 if mode != "off":
-                    return mode
+                    return self._but_for_exclusions(mode, subnet, vpc)
         return "off"
+
+    def _but_for_exclusions(self, mode: str, *of: Reference) -> str:
+        """What is left of it in a subnet, if this or its VPC is excluded.
+
+        https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa-basics.html
+        """
+        several = zip(of, _EXCLUSIONS, strict=True)
+        found = [one for part, kind in several for one in self._reading.of(part, kind)]
+        allowed = {self._parts.text(one, one.properties.get(_ALLOWED)) for one in found}
+        if "allow-bidirectional" in allowed:
+            return "off"
+        return "block-ingress" if "allow-egress" in allowed else mode
 
     def _table(self, subnet: Resource, vpc: Reference) -> Reference:
         """The route table of a subnet: that of its one association, or the main one of its VPC."""
