@@ -394,7 +394,9 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
       for name, user, found in (
           (DEFAULT_DOCUMENT, ref("Root"), UNKNOWN), (DEFAULT_DOCUMENT, ref("User"), UNKNOWN),
           (DEFAULT_DOCUMENT, ref("Ana"), READY), ("another", ref("Root"), READY),
+          (DEFAULT_DOCUMENT, "ssm-user", UNKNOWN), ("another", "ssm-user", READY),
           (ref(DEFAULT_DOCUMENT), "root", UNKNOWN | DENIED), (ref("Ana"), "root", DENIED))),
+    ("as ssm-user, without Run As", default(runAsDefaultUser="ssm-user"), [], READY),
     ("inputs by a parameter", default(Ref="Inputs"), [], UNKNOWN),
     *((f"{[*inputs]}, or no inputs", default(**{"Fn::If": ["Free", inputs, {}]}), [], UNKNOWN)
       for inputs in (AS_ROOT | {"runAsEnabled": True}, {"kmsKeyId": ARN})),

@@ -274,7 +274,10 @@ class SessionRules:
 
     def _found_in(self, document: Document) -> Iterator[Told]:
         read, is_on = self._sessions.input, self._sessions.is_on
-        if self.parts.assembly.is_text(read(document, "runAsDefaultUser"), "root"):
+        user, is_text = read(document, "runAsDefaultUser"), self.parts.assembly.is_text
+        if is_on(document, "runAsEnabled") and is_text(user, "ssm-user"):
+            yield "whether the user 'ssm-user' exists, which the agent does not make for Run As"
+        if is_text(user, "root"):
             why = "they run as 'root', which Session Manager does not allow"
             fix = "set runAsDefaultUser to a user who may use sudo"
             yield from _refused_if(is_on(document, "runAsEnabled"), document, why, fix)
@@ -298,7 +301,7 @@ class SessionRules:
             yield f"whether S3 accepts an ARN as the bucket of {document.resource.logical_id!r}"
         if bucket and enforced:
             algorithm = bucket.template.value(_encryption(bucket).get("SSEAlgorithm"))
-            if self.parts.assembly.is_text(algorithm, _IN_TWO_LAYERS):
+            if is_text(algorithm, _IN_TWO_LAYERS):
                 yield f"whether the agent accepts {_IN_TWO_LAYERS} of {bucket.logical_id!r}"
 
     def _faults_of_group(self, document: Document) -> Iterator[Told]:
