@@ -151,7 +151,8 @@ class HostManagement:
 
     @cached_property
     def _stopping(self) -> list[Resource]:
-        return [one for one in self._running if of_written(one.acting).agent]
+        several = (*self._running, *self._parts.custom)
+        return [one for one in several if of_written(one.acting).agent]
 
     def _by_role(self, resource: Resource) -> str:
         account = resource.template.stack.account

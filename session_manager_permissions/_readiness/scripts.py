@@ -118,7 +118,7 @@ _MENTIONS: Final = (
 
 _CHANGED: Final = "whether the SSM Agent runs, which a script on the instance may change"
 
-_DETACHES: Final = "(?:disassociate|replace)[-_]iam[-_]instance|(?:unregister|set)-ec2iaminstance"
+_DETACHES: Final = "(?:disassociate|replace)[-_]?iam[-_]?instance|(?:unregister|set)-ec2iaminstance"
 """The calls that take an instance profile away, by their names in scripts."""
 _TAKES_CREDENTIALS: Final = re.compile(rf"(?i)http-?endpoint\W{{1,9}}disabled\b|{_DETACHES}")
 _CREDENTIALS: Final = "whether a script on the instance takes the agent's credentials away"

@@ -498,6 +498,12 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
         Name="AWS-UpdateSSMAgent", AssociationName="amazon-ssm-agent-is-new"), READY),
     ("association that disables the metadata", other("AWS::SSM::Association",
         Name="Ours", Parameters={"HttpEndpoint": ["disabled"]}), UNKNOWN),
+    *((f"custom resource that calls {call} with {given}", other("Custom::AWS", Create=json.dumps(
+        {"action": call, "parameters": given}, separators=(",", ":"))), found)
+      for call, given, found in (
+          ("modifyInstanceMetadataOptions", {"HttpEndpoint": "disabled"}, UNKNOWN),
+          ("modifyInstanceMetadataOptions", {"HttpEndpoint": "enabled"}, READY),
+          ("disassociateIamInstanceProfile", {"AssociationId": "a"}, UNKNOWN))),
     ("document that removes the agent", commanding("yum remove -y amazon-ssm-agent"), UNKNOWN),
     ("document about something else", commanding("yum remove -y httpd"), READY),
     ("document that updates the agent by the plug-in", {"Other": document(UPDATES)}, READY),
