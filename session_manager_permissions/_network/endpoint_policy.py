@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from session_manager_permissions._conditions import EACH_CALL
 from session_manager_permissions._evaluation import Answer, Request, evaluate, names_role
 from session_manager_permissions._needs import REGION_KEY
 from session_manager_permissions._patterns import UNKNOWN, as_list
@@ -42,10 +43,9 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
     if endpoint.policy is None:
         return True
     policy = endpoint.policy if isinstance(endpoint.policy, dict) else {}
-    context = endpoint.context
-    context = context.made_by(caller.principal) if caller.principal else context
     own = {"aws:PrincipalAccount": endpoint.own_account, REGION_KEY: endpoint.region}
-    context = context.knowing(own)
+    by = caller.principal
+    context = (endpoint.context.made_by(by) if by else EACH_CALL).knowing(own)
     is_about = partial(_is_about, endpoint, caller.principal)
     known = {one.action: one for one in caller.resources}
     called = (known.get(one, CalledOn(one, UNKNOWN)) for one in of_service(endpoint.service, calls))
@@ -62,8 +62,13 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
 
 def _of_owner(context: RequestContext, account: str | None) -> RequestContext:
     """Return the context of a call on a resource of an account."""
-    keys = ("aws:ResourceAccount", "s3:ResourceAccount")
-    return context.knowing(dict.fromkeys(keys, account)) if account else context
+    if account is None:
+        return context
+    known = dict.fromkeys(("aws:ResourceAccount", "s3:ResourceAccount"), account)
+    organization = context.values.get("aws:principalorgid")
+    if organization and account == context.values["aws:principalaccount"]:
+        known["aws:ResourceOrgID"] = organization
+    return context.knowing(known)
 
 
 def _is_about(endpoint: Endpoint, role: str, statement: Mapping[str, Any]) -> bool | None:

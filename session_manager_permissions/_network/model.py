@@ -115,7 +115,7 @@ class Endpoint(NamedTuple):
     region: str | None = None
     """The region of the service, as the policy writes it; None if it is not known."""
     context: RequestContext = EACH_CALL
-    """What else is known of the condition keys of the agent's calls through it."""
+    """What else is known of the condition keys of the calls of a role through it."""
 
 
 class Zone(NamedTuple):

@@ -148,18 +148,22 @@ def _resources(node: Node, preferences: Preferences) -> Iterator[model.CalledOn]
     document = preferences.document
     if document.log_bucket:
         bucket = f"arn:{node.partition}:s3:::{document.log_bucket}"
-        yield model.CalledOn(model.IF_ENFORCED["s3"], bucket)
+        found = preferences.uses.bucket
+        owner = None if found.is_foreign or found.error else node.account
+        yield model.CalledOn(model.IF_ENFORCED["s3"], bucket, owner)
         prefix = _needs.joined(document.log_prefix or "")
         log = "/".join(filter(None, (bucket, prefix, f"{SAMPLE_SESSION}.log")))
-        yield model.CalledOn("s3:PutObject", log)
+        yield model.CalledOn("s3:PutObject", log, owner)
     if document.log_group:
         logs = f"arn:{node.partition}:logs:{node.region}:{node.account}"
         stream = f"{logs}:log-group:{document.log_group}:log-stream:{SAMPLE_SESSION}"
-        yield from (model.CalledOn(action, stream) for action in _needs.WRITE_LOG)
+        yield from (model.CalledOn(one, stream, node.account) for one in _needs.WRITE_LOG)
         # CloudWatch Logs asks whether the caller may list on a group without a name.
-        yield model.CalledOn(model.IF_ENFORCED["logs"], f"{logs}:log-group::log-stream:")
+        groups = f"{logs}:log-group::log-stream:"
+        yield model.CalledOn(model.IF_ENFORCED["logs"], groups, node.account)
     if preferences.key:
-        yield model.CalledOn("kms:Decrypt", preferences.key.arn)
+        key = preferences.key.arn
+        yield model.CalledOn("kms:Decrypt", key, key.split(":")[4])
 
 
 class _PathOutcomes(NamedTuple):

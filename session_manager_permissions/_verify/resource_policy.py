@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -183,7 +184,7 @@ def with_organization(
     Returns:
         What is known of the call, and why AWS did not name the organization.
     """
-    if "aws:principalorg" not in json.dumps(policy).lower():
+    if not re.search("aws:(principal|resource)org", json.dumps(policy), re.IGNORECASE):
         return context, None
     found = session.tried(
         "organizations:DescribeOrganization", lambda found: str(found["Organization"]["Id"])

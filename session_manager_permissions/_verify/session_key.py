@@ -66,8 +66,6 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     if isinstance(fault, CannotAsk):
         return key.unasked(fault)
     why, fix = fault
-    if not why and found.get("KeyManager") == "AWS":
-        why = _OF_AWS
     if why:
         failed = key.failed(why, fix=fix or (_ANOTHER_KEY,))
         return replace(failed, is_passing=found["KeyState"] == "Creating")
@@ -93,7 +91,7 @@ def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...
     if state not in _USABLE or not is_usual or manager not in ("AWS", "CUSTOMER"):
         has += f", is managed by {manager}, and is in the state {state}"
         return CannotAsk(f"{has}: whether it can decrypt is not known")
-    return "", ()
+    return _OF_AWS if manager == "AWS" else "", ()
 
 
 def _by_owner(node: Node, arn: str, *commands: str) -> tuple[str, ...]:

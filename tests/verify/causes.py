@@ -189,10 +189,10 @@ def denies(operator: str, name: str, value: object) -> dict[str, Any]:
     return by(operator, name, value) | {"Effect": "Deny", "Action": ["kms:*", PUT]}
 
 
-def behind(service: str, action: str | list[str], *resources: str) -> Change:
+def behind(service: str, action: str | list[str], *resources: str, **parts: object) -> Change:
     """Have an endpoint whose policy allows this alone, and whose group lets all in."""
     of = [*resources] or "*"
-    one = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": of}
+    one = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": of} | parts
     dns = {"PrivateDnsOnlyForInboundResolverEndpoint": False}  # of the endpoint of S3
     its = nodes.endpoint(service, PolicyDocument=json.dumps({"Statement": [one]}), DnsOptions=dns)
     anybody = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
@@ -420,6 +420,7 @@ NOT_OF_CHANNEL: Final = (ACCESS_CHECK, "aws:CalledVia")
 SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 VPC: Final = "aws:SourceVpc"
 ORG: Final = "aws:PrincipalOrgID"
+OWNER, OWNER_ORG = "aws:ResourceAccount", "aws:ResourceOrgID"
 NOT_TOLD: Final = refusing("organizations:DescribeOrganization")
 NO_ORG: Final = refusing("organizations:DescribeOrganization", "AWSOrganizationsNotInUseException")
 """The account is in no organization."""
@@ -823,6 +824,21 @@ LOGS: Final = {
     "enforced, and S3 for objects": used("path-s3", behind("s3", PUT)),
     "enforced, and S3 for its configuration": used("path-s3", behind("s3", "s3:Get*")),
     "enforced, and S3 for all": used("", behind("s3", "s3:*")),
+    **{f"{service} for {key} {value}{name}": used(told, *does, behind(
+           service, f"{service}:*", Condition={"StringEquals": {key: value}}))
+       for service, key, value, told, name, does in (
+           *(("s3", *one, "", []) for one in (
+               (OWNER, ACCOUNT, ""), (OWNER, nodes.OTHER_ACCOUNT, "path-s3"),
+               (OWNER_ORG, "o-own", ""), (OWNER_ORG, "o-other", "path-s3"))),
+           *(("s3", *one, "path-s3? bucket-encryption? log-to-s3?", ", which is of another account",
+              [FOREIGN]) for one in ((OWNER, ACCOUNT), (OWNER_ORG, "o-own"))),
+           ("kms", OWNER_ORG, "o-own", "", "", []),
+           ("kms", OWNER_ORG, "o-own", "path-kms? key-usable?", ", which is of another account",
+            [using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
+             refusing("kms:GetKeyPolicy")]),
+           ("logs", OWNER_ORG, "o-own", "", "", []),
+           ("logs", OWNER_ORG, "o-other", "path-logs", "", []),
+       )},
     "S3 for the bucket": used("", behind("s3", "s3:*", f"{BUCKET}/web/*", BUCKET)),
     "S3 for another bucket": used("path-s3", behind("s3", "s3:*", f"{BUCKET}-2/*")),
     "KMS for the key": used("", behind("kms", "kms:*", KEY)),

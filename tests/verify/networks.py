@@ -448,6 +448,9 @@ ENDPOINTS: Final = {
            told, behind_policy(policy(Condition={"StringEquals": {causes.ORG: "o-own"}})), does)
        for name, told, does in (
            ("none", "path-ssm", causes.NO_ORG), ("some", "path-ssm?", causes.NOT_TOLD))},
+    "a policy for the organization, and the account's role, for which no role asks":
+        causes.under_account("path-ssm? connected registered", causes.NEVER, causes.without_profile,
+        behind_policy(policy(Condition={"StringEquals": {causes.ORG: "o-own"}}))),
     "a policy for S3": path("path-ssm", behind_policy(policy(Action="s3:*"))),
     "a policy that denies": path("path-ssm", behind_policy(policy(Effect="Deny"))),
     "a policy of no JSON": path(UNKNOWN, behind_policy("{")),
