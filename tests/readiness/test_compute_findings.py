@@ -327,8 +327,6 @@ GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("another association", {"Other": running("AWS-RunPatchBaseline")}),
     *((f"{kind} that names the setting of Default Host Management", other(
         f"AWS::{kind}", Given=SETTING)) for kind in ("IAM::Policy", "SSO::PermissionSet")),
-    ("rule that listens to changes of the setting", other("AWS::Events::Rule",
-        EventPattern={"detail": {"requestParameters": {"settingId": [SETTING]}}})),
     ("another service setting", {"Other": setting("/ssm/managed-instance/activation-tier")}),
     ("service setting that turns it off", {"Other": setting(SETTING, "$None")}),
     ("rule that listens", other("AWS::Events::Rule", EventPattern=LISTENS, Targets=[{"Arn": "a"}])),

@@ -29,16 +29,7 @@ from tests.places import KEY_ID, OTHER_ACCOUNT, key_arn
 from tests.roles import EC2, owned_role
 
 from .deployments import NO_VALUE
-from .faults import (
-    ISOLATED,
-    PUBLIC,
-    Build,
-    endpoints,
-    instance,
-    isolated,
-    reaching,
-    vpc,
-)
+from .faults import ISOLATED, PUBLIC, Build, endpoints, instance, isolated, reaching, vpc
 from .parts import att, each, ref, resource
 from .reports import (
     TRUST,
