@@ -652,6 +652,7 @@ EITHER_POLICIES: Final = {
 }
 OTHERS: Final = allow("ssm:GetParameter", Principal="*")
 OF_OTHERS: Final = {"Statement": [OTHERS]}
+NAMED_GRANT: Final = GRANT | {"Properties": GRANT["Properties"] | {"PolicyName": "Grant"}}
 NAMED_LATE: Final = LATE | {"Properties": LATE["Properties"] | {"PolicyName": "Late"}}
 KEYED: Final = {"Key": resource("AWS::KMS::Key"), "Document": session(kmsKeyId=att("Key", "Arn"))}
 BY_DEFAULT: Final = KEYED | {"Document": DEFAULT}
@@ -898,8 +899,10 @@ IN_WORDS: Final[dict[str, Body]] = {
         ImageId={"Fn::Sub": [MINIMAL.replace("x86_64", "${Cpu}"), {
             "Cpu": {"Fn::If": ["C", "x86_64", "arm64"]}}]})),
     "tags that a condition chooses": profile_and_role(
-        inline(ALL), Machine=machine(**PROFILE, Tags=EITHER_TAG),
-        Grant=GRANT | {"Properties": GRANT["Properties"] | {"PolicyName": "Grant"}}),
+        inline(ALL), Machine=machine(**PROFILE, Tags=EITHER_TAG), Grant=NAMED_GRANT),
+    "a tag that does not reach the instances": profile_and_role(inline(ALL), Template=WITH_PROFILE,
+        Group=scaling(LaunchTemplate=IN_TEMPLATE, Tags=[
+            {"Key": "Team", "Value": "web", "PropagateAtLaunch": False}]), Grant=NAMED_GRANT),
     "network ACLs that deny at first": behind_an_acl(
         Entry=denies("Acl"), Ssm=in_public("ssm"), Messages=in_public("ssmmessages"),
         Second=part("NetworkAcl", **VPC_ID), SecondEntry=denies("Second"), SecondUses=part(

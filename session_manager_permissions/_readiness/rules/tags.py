@@ -18,6 +18,7 @@ from session_manager_permissions._readiness.templates.loading import as_document
 from .constructs import Source
 from .remedies import Advice, Fix, Writer
 from .rule import Finding, warning
+from .writer import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,5 +164,7 @@ class Tag(Fix):
         tag: dict[str, object] = {"Key": self.key, "Value": self.value}
         if self.compute.type == _GROUP:
             tag["PropagateAtLaunch"] = True
-        if not to.append(self.compute, "Tags", tag):
-            to.say(f"give {self.compute.logical_id} the tag {self.key!r} with value {self.value!r}")
+        # A group may have a tag of this key that does not reach its instances, and takes no second.
+        there = [one.get("Key") for one in entries(written(self.compute, "Tags"))]
+        if self.key in there or not to.append(self.compute, "Tags", tag):
+            to.say(f"give {self.compute.logical_id} the tag {to.literal(tag)}")
