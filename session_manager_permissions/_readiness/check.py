@@ -146,7 +146,8 @@ class _Checking:
         """Return each resource that launches instances in any world, with the role of these."""
 
         def of(resource: Resource) -> Iterator[LaunchedBy]:
-            for compute, _, role, *_ in self._launched(resource):
+            for one in self._launched(resource):
+                compute, role = one.compute, self._may_have(one)
                 lacks = role is not None and rules.boot_order.lacks_registration(
                     self._decisions, compute, role
                 )
@@ -370,6 +371,11 @@ class _Checking:
             return _Launched(compute, decides=(decides,))
         return _Launched(compute, profile, self._roles.of_holder(profile))
 
+    def _may_have(self, launched: _Launched) -> Role | None:
+        """Return the role that instances have, or may have; None if it is not known at all."""
+        maybe = launched.maybe_profile
+        return self._roles.of_holder(maybe) if maybe else launched.role
+
     @cached_property
     def _subnets(self) -> list[Reference]:
         """The subnets that compute is in, in any world."""
@@ -407,8 +413,8 @@ class _Checking:
 
         def found(resource: Resource) -> Iterator[Finding]:
             for one in self._launched(resource):
-                compute, profile, role, maybe_profile, _ = one
-                may_have = self._roles.of_holder(maybe_profile) if maybe_profile else role
+                compute, profile, role, *_ = one
+                may_have = self._may_have(one)
                 if attaches and may_have:
                     late = [*rules.boot_order.of_compute(self._decisions, compute, may_have)]
                     if late and profile:

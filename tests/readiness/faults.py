@@ -731,6 +731,9 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "an instance with a bare role": ("channel-missing", profile_and_role(Machine=RUNNING)),
     "metadata off": ("metadata-off", profile_and_role(inline(ALL), Machine=machine(
         **PROFILE, MetadataOptions={"HttpEndpoint": "disabled"}))),
+    "instances of two versions of a launch template": ("channel-missing", profile_and_role(
+        Template=WITH_PROFILE, Machine=machine(LaunchTemplate=IN_TEMPLATE),
+        Other=machine(LaunchTemplate=IN_TEMPLATE | {"Version": "1"}))),
     "an instance that waits for something else": ("boot-order", profile_and_role(
         Policy=NAMED_LATE, **KEYED, Machine=RUNNING | {"DependsOn": "Role"})),
     "a role whose policies a condition chooses": ("channel-missing", in_either(
