@@ -162,8 +162,7 @@ class _StackAccess(SessionManagerPermissions):
     ) -> None:
         self._make(stack, construct_id, None, options, key)
         if condition is not None:
-            cfn_policy = cast("iam.CfnPolicy", self.policy.node.default_child)
-            cfn_policy.cfn_options.condition = condition
+            cast("iam.CfnPolicy", self.policy.node.default_child).cfn_options.condition = condition
 
     def has(self, options: SessionManagerOptions) -> bool:
         """Tell whether the policy is that of these options.

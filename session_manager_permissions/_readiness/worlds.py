@@ -200,6 +200,4 @@ def deciders(worlds: list[WorldResult[Any]], verdicts: Sequence[Hashable]) -> It
             _, *sides = by_start.setdefault(start, (question.decider, set(), set()))
             sides[answer].add(verdict)
             start = (*start, answer)
-    for decider, no, yes in by_start.values():
-        if no and yes and no != yes:
-            yield decider
+    yield from (one for one, no, yes in by_start.values() if no and yes and no != yes)

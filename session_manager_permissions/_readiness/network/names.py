@@ -248,8 +248,7 @@ def _is_within(domain: str, name: str) -> bool | None:
 
 def _matches(pattern: str, name: str) -> bool | None:
     """Whether a name matches a pattern, both of which may have unknown parts; None if it may."""
-    suffix = next(one for one in SUFFIXES if name.endswith(one))
-    pattern = pattern.replace(_SUFFIX, suffix)
+    pattern = pattern.replace(_SUFFIX, next(one for one in SUFFIXES if name.endswith(one)))
     if ".*." not in name:
         pattern = pattern.replace(_UNKNOWN_REGION, UNKNOWN)
     glob = pattern.lower().rstrip(".").replace(UNKNOWN, "*")

@@ -383,8 +383,7 @@ class Assembly(Files):
         if "Value" not in output:
             return None
         only_if(_has_output(template, name))
-        written = output["Value"]
-        return self._once((template, "output", name), lambda: self.value(template, written))
+        return self._once((template, "output", name), lambda: self.value(template, output["Value"]))
 
     def _arn_of_iam(self, one: Resource) -> Value:
         """Return the ARN of a role or an instance profile, with its path before its name."""

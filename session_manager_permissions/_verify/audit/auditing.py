@@ -205,8 +205,7 @@ def _as_done(asked: Collection[Future[_T]]) -> Iterator[Future[_T]]:
     done: SimpleQueue[Future[_T]] = SimpleQueue()
     for one in asked:
         one.add_done_callback(done.put)
-    for _ in range(len(asked)):
-        yield done.get()
+    yield from (done.get() for _ in range(len(asked)))
 
 
 def _asked_together(nodes: Iterable[Node]) -> list[Node]:
