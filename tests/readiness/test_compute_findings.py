@@ -306,8 +306,6 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     *((f"script by {one}", bare(UserData={"Fn::Base64": one}))
       for one in (GIVEN, {"Fn::FindInMap": ["Scripts", GIVEN, "Script"]})),
     ("activation by cfn-init", with_init(bare(), f"{REGISTERS}1 -id 2")),
-    ("activation of the agent",
-     bare(UserData=registering(f"sudo {REGISTERS}", " -id ", " -region eu-west-1"))),
     ("activation by a choice", bare(UserData={"Fn::Base64": {"Fn::Join": [
         "", ["amazon-ssm-agent -register", either(" -code 1 -id 2", " -clear")]]}})),
     ("activation of ssm-setup-cli", bare(UserData=registering(
@@ -345,7 +343,6 @@ GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("installer without an activation",
      bare(UserData={"Fn::Base64": "AmazonSSMAgentSetup.exe /q /log install.log"})),
     ("another installer", bare(UserData={"Fn::Base64": "Setup.exe CODE=1 ID=2"})),
-    ("loop in its tags", bare(Tags={"Fn::ForEach::Tags": ["T", ["a"], {}]})),
     ("unknown subnet", bare(SubnetId="subnet-1")),
 ]  # fmt: skip
 BARE: Final = {"Role": resource("AWS::IAM::Role", **TRUST)}
@@ -539,7 +536,6 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     *((name, launched() | parts, found) for name, parts, found in LATER),
     *[(f"no profile, {name}", bare() | parts, UNKNOWN) for name, parts in GIVES_A_PROFILE],
     *[(f"no profile, {name}", bare() | parts, BARE_COMPUTE) for name, parts in GIVES_NONE],
-    ("profile, role that may give one", {"Other": ASSOCIATES}, READY),
     ("profile, and registered with an activation", launched(**ACTIVATED), READY),
     ("profile of another app", launched(IamInstanceProfile="other"), UNKNOWN),
     ("profile by the name in its ARN", launched(IamInstanceProfile=NAME_IN_ARN), READY),
@@ -836,11 +832,16 @@ def test_what_an_endpoint_has_to_allow_if_logs_are_enforced(
     assert check(with_endpoints(COMPUTE | added)).rules == expected
 
 
-def test_a_document_that_may_be_of_the_region_counts_if_it_is_the_default_one(check: Check) -> None:
-    for properties, found in (({}, READY), ({"Name": _needs.DEFAULT_DOCUMENT}, UNKNOWN)):
-        there = {"Resources": {"Document": document(of({"kmsKeyId": "key"}), **properties)}}
-        at = {"There": "1/unknown-region", "Here": "1/eu-west-1"}
-        assert check(There=there, Here=with_endpoints(COMPUTE), at=at).rules == found
+@pytest.mark.parametrize(("region", "properties", "found"), [
+    ("eu-west-1", {}, MISSING), ("us-east-1", {}, READY), ("unknown-region", {}, READY),
+    ("unknown-region", {"Name": _needs.DEFAULT_DOCUMENT}, UNKNOWN),
+])  # fmt: skip
+def test_document_that_may_be_of_another_region_counts_if_it_is_the_default_one(
+    check: Check, region: str, properties: Parts, found: Found
+) -> None:
+    there = {"Resources": {"Document": document(of(OF_KEY), **properties)}}
+    at = {"There": f"111122223333/{region}"}
+    assert check(There=there, Here=with_endpoints(COMPUTE), at=at).rules == found
 
 
 @pytest.mark.parametrize(("streams", "expected"), [
@@ -880,14 +881,6 @@ def test_endpoint_for_calls_on_a_key(check: Check, key: object, on: str, expecte
     found = check(with_endpoints(COMPUTE | added))
 
     assert found.rules - {"decrypt-on-all-keys"} == expected
-
-
-def test_document_of_another_region_says_nothing(check: Check) -> None:
-    here, there = with_endpoints(COMPUTE), {"Resources": {"Document": KEYED}}
-
-    assert check(Here=here, There=there).rules == MISSING
-    elsewhere = {"There": "111122223333/us-east-1"}
-    assert check(Here=here, There=there, at=elsewhere).rules == READY
 
 
 # Across stacks -----------------------------------------------------------------------------------

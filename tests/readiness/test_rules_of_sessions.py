@@ -605,48 +605,160 @@ def test_policy_of_a_key(check: Check, statements: list[Statement], found: Found
     assert check(body, a="1").rules == found
 
 
-@pytest.mark.parametrize(("of_key", "grants", "found"), [
-    ({}, True, DENIED),
-    *((with_key_policy(allow("kms:*", **ACCOUNT), *more), grants, found)
-      for more, grants, found in (
-        ([], True, DENIED),
-        ([allow("kms:*", **of("1"))], True, READY),
-        ([allow("kms:*", **of("1"))], False, DENIED),
-        ([allow("kms:*", **ANYBODY)], True, READY),
-        ([allow("kms:*", **ANYBODY)], False, DENIED),
-        ([allow("kms:*", **of("2"))], True, DENIED),
-        ([allow("kms:*", **of("arn:aws:iam::1:role/web"))], True, READY))),
-])  # fmt: skip
-def test_key_of_another_account_of_the_app(
-    check: Check, of_key: Body, grants: object, found: Found
-) -> None:
+# Session documents in apps of several stacks
+
+Stacks = tuple[Body, Body]
+"""The templates of an app, and where each is deployed."""
+IN_IRELAND, IN_VIRGINIA = "1/eu-west-1", "1/us-east-1"
+
+
+def two(there: Body, here: Body, where: str, at: str = IN_IRELAND) -> Stacks:
+    """Another stack somewhere, and the one with the role in Ireland."""
+    return {"There": {"Resources": there}, "Here": here}, {"There": where, "Here": at}
+
+
+def key_of_account_2(of_key: Body, *, is_granted: bool) -> Stacks:
     """The key policy and a policy of the role both have to allow it."""
-    key_ = of_key.get("Key", resource("AWS::KMS::Key"))
-    there = {"Resources": {"Key": key_}, "Outputs": {"Key": {"Value": ARN}}}
+    key_ = {"Key": of_key.get("Key", resource("AWS::KMS::Key"))}
     output = {"StackName": "There", "OutputName": "Key", "RoleArn": "arn:aws:iam::2:role/reader"}
     its = {"Fn::GetStackOutput": output}
-    role = inline(ALL, *[decrypt(its)] * bool(grants)) | {"RoleName": "web"}
-    here = profile_and_role(role, **default(kmsKeyId=its))
-    at = {"There": "2/eu-west-1", "Here": "1/eu-west-1"}
+    role = inline(ALL, *[decrypt(its)] * is_granted) | {"RoleName": "web"}
+    bodies, at = two(key_, profile_and_role(role, **default(kmsKeyId=its)), "2/eu-west-1")
+    bodies["There"]["Outputs"] = {"Key": {"Value": ARN}}
+    return bodies, at
 
-    assert check(There=there, Here=here, at=at).rules == found
 
-
-@pytest.mark.parametrize(("let_in", "granted", "account", "found"), [
-    ([], ON_S3, "2", DENIED),
-    ([], ON_S3, "1", READY),
-    ([allow("s3:*", **of("1"))], ON_S3, "2", READY),
-    ([allow("s3:*", **of("1"))], [], "2", DENIED),
-])  # fmt: skip
-def test_bucket_of_another_account_of_the_app(
-    check: Check, let_in: list[Statement], granted: list[Statement], account: str, found: Found
-) -> None:
+def bucket_of(account: str, granted: list[Statement], *let_in: Statement) -> Stacks:
     there = with_bucket_policy(*let_in, BucketName="logs")
     parts = {name: there[name] for name in ("Bucket", "P")}
     here = profile_and_role(inline(ALL, *granted), **LOGS_ELSEWHERE)
-    at = {"There": f"{account}/eu-west-1", "Here": "1/eu-west-2"}
+    return two(parts, here, f"{account}/eu-west-1", "1/eu-west-2")
 
-    assert check(There={"Resources": parts}, Here=here, at=at).rules == found
+
+def writing(given: object, to: str = "eu-west-1") -> Body:
+    """What CDK writes of a stack for one of another region, which reads it by `CARRIED`."""
+    written_ = {"WriterProps": {"region": to, "exports": {"/cdk/exports/it": given}}}
+    return {"Writer": resource("Custom::CrossRegionExportWriter", **written_)}
+
+
+CARRIED: Final = att("Reader", "/cdk/exports/it")
+READER: Final = {"Reader": resource("Custom::CrossRegionExportReader")}
+
+
+def key_carried(given: object, to: str = "eu-west-1", **of_key: object) -> Stacks:
+    alias = resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key"))
+    replica, grants = resource("AWS::KMS::ReplicaKey"), inline(ALL, decrypt(att("Replica", "Arn")))
+    here = profile_and_role(grants, Replica=replica, **READER, **default(kmsKeyId=CARRIED))
+    return two(a_key(**of_key) | {"Alias": alias} | writing(given, to), here, IN_VIRGINIA)
+
+
+def group_carried(there: str, **of_group: object) -> Stacks:
+    """The agent looks for a group of this name in its own region."""
+    document = default(cloudWatchLogGroupName=CARRIED, **ENFORCES)
+    here = profile_and_role(inline(ALL, *ON_LOGS), **READER, **document)
+    return two(log_group(**of_group) | writing(ref("Group")), here, there)
+
+
+def default_in(*places: str) -> Stacks:
+    """The default document with a key, in other stacks, and another document beside the role."""
+    at = {f"Other{number}": place for number, place in enumerate(places)}
+    others = {name: {"Resources": DEFAULT | {"Key": key()}} for name in at}
+    here = {"Here": profile_and_role(inline(ALL), A=session())}
+    return others | here, at | {"Here": IN_IRELAND}
+
+
+def by_name(*statements: Statement, **more: Body) -> Body:
+    """A role, and the profile `web` of it."""
+    body = profile_and_role(inline(ALL, *statements), **more)
+    body["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "web"
+    return body
+
+
+BY_NAME: Final = {"Machine": machine(IamInstanceProfile="web", SubnetId="subnet-1")}
+
+
+def launched_in_virginia(
+    document: Body, where: str, there: Body | None = None, *on_condition: str
+) -> Stacks:
+    """The profile is of Ireland. The subnet of the compute is not known."""
+    here, beside = on_c({"Resources": BY_NAME}, *on_condition), document | {"Key": key()}
+    bodies = {"There": there or by_name(), "Here": here, "Document": {"Resources": beside}}
+    return bodies, {"There": IN_IRELAND, "Here": IN_VIRGINIA, "Document": where}
+
+
+def named_like(bucket: str, region: str) -> Stacks:
+    """A role that may call AWS in Ireland alone, logs that go to `logs`, and a bucket."""
+    elsewhere = {"StringNotEquals": {"aws:RequestedRegion": "eu-west-1"}}
+    role = inline(allow("*"), deny("*", Condition=elsewhere))
+    there = {"Bucket": resource("AWS::S3::Bucket", BucketName=bucket)}
+    return two(there, profile_and_role(role, **LOGS_ELSEWHERE), f"1/{region}")
+
+
+ROOT_IN_ALL: Final = {"runAsEnabled": True, **AS_ROOT}
+OF_ACCOUNT_1: Final = [allow("kms:*", **of("1"))], [allow("kms:*", **ANYBODY)]
+STACKS: Final[list[tuple[str, Stacks, Found]]] = [
+    ("a key of another account", key_of_account_2({}, is_granted=True), DENIED),
+    *((f"a key of another account that lets in {len(more)}: {more[-1:]}", key_of_account_2(
+        with_key_policy(allow("kms:*", **ACCOUNT), *more), is_granted=is_granted), found)
+      for more, is_granted, found in (
+          ([], True, DENIED), *((one, True, READY) for one in OF_ACCOUNT_1),
+          *((one, False, DENIED) for one in OF_ACCOUNT_1),
+          ([allow("kms:*", **of("2"))], True, DENIED),
+          ([allow("kms:*", **of("arn:aws:iam::1:role/web"))], True, READY))),
+    ("a bucket of another account", bucket_of("2", ON_S3), DENIED),
+    ("a bucket of the account", bucket_of("1", ON_S3), READY),
+    *((f"a bucket of another account that lets this one in, and {len(granted)} grants",
+       bucket_of("2", granted, allow("s3:*", **of("1"))), found)
+      for granted, found in ((ON_S3, READY), ([], DENIED))),
+    ("a carried key by its ARN", key_carried(ARN), DENIED),
+    ("a carried key by its id", key_carried(ref("Key")), DENIED),
+    ("a carried key of one region", key_carried(ref("Key"), MultiRegion=False), DENIED),
+    ("a carried key of several regions", key_carried(ref("Key"), MultiRegion=True), UNKNOWN),
+    ("a carried alias", key_carried(ref("Alias")), UNKNOWN),
+    ("a key that is carried elsewhere", key_carried(ARN, "eu-west-2"), UNKNOWN),
+    *((f"a carried log group of {there}, with {of_group}", group_carried(there, **of_group), found)
+      for there, of_group, found in (
+          (IN_VIRGINIA, {"KmsKeyId": "key"}, UNKNOWN), (IN_VIRGINIA, {}, UNKNOWN),
+          (IN_IRELAND, {"KmsKeyId": "key"}, READY), (IN_IRELAND, {}, DENIED))),
+    *((f"the default document in {' and '.join(places)}", default_in(*places), found)
+      for places, found in (
+          ([IN_IRELAND], DENIED), ([IN_VIRGINIA, "2/eu-west-1", "2/unknown-region"], READY),
+          (["unknown-account/unknown-region"], UNKNOWN), (["1/unknown-region"], UNKNOWN),
+          (["1/unknown-region", IN_IRELAND], DENIED), ([IN_IRELAND, "1/unknown-region"], DENIED))),
+    *((f"what changes the default document, in {where}", two(
+        {"C": resource("Custom::Document", Name=DEFAULT_DOCUMENT)}, profile_and_role(inline(ALL)),
+        where), found) for where, found in (("1/unknown-region", UNKNOWN), (IN_VIRGINIA, READY))),
+    ("the default document of the compute", launched_in_virginia(DEFAULT, IN_VIRGINIA), DENIED),
+    ("of compute on a condition",
+     launched_in_virginia(DEFAULT, IN_VIRGINIA, None, "Machine"), UNKNOWN),
+    ("of compute whose role something changes", launched_in_virginia(DEFAULT, IN_VIRGINIA, by_name(
+        Custom=resource("Custom::Policy", Role=ref("Role")))), UNKNOWN),
+    *((f"of compute whose role may use keys of {of_}", launched_in_virginia(
+        DEFAULT, IN_VIRGINIA, by_name(decrypt(f"arn:aws:kms:{of_}:1:key/*"))), found)
+      for of_, found in (("us-east-1", UNKNOWN), ("eu-west-1", DENIED),
+                         ("${aws:RequestedRegion}", UNKNOWN))),
+    ("a document of the compute", launched_in_virginia(WITH_KEY, IN_VIRGINIA), DENIED | UNKNOWN),
+    *((f"a document as root in {where}", launched_in_virginia(made(**ROOT_IN_ALL), where), found)
+      for made, where, found in (
+          (default, IN_VIRGINIA, DENIED), (own, IN_VIRGINIA, DENIED | UNKNOWN),
+          (default, IN_IRELAND, DENIED | UNKNOWN))),
+    *((f"the default document in {where}, and not that of the compute",
+       launched_in_virginia(DEFAULT, where), UNKNOWN) for where in ("1/us-east-2", IN_IRELAND)),
+    *((f"the bucket {bucket} in {region}", named_like(bucket, region), found)
+      for bucket, region, found in (("logs", "eu-west-1", READY), ("logs", "us-east-1", DENIED),
+                                    ("others", "eu-west-1", UNKNOWN))),
+    ("documents of each stack that launches", (
+        {"There": by_name(), "First": {"Resources": BY_NAME | WITH_KEY | {"Key": key()}},
+         "Last": {"Resources": BY_NAME | {"Other": session()}}},
+        {"There": IN_IRELAND, "First": IN_VIRGINIA, "Last": IN_VIRGINIA}), DENIED | UNKNOWN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stacks", "found"), rows(STACKS))
+def test_several_stacks(check: Check, stacks: Stacks, found: Found) -> None:
+    bodies, at = stacks
+
+    assert check(**bodies, at=at).rules == found
 
 
 def test_names_are_those_of_the_own_stack(check: Check) -> None:
@@ -657,146 +769,17 @@ def test_names_are_those_of_the_own_stack(check: Check) -> None:
     assert check(body, body).rules == READY
 
 
-@pytest.mark.parametrize(("given", "of_key", "to", "found"), [
-    (ARN, {}, "eu-west-1", DENIED),
-    (ref("Key"), {}, "eu-west-1", DENIED),
-    (ref("Key"), {"MultiRegion": False}, "eu-west-1", DENIED),
-    (ref("Key"), {"MultiRegion": True}, "eu-west-1", UNKNOWN),
-    (ref("Alias"), {}, "eu-west-1", UNKNOWN),
-    (ARN, {}, "eu-west-2", UNKNOWN),
-])  # fmt: skip
-def test_key_that_cdk_carries_to_another_region(
-    check: Check, given: object, of_key: Body, to: str, found: Found
-) -> None:
-    writes = {"WriterProps": {"region": to, "exports": {"/cdk/exports/key": given}}}
-    there = {"Resources": a_key(**of_key) | {
-        "Alias": resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key")),
-        "Writer": resource("Custom::CrossRegionExportWriter", **writes)}}  # fmt: skip
-    read, reader = att("Reader", "/cdk/exports/key"), resource("Custom::CrossRegionExportReader")
-    replica, grants = resource("AWS::KMS::ReplicaKey"), inline(ALL, decrypt(att("Replica", "Arn")))
-    here = profile_and_role(grants, Reader=reader, Replica=replica, **default(kmsKeyId=read))
-
-    report = check(There=there, Here=here, at={"There": "1/us-east-1", "Here": "1/eu-west-1"})
-
-    assert report.rules == found
-
-
-@pytest.mark.parametrize(("there", "of_group", "found"), [
-    ("us-east-1", {"KmsKeyId": "key"}, UNKNOWN),
-    ("us-east-1", {}, UNKNOWN),
-    ("eu-west-1", {"KmsKeyId": "key"}, READY),
-    ("eu-west-1", {}, DENIED),
-])  # fmt: skip
-def test_log_group_that_cdk_carries_from_a_region(
-    check: Check, there: str, of_group: Body, found: Found
-) -> None:
-    """The agent looks for a group of this name in its own region."""
-    writes = {"WriterProps": {"region": "eu-west-1", "exports": {"/cdk/exports/it": ref("Group")}}}
-    writer = resource("Custom::CrossRegionExportWriter", **writes)
-    read, reader = att("Reader", "/cdk/exports/it"), resource("Custom::CrossRegionExportReader")
-    inputs = {"cloudWatchLogGroupName": read, **ENFORCES}
-    here = profile_and_role(inline(ALL, *ON_LOGS), Reader=reader, **default(**inputs))
-    bodies: Body = {"There": {"Resources": log_group(**of_group) | {"Writer": writer}}}
-
-    assert (
-        check(**bodies, Here=here, at={"There": f"1/{there}", "Here": "1/eu-west-1"}).rules == found
-    )
-
-
-@pytest.mark.parametrize(("there", "found"), [
-    (["1/eu-west-1"], DENIED),
-    (["1/us-east-1", "2/eu-west-1", "2/unknown-region"], READY),
-    (["unknown-account/unknown-region"], UNKNOWN),
-    (["1/unknown-region"], UNKNOWN),
-    (["1/unknown-region", "1/eu-west-1"], DENIED),
-    (["1/eu-west-1", "1/unknown-region"], DENIED),
-])  # fmt: skip
-def test_default_document_of_another_stack_counts(
-    check: Check, there: list[str], found: Found
-) -> None:
-    other = {"Resources": DEFAULT | {"Key": key()}}
-    others: Body = {f"Other{number}": other for number in range(len(there))}
-    body = profile_and_role(inline(ALL), A=session())
-    at = dict(zip(others, there, strict=True)) | {"Here": "1/eu-west-1"}
-
-    assert check(**others, Here=body, at=at).rules == found
-
-
-@pytest.mark.parametrize(("there", "named", "region", "on", "found"), [
-    (profile_and_role(inline(ALL)), DEFAULT, "us-east-1", [], DENIED),
-    (profile_and_role(inline(ALL)), DEFAULT, "us-east-1", ["Machine"], UNKNOWN),
-    (profile_and_role(inline(ALL), Custom=resource("Custom::Policy", Role=ref("Role"))),
-     DEFAULT, "us-east-1", [], UNKNOWN),
-    *((profile_and_role(inline(ALL, decrypt(f"arn:aws:kms:{of}:1:key/*"))),
-       DEFAULT, "us-east-1", [], found) for of, found in (
-        ("us-east-1", UNKNOWN), ("eu-west-1", DENIED), ("${aws:RequestedRegion}", UNKNOWN))),
-    (profile_and_role(inline(ALL)), DEFAULT, "us-east-2", [], UNKNOWN),
-    (profile_and_role(inline(ALL)), WITH_KEY, "us-east-1", [], DENIED | UNKNOWN),
-    *((profile_and_role(inline(ALL)), made(runAsEnabled=True, **AS_ROOT), "us-east-1", [], found)
-      for made, found in ((default, DENIED), (own, DENIED | UNKNOWN))),
-    (profile_and_role(inline(ALL)), DEFAULT, "eu-west-1", [], UNKNOWN),
-    (profile_and_role(inline(ALL)), default(runAsEnabled=True, **AS_ROOT), "eu-west-1", [],
-     DENIED | UNKNOWN),
-])  # fmt: skip
-def test_document_of_the_region_of_compute(
-    check: Check, there: Body, named: Body, region: str, *, on: list[str], found: Found
-) -> None:
-    """It decides if the profile is of another region. The subnet of the compute is not known."""
-    there["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "web"
-    machines = {"Machine": machine(IamInstanceProfile="web", SubnetId="subnet-1")}
-    here = on_c({"Resources": machines}, *on)
-    document = {"Resources": named | {"Key": key()}}
-    at = {"There": "1/eu-west-1", "Here": "1/us-east-1", "Document": f"1/{region}"}
-
-    assert check(There=there, Here=here, Document=document, at=at).rules == found
-
-
-def test_documents_of_each_stack_that_launches_count(check: Check) -> None:
-    there = profile_and_role(inline(ALL))
-    there["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "web"
-    machines = {"Machine": machine(IamInstanceProfile="web", SubnetId="subnet-1")}
-    first, last = (machines | one for one in (WITH_KEY | {"Key": key()}, {"Other": session()}))
-    at = {"There": "1/eu-west-1", "First": "1/us-east-1", "Last": "1/us-east-1"}
-
-    found = check(There=there, First={"Resources": first}, Last={"Resources": last}, at=at)
-
-    assert found.rules == DENIED | UNKNOWN
-
-
-@pytest.mark.parametrize(("bucket", "region", "found"), [
-    ("logs", "eu-west-1", READY), ("logs", "us-east-1", DENIED), ("others", "eu-west-1", UNKNOWN),
-])  # fmt: skip
-def test_region_of_calls_is_that_of_the_bucket(
-    check: Check, bucket: str, region: str, found: Found
-) -> None:
-    elsewhere = {"StringNotEquals": {"aws:RequestedRegion": "eu-west-1"}}
-    role = inline(allow("*"), deny("*", Condition=elsewhere))
-    here = profile_and_role(role, **default(s3BucketName="logs", s3EncryptionEnabled=True))
-    there = {"Resources": {"Bucket": resource("AWS::S3::Bucket", BucketName=bucket)}}
-
-    report = check(Here=here, There=there, at={"Here": "1/eu-west-1", "There": f"1/{region}"})
-
-    assert report.rules == found
-
-
 @pytest.mark.parametrize(("region", "found"), [("us-east-1", READY), ("eu-west-1", DENIED)])
 def test_region_of_calls_is_that_of_the_key(check: Check, region: str, found: Found) -> None:
     """Also if the app launches instances in other regions."""
     elsewhere = {"StringNotEquals": {"aws:RequestedRegion": region}}
-    role = inline(ALL, decrypt("arn:aws:kms:*:1:key/*"), deny("kms:*", Condition=elsewhere))
-    there = profile_and_role(role, Machine=machine())
-    there["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "web"
-    parts = {"Machine": machine(IamInstanceProfile="web"), "Key": key(), **DEFAULT}
-    here, at = {"Resources": parts}, {"There": "1/eu-west-1", "Here": "1/us-east-1"}
+    may = decrypt("arn:aws:kms:*:1:key/*"), deny("kms:*", Condition=elsewhere)
+    here = {"Resources": {**BY_NAME, "Key": key(), **DEFAULT}}
+    at = {"There": IN_IRELAND, "Here": IN_VIRGINIA}
 
-    assert check(There=there, Here=here, at=at, network=False).rules == found
+    report = check(There=by_name(*may, Machine=machine()), Here=here, at=at, network=False)
 
-
-def test_what_changes_the_default_document_may_be_in_its_region(check: Check) -> None:
-    changes = {"Resources": {"C": resource("Custom::Document", Name=DEFAULT_DOCUMENT)}}
-    for there, found in (("1/unknown-region", UNKNOWN), ("1/us-east-1", READY)):
-        at = {"There": there, "Here": "1/eu-west-1"}
-        assert check(There=changes, Here=profile_and_role(inline(ALL)), at=at).rules == found
+    assert report.rules == found
 
 
 def test_policy_of_a_key_may_name_a_role_of_another_app(check: Check) -> None:
