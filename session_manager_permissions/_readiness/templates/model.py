@@ -118,9 +118,21 @@ class Unresolved(NamedTuple):
     @property
     def default(self) -> str | None:
         """The default value, if it is a parameter that has one."""
-        parameters = self.scope.parameters if isinstance(self.scope, Template) else {}
-        default = mapping(parameters.get(str(self.expression))).get("Default")
+        default = self._parameter.get("Default")
         return None if default is None else str(default)
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether it may be an empty text. A number, an id and a pseudo parameter may not."""
+        has_value = str(self._parameter.get("Type", self.expression)).startswith(
+            ("AWS::", "Number")
+        )
+        return not has_value and str(self._parameter.get("MinLength", "0")) == "0"
+
+    @property
+    def _parameter(self) -> dict[str, Any]:
+        parameters = self.scope.parameters if isinstance(self.scope, Template) else {}
+        return mapping(parameters.get(str(self.expression)))
 
 
 Value: TypeAlias = "tuple[str | ReturnValue | Unresolved, ...]"

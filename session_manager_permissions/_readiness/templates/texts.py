@@ -154,7 +154,7 @@ def certainly_differ(one: Value, other: Value) -> bool:
             return True
         case ((), (*parts,)) | ((*parts,), ()):
             # the text of a resource's reference is never empty
-            return not all(isinstance(part, Unresolved) for part in parts)
+            return not all(isinstance(one, Unresolved) and one.may_be_empty for one in parts)
     return False
 
 
