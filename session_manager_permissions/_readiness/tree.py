@@ -41,7 +41,8 @@ class ConstructTree(Constructs):
 
     @cached_property
     def _nodes(self) -> list[IConstruct]:
-        return self._app.node.find_all()
+        """All constructs, also those of other stages: the same classes may make them."""
+        return self._app.node.root.node.find_all()
 
     @cached_property
     def _stacks(self) -> dict[str, cdk.Stack]:

@@ -67,9 +67,9 @@ TEMPLATES = sorted(
 
 
 class Judged:
-    """An app that is synthesized, with what the check says of it."""
+    """An app or a stage that is synthesized, with what the check says of it."""
 
-    def __init__(self, app: cdk.App) -> None:
+    def __init__(self, app: cdk.Stage) -> None:
         assembly = app.synth(force=True)
         self.folder = Path(assembly.directory)
         paths = [one.template_full_path for one in assembly.stacks_recursively]
@@ -725,6 +725,10 @@ def test_code_leaves_the_other_stacks_of_a_class_alone() -> None:
     assert not Judged(built(code)).wrong
     faults.one_instance(Prod(alone := cdk.App(), "Prod", env=HERE))
     assert Judged(alone).findings[0].fix.endswith("\nfix_session_manager(self)")
+    dev, _ = stages = [cdk.Stage(alone, name, env=HERE) for name in ("Dev", "Other")]
+    for stage in stages:
+        faults.one_instance(Web(stage, "Web"))
+    assert 'if self.node.path in ["Dev/Web"]' in Judged(dev).findings[0].fix
 
 
 # Templates, and the steps ----------------------------------------------------------------------
