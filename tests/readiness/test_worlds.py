@@ -104,7 +104,7 @@ CONDITIONS: Final[list[tuple[str, Body, object, object, Found]]] = [
     ("of a text with a parameter in it", FREE, equals(ENV_1, "prod-1"), other_than(PROD), READY),
     ("of no such text", FREE, equals(ENV_1, "prod"), equals({"Fn::Sub": "a${Env}"}, ""), NEITHER),
     *((f"of a text that is not empty, of type {type_} and length {least}",
-       {"Env": {"Type": type_, "MinLength": least}}, other_than(equals(ENV, "")), equals(1, 2), found)
+       {"Env": {"Type": type_, "MinLength": least}}, other_than(equals(ENV, "")), BOTH, found)
       for type_, least, found in (
           ("String", 0, UNKNOWN), ("String", "0", UNKNOWN), ("String", 1, READY),
           ("AWS::EC2::VPC::Id", 0, READY), (BY_SSM, 0, READY), ("Number", 0, READY))),
