@@ -27,7 +27,7 @@ PROFILE_TYPE: Final = "AWS::IAM::InstanceProfile"
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
 
 
-class _Service(NamedTuple):
+class _LaunchingService(NamedTuple):
     """A service that launches instances, and the properties that say what it launches."""
 
     name: str
@@ -42,10 +42,10 @@ class _Service(NamedTuple):
 
 _EMR: Final = "Amazon EMR"
 _SERVICES: Final = {
-    "AWS::Batch::ComputeEnvironment": _Service(
+    "AWS::Batch::ComputeEnvironment": _LaunchingService(
         "AWS Batch", ("ComputeResources",), "InstanceRole", ("Subnets",), (("SecurityGroupIds",),)
     ),
-    "AWS::EMR::Cluster": _Service(
+    "AWS::EMR::Cluster": _LaunchingService(
         _EMR,
         ("Instances",),
         "JobFlowRole",
@@ -56,7 +56,7 @@ _SERVICES: Final = {
         ),
         Unknown(f"whether {_EMR} gives its nodes public addresses"),
     ),
-    "AWS::ImageBuilder::InfrastructureConfiguration": _Service(
+    "AWS::ImageBuilder::InfrastructureConfiguration": _LaunchingService(
         "EC2 Image Builder", (), "InstanceProfileName", ("SubnetId",), (("SecurityGroupIds",),)
     ),
 }
