@@ -323,6 +323,8 @@ GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("custom resource with something else", custom("Nat")),
     ("another stack set", other(STACK_SET, TemplateBody="AWS::SNS::Topic")),
     ("another association", {"Other": running("AWS-RunPatchBaseline")}),
+    ("association of a document of the app",
+     {"Other": running(ref("Doc")), "Doc": document({"schemaVersion": "2.2"}, "Command")}),
     *((f"{kind} that names the setting of Default Host Management", other(
         f"AWS::{kind}", Given=SETTING)) for kind in ("IAM::Policy", "SSO::PermissionSet")),
     ("another service setting", {"Other": setting("/ssm/managed-instance/activation-tier")}),

@@ -587,7 +587,8 @@ KEY_POLICIES: Final[dict[Found, tuple[list[Statement], ...]]] = {
     DENIED: ([allow("kms:*", Principal={"Service": "logs.amazonaws.com"})],
         [allow("kms:*", **of("2"))], [allow("kms:*", **of("arn:aws:iam::1:role/web"))],
         [allow("kms:*", **of("arn:aws:iam::1:user/ana"))], [allow("kms:List*", **ACCOUNT)],
-        [allow("kms:*", **ACCOUNT), deny("kms:Decrypt", **ACCOUNT)]),
+        [allow("kms:*", **ACCOUNT), deny("kms:Decrypt", **ACCOUNT)],
+        [allow("kms:*", **MINE), deny("kms:Decrypt", **ACCOUNT)]),
     UNKNOWN: ([allow("kms:Decrypt", **MINE, Condition={"Bool": {"a": "b"}})],
         [allow("kms:*", **of(ref("Free")))],
         [allow("kms:*", **of("arn:aws:iam::1:role/a-Role-1A2B3C4D5E6F"))],
@@ -716,6 +717,9 @@ STACKS: Final[list[tuple[str, Stacks, Found]]] = [
     ("a carried key of several regions", key_carried(ref("Key"), MultiRegion=True), UNKNOWN),
     ("a carried alias", key_carried(ref("Alias")), UNKNOWN),
     ("a key that is carried elsewhere", key_carried(ARN, "eu-west-2"), UNKNOWN),
+    ("an alias of the same name in another region", two({"Key": key(), "Alias": resource(
+        "AWS::KMS::Alias", AliasName="alias/x", TargetKeyId=ref("Key"))}, profile_and_role(
+            inline(ALL, decrypt(KEYS)), **default(kmsKeyId="alias/x")), IN_VIRGINIA), READY),
     *((f"a carried log group of {there}, with {of_group}", group_carried(there, **of_group), found)
       for there, of_group, found in (
           (IN_VIRGINIA, {"KmsKeyId": "key"}, UNKNOWN), (IN_VIRGINIA, {}, UNKNOWN),
